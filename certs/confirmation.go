@@ -1,0 +1,114 @@
+package certs
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/shards"
+)
+
+// ObjectID names the ledger's record of a deletable blob.
+type ObjectID [32]byte
+
+// String is the text form, 0x and 64 hexadecimal digits.
+func (id ObjectID) String() string { return "0x" + hex.EncodeToString(id[:]) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (id ObjectID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. Errors wrap ErrFormat.
+func (id *ObjectID) UnmarshalText(b []byte) error { return parseHex(id[:], b, "object ID") }
+
+// Persistence says whether a blob may be deleted before its registration ends, and by whom. The zero value is permanent.
+type Persistence struct {
+	Deletable bool     `json:"deletable"`
+	Object    ObjectID `json:"object,omitzero"` // the record whose owner may delete; zero if permanent
+}
+
+// Validate refuses an object with a permanent blob, which would give one meaning two forms. Errors wrap ErrFormat.
+func (p Persistence) Validate() error {
+	if !p.Deletable && p.Object != (ObjectID{}) {
+		return fmt.Errorf("%w: a permanent blob has no object", ErrFormat)
+	}
+	return nil
+}
+
+// Confirmation is one storage node's signature: it verified its slivers of the blob and synced them to disk.
+type Confirmation struct {
+	Node        peer.ID // who is said to have signed; not in the binary form, it is known from the connection
+	Epoch       uint32
+	Blob        shards.BlobID
+	Persistence Persistence
+	Signature   Signature
+}
+
+// The signed message starts as that of the original: intent 1 (blob certified), version 0, application 3. The network
+// ID then keeps networks apart.
+const (
+	intentConfirmation = 1
+	messageVersion     = 0
+	messageApp         = 3
+)
+
+// message is what a confirmation signs: intent ‖ version ‖ application ‖ network ID ‖ epoch u32 LE ‖ blob ID ‖
+// 0 if permanent, else 1 ‖ object ID.
+func (c *Committee) message(blob shards.BlobID, p Persistence) []byte {
+	b := []byte{intentConfirmation, messageVersion, messageApp}
+	b = append(b, c.network[:]...)
+	b = binary.LittleEndian.AppendUint32(b, c.epoch)
+	b = append(b, blob[:]...)
+	if !p.Deletable {
+		return append(b, 0)
+	}
+	b = append(b, 1)
+	return append(b, p.Object[:]...)
+}
+
+// Sign makes node's confirmation for the committee's epoch. The caller has synced the slivers to disk before. It does
+// not check that node is a member with that key: whoever verifies does.
+func (c *Committee) Sign(sk *SecretKey, node peer.ID, blob shards.BlobID, p Persistence) Confirmation {
+	return Confirmation{
+		Node: node, Epoch: c.epoch, Blob: blob, Persistence: p,
+		Signature: sk.sign(c.message(blob, p), dstSignature),
+	}
+}
+
+// VerifyConfirmation checks that conf.Node, a member, signed conf in the committee's epoch and network. Whether it is
+// about the blob that was asked for is for the caller to compare. Errors wrap ErrEpoch, ErrSigners, ErrFormat or
+// ErrSignature.
+func (c *Committee) VerifyConfirmation(conf Confirmation) error {
+	index, err := c.checkConfirmation(conf)
+	if err != nil {
+		return err
+	}
+	sig, err := conf.Signature.point()
+	if err != nil {
+		return fmt.Errorf("confirmation by %s: %w", conf.Node, err)
+	}
+	hash, err := hashToG2(c.message(conf.Blob, conf.Persistence), dstSignature)
+	if err != nil {
+		return err
+	}
+	if err := verify(c.keys[index], hash, sig); err != nil {
+		return fmt.Errorf("confirmation by %s of blob %s: %w", conf.Node, conf.Blob, err)
+	}
+	return nil
+}
+
+// checkConfirmation checks all but the signature and returns the member's index.
+func (c *Committee) checkConfirmation(conf Confirmation) (int, error) {
+	if conf.Epoch != c.epoch {
+		return 0, fmt.Errorf("confirmation of epoch %d, not %d: %w", conf.Epoch, c.epoch, ErrEpoch)
+	}
+	if err := conf.Persistence.Validate(); err != nil {
+		return 0, err
+	}
+	index, ok := c.index[conf.Node]
+	if !ok {
+		return 0, fmt.Errorf("%w: %s is not in the committee of epoch %d", ErrSigners, conf.Node, c.epoch)
+	}
+	return index, nil
+}
