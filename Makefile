@@ -1,0 +1,57 @@
+# Everything people and CI run. `make` alone lists the targets.
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+MODULE   := walrus
+# Packages with concurrency of their own: tested with the race detector, the others without.
+RACE     := p2p dht store client node
+RACEPKGS := $(RACE:%=./%/...)
+FUZZTIME ?= 10s
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# The race detector needs a C compiler; without one the same tests run plain, and say so.
+RACEFLAG  = $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC)" >/dev/null && echo -race)
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check unit race lint bench fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/walrus, static and reproducible
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/walrus ./cmd/walrus
+	@echo "built bin/walrus $(VERSION)"
+
+demo: build ## start a network on this machine, store a blob and read it back
+	@scripts/demo.sh
+
+test: check unit race ## all that must pass: format, vet, tests, race detector
+
+check: ## gofmt and go vet
+	@unformatted=$$(find . -name '*.go' -not -path './.*' -not -path '*/testdata/*' | xargs gofmt -l); \
+	  if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	@go vet ./...
+	@echo "gofmt and go vet: ok"
+
+unit: ## tests of the packages without concurrency of their own
+	@go list ./... | grep -v -E '^$(MODULE)/($(subst $() ,|,$(RACE)))(/|$$)' | xargs go test
+
+race: ## tests of the concurrent packages under the race detector
+	@test -n "$(RACEFLAG)" || echo "no C compiler: testing $(RACE) without the race detector"
+	@go test $(RACEFLAG) $(RACEPKGS)
+
+lint: ## golangci-lint, as .golangci.yml says; downloads and builds it the first time
+	@go run $(GOLANGCI) run ./...
+
+bench: ## benchmarks of the arithmetic and of the store
+	@go test -run '^$$' -bench . -benchmem ./shards/... ./certs/... ./store/...
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@go list ./... | while read -r pkg; do \
+	  for target in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$target"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "$$pkg" | grep -v '^fuzz: elapsed'; \
+	  done; \
+	done
+
+clean: ## remove what was built
+	@rm -rf bin
