@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/crypto/blake2b"
 
-	"walrus/shards/blake2b8"
+	"walrus/shards/treehash"
 )
 
 // hashInner is the Merkle inner node H(0x01 ‖ left ‖ right).
@@ -31,37 +31,9 @@ func hashLeaf(data []byte) Hash {
 // merkleRoot folds leaves in place; a missing right sibling is 32 zero bytes.
 func merkleRoot(level []Hash) Hash {
 	for len(level) > 1 {
-		level = foldLevel(level)
+		level = treehash.Fold(level)
 	}
 	return level[0]
-}
-
-// foldLevel replaces a level of a tree by the one above it, in place.
-func foldLevel(level []Hash) []Hash {
-	var stage [blake2b8.Lanes * blake2b8.BlockSize]byte
-	var states [blake2b8.Lanes]blake2b8.State
-	for lane := range blake2b8.Lanes {
-		stage[lane*blake2b8.BlockSize] = 1
-	}
-	parents := (len(level) + 1) / 2
-	for first := 0; first < parents; first += blake2b8.Lanes {
-		lanes := min(blake2b8.Lanes, parents-first)
-		for lane := range lanes {
-			children := stage[lane*blake2b8.BlockSize+1:][:2*HashSize]
-			copy(children, level[2*(first+lane)][:])
-			if right := 2*(first+lane) + 1; right < len(level) {
-				copy(children[HashSize:], level[right][:])
-			} else {
-				clear(children[HashSize:])
-			}
-		}
-		blake2b8.Init(states[:lanes])
-		blake2b8.Compress(states[:lanes], stage[:], blake2b8.BlockSize, 1, 0, 1+2*HashSize)
-		for lane := range lanes {
-			level[first+lane] = states[lane].Digest()
-		}
-	}
-	return level[:parents]
 }
 
 // merkleProofs folds leaves in place and returns, for each target, the siblings on its way to the root, and the root.
@@ -79,7 +51,7 @@ func merkleProofs(level []Hash, targets []int) ([][]Hash, Hash) {
 			}
 			proofs[i] = append(proofs[i], sibling)
 		}
-		level = foldLevel(level)
+		level = treehash.Fold(level)
 	}
 	return proofs, level[0]
 }

@@ -6,16 +6,18 @@ import (
 	"fmt"
 
 	"golang.org/x/crypto/blake2b"
+
+	"walrus/shards/treehash"
 )
 
 // TypeRS2 is the one encoding type: RedStuff over Reed–Solomon.
 const TypeRS2 byte = 1
 
 // HashSize is the size of every hash: BLAKE2b-256.
-const HashSize = 32
+const HashSize = treehash.Size
 
 // Hash is a BLAKE2b-256 hash: a Merkle node or root.
-type Hash [HashSize]byte
+type Hash = treehash.Hash
 
 // PairRoots are the Merkle roots of the two slivers of a pair, each over the n symbols of the sliver's expansion.
 type PairRoots struct{ Primary, Secondary Hash }

@@ -1,0 +1,118 @@
+package shards
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// Encoder encodes one blob in two passes over its bytes: Metadata, and with its result known, Strips. Its
+// memory does not grow with the blob. It is safe for concurrent use if the source is.
+type Encoder struct {
+	src  source
+	mu   sync.Mutex
+	free []*Strip // guarded by mu
+}
+
+// NewEncoder returns the encoder of the first length bytes of src. src must not change while it is in use, and must
+// allow parallel calls, as io.ReaderAt demands.
+func NewEncoder(p Params, src io.ReaderAt, length uint64) (*Encoder, error) {
+	if length > MaxLength {
+		return nil, fmt.Errorf("encode blob of %d bytes: the limit is %d", length, uint64(MaxLength))
+	}
+	return &Encoder{src: source{Params: p, r: src, length: int64(length), z: p.SymbolSize(length)}}, nil
+}
+
+// StripSize is the memory of one Strip, in bytes.
+func (e *Encoder) StripSize() int64 {
+	p := e.src.Params
+	return int64(p.n) * int64(p.Rows()+p.Columns()) * int64(p.Layout(Primary, uint64(e.src.length)).StripWidth(0))
+}
+
+// Strips is pass two: it computes every strip in order and hands it to emit, which may keep it beyond its return; the strip
+// belongs to its receiver until Release. Memory is that of the strips not yet released, so it is the receiver who
+// bounds it. Strips ends with the first error of emit, of the source, or of ctx.
+func (e *Encoder) Strips(ctx context.Context, emit func(*Strip) error) error {
+	return e.strips(ctx.Err, emit)
+}
+
+func (e *Encoder) strips(stopped func() error, emit func(*Strip) error) error {
+	p := e.src.Params
+	layout := p.Layout(Primary, uint64(e.src.length))
+	win := newWindow(&e.src, layout.Width)
+	for t := range layout.Strips() {
+		if err := stopped(); err != nil {
+			return err
+		}
+		s := e.strip(t, layout.StripWidth(t))
+		if err := win.load(s.primary, int64(t)*int64(layout.Width), s.width); err != nil {
+			s.Release()
+			return err
+		}
+		s.extend()
+		if err := emit(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// strip returns an empty strip, a released one if there is one.
+func (e *Encoder) strip(index, width int) *Strip {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.src.Params
+	primary, secondary := p.n*p.Columns()*width, p.n*p.Rows()*width
+	var s *Strip
+	if last := len(e.free) - 1; last >= 0 {
+		s, e.free = e.free[last], e.free[:last]
+	} else {
+		s = &Strip{primary: make([]byte, primary), secondary: make([]byte, secondary)}
+	}
+	if cap(s.primary) < primary {
+		s.primary, s.secondary = make([]byte, primary), make([]byte, secondary)
+	}
+	return &Strip{
+		index: index, params: p, width: width,
+		primary: s.primary[:primary], secondary: s.secondary[:secondary],
+		release: e.reclaim,
+	}
+}
+
+func (e *Encoder) reclaim(s *Strip) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.free = append(e.free, &Strip{primary: s.primary, secondary: s.secondary})
+}
+
+// Encode returns the metadata of blob and its n sliver pairs, by pair index, in strip order.
+func Encode(p Params, blob []byte) (*Metadata, []Pair, error) {
+	e, err := NewEncoder(p, bytes.NewReader(blob), uint64(len(blob)))
+	if err != nil {
+		return nil, nil, err
+	}
+	never := func() error { return nil }
+	m, err := e.metadata(never, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	pairs := make([]Pair, p.n)
+	for i := range pairs {
+		pairs[i].Primary = make([]byte, 0, m.Layout(Primary).Size())
+		pairs[i].Secondary = make([]byte, 0, m.Layout(Secondary).Size())
+	}
+	err = e.strips(never, func(s *Strip) error {
+		defer s.Release()
+		for i := range pairs {
+			pairs[i].Primary = append(pairs[i].Primary, s.Sliver(Primary, i)...)
+			pairs[i].Secondary = append(pairs[i].Secondary, s.Sliver(Secondary, p.SliverOfPair(Secondary, i))...)
+		}
+		return nil
+	})
+	return m, pairs, err
+}
+
+// Pair is a sliver pair: the primary sliver i and the secondary sliver n−1−i, in strip order.
+type Pair struct{ Primary, Secondary []byte }

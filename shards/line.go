@@ -1,0 +1,69 @@
+package shards
+
+import "walrus/shards/treehash"
+
+// line expands one sliver, window by window, and hashes the n symbols of its expansion.
+type line struct {
+	code
+	leaves  treehash.Leaves
+	z       int64
+	at      int64    // bytes of each symbol that are in
+	targets []int    // symbols of the expansion to keep
+	kept    [][]byte // their bytes so far
+}
+
+func (p Params) newLine(axis Axis, z int64, targets []int) *line {
+	return &line{
+		code: p.code(axis), leaves: treehash.NewLeaves(p.n), z: z,
+		targets: targets, kept: make([][]byte, len(targets)),
+	}
+}
+
+// windowWidth is how many bytes of each symbol absorb should get at a time.
+func (l *line) windowWidth() int { return slotWidth(l.span(), treehash.Window) }
+
+// absorb takes the next width bytes of each symbol, those of symbol k at cells[k·width:]. width is a multiple of
+// treehash.Window except for the last ones.
+func (l *line) absorb(ws *workspace, cells []byte, width int) {
+	v := ws.vectors(l.span(), packedSize(width))
+	for k := range l.k {
+		pack(v.slot(l.point(k)), cells[k*width:(k+1)*width], width)
+	}
+	l.encode(v)
+	symbols := grow(&ws.symbols, l.leaves.Len())
+	for i := range symbols {
+		if i < l.k {
+			symbols[i] = cells[i*width : (i+1)*width]
+		} else {
+			symbols[i] = unpackInPlace(v.slot(l.point(i)), width)
+		}
+	}
+	l.leaves.Absorb(symbols, l.at, l.z)
+	for t, i := range l.targets {
+		l.kept[t] = append(l.kept[t], symbols[i]...)
+	}
+	l.at += int64(width)
+}
+
+// plain takes a whole sliver whose symbols stand one after the other.
+func (l *line) plain(ws *workspace, sliver []byte) {
+	for l.at < l.z {
+		width := int(min(int64(l.windowWidth()), l.z-l.at))
+		cells := grow(&ws.cells, l.k*width)
+		for k := range l.k {
+			copy(cells[k*width:(k+1)*width], sliver[int64(k)*l.z+l.at:])
+		}
+		l.absorb(ws, cells, width)
+	}
+}
+
+// root is the sliver's Merkle root once all bytes are in.
+func (l *line) root(ws *workspace) Hash {
+	return merkleRoot(l.digests(ws))
+}
+
+func (l *line) digests(ws *workspace) []Hash {
+	hashes := grow(&ws.hashes, l.leaves.Len())
+	l.leaves.Digests(hashes)
+	return hashes
+}

@@ -1,0 +1,101 @@
+package treehash
+
+import "golang.org/x/sys/cpu"
+
+//go:generate sh -c "cd asm && go run . -out ../lanes_amd64.s -stubs ../stubs_amd64.go -pkg treehash"
+
+// Which assembly the processor can run. Tests switch them off in turn.
+var (
+	hasAVX512 = cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2
+	hasAVX2   = cpu.X86.HasAVX2
+)
+
+func absorb(l Leaves, data [][]byte, length int, before, total uint64) {
+	if !hasAVX512 {
+		absorbStaged(l, data, length, before, total, staged())
+		return
+	}
+	blocks := length / blockSize
+	if before+uint64(length)+1 == total {
+		blocks++ // the prefix is one byte more
+	}
+	if blocks == 0 {
+		return
+	}
+	var none [1]byte
+	var pointers [lanes]*byte
+	for len(data) > 0 {
+		count := min(lanes, len(data))
+		for i := range lanes {
+			// Lanes that are left over compute the first one's hash once more.
+			d := data[0]
+			if i < count {
+				d = data[i]
+			}
+			if pointers[i] = &none[0]; length > 0 {
+				pointers[i] = &d[0]
+			}
+		}
+		if count == lanes {
+			leavesAVX512((*[8]uint64)(&l.states[0]), &pointers[0], &l.lead[0], blocks, before, total)
+		} else {
+			var states [lanes]state
+			var lead [lanes]byte
+			copy(states[:], l.states)
+			copy(lead[:], l.lead)
+			leavesAVX512((*[8]uint64)(&states[0]), &pointers[0], &lead[0], blocks, before, total)
+			copy(l.states, states[:])
+		}
+		l, data = l.Slice(count, l.Len()), data[count:]
+	}
+}
+
+func parents(dst, left, right []Hash, step int) {
+	if !hasAVX512 {
+		parentsStaged(dst, left, right, step, staged())
+		return
+	}
+	groups := len(dst) / lanes
+	if groups > 0 {
+		parentsAVX512(&dst[0][0], &left[0][0], &right[0][0], step*Size, groups)
+	}
+	if rest := len(dst) % lanes; rest > 0 {
+		var in [2][lanes]Hash
+		var out [lanes]Hash
+		from := groups * lanes
+		for i := range rest {
+			in[0][i], in[1][i] = left[(from+i)*step], right[(from+i)*step]
+		}
+		parentsAVX512(&out[0][0], &in[0][0][0], &in[1][0][0], Size, 1)
+		copy(dst[from:], out[:rest])
+	}
+}
+
+func staged() compressor {
+	if hasAVX2 {
+		return compress4
+	}
+	return compressEach
+}
+
+// compress4 is compressEach, four lanes at a time.
+func compress4(states []state, stage []byte, stride, blocks int, before, total uint64) {
+	const width = 4
+	for first := 0; first < len(states); first += width {
+		var pointers [width]*byte
+		for i := range pointers {
+			pointers[i] = &stage[first*stride]
+			if first+i < len(states) {
+				pointers[i] = &stage[(first+i)*stride]
+			}
+		}
+		if first+width <= len(states) {
+			compressAVX2((*[8]uint64)(&states[first]), &pointers[0], blocks, before, total)
+			continue
+		}
+		var few [width]state
+		copy(few[:], states[first:])
+		compressAVX2((*[8]uint64)(&few[0]), &pointers[0], blocks, before, total)
+		copy(states[first:], few[:])
+	}
+}

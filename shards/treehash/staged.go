@@ -1,0 +1,59 @@
+package treehash
+
+// Where the processor has no masked loads, messages are first put together, prefix and all, in a small buffer.
+
+// stageBlocks is how many blocks of each lane are put together at a time.
+const stageBlocks = 4
+
+type compressor func(states []state, stage []byte, stride, blocks int, before, total uint64)
+
+// absorbStaged is absorb by means of compress.
+func absorbStaged(l Leaves, data [][]byte, length int, before, total uint64, compress compressor) {
+	const stride = stageBlocks * blockSize
+	var stage [lanes * stride]byte
+	for first := 0; first < len(data); first += lanes {
+		group := data[first:min(first+lanes, len(data))]
+		states := l.states[first : first+len(group)]
+		for at := 0; ; {
+			// The stage starts with the byte of the message that comes before data[at].
+			end := min(at+stride-1, length)
+			if before+uint64(length)+1 < total {
+				end = min(end, length-1)
+			}
+			for i, d := range group {
+				message := stage[i*stride : (i+1)*stride]
+				if message[0] = l.lead[first+i]; at > 0 {
+					message[0] = d[at-1]
+				}
+				clear(message[1+copy(message[1:], d[at:end]):])
+			}
+			blocks := (end - at + 1 + blockSize - 1) / blockSize
+			compress(states, stage[:], stride, blocks, before+uint64(at), total)
+			at += stride
+			if at > length || at == length && before+uint64(length)+1 < total {
+				break
+			}
+		}
+	}
+}
+
+// parentsStaged is parents by means of compress.
+func parentsStaged(dst, left, right []Hash, step int, compress compressor) {
+	var stage [lanes * blockSize]byte
+	var states [lanes]state
+	for i := range lanes {
+		stage[i*blockSize] = 1
+	}
+	for first := 0; first < len(dst); first += lanes {
+		count := min(lanes, len(dst)-first)
+		for i := range count {
+			message := stage[i*blockSize+1 : (i+1)*blockSize]
+			copy(message[copy(message, left[(first+i)*step][:]):], right[(first+i)*step][:])
+			states[i] = initial
+		}
+		compress(states[:count], stage[:], blockSize, 1, 0, 1+2*Size)
+		for i := range count {
+			states[i].digest(&dst[first+i])
+		}
+	}
+}

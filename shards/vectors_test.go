@@ -1,0 +1,142 @@
+package shards
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// vector is one encoding made by the original (its WebAssembly build). The blob is testBlob(length); the hashes are the
+// first 16 bytes of SHA-256 over all roots by pair (primary, secondary), over all primary and over all secondary slivers by index,
+// their symbols one after the other.
+type vector struct {
+	N           int      `json:"n"`
+	Length      int      `json:"length"`
+	ID          string   `json:"id"`
+	Pairs       string   `json:"pairs"`
+	Primaries   string   `json:"primaries"`
+	Secondaries string   `json:"secondaries"`
+	Primary     []string `json:"primary"`   // the slivers themselves, for small ones
+	Secondary   []string `json:"secondary"` // likewise
+}
+
+// testBlob is the SHA-256 hashes of 0, 1, 2… as 64-bit little-endian integers, cut to length.
+func testBlob(length int) []byte {
+	b := make([]byte, 0, length+sha256.Size)
+	for i := uint64(0); len(b) < length; i++ {
+		h := sha256.Sum256(binary.LittleEndian.AppendUint64(nil, i))
+		b = append(b, h[:]...)
+	}
+	return b[:length]
+}
+
+func readVectors(t testing.TB, path string) []vector {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []vector
+	for line := range bytes.Lines(b) {
+		var v vector
+		if err := json.Unmarshal(line, &v); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		vectors = append(vectors, v)
+	}
+	return vectors
+}
+
+func TestVectors(t *testing.T) {
+	for _, v := range readVectors(t, "testdata/vectors.jsonl") {
+		if testing.Short() && v.N > 130 {
+			continue
+		}
+		t.Run(fmt.Sprintf("n=%d/length=%d", v.N, v.Length), func(t *testing.T) { v.check(t) })
+	}
+}
+
+func (v vector) check(t *testing.T) {
+	p := mustParams(t, v.N)
+	m, pairs, err := Encode(p, testBlob(v.Length))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.ID().String(); got != v.ID {
+		t.Errorf("blob ID %s: want %s", got, v.ID)
+	}
+	hash := sha256.New()
+	hash.Write(m.Marshal()[metadataHeader:])
+	if got := hex.EncodeToString(hash.Sum(nil)[:16]); got != v.Pairs {
+		t.Errorf("roots %s: want %s", got, v.Pairs)
+	}
+	for _, axis := range []Axis{Primary, Secondary} {
+		want, whole := v.Primaries, v.Primary
+		if axis == Secondary {
+			want, whole = v.Secondaries, v.Secondary
+		}
+		hash := sha256.New()
+		for i := range p.Shards() {
+			sliver := plainOrder(m.Layout(axis), sliverOf(pairs, p, axis, i))
+			hash.Write(sliver)
+			if whole != nil && hex.EncodeToString(sliver) != whole[i] {
+				t.Errorf("%s sliver %d: %x: want %s", axis, i, sliver, whole[i])
+			}
+		}
+		if got := hex.EncodeToString(hash.Sum(nil)[:16]); got != want {
+			t.Errorf("%s slivers %s: want %s", axis, got, want)
+		}
+	}
+}
+
+// TestPublishedIDs holds vectors that others have published.
+func TestPublishedIDs(t *testing.T) {
+	for _, v := range []struct {
+		n        int
+		blob, id string
+	}{
+		{10, "walrus blob id v1 regression test", "RcU82Mwf-CFkv1LaI_2qcpANwpGUuG3TMwnVzZxD2kY"},
+		{1000, "", "3GPQL3HZNnFhN_F7l5Aa-X1VOtAKwIsg9zuWk8R81v4"},
+		{1000, "some other string", "M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"},
+		{13, "hello walrus", "L7kEHGCfjbprqWB_nErMKo-ltQk0YEa01MiNytG1bJE"},
+	} {
+		m, _, err := Encode(mustParams(t, v.n), []byte(v.blob))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.ID().String(); got != v.id {
+			t.Errorf("n=%d %q: %s: want %s", v.n, v.blob, got, v.id)
+		}
+	}
+}
+
+func mustParams(t testing.TB, n int) Params {
+	t.Helper()
+	p, err := NewParams(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func sliverOf(pairs []Pair, p Params, axis Axis, index int) []byte {
+	pair := pairs[p.PairOfSliver(axis, index)]
+	if axis == Primary {
+		return pair.Primary
+	}
+	return pair.Secondary
+}
+
+func plainOrder(l Layout, sliver []byte) []byte {
+	plain := make([]byte, len(sliver))
+	for t := range l.Strips() {
+		offset, size := l.Strip(t)
+		l.Scatter(plain, t, sliver[offset:][:size])
+	}
+	return plain
+}
