@@ -1,0 +1,288 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"sync"
+
+	"walrus/shards"
+)
+
+// bucket holds the slivers and metadata of the blobs that were to end in one epoch.
+//
+// A sliver's record is written only when its segments are durable, so that no crash can leave a record without
+// data. Until then a committed sliver is pending: visible in this process, and forgotten if it ends.
+type bucket struct {
+	epoch uint32 // constant
+	*database
+
+	syncing sync.Mutex // held while records move from pending to the database, and by deletions
+
+	mu      sync.Mutex
+	pending map[Ref]sliver // committed, record not yet durable; guarded by mu
+	// refusals counts the times the disk refused data. What a writer wrote before may be lost; guarded by mu.
+	refusals uint64
+	slivers  int64 // guarded by mu
+}
+
+// maxPending bounds the slivers that wait for a sync; the next Commit syncs.
+const maxPending = 4096
+
+// batchKeys is how many keys are written, deleted or listed at once.
+const batchKeys = 1024
+
+func newBucket(epoch uint32, db *database) *bucket {
+	b := &bucket{epoch: epoch, database: db, pending: make(map[Ref]sliver)}
+	db.refused = func() { b.refuse(nil) }
+	return b
+}
+
+// load counts the slivers and, unless the last process closed the store, removes what it left half written.
+func (b *bucket) load(clean bool) error {
+	if !clean {
+		if err := b.removeOrphans(); err != nil {
+			return err
+		}
+	}
+	return b.pages([]byte{keySliver}, func(keys [][]byte) error {
+		b.slivers += int64(len(keys))
+		return nil
+	})
+}
+
+// pages calls fn with all keys that begin with prefix, in order, a page at a time and outside of any lock.
+func (d *database) pages(prefix []byte, fn func(keys [][]byte) error) error {
+	var after []byte
+	for {
+		var page [][]byte
+		err := d.scan(prefix, after, batchKeys, false, func(k, _ []byte) error {
+			page = append(page, k)
+			return nil
+		})
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		if err := fn(page); err != nil {
+			return err
+		}
+		if len(page) < batchKeys {
+			return nil
+		}
+		after = page[len(page)-1]
+	}
+}
+
+// removeOrphans deletes segments that no record names. Segments and records sort alike, so one write's segments
+// come together.
+func (b *bucket) removeOrphans() error {
+	var (
+		last   []byte // the key of a segment of the write looked at last, without the index
+		orphan bool
+	)
+	return b.pages([]byte{keySegment}, func(keys [][]byte) error {
+		var batch []entry
+		for _, k := range keys {
+			r, write, ok := parseSegmentKey(k)
+			if w := k[:max(len(k)-4, 0)]; !ok || !bytes.Equal(w, last) {
+				last = w
+				v, err := b.stored(r)
+				orphan = !ok || errors.Is(err, ErrNotFound) || err == nil && v.write != write
+			}
+			if orphan {
+				batch = append(batch, entry{key: k, del: true})
+			}
+		}
+		if len(batch) == 0 {
+			return nil
+		}
+		return b.write(batch...)
+	})
+}
+
+// stored reads the record of a sliver from the database.
+func (b *bucket) stored(r Ref) (sliver, error) {
+	rec, err := b.record(sliverKey(r))
+	if err != nil {
+		return sliver{}, err
+	}
+	return unmarshalSliver(rec)
+}
+
+// find is the record of a sliver that is committed.
+func (b *bucket) find(r Ref) (sliver, error) {
+	b.mu.Lock()
+	v, ok := b.pending[r]
+	b.mu.Unlock()
+	if ok {
+		return v, nil
+	}
+	// One that has just left pending is in the database by now.
+	return b.stored(r)
+}
+
+// commit makes v visible unless another write of r already is, which it reports.
+func (b *bucket) commit(r Ref, v sliver, refusals uint64) (first bool, pending int, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refusals != refusals {
+		return false, 0, ErrUnsynced
+	}
+	if _, ok := b.pending[r]; ok {
+		return false, len(b.pending), nil
+	}
+	old, err := b.stored(r)
+	switch {
+	case err == nil && old.write != v.write:
+		return false, len(b.pending), nil
+	case err == nil, errors.Is(err, ErrCorrupt): // the count has it already
+	case errors.Is(err, ErrNotFound):
+		b.slivers++
+	default:
+		return false, 0, err
+	}
+	b.pending[r] = v
+	return true, len(b.pending), nil
+}
+
+// refuse forgets what may be lost because the disk refused data: all that is pending but keep, and what is being
+// written.
+func (b *bucket) refuse(keep map[Ref]sliver) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refusals++
+	for r, v := range b.pending {
+		if keep[r] != v {
+			delete(b.pending, r)
+			b.slivers--
+		}
+	}
+}
+
+// invalidate makes the commits of all writers there are fail.
+func (b *bucket) invalidate() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refusals++
+}
+
+// refusalCount is what a writer hands to commit later.
+func (b *bucket) refusalCount() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.refusals
+}
+
+// flush makes all that was committed before it durable: data first, then the records, then those.
+func (b *bucket) flush() error {
+	b.syncing.Lock()
+	defer b.syncing.Unlock()
+	b.mu.Lock()
+	moving := make(map[Ref]sliver, len(b.pending))
+	for r, v := range b.pending {
+		moving[r] = v
+	}
+	b.mu.Unlock()
+
+	if err := b.sync(); err != nil {
+		b.refuse(nil)
+		return err
+	}
+	if len(moving) == 0 {
+		return nil
+	}
+	batch := make([]entry, 0, min(len(moving), batchKeys))
+	for r, v := range moving {
+		batch = append(batch, entry{key: sliverKey(r), value: v.marshal()})
+		if len(batch) == batchKeys {
+			if err := b.put(batch...); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
+	}
+	if err := b.put(batch...); err != nil {
+		return err
+	}
+	if err := b.sync(); err != nil {
+		b.refuse(moving)
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for r := range moving {
+		delete(b.pending, r)
+	}
+	return nil
+}
+
+// remove deletes a sliver: first its record, so that a crash leaves only orphans.
+func (b *bucket) remove(r Ref) error {
+	b.syncing.Lock()
+	defer b.syncing.Unlock()
+	v, err := b.find(r)
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	damaged := err != nil
+	if err := b.put(entry{key: sliverKey(r), del: true}); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	delete(b.pending, r)
+	b.slivers--
+	b.mu.Unlock()
+	if damaged {
+		return nil
+	}
+	return b.removeSegments(r, v.write, v.segments())
+}
+
+// removeSegments deletes the first n segments of a write.
+func (b *bucket) removeSegments(r Ref, write uint64, n uint32) error {
+	for i := uint32(0); i < n; {
+		batch := make([]entry, 0, min(n-i, batchKeys))
+		for ; i < n && len(batch) < batchKeys; i++ {
+			batch = append(batch, entry{key: segmentKey(r, write, i), del: true})
+		}
+		if err := b.write(batch...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refs lists up to limit slivers of a shard after a blob and axis, in order, pending ones included.
+func (b *bucket) refs(shard int, after *Ref, limit int) ([]Ref, error) {
+	prefix := sliverKey(Ref{Shard: shard})[:3]
+	var from []byte
+	if after != nil {
+		from = sliverKey(*after)
+	}
+	var refs []Ref
+	// Pending first: a record that moves meanwhile is then seen twice, not missed.
+	b.mu.Lock()
+	for r := range b.pending {
+		if r.Shard == shard && (after == nil || compareRefs(r, *after) > 0) {
+			refs = append(refs, r)
+		}
+	}
+	b.mu.Unlock()
+	err := b.scan(prefix, from, limit, false, func(k, _ []byte) error {
+		if r, ok := parseSliverKey(k); ok {
+			refs = append(refs, r)
+		}
+		return nil
+	})
+	slices.SortFunc(refs, compareRefs)
+	refs = slices.Compact(refs)
+	return refs[:min(limit, len(refs))], err
+}
+
+// compareRefs orders as keys do.
+func compareRefs(a, b Ref) int { return bytes.Compare(sliverKey(a), sliverKey(b)) }
+
+// metadata returns a blob's metadata.
+func (b *bucket) metadata(id shards.BlobID) ([]byte, error) {
+	return b.record(blobKey(keyMetadata, id))
+}

@@ -1,0 +1,168 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+)
+
+// errGone is returned by a database that was closed: the store was, or the bucket was dropped.
+var errGone = errors.New("database is closed")
+
+// maxUnsynced bounds the small records that wait for a sync, in bytes.
+const maxUnsynced = 8 << 20
+
+// database is an engine that can be closed under its users, and that forgets no small record when a sync fails:
+// the kernel then drops what it could not write but calls it clean, so a second sync would succeed and mean nothing.
+type database struct {
+	path string // constant
+
+	life   sync.RWMutex // held shared by each operation, exclusively to close
+	closed bool         // guarded by life
+	eng    engine       // constant
+	// refused is called when a write failed, and earlier ones may be lost with it; constant.
+	refused func()
+
+	dirty   atomic.Bool // something was written since the last sync began
+	syncing sync.Mutex  // one sync at a time, or the second would return before the first is done
+
+	mu       sync.Mutex
+	unsynced map[string]entry // records written since the last sync that succeeded; guarded by mu
+	bytes    int              // of unsynced; guarded by mu
+	redo     bool             // a sync failed: write unsynced again before the next; guarded by mu
+}
+
+func newDatabase(path string, eng engine) *database {
+	return &database{path: path, eng: eng, refused: func() {}, unsynced: make(map[string]entry)}
+}
+
+func (d *database) use(fn func() error) error {
+	d.life.RLock()
+	defer d.life.RUnlock()
+	if d.closed {
+		return errGone
+	}
+	return fn()
+}
+
+func (d *database) get(key []byte, fn func([]byte) error) error {
+	return d.use(func() error { return d.eng.get(key, fn) })
+}
+
+// write applies a batch that need not survive a failed sync. An error is as bad as that of a sync: the engine
+// syncs by itself now and then.
+func (d *database) write(batch ...entry) error {
+	return d.use(func() error {
+		err := d.eng.write(batch)
+		d.dirty.Store(true) // after the write: a sync that clears the mark must cover it
+		if err != nil {
+			d.mu.Lock()
+			d.redo = true
+			d.mu.Unlock()
+			d.refused()
+		}
+		return err
+	})
+}
+
+func (d *database) scan(prefix, after []byte, limit int, values bool, fn func(k, v []byte) error) error {
+	return d.use(func() error { return d.eng.scan(prefix, after, limit, values, fn) })
+}
+
+// record returns a copy of the payload of a sealed record.
+func (d *database) record(key []byte) (payload []byte, err error) {
+	err = d.get(key, func(v []byte) error {
+		payload, err = unseal(key, bytes.Clone(v))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return payload, nil
+}
+
+// put writes small records, sealed here, and deletes others, all or none.
+func (d *database) put(batch ...entry) error {
+	for i, e := range batch {
+		if !e.del {
+			batch[i].value = seal(e.key, bytes.Clone(e.value))
+		}
+	}
+	if err := d.write(batch...); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	for _, e := range batch {
+		d.remember(e)
+	}
+	full := d.bytes > maxUnsynced
+	d.mu.Unlock()
+	if full {
+		return d.sync()
+	}
+	return nil
+}
+
+// remember needs mu.
+func (d *database) remember(e entry) {
+	k := string(e.key)
+	if old, ok := d.unsynced[k]; ok {
+		d.bytes -= len(k) + len(old.value)
+	}
+	d.unsynced[k] = e
+	d.bytes += len(k) + len(e.value)
+}
+
+// sync makes all that was written before it durable.
+func (d *database) sync() error {
+	d.syncing.Lock()
+	defer d.syncing.Unlock()
+	if !d.dirty.Swap(false) {
+		return nil
+	}
+	d.mu.Lock()
+	batch, size, redo := d.unsynced, d.bytes, d.redo
+	d.unsynced, d.bytes = make(map[string]entry), 0
+	d.mu.Unlock()
+
+	err := d.use(func() error {
+		if redo {
+			for e := range maps.Values(batch) {
+				if err := d.eng.write([]entry{e}); err != nil {
+					return err
+				}
+			}
+		}
+		return d.eng.sync()
+	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		if redo {
+			d.redo = false
+		}
+		return nil
+	}
+	d.dirty.Store(true)
+	d.redo = true
+	newer := d.unsynced
+	d.unsynced, d.bytes = batch, size
+	for _, e := range newer {
+		d.remember(e)
+	}
+	return fmt.Errorf("sync %s: %w", d.path, err)
+}
+
+// close waits for the operations under way. What was not synced may be lost.
+func (d *database) close() error {
+	d.life.Lock()
+	defer d.life.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	return d.eng.close()
+}

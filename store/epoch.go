@@ -1,0 +1,213 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"walrus/shards"
+)
+
+// DropEpoch removes the blobs that ended with endEpoch: slivers, metadata, certificates and records. What belongs
+// to blobs that were extended meanwhile moves to their new bucket, and damaged slivers among it are left behind.
+// Readers of what goes away get ErrNotFound. Run again after an error it finishes.
+func (s *Store) DropEpoch(endEpoch uint32) error {
+	if err := s.open(); err != nil {
+		return err
+	}
+	s.drops.Lock()
+	defer s.drops.Unlock()
+	if _, err := os.Stat(s.bucketPath(endEpoch)); err == nil {
+		b, err := s.bucket(endEpoch)
+		if err == nil {
+			err = s.dropBucket(b)
+		}
+		if err != nil {
+			return fmt.Errorf("drop epoch %d: %w", endEpoch, s.closedError(err))
+		}
+	}
+	if err := s.dropRecords(endEpoch); err != nil {
+		return fmt.Errorf("drop epoch %d: %w", endEpoch, s.closedError(err))
+	}
+	if err := s.meta.use(s.meta.eng.compact); err != nil {
+		return fmt.Errorf("drop epoch %d: %w", endEpoch, s.closedError(err))
+	}
+	return nil
+}
+
+func (s *Store) dropBucket(b *bucket) error {
+	if err := s.moveExtended(b); err != nil {
+		return err
+	}
+	// Again, for what was extended meanwhile, while nothing more can be.
+	s.records.Lock()
+	defer s.records.Unlock()
+	b.invalidate()
+	if err := s.moveExtended(b); err != nil {
+		return err
+	}
+	return s.removeBucket(b)
+}
+
+// removeBucket closes a bucket and removes its files and the damaged copies of them.
+func (s *Store) removeBucket(b *bucket) error {
+	gone := b.path + dropSuffix
+	err := func() error {
+		s.mu.Lock() // until the directory is out of the way of a new bucket of this name
+		defer s.mu.Unlock()
+		if err := s.open(); err != nil {
+			return err
+		}
+		if err := b.close(); err != nil {
+			s.log.Warn("a bucket that is dropped did not close well", "path", b.path, "err", err)
+		}
+		delete(s.buckets, b.epoch)
+		// Renamed first, so that a crash does not leave half a bucket to open.
+		return errors.Join(os.RemoveAll(gone), os.Rename(b.path, gone))
+	}()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(b.path)
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if strings.HasPrefix(f.Name(), filepath.Base(b.path)+".") {
+			if err := os.RemoveAll(filepath.Join(dir, f.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// moveExtended copies what belongs to blobs that end later, and syncs it. What is there already is skipped.
+func (s *Store) moveExtended(b *bucket) error {
+	if err := b.flush(); err != nil { // from pending, where pages does not look
+		return err
+	}
+	later := func(id shards.BlobID) (*bucket, error) {
+		end, err := s.endEpoch(id)
+		if err != nil || end <= b.epoch {
+			// A blob without a record was never extended as far as anyone knows.
+			if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+				err = nil
+			}
+			return nil, err
+		}
+		return s.bucket(end)
+	}
+	err := b.pages([]byte{keyMetadata}, func(keys [][]byte) error {
+		for _, k := range keys {
+			to, err := later(shards.BlobID(k[1:]))
+			if err == nil && to != nil {
+				err = s.moveMetadata(b, to, k)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = b.pages([]byte{keySliver}, func(keys [][]byte) error {
+		for _, k := range keys {
+			ref, ok := parseSliverKey(k)
+			if !ok {
+				continue
+			}
+			to, err := later(ref.Blob)
+			if err == nil && to != nil {
+				err = s.moveSliver(b, to, ref)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.group.do(s.syncAll)
+}
+
+func (s *Store) moveMetadata(from, to *bucket, key []byte) error {
+	if _, err := to.record(key); err == nil {
+		return nil
+	}
+	m, err := from.record(key)
+	if errors.Is(err, ErrCorrupt) {
+		_ = s.blame("metadata", Ref{Blob: shards.BlobID(key[1:]), Shard: -1}, -1, err, from.path) // left behind
+		return nil
+	}
+	if err == nil {
+		err = s.room()
+	}
+	if err != nil {
+		return err
+	}
+	return to.put(entry{key: key, value: m})
+}
+
+func (s *Store) moveSliver(from, to *bucket, ref Ref) error {
+	if _, err := to.find(ref); err == nil {
+		return nil
+	}
+	rec, err := from.find(ref)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		err = s.blame("sliver", ref, -1, err, from.path)
+	} else {
+		r := &SliverReader{s: s, ref: ref, b: from, rec: rec, have: -1}
+		w := s.create(to, ref, rec.size)
+		defer w.Abort()
+		if _, err = r.WriteTo(w); err == nil {
+			err = w.Commit()
+		}
+	}
+	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNotFound) {
+		return nil // noted; left behind
+	}
+	return err
+}
+
+// dropRecords deletes the records and certificates of the blobs that ended with epoch.
+func (s *Store) dropRecords(epoch uint32) error {
+	return s.meta.pages([]byte{keyBlob}, func(keys [][]byte) error {
+		s.records.Lock()
+		defer s.records.Unlock()
+		for _, k := range keys {
+			if len(k) != 1+idSize {
+				continue
+			}
+			id := shards.BlobID(k[1:])
+			end, err := s.endEpoch(id)
+			if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
+				return err
+			}
+			if err != nil || end != epoch {
+				continue
+			}
+			_, _, err = s.certificate(id)
+			certified := !errors.Is(err, ErrNotFound)
+			err = s.meta.put(entry{key: k, del: true}, entry{key: blobKey(keyCertificate, id), del: true})
+			if err != nil {
+				return err
+			}
+			s.blobs--
+			if certified {
+				s.certs--
+			}
+		}
+		return nil
+	})
+}

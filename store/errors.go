@@ -1,0 +1,79 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"walrus/shards"
+)
+
+var (
+	// ErrNotFound is returned for what the store does not hold.
+	ErrNotFound = errors.New("not found")
+	// ErrCorrupt is returned for what the store holds but cannot vouch for; fetch it again from others. The error
+	// is then a *CorruptError.
+	ErrCorrupt = errors.New("corrupt on disk")
+	// ErrLocked is returned by Open for a directory that is in use.
+	ErrLocked = errors.New("in use by another process")
+	// ErrClosed is returned by every method of a closed store.
+	ErrClosed = errors.New("store is closed")
+	// ErrFormat is returned by Open for a directory written by a newer version.
+	ErrFormat = errors.New("unknown on-disk format")
+	// ErrFull is returned for writes that would take the disk's last free space (Config.MinFree). Reads go on.
+	ErrFull = errors.New("disk is full")
+	// ErrUnsynced is returned when the disk refused data since a sliver was begun, so that nothing vouches for
+	// it: write it again.
+	ErrUnsynced = errors.New("disk refused data: write the sliver again")
+)
+
+// CorruptError tells what is damaged. It wraps ErrCorrupt.
+type CorruptError struct {
+	Kind    string // "sliver", "metadata", "certificate", "blob record" or "state"
+	Ref     Ref    // of a sliver; only Ref.Blob otherwise, with Shard −1
+	Segment int    // of a sliver, from 0; −1 if it is not one segment that is damaged
+	Err     error  // the cause, if more is known
+}
+
+// Error names what is damaged and why.
+func (e *CorruptError) Error() string {
+	s := e.Kind + " of blob " + e.Ref.Blob.String()
+	switch {
+	case e.Kind == "sliver" && e.Segment >= 0:
+		s = fmt.Sprintf("%s: segment %d", e.Ref, e.Segment)
+	case e.Kind == "sliver":
+		s = e.Ref.String()
+	case e.Kind == "state":
+		s = "node state"
+	}
+	if e.Err != nil {
+		return fmt.Sprintf("%s: %v: %v", s, ErrCorrupt, e.Err)
+	}
+	return fmt.Sprintf("%s: %v", s, ErrCorrupt)
+}
+
+// Unwrap gives ErrCorrupt and the cause.
+func (e *CorruptError) Unwrap() []error {
+	if e.Err == nil {
+		return []error{ErrCorrupt}
+	}
+	return []error{ErrCorrupt, e.Err}
+}
+
+// Ref names one sliver: the one along Axis of the pair of Blob that Shard holds.
+type Ref struct {
+	Blob  shards.BlobID
+	Shard int
+	Axis  shards.Axis
+}
+
+// String is for people.
+func (r Ref) String() string {
+	return fmt.Sprintf("%s sliver of blob %s on shard %d", r.Axis, r.Blob, r.Shard)
+}
+
+func (r Ref) check() error {
+	if r.Shard < 0 || r.Shard >= shards.MaxShards || !r.Axis.Valid() {
+		return fmt.Errorf("%s: no such shard or axis", r)
+	}
+	return nil
+}

@@ -1,0 +1,407 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"walrus/shards"
+)
+
+// disk is a model of databases on a disk with a volatile cache. All of them share one count of operations, at one
+// of which something goes wrong.
+type disk struct {
+	mu    sync.Mutex
+	files map[string]*memEngine // by path
+	ops   int
+	fail  int // the operation that fails; −1 for none
+	mode  mode
+	dead  bool // the machine has stopped: nothing works any more
+	hit   string
+}
+
+type mode int
+
+const (
+	lost    mode = iota // failed and did not land
+	landed              // failed and landed
+	swept               // failed, did not land, and earlier writes are lost with it
+	stopped             // the machine stops instead
+)
+
+func (m mode) String() string { return [...]string{"lost", "landed", "swept", "stopped"}[m] }
+
+var errDisk = errors.New("disk says no")
+
+// memEngine is a database of the model. Writes are in the cache until sync; a sync that fails loses them for good,
+// although they can still be read.
+type memEngine struct {
+	d       *disk
+	now     map[string][]byte
+	durable map[string][]byte
+	dirty   [][]entry
+}
+
+func (d *disk) open(path string) (engine, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.files[path] == nil {
+		d.files[path] = &memEngine{d: d, now: map[string][]byte{}, durable: map[string][]byte{}}
+	}
+	return d.files[path], nil
+}
+
+// crash loses what is not durable, except for some of it.
+func (d *disk) crash(r *rand.Rand) {
+	for _, path := range slices.Sorted(maps.Keys(d.files)) {
+		e := d.files[path]
+		for _, batch := range e.dirty {
+			if r.IntN(2) == 0 {
+				apply(e.durable, batch)
+			}
+		}
+		e.dirty = nil
+		e.now = maps.Clone(e.durable)
+	}
+	d.dead, d.fail = false, -1
+}
+
+// step counts an operation and tells whether it fails and whether it lands.
+func (d *disk) step(what string) (land bool, err error) {
+	if d.dead {
+		return false, errDisk
+	}
+	d.ops++
+	if d.ops-1 != d.fail {
+		return true, nil
+	}
+	d.hit = what
+	d.dead = d.mode == stopped
+	return d.mode == landed, errDisk
+}
+
+func apply(m map[string][]byte, batch []entry) {
+	for _, e := range batch {
+		if e.del {
+			delete(m, string(e.key))
+		} else {
+			m[string(e.key)] = bytes.Clone(e.value)
+		}
+	}
+}
+
+func (e *memEngine) get(key []byte, fn func([]byte) error) error {
+	e.d.mu.Lock()
+	defer e.d.mu.Unlock()
+	if _, err := e.d.step("get " + string(key[:1])); err != nil {
+		return err
+	}
+	v, ok := e.now[string(key)]
+	if !ok {
+		return ErrNotFound
+	}
+	return fn(v)
+}
+
+func (e *memEngine) write(batch []entry) error {
+	e.d.mu.Lock()
+	defer e.d.mu.Unlock()
+	land, err := e.d.step("write " + string(batch[0].key[:1]))
+	if err != nil && e.d.mode == swept && !e.d.dead {
+		e.dirty = nil
+	}
+	if land {
+		var own []entry
+		for _, x := range batch { // the caller's buffers are its own again
+			own = append(own, entry{key: bytes.Clone(x.key), value: bytes.Clone(x.value), del: x.del})
+		}
+		apply(e.now, own)
+		e.dirty = append(e.dirty, own)
+	}
+	return err
+}
+
+func (e *memEngine) scan(prefix, after []byte, limit int, values bool, fn func(k, v []byte) error) error {
+	e.d.mu.Lock()
+	keys := slices.Sorted(maps.Keys(e.now))
+	now := maps.Clone(e.now)
+	e.d.mu.Unlock()
+	for _, k := range keys {
+		if limit == 0 {
+			break
+		}
+		if strings.HasPrefix(k, string(prefix)) && (after == nil || k > string(after)) {
+			limit--
+			if err := fn([]byte(k), now[k]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (e *memEngine) sync() error {
+	e.d.mu.Lock()
+	defer e.d.mu.Unlock()
+	if e.d.dead {
+		return errDisk
+	}
+	land, err := e.d.step("sync")
+	if e.d.dead {
+		return err
+	}
+	if land {
+		for _, b := range e.dirty {
+			apply(e.durable, b)
+		}
+	}
+	e.dirty = nil
+	return err
+}
+
+func (e *memEngine) verify() error  { return nil }
+func (e *memEngine) compact() error { return nil }
+func (e *memEngine) close() error   { return nil }
+
+// faultRun stores three slivers, one of which is being written while the others are stored, and tells which are
+// acknowledged. What fails is tried again, as a whole; a fault happens once, so the second time must do.
+type faultRun struct {
+	t     *testing.T
+	s     *Store
+	acked map[Ref]bool
+}
+
+const faultSize = segmentSize + 100
+
+// faultContent is content, made once.
+var faultContent = func() (all [5][]byte) {
+	for n := range all {
+		all[n] = content(Ref{Blob: blobID(n), Shard: n, Axis: shards.Primary}, faultSize)
+	}
+	return all
+}()
+
+func (f *faultRun) store(n int, between func()) error {
+	ref := Ref{Blob: blobID(n), Shard: n, Axis: shards.Primary}
+	b := faultContent[n]
+	err := func() error {
+		if err := f.s.PutBlob(ref.Blob, meta(n), 5); err != nil {
+			return err
+		}
+		w, err := f.s.Create(ref, faultSize)
+		if err != nil {
+			return err
+		}
+		defer w.Abort()
+		if _, err := w.Write(b[:segmentSize+10]); err != nil {
+			return err
+		}
+		between()
+		if _, err := w.Write(b[segmentSize+10:]); err != nil {
+			return err
+		}
+		if err := w.Commit(); err != nil {
+			return err
+		}
+		if err := f.s.PutCertificate(ref.Blob, uint32(n), []byte("c")); err != nil {
+			return err
+		}
+		return f.s.Sync()
+	}()
+	if err == nil {
+		f.acked[ref] = true
+	}
+	f.visible(false)
+	return err
+}
+
+// retry stores with a second and third try: while one writer waits the fault may hit another and then both.
+func (f *faultRun) retry(n int, between func()) {
+	between = sync.OnceFunc(between)
+	for range 2 {
+		if f.store(n, between) == nil {
+			return
+		}
+	}
+	if err := f.store(n, between); err != nil && !errors.Is(err, errDisk) {
+		f.t.Errorf("sliver %d is refused three times: %v", n, err)
+	}
+}
+
+// visible checks that what can be seen is whole, and that what is acknowledged can be seen if all is wanted.
+func (f *faultRun) visible(all bool) {
+	f.t.Helper()
+	for n := 1; n <= 4; n++ {
+		ref := Ref{Blob: blobID(n), Shard: n, Axis: shards.Primary}
+		b, err := get(f.s, ref)
+		if errors.Is(err, errDisk) {
+			b, err = get(f.s, ref)
+		}
+		switch {
+		case err == nil && !bytes.Equal(b, faultContent[n]):
+			f.t.Errorf("sliver %d: wrong bytes", n)
+		case err == nil || errors.Is(err, errDisk) && !all:
+		case errors.Is(err, ErrNotFound):
+			if f.acked[ref] {
+				f.t.Errorf("sliver %d is acknowledged and missing", n)
+			}
+		default:
+			f.t.Errorf("sliver %d is visible and not whole: %v", n, err)
+		}
+		if !all || !f.acked[ref] {
+			continue
+		}
+		m, merr := f.s.Metadata(ref.Blob)
+		rec, rerr := f.s.Blob(ref.Blob)
+		if merr != nil || rerr != nil || !bytes.Equal(m, meta(n)) ||
+			rec != (BlobRecord{EndEpoch: 5, Certified: true, CertEpoch: uint32(n)}) {
+			f.t.Errorf("blob %d is acknowledged: %v, %v, %+v", n, merr, rerr, rec)
+		}
+	}
+}
+
+// TestFaults lets every single operation of a database go wrong, in every way, and then the power fail.
+func TestFaults(t *testing.T) {
+	for _, m := range []mode{lost, landed, swept, stopped} {
+		t.Run(m.String(), func(t *testing.T) {
+			for k := 0; ; k++ {
+				d := runFault(t, k, m)
+				if t.Failed() {
+					t.Fatalf("operation %d, %q, %s", k, d.hit, m)
+				}
+				if d.hit == "" {
+					if k < 60 {
+						t.Fatalf("only %d operations", k)
+					}
+					t.Logf("%d operations", k)
+					return
+				}
+			}
+		})
+	}
+}
+
+func runFault(t *testing.T, k int, m mode) *disk {
+	d := &disk{files: map[string]*memEngine{}, fail: -1, mode: m}
+	cfg := small(t.TempDir())
+	cfg.engine = d.open
+	s, err := Open(cfg)
+	check(t, err)
+	d.mu.Lock()
+	d.ops, d.fail = 0, k
+	d.mu.Unlock()
+	f := &faultRun{t: t, s: s, acked: map[Ref]bool{}}
+	f.retry(1, func() {})
+	f.retry(2, func() { f.retry(3, func() {}) })
+	if m != stopped {
+		f.retry(4, func() {})
+		for n := 1; n <= 4; n++ {
+			if !f.acked[Ref{Blob: blobID(n), Shard: n, Axis: shards.Primary}] {
+				t.Errorf("sliver %d cannot be stored after one fault", n)
+			}
+		}
+	}
+	for i := range 3 { // what is left of unsynced writes is a matter of luck
+		crashed := &disk{files: map[string]*memEngine{}, fail: -1}
+		for path, e := range d.files {
+			crashed.files[path] = &memEngine{d: crashed, now: maps.Clone(e.now), durable: maps.Clone(e.durable),
+				dirty: slices.Clone(e.dirty)}
+		}
+		crashed.crash(rand.New(rand.NewPCG(uint64(k), uint64(i))))
+		again := cfg
+		again.engine = crashed.open
+		// The first store still has the directory; the databases are apart.
+		s.lock.release()
+		s2, err := Open(again)
+		check(t, err)
+		g := &faultRun{t: t, s: s2, acked: maps.Clone(f.acked)}
+		g.visible(true)
+		g.retry(4, func() {})
+		g.visible(true)
+		check(t, s2.Close())
+	}
+	return d
+}
+
+// TestFull checks that a full disk refuses writes, and nothing else.
+func TestFull(t *testing.T) {
+	cfg := small(t.TempDir())
+	s := mustOpen(t, cfg)
+	ref := Ref{Blob: blobID(1)}
+	check(t, s.PutBlob(ref.Blob, meta(1), 5))
+	check(t, put(s, ref, content(ref, 1000)))
+	w, err := s.Create(Ref{Blob: ref.Blob, Shard: 2}, 2*segmentSize)
+	check(t, err)
+	s.cfg.MinFree = 1 << 62
+	_, err = w.Write(content(ref, 2*segmentSize))
+	wantErr(t, err, ErrFull)
+	wantErr(t, w.Commit(), ErrFull)
+	_, err = s.Create(ref, 1)
+	wantErr(t, err, ErrFull)
+	wantErr(t, s.PutBlob(ref.Blob, meta(1), 5), ErrFull)
+	wantErr(t, s.PutCertificate(ref.Blob, 5, nil), ErrFull)
+	wantErr(t, s.PutState("a", nil), ErrFull)
+	wantSliver(t, s, ref, content(ref, 1000))
+	check(t, s.Sync())
+	check(t, s.DeleteSliver(ref))
+	check(t, s.Close())
+	cfg.MinFree = 1 << 62
+	_, err = Open(cfg)
+	wantErr(t, err, ErrFull)
+}
+
+// TestConformanceOfModel keeps the model of a database true to the real one.
+func TestConformanceOfModel(t *testing.T) {
+	d := &disk{files: map[string]*memEngine{}, fail: -1}
+	cfg := small(t.TempDir())
+	cfg.engine = d.open
+	s := mustOpen(t, cfg)
+	testConformance(t, s, func() *Store {
+		check(t, s.Close())
+		s = mustOpen(t, cfg)
+		return s
+	})
+}
+
+// TestGroup checks that callers share runs, and that none returns before a run that began after its call.
+func TestGroup(t *testing.T) {
+	var g group
+	var mu sync.Mutex
+	began, runs := 0, 0
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(func() {
+			mu.Lock()
+			before := began
+			mu.Unlock()
+			mine := 0
+			err := g.do(func() error {
+				mu.Lock()
+				defer mu.Unlock()
+				began++
+				runs++
+				return nil
+			})
+			mu.Lock()
+			mine = began
+			mu.Unlock()
+			if err != nil || mine <= before {
+				t.Errorf("returned before a run: %v, %d, %d", err, mine, before)
+			}
+		})
+	}
+	wg.Wait()
+	want := fmt.Errorf("x")
+	if err := g.do(func() error { return want }); err != want {
+		t.Errorf("got %v", err)
+	}
+	if runs == 0 || runs > 200 {
+		t.Errorf("%d runs", runs)
+	}
+}

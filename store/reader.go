@@ -1,0 +1,228 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// SliverReader reads one sliver. Every byte it returns has been checked. It needs no closing. It is safe for
+// concurrent use, one segment at a time.
+type SliverReader struct {
+	s   *Store
+	ref Ref
+
+	mu   sync.Mutex
+	b    *bucket // guarded by mu, as is all below
+	rec  sliver
+	off  int64
+	buf  []byte // the segment read last, without checksum
+	have int64  // which that is; −1 if none
+}
+
+// find is the committed sliver and the bucket it is in. Errors: ErrNotFound, ErrCorrupt.
+func (s *Store) find(ref Ref) (*bucket, sliver, error) {
+	end, _ := s.endEpoch(ref.Blob) // without a record all buckets are as likely
+	found := ErrNotFound
+	for _, b := range s.bucketsFrom(end) {
+		v, err := b.find(ref)
+		switch {
+		case err == nil:
+			return b, v, nil
+		case errors.Is(err, errGone), errors.Is(err, ErrNotFound):
+		default:
+			found = s.blame("sliver", ref, -1, err, b.path)
+		}
+	}
+	if errors.Is(found, ErrNotFound) && s.closed.Load() {
+		found = ErrClosed
+	}
+	return nil, sliver{}, found
+}
+
+// OpenSliver opens a committed sliver. Errors: ErrNotFound, ErrCorrupt.
+func (s *Store) OpenSliver(ref Ref) (*SliverReader, error) {
+	if err := ref.check(); err != nil {
+		return nil, err
+	}
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	b, rec, err := s.find(ref)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", ref, err)
+	}
+	return &SliverReader{s: s, ref: ref, b: b, rec: rec, have: -1}, nil
+}
+
+// HasSliver tells whether a sliver is committed, without reading its data. A record that is damaged is ErrCorrupt.
+func (s *Store) HasSliver(ref Ref) (bool, error) {
+	if err := ref.check(); err != nil {
+		return false, err
+	}
+	if err := s.open(); err != nil {
+		return false, err
+	}
+	_, _, err := s.find(ref)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// DeleteSliver removes a sliver, damaged or not; if there is none that is fine. Its space comes back with that of
+// its bucket.
+func (s *Store) DeleteSliver(ref Ref) error {
+	if err := ref.check(); err != nil {
+		return err
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	for _, b := range s.allBuckets() {
+		err := b.remove(ref)
+		if err != nil && !errors.Is(err, ErrNotFound) && !(errors.Is(err, errGone) && !s.closed.Load()) {
+			return fmt.Errorf("delete %s: %w", ref, s.closedError(err))
+		}
+	}
+	return nil
+}
+
+// Size of the sliver in bytes.
+func (r *SliverReader) Size() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rec.size
+}
+
+// segment reads and checks segment i into r.buf. Deleting the sliver meanwhile gives ErrNotFound.
+func (r *SliverReader) segment(i uint32) error {
+	if r.have == int64(i) {
+		return nil
+	}
+	r.have = -1
+	key := segmentKey(r.ref, r.rec.write, i)
+	err := r.b.get(key, func(v []byte) error {
+		if want := r.rec.segmentLen(i) + crcSize; len(v) != want {
+			return fmt.Errorf("%w: value of %d bytes: want %d", ErrCorrupt, len(v), want)
+		}
+		if cap(r.buf) < len(v) {
+			r.buf = make([]byte, 0, len(v))
+		}
+		// What is checked is the copy: the original is a map of a file.
+		r.buf = append(r.buf[:0], v...)
+		_, err := unseal(key, r.buf)
+		return err
+	})
+	if err == nil {
+		r.buf = r.buf[:len(r.buf)-crcSize]
+		r.have = int64(i)
+		return nil
+	}
+	return r.explain(i, err)
+}
+
+// explain finds out what it means that segment i cannot be read.
+func (r *SliverReader) explain(i uint32, err error) error {
+	if !errors.Is(err, errGone) {
+		switch v, ferr := r.b.find(r.ref); {
+		case errors.Is(ferr, ErrNotFound), ferr == nil && v.write != r.rec.write:
+			return fmt.Errorf("%s was deleted: %w", r.ref, ErrNotFound)
+		case errors.Is(err, ErrNotFound):
+			err = fmt.Errorf("%w: missing", ErrCorrupt)
+		}
+		return r.s.blame("sliver", r.ref, int(i), err, r.b.path)
+	}
+	if err := r.s.open(); err != nil {
+		return err
+	}
+	// The bucket was dropped; the sliver of an extended blob has moved to another.
+	b, rec, ferr := r.s.find(r.ref)
+	if ferr != nil {
+		return ferr
+	}
+	if rec.size != r.rec.size || b == r.b {
+		return fmt.Errorf("%s was deleted: %w", r.ref, ErrNotFound)
+	}
+	r.b, r.rec = b, rec
+	return r.segment(i)
+}
+
+// at returns the checked bytes from off to the end of a segment; io.EOF at the end. It needs mu.
+func (r *SliverReader) at(off int64) ([]byte, error) {
+	if off < 0 {
+		return nil, fmt.Errorf("read %s: offset %d", r.ref, off)
+	}
+	if off >= r.rec.size {
+		return nil, io.EOF
+	}
+	if err := r.segment(uint32(off / int64(r.rec.segment))); err != nil {
+		return nil, err
+	}
+	return r.buf[off%int64(r.rec.segment):], nil
+}
+
+// ReadAt implements io.ReaderAt. Errors besides io.EOF: ErrCorrupt, ErrNotFound if the sliver was deleted.
+func (r *SliverReader) ReadAt(p []byte, off int64) (n int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.readAt(p, off)
+}
+
+func (r *SliverReader) readAt(p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		b, err := r.at(off + int64(n))
+		if err != nil {
+			return n, err
+		}
+		n += copy(p[n:], b)
+	}
+	return n, nil
+}
+
+// Read implements io.Reader.
+func (r *SliverReader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(p) == 0 {
+		return 0, nil
+	}
+	b, err := r.at(r.off)
+	if err != nil {
+		return 0, err
+	}
+	n := copy(p, b)
+	r.off += int64(n)
+	return n, nil
+}
+
+// WriteTo implements io.WriterTo: it writes what Read has not yet returned.
+func (r *SliverReader) WriteTo(w io.Writer) (n int64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.buf == nil {
+		lent := buffers.Get().(*[]byte)
+		r.buf = *lent
+		defer func() {
+			*lent = (*lent)[:0]
+			buffers.Put(lent)
+			r.buf, r.have = nil, -1
+		}()
+	}
+	for {
+		b, err := r.at(r.off)
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		k, err := w.Write(b)
+		n += int64(k)
+		r.off += int64(k)
+		if err != nil {
+			return n, err
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"walrus/shards"
+)
+
+// PutState keeps a small value of the node's under a name of up to 256 bytes; up to 256 KiB.
+func (s *Store) PutState(key string, value []byte) error {
+	if key == "" || len(key) > maxStateKey || len(value) > maxState {
+		return fmt.Errorf("put state %.64q: %d bytes of name and %d of value: the limits are %d and %d",
+			key, len(key), len(value), maxStateKey, maxState)
+	}
+	if err := s.room(); err != nil {
+		return fmt.Errorf("put state %q: %w", key, err)
+	}
+	if err := s.meta.put(entry{key: stateKey(key), value: value}); err != nil {
+		return fmt.Errorf("put state %q: %w", key, s.closedError(err))
+	}
+	return nil
+}
+
+// State returns what was put under key. Errors: ErrNotFound, ErrCorrupt.
+func (s *Store) State(key string) ([]byte, error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	v, err := s.meta.record(stateKey(key))
+	if errors.Is(err, ErrCorrupt) {
+		err = s.blame("state", Ref{Blob: shards.BlobID{}, Shard: -1}, -1, fmt.Errorf("%q: %w", key, err), s.meta.path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state %q: %w", key, s.closedError(err))
+	}
+	return v, nil
+}

@@ -1,0 +1,236 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Store is what one node keeps. It is safe for concurrent use.
+type Store struct {
+	cfg       Config       // constant
+	log       *slog.Logger // constant
+	lock      *dirLock     // constant
+	clean     bool         // the last process closed the store; constant
+	meta      *database    // constant
+	incidents incidents
+	group     group
+	closed    atomic.Bool
+
+	mu      sync.RWMutex
+	buckets map[uint32]*bucket // by end epoch; guarded by mu
+
+	drops sync.Mutex // one DropEpoch at a time
+
+	records      sync.Mutex // held to read, change and write a record of meta
+	blobs, certs int64      // guarded by records
+}
+
+// maxBuckets bounds the databases that a store opens: no network sells storage for more epochs ahead.
+const maxBuckets = 512
+
+const (
+	metaName    = "meta"
+	sliversName = "slivers"
+	lockName    = "lock"
+	// cleanName is a file that is there after Close only. Without it Open looks for what a crash left.
+	cleanName  = "clean"
+	dropSuffix = ".dropped"
+)
+
+// Open opens or makes the store in cfg.Dir. Databases that are damaged beyond use are moved aside, listed in
+// Incidents, and replaced by empty ones. Errors: ErrLocked, ErrFormat, or what the operating system refuses.
+func Open(cfg Config) (_ *Store, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Store{cfg: cfg, log: cfg.Logger, buckets: make(map[uint32]*bucket)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(filepath.Join(cfg.Dir, sliversName), 0o755); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if s.lock, err = lockDir(filepath.Join(cfg.Dir, lockName)); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", cfg.Dir, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.closeAll())
+		}
+	}()
+	if err := s.room(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s.clean = os.Remove(filepath.Join(cfg.Dir, cleanName)) == nil
+	if s.meta, err = s.openDatabase(filepath.Join(cfg.Dir, metaName), false); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := s.count(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := s.openBuckets(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return s, nil
+}
+
+// count counts the records of meta.
+func (s *Store) count() error {
+	for kind, n := range map[byte]*int64{keyBlob: &s.blobs, keyCertificate: &s.certs} {
+		err := s.meta.pages([]byte{kind}, func(keys [][]byte) error {
+			*n += int64(len(keys))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openBuckets opens all buckets there are and finishes what a dropped one left.
+func (s *Store) openBuckets() error {
+	dir := filepath.Join(s.cfg.Dir, sliversName)
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range list {
+		if strings.HasSuffix(f.Name(), dropSuffix) {
+			if err := os.RemoveAll(filepath.Join(dir, f.Name())); err != nil {
+				return err
+			}
+		}
+		epoch, err := strconv.ParseUint(f.Name(), 10, 32)
+		if err != nil || !f.IsDir() || strconv.FormatUint(epoch, 10) != f.Name() {
+			continue
+		}
+		if _, err := s.makeBucket(uint32(epoch)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) bucketPath(epoch uint32) string {
+	return filepath.Join(s.cfg.Dir, sliversName, strconv.FormatUint(uint64(epoch), 10))
+}
+
+// makeBucket opens or makes a bucket; the caller holds mu or is Open.
+func (s *Store) makeBucket(epoch uint32) (*bucket, error) {
+	if len(s.buckets) >= maxBuckets {
+		return nil, fmt.Errorf("open bucket of epoch %d: %d are open: drop those that ended", epoch, maxBuckets)
+	}
+	path := s.bucketPath(epoch)
+	db, err := s.openDatabase(path, true)
+	if err != nil {
+		return nil, err
+	}
+	b := newBucket(epoch, db)
+	if err := b.load(s.clean); err != nil {
+		return nil, errors.Join(fmt.Errorf("load bucket of epoch %d: %w", epoch, err), db.close())
+	}
+	s.buckets[epoch] = b
+	return b, nil
+}
+
+// bucket is the bucket of an epoch, made if need be.
+func (s *Store) bucket(epoch uint32) (*bucket, error) {
+	s.mu.RLock()
+	b := s.buckets[epoch]
+	s.mu.RUnlock()
+	if b != nil {
+		return b, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	if b := s.buckets[epoch]; b != nil {
+		return b, nil
+	}
+	return s.makeBucket(epoch)
+}
+
+// allBuckets, the latest end epoch first.
+func (s *Store) allBuckets() []*bucket {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(s.buckets), func(a, b *bucket) int {
+		return int(int64(b.epoch) - int64(a.epoch))
+	})
+}
+
+// open is ErrClosed after Close.
+func (s *Store) open() error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// closedError turns the error of a database that Close closed into ErrClosed.
+func (s *Store) closedError(err error) error {
+	if s.closed.Load() && errors.Is(err, errGone) {
+		return ErrClosed
+	}
+	return err
+}
+
+// room refuses a write that would take the last of the disk.
+func (s *Store) room() error {
+	if err := s.open(); err != nil {
+		return err
+	}
+	if s.cfg.MinFree == 0 {
+		return nil
+	}
+	free, err := freeSpace(s.cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("free space of %s: %w", s.cfg.Dir, err)
+	}
+	if free < s.cfg.MinFree {
+		return fmt.Errorf("%w: %d bytes free of which %d stay so: free some space on the disk of %s",
+			ErrFull, free, s.cfg.MinFree, s.cfg.Dir)
+	}
+	return nil
+}
+
+// Close syncs and closes. It waits for operations under way; later ones return ErrClosed. Closing again is a no-op.
+func (s *Store) Close() error {
+	if s.closed.Load() {
+		return nil
+	}
+	err := s.Sync()
+	s.mu.Lock() // no bucket is made from here on
+	was := s.closed.Swap(true)
+	s.mu.Unlock()
+	if was {
+		return nil
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.cfg.Dir, cleanName), nil, 0o644)
+	}
+	return errors.Join(err, s.closeAll())
+}
+
+func (s *Store) closeAll() error {
+	var errs []error
+	for _, b := range s.allBuckets() {
+		errs = append(errs, b.close())
+	}
+	if s.meta != nil {
+		errs = append(errs, s.meta.close())
+	}
+	return errors.Join(append(errs, s.lock.release())...)
+}

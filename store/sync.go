@@ -1,0 +1,61 @@
+package store
+
+import (
+	"errors"
+	"sync"
+)
+
+// group lets concurrent callers share one run of a function: callers that arrive while it runs share the next run.
+type group struct {
+	mu   sync.Mutex
+	next *round // the run that has not begun; guarded by mu
+	run  sync.Mutex
+}
+
+type round struct {
+	done chan struct{}
+	err  error
+}
+
+func (g *group) do(fn func() error) error {
+	g.mu.Lock()
+	r, leader := g.next, false
+	if r == nil {
+		r, leader = &round{done: make(chan struct{})}, true
+		g.next = r
+	}
+	g.mu.Unlock()
+	if !leader {
+		<-r.done
+		return r.err
+	}
+	g.run.Lock()
+	defer g.run.Unlock()
+	g.mu.Lock()
+	g.next = nil
+	g.mu.Unlock()
+	defer close(r.done)
+	r.err = fn()
+	return r.err
+}
+
+// Sync makes everything committed or put before the call durable, and returns when it is. Concurrent callers share
+// one sync. After an error nothing that was not durable before counts as stored: slivers not yet synced are
+// forgotten and must be written again; records are kept and synced again by the next Sync.
+func (s *Store) Sync() error {
+	if err := s.open(); err != nil {
+		return err
+	}
+	return s.group.do(s.syncAll)
+}
+
+func (s *Store) syncAll() error {
+	var errs []error
+	for _, b := range s.allBuckets() {
+		if err := b.flush(); err != nil && !errors.Is(err, errGone) {
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, s.meta.sync())
+	return s.closedError(errors.Join(errs...))
+}

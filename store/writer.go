@@ -1,0 +1,175 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+)
+
+// SliverWriter takes the bytes of one sliver. It holds at most one segment of them. It is not safe for concurrent
+// use; writers of the same sliver do not disturb each other.
+type SliverWriter struct {
+	s        *Store
+	b        *bucket
+	ref      Ref
+	rec      sliver
+	refusals uint64  // of the bucket when it began
+	buf      *[]byte // the segment being filled; nil when done
+	at       int64   // bytes taken
+	next     uint32  // segment
+	err      error   // why the writer cannot go on
+}
+
+// buffers hold a segment and its checksum.
+var buffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, segmentSize+crcSize)
+	return &b
+}}
+
+// Create begins a sliver of size bytes of a blob that PutBlob has made known (else ErrNotFound). Several writers
+// may be at the same sliver: the first to commit wins. End it with Commit or Abort.
+func (s *Store) Create(ref Ref, size int64) (*SliverWriter, error) {
+	if err := ref.check(); err != nil {
+		return nil, err
+	}
+	if size < 0 || size > maxSliver {
+		return nil, fmt.Errorf("create %s: %d bytes: the limit is %d", ref, size, int64(maxSliver))
+	}
+	if err := s.room(); err != nil {
+		return nil, fmt.Errorf("create %s: %w", ref, err)
+	}
+	end, err := s.endEpoch(ref.Blob)
+	if err != nil {
+		return nil, fmt.Errorf("create %s: its blob: %w", ref, s.closedError(err))
+	}
+	b, err := s.bucket(end)
+	if err != nil {
+		return nil, fmt.Errorf("create %s: %w", ref, err)
+	}
+	return s.create(b, ref, size), nil
+}
+
+func (s *Store) create(b *bucket, ref Ref, size int64) *SliverWriter {
+	return &SliverWriter{s: s, b: b, ref: ref, refusals: b.refusalCount(), buf: buffers.Get().(*[]byte),
+		rec: sliver{size: size, segment: segmentSize, write: rand.Uint64()}}
+}
+
+// errDone is returned by a writer after Commit or Abort.
+var errDone = errors.New("sliver was committed or aborted")
+
+// Write takes the next bytes, in any split. Errors stay: ErrFull, more bytes than announced, or the disk's.
+func (w *SliverWriter) Write(p []byte) (n int, err error) {
+	if w.buf == nil && w.err == nil {
+		w.err = errDone
+	}
+	if w.err != nil {
+		return 0, fmt.Errorf("write %s: %w", w.ref, w.err)
+	}
+	if int64(len(p)) > w.rec.size-w.at {
+		w.fail(fmt.Errorf("more than the announced %d bytes", w.rec.size))
+		return 0, fmt.Errorf("write %s: %w", w.ref, w.err)
+	}
+	for n < len(p) {
+		k := min(len(p)-n, w.rec.segmentLen(w.next)-len(*w.buf))
+		*w.buf = append(*w.buf, p[n:n+k]...)
+		n += k
+		w.at += int64(k)
+		if len(*w.buf) == w.rec.segmentLen(w.next) {
+			if err := w.flush(); err != nil {
+				return n, fmt.Errorf("write %s: %w", w.ref, err)
+			}
+		}
+	}
+	return n, nil
+}
+
+// flush writes the segment that is full.
+func (w *SliverWriter) flush() error {
+	err := w.s.room()
+	if err == nil {
+		key := segmentKey(w.ref, w.rec.write, w.next)
+		err = w.b.write(entry{key: key, value: seal(key, *w.buf)})
+	}
+	if err != nil {
+		w.fail(w.s.closedError(gone(err)))
+		return w.err
+	}
+	w.next++
+	*w.buf = (*w.buf)[:0]
+	return nil
+}
+
+// gone is what a writer says when its bucket was dropped.
+func gone(err error) error {
+	if errors.Is(err, errGone) {
+		return fmt.Errorf("the blob's epoch has ended: %w", errors.Join(ErrNotFound, err))
+	}
+	return err
+}
+
+// fail ends the writer with err.
+func (w *SliverWriter) fail(err error) {
+	w.discard()
+	w.err = err
+}
+
+// Commit makes the sliver visible, whole and at once; Sync makes it durable. It is an error if fewer bytes were
+// written than announced. If another writer has committed the sliver already it does nothing. ErrUnsynced: a sync
+// failed meanwhile and the sliver must be written again.
+func (w *SliverWriter) Commit() error {
+	if w.buf == nil && w.err == nil {
+		w.err = errDone
+	}
+	if w.err != nil {
+		return fmt.Errorf("commit %s: %w", w.ref, w.err)
+	}
+	if w.at != w.rec.size {
+		err := fmt.Errorf("have %d of %d bytes", w.at, w.rec.size)
+		w.fail(err)
+		return fmt.Errorf("commit %s: %w", w.ref, err)
+	}
+	if err := w.s.open(); err != nil {
+		w.fail(err)
+		return err
+	}
+	first, pending, err := w.b.commit(w.ref, w.rec, w.refusals)
+	if err != nil {
+		w.fail(w.s.closedError(gone(err)))
+		return fmt.Errorf("commit %s: %w", w.ref, w.err)
+	}
+	if !first {
+		w.discard()
+		return nil
+	}
+	w.release()
+	if pending > maxPending {
+		return w.s.Sync()
+	}
+	return nil
+}
+
+// Abort ends the writer and drops what was written. After Commit, or again, it does nothing.
+func (w *SliverWriter) Abort() {
+	if w.buf != nil {
+		w.fail(errDone)
+	}
+}
+
+// discard deletes what was written, as well as can be: what stays is found by the next Open after a crash, and
+// goes with the bucket in any case.
+func (w *SliverWriter) discard() {
+	if w.buf == nil {
+		return
+	}
+	w.release()
+	if err := w.b.removeSegments(w.ref, w.rec.write, w.next); err != nil && !errors.Is(err, errGone) {
+		w.s.log.Warn("the segments of an aborted sliver could not be removed", "sliver", w.ref.String(), "err", err)
+	}
+}
+
+func (w *SliverWriter) release() {
+	*w.buf = (*w.buf)[:0]
+	buffers.Put(w.buf)
+	w.buf = nil
+}
