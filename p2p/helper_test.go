@@ -1,0 +1,288 @@
+package p2p
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/shards"
+)
+
+// memory is a Backend that keeps what it is given. Any method does hook first, if that is set.
+type memory struct {
+	mu     sync.Mutex
+	hook   func(ctx context.Context, op string) error
+	meta   map[shards.BlobID][]byte
+	stored map[shards.BlobID][]byte // the bodies of StorePairs, one after the other
+	pairs  map[shards.BlobID][]int
+	certs  [][]byte
+	sliver []byte
+}
+
+func newMemory() *memory {
+	return &memory{
+		meta: map[shards.BlobID][]byte{}, stored: map[shards.BlobID][]byte{}, pairs: map[shards.BlobID][]int{},
+		sliver: pattern(1 << 20),
+	}
+}
+
+// pattern is n bytes that differ from place to place.
+func pattern(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i*7 ^ i>>8 ^ i>>16)
+	}
+	return b
+}
+
+func (m *memory) do(ctx context.Context, op string) error {
+	m.mu.Lock()
+	hook := m.hook
+	m.mu.Unlock()
+	if hook == nil {
+		return nil
+	}
+	return hook(ctx, op)
+}
+
+// on makes every method do hook first.
+func (m *memory) on(hook func(ctx context.Context, op string) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hook = hook
+}
+
+func (m *memory) PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, metadata []byte) ([]int, error) {
+	if err := m.do(ctx, "PutMetadata"); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.meta[id] = metadata
+	return m.pairs[id], nil
+}
+
+func (m *memory) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error {
+	if err := m.do(ctx, "StorePairs"); err != nil {
+		return err
+	}
+	b := make([]byte, size)
+	if _, err := io.ReadFull(body, b); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stored[id] = append(m.stored[id], b...)
+	m.pairs[id] = append(m.pairs[id], pairs...)
+	return nil
+}
+
+func (m *memory) Confirm(ctx context.Context, from peer.ID, id shards.BlobID) ([]byte, error) {
+	return append([]byte("confirmed "), id[:]...), m.do(ctx, "Confirm")
+}
+
+func (m *memory) Metadata(ctx context.Context, from peer.ID, id shards.BlobID) ([]byte, error) {
+	if err := m.do(ctx, "Metadata"); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if b, ok := m.meta[id]; ok {
+		return b, nil
+	}
+	return nil, fmt.Errorf("metadata of %s: %w", id, ErrNotFound)
+}
+
+type openSliver struct{ *bytes.Reader }
+
+func (openSliver) Close() error { return nil }
+
+func (m *memory) OpenSliver(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error) {
+	return openSliver{bytes.NewReader(m.sliver)}, m.do(ctx, "OpenSliver")
+}
+
+const testSymbol, testProof = 100, 3
+
+func (m *memory) Symbols(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error) {
+	return testSymbols(targets), m.do(ctx, "Symbols")
+}
+
+func testSymbols(targets []int) []shards.Symbol {
+	var out []shards.Symbol
+	for _, t := range targets {
+		out = append(out, shards.Symbol{Data: bytes.Repeat([]byte{byte(t)}, testSymbol), Proof: []shards.Hash{{1, byte(t)}, {2}, {3}}})
+	}
+	return out
+}
+
+var testBlobStatus = BlobStatus{
+	Metadata: true, Certificate: []byte("certificate"),
+	Slivers: []ShardState{{Shard: 0, Primary: true}, {Shard: 7, Secondary: true, Corrupt: true}, {Shard: 65534, Primary: true, Secondary: true, Repairing: true}},
+}
+
+func (m *memory) BlobStatus(ctx context.Context, from peer.ID, id shards.BlobID) (BlobStatus, error) {
+	return testBlobStatus, m.do(ctx, "BlobStatus")
+}
+
+var testNodeStatus = NodeStatus{
+	Version: "1.2.3", State: "serving", Epoch: 4, Shards: []int{1, 2, 65534}, Blobs: 5, Slivers: 6, Owed: 7, Corrupt: 8,
+	DiskBytes: 1 << 40, Uptime: 90 * time.Second, Peers: 9, Incidents: []string{"disk was slow", "größer"},
+}
+
+func (m *memory) NodeStatus(ctx context.Context, from peer.ID) (NodeStatus, error) {
+	return testNodeStatus, m.do(ctx, "NodeStatus")
+}
+
+func (m *memory) Certificate(ctx context.Context, from peer.ID, id shards.BlobID) ([]byte, error) {
+	return append([]byte("certificate "), id[:]...), m.do(ctx, "Certificate")
+}
+
+func (m *memory) PutCertificate(ctx context.Context, from peer.ID, certificate []byte) error {
+	if err := m.do(ctx, "PutCertificate"); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.certs = append(m.certs, certificate)
+	return nil
+}
+
+// Certificates has one for each first byte of a blob ID.
+func (m *memory) Certificates(ctx context.Context, from peer.ID, after shards.BlobID, limit int) ([][]byte, bool, error) {
+	if err := m.do(ctx, "Certificates"); err != nil {
+		return nil, false, err
+	}
+	var page [][]byte
+	for i := int(after[0]) + 1; i < 256; i++ {
+		if len(page) == limit {
+			return page, true, nil
+		}
+		page = append(page, bytes.Repeat([]byte{byte(i)}, i))
+	}
+	return page, false, nil
+}
+
+var quiet = slog.New(slog.DiscardHandler)
+
+func newKey(t testing.TB) ed25519.PrivateKey {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// newHost opens a host on loopback; change may alter its configuration.
+func newHost(t testing.TB, change func(*Config)) *Host {
+	t.Helper()
+	cfg := Config{
+		Network: "test", Key: newKey(t), Role: StorageNode, Limits: DefaultLimits(), Logger: quiet,
+		Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	h, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// serving opens a host that serves b, and a client connected to it.
+func serving(t testing.TB, b Backend, changeServer, changeClient func(*Config)) (client, server *Host) {
+	t.Helper()
+	server = newHost(t, changeServer)
+	if err := server.Serve(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	client = newHost(t, changeClient)
+	connect(t, client, server)
+	return client, server
+}
+
+func connect(t testing.TB, from, to *Host) {
+	t.Helper()
+	if err := from.Connect(t.Context(), peer.AddrInfo{ID: to.ID(), Addrs: to.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var testID = shards.BlobID{1, 2, 3}
+
+// everyOperation calls each request once, and names it by the Backend's method.
+var everyOperation = []struct {
+	name string
+	call func(ctx context.Context, h *Host, to peer.ID) (any, error)
+}{
+	{"PutMetadata", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		return h.PutMetadata(ctx, to, testID, []byte("metadata"))
+	}},
+	{"StorePairs", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		return nil, h.StorePairs(ctx, to, testID, []int{3, 1}, 300_000, func(w io.Writer) error {
+			_, err := w.Write(pattern(300_000))
+			return err
+		})
+	}},
+	{"Confirm", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.Confirm(ctx, to, testID) }},
+	{"Metadata", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.Metadata(ctx, to, testID, 100) }},
+	{"OpenSliver", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		r, err := h.FetchSliver(ctx, to, testID, shards.Secondary, 5, 1000, 500_000)
+		if err != nil {
+			return nil, err
+		}
+		b, err := io.ReadAll(r)
+		return b, errors.Join(err, r.Close())
+	}},
+	{"Symbols", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		return h.Symbols(ctx, to, testID, shards.Primary, 5, []int{9, 65534, 0}, testSymbol, testProof)
+	}},
+	{"BlobStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.BlobStatus(ctx, to, testID) }},
+	{"NodeStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.NodeStatus(ctx, to) }},
+	{"Certificate", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.Certificate(ctx, to, testID) }},
+	{"PutCertificate", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		return nil, h.PutCertificate(ctx, to, []byte("certificate"))
+	}},
+	{"Certificates", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		list, more, err := h.Certificates(ctx, to, shards.BlobID{250}, 3)
+		return page{list, more}, err
+	}},
+}
+
+type page struct {
+	list [][]byte
+	more bool
+}
+
+// everyResult is what everyOperation returns from a fresh memory, in order.
+func everyResult(m *memory) []any {
+	return []any{
+		[]int{}, nil, append([]byte("confirmed "), testID[:]...), []byte("metadata"), m.sliver[1000:501_000],
+		testSymbols([]int{9, 65534, 0}), testBlobStatus, testNodeStatus, append([]byte("certificate "), testID[:]...), nil,
+		page{[][]byte{bytes.Repeat([]byte{251}, 251), bytes.Repeat([]byte{252}, 252), bytes.Repeat([]byte{253}, 253)}, true},
+	}
+}
+
+// discard is a Backend that takes pairs and forgets them.
+type discard struct{ Backend }
+
+func (discard) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error {
+	_, err := io.Copy(io.Discard, body)
+	return err
+}

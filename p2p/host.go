@@ -1,0 +1,165 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// The stream protocols, by name and version.
+const (
+	sliverProtocol = "sliver/1.0.0" // operations on blobs
+	nodeProtocol   = "node/1.0.0"   // the status of nodes, and certificates
+)
+
+func protocolID(network, name string) protocol.ID {
+	return protocol.ID("/walrus/" + network + "/" + name)
+}
+
+// Host is the libp2p host of this process: it asks other peers and, after Serve, answers them. Its methods may be
+// called concurrently.
+type Host struct {
+	host   host.Host // constant, like cfg
+	cfg    Config
+	pool   *pool
+	server sync.WaitGroup // handlers at work
+
+	mu     sync.Mutex
+	closed bool   // guarded by mu
+	stop   func() // ends handlers and gossip; guarded by mu
+	joined bool   // gossip runs; guarded by mu
+	serves bool   // guarded by mu
+}
+
+// errClosed is returned by what needs an open host.
+var errClosed = errors.New("host is closed")
+
+// New opens the host: it listens when it returns. The host starts nothing else of ours before Serve or JoinCertificates.
+func New(cfg Config) (*Host, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("p2p config: %w", err)
+	}
+	if cfg.Limits == (Limits{}) {
+		cfg.Limits = DefaultLimits()
+	}
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = "walrus"
+	}
+	opts, err := options(&cfg)
+	if err != nil {
+		return nil, fmt.Errorf("p2p config: %w", err)
+	}
+	h, err := libp2p.New(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("open libp2p host: %w", err)
+	}
+	return &Host{host: h, cfg: cfg, pool: newPool(cfg.Limits.IdleTimeout), stop: func() {}}, nil
+}
+
+// ID is the host's peer ID.
+func (h *Host) ID() peer.ID { return h.host.ID() }
+
+// Addrs are the addresses at which other peers should reach this one, without its ID.
+func (h *Host) Addrs() []multiaddr.Multiaddr { return h.host.Addrs() }
+
+// FullAddrs are Addrs, each with /p2p/ID: the form for bootstrap lists.
+func (h *Host) FullAddrs() []multiaddr.Multiaddr {
+	id := multiaddr.StringCast("/p2p/" + h.ID().String())
+	var full []multiaddr.Multiaddr
+	for _, a := range h.Addrs() {
+		full = append(full, a.Encapsulate(id))
+	}
+	return full
+}
+
+// Libp2p is the underlying host, for the DHT and whoever else shares it.
+func (h *Host) Libp2p() host.Host { return h.host }
+
+// Connect makes sure that there is a connection to a peer, dialing its addresses if not. Errors wrap ErrUnavailable.
+func (h *Host) Connect(ctx context.Context, info peer.AddrInfo) error {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.Limits.OpenTimeout)
+	defer cancel()
+	if err := h.host.Connect(ctx, info); err != nil {
+		return fmt.Errorf("connect to %s: %w: %w", info.ID, ErrUnavailable, err)
+	}
+	return nil
+}
+
+// Protect keeps the connections to a peer, for the reason tag, when connections are trimmed.
+func (h *Host) Protect(id peer.ID, tag string) { h.host.ConnManager().Protect(id, tag) }
+
+// Unprotect takes the reason tag away again.
+func (h *Host) Unprotect(id peer.ID, tag string) { h.host.ConnManager().Unprotect(id, tag) }
+
+// while returns a context that ends with ctx or with Close, whichever is first, for work that this host runs.
+// h.mu is held.
+func (h *Host) while(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	before := h.stop
+	h.stop = func() {
+		before()
+		cancel()
+	}
+	return ctx
+}
+
+// Serve answers requests by b until ctx ends or the host is closed. It returns at once, and may be called only once.
+func (h *Host) Serve(ctx context.Context, b Backend) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return fmt.Errorf("serve: %w", errClosed)
+	}
+	if h.serves {
+		return errors.New("serve: a backend is being served already")
+	}
+	h.serves = true
+	ctx = h.while(ctx)
+	s := &server{backend: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits), log: h.cfg.Logger}
+	for name, handle := range map[string]operations{sliverProtocol: blobOperation, nodeProtocol: nodeOperation} {
+		h.host.SetStreamHandler(protocolID(h.cfg.Network, name), func(st network.Stream) {
+			if !h.enter() {
+				st.Reset()
+				return
+			}
+			defer h.server.Done()
+			s.serve(ctx, st, st.Conn().RemotePeer(), handle)
+		})
+	}
+	return nil
+}
+
+// enter counts a handler that Close waits for, unless the host is closed.
+func (h *Host) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.server.Add(1)
+	}
+	return !h.closed
+}
+
+// Close cuts every stream and connection, ends what Serve and JoinCertificates began, and waits for the handlers: a
+// Backend must return when its context ends.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	h.closed = true
+	stop := h.stop
+	h.mu.Unlock()
+	stop()
+	h.pool.close()
+	err := h.host.Close()
+	h.server.Wait()
+	if err != nil {
+		return fmt.Errorf("close libp2p host: %w", err)
+	}
+	return nil
+}

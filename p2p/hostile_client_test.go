@@ -1,0 +1,335 @@
+package p2p
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"google.golang.org/protobuf/proto"
+
+	"walrus/p2p/internal/wire"
+	"walrus/shards"
+)
+
+// pipe is a stream in memory, whose deadlines follow virtual time.
+type pipe struct{ net.Conn }
+
+func (p pipe) Reset() error { return p.Close() }
+
+func newServer(b Backend, l Limits) *server {
+	return &server{backend: b, limits: &l, gate: newGate(l), log: quiet}
+}
+
+// begin starts to serve one stream; the client's end is returned, and a channel closed when the server is done with it.
+func begin(t *testing.T, s *server, run operations) (net.Conn, <-chan struct{}) {
+	t.Helper()
+	mine, theirs := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.serve(t.Context(), pipe{theirs}, "peer", run)
+	}()
+	return mine, done
+}
+
+func requestFrame(t testing.TB, r *wire.Request) []byte {
+	t.Helper()
+	b, err := proto.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(binary.AppendUvarint(nil, uint64(len(b))), b...)
+}
+
+func putMetadata(payload uint64) *wire.Request {
+	return &wire.Request{Payload: payload, BlobId: testID[:], Op: &wire.Request_PutMetadata{PutMetadata: &wire.PutMetadata{}}}
+}
+
+func storePairs(payload uint64, pairs ...uint32) *wire.Request {
+	return &wire.Request{Payload: payload, BlobId: testID[:], Op: &wire.Request_StorePairs{StorePairs: &wire.StorePairs{Pairs: pairs}}}
+}
+
+func readSliver(offset, length uint64) *wire.Request {
+	return &wire.Request{BlobId: testID[:], Op: &wire.Request_ReadSliver{ReadSliver: &wire.ReadSliver{Offset: offset, Length: length}}}
+}
+
+func getSymbols(g *wire.GetSymbols) *wire.Request {
+	return &wire.Request{BlobId: testID[:], Op: &wire.Request_GetSymbols{GetSymbols: g}}
+}
+
+// A request that breaks the rules is refused at once.
+func TestBadRequests(t *testing.T) {
+	id := testID[:]
+	for name, sent := range map[string][]byte{
+		"text":                  []byte("GET / HTTP/1.1\r\nHost: somewhere.example.org\r\nUser-Agent: some browser or other\r\n\r\n"),
+		"endless length":        bytes.Repeat([]byte{0xff}, 16),
+		"header too long":       binary.AppendUvarint(nil, wire.MaxHeader+1),
+		"empty":                 requestFrame(t, &wire.Request{}),
+		"unknown operation":     {3, 0xfa, 1, 0}, // field 31, no bytes
+		"short ID":              requestFrame(t, &wire.Request{BlobId: id[:31], Op: &wire.Request_Confirm{Confirm: &wire.Confirm{}}}),
+		"no ID":                 requestFrame(t, &wire.Request{Op: &wire.Request_Confirm{Confirm: &wire.Confirm{}}}),
+		"ID too many":           requestFrame(t, &wire.Request{BlobId: id, Op: &wire.Request_GetNodeStatus{GetNodeStatus: &wire.GetNodeStatus{}}}),
+		"payload too many":      requestFrame(t, &wire.Request{BlobId: id, Payload: 1, Op: &wire.Request_Confirm{Confirm: &wire.Confirm{}}}),
+		"metadata too long":     requestFrame(t, putMetadata(wire.MaxMetadata+1)),
+		"negative payload":      requestFrame(t, storePairs(1<<63, 1)),
+		"no pairs":              requestFrame(t, storePairs(10)),
+		"pair twice":            requestFrame(t, storePairs(10, 4, 5, 4)),
+		"pair out of range":     requestFrame(t, storePairs(10, 65535)),
+		"offset out of range":   requestFrame(t, readSliver(1<<63, 1)),
+		"length out of range":   requestFrame(t, readSliver(1, 1<<63)),
+		"beyond the sliver":     requestFrame(t, readSliver(1<<20-5, 6)),
+		"offset beyond":         requestFrame(t, readSliver(1<<20+1, 0)),
+		"third axis":            requestFrame(t, &wire.Request{BlobId: id, Op: &wire.Request_ReadSliver{ReadSliver: &wire.ReadSliver{Axis: 2}}}),
+		"no targets":            requestFrame(t, getSymbols(&wire.GetSymbols{SymbolSize: 2})),
+		"empty symbols":         requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}})),
+		"huge symbols":          requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, SymbolSize: 1 << 60})),
+		"too many symbols":      requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1, 2, 3}, SymbolSize: wire.MaxSymbols / 2})),
+		"long proofs":           requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, SymbolSize: 2, ProofLen: 17})),
+		"other size of symbols": requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, SymbolSize: testSymbol + 1, ProofLen: testProof})),
+		"other protocol":        requestFrame(t, &wire.Request{Op: &wire.Request_GetNodeStatus{GetNodeStatus: &wire.GetNodeStatus{}}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st, done := begin(t, newServer(newMemory(), DefaultLimits()), blobOperation)
+				start := time.Now()
+				go st.Write(sent)
+				resp := new(wire.Response)
+				if err := wire.ReadHeader(bufio.NewReader(st), resp); err != nil || codes[resp.GetCode()] != ErrBadRequest || resp.GetError() == "" {
+					t.Errorf("got %v, %v; want a reason why it is a %v", resp, err, ErrBadRequest)
+				}
+				if d := time.Since(start); d > 0 {
+					t.Errorf("took %v of virtual time", d)
+				}
+				st.Close()
+				<-done
+			})
+		})
+	}
+}
+
+// A peer that stalls, at any point, is cut off in bounded time.
+func TestSlowPeers(t *testing.T) {
+	l := DefaultLimits()
+	for name, c := range map[string]struct {
+		send  []byte
+		every time.Duration // between the bytes of drip; 0: none come
+		most  time.Duration
+	}{
+		"says nothing":           {nil, 0, l.HeaderTimeout},
+		"header stops":           {requestFrame(t, putMetadata(10))[:20], 0, l.HeaderTimeout},
+		"header drips":           {requestFrame(t, putMetadata(10))[:3], time.Second, l.HeaderTimeout},
+		"long header stops":      {append(binary.AppendUvarint(nil, 60<<10), make([]byte, 50<<10)...), 0, l.HeaderTimeout},
+		"metadata stop":          {append(requestFrame(t, putMetadata(wire.MaxMetadata)), 1, 2), 0, l.ProgressTime},
+		"metadata drip":          {requestFrame(t, putMetadata(wire.MaxMetadata)), time.Second, l.ProgressTime},
+		"pairs stop":             {append(requestFrame(t, storePairs(1<<30, 1)), make([]byte, 100<<10)...), 0, 2 * l.ProgressTime},
+		"pairs drip":             {requestFrame(t, storePairs(1<<20, 1)), time.Second, l.ProgressTime},
+		"does not read":          {requestFrame(t, readSliver(0, 1<<20)), 0, 5 * l.ProgressTime},
+		"does not read refusals": {bytes.Repeat([]byte{0xff}, 3), 0, 5 * l.ProgressTime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory()
+				st, done := begin(t, newServer(m, l), blobOperation)
+				start := time.Now()
+				var sender sync.WaitGroup
+				sender.Go(func() {
+					st.Write(c.send)
+					for err := error(nil); c.every > 0 && err == nil; _, err = st.Write([]byte{0x80}) {
+						time.Sleep(c.every)
+					}
+				})
+				<-done
+				if d := time.Since(start); d > c.most+time.Second {
+					t.Errorf("cut off after %v, want at most %v", d, c.most)
+				}
+				st.Close()
+				sender.Wait()
+			})
+		})
+	}
+}
+
+// A request that takes part in a stream of good ones is refused without ending the stream, where that is cheap.
+func TestStreamSurvivesErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.on(func(_ context.Context, op string) error {
+			if op == "PutMetadata" {
+				return ErrNotRegistered
+			}
+			return nil
+		})
+		st, done := begin(t, newServer(m, DefaultLimits()), blobOperation)
+		r := bufio.NewReader(st)
+		for range 3 {
+			for _, c := range []struct {
+				req  *wire.Request
+				body []byte
+				want error
+			}{
+				{putMetadata(5), []byte("12345"), ErrNotRegistered},
+				{&wire.Request{Op: &wire.Request_GetNodeStatus{}}, nil, ErrBadRequest},
+				{&wire.Request{BlobId: testID[:], Op: &wire.Request_GetMetadata{}}, nil, ErrNotFound},
+			} {
+				go st.Write(append(requestFrame(t, c.req), c.body...))
+				resp := new(wire.Response)
+				if err := wire.ReadHeader(r, resp); err != nil || codes[resp.GetCode()] != c.want {
+					t.Fatalf("got %v, %v; want %v", resp, err, c.want)
+				}
+			}
+		}
+		st.Close()
+		<-done
+	})
+}
+
+// Promises cost the server nothing: memory grows with what arrives.
+func TestPromisesAreNotAllocated(t *testing.T) {
+	l := DefaultLimits()
+	long := &wire.NodeStatus{Incidents: make([]string, 30_000)} // far too many, in a header of 60 KB
+	for name, c := range map[string]struct {
+		send []byte
+		most uint64
+	}{
+		"header":    {append(binary.AppendUvarint(nil, wire.MaxHeader), 1, 2, 3), 128 << 10},
+		"metadata":  {append(requestFrame(t, putMetadata(wire.MaxMetadata)), 1, 2, 3), 256 << 10},
+		"pairs":     {append(requestFrame(t, storePairs(1<<62, 1)), 1, 2, 3), 128 << 10},
+		"symbols":   {requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, SymbolSize: wire.MaxSymbols})), 128 << 10},
+		"tiny list": {frame(&wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: long}}, nil), 4 << 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const runs = 20
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range runs {
+				s := newServer(refusing{}, l)
+				s.serve(t.Context(), &recorded{Reader: bytes.NewReader(c.send)}, "peer", blobOperation)
+				wire.ReadHeader(bufio.NewReader(bytes.NewReader(c.send)), new(wire.Response))
+			}
+			runtime.ReadMemStats(&after)
+			if got := (after.TotalAlloc - before.TotalAlloc) / runs; got > c.most {
+				t.Errorf("%d bytes allocated, want at most %d", got, c.most)
+			}
+		})
+	}
+}
+
+// refusing is a Backend that reads nothing.
+type refusing struct{ Backend }
+
+func (refusing) StorePairs(context.Context, peer.ID, shards.BlobID, []int, io.Reader, int64) error {
+	return ErrNotRegistered
+}
+
+func (refusing) Symbols(context.Context, peer.ID, shards.BlobID, shards.Axis, int, []int) ([]shards.Symbol, error) {
+	return nil, ErrNotFound
+}
+
+// recorded is a stream that plays what a peer sent, and forgets what it is sent.
+type recorded struct{ io.Reader }
+
+func (*recorded) Write(b []byte) (int, error)      { return len(b), nil }
+func (*recorded) SetReadDeadline(time.Time) error  { return nil }
+func (*recorded) SetWriteDeadline(time.Time) error { return nil }
+func (*recorded) Close() error                     { return nil }
+func (*recorded) Reset() error                     { return nil }
+
+// One peer's requests beyond its share are refused as busy, from the header; another peer's are not.
+func TestBusy(t *testing.T) {
+	m := newMemory()
+	release := make(chan struct{})
+	entered := make(chan struct{}, 10)
+	m.on(func(ctx context.Context, op string) error {
+		if op == "Confirm" {
+			entered <- struct{}{}
+			<-release
+		}
+		return nil
+	})
+	greedy, server := serving(t, m, func(c *Config) { c.Limits.RequestsPerPeer, c.Limits.Requests = 3, 5 }, nil)
+	modest := newHost(t, nil)
+	connect(t, modest, server)
+	results := make(chan error)
+	hold := func(h *Host) {
+		go func() {
+			_, err := h.Confirm(t.Context(), server.ID(), testID)
+			results <- err
+		}()
+		<-entered
+	}
+	for range 3 {
+		hold(greedy)
+	}
+	for _, op := range everyOperation {
+		start := time.Now()
+		if _, err := op.call(t.Context(), greedy, server.ID()); !errors.Is(err, ErrBusy) {
+			t.Errorf("%s: got %v, want %v", op.name, err, ErrBusy)
+		}
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("%s: was refused after %v", op.name, d)
+		}
+	}
+	if _, err := modest.NodeStatus(t.Context(), server.ID()); err != nil {
+		t.Errorf("other peer: %v", err)
+	}
+	hold(modest)
+	hold(modest)
+	if _, err := modest.NodeStatus(t.Context(), server.ID()); !errors.Is(err, ErrBusy) {
+		t.Errorf("five requests in all: got %v, want %v", err, ErrBusy)
+	}
+	close(release)
+	for range 5 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := greedy.NodeStatus(t.Context(), server.ID()); err != nil {
+		t.Errorf("after all are done: %v", err)
+	}
+}
+
+func TestGate(t *testing.T) {
+	l := DefaultLimits()
+	l.Requests, l.RequestsPerPeer, l.Bytes, l.BytesPerPeer = 3, 2, 100, 60
+	g := newGate(l)
+	for i, step := range []struct {
+		peer  peer.ID
+		cost  int64
+		leave bool
+		ok    bool
+	}{
+		{"a", 40, false, true},
+		{"a", 30, false, false}, // bytes of a
+		{"a", 20, false, true},
+		{"a", 0, false, false}, // requests of a
+		{"b", 50, false, false},
+		{"b", 1000, false, false}, // counts as 60: not now
+		{"b", 40, false, true},
+		{"c", 0, false, false}, // requests in all
+		{"a", 40, true, true},
+		{"a", 20, true, true},
+		{"c", 1000, false, true}, // counts as 60
+		{"b", 1, false, false},
+		{"c", 1000, true, true},
+		{"b", 40, true, true},
+	} {
+		if step.leave {
+			g.leave(step.peer, step.cost)
+		} else if ok := g.enter(step.peer, step.cost); ok != step.ok {
+			t.Fatalf("step %d: admitted %v, want %v", i, ok, step.ok)
+		}
+	}
+	if len(g.peers) != 0 || g.now != (load{}) {
+		t.Errorf("empty gate holds %+v of %d peers", g.now, len(g.peers))
+	}
+}

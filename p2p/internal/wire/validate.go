@@ -1,0 +1,206 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"unicode/utf8"
+)
+
+// Validate checks that r is one well-formed operation whose payload can be what it says.
+func (r *Request) Validate() error {
+	if r.GetOp() == nil {
+		return errors.New("request has no operation known here")
+	}
+	wantID := true
+	var most uint64 // payload
+	var err error
+	switch op := r.GetOp().(type) {
+	case *Request_PutMetadata:
+		most = MaxMetadata
+	case *Request_StorePairs:
+		most = math.MaxInt64
+		err = op.StorePairs.Validate()
+	case *Request_ReadSliver:
+		err = op.ReadSliver.Validate()
+	case *Request_GetSymbols:
+		err = op.GetSymbols.Validate()
+	case *Request_GetNodeStatus:
+		wantID = false
+	case *Request_PutCertificate:
+		wantID, most = false, MaxCertificate
+	case *Request_ListCertificates:
+		err = op.ListCertificates.Validate()
+	}
+	if err != nil {
+		return err
+	}
+	if n := len(r.GetBlobId()); wantID && n != HashSize || !wantID && n != 0 {
+		return fmt.Errorf("blob ID of %d bytes", n)
+	}
+	if r.GetPayload() > most {
+		return fmt.Errorf("payload of %d bytes: the limit is %d", r.GetPayload(), most)
+	}
+	return nil
+}
+
+// Validate checks the list of pairs: not empty, no pair twice.
+func (m *StorePairs) Validate() error { return validIndices("pairs", m.GetPairs()) }
+
+// Validate checks the range; that it lies inside the sliver only the owner of the sliver can say.
+func (m *ReadSliver) Validate() error {
+	if m.GetOffset() > MaxSliver || m.GetLength() > MaxSliver {
+		return fmt.Errorf("range of %d bytes at %d: slivers end at %d", m.GetLength(), m.GetOffset(), int64(MaxSliver))
+	}
+	return validSliver(m.GetAxis(), m.GetIndex())
+}
+
+// Validate checks the targets and that the response stays within MaxSymbols.
+func (m *GetSymbols) Validate() error {
+	if err := validIndices("targets", m.GetTargets()); err != nil {
+		return err
+	}
+	if m.GetProofLen() > MaxProof {
+		return fmt.Errorf("proofs of %d hashes: the limit is %d", m.GetProofLen(), MaxProof)
+	}
+	if m.GetSymbolSize() == 0 || m.GetSymbolSize() > MaxSymbols || m.Total() > MaxSymbols {
+		return fmt.Errorf("%d symbols of %d bytes: the limit is %d bytes together", len(m.GetTargets()), m.GetSymbolSize(), MaxSymbols)
+	}
+	return validSliver(m.GetAxis(), m.GetIndex())
+}
+
+// Total is the size of the response's payload, in bytes.
+func (m *GetSymbols) Total() uint64 {
+	return uint64(len(m.GetTargets())) * (m.GetSymbolSize() + uint64(m.GetProofLen())*HashSize)
+}
+
+// Validate checks the limit.
+func (m *ListCertificates) Validate() error {
+	if m.GetLimit() == 0 || m.GetLimit() > MaxCertificates {
+		return fmt.Errorf("page of %d certificates: must be between 1 and %d", m.GetLimit(), MaxCertificates)
+	}
+	return nil
+}
+
+// Validate checks that r can be an answer to some request. What the payload may be at most the request says.
+func (r *Response) Validate() error {
+	if r.GetCode() != 0 {
+		if r.GetPayload() != 0 || r.GetResult() != nil {
+			return errors.New("error with a result")
+		}
+		if len(r.GetError()) > MaxErrorText {
+			return fmt.Errorf("error text of %d bytes: the limit is %d", len(r.GetError()), MaxErrorText)
+		}
+		return nil
+	}
+	if r.GetError() != "" {
+		return errors.New("error text without an error")
+	}
+	if r.GetPayload() > math.MaxInt64 {
+		return fmt.Errorf("payload of %d bytes", r.GetPayload())
+	}
+	switch res := r.GetResult().(type) {
+	case *Response_Sliver:
+		return res.Sliver.Validate()
+	case *Response_BlobStatus:
+		return res.BlobStatus.Validate(r.GetPayload())
+	case *Response_NodeStatus:
+		return res.NodeStatus.Validate(r.GetPayload())
+	case *Response_Certificates:
+		return res.Certificates.Validate(r.GetPayload())
+	}
+	return nil
+}
+
+// Validate checks the size.
+func (m *SliverInfo) Validate() error {
+	if m.GetSize() > MaxSliver {
+		return fmt.Errorf("sliver of %d bytes: the limit is %d", m.GetSize(), int64(MaxSliver))
+	}
+	return nil
+}
+
+// ShardStateSize is the size of one shard in the payload of a blob status.
+const ShardStateSize = 3
+
+// Validate checks the certificate's size and that the payload is that and a list of shards.
+func (m *BlobStatus) Validate(payload uint64) error {
+	cert := uint64(m.GetCertificate())
+	if cert > MaxCertificate {
+		return fmt.Errorf("certificate of %d bytes: the limit is %d", cert, MaxCertificate)
+	}
+	if payload < cert || payload-cert > ShardStateSize*MaxShards || (payload-cert)%ShardStateSize != 0 {
+		return fmt.Errorf("blob status of %d bytes with a certificate of %d", payload, cert)
+	}
+	return nil
+}
+
+// ShardSize is the size of one shard in the payload of a node status, and of one pair in the response to PutMetadata.
+const ShardSize = 2
+
+// Validate checks the texts and that the payload is a list of shards.
+func (m *NodeStatus) Validate(payload uint64) error {
+	if payload > ShardSize*MaxShards || payload%ShardSize != 0 {
+		return fmt.Errorf("node status with a list of shards of %d bytes", payload)
+	}
+	if len(m.GetIncidents()) > MaxIncidents {
+		return fmt.Errorf("%d incidents: the limit is %d", len(m.GetIncidents()), MaxIncidents)
+	}
+	if m.GetUptimeSeconds() > math.MaxInt32 { // 68 years; keeps a duration in nanoseconds from overflowing
+		return fmt.Errorf("uptime of %d seconds", m.GetUptimeSeconds())
+	}
+	if m.GetPeers() > math.MaxInt32 {
+		return fmt.Errorf("%d peers", m.GetPeers())
+	}
+	for _, s := range append([]string{m.GetVersion(), m.GetState()}, m.GetIncidents()...) {
+		if len(s) > MaxStatusText || !utf8.ValidString(s) {
+			return fmt.Errorf("text of %d bytes: want at most %d of UTF-8", len(s), MaxStatusText)
+		}
+	}
+	return nil
+}
+
+// Validate checks every size and that they fill the payload.
+func (m *CertificatePage) Validate(payload uint64) error {
+	if len(m.GetSizes()) > MaxCertificates {
+		return fmt.Errorf("page of %d certificates: the limit is %d", len(m.GetSizes()), MaxCertificates)
+	}
+	if m.GetMore() && len(m.GetSizes()) == 0 {
+		return errors.New("empty page that is not the last") // would make a reader loop
+	}
+	var sum uint64
+	for _, size := range m.GetSizes() {
+		if size == 0 || size > MaxCertificate {
+			return fmt.Errorf("certificate of %d bytes: must be between 1 and %d", size, MaxCertificate)
+		}
+		sum += uint64(size)
+	}
+	if sum != payload {
+		return fmt.Errorf("certificates of %d bytes in a payload of %d", sum, payload)
+	}
+	return nil
+}
+
+func validSliver(axis, index uint32) error {
+	if axis > 1 || index >= MaxShards {
+		return fmt.Errorf("no sliver %d along axis %d", index, axis)
+	}
+	return nil
+}
+
+func validIndices(what string, list []uint32) error {
+	if len(list) == 0 || len(list) > MaxIndices {
+		return fmt.Errorf("%d %s: must be between 1 and %d", len(list), what, MaxIndices)
+	}
+	var seen [(MaxShards + 63) / 64]uint64
+	for _, i := range list {
+		if i >= MaxShards {
+			return fmt.Errorf("%s: index %d: the limit is %d", what, i, MaxShards-1)
+		}
+		if seen[i/64]&(1<<(i%64)) != 0 {
+			return fmt.Errorf("%s: %d twice", what, i)
+		}
+		seen[i/64] |= 1 << (i % 64)
+	}
+	return nil
+}

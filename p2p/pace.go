@@ -1,0 +1,74 @@
+package p2p
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+)
+
+// pacedReader cuts off a peer that sends too slowly: quantum bytes must come in every window of time spent in Read.
+// Time between Reads does not count: that is ours.
+type pacedReader struct {
+	r        io.Reader
+	deadline func(time.Time) error
+	quantum  int64
+	window   time.Duration
+
+	left time.Duration // of the window
+	got  int64         // in the window
+}
+
+func newPacedReader(r io.Reader, deadline func(time.Time) error, l *Limits) *pacedReader {
+	return &pacedReader{r: r, deadline: deadline, quantum: l.ProgressBytes, window: l.ProgressTime, left: l.ProgressTime}
+}
+
+func (p *pacedReader) Read(b []byte) (int, error) {
+	start := time.Now()
+	if err := p.deadline(start.Add(p.left)); err != nil {
+		return 0, err
+	}
+	n, err := p.r.Read(b)
+	p.got += int64(n)
+	p.left -= time.Since(start)
+	if p.got >= p.quantum {
+		p.got, p.left = 0, p.window
+	}
+	return n, err
+}
+
+// pacedWriter cuts off a peer that takes data too slowly, and writes in pieces of writeSize.
+type pacedWriter struct {
+	w        io.Writer
+	deadline func(time.Time) error
+	quantum  int64
+	window   time.Duration
+}
+
+func newPacedWriter(w io.Writer, deadline func(time.Time) error, l *Limits) *pacedWriter {
+	return &pacedWriter{w: w, deadline: deadline, quantum: l.ProgressBytes, window: l.ProgressTime}
+}
+
+func (p *pacedWriter) Write(b []byte) (int, error) {
+	done := 0
+	for done < len(b) {
+		piece := b[done:min(len(b), done+writeSize)]
+		windows := (int64(len(piece)) + p.quantum - 1) / p.quantum
+		if err := p.deadline(time.Now().Add(time.Duration(windows) * p.window)); err != nil {
+			return done, err
+		}
+		n, err := p.w.Write(piece)
+		done += n
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// isTimeout tells a passed deadline of a stream, of any transport, from a broken one.
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}

@@ -1,0 +1,237 @@
+package p2p
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// proven is a stand-in for a certificate check: good certificates begin so.
+var proven = []byte("proven ")
+
+func verify(_ context.Context, _ peer.ID, data []byte) Verdict {
+	switch {
+	case bytes.HasPrefix(data, proven):
+		return Accept
+	case bytes.HasPrefix(data, []byte("stale ")):
+		return Ignore
+	}
+	return Reject
+}
+
+// gossiper is a host in the topic, with what it was delivered.
+type gossiper struct {
+	*Host
+	topic *Topic
+
+	mu  sync.Mutex
+	got map[string]int // times delivered
+}
+
+func (g *gossiper) count(data string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.got[data]
+}
+
+// gossip joins hosts to the topic, connected as a ring with chords, and runs them until the test ends.
+func gossip(t *testing.T, hosts []*Host, validate func(i int) func(context.Context, peer.ID, []byte) Verdict) []*gossiper {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	gs := make([]*gossiper, len(hosts))
+	for i, h := range hosts {
+		topic, err := h.JoinCertificates(ctx, validate(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := &gossiper{Host: h, topic: topic, got: map[string]int{}}
+		gs[i] = g
+		running.Go(func() {
+			err := topic.Run(ctx, func(_ peer.ID, data []byte) {
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				g.got[string(data)]++
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("run: got %v, want the end of its context", err)
+			}
+		})
+	}
+	for i := range hosts {
+		connect(t, hosts[i], hosts[(i+1)%len(hosts)])
+		connect(t, hosts[i], hosts[(i+3)%len(hosts)])
+	}
+	return gs
+}
+
+func all(f func(context.Context, peer.ID, []byte) Verdict) func(int) func(context.Context, peer.ID, []byte) Verdict {
+	return func(int) func(context.Context, peer.ID, []byte) Verdict { return f }
+}
+
+// A burst of 200 certificates, from all of 8 hosts at the same moment, reaches everyone, each once.
+func TestGossipBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gs := gossip(t, simulated(t, 8, 50*time.Millisecond, DefaultLimits()), all(verify))
+		time.Sleep(3 * time.Second) // the mesh forms in virtual time
+		var want []string
+		for i := range 200 {
+			data := fmt.Sprintf("%s%d %1000d", proven, i, i)
+			want = append(want, data)
+			if err := gs[i%len(gs)].topic.Publish(t.Context(), []byte(data)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(5 * time.Second)
+		for i, g := range gs {
+			for _, data := range want {
+				if n := g.count(data); n != 1 {
+					t.Errorf("host %d got %.20q %d times", i, data, n)
+				}
+			}
+		}
+		// The same certificate again, from someone else, is no news.
+		if err := gs[5].topic.Publish(t.Context(), []byte(want[0])); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		for i, g := range gs {
+			if n := g.count(want[0]); n != 1 {
+				t.Errorf("host %d got a repeated certificate %d times", i, n)
+			}
+		}
+	})
+}
+
+// The same over real sockets, a few of them.
+func TestGossipOnLoopback(t *testing.T) {
+	var hosts []*Host
+	for range 8 {
+		hosts = append(hosts, newHost(t, nil))
+	}
+	gs := gossip(t, hosts, all(verify))
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for round := 0; ; round++ { // until the mesh has formed
+		data := fmt.Sprintf("%s%d", proven, round)
+		if err := gs[round%len(gs)].topic.Publish(t.Context(), []byte(data)); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("no certificate has reached all hosts")
+		}
+		reached := 0
+		for _, g := range gs {
+			reached += g.count(fmt.Sprintf("%s%d", proven, max(round-5, 0)))
+		}
+		if reached == len(gs) {
+			return
+		}
+	}
+}
+
+// A forger's messages reach nobody, are not even passed on, and soon nothing that it sends is read any more; stale
+// messages cost nothing.
+func TestForger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const forger, stale = 0, 1
+		var passedOn atomic.Int64
+		hosts := simulated(t, 8, 50*time.Millisecond, DefaultLimits())
+		gs := gossip(t, hosts, func(i int) func(context.Context, peer.ID, []byte) Verdict {
+			return func(ctx context.Context, from peer.ID, data []byte) Verdict {
+				v := verify(ctx, from, data)
+				if from == hosts[i].ID() {
+					return Accept // these two publish what they like
+				}
+				if v == Reject && from != hosts[forger].ID() {
+					passedOn.Add(1)
+				}
+				return v
+			}
+		})
+		time.Sleep(3 * time.Second)
+		for i := range 30 {
+			for from, kind := range map[int]string{forger: "forged", stale: "stale"} {
+				if err := gs[from].topic.Publish(t.Context(), fmt.Appendf(nil, "%s %d", kind, i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+		for from, want := range map[int]bool{forger: false, stale: true} {
+			data := fmt.Sprintf("%sfrom %d", proven, from)
+			if err := gs[from].topic.Publish(t.Context(), []byte(data)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+			for i, g := range gs[2:] {
+				if got := g.count(data) == 1; got != want {
+					t.Errorf("host %d got a good certificate of host %d: %v, want %v", i+2, from, got, want)
+				}
+			}
+		}
+		for i, g := range gs[2:] {
+			g.mu.Lock()
+			for data := range g.got {
+				if !bytes.HasPrefix([]byte(data), proven) {
+					t.Errorf("host %d was delivered %q", i+2, data)
+				}
+			}
+			g.mu.Unlock()
+		}
+		if n := passedOn.Load(); n != 0 {
+			t.Errorf("honest hosts passed on %d forgeries", n)
+		}
+	})
+}
+
+func TestPublish(t *testing.T) {
+	h := newHost(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	topic, err := h.JoinCertificates(ctx, verify)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.JoinCertificates(ctx, verify); err == nil {
+		t.Error("joined twice")
+	}
+	for _, bad := range [][]byte{nil, bytes.Repeat(proven, MaxCertificate), []byte("forged"), []byte("stale ")} {
+		if err := topic.Publish(ctx, bad); err == nil {
+			t.Errorf("published %.20q of %d bytes", bad, len(bad))
+		}
+	}
+	longest := append(append([]byte(nil), proven...), make([]byte, MaxCertificate-len(proven))...)
+	if err := topic.Publish(ctx, longest); err != nil {
+		t.Error(err)
+	}
+	got := make(chan []byte, 1)
+	go func() {
+		topic.Run(ctx, func(_ peer.ID, data []byte) { got <- data })
+		close(got)
+	}()
+	if data := <-got; !bytes.Equal(data, longest) {
+		t.Errorf("delivered %d bytes of our own, want %d", len(data), len(longest))
+	}
+	cancel()
+	if _, more := <-got; more {
+		t.Error("delivered after the end")
+	}
+	if err := topic.Publish(t.Context(), proven); err == nil {
+		t.Error("published after the end")
+	}
+}

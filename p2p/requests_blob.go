@@ -1,0 +1,219 @@
+package p2p
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/p2p/internal/wire"
+	"walrus/shards"
+)
+
+// The methods below ask a peer. Their errors wrap: a sentinel that the peer reported; ErrUnavailable when it cannot be
+// reached, breaks off, or does not move; ErrProtocol when its answer is nonsense; or they are the cause of ctx's end. A
+// peer that accepts and then says nothing fails by the timeouts of Limits even when ctx has no deadline.
+
+// describe adds what was asked, and whom, to an error.
+func describe(err *error, to peer.ID, format string, args ...any) {
+	if *err != nil {
+		*err = fmt.Errorf("%s: peer %s: %w", fmt.Sprintf(format, args...), to, *err)
+	}
+}
+
+// PutMetadata gives a node the metadata of a blob. It returns the pairs that the node already has, by index.
+func (h *Host) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) (held []int, err error) {
+	defer describe(&err, to, "put metadata of %s", id)
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_PutMetadata{PutMetadata: new(wire.PutMetadata)}}
+	const most = wire.ShardSize * wire.MaxShards
+	var a *answer
+	if len(metadata) <= smallPayload {
+		a, err = h.ask(ctx, target{to, sliverProtocol}, req, metadata, most)
+	} else {
+		a, err = h.upload(ctx, target{to, sliverProtocol}, req, int64(len(metadata)), func(w io.Writer) error {
+			_, err := w.Write(metadata)
+			return err
+		}, most)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	return a.indices()
+}
+
+// StorePairs uploads sliver pairs of a blob: size bytes that body writes, in the order that Backend.StorePairs states. Writes
+// of any size are fine. When the node refuses, body's next Write fails and StorePairs returns the node's error. At
+// most MaxPairs pairs.
+func (h *Host) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64, body func(io.Writer) error) (err error) {
+	defer describe(&err, to, "store %d pairs of %s", len(pairs), id)
+	list, err := indices(pairs)
+	if err != nil {
+		return err
+	}
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_StorePairs{StorePairs: &wire.StorePairs{Pairs: list}}}
+	a, err := h.upload(ctx, target{to, sliverProtocol}, req, size, body, 0)
+	if err != nil {
+		return err
+	}
+	return a.Close()
+}
+
+// Confirm asks for the node's confirmation of a blob.
+func (h *Host) Confirm(ctx context.Context, to peer.ID, id shards.BlobID) (confirmation []byte, err error) {
+	defer describe(&err, to, "confirm %s", id)
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_Confirm{Confirm: new(wire.Confirm)}}
+	return h.askBytes(ctx, target{to, sliverProtocol}, req, nil, MaxConfirmation)
+}
+
+// Metadata fetches the metadata of a blob, not checked yet: at most most bytes, which is its size in this network.
+func (h *Host) Metadata(ctx context.Context, to peer.ID, id shards.BlobID, most int) (metadata []byte, err error) {
+	defer describe(&err, to, "metadata of %s", id)
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetMetadata{GetMetadata: new(wire.GetMetadata)}}
+	return h.askBytes(ctx, target{to, sliverProtocol}, req, nil, int64(most))
+}
+
+// FetchSliver opens the bytes [offset, offset+length) of a sliver in strip order, not checked yet. The reader gives
+// exactly length bytes, then io.EOF; a transfer that breaks wraps io.ErrUnexpectedEOF and ErrUnavailable. It must be
+// closed, and fails when ctx ends.
+func (h *Host) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, offset, length int64) (r io.ReadCloser, err error) {
+	defer describe(&err, to, "fetch %s sliver %d of %s", axis, index, id)
+	if index < 0 || index >= wire.MaxShards || offset < 0 || length < 0 {
+		return nil, fmt.Errorf("%w: sliver %d, %d bytes at %d", ErrBadRequest, index, length, offset)
+	}
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_ReadSliver{ReadSliver: &wire.ReadSliver{
+		Axis: uint32(axis), Index: uint32(index), Offset: uint64(offset), Length: uint64(length),
+	}}}
+	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil, length)
+	if err != nil {
+		return nil, err
+	}
+	if a.GetSliver() == nil || a.payload.left != length || int64(a.GetSliver().GetSize()) < offset+length {
+		return nil, a.broken("%d bytes of a sliver of %d: asked for %d at %d", a.payload.left, a.GetSliver().GetSize(), length, offset)
+	}
+	return a, nil
+}
+
+// Symbols fetches recovery symbols of a sliver, one for each of targets in order, not checked yet: each of symbolSize
+// bytes with a proof of proofLen hashes. Together they may have MaxSymbolsBytes.
+func (h *Host) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, symbolSize int64, proofLen int) (symbols []shards.Symbol, err error) {
+	defer describe(&err, to, "symbols of %s sliver %d of %s", axis, index, id)
+	list, err := indices(targets)
+	if err != nil {
+		return nil, err
+	}
+	if index < 0 || index >= wire.MaxShards || symbolSize < 1 || proofLen < 0 || proofLen > wire.MaxProof {
+		return nil, fmt.Errorf("%w: sliver %d, symbols of %d bytes with %d hashes", ErrBadRequest, index, symbolSize, proofLen)
+	}
+	get := &wire.GetSymbols{
+		Axis: uint32(axis), Index: uint32(index), Targets: list, SymbolSize: uint64(symbolSize), ProofLen: uint32(proofLen),
+	}
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetSymbols{GetSymbols: get}}
+	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil, int64(get.Total()))
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	if a.payload.left != int64(get.Total()) {
+		return nil, a.broken("symbols of %d bytes: want %d", a.payload.left, get.Total())
+	}
+	for range targets {
+		sym := shards.Symbol{Data: make([]byte, symbolSize), Proof: make([]shards.Hash, proofLen)}
+		if _, err := io.ReadFull(a, sym.Data); err != nil {
+			return nil, err
+		}
+		for i := range sym.Proof {
+			if _, err := io.ReadFull(a, sym.Proof[i][:]); err != nil {
+				return nil, err
+			}
+		}
+		symbols = append(symbols, sym)
+	}
+	return symbols, nil
+}
+
+// BlobStatus asks what a node has of a blob.
+func (h *Host) BlobStatus(ctx context.Context, to peer.ID, id shards.BlobID) (status BlobStatus, err error) {
+	defer describe(&err, to, "status of %s", id)
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetBlobStatus{GetBlobStatus: new(wire.GetBlobStatus)}}
+	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil, MaxCertificate+wire.ShardStateSize*wire.MaxShards)
+	if err != nil {
+		return BlobStatus{}, err
+	}
+	defer a.Close()
+	result := a.GetBlobStatus()
+	if result == nil {
+		return BlobStatus{}, a.broken("no blob status in the response")
+	}
+	b, err := a.bytes()
+	if err != nil {
+		return BlobStatus{}, err
+	}
+	status.Metadata = result.GetMetadata()
+	if n := result.GetCertificate(); n > 0 {
+		status.Certificate = b[:n:n]
+	}
+	for b = b[result.GetCertificate():]; len(b) > 0; b = b[wire.ShardStateSize:] {
+		bits := b[wire.ShardSize]
+		status.Slivers = append(status.Slivers, ShardState{
+			Shard:     int(binary.LittleEndian.Uint16(b)),
+			Primary:   bits&statePrimary != 0,
+			Secondary: bits&stateSecondary != 0,
+			Corrupt:   bits&stateCorrupt != 0,
+			Repairing: bits&stateRepairing != 0,
+		})
+	}
+	return status, nil
+}
+
+// askBytes asks for bytes.
+func (h *Host) askBytes(ctx context.Context, to target, req *wire.Request, small []byte, most int64) ([]byte, error) {
+	a, err := h.ask(ctx, to, req, small, most)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	return a.bytes()
+}
+
+// bytes reads the payload, whose size has been checked.
+func (a *answer) bytes() ([]byte, error) {
+	b, err := a.payload.all()
+	if err != nil {
+		return nil, a.fail(err)
+	}
+	return b, nil
+}
+
+// indices reads a payload of shards or pairs.
+func (a *answer) indices() ([]int, error) {
+	b, err := a.bytes()
+	if err != nil {
+		return nil, err
+	}
+	if len(b)%wire.ShardSize != 0 {
+		return nil, a.broken("list of %d bytes", len(b))
+	}
+	list := make([]int, 0, len(b)/wire.ShardSize)
+	for ; len(b) > 0; b = b[wire.ShardSize:] {
+		i := int(binary.LittleEndian.Uint16(b))
+		if i >= wire.MaxShards {
+			return nil, a.broken("index %d", i)
+		}
+		list = append(list, i)
+	}
+	return list, nil
+}
+
+func indices(list []int) ([]uint32, error) {
+	out := make([]uint32, len(list))
+	for k, i := range list {
+		if i < 0 || i >= wire.MaxShards {
+			return nil, fmt.Errorf("%w: index %d: must be below %d", ErrBadRequest, i, wire.MaxShards)
+		}
+		out[k] = uint32(i)
+	}
+	return out, nil
+}

@@ -1,0 +1,87 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/p2p/internal/wire"
+	"walrus/shards"
+)
+
+// NodeStatus asks a node about itself.
+func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, err error) {
+	defer describe(&err, to, "node status")
+	req := &wire.Request{Op: &wire.Request_GetNodeStatus{GetNodeStatus: new(wire.GetNodeStatus)}}
+	a, err := h.ask(ctx, target{to, nodeProtocol}, req, nil, wire.ShardSize*wire.MaxShards)
+	if err != nil {
+		return NodeStatus{}, err
+	}
+	defer a.Close()
+	s := a.GetNodeStatus()
+	if s == nil {
+		return NodeStatus{}, a.broken("no node status in the response")
+	}
+	list, err := a.indices()
+	if err != nil {
+		return NodeStatus{}, err
+	}
+	status = NodeStatus{
+		Version: printable(s.GetVersion()), State: printable(s.GetState()), Epoch: s.GetEpoch(), Shards: list,
+		Blobs: s.GetBlobs(), Slivers: s.GetSlivers(), Owed: s.GetOwed(), Corrupt: s.GetCorrupt(), DiskBytes: s.GetDiskBytes(),
+		Uptime: time.Duration(s.GetUptimeSeconds()) * time.Second, Peers: int(s.GetPeers()),
+	}
+	for _, incident := range s.GetIncidents() {
+		status.Incidents = append(status.Incidents, printable(incident))
+	}
+	return status, nil
+}
+
+// Certificate fetches the certificate of a blob, not checked yet.
+func (h *Host) Certificate(ctx context.Context, to peer.ID, id shards.BlobID) (certificate []byte, err error) {
+	defer describe(&err, to, "certificate of %s", id)
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetCertificate{GetCertificate: new(wire.GetCertificate)}}
+	return h.askBytes(ctx, target{to, nodeProtocol}, req, nil, MaxCertificate)
+}
+
+// PutCertificate gives a node a certificate.
+func (h *Host) PutCertificate(ctx context.Context, to peer.ID, certificate []byte) (err error) {
+	defer describe(&err, to, "put certificate")
+	req := &wire.Request{Op: &wire.Request_PutCertificate{PutCertificate: new(wire.PutCertificate)}}
+	if len(certificate) > MaxCertificate {
+		return fmt.Errorf("%w: certificate of %d bytes: the limit is %d", ErrBadRequest, len(certificate), MaxCertificate)
+	}
+	_, err = h.askBytes(ctx, target{to, nodeProtocol}, req, certificate, 0)
+	return err
+}
+
+// Certificates fetches up to limit certificates (at most MaxCertificates) of a node, not checked yet, in blob ID order
+// from strictly after the given ID (all zero: from the start), and whether there are more. A page with more to come is
+// not empty.
+func (h *Host) Certificates(ctx context.Context, to peer.ID, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error) {
+	defer describe(&err, to, "certificates after %s", after)
+	if limit < 1 || limit > MaxCertificates {
+		return nil, false, fmt.Errorf("%w: page of %d certificates: must be between 1 and %d", ErrBadRequest, limit, MaxCertificates)
+	}
+	req := &wire.Request{BlobId: after[:], Op: &wire.Request_ListCertificates{ListCertificates: &wire.ListCertificates{Limit: uint32(limit)}}}
+	a, err := h.ask(ctx, target{to, nodeProtocol}, req, nil, int64(limit)*MaxCertificate)
+	if err != nil {
+		return nil, false, err
+	}
+	defer a.Close()
+	page := a.GetCertificates()
+	if page == nil || len(page.GetSizes()) > limit {
+		return nil, false, a.broken("page of %d certificates: asked for %d", len(page.GetSizes()), limit)
+	}
+	for _, size := range page.GetSizes() {
+		certificate := make([]byte, size)
+		if _, err := io.ReadFull(a, certificate); err != nil {
+			return nil, false, err
+		}
+		certificates = append(certificates, certificate)
+	}
+	return certificates, page.GetMore(), nil
+}

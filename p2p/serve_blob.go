@@ -1,0 +1,195 @@
+package p2p
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"walrus/p2p/internal/wire"
+	"walrus/shards"
+)
+
+// blobOperation runs the operations of the sliver protocol.
+func blobOperation(ctx context.Context, x *request) error {
+	switch op := x.GetOp().(type) {
+	case *wire.Request_PutMetadata:
+		return x.putMetadata(ctx)
+	case *wire.Request_StorePairs:
+		return x.storePairs(ctx, op.StorePairs)
+	case *wire.Request_Confirm:
+		confirmation, err := x.backend.Confirm(ctx, x.from, x.id)
+		return x.replyBytes(confirmation, MaxConfirmation, err)
+	case *wire.Request_GetMetadata:
+		metadata, err := x.backend.Metadata(ctx, x.from, x.id)
+		return x.replyBytes(metadata, MaxMetadata, err)
+	case *wire.Request_ReadSliver:
+		return x.readSliver(ctx, op.ReadSliver)
+	case *wire.Request_GetSymbols:
+		return x.symbols(ctx, op.GetSymbols)
+	case *wire.Request_GetBlobStatus:
+		return x.blobStatus(ctx)
+	}
+	return fmt.Errorf("%w: %s is not an operation of this protocol", ErrBadRequest, x.name())
+}
+
+// replyBytes replies with bytes of a Backend, or its error.
+func (x *request) replyBytes(b []byte, most int, err error) error {
+	if err != nil {
+		return err
+	}
+	if len(b) > most {
+		return fmt.Errorf("backend returned %d bytes: the limit is %d", len(b), most)
+	}
+	return x.reply(new(wire.Response), b)
+}
+
+func (x *request) putMetadata(ctx context.Context) error {
+	metadata, err := x.body.all()
+	if err != nil {
+		return err
+	}
+	held, err := x.backend.PutMetadata(ctx, x.from, x.id, metadata)
+	if err != nil {
+		return err
+	}
+	b, err := appendIndices(nil, held)
+	if err != nil {
+		return err
+	}
+	return x.reply(new(wire.Response), b)
+}
+
+func (x *request) storePairs(ctx context.Context, op *wire.StorePairs) error {
+	if err := x.backend.StorePairs(ctx, x.from, x.id, ints(op.GetPairs()), &x.body, x.body.left); err != nil {
+		return err
+	}
+	if x.body.left > 0 {
+		return fmt.Errorf("backend left %d bytes of the pairs unread", x.body.left)
+	}
+	return x.reply(new(wire.Response), nil)
+}
+
+// readSliver streams a range of a sliver. A failure after the first bytes cuts the stream: the reader sees a truncated
+// payload, never wrong bytes.
+func (x *request) readSliver(ctx context.Context, op *wire.ReadSliver) error {
+	sliver, err := x.backend.OpenSliver(ctx, x.from, x.id, shards.Axis(op.GetAxis()), int(op.GetIndex()))
+	if err != nil {
+		return err
+	}
+	defer sliver.Close()
+	size, offset, length := sliver.Size(), int64(op.GetOffset()), int64(op.GetLength())
+	if offset > size || length > size-offset {
+		return fmt.Errorf("%w: bytes [%d, %d) of a sliver of %d", ErrBadRequest, offset, offset+length, size)
+	}
+	buffer := writeBuffers.Get().(*[]byte)
+	defer writeBuffers.Put(buffer)
+	head, err := wire.AppendHeader((*buffer)[:0], &wire.Response{
+		Payload: uint64(length),
+		Result:  &wire.Response_Sliver{Sliver: &wire.SliverInfo{Size: uint64(size)}},
+	})
+	if err != nil {
+		return err
+	}
+	from := io.NewSectionReader(sliver, offset, length)
+	b := (*buffer)[:min(int64(len(*buffer)), int64(len(head))+length)]
+	n, err := io.ReadFull(from, b[len(head):]) // before the header is sent, so that damage can still be reported
+	if err != nil && err != io.EOF {
+		return fmt.Errorf("read sliver: %w", err)
+	}
+	for x.replied = true; ; {
+		if _, err := x.w.Write(b); err != nil {
+			return err
+		}
+		if length -= int64(n); length == 0 {
+			return nil
+		}
+		b = (*buffer)[:min(int64(len(*buffer)), length)]
+		if n, err = io.ReadFull(from, b); err != nil {
+			return fmt.Errorf("read sliver: %w", err)
+		}
+	}
+}
+
+func (x *request) symbols(ctx context.Context, op *wire.GetSymbols) error {
+	targets := ints(op.GetTargets())
+	symbols, err := x.backend.Symbols(ctx, x.from, x.id, shards.Axis(op.GetAxis()), int(op.GetIndex()), targets)
+	if err != nil {
+		return err
+	}
+	if len(symbols) != len(targets) {
+		return fmt.Errorf("backend returned %d symbols for %d targets", len(symbols), len(targets))
+	}
+	for _, sym := range symbols {
+		if uint64(len(sym.Data)) != op.GetSymbolSize() || uint32(len(sym.Proof)) != op.GetProofLen() {
+			return fmt.Errorf("%w: symbols of this blob have %d bytes and proofs of %d hashes, not %d and %d",
+				ErrBadRequest, len(sym.Data), len(sym.Proof), op.GetSymbolSize(), op.GetProofLen())
+		}
+	}
+	head, err := wire.AppendHeader(nil, &wire.Response{Payload: op.Total()})
+	if err != nil {
+		return err
+	}
+	x.replied = true
+	w := bufio.NewWriterSize(x.w, int(min(op.Total()+readBuffer, writeSize)))
+	w.Write(head) // the first error stays until Flush
+	for _, sym := range symbols {
+		w.Write(sym.Data)
+		for i := range sym.Proof {
+			w.Write(sym.Proof[i][:])
+		}
+	}
+	return w.Flush()
+}
+
+// Bits of a shard in the payload of a blob status.
+const (
+	statePrimary = 1 << iota
+	stateSecondary
+	stateCorrupt
+	stateRepairing
+)
+
+func (x *request) blobStatus(ctx context.Context) error {
+	status, err := x.backend.BlobStatus(ctx, x.from, x.id)
+	if err != nil {
+		return err
+	}
+	payload := append([]byte(nil), status.Certificate...)
+	for _, s := range status.Slivers {
+		if payload, err = appendIndices(payload, []int{s.Shard}); err != nil {
+			return err
+		}
+		state := bit(s.Primary, statePrimary) | bit(s.Secondary, stateSecondary) | bit(s.Corrupt, stateCorrupt) | bit(s.Repairing, stateRepairing)
+		payload = append(payload, state)
+	}
+	result := &wire.BlobStatus{Metadata: status.Metadata, Certificate: uint32(len(status.Certificate))}
+	return x.reply(&wire.Response{Result: &wire.Response_BlobStatus{BlobStatus: result}}, payload)
+}
+
+func bit(set bool, b byte) byte {
+	if set {
+		return b
+	}
+	return 0
+}
+
+// appendIndices appends shards or pairs in their form in a payload: u16 LE.
+func appendIndices(b []byte, list []int) ([]byte, error) {
+	for _, i := range list {
+		if i < 0 || i >= wire.MaxShards {
+			return b, fmt.Errorf("encode index %d: must be below %d", i, wire.MaxShards)
+		}
+		b = binary.LittleEndian.AppendUint16(b, uint16(i))
+	}
+	return b, nil
+}
+
+func ints(list []uint32) []int {
+	out := make([]int, len(list))
+	for i, v := range list {
+		out[i] = int(v)
+	}
+	return out
+}

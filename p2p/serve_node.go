@@ -1,0 +1,77 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"walrus/p2p/internal/wire"
+)
+
+// nodeOperation runs the operations of the node protocol.
+func nodeOperation(ctx context.Context, x *request) error {
+	switch op := x.GetOp().(type) {
+	case *wire.Request_GetNodeStatus:
+		return x.nodeStatus(ctx)
+	case *wire.Request_GetCertificate:
+		certificate, err := x.backend.Certificate(ctx, x.from, x.id)
+		return x.replyBytes(certificate, MaxCertificate, err)
+	case *wire.Request_PutCertificate:
+		certificate, err := x.body.all()
+		if err == nil {
+			err = x.backend.PutCertificate(ctx, x.from, certificate)
+		}
+		return x.replyBytes(nil, 0, err)
+	case *wire.Request_ListCertificates:
+		return x.certificates(ctx, int(op.ListCertificates.GetLimit()))
+	}
+	return fmt.Errorf("%w: %s is not an operation of this protocol", ErrBadRequest, x.name())
+}
+
+func (x *request) nodeStatus(ctx context.Context) error {
+	s, err := x.backend.NodeStatus(ctx, x.from)
+	if err != nil {
+		return err
+	}
+	shards, err := appendIndices(nil, s.Shards)
+	if err != nil {
+		return err
+	}
+	result := &wire.NodeStatus{
+		Version: clip(s.Version), State: clip(s.State), Epoch: s.Epoch,
+		Blobs: s.Blobs, Slivers: s.Slivers, Owed: s.Owed, Corrupt: s.Corrupt, DiskBytes: s.DiskBytes,
+		UptimeSeconds: uint64(max(s.Uptime, 0) / time.Second), Peers: uint32(max(s.Peers, 0)),
+	}
+	for _, incident := range s.Incidents[:min(len(s.Incidents), MaxIncidents)] {
+		result.Incidents = append(result.Incidents, clip(incident))
+	}
+	return x.reply(&wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: result}}, shards)
+}
+
+func (x *request) certificates(ctx context.Context, limit int) error {
+	list, more, err := x.backend.Certificates(ctx, x.from, x.id, limit)
+	if err != nil {
+		return err
+	}
+	if len(list) > limit {
+		return fmt.Errorf("backend returned %d certificates: asked for %d", len(list), limit)
+	}
+	result := &wire.CertificatePage{More: more}
+	for _, certificate := range list {
+		result.Sizes = append(result.Sizes, uint32(len(certificate)))
+	}
+	return x.reply(&wire.Response{Result: &wire.Response_Certificates{Certificates: result}}, slices.Concat(list...))
+}
+
+// clip makes a text of our own fit a node status.
+func clip(s string) string {
+	s = strings.ToValidUTF8(s, "?")
+	for len(s) > MaxStatusText {
+		_, size := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-size]
+	}
+	return s
+}

@@ -1,0 +1,211 @@
+package p2p
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/p2p/internal/wire"
+	"walrus/shards"
+)
+
+// duplex is what the server needs of a libp2p stream.
+type duplex interface {
+	io.ReadWriter
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+	// Close sends what was written, and takes nothing more.
+	Close() error
+	// Reset cuts the stream at once.
+	Reset() error
+}
+
+// operations runs the operations of one protocol: it sends a reply and returns nil, or returns what to reply.
+type operations func(ctx context.Context, x *request) error
+
+// server answers streams. All fields are constant.
+type server struct {
+	backend Backend
+	limits  *Limits
+	gate    *gate
+	log     *slog.Logger
+}
+
+// request is one request being served.
+type request struct {
+	*wire.Request
+	backend Backend
+	from    peer.ID
+	id      shards.BlobID // zero where the operation has none
+	body    payload
+	w       *pacedWriter
+	replied bool // something of the reply has been sent
+}
+
+// serve answers the requests of one stream, one after the other, until it ends, ctx ends, or the peer misbehaves.
+func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operations) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { st.Reset() })
+	defer stop()
+	r := bufio.NewReaderSize(st, readBuffer)
+	w := newPacedWriter(st, st.SetWriteDeadline, s.limits)
+	wait := s.limits.HeaderTimeout // for the first request, then longer
+	for {
+		header := new(wire.Request)
+		err := s.readHeader(st, r, header, wait)
+		if errors.Is(err, wire.ErrMalformed) {
+			refuse(w, fmt.Errorf("%w: %w", ErrBadRequest, err))
+		}
+		if errors.Is(err, wire.ErrMalformed) || err == io.EOF || isTimeout(err) {
+			st.Close() // not Reset: the peer may still be reading the last reply
+			return
+		}
+		if err != nil {
+			st.Reset()
+			return
+		}
+		x := &request{Request: header, backend: s.backend, from: from, w: w}
+		copy(x.id[:], header.GetBlobId())
+		x.body = payload{r: newPacedReader(r, st.SetReadDeadline, s.limits), left: int64(header.GetPayload())}
+		if err := s.answer(ctx, x, run); err != nil {
+			st.Reset()
+			return
+		}
+		if x.body.left > 0 {
+			st.Close() // with the reply; the rest of the request is not worth reading
+			return
+		}
+		wait = s.limits.IdleTimeout * 3 / 2 // the client gives up first, so it never uses a stream as we close it
+	}
+}
+
+// readHeader waits for a request, then reads its header.
+func (s *server) readHeader(st duplex, r *bufio.Reader, header *wire.Request, wait time.Duration) error {
+	if err := st.SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return err
+	}
+	if _, err := r.Peek(1); err != nil {
+		return err
+	}
+	if err := st.SetReadDeadline(time.Now().Add(s.limits.HeaderTimeout)); err != nil {
+		return err
+	}
+	return wire.ReadHeader(r, header)
+}
+
+// answer runs a request and replies to it. An error means that the stream is of no more use.
+func (s *server) answer(ctx context.Context, x *request, run operations) error {
+	err := s.admit(ctx, x, run)
+	if x.body.err != nil {
+		return x.body.err
+	}
+	if err != nil && x.replied {
+		return err
+	}
+	if err != nil {
+		if err := refuse(x.w, err); err != nil {
+			return err
+		}
+	}
+	if x.body.left > 0 && x.body.left <= smallPayload {
+		_, err := io.Copy(io.Discard, &x.body)
+		return err
+	}
+	return nil
+}
+
+func (s *server) admit(ctx context.Context, x *request, run operations) (err error) {
+	cost := x.cost()
+	if !s.gate.enter(x.from, cost) {
+		return fmt.Errorf("%w: too many requests at once", ErrBusy)
+	}
+	defer s.gate.leave(x.from, cost)
+	defer func() {
+		if v := recover(); v != nil {
+			s.log.Error("panic while serving a request", "peer", x.from, "operation", x.name(), "panic", v, "stack", string(debug.Stack()))
+			err = ErrInternal
+		}
+	}()
+	if !x.streamed() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.limits.ResponseTimeout)
+		defer cancel()
+	}
+	err = run(ctx, x)
+	if err == nil || x.replied || x.body.err != nil || ctx.Err() != nil {
+		return err
+	}
+	if code, _ := encodeError(err); code == codeInternal {
+		s.log.Warn("request failed", "peer", x.from, "operation", x.name(), "blob", x.id, "error", err)
+	}
+	return err
+}
+
+// streamed tells the operations that take as long as their bytes move from those with a time limit.
+func (x *request) streamed() bool { return x.GetStorePairs() != nil || x.GetReadSliver() != nil }
+
+// cost is how many bytes in flight a request counts for.
+func (x *request) cost() int64 {
+	switch op := x.GetOp().(type) {
+	case *wire.Request_PutMetadata, *wire.Request_PutCertificate:
+		return int64(x.GetPayload())
+	case *wire.Request_StorePairs:
+		return writeSize
+	case *wire.Request_ReadSliver:
+		return int64(min(op.ReadSliver.GetLength(), writeSize))
+	case *wire.Request_GetSymbols:
+		return int64(op.GetSymbols.Total())
+	case *wire.Request_ListCertificates:
+		return int64(op.ListCertificates.GetLimit()) * MaxCertificate
+	}
+	return answerCost
+}
+
+// name of the operation, for logs.
+func (x *request) name() string {
+	op := x.ProtoReflect().WhichOneof(x.ProtoReflect().Descriptor().Oneofs().ByName("op"))
+	if op == nil {
+		return "none"
+	}
+	return string(op.Name())
+}
+
+// reply sends a response with its payload.
+func (x *request) reply(resp *wire.Response, payload []byte) error {
+	resp.Payload = uint64(len(payload))
+	if err := resp.Validate(); err != nil {
+		return fmt.Errorf("reply of the backend: %w", err)
+	}
+	b, err := wire.AppendHeader(nil, resp)
+	if err != nil {
+		return err
+	}
+	x.replied = true
+	if len(payload) <= smallPayload {
+		b, payload = append(b, payload...), nil
+	}
+	if _, err := x.w.Write(b); err != nil {
+		return err
+	}
+	_, err = x.w.Write(payload)
+	return err
+}
+
+// refuse sends an error as the response.
+func refuse(w io.Writer, err error) error {
+	code, text := encodeError(err)
+	b, err := wire.AppendHeader(nil, &wire.Response{Code: code, Error: text})
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}

@@ -1,0 +1,118 @@
+package p2p
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"walrus/p2p/internal/wire"
+)
+
+// uploadBuffers make writes of writeSize out of smaller ones.
+var uploadBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, writeSize) }}
+
+// upload sends a request with a large payload on a new stream. The peer may answer before it has all of it, to refuse;
+// so the answer is awaited while body writes.
+func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size int64, body func(io.Writer) error, most int64) (*answer, error) {
+	if size < 0 {
+		return nil, fmt.Errorf("%w: payload of %d bytes", ErrBadRequest, size)
+	}
+	req.Payload = uint64(size)
+	msg, err := encodeRequest(req)
+	if err != nil {
+		return nil, err
+	}
+	st, err := h.open(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	a := h.begin(ctx, st)
+	answered := make(chan error, 1)
+	go func() {
+		err := wire.ReadHeader(st.r, a.Response)
+		if err != nil || a.GetCode() != 0 || a.GetPayload() > uint64(most) {
+			st.Reset() // the rest is not wanted, or the peer is mad: wake a blocked write
+		}
+		answered <- err
+	}()
+
+	out := &uploadWriter{w: newPacedWriter(st, st.SetWriteDeadline, &h.cfg.Limits), left: size}
+	own := out.send(msg, body)
+	switch {
+	case own != nil && out.err == nil: // the caller's failure, not the stream's
+		a.drop()
+		<-answered
+		if cause := a.ended(); cause != nil {
+			return nil, cause
+		}
+		return nil, own
+	case out.err != nil:
+		st.SetReadDeadline(time.Now().Add(refuseTime)) // the reason may be on its way
+	default:
+		st.SetReadDeadline(time.Now().Add(h.cfg.Limits.ResponseTimeout))
+	}
+	err = <-answered
+	switch {
+	case err != nil && out.err != nil:
+		return nil, a.fail(out.err) // it came first
+	case err != nil:
+		return nil, a.fail(noEOF(err))
+	case a.GetCode() != 0:
+		a.drop() // not fit for the pool: we have stopped in the middle
+		return nil, decodeError(a.GetCode(), a.GetError())
+	case out.err != nil && a.GetPayload() <= uint64(most):
+		return nil, a.broken("accepted a payload that it did not take: %v", out.err)
+	}
+	return a.accept(nil, most)
+}
+
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// uploadWriter counts and paces the payload of an upload.
+type uploadWriter struct {
+	w    *pacedWriter
+	left int64
+	err  error // of the stream; it stays
+}
+
+func (u *uploadWriter) send(header []byte, body func(io.Writer) error) error {
+	if _, err := u.w.Write(header); err != nil {
+		u.err = err
+		return err
+	}
+	b := uploadBuffers.Get().(*bufio.Writer)
+	defer uploadBuffers.Put(b)
+	b.Reset(u)
+	defer b.Reset(nil)
+	if err := body(b); err != nil {
+		return err
+	}
+	if err := b.Flush(); err != nil {
+		return err
+	}
+	if u.left > 0 {
+		return fmt.Errorf("upload: body ended %d bytes early", u.left)
+	}
+	return nil
+}
+
+func (u *uploadWriter) Write(b []byte) (int, error) {
+	if u.err != nil {
+		return 0, u.err
+	}
+	if int64(len(b)) > u.left {
+		return 0, fmt.Errorf("upload: body is longer than announced")
+	}
+	n, err := u.w.Write(b)
+	u.left -= int64(n)
+	u.err = err
+	return n, err
+}
