@@ -1,0 +1,102 @@
+package dht
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	kbucket "github.com/libp2p/go-libp2p-kbucket"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multihash"
+)
+
+// Announce tells the network that this peer holds what key names, a pinned blob's ID for instance. Others find it for a
+// day; call again every AnnounceEvery. It needs a joined table.
+func (d *DHT) Announce(ctx context.Context, key [32]byte) error {
+	c, err := recordKey(key)
+	if err != nil {
+		return err
+	}
+	if err := d.kad.Provide(ctx, c, true); err != nil {
+		if errors.Is(err, kbucket.ErrLookupFailure) {
+			return errors.New("announce: no server of the network is known yet: join first")
+		}
+		return fmt.Errorf("announce: %w", err)
+	}
+	return nil
+}
+
+// Holders returns up to limit peers, not ourselves, that say they hold what key names, in no order; none is not an
+// error. What is found when ctx ends is returned together with its error.
+func (d *DHT) Holders(ctx context.Context, key [32]byte, limit int) ([]peer.AddrInfo, error) {
+	if limit < 1 || limit > maxHolders {
+		return nil, fmt.Errorf("find holders: limit %d: want 1 to %d", limit, maxHolders)
+	}
+	c, err := recordKey(key)
+	if err != nil {
+		return nil, err
+	}
+	search, stop := context.WithCancel(ctx)
+	defer stop()
+	var out []peer.AddrInfo
+	seen := map[peer.ID]bool{d.host.ID(): true}
+	// One more than asked for, since we may be among them.
+	for p := range d.kad.FindProvidersAsync(search, c, limit+1) {
+		// The library repeats a peer when it learns addresses after the name.
+		if len(out) == limit || seen[p.ID] {
+			continue
+		}
+		seen[p.ID] = true
+		out = append(out, d.known(p.ID))
+	}
+	if ctx.Err() != nil {
+		return out, fmt.Errorf("find holders: %w", context.Cause(ctx))
+	}
+	return out, nil
+}
+
+// Peers returns up to limit storage nodes that announced themselves, not ourselves, in no order. Who is a storage node
+// by right is for the committee to say; this is how to meet one without a list. Results as of Holders.
+func (d *DHT) Peers(ctx context.Context, limit int) ([]peer.AddrInfo, error) {
+	found, err := d.Holders(ctx, d.rendezvous(), limit)
+	if err != nil {
+		return found, fmt.Errorf("find storage nodes: %w", err)
+	}
+	return found, nil
+}
+
+// keepAnnounced announces a server under the rendezvous: soon and often at first, when the network may still be
+// forming around us, then ever more seldom.
+func (d *DHT) keepAnnounced(ctx context.Context) error {
+	if !d.awaitTable(ctx) {
+		return nil
+	}
+	for pause := minAnnounce; ctx.Err() == nil; pause = min(2*pause, maxAnnounce) {
+		short, stop := context.WithTimeout(ctx, announceTimeout)
+		err := d.Announce(short, d.rendezvous())
+		stop()
+		if err != nil && ctx.Err() == nil {
+			d.log.Debug("announce this storage node", "err", err)
+			pause = min(pause, time.Minute)
+		}
+		sleep(ctx, jitter(pause))
+	}
+	return nil
+}
+
+// rendezvous is the key under which the storage nodes of this network meet.
+func (d *DHT) rendezvous() [32]byte {
+	return sha256.Sum256([]byte("/walrus/" + d.cfg.Network + "/storage-node"))
+}
+
+// recordKey wraps a key in the form the library wants: a CID whose SHA-256 multihash is the key itself.
+func recordKey(key [32]byte) (cid.Cid, error) {
+	mh, err := multihash.Encode(key[:], multihash.SHA2_256)
+	if err != nil {
+		return cid.Undef, fmt.Errorf("record key: %w", err)
+	}
+	return cid.NewCidV1(cid.Raw, mh), nil
+}

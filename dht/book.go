@@ -1,0 +1,244 @@
+package dht
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// book remembers servers that we reached, newest addresses only. On disk it is a JSON bookFile, replaced whole:
+// written to a temporary file, synced, renamed.
+type book struct {
+	path string // constant; "" = memory only
+
+	mu      sync.Mutex
+	peers   map[peer.ID]bookEntry // guarded by mu
+	changed bool                  // since the last save; guarded by mu
+}
+
+type bookEntry struct {
+	addrs []multiaddr.Multiaddr
+	seen  time.Time
+}
+
+type bookFile struct {
+	Version int        `json:"version"`
+	Peers   []bookPeer `json:"peers"`
+}
+
+type bookPeer struct {
+	ID    string   `json:"id"`
+	Addrs []string `json:"addrs"`
+	Seen  int64    `json:"seen"` // unix seconds of the last connection
+}
+
+const bookVersion = 1
+
+func newBook(path string) *book {
+	return &book{path: path, peers: make(map[peer.ID]bookEntry)}
+}
+
+// load reads the file. Every entry must be well formed, since we wrote them all: anything else means the file is not
+// ours any more and nothing of it is believed. A missing file is an empty book.
+func (b *book) load() error {
+	if b.path == "" {
+		return nil
+	}
+	raw, err := readBounded(b.path, maxBookBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read address book: %w", err)
+	}
+	peers, err := parseBook(raw)
+	if err != nil {
+		return fmt.Errorf("read address book %s: %w", b.path, err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.peers = peers
+	return nil
+}
+
+// readBounded reads a regular file of at most limit bytes.
+func readBounded(path string, limit int64) ([]byte, error) {
+	// Stat first: opening a pipe would block for ever.
+	if st, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(raw)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
+	}
+	return raw, nil
+}
+
+// parseBook decodes and checks a whole file.
+func parseBook(raw []byte) (map[peer.ID]bookEntry, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	var file bookFile
+	if err := dec.Decode(&file); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("bytes after the end")
+	}
+	if file.Version != bookVersion {
+		return nil, fmt.Errorf("version %d, want %d", file.Version, bookVersion)
+	}
+	if len(file.Peers) > maxBookPeers {
+		return nil, fmt.Errorf("%d peers, at most %d", len(file.Peers), maxBookPeers)
+	}
+	peers := make(map[peer.ID]bookEntry, len(file.Peers))
+	for i, p := range file.Peers {
+		id, err := peer.Decode(p.ID)
+		if err != nil {
+			return nil, fmt.Errorf("peer %d: %w", i, err)
+		}
+		if len(p.Addrs) == 0 || len(p.Addrs) > maxPeerAddrs {
+			return nil, fmt.Errorf("peer %d: %d addresses, want 1 to %d", i, len(p.Addrs), maxPeerAddrs)
+		}
+		e := bookEntry{seen: time.Unix(p.Seen, 0)}
+		for _, s := range p.Addrs {
+			if len(s) > maxAddrBytes {
+				return nil, fmt.Errorf("peer %d: address of %d bytes, at most %d", i, len(s), maxAddrBytes)
+			}
+			a, err := multiaddr.NewMultiaddr(s)
+			if err != nil {
+				return nil, fmt.Errorf("peer %d: %w", i, err)
+			}
+			e.addrs = append(e.addrs, a)
+		}
+		peers[id] = e
+	}
+	return peers, nil
+}
+
+// remember replaces what is known of id, forgetting the peer not seen for longest when the book is full.
+func (b *book) remember(id peer.ID, addrs []multiaddr.Multiaddr, now time.Time) {
+	addrs = slices.Clone(addrs)
+	addrs = slices.DeleteFunc(addrs, func(a multiaddr.Multiaddr) bool { return len(a.String()) > maxAddrBytes })
+	addrs = addrs[:min(len(addrs), maxPeerAddrs)]
+	if len(addrs) == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, known := b.peers[id]; !known && len(b.peers) >= maxBookPeers {
+		delete(b.peers, b.oldest())
+	}
+	b.peers[id] = bookEntry{addrs: addrs, seen: now}
+	b.changed = true
+}
+
+// oldest is called with mu held.
+func (b *book) oldest() (oldest peer.ID) {
+	for id, e := range b.peers {
+		if oldest == "" || e.seen.Before(b.peers[oldest].seen) {
+			oldest = id
+		}
+	}
+	return oldest
+}
+
+// addrs returns the remembered addresses of id, maybe none.
+func (b *book) addrs(id peer.ID) []multiaddr.Multiaddr {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.peers[id].addrs)
+}
+
+// sample returns up to n remembered peers, in map order: which is to say at random, so that a herd of restarting
+// peers does not fall on one.
+func (b *book) sample(n int) []peer.AddrInfo {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]peer.AddrInfo, 0, min(n, len(b.peers)))
+	for id, e := range b.peers {
+		if len(out) == n {
+			break
+		}
+		out = append(out, peer.AddrInfo{ID: id, Addrs: slices.Clone(e.addrs)})
+	}
+	return out
+}
+
+// save writes the book if it has changed. After an error the change is still pending. Only Run calls it.
+func (b *book) save() error {
+	file, pending := b.snapshot()
+	if b.path == "" || !pending {
+		return nil
+	}
+	raw, err := json.MarshalIndent(file, "", " ")
+	if err == nil {
+		err = replaceFile(b.path, raw)
+	}
+	if err != nil {
+		b.mu.Lock()
+		b.changed = true
+		b.mu.Unlock()
+		return fmt.Errorf("write address book: %w", err)
+	}
+	return nil
+}
+
+// snapshot returns the content for disk, last seen first, and whether it differs from the last snapshot.
+func (b *book) snapshot() (bookFile, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	file := bookFile{Version: bookVersion}
+	for id, e := range b.peers {
+		p := bookPeer{ID: id.String(), Seen: e.seen.Unix()}
+		for _, a := range e.addrs {
+			p.Addrs = append(p.Addrs, a.String())
+		}
+		file.Peers = append(file.Peers, p)
+	}
+	slices.SortFunc(file.Peers, func(x, y bookPeer) int { return cmp.Compare(y.Seen, x.Seen) })
+	changed := b.changed
+	b.changed = false
+	return file, changed
+}
+
+// replaceFile leaves either the old or the new content at path, whatever happens in between.
+func replaceFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // finds nothing after the rename
+	if _, err := f.Write(content); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	// Without the sync a power loss could leave the new name with no content.
+	if err := f.Sync(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -1,0 +1,196 @@
+// Package dht finds peers: who belongs to the network, and where a peer with a known ID can be dialled today. It is a
+// Kademlia table of its own protocol prefix, so networks with different names never mix, a file that remembers
+// addresses across restarts, and a rendezvous under which storage nodes announce themselves. It moves no blobs and
+// holds no record that must be trusted: everything found here is a claim that the caller verifies by dialling, since a
+// dial proves the peer ID. Start with New, then Run.
+package dht
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"sync"
+
+	kad "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p-kad-dht/records"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// Errors that callers branch on.
+var (
+	// ErrNotFound says that nobody who answered knows an address of the peer.
+	ErrNotFound = errors.New("peer not found")
+	// ErrClosed says that the DHT has been closed.
+	ErrClosed = errors.New("dht is closed")
+)
+
+// Config says which network to join and how.
+type Config struct {
+	// Network is the name of the network, part of every protocol ID: 1 to 32 of a-z, 0-9 and '-'.
+	Network string
+	// Server makes this peer answer queries, keep records and announce itself as a storage node. Anyone who can be
+	// dialled should serve; clients behind a NAT should not.
+	Server bool
+	// Bootstrap holds multiaddrs ending in /p2p/<peer ID>, one live one of which is enough to join. A server with
+	// none waits to be dialled.
+	Bootstrap []string
+	// MDNS finds peers on the local network by multicast, and is found.
+	MDNS bool
+	// AddressBook is the file that remembers servers we reached, so that a dead bootstrap peer does not strand us;
+	// "" keeps nothing.
+	AddressBook string
+	// Light keeps tables small and skips the periodic refresh, for simulations with many hosts in one process.
+	Light bool
+	// Logger receives what an operator can act on; nil discards it.
+	Logger *slog.Logger
+}
+
+// networkName is what may stand inside a protocol ID.
+var networkName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+
+// Validate names the first field that is wrong.
+func (c Config) Validate() error {
+	if !networkName.MatchString(c.Network) {
+		return fmt.Errorf("network name %q: use 1 to 32 of a-z, 0-9 and '-'", c.Network)
+	}
+	_, err := parseBootstrap(c.Bootstrap)
+	return err
+}
+
+// DHT is one peer's view of the network. Safe for concurrent use.
+type DHT struct {
+	host      host.Host          // constant after New, not owned
+	kad       *kad.IpfsDHT       // constant after New
+	proto     protocol.ID        // what servers of our network speak; constant after New
+	bootstrap []peer.AddrInfo    // constant after New, never includes ourselves
+	cfg       Config             // constant after New
+	log       *slog.Logger       // constant after New
+	book      *book              // has its own lock
+	dials     dials              // has its own lock
+	found     chan peer.AddrInfo // from mDNS to Run
+
+	mu      sync.Mutex
+	tried   map[peer.ID]string // why the last dial of a bootstrap peer did not work; guarded by mu
+	closing sync.Once
+	closed  error // set by closing
+}
+
+// New makes a DHT on h and starts its table, which only listens until Run joins. The caller keeps h and closes it after
+// the DHT. An unreadable address book is logged and ignored.
+func New(h host.Host, cfg Config) (*DHT, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configure dht: %w", err)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	bootstrap, err := parseBootstrap(cfg.Bootstrap)
+	if err != nil {
+		return nil, fmt.Errorf("configure dht: %w", err)
+	}
+	prefix := protocol.ID("/walrus/" + cfg.Network)
+	table, err := kad.New(h, tableOptions(cfg, prefix)...)
+	if err != nil {
+		return nil, fmt.Errorf("start dht: %w", err)
+	}
+	d := &DHT{
+		host: h, kad: table, proto: prefix + "/kad/1.0.0", cfg: cfg, log: cfg.Logger,
+		book:  newBook(cfg.AddressBook),
+		found: make(chan peer.AddrInfo, maxFoundQueue),
+		tried: make(map[peer.ID]string),
+	}
+	for _, p := range bootstrap {
+		if p.ID != h.ID() {
+			d.bootstrap = append(d.bootstrap, p)
+		}
+	}
+	if err := d.book.load(); err != nil {
+		d.log.Warn("address book ignored, it will be written anew", "err", err)
+	}
+	return d, nil
+}
+
+// tableOptions sets Kademlia up for our own network: no public-address filter, since devnets and private networks
+// live on loopback and private ranges; no value records, since we use none.
+func tableOptions(cfg Config, prefix protocol.ID) []kad.Option {
+	opts := []kad.Option{
+		kad.ProtocolPrefix(prefix),
+		kad.DisableValues(),
+		kad.Datastore(newRecordStore(maxRecords, maxRecordsPerPeer)),
+		kad.ProviderManagerOpts(records.ProvideValidity(recordValidity), records.ProviderAddrTTL(recordAddrTTL)),
+	}
+	// The library's default mode answers nobody until a public address is proven, which on a private network is never.
+	if cfg.Server {
+		opts = append(opts, kad.Mode(kad.ModeServer))
+	} else {
+		opts = append(opts, kad.Mode(kad.ModeClient))
+	}
+	if cfg.Light {
+		opts = append(opts, kad.Concurrency(4), kad.DisableAutoRefresh())
+	}
+	// A look-up is over when this many of the nearest have been asked: by default 3, of which in a young network none
+	// may have met the peer in question yet. The library asks the rest of a bucket anyway, only too late to learn.
+	size := bucketSize
+	if cfg.Light {
+		size = lightBucketSize
+	}
+	return append(opts, kad.BucketSize(size), kad.Resiliency(size))
+}
+
+// parseBootstrap merges addresses of one peer and rejects what could never be dialled.
+func parseBootstrap(addrs []string) ([]peer.AddrInfo, error) {
+	if len(addrs) > maxBootstrap {
+		return nil, fmt.Errorf("%d bootstrap addresses: at most %d", len(addrs), maxBootstrap)
+	}
+	parsed := make([]multiaddr.Multiaddr, 0, len(addrs))
+	for _, s := range addrs {
+		a, err := multiaddr.NewMultiaddr(s)
+		if err != nil {
+			return nil, fmt.Errorf("bootstrap address %q: %w: write it like /ip4/192.0.2.1/tcp/9000/p2p/12D3Koo…", s, err)
+		}
+		if t, id := peer.SplitAddr(a); t == nil || id == "" {
+			return nil, fmt.Errorf("bootstrap address %q: needs an address and ends in /p2p/<peer ID>", s)
+		}
+		parsed = append(parsed, a)
+	}
+	infos, err := peer.AddrInfosFromP2pAddrs(parsed...)
+	if err != nil {
+		return nil, fmt.Errorf("bootstrap addresses: %w", err)
+	}
+	return infos, nil
+}
+
+// Close stops the table and every dial in progress. Run must have returned or be about to. The host stays open.
+func (d *DHT) Close() error {
+	d.closing.Do(func() {
+		d.dials.close()
+		if err := d.kad.Close(); err != nil {
+			d.closed = fmt.Errorf("close dht: %w", err)
+		}
+	})
+	return d.closed
+}
+
+// TableSize returns how many servers of the network are in the routing table.
+func (d *DHT) TableSize() int { return d.kad.RoutingTable().Size() }
+
+// speaksOurs reports whether a connected, identified peer is a server of our network.
+func (d *DHT) speaksOurs(id peer.ID) bool {
+	got, err := d.host.Peerstore().SupportsProtocols(id, d.proto)
+	return err == nil && len(got) > 0
+}
+
+// connected reports whether a connection that can carry slivers exists: one relayed within limits does not count.
+func (d *DHT) connected(id peer.ID) bool {
+	return d.host.Network().Connectedness(id) == network.Connected
+}
+
+// self returns this peer's own ID and the addresses it believes it has.
+func (d *DHT) self() peer.AddrInfo {
+	return peer.AddrInfo{ID: d.host.ID(), Addrs: d.host.Addrs()}
+}

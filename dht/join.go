@@ -1,0 +1,261 @@
+package dht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	"github.com/multiformats/go-multiaddr"
+	"golang.org/x/sync/errgroup"
+)
+
+// Run joins the network and keeps this peer in it until ctx ends: it dials bootstrap peers and remembered ones, again
+// and again while there is nobody; announces a server; keeps the address book. It returns nil when ctx ends, or why
+// it could not start, and by then nothing it started is left.
+func (d *DHT) Run(ctx context.Context) error {
+	// The bus waits for slow readers, and saving the address book can be slow: hence the room.
+	events, err := d.host.EventBus().Subscribe(new(event.EvtPeerIdentificationCompleted), eventbus.BufSize(maxEventQueue))
+	if err != nil {
+		return fmt.Errorf("run dht: watch connections: %w", err)
+	}
+	defer func() { _ = events.Close() }()
+	if d.cfg.MDNS {
+		stop, err := d.startMDNS()
+		if err != nil {
+			// Containers and some clouds have no multicast; the network can be joined without.
+			d.log.Warn("no discovery on the local network", "err", err)
+		} else {
+			defer stop()
+		}
+	}
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error { return d.keepJoined(ctx) })
+	tasks.Go(func() error { return d.keepBook(ctx, events) })
+	tasks.Go(func() error { return d.dialFound(ctx) })
+	if d.cfg.Server {
+		tasks.Go(func() error { return d.keepAnnounced(ctx) })
+	}
+	return tasks.Wait()
+}
+
+// Joined waits until at least one server of our network is in the routing table. When ctx ends first the error says
+// which bootstrap addresses were tried and what came of it.
+func (d *DHT) Joined(ctx context.Context) error {
+	if d.awaitTable(ctx) {
+		return nil
+	}
+	return fmt.Errorf("join network %q: %w: %s", d.cfg.Network, context.Cause(ctx), d.explain())
+}
+
+// awaitTable reports whether the table got its first entry before ctx ended.
+func (d *DHT) awaitTable(ctx context.Context) bool {
+	poll := time.NewTicker(tablePoll)
+	defer poll.Stop()
+	for d.TableSize() == 0 {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-poll.C:
+		}
+	}
+	return true
+}
+
+// keepJoined dials until there is a table, and afterwards now and then: a bootstrap peer that restarted knows nobody,
+// and two halves of a network that was cut find each other again through it.
+func (d *DHT) keepJoined(ctx context.Context) error {
+	retry := minRejoin
+	for ctx.Err() == nil {
+		wasAlone := d.TableSize() == 0
+		if reached := d.round(ctx); wasAlone {
+			if err := d.kad.Bootstrap(ctx); err != nil { // looks at connections that were there before
+				d.log.Debug("fill routing table", "err", err)
+			}
+			wait := tableWait
+			if !reached {
+				wait = tablePoll
+			}
+			short, stop := context.WithTimeout(ctx, wait)
+			d.awaitTable(short)
+			stop()
+		}
+		pause := jitter(keepUp)
+		switch alone := d.TableSize() == 0; {
+		case alone:
+			pause = jitter(retry)
+			retry = min(2*retry, maxRejoin)
+		case wasAlone:
+			d.log.Info("joined the network", "network", d.cfg.Network, "servers", d.TableSize())
+			retry = minRejoin
+			d.fillTable(ctx)
+		}
+		sleep(ctx, pause)
+	}
+	return nil
+}
+
+// round dials every bootstrap peer we have no connection to and, while we are alone, some remembered ones. It reports
+// whether any dial worked.
+func (d *DHT) round(ctx context.Context) bool {
+	targets := slices.Clone(d.bootstrap)
+	remembered := len(targets) // where the remembered ones begin
+	if d.TableSize() == 0 {
+		targets = append(targets, d.book.sample(joinSample)...)
+	}
+	var reached atomic.Bool
+	var dials errgroup.Group
+	dials.SetLimit(maxJoinDials)
+	for i, p := range targets {
+		if i >= remembered && d.TableSize() > 0 {
+			break // the dials before were enough
+		}
+		if p.ID == d.host.ID() || d.connected(p.ID) {
+			continue
+		}
+		dials.Go(func() error {
+			ctx, stop := context.WithTimeout(ctx, dialTimeout)
+			defer stop()
+			err := d.dial(ctx, p)
+			if err == nil {
+				reached.Store(true)
+			}
+			d.noteTried(p.ID, err)
+			return nil
+		})
+	}
+	_ = dials.Wait() // the tasks return nil
+	return reached.Load()
+}
+
+// fillTable looks for the servers nearest to us, which also makes them know us. The library's own refresh covers the
+// rest of the table.
+func (d *DHT) fillTable(ctx context.Context) {
+	ctx, stop := context.WithTimeout(ctx, announceTimeout)
+	defer stop()
+	if _, err := d.kad.GetClosestPeers(ctx, string(d.host.ID())); err != nil && ctx.Err() == nil {
+		d.log.Debug("look for nearest servers", "err", err)
+	}
+	if !d.cfg.Light {
+		_ = d.kad.RefreshRoutingTable() // runs on; ends with the table
+	}
+}
+
+// keepBook remembers every server of our network that gets connected, and saves.
+func (d *DHT) keepBook(ctx context.Context, events event.Subscription) error {
+	var due <-chan time.Time
+	save := func() {
+		due = nil
+		if err := d.book.save(); err != nil {
+			d.log.Warn("the address book could not be saved, a restart needs a live bootstrap peer", "err", err)
+		}
+	}
+	defer save()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-due:
+			save()
+		case e, open := <-events.Out():
+			if !open {
+				return errors.New("run dht: the host was closed")
+			}
+			met, ok := e.(event.EvtPeerIdentificationCompleted)
+			if !ok || !d.speaksOurs(met.Peer) {
+				continue
+			}
+			d.book.remember(met.Peer, d.provenAddrs(met.Peer), time.Now())
+			if due == nil {
+				due = time.After(saveDelay)
+			}
+		}
+	}
+}
+
+// provenAddrs lists what id can be dialled at: first the addresses we did dial, then what it says of itself.
+func (d *DHT) provenAddrs(id peer.ID) []multiaddr.Multiaddr {
+	var proven []multiaddr.Multiaddr
+	for _, c := range d.host.Network().ConnsToPeer(id) {
+		if c.Stat().Direction == network.DirOutbound {
+			proven = append(proven, c.RemoteMultiaddr())
+		}
+	}
+	return mergeAddrs(proven, d.host.Peerstore().Addrs(id))
+}
+
+// dialFound dials what multicast has seen.
+func (d *DHT) dialFound(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case p := <-d.found:
+			if d.connected(p.ID) {
+				continue
+			}
+			short, stop := context.WithTimeout(ctx, dialTimeout)
+			if err := d.dial(short, p); err != nil {
+				d.log.Debug("dial peer seen on the local network", "peer", p.ID, "err", err)
+			}
+			stop()
+		}
+	}
+}
+
+// noteTried keeps the outcome of a dial for explain, for bootstrap peers only.
+func (d *DHT) noteTried(id peer.ID, err error) {
+	if !slices.ContainsFunc(d.bootstrap, func(p peer.AddrInfo) bool { return p.ID == id }) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		d.tried[id] = "connected, but it does not serve this network"
+		return
+	}
+	d.tried[id] = err.Error()
+}
+
+// explain says what came of each bootstrap address.
+func (d *DHT) explain() string {
+	if len(d.bootstrap) == 0 {
+		return "no bootstrap address is configured and nobody has dialled us: name one running peer"
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []string
+	for _, p := range d.bootstrap {
+		result := d.tried[p.ID]
+		if result == "" {
+			result = "no answer yet"
+		}
+		for _, a := range p.Addrs {
+			out = append(out, fmt.Sprintf("%s/p2p/%s (%s)", a, p.ID, result))
+		}
+	}
+	return "tried " + strings.Join(out, ", ") + ": check that one of these runs, can be reached and is of this network"
+}
+
+// jitter spreads a pause by a quarter either way, so that restarted peers do not stay in step.
+func jitter(pause time.Duration) time.Duration {
+	return pause*3/4 + rand.N(pause/2)
+}
+
+// sleep waits for pause or the end of ctx.
+func sleep(ctx context.Context, pause time.Duration) {
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
