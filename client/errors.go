@@ -1,0 +1,77 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/certs"
+)
+
+// ErrNotFound is returned when a quorum of shards says that there is no such blob.
+var ErrNotFound = errors.New("no such blob")
+
+// ErrInconsistent is returned for a blob whose writer encoded it wrongly: different slivers give different contents,
+// so no content is returned at all.
+var ErrInconsistent = errors.New("the blob was encoded inconsistently by its writer and has no content")
+
+// BadNode is a node that did not do its part, and why.
+type BadNode struct {
+	Node   peer.ID `json:"node"`
+	Name   string  `json:"name"`
+	Reason string  `json:"reason"`
+	// Lied tells wrong bytes from plain failure.
+	Lied bool `json:"lied"`
+}
+
+func badNode(m *certs.Member, err error) BadNode {
+	return BadNode{Node: m.Node, Name: m.Name, Reason: reason(err), Lied: lied(err)}
+}
+
+// String is "name (reason)".
+func (b BadNode) String() string { return fmt.Sprintf("%s (%s)", b.Name, b.Reason) }
+
+// NotEnoughError says that too few shards took part: the operation may be tried again when more nodes are up.
+type NotEnoughError struct {
+	Op     string // "store" or "read"
+	Did    string // what the shards did: "confirmed", "answered"
+	Have   int    // shards that did
+	Needed int
+	Shards int // of the network
+	Nodes  []BadNode
+	Advice string
+}
+
+// Error is the whole sentence for people.
+func (e *NotEnoughError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d of %d shards %s, %d needed", e.Op, e.Have, e.Shards, e.Did, e.Needed)
+	for i, n := range e.Nodes {
+		b.WriteString([]string{"; missing: ", ", "}[min(i, 1)])
+		if i == 5 {
+			fmt.Fprintf(&b, "and %d more", len(e.Nodes)-i)
+			break
+		}
+		b.WriteString(n.String())
+	}
+	if e.Advice != "" {
+		b.WriteString("; " + e.Advice)
+	}
+	return b.String()
+}
+
+// reason is err on one line, short enough for a table.
+func reason(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "did not answer in time"
+	}
+	s := strings.Join(strings.Fields(err.Error()), " ")
+	const limit = 160
+	if len(s) > limit {
+		s = s[:limit] + "…"
+	}
+	return s
+}

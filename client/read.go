@@ -1,0 +1,124 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"walrus/certs"
+	"walrus/p2p"
+	"walrus/shards"
+)
+
+// ReadOptions of one Read call.
+type ReadOptions struct {
+	Progress Progress
+	// Strict encodes the whole blob again and compares the blob ID before the first byte is written out: it also finds
+	// a writer who encoded parity wrongly. The default check, of every source row against the metadata, does not wait.
+	Strict bool
+}
+
+// ReadResult tells how a read went.
+type ReadResult struct {
+	Size    uint64    // bytes of the blob
+	Fetched int64     // bytes of slivers received and verified
+	Decoded int       // source rows decoded from parity because their nodes did not deliver
+	Bad     []BadNode // nodes that served wrong bytes or did not deliver
+}
+
+// Read writes blob id to w: the source rows in order, as they come in and are verified; rows that are missing or slow
+// are decoded from parity. Nothing unverified is ever written. Errors: ErrNotFound, ErrInconsistent,
+// *NotEnoughError, or w's own; what was written before an error is a correct beginning of the blob. The result is
+// there with an error too, as far as it got.
+func (c *Client) Read(ctx context.Context, id shards.BlobID, w io.Writer, opt ReadOptions) (*ReadResult, error) {
+	com, err := c.control.Committee(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	meta, bad, err := c.metadata(ctx, com, id)
+	if err != nil {
+		return nil, err
+	}
+	if opt.Strict {
+		return c.readStrict(ctx, com, meta, id, w, opt)
+	}
+	r := newReader(c, com, meta, id, w, opt.Progress)
+	r.res.Bad = bad
+	err = r.run(ctx)
+	return r.res, err
+}
+
+// metadata fetches the blob's metadata from whoever has it first. Those who lied about it are named.
+func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.BlobID) (*shards.Metadata, []BadNode, error) {
+	params := com.Params()
+	var meta *shards.Metadata
+	tally := c.ask(ctx, com, func(ctx context.Context, i int, m *certs.Member) (any, error) {
+		b, err := c.swarm.Metadata(ctx, m.Node, id, params.MetadataSize())
+		if err != nil {
+			return nil, err
+		}
+		return shards.UnmarshalMetadata(params, id, b)
+	}, func(a answers) bool {
+		if m, ok := a.last.(*shards.Metadata); ok {
+			meta = m
+		}
+		return meta != nil || a.notFound >= com.Quorum()
+	})
+	var liars []BadNode
+	for _, b := range tally.bad {
+		if b.Lied {
+			liars = append(liars, b)
+		}
+	}
+	switch {
+	case meta != nil:
+		return meta, liars, nil
+	case ctx.Err() != nil:
+		return nil, nil, fmt.Errorf("read %s: %w", id, ctx.Err())
+	case tally.notFound >= com.Quorum():
+		return nil, nil, fmt.Errorf("read %s: %w", id, ErrNotFound)
+	}
+	return nil, nil, &NotEnoughError{
+		Op: "read " + id.String(), Did: "answered (that they do not know the blob)", Have: tally.notFound, Needed: com.Quorum(),
+		Shards: params.Shards(), Nodes: tally.bad, Advice: "too few to say whether the blob exists; try again when more nodes are up",
+	}
+}
+
+// readStrict reads into a temporary file, encodes it again, and only then writes it out.
+func (c *Client) readStrict(ctx context.Context, com *certs.Committee, meta *shards.Metadata, id shards.BlobID, w io.Writer, opt ReadOptions) (*ReadResult, error) {
+	f, err := os.CreateTemp(c.cfg.TempDir, "walrus-strict-*")
+	if err != nil {
+		return nil, fmt.Errorf("read %s: make room to check it: %w", id, err)
+	}
+	defer func() {
+		_ = f.Close()
+		_ = os.Remove(f.Name())
+	}()
+	r := newReader(c, com, meta, id, f, opt.Progress)
+	if err := r.run(ctx); err != nil {
+		return r.res, err
+	}
+	enc, err := shards.NewEncoder(com.Params(), f, meta.Length)
+	if err != nil {
+		return r.res, err
+	}
+	again, err := enc.Metadata(ctx, nil)
+	if err != nil {
+		return r.res, fmt.Errorf("read %s: encode it again: %w", id, err)
+	}
+	if again.ID() != id {
+		return r.res, fmt.Errorf("read %s: %w", id, ErrInconsistent)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return r.res, err
+	}
+	_, err = io.Copy(w, f)
+	return r.res, err
+}
+
+// lied tells provably wrong bytes from a node that failed.
+func lied(err error) bool {
+	return errors.Is(err, shards.ErrSliver) || errors.Is(err, shards.ErrMetadata) || errors.Is(err, p2p.ErrProtocol)
+}

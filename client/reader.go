@@ -1,0 +1,373 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"walrus/certs"
+	"walrus/p2p"
+	"walrus/shards"
+)
+
+const (
+	// maxWindow bounds how many rows are fetched at once.
+	maxWindow = 32
+	// readTick is how often slow rows are looked for and busy nodes asked again.
+	readTick = 200 * time.Millisecond
+	// maxBusy is how often a row is asked for again from a node that says it is busy.
+	maxBusy = 25
+	// slowFactor: a row that takes this many times the median is slow.
+	slowFactor = 4
+)
+
+type rowState uint8
+
+const (
+	rowUnknown  rowState = iota
+	rowFetching          // on its way
+	rowSlow              // on its way, but not counted on
+	rowBusy              // its node was busy; asked again at the next tick
+	rowHave              // verified, in the row store
+	rowFailed            // not to be had
+	rowDropped           // was written out and is no longer held
+)
+
+// reader is one Read. Its loop runs in one goroutine, which owns every field but those marked.
+type reader struct {
+	c        *Client // constant, as the next seven
+	com      *certs.Committee
+	params   shards.Params
+	meta     *shards.Metadata
+	id       shards.BlobID
+	layout   shards.Layout // of a row
+	w        io.Writer
+	progress Progress
+
+	rows    *rowStore
+	state   []rowState   // by primary index
+	fetches []*fetch     // by primary index; the newest
+	busy    []int        // by primary index: how often the node was busy
+	bad     map[int]bool // by committee index: not asked again
+	suspect map[int]bool // by committee index: silent; asked only when no others are left
+	need    int          // source rows that hold the blob; the others are padding
+	next    int          // source row to write out next
+	decode  bool         // some source row must be decoded: keep every row
+	keep    bool         // rows stay in the row store after they are written out
+	flying  int          // fetches under way
+	took    []time.Duration
+	results chan *fetch
+	res     *ReadResult
+}
+
+// fetch is one attempt to get a row.
+type fetch struct {
+	index int
+	start time.Time
+	moved atomic.Int64 // unix nanoseconds of the last bytes; shared
+	err   error
+}
+
+func newReader(c *Client, com *certs.Committee, meta *shards.Metadata, id shards.BlobID, w io.Writer, progress Progress) *reader {
+	params := com.Params()
+	layout := meta.Layout(shards.Primary)
+	r := &reader{
+		c: c, com: com, params: params, meta: meta, id: id, layout: layout, w: w, progress: progress,
+		rows:  newRowStore(layout, c.cfg.TempDir),
+		state: make([]rowState, params.Shards()), fetches: make([]*fetch, params.Shards()), busy: make([]int, params.Shards()),
+		bad: map[int]bool{}, suspect: c.silentNodes(com), results: make(chan *fetch, params.Shards()),
+		need: int((int64(meta.Length) + layout.Size() - 1) / layout.Size()),
+		keep: layout.Size()*int64(params.Rows()) <= keepAll,
+		res:  &ReadResult{Size: meta.Length},
+	}
+	return r
+}
+
+// run writes out all rows. It returns after every fetch it started.
+func (r *reader) run(ctx context.Context) error {
+	defer r.rows.close()
+	ctx, cancel := context.WithCancel(ctx)
+	var g errgroup.Group
+	defer func() {
+		cancel()
+		_ = g.Wait()
+		r.nameSlow()
+	}()
+	tick := time.NewTicker(readTick)
+	defer tick.Stop()
+	for {
+		if err := r.emit(); err != nil {
+			return err
+		}
+		if r.next == r.need {
+			return nil
+		}
+		if r.decode && r.count(rowHave) >= r.params.Rows() {
+			if err := r.decodeMissing(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := r.schedule(ctx, &g); err != nil {
+			return err
+		}
+		if r.flying == 0 && r.count(rowBusy) == 0 {
+			return r.notEnough()
+		}
+		select {
+		case f := <-r.results:
+			r.take(f)
+		case <-tick.C:
+			r.markSlow()
+			r.askAgain()
+		case <-ctx.Done():
+			return fmt.Errorf("read %s: %w", r.id, ctx.Err())
+		}
+	}
+}
+
+// emit writes out the rows that are there and next.
+func (r *reader) emit() error {
+	for r.next < r.need && r.state[r.next] == rowHave {
+		start := int64(r.next) * r.layout.Size()
+		to := min(r.layout.Size(), int64(r.meta.Length)-start)
+		if err := r.rows.writeTo(r.w, r.next, 0, to); err != nil {
+			return fmt.Errorf("read %s: write row %d: %w", r.id, r.next, err)
+		}
+		if !r.keep && !r.decode {
+			r.rows.drop(r.next)
+			r.state[r.next] = rowDropped
+		}
+		r.next++
+		r.progress.report(Reading, start+to, int64(r.meta.Length))
+	}
+	return nil
+}
+
+// schedule starts fetches: the next source rows within the window, or, once a row must be decoded, as many rows as
+// decoding lacks.
+func (r *reader) schedule(ctx context.Context, g *errgroup.Group) error {
+	r.settle()
+	window := int(min(max(r.c.cfg.ReadMemory/r.layout.Size(), 2), maxWindow))
+	if !r.decode {
+		for i := r.next; i < min(r.next+window, r.need) && r.flying < window; i++ {
+			if r.state[i] == rowUnknown {
+				if err := r.start(ctx, g, i); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	lacking := r.params.Rows() - r.count(rowHave) - r.count(rowFetching)
+	for _, desperate := range []bool{false, true} {
+		for i := 0; i < len(r.state) && lacking > 0 && r.count(rowFetching) < maxWindow; i++ {
+			s := r.state[i]
+			if (s != rowUnknown && s != rowDropped) || (r.suspect[r.owner(i)] && !desperate) {
+				continue
+			}
+			if err := r.start(ctx, g, i); err != nil {
+				return err
+			}
+			lacking--
+		}
+	}
+	return nil
+}
+
+// settle gives up the rows of nodes that turned out bad, and changes over to decoding when that hits a row not yet written.
+func (r *reader) settle() {
+	for i, s := range r.state {
+		if (s == rowUnknown || s == rowBusy || s == rowDropped) && r.bad[r.owner(i)] {
+			r.state[i] = rowFailed
+		}
+	}
+	for i := r.next; i < r.need && !r.decode; i++ {
+		s := r.state[i]
+		r.decode = s == rowFailed || s == rowSlow || (s == rowUnknown && r.suspect[r.owner(i)])
+	}
+	if r.decode && !r.keep {
+		r.rows.spill = true
+	}
+}
+
+func (r *reader) owner(index int) int {
+	m := r.com.Owner(r.params.ShardOfPair(r.id, r.params.PairOfSliver(shards.Primary, index)))
+	i, _ := r.com.Member(m.Node)
+	return i
+}
+
+func (r *reader) start(ctx context.Context, g *errgroup.Group, index int) error {
+	row, err := r.rows.create(index)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", r.id, err)
+	}
+	f := &fetch{index: index, start: time.Now()}
+	f.moved.Store(f.start.UnixNano())
+	r.fetches[index], r.state[index] = f, rowFetching
+	r.flying++
+	g.Go(func() error {
+		f.err = r.fetchRow(ctx, f, row)
+		r.results <- f
+		return nil
+	})
+	return nil
+}
+
+// fetchRow fetches primary sliver f.index into row, verifying it as it comes in.
+func (r *reader) fetchRow(ctx context.Context, f *fetch, row row) error {
+	node := r.com.Members()[r.owner(f.index)].Node
+	if err := r.c.connect(ctx, node); err != nil {
+		return err
+	}
+	body, err := r.c.swarm.FetchSliver(ctx, node, r.id, shards.Primary, f.index, 0, r.layout.Size())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	v, err := shards.NewVerifier(r.meta, shards.Primary, f.index)
+	if err != nil {
+		return err
+	}
+	_, size := r.layout.Strip(0)
+	strip := make([]byte, size)
+	for t := range r.layout.Strips() {
+		off, size := r.layout.Strip(t)
+		n, err := io.ReadFull(progressReader{body, f}, strip[:size])
+		if err != nil {
+			return fmt.Errorf("sent %d of %d bytes of primary sliver %d: %w", off+int64(n), r.layout.Size(), f.index, err)
+		}
+		if err := v.WriteStrip(strip[:size]); err != nil {
+			return err
+		}
+		if _, err := row.WriteAt(strip[:size], off); err != nil {
+			return err
+		}
+	}
+	if err := v.Close(); err != nil {
+		return fmt.Errorf("served wrong bytes for primary sliver %d: %w", f.index, err)
+	}
+	return nil
+}
+
+// progressReader notes when bytes last came in.
+type progressReader struct {
+	io.Reader
+	f *fetch
+}
+
+func (p progressReader) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	if n > 0 {
+		p.f.moved.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
+
+// take records the end of a fetch.
+func (r *reader) take(f *fetch) {
+	r.flying--
+	if r.fetches[f.index] != f { // decoded meanwhile
+		if f.err != nil {
+			r.blame(r.owner(f.index), f.err)
+		}
+		return
+	}
+	if f.err == nil {
+		r.state[f.index] = rowHave
+		delete(r.suspect, r.owner(f.index))
+		r.took = append(r.took, time.Since(f.start))
+		r.res.Fetched += r.layout.Size()
+		return
+	}
+	r.rows.drop(f.index)
+	if errors.Is(f.err, p2p.ErrBusy) {
+		if r.busy[f.index]++; r.busy[f.index] <= maxBusy {
+			r.state[f.index] = rowBusy
+			return
+		}
+	}
+	r.state[f.index] = rowFailed
+	r.blame(r.owner(f.index), f.err)
+	if !errors.Is(f.err, p2p.ErrNotFound) && !errors.Is(f.err, p2p.ErrCorrupt) && !errors.Is(f.err, p2p.ErrBusy) {
+		r.bad[r.owner(f.index)] = true
+	}
+}
+
+// blame names node i, once.
+func (r *reader) blame(i int, err error) {
+	m := &r.com.Members()[i]
+	for _, b := range r.res.Bad {
+		if b.Node == m.Node {
+			return
+		}
+	}
+	r.res.Bad = append(r.res.Bad, badNode(m, err))
+}
+
+// errSilent is what is said of a node that had not delivered when the read could do without it.
+var errSilent = errors.New("did not answer in time")
+
+// nameSlow names the nodes that the read did without, and remembers the silent ones for the next.
+func (r *reader) nameSlow() {
+	for i, s := range r.state {
+		if s == rowSlow {
+			r.blame(r.owner(i), errSilent)
+		}
+	}
+	r.c.rememberSilent(r.com, r.suspect)
+}
+
+// markSlow stops counting on rows that hold up the read: the next one, or when decoding any.
+func (r *reader) markSlow() {
+	limit := r.c.cfg.Hedge
+	if n := len(r.took); n > 2 {
+		sorted := slices.Sorted(slices.Values(r.took))
+		limit = max(limit, slowFactor*sorted[n/2])
+	}
+	for i, s := range r.state {
+		if s != rowFetching || (!r.decode && i != r.next) {
+			continue
+		}
+		silent := time.Since(time.Unix(0, r.fetches[i].moved.Load())) > r.c.cfg.Hedge
+		late := len(r.took) > 2 && time.Since(r.fetches[i].start) > limit
+		if silent {
+			r.suspect[r.owner(i)] = true
+		}
+		if silent || late {
+			r.state[i] = rowSlow
+		}
+	}
+}
+
+// askAgain makes the rows of busy nodes available again.
+func (r *reader) askAgain() {
+	for i, s := range r.state {
+		if s == rowBusy {
+			r.state[i] = rowUnknown
+		}
+	}
+}
+
+func (r *reader) count(s rowState) int {
+	n := 0
+	for _, x := range r.state {
+		if x == s {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *reader) notEnough() error {
+	return &NotEnoughError{
+		Op: "read " + r.id.String(), Did: "delivered", Have: r.count(rowHave), Needed: r.params.Rows(), Shards: r.params.Shards(),
+		Nodes: r.res.Bad, Advice: "try again when more nodes are up",
+	}
+}

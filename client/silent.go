@@ -1,0 +1,38 @@
+package client
+
+import (
+	"time"
+
+	"walrus/certs"
+)
+
+// silence is for how long reads do not count on a node that was silent in one: waiting for it again in every read would cost
+// a hedge each time, and to decode without it costs little.
+const silence = 10 * time.Second
+
+// silentNodes are the nodes of the committee, by index, that were silent lately.
+func (c *Client) silentNodes(com *certs.Committee) map[int]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := map[int]bool{}
+	for id, since := range c.silent {
+		if i, ok := com.Member(id); ok && time.Since(since) < silence {
+			out[i] = true
+		}
+	}
+	return out
+}
+
+// rememberSilent keeps which nodes were silent in a read; those that were so already keep their time.
+func (c *Client) rememberSilent(com *certs.Committee, nodes map[int]bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, m := range com.Members() {
+		switch old, known := c.silent[m.Node]; {
+		case !nodes[i]:
+			delete(c.silent, m.Node)
+		case !known || time.Since(old) >= silence:
+			c.silent[m.Node] = time.Now()
+		}
+	}
+}
