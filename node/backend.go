@@ -1,0 +1,244 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/certs"
+	"walrus/p2p"
+	"walrus/shards"
+	"walrus/store"
+)
+
+// backend answers peers; it is what p2p serves.
+type backend struct{ n *Node }
+
+var _ p2p.Backend = backend{}
+
+// PutMetadata keeps the metadata of a blob that may be stored, and tells which of its pairs are here already.
+func (b backend) PutMetadata(ctx context.Context, _ peer.ID, id shards.BlobID, metadata []byte) ([]int, error) {
+	n := b.n
+	if _, err := shards.UnmarshalMetadata(n.params, id, metadata); err != nil {
+		return nil, fmt.Errorf("%w: %w", p2p.ErrMismatch, err)
+	}
+	end, err := n.control.MayStore(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", p2p.ErrNotRegistered, err)
+	}
+	if err := n.store.PutBlob(id, metadata, end); err != nil {
+		return nil, wireError(err)
+	}
+	missing, err := n.missing(id)
+	if err != nil {
+		return nil, wireError(err)
+	}
+	lacks := make(map[int]bool, len(missing))
+	for _, ref := range missing {
+		lacks[ref.Shard] = true
+	}
+	var held []int
+	for _, shard := range n.shards {
+		if !lacks[shard] {
+			held = append(held, n.params.PairOnShard(id, shard))
+		}
+	}
+	return held, nil
+}
+
+// Confirm signs that every pair this node is responsible for is verified, and durable.
+func (b backend) Confirm(ctx context.Context, _ peer.ID, id shards.BlobID) ([]byte, error) {
+	n := b.n
+	if _, err := n.control.MayStore(ctx, id); err != nil {
+		return nil, fmt.Errorf("%w: %w", p2p.ErrNotRegistered, err)
+	}
+	if _, err := n.store.Metadata(id); err != nil {
+		return nil, wireError(err)
+	}
+	missing, err := n.missing(id)
+	if err != nil {
+		return nil, wireError(err)
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%w: %d of %d slivers are missing", p2p.ErrNotFound, len(missing), len(axes)*len(n.shards))
+	}
+	if err := n.store.Sync(); err != nil {
+		return nil, wireError(err)
+	}
+	conf := n.committee.Sign(n.cfg.Key, n.host.ID(), id, certs.Persistence{})
+	return conf.Marshal(), nil
+}
+
+// Metadata of a blob.
+func (b backend) Metadata(_ context.Context, _ peer.ID, id shards.BlobID) ([]byte, error) {
+	raw, err := b.n.store.Metadata(id)
+	if errors.Is(err, store.ErrCorrupt) {
+		b.n.log.Error("stored metadata is corrupt", "blob", id.String(), "err", err)
+		b.n.owe(id)
+	}
+	return raw, wireError(err)
+}
+
+// locate finds where a sliver rests, if it belongs here.
+func (n *Node) locate(id shards.BlobID, axis shards.Axis, index int) (store.Ref, error) {
+	if index < 0 || index >= n.params.Shards() || !axis.Valid() {
+		return store.Ref{}, fmt.Errorf("%w: no %s sliver %d among %d", p2p.ErrBadRequest, axis, index, n.params.Shards())
+	}
+	shard := n.params.ShardOfPair(id, n.params.PairOfSliver(axis, index))
+	if n.committee.Owner(shard).Node != n.host.ID() {
+		return store.Ref{}, fmt.Errorf("%w: shard %d", p2p.ErrNotOwner, shard)
+	}
+	return n.ref(id, axis, shard), nil
+}
+
+// OpenSliver for reading. Damage that reading finds is reported to the peer, never served, and repaired.
+func (b backend) OpenSliver(_ context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis, index int) (p2p.SliverReader, error) {
+	ref, err := b.n.locate(id, axis, index)
+	if err != nil {
+		return nil, err
+	}
+	r, err := b.n.open(ref)
+	if err != nil {
+		return nil, wireError(err)
+	}
+	return r, nil
+}
+
+// open is store.OpenSliver with an eye on damage.
+func (n *Node) open(ref store.Ref) (*watchedSliver, error) {
+	r, err := n.store.OpenSliver(ref)
+	if err != nil {
+		n.noteDamage(ref, err)
+		return nil, err
+	}
+	return &watchedSliver{SliverReader: r, n: n, ref: ref}, nil
+}
+
+// watchedSliver reports damage that a read finds.
+type watchedSliver struct {
+	*store.SliverReader
+	n   *Node
+	ref store.Ref
+}
+
+// Close has nothing to release: a store's reader holds nothing open.
+func (w *watchedSliver) Close() error { return nil }
+
+// ReadAt reads verified bytes. Errors wrap p2p's sentinels.
+func (w *watchedSliver) ReadAt(p []byte, off int64) (int, error) {
+	k, err := w.SliverReader.ReadAt(p, off)
+	w.n.noteDamage(w.ref, err)
+	return k, wireError(err)
+}
+
+// Symbols expands a sliver and returns symbols of it with proofs.
+func (b backend) Symbols(ctx context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error) {
+	n := b.n
+	ref, err := n.locate(id, axis, index)
+	if err != nil {
+		return nil, err
+	}
+	meta, err := n.metadata(id)
+	if err != nil {
+		return nil, wireError(err)
+	}
+	for _, t := range targets {
+		if t < 0 || t >= n.params.Shards() {
+			return nil, fmt.Errorf("%w: no symbol %d among %d", p2p.ErrBadRequest, t, n.params.Shards())
+		}
+	}
+	if size := n.symbolBytes(meta); int64(len(targets))*size > p2p.MaxSymbolsBytes {
+		return nil, fmt.Errorf("%w: %d symbols of %d bytes: at most %d bytes in one request", p2p.ErrBadRequest, len(targets), size, p2p.MaxSymbolsBytes)
+	}
+	symbols, err := n.symbols(meta, ref, index, targets)
+	if err != nil {
+		return nil, wireError(err)
+	}
+	return symbols, ctx.Err()
+}
+
+// symbols reads one of our slivers and extracts symbols of its expansion.
+func (n *Node) symbols(meta *shards.Metadata, ref store.Ref, index int, targets []int) ([]shards.Symbol, error) {
+	r, err := n.open(ref)
+	if err != nil {
+		return nil, err
+	}
+	symbols, err := meta.ExtractSymbols(ref.Axis, index, readerOf(r), targets)
+	if errors.Is(err, shards.ErrSliver) { // checksums hold, yet it is not the sliver: what was written was wrong
+		err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+		n.noteDamage(ref, err)
+	}
+	return symbols, err
+}
+
+// symbolBytes is what one symbol takes on the wire, with its proof.
+func (n *Node) symbolBytes(meta *shards.Metadata) int64 {
+	return n.params.SymbolSize(meta.Length) + int64(n.params.ProofSize()*shards.HashSize)
+}
+
+// metadata of a blob that we hold.
+func (n *Node) metadata(id shards.BlobID) (*shards.Metadata, error) {
+	raw, err := n.store.Metadata(id)
+	if err != nil {
+		return nil, err
+	}
+	return shards.UnmarshalMetadata(n.params, id, raw)
+}
+
+// BlobStatus says what we have of a blob.
+func (b backend) BlobStatus(_ context.Context, _ peer.ID, id shards.BlobID) (p2p.BlobStatus, error) {
+	n := b.n
+	var st p2p.BlobStatus
+	if _, err := n.store.Metadata(id); err == nil {
+		st.Metadata = true
+	}
+	if raw, err := n.store.Certificate(id); err == nil {
+		st.Certificate = raw
+	}
+	if !st.Metadata && st.Certificate == nil {
+		return st, nil
+	}
+	repairing := n.debts.repairing(id)
+	for _, shard := range n.shards {
+		s := p2p.ShardState{Shard: shard, Repairing: repairing}
+		primary, secondary := n.ref(id, shards.Primary, shard), n.ref(id, shards.Secondary, shard)
+		s.Primary, _ = n.store.HasSliver(primary)
+		s.Secondary, _ = n.store.HasSliver(secondary)
+		s.Corrupt = n.isDamaged(primary) || n.isDamaged(secondary)
+		st.Slivers = append(st.Slivers, s)
+	}
+	return st, nil
+}
+
+// NodeStatus describes this node.
+func (b backend) NodeStatus(_ context.Context, _ peer.ID) (p2p.NodeStatus, error) {
+	return b.n.Status()
+}
+
+// Status describes the node as peers and operators see it.
+func (n *Node) Status() (p2p.NodeStatus, error) {
+	stats, err := n.store.Stats()
+	if err != nil {
+		return p2p.NodeStatus{}, wireError(err)
+	}
+	n.mu.Lock()
+	state, damaged := n.state, len(n.damage)
+	n.mu.Unlock()
+	st := p2p.NodeStatus{
+		Version: n.cfg.Version, State: state, Epoch: n.committee.Epoch(), Shards: n.shards,
+		Blobs: uint64(stats.Certificates), Slivers: uint64(stats.Slivers), Owed: n.debts.total(), Corrupt: uint64(damaged),
+		DiskBytes: uint64(stats.Bytes), Uptime: time.Since(n.started), Peers: len(n.host.Libp2p().Network().Peers()),
+	}
+	for _, i := range slices.Backward(n.store.Incidents()) {
+		if len(st.Incidents) == p2p.MaxIncidents {
+			break
+		}
+		text := fmt.Sprintf("%s %s: %v", i.Time.UTC().Format(time.RFC3339), i.Path, i.Err)
+		st.Incidents = append(st.Incidents, text[:min(len(text), p2p.MaxStatusText)])
+	}
+	return st, nil
+}

@@ -1,0 +1,138 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/certs"
+	"walrus/p2p"
+	"walrus/shards"
+	"walrus/store"
+)
+
+// checkCertificate decodes and verifies a certificate from a peer. known means that we have one for this blob already,
+// in which case it is not verified again.
+func (n *Node) checkCertificate(raw []byte) (cert *certs.Certificate, known bool, err error) {
+	if cert, err = certs.UnmarshalCertificate(raw); err != nil {
+		return nil, false, err
+	}
+	if _, err := n.store.Certificate(cert.Blob); err == nil {
+		return cert, true, nil
+	}
+	return cert, false, n.committee.Verify(cert)
+}
+
+// record keeps a verified certificate and looks what we owe for it. The certificate is durable when it returns.
+func (n *Node) record(cert *certs.Certificate, raw []byte, grace time.Duration) error {
+	if err := n.store.PutCertificate(cert.Blob, cert.Epoch, raw); err != nil {
+		return err
+	}
+	if err := n.store.Sync(); err != nil {
+		return err
+	}
+	return n.recount(cert.Blob, grace)
+}
+
+// recount compares what we hold of a certified blob with what we owe.
+func (n *Node) recount(id shards.BlobID, grace time.Duration) error {
+	missing, err := n.missing(id)
+	if err != nil {
+		return err
+	}
+	owed := len(missing)
+	if _, err := n.store.Metadata(id); err != nil && owed == 0 {
+		owed = 1 // slivers that nobody can check are as good as none
+	}
+	n.debts.set(id, owed, time.Now().Add(grace))
+	return nil
+}
+
+// certified reports whether we hold a certificate of blob id.
+func (n *Node) certified(id shards.BlobID) bool {
+	_, err := n.store.Certificate(id)
+	return err == nil
+}
+
+// validateGossip judges a certificate from the topic: provably bad ones cost their sender, stale and known ones are
+// not passed on. What we publish ourselves has been verified.
+func (n *Node) validateGossip(_ context.Context, from peer.ID, data []byte) p2p.Verdict {
+	if from == n.host.ID() {
+		return p2p.Accept
+	}
+	_, known, err := n.checkCertificate(data)
+	switch {
+	case known || errors.Is(err, certs.ErrEpoch):
+		return p2p.Ignore
+	case err != nil:
+		n.log.Warn("peer gossips a bad certificate", "peer", from.String(), "err", err)
+		return p2p.Reject
+	}
+	return p2p.Accept
+}
+
+// takeGossip records what validateGossip let through.
+func (n *Node) takeGossip(from peer.ID, data []byte) {
+	if from == n.host.ID() {
+		return
+	}
+	cert, err := certs.UnmarshalCertificate(data)
+	if err == nil {
+		err = n.record(cert, data, n.cfg.Repair.Grace)
+	}
+	if err != nil {
+		n.log.Error("cannot record a certificate", "err", err)
+	}
+}
+
+// PutCertificate takes a certificate from a client and passes it on by gossip.
+func (b backend) PutCertificate(ctx context.Context, _ peer.ID, raw []byte) error {
+	cert, known, err := b.n.checkCertificate(raw)
+	if err != nil {
+		return fmt.Errorf("%w: %w", p2p.ErrBadRequest, err)
+	}
+	if known {
+		return nil
+	}
+	if err := b.n.record(cert, raw, b.n.cfg.Repair.Grace); err != nil {
+		return err
+	}
+	if err := b.n.topic.Publish(ctx, raw); err != nil {
+		b.n.log.Warn("cannot gossip a certificate; others learn of it when they compare", "blob", cert.Blob.String(), "err", err)
+	}
+	return nil
+}
+
+// Certificate of a blob.
+func (b backend) Certificate(_ context.Context, _ peer.ID, id shards.BlobID) ([]byte, error) {
+	raw, err := b.n.store.Certificate(id)
+	if errors.Is(err, store.ErrCorrupt) {
+		b.n.requestSync()
+	}
+	return raw, wireError(err)
+}
+
+// Certificates after the given blob ID, in order.
+func (b backend) Certificates(ctx context.Context, _ peer.ID, after shards.BlobID, limit int) (page [][]byte, more bool, err error) {
+	ids, err := b.n.store.Certificates(after, limit+1)
+	if err != nil {
+		return nil, false, wireError(err)
+	}
+	if len(ids) > limit {
+		ids, more = ids[:limit], true
+	}
+	for _, id := range ids {
+		raw, err := b.n.store.Certificate(id)
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
+			continue // others have it
+		}
+		if err != nil {
+			return nil, false, wireError(err)
+		}
+		page = append(page, raw)
+	}
+	return page, more, ctx.Err()
+}

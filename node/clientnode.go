@@ -1,0 +1,113 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/client"
+	"walrus/dht"
+	"walrus/p2p"
+)
+
+// ClientConfig of a process that stores and reads and keeps nothing.
+type ClientConfig struct {
+	// P2P is the host: its network and test options; a fresh identity is made for every process, and nothing listens.
+	P2P p2p.Config
+	// DHT is the way into the network; its Network, Server and Logger are set by OpenClient.
+	DHT dht.Config
+	// Client bounds memory and patience.
+	Client client.Config
+	// Join bounds how long OpenClient waits for the first node. Default 15 s.
+	Join time.Duration
+	// Logger gets what has no caller to be returned to. Required.
+	Logger *slog.Logger
+}
+
+// ClientNode is a process that stores and reads: a host and a DHT in client mode under a client.Client.
+type ClientNode struct {
+	host   *p2p.Host
+	dht    *dht.DHT
+	client *client.Client
+	stop   context.CancelFunc
+	done   chan error
+}
+
+// swarm is the network as a client sees it.
+type swarm struct {
+	*p2p.Host
+	dht *dht.DHT
+}
+
+// Connect finds a node by its peer ID and dials it.
+func (s swarm) Connect(ctx context.Context, node peer.ID) error { return s.dht.Connect(ctx, node) }
+
+// newClientHost makes the host of a process that does not listen.
+func newClientHost(cfg ClientConfig) (*p2p.Host, error) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return nil, err
+	}
+	cfg.P2P.Role, cfg.P2P.Key, cfg.P2P.Logger = p2p.Client, key, cfg.Logger
+	return p2p.New(cfg.P2P)
+}
+
+// OpenClient joins the network. It fails with what was tried when no node could be reached in time. The result must be closed.
+func OpenClient(ctx context.Context, cfg ClientConfig, control client.Control) (*ClientNode, error) {
+	host, err := newClientHost(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Logger = cfg.P2P.Network, false, cfg.Logger
+	table, err := dht.New(host.Libp2p(), cfg.DHT)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("client: %w", err), host.Close())
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	c := &ClientNode{
+		host: host, dht: table, stop: stop, done: make(chan error, 1),
+		client: client.New(cfg.Client, swarm{host, table}, control, cfg.Logger),
+	}
+	go func() { c.done <- table.Run(run) }()
+	join, cancel := context.WithTimeout(ctx, cfg.Join)
+	defer cancel()
+	if err := table.Joined(join); err != nil {
+		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
+	}
+	return c, nil
+}
+
+// Client stores and reads.
+func (c *ClientNode) Client() *client.Client { return c.client }
+
+// Close leaves the network.
+func (c *ClientNode) Close() error {
+	c.stop()
+	err := <-c.done
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, c.dht.Close(), c.host.Close())
+}
+
+// QueryStatus asks the node at a full multiaddr (with /p2p/ID) how it is, without joining the network.
+func QueryStatus(ctx context.Context, cfg ClientConfig, addr string) (st p2p.NodeStatus, err error) {
+	info, err := peer.AddrInfoFromString(addr)
+	if err != nil {
+		return st, fmt.Errorf("node address %q: %w", addr, err)
+	}
+	host, err := newClientHost(cfg)
+	if err != nil {
+		return st, err
+	}
+	defer func() { err = errors.Join(err, host.Close()) }()
+	if err := host.Connect(ctx, *info); err != nil {
+		return st, err
+	}
+	return host.NodeStatus(ctx, info.ID)
+}

@@ -1,0 +1,98 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"walrus/shards"
+	"walrus/store"
+)
+
+// noteDamage acts on a stored sliver that turned out corrupt: it is said in the log, removed, and, if the blob is
+// certified, repaired. Other errors are not for here.
+func (n *Node) noteDamage(ref store.Ref, err error) {
+	if !errors.Is(err, store.ErrCorrupt) {
+		return
+	}
+	if ref.Shard < 0 {
+		n.noteRecordDamage(ref.Blob, err)
+		return
+	}
+	n.mu.Lock()
+	known := n.damage[ref]
+	n.damage[ref] = true
+	n.mu.Unlock()
+	if known {
+		return
+	}
+	n.log.Error("a stored sliver is corrupt; it is not served, and repaired from other nodes",
+		"blob", ref.Blob.String(), "shard", ref.Shard, "axis", ref.Axis.String(), "err", err)
+	if err := n.store.DeleteSliver(ref); err != nil {
+		n.log.Error("cannot remove a corrupt sliver", "blob", ref.Blob.String(), "shard", ref.Shard, "err", err)
+	}
+	if n.certified(ref.Blob) {
+		n.owe(ref.Blob)
+	} else {
+		n.mended(ref) // nobody was promised anything
+	}
+}
+
+// noteRecordDamage acts on a damaged record of a blob that is not a sliver: metadata is fetched again by repair,
+// certificates by comparing with others.
+func (n *Node) noteRecordDamage(id shards.BlobID, err error) {
+	n.log.Error("a stored record is corrupt; it is fetched again from other nodes", "blob", id.String(), "err", err)
+	if n.certified(id) {
+		n.owe(id)
+	} else {
+		n.requestSync()
+	}
+}
+
+// owe makes a certified blob due for repair at once.
+func (n *Node) owe(id shards.BlobID) {
+	if err := n.recount(id, 0); err != nil {
+		n.log.Error("cannot count the slivers of a blob", "blob", id.String(), "err", err)
+	}
+}
+
+// mended forgets the damage to a sliver.
+func (n *Node) mended(ref store.Ref) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.damage, ref)
+}
+
+func (n *Node) isDamaged(ref store.Ref) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.damage[ref]
+}
+
+// runScrub reads back and checks everything stored: at the start, then now and then.
+func (n *Node) runScrub(ctx context.Context) error {
+	for {
+		start := time.Now()
+		stats, err := n.store.Scrub(ctx, n.noteDamage)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("read back what is stored: %w", err)
+		}
+		n.log.Info("read back everything stored", "slivers", stats.Slivers, "bytes", stats.Bytes, "corrupt", stats.Corrupt, "took", time.Since(start).Round(time.Millisecond).String())
+		if !wait(ctx, n.cfg.Scrub, nil) {
+			return nil
+		}
+	}
+}
+
+// readerOf reads r from its start to its end.
+func readerOf(r interface {
+	io.ReaderAt
+	Size() int64
+}) io.Reader {
+	return io.NewSectionReader(r, 0, r.Size())
+}

@@ -1,0 +1,74 @@
+package node_test
+
+import (
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestDamagedDisk flips bytes all over the files of a stopped node. It comes back, serves no wrong byte, says what
+// happened, and repairs itself.
+func TestDamagedDisk(t *testing.T) {
+	for _, kind := range []string{"*.vlog", "*.sst", "MANIFEST", "*"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			seed := rand.Uint64()
+			t.Logf("seed %d", seed)
+			c := newCluster(t, 7, 28)
+			c.useLoopback()
+			defer c.stopAll()
+			c.startAll()
+			cn := c.client(0)
+			defer func() { must(t, cn.Close()) }()
+			cl := cn.Client()
+			data := random(t, 2_000_000)
+			res := c.store(cl, data)
+			c.awaitHealthy(cl, 30*time.Second)
+
+			c.stop(3)
+			damage(t, c.members[3].dir, kind, rand.New(rand.NewPCG(seed, 0)))
+			c.start(3)
+			c.mustRead(cl, res.BlobID, data)
+			c.awaitServing(3)
+			c.awaitHealthy(cl, time.Minute)
+			c.mustRead(cl, res.BlobID, data)
+			st, err := c.nodes[3].Status()
+			must(t, err)
+			if len(st.Incidents) == 0 || !c.logs.of(3).contains("corrupt") {
+				t.Errorf("the node does not say that its disk was damaged: incidents %q", st.Incidents)
+			}
+			if st.Slivers != 8 || st.Corrupt != 0 {
+				t.Errorf("status after repair: %+v", st)
+			}
+		})
+	}
+}
+
+// damage flips a byte in every 20,000, and at least 20, of each file under dir whose name matches.
+func damage(t *testing.T, dir, pattern string, r *rand.Rand) {
+	t.Helper()
+	hit := 0
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		if ok, _ := filepath.Match(pattern, d.Name()); !ok {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil || len(b) == 0 {
+			return err
+		}
+		for range max(20, len(b)/20_000) {
+			b[r.IntN(len(b))] ^= 1 << r.IntN(8)
+		}
+		hit++
+		return os.WriteFile(path, b, 0o600)
+	}))
+	if hit == 0 {
+		t.Fatalf("no file %s under %s", pattern, dir)
+	}
+}

@@ -1,0 +1,158 @@
+package node
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+
+	"walrus/shards"
+)
+
+// uploadPause is how soon a debt is looked at again whose blob is just being uploaded.
+const uploadPause = time.Second
+
+// debts are the certified blobs of which the node lacks slivers, and when to work on each. They are recomputed from
+// certificates and slivers at every start, so nothing of them is stored.
+type debts struct {
+	wake chan struct{} // capacity 1: something may have become due
+
+	mu      sync.Mutex // guards the rest
+	owed    map[shards.BlobID]*debt
+	queue   debtQueue             // debts that are neither active nor hopeless
+	uploads map[shards.BlobID]int // uploads under way, which repair waits for
+	slivers uint64                // sum over owed
+}
+
+type debt struct {
+	blob     shards.BlobID
+	slivers  int // lacking
+	due      time.Time
+	attempts int
+	active   bool // being repaired
+	settled  bool // no longer owed, or hopeless: skipped when it comes up in the queue
+}
+
+func newDebts() *debts {
+	return &debts{wake: make(chan struct{}, 1), owed: map[shards.BlobID]*debt{}, uploads: map[shards.BlobID]int{}}
+}
+
+func (d *debts) poke() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// set records that blob lacks slivers, to be repaired not before due; none lacking clears it. A debt that is already
+// known keeps its schedule.
+func (d *debts) set(blob shards.BlobID, slivers int, due time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	x := d.owed[blob]
+	if x == nil {
+		if slivers == 0 {
+			return
+		}
+		x = &debt{blob: blob, due: due}
+		d.owed[blob] = x
+		heap.Push(&d.queue, x)
+	}
+	d.slivers += uint64(slivers) - uint64(x.slivers)
+	x.slivers = slivers
+	if slivers == 0 {
+		x.settled = true
+		delete(d.owed, blob)
+	}
+	d.poke()
+}
+
+// next takes the debt that is due first, if one is due now; otherwise it says when to look again (zero: when woken).
+func (d *debts) next(now time.Time) (blob shards.BlobID, ok bool, wait time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.queue) > 0 {
+		x := d.queue[0]
+		if wait = x.due.Sub(now); wait > 0 && !x.settled {
+			return blob, false, wait
+		}
+		heap.Pop(&d.queue)
+		switch {
+		case x.settled:
+		case d.uploads[x.blob] > 0:
+			x.due = now.Add(uploadPause)
+			heap.Push(&d.queue, x)
+		default:
+			x.active = true
+			return x.blob, true, 0
+		}
+	}
+	return blob, false, 0
+}
+
+// failed puts a taken debt back for later, after a pause that doubles from backoff to most.
+func (d *debts) failed(blob shards.BlobID, now time.Time, backoff, most time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if x := d.owed[blob]; x != nil && x.active {
+		x.active = false
+		x.due = now.Add(min(backoff<<min(x.attempts, 16), most))
+		x.attempts++
+		heap.Push(&d.queue, x)
+	}
+	d.poke()
+}
+
+// giveUp keeps a taken debt out of the work: the blob is inconsistent and nothing of it is owed.
+func (d *debts) giveUp(blob shards.BlobID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if x := d.owed[blob]; x != nil {
+		d.slivers -= uint64(x.slivers)
+		x.slivers, x.settled = 0, true
+		delete(d.owed, blob)
+	}
+}
+
+// upload notes that an upload of blob begins; the caller calls the result when it ends.
+func (d *debts) upload(blob shards.BlobID) (end func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.uploads[blob]++
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.uploads[blob]--; d.uploads[blob] == 0 {
+			delete(d.uploads, blob)
+		}
+	}
+}
+
+// repairing reports whether blob is being repaired.
+func (d *debts) repairing(blob shards.BlobID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	x := d.owed[blob]
+	return x != nil && x.active
+}
+
+// total is the number of slivers owed.
+func (d *debts) total() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.slivers
+}
+
+// debtQueue is a heap by due time.
+type debtQueue []*debt
+
+func (q debtQueue) Len() int           { return len(q) }
+func (q debtQueue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q debtQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *debtQueue) Push(x any)        { *q = append(*q, x.(*debt)) }
+func (q *debtQueue) Pop() any {
+	old := *q
+	x := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	return x
+}

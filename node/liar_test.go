@@ -1,0 +1,230 @@
+package node_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/dht"
+	"walrus/p2p"
+	"walrus/shards"
+)
+
+// liar takes the place of a member and answers as if it had everything, wrongly.
+type liar struct {
+	p2p.Backend // nil: what a test does not expect to be asked panics, which p2p recovers
+	meta        *shards.Metadata
+	raw         []byte // metadata of the blob
+	lie         string
+}
+
+type fakeSliver struct {
+	*bytes.Reader
+}
+
+func (fakeSliver) Close() error { return nil }
+
+func (l liar) OpenSliver(ctx context.Context, _ peer.ID, _ shards.BlobID, axis shards.Axis, index int) (p2p.SliverReader, error) {
+	size := l.meta.Layout(axis).Size()
+	wrong := make([]byte, size)
+	_, _ = rand.Read(wrong)
+	switch l.lie {
+	case "truncated":
+		return fakeSliver{bytes.NewReader(wrong[:size/2])}, nil
+	case "other blob":
+		_, pairs, err := shards.Encode(l.meta.Params(), bytes.Repeat([]byte("another"), int(l.meta.Length)/7))
+		if err != nil {
+			return nil, err
+		}
+		return fakeSliver{bytes.NewReader(append(pairs[index].Primary, wrong...)[:size])}, nil
+	case "silent":
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return fakeSliver{bytes.NewReader(wrong)}, nil
+}
+
+func (l liar) Symbols(ctx context.Context, _ peer.ID, _ shards.BlobID, _ shards.Axis, _ int, targets []int) ([]shards.Symbol, error) {
+	if l.lie == "silent" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	p := l.meta.Params()
+	out := make([]shards.Symbol, len(targets))
+	for i := range out {
+		out[i] = shards.Symbol{Data: make([]byte, p.SymbolSize(l.meta.Length)), Proof: make([]shards.Hash, p.ProofSize())}
+	}
+	return out, nil
+}
+
+func (l liar) Metadata(context.Context, peer.ID, shards.BlobID) ([]byte, error) {
+	wrong := bytes.Clone(l.raw)
+	wrong[len(wrong)-1] ^= 1
+	return wrong, nil
+}
+
+func (l liar) NodeStatus(context.Context, peer.ID) (p2p.NodeStatus, error) {
+	return p2p.NodeStatus{Version: "1", State: "serving", Epoch: 1, Blobs: 1 << 40}, nil
+}
+
+func (l liar) Certificates(context.Context, peer.ID, shards.BlobID, int) ([][]byte, bool, error) {
+	return [][]byte{[]byte("not a certificate")}, true, nil
+}
+
+func (l liar) PutMetadata(context.Context, peer.ID, shards.BlobID, []byte) ([]int, error) {
+	return nil, nil
+}
+
+// impersonate puts a liar in the place of node i, which has been stopped; the result ends it.
+func (c *cluster) impersonate(i int, l liar) (end func()) {
+	c.t.Helper()
+	ctx, cancel := context.WithCancel(c.t.Context())
+	cfg := p2p.Config{Network: network, Key: c.members[i].key, Role: p2p.StorageNode, Logger: slog.New(slog.DiscardHandler)}
+	c.p2p(i, &cfg)
+	h, err := p2p.New(cfg)
+	must(c.t, err)
+	must(c.t, h.Serve(ctx, l))
+	table, err := dht.New(h.Libp2p(), dht.Config{Network: network, Server: true, Bootstrap: c.bootstrap(i), Light: c.light})
+	must(c.t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = table.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+		_ = table.Close()
+		_ = h.Close()
+	}
+}
+
+// TestLiars replaces two of seven nodes by liars of each kind: what is read does not change, the liars are named, and
+// a node that lost everything repairs itself among them.
+func TestLiars(t *testing.T) {
+	for _, lie := range []string{"wrong bytes", "truncated", "other blob", "silent"} {
+		t.Run(lie, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 7, 28)
+			c.useLoopback()
+			defer c.stopAll()
+			c.startAll()
+			cn := c.client(0)
+			defer func() { must(t, cn.Close()) }()
+			cl := cn.Client()
+			data := random(t, 100_000)
+			res := c.store(cl, data)
+			c.awaitHealthy(cl, 30*time.Second)
+
+			meta, _, err := shards.Encode(c.committee().Params(), data)
+			must(t, err)
+			for _, i := range []int{1, 4} {
+				c.stop(i)
+				defer c.impersonate(i, liar{meta: meta, raw: meta.Marshal(), lie: lie})()
+			}
+			got := c.mustRead(cl, res.BlobID, data)
+			named := map[string]bool{}
+			for _, b := range got.Bad {
+				named[b.Name] = true
+				t.Logf("named: %s", b)
+				if (lie == "wrong bytes" || lie == "other blob") && !b.Lied {
+					t.Errorf("%s served wrong bytes and is called a failure", b.Name)
+				}
+			}
+			if !named["node-1"] || !named["node-4"] || len(named) != 2 {
+				t.Errorf("named %v, want node-1 and node-4", named)
+			}
+
+			c.stop(6)
+			must(t, os.RemoveAll(c.members[6].dir))
+			c.start(6)
+			c.awaitServing(6)
+			for end := time.Now().Add(30 * time.Second); ; {
+				st, err := c.nodes[6].Status()
+				must(t, err)
+				if st.Blobs == 1 && st.Owed == 0 && st.Slivers == 8 {
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatalf("node among liars does not get well: %+v", st)
+				}
+				<-time.After(100 * time.Millisecond)
+			}
+			fresh := c.client(1)
+			defer func() { must(t, fresh.Close()) }()
+			c.mustRead(fresh.Client(), res.BlobID, data)
+		})
+	}
+}
+
+// TestForgedUpload sends a node slivers and metadata that do not match the blob ID: it takes neither.
+func TestForgedUpload(t *testing.T) {
+	c := newCluster(t, 4, 4)
+	c.useLoopback()
+	defer c.stopAll()
+	c.startAll()
+	_, key, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	cfg := p2p.Config{Network: network, Key: key, Logger: slog.New(slog.DiscardHandler)}
+	h, err := p2p.New(cfg)
+	must(t, err)
+	defer func() { must(t, h.Close()) }()
+	info, err := peer.AddrInfoFromString(c.members[0].addr)
+	must(t, err)
+	must(t, h.Connect(t.Context(), *info))
+
+	params := c.committee().Params()
+	meta, pairs, err := shards.Encode(params, []byte("the blob"))
+	must(t, err)
+	id := meta.ID()
+	raw := meta.Marshal()
+	wrong := bytes.Clone(raw)
+	wrong[40] ^= 1
+	_, err = h.PutMetadata(t.Context(), info.ID, id, wrong)
+	wantErr(t, err, p2p.ErrMismatch)
+	held, err := h.PutMetadata(t.Context(), info.ID, id, raw)
+	must(t, err)
+	if len(held) != 0 {
+		t.Errorf("an empty node holds pairs %v", held)
+	}
+
+	mine := c.committee().Owner(0)
+	if mine.Node != info.ID {
+		t.Fatal("shard 0 is not of the first member")
+	}
+	pair := params.PairOnShard(id, 0)
+	size := int64(len(pairs[pair].Primary) + len(pairs[pair].Secondary))
+	send := func(pair int, size int64, parts ...[]byte) error {
+		return h.StorePairs(t.Context(), info.ID, id, []int{pair}, size, func(w io.Writer) error {
+			for _, p := range parts {
+				if _, err := w.Write(p); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	forged := bytes.Clone(pairs[pair].Secondary)
+	forged[0] ^= 1
+	wantErr(t, send(pair, size, pairs[pair].Primary, forged), p2p.ErrMismatch)
+	wantErr(t, send(pair, size+2, pairs[pair].Primary, pairs[pair].Secondary, []byte{0, 0}), p2p.ErrBadRequest)
+	other := (pair + 1) % params.Shards()
+	wantErr(t, send(other, size, pairs[other].Primary, pairs[other].Secondary), p2p.ErrNotOwner)
+	_, err = h.Confirm(t.Context(), info.ID, id)
+	wantErr(t, err, p2p.ErrNotFound)
+	must(t, send(pair, size, pairs[pair].Primary, pairs[pair].Secondary))
+	_, err = h.Confirm(t.Context(), info.ID, id)
+	must(t, err)
+	wantErr(t, h.PutCertificate(t.Context(), info.ID, []byte("junk")), p2p.ErrBadRequest)
+	if _, err := h.Certificate(t.Context(), info.ID, id); err == nil {
+		t.Error("a blob that nobody certified has a certificate")
+	}
+}

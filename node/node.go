@@ -1,0 +1,197 @@
+// Package node is one running process: it opens the parts, wires them, runs the tasks and stops them. It is the only
+// place where store, p2p, dht and ledger meet. Start with Node, a storage node; ClientNode is a process without storage.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"walrus/certs"
+	"walrus/dht"
+	"walrus/p2p"
+	"walrus/shards"
+	"walrus/store"
+)
+
+// States of a node, in the order in which it goes through them.
+const (
+	// Joining: no other node reached yet.
+	Joining = "joining"
+	// Syncing: learning which blobs are certified and which slivers of them are missing here.
+	Syncing = "syncing"
+	// Serving: knows what it owes. It serves what it has in every state.
+	Serving = "serving"
+)
+
+// Node is a storage node.
+type Node struct {
+	cfg       Config // constant after New, as the next eight
+	log       *slog.Logger
+	control   Control
+	committee *certs.Committee
+	params    shards.Params
+	shards    []int // ours
+	store     *store.Store
+	host      *p2p.Host
+	dht       *dht.DHT
+
+	debts        *debts
+	symbolMemory *semaphore.Weighted // bounds what repairs hold, in bytes
+	started      time.Time
+	topic        *p2p.Topic    // set by Run before anything that uses it
+	serving      chan struct{} // closed when the state becomes Serving
+	resync       chan struct{} // wakes the sync task; capacity 1
+
+	mu     sync.Mutex
+	state  string             // guarded by mu
+	damage map[store.Ref]bool // slivers found corrupt and not yet repaired; guarded by mu
+}
+
+// New opens the store and the host, which listens from then on; nothing else runs before Run. If New succeeds, Run must be
+// called, or Close.
+func New(ctx context.Context, cfg Config, control Control) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	com, err := control.Committee(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	cfg.P2P.Role, cfg.P2P.Logger = p2p.StorageNode, cfg.Logger
+	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Logger = cfg.P2P.Network, true, cfg.Logger
+	cfg.Store.Logger = cfg.Logger
+	n := &Node{
+		cfg: cfg, log: cfg.Logger, control: control, committee: com, params: com.Params(),
+		debts: newDebts(), symbolMemory: semaphore.NewWeighted(cfg.Repair.Memory), state: Joining, started: time.Now(),
+		serving: make(chan struct{}), resync: make(chan struct{}, 1), damage: map[store.Ref]bool{},
+	}
+	if n.store, err = store.Open(cfg.Store); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	if n.host, err = p2p.New(cfg.P2P); err != nil {
+		return nil, errors.Join(fmt.Errorf("node: %w", err), n.store.Close())
+	}
+	if n.dht, err = dht.New(n.host.Libp2p(), cfg.DHT); err != nil {
+		return nil, errors.Join(fmt.Errorf("node: %w", err), n.host.Close(), n.store.Close())
+	}
+	if err := n.checkMembership(); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// checkMembership finds our place in the committee.
+func (n *Node) checkMembership() error {
+	i, ok := n.committee.Member(n.host.ID())
+	if !ok {
+		return fmt.Errorf("node: peer %s is not in the committee of epoch %d: add its member entry to the genesis file, or use the keys of a member",
+			n.host.ID(), n.committee.Epoch())
+	}
+	m := n.committee.Members()[i]
+	if m.Key != n.cfg.Key.Public() {
+		return fmt.Errorf("node: the BLS key is not the one the committee has for %s (%s)", m.Name, m.Node)
+	}
+	n.shards = m.Shards
+	for _, other := range n.committee.Members() {
+		n.host.Protect(other.Node, "committee")
+	}
+	return nil
+}
+
+// Close closes a node that does not run. Run closes by itself.
+func (n *Node) Close() error {
+	return errors.Join(n.dht.Close(), n.host.Close(), n.store.Close())
+}
+
+// Addrs are the full multiaddrs others reach us by.
+func (n *Node) Addrs() []string {
+	var out []string
+	for _, a := range n.host.FullAddrs() {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+// Serving is closed once the node knows what it owes and serves.
+func (n *Node) Serving() <-chan struct{} { return n.serving }
+
+// Run does the node's work until ctx ends, then closes everything. It returns nil after an ordinary end.
+func (n *Node) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, n.Close()) }()
+	for _, i := range n.store.Incidents() {
+		n.log.Error("damage found when the store was opened; what is missing will be repaired", "path", i.Path, "err", i.Err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	topic, err := n.host.JoinCertificates(ctx, n.validateGossip)
+	if err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	n.topic = topic
+	if err := n.host.Serve(ctx, backend{n}); err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	tasks := map[string]func(context.Context) error{
+		"dht":          n.dht.Run,
+		"certificates": func(ctx context.Context) error { return topic.Run(ctx, n.takeGossip) },
+		"sync":         n.runSync,
+		"repair":       n.runRepair,
+		"scrub":        n.runScrub,
+	}
+	for name, task := range tasks {
+		g.Go(func() error {
+			if err := task(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("node: %s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	n.log.Info("node started", "name", n.cfg.Name, "peer", n.host.ID().String(), "shards", len(n.shards), "addresses", n.Addrs())
+	return g.Wait()
+}
+
+// setState moves on to state; Serving is reached once.
+func (n *Node) setState(state string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.state == state || n.state == Serving {
+		return
+	}
+	n.state = state
+	n.log.Info("node is "+state, "name", n.cfg.Name)
+	if state == Serving {
+		close(n.serving)
+	}
+}
+
+// ref is where our sliver of pair lies in the store.
+func (n *Node) ref(id shards.BlobID, axis shards.Axis, shard int) store.Ref {
+	return store.Ref{Blob: id, Shard: shard, Axis: axis}
+}
+
+// axes in the order in which they are stored and rebuilt.
+var axes = []shards.Axis{shards.Primary, shards.Secondary}
+
+// missing are the slivers of blob id that belong here and are not.
+func (n *Node) missing(id shards.BlobID) ([]store.Ref, error) {
+	var refs []store.Ref
+	for _, shard := range n.shards {
+		for _, axis := range axes {
+			ref := n.ref(id, axis, shard)
+			ok, err := n.store.HasSliver(ref)
+			if err != nil && !errors.Is(err, store.ErrCorrupt) {
+				return nil, err
+			}
+			if !ok {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	return refs, nil
+}

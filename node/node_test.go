@@ -1,0 +1,62 @@
+package node_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+
+	"walrus/client"
+)
+
+// TestStoreReadRepair is the main line over real sockets: store, lose two nodes, read, store again, bring them back,
+// and see them repaired.
+func TestStoreReadRepair(t *testing.T) {
+	c := newCluster(t, 7, 100)
+	c.useLoopback()
+	defer c.stopAll()
+	c.startAll()
+	cn := c.client(0)
+	defer func() { must(t, cn.Close()) }()
+	cl := cn.Client()
+
+	data := random(t, 3<<20)
+	res := c.store(cl, data)
+	if res.AlreadyCertified || res.Confirmed < res.Needed {
+		t.Fatalf("result %+v", res)
+	}
+	if got := c.mustRead(cl, res.BlobID, data); got.Decoded != 0 || len(got.Bad) != 0 {
+		t.Errorf("read of a healthy network: decoded %d rows, bad nodes %v", got.Decoded, got.Bad)
+	}
+	if again := c.store(cl, data); !again.AlreadyCertified {
+		t.Error("the same bytes were stored twice")
+	}
+	c.awaitHealthy(cl, 30*time.Second)
+
+	c.stop(5)
+	c.stop(2)
+	c.mustRead(cl, res.BlobID, data)
+	second := random(t, 1<<20)
+	res2 := c.store(cl, second)
+	c.mustRead(cl, res2.BlobID, second)
+
+	c.stop(0)
+	_, err := cl.Store(t.Context(), bytes.NewReader(random(t, 1000)), 1000, client.StoreOptions{})
+	var notEnough *client.NotEnoughError
+	if !errors.As(err, &notEnough) || notEnough.Needed != 67 || notEnough.Have >= 67 || notEnough.Have < 50 {
+		t.Errorf("store with three of seven nodes down: %v", err)
+	}
+	c.mustRead(cl, res.BlobID, data)
+
+	for _, i := range []int{0, 2, 5} {
+		c.start(i)
+	}
+	c.awaitHealthy(cl, time.Minute)
+	st, err := cl.BlobStatus(t.Context(), res2.BlobID)
+	must(t, err)
+	for _, s := range st.Shards {
+		if s.Primary != client.Stored || s.Secondary != client.Stored {
+			t.Errorf("shard %d of %s: primary %s, secondary %s", s.Shard, s.Name, s.Primary, s.Secondary)
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"walrus/p2p"
+	"walrus/shards"
+)
+
+const (
+	// symbolPatience is how long a member may take for one request before others are asked too: it has to read and
+	// expand a whole sliver.
+	symbolPatience = 3 * time.Second
+	// symbolTimeout bounds one request in all.
+	symbolTimeout = 2 * time.Minute
+)
+
+// rebuild collects the symbols from which slivers of one blob along one axis are rebuilt: from each of enough crossing
+// slivers, wherever they rest, one symbol for each target, with its proof. Its fields are owned by run.
+type rebuild struct {
+	n       *Node
+	meta    *shards.Metadata
+	id      shards.BlobID
+	axis    shards.Axis
+	targets []int // sliver indices along axis
+
+	got     map[int][][]byte // by crossing sliver: a symbol for each target
+	pending []int            // crossing slivers to ask for, in order
+	dead    map[int]bool     // members not to ask any more, by committee index
+	slow    map[int]bool     // members that let us wait; asked last
+	traffic int64            // bytes of symbols and proofs fetched
+	errs    []error          // a few, to explain
+}
+
+// symbolRequest is the question for the symbols of one crossing sliver.
+type symbolRequest struct {
+	crossing int
+	start    time.Time
+	symbols  []shards.Symbol
+	err      error
+}
+
+// run asks until enough crossing slivers gave their symbols. It returns after every request it started.
+func (r *rebuild) run(ctx context.Context) error {
+	r.got, r.dead, r.slow = map[int][][]byte{}, map[int]bool{}, map[int]bool{}
+	r.plan()
+	ctx, cancel := context.WithCancel(ctx)
+	var g errgroup.Group
+	defer func() {
+		cancel()
+		_ = g.Wait()
+	}()
+	answers := make(chan *symbolRequest, r.n.params.Shards())
+	flying := map[*symbolRequest]bool{} // false: late, no longer counted on
+	tick := time.NewTicker(symbolPatience / 3)
+	defer tick.Stop()
+	for len(r.got) < r.need() {
+		for counted := count(flying); counted < min(r.n.cfg.Repair.Requests, r.need()-len(r.got)); counted++ {
+			q, ok := r.next()
+			if !ok {
+				break
+			}
+			req := &symbolRequest{crossing: q, start: time.Now()}
+			flying[req] = true
+			g.Go(func() error {
+				req.symbols, req.err = r.ask(ctx, q)
+				answers <- req
+				return nil
+			})
+		}
+		if len(flying) == 0 {
+			return fmt.Errorf("have %d of %d symbols for each of %d %s slivers: %w", len(r.got), r.need(), len(r.targets), r.axis, errors.Join(r.errs...))
+		}
+		select {
+		case req := <-answers:
+			delete(flying, req)
+			r.record(req)
+		case now := <-tick.C:
+			for req := range flying {
+				if now.Sub(req.start) > symbolPatience {
+					flying[req] = false
+					r.slow[r.owner(req.crossing)] = true
+				}
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func count(flying map[*symbolRequest]bool) int {
+	n := 0
+	for _, counted := range flying {
+		if counted {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *rebuild) need() int { return r.n.params.SourceSymbols(r.axis) }
+
+// owner is who has crossing sliver q, by committee index.
+func (r *rebuild) owner(q int) int {
+	shard := r.n.params.ShardOfPair(r.id, r.n.params.PairOfSliver(r.axis.Other(), q))
+	i, _ := r.n.committee.Member(r.n.committee.Owner(shard).Node)
+	return i
+}
+
+// plan orders the crossing slivers: our own first, they cost no traffic, then the others at random, so that the work
+// spreads over the network.
+func (r *rebuild) plan() {
+	self, _ := r.n.committee.Member(r.n.host.ID())
+	var own, others []int
+	for _, q := range rand.Perm(r.n.params.Shards()) {
+		if r.owner(q) == self {
+			own = append(own, q)
+		} else {
+			others = append(others, q)
+		}
+	}
+	r.pending = append(own, others...)
+}
+
+// next takes a crossing sliver from the plan: none of dead members, those of slow ones last.
+func (r *rebuild) next() (q int, ok bool) {
+	late := -1
+	for i, q := range r.pending {
+		switch o := r.owner(q); {
+		case r.dead[o]:
+		case r.slow[o]:
+			if late < 0 {
+				late = i
+			}
+		default:
+			r.pending = append(r.pending[:i], r.pending[i+1:]...)
+			return q, true
+		}
+	}
+	if late < 0 {
+		return 0, false
+	}
+	q = r.pending[late]
+	r.pending = append(r.pending[:late], r.pending[late+1:]...)
+	return q, true
+}
+
+// ask gets the verified symbols of crossing sliver q.
+func (r *rebuild) ask(ctx context.Context, q int) ([]shards.Symbol, error) {
+	if r.n.committee.Members()[r.owner(q)].Node == r.n.host.ID() {
+		return r.local(q)
+	}
+	return r.fetch(ctx, q)
+}
+
+// record takes note of the outcome of a request.
+func (r *rebuild) record(req *symbolRequest) {
+	owner := r.owner(req.crossing)
+	m := &r.n.committee.Members()[owner]
+	if err := req.err; err != nil {
+		if errors.Is(err, shards.ErrSymbol) || errors.Is(err, p2p.ErrProtocol) {
+			r.n.log.Warn("peer served wrong symbols", "peer", m.Name, "blob", r.id.String(), "err", err)
+		}
+		// what a member lacks, or is too busy for, says nothing of its other slivers
+		if !errors.Is(err, p2p.ErrNotFound) && !errors.Is(err, p2p.ErrCorrupt) && !errors.Is(err, p2p.ErrBusy) && m.Node != r.n.host.ID() {
+			r.dead[owner] = true
+		}
+		if len(r.errs) < 3 {
+			r.errs = append(r.errs, fmt.Errorf("%s: %w", m.Name, err))
+		}
+		return
+	}
+	row := make([][]byte, len(req.symbols))
+	for i := range req.symbols {
+		row[i] = req.symbols[i].Data
+	}
+	r.got[req.crossing] = row
+	if m.Node != r.n.host.ID() {
+		r.traffic += int64(len(req.symbols)) * r.n.symbolBytes(r.meta)
+	}
+}
+
+// local takes the symbols from a sliver of our own, if we have it.
+func (r *rebuild) local(q int) ([]shards.Symbol, error) {
+	ref, err := r.n.locate(r.id, r.axis.Other(), q)
+	if err != nil {
+		return nil, err
+	}
+	if ok, err := r.n.store.HasSliver(ref); err != nil || !ok {
+		return nil, errors.Join(p2p.ErrNotFound, err)
+	}
+	return r.n.symbols(r.meta, ref, q, r.targets)
+}
+
+// fetch asks the owner of q, in as many requests as the limit on a response takes, and verifies every symbol.
+func (r *rebuild) fetch(ctx context.Context, q int) ([]shards.Symbol, error) {
+	ctx, cancel := context.WithTimeout(ctx, symbolTimeout)
+	defer cancel()
+	node := r.n.committee.Members()[r.owner(q)].Node
+	if err := r.n.connect(ctx, node); err != nil {
+		return nil, err
+	}
+	params := r.n.params
+	most := int(p2p.MaxSymbolsBytes / r.n.symbolBytes(r.meta))
+	if most == 0 {
+		return nil, fmt.Errorf("symbols of %d bytes are above the limit of %d of one response: the blob is too large for a network of %d shards",
+			r.n.symbolBytes(r.meta), p2p.MaxSymbolsBytes, params.Shards())
+	}
+	var all []shards.Symbol
+	for rest := r.targets; len(rest) > 0; {
+		part := rest[:min(most, len(rest))]
+		rest = rest[len(part):]
+		symbols, err := r.n.host.Symbols(ctx, node, r.id, r.axis.Other(), q, part, params.SymbolSize(r.meta.Length), params.ProofSize())
+		if err != nil {
+			return nil, err
+		}
+		for i, target := range part {
+			if err := r.meta.VerifySymbol(r.axis.Other(), q, target, symbols[i]); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, symbols...)
+	}
+	return all, nil
+}
+
+// symbolsOf is the symbols for the i-th target, by crossing sliver.
+func (r *rebuild) symbolsOf(i int) map[int][]byte {
+	out := make(map[int][]byte, len(r.got))
+	for q, row := range r.got {
+		out[q] = row[i]
+	}
+	return out
+}

@@ -1,0 +1,116 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/p2p"
+	"walrus/shards"
+	"walrus/store"
+)
+
+// StorePairs takes sliver pairs of a blob whose metadata is here. Slivers are verified while they come in, strip by
+// strip, and written beside; those that verify become visible at the end, the others never.
+func (b backend) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error {
+	n := b.n
+	meta, err := n.metadata(id)
+	if err != nil {
+		return wireError(err)
+	}
+	if _, err := n.control.MayStore(ctx, id); err != nil {
+		return fmt.Errorf("%w: %w", p2p.ErrNotRegistered, err)
+	}
+	defer n.debts.upload(id)()
+	want := int64(len(pairs)) * (meta.Layout(shards.Primary).Size() + meta.Layout(shards.Secondary).Size())
+	if size != want {
+		return fmt.Errorf("%w: %d bytes announced for %d pairs: they have %d", p2p.ErrBadRequest, size, len(pairs), want)
+	}
+	in := make([]*incoming, 0, len(axes)*len(pairs))
+	defer func() {
+		for _, s := range in {
+			s.writer.Abort()
+		}
+	}()
+	for _, pair := range pairs {
+		for _, axis := range axes {
+			s, err := n.expect(meta, id, axis, pair)
+			if err != nil {
+				return err
+			}
+			in = append(in, s)
+		}
+	}
+	if err := receive(meta, in, body); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for _, s := range in {
+		if err := s.verifier.Close(); err != nil {
+			n.log.Warn("peer sent a sliver that does not match its blob", "peer", from.String(), "blob", id.String(), "shard", s.ref.Shard, "err", err)
+			return fmt.Errorf("%w: shard %d: %w", p2p.ErrMismatch, s.ref.Shard, err)
+		}
+		if err := s.writer.Commit(); err != nil {
+			return wireError(err)
+		}
+		n.mended(s.ref)
+	}
+	if n.certified(id) {
+		return n.recount(id, 0)
+	}
+	return nil
+}
+
+// incoming is a sliver on its way in.
+type incoming struct {
+	ref      store.Ref
+	verifier *shards.Verifier
+	writer   *store.SliverWriter
+}
+
+// expect prepares to take a sliver of pair, if it belongs here.
+func (n *Node) expect(meta *shards.Metadata, id shards.BlobID, axis shards.Axis, pair int) (*incoming, error) {
+	if pair < 0 || pair >= n.params.Shards() {
+		return nil, fmt.Errorf("%w: no sliver pair %d among %d", p2p.ErrBadRequest, pair, n.params.Shards())
+	}
+	index := n.params.SliverOfPair(axis, pair)
+	ref, err := n.locate(id, axis, index)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := shards.NewVerifier(meta, axis, index)
+	if err != nil {
+		return nil, err
+	}
+	writer, err := n.store.Create(ref, meta.Layout(axis).Size())
+	if err != nil {
+		return nil, wireError(err)
+	}
+	return &incoming{ref: ref, verifier: verifier, writer: writer}, nil
+}
+
+// receive reads strip after strip of all slivers from body; one strip of one sliver is held.
+func receive(meta *shards.Metadata, in []*incoming, body io.Reader) error {
+	_, size := meta.Layout(shards.Primary).Strip(0)
+	buf := make([]byte, size)
+	for t := range meta.Layout(shards.Primary).Strips() {
+		for _, s := range in {
+			_, size := meta.Layout(s.ref.Axis).Strip(t)
+			strip := buf[:size]
+			if _, err := io.ReadFull(body, strip); err != nil {
+				return fmt.Errorf("receive strip %d: %w", t, err)
+			}
+			if err := s.verifier.WriteStrip(strip); err != nil {
+				return fmt.Errorf("%w: shard %d: %w", p2p.ErrMismatch, s.ref.Shard, err)
+			}
+			if _, err := s.writer.Write(strip); err != nil {
+				return wireError(err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package node_test
+
+import (
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"walrus/internal/swarmtest"
+	"walrus/p2p"
+)
+
+// simulated puts hosts on a network in virtual time.
+func simulated(n *swarmtest.Network) func(int, *p2p.Config) {
+	return func(i int, cfg *p2p.Config) {
+		cfg.Listen = []string{n.ListenAddr(i)}
+		cfg.Libp2p, cfg.TestTransport = n.Options(i), true
+	}
+}
+
+// TestFiftyHosts lives through the whole story with fifty real nodes on five continents, in virtual time: a blob is
+// stored, nodes with a third of the shards vanish with their disks, the blob is read, and the nodes come back empty and
+// repair themselves.
+func TestFiftyHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const nodes, n, lost = 50, 100, 16
+		seed := uint64(time.Now().UnixNano()) // of the virtual clock: always the same
+		t.Logf("seed %d", seed)
+		net := swarmtest.NewNetwork(seed)
+		c := newCluster(t, nodes, n)
+		c.p2p, c.light = simulated(net), true
+		defer c.stopAll()
+		c.startAll()
+		cn := c.client(0)
+		cl := cn.Client()
+
+		data := random(t, 2<<20)
+		res := c.store(cl, data)
+		if res.Confirmed < res.Needed {
+			t.Fatalf("%d of %d shards confirmed", res.Confirmed, res.Needed)
+		}
+		if got := c.mustRead(cl, res.BlobID, data); got.Decoded != 0 {
+			t.Errorf("decoded %d rows while all nodes were up", got.Decoded)
+		}
+		c.awaitHealthy(cl, 2*time.Minute)
+
+		for i := 1; i <= lost; i++ {
+			net.Kill(i)
+			c.stop(i)
+			must(t, os.RemoveAll(c.members[i].dir))
+		}
+		got := c.mustRead(cl, res.BlobID, data)
+		t.Logf("read without %d of %d nodes: decoded %d rows, fetched %d bytes for a blob of %d", lost, nodes, got.Decoded, got.Fetched, len(data))
+
+		for i := 1; i <= lost; i++ {
+			net.Revive(i)
+			before := net.Received(i)
+			c.start(i)
+			_ = before
+		}
+		c.awaitHealthy(cl, 5*time.Minute)
+		for i := 1; i <= lost; i++ {
+			c.awaitServing(i)
+		}
+		c.mustRead(cl, res.BlobID, data)
+		must(t, cn.Close())
+	})
+}

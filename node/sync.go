@@ -1,0 +1,228 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"walrus/certs"
+	"walrus/p2p"
+	"walrus/shards"
+	"walrus/store"
+)
+
+const (
+	// syncRetry is the pause after a first comparison that heard too few members.
+	syncRetry = time.Second
+	// fullEvery is after how many light comparisons (of counts) one goes through all certificates of a random member.
+	fullEvery = 30
+	// compareWidth is with how many members certificates are compared at once.
+	compareWidth = 4
+	// dialTimeout bounds finding and dialling one member.
+	dialTimeout = 5 * time.Second
+	// requestTimeout bounds a request whose answer is small: a silent member must not hold up the others' turn.
+	requestTimeout = 10 * time.Second
+	// pageSize is how many certificates are asked for at once.
+	pageSize = p2p.MaxCertificates
+)
+
+// requestSync makes the sync task go through all certificates soon.
+func (n *Node) requestSync() {
+	select {
+	case n.resync <- struct{}{}:
+	default:
+	}
+}
+
+// runSync learns which blobs are certified: from our own store, then from others until members with one honest shard
+// among them have been heard, which makes the node serve; then, as gossip can be missed, by comparing now and then.
+func (n *Node) runSync(ctx context.Context) error {
+	if err := n.recountAll(ctx); err != nil {
+		return err
+	}
+	if err := n.dht.Joined(ctx); err != nil && ctx.Err() == nil {
+		n.log.Warn("no other node reached yet; still trying", "err", err)
+	}
+	n.setState(Syncing)
+	for n.compareAll(ctx, false) < n.heardEnough() {
+		if !wait(ctx, syncRetry, n.resync) {
+			return nil
+		}
+	}
+	n.setState(Serving)
+	for round := 1; ; round++ {
+		woken := !waitTimer(ctx, n.cfg.Sync, n.resync)
+		if ctx.Err() != nil {
+			return nil
+		}
+		full := woken || round%fullEvery == 0
+		n.compareAll(ctx, !full)
+	}
+}
+
+// heardEnough is the weight, ours included, of which one shard must be honest.
+func (n *Node) heardEnough() int { return n.committee.OneHonest() }
+
+// recountAll goes through the certificates we hold.
+func (n *Node) recountAll(ctx context.Context) error {
+	var after shards.BlobID
+	for ctx.Err() == nil {
+		ids, err := n.store.Certificates(after, pageSize)
+		if err != nil {
+			return fmt.Errorf("list certificates: %w", err)
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		for _, id := range ids {
+			if err := n.recount(id, 0); err != nil {
+				return err
+			}
+		}
+		after = ids[len(ids)-1]
+	}
+	return nil
+}
+
+// compareAll compares certificates with every other member, in random order, and returns the weight that was heard, ours
+// included. With light set, and from those asked after enough weight was heard, it only reads the certificates of
+// members who know more blobs than we do.
+func (n *Node) compareAll(ctx context.Context, light bool) int {
+	members := n.committee.Members()
+	var heard atomic.Int64
+	var g errgroup.Group
+	g.SetLimit(compareWidth)
+	for _, i := range rand.Perm(len(members)) {
+		g.Go(func() error {
+			m := &members[i]
+			if m.Node != n.host.ID() {
+				enough := heard.Load() >= int64(n.heardEnough())
+				if err := n.compare(ctx, m, light || enough); err != nil {
+					n.log.Debug("cannot compare certificates", "with", m.Name, "err", err)
+					return nil
+				}
+			}
+			heard.Add(int64(n.committee.Weight(i)))
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return int(heard.Load())
+}
+
+// compare reads the certificates of member m that we lack.
+func (n *Node) compare(ctx context.Context, m *certs.Member, light bool) error {
+	if err := n.connect(ctx, m.Node); err != nil {
+		return err
+	}
+	if light {
+		theirs, err := bounded(ctx, func(ctx context.Context) (p2p.NodeStatus, error) { return n.host.NodeStatus(ctx, m.Node) })
+		if err != nil {
+			return err
+		}
+		if ours, err := n.store.Stats(); err != nil || theirs.Blobs <= uint64(ours.Certificates) {
+			return err
+		}
+	}
+	var after shards.BlobID
+	for {
+		var more bool
+		page, err := bounded(ctx, func(ctx context.Context) (page [][]byte, err error) {
+			page, more, err = n.host.Certificates(ctx, m.Node, after, pageSize)
+			return page, err
+		})
+		if err != nil {
+			return err
+		}
+		if err := n.takePage(page); err != nil || !more {
+			return err
+		}
+		if after, err = lastBlob(page, after); err != nil {
+			return err
+		}
+	}
+}
+
+// takePage records the certificates of a page that we lack.
+func (n *Node) takePage(page [][]byte) error {
+	for _, raw := range page {
+		cert, known, err := n.checkCertificate(raw)
+		if err != nil {
+			return fmt.Errorf("bad certificate: %w", err)
+		}
+		if known {
+			continue
+		}
+		if err := n.record(cert, raw, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bounded makes a small request with requestTimeout.
+func bounded[T any](ctx context.Context, request func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return request(ctx)
+}
+
+// connect finds and dials a member within dialTimeout.
+func (n *Node) connect(ctx context.Context, id peer.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return n.dht.Connect(ctx, id)
+}
+
+// lastBlob is where the next page starts; a peer whose pages do not advance would keep us for ever.
+func lastBlob(page [][]byte, after shards.BlobID) (shards.BlobID, error) {
+	if len(page) == 0 {
+		return after, errors.New("promised more certificates and sent none")
+	}
+	cert, err := certs.UnmarshalCertificate(page[len(page)-1])
+	if err != nil {
+		return after, err
+	}
+	if string(cert.Blob[:]) <= string(after[:]) {
+		return after, errors.New("sent certificates out of order")
+	}
+	return cert.Blob, nil
+}
+
+// wait returns after d or when woken; false when ctx ended.
+func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	waitTimer(ctx, d, wake)
+	return ctx.Err() == nil
+}
+
+// waitTimer reports whether the whole of d passed, rather than being woken or ctx ending.
+func waitTimer(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-wake:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// wireError gives store errors their identity on the wire.
+func wireError(err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("%w: %w", p2p.ErrNotFound, err)
+	case errors.Is(err, store.ErrCorrupt):
+		return fmt.Errorf("%w: %w", p2p.ErrCorrupt, err)
+	case errors.Is(err, store.ErrClosed):
+		return fmt.Errorf("%w: %w", p2p.ErrUnavailable, err)
+	}
+	return err
+}
