@@ -52,14 +52,14 @@ type Config struct {
 	// UploadMemory is how many bytes of encoded strips may wait for slow nodes while a blob is stored.
 	// Default 192 MiB: two strips of the largest network's (64 MiB each at n = 1000) and one being made.
 	UploadMemory int64
-	// ReadMemory is how many bytes of rows are held while they are fetched ahead of the one being written out.
-	// Default 96 MiB; a single row is always held, whatever its size.
+	// ReadMemory is how many bytes of rows a read holds: those fetched ahead of the one being written out, or all of
+	// them if they fit. A single row above half of it, and what decoding must keep, wait in a temporary file. Default 96 MiB.
 	ReadMemory int64
 	// Stall is how long one node may hold up the others in an upload, in all, before it is left to repair itself. Default 10 s.
 	Stall time.Duration
 	// DialTimeout bounds finding and dialling one node. Default 5 s: a node that needs longer is treated as down.
 	DialTimeout time.Duration
-	// Hedge is the least time after which a row that holds up a read is decoded from others instead. Default 1 s.
+	// Hedge is the least time after which a row that holds up a read is decoded from others instead. Default 2 s.
 	Hedge time.Duration
 	// TempDir is where rows wait that do not fit in memory; empty means the system's.
 	TempDir string
@@ -72,7 +72,7 @@ func Default() Config {
 		ReadMemory:   96 << 20,
 		Stall:        10 * time.Second,
 		DialTimeout:  5 * time.Second,
-		Hedge:        time.Second,
+		Hedge:        2 * time.Second,
 	}
 }
 

@@ -41,10 +41,10 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 		if err := d.checks[k].Close(); err != nil {
 			return fmt.Errorf("read %s: row %d: %w", r.id, i, ErrInconsistent)
 		}
-		if r.state[i] == rowSlow {
+		if r.state[i] == rowSlow && r.suspect[r.owner(i)] {
 			r.blame(r.owner(i), errSilent)
 		}
-		r.state[i], r.fetches[i] = rowHave, nil
+		r.state[i], r.fetches[i], r.rows.rows[i] = rowHave, nil, d.rows[k]
 		r.res.Decoded++
 	}
 	return nil
@@ -69,7 +69,7 @@ func (d *decoding) open() error {
 	d.out = make([][]byte, d.r.params.Rows())
 	for _, i := range d.missing {
 		d.out[i] = make([]byte, size)
-		row, err := d.r.rows.create(i)
+		row, err := d.r.rows.create()
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (d *decoding) strip(t int) error {
 	off, size := d.r.layout.Strip(t)
 	for k, i := range d.have {
 		d.in[k] = d.in[k][:size]
-		if _, err := d.r.rows.get(i).ReadAt(d.in[k], off); err != nil {
+		if _, err := d.r.rows.rows[i].ReadAt(d.in[k], off); err != nil {
 			return err
 		}
 	}

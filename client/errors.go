@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -63,10 +64,16 @@ func (e *NotEnoughError) Error() string {
 	return b.String()
 }
 
+// errSilent is said of a node that had not delivered when the work could be done without it.
+var errSilent = errors.New("did not answer in time")
+
 // reason is err on one line, short enough for a table.
 func reason(err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return "did not answer in time"
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused the connection: it is not running"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errSilent):
+		return errSilent.Error()
 	}
 	s := strings.Join(strings.Fields(err.Error()), " ")
 	const limit = 160

@@ -69,6 +69,7 @@ type reader struct {
 // fetch is one attempt to get a row.
 type fetch struct {
 	index int
+	row   row // filled, and verified if err is nil
 	start time.Time
 	moved atomic.Int64 // unix nanoseconds of the last bytes; shared
 	err   error
@@ -79,11 +80,11 @@ func newReader(c *Client, com *certs.Committee, meta *shards.Metadata, id shards
 	layout := meta.Layout(shards.Primary)
 	r := &reader{
 		c: c, com: com, params: params, meta: meta, id: id, layout: layout, w: w, progress: progress,
-		rows:  newRowStore(layout, c.cfg.TempDir),
+		rows:  &rowStore{layout: layout, memory: c.cfg.ReadMemory / 2, dir: c.cfg.TempDir, rows: map[int]row{}},
 		state: make([]rowState, params.Shards()), fetches: make([]*fetch, params.Shards()), busy: make([]int, params.Shards()),
 		bad: map[int]bool{}, suspect: c.silentNodes(com), results: make(chan *fetch, params.Shards()),
 		need: int((int64(meta.Length) + layout.Size() - 1) / layout.Size()),
-		keep: layout.Size()*int64(params.Rows()) <= keepAll,
+		keep: layout.Size()*int64(params.Rows()) <= c.cfg.ReadMemory,
 		res:  &ReadResult{Size: meta.Length},
 	}
 	return r
@@ -137,11 +138,11 @@ func (r *reader) emit() error {
 	for r.next < r.need && r.state[r.next] == rowHave {
 		start := int64(r.next) * r.layout.Size()
 		to := min(r.layout.Size(), int64(r.meta.Length)-start)
-		if err := r.rows.writeTo(r.w, r.next, 0, to); err != nil {
+		if err := r.rows.writeTo(r.w, r.next, to); err != nil {
 			return fmt.Errorf("read %s: write row %d: %w", r.id, r.next, err)
 		}
 		if !r.keep && !r.decode {
-			r.rows.drop(r.next)
+			delete(r.rows.rows, r.next)
 			r.state[r.next] = rowDropped
 		}
 		r.next++
@@ -204,24 +205,24 @@ func (r *reader) owner(index int) int {
 }
 
 func (r *reader) start(ctx context.Context, g *errgroup.Group, index int) error {
-	row, err := r.rows.create(index)
+	row, err := r.rows.create()
 	if err != nil {
 		return fmt.Errorf("read %s: %w", r.id, err)
 	}
-	f := &fetch{index: index, start: time.Now()}
+	f := &fetch{index: index, row: row, start: time.Now()}
 	f.moved.Store(f.start.UnixNano())
 	r.fetches[index], r.state[index] = f, rowFetching
 	r.flying++
 	g.Go(func() error {
-		f.err = r.fetchRow(ctx, f, row)
+		f.err = r.fetchRow(ctx, f)
 		r.results <- f
 		return nil
 	})
 	return nil
 }
 
-// fetchRow fetches primary sliver f.index into row, verifying it as it comes in.
-func (r *reader) fetchRow(ctx context.Context, f *fetch, row row) error {
+// fetchRow fetches primary sliver f.index into its row, verifying it as it comes in.
+func (r *reader) fetchRow(ctx context.Context, f *fetch) error {
 	node := r.com.Members()[r.owner(f.index)].Node
 	if err := r.c.connect(ctx, node); err != nil {
 		return err
@@ -246,7 +247,7 @@ func (r *reader) fetchRow(ctx context.Context, f *fetch, row row) error {
 		if err := v.WriteStrip(strip[:size]); err != nil {
 			return err
 		}
-		if _, err := row.WriteAt(strip[:size], off); err != nil {
+		if _, err := f.row.WriteAt(strip[:size], off); err != nil {
 			return err
 		}
 	}
@@ -280,13 +281,12 @@ func (r *reader) take(f *fetch) {
 		return
 	}
 	if f.err == nil {
-		r.state[f.index] = rowHave
+		r.state[f.index], r.rows.rows[f.index] = rowHave, f.row
 		delete(r.suspect, r.owner(f.index))
 		r.took = append(r.took, time.Since(f.start))
 		r.res.Fetched += r.layout.Size()
 		return
 	}
-	r.rows.drop(f.index)
 	if errors.Is(f.err, p2p.ErrBusy) {
 		if r.busy[f.index]++; r.busy[f.index] <= maxBusy {
 			r.state[f.index] = rowBusy
@@ -311,13 +311,10 @@ func (r *reader) blame(i int, err error) {
 	r.res.Bad = append(r.res.Bad, badNode(m, err))
 }
 
-// errSilent is what is said of a node that had not delivered when the read could do without it.
-var errSilent = errors.New("did not answer in time")
-
 // nameSlow names the nodes that the read did without, and remembers the silent ones for the next.
 func (r *reader) nameSlow() {
 	for i, s := range r.state {
-		if s == rowSlow {
+		if s == rowSlow && r.suspect[r.owner(i)] {
 			r.blame(r.owner(i), errSilent)
 		}
 	}

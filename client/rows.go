@@ -8,27 +8,22 @@ import (
 	"walrus/shards"
 )
 
-const (
-	// keepAll is the blob size up to which a read holds all its rows in memory (64 MiB): nothing is ever fetched twice.
-	keepAll = 64 << 20
-	// rowMemory is the size up to which a single row is put together in memory (64 MiB); a greater one waits on disk.
-	rowMemory = 64 << 20
-)
-
-// rowStore holds verified primary slivers, in strip order, while a read needs them: in memory, or in slots of one
-// temporary file when they are large or all of them must be kept for decoding.
+// rowStore holds the verified primary slivers of a read, in strip order: in memory, or in slots of one temporary file.
+// Only what has been verified is ever put in.
 type rowStore struct {
 	layout shards.Layout
-	dir    string         // for the temporary file
-	spill  bool           // new rows go to the file
-	file   *os.File       // nil until needed
-	end    int64          // of the file
-	slots  map[int]int64  // primary index → offset in file
-	memory map[int][]byte // primary index → sliver
+	memory int64       // bytes above which a single row goes to the file
+	dir    string      // for the file
+	spill  bool        // all new rows go to the file
+	file   *os.File    // nil until needed
+	end    int64       // of the file
+	rows   map[int]row // verified, by primary index
 }
 
-func newRowStore(layout shards.Layout, dir string) *rowStore {
-	return &rowStore{layout: layout, dir: dir, spill: layout.Size() > rowMemory, slots: map[int]int64{}, memory: map[int][]byte{}}
+// row is a place for one sliver, in strip order.
+type row interface {
+	io.ReaderAt
+	io.WriterAt
 }
 
 func (r *rowStore) close() {
@@ -38,18 +33,10 @@ func (r *rowStore) close() {
 	}
 }
 
-// row is a place for one sliver, in strip order.
-type row interface {
-	io.ReaderAt
-	io.WriterAt
-}
-
-// create returns an empty place for primary sliver i; drop or keep it after it is filled.
-func (r *rowStore) create(i int) (row, error) {
-	if !r.spill {
-		b := make([]byte, r.layout.Size())
-		r.memory[i] = b
-		return memoryRow(b), nil
+// create returns a new place for a sliver, which is nobody else's: a fetch that was given up may still write to its own.
+func (r *rowStore) create() (row, error) {
+	if !r.spill && r.layout.Size() <= r.memory {
+		return memoryRow(make([]byte, r.layout.Size())), nil
 	}
 	if r.file == nil {
 		f, err := os.CreateTemp(r.dir, "walrus-read-*")
@@ -58,29 +45,16 @@ func (r *rowStore) create(i int) (row, error) {
 		}
 		r.file = f
 	}
-	// always a new slot: a fetch that was given up may still write to the old one
 	off := r.end
 	r.end += r.layout.Size()
-	r.slots[i] = off
 	return fileRow{r.file, off, r.layout.Size()}, nil
 }
 
-// get is the row of primary sliver i, which must have been created.
-func (r *rowStore) get(i int) row {
-	if b, ok := r.memory[i]; ok {
-		return memoryRow(b)
-	}
-	return fileRow{r.file, r.slots[i], r.layout.Size()}
-}
-
-// drop forgets a row in memory; the slots of a file are kept until close.
-func (r *rowStore) drop(i int) { delete(r.memory, i) }
-
-// writeTo writes bytes [from, to) of row i, in the plain order of its symbols, to w.
-func (r *rowStore) writeTo(w io.Writer, i int, from, to int64) error {
-	row := r.get(i)
-	if r.layout.Size() > rowMemory {
-		return r.writeSymbols(w, row, from, to)
+// writeTo writes the first size bytes of row i, in the plain order of its symbols, to w.
+func (r *rowStore) writeTo(w io.Writer, i int, size int64) error {
+	row := r.rows[i]
+	if r.layout.Size() > r.memory {
+		return r.writeSymbols(w, row, size)
 	}
 	strips, ok := row.(memoryRow)
 	if !ok {
@@ -97,28 +71,29 @@ func (r *rowStore) writeTo(w io.Writer, i int, from, to int64) error {
 			r.layout.Scatter(plain, t, strips[off:off+int64(size)])
 		}
 	}
-	_, err := w.Write(plain[from:to])
+	_, err := w.Write(plain[:size])
 	return err
 }
 
 // writeSymbols is writeTo for rows too large for memory: symbol by symbol, each gathered from all strips.
-func (r *rowStore) writeSymbols(w io.Writer, row row, from, to int64) error {
-	z := r.layout.SymbolSize
+func (r *rowStore) writeSymbols(w io.Writer, row row, size int64) error {
 	buf := make([]byte, r.layout.Width)
-	for at := from; at < to; {
-		k, in := at/z, at%z // symbol and offset in it
-		t := int(in / int64(r.layout.Width))
-		width := r.layout.StripWidth(t)
-		skip := int(in % int64(r.layout.Width))
-		n := int(min(int64(width-skip), to-at))
-		off, _ := r.layout.Strip(t)
-		if _, err := row.ReadAt(buf[:n], off+k*int64(width)+int64(skip)); err != nil {
-			return err
+	for k := range r.layout.Symbols {
+		for t := range r.layout.Strips() {
+			off, _ := r.layout.Strip(t)
+			width := r.layout.StripWidth(t)
+			n := int(min(int64(width), size))
+			if n == 0 {
+				return nil
+			}
+			if _, err := row.ReadAt(buf[:n], off+int64(k)*int64(width)); err != nil {
+				return err
+			}
+			if _, err := w.Write(buf[:n]); err != nil {
+				return err
+			}
+			size -= int64(n)
 		}
-		if _, err := w.Write(buf[:n]); err != nil {
-			return err
-		}
-		at += int64(n)
 	}
 	return nil
 }

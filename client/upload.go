@@ -159,8 +159,8 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 		held []int
 		err  error
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	ch := make(chan answer, len(u.nodes))
 	members := u.com.Members()
 	var g errgroup.Group
@@ -183,6 +183,9 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 				u.nodes[i].gone = true
 				u.mu.Unlock()
 			}
+			if a.err != nil && errors.Is(context.Cause(ctx), errSilent) {
+				a.err = errSilent
+			}
 			ch <- a
 			return nil
 		})
@@ -202,7 +205,7 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 				late = time.After(time.Since(start) + u.c.cfg.DialTimeout/4)
 			}
 		case <-late:
-			cancel() // the others are recorded as they answer that they were cancelled
+			cancel(errSilent) // the others answer now that they were cancelled
 			late = nil
 			open++
 		}

@@ -49,7 +49,9 @@ type cluster struct {
 	p2p    func(i int, cfg *p2p.Config)
 	light  bool
 	adjust func(i int, cfg *node.Config)
-	logs   *logs
+	// readMemory of clients, if not the default.
+	readMemory int64
+	logs       *logs
 }
 
 // running is one node's life.
@@ -185,6 +187,9 @@ func (c *cluster) client(i int) *node.ClientNode {
 		Logger: slog.New(slog.NewTextHandler(c.logs.of(len(c.nodes)+i), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	cfg.Client.TempDir = c.t.TempDir()
+	if c.readMemory > 0 {
+		cfg.Client.ReadMemory = c.readMemory
+	}
 	c.p2p(len(c.nodes)+i, &cfg.P2P)
 	cfg.P2P.Listen = nil
 	cn, err := node.OpenClient(c.t.Context(), cfg, c.control)

@@ -36,6 +36,15 @@ func TestStoreReadRepair(t *testing.T) {
 	c.stop(5)
 	c.stop(2)
 	c.mustRead(cl, res.BlobID, data)
+	for _, memory := range []int64{1, 150_000, 1 << 20} { // rows of 88,440 bytes: all on disk, some in memory, most
+		c.readMemory = memory
+		tight := c.client(1)
+		if got := c.mustRead(tight.Client(), res.BlobID, data); got.Decoded == 0 {
+			t.Error("nothing was decoded although nodes are down")
+		}
+		must(t, tight.Close())
+	}
+	c.readMemory = 0
 	second := random(t, 1<<20)
 	res2 := c.store(cl, second)
 	c.mustRead(cl, res2.BlobID, second)
