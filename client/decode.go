@@ -41,7 +41,7 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 		if err := d.checks[k].Close(); err != nil {
 			return fmt.Errorf("read %s: row %d: %w", r.id, i, ErrInconsistent)
 		}
-		if r.state[i] == rowSlow && r.suspect[r.owner(i)] {
+		if r.state[i] == rowSlow && !r.good[r.owner(i)] {
 			r.blame(r.owner(i), errSilent)
 		}
 		r.state[i], r.fetches[i], r.rows.rows[i] = rowHave, nil, d.rows[k]

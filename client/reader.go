@@ -55,6 +55,7 @@ type reader struct {
 	fetches []*fetch     // by primary index; the newest
 	busy    []int        // by primary index: how often the node was busy
 	bad     map[int]bool // by committee index: not asked again
+	good    map[int]bool // by committee index: has delivered
 	suspect map[int]bool // by committee index: silent; asked only when no others are left
 	need    int          // source rows that hold the blob; the others are padding
 	next    int          // source row to write out next
@@ -82,7 +83,7 @@ func newReader(c *Client, com *certs.Committee, meta *shards.Metadata, id shards
 		c: c, com: com, params: params, meta: meta, id: id, layout: layout, w: w, progress: progress,
 		rows:  &rowStore{layout: layout, memory: c.cfg.ReadMemory / 2, dir: c.cfg.TempDir, rows: map[int]row{}},
 		state: make([]rowState, params.Shards()), fetches: make([]*fetch, params.Shards()), busy: make([]int, params.Shards()),
-		bad: map[int]bool{}, suspect: c.silentNodes(com), results: make(chan *fetch, params.Shards()),
+		bad: map[int]bool{}, good: map[int]bool{}, suspect: c.silentNodes(com), results: make(chan *fetch, params.Shards()),
 		need: int((int64(meta.Length) + layout.Size() - 1) / layout.Size()),
 		keep: layout.Size()*int64(params.Rows()) <= c.cfg.ReadMemory,
 		res:  &ReadResult{Size: meta.Length},
@@ -191,7 +192,11 @@ func (r *reader) settle() {
 	}
 	for i := r.next; i < r.need && !r.decode; i++ {
 		s := r.state[i]
-		r.decode = s == rowFailed || s == rowSlow || (s == rowUnknown && r.suspect[r.owner(i)])
+		r.decode = s == rowFailed || s == rowSlow
+		if s == rowUnknown && r.suspect[r.owner(i)] { // silent a moment ago
+			r.decode = true
+			r.blame(r.owner(i), errSilent)
+		}
 	}
 	if r.decode && !r.keep {
 		r.rows.spill = true
@@ -282,6 +287,7 @@ func (r *reader) take(f *fetch) {
 	}
 	if f.err == nil {
 		r.state[f.index], r.rows.rows[f.index] = rowHave, f.row
+		r.good[r.owner(f.index)] = true
 		delete(r.suspect, r.owner(f.index))
 		r.took = append(r.took, time.Since(f.start))
 		r.res.Fetched += r.layout.Size()
@@ -311,10 +317,10 @@ func (r *reader) blame(i int, err error) {
 	r.res.Bad = append(r.res.Bad, badNode(m, err))
 }
 
-// nameSlow names the nodes that the read did without, and remembers the silent ones for the next.
+// nameSlow names the nodes that delivered nothing of what they were asked for, and remembers the silent ones for the next.
 func (r *reader) nameSlow() {
 	for i, s := range r.state {
-		if s == rowSlow && r.suspect[r.owner(i)] {
+		if s == rowSlow && !r.good[r.owner(i)] {
 			r.blame(r.owner(i), errSilent)
 		}
 	}

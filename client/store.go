@@ -124,9 +124,10 @@ func verifiedCertificate(com *certs.Committee, id shards.BlobID, b []byte) (*cer
 	return cert, com.Verify(cert)
 }
 
-// answers is how far an ask is, by weight in shards.
+// answers is how far an ask is.
 type answers struct {
-	answered, notFound, failed int
+	nodes                      int // that answered the question
+	answered, notFound, failed int // shards
 	last                       any // value of the newest answer, nil if it was an error
 	bad                        []BadNode
 }
@@ -167,6 +168,7 @@ collect:
 			tally.last = nil
 			switch w := com.Weight(a.i); {
 			case a.err == nil:
+				tally.nodes++
 				tally.answered += w
 				tally.last = a.val
 			case errors.Is(a.err, p2p.ErrNotFound):

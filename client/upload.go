@@ -177,7 +177,7 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 		g.Go(func() error {
 			a := answer{i: i}
 			if a.err = u.c.connect(ctx, members[i].Node); a.err == nil {
-				a.held, a.err = u.c.swarm.PutMetadata(ctx, members[i].Node, u.id, metadata)
+				a.held, a.err = patient(ctx, func() ([]int, error) { return u.c.swarm.PutMetadata(ctx, members[i].Node, u.id, metadata) })
 			} else {
 				u.mu.Lock()
 				u.nodes[i].gone = true
@@ -246,7 +246,7 @@ func (u *upload) serveNode(ctx context.Context, i int, taps []*tap) error {
 		return err
 	}
 	node := u.com.Members()[i].Node
-	b, err := u.c.swarm.Confirm(ctx, node, u.id)
+	b, err := patient(ctx, func() ([]byte, error) { return u.c.swarm.Confirm(ctx, node, u.id) })
 	if err != nil {
 		return err
 	}
@@ -279,7 +279,8 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 	size := u.meta.Layout(shards.Primary).Size() + u.meta.Layout(shards.Secondary).Size()
 	params := u.com.Params()
 	strips := u.meta.Layout(shards.Primary).Strips()
-	return u.c.swarm.StorePairs(ctx, u.com.Members()[i].Node, u.id, t.pairs, size*int64(len(t.pairs)), func(w io.Writer) error {
+	begun := false // strips are gone once taken
+	body := func(w io.Writer) error {
 		for range strips {
 			var s *sharedStrip
 			var ok bool
@@ -291,6 +292,7 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 			if !ok {
 				return errors.New("the encoding ended early")
 			}
+			begun = true
 			err := u.writeStrip(w, i, s.Strip, t.pairs, params)
 			s.done()
 			if err != nil {
@@ -298,7 +300,14 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 			}
 		}
 		return nil
+	}
+	_, err := patient(ctx, func() (any, error) {
+		if begun {
+			return nil, errors.New("became busy in mid-upload")
+		}
+		return nil, u.c.swarm.StorePairs(ctx, u.com.Members()[i].Node, u.id, t.pairs, size*int64(len(t.pairs)), body)
 	})
+	return err
 }
 
 func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, pairs []int, params shards.Params) error {
@@ -316,6 +325,23 @@ func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, pairs []int, pa
 		}
 	}
 	return nil
+}
+
+// patient asks a busy node again, a few times.
+func patient[T any](ctx context.Context, question func() (T, error)) (T, error) {
+	for pause := 100 * time.Millisecond; ; pause *= 2 {
+		answer, err := question()
+		if !errors.Is(err, p2p.ErrBusy) || pause > 2*time.Second {
+			return answer, err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return answer, err
+		}
+	}
 }
 
 // record notes why node i did not confirm, or that it did.
@@ -374,9 +400,13 @@ func (u *upload) weightLocked() int {
 func (u *upload) certify(ctx context.Context) error {
 	u.mu.Lock()
 	var confs []certs.Confirmation
+	reachable := 0
 	for i := range u.nodes {
 		if c := u.nodes[i].conf; c != nil {
 			confs = append(confs, *c)
+		}
+		if u.nodes[i].err == nil {
+			reachable++
 		}
 	}
 	u.mu.Unlock()
@@ -389,7 +419,7 @@ func (u *upload) certify(ctx context.Context) error {
 	defer cancel()
 	tally := u.c.ask(ctx, u.com, func(ctx context.Context, i int, m *certs.Member) (any, error) {
 		return nil, u.c.swarm.PutCertificate(ctx, m.Node, raw)
-	}, func(a answers) bool { return a.answered >= u.com.Quorum() })
+	}, func(a answers) bool { return a.nodes >= reachable && a.answered >= u.com.OneHonest() })
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.cert, u.certified = cert, time.Now()

@@ -1,0 +1,355 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/certs"
+	"walrus/p2p"
+	"walrus/shards"
+)
+
+// mood is how a fake node behaves.
+type mood int
+
+const (
+	well     mood = iota
+	down          // cannot be reached
+	silent        // never answers
+	lying         // right length, wrong bytes
+	cutting       // half of what was asked for, then the end
+	lacking       // does not have it
+	busyOnce      // busy at the first question, then well
+	slow          // a byte now and then
+	refusing      // takes metadata, refuses pairs
+	forging       // confirms with a signature of something else
+)
+
+// fakeSwarm is a network of nodes that keep blobs in memory.
+type fakeSwarm struct {
+	t     *testing.T
+	com   *certs.Committee
+	keys  []*certs.SecretKey
+	moods []mood
+
+	mu    sync.Mutex
+	nodes []fakeNode
+}
+
+type fakeNode struct {
+	metadata map[shards.BlobID][]byte
+	slivers  map[sliverKey][]byte
+	certs    map[shards.BlobID][]byte
+	asked    int
+	received int64
+}
+
+type sliverKey struct {
+	blob  shards.BlobID
+	axis  shards.Axis
+	index int
+}
+
+// newFake makes a network of nodes over n shards, dealt out in turn.
+func newFake(t *testing.T, nodes, n int) (*fakeSwarm, *Client) {
+	t.Helper()
+	f := &fakeSwarm{t: t, moods: make([]mood, nodes), nodes: make([]fakeNode, nodes)}
+	var members []certs.Member
+	for i := range nodes {
+		key, err := certs.NewSecretKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := peer.ID(fmt.Sprintf("fake peer %02d", i))
+		m := certs.Member{Node: id, Name: fmt.Sprint("node-", i), Key: key.Public(), Proof: key.ProvePossession("fake", id)}
+		for s := i; s < n; s += nodes {
+			m.Shards = append(m.Shards, s)
+		}
+		f.keys = append(f.keys, key)
+		members = append(members, m)
+		f.nodes[i] = fakeNode{metadata: map[shards.BlobID][]byte{}, slivers: map[sliverKey][]byte{}, certs: map[shards.BlobID][]byte{}}
+	}
+	com, err := certs.NewCommittee("fake", certs.NetworkID{1}, 1, n, members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.com = com
+	cfg := Default()
+	cfg.TempDir = t.TempDir()
+	return f, New(cfg, f, f, slog.New(slog.DiscardHandler))
+}
+
+func (f *fakeSwarm) Committee(context.Context) (*certs.Committee, error) { return f.com, nil }
+func (f *fakeSwarm) MayStore(context.Context, shards.BlobID) (uint32, error) {
+	return 100, nil
+}
+
+// enter finds a node and lets its mood act on a question.
+func (f *fakeSwarm) enter(ctx context.Context, to peer.ID) (i int, n *fakeNode, m mood, err error) {
+	i, ok := f.com.Member(to)
+	if !ok {
+		f.t.Errorf("asked %s, who is not in the committee", to)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n = &f.nodes[i]
+	n.asked++
+	m = f.moods[i]
+	switch {
+	case m == down:
+		return i, n, m, fmt.Errorf("fake: %w", p2p.ErrUnavailable)
+	case m == silent:
+		f.mu.Unlock()
+		<-ctx.Done()
+		f.mu.Lock()
+		return i, n, m, ctx.Err()
+	case m == busyOnce && n.asked%2 == 1:
+		return i, n, m, fmt.Errorf("fake: %w", p2p.ErrBusy)
+	}
+	return i, n, m, nil
+}
+
+func (f *fakeSwarm) Connect(ctx context.Context, to peer.ID) error {
+	i, _ := f.com.Member(to)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.moods[i] == down {
+		return fmt.Errorf("fake: %w", p2p.ErrUnavailable)
+	}
+	return ctx.Err()
+}
+
+func (f *fakeSwarm) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) ([]int, error) {
+	i, n, _, err := f.enter(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n.metadata[id] = metadata
+	var held []int
+	p := f.com.Params()
+	for _, s := range f.com.Members()[i].Shards {
+		pair := p.PairOnShard(id, s)
+		if n.slivers[sliverKey{id, shards.Primary, pair}] != nil {
+			held = append(held, pair)
+		}
+	}
+	return held, nil
+}
+
+func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64, body func(io.Writer) error) error {
+	i, n, m, err := f.enter(ctx, to)
+	if err != nil {
+		return err
+	}
+	if m == refusing {
+		return fmt.Errorf("fake: %w", p2p.ErrInternal)
+	}
+	var all bytes.Buffer
+	if m == slow {
+		err = body(slowWriter{ctx, &all})
+	} else {
+		err = body(&all)
+	}
+	if err != nil {
+		return err
+	}
+	if int64(all.Len()) != size {
+		f.t.Errorf("announced %d bytes, sent %d", size, all.Len())
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n.received += size
+	p := f.com.Params()
+	meta, err := shards.UnmarshalMetadata(p, id, n.metadata[id])
+	if err != nil {
+		return err
+	}
+	for t := range meta.Layout(shards.Primary).Strips() {
+		for _, pair := range pairs {
+			if o := f.com.Owner(p.ShardOfPair(id, pair)).Node; o != f.com.Members()[i].Node {
+				f.t.Errorf("pair %d was sent to the wrong node", pair)
+			}
+			for _, axis := range []shards.Axis{shards.Primary, shards.Secondary} {
+				_, strip := meta.Layout(axis).Strip(t)
+				k := sliverKey{id, axis, p.SliverOfPair(axis, pair)}
+				n.slivers[k] = append(n.slivers[k], all.Next(strip)...)
+			}
+		}
+	}
+	return nil
+}
+
+// slowWriter takes a strip now and then.
+type slowWriter struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (s slowWriter) Write(p []byte) (int, error) {
+	select {
+	case <-time.After(time.Minute):
+		return s.w.Write(p)
+	case <-s.ctx.Done():
+		return 0, s.ctx.Err()
+	}
+}
+
+func (f *fakeSwarm) Confirm(ctx context.Context, to peer.ID, id shards.BlobID) ([]byte, error) {
+	i, n, m, err := f.enter(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.com.Params()
+	meta, err := shards.UnmarshalMetadata(p, id, n.metadata[id])
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range f.com.Members()[i].Shards {
+		pair := p.PairOnShard(id, s)
+		for _, axis := range []shards.Axis{shards.Primary, shards.Secondary} {
+			index := p.SliverOfPair(axis, pair)
+			if err := meta.VerifySliver(axis, index, n.slivers[sliverKey{id, axis, index}]); err != nil {
+				f.t.Errorf("%s sliver %d arrived wrong: %v", axis, index, err)
+			}
+		}
+	}
+	conf := f.com.Sign(f.keys[i], to, id, certs.Persistence{})
+	if m == forging {
+		conf = f.com.Sign(f.keys[i], to, shards.BlobID{1}, certs.Persistence{})
+		conf.Blob = id
+	}
+	return conf.Marshal(), nil
+}
+
+func (f *fakeSwarm) PutCertificate(ctx context.Context, to peer.ID, raw []byte) error {
+	_, n, _, err := f.enter(ctx, to)
+	if err != nil {
+		return err
+	}
+	cert, err := certs.UnmarshalCertificate(raw)
+	if err == nil {
+		err = f.com.Verify(cert)
+	}
+	if err != nil {
+		f.t.Errorf("certificate: %v", err)
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n.certs[cert.Blob] = raw
+	return nil
+}
+
+func (f *fakeSwarm) Metadata(ctx context.Context, to peer.ID, id shards.BlobID, limit int) ([]byte, error) {
+	_, n, m, err := f.enter(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b := n.metadata[id]
+	if b == nil || m == lacking {
+		return nil, fmt.Errorf("fake: %w", p2p.ErrNotFound)
+	}
+	if m == lying {
+		b = bytes.Clone(b)
+		b[20] ^= 1
+	}
+	return b[:min(len(b), limit)], nil
+}
+
+func (f *fakeSwarm) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, offset, length int64) (io.ReadCloser, error) {
+	_, n, m, err := f.enter(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b := n.slivers[sliverKey{id, axis, index}]
+	if b == nil || m == lacking {
+		return nil, fmt.Errorf("fake: %w", p2p.ErrNotFound)
+	}
+	b = slices.Clone(b[offset : offset+length])
+	switch m {
+	case lying:
+		b[len(b)/2] ^= 0x80
+	case cutting:
+		return io.NopCloser(io.MultiReader(bytes.NewReader(b[:len(b)/2]), errReader{io.ErrUnexpectedEOF})), nil
+	case slow:
+		return io.NopCloser(slowReader{ctx, bytes.NewReader(b)}), nil
+	}
+	return io.NopCloser(bytes.NewReader(b)), nil
+}
+
+type errReader struct{ err error }
+
+func (e errReader) Read([]byte) (int, error) { return 0, e.err }
+
+type slowReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (s slowReader) Read(p []byte) (int, error) {
+	select {
+	case <-time.After(time.Second):
+		return s.r.Read(p[:1])
+	case <-s.ctx.Done():
+		return 0, s.ctx.Err()
+	}
+}
+
+func (f *fakeSwarm) BlobStatus(ctx context.Context, to peer.ID, id shards.BlobID) (st p2p.BlobStatus, err error) {
+	i, n, _, err := f.enter(ctx, to)
+	if err != nil {
+		return st, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	st.Metadata, st.Certificate = n.metadata[id] != nil, n.certs[id]
+	p := f.com.Params()
+	for _, s := range f.com.Members()[i].Shards {
+		held := n.slivers[sliverKey{id, shards.Primary, p.PairOnShard(id, s)}] != nil
+		st.Slivers = append(st.Slivers, p2p.ShardState{Shard: s, Primary: held, Secondary: held})
+	}
+	return st, nil
+}
+
+func (f *fakeSwarm) NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus, error) {
+	i, n, _, err := f.enter(ctx, to)
+	if err != nil {
+		return p2p.NodeStatus{}, err
+	}
+	return p2p.NodeStatus{Version: "fake", State: serving, Epoch: 1, Shards: f.com.Members()[i].Shards, Blobs: uint64(len(n.certs))}, nil
+}
+
+// lose makes node i forget the slivers of everything.
+func (f *fakeSwarm) lose(i int) { f.nodes[i].slivers = map[sliverKey][]byte{} }
+
+var errWriter = errors.New("the writer is full")
+
+// limitedWriter fails after some bytes.
+type limitedWriter struct{ left int }
+
+func (l *limitedWriter) Write(p []byte) (int, error) {
+	if len(p) > l.left {
+		return 0, errWriter
+	}
+	l.left -= len(p)
+	return len(p), nil
+}
