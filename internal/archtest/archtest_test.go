@@ -48,6 +48,9 @@ func readModule(t *testing.T, root string) []file {
 			if ignored || base == "testdata" || base == "vendor" || base == "node_modules" {
 				return fs.SkipDir
 			}
+			if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil && rel != "." {
+				return fs.SkipDir // a generator with a module of its own
+			}
 			return nil
 		}
 		if ignored || !strings.HasSuffix(base, ".go") {
