@@ -8,6 +8,7 @@ import (
 
 	"walrus/internal/swarmtest"
 	"walrus/p2p"
+	"walrus/shards"
 )
 
 // simulated puts hosts on a network in virtual time.
@@ -34,7 +35,7 @@ func TestFiftyHosts(t *testing.T) {
 		cn := c.client(0)
 		cl := cn.Client()
 
-		data := random(t, 2<<20)
+		data := random(t, 8<<20)
 		res := c.store(cl, data)
 		if res.Confirmed < res.Needed {
 			t.Fatalf("%d of %d shards confirmed", res.Confirmed, res.Needed)
@@ -52,15 +53,22 @@ func TestFiftyHosts(t *testing.T) {
 		got := c.mustRead(cl, res.BlobID, data)
 		t.Logf("read without %d of %d nodes: decoded %d rows, fetched %d bytes for a blob of %d", lost, nodes, got.Decoded, got.Fetched, len(data))
 
+		before := map[int]int64{}
 		for i := 1; i <= lost; i++ {
 			net.Revive(i)
-			before := net.Received(i)
+			before[i] = net.Received(i)
 			c.start(i)
-			_ = before
 		}
 		c.awaitHealthy(cl, 5*time.Minute)
+		params := c.committee().Params()
+		owed := 2 * (params.Layout(shards.Primary, res.Size).Size() + params.Layout(shards.Secondary, res.Size).Size())
+		var worst int64
 		for i := 1; i <= lost; i++ {
-			c.awaitServing(i)
+			worst = max(worst, net.Received(i)-before[i])
+		}
+		t.Logf("each node owed %d bytes of slivers; the one that received most to repair them got %d in all", owed, worst)
+		if worst > 2*owed { // the rest is proofs, connections and gossip
+			t.Errorf("repair of %d bytes took %d bytes of traffic", owed, worst)
 		}
 		c.mustRead(cl, res.BlobID, data)
 		must(t, cn.Close())
