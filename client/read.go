@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"walrus/certs"
 	"walrus/p2p"
@@ -37,15 +38,17 @@ func (c *Client) Read(ctx context.Context, id shards.BlobID, w io.Writer, opt Re
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}
+	start := time.Now()
 	meta, bad, err := c.metadata(ctx, com, id)
 	if err != nil {
 		return nil, err
 	}
+	dialHedge := max(minDialHedge, dialHedgeFactor*time.Since(start))
 	if opt.Strict {
-		return c.readStrict(ctx, com, meta, id, w, opt)
+		return c.readStrict(ctx, com, meta, id, w, dialHedge, opt)
 	}
 	r := newReader(c, com, meta, id, w, opt.Progress)
-	r.res.Bad = bad
+	r.dialHedge, r.res.Bad = dialHedge, bad
 	err = r.run(ctx)
 	return r.res, err
 }
@@ -87,7 +90,7 @@ func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.B
 }
 
 // readStrict reads into a temporary file, encodes it again, and only then writes it out.
-func (c *Client) readStrict(ctx context.Context, com *certs.Committee, meta *shards.Metadata, id shards.BlobID, w io.Writer, opt ReadOptions) (*ReadResult, error) {
+func (c *Client) readStrict(ctx context.Context, com *certs.Committee, meta *shards.Metadata, id shards.BlobID, w io.Writer, dialHedge time.Duration, opt ReadOptions) (*ReadResult, error) {
 	f, err := os.CreateTemp(c.cfg.TempDir, "walrus-strict-*")
 	if err != nil {
 		return nil, fmt.Errorf("read %s: make room to check it: %w", id, err)
@@ -97,6 +100,7 @@ func (c *Client) readStrict(ctx context.Context, com *certs.Committee, meta *sha
 		_ = os.Remove(f.Name())
 	}()
 	r := newReader(c, com, meta, id, f, opt.Progress)
+	r.dialHedge = dialHedge
 	if err := r.run(ctx); err != nil {
 		return r.res, err
 	}

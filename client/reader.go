@@ -62,9 +62,11 @@ type reader struct {
 	decode  bool         // some source row must be decoded: keep every row
 	keep    bool         // rows stay in the row store after they are written out
 	flying  int          // fetches under way
-	took    []time.Duration
-	results chan *fetch
-	res     *ReadResult
+	// dialHedge is how long a row waits for a connection before it is decoded from others instead.
+	dialHedge time.Duration
+	took      []time.Duration
+	results   chan *fetch
+	res       *ReadResult
 }
 
 // fetch is one attempt to get a row.
@@ -72,8 +74,10 @@ type fetch struct {
 	index int
 	row   row // filled, and verified if err is nil
 	start time.Time
-	moved atomic.Int64 // unix nanoseconds of the last bytes; shared
-	err   error
+	// connected and moved are shared: whether there is a connection, and when bytes last came in (unix nanoseconds).
+	connected atomic.Bool
+	moved     atomic.Int64
+	err       error
 }
 
 func newReader(c *Client, com *certs.Committee, meta *shards.Metadata, id shards.BlobID, w io.Writer, progress Progress) *reader {
@@ -232,6 +236,8 @@ func (r *reader) fetchRow(ctx context.Context, f *fetch) error {
 	if err := r.c.connect(ctx, node); err != nil {
 		return err
 	}
+	f.connected.Store(true)
+	f.moved.Store(time.Now().UnixNano())
 	body, err := r.c.swarm.FetchSliver(ctx, node, r.id, shards.Primary, f.index, 0, r.layout.Size())
 	if err != nil {
 		return err
@@ -327,6 +333,13 @@ func (r *reader) nameSlow() {
 	r.c.rememberSilent(r.com, r.suspect)
 }
 
+// minDialHedge and the factor over the time in which the first node was reached and gave the metadata bound how long a
+// row waits for a connection: what another node did in that time, this one should.
+const (
+	minDialHedge    = 300 * time.Millisecond
+	dialHedgeFactor = 4
+)
+
 // markSlow stops counting on rows that hold up the read: the next one, or when decoding any.
 func (r *reader) markSlow() {
 	limit := r.c.cfg.Hedge
@@ -338,7 +351,11 @@ func (r *reader) markSlow() {
 		if s != rowFetching || (!r.decode && i != r.next) {
 			continue
 		}
-		silent := time.Since(time.Unix(0, r.fetches[i].moved.Load())) > r.c.cfg.Hedge
+		patience := r.c.cfg.Hedge
+		if !r.fetches[i].connected.Load() {
+			patience = min(patience, r.dialHedge)
+		}
+		silent := time.Since(time.Unix(0, r.fetches[i].moved.Load())) > patience
 		late := len(r.took) > 2 && time.Since(r.fetches[i].start) > limit
 		if silent {
 			r.suspect[r.owner(i)] = true
