@@ -83,10 +83,10 @@ func (d *decoding) open() error {
 }
 
 func (d *decoding) strip(t int) error {
-	off, size := d.r.layout.Strip(t)
+	_, size := d.r.layout.Strip(t)
 	for k, i := range d.have {
 		d.in[k] = d.in[k][:size]
-		if _, err := d.r.rows.rows[i].ReadAt(d.in[k], off); err != nil {
+		if err := d.r.rows.rows[i].get(t, d.in[k]); err != nil {
 			return err
 		}
 	}
@@ -100,7 +100,7 @@ func (d *decoding) strip(t int) error {
 		if err := d.checks[k].WriteStrip(d.out[i]); err != nil {
 			return err
 		}
-		if _, err := d.rows[k].WriteAt(d.out[i], off); err != nil {
+		if err := d.rows[k].put(t, d.out[i]); err != nil {
 			return err
 		}
 	}

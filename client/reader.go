@@ -143,11 +143,11 @@ func (r *reader) emit() error {
 	for r.next < r.need && r.state[r.next] == rowHave {
 		start := int64(r.next) * r.layout.Size()
 		to := min(r.layout.Size(), int64(r.meta.Length)-start)
-		if err := r.rows.writeTo(r.w, r.next, to); err != nil {
+		if err := r.rows.rows[r.next].writeTo(r.w, to); err != nil {
 			return fmt.Errorf("read %s: write row %d: %w", r.id, r.next, err)
 		}
 		if !r.keep && !r.decode {
-			delete(r.rows.rows, r.next)
+			r.rows.drop(r.next)
 			r.state[r.next] = rowDropped
 		}
 		r.next++
@@ -258,7 +258,7 @@ func (r *reader) fetchRow(ctx context.Context, f *fetch) error {
 		if err := v.WriteStrip(strip[:size]); err != nil {
 			return err
 		}
-		if _, err := f.row.WriteAt(strip[:size], off); err != nil {
+		if err := f.row.put(t, strip[:size]); err != nil {
 			return err
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"walrus/shards"
 )
 
-// rowStore holds the verified primary slivers of a read, in strip order: in memory, or in slots of one temporary file.
-// Only what has been verified is ever put in.
+// rowStore holds the verified primary slivers of a read, in memory or in slots of one temporary file. Only what has been
+// verified is ever put in.
 type rowStore struct {
 	layout shards.Layout
 	memory int64       // bytes above which a single row goes to the file
@@ -18,12 +18,18 @@ type rowStore struct {
 	file   *os.File    // nil until needed
 	end    int64       // of the file
 	rows   map[int]row // verified, by primary index
+	free   [][]byte    // memory of rows that were dropped
+	whole  []byte      // where rows of the file are put together
 }
 
-// row is a place for one sliver, in strip order.
+// row is a place for one sliver.
 type row interface {
-	io.ReaderAt
-	io.WriterAt
+	// put writes strip t, which is in strip order.
+	put(t int, strip []byte) error
+	// get reads strip t into strip, in strip order.
+	get(t int, strip []byte) error
+	// writeTo writes the first size bytes, in the plain order of the symbols, to w.
+	writeTo(w io.Writer, size int64) error
 }
 
 func (r *rowStore) close() {
@@ -36,7 +42,12 @@ func (r *rowStore) close() {
 // create returns a new place for a sliver, which is nobody else's: a fetch that was given up may still write to its own.
 func (r *rowStore) create() (row, error) {
 	if !r.spill && r.layout.Size() <= r.memory {
-		return memoryRow(make([]byte, r.layout.Size())), nil
+		if n := len(r.free); n > 0 {
+			b := r.free[n-1]
+			r.free = r.free[:n-1]
+			return memoryRow{r.layout, b}, nil
+		}
+		return memoryRow{r.layout, make([]byte, r.layout.Size())}, nil
 	}
 	if r.file == nil {
 		f, err := os.CreateTemp(r.dir, "walrus-read-*")
@@ -47,46 +58,92 @@ func (r *rowStore) create() (row, error) {
 	}
 	off := r.end
 	r.end += r.layout.Size()
-	return fileRow{r.file, off, r.layout.Size()}, nil
+	return &fileRow{store: r, layout: r.layout, f: r.file, off: off}, nil
 }
 
-// writeTo writes the first size bytes of row i, in the plain order of its symbols, to w.
-func (r *rowStore) writeTo(w io.Writer, i int, size int64) error {
-	row := r.rows[i]
-	if r.layout.Size() > r.memory {
-		return r.writeSymbols(w, row, size)
+// drop takes a row out that is not needed any more; its memory is used again.
+func (r *rowStore) drop(i int) {
+	if m, ok := r.rows[i].(memoryRow); ok {
+		r.free = append(r.free, m.plain)
 	}
-	strips, ok := row.(memoryRow)
-	if !ok {
-		strips = make([]byte, r.layout.Size())
-		if _, err := row.ReadAt(strips, 0); err != nil {
-			return err
-		}
-	}
-	plain := []byte(strips)
-	if r.layout.Strips() > 1 {
-		plain = make([]byte, len(strips))
-		for t := range r.layout.Strips() {
-			off, size := r.layout.Strip(t)
-			r.layout.Scatter(plain, t, strips[off:off+int64(size)])
-		}
-	}
-	_, err := w.Write(plain[:size])
+	delete(r.rows, i)
+}
+
+// memoryRow keeps a row in the plain order of its symbols.
+type memoryRow struct {
+	layout shards.Layout
+	plain  []byte
+}
+
+func (m memoryRow) put(t int, strip []byte) error {
+	m.layout.Scatter(m.plain, t, strip)
+	return nil
+}
+
+func (m memoryRow) get(t int, strip []byte) error {
+	m.layout.Gather(strip, t, m.plain)
+	return nil
+}
+
+func (m memoryRow) writeTo(w io.Writer, size int64) error {
+	_, err := w.Write(m.plain[:size])
 	return err
 }
 
+// fileRow keeps a row in strip order, as it comes in, in a slot of a file.
+type fileRow struct {
+	store  *rowStore // only for writeTo, which the store's owner calls
+	layout shards.Layout
+	f      *os.File
+	off    int64
+}
+
+func (s *fileRow) put(t int, strip []byte) error {
+	off, _ := s.layout.Strip(t)
+	_, err := s.f.WriteAt(strip, s.off+off)
+	return err
+}
+
+func (s *fileRow) get(t int, strip []byte) error {
+	off, _ := s.layout.Strip(t)
+	_, err := s.f.ReadAt(strip, s.off+off)
+	return err
+}
+
+func (s *fileRow) writeTo(w io.Writer, size int64) error {
+	if s.layout.Size() > s.store.memory {
+		return s.writeSymbols(w, size)
+	}
+	if s.store.whole == nil {
+		s.store.whole = make([]byte, s.layout.Size())
+	}
+	m := memoryRow{s.layout, s.store.whole}
+	_, width := s.layout.Strip(0)
+	strip := make([]byte, width)
+	for t := range s.layout.Strips() {
+		_, n := s.layout.Strip(t)
+		if err := s.get(t, strip[:n]); err != nil {
+			return err
+		}
+		if err := m.put(t, strip[:n]); err != nil {
+			return err
+		}
+	}
+	return m.writeTo(w, size)
+}
+
 // writeSymbols is writeTo for rows too large for memory: symbol by symbol, each gathered from all strips.
-func (r *rowStore) writeSymbols(w io.Writer, row row, size int64) error {
-	buf := make([]byte, r.layout.Width)
-	for k := range r.layout.Symbols {
-		for t := range r.layout.Strips() {
-			off, _ := r.layout.Strip(t)
-			width := r.layout.StripWidth(t)
+func (s *fileRow) writeSymbols(w io.Writer, size int64) error {
+	buf := make([]byte, s.layout.Width)
+	for k := range s.layout.Symbols {
+		for t := range s.layout.Strips() {
+			off, _ := s.layout.Strip(t)
+			width := s.layout.StripWidth(t)
 			n := int(min(int64(width), size))
 			if n == 0 {
 				return nil
 			}
-			if _, err := row.ReadAt(buf[:n], off+int64(k)*int64(width)); err != nil {
+			if _, err := s.f.ReadAt(buf[:n], s.off+off+int64(k)*int64(width)); err != nil {
 				return err
 			}
 			if _, err := w.Write(buf[:n]); err != nil {
@@ -96,23 +153,4 @@ func (r *rowStore) writeSymbols(w io.Writer, row row, size int64) error {
 		}
 	}
 	return nil
-}
-
-type memoryRow []byte
-
-func (m memoryRow) ReadAt(p []byte, off int64) (int, error)  { return copy(p, m[off:]), nil }
-func (m memoryRow) WriteAt(p []byte, off int64) (int, error) { return copy(m[off:], p), nil }
-
-type fileRow struct {
-	f    *os.File
-	off  int64
-	size int64
-}
-
-func (s fileRow) ReadAt(p []byte, off int64) (int, error) {
-	return io.NewSectionReader(s.f, s.off, s.size).ReadAt(p, off)
-}
-
-func (s fileRow) WriteAt(p []byte, off int64) (int, error) {
-	return io.NewOffsetWriter(s.f, s.off).WriteAt(p, off)
 }
