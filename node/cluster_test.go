@@ -40,7 +40,7 @@ type identity struct {
 
 // cluster is a network of real nodes over one transport.
 type cluster struct {
-	t       *testing.T
+	t       testing.TB
 	control *ledger.Static
 	genesis *ledger.Genesis
 	members []*identity
@@ -62,7 +62,7 @@ type running struct {
 }
 
 // newCluster makes the keys and the genesis; no node runs yet.
-func newCluster(t *testing.T, nodes, n int) *cluster {
+func newCluster(t testing.TB, nodes, n int) *cluster {
 	t.Helper()
 	c := &cluster{t: t, nodes: make([]*running, nodes), logs: &logs{}}
 	var members []ledger.GenesisMember
@@ -249,7 +249,7 @@ func (c *cluster) useLoopback() {
 	}
 }
 
-func random(t *testing.T, size int) []byte {
+func random(t testing.TB, size int) []byte {
 	t.Helper()
 	b := make([]byte, size)
 	_, err := rand.Read(b)
@@ -257,7 +257,7 @@ func random(t *testing.T, size int) []byte {
 	return b
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -270,7 +270,7 @@ type logs struct{ hosts [128]lockedBuffer }
 func (l *logs) of(i int) *lockedBuffer { return &l.hosts[i] }
 
 // dump writes the logs to a directory that outlives the test, and says where.
-func (l *logs) dump(t *testing.T) {
+func (l *logs) dump(t testing.TB) {
 	dir, err := os.MkdirTemp("", "walrus-test-logs-")
 	must(t, err)
 	for i := range l.hosts {
@@ -289,7 +289,7 @@ func (c *cluster) committee() *certs.Committee {
 	return com
 }
 
-func wantErr(t *testing.T, err, want error) {
+func wantErr(t testing.TB, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Errorf("error %v, want %v", err, want)
