@@ -9,25 +9,27 @@ import (
 	"walrus/shards"
 )
 
-// errStalled is the cause with which a tap that held up the others too long is cancelled.
+// errStalled is the cause with which a node is cut off that held up the others too long.
 var errStalled = errors.New("too slow: it held up the other nodes and was left to repair itself")
 
+// stallTick is how often those who hold up the encoder are looked at.
+const stallTick = 250 * time.Millisecond
+
 // fanout hands the strips of one encoding to many taps, each at its own pace, within a bound on the strips in memory:
-// the encoder waits for the slowest tap, for a limited time.
+// the encoder waits for the slowest tap, for a limited time. Its fields are owned by run.
 type fanout struct {
-	taps  []*tap
-	stall time.Duration // how long a tap may hold up the encoder, in all
-	// spare says whether the upload can do without a tap's node; asked before it is cut off.
-	spare func(*tap) bool
+	taps    []*tap
+	limit   time.Duration // how long a node may hold up the encoder, in all
+	stalled map[int]time.Duration
+	spare   func(node int) bool // whether the upload can do without a node; asked before it is cut off
 }
 
-// tap is one reader of the fanout. Its owner must receive until strips is closed, releasing each strip, even after it failed.
+// tap is one reader of the fanout. Its owner must receive until strips is closed, and release each strip, even after it failed.
 type tap struct {
-	node    int // index in the committee
-	pairs   []int
-	strips  chan *sharedStrip
-	cancel  context.CancelCauseFunc
-	stalled time.Duration // owned by the encoding goroutine
+	node   int // index in the committee
+	pairs  []int
+	strips chan *sharedStrip
+	cancel context.CancelCauseFunc // of the node's part in the round
 }
 
 type sharedStrip struct {
@@ -50,6 +52,7 @@ func (f *fanout) add(node int, pairs []int, window int, cancel context.CancelCau
 
 // run encodes and hands out every strip, then closes the taps, also on error.
 func (f *fanout) run(ctx context.Context, enc *shards.Encoder) error {
+	f.stalled = map[int]time.Duration{}
 	defer func() {
 		for _, t := range f.taps {
 			close(t.strips)
@@ -65,25 +68,37 @@ func (f *fanout) run(ctx context.Context, enc *shards.Encoder) error {
 	})
 }
 
-// send waits for the tap as long as it may; a tap that is cut off drains and so takes the strip soon after.
+// send waits until the tap takes the strip. A tap that is cut off drains, and so takes it soon after.
 func (f *fanout) send(t *tap, s *sharedStrip) {
-	select {
-	case t.strips <- s:
-		return
-	default:
-	}
-	start := time.Now()
-	defer func() { t.stalled += time.Since(start) }()
 	for {
-		timer := time.NewTimer(max(f.stall-t.stalled-time.Since(start), time.Second))
+		select {
+		case t.strips <- s:
+			return
+		default:
+		}
+		timer := time.NewTimer(stallTick)
 		select {
 		case t.strips <- s:
 			timer.Stop()
 			return
 		case <-timer.C:
-			if t.stalled+time.Since(start) >= f.stall && f.spare(t) {
-				t.cancel(errStalled)
-			}
+			f.charge()
+		}
+	}
+}
+
+// charge counts a tick against every node with a full tap, for all of them hold up the encoder, not only the one it
+// happens to wait for, and cuts off those that had their time and can be spared.
+func (f *fanout) charge() {
+	charged := map[int]bool{}
+	for _, t := range f.taps {
+		if len(t.strips) < cap(t.strips) || charged[t.node] {
+			continue
+		}
+		charged[t.node] = true
+		f.stalled[t.node] += stallTick
+		if f.stalled[t.node] >= f.limit && f.spare(t.node) {
+			t.cancel(errStalled)
 		}
 	}
 }

@@ -44,11 +44,11 @@ func (c *Client) Read(ctx context.Context, id shards.BlobID, w io.Writer, opt Re
 		return nil, err
 	}
 	dialHedge := max(minDialHedge, dialHedgeFactor*time.Since(start))
-	if opt.Strict {
-		return c.readStrict(ctx, com, meta, id, w, dialHedge, opt)
-	}
 	r := newReader(c, com, meta, id, w, opt.Progress)
 	r.dialHedge, r.res.Bad = dialHedge, bad
+	if opt.Strict {
+		return c.readStrict(ctx, r)
+	}
 	err = r.run(ctx)
 	return r.res, err
 }
@@ -90,30 +90,30 @@ func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.B
 }
 
 // readStrict reads into a temporary file, encodes it again, and only then writes it out.
-func (c *Client) readStrict(ctx context.Context, com *certs.Committee, meta *shards.Metadata, id shards.BlobID, w io.Writer, dialHedge time.Duration, opt ReadOptions) (*ReadResult, error) {
+func (c *Client) readStrict(ctx context.Context, r *reader) (*ReadResult, error) {
 	f, err := os.CreateTemp(c.cfg.TempDir, "walrus-strict-*")
 	if err != nil {
-		return nil, fmt.Errorf("read %s: make room to check it: %w", id, err)
+		return r.res, fmt.Errorf("read %s: make room to check it: %w", r.id, err)
 	}
 	defer func() {
 		_ = f.Close()
 		_ = os.Remove(f.Name())
 	}()
-	r := newReader(c, com, meta, id, f, opt.Progress)
-	r.dialHedge = dialHedge
+	w := r.w
+	r.w = f
 	if err := r.run(ctx); err != nil {
 		return r.res, err
 	}
-	enc, err := shards.NewEncoder(com.Params(), f, meta.Length)
+	enc, err := shards.NewEncoder(r.params, f, r.meta.Length)
 	if err != nil {
 		return r.res, err
 	}
 	again, err := enc.Metadata(ctx, nil)
 	if err != nil {
-		return r.res, fmt.Errorf("read %s: encode it again: %w", id, err)
+		return r.res, fmt.Errorf("read %s: encode it again: %w", r.id, err)
 	}
-	if again.ID() != id {
-		return r.res, fmt.Errorf("read %s: %w", id, ErrInconsistent)
+	if again.ID() != r.id {
+		return r.res, fmt.Errorf("read %s: %w", r.id, ErrInconsistent)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return r.res, err
@@ -122,7 +122,18 @@ func (c *Client) readStrict(ctx context.Context, com *certs.Committee, meta *sha
 	return r.res, err
 }
 
+// errLied marks an answer that is well formed and about something else.
+var errLied = errors.New("answered something else than what was asked")
+
 // lied tells provably wrong bytes from a node that failed.
 func lied(err error) bool {
-	return errors.Is(err, shards.ErrSliver) || errors.Is(err, shards.ErrMetadata) || errors.Is(err, p2p.ErrProtocol)
+	for _, lie := range []error{
+		shards.ErrSliver, shards.ErrMetadata, p2p.ErrProtocol, errLied,
+		certs.ErrFormat, certs.ErrEpoch, certs.ErrSigners, certs.ErrSignature, certs.ErrWeight,
+	} {
+		if errors.Is(err, lie) {
+			return true
+		}
+	}
+	return false
 }

@@ -25,6 +25,8 @@ const (
 	maxBusy = 25
 	// slowFactor: a row that takes this many times the median is slow.
 	slowFactor = 4
+	// slowLine is the rate, in bytes per second, below which the first rows are slow.
+	slowLine = 1 << 20
 )
 
 type rowState uint8
@@ -128,8 +130,14 @@ func (r *reader) run(ctx context.Context) error {
 		}
 		select {
 		case f := <-r.results:
+			if local := (*localError)(nil); errors.As(f.err, &local) {
+				return fmt.Errorf("read %s: %w", r.id, local)
+			}
 			r.take(f)
 		case <-tick.C:
+			for len(r.results) > 0 { // came in while we were writing out
+				r.take(<-r.results)
+			}
 			r.markSlow()
 			r.askAgain()
 		case <-ctx.Done():
@@ -172,39 +180,37 @@ func (r *reader) schedule(ctx context.Context, g *errgroup.Group) error {
 		return nil
 	}
 	lacking := r.params.Rows() - r.count(rowHave) - r.count(rowFetching)
-	for _, desperate := range []bool{false, true} {
-		for i := 0; i < len(r.state) && lacking > 0 && r.count(rowFetching) < maxWindow; i++ {
-			s := r.state[i]
-			if (s != rowUnknown && s != rowDropped) || (r.suspect[r.owner(i)] && !desperate) {
-				continue
+	for _, wanted := range []rowState{rowUnknown, rowDropped} { // what was written out is fetched again only if need be
+		for _, desperate := range []bool{false, true} {
+			for k := 0; k < len(r.state) && lacking > 0 && r.count(rowFetching) < maxWindow; k++ {
+				i := (r.next + k) % len(r.state) // first what is still to be written, then parity
+				if r.state[i] != wanted || (r.suspect[r.owner(i)] && !desperate) {
+					continue
+				}
+				if err := r.start(ctx, g, i); err != nil {
+					return err
+				}
+				lacking--
 			}
-			if err := r.start(ctx, g, i); err != nil {
-				return err
-			}
-			lacking--
 		}
 	}
 	return nil
 }
 
-// settle gives up the rows of nodes that turned out bad, and changes over to decoding when that hits a row not yet written.
+// settle gives up the rows of nodes that turned out bad, and decides whether rows not yet written must be decoded: it
+// changes back when the row that was missing comes in after all.
 func (r *reader) settle() {
 	for i, s := range r.state {
 		if (s == rowUnknown || s == rowBusy || s == rowDropped) && r.bad[r.owner(i)] {
 			r.state[i] = rowFailed
 		}
 	}
+	r.decode = false
 	for i := r.next; i < r.need && !r.decode; i++ {
 		s := r.state[i]
-		r.decode = s == rowFailed || s == rowSlow
-		if s == rowUnknown && r.suspect[r.owner(i)] { // silent a moment ago
-			r.decode = true
-			r.blame(r.owner(i), errSilent)
-		}
+		r.decode = s == rowFailed || s == rowSlow || (s == rowUnknown && r.suspect[r.owner(i)])
 	}
-	if r.decode && !r.keep {
-		r.rows.spill = true
-	}
+	r.rows.spill = r.decode && !r.keep
 }
 
 func (r *reader) owner(index int) int {
@@ -259,7 +265,7 @@ func (r *reader) fetchRow(ctx context.Context, f *fetch) error {
 			return err
 		}
 		if err := f.row.put(t, strip[:size]); err != nil {
-			return err
+			return &localError{err}
 		}
 	}
 	if err := v.Close(); err != nil {
@@ -267,6 +273,15 @@ func (r *reader) fetchRow(ctx context.Context, f *fetch) error {
 	}
 	return nil
 }
+
+// localError is a failure of this machine, not of a node.
+type localError struct{ err error }
+
+func (e *localError) Error() string {
+	return fmt.Sprintf("keep a row in a temporary file (set tempDir to a place with room for the blob): %v", e.err)
+}
+
+func (e *localError) Unwrap() error { return e.err }
 
 // progressReader notes when bytes last came in.
 type progressReader struct {
@@ -312,15 +327,19 @@ func (r *reader) take(f *fetch) {
 	}
 }
 
-// blame names node i, once.
+// blame names node i, once; a lie outweighs what was said before.
 func (r *reader) blame(i int, err error) {
 	m := &r.com.Members()[i]
-	for _, b := range r.res.Bad {
+	named := badNode(m, err)
+	for k, b := range r.res.Bad {
 		if b.Node == m.Node {
+			if named.Lied && !b.Lied {
+				r.res.Bad[k] = named
+			}
 			return
 		}
 	}
-	r.res.Bad = append(r.res.Bad, badNode(m, err))
+	r.res.Bad = append(r.res.Bad, named)
 }
 
 // nameSlow names the nodes that delivered nothing of what they were asked for, and remembers the silent ones for the next.
@@ -330,22 +349,26 @@ func (r *reader) nameSlow() {
 			r.blame(r.owner(i), errSilent)
 		}
 	}
+	for i := range r.suspect { // also those that were silent a moment ago and were not asked
+		r.blame(i, errSilent)
+	}
 	r.c.rememberSilent(r.com, r.suspect)
 }
 
 // minDialHedge and the factor over the time in which the first node was reached and gave the metadata bound how long a
 // row waits for a connection: what another node did in that time, this one should.
 const (
-	minDialHedge    = 300 * time.Millisecond
+	minDialHedge    = time.Second
 	dialHedgeFactor = 4
 )
 
 // markSlow stops counting on rows that hold up the read: the next one, or when decoding any.
 func (r *reader) markSlow() {
-	limit := r.c.cfg.Hedge
-	if n := len(r.took); n > 2 {
+	// a row is late that takes far longer than the others did, or, as long as none has come, than a slow line would
+	limit := r.c.cfg.Hedge + time.Duration(r.layout.Size())*time.Second/slowLine
+	if n := len(r.took); n > 0 {
 		sorted := slices.Sorted(slices.Values(r.took))
-		limit = max(limit, slowFactor*sorted[n/2])
+		limit = max(r.c.cfg.Hedge, slowFactor*sorted[n/2])
 	}
 	for i, s := range r.state {
 		if s != rowFetching || (!r.decode && i != r.next) {
@@ -356,7 +379,7 @@ func (r *reader) markSlow() {
 			patience = min(patience, r.dialHedge)
 		}
 		silent := time.Since(time.Unix(0, r.fetches[i].moved.Load())) > patience
-		late := len(r.took) > 2 && time.Since(r.fetches[i].start) > limit
+		late := time.Since(r.fetches[i].start) > limit
 		if silent {
 			r.suspect[r.owner(i)] = true
 		}

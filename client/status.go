@@ -80,16 +80,12 @@ func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus,
 		return nil, nil
 	}, func(answers) bool { return false })
 	st.Bad = tally.bad
-	if tally.answered == 0 {
-		if tally.notFound >= com.Quorum() {
-			return nil, fmt.Errorf("blob status %s: %w", id, ErrNotFound)
-		}
-		return nil, &NotEnoughError{
-			Op: "blob status " + id.String(), Did: "answered", Have: tally.notFound, Needed: com.Quorum(), Shards: params.Shards(),
-			Nodes: tally.bad, Advice: "too few to say whether the blob exists; try again when more nodes are up",
-		}
+	// what nodes say proves nothing: the blob exists if its certificate or its metadata does
+	meta, _, err := c.metadata(ctx, com, id)
+	if err != nil && st.Certificate == nil {
+		return nil, fmt.Errorf("blob status: %w", err)
 	}
-	if meta, _, err := c.metadata(ctx, com, id); err == nil {
+	if meta != nil {
 		st.Size, st.EncodedSize = meta.Length, params.EncodedSize(meta.Length)
 	}
 	st.EndEpoch, err = c.control.MayStore(ctx, id)

@@ -119,7 +119,7 @@ func verifiedCertificate(com *certs.Committee, id shards.BlobID, b []byte) (*cer
 		return nil, err
 	}
 	if cert.Blob != id {
-		return nil, errors.New("sent another blob's certificate")
+		return nil, fmt.Errorf("%w: another blob's certificate", errLied)
 	}
 	return cert, com.Verify(cert)
 }

@@ -1,0 +1,98 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"walrus/shards"
+)
+
+// prepare connects to all unconfirmed nodes, gives them the metadata and learns which pairs each lacks (nil: takes no
+// part in this round). It does not wait for the last nodes longer than the quorum took.
+func (u *upload) prepare(ctx context.Context) [][]int {
+	lacks := make([][]int, len(u.nodes))
+	metadata := u.meta.Marshal()
+	type answer struct {
+		i    int
+		held []int
+		err  error
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ch := make(chan answer, len(u.nodes))
+	members := u.com.Members()
+	var g errgroup.Group
+	open, weight := 0, 0
+	for i := range members {
+		u.mu.Lock()
+		confirmed, gone := u.nodes[i].conf != nil, u.nodes[i].gone
+		u.mu.Unlock()
+		if confirmed {
+			weight += u.com.Weight(i)
+		}
+		if confirmed || gone {
+			continue
+		}
+		open++
+		g.Go(func() error {
+			a := answer{i: i}
+			if a.err = u.c.connect(ctx, members[i].Node); a.err == nil {
+				a.held, a.err = patient(ctx, func() ([]int, error) { return u.c.swarm.PutMetadata(ctx, members[i].Node, u.id, metadata) })
+			} else if ctx.Err() == nil {
+				u.mu.Lock()
+				u.nodes[i].gone = true
+				u.mu.Unlock()
+			}
+			if a.err != nil && errors.Is(context.Cause(ctx), errSilent) {
+				a.err = errSilent
+			}
+			ch <- a
+			return nil
+		})
+	}
+	defer func() { _ = g.Wait() }()
+	start := time.Now()
+	var late <-chan time.Time
+	for ; open > 0; open-- {
+		select {
+		case a := <-ch:
+			if a.err != nil {
+				u.end(a.i, a.err)
+				continue
+			}
+			lacks[a.i] = u.begin(a.i, a.held)
+			if weight += u.com.Weight(a.i); weight >= u.com.Quorum() && late == nil {
+				late = time.After(time.Since(start) + u.c.cfg.DialTimeout/4)
+			}
+		case <-late:
+			cancel(errSilent) // the others answer now that they were cancelled
+			late = nil
+			open++
+		}
+	}
+	return lacks
+}
+
+// begin lets node i take part in the round, with the pairs that it does not hold; not nil.
+func (u *upload) begin(i int, held []int) []int {
+	has := make(map[int]bool, len(held))
+	for _, p := range held {
+		has[p] = true
+	}
+	pairs := []int{}
+	params := u.com.Params()
+	size := u.meta.Layout(shards.Primary).Size() + u.meta.Layout(shards.Secondary).Size()
+	for _, s := range u.com.Members()[i].Shards {
+		if p := params.PairOnShard(u.id, s); !has[p] {
+			pairs = append(pairs, p)
+		}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.nodes[i].working, u.nodes[i].err = true, nil
+	u.total += size * int64(len(pairs))
+	return pairs
+}

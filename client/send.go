@@ -1,0 +1,129 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"walrus/certs"
+	"walrus/p2p"
+	"walrus/shards"
+)
+
+// serveNode sends node i its pairs over the taps and gets its confirmation.
+func (u *upload) serveNode(ctx context.Context, i int, taps []*tap) error {
+	g, gctx := errgroup.WithContext(ctx)
+	for _, t := range taps {
+		g.Go(func() error { return u.sendPairs(gctx, i, t) })
+	}
+	if err := g.Wait(); err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
+			return cause
+		}
+		return err
+	}
+	node := u.com.Members()[i].Node
+	b, err := patient(ctx, func() ([]byte, error) { return u.c.swarm.Confirm(ctx, node, u.id) })
+	if err != nil {
+		return err
+	}
+	conf, err := certs.UnmarshalConfirmation(node, b)
+	if err != nil {
+		return err
+	}
+	if conf.Blob != u.id || conf.Persistence != (certs.Persistence{}) {
+		return fmt.Errorf("%w: a confirmation of another blob", errLied)
+	}
+	if err := u.com.VerifyConfirmation(conf); err != nil {
+		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.nodes[i].conf = &conf
+	if w := u.weightLocked(); w >= u.com.Quorum() && w-u.com.Weight(i) < u.com.Quorum() {
+		close(u.quorum)
+	}
+	return nil
+}
+
+// sendPairs streams one tap's pairs; whatever happens it drains the tap, so that the encoder goes on for the others.
+func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
+	defer func() {
+		for s := range t.strips {
+			s.done()
+		}
+	}()
+	size := u.meta.Layout(shards.Primary).Size() + u.meta.Layout(shards.Secondary).Size()
+	params := u.com.Params()
+	strips := u.meta.Layout(shards.Primary).Strips()
+	begun := false // strips are gone once taken
+	body := func(w io.Writer) error {
+		for range strips {
+			var s *sharedStrip
+			var ok bool
+			select {
+			case s, ok = <-t.strips:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if !ok {
+				return errors.New("the encoding ended early")
+			}
+			begun = true
+			err := u.writeStrip(w, i, s.Strip, t.pairs, params)
+			s.done()
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	_, err := patient(ctx, func() (any, error) {
+		if begun {
+			return nil, errors.New("became busy in mid-upload")
+		}
+		return nil, u.c.swarm.StorePairs(ctx, u.com.Members()[i].Node, u.id, t.pairs, size*int64(len(t.pairs)), body)
+	})
+	if err != nil {
+		u.end(i, err) // known at once, not only when the tap has been drained
+	}
+	return err
+}
+
+func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, pairs []int, params shards.Params) error {
+	for _, pair := range pairs {
+		for _, axis := range []shards.Axis{shards.Primary, shards.Secondary} {
+			b := s.Sliver(axis, params.SliverOfPair(axis, pair))
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
+			u.mu.Lock()
+			u.sent += int64(len(b))
+			u.nodes[i].sent += int64(len(b))
+			u.progress.report(Uploading, u.sent, u.total)
+			u.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+// patient asks a busy node again, a few times.
+func patient[T any](ctx context.Context, question func() (T, error)) (T, error) {
+	for pause := 100 * time.Millisecond; ; pause *= 2 {
+		answer, err := question()
+		if !errors.Is(err, p2p.ErrBusy) || pause > 2*time.Second {
+			return answer, err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return answer, err
+		}
+	}
+}
