@@ -69,6 +69,13 @@ func (b backend) Confirm(ctx context.Context, _ peer.ID, id shards.BlobID) ([]by
 	if err := n.store.Sync(); err != nil {
 		return nil, wireError(err)
 	}
+	// a sync of somebody else's that failed takes back what was not durable yet: look again
+	if missing, err = n.missing(id); err != nil {
+		return nil, wireError(err)
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%w: the disk did not keep %d slivers: send them again", p2p.ErrUnavailable, len(missing))
+	}
 	conf := n.committee.Sign(n.cfg.Key, n.host.ID(), id, certs.Persistence{})
 	return conf.Marshal(), nil
 }
@@ -77,8 +84,7 @@ func (b backend) Confirm(ctx context.Context, _ peer.ID, id shards.BlobID) ([]by
 func (b backend) Metadata(_ context.Context, _ peer.ID, id shards.BlobID) ([]byte, error) {
 	raw, err := b.n.store.Metadata(id)
 	if errors.Is(err, store.ErrCorrupt) {
-		b.n.log.Error("stored metadata is corrupt", "blob", id.String(), "err", err)
-		b.n.owe(id)
+		b.n.noteRecordDamage(id, err)
 	}
 	return raw, wireError(err)
 }

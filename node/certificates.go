@@ -31,10 +31,8 @@ func (n *Node) record(cert *certs.Certificate, raw []byte, grace time.Duration) 
 	if err := n.store.PutCertificate(cert.Blob, cert.Epoch, raw); err != nil {
 		return err
 	}
-	if err := n.store.Sync(); err != nil {
-		return err
-	}
-	return n.recount(cert.Blob, grace)
+	err := n.store.Sync()
+	return errors.Join(err, n.recount(cert.Blob, grace))
 }
 
 // recount compares what we hold of a certified blob with what we owe.
@@ -44,8 +42,9 @@ func (n *Node) recount(id shards.BlobID, grace time.Duration) error {
 		return err
 	}
 	owed := len(missing)
-	if _, err := n.store.Metadata(id); err != nil && owed == 0 {
-		owed = 1 // slivers that nobody can check are as good as none
+	_, noMetadata := n.store.Metadata(id)
+	if _, noRecord := n.store.Blob(id); owed == 0 && (noMetadata != nil || noRecord != nil) {
+		owed = 1 // slivers that nobody can check, or that expire without a record, are as good as none
 	}
 	n.debts.set(id, owed, time.Now().Add(grace))
 	return nil
@@ -95,10 +94,10 @@ func (b backend) PutCertificate(ctx context.Context, _ peer.ID, raw []byte) erro
 		return fmt.Errorf("%w: %w", p2p.ErrBadRequest, err)
 	}
 	if known {
-		return nil
+		return wireError(b.n.store.Sync()) // whoever recorded it may still be at it
 	}
 	if err := b.n.record(cert, raw, b.n.cfg.Repair.Grace); err != nil {
-		return err
+		return wireError(err)
 	}
 	if err := b.n.topic.Publish(ctx, raw); err != nil {
 		b.n.log.Warn("cannot gossip a certificate; others learn of it when they compare", "blob", cert.Blob.String(), "err", err)

@@ -36,6 +36,12 @@ type Config struct {
 	Store store.Config
 	// Key signs confirmations; its public half is in the committee.
 	Key *certs.SecretKey
+	// UploadMemory bounds what uploads hold, in bytes, for all clients together; beyond that the answer is busy. One
+	// upload alone is always admitted. Default 256 MiB: 16 streams of a client to a node with 15 of 100 shards.
+	UploadMemory int64
+	// Ready bounds how long a starting node waits for others before it says that it is ready. Default 3 s: someone who
+	// starts nodes one by one must not wait for those that come later.
+	Ready time.Duration
 	// Repair bounds the work on slivers the node lacks.
 	Repair RepairConfig
 	// Sync is how often the node compares its certificates with those of others, to learn of blobs whose gossip it
@@ -66,7 +72,9 @@ type RepairConfig struct {
 // Default is the configuration of a node but for its identity, addresses and directory.
 func Default() Config {
 	return Config{
-		Version: "unknown",
+		Version:      "unknown",
+		UploadMemory: 256 << 20,
+		Ready:        3 * time.Second,
 		Repair: RepairConfig{
 			Grace: 3 * time.Second, Memory: 128 << 20, Blobs: 4, Requests: 8, Backoff: time.Second, MaxBackoff: 15 * time.Second,
 		},
@@ -82,8 +90,8 @@ func (c *Config) Validate() error {
 		return errors.New("node: a logger is required")
 	case c.Key == nil:
 		return errors.New("node: a BLS key is required")
-	case c.Sync <= 0 || c.Scrub <= 0:
-		return fmt.Errorf("node: sync every %v and scrub every %v: must be positive", c.Sync, c.Scrub)
+	case c.Sync <= 0 || c.Scrub <= 0 || c.Ready <= 0 || c.UploadMemory <= 0:
+		return fmt.Errorf("node: sync every %v, scrub every %v, ready after %v, upload memory %d: must be positive", c.Sync, c.Scrub, c.Ready, c.UploadMemory)
 	}
 	r := c.Repair
 	if r.Grace < 0 || r.Memory <= 0 || r.Blobs <= 0 || r.Requests <= 0 || r.Backoff <= 0 || r.MaxBackoff < r.Backoff {

@@ -31,7 +31,9 @@ func (n *Node) noteDamage(ref store.Ref, err error) {
 	n.log.Error("a stored sliver is corrupt; it is not served, and repaired from other nodes",
 		"blob", ref.Blob.String(), "shard", ref.Shard, "axis", ref.Axis.String(), "err", err)
 	if err := n.store.DeleteSliver(ref); err != nil {
-		n.log.Error("cannot remove a corrupt sliver", "blob", ref.Blob.String(), "shard", ref.Shard, "err", err)
+		n.log.Error("cannot remove a corrupt sliver; the next read of it will try again", "blob", ref.Blob.String(), "shard", ref.Shard, "err", err)
+		n.mended(ref)
+		return
 	}
 	if n.certified(ref.Blob) {
 		n.owe(ref.Blob)

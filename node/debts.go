@@ -8,8 +8,13 @@ import (
 	"walrus/shards"
 )
 
-// uploadPause is how soon a debt is looked at again whose blob is just being uploaded.
-const uploadPause = time.Second
+const (
+	// uploadPause is how soon a debt is looked at again whose blob is just being uploaded.
+	uploadPause = time.Second
+	// uploadPatience is how long repair waits for uploads in all. An upload that then still brings the slivers is
+	// harmless: the first to finish wins.
+	uploadPatience = 30 * time.Second
+)
 
 // debts are the certified blobs of which the node lacks slivers, and when to work on each. They are recomputed from
 // certificates and slivers at every start, so nothing of them is stored.
@@ -25,12 +30,16 @@ type debts struct {
 
 type debt struct {
 	blob     shards.BlobID
-	slivers  int // lacking
+	since    time.Time // when it was first due
+	slivers  int       // lacking
 	due      time.Time
 	attempts int
 	active   bool // being repaired
 	settled  bool // no longer owed, or hopeless: skipped when it comes up in the queue
 }
+
+// patience is until when repair waits for uploads: not for ever, or anyone could prevent it.
+func (x *debt) patience() time.Time { return x.since.Add(uploadPatience) }
 
 func newDebts() *debts {
 	return &debts{wake: make(chan struct{}, 1), owed: map[shards.BlobID]*debt{}, uploads: map[shards.BlobID]int{}}
@@ -53,7 +62,7 @@ func (d *debts) set(blob shards.BlobID, slivers int, due time.Time) {
 		if slivers == 0 {
 			return
 		}
-		x = &debt{blob: blob, due: due}
+		x = &debt{blob: blob, since: due, due: due}
 		d.owed[blob] = x
 		heap.Push(&d.queue, x)
 	}
@@ -78,7 +87,7 @@ func (d *debts) next(now time.Time) (blob shards.BlobID, ok bool, wait time.Dura
 		heap.Pop(&d.queue)
 		switch {
 		case x.settled:
-		case d.uploads[x.blob] > 0:
+		case d.uploads[x.blob] > 0 && now.Before(x.patience()):
 			x.due = now.Add(uploadPause)
 			heap.Push(&d.queue, x)
 		default:

@@ -44,8 +44,10 @@ type Node struct {
 
 	debts        *debts
 	symbolMemory *semaphore.Weighted // bounds what repairs hold, in bytes
+	uploadMemory *semaphore.Weighted // bounds what uploads hold, in bytes
 	started      time.Time
 	topic        *p2p.Topic    // set by Run before anything that uses it
+	ready        chan struct{} // closed when the state is Serving, or the time for that has passed
 	serving      chan struct{} // closed when the state becomes Serving
 	resync       chan struct{} // wakes the sync task; capacity 1
 
@@ -69,6 +71,7 @@ func New(ctx context.Context, cfg Config, control Control) (*Node, error) {
 	cfg.Store.Logger = cfg.Logger
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, control: control, committee: com, params: com.Params(),
+		uploadMemory: semaphore.NewWeighted(cfg.UploadMemory), ready: make(chan struct{}),
 		debts: newDebts(), symbolMemory: semaphore.NewWeighted(cfg.Repair.Memory), state: Joining, started: time.Now(),
 		serving: make(chan struct{}), resync: make(chan struct{}, 1), damage: map[store.Ref]bool{},
 	}
@@ -119,6 +122,18 @@ func (n *Node) Addrs() []string {
 	return out
 }
 
+// Ready is closed once the node answers requests and has joined the others, or has waited for them for a while.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// runReady closes ready.
+func (n *Node) runReady(ctx context.Context) error {
+	if !waitTimer(ctx, n.cfg.Ready, n.serving) && ctx.Err() != nil {
+		return nil
+	}
+	close(n.ready)
+	return nil
+}
+
 // Serving is closed once the node knows what it owes and serves.
 func (n *Node) Serving() <-chan struct{} { return n.serving }
 
@@ -140,6 +155,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	tasks := map[string]func(context.Context) error{
 		"dht":          n.dht.Run,
 		"certificates": func(ctx context.Context) error { return topic.Run(ctx, n.takeGossip) },
+		"ready":        n.runReady,
 		"sync":         n.runSync,
 		"repair":       n.runRepair,
 		"scrub":        n.runScrub,

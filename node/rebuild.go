@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,6 +19,8 @@ const (
 	// symbolPatience is how long a member may take for one request before others are asked too: it has to read and
 	// expand a whole sliver.
 	symbolPatience = 3 * time.Second
+	// maxBusy is how often a busy member is asked again for the symbols of one crossing sliver.
+	maxBusy = 5
 	// symbolTimeout bounds one request in all.
 	symbolTimeout = 2 * time.Minute
 )
@@ -35,7 +39,8 @@ type rebuild struct {
 	dead    map[int]bool     // members not to ask any more, by committee index
 	slow    map[int]bool     // members that let us wait; asked last
 	traffic int64            // bytes of symbols and proofs fetched
-	errs    []error          // a few, to explain
+	errs    map[int]error    // the newest of each member, by committee index, to explain
+	busy    map[int]int      // by crossing sliver: how often its member was busy
 }
 
 // symbolRequest is the question for the symbols of one crossing sliver.
@@ -49,6 +54,7 @@ type symbolRequest struct {
 // run asks until enough crossing slivers gave their symbols. It returns after every request it started.
 func (r *rebuild) run(ctx context.Context) error {
 	r.got, r.dead, r.slow = map[int][][]byte{}, map[int]bool{}, map[int]bool{}
+	r.errs, r.busy = map[int]error{}, map[int]int{}
 	r.plan()
 	ctx, cancel := context.WithCancel(ctx)
 	var g errgroup.Group
@@ -75,7 +81,7 @@ func (r *rebuild) run(ctx context.Context) error {
 			})
 		}
 		if len(flying) == 0 {
-			return fmt.Errorf("have %d of %d symbols for each of %d %s slivers: %w", len(r.got), r.need(), len(r.targets), r.axis, errors.Join(r.errs...))
+			return fmt.Errorf("have %d of %d symbols for each of %d %s slivers: %w", len(r.got), r.need(), len(r.targets), r.axis, r.explain())
 		}
 		select {
 		case req := <-answers:
@@ -93,6 +99,16 @@ func (r *rebuild) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// explain is why members did not deliver, on one line.
+func (r *rebuild) explain() error {
+	var why []string
+	for i, err := range r.errs {
+		why = append(why, r.n.committee.Members()[i].Name+": "+strings.Join(strings.Fields(err.Error()), " "))
+	}
+	slices.Sort(why)
+	return errors.New(strings.Join(why, "; "))
 }
 
 func count(flying map[*symbolRequest]bool) int {
@@ -172,8 +188,12 @@ func (r *rebuild) record(req *symbolRequest) {
 		if !errors.Is(err, p2p.ErrNotFound) && !errors.Is(err, p2p.ErrCorrupt) && !errors.Is(err, p2p.ErrBusy) && m.Node != r.n.host.ID() {
 			r.dead[owner] = true
 		}
-		if len(r.errs) < 3 {
-			r.errs = append(r.errs, fmt.Errorf("%s: %w", m.Name, err))
+		if m.Node != r.n.host.ID() {
+			r.errs[owner] = err
+		}
+		if r.busy[req.crossing]++; errors.Is(err, p2p.ErrBusy) && r.busy[req.crossing] < maxBusy {
+			r.pending = append(r.pending, req.crossing)
+			r.slow[owner] = true // others first
 		}
 		return
 	}

@@ -23,11 +23,15 @@ func (b backend) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID,
 	if _, err := n.control.MayStore(ctx, id); err != nil {
 		return fmt.Errorf("%w: %w", p2p.ErrNotRegistered, err)
 	}
-	defer n.debts.upload(id)()
 	want := int64(len(pairs)) * (meta.Layout(shards.Primary).Size() + meta.Layout(shards.Secondary).Size())
 	if size != want {
 		return fmt.Errorf("%w: %d bytes announced for %d pairs: they have %d", p2p.ErrBadRequest, size, len(pairs), want)
 	}
+	if err := n.admit(meta, len(pairs)); err != nil {
+		return err
+	}
+	defer n.release(meta, len(pairs))
+	defer n.debts.upload(id)()
 	in := make([]*incoming, 0, len(axes)*len(pairs))
 	defer func() {
 		for _, s := range in {
@@ -63,6 +67,29 @@ func (b backend) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID,
 		return n.recount(id, 0)
 	}
 	return nil
+}
+
+// uploadWeight is what pairs of a blob hold in memory while they come in: of each sliver a segment or the whole, and the
+// hash states of its n symbols.
+func (n *Node) uploadWeight(meta *shards.Metadata, pairs int) int64 {
+	const segment, state = 512 << 10, 128
+	var each int64
+	for _, axis := range axes {
+		each += min(meta.Layout(axis).Size(), segment) + int64(n.params.Shards())*state
+	}
+	return min(int64(pairs)*each, n.cfg.UploadMemory)
+}
+
+// admit makes room for an upload, or says that the node is busy.
+func (n *Node) admit(meta *shards.Metadata, pairs int) error {
+	if !n.uploadMemory.TryAcquire(n.uploadWeight(meta, pairs)) {
+		return fmt.Errorf("%w: too many uploads at once", p2p.ErrBusy)
+	}
+	return nil
+}
+
+func (n *Node) release(meta *shards.Metadata, pairs int) {
+	n.uploadMemory.Release(n.uploadWeight(meta, pairs))
 }
 
 // incoming is a sliver on its way in.

@@ -26,6 +26,10 @@ const (
 	compareWidth = 4
 	// dialTimeout bounds finding and dialling one member.
 	dialTimeout = 5 * time.Second
+	// joinWarning is how often a node says that it reaches no other.
+	joinWarning = 15 * time.Second
+	// compareTimeout bounds the comparison with one member: a slow one must not keep us from the others.
+	compareTimeout = time.Minute
 	// requestTimeout bounds a request whose answer is small: a silent member must not hold up the others' turn.
 	requestTimeout = 10 * time.Second
 	// pageSize is how many certificates are asked for at once.
@@ -46,16 +50,15 @@ func (n *Node) runSync(ctx context.Context) error {
 	if err := n.recountAll(ctx); err != nil {
 		return err
 	}
-	if err := n.dht.Joined(ctx); err != nil && ctx.Err() == nil {
-		n.log.Warn("no other node reached yet; still trying", "err", err)
+	if !n.join(ctx) {
+		return nil
 	}
 	n.setState(Syncing)
-	for n.compareAll(ctx, false) < n.heardEnough() {
+	for !n.compareAll(ctx, false) {
 		if !wait(ctx, syncRetry, n.resync) {
 			return nil
 		}
 	}
-	n.setState(Serving)
 	for round := 1; ; round++ {
 		woken := !waitTimer(ctx, n.cfg.Sync, n.resync)
 		if ctx.Err() != nil {
@@ -66,8 +69,21 @@ func (n *Node) runSync(ctx context.Context) error {
 	}
 }
 
-// heardEnough is the weight, ours included, of which one shard must be honest.
-func (n *Node) heardEnough() int { return n.committee.OneHonest() }
+// join waits until some other node is reached, and says now and then that it waits; false when ctx ended.
+func (n *Node) join(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		once, cancel := context.WithTimeout(ctx, joinWarning)
+		err := n.dht.Joined(once)
+		cancel()
+		if err == nil {
+			return true
+		}
+		if ctx.Err() == nil {
+			n.log.Warn("no other node reached yet; still trying", "err", err)
+		}
+	}
+	return false
+}
 
 // recountAll goes through the certificates we hold.
 func (n *Node) recountAll(ctx context.Context) error {
@@ -90,34 +106,40 @@ func (n *Node) recountAll(ctx context.Context) error {
 	return nil
 }
 
-// compareAll compares certificates with every other member, in random order, and returns the weight that was heard, ours
-// included. With light set, and from those asked after enough weight was heard, it only reads the certificates of
-// members who know more blobs than we do.
-func (n *Node) compareAll(ctx context.Context, light bool) int {
+// compareAll compares certificates with every other member, in random order, and reports whether others with one honest
+// shard among them were heard, from when on the node serves. With light set, and from those asked after that, it only
+// reads the certificates of members who know more blobs than we do.
+func (n *Node) compareAll(ctx context.Context, light bool) bool {
 	members := n.committee.Members()
+	enough := int64(n.committee.OneHonest())
 	var heard atomic.Int64
 	var g errgroup.Group
 	g.SetLimit(compareWidth)
 	for _, i := range rand.Perm(len(members)) {
 		g.Go(func() error {
 			m := &members[i]
-			if m.Node != n.host.ID() {
-				enough := heard.Load() >= int64(n.heardEnough())
-				if err := n.compare(ctx, m, light || enough); err != nil {
-					n.log.Debug("cannot compare certificates", "with", m.Name, "err", err)
-					return nil
-				}
+			if m.Node == n.host.ID() {
+				return nil
 			}
-			heard.Add(int64(n.committee.Weight(i)))
+			if err := n.compare(ctx, m, light || heard.Load() >= enough); err != nil {
+				n.log.Debug("cannot compare certificates", "with", m.Name, "err", err)
+				return nil
+			}
+			if heard.Add(int64(n.committee.Weight(i))) >= enough && ctx.Err() == nil {
+				n.setState(Serving)
+			}
 			return nil
 		})
 	}
 	_ = g.Wait()
-	return int(heard.Load())
+	return heard.Load() >= enough
 }
 
-// compare reads the certificates of member m that we lack.
+// compare reads the certificates of member m that we lack, within compareTimeout: what it did not get to by then, the
+// next comparison does.
 func (n *Node) compare(ctx context.Context, m *certs.Member, light bool) error {
+	ctx, cancel := context.WithTimeout(ctx, compareTimeout)
+	defer cancel()
 	if err := n.connect(ctx, m.Node); err != nil {
 		return err
 	}
@@ -221,7 +243,7 @@ func wireError(err error) error {
 		return fmt.Errorf("%w: %w", p2p.ErrNotFound, err)
 	case errors.Is(err, store.ErrCorrupt):
 		return fmt.Errorf("%w: %w", p2p.ErrCorrupt, err)
-	case errors.Is(err, store.ErrClosed):
+	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrFull), errors.Is(err, store.ErrUnsynced):
 		return fmt.Errorf("%w: %w", p2p.ErrUnavailable, err)
 	}
 	return err
