@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 
@@ -34,7 +35,7 @@ const batchKeys = 1024
 
 func newBucket(epoch uint32, db *database) *bucket {
 	b := &bucket{epoch: epoch, database: db, pending: make(map[Ref]sliver)}
-	db.refused = func() { b.refuse(nil) }
+	db.refused = b.refuse
 	return b
 }
 
@@ -145,18 +146,13 @@ func (b *bucket) commit(r Ref, v sliver, refusals uint64) (first bool, pending i
 	return true, len(b.pending), nil
 }
 
-// refuse forgets what may be lost because the disk refused data: all that is pending but keep, and what is being
-// written.
-func (b *bucket) refuse(keep map[Ref]sliver) {
+// refuse forgets what may be lost because the disk refused data: all that is pending or being written.
+func (b *bucket) refuse() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refusals++
-	for r, v := range b.pending {
-		if keep[r] != v {
-			delete(b.pending, r)
-			b.slivers--
-		}
-	}
+	b.slivers -= int64(len(b.pending))
+	clear(b.pending)
 }
 
 // invalidate makes the commits of all writers there are fail.
@@ -178,40 +174,45 @@ func (b *bucket) flush() error {
 	b.syncing.Lock()
 	defer b.syncing.Unlock()
 	b.mu.Lock()
-	moving := make(map[Ref]sliver, len(b.pending))
-	for r, v := range b.pending {
-		moving[r] = v
-	}
+	refusals := b.refusals
+	refs := slices.Collect(maps.Keys(b.pending))
 	b.mu.Unlock()
-
 	if err := b.sync(); err != nil {
-		b.refuse(nil)
 		return err
 	}
-	if len(moving) == 0 {
+	if len(refs) == 0 {
 		return nil
 	}
-	batch := make([]entry, 0, min(len(moving), batchKeys))
-	for r, v := range moving {
-		batch = append(batch, entry{key: sliverKey(r), value: v.marshal()})
-		if len(batch) == batchKeys {
-			if err := b.put(batch...); err != nil {
-				return err
-			}
-			batch = batch[:0]
+	for page := range slices.Chunk(refs, batchKeys) {
+		if err := b.writeRecords(page, refusals); err != nil {
+			return err
 		}
 	}
-	if err := b.put(batch...); err != nil {
-		return err
+	return b.sync()
+}
+
+// writeRecords moves slivers whose data is synced from pending to the database. Nothing else that deletes or
+// replaces them runs meanwhile, except that a refusal since the count refusals forgets them.
+func (b *bucket) writeRecords(refs []Ref, refusals uint64) error {
+	batch := make([]entry, 0, len(refs))
+	b.mu.Lock()
+	if b.refusals != refusals {
+		b.mu.Unlock()
+		return ErrUnsynced
 	}
-	if err := b.sync(); err != nil {
-		b.refuse(moving)
+	for _, r := range refs {
+		batch = append(batch, entry{key: sliverKey(r), value: b.pending[r].marshal()})
+	}
+	b.mu.Unlock()
+	if err := b.put(batch...); err != nil {
 		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for r := range moving {
-		delete(b.pending, r)
+	if b.refusals == refusals {
+		for _, r := range refs {
+			delete(b.pending, r)
+		}
 	}
 	return nil
 }

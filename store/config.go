@@ -15,10 +15,12 @@ type Config struct {
 	// MemTable is the size in bytes of each database's write buffer. Each open database touches at most about
 	// three of them; one of 4 MiB indexes some 12 GB of slivers before it is flushed.
 	MemTable int64
-	// ValueLog is the size in bytes at which a file of sliver data is closed and the next begun.
+	// ValueLog is the size in bytes at which a file of sliver data is full and the next begun. All files stay open,
+	// so at 512 MiB a store of 1 TB needs some 2000 file descriptors.
 	ValueLog int64
-	// MinFree is the free disk space in bytes below which writes are refused with ErrFull. It must not be zero in
-	// production: the databases write through memory maps, where a full disk is a fatal signal, not an error.
+	// MinFree is the free disk space in bytes below which writes are refused with ErrFull; Open wants an eighth of it.
+	// It must not be zero in production: the databases write through memory maps, where a full disk is a
+	// fatal signal, not an error.
 	MinFree int64
 
 	// engine opens a database in place of Badger, for tests.
@@ -27,7 +29,7 @@ type Config struct {
 
 // Default is the configuration of a node that keeps its data in dir.
 func Default(dir string) Config {
-	return Config{Dir: dir, MemTable: 4 << 20, ValueLog: 256 << 20, MinFree: 256 << 20}
+	return Config{Dir: dir, MemTable: 4 << 20, ValueLog: 512 << 20, MinFree: 256 << 20}
 }
 
 // Bounds of the configuration.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"sync/atomic"
 )
@@ -23,7 +22,7 @@ type database struct {
 	life   sync.RWMutex // held shared by each operation, exclusively to close
 	closed bool         // guarded by life
 	eng    engine       // constant
-	// refused is called when a write failed, and earlier ones may be lost with it; constant.
+	// refused is called when a write or a sync failed, and what was not synced before may be lost; constant.
 	refused func()
 
 	dirty   atomic.Bool // something was written since the last sync began
@@ -32,7 +31,8 @@ type database struct {
 	mu       sync.Mutex
 	unsynced map[string]entry // records written since the last sync that succeeded; guarded by mu
 	bytes    int              // of unsynced; guarded by mu
-	redo     bool             // a sync failed: write unsynced again before the next; guarded by mu
+	redo     bool             // write unsynced again before the next sync; guarded by mu
+	failures uint64           // of writes; guarded by mu
 }
 
 func newDatabase(path string, eng engine) *database {
@@ -61,6 +61,7 @@ func (d *database) write(batch ...entry) error {
 		if err != nil {
 			d.mu.Lock()
 			d.redo = true
+			d.failures++
 			d.mu.Unlock()
 			d.refused()
 		}
@@ -124,13 +125,13 @@ func (d *database) sync() error {
 		return nil
 	}
 	d.mu.Lock()
-	batch, size, redo := d.unsynced, d.bytes, d.redo
-	d.unsynced, d.bytes = make(map[string]entry), 0
+	batch, size, redo, failures := d.unsynced, d.bytes, d.redo, d.failures
+	d.unsynced, d.bytes, d.redo = make(map[string]entry), 0, false
 	d.mu.Unlock()
 
 	err := d.use(func() error {
 		if redo {
-			for e := range maps.Values(batch) {
+			for _, e := range batch {
 				if err := d.eng.write([]entry{e}); err != nil {
 					return err
 				}
@@ -139,20 +140,22 @@ func (d *database) sync() error {
 		return d.eng.sync()
 	})
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	if err == nil && d.failures != failures {
+		err = errors.New("a write failed meanwhile")
+	}
 	if err == nil {
-		if redo {
-			d.redo = false
-		}
+		d.mu.Unlock()
 		return nil
 	}
-	d.dirty.Store(true)
 	d.redo = true
 	newer := d.unsynced
 	d.unsynced, d.bytes = batch, size
 	for _, e := range newer {
 		d.remember(e)
 	}
+	d.mu.Unlock()
+	d.dirty.Store(true)
+	d.refused()
 	return fmt.Errorf("sync %s: %w", d.path, err)
 }
 

@@ -45,10 +45,13 @@ func (e *CorruptError) Error() string {
 	case e.Kind == "state":
 		s = "node state"
 	}
-	if e.Err != nil {
-		return fmt.Sprintf("%s: %v: %v", s, ErrCorrupt, e.Err)
+	switch {
+	case e.Err == nil:
+		return fmt.Sprintf("%s: %v", s, ErrCorrupt)
+	case errors.Is(e.Err, ErrCorrupt): // says so itself
+		return fmt.Sprintf("%s: %v", s, e.Err)
 	}
-	return fmt.Sprintf("%s: %v", s, ErrCorrupt)
+	return fmt.Sprintf("%s: %v: %v", s, ErrCorrupt, e.Err)
 }
 
 // Unwrap gives ErrCorrupt and the cause.

@@ -307,7 +307,7 @@ func runFault(t *testing.T, k int, m mode) *disk {
 			}
 		}
 	}
-	for i := range 3 { // what is left of unsynced writes is a matter of luck
+	for i := range 2 { // what is left of unsynced writes is a matter of luck
 		crashed := &disk{files: map[string]*memEngine{}, fail: -1}
 		for path, e := range d.files {
 			crashed.files[path] = &memEngine{d: crashed, now: maps.Clone(e.now), durable: maps.Clone(e.durable),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -33,7 +34,7 @@ func (s *Store) openDatabase(path string, salvage bool) (*database, error) {
 }
 
 func (s *Store) tryDatabase(path string, salvage bool) (*database, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if err := makeDir(path); err != nil {
 		return nil, err
 	}
 	open := s.cfg.engine
@@ -53,6 +54,17 @@ func (s *Store) tryDatabase(path string, salvage bool) (*database, error) {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), d.close())
 	}
 	return d, nil
+}
+
+// makeDir makes a directory that outlives a loss of power, unless it is there.
+func makeDir(path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	return syncPath(filepath.Dir(path))
 }
 
 // openBadger checks the files before Badger sees them.

@@ -25,18 +25,30 @@ func (p *preflight) checkTables() error {
 	if errors.Is(err, fs.ErrNotExist) && len(p.tables)+len(p.mems)+len(p.vlogs) == 0 {
 		return nil // a new database
 	}
+	if err != nil && !p.salvage {
+		return fmt.Errorf("%w: manifest: %w", ErrCorrupt, err)
+	}
+	// Badger deletes tables that it finds unnamed. After a crash they are what it was about to name, or what it had
+	// just merged; after damage they are what is left.
 	rebuild := err != nil
-	if err != nil {
-		if !p.salvage {
-			return fmt.Errorf("%w: manifest: %w", ErrCorrupt, err)
+	for id := range p.tables {
+		if !p.salvage || slices.Contains(named, id) {
+			continue
 		}
+		// Badger deletes tables that it finds unnamed. After a crash they are what it was about to name, perhaps
+		// not whole, or what it had merged; after damage they are what is left.
+		if err != nil || checkTable(table.NewFilename(id, p.dir)) == nil {
+			named, rebuild = append(named, id), true
+		}
+	}
+	if err != nil {
 		p.note("manifest was rebuilt: %v", err)
-		named = slices.Collect(maps.Keys(p.tables))
 	}
 	for _, id := range named {
 		err := errors.New("missing")
+		path := table.NewFilename(id, p.dir)
 		if _, ok := p.tables[id]; ok {
-			err = checkTable(table.NewFilename(id, p.dir))
+			err = checkTable(path)
 		}
 		if err == nil {
 			p.tables[id] = true
@@ -47,7 +59,6 @@ func (p *preflight) checkTables() error {
 		}
 		p.note("index table %d was left out: %v", id, err)
 		rebuild = true
-		path := table.NewFilename(id, p.dir)
 		if err := os.Rename(path, path+".corrupt"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -66,6 +77,9 @@ func (p *preflight) manifest() ([]uint64, error) {
 	}
 	defer f.Close()
 	m, end, err := badger.ReplayManifestFile(f, 0, *p.opt)
+	if err == nil {
+		err = checkEntries(f, end)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +98,23 @@ func (p *preflight) manifest() ([]uint64, error) {
 		}
 	}
 	return slices.Collect(maps.Keys(m.Tables)), nil
+}
+
+// checkEntries looks for empty entries: zeros are one with a good checksum, but Badger writes one at most, the first.
+func checkEntries(f *os.File, end int64) error {
+	const first = 8
+	var head [8]byte
+	for at := int64(first); at < end; {
+		if _, err := f.ReadAt(head[:], at); err != nil {
+			return err
+		}
+		size := binary.BigEndian.Uint32(head[:])
+		if size == 0 && at > first {
+			return fmt.Errorf("empty entry at byte %d", at)
+		}
+		at += int64(len(head)) + int64(size)
+	}
+	return nil
 }
 
 // writeManifest names all tables that are whole, on level 0, where they may overlap in any way.

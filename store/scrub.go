@@ -69,7 +69,7 @@ func (s *Store) shardPage(shard int, after *Ref) ([]Ref, error) {
 
 // Scrub reads everything back, a segment at a time, and calls corrupt for each sliver, blob record, metadata and
 // certificate that is damaged, and for metadata that is missing; for all but slivers Ref.Shard is −1. The error it
-// gets is a *CorruptError. Nothing is deleted. It ends with ctx.
+// gets is a *CorruptError. Slivers that are not yet synced are passed over. Nothing is deleted. It ends with ctx.
 func (s *Store) Scrub(ctx context.Context, corrupt func(Ref, error)) (stats ScrubStats, err error) {
 	if err := s.open(); err != nil {
 		return stats, err

@@ -56,8 +56,10 @@ func Open(cfg Config) (_ *Store, err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(filepath.Join(cfg.Dir, sliversName), 0o755); err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+	for _, dir := range []string{filepath.Clean(cfg.Dir), filepath.Join(cfg.Dir, sliversName)} {
+		if err := makeDir(dir); err != nil {
+			return nil, fmt.Errorf("open store: %w", err)
+		}
 	}
 	if s.lock, err = lockDir(filepath.Join(cfg.Dir, lockName)); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", cfg.Dir, err)
@@ -67,7 +69,8 @@ func Open(cfg Config) (_ *Store, err error) {
 			err = errors.Join(err, s.closeAll())
 		}
 	}()
-	if err := s.room(); err != nil {
+	// A store that has filled its disk opens; only the little that opening takes must be there.
+	if err := s.roomFor(cfg.MinFree / 8); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s.clean = os.Remove(filepath.Join(cfg.Dir, cleanName)) == nil
@@ -192,16 +195,21 @@ func (s *Store) room() error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	if s.cfg.MinFree == 0 {
+	return s.roomFor(s.cfg.MinFree)
+}
+
+// roomFor is ErrFull if less than least bytes are free.
+func (s *Store) roomFor(least int64) error {
+	if least == 0 {
 		return nil
 	}
 	free, err := freeSpace(s.cfg.Dir)
 	if err != nil {
 		return fmt.Errorf("free space of %s: %w", s.cfg.Dir, err)
 	}
-	if free < s.cfg.MinFree {
-		return fmt.Errorf("%w: %d bytes free of which %d stay so: free some space on the disk of %s",
-			ErrFull, free, s.cfg.MinFree, s.cfg.Dir)
+	if free < least {
+		return fmt.Errorf("%w: %d bytes are free and %d must stay so: free some space on the disk of %s",
+			ErrFull, free, least, s.cfg.Dir)
 	}
 	return nil
 }

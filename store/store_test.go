@@ -565,3 +565,52 @@ func TestBubble(t *testing.T) {
 		})
 	}
 }
+
+// TestMetaStaysSmall writes the same state again and again.
+func TestMetaStaysSmall(t *testing.T) {
+	cfg := small(t.TempDir())
+	s := mustOpen(t, cfg)
+	value := make([]byte, 100_000)
+	rnd := rand.NewChaCha8([32]byte{1})
+	const n = 300
+	for i := range n {
+		rnd.Read(value)
+		check(t, s.PutState(fmt.Sprint("key", i%3), value))
+	}
+	before, err := s.Stats()
+	check(t, err)
+	check(t, s.DropEpoch(1))
+	after, err := s.Stats()
+	check(t, err)
+	if after.Bytes > before.Bytes/5 {
+		t.Errorf("%d bytes of disk space, %d before", after.Bytes, before.Bytes)
+	}
+	check(t, s.Close())
+	s = mustOpen(t, cfg)
+	got, err := s.State(fmt.Sprint("key", (n-1)%3))
+	check(t, err)
+	if !bytes.Equal(got, value) {
+		t.Error("state differs")
+	}
+}
+
+// TestSmallerMemTable opens a store that was killed with larger memtables than it has now.
+func TestSmallerMemTable(t *testing.T) {
+	cfg := small(t.TempDir())
+	cfg.MemTable = 8 << 20
+	s := mustOpen(t, cfg)
+	const n = 6000
+	for i := range n {
+		check(t, s.PutState(fmt.Sprint("key", i), bytes.Repeat([]byte{byte(i)}, 1000)))
+	}
+	killed := t.TempDir()
+	copyTree(t, killed, cfg.Dir)
+	s = mustOpen(t, small(killed))
+	for i := range n {
+		v, err := s.State(fmt.Sprint("key", i))
+		check(t, err)
+		if !bytes.Equal(v, bytes.Repeat([]byte{byte(i)}, 1000)) {
+			t.Fatalf("state %d differs", i)
+		}
+	}
+}

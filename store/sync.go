@@ -52,9 +52,11 @@ func (s *Store) Sync() error {
 func (s *Store) syncAll() error {
 	var errs []error
 	for _, b := range s.allBuckets() {
-		if err := b.flush(); err != nil && !errors.Is(err, errGone) {
-			errs = append(errs, err)
+		err := b.flush()
+		if errors.Is(err, errGone) && !s.closed.Load() {
+			continue // dropped
 		}
+		errs = append(errs, err)
 	}
 	errs = append(errs, s.meta.sync())
 	return s.closedError(errors.Join(errs...))

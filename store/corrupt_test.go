@@ -1,0 +1,137 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+
+	"walrus/shards"
+)
+
+// TestMisdirected puts values that are whole, but another key's or too short, in place of others.
+func TestMisdirected(t *testing.T) {
+	s := mustOpen(t, small(t.TempDir()))
+	a := Ref{Blob: blobID(1), Shard: 1, Axis: shards.Primary}
+	b := Ref{Blob: blobID(2), Shard: 1, Axis: shards.Primary}
+	for _, r := range []Ref{a, b} {
+		check(t, s.PutBlob(r.Blob, r.Blob[:], 5))
+		check(t, put(s, r, content(r, segmentSize+5)))
+		check(t, s.PutCertificate(r.Blob, 1, r.Blob[:]))
+		check(t, s.PutState(r.Blob.String(), r.Blob[:]))
+	}
+	check(t, s.Sync())
+	bucket := s.allBuckets()[0]
+	va, err := bucket.find(a)
+	check(t, err)
+	vb, err := bucket.find(b)
+	check(t, err)
+
+	sliverErr := func() error { _, err := get(s, a); return err }
+	tests := []struct {
+		name     string
+		db       *database
+		key, old []byte // old is the key that the value belongs to
+		kind     string
+		segment  int
+		read     func() error
+	}{
+		{"segment", bucket.database, segmentKey(a, va.write, 1), segmentKey(b, vb.write, 1), "sliver", 1, sliverErr},
+		{"other segment", bucket.database, segmentKey(a, va.write, 1), segmentKey(a, va.write, 0), "sliver", 1, sliverErr},
+		{"sliver", bucket.database, sliverKey(a), sliverKey(b), "sliver", -1, sliverErr},
+		{"metadata", bucket.database, blobKey(keyMetadata, a.Blob), blobKey(keyMetadata, b.Blob), "metadata", -1,
+			func() error { _, err := s.Metadata(a.Blob); return err }},
+		{"certificate", s.meta, blobKey(keyCertificate, a.Blob), blobKey(keyCertificate, b.Blob), "certificate", -1,
+			func() error { _, err := s.Certificate(a.Blob); return err }},
+		{"record", s.meta, blobKey(keyBlob, a.Blob), blobKey(keyBlob, b.Blob), "blob record", -1,
+			func() error { _, err := s.Blob(a.Blob); return err }},
+		{"state", s.meta, stateKey(a.Blob.String()), stateKey(b.Blob.String()), "state", -1,
+			func() error { _, err := s.State(a.Blob.String()); return err }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			value := func(key []byte) (v []byte) {
+				check(t, test.db.get(key, func(b []byte) error { v = bytes.Clone(b); return nil }))
+				return v
+			}
+			good := value(test.key)
+			for _, bad := range [][]byte{value(test.old), good[:len(good)-1], {1, 2, 3}, {}} {
+				check(t, test.db.write(entry{key: test.key, value: bad}))
+				err := test.read()
+				var e *CorruptError
+				if !errors.As(err, &e) || !errors.Is(err, ErrCorrupt) {
+					t.Fatalf("value of %d bytes: got error %v", len(bad), err)
+				}
+				if e.Kind != test.kind || e.Segment != test.segment || test.kind != "state" && e.Ref.Blob != a.Blob {
+					t.Errorf("got %+v", e)
+				}
+				reports := 0
+				_, err = s.Scrub(context.Background(), func(r Ref, err error) {
+					reports++
+					if r.Blob != a.Blob || (test.kind == "sliver") != (r == a) || !errors.Is(err, ErrCorrupt) {
+						t.Errorf("scrub reports %v: %v", r, err)
+					}
+				})
+				check(t, err)
+				if want := min(len(test.kind), 1); test.kind != "state" && reports != want {
+					t.Errorf("%d reports, want %d", reports, want)
+				}
+			}
+			check(t, test.db.write(entry{key: test.key, value: good}))
+			check(t, test.read())
+		})
+	}
+	if n := len(s.Incidents()); n < len(tests) {
+		t.Errorf("%d incidents", n)
+	}
+}
+
+// TestReplace puts a sliver again whose segments or record are damaged.
+func TestReplace(t *testing.T) {
+	for _, damageRecord := range []bool{false, true} {
+		cfg := small(t.TempDir())
+		s := mustOpen(t, cfg)
+		r := Ref{Blob: blobID(1), Shard: 1, Axis: shards.Primary}
+		b := content(r, 2*segmentSize)
+		check(t, s.PutBlob(r.Blob, meta(1), 5))
+		check(t, put(s, r, b))
+		check(t, s.Sync())
+		bucket := s.allBuckets()[0]
+		v, err := bucket.find(r)
+		check(t, err)
+		key := segmentKey(r, v.write, 1)
+		if damageRecord {
+			key = sliverKey(r)
+		}
+		check(t, bucket.write(entry{key: key, value: []byte("junk")}))
+		_, err = get(s, r)
+		wantErr(t, err, ErrCorrupt)
+		check(t, s.DeleteSliver(r))
+		if ok, err := s.HasSliver(r); ok || err != nil {
+			t.Fatalf("deleted, but has: %t, %v", ok, err)
+		}
+		check(t, put(s, r, b))
+		check(t, s.Sync())
+		check(t, s.Close())
+		s = mustOpen(t, cfg)
+		wantSliver(t, s, r, b)
+		if st, err := s.Stats(); err != nil || st.Slivers != 1 {
+			t.Errorf("%+v, %v", st, err)
+		}
+	}
+}
+
+// TestIncidents checks that the list is bounded and the same damage is in it once.
+func TestIncidents(t *testing.T) {
+	var s Store
+	for i := range 2 * maxIncidents {
+		err := &CorruptError{Kind: "metadata", Ref: Ref{Blob: blobID(i)}, Segment: -1}
+		for range 3 {
+			s.incidents.add(Incident{Path: "p", Err: err})
+		}
+	}
+	list := s.Incidents()
+	if len(list) != maxIncidents || list[0].Count != 3 {
+		t.Fatalf("%d incidents, the first %d times", len(list), list[0].Count)
+	}
+}
