@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -24,26 +25,43 @@ type answer struct {
 	done    bool         // closed
 }
 
+// tries is how often a request is sent: on a pooled stream that the peer has closed, then on a new one over a connection
+// that is just ending, then on a new connection.
+const tries = 3
+
 // ask sends a request with a small payload (or none) and waits for the response, whose payload may be at most most
-// bytes. Such requests may be repeated: one that finds its pooled stream dead is tried again on a new one.
-func (h *Host) ask(ctx context.Context, to target, req *wire.Request, small []byte, most int64) (*answer, error) {
+// bytes. Such requests may be repeated: one whose stream turns out to be dead, before any byte came back, is sent again.
+func (h *Host) ask(ctx context.Context, to target, req *wire.Request, small []byte, most int64) (a *answer, err error) {
 	req.Payload = uint64(len(small))
 	msg, err := encodeRequest(req)
 	if err != nil {
 		return nil, err
 	}
 	msg = append(msg, small...)
-	if st := h.pool.get(to); st != nil {
-		a, err := h.attempt(ctx, st, msg, most)
-		if err == nil || !errors.Is(err, errStale) || ctx.Err() != nil {
-			return a, err
+	st := h.pool.get(to)
+	for range tries {
+		if st == nil {
+			if st, err = h.open(ctx, to); err != nil {
+				return nil, err
+			}
 		}
+		a, err = h.attempt(ctx, st, msg, most)
+		if err == nil || !errors.Is(err, errStale) || errors.Is(err, ErrBusy) || ctx.Err() != nil {
+			break
+		}
+		if connectionBroke(err) {
+			st.Conn().Close() // else libp2p may open the next stream on it, too
+		}
+		st = nil
 	}
-	st, err := h.open(ctx, to)
-	if err != nil {
-		return nil, err
-	}
-	return h.attempt(ctx, st, msg, most)
+	return a, err
+}
+
+// connectionBroke tells an error of a whole connection from one of a stream.
+func connectionBroke(err error) bool {
+	var socket *net.OpError
+	var connection *network.ConnError
+	return errors.As(err, &socket) || errors.As(err, &connection)
 }
 
 // errStale is wrapped when a stream broke before any byte of the response.
@@ -51,7 +69,7 @@ var errStale = errors.New("stream broke before the response")
 
 func (h *Host) attempt(ctx context.Context, st *stream, msg []byte, most int64) (*answer, error) {
 	a := h.begin(ctx, st)
-	if _, err := newPacedWriter(st, st.SetWriteDeadline, &h.cfg.Limits).Write(msg); err != nil {
+	if _, err := newPacedWriter(st, st.SetWriteDeadline, h.cfg.Limits.ProgressTime).Write(msg); err != nil {
 		return nil, a.fail(staleUnlessTimeout(err))
 	}
 	if err := st.SetReadDeadline(time.Now().Add(h.cfg.Limits.ResponseTimeout)); err != nil {
@@ -86,7 +104,12 @@ func encodeRequest(req *wire.Request) ([]byte, error) {
 func (h *Host) open(ctx context.Context, to target) (*stream, error) {
 	opening, cancel := context.WithTimeout(ctx, h.cfg.Limits.OpenTimeout)
 	defer cancel()
-	st, err := h.host.NewStream(opening, to.peer, protocolID(h.cfg.Network, to.protocol))
+	id := protocolID(h.cfg.Network, to.protocol)
+	connected := h.host.Network().Connectedness(to.peer) == network.Connected
+	st, err := h.host.NewStream(opening, to.peer, id)
+	if err != nil && connected && opening.Err() == nil { // on a connection that was about to end: dial a new one
+		st, err = h.host.NewStream(opening, to.peer, id)
+	}
 	if err != nil {
 		return nil, callError(context.Cause(ctx), err)
 	}
@@ -116,7 +139,11 @@ func (a *answer) accept(err error, most int64) (*answer, error) {
 	if a.GetPayload() > uint64(most) {
 		return nil, a.fail(fmt.Errorf("%w: payload of %d bytes: want at most %d", ErrProtocol, a.GetPayload(), most))
 	}
-	a.payload = payload{r: newPacedReader(a.st.r, a.st.SetReadDeadline, &a.host.cfg.Limits), left: int64(a.GetPayload())}
+	l := &a.host.cfg.Limits
+	a.payload = payload{
+		r:    newPacedReader(a.st.r, a.st.SetReadDeadline, l.ProgressBytes, l.ProgressTime),
+		left: int64(a.GetPayload()),
+	}
 	return a, nil
 }
 
@@ -185,5 +212,5 @@ func callError(cause, err error) error {
 		(broken.ErrorCode == network.StreamResourceLimitExceeded || broken.ErrorCode == network.StreamRateLimited):
 		return fmt.Errorf("%w: too many streams: %w", ErrBusy, err)
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", ErrUnavailable, flat{err})
 }

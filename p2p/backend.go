@@ -10,10 +10,11 @@ import (
 	"walrus/shards"
 )
 
-// Backend is what a serving node provides. Its methods are called concurrently. Each ctx ends when the peer's stream
-// breaks, the host is closed, or the context of Serve ends. Blob IDs, axes and list lengths have been checked, indices
-// only to be below 65535: whether they exist in this network is for the Backend to say. Errors wrap the sentinels of
-// this package; any other error is sent as ErrInternal without detail.
+// Backend is what a serving node provides. Its methods are called concurrently. Each ctx ends when the host is closed
+// or the context of Serve ends; except for StorePairs and OpenSliver, which last as long as their bytes move, also after
+// Limits.ResponseTimeout. Blob IDs, axes and list lengths have been checked, and indices to be below 65535: whether they
+// exist in this network is for the Backend to say. Errors wrap the sentinels of this package; any other error is sent as
+// ErrInternal without detail.
 type Backend interface {
 	// PutMetadata takes the metadata of a blob before its sliver pairs. It returns the pairs (by index) of which this
 	// node already has both slivers. ErrNotRegistered, ErrMismatch.
@@ -22,15 +23,16 @@ type Backend interface {
 	// of its primary sliver, then that of its secondary sliver. It may return an error before the end of body.
 	// ErrBadRequest for a size that is not what the metadata says, ErrNotFound without metadata, ErrNotOwner, ErrMismatch.
 	StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error
-	// Confirm returns the node's confirmation, at most MaxConfirmation bytes, once every pair it is responsible for is verified and
-	// durable. ErrNotFound while pairs are missing.
+	// Confirm returns the node's confirmation, at most MaxConfirmation bytes, once every pair it is responsible for is
+	// verified and durable. ErrNotFound while pairs are missing.
 	Confirm(ctx context.Context, from peer.ID, id shards.BlobID) (confirmation []byte, err error)
 	// Metadata returns the metadata of the blob in binary form. ErrNotFound.
 	Metadata(ctx context.Context, from peer.ID, id shards.BlobID) ([]byte, error)
 	// OpenSliver gives access to a sliver in strip order. The caller closes it. ErrNotFound, ErrNotOwner, ErrCorrupt.
 	OpenSliver(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
 	// Symbols returns, for each of targets in order, the symbol at that position of the expansion of a sliver, with
-	// its proof. It should refuse with ErrBadRequest when that is more than MaxSymbolsBytes. ErrNotFound, ErrNotOwner, ErrCorrupt.
+	// its proof. It should refuse with ErrBadRequest when that is more than MaxSymbolsBytes. ErrNotFound, ErrNotOwner,
+	// ErrCorrupt.
 	Symbols(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error)
 	// BlobStatus says what the node has of a blob; for an unknown blob the zero BlobStatus and no error.
 	BlobStatus(ctx context.Context, from peer.ID, id shards.BlobID) (BlobStatus, error)

@@ -87,15 +87,17 @@ func (e *remoteError) Unwrap() error { return e.sentinel }
 // printable is s cut to what an error text may be, with anything that is not a printable character replaced, so that
 // a peer cannot write control sequences to a log or terminal.
 func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
+	return strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
 	}, s[:min(len(s), wire.MaxErrorText)])
-	for len(s) > wire.MaxErrorText {
-		_, size := utf8.DecodeLastRuneInString(s)
-		s = s[:len(s)-size]
-	}
-	return s
 }
+
+// flat is an error of libp2p on one line: it lists failed dials on many.
+type flat struct{ error }
+
+func (e flat) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+
+func (e flat) Unwrap() error { return e.error }

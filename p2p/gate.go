@@ -6,7 +6,9 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// gate admits requests: so many at once and so many bytes in flight, in all and for each peer. It never waits.
+// gate admits requests: so many at once and so many bytes in flight, in all and for each peer. It never waits. A peer
+// that has something inside gets no more than a quarter of what is free, so it takes dozens of greedy peers, not four, to
+// leave no room for the next: the dynamic thresholds of shared-buffer switches.
 type gate struct {
 	all, perPeer load // greatest; constant
 
@@ -39,7 +41,11 @@ func (g *gate) enter(from peer.ID, cost int64) bool {
 	if mine == nil {
 		mine = new(load)
 	}
-	if !g.now.fits(g.all, cost) || !mine.fits(g.perPeer, cost) {
+	share := load{
+		min(g.perPeer.requests, (g.all.requests-g.now.requests)/4),
+		min(g.perPeer.bytes, (g.all.bytes-g.now.bytes)/4),
+	}
+	if !g.now.fits(g.all, cost) || mine.requests > 0 && !mine.fits(share, cost) {
 		return false
 	}
 	g.now.add(1, cost)

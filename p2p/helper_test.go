@@ -32,9 +32,12 @@ type memory struct {
 func newMemory() *memory {
 	return &memory{
 		meta: map[shards.BlobID][]byte{}, stored: map[shards.BlobID][]byte{}, pairs: map[shards.BlobID][]int{},
-		sliver: pattern(1 << 20),
+		sliver: mebibyte,
 	}
 }
+
+// mebibyte is read only.
+var mebibyte = pattern(1 << 20)
 
 // pattern is n bytes that differ from place to place.
 func pattern(n int) []byte {
@@ -236,7 +239,7 @@ var everyOperation = []struct {
 	}},
 	{"StorePairs", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
 		return nil, h.StorePairs(ctx, to, testID, []int{3, 1}, 300_000, func(w io.Writer) error {
-			_, err := w.Write(pattern(300_000))
+			_, err := w.Write(mebibyte[:300_000])
 			return err
 		})
 	}},
@@ -261,11 +264,11 @@ var everyOperation = []struct {
 	}},
 	{"Certificates", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
 		list, more, err := h.Certificates(ctx, to, shards.BlobID{250}, 3)
-		return page{list, more}, err
+		return pageOf{list, more}, err
 	}},
 }
 
-type page struct {
+type pageOf struct {
 	list [][]byte
 	more bool
 }
@@ -275,7 +278,7 @@ func everyResult(m *memory) []any {
 	return []any{
 		[]int{}, nil, append([]byte("confirmed "), testID[:]...), []byte("metadata"), m.sliver[1000:501_000],
 		testSymbols([]int{9, 65534, 0}), testBlobStatus, testNodeStatus, append([]byte("certificate "), testID[:]...), nil,
-		page{[][]byte{bytes.Repeat([]byte{251}, 251), bytes.Repeat([]byte{252}, 252), bytes.Repeat([]byte{253}, 253)}, true},
+		pageOf{[][]byte{bytes.Repeat([]byte{251}, 251), bytes.Repeat([]byte{252}, 252), bytes.Repeat([]byte{253}, 253)}, true},
 	}
 }
 

@@ -88,7 +88,7 @@ func (h *Host) Connect(ctx context.Context, info peer.AddrInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Limits.OpenTimeout)
 	defer cancel()
 	if err := h.host.Connect(ctx, info); err != nil {
-		return fmt.Errorf("connect to %s: %w: %w", info.ID, ErrUnavailable, err)
+		return fmt.Errorf("connect to %s: %w: %w", info.ID, ErrUnavailable, flat{err})
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ func (h *Host) Serve(ctx context.Context, b Backend) error {
 	s := &server{backend: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits), log: h.cfg.Logger}
 	for name, handle := range map[string]operations{sliverProtocol: blobOperation, nodeProtocol: nodeOperation} {
 		h.host.SetStreamHandler(protocolID(h.cfg.Network, name), func(st network.Stream) {
-			if !h.enter() {
+			if st.Conn().Stat().Limited || !h.enter() { // limited: through a relay, which is not for slivers
 				st.Reset()
 				return
 			}

@@ -41,7 +41,10 @@ const (
 	// beforehand: metadata of 1000 shards, roughly.
 	answerCost = 64 << 10
 	// idlePerPeer is how many idle streams are kept for one peer and protocol: enough for a burst of small requests.
-	idlePerPeer = 8
+	idlePerPeer = 16
+	// uploadPatience is how many times longer than anyone else an uploader may stall: one that feeds many nodes in step
+	// is held up by a dead one until it gives that one up, which takes it ProgressTime.
+	uploadPatience = 3
 	// refuseTime is how long an uploader whose stream broke waits for the peer's reason.
 	refuseTime = 2 * time.Second
 )
@@ -58,10 +61,11 @@ type Limits struct {
 
 	// Streams that one peer may have open to one protocol here.
 	StreamsPerPeer int
-	// Requests served at the same time, in all and for one peer; beyond that the answer is ErrBusy.
+	// Requests served at the same time, in all and for one peer; beyond that the answer is ErrBusy. A peer gets no
+	// more than a quarter of what is free either.
 	Requests, RequestsPerPeer int
-	// Bytes in flight that requests hold in memory, in all and for one peer; beyond that the answer is ErrBusy. A streamed sliver
-	// counts 256 KiB, what is in memory counts whole. One request alone is always admitted.
+	// Bytes in flight that requests hold in memory, likewise. A streamed sliver counts 256 KiB; what is in memory counts
+	// whole, but no more than the limit for one peer.
 	Bytes, BytesPerPeer int64
 
 	// OpenTimeout bounds opening a stream, with dialing if there is no connection.
@@ -70,7 +74,8 @@ type Limits struct {
 	HeaderTimeout time.Duration
 	// ResponseTimeout bounds the wait for a response, and what a Backend may take for one that is not streamed.
 	ResponseTimeout time.Duration
-	// ProgressBytes of raw data must move in every ProgressTime spent waiting for the peer.
+	// ProgressBytes of raw data must come from a peer in every ProgressTime spent waiting for it, or in three of them
+	// for an upload; and a peer must take each 256 KiB we write within ProgressTime.
 	ProgressBytes int64
 	ProgressTime  time.Duration
 	// IdleTimeout after which an unused stream is closed by the client; the server waits half as long again.
@@ -91,8 +96,7 @@ func DefaultLimits() Limits {
 		OpenTimeout:     20 * time.Second,
 		HeaderTimeout:   5 * time.Second,
 		ResponseTimeout: 60 * time.Second, // a confirmation waits for the disk
-		// An uploader that feeds many nodes in step waits for the slowest of them: hence not seconds.
-		ProgressBytes: 64 << 10, ProgressTime: 20 * time.Second,
+		ProgressBytes:   64 << 10, ProgressTime: 20 * time.Second,
 		IdleTimeout: 60 * time.Second,
 	}
 }

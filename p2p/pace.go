@@ -20,8 +20,8 @@ type pacedReader struct {
 	got  int64         // in the window
 }
 
-func newPacedReader(r io.Reader, deadline func(time.Time) error, l *Limits) *pacedReader {
-	return &pacedReader{r: r, deadline: deadline, quantum: l.ProgressBytes, window: l.ProgressTime, left: l.ProgressTime}
+func newPacedReader(r io.Reader, deadline func(time.Time) error, quantum int64, window time.Duration) *pacedReader {
+	return &pacedReader{r: r, deadline: deadline, quantum: quantum, window: window, left: window}
 }
 
 func (p *pacedReader) Read(b []byte) (int, error) {
@@ -38,27 +38,24 @@ func (p *pacedReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// pacedWriter cuts off a peer that takes data too slowly, and writes in pieces of writeSize.
+// pacedWriter cuts off a peer that takes data too slowly: each writeSize bytes must be taken within the window.
 type pacedWriter struct {
 	w        io.Writer
 	deadline func(time.Time) error
-	quantum  int64
 	window   time.Duration
 }
 
-func newPacedWriter(w io.Writer, deadline func(time.Time) error, l *Limits) *pacedWriter {
-	return &pacedWriter{w: w, deadline: deadline, quantum: l.ProgressBytes, window: l.ProgressTime}
+func newPacedWriter(w io.Writer, deadline func(time.Time) error, window time.Duration) *pacedWriter {
+	return &pacedWriter{w: w, deadline: deadline, window: window}
 }
 
 func (p *pacedWriter) Write(b []byte) (int, error) {
 	done := 0
 	for done < len(b) {
-		piece := b[done:min(len(b), done+writeSize)]
-		windows := (int64(len(piece)) + p.quantum - 1) / p.quantum
-		if err := p.deadline(time.Now().Add(time.Duration(windows) * p.window)); err != nil {
+		if err := p.deadline(time.Now().Add(p.window)); err != nil {
 			return done, err
 		}
-		n, err := p.w.Write(piece)
+		n, err := p.w.Write(b[done:min(len(b), done+writeSize)])
 		done += n
 		if err != nil {
 			return done, err

@@ -50,9 +50,10 @@ type Topic struct {
 
 // JoinCertificates joins the gossip of certificates, /walrus/<network>/certificates/1. Every message, also one's own,
 // passes validate before it is delivered or passed on; at most GOMAXPROCS run at once, each with a ctx of five seconds
-// at most, after which the message is ignored. from is the peer that passed the message on, not its author: messages are anonymous and
-// prove themselves. The gossip ends with ctx or Close. It can be joined once.
-func (h *Host) JoinCertificates(ctx context.Context, validate func(ctx context.Context, from peer.ID, data []byte) Verdict) (*Topic, error) {
+// at most, after which the message is ignored. from is the peer that passed the message on, not its author: messages are
+// anonymous and prove themselves. The gossip ends with ctx or Close. It can be joined once.
+func (h *Host) JoinCertificates(ctx context.Context,
+	validate func(ctx context.Context, from peer.ID, data []byte) Verdict) (*Topic, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
@@ -145,7 +146,8 @@ func gossipOptions(topic string, log *slog.Logger) []pubsub.Option {
 			id := sha256.Sum256(m.GetData())
 			return string(id[:])
 		}),
-		pubsub.WithGossipSubProtocols([]protocol.ID{pubsub.GossipSubID_v13, pubsub.GossipSubID_v12, pubsub.GossipSubID_v11}, pubsub.GossipSubDefaultFeatures),
+		pubsub.WithGossipSubProtocols( // not floodsub, nor gossipsub before it had scores
+			[]protocol.ID{pubsub.GossipSubID_v13, pubsub.GossipSubID_v12, pubsub.GossipSubID_v11}, pubsub.GossipSubDefaultFeatures),
 		pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(topic), 16)),
 		pubsub.WithMaxMessageSize(gossipRPC),
 		pubsub.WithPeerOutboundQueueSize(gossipQueue),

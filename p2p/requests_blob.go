@@ -44,10 +44,11 @@ func (h *Host) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, me
 	return a.indices()
 }
 
-// StorePairs uploads sliver pairs of a blob: size bytes that body writes, in the order that Backend.StorePairs states. Writes
-// of any size are fine. When the node refuses, body's next Write fails and StorePairs returns the node's error. At
-// most MaxPairs pairs.
-func (h *Host) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64, body func(io.Writer) error) (err error) {
+// StorePairs uploads sliver pairs of a blob, at most MaxPairs: size bytes that body writes, in the order that
+// Backend.StorePairs states. Writes of any size are fine. When the node refuses, body's next Write fails and StorePairs
+// returns the node's error.
+func (h *Host) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64,
+	body func(io.Writer) error) (err error) {
 	defer describe(&err, to, "store %d pairs of %s", len(pairs), id)
 	list, err := indices(pairs)
 	if err != nil {
@@ -72,13 +73,14 @@ func (h *Host) Confirm(ctx context.Context, to peer.ID, id shards.BlobID) (confi
 func (h *Host) Metadata(ctx context.Context, to peer.ID, id shards.BlobID, most int) (metadata []byte, err error) {
 	defer describe(&err, to, "metadata of %s", id)
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetMetadata{GetMetadata: new(wire.GetMetadata)}}
-	return h.askBytes(ctx, target{to, sliverProtocol}, req, nil, int64(most))
+	return h.askBytes(ctx, target{to, sliverProtocol}, req, nil, int64(min(max(most, 0), MaxMetadata)))
 }
 
 // FetchSliver opens the bytes [offset, offset+length) of a sliver in strip order, not checked yet. The reader gives
 // exactly length bytes, then io.EOF; a transfer that breaks wraps io.ErrUnexpectedEOF and ErrUnavailable. It must be
 // closed, and fails when ctx ends.
-func (h *Host) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, offset, length int64) (r io.ReadCloser, err error) {
+func (h *Host) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int,
+	offset, length int64) (r io.ReadCloser, err error) {
 	defer describe(&err, to, "fetch %s sliver %d of %s", axis, index, id)
 	if index < 0 || index >= wire.MaxShards || offset < 0 || length < 0 {
 		return nil, fmt.Errorf("%w: sliver %d, %d bytes at %d", ErrBadRequest, index, length, offset)
@@ -98,7 +100,8 @@ func (h *Host) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, ax
 
 // Symbols fetches recovery symbols of a sliver, one for each of targets in order, not checked yet: each of symbolSize
 // bytes with a proof of proofLen hashes. Together they may have MaxSymbolsBytes.
-func (h *Host) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, symbolSize int64, proofLen int) (symbols []shards.Symbol, err error) {
+func (h *Host) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int,
+	targets []int, symbolSize int64, proofLen int) (symbols []shards.Symbol, err error) {
 	defer describe(&err, to, "symbols of %s sliver %d of %s", axis, index, id)
 	list, err := indices(targets)
 	if err != nil {

@@ -56,9 +56,9 @@ func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operati
 	stop := context.AfterFunc(ctx, func() { st.Reset() })
 	defer stop()
 	r := bufio.NewReaderSize(st, readBuffer)
-	w := newPacedWriter(st, st.SetWriteDeadline, s.limits)
+	w := newPacedWriter(st, st.SetWriteDeadline, s.limits.ProgressTime)
 	wait := s.limits.HeaderTimeout // for the first request, then longer
-	for {
+	for ctx.Err() == nil {
 		header := new(wire.Request)
 		err := s.readHeader(st, r, header, wait)
 		if errors.Is(err, wire.ErrMalformed) {
@@ -74,7 +74,10 @@ func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operati
 		}
 		x := &request{Request: header, backend: s.backend, from: from, w: w}
 		copy(x.id[:], header.GetBlobId())
-		x.body = payload{r: newPacedReader(r, st.SetReadDeadline, s.limits), left: int64(header.GetPayload())}
+		x.body = payload{
+			r:    newPacedReader(r, st.SetReadDeadline, s.limits.ProgressBytes, uploadPatience*s.limits.ProgressTime),
+			left: int64(header.GetPayload()),
+		}
 		if err := s.answer(ctx, x, run); err != nil {
 			st.Reset()
 			return
@@ -83,8 +86,9 @@ func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operati
 			st.Close() // with the reply; the rest of the request is not worth reading
 			return
 		}
-		wait = s.limits.IdleTimeout * 3 / 2 // the client gives up first, so it never uses a stream as we close it
+		wait = s.limits.IdleTimeout * 3 / 2 // the client gives up first, so it seldom uses a stream as we close it
 	}
+	st.Reset()
 }
 
 // readHeader waits for a request, then reads its header.
@@ -140,8 +144,11 @@ func (s *server) admit(ctx context.Context, x *request, run operations) (err err
 		defer cancel()
 	}
 	err = run(ctx, x)
-	if err == nil || x.replied || x.body.err != nil || ctx.Err() != nil {
+	if err == nil || x.replied || x.body.err != nil {
 		return err
+	}
+	if cause := ctx.Err(); cause != nil && errors.Is(err, cause) {
+		return fmt.Errorf("%w: request took too long, or the node is stopping", ErrUnavailable)
 	}
 	if code, _ := encodeError(err); code == codeInternal {
 		s.log.Warn("request failed", "peer", x.from, "operation", x.name(), "blob", x.id, "error", err)

@@ -16,7 +16,8 @@ var uploadBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 
 
 // upload sends a request with a large payload on a new stream. The peer may answer before it has all of it, to refuse;
 // so the answer is awaited while body writes.
-func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size int64, body func(io.Writer) error, most int64) (*answer, error) {
+func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size int64,
+	body func(io.Writer) error, most int64) (*answer, error) {
 	if size < 0 {
 		return nil, fmt.Errorf("%w: payload of %d bytes", ErrBadRequest, size)
 	}
@@ -34,12 +35,12 @@ func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size in
 	go func() {
 		err := wire.ReadHeader(st.r, a.Response)
 		if err != nil || a.GetCode() != 0 || a.GetPayload() > uint64(most) {
-			st.Reset() // the rest is not wanted, or the peer is mad: wake a blocked write
+			st.Reset() // the rest is not wanted, or the answer is nonsense: wake a blocked write
 		}
 		answered <- err
 	}()
 
-	out := &uploadWriter{w: newPacedWriter(st, st.SetWriteDeadline, &h.cfg.Limits), left: size}
+	out := &uploadWriter{w: newPacedWriter(st, st.SetWriteDeadline, h.cfg.Limits.ProgressTime), left: size}
 	own := out.send(msg, body)
 	switch {
 	case own != nil && out.err == nil: // the caller's failure, not the stream's

@@ -11,16 +11,18 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/x/simlibp2p"
 	"github.com/marcopolo/simnet"
 
+	"walrus/p2p/internal/wire"
 	"walrus/shards"
 )
 
 // simulated opens n hosts on a simulated network with the given round trip, in a synctest bubble.
 func simulated(t *testing.T, n int, roundTrip time.Duration, limits Limits) []*Host {
 	t.Helper()
-	network := &simnet.Simnet{LatencyFunc: simnet.StaticLatency(roundTrip / 2)}
+	wires := &simnet.Simnet{LatencyFunc: simnet.StaticLatency(roundTrip / 2)}
 	link := simnet.NodeBiDiLinkSettings{
 		Downlink: simnet.LinkSettings{BitsPerSecond: 100 * simlibp2p.OneMbps},
 		Uplink:   simnet.LinkSettings{BitsPerSecond: 100 * simlibp2p.OneMbps},
@@ -30,7 +32,7 @@ func simulated(t *testing.T, n int, roundTrip time.Duration, limits Limits) []*H
 		h, err := New(Config{
 			Network: "virtual", Key: newKey(t), Role: StorageNode, Limits: limits, Logger: slog.New(slog.DiscardHandler),
 			Listen:        []string{fmt.Sprintf("/ip4/%s/udp/8000/quic-v1", simnet.IntToPublicIPv4(i))},
-			Libp2p:        []libp2p.Option{simlibp2p.QUICSimnet(network, link)},
+			Libp2p:        []libp2p.Option{simlibp2p.QUICSimnet(wires, link)},
 			TestTransport: true,
 		})
 		if err != nil {
@@ -38,14 +40,14 @@ func simulated(t *testing.T, n int, roundTrip time.Duration, limits Limits) []*H
 		}
 		hosts[i] = h
 	}
-	network.Start()
+	wires.Start()
 	t.Cleanup(func() {
 		for _, h := range hosts {
 			if err := h.Close(); err != nil {
 				t.Error(err)
 			}
 		}
-		network.Close()
+		wires.Close()
 		synctest.Wait()
 	})
 	return hosts
@@ -156,5 +158,80 @@ func TestIdleStreamsAreClosed(t *testing.T) {
 		if _, err := hosts[0].Confirm(t.Context(), hosts[1].ID(), testID); err != nil {
 			t.Errorf("request after the idle time: %v", err)
 		}
+	})
+}
+
+// An uploader may pause as long as it takes to give up another node.
+func TestPausingUploader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := DefaultLimits()
+		hosts := simulated(t, 2, 20*time.Millisecond, limits)
+		m := newMemory()
+		if err := hosts[1].Serve(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		connect(t, hosts[0], hosts[1])
+		upload := func(pause time.Duration) error {
+			return hosts[0].StorePairs(t.Context(), hosts[1].ID(), testID, []int{1}, 1<<20, func(w io.Writer) error {
+				for part := range 4 {
+					if _, err := w.Write(mebibyte[part<<18:][:1<<18]); err != nil {
+						return err
+					}
+					time.Sleep(pause)
+				}
+				return nil
+			})
+		}
+		if err := upload(2 * limits.ProgressTime); err != nil {
+			t.Errorf("pauses as long as two nodes that are given up: %v", err)
+		}
+		if err := upload(4 * limits.ProgressTime); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("longer pauses: got %v, want %v", err, ErrUnavailable)
+		}
+	})
+}
+
+// A node that sends a sliver by the drop is given up in bounded time, and so is one that takes an upload by the drop.
+func TestDrippingServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := DefaultLimits()
+		hosts := simulated(t, 2, 20*time.Millisecond, limits)
+		hosts[1].host.SetStreamHandler(protocolID("virtual", sliverProtocol), func(st network.Stream) {
+			defer st.Reset()
+			st.Read(make([]byte, 10))
+			head := frame(&wire.Response{Payload: 1 << 20, Result: &wire.Response_Sliver{Sliver: &wire.SliverInfo{Size: 1 << 20}}}, nil)
+			for _, err := st.Write(head); err == nil; _, err = st.Write([]byte{1}) {
+				time.Sleep(time.Second)
+			}
+		})
+		connect(t, hosts[0], hosts[1])
+		start := time.Now()
+		r, err := hosts[0].FetchSliver(t.Context(), hosts[1].ID(), testID, shards.Primary, 0, 0, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, r)
+		r.Close()
+		if d := time.Since(start); !errors.Is(err, ErrUnavailable) || d > limits.ProgressTime+time.Second {
+			t.Errorf("fetch: got %d bytes, %v after %v; want %v within %v", n, err, d, ErrUnavailable, limits.ProgressTime)
+		}
+		hosts[1].host.SetStreamHandler(protocolID("virtual", sliverProtocol), func(st network.Stream) {
+			defer st.Reset()
+			for _, err := st.Read(make([]byte, 100)); err == nil; _, err = st.Read(make([]byte, 100)) {
+				time.Sleep(time.Second)
+			}
+		})
+		start = time.Now()
+		err = hosts[0].StorePairs(t.Context(), hosts[1].ID(), testID, []int{1}, 1<<40, func(w io.Writer) error {
+			for {
+				if _, err := w.Write(mebibyte); err != nil {
+					return err
+				}
+			}
+		})
+		if d := time.Since(start); !errors.Is(err, ErrUnavailable) || d > 2*limits.ProgressTime {
+			t.Errorf("store: got %v after %v; want %v", err, d, ErrUnavailable)
+		}
+		time.Sleep(2 * time.Second) // the handlers notice that their streams are gone
 	})
 }
