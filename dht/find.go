@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -22,13 +23,15 @@ func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	if id == d.host.ID() {
 		return d.self(), nil
 	}
-	if d.connected(id) {
-		d.awaitIdentify(ctx, id)
-		if addrs := d.provenAddrs(id); len(addrs) > 0 {
-			return peer.AddrInfo{ID: id, Addrs: addrs}, nil
-		}
+	var found peer.AddrInfo
+	var err error
+	if !d.connected(id) {
+		found, err = d.kad.FindPeer(ctx, id)
 	}
-	found, err := d.kad.FindPeer(ctx, id)
+	if d.connected(id) { // maybe only since the search, which then ends with nothing
+		d.awaitIdentify(ctx, id)
+		found.Addrs = d.provenAddrs(id)
+	}
 	if ctx.Err() != nil {
 		return peer.AddrInfo{}, fmt.Errorf("find peer %s: %w", id, context.Cause(ctx))
 	}
@@ -77,27 +80,26 @@ func (d *DHT) Connect(ctx context.Context, id peer.ID) error {
 // The first connection wins.
 func (d *DHT) reach(ctx context.Context, id peer.ID) error {
 	ctx, stop := context.WithCancel(ctx)
+	var racers sync.WaitGroup
+	defer racers.Wait()
+	defer stop()
 	outcomes := make(chan error, 2) // room for both, so that the loser can leave
 	pending := 0
+	race := func(dial func() error) {
+		pending++
+		racers.Go(func() { outcomes <- dial() })
+	}
 	var headOver <-chan time.Time
-	defer func() {
-		stop()
-		for ; pending > 0; pending-- {
-			_ = <-outcomes // the loser has nothing to say
-		}
-	}()
-	var last error
 	lookUp := func() {
 		headOver = nil
-		pending++
-		go func() { outcomes <- d.lookUpAndDial(ctx, id) }()
+		race(func() error { return d.lookUpAndDial(ctx, id) })
 	}
+	var last error
 	if known := d.known(id); len(known.Addrs) > 0 {
 		head := time.NewTimer(headStart)
 		defer head.Stop()
 		headOver = head.C
-		pending++
-		go func() { outcomes <- d.dial(ctx, known) }()
+		race(func() error { return d.dial(ctx, known) })
 	} else {
 		lookUp()
 	}
