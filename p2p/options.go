@@ -53,7 +53,7 @@ func options(cfg *Config) ([]libp2p.Option, error) {
 		opts = append(opts, libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return announce }))
 	}
 	if given.DialRanker == nil {
-		opts = append(opts, libp2p.SwarmOpts(swarm.WithDialRanker(tcpFirst)))
+		opts = append(opts, libp2p.SwarmOpts(swarm.WithDialRanker(tcpFirst), swarm.WithDialTimeoutLocal(localDialTimeout)))
 	}
 	opts = append(opts, transports(cfg, &given)...)
 	opts = append(opts, reachability(cfg, listen)...)
@@ -121,6 +121,10 @@ func bounds(cfg *Config, given *libp2pconfig.Config, opts []libp2p.Option) ([]li
 	}
 	return opts, nil
 }
+
+// localDialTimeout bounds a dial on loopback and private addresses, where the default is 5 s: a process that is not
+// running refuses TCP at once, but lets QUIC wait.
+const localDialTimeout = time.Second
 
 // quicDelay is how much later than the last TCP address others are dialed.
 const quicDelay = 250 * time.Millisecond

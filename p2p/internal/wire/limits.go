@@ -20,10 +20,10 @@ const (
 	MaxProof = 16
 	// MaxConfirmation bounds a confirmation: a signature of 96 bytes, and what it signs.
 	MaxConfirmation = 1 << 10
-	// MaxCertificate bounds a certificate: a signature of 96 bytes, what it signs, and one bit for each of up to 16,000
-	// storage nodes. It has to fit a gossip message.
-	MaxCertificate = 4 << 10
-	// MaxCertificates bounds a page of certificates: 1 MiB.
+	// MaxCertificate bounds a certificate: a signature of 96 bytes, what it signs, and two bytes for each signer, of up to
+	// 4096 storage nodes. It has to fit a gossip message.
+	MaxCertificate = 10 << 10
+	// MaxCertificates bounds a page of certificates: 2.5 MiB at worst, a few tens of KiB with a hundred nodes.
 	MaxCertificates = 256
 	// MaxErrorText bounds the text of an error, in bytes.
 	MaxErrorText = 512

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"walrus/certs"
+	"walrus/client"
+	"walrus/shards"
+)
+
+const (
+	// mapWidth is the number of shards in a line of the map.
+	mapWidth = 50
+	// maxMap is the greatest number of shards that a map still helps with.
+	maxMap = 2000
+)
+
+func blobStatusCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "blob-status BLOB_ID",
+		Short: "show what every shard has of a blob",
+		Long: `Ask every storage node what it has of a blob: whether the blob is certified, and the state of the two slivers
+on each shard, stored, missing, corrupt, repairing, or unreachable, as the nodes tell it.
+
+  walrus blob-status BLOB_ID
+  walrus blob-status BLOB_ID --json
+
+Exit code 3 if a quorum of shards says that there is no such blob, 4 if too few answer to say so. --json prints
+  {"blobId","status": "certified" or "uncertified","size","encodedLength","endEpoch",
+   "certificate": {"epoch","blobId","persistence","signers","signature"} or null,"certifiedShards",
+   "slivers": {"stored","missing","corrupt","repairing","unreachable"},
+   "shards": [{"shard","pair","node","name","primary","secondary"}],
+   "badNodes": [{"node","name","reason","lied"}]}`,
+		Args: args(cobra.ExactArgs(1), "one BLOB_ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := parseBlobID(args[0])
+			if err != nil {
+				return err
+			}
+			return a.blobStatus(c.Context(), id)
+		},
+	}
+}
+
+func (a *app) blobStatus(ctx context.Context, id shards.BlobID) (err error) {
+	ctx, cancel := a.withTimeout(ctx, askTimeout)
+	defer cancel()
+	s, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close(&err)
+	st, err := s.BlobStatus(ctx, id)
+	if err != nil {
+		return err
+	}
+	com, err := s.Committee(ctx)
+	if err != nil {
+		return err
+	}
+	if a.global.json {
+		return a.printJSON(newStatusReport(com, st))
+	}
+	return a.printBlobStatus(com, st)
+}
+
+// statusReport is the JSON output of blob-status.
+type statusReport struct {
+	BlobID          shards.BlobID        `json:"blobId"`
+	Status          string               `json:"status"`
+	Size            uint64               `json:"size"`
+	EncodedLength   int64                `json:"encodedLength"`
+	EndEpoch        uint32               `json:"endEpoch"`
+	Certificate     *certs.Certificate   `json:"certificate"`
+	CertifiedShards int                  `json:"certifiedShards"`
+	Slivers         map[string]int       `json:"slivers"`
+	Shards          []client.ShardStatus `json:"shards"`
+	BadNodes        []client.BadNode     `json:"badNodes"`
+}
+
+func newStatusReport(com *certs.Committee, st *client.BlobStatus) statusReport {
+	r := statusReport{
+		BlobID: st.BlobID, Status: "uncertified", Size: st.Size, EncodedLength: st.EncodedSize, EndEpoch: st.EndEpoch,
+		Certificate: st.Certificate, Slivers: countSlivers(st.Shards), Shards: st.Shards,
+		BadNodes: append([]client.BadNode{}, st.Bad...),
+	}
+	if st.Certificate != nil {
+		r.Status, r.CertifiedShards = "certified", st.Certificate.Weight(com)
+	}
+	return r
+}
+
+// countSlivers counts slivers by state; every state is there.
+func countSlivers(list []client.ShardStatus) map[string]int {
+	count := map[string]int{client.Stored: 0, client.Missing: 0, client.Corrupt: 0, client.Repairing: 0, client.Unreachable: 0}
+	for _, s := range list {
+		count[s.Primary]++
+		count[s.Secondary]++
+	}
+	return count
+}
+
+func (a *app) printBlobStatus(com *certs.Committee, st *client.BlobStatus) error {
+	state := "not certified: store it again to finish"
+	if st.Certificate != nil {
+		state = fmt.Sprintf("certified in epoch %d by %d of %d shards", st.Certificate.Epoch, st.Certificate.Weight(com), len(st.Shards))
+	}
+	count := countSlivers(st.Shards)
+	var slivers []string
+	for _, s := range []string{client.Stored, client.Missing, client.Corrupt, client.Repairing, client.Unreachable} {
+		if count[s] > 0 || s == client.Stored {
+			slivers = append(slivers, fmt.Sprintf("%d %s", count[s], s))
+		}
+	}
+	err := table(a.stdout, "", [][]string{
+		{st.BlobID.String()},
+		{"  state", state},
+		{"  size", byteSize(st.Size) + ", " + byteSize(st.EncodedSize) + " encoded on all nodes together"},
+		{"  kept until", endEpoch(st.EndEpoch)},
+		{"  slivers", strings.Join(slivers, ", ")},
+	})
+	if err != nil {
+		return err
+	}
+	if len(st.Shards) <= maxMap {
+		if err := a.printShardMap(st.Shards); err != nil {
+			return err
+		}
+	}
+	rows := [][]string{{"node", "shards", "stored", "not stored", ""}}
+	bad := make(map[string]string)
+	for _, b := range st.Bad {
+		bad[b.Node.String()] = b.Reason
+	}
+	for _, m := range com.Members() {
+		var own []client.ShardStatus
+		for _, shard := range m.Shards {
+			own = append(own, st.Shards[shard])
+		}
+		stored := countSlivers(own)[client.Stored]
+		rows = append(rows, []string{m.Name, shardList(m.Shards), fmt.Sprint(stored), fmt.Sprint(2*len(own) - stored), bad[m.Node.String()]})
+	}
+	return table(a.stdout, "  ", rows)
+}
+
+// printShardMap shows a letter for each shard: the worse of its two slivers.
+func (a *app) printShardMap(list []client.ShardStatus) error {
+	var b strings.Builder
+	for at := 0; at < len(list); at += mapWidth {
+		fmt.Fprintf(&b, "  %5d ", at)
+		for _, s := range list[at:min(at+mapWidth, len(list))] {
+			b.WriteByte(shardLetter(s))
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString("        # both slivers stored, + one of them, r repairing, x corrupt, . missing, ? unreachable\n")
+	_, err := a.stdout.Write([]byte(b.String()))
+	return err
+}
+
+func shardLetter(s client.ShardStatus) byte {
+	has := func(state string) bool { return s.Primary == state || s.Secondary == state }
+	switch {
+	case s.Primary == client.Stored && s.Secondary == client.Stored:
+		return '#'
+	case has(client.Unreachable):
+		return '?'
+	case has(client.Corrupt):
+		return 'x'
+	case has(client.Repairing):
+		return 'r'
+	case has(client.Stored):
+		return '+'
+	}
+	return '.'
+}

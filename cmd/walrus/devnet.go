@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"walrus/config"
+	"walrus/node"
+)
+
+// devnetFlags say which devnet.
+type devnetFlags struct {
+	dir           string
+	nodes, shards int
+}
+
+func devnetCommand(a *app) *cobra.Command {
+	c := group(&cobra.Command{
+		Use:   "devnet",
+		Short: "make and run a network on this machine, for development",
+		Long: `A devnet is a whole network on this machine, in one folder: D/genesis.yaml, D/client.yaml for clients, and a home
+D/node-0, D/node-1, ... for each storage node. Its addresses are on 127.0.0.1 only.`,
+	})
+	c.AddCommand(devnetInitCommand(a), devnetUpCommand(a))
+	return c
+}
+
+func (d *devnetFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&d.dir, "dir", "", "`FOLDER` of the devnet (required)")
+	f.IntVar(&d.nodes, "nodes", config.DefaultDevnetNodes, "`N`umber of storage nodes")
+	f.IntVar(&d.shards, "shards", config.DefaultDevnetShards, "`N`umber of shards, spread over the nodes")
+	check := c.Args
+	c.Args = func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return err
+		}
+		if d.dir == "" {
+			return usagef("%s: --dir FOLDER is missing", c.CommandPath())
+		}
+		if err := config.CheckDevnetSize(d.nodes, d.shards); err != nil {
+			return &usageError{err}
+		}
+		return nil
+	}
+}
+
+func devnetInitCommand(a *app) *cobra.Command {
+	var d devnetFlags
+	c := &cobra.Command{
+		Use:   "init --dir FOLDER",
+		Short: "make the files of a devnet",
+		Long: `Make the keys, the genesis and the configurations of a devnet in an empty or new folder. Each node can then run as
+a process of its own, or all of them in one with walrus devnet up.
+
+  walrus devnet init --dir D --nodes 7 --shards 100
+  walrus node run --home D/node-0      # and so on, each in a terminal of its own
+  walrus --config D/client.yaml health`,
+		Args: args(cobra.NoArgs, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			made, err := config.InitDevnet(c.Context(), d.dir, d.nodes, d.shards)
+			if err != nil {
+				return err
+			}
+			if a.global.json {
+				return a.printJSON(newDevnetReport(made))
+			}
+			_, err = fmt.Fprintf(a.stdout, "made a devnet of %d nodes and %d shards in %s\n"+
+				"run it: walrus devnet up --dir %s\nuse it: walrus --config %s health\n",
+				len(made.Homes), made.Shards, made.Dir, made.Dir, made.Client)
+			return err
+		},
+	}
+	d.add(c)
+	return c
+}
+
+func devnetUpCommand(a *app) *cobra.Command {
+	var d devnetFlags
+	c := &cobra.Command{
+		Use:   "up --dir FOLDER",
+		Short: "run a whole devnet in one process until interrupted",
+		Long: `Run all nodes of a devnet in this process, in the foreground; make the devnet first if the folder is empty or
+new. Run again on the same folder, it carries on with what it had.
+
+When every node serves, it prints one line that begins with "ready" on standard output, or with --json an object
+{"ready":true,"dir","config","nodes","shards","addresses"} on one line. Logs go to standard error.
+
+  walrus devnet up --dir D
+  walrus --config D/client.yaml store README.md      # in another terminal`,
+		Args: args(cobra.NoArgs, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			net, err := d.loadOrInit(c.Context(), c.Flags().Changed("nodes"), c.Flags().Changed("shards"))
+			if err != nil {
+				return err
+			}
+			return a.devnetUp(c.Context(), net)
+		},
+	}
+	d.add(c)
+	return c
+}
+
+// loadOrInit finds the devnet or makes it. What was asked for must not contradict what is there.
+func (d *devnetFlags) loadOrInit(ctx context.Context, nodesGiven, shardsGiven bool) (*config.Devnet, error) {
+	net, err := config.LoadDevnet(d.dir)
+	if errors.Is(err, config.ErrNoDevnet) {
+		return config.InitDevnet(ctx, d.dir, d.nodes, d.shards)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if nodesGiven && d.nodes != len(net.Homes) {
+		return nil, fmt.Errorf("--nodes %d: the devnet in %s has %d nodes: leave --nodes out or choose another folder",
+			d.nodes, net.Dir, len(net.Homes))
+	}
+	if shardsGiven && d.shards != net.Shards {
+		return nil, fmt.Errorf("--shards %d: the devnet in %s has %d shards: leave --shards out or choose another folder",
+			d.shards, net.Dir, net.Shards)
+	}
+	return net, nil
+}
+
+func (a *app) devnetUp(ctx context.Context, net *config.Devnet) error {
+	var nodes []*node.Node
+	var addrs []string
+	for _, home := range net.Homes {
+		n, err := a.openNode(ctx, home, []any{"node", filepath.Base(home)})
+		if err != nil {
+			return errors.Join(fmt.Errorf("open node %s: %w", home, err), closeAll(nodes))
+		}
+		nodes = append(nodes, n.Node)
+		addrs = append(addrs, n.Addrs()...)
+	}
+	return runAll(ctx, nodes, (*node.Node).Serving, func() error {
+		if a.global.json {
+			r := newDevnetReport(net)
+			r.Ready, r.Addresses = true, addrs
+			return a.printJSONLine(r)
+		}
+		_, err := fmt.Fprintf(a.stdout, "ready: %d nodes, %d shards; use it with --config %s\n", len(nodes), net.Shards, net.Client)
+		return err
+	})
+}
+
+// devnetReport is the JSON output of devnet init and up.
+type devnetReport struct {
+	Ready     bool     `json:"ready,omitempty"`
+	Dir       string   `json:"dir"`
+	Config    string   `json:"config"`
+	Nodes     []string `json:"nodes"` // homes
+	Shards    int      `json:"shards"`
+	Addresses []string `json:"addresses"`
+}
+
+func newDevnetReport(d *config.Devnet) devnetReport {
+	return devnetReport{Dir: d.Dir, Config: d.Client, Nodes: d.Homes, Shards: d.Shards, Addresses: d.Addresses}
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"walrus/client"
+	"walrus/p2p"
+)
+
+func healthCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "health",
+		Short: "show how every storage node is",
+		Long: `Ask every storage node how it is. The exit code is 0 only if every node serves and has all the slivers that it
+owes; else it is 1, and the last column says why.
+
+  walrus health
+  until walrus health; do sleep 1; done
+
+--json prints {"ok","nodes":[{"nodeId","nodeName","ok","why","reachable","shards","state","epoch","version",
+"blobs","slivers","owed","corrupt","diskBytes","uptimeSeconds","peers","incidents"}]}.`,
+		Args: args(cobra.NoArgs, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error { return a.health(c.Context()) },
+	}
+}
+
+func (a *app) health(ctx context.Context) (err error) {
+	ctx, cancel := a.withTimeout(ctx, askTimeout)
+	defer cancel()
+	s, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close(&err)
+	h, err := s.Health(ctx)
+	if err != nil {
+		return err
+	}
+	well := 0
+	report := healthReport{OK: h.OK, Nodes: make([]nodeReport, 0, len(h.Nodes))}
+	for i := range h.Nodes {
+		r := newNodeReport(&h.Nodes[i])
+		if r.OK {
+			well++
+		}
+		report.Nodes = append(report.Nodes, r)
+	}
+	if a.global.json {
+		err = a.printJSON(report)
+	} else {
+		err = a.printHealth(report, well)
+	}
+	if err == nil && !h.OK {
+		a.warn("%d of %d nodes are well", well, len(h.Nodes))
+		return &toldError{exitFailed}
+	}
+	return err
+}
+
+// healthReport is the JSON output of health.
+type healthReport struct {
+	OK    bool         `json:"ok"`
+	Nodes []nodeReport `json:"nodes"`
+}
+
+// nodeReport is one node in the output of health and node status.
+type nodeReport struct {
+	NodeID    string `json:"nodeId"`
+	NodeName  string `json:"nodeName"`
+	OK        bool   `json:"ok"`
+	Why       string `json:"why,omitempty"`
+	Reachable bool   `json:"reachable"`
+	Shards    []int  `json:"shards"`
+	nodeState
+}
+
+// nodeState is what a node says about itself.
+type nodeState struct {
+	State         string   `json:"state,omitempty"`
+	Epoch         uint32   `json:"epoch"`
+	Version       string   `json:"version,omitempty"`
+	Blobs         uint64   `json:"blobs"`
+	Slivers       uint64   `json:"slivers"`
+	Owed          uint64   `json:"owed"`
+	Corrupt       uint64   `json:"corrupt"`
+	DiskBytes     uint64   `json:"diskBytes"`
+	UptimeSeconds int64    `json:"uptimeSeconds"`
+	Peers         int      `json:"peers"`
+	Incidents     []string `json:"incidents,omitempty"`
+}
+
+func newNodeReport(n *client.NodeHealth) nodeReport {
+	return nodeReport{
+		NodeID: n.Node.String(), NodeName: n.Name, OK: n.OK, Why: oneLine(n.Why), Reachable: n.Reachable, Shards: n.Shards,
+		nodeState: newNodeState(&n.Status),
+	}
+}
+
+func newNodeState(s *p2p.NodeStatus) nodeState {
+	return nodeState{
+		State: s.State, Epoch: s.Epoch, Version: s.Version, Blobs: s.Blobs, Slivers: s.Slivers, Owed: s.Owed,
+		Corrupt: s.Corrupt, DiskBytes: s.DiskBytes, UptimeSeconds: int64(s.Uptime / time.Second), Peers: s.Peers, Incidents: s.Incidents,
+	}
+}
+
+func (a *app) printHealth(r healthReport, well int) error {
+	rows := [][]string{{"node", "reachable", "state", "shards", "blobs", "slivers", "owed", "corrupt", "disk", "version", ""}}
+	for _, n := range r.Nodes {
+		row := []string{n.NodeName, yesNo(n.Reachable), "-", fmt.Sprint(len(n.Shards)), "-", "-", "-", "-", "-", "-", n.Why}
+		if n.Reachable {
+			row = []string{
+				n.NodeName, "yes", n.State, fmt.Sprint(len(n.Shards)), fmt.Sprint(n.Blobs), fmt.Sprint(n.Slivers),
+				fmt.Sprint(n.Owed), fmt.Sprint(n.Corrupt), byteSize(n.DiskBytes), n.Version, n.Why,
+			}
+		}
+		rows = append(rows, row)
+	}
+	if err := table(a.stdout, "", rows); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(a.stdout, "%d of %d nodes are well\n", well, len(r.Nodes))
+	return err
+}

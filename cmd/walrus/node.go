@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"walrus/config"
+	"walrus/node"
+)
+
+func nodeCommand(a *app) *cobra.Command {
+	c := group(&cobra.Command{
+		Use:   "node",
+		Short: "make, run and look at a storage node",
+		Long: `A storage node lives in a folder, its home: node.yaml, keys/, and the data. Make it with init, have its entry
+put into the network's genesis, then run it.`,
+	})
+	c.AddCommand(nodeInitCommand(a), nodeRunCommand(a), nodeStatusCommand(a))
+	return c
+}
+
+// homeFlag adds --home, which must be given.
+func homeFlag(c *cobra.Command, home *string) {
+	c.Flags().StringVar(home, "home", "", "`FOLDER` of the node (required)")
+	check := c.Args
+	c.Args = func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return err
+		}
+		if *home == "" {
+			return usagef("%s: --home FOLDER is missing", c.CommandPath())
+		}
+		return nil
+	}
+}
+
+func nodeRunCommand(a *app) *cobra.Command {
+	var home string
+	c := &cobra.Command{
+		Use:   "run --home FOLDER",
+		Short: "run a storage node until interrupted",
+		Long: `Run the storage node of a home made by walrus node init or walrus devnet init, in the foreground.
+
+When the node answers requests and has joined the others, or has waited three seconds for them, it prints one line
+that begins with "ready" on standard output, or with --json an object {"ready":true,"name","peerId","addresses"} on one
+line. Logs go to standard error. The first interrupt (Ctrl-C, or SIGTERM) ends the node in order, a second one at once.
+
+  walrus node run --home /var/lib/walrus
+  walrus node run --home D/node-0 --log-level debug`,
+		Args: args(cobra.NoArgs, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error { return a.nodeRun(c.Context(), home) },
+	}
+	homeFlag(c, &home)
+	return c
+}
+
+func (a *app) nodeRun(ctx context.Context, home string) error {
+	n, err := a.openNode(ctx, home, nil)
+	if err != nil {
+		return err
+	}
+	return runAll(ctx, []*node.Node{n.Node}, (*node.Node).Ready, func() error {
+		if a.global.json {
+			return a.printJSONLine(struct {
+				Ready     bool     `json:"ready"`
+				Name      string   `json:"name"`
+				PeerID    string   `json:"peerId"`
+				Addresses []string `json:"addresses"`
+			}{true, n.name, n.peer, n.Addrs()})
+		}
+		_, err := fmt.Fprintf(a.stdout, "ready %s %s\n", n.name, strings.Join(n.Addrs(), " "))
+		return err
+	})
+}
+
+// openedNode is a node that listens and does not run yet.
+type openedNode struct {
+	*node.Node
+	name, peer string
+}
+
+// openNode opens the node of home, whose log lines carry the attributes attrs.
+func (a *app) openNode(ctx context.Context, home string, attrs []any) (*openedNode, error) {
+	conf, err := config.LoadNode(home)
+	if err != nil {
+		return nil, err
+	}
+	log, err := a.logger(conf.Log)
+	if err != nil {
+		return nil, err
+	}
+	id, err := conf.PeerID()
+	if err != nil {
+		return nil, err
+	}
+	cfg, control, err := conf.Compose(version, log.With(attrs...))
+	if err != nil {
+		return nil, err
+	}
+	n, err := node.New(ctx, cfg, control)
+	if err != nil {
+		return nil, err
+	}
+	return &openedNode{n, conf.Name, id.String()}, nil
+}
+
+// statusTimeout bounds one question to one node on this machine.
+const statusTimeout = 15 * time.Second
+
+func nodeStatusCommand(a *app) *cobra.Command {
+	var home string
+	c := &cobra.Command{
+		Use:   "status --home FOLDER",
+		Short: "ask a running storage node how it is",
+		Long: `Ask the process that runs the node of a home how it is, by the node's own address. Exit code 1 if it does not
+run.
+
+  walrus node status --home /var/lib/walrus
+
+--json prints {"nodeId","nodeName","address","state","epoch","version","shards","blobs","slivers","owed","corrupt",
+"diskBytes","uptimeSeconds","peers","incidents"}.`,
+		Args: args(cobra.NoArgs, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error { return a.nodeStatus(c.Context(), home) },
+	}
+	homeFlag(c, &home)
+	return c
+}
+
+func (a *app) nodeStatus(ctx context.Context, home string) error {
+	ctx, cancel := a.withTimeout(ctx, statusTimeout)
+	defer cancel()
+	conf, err := config.LoadNode(home)
+	if err != nil {
+		return err
+	}
+	level := conf.Log
+	level.Level = "warn"
+	log, err := a.logger(level)
+	if err != nil {
+		return err
+	}
+	id, err := conf.PeerID()
+	if err != nil {
+		return err
+	}
+	addr, err := conf.LocalAddr()
+	if err != nil {
+		return err
+	}
+	cfg, err := conf.ComposeQuery(version, log)
+	if err != nil {
+		return err
+	}
+	st, err := node.QueryStatus(ctx, cfg, addr)
+	if err != nil {
+		return fmt.Errorf("ask the node of %s: %w: is it running?", home, err)
+	}
+	r := nodeStatusReport{NodeID: id.String(), NodeName: conf.Name, Address: addr, Shards: st.Shards, nodeState: newNodeState(&st)}
+	if a.global.json {
+		return a.printJSON(r)
+	}
+	rows := [][]string{
+		{"node", r.NodeName},
+		{"peer ID", r.NodeID},
+		{"address", r.Address},
+		{"state", r.State},
+		{"epoch", fmt.Sprint(r.Epoch)},
+		{"version", r.Version},
+		{"up for", st.Uptime.Round(time.Second).String()},
+		{"peers", fmt.Sprint(r.Peers)},
+		{"shards", shardList(r.Shards)},
+		{"blobs", fmt.Sprint(r.Blobs)},
+		{"slivers", fmt.Sprintf("%d stored, %d owed, %d corrupt", r.Slivers, r.Owed, r.Corrupt)},
+		{"disk", byteSize(r.DiskBytes)},
+	}
+	for _, incident := range r.Incidents {
+		rows = append(rows, []string{"incident", incident})
+	}
+	return table(a.stdout, "", rows)
+}
+
+// nodeStatusReport is the JSON output of node status.
+type nodeStatusReport struct {
+	NodeID   string `json:"nodeId"`
+	NodeName string `json:"nodeName"`
+	Address  string `json:"address"`
+	Shards   []int  `json:"shards"`
+	nodeState
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"walrus/config"
+	"walrus/ledger"
+)
+
+type nodeInit struct {
+	home, name, genesis, network string
+	listen, announce, bootstrap  []string
+	mdns                         bool
+}
+
+func nodeInitCommand(a *app) *cobra.Command {
+	var o nodeInit
+	c := &cobra.Command{
+		Use:   "init --home FOLDER (--genesis FILE | --network NAME)",
+		Short: "make keys and a configuration for a new storage node",
+		Long: `Make the home of a new storage node: its keys, which are never overwritten, and a commented node.yaml.
+
+It prints the entry that goes under "members:" of the network's genesis, where whoever sets up the network also
+says which shards the node holds. The entry proves that the node has its keys, for the network of that name only:
+that of the genesis, or --network if there is no genesis yet. Then copy the genesis to where node.yaml expects it.
+
+  walrus node init --home /var/lib/walrus --network example-net --listen /ip4/0.0.0.0/tcp/4001
+  walrus node init --home /var/lib/walrus --genesis genesis.yaml --bootstrap /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo...
+
+--json prints {"home","config","peerId","member":{"node","name","key","proof"}}.`,
+		Args: args(cobra.NoArgs, "no arguments"),
+		RunE: func(*cobra.Command, []string) error { return a.nodeInit(o) },
+	}
+	homeFlag(c, &o.home)
+	f := c.Flags()
+	f.StringVar(&o.name, "name", "", "`NAME` for people (default the name of the folder)")
+	f.StringVar(&o.genesis, "genesis", "", "genesis `FILE` of the network (default genesis.yaml in the home)")
+	f.StringVar(&o.network, "network", "", "`NAME` of the network, when there is no genesis yet")
+	f.StringSliceVar(&o.listen, "listen", []string{"/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"},
+		"multi`ADDR`esses to accept connections on")
+	f.StringSliceVar(&o.announce, "announce", nil, "multi`ADDR`esses to tell others instead, behind port forwarding")
+	f.StringSliceVar(&o.bootstrap, "bootstrap", nil, "multi`ADDR`esses of other nodes, ending in /p2p/PEER_ID")
+	f.BoolVar(&o.mdns, "mdns", false, "find nodes on the local network by multicast, too")
+	return c
+}
+
+func (a *app) nodeInit(o nodeInit) error {
+	network, err := o.networkName()
+	if err != nil {
+		return err
+	}
+	home := absolute(o.home)
+	n := config.DefaultNode()
+	if n.Name = o.name; n.Name == "" {
+		n.Name = filepath.Base(home)
+	}
+	n.Listen, n.Announce, n.Bootstrap, n.MDNS = o.listen, o.announce, o.bootstrap, o.mdns
+	if o.genesis != "" {
+		n.Genesis = absolute(o.genesis)
+	}
+	if err := n.Validate(); err != nil {
+		return &usageError{err}
+	}
+	keys, err := config.CreateNode(home, n)
+	if err != nil {
+		return err
+	}
+	m, err := keys.Member(network, n.Name)
+	if err != nil {
+		return err
+	}
+	if a.global.json {
+		return a.printJSON(struct {
+			Home   string     `json:"home"`
+			Config string     `json:"config"`
+			PeerID string     `json:"peerId"`
+			Member memberJSON `json:"member"`
+		}{home, filepath.Join(home, config.NodeFile), m.Node.String(), memberJSON{m.Node.String(), m.Name, m.Key.String(), m.Proof.String()}})
+	}
+	a.warn("made %s for network %s; its member entry for the genesis, which still needs its shards, such as 0-13, is:", home, network)
+	var b strings.Builder
+	fmt.Fprintf(&b, "  - node: %s\n    name: %q\n    key: %q\n    proof: %q\n", m.Node, m.Name, m.Key, m.Proof)
+	_, err = a.stdout.Write([]byte(b.String()))
+	return err
+}
+
+type memberJSON struct {
+	Node  string `json:"node"`
+	Name  string `json:"name"`
+	Key   string `json:"key"`
+	Proof string `json:"proof"`
+}
+
+// networkName is that of the genesis, unless there is none yet.
+func (o nodeInit) networkName() (string, error) {
+	path := o.genesis
+	if path == "" {
+		path = filepath.Join(o.home, "genesis.yaml")
+	}
+	genesis, err := config.LoadGenesis(path)
+	switch {
+	case err == nil && o.network != "" && o.network != genesis.Network:
+		return "", usagef("--network %s: the genesis %s is of network %s", o.network, path, genesis.Network)
+	case err == nil:
+		return genesis.Network, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return "", err
+	case o.network == "" && o.genesis != "":
+		return "", err
+	case o.network == "":
+		return "", usagef("say which network the node is for: --genesis FILE, or --network NAME if there is no genesis yet")
+	}
+	if err := ledger.CheckNetwork(o.network); err != nil {
+		return "", &usageError{err}
+	}
+	return o.network, nil
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"walrus/ledger"
+)
+
+// printJSON writes v as indented JSON on stdout.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// printJSONLine writes v as JSON on one line of stdout, for those who wait for a line.
+func (a *app) printJSONLine(v any) error {
+	enc := json.NewEncoder(a.stdout)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// table lays out rows of cells in columns. The first row is the heading.
+func table(w io.Writer, indent string, rows [][]string) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		// An empty last cell would leave spaces at the end of the line.
+		if _, err := fmt.Fprintln(tw, strings.TrimRight(indent+strings.Join(row, "\t"), "\t")); err != nil {
+			return err
+		}
+	}
+	return tw.Flush()
+}
+
+// byteSize is n for people, such as 1.50 MiB.
+func byteSize[T int64 | uint64](n T) string {
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, unit := float64(n), ""
+	for _, unit = range []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"} {
+		if v /= 1 << 10; v < 1<<10 {
+			break
+		}
+	}
+	return fmt.Sprintf("%.2f %s", v, unit)
+}
+
+// maxRanges is how many ranges of shards fit in a cell.
+const maxRanges = 6
+
+// shardList is a set of shards, ascending, for people: "5: 0-3,8", and only the first few of many.
+func shardList(list []int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d: ", len(list))
+	for i, count := 0, 0; i < len(list); count++ {
+		if count == maxRanges {
+			b.WriteString(",…")
+			break
+		}
+		j := i
+		for j+1 < len(list) && list[j+1] == list[j]+1 {
+			j++
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.Itoa(list[i]))
+		if j > i {
+			b.WriteByte('-')
+			b.WriteString(strconv.Itoa(list[j]))
+		}
+		i = j + 1
+	}
+	return strings.TrimSuffix(b.String(), ": ")
+}
+
+// endEpoch says for people until when something is kept.
+func endEpoch(epoch uint32) string {
+	if epoch >= ledger.DefaultEndEpoch {
+		return "no end is set"
+	}
+	return fmt.Sprintf("the start of epoch %d", epoch)
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// seconds is d for people, precise enough for what it says.
+func seconds(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(10 * time.Millisecond).String()
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"walrus/config"
+)
+
+// globalFlags are those of every command.
+type globalFlags struct {
+	config    string
+	json      bool
+	logLevel  string
+	logFormat string
+	timeout   time.Duration
+}
+
+const rootLong = `Walrus keeps blobs on many storage nodes, erasure-coded, so that they can be read while up to a third of
+the network is down or lying.
+
+To try it on this machine:
+
+  walrus devnet up --dir /tmp/devnet                    # seven nodes; prints a line with "ready"
+  export WALRUS_CONFIG=/tmp/devnet/client.yaml          # in another terminal
+  walrus store README.md
+  walrus read BLOB_ID -o copy.md
+  walrus health
+
+Data goes to standard output, everything else to standard error; - stands for standard input or output.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not enough nodes.`
+
+func newRoot(a *app) *cobra.Command {
+	root := group(&cobra.Command{
+		Use:     "walrus",
+		Short:   "store and read blobs in a Walrus network, and run its nodes",
+		Long:    rootLong,
+		Version: version,
+	})
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetVersionTemplate("walrus {{.Version}}\n")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("%w (see %s --help)", err, c.CommandPath())
+	})
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.global.config, "config", "",
+		"client configuration `FILE` (default $WALRUS_CONFIG, ./walrus.yaml, ~/.config/walrus/walrus.yaml)")
+	flags.BoolVar(&a.global.json, "json", false, "print JSON on standard output")
+	flags.StringVar(&a.global.logLevel, "log-level", "", "debug, info, warn or error (default $WALRUS_LOG_LEVEL, else the configuration)")
+	flags.StringVar(&a.global.logFormat, "log-format", "", "text or json (default the configuration)")
+	flags.DurationVar(&a.global.timeout, "timeout", 0,
+		"give up after this `TIME`, such as 90s or 5m, where a command ends by itself (default: each command's own)")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if a.global.timeout < 0 {
+			return usagef("--timeout %s: must not be negative", a.global.timeout)
+		}
+		if err := (&config.Log{Level: "info", Format: "text"}).Override(a.env, a.global.logLevel, a.global.logFormat); err != nil {
+			return &usageError{err}
+		}
+		return nil
+	}
+	root.AddCommand(
+		storeCommand(a), readCommand(a), blobIDCommand(a), blobStatusCommand(a),
+		infoCommand(a), healthCommand(a),
+		nodeCommand(a), devnetCommand(a), versionCommand(a),
+	)
+	return root
+}
+
+// group makes c a command that has subcommands and, alone, prints its help.
+func group(c *cobra.Command) *cobra.Command {
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		c.SuggestionsMinimumDistance = 2
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			return usagef("unknown command %q: did you mean %q?", args[0], near[0])
+		}
+		return usagef("unknown command %q (see %s --help)", args[0], c.CommandPath())
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	return c
+}
+
+// args turns cobra's check of the number of arguments into wrong usage.
+func args(check cobra.PositionalArgs, want string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if check(c, args) != nil {
+			return usagef("%s takes %s (see %s --help)", c.CommandPath(), want, c.CommandPath())
+		}
+		return nil
+	}
+}
+
+// withTimeout bounds ctx by --timeout, or else by the command's own limit; 0 is none.
+func (a *app) withTimeout(ctx context.Context, own time.Duration) (context.Context, context.CancelFunc) {
+	limit := a.global.timeout
+	if limit == 0 {
+		limit = own
+	}
+	if limit == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// logger writes to stderr as l says, unless flags or environment say otherwise.
+func (a *app) logger(l config.Log) (*slog.Logger, error) {
+	if err := l.Override(a.env, a.global.logLevel, a.global.logFormat); err != nil {
+		return nil, err
+	}
+	return l.Logger(a.stderr), nil
+}
+
+// loadClient finds and reads the client's configuration.
+func (a *app) loadClient() (*config.Client, error) {
+	path, err := config.FindClient(a.global.config, a.env)
+	if err != nil {
+		return nil, err
+	}
+	return config.LoadClient(path)
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"walrus/client"
+	"walrus/config"
+	"walrus/shards"
+)
+
+// Exit codes, the same for all commands.
+const (
+	exitDone      = 0
+	exitFailed    = 1
+	exitUsage     = 2
+	exitNotFound  = 3
+	exitNotEnough = 4
+)
+
+// run executes one command line and returns its exit code. Data goes to stdout, everything else to stderr. ctx ends
+// when the user interrupts.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env config.Env) (code int) {
+	out := &output{w: stdout}
+	defer func() {
+		if r := recover(); r != nil {
+			tell(stderr, fmt.Sprintf("internal error: %v: please report this", r))
+			code = exitFailed
+		}
+	}()
+	a := &app{stdin: stdin, stdout: out, stderr: stderr, env: env}
+	root := newRoot(a) //nolint:contextcheck // cobra hands ctx to each command
+	root.SetArgs(protectIDs(args))
+	err := root.ExecuteContext(ctx)
+	if out.readerGone {
+		return exitDone // whoever reads has seen enough
+	}
+	if err == nil {
+		return exitDone
+	}
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
+		tell(stderr, "interrupted")
+		return exitFailed
+	}
+	var told *toldError
+	if !errors.As(err, &told) {
+		tell(stderr, a.explain(err))
+	}
+	return exitCode(err)
+}
+
+// app is what every command works with.
+type app struct {
+	stdin  io.Reader
+	stdout *output
+	stderr io.Writer
+	env    config.Env
+	global globalFlags
+}
+
+// output is stdout. It remembers that its reader went away, so that this ends the command without noise.
+type output struct {
+	w          io.Writer
+	readerGone bool
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
+		o.readerGone = true
+	}
+	return n, err
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// toldError has been printed already and only carries the exit code.
+type toldError struct{ code int }
+
+func (e *toldError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+func exitCode(err error) int {
+	var (
+		told      *toldError
+		usage     *usageError
+		notEnough *client.NotEnoughError
+	)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &told):
+		return told.code
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &notEnough):
+		return exitNotEnough
+	case errors.Is(err, client.ErrNotFound):
+		return exitNotFound
+	}
+	return exitFailed
+}
+
+// explain is err as the one line that a person gets.
+func (a *app) explain(err error) string {
+	text := err.Error()
+	if errors.Is(err, context.DeadlineExceeded) && a.global.timeout > 0 {
+		text += fmt.Sprintf(" (stopped after --timeout %s)", a.global.timeout)
+	}
+	return text
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// warn tells something that does not end the command.
+func (a *app) warn(format string, args ...any) { tell(a.stderr, fmt.Sprintf(format, args...)) }
+
+// tell writes one line to stderr; when even that fails there is nowhere left to say so.
+func tell(stderr io.Writer, text string) {
+	_, _ = fmt.Fprintln(stderr, "walrus: "+oneLine(text))
+}
+
+// isTerminal tells whether a person looks at w.
+func isTerminal(w any) bool {
+	if o, ok := w.(*output); ok {
+		w = o.w
+	}
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// idMark goes before a blob ID that begins with "-", as one in 64 does, while flags are parsed.
+const idMark = "blob:"
+
+// protectIDs keeps blob IDs from being taken for flags.
+func protectIDs(args []string) []string {
+	safe := make([]string, 0, len(args))
+	for i, arg := range args {
+		if arg == "--" {
+			return append(safe, args[i:]...)
+		}
+		if _, err := shards.ParseBlobID(arg); err == nil && arg[0] == '-' {
+			arg = idMark + arg
+		}
+		safe = append(safe, arg)
+	}
+	return safe
+}
+
+// parseBlobID reads a blob ID given as an argument.
+func parseBlobID(arg string) (shards.BlobID, error) {
+	id, err := shards.ParseBlobID(strings.TrimPrefix(arg, idMark))
+	if err != nil {
+		return id, &usageError{err}
+	}
+	return id, nil
+}

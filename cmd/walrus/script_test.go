@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes this test binary the command walrus for all that run it by name.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"walrus": main})
+}
+
+// TestScripts runs testdata/script. Beside testscript's own commands there are
+//
+//	exits CODE walrus ARGS...   the exit code is CODE; if it is not 0, stderr is one line and, if it is 2, stdout empty
+//	up NAME ARGS...             start walrus ARGS in the background and wait for its ready line, which is then stdout
+//	down NAME                   ask it to end, which it must do with exit code 0
+func TestScripts(t *testing.T) {
+	t.Parallel() // with the other one that mostly waits
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("XDG_CONFIG_HOME", "")
+			env.Setenv("WALRUS_CONFIG", "")
+			env.Setenv("WALRUS_LOG_LEVEL", "")
+			env.Values[procsKey{}] = make(map[string]*proc)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": scriptExits, "up": scriptUp, "down": scriptDown},
+	})
+}
+
+type procsKey struct{}
+
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE command...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit := (*exec.ExitError)(nil)
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		code = exit.ExitCode()
+	}
+	if code != want {
+		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+	stderr := ts.ReadFile("stderr")
+	if want != 0 && (!strings.HasPrefix(stderr, "walrus: ") || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "goroutine ")) {
+		ts.Fatalf("stderr is not one line that begins with walrus: ")
+	}
+	if want == exitUsage && ts.ReadFile("stdout") != "" {
+		ts.Fatalf("wrong usage printed something on stdout")
+	}
+}
+
+func scriptUp(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: up NAME args...")
+	}
+	for i, arg := range args[1:] {
+		if i > 0 && (args[i] == "--dir" || args[i] == "--home") {
+			args[i+1] = ts.MkAbs(arg) // the process does not start in the script's directory
+		}
+	}
+	procs := ts.Value(procsKey{}).(map[string]*proc)
+	p, err := startProc(context.Background(), ts.MkAbs(args[0]+".log"), args[1:]...)
+	ts.Check(err)
+	procs[args[0]] = p
+	ts.Defer(func() { _ = p.kill() })
+	line, err := p.ready()
+	ts.Check(err)
+	_, err = ts.Stdout().Write([]byte(line + "\n"))
+	ts.Check(err)
+}
+
+func scriptDown(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: down NAME")
+	}
+	p := ts.Value(procsKey{}).(map[string]*proc)[args[0]]
+	if p == nil {
+		ts.Fatalf("there is no process %s", args[0])
+	}
+	if err := p.stop(); err != nil {
+		ts.Fatalf("%v\n%s", err, p.tail())
+	}
+}

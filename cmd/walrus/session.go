@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"walrus/client"
+	"walrus/config"
+	"walrus/node"
+)
+
+// askTimeout bounds commands that only ask: each node is given up on much sooner.
+const askTimeout = time.Minute
+
+// encodingType is how the one encoding is called in JSON.
+const encodingType = "RS2"
+
+// session is a client that has joined the network.
+type session struct {
+	*client.Client
+	node *node.ClientNode
+	conf *config.Client
+}
+
+// open joins the configured network. The caller closes the session.
+func (a *app) open(ctx context.Context) (*session, error) {
+	conf, err := a.loadClient()
+	if err != nil {
+		return nil, err
+	}
+	log, err := a.logger(conf.Log)
+	if err != nil {
+		return nil, err
+	}
+	cfg, control, err := conf.Compose(version, log)
+	if err != nil {
+		return nil, err
+	}
+	n, err := node.OpenClient(ctx, cfg, control)
+	if err != nil {
+		return nil, err
+	}
+	return &session{Client: n.Client(), node: n, conf: conf}, nil
+}
+
+// close leaves the network and adds what went wrong to err.
+func (s *session) close(err *error) { *err = errors.Join(*err, s.node.Close()) }

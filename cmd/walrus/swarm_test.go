@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"walrus/config"
+)
+
+// cluster is a devnet whose nodes are processes.
+type cluster struct {
+	t    *testing.T
+	dir  string
+	net  *config.Devnet
+	node []*proc // nil while it is down
+}
+
+// newCluster makes a devnet and starts every node.
+func newCluster(t *testing.T, nodes, shards int) *cluster {
+	t.Helper()
+	dir := t.TempDir()
+	net, err := config.InitDevnet(t.Context(), filepath.Join(dir, "net"), nodes, shards)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{t: t, dir: dir, net: net, node: make([]*proc, nodes)}
+	t.Cleanup(c.close)
+	all := make([]int, nodes)
+	for i := range all {
+		all[i] = i
+	}
+	c.start(all...)
+	return c
+}
+
+func (c *cluster) log(i int) string { return filepath.Join(c.dir, fmt.Sprintf("node-%d.log", i)) }
+
+// start starts nodes and waits until all of them are ready: a node is only once it has met another.
+func (c *cluster) start(nodes ...int) {
+	c.t.Helper()
+	for _, i := range nodes {
+		// Not the test's context: it ends before close does, which tells who ended a node.
+		p, err := startProc(context.Background(), c.log(i), "node", "run", "--home", c.net.Homes[i])
+		if err != nil {
+			c.t.Fatalf("start node %d: %v", i, err)
+		}
+		c.node[i] = p
+	}
+	for _, i := range nodes {
+		if _, err := c.node[i].ready(); err != nil {
+			c.t.Fatalf("start node %d: %v", i, err)
+		}
+	}
+}
+
+func (c *cluster) kill(i int) {
+	c.t.Helper()
+	if err := c.node[i].kill(); err != nil {
+		c.t.Fatalf("kill node %d: %v", i, err)
+	}
+	c.node[i] = nil
+}
+
+func (c *cluster) stop(i int) {
+	c.t.Helper()
+	if err := c.node[i].stop(); err != nil {
+		c.t.Fatalf("stop node %d: %v\n%s", i, err, c.node[i].tail())
+	}
+	c.node[i] = nil
+}
+
+// close ends all nodes, shows the logs of a test that failed, and fails if a node ended by itself.
+func (c *cluster) close() {
+	for i, p := range c.node {
+		if p == nil {
+			continue
+		}
+		select {
+		case <-p.done:
+			c.t.Errorf("node %d ended by itself: %v", i, p.err)
+		default:
+		}
+		_ = p.kill()
+	}
+	for i := range c.node {
+		raw, err := os.ReadFile(c.log(i))
+		if err != nil {
+			continue
+		}
+		if bytes.Contains(raw, []byte("\ngoroutine ")) || bytes.Contains(raw, []byte("panic")) {
+			c.t.Errorf("node %d panicked:\n%s", i, raw)
+		} else if c.t.Failed() {
+			c.t.Logf("the log of node %d ends in:\n%s", i, raw[max(0, len(raw)-3000):])
+		}
+	}
+}
+
+// walrus runs a client command and wants the exit code.
+func (c *cluster) walrus(code int, args ...string) result {
+	c.t.Helper()
+	r, err := walrus(c.t.Context(), nil, append([]string{"--config", c.net.Client}, args...)...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if r.code != code {
+		c.t.Fatalf("walrus %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), r.code, code, r.stdout, r.stderr)
+	}
+	return r
+}
+
+// blob is a file and its ID.
+type blob struct{ id, path string }
+
+// newBlob makes a random file and stores it unless want is another exit code than 0.
+func (c *cluster) newBlob(rnd *rand.ChaCha8, size int, want int) (blob, result) {
+	c.t.Helper()
+	content := make([]byte, size)
+	_, _ = rnd.Read(content) // never fails
+	f, err := os.CreateTemp(c.dir, "blob-*")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := f.Write(content); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		c.t.Fatal(err)
+	}
+	b := blob{path: f.Name()}
+	b.id = strings.TrimSpace(c.walrus(exitDone, "blob-id", b.path).stdout)
+	return b, c.walrus(want, "store", "--json", b.path)
+}
+
+// read wants the blob back as it was stored.
+func (c *cluster) read(b blob) result {
+	c.t.Helper()
+	r := c.walrus(exitDone, "read", "--json", b.id, "-o", b.path+".copy")
+	want, err := os.ReadFile(b.path)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	got, err := os.ReadFile(b.path + ".copy")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		c.t.Fatalf("blob %s came back with other bytes", b.id)
+	}
+	return r
+}
+
+// awaitHealth wants every node well within limit.
+func (c *cluster) awaitHealth(limit time.Duration) time.Duration {
+	c.t.Helper()
+	start := time.Now()
+	poll := time.NewTicker(200 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		r, err := walrus(c.t.Context(), nil, "--config", c.net.Client, "health")
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if r.code == exitDone {
+			return time.Since(start)
+		}
+		if time.Since(start) > limit {
+			c.t.Fatalf("not all nodes are well after %s:\n%s", limit, r.stdout)
+		}
+		<-poll.C
+	}
+}
+
+// awaitLog waits until a node has logged text.
+func (c *cluster) awaitLog(i int, text string) {
+	c.t.Helper()
+	poll := time.NewTicker(50 * time.Millisecond)
+	defer poll.Stop()
+	for start := time.Now(); ; <-poll.C {
+		raw, err := os.ReadFile(c.log(i))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if bytes.Contains(raw, []byte(text)) {
+			return
+		}
+		if time.Since(start) > readyTimeout {
+			c.t.Fatalf("node %d has not logged %q after %s", i, text, readyTimeout)
+		}
+	}
+}
+
+// wantWhole wants both slivers of the blob on every shard.
+func (c *cluster) wantWhole(b blob) {
+	c.t.Helper()
+	var st statusReport
+	c.parse(c.walrus(exitDone, "blob-status", "--json", b.id), &st)
+	if st.Status != "certified" || st.Slivers["stored"] != 2*c.net.Shards {
+		c.t.Errorf("blob %s is %s, slivers %v: want %d stored", b.id, st.Status, st.Slivers, 2*c.net.Shards)
+	}
+}
+
+func (c *cluster) parse(r result, v any) {
+	c.t.Helper()
+	if err := json.Unmarshal([]byte(r.stdout), v); err != nil {
+		c.t.Fatalf("parse %q: %v", r.stdout, err)
+	}
+}

@@ -1,0 +1,122 @@
+package config
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"walrus/ledger"
+)
+
+// ClientFile is the name of the client's configuration where no other is given.
+const ClientFile = "walrus.yaml"
+
+// ErrNoConfig says that no client configuration was named and none was found.
+var ErrNoConfig = errors.New("no configuration found")
+
+// Client is the configuration of a process that is only a client. Relative paths in the file are relative to the file;
+// LoadClient makes them absolute.
+type Client struct {
+	// Path is the file it was read from. Not in the file.
+	Path string `yaml:"-"`
+	// Genesis is the file that tells the network. Required. Default genesis.yaml.
+	Genesis string `yaml:"genesis"`
+	// Bootstrap are addresses of nodes, ending in /p2p/<peer ID>; one that answers is enough. Required unless MDNS.
+	Bootstrap []string `yaml:"bootstrap"`
+	// MDNS finds nodes on the local network by multicast. Default false.
+	MDNS bool `yaml:"mdns"`
+	// AddressBook is the file that remembers where nodes were, so that a dead bootstrap node does not lock us out; ""
+	// keeps nothing. Default client-peers.json.
+	AddressBook string `yaml:"addressBook"`
+	// TempDir is for what does not fit in memory: standard input while it is stored, rows that arrive early while a blob
+	// is read. Default "": the system's.
+	TempDir string `yaml:"tempDir"`
+	// Log is what is logged. Default warn, text.
+	Log Log `yaml:"log"`
+}
+
+// DefaultClient is what a client's file does not need to say.
+func DefaultClient() Client {
+	return Client{Genesis: "genesis.yaml", AddressBook: "client-peers.json", Log: Log{Level: "warn", Format: "text"}}
+}
+
+// FindClient is the path of the client's configuration: flag, else $WALRUS_CONFIG, else the first that exists of
+// ./walrus.yaml and walrus/walrus.yaml under $XDG_CONFIG_HOME (default ~/.config). ErrNoConfig.
+func FindClient(flag string, env Env) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	if path := env(EnvConfig); path != "" {
+		return path, nil
+	}
+	candidates := []string{ClientFile}
+	if dir := env("XDG_CONFIG_HOME"); dir != "" {
+		candidates = append(candidates, filepath.Join(dir, "walrus", ClientFile))
+	} else if home := env("HOME"); home != "" {
+		candidates = append(candidates, filepath.Join(home, ".config", "walrus", ClientFile))
+	}
+	for _, path := range candidates {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%w: give --config FILE or set $%s (a devnet has its client.yaml)", ErrNoConfig, EnvConfig)
+}
+
+// LoadClient reads the file at path and validates it.
+func LoadClient(path string) (*Client, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("find configuration: %w", err)
+	}
+	raw, err := readFile(path, maxFileSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no configuration at %s: give --config FILE or set $%s", path, EnvConfig)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	c := DefaultClient()
+	c.Path = path
+	if err := decode(path, raw, &c); err != nil {
+		return nil, err
+	}
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	dir := filepath.Dir(path)
+	c.Genesis, c.AddressBook, c.TempDir = resolve(dir, c.Genesis), resolve(dir, c.AddressBook), resolve(dir, c.TempDir)
+	return &c, nil
+}
+
+// Control is the control plane that the client's genesis gives, and the genesis. It needs no network.
+func (c *Client) Control() (*ledger.Static, *ledger.Genesis, error) { return control(c.Genesis) }
+
+// Validate names the first key that is wrong.
+func (c *Client) Validate() error {
+	if c.Genesis == "" {
+		return errors.New("key \"genesis\" is empty: name the network's genesis file")
+	}
+	if len(c.Bootstrap) == 0 && !c.MDNS {
+		return errors.New("key \"bootstrap\" is empty: name a node to start from, or set mdns: true")
+	}
+	if err := checkPeerAddrs("bootstrap", c.Bootstrap); err != nil {
+		return err
+	}
+	return c.Log.Validate()
+}
+
+//go:embed client.yaml.tmpl
+var clientTemplate string
+
+// write creates the file, commented, with c's paths as they are.
+func (c *Client) write(path string) error {
+	text, err := render(clientTemplate, c)
+	if err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return createFile(path, text, 0o644)
+}

@@ -1,0 +1,153 @@
+// Package config turns the files, environment variables and flags a person edits into the Configs that the parts of a
+// process are made with: node.yaml in a node's home, client.yaml or walrus.yaml for a client, key files, and the whole
+// set of them for a devnet. Unknown keys are errors, and every error names the file and says what to do. It decides
+// nothing and opens no network. Only cmd imports it. Start with LoadNode, LoadClient and InitDevnet.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"walrus/ledger"
+)
+
+// Environment variables that are read. A flag wins over a variable, a variable over a file.
+const (
+	// EnvConfig names the client's configuration file.
+	EnvConfig = "WALRUS_CONFIG"
+	// EnvLogLevel overrides log.level of any file.
+	EnvLogLevel = "WALRUS_LOG_LEVEL"
+)
+
+// Env looks up an environment variable, "" when it is not set: os.Getenv outside tests.
+type Env func(name string) string
+
+// maxFileSize bounds a configuration file, in bytes: a hand-written one has a few KiB, the longest bootstrap list some 10.
+const maxFileSize = 1 << 20
+
+// Log says what is logged and how. Logs go to stderr.
+type Log struct {
+	// Level is debug, info, warn or error. Default info for a node, warn for a client: a command's output says the rest.
+	Level string `yaml:"level"`
+	// Format is text for people or json for machines. Default text.
+	Format string `yaml:"format"`
+}
+
+// Validate refuses unknown levels and formats.
+func (l Log) Validate() error {
+	if _, err := l.level(); err != nil {
+		return err
+	}
+	if l.Format != "text" && l.Format != "json" {
+		return fmt.Errorf("log format %q: use text or json", l.Format)
+	}
+	return nil
+}
+
+func (l Log) level() (slog.Level, error) {
+	switch strings.ToLower(l.Level) {
+	case "debug":
+		return slog.LevelDebug, nil
+	case "info":
+		return slog.LevelInfo, nil
+	case "warn":
+		return slog.LevelWarn, nil
+	case "error":
+		return slog.LevelError, nil
+	}
+	return 0, fmt.Errorf("log level %q: use debug, info, warn or error", l.Level)
+}
+
+// Logger writes to w. l has been validated.
+func (l Log) Logger(w io.Writer) *slog.Logger {
+	level, err := l.level()
+	if err != nil {
+		level = slog.LevelInfo
+	}
+	opt := &slog.HandlerOptions{Level: level}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opt))
+	}
+	return slog.New(slog.NewTextHandler(w, opt))
+}
+
+// Override replaces what is not "" of level and format, and takes the level from the environment when level is "".
+func (l *Log) Override(env Env, level, format string) error {
+	if level == "" {
+		level = env(EnvLogLevel)
+	}
+	if level != "" {
+		l.Level = level
+	}
+	if format != "" {
+		l.Format = format
+	}
+	return l.Validate()
+}
+
+// LoadGenesis reads and verifies the genesis of a network.
+func LoadGenesis(path string) (*ledger.Genesis, error) {
+	raw, err := readFile(path, ledger.MaxGenesisSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no genesis at %s: copy the network's there, or set genesis in the configuration (%w)", path, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read genesis: %w", err)
+	}
+	g, err := ledger.ParseGenesis(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return g, nil
+}
+
+// resolve makes path, as written in a file in dir, independent of the working directory. "" stays "".
+func resolve(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// readFile reads a regular file of at most limit bytes.
+func readFile(path string, limit int64) ([]byte, error) {
+	// Stat first: opening a pipe would block for ever.
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if int64(len(raw)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
+	}
+	return raw, nil
+}
+
+// control is the control plane that a genesis gives.
+func control(path string) (*ledger.Static, *ledger.Genesis, error) {
+	g, err := LoadGenesis(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	static, err := ledger.NewStatic(g)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return static, g, nil
+}

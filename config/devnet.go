@@ -1,0 +1,224 @@
+package config
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"walrus/ledger"
+	"walrus/shards"
+)
+
+// Files of a devnet's folder, beside the homes of its nodes.
+const (
+	DevnetClientFile  = "client.yaml"
+	devnetGenesisFile = "genesis.yaml"
+)
+
+// Devnet sizes.
+const (
+	// DefaultDevnetNodes tolerate the loss of two.
+	DefaultDevnetNodes = 7
+	// DefaultDevnetShards is enough to spread over any sensible number of nodes, and a tenth of the public network's.
+	DefaultDevnetShards = 100
+	// MinDevnetNodes is the least that goes on when one is lost.
+	MinDevnetNodes = 4
+	// maxDevnetNodes is what the ports of one machine and one operator's patience allow.
+	maxDevnetNodes = 500
+)
+
+// ErrNoDevnet says that a folder holds no devnet; ErrDevnetExists, that it holds one already; ErrSize, that the numbers
+// asked for make no network.
+var (
+	ErrNoDevnet     = errors.New("no devnet")
+	ErrDevnetExists = errors.New("there is a devnet already")
+	ErrSize         = errors.New("wrong size of network")
+)
+
+// Devnet is a network on one machine, for development and tests.
+type Devnet struct {
+	Dir    string   // absolute
+	Client string   // path of the client's configuration
+	Homes  []string // of node 0, 1, …
+	Shards int
+	// Addresses are where each node listens for TCP, with its peer ID.
+	Addresses []string
+}
+
+// CheckDevnetSize refuses numbers that make no network. Errors wrap ErrSize.
+func CheckDevnetSize(nodes, n int) error {
+	switch {
+	case nodes < MinDevnetNodes:
+		return fmt.Errorf("%w: %d nodes: at least %d are needed to survive the loss of one", ErrSize, nodes, MinDevnetNodes)
+	case nodes > maxDevnetNodes:
+		return fmt.Errorf("%w: %d nodes: at most %d fit on one machine", ErrSize, nodes, maxDevnetNodes)
+	case n < nodes:
+		return fmt.Errorf("%w: %d shards for %d nodes: each node needs at least one", ErrSize, n, nodes)
+	case n > shards.MaxShards:
+		return fmt.Errorf("%w: %d shards: at most %d", ErrSize, n, shards.MaxShards)
+	}
+	return nil
+}
+
+// InitDevnet makes a network of nodes with n shards in dir, which may be missing or empty: keys, genesis, a
+// configuration for each node and one for clients. Errors: ErrDevnetExists, ErrSize.
+func InitDevnet(ctx context.Context, dir string, nodes, n int) (d *Devnet, err error) {
+	if err := CheckDevnetSize(nodes, n); err != nil {
+		return nil, err
+	}
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find devnet: %w", err)
+	}
+	if err := claimDir(dir); err != nil {
+		return nil, err
+	}
+	held, err := holdPorts(ctx, nodes)
+	if err != nil {
+		return nil, err
+	}
+	// The ports are let go of last, when the files that name them are written.
+	defer func() { err = errors.Join(err, held.release()) }()
+
+	plan, err := planDevnet(nodes, n, held.numbers)
+	if err != nil {
+		return nil, err
+	}
+	if err := plan.write(dir); err != nil {
+		return nil, fmt.Errorf("%w (remove what is in %s before trying again)", err, dir)
+	}
+	return LoadDevnet(dir)
+}
+
+// claimDir makes dir, or checks that nothing is in it.
+func claimDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return fmt.Errorf("create devnet: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("create devnet: %w", err)
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, DevnetClientFile)); err == nil {
+		return fmt.Errorf("%w in %s: run it with walrus devnet up --dir %s", ErrDevnetExists, dir, dir)
+	}
+	return fmt.Errorf("create devnet: %s is not empty: choose another folder", dir)
+}
+
+// devnetPlan is all that a new devnet consists of.
+type devnetPlan struct {
+	genesis *ledger.Genesis
+	keys    []*Keys
+	nodes   []Node
+	client  Client
+}
+
+func planDevnet(nodes, n int, ports []int) (*devnetPlan, error) {
+	var tag [4]byte
+	if _, err := rand.Read(tag[:]); err != nil {
+		return nil, fmt.Errorf("name devnet: %w", err)
+	}
+	// A name of its own keeps two devnets apart even if one comes to use a port of the other.
+	network := "devnet-" + hex.EncodeToString(tag[:])
+	p := &devnetPlan{}
+	var members []ledger.GenesisMember
+	var addrs []string
+	for i := range nodes {
+		keys, err := NewKeys()
+		if err != nil {
+			return nil, err
+		}
+		member, err := keys.Member(network, nodeName(i))
+		if err != nil {
+			return nil, err
+		}
+		p.keys = append(p.keys, keys)
+		members = append(members, member)
+		addrs = append(addrs, fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", ports[i], member.Node))
+	}
+	var err error
+	if p.genesis, err = ledger.NewGenesis(network, n, members); err != nil {
+		return nil, err
+	}
+	for i := range nodes {
+		node := DefaultNode()
+		node.Name = nodeName(i)
+		node.Genesis = filepath.Join("..", devnetGenesisFile)
+		node.Listen = []string{
+			fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", ports[i]),
+			fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", ports[i]),
+		}
+		// The next two nodes: the network is a ring of which no single loss cuts anyone off.
+		node.Bootstrap = []string{addrs[(i+1)%nodes], addrs[(i+2)%nodes]}
+		p.nodes = append(p.nodes, node)
+	}
+	p.client = DefaultClient()
+	p.client.Genesis = devnetGenesisFile
+	p.client.Bootstrap = addrs[:clientBootstrap(nodes)]
+	return p, nil
+}
+
+// clientBootstrap is one more than may be lost, so that one of them answers.
+func clientBootstrap(nodes int) int { return min((nodes-1)/3+1, maxAddrs) }
+
+func nodeName(i int) string { return "node-" + strconv.Itoa(i) }
+
+// write creates the files; the client's configuration last, since it marks a devnet as complete.
+func (p *devnetPlan) write(dir string) error {
+	genesis, err := p.genesis.Marshal()
+	if err != nil {
+		return err
+	}
+	if err := createFile(filepath.Join(dir, devnetGenesisFile), genesis, 0o644); err != nil {
+		return err
+	}
+	for i, node := range p.nodes {
+		home := filepath.Join(dir, nodeName(i))
+		if err := os.Mkdir(home, 0o750); err != nil {
+			return fmt.Errorf("create node home: %w", err)
+		}
+		if err := p.keys[i].write(home); err != nil {
+			return err
+		}
+		if err := node.write(home); err != nil {
+			return err
+		}
+	}
+	return p.client.write(filepath.Join(dir, DevnetClientFile))
+}
+
+// LoadDevnet finds the parts of the devnet in dir. ErrNoDevnet.
+func LoadDevnet(dir string) (*Devnet, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find devnet: %w", err)
+	}
+	d := &Devnet{Dir: dir, Client: filepath.Join(dir, DevnetClientFile)}
+	if _, err := os.Stat(d.Client); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w in %s: make one with walrus devnet init --dir %s", ErrNoDevnet, dir, dir)
+	}
+	genesis, err := LoadGenesis(filepath.Join(dir, devnetGenesisFile))
+	if err != nil {
+		return nil, err
+	}
+	d.Shards = genesis.Shards
+	for i, m := range genesis.Members {
+		home := filepath.Join(dir, nodeName(i))
+		n, err := LoadNode(home)
+		if err != nil {
+			return nil, err
+		}
+		d.Homes = append(d.Homes, home)
+		d.Addresses = append(d.Addresses, n.Listen[0]+"/p2p/"+m.Node.String())
+	}
+	return d, nil
+}

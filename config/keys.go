@@ -1,0 +1,128 @@
+package config
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/certs"
+)
+
+// Key files are one line: what kind of key it is, a space, and the secret in hexadecimal. The kind keeps one file from
+// being taken for the other.
+const (
+	p2pKeyFile = "p2p.key"
+	blsKeyFile = "bls.key"
+	p2pKeyKind = "walrus-ed25519-seed"
+	blsKeyKind = "walrus-bls12381"
+	keysDir    = "keys"
+	// maxKeyFile is far above the 90 bytes a key file has.
+	maxKeyFile = 1 << 10
+)
+
+// errNoKey says that a key file is missing.
+var errNoKey = errors.New("no key")
+
+// Keys are the secrets of a node, kept in the keys folder of its home.
+type Keys struct {
+	// P2P is the node's identity: it fixes the peer ID.
+	P2P ed25519.PrivateKey
+	// BLS signs confirmations.
+	BLS *certs.SecretKey
+}
+
+// NewKeys makes both keys from the system's randomness.
+func NewKeys() (*Keys, error) {
+	_, identity, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make peer key: %w", err)
+	}
+	bls, err := certs.NewSecretKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return &Keys{P2P: identity, BLS: bls}, nil
+}
+
+// PeerID is the node's ID in the network.
+func (k *Keys) PeerID() (peer.ID, error) {
+	secret, err := crypto.UnmarshalEd25519PrivateKey(k.P2P)
+	if err != nil {
+		return "", fmt.Errorf("compute peer ID: %w", err)
+	}
+	return peer.IDFromPrivateKey(secret)
+}
+
+// LoadKeys reads the keys of the node at home. It refuses files that other users can read.
+func LoadKeys(home string) (*Keys, error) {
+	seed, err := readKey(filepath.Join(home, keysDir, p2pKeyFile), p2pKeyKind)
+	if err != nil {
+		return nil, err
+	}
+	if len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("%s: a peer key has %d bytes, not %d: restore it from a backup",
+			filepath.Join(home, keysDir, p2pKeyFile), ed25519.SeedSize, len(seed))
+	}
+	path := filepath.Join(home, keysDir, blsKeyFile)
+	secret, err := readKey(path, blsKeyKind)
+	if err != nil {
+		return nil, err
+	}
+	bls, err := certs.ParseSecretKey(secret)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: restore it from a backup", path, err)
+	}
+	return &Keys{P2P: ed25519.NewKeyFromSeed(seed), BLS: bls}, nil
+}
+
+// write creates the two key files, mode 0600 in a folder of mode 0700. It never replaces one.
+func (k *Keys) write(home string) error {
+	dir := filepath.Join(home, keysDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create keys: %w", err)
+	}
+	if err := writeKey(filepath.Join(dir, p2pKeyFile), p2pKeyKind, k.P2P.Seed()); err != nil {
+		return err
+	}
+	return writeKey(filepath.Join(dir, blsKeyFile), blsKeyKind, k.BLS.Bytes())
+}
+
+func writeKey(path, kind string, secret []byte) error {
+	return createFile(path, []byte(kind+" "+hex.EncodeToString(secret)+"\n"), 0o600)
+}
+
+func readKey(path, kind string) ([]byte, error) {
+	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w at %s: make one with walrus node init, or restore it from a backup", errNoKey, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read key: %w", err)
+	}
+	if mode := st.Mode().Perm(); mode&0o077 != 0 {
+		return nil, fmt.Errorf("key %s can be read by other users (mode %04o): run chmod 600 %s", path, mode, path)
+	}
+	raw, err := readFile(path, maxKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read key: %w", err)
+	}
+	// Errors show nothing of the content.
+	got, digits, ok := strings.Cut(strings.TrimSpace(string(raw)), " ")
+	if !ok || got != kind {
+		return nil, fmt.Errorf("%s is no key of kind %s: restore it from a backup", path, kind)
+	}
+	secret, err := hex.DecodeString(digits)
+	if err != nil {
+		return nil, fmt.Errorf("%s is damaged: restore it from a backup", path)
+	}
+	return secret, nil
+}

@@ -1,0 +1,192 @@
+package config
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// NodeFile is the name of the configuration in a node's home.
+const NodeFile = "node.yaml"
+
+// Node is the node.yaml of a storage node. Relative paths in the file are relative to the file; LoadNode makes them
+// absolute.
+type Node struct {
+	// Home is the folder of node.yaml, keys and data. Not in the file.
+	Home string `yaml:"-"`
+	// Name is for people: logs and tables. The genesis has the name that others see. Default: the name of Home.
+	Name string `yaml:"name"`
+	// Genesis is the file that all nodes of a network share. Required. Default genesis.yaml.
+	Genesis string `yaml:"genesis"`
+	// Listen are multiaddrs to accept connections on: TCP and QUIC, which share a port number. Required.
+	Listen []string `yaml:"listen"`
+	// Announce are the multiaddrs told to others instead of those found out, needed behind port forwarding. Default none.
+	Announce []string `yaml:"announce"`
+	// Bootstrap are addresses of other nodes, ending in /p2p/<peer ID>; one that answers is enough. Default none:
+	// the node then waits to be dialled.
+	Bootstrap []string `yaml:"bootstrap"`
+	// MDNS finds nodes of the network on the local network by multicast. Default false: the addresses above do.
+	MDNS bool `yaml:"mdns"`
+	// Store is the folder for slivers, metadata and certificates. Default store.
+	Store string `yaml:"store"`
+	// AddressBook is the file that remembers where peers were, so that a dead bootstrap node does not strand this
+	// one. Default peers.json.
+	AddressBook string `yaml:"addressBook"`
+	// Log is what is logged. Default info, text.
+	Log Log `yaml:"log"`
+}
+
+// DefaultNode is what a node.yaml does not need to say.
+func DefaultNode() Node {
+	return Node{Genesis: "genesis.yaml", Store: "store", AddressBook: "peers.json", Log: Log{Level: "info", Format: "text"}}
+}
+
+// LoadNode reads home/node.yaml and validates it.
+func LoadNode(home string) (*Node, error) {
+	home, err := filepath.Abs(home)
+	if err != nil {
+		return nil, fmt.Errorf("find node home: %w", err)
+	}
+	path := filepath.Join(home, NodeFile)
+	raw, err := readFile(path, maxFileSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no node at %s: %s is missing: make one with walrus node init --home %s", home, NodeFile, home)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read node configuration: %w", err)
+	}
+	n := DefaultNode()
+	n.Home = home
+	n.Name = filepath.Base(home)
+	if err := decode(path, raw, &n); err != nil {
+		return nil, err
+	}
+	if err := n.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	n.Genesis, n.Store, n.AddressBook = resolve(home, n.Genesis), resolve(home, n.Store), resolve(home, n.AddressBook)
+	return &n, nil
+}
+
+// Validate names the first key that is wrong.
+func (n *Node) Validate() error {
+	switch {
+	case n.Genesis == "":
+		return errors.New("key \"genesis\" is empty: name the network's genesis file")
+	case n.Store == "":
+		return errors.New("key \"store\" is empty: name the folder for the data")
+	case len(n.Listen) == 0:
+		return errors.New("key \"listen\" is empty: a storage node needs an address, such as /ip4/0.0.0.0/tcp/4001")
+	}
+	if err := checkAddrs("listen", n.Listen); err != nil {
+		return err
+	}
+	if err := checkAddrs("announce", n.Announce); err != nil {
+		return err
+	}
+	if err := checkPeerAddrs("bootstrap", n.Bootstrap); err != nil {
+		return err
+	}
+	return n.Log.Validate()
+}
+
+// PeerID is the node's ID in the network, from its key file.
+func (n *Node) PeerID() (peer.ID, error) {
+	keys, err := LoadKeys(n.Home)
+	if err != nil {
+		return "", err
+	}
+	return keys.PeerID()
+}
+
+// LocalAddr is where a process on this machine reaches the node: its first TCP address, or the loopback address for one
+// that listens on all, ending in /p2p/<peer ID>.
+func (n *Node) LocalAddr() (string, error) {
+	id, err := n.PeerID()
+	if err != nil {
+		return "", err
+	}
+	for _, s := range n.Listen {
+		a, err := multiaddr.NewMultiaddr(s)
+		if err != nil {
+			return "", fmt.Errorf("find the node's address: %w", err)
+		}
+		port, err := a.ValueForProtocol(multiaddr.P_TCP)
+		if err != nil || port == "0" {
+			continue
+		}
+		s = strings.Replace(s, "/ip4/0.0.0.0/", "/ip4/127.0.0.1/", 1)
+		s = strings.Replace(s, "/ip6/::/", "/ip6/::1/", 1)
+		return s + "/p2p/" + id.String(), nil
+	}
+	return "", fmt.Errorf("%s names no TCP address with a fixed port to ask: set one under listen", filepath.Join(n.Home, NodeFile))
+}
+
+// CreateNode makes home with its keys and a commented node.yaml holding n, whose paths are written as they are. Keys that are there
+// already are kept, a node.yaml that is there already is an error wrapping fs.ErrExist.
+func CreateNode(home string, n Node) (*Keys, error) {
+	if n.Name == "" {
+		n.Name = filepath.Base(home)
+	}
+	if err := n.Validate(); err != nil {
+		return nil, fmt.Errorf("configure node: %w", err)
+	}
+	path := filepath.Join(home, NodeFile)
+	if _, err := os.Lstat(path); err == nil {
+		return nil, fmt.Errorf("there is a node at %s already: %w", home, fs.ErrExist)
+	}
+	if err := os.MkdirAll(home, 0o750); err != nil {
+		return nil, fmt.Errorf("create node home: %w", err)
+	}
+	keys, err := LoadKeys(home)
+	if errors.Is(err, errNoKey) {
+		if keys, err = NewKeys(); err == nil {
+			err = keys.write(home)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := n.write(home); err != nil {
+		return nil, err
+	}
+	return keys, nil
+}
+
+func (n *Node) write(home string) error {
+	text, err := render(nodeTemplate, n)
+	if err != nil {
+		return fmt.Errorf("write node configuration: %w", err)
+	}
+	return createFile(filepath.Join(home, NodeFile), text, 0o644)
+}
+
+//go:embed node.yaml.tmpl
+var nodeTemplate string
+
+// render fills a template whose values are quoted with q: JSON text is YAML text.
+func render(text string, value any) ([]byte, error) {
+	quote := func(v any) (string, error) {
+		b, err := json.Marshal(v)
+		return string(b), err
+	}
+	t, err := template.New("").Funcs(template.FuncMap{"q": quote}).Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := t.Execute(&b, value); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}

@@ -1,0 +1,198 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func someNode() Node {
+	n := DefaultNode()
+	n.Name = `odd "name"`
+	n.Listen = []string{"/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"}
+	n.Announce = []string{"/dns4/example.org/tcp/4001"}
+	n.Bootstrap = []string{somePeer}
+	return n
+}
+
+func TestCreateAndLoadNode(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "a", "home")
+	n := someNode()
+	keys, err := CreateNode(home, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := LoadNode(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Home = home
+	n.Genesis, n.Store, n.AddressBook = filepath.Join(home, n.Genesis), filepath.Join(home, n.Store), filepath.Join(home, n.AddressBook)
+	if !reflect.DeepEqual(*got, n) {
+		t.Errorf("got %+v\nwant %+v", *got, n)
+	}
+	id, err := keys.PeerID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if addr, err := got.LocalAddr(); err != nil || addr != "/ip4/127.0.0.1/tcp/4001/p2p/"+id.String() {
+		t.Errorf("got %q, %v", addr, err)
+	}
+	if _, err := CreateNode(home, someNode()); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("second time: got %v, want fs.ErrExist", err)
+	}
+	again, err := LoadKeys(home)
+	if err != nil || !again.P2P.Equal(keys.P2P) || again.BLS.Public() != keys.BLS.Public() {
+		t.Errorf("keys did not come back: %v", err)
+	}
+}
+
+// TestTemplates fails when a key of a file has no comment or is not written.
+func TestTemplates(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text string
+		of   reflect.Type
+	}{"node": {nodeTemplate, reflect.TypeFor[Node]()}, "client": {clientTemplate, reflect.TypeFor[Client]()}} {
+		for i := range tt.of.NumField() {
+			key := tt.of.Field(i).Tag.Get("yaml")
+			if key == "-" {
+				continue
+			}
+			before, _, ok := strings.Cut(tt.text, "\n"+key+":")
+			if !ok {
+				t.Errorf("%s: key %s is not written", name, key)
+				continue
+			}
+			line := before[strings.LastIndex(before, "\n")+1:]
+			if key != "log" && !strings.HasPrefix(line, "# ") {
+				t.Errorf("%s: key %s has no comment", name, key)
+			}
+		}
+	}
+}
+
+// TestKeepsKeys is a node init that was cut off after the keys.
+func TestKeepsKeys(t *testing.T) {
+	home := t.TempDir()
+	keys, err := NewKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.write(home); err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.write(home); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("keys written twice: got %v", err)
+	}
+	got, err := CreateNode(home, someNode())
+	if err != nil || !got.P2P.Equal(keys.P2P) {
+		t.Errorf("keys were replaced: %v", err)
+	}
+}
+
+func TestKeyFiles(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		damage func(t *testing.T, p2p, bls string)
+		want   string
+	}{
+		{"readable by the group", func(t *testing.T, p2p, _ string) { chmod(t, p2p, 0o640) }, "run chmod 600 "},
+		{"readable by all", func(t *testing.T, _, bls string) { chmod(t, bls, 0o604) }, "run chmod 600 "},
+		{"missing", func(t *testing.T, p2p, _ string) { remove(t, p2p) }, "no key at "},
+		{"swapped", func(t *testing.T, p2p, bls string) {
+			copyFile(t, p2p, bls)
+		}, "is no key of kind " + blsKeyKind},
+		{"cut", func(t *testing.T, p2p, _ string) { truncate(t, p2p, 40) }, "restore it from a backup"},
+		{"empty", func(t *testing.T, _, bls string) { truncate(t, bls, 0) }, "restore it from a backup"},
+		{"not hexadecimal", func(t *testing.T, p2p, _ string) { overwrite(t, p2p, p2pKeyKind+" secret\n") }, "is damaged"},
+		{"zero", func(t *testing.T, _, bls string) {
+			overwrite(t, bls, blsKeyKind+" "+strings.Repeat("00", 32)+"\n")
+		}, "restore it from a backup"},
+		{"huge", func(t *testing.T, p2p, _ string) { overwrite(t, p2p, strings.Repeat("x", maxKeyFile+1)) }, "larger than"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			home := t.TempDir()
+			if _, err := CreateNode(home, someNode()); err != nil {
+				t.Fatal(err)
+			}
+			dir := filepath.Join(home, keysDir)
+			tt.damage(t, filepath.Join(dir, p2pKeyFile), filepath.Join(dir, blsKeyFile))
+			_, err := LoadKeys(home)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "secret\n") {
+				t.Error("the error shows the content of a key file")
+			}
+		})
+	}
+}
+
+func chmod(t *testing.T, path string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func truncate(t *testing.T, path string, size int64) {
+	t.Helper()
+	if err := os.Truncate(path, size); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func overwrite(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	raw, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overwrite(t, to, string(raw))
+}
+
+func TestNodeErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*Node)
+		want   string
+	}{
+		{"no listen", func(n *Node) { n.Listen = nil }, `key "listen" is empty`},
+		{"bad listen", func(n *Node) { n.Listen = []string{"0.0.0.0:80"} }, `key "listen": "0.0.0.0:80" is not a multiaddr`},
+		{"bad announce", func(n *Node) { n.Announce = []string{"/ip4/999.0.0.1"} }, `key "announce"`},
+		{"bad bootstrap", func(n *Node) { n.Bootstrap = []string{"/p2p/x"} }, `key "bootstrap"`},
+		{"many", func(n *Node) { n.Bootstrap = make([]string, maxAddrs+1) }, "65 addresses: at most 64"},
+		{"no store", func(n *Node) { n.Store = "" }, `key "store" is empty`},
+		{"no genesis", func(n *Node) { n.Genesis = "" }, `key "genesis" is empty`},
+		{"bad log", func(n *Node) { n.Log.Level = "x" }, "log level"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := someNode()
+			tt.change(&n)
+			if _, err := CreateNode(t.TempDir(), n); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+	if _, err := LoadNode(t.TempDir()); err == nil || !strings.Contains(err.Error(), "walrus node init --home") {
+		t.Errorf("no node: got %v", err)
+	}
+}

@@ -1,0 +1,115 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// decode fills out, a pointer to a struct with yaml tags, from one YAML document. What the file does not mention keeps
+// its value. Errors are one line that names file, line and key. The library's own strict mode reports Go type names
+// and no suggestions, hence this walk; it supports what our files hold: text, true/false, lists of text, and
+// mappings of these.
+func decode(file string, raw []byte, out any) error {
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	var doc yaml.Node
+	err := dec.Decode(&doc)
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: the file is empty", file)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %s", file, strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " "))
+	}
+	if !errors.Is(dec.Decode(new(yaml.Node)), io.EOF) {
+		return fmt.Errorf("%s: more after the first document: remove everything from the second --- on", file)
+	}
+	return decodeMapping(file, "", doc.Content[0], reflect.ValueOf(out).Elem())
+}
+
+func decodeMapping(file, prefix string, n *yaml.Node, out reflect.Value) error {
+	if n.Kind != yaml.MappingNode {
+		return fmt.Errorf("%s:%d: %swant lines of key: value", file, n.Line, at(prefix))
+	}
+	fields := make(map[string]reflect.Value)
+	for i := range out.NumField() {
+		if tag := out.Type().Field(i).Tag.Get("yaml"); tag != "" && tag != "-" {
+			fields[tag] = out.Field(i)
+		}
+	}
+	seen := make(map[string]bool)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		field, ok := fields[key.Value]
+		if !ok {
+			return fmt.Errorf("%s:%d: unknown key %q%s", file, key.Line, prefix+key.Value, suggest(key.Value, fields))
+		}
+		if seen[key.Value] {
+			return fmt.Errorf("%s:%d: key %q is there twice: keep one", file, key.Line, prefix+key.Value)
+		}
+		seen[key.Value] = true
+		if err := decodeValue(file, prefix+key.Value, value, field); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decodeValue(file, key string, n *yaml.Node, out reflect.Value) error {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return nil
+	}
+	if out.Kind() == reflect.Struct {
+		return decodeMapping(file, key+".", n, out)
+	}
+	want := map[reflect.Kind]yaml.Kind{reflect.Slice: yaml.SequenceNode}[out.Kind()]
+	if want == 0 {
+		want = yaml.ScalarNode
+	}
+	// The kind is checked here, aliases included, so that what the library decodes is flat.
+	ok := n.Kind == want
+	for _, item := range n.Content {
+		ok = ok && item.Kind == yaml.ScalarNode && item.Tag != "!!null"
+	}
+	if !ok || n.Decode(out.Addr().Interface()) != nil {
+		return fmt.Errorf("%s:%d: key %q: want %s", file, n.Line, key, wanted(out.Kind()))
+	}
+	return nil
+}
+
+func wanted(k reflect.Kind) string {
+	switch k {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list, such as [one, two]"
+	}
+	return "text"
+}
+
+func at(prefix string) string {
+	if prefix == "" {
+		return ""
+	}
+	return fmt.Sprintf("key %q: ", strings.TrimSuffix(prefix, "."))
+}
+
+// suggest names the closest known key, or all of them when none is close.
+func suggest(key string, fields map[string]reflect.Value) string {
+	best, distance := "", 3
+	names := make([]string, 0, len(fields))
+	for name := range fields {
+		names = append(names, name)
+		if d := editDistance(strings.ToLower(key), strings.ToLower(name)); d < distance || d == distance && name < best {
+			best, distance = name, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf(": did you mean %q?", best)
+	}
+	return ": known are " + sortedList(names)
+}
