@@ -67,9 +67,11 @@ func (e *NotEnoughError) Error() string {
 // errSilent is said of a node that had not delivered when the work could be done without it.
 var errSilent = errors.New("did not answer in time")
 
-// reason is err on one line, short enough for a table.
+// reason is err on one line, short enough for a table; empty for nil.
 func reason(err error) string {
 	switch {
+	case err == nil:
+		return ""
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refused the connection: it is not running"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errSilent):

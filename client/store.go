@@ -45,7 +45,8 @@ type NodeUpload struct {
 	Shards    []int
 	Confirmed bool
 	Sent      int64 // bytes of slivers sent to it
-	Err       error // why it did not confirm; it repairs itself when it learns of the certificate
+	Err       error  // why it did not confirm; it repairs itself when it learns of the certificate
+	Why       string // Err on a short line, for people
 }
 
 // Store encodes src, uploads to each node the sliver pairs of its shards, and returns when a quorum has confirmed and

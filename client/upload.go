@@ -218,7 +218,7 @@ func (u *upload) outcome() []NodeUpload {
 	var out []NodeUpload
 	for i, m := range u.com.Members() {
 		n := &u.nodes[i]
-		out = append(out, NodeUpload{Node: m.Node, Name: m.Name, Shards: m.Shards, Confirmed: n.conf != nil, Sent: n.sent, Err: n.err})
+		out = append(out, NodeUpload{Node: m.Node, Name: m.Name, Shards: m.Shards, Confirmed: n.conf != nil, Sent: n.sent, Err: n.err, Why: reason(n.err)})
 	}
 	return out
 }

@@ -139,7 +139,7 @@ func (a *app) printStored(path string, r *client.StoreResult, another bool) erro
 	for _, n := range r.Nodes {
 		why := ""
 		if n.Err != nil {
-			why = oneLine(n.Err.Error())
+			why = n.Why
 		}
 		rows = append(rows, []string{n.Name, shardList(n.Shards), yesNo(n.Confirmed), byteSize(n.Sent), why})
 	}

@@ -72,7 +72,7 @@ func newStoreEntry(path string, r *client.StoreResult, err error) storeEntry {
 		for _, n := range r.Nodes {
 			node := storeNode{Node: n.Node.String(), Name: n.Name, Shards: n.Shards, Confirmed: n.Confirmed, Sent: n.Sent}
 			if n.Err != nil {
-				node.Error = oneLine(n.Err.Error())
+				node.Error = n.Why
 			}
 			e.Nodes = append(e.Nodes, node)
 		}
