@@ -44,7 +44,7 @@ type NodeUpload struct {
 	Name      string
 	Shards    []int
 	Confirmed bool
-	Sent      int64 // bytes of slivers sent to it
+	Sent      int64  // bytes of slivers sent to it
 	Err       error  // why it did not confirm; it repairs itself when it learns of the certificate
 	Why       string // Err on a short line, for people
 }

@@ -234,9 +234,10 @@ func (n *Node) Status() (p2p.NodeStatus, error) {
 	n.mu.Lock()
 	state, damaged := n.state, len(n.damage)
 	n.mu.Unlock()
+	known := uint64(max(0, stats.Certificates-n.recording.Load())) // in this order: before what is owed is read
 	st := p2p.NodeStatus{
 		Version: n.cfg.Version, State: state, Epoch: n.committee.Epoch(), Shards: n.shards,
-		Blobs: uint64(stats.Certificates), Slivers: uint64(stats.Slivers), Owed: n.debts.total(), Corrupt: uint64(damaged),
+		Blobs: known, Slivers: uint64(stats.Slivers), Owed: n.debts.total(), Corrupt: uint64(damaged),
 		DiskBytes: uint64(stats.Bytes), Uptime: time.Since(n.started), Peers: len(n.host.Libp2p().Network().Peers()),
 	}
 	for _, i := range slices.Backward(n.store.Incidents()) {

@@ -28,6 +28,8 @@ func (n *Node) checkCertificate(raw []byte) (cert *certs.Certificate, known bool
 
 // record keeps a verified certificate and looks what we owe for it. The certificate is durable when it returns.
 func (n *Node) record(cert *certs.Certificate, raw []byte, grace time.Duration) error {
+	n.recording.Add(1) // a blob counts as known once what is owed of it is
+	defer n.recording.Add(-1)
 	if err := n.store.PutCertificate(cert.Blob, cert.Epoch, raw); err != nil {
 		return err
 	}

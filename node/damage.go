@@ -75,7 +75,7 @@ func (n *Node) isDamaged(ref store.Ref) bool {
 
 // runScrub reads back and checks everything stored: at the start, then now and then.
 func (n *Node) runScrub(ctx context.Context) error {
-	for {
+	for first := true; ; first = false {
 		start := time.Now()
 		stats, err := n.store.Scrub(ctx, n.noteDamage)
 		switch {
@@ -85,6 +85,9 @@ func (n *Node) runScrub(ctx context.Context) error {
 			return fmt.Errorf("read back what is stored: %w", err)
 		}
 		n.log.Info("read back everything stored", "slivers", stats.Slivers, "bytes", stats.Bytes, "corrupt", stats.Corrupt, "took", time.Since(start).Round(time.Millisecond).String())
+		if first {
+			close(n.scrubbed)
+		}
 		if !wait(ctx, n.cfg.Scrub, nil) {
 			return nil
 		}

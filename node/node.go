@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,6 +31,9 @@ const (
 	Serving = "serving"
 )
 
+// scrubPatience is how long the node waits for its first scrub before it serves, as a great store takes hours.
+const scrubPatience = 10 * time.Second
+
 // Node is a storage node.
 type Node struct {
 	cfg       Config // constant after New, as the next eight
@@ -49,6 +53,10 @@ type Node struct {
 	topic        *p2p.Topic    // set by Run before anything that uses it
 	ready        chan struct{} // closed when the state is Serving, or the time for that has passed
 	serving      chan struct{} // closed when the state becomes Serving
+	heard        chan struct{} // closed by the sync task when enough other members were heard
+	scrubbed     chan struct{} // closed by the scrub task after its first pass
+	heardEnough  sync.Once     // guards the closing of heard
+	recording    atomic.Int64  // certificates that are being recorded: not counted yet
 	resync       chan struct{} // wakes the sync task; capacity 1
 
 	mu     sync.Mutex
@@ -73,6 +81,7 @@ func New(ctx context.Context, cfg Config, control Control) (*Node, error) {
 		cfg: cfg, log: cfg.Logger, control: control, committee: com, params: com.Params(),
 		uploadMemory: semaphore.NewWeighted(cfg.UploadMemory), ready: make(chan struct{}),
 		debts: newDebts(), symbolMemory: semaphore.NewWeighted(cfg.Repair.Memory), state: Joining, started: time.Now(),
+		heard: make(chan struct{}), scrubbed: make(chan struct{}),
 		serving: make(chan struct{}), resync: make(chan struct{}, 1), damage: map[store.Ref]bool{},
 	}
 	if n.store, err = store.Open(cfg.Store); err != nil {
@@ -134,6 +143,21 @@ func (n *Node) runReady(ctx context.Context) error {
 	return nil
 }
 
+// runServing makes the node serve once it has heard of what is certified and has looked through its disk: unless that
+// takes long, for what it does not know to be damaged it does not know to be owed.
+func (n *Node) runServing(ctx context.Context) error {
+	select {
+	case <-n.heard:
+	case <-ctx.Done():
+		return nil
+	}
+	waitTimer(ctx, scrubPatience, n.scrubbed)
+	if ctx.Err() == nil {
+		n.setState(Serving)
+	}
+	return nil
+}
+
 // Serving is closed once the node knows what it owes and serves.
 func (n *Node) Serving() <-chan struct{} { return n.serving }
 
@@ -156,6 +180,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		"dht":          n.dht.Run,
 		"certificates": func(ctx context.Context) error { return topic.Run(ctx, n.takeGossip) },
 		"ready":        n.runReady,
+		"serving":      n.runServing,
 		"sync":         n.runSync,
 		"repair":       n.runRepair,
 		"scrub":        n.runScrub,

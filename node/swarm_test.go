@@ -24,7 +24,10 @@ func simulated(n *swarmtest.Network) func(int, *p2p.Config) {
 // repair themselves.
 func TestFiftyHosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const nodes, n, lost = 50, 100, 16
+		nodes, n, lost := 50, 100, 16
+		if testing.Short() { // under the race detector
+			nodes, n, lost = 16, 32, 5
+		}
 		seed := uint64(time.Now().UnixNano()) // of the virtual clock: always the same
 		t.Logf("seed %d", seed)
 		net := swarmtest.NewNetwork(seed)

@@ -125,8 +125,8 @@ func (n *Node) compareAll(ctx context.Context, light bool) bool {
 				n.log.Debug("cannot compare certificates", "with", m.Name, "err", err)
 				return nil
 			}
-			if heard.Add(int64(n.committee.Weight(i))) >= enough && ctx.Err() == nil {
-				n.setState(Serving)
+			if w := int64(n.committee.Weight(i)); heard.Add(w) >= enough {
+				n.heardEnough.Do(func() { close(n.heard) })
 			}
 			return nil
 		})
