@@ -7,6 +7,7 @@ import (
 	"os"
 	"testing"
 
+	"walrus/shards/fft16"
 	"walrus/shards/treehash"
 )
 
@@ -30,9 +31,7 @@ func eachSize(b *testing.B, f func(b *testing.B, p Params, blob []byte)) {
 			}
 			b.Run(fmt.Sprintf("n=%d/size=%s", n, size), func(b *testing.B) {
 				blob := make([]byte, length)
-				for i := 0; i+8 <= len(blob); i += 8 {
-					copy(blob[i:], fmt.Appendf(nil, "%08x", rand.Uint32()))
-				}
+				rand.NewChaCha8([32]byte{}).Read(blob)
 				b.SetBytes(int64(length))
 				f(b, mustParams(b, n), blob)
 			})
@@ -180,14 +179,14 @@ func BenchmarkCodeLimit(b *testing.B) {
 	p := mustParams(b, 1000)
 	rows, cols := p.code(Primary), p.code(Secondary)
 	width := packedSize(int(p.SymbolSize(32 << 20)))
-	v := vectors{make([]byte, max(rows.span(), cols.span())*width), width}
+	v := fft16.New(make([]byte, max(rows.span(), cols.span())*width), width)
 	b.SetBytes(32 << 20)
 	for b.Loop() {
 		for range p.Rows() {
-			rows.encode(v)
+			rows.encode(v, rows.k)
 		}
 		for range p.n {
-			cols.encode(v)
+			cols.encode(v, cols.k)
 		}
 	}
 }

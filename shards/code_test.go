@@ -2,10 +2,13 @@ package shards
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"walrus/shards/fft16"
 )
 
 func newRand(t testing.TB) *rand.Rand {
@@ -16,8 +19,8 @@ func newRand(t testing.TB) *rand.Rand {
 
 func randomBytes(r *rand.Rand, n int) []byte {
 	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(r.Uint32())
+	for rest := b; len(rest) > 0; {
+		rest = rest[copy(rest, binary.LittleEndian.AppendUint64(nil, r.Uint64())):]
 	}
 	return b
 }
@@ -25,7 +28,6 @@ func randomBytes(r *rand.Rand, n int) []byte {
 // coefficient is the definition of the code: recovery i is the sum over the originals j of j's value times
 // s(x)/(C·(x⊕y)), where x and y are their points, s vanishes on 0…m−1 and C is the product of 1…m−1.
 func (c code) coefficient(i, j int) uint16 {
-	f := field()
 	x, y := c.point(c.k+i), c.point(j)
 	outside := x // the one of the two points that is not below m
 	if c.high {
@@ -33,33 +35,34 @@ func (c code) coefficient(i, j int) uint16 {
 	}
 	s, product := uint16(1), uint16(1)
 	for z := range c.m {
-		s = f.mul(s, uint16(outside^z))
+		s = fft16.Mul(s, uint16(outside^z))
 		if z > 0 {
-			product = f.mul(product, uint16(z))
+			product = fft16.Mul(product, uint16(z))
 		}
 	}
-	return f.mul(s, f.inv(f.mul(product, uint16(x^y))))
+	return fft16.Mul(s, fft16.Inv(fft16.Mul(product, uint16(x^y))))
 }
 
 func TestCodeMatchesItsDefinition(t *testing.T) {
 	r := newRand(t)
-	cases := [][2]int{{2, 2}, {3, 1}, {1, 3}, {4, 6}, {7, 3}, {5, 2}, {3, 4}, {9, 4}, {5, 8}, {334, 666}, {667, 333}, {256, 256}, {300, 212}, {512, 256}}
+	cases := [][2]int{{2, 2}, {3, 1}, {1, 3}, {4, 6}, {7, 3}, {5, 2}, {3, 4}, {9, 4}, {5, 8},
+		{334, 666}, {667, 333}, {256, 256}, {300, 212}, {512, 256}}
 	for _, c := range cases {
 		c := newCode(c[0], c[1])
 		t.Run(fmt.Sprintf("%d+%d", c.k, c.r), func(t *testing.T) {
-			v := vectors{make([]byte, c.span()*groupSize), groupSize}
+			v := fft16.New(make([]byte, c.span()*fft16.GroupSize), fft16.GroupSize)
 			for j := range c.k {
-				copy(v.slot(c.point(j)), randomBytes(r, groupSize))
+				copy(v.Slot(c.point(j)), randomBytes(r, fft16.GroupSize))
 			}
-			originals := bytes.Clone(v.buf)
-			c.encode(v)
+			originals := bytes.Clone(v.Slots(0, c.span()))
+			c.encode(v, c.k)
 			for range 8 {
 				i := r.IntN(c.r)
-				want := make([]byte, groupSize)
+				want := make([]byte, fft16.GroupSize)
 				for j := range c.k {
-					mulAdd(want, originals[c.point(j)*groupSize:][:groupSize], c.coefficient(i, j))
+					fft16.MulAdd(want, originals[c.point(j)*fft16.GroupSize:][:fft16.GroupSize], c.coefficient(i, j))
 				}
-				if got := v.slot(c.point(c.k + i)); !bytes.Equal(got, want) {
+				if got := v.Slot(c.point(c.k + i)); !bytes.Equal(got, want) {
 					t.Fatalf("recovery %d: %x: want %x", i, got, want)
 				}
 			}
@@ -70,27 +73,27 @@ func TestCodeMatchesItsDefinition(t *testing.T) {
 // decodeSome encodes random originals and checks that the given positions give back the others.
 func decodeSome(t *testing.T, r *rand.Rand, c code, positions []int) {
 	t.Helper()
-	v := vectors{make([]byte, c.span()*groupSize), groupSize}
+	v := fft16.New(make([]byte, c.span()*fft16.GroupSize), fft16.GroupSize)
 	word := make([][]byte, c.k+c.r)
 	for j := range c.k {
-		word[j] = randomBytes(r, groupSize)
-		copy(v.slot(c.point(j)), word[j])
+		word[j] = randomBytes(r, fft16.GroupSize)
+		copy(v.Slot(c.point(j)), word[j])
 	}
-	c.encode(v)
+	c.encode(v, c.k)
 	for i := c.k; i < c.k+c.r; i++ {
-		word[i] = bytes.Clone(v.slot(c.point(i)))
+		word[i] = bytes.Clone(v.Slot(c.point(i)))
 	}
 	e, err := newEraser(c, positions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := vectors{randomBytes(r, e.size*groupSize), groupSize}
+	d := fft16.New(randomBytes(r, e.size*fft16.GroupSize), fft16.GroupSize)
 	for _, i := range positions {
-		copy(d.slot(c.point(i)), word[i])
+		copy(d.Slot(c.point(i)), word[i])
 	}
 	e.decode(d)
 	for _, i := range e.missing {
-		if !bytes.Equal(d.slot(c.point(i)), word[i]) {
+		if !bytes.Equal(d.Slot(c.point(i)), word[i]) {
 			t.Fatalf("%d+%d from %v: original %d is wrong", c.k, c.r, positions, i)
 		}
 	}
@@ -111,6 +114,20 @@ func TestDecodeEverySubset(t *testing.T) {
 					decodeSome(t, r, newCode(k, n-k), positions)
 				}
 			}
+		}
+	}
+}
+
+func TestDecodeFewMissing(t *testing.T) {
+	r := newRand(t)
+	for _, c := range []code{newCode(334, 666), newCode(667, 333), newCode(34, 66), newCode(67, 33), newCode(4, 6)} {
+		for _, missing := range []int{0, 1, 2, 3, 5, 12, 13, 20, 40} {
+			missing = min(missing, c.k, c.r)
+			positions := r.Perm(c.k)[missing:]
+			for _, i := range r.Perm(c.r)[:missing] {
+				positions = append(positions, c.k+i)
+			}
+			decodeSome(t, r, c, positions)
 		}
 	}
 }

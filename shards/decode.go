@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
+
+	"walrus/shards/fft16"
 )
 
 // Decode gives back a blob, in memory, from verified slivers along one axis, by index and in strip order: any p primary or
@@ -107,8 +109,8 @@ func (m *Metadata) Rebuild(axis Axis, index int, symbols map[int][]byte) ([]byte
 		offset, size := layout.Strip(t)
 		layout.Gather(sliver[offset:][:size], t, plain)
 	}
-	ws := workspaces.Get().(*workspace)
-	defer workspaces.Put(ws)
+	ws := newWorkspace()
+	defer ws.release()
 	l := p.newLine(axis, layout.SymbolSize, nil)
 	l.plain(ws, plain)
 	if l.root(ws) != m.Root(axis, index) {
@@ -119,16 +121,16 @@ func (m *Metadata) Rebuild(axis Axis, index int, symbols map[int][]byte) ([]byte
 
 // recover writes the missing symbols, z bytes each, to their places in plain.
 func (e *eraser) recover(plain []byte, symbols map[int][]byte, z int) {
-	cuts := newCuts(z, z, slotWidth(e.size, groupSize))
+	cuts := newCuts(z, z, slotWidth(e.size, fft16.GroupSize))
 	parallel(cuts.count, func(ws *workspace, t int) {
 		from, to, width := cuts.part(t)
 		v := ws.vectors(e.size, packedSize(to-from))
 		for _, i := range e.positions {
-			pack(v.slot(e.point(i)), symbols[i][from:to], width)
+			pack(v.Slot(e.point(i)), symbols[i][from:to], width)
 		}
 		e.decode(v)
 		for _, i := range e.missing {
-			unpack(plain[i*z+from:i*z+to], v.slot(e.point(i)), width, 0)
+			unpack(plain[i*z+from:i*z+to], v.Slot(e.point(i)), width)
 		}
 	})
 }

@@ -3,6 +3,8 @@ package shards
 import (
 	"fmt"
 	"slices"
+
+	"walrus/shards/fft16"
 )
 
 // Decoder gives back the source rows of a blob, strip by strip, from one fixed choice of slivers along one axis. It
@@ -62,12 +64,12 @@ func (d *Decoder) Strip(width int, in, out [][]byte) error {
 
 func (d *Decoder) decode(width int, in, out [][]byte, size int) {
 	e := d.eraser
-	cuts := newCuts(size, width, slotWidth(e.size, groupSize))
+	cuts := newCuts(size, width, slotWidth(e.size, fft16.GroupSize))
 	parallel(cuts.count, func(ws *workspace, t int) {
 		from, to, packWidth := cuts.part(t)
 		v := ws.vectors(e.size, packedSize(to-from))
 		for k, i := range e.positions {
-			pack(v.slot(e.point(i)), in[k][from:to], packWidth)
+			pack(v.Slot(e.point(i)), in[k][from:to], packWidth)
 		}
 		e.decode(v)
 		part := grow(&ws.cells, to-from)
@@ -75,7 +77,7 @@ func (d *Decoder) decode(width int, in, out [][]byte, size int) {
 			if d.axis == Primary && out[i] == nil {
 				continue
 			}
-			unpack(part, v.slot(e.point(i)), packWidth, 0)
+			unpack(part, v.Slot(e.point(i)), packWidth)
 			d.put(out, i, from, part, width)
 		}
 	})

@@ -11,9 +11,10 @@ import (
 // Encoder encodes one blob in two passes over its bytes: Metadata, and with its result known, Strips. Its
 // memory does not grow with the blob. It is safe for concurrent use if the source is.
 type Encoder struct {
-	src  source
-	mu   sync.Mutex
-	free []*Strip // guarded by mu
+	src   source
+	mu    sync.Mutex
+	free  []stripMemory // guarded by mu
+	ahead []byte        // guarded by mu; the memory of a window not in use
 }
 
 // NewEncoder returns the encoder of the first length bytes of src. src must not change while it is in use, and must
@@ -41,13 +42,14 @@ func (e *Encoder) Strips(ctx context.Context, emit func(*Strip) error) error {
 func (e *Encoder) strips(stopped func() error, emit func(*Strip) error) error {
 	p := e.src.Params
 	layout := p.Layout(Primary, uint64(e.src.length))
-	win := newWindow(&e.src, layout.Width)
+	win := newWindow(&e.src, p.Rows(), layout.Width)
+	defer e.lend(win)()
 	for t := range layout.Strips() {
 		if err := stopped(); err != nil {
 			return err
 		}
 		s := e.strip(t, layout.StripWidth(t))
-		if err := win.load(s.primary, int64(t)*int64(layout.Width), s.width); err != nil {
+		if err := win.copyTo(s.rows(p.Rows()), int64(t)*int64(layout.Width), s.width); err != nil {
 			s.Release()
 			return err
 		}
@@ -59,33 +61,40 @@ func (e *Encoder) strips(stopped func() error, emit func(*Strip) error) error {
 	return nil
 }
 
-// strip returns an empty strip, a released one if there is one.
+// strip returns an empty strip, in the memory of a released one if there is any.
 func (e *Encoder) strip(index, width int) *Strip {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	p := e.src.Params
-	primary, secondary := p.n*p.Columns()*width, p.n*p.Rows()*width
-	var s *Strip
+	s := &Strip{index: index, params: p, width: width, release: e.reclaim}
+	e.mu.Lock()
 	if last := len(e.free) - 1; last >= 0 {
-		s, e.free = e.free[last], e.free[:last]
-	} else {
-		s = &Strip{primary: make([]byte, primary), secondary: make([]byte, secondary)}
+		s.stripMemory, e.free = e.free[last], e.free[:last]
 	}
-	if cap(s.primary) < primary {
-		s.primary, s.secondary = make([]byte, primary), make([]byte, secondary)
-	}
-	return &Strip{
-		index: index, params: p, width: width,
-		primary: s.primary[:primary], secondary: s.secondary[:secondary],
-		release: e.reclaim,
-	}
+	e.mu.Unlock()
+	grow(&s.primary, p.n*p.Columns()*width)
+	grow(&s.secondary, p.n*p.Rows()*width)
+	return s
 }
 
 func (e *Encoder) reclaim(s *Strip) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.free = append(e.free, &Strip{primary: s.primary, secondary: s.secondary})
+	e.free = append(e.free, s.stripMemory)
 }
+
+// lend gives win the memory of an earlier window; the function it returns takes it back.
+func (e *Encoder) lend(win *window) func() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	win.buf, e.ahead = e.ahead, nil
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.ahead, win.buf = win.buf, nil
+	}
+}
+
+// Pair is a sliver pair: the primary sliver i and the secondary sliver n−1−i, in strip order.
+type Pair struct{ Primary, Secondary []byte }
 
 // Encode returns the metadata of blob and its n sliver pairs, by pair index, in strip order.
 func Encode(p Params, blob []byte) (*Metadata, []Pair, error) {
@@ -113,6 +122,3 @@ func Encode(p Params, blob []byte) (*Metadata, []Pair, error) {
 	})
 	return m, pairs, err
 }
-
-// Pair is a sliver pair: the primary sliver i and the secondary sliver n−1−i, in strip order.
-type Pair struct{ Primary, Secondary []byte }

@@ -27,15 +27,15 @@ func (l *line) windowWidth() int { return slotWidth(l.span(), treehash.Window) }
 func (l *line) absorb(ws *workspace, cells []byte, width int) {
 	v := ws.vectors(l.span(), packedSize(width))
 	for k := range l.k {
-		pack(v.slot(l.point(k)), cells[k*width:(k+1)*width], width)
+		pack(v.Slot(l.point(k)), cells[k*width:(k+1)*width], width)
 	}
-	l.encode(v)
+	l.encode(v, l.k)
 	symbols := grow(&ws.symbols, l.leaves.Len())
 	for i := range symbols {
 		if i < l.k {
 			symbols[i] = cells[i*width : (i+1)*width]
 		} else {
-			symbols[i] = unpackInPlace(v.slot(l.point(i)), width)
+			symbols[i] = unpackInPlace(v.Slot(l.point(i)), width)
 		}
 	}
 	l.leaves.Absorb(symbols, l.at, l.z)

@@ -4,6 +4,9 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"walrus/shards/fft16"
+	"walrus/shards/treehash"
 )
 
 // workspace is the scratch memory of one goroutine. Its size follows from n alone, so a process has few different ones.
@@ -12,15 +15,24 @@ type workspace struct {
 	symbols [][]byte
 	cells   []byte
 	hashes  []Hash
+	column  treehash.Leaves
 }
 
 var workspaces = sync.Pool{New: func() any { return new(workspace) }}
+
+func newWorkspace() *workspace { return workspaces.Get().(*workspace) }
+
+// release keeps ws for the next user, but not what it points to.
+func (ws *workspace) release() {
+	clear(ws.symbols)
+	workspaces.Put(ws)
+}
 
 const (
 	// workingSet is what the slots of one transform should not exceed, in bytes, to stay in a core's cache.
 	workingSet = 384 << 10
 	// maxSlot bounds a slot, in bytes: longer ones gain nothing.
-	maxSlot = 4 << 10
+	maxSlot = 16 << 10
 )
 
 // slotWidth is the width that span slots should have, a multiple of align.
@@ -29,8 +41,18 @@ func slotWidth(span, align int) int {
 }
 
 // vectors returns span slots of width bytes, with any content.
-func (ws *workspace) vectors(span, width int) vectors {
-	return vectors{grow(&ws.slots, span*width), width}
+func (ws *workspace) vectors(span, width int) fft16.Vectors {
+	return fft16.New(grow(&ws.slots, span*width), width)
+}
+
+// leaves returns n leaves without data.
+func (ws *workspace) leaves(n int) treehash.Leaves {
+	if ws.column.Len() < n {
+		ws.column = treehash.NewLeaves(n)
+	}
+	leaves := ws.column.Slice(0, n)
+	leaves.Reset()
+	return leaves
 }
 
 func grow[T any](buf *[]T, size int) []T {
@@ -45,8 +67,8 @@ func grow[T any](buf *[]T, size int) []T {
 func parallel(count int, work func(ws *workspace, i int)) {
 	var next atomic.Int64
 	run := func() {
-		ws := workspaces.Get().(*workspace)
-		defer workspaces.Put(ws)
+		ws := newWorkspace()
+		defer ws.release()
 		for i := next.Add(1) - 1; i < int64(count); i = next.Add(1) - 1 {
 			work(ws, int(i))
 		}

@@ -5,8 +5,9 @@ import "fmt"
 const (
 	// MinShards is the smallest network with one tolerated fault (f = 1).
 	MinShards = 4
-	// MaxShards is the number of points of the code's field GF(2^16), less one: a shard index fits a uint16.
-	MaxShards = 65535
+	// MaxShards is the largest network whose rows and columns, each with the padding between its two parts, fit the
+	// 2^16 points of the code's field: beyond, the code is not defined.
+	MaxShards = 49155
 	// MaxLength bounds a blob, in bytes (16 TiB), so that every size derived from a length
 	// read off the wire (encoded size ≤ n·(p+s)·z + 64·n²) stays far from overflowing an int64.
 	MaxLength = 1 << 44

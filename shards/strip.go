@@ -1,13 +1,20 @@
 package shards
 
+import "walrus/shards/fft16"
+
 // Strip is one strip of all 2n slivers of a blob.
 type Strip struct {
-	index     int
-	params    Params
-	width     int
+	index   int
+	params  Params
+	width   int // bytes of each symbol
+	release func(*Strip)
+	stripMemory
+}
+
+// stripMemory may be longer than a strip.
+type stripMemory struct {
 	primary   []byte // n rows of s symbols
 	secondary []byte // n columns of p symbols
-	release   func(*Strip)
 }
 
 // Index of the strip, from 0.
@@ -23,6 +30,9 @@ func (s *Strip) Sliver(axis Axis, index int) []byte {
 	}
 	return all[index*size : (index+1)*size : (index+1)*size]
 }
+
+// rows are the first count rows.
+func (s *Strip) rows(count int) []byte { return s.primary[:count*s.params.Columns()*s.width] }
 
 // Release gives the memory back for a later strip. Call it once, when every user of the strip's slivers is done.
 func (s *Strip) Release() { s.release(s) }
@@ -43,16 +53,16 @@ func (s *Strip) extend() {
 // extendVectors computes the last r of the k+r vectors in buf from the first k. A vector is size bytes, symbols of width
 // bytes each; the code acts on all its elements alike.
 func extendVectors(c code, buf []byte, size, width int) {
-	cuts := newCuts(size, width, slotWidth(c.span(), groupSize))
+	cuts := newCuts(size, width, slotWidth(c.span(), fft16.GroupSize))
 	parallel(cuts.count, func(ws *workspace, t int) {
 		from, to, width := cuts.part(t)
 		v := ws.vectors(c.span(), packedSize(to-from))
 		for i := range c.k {
-			pack(v.slot(c.point(i)), buf[i*size+from:i*size+to], width)
+			pack(v.Slot(c.point(i)), buf[i*size+from:i*size+to], width)
 		}
-		c.encode(v)
+		c.encode(v, c.k)
 		for i := c.k; i < c.k+c.r; i++ {
-			unpack(buf[i*size+from:i*size+to], v.slot(c.point(i)), width, 0)
+			unpack(buf[i*size+from:i*size+to], v.Slot(c.point(i)), width)
 		}
 	})
 }
@@ -65,7 +75,7 @@ type cuts struct {
 	count       int
 }
 
-// newCuts divides size bytes, symbols of width bytes, into parts of at most slot bytes, a multiple of groupSize.
+// newCuts divides size bytes, symbols of width bytes, into parts of at most slot bytes, a multiple of fft16.GroupSize.
 func newCuts(size, width, slot int) cuts {
 	c := cuts{size: size, width: width, step: slot, perSymbol: 1}
 	if width <= slot {

@@ -42,8 +42,8 @@ func (m *Metadata) ExtractSymbols(axis Axis, index int, r io.Reader, targets []i
 			return nil, err
 		}
 	}
-	ws := workspaces.Get().(*workspace)
-	defer workspaces.Put(ws)
+	ws := newWorkspace()
+	defer ws.release()
 	proofs, root := merkleProofs(v.line.digests(ws), targets)
 	if err := v.compare(root); err != nil {
 		return nil, err

@@ -140,3 +140,62 @@ func plainOrder(l Layout, sliver []byte) []byte {
 	}
 	return plain
 }
+
+// TestLongSymbols checks pass one against the path of a single sliver where a blob takes several windows of
+// hashing and several strips, and has source rows of zeros at its end.
+func TestLongSymbols(t *testing.T) {
+	r := newRand(t)
+	for _, c := range []struct{ n, size, more int }{
+		{1000, 256, 1}, {100, 2048, 1}, {100, 2100, -1}, {100, 4096, 3}, {67, 4096, 1}, {33, 4096, 1}, {16, 4100, 0},
+	} {
+		if testing.Short() && c.n > 100 {
+			continue
+		}
+		p := mustParams(t, c.n)
+		blob := randomBytes(r, p.Rows()*p.Columns()*c.size+c.more)
+		t.Run(fmt.Sprintf("n=%d/length=%d", c.n, len(blob)), func(t *testing.T) {
+			checkStreams(t, p, blob, []int{0, p.Rows() - 2, p.Rows() - 1, p.Rows(), p.Columns() - 1, p.Columns(), c.n - 1, r.IntN(c.n)})
+		})
+	}
+}
+
+// checkStreams verifies the slivers at indices strip by strip as they are encoded.
+func checkStreams(t *testing.T, p Params, blob []byte, indices []int) {
+	e, err := NewEncoder(p, bytes.NewReader(blob), uint64(len(blob)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := e.Metadata(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifiers := map[Axis]map[int]*Verifier{Primary: {}, Secondary: {}}
+	for axis, of := range verifiers {
+		for _, i := range indices {
+			if of[i], err = NewVerifier(m, axis, i); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	err = e.Strips(t.Context(), func(s *Strip) error {
+		defer s.Release()
+		for axis, of := range verifiers {
+			for i, v := range of {
+				if err := v.WriteStrip(s.Sliver(axis, i)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range verifiers {
+		for _, v := range of {
+			if err := v.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -42,8 +42,8 @@ func (v *Verifier) WriteStrip(strip []byte) error {
 	if _, size := v.layout.Strip(v.strip); len(strip) != size {
 		return fmt.Errorf("%w: strip %d has %d bytes: want %d", ErrSliver, v.strip, len(strip), size)
 	}
-	ws := workspaces.Get().(*workspace)
-	defer workspaces.Put(ws)
+	ws := newWorkspace()
+	defer ws.release()
 
 	width := v.layout.StripWidth(v.strip)
 	start := int64(v.strip) * int64(v.layout.Width)
@@ -67,24 +67,21 @@ func (v *Verifier) WriteStrip(strip []byte) error {
 	return nil
 }
 
-// gather fills cells with n bytes of each symbol from offset at in the strip; below 0 they are pending ones.
+// gather fills cells with n bytes of each symbol: from offset at in the strip, or, below 0, first those that are pending.
 func (v *Verifier) gather(cells []byte, n int, strip []byte, width, at int) []byte {
+	pending := max(-at, 0)
 	for k := range v.layout.Symbols {
 		cell := cells[k*n : (k+1)*n]
-		from := at
-		if at < 0 {
-			copy(cell, v.pending[(k+1)*(-at)-(-at):(k+1)*(-at)])
-			cell, from = cell[-at:], 0
-		}
-		copy(cell, strip[k*width+from:(k+1)*width])
+		copy(cell, v.pending[k*pending:(k+1)*pending])
+		copy(cell[pending:], strip[k*width+at+pending:(k+1)*width])
 	}
 	return cells
 }
 
 // Close ends the sliver. It returns nil if that was the one the metadata tells of, and else an error that wraps ErrSliver.
 func (v *Verifier) Close() error {
-	ws := workspaces.Get().(*workspace)
-	defer workspaces.Put(ws)
+	ws := newWorkspace()
+	defer ws.release()
 	if err := v.complete(); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ var (
 
 func absorb(l Leaves, data [][]byte, length int, before, total uint64) {
 	if !hasAVX512 {
-		absorbStaged(l, data, length, before, total, staged())
+		absorbStaged(l, data, length, before, total)
 		return
 	}
 	blocks := length / blockSize
@@ -22,37 +22,48 @@ func absorb(l Leaves, data [][]byte, length int, before, total uint64) {
 	if blocks == 0 {
 		return
 	}
-	var none [1]byte
-	var pointers [lanes]*byte
 	for len(data) > 0 {
 		count := min(lanes, len(data))
-		for i := range lanes {
-			// Lanes that are left over compute the first one's hash once more.
-			d := data[0]
-			if i < count {
-				d = data[i]
-			}
-			if pointers[i] = &none[0]; length > 0 {
-				pointers[i] = &d[0]
-			}
-		}
-		if count == lanes {
-			leavesAVX512((*[8]uint64)(&l.states[0]), &pointers[0], &l.lead[0], blocks, before, total)
-		} else {
-			var states [lanes]state
-			var lead [lanes]byte
-			copy(states[:], l.states)
-			copy(lead[:], l.lead)
-			leavesAVX512((*[8]uint64)(&states[0]), &pointers[0], &lead[0], blocks, before, total)
-			copy(l.states, states[:])
-		}
+		leaves512(l.Slice(0, count), data[:count], blocks, before, total)
 		l, data = l.Slice(count, l.Len()), data[count:]
+	}
+}
+
+// leaves512 adds blocks to at most as many leaves as there are lanes.
+func leaves512(l Leaves, data [][]byte, blocks int, before, total uint64) {
+	var none [1]byte
+	var pointers [lanes]*byte
+	for i := range pointers {
+		d := data[0] // lanes that are left over compute the first one's hash once more
+		if i < len(data) {
+			d = data[i]
+		}
+		if pointers[i] = &none[0]; len(d) > 0 {
+			pointers[i] = &d[0]
+		}
+	}
+	switch len(data) {
+	case lanes:
+		leaves16AVX512((*[8]uint64)(&l.states[0]), &pointers[0], &l.lead[0], blocks, before, total)
+	case lanes / 2:
+		leaves8AVX512((*[8]uint64)(&l.states[0]), &pointers[0], &l.lead[0], blocks, before, total)
+	default:
+		var states [lanes]state
+		var lead [lanes]byte
+		copy(states[:], l.states)
+		copy(lead[:], l.lead)
+		if len(data) < lanes/2 { // no variable for the two: what is passed to one escapes
+			leaves8AVX512((*[8]uint64)(&states[0]), &pointers[0], &lead[0], blocks, before, total)
+		} else {
+			leaves16AVX512((*[8]uint64)(&states[0]), &pointers[0], &lead[0], blocks, before, total)
+		}
+		copy(l.states, states[:])
 	}
 }
 
 func parents(dst, left, right []Hash, step int) {
 	if !hasAVX512 {
-		parentsStaged(dst, left, right, step, staged())
+		parentsStaged(dst, left, right, step)
 		return
 	}
 	groups := len(dst) / lanes
@@ -71,15 +82,12 @@ func parents(dst, left, right []Hash, step int) {
 	}
 }
 
-func staged() compressor {
-	if hasAVX2 {
-		return compress4
+// compress is compressEach, four lanes at a time if possible.
+func compress(states []state, stage []byte, stride, blocks int, before, total uint64) {
+	if !hasAVX2 {
+		compressEach(states, stage, stride, blocks, before, total)
+		return
 	}
-	return compressEach
-}
-
-// compress4 is compressEach, four lanes at a time.
-func compress4(states []state, stage []byte, stride, blocks int, before, total uint64) {
 	const width = 4
 	for first := 0; first < len(states); first += width {
 		var pointers [width]*byte

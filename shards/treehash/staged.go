@@ -5,10 +5,8 @@ package treehash
 // stageBlocks is how many blocks of each lane are put together at a time.
 const stageBlocks = 4
 
-type compressor func(states []state, stage []byte, stride, blocks int, before, total uint64)
-
 // absorbStaged is absorb by means of compress.
-func absorbStaged(l Leaves, data [][]byte, length int, before, total uint64, compress compressor) {
+func absorbStaged(l Leaves, data [][]byte, length int, before, total uint64) {
 	const stride = stageBlocks * blockSize
 	var stage [lanes * stride]byte
 	for first := 0; first < len(data); first += lanes {
@@ -38,7 +36,7 @@ func absorbStaged(l Leaves, data [][]byte, length int, before, total uint64, com
 }
 
 // parentsStaged is parents by means of compress.
-func parentsStaged(dst, left, right []Hash, step int, compress compressor) {
+func parentsStaged(dst, left, right []Hash, step int) {
 	var stage [lanes * blockSize]byte
 	var states [lanes]state
 	for i := range lanes {

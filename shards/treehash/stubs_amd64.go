@@ -2,12 +2,17 @@
 
 package treehash
 
-// leavesAVX512 adds blocks to 8 states.
+// leaves8AVX512 adds blocks to 8 states.
 //
 //go:noescape
-func leavesAVX512(states *[8]uint64, pointers **byte, lead *byte, blocks int, before uint64, total uint64)
+func leaves8AVX512(states *[8]uint64, pointers **byte, lead *byte, blocks int, before uint64, total uint64)
 
-// parentsAVX512 sets 8·groups hashes at dst to the parents of those that lie step bytes apart at left and right.
+// leaves16AVX512 adds blocks to 16 states.
+//
+//go:noescape
+func leaves16AVX512(states *[8]uint64, pointers **byte, lead *byte, blocks int, before uint64, total uint64)
+
+// parentsAVX512 sets 16·groups hashes at dst to the parents of those that lie step bytes apart at left and right.
 //
 //go:noescape
 func parentsAVX512(dst *byte, left *byte, right *byte, step int, groups int)

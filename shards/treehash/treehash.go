@@ -1,5 +1,5 @@
 // Package treehash computes the hashes of Merkle trees in bulk: many leaves H(0x00 ‖ data) of one length, and many inner
-// nodes H(0x01 ‖ left ‖ right), with H = BLAKE2b-256. Eight hashes, or four, are computed together, each in a lane of the
+// nodes H(0x01 ‖ left ‖ right), with H = BLAKE2b-256. Sixteen hashes, or four, are computed together, each in a lane of the
 // processor's vector registers. Start with Leaves and Parents.
 package treehash
 
@@ -11,7 +11,7 @@ type Hash [Size]byte
 
 const (
 	blockSize = 128
-	lanes     = 8 // the most hashes that are computed together
+	lanes     = 16 // the most hashes that are computed together
 )
 
 // Window is what the length of every part of a leaf but the last must be a multiple of, in bytes.

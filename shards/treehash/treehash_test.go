@@ -125,6 +125,24 @@ func TestAbsorbRefusesWrongParts(t *testing.T) {
 	}
 }
 
+func TestNoAllocation(t *testing.T) {
+	data := make([][]byte, 61)
+	for i := range data {
+		data[i] = make([]byte, 300)
+	}
+	l, nodes := NewLeaves(len(data)), make([]Hash, 61)
+	eachPath(t, func(t *testing.T) {
+		if n := testing.AllocsPerRun(10, func() {
+			l.Reset()
+			l.Absorb(data, 0, 300)
+			l.Digests(nodes)
+			Fold(nodes)
+		}); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
+}
+
 func FuzzLeaves(f *testing.F) {
 	f.Add([]byte("walrus"), uint8(8), uint8(1))
 	f.Add(bytes.Repeat([]byte{7}, 129), uint8(3), uint8(2))

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -13,29 +15,106 @@ var zmm = []reg.VecPhysical{
 	reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
 }
 
-// leaves512 keeps the 16 words of eight hashes in Z0…Z15 and the 16 words of their message blocks in Z16…Z31. The
-// chaining values wait on the stack. The blocks of a message start one byte before its data: that byte of the first
-// block is masked and taken from lead, and what is beyond the message's end is masked too.
-func leaves512(words Mem) {
-	c := begin("leavesAVX512", "lead *byte, ", "leavesAVX512 adds blocks to 8 states.")
-	v, m := zmm[:16], zmm[16:]
-	local := AllocLocal(9*64 + 64)
-	h, lead, mask, rest := reg.RDX, reg.R11, reg.R12, reg.R13
-	aligned(local, 64, h)
-	for i := range 8 {
-		VMOVDQU64(Mem{Base: c.states, Disp: 64 * i}, m[i])
-	}
-	transpose8(m[:8], v[:8], v[8:])
-	for i := range 8 {
-		VMOVDQA64(v[i], Mem{Base: h, Disp: 64 * i})
-	}
-	behind := Mem{Base: h, Disp: 64 * 8} // the first word of the blocks, but for the data
+// frame is where a kernel of one or two sets of eight lanes keeps what does not fit registers. The 16 words that are mixed
+// take 16 registers for each set; two sets hide each other's latencies.
+type frame struct {
+	base reg.Register
+	sets int
+}
+
+const frameWords = 16 + 8 + 1 // of each set
+
+func newFrame(sets int, base reg.Register) frame {
+	local := AllocLocal(frameWords*sets*64 + 64)
+	aligned(local, 64, base)
+	return frame{base, sets}
+}
+
+func (f frame) word(i int) Mem { return Mem{Base: f.base, Disp: 64 * i} }
+
+// message word i of a set, value is its chaining value i, and behind the part of the first word that is not data.
+func (f frame) message(set, i int) Mem { return f.word(frameWords*set + i) }
+func (f frame) value(set, i int) Mem   { return f.word(frameWords*set + 16 + i) }
+func (f frame) behind(set int) Mem     { return f.word(frameWords*set + 24) }
+
+// leaves512 absorbs blocks of 8 or 16 leaves. The blocks of a message start one byte before its data: that byte of the
+// first block is masked and taken from lead, and what is beyond the message's end is masked too.
+func leaves512(words Mem, sets int) {
+	name := fmt.Sprintf("leaves%dAVX512", 8*sets)
+	c := begin(name, "lead *byte, ", fmt.Sprintf("%s adds blocks to %d states.", name, 8*sets))
+	f := newFrame(sets, reg.RDX)
+	lead, mask, rest := reg.R11, reg.R12, reg.R13
 	Load(Param("lead"), lead)
-	VPMOVZXBQ(Mem{Base: lead}, m[0])
-	VMOVDQA64(m[0], behind)
+	for set := range sets {
+		for i := range 8 {
+			VMOVDQU64(Mem{Base: c.states, Disp: 64 * (8*set + i)}, zmm[i])
+		}
+		transpose8(zmm[:8], zmm[8:16], zmm[16:])
+		for i := range 8 {
+			VMOVDQA64(zmm[8+i], f.value(set, i))
+		}
+		VPMOVZXBQ(Mem{Base: lead, Disp: 8 * set}, zmm[0])
+		VMOVDQA64(zmm[0], f.behind(set))
+	}
 	MOVQ(I64(-2), mask) // all but the first byte
 
 	Label("block")
+	c.masks(mask, rest)
+	for set := range sets {
+		for half, k := range []reg.Register{reg.K1, reg.K2} {
+			from, to := zmm[:8], zmm[8:16]
+			for i := range from {
+				VMOVDQU8_Z(c.lane(8*set+i).Offset(64*half-1), k, from[i])
+			}
+			transpose8(from, to, zmm[16:])
+			if half == 0 {
+				VPORQ(f.behind(set), to[0], to[0])
+				VPXORQ(from[0], from[0], from[0])
+				VMOVDQA64(from[0], f.behind(set))
+			}
+			for i := range to {
+				VMOVDQA64(to[i], f.message(set, 8*half+i))
+			}
+		}
+	}
+	for set := range sets {
+		v := zmm[16*set:]
+		for i := range 8 {
+			VMOVDQA64(f.value(set, i), v[i])
+			VPBROADCASTQ(words.Offset(8*i), v[8+i])
+		}
+		VPBROADCASTQ(c.counter, v[12])
+		VPXORQ_BCST(words.Offset(8*4), v[12], v[12])
+		VPBROADCASTQ(c.last, v[14])
+		VPXORQ_BCST(words.Offset(8*6), v[14], v[14])
+	}
+	f.mix(16)
+	for set := range sets {
+		v := zmm[16*set:]
+		for i := range 8 {
+			VPTERNLOGQ(U8(0x96), f.value(set, i), v[8+i], v[i]) // xor of three
+			VMOVDQA64(v[i], f.value(set, i))
+		}
+	}
+	ADDQ(U32(blockSize), c.offset)
+	DECQ(c.blocks)
+	JNZ(LabelRef("block"))
+	for set := range sets {
+		for i := range 8 {
+			VMOVDQA64(f.value(set, i), zmm[i])
+		}
+		transpose8(zmm[:8], zmm[8:16], zmm[16:])
+		for i := range 8 {
+			VMOVDQU64(zmm[8+i], Mem{Base: c.states, Disp: 64 * (8*set + i)})
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// masks sets K1 and K2 to the bytes of the present block that are data, in its first and its second half. It advances the
+// counter and sets mask to all ones for the next block.
+func (c *counting) masks(mask, rest reg.Register) {
 	MOVQ(c.total, rest)
 	SUBQ(c.counter, rest) // bytes of the message from here on
 	c.count()
@@ -50,43 +129,15 @@ func leaves512(words Mem) {
 	MOVQ(I64(-1), mask)
 	BZHIQ(rest, mask, rest)
 	KMOVQ(rest, reg.K2)
-	for half, k := range []reg.Register{reg.K1, reg.K2} {
-		for i := range 8 {
-			VMOVDQU8_Z(c.lane(i).Offset(64*half-1), k, v[i])
-		}
-		transpose8(v[:8], m[8*half:8*half+8], v[8:])
-	}
-	VPORQ(behind, m[0], m[0])
-	VPXORQ(v[0], v[0], v[0])
-	VMOVDQA64(v[0], behind)
-	for i := range 8 {
-		VMOVDQA64(Mem{Base: h, Disp: 64 * i}, v[i])
-		VPBROADCASTQ(words.Offset(8*i), v[8+i])
-	}
-	VPBROADCASTQ(c.counter, v[12])
-	VPXORQ_BCST(words.Offset(8*4), v[12], v[12])
-	VPBROADCASTQ(c.last, v[14])
-	VPXORQ_BCST(words.Offset(8*6), v[14], v[14])
-	mix512(v, m)
-	for i := range 8 {
-		VPTERNLOGQ(U8(0x96), Mem{Base: h, Disp: 64 * i}, v[8+i], v[i]) // xor of three
-		VMOVDQA64(v[i], Mem{Base: h, Disp: 64 * i})
-	}
-	ADDQ(U32(blockSize), c.offset)
-	DECQ(c.blocks)
-	JNZ(LabelRef("block"))
-	transpose8(v[:8], m[:8], m[8:])
-	for i := range 8 {
-		VMOVDQU64(m[i], Mem{Base: c.states, Disp: 64 * i})
-	}
-	VZEROUPPER()
-	RET()
 }
 
-// parents512 hashes one block of 65 bytes for each lane: the prefix, a node from left and one from right. The words
-// from the tenth on are zero and never added.
-func parents512(words Mem) {
-	const length = 1 + 64
+// parents512 hashes one block of 65 bytes for each of 16 lanes: the prefix, a node from left and one from right. The
+// words from the tenth on are zero and never added.
+func parents512() {
+	const (
+		sets   = 2
+		length = 1 + 64
+	)
 	start := GLOBL("parent16", RODATA|NOPTR)
 	for i, w := range iv {
 		if i == 0 {
@@ -108,71 +159,88 @@ func parents512(words Mem) {
 
 	TEXT("parentsAVX512", 0, "func(dst, left, right *byte, step, groups int)")
 	Pragma("noescape")
-	Doc("parentsAVX512 sets 8·groups hashes at dst to the parents of those that lie step bytes apart at left and right.")
+	Doc("parentsAVX512 sets 16·groups hashes at dst to the parents of those that lie step bytes apart at left and right.")
 	dst, left, right, step, groups := reg.RDI, reg.RSI, reg.RDX, reg.RAX, reg.RCX
 	Load(Param("dst"), dst)
 	Load(Param("left"), left)
 	Load(Param("right"), right)
 	Load(Param("step"), step)
 	Load(Param("groups"), groups)
-	v, m := zmm[:16], zmm[16:]
+	f := newFrame(sets, reg.R8)
 	Label("group")
-	for i := range 8 {
-		low := ymm[i]
-		VMOVDQU(Mem{Base: left}, low)
-		VINSERTI64X4(U8(1), Mem{Base: right}, v[i], v[i])
-		ADDQ(step, left)
-		ADDQ(step, right)
+	for set := range sets {
+		for i := range 8 {
+			VMOVDQU(Mem{Base: left}, ymm[i])
+			VINSERTI64X4(U8(1), Mem{Base: right}, zmm[i], zmm[i])
+			ADDQ(step, left)
+			ADDQ(step, right)
+		}
+		m, t := zmm[8:17], zmm[17:]
+		transpose8(zmm[:8], m[:8], zmm[16:])
+		// Shift all words by one byte for the prefix.
+		VPSRLQ(U8(56), m[7], m[8])
+		for i := 7; i > 0; i-- {
+			VPSLLQ(U8(8), m[i], m[i])
+			VPSRLQ(U8(56), m[i-1], t[0])
+			VPORQ(t[0], m[i], m[i])
+		}
+		VPSLLQ(U8(8), m[0], m[0])
+		VPORQ_BCST(one, m[0], m[0])
+		for i := range m {
+			VMOVDQA64(m[i], f.message(set, i))
+		}
 	}
-	transpose8(v[:8], m[:8], v[8:])
-	// Shift all words by one byte for the prefix.
-	VPSRLQ(U8(56), m[7], m[8])
-	for i := 7; i > 0; i-- {
-		VPSLLQ(U8(8), m[i], m[i])
-		VPSRLQ(U8(56), m[i-1], v[i])
-		VPORQ(v[i], m[i], m[i])
+	for i := range zmm {
+		VPBROADCASTQ(start.Offset(8*(i%16)), zmm[i])
 	}
-	VPSLLQ(U8(8), m[0], m[0])
-	VPORQ_BCST(one, m[0], m[0])
-	for i := range v {
-		VPBROADCASTQ(start.Offset(8*i), v[i])
+	f.mix(9)
+	for set := range sets {
+		v := zmm[16*set:]
+		for i := range 4 {
+			VPXORQ(v[8+i], v[i], v[i])
+			VPXORQ_BCST(start.Offset(8*i), v[i], v[i])
+			VMOVDQA64(v[i], f.message(set, i))
+		}
 	}
-	mix512(v, m[:9])
-	for i := range 4 {
-		VPBROADCASTQ(start.Offset(8*i), m[0])
-		VPTERNLOGQ(U8(0x96), m[0], v[8+i], v[i])
+	for set := range sets {
+		for i := range 4 {
+			VMOVDQA64(f.message(set, i), zmm[i])
+		}
+		transpose8(zmm[:8], zmm[8:16], zmm[16:]) // only the first four words of each hash are right, and wanted
+		for i := range 8 {
+			VMOVDQU(ymm[8+i], Mem{Base: dst, Disp: 32 * (8*set + i)})
+		}
 	}
-	transpose8(v[:8], v[8:], m[8:]) // only the first four words of each hash are right, and wanted
-	for i := range 8 {
-		VMOVDQU(ymm[8+i], Mem{Base: dst, Disp: 32 * i})
-	}
-	ADDQ(U32(8*32), dst)
+	ADDQ(U32(16*32), dst)
 	DECQ(groups)
 	JNZ(LabelRef("group"))
 	VZEROUPPER()
 	RET()
 }
 
-// mix512 is the twelve rounds. Message words that are not in m are zero.
-func mix512(v, m []reg.VecPhysical) {
+// mix is the twelve rounds. Message words from number words on are zero.
+func (f frame) mix(words int) {
 	eachRound(func(w [4][4]int, message [4][2]int) {
-		each := func(f func(k int, a, b, c, d reg.VecPhysical)) {
-			for k := range 4 {
-				f(k, v[w[k][0]], v[w[k][1]], v[w[k][2]], v[w[k][3]])
+		each := func(do func(set, k int, a, b, c, d reg.VecPhysical)) {
+			for set := range f.sets {
+				v := zmm[16*set:]
+				for k := range 4 {
+					do(set, k, v[w[k][0]], v[w[k][1]], v[w[k][2]], v[w[k][3]])
+				}
 			}
 		}
 		for half, rotations := range [2][2]uint8{{32, 24}, {16, 63}} {
-			each(func(k int, a, _, _, _ reg.VecPhysical) {
-				if word := message[k][half]; word < len(m) {
-					VPADDQ(m[word], a, a)
+			each(func(set, k int, a, _, _, _ reg.VecPhysical) {
+				if word := message[k][half]; word < words {
+					VPADDQ(f.message(set, word), a, a)
 				}
 			})
-			each(func(k int, a, b, _, _ reg.VecPhysical) { VPADDQ(b, a, a) })
-			each(func(k int, a, _, _, d reg.VecPhysical) { VPXORQ(a, d, d) })
-			each(func(k int, _, _, _, d reg.VecPhysical) { VPRORQ(U8(rotations[0]), d, d) })
-			each(func(k int, _, _, c, d reg.VecPhysical) { VPADDQ(d, c, c) })
-			each(func(k int, _, b, c, _ reg.VecPhysical) { VPXORQ(c, b, b) })
-			each(func(k int, _, b, _, _ reg.VecPhysical) { VPRORQ(U8(rotations[1]), b, b) })
+			each(func(_, _ int, a, b, _, _ reg.VecPhysical) { VPADDQ(b, a, a) })
+			each(func(_, _ int, a, _, _, d reg.VecPhysical) { VPXORQ(a, d, d) })
+			each(func(_, _ int, _, _, _, d reg.VecPhysical) { VPRORQ(U8(rotations[0]), d, d) })
+			each(func(_, _ int, _, _, c, d reg.VecPhysical) { VPADDQ(d, c, c) })
+			each(func(_, _ int, _, b, c, _ reg.VecPhysical) { VPXORQ(c, b, b) })
+			each(func(_, _ int, _, b, _, _ reg.VecPhysical) { VPRORQ(U8(rotations[1]), b, b) })
 		}
 	})
 }

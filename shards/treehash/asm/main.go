@@ -37,8 +37,9 @@ func main() {
 	for i, w := range iv {
 		DATA(8*i, U64(w))
 	}
-	leaves512(words)
-	parents512(words)
+	leaves512(words, 1)
+	leaves512(words, 2)
+	parents512()
 	compress2(words)
 	Generate()
 }

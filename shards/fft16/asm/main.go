@@ -1,0 +1,195 @@
+// Command asm writes the assembly of package fft16. It is a module of its own, so that its dependencies are not those of
+// the program. Run it by go generate in the parent folder.
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+const (
+	groupSize  = 64 // a register: 32 low bytes, then the 32 high bytes, of 32 elements
+	matrixSize = 32 // of four 8×8 bit matrices: low→low, high→high, high→low, low→high
+)
+
+func main() {
+	straight := indices("straight", 0, 1)
+	crossed := indices("crossed", 2, 3)
+	for _, inverse := range []bool{false, true} {
+		radix2(inverse, straight, crossed)
+		radix4(inverse, straight, crossed)
+	}
+	mulAdd(straight, crossed)
+	Generate()
+}
+
+// indices is the table that spreads two of the four matrices over the halves of a register.
+func indices(name string, low, high int) Mem {
+	table := GLOBL(name, RODATA|NOPTR)
+	for i := range 8 {
+		word := low
+		if i >= 4 {
+			word = high
+		}
+		DATA(8*i, U64(word))
+	}
+	return table
+}
+
+// factor is a constant of a butterfly, spread over two registers.
+type factor struct{ straight, crossed reg.VecPhysical }
+
+var (
+	low, high = reg.Z30, reg.Z31 // the index tables
+	factors   = [3]factor{{reg.Z24, reg.Z25}, {reg.Z26, reg.Z27}, {reg.Z28, reg.Z29}}
+)
+
+func loadFactor(f factor, from Mem) {
+	VMOVDQU(from, reg.Y8)
+	VPERMQ(reg.Z8, low, f.straight)
+	VPERMQ(reg.Z8, high, f.crossed)
+}
+
+// multiplyAdd is x ^= f·y with two temporaries.
+func multiplyAdd(x, y reg.VecPhysical, f factor, t, u reg.VecPhysical) {
+	VSHUFI64X2(U8(0x4E), y, y, u)
+	VGF2P8AFFINEQB(U8(0), f.straight, y, t)
+	VGF2P8AFFINEQB(U8(0), f.crossed, u, u)
+	VPTERNLOGQ(U8(0x96), t, u, x) // xor of three
+}
+
+func butterfly(inverse bool, x, y reg.VecPhysical, f factor, t, u reg.VecPhysical) {
+	if inverse {
+		VPXORQ(x, y, y)
+	}
+	multiplyAdd(x, y, f, t, u)
+	if !inverse {
+		VPXORQ(x, y, y)
+	}
+}
+
+func direction(inverse bool) string {
+	if inverse {
+		return "inverse"
+	}
+	return "forward"
+}
+
+// radix2 does one layer.
+func radix2(inverse bool, straight, crossed Mem) {
+	name := direction(inverse) + "2"
+	TEXT(name, NOSPLIT, "func(data *byte, half, blocks int, factors *[4]uint64)")
+	Pragma("noescape")
+	Doc(name + " does one layer of blocks that are two times half bytes each; the block number b has factor number b.")
+	data := Load(Param("data"), reg.RDI)
+	half := Load(Param("half"), reg.RSI)
+	blocks := Load(Param("blocks"), reg.RCX)
+	table := Load(Param("factors"), reg.R8)
+	VMOVDQU64(straight, low)
+	VMOVDQU64(crossed, high)
+	left := reg.RDX
+	Label("block")
+	loadFactor(factors[0], Mem{Base: table})
+	MOVQ(half, left)
+	Label("group")
+	VMOVDQU64(Mem{Base: data}, reg.Z0)
+	VMOVDQU64(Mem{Base: data, Index: half, Scale: 1}, reg.Z1)
+	butterfly(inverse, reg.Z0, reg.Z1, factors[0], reg.Z4, reg.Z5)
+	VMOVDQU64(reg.Z0, Mem{Base: data})
+	VMOVDQU64(reg.Z1, Mem{Base: data, Index: half, Scale: 1})
+	ADDQ(U32(groupSize), data)
+	SUBQ(U32(groupSize), left)
+	JNZ(LabelRef("group"))
+	ADDQ(half, data)
+	ADDQ(U32(matrixSize), table)
+	DECQ(blocks)
+	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}
+
+// radix4 does two layers at once.
+func radix4(inverse bool, straight, crossed Mem) {
+	name := direction(inverse) + "4"
+	TEXT(name, NOSPLIT, "func(data *byte, quarter, blocks int, outer, inner *[4]uint64)")
+	Pragma("noescape")
+	Doc(name+" does two layers of blocks that are four times quarter bytes each; block number b has factor number b in",
+		"the outer layer, and factors number 2b and 2b+1 in the inner one.")
+	data := Load(Param("data"), reg.RDI)
+	quarter := Load(Param("quarter"), reg.RSI)
+	blocks := Load(Param("blocks"), reg.RCX)
+	outer := Load(Param("outer"), reg.R8)
+	inner := Load(Param("inner"), reg.R9)
+	VMOVDQU64(straight, low)
+	VMOVDQU64(crossed, high)
+	left, three := reg.RDX, reg.RAX
+	LEAQ(Mem{Base: quarter, Index: quarter, Scale: 2}, three)
+	Label("block")
+	loadFactor(factors[0], Mem{Base: outer})
+	loadFactor(factors[1], Mem{Base: inner})
+	loadFactor(factors[2], Mem{Base: inner, Disp: matrixSize})
+	MOVQ(quarter, left)
+	Label("group")
+	at := []Mem{
+		{Base: data}, {Base: data, Index: quarter, Scale: 1}, {Base: data, Index: quarter, Scale: 2},
+		{Base: data, Index: three, Scale: 1},
+	}
+	a := []reg.VecPhysical{reg.Z0, reg.Z1, reg.Z2, reg.Z3}
+	for i := range a {
+		VMOVDQU64(at[i], a[i])
+	}
+	layers := []func(){
+		func() {
+			butterfly(inverse, a[0], a[2], factors[0], reg.Z4, reg.Z5)
+			butterfly(inverse, a[1], a[3], factors[0], reg.Z6, reg.Z7)
+		},
+		func() {
+			butterfly(inverse, a[0], a[1], factors[1], reg.Z4, reg.Z5)
+			butterfly(inverse, a[2], a[3], factors[2], reg.Z6, reg.Z7)
+		},
+	}
+	if inverse {
+		layers[0], layers[1] = layers[1], layers[0]
+	}
+	layers[0]()
+	layers[1]()
+	for i := range a {
+		VMOVDQU64(a[i], at[i])
+	}
+	ADDQ(U32(groupSize), data)
+	SUBQ(U32(groupSize), left)
+	JNZ(LabelRef("group"))
+	ADDQ(three, data)
+	ADDQ(U32(matrixSize), outer)
+	ADDQ(U32(2*matrixSize), inner)
+	DECQ(blocks)
+	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}
+
+// mulAdd multiplies one vector and adds it to another.
+func mulAdd(straight, crossed Mem) {
+	TEXT("mulAdd", NOSPLIT, "func(dst, src *byte, size int, factor *[4]uint64)")
+	Pragma("noescape")
+	Doc("mulAdd is dst ^= factor·src for size bytes.")
+	dst := Load(Param("dst"), reg.RDI)
+	src := Load(Param("src"), reg.RSI)
+	size := Load(Param("size"), reg.RCX)
+	table := Load(Param("factor"), reg.R8)
+	VMOVDQU64(straight, low)
+	VMOVDQU64(crossed, high)
+	loadFactor(factors[0], Mem{Base: table})
+	Label("group")
+	VMOVDQU64(Mem{Base: dst}, reg.Z0)
+	VMOVDQU64(Mem{Base: src}, reg.Z1)
+	multiplyAdd(reg.Z0, reg.Z1, factors[0], reg.Z4, reg.Z5)
+	VMOVDQU64(reg.Z0, Mem{Base: dst})
+	ADDQ(U32(groupSize), dst)
+	ADDQ(U32(groupSize), src)
+	SUBQ(U32(groupSize), size)
+	JNZ(LabelRef("group"))
+	VZEROUPPER()
+	RET()
+}

@@ -1,0 +1,110 @@
+// Package fft16 is the additive Fourier transform of Lin, Chung and Han over GF(2^16), done on vectors: the values of many
+// independent polynomials at a time. Start with Vectors.
+package fft16
+
+import (
+	"crypto/subtle"
+	"math/bits"
+
+	"github.com/klauspost/reedsolomon"
+)
+
+// GroupSize is the size of a group of elements, in bytes: 32 low bytes, then their 32 high bytes.
+const GroupSize = 64
+
+// Vectors is a row of slots of equal width in one buffer: slot x holds the values of polynomials at the field's point
+// x, or their coefficients of basis polynomial x.
+type Vectors struct {
+	buf   []byte
+	width int
+}
+
+// New returns the slots of width bytes, a multiple of GroupSize, that are in buf.
+func New(buf []byte, width int) Vectors {
+	if width <= 0 || width%GroupSize != 0 || len(buf)%width != 0 {
+		panic("fft16: width must be a multiple of GroupSize, and the buffer a multiple of width")
+	}
+	return Vectors{buf, width}
+}
+
+// Slot x.
+func (v Vectors) Slot(x int) []byte { return v.buf[x*v.width : (x+1)*v.width : (x+1)*v.width] }
+
+// Slots are the bytes of the slots from x up to y.
+func (v Vectors) Slots(x, y int) []byte { return v.buf[x*v.width : y*v.width] }
+
+// MulAdd is dst ^= c·src, element by element, in full groups. dst may be src.
+func MulAdd(dst, src []byte, c uint16) {
+	if len(dst) != len(src) || len(src)%GroupSize != 0 {
+		panic("fft16: two vectors of one size, of full groups, wanted")
+	}
+	if c != 0 && len(src) > 0 {
+		multiplyAdd(dst, src, c)
+	}
+}
+
+// multiplyByLibrary is MulAdd where there is no assembly of our own. The library's tables cost 0.1 s and some memory
+// once.
+func multiplyByLibrary(dst, src []byte, c uint16) {
+	reedsolomon.LowLevel{}.GF16MulSliceXor(c, src, dst)
+}
+
+// Xor is dst ^= src.
+func Xor(dst, src []byte) { subtle.XORBytes(dst, dst, src) }
+
+// Scale multiplies slot x by c.
+func (v Vectors) Scale(x int, c uint16) {
+	MulAdd(v.Slot(x), v.Slot(x), c^1)
+}
+
+// Forward evaluates at the points at…at+size−1 the polynomials whose coefficients are in the same slots. size is a power of
+// two, and at a multiple of it. Only the first want slots are right afterwards.
+func (v Vectors) Forward(at, size, want int) {
+	_ = v.Slots(at, at+size)
+	if want > 0 && size > 1 {
+		v.forward(at, size, want)
+	}
+}
+
+// Inverse is the inverse of Forward. Only the first have slots may be other than zero.
+func (v Vectors) Inverse(at, size, have int) {
+	_ = v.Slots(at, at+size)
+	if have > 0 && size > 1 {
+		v.inverse(at, size, have)
+	}
+}
+
+// forwardLayers is forward, layer by layer: a block of points that starts at a multiple of its size, 2·half, has the
+// factor s(block), where s vanishes on the first half points.
+func (v Vectors) forwardLayers(at, size, want int) {
+	for half, level := size/2, bits.Len(uint(size))-2; half > 0; half, level = half/2, level-1 {
+		for block := at; block < at+want; block += 2 * half {
+			low, high := v.Slots(block, block+half), v.Slots(block+half, block+2*half)
+			MulAdd(low, high, uint16(block>>level))
+			Xor(high, low)
+		}
+	}
+}
+
+func (v Vectors) inverseLayers(at, size, have int) {
+	for half, level := 1, 0; half < size; half, level = half*2, level+1 {
+		for block := at; block < at+have; block += 2 * half {
+			low, high := v.Slots(block, block+half), v.Slots(block+half, block+2*half)
+			Xor(high, low)
+			MulAdd(low, high, uint16(block>>level))
+		}
+	}
+}
+
+// AddDerivative adds to the polynomials whose coefficients are in slots 0…size−1 their formal derivative: in the Cantor
+// basis, that of basis polynomial x is the sum of those whose index is x with one bit cleared. Only the first want
+// coefficients, a power of two, are right afterwards.
+func (v Vectors) AddDerivative(size, want int) {
+	for x := 1; x < want; x++ {
+		low := x & -x
+		Xor(v.Slots(x-low, x), v.Slots(x, x+low))
+	}
+	for bit := want; bit < size; bit *= 2 {
+		Xor(v.Slots(0, want), v.Slots(bit, bit+want))
+	}
+}
