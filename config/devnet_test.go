@@ -116,7 +116,7 @@ func TestDevnetRefuses(t *testing.T) {
 		{"no nodes", t.TempDir(), 0, 100, "at least 4", ErrSize},
 		{"negative", t.TempDir(), -1, 100, "at least 4", ErrSize},
 		{"few shards", t.TempDir(), 7, 6, "each node needs at least one", ErrSize},
-		{"many shards", t.TempDir(), 7, 65536, "at most 65535", ErrSize},
+		{"many shards", t.TempDir(), 7, 65536, "at most 49155", ErrSize},
 		{"many nodes", t.TempDir(), 501, 1000, "at most 500", ErrSize},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -34,7 +34,7 @@ configuration, or 1000, as on the public Walrus network, if you have none.
 			return a.blobID(ctx, args[0], int(n))
 		},
 	}
-	c.Flags().Var(&n, "shards", "`N`umber of shards of the network, 4 to 65535")
+	c.Flags().Var(&n, "shards", "`N`umber of shards of the network, 4 to 49155")
 	return c
 }
 
