@@ -39,7 +39,7 @@ func (c *Client) Read(ctx context.Context, id shards.BlobID, w io.Writer, opt Re
 		return nil, fmt.Errorf("read: %w", err)
 	}
 	start := time.Now()
-	meta, bad, err := c.metadata(ctx, com, id)
+	meta, bad, err := c.metadata(ctx, com, id, "read "+id.String())
 	if err != nil {
 		return nil, err
 	}
@@ -53,8 +53,9 @@ func (c *Client) Read(ctx context.Context, id shards.BlobID, w io.Writer, opt Re
 	return r.res, err
 }
 
-// metadata fetches the blob's metadata from whoever has it first. Those who lied about it are named.
-func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.BlobID) (*shards.Metadata, []BadNode, error) {
+// metadata fetches the blob's metadata from whoever has it first, for op, which errors begin with. Those who lied about
+// it are named.
+func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.BlobID, op string) (*shards.Metadata, []BadNode, error) {
 	params := com.Params()
 	var meta *shards.Metadata
 	tally := c.ask(ctx, com, func(ctx context.Context, i int, m *certs.Member) (any, error) {
@@ -79,12 +80,12 @@ func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.B
 	case meta != nil:
 		return meta, liars, nil
 	case ctx.Err() != nil:
-		return nil, nil, fmt.Errorf("read %s: %w", id, ctx.Err())
+		return nil, nil, fmt.Errorf("%s: %w", op, ctx.Err())
 	case tally.notFound >= com.Quorum():
-		return nil, nil, fmt.Errorf("read %s: %w", id, ErrNotFound)
+		return nil, nil, fmt.Errorf("%s: %w", op, ErrNotFound)
 	}
 	return nil, nil, &NotEnoughError{
-		Op: "read " + id.String(), Did: "answered (that they do not know the blob)", Have: tally.notFound, Needed: com.Quorum(),
+		Op: op, Did: "answered (that they do not know the blob)", Have: tally.notFound, Needed: com.Quorum(),
 		Shards: params.Shards(), Nodes: tally.bad, Advice: "too few to say whether the blob exists; try again when more nodes are up",
 	}
 }

@@ -81,9 +81,9 @@ func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus,
 	}, func(answers) bool { return false })
 	st.Bad = tally.bad
 	// what nodes say proves nothing: the blob exists if its certificate or its metadata does
-	meta, _, err := c.metadata(ctx, com, id)
+	meta, _, err := c.metadata(ctx, com, id, "blob status "+id.String())
 	if err != nil && st.Certificate == nil {
-		return nil, fmt.Errorf("blob status: %w", err)
+		return nil, err
 	}
 	if meta != nil {
 		st.Size, st.EncodedSize = meta.Length, params.EncodedSize(meta.Length)

@@ -135,12 +135,13 @@ func TestLiars(t *testing.T) {
 			for _, b := range got.Bad {
 				named[b.Name] = true
 				t.Logf("named: %s", b)
-				if (lie == "wrong bytes" || lie == "other blob") && !b.Lied {
-					t.Errorf("%s served wrong bytes and is called a failure", b.Name)
+				liar := b.Name == "node-1" || b.Name == "node-4"
+				if lies := lie == "wrong bytes" || lie == "other blob"; b.Lied != (liar && lies) {
+					t.Errorf("%s is said to have lied: %v", b.Name, b.Lied)
 				}
 			}
-			if !named["node-1"] || !named["node-4"] || len(named) != 2 {
-				t.Errorf("named %v, want node-1 and node-4", named)
+			if !named["node-1"] || !named["node-4"] {
+				t.Errorf("named %v, want node-1 and node-4 among them", named)
 			}
 
 			c.stop(6)
