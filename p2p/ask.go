@@ -50,7 +50,7 @@ func (h *Host) ask(ctx context.Context, to target, req *wire.Request, small []by
 			break
 		}
 		if connectionBroke(err) {
-			st.Conn().Close() // else libp2p may open the next stream on it, too
+			_ = st.Conn().Close() // broken already; else libp2p may open the next stream on it, too
 		}
 		st = nil
 	}
@@ -172,7 +172,7 @@ func (a *answer) Read(b []byte) (int, error) {
 		return 0, errors.New("read of a closed answer")
 	}
 	n, err := a.payload.Read(b)
-	if err == nil || err == io.EOF {
+	if a.payload.err == nil { // err is nil or the proper end
 		return n, err
 	}
 	cause := a.ended()

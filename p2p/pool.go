@@ -63,7 +63,7 @@ func (p *pool) put(st *stream) {
 		p.mu.Lock()
 		p.remove(st)
 		p.mu.Unlock()
-		st.Close()
+		_ = st.Close() // idle: nothing is lost with it
 	})
 	p.idle[st.to] = append(p.idle[st.to], st)
 }

@@ -32,11 +32,11 @@ const (
 type Verdict int
 
 const (
-	// Ignore: not passed on, held against nobody: stale, known, or of an epoch not known here.
+	// Ignore means not passed on, held against nobody: stale, known, or of an epoch not known here.
 	Ignore Verdict = iota
-	// Accept: delivered and passed on.
+	// Accept means delivered and passed on.
 	Accept
-	// Reject: provably bad. It costs the peer that sent it score: about four such messages within minutes and it is
+	// Reject means provably bad. It costs the peer that sent it score: about four such messages within minutes and it is
 	// gossiped to no more, ten and nothing from it is read.
 	Reject
 )

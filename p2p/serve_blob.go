@@ -78,7 +78,7 @@ func (x *request) readSliver(ctx context.Context, op *wire.ReadSliver) error {
 	if err != nil {
 		return err
 	}
-	defer sliver.Close()
+	defer func() { _ = sliver.Close() }() // only read
 	size, offset, length := sliver.Size(), int64(op.GetOffset()), int64(op.GetLength())
 	if offset > size || length > size-offset {
 		return fmt.Errorf("%w: bytes [%d, %d) of a sliver of %d", ErrBadRequest, offset, offset+length, size)
@@ -133,11 +133,11 @@ func (x *request) symbols(ctx context.Context, op *wire.GetSymbols) error {
 	}
 	x.replied = true
 	w := bufio.NewWriterSize(x.w, int(min(op.Total()+readBuffer, writeSize)))
-	w.Write(head) // the first error stays until Flush
+	_, _ = w.Write(head) // the first error stays until Flush
 	for _, sym := range symbols {
-		w.Write(sym.Data)
+		_, _ = w.Write(sym.Data)
 		for i := range sym.Proof {
-			w.Write(sym.Proof[i][:])
+			_, _ = w.Write(sym.Proof[i][:])
 		}
 	}
 	return w.Flush()

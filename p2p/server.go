@@ -62,10 +62,10 @@ func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operati
 		header := new(wire.Request)
 		err := s.readHeader(st, r, header, wait)
 		if errors.Is(err, wire.ErrMalformed) {
-			refuse(w, fmt.Errorf("%w: %w", ErrBadRequest, err))
+			_ = refuse(w, fmt.Errorf("%w: %w", ErrBadRequest, err)) // the stream ends either way
 		}
 		if errors.Is(err, wire.ErrMalformed) || err == io.EOF || isTimeout(err) {
-			st.Close() // not Reset: the peer may still be reading the last reply
+			_ = st.Close() // not Reset: the peer may still be reading the last reply
 			return
 		}
 		if err != nil {
@@ -83,7 +83,7 @@ func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operati
 			return
 		}
 		if x.body.left > 0 {
-			st.Close() // with the reply; the rest of the request is not worth reading
+			_ = st.Close() // with the reply; the rest of the request is not worth reading
 			return
 		}
 		wait = s.limits.IdleTimeout * 3 / 2 // the client gives up first, so it seldom uses a stream as we close it

@@ -45,15 +45,15 @@ func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size in
 	switch {
 	case own != nil && out.err == nil: // the caller's failure, not the stream's
 		a.drop()
-		<-answered
+		<-answered // cut: what it says does not matter
 		if cause := a.ended(); cause != nil {
 			return nil, cause
 		}
 		return nil, own
-	case out.err != nil:
-		st.SetReadDeadline(time.Now().Add(refuseTime)) // the reason may be on its way
+	case out.err != nil: // a deadline fails on a dead stream only, which needs none
+		_ = st.SetReadDeadline(time.Now().Add(refuseTime)) // the reason may be on its way
 	default:
-		st.SetReadDeadline(time.Now().Add(h.cfg.Limits.ResponseTimeout))
+		_ = st.SetReadDeadline(time.Now().Add(h.cfg.Limits.ResponseTimeout))
 	}
 	err = <-answered
 	switch {

@@ -268,9 +268,13 @@ func (f *faultRun) visible(all bool) {
 
 // TestFaults lets every single operation of a database go wrong, in every way, and then the power fail.
 func TestFaults(t *testing.T) {
+	step := 1
+	if testing.Short() { // under the race detector
+		step = 7
+	}
 	for _, m := range []mode{lost, landed, swept, stopped} {
 		t.Run(m.String(), func(t *testing.T) {
-			for k := 0; ; k++ {
+			for k := 0; ; k += step {
 				d := runFault(t, k, m)
 				if t.Failed() {
 					t.Fatalf("operation %d, %q, %s", k, d.hit, m)

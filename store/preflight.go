@@ -103,7 +103,7 @@ func readBounded(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (p *preflight) checkHeader(path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // where an error is returned already
 	var head [logHeader]byte
 	n, err := f.ReadAt(head[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -164,5 +164,5 @@ func (p *preflight) checkValueLogs() error {
 		return err
 	}
 	path := filepath.Join(p.dir, fmt.Sprintf("%06d.vlog", last+1))
-	return os.WriteFile(path, make([]byte, logHeader), 0o666)
+	return os.WriteFile(path, make([]byte, logHeader), 0o600)
 }

@@ -75,7 +75,7 @@ func (p *preflight) manifest() ([]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	m, end, err := badger.ReplayManifestFile(f, 0, *p.opt)
 	if err == nil {
 		err = checkEntries(f, end)
@@ -136,7 +136,7 @@ func (p *preflight) writeManifest() error {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(changes)))
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(changes, castagnoli))
 	path := filepath.Join(p.dir, badger.ManifestFilename)
-	if err := os.WriteFile(path+".new", append(b, changes...), 0o666); err != nil {
+	if err := os.WriteFile(path+".new", append(b, changes...), 0o600); err != nil {
 		return err
 	}
 	if err := syncPath(path + ".new"); err != nil {

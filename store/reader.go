@@ -82,7 +82,7 @@ func (s *Store) DeleteSliver(ref Ref) error {
 	}
 	for _, b := range s.allBuckets() {
 		err := b.remove(ref)
-		if err != nil && !errors.Is(err, ErrNotFound) && !(errors.Is(err, errGone) && !s.closed.Load()) {
+		if err != nil && !errors.Is(err, ErrNotFound) && (!errors.Is(err, errGone) || s.closed.Load()) {
 			return fmt.Errorf("delete %s: %w", ref, s.closedError(err))
 		}
 	}

@@ -227,7 +227,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(s.cfg.Dir, cleanName), nil, 0o644)
+		err = os.WriteFile(filepath.Join(s.cfg.Dir, cleanName), nil, 0o600)
 	}
 	return errors.Join(err, s.closeAll())
 }

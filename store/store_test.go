@@ -501,7 +501,7 @@ func TestConcurrent(t *testing.T) {
 				if err == nil && !bytes.Equal(got, b) {
 					t.Errorf("%s differs", ref)
 				}
-				if err != nil && !(end < 12 && errors.Is(err, ErrNotFound)) {
+				if err != nil && (end >= 12 || !errors.Is(err, ErrNotFound)) {
 					t.Error(err)
 				}
 				if i%5 == 4 {
