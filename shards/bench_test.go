@@ -5,38 +5,76 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
+	"sync"
 	"testing"
-
-	"walrus/shards/fft16"
-	"walrus/shards/treehash"
+	"time"
 )
 
-// sizes of the benchmarks; the largest only on request.
-func benchSizes() map[string]int {
-	sizes := map[string]int{"1KiB": 1 << 10, "1MiB": 1 << 20, "32MiB": 32 << 20}
-	if os.Getenv("WALRUS_BENCH_LARGE") != "" {
-		sizes["1GiB"] = 1 << 30
-	}
-	return sizes
-}
+// The metric %bound is the speed as a share of what the same processors reach if they do the task's Work and nothing else,
+// measured right after. The package bench does the same with medians over several runs.
 
-// eachSize runs f for every n and size with a random blob.
+// eachSize runs f for every n and size with a random blob; the largest only on request, since it takes some GiB of memory.
 func eachSize(b *testing.B, f func(b *testing.B, p Params, blob []byte)) {
-	sizes := benchSizes()
 	for _, n := range []int{10, 100, 1000} {
-		for _, size := range []string{"1KiB", "1MiB", "32MiB", "1GiB"} {
-			length, ok := sizes[size]
-			if !ok {
+		for _, size := range []struct {
+			name   string
+			length int
+		}{{"1KiB", 1 << 10}, {"1MiB", 1 << 20}, {"32MiB", 32 << 20}, {"1GiB", 1 << 30}} {
+			if size.length == 1<<30 && os.Getenv("WALRUS_BENCH_LARGE") == "" {
 				continue
 			}
-			b.Run(fmt.Sprintf("n=%d/size=%s", n, size), func(b *testing.B) {
-				blob := make([]byte, length)
+			b.Run(fmt.Sprintf("n=%d/size=%s", n, size.name), func(b *testing.B) {
+				blob := make([]byte, size.length)
 				rand.NewChaCha8([32]byte{}).Read(blob)
-				b.SetBytes(int64(length))
+				b.SetBytes(int64(size.length))
 				f(b, mustParams(b, n), blob)
 			})
 		}
 	}
+}
+
+// loop is b.Loop around run, and reports how near it comes to the bound of work.
+func loop(b *testing.B, work Work, run func() error) {
+	for b.Loop() {
+		if err := run(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(100*bound(work)/(b.Elapsed().Seconds()/float64(b.N)), "%bound")
+}
+
+// bound is how many seconds work takes at least.
+func bound(work Work) float64 {
+	seconds := 0.0
+	for _, part := range work.Parts {
+		seconds += float64(part.Units) / unitsPerSecond(part.New)
+	}
+	return seconds
+}
+
+// unitsPerSecond is the speed of a kernel on all processors.
+func unitsPerSecond(kernel func() Kernel) float64 {
+	const least = 20 * time.Millisecond
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	sum := 0.0
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			k := kernel()
+			k.Run()
+			units, start := 0, time.Now()
+			for time.Since(start) < least {
+				k.Run()
+				units += k.Units
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			sum += float64(units) / time.Since(start).Seconds()
+		})
+	}
+	wg.Wait()
+	return sum
 }
 
 func benchEncoder(b *testing.B, p Params, blob []byte) *Encoder {
@@ -51,14 +89,13 @@ func benchEncoder(b *testing.B, p Params, blob []byte) *Encoder {
 func BenchmarkEncode(b *testing.B) {
 	eachSize(b, func(b *testing.B, p Params, blob []byte) {
 		e := benchEncoder(b, p, blob)
-		for b.Loop() {
+		length := uint64(len(blob))
+		loop(b, p.MetadataWork(length).Plus(p.StripsWork(length)), func() error {
 			if _, err := e.Metadata(b.Context(), nil); err != nil {
-				b.Fatal(err)
+				return err
 			}
-			if err := e.Strips(b.Context(), func(s *Strip) error { s.Release(); return nil }); err != nil {
-				b.Fatal(err)
-			}
-		}
+			return e.Strips(b.Context(), func(s *Strip) error { s.Release(); return nil })
+		})
 	})
 }
 
@@ -66,58 +103,66 @@ func BenchmarkEncode(b *testing.B) {
 func BenchmarkMetadata(b *testing.B) {
 	eachSize(b, func(b *testing.B, p Params, blob []byte) {
 		e := benchEncoder(b, p, blob)
-		for b.Loop() {
-			if _, err := e.Metadata(b.Context(), nil); err != nil {
-				b.Fatal(err)
-			}
-		}
+		loop(b, p.MetadataWork(uint64(len(blob))), func() error {
+			_, err := e.Metadata(b.Context(), nil)
+			return err
+		})
 	})
 }
 
-// BenchmarkDecode decodes without the check against the metadata: from the source rows alone, or from none of them.
+// BenchmarkDecode verifies slivers and makes the blob: from the source rows alone, or from none of them, when the decoded
+// rows are verified too.
 func BenchmarkDecode(b *testing.B) {
-	for _, kind := range []string{"systematic", "worst"} {
-		b.Run(kind, func(b *testing.B) {
-			eachSize(b, func(b *testing.B, p Params, blob []byte) { benchDecode(b, p, blob, kind == "worst") })
+	b.Run("systematic", func(b *testing.B) { eachSize(b, benchSystematic) })
+	b.Run("worst", func(b *testing.B) { eachSize(b, benchWorst) })
+}
+
+func benchSystematic(b *testing.B, p Params, blob []byte) {
+	rows := p.live(uint64(len(blob)))
+	m, slivers := benchSlivers(b, p, blob, Primary, 0, rows)
+	layout := m.Layout(Primary)
+	out := make([]byte, int64(rows)*layout.Size())
+	loop(b, p.VerifyWork(Primary, m.Length, rows), func() error {
+		parallel(rows, func(_ *workspace, i int) {
+			if err := m.VerifySliver(Primary, i, slivers[i]); err != nil {
+				b.Error(err)
+			}
+			for t := range layout.Strips() {
+				offset, size := layout.Strip(t)
+				layout.Scatter(out[int64(i)*layout.Size():], t, slivers[i][offset:][:size])
+			}
 		})
+		return nil
+	})
+	if !bytes.Equal(out[:len(blob)], blob) {
+		b.Fatal("another blob")
 	}
 }
 
-func benchDecode(b *testing.B, p Params, blob []byte, worst bool) {
-	indices := make([]int, p.Rows())
-	for i := range indices {
-		if indices[i] = i; worst {
-			indices[i] = p.n - 1 - i
-		}
+func benchWorst(b *testing.B, p Params, blob []byte) {
+	first := p.n - p.Rows()
+	m, slivers := benchSlivers(b, p, blob, Primary, first, p.n)
+	work := p.VerifyWork(Primary, m.Length, 2*p.Rows()).Plus(p.DecodeWork(m.Length))
+	given := make(map[int][]byte)
+	for k := range slivers {
+		given[first+k] = slivers[k]
 	}
-	layout := p.Layout(Primary, uint64(len(blob)))
-	size := layout.Symbols * layout.StripWidth(0)
-	in, out := make([][]byte, p.Rows()), make([][]byte, p.Rows())
-	for i := range in {
-		in[i], out[i] = make([]byte, size), make([]byte, size)
-		copy(in[i], blob[min(i*size, len(blob)):])
-	}
-	for b.Loop() {
-		d, err := NewDecoder(p, Primary, indices)
-		if err != nil {
-			b.Fatal(err)
+	loop(b, work, func() error {
+		parallel(p.Rows(), func(_ *workspace, k int) {
+			if err := m.VerifySliver(Primary, first+k, slivers[k]); err != nil {
+				b.Error(err)
+			}
+		})
+		got, err := m.Decode(Primary, given)
+		if err == nil && !bytes.Equal(got, blob) {
+			b.Fatal("another blob")
 		}
-		for t := range layout.Strips() {
-			_, size := layout.Strip(t)
-			for i := range in {
-				in[i], out[i] = in[i][:size], out[i][:size]
-			}
-			if err := d.Strip(layout.StripWidth(t), in, out); err != nil {
-				b.Fatal(err)
-			}
-			for i := range in {
-				in[i], out[i] = in[i][:cap(in[i])], out[i][:cap(out[i])]
-			}
-		}
-	}
+		return err
+	})
 }
 
-// BenchmarkRebuild rebuilds one sliver from recovery symbols, with the check.
+// BenchmarkRebuild rebuilds one sliver from proven symbols, with the check of its root. Its speed is that of the bytes of the
+// sliver.
 func BenchmarkRebuild(b *testing.B) {
 	for _, axis := range []Axis{Primary, Secondary} {
 		b.Run(axis.String(), func(b *testing.B) {
@@ -127,66 +172,100 @@ func BenchmarkRebuild(b *testing.B) {
 }
 
 func benchRebuild(b *testing.B, p Params, blob []byte, axis Axis) {
-	z := p.SymbolSize(uint64(len(blob)))
-	m := &Metadata{Length: uint64(len(blob)), Pairs: make([]PairRoots, p.n)}
-	k := p.SourceSymbols(axis)
-	ws := new(workspace)
-	l := p.newLine(axis, z, everySymbol(p.n))
-	l.plain(ws, append(blob, make([]byte, int64(k)*z)...)[:int64(k)*z])
-	root := l.root(ws)
-	m.Pairs[p.PairOfSliver(axis, 0)] = PairRoots{root, root}
-	symbols := make(map[int][]byte)
-	for i := range k {
-		symbols[p.n-1-i] = l.kept[p.n-1-i]
-	}
-	b.SetBytes(int64(k) * z)
-	for b.Loop() {
-		if _, err := m.Rebuild(axis, 0, symbols); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func everySymbol(n int) []int {
-	all := make([]int, n)
+	m, slivers := benchSlivers(b, p, blob, axis, 0, 1)
+	all := make([]int, p.n)
 	for i := range all {
 		all[i] = i
 	}
-	return all
+	expansion, err := m.ExtractSymbols(axis, 0, bytes.NewReader(slivers[0]), all)
+	if err != nil {
+		b.Fatal(err)
+	}
+	symbols := make(map[int][]byte)
+	for i := p.n - p.SourceSymbols(axis); i < p.n; i++ {
+		symbols[i] = expansion[i].Data
+	}
+	b.SetBytes(m.Layout(axis).Size())
+	loop(b, p.RebuildWork(axis, m.Length), func() error {
+		_, err := m.Rebuild(axis, 0, symbols)
+		return err
+	})
 }
 
-// BenchmarkHashLimit is the hashing of leaves alone that a blob of 32 MiB at n=1000 takes, in bytes of the blob, on one
-// processor.
-func BenchmarkHashLimit(b *testing.B) {
-	p := mustParams(b, 1000)
-	z := p.SymbolSize(32 << 20)
-	leaves, symbols := treehash.NewLeaves(p.n), make([][]byte, p.n)
-	for i := range symbols {
-		symbols[i] = make([]byte, z)
+// benchSlivers is the metadata and the slivers along axis from index first up to end, in strip order.
+func benchSlivers(b *testing.B, p Params, blob []byte, axis Axis, first, end int) (*Metadata, [][]byte) {
+	e := benchEncoder(b, p, blob)
+	m, err := e.Metadata(b.Context(), nil)
+	if err != nil {
+		b.Fatal(err)
 	}
-	b.SetBytes(32 << 20)
-	for b.Loop() {
-		for range p.n {
-			leaves.Reset()
-			leaves.Absorb(symbols, 0, z)
+	slivers := make([][]byte, end-first)
+	err = e.Strips(b.Context(), func(s *Strip) error {
+		defer s.Release()
+		for i := range slivers {
+			slivers[i] = append(slivers[i], s.Sliver(axis, first+i)...)
 		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
 	}
+	return m, slivers
 }
 
-// BenchmarkCodeLimit is the arithmetic alone that pass one of a blob of 32 MiB at n=1000 takes, in bytes of the
-// blob, on one processor.
+// BenchmarkHashLimit is the hashing of long symbols in cache and nothing else, in bytes hashed, on all processors.
+func BenchmarkHashLimit(b *testing.B) {
+	benchKernel(b, HashBlock, func() Kernel { return LeafKernel(longLeaf) })
+}
+
+// BenchmarkCodeLimit is the arithmetic in cache and nothing else that pass one takes at n=1000, in bytes of the blob, on all
+// processors.
 func BenchmarkCodeLimit(b *testing.B) {
 	p := mustParams(b, 1000)
-	rows, cols := p.code(Primary), p.code(Secondary)
-	width := packedSize(int(p.SymbolSize(32 << 20)))
-	v := fft16.New(make([]byte, max(rows.span(), cols.span())*width), width)
-	b.SetBytes(32 << 20)
+	benchKernel(b, 1, func() Kernel {
+		rows, cols := p.ExtendKernel(Primary, p.Columns()), p.ExtendKernel(Secondary, p.Rows())
+		return Kernel{Run: func() {
+			for range p.Rows() {
+				rows.Run()
+			}
+			for range p.n * rows.Units / cols.Units {
+				cols.Run()
+			}
+		}, Units: p.Rows() * p.Columns() * rows.Units}
+	})
+}
+
+// BenchmarkKernel is each kernel alone, in bytes of its input: of messages that are hashed, or of slivers that are extended
+// or recovered.
+func BenchmarkKernel(b *testing.B) {
+	for _, size := range []int{2, 6, 152, 1024, longLeaf} {
+		b.Run(fmt.Sprintf("leaves/symbol=%d", size), func(b *testing.B) {
+			benchKernel(b, HashBlock, func() Kernel { return LeafKernel(size) })
+		})
+	}
+	b.Run("nodes", func(b *testing.B) { benchKernel(b, 1+2*HashSize, NodeKernel) })
+	for _, n := range []int{10, 100, 1000} {
+		p := mustParams(b, n)
+		for _, axis := range []Axis{Primary, Secondary} {
+			k := p.SourceSymbols(axis)
+			b.Run(fmt.Sprintf("extend/%s/n=%d", axis, n), func(b *testing.B) {
+				benchKernel(b, k, func() Kernel { return p.ExtendKernel(axis, k) })
+			})
+			b.Run(fmt.Sprintf("recover/%s/n=%d", axis, n), func(b *testing.B) {
+				benchKernel(b, k, func() Kernel { return p.RecoverKernel(axis) })
+			})
+		}
+	}
+}
+
+// benchKernel runs a kernel whose units are so many bytes, on every processor.
+func benchKernel(b *testing.B, unit int, kernel func() Kernel) {
+	kernels := make([]Kernel, runtime.GOMAXPROCS(0))
+	for i := range kernels {
+		kernels[i] = kernel()
+	}
+	b.SetBytes(int64(len(kernels) * kernels[0].Units * unit))
 	for b.Loop() {
-		for range p.Rows() {
-			rows.encode(v, rows.k)
-		}
-		for range p.n {
-			cols.encode(v, cols.k)
-		}
+		parallel(len(kernels), func(_ *workspace, i int) { kernels[i].Run() })
 	}
 }

@@ -23,13 +23,13 @@ const (
 	maxRead = 1 << 20
 )
 
-// window fills dst, the first rows of s symbols, with the bytes [at, at+width) of every symbol.
-func (s *source) window(dst []byte, rows int, at int64, width int) error {
-	row := s.Columns() * width
+// window fills dst with the bytes [at, at+width) of every symbol in the first rows, part after part: first the leading
+// unit bytes of each symbol, row by row, then the next.
+func (s *source) window(dst []byte, rows int, at int64, width, unit int) error {
 	var mu sync.Mutex
 	var failed error
 	parallel(rows, func(ws *workspace, i int) {
-		if err := s.row(ws, dst[i*row:(i+1)*row], i, at, width); err != nil {
+		if err := s.row(ws, dst, rows, i, at, width, unit); err != nil {
 			mu.Lock()
 			failed = err
 			mu.Unlock()
@@ -38,33 +38,36 @@ func (s *source) window(dst []byte, rows int, at int64, width int) error {
 	return failed
 }
 
-// row fills dst with those of row i. Where the gaps between the windows of neighbours are short, it reads over them.
-func (s *source) row(ws *workspace, dst []byte, i int, at int64, width int) error {
+// row does what window does for row i. Where the gaps between the bytes wanted of neighbours are short, it reads over them.
+func (s *source) row(ws *workspace, dst []byte, rows, i int, at int64, width, unit int) error {
 	cols := s.Columns()
 	start := int64(i)*int64(cols)*s.z + at
+	if width <= unit && int64(width) == s.z {
+		return s.read(dst[i*cols*width:(i+1)*cols*width], start)
+	}
 	run := 1 // symbols to a read
 	if s.z <= readOver*int64(width) {
 		run = max(1, min(cols, maxRead/int(s.z)))
 	}
 	for j := 0; j < cols; j += run {
 		count := min(run, cols-j)
-		part := dst[j*width : (j+count)*width]
-		if count == 1 || int64(width) == s.z {
-			if err := s.read(part, start+int64(j)*s.z); err != nil {
-				return err
-			}
-			continue
-		}
-		z := int(s.z)
-		span := grow(&ws.cells, (count-1)*z+width)
+		span := grow(&ws.cells, (count-1)*int(s.z)+width)
 		if err := s.read(span, start+int64(j)*s.z); err != nil {
 			return err
 		}
 		for k := range count {
-			copy(part[k*width:(k+1)*width], span[k*z:])
+			scatter(dst, span[k*int(s.z):][:width], rows*cols, i*cols+j+k, unit)
 		}
 	}
 	return nil
+}
+
+// scatter copies symbol number cell of count to its places in parts of unit bytes of each.
+func scatter(dst, symbol []byte, count, cell, unit int) {
+	for offset := 0; offset < len(symbol); offset += unit {
+		width := min(unit, len(symbol)-offset)
+		copy(dst[count*offset+cell*width:][:width], symbol[offset:])
+	}
 }
 
 // read fills dst from offset at of the blob.

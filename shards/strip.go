@@ -40,25 +40,38 @@ func (s *Strip) Release() { s.release(s) }
 // extend computes, from the source symbols in the first rows of primary, everything else.
 func (s *Strip) extend() {
 	rows, cols, w := s.params.Rows(), s.params.Columns(), s.width
-	extendVectors(s.params.code(Secondary), s.primary, cols*w, w)
-	parallel(cols, func(_ *workspace, j int) {
-		column := s.Sliver(Secondary, j)
+	extendVectors(s.params.code(Secondary), s.primary, cols*w, w, s.transpose)
+	extendVectors(s.params.code(Primary), s.secondary, rows*w, w, nil)
+}
+
+// transpose copies the bytes [from, to) of each source row to the source columns.
+func (s *Strip) transpose(from, to int) {
+	rows, w := s.params.Rows(), s.width
+	size := s.params.Columns() * w
+	for from < to {
+		j, at := from/w, from%w
+		n := min(w-at, to-from)
+		column := s.secondary[j*rows*w+at:]
 		for i := range rows {
-			copy(column[i*w:(i+1)*w], s.primary[(i*cols+j)*w:])
+			copy(column[i*w:i*w+n], s.primary[i*size+from:])
 		}
-	})
-	extendVectors(s.params.code(Primary), s.secondary, rows*w, w)
+		from += n
+	}
 }
 
 // extendVectors computes the last r of the k+r vectors in buf from the first k. A vector is size bytes, symbols of width
-// bytes each; the code acts on all its elements alike.
-func extendVectors(c code, buf []byte, size, width int) {
+// bytes each; the code acts on all its elements alike. It calls seen, if not nil, for each part of the vectors when the first
+// k of it are in cache.
+func extendVectors(c code, buf []byte, size, width int, seen func(from, to int)) {
 	cuts := newCuts(size, width, slotWidth(c.span(), fft16.GroupSize))
 	parallel(cuts.count, func(ws *workspace, t int) {
 		from, to, width := cuts.part(t)
 		v := ws.vectors(c.span(), packedSize(to-from))
 		for i := range c.k {
 			pack(v.Slot(c.point(i)), buf[i*size+from:i*size+to], width)
+		}
+		if seen != nil {
+			seen(from, to)
 		}
 		c.encode(v, c.k)
 		for i := c.k; i < c.k+c.r; i++ {

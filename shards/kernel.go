@@ -1,0 +1,69 @@
+package shards
+
+import (
+	"walrus/shards/fft16"
+	"walrus/shards/treehash"
+)
+
+// Kernel is an inner loop, alone, on data that stays in a core's cache: a limit that the whole can be measured against.
+// It is not safe for concurrent use.
+type Kernel struct {
+	Run   func() // some milliseconds or less
+	Units int    // of work that one Run does
+}
+
+// HashBlock is how many bytes one compression of BLAKE2b takes in.
+const HashBlock = treehash.Window
+
+// LeafKernel hashes the leaves of symbols of size bytes, at least 1. The unit is a compression. The longer the symbols,
+// up to some KiB, the less a compression takes.
+func LeafKernel(size int) Kernel {
+	const working = 64 << 10 // bytes
+	count := max(16, working/size/16*16)
+	l, symbols := treehash.NewLeaves(count), make([][]byte, count)
+	for i := range symbols {
+		symbols[i] = make([]byte, size)
+	}
+	return Kernel{func() {
+		l.Reset()
+		l.Absorb(symbols, 0, int64(size))
+	}, count * int(leafBlocks(int64(size)))}
+}
+
+// longLeaf is the size of a symbol, in bytes, of whose leaf only the blocks count. The prefix fills up the last one.
+const longLeaf = 32*HashBlock - 1
+
+// NodeKernel joins nodes. The unit is an inner node, which is one compression too.
+func NodeKernel() Kernel {
+	const count = 1024
+	nodes := make([]Hash, 3*count)
+	dst, left, right := nodes[:count], nodes[count:2*count], nodes[2*count:]
+	return Kernel{func() { treehash.Parents(dst, left, right) }, count}
+}
+
+// ExtendKernel extends slivers along axis of which only the first live symbols are other than zero. The unit is a byte
+// of the width of one such sliver's symbols.
+func (p Params) ExtendKernel(axis Axis, live int) Kernel {
+	c := p.code(axis)
+	width := slotWidth(c.span(), fft16.GroupSize)
+	v := fft16.New(make([]byte, c.span()*width), width)
+	live = max(0, min(live, c.k))
+	return Kernel{func() { c.encode(v, live) }, width}
+}
+
+// RecoverKernel gives slivers along axis all their own symbols back from the last ones of their extension. The unit is
+// that of ExtendKernel.
+func (p Params) RecoverKernel(axis Axis) Kernel {
+	c := p.code(axis)
+	positions := make([]int, c.k)
+	for i := range positions {
+		positions[i] = p.n - c.k + i
+	}
+	e, err := newEraser(c, positions)
+	if err != nil {
+		panic(err) // the positions are distinct and as many as wanted
+	}
+	width := slotWidth(e.size, fft16.GroupSize)
+	v := fft16.New(make([]byte, e.size*width), width)
+	return Kernel{func() { e.decode(v) }, width}
+}

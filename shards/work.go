@@ -1,0 +1,121 @@
+package shards
+
+// Work is what a task takes at least, in units of kernels: a machine at its limit would do this and nothing else.
+type Work struct {
+	Parts  []Part
+	Hashed int64 // bytes of the symbols among it that are hashed, without what their leaves and trees add
+}
+
+// Part is so many units of a kernel's work.
+type Part struct {
+	Name  string
+	Units int64
+	Hash  bool // a unit is a compression of BLAKE2b
+	New   func() Kernel
+}
+
+// Plus is both works together.
+func (w Work) Plus(other Work) Work {
+	sum := Work{Hashed: w.Hashed + other.Hashed}
+	at := make(map[string]int)
+	for _, part := range append(append([]Part(nil), w.Parts...), other.Parts...) {
+		if i, ok := at[part.Name]; ok {
+			sum.Parts[i].Units += part.Units
+		} else if part.Units > 0 {
+			at[part.Name] = len(sum.Parts)
+			sum.Parts = append(sum.Parts, part)
+		}
+	}
+	return sum
+}
+
+// MetadataWork is that of Encoder.Metadata. Every symbol of the expanded matrix is computed once and hashed once, for
+// both the tree of its row and that of its column; rows beyond the end of the blob are zero and cost nothing.
+func (p Params) MetadataWork(length uint64) Work {
+	z := p.SymbolSize(length)
+	live := p.live(length)
+	rows := int64(live + p.n - p.Rows()) // that differ
+	leaves := rows * int64(p.n)
+	if z == 2 {
+		leaves = min(leaves, 1<<16) // as many as there are different symbols
+	}
+	nodes := rows*int64(treeNodes(0, 0, p.n)) + int64(p.n)*int64(treeNodes(live, p.Rows(), p.n))
+	return Work{Parts: []Part{
+		leafPart(leaves * leafBlocks(z)), nodePart(nodes),
+		p.extendPart(Primary, p.Columns(), int64(live)*z), p.extendPart(Secondary, live, int64(p.n)*z),
+	}, Hashed: leaves * z}
+}
+
+// StripsWork is that of Encoder.Strips: the columns of the blob are extended, and its rows.
+func (p Params) StripsWork(length uint64) Work {
+	z, live := p.SymbolSize(length), p.live(length)
+	return Work{Parts: []Part{
+		p.extendPart(Primary, p.Columns(), int64(live)*z), p.extendPart(Secondary, live, int64(p.Columns())*z),
+	}}
+}
+
+// VerifyWork is that of the Verifiers of count slivers along axis.
+func (p Params) VerifyWork(axis Axis, length uint64, count int) Work {
+	z := p.SymbolSize(length)
+	leaves := int64(count) * int64(p.n)
+	return Work{Parts: []Part{
+		leafPart(leaves * leafBlocks(z)), nodePart(int64(count) * int64(treeNodes(0, 0, p.n))),
+		p.extendPart(axis, p.SourceSymbols(axis), int64(count)*z),
+	}, Hashed: leaves * z}
+}
+
+// DecodeWork is that of a Decoder of the last primary slivers.
+func (p Params) DecodeWork(length uint64) Work {
+	return Work{Parts: []Part{p.recoverPart(Secondary, int64(p.Columns())*p.SymbolSize(length))}}
+}
+
+// RebuildWork is that of Metadata.Rebuild of one sliver along axis, from the last symbols of its expansion.
+func (p Params) RebuildWork(axis Axis, length uint64) Work {
+	recover := Work{Parts: []Part{p.recoverPart(axis, p.SymbolSize(length))}}
+	return recover.Plus(p.VerifyWork(axis, length, 1))
+}
+
+// SymbolWork is that of Metadata.VerifySymbol for count symbols.
+func (p Params) SymbolWork(length uint64, count int) Work {
+	z, symbols := p.SymbolSize(length), int64(count)
+	return Work{Parts: []Part{
+		leafPart(symbols * leafBlocks(z)), nodePart(symbols * int64(p.ProofSize())),
+	}, Hashed: symbols * z}
+}
+
+// live is the number of source rows with a byte of the blob.
+func (p Params) live(length uint64) int {
+	row := uint64(p.Columns()) * uint64(p.SymbolSize(length))
+	return int((length + row - 1) / row)
+}
+
+// leafPart is measured with leaves so long that only their blocks count.
+func leafPart(blocks int64) Part {
+	return Part{"leaves", blocks, true, func() Kernel { return LeafKernel(longLeaf) }}
+}
+
+func nodePart(nodes int64) Part { return Part{"nodes", nodes, true, NodeKernel} }
+
+func (p Params) extendPart(axis Axis, live int, width int64) Part {
+	name := "extend " + axis.String()
+	return Part{name, width, false, func() Kernel { return p.ExtendKernel(axis, live) }}
+}
+
+func (p Params) recoverPart(axis Axis, width int64) Part {
+	return Part{"recover " + axis.String(), width, false, func() Kernel { return p.RecoverKernel(axis) }}
+}
+
+// leafBlocks is the number of compressions that the leaf of a symbol of z bytes takes: with its prefix it is a byte longer.
+func leafBlocks(z int64) int64 { return z/HashBlock + 1 }
+
+// treeNodes is the number of inner nodes over n leaves, without those that have none but the leaves from up to to, below n,
+// under them.
+func treeNodes(from, to, n int) int {
+	nodes := 0
+	for n > 1 {
+		// Of the next level, from nodes have a leaf on the left below them, and those from to on have one on the right.
+		from, to, n = (from+1)/2, to/2, (n+1)/2
+		nodes += n - max(0, to-from)
+	}
+	return nodes
+}
