@@ -41,7 +41,7 @@ race: ## tests of the concurrent packages under the race detector, shortened
 lint: ## golangci-lint, as .golangci.yml says; downloads and builds it the first time
 	@go run $(GOLANGCI) run ./...
 
-bench: ## benchmarks of the arithmetic and of the store
+bench: ## benchmarks; %bound is a share of what the machine could do at best, see docs/performance.md
 	@go test -run '^$$' -bench . -benchmem ./shards/... ./certs/... ./store/...
 
 fuzz: ## every fuzz target for FUZZTIME (10s)

@@ -68,7 +68,7 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		storeCommand(a), readCommand(a), blobIDCommand(a), blobStatusCommand(a),
 		infoCommand(a), healthCommand(a),
-		nodeCommand(a), devnetCommand(a), versionCommand(a),
+		nodeCommand(a), devnetCommand(a), benchCommand(a), versionCommand(a),
 	)
 	return root
 }

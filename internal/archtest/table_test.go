@@ -12,6 +12,7 @@ var siblings = []string{"store", "p2p", "dht", "ledger"}
 var units = map[string]unit{
 	"shards": {},
 	"certs":  {imports: []string{"shards"}},
+	"bench":  {imports: []string{"shards"}},
 
 	"store":  {imports: core},
 	"p2p":    {imports: core, tests: []string{"internal/swarmtest"}},
@@ -24,7 +25,7 @@ var units = map[string]unit{
 
 	"config": {imports: join(join(core, siblings...), "client", "gateway", "node")},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, "config", "node", "gateway", "client", "ledger", "p2p")},
+	"cmd/walrus": {imports: join(core, "bench", "config", "node", "gateway", "client", "ledger", "p2p")},
 
 	"internal/archtest":  {},
 	"internal/swarmtest": {imports: join(join(core, siblings...), "client", "node")},
