@@ -49,8 +49,8 @@ func TestRun(t *testing.T) {
 			near("mbps", r.MBps, float64(r.Bytes)/1e6/r.Seconds)
 			near("boundMbps", r.BoundMBps, float64(r.Bytes)/1e6/bound)
 			near("ratio", r.Ratio, r.MBps/r.BoundMBps)
-			if !(r.RatioBytes > 0) || r.RatioBytes > r.Ratio*1.5 {
-				t.Errorf("ratioBytes %v with ratio %v: want less", r.RatioBytes, r.Ratio)
+			if !(r.RatioBytes > 0) {
+				t.Errorf("ratioBytes %v", r.RatioBytes)
 			}
 			if r.MinSeconds > r.Seconds {
 				t.Errorf("fastest %v s, median %v s", r.MinSeconds, r.Seconds)
