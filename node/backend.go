@@ -214,7 +214,7 @@ func (b backend) BlobStatus(_ context.Context, _ peer.ID, id shards.BlobID) (p2p
 		primary, secondary := n.ref(id, shards.Primary, shard), n.ref(id, shards.Secondary, shard)
 		s.Primary, _ = n.store.HasSliver(primary)
 		s.Secondary, _ = n.store.HasSliver(secondary)
-		s.Corrupt = n.isDamaged(primary) || n.isDamaged(secondary)
+		s.Corrupt = n.damaged.has(primary) || n.damaged.has(secondary)
 		st.Slivers = append(st.Slivers, s)
 	}
 	return st, nil
@@ -231,14 +231,11 @@ func (n *Node) Status() (p2p.NodeStatus, error) {
 	if err != nil {
 		return p2p.NodeStatus{}, wireError(err)
 	}
-	n.mu.Lock()
-	state, damaged := n.state, len(n.damage)
-	n.mu.Unlock()
 	known := uint64(max(0, stats.Certificates-n.recording.Load())) // in this order: before what is owed is read
 	st := p2p.NodeStatus{
-		Version: n.cfg.Version, State: state, Epoch: n.committee.Epoch(), Shards: n.shards,
-		Blobs: known, Slivers: uint64(stats.Slivers), Owed: n.debts.total(), Corrupt: uint64(damaged),
-		DiskBytes: uint64(stats.Bytes), Uptime: time.Since(n.started), Peers: len(n.host.Libp2p().Network().Peers()),
+		Version: n.cfg.Version, State: n.life.now(), Epoch: n.committee.Epoch(), Shards: n.shards,
+		Blobs: known, Slivers: uint64(stats.Slivers), Owed: n.debts.total(), Corrupt: uint64(n.damaged.count()),
+		DiskBytes: uint64(stats.Bytes), Uptime: time.Since(n.life.started), Peers: len(n.host.Libp2p().Network().Peers()),
 	}
 	for _, i := range slices.Backward(n.store.Incidents()) {
 		if len(st.Incidents) == p2p.MaxIncidents {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"walrus/shards"
@@ -21,24 +22,20 @@ func (n *Node) noteDamage(ref store.Ref, err error) {
 		n.noteRecordDamage(ref.Blob, err)
 		return
 	}
-	n.mu.Lock()
-	known := n.damage[ref]
-	n.damage[ref] = true
-	n.mu.Unlock()
-	if known {
+	if !n.damaged.add(ref) {
 		return
 	}
 	n.log.Error("a stored sliver is corrupt; it is not served, and repaired from other nodes",
 		"blob", ref.Blob.String(), "shard", ref.Shard, "axis", ref.Axis.String(), "err", err)
 	if err := n.store.DeleteSliver(ref); err != nil {
 		n.log.Error("cannot remove a corrupt sliver; the next read of it will try again", "blob", ref.Blob.String(), "shard", ref.Shard, "err", err)
-		n.mended(ref)
+		n.damaged.mended(ref)
 		return
 	}
 	if n.certified(ref.Blob) {
 		n.owe(ref.Blob)
 	} else {
-		n.mended(ref) // nobody was promised anything
+		n.damaged.mended(ref) // nobody was promised anything
 	}
 }
 
@@ -60,17 +57,43 @@ func (n *Node) owe(id shards.BlobID) {
 	}
 }
 
-// mended forgets the damage to a sliver.
-func (n *Node) mended(ref store.Ref) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.damage, ref)
+// damaged are the slivers found corrupt and not yet repaired.
+type damaged struct {
+	mu   sync.Mutex
+	refs map[store.Ref]bool // guarded by mu
 }
 
-func (n *Node) isDamaged(ref store.Ref) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.damage[ref]
+// add notes damage and reports whether it is new.
+func (d *damaged) add(ref store.Ref) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.refs[ref] {
+		return false
+	}
+	if d.refs == nil {
+		d.refs = map[store.Ref]bool{}
+	}
+	d.refs[ref] = true
+	return true
+}
+
+// mended forgets the damage to a sliver.
+func (d *damaged) mended(ref store.Ref) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.refs, ref)
+}
+
+func (d *damaged) has(ref store.Ref) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refs[ref]
+}
+
+func (d *damaged) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.refs)
 }
 
 // runScrub reads back and checks everything stored: at the start, then now and then.
@@ -86,7 +109,7 @@ func (n *Node) runScrub(ctx context.Context) error {
 		}
 		n.log.Info("read back everything stored", "slivers", stats.Slivers, "bytes", stats.Bytes, "corrupt", stats.Corrupt, "took", time.Since(start).Round(time.Millisecond).String())
 		if first {
-			close(n.scrubbed)
+			close(n.life.scrubbed)
 		}
 		if !wait(ctx, n.cfg.Scrub, nil) {
 			return nil

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -20,19 +18,6 @@ import (
 	"walrus/shards"
 	"walrus/store"
 )
-
-// States of a node, in the order in which it goes through them.
-const (
-	// Joining: no other node reached yet.
-	Joining = "joining"
-	// Syncing: learning which blobs are certified and which slivers of them are missing here.
-	Syncing = "syncing"
-	// Serving: knows what it owes. It serves what it has in every state.
-	Serving = "serving"
-)
-
-// scrubPatience is how long the node waits for its first scrub before it serves, as a great store takes hours.
-const scrubPatience = 10 * time.Second
 
 // Node is a storage node.
 type Node struct {
@@ -49,19 +34,11 @@ type Node struct {
 	debts        *debts
 	symbolMemory *semaphore.Weighted // bounds what repairs hold, in bytes
 	uploadMemory *semaphore.Weighted // bounds what uploads hold, in bytes
-	started      time.Time
-	topic        *p2p.Topic    // set by Run before anything that uses it
-	ready        chan struct{} // closed when the state is Serving, or the time for that has passed
-	serving      chan struct{} // closed when the state becomes Serving
-	heard        chan struct{} // closed by the sync task when enough other members were heard
-	scrubbed     chan struct{} // closed by the scrub task after its first pass
-	heardEnough  sync.Once     // guards the closing of heard
+	topic        *p2p.Topic          // set by Run before anything that uses it
+	life         *life
+	damaged      damaged
 	recording    atomic.Int64  // certificates that are being recorded: not counted yet
 	resync       chan struct{} // wakes the sync task; capacity 1
-
-	mu     sync.Mutex
-	state  string             // guarded by mu
-	damage map[store.Ref]bool // slivers found corrupt and not yet repaired; guarded by mu
 }
 
 // New opens the store and the host, which listens from then on; nothing else runs before Run. If New succeeds, Run must be
@@ -79,10 +56,8 @@ func New(ctx context.Context, cfg Config, control Control) (*Node, error) {
 	cfg.Store.Logger = cfg.Logger
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, control: control, committee: com, params: com.Params(),
-		uploadMemory: semaphore.NewWeighted(cfg.UploadMemory), ready: make(chan struct{}),
-		debts: newDebts(), symbolMemory: semaphore.NewWeighted(cfg.Repair.Memory), state: Joining, started: time.Now(),
-		heard: make(chan struct{}), scrubbed: make(chan struct{}),
-		serving: make(chan struct{}), resync: make(chan struct{}, 1), damage: map[store.Ref]bool{},
+		uploadMemory: semaphore.NewWeighted(cfg.UploadMemory), symbolMemory: semaphore.NewWeighted(cfg.Repair.Memory),
+		debts: newDebts(), life: newLife(), resync: make(chan struct{}, 1),
 	}
 	if n.store, err = store.Open(cfg.Store); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
@@ -132,34 +107,10 @@ func (n *Node) Addrs() []string {
 }
 
 // Ready is closed once the node answers requests and has joined the others, or has waited for them for a while.
-func (n *Node) Ready() <-chan struct{} { return n.ready }
-
-// runReady closes ready.
-func (n *Node) runReady(ctx context.Context) error {
-	if !waitTimer(ctx, n.cfg.Ready, n.serving) && ctx.Err() != nil {
-		return nil
-	}
-	close(n.ready)
-	return nil
-}
-
-// runServing makes the node serve once it has heard of what is certified and has looked through its disk: unless that
-// takes long, for what it does not know to be damaged it does not know to be owed.
-func (n *Node) runServing(ctx context.Context) error {
-	select {
-	case <-n.heard:
-	case <-ctx.Done():
-		return nil
-	}
-	waitTimer(ctx, scrubPatience, n.scrubbed)
-	if ctx.Err() == nil {
-		n.setState(Serving)
-	}
-	return nil
-}
+func (n *Node) Ready() <-chan struct{} { return n.life.ready }
 
 // Serving is closed once the node knows what it owes and serves.
-func (n *Node) Serving() <-chan struct{} { return n.serving }
+func (n *Node) Serving() <-chan struct{} { return n.life.serving }
 
 // Run does the node's work until ctx ends, then closes everything. It returns nil after an ordinary end.
 func (n *Node) Run(ctx context.Context) (err error) {
@@ -195,20 +146,6 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	}
 	n.log.Info("node started", "name", n.cfg.Name, "peer", n.host.ID().String(), "shards", len(n.shards), "addresses", n.Addrs())
 	return g.Wait()
-}
-
-// setState moves on to state; Serving is reached once.
-func (n *Node) setState(state string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.state == state || n.state == Serving {
-		return
-	}
-	n.state = state
-	n.log.Info("node is "+state, "name", n.cfg.Name)
-	if state == Serving {
-		close(n.serving)
-	}
 }
 
 // ref is where our sliver of pair lies in the store.

@@ -61,7 +61,7 @@ func (b backend) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID,
 		if err := s.writer.Commit(); err != nil {
 			return wireError(err)
 		}
-		n.mended(s.ref)
+		n.damaged.mended(s.ref)
 	}
 	if n.certified(id) {
 		return n.recount(id, 0)

@@ -142,7 +142,7 @@ func (n *Node) keep(meta *shards.Metadata, ref store.Ref, index int, symbols map
 	if err := w.Commit(); err != nil {
 		return err
 	}
-	n.mended(ref)
+	n.damaged.mended(ref)
 	return nil
 }
 

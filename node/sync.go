@@ -126,7 +126,7 @@ func (n *Node) compareAll(ctx context.Context, light bool) bool {
 				return nil
 			}
 			if w := int64(n.committee.Weight(i)); heard.Add(w) >= enough {
-				n.heardEnough.Do(func() { close(n.heard) })
+				n.life.hearEnough()
 			}
 			return nil
 		})
