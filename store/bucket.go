@@ -24,6 +24,8 @@ type bucket struct {
 	pending map[Ref]sliver // committed, record not yet durable; guarded by mu
 	// refusals counts the times the disk refused data. What a writer wrote before may be lost; guarded by mu.
 	refusals uint64
+	// closings counts the times all writers there were had to be made to fail; guarded by mu.
+	closings uint64
 	slivers  int64 // guarded by mu
 }
 
@@ -123,10 +125,10 @@ func (b *bucket) find(r Ref) (sliver, error) {
 }
 
 // commit makes v visible unless another write of r already is, which it reports.
-func (b *bucket) commit(r Ref, v sliver, refusals uint64) (first bool, pending int, err error) {
+func (b *bucket) commit(r Ref, v sliver, started uint64) (first bool, pending int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.refusals != refusals {
+	if b.refusals+b.closings != started {
 		return false, 0, ErrUnsynced
 	}
 	if _, ok := b.pending[r]; ok {
@@ -159,14 +161,14 @@ func (b *bucket) refuse() {
 func (b *bucket) invalidate() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.refusals++
+	b.closings++
 }
 
-// refusalCount is what a writer hands to commit later.
-func (b *bucket) refusalCount() uint64 {
+// start is what a writer hands to commit later: it has changed if what was written meanwhile does not count.
+func (b *bucket) start() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.refusals
+	return b.refusals + b.closings
 }
 
 // flush makes all that was committed before it durable: data first, then the records, then those.

@@ -10,15 +10,15 @@ import (
 // SliverWriter takes the bytes of one sliver. It holds at most one segment of them. It is not safe for concurrent
 // use; writers of the same sliver do not disturb each other.
 type SliverWriter struct {
-	s        *Store
-	b        *bucket
-	ref      Ref
-	rec      sliver
-	refusals uint64  // of the bucket when it began
-	buf      *[]byte // the segment being filled; nil when done
-	at       int64   // bytes taken
-	next     uint32  // segment
-	err      error   // why the writer cannot go on
+	s       *Store
+	b       *bucket
+	ref     Ref
+	rec     sliver
+	started uint64  // of the bucket when it began
+	buf     *[]byte // the segment being filled; nil when done
+	at      int64   // bytes taken
+	next    uint32  // segment
+	err     error   // why the writer cannot go on
 }
 
 // buffers hold a segment and its checksum.
@@ -51,7 +51,7 @@ func (s *Store) Create(ref Ref, size int64) (*SliverWriter, error) {
 }
 
 func (s *Store) create(b *bucket, ref Ref, size int64) *SliverWriter {
-	return &SliverWriter{s: s, b: b, ref: ref, refusals: b.refusalCount(), buf: buffers.Get().(*[]byte),
+	return &SliverWriter{s: s, b: b, ref: ref, started: b.start(), buf: buffers.Get().(*[]byte),
 		rec: sliver{size: size, segment: segmentSize, write: rand.Uint64()}}
 }
 
@@ -133,7 +133,7 @@ func (w *SliverWriter) Commit() error {
 		w.fail(err)
 		return err
 	}
-	first, pending, err := w.b.commit(w.ref, w.rec, w.refusals)
+	first, pending, err := w.b.commit(w.ref, w.rec, w.started)
 	if err != nil {
 		w.fail(w.s.closedError(gone(err)))
 		return fmt.Errorf("commit %s: %w", w.ref, w.err)
