@@ -150,3 +150,10 @@ func (c *Committee) Quorum() int { return (2*c.params.Shards() + 1 + 2) / 3 }
 
 // OneHonest is the least number of shards w with 3w ≥ n+1: more than may lie.
 func (c *Committee) OneHonest() int { return (c.params.Shards() + 1 + 2) / 3 }
+
+// ForEpoch is the same committee standing for another epoch. It shares everything with c and takes no time.
+func (c *Committee) ForEpoch(epoch uint32) *Committee {
+	other := *c
+	other.epoch = epoch
+	return &other
+}

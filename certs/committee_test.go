@@ -8,6 +8,8 @@ import (
 
 	bls "github.com/consensys/gnark-crypto/ecc/bls12-381"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/shards"
 )
 
 func TestNewCommitteeRefuses(t *testing.T) {
@@ -145,5 +147,24 @@ func TestThresholds(t *testing.T) {
 		if f := c.Params().Faulty(); h != f+1 && h != f+2 || w > n-f {
 			t.Fatalf("n = %d: f = %d, quorum %d, one honest %d", n, f, w, h)
 		}
+	}
+}
+
+func TestForEpoch(t *testing.T) {
+	c := ten(t)
+	later := c.ForEpoch(c.Epoch() + 1)
+	cert := c.certify(t, 7, shards.BlobID{1}, Persistence{})
+	if err := later.Verify(cert); !errors.Is(err, ErrEpoch) {
+		t.Errorf("certificate of the epoch before: %v, want ErrEpoch", err)
+	}
+	if err := later.ForEpoch(c.Epoch()).Verify(cert); err != nil {
+		t.Errorf("back in its epoch: %v", err)
+	}
+	cert.Epoch++ // which its signatures are not about
+	if err := later.Verify(cert); !errors.Is(err, ErrSignature) {
+		t.Errorf("certificate with another epoch written in: %v, want ErrSignature", err)
+	}
+	if c.Epoch() != 7 || later.Epoch() != 8 || len(later.Members()) != 10 || later.Network() != c.Network() {
+		t.Errorf("epochs %d and %d", c.Epoch(), later.Epoch())
 	}
 }
