@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 
 	"walrus/shards"
@@ -10,7 +9,7 @@ import (
 func (b *blob) length() uint64 { return uint64(len(b.data)) }
 
 func (b *blob) encoder() (*shards.Encoder, error) {
-	return shards.NewEncoder(b.params, bytes.NewReader(b.data), b.length())
+	return shards.NewEncoder(b.params, shards.Bytes(b.data), b.length())
 }
 
 // metadataTask is pass one: the blob ID and all roots.

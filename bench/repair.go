@@ -28,27 +28,25 @@ func repairTask(ctx context.Context, b *blob) (*task, error) {
 
 // repair is that of one sliver, from the symbols that the last slivers across it hold.
 type repair struct {
-	meta    *shards.Metadata
-	axis    shards.Axis
-	index   int
-	first   int // of the slivers across
-	symbols []shards.Symbol
+	meta   *shards.Metadata
+	axis   shards.Axis
+	index  int
+	claims []shards.Claim
 }
 
 func newRepair(ctx context.Context, b *blob, axis shards.Axis) (*repair, error) {
 	p, count := b.params, b.params.SourceSymbols(axis)
-	r := &repair{axis: axis, first: p.Shards() - count, symbols: make([]shards.Symbol, count)}
-	r.index = p.SliverOfPair(axis, 0)
-	across := axis.Other()
-	meta, slivers, err := b.slivers(ctx, across, r.first, p.Shards())
+	r := &repair{axis: axis, index: p.SliverOfPair(axis, 0), claims: make([]shards.Claim, count)}
+	first, across := p.Shards()-count, axis.Other()
+	meta, slivers, err := b.slivers(ctx, across, first, p.Shards())
 	if err != nil {
 		return nil, err
 	}
 	r.meta = meta
 	return r, each(ctx, count, func(k int) error {
-		got, err := meta.ExtractSymbols(across, r.first+k, bytes.NewReader(slivers[k]), []int{r.index})
+		got, err := meta.ExtractSymbols(across, first+k, bytes.NewReader(slivers[k]), []int{r.index})
 		if err == nil {
-			r.symbols[k] = got[0]
+			r.claims[k] = shards.Claim{Index: first + k, Target: r.index, Symbol: got[0]}
 		}
 		return err
 	})
@@ -57,20 +55,20 @@ func newRepair(ctx context.Context, b *blob, axis shards.Axis) (*repair, error) 
 func (r *repair) size() int64 { return r.meta.Layout(r.axis).Size() }
 
 func (r *repair) work(b *blob) shards.Work {
-	return b.params.SymbolWork(b.length(), len(r.symbols)).Plus(b.params.RebuildWork(r.axis, b.length()))
+	return b.params.SymbolWork(b.length(), len(r.claims)).Plus(b.params.RebuildWork(r.axis, b.length()))
 }
 
 func (r *repair) run(ctx context.Context) error {
-	err := each(ctx, len(r.symbols), func(k int) error {
-		return r.meta.VerifySymbol(r.axis.Other(), r.first+k, r.index, r.symbols[k])
-	})
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	proven := make(map[int][]byte, len(r.symbols))
-	for k := range r.symbols {
-		proven[r.first+k] = r.symbols[k].Data
+	if err := r.meta.VerifySymbols(r.axis.Other(), r.claims); err != nil {
+		return err
 	}
-	_, err = r.meta.Rebuild(r.axis, r.index, proven)
+	proven := make(map[int][]byte, len(r.claims))
+	for i := range r.claims {
+		proven[r.claims[i].Index] = r.claims[i].Data
+	}
+	_, err := r.meta.Rebuild(r.axis, r.index, proven)
 	return err
 }

@@ -241,10 +241,12 @@ func (r *rebuild) fetch(ctx context.Context, q int) ([]shards.Symbol, error) {
 		if err != nil {
 			return nil, err
 		}
+		claims := make([]shards.Claim, len(part))
 		for i, target := range part {
-			if err := r.meta.VerifySymbol(r.axis.Other(), q, target, symbols[i]); err != nil {
-				return nil, err
-			}
+			claims[i] = shards.Claim{Index: q, Target: target, Symbol: symbols[i]}
+		}
+		if err := r.meta.VerifySymbols(r.axis.Other(), claims); err != nil {
+			return nil, err
 		}
 		all = append(all, symbols...)
 	}

@@ -78,7 +78,7 @@ func unitsPerSecond(kernel func() Kernel) float64 {
 }
 
 func benchEncoder(b *testing.B, p Params, blob []byte) *Encoder {
-	e, err := NewEncoder(p, bytes.NewReader(blob), uint64(len(blob)))
+	e, err := NewEncoder(p, Bytes(blob), uint64(len(blob)))
 	if err != nil {
 		b.Fatal(err)
 	}

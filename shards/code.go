@@ -82,4 +82,81 @@ func (c code) encodeHigh(v fft16.Vectors, live int) {
 	v.Forward(0, c.m, c.r)
 }
 
+// operands is the first k vectors of s as the originals of a code.
+func operands(s fft16.Strided, k int) operand { return operand{first: s, split: k, live: k} }
+
+// operand is the first live originals of a code, others being zero: the first split of them in one place, the rest in
+// another.
+type operand struct {
+	first, rest fft16.Strided
+	split, live int
+}
+
+// list fills symbols with the live originals, vectors of one part.
+func (o operand) list(symbols [][]byte) {
+	for i := range o.split {
+		symbols[i] = o.first.Buf[i*o.first.Stride:][:o.first.Width]
+	}
+	for i := range o.live - o.split {
+		symbols[o.split+i] = o.rest.Buf[i*o.rest.Stride:][:o.rest.Width]
+	}
+}
+
+// from is o without its first k originals, and of the others the first size.
+func (o operand) from(k, size int) operand {
+	switch {
+	case k < o.split:
+		o.first.Buf = o.first.Buf[k*o.first.Stride:]
+	case k > o.split:
+		o.rest.Buf = o.rest.Buf[(k-o.split)*o.rest.Stride:]
+	}
+	o.split, o.live = max(0, o.split-k), o.live-k
+	o.live = min(o.live, size)
+	o.split = min(o.split, o.live)
+	return o
+}
+
+// extend computes the recoveries from the originals. They go to out, past the caches if stream is true, which must be of the
+// same width.
+func (c code) extend(v fft16.Vectors, in operand, out fft16.Strided, stream bool) {
+	if c.high {
+		c.sum(v, in)
+		v.ForwardTo(0, 0, 0, c.m, c.r, out, stream)
+		return
+	}
+	v.InverseFrom(0, 0, c.m, in.first, in.split, in.rest, in.live)
+	for done := 0; done < c.r; done += c.m {
+		part := out
+		part.Buf = out.Buf[done*out.Stride:]
+		v.ForwardTo(c.m, 0, c.m+done, c.m, min(c.m, c.r-done), part, stream)
+	}
+}
+
+// extendInPlace is extend to the starts of the slots of the recoveries' points.
+func (c code) extendInPlace(v fft16.Vectors, in operand, width int) {
+	out := fft16.Strided{Stride: packedSize(width), Parts: 1, Width: width}
+	if c.high {
+		c.sum(v, in)
+		out.Buf = v.Slots(0, c.m)
+		v.ForwardTo(0, 0, 0, c.m, c.r, out, false)
+		return
+	}
+	v.InverseFrom(0, 0, c.m, in.first, in.split, in.rest, in.live)
+	for at := c.m; at < c.m+c.r; at += c.m {
+		out.Buf = v.Slots(at, at+c.m)
+		v.ForwardTo(at, 0, at, c.m, min(c.m, c.m+c.r-at), out, false)
+	}
+}
+
+// sum is the first half of encodeHigh: the coefficients are in the first m slots afterwards.
+func (c code) sum(v fft16.Vectors, in operand) {
+	for done := 0; done < in.live; done += c.m {
+		slot, part := min(done, c.m), in.from(done, c.m)
+		v.InverseFrom(slot, c.m+done, c.m, part.first, part.split, part.rest, part.live)
+		if done > 0 {
+			fft16.Xor(v.Slots(0, c.m), v.Slots(c.m, 2*c.m))
+		}
+	}
+}
+
 func nextPow2(n int) int { return 1 << bits.Len(uint(n-1)) }

@@ -48,7 +48,7 @@ func (m *Metadata) Decode(axis Axis, slivers map[int][]byte) ([]byte, error) {
 	}
 	var bad atomic.Int64
 	parallel(p.Rows(), func(ws *workspace, r int) {
-		l := p.newLine(Primary, layout.SymbolSize, nil)
+		l := p.newLine(Primary, layout.SymbolSize, ws.leaves(p.n), nil)
 		l.plain(ws, row(r))
 		if l.root(ws) != m.Root(Primary, r) {
 			bad.Store(int64(r) + 1)
@@ -111,7 +111,7 @@ func (m *Metadata) Rebuild(axis Axis, index int, symbols map[int][]byte) ([]byte
 	}
 	ws := newWorkspace()
 	defer ws.release()
-	l := p.newLine(axis, layout.SymbolSize, nil)
+	l := p.newLine(axis, layout.SymbolSize, ws.leaves(p.n), nil)
 	l.plain(ws, plain)
 	if l.root(ws) != m.Root(axis, index) {
 		return nil, fmt.Errorf("%w: rebuilt %s sliver %d does not match its root", ErrInconsistent, axis, index)

@@ -1,7 +1,6 @@
 package shards
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,7 +12,7 @@ import (
 type Encoder struct {
 	src   source
 	mu    sync.Mutex
-	free  []stripMemory // guarded by mu
+	free  []stripMemory // guarded by mu; also lent to pass one
 	ahead []byte        // guarded by mu; the memory of a window not in use
 }
 
@@ -40,20 +39,20 @@ func (e *Encoder) Strips(ctx context.Context, emit func(*Strip) error) error {
 }
 
 func (e *Encoder) strips(stopped func() error, emit func(*Strip) error) error {
-	p := e.src.Params
-	layout := p.Layout(Primary, uint64(e.src.length))
-	win := newWindow(&e.src, p.Rows(), layout.Width)
+	layout := e.src.Layout(Primary, uint64(e.src.length))
+	live := e.src.live()
+	win := newWindow(&e.src, live, layout.Width)
 	defer e.lend(win)()
 	for t := range layout.Strips() {
 		if err := stopped(); err != nil {
 			return err
 		}
-		s := e.strip(t, layout.StripWidth(t))
-		if err := win.copyTo(s.rows(p.Rows()), int64(t)*int64(layout.Width), s.width); err != nil {
-			s.Release()
+		at, width := int64(t)*int64(layout.Width), layout.StripWidth(t)
+		if err := win.load(at, width, nil); err != nil {
 			return err
 		}
-		s.extend()
+		s := e.strip(t, width)
+		s.fill(win.plane(at), live)
 		if err := emit(s); err != nil {
 			return err
 		}
@@ -64,21 +63,28 @@ func (e *Encoder) strips(stopped func() error, emit func(*Strip) error) error {
 // strip returns an empty strip, in the memory of a released one if there is any.
 func (e *Encoder) strip(index, width int) *Strip {
 	p := e.src.Params
-	s := &Strip{index: index, params: p, width: width, release: e.reclaim}
-	e.mu.Lock()
-	if last := len(e.free) - 1; last >= 0 {
-		s.stripMemory, e.free = e.free[last], e.free[:last]
-	}
-	e.mu.Unlock()
+	s := &Strip{index: index, params: p, width: width, release: e.reclaim, stripMemory: e.take()}
 	grow(&s.primary, p.n*p.Columns()*width)
 	grow(&s.secondary, p.n*p.Rows()*width)
 	return s
 }
 
-func (e *Encoder) reclaim(s *Strip) {
+func (e *Encoder) reclaim(s *Strip) { e.giveBack(s.stripMemory) }
+
+// take returns memory that is not in use.
+func (e *Encoder) take() (m stripMemory) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.free = append(e.free, s.stripMemory)
+	if last := len(e.free) - 1; last >= 0 {
+		m, e.free = e.free[last], e.free[:last]
+	}
+	return m
+}
+
+func (e *Encoder) giveBack(m stripMemory) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.free = append(e.free, m)
 }
 
 // lend gives win the memory of an earlier window; the function it returns takes it back.
@@ -98,7 +104,7 @@ type Pair struct{ Primary, Secondary []byte }
 
 // Encode returns the metadata of blob and its n sliver pairs, by pair index, in strip order.
 func Encode(p Params, blob []byte) (*Metadata, []Pair, error) {
-	e, err := NewEncoder(p, bytes.NewReader(blob), uint64(len(blob)))
+	e, err := NewEncoder(p, Bytes(blob), uint64(len(blob)))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,5 +1,7 @@
 package shards
 
+import "walrus/shards/fft16"
+
 // Strips bound memory. Every linear step acts element by element at the same offset inside each symbol, so the
 // bytes [t·w, (t+1)·w) of all symbols, a strip, are a complete small matrix of their own. Slivers travel and rest
 // in strip order: strip after strip, and inside a strip symbol after symbol. So an encoder can send all slivers
@@ -53,18 +55,23 @@ func (l Layout) Strip(t int) (offset int64, size int) {
 // Scatter copies strip t, in strip order, to its places in dst, which holds the sliver's symbols one after the
 // other (for a primary sliver of a source row, the bytes of the blob).
 func (l Layout) Scatter(dst []byte, t int, strip []byte) {
-	w := l.StripWidth(t)
-	at := int64(t) * int64(l.Width)
-	for k := range l.Symbols {
-		copy(dst[at+int64(k)*l.SymbolSize:][:w], strip[k*w:])
-	}
+	plain, strips := l.places(dst, t, strip)
+	fft16.Move(plain, strips, l.Symbols, ahead, false)
 }
 
 // Gather is the inverse of Scatter: it fills strip, in strip order, from the plain order of src.
 func (l Layout) Gather(strip []byte, t int, src []byte) {
+	plain, strips := l.places(src, t, strip)
+	fft16.Move(strips, plain, l.Symbols, ahead, false)
+}
+
+// ahead is for how many symbols ahead memory is asked for while symbols are copied.
+const ahead = 4
+
+// places is where the symbols' bytes of strip t are in plain and in strip order.
+func (l Layout) places(plain []byte, t int, strip []byte) (inPlain, inStrip fft16.Strided) {
 	w := l.StripWidth(t)
 	at := int64(t) * int64(l.Width)
-	for k := range l.Symbols {
-		copy(strip[k*w:(k+1)*w], src[at+int64(k)*l.SymbolSize:])
-	}
+	return fft16.Strided{Buf: plain[at:], Stride: int(l.SymbolSize), Parts: 1, Width: w},
+		fft16.Strided{Buf: strip, Stride: w, Parts: 1, Width: w}
 }

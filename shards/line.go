@@ -1,6 +1,9 @@
 package shards
 
-import "walrus/shards/treehash"
+import (
+	"walrus/shards/fft16"
+	"walrus/shards/treehash"
+)
 
 // line expands one sliver, window by window, and hashes the n symbols of its expansion.
 type line struct {
@@ -12,31 +15,36 @@ type line struct {
 	kept    [][]byte // their bytes so far
 }
 
-func (p Params) newLine(axis Axis, z int64, targets []int) *line {
-	return &line{
-		code: p.code(axis), leaves: treehash.NewLeaves(p.n), z: z,
-		targets: targets, kept: make([][]byte, len(targets)),
-	}
+// newLine works with leaves, n of them and without data.
+func (p Params) newLine(axis Axis, z int64, leaves treehash.Leaves, targets []int) *line {
+	return &line{code: p.code(axis), leaves: leaves, z: z, targets: targets, kept: make([][]byte, len(targets))}
 }
 
 // windowWidth is how many bytes of each symbol absorb should get at a time.
 func (l *line) windowWidth() int { return slotWidth(l.span(), treehash.Window) }
 
-// absorb takes the next width bytes of each symbol, those of symbol k at cells[k·width:]. width is a multiple of
+// absorb takes the next width bytes of each symbol, those of symbol k at cells[k·stride:]. width is a multiple of
 // treehash.Window except for the last ones.
-func (l *line) absorb(ws *workspace, cells []byte, width int) {
+func (l *line) absorb(ws *workspace, cells []byte, stride, width int) {
 	v := ws.vectors(l.span(), packedSize(width))
-	for k := range l.k {
-		pack(v.Slot(l.point(k)), cells[k*width:(k+1)*width], width)
-	}
-	l.encode(v, l.k)
-	symbols := grow(&ws.symbols, l.leaves.Len())
-	for i := range symbols {
-		if i < l.k {
-			symbols[i] = cells[i*width : (i+1)*width]
-		} else {
-			symbols[i] = unpackInPlace(v.Slot(l.point(i)), width)
+	if width < groupSize {
+		for k := range l.k {
+			pack(v.Slot(l.point(k)), cells[k*stride:][:width], width)
 		}
+		l.encode(v, l.k)
+		for i := l.k; i < l.k+l.r; i++ {
+			unpackInPlace(v.Slot(l.point(i)), width)
+		}
+	} else {
+		in := fft16.Strided{Buf: cells, Stride: stride, Parts: 1, Width: width}
+		l.extendInPlace(v, operands(in, l.k), width)
+	}
+	symbols := grow(&ws.symbols, l.leaves.Len())
+	for i := range l.k {
+		symbols[i] = cells[i*stride:][:width]
+	}
+	for i := l.k; i < len(symbols); i++ {
+		symbols[i] = v.Slot(l.point(i))[:width]
 	}
 	l.leaves.Absorb(symbols, l.at, l.z)
 	for t, i := range l.targets {
@@ -48,12 +56,7 @@ func (l *line) absorb(ws *workspace, cells []byte, width int) {
 // plain takes a whole sliver whose symbols stand one after the other.
 func (l *line) plain(ws *workspace, sliver []byte) {
 	for l.at < l.z {
-		width := int(min(int64(l.windowWidth()), l.z-l.at))
-		cells := grow(&ws.cells, l.k*width)
-		for k := range l.k {
-			copy(cells[k*width:(k+1)*width], sliver[int64(k)*l.z+l.at:])
-		}
-		l.absorb(ws, cells, width)
+		l.absorb(ws, sliver[l.at:], int(l.z), int(min(int64(l.windowWidth()), l.z-l.at)))
 	}
 }
 

@@ -2,10 +2,7 @@ package shards
 
 import (
 	"context"
-	"encoding/binary"
-	"math/bits"
 	"runtime"
-	"sync"
 
 	"walrus/shards/fft16"
 	"walrus/shards/treehash"
@@ -21,15 +18,16 @@ type matrix struct {
 	source     *window
 	parity     []byte          // of the window: for each live row the f symbols that extend it
 	leaves     treehash.Leaves // n columns of kept() leaves; none if there is but one window
-	block      int             // columns that are worked on together, a power of two
+	block      int             // columns that are worked on together: one, or as many as are hashed best
 	nodes      [][]Hash        // by block: the nodes, one for each kept row, that join its columns
 	pairs      []PairRoots
-	at         int64
-	width      int
+	unit       int   // bytes of each symbol that go through a slot at once
+	at         int64 // where the window begins
+	width      int   // bytes of each symbol in it
 }
 
-// maxBlock bounds the columns that are worked on together, whose hashes should stay in a core's cache.
-const maxBlock = 8
+// manyColumns are enough to work on several together, however many processors there are.
+const manyColumns = 256
 
 // Metadata is pass one: it computes the roots of all slivers. It reports progress, if not nil, in bytes of the blob, from the
 // calling goroutine. It keeps up to 65·n² bytes of hashes and 220 MiB besides.
@@ -38,7 +36,9 @@ func (e *Encoder) Metadata(ctx context.Context, progress func(done, total int64)
 }
 
 func (e *Encoder) metadata(stopped func() error, progress func(done, total int64)) (*Metadata, error) {
-	x := newMatrix(&e.src)
+	memory := e.take()
+	defer func() { e.giveBack(memory) }()
+	x := newMatrix(&e.src, &memory)
 	defer e.lend(x.source)()
 	width := x.width
 	for x.at < x.z {
@@ -46,10 +46,9 @@ func (e *Encoder) metadata(stopped func() error, progress func(done, total int64
 			return nil, err
 		}
 		x.width = int(min(int64(width), x.z-x.at))
-		if err := x.source.load(x.at, x.width); err != nil {
+		if err := x.extendRows(); err != nil {
 			return nil, err
 		}
-		x.extendRows()
 		x.hashColumns()
 		x.at += int64(x.width)
 		if progress != nil {
@@ -60,29 +59,35 @@ func (e *Encoder) metadata(stopped func() error, progress func(done, total int64
 	return &Metadata{Length: uint64(e.src.length), Pairs: x.pairs}, nil
 }
 
-func newMatrix(src *source) *matrix {
+// cacheful is how many bytes of the expanded matrix may stay in cache from one window to the next.
+const cacheful = 16 << 20
+
+func newMatrix(src *source, memory *stripMemory) *matrix {
 	p, z := src.Params, src.z
 	x := &matrix{Params: p, rows: p.code(Primary), cols: p.code(Secondary), z: z, pairs: make([]PairRoots, p.n)}
-	x.width = int(min(z, int64(slotWidth(max(x.rows.span(), x.cols.span()), treehash.Window))))
-	rowSize := int64(p.Columns()) * z
-	x.live = min(p.Rows(), int((src.length+rowSize-1)/rowSize)+1)
-	x.source = newWindow(src, x.live, x.width)
-	x.parity = make([]byte, x.live*p.Faulty()*x.width)
-	if int64(x.width) < z {
-		x.leaves = treehash.NewLeaves(p.n * x.kept())
+	x.unit = int(min(z, int64(slotWidth(max(x.rows.span(), x.cols.span()), treehash.Window))))
+	x.live = src.live()
+	x.width = x.unit
+	if x.live*p.n*x.unit > cacheful { // then the fewer windows, the less often the leaves under way come and go
+		x.width = reach(src, x.live, x.unit)
 	}
-	x.block = 1 << log2(max(1, min(maxBlock, p.n/(4*runtime.GOMAXPROCS(0)))))
+	x.source = newWindow(src, x.live, x.width)
+	x.parity = grow(&memory.primary, x.live*p.Faulty()*x.width)
+	if int64(x.width) < z {
+		x.leaves = treehash.NewLeaves(p.n * treehash.Padded(x.kept()))
+	}
+	x.block = 1
+	if p.n >= treehash.RowWidth*4*runtime.GOMAXPROCS(0) || p.n >= manyColumns {
+		x.block = treehash.RowWidth
+	}
 	x.nodes = make([][]Hash, (p.n+x.block-1)/x.block)
 	return x
 }
 
-// batch is how many rows or columns go through a slot together; it is more than one only if symbols are short. The symbols of
-// a window that is all there is lie side by side.
-func (x *matrix) batch() int {
-	if x.z >= groupSize {
-		return 1
-	}
-	return max(1, min(x.block, groupSize/int(x.z)))
+// live is the number of source rows with a byte of the blob, and one more, if there is one, that is zero like all others.
+func (s *source) live() int {
+	rowSize := int64(s.Columns()) * s.z
+	return min(s.Rows(), int((s.length+rowSize-1)/rowSize)+1)
 }
 
 // kept is the number of rows that are hashed: the live ones, and those that extend the columns.
@@ -96,187 +101,88 @@ func (x *matrix) row(i int) int {
 	return x.Rows() + i - x.live
 }
 
-// cell is where the window's bytes of symbol (i, j), with row i live, are; those of the following columns up to s or n come after
-// if there is more than one to a batch.
-func (x *matrix) cell(i, j int) []byte {
-	if j < x.Columns() {
-		return x.source.cell(i, j, x.at)
+// extendRows reads the window and computes its parity.
+func (x *matrix) extendRows() error {
+	if x.short() {
+		if err := x.source.load(x.at, x.width, nil); err != nil {
+			return err
+		}
+		x.extendShortRows()
+		return nil
 	}
-	return x.parity[(i*x.Faulty()+j-x.Columns())*x.width:]
+	parity := x.parityPlane()
+	return x.source.load(x.at, x.width, func(ws *workspace, i int) {
+		source := x.source.near(i, x.at)
+		for from := 0; from < x.width; from += x.unit {
+			w := min(x.unit, x.width-from)
+			v := ws.vectors(x.rows.span(), packedSize(w))
+			x.rows.extend(v, operands(source.row(i, from, w, 1), x.rows.k), parity.row(i, from, w, 1), true)
+		}
+		fft16.Fence()
+	})
 }
 
-// extendRows computes parity from source.
-func (x *matrix) extendRows() {
-	w, batch := x.width, x.batch()
-	parallel((x.live+batch-1)/batch, func(ws *workspace, t int) {
-		first := t * batch
-		count := min(batch, x.live-first)
-		v := ws.vectors(x.rows.span(), packedSize(count*w))
-		cells := grow(&ws.cells, count*w)
-		for j := range x.rows.k {
-			if count == 1 {
-				pack(v.Slot(x.rows.point(j)), x.cell(first, j)[:w], w)
-				continue
-			}
-			for q := range count {
-				copy(cells[q*w:(q+1)*w], x.cell(first+q, j))
-			}
-			pack(v.Slot(x.rows.point(j)), cells, w)
-		}
-		x.rows.encode(v, x.rows.k)
-		for j := x.rows.k; j < x.n; j++ {
-			unpack(cells, v.Slot(x.rows.point(j)), w)
-			for q := range count {
-				copy(x.cell(first+q, j)[:w], cells[q*w:])
-			}
-		}
-	})
+func (x *matrix) parityPlane() plane {
+	return plane{first: x.parity, split: x.live, rowStride: x.Faulty() * x.width, cellStride: x.width}
 }
 
 // hashColumns extends the columns and hashes the symbols of each; with the last window it computes the columns' roots
 // and joins the columns of a block in the trees of the rows.
 func (x *matrix) hashColumns() {
 	last := x.at+int64(x.width) == x.z
-	kept := x.kept()
-	parallel(len(x.nodes), func(ws *workspace, b int) {
+	equal := x.zeroBlocks()
+	again := max(0, equal.to-equal.from-1)
+	parallel(len(x.nodes)-again, func(ws *workspace, b int) {
+		if b > equal.from {
+			b += again
+		}
 		first, end := b*x.block, min((b+1)*x.block, x.n)
-		hashes := grow(&ws.hashes, (end-first)*kept+x.n)
-		for j := first; j < end; {
-			next := min(j+x.batch(), end)
-			if s := x.Columns(); j < s { // source and parity are not in one place
-				next = min(next, s)
+		hashes := x.blockHashes(ws)
+		if x.short() {
+			x.hashShortColumns(ws, first, end, hashes)
+		} else {
+			for j := first; j < end; j++ {
+				x.hashColumn(ws, j, hashes)
 			}
-			v := x.extendColumns(ws, j, next)
-			for c := j; c < next; c++ {
-				x.hashColumn(x.column(ws, v, j, next, c), ws, c, hashes[(c-first)*kept:][:kept])
-			}
-			j = next
 		}
 		if last {
 			x.joinBlock(b, end-first, hashes)
 		}
 	})
+	if last {
+		x.repeatBlock(equal)
+	}
 }
 
-// extendColumns extends the columns from first up to end. It leaves the recovered symbols in their slots, and, if there are
-// several columns, unpacked in ws.cells too.
-func (x *matrix) extendColumns(ws *workspace, first, end int) fft16.Vectors {
-	w, size := x.width, (end-first)*x.width
-	v := ws.vectors(x.cols.span(), packedSize(size))
-	for i := range x.live {
-		pack(v.Slot(x.cols.point(i)), x.cell(i, first)[:size], w)
+// hashColumn extends column j and adds the window to its leaves; it fills its part of the block's hashes if that is the last.
+func (x *matrix) hashColumn(ws *workspace, j int, hashes []Hash) {
+	leaves, symbols := x.columnLeaves(ws, j), grow(&ws.symbols, x.kept())
+	cells, at := x.source.plane(x.at), j
+	if s := x.Columns(); j >= s {
+		cells, at = x.parityPlane(), j-s
 	}
-	x.cols.encode(v, x.live)
-	if end-first > 1 {
-		cells := grow(&ws.cells, x.cols.r*size)
+	for from := 0; from < x.width; from += x.unit {
+		w := min(x.unit, x.width-from)
+		slot, in := packedSize(w), cells.column(at, from, w, 1, x.live)
+		v := ws.vectors(x.cols.span(), slot)
+		x.cols.extendInPlace(v, in, w)
+		in.list(symbols)
+		recovered := v.Slots(x.cols.point(x.cols.k), x.cols.point(x.cols.k)+x.cols.r)
 		for i := range x.cols.r {
-			unpack(cells[i*size:(i+1)*size], v.Slot(x.cols.point(x.cols.k+i)), w)
+			symbols[x.live+i] = recovered[i*slot:][:w]
 		}
+		leaves.Absorb(symbols, x.at+int64(from), x.z)
 	}
-	return v
-}
-
-// column is the window's bytes of the kept symbols of column j, one of those from first up to end that were extended
-// together.
-func (x *matrix) column(ws *workspace, v fft16.Vectors, first, end, j int) [][]byte {
-	w, size := x.width, (end-first)*x.width
-	symbols := grow(&ws.symbols, x.kept())
-	for i := range x.live {
-		symbols[i] = x.cell(i, j)[:w]
-	}
-	for i := range x.cols.r {
-		if end-first == 1 {
-			symbols[x.live+i] = unpackInPlace(v.Slot(x.cols.point(x.cols.k+i)), w)
-		} else {
-			symbols[x.live+i] = ws.cells[i*size+(j-first)*w:][:w]
-		}
-	}
-	return symbols
-}
-
-// hashColumn adds the window to the leaves of column j, and fills digests if it is the last.
-func (x *matrix) hashColumn(symbols [][]byte, ws *workspace, j int, digests []Hash) {
-	if x.z == 2 && x.n > 256 { // there are fewer different symbols than symbols
-		leaves := shortLeaves()
-		for i, s := range symbols {
-			digests[i] = leaves[binary.LittleEndian.Uint16(s)]
-		}
-		return
-	}
-	var leaves treehash.Leaves
-	if x.leaves.Len() > 0 {
-		leaves = x.leaves.Slice(j*len(symbols), (j+1)*len(symbols))
-	} else {
-		leaves = ws.leaves(len(symbols))
-	}
-	leaves.Absorb(symbols, x.at, x.z)
 	if x.at+int64(x.width) == x.z {
-		leaves.Digests(digests)
+		x.putLeaves(hashes, j%x.block, leaves)
 	}
 }
 
-// shortLeaves are the leaves of all symbols of two bytes, by their value as a little-endian integer.
-var shortLeaves = sync.OnceValue(func() []Hash {
-	symbols, leaves := make([][]byte, 1<<16), treehash.NewLeaves(1<<16)
-	for i := range symbols {
-		symbols[i] = binary.LittleEndian.AppendUint16(nil, uint16(i))
+// columnLeaves are the leaves of column j under way.
+func (x *matrix) columnLeaves(ws *workspace, j int) treehash.Leaves {
+	if x.leaves.Len() > 0 {
+		from := j * treehash.Padded(x.kept())
+		return x.leaves.Slice(from, from+x.kept())
 	}
-	leaves.Absorb(symbols, 0, 2)
-	digests := make([]Hash, len(symbols))
-	leaves.Digests(digests)
-	return digests
-})
-
-// joinBlock computes the roots of the count columns of block b from hashes, the kept leaves of each, and folds the columns
-// into nodes. hashes has room for n more.
-func (x *matrix) joinBlock(b, count int, hashes []Hash) {
-	kept := x.kept()
-	column := func(c int) []Hash { return hashes[c*kept : (c+1)*kept] }
-	spare := hashes[count*kept:]
-	for c := range count {
-		copy(spare, column(c)[:x.live])
-		for i := x.live; i < x.Rows(); i++ {
-			spare[i] = spare[x.live-1]
-		}
-		copy(spare[x.Rows():], column(c)[x.live:])
-		x.pairs[x.PairOfSliver(Secondary, b*x.block+c)].Secondary = merkleRoot(spare)
-	}
-	clear(spare)
-	for size := x.block; size > 1; size /= 2 {
-		for c := 0; c < count; c += 2 {
-			right := spare[:kept] // a missing sibling is zero
-			if c+1 < count {
-				right = column(c + 1)
-			}
-			treehash.Parents(column(c/2), column(c), right)
-		}
-		count = (count + 1) / 2
-	}
-	x.nodes[b] = append([]Hash(nil), column(0)...)
+	return ws.leaves(x.kept())
 }
-
-// joinRows computes the roots of the rows from nodes.
-func (x *matrix) joinRows() {
-	const rows = 64 // at a time
-	none := make([]Hash, rows)
-	parallel((x.kept()+rows-1)/rows, func(_ *workspace, t int) {
-		first, end := t*rows, min((t+1)*rows, x.kept())
-		for count := len(x.nodes); count > 1; count = (count + 1) / 2 {
-			for b := 0; b < count; b += 2 {
-				right := none[:end-first]
-				if b+1 < count {
-					right = x.nodes[b+1][first:end]
-				}
-				treehash.Parents(x.nodes[b/2][first:end], x.nodes[b][first:end], right)
-			}
-		}
-		for i := first; i < end; i++ {
-			x.pairs[x.PairOfSliver(Primary, x.row(i))].Primary = x.nodes[0][i]
-		}
-	})
-	for i := x.live; i < x.Rows(); i++ { // zero, as the last live one is then
-		x.pairs[x.PairOfSliver(Primary, i)].Primary = x.nodes[0][x.live-1]
-	}
-}
-
-func log2(n int) int { return bits.Len(uint(n)) - 1 }

@@ -52,18 +52,28 @@ func (m *Metadata) Root(axis Axis, index int) Hash {
 }
 
 // ID computes the blob ID.
-func (m *Metadata) ID() BlobID {
-	leaves := make([]Hash, len(m.Pairs))
-	var leaf [1 + 2*HashSize]byte
+func (m *Metadata) ID() BlobID { return DeriveBlobID(m.Length, m.BlobRoot()) }
+
+// BlobRoot computes the blob root: the Merkle root over the roots of all sliver pairs.
+func (m *Metadata) BlobRoot() Hash {
+	n := len(m.Pairs)
+	buf, data := make([]byte, 0, n*2*HashSize), make([][]byte, n)
 	for i := range m.Pairs {
-		copy(leaf[1:], m.Pairs[i].Primary[:])
-		copy(leaf[1+HashSize:], m.Pairs[i].Secondary[:])
-		leaves[i] = blake2b.Sum256(leaf[:])
+		at := len(buf)
+		buf = append(append(buf, m.Pairs[i].Primary[:]...), m.Pairs[i].Secondary[:]...)
+		data[i] = buf[at:]
 	}
-	root := merkleRoot(leaves)
+	leaves, digests := treehash.NewLeaves(n), make([]Hash, n)
+	leaves.Absorb(data, 0, 2*HashSize)
+	leaves.Digests(digests)
+	return merkleRoot(digests)
+}
+
+// DeriveBlobID computes the blob ID of a blob of length bytes from its blob root.
+func DeriveBlobID(length uint64, root Hash) BlobID {
 	var b [metadataHeader + HashSize]byte
 	b[0] = TypeRS2
-	binary.LittleEndian.PutUint64(b[1:], m.Length)
+	binary.LittleEndian.PutUint64(b[1:], length)
 	copy(b[metadataHeader:], root[:])
 	return BlobID(blake2b.Sum256(b[:]))
 }

@@ -199,6 +199,52 @@ func TestEveryFlippedBitIsCaught(t *testing.T) {
 	})
 }
 
+// TestVerifySymbols changes one symbol among many, of several slivers.
+func TestVerifySymbols(t *testing.T) {
+	r := newRand(t)
+	e := encode(t, 40, randomBytes(r, 50_000))
+	for _, axis := range []Axis{Primary, Secondary} {
+		var claims []Claim
+		for _, index := range []int{0, 5, 39} {
+			targets := r.Perm(40)
+			symbols, err := e.m.ExtractSymbols(axis, index, bytes.NewReader(e.sliver(axis, index)), targets)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k, target := range targets {
+				claims = append(claims, Claim{index, target, symbols[k]})
+			}
+		}
+		if err := e.m.VerifySymbols(axis, nil); err != nil {
+			t.Errorf("no symbols: %v", err)
+		}
+		for count := 1; count <= len(claims); count += 1 + r.IntN(20) {
+			if err := e.m.VerifySymbols(axis, claims[:count]); err != nil {
+				t.Errorf("%d symbols: %v", count, err)
+			}
+			i := r.IntN(count)
+			good := claims[i]
+			for name, wrong := range map[string]func(c *Claim){
+				"data":     func(c *Claim) { c.Data = randomBytes(r, len(c.Data)) },
+				"proof":    func(c *Claim) { c.Proof = append([]Hash{{}}, c.Proof[1:]...) },
+				"target":   func(c *Claim) { c.Target ^= 1 },
+				"index":    func(c *Claim) { c.Index++ },
+				"beyond":   func(c *Claim) { c.Target = 40 },
+				"negative": func(c *Claim) { c.Target = -1 },
+				"size":     func(c *Claim) { c.Data = c.Data[1:] },
+				"depth":    func(c *Claim) { c.Proof = c.Proof[1:] },
+			} {
+				wrong(&claims[i])
+				err := e.m.VerifySymbols(axis, claims[:count])
+				if claims[i].Index < 40 && !errors.Is(err, ErrSymbol) || err == nil {
+					t.Errorf("%s of symbol %d of %d: %v: want ErrSymbol", name, i, count, err)
+				}
+				claims[i] = good
+			}
+		}
+	}
+}
+
 func TestVerifierRefusesWrongSizes(t *testing.T) {
 	e := encode(t, 4, randomBytes(newRand(t), 6*2*mustParams(t, 4).StripWidth()))
 	sliver := e.sliver(Primary, 1)

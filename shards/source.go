@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 )
 
 // source reads the symbols of a blob, in windows: the same bytes of all p·s symbols at a time. Beyond the blob's
@@ -17,28 +16,15 @@ type source struct {
 }
 
 const (
-	// readOver is how many times more to read than is wanted, rather than to read symbol by symbol.
-	readOver = 4
-	// maxRead bounds one read, in bytes.
-	maxRead = 1 << 20
+	// readOver is how many bytes between those that are wanted to read too, rather than to read once more: as many as a
+	// system copies out of its cache in the time of a system call.
+	readOver = 8 << 10
+	// maxRead bounds one read, in bytes, so that what is wanted of it is still in a core's cache.
+	maxRead = 256 << 10
 )
 
-// window fills dst with the bytes [at, at+width) of every symbol in the first rows, part after part: first the leading
-// unit bytes of each symbol, row by row, then the next.
-func (s *source) window(dst []byte, rows int, at int64, width, unit int) error {
-	var mu sync.Mutex
-	var failed error
-	parallel(rows, func(ws *workspace, i int) {
-		if err := s.row(ws, dst, rows, i, at, width, unit); err != nil {
-			mu.Lock()
-			failed = err
-			mu.Unlock()
-		}
-	})
-	return failed
-}
-
-// row does what window does for row i. Where the gaps between the bytes wanted of neighbours are short, it reads over them.
+// row fills row i of dst with the bytes [at, at+width) of every symbol in the first rows, part after part: first the leading
+// unit bytes of each symbol, row by row, then the next. Where the gaps between the bytes wanted of neighbours are short, it reads over them.
 func (s *source) row(ws *workspace, dst []byte, rows, i int, at int64, width, unit int) error {
 	cols := s.Columns()
 	start := int64(i)*int64(cols)*s.z + at
@@ -46,7 +32,7 @@ func (s *source) row(ws *workspace, dst []byte, rows, i int, at int64, width, un
 		return s.read(dst[i*cols*width:(i+1)*cols*width], start)
 	}
 	run := 1 // symbols to a read
-	if s.z <= readOver*int64(width) {
+	if s.z-int64(width) <= readOver {
 		run = max(1, min(cols, maxRead/int(s.z)))
 	}
 	for j := 0; j < cols; j += run {

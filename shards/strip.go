@@ -31,17 +31,124 @@ func (s *Strip) Sliver(axis Axis, index int) []byte {
 	return all[index*size : (index+1)*size : (index+1)*size]
 }
 
-// rows are the first count rows.
-func (s *Strip) rows(count int) []byte { return s.primary[:count*s.params.Columns()*s.width] }
-
 // Release gives the memory back for a later strip. Call it once, when every user of the strip's slivers is done.
 func (s *Strip) Release() { s.release(s) }
 
-// extend computes, from the source symbols in the first rows of primary, everything else.
-func (s *Strip) extend() {
+// Memory is asked for so many symbols ahead while they are copied along rows, and along columns.
+const (
+	cellsAhead = 16
+	rowsAhead  = 8
+)
+
+// leastUnpacked is the least width of symbols, in bytes, that each get groups of their own.
+const leastUnpacked = 16
+
+// fill computes the strip from the source symbols of the first live rows; the others are zero.
+func (s *Strip) fill(source plane, live int) {
+	s.clearDead(live)
+	switch {
+	case s.width < leastUnpacked:
+		s.fillPacked(source, live)
+	default:
+		s.extendRows(source, live)
+		s.extendColumns(source, live)
+	}
+}
+
+// clearDead clears the source rows from live on and their symbols in the columns.
+func (s *Strip) clearDead(live int) {
+	rows, w := s.params.Rows(), s.width
+	if live == rows {
+		return
+	}
+	clear(s.primary[live*s.params.Columns()*w : rows*s.params.Columns()*w])
+	for j := range s.params.n {
+		clear(s.secondary[(j*rows+live)*w : (j+1)*rows*w])
+	}
+}
+
+// cut is how many bytes of a symbol, and of how many symbols, go through a slot.
+func (s *Strip) cut(c code) (width, count int) {
+	slot := slotWidth(2*c.m, groupSize) // extend uses no more slots
+	width = min(slot, s.width)
+	return width, max(1, slot/packedSize(width))
+}
+
+// extendRows fills the source rows of primary, and the last f columns of secondary.
+func (s *Strip) extendRows(source plane, live int) {
+	p, w, c := s.params, s.width, s.params.code(Primary)
+	slot, batch := s.cut(c)
+	parallel((live+batch-1)/batch, func(ws *workspace, t int) {
+		end := min((t+1)*batch, live)
+		for i := t * batch; i < end; i++ { // this brings them into the cache too
+			row := fft16.Strided{Buf: s.primary[i*p.Columns()*w:], Stride: w, Parts: 1, Width: w}
+			fft16.Move(row, source.row(i, 0, w, 1), p.Columns(), cellsAhead, true)
+		}
+		for i := t * batch; i < end; {
+			count := end - i
+			if i < source.split { // rows after it are in another place
+				count = min(count, source.split-i)
+			}
+			for from := 0; from < w; from += slot {
+				part := min(slot, w-from)
+				v := ws.vectors(c.span(), count*packedSize(part))
+				out := fft16.Strided{
+					Buf:    s.secondary[(p.Columns()*p.Rows()+i)*w+from:],
+					Stride: p.Rows() * w, Parts: count, Step: w, Width: part,
+				}
+				c.extend(v, operands(source.row(i, from, part, count), c.k), out, true)
+			}
+			i += count
+		}
+		fft16.Fence()
+	})
+}
+
+// extendColumns fills the other rows of primary, and the source columns of secondary.
+func (s *Strip) extendColumns(source plane, live int) {
+	p, w, c := s.params, s.width, s.params.code(Secondary)
+	slot, batch := s.cut(c)
+	size := p.Columns() * w
+	parallel((p.Columns()+batch-1)/batch, func(ws *workspace, t int) {
+		j := t * batch
+		count := min(batch, p.Columns()-j)
+		for from := 0; from < w; from += slot {
+			part := min(slot, w-from)
+			in := source.column(j, from, part, count, live)
+			rows := fft16.Strided{Buf: s.primary[p.Rows()*size+j*w+from:], Stride: size, Parts: count, Step: w, Width: part}
+			columns := fft16.Strided{Buf: s.secondary[j*p.Rows()*w+from:], Stride: w, Parts: count, Step: p.Rows() * w, Width: part}
+			in.copyTo(columns)
+			v := ws.vectors(c.span(), count*packedSize(part))
+			c.extend(v, in, rows, true)
+		}
+		fft16.Fence()
+	})
+}
+
+// copyTo copies the live originals, past the caches.
+func (o operand) copyTo(dst fft16.Strided) {
+	fft16.Move(dst, o.first, o.split, rowsAhead, true)
+	if o.live > o.split {
+		dst.Buf = dst.Buf[o.split*dst.Stride:]
+		fft16.Move(dst, o.rest, o.live-o.split, rowsAhead, true)
+	}
+}
+
+// fillPacked fills the strip if symbols are short.
+func (s *Strip) fillPacked(source plane, live int) {
 	rows, cols, w := s.params.Rows(), s.params.Columns(), s.width
-	extendVectors(s.params.code(Secondary), s.primary, cols*w, w, s.transpose)
-	extendVectors(s.params.code(Primary), s.secondary, rows*w, w, nil)
+	parallel(live, func(_ *workspace, i int) {
+		row, cells := s.primary[i*cols*w:(i+1)*cols*w], source.cell(i, 0)
+		if source.cellStride == w {
+			copy(row, cells)
+			return
+		}
+		for j := range cols {
+			copyShort(row[j*w:(j+1)*w], cells[j*source.cellStride:][:w])
+		}
+	})
+	extendVectors(s.params.code(Secondary), s.primary, live, cols*w, w, s.transpose)
+	extendVectors(s.params.code(Primary), s.secondary, cols, rows*w, w, nil)
 }
 
 // transpose copies the bytes [from, to) of each source row to the source columns.
@@ -59,21 +166,22 @@ func (s *Strip) transpose(from, to int) {
 	}
 }
 
-// extendVectors computes the last r of the k+r vectors in buf from the first k. A vector is size bytes, symbols of width
+// extendVectors computes the last r of the k+r vectors in buf from the first live ones,
+// others of the first k being zero. A vector is size bytes, symbols of width
 // bytes each; the code acts on all its elements alike. It calls seen, if not nil, for each part of the vectors when the first
 // k of it are in cache.
-func extendVectors(c code, buf []byte, size, width int, seen func(from, to int)) {
+func extendVectors(c code, buf []byte, live, size, width int, seen func(from, to int)) {
 	cuts := newCuts(size, width, slotWidth(c.span(), fft16.GroupSize))
 	parallel(cuts.count, func(ws *workspace, t int) {
 		from, to, width := cuts.part(t)
 		v := ws.vectors(c.span(), packedSize(to-from))
-		for i := range c.k {
+		for i := range live {
 			pack(v.Slot(c.point(i)), buf[i*size+from:i*size+to], width)
 		}
 		if seen != nil {
 			seen(from, to)
 		}
-		c.encode(v, c.k)
+		c.encode(v, live)
 		for i := c.k; i < c.k+c.r; i++ {
 			unpack(buf[i*size+from:i*size+to], v.Slot(c.point(i)), width)
 		}

@@ -2,21 +2,39 @@ package shards
 
 import (
 	"fmt"
+	"sync"
 
+	"walrus/shards/fft16"
 	"walrus/shards/treehash"
 )
 
 // Verifier checks one sliver against its root in the metadata while it arrives: feed every strip in order, then
-// Close. It keeps 65 bytes for each of the n symbols and 64 for each of the sliver's own.
+// Close. It keeps 65 bytes for each of the n symbols and, if strips end inside a block of the hash, up to 256 for each of the
+// sliver's own.
 type Verifier struct {
-	axis    Axis
-	index   int
-	root    Hash
-	layout  Layout
-	line    *line
-	strip   int    // the next one
-	pending []byte // the last half hash block of each symbol, if strips end inside one
+	axis   Axis
+	index  int
+	root   Hash
+	layout Layout
+	strip  int // the next one
+	line   *line
+	window int // bytes of each symbol to wait for, if strips end inside a block of the hash
+	have   int // bytes of each symbol that are waiting in memory
+	memory *verifierMemory
+	closed bool
+	result error // of Close
 }
+
+// verifierMemory goes from a Verifier that is closed to another.
+type verifierMemory struct {
+	leaves treehash.Leaves
+	cells  []byte // the symbols' bytes that are waiting
+}
+
+var verifierMemories = sync.Pool{New: func() any { return new(verifierMemory) }}
+
+// straddling is how many bytes of each symbol a Verifier waits for if strips end inside a block of the hash.
+const straddling = 2 * treehash.Window
 
 // NewVerifier returns the check of sliver index along axis.
 func NewVerifier(m *Metadata, axis Axis, index int) (*Verifier, error) {
@@ -27,16 +45,24 @@ func newVerifier(m *Metadata, axis Axis, index int, targets []int) (*Verifier, e
 	if err := m.check(axis, index); err != nil {
 		return nil, err
 	}
-	layout := m.Layout(axis)
-	return &Verifier{
-		axis: axis, index: index, root: m.Root(axis, index), layout: layout,
-		line: m.Params().newLine(axis, layout.SymbolSize, targets),
-	}, nil
+	p, layout := m.Params(), m.Layout(axis)
+	memory := verifierMemories.Get().(*verifierMemory)
+	if memory.leaves.Len() != p.n {
+		memory.leaves = treehash.NewLeaves(p.n)
+	} else {
+		memory.leaves.Reset()
+	}
+	v := &Verifier{
+		axis: axis, index: index, root: m.Root(axis, index), layout: layout, memory: memory,
+		line: p.newLine(axis, layout.SymbolSize, memory.leaves, targets),
+	}
+	v.window = min(straddling, v.line.windowWidth())
+	return v, nil
 }
 
 // WriteStrip takes the next strip. Its size must be exactly what Layout says; errors wrap ErrSliver.
 func (v *Verifier) WriteStrip(strip []byte) error {
-	if v.strip >= v.layout.Strips() {
+	if v.closed || v.strip >= v.layout.Strips() {
 		return fmt.Errorf("%w: more than %d strips", ErrSliver, v.layout.Strips())
 	}
 	if _, size := v.layout.Strip(v.strip); len(strip) != size {
@@ -44,48 +70,60 @@ func (v *Verifier) WriteStrip(strip []byte) error {
 	}
 	ws := newWorkspace()
 	defer ws.release()
-
-	width := v.layout.StripWidth(v.strip)
-	start := int64(v.strip) * int64(v.layout.Width)
-	end := start + int64(width)
-	v.strip++
-	whole := end
-	if end < v.layout.SymbolSize {
-		whole = end / treehash.Window * treehash.Window
-	}
-	for v.line.at < whole {
-		n := int(min(int64(v.line.windowWidth()), whole-v.line.at))
-		cells := strip
-		if v.line.at != start || n != width {
-			cells = v.gather(grow(&ws.cells, v.layout.Symbols*n), n, strip, width, int(v.line.at-start))
-		}
-		v.line.absorb(ws, cells, n)
-	}
-	if rest := int(end - whole); rest > 0 {
-		v.gather(grow(&v.pending, v.layout.Symbols*rest), rest, strip, width, width-rest)
-	}
+	v.write(ws, strip)
 	return nil
 }
 
-// gather fills cells with n bytes of each symbol: from offset at in the strip, or, below 0, first those that are pending.
-func (v *Verifier) gather(cells []byte, n int, strip []byte, width, at int) []byte {
-	pending := max(-at, 0)
-	for k := range v.layout.Symbols {
-		cell := cells[k*n : (k+1)*n]
-		copy(cell, v.pending[k*pending:(k+1)*pending])
-		copy(cell[pending:], strip[k*width+at+pending:(k+1)*width])
+// write takes the next strip, which is of the right size. What is complete in it is hashed where it is.
+func (v *Verifier) write(ws *workspace, strip []byte) {
+	width := v.layout.StripWidth(v.strip)
+	v.strip++
+	for offset := 0; offset < width; {
+		rest := v.layout.SymbolSize - v.line.at
+		window := int(min(int64(v.window), rest))
+		if v.layout.Width%treehash.Window == 0 || rest <= int64(width-offset) {
+			window = min(v.line.windowWidth(), width-offset)
+		}
+		n := min(window-v.have, width-offset)
+		if n == window {
+			v.line.absorb(ws, strip[offset:], width, n)
+		} else {
+			v.wait(strip[offset:], width, n, window)
+			if v.have == window {
+				v.line.absorb(ws, v.memory.cells, window, window)
+				v.have = 0
+			}
+		}
+		offset += n
 	}
-	return cells
+}
+
+// wait keeps the next n bytes of each symbol, of window that are to be together.
+func (v *Verifier) wait(strip []byte, width, n, window int) {
+	cells := grow(&v.memory.cells, v.layout.Symbols*window)
+	to := fft16.Strided{Buf: cells[v.have:], Stride: window, Parts: 1, Width: n}
+	from := fft16.Strided{Buf: strip, Stride: width, Parts: 1, Width: n}
+	fft16.Move(to, from, v.layout.Symbols, 1, false)
+	v.have += n
 }
 
 // Close ends the sliver. It returns nil if that was the one the metadata tells of, and else an error that wraps ErrSliver.
 func (v *Verifier) Close() error {
+	if v.closed {
+		return v.result
+	}
 	ws := newWorkspace()
 	defer ws.release()
-	if err := v.complete(); err != nil {
-		return err
+	if v.result = v.complete(); v.result == nil {
+		v.result = v.compare(v.line.root(ws))
 	}
-	return v.compare(v.line.root(ws))
+	v.release()
+	return v.result
+}
+
+func (v *Verifier) release() {
+	verifierMemories.Put(v.memory)
+	v.closed, v.memory, v.line = true, nil, nil
 }
 
 func (v *Verifier) complete() error {
@@ -111,6 +149,7 @@ func (m *Metadata) VerifySliver(axis Axis, index int, sliver []byte) error {
 	if int64(len(sliver)) != v.layout.Size() {
 		return fmt.Errorf("%w: %d bytes: want %d", ErrSliver, len(sliver), v.layout.Size())
 	}
+	v.window = v.line.windowWidth()
 	for t := range v.layout.Strips() {
 		offset, size := v.layout.Strip(t)
 		if err := v.WriteStrip(sliver[offset:][:size]); err != nil {

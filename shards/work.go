@@ -30,19 +30,20 @@ func (w Work) Plus(other Work) Work {
 }
 
 // MetadataWork is that of Encoder.Metadata. Every symbol of the expanded matrix is computed once and hashed once, for
-// both the tree of its row and that of its column; rows beyond the end of the blob are zero and cost nothing.
+// both the tree of its row and that of its column; rows and columns beyond the end of the blob are zero and cost nothing.
 func (p Params) MetadataWork(length uint64) Work {
 	z := p.SymbolSize(length)
 	live := p.live(length)
-	rows := int64(live + p.n - p.Rows()) // that differ
-	leaves := rows * int64(p.n)
+	from, to := p.zeroColumns(length)
+	rows, cols := int64(live+p.n-p.Rows()), int64(p.n-(to-from)) // that differ
+	leaves := rows * cols
 	if z == 2 {
 		leaves = min(leaves, 1<<16) // as many as there are different symbols
 	}
-	nodes := rows*int64(treeNodes(0, 0, p.n)) + int64(p.n)*int64(treeNodes(live, p.Rows(), p.n))
+	nodes := rows*int64(treeNodes(from, to, p.n)) + cols*int64(treeNodes(live, p.Rows(), p.n))
 	return Work{Parts: []Part{
 		leafPart(leaves * leafBlocks(z)), nodePart(nodes),
-		p.extendPart(Primary, p.Columns(), int64(live)*z), p.extendPart(Secondary, live, int64(p.n)*z),
+		p.extendPart(Primary, p.Columns(), int64(live)*z), p.extendPart(Secondary, live, cols*z),
 	}, Hashed: leaves * z}
 }
 
@@ -87,6 +88,15 @@ func (p Params) SymbolWork(length uint64, count int) Work {
 func (p Params) live(length uint64) int {
 	row := uint64(p.Columns()) * uint64(p.SymbolSize(length))
 	return int((length + row - 1) / row)
+}
+
+// zeroColumns are the source columns, from up to to, without a byte of the blob.
+func (p Params) zeroColumns(length uint64) (from, to int) {
+	z := uint64(p.SymbolSize(length))
+	if symbols := (length + z - 1) / z; symbols < uint64(p.Columns()) {
+		return int(symbols), p.Columns()
+	}
+	return 0, 0
 }
 
 // leafPart is measured with leaves so long that only their blocks count.

@@ -26,7 +26,9 @@ func TestMetadataWork(t *testing.T) {
 		{"symbols of 126 bytes", 28 * 126, 100, 10*11 + 10*11, 100 * 126, 4 * 126},
 		{"symbols of 128 bytes, 129 with the prefix", 28 * 128, 100 * 2, 10*11 + 10*11, 100 * 128, 4 * 128},
 		// Rows 1 to 3 are zero: they need no hash, nor does the node over 2 and 3 in each column.
-		{"one row", 1, 7 * 10, 7*11 + 10*10, 70 * 2, 2},
+		{"one row", 14, 7 * 10, 7*11 + 10*10, 70 * 2, 2},
+		// So are columns 1 to 6: nor do the nodes over 2 and 3, and 4 and 5, in each row.
+		{"one symbol", 1, 7 * 4, 7*9 + 4*10, 28 * 2, 2},
 	} {
 		w := p.MetadataWork(tt.length)
 		got := []int64{units(w, "leaves"), units(w, "nodes"), w.Hashed, units(w, "extend primary")}

@@ -110,7 +110,7 @@ func TestLayersAgree(t *testing.T) {
 			fill(r, a.buf)
 			b := New(bytes.Clone(a.buf), width)
 			a.Forward(at, size, count)
-			b.forwardLayers(at, size, count)
+			b.forwardLayers(at, at, size, count)
 			if !bytes.Equal(a.Slots(at, at+count), b.Slots(at, at+count)) {
 				t.Fatalf("forward of %d at %d, %d wanted: differs", size, at, count)
 			}
@@ -118,7 +118,7 @@ func TestLayersAgree(t *testing.T) {
 			copy(b.buf, a.buf)
 			before := bytes.Clone(a.buf)
 			a.Inverse(at, size, count)
-			b.inverseLayers(at, size, count)
+			b.inverseLayers(at, at, size, count)
 			if !bytes.Equal(a.buf, b.buf) {
 				t.Fatalf("inverse of %d at %d, %d given: differs", size, at, count)
 			}
@@ -132,7 +132,7 @@ func TestLayersAgree(t *testing.T) {
 		fill(r, v.Slots(Order-512, Order))
 		w := New(bytes.Clone(v.buf), GroupSize)
 		v.Forward(Order-512, 512, 512)
-		w.forwardLayers(Order-512, 512, 512)
+		w.forwardLayers(Order-512, Order-512, 512, 512)
 		if !bytes.Equal(v.buf, w.buf) {
 			t.Error("forward at the end of the field differs")
 		}

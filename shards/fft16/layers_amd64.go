@@ -3,6 +3,7 @@ package fft16
 import (
 	"math/bits"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/cpu"
 )
@@ -10,7 +11,8 @@ import (
 //go:generate sh -c "cd asm && go run . -out ../layers_amd64.s -stubs ../stubs_amd64.go -pkg fft16"
 
 // hasGFNI says whether the processor can run the assembly. Tests switch it off.
-var hasGFNI = cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512GFNI
+var hasGFNI = cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512GFNI &&
+	cpu.X86.HasAVX512VBMI2
 
 // matrix is multiplication by a constant as four 8×8 bit matrices: low→low, high→high, high→low, low→high.
 type matrix = [4]uint64
@@ -69,35 +71,138 @@ func multiplyAdd(dst, src []byte, c uint16) {
 
 func (v Vectors) forward(at, size, want int) {
 	if !hasGFNI {
-		v.forwardLayers(at, size, want)
+		v.forwardLayers(at, at, size, want)
 		return
 	}
+	v.forwardFast(at, at, at, size, want, 1)
+}
+
+// forwardFast does the layers of forward, in the slots from slot on and from the coefficients in those from coefs on,
+// until blocks are as small as least.
+func (v Vectors) forwardFast(slot, coefs, at, size, want, least int) {
 	m := matrices()
-	data := v.Slots(at, at+size)
+	dst, src := &v.Slots(slot, slot+size)[0], &v.Slots(coefs, coefs+size)[0]
 	if bits.Len(uint(size))%2 == 0 { // an odd number of layers
 		half := size / 2
-		forward2(&data[0], half*v.width, 1, &m[at/size])
-		size = half
+		forward2(dst, src, half*v.width, 1, &m[at/size])
+		size, src = half, dst
 	}
-	for ; size > 1; size /= 4 {
+	for ; size > least; size /= 4 {
 		first := at / size
-		forward4(&data[0], size/4*v.width, (want+size-1)/size, &m[first], &m[2*first])
+		forward4(dst, src, size/4*v.width, (want+size-1)/size, &m[first], &m[2*first])
+		src = dst
 	}
+}
+
+func (v Vectors) forwardTo(slot, coefs, at, size, want int, dst Strided, stream bool) int {
+	if !hasGFNI || size < 8 || v.width != dst.slot() {
+		if slot != coefs {
+			copy(v.Slots(slot, slot+size), v.Slots(coefs, coefs+size))
+		}
+		if size > 1 {
+			if hasGFNI {
+				v.forwardFast(slot, slot, at, size, want, 1)
+			} else {
+				v.forwardLayers(slot, at, size, want)
+			}
+		}
+		return 0
+	}
+	v.forwardFast(slot, coefs, at, size, want, 4)
+	m, first, blocks := matrices(), at/4, want/4
+	src := v.Slots(slot, slot+4*blocks)
+	if blocks > 0 {
+		to := forward4To
+		if stream && dst.aligned() {
+			to = forward4Stream
+		}
+		whole, spread := dst.masks()
+		to(&dst.Buf[0], dst.Stride, dst.Parts, dst.Step, &src[0], v.width, dst.groups(), whole, spread, blocks, &m[first], &m[2*first])
+	}
+	if want%4 > 0 {
+		first += blocks
+		last := &v.Slot(slot + 4*blocks)[0]
+		forward4(last, last, v.width, 1, &m[first], &m[2*first])
+	}
+	return 4 * blocks
 }
 
 func (v Vectors) inverse(at, size, have int) {
 	if !hasGFNI {
-		v.inverseLayers(at, size, have)
+		v.inverseLayers(at, at, size, have)
 		return
 	}
+	v.inverseFast(at, at, size, have, 0)
+}
+
+// inverseFast does the layers of inverse in the slots from slot on. The first two of the first done slots are done.
+func (v Vectors) inverseFast(slot, at, size, have, done int) {
 	m := matrices()
-	data := v.Slots(at, at+size)
+	data := &v.Slots(slot, slot+size)[0]
 	block := 4
+	if rest := (have+3)/4 - done/4; done > 0 && rest > 0 {
+		from, first := &v.Slot(slot + done)[0], at/4+done/4
+		inverse4(from, from, v.width, rest, &m[first], &m[2*first])
+	}
+	if done > 0 {
+		block = 16
+	}
 	for ; block <= size; block *= 4 {
 		first := at / block
-		inverse4(&data[0], block/4*v.width, (have+block-1)/block, &m[first], &m[2*first])
+		inverse4(data, data, block/4*v.width, (have+block-1)/block, &m[first], &m[2*first])
 	}
 	if block/2 == size {
-		inverse2(&data[0], size/2*v.width, 1, &m[at/size])
+		inverse2(data, data, size/2*v.width, 1, &m[at/size])
 	}
 }
+
+// inverseStart does the first two layers of as many of the first count values in src as it can.
+func (v Vectors) inverseStart(slot, at, size int, src Strided, count int) int {
+	blocks := count / 4
+	if !hasGFNI || size < 4 || blocks == 0 || v.width != src.slot() {
+		return 0
+	}
+	m, first := matrices(), at/4
+	whole, spread := src.masks()
+	inverse4From(&v.Slot(slot)[0], v.width, &src.Buf[0], src.Stride, src.Parts, src.Step, src.groups(), whole, spread, blocks,
+		&m[first], &m[2*first])
+	return 4 * blocks
+}
+
+func (v Vectors) inverseEnd(slot, at, size, have, done int) {
+	if size == 1 {
+		return
+	}
+	if !hasGFNI {
+		v.inverseLayers(slot, at, size, have)
+		return
+	}
+	v.inverseFast(slot, at, size, have, done)
+}
+
+// masks are the bytes of a tail in memory, and in a group.
+func (s Strided) masks() (whole, spread uint64) {
+	half := uint64(1)<<(s.tail()/2) - 1
+	return 1<<s.tail() - 1, half | half<<(GroupSize/2)
+}
+
+func (s Strided) aligned() bool {
+	return uintptr(unsafe.Pointer(&s.Buf[0]))%GroupSize == 0 && s.Stride%GroupSize == 0 && s.Step%GroupSize == 0
+}
+
+func move(dst, src Strided, count, ahead int, stream bool) {
+	if !hasGFNI {
+		moveEach(dst, src, count)
+		return
+	}
+	whole, _ := src.masks()
+	to := moveGroups
+	if stream && dst.aligned() {
+		to = moveStream
+	}
+	to(&dst.Buf[0], dst.Stride, dst.Step, &src.Buf[0], src.Stride, src.Step, src.Parts, src.groups(), whole,
+		count, ahead*src.Stride)
+}
+
+// Fence makes what was streamed visible to others, before anything that is written later.
+func Fence() { fence() }

@@ -22,13 +22,14 @@ DATA crossed<>+48(SB)/8, $0x0000000000000003
 DATA crossed<>+56(SB)/8, $0x0000000000000003
 GLOBL crossed<>(SB), RODATA|NOPTR, $64
 
-// func forward2(data *byte, half int, blocks int, factors *[4]uint64)
+// func forward2(dst *byte, src *byte, half int, blocks int, factors *[4]uint64)
 // Requires: AVX, AVX512F, GFNI
-TEXT ·forward2(SB), NOSPLIT, $0-32
-	MOVQ      data+0(FP), DI
-	MOVQ      half+8(FP), SI
-	MOVQ      blocks+16(FP), CX
-	MOVQ      factors+24(FP), R8
+TEXT ·forward2(SB), NOSPLIT, $0-40
+	MOVQ      dst+0(FP), DI
+	MOVQ      src+8(FP), SI
+	MOVQ      half+16(FP), BX
+	MOVQ      blocks+24(FP), CX
+	MOVQ      factors+32(FP), R8
 	VMOVDQU64 straight<>+0(SB), Z30
 	VMOVDQU64 crossed<>+0(SB), Z31
 
@@ -36,39 +37,42 @@ block:
 	VMOVDQU (R8), Y8
 	VPERMQ  Z8, Z30, Z24
 	VPERMQ  Z8, Z31, Z25
-	MOVQ    SI, DX
+	MOVQ    BX, DX
 
 group:
-	VMOVDQU64      (DI), Z0
-	VMOVDQU64      (DI)(SI*1), Z1
+	VMOVDQU64      (SI), Z0
+	VMOVDQU64      (SI)(BX*1), Z1
 	VSHUFI64X2     $0x4e, Z1, Z1, Z5
 	VGF2P8AFFINEQB $0x00, Z24, Z1, Z4
 	VGF2P8AFFINEQB $0x00, Z25, Z5, Z5
 	VPTERNLOGQ     $0x96, Z4, Z5, Z0
 	VPXORQ         Z0, Z1, Z1
 	VMOVDQU64      Z0, (DI)
-	VMOVDQU64      Z1, (DI)(SI*1)
+	VMOVDQU64      Z1, (DI)(BX*1)
+	ADDQ           $0x00000040, SI
 	ADDQ           $0x00000040, DI
 	SUBQ           $0x00000040, DX
 	JNZ            group
-	ADDQ           SI, DI
+	ADDQ           BX, SI
+	ADDQ           BX, DI
 	ADDQ           $0x00000020, R8
 	DECQ           CX
 	JNZ            block
 	VZEROUPPER
 	RET
 
-// func forward4(data *byte, quarter int, blocks int, outer *[4]uint64, inner *[4]uint64)
+// func forward4(dst *byte, src *byte, quarter int, blocks int, outer *[4]uint64, inner *[4]uint64)
 // Requires: AVX, AVX512F, GFNI
-TEXT ·forward4(SB), NOSPLIT, $0-40
-	MOVQ      data+0(FP), DI
-	MOVQ      quarter+8(FP), SI
-	MOVQ      blocks+16(FP), CX
-	MOVQ      outer+24(FP), R8
-	MOVQ      inner+32(FP), R9
+TEXT ·forward4(SB), NOSPLIT, $0-48
+	MOVQ      dst+0(FP), DI
+	MOVQ      src+8(FP), SI
+	MOVQ      quarter+16(FP), BX
+	MOVQ      blocks+24(FP), CX
+	MOVQ      outer+32(FP), R8
+	MOVQ      inner+40(FP), R9
 	VMOVDQU64 straight<>+0(SB), Z30
 	VMOVDQU64 crossed<>+0(SB), Z31
-	LEAQ      (SI)(SI*2), AX
+	LEAQ      (BX)(BX*2), AX
 
 block:
 	VMOVDQU (R8), Y8
@@ -80,13 +84,13 @@ block:
 	VMOVDQU 32(R9), Y8
 	VPERMQ  Z8, Z30, Z28
 	VPERMQ  Z8, Z31, Z29
-	MOVQ    SI, DX
+	MOVQ    BX, DX
 
 group:
-	VMOVDQU64      (DI), Z0
-	VMOVDQU64      (DI)(SI*1), Z1
-	VMOVDQU64      (DI)(SI*2), Z2
-	VMOVDQU64      (DI)(AX*1), Z3
+	VMOVDQU64      (SI), Z0
+	VMOVDQU64      (SI)(BX*1), Z1
+	VMOVDQU64      (SI)(BX*2), Z2
+	VMOVDQU64      (SI)(AX*1), Z3
 	VSHUFI64X2     $0x4e, Z2, Z2, Z5
 	VGF2P8AFFINEQB $0x00, Z24, Z2, Z4
 	VGF2P8AFFINEQB $0x00, Z25, Z5, Z5
@@ -108,12 +112,14 @@ group:
 	VPTERNLOGQ     $0x96, Z6, Z7, Z2
 	VPXORQ         Z2, Z3, Z3
 	VMOVDQU64      Z0, (DI)
-	VMOVDQU64      Z1, (DI)(SI*1)
-	VMOVDQU64      Z2, (DI)(SI*2)
+	VMOVDQU64      Z1, (DI)(BX*1)
+	VMOVDQU64      Z2, (DI)(BX*2)
 	VMOVDQU64      Z3, (DI)(AX*1)
+	ADDQ           $0x00000040, SI
 	ADDQ           $0x00000040, DI
 	SUBQ           $0x00000040, DX
 	JNZ            group
+	ADDQ           AX, SI
 	ADDQ           AX, DI
 	ADDQ           $0x00000020, R8
 	ADDQ           $0x00000040, R9
@@ -122,13 +128,14 @@ group:
 	VZEROUPPER
 	RET
 
-// func inverse2(data *byte, half int, blocks int, factors *[4]uint64)
+// func inverse2(dst *byte, src *byte, half int, blocks int, factors *[4]uint64)
 // Requires: AVX, AVX512F, GFNI
-TEXT ·inverse2(SB), NOSPLIT, $0-32
-	MOVQ      data+0(FP), DI
-	MOVQ      half+8(FP), SI
-	MOVQ      blocks+16(FP), CX
-	MOVQ      factors+24(FP), R8
+TEXT ·inverse2(SB), NOSPLIT, $0-40
+	MOVQ      dst+0(FP), DI
+	MOVQ      src+8(FP), SI
+	MOVQ      half+16(FP), BX
+	MOVQ      blocks+24(FP), CX
+	MOVQ      factors+32(FP), R8
 	VMOVDQU64 straight<>+0(SB), Z30
 	VMOVDQU64 crossed<>+0(SB), Z31
 
@@ -136,39 +143,42 @@ block:
 	VMOVDQU (R8), Y8
 	VPERMQ  Z8, Z30, Z24
 	VPERMQ  Z8, Z31, Z25
-	MOVQ    SI, DX
+	MOVQ    BX, DX
 
 group:
-	VMOVDQU64      (DI), Z0
-	VMOVDQU64      (DI)(SI*1), Z1
+	VMOVDQU64      (SI), Z0
+	VMOVDQU64      (SI)(BX*1), Z1
 	VPXORQ         Z0, Z1, Z1
 	VSHUFI64X2     $0x4e, Z1, Z1, Z5
 	VGF2P8AFFINEQB $0x00, Z24, Z1, Z4
 	VGF2P8AFFINEQB $0x00, Z25, Z5, Z5
 	VPTERNLOGQ     $0x96, Z4, Z5, Z0
 	VMOVDQU64      Z0, (DI)
-	VMOVDQU64      Z1, (DI)(SI*1)
+	VMOVDQU64      Z1, (DI)(BX*1)
+	ADDQ           $0x00000040, SI
 	ADDQ           $0x00000040, DI
 	SUBQ           $0x00000040, DX
 	JNZ            group
-	ADDQ           SI, DI
+	ADDQ           BX, SI
+	ADDQ           BX, DI
 	ADDQ           $0x00000020, R8
 	DECQ           CX
 	JNZ            block
 	VZEROUPPER
 	RET
 
-// func inverse4(data *byte, quarter int, blocks int, outer *[4]uint64, inner *[4]uint64)
+// func inverse4(dst *byte, src *byte, quarter int, blocks int, outer *[4]uint64, inner *[4]uint64)
 // Requires: AVX, AVX512F, GFNI
-TEXT ·inverse4(SB), NOSPLIT, $0-40
-	MOVQ      data+0(FP), DI
-	MOVQ      quarter+8(FP), SI
-	MOVQ      blocks+16(FP), CX
-	MOVQ      outer+24(FP), R8
-	MOVQ      inner+32(FP), R9
+TEXT ·inverse4(SB), NOSPLIT, $0-48
+	MOVQ      dst+0(FP), DI
+	MOVQ      src+8(FP), SI
+	MOVQ      quarter+16(FP), BX
+	MOVQ      blocks+24(FP), CX
+	MOVQ      outer+32(FP), R8
+	MOVQ      inner+40(FP), R9
 	VMOVDQU64 straight<>+0(SB), Z30
 	VMOVDQU64 crossed<>+0(SB), Z31
-	LEAQ      (SI)(SI*2), AX
+	LEAQ      (BX)(BX*2), AX
 
 block:
 	VMOVDQU (R8), Y8
@@ -180,13 +190,13 @@ block:
 	VMOVDQU 32(R9), Y8
 	VPERMQ  Z8, Z30, Z28
 	VPERMQ  Z8, Z31, Z29
-	MOVQ    SI, DX
+	MOVQ    BX, DX
 
 group:
-	VMOVDQU64      (DI), Z0
-	VMOVDQU64      (DI)(SI*1), Z1
-	VMOVDQU64      (DI)(SI*2), Z2
-	VMOVDQU64      (DI)(AX*1), Z3
+	VMOVDQU64      (SI), Z0
+	VMOVDQU64      (SI)(BX*1), Z1
+	VMOVDQU64      (SI)(BX*2), Z2
+	VMOVDQU64      (SI)(AX*1), Z3
 	VPXORQ         Z0, Z1, Z1
 	VSHUFI64X2     $0x4e, Z1, Z1, Z5
 	VGF2P8AFFINEQB $0x00, Z26, Z1, Z4
@@ -208,17 +218,494 @@ group:
 	VGF2P8AFFINEQB $0x00, Z25, Z7, Z7
 	VPTERNLOGQ     $0x96, Z6, Z7, Z1
 	VMOVDQU64      Z0, (DI)
-	VMOVDQU64      Z1, (DI)(SI*1)
-	VMOVDQU64      Z2, (DI)(SI*2)
+	VMOVDQU64      Z1, (DI)(BX*1)
+	VMOVDQU64      Z2, (DI)(BX*2)
 	VMOVDQU64      Z3, (DI)(AX*1)
+	ADDQ           $0x00000040, SI
 	ADDQ           $0x00000040, DI
 	SUBQ           $0x00000040, DX
 	JNZ            group
+	ADDQ           AX, SI
 	ADDQ           AX, DI
 	ADDQ           $0x00000020, R8
 	ADDQ           $0x00000040, R9
 	DECQ           CX
 	JNZ            block
+	VZEROUPPER
+	RET
+
+// func inverse4From(dst *byte, width int, src *byte, stride int, parts int, step int, groups int, whole uint64, spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI2, GFNI
+TEXT ·inverse4From(SB), NOSPLIT, $0-96
+	MOVQ      dst+0(FP), DI
+	MOVQ      width+8(FP), BX
+	MOVQ      stride+24(FP), R10
+	MOVQ      step+40(FP), R11
+	MOVQ      blocks+72(FP), CX
+	MOVQ      outer+80(FP), R8
+	MOVQ      inner+88(FP), R9
+	MOVQ      whole+56(FP), AX
+	KMOVQ     AX, K1
+	MOVQ      spread+64(FP), AX
+	KMOVQ     AX, K2
+	MOVQ      src+16(FP), R12
+	VMOVDQU64 straight<>+0(SB), Z30
+	VMOVDQU64 crossed<>+0(SB), Z31
+	LEAQ      (BX)(BX*2), AX
+	LEAQ      (R10)(R10*2), R15
+
+block:
+	VMOVDQU (R8), Y8
+	VPERMQ  Z8, Z30, Z24
+	VPERMQ  Z8, Z31, Z25
+	VMOVDQU (R9), Y8
+	VPERMQ  Z8, Z30, Z26
+	VPERMQ  Z8, Z31, Z27
+	VMOVDQU 32(R9), Y8
+	VPERMQ  Z8, Z30, Z28
+	VPERMQ  Z8, Z31, Z29
+	MOVQ    R12, R13
+	MOVQ    parts+32(FP), R14
+
+part:
+	MOVQ  R13, SI
+	MOVQ  groups+48(FP), DX
+	TESTQ DX, DX
+	JZ    tail
+
+group:
+	VMOVDQU64      (SI), Z0
+	VMOVDQU64      (SI)(R10*1), Z1
+	VMOVDQU64      (SI)(R10*2), Z2
+	VMOVDQU64      (SI)(R15*1), Z3
+	VPXORQ         Z0, Z1, Z1
+	VSHUFI64X2     $0x4e, Z1, Z1, Z5
+	VGF2P8AFFINEQB $0x00, Z26, Z1, Z4
+	VGF2P8AFFINEQB $0x00, Z27, Z5, Z5
+	VPTERNLOGQ     $0x96, Z4, Z5, Z0
+	VPXORQ         Z2, Z3, Z3
+	VSHUFI64X2     $0x4e, Z3, Z3, Z7
+	VGF2P8AFFINEQB $0x00, Z28, Z3, Z6
+	VGF2P8AFFINEQB $0x00, Z29, Z7, Z7
+	VPTERNLOGQ     $0x96, Z6, Z7, Z2
+	VPXORQ         Z0, Z2, Z2
+	VSHUFI64X2     $0x4e, Z2, Z2, Z5
+	VGF2P8AFFINEQB $0x00, Z24, Z2, Z4
+	VGF2P8AFFINEQB $0x00, Z25, Z5, Z5
+	VPTERNLOGQ     $0x96, Z4, Z5, Z0
+	VPXORQ         Z1, Z3, Z3
+	VSHUFI64X2     $0x4e, Z3, Z3, Z7
+	VGF2P8AFFINEQB $0x00, Z24, Z3, Z6
+	VGF2P8AFFINEQB $0x00, Z25, Z7, Z7
+	VPTERNLOGQ     $0x96, Z6, Z7, Z1
+	VMOVDQU64      Z0, (DI)
+	VMOVDQU64      Z1, (DI)(BX*1)
+	VMOVDQU64      Z2, (DI)(BX*2)
+	VMOVDQU64      Z3, (DI)(AX*1)
+	ADDQ           $0x00000040, DI
+	ADDQ           $0x00000040, SI
+	DECQ           DX
+	JNZ            group
+
+tail:
+	KTESTQ         K2, K2
+	JZ             next
+	VMOVDQU8.Z     (SI), K1, Z0
+	VPEXPANDB.Z    Z0, K2, Z0
+	VMOVDQU8.Z     (SI)(R10*1), K1, Z1
+	VPEXPANDB.Z    Z1, K2, Z1
+	VMOVDQU8.Z     (SI)(R10*2), K1, Z2
+	VPEXPANDB.Z    Z2, K2, Z2
+	VMOVDQU8.Z     (SI)(R15*1), K1, Z3
+	VPEXPANDB.Z    Z3, K2, Z3
+	VPXORQ         Z0, Z1, Z1
+	VSHUFI64X2     $0x4e, Z1, Z1, Z5
+	VGF2P8AFFINEQB $0x00, Z26, Z1, Z4
+	VGF2P8AFFINEQB $0x00, Z27, Z5, Z5
+	VPTERNLOGQ     $0x96, Z4, Z5, Z0
+	VPXORQ         Z2, Z3, Z3
+	VSHUFI64X2     $0x4e, Z3, Z3, Z7
+	VGF2P8AFFINEQB $0x00, Z28, Z3, Z6
+	VGF2P8AFFINEQB $0x00, Z29, Z7, Z7
+	VPTERNLOGQ     $0x96, Z6, Z7, Z2
+	VPXORQ         Z0, Z2, Z2
+	VSHUFI64X2     $0x4e, Z2, Z2, Z5
+	VGF2P8AFFINEQB $0x00, Z24, Z2, Z4
+	VGF2P8AFFINEQB $0x00, Z25, Z5, Z5
+	VPTERNLOGQ     $0x96, Z4, Z5, Z0
+	VPXORQ         Z1, Z3, Z3
+	VSHUFI64X2     $0x4e, Z3, Z3, Z7
+	VGF2P8AFFINEQB $0x00, Z24, Z3, Z6
+	VGF2P8AFFINEQB $0x00, Z25, Z7, Z7
+	VPTERNLOGQ     $0x96, Z6, Z7, Z1
+	VMOVDQU64      Z0, (DI)
+	VMOVDQU64      Z1, (DI)(BX*1)
+	VMOVDQU64      Z2, (DI)(BX*2)
+	VMOVDQU64      Z3, (DI)(AX*1)
+	ADDQ           $0x00000040, DI
+
+next:
+	ADDQ R11, R13
+	DECQ R14
+	JNZ  part
+	ADDQ AX, DI
+	LEAQ (R12)(R10*4), R12
+	ADDQ $0x00000020, R8
+	ADDQ $0x00000040, R9
+	DECQ CX
+	JNZ  block
+	VZEROUPPER
+	RET
+
+// func forward4To(dst *byte, stride int, parts int, step int, src *byte, width int, groups int, whole uint64, spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI2, GFNI
+TEXT ·forward4To(SB), NOSPLIT, $0-96
+	MOVQ      src+32(FP), SI
+	MOVQ      width+40(FP), BX
+	MOVQ      stride+8(FP), R10
+	MOVQ      step+24(FP), R11
+	MOVQ      blocks+72(FP), CX
+	MOVQ      outer+80(FP), R8
+	MOVQ      inner+88(FP), R9
+	MOVQ      whole+56(FP), AX
+	KMOVQ     AX, K1
+	MOVQ      spread+64(FP), AX
+	KMOVQ     AX, K2
+	MOVQ      dst+0(FP), R12
+	VMOVDQU64 straight<>+0(SB), Z30
+	VMOVDQU64 crossed<>+0(SB), Z31
+	LEAQ      (BX)(BX*2), AX
+	LEAQ      (R10)(R10*2), R15
+
+block:
+	VMOVDQU (R8), Y8
+	VPERMQ  Z8, Z30, Z24
+	VPERMQ  Z8, Z31, Z25
+	VMOVDQU (R9), Y8
+	VPERMQ  Z8, Z30, Z26
+	VPERMQ  Z8, Z31, Z27
+	VMOVDQU 32(R9), Y8
+	VPERMQ  Z8, Z30, Z28
+	VPERMQ  Z8, Z31, Z29
+	MOVQ    R12, R13
+	MOVQ    parts+16(FP), R14
+
+part:
+	MOVQ  R13, DI
+	MOVQ  groups+48(FP), DX
+	TESTQ DX, DX
+	JZ    tail
+
+group:
+	VMOVDQU64      (SI), Z0
+	VMOVDQU64      (SI)(BX*1), Z1
+	VMOVDQU64      (SI)(BX*2), Z2
+	VMOVDQU64      (SI)(AX*1), Z3
+	ADDQ           $0x00000040, SI
+	VSHUFI64X2     $0x4e, Z2, Z2, Z5
+	VGF2P8AFFINEQB $0x00, Z24, Z2, Z4
+	VGF2P8AFFINEQB $0x00, Z25, Z5, Z5
+	VPTERNLOGQ     $0x96, Z4, Z5, Z0
+	VPXORQ         Z0, Z2, Z2
+	VSHUFI64X2     $0x4e, Z3, Z3, Z7
+	VGF2P8AFFINEQB $0x00, Z24, Z3, Z6
+	VGF2P8AFFINEQB $0x00, Z25, Z7, Z7
+	VPTERNLOGQ     $0x96, Z6, Z7, Z1
+	VPXORQ         Z1, Z3, Z3
+	VSHUFI64X2     $0x4e, Z1, Z1, Z5
+	VGF2P8AFFINEQB $0x00, Z26, Z1, Z4
+	VGF2P8AFFINEQB $0x00, Z27, Z5, Z5
+	VPTERNLOGQ     $0x96, Z4, Z5, Z0
+	VPXORQ         Z0, Z1, Z1
+	VSHUFI64X2     $0x4e, Z3, Z3, Z7
+	VGF2P8AFFINEQB $0x00, Z28, Z3, Z6
+	VGF2P8AFFINEQB $0x00, Z29, Z7, Z7
+	VPTERNLOGQ     $0x96, Z6, Z7, Z2
+	VPXORQ         Z2, Z3, Z3
+	VMOVDQU64      Z0, (DI)
+	VMOVDQU64      Z1, (DI)(R10*1)
+	VMOVDQU64      Z2, (DI)(R10*2)
+	VMOVDQU64      Z3, (DI)(R15*1)
+	ADDQ           $0x00000040, DI
+	DECQ           DX
+	JNZ            group
+
+tail:
+	KTESTQ         K2, K2
+	JZ             next
+	VMOVDQU64      (SI), Z0
+	VMOVDQU64      (SI)(BX*1), Z1
+	VMOVDQU64      (SI)(BX*2), Z2
+	VMOVDQU64      (SI)(AX*1), Z3
+	ADDQ           $0x00000040, SI
+	VSHUFI64X2     $0x4e, Z2, Z2, Z5
+	VGF2P8AFFINEQB $0x00, Z24, Z2, Z4
+	VGF2P8AFFINEQB $0x00, Z25, Z5, Z5
+	VPTERNLOGQ     $0x96, Z4, Z5, Z0
+	VPXORQ         Z0, Z2, Z2
+	VSHUFI64X2     $0x4e, Z3, Z3, Z7
+	VGF2P8AFFINEQB $0x00, Z24, Z3, Z6
+	VGF2P8AFFINEQB $0x00, Z25, Z7, Z7
+	VPTERNLOGQ     $0x96, Z6, Z7, Z1
+	VPXORQ         Z1, Z3, Z3
+	VSHUFI64X2     $0x4e, Z1, Z1, Z5
+	VGF2P8AFFINEQB $0x00, Z26, Z1, Z4
+	VGF2P8AFFINEQB $0x00, Z27, Z5, Z5
+	VPTERNLOGQ     $0x96, Z4, Z5, Z0
+	VPXORQ         Z0, Z1, Z1
+	VSHUFI64X2     $0x4e, Z3, Z3, Z7
+	VGF2P8AFFINEQB $0x00, Z28, Z3, Z6
+	VGF2P8AFFINEQB $0x00, Z29, Z7, Z7
+	VPTERNLOGQ     $0x96, Z6, Z7, Z2
+	VPXORQ         Z2, Z3, Z3
+	VPCOMPRESSB.Z  Z0, K2, Z0
+	VMOVDQU8       Z0, K1, (DI)
+	VPCOMPRESSB.Z  Z1, K2, Z1
+	VMOVDQU8       Z1, K1, (DI)(R10*1)
+	VPCOMPRESSB.Z  Z2, K2, Z2
+	VMOVDQU8       Z2, K1, (DI)(R10*2)
+	VPCOMPRESSB.Z  Z3, K2, Z3
+	VMOVDQU8       Z3, K1, (DI)(R15*1)
+
+next:
+	ADDQ R11, R13
+	DECQ R14
+	JNZ  part
+	ADDQ AX, SI
+	LEAQ (R12)(R10*4), R12
+	ADDQ $0x00000020, R8
+	ADDQ $0x00000040, R9
+	DECQ CX
+	JNZ  block
+	VZEROUPPER
+	RET
+
+// func moveGroups(dst *byte, dstStride int, dstStep int, src *byte, srcStride int, srcStep int, parts int, groups int, whole uint64, count int, ahead int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·moveGroups(SB), NOSPLIT, $0-88
+	MOVQ  src+24(FP), R8
+	MOVQ  dst+0(FP), R9
+	MOVQ  srcStride+32(FP), R10
+	MOVQ  srcStep+40(FP), R11
+	MOVQ  dstStride+8(FP), R12
+	MOVQ  dstStep+16(FP), R13
+	MOVQ  count+72(FP), CX
+	MOVQ  ahead+80(FP), AX
+	MOVQ  whole+64(FP), BX
+	KMOVQ BX, K1
+
+vector:
+	MOVQ R8, R14
+	MOVQ R9, R15
+	MOVQ parts+48(FP), BX
+
+part:
+	MOVQ  R14, SI
+	MOVQ  R15, DI
+	MOVQ  groups+56(FP), DX
+	TESTQ DX, DX
+	JZ    tail
+
+group:
+	VMOVDQU64  (SI), Z0
+	PREFETCHT0 (SI)(AX*1)
+	VMOVDQU64  Z0, (DI)
+	ADDQ       $0x00000040, SI
+	ADDQ       $0x00000040, DI
+	DECQ       DX
+	JNZ        group
+
+tail:
+	KTESTQ     K1, K1
+	JZ         next
+	VMOVDQU8.Z (SI), K1, Z0
+	VMOVDQU8   Z0, K1, (DI)
+
+next:
+	ADDQ R11, R14
+	ADDQ R13, R15
+	DECQ BX
+	JNZ  part
+	ADDQ R10, R8
+	ADDQ R12, R9
+	DECQ CX
+	JNZ  vector
+	VZEROUPPER
+	RET
+
+// func forward4Stream(dst *byte, stride int, parts int, step int, src *byte, width int, groups int, whole uint64, spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI2, GFNI
+TEXT ·forward4Stream(SB), NOSPLIT, $0-96
+	MOVQ      src+32(FP), SI
+	MOVQ      width+40(FP), BX
+	MOVQ      stride+8(FP), R10
+	MOVQ      step+24(FP), R11
+	MOVQ      blocks+72(FP), CX
+	MOVQ      outer+80(FP), R8
+	MOVQ      inner+88(FP), R9
+	MOVQ      whole+56(FP), AX
+	KMOVQ     AX, K1
+	MOVQ      spread+64(FP), AX
+	KMOVQ     AX, K2
+	MOVQ      dst+0(FP), R12
+	VMOVDQU64 straight<>+0(SB), Z30
+	VMOVDQU64 crossed<>+0(SB), Z31
+	LEAQ      (BX)(BX*2), AX
+	LEAQ      (R10)(R10*2), R15
+
+block:
+	VMOVDQU (R8), Y8
+	VPERMQ  Z8, Z30, Z24
+	VPERMQ  Z8, Z31, Z25
+	VMOVDQU (R9), Y8
+	VPERMQ  Z8, Z30, Z26
+	VPERMQ  Z8, Z31, Z27
+	VMOVDQU 32(R9), Y8
+	VPERMQ  Z8, Z30, Z28
+	VPERMQ  Z8, Z31, Z29
+	MOVQ    R12, R13
+	MOVQ    parts+16(FP), R14
+
+part:
+	MOVQ  R13, DI
+	MOVQ  groups+48(FP), DX
+	TESTQ DX, DX
+	JZ    tail
+
+group:
+	VMOVDQU64      (SI), Z0
+	VMOVDQU64      (SI)(BX*1), Z1
+	VMOVDQU64      (SI)(BX*2), Z2
+	VMOVDQU64      (SI)(AX*1), Z3
+	ADDQ           $0x00000040, SI
+	VSHUFI64X2     $0x4e, Z2, Z2, Z5
+	VGF2P8AFFINEQB $0x00, Z24, Z2, Z4
+	VGF2P8AFFINEQB $0x00, Z25, Z5, Z5
+	VPTERNLOGQ     $0x96, Z4, Z5, Z0
+	VPXORQ         Z0, Z2, Z2
+	VSHUFI64X2     $0x4e, Z3, Z3, Z7
+	VGF2P8AFFINEQB $0x00, Z24, Z3, Z6
+	VGF2P8AFFINEQB $0x00, Z25, Z7, Z7
+	VPTERNLOGQ     $0x96, Z6, Z7, Z1
+	VPXORQ         Z1, Z3, Z3
+	VSHUFI64X2     $0x4e, Z1, Z1, Z5
+	VGF2P8AFFINEQB $0x00, Z26, Z1, Z4
+	VGF2P8AFFINEQB $0x00, Z27, Z5, Z5
+	VPTERNLOGQ     $0x96, Z4, Z5, Z0
+	VPXORQ         Z0, Z1, Z1
+	VSHUFI64X2     $0x4e, Z3, Z3, Z7
+	VGF2P8AFFINEQB $0x00, Z28, Z3, Z6
+	VGF2P8AFFINEQB $0x00, Z29, Z7, Z7
+	VPTERNLOGQ     $0x96, Z6, Z7, Z2
+	VPXORQ         Z2, Z3, Z3
+	VMOVNTDQ       Z0, (DI)
+	VMOVNTDQ       Z1, (DI)(R10*1)
+	VMOVNTDQ       Z2, (DI)(R10*2)
+	VMOVNTDQ       Z3, (DI)(R15*1)
+	ADDQ           $0x00000040, DI
+	DECQ           DX
+	JNZ            group
+
+tail:
+	KTESTQ         K2, K2
+	JZ             next
+	VMOVDQU64      (SI), Z0
+	VMOVDQU64      (SI)(BX*1), Z1
+	VMOVDQU64      (SI)(BX*2), Z2
+	VMOVDQU64      (SI)(AX*1), Z3
+	ADDQ           $0x00000040, SI
+	VSHUFI64X2     $0x4e, Z2, Z2, Z5
+	VGF2P8AFFINEQB $0x00, Z24, Z2, Z4
+	VGF2P8AFFINEQB $0x00, Z25, Z5, Z5
+	VPTERNLOGQ     $0x96, Z4, Z5, Z0
+	VPXORQ         Z0, Z2, Z2
+	VSHUFI64X2     $0x4e, Z3, Z3, Z7
+	VGF2P8AFFINEQB $0x00, Z24, Z3, Z6
+	VGF2P8AFFINEQB $0x00, Z25, Z7, Z7
+	VPTERNLOGQ     $0x96, Z6, Z7, Z1
+	VPXORQ         Z1, Z3, Z3
+	VSHUFI64X2     $0x4e, Z1, Z1, Z5
+	VGF2P8AFFINEQB $0x00, Z26, Z1, Z4
+	VGF2P8AFFINEQB $0x00, Z27, Z5, Z5
+	VPTERNLOGQ     $0x96, Z4, Z5, Z0
+	VPXORQ         Z0, Z1, Z1
+	VSHUFI64X2     $0x4e, Z3, Z3, Z7
+	VGF2P8AFFINEQB $0x00, Z28, Z3, Z6
+	VGF2P8AFFINEQB $0x00, Z29, Z7, Z7
+	VPTERNLOGQ     $0x96, Z6, Z7, Z2
+	VPXORQ         Z2, Z3, Z3
+	VPCOMPRESSB.Z  Z0, K2, Z0
+	VMOVDQU8       Z0, K1, (DI)
+	VPCOMPRESSB.Z  Z1, K2, Z1
+	VMOVDQU8       Z1, K1, (DI)(R10*1)
+	VPCOMPRESSB.Z  Z2, K2, Z2
+	VMOVDQU8       Z2, K1, (DI)(R10*2)
+	VPCOMPRESSB.Z  Z3, K2, Z3
+	VMOVDQU8       Z3, K1, (DI)(R15*1)
+
+next:
+	ADDQ R11, R13
+	DECQ R14
+	JNZ  part
+	ADDQ AX, SI
+	LEAQ (R12)(R10*4), R12
+	ADDQ $0x00000020, R8
+	ADDQ $0x00000040, R9
+	DECQ CX
+	JNZ  block
+	VZEROUPPER
+	RET
+
+// func moveStream(dst *byte, dstStride int, dstStep int, src *byte, srcStride int, srcStep int, parts int, groups int, whole uint64, count int, ahead int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·moveStream(SB), NOSPLIT, $0-88
+	MOVQ  src+24(FP), R8
+	MOVQ  dst+0(FP), R9
+	MOVQ  srcStride+32(FP), R10
+	MOVQ  srcStep+40(FP), R11
+	MOVQ  dstStride+8(FP), R12
+	MOVQ  dstStep+16(FP), R13
+	MOVQ  count+72(FP), CX
+	MOVQ  ahead+80(FP), AX
+	MOVQ  whole+64(FP), BX
+	KMOVQ BX, K1
+
+vector:
+	MOVQ R8, R14
+	MOVQ R9, R15
+	MOVQ parts+48(FP), BX
+
+part:
+	MOVQ  R14, SI
+	MOVQ  R15, DI
+	MOVQ  groups+56(FP), DX
+	TESTQ DX, DX
+	JZ    tail
+
+group:
+	VMOVDQU64  (SI), Z0
+	PREFETCHT0 (SI)(AX*1)
+	VMOVNTDQ   Z0, (DI)
+	ADDQ       $0x00000040, SI
+	ADDQ       $0x00000040, DI
+	DECQ       DX
+	JNZ        group
+
+tail:
+	KTESTQ     K1, K1
+	JZ         next
+	VMOVDQU8.Z (SI), K1, Z0
+	VMOVDQU8   Z0, K1, (DI)
+
+next:
+	ADDQ R11, R14
+	ADDQ R13, R15
+	DECQ BX
+	JNZ  part
+	ADDQ R10, R8
+	ADDQ R12, R9
+	DECQ CX
+	JNZ  vector
 	VZEROUPPER
 	RET
 
@@ -248,4 +735,10 @@ group:
 	SUBQ           $0x00000040, CX
 	JNZ            group
 	VZEROUPPER
+	RET
+
+// func fence()
+// Requires: MMX+
+TEXT ·fence(SB), NOSPLIT, $0
+	SFENCE
 	RET

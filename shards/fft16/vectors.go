@@ -75,23 +75,23 @@ func (v Vectors) Inverse(at, size, have int) {
 }
 
 // forwardLayers is forward, layer by layer: a block of points that starts at a multiple of its size, 2·half, has the
-// factor s(block), where s vanishes on the first half points.
-func (v Vectors) forwardLayers(at, size, want int) {
+// factor s(block), where s vanishes on the first half points. The slots are those from slot on.
+func (v Vectors) forwardLayers(slot, at, size, want int) {
 	for half, level := size/2, bits.Len(uint(size))-2; half > 0; half, level = half/2, level-1 {
-		for block := at; block < at+want; block += 2 * half {
-			low, high := v.Slots(block, block+half), v.Slots(block+half, block+2*half)
-			MulAdd(low, high, uint16(block>>level))
+		for block := 0; block < want; block += 2 * half {
+			low, high := v.Slots(slot+block, slot+block+half), v.Slots(slot+block+half, slot+block+2*half)
+			MulAdd(low, high, uint16((at+block)>>level))
 			Xor(high, low)
 		}
 	}
 }
 
-func (v Vectors) inverseLayers(at, size, have int) {
+func (v Vectors) inverseLayers(slot, at, size, have int) {
 	for half, level := 1, 0; half < size; half, level = half*2, level+1 {
-		for block := at; block < at+have; block += 2 * half {
-			low, high := v.Slots(block, block+half), v.Slots(block+half, block+2*half)
+		for block := 0; block < have; block += 2 * half {
+			low, high := v.Slots(slot+block, slot+block+half), v.Slots(slot+block+half, slot+block+2*half)
 			Xor(high, low)
-			MulAdd(low, high, uint16(block>>level))
+			MulAdd(low, high, uint16((at+block)>>level))
 		}
 	}
 }

@@ -18,6 +18,30 @@ var initial = state{
 	iv[0] ^ 0x01010000 ^ Size, iv[1], iv[2], iv[3], iv[4], iv[5], iv[6], iv[7],
 }
 
+// empty are the states of eight hashes without data.
+var empty = func() (o octet) {
+	for i := range o {
+		for lane := range o[i] {
+			o[i][lane] = initial[i]
+		}
+	}
+	return o
+}()
+
+// get and put copy the state in one lane.
+func (o *octet) get(lane int) (s state) {
+	for i := range s {
+		s[i] = o[i][lane]
+	}
+	return s
+}
+
+func (o *octet) put(lane int, s *state) {
+	for i := range s {
+		o[i][lane] = s[i]
+	}
+}
+
 func (s *state) digest(d *Hash) {
 	for i := range Size / 8 {
 		binary.LittleEndian.PutUint64(d[8*i:], s[i])
@@ -77,16 +101,27 @@ func mix(a, b, c, d *uint64, x, y uint64) {
 	*b = bits.RotateLeft64(*b^*c, -63)
 }
 
-// compressEach adds blocks to each of the states; it is one lane at a time what the assembly does for all at once.
-func compressEach(states []state, stage []byte, stride, blocks int, before, total uint64) {
-	for i := range states {
+// compressEach adds blocks to each of the first count hashes; it is one lane at a time what the assembly does for all at
+// once.
+func compressEach(states []octet, count int, stage []byte, stride, blocks int, before, total uint64) {
+	for i := range count {
+		s := states[i/octetSize].get(i % octetSize)
 		for b := range blocks {
 			block := (*[blockSize]byte)(stage[i*stride+b*blockSize:])
 			counter, last := before+uint64(b+1)*blockSize, uint64(0)
 			if counter >= total {
 				counter, last = total, ^uint64(0)
 			}
-			states[i].compress(block, counter, last)
+			s.compress(block, counter, last)
 		}
+		states[i/octetSize].put(i%octetSize, &s)
+	}
+}
+
+// digestsEach copies the first count hashes out of states to dst[0], dst[step] and so on.
+func digestsEach(dst []Hash, step int, states []octet, count int) {
+	for i := range count {
+		s := states[i/octetSize].get(i % octetSize)
+		s.digest(&dst[i*step])
 	}
 }

@@ -22,88 +22,115 @@ func absorb(l Leaves, data [][]byte, length int, before, total uint64) {
 	if blocks == 0 {
 		return
 	}
-	for len(data) > 0 {
-		count := min(lanes, len(data))
-		leaves512(l.Slice(0, count), data[:count], blocks, before, total)
-		l, data = l.Slice(count, l.Len()), data[count:]
+	tail := 0
+	if rest := int(total-before) - (blocks-1)*blockSize; rest <= blockSize/2 && blocks <= maxTailed {
+		tail = rest
+	}
+	for first := 0; first < len(data); first += batch {
+		end := min(first+batch, len(data))
+		absorb512(l.Slice(first, end), data[first:end], length, blocks, tail, before, total)
 	}
 }
 
-// leaves512 adds blocks to at most as many leaves as there are lanes.
-func leaves512(l Leaves, data [][]byte, blocks int, before, total uint64) {
+const (
+	// maxTailed is the most blocks for which it is worth to go back to the data of a batch for a short last one.
+	maxTailed = 4
+	// batch is how many leaves get their blocks before their tails, a multiple of lanes: the two loops do not fit
+	// the instruction cache together.
+	batch = 64 * lanes
+)
+
+// absorb512 adds blocks to leaves, of which the last, if tail is not 0, is that many bytes and no more than half of one.
+func absorb512(l Leaves, data [][]byte, length, blocks, tail int, before, total uint64) {
+	whole := len(data) / lanes * lanes
+	if length == 0 {
+		whole = 0
+	}
+	if tail > 0 {
+		blocks--
+	}
+	for i := 0; i < whole && blocks > 0; i += lanes {
+		leaves16AVX512(&l.states[i/octetSize][0][0], &data[i], &l.lead[i], blocks, before, total)
+	}
+	if tail > 0 {
+		for i := 0; i < whole; i += lanes {
+			tails16AVX512(&l.states[i/octetSize][0][0], &data[i], &l.lead[i], blocks*blockSize, tail, total)
+		}
+		blocks++
+	}
+	for i := whole; i < len(data); i += lanes {
+		rest512(l.states[i/octetSize:], data[i:min(i+lanes, len(data))], l.lead[i:], blocks, before, total)
+	}
+}
+
+// rest512 adds blocks to at most as many leaves as there are lanes; they may be fewer, or of no data.
+func rest512(states []octet, data [][]byte, lead []byte, blocks int, before, total uint64) {
 	var none [1]byte
-	var pointers [lanes]*byte
-	for i := range pointers {
-		d := data[0] // lanes that are left over compute the first one's hash once more
+	var parts [lanes][]byte
+	for i := range parts {
+		parts[i] = data[0] // lanes that are left over compute anything
 		if i < len(data) {
-			d = data[i]
+			parts[i] = data[i]
 		}
-		if pointers[i] = &none[0]; len(d) > 0 {
-			pointers[i] = &d[0]
+		if len(parts[i]) == 0 {
+			parts[i] = none[:]
 		}
 	}
-	switch len(data) {
-	case lanes:
-		leaves16AVX512((*[8]uint64)(&l.states[0]), &pointers[0], &l.lead[0], blocks, before, total)
-	case lanes / 2:
-		leaves8AVX512((*[8]uint64)(&l.states[0]), &pointers[0], &l.lead[0], blocks, before, total)
-	default:
-		var states [lanes]state
-		var lead [lanes]byte
-		copy(states[:], l.states)
-		copy(lead[:], l.lead)
-		if len(data) < lanes/2 { // no variable for the two: what is passed to one escapes
-			leaves8AVX512((*[8]uint64)(&states[0]), &pointers[0], &lead[0], blocks, before, total)
-		} else {
-			leaves16AVX512((*[8]uint64)(&states[0]), &pointers[0], &lead[0], blocks, before, total)
-		}
-		copy(l.states, states[:])
+	if len(data) <= octetSize {
+		leaves8AVX512(&states[0][0][0], &parts[0], &lead[0], blocks, before, total)
+	} else {
+		leaves16AVX512(&states[0][0][0], &parts[0], &lead[0], blocks, before, total)
 	}
 }
 
-func parents(dst, left, right []Hash, step int) {
+func digests(dst []Hash, step int, states []octet, count int) {
 	if !hasAVX512 {
-		parentsStaged(dst, left, right, step)
+		digestsEach(dst, step, states, count)
+		return
+	}
+	octets := count / octetSize
+	if octets > 0 {
+		digestsAVX512(&dst[0][0], step*Size, &states[0][0][0], octets)
+	}
+	if done := octets * octetSize; done < count {
+		digestsEach(dst[done*step:], step, states[octets:], count-done)
+	}
+}
+
+func parents(dst, left, right []Hash, step, jump int) {
+	if !hasAVX512 {
+		parentsStaged(dst, left, right, step, jump)
 		return
 	}
 	groups := len(dst) / lanes
 	if groups > 0 {
-		parentsAVX512(&dst[0][0], &left[0][0], &right[0][0], step*Size, groups)
+		parentsAVX512(&dst[0][0], &left[0][0], &right[0][0], step*Size, jump*Size, groups)
 	}
 	if rest := len(dst) % lanes; rest > 0 {
 		var in [2][lanes]Hash
 		var out [lanes]Hash
 		from := groups * lanes
 		for i := range rest {
-			in[0][i], in[1][i] = left[(from+i)*step], right[(from+i)*step]
+			at := place(from+i, step, jump)
+			in[0][i], in[1][i] = left[at], right[at]
 		}
-		parentsAVX512(&out[0][0], &in[0][0][0], &in[1][0][0], Size, 1)
+		parentsAVX512(&out[0][0], &in[0][0][0], &in[1][0][0], Size, 0, 1)
 		copy(dst[from:], out[:rest])
 	}
 }
 
 // compress is compressEach, four lanes at a time if possible.
-func compress(states []state, stage []byte, stride, blocks int, before, total uint64) {
+func compress(states []octet, count int, stage []byte, stride, blocks int, before, total uint64) {
 	if !hasAVX2 {
-		compressEach(states, stage, stride, blocks, before, total)
+		compressEach(states, count, stage, stride, blocks, before, total)
 		return
 	}
 	const width = 4
-	for first := 0; first < len(states); first += width {
-		var pointers [width]*byte
-		for i := range pointers {
-			pointers[i] = &stage[first*stride]
-			if first+i < len(states) {
-				pointers[i] = &stage[(first+i)*stride]
-			}
+	for first := 0; first < count; first += width {
+		var parts [width][]byte
+		for i := range parts { // stage has room for all lanes
+			parts[i] = stage[(first+i)*stride:]
 		}
-		if first+width <= len(states) {
-			compressAVX2((*[8]uint64)(&states[first]), &pointers[0], blocks, before, total)
-			continue
-		}
-		var few [width]state
-		copy(few[:], states[first:])
-		compressAVX2((*[8]uint64)(&few[0]), &pointers[0], blocks, before, total)
-		copy(states[first:], few[:])
+		compressAVX2(&states[first/octetSize][0][first%octetSize], &parts[0], blocks, before, total)
 	}
 }

@@ -11,7 +11,7 @@ func absorbStaged(l Leaves, data [][]byte, length int, before, total uint64) {
 	var stage [lanes * stride]byte
 	for first := 0; first < len(data); first += lanes {
 		group := data[first:min(first+lanes, len(data))]
-		states := l.states[first : first+len(group)]
+		states := l.states[first/octetSize:]
 		for at := 0; ; {
 			// The stage starts with the byte of the message that comes before data[at].
 			end := min(at+stride-1, length)
@@ -26,7 +26,7 @@ func absorbStaged(l Leaves, data [][]byte, length int, before, total uint64) {
 				clear(message[1+copy(message[1:], d[at:end]):])
 			}
 			blocks := (end - at + 1 + blockSize - 1) / blockSize
-			compress(states, stage[:], stride, blocks, before+uint64(at), total)
+			compress(states, len(group), stage[:], stride, blocks, before+uint64(at), total)
 			at += stride
 			if at > length || at == length && before+uint64(length)+1 < total {
 				break
@@ -36,9 +36,9 @@ func absorbStaged(l Leaves, data [][]byte, length int, before, total uint64) {
 }
 
 // parentsStaged is parents by means of compress.
-func parentsStaged(dst, left, right []Hash, step int) {
+func parentsStaged(dst, left, right []Hash, step, jump int) {
 	var stage [lanes * blockSize]byte
-	var states [lanes]state
+	var states [lanes / octetSize]octet
 	for i := range lanes {
 		stage[i*blockSize] = 1
 	}
@@ -46,12 +46,13 @@ func parentsStaged(dst, left, right []Hash, step int) {
 		count := min(lanes, len(dst)-first)
 		for i := range count {
 			message := stage[i*blockSize+1 : (i+1)*blockSize]
-			copy(message[copy(message, left[(first+i)*step][:]):], right[(first+i)*step][:])
-			states[i] = initial
+			at := place(first+i, step, jump)
+			copy(message[copy(message, left[at][:]):], right[at][:])
 		}
-		compress(states[:count], stage[:], blockSize, 1, 0, 1+2*Size)
-		for i := range count {
-			states[i].digest(&dst[first+i])
+		for i := range states {
+			states[i] = empty
 		}
+		compress(states[:], count, stage[:], blockSize, 1, 0, 1+2*Size)
+		digestsEach(dst[first:], 1, states[:], count)
 	}
 }

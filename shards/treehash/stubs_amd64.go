@@ -5,19 +5,30 @@ package treehash
 // leaves8AVX512 adds blocks to 8 states.
 //
 //go:noescape
-func leaves8AVX512(states *[8]uint64, pointers **byte, lead *byte, blocks int, before uint64, total uint64)
+func leaves8AVX512(states *uint64, data *[]byte, lead *byte, blocks int, before uint64, total uint64)
 
 // leaves16AVX512 adds blocks to 16 states.
 //
 //go:noescape
-func leaves16AVX512(states *[8]uint64, pointers **byte, lead *byte, blocks int, before uint64, total uint64)
+func leaves16AVX512(states *uint64, data *[]byte, lead *byte, blocks int, before uint64, total uint64)
 
-// parentsAVX512 sets 16·groups hashes at dst to the parents of those that lie step bytes apart at left and right.
+// tails16AVX512 adds to 16 states their last block, of at most 64 bytes.
 //
 //go:noescape
-func parentsAVX512(dst *byte, left *byte, right *byte, step int, groups int)
+func tails16AVX512(states *uint64, data *[]byte, lead *byte, offset int, rest int, total uint64)
+
+// parentsAVX512 sets 16·groups hashes at dst to the parents of those at left and right, which lie step bytes
+// apart, and jump more after every eight.
+//
+//go:noescape
+func parentsAVX512(dst *byte, left *byte, right *byte, step int, jump int, groups int)
+
+// digestsAVX512 sets 8·octets hashes, step bytes apart at dst, to those of the states.
+//
+//go:noescape
+func digestsAVX512(dst *byte, step int, states *uint64, octets int)
 
 // compressAVX2 adds blocks to 4 states.
 //
 //go:noescape
-func compressAVX2(states *[8]uint64, pointers **byte, blocks int, before uint64, total uint64)
+func compressAVX2(states *uint64, data *[]byte, blocks int, before uint64, total uint64)

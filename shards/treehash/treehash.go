@@ -17,31 +17,53 @@ const (
 // Window is what the length of every part of a leaf but the last must be a multiple of, in bytes.
 const Window = blockSize
 
+// octet is the states of eight hashes: the chaining values word by word, and of each word that of every hash.
+type octet [8][octetSize]uint64
+
+const octetSize = 8
+
+// Padded is count rounded up to where a slice of leaves may start.
+func Padded(count int) int { return (count + octetSize - 1) / octetSize * octetSize }
+
 // Leaves are hashes of leaves under way: 65 bytes each.
 type Leaves struct {
-	states []state
+	count  int
+	states []octet
 	// lead is the byte by which each message is behind its data: first the prefix, then always the last byte that
-	// came in, since the prefix shifts the data by one against the blocks.
+	// came in, since the prefix shifts the data by one against the blocks. There is one for each lane of states.
 	lead []byte
 }
 
 // NewLeaves returns count leaves without data.
 func NewLeaves(count int) Leaves {
-	l := Leaves{make([]state, count), make([]byte, count)}
+	l := RawLeaves(count)
 	l.Reset()
 	return l
 }
 
-// Len is the number of leaves.
-func (l Leaves) Len() int { return len(l.states) }
+// RawLeaves returns count leaves that must be Reset before they are used: many may be reset, and their memory so touched for
+// the first time, by several goroutines.
+func RawLeaves(count int) Leaves {
+	padded := Padded(count)
+	return Leaves{count, make([]octet, padded/octetSize), make([]byte, padded)}
+}
 
-// Slice is the leaves from number from up to to; they are shared.
-func (l Leaves) Slice(from, to int) Leaves { return Leaves{l.states[from:to], l.lead[from:to]} }
+// Len is the number of leaves.
+func (l Leaves) Len() int { return l.count }
+
+// Slice is the leaves from number from, which must be Padded, up to to; they are shared.
+func (l Leaves) Slice(from, to int) Leaves {
+	if from != Padded(from) || to < from || to > l.count {
+		panic("treehash: no slice")
+	}
+	padded := from + Padded(to-from)
+	return Leaves{to - from, l.states[from/octetSize : padded/octetSize], l.lead[from:padded]}
+}
 
 // Reset makes all leaves empty again.
 func (l Leaves) Reset() {
 	for i := range l.states {
-		l.states[i] = initial
+		l.states[i] = empty
 	}
 	clear(l.lead)
 }
@@ -49,7 +71,7 @@ func (l Leaves) Reset() {
 // Absorb adds data[i] to leaf i. All are of one length, and so were the before bytes that each leaf has already; with
 // size bytes a leaf is complete. Unless it is the last, a part must be a multiple of Window long.
 func (l Leaves) Absorb(data [][]byte, before, size int64) {
-	if len(data) != len(l.states) {
+	if len(data) != l.count {
 		panic("treehash: as many parts as leaves wanted")
 	}
 	if len(data) == 0 {
@@ -74,10 +96,14 @@ func (l Leaves) Absorb(data [][]byte, before, size int64) {
 }
 
 // Digests copies the hashes of the leaves, all complete, to dst.
-func (l Leaves) Digests(dst []Hash) {
-	for i := range l.states {
-		l.states[i].digest(&dst[i])
+func (l Leaves) Digests(dst []Hash) { l.Spread(dst, 1) }
+
+// Spread copies the hashes of the leaves, all complete, to dst[0], dst[step], dst[2·step] and so on.
+func (l Leaves) Spread(dst []Hash, step int) {
+	if step < 1 || l.count > 0 && len(dst) <= (l.count-1)*step {
+		panic("treehash: more leaves than room for hashes")
 	}
+	digests(dst, step, l.states, l.count)
 }
 
 // Parents sets dst[i] to the inner node of left[i] and right[i]. dst may be left or right.
@@ -86,20 +112,40 @@ func Parents(dst, left, right []Hash) {
 		panic("treehash: as many nodes left and right as parents wanted")
 	}
 	if len(dst) > 0 {
-		parents(dst, left, right, 1)
+		parents(dst, left, right, 1, 0)
 	}
 }
 
 // Fold replaces a level of a tree by the one above it, in place. A missing right sibling counts as 32 zero bytes.
-func Fold(level []Hash) []Hash {
-	pairs := len(level) / 2
-	if pairs > 0 {
-		parents(level[:pairs], level, level[1:], 2)
+func Fold(level []Hash) []Hash { return FoldRows(level, level, 1) }
+
+// RowWidth is how many trees are best kept side by side.
+const RowWidth = octetSize
+
+// FoldRows sets dst to the level above src of width trees that lie side by side, node i of tree c at src[i·width+c]. A
+// missing right sibling counts as 32 zero bytes. dst may be src. It returns the part of dst that is the level.
+func FoldRows(dst, src []Hash, width int) []Hash {
+	pairs := len(src) / (2 * width)
+	switch {
+	case pairs == 0:
+	case width == 1:
+		parents(dst[:pairs], src, src[1:], 2, 0)
+	case width == RowWidth:
+		parents(dst[:pairs*width], src, src[width:], 1, width)
+	default:
+		for i := range pairs {
+			Parents(dst[i*width:(i+1)*width], src[2*i*width:(2*i+1)*width], src[(2*i+1)*width:(2*i+2)*width])
+		}
 	}
-	if len(level)%2 == 1 {
-		var none Hash
-		Parents(level[pairs:pairs+1], level[len(level)-1:], []Hash{none})
-		pairs++
+	end := pairs * width
+	var none [RowWidth]Hash
+	for last := src[2*end:]; len(last) > 0; { // a row without a sibling
+		n := min(len(last), len(none))
+		Parents(dst[end:end+n], last[:n], none[:n])
+		last, end = last[n:], end+n
 	}
-	return level[:pairs]
+	return dst[:end]
 }
+
+// place is where node i lies if nodes are step apart, and jump more after every eight.
+func place(i, step, jump int) int { return i*step + i/octetSize*jump }

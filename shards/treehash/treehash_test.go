@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"golang.org/x/crypto/blake2b"
@@ -105,6 +106,39 @@ func TestNodes(t *testing.T) {
 	})
 }
 
+// TestRows folds trees side by side, from leaves that lie apart.
+func TestRows(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		for width := 1; width <= 17; width++ {
+			for count := 1; count < 40; count++ {
+				level, want := make([]Hash, count*width), make([]Hash, 0, width)
+				all := NewLeaves(Padded(count) * width)
+				for c := range width {
+					column := make([]Hash, count)
+					leaves := all.Slice(c*Padded(count), c*Padded(count)+count)
+					data := make([][]byte, count)
+					for i := range data {
+						data[i] = message(c, 2*i+2)[2*i:]
+					}
+					leaves.Absorb(data, 0, 2)
+					leaves.Digests(column)
+					leaves.Spread(level[c:], width)
+					for len(column) > 1 {
+						column = Fold(column)
+					}
+					want = append(want, column[0])
+				}
+				for dst := make([]Hash, (count+1)/2*width); len(level) > width; {
+					level = FoldRows(dst, level, width)
+				}
+				if !slices.Equal(level, want) {
+					t.Fatalf("%d trees over %d leaves: other roots than one by one", width, count)
+				}
+			}
+		}
+	})
+}
+
 func TestAbsorbRefusesWrongParts(t *testing.T) {
 	part := func(length int) [][]byte { return [][]byte{make([]byte, length), make([]byte, length)} }
 	for name, absorb := range map[string]func(Leaves){
@@ -113,6 +147,9 @@ func TestAbsorbRefusesWrongParts(t *testing.T) {
 		"beyond the end":    func(l Leaves) { l.Absorb(part(Window), 0, Window-1) },
 		"no whole window":   func(l Leaves) { l.Absorb(part(Window-1), 0, Window) },
 		"not at a window":   func(l Leaves) { l.Absorb(part(Window), 1, Window+1) },
+		"slice inside":      func(l Leaves) { l.Slice(1, 2) },
+		"slice beyond":      func(l Leaves) { l.Slice(0, 3) },
+		"no room":           func(l Leaves) { l.Spread(make([]Hash, 2), 2) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

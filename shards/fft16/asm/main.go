@@ -20,7 +20,13 @@ func main() {
 		radix2(inverse, straight, crossed)
 		radix4(inverse, straight, crossed)
 	}
+	inverse4From(straight, crossed)
+	for _, stream := range []bool{false, true} {
+		forward4To(stream, straight, crossed)
+		move(stream)
+	}
 	mulAdd(straight, crossed)
+	fence()
 	Generate()
 }
 
@@ -79,11 +85,13 @@ func direction(inverse bool) string {
 // radix2 does one layer.
 func radix2(inverse bool, straight, crossed Mem) {
 	name := direction(inverse) + "2"
-	TEXT(name, NOSPLIT, "func(data *byte, half, blocks int, factors *[4]uint64)")
+	TEXT(name, NOSPLIT, "func(dst, src *byte, half, blocks int, factors *[4]uint64)")
 	Pragma("noescape")
-	Doc(name + " does one layer of blocks that are two times half bytes each; the block number b has factor number b.")
-	data := Load(Param("data"), reg.RDI)
-	half := Load(Param("half"), reg.RSI)
+	Doc(name+" does one layer of blocks that are two times half bytes each; the block number b has factor number b.",
+		"dst may be src.")
+	dst := Load(Param("dst"), reg.RDI)
+	src := Load(Param("src"), reg.RSI)
+	half := Load(Param("half"), reg.RBX)
 	blocks := Load(Param("blocks"), reg.RCX)
 	table := Load(Param("factors"), reg.R8)
 	VMOVDQU64(straight, low)
@@ -93,15 +101,17 @@ func radix2(inverse bool, straight, crossed Mem) {
 	loadFactor(factors[0], Mem{Base: table})
 	MOVQ(half, left)
 	Label("group")
-	VMOVDQU64(Mem{Base: data}, reg.Z0)
-	VMOVDQU64(Mem{Base: data, Index: half, Scale: 1}, reg.Z1)
+	VMOVDQU64(Mem{Base: src}, reg.Z0)
+	VMOVDQU64(Mem{Base: src, Index: half, Scale: 1}, reg.Z1)
 	butterfly(inverse, reg.Z0, reg.Z1, factors[0], reg.Z4, reg.Z5)
-	VMOVDQU64(reg.Z0, Mem{Base: data})
-	VMOVDQU64(reg.Z1, Mem{Base: data, Index: half, Scale: 1})
-	ADDQ(U32(groupSize), data)
+	VMOVDQU64(reg.Z0, Mem{Base: dst})
+	VMOVDQU64(reg.Z1, Mem{Base: dst, Index: half, Scale: 1})
+	ADDQ(U32(groupSize), src)
+	ADDQ(U32(groupSize), dst)
 	SUBQ(U32(groupSize), left)
 	JNZ(LabelRef("group"))
-	ADDQ(half, data)
+	ADDQ(half, src)
+	ADDQ(half, dst)
 	ADDQ(U32(matrixSize), table)
 	DECQ(blocks)
 	JNZ(LabelRef("block"))
@@ -109,15 +119,52 @@ func radix2(inverse bool, straight, crossed Mem) {
 	RET()
 }
 
+// four are the registers of a butterfly of two layers.
+var four = []reg.VecPhysical{reg.Z0, reg.Z1, reg.Z2, reg.Z3}
+
+// butterfly4 is both layers for one group of four slots.
+func butterfly4(inverse bool) {
+	layers := []func(){
+		func() {
+			butterfly(inverse, four[0], four[2], factors[0], reg.Z4, reg.Z5)
+			butterfly(inverse, four[1], four[3], factors[0], reg.Z6, reg.Z7)
+		},
+		func() {
+			butterfly(inverse, four[0], four[1], factors[1], reg.Z4, reg.Z5)
+			butterfly(inverse, four[2], four[3], factors[2], reg.Z6, reg.Z7)
+		},
+	}
+	if inverse {
+		layers[0], layers[1] = layers[1], layers[0]
+	}
+	layers[0]()
+	layers[1]()
+}
+
+// quarters are the places of a group in four slots that are quarter bytes apart; three is three times quarter.
+func quarters(base, quarter, three reg.Register) []Mem {
+	return []Mem{
+		{Base: base}, {Base: base, Index: quarter, Scale: 1}, {Base: base, Index: quarter, Scale: 2},
+		{Base: base, Index: three, Scale: 1},
+	}
+}
+
+func loadFactors(outer, inner reg.Register) {
+	loadFactor(factors[0], Mem{Base: outer})
+	loadFactor(factors[1], Mem{Base: inner})
+	loadFactor(factors[2], Mem{Base: inner, Disp: matrixSize})
+}
+
 // radix4 does two layers at once.
 func radix4(inverse bool, straight, crossed Mem) {
 	name := direction(inverse) + "4"
-	TEXT(name, NOSPLIT, "func(data *byte, quarter, blocks int, outer, inner *[4]uint64)")
+	TEXT(name, NOSPLIT, "func(dst, src *byte, quarter, blocks int, outer, inner *[4]uint64)")
 	Pragma("noescape")
 	Doc(name+" does two layers of blocks that are four times quarter bytes each; block number b has factor number b in",
-		"the outer layer, and factors number 2b and 2b+1 in the inner one.")
-	data := Load(Param("data"), reg.RDI)
-	quarter := Load(Param("quarter"), reg.RSI)
+		"the outer layer, and factors number 2b and 2b+1 in the inner one. dst may be src.")
+	dst := Load(Param("dst"), reg.RDI)
+	src := Load(Param("src"), reg.RSI)
+	quarter := Load(Param("quarter"), reg.RBX)
 	blocks := Load(Param("blocks"), reg.RCX)
 	outer := Load(Param("outer"), reg.R8)
 	inner := Load(Param("inner"), reg.R9)
@@ -126,41 +173,22 @@ func radix4(inverse bool, straight, crossed Mem) {
 	left, three := reg.RDX, reg.RAX
 	LEAQ(Mem{Base: quarter, Index: quarter, Scale: 2}, three)
 	Label("block")
-	loadFactor(factors[0], Mem{Base: outer})
-	loadFactor(factors[1], Mem{Base: inner})
-	loadFactor(factors[2], Mem{Base: inner, Disp: matrixSize})
+	loadFactors(outer, inner)
 	MOVQ(quarter, left)
 	Label("group")
-	at := []Mem{
-		{Base: data}, {Base: data, Index: quarter, Scale: 1}, {Base: data, Index: quarter, Scale: 2},
-		{Base: data, Index: three, Scale: 1},
+	for i, at := range quarters(src, quarter, three) {
+		VMOVDQU64(at, four[i])
 	}
-	a := []reg.VecPhysical{reg.Z0, reg.Z1, reg.Z2, reg.Z3}
-	for i := range a {
-		VMOVDQU64(at[i], a[i])
+	butterfly4(inverse)
+	for i, at := range quarters(dst, quarter, three) {
+		VMOVDQU64(four[i], at)
 	}
-	layers := []func(){
-		func() {
-			butterfly(inverse, a[0], a[2], factors[0], reg.Z4, reg.Z5)
-			butterfly(inverse, a[1], a[3], factors[0], reg.Z6, reg.Z7)
-		},
-		func() {
-			butterfly(inverse, a[0], a[1], factors[1], reg.Z4, reg.Z5)
-			butterfly(inverse, a[2], a[3], factors[2], reg.Z6, reg.Z7)
-		},
-	}
-	if inverse {
-		layers[0], layers[1] = layers[1], layers[0]
-	}
-	layers[0]()
-	layers[1]()
-	for i := range a {
-		VMOVDQU64(a[i], at[i])
-	}
-	ADDQ(U32(groupSize), data)
+	ADDQ(U32(groupSize), src)
+	ADDQ(U32(groupSize), dst)
 	SUBQ(U32(groupSize), left)
 	JNZ(LabelRef("group"))
-	ADDQ(three, data)
+	ADDQ(three, src)
+	ADDQ(three, dst)
 	ADDQ(U32(matrixSize), outer)
 	ADDQ(U32(2*matrixSize), inner)
 	DECQ(blocks)

@@ -12,7 +12,7 @@ var ymm = []reg.VecPhysical{
 }
 
 // compress2 keeps words 1…15 of four hashes in Y1…Y15 and word 0, which is only ever added to, on the stack, where the message
-// and the chaining values are too; Y0 is the temporary.
+// is too; Y0 is the temporary. The states are four lanes of the eight that lie together.
 func compress2(words Mem) {
 	rotate24 := GLOBL("rotate24", RODATA|NOPTR)
 	shuffle(3)
@@ -20,22 +20,12 @@ func compress2(words Mem) {
 	shuffle(2)
 
 	c := begin("compressAVX2", "", "compressAVX2 adds blocks to 4 states.")
-	local := AllocLocal((16+8+1)*32 + 32)
+	local := AllocLocal((16+1)*32 + 32)
 	frame := reg.RDX
 	aligned(local, 32, frame)
 	message := func(i int) Mem { return Mem{Base: frame, Disp: 32 * i} }
-	h := func(i int) Mem { return Mem{Base: frame, Disp: 32 * (16 + i)} }
-	word0 := Mem{Base: frame, Disp: 32 * 24}
+	word0 := Mem{Base: frame, Disp: 32 * 16}
 
-	for half := range 2 {
-		for i := range 4 {
-			VMOVDQU(Mem{Base: c.states, Disp: 64*i + 32*half}, ymm[i])
-		}
-		transpose4(ymm[:4], ymm[4:8], ymm[8:12])
-		for i := range 4 {
-			VMOVDQA(ymm[4+i], h(4*half+i))
-		}
-	}
 	Label("block")
 	c.count()
 	for quarter := range 4 {
@@ -48,10 +38,10 @@ func compress2(words Mem) {
 			VMOVDQA(ymm[4+i], message(4*quarter+i))
 		}
 	}
-	VMOVDQA(h(0), ymm[0])
+	VMOVDQU(c.value(0, 0), ymm[0])
 	VMOVDQA(ymm[0], word0)
 	for i := 1; i < 8; i++ {
-		VMOVDQA(h(i), ymm[i])
+		VMOVDQU(c.value(0, i), ymm[i])
 	}
 	for i := range 8 {
 		VPBROADCASTQ(words.Offset(8*i), ymm[8+i])
@@ -98,21 +88,12 @@ func compress2(words Mem) {
 	VMOVDQA(word0, ymm[0])
 	for i := range 8 {
 		VPXOR(ymm[8+i], ymm[i], ymm[i])
-		VPXOR(h(i), ymm[i], ymm[i])
-		VMOVDQA(ymm[i], h(i))
+		VPXOR(c.value(0, i), ymm[i], ymm[i])
+		VMOVDQU(ymm[i], c.value(0, i))
 	}
 	ADDQ(U32(blockSize), c.offset)
 	DECQ(c.blocks)
 	JNZ(LabelRef("block"))
-	for half := range 2 {
-		for i := range 4 {
-			VMOVDQA(h(4*half+i), ymm[i])
-		}
-		transpose4(ymm[:4], ymm[4:8], ymm[8:12])
-		for i := range 4 {
-			VMOVDQU(ymm[4+i], Mem{Base: c.states, Disp: 64*i + 32*half})
-		}
-	}
 	VZEROUPPER()
 	RET()
 }

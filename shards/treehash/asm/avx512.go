@@ -22,7 +22,7 @@ type frame struct {
 	sets int
 }
 
-const frameWords = 16 + 8 + 1 // of each set
+const frameWords = 16 + 1 // of each set
 
 func newFrame(sets int, base reg.Register) frame {
 	local := AllocLocal(frameWords*sets*64 + 64)
@@ -32,10 +32,9 @@ func newFrame(sets int, base reg.Register) frame {
 
 func (f frame) word(i int) Mem { return Mem{Base: f.base, Disp: 64 * i} }
 
-// message word i of a set, value is its chaining value i, and behind the part of the first word that is not data.
+// message word i of a set, and behind the part of its first word that is not data.
 func (f frame) message(set, i int) Mem { return f.word(frameWords*set + i) }
-func (f frame) value(set, i int) Mem   { return f.word(frameWords*set + 16 + i) }
-func (f frame) behind(set int) Mem     { return f.word(frameWords*set + 24) }
+func (f frame) behind(set int) Mem     { return f.word(frameWords*set + 16) }
 
 // leaves512 absorbs blocks of 8 or 16 leaves. The blocks of a message start one byte before its data: that byte of the
 // first block is masked and taken from lead, and what is beyond the message's end is masked too.
@@ -46,13 +45,6 @@ func leaves512(words Mem, sets int) {
 	lead, mask, rest := reg.R11, reg.R12, reg.R13
 	Load(Param("lead"), lead)
 	for set := range sets {
-		for i := range 8 {
-			VMOVDQU64(Mem{Base: c.states, Disp: 64 * (8*set + i)}, zmm[i])
-		}
-		transpose8(zmm[:8], zmm[8:16], zmm[16:])
-		for i := range 8 {
-			VMOVDQA64(zmm[8+i], f.value(set, i))
-		}
 		VPMOVZXBQ(Mem{Base: lead, Disp: 8 * set}, zmm[0])
 		VMOVDQA64(zmm[0], f.behind(set))
 	}
@@ -77,37 +69,18 @@ func leaves512(words Mem, sets int) {
 			}
 		}
 	}
-	for set := range sets {
-		v := zmm[16*set:]
-		for i := range 8 {
-			VMOVDQA64(f.value(set, i), v[i])
-			VPBROADCASTQ(words.Offset(8*i), v[8+i])
-		}
-		VPBROADCASTQ(c.counter, v[12])
-		VPXORQ_BCST(words.Offset(8*4), v[12], v[12])
-		VPBROADCASTQ(c.last, v[14])
-		VPXORQ_BCST(words.Offset(8*6), v[14], v[14])
-	}
+	c.start(words, sets, c.counter)
 	f.mix(16)
 	for set := range sets {
 		v := zmm[16*set:]
 		for i := range 8 {
-			VPTERNLOGQ(U8(0x96), f.value(set, i), v[8+i], v[i]) // xor of three
-			VMOVDQA64(v[i], f.value(set, i))
+			VPTERNLOGQ(U8(0x96), c.value(set, i), v[8+i], v[i]) // xor of three
+			VMOVDQU64(v[i], c.value(set, i))
 		}
 	}
 	ADDQ(U32(blockSize), c.offset)
 	DECQ(c.blocks)
 	JNZ(LabelRef("block"))
-	for set := range sets {
-		for i := range 8 {
-			VMOVDQA64(f.value(set, i), zmm[i])
-		}
-		transpose8(zmm[:8], zmm[8:16], zmm[16:])
-		for i := range 8 {
-			VMOVDQU64(zmm[8+i], Mem{Base: c.states, Disp: 64 * (8*set + i)})
-		}
-	}
 	VZEROUPPER()
 	RET()
 }
@@ -129,6 +102,71 @@ func (c *counting) masks(mask, rest reg.Register) {
 	MOVQ(I64(-1), mask)
 	BZHIQ(rest, mask, rest)
 	KMOVQ(rest, reg.K2)
+}
+
+// tails512 adds to 16 leaves their last block, if it has no more than half of its bytes: the words from the eighth on are
+// zero and never added. It begins at offset of the data, or, if that is 0, with the byte from lead.
+func tails512(words Mem) {
+	const sets, half = 2, 8
+	TEXT("tails16AVX512", 0, "func(states *uint64, data *[]byte, lead *byte, offset, rest int, total uint64)")
+	Pragma("noescape")
+	Doc("tails16AVX512 adds to 16 states their last block, of at most 64 bytes.")
+	c := &counting{states: reg.RDI, lanes: reg.RSI, offset: reg.RAX, total: reg.R9, last: reg.R10, pointer: reg.RBX}
+	lead, rest, first := reg.R11, reg.R12, reg.R13
+	Load(Param("states"), reg.RDI)
+	Load(Param("data"), reg.RSI)
+	Load(Param("lead"), reg.R11)
+	Load(Param("offset"), reg.RAX)
+	Load(Param("rest"), reg.R12)
+	Load(Param("total"), reg.R9)
+	f := newFrame(sets, reg.RDX)
+	MOVQ(I64(-1), c.last)
+	BZHIQ(rest, c.last, rest) // the bytes that are there
+	XORQ(first, first)
+	TESTQ(c.offset, c.offset)
+	SETEQ(reg.R13B)
+	XORQ(first, rest)
+	NEGQ(first)
+	KMOVQ(rest, reg.K1)
+	KMOVQ(first, reg.K2)
+	for set := range sets {
+		from, to := zmm[:8], zmm[8:16]
+		for i := range from {
+			VMOVDQU8_Z(c.lane(8*set+i).Offset(-1), reg.K1, from[i])
+		}
+		transpose8(from, to, zmm[16:])
+		VPMOVZXBQ_Z(Mem{Base: lead, Disp: 8 * set}, reg.K2, from[0])
+		VPORQ(from[0], to[0], to[0])
+		for i := range to {
+			VMOVDQA64(to[i], f.message(set, i))
+		}
+	}
+	c.start(words, sets, c.total)
+	f.mix(half)
+	for set := range sets {
+		v := zmm[16*set:]
+		for i := range 4 { // those of the hash
+			VPTERNLOGQ(U8(0x96), c.value(set, i), v[8+i], v[i])
+			VMOVDQU64(v[i], c.value(set, i))
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// start fills the 16 words of each set for a block that ends at byte counter.
+func (c *counting) start(words Mem, sets int, counter reg.Register) {
+	for set := range sets {
+		v := zmm[16*set:]
+		for i := range 8 {
+			VMOVDQU64(c.value(set, i), v[i])
+			VPBROADCASTQ(words.Offset(8*i), v[8+i])
+		}
+		VPBROADCASTQ(counter, v[12])
+		VPXORQ_BCST(words.Offset(8*4), v[12], v[12])
+		VPBROADCASTQ(c.last, v[14])
+		VPXORQ_BCST(words.Offset(8*6), v[14], v[14])
+	}
 }
 
 // parents512 hashes one block of 65 bytes for each of 16 lanes: the prefix, a node from left and one from right. The
@@ -154,17 +192,17 @@ func parents512() {
 		}
 		DATA(8*(8+i), U64(w))
 	}
-	one := GLOBL("one", RODATA|NOPTR)
-	DATA(0, U64(1))
-
-	TEXT("parentsAVX512", 0, "func(dst, left, right *byte, step, groups int)")
+	one, low := constant("one", 1), constant("low", 0xff)
+	TEXT("parentsAVX512", 0, "func(dst, left, right *byte, step, jump, groups int)")
 	Pragma("noescape")
-	Doc("parentsAVX512 sets 16·groups hashes at dst to the parents of those that lie step bytes apart at left and right.")
-	dst, left, right, step, groups := reg.RDI, reg.RSI, reg.RDX, reg.RAX, reg.RCX
+	Doc("parentsAVX512 sets 16·groups hashes at dst to the parents of those at left and right, which lie step bytes",
+		"apart, and jump more after every eight.")
+	dst, left, right, step, jump, groups := reg.RDI, reg.RSI, reg.RDX, reg.RAX, reg.RBX, reg.RCX
 	Load(Param("dst"), dst)
 	Load(Param("left"), left)
 	Load(Param("right"), right)
 	Load(Param("step"), step)
+	Load(Param("jump"), jump)
 	Load(Param("groups"), groups)
 	f := newFrame(sets, reg.R8)
 	Label("group")
@@ -175,17 +213,11 @@ func parents512() {
 			ADDQ(step, left)
 			ADDQ(step, right)
 		}
-		m, t := zmm[8:17], zmm[17:]
+		ADDQ(jump, left)
+		ADDQ(jump, right)
+		m := zmm[8:17]
 		transpose8(zmm[:8], m[:8], zmm[16:])
-		// Shift all words by one byte for the prefix.
-		VPSRLQ(U8(56), m[7], m[8])
-		for i := 7; i > 0; i-- {
-			VPSLLQ(U8(8), m[i], m[i])
-			VPSRLQ(U8(56), m[i-1], t[0])
-			VPORQ(t[0], m[i], m[i])
-		}
-		VPSLLQ(U8(8), m[0], m[0])
-		VPORQ_BCST(one, m[0], m[0])
+		prefix(m, zmm[0], one, low)
 		for i := range m {
 			VMOVDQA64(m[i], f.message(set, i))
 		}
@@ -199,23 +231,96 @@ func parents512() {
 		for i := range 4 {
 			VPXORQ(v[8+i], v[i], v[i])
 			VPXORQ_BCST(start.Offset(8*i), v[i], v[i])
-			VMOVDQA64(v[i], f.message(set, i))
 		}
-	}
-	for set := range sets {
-		for i := range 4 {
-			VMOVDQA64(f.message(set, i), zmm[i])
-		}
-		transpose8(zmm[:8], zmm[8:16], zmm[16:]) // only the first four words of each hash are right, and wanted
-		for i := range 8 {
-			VMOVDQU(ymm[8+i], Mem{Base: dst, Disp: 32 * (8*set + i)})
-		}
+		digests8(v[:4], v[4:8], func(lane int) Mem { return Mem{Base: dst, Disp: 32 * (8*set + lane)} })
 	}
 	ADDQ(U32(16*32), dst)
 	DECQ(groups)
 	JNZ(LabelRef("group"))
 	VZEROUPPER()
 	RET()
+}
+
+// prefix shifts the eight words of nodes in m by one byte, so that they become nine, for the byte that all begin with.
+func prefix(m []reg.VecPhysical, mask reg.VecPhysical, one, low Mem) {
+	VPBROADCASTQ(low, mask)
+	for i := range 8 {
+		VPROLQ(U8(8), m[i], m[i])
+	}
+	VPANDQ(mask, m[7], m[8])
+	for i := 7; i > 0; i-- { // the low byte is that of the word before
+		VPTERNLOGQ(U8(ternary(func(word, before, mask bool) bool { return mask && before || !mask && word })), mask, m[i-1], m[i])
+	}
+	VPANDNQ(m[0], mask, m[0])
+	VPORQ_BCST(one, m[0], m[0])
+}
+
+func constant(name string, word uint64) Mem {
+	m := GLOBL(name, RODATA|NOPTR)
+	DATA(0, U64(word))
+	return m
+}
+
+// ternary is the table of VPTERNLOGQ for f of a bit of the destination and of the two sources.
+func ternary(f func(dst, a, b bool) bool) (table uint8) {
+	for i := range 8 {
+		if f(i&4 != 0, i&2 != 0, i&1 != 0) {
+			table |= 1 << i
+		}
+	}
+	return table
+}
+
+// digests512 takes the hashes out of states of eight leaves each.
+func digests512() {
+	TEXT("digestsAVX512", 0, "func(dst *byte, step int, states *uint64, octets int)")
+	Pragma("noescape")
+	Doc("digestsAVX512 sets 8·octets hashes, step bytes apart at dst, to those of the states.")
+	dst, step, states, octets := reg.RDI, reg.RAX, reg.RSI, reg.RCX
+	Load(Param("dst"), dst)
+	Load(Param("step"), step)
+	Load(Param("states"), states)
+	Load(Param("octets"), octets)
+	odd := map[int]reg.Register{1: step, 3: reg.R8, 5: reg.R9, 7: reg.R10} // multiples of step
+	LEAQ(Mem{Base: step, Index: step, Scale: 2}, reg.R8)
+	LEAQ(Mem{Base: step, Index: step, Scale: 4}, reg.R9)
+	LEAQ(Mem{Base: reg.R8, Index: step, Scale: 4}, reg.R10)
+	Label("octet")
+	for i := range 4 {
+		VMOVDQU64(Mem{Base: states, Disp: 64 * i}, zmm[i])
+	}
+	digests8(zmm[:4], zmm[4:8], func(lane int) Mem {
+		m := Mem{Base: dst}
+		for scale := uint8(1); lane > 0 && scale <= 8; scale *= 2 {
+			if index, ok := odd[lane/int(scale)]; ok && lane%int(scale) == 0 {
+				m.Index, m.Scale = index, scale
+			}
+		}
+		return m
+	})
+	ADDQ(U32(8*64), states)
+	LEAQ(Mem{Base: dst, Index: step, Scale: 8}, dst)
+	DECQ(octets)
+	JNZ(LabelRef("octet"))
+	VZEROUPPER()
+	RET()
+}
+
+// digests8 writes eight hashes, the four words of which are in words, a lane for each. It uses 4 registers in tmp.
+func digests8(words, tmp []reg.VecPhysical, at func(lane int) Mem) {
+	for i := range 2 {
+		VPUNPCKLQDQ(words[2*i+1], words[2*i], tmp[2*i])
+		VPUNPCKHQDQ(words[2*i+1], words[2*i], tmp[2*i+1])
+	}
+	for odd := range 2 { // hashes 0, 2, 4 and 6, then the others
+		VSHUFI64X2(U8(0x44), tmp[2+odd], tmp[odd], words[0]) // the halves of hashes 0 and 2
+		VSHUFI64X2(U8(0xEE), tmp[2+odd], tmp[odd], words[1])
+		for pair, w := range words[:2] {
+			VSHUFI64X2(U8(0xD8), w, w, w)
+			VMOVDQU64(w.AsY(), at(4*pair+odd))
+			VEXTRACTI64X4(U8(1), w, at(4*pair+2+odd))
+		}
+	}
 }
 
 // mix is the twelve rounds. Message words from number words on are zero.

@@ -1,0 +1,124 @@
+package fft16
+
+import "fmt"
+
+// Strided is vectors that lie in memory at equal distances, each in parts that do too: part k of vector x begins at
+// x·Stride + k·Step. A part is groups, and what is left over is as many low and then as many high bytes. In a slot
+// that is a group too, with zeros after either half.
+type Strided struct {
+	Buf    []byte
+	Stride int // from a vector to the next, in bytes
+	Parts  int // of a vector
+	Step   int // from a part of a vector to the next, in bytes
+	Width  int // of a part, in bytes; even
+}
+
+// groups is the number of full groups in a part, and tail what is left over.
+func (s Strided) groups() int { return s.Width / GroupSize }
+func (s Strided) tail() int   { return s.Width % GroupSize }
+
+// slot is the width of a slot that holds a vector.
+func (s Strided) slot() int { return s.Parts * ((s.Width + GroupSize - 1) / GroupSize * GroupSize) }
+
+// check panics unless count vectors lie in the buffer.
+func (s Strided) check(count int) {
+	if count <= 0 {
+		return
+	}
+	if s.Stride < 0 || s.Step < 0 || s.Parts <= 0 || s.Width <= 0 || s.Width%2 != 0 ||
+		(count-1)*s.Stride+(s.Parts-1)*s.Step+s.Width > len(s.Buf) {
+		panic(fmt.Sprintf("fft16: %d vectors %d apart, of %d parts of %d bytes %d apart, are not in %d bytes",
+			count, s.Stride, s.Parts, s.Width, s.Step, len(s.Buf)))
+	}
+}
+
+// get fills slot with vector x.
+func (s Strided) get(slot []byte, x int) {
+	full, half := s.groups()*GroupSize, s.tail()/2
+	for k := range s.Parts {
+		part := s.Buf[x*s.Stride+k*s.Step:][:s.Width]
+		slot = slot[copy(slot, part[:full]):]
+		if half > 0 {
+			clear(slot[:GroupSize])
+			copy(slot, part[full:full+half])
+			copy(slot[GroupSize/2:], part[full+half:])
+			slot = slot[GroupSize:]
+		}
+	}
+}
+
+// put is the inverse of get. The vector may lie at the start of the slot.
+func (s Strided) put(slot []byte, x int) {
+	full, half := s.groups()*GroupSize, s.tail()/2
+	for k := range s.Parts {
+		part := s.Buf[x*s.Stride+k*s.Step:][:s.Width]
+		slot = slot[copy(part[:full], slot):]
+		if half > 0 {
+			copy(part[full:], slot[:half])
+			copy(part[full+half:], slot[GroupSize/2:][:half])
+			slot = slot[GroupSize:]
+		}
+	}
+}
+
+// Get copies the vectors of src from number from up to to to the slots from slot on.
+func (v Vectors) Get(slot int, src Strided, from, to int) {
+	src.check(to)
+	for x := from; x < to; x++ {
+		src.get(v.Slot(slot+x-from), x)
+	}
+}
+
+// InverseFrom is Inverse of vectors that come from two places: their first split values are in first, and the others, up to have,
+// in rest. The slots from slot on become the coefficients of the polynomials that have these values at the points
+// from at on, and are zero at the other ones below at+size.
+func (v Vectors) InverseFrom(slot, at, size int, first Strided, split int, rest Strided, have int) {
+	_ = v.Slots(slot, slot+size)
+	first.check(split)
+	rest.check(have - split)
+	clear(v.Slots(slot+have, slot+size))
+	if have == 0 {
+		return
+	}
+	fused := v.inverseStart(slot, at, size, first, split)
+	v.Get(slot+fused, first, fused, split)
+	v.Get(slot+split, rest, 0, have-split)
+	v.inverseEnd(slot, at, size, have, fused)
+}
+
+// ForwardTo is Forward of the coefficients in the slots from coefs on, which may be the slots from slot on. It uses those to
+// work in, and puts the values at the points from at on, as many as wanted, in dst. If stream is true it writes past the
+// caches what is in full groups and aligned to them.
+func (v Vectors) ForwardTo(slot, coefs, at, size, want int, dst Strided, stream bool) {
+	_, _ = v.Slots(slot, slot+size), v.Slots(coefs, coefs+size)
+	dst.check(want)
+	if want <= 0 {
+		return
+	}
+	fused := v.forwardTo(slot, coefs, at, size, want, dst, stream)
+	for i := fused; i < want; i++ {
+		dst.put(v.Slot(slot+i), i)
+	}
+}
+
+// Move copies the first count vectors from src to dst. It asks for the memory of the vector that is ahead vectors later.
+// If stream is true it writes past the caches what is in full groups and aligned to them.
+func Move(dst, src Strided, count, ahead int, stream bool) {
+	dst.check(count)
+	src.check(count)
+	if dst.Width != src.Width || dst.Parts != src.Parts {
+		panic("fft16: move of vectors of different widths")
+	}
+	if count <= 0 {
+		return
+	}
+	move(dst, src, count, ahead, stream)
+}
+
+func moveEach(dst, src Strided, count int) {
+	for x := range count {
+		for k := range src.Parts {
+			copy(dst.Buf[x*dst.Stride+k*dst.Step:], src.Buf[x*src.Stride+k*src.Step:][:src.Width])
+		}
+	}
+}
