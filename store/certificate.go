@@ -56,16 +56,9 @@ func (s *Store) certificate(id shards.BlobID) (cert []byte, epoch uint32, err er
 // Certificates lists up to limit blobs that have a certificate and whose IDs are greater than after, in the order
 // of their IDs. The zero ID, which no blob has, is before the first. Fewer than limit means there are no more.
 func (s *Store) Certificates(after shards.BlobID, limit int) ([]shards.BlobID, error) {
-	if err := s.open(); err != nil {
-		return nil, err
-	}
-	var ids []shards.BlobID
-	err := s.meta.scan([]byte{keyCertificate}, blobKey(keyCertificate, after), limit, false, func(k, _ []byte) error {
-		ids = append(ids, shards.BlobID(k[1:]))
-		return nil
-	})
+	ids, err := s.list(keyCertificate, after, limit)
 	if err != nil {
-		return nil, fmt.Errorf("list certificates: %w", s.closedError(err))
+		return nil, fmt.Errorf("list certificates: %w", err)
 	}
 	return ids, nil
 }

@@ -197,15 +197,8 @@ func (s *Store) dropRecords(epoch uint32) error {
 			if err != nil || end != epoch {
 				continue
 			}
-			_, _, err = s.certificate(id)
-			certified := !errors.Is(err, ErrNotFound)
-			err = s.meta.put(entry{key: k, del: true}, entry{key: blobKey(keyCertificate, id), del: true})
-			if err != nil {
+			if err := s.dropRecord(id); err != nil {
 				return err
-			}
-			s.blobs--
-			if certified {
-				s.certs--
 			}
 		}
 		return nil

@@ -34,8 +34,8 @@ type Store struct {
 	blobs, certs int64      // guarded by records
 }
 
-// maxBuckets bounds the databases that a store opens: no network sells storage for more epochs ahead.
-const maxBuckets = 512
+// maxBuckets bounds the databases that a store opens: no network sells storage for more than 1000 epochs ahead.
+const maxBuckets = 1024
 
 const (
 	metaName    = "meta"
