@@ -1,6 +1,6 @@
 // Package client stores and reads blobs: straight lines over the few things it needs from the swarm, which it
-// declares itself. It trusts no node: everything fetched is checked against the
-// blob ID before it is used. Start with Client.
+// declares itself, and the records of the ledger that pay for them. It trusts no node: everything fetched is checked
+// against the blob ID, and everything the ledger says is proven, before it is used. Start with Client.
 package client
 
 import (
@@ -13,16 +13,32 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
+	"walrus/ledger"
 	"walrus/p2p"
 	"walrus/shards"
 )
 
-// Control is what the client asks the network's control plane: the genesis file now, the ledger later.
-type Control interface {
-	// Committee of the current epoch.
+// Ledger answers questions about the network's ledger, each answer proven to this process, which holds none of it.
+// Errors wrap ErrStalled when the ledger stands still.
+type Ledger interface {
+	// Committee of the current epoch. If the ledger cannot be asked, of the newest epoch that is known: the nodes stay
+	// the same, and so reads go on.
 	Committee(ctx context.Context) (*certs.Committee, error)
-	// MayStore returns the epoch at whose start storage of blob ends, or why it may not be stored.
-	MayStore(ctx context.Context, blob shards.BlobID) (endEpoch uint32, err error)
+	// Read reads the values of keys, all at one height, not before that of a receipt this process has seen. The result
+	// knows no other keys.
+	Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
+	// Objects are all that owner owns, expired or not.
+	Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error)
+}
+
+// Payer runs operations from an account.
+type Payer interface {
+	// Address of the account.
+	Address() ledger.Address
+	// Do signs a transaction of the operations that compose returns and waits for its receipt. compose is told which
+	// object the operation of an index makes, and is called again if the transaction must be signed anew. A transaction
+	// that fails is a *ledger.OpError.
+	Do(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error)
 }
 
 // Swarm reaches storage nodes by peer ID. The sliver operations are those of p2p.Host; their errors wrap its sentinels.
@@ -36,7 +52,7 @@ type Swarm interface {
 type uploader interface {
 	PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) (held []int, err error)
 	StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64, body func(io.Writer) error) error
-	Confirm(ctx context.Context, to peer.ID, id shards.BlobID) (confirmation []byte, err error)
+	Confirm(ctx context.Context, to peer.ID, id shards.BlobID, p certs.Persistence) (confirmation []byte, err error)
 	PutCertificate(ctx context.Context, to peer.ID, certificate []byte) error
 }
 
@@ -61,6 +77,8 @@ type Config struct {
 	DialTimeout time.Duration
 	// Hedge is the least time after which a row that holds up a read is decoded from others instead. Default 2 s.
 	Hedge time.Duration
+	// Commit bounds the wait for a transaction to be committed. Default 30 s: a ledger that goes on needs below one.
+	Commit time.Duration
 	// TempDir is where rows wait that do not fit in memory; empty means the system's.
 	TempDir string
 }
@@ -73,29 +91,31 @@ func Default() Config {
 		Stall:        10 * time.Second,
 		DialTimeout:  5 * time.Second,
 		Hedge:        2 * time.Second,
+		Commit:       30 * time.Second,
 	}
 }
 
 // Client stores and reads blobs in one network. It is safe for concurrent use, holds nothing to close and remembers
 // nothing but which nodes were silent a moment ago.
 type Client struct {
-	cfg     Config  // constant after New
-	swarm   Swarm   // constant after New
-	control Control // constant after New
-	log     *slog.Logger
+	cfg   Config // constant after New, as the next four
+	swarm Swarm
+	chain Ledger
+	payer Payer // nil: nothing that costs
+	log   *slog.Logger
 
 	mu     sync.Mutex
 	silent map[peer.ID]time.Time // nodes that did not answer in a read, and when; guarded by mu
 }
 
-// New makes a client over swarm; it starts nothing.
-func New(cfg Config, swarm Swarm, control Control, log *slog.Logger) *Client {
-	return &Client{cfg: cfg, swarm: swarm, control: control, log: log, silent: map[peer.ID]time.Time{}}
+// New makes a client over swarm; it starts nothing. Without a payer, which is nil, it reads and cannot store.
+func New(cfg Config, swarm Swarm, chain Ledger, payer Payer, log *slog.Logger) *Client {
+	return &Client{cfg: cfg, swarm: swarm, chain: chain, payer: payer, log: log, silent: map[peer.ID]time.Time{}}
 }
 
 // Committee of the current epoch.
 func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {
-	return c.control.Committee(ctx)
+	return c.chain.Committee(ctx)
 }
 
 // Stage names what a Progress call is about.

@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"walrus/certs"
+	"walrus/ledger"
 	"walrus/shards"
 )
 
@@ -48,7 +50,7 @@ func TestStoreAndRead(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if res.BlobID != want.ID() || res.Confirmed < res.Needed || f.com.Verify(res.Certificate) != nil {
+				if res.BlobID != want.ID() || res.Confirmed < res.Needed || f.com.Verify(res.Certificate) != nil || res.Operation != RegisterFromScratch {
 					t.Errorf("result %+v", res)
 				}
 				var out bytes.Buffer
@@ -232,6 +234,7 @@ func TestNotFound(t *testing.T) {
 		t.Errorf("status of an unknown blob: %v", err)
 	}
 	f.moods[0], f.moods[1], f.moods[2] = down, down, down
+	f.chain.Halt(fmt.Errorf("%w: three of seven nodes are down", ErrStalled))
 	var few *NotEnoughError
 	if _, err = c.Read(t.Context(), id, &bytes.Buffer{}, ReadOptions{}); !errors.As(err, &few) {
 		t.Errorf("read of an unknown blob while a quorum is down: %v", err)
@@ -258,6 +261,7 @@ func TestInconsistent(t *testing.T) {
 	meta.Pairs[0].Primary = other.Pairs[0].Primary
 	pairs[0].Primary = otherPairs[0].Primary
 	id := meta.ID()
+	f.record(meta)
 	for i := range p.Shards() {
 		owner, _ := f.com.Member(f.com.Owner(p.ShardOfPair(id, i)).Node)
 		f.nodes[owner].metadata[id] = meta.Marshal()
@@ -306,5 +310,28 @@ func TestHealth(t *testing.T) {
 	f.moods[4] = down
 	if h, err = c.Health(t.Context()); err != nil || h.OK || h.Nodes[3].OK || h.Nodes[4].OK || !h.Nodes[0].OK {
 		t.Errorf("a node behind and one down: %+v, %v", h, err)
+	}
+}
+
+// record registers a blob and certifies it with the keys of all nodes, whatever they hold.
+func (f *fakeSwarm) record(meta *shards.Metadata) {
+	f.t.Helper()
+	id := meta.ID()
+	payer := f.chain.Payer(f.wallet)
+	object, err := payer.Register(f.t.Context(), meta, 1, false)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	com := f.com.ForEpoch(f.chain.Epoch())
+	var confs []certs.Confirmation
+	for i, m := range com.Members() {
+		confs = append(confs, com.Sign(f.keys[i], m.Node, id, certs.Persistence{}))
+	}
+	cert, _, err := com.Aggregate(id, certs.Persistence{}, confs)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err := payer.Run(f.t.Context(), ledger.CertifyBlob{Object: object, Certificate: cert.Marshal()}); err != nil {
+		f.t.Fatal(err)
 	}
 }

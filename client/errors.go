@@ -10,10 +10,34 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
+	"walrus/ledger"
 )
 
-// ErrNotFound is returned when a quorum of shards says that there is no such blob.
+// ErrNotFound is returned for a blob that, by the ledger or by a quorum of shards, is not stored, with what is known of it.
 var ErrNotFound = errors.New("no such blob")
+
+// ErrStalled is returned when the ledger stands still, or cannot be reached, for what needs it. Reads go on.
+var ErrStalled = errors.New("the ledger stands still")
+
+// ErrNoWallet is returned for what costs WAL when the client has no wallet.
+var ErrNoWallet = errors.New("no wallet: this costs WAL, name a wallet in the configuration")
+
+// ErrNoFunds is returned when the account has not enough WAL; the error is then a *NoFundsError if the amounts are known.
+var ErrNoFunds = errors.New("not enough WAL")
+
+// NoFundsError says how much WAL is missing.
+type NoFundsError struct {
+	Account    ledger.Address
+	Need, Have ledger.Amount
+}
+
+// Error is the whole sentence for people.
+func (e *NoFundsError) Error() string {
+	return fmt.Sprintf("%v: it takes %v, the account %s has %v", ErrNoFunds, e.Need, e.Account, e.Have)
+}
+
+// Unwrap gives ErrNoFunds.
+func (e *NoFundsError) Unwrap() error { return ErrNoFunds }
 
 // ErrInconsistent is returned for a blob whose writer encoded it wrongly: different slivers give different contents,
 // so no content is returned at all.

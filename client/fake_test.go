@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
+	"walrus/internal/ledgertest"
+	"walrus/ledger"
 	"walrus/p2p"
 	"walrus/shards"
 )
@@ -38,10 +41,15 @@ const (
 
 // fakeSwarm is a network of nodes that keep blobs in memory.
 type fakeSwarm struct {
-	t     *testing.T
-	com   *certs.Committee
-	keys  []*certs.SecretKey
-	moods []mood
+	t       *testing.T
+	com     *certs.Committee // of the first epoch
+	chain   *ledgertest.Chain
+	genesis *ledger.Genesis
+	wallet  ed25519.PrivateKey
+	keys    []*certs.SecretKey
+	moods   []mood
+	ahead   map[int]uint32 // epochs by which a node is ahead of the ledger
+	confirm func(i int)    // called at each confirmation
 
 	mu    sync.Mutex
 	nodes []fakeNode
@@ -64,35 +72,54 @@ type sliverKey struct {
 // newFake makes a network of nodes over n shards, dealt out in turn.
 func newFake(t *testing.T, nodes, n int) (*fakeSwarm, *Client) {
 	t.Helper()
-	f := &fakeSwarm{t: t, moods: make([]mood, nodes), nodes: make([]fakeNode, nodes)}
-	var members []certs.Member
+	f := &fakeSwarm{t: t, moods: make([]mood, nodes), nodes: make([]fakeNode, nodes), ahead: map[int]uint32{}}
+	var members []ledger.GenesisMember
 	for i := range nodes {
 		key, err := certs.NewSecretKey(rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
 		id := peer.ID(fmt.Sprintf("fake peer %02d", i))
-		m := certs.Member{Node: id, Name: fmt.Sprint("node-", i), Key: key.Public(), Proof: key.ProvePossession("fake", id)}
-		for s := i; s < n; s += nodes {
-			m.Shards = append(m.Shards, s)
-		}
 		f.keys = append(f.keys, key)
-		members = append(members, m)
+		members = append(members, ledger.GenesisMember{
+			Node: id, Name: fmt.Sprint("node-", i), Key: key.Public(), Proof: key.ProvePossession("fake", id),
+			Consensus: ledger.PublicKey(newKey(t).Public().(ed25519.PublicKey)), Reward: ledger.Address{byte(i + 1)},
+		})
 		f.nodes[i] = fakeNode{metadata: map[shards.BlobID][]byte{}, slivers: map[sliverKey][]byte{}, certs: map[shards.BlobID][]byte{}}
 	}
-	com, err := certs.NewCommittee("fake", certs.NetworkID{1}, 1, n, members)
+	var err error
+	if f.genesis, err = ledger.NewGenesis("fake", n, members); err != nil {
+		t.Fatal(err)
+	}
+	f.wallet = newKey(t)
+	f.genesis.Accounts = []ledger.GenesisAccount{{Address: addressOf(f.wallet), Amount: 1000 * ledger.WAL}}
+	if f.com, err = f.genesis.Committee(); err != nil {
+		t.Fatal(err)
+	}
+	if f.chain, err = ledgertest.New(f.genesis); err != nil {
+		t.Fatal(err)
+	}
+	return f, f.client(f.wallet)
+}
+
+// client of the swarm that pays with key.
+func (f *fakeSwarm) client(key ed25519.PrivateKey) *Client {
+	cfg := Default()
+	cfg.TempDir = f.t.TempDir()
+	return New(cfg, f, f.chain, f.chain.Payer(key), slog.New(slog.DiscardHandler))
+}
+
+func newKey(t *testing.T) ed25519.PrivateKey {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.com = com
-	cfg := Default()
-	cfg.TempDir = t.TempDir()
-	return f, New(cfg, f, f, slog.New(slog.DiscardHandler))
+	return key
 }
 
-func (f *fakeSwarm) Committee(context.Context) (*certs.Committee, error) { return f.com, nil }
-func (f *fakeSwarm) MayStore(context.Context, shards.BlobID) (uint32, error) {
-	return 100, nil
+func addressOf(key ed25519.PrivateKey) ledger.Address {
+	return ledger.PublicKey(key.Public().(ed25519.PublicKey)).Address()
 }
 
 // enter finds a node and lets its mood act on a question.
@@ -207,10 +234,17 @@ func (s slowWriter) Write(p []byte) (int, error) {
 	}
 }
 
-func (f *fakeSwarm) Confirm(ctx context.Context, to peer.ID, id shards.BlobID) ([]byte, error) {
+func (f *fakeSwarm) Confirm(ctx context.Context, to peer.ID, id shards.BlobID, persistence certs.Persistence) ([]byte, error) {
 	i, n, m, err := f.enter(ctx, to)
 	if err != nil {
 		return nil, err
+	}
+	if f.confirm != nil {
+		f.confirm(i)
+	}
+	if err := f.registered(id, persistence); err != nil {
+		f.t.Errorf("asked to confirm what is not registered: %v", err)
+		return nil, fmt.Errorf("%w: %w", p2p.ErrNotRegistered, err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -228,12 +262,30 @@ func (f *fakeSwarm) Confirm(ctx context.Context, to peer.ID, id shards.BlobID) (
 			}
 		}
 	}
-	conf := f.com.Sign(f.keys[i], to, id, certs.Persistence{})
+	com := f.com.ForEpoch(f.chain.Epoch() + f.ahead[i])
+	conf := com.Sign(f.keys[i], to, id, persistence)
 	if m == forging {
-		conf = f.com.Sign(f.keys[i], to, shards.BlobID{1}, certs.Persistence{})
+		conf = com.Sign(f.keys[i], to, shards.BlobID{1}, persistence)
 		conf.Blob = id
 	}
 	return conf.Marshal(), nil
+}
+
+// registered checks what a node would before it confirms.
+func (f *fakeSwarm) registered(id shards.BlobID, p certs.Persistence) error {
+	head := f.chain.Head()
+	if !p.Deletable {
+		info, err := ledger.ReadBlobInfo(head, id)
+		if err == nil && info.PermanentEnd <= f.chain.Epoch() {
+			err = errors.New("no permanent registration")
+		}
+		return err
+	}
+	b, err := ledger.ReadBlob(head, p.Object)
+	if err == nil && (b.BlobID != id || !b.Deletable || b.End <= f.chain.Epoch()) {
+		err = fmt.Errorf("record %+v", b)
+	}
+	return err
 }
 
 func (f *fakeSwarm) PutCertificate(ctx context.Context, to peer.ID, raw []byte) error {
@@ -243,7 +295,7 @@ func (f *fakeSwarm) PutCertificate(ctx context.Context, to peer.ID, raw []byte) 
 	}
 	cert, err := certs.UnmarshalCertificate(raw)
 	if err == nil {
-		err = f.com.Verify(cert)
+		err = f.com.ForEpoch(cert.Epoch).Verify(cert)
 	}
 	if err != nil {
 		f.t.Errorf("certificate: %v", err)
@@ -335,7 +387,7 @@ func (f *fakeSwarm) NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus,
 	if err != nil {
 		return p2p.NodeStatus{}, err
 	}
-	return p2p.NodeStatus{Version: "fake", State: serving, Epoch: 1, Shards: f.com.Members()[i].Shards, Blobs: uint64(len(n.certs))}, nil
+	return p2p.NodeStatus{Version: "fake", State: serving, Epoch: f.chain.Epoch(), Shards: f.com.Members()[i].Shards, Blobs: uint64(len(n.certs))}, nil
 }
 
 // lose makes node i forget the slivers of everything.
@@ -352,4 +404,10 @@ func (l *limitedWriter) Write(p []byte) (int, error) {
 	}
 	l.left -= len(p)
 	return len(p), nil
+}
+
+// layoutsOf is the size of a sliver pair of a blob of some bytes.
+func layoutsOf(f *fakeSwarm, size int) int64 {
+	p := f.com.Params()
+	return p.Layout(shards.Primary, uint64(size)).Size() + p.Layout(shards.Secondary, uint64(size)).Size()
 }

@@ -14,7 +14,6 @@ import (
 // part in this round). It does not wait for the last nodes longer than the quorum took.
 func (u *upload) prepare(ctx context.Context) [][]int {
 	lacks := make([][]int, len(u.nodes))
-	metadata := u.meta.Marshal()
 	type answer struct {
 		i    int
 		held []int
@@ -28,7 +27,7 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 	open, weight := 0, 0
 	for i := range members {
 		u.mu.Lock()
-		confirmed, gone := u.nodes[i].conf != nil, u.nodes[i].gone
+		confirmed, gone := u.confirmedLocked(i), u.nodes[i].gone
 		u.mu.Unlock()
 		if confirmed {
 			weight += u.com.Weight(i)
@@ -40,7 +39,7 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 		g.Go(func() error {
 			a := answer{i: i}
 			if a.err = u.c.connect(ctx, members[i].Node); a.err == nil {
-				a.held, a.err = patient(ctx, func() ([]int, error) { return u.c.swarm.PutMetadata(ctx, members[i].Node, u.id, metadata) })
+				a.held, a.err = patient(ctx, func() ([]int, error) { return u.c.swarm.PutMetadata(ctx, members[i].Node, u.id, u.raw) })
 			} else if ctx.Err() == nil {
 				u.mu.Lock()
 				u.nodes[i].gone = true

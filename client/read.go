@@ -30,16 +30,17 @@ type ReadResult struct {
 }
 
 // Read writes blob id to w: the source rows in order, as they come in and are verified; rows that are missing or slow
-// are decoded from parity. Nothing unverified is ever written. Errors: ErrNotFound, ErrInconsistent,
+// are decoded from parity. Nothing unverified is ever written. It does not need the ledger: one that stands still stops
+// no read. But what the ledger says has ended, or was never certified, is not found. Errors: ErrNotFound, ErrInconsistent,
 // *NotEnoughError, or w's own; what was written before an error is a correct beginning of the blob. The result is
 // there with an error too, as far as it got.
 func (c *Client) Read(ctx context.Context, id shards.BlobID, w io.Writer, opt ReadOptions) (*ReadResult, error) {
-	com, err := c.control.Committee(ctx)
+	com, err := c.chain.Committee(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}
 	start := time.Now()
-	meta, bad, err := c.metadata(ctx, com, id, "read "+id.String())
+	meta, bad, err := c.find(ctx, com, id, "read "+id.String())
 	if err != nil {
 		return nil, err
 	}

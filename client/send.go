@@ -3,13 +3,11 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"walrus/certs"
 	"walrus/p2p"
 	"walrus/shards"
 )
@@ -26,28 +24,19 @@ func (u *upload) serveNode(ctx context.Context, i int, taps []*tap) error {
 		}
 		return err
 	}
-	node := u.com.Members()[i].Node
-	b, err := patient(ctx, func() ([]byte, error) { return u.c.swarm.Confirm(ctx, node, u.id) })
-	if err != nil {
-		return err
+	return u.confirm(ctx, i)
+}
+
+// pause waits; false when ctx ended before.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	conf, err := certs.UnmarshalConfirmation(node, b)
-	if err != nil {
-		return err
-	}
-	if conf.Blob != u.id || conf.Persistence != (certs.Persistence{}) {
-		return fmt.Errorf("%w: a confirmation of another blob", errLied)
-	}
-	if err := u.com.VerifyConfirmation(conf); err != nil {
-		return err
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.nodes[i].conf = &conf
-	if w := u.weightLocked(); w >= u.com.Quorum() && w-u.com.Weight(i) < u.com.Quorum() {
-		close(u.quorum)
-	}
-	return nil
 }
 
 // sendPairs streams one tap's pairs; whatever happens it drains the tap, so that the encoder goes on for the others.
@@ -113,16 +102,9 @@ func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, pairs []int, pa
 
 // patient asks a busy node again, a few times.
 func patient[T any](ctx context.Context, question func() (T, error)) (T, error) {
-	for pause := 100 * time.Millisecond; ; pause *= 2 {
+	for wait := 100 * time.Millisecond; ; wait *= 2 {
 		answer, err := question()
-		if !errors.Is(err, p2p.ErrBusy) || pause > 2*time.Second {
-			return answer, err
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !errors.Is(err, p2p.ErrBusy) || wait > 2*time.Second || !pause(ctx, wait) {
 			return answer, err
 		}
 	}

@@ -2,28 +2,37 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
+	"walrus/ledger"
 	"walrus/p2p"
 	"walrus/shards"
 )
 
-// BlobStatus is what the network says of a blob, shard by shard.
+// BlobStatus is what the network says of a blob: the ledger, and the nodes shard by shard.
 type BlobStatus struct {
 	BlobID      shards.BlobID
-	Size        uint64             // bytes of the blob
+	Size        uint64             // bytes of the blob; 0 if no node has its metadata
 	EncodedSize int64              // bytes that all nodes keep together
-	EndEpoch    uint32             // the epoch at whose start storage ends
-	Certificate *certs.Certificate // nil: the blob was never certified
+	Certificate *certs.Certificate // nil: no node has one, or by the ledger it counts no more
 	Shards      []ShardStatus      // by shard
 	Bad         []BadNode          // nodes that did not answer, or not truthfully
+
+	// LedgerErr is why the ledger's part is not known; nil if it is.
+	LedgerErr      error
+	Epoch          uint32          // now
+	Info           ledger.BlobInfo // all records of the blob together
+	EndEpoch       uint32          // at whose start the last registration ends; 0 if all have
+	CertifiedEnd   uint32          // at whose start the last certified one ends; 0 if there is none
+	CertifiedEpoch uint32          // of the first certificate; 0 if there is none
+	Permanent      bool            // a permanent record is certified, so that nobody can delete the blob
+	Own            []OwnedBlob     // our records of it
 }
 
 // States of a sliver in a ShardStatus.
@@ -45,22 +54,71 @@ type ShardStatus struct {
 	Secondary string  `json:"secondary"`
 }
 
-// BlobStatus asks every node about blob id. ErrNotFound when a quorum knows nothing of it; *NotEnoughError when too few
-// answer to say so.
+// BlobStatus asks the ledger and every node about blob id. ErrNotFound when the ledger has no live registration of it,
+// or cannot be asked and a quorum of shards knows nothing of it; *NotEnoughError when too few answer to say so.
 func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus, error) {
-	com, err := c.control.Committee(ctx)
+	com, err := c.chain.Committee(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("blob status: %w", err)
 	}
 	params := com.Params()
 	st := &BlobStatus{BlobID: id, Shards: make([]ShardStatus, params.Shards())}
+	if st.LedgerErr = c.recordStatus(ctx, st); errors.Is(st.LedgerErr, ErrNotFound) {
+		return nil, fmt.Errorf("blob status %s: %w", id, st.LedgerErr)
+	}
 	for i := range st.Shards {
 		m := com.Owner(i)
 		st.Shards[i] = ShardStatus{Shard: i, Pair: params.PairOnShard(id, i), Node: m.Node, Name: m.Name, Primary: Unreachable, Secondary: Unreachable}
 	}
+	c.askSlivers(ctx, com, st)
+	if st.LedgerErr == nil && st.CertifiedEnd == 0 { // an old one, of a record that has ended or was deleted
+		st.Certificate = nil
+	}
+	// what nodes say proves nothing: if the ledger is silent, the blob exists if its certificate or its metadata does
+	meta, _, err := c.metadata(ctx, com, id, "blob status "+id.String())
+	if err != nil && st.Certificate == nil && st.LedgerErr != nil {
+		return nil, err
+	}
+	if meta != nil {
+		st.Size, st.EncodedSize = meta.Length, params.EncodedSize(meta.Length)
+	}
+	return st, nil
+}
+
+// recordStatus fills in the ledger's part. ErrNotFound if no registration of the blob is alive.
+func (c *Client) recordStatus(ctx context.Context, st *BlobStatus) error {
+	k, r, err := c.now(ctx, ledger.KeyBlobInfo(st.BlobID))
+	if err != nil {
+		return err
+	}
+	if st.Info, err = ledger.ReadBlobInfo(r, st.BlobID); err != nil {
+		return err
+	}
+	st.Epoch, st.EndEpoch, st.CertifiedEnd = k.epoch, st.Info.RegisteredUntil(k.epoch), st.Info.CertifiedUntil(k.epoch)
+	st.Permanent = st.Info.PermanentCertifiedEnd > k.epoch
+	if st.CertifiedEnd > 0 {
+		st.CertifiedEpoch = st.Info.InitialCertified
+	}
+	if st.EndEpoch == 0 {
+		return missing(&st.Info, k.epoch)
+	}
+	if k.account.Blobs == 0 {
+		return nil
+	}
+	own, err := c.ListBlobs(ctx, false)
+	for _, b := range own {
+		if b.BlobID == st.BlobID {
+			st.Own = append(st.Own, b)
+		}
+	}
+	return err
+}
+
+// askSlivers asks every node what it has of the blob.
+func (c *Client) askSlivers(ctx context.Context, com *certs.Committee, st *BlobStatus) {
 	var mu sync.Mutex
 	tally := c.ask(ctx, com, func(ctx context.Context, i int, m *certs.Member) (any, error) {
-		s, err := c.swarm.BlobStatus(ctx, m.Node, id)
+		s, err := c.swarm.BlobStatus(ctx, m.Node, st.BlobID)
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +126,7 @@ func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus,
 		defer mu.Unlock()
 		st.record(m, s)
 		if len(s.Certificate) > 0 && st.Certificate == nil {
-			cert, err := verifiedCertificate(com, id, s.Certificate)
+			cert, err := verifiedCertificate(com, st.BlobID, s.Certificate)
 			if err != nil {
 				return nil, err
 			}
@@ -80,19 +138,6 @@ func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus,
 		return nil, nil
 	}, func(answers) bool { return false })
 	st.Bad = tally.bad
-	// what nodes say proves nothing: the blob exists if its certificate or its metadata does
-	meta, _, err := c.metadata(ctx, com, id, "blob status "+id.String())
-	if err != nil && st.Certificate == nil {
-		return nil, err
-	}
-	if meta != nil {
-		st.Size, st.EncodedSize = meta.Length, params.EncodedSize(meta.Length)
-	}
-	st.EndEpoch, err = c.control.MayStore(ctx, id)
-	if err != nil {
-		return nil, fmt.Errorf("blob status %s: %w", id, err)
-	}
-	return st, nil
 }
 
 // record notes what node m says of its own shards.
@@ -118,109 +163,4 @@ func sliverState(stored bool, s p2p.ShardState) string {
 		return Corrupt
 	}
 	return Missing
-}
-
-// Health is the state of every node of the committee.
-type Health struct {
-	OK    bool // every node serves and holds all it owes
-	Nodes []NodeHealth
-}
-
-// serving is the state in which a node says that it does its whole work.
-const serving = "serving"
-
-// NodeHealth is the state of one node, as it tells it, and whether that is good.
-type NodeHealth struct {
-	Node      peer.ID
-	Name      string
-	Shards    []int // by the committee
-	Reachable bool
-	Status    p2p.NodeStatus // zero if not reachable
-	OK        bool
-	Why       string // why not OK
-}
-
-// Health asks every node how it is.
-func (c *Client) Health(ctx context.Context) (*Health, error) {
-	com, err := c.control.Committee(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("health: %w", err)
-	}
-	members := com.Members()
-	h := &Health{OK: true, Nodes: make([]NodeHealth, len(members))}
-	var g errgroup.Group
-	for i := range members {
-		g.Go(func() error {
-			n := &h.Nodes[i]
-			n.Node, n.Name, n.Shards = members[i].Node, members[i].Name, members[i].Shards
-			ctx, cancel := context.WithTimeout(ctx, askTimeout)
-			defer cancel()
-			err := c.connect(ctx, n.Node)
-			if err == nil {
-				n.Status, err = c.swarm.NodeStatus(ctx, n.Node)
-			}
-			if n.Reachable = err == nil; !n.Reachable {
-				n.Why = reason(err)
-			}
-			return nil
-		})
-	}
-	_ = g.Wait()
-	known := knownBlobs(com, h.Nodes)
-	for i := range h.Nodes {
-		n := &h.Nodes[i]
-		if n.Reachable {
-			n.Why = unwell(com, n, known)
-		}
-		n.OK = n.Why == ""
-		h.OK = h.OK && n.OK
-	}
-	return h, nil
-}
-
-// knownBlobs is the greatest number of certified blobs that nodes with one honest shard among them say they know: a
-// node that knows fewer has not caught up, whatever it says it owes.
-func knownBlobs(com *certs.Committee, nodes []NodeHealth) uint64 {
-	order := make([]int, len(nodes))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		switch x, y := nodes[a].Status.Blobs, nodes[b].Status.Blobs; {
-		case x > y:
-			return -1
-		case x < y:
-			return 1
-		}
-		return 0
-	})
-	weight := 0
-	for _, i := range order {
-		if weight += com.Weight(i); weight >= com.OneHonest() {
-			return nodes[i].Status.Blobs
-		}
-	}
-	return 0
-}
-
-// unwell is why a reachable node is not well, empty if it is.
-func unwell(com *certs.Committee, n *NodeHealth, known uint64) string {
-	s := &n.Status
-	var why []string
-	if s.State != serving {
-		why = append(why, "is "+s.State)
-	}
-	if s.Epoch != com.Epoch() {
-		why = append(why, fmt.Sprintf("is in epoch %d, not %d", s.Epoch, com.Epoch()))
-	}
-	if s.Owed > 0 {
-		why = append(why, fmt.Sprintf("owes %d slivers", s.Owed))
-	}
-	if s.Corrupt > 0 {
-		why = append(why, fmt.Sprintf("has %d corrupt slivers to repair", s.Corrupt))
-	}
-	if s.Blobs < known {
-		why = append(why, fmt.Sprintf("knows %d of %d blobs", s.Blobs, known))
-	}
-	return strings.Join(why, ", ")
 }

@@ -8,34 +8,55 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
-	"walrus/p2p"
+	"walrus/ledger"
 	"walrus/shards"
 )
 
 // StoreOptions of one Store call.
 type StoreOptions struct {
 	Progress Progress
-	// Force uploads although the blob is certified already: every node is offered what it lacks.
+	// Force uploads although the blob is certified already: every node is offered what it lacks. Nothing is paid for that.
 	Force bool
+	// Epochs for which the blob is stored, the current one included; 0 means 1, MaxEpochs as many as the network sells.
+	Epochs uint32
+	// Permanent blobs cannot be deleted before their end; others can by their owner.
+	Permanent bool
+	// Attributes of the record, in any order.
+	Attributes []ledger.Attribute
+	// Share gives the record, which must be permanent, to everybody once it is certified, with Fund for its extension.
+	Share bool
+	Fund  ledger.Amount
+	// DryRun encodes and plans, and does nothing: the result says what it would cost.
+	DryRun bool
 }
 
-// StoreResult tells where a blob went.
+// StoreResult tells where a blob went and what was paid.
 type StoreResult struct {
-	BlobID           shards.BlobID
-	Size             uint64             // bytes of the blob
-	EncodedSize      int64              // bytes that all nodes keep together, metadata included
-	EndEpoch         uint32             // the epoch at whose start storage ends
-	AlreadyCertified bool               // nothing was uploaded
-	Certificate      *certs.Certificate // proof that a quorum keeps the blob
+	BlobID      shards.BlobID
+	Size        uint64 // bytes of the blob
+	EncodedSize int64  // bytes that all nodes keep together, metadata included
+
+	Operation       Operation       // how it came by the right to be stored
+	Object          ledger.ObjectID // the record; zero if somebody else's serves, or after a dry run
+	Deletable       bool
+	Shared          bool
+	RegisteredEpoch uint32 // zero if somebody else's record serves
+	CertifiedEpoch  uint32 // zero after a dry run
+	EndEpoch        uint32 // the epoch at whose start storage ends
+	EpochsExtended  uint32 // by which a record of ours was extended
+	Cost            Cost   // what was paid; after a dry run, what would be at most
+	Txs             []ledger.TxID
+
+	AlreadyCertified bool               // nothing was paid, and without Force nothing uploaded
+	Certificate      *certs.Certificate // proof that a quorum keeps the blob; nil if nothing was uploaded
 	Confirmed        int                // shards whose nodes confirmed
 	Needed           int                // quorum
 	Shards           int                // n
-	Nodes            []NodeUpload       // in committee order; empty when AlreadyCertified
+	Nodes            []NodeUpload       // in committee order; empty if nothing was uploaded
 	Encoding         time.Duration      // time to compute the blob ID
-	Uploading        time.Duration      // time from then to the certificate
+	Uploading        time.Duration      // time from then until the blob was certified
 }
 
 // NodeUpload is one node's part in a Store.
@@ -49,15 +70,26 @@ type NodeUpload struct {
 	Why       string // Err on a short line, for people
 }
 
-// Store encodes src, uploads to each node the sliver pairs of its shards, and returns when a quorum has confirmed and
-// holds the certificate, and the others were given a bounded time to finish. src is read twice and never held.
-// Run again after a failure it sends only what nodes lack. Errors: *NotEnoughError, or what reading src returned.
+// Store encodes src, registers the blob, uploads to each node the sliver pairs of its shards, and returns when a quorum
+// has confirmed, the ledger has the certificate, and the other nodes were given a bounded time to finish. src is read
+// twice and never held. Run again after a failure it uses the registration there is and sends only what nodes lack.
+// Errors: *NotEnoughError; ErrNoWallet, ErrNoFunds, ErrStalled; a *ledger.OpError; or what reading src returned. The
+// result is there with an error too, as far as it got.
 func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt StoreOptions) (*StoreResult, error) {
-	com, err := c.control.Committee(ctx)
+	if c.payer == nil {
+		return nil, fmt.Errorf("store: %w", ErrNoWallet)
+	}
+	attributes, err := sortedAttributes(opt.Attributes)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	com, err := c.chain.Committee(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	start := time.Now()
+	way := c.reach(ctx, com)
+	defer way.end()
 	enc, err := shards.NewEncoder(com.Params(), src, size)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
@@ -66,126 +98,94 @@ func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt St
 	if err != nil {
 		return nil, fmt.Errorf("store: encode: %w", err)
 	}
-	id := meta.ID()
-	end, err := c.control.MayStore(ctx, id)
-	if err != nil {
-		return nil, fmt.Errorf("store %s: %w", id, err)
+	w := &want{
+		meta: meta, id: meta.ID(), encoded: uint64(com.Params().EncodedSize(size)), epochs: max(1, opt.Epochs), permanent: opt.Permanent,
+		share: opt.Share, fund: opt.Fund, attributes: attributes,
 	}
 	res := &StoreResult{
-		BlobID: id, Size: size, EncodedSize: com.Params().EncodedSize(size), EndEpoch: end,
+		BlobID: w.id, Size: size, EncodedSize: com.Params().EncodedSize(size),
 		Needed: com.Quorum(), Shards: com.Params().Shards(), Encoding: time.Since(start),
 	}
-	if !opt.Force {
-		if cert := c.certificate(ctx, com, id); cert != nil {
-			res.AlreadyCertified, res.Certificate, res.Confirmed = true, cert, cert.Weight(com)
+	for attempt := 1; ; attempt++ {
+		err := c.store(ctx, way, enc, w, opt, res)
+		if err == nil {
 			return res, nil
 		}
+		if attempt == storeAttempts || !replan(err) || ctx.Err() != nil {
+			if errors.Is(err, ErrStalled) {
+				err = fmt.Errorf("%w; reads go on, and storing again when the ledger goes on uses what was paid and sent", err)
+			}
+			return res, fmt.Errorf("store %s: %w", w.id, err)
+		}
+		c.log.Debug("the ledger moved on while a blob was stored; planning anew", "blob", w.id.String(), "err", err)
 	}
-	start = time.Now()
-	u := newUpload(c, com, enc, meta, id, opt.Progress)
+}
+
+// storeAttempts bounds how often a Store is planned: the state may move on between a plan and its transaction.
+const storeAttempts = 3
+
+// store plans and does.
+func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder, w *want, opt StoreOptions, res *StoreResult) error {
+	com := way.com
+	p, epoch, err := c.planStore(ctx, com, w)
+	if err != nil {
+		return err
+	}
+	res.Operation, res.Object, res.EndEpoch, res.EpochsExtended = p.operation, p.object, p.end, p.extended
+	res.RegisteredEpoch, res.CertifiedEpoch = p.start, p.certified
+	res.AlreadyCertified = p.operation == AlreadyCertified
+	res.Deletable, res.Shared = p.deletable, opt.Share && !res.AlreadyCertified
+	if opt.DryRun {
+		res.Cost = p.cost
+		return nil
+	}
+	start := time.Now()
+	uploads := p.certified == 0 || opt.Force
+	if uploads { // nothing is paid for what cannot be certified
+		if res.Nodes, err = way.wait(); err != nil {
+			return err
+		}
+	}
+	reg := c.register(ctx, w, p)
+	defer func() { _ = reg.wait() }() // it uses ctx
+	if !uploads {
+		err := reg.wait()
+		reg.tell(res)
+		return err
+	}
+	u := newUpload(c, com.ForEpoch(epoch), enc, w, reg, opt.Progress)
 	err = u.run(ctx)
+	_ = reg.wait()
+	reg.tell(res)
 	res.Certificate, res.Confirmed, res.Nodes = u.cert, u.weight(), u.outcome()
-	res.Uploading = u.certified.Sub(start)
+	if u.cert != nil {
+		res.Uploading = u.certified.Sub(start)
+		if p.certified == 0 {
+			res.CertifiedEpoch = u.cert.Epoch
+		}
+	}
+	return err
+}
+
+// planStore reads what the ledger says and decides.
+func (c *Client) planStore(ctx context.Context, com *certs.Committee, w *want) (*plan, uint32, error) {
+	k, r, err := c.now(ctx, ledger.KeyBlobInfo(w.id))
 	if err != nil {
-		return res, err
+		return nil, 0, fmt.Errorf("plan: %w", err)
 	}
-	return res, nil
-}
-
-// certificate asks the committee for a certificate of blob id. Nil means that a quorum has none, or that nobody who answers has.
-func (c *Client) certificate(ctx context.Context, com *certs.Committee, id shards.BlobID) *certs.Certificate {
-	var found *certs.Certificate
-	_ = c.ask(ctx, com, func(ctx context.Context, i int, m *certs.Member) (any, error) {
-		st, err := c.swarm.BlobStatus(ctx, m.Node, id)
-		if err != nil {
-			return nil, err
-		}
-		if len(st.Certificate) == 0 {
-			return nil, p2p.ErrNotFound
-		}
-		return verifiedCertificate(com, id, st.Certificate)
-	}, func(a answers) bool {
-		if cert, ok := a.last.(*certs.Certificate); ok {
-			found = cert
-		}
-		return found != nil || a.answered+a.notFound >= com.Quorum()
-	})
-	return found
-}
-
-// verifiedCertificate decodes a peer's certificate and checks that it certifies blob id.
-func verifiedCertificate(com *certs.Committee, id shards.BlobID, b []byte) (*certs.Certificate, error) {
-	cert, err := certs.UnmarshalCertificate(b)
-	if err != nil {
-		return nil, err
+	k.members = len(com.Members())
+	if k.info, err = ledger.ReadBlobInfo(r, w.id); err != nil {
+		return nil, 0, fmt.Errorf("plan: %w", err)
 	}
-	if cert.Blob != id {
-		return nil, fmt.Errorf("%w: another blob's certificate", errLied)
-	}
-	return cert, com.Verify(cert)
-}
-
-// answers is how far an ask is.
-type answers struct {
-	nodes                      int // that answered the question
-	answered, notFound, failed int // shards
-	last                       any // value of the newest answer, nil if it was an error
-	bad                        []BadNode
-}
-
-// askTimeout bounds finding a node and its answer to a small question.
-const askTimeout = 10 * time.Second
-
-// ask puts a question to every node of the committee at once and calls enough after each answer, from this goroutine,
-// until it says so or all have answered; the rest are then cancelled. It returns the final tally.
-func (c *Client) ask(ctx context.Context, com *certs.Committee, question func(context.Context, int, *certs.Member) (any, error), enough func(answers) bool) answers {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type answer struct {
-		i   int
-		val any
-		err error
-	}
-	members := com.Members()
-	ch := make(chan answer, len(members))
-	var g errgroup.Group
-	for i := range members {
-		g.Go(func() error {
-			a := answer{i: i}
-			ctx, cancel := context.WithTimeout(ctx, askTimeout)
-			defer cancel()
-			if a.err = c.connect(ctx, members[i].Node); a.err == nil {
-				a.val, a.err = question(ctx, i, &members[i])
-			}
-			ch <- a
-			return nil
-		})
-	}
-	var tally answers
-collect:
-	for range members {
-		select {
-		case a := <-ch:
-			tally.last = nil
-			switch w := com.Weight(a.i); {
-			case a.err == nil:
-				tally.nodes++
-				tally.answered += w
-				tally.last = a.val
-			case errors.Is(a.err, p2p.ErrNotFound):
-				tally.notFound += w
-			default:
-				tally.failed += w
-				tally.bad = append(tally.bad, badNode(&members[a.i], a.err))
-			}
-			if enough(tally) {
-				break collect
-			}
-		case <-ctx.Done():
-			break collect
+	// what we own matters only if some of it can be of use
+	if k.account.Storages > 0 || k.account.Blobs > 0 && k.info.RegisteredUntil(k.epoch) > 0 {
+		if k.storages, k.blobs, err = c.chain.Objects(ctx, c.payer.Address()); err != nil {
+			return nil, 0, fmt.Errorf("plan: %w", err)
 		}
 	}
-	cancel()
-	_ = g.Wait()
-	return tally
+	p, err := decide(w, &k)
+	if err == nil {
+		err = c.afford(k.account.Balance, p.cost)
+	}
+	return p, k.epoch, err
 }

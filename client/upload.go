@@ -21,19 +21,25 @@ const (
 	streamsPerNode = 4
 	// minTail and the half of the time the quorum took bound how long the last nodes may go on afterwards.
 	minTail = time.Second
+	// maxSpread bounds the handing out of a certificate, which nodes learn of from the ledger and gossip too.
+	maxSpread = 5 * time.Second
 )
 
 // upload is one blob on its way to the committee.
 type upload struct {
-	c    *Client // constant after newUpload, as the next four
-	com  *certs.Committee
+	c    *Client          // constant after newUpload, as the next six
+	com  *certs.Committee // whose members, shards and quorum count; the epoch is that of field epoch
 	enc  *shards.Encoder
 	meta *shards.Metadata
+	raw  []byte // binary form of meta
 	id   shards.BlobID
+	reg  *registration
 
 	quorum chan struct{} // closed when a quorum has confirmed
+	once   sync.Once     // guards the closing of quorum
 
 	mu        sync.Mutex // guards the rest
+	epoch     uint32     // confirmations of others do not count
 	nodes     []nodeState
 	progress  Progress
 	sent      int64
@@ -51,21 +57,21 @@ type nodeState struct {
 	err     error // why it did not confirm, the newest
 }
 
-func newUpload(c *Client, com *certs.Committee, enc *shards.Encoder, meta *shards.Metadata, id shards.BlobID, progress Progress) *upload {
+func newUpload(c *Client, com *certs.Committee, enc *shards.Encoder, w *want, reg *registration, progress Progress) *upload {
 	return &upload{
-		c: c, com: com, enc: enc, meta: meta, id: id, progress: progress,
+		c: c, com: com, enc: enc, meta: w.meta, raw: w.meta.Marshal(), id: w.id, reg: reg, epoch: com.Epoch(), progress: progress,
 		nodes: make([]nodeState, len(com.Members())), quorum: make(chan struct{}),
 	}
 }
 
 // run uploads in rounds until a quorum has confirmed, certifies, and lets the tail finish.
 func (u *upload) run(caller context.Context) error {
-	ctx, cancel := context.WithCancel(caller)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(caller)
+	defer cancel(nil)
 	start := time.Now()
 	var g errgroup.Group
 	g.Go(func() error {
-		defer cancel()
+		defer cancel(nil)
 		for range uploadRounds {
 			if err := u.round(ctx); err != nil {
 				return err
@@ -76,19 +82,25 @@ func (u *upload) run(caller context.Context) error {
 		}
 		return nil
 	})
+	g.Go(func() error { // without its registration the upload is in vain
+		if err := u.reg.waitOr(ctx); err != nil {
+			cancel(err)
+		}
+		return nil
+	})
 	g.Go(func() error {
 		select {
 		case <-u.quorum:
 		case <-ctx.Done():
 			return nil
 		}
-		// what is certified must reach the nodes although the round may end, and cancel, at the same moment
-		err := u.certify(context.WithoutCancel(ctx))
+		// what is confirmed is to be certified although the round may end, and cancel, at the same moment
+		err := u.certify(caller)
 		tail := time.NewTimer(max(minTail, time.Since(start)/2))
 		defer tail.Stop()
 		select {
 		case <-tail.C:
-			cancel()
+			cancel(nil)
 		case <-ctx.Done():
 		}
 		return err
@@ -99,13 +111,15 @@ func (u *upload) run(caller context.Context) error {
 	u.mu.Unlock()
 	switch {
 	case certified:
-		return err // nil, or the certificate did not reach enough nodes
-	case u.weight() >= u.com.Quorum(): // the quorum came with the end of the round
-		return u.certify(context.WithoutCancel(ctx))
-	case err != nil:
-		return fmt.Errorf("store %s: %w", u.id, err)
+		return nil
 	case caller.Err() != nil:
-		return fmt.Errorf("store %s: %w", u.id, context.Cause(caller))
+		return context.Cause(caller)
+	case err != nil:
+		return err
+	case u.reg.wait() != nil:
+		return u.reg.err
+	case u.weight() >= u.com.Quorum(): // the quorum came with the end of the round
+		return u.certify(caller)
 	}
 	return u.notEnough()
 }
@@ -152,46 +166,9 @@ func split(pairs []int, k int) [][]int {
 	return groups
 }
 
-// certify aggregates the confirmations and hands the certificate to the committee: one honest shard's worth must have
-// taken it in, from where gossip carries it on.
-func (u *upload) certify(ctx context.Context) error {
-	u.mu.Lock()
-	var confs []certs.Confirmation
-	reachable := 0
-	for i := range u.nodes {
-		if c := u.nodes[i].conf; c != nil {
-			confs = append(confs, *c)
-		}
-		if u.nodes[i].conf != nil || u.nodes[i].working {
-			reachable++
-		}
-	}
-	u.mu.Unlock()
-	cert, _, err := u.com.Aggregate(u.id, certs.Persistence{}, confs)
-	if err != nil {
-		return fmt.Errorf("store %s: certify: %w", u.id, err)
-	}
-	raw := cert.Marshal()
-	ctx, cancel := context.WithTimeout(ctx, 4*u.c.cfg.DialTimeout)
-	defer cancel()
-	tally := u.c.ask(ctx, u.com, func(ctx context.Context, i int, m *certs.Member) (any, error) {
-		return nil, u.c.swarm.PutCertificate(ctx, m.Node, raw)
-	}, func(a answers) bool { return a.nodes >= reachable && a.answered >= u.com.OneHonest() })
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.cert, u.certified = cert, time.Now()
-	if tally.answered < u.com.OneHonest() {
-		return &NotEnoughError{
-			Op: "certify " + u.id.String(), Did: "took the certificate", Have: tally.answered, Needed: u.com.OneHonest(),
-			Shards: len(u.meta.Pairs), Nodes: tally.bad, Advice: "store again: nothing is sent twice",
-		}
-	}
-	return nil
-}
-
 func (u *upload) notEnough() error {
 	e := &NotEnoughError{
-		Op: "store " + u.id.String(), Did: "confirmed", Have: u.weight(), Needed: u.com.Quorum(), Shards: len(u.meta.Pairs),
+		Op: "upload", Did: "confirmed", Have: u.weight(), Needed: u.com.Quorum(), Shards: len(u.meta.Pairs),
 		Advice: "start the missing nodes and store again: what was uploaded is kept and not sent twice",
 	}
 	u.mu.Lock()
@@ -199,7 +176,7 @@ func (u *upload) notEnough() error {
 	mismatches := 0
 	for i := range u.nodes {
 		n := &u.nodes[i]
-		if n.conf == nil && n.err != nil {
+		if !u.confirmedLocked(i) && n.err != nil {
 			e.Nodes = append(e.Nodes, badNode(&u.com.Members()[i], n.err))
 		}
 		if errors.Is(n.err, p2p.ErrMismatch) {
@@ -218,7 +195,7 @@ func (u *upload) outcome() []NodeUpload {
 	var out []NodeUpload
 	for i, m := range u.com.Members() {
 		n := &u.nodes[i]
-		out = append(out, NodeUpload{Node: m.Node, Name: m.Name, Shards: m.Shards, Confirmed: n.conf != nil, Sent: n.sent, Err: n.err, Why: reason(n.err)})
+		out = append(out, NodeUpload{Node: m.Node, Name: m.Name, Shards: m.Shards, Confirmed: u.confirmedLocked(i), Sent: n.sent, Err: n.err, Why: reason(n.err)})
 	}
 	return out
 }
@@ -239,7 +216,7 @@ func (u *upload) spare(node int) bool {
 	defer u.mu.Unlock()
 	w := 0
 	for i := range u.nodes {
-		if i != node && (u.nodes[i].conf != nil || u.nodes[i].working) {
+		if i != node && (u.confirmedLocked(i) || u.nodes[i].working) {
 			w += u.com.Weight(i)
 		}
 	}
@@ -252,8 +229,8 @@ func (u *upload) retryable() bool {
 	defer u.mu.Unlock()
 	for i := range u.nodes {
 		n := &u.nodes[i]
-		final := errors.Is(n.err, p2p.ErrNotRegistered) || errors.Is(n.err, p2p.ErrNotOwner) || errors.Is(n.err, p2p.ErrMismatch)
-		if n.conf == nil && !n.gone && !final {
+		final := errors.Is(n.err, p2p.ErrNotOwner) || errors.Is(n.err, p2p.ErrMismatch)
+		if !u.confirmedLocked(i) && !n.gone && !final {
 			return true
 		}
 	}
@@ -269,7 +246,7 @@ func (u *upload) weight() int {
 func (u *upload) weightLocked() int {
 	w := 0
 	for i := range u.nodes {
-		if u.nodes[i].conf != nil {
+		if u.confirmedLocked(i) {
 			w += u.com.Weight(i)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"walrus/ledger"
+	"walrus/ledger/wallet"
 )
 
 // ClientFile is the name of the client's configuration where no other is given.
@@ -31,6 +32,12 @@ type Client struct {
 	// AddressBook is the file that remembers where nodes were, so that a dead bootstrap node does not lock us out; ""
 	// keeps nothing. Default client-peers.json.
 	AddressBook string `yaml:"addressBook"`
+	// Wallet is the file with the key that pays; a client that only reads needs none. Default wallet.yaml.
+	Wallet string `yaml:"wallet"`
+	// Faucet is the wallet of a devnet from which walrus wallet faucet pays. Default "": there is none.
+	Faucet string `yaml:"faucet"`
+	// Epochs is how long store keeps blobs when it is not told, in epochs. Default 1.
+	Epochs uint32 `yaml:"epochs"`
 	// TempDir is for what does not fit in memory: standard input while it is stored, rows that arrive early while a blob
 	// is read. Default "": the system's.
 	TempDir string `yaml:"tempDir"`
@@ -40,7 +47,10 @@ type Client struct {
 
 // DefaultClient is what a client's file does not need to say.
 func DefaultClient() Client {
-	return Client{Genesis: "genesis.yaml", AddressBook: "client-peers.json", Log: Log{Level: "warn", Format: "text"}}
+	return Client{
+		Genesis: "genesis.yaml", AddressBook: "client-peers.json", Wallet: "wallet.yaml", Epochs: 1,
+		Log: Log{Level: "warn", Format: "text"},
+	}
 }
 
 // FindClient is the path of the client's configuration: flag, else $WALRUS_CONFIG, else the first that exists of
@@ -89,16 +99,33 @@ func LoadClient(path string) (*Client, error) {
 	}
 	dir := filepath.Dir(path)
 	c.Genesis, c.AddressBook, c.TempDir = resolve(dir, c.Genesis), resolve(dir, c.AddressBook), resolve(dir, c.TempDir)
+	c.Wallet, c.Faucet = resolve(dir, c.Wallet), resolve(dir, c.Faucet)
 	return &c, nil
 }
 
-// Control is the control plane that the client's genesis gives, and the genesis. It needs no network.
-func (c *Client) Control() (*ledger.Static, *ledger.Genesis, error) { return control(c.Genesis) }
+// LoadWallet reads the wallet that pays. It refuses a file that other users can read.
+func (c *Client) LoadWallet() (*wallet.Wallet, error) {
+	if c.Wallet == "" {
+		return nil, fmt.Errorf("%s: key \"wallet\" is empty: name the file of a wallet (walrus wallet new makes one)", c.Path)
+	}
+	return wallet.Load(c.Wallet)
+}
+
+// LoadFaucet reads the wallet that walrus wallet faucet pays from.
+func (c *Client) LoadFaucet() (*wallet.Wallet, error) {
+	if c.Faucet == "" {
+		return nil, fmt.Errorf("%s names no faucet: only a devnet has one", c.Path)
+	}
+	return wallet.Load(c.Faucet)
+}
 
 // Validate names the first key that is wrong.
 func (c *Client) Validate() error {
 	if c.Genesis == "" {
 		return errors.New("key \"genesis\" is empty: name the network's genesis file")
+	}
+	if c.Epochs == 0 || c.Epochs > ledger.MaxEpochsAhead {
+		return fmt.Errorf("key \"epochs\" is %d: blobs are kept for 1 to %d epochs", c.Epochs, ledger.MaxEpochsAhead)
 	}
 	if len(c.Bootstrap) == 0 && !c.MDNS {
 		return errors.New("key \"bootstrap\" is empty: name a node to start from, or set mdns: true")

@@ -138,16 +138,3 @@ func readFile(path string, limit int64) ([]byte, error) {
 	}
 	return raw, nil
 }
-
-// control is the control plane that a genesis gives.
-func control(path string) (*ledger.Static, *ledger.Genesis, error) {
-	g, err := LoadGenesis(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	static, err := ledger.NewStatic(g)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return static, g, nil
-}

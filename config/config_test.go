@@ -23,7 +23,7 @@ func TestClientErrors(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"unknown key", "genesis: g\nbootstraps: []\n", `client.yaml:2: unknown key "bootstraps": did you mean "bootstrap"?`},
 		{"unknown nested key", "log:\n  lebel: info\n", `client.yaml:2: unknown key "log.lebel": did you mean "level"?`},
-		{"nothing close", "wallet: x\n", `client.yaml:1: unknown key "wallet": known are addressBook, bootstrap, genesis, log, mdns, tempDir`},
+		{"nothing close", "waffle: x\n", `client.yaml:1: unknown key "waffle": known are addressBook, bootstrap, epochs, faucet, genesis, log, mdns, tempDir, wallet`},
 		{"other case", "addressbook: x\n", `did you mean "addressBook"?`},
 		{"twice", "genesis: a\ngenesis: b\n", `key "genesis" is there twice`},
 		{"wrong type", "mdns: maybe\n", `client.yaml:1: key "mdns": want true or false`},
@@ -42,6 +42,8 @@ func TestClientErrors(t *testing.T) {
 		{"no way in", "genesis: g\n", `key "bootstrap" is empty`},
 		{"bad level", "bootstrap: [" + somePeer + "]\nlog: {level: loud}\n", `log level "loud"`},
 		{"bad format", "bootstrap: [" + somePeer + "]\nlog: {format: xml}\n", `log format "xml"`},
+		{"no epochs", "epochs: 0\nmdns: true\n", `key "epochs" is 0`},
+		{"many epochs", "epochs: 1001\nmdns: true\n", `key "epochs" is 1001`},
 		{"no genesis", "genesis: \"\"\nmdns: true\n", `key "genesis" is empty`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -69,7 +71,7 @@ func TestClientPaths(t *testing.T) {
 	}
 	want := Client{
 		Path: path, Genesis: filepath.Join(filepath.Dir(dir), "net", "g.yaml"), AddressBook: "/var/book", MDNS: true,
-		Log: Log{Level: "warn", Format: "text"},
+		Wallet: filepath.Join(dir, "wallet.yaml"), Epochs: 1, Log: Log{Level: "warn", Format: "text"},
 	}
 	if !reflect.DeepEqual(*c, want) {
 		t.Errorf("got %+v\nwant %+v", *c, want)

@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"walrus/ledger"
+	"walrus/ledger/wallet"
 	"walrus/shards"
 )
 
@@ -19,6 +21,8 @@ import (
 const (
 	DevnetClientFile  = "client.yaml"
 	devnetGenesisFile = "genesis.yaml"
+	devnetWalletFile  = "wallet.yaml"
+	devnetFaucetFile  = "faucet.yaml"
 )
 
 // Devnet sizes.
@@ -29,6 +33,14 @@ const (
 	DefaultDevnetShards = 100
 	// MinDevnetNodes is the least that goes on when one is lost.
 	MinDevnetNodes = 4
+	// DefaultDevnetEpoch is long enough for a day's work on one devnet, and short enough to see an end of it.
+	DefaultDevnetEpoch = 24 * time.Hour
+	// devnetEpochs is for how many epochs a devnet's client stores when it is not told: a week.
+	devnetEpochs = 7
+	// devnetFunds are in the client's wallet; the rest of all WAL is in the faucet's.
+	devnetFunds = 1_000_000 * ledger.WAL
+	// devnetValidators agree on blocks; further nodes follow. More of them on one machine take longer for each block.
+	devnetValidators = 7
 	// maxDevnetNodes is what the ports of one machine and one operator's patience allow.
 	maxDevnetNodes = 500
 )
@@ -40,6 +52,12 @@ var (
 	ErrDevnetExists = errors.New("there is a devnet already")
 	ErrSize         = errors.New("wrong size of network")
 )
+
+// DevnetOptions say what devnet to make.
+type DevnetOptions struct {
+	Nodes, Shards int
+	Epoch         time.Duration // length of an epoch; 0 is DefaultDevnetEpoch
+}
 
 // Devnet is a network on one machine, for development and tests.
 type Devnet struct {
@@ -66,10 +84,13 @@ func CheckDevnetSize(nodes, n int) error {
 	return nil
 }
 
-// InitDevnet makes a network of nodes with n shards in dir, which may be missing or empty: keys, genesis, a
-// configuration for each node and one for clients. Errors: ErrDevnetExists, ErrSize.
-func InitDevnet(ctx context.Context, dir string, nodes, n int) (d *Devnet, err error) {
-	if err := CheckDevnetSize(nodes, n); err != nil {
+// InitDevnet makes a network in dir, which may be missing or empty: keys, genesis, a configuration for each node, one for
+// clients and a wallet with WAL in it. Its first epoch begins now. Errors: ErrDevnetExists, ErrSize.
+func InitDevnet(ctx context.Context, dir string, opt DevnetOptions) (d *Devnet, err error) {
+	if opt.Epoch == 0 {
+		opt.Epoch = DefaultDevnetEpoch
+	}
+	if err := CheckDevnetSize(opt.Nodes, opt.Shards); err != nil {
 		return nil, err
 	}
 	dir, err = filepath.Abs(dir)
@@ -79,14 +100,14 @@ func InitDevnet(ctx context.Context, dir string, nodes, n int) (d *Devnet, err e
 	if err := claimDir(dir); err != nil {
 		return nil, err
 	}
-	held, err := holdPorts(ctx, nodes)
+	held, err := holdPorts(ctx, opt.Nodes)
 	if err != nil {
 		return nil, err
 	}
 	// The ports are let go of last, when the files that name them are written.
 	defer func() { err = errors.Join(err, held.release()) }()
 
-	plan, err := planDevnet(nodes, n, held.numbers)
+	plan, err := planDevnet(opt, held.numbers)
 	if err != nil {
 		return nil, err
 	}
@@ -116,13 +137,15 @@ func claimDir(dir string) error {
 
 // devnetPlan is all that a new devnet consists of.
 type devnetPlan struct {
-	genesis *ledger.Genesis
-	keys    []*Keys
-	nodes   []Node
-	client  Client
+	genesis        *ledger.Genesis
+	keys           []*Keys
+	nodes          []Node
+	client         Client
+	wallet, faucet *wallet.Wallet
 }
 
-func planDevnet(nodes, n int, ports []int) (*devnetPlan, error) {
+func planDevnet(opt DevnetOptions, ports []int) (*devnetPlan, error) {
+	nodes := opt.Nodes
 	var tag [4]byte
 	if _, err := rand.Read(tag[:]); err != nil {
 		return nil, fmt.Errorf("name devnet: %w", err)
@@ -145,14 +168,14 @@ func planDevnet(nodes, n int, ports []int) (*devnetPlan, error) {
 		members = append(members, member)
 		addrs = append(addrs, fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", ports[i], member.Node))
 	}
-	var err error
-	if p.genesis, err = ledger.NewGenesis(network, n, members); err != nil {
+	if err := p.plan(network, opt, members); err != nil {
 		return nil, err
 	}
 	for i := range nodes {
 		node := DefaultNode()
 		node.Name = nodeName(i)
 		node.Genesis = filepath.Join("..", devnetGenesisFile)
+		node.Pace = paceLocal
 		node.Listen = []string{
 			fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", ports[i]),
 			fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", ports[i]),
@@ -162,9 +185,31 @@ func planDevnet(nodes, n int, ports []int) (*devnetPlan, error) {
 		p.nodes = append(p.nodes, node)
 	}
 	p.client = DefaultClient()
-	p.client.Genesis = devnetGenesisFile
+	p.client.Genesis, p.client.Wallet, p.client.Faucet = devnetGenesisFile, devnetWalletFile, devnetFaucetFile
+	p.client.Epochs = devnetEpochs
 	p.client.Bootstrap = addrs[:clientBootstrap(nodes)]
 	return p, nil
+}
+
+// plan makes the genesis and the wallets that hold all WAL.
+func (p *devnetPlan) plan(network string, opt DevnetOptions, members []ledger.GenesisMember) (err error) {
+	if p.wallet, err = wallet.New(); err != nil {
+		return err
+	}
+	if p.faucet, err = wallet.New(); err != nil {
+		return err
+	}
+	if p.genesis, err = ledger.NewGenesis(network, opt.Shards, members); err != nil {
+		return err
+	}
+	g := p.genesis
+	g.Time, g.EpochDuration = time.Now().UTC().Truncate(time.Second), opt.Epoch
+	g.Treasury = p.faucet.Address()
+	g.Accounts = []ledger.GenesisAccount{{Address: p.wallet.Address(), Amount: devnetFunds}}
+	for i := devnetValidators; i < len(g.Members); i++ {
+		g.Members[i].Consensus = ledger.PublicKey{}
+	}
+	return g.Validate()
 }
 
 // clientBootstrap is one more than may be lost, so that one of them answers.
@@ -192,6 +237,12 @@ func (p *devnetPlan) write(dir string) error {
 		if err := node.write(home); err != nil {
 			return err
 		}
+	}
+	if err := p.wallet.Create(filepath.Join(dir, devnetWalletFile)); err != nil {
+		return err
+	}
+	if err := p.faucet.Create(filepath.Join(dir, devnetFaucetFile)); err != nil {
+		return err
 	}
 	return p.client.write(filepath.Join(dir, DevnetClientFile))
 }

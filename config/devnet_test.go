@@ -2,9 +2,11 @@ package config
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,7 +19,7 @@ import (
 
 func TestDevnet(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
-	d, err := InitDevnet(t.Context(), dir, 7, 100)
+	d, err := InitDevnet(t.Context(), dir, DevnetOptions{Nodes: 7, Shards: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +33,7 @@ func TestDevnet(t *testing.T) {
 	if len(c.Bootstrap) != 3 {
 		t.Errorf("client starts from %d nodes: want 3, one more than may be lost", len(c.Bootstrap))
 	}
-	_, genesis, err := c.Control()
+	genesis, err := LoadGenesis(c.Genesis)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,10 +63,24 @@ func TestDevnet(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	payer, err := c.LoadWallet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	faucet, err := c.LoadFaucet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	balances, err := genesis.Balances()
+	if err != nil || len(balances) != 2 || balances[0].Amount+balances[1].Amount != ledger.TotalSupply ||
+		!slices.ContainsFunc(balances, func(a ledger.GenesisAccount) bool { return a.Address == payer.Address() && a.Amount == devnetFunds }) ||
+		!slices.ContainsFunc(balances, func(a ledger.GenesisAccount) bool { return a.Address == faucet.Address() }) {
+		t.Errorf("accounts %v, %v: want the two wallets", balances, err)
+	}
 	if len(ports) != 7 {
 		t.Errorf("%d different ports, want 7", len(ports))
 	}
-	if _, err := InitDevnet(t.Context(), dir, 7, 100); !errors.Is(err, ErrDevnetExists) {
+	if _, err := InitDevnet(t.Context(), dir, DevnetOptions{Nodes: 7, Shards: 100}); !errors.Is(err, ErrDevnetExists) {
 		t.Errorf("second time: got %v", err)
 	}
 }
@@ -120,7 +136,7 @@ func TestDevnetRefuses(t *testing.T) {
 		{"many nodes", t.TempDir(), 501, 1000, "at most 500", ErrSize},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := InitDevnet(t.Context(), tt.dir, tt.nodes, tt.n)
+			_, err := InitDevnet(t.Context(), tt.dir, DevnetOptions{Nodes: tt.nodes, Shards: tt.n})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %v, want %q", err, tt.want)
 			}
@@ -176,5 +192,37 @@ func TestLoadGenesis(t *testing.T) {
 	}
 	if _, err := LoadGenesis(filepath.Join(t.TempDir(), "none")); err == nil || !strings.Contains(err.Error(), "no genesis at") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestWrongConsensusKey: a validator that could not vote with the key it has does not start as one that only looks on.
+func TestWrongConsensusKey(t *testing.T) {
+	d, err := InitDevnet(t.Context(), filepath.Join(t.TempDir(), "devnet"), DevnetOptions{Nodes: 8, Shards: 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	compose := func(i int) error {
+		n, err := LoadNode(d.Homes[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = n.Compose("test", slog.New(slog.DiscardHandler))
+		return err
+	}
+	key := func(i int) string { return filepath.Join(d.Homes[i], keysDir, consensusKeyFile) }
+	for _, i := range []int{0, 7} {
+		if err := compose(i); err != nil {
+			t.Errorf("node %d: %v", i, err)
+		}
+	}
+	copyFile(t, key(7), key(0))
+	if err := compose(0); err == nil || !strings.Contains(err.Error(), "restore keys/"+consensusKeyFile) {
+		t.Errorf("a validator with another's key: %v", err)
+	}
+	if err := os.Remove(key(0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := compose(0); err == nil {
+		t.Error("a validator without a key starts")
 	}
 }

@@ -20,11 +20,16 @@ import (
 // Key files are one line: what kind of key it is, a space, and the secret in hexadecimal. The kind keeps one file from
 // being taken for the other.
 const (
-	p2pKeyFile = "p2p.key"
-	blsKeyFile = "bls.key"
-	p2pKeyKind = "walrus-ed25519-seed"
-	blsKeyKind = "walrus-bls12381"
-	keysDir    = "keys"
+	p2pKeyFile       = "p2p.key"
+	blsKeyFile       = "bls.key"
+	consensusKeyFile = "consensus.key"
+	p2pKeyKind       = "walrus-ed25519-seed"
+	blsKeyKind       = "walrus-bls12381"
+	consensusKeyKind = "walrus-consensus-ed25519-seed"
+	keysDir          = "keys"
+	// consensusStateFile remembers what the consensus key last signed. It lies beside the key, not in the data: a
+	// validator that lost its data must still not sign two different blocks of one height.
+	consensusStateFile = "consensus.state"
 	// maxKeyFile is far above the 90 bytes a key file has.
 	maxKeyFile = 1 << 10
 )
@@ -38,9 +43,11 @@ type Keys struct {
 	P2P ed25519.PrivateKey
 	// BLS signs confirmations.
 	BLS *certs.SecretKey
+	// Consensus signs blocks of the ledger.
+	Consensus ed25519.PrivateKey
 }
 
-// NewKeys makes both keys from the system's randomness.
+// NewKeys makes all keys from the system's randomness.
 func NewKeys() (*Keys, error) {
 	_, identity, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -50,7 +57,11 @@ func NewKeys() (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Keys{P2P: identity, BLS: bls}, nil
+	_, consensus, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make consensus key: %w", err)
+	}
+	return &Keys{P2P: identity, BLS: bls, Consensus: consensus}, nil
 }
 
 // PeerID is the node's ID in the network.
@@ -64,13 +75,9 @@ func (k *Keys) PeerID() (peer.ID, error) {
 
 // LoadKeys reads the keys of the node at home. It refuses files that other users can read.
 func LoadKeys(home string) (*Keys, error) {
-	seed, err := readKey(filepath.Join(home, keysDir, p2pKeyFile), p2pKeyKind)
+	identity, err := readEd25519(filepath.Join(home, keysDir, p2pKeyFile), p2pKeyKind)
 	if err != nil {
 		return nil, err
-	}
-	if len(seed) != ed25519.SeedSize {
-		return nil, fmt.Errorf("%s: a peer key has %d bytes, not %d: restore it from a backup",
-			filepath.Join(home, keysDir, p2pKeyFile), ed25519.SeedSize, len(seed))
 	}
 	path := filepath.Join(home, keysDir, blsKeyFile)
 	secret, err := readKey(path, blsKeyKind)
@@ -81,10 +88,37 @@ func LoadKeys(home string) (*Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: restore it from a backup", path, err)
 	}
-	return &Keys{P2P: ed25519.NewKeyFromSeed(seed), BLS: bls}, nil
+	consensus, err := readEd25519(filepath.Join(home, keysDir, consensusKeyFile), consensusKeyKind)
+	if err != nil {
+		return nil, err
+	}
+	return &Keys{P2P: identity, BLS: bls, Consensus: consensus}, nil
 }
 
-// write creates the two key files, mode 0600 in a folder of mode 0700. It never replaces one.
+func readEd25519(path, kind string) (ed25519.PrivateKey, error) {
+	seed, err := readKey(path, kind)
+	if err != nil {
+		return nil, err
+	}
+	if len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("%s: the key has %d bytes, not %d: restore it from a backup", path, len(seed), ed25519.SeedSize)
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// completeKeys makes the keys that home does not have.
+func completeKeys(home string) (*Keys, error) {
+	keys, err := NewKeys()
+	if err != nil {
+		return nil, err
+	}
+	if err := keys.write(home); err != nil {
+		return nil, err
+	}
+	return LoadKeys(home)
+}
+
+// write creates the key files, mode 0600 in a folder of mode 0700. Those that are there it leaves as they are.
 func (k *Keys) write(home string) error {
 	dir := filepath.Join(home, keysDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -93,11 +127,18 @@ func (k *Keys) write(home string) error {
 	if err := writeKey(filepath.Join(dir, p2pKeyFile), p2pKeyKind, k.P2P.Seed()); err != nil {
 		return err
 	}
-	return writeKey(filepath.Join(dir, blsKeyFile), blsKeyKind, k.BLS.Bytes())
+	if err := writeKey(filepath.Join(dir, blsKeyFile), blsKeyKind, k.BLS.Bytes()); err != nil {
+		return err
+	}
+	return writeKey(filepath.Join(dir, consensusKeyFile), consensusKeyKind, k.Consensus.Seed())
 }
 
 func writeKey(path, kind string, secret []byte) error {
-	return createFile(path, []byte(kind+" "+hex.EncodeToString(secret)+"\n"), 0o600)
+	err := createFile(path, []byte(kind+" "+hex.EncodeToString(secret)+"\n"), 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 func readKey(path, kind string) ([]byte, error) {

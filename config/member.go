@@ -1,13 +1,14 @@
 package config
 
 import (
+	"crypto/ed25519"
 	"fmt"
 
 	"walrus/ledger"
 )
 
-// Member is the node's entry in the genesis of the named network, without shards: peer ID, BLS key, and the proof that
-// the node has that key.
+// Member is the node's entry in the genesis of the named network, without shards: peer ID, BLS key, the proof that the
+// node has that key, and its consensus key. Its rewards go to the account of its identity key.
 func (k *Keys) Member(network, name string) (ledger.GenesisMember, error) {
 	if err := ledger.CheckNetwork(network); err != nil {
 		return ledger.GenesisMember{}, err
@@ -16,5 +17,13 @@ func (k *Keys) Member(network, name string) (ledger.GenesisMember, error) {
 	if err != nil {
 		return ledger.GenesisMember{}, fmt.Errorf("make genesis member: %w", err)
 	}
-	return ledger.GenesisMember{Node: id, Name: name, Key: k.BLS.Public(), Proof: k.BLS.ProvePossession(network, id)}, nil
+	return ledger.GenesisMember{
+		Node: id, Name: name, Key: k.BLS.Public(), Proof: k.BLS.ProvePossession(network, id), Consensus: k.consensusKey(),
+	}, nil
+}
+
+// consensusKey is the public half of the consensus key.
+func (k *Keys) consensusKey() (public ledger.PublicKey) {
+	copy(public[:], k.Consensus[ed25519.SeedSize:]) // of 64 bytes, the seed and the public key
+	return public
 }

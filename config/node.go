@@ -19,6 +19,12 @@ import (
 // NodeFile is the name of the configuration in a node's home.
 const NodeFile = "node.yaml"
 
+// Values of Node.Pace.
+const (
+	paceNetwork = "network"
+	paceLocal   = "local"
+)
+
 // Node is the node.yaml of a storage node. Relative paths in the file are relative to the file; LoadNode makes them
 // absolute.
 type Node struct {
@@ -39,6 +45,11 @@ type Node struct {
 	MDNS bool `yaml:"mdns"`
 	// Store is the folder for slivers, metadata and certificates. Default store.
 	Store string `yaml:"store"`
+	// Ledger is the folder for the ledger: its blocks and its state. Default ledger.
+	Ledger string `yaml:"ledger"`
+	// Pace is that of the ledger, the same for all nodes of a network: network, for nodes in different places, or local,
+	// for nodes on one machine. Default network.
+	Pace string `yaml:"pace"`
 	// AddressBook is the file that remembers where peers were, so that a dead bootstrap node does not strand this
 	// one. Default peers.json.
 	AddressBook string `yaml:"addressBook"`
@@ -48,7 +59,7 @@ type Node struct {
 
 // DefaultNode is what a node.yaml does not need to say.
 func DefaultNode() Node {
-	return Node{Genesis: "genesis.yaml", Store: "store", AddressBook: "peers.json", Log: Log{Level: "info", Format: "text"}}
+	return Node{Genesis: "genesis.yaml", Store: "store", Ledger: "ledger", Pace: paceNetwork, AddressBook: "peers.json", Log: Log{Level: "info", Format: "text"}}
 }
 
 // LoadNode reads home/node.yaml and validates it.
@@ -75,6 +86,7 @@ func LoadNode(home string) (*Node, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	n.Genesis, n.Store, n.AddressBook = resolve(home, n.Genesis), resolve(home, n.Store), resolve(home, n.AddressBook)
+	n.Ledger = resolve(home, n.Ledger)
 	return &n, nil
 }
 
@@ -85,6 +97,10 @@ func (n *Node) Validate() error {
 		return errors.New("key \"genesis\" is empty: name the network's genesis file")
 	case n.Store == "":
 		return errors.New("key \"store\" is empty: name the folder for the data")
+	case n.Ledger == "":
+		return errors.New("key \"ledger\" is empty: name the folder for the ledger")
+	case n.Pace != paceNetwork && n.Pace != paceLocal:
+		return fmt.Errorf("key \"pace\" is %q: use %s or %s", n.Pace, paceNetwork, paceLocal)
 	case len(n.Listen) == 0:
 		return errors.New("key \"listen\" is empty: a storage node needs an address, such as /ip4/0.0.0.0/tcp/4001")
 	}
@@ -148,12 +164,7 @@ func CreateNode(home string, n Node) (*Keys, error) {
 	if err := os.MkdirAll(home, 0o750); err != nil {
 		return nil, fmt.Errorf("create node home: %w", err)
 	}
-	keys, err := LoadKeys(home)
-	if errors.Is(err, errNoKey) {
-		if keys, err = NewKeys(); err == nil {
-			err = keys.write(home)
-		}
-	}
+	keys, err := completeKeys(home)
 	if err != nil {
 		return nil, err
 	}

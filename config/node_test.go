@@ -31,6 +31,7 @@ func TestCreateAndLoadNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.Home = home
+	n.Ledger = filepath.Join(home, n.Ledger)
 	n.Genesis, n.Store, n.AddressBook = filepath.Join(home, n.Genesis), filepath.Join(home, n.Store), filepath.Join(home, n.AddressBook)
 	if !reflect.DeepEqual(*got, n) {
 		t.Errorf("got %+v\nwant %+v", *got, n)
@@ -75,7 +76,7 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// TestKeepsKeys is a node init that was cut off after the keys.
+// TestKeepsKeys is a node init that was cut off within the keys.
 func TestKeepsKeys(t *testing.T) {
 	home := t.TempDir()
 	keys, err := NewKeys()
@@ -85,12 +86,15 @@ func TestKeepsKeys(t *testing.T) {
 	if err := keys.write(home); err != nil {
 		t.Fatal(err)
 	}
-	if err := keys.write(home); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("keys written twice: got %v", err)
+	if err := os.Remove(filepath.Join(home, keysDir, consensusKeyFile)); err != nil {
+		t.Fatal(err)
 	}
 	got, err := CreateNode(home, someNode())
-	if err != nil || !got.P2P.Equal(keys.P2P) {
+	if err != nil || !got.P2P.Equal(keys.P2P) || got.BLS.Public() != keys.BLS.Public() {
 		t.Errorf("keys were replaced: %v", err)
+	}
+	if again, err := LoadKeys(home); err != nil || !again.Consensus.Equal(got.Consensus) || again.Consensus.Equal(keys.Consensus) {
+		t.Errorf("consensus key was not made: %v", err)
 	}
 }
 

@@ -1,11 +1,11 @@
 package ledger
 
 import (
-	"encoding/binary"
+	"bytes"
 	"fmt"
 	"slices"
-	"unicode"
-	"unicode/utf8"
+	"strings"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/crypto/blake2b"
@@ -16,20 +16,64 @@ import (
 
 // Genesis is what all nodes of a network agree on before there is anything else to agree on.
 type Genesis struct {
-	Network  string // name, see CheckNetwork
-	Shards   int    // n, for all time
-	EndEpoch uint32 // blobs may be stored until this epoch; at least 2
+	Network string    // name, see CheckNetwork
+	Shards  int       // n, for all time
+	Time    time.Time // when the first epoch begins: whole seconds, UTC
+
+	EpochDuration  time.Duration // MinEpochDuration to MaxEpochDuration
+	MaxEpochsAhead uint32        // how far ahead storage is sold: 1 to MaxEpochsAhead
+	StoragePrice   Amount        // per unit and epoch
+	WritePrice     Amount        // per unit, once
+	FeeTx          Amount        // per transaction
+	FeeByte        Amount        // per byte of a transaction
+	Capacity       uint64        // bytes of encoded size that may be sold for one epoch: 1 to MaxCapacity
+	BurnBasis      uint32        // basis points of each epoch's rewards that are burned
+
+	Accounts []GenesisAccount // in any order
+	Treasury Address          // has what the accounts leave of TotalSupply; zero if they leave nothing
 	Members  []GenesisMember
 }
 
-// GenesisMember is a storage node of the first committee.
-type GenesisMember struct {
-	Node   peer.ID
-	Name   string // for people: 1 to MaxMemberName bytes of printable text
-	Key    certs.PublicKey
-	Proof  certs.Signature // of possession of Key, for the network's name and Node
-	Shards []int           // ascending
+// GenesisAccount is an account that begins with WAL.
+type GenesisAccount struct {
+	Address Address
+	Amount  Amount
 }
+
+// GenesisMember is a storage node of the first committee: its Name has 1 to MaxMemberName bytes of printable text, its
+// Proof is for the network's name.
+type GenesisMember = Member
+
+// What a genesis says if nobody chose.
+const (
+	DefaultEpochDuration  = 14 * 24 * time.Hour
+	DefaultMaxEpochsAhead = 53
+	DefaultStoragePrice   = Amount(100_000)
+	DefaultWritePrice     = Amount(20_000)
+	DefaultFeeTx          = Amount(1000)
+	DefaultFeeByte        = Amount(10)
+	DefaultCapacity       = 1 << 50
+	DefaultBurnBasis      = 300
+)
+
+// Bounds of what a genesis may say.
+const (
+	MinEpochDuration = time.Second
+	MaxEpochDuration = 10 * 365 * 24 * time.Hour
+	MaxCapacity      = 1 << 62
+	// BasisPoints are the whole of what BurnBasis is a part of.
+	BasisPoints = 10_000
+	// maxAccounts bounds the accounts of a genesis; that many fit its file.
+	maxAccounts = 16_384
+)
+
+// earliest and latest are what a genesis' Time lies between, so that nanoseconds from 1970 fit 63 bits with centuries
+// to spare. defaultTime is that of a network that was not told when to begin.
+var (
+	earliest    = time.Unix(0, 0)
+	latest      = time.Date(2150, time.January, 1, 0, 0, 0, 0, time.UTC)
+	defaultTime = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+)
 
 // CheckNetwork refuses a network name other than 1 to 32 of a–z, 0–9 and "-". It becomes part of protocol names.
 func CheckNetwork(name string) error {
@@ -45,7 +89,9 @@ func CheckNetwork(name string) error {
 }
 
 // NewGenesis deals n shards out to members in turn, so that neighbouring rows of a blob rest on different nodes and
-// are read from several at once, and validates the result.
+// are read from several at once, fills in what nobody chose, and validates the result: begun in 2026, prices, fees and
+// times by default, rewards to the address of each node's identity key, all WAL to the first of them. The caller may
+// change that afterwards.
 // The members' own Shards are ignored.
 func NewGenesis(network string, n int, members []GenesisMember) (*Genesis, error) {
 	if _, err := shards.NewParams(n); err != nil {
@@ -54,62 +100,88 @@ func NewGenesis(network string, n int, members []GenesisMember) (*Genesis, error
 	if len(members) == 0 || len(members) > n {
 		return nil, fmt.Errorf("%w: %d members for %d shards: each needs at least one", ErrGenesis, len(members), n)
 	}
-	g := &Genesis{Network: network, Shards: n, EndEpoch: DefaultEndEpoch, Members: make([]GenesisMember, len(members))}
+	g := &Genesis{
+		Network: network, Shards: n, Time: defaultTime, EpochDuration: DefaultEpochDuration,
+		MaxEpochsAhead: DefaultMaxEpochsAhead, StoragePrice: DefaultStoragePrice, WritePrice: DefaultWritePrice,
+		FeeTx: DefaultFeeTx, FeeByte: DefaultFeeByte, Capacity: DefaultCapacity, BurnBasis: DefaultBurnBasis,
+		Members: make([]GenesisMember, len(members)),
+	}
 	for i, m := range members {
 		m.Shards = nil
 		for s := i; s < n; s += len(members) {
 			m.Shards = append(m.Shards, s)
 		}
+		key, ok := identityKey(m.Node)
+		if ok && m.Consensus == (PublicKey{}) {
+			m.Consensus = key
+		}
+		if ok && m.Reward == (Address{}) {
+			m.Reward = key.Address()
+		}
 		g.Members[i] = m
 	}
+	g.Treasury = g.Members[0].Reward
 	if err := g.Validate(); err != nil {
 		return nil, err
 	}
 	return g, nil
 }
 
-// Validate checks everything, proofs of possession included. Errors wrap ErrGenesis and name the field.
-func (g *Genesis) Validate() error {
-	_, err := g.Committee()
-	return err
+// ed25519PeerID is how the peer ID of an Ed25519 key begins, which contains the key: an identity multihash of 36 bytes
+// of protobuf, key type 1 and data of 32 bytes.
+const ed25519PeerID = "\x00\x24\x08\x01\x12\x20"
+
+// identityKey is the Ed25519 key that node is the peer ID of.
+func identityKey(node peer.ID) (k PublicKey, ok bool) {
+	raw, ok := strings.CutPrefix(string(node), ed25519PeerID)
+	if !ok || len(raw) != len(k) {
+		return k, false
+	}
+	copy(k[:], raw)
+	return k, true
 }
 
-// check is Validate without the committee.
-func (g *Genesis) check() error {
-	if err := CheckNetwork(g.Network); err != nil {
-		return fmt.Errorf("%w: %v", ErrGenesis, err)
+// Params are the rules that the genesis sets.
+func (g *Genesis) Params() Params {
+	return Params{
+		Shards: uint32(g.Shards), StoragePrice: g.StoragePrice, WritePrice: g.WritePrice, FeeTx: g.FeeTx,
+		FeeByte: g.FeeByte, Capacity: g.Capacity, MaxEpochsAhead: g.MaxEpochsAhead, EpochDuration: g.EpochDuration,
+		GenesisTime: g.Time.UnixNano(), BurnBasis: g.BurnBasis,
 	}
-	if _, err := shards.NewParams(g.Shards); err != nil {
-		return fmt.Errorf("%w: %v", ErrGenesis, err)
-	}
-	if g.EndEpoch <= FirstEpoch {
-		return fmt.Errorf("%w: endEpoch is %d: must be above %d, the first epoch", ErrGenesis, g.EndEpoch, FirstEpoch)
-	}
-	for i := range g.Members {
-		if err := checkName(g.Members[i].Name); err != nil {
-			return fmt.Errorf("%w: member %d: %v", ErrGenesis, i, err)
-		}
-		if !slices.IsSorted(g.Members[i].Shards) { // or one network had several IDs
-			return fmt.Errorf("%w: member %d: shards are not in ascending order", ErrGenesis, i)
-		}
-	}
-	return nil
 }
 
-func checkName(name string) error {
-	if len(name) == 0 || len(name) > MaxMemberName {
-		return fmt.Errorf("name has %d bytes: must be 1 to %d", len(name), MaxMemberName)
+// Balances are what accounts begin with, that of the treasury included, by address; in sum TotalSupply. Errors wrap
+// ErrGenesis.
+func (g *Genesis) Balances() ([]GenesisAccount, error) {
+	all := slices.Clone(g.Accounts)
+	var sum Amount
+	for i, a := range all {
+		s, err := sum.Add(a.Amount)
+		if err != nil || s > TotalSupply {
+			return nil, fmt.Errorf("%w: accounts: by account %d they have more than there is, %s", ErrGenesis, i, TotalSupply)
+		}
+		sum = s
 	}
-	if !utf8.ValidString(name) {
-		return fmt.Errorf("name %q is not UTF-8", name)
+	rest := TotalSupply - sum
+	switch {
+	case g.Treasury != Address{}:
+		all = append(all, GenesisAccount{g.Treasury, rest})
+	case rest > 0:
+		return nil, fmt.Errorf("%w: accounts have %s: nobody has the other %s: name a treasury", ErrGenesis, sum, rest)
 	}
-	for _, r := range name {
-		if !unicode.IsPrint(r) {
-			return fmt.Errorf("name %q has a character that does not print", name)
+	slices.SortFunc(all, compareAccounts)
+	for i := range all {
+		if i > 0 && all[i].Address == all[i-1].Address {
+			return nil, fmt.Errorf("%w: accounts: %s is there twice", ErrGenesis, all[i].Address)
 		}
 	}
-	return nil
+	if all[0].Address == (Address{}) {
+		return nil, fmt.Errorf("%w: accounts: WAL for the zero address, which nobody has the key of", ErrGenesis)
+	}
+	return slices.DeleteFunc(all, func(a GenesisAccount) bool { return a.Amount == 0 }), nil
 }
+
+func compareAccounts(a, b GenesisAccount) int { return bytes.Compare(a.Address[:], b.Address[:]) }
 
 // Committee is the committee of the first epoch. Errors wrap ErrGenesis and what certs.NewCommittee says.
 func (g *Genesis) Committee() (*certs.Committee, error) {
@@ -127,28 +199,30 @@ func (g *Genesis) Committee() (*certs.Committee, error) {
 	return c, nil
 }
 
-const genesisDomain = "walrus genesis 1\x00"
+const genesisDomain = "walrus genesis 2\x00"
 
-// NetworkID is the BLAKE2b-256 of the genesis' contents, however the file spells them: a domain, then as they are
-// declared the fields, integers as u32 LE, text and peer IDs after their length, lists after their count.
+// NetworkID is the BLAKE2b-256 of a domain and the genesis' binary form, whatever its file spells like.
 func (g *Genesis) NetworkID() certs.NetworkID {
-	b := []byte(genesisDomain)
-	number := func(v int) { b = binary.LittleEndian.AppendUint32(b, uint32(v)) }
-	text := func(s string) { number(len(s)); b = append(b, s...) }
-	text(g.Network)
-	number(g.Shards)
-	b = binary.LittleEndian.AppendUint32(b, g.EndEpoch)
-	number(len(g.Members))
-	for i := range g.Members {
-		m := &g.Members[i]
-		text(string(m.Node))
-		text(m.Name)
-		b = append(b, m.Key[:]...)
-		b = append(b, m.Proof[:]...)
-		number(len(m.Shards))
-		for _, s := range m.Shards {
-			number(s)
-		}
-	}
-	return blake2b.Sum256(b)
+	f := form{b: []byte(genesisDomain)}
+	g.form(&f)
+	return blake2b.Sum256(f.b)
+}
+
+// ChainID names the chain of blocks: the network's name and the first 8 digits of its ID, like "devnet-27dd4287". It
+// has at most 41 characters; 50 are allowed.
+func (g *Genesis) ChainID() string { return g.Network + "-" + g.NetworkID().String()[:8] }
+
+// form of a genesis is only ever written, to be hashed.
+func (g *Genesis) form(f *form) {
+	params := g.Params()
+	f.text("network", &g.Network, 1, certs.MaxNetworkName)
+	params.form(f)
+	accounts := slices.Clone(g.Accounts)
+	slices.SortStableFunc(accounts, compareAccounts)
+	list(f, "accounts", &accounts, maxAccounts, 0, func(f *form, a *GenesisAccount) {
+		f.fixed("address", a.Address[:])
+		f.amount("amount", &a.Amount)
+	})
+	f.fixed("treasury", g.Treasury[:])
+	list(f, "members", &g.Members, certs.MaxMembers, 0, func(f *form, m *GenesisMember) { m.form(f) })
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -51,6 +52,7 @@ func newTestGenesis(t testing.TB) *Genesis {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.Accounts = []GenesisAccount{{id(9), 3 * WAL / 2}, {id(8), 1}}
 	for i, runs := range []string{"0-2", "3-5", "6-9"} { // so that the file has ranges
 		if g.Members[i].Shards, err = parseRanges(runs); err != nil {
 			t.Fatal(err)
@@ -121,9 +123,14 @@ func TestNewGenesisRefuses(t *testing.T) {
 		}
 	}
 	g := newTestGenesis(t)
-	g.EndEpoch = 1
+	g.Members[2].Consensus = g.Members[0].Consensus
+	if err := g.Validate(); !errors.Is(err, ErrGenesis) || !strings.Contains(err.Error(), "members 0 and 2 have the same consensus key") {
+		t.Errorf("one consensus key twice: %v, want ErrGenesis", err)
+	}
+	g = newTestGenesis(t)
+	g.Time = g.Time.In(time.FixedZone("", 3600)) // or reading and writing would give another value
 	if err := g.Validate(); !errors.Is(err, ErrGenesis) {
-		t.Errorf("end epoch 1: %v, want ErrGenesis", err)
+		t.Errorf("time not in UTC: %v, want ErrGenesis", err)
 	}
 	g = newTestGenesis(t)
 	slices.Reverse(g.Members[0].Shards)
@@ -135,7 +142,7 @@ func TestNewGenesisRefuses(t *testing.T) {
 // TestNetworkID pins the ID: every signature of a network contains it, so it must never change.
 func TestNetworkID(t *testing.T) {
 	g := newTestGenesis(t)
-	const want = "27dd42871643ae0fa3869cf12358af360f773c929ff1095835148aa32e27e3e6"
+	const want = "f16e3284ac324a5a7437a841679380cf2d6356b8130ded46a2997bf879221ba0"
 	if got := g.NetworkID().String(); got != want {
 		t.Errorf("network ID %s, want %s", got, want)
 	}
@@ -146,10 +153,17 @@ func TestNetworkID(t *testing.T) {
 	ids := map[certs.NetworkID]string{g.NetworkID(): "original"}
 	for name, change := range map[string]func(*Genesis){
 		"network": func(g *Genesis) { g.Network = "devnes" }, "shards": func(g *Genesis) { g.Shards++ },
-		"end": func(g *Genesis) { g.EndEpoch-- }, "order": func(g *Genesis) { slices.Reverse(g.Members) },
+		"order":   func(g *Genesis) { slices.Reverse(g.Members) },
 		"members": func(g *Genesis) { g.Members = g.Members[:2] }, "node": func(g *Genesis) { g.Members[0].Node += "x" },
 		"name": func(g *Genesis) { g.Members[0].Name += "x" }, "key": func(g *Genesis) { g.Members[0].Key[0] ^= 1 },
 		"proof": func(g *Genesis) { g.Members[0].Proof[0] ^= 1 }, "shard": func(g *Genesis) { g.Members[0].Shards[0]++ },
+		"consensus": func(g *Genesis) { g.Members[0].Consensus[0] ^= 1 }, "reward": func(g *Genesis) { g.Members[0].Reward[0] ^= 1 },
+		"time": func(g *Genesis) { g.Time = g.Time.Add(time.Second) }, "duration": func(g *Genesis) { g.EpochDuration++ },
+		"ahead": func(g *Genesis) { g.MaxEpochsAhead++ }, "storage price": func(g *Genesis) { g.StoragePrice++ },
+		"write price": func(g *Genesis) { g.WritePrice++ }, "fee": func(g *Genesis) { g.FeeTx++ }, "byte fee": func(g *Genesis) { g.FeeByte++ },
+		"capacity": func(g *Genesis) { g.Capacity++ }, "burn": func(g *Genesis) { g.BurnBasis++ },
+		"treasury": func(g *Genesis) { g.Treasury[0] ^= 1 }, "account": func(g *Genesis) { g.Accounts[1].Address[0] ^= 1 },
+		"amount": func(g *Genesis) { g.Accounts[1].Amount++ }, "accounts": func(g *Genesis) { g.Accounts = g.Accounts[1:] },
 		"boundary": func(g *Genesis) {
 			m := &g.Members[0]
 			m.Node, m.Name = m.Node+peer.ID(m.Name[:1]), m.Name[1:]
@@ -163,21 +177,91 @@ func TestNetworkID(t *testing.T) {
 		}
 		ids[id] = name
 	}
+	other := newTestGenesis(t)
+	slices.Reverse(other.Accounts)
+	if other.NetworkID() != g.NetworkID() {
+		t.Error("the order of accounts changes the ID")
+	}
+	if got := g.ChainID(); got != "devnet-"+want[:8] {
+		t.Errorf("chain ID %s", got)
+	}
+	other.Network = strings.Repeat("n", certs.MaxNetworkName)
+	if got := other.ChainID(); len(got) != 41 {
+		t.Errorf("chain ID %s of %d bytes", got, len(got))
+	}
 }
 
 func TestFileRoundTrip(t *testing.T) {
 	g := newTestGenesis(t)
 	g.Members[1].Name = "name: with # YAML \"in\" it"
-	for _, end := range []uint32{DefaultEndEpoch, 2, 1<<32 - 1} {
-		g.EndEpoch = end
-		b, err := g.Marshal()
-		if err != nil {
-			t.Fatal(err)
+	g.Members[2].Reward = id(3)
+	g.Members[0].Consensus = PublicKey{} // it follows
+	g.EpochDuration, g.Capacity, g.BurnBasis, g.FeeTx = 1500*time.Millisecond, 3<<20+1, 0, 0
+	b, err := g.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := ParseGenesis(b)
+	if err != nil || !reflect.DeepEqual(back, g) {
+		t.Errorf("%s\nread back as %+v, %v", b, back, err)
+	}
+}
+
+// TestDefaults: what a file may leave out.
+func TestDefaults(t *testing.T) {
+	g := newTestGenesis(t)
+	b, err := g.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var short []string
+	for line := range strings.Lines(string(b)) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if !slices.Contains([]string{"maxEpochsAhead", "storagePrice", "writePrice", "feeTx", "feeByte", "capacity", "burnBasis", "reward"}, name) {
+			short = append(short, line)
 		}
-		back, err := ParseGenesis(b)
-		if err != nil || !reflect.DeepEqual(back, g) {
-			t.Errorf("%s\nread back as %+v, %v", b, back, err)
+	}
+	back, err := ParseGenesis([]byte(strings.Join(short, "")))
+	if err != nil || !reflect.DeepEqual(back, g) {
+		t.Errorf("read as %+v, %v: want %+v", back, err, g)
+	}
+	m := g.Members[0]
+	if key, ok := identityKey(m.Node); !ok || m.Reward != key.Address() {
+		t.Errorf("the reward of %s goes to %s", m.Node, m.Reward)
+	}
+	public, err := m.Node.ExtractPublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := public.Raw(); err != nil || [32]byte(raw) != m.Consensus {
+		t.Errorf("identity key %x is read as %s, %v", raw, m.Consensus, err)
+	}
+	for _, id := range []peer.ID{"", "x", m.Node[1:], m.Node + "x", m.Node[:37]} {
+		if key, ok := identityKey(id); ok {
+			t.Errorf("peer ID %x has key %s", string(id), key)
 		}
+	}
+}
+
+func TestBalances(t *testing.T) {
+	g := newTestGenesis(t)
+	treasury := GenesisAccount{g.Treasury, TotalSupply - 3*WAL/2 - 1}
+	want := []GenesisAccount{{id(8), 1}, {id(9), 3 * WAL / 2}, treasury}
+	slices.SortFunc(want, compareAccounts)
+	if all, err := g.Balances(); err != nil || !slices.Equal(all, want) {
+		t.Errorf("balances %v, %v: want %v", all, err, want)
+	}
+	g.Accounts, g.Treasury = []GenesisAccount{{id(1), TotalSupply}, {id(2), 0}}, Address{}
+	if all, err := g.Balances(); err != nil || !slices.Equal(all, g.Accounts[:1]) {
+		t.Errorf("balances %v, %v", all, err)
+	}
+	g.Treasury = id(3)
+	if all, err := g.Balances(); err != nil || !slices.Equal(all, g.Accounts[:1]) {
+		t.Errorf("a treasury with nothing left: %v, %v", all, err)
+	}
+	g.Accounts, g.Treasury = nil, Address{}
+	if _, err := g.Balances(); !errors.Is(err, ErrGenesis) {
+		t.Errorf("nobody: %v, want ErrGenesis", err)
 	}
 }
 
@@ -189,7 +273,8 @@ func TestSpelling(t *testing.T) {
 		t.Fatal(err)
 	}
 	respelled := strings.NewReplacer(
-		"network: devnet", "endEpoch: 0x80000000\nnetwork: 'devnet'", "shards: 0-2", "shards: \" 0, 1 - 1 ,2\"", "name: node-0", "name: \"node-\\u0030\" # first",
+		"network: devnet", "network: 'devnet'", "shards: 0-2", "shards: \" 0, 1 - 1 ,2\"", "name: node-0", "name: \"node-\\u0030\" # first",
+		"\"2026-01-01T00:00:00Z\"", "2026-01-01T01:30:00+01:30", "336h0m0s", "20160m", "100000 FROST", "0.0001WAL", "1PiB", "1024 TiB", "burnBasis: 300\n", "",
 	).Replace(string(b))
 	if respelled == string(b) || !strings.Contains(respelled, "1 - 1") {
 		t.Fatalf("nothing was respelled in\n%s", b)
@@ -212,6 +297,7 @@ func TestParseGenesisRefuses(t *testing.T) {
 		}
 		return strings.Replace(good, old, new, 1)
 	}
+	first := "network: devnet\nshards: 10\nmembers:" + strings.SplitAfter(good, "members:")[1]
 	for _, tt := range []struct{ name, file, text string }{
 		{"empty", "", "empty"},
 		{"only a comment", "# nothing\n", "empty"},
@@ -226,12 +312,11 @@ func TestParseGenesisRefuses(t *testing.T) {
 		{"bad network", replace("network: devnet", "network: Devnet"), "network name"},
 		{"shards not a number", replace("shards: 10", "shards: ten"), "line 3"},
 		{"few shards", replace("shards: 10", "shards: 3"), "3 shards"},
-		{"end epoch", "endEpoch: 1\n" + good, "endEpoch"},
-		{"negative end epoch", "endEpoch: -1\n" + good, "line 1"},
-		{"bad peer ID", replace("node: 12D3", "node: 21D3"), "line 5"},
-		{"bad key", replace("key: 0x", "key: 0y"), "line 7"},
+		{"negative number", replace("maxEpochsAhead: 53", "maxEpochsAhead: -1"), "line 6"},
+		{"bad peer ID", replace("node: 12D3", "node: 21D3"), "line 20"},
+		{"bad key", replace("key: 0x", "key: 0y"), "line 22"},
 		{"key missing", replace("key: ", "#"), "\"key\" is missing"},
-		{"key a list", replace("key: ", "key: [] #"), "line 7"},
+		{"key a list", replace("key: ", "key: [] #"), "line 22"},
 		{"shards missing", replace("shards: 0-2", ""), "\"shards\" is missing"},
 		{"shards descending", replace("shards: 0-2", "shards: 2-0"), "ascending"},
 		{"shards overlap", replace("shards: 0-2", "shards: 0-1,1-2"), "ascending"},
@@ -239,6 +324,41 @@ func TestParseGenesisRefuses(t *testing.T) {
 		{"shards huge", replace("shards: 0-2", "shards: 0-99999999999"), "not a shard number"},
 		{"shard beyond n", replace("shards: 6-9", "shards: 6-10"), "shard 10"},
 		{"shard without owner", replace("shards: 6-9", "shards: 6-8"), "nobody holds shard 9"},
+		{"first version", first, "\"time\" is missing: genesis files of the first version lack it"},
+		{"no duration", replace("epochDuration", "#"), "\"epochDuration\" is missing"},
+		{"bad time", replace("time: \"2026", "time: \"26"), "line 4: time"},
+		{"time a number", replace("time: \"2026-01-01T00:00:00Z\"", "time: 1234567"), "line 4: time"},
+		{"half a second", replace("00:00Z", "00:00.5Z"), "whole seconds"},
+		{"long ago", replace("2026", "1926"), "from 1970 to 2150"},
+		{"far ahead", replace("2026", "2151"), "from 1970 to 2150"},
+		{"bad duration", replace("336h0m0s", "2 weeks"), "line 5: duration"},
+		{"short epochs", replace("336h0m0s", "999ms"), "epochDuration is 999ms"},
+		{"endless epochs", replace("336h0m0s", "999999h"), "epochDuration is 999999h"},
+		{"no epochs ahead", replace("maxEpochsAhead: 53", "maxEpochsAhead: 0"), "maxEpochsAhead is 0"},
+		{"epochs ahead", replace("maxEpochsAhead: 53", "maxEpochsAhead: 1001"), "maxEpochsAhead is 1001"},
+		{"price without unit", replace("100000 FROST", "100000"), "line 7: amount \"100000\": add the unit"},
+		{"price", replace("100000 FROST", "5000000001 WAL"), "storagePrice is 5000000001 WAL"},
+		{"write price", replace("20000 FROST", "5000000001 WAL"), "writePrice is 5000000001 WAL"},
+		{"fee", replace("1000 FROST", "5000000000 WAL"), "feeTx and feeByte"},
+		{"byte fee", replace("feeByte: 10 FROST", "feeByte: 5000000000 WAL"), "feeTx and feeByte"},
+		{"negative price", replace("100000 FROST", "-1 FROST"), "line 7"},
+		{"bad capacity", replace("1PiB", "1PB"), "line 11: size"},
+		{"capacity overflows", replace("1PiB", "16EiB"), "line 11: size"},
+		{"no capacity", replace("1PiB", "0"), "capacity is 0 bytes"},
+		{"capacity", replace("1PiB", "5EiB"), "capacity is 5764607523034234880 bytes"},
+		{"burn", replace("burnBasis: 300", "burnBasis: 10001"), "burnBasis is 10001"},
+		{"nobody has it", replace("treasury: ", "#"), "name a treasury"},
+		{"too much", replace("1.5 WAL", "5000000000 WAL"), "more than there is"},
+		{"far too much", replace("1.5 WAL", "18446744073 WAL"), "more than there is"},
+		{"account twice", replace(strings.Repeat("09", 32), strings.Repeat("08", 32)), "twice"},
+		{"treasury has an account", replace("treasury: ", "treasury: \"0x"+strings.Repeat("09", 32)+"\" #"), "twice"},
+		{"nobody's account", replace(strings.Repeat("09", 32), strings.Repeat("00", 32)), "zero address"},
+		{"account without amount", replace("amount: 1.5 WAL", ""), "account 0: field \"amount\" is missing"},
+		{"account without address", replace("- address: ", "- #"), "account 0"},
+		{"bad address", replace("0x0909", "0x09"), "line 15: invalid format: address"},
+		{"nobody validates", strings.ReplaceAll(good, "consensus: ", "#"), "nobody could make blocks"},
+		{"consensus no point", replace("consensus: ", "consensus: \"0x"+strings.Repeat("02", 32)+"\" #"), "member 0: consensus"},
+		{"reward zero", replace("reward: ", "reward: \"0x"+strings.Repeat("00", 32)+"\" #"), "member 0: reward"},
 		{"proof of another", replace("name: node-0", "name: node-0\n    proof: \"0x"+strings.Repeat("00", 96)+"\"\n    #"), "proof"},
 		{"too large", good + strings.Repeat("#", MaxGenesisSize), "bytes"},
 	} {

@@ -20,15 +20,19 @@ type backend struct{ n *Node }
 
 var _ p2p.Backend = backend{}
 
-// PutMetadata keeps the metadata of a blob that may be stored, and tells which of its pairs are here already.
-func (b backend) PutMetadata(ctx context.Context, _ peer.ID, id shards.BlobID, metadata []byte) ([]int, error) {
+// PutMetadata keeps the metadata of a blob that may be stored, and tells which of its pairs are here already. That of a
+// blob which is not registered yet is held for a while.
+func (b backend) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, metadata []byte) ([]int, error) {
 	n := b.n
 	if _, err := shards.UnmarshalMetadata(n.params, id, metadata); err != nil {
 		return nil, fmt.Errorf("%w: %w", p2p.ErrMismatch, err)
 	}
-	end, err := n.control.MayStore(ctx, id)
+	end, err := n.mayStore(id)
+	if notYet(err) {
+		return nil, n.pending.put(from, id, metadata)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", p2p.ErrNotRegistered, err)
+		return nil, err
 	}
 	if err := n.store.PutBlob(id, metadata, end); err != nil {
 		return nil, wireError(err)
@@ -50,43 +54,72 @@ func (b backend) PutMetadata(ctx context.Context, _ peer.ID, id shards.BlobID, m
 	return held, nil
 }
 
-// Confirm signs that every pair this node is responsible for is verified, and durable.
-func (b backend) Confirm(ctx context.Context, _ peer.ID, id shards.BlobID) ([]byte, error) {
+// Confirm signs that every pair this node is responsible for is verified, and durable, for a registration of that
+// persistence which the ledger has.
+func (b backend) Confirm(ctx context.Context, _ peer.ID, id shards.BlobID, p certs.Persistence) ([]byte, error) {
 	n := b.n
-	if _, err := n.control.MayStore(ctx, id); err != nil {
-		return nil, fmt.Errorf("%w: %w", p2p.ErrNotRegistered, err)
-	}
-	if _, err := n.store.Metadata(id); err != nil {
-		return nil, wireError(err)
-	}
-	missing, err := n.missing(id)
+	err := n.pending.await(ctx, func() error { _, err := n.registered(id, p); return err })
 	if err != nil {
+		return nil, err
+	}
+	n.dropping.RLock()
+	defer n.dropping.RUnlock()
+	if err := n.prolong(id); err != nil { // until the end of this registration, before it is vouched for
 		return nil, wireError(err)
 	}
-	if len(missing) > 0 {
-		return nil, fmt.Errorf("%w: %d of %d slivers are missing", p2p.ErrNotFound, len(missing), len(axes)*len(n.shards))
+	if err := n.durable(id); err != nil {
+		return nil, err
 	}
-	if err := n.store.Sync(); err != nil {
-		return nil, wireError(err)
+	epoch, err := n.registered(id, p) // it may have ended meanwhile
+	if err != nil {
+		return nil, err
 	}
-	// a sync of somebody else's that failed takes back what was not durable yet: look again
-	if missing, err = n.missing(id); err != nil {
-		return nil, wireError(err)
-	}
-	if len(missing) > 0 {
-		return nil, fmt.Errorf("%w: the disk did not keep %d slivers: send them again", p2p.ErrUnavailable, len(missing))
-	}
-	conf := n.committee.Sign(n.cfg.Key, n.host.ID(), id, certs.Persistence{})
+	conf := n.committee.ForEpoch(epoch).Sign(n.cfg.Key, n.host.ID(), id, p)
 	return conf.Marshal(), nil
 }
 
-// Metadata of a blob.
+// durable makes sure that every sliver of blob id that belongs here is on the disk.
+func (n *Node) durable(id shards.BlobID) error {
+	if _, err := n.store.Metadata(id); err != nil {
+		return wireError(err)
+	}
+	missing, err := n.missing(id)
+	if err != nil {
+		return wireError(err)
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%w: %d of %d slivers are missing", p2p.ErrNotFound, len(missing), len(axes)*len(n.shards))
+	}
+	if err := n.store.Sync(); err != nil {
+		return wireError(err)
+	}
+	// a sync of somebody else's that failed takes back what was not durable yet: look again
+	if missing, err = n.missing(id); err != nil {
+		return wireError(err)
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%w: the disk did not keep %d slivers: send them again", p2p.ErrUnavailable, len(missing))
+	}
+	return nil
+}
+
+// Metadata of a blob. That a blob does not exist is never said of one that this node only lacks, or may lack.
 func (b backend) Metadata(_ context.Context, _ peer.ID, id shards.BlobID) ([]byte, error) {
 	raw, err := b.n.store.Metadata(id)
 	if errors.Is(err, store.ErrCorrupt) {
 		b.n.noteRecordDamage(id, err)
 	}
+	if errors.Is(err, store.ErrNotFound) && b.n.mayLack(id) {
+		return nil, fmt.Errorf("%w: this node does not have the blob yet", p2p.ErrUnavailable)
+	}
 	return raw, wireError(err)
+}
+
+// mayLack reports whether a blob that is not here exists, for all this node knows: the ledger says that it is certified, or
+// the node has not caught up with the ledger, so that what others certified in between is unknown here.
+func (n *Node) mayLack(id shards.BlobID) bool {
+	info, epoch, err := n.lookUp(id)
+	return err != nil || info.CertifiedUntil(epoch) > 0 || !n.caughtUp()
 }
 
 // locate finds where a sliver rests, if it belongs here.
@@ -231,11 +264,17 @@ func (n *Node) Status() (p2p.NodeStatus, error) {
 	if err != nil {
 		return p2p.NodeStatus{}, wireError(err)
 	}
+	epoch, err := n.epoch()
+	if err != nil {
+		return p2p.NodeStatus{}, err
+	}
+	height, text := n.ledgerText()
 	known := uint64(max(0, stats.Certificates-n.recording.Load())) // in this order: before what is owed is read
 	st := p2p.NodeStatus{
-		Version: n.cfg.Version, State: n.life.now(), Epoch: n.committee.Epoch(), Shards: n.shards,
+		Version: n.cfg.Version, State: n.life.now(), Epoch: epoch, Shards: n.shards,
 		Blobs: known, Slivers: uint64(stats.Slivers), Owed: n.debts.total(), Corrupt: uint64(n.damaged.count()),
 		DiskBytes: uint64(stats.Bytes), Uptime: time.Since(n.life.started), Peers: len(n.host.Libp2p().Network().Peers()),
+		Height: height, Ledger: text[:min(len(text), p2p.MaxStatusText)],
 	}
 	for _, i := range slices.Backward(n.store.Incidents()) {
 		if len(st.Incidents) == p2p.MaxIncidents {

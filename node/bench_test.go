@@ -3,7 +3,9 @@ package node_test
 import (
 	"bytes"
 	"io"
+	"slices"
 	"testing"
+	"time"
 
 	"walrus/client"
 )
@@ -37,4 +39,32 @@ func BenchmarkSwarm(b *testing.B) {
 			must(b, err)
 		}
 	})
+}
+
+// BenchmarkLedgerStore stores blobs of 1 MiB, one after the other, on seven nodes in one process with the real ledger:
+// registered, uploaded and certified. It reports the median and the 99th percentile, and where the time went.
+func BenchmarkLedgerStore(b *testing.B) {
+	const size = 1 << 20
+	c := newCluster(b, 7, 100)
+	c.useEngine(b)
+	c.useLoopback()
+	defer c.stopAll()
+	c.startAll()
+	cn := c.client(0)
+	defer func() { must(b, cn.Close()) }()
+	cl := cn.Client()
+	data := random(b, size)
+	var took, encoding, uploading []time.Duration
+	for i := 0; b.Loop(); i++ {
+		data[0], data[1] = byte(i), byte(i>>8) // another blob each time
+		start := time.Now()
+		res, err := cl.Store(b.Context(), bytes.NewReader(data), size, client.StoreOptions{})
+		must(b, err)
+		took, encoding, uploading = append(took, time.Since(start)), append(encoding, res.Encoding), append(uploading, res.Uploading)
+	}
+	for name, list := range map[string][]time.Duration{"": took, "encode-": encoding, "upload-": uploading} {
+		slices.Sort(list)
+		b.ReportMetric(float64(list[len(list)/2].Microseconds())/1000, name+"p50-ms")
+		b.ReportMetric(float64(list[len(list)*99/100].Microseconds())/1000, name+"p99-ms")
+	}
 }

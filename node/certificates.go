@@ -23,7 +23,7 @@ func (n *Node) checkCertificate(raw []byte) (cert *certs.Certificate, known bool
 	if _, err := n.store.Certificate(cert.Blob); err == nil {
 		return cert, true, nil
 	}
-	return cert, false, n.committee.Verify(cert)
+	return cert, false, n.committee.ForEpoch(cert.Epoch).Verify(cert)
 }
 
 // record keeps a verified certificate and looks what we owe for it. The certificate is durable when it returns.
@@ -39,6 +39,10 @@ func (n *Node) record(cert *certs.Certificate, raw []byte, grace time.Duration) 
 
 // recount compares what we hold of a certified blob with what we owe.
 func (n *Node) recount(id shards.BlobID, grace time.Duration) error {
+	if n.dead(id) {
+		n.debts.forget(id)
+		return nil
+	}
 	missing, err := n.missing(id)
 	if err != nil {
 		return err
@@ -50,6 +54,12 @@ func (n *Node) recount(id shards.BlobID, grace time.Duration) error {
 	}
 	n.debts.set(id, owed, time.Now().Add(grace))
 	return nil
+}
+
+// alive reports whether the ledger here has a live registration of blob id.
+func (n *Node) alive(id shards.BlobID) bool {
+	_, err := n.mayStore(id)
+	return err == nil
 }
 
 // certified reports whether we hold a certificate of blob id.
@@ -64,13 +74,15 @@ func (n *Node) validateGossip(_ context.Context, from peer.ID, data []byte) p2p.
 	if from == n.host.ID() {
 		return p2p.Accept
 	}
-	_, known, err := n.checkCertificate(data)
+	cert, known, err := n.checkCertificate(data)
 	switch {
-	case known || errors.Is(err, certs.ErrEpoch):
+	case known:
 		return p2p.Ignore
 	case err != nil:
 		n.log.Warn("peer gossips a bad certificate", "peer", from.String(), "err", err)
 		return p2p.Reject
+	case !n.alive(cert.Blob): // ended, or the ledger here is behind and will tell
+		return p2p.Ignore
 	}
 	return p2p.Accept
 }
@@ -97,6 +109,10 @@ func (b backend) PutCertificate(ctx context.Context, _ peer.ID, raw []byte) erro
 	}
 	if known {
 		return wireError(b.n.store.Sync()) // whoever recorded it may still be at it
+	}
+	err = b.n.pending.await(ctx, func() error { _, err := b.n.mayStore(cert.Blob); return err })
+	if err != nil {
+		return err
 	}
 	if err := b.n.record(cert, raw, b.n.cfg.Repair.Grace); err != nil {
 		return wireError(err)

@@ -12,6 +12,7 @@ import (
 
 	"walrus/client"
 	"walrus/dht"
+	"walrus/ledger/light"
 	"walrus/p2p"
 )
 
@@ -34,6 +35,7 @@ type ClientNode struct {
 	host   *p2p.Host
 	dht    *dht.DHT
 	client *client.Client
+	chain  Chain
 	stop   context.CancelFunc
 	done   chan error
 }
@@ -54,11 +56,12 @@ func newClientHost(cfg ClientConfig) (*p2p.Host, error) {
 		return nil, err
 	}
 	cfg.P2P.Role, cfg.P2P.Key, cfg.P2P.Logger = p2p.Client, key, cfg.Logger
+	cfg.P2P.Protocols = light.Protocols(cfg.P2P.Network)
 	return p2p.New(cfg.P2P)
 }
 
 // OpenClient joins the network. It fails with what was tried when no node could be reached in time. The result must be closed.
-func OpenClient(ctx context.Context, cfg ClientConfig, control client.Control) (*ClientNode, error) {
+func OpenClient(ctx context.Context, cfg ClientConfig, open OpenChain) (*ClientNode, error) {
 	host, err := newClientHost(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
@@ -68,10 +71,14 @@ func OpenClient(ctx context.Context, cfg ClientConfig, control client.Control) (
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("client: %w", err), host.Close())
 	}
+	chain, err := open(host.Libp2p(), table.Connect)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("client: %w", err), table.Close(), host.Close())
+	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	c := &ClientNode{
-		host: host, dht: table, stop: stop, done: make(chan error, 1),
-		client: client.New(cfg.Client, swarm{host, table}, control, cfg.Logger),
+		host: host, dht: table, chain: chain, stop: stop, done: make(chan error, 1),
+		client: client.New(cfg.Client, swarm{host, table}, chain.Ledger, chain.Payer, cfg.Logger),
 	}
 	go func() { c.done <- table.Run(run) }()
 	join, cancel := context.WithTimeout(ctx, cfg.Join)
@@ -84,6 +91,12 @@ func OpenClient(ctx context.Context, cfg ClientConfig, control client.Control) (
 
 // Client stores and reads.
 func (c *ClientNode) Client() *client.Client { return c.client }
+
+// Swarm reaches the storage nodes one by one.
+func (c *ClientNode) Swarm() client.Swarm { return swarm{c.host, c.dht} }
+
+// Chain is the ledger as this process has it.
+func (c *ClientNode) Chain() Chain { return c.chain }
 
 // Close leaves the network.
 func (c *ClientNode) Close() error {

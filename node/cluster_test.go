@@ -15,11 +15,13 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
 	"walrus/client"
 	"walrus/dht"
+	"walrus/internal/ledgertest"
 	"walrus/ledger"
 	"walrus/node"
 	"walrus/p2p"
@@ -41,7 +43,9 @@ type identity struct {
 // cluster is a network of real nodes over one transport.
 type cluster struct {
 	t       testing.TB
-	control *ledger.Static
+	chain   *ledgertest.Chain
+	copies  []*ledgertest.Node // of the chain, by node
+	wallet  ed25519.PrivateKey
 	genesis *ledger.Genesis
 	members []*identity
 	nodes   []*running
@@ -49,6 +53,9 @@ type cluster struct {
 	p2p    func(i int, cfg *p2p.Config)
 	light  bool
 	adjust func(i int, cfg *node.Config)
+	// openLedger and openChain open the ledger of node i and of a client; unless set, a copy of chain.
+	openLedger func(i int, cfg *node.Config) node.OpenLedger
+	openChain  func(cfg *node.ClientConfig) node.OpenChain
 	// readMemory of clients, if not the default.
 	readMemory int64
 	logs       *logs
@@ -84,8 +91,24 @@ func newCluster(t testing.TB, nodes, n int) *cluster {
 	var err error
 	c.genesis, err = ledger.NewGenesis(network, n, members)
 	must(t, err)
-	c.control, err = ledger.NewStatic(c.genesis)
+	_, c.wallet, err = ed25519.GenerateKey(nil)
 	must(t, err)
+	c.genesis.Accounts = []ledger.GenesisAccount{{
+		Address: ledger.PublicKey(c.wallet.Public().(ed25519.PublicKey)).Address(), Amount: 1_000_000 * ledger.WAL,
+	}}
+	c.chain, err = ledgertest.New(c.genesis)
+	must(t, err)
+	for range nodes {
+		c.copies = append(c.copies, c.chain.Node())
+	}
+	c.openLedger = func(i int, _ *node.Config) node.OpenLedger {
+		return func(host.Host, func(context.Context, peer.ID) error) (node.Ledger, error) { return c.copies[i], nil }
+	}
+	c.openChain = func(*node.ClientConfig) node.OpenChain {
+		return func(host.Host, func(context.Context, peer.ID) error) (node.Chain, error) {
+			return node.Chain{Ledger: c.chain, Payer: c.chain.Payer(c.wallet)}, nil
+		}
+	}
 	return c
 }
 
@@ -93,7 +116,7 @@ func newCluster(t testing.TB, nodes, n int) *cluster {
 func (c *cluster) config(i int) node.Config {
 	m := c.members[i]
 	cfg := node.Default()
-	cfg.Name, cfg.Version, cfg.Key = fmt.Sprint("node-", i), "test", m.bls
+	cfg.Name, cfg.Version, cfg.Key, cfg.Genesis = fmt.Sprint("node-", i), "test", m.bls, c.genesis
 	cfg.P2P = p2p.Config{Network: network, Key: m.key}
 	cfg.DHT = dht.Config{Bootstrap: c.bootstrap(i), Light: c.light}
 	cfg.Store = store.Default(m.dir)
@@ -122,7 +145,8 @@ func (c *cluster) bootstrap(i int) []string {
 func (c *cluster) start(i int) *running {
 	c.t.Helper()
 	ctx, stop := context.WithCancel(c.t.Context())
-	n, err := node.New(ctx, c.config(i), c.control)
+	cfg := c.config(i)
+	n, err := node.New(cfg, c.openLedger(i, &cfg))
 	if err != nil {
 		stop()
 		c.t.Fatalf("start node %d: %v", i, err)
@@ -192,7 +216,7 @@ func (c *cluster) client(i int) *node.ClientNode {
 	}
 	c.p2p(len(c.nodes)+i, &cfg.P2P)
 	cfg.P2P.Listen = nil
-	cn, err := node.OpenClient(c.t.Context(), cfg, c.control)
+	cn, err := node.OpenClient(c.t.Context(), cfg, c.openChain(&cfg))
 	must(c.t, err)
 	return cn
 }
@@ -284,7 +308,7 @@ func (l *logs) dump(t testing.TB) {
 // committee of the cluster.
 func (c *cluster) committee() *certs.Committee {
 	c.t.Helper()
-	com, err := c.control.Committee(c.t.Context())
+	com, err := c.chain.Committee(c.t.Context())
 	must(c.t, err)
 	return com
 }

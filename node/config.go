@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,18 +8,10 @@ import (
 
 	"walrus/certs"
 	"walrus/dht"
+	"walrus/ledger"
 	"walrus/p2p"
-	"walrus/shards"
 	"walrus/store"
 )
-
-// Control is what a node asks the network's control plane: the genesis file now, the ledger later.
-type Control interface {
-	// Committee of the current epoch.
-	Committee(ctx context.Context) (*certs.Committee, error)
-	// MayStore returns the epoch at whose start storage of blob ends, or why it may not be stored.
-	MayStore(ctx context.Context, blob shards.BlobID) (endEpoch uint32, err error)
-}
 
 // Config of a storage node: that of its parts, and its own.
 type Config struct {
@@ -28,7 +19,9 @@ type Config struct {
 	Name string
 	// Version of the program, told in the status.
 	Version string
-	// P2P is the host; its Role and Logger are set by New.
+	// Genesis of the network. Required.
+	Genesis *ledger.Genesis
+	// P2P is the host; its Role, Protocols and Logger are set by New.
 	P2P p2p.Config
 	// DHT is the way into the network; its Network, Server and Logger are set by New.
 	DHT dht.Config
@@ -88,6 +81,10 @@ func (c *Config) Validate() error {
 	switch {
 	case c.Logger == nil:
 		return errors.New("node: a logger is required")
+	case c.Genesis == nil:
+		return errors.New("node: a genesis is required")
+	case c.Genesis.Network != c.P2P.Network:
+		return fmt.Errorf("node: the genesis is of network %q, the host of %q", c.Genesis.Network, c.P2P.Network)
 	case c.Key == nil:
 		return errors.New("node: a BLS key is required")
 	case c.Sync <= 0 || c.Scrub <= 0 || c.Ready <= 0 || c.UploadMemory <= 0:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 	"time"
 
@@ -82,6 +83,13 @@ func (d *damaged) mended(ref store.Ref) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.refs, ref)
+}
+
+// forget forgets the damage to all slivers of a blob.
+func (d *damaged) forget(id shards.BlobID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.refs, func(ref store.Ref, _ bool) bool { return ref.Blob == id })
 }
 
 func (d *damaged) has(ref store.Ref) bool {

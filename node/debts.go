@@ -115,6 +115,17 @@ func (d *debts) failed(blob shards.BlobID, now time.Time, backoff, most time.Dur
 func (d *debts) giveUp(blob shards.BlobID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.forgetLocked(blob)
+}
+
+// forget drops what is known of a blob that is not owed any more.
+func (d *debts) forget(blob shards.BlobID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.forgetLocked(blob)
+}
+
+func (d *debts) forgetLocked(blob shards.BlobID) {
 	if x := d.owed[blob]; x != nil {
 		d.slivers -= uint64(x.slivers)
 		x.slivers, x.settled = 0, true

@@ -13,6 +13,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/certs"
 	"walrus/client"
 	"walrus/dht"
 	"walrus/p2p"
@@ -215,6 +216,8 @@ func TestForgedUpload(t *testing.T) {
 	wrong[40] ^= 1
 	_, err = h.PutMetadata(t.Context(), info.ID, id, wrong)
 	wantErr(t, err, p2p.ErrMismatch)
+	_, err = c.chain.Payer(c.wallet).Register(t.Context(), meta, 1, false)
+	must(t, err)
 	held, err := h.PutMetadata(t.Context(), info.ID, id, raw)
 	must(t, err)
 	if len(held) != 0 {
@@ -243,10 +246,10 @@ func TestForgedUpload(t *testing.T) {
 	wantErr(t, send(pair, size+2, pairs[pair].Primary, pairs[pair].Secondary, []byte{0, 0}), p2p.ErrBadRequest)
 	other := (pair + 1) % params.Shards()
 	wantErr(t, send(other, size, pairs[other].Primary, pairs[other].Secondary), p2p.ErrNotOwner)
-	_, err = h.Confirm(t.Context(), info.ID, id)
+	_, err = h.Confirm(t.Context(), info.ID, id, certs.Persistence{})
 	wantErr(t, err, p2p.ErrNotFound)
 	must(t, send(pair, size, pairs[pair].Primary, pairs[pair].Secondary))
-	_, err = h.Confirm(t.Context(), info.ID, id)
+	_, err = h.Confirm(t.Context(), info.ID, id, certs.Persistence{})
 	must(t, err)
 	wantErr(t, h.PutCertificate(t.Context(), info.ID, []byte("junk")), p2p.ErrBadRequest)
 	if _, err := h.Certificate(t.Context(), info.ID, id); err == nil {

@@ -16,7 +16,8 @@ const (
 	Serving = "serving"
 )
 
-// scrubPatience is how long the node waits for its first scrub before it serves, as a great store takes hours.
+// scrubPatience is how long the node waits for its first scrub, which takes hours on a great store, and for the ledger,
+// which may stand still, before it serves.
 const scrubPatience = 10 * time.Second
 
 // life is how far a node is on its way from start to serving.
@@ -26,7 +27,9 @@ type life struct {
 	serving  chan struct{} // closed when the state becomes Serving
 	heard    chan struct{} // closed when enough other members were heard
 	scrubbed chan struct{} // closed after the first scrub
+	compared chan struct{} // closed when what is stored has been compared with the ledger
 	enough   sync.Once     // guards the closing of heard
+	once     sync.Once     // guards the closing of compared
 
 	mu    sync.Mutex
 	state string // guarded by mu
@@ -35,12 +38,15 @@ type life struct {
 func newLife() *life {
 	return &life{
 		started: time.Now(), state: Joining,
-		ready: make(chan struct{}), serving: make(chan struct{}), heard: make(chan struct{}), scrubbed: make(chan struct{}),
+		ready: make(chan struct{}), serving: make(chan struct{}), heard: make(chan struct{}), scrubbed: make(chan struct{}), compared: make(chan struct{}),
 	}
 }
 
 // hearEnough notes that others with one honest shard among them were heard.
 func (l *life) hearEnough() { l.enough.Do(func() { close(l.heard) }) }
+
+// compare notes that what is stored was compared with the ledger.
+func (l *life) compare() { l.once.Do(func() { close(l.compared) }) }
 
 func (l *life) now() string {
 	l.mu.Lock()
@@ -72,15 +78,26 @@ func (n *Node) runReady(ctx context.Context) error {
 	return nil
 }
 
-// runServing makes the node serve once it has heard of what is certified and has looked through its disk: unless that
-// takes long, for what it does not know to be damaged it does not know to be owed.
+// runServing makes the node serve once it has heard of what is certified, has looked through its disk and compared it
+// with the ledger: unless that takes long, for what it does not know to be damaged, or to have ended, it does not know to
+// be owed or not.
 func (n *Node) runServing(ctx context.Context) error {
 	select {
 	case <-n.life.heard:
 	case <-ctx.Done():
 		return nil
 	}
-	waitTimer(ctx, scrubPatience, n.life.scrubbed)
+	patience := time.NewTimer(scrubPatience)
+	defer patience.Stop()
+	for _, done := range []chan struct{}{n.life.scrubbed, n.life.compared} {
+		select {
+		case <-done:
+			continue
+		case <-patience.C:
+		case <-ctx.Done():
+		}
+		break
+	}
 	if ctx.Err() == nil {
 		n.setState(Serving)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -14,6 +15,7 @@ import (
 
 	"walrus/certs"
 	"walrus/dht"
+	"walrus/ledger/light"
 	"walrus/p2p"
 	"walrus/shards"
 	"walrus/store"
@@ -23,41 +25,44 @@ import (
 type Node struct {
 	cfg       Config // constant after New, as the next eight
 	log       *slog.Logger
-	control   Control
-	committee *certs.Committee
+	committee *certs.Committee // its members; of what epoch does not matter
 	params    shards.Params
 	shards    []int // ours
 	store     *store.Store
 	host      *p2p.Host
 	dht       *dht.DHT
+	ledger    Ledger
 
 	debts        *debts
+	pending      *pending
 	symbolMemory *semaphore.Weighted // bounds what repairs hold, in bytes
 	uploadMemory *semaphore.Weighted // bounds what uploads hold, in bytes
 	topic        *p2p.Topic          // set by Run before anything that uses it
 	life         *life
 	damaged      damaged
+	dropping     sync.RWMutex  // held, for reading, while a blob is confirmed; for writing while one that ended is removed
 	recording    atomic.Int64  // certificates that are being recorded: not counted yet
 	resync       chan struct{} // wakes the sync task; capacity 1
 }
 
-// New opens the store and the host, which listens from then on; nothing else runs before Run. If New succeeds, Run must be
+// New opens the store, the host, which listens from then on, and the ledger; nothing else runs before Run. If New succeeds, Run must be
 // called, or Close.
-func New(ctx context.Context, cfg Config, control Control) (*Node, error) {
+func New(cfg Config, open OpenLedger) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	com, err := control.Committee(ctx)
+	com, err := cfg.Genesis.Committee()
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
 	cfg.P2P.Role, cfg.P2P.Logger = p2p.StorageNode, cfg.Logger
+	cfg.P2P.Protocols = light.Protocols(cfg.P2P.Network)
 	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Logger = cfg.P2P.Network, true, cfg.Logger
 	cfg.Store.Logger = cfg.Logger
 	n := &Node{
-		cfg: cfg, log: cfg.Logger, control: control, committee: com, params: com.Params(),
+		cfg: cfg, log: cfg.Logger, committee: com, params: com.Params(),
 		uploadMemory: semaphore.NewWeighted(cfg.UploadMemory), symbolMemory: semaphore.NewWeighted(cfg.Repair.Memory),
-		debts: newDebts(), life: newLife(), resync: make(chan struct{}, 1),
+		debts: newDebts(), pending: newPending(), life: newLife(), resync: make(chan struct{}, 1),
 	}
 	if n.store, err = store.Open(cfg.Store); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
@@ -70,6 +75,9 @@ func New(ctx context.Context, cfg Config, control Control) (*Node, error) {
 	}
 	if err := n.checkMembership(); err != nil {
 		return nil, errors.Join(err, n.Close())
+	}
+	if n.ledger, err = open(n.host.Libp2p(), n.dht.Connect); err != nil {
+		return nil, errors.Join(fmt.Errorf("node: %w", err), n.Close())
 	}
 	return n, nil
 }
@@ -94,7 +102,11 @@ func (n *Node) checkMembership() error {
 
 // Close closes a node that does not run. Run closes by itself.
 func (n *Node) Close() error {
-	return errors.Join(n.dht.Close(), n.host.Close(), n.store.Close())
+	var errs []error
+	if n.ledger != nil { // first: it has streams of the host
+		errs = append(errs, n.ledger.Close())
+	}
+	return errors.Join(append(errs, n.dht.Close(), n.host.Close(), n.store.Close())...)
 }
 
 // Addrs are the full multiaddrs others reach us by.
@@ -129,6 +141,9 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	}
 	tasks := map[string]func(context.Context) error{
 		"dht":          n.dht.Run,
+		"ledger":       n.ledger.Run,
+		"news":         n.runNews,
+		"follow":       n.runFollow,
 		"certificates": func(ctx context.Context) error { return topic.Run(ctx, n.takeGossip) },
 		"ready":        n.runReady,
 		"serving":      n.runServing,

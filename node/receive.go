@@ -12,20 +12,31 @@ import (
 	"walrus/store"
 )
 
-// StorePairs takes sliver pairs of a blob whose metadata is here. Slivers are verified while they come in, strip by
-// strip, and written beside; those that verify become visible at the end, the others never.
+// StorePairs takes sliver pairs of a blob whose metadata is here, once the blob is registered. Slivers are verified while
+// they come in, strip by strip, and written beside; those that verify become visible at the end, the others never.
 func (b backend) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error {
 	n := b.n
-	meta, err := n.metadata(id)
+	raw, early, err := n.uploadMetadata(id)
 	if err != nil {
 		return wireError(err)
 	}
-	if _, err := n.control.MayStore(ctx, id); err != nil {
-		return fmt.Errorf("%w: %w", p2p.ErrNotRegistered, err)
+	meta, err := shards.UnmarshalMetadata(n.params, id, raw)
+	if err != nil {
+		return err
 	}
 	want := int64(len(pairs)) * (meta.Layout(shards.Primary).Size() + meta.Layout(shards.Secondary).Size())
 	if size != want {
 		return fmt.Errorf("%w: %d bytes announced for %d pairs: they have %d", p2p.ErrBadRequest, size, len(pairs), want)
+	}
+	var end uint32
+	if err := n.pending.await(ctx, func() (err error) { end, err = n.mayStore(id); return err }); err != nil {
+		return err
+	}
+	if early {
+		if err := n.store.PutBlob(id, raw, end); err != nil {
+			return wireError(err)
+		}
+		n.pending.remove(id)
 	}
 	if err := n.admit(meta, len(pairs)); err != nil {
 		return err
@@ -67,6 +78,15 @@ func (b backend) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID,
 		return n.recount(id, 0)
 	}
 	return nil
+}
+
+// uploadMetadata is the metadata of a blob that is being uploaded; early, if it came before the registration.
+func (n *Node) uploadMetadata(id shards.BlobID) (raw []byte, early bool, err error) {
+	if raw := n.pending.get(id); raw != nil {
+		return raw, true, nil
+	}
+	raw, err = n.store.Metadata(id)
+	return raw, false, err
 }
 
 // uploadWeight is what pairs of a blob hold in memory while they come in: of each sliver a segment or the whole, and the

@@ -149,7 +149,7 @@ func (n *Node) keep(meta *shards.Metadata, ref store.Ref, index int, symbols map
 // learnMetadata returns the metadata of a certified blob, from here or from the first member that has it.
 func (n *Node) learnMetadata(ctx context.Context, id shards.BlobID) (*shards.Metadata, error) {
 	if meta, err := n.metadata(id); err == nil {
-		return meta, n.keepMetadata(ctx, id, meta.Marshal())
+		return meta, n.keepMetadata(id, meta.Marshal())
 	}
 	members := n.committee.Members()
 	var errs error
@@ -173,14 +173,14 @@ func (n *Node) learnMetadata(ctx context.Context, id shards.BlobID) (*shards.Met
 			errs = errors.Join(errs, fmt.Errorf("%s: %w", m.Name, err))
 			continue
 		}
-		return meta, n.keepMetadata(ctx, id, raw)
+		return meta, n.keepMetadata(id, raw)
 	}
 	return nil, fmt.Errorf("fetch metadata: %w", errs)
 }
 
 // keepMetadata makes sure that a blob is on record, with its metadata: either may have been lost without the other.
-func (n *Node) keepMetadata(ctx context.Context, id shards.BlobID, raw []byte) error {
-	end, err := n.control.MayStore(ctx, id)
+func (n *Node) keepMetadata(id shards.BlobID, raw []byte) error {
+	end, err := n.mayStore(id)
 	if err != nil {
 		return err
 	}

@@ -66,6 +66,9 @@ func (n *Node) runSync(ctx context.Context) error {
 		}
 		full := woken || round%fullEvery == 0
 		n.compareAll(ctx, !full)
+		if full && n.caughtUp() {
+			n.compareWithLedger(ctx)
+		}
 	}
 }
 
@@ -178,7 +181,7 @@ func (n *Node) takePage(page [][]byte) error {
 		if err != nil {
 			return fmt.Errorf("bad certificate: %w", err)
 		}
-		if known {
+		if known || !n.alive(cert.Blob) {
 			continue
 		}
 		if err := n.record(cert, raw, 0); err != nil {

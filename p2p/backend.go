@@ -7,6 +7,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/certs"
 	"walrus/shards"
 )
 
@@ -24,8 +25,9 @@ type Backend interface {
 	// ErrBadRequest for a size that is not what the metadata says, ErrNotFound without metadata, ErrNotOwner, ErrMismatch.
 	StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error
 	// Confirm returns the node's confirmation, at most MaxConfirmation bytes, once every pair it is responsible for is
-	// verified and durable. ErrNotFound while pairs are missing.
-	Confirm(ctx context.Context, from peer.ID, id shards.BlobID) (confirmation []byte, err error)
+	// verified and durable, for a registration of that persistence. ErrNotFound while pairs are missing,
+	// ErrNotRegistered without such a registration.
+	Confirm(ctx context.Context, from peer.ID, id shards.BlobID, p certs.Persistence) (confirmation []byte, err error)
 	// Metadata returns the metadata of the blob in binary form. ErrNotFound.
 	Metadata(ctx context.Context, from peer.ID, id shards.BlobID) ([]byte, error)
 	// OpenSliver gives access to a sliver in strip order. The caller closes it. ErrNotFound, ErrNotOwner, ErrCorrupt.
@@ -84,4 +86,6 @@ type NodeStatus struct {
 	Uptime    time.Duration
 	Peers     int      // connected
 	Incidents []string // newest first; at most MaxIncidents, each at most MaxStatusText bytes
+	Height    uint64   // of the newest block of the ledger here
+	Ledger    string   // how the ledger is, for people: that it goes on, or since when it stands still and why; at most MaxStatusText bytes
 }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
 )
 
@@ -39,6 +40,9 @@ type Config struct {
 	UserAgent string
 	// Role chooses the services run for other peers. Default Client.
 	Role Role
+	// Protocols are those of others that share the host, such as the ledger's: their streams have the limits of ours
+	// instead of libp2p's defaults. Default none.
+	Protocols []protocol.ID
 	// Limits bound what peers can use here. The zero value means DefaultLimits.
 	Limits Limits
 	// Libp2p are further options, for tests. A resource manager, connection manager, muxer or security among them

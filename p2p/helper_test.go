@@ -15,6 +15,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/certs"
 	"walrus/shards"
 )
 
@@ -90,7 +91,10 @@ func (m *memory) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID,
 	return nil
 }
 
-func (m *memory) Confirm(ctx context.Context, from peer.ID, id shards.BlobID) ([]byte, error) {
+func (m *memory) Confirm(ctx context.Context, from peer.ID, id shards.BlobID, p certs.Persistence) ([]byte, error) {
+	if p != testPersistence && p != (certs.Persistence{}) {
+		return nil, fmt.Errorf("%w: %+v", ErrNotRegistered, p)
+	}
 	return append([]byte("confirmed "), id[:]...), m.do(ctx, "Confirm")
 }
 
@@ -140,6 +144,7 @@ func (m *memory) BlobStatus(ctx context.Context, from peer.ID, id shards.BlobID)
 var testNodeStatus = NodeStatus{
 	Version: "1.2.3", State: "serving", Epoch: 4, Shards: []int{1, 2, 65534}, Blobs: 5, Slivers: 6, Owed: 7, Corrupt: 8,
 	DiskBytes: 1 << 40, Uptime: 90 * time.Second, Peers: 9, Incidents: []string{"disk was slow", "größer"},
+	Height: 1 << 40, Ledger: "stands still at height 812 since 14 s",
 }
 
 func (m *memory) NodeStatus(ctx context.Context, from peer.ID) (NodeStatus, error) {
@@ -229,6 +234,8 @@ func connect(t testing.TB, from, to *Host) {
 
 var testID = shards.BlobID{1, 2, 3}
 
+var testPersistence = certs.Persistence{Deletable: true, Object: certs.ObjectID{31: 9}}
+
 // everyOperation calls each request once, and names it by the Backend's method.
 var everyOperation = []struct {
 	name string
@@ -243,7 +250,9 @@ var everyOperation = []struct {
 			return err
 		})
 	}},
-	{"Confirm", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.Confirm(ctx, to, testID) }},
+	{"Confirm", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		return h.Confirm(ctx, to, testID, testPersistence)
+	}},
 	{"Metadata", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.Metadata(ctx, to, testID, 100) }},
 	{"OpenSliver", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
 		r, err := h.FetchSliver(ctx, to, testID, shards.Secondary, 5, 1000, 500_000)

@@ -16,7 +16,7 @@ import (
 
 // The stream protocols, by name and version.
 const (
-	sliverProtocol = "sliver/1.0.0" // operations on blobs
+	sliverProtocol = "sliver/1.1.0" // operations on blobs; 1.1: confirmations name the record they are for
 	nodeProtocol   = "node/1.0.0"   // the status of nodes, and certificates
 )
 

@@ -140,7 +140,7 @@ func TestRestartedServer(t *testing.T) {
 		}
 		connect(t, client, server)
 		for range 2 {
-			if _, err := client.Confirm(t.Context(), server.ID(), testID); err != nil {
+			if _, err := client.Confirm(t.Context(), server.ID(), testID, testPersistence); err != nil {
 				t.Error(err)
 			}
 		}
@@ -154,7 +154,7 @@ func TestRestartedServer(t *testing.T) {
 func TestStaleStreams(t *testing.T) {
 	client, server := serving(t, newMemory(), nil, nil)
 	for range 3 {
-		if _, err := client.Confirm(t.Context(), server.ID(), testID); err != nil {
+		if _, err := client.Confirm(t.Context(), server.ID(), testID, testPersistence); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range server.host.Network().ConnsToPeer(client.ID()) {
@@ -234,7 +234,7 @@ func TestServeEnds(t *testing.T) {
 		cancel()
 	}()
 	for range 2 {
-		if _, err := client.Confirm(t.Context(), server.ID(), testID); !errors.Is(err, ErrUnavailable) {
+		if _, err := client.Confirm(t.Context(), server.ID(), testID, testPersistence); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("got %v, want %v", err, ErrUnavailable)
 		}
 	}
@@ -243,7 +243,7 @@ func TestServeEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	connect(t, server, other)
-	if _, err := server.Confirm(t.Context(), other.ID(), testID); err != nil {
+	if _, err := server.Confirm(t.Context(), other.ID(), testID, testPersistence); err != nil {
 		t.Errorf("as a client: %v", err)
 	}
 }
@@ -278,7 +278,7 @@ func TestClose(t *testing.T) {
 	connect(t, client, server)
 	results := make(chan error)
 	go func() {
-		_, err := client.Confirm(t.Context(), server.ID(), testID)
+		_, err := client.Confirm(t.Context(), server.ID(), testID, testPersistence)
 		results <- err
 	}()
 	<-entered
@@ -291,7 +291,7 @@ func TestClose(t *testing.T) {
 	if err := client.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := client.Confirm(t.Context(), server.ID(), testID); err == nil {
+	if _, err := client.Confirm(t.Context(), server.ID(), testID, testPersistence); err == nil {
 		t.Error("a closed host asks")
 	}
 	if err := server.Serve(t.Context(), m); err == nil {
@@ -325,10 +325,10 @@ func TestTooManyStreams(t *testing.T) {
 	if refused != 20 {
 		t.Errorf("%d of 30 streams refused, want 20", refused)
 	}
-	if _, err := greedy.Confirm(t.Context(), server.ID(), testID); !errors.Is(err, ErrBusy) {
+	if _, err := greedy.Confirm(t.Context(), server.ID(), testID, testPersistence); !errors.Is(err, ErrBusy) {
 		t.Errorf("one stream too many: got %v, want %v", err, ErrBusy)
 	}
-	if _, err := modest.Confirm(t.Context(), server.ID(), testID); err != nil {
+	if _, err := modest.Confirm(t.Context(), server.ID(), testID, testPersistence); err != nil {
 		t.Errorf("other peer: %v", err)
 	}
 	for _, st := range held {
@@ -345,7 +345,7 @@ func TestManyHostsOnOneAddress(t *testing.T) {
 	for range 40 {
 		h := newHost(t, func(c *Config) { c.Listen = nil })
 		connect(t, h, server)
-		if _, err := h.Confirm(t.Context(), server.ID(), testID); err != nil {
+		if _, err := h.Confirm(t.Context(), server.ID(), testID, testPersistence); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -81,6 +81,7 @@ func TestBadRequests(t *testing.T) {
 		"no ID":                 requestFrame(t, &wire.Request{Op: &wire.Request_Confirm{Confirm: &wire.Confirm{}}}),
 		"ID too many":           requestFrame(t, &wire.Request{BlobId: id, Op: &wire.Request_GetNodeStatus{GetNodeStatus: &wire.GetNodeStatus{}}}),
 		"payload too many":      requestFrame(t, &wire.Request{BlobId: id, Payload: 1, Op: &wire.Request_Confirm{Confirm: &wire.Confirm{}}}),
+		"short object":          requestFrame(t, &wire.Request{BlobId: id, Op: &wire.Request_Confirm{Confirm: &wire.Confirm{Object: id[:31]}}}),
 		"metadata too long":     requestFrame(t, putMetadata(wire.MaxMetadata+1)),
 		"negative payload":      requestFrame(t, storePairs(1<<63, 1)),
 		"no pairs":              requestFrame(t, storePairs(10)),
@@ -287,7 +288,7 @@ func TestBusy(t *testing.T) {
 	results := make(chan error)
 	hold := func(h *Host) {
 		go func() {
-			_, err := h.Confirm(t.Context(), server.ID(), testID)
+			_, err := h.Confirm(t.Context(), server.ID(), testID, testPersistence)
 			results <- err
 		}()
 		<-entered

@@ -219,7 +219,7 @@ func TestUploadBodyFails(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
-	if _, err := client.Confirm(t.Context(), server.ID(), testID); err != nil {
+	if _, err := client.Confirm(t.Context(), server.ID(), testID, testPersistence); err != nil {
 		t.Errorf("after failed uploads: %v", err)
 	}
 }

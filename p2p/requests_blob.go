@@ -8,6 +8,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/certs"
 	"walrus/p2p/internal/wire"
 	"walrus/shards"
 )
@@ -62,10 +63,14 @@ func (h *Host) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pai
 	return a.Close()
 }
 
-// Confirm asks for the node's confirmation of a blob.
-func (h *Host) Confirm(ctx context.Context, to peer.ID, id shards.BlobID) (confirmation []byte, err error) {
+// Confirm asks for the node's confirmation of a blob that is registered with persistence p.
+func (h *Host) Confirm(ctx context.Context, to peer.ID, id shards.BlobID, p certs.Persistence) (confirmation []byte, err error) {
 	defer describe(&err, to, "confirm %s", id)
-	req := &wire.Request{BlobId: id[:], Op: &wire.Request_Confirm{Confirm: new(wire.Confirm)}}
+	op := new(wire.Confirm)
+	if p.Deletable {
+		op.Object = p.Object[:]
+	}
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_Confirm{Confirm: op}}
 	return h.askBytes(ctx, target{to, sliverProtocol}, req, nil, MaxConfirmation)
 }
 

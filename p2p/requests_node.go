@@ -33,6 +33,7 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 		Version: printable(s.GetVersion()), State: printable(s.GetState()), Epoch: s.GetEpoch(), Shards: list,
 		Blobs: s.GetBlobs(), Slivers: s.GetSlivers(), Owed: s.GetOwed(), Corrupt: s.GetCorrupt(), DiskBytes: s.GetDiskBytes(),
 		Uptime: time.Duration(s.GetUptimeSeconds()) * time.Second, Peers: int(s.GetPeers()),
+		Height: s.GetLedgerHeight(), Ledger: printable(s.GetLedger()),
 	}
 	for _, incident := range s.GetIncidents() {
 		status.Incidents = append(status.Incidents, printable(incident))

@@ -42,7 +42,7 @@ func resourceManager(cfg *Config) (network.ResourceManager, error) {
 			Streams: rcmgr.Unlimited, StreamsInbound: 96 * streams, StreamsOutbound: rcmgr.Unlimited,
 			Memory: rcmgr.LimitVal64(l.Memory),
 		},
-		// Two protocols of ours, and the DHT, gossip and identify.
+		// Two protocols of ours, and the ledger, the DHT, gossip and identify.
 		PeerDefault: rcmgr.ResourceLimits{
 			Streams: 5 * streams, StreamsInbound: 3 * streams, StreamsOutbound: 3 * streams,
 			Memory: oursPerPeer.Memory,
@@ -50,7 +50,7 @@ func resourceManager(cfg *Config) (network.ResourceManager, error) {
 		Protocol:     map[protocol.ID]rcmgr.ResourceLimits{},
 		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{},
 	}
-	for _, id := range []protocol.ID{protocolID(cfg.Network, sliverProtocol), protocolID(cfg.Network, nodeProtocol)} {
+	for _, id := range append([]protocol.ID{protocolID(cfg.Network, sliverProtocol), protocolID(cfg.Network, nodeProtocol)}, cfg.Protocols...) {
 		limits.Protocol[id] = ours
 		limits.ProtocolPeer[id] = oursPerPeer
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"walrus/certs"
 	"walrus/p2p/internal/wire"
 	"walrus/shards"
 )
@@ -19,7 +20,7 @@ func blobOperation(ctx context.Context, x *request) error {
 	case *wire.Request_StorePairs:
 		return x.storePairs(ctx, op.StorePairs)
 	case *wire.Request_Confirm:
-		confirmation, err := x.backend.Confirm(ctx, x.from, x.id)
+		confirmation, err := x.backend.Confirm(ctx, x.from, x.id, persistence(op.Confirm))
 		return x.replyBytes(confirmation, MaxConfirmation, err)
 	case *wire.Request_GetMetadata:
 		metadata, err := x.backend.Metadata(ctx, x.from, x.id)
@@ -43,6 +44,13 @@ func (x *request) replyBytes(b []byte, most int, err error) error {
 		return fmt.Errorf("backend returned %d bytes: the limit is %d", len(b), most)
 	}
 	return x.reply(new(wire.Response), b)
+}
+
+// persistence that a confirmation is asked for.
+func persistence(op *wire.Confirm) (p certs.Persistence) {
+	p.Deletable = len(op.GetObject()) > 0
+	copy(p.Object[:], op.GetObject())
+	return p
 }
 
 func (x *request) putMetadata(ctx context.Context) error {

@@ -135,7 +135,7 @@ func TestIdleStreamsAreClosed(t *testing.T) {
 			time.Sleep(5 * time.Second)
 		}
 		r.Close() // the server has given up this stream by now: the next request finds out
-		if _, err := hosts[0].Confirm(t.Context(), hosts[1].ID(), testID); err != nil {
+		if _, err := hosts[0].Confirm(t.Context(), hosts[1].ID(), testID, testPersistence); err != nil {
 			t.Errorf("request on a stale stream: %v", err)
 		}
 		streams := func() (n int) {
@@ -155,7 +155,7 @@ func TestIdleStreamsAreClosed(t *testing.T) {
 		if n := streams(); n != 0 {
 			t.Errorf("%d streams after the idle time, want none", n)
 		}
-		if _, err := hosts[0].Confirm(t.Context(), hosts[1].ID(), testID); err != nil {
+		if _, err := hosts[0].Confirm(t.Context(), hosts[1].ID(), testID, testPersistence); err != nil {
 			t.Errorf("request after the idle time: %v", err)
 		}
 	})

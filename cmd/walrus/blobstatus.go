@@ -22,15 +22,16 @@ const (
 func blobStatusCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "blob-status BLOB_ID",
-		Short: "show what every shard has of a blob",
-		Long: `Ask every storage node what it has of a blob: whether the blob is certified, and the state of the two slivers
-on each shard, stored, missing, corrupt, repairing, or unreachable, as the nodes tell it.
+		Short: "show what the ledger and every shard have of a blob",
+		Long: `Ask the ledger until when a blob is paid for and whether it is certified, which it proves, and every storage node
+for the state of the two slivers on each shard, stored, missing, corrupt, repairing, or unreachable, as the nodes tell it.
 
   walrus blob-status BLOB_ID
   walrus blob-status BLOB_ID --json
 
-Exit code 3 if a quorum of shards says that there is no such blob, 4 if too few answer to say so. --json prints
-  {"blobId","status": "certified" or "uncertified","size","encodedLength","endEpoch",
+Exit code 3 if there is no such blob, 4 if too few nodes answer to say so. --json prints
+  {"blobId","status": "certified" or "uncertified","size","encodedLength","endEpoch","initialCertifiedEpoch",
+   "permanent": {"endEpoch","isCertified"} or null,"deletableCounts": {"count_deletable_total","count_deletable_certified"},
    "certificate": {"epoch","blobId","persistence","signers","signature"} or null,"certifiedShards",
    "slivers": {"stored","missing","corrupt","repairing","unreachable"},
    "shards": [{"shard","pair","node","name","primary","secondary"}],
@@ -74,12 +75,28 @@ type statusReport struct {
 	Status          string               `json:"status"`
 	Size            uint64               `json:"size"`
 	EncodedLength   int64                `json:"encodedLength"`
-	EndEpoch        uint32               `json:"endEpoch"`
+	EndEpoch        uint32               `json:"endEpoch"` // 0: the ledger could not be asked
+	InitialEpoch    uint32               `json:"initialCertifiedEpoch"`
+	Permanent       *permanentStatus     `json:"permanent"`
+	Deletable       deletableCounts      `json:"deletableCounts"`
+	LedgerError     string               `json:"ledgerError,omitempty"`
 	Certificate     *certs.Certificate   `json:"certificate"`
 	CertifiedShards int                  `json:"certifiedShards"`
 	Slivers         map[string]int       `json:"slivers"`
 	Shards          []client.ShardStatus `json:"shards"`
 	BadNodes        []client.BadNode     `json:"badNodes"`
+}
+
+// permanentStatus is of the permanent records of a blob together.
+type permanentStatus struct {
+	EndEpoch    uint32 `json:"endEpoch"`
+	IsCertified bool   `json:"isCertified"`
+}
+
+// deletableCounts counts the deletable records of a blob, under the original's names.
+type deletableCounts struct {
+	Total     uint32 `json:"count_deletable_total"`
+	Certified uint32 `json:"count_deletable_certified"`
 }
 
 func newStatusReport(com *certs.Committee, st *client.BlobStatus) statusReport {
@@ -88,8 +105,24 @@ func newStatusReport(com *certs.Committee, st *client.BlobStatus) statusReport {
 		Certificate: st.Certificate, Slivers: countSlivers(st.Shards), Shards: st.Shards,
 		BadNodes: append([]client.BadNode{}, st.Bad...),
 	}
+	if st.CertifiedEnd > 0 {
+		r.Status = "certified"
+	}
 	if st.Certificate != nil {
 		r.Status, r.CertifiedShards = "certified", st.Certificate.Weight(com)
+	}
+	r.InitialEpoch = st.CertifiedEpoch
+	if st.Info.PermanentEnd > st.Epoch {
+		r.Permanent = &permanentStatus{st.Info.PermanentEnd, st.Info.PermanentCertifiedEnd > st.Epoch}
+	}
+	for _, d := range st.Info.Deletable {
+		if d.End > st.Epoch {
+			r.Deletable.Total += d.Registered
+			r.Deletable.Certified += d.Certified
+		}
+	}
+	if st.LedgerErr != nil {
+		r.LedgerError = oneLine(st.LedgerErr.Error())
 	}
 	return r
 }
@@ -105,9 +138,20 @@ func countSlivers(list []client.ShardStatus) map[string]int {
 }
 
 func (a *app) printBlobStatus(com *certs.Committee, st *client.BlobStatus) error {
-	state := "not certified: store it again to finish"
-	if st.Certificate != nil {
+	state, kept := "not certified: store it again to finish", "unknown"
+	switch {
+	case st.Certificate != nil:
 		state = fmt.Sprintf("certified in epoch %d by %d of %d shards", st.Certificate.Epoch, st.Certificate.Weight(com), len(st.Shards))
+	case st.CertifiedEnd > 0:
+		state = fmt.Sprintf("certified in epoch %d", st.CertifiedEpoch)
+	}
+	if st.LedgerErr != nil {
+		a.warn("the ledger cannot be asked: %s", st.LedgerErr)
+	} else {
+		kept = endEpoch(st.EndEpoch)
+		if !st.Permanent {
+			kept += ", unless its owners delete it"
+		}
 	}
 	count := countSlivers(st.Shards)
 	var slivers []string
@@ -120,7 +164,7 @@ func (a *app) printBlobStatus(com *certs.Committee, st *client.BlobStatus) error
 		{st.BlobID.String()},
 		{"  state", state},
 		{"  size", byteSize(st.Size) + ", " + byteSize(st.EncodedSize) + " encoded on all nodes together"},
-		{"  kept until", endEpoch(st.EndEpoch)},
+		{"  kept until", kept},
 		{"  slivers", strings.Join(slivers, ", ")},
 	})
 	if err != nil {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"walrus/config"
+	"walrus/ledger"
 	"walrus/node"
 )
 
@@ -16,14 +18,19 @@ import (
 type devnetFlags struct {
 	dir           string
 	nodes, shards int
+	epoch         time.Duration
+}
+
+func (d *devnetFlags) options() config.DevnetOptions {
+	return config.DevnetOptions{Nodes: d.nodes, Shards: d.shards, Epoch: d.epoch}
 }
 
 func devnetCommand(a *app) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "devnet",
 		Short: "make and run a network on this machine, for development",
-		Long: `A devnet is a whole network on this machine, in one folder: D/genesis.yaml, D/client.yaml for clients, and a home
-D/node-0, D/node-1, ... for each storage node. Its addresses are on 127.0.0.1 only.`,
+		Long: `A devnet is a whole network on this machine, in one folder: D/genesis.yaml, D/client.yaml for clients with a wallet that
+holds WAL, and a home D/node-0, D/node-1, ... for each storage node. Its addresses are on 127.0.0.1 only.`,
 	})
 	c.AddCommand(devnetInitCommand(a), devnetUpCommand(a))
 	return c
@@ -34,6 +41,7 @@ func (d *devnetFlags) add(c *cobra.Command) {
 	f.StringVar(&d.dir, "dir", "", "`FOLDER` of the devnet (required)")
 	f.IntVar(&d.nodes, "nodes", config.DefaultDevnetNodes, "`N`umber of storage nodes")
 	f.IntVar(&d.shards, "shards", config.DefaultDevnetShards, "`N`umber of shards, spread over the nodes")
+	f.DurationVar(&d.epoch, "epoch", config.DefaultDevnetEpoch, "length of an epoch, such as 1m or 24h, of a devnet that is made")
 	check := c.Args
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
@@ -44,6 +52,9 @@ func (d *devnetFlags) add(c *cobra.Command) {
 		}
 		if err := config.CheckDevnetSize(d.nodes, d.shards); err != nil {
 			return &usageError{err}
+		}
+		if d.epoch < ledger.MinEpochDuration || d.epoch > ledger.MaxEpochDuration {
+			return usagef("--epoch %s: must be %s to %s", d.epoch, ledger.MinEpochDuration, ledger.MaxEpochDuration)
 		}
 		return nil
 	}
@@ -62,7 +73,7 @@ a process of its own, or all of them in one with walrus devnet up.
   walrus --config D/client.yaml health`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			made, err := config.InitDevnet(c.Context(), d.dir, d.nodes, d.shards)
+			made, err := config.InitDevnet(c.Context(), d.dir, d.options())
 			if err != nil {
 				return err
 			}
@@ -109,7 +120,7 @@ When every node serves, it prints one line that begins with "ready" on standard 
 func (d *devnetFlags) loadOrInit(ctx context.Context, nodesGiven, shardsGiven bool) (*config.Devnet, error) {
 	net, err := config.LoadDevnet(d.dir)
 	if errors.Is(err, config.ErrNoDevnet) {
-		return config.InitDevnet(ctx, d.dir, d.nodes, d.shards)
+		return config.InitDevnet(ctx, d.dir, d.options())
 	}
 	if err != nil {
 		return nil, err
@@ -129,7 +140,7 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet) error {
 	var nodes []*node.Node
 	var addrs []string
 	for _, home := range net.Homes {
-		n, err := a.openNode(ctx, home, []any{"node", filepath.Base(home)})
+		n, err := a.openNode(home, []any{"node", filepath.Base(home)})
 		if err != nil {
 			return errors.Join(fmt.Errorf("open node %s: %w", home, err), closeAll(nodes))
 		}

@@ -2,15 +2,21 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"walrus/config"
+	"walrus/ledger"
 )
 
-// TestProcesses is a network of seven processes through the life of two blobs: all up, two killed, three killed, back.
+// TestProcesses is a network of seven processes through the life of two blobs: all up, two killed, and everything goes on;
+// three killed, and the ledger stands still, with a reason, and blobs can be read; back.
 func TestProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts seven processes")
@@ -18,7 +24,7 @@ func TestProcesses(t *testing.T) {
 	t.Parallel() // it mostly waits for processes
 	seed, rnd := seeded(t)
 	t.Logf("seed %d", seed)
-	c := newCluster(t, 7, 100)
+	c := newCluster(t, config.DevnetOptions{Nodes: 7, Shards: 100})
 	c.awaitHealth(30 * time.Second)
 	first, _ := c.newBlob(rnd, 3<<20+17, exitDone)
 	c.read(first)
@@ -33,17 +39,29 @@ func TestProcesses(t *testing.T) {
 		t.Errorf("stored with shards %+v: want 67 to 72 of 100", s)
 	}
 	c.read(second)
+	paid := c.balance()
+	c.walrus(exitDone, "wallet", "send", someone, "1.5")
+	if now := c.balance(); now >= paid-3*ledger.WAL/2 {
+		t.Errorf("%v were left after 1.5 WAL and a fee of %v", now, paid)
+	}
 
-	// One more is too many to store, and still few enough to read.
+	// One more is too many to agree on anything, and still few enough to read.
 	c.kill(6)
 	third, refused := c.newBlob(rnd, 1<<20, exitNotEnough)
-	if want := "57 of 100 shards confirmed, 67 needed"; !strings.Contains(refused.stderr, want) {
-		t.Errorf("stderr %q: want %q", refused.stderr, want)
-	}
+	wantNumbers(t, refused)
+	start := time.Now()
+	stuck := c.walrus(exitNotEnough, "wallet", "send", someone, "2.5")
+	wantNumbers(t, stuck)
+	t.Logf("told why nothing can be paid after %s", time.Since(start).Round(time.Millisecond))
 	c.read(first)
+	c.read(second)
 
-	c.start(1, 4, 6)
-	t.Logf("well %s after the restart of three", c.awaitHealth(60*time.Second).Round(time.Millisecond))
+	// It goes on by itself when one is back. What was handed over before happens once, or never.
+	c.start(6)
+	c.wantPaying(5*ledger.WAL, stuck)
+
+	c.start(1, 4)
+	t.Logf("well %s after the restart of the others", c.awaitHealth(60*time.Second).Round(time.Millisecond))
 	c.wantWhole(first)
 	c.wantWhole(second)
 	c.walrus(exitDone, "store", third.path)
@@ -52,6 +70,60 @@ func TestProcesses(t *testing.T) {
 	for i := range c.node {
 		c.stop(i)
 	}
+}
+
+// wantPaying pays someone 3.5 WAL as soon as the ledger goes on. By then they have least, and nothing else but what
+// may have been paid by attempts before, the first of which was stuck and of 2.5 WAL.
+func (c *cluster) wantPaying(least ledger.Amount, stuck result) {
+	c.t.Helper()
+	maybe := []result{stuck}
+	start := time.Now()
+	for paid := false; !paid; {
+		r, err := walrus(c.t.Context(), nil, "--config", c.net.Client, "wallet", "send", someone, "3.5")
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if paid = r.code == exitDone; !paid {
+			maybe = append(maybe, r)
+		}
+		if time.Since(start) > 60*time.Second {
+			c.t.Fatalf("the ledger still stands still: %s", r.stderr)
+		}
+	}
+	c.t.Logf("paid %s after the third was back", time.Since(start).Round(time.Millisecond))
+	sums := map[ledger.Amount]bool{least: true} // and what may have been paid, too
+	for i, r := range maybe {
+		more := []ledger.Amount{5 * ledger.WAL / 2, 7 * ledger.WAL / 2}[min(i, 1)]
+		if strings.Contains(r.stderr, "wallet's history") {
+			for sum := range maps.Clone(sums) {
+				sums[sum+more] = true
+			}
+		}
+	}
+	if got := c.balance(someone); !sums[got] {
+		c.t.Errorf("%v arrived, want one of %v", got, sums)
+	}
+}
+
+// someone is an account that nobody has the key of.
+const someone = "0x00000000000000000000000000000000000000000000000000000000000a11ce"
+
+// wantNumbers wants a refusal that says why nothing can be agreed on, in numbers.
+func wantNumbers(t *testing.T, r result) {
+	t.Helper()
+	if want := regexp.MustCompile(`57 of 100 shards .*67 needed`); !want.MatchString(r.stderr) {
+		t.Errorf("stderr %q: want %s", r.stderr, want)
+	}
+}
+
+// balance is what an account has, by default that of the client's wallet.
+func (c *cluster) balance(of ...string) ledger.Amount {
+	c.t.Helper()
+	var w struct {
+		Balance ledger.Amount `json:"balanceFrost"`
+	}
+	c.parse(c.walrus(exitDone, append([]string{"wallet", "show", "--json"}, of...)...), &w)
+	return w.Balance
 }
 
 // seeded is randomness that a failed test can be run again with: WALRUS_SEED.

@@ -21,8 +21,8 @@ owes; else it is 1, and the last column says why.
   walrus health
   until walrus health; do sleep 1; done
 
---json prints {"ok","nodes":[{"nodeId","nodeName","ok","why","reachable","shards","state","epoch","version",
-"blobs","slivers","owed","corrupt","diskBytes","uptimeSeconds","peers","incidents"}]}.`,
+--json prints {"ok","nodes":[{"nodeId","nodeName","ok","why","reachable","shards","state","epoch","ledgerHeight",
+"ledger","version","blobs","slivers","owed","corrupt","diskBytes","uptimeSeconds","peers","incidents"}]}.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.health(c.Context()) },
 	}
@@ -82,6 +82,8 @@ type nodeReport struct {
 type nodeState struct {
 	State         string   `json:"state,omitempty"`
 	Epoch         uint32   `json:"epoch"`
+	LedgerHeight  uint64   `json:"ledgerHeight"`
+	Ledger        string   `json:"ledger,omitempty"`
 	Version       string   `json:"version,omitempty"`
 	Blobs         uint64   `json:"blobs"`
 	Slivers       uint64   `json:"slivers"`
@@ -102,7 +104,7 @@ func newNodeReport(n *client.NodeHealth) nodeReport {
 
 func newNodeState(s *p2p.NodeStatus) nodeState {
 	return nodeState{
-		State: s.State, Epoch: s.Epoch, Version: s.Version, Blobs: s.Blobs, Slivers: s.Slivers, Owed: s.Owed,
+		State: s.State, Epoch: s.Epoch, LedgerHeight: s.Height, Ledger: s.Ledger, Version: s.Version, Blobs: s.Blobs, Slivers: s.Slivers, Owed: s.Owed,
 		Corrupt: s.Corrupt, DiskBytes: s.DiskBytes, UptimeSeconds: int64(s.Uptime / time.Second), Peers: s.Peers, Incidents: s.Incidents,
 	}
 }

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"walrus/certs"
+	"walrus/client"
+	"walrus/config"
 	"walrus/ledger"
 	"walrus/shards"
 )
@@ -14,55 +18,93 @@ import (
 func infoCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "info",
-		Short: "show the network: epoch, shards, nodes, what storing costs in space",
-		Long: `Show the network of your configuration: its epoch, the encoding, who holds which shards, and how much space
-blobs take once encoded. It asks no node: whether they are up is what walrus health tells.
+		Short: "show the network: epoch, prices, capacity, nodes, what storing costs",
+		Long: `Show the network of your configuration as its ledger proves it: the epoch and how long it lasts, prices and capacity,
+the supply of WAL, the encoding, who holds which shards, and what blobs take and cost. Whether the nodes are up is what
+walrus health tells. When the ledger cannot be asked, it shows what the genesis says, and the exit code is 1.
 
   walrus info
   walrus info --json`,
 		Args: args(cobra.NoArgs, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			ctx, cancel := a.withTimeout(c.Context(), askTimeout)
-			defer cancel()
-			conf, err := a.loadClient()
-			if err != nil {
-				return err
-			}
-			control, genesis, err := conf.Control()
-			if err != nil {
-				return err
-			}
-			return a.info(ctx, genesis, control)
-		},
+		RunE: func(c *cobra.Command, _ []string) error { return a.info(c.Context()) },
 	}
 }
 
-// info shows the committee and the genesis it comes from.
-func (a *app) info(ctx context.Context, genesis *ledger.Genesis, control *ledger.Static) error {
-	com, err := control.Committee(ctx)
+// info shows what the ledger says, or else what the genesis does.
+func (a *app) info(ctx context.Context) error {
+	ctx, cancel := a.withTimeout(ctx, askTimeout)
+	defer cancel()
+	conf, err := a.loadClient()
 	if err != nil {
 		return err
 	}
-	r := newInfoReport(genesis, com)
-	if a.global.json {
-		return a.printJSON(r)
+	genesis, err := config.LoadGenesis(conf.Genesis)
+	if err != nil {
+		return err
 	}
-	b, c := r.BFT, r.Committee
-	err = table(a.stdout, "", [][]string{
-		{"network", r.Network.Name},
-		{"network ID", r.Network.ID},
-		{"epoch", fmt.Sprintf("%d, blobs are kept until: %s", r.Epoch.CurrentEpoch, endEpoch(r.Epoch.EndEpoch))},
+	info, failure := a.askInfo(ctx, conf)
+	if failure != nil {
+		com, err := genesis.Committee()
+		if err != nil {
+			return err
+		}
+		info = &client.Info{Params: genesis.Params(), Committee: com}
+	}
+	r := newInfoReport(genesis, info)
+	if failure != nil {
+		r.Epoch, r.Supply = nil, nil
+	}
+	if a.global.json {
+		err = a.printJSON(r)
+	} else {
+		err = a.printInfo(r, info)
+	}
+	if failure != nil {
+		failure = fmt.Errorf("the ledger cannot be asked, so this is only what the genesis says: %w", failure)
+	}
+	return errors.Join(failure, err)
+}
+
+func (a *app) askInfo(ctx context.Context, conf *config.Client) (info *client.Info, err error) {
+	s, err := a.join(ctx, conf, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close(&err)
+	return s.Info(ctx)
+}
+
+func (a *app) printInfo(r *infoReport, info *client.Info) error {
+	b, c, p := r.BFT, r.Committee, info.Params
+	rows := [][]string{{"network", r.Network.Name}, {"network ID", r.Network.ID}}
+	if e := r.Epoch; e != nil {
+		left := max(time.Until(info.EpochEnd), 0).Round(time.Second)
+		rows = append(rows, []string{"epoch", fmt.Sprintf("%d, ends in %s; each lasts %s", e.CurrentEpoch, left, p.EpochDuration)})
+	}
+	rows = append(rows, [][]string{
 		{"storage nodes", fmt.Sprint(r.Storage.NNodes)},
 		{"shards", fmt.Sprintf("%d: up to %d may be lost, %d confirm a blob", b.NShards, b.MaxFaultyShards, b.QuorumThreshold)},
 		{"encoding", fmt.Sprintf("%s, %d rows of %d symbols", encodingType, c.NPrimarySourceSymbols, c.NSecondarySourceSymbols)},
 		{"largest blob", byteSize(r.Size.MaxBlobSize)},
-	})
-	if err != nil {
+		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold %d epochs ahead",
+			p.StoragePrice, p.WritePrice, p.MaxEpochsAhead)},
+		{"fees", fmt.Sprintf("%s for a transaction, and %s for each of its bytes", p.FeeTx, p.FeeByte)},
+	}...)
+	if s := r.Supply; s != nil {
+		rows = append(rows, [][]string{
+			{"capacity", fmt.Sprintf("%s of encoded size, of which %s are sold in this epoch", byteSize(p.Capacity), byteSize(info.Sold))},
+			{"rewards", fmt.Sprintf("%s at the end of this epoch, so far", info.Rewards)},
+			{"supply", fmt.Sprintf("%s, of which %s are burned", ledger.TotalSupply-info.Burned, info.Burned)},
+		}...)
+	}
+	if err := table(a.stdout, "", rows); err != nil {
 		return err
 	}
-	rows := [][]string{{"blob of", "takes"}}
-	for _, e := range r.Size.ExampleBlobs {
-		rows = append(rows, []string{byteSize(e.UnencodedSize), byteSize(e.EncodedSize) + " on all nodes together"})
+	rows = [][]string{{"blob of", "takes on all nodes together", "costs for an epoch", "and for each further"}}
+	for _, e := range r.Price.Examples {
+		rows = append(rows, []string{
+			byteSize(e.UnencodedSize), byteSize(e.EncodedSize), (e.StoragePrice + e.WritePrice).String(), e.StoragePrice.String(),
+		})
 	}
 	if err := table(a.stdout, "  ", rows); err != nil {
 		return err
@@ -80,19 +122,25 @@ type infoReport struct {
 		Name string `json:"name"`
 		ID   string `json:"id"`
 	} `json:"networkInfo"`
-	Epoch struct {
-		CurrentEpoch uint32 `json:"currentEpoch"`
-		EndEpoch     uint32 `json:"endEpoch"`
-	} `json:"epochInfo"`
+	Epoch   *epochInfo `json:"epochInfo,omitempty"`
 	Storage struct {
-		NShards int `json:"nShards"`
-		NNodes  int `json:"nNodes"`
+		NShards  int    `json:"nShards"`
+		NNodes   int    `json:"nNodes"`
+		Capacity uint64 `json:"capacity"` // bytes of encoded size
 	} `json:"storageInfo"`
 	Size struct {
-		MaxBlobSize  uint64        `json:"maxBlobSize"`
-		ExampleBlobs []exampleBlob `json:"exampleBlobs"`
+		StorageUnitSize uint64 `json:"storageUnitSize"`
+		MaxBlobSize     uint64 `json:"maxBlobSize"`
 	} `json:"sizeInfo"`
-	BFT struct {
+	Price struct {
+		Storage  ledger.Amount `json:"storagePricePerUnitSize"` // FROST per unit and epoch
+		Write    ledger.Amount `json:"writePricePerUnitSize"`   // FROST per unit
+		FeeTx    ledger.Amount `json:"feeTxFrost"`
+		FeeByte  ledger.Amount `json:"feeByteFrost"`
+		Examples []exampleBlob `json:"exampleBlobs"`
+	} `json:"priceInfo"`
+	Supply *supplyInfo `json:"supplyInfo,omitempty"`
+	BFT    struct {
 		NShards          int `json:"nShards"`
 		MaxFaultyShards  int `json:"maxFaultyShards"`
 		MinCorrectShards int `json:"minCorrectShards"`
@@ -106,9 +154,31 @@ type infoReport struct {
 	} `json:"committeeInfo"`
 }
 
+type epochInfo struct {
+	CurrentEpoch   uint32            `json:"currentEpoch"`
+	StartOfCurrent map[string]string `json:"startOfCurrentEpoch"`
+	EndOfCurrent   time.Time         `json:"endOfCurrentEpoch"`
+	EpochDuration  jsonDuration      `json:"epochDuration"`
+	MaxEpochsAhead uint32            `json:"maxEpochsAhead"`
+}
+
+type jsonDuration struct {
+	Secs  int64 `json:"secs"`
+	Nanos int64 `json:"nanos"`
+}
+
+type supplyInfo struct {
+	Total   ledger.Amount `json:"totalFrost"`
+	Burned  ledger.Amount `json:"burnedFrost"`
+	Rewards ledger.Amount `json:"epochRewardsFrost"`
+	Sold    uint64        `json:"soldBytes"` // of encoded size, in this epoch
+}
+
 type exampleBlob struct {
-	UnencodedSize uint64 `json:"unencodedSize"`
-	EncodedSize   int64  `json:"encodedSize"`
+	UnencodedSize uint64        `json:"unencodedSize"`
+	EncodedSize   int64         `json:"encodedSize"`
+	StoragePrice  ledger.Amount `json:"storagePrice"` // FROST per epoch
+	WritePrice    ledger.Amount `json:"writePrice"`   // FROST, once
 }
 
 type infoNode struct {
@@ -119,15 +189,32 @@ type infoNode struct {
 	ShardIDs  []int           `json:"shardIds"`
 }
 
-func newInfoReport(genesis *ledger.Genesis, com *certs.Committee) *infoReport {
+func newInfoReport(genesis *ledger.Genesis, info *client.Info) *infoReport {
+	com, params := info.Committee, info.Params
 	p := com.Params()
 	r := &infoReport{}
 	r.Network.Name, r.Network.ID = genesis.Network, com.Network().String()
-	r.Epoch.CurrentEpoch, r.Epoch.EndEpoch = com.Epoch(), genesis.EndEpoch
-	r.Storage.NShards, r.Storage.NNodes = p.Shards(), len(com.Members())
-	r.Size.MaxBlobSize = shards.MaxLength
+	r.Epoch = &epochInfo{
+		CurrentEpoch: info.Epoch, EndOfCurrent: info.EpochEnd.UTC(), MaxEpochsAhead: params.MaxEpochsAhead,
+		StartOfCurrent: map[string]string{"DateTime": info.EpochEnd.Add(-params.EpochDuration).UTC().Format(time.RFC3339Nano)},
+		EpochDuration:  jsonDuration{int64(params.EpochDuration / time.Second), int64(params.EpochDuration % time.Second)},
+	}
+	r.Supply = &supplyInfo{ledger.TotalSupply, info.Burned, info.Rewards, info.Sold}
+	r.Storage.NShards, r.Storage.NNodes, r.Storage.Capacity = p.Shards(), len(com.Members()), params.Capacity
+	r.Size.StorageUnitSize, r.Size.MaxBlobSize = ledger.UnitSize, shards.MaxLength
+	r.Price.Storage, r.Price.Write, r.Price.FeeTx, r.Price.FeeByte = params.StoragePrice, params.WritePrice, params.FeeTx, params.FeeByte
 	for _, size := range []uint64{1 << 10, 1 << 20, 64 << 20, 1 << 30} {
-		r.Size.ExampleBlobs = append(r.Size.ExampleBlobs, exampleBlob{size, p.EncodedSize(size)})
+		e := exampleBlob{UnencodedSize: size, EncodedSize: p.EncodedSize(size)}
+		storage, err := params.StorageCost(uint64(e.EncodedSize), 1)
+		if err != nil {
+			continue // more than there is: no example
+		}
+		write, err := params.WriteCost(uint64(e.EncodedSize))
+		if err != nil {
+			continue
+		}
+		e.StoragePrice, e.WritePrice = storage, write
+		r.Price.Examples = append(r.Price.Examples, e)
 	}
 	r.BFT.NShards, r.BFT.MaxFaultyShards = p.Shards(), p.Faulty()
 	r.BFT.MinCorrectShards, r.BFT.QuorumThreshold = p.Shards()-p.Faulty(), com.Quorum()

@@ -60,7 +60,7 @@ line. Logs go to standard error. The first interrupt (Ctrl-C, or SIGTERM) ends t
 }
 
 func (a *app) nodeRun(ctx context.Context, home string) error {
-	n, err := a.openNode(ctx, home, nil)
+	n, err := a.openNode(home, nil)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ type openedNode struct {
 }
 
 // openNode opens the node of home, whose log lines carry the attributes attrs.
-func (a *app) openNode(ctx context.Context, home string, attrs []any) (*openedNode, error) {
+func (a *app) openNode(home string, attrs []any) (*openedNode, error) {
 	conf, err := config.LoadNode(home)
 	if err != nil {
 		return nil, err
@@ -98,11 +98,11 @@ func (a *app) openNode(ctx context.Context, home string, attrs []any) (*openedNo
 	if err != nil {
 		return nil, err
 	}
-	cfg, control, err := conf.Compose(version, log.With(attrs...))
+	cfg, open, err := conf.Compose(version, log.With(attrs...))
 	if err != nil {
 		return nil, err
 	}
-	n, err := node.New(ctx, cfg, control)
+	n, err := node.New(cfg, open)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ run.
 
   walrus node status --home /var/lib/walrus
 
---json prints {"nodeId","nodeName","address","state","epoch","version","shards","blobs","slivers","owed","corrupt",
+--json prints {"nodeId","nodeName","address","state","epoch","ledgerHeight","ledger","version","shards","blobs","slivers","owed","corrupt",
 "diskBytes","uptimeSeconds","peers","incidents"}.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.nodeStatus(c.Context(), home) },
@@ -170,6 +170,7 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 		{"address", r.Address},
 		{"state", r.State},
 		{"epoch", fmt.Sprint(r.Epoch)},
+		{"ledger", fmt.Sprintf("height %d: %s", r.LedgerHeight, r.Ledger)},
 		{"version", r.Version},
 		{"up for", st.Uptime.Round(time.Second).String()},
 		{"peers", fmt.Sprint(r.Peers)},

@@ -33,7 +33,7 @@ that of the genesis, or --network if there is no genesis yet. Then copy the gene
   walrus node init --home /var/lib/walrus --network example-net --listen /ip4/0.0.0.0/tcp/4001
   walrus node init --home /var/lib/walrus --genesis genesis.yaml --bootstrap /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo...
 
---json prints {"home","config","peerId","member":{"node","name","key","proof"}}.`,
+--json prints {"home","config","peerId","member":{"node","name","key","proof","consensus"}}.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(*cobra.Command, []string) error { return a.nodeInit(o) },
 	}
@@ -81,20 +81,22 @@ func (a *app) nodeInit(o nodeInit) error {
 			Config string     `json:"config"`
 			PeerID string     `json:"peerId"`
 			Member memberJSON `json:"member"`
-		}{home, filepath.Join(home, config.NodeFile), m.Node.String(), memberJSON{m.Node.String(), m.Name, m.Key.String(), m.Proof.String()}})
+		}{home, filepath.Join(home, config.NodeFile), m.Node.String(), memberJSON{m.Node.String(), m.Name, m.Key.String(), m.Proof.String(), m.Consensus.String()}})
 	}
 	a.warn("made %s for network %s; its member entry for the genesis, which still needs its shards, such as 0-13, is:", home, network)
 	var b strings.Builder
-	fmt.Fprintf(&b, "  - node: %s\n    name: %q\n    key: %q\n    proof: %q\n", m.Node, m.Name, m.Key, m.Proof)
+	fmt.Fprintf(&b, "  - node: %s\n    name: %q\n    key: %q\n    proof: %q\n    consensus: %q\n",
+		m.Node, m.Name, m.Key, m.Proof, m.Consensus)
 	_, err = a.stdout.Write([]byte(b.String()))
 	return err
 }
 
 type memberJSON struct {
-	Node  string `json:"node"`
-	Name  string `json:"name"`
-	Key   string `json:"key"`
-	Proof string `json:"proof"`
+	Node      string `json:"node"`
+	Name      string `json:"name"`
+	Key       string `json:"key"`
+	Proof     string `json:"proof"`
+	Consensus string `json:"consensus"`
 }
 
 // networkName is that of the genesis, unless there is none yet.

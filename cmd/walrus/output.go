@@ -8,8 +8,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"walrus/ledger"
 )
 
 // printJSON writes v as indented JSON on stdout.
@@ -84,9 +82,6 @@ func shardList(list []int) string {
 
 // endEpoch says for people until when something is kept.
 func endEpoch(epoch uint32) string {
-	if epoch >= ledger.DefaultEndEpoch {
-		return "no end is set"
-	}
 	return fmt.Sprintf("the start of epoch %d", epoch)
 }
 

@@ -28,10 +28,13 @@ To try it on this machine:
   export WALRUS_CONFIG=/tmp/devnet/client.yaml          # in another terminal
   walrus store README.md
   walrus read BLOB_ID -o copy.md
+  walrus wallet show
   walrus health
 
+Storing costs WAL, from the wallet that the configuration names; a devnet's holds some. Reading is free.
+
 Data goes to standard output, everything else to standard error; - stands for standard input or output.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not enough nodes.`
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not enough nodes, or the ledger stands still for want of them.`
 
 func newRoot(a *app) *cobra.Command {
 	root := group(&cobra.Command{
@@ -67,7 +70,8 @@ func newRoot(a *app) *cobra.Command {
 	}
 	root.AddCommand(
 		storeCommand(a), readCommand(a), blobIDCommand(a), blobStatusCommand(a),
-		infoCommand(a), healthCommand(a),
+		listBlobsCommand(a), extendCommand(a), deleteCommand(a), shareCommand(a), fundCommand(a), burnCommand(a), attributesCommand(a),
+		walletCommand(a), infoCommand(a), healthCommand(a),
 		nodeCommand(a), devnetCommand(a), benchCommand(a), versionCommand(a),
 	)
 	return root

@@ -105,7 +105,7 @@ func exitCode(err error) int {
 		return told.code
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &notEnough):
+	case errors.As(err, &notEnough), errors.Is(err, client.ErrStalled):
 		return exitNotEnough
 	case errors.Is(err, client.ErrNotFound):
 		return exitNotFound

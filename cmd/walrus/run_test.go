@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"walrus/client"
-	"walrus/ledger"
 )
 
 func noEnv(string) string { return "" }
@@ -126,7 +125,6 @@ func TestTexts(t *testing.T) {
 		{byteSize(int64(3 << 19)), "1.50 MiB"},
 		{byteSize(uint64(1<<64 - 1)), "16.00 EiB"},
 		{endEpoch(7), "the start of epoch 7"},
-		{endEpoch(ledger.DefaultEndEpoch), "no end is set"},
 		{oneLine(" a\n\tb  c\r\n"), "a b c"},
 	} {
 		if tt.got != tt.want {

@@ -7,6 +7,7 @@ import (
 
 	"walrus/client"
 	"walrus/config"
+	"walrus/ledger/wallet"
 	"walrus/node"
 )
 
@@ -23,21 +24,39 @@ type session struct {
 	conf *config.Client
 }
 
-// open joins the configured network. The caller closes the session.
+// open joins the configured network, to read. The caller closes the session.
 func (a *app) open(ctx context.Context) (*session, error) {
 	conf, err := a.loadClient()
 	if err != nil {
 		return nil, err
 	}
+	return a.join(ctx, conf, nil)
+}
+
+// openPaying joins the configured network with the configured wallet. The caller closes the session.
+func (a *app) openPaying(ctx context.Context) (*session, error) {
+	conf, err := a.loadClient()
+	if err != nil {
+		return nil, err
+	}
+	payer, err := conf.LoadWallet()
+	if err != nil {
+		return nil, err
+	}
+	return a.join(ctx, conf, payer)
+}
+
+// join joins the network of conf; payer may be nil.
+func (a *app) join(ctx context.Context, conf *config.Client, payer *wallet.Wallet) (*session, error) {
 	log, err := a.logger(conf.Log)
 	if err != nil {
 		return nil, err
 	}
-	cfg, control, err := conf.Compose(version, log)
+	cfg, open, err := conf.Compose(version, payer, log)
 	if err != nil {
 		return nil, err
 	}
-	n, err := node.OpenClient(ctx, cfg, control)
+	n, err := node.OpenClient(ctx, cfg, open)
 	if err != nil {
 		return nil, err
 	}

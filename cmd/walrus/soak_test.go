@@ -2,16 +2,20 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"walrus/config"
 )
 
 // soakRounds is how often the two long tests hurt the network: $WALRUS_SOAK, or not at all.
@@ -31,7 +35,7 @@ func TestSoakKills(t *testing.T) {
 	seed, src := seeded(t)
 	rnd := rand.New(src)
 	t.Logf("seed %d", seed)
-	c := newCluster(t, 7, 100)
+	c := newCluster(t, config.DevnetOptions{Nodes: 7, Shards: 100})
 	c.awaitHealth(30 * time.Second)
 	var blobs []blob
 	for round := range rounds {
@@ -56,20 +60,22 @@ func TestSoakKills(t *testing.T) {
 	}
 }
 
-// TestSoakDamage flips bits in random files of a stopped node's store. The node must start, find the damage by itself
-// and repair it, and no read may return a wrong byte.
+// TestSoakDamage flips bits in random files of a stopped node's store, and in some rounds of its ledger. The node must
+// start, find the damage by itself and repair it, and no read may return a wrong byte. It may refuse a damaged ledger,
+// if it says what to do about that, and must heal once that is done.
 func TestSoakDamage(t *testing.T) {
 	rounds := soakRounds(t)
 	seed, src := seeded(t)
 	rnd := rand.New(src)
 	t.Logf("seed %d", seed)
-	c := newCluster(t, 7, 100)
+	c := newCluster(t, config.DevnetOptions{Nodes: 7, Shards: 100})
 	c.awaitHealth(30 * time.Second)
 	var blobs []blob
 	for range 3 {
 		b, _ := c.newBlob(src, 3<<20, exitDone)
 		blobs = append(blobs, b)
 	}
+	refused := 0
 	for round := range rounds {
 		victim := rnd.IntN(len(c.node))
 		if round%2 == 0 {
@@ -77,13 +83,20 @@ func TestSoakDamage(t *testing.T) {
 		} else {
 			c.kill(victim)
 		}
+		part := "store"
+		if round%3 == 2 {
+			part = "ledger"
+		}
 		flips := 1 + rnd.IntN(20)
 		for range flips {
-			t.Logf("round %d: node %d: %s", round, victim, flipBit(t, rnd, filepath.Join(c.net.Homes[victim], "store")))
+			t.Logf("round %d: node %d: %s", round, victim, flipBit(t, rnd, filepath.Join(c.net.Homes[victim], part)))
 		}
-		c.start(victim)
+		refused += c.startDamaged(victim)
 		c.read(blobs[rnd.IntN(len(blobs))])
-		t.Logf("round %d: node %d well after %s", round, victim, c.awaitHealth(60*time.Second).Round(time.Millisecond))
+		c.walrus(exitDone, "wallet", "send", someone, "0.001") // the ledger goes on
+		start := time.Now()
+		refused += c.awaitHealed(2 * time.Minute)
+		t.Logf("round %d: node %d well after %s", round, victim, time.Since(start).Round(time.Millisecond))
 	}
 	// Every node reads everything back when it starts, and must find nothing wrong any more.
 	for i := range c.node {
@@ -91,9 +104,11 @@ func TestSoakDamage(t *testing.T) {
 		if err := os.Truncate(c.log(i), 0); err != nil {
 			t.Fatal(err)
 		}
+		refused += c.startDamaged(i)
 	}
-	c.start(0, 1, 2, 3, 4, 5, 6)
-	c.awaitHealth(60 * time.Second)
+	refused += c.awaitHealed(2 * time.Minute)
+	c.awaitLedger(c.newGuest("guest", nil))
+	t.Logf("a damaged ledger was refused %d times", refused)
 	for i := range c.node {
 		c.awaitLog(i, "read back everything stored")
 		raw, err := os.ReadFile(c.log(i))
@@ -105,6 +120,69 @@ func TestSoakDamage(t *testing.T) {
 		c.wantWhole(b)
 		c.read(b)
 	}
+}
+
+// startDamaged starts a node whose ledger may be damaged, and returns how often it was refused, with what to do about
+// it, before that was done.
+func (c *cluster) startDamaged(i int) (refused int) {
+	c.t.Helper()
+	p, err := startProc(context.Background(), c.log(i), "node", "run", "--home", c.net.Homes[i])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.node[i] = p
+	_, err = p.ready()
+	if err == nil {
+		return 0
+	}
+	<-p.done // ready has seen to it
+	c.node[i] = nil
+	c.replace(i, p, err)
+	return 1
+}
+
+// awaitHealed wants every node well, and returns how many of them found their ledger to be damaged and ended.
+func (c *cluster) awaitHealed(limit time.Duration) (refused int) {
+	c.t.Helper()
+	for start := time.Now(); ; {
+		for i, p := range c.node {
+			select {
+			case <-p.done:
+				c.replace(i, p, p.err)
+				refused++
+			default:
+			}
+		}
+		r, err := walrus(c.t.Context(), nil, "--config", c.net.Client, "health")
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if r.code == exitDone {
+			return refused
+		}
+		if time.Since(start) > limit {
+			c.t.Fatalf("not all nodes are well after %s:\n%s", limit, r.stdout)
+		}
+	}
+}
+
+// damagedLedger is what a node with a damaged ledger says in the end: where it is, and what to do.
+var damagedLedger = regexp.MustCompile(`the ledger's database (\S+): .*the ledger's database is damaged.*: move the directory away and start again`)
+
+// replace does what a node with a damaged ledger has asked for, to the letter, before it ended.
+func (c *cluster) replace(i int, p *proc, err error) {
+	c.t.Helper()
+	text := strings.TrimSpace(p.tail())
+	last := text[strings.LastIndex(text, "\n")+1:]
+	asked := damagedLedger.FindStringSubmatch(last)
+	if asked == nil {
+		c.t.Fatalf("node %d ended, which a damaged ledger does not explain: %v\n%s", i, err, text)
+	}
+	c.t.Logf("node %d refuses its ledger: %s", i, last)
+	if err := os.Rename(asked[1], filepath.Join(c.t.TempDir(), "db")); err != nil {
+		c.t.Fatal(err)
+	}
+	c.start(i)
 }
 
 // flipBit flips one bit of one file under dir, each file as likely as the other, and returns where.

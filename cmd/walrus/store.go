@@ -10,41 +10,75 @@ import (
 	"github.com/spf13/cobra"
 
 	"walrus/client"
+	"walrus/ledger"
 )
 
 func storeCommand(a *app) *cobra.Command {
-	var opt client.StoreOptions
-	epochs := epochCount("max")
+	var (
+		opt                  client.StoreOptions
+		epochs               epochCount
+		deletable, permanent bool
+		attributes           []string
+		fund                 amount
+	)
 	c := &cobra.Command{
 		Use:   "store FILES...",
 		Short: "store files, each as a blob",
 		Long: `Store each of FILES as a blob. - is standard input.
 
 A blob is certified, and safe, once nodes with more than two thirds of all shards have confirmed that they keep
-their slivers on disk. Storing the same bytes again costs nothing; storing again after an interruption sends only
-what is missing. One file that cannot be stored does not stop the others; the exit code is then the worst.
+their slivers on disk, and the ledger has their certificate. The configured wallet pays: for each MiB of encoded size a
+price per epoch and a price for writing, see walrus info; --dry-run tells what it would cost and does nothing.
+
+Storing the same bytes again costs nothing while they are certified for long enough; storing again after an
+interruption uses what was paid and sends only what is missing. One file that cannot be stored does not stop the
+others; the exit code is then the worst.
 
   walrus store photo.jpg
+  walrus store --epochs 10 --permanent thesis.pdf
+  walrus store --dry-run *.jpg
   tar c docs | walrus store -
-  walrus store --json *.jpg
 
 --json prints an array with one entry per file:
-  {"path", "blobStoreResult": {"newlyCreated": {"blobObject": {"blobId","size","encodingType","certifiedEpoch",
-     "storage": {"startEpoch","endEpoch","storageSize"},"deletable"},"encodedLength"}}
-   or {"alreadyCertified": {"blobId","endEpoch","certifiedEpoch"}}
+  {"path", "blobStoreResult": {"newlyCreated": {"blobObject": {"id","registeredEpoch","blobId","size","encodingType",
+     "certifiedEpoch","storage": {"id","startEpoch","endEpoch","storageSize"},"deletable"},
+     "resourceOperation": {"registerFromScratch": {"encodedLength","epochsAhead"}},"cost","feeFrost","encodedLength"}}
+   or {"alreadyCertified": {"blobId","object","endEpoch","certifiedEpoch"}}
    or {"error": {"blobId","errorMsg"}},
-   "shards": {"confirmed","needed","total"}, "nodes": [{"node","name","shards","confirmed","sent","error"}]}`,
+   "shards": {"confirmed","needed","total"}, "nodes": [{"node","name","shards","confirmed","sent","error"}]}
+and with --dry-run
+  {"path","blobId","unencodedSize","encodedSize","storageCost","feeFrost","operation","endEpoch","encodingType"}.`,
 		Args: args(cobra.MinimumNArgs(1), "one or more FILES, or - for standard input"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if i := slices.Index(args, "-"); i >= 0 && slices.Contains(args[i+1:], "-") {
 				return usagef("standard input (-) can be stored only once")
 			}
+			if deletable && permanent {
+				return usagef("--deletable and --permanent contradict each other: choose one")
+			}
+			if fund.Amount > 0 && !opt.Share || opt.Share && deletable {
+				return usagef("--fund is for blobs that are shared (--share), and these are permanent")
+			}
+			list, err := parseAttributes(attributes)
+			if err != nil {
+				return err
+			}
+			opt.Permanent, opt.Attributes, opt.Fund = permanent || opt.Share, list, fund.Amount
+			if epochs != "" {
+				opt.Epochs = epochs.number()
+			}
 			return a.store(c.Context(), args, opt)
 		},
 	}
-	c.Flags().Var(&epochs, "epochs", "how many epochs to keep the blobs, at least 1, or max;\n"+
-		"a network without a ledger keeps them until the end its genesis names, whatever is asked for")
-	c.Flags().BoolVar(&opt.Force, "force", false, "offer the blob to every node even if it is certified already")
+	f := c.Flags()
+	f.Var(&epochs, "epochs", "how many epochs to keep the blobs, this one included, or max (default: the configuration's)")
+	f.BoolVar(&deletable, "deletable", false, "you may delete the blobs before their end (the default)")
+	f.BoolVar(&permanent, "permanent", false, "nobody can delete the blobs before their end")
+	f.BoolVar(&opt.Share, "share", false, "give the records to everybody, for others to fund and extend; implies --permanent")
+	f.Var(&fund, "fund", "how much to put into a shared blob's funds")
+	f.StringArrayVar(&attributes, "attribute", nil, "attribute of the record, as `KEY=VALUE`; may be repeated")
+	f.BoolVar(&opt.DryRun, "dry-run", false, "tell what it would cost, and do nothing")
+	f.BoolVar(&opt.Force, "force", false, "offer the blob to every node even if it is certified already")
 	return c
 }
 
@@ -59,18 +93,33 @@ func (e *epochCount) Set(text string) error {
 	return nil
 }
 
+// number is what the client takes.
+func (e *epochCount) number() uint32 {
+	if *e == "max" {
+		return client.MaxEpochs
+	}
+	n, err := strconv.ParseUint(string(*e), 10, 32)
+	if err != nil {
+		return 0 // never: Set has checked it
+	}
+	return uint32(n)
+}
+
 func (e *epochCount) String() string { return string(*e) }
 func (e *epochCount) Type() string   { return "N" }
 
 func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions) (err error) {
 	ctx, cancel := a.withTimeout(ctx, 0)
 	defer cancel()
-	s, err := a.open(ctx)
+	s, err := a.openPaying(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close(&err)
-	entries := make([]storeEntry, 0, len(paths))
+	if opt.Epochs == 0 {
+		opt.Epochs = s.conf.Epochs
+	}
+	entries := make([]any, 0, len(paths))
 	worst, printed := exitDone, false
 	for _, path := range paths {
 		res, err := a.storeFile(ctx, s, path, opt)
@@ -78,9 +127,13 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 			worst = max(worst, exitCode(err))
 			a.warn("store %s: %s", path, a.explain(err))
 		}
-		entries = append(entries, newStoreEntry(path, res, err))
+		if err == nil && opt.DryRun {
+			entries = append(entries, newDryEntry(path, res))
+		} else {
+			entries = append(entries, newStoreEntry(path, res, err))
+		}
 		if err == nil && !a.global.json {
-			if err := a.printStored(path, res, printed); err != nil {
+			if err := a.printStored(path, res, opt.DryRun, printed); err != nil {
 				return err
 			}
 			printed = true
@@ -113,29 +166,33 @@ func (a *app) storeFile(ctx context.Context, s *session, path string, opt client
 	return s.Store(ctx, in.file, in.size, opt)
 }
 
-// printStored shows where a file went, apart from the one before it, if any.
-func (a *app) printStored(path string, r *client.StoreResult, another bool) error {
+// printStored shows where a file went and what was paid, apart from the one before it, if any.
+func (a *app) printStored(path string, r *client.StoreResult, dry, another bool) error {
 	if another {
 		if _, err := a.stdout.Write([]byte("\n")); err != nil {
 			return err
 		}
 	}
-	state := fmt.Sprintf("certified in epoch %d: %d of %d shards confirmed, %d needed", r.Certificate.Epoch, r.Confirmed, r.Shards, r.Needed)
-	if r.AlreadyCertified {
-		state = fmt.Sprintf("already certified in epoch %d by %d of %d shards: nothing was sent", r.Certificate.Epoch, r.Confirmed, r.Shards)
-	}
-	err := table(a.stdout, "", [][]string{
+	rows := [][]string{
 		{r.BlobID.String()},
 		{"  file", path},
 		{"  size", byteSize(r.Size) + ", " + byteSize(r.EncodedSize) + " encoded on all nodes together"},
-		{"  state", state},
-		{"  kept until", endEpoch(r.EndEpoch)},
-		{"  took", fmt.Sprintf("%s to encode, %s to upload", seconds(r.Encoding), seconds(r.Uploading))},
-	})
-	if err != nil || r.AlreadyCertified {
+		{"  state", storedState(r, dry)},
+		{"  kept until", endEpoch(r.EndEpoch) + ", " + keptHow(r)},
+	}
+	if dry {
+		rows = append(rows, []string{"  would cost", paid(r.Cost)})
+		return table(a.stdout, "", rows)
+	}
+	rows = append(rows, []string{"  paid", paid(r.Cost)})
+	if r.Object != (ledger.ObjectID{}) {
+		rows = append(rows, []string{"  record", r.Object.String()})
+	}
+	rows = append(rows, []string{"  took", fmt.Sprintf("%s to encode, %s to upload and certify", seconds(r.Encoding), seconds(r.Uploading))})
+	if err := table(a.stdout, "", rows); err != nil || len(r.Nodes) == 0 {
 		return err
 	}
-	rows := [][]string{{"node", "shards", "confirmed", "sent", ""}}
+	rows = [][]string{{"node", "shards", "confirmed", "sent", ""}}
 	for _, n := range r.Nodes {
 		why := ""
 		if n.Err != nil {
@@ -144,4 +201,28 @@ func (a *app) printStored(path string, r *client.StoreResult, another bool) erro
 		rows = append(rows, []string{n.Name, shardList(n.Shards), yesNo(n.Confirmed), byteSize(n.Sent), why})
 	}
 	return table(a.stdout, "  ", rows)
+}
+
+func storedState(r *client.StoreResult, dry bool) string {
+	switch {
+	case dry && r.Operation == client.AlreadyCertified:
+		return fmt.Sprintf("certified in epoch %d already: nothing would be sent", r.CertifiedEpoch)
+	case dry:
+		return "not stored: this is what would be done (" + string(r.Operation) + ")"
+	case r.AlreadyCertified:
+		return fmt.Sprintf("already certified in epoch %d: nothing was paid", r.CertifiedEpoch)
+	case len(r.Nodes) == 0:
+		return fmt.Sprintf("certified in epoch %d, now kept longer", r.CertifiedEpoch)
+	}
+	return fmt.Sprintf("certified in epoch %d: %d of %d shards confirmed, %d needed", r.CertifiedEpoch, r.Confirmed, r.Shards, r.Needed)
+}
+
+func keptHow(r *client.StoreResult) string {
+	switch {
+	case r.Shared:
+		return "permanent, shared"
+	case r.Deletable:
+		return "deletable"
+	}
+	return "permanent"
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"walrus/client"
+	"walrus/ledger"
 	"walrus/shards"
 )
 
@@ -20,29 +21,65 @@ type storeResult struct {
 }
 
 type newlyCreated struct {
-	BlobObject    blobObject `json:"blobObject"`
-	EncodedLength int64      `json:"encodedLength"`
+	BlobObject        blobObject                   `json:"blobObject"`
+	ResourceOperation map[string]resourceOperation `json:"resourceOperation"`
+	Cost              ledger.Amount                `json:"cost"`     // FROST, fees not included
+	Fee               ledger.Amount                `json:"feeFrost"` // of transactions
+	SharedBlobObject  *ledger.ObjectID             `json:"sharedBlobObject,omitempty"`
+	EncodedLength     int64                        `json:"encodedLength"`
+}
+
+// resourceOperation says how the blob came by its storage.
+type resourceOperation struct {
+	EncodedLength  int64  `json:"encodedLength"`
+	EpochsAhead    uint32 `json:"epochsAhead,omitempty"`
+	EpochsExtended uint32 `json:"epochsExtended,omitempty"`
 }
 
 type blobObject struct {
-	BlobID         shards.BlobID `json:"blobId"`
-	Size           uint64        `json:"size"`
-	EncodingType   string        `json:"encodingType"`
-	CertifiedEpoch uint32        `json:"certifiedEpoch"`
-	Storage        storagePeriod `json:"storage"`
-	Deletable      bool          `json:"deletable"`
+	ID             ledger.ObjectID `json:"id"`
+	Registered     uint32          `json:"registeredEpoch"`
+	BlobID         shards.BlobID   `json:"blobId"`
+	Size           uint64          `json:"size"`
+	EncodingType   string          `json:"encodingType"`
+	CertifiedEpoch *uint32         `json:"certifiedEpoch"` // null before
+	Storage        storagePeriod   `json:"storage"`
+	Deletable      bool            `json:"deletable"`
 }
 
+// storagePeriod is the storage in a record; its ID is the record's.
 type storagePeriod struct {
-	StartEpoch  uint32 `json:"startEpoch"`
-	EndEpoch    uint32 `json:"endEpoch"`
-	StorageSize int64  `json:"storageSize"`
+	ID          ledger.ObjectID `json:"id"`
+	StartEpoch  uint32          `json:"startEpoch"`
+	EndEpoch    uint32          `json:"endEpoch"`
+	StorageSize uint64          `json:"storageSize"`
 }
 
 type alreadyCertified struct {
-	BlobID         shards.BlobID `json:"blobId"`
-	EndEpoch       uint32        `json:"endEpoch"`
-	CertifiedEpoch uint32        `json:"certifiedEpoch"`
+	BlobID         shards.BlobID    `json:"blobId"`
+	Object         *ledger.ObjectID `json:"object,omitempty"` // absent if somebody else's record serves
+	EndEpoch       uint32           `json:"endEpoch"`
+	CertifiedEpoch uint32           `json:"certifiedEpoch"`
+}
+
+// dryEntry is one file in the JSON output of store --dry-run.
+type dryEntry struct {
+	Path          string        `json:"path"`
+	BlobID        shards.BlobID `json:"blobId"`
+	UnencodedSize uint64        `json:"unencodedSize"`
+	EncodedSize   int64         `json:"encodedSize"`
+	StorageCost   ledger.Amount `json:"storageCost"` // FROST, writing included, fees not
+	Fee           ledger.Amount `json:"feeFrost"`    // at most
+	Operation     string        `json:"operation"`
+	EndEpoch      uint32        `json:"endEpoch"`
+	EncodingType  string        `json:"encodingType"`
+}
+
+func newDryEntry(path string, r *client.StoreResult) dryEntry {
+	return dryEntry{
+		Path: path, BlobID: r.BlobID, UnencodedSize: r.Size, EncodedSize: r.EncodedSize, StorageCost: r.Cost.Storage + r.Cost.Write,
+		Fee: r.Cost.Fee, Operation: string(r.Operation), EndEpoch: r.EndEpoch, EncodingType: encodingType,
+	}
 }
 
 type storeError struct {
@@ -84,12 +121,36 @@ func newStoreEntry(path string, r *client.StoreResult, err error) storeEntry {
 			e.Result.Error.BlobID = &r.BlobID
 		}
 	case r.AlreadyCertified:
-		e.Result.AlreadyCertified = &alreadyCertified{r.BlobID, r.EndEpoch, r.Certificate.Epoch}
+		e.Result.AlreadyCertified = &alreadyCertified{r.BlobID, objectOrNil(r.Object), r.EndEpoch, r.CertifiedEpoch}
 	default:
-		e.Result.NewlyCreated = &newlyCreated{EncodedLength: r.EncodedSize, BlobObject: blobObject{
-			BlobID: r.BlobID, Size: r.Size, EncodingType: encodingType, CertifiedEpoch: r.Certificate.Epoch,
-			Storage: storagePeriod{r.Certificate.Epoch, r.EndEpoch, r.EncodedSize},
-		}}
+		e.Result.NewlyCreated = newNewlyCreated(r)
 	}
 	return e
+}
+
+func newNewlyCreated(r *client.StoreResult) *newlyCreated {
+	op := resourceOperation{EncodedLength: r.EncodedSize, EpochsExtended: r.EpochsExtended}
+	if r.Operation == client.RegisterFromScratch {
+		op.EpochsAhead = r.EndEpoch - r.RegisteredEpoch
+	}
+	n := &newlyCreated{
+		BlobObject: blobObject{
+			ID: r.Object, Registered: r.RegisteredEpoch, BlobID: r.BlobID, Size: r.Size, EncodingType: encodingType,
+			CertifiedEpoch: &r.CertifiedEpoch, Deletable: r.Deletable,
+			Storage: storagePeriod{r.Object, r.RegisteredEpoch, r.EndEpoch, uint64(r.EncodedSize)},
+		},
+		ResourceOperation: map[string]resourceOperation{string(r.Operation): op},
+		Cost:              r.Cost.Total() - r.Cost.Fee, Fee: r.Cost.Fee, EncodedLength: r.EncodedSize,
+	}
+	if r.Shared {
+		n.SharedBlobObject = &r.Object
+	}
+	return n
+}
+
+func objectOrNil(id ledger.ObjectID) *ledger.ObjectID {
+	if id == (ledger.ObjectID{}) {
+		return nil
+	}
+	return &id
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -17,28 +18,39 @@ import (
 
 // cluster is a devnet whose nodes are processes.
 type cluster struct {
-	t    *testing.T
-	dir  string
-	net  *config.Devnet
-	node []*proc // nil while it is down
+	t      *testing.T
+	dir    string
+	net    *config.Devnet
+	node   []*proc  // nil while it is down
+	guests []string // names of the clients in this process
 }
 
 // newCluster makes a devnet and starts every node.
-func newCluster(t *testing.T, nodes, shards int) *cluster {
+func newCluster(t *testing.T, opt config.DevnetOptions) *cluster {
 	t.Helper()
 	dir := t.TempDir()
-	net, err := config.InitDevnet(t.Context(), filepath.Join(dir, "net"), nodes, shards)
+	net, err := config.InitDevnet(t.Context(), filepath.Join(dir, "net"), opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{t: t, dir: dir, net: net, node: make([]*proc, nodes)}
+	c := &cluster{t: t, dir: dir, net: net, node: make([]*proc, opt.Nodes)}
 	t.Cleanup(c.close)
-	all := make([]int, nodes)
+	all := make([]int, opt.Nodes)
 	for i := range all {
 		all[i] = i
 	}
 	c.start(all...)
 	return c
+}
+
+// config is that of a client.
+func (c *cluster) config() *config.Client {
+	c.t.Helper()
+	conf, err := config.LoadClient(c.net.Client)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return conf
 }
 
 func (c *cluster) log(i int) string { return filepath.Join(c.dir, fmt.Sprintf("node-%d.log", i)) }
@@ -77,6 +89,17 @@ func (c *cluster) stop(i int) {
 	c.node[i] = nil
 }
 
+// wipe deletes the ledger of a node that is down; its keys and last signature stay.
+func (c *cluster) wipe(i int) {
+	c.t.Helper()
+	if err := os.RemoveAll(filepath.Join(c.net.Homes[i], "ledger")); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// disaster is what no log may have: a crash, a race, or consensus that has stopped for good.
+var disaster = regexp.MustCompile(`(?m)^goroutine |panic|CONSENSUS FAILURE|DATA RACE`)
+
 // close ends all nodes, shows the logs of a test that failed, and fails if a node ended by itself.
 func (c *cluster) close() {
 	for i, p := range c.node {
@@ -95,10 +118,15 @@ func (c *cluster) close() {
 		if err != nil {
 			continue
 		}
-		if bytes.Contains(raw, []byte("\ngoroutine ")) || bytes.Contains(raw, []byte("panic")) {
-			c.t.Errorf("node %d panicked:\n%s", i, raw)
+		if bad := disaster.FindIndex(raw); bad != nil {
+			c.t.Errorf("node %d broke:\n%s", i, raw[max(0, bad[0]-2000):min(len(raw), bad[0]+6000)])
 		} else if c.t.Failed() {
 			c.t.Logf("the log of node %d ends in:\n%s", i, raw[max(0, len(raw)-3000):])
+		}
+	}
+	for _, name := range c.guests {
+		if raw, err := os.ReadFile(c.guestLog(name)); err == nil && len(raw) > 0 && c.t.Failed() {
+			c.t.Logf("the log of %s ends in:\n%s", name, raw[max(0, len(raw)-2000):])
 		}
 	}
 }
@@ -160,11 +188,17 @@ func (c *cluster) read(b blob) result {
 // awaitHealth wants every node well within limit.
 func (c *cluster) awaitHealth(limit time.Duration) time.Duration {
 	c.t.Helper()
+	return c.until(limit, "health")
+}
+
+// until repeats a command until its exit code is 0, and returns how long that took.
+func (c *cluster) until(limit time.Duration, args ...string) time.Duration {
+	c.t.Helper()
 	start := time.Now()
 	poll := time.NewTicker(200 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		r, err := walrus(c.t.Context(), nil, "--config", c.net.Client, "health")
+		r, err := walrus(c.t.Context(), nil, append([]string{"--config", c.net.Client}, args...)...)
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -172,7 +206,7 @@ func (c *cluster) awaitHealth(limit time.Duration) time.Duration {
 			return time.Since(start)
 		}
 		if time.Since(start) > limit {
-			c.t.Fatalf("not all nodes are well after %s:\n%s", limit, r.stdout)
+			c.t.Fatalf("walrus %s still fails after %s:\n%s%s", strings.Join(args, " "), limit, r.stdout, r.stderr)
 		}
 		<-poll.C
 	}

@@ -5,8 +5,11 @@ package archtest
 // core is the vocabulary that everything above the siblings may use.
 var core = []string{"shards", "certs"}
 
+// ledger is the vocabulary of the ledger: what those that pay, ask and decide speak about.
+const ledger = "ledger"
+
 // siblings each adapt one technology and do not know each other; only node imports several.
-var siblings = []string{"store", "p2p", "dht", "ledger"}
+var siblings = []string{"store", "p2p", "dht", "ledger/light", "ledger/wallet"}
 
 // units are all units of the project and the units each may import: only down. A package not listed is a violation.
 var units = map[string]unit{
@@ -14,57 +17,79 @@ var units = map[string]unit{
 	"certs":  {imports: []string{"shards"}},
 	"bench":  {imports: []string{"shards"}},
 
-	"store":  {imports: core},
-	"p2p":    {imports: core, tests: []string{"internal/swarmtest"}},
-	"dht":    {imports: core, tests: []string{"internal/swarmtest"}},
-	"ledger": {imports: core},
+	"store": {imports: core},
+	"p2p":   {imports: core, tests: []string{"internal/swarmtest"}},
+	"dht":   {imports: core, tests: []string{"internal/swarmtest"}},
+	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light
+	// clients, and joins a network as one of them.
+	"ledger":         {imports: core},
+	"ledger/merkle":  {},
+	"ledger/machine": {imports: join(core, ledger, "ledger/merkle")},
+	"ledger/wallet":  {imports: join(core, ledger), tests: []string{"ledger/machine"}},
+	"ledger/light":   {imports: join(core, ledger, "ledger/merkle"), tests: []string{"ledger/machine", "internal/swarmtest"}},
+	"ledger/engine": {
+		imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/light"),
+		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest"},
+	},
 
-	"client":  {imports: join(core, "p2p"), tests: []string{"store", "dht", "ledger", "internal/swarmtest"}},
-	"gateway": {imports: join(core, "client"), tests: []string{"ledger", "internal/swarmtest"}},
-	"node":    {imports: join(join(core, siblings...), "client", "gateway"), tests: []string{"internal/swarmtest"}},
+	"client":  {imports: join(core, ledger, "p2p"), tests: []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"}},
+	"gateway": {imports: join(core, ledger, "client"), tests: []string{"internal/ledgertest", "internal/swarmtest"}},
+	"node": {
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "gateway"),
+		tests:   []string{"internal/ledgertest", "internal/swarmtest"},
+	},
 
-	"config": {imports: join(join(core, siblings...), "client", "gateway", "node")},
+	"config": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "gateway", "node")},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, "bench", "config", "node", "gateway", "client", "ledger", "p2p")},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "bench", "config", "node", "gateway", "client", "p2p")},
 
-	"internal/archtest":  {},
-	"internal/swarmtest": {imports: join(join(core, siblings...), "client", "node")},
+	"internal/archtest":   {},
+	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet")},
+	"internal/swarmtest":  {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "node", "internal/ledgertest")},
 }
 
+// pure packages do no I/O and know no clock.
+var pure = []string{"shards", "certs", "ledger/merkle", "ledger/machine"}
+
 // networking are the units whose business is libp2p.
-var networking = []string{"p2p", "dht", "node", "internal/swarmtest"}
+var networking = []string{"p2p", "dht", "node", "ledger/engine", "ledger/light", "internal/swarmtest"}
 
 // modules are all third-party imports: by import path prefix, the longest that matches decides. An import that matches
 // none is a violation, so that a new dependency is a decision seen here.
 var modules = map[string]module{
 	// Everybody may name a peer; addresses are vocabulary too, except for the pure packages.
 	"github.com/libp2p/go-libp2p/core/peer":   {everywhere: true},
-	"github.com/multiformats/go-multiaddr":    {except: []string{"shards", "certs"}, everywhere: true},
+	"github.com/multiformats/go-multiaddr":    {except: pure, everywhere: true},
 	"github.com/libp2p/go-libp2p/core/crypto": {units: join(networking, "config"), testsEverywhere: true},
 	"github.com/libp2p/go-libp2p/core/test":   {testsEverywhere: true},
 	"github.com/libp2p":                       {units: networking},
+	"github.com/libp2p/go-libp2p/core/host":   {units: networking, tests: []string{"cmd/walrus"}},
 	"github.com/multiformats":                 {units: networking},
 	"github.com/ipfs":                         {units: networking},
 	"github.com/marcopolo/simnet":             {units: []string{"internal/swarmtest"}, tests: networking},
 	"github.com/quic-go":                      {units: []string{"p2p"}},
-	"google.golang.org/protobuf":              {units: []string{"p2p", "dht", "store"}},
+	"google.golang.org/protobuf":              {units: []string{"p2p", "dht", "store", "ledger/engine"}},
 
-	"github.com/klauspost/reedsolomon":    {units: []string{"shards"}},
-	"github.com/klauspost/cpuid":          {units: []string{"shards"}},
-	"go.sia.tech/core":                    {units: []string{"shards"}},
-	"golang.org/x/sys":                    {units: []string{"shards", "store", "cmd/walrus"}},
-	"golang.org/x/crypto":                 {everywhere: true},
-	"golang.org/x/sync":                   {except: []string{"certs"}, everywhere: true},
-	"golang.org/x/time":                   {units: []string{"p2p", "gateway", "node"}},
-	"github.com/consensys/gnark-crypto":   {units: []string{"certs"}},
-	"github.com/cloudflare/circl":         {units: []string{"certs"}},
-	"github.com/dgraph-io":                {units: []string{"store"}},
-	"github.com/cometbft":                 {units: []string{"ledger"}},
-	"go.yaml.in/yaml":                     {units: []string{"ledger", "config"}},
-	"filippo.io/age":                      {units: []string{"client", "cmd/walrus"}},
-	"github.com/danielgtaylor/huma":       {units: []string{"gateway"}},
-	"github.com/go-chi/chi":               {units: []string{"gateway"}},
-	"github.com/prometheus/client_golang": {units: []string{"p2p", "node", "gateway"}},
+	"github.com/klauspost/reedsolomon":  {units: []string{"shards"}},
+	"github.com/klauspost/cpuid":        {units: []string{"shards"}},
+	"go.sia.tech/core":                  {units: []string{"shards"}},
+	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus"}},
+	"golang.org/x/crypto":               {everywhere: true},
+	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
+	"golang.org/x/time":                 {units: []string{"p2p", "gateway", "node"}},
+	"github.com/consensys/gnark-crypto": {units: []string{"certs"}},
+	"github.com/cloudflare/circl":       {units: []string{"certs"}},
+	"github.com/dgraph-io":              {units: []string{"store", "ledger/engine"}},
+	"github.com/cometbft":               {units: []string{"ledger/engine", "ledger/light"}},
+	"github.com/cosmos/gogoproto":       {units: []string{"ledger/engine", "ledger/light"}},
+	"github.com/hashicorp/golang-lru":   {units: []string{"ledger/engine", "ledger/light"}},
+	// The signatures that consensus and transactions agree upon must be judged by one implementation.
+	"github.com/oasisprotocol/curve25519-voi": {units: []string{"ledger"}},
+	"go.yaml.in/yaml":                         {units: []string{"ledger", "ledger/wallet", "config"}},
+	"filippo.io/age":                          {units: []string{"client", "cmd/walrus"}},
+	"github.com/danielgtaylor/huma":           {units: []string{"gateway"}},
+	"github.com/go-chi/chi":                   {units: []string{"gateway"}},
+	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "gateway"}},
 
 	"github.com/spf13/cobra":   {units: []string{"cmd/walrus"}},
 	"github.com/spf13/pflag":   {units: []string{"cmd/walrus"}},
@@ -81,19 +106,19 @@ var modules = map[string]module{
 // standard is what of the standard library, by the same kind of prefix, is not for everybody. Tests are free.
 var standard = map[string]module{
 	// The pure packages do no I/O and know no clock.
-	"net":              {except: []string{"shards", "certs"}, everywhere: true},
-	"net/http":         {except: []string{"shards", "certs", "store", "ledger"}, everywhere: true},
-	"os":               {except: []string{"shards", "certs"}, everywhere: true},
-	"time":             {except: []string{"shards", "certs"}, everywhere: true},
-	"syscall":          {except: []string{"shards", "certs"}, everywhere: true},
-	"log/slog":         {except: []string{"shards", "certs"}, everywhere: true},
+	"net":              {except: pure, everywhere: true},
+	"net/http":         {except: join(pure, "store", "ledger", "ledger/wallet", "ledger/light", "ledger/engine"), everywhere: true},
+	"os":               {except: pure, everywhere: true},
+	"time":             {except: pure, everywhere: true},
+	"syscall":          {except: pure, everywhere: true},
+	"log/slog":         {except: pure, everywhere: true},
 	"log":              {}, // log/slog, passed in
 	"math/rand":        {},
-	"math/rand/v2":     {except: []string{"shards", "certs"}, everywhere: true},
+	"math/rand/v2":     {except: pure, everywhere: true},
 	"expvar":           {},
 	"plugin":           {},
 	"encoding/gob":     {},
-	"testing":          {units: []string{"internal/swarmtest"}},
+	"testing":          {units: []string{"internal/swarmtest", "internal/ledgertest"}},
 	"testing/synctest": {units: []string{"internal/swarmtest"}},
 }
 

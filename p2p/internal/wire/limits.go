@@ -32,6 +32,8 @@ const (
 	MaxStatusText = 256
 	// MaxIncidents bounds the incidents in a node status.
 	MaxIncidents = 64
+	// ObjectSize is the size of the ID of a blob's record, in bytes.
+	ObjectSize = 32
 	// HashSize is the size of a blob ID and of every hash in a proof.
 	HashSize = 32
 )

@@ -21,6 +21,8 @@ func (r *Request) Validate() error {
 	case *Request_StorePairs:
 		most = math.MaxInt64
 		err = op.StorePairs.Validate()
+	case *Request_Confirm:
+		err = op.Confirm.Validate()
 	case *Request_ReadSliver:
 		err = op.ReadSliver.Validate()
 	case *Request_GetSymbols:
@@ -46,6 +48,14 @@ func (r *Request) Validate() error {
 
 // Validate checks the list of pairs: not empty, no pair twice.
 func (m *StorePairs) Validate() error { return validIndices("pairs", m.GetPairs()) }
+
+// Validate checks the object.
+func (m *Confirm) Validate() error {
+	if n := len(m.GetObject()); n != 0 && n != ObjectSize {
+		return fmt.Errorf("object ID of %d bytes", n)
+	}
+	return nil
+}
 
 // Validate checks the range; that it lies inside the sliver only the owner of the sliver can say.
 func (m *ReadSliver) Validate() error {
@@ -152,7 +162,7 @@ func (m *NodeStatus) Validate(payload uint64) error {
 	if m.GetPeers() > math.MaxInt32 {
 		return fmt.Errorf("%d peers", m.GetPeers())
 	}
-	for _, s := range append([]string{m.GetVersion(), m.GetState()}, m.GetIncidents()...) {
+	for _, s := range append([]string{m.GetVersion(), m.GetState(), m.GetLedger()}, m.GetIncidents()...) {
 		if len(s) > MaxStatusText || !utf8.ValidString(s) {
 			return fmt.Errorf("text of %d bytes: want at most %d of UTF-8", len(s), MaxStatusText)
 		}

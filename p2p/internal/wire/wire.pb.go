@@ -354,7 +354,9 @@ func (x *StorePairs) GetPairs() []uint32 {
 
 // Response payload: the confirmation.
 type Confirm struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The record whose owner may delete the blob, 32 bytes; empty asks to confirm a permanent blob.
+	Object        []byte `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -387,6 +389,13 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
 	return file_wire_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Confirm) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
 }
 
 // Response payload: the metadata.
@@ -1018,6 +1027,10 @@ type NodeStatus struct {
 	UptimeSeconds uint64                 `protobuf:"varint,9,opt,name=uptime_seconds,json=uptimeSeconds,proto3" json:"uptime_seconds,omitempty"`
 	Peers         uint32                 `protobuf:"varint,10,opt,name=peers,proto3" json:"peers,omitempty"`
 	Incidents     []string               `protobuf:"bytes,11,rep,name=incidents,proto3" json:"incidents,omitempty"`
+	// Of the node's copy of the ledger.
+	LedgerHeight uint64 `protobuf:"varint,12,opt,name=ledger_height,json=ledgerHeight,proto3" json:"ledger_height,omitempty"`
+	// Whether the ledger goes on or stands still, and why, for people.
+	Ledger        string `protobuf:"bytes,13,opt,name=ledger,proto3" json:"ledger,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1129,6 +1142,20 @@ func (x *NodeStatus) GetIncidents() []string {
 	return nil
 }
 
+func (x *NodeStatus) GetLedgerHeight() uint64 {
+	if x != nil {
+		return x.LedgerHeight
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetLedger() string {
+	if x != nil {
+		return x.Ledger
+	}
+	return ""
+}
+
 type CertificatePage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Bytes of each certificate.
@@ -1210,8 +1237,9 @@ const file_wire_proto_rawDesc = "" +
 	"\vPutMetadata\"\"\n" +
 	"\n" +
 	"StorePairs\x12\x14\n" +
-	"\x05pairs\x18\x01 \x03(\rR\x05pairs\"\t\n" +
-	"\aConfirm\"\r\n" +
+	"\x05pairs\x18\x01 \x03(\rR\x05pairs\"!\n" +
+	"\aConfirm\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\"\r\n" +
 	"\vGetMetadata\"f\n" +
 	"\n" +
 	"ReadSliver\x12\x12\n" +
@@ -1250,7 +1278,7 @@ const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"BlobStatus\x12\x1a\n" +
 	"\bmetadata\x18\x01 \x01(\bR\bmetadata\x12 \n" +
-	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xaa\x02\n" +
+	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xe7\x02\n" +
 	"\n" +
 	"NodeStatus\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
@@ -1265,7 +1293,9 @@ const file_wire_proto_rawDesc = "" +
 	"\x0euptime_seconds\x18\t \x01(\x04R\ruptimeSeconds\x12\x14\n" +
 	"\x05peers\x18\n" +
 	" \x01(\rR\x05peers\x12\x1c\n" +
-	"\tincidents\x18\v \x03(\tR\tincidents\";\n" +
+	"\tincidents\x18\v \x03(\tR\tincidents\x12#\n" +
+	"\rledger_height\x18\f \x01(\x04R\fledgerHeight\x12\x16\n" +
+	"\x06ledger\x18\r \x01(\tR\x06ledger\";\n" +
 	"\x0fCertificatePage\x12\x14\n" +
 	"\x05sizes\x18\x01 \x03(\rR\x05sizes\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04moreB\x1aZ\x18walrus/p2p/internal/wireb\x06proto3"

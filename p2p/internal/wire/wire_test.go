@@ -21,6 +21,7 @@ func requests() []*Request {
 		{Payload: 9, BlobId: id, Op: &Request_PutMetadata{PutMetadata: &PutMetadata{}}},
 		{Payload: 1 << 40, BlobId: id, Op: &Request_StorePairs{StorePairs: &StorePairs{Pairs: []uint32{65534, 0, 3}}}},
 		{BlobId: id, Op: &Request_Confirm{Confirm: &Confirm{}}},
+		{BlobId: id, Op: &Request_Confirm{Confirm: &Confirm{Object: id}}},
 		{BlobId: id, Op: &Request_GetMetadata{GetMetadata: &GetMetadata{}}},
 		{BlobId: id, Op: &Request_ReadSliver{ReadSliver: &ReadSliver{Axis: 1, Index: 65534, Offset: MaxSliver, Length: MaxSliver}}},
 		{BlobId: id, Op: &Request_GetSymbols{GetSymbols: &GetSymbols{Axis: 1, Index: 3, Targets: []uint32{9, 1}, SymbolSize: 64, ProofLen: MaxProof}}},
@@ -41,7 +42,7 @@ func responses() []*Response {
 		{Payload: 106, Result: &Response_BlobStatus{BlobStatus: &BlobStatus{Metadata: true, Certificate: 100}}},
 		{Payload: 4, Result: &Response_NodeStatus{NodeStatus: &NodeStatus{
 			Version: "1", State: "serving", Epoch: 1, Blobs: 2, Slivers: 3, Owed: 4, Corrupt: 5, DiskBytes: 6, UptimeSeconds: 7, Peers: 8,
-			Incidents: []string{strings.Repeat("x", MaxStatusText)},
+			Incidents: []string{strings.Repeat("x", MaxStatusText)}, LedgerHeight: 9, Ledger: strings.Repeat("x", MaxStatusText),
 		}}},
 		{Payload: 30, Result: &Response_Certificates{Certificates: &CertificatePage{Sizes: []uint32{10, 20}, More: true}}},
 	}

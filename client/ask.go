@@ -1,0 +1,91 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"walrus/certs"
+	"walrus/p2p"
+	"walrus/shards"
+)
+
+// verifiedCertificate decodes a peer's certificate and checks that it certifies blob id.
+func verifiedCertificate(com *certs.Committee, id shards.BlobID, b []byte) (*certs.Certificate, error) {
+	cert, err := certs.UnmarshalCertificate(b)
+	if err != nil {
+		return nil, err
+	}
+	if cert.Blob != id {
+		return nil, fmt.Errorf("%w: another blob's certificate", errLied)
+	}
+	return cert, com.ForEpoch(cert.Epoch).Verify(cert)
+}
+
+// answers is how far an ask is.
+type answers struct {
+	nodes                      int // that answered the question
+	answered, notFound, failed int // shards
+	last                       any // value of the newest answer, nil if it was an error
+	bad                        []BadNode
+}
+
+// askTimeout bounds finding a node and its answer to a small question.
+const askTimeout = 10 * time.Second
+
+// ask puts a question to every node of the committee at once and calls enough after each answer, from this goroutine,
+// until it says so or all have answered; the rest are then cancelled. It returns the final tally.
+func (c *Client) ask(ctx context.Context, com *certs.Committee, question func(context.Context, int, *certs.Member) (any, error), enough func(answers) bool) answers {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type answer struct {
+		i   int
+		val any
+		err error
+	}
+	members := com.Members()
+	ch := make(chan answer, len(members))
+	var g errgroup.Group
+	for i := range members {
+		g.Go(func() error {
+			a := answer{i: i}
+			ctx, cancel := context.WithTimeout(ctx, askTimeout)
+			defer cancel()
+			if a.err = c.connect(ctx, members[i].Node); a.err == nil {
+				a.val, a.err = question(ctx, i, &members[i])
+			}
+			ch <- a
+			return nil
+		})
+	}
+	var tally answers
+collect:
+	for range members {
+		select {
+		case a := <-ch:
+			tally.last = nil
+			switch w := com.Weight(a.i); {
+			case a.err == nil:
+				tally.nodes++
+				tally.answered += w
+				tally.last = a.val
+			case errors.Is(a.err, p2p.ErrNotFound):
+				tally.notFound += w
+			default:
+				tally.failed += w
+				tally.bad = append(tally.bad, badNode(&members[a.i], a.err))
+			}
+			if enough(tally) {
+				break collect
+			}
+		case <-ctx.Done():
+			break collect
+		}
+	}
+	cancel()
+	_ = g.Wait()
+	return tally
+}

@@ -1,0 +1,181 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"walrus/certs"
+	"walrus/ledger"
+)
+
+const (
+	// confirmTries and confirmPause bound the wait for a node that has not seen the epoch begin.
+	confirmTries = 5
+	confirmPause = 400 * time.Millisecond
+)
+
+// confirm gets node i's confirmation for the blob's record, which is on the ledger by then.
+func (u *upload) confirm(ctx context.Context, i int) error {
+	p, err := u.reg.persistence(ctx)
+	if err != nil {
+		return err
+	}
+	node := u.com.Members()[i].Node
+	for try := 1; ; try++ {
+		b, err := patient(ctx, func() ([]byte, error) { return u.c.swarm.Confirm(ctx, node, u.id, p) })
+		if err != nil {
+			return err
+		}
+		conf, err := certs.UnmarshalConfirmation(node, b)
+		if err != nil {
+			return err
+		}
+		if conf.Blob != u.id || conf.Persistence != p {
+			return fmt.Errorf("%w: a confirmation of another blob or record", errLied)
+		}
+		epoch, err := u.sameEpoch(ctx, conf.Epoch)
+		if err != nil {
+			return err
+		}
+		if epoch == conf.Epoch {
+			if err := u.com.ForEpoch(epoch).VerifyConfirmation(conf); err != nil {
+				return err
+			}
+			u.count(i, &conf)
+			return nil
+		}
+		if try == confirmTries {
+			return fmt.Errorf("confirms for epoch %d, this is %d", conf.Epoch, epoch)
+		}
+		if !pause(ctx, confirmPause) {
+			return ctx.Err()
+		}
+	}
+}
+
+// sameEpoch is the epoch of the upload; if a node is in a later one, it has looked at the ledger before.
+func (u *upload) sameEpoch(ctx context.Context, theirs uint32) (uint32, error) {
+	u.mu.Lock()
+	ours := u.epoch
+	u.mu.Unlock()
+	if theirs > ours {
+		return u.follow(ctx)
+	}
+	return ours, nil
+}
+
+// count takes a verified confirmation of node i.
+func (u *upload) count(i int, conf *certs.Confirmation) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.nodes[i].conf = conf
+	if u.weightLocked() >= u.com.Quorum() {
+		u.once.Do(func() { close(u.quorum) })
+	}
+}
+
+// certify aggregates the confirmations, puts the certificate on the ledger and hands it to the committee: those it does
+// not reach learn of it from the ledger. When the epoch ends in between, confirmations are asked for again, once.
+func (u *upload) certify(ctx context.Context) error {
+	tried, cert, err := u.aggregate()
+	if err == nil {
+		err = u.reg.certify(ctx, cert)
+	}
+	if err != nil {
+		if now, again := u.follow(ctx); again != nil || now == tried {
+			return fmt.Errorf("certify: %w", err)
+		}
+		u.confirmAgain(ctx)
+		if u.weight() < u.com.Quorum() {
+			return u.notEnough()
+		}
+		if _, cert, err = u.aggregate(); err == nil {
+			err = u.reg.certify(ctx, cert)
+		}
+		if err != nil {
+			return fmt.Errorf("certify in the next epoch: %w", err)
+		}
+	}
+	u.mu.Lock()
+	u.cert, u.certified = cert, time.Now()
+	reachable := 0
+	for i := range u.nodes {
+		if u.confirmedLocked(i) || u.nodes[i].working {
+			reachable++
+		}
+	}
+	u.mu.Unlock()
+	raw := cert.Marshal()
+	ctx, cancel := context.WithTimeout(ctx, maxSpread)
+	defer cancel()
+	u.c.ask(ctx, u.com, func(ctx context.Context, _ int, m *certs.Member) (any, error) {
+		return nil, u.c.swarm.PutCertificate(ctx, m.Node, raw)
+	}, func(a answers) bool { return a.nodes >= reachable })
+	return nil
+}
+
+// aggregate makes a certificate of the confirmations of the epoch, which it returns too.
+func (u *upload) aggregate() (epoch uint32, cert *certs.Certificate, err error) {
+	u.mu.Lock()
+	com := u.com.ForEpoch(u.epoch)
+	var confs []certs.Confirmation
+	for i := range u.nodes {
+		if u.confirmedLocked(i) {
+			confs = append(confs, *u.nodes[i].conf)
+		}
+	}
+	u.mu.Unlock()
+	if len(confs) == 0 {
+		return com.Epoch(), nil, errors.New("no node has confirmed in this epoch")
+	}
+	cert, _, err = com.Aggregate(u.id, confs[0].Persistence, confs)
+	return com.Epoch(), cert, err
+}
+
+// follow looks for the current epoch on the ledger. If it is a later one than that of the upload this goes on in it:
+// confirmations of before do not count any more.
+func (u *upload) follow(ctx context.Context) (epoch uint32, err error) {
+	r, err := u.c.chain.Read(ctx, ledger.KeyEpoch())
+	if err != nil {
+		return 0, err
+	}
+	e, err := ledger.ReadEpoch(r)
+	if err != nil {
+		return 0, err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.epoch = max(u.epoch, e.Epoch)
+	return u.epoch, nil
+}
+
+// confirmAgain asks those who confirmed in an earlier epoch to do so in this one; nothing is sent again.
+func (u *upload) confirmAgain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	var g errgroup.Group
+	for i := range u.nodes {
+		u.mu.Lock()
+		stale := u.nodes[i].conf != nil && !u.confirmedLocked(i)
+		u.mu.Unlock()
+		if stale {
+			g.Go(func() error {
+				if err := u.confirm(ctx, i); err != nil {
+					u.end(i, err)
+				}
+				return nil
+			})
+		}
+	}
+	_ = g.Wait()
+}
+
+// confirmedLocked reports whether node i has confirmed in the current epoch.
+func (u *upload) confirmedLocked(i int) bool {
+	c := u.nodes[i].conf
+	return c != nil && c.Epoch == u.epoch
+}

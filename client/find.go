@@ -1,0 +1,105 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"walrus/certs"
+	"walrus/ledger"
+	"walrus/shards"
+)
+
+const (
+	// ledgerPatience is how long a read that has found a blob waits for what the ledger says of it.
+	ledgerPatience = 2 * time.Second
+	// lagPatience is how long a read waits before it asks the ledger a second time about a blob that nodes have and the
+	// ledger does not know: it may have been certified just now.
+	lagPatience = time.Second
+)
+
+// find finds a blob for op, which errors begin with: its metadata on the nodes, and at the same time what the ledger
+// says. A blob that is not stored by the ledger is ErrNotFound; a ledger that does not answer changes nothing.
+func (c *Client) find(ctx context.Context, com *certs.Committee, id shards.BlobID, op string) (meta *shards.Metadata, liars []BadNode, err error) {
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var says error
+	verdict, found := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(verdict)
+		says = c.stored(asking, id)
+	}()
+	go func() {
+		defer close(found)
+		meta, liars, err = c.metadata(asking, com, id, op)
+	}()
+	select {
+	case <-found:
+		within(ledgerPatience, verdict)
+	case <-verdict:
+		if errors.Is(says, ErrNotFound) { // no need to wait for those who do not answer
+			within(lagPatience, found)
+		} else {
+			<-found
+		}
+	}
+	cancel()
+	<-verdict
+	<-found
+	if errors.Is(says, ErrNotFound) && meta != nil && pause(ctx, lagPatience) {
+		says = c.stored(ctx, id)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, fmt.Errorf("%s: %w", op, ctx.Err())
+	case errors.Is(says, ErrNotFound):
+		return nil, nil, fmt.Errorf("%s: %w", op, says)
+	case errors.Is(says, ErrStalled), errors.Is(says, context.Canceled):
+		c.log.Debug("the ledger does not answer; reading from what the nodes have", "blob", id.String(), "err", says)
+	case says != nil: // such as a node that lied about it
+		c.log.Warn("the ledger cannot be read; reading from what the nodes have", "blob", id.String(), "err", says)
+	}
+	return meta, liars, err
+}
+
+// within waits for done, but no longer than d.
+func within(d time.Duration, done <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
+// stored is nil for a blob that is certified by the ledger, and wraps ErrNotFound, with the reason, for one that is not.
+// Other errors are the ledger's.
+func (c *Client) stored(ctx context.Context, id shards.BlobID) error {
+	r, err := c.chain.Read(ctx, ledger.KeyEpoch(), ledger.KeyBlobInfo(id))
+	if err != nil {
+		return err
+	}
+	e, err := ledger.ReadEpoch(r)
+	if err != nil {
+		return err
+	}
+	info, err := ledger.ReadBlobInfo(r, id)
+	if err != nil {
+		return err
+	}
+	return missing(&info, e.Epoch)
+}
+
+// missing is why a blob is not stored, by the ledger; nil if it is.
+func missing(info *ledger.BlobInfo, epoch uint32) error {
+	switch {
+	case info.CertifiedUntil(epoch) > 0:
+		return nil
+	case info.RegisteredUntil(epoch) > 0:
+		return fmt.Errorf("%w: it is registered until epoch %d and was never certified: store it again to finish", ErrNotFound, info.RegisteredUntil(epoch))
+	case info.InitialCertified > 0:
+		return fmt.Errorf("%w: its storage has ended, this is epoch %d", ErrNotFound, epoch)
+	}
+	return fmt.Errorf("%w: the ledger has no registration of it, or no longer", ErrNotFound)
+}

@@ -1,0 +1,119 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"walrus/certs"
+	"walrus/p2p"
+)
+
+// Health is the state of every node of the committee.
+type Health struct {
+	OK    bool // every node serves and holds all it owes
+	Nodes []NodeHealth
+}
+
+// serving is the state in which a node says that it does its whole work.
+const serving = "serving"
+
+// NodeHealth is the state of one node, as it tells it, and whether that is good.
+type NodeHealth struct {
+	Node      peer.ID
+	Name      string
+	Shards    []int // by the committee
+	Reachable bool
+	Status    p2p.NodeStatus // zero if not reachable
+	OK        bool
+	Why       string // why not OK
+}
+
+// Health asks every node how it is.
+func (c *Client) Health(ctx context.Context) (*Health, error) {
+	com, err := c.chain.Committee(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("health: %w", err)
+	}
+	members := com.Members()
+	h := &Health{OK: true, Nodes: make([]NodeHealth, len(members))}
+	var g errgroup.Group
+	for i := range members {
+		g.Go(func() error {
+			n := &h.Nodes[i]
+			n.Node, n.Name, n.Shards = members[i].Node, members[i].Name, members[i].Shards
+			ctx, cancel := context.WithTimeout(ctx, askTimeout)
+			defer cancel()
+			err := c.connect(ctx, n.Node)
+			if err == nil {
+				n.Status, err = c.swarm.NodeStatus(ctx, n.Node)
+			}
+			if n.Reachable = err == nil; !n.Reachable {
+				n.Why = reason(err)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+	known := knownBlobs(com, h.Nodes)
+	for i := range h.Nodes {
+		n := &h.Nodes[i]
+		if n.Reachable {
+			n.Why = unwell(com, n, known)
+		}
+		n.OK = n.Why == ""
+		h.OK = h.OK && n.OK
+	}
+	return h, nil
+}
+
+// knownBlobs is the greatest number of certified blobs that nodes with one honest shard among them say they know: a
+// node that knows fewer has not caught up, whatever it says it owes.
+func knownBlobs(com *certs.Committee, nodes []NodeHealth) uint64 {
+	order := make([]int, len(nodes))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		switch x, y := nodes[a].Status.Blobs, nodes[b].Status.Blobs; {
+		case x > y:
+			return -1
+		case x < y:
+			return 1
+		}
+		return 0
+	})
+	weight := 0
+	for _, i := range order {
+		if weight += com.Weight(i); weight >= com.OneHonest() {
+			return nodes[i].Status.Blobs
+		}
+	}
+	return 0
+}
+
+// unwell is why a reachable node is not well, empty if it is.
+func unwell(com *certs.Committee, n *NodeHealth, known uint64) string {
+	s := &n.Status
+	var why []string
+	if s.State != serving {
+		why = append(why, "is "+s.State)
+	}
+	if s.Epoch < com.Epoch() {
+		why = append(why, fmt.Sprintf("is in epoch %d, not %d", s.Epoch, com.Epoch()))
+	}
+	if s.Owed > 0 {
+		why = append(why, fmt.Sprintf("owes %d slivers", s.Owed))
+	}
+	if s.Corrupt > 0 {
+		why = append(why, fmt.Sprintf("has %d corrupt slivers to repair", s.Corrupt))
+	}
+	if s.Blobs < known {
+		why = append(why, fmt.Sprintf("knows %d of %d blobs", s.Blobs, known))
+	}
+	return strings.Join(why, ", ")
+}

@@ -1,0 +1,505 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"walrus/ledger"
+	"walrus/shards"
+)
+
+// balance of the wallet that f's first client pays with.
+func (f *fakeSwarm) balance() ledger.Amount {
+	f.t.Helper()
+	a, err := ledger.ReadAccount(f.chain.Head(), addressOf(f.wallet))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return a.Balance
+}
+
+func (f *fakeSwarm) advance(epochs int) {
+	f.t.Helper()
+	if err := f.chain.Advance(epochs); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// sent is how many bytes of slivers the nodes have received in all.
+func (f *fakeSwarm) sent() (n int64) {
+	for i := range f.nodes {
+		n += f.nodes[i].received
+	}
+	return n
+}
+
+// storing stores with the first client's wallet and checks that what the result says was paid has left the account.
+func (f *fakeSwarm) storing(c *Client, data []byte, opt StoreOptions, want Operation) *StoreResult {
+	f.t.Helper()
+	before := f.balance()
+	res, err := store(f.t, c, data, opt)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if paid := before - f.balance(); paid != res.Cost.Total() || (paid == 0) != (len(res.Txs) == 0) {
+		f.t.Errorf("%s: paid %v, told %+v in %d transactions", res.Operation, paid, res.Cost, len(res.Txs))
+	}
+	if res.Operation != want {
+		f.t.Errorf("stored by %s, want %s", res.Operation, want)
+	}
+	return res
+}
+
+func (f *fakeSwarm) reads(c *Client, res *StoreResult, want []byte) error {
+	f.t.Helper()
+	var out bytes.Buffer
+	_, err := c.Read(f.t.Context(), res.BlobID, &out, ReadOptions{})
+	if err == nil && !bytes.Equal(out.Bytes(), want) {
+		f.t.Error("read other bytes than were stored")
+	}
+	return err
+}
+
+// TestStorePays tells the price before, takes no more, and puts on the ledger what was asked for.
+func TestStorePays(t *testing.T) {
+	f, c := newFake(t, 7, 28)
+	data := noise(1, 100_000)
+	opt := StoreOptions{Epochs: 3, Attributes: []ledger.Attribute{{Key: "type", Value: "noise"}, {Key: "a", Value: "b"}}}
+
+	dry, before := opt, f.balance()
+	dry.DryRun = true
+	plan, err := store(t, c, data, dry)
+	if err != nil || f.balance() != before || f.sent() != 0 || plan.Cost.Total() == 0 || plan.Operation != RegisterFromScratch || plan.EndEpoch != 4 {
+		t.Fatalf("dry run: %+v, %v; %v gone, %d bytes sent", plan, err, before-f.balance(), f.sent())
+	}
+	res := f.storing(c, data, opt, RegisterFromScratch)
+	p := plan.Cost
+	if res.Cost.Storage != p.Storage || res.Cost.Write != p.Write || res.Cost.Fee > p.Fee || res.Cost.Fee == 0 || p.Storage != 3*f.genesis.StoragePrice || p.Write != f.genesis.WritePrice {
+		t.Errorf("paid %+v, planned %+v", res.Cost, p)
+	}
+	rec, err := c.Record(t.Context(), res.Object)
+	if err != nil || rec.BlobID != res.BlobID || !rec.Deletable || rec.Certified != 1 || rec.End != 4 || len(rec.Attributes) != 2 || rec.Attributes[0].Key != "a" {
+		t.Errorf("record %+v, %v", rec, err)
+	}
+
+	again := f.storing(c, data, opt, AlreadyCertified)
+	if again.Object != res.Object || again.EndEpoch != 4 || again.CertifiedEpoch != 1 {
+		t.Errorf("stored again: %+v", again)
+	}
+	sent := f.sent()
+	longer := f.storing(c, data, StoreOptions{Epochs: 5}, ReuseAndExtend)
+	if longer.Object != res.Object || longer.EndEpoch != 6 || longer.EpochsExtended != 2 || longer.Cost.Storage != 2*f.genesis.StoragePrice || f.sent() != sent {
+		t.Errorf("stored for longer: %+v, %d bytes sent", longer, f.sent()-sent)
+	}
+	forced := f.storing(c, data, StoreOptions{Epochs: 5, Force: true}, AlreadyCertified)
+	if forced.Confirmed != 28 || f.sent() != sent {
+		t.Errorf("stored by force: %+v, %d bytes sent", forced, f.sent()-sent)
+	}
+	permanent := f.storing(c, data, StoreOptions{Permanent: true}, RegisterFromScratch)
+	if permanent.Deletable || permanent.Certificate.Persistence.Deletable || f.sent() != sent {
+		t.Errorf("stored for good: %+v", permanent)
+	}
+	if err := f.reads(c, res, data); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStoreOfOthers: what somebody else stored permanently serves everybody; what he may delete does not, but is not
+// sent again.
+func TestStoreOfOthers(t *testing.T) {
+	f, c := newFake(t, 7, 28)
+	key := newKey(t)
+	other := f.client(key)
+	err := f.chain.Payer(f.wallet).Run(t.Context(), ledger.Transfer{To: addressOf(key), Amount: 10 * ledger.WAL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := noise(2, 30_000)
+	if _, err := store(t, other, data, StoreOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	sent := f.sent()
+	f.storing(c, data, StoreOptions{}, RegisterFromScratch)
+	if f.sent() != sent {
+		t.Error("the same slivers were sent twice")
+	}
+	lasting := noise(3, 30_000)
+	if _, err := store(t, other, lasting, StoreOptions{Permanent: true, Epochs: 2}); err != nil {
+		t.Fatal(err)
+	}
+	res := f.storing(c, lasting, StoreOptions{Epochs: 2}, AlreadyCertified)
+	if res.Object != (ledger.ObjectID{}) || res.Deletable || res.EndEpoch != 3 {
+		t.Errorf("%+v", res)
+	}
+}
+
+// TestStoreInterrupted fails for want of nodes after it has paid; the next time that registration is used.
+func TestStoreInterrupted(t *testing.T) {
+	f, c := newFake(t, 7, 28)
+	data := noise(4, 30_000)
+	f.moods[0], f.moods[1], f.moods[2] = down, down, refusing
+	var few *NotEnoughError
+	if _, err := store(t, c, data, StoreOptions{Epochs: 2}); !errors.As(err, &few) {
+		t.Fatalf("store without a quorum: %v", err)
+	}
+	f.moods[0], f.moods[1], f.moods[2] = well, well, well
+	first := f.storing(c, data, StoreOptions{Epochs: 2}, ReuseRegistration)
+	if first.Cost.Storage != 0 || first.Cost.Write != 0 {
+		t.Errorf("paid twice: %+v", first.Cost)
+	}
+	more := noise(5, 30_000)
+	f.moods[0], f.moods[1], f.moods[2] = down, down, refusing
+	if _, err := store(t, c, more, StoreOptions{Epochs: 2}); !errors.As(err, &few) {
+		t.Fatalf("store without a quorum: %v", err)
+	}
+	f.moods[0], f.moods[1], f.moods[2] = well, well, well
+	second := f.storing(c, more, StoreOptions{Epochs: 4}, ReuseAndExtendNonCertified)
+	if second.EpochsExtended != 2 || second.EndEpoch != 5 || second.Certificate == nil {
+		t.Errorf("%+v", second)
+	}
+	list, err := c.ListBlobs(t.Context(), false)
+	if err != nil || len(list) != 2 || list[0].Certified == 0 || list[1].Certified == 0 {
+		t.Errorf("records %+v, %v", list, err)
+	}
+}
+
+// TestDeleteAndReuse deletes a blob and stores another one in what is left of its storage.
+func TestDeleteAndReuse(t *testing.T) {
+	f, c := newFake(t, 7, 28)
+	data := noise(6, 3_000_000)
+	res := f.storing(c, data, StoreOptions{Epochs: 5}, RegisterFromScratch)
+	f.advance(1)
+	done, err := c.Delete(t.Context(), res.Object)
+	if err != nil || done.Storage == (ledger.ObjectID{}) {
+		t.Fatalf("delete: %+v, %v", done, err)
+	}
+	if err := f.reads(c, res, data); !errors.Is(err, ErrNotFound) {
+		t.Errorf("read of a deleted blob: %v", err)
+	}
+	rest, err := c.ListStorage(t.Context(), false)
+	if err != nil || len(rest) != 1 || rest[0].Object != done.Storage || rest[0].End != 6 {
+		t.Fatalf("storage %+v, %v", rest, err)
+	}
+	small := noise(7, 1000)
+	next := f.storing(c, small, StoreOptions{Epochs: 2}, ReuseStorage)
+	if next.Cost.Storage != 0 || next.EndEpoch != 4 || f.reads(c, next, small) != nil {
+		t.Errorf("%+v", next)
+	}
+	if rest, err = c.ListStorage(t.Context(), false); err != nil || len(rest) != 2 {
+		t.Errorf("storage left over %+v, %v", rest, err)
+	}
+}
+
+// TestShared stores a shared blob, and somebody else funds and extends it.
+func TestShared(t *testing.T) {
+	f, c := newFake(t, 7, 28)
+	key := newKey(t)
+	if err := f.chain.Payer(f.wallet).Run(t.Context(), ledger.Transfer{To: addressOf(key), Amount: ledger.WAL}); err != nil {
+		t.Fatal(err)
+	}
+	res := f.storing(c, noise(8, 1000), StoreOptions{Permanent: true, Share: true, Fund: 5_000_000}, RegisterFromScratch)
+	if !res.Shared || res.Cost.Fund != 5_000_000 {
+		t.Errorf("%+v", res)
+	}
+	other := f.client(key)
+	if _, err := other.Fund(t.Context(), res.Object, 7); err != nil {
+		t.Error(err)
+	}
+	done, err := other.Extend(t.Context(), res.Object, 3, true)
+	if err != nil || done.EndEpoch != 5 || done.Cost.Storage != 0 {
+		t.Errorf("extend: %+v, %v", done, err)
+	}
+	rec, err := other.Record(t.Context(), res.Object)
+	if err != nil || !rec.Shared || rec.End != 5 || rec.Funds != 5_000_007-3*f.genesis.StoragePrice {
+		t.Errorf("record %+v, %v", rec, err)
+	}
+	if done, err = c.Extend(t.Context(), res.Object, MaxEpochs, false); err != nil || done.EndEpoch != 54 || done.Cost.Storage != 49*f.genesis.StoragePrice {
+		t.Errorf("extend as far as can be: %+v, %v", done, err)
+	}
+	if _, err = c.Extend(t.Context(), res.Object, 1, false); err == nil {
+		t.Error("extended beyond what is sold")
+	}
+}
+
+// TestChangeRefuses says what is wrong before anything is sent, or passes on why the ledger refuses.
+func TestChangeRefuses(t *testing.T) {
+	f, c := newFake(t, 7, 28)
+	permanent := f.storing(c, noise(9, 1000), StoreOptions{Permanent: true}, RegisterFromScratch).Object
+	deletable := f.storing(c, noise(10, 1000), StoreOptions{}, RegisterFromScratch).Object
+	poor := f.client(newKey(t))
+	before := f.chain.Head().Height
+	for name, run := range map[string]func(context.Context) error{
+		"delete permanent": func(ctx context.Context) error { _, err := c.Delete(ctx, permanent); return err },
+		"share deletable":  func(ctx context.Context) error { _, err := c.Share(ctx, deletable, 0); return err },
+		"fund unshared":    func(ctx context.Context) error { _, err := c.Fund(ctx, deletable, 1); return err },
+		"unknown":          func(ctx context.Context) error { _, err := c.Burn(ctx, ledger.ObjectID{9}); return err },
+		"twice": func(ctx context.Context) error {
+			_, err := c.SetAttributes(ctx, permanent, []ledger.Attribute{{Key: "a"}, {Key: "a"}}, nil)
+			return err
+		},
+		"poor": func(ctx context.Context) error { _, err := poor.Burn(ctx, permanent); return err },
+		"poor store": func(context.Context) error {
+			_, err := store(t, poor, noise(11, 1000), StoreOptions{}) //nolint:contextcheck // it has the test's
+			return err
+		},
+	} {
+		err := run(t.Context())
+		if err == nil {
+			t.Errorf("%s: done", name)
+		}
+		var funds *NoFundsError
+		if name[:4] == "poor" && (!errors.Is(err, ErrNoFunds) || !errors.As(err, &funds) || funds.Have != 0 || funds.Need == 0) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if name == "unknown" && !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if f.chain.Head().Height != before {
+		t.Error("something was sent that could not work")
+	}
+	if err := f.chain.Payer(f.wallet).Run(t.Context(), ledger.Transfer{To: poor.payer.Address(), Amount: ledger.WAL}); err != nil {
+		t.Fatal(err)
+	}
+	var refused *ledger.OpError
+	if _, err := poor.Delete(t.Context(), deletable); !errors.As(err, &refused) || refused.Code != ledger.CodeNotOwner {
+		t.Errorf("delete of somebody else's: %v", err)
+	}
+	if _, err := c.SetAttributes(t.Context(), permanent, []ledger.Attribute{{Key: "b"}, {Key: "a", Value: "x"}}, nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.SetAttributes(t.Context(), permanent, nil, []string{"b", "b"}); err != nil {
+		t.Error(err)
+	}
+	if rec, err := c.Record(t.Context(), permanent); err != nil || len(rec.Attributes) != 1 || rec.Attributes[0].Value != "x" {
+		t.Errorf("record %+v, %v", rec, err)
+	}
+	reader := New(c.cfg, f, f.chain, nil, c.log)
+	if _, err := reader.Burn(t.Context(), permanent); !errors.Is(err, ErrNoWallet) {
+		t.Errorf("burn without a wallet: %v", err)
+	}
+	if _, err := store(t, reader, nil, StoreOptions{}); !errors.Is(err, ErrNoWallet) {
+		t.Errorf("store without a wallet: %v", err)
+	}
+}
+
+// TestEpochEndsDuringUpload lets the epoch end once half of the nodes have confirmed: those are asked again, and nothing
+// is sent twice.
+func TestEpochEndsDuringUpload(t *testing.T) {
+	for _, after := range []int{1, 4, 5, 6} { // confirmations; the quorum takes 5
+		t.Run(fmt.Sprint(after), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, c := newFake(t, 7, 28)
+				data := noise(12, 50_000)
+				count := 0
+				f.confirm = func(int) {
+					f.mu.Lock()
+					count++
+					now := count == after+1
+					f.mu.Unlock()
+					if now {
+						f.advance(1)
+					}
+				}
+				res := f.storing(c, data, StoreOptions{Epochs: 4}, RegisterFromScratch)
+				whole := int64(28) * (layoutsOf(f, len(data)))
+				if res.CertifiedEpoch != 2 && after < 5 || f.sent() != whole || f.reads(c, res, data) != nil {
+					t.Errorf("certified in epoch %d, %d bytes sent, the blob has %d", res.CertifiedEpoch, f.sent(), whole)
+				}
+			})
+		})
+	}
+}
+
+// TestLedgerStandsStill: nothing is stored, with the reason and soon; reads go on.
+func TestLedgerStandsStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c := newFake(t, 7, 28)
+		data := noise(13, 50_000)
+		res := f.storing(c, data, StoreOptions{}, RegisterFromScratch)
+		halt := func() { f.chain.Halt(fmt.Errorf("%w at height 812 since 14 s", ErrStalled)) }
+		halt()
+		if _, err := store(t, c, noise(14, 100), StoreOptions{}); !errors.Is(err, ErrStalled) {
+			t.Errorf("store: %v", err)
+		}
+		if err := f.reads(c, res, data); err != nil {
+			t.Errorf("read while the ledger stands still: %v", err)
+		}
+		if st, err := c.BlobStatus(t.Context(), res.BlobID); err != nil || !errors.Is(st.LedgerErr, ErrStalled) || st.Size != uint64(len(data)) {
+			t.Errorf("status while the ledger stands still: %+v, %v", st, err)
+		}
+		f.chain.Halt(nil)
+
+		// it stops between the plan and the registration, and again before the certification
+		f.chain.Delay(time.Second)
+		start := time.Now()
+		go func() {
+			time.Sleep(500 * time.Millisecond)
+			halt()
+		}()
+		if _, err := store(t, c, data[:1000], StoreOptions{}); !errors.Is(err, ErrStalled) || time.Since(start) > time.Minute {
+			t.Errorf("store when the ledger stops: %v after %v", err, time.Since(start))
+		}
+		synctest.Wait()
+		f.chain.Halt(nil)
+		f.chain.Delay(0)
+		before := f.balance()
+		if _, err := store(t, c, data[:1000], StoreOptions{}); err != nil || f.balance() == before {
+			t.Errorf("store when the ledger goes on: %v", err)
+		}
+	})
+}
+
+// TestSilentLedger never answers: reads wait a little and go on.
+func TestSilentLedger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c := newFake(t, 7, 28)
+		data := noise(15, 50_000)
+		res := f.storing(c, data, StoreOptions{}, RegisterFromScratch)
+		c.chain = silentLedger{c.chain}
+		start := time.Now()
+		if err := f.reads(c, res, data); err != nil || time.Since(start) > 2*ledgerPatience {
+			t.Errorf("read: %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+type silentLedger struct{ Ledger }
+
+func (silentLedger) Read(ctx context.Context, _ ...[]byte) (ledger.Reader, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestNotStored: what the ledger says is not stored is not found, with the reason, though nodes still have it.
+func TestNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c := newFake(t, 7, 28)
+		data := noise(16, 20_000)
+		res := f.storing(c, data, StoreOptions{}, RegisterFromScratch)
+		if st, err := c.BlobStatus(t.Context(), res.BlobID); err != nil || st.EndEpoch != 2 || st.CertifiedEpoch != 1 || st.Permanent || len(st.Own) != 1 || st.Certificate == nil {
+			t.Errorf("status %+v, %v", st, err)
+		}
+		f.advance(1)
+		if err := f.reads(c, res, data); !errors.Is(err, ErrNotFound) {
+			t.Errorf("read of an expired blob: %v", err)
+		}
+		if _, err := c.BlobStatus(t.Context(), res.BlobID); !errors.Is(err, ErrNotFound) {
+			t.Errorf("status of an expired blob: %v", err)
+		}
+		if list, err := c.ListBlobs(t.Context(), false); err != nil || len(list) != 0 {
+			t.Errorf("live records %+v, %v", list, err)
+		}
+		if list, err := c.ListBlobs(t.Context(), true); err != nil || len(list) != 1 || !list[0].Expired {
+			t.Errorf("all records %+v, %v", list, err)
+		}
+
+		f.moods[0], f.moods[1], f.moods[2] = down, down, refusing
+		half, err := store(t, c, noise(17, 20_000), StoreOptions{})
+		if err == nil {
+			t.Fatal("stored without a quorum")
+		}
+		f.moods[0], f.moods[1], f.moods[2] = well, well, well
+		if err := f.reads(c, half, nil); !errors.Is(err, ErrNotFound) {
+			t.Errorf("read of a blob that was never certified: %v", err)
+		}
+		if st, err := c.BlobStatus(t.Context(), half.BlobID); err != nil || st.CertifiedEpoch != 0 || st.EndEpoch != 3 {
+			t.Errorf("status of a blob that was never certified: %+v, %v", st, err)
+		}
+	})
+}
+
+// TestInfo reads the state of the network.
+func TestInfo(t *testing.T) {
+	f, c := newFake(t, 7, 28)
+	res := f.storing(c, noise(18, 20_000), StoreOptions{}, RegisterFromScratch)
+	for epoch := uint32(1); epoch <= 2; epoch++ {
+		info, err := c.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Epoch != epoch || info.Committee.Epoch() != epoch || info.Balance != f.balance() || info.Params.StoragePrice != f.genesis.StoragePrice ||
+			!info.EpochEnd.Equal(f.genesis.Time.Add(time.Duration(epoch)*f.genesis.EpochDuration)) {
+			t.Errorf("%+v", info)
+		}
+		if stored := uint64(res.EncodedSize); epoch == 1 && (info.Sold != stored || info.Rewards == 0) || epoch == 2 && (info.Sold != 0 || info.Burned == 0) {
+			t.Errorf("in epoch %d: %+v", epoch, info)
+		}
+		f.advance(1)
+	}
+}
+
+// TestConcurrentStores store at the same time what one storage resource has room for once: all succeed.
+func TestConcurrentStores(t *testing.T) {
+	f, c := newFake(t, 7, 28)
+	first := f.storing(c, noise(30, 1000), StoreOptions{Epochs: 2}, RegisterFromScratch)
+	if _, err := c.Delete(t.Context(), first.Object); err != nil {
+		t.Fatal(err)
+	}
+	var g errgroup.Group
+	for i := range 8 {
+		g.Go(func() error {
+			data := noise(uint64(40+i), 1000)
+			res, err := c.Store(t.Context(), bytes.NewReader(data), 1000, StoreOptions{Epochs: 2})
+			if err == nil {
+				err = f.reads(c, res, data)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+	if list, err := c.ListBlobs(t.Context(), false); err != nil || len(list) != 8 {
+		t.Errorf("%d records, %v", len(list), err)
+	}
+}
+
+// TestNotStoredWhileNodesAreSilent: what the ledger does not know need not be waited for.
+func TestNotStoredWhileNodesAreSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c := newFake(t, 7, 28)
+		for i := range f.moods {
+			f.moods[i] = silent
+		}
+		start := time.Now()
+		_, err := c.Read(t.Context(), shards.BlobID{1}, &bytes.Buffer{}, ReadOptions{})
+		if !errors.Is(err, ErrNotFound) || time.Since(start) > 2*lagPatience {
+			t.Errorf("read of an unknown blob: %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// An old certificate, of a record that was deleted, does not make a blob certified that is registered anew: neither for
+// its status nor for a read.
+func TestOldCertificate(t *testing.T) {
+	f, c := newFake(t, 7, 28)
+	res, err := store(t, c, []byte("a blob"), StoreOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Delete(t.Context(), res.Object); err != nil {
+		t.Fatal(err)
+	}
+	meta, _, err := shards.Encode(f.com.Params(), []byte("a blob"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.chain.Payer(f.wallet).Register(t.Context(), meta, 1, false); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := c.BlobStatus(t.Context(), res.BlobID); err != nil || st.Certificate != nil || st.CertifiedEnd != 0 || st.EndEpoch == 0 {
+		t.Errorf("status %+v, %v", st, err)
+	}
+	if _, err := c.Read(t.Context(), res.BlobID, io.Discard, ReadOptions{}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("read: %v", err)
+	}
+}

@@ -1,0 +1,86 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"walrus/ledger"
+)
+
+// run has the payer run operations, within the configured time, and returns the receipt of the committed transaction.
+// Errors wrap ErrNoWallet, ErrStalled or ErrNoFunds, or are a *ledger.OpError that says what the ledger refused.
+func (c *Client) run(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error) {
+	if c.payer == nil {
+		return ledger.Receipt{}, ErrNoWallet
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, c.cfg.Commit, errNotCommitted)
+	defer cancel()
+	receipt, err := c.payer.Do(limited, compose)
+	var refused *ledger.OpError
+	var funds *ledger.FundsError
+	switch {
+	case err == nil:
+		return receipt, nil
+	case errors.As(err, &funds):
+		return receipt, &NoFundsError{Account: c.payer.Address(), Need: funds.Need, Have: funds.Have}
+	case ctx.Err() == nil && limited.Err() != nil:
+		return receipt, fmt.Errorf("%w within %v; it may still be committed: %w: %w", errNotCommitted, c.cfg.Commit, ErrStalled, err)
+	case errors.As(err, &refused) && (refused.Code == ledger.CodeBalance || refused.Code == ledger.CodeFee):
+		return receipt, fmt.Errorf("%w: %w", ErrNoFunds, err)
+	}
+	return receipt, err
+}
+
+// errNotCommitted is said of a transaction that takes too long.
+var errNotCommitted = errors.New("the transaction was not committed")
+
+// afford checks that the payer's account has what a plan costs, so that it is said before anything is done.
+func (c *Client) afford(balance ledger.Amount, cost Cost) error {
+	need, err := cost.sum()
+	if err != nil {
+		return err
+	}
+	if balance < need {
+		return &NoFundsError{Account: c.payer.Address(), Need: need, Have: balance}
+	}
+	return nil
+}
+
+// now reads what every decision needs: parameters, epoch, the payer's account (the zero Account without a payer), and
+// more keys.
+func (c *Client) now(ctx context.Context, more ...[]byte) (k known, r ledger.Reader, err error) {
+	keys := append([][]byte{ledger.KeyParams(), ledger.KeyEpoch()}, more...)
+	if c.payer != nil {
+		keys = append(keys, ledger.KeyAccount(c.payer.Address()))
+	}
+	if r, err = c.chain.Read(ctx, keys...); err != nil {
+		return k, nil, err
+	}
+	if k.params, err = ledger.ReadParams(r); err != nil {
+		return k, nil, err
+	}
+	e, err := ledger.ReadEpoch(r)
+	if err != nil {
+		return k, nil, err
+	}
+	k.epoch = e.Epoch
+	if c.payer != nil {
+		k.account, err = ledger.ReadAccount(r, c.payer.Address())
+	}
+	return k, r, err
+}
+
+// replan tells whether a refusal comes from a state that has moved on since the plan was made: the epoch ended, or
+// somebody else, or another store of ours, used the object first.
+func replan(err error) bool {
+	var refused *ledger.OpError
+	if !errors.As(err, &refused) {
+		return false
+	}
+	switch refused.Code {
+	case ledger.CodeEpoch, ledger.CodeNotFound, ledger.CodeNotOwner, ledger.CodeState, ledger.CodeSize:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,61 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"walrus/certs"
+)
+
+// connecting is the way to a committee, dialled while the blob is being encoded: the upload uses the same connections.
+type connecting struct {
+	com    *certs.Committee // constant
+	cancel context.CancelFunc
+	done   chan struct{} // closed when tally and err are there
+	tally  answers
+	err    error // of the caller's context
+}
+
+// reach begins to connect to the committee. The result must be ended.
+func (c *Client) reach(ctx context.Context, com *certs.Committee) *connecting {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &connecting{com: com, cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		w.tally = c.ask(ctx, com, func(context.Context, int, *certs.Member) (any, error) { return nil, nil },
+			func(a answers) bool { return a.answered >= com.Quorum() })
+		w.err = context.Cause(ctx)
+	}()
+	return w
+}
+
+// end gives up what is not connected.
+func (w *connecting) end() {
+	w.cancel()
+	<-w.done
+}
+
+// wait until a quorum is connected. *NotEnoughError if too few can be, and what is wrong with each node.
+func (w *connecting) wait() ([]NodeUpload, error) {
+	<-w.done
+	if w.tally.answered >= w.com.Quorum() {
+		return nil, nil
+	}
+	if w.err != nil {
+		return nil, w.err
+	}
+	var nodes []NodeUpload
+	for _, m := range w.com.Members() {
+		n := NodeUpload{Node: m.Node, Name: m.Name, Shards: m.Shards}
+		if i := slices.IndexFunc(w.tally.bad, func(b BadNode) bool { return b.Node == m.Node }); i >= 0 {
+			n.Why = w.tally.bad[i].Reason
+			n.Err = errors.New(n.Why)
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, &NotEnoughError{
+		Op: "upload", Did: "can be reached", Have: w.tally.answered, Needed: w.com.Quorum(), Shards: w.com.Params().Shards(), Nodes: w.tally.bad,
+		Advice: "start the missing nodes and store again: nothing was paid",
+	}
+}

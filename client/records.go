@@ -1,0 +1,275 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"walrus/certs"
+	"walrus/ledger"
+	"walrus/shards"
+)
+
+// OwnedBlob is a record of the client's account.
+type OwnedBlob struct {
+	Object ledger.ObjectID
+	ledger.Blob
+	Expired bool // its storage has ended
+}
+
+// OwnedStorage is a storage resource of the client's account.
+type OwnedStorage struct {
+	Object ledger.ObjectID
+	ledger.Storage
+	Expired bool
+}
+
+// ListBlobs lists the records of the account: those that end first come first.
+func (c *Client) ListBlobs(ctx context.Context, expired bool) ([]OwnedBlob, error) {
+	k, err := c.owned(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list blobs: %w", err)
+	}
+	var list []OwnedBlob
+	for _, id := range sortedIDs(k.blobs) {
+		b := k.blobs[id]
+		if o := (OwnedBlob{Object: id, Blob: b, Expired: b.End <= k.epoch}); expired || !o.Expired {
+			list = append(list, o)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b OwnedBlob) int { return int(int64(a.End) - int64(b.End)) })
+	return list, nil
+}
+
+// ListStorage lists the storage resources of the account: those that end first come first.
+func (c *Client) ListStorage(ctx context.Context, expired bool) ([]OwnedStorage, error) {
+	k, err := c.owned(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list storage: %w", err)
+	}
+	var list []OwnedStorage
+	for _, id := range sortedIDs(k.storages) {
+		s := k.storages[id]
+		if o := (OwnedStorage{Object: id, Storage: s, Expired: s.End <= k.epoch}); expired || !o.Expired {
+			list = append(list, o)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b OwnedStorage) int { return int(int64(a.End) - int64(b.End)) })
+	return list, nil
+}
+
+// owned reads everything of the account.
+func (c *Client) owned(ctx context.Context) (known, error) {
+	if c.payer == nil {
+		return known{}, ErrNoWallet
+	}
+	k, _, err := c.now(ctx)
+	if err == nil {
+		k.storages, k.blobs, err = c.chain.Objects(ctx, c.payer.Address())
+	}
+	return k, err
+}
+
+// Changed tells what an operation on a record did.
+type Changed struct {
+	Object   ledger.ObjectID
+	BlobID   shards.BlobID
+	EndEpoch uint32          // of the record, afterwards
+	Storage  ledger.ObjectID // what is left after a deletion, for use again
+	Cost     Cost
+	Receipt  ledger.Receipt
+}
+
+// Extend prolongs the record of a blob by epochs: our own, or a shared one of anyone's. With fromFunds the shared
+// record's funds pay, otherwise our account.
+func (c *Client) Extend(ctx context.Context, object ledger.ObjectID, epochs uint32, fromFunds bool) (*Changed, error) {
+	return c.change(ctx, "extend", object, func(k *known, b *ledger.Blob) (ledger.Op, Cost, error) {
+		var cost Cost
+		if epochs == MaxEpochs {
+			epochs = k.epoch + k.params.MaxEpochsAhead - min(b.End, k.epoch+k.params.MaxEpochsAhead)
+		}
+		end := uint64(b.End) + uint64(epochs)
+		if epochs == 0 || end > uint64(k.epoch)+uint64(k.params.MaxEpochsAhead) {
+			return nil, cost, fmt.Errorf("it ends with epoch %d, this is %d, storage is sold for %d epochs ahead: it can be extended by %d at most",
+				b.End-1, k.epoch, k.params.MaxEpochsAhead, k.epoch+k.params.MaxEpochsAhead-b.End)
+		}
+		price, err := k.params.StorageCost(b.Bytes, epochs)
+		if err != nil {
+			return nil, cost, err
+		}
+		if !fromFunds {
+			cost.Storage = price
+		} else if b.Funds < price {
+			return nil, cost, fmt.Errorf("%w: it takes %v, the shared record has %v: fund it, or pay from your account", ErrNoFunds, price, b.Funds)
+		}
+		b.End = uint32(end)
+		return ledger.ExtendBlob{Object: object, Epochs: epochs, FromFunds: fromFunds}, cost, nil
+	})
+}
+
+// Delete ends a deletable record of ours. What is left of its storage is ours to use again. The content stays as long
+// as other records of it do.
+func (c *Client) Delete(ctx context.Context, object ledger.ObjectID) (*Changed, error) {
+	return c.change(ctx, "delete", object, func(k *known, b *ledger.Blob) (ledger.Op, Cost, error) {
+		if !b.Deletable {
+			return nil, Cost{}, errors.New("it is permanent: it stays until its end")
+		}
+		b.End = k.epoch
+		return ledger.DeleteBlob{Object: object}, Cost{}, nil
+	})
+}
+
+// Share gives a permanent record of ours to everybody, for good, with fund for its extension.
+func (c *Client) Share(ctx context.Context, object ledger.ObjectID, fund ledger.Amount) (*Changed, error) {
+	return c.change(ctx, "share", object, func(_ *known, b *ledger.Blob) (ledger.Op, Cost, error) {
+		if b.Deletable {
+			return nil, Cost{}, errors.New("it is deletable: only permanent blobs are shared")
+		}
+		return ledger.ShareBlob{Object: object, Amount: fund}, Cost{Fund: fund}, nil
+	})
+}
+
+// Fund adds to the funds of a shared record.
+func (c *Client) Fund(ctx context.Context, object ledger.ObjectID, amount ledger.Amount) (*Changed, error) {
+	return c.change(ctx, "fund", object, func(_ *known, b *ledger.Blob) (ledger.Op, Cost, error) {
+		if !b.Shared {
+			return nil, Cost{}, errors.New("it is not shared")
+		}
+		return ledger.FundBlob{Object: object, Amount: amount}, Cost{Fund: amount}, nil
+	})
+}
+
+// Burn gives up a record of ours; the blob lives on until its end.
+func (c *Client) Burn(ctx context.Context, object ledger.ObjectID) (*Changed, error) {
+	return c.change(ctx, "burn", object, func(*known, *ledger.Blob) (ledger.Op, Cost, error) {
+		return ledger.BurnBlob{Object: object}, Cost{}, nil
+	})
+}
+
+// SetAttributes sets and removes attributes of a record of ours.
+func (c *Client) SetAttributes(ctx context.Context, object ledger.ObjectID, set []ledger.Attribute, remove []string) (*Changed, error) {
+	set, err := sortedAttributes(set)
+	if err != nil {
+		return nil, fmt.Errorf("set attributes of %s: %w", object, err)
+	}
+	remove = slices.Compact(slices.Sorted(slices.Values(remove)))
+	return c.change(ctx, "set attributes of", object, func(*known, *ledger.Blob) (ledger.Op, Cost, error) {
+		return ledger.SetAttributes{Object: object, Set: set, Remove: remove}, Cost{}, nil
+	})
+}
+
+// sortedAttributes puts attributes into the order the ledger wants.
+func sortedAttributes(list []ledger.Attribute) ([]ledger.Attribute, error) {
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b ledger.Attribute) int { return strings.Compare(a.Key, b.Key) })
+	for i := 1; i < len(list); i++ {
+		if list[i].Key == list[i-1].Key {
+			return nil, fmt.Errorf("attribute %q is given twice", list[i].Key)
+		}
+	}
+	return list, nil
+}
+
+// Record reads the record of a blob. ErrNotFound if there is none of that ID.
+func (c *Client) Record(ctx context.Context, object ledger.ObjectID) (*ledger.Blob, error) {
+	r, err := c.chain.Read(ctx, ledger.KeyBlob(object))
+	if err != nil {
+		return nil, fmt.Errorf("read record %s: %w", object, err)
+	}
+	b, err := ledger.ReadBlob(r, object)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return nil, fmt.Errorf("record %s: %w: it is not on the ledger, or no longer", object, ErrNotFound)
+	}
+	return &b, err
+}
+
+// change runs one operation on a record. prepare says which and what it costs, or why it cannot be, before anything is
+// sent, and leaves in the record what becomes of its end.
+func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID, prepare func(*known, *ledger.Blob) (ledger.Op, Cost, error)) (*Changed, error) {
+	fail := func(err error) (*Changed, error) { return nil, fmt.Errorf("%s %s: %w", verb, object, err) }
+	if c.payer == nil {
+		return fail(ErrNoWallet)
+	}
+	k, r, err := c.now(ctx, ledger.KeyBlob(object))
+	if err != nil {
+		return fail(err)
+	}
+	b, err := ledger.ReadBlob(r, object)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return fail(fmt.Errorf("%w: there is no such record on the ledger, or no longer", ErrNotFound))
+	}
+	if err != nil {
+		return fail(err)
+	}
+	if b.End <= k.epoch && verb != "burn" {
+		return fail(fmt.Errorf("%w: its storage ended with epoch %d, this is %d", ErrNotFound, b.End-1, k.epoch))
+	}
+	op, cost, err := prepare(&k, &b)
+	if err != nil {
+		return fail(err)
+	}
+	ops := []ledger.Op{op}
+	cost.Fee = feeOf(&k.params, ops)
+	if err := c.afford(k.account.Balance, cost); err != nil {
+		return fail(err)
+	}
+	receipt, err := c.run(ctx, func(func(int) ledger.ObjectID) []ledger.Op { return ops })
+	if err != nil {
+		return fail(err)
+	}
+	cost.Fee = receipt.Fee
+	done := &Changed{Object: object, BlobID: b.BlobID, EndEpoch: b.End, Cost: cost, Receipt: receipt}
+	for _, e := range receipt.Events {
+		if e.Kind == ledger.EventDeleted {
+			done.Storage = e.Other
+		}
+	}
+	return done, nil
+}
+
+// Info is where the network is.
+type Info struct {
+	Params    ledger.Params
+	Committee *certs.Committee
+	Epoch     uint32
+	EpochEnd  time.Time     // as scheduled
+	Burned    ledger.Amount // of all WAL
+	Sold      uint64        // bytes of encoded size, in this epoch
+	Rewards   ledger.Amount // that this epoch pays out at its end, so far
+	Balance   ledger.Amount // of the client's account; zero without a wallet
+}
+
+// Info reads where the network is.
+func (c *Client) Info(ctx context.Context) (*Info, error) {
+	com, err := c.chain.Committee(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("info: %w", err)
+	}
+	// whose pot is to be read is known only with the epoch: that of the next too, in case it begins just now
+	k, r, err := c.now(ctx, ledger.KeySupply(), ledger.KeyPot(com.Epoch()), ledger.KeyPot(com.Epoch()+1))
+	if err == nil && k.epoch > com.Epoch()+1 {
+		k, r, err = c.now(ctx, ledger.KeySupply(), ledger.KeyPot(k.epoch), ledger.KeyPot(k.epoch+1))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("info: %w", err)
+	}
+	epoch, err := ledger.ReadEpoch(r)
+	if err != nil {
+		return nil, fmt.Errorf("info: %w", err)
+	}
+	supply, err := ledger.ReadSupply(r)
+	if err != nil {
+		return nil, fmt.Errorf("info: %w", err)
+	}
+	pot, err := ledger.ReadPot(r, epoch.Epoch)
+	if err != nil {
+		return nil, fmt.Errorf("info: %w", err)
+	}
+	return &Info{
+		Params: k.params, Committee: com.ForEpoch(epoch.Epoch), Epoch: epoch.Epoch, EpochEnd: time.Unix(0, epoch.Start).Add(k.params.EpochDuration),
+		Burned: supply.Burned, Sold: pot.Sold, Rewards: pot.Rewards, Balance: k.account.Balance,
+	}, nil
+}

@@ -1,0 +1,431 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"walrus/client"
+	"walrus/ledger"
+	"walrus/shards"
+)
+
+const recordHelp = `BLOB is the record's object ID (0x…, see walrus list-blobs), or the blob ID if you have one live record of it.`
+
+func listBlobsCommand(a *app) *cobra.Command {
+	var expired bool
+	c := &cobra.Command{
+		Use:   "list-blobs",
+		Short: "list the blobs that you pay for",
+		Long: `List the records of the configured wallet's account, those that end first come first. The ledger proves that none
+is missing.
+
+--json prints [{"id","registeredEpoch","blobId","size","encodingType","certifiedEpoch","storage":{"id","startEpoch",
+"endEpoch","storageSize"},"deletable"}].`,
+		Args: args(cobra.NoArgs, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error { return a.listBlobs(c.Context(), expired) },
+	}
+	c.Flags().BoolVar(&expired, "include-expired", false, "list records whose storage has ended, too")
+	return c
+}
+
+func (a *app) listBlobs(ctx context.Context, expired bool) (err error) {
+	ctx, cancel := a.withTimeout(ctx, askTimeout)
+	defer cancel()
+	s, err := a.openPaying(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close(&err)
+	list, err := s.ListBlobs(ctx, expired)
+	if err != nil {
+		return err
+	}
+	if a.global.json {
+		out := make([]blobObject, 0, len(list))
+		for i := range list {
+			out = append(out, newBlobObject(list[i].Object, &list[i].Blob))
+		}
+		return a.printJSON(out)
+	}
+	rows := [][]string{{"blob", "size", "kept until", "state", "record"}}
+	for i := range list {
+		b := &list[i]
+		rows = append(rows, []string{b.BlobID.String(), byteSize(b.Size), endEpoch(b.End), recordState(b), b.Object.String()})
+	}
+	return table(a.stdout, "", rows)
+}
+
+func recordState(b *client.OwnedBlob) string {
+	state := "permanent"
+	if b.Deletable {
+		state = "deletable"
+	}
+	switch {
+	case b.Expired:
+		return state + ", ended"
+	case b.Certified == 0:
+		return state + ", not certified: store it again to finish"
+	}
+	return state
+}
+
+// newBlobObject is a record in JSON, as the original network shows it.
+func newBlobObject(id ledger.ObjectID, b *ledger.Blob) blobObject {
+	o := blobObject{
+		ID: id, Registered: b.Registered, BlobID: b.BlobID, Size: b.Size, EncodingType: encodingType, Deletable: b.Deletable,
+		Storage: storagePeriod{id, b.Start, b.End, b.Bytes},
+	}
+	if b.Certified != 0 {
+		o.CertifiedEpoch = &b.Certified
+	}
+	return o
+}
+
+// recordName names a record: by object ID, or by blob ID if the account has one live record of it.
+type recordName struct {
+	object ledger.ObjectID
+	blob   *shards.BlobID // nil: object is meant
+}
+
+func parseRecord(arg string) (name recordName, err error) {
+	if strings.HasPrefix(arg, "0x") {
+		if err := name.object.UnmarshalText([]byte(arg)); err != nil {
+			return name, &usageError{err}
+		}
+		return name, nil
+	}
+	blob, err := parseBlobID(arg)
+	if err != nil {
+		return name, usagef("%q is neither an object ID (0x and 64 hexadecimal digits) nor a blob ID", arg)
+	}
+	name.blob = &blob
+	return name, nil
+}
+
+// record finds the record that is named.
+func (s *session) record(ctx context.Context, name recordName) (id ledger.ObjectID, err error) {
+	if name.blob == nil {
+		return name.object, nil
+	}
+	blob := *name.blob
+	list, err := s.ListBlobs(ctx, false)
+	if err != nil {
+		return id, err
+	}
+	var found []string
+	for i := range list {
+		if list[i].BlobID == blob {
+			id = list[i].Object
+			found = append(found, id.String())
+		}
+	}
+	switch len(found) {
+	case 1:
+		return id, nil
+	case 0:
+		return id, fmt.Errorf("%w: you have no live record of %s (see walrus list-blobs)", client.ErrNotFound, blob)
+	}
+	return id, fmt.Errorf("you have %d records of %s: say which: %s", len(found), blob, strings.Join(found, ", "))
+}
+
+// change runs an operation on the record that arg names, and shows what came of it.
+func (a *app) change(ctx context.Context, arg, done string, op func(context.Context, *session, ledger.ObjectID) (*client.Changed, error)) (err error) {
+	name, err := parseRecord(arg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := a.withTimeout(ctx, askTimeout)
+	defer cancel()
+	s, err := a.openPaying(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close(&err)
+	id, err := s.record(ctx, name)
+	if err != nil {
+		return err
+	}
+	c, err := op(ctx, s, id)
+	if err != nil {
+		return err
+	}
+	return a.printChanged(c, done)
+}
+
+// changedReport is the JSON output of what changes a record.
+type changedReport struct {
+	ID        ledger.ObjectID  `json:"id"`
+	BlobID    shards.BlobID    `json:"blobId"`
+	EndEpoch  uint32           `json:"endEpoch"`
+	StorageID *ledger.ObjectID `json:"storageId,omitempty"` // what a deletion gave back
+	Cost      ledger.Amount    `json:"cost"`
+	Fee       ledger.Amount    `json:"feeFrost"`
+	Tx        ledger.TxID      `json:"txId"`
+}
+
+func (a *app) printChanged(c *client.Changed, done string) error {
+	if a.global.json {
+		r := changedReport{ID: c.Object, BlobID: c.BlobID, EndEpoch: c.EndEpoch, Cost: c.Cost.Total() - c.Cost.Fee, Fee: c.Cost.Fee, Tx: c.Receipt.ID}
+		if c.Storage != (ledger.ObjectID{}) {
+			r.StorageID = &c.Storage
+		}
+		return a.printJSON(r)
+	}
+	rows := [][]string{
+		{c.BlobID.String()},
+		{"  record", c.Object.String()},
+		{"  " + done, "ends at " + endEpoch(c.EndEpoch)},
+		{"  paid", paid(c.Cost)},
+	}
+	if c.Storage != (ledger.ObjectID{}) {
+		rows = append(rows, []string{"  left", "storage " + c.Storage.String() + ", which the next store uses"})
+	}
+	return table(a.stdout, "", rows)
+}
+
+// paid is a cost for people.
+func paid(c client.Cost) string {
+	var parts []string
+	for _, p := range []struct {
+		what string
+		sum  ledger.Amount
+	}{{"storage", c.Storage}, {"writing", c.Write}, {"funds", c.Fund}, {"fees", c.Fee}} {
+		if p.sum > 0 {
+			parts = append(parts, p.sum.String()+" for "+p.what)
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing"
+	}
+	return fmt.Sprintf("%s: %s", c.Total(), strings.Join(parts, ", "))
+}
+
+func extendCommand(a *app) *cobra.Command {
+	epochs := epochCount("1")
+	var fromFunds bool
+	c := &cobra.Command{
+		Use:   "extend BLOB --epochs N",
+		Short: "keep a blob longer",
+		Long: `Prolong the storage of a blob by N epochs, or as far as storage is sold. Anybody can extend a shared blob; with
+--from-funds its own funds pay.
+
+` + recordHelp + `
+
+--json prints {"id","blobId","endEpoch","cost","feeFrost","txId"}.`,
+		Args: args(cobra.ExactArgs(1), "one BLOB"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.change(c.Context(), args[0], "extended", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+				return s.Extend(ctx, id, epochs.number(), fromFunds)
+			})
+		},
+	}
+	c.Flags().Var(&epochs, "epochs", "by how many epochs, or max")
+	c.Flags().BoolVar(&fromFunds, "from-funds", false, "let the shared blob's funds pay")
+	return c
+}
+
+func deleteCommand(a *app) *cobra.Command {
+	var yes bool
+	c := &cobra.Command{
+		Use:   "delete BLOB",
+		Short: "end a deletable blob",
+		Long: `End the storage of a deletable blob now. What is left of its storage is yours, and the next store uses it. The nodes
+drop the blob unless somebody else stores the same content. Copies that others made stay: this is no way to keep a secret.
+
+` + recordHelp + `
+
+--json prints {"id","blobId","endEpoch","storageId","cost","feeFrost","txId"}.`,
+		Args: args(cobra.ExactArgs(1), "one BLOB"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if !yes {
+				if err := a.confirm("delete " + args[0]); err != nil {
+					return err
+				}
+			}
+			return a.change(c.Context(), args[0], "deleted", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+				return s.Delete(ctx, id)
+			})
+		},
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return c
+}
+
+// confirm asks a person; where none is looking, the command itself is the answer.
+func (a *app) confirm(what string) error {
+	if a.global.json || !isTerminal(a.stderr) || !isTerminal(a.stdin) {
+		return nil
+	}
+	if _, err := fmt.Fprintf(a.stderr, "%s? [y/N] ", what); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
+	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || answer != "y" && answer != "yes" {
+		return errors.New("nothing was done")
+	}
+	return nil
+}
+
+func shareCommand(a *app) *cobra.Command {
+	var sum amount
+	c := &cobra.Command{
+		Use:   "share BLOB",
+		Short: "give a permanent blob's record to everybody",
+		Long: `Make the record of a permanent blob common property: from then on anybody can fund and extend it, and it has no
+owner any more. --amount is put into its funds.
+
+` + recordHelp,
+		Args: args(cobra.ExactArgs(1), "one BLOB"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.change(c.Context(), args[0], "shared", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+				return s.Share(ctx, id, sum.Amount)
+			})
+		},
+	}
+	c.Flags().Var(&sum, "amount", "funds for its extension")
+	return c
+}
+
+func fundCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "fund OBJECT_ID AMOUNT",
+		Aliases: []string{"fund-shared-blob"},
+		Short:   "add to the funds of a shared blob",
+		Long:    "Pay AMOUNT into the funds of a shared blob, with which anybody can extend it.",
+		Args:    args(cobra.ExactArgs(2), "an OBJECT_ID and an AMOUNT"),
+		RunE: func(c *cobra.Command, args []string) error {
+			sum, err := parseAmount(args[1])
+			if err != nil {
+				return err
+			}
+			return a.change(c.Context(), args[0], "funded", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+				return s.Fund(ctx, id, sum)
+			})
+		},
+	}
+}
+
+func burnCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "burn BLOB",
+		Short: "give up the record of a blob",
+		Long: `Give up a record: nobody can extend or delete it any more. The blob is kept until its end.
+
+` + recordHelp,
+		Args: args(cobra.ExactArgs(1), "one BLOB"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.change(c.Context(), args[0], "given up", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+				return s.Burn(ctx, id)
+			})
+		},
+	}
+}
+
+func attributesCommand(a *app) *cobra.Command {
+	c := group(&cobra.Command{
+		Use:   "attributes",
+		Short: "show and set the attributes of a blob's record",
+		Long: `A record carries attributes, pairs of text that everybody can read: a content type, a file name. There may be 64 of
+them, keys of at most 256 bytes and values of at most 1024.
+
+` + recordHelp,
+	})
+	show := &cobra.Command{
+		Use:   "show BLOB",
+		Short: "show the attributes",
+		Args:  args(cobra.ExactArgs(1), "one BLOB"),
+		RunE:  func(c *cobra.Command, args []string) error { return a.attributesShow(c.Context(), args[0]) },
+	}
+	set := &cobra.Command{
+		Use:   "set BLOB KEY=VALUE...",
+		Short: "set attributes",
+		Args:  args(cobra.MinimumNArgs(2), "a BLOB and at least one KEY=VALUE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			list, err := parseAttributes(args[1:])
+			if err != nil {
+				return err
+			}
+			return a.change(c.Context(), args[0], "changed", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+				return s.SetAttributes(ctx, id, list, nil)
+			})
+		},
+	}
+	remove := &cobra.Command{
+		Use:   "remove BLOB KEY...",
+		Short: "remove attributes",
+		Args:  args(cobra.MinimumNArgs(2), "a BLOB and at least one KEY"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.change(c.Context(), args[0], "changed", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+				return s.SetAttributes(ctx, id, nil, args[1:])
+			})
+		},
+	}
+	c.AddCommand(show, set, remove)
+	return c
+}
+
+func parseAttributes(pairs []string) ([]ledger.Attribute, error) {
+	var list []ledger.Attribute
+	for _, pair := range pairs {
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok || key == "" {
+			return nil, usagef("attribute %s: want KEY=VALUE", strconv.Quote(pair))
+		}
+		list = append(list, ledger.Attribute{Key: key, Value: value})
+	}
+	return list, nil
+}
+
+func (a *app) attributesShow(ctx context.Context, arg string) (err error) {
+	name, err := parseRecord(arg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := a.withTimeout(ctx, askTimeout)
+	defer cancel()
+	// Anybody may read them; a wallet is needed only to find one's own record of a blob ID.
+	open := a.open
+	if name.blob != nil {
+		open = a.openPaying
+	}
+	s, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close(&err)
+	id, err := s.record(ctx, name)
+	if err != nil {
+		return err
+	}
+	b, err := s.Record(ctx, id)
+	if err != nil {
+		return err
+	}
+	if a.global.json {
+		pairs := make(map[string]string, len(b.Attributes))
+		for _, x := range b.Attributes {
+			pairs[x.Key] = x.Value
+		}
+		return a.printJSON(map[string]any{"attribute": map[string]any{"metadata": pairs}})
+	}
+	var rows [][]string
+	for _, x := range b.Attributes {
+		rows = append(rows, []string{printable(x.Key), printable(x.Value)})
+	}
+	return table(a.stdout, "", rows)
+}
+
+// printable keeps the text of strangers from playing with the terminal.
+func printable(text string) string {
+	quoted := strconv.Quote(text)
+	if quoted == `"`+text+`"` {
+		return text
+	}
+	return quoted
+}

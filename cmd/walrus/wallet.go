@@ -1,0 +1,408 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"walrus/ledger"
+	"walrus/ledger/light"
+	"walrus/ledger/wallet"
+)
+
+func walletCommand(a *app) *cobra.Command {
+	c := group(&cobra.Command{
+		Use:   "wallet",
+		Short: "the account that pays: balance, payments, history",
+		Long: `A wallet is a file with the secret key of an account; the client's configuration names it (wallet: FILE). Who has
+the file has the WAL: keep a copy in a safe place, and keep it private (mode 0600; others are refused).
+
+Amounts are in WAL, such as 1.5, or in FROST, the smallest unit, such as 1500FROST. 1 WAL = 1000000000 FROST.`,
+	})
+	c.AddCommand(walletNewCommand(a), walletShowCommand(a), walletSendCommand(a), walletHistoryCommand(a), walletFaucetCommand(a))
+	return c
+}
+
+func walletNewCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "new [FILE]",
+		Short: "make a new wallet",
+		Long: `Make a new account, with nothing in it, and write its secret key to FILE, or to where the client's configuration
+expects the wallet. A file that exists is never overwritten.
+
+  walrus wallet new
+  walrus wallet new savings.yaml
+
+--json prints {"address","path"}.`,
+		Args: args(cobra.MaximumNArgs(1), "at most one FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			path := ""
+			if len(args) > 0 {
+				path = absolute(args[0])
+			} else {
+				conf, err := a.loadClient()
+				if err != nil {
+					return err
+				}
+				if path = conf.Wallet; path == "" {
+					return usagef("%s names no wallet: say which FILE to make", conf.Path)
+				}
+			}
+			return a.walletNew(path)
+		},
+	}
+}
+
+func (a *app) walletNew(path string) error {
+	w, err := wallet.New()
+	if err != nil {
+		return err
+	}
+	if err := w.Create(path); err != nil {
+		return err
+	}
+	if a.global.json {
+		return a.printJSON(struct {
+			Address ledger.Address `json:"address"`
+			Path    string         `json:"path"`
+		}{w.Address(), path})
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s\nits key is in %s: whoever has this file has the WAL\n", w.Address(), path)
+	return err
+}
+
+func walletShowCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show [ADDRESS]",
+		Short: "show address and balance",
+		Long: `Show the account of the configured wallet, or that of ADDRESS: what the ledger proves.
+
+--json prints {"address","balance","balanceFrost","nonce","blobs","storages"}.`,
+		Args: args(cobra.MaximumNArgs(1), "at most one ADDRESS"),
+		RunE: func(c *cobra.Command, args []string) error {
+			var of *ledger.Address
+			if len(args) > 0 {
+				address, err := ledger.ParseAddress(args[0])
+				if err != nil {
+					return &usageError{err}
+				}
+				of = &address
+			}
+			return a.walletShow(c.Context(), of)
+		},
+	}
+}
+
+func (a *app) walletShow(ctx context.Context, of *ledger.Address) (err error) {
+	ctx, cancel := a.withTimeout(ctx, askTimeout)
+	defer cancel()
+	conf, err := a.loadClient()
+	if err != nil {
+		return err
+	}
+	if of == nil {
+		w, err := conf.LoadWallet()
+		if err != nil {
+			return err
+		}
+		own := w.Address()
+		of = &own
+	}
+	s, err := a.join(ctx, conf, nil)
+	if err != nil {
+		return err
+	}
+	defer s.close(&err)
+	account, err := s.node.Chain().Light.Account(ctx, *of)
+	if err = a.warnStalled(err); err != nil {
+		return fmt.Errorf("read account: %w", err)
+	}
+	if a.global.json {
+		return a.printJSON(struct {
+			Address      ledger.Address `json:"address"`
+			Balance      string         `json:"balance"`
+			BalanceFrost uint64         `json:"balanceFrost"`
+			Nonce        uint64         `json:"nonce"`
+			Blobs        uint32         `json:"blobs"`
+			Storages     uint32         `json:"storages"`
+		}{*of, account.Balance.String(), uint64(account.Balance), account.Nonce, account.Blobs, account.Storages})
+	}
+	return table(a.stdout, "", [][]string{
+		{"address", of.String()},
+		{"balance", account.Balance.String()},
+		{"transactions", fmt.Sprint(account.Nonce)},
+		{"blobs", fmt.Sprintf("%d records", account.Blobs)},
+		{"storage", fmt.Sprintf("%d resources not used yet", account.Storages)},
+	})
+}
+
+// warnStalled warns of a ledger that stands still, which gives its last state all the same, and returns other errors.
+func (a *app) warnStalled(err error) error {
+	var stall *light.Stall
+	if !errors.As(err, &stall) {
+		return err
+	}
+	a.warn("this is how it was last: %s", stall)
+	return nil
+}
+
+// amount is a flag or argument with a sum of WAL.
+type amount struct{ ledger.Amount }
+
+func (m *amount) Set(text string) (err error) {
+	m.Amount, err = ledger.ParseAmount(text)
+	return err
+}
+
+func (m *amount) Type() string { return "WAL" }
+
+func parseAmount(text string) (ledger.Amount, error) {
+	sum, err := ledger.ParseAmount(text)
+	if err == nil && sum == 0 {
+		err = errors.New("an amount of 0 WAL moves nothing")
+	}
+	if err != nil {
+		return 0, &usageError{err}
+	}
+	return sum, nil
+}
+
+func walletSendCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "send ADDRESS AMOUNT",
+		Short: "pay WAL to an account",
+		Long: `Pay AMOUNT to the account ADDRESS. It is final.
+
+  walrus wallet send 0x4c1f... 12.5
+  walrus wallet send 0x4c1f... 1500FROST
+
+--json prints {"to","amountFrost","feeFrost","txId","height"}.`,
+		Args: args(cobra.ExactArgs(2), "an ADDRESS and an AMOUNT"),
+		RunE: func(c *cobra.Command, args []string) error {
+			to, err := ledger.ParseAddress(args[0])
+			if err != nil {
+				return &usageError{err}
+			}
+			sum, err := parseAmount(args[1])
+			if err != nil {
+				return err
+			}
+			ctx, cancel := a.withTimeout(c.Context(), askTimeout)
+			defer cancel()
+			s, err := a.openPaying(ctx)
+			if err != nil {
+				return err
+			}
+			return a.pay(ctx, s, to, sum)
+		},
+	}
+}
+
+// pay pays sum to an account, says so, and closes the session.
+func (a *app) pay(ctx context.Context, s *session, to ledger.Address, sum ledger.Amount) (err error) {
+	defer s.close(&err)
+	receipt, err := s.node.Chain().Payer.Do(ctx, wallet.Ops(ledger.Transfer{To: to, Amount: sum}))
+	if err != nil {
+		return fmt.Errorf("pay %s to %s: %w", sum, to, err)
+	}
+	if a.global.json {
+		return a.printJSON(struct {
+			To     ledger.Address `json:"to"`
+			Amount uint64         `json:"amountFrost"`
+			Fee    uint64         `json:"feeFrost"`
+			Tx     ledger.TxID    `json:"txId"`
+			Height uint64         `json:"height"`
+		}{to, uint64(sum), uint64(receipt.Fee), receipt.ID, receipt.Height})
+	}
+	return table(a.stdout, "", [][]string{
+		{"paid", sum.String()},
+		{"to", to.String()},
+		{"fee", receipt.Fee.String()},
+		{"transaction", fmt.Sprintf("%s, height %d", receipt.ID, receipt.Height)},
+	})
+}
+
+func walletFaucetCommand(a *app) *cobra.Command {
+	sum := amount{1000 * ledger.WAL}
+	var to string
+	c := &cobra.Command{
+		Use:   "faucet",
+		Short: "on a devnet, get WAL for nothing",
+		Long: `Pay WAL from a devnet's faucet to the configured wallet, or to any account. Public networks have no faucet.
+
+  walrus wallet faucet
+  walrus wallet faucet --amount 5 --to 0x4c1f...`,
+		Args: args(cobra.NoArgs, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if sum.Amount == 0 {
+				return usagef("--amount: an amount of 0 WAL moves nothing")
+			}
+			return a.walletFaucet(c.Context(), to, sum.Amount)
+		},
+	}
+	c.Flags().Var(&sum, "amount", "how much")
+	c.Flags().StringVar(&to, "to", "", "`ADDRESS` that gets it (default the configured wallet's)")
+	return c
+}
+
+func (a *app) walletFaucet(ctx context.Context, text string, sum ledger.Amount) error {
+	ctx, cancel := a.withTimeout(ctx, askTimeout)
+	defer cancel()
+	conf, err := a.loadClient()
+	if err != nil {
+		return err
+	}
+	faucet, err := conf.LoadFaucet()
+	if err != nil {
+		return err
+	}
+	var to ledger.Address
+	if text != "" {
+		if to, err = ledger.ParseAddress(text); err != nil {
+			return &usageError{err}
+		}
+	} else {
+		w, err := conf.LoadWallet()
+		if err != nil {
+			return err
+		}
+		to = w.Address()
+	}
+	s, err := a.join(ctx, conf, faucet)
+	if err != nil {
+		return err
+	}
+	return a.pay(ctx, s, to, sum)
+}
+
+func walletHistoryCommand(a *app) *cobra.Command {
+	var limit int
+	c := &cobra.Command{
+		Use:   "history [ADDRESS]",
+		Short: "show what an account sent and received",
+		Long: `Show the transactions of the configured wallet, or of ADDRESS, the newest first: those it sent, and those that
+paid it. Each is proven; that a node leaves out a payment received cannot be.
+
+--json prints [{"time","height","txId","operations","code","log","feeFrost","sentFrost","receivedFrost"}].`,
+		Args: args(cobra.MaximumNArgs(1), "at most one ADDRESS"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if limit < 1 {
+				return usagef("--limit %d: at least 1", limit)
+			}
+			text := ""
+			if len(args) > 0 {
+				text = args[0]
+			}
+			return a.walletHistory(c.Context(), text, limit)
+		},
+	}
+	c.Flags().IntVar(&limit, "limit", 20, "show at most `N` transactions")
+	return c
+}
+
+// historyPage is how many transactions are asked for at once.
+const historyPage = 50
+
+func (a *app) walletHistory(ctx context.Context, text string, limit int) (err error) {
+	ctx, cancel := a.withTimeout(ctx, askTimeout)
+	defer cancel()
+	conf, err := a.loadClient()
+	if err != nil {
+		return err
+	}
+	var of ledger.Address
+	if text != "" {
+		if of, err = ledger.ParseAddress(text); err != nil {
+			return &usageError{err}
+		}
+	} else {
+		w, err := conf.LoadWallet()
+		if err != nil {
+			return err
+		}
+		of = w.Address()
+	}
+	s, err := a.join(ctx, conf, nil)
+	if err != nil {
+		return err
+	}
+	defer s.close(&err)
+	lines := make([]historyLine, 0, min(limit, historyPage))
+	var next light.Cursor
+	for len(lines) < limit {
+		page, err := s.node.Chain().Light.History(ctx, of, next, min(limit-len(lines), historyPage))
+		if page != nil {
+			err = a.warnStalled(err)
+		}
+		if err != nil {
+			return fmt.Errorf("read history: %w", err)
+		}
+		for i := range page.Entries {
+			lines = append(lines, newHistoryLine(of, &page.Entries[i]))
+		}
+		if page.Next == nil {
+			if page.Oldest > 0 {
+				a.warn("transactions before height %d are not kept any more by the node that was asked", page.Oldest)
+			}
+			break
+		}
+		next = *page.Next
+	}
+	if a.global.json {
+		return a.printJSON(lines)
+	}
+	rows := [][]string{{"time", "height", "what", "sent", "received", "fee", "transaction"}}
+	for _, l := range lines {
+		what := strings.Join(l.Operations, ", ")
+		if l.Log != "" {
+			what += ": " + l.Log
+		}
+		rows = append(rows, []string{
+			l.Time.Local().Format(time.DateTime), fmt.Sprint(l.Height), what,
+			orDash(l.Sent), orDash(l.Received), l.Fee.String(), l.Tx.String()[:12] + "…",
+		})
+	}
+	return table(a.stdout, "", rows)
+}
+
+func orDash(sum ledger.Amount) string {
+	if sum == 0 {
+		return "-"
+	}
+	return sum.String()
+}
+
+// historyLine is one transaction in the output of history.
+type historyLine struct {
+	Time       time.Time     `json:"time"`
+	Height     uint64        `json:"height"`
+	Tx         ledger.TxID   `json:"txId"`
+	Operations []string      `json:"operations"`
+	Code       string        `json:"code"`
+	Log        string        `json:"log,omitempty"`
+	Fee        ledger.Amount `json:"feeFrost"`
+	Sent       ledger.Amount `json:"sentFrost"`     // left the account, the fee not included
+	Received   ledger.Amount `json:"receivedFrost"` // came into the account
+}
+
+func newHistoryLine(of ledger.Address, e *light.Entry) historyLine {
+	r := &e.Receipt
+	l := historyLine{Time: time.Unix(0, r.Time).UTC(), Height: r.Height, Tx: r.ID, Code: r.Code.String(), Log: oneLine(r.Log)}
+	for _, op := range e.Tx.Ops {
+		l.Operations = append(l.Operations, ledger.OpName(op))
+	}
+	if own := e.Tx.Sender.Address() == of; own {
+		l.Fee, l.Sent = r.Fee, r.Spent-min(r.Spent, r.Fee)
+		return l
+	}
+	for _, event := range r.Events {
+		if event.Kind == ledger.EventTransferred && event.To == of {
+			l.Received += event.Amount
+		}
+	}
+	return l
+}

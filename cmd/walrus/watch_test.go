@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"walrus/ledger"
+	"walrus/ledger/light"
+)
+
+// watch looks at the ledger all the time, at what the nodes say together and at what each says alone.
+type watch struct {
+	t         *testing.T
+	guest     *guest
+	nodes     []*light.Client  // each knows one node only
+	addresses []ledger.Address // of all accounts that can have anything
+
+	head     atomic.Uint64
+	stop     chan struct{}
+	workers  sync.WaitGroup
+	sums     int // times that all WAL was counted; owned by run
+	compared int // blocks that two nodes or more gave; owned by run
+}
+
+func newWatch(t *testing.T, c *cluster, l *load) *watch {
+	t.Helper()
+	w := &watch{t: t, guest: c.newGuest("watch", nil), stop: make(chan struct{})}
+	for i := range c.node {
+		node, err := w.guest.ledgerOf(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.nodes = append(w.nodes, node)
+	}
+	known := map[ledger.Address]bool{}
+	add := func(a ledger.Address) {
+		if !known[a] {
+			known[a] = true
+			w.addresses = append(w.addresses, a)
+		}
+	}
+	balances, err := w.guest.genesis.Balances()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range balances {
+		add(b.Address)
+	}
+	for _, m := range w.guest.genesis.Members {
+		add(m.Reward)
+	}
+	for _, a := range l.accounts {
+		add(a.address)
+	}
+	return w
+}
+
+func (w *watch) height() uint64 { return w.head.Load() }
+
+// run watches until stop is closed.
+func (w *watch) run(rnd *rand.Rand) {
+	w.workers.Go(func() {
+		pace := time.NewTicker(500 * time.Millisecond)
+		defer pace.Stop()
+		for round := 0; ; round++ {
+			w.look(rnd, round)
+			select {
+			case <-pace.C:
+			case <-w.stop:
+				return
+			}
+		}
+	})
+}
+
+// look follows the head and, in some rounds, counts all WAL or compares the nodes. Errors but lies are for nodes that are
+// down.
+func (w *watch) look(rnd *rand.Rand, round int) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	head, err := w.guest.Chain().Light.Head(ctx)
+	if err == nil {
+		w.head.Store(max(head.Height, w.head.Load()))
+		switch round % 4 {
+		case 1:
+			if err = w.conserved(ctx); err == nil {
+				w.sums++
+			}
+		case 3:
+			var n int
+			if n, err = w.agree(ctx, 1+rnd.Uint64N(head.Height)); n > 1 {
+				w.compared++
+			}
+		}
+	}
+	if errors.Is(err, light.ErrLied) || errors.Is(err, errWrong) {
+		w.t.Error(err)
+	}
+}
+
+// errWrong marks what must never be.
+var errWrong = errors.New("the ledger is wrong")
+
+// conserved counts all WAL in one state.
+func (w *watch) conserved(ctx context.Context) error {
+	l := w.guest.Chain().Light
+	now, err := l.Epoch(ctx)
+	if err != nil {
+		return err
+	}
+	first := now.Epoch - min(now.Epoch, 1)
+	last := now.Epoch + w.guest.genesis.MaxEpochsAhead + 2 // it may go on in between
+	keys := [][]byte{ledger.KeyEpoch(), ledger.KeySupply()}
+	for e := first; e <= last; e++ {
+		keys = append(keys, ledger.KeyPot(e))
+	}
+	for _, a := range w.addresses {
+		keys = append(keys, ledger.KeyAccount(a))
+	}
+	v, err := l.Get(ctx, 0, keys...)
+	if err != nil {
+		return err
+	}
+	sum, err := total(v, first, last, w.addresses)
+	if err == nil && sum != ledger.TotalSupply {
+		err = fmt.Errorf("%w: at height %d there are %v, not %v", errWrong, v.Height, sum, ledger.TotalSupply)
+	}
+	return err
+}
+
+// total is all WAL: of the accounts, in the pots, left over and burned.
+func total(r ledger.Reader, first, last uint32, addresses []ledger.Address) (ledger.Amount, error) {
+	now, err := ledger.ReadEpoch(r)
+	if err != nil {
+		return 0, err
+	}
+	supply, err := ledger.ReadSupply(r)
+	if err != nil {
+		return 0, err
+	}
+	sum := now.Leftover + supply.Burned
+	for e := first; e <= last; e++ {
+		pot, err := ledger.ReadPot(r, e)
+		if err != nil {
+			return 0, err
+		}
+		sum += pot.Rewards
+	}
+	for _, a := range addresses {
+		account, err := ledger.ReadAccount(r, a)
+		if err != nil {
+			return 0, err
+		}
+		sum += account.Balance
+	}
+	return sum, nil
+}
+
+// agree compares the blocks that each node has at a height, and tells how many gave one. Some may be down, and those that
+// joined by a snapshot have no older ones.
+func (w *watch) agree(ctx context.Context, height uint64) (int, error) {
+	type answer struct {
+		hash, app []byte
+		err       error
+	}
+	answers := make([]answer, len(w.nodes))
+	var asked sync.WaitGroup
+	for i, node := range w.nodes {
+		asked.Go(func() {
+			b, err := node.Block(ctx, height)
+			if err != nil {
+				answers[i].err = err
+				return
+			}
+			answers[i] = answer{b.Hash(), b.AppHash, nil}
+		})
+	}
+	asked.Wait()
+	first, n := -1, 0
+	for i, a := range answers {
+		switch {
+		case errors.Is(a.err, light.ErrLied):
+			return n, fmt.Errorf("node %d, block %d: %w", i, height, a.err)
+		case a.err != nil:
+			continue
+		case first < 0:
+			first = i
+		case !bytes.Equal(a.hash, answers[first].hash) || !bytes.Equal(a.app, answers[first].app):
+			return n, fmt.Errorf("%w: block %d is %X with state %X on node %d, and %X with state %X on node %d",
+				errWrong, height, answers[first].hash, answers[first].app, first, a.hash, a.app, i)
+		}
+		n++
+	}
+	return n, nil
+}

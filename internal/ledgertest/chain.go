@@ -1,0 +1,303 @@
+// Package ledgertest is a ledger for tests: the real rules in memory, a block for every transaction, and no consensus, so
+// that it is fast and works in virtual time. What nodes, clients and payers see of it can be held up. Start with Chain.
+package ledgertest
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"walrus/certs"
+	"walrus/ledger"
+	"walrus/ledger/machine"
+	"walrus/ledger/merkle"
+	"walrus/shards"
+)
+
+// Chain is the ledger of one network. It is safe for concurrent use.
+type Chain struct {
+	committee *certs.Committee // constant
+	params    ledger.Params    // constant
+
+	submitting sync.Mutex // one transaction after the other
+
+	mu      sync.Mutex // guards the rest
+	blocks  []*Block   // from height 1; there is always one
+	changed chan struct{}
+	delay   time.Duration
+	halted  error
+	pruned  uint64 // events below this height are forgotten
+}
+
+// Block is the state after a height, and what happened in it. It does not change.
+type Block struct {
+	Height uint64
+	Time   int64 // Unix nanoseconds
+	Events []ledger.Event
+	values map[string][]byte
+	tree   *merkle.Tree
+}
+
+// Get implements ledger.Reader.
+func (b *Block) Get(key []byte) ([]byte, error) { return b.values[string(key)], nil }
+
+// New is the ledger that begins with g.
+func New(g *ledger.Genesis) (*Chain, error) {
+	com, err := g.Committee()
+	if err != nil {
+		return nil, err
+	}
+	changes, tree, err := machine.Genesis(g)
+	if err != nil {
+		return nil, err
+	}
+	first := &Block{Height: 1, Time: g.Time.UnixNano(), values: map[string][]byte{}, tree: tree}
+	for _, c := range changes {
+		first.values[string(c.Key)] = c.Value
+	}
+	return &Chain{committee: com, params: g.Params(), blocks: []*Block{first}, changed: make(chan struct{})}, nil
+}
+
+// Head is the newest state.
+func (c *Chain) Head() *Block {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.blocks[len(c.blocks)-1]
+}
+
+// Delay makes every transaction from now on take so long to be committed.
+func (c *Chain) Delay(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.delay = d
+}
+
+// Halt makes the ledger stand still, with an error for those who ask; nil lets it go on.
+func (c *Chain) Halt(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.halted = err
+	c.wake()
+}
+
+// Prune forgets the events so far.
+func (c *Chain) Prune() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pruned = c.blocks[len(c.blocks)-1].Height + 1
+}
+
+// wake tells everybody that something changed; mu is held.
+func (c *Chain) wake() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// Advance lets epochs pass, one after the other.
+func (c *Chain) Advance(epochs int) error {
+	for range epochs {
+		if _, err := c.commit(nil, c.params.EpochDuration); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Epoch is the current one.
+func (c *Chain) Epoch() uint32 {
+	e, err := ledger.ReadEpoch(c.Head())
+	if err != nil {
+		return 0
+	}
+	return e.Epoch
+}
+
+// commit makes a block, some time after the last.
+func (c *Chain) commit(txs [][]byte, after time.Duration) (*machine.Outcome, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.halted != nil {
+		return nil, c.halted
+	}
+	last := c.blocks[len(c.blocks)-1]
+	block := machine.Block{Height: last.Height + 1, Time: last.Time + int64(after), Txs: txs}
+	out, err := machine.State{Tree: last.tree, Values: last, Committee: c.committee}.Apply(block, machine.Options{Workers: 1})
+	if err != nil {
+		return nil, err
+	}
+	next := &Block{Height: block.Height, Time: block.Time, values: maps.Clone(last.values), tree: out.Tree, Events: out.Events}
+	for _, ch := range out.Changes {
+		if next.values[string(ch.Key)] = ch.Value; ch.Value == nil {
+			delete(next.values, string(ch.Key))
+		}
+	}
+	for _, r := range out.Results {
+		next.Events = append(next.Events, r.Events...)
+	}
+	c.blocks = append(c.blocks, next)
+	c.wake()
+	return out, nil
+}
+
+// Submit commits a transaction in a block of its own.
+func (c *Chain) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, error) {
+	c.mu.Lock()
+	delay := c.delay
+	c.mu.Unlock()
+	if delay > 0 {
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ledger.Receipt{}, ctx.Err()
+		}
+	}
+	out, err := c.commit([][]byte{tx.Marshal()}, time.Millisecond)
+	if err != nil {
+		return ledger.Receipt{}, err
+	}
+	head := c.Head()
+	r := ledger.Receipt{ID: tx.ID(), Height: head.Height, Time: head.Time, Result: out.Results[0]}
+	return r, r.Err()
+}
+
+// Committee of the current epoch, for clients; also while the ledger stands still.
+func (c *Chain) Committee(ctx context.Context) (*certs.Committee, error) {
+	return c.committee.ForEpoch(c.Epoch()), ctx.Err()
+}
+
+// Read gives clients the newest state; of keys that are not named it knows nothing.
+func (c *Chain) Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := errors.Join(ctx.Err(), c.halted); err != nil {
+		return nil, err
+	}
+	last := c.blocks[len(c.blocks)-1]
+	part := &Block{Height: last.Height, Time: last.Time, values: map[string][]byte{}}
+	for _, k := range keys {
+		if v, ok := last.values[string(k)]; ok {
+			part.values[string(k)] = v
+		}
+	}
+	return &named{part, keys}, nil
+}
+
+// named refuses keys that were not asked for, as one that has proofs of some only does.
+type named struct {
+	*Block
+	keys [][]byte
+}
+
+// Get implements ledger.Reader.
+func (n *named) Get(key []byte) ([]byte, error) {
+	if !slices.ContainsFunc(n.keys, func(k []byte) bool { return bytes.Equal(k, key) }) {
+		return nil, fmt.Errorf("key %x was not read", key)
+	}
+	return n.Block.Get(key)
+}
+
+// Objects are all that owner owns.
+func (c *Chain) Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {
+	c.mu.Lock()
+	halted := c.halted
+	c.mu.Unlock()
+	if err := errors.Join(ctx.Err(), halted); err != nil {
+		return nil, nil, err
+	}
+	storages, blobs := map[ledger.ObjectID]ledger.Storage{}, map[ledger.ObjectID]ledger.Blob{}
+	for k, v := range c.Head().values {
+		var id ledger.ObjectID
+		copy(id[:], k[1:])
+		switch k[0] {
+		case 'S':
+			s, err := ledger.UnmarshalStorage(v)
+			if err != nil {
+				return nil, nil, err
+			}
+			if s.Owner == owner {
+				storages[id] = s
+			}
+		case 'B':
+			b, err := ledger.UnmarshalBlob(v)
+			if err != nil {
+				return nil, nil, err
+			}
+			if b.Owner == owner {
+				blobs[id] = b
+			}
+		}
+	}
+	return storages, blobs, nil
+}
+
+// Payer runs operations from an account.
+type Payer struct {
+	chain *Chain
+	key   ed25519.PrivateKey
+}
+
+// Payer of the account of key.
+func (c *Chain) Payer(key ed25519.PrivateKey) *Payer { return &Payer{c, key} }
+
+// Address of the account.
+func (p *Payer) Address() ledger.Address {
+	return ledger.PublicKey(p.key[ed25519.SeedSize:]).Address()
+}
+
+// Do signs and submits a transaction. While the ledger stands still it waits.
+func (p *Payer) Do(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error) {
+	p.chain.submitting.Lock()
+	defer p.chain.submitting.Unlock()
+	for {
+		p.chain.mu.Lock()
+		halted, changed := p.chain.halted, p.chain.changed
+		p.chain.mu.Unlock()
+		if halted == nil {
+			break
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ledger.Receipt{}, ctx.Err()
+		}
+	}
+	head := p.chain.Head()
+	account, err := ledger.ReadAccount(head, p.Address())
+	if err != nil {
+		return ledger.Receipt{}, err
+	}
+	tx := &ledger.Tx{
+		Network: p.chain.committee.Network(), Nonce: account.Nonce, Expiry: head.Height + 1000,
+		Ops: compose(func(op int) ledger.ObjectID { return ledger.NewObjectID(p.Address(), account.Nonce, op) }),
+	}
+	tx.Fee = p.chain.params.MinFee(len(tx.Marshal()))
+	tx.Sign(p.key)
+	return p.chain.Submit(ctx, tx)
+}
+
+// Register buys storage for some epochs from now and registers a blob in it.
+func (p *Payer) Register(ctx context.Context, meta *shards.Metadata, epochs uint32, deletable bool) (object ledger.ObjectID, err error) {
+	now, size := p.chain.Epoch(), uint64(meta.Params().EncodedSize(meta.Length))
+	_, err = p.Do(ctx, func(made func(int) ledger.ObjectID) []ledger.Op {
+		object = made(1)
+		return []ledger.Op{
+			ledger.BuyStorage{Bytes: size, Start: now, End: now + epochs},
+			ledger.RegisterBlob{Storage: made(0), BlobID: meta.ID(), Root: meta.BlobRoot(), Size: meta.Length, Deletable: deletable},
+		}
+	})
+	return object, err
+}
+
+// Run runs operations that name no objects of each other.
+func (p *Payer) Run(ctx context.Context, ops ...ledger.Op) error {
+	_, err := p.Do(ctx, func(func(int) ledger.ObjectID) []ledger.Op { return ops })
+	return err
+}

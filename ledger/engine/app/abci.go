@@ -1,0 +1,154 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+
+	"walrus/ledger"
+	"walrus/ledger/machine"
+)
+
+// appVersion is the version of the rules that blocks name.
+const appVersion = 1
+
+// CometBFT calls the methods below. An error from one of those about blocks means that the node cannot go on: it is
+// returned by every later call as well.
+
+// Info says what was committed last.
+func (a *App) Info(context.Context, *abci.RequestInfo) (*abci.ResponseInfo, error) {
+	v := a.View()
+	root := v.Root()
+	return &abci.ResponseInfo{Data: "walrus", AppVersion: appVersion, LastBlockHeight: int64(v.Height), LastBlockAppHash: root[:]}, nil
+}
+
+// InitChain checks that CometBFT begins the same chain, and answers with the root of the genesis.
+func (a *App) InitChain(_ context.Context, r *abci.RequestInitChain) (*abci.ResponseInitChain, error) {
+	v := a.View()
+	root := v.Root()
+	switch {
+	case r.ChainId != a.cfg.Genesis.ChainID():
+		return nil, fmt.Errorf("begin chain: it is %q, the genesis says %q", r.ChainId, a.cfg.Genesis.ChainID())
+	case r.InitialHeight != 1 || v.Height != 0:
+		return nil, fmt.Errorf("begin chain: at height %d, the ledger is at height %d", r.InitialHeight, v.Height)
+	}
+	return &abci.ResponseInitChain{AppHash: root[:]}, nil
+}
+
+// CheckTx lets a transaction into the mempool, or lets it stay.
+func (a *App) CheckTx(_ context.Context, r *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
+	_, id, err := a.gate.Admit(r.Tx, a.known.tx)
+	if err == nil {
+		a.known.txs.Add(id, struct{}{})
+		return &abci.ResponseCheckTx{}, nil
+	}
+	var refused *ledger.OpError
+	if !errors.As(err, &refused) { // the state cannot be read: the next block will stop the node
+		refused = &ledger.OpError{Code: ledger.CodeInternal, Op: -1, Text: err.Error()}
+	}
+	return &abci.ResponseCheckTx{Code: uint32(refused.Code), Log: refused.Error()}, nil
+}
+
+// PrepareProposal picks the transactions of a block from those that wait.
+func (a *App) PrepareProposal(_ context.Context, r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
+	v := a.View()
+	b := machine.Block{Height: uint64(r.Height), Time: r.Time.UnixNano(), Txs: r.Txs}
+	txs, err := a.state(v).Propose(b, r.MaxTxBytes, a.options())
+	if err != nil {
+		return nil, err
+	}
+	return &abci.ResponsePrepareProposal{Txs: txs}, nil
+}
+
+// ProcessProposal accepts blocks of transactions of this network that their senders signed. It runs the block, so that
+// it needs not be run again if it is decided.
+func (a *App) ProcessProposal(_ context.Context, r *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
+	txs := decode(r.Txs)
+	for i, tx := range txs {
+		if tx.tx == nil || tx.tx.Network != a.committee.Network() {
+			a.log.Warn("a proposed block is refused: it has what is no transaction of this network", "height", r.Height, "index", i)
+			return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
+		}
+	}
+	if bad := a.known.verify(txs); bad >= 0 {
+		a.log.Warn("a proposed block is refused: a transaction is not signed by its sender", "height", r.Height, "index", bad)
+		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
+	}
+	a.step.Lock()
+	defer a.step.Unlock()
+	if a.fault != nil {
+		return nil, a.fault
+	}
+	b, err := a.run(r.Hash, uint64(r.Height), r.Time.UnixNano(), r.Txs, txs)
+	if err != nil {
+		return nil, a.fail(err)
+	}
+	a.proposed = b
+	return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_ACCEPT}, nil
+}
+
+// FinalizeBlock runs the block that was decided. It writes nothing.
+func (a *App) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
+	a.step.Lock()
+	defer a.step.Unlock()
+	if a.fault != nil {
+		return nil, a.fault
+	}
+	b := a.proposed
+	if a.proposed = nil; b == nil || !bytes.Equal(b.hash, r.Hash) || b.height != uint64(r.Height) || b.reads.view != a.View() {
+		txs := decode(r.Txs)
+		a.known.verify(txs) // bad ones are for the rules to refuse
+		var err error
+		if b, err = a.run(r.Hash, uint64(r.Height), r.Time.UnixNano(), r.Txs, txs); err != nil {
+			return nil, a.fail(err)
+		}
+	}
+	a.decided = b
+	root := b.outcome.Tree.Root()
+	response := &abci.ResponseFinalizeBlock{AppHash: root[:], TxResults: make([]*abci.ExecTxResult, len(b.txs))}
+	for i, result := range b.outcome.Results {
+		// Code and Data are what the nodes agree on; there must be nothing else that depends on the node.
+		response.TxResults[i] = &abci.ExecTxResult{Code: uint32(result.Code), Data: result.Agreed()}
+	}
+	return response, nil
+}
+
+// Commit makes the block that was decided part of the ledger.
+func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit, error) {
+	a.step.Lock()
+	defer a.step.Unlock()
+	if a.fault != nil {
+		return nil, a.fault
+	}
+	b := a.decided
+	if a.decided = nil; b == nil {
+		return nil, a.fail(errors.New("commit: no block was decided"))
+	}
+	if err := a.commit(b); err != nil {
+		return nil, a.fail(err)
+	}
+	response := new(abci.ResponseCommit)
+	if a.cfg.Keep > 0 && b.height > a.cfg.Keep {
+		response.RetainHeight = int64(b.height - a.cfg.Keep)
+	}
+	return response, nil
+}
+
+// fail remembers why nothing goes on. The caller holds step.
+func (a *App) fail(err error) error {
+	a.fault = fmt.Errorf("the ledger stops: %w", err)
+	return a.fault
+}
+
+// Query answers only CometBFT's question whether to connect to a peer, with no: our own host does that. Reads are served
+// from views.
+func (a *App) Query(_ context.Context, r *abci.RequestQuery) (*abci.ResponseQuery, error) {
+	if strings.HasPrefix(r.Path, "/p2p/filter/") {
+		return &abci.ResponseQuery{Code: 1, Log: "peers come over libp2p only"}, nil
+	}
+	return &abci.ResponseQuery{Code: 1, Log: "queries are not served here"}, nil
+}

@@ -1,0 +1,226 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+
+	"walrus/ledger"
+	"walrus/ledger/engine/badgerdb"
+)
+
+func TestInitChainRefuses(t *testing.T) {
+	c := newChain(t, 1)
+	a := openApp(t, "", c.genesis, nil)
+	for name, r := range map[string]*abci.RequestInitChain{
+		"another chain":  {ChainId: "other-00000000", InitialHeight: 1},
+		"another height": {ChainId: c.genesis.ChainID(), InitialHeight: 5},
+	} {
+		if _, err := a.InitChain(t.Context(), r); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	run(t, a, c.add(t))
+	if _, err := a.InitChain(t.Context(), &abci.RequestInitChain{ChainId: c.genesis.ChainID(), InitialHeight: 1}); err == nil {
+		t.Error("begun twice: no error")
+	}
+}
+
+func TestCheckTx(t *testing.T) {
+	c := newChain(t, 1)
+	a := openApp(t, "", c.genesis, func(cfg *Config) { cfg.MaxPending = 3 })
+	w := wallets()[0]
+	pay := ledger.Transfer{To: wallets()[1].address, Amount: 5}
+	forged := c.sign(w, 0, pay)
+	forged[len(forged)-1] ^= 1
+	admit := func(tx []byte, want ledger.Code) {
+		t.Helper()
+		r, err := a.CheckTx(t.Context(), &abci.RequestCheckTx{Tx: tx})
+		check(t, err)
+		if r.Code != uint32(want) || (r.Log == "") != (want == ledger.CodeOK) {
+			t.Errorf("code %s, %q, want %s", ledger.Code(r.Code), r.Log, want)
+		}
+	}
+	admit([]byte("x"), ledger.CodeFormat)
+	admit(forged, ledger.CodeSignature)
+	admit(c.sign(w, 1, pay), ledger.CodeNonce)
+	first, second := c.sign(w, 0, pay), c.sign(w, 1, pay)
+	admit(first, ledger.CodeOK)
+	admit(second, ledger.CodeOK)
+	admit(c.sign(wallets()[1], 0, pay), ledger.CodeOK)
+	admit(c.sign(w, 2, pay), ledger.CodeLimit)
+	if !a.known.tx(ledger.HashTx(first)) || a.known.tx(ledger.HashTx(forged)) {
+		t.Error("the wrong signatures are known to be good")
+	}
+	run(t, a, c.add(t, first)) // then those that wait are checked again
+	admit(second, ledger.CodeOK)
+	admit(first, ledger.CodeNonce)
+	check(t, a.db.Close())
+	admit(c.sign(wallets()[2], 0, pay), ledger.CodeInternal)
+}
+
+// TestKnownSignatures remembers the signatures of all that may wait, so that those are not verified again and again.
+func TestKnownSignatures(t *testing.T) {
+	const pending = 300
+	k := newKnown(pending)
+	for i := range pending + knownTxs {
+		k.txs.Add(ledger.TxID{byte(i), byte(i >> 8)}, struct{}{})
+	}
+	if !k.tx(ledger.TxID{}) {
+		t.Error("the first is forgotten")
+	}
+}
+
+func TestPrepareProposal(t *testing.T) {
+	c := newChain(t, 1)
+	a := openApp(t, "", c.genesis, nil)
+	w := wallets()[0]
+	pay := ledger.Transfer{To: wallets()[1].address, Amount: 5}
+	one, two, ahead := c.sign(w, 0, pay), c.sign(w, 1, pay), c.sign(w, 3, pay)
+	r, err := a.PrepareProposal(t.Context(), &abci.RequestPrepareProposal{
+		Height: 1, Time: time.Unix(0, c.time), Txs: [][]byte{ahead, two, one, []byte("x")}, MaxTxBytes: 1 << 20,
+	})
+	check(t, err)
+	if !slices.EqualFunc(r.Txs, [][]byte{one, two}, bytes.Equal) {
+		t.Errorf("%d transactions picked, want the two that are valid, in order", len(r.Txs))
+	}
+	block := c.add(t, r.Txs...)
+	propose(t, a, block)
+	proposed := a.proposed
+	if run(t, a, block); proposed == nil || a.View().tree != proposed.outcome.Tree {
+		t.Error("the block was run again")
+	}
+}
+
+func TestProcessProposalRefuses(t *testing.T) {
+	c := newChain(t, 1)
+	a := openApp(t, "", c.genesis, nil)
+	pay := ledger.Transfer{To: wallets()[1].address, Amount: 5}
+	good := c.sign(wallets()[0], 0, pay)
+	forged := bytes.Clone(good)
+	forged[len(forged)-1] ^= 1
+	foreign := &ledger.Tx{Expiry: 5, Fee: 1 << 20, Ops: []ledger.Op{pay}}
+	foreign.Sign(wallets()[0].key)
+	for name, bad := range map[string][]byte{"no transaction": []byte("x"), "forged": forged, "foreign": foreign.Marshal()} {
+		r, err := a.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: 1, Time: time.Unix(0, c.time), Txs: [][]byte{good, bad}})
+		if err != nil || r.Status != abci.ResponseProcessProposal_REJECT {
+			t.Errorf("%s: %v, %v, want it refused", name, r, err)
+		}
+	}
+	// A block that was decided all the same is run, and says so of each transaction.
+	block := c.add(t, good, forged, foreign.Marshal(), []byte("x"))
+	response := run(t, a, block)
+	var codes []ledger.Code
+	for _, r := range response.TxResults {
+		codes = append(codes, ledger.Code(r.Code))
+	}
+	if want := []ledger.Code{ledger.CodeOK, ledger.CodeSignature, ledger.CodeNetwork, ledger.CodeFormat}; !slices.Equal(codes, want) {
+		t.Errorf("codes %v, want %v", codes, want)
+	}
+	compare(t, a, c)
+}
+
+// TestOtherDecision decides another block than the one that was proposed last.
+func TestOtherDecision(t *testing.T) {
+	c, other := newChain(t, 1), newChain(t, 2)
+	a := openApp(t, "", c.genesis, nil)
+	for range 10 {
+		r := c.random(t)
+		if other.height == 0 {
+			propose(t, a, other.random(t))
+		}
+		propose(t, a, r)
+		again := *r
+		again.Hash = bytes.Repeat([]byte{7}, 32)
+		run(t, a, &again)
+	}
+	compare(t, a, c)
+}
+
+func TestQuery(t *testing.T) {
+	a := openApp(t, "", testGenesis(t), nil)
+	for _, path := range []string{"/p2p/filter/addr/1.2.3.4:5", "/p2p/filter/id/x", "/store", ""} {
+		if r, err := a.Query(t.Context(), &abci.RequestQuery{Path: path}); err != nil || r.Code == 0 {
+			t.Errorf("%q: %v, %v, want it refused", path, r, err)
+		}
+	}
+}
+
+// TestFaults makes steps fail: then nothing goes on, and after opening again everything does.
+func TestFaults(t *testing.T) {
+	for name, step := range map[string]func(t *testing.T, a *App, c *chain) error{
+		"commit to a closed database": func(t *testing.T, a *App, c *chain) error {
+			_, err := a.FinalizeBlock(t.Context(), c.random(t))
+			check(t, err)
+			check(t, a.db.Close())
+			_, err = a.Commit(t.Context(), nil)
+			return err
+		},
+		"run on a closed database": func(t *testing.T, a *App, c *chain) error {
+			check(t, a.db.Close())
+			_, err := a.FinalizeBlock(t.Context(), c.random(t))
+			return err
+		},
+		"propose on a closed database": func(t *testing.T, a *App, c *chain) error {
+			check(t, a.db.Close())
+			r := c.add(t, c.sign(wallets()[0], c.nonce(t, wallets()[0]), ledger.Transfer{Amount: 1}))
+			_, err := a.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: r.Height, Time: r.Time, Txs: r.Txs, Hash: r.Hash})
+			return err
+		},
+		"damaged record": func(t *testing.T, a *App, c *chain) error {
+			var b badgerdb.Batch
+			b.Set(a.space, stateKey(ledger.KeyParams()), []byte("damaged"))
+			check(t, a.db.Write(&b))
+			_, err := a.FinalizeBlock(t.Context(), c.random(t))
+			b = badgerdb.Batch{}
+			b.Set(a.space, stateKey(ledger.KeyParams()), c.values[string(ledger.KeyParams())])
+			check(t, a.db.Write(&b))
+			return err
+		},
+		"commit of nothing": func(t *testing.T, a *App, c *chain) error {
+			_, err := a.Commit(t.Context(), nil)
+			c.random(t)
+			return err
+		},
+		"wrong height": func(t *testing.T, a *App, c *chain) error {
+			r := *c.random(t)
+			r.Height++
+			_, err := a.FinalizeBlock(t.Context(), &r)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			c := newChain(t, 3)
+			a := openApp(t, dir, c.genesis, nil)
+			for range 10 {
+				run(t, a, c.random(t))
+			}
+			if err := step(t, a, c); err == nil {
+				t.Fatal("no error")
+			}
+			_, finalize := a.FinalizeBlock(t.Context(), c.blocks[10])
+			_, commit := a.Commit(t.Context(), nil)
+			r := c.blocks[10]
+			answer, process := a.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: r.Height, Time: r.Time, Txs: r.Txs, Hash: r.Hash})
+			if process == nil {
+				t.Errorf("a block was judged: %v", answer)
+			}
+			if finalize == nil || commit == nil || !errors.Is(finalize, a.fault) {
+				t.Errorf("goes on: %v, %v", finalize, commit)
+			}
+			check(t, a.Close())
+			check(t, a.db.Close())
+			a = openApp(t, dir, c.genesis, nil)
+			if v := a.View(); v.Height != 10 {
+				t.Fatalf("height %d after opening again, want 10", v.Height)
+			}
+			run(t, a, c.blocks[10])
+			compare(t, a, c)
+		})
+	}
+}

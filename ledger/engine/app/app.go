@@ -1,0 +1,273 @@
+// Package app is what CometBFT replicates: the ledger's state, kept in a database under the rules of ledger/machine. It
+// runs blocks, commits each in one step that survives any crash, answers reads from views that never change, keeps a log
+// of what happened, and makes and restores snapshots. It starts no network and no consensus. Start with Open.
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+
+	"walrus/certs"
+	"walrus/ledger"
+	"walrus/ledger/engine/badgerdb"
+	"walrus/ledger/machine"
+	"walrus/ledger/merkle"
+)
+
+var (
+	// ErrMismatch is returned by Open when the state in the database is not the one that was committed.
+	ErrMismatch = errors.New("the ledger's state does not match its root")
+	// ErrNetwork is returned by Open for a database that belongs to a network with another genesis.
+	ErrNetwork = errors.New("the ledger's database belongs to another network")
+	// ErrPruned marks heights whose log is kept no more.
+	ErrPruned = errors.New("no longer kept")
+	// ErrSnapshot marks a snapshot that is malformed or not of the state that it should be.
+	ErrSnapshot = errors.New("invalid snapshot")
+)
+
+// Config says what to run on.
+type Config struct {
+	DB      *badgerdb.DB    // stays open when the App is closed
+	Genesis *ledger.Genesis // of the network
+	// Keep is for how many heights blocks and the log of what happened are kept. 0: for all.
+	Keep uint64
+	// SnapshotEvery is every how many heights a snapshot is made. 0: DefaultSnapshotEvery.
+	SnapshotEvery uint64
+	// MaxPending bounds the transactions that wait for a block. 0: DefaultMaxPending.
+	MaxPending int
+	// Workers bounds the goroutines that run a block. 0: one for each core.
+	Workers int
+	Logger  *slog.Logger // nil: none
+}
+
+const (
+	// DefaultSnapshotEvery makes a node that joins run a few hundred blocks after the newest snapshot.
+	DefaultSnapshotEvery = 1000
+	// DefaultMaxPending is some 20 full blocks of small transactions.
+	DefaultMaxPending = 50_000
+	// keptViews is how many views of the newest heights can be had by their height.
+	keptViews = 16
+)
+
+// App is the application. Its methods other than those of abci.Application are safe for concurrent use.
+type App struct {
+	abci.BaseApplication
+
+	// Constant after Open.
+	cfg       Config
+	db        *badgerdb.DB
+	space     *badgerdb.Space
+	log       *slog.Logger
+	committee *certs.Committee
+	known     *known
+	gate      *machine.Gate
+	snapshots *snapshots
+
+	step     sync.Mutex // held while a block or a restoration goes on
+	proposed *block     // run when it was proposed; guarded by step
+	decided  *block     // to be committed; guarded by step
+	fault    error      // why nothing goes on; guarded by step
+
+	// kept is the first height whose log is complete. It changes before the log does.
+	kept atomic.Uint64
+
+	mu      sync.Mutex
+	views   []*View       // the newest last, keptViews at most; guarded by mu
+	changed chan struct{} // closed at the next commit; guarded by mu
+}
+
+// Open opens the ledger of a network, or begins it with its genesis. It reads the whole state, a million records a
+// second, and refuses one that is not as it was committed. Errors wrap ErrMismatch or ErrNetwork.
+func Open(cfg Config) (*App, error) {
+	if cfg.SnapshotEvery == 0 {
+		cfg.SnapshotEvery = DefaultSnapshotEvery
+	}
+	if cfg.MaxPending == 0 {
+		cfg.MaxPending = DefaultMaxPending
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	committee, err := cfg.Genesis.Committee()
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	a := &App{
+		cfg: cfg, db: cfg.DB, space: cfg.DB.Space("ledger"), log: cfg.Logger, committee: committee, known: newKnown(cfg.MaxPending),
+		gate: machine.NewGate(cfg.MaxPending), changed: make(chan struct{}),
+	}
+	a.snapshots = newSnapshots(a.db, a.space, a.log)
+	if err := a.open(); err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	return a, nil
+}
+
+func (a *App) open() error {
+	network, err := a.space.Get(keyNetwork)
+	if err != nil {
+		return err
+	}
+	if want := a.committee.Network(); network != nil && string(network) != string(want[:]) {
+		return fmt.Errorf("%w: network %x instead of %x: give this network a directory of its own", ErrNetwork, network, want[:])
+	}
+	half, err := a.space.Get(keyRestoring)
+	if err != nil {
+		return err
+	}
+	if network == nil || half != nil {
+		if err := a.begin(); err != nil {
+			return err
+		}
+	}
+	if err := a.load(); err != nil {
+		return err
+	}
+	return a.snapshots.load()
+}
+
+// begin writes the genesis into the database in place of whatever is there.
+func (a *App) begin() error {
+	if err := a.clear(); err != nil {
+		return err
+	}
+	changes, tree, err := machine.Genesis(a.cfg.Genesis)
+	if err != nil {
+		return err
+	}
+	network := a.committee.Network()
+	var b badgerdb.Batch
+	for _, c := range changes {
+		b.Set(a.space, stateKey(c.Key), c.Value)
+	}
+	head := head{time: a.cfg.Genesis.Params().GenesisTime, root: tree.Root(), kept: 1}
+	b.Set(a.space, keyHead, head.marshal())
+	b.Set(a.space, keyNetwork, network[:])
+	b.Delete(a.space, keyRestoring)
+	return errors.Join(a.db.Write(&b), a.db.Sync())
+}
+
+// clear removes everything, the mark of a restoration last.
+func (a *App) clear() error {
+	var b badgerdb.Batch
+	b.Set(a.space, keyRestoring, nil)
+	if err := errors.Join(a.db.Write(&b), a.db.Sync()); err != nil {
+		return err
+	}
+	after := []byte{}
+	for {
+		pairs, err := a.space.Scan(badgerdb.Range{From: after, Limit: 4096, MaxBytes: 1 << 20})
+		if err != nil || len(pairs) == 0 {
+			return err
+		}
+		b := badgerdb.Batch{}
+		for _, p := range pairs {
+			if string(p.Key) != string(keyRestoring) {
+				b.Delete(a.space, p.Key)
+			}
+		}
+		if err := a.db.Write(&b); err != nil {
+			return err
+		}
+		after = append(pairs[len(pairs)-1].Key, 0)
+	}
+}
+
+// loadedAtOnce is how many records of the state go into the tree together.
+const loadedAtOnce = 1 << 15
+
+// load reads the state, checks it against its root, and makes it the view.
+func (a *App) load() error {
+	raw, err := a.space.Get(keyHead)
+	if err != nil {
+		return err
+	}
+	head, err := unmarshalHead(raw)
+	if err != nil {
+		return fmt.Errorf("%w: %v: move the ledger's directory away and start again: the node then fetches the ledger from the others",
+			ErrMismatch, err)
+	}
+	var tree *merkle.Tree
+	r := badgerdb.Range{From: stateKey(nil), To: stateEnd, Limit: loadedAtOnce, MaxBytes: 16 << 20}
+	for {
+		pairs, err := a.space.Scan(r)
+		if err != nil {
+			return err
+		}
+		if len(pairs) == 0 {
+			break
+		}
+		changes := make([]merkle.Change, len(pairs))
+		for i, p := range pairs {
+			changes[i] = merkle.Change{Key: p.Key[1:], Value: p.Value}
+		}
+		tree = tree.Apply(changes, a.workers())
+		r.From = append(pairs[len(pairs)-1].Key, 0)
+	}
+	if got := tree.Root(); got != head.root {
+		return fmt.Errorf("%w: at height %d it is %s, was committed as %s: move the ledger's directory away and start again: "+
+			"the node then fetches the ledger from the others", ErrMismatch, head.height, got, head.root)
+	}
+	a.kept.Store(head.kept)
+	return a.show(&View{Height: head.height, Time: head.time, space: a.space, tree: tree}, true)
+}
+
+// show makes v the newest view, or the only one. The mempool begins anew on it.
+func (a *App) show(v *View, only bool) error {
+	if err := a.gate.Update(a.state(v), v.Height); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if only {
+		a.views = nil
+	}
+	a.views = append(a.views, v)
+	if len(a.views) > keptViews {
+		a.views = append([]*View(nil), a.views[1:]...)
+	}
+	close(a.changed)
+	a.changed = make(chan struct{})
+	return nil
+}
+
+// Close stops what the App does in the background. The database stays open.
+func (a *App) Close() error {
+	a.snapshots.close()
+	return nil
+}
+
+// View is the newest committed state.
+func (a *App) View() *View {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.views[len(a.views)-1]
+}
+
+// ViewAt is the state at a height, if that is one of the newest 16.
+func (a *App) ViewAt(height uint64) (*View, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	first := a.views[0].Height
+	if height < first || height-first >= uint64(len(a.views)) {
+		return nil, false
+	}
+	return a.views[height-first], true
+}
+
+// Changed is closed when the next block is committed. Get it before what might be about to change.
+func (a *App) Changed() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.changed
+}
+
+// state is what the rules work on.
+func (a *App) state(v *View) machine.State {
+	return machine.State{Tree: v.tree, Values: v, Committee: a.committee}
+}

@@ -1,0 +1,141 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"walrus/ledger"
+	"walrus/ledger/engine/badgerdb"
+	"walrus/ledger/merkle"
+)
+
+// Trusted is what is known of a state from a verified header.
+type Trusted struct {
+	Height uint64      // of the state
+	Time   int64       // of the block at Height, Unix nanoseconds
+	Root   merkle.Hash // the app hash of the header at Height+1
+}
+
+// Restore replaces the state of genesis by a snapshot, whose parts it fetches one after the other. It works only before
+// the first block. When it fails, nothing has happened; errors then wrap ErrSnapshot if the snapshot is not of the state
+// that is trusted, or what fetch returned.
+func (a *App) Restore(ctx context.Context, t Trusted, header []byte, fetch func(ctx context.Context, part uint32) ([]byte, error)) error {
+	a.step.Lock()
+	defer a.step.Unlock()
+	r, err := a.newRestoration(t, header)
+	if err != nil {
+		return fmt.Errorf("restore the ledger at height %d: %w", t.Height, err)
+	}
+	for i := range r.header.parts {
+		part, err := fetch(ctx, uint32(i))
+		if err == nil {
+			err = r.add(part)
+		}
+		if err != nil {
+			return fmt.Errorf("restore the ledger at height %d: part %d: %w", t.Height, i, errors.Join(err, r.abandon()))
+		}
+	}
+	if err := r.finish(); err != nil {
+		return fmt.Errorf("restore the ledger at height %d: %w", t.Height, errors.Join(err, r.abandon()))
+	}
+	return nil
+}
+
+// restoration is a snapshot being restored. While there is one the app answers nothing sensible.
+type restoration struct {
+	app    *App
+	header *header
+	next   int    // part
+	last   []byte // key
+	keys   uint64
+	tree   *merkle.Tree
+}
+
+// newRestoration marks the database as half done and empties it. The caller holds step.
+func (a *App) newRestoration(t Trusted, raw []byte) (*restoration, error) {
+	h, err := unmarshalHeader(raw)
+	if err != nil {
+		return nil, err
+	}
+	if h.height != t.Height || h.root != t.Root || h.time != t.Time {
+		return nil, fmt.Errorf("%w: it is of height %d with root %s at time %d, want root %s at time %d", ErrSnapshot, h.height, h.root, h.time, t.Root, t.Time)
+	}
+	if at := a.View().Height; at != 0 || a.fault != nil || h.height == 0 {
+		return nil, fmt.Errorf("the ledger is at height %d: only one that has just begun can be replaced", at)
+	}
+	if err := a.clear(); err != nil {
+		return nil, errors.Join(err, a.restart())
+	}
+	return &restoration{app: a, header: h}, nil
+}
+
+// add takes the next part.
+func (r *restoration) add(part []byte) error {
+	switch {
+	case r.next == len(r.header.parts):
+		return fmt.Errorf("%w: it has %d parts only", ErrSnapshot, r.next)
+	case len(part) > MaxSnapshotPart || sha256.Sum256(part) != r.header.parts[r.next]:
+		return fmt.Errorf("%w: part %d is not the one that its header tells of", ErrSnapshot, r.next)
+	}
+	pairs, err := parsePart(part)
+	if err != nil {
+		return err
+	}
+	space := r.app.space
+	var b badgerdb.Batch
+	for _, p := range pairs {
+		if bytes.Compare(p.Key, r.last) <= 0 {
+			return fmt.Errorf("%w: key %x in part %d is out of order", ErrSnapshot, p.Key, r.next)
+		}
+		r.last = p.Key
+		b.Set(space, stateKey(p.Key), p.Value)
+		owner, err := ownerOf(p.Key, p.Value)
+		if err != nil {
+			return fmt.Errorf("%w: key %x: %v", ErrSnapshot, p.Key, err)
+		}
+		if owner != (ledger.Address{}) {
+			var id ledger.ObjectID
+			copy(id[:], p.Key[1:])
+			b.Set(space, objectKey(owner, id), p.Key[:1])
+		}
+	}
+	r.keys += uint64(len(pairs))
+	r.tree = r.tree.Apply(pairs, r.app.workers())
+	r.next++
+	return r.app.db.Write(&b)
+}
+
+// finish checks the whole and makes it the state.
+func (r *restoration) finish() error {
+	h := r.header
+	if r.next != len(h.parts) || r.keys != h.keys || r.tree.Root() != h.root {
+		return fmt.Errorf("%w: %d parts with %d keys make root %s, want %d, %d and %s", ErrSnapshot,
+			r.next, r.keys, r.tree.Root(), len(h.parts), h.keys, h.root)
+	}
+	a := r.app
+	head := head{height: h.height, time: h.time, root: h.root, kept: h.height + 1}
+	network := a.committee.Network()
+	var b badgerdb.Batch
+	b.Set(a.space, keyHead, head.marshal())
+	b.Set(a.space, keyNetwork, network[:])
+	b.Delete(a.space, keyRestoring)
+	if err := errors.Join(a.db.Sync(), a.db.Write(&b), a.db.Sync()); err != nil {
+		return err
+	}
+	a.kept.Store(head.kept)
+	return a.show(&View{Height: h.height, Time: h.time, space: a.space, tree: r.tree}, true)
+}
+
+// abandon goes back to the genesis.
+func (r *restoration) abandon() error { return r.app.restart() }
+
+func (a *App) restart() error {
+	if err := errors.Join(a.begin(), a.load()); err != nil {
+		a.fault = fmt.Errorf("go back to the genesis: %w", err)
+		return a.fault
+	}
+	return nil
+}

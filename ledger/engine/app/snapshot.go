@@ -1,0 +1,299 @@
+package app
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"walrus/ledger"
+	"walrus/ledger/engine/badgerdb"
+	"walrus/ledger/merkle"
+)
+
+const (
+	// MaxSnapshotParts bounds the parts of a snapshot, and so its size: 2 GiB.
+	MaxSnapshotParts = 8192
+	// MaxSnapshotPart bounds a part of a snapshot, in bytes.
+	MaxSnapshotPart = 256 << 10
+	// keptSnapshots is how many there are, the newest.
+	keptSnapshots = 2
+)
+
+// Snapshot is the whole state at a height, in parts: the keys of the state, ascending, each after its length u16, with
+// its value after its length u32, big-endian; a part ends where the next pair would make it larger than MaxSnapshotPart.
+type Snapshot struct {
+	Height uint64
+	Parts  uint32
+	Header []byte // binary form of the header, which has the hashes of the parts
+}
+
+// header is what a snapshot says of itself.
+//
+//	1 u8 ‖ height u64 ‖ time i64 ‖ root ‖ keys u64 ‖ SHA-256 of each part, big-endian
+type header struct {
+	height uint64
+	time   int64
+	root   merkle.Hash
+	keys   uint64
+	parts  [][sha256.Size]byte
+}
+
+const (
+	headerVersion = 1
+	headerSize    = 1 + 8 + 8 + len(merkle.Hash{}) + 8
+)
+
+func (h *header) marshal() []byte {
+	b := []byte{headerVersion}
+	b = binary.BigEndian.AppendUint64(b, h.height)
+	b = binary.BigEndian.AppendUint64(b, uint64(h.time))
+	b = append(b, h.root[:]...)
+	b = binary.BigEndian.AppendUint64(b, h.keys)
+	for _, p := range h.parts {
+		b = append(b, p[:]...)
+	}
+	return b
+}
+
+func unmarshalHeader(b []byte) (*header, error) {
+	n := (len(b) - headerSize) / sha256.Size
+	if len(b) < headerSize || len(b) != headerSize+n*sha256.Size || n > MaxSnapshotParts || b[0] != headerVersion {
+		return nil, fmt.Errorf("%w: header of %d bytes, or of another version", ErrSnapshot, len(b))
+	}
+	h := &header{
+		height: binary.BigEndian.Uint64(b[1:]), time: int64(binary.BigEndian.Uint64(b[9:])),
+		keys: binary.BigEndian.Uint64(b[headerSize-8:]), parts: make([][sha256.Size]byte, n),
+	}
+	copy(h.root[:], b[17:])
+	for i := range h.parts {
+		copy(h.parts[i][:], b[headerSize+i*sha256.Size:])
+	}
+	return h, nil
+}
+
+// appendPair adds a pair to a part.
+func appendPair(b, key, value []byte) []byte {
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(key))), key...)
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(value))), value...)
+}
+
+func pairSize(key, value []byte) int { return 2 + len(key) + 4 + len(value) }
+
+// parsePart reads the pairs of a part, which share its memory.
+func parsePart(b []byte) (pairs []merkle.Change, err error) {
+	for len(b) > 0 {
+		var c merkle.Change
+		if len(b) < 2 || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
+			return nil, fmt.Errorf("%w: a part ends within a pair", ErrSnapshot)
+		}
+		n := int(binary.BigEndian.Uint16(b))
+		c.Key, b = b[2:2+n:2+n], b[2+n:]
+		if len(b) < 4 || uint64(len(b)-4) < uint64(binary.BigEndian.Uint32(b)) {
+			return nil, fmt.Errorf("%w: a part ends within a pair", ErrSnapshot)
+		}
+		n = int(binary.BigEndian.Uint32(b))
+		c.Value, b = b[4:4+n:4+n], b[4+n:]
+		pairs = append(pairs, c)
+	}
+	return pairs, nil
+}
+
+// snapshots makes and keeps snapshots.
+type snapshots struct {
+	db    *badgerdb.DB    // constant, as the next three
+	space *badgerdb.Space //
+	log   *slog.Logger
+	stop  chan struct{} // closed by close
+
+	maxParts int // constant: MaxSnapshotParts, but for tests
+
+	making sync.WaitGroup
+	mu     sync.Mutex
+	busy   bool       // one is being made; guarded by mu
+	closed bool       // guarded by mu
+	list   []Snapshot // the newest first; guarded by mu, its elements constant
+}
+
+func newSnapshots(db *badgerdb.DB, space *badgerdb.Space, log *slog.Logger) *snapshots {
+	return &snapshots{db: db, space: space, log: log, stop: make(chan struct{}), maxParts: MaxSnapshotParts}
+}
+
+// load finds the snapshots in the database, and removes those that were not finished.
+func (s *snapshots) load() error {
+	var list []Snapshot
+	end := snapshotEnd
+	for {
+		last, err := s.space.Scan(badgerdb.Range{From: snapshotKeys, To: end, Descending: true, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(last) == 0 {
+			break
+		}
+		p, _ := parsePosition(last[0].Key)
+		end = snapshotKey(p.Height, 0)
+		h, err := unmarshalHeader(last[0].Value)
+		if p.Index == snapshotHeader && err == nil && len(list) < keptSnapshots {
+			list = append(list, Snapshot{Height: h.height, Parts: uint32(len(h.parts)), Header: last[0].Value})
+			continue
+		}
+		if err := s.remove(p.Height); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = list
+	return nil
+}
+
+// remove removes a snapshot from the database, its header first.
+func (s *snapshots) remove(height uint64) error {
+	end := snapshotKey(height+1, 0)
+	for {
+		pairs, err := s.space.Scan(badgerdb.Range{From: snapshotKey(height, 0), To: end, Descending: true, Limit: 16})
+		if err != nil || len(pairs) == 0 {
+			return err
+		}
+		var b badgerdb.Batch
+		for _, p := range pairs {
+			b.Delete(s.space, p.Key)
+		}
+		if err := s.db.Write(&b); err != nil {
+			return err
+		}
+	}
+}
+
+// make makes a snapshot of the view in the background, unless that of another is not done yet.
+func (s *snapshots) make(v *View) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy || s.closed {
+		return
+	}
+	s.busy = true
+	s.making.Go(func() {
+		err := s.write(v)
+		s.mu.Lock()
+		s.busy = false
+		s.mu.Unlock()
+		if err != nil && !errors.Is(err, errStopped) && !errors.Is(err, badgerdb.ErrClosed) {
+			s.log.Error("no snapshot of the ledger was made", "height", v.Height, "err", err)
+		}
+	})
+}
+
+var errStopped = errors.New("stopped")
+
+// close ends what is being made.
+func (s *snapshots) close() {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.stop)
+	}
+	s.mu.Unlock()
+	s.making.Wait()
+}
+
+// write writes a snapshot, and removes those that it makes one too many.
+func (s *snapshots) write(v *View) error {
+	h := &header{height: v.Height, time: v.Time, root: v.Root()}
+	err := s.writeParts(v, h)
+	switch {
+	case errors.Is(err, errStopped): // load removes it
+		return err
+	case err != nil: // or every attempt would take more of the disk
+		return errors.Join(err, s.remove(v.Height))
+	}
+	return s.finish(Snapshot{Height: h.height, Parts: uint32(len(h.parts)), Header: h.marshal()})
+}
+
+// writeParts writes the parts, and notes them in the header.
+func (s *snapshots) writeParts(v *View, h *header) error {
+	var part []byte
+	flush := func() error {
+		if len(h.parts) == s.maxParts {
+			return fmt.Errorf("the state is larger than %d parts", s.maxParts)
+		}
+		var b badgerdb.Batch
+		b.Set(s.space, snapshotKey(v.Height, uint32(len(h.parts))), part)
+		h.parts = append(h.parts, sha256.Sum256(part))
+		part = nil
+		return s.db.Write(&b)
+	}
+	for from := stateKey(nil); from != nil; {
+		select {
+		case <-s.stop:
+			return errStopped
+		default:
+		}
+		pairs, next, err := v.scan(from, stateEnd, 4096, 1<<20)
+		if err != nil {
+			return err
+		}
+		for _, p := range pairs {
+			key := p.Key[1:]
+			if len(part) > 0 && len(part)+pairSize(key, p.Value) > MaxSnapshotPart {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+			part = appendPair(part, key, p.Value)
+			h.keys++
+		}
+		from = next
+	}
+	return flush()
+}
+
+func (s *snapshots) finish(n Snapshot) error {
+	var b badgerdb.Batch
+	b.Set(s.space, snapshotKey(n.Height, snapshotHeader), n.Header)
+	if err := errors.Join(s.db.Write(&b), s.db.Sync()); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.list = slices.Insert(s.list, 0, n)
+	var old []Snapshot
+	if len(s.list) > keptSnapshots {
+		old = slices.Clone(s.list[keptSnapshots:])
+		s.list = slices.Clone(s.list[:keptSnapshots])
+	}
+	s.mu.Unlock()
+	for _, o := range old {
+		if err := s.remove(o.Height); err != nil {
+			return fmt.Errorf("remove the snapshot of height %d: %w", o.Height, err)
+		}
+	}
+	return nil
+}
+
+// Snapshots that there are, the newest first. Nothing in them may be changed.
+func (a *App) Snapshots() []Snapshot {
+	a.snapshots.mu.Lock()
+	defer a.snapshots.mu.Unlock()
+	return slices.Clone(a.snapshots.list)
+}
+
+// SnapshotPart is a part of a snapshot, or ledger.ErrNotFound.
+func (a *App) SnapshotPart(height uint64, part uint32) ([]byte, error) {
+	for _, s := range a.Snapshots() {
+		if s.Height != height || part >= s.Parts {
+			continue
+		}
+		b, err := a.space.Get(snapshotKey(height, part))
+		if err != nil {
+			return nil, fmt.Errorf("read part %d of the snapshot of height %d: %w", part, height, err)
+		}
+		if b != nil { // or it was removed in this moment
+			return b, nil
+		}
+	}
+	return nil, fmt.Errorf("part %d of a snapshot of height %d: %w", part, height, ledger.ErrNotFound)
+}

@@ -1,0 +1,123 @@
+package app
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"walrus/ledger"
+	"walrus/ledger/engine/badgerdb"
+	"walrus/ledger/merkle"
+)
+
+// View is the state after a block. It never changes, however many blocks follow; whoever holds an old one holds what
+// they replaced in memory. It is safe for concurrent use.
+//
+// The database has the newest state only. So before a block is written, the view before it learns of the block's own,
+// which says what the block replaced: reading an old view is reading the database first, and then asking the later
+// views, the earliest first, whether that was another value once.
+type View struct {
+	Height uint64
+	Time   int64 // of the block, Unix nanoseconds
+
+	space    *badgerdb.Space
+	tree     *merkle.Tree
+	replaced map[string][]byte    // by key of the database: its value before this block, nil if there was none; constant
+	later    atomic.Pointer[View] // of the next block; nil if this is the newest
+}
+
+// Root is the Merkle root of the state; the header at Height+1 has it as its app hash.
+func (v *View) Root() merkle.Hash { return v.tree.Root() }
+
+// Get implements ledger.Reader.
+func (v *View) Get(key []byte) ([]byte, error) {
+	k := stateKey(key)
+	value, err := v.space.Get(k)
+	for w := v.later.Load(); w != nil; w = w.later.Load() {
+		if old, ok := w.replaced[string(k)]; ok {
+			return old, nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the state at height %d: %w", v.Height, err)
+	}
+	return value, nil
+}
+
+// Prove proves the value that Get returns, against Root.
+func (v *View) Prove(key []byte) merkle.Proof { return v.tree.Prove(key) }
+
+// Object is something that an account owns.
+type Object struct {
+	ID   ledger.ObjectID
+	Blob bool // a blob's record; otherwise a storage resource
+}
+
+// Objects are what an account owns: at most limit, ascending by ID, from the first behind after on.
+func (v *View) Objects(owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error) {
+	from := ownerKey(owner)
+	if after != (ledger.ObjectID{}) {
+		from = append(objectKey(owner, after), 0)
+	}
+	end := append(ownerKey(owner), bytes.Repeat([]byte{255}, len(after)+1)...)
+	var objects []Object
+	for from != nil && len(objects) < limit {
+		pairs, next, err := v.scan(from, end, limit, 1<<20)
+		if err != nil {
+			return nil, fmt.Errorf("list objects of %s: %w", owner, err)
+		}
+		for _, p := range pairs[:min(len(pairs), limit-len(objects))] {
+			o := Object{Blob: len(p.Value) == 1 && p.Value[0] == letterBlob}
+			copy(o.ID[:], p.Key[1+len(owner):])
+			objects = append(objects, o)
+		}
+		from = next
+	}
+	return objects, nil
+}
+
+// scan reads keys of the database in [from, to) as they were at the view: about limit pairs, or maxBytes bytes of them.
+// next is where to go on; nil when there is no more.
+func (v *View) scan(from, to []byte, limit, maxBytes int) (pairs []badgerdb.Pair, next []byte, err error) {
+	pairs, err = v.space.Scan(badgerdb.Range{From: from, To: to, Limit: limit, MaxBytes: maxBytes})
+	if err != nil {
+		return nil, nil, err
+	}
+	size := 0
+	for _, p := range pairs {
+		size += len(p.Key) + len(p.Value)
+	}
+	if len(pairs) == limit || size >= maxBytes {
+		next = append(bytes.Clone(pairs[len(pairs)-1].Key), 0)
+		to = next
+	}
+	old := v.replacedIn(from, to)
+	if len(old) == 0 {
+		return pairs, next, nil
+	}
+	pairs = slices.DeleteFunc(pairs, func(p badgerdb.Pair) bool { _, ok := old[string(p.Key)]; return ok })
+	for key, value := range old {
+		if value != nil {
+			pairs = append(pairs, badgerdb.Pair{Key: []byte(key), Value: value})
+		}
+	}
+	slices.SortFunc(pairs, func(a, b badgerdb.Pair) int { return bytes.Compare(a.Key, b.Key) })
+	return pairs, next, nil
+}
+
+// replacedIn is what keys in [from, to) had at the view, as far as a later block touched them.
+func (v *View) replacedIn(from, to []byte) map[string][]byte {
+	old := make(map[string][]byte)
+	for w := v.later.Load(); w != nil; w = w.later.Load() {
+		for key, value := range w.replaced {
+			if key < string(from) || key >= string(to) {
+				continue
+			}
+			if _, earlier := old[key]; !earlier {
+				old[key] = value
+			}
+		}
+	}
+	return old
+}

@@ -1,0 +1,273 @@
+package badgerdb
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Batch collects writes that take effect together. It is not safe for concurrent use.
+type Batch struct {
+	writes []write
+}
+
+type write struct {
+	key, value []byte // value is nil to delete
+}
+
+// Set puts a value, nil being an empty one. Key and value must not be changed until the batch is written.
+func (b *Batch) Set(s *Space, key, value []byte) {
+	if value == nil {
+		value = []byte{}
+	}
+	b.writes = append(b.writes, write{s.key(key), value})
+}
+
+// Delete takes a key away.
+func (b *Batch) Delete(s *Space, key []byte) {
+	b.writes = append(b.writes, write{s.key(key), nil})
+}
+
+// Len is the number of writes.
+func (b *Batch) Len() int { return len(b.writes) }
+
+// Write applies all of the batch or none of it, also if the process ends in the middle. Others may see a large one half
+// done meanwhile. Of several writes to a key the last counts. It is durable after the next Sync at the latest. After an
+// error nothing is known about it until the database is opened again.
+func (db *DB) Write(b *Batch) error {
+	err := db.with(func(bdb *badger.DB) error {
+		if err := db.room(); err != nil {
+			return err
+		}
+		rest, err := commit(bdb, b.writes, false)
+		if err != nil || len(rest) == 0 {
+			return err
+		}
+		return db.writeLarge(bdb, b.writes)
+	})
+	if err != nil {
+		return fmt.Errorf("write to the ledger's database: %w", err)
+	}
+	return nil
+}
+
+// commit writes ws in one transaction. If they are too many for one it writes none, or, if it may split them, as many as
+// go; it returns those that are left.
+func commit(b *badger.DB, ws []write, split bool) (rest []write, err error) {
+	txn := b.NewTransaction(true)
+	defer txn.Discard()
+	for i, w := range ws {
+		if w.value == nil {
+			err = txn.Delete(w.key)
+		} else {
+			err = txn.Set(w.key, w.value)
+		}
+		if errors.Is(err, badger.ErrTxnTooBig) && i > 0 {
+			if !split {
+				return ws, nil
+			}
+			return ws[i:], txn.Commit()
+		}
+		if err != nil {
+			return ws, err
+		}
+	}
+	return nil, txn.Commit()
+}
+
+// A batch that is too large for one transaction is first written down in parts, in a space of its own:
+//
+//	journal/ ‖ number u32 big-endian → writes: key length u32 ‖ key ‖ 0 to delete, or 1 + value length u32 ‖ value …
+//	journal/ ‖ "done"                → number of parts u32 big-endian
+//
+// When these are durable it counts as written. Then its writes are applied, and the journal is removed. Opening a
+// database applies a journal that is done, once more if need be, and removes one that is not.
+
+const (
+	// maxPart is the size in bytes from which a part of the journal takes no further write.
+	maxPart = memTable / 16
+	// maxParts bounds the parts of a journal.
+	maxParts = 1 << 16
+)
+
+var journalDone = []byte("done")
+
+// writeLarge writes through the journal.
+func (db *DB) writeLarge(b *badger.DB, ws []write) error {
+	db.journal.Lock()
+	defer db.journal.Unlock()
+	space := &Space{db, []byte("journal/")}
+	parts := uint32(0)
+	var part []byte
+	flush := func() error {
+		w := []write{{space.key(binary.BigEndian.AppendUint32(nil, parts)), part}}
+		parts++
+		part = nil
+		if parts > maxParts {
+			return fmt.Errorf("a batch of more than %d MiB", maxParts*maxPart>>20)
+		}
+		_, err := commit(b, w, false)
+		return errors.Join(err, db.step("part"))
+	}
+	for _, w := range ws {
+		part = appendWrite(part, w)
+		if len(part) >= maxPart {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(part) > 0 {
+		if err := flush(); err != nil {
+			return err
+		}
+	}
+	if err := db.sync(b); err != nil {
+		return err
+	}
+	if _, err := commit(b, []write{{space.key(journalDone), binary.BigEndian.AppendUint32(nil, parts)}}, false); err != nil {
+		return err
+	}
+	if err := errors.Join(db.sync(b), db.step("done")); err != nil {
+		return err
+	}
+	return db.apply(b, ws, parts)
+}
+
+// apply does what the journal says and removes it, its mark first.
+func (db *DB) apply(b *badger.DB, ws []write, parts uint32) error {
+	for len(ws) > 0 {
+		var err error
+		if ws, err = commit(b, ws, true); err != nil {
+			return err
+		}
+		if err := db.step("apply"); err != nil {
+			return err
+		}
+	}
+	if err := db.sync(b); err != nil {
+		return err
+	}
+	return db.clearJournal(b, parts)
+}
+
+func (db *DB) clearJournal(b *badger.DB, parts uint32) error {
+	space := &Space{db, []byte("journal/")}
+	ws := []write{{key: space.key(journalDone)}}
+	for i := range parts {
+		ws = append(ws, write{key: space.key(binary.BigEndian.AppendUint32(nil, i))})
+	}
+	for len(ws) > 0 {
+		var err error
+		if ws, err = commit(b, ws, true); err != nil {
+			return err
+		}
+		if err := db.step("clear"); err != nil {
+			return err
+		}
+	}
+	return db.sync(b)
+}
+
+// replay finishes what the journal says.
+func (db *DB) replay() error {
+	return db.with(func(b *badger.DB) error {
+		space := &Space{db, []byte("journal/")}
+		mark, err := get(b, space.key(journalDone))
+		if err != nil {
+			return err
+		}
+		if mark == nil {
+			return db.dropJournal(b, space)
+		}
+		if len(mark) != 4 || binary.BigEndian.Uint32(mark) > maxParts {
+			return fmt.Errorf("%w: the mark of its journal is % .20x", ErrCorrupt, mark)
+		}
+		parts := binary.BigEndian.Uint32(mark)
+		for i := range parts {
+			part, err := get(b, space.key(binary.BigEndian.AppendUint32(nil, i)))
+			if err != nil {
+				return err
+			}
+			ws, err := parseWrites(part)
+			if err != nil {
+				return fmt.Errorf("%w: part %d of its journal: %v", ErrCorrupt, i, err)
+			}
+			for len(ws) > 0 {
+				if ws, err = commit(b, ws, true); err != nil {
+					return err
+				}
+			}
+		}
+		if err := db.sync(b); err != nil {
+			return err
+		}
+		return db.clearJournal(b, parts)
+	})
+}
+
+// dropJournal removes the parts of a journal that was never done.
+func (db *DB) dropJournal(b *badger.DB, space *Space) error {
+	for {
+		stray, err := space.scan(b, Range{Limit: 1})
+		if err != nil || len(stray) == 0 {
+			return err
+		}
+		if _, err := commit(b, []write{{key: space.key(stray[0].Key)}}, false); err != nil {
+			return err
+		}
+	}
+}
+
+// step lets a test stop the work here.
+func (db *DB) step(name string) error {
+	if db.hook == nil {
+		return nil
+	}
+	return db.hook(name)
+}
+
+func appendWrite(b []byte, w write) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(w.key)))
+	b = append(b, w.key...)
+	if w.value == nil {
+		return binary.BigEndian.AppendUint32(b, 0)
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(len(w.value))+1)
+	return append(b, w.value...)
+}
+
+// parseWrites reads a part of the journal.
+func parseWrites(b []byte) ([]write, error) {
+	var ws []write
+	for len(b) > 0 {
+		var w write
+		var ok bool
+		if w.key, b, ok = cut(b, 0); ok {
+			if len(b) >= 4 && binary.BigEndian.Uint32(b) == 0 {
+				b = b[4:]
+			} else {
+				w.value, b, ok = cut(b, 1)
+			}
+		}
+		if !ok {
+			return nil, errors.New("it ends within a write")
+		}
+		ws = append(ws, w)
+	}
+	return ws, nil
+}
+
+// cut takes bytes off the front of b, behind their length, from which extra is subtracted.
+func cut(b []byte, extra uint32) (x, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := uint64(binary.BigEndian.Uint32(b) - extra)
+	if b = b[4:]; n > uint64(len(b)) {
+		return nil, nil, false
+	}
+	return b[:n], b[n:], true
+}

@@ -1,0 +1,109 @@
+package badgerdb
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Space is a part of a database: keys of its own that nobody else's get in the way of. It is safe for concurrent use.
+type Space struct {
+	db     *DB
+	prefix []byte
+}
+
+// Space is the part with this name, which has no "/".
+func (db *DB) Space(name string) *Space { return &Space{db, []byte(name + "/")} }
+
+func (s *Space) key(k []byte) []byte {
+	return append(append(make([]byte, 0, len(s.prefix)+len(k)), s.prefix...), k...)
+}
+
+// Get returns a copy of the key's value, nil if there is none.
+func (s *Space) Get(key []byte) (value []byte, err error) {
+	err = s.db.with(func(b *badger.DB) error {
+		value, err = get(b, s.key(key))
+		return err
+	})
+	return value, err
+}
+
+func get(b *badger.DB, key []byte) (value []byte, err error) {
+	txn := b.NewTransaction(false)
+	defer txn.Discard()
+	item, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: read: %v", ErrCorrupt, err)
+	}
+	if value, err = item.ValueCopy([]byte{}); err != nil {
+		return nil, fmt.Errorf("%w: read: %v", ErrCorrupt, err)
+	}
+	return value, nil
+}
+
+// Range says which keys to scan, and how many.
+type Range struct {
+	From, To   []byte // From ≤ key < To; nil: no bound
+	Descending bool
+	Limit      int // at most that many pairs
+	MaxBytes   int // stop after the pair that makes keys and values reach this; 0: no bound
+}
+
+// Pair is a key and its value.
+type Pair struct {
+	Key, Value []byte
+}
+
+// Scan returns copies of the pairs of a range, in order, as they were at one moment.
+func (s *Space) Scan(r Range) (pairs []Pair, err error) {
+	err = s.db.with(func(b *badger.DB) error {
+		pairs, err = s.scan(b, r)
+		return err
+	})
+	return pairs, err
+}
+
+func (s *Space) scan(b *badger.DB, r Range) ([]Pair, error) {
+	txn := b.NewTransaction(false)
+	defer txn.Discard()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: s.prefix, Reverse: r.Descending})
+	defer it.Close()
+	var pairs []Pair
+	size := 0
+	for it.Seek(s.start(r)); it.ValidForPrefix(s.prefix) && len(pairs) < r.Limit; it.Next() {
+		key := it.Item().KeyCopy(nil)[len(s.prefix):]
+		if r.Descending && r.To != nil && bytes.Compare(key, r.To) >= 0 {
+			continue
+		}
+		if r.Descending && bytes.Compare(key, r.From) < 0 || !r.Descending && r.To != nil && bytes.Compare(key, r.To) >= 0 {
+			break
+		}
+		value, err := it.Item().ValueCopy([]byte{})
+		if err != nil {
+			return nil, fmt.Errorf("%w: read: %v", ErrCorrupt, err)
+		}
+		pairs = append(pairs, Pair{key, value})
+		if size += len(key) + len(value); r.MaxBytes > 0 && size >= r.MaxBytes {
+			break
+		}
+	}
+	return pairs, nil
+}
+
+// start is where Badger's iterator begins.
+func (s *Space) start(r Range) []byte {
+	switch {
+	case !r.Descending:
+		return s.key(r.From)
+	case r.To != nil:
+		return s.key(r.To)
+	}
+	after := bytes.Clone(s.prefix)
+	after[len(after)-1]++ // "/" becomes "0": behind all keys of the space
+	return after
+}

@@ -1,0 +1,278 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cometbft/cometbft/blocksync"
+	"github.com/cometbft/cometbft/config"
+	"github.com/cometbft/cometbft/crypto/ed25519"
+	"github.com/cometbft/cometbft/mempool"
+	"github.com/cometbft/cometbft/node"
+	"github.com/cometbft/cometbft/p2p"
+	"github.com/cometbft/cometbft/proxy"
+	sm "github.com/cometbft/cometbft/state"
+	"github.com/cometbft/cometbft/store"
+	"github.com/cometbft/cometbft/types"
+
+	"walrus/ledger"
+)
+
+// chainConfig is what consensus needs; what it decides about is app's.
+type chainConfig struct {
+	switchConfig
+	dir       string // for the write-ahead log
+	doc       *types.GenesisDoc
+	heartbeat time.Duration // between blocks without transactions
+	timing    Timing
+	app       abci.Application
+	stores    config.DBProvider
+	signs     types.PrivValidator
+	log       *slog.Logger
+}
+
+// chain is CometBFT around an application. It uses CometBFT's Node only as the one that puts its parts together: the
+// parts are started and stopped here, so that no part of CometBFT's own network runs and everything ends in order.
+type chain struct {
+	cfg   chainConfig // constant after openChain, as all but failed
+	node  *node.Node
+	sw    *sw
+	guard *guard
+	state sm.Store // for reading
+
+	caughtUp chan struct{} // closed when this node takes part in consensus
+	failure  chan struct{} // closed when it cannot go on
+
+	mu       sync.Mutex
+	failed   error     // why; guarded by mu
+	height   int64     // of the last block committed here; guarded by mu
+	heightAt time.Time // when it was, or when we began; guarded by mu
+}
+
+// genesisDoc is the genesis in CometBFT's terms: a member that votes has as many votes as shards.
+func genesisDoc(chainID string, start time.Time, members []member) (*types.GenesisDoc, error) {
+	params := types.DefaultConsensusParams()
+	params.Block.MaxBytes = maxBlock
+	params.Evidence.MaxBytes = maxEvidence
+	doc := &types.GenesisDoc{ChainID: chainID, GenesisTime: start.UTC(), InitialHeight: 1, ConsensusParams: params}
+	for _, m := range members {
+		if !m.votes() {
+			continue
+		}
+		key := ed25519.PubKey(m.key[:])
+		doc.Validators = append(doc.Validators, types.GenesisValidator{Address: key.Address(), PubKey: key, Power: m.shares, Name: m.name})
+	}
+	if err := doc.ValidateAndComplete(); err != nil {
+		return nil, fmt.Errorf("genesis for consensus: %w", err)
+	}
+	return doc, nil
+}
+
+// cometConfig has every setting that is not CometBFT's default, and those that matter.
+func cometConfig(cfg *chainConfig) *config.Config {
+	c := config.DefaultConfig().SetRoot(cfg.dir)
+	c.RPC.ListenAddress, c.RPC.GRPCListenAddress, c.RPC.PprofListenAddress = "", "", "" // nothing listens
+	c.Instrumentation.Prometheus = false
+	c.TxIndex.Indexer = "null" // we keep our own
+	c.StateSync.Enable = false // we join by our own snapshots
+	c.FilterPeers = true       // no peers of CometBFT's network, if it ran
+
+	c.P2P.ListenAddress, c.P2P.PexReactor = "tcp://127.0.0.1:0", false // never listened at; must parse
+	c.P2P.AddrBook = filepath.Join(cfg.dir, "unused")                  // never written
+
+	c.Mempool.Size, c.Mempool.MaxTxsBytes, c.Mempool.CacheSize = mempoolTxs, mempoolBytes, mempoolSeen
+	c.Mempool.MaxTxBytes, c.Mempool.Recheck, c.Mempool.Broadcast = ledger.MaxTxSize, true, true
+
+	t, co := cfg.timing, c.Consensus
+	co.WalPath = walDir + "/wal"
+	co.TimeoutCommit, co.SkipTimeoutCommit = t.Commit, t.Commit == 0
+	co.TimeoutPropose, co.TimeoutProposeDelta = t.Propose, t.Propose/4
+	co.TimeoutPrevote, co.TimeoutPrevoteDelta = t.Vote, t.Vote/4
+	co.TimeoutPrecommit, co.TimeoutPrecommitDelta = t.Vote, t.Vote/4
+	co.CreateEmptyBlocks, co.CreateEmptyBlocksInterval = false, cfg.heartbeat
+	co.PeerGossipSleepDuration = gossipSleep(cfg.peers())
+	co.PeerQueryMaj23SleepDuration = queryInterval
+	return c
+}
+
+// openChain puts consensus together and brings application and blocks in step, by repeating at most a block. Nothing runs
+// before run, which must be called.
+func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
+	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), heightAt: time.Now()}
+	c.guard = &guard{Application: cfg.app, chain: c}
+	logger := &logger{log: cfg.log, fail: c.fail}
+	var err error
+	if err := c.openStores(); err != nil {
+		return nil, err
+	}
+	if c.sw, err = newSwitch(cfg.switchConfig, logger.With("module", "switch")); err != nil {
+		return nil, err
+	}
+	if c.node, err = c.assemble(ctx, logger); err != nil {
+		return nil, err
+	}
+	if have := c.node.GenesisDoc().ChainID; have != cfg.doc.ChainID {
+		return nil, errors.Join(c.release(), fmt.Errorf("the ledger in %s is that of chain %s, not %s: use another directory", cfg.dir, have, cfg.doc.ChainID))
+	}
+	c.sw.info = c.node.NodeInfo()
+	c.height = c.node.BlockStore().Height()
+	for _, name := range []string{"CONSENSUS", "BLOCKSYNC", "MEMPOOL", "EVIDENCE"} {
+		r, ok := c.node.Switch().Reactor(name)
+		if !ok {
+			return nil, errors.Join(c.release(), fmt.Errorf("consensus has no reactor %s", name))
+		}
+		if name == "CONSENSUS" {
+			r = &entrance{Reactor: c.node.ConsensusReactor(), chain: c}
+		}
+		c.sw.attach(name, r, boundChannel)
+	}
+	return c, nil
+}
+
+// openStores opens what is read beside CometBFT, and mends what a crash after joining by a snapshot leaves behind: the
+// height from which blocks are fetched is forgotten when consensus is put together, not when it has the first of them.
+func (c *chain) openStores() error {
+	blocks, err := c.cfg.stores(&config.DBContext{ID: "blockstore"})
+	if err != nil {
+		return fmt.Errorf("open block store: %w", err)
+	}
+	states, err := c.cfg.stores(&config.DBContext{ID: "state"})
+	if err != nil {
+		return fmt.Errorf("open consensus state: %w", err)
+	}
+	c.state = sm.NewStore(states, sm.StoreOptions{})
+	st, err := c.state.Load()
+	if err != nil {
+		return fmt.Errorf("read consensus state: %w", err)
+	}
+	if st.LastBlockHeight > 0 && store.NewBlockStore(blocks).Height() == 0 {
+		if err := c.state.SetOfflineStateSyncHeight(st.LastBlockHeight); err != nil {
+			return fmt.Errorf("write consensus state: %w", err)
+		}
+	}
+	return nil
+}
+
+// assemble lets CometBFT put its parts together. It panics about stores that contradict each other.
+func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("open consensus: %v", r)
+		}
+	}()
+	cfg := cometConfig(&c.cfg)
+	n, err = node.NewNodeWithContext(ctx, cfg, c.cfg.signs, &p2p.NodeKey{PrivKey: ed25519.GenPrivKey()}, // for CometBFT's network
+		proxy.NewConnSyncLocalClientCreator(c.guard),
+		func() (*types.GenesisDoc, error) { return c.cfg.doc, nil },
+		c.watchStores(c.cfg.stores), node.DefaultMetricsProvider(cfg.Instrumentation), logger)
+	if err != nil {
+		return nil, fmt.Errorf("open consensus: %w", err)
+	}
+	return n, nil
+}
+
+// boundChannel keeps a peer from using more memory than our blocks and transactions need.
+func boundChannel(d *p2p.ChannelDescriptor) {
+	d.RecvMessageCapacity = min(d.RecvMessageCapacity, maxMessage)
+	switch d.ID {
+	case blocksync.BlocksyncChannel:
+		d.SendQueueCapacity = blockQueue
+	case mempool.MempoolChannel:
+		d.SendQueueCapacity = txQueue
+	}
+}
+
+// fail records why consensus cannot go on; only the first call counts.
+func (c *chain) fail(err error) (first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed != nil {
+		return false
+	}
+	c.failed = err
+	close(c.failure)
+	return true
+}
+
+// run takes part in consensus until ctx ends, or returns why it cannot go on.
+func (c *chain) run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, c.release()) }()
+	start := time.NewTimer(time.Until(c.cfg.doc.GenesisTime))
+	defer start.Stop()
+	select { // the first block is not before the genesis
+	case <-start.C:
+	case <-ctx.Done():
+		return nil
+	}
+	defer func() { err = errors.Join(err, c.stopReactors()) }()
+	for _, r := range c.sw.order {
+		if err := r.Start(); err != nil {
+			return fmt.Errorf("start consensus: %w", err)
+		}
+	}
+	if !c.node.ConsensusReactor().WaitSync() {
+		c.enter()
+	}
+	linked, cut := context.WithCancel(ctx)
+	var links sync.WaitGroup
+	defer links.Wait()
+	defer cut()
+	links.Go(func() { c.sw.run(linked) })
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-c.failure:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.failed
+	}
+}
+
+// stopReactors ends them when no peer is connected any more. Block sync is first, since it could start consensus when
+// that is stopped already.
+func (c *chain) stopReactors() error {
+	ended := make(chan error, 1)
+	go func() {
+		var errs error
+		for _, name := range []string{"BLOCKSYNC", "CONSENSUS", "MEMPOOL", "EVIDENCE"} {
+			if r := c.sw.reactors[name]; r.IsRunning() {
+				errs = errors.Join(errs, r.Stop())
+			}
+		}
+		closeWAL(c.node)
+		time.Sleep(queryInterval) // for goroutines that nobody can wait for: they see the end when they wake up
+		ended <- errs
+	}()
+	end := time.NewTimer(stopTimeout)
+	defer end.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-end.C:
+		return errors.New("consensus did not stop in time")
+	}
+}
+
+// release ends what CometBFT starts as soon as it is put together.
+func (c *chain) release() error {
+	return errors.Join(c.node.EventBus().Stop(), c.node.ProxyApp().Stop())
+}
+
+// enter is called when this node takes part in consensus.
+func (c *chain) enter() { close(c.caughtUp) }
+
+// catchingUp says whether blocks are still fetched that others have.
+func (c *chain) catchingUp() bool {
+	select {
+	case <-c.caughtUp:
+		return false
+	default:
+		return true
+	}
+}

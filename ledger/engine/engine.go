@@ -1,0 +1,340 @@
+// Package engine runs the ledger on a node: CometBFT makes the nodes agree on blocks, package app keeps what follows from
+// them. It connects the members of the committee over the host that everything shares, lets a node that is far behind
+// join by a snapshot, serves light clients, and says why nothing happens when nothing does. What a transaction may do is
+// not decided here but in package machine. Start with New.
+package engine
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"walrus/ledger"
+	"walrus/ledger/engine/app"
+	"walrus/ledger/engine/badgerdb"
+	"walrus/ledger/light"
+)
+
+var (
+	// ErrHalted is returned by Run when consensus has stopped for good in this process, or the state cannot be kept.
+	ErrHalted = errors.New("ledger halted")
+	// ErrCatchingUp refuses what a node can do only when it has the blocks that others have.
+	ErrCatchingUp = errors.New("this node is still catching up with the ledger")
+	// ErrBusy is returned by Submit while as many transactions wait as a node keeps.
+	ErrBusy = light.ErrBusy
+	// ErrPruned marks heights that are kept no more.
+	ErrPruned = app.ErrPruned
+)
+
+// View is the state after a block; see app.View.
+type View = app.View
+
+// Config of a Node.
+type Config struct {
+	// Dir is where the ledger lies: its database and consensus' write-ahead log. It may be lost: the node then fetches
+	// everything from others. Required.
+	Dir string
+	// Genesis of the network. All its members must have Ed25519 peer IDs. Required.
+	Genesis *ledger.Genesis
+	// Host is shared with everything else; its key is a member's identity. Required.
+	Host host.Host
+	// Connect finds a member's addresses and dials it. Required.
+	Connect func(ctx context.Context, id peer.ID) error
+	// ConsensusKey signs proposals and votes. Default none: the node follows and has no vote.
+	ConsensusKey ed25519.PrivateKey
+	// StateFile has the last thing that ConsensusKey signed, so that it never signs two for one step. It must outlive Dir:
+	// keep it beside the key. Required with ConsensusKey.
+	StateFile string
+	// Timing is the pace of consensus. Default DefaultTiming().
+	Timing Timing
+	// Keep is for how many heights blocks and what happened in them are kept. Default 0: for all.
+	Keep uint64
+	// SnapshotEvery is every how many heights a snapshot for joining nodes is made. Default 1000.
+	SnapshotEvery uint64
+	// Limits bound what light clients can use. Default light.DefaultLimits().
+	Limits light.Limits
+	// Logger gets what has no caller to be returned to. Required.
+	Logger *slog.Logger
+}
+
+// Validate says what is missing or wrong.
+func (c *Config) Validate() error {
+	switch {
+	case c.Dir == "":
+		return errors.New("ledger: no directory")
+	case c.Genesis == nil || c.Host == nil || c.Connect == nil || c.Logger == nil:
+		return errors.New("ledger: genesis, host, connect and logger are required")
+	case c.ConsensusKey != nil && len(c.ConsensusKey) != ed25519.PrivateKeySize:
+		return fmt.Errorf("ledger: the consensus key has %d bytes: must be %d", len(c.ConsensusKey), ed25519.PrivateKeySize)
+	case c.ConsensusKey != nil && c.StateFile == "":
+		return errors.New("ledger: a consensus key needs a file for its last signature")
+	}
+	return errors.Join(c.Timing.Validate(), c.Limits.Validate())
+}
+
+// Node is the ledger on a node. Its methods may be called concurrently, but for Run and Close.
+type Node struct {
+	cfg     Config // constant after New, as the next six; far is for tests
+	log     *slog.Logger
+	members []member
+	ready   chan struct{} // closed when the node has first caught up
+	far     uint64        // farBehind, unless a test is in a hurry
+	recent  *proofs       // of the last blocks
+	older   *proofs       // of all others
+
+	mu    sync.RWMutex
+	db    *badgerdb.DB // guarded by mu, as all that follow; replaced when the node joins by a snapshot
+	app   *app.App
+	chain *chain        // nil while consensus does not run
+	moved chan struct{} // closed when app is replaced
+}
+
+// New opens the ledger in cfg.Dir, or begins it. What was there last can be read from then on; nothing runs before Run.
+// Errors wrap badgerdb.ErrLocked, badgerdb.ErrCorrupt, app.ErrMismatch and app.ErrNetwork. If New succeeds, Close must be
+// called in the end.
+func New(cfg Config) (*Node, error) {
+	if cfg.Timing == (Timing{}) {
+		cfg.Timing = DefaultTiming()
+	}
+	if cfg.Limits == (light.Limits{}) {
+		cfg.Limits = light.DefaultLimits()
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, log: cfg.Logger, ready: make(chan struct{}), far: farBehind, recent: newProofs(), older: newProofs(),
+		moved: make(chan struct{}),
+	}
+	for _, m := range cfg.Genesis.Members {
+		if _, err := cometID(m.Node); err != nil {
+			return nil, fmt.Errorf("ledger: member %s: %w", m.Name, err)
+		}
+		n.members = append(n.members, member{id: m.Node, name: m.Name, shares: int64(len(m.Shards)), key: m.Consensus})
+	}
+	if err := n.checkKey(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	if err := finishSwap(cfg.Dir); err != nil {
+		return nil, err
+	}
+	var err error
+	if n.db, n.app, err = n.open(filepath.Join(cfg.Dir, databaseDir)); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// checkKey finds our place among the members. The key of a member that has no vote is of no use, and forgotten.
+func (n *Node) checkKey() error {
+	self := (&switchConfig{host: n.cfg.Host, members: n.members}).self()
+	if self == nil {
+		return fmt.Errorf("ledger: peer %s is not a member of network %s", n.cfg.Host.ID(), n.cfg.Genesis.Network)
+	}
+	if !self.votes() {
+		n.cfg.ConsensusKey = nil
+	}
+	if key := n.cfg.ConsensusKey; key != nil && ledger.PublicKey(key[ed25519.SeedSize:]) != self.key {
+		return fmt.Errorf("ledger: the consensus key is not the one that the genesis has for %s", self.name)
+	}
+	return nil
+}
+
+// open opens a database with the application on it.
+func (n *Node) open(dir string) (*badgerdb.DB, *app.App, error) {
+	db, err := badgerdb.Open(badgerdb.Options{Dir: dir, Logger: n.log})
+	if err != nil {
+		return nil, nil, fmt.Errorf("ledger: %w", err)
+	}
+	a, err := app.Open(app.Config{
+		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Keep, SnapshotEvery: n.cfg.SnapshotEvery, MaxPending: mempoolTxs, Logger: n.log,
+	})
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("ledger in %s: %w", dir, err), db.Close())
+	}
+	return db, a, nil
+}
+
+// Close closes the database. Run must have returned.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return errors.Join(n.app.Close(), n.db.Close())
+}
+
+// Run takes part in the ledger and serves light clients until ctx ends; then it returns nil. It returns an error, which
+// wraps ErrHalted, when consensus has stopped in a way that waiting does not mend.
+func (n *Node) Run(ctx context.Context) error {
+	serve, err := light.Serve(ctx, n.cfg.Host, n.cfg.Genesis, source{n}, n.cfg.Limits, n.log)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	defer serve.Close()
+	for ctx.Err() == nil {
+		if err := n.runChain(ctx); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+	}
+	return nil
+}
+
+// runChain runs consensus until ctx ends, it fails, or the node falls far behind while it runs. In the last case it is
+// to be run again: CometBFT fetches many blocks at once only when it begins, and later one after the other.
+func (n *Node) runChain(ctx context.Context) error {
+	chain, err := n.start(ctx)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.chain = chain
+	n.mu.Unlock()
+	defer func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.chain = nil
+	}()
+	ctx, stop := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer stop()
+	tasks.Go(func() {
+		n.watch(ctx, chain)
+		stop()
+	})
+	return chain.run(ctx)
+}
+
+// start joins by a snapshot if need be, and puts consensus together.
+func (n *Node) start(ctx context.Context) (*chain, error) {
+	doc, err := genesisDoc(n.cfg.Genesis.ChainID(), n.cfg.Genesis.Time, n.members)
+	if err != nil {
+		return nil, err
+	}
+	var signs = follower()
+	if n.cfg.ConsensusKey != nil {
+		// Before joining: a node that never signed has no blocks.
+		if signs, err = signer(n.cfg.ConsensusKey, n.cfg.StateFile, n.View().Height == 0); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.join(ctx); err != nil {
+		return nil, err
+	}
+	n.mu.RLock()
+	app, db := n.app, n.db
+	n.mu.RUnlock()
+	return openChain(ctx, chainConfig{
+		switchConfig: switchConfig{
+			host: n.cfg.Host, protocol: protocol.ID("/walrus/" + n.cfg.Genesis.Network + "/consensus/1.0.0"),
+			network: n.cfg.Genesis.NetworkID(), members: n.members, flush: flushAfter, connect: n.cfg.Connect, log: n.log,
+		},
+		dir: n.cfg.Dir, doc: doc, heartbeat: light.Heartbeat(n.cfg.Genesis.EpochDuration), timing: n.cfg.Timing,
+		app: app, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
+	})
+}
+
+// watch tells when the node has caught up, and logs when the ledger begins and ends to stand still. It returns when ctx
+// ends or the node has been far behind for a while.
+func (n *Node) watch(ctx context.Context, c *chain) {
+	caughtUp := c.caughtUp
+	look := time.NewTicker(stallGrace)
+	defer look.Stop()
+	stalled, behind := false, 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-caughtUp:
+			caughtUp = nil
+			select {
+			case <-n.ready: // by an earlier run
+			default:
+				close(n.ready)
+			}
+			continue
+		case <-look.C:
+		}
+		s := c.status()
+		if stalled != (s.Stalled != "") {
+			if stalled = s.Stalled != ""; stalled {
+				n.log.Warn(s.Stalled)
+			} else {
+				n.log.Info("ledger goes on", "height", s.Height)
+			}
+		}
+		if behind++; c.catchingUp() || c.othersAt() < int64(s.Height+n.far) {
+			behind = 0
+		}
+		if behind == behindLooks {
+			n.log.Info("ledger is far behind: beginning again", "height", s.Height, "others", c.othersAt())
+			return
+		}
+	}
+}
+
+// behindLooks is how often in a row, every stallGrace, the node must be far behind.
+const behindLooks = 5
+
+// Ready is closed when the node has caught up with the ledger for the first time.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// state is the application, and a channel that is closed when another takes its place.
+func (n *Node) state() (*app.App, <-chan struct{}) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.app, n.moved
+}
+
+// replaced says whether another application has taken the place of a.
+func (n *Node) replaced(a *app.App) bool {
+	now, _ := n.state()
+	return now != a
+}
+
+// running is consensus, or ErrCatchingUp while it does not run or has not caught up.
+func (n *Node) running() (*chain, error) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if n.chain == nil || n.chain.catchingUp() {
+		return nil, ErrCatchingUp
+	}
+	return n.chain, nil
+}
+
+// View is the newest state here.
+func (n *Node) View() *View {
+	a, _ := n.state()
+	return a.View()
+}
+
+// Head is the height of the last block here and its time.
+func (n *Node) Head() (height uint64, at time.Time) {
+	v := n.View()
+	return v.Height, time.Unix(0, v.Time)
+}
+
+// Status is how the ledger is, as this node sees it.
+func (n *Node) Status() Status {
+	n.mu.RLock()
+	c := n.chain
+	n.mu.RUnlock()
+	s := Status{CatchingUp: true}
+	if c != nil {
+		s = c.status()
+	}
+	s.Height, s.Time = n.Head()
+	return s
+}

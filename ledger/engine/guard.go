@@ -1,0 +1,97 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cometbft/cometbft/consensus"
+	sm "github.com/cometbft/cometbft/state"
+	"github.com/cometbft/cometbft/types"
+
+	"walrus/ledger"
+)
+
+// entrance is the way from block sync into consensus. CometBFT takes it from a goroutine in which a panic, because the
+// write-ahead log cannot be opened, would end the process.
+type entrance struct {
+	*consensus.Reactor
+	chain *chain
+}
+
+// SwitchToConsensus is called by block sync when there is nothing left to fetch.
+func (e *entrance) SwitchToConsensus(st sm.State, skipWAL bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			e.chain.fail(fmt.Errorf("%w: enter consensus: %.500v", ErrHalted, r))
+		}
+	}()
+	e.Reactor.SwitchToConsensus(st, skipWAL)
+	e.chain.enter()
+}
+
+// guard is the application for CometBFT. An error of the application is the end: it is reported before CometBFT panics
+// about it.
+type guard struct {
+	abci.Application
+	chain  *chain
+	height int64 // of the block being applied; blocks come one after the other
+}
+
+// check reports an error. While blocks are fetched CometBFT would panic in a goroutine in which that ends the process:
+// that goroutine is ended instead, and with it block sync.
+func (g *guard) check(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%w: %s: %w", ErrHalted, what, err)
+	g.chain.fail(err)
+	if n := g.chain.node; n != nil && n.ConsensusReactor().WaitSync() {
+		runtime.Goexit()
+	}
+	return err
+}
+
+// PrepareProposal implements abci.Application. The application picks from more than it may put into a block.
+func (g *guard) PrepareProposal(ctx context.Context, r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
+	r.MaxTxBytes = min(r.MaxTxBytes, maxTxs)
+	res, err := g.Application.PrepareProposal(ctx, r)
+	return res, g.check("propose a block", err)
+}
+
+// ProcessProposal implements abci.Application.
+func (g *guard) ProcessProposal(ctx context.Context, r *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
+	if types.ComputeProtoSizeForTxs(types.ToTxs(r.Txs)) > maxTxs {
+		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
+	}
+	res, err := g.Application.ProcessProposal(ctx, r)
+	return res, g.check("check a proposed block", err)
+}
+
+// FinalizeBlock implements abci.Application.
+func (g *guard) FinalizeBlock(ctx context.Context, r *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
+	res, err := g.Application.FinalizeBlock(ctx, r)
+	g.height = r.Height
+	return res, g.check(fmt.Sprintf("apply block %d", r.Height), err)
+}
+
+// Commit implements abci.Application.
+func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.ResponseCommit, error) {
+	res, err := g.Application.Commit(ctx, r)
+	if err := g.check(fmt.Sprintf("commit block %d", g.height), err); err != nil {
+		return nil, err
+	}
+	g.chain.committed(g.height)
+	return res, nil
+}
+
+// CheckTx implements abci.Application. CometBFT would panic about an error wherever the transaction came from.
+func (g *guard) CheckTx(ctx context.Context, r *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
+	res, err := g.Application.CheckTx(ctx, r)
+	if err != nil {
+		g.chain.fail(fmt.Errorf("%w: check a transaction: %w", ErrHalted, err))
+		return &abci.ResponseCheckTx{Code: uint32(ledger.CodeInternal), Log: err.Error()}, nil
+	}
+	return res, nil
+}

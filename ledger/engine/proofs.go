@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cometbft/cometbft/crypto/merkle"
+	sm "github.com/cometbft/cometbft/state"
+	"github.com/cometbft/cometbft/types"
+
+	"walrus/ledger"
+	"walrus/ledger/light"
+)
+
+// keptProofs is of how many blocks proofs keep what they made: 3 MB for a full one.
+const keptProofs = 4
+
+// proofs make provenBlocks, one at a time, and keep those that were used last: a full one takes some 10 ms, and as many ask
+// for it as it has transactions.
+type proofs struct {
+	turn   chan struct{}  // holds one while somebody looks at blocks
+	blocks []*provenBlock // guarded by turn, as the next; the one used last is last
+	made   int            // how many there have been
+}
+
+func newProofs() *proofs { return &proofs{turn: make(chan struct{}, 1)} }
+
+// of returns the block at a height. Errors wrap light.ErrBehind while there is no header after it, and light.ErrPruned.
+func (p *proofs) of(ctx context.Context, c *chain, height int64) (*provenBlock, error) {
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err := ctx.Err(); err != nil { // nobody waits for it any more
+		return nil, err
+	}
+	if i := slices.IndexFunc(p.blocks, func(b *provenBlock) bool { return b.block.Height == height }); i >= 0 {
+		b := p.blocks[i]
+		p.blocks = append(slices.Delete(p.blocks, i, i+1), b)
+		return b, nil
+	}
+	b, err := c.proveBlock(height)
+	if err != nil {
+		return nil, err
+	}
+	p.made++
+	if len(p.blocks) == keptProofs {
+		p.blocks = slices.Delete(p.blocks, 0, 1)
+	}
+	p.blocks = append(p.blocks, b)
+	return b, nil
+}
+
+// provenBlock is a block and the proofs for each of its transactions and results. It does not change.
+type provenBlock struct {
+	block  *types.Block
+	next   *types.LightBlock // the header after, which has the hash of the results
+	inData []*merkle.Proof   // of each transaction
+	inNext []*merkle.Proof   // of each result
+}
+
+// proveBlock reads the block at a height and proves all that is in it.
+func (c *chain) proveBlock(height int64) (*provenBlock, error) {
+	next, err := c.lightBlock(height + 1)
+	if err != nil {
+		return nil, err
+	}
+	block := c.node.BlockStore().LoadBlock(height)
+	response, err := c.state.LoadFinalizeBlockResponse(height)
+	if block == nil || errors.As(err, new(sm.ErrNoABCIResponsesForHeight)) {
+		return nil, fmt.Errorf("block %d: %w", height, light.ErrPruned)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read results of block %d: %w", height, err)
+	}
+	b := &provenBlock{block: block, next: next}
+	if b.inData, b.inNext, err = prove(block.Txs, response.TxResults); err != nil {
+		return nil, fmt.Errorf("prove what is in block %d: %w", height, err)
+	}
+	return b, nil
+}
+
+// prove makes the proofs that a header's hashes of the transactions and of their results have each of them.
+func prove(txs types.Txs, results []*abci.ExecTxResult) (inData, inNext []*merkle.Proof, err error) {
+	if len(txs) != len(results) {
+		return nil, nil, fmt.Errorf("%d transactions have %d results", len(txs), len(results))
+	}
+	leaves := make([][]byte, len(txs))
+	for i, tx := range txs {
+		leaves[i] = tx.Hash()
+	}
+	_, inData = merkle.ProofsFromByteSlices(leaves)
+	for i, r := range types.NewResults(results) {
+		if leaves[i], err = r.Marshal(); err != nil {
+			return nil, nil, err
+		}
+	}
+	_, inNext = merkle.ProofsFromByteSlices(leaves)
+	return inData, inNext, nil
+}
+
+// include is the proof of a receipt.
+func (b *provenBlock) include(r ledger.Receipt) (*light.Inclusion, error) {
+	i := int(r.Index)
+	if i >= len(b.inData) {
+		return nil, fmt.Errorf("block %d has no transaction %d, but there is a receipt of it", b.block.Height, i)
+	}
+	return &light.Inclusion{
+		Tx: b.block.Txs[i], Receipt: r, Header: &b.block.Header, Next: b.next, Total: int64(len(b.inData)),
+		InData: b.inData[i].Aunts, InNext: b.inNext[i].Aunts,
+	}, nil
+}

@@ -1,0 +1,87 @@
+package engine
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"walrus/internal/swarmtest"
+	"walrus/ledger"
+)
+
+// However many wait for receipts of a block, its proofs are made once, and nobody who asks for old ones changes that. All of
+// them convince a client.
+func TestProofsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFleet(t, swarmtest.NewNetwork(1), 1, nil)
+		defer s.closeAll()
+		s.open(0)
+		n := s.nodes[0]
+		<-n.Ready()
+		c, h := s.client(1)
+		defer h.Close()
+		var old []ledger.TxID
+		for range keptProofs + 2 {
+			old = append(old, s.pay(0, 0, 1).ID)
+		}
+		height, _ := n.Head()
+		s.reach(0, height+keptProofs, time.Hour)
+		var paid []*ledger.Tx
+		for user := range testUsers {
+			paid = append(paid, s.transfer(user, 1))
+		}
+		before := n.recent.made
+		heights := s.receipts(n.Node, paid)
+		if made := n.recent.made - before; made > len(heights) || made == 0 {
+			t.Errorf("proofs of %d blocks were made for %d transactions in %d blocks", made, len(paid), len(heights))
+		}
+
+		before = n.recent.made
+		for range 2 {
+			for _, id := range old {
+				if _, err := (source{n.Node}).Receipt(t.Context(), id); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		s.receipts(n.Node, paid)
+		if n.recent.made != before {
+			t.Error("proofs of the last blocks were made again after some of old ones")
+		}
+		if len(n.older.blocks) != keptProofs || len(n.recent.blocks) > keptProofs {
+			t.Errorf("proofs of %d old and %d new blocks are kept", len(n.older.blocks), len(n.recent.blocks))
+		}
+		for _, tx := range paid {
+			if r, err := c.Receipt(t.Context(), tx.ID()); err != nil || r.Code != ledger.CodeOK {
+				t.Fatalf("receipt of transaction %d: %+v, %v", r.Index, r, err)
+			}
+		}
+	})
+}
+
+// receipts submits transactions, waits for their receipts with proofs all at once, and returns the heights.
+func (s *fleet) receipts(n *Node, txs []*ledger.Tx) map[uint64]bool {
+	s.t.Helper()
+	var mu sync.Mutex
+	heights := make(map[uint64]bool)
+	var all sync.WaitGroup
+	for _, tx := range txs {
+		all.Go(func() {
+			if err := n.Submit(s.t.Context(), tx.Marshal()); err != nil {
+				s.t.Error(err)
+				return
+			}
+			i, err := (source{n}).Receipt(s.t.Context(), tx.ID())
+			if err != nil {
+				s.t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			heights[i.Receipt.Height] = true
+		})
+	}
+	all.Wait()
+	return heights
+}

@@ -1,0 +1,266 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	sm "github.com/cometbft/cometbft/state"
+	"github.com/cometbft/cometbft/types"
+
+	"walrus/ledger"
+	"walrus/ledger/engine/app"
+	"walrus/ledger/light"
+)
+
+// source is a Node as light clients see it.
+type source struct{ n *Node }
+
+var _ light.Source = source{}
+
+// consensus is the chain, also while it catches up: what it has is as good as anybody's.
+func (s source) consensus() (*chain, error) {
+	s.n.mu.RLock()
+	defer s.n.mu.RUnlock()
+	if s.n.chain == nil {
+		return nil, light.ErrUnavailable
+	}
+	return s.n.chain, nil
+}
+
+// Trouble implements light.Source.
+func (s source) Trouble() string { return s.n.Status().Stalled }
+
+// LightBlock implements light.Blocks.
+func (s source) LightBlock(_ context.Context, height uint64) (*types.LightBlock, error) {
+	c, err := s.consensus()
+	if err != nil {
+		return nil, err
+	}
+	return c.lightBlock(int64(height))
+}
+
+// lightBlock is a header with the votes for it and those who may vote; at 0 the newest.
+func (c *chain) lightBlock(height int64) (*types.LightBlock, error) {
+	blocks := c.node.BlockStore()
+	top := blocks.Height()
+	if height == 0 {
+		height = top
+	}
+	if height > top || height == 0 {
+		return nil, fmt.Errorf("block %d: %w", height, light.ErrBehind)
+	}
+	meta := blocks.LoadBlockMeta(height)
+	commit := blocks.LoadBlockCommit(height) // the votes in the next block
+	if commit == nil {
+		commit = blocks.LoadSeenCommit(height) // those that were seen
+	}
+	if meta == nil || commit == nil {
+		return nil, fmt.Errorf("block %d: %w", height, light.ErrPruned)
+	}
+	voters, err := c.state.LoadValidators(height)
+	if errors.As(err, new(sm.ErrNoValSetForHeight)) {
+		return nil, fmt.Errorf("block %d: %w", height, light.ErrPruned)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read validators of block %d: %w", height, err)
+	}
+	return &types.LightBlock{SignedHeader: &types.SignedHeader{Header: &meta.Header, Commit: commit}, ValidatorSet: voters}, nil
+}
+
+// Submit implements light.Blocks.
+func (s source) Submit(ctx context.Context, tx []byte) error {
+	err := s.n.Submit(ctx, tx)
+	if errors.Is(err, ErrCatchingUp) {
+		return fmt.Errorf("%w: %w", light.ErrUnavailable, err)
+	}
+	return err
+}
+
+// Receipt implements light.Blocks.
+func (s source) Receipt(ctx context.Context, id ledger.TxID) (*light.Inclusion, error) {
+	r, err := s.n.Wait(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.consensus()
+	if err != nil {
+		return nil, err
+	}
+	for { // until the header after, which has the hash of the results
+		a, moved := s.n.state()
+		changed := a.Changed()
+		if c.node.BlockStore().Height() > int64(r.Height) {
+			break
+		}
+		select {
+		case <-changed:
+		case <-moved:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return s.include(ctx, c, r)
+}
+
+// include makes the proofs for a receipt. Those of the last blocks, for which everybody waits who submits something, do not
+// wait for those of old ones, of which anybody may ask for many.
+func (s source) include(ctx context.Context, c *chain, r ledger.Receipt) (*light.Inclusion, error) {
+	from := s.n.older
+	if r.Height+keptProofs > s.n.View().Height {
+		from = s.n.recent
+	}
+	b, err := from.of(ctx, c, int64(r.Height))
+	if err != nil {
+		return nil, err
+	}
+	return b.include(r)
+}
+
+// History implements light.Blocks.
+func (s source) History(ctx context.Context, account ledger.Address, before light.Position, limit int) (found []light.Inclusion, oldest uint64, err error) {
+	c, err := s.consensus()
+	if err != nil {
+		return nil, 0, err
+	}
+	a, _ := s.n.state()
+	for ctx.Err() == nil {
+		receipts, err := a.History(account, app.Position(before), limit)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, r := range receipts {
+			before = light.Position{Height: r.Height, Index: r.Index}
+			included, err := s.include(ctx, c, r)
+			switch {
+			case errors.Is(err, light.ErrBehind):
+				continue // of the last block: there is no proof yet
+			case errors.Is(err, light.ErrPruned):
+				return found, s.n.oldest(c), nil
+			case err != nil:
+				return nil, 0, err
+			}
+			if found = append(found, *included); len(found) == limit {
+				return found, s.n.oldest(c), nil
+			}
+		}
+		if len(receipts) < limit {
+			break
+		}
+	}
+	return found, s.n.oldest(c), ctx.Err()
+}
+
+// oldest is the first height from which this node has all blocks and what happened in them.
+func (n *Node) oldest(c *chain) uint64 {
+	height := n.View().Height
+	first := uint64(c.node.BlockStore().Base())
+	if first == 0 { // none yet: either there is no block, or we joined by a snapshot just now
+		first = height + 1
+	}
+	if keep := n.cfg.Keep; keep > 0 && height > keep {
+		first = max(first, height-keep+1)
+	}
+	return first
+}
+
+// proven is the newest view that a signed header vouches for, and that header; nil if there is none.
+func (s source) proven(c *chain, a *app.App) (*app.View, *types.LightBlock, error) {
+	v := a.View()
+	if v.Height == 0 {
+		return nil, nil, nil
+	}
+	b, err := c.lightBlock(int64(v.Height) + 1)
+	if err == nil || !errors.Is(err, light.ErrBehind) {
+		return v, b, err
+	}
+	height := v.Height - 1
+	v, ok := a.ViewAt(height)
+	if !ok {
+		return nil, nil, nil
+	}
+	b, err = c.lightBlock(int64(height) + 1)
+	return v, b, err
+}
+
+// Read implements light.States.
+func (s source) Read(ctx context.Context, atLeast uint64, keys [][]byte) (*light.Reading, error) {
+	c, err := s.consensus()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		a, moved := s.n.state()
+		changed := a.Changed()
+		v, b, err := s.proven(c, a)
+		if err != nil {
+			return nil, err
+		}
+		if v != nil && v.Height >= atLeast {
+			return read(v, b, keys)
+		}
+		select {
+		case <-changed:
+		case <-moved:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("height %d: %w", atLeast, light.ErrBehind)
+		}
+	}
+}
+
+// read proves what a view has, for which b vouches.
+func read(v *app.View, b *types.LightBlock, keys [][]byte) (*light.Reading, error) {
+	r := &light.Reading{Height: v.Height, Block: b, Items: make([]light.Item, len(keys))}
+	for i, key := range keys {
+		value, err := v.Get(key)
+		if err != nil {
+			return nil, err
+		}
+		r.Items[i] = light.Item{Value: value, Proof: v.Prove(key)}
+	}
+	return r, nil
+}
+
+// Objects implements light.States. They are of the view that Read proves, or a client would miss what the list has more.
+func (s source) Objects(_ context.Context, owner ledger.Address, after ledger.ObjectID, limit int) ([]light.Object, error) {
+	c, err := s.consensus()
+	if err != nil {
+		return nil, err
+	}
+	a, _ := s.n.state()
+	v, _, err := s.proven(c, a)
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return nil, light.ErrUnavailable
+	}
+	objects, err := v.Objects(owner, after, limit)
+	list := make([]light.Object, len(objects))
+	for i, o := range objects {
+		list[i] = light.Object(o)
+	}
+	return list, err
+}
+
+// Snapshots implements light.Snapshots.
+func (s source) Snapshots(context.Context) ([]light.Snapshot, error) {
+	c, err := s.consensus()
+	if err != nil {
+		return nil, err
+	}
+	a, _ := s.n.state()
+	var list []light.Snapshot
+	for _, snap := range a.Snapshots() {
+		if int64(snap.Height)+2 <= c.node.BlockStore().Height() && len(list) < light.MaxSnapshots {
+			list = append(list, light.Snapshot(snap))
+		}
+	}
+	return list, nil
+}
+
+// SnapshotPart implements light.Snapshots.
+func (s source) SnapshotPart(_ context.Context, height uint64, part uint32) ([]byte, error) {
+	a, _ := s.n.state()
+	return a.SnapshotPart(height, part)
+}

@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cometbft/cometbft/mempool"
+
+	"walrus/ledger"
+	"walrus/ledger/engine/app"
+	"walrus/ledger/engine/badgerdb"
+)
+
+// Submit hands a transaction over for a block. It succeeds as well when the node has it already, waiting or committed.
+// Errors: *ledger.OpError if it is refused, ErrBusy if too many wait, ErrCatchingUp.
+func (n *Node) Submit(ctx context.Context, tx []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(tx) == 0 || len(tx) > ledger.MaxTxSize {
+		return &ledger.OpError{Code: ledger.CodeFormat, Op: -1, Text: fmt.Sprintf("a transaction of %d bytes: must be 1 to %d", len(tx), ledger.MaxTxSize)}
+	}
+	c, err := n.running()
+	if err != nil {
+		return err
+	}
+	a, _ := n.state()
+	if _, err := a.Receipt(ledger.HashTx(tx)); err == nil {
+		return nil // its nonce is used: it would be refused
+	} else if !errors.Is(err, ledger.ErrNotFound) {
+		return err
+	}
+	var answer *abci.ResponseCheckTx
+	err = c.node.Mempool().CheckTx(tx, func(r *abci.ResponseCheckTx) { answer = r }, mempool.TxInfo{})
+	switch {
+	case errors.Is(err, mempool.ErrTxInCache):
+		return nil
+	case errors.As(err, new(mempool.ErrMempoolIsFull)) || errors.Is(err, mempool.ErrRecheckFull):
+		return fmt.Errorf("submit transaction: %w: too many are waiting for a block", ErrBusy)
+	case err != nil:
+		return fmt.Errorf("submit transaction: %w", err)
+	case answer == nil: // the application answers before CheckTx returns
+		return errors.New("submit transaction: no answer")
+	case answer.Code != uint32(ledger.CodeOK):
+		return &ledger.OpError{Code: ledger.Code(answer.Code), Op: -1, Text: answer.Log}
+	}
+	return nil
+}
+
+// Wait returns a transaction's receipt as soon as it is committed, or ctx's error.
+func (n *Node) Wait(ctx context.Context, id ledger.TxID) (ledger.Receipt, error) {
+	for {
+		a, moved := n.state()
+		changed := a.Changed()
+		r, err := a.Receipt(id)
+		if errors.Is(err, badgerdb.ErrClosed) && n.replaced(a) {
+			continue
+		}
+		if !errors.Is(err, ledger.ErrNotFound) {
+			return r, err
+		}
+		select {
+		case <-changed:
+		case <-moved:
+		case <-ctx.Done():
+			return ledger.Receipt{}, fmt.Errorf("wait for transaction %s: %w", id, ctx.Err())
+		}
+	}
+}
+
+// Block is what happened in a block; see app.Block.
+type Block = app.Block
+
+// followed is how many blocks Follow reads at once.
+const followed = 64
+
+// Follow calls f with each block from a height on, in order and without a gap, and with every new one, until ctx ends or f
+// fails; it returns that error. Who remembers the last height that f has seen to its end goes on after it. Errors wrap
+// ErrPruned if a height is kept no more: whoever follows then has to look at the state instead.
+func (n *Node) Follow(ctx context.Context, from uint64, f func(Block) error) error {
+	from = max(from, 1)
+	for {
+		a, moved := n.state()
+		changed := a.Changed()
+		blocks, err := a.Blocks(from, followed)
+		if errors.Is(err, badgerdb.ErrClosed) && n.replaced(a) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("follow the ledger: %w", err)
+		}
+		for _, b := range blocks {
+			if err := f(b); err != nil {
+				return err
+			}
+			from = b.Height + 1
+		}
+		if len(blocks) > 0 && ctx.Err() == nil {
+			continue
+		}
+		select {
+		case <-changed:
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

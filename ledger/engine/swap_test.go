@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// A crash in the middle of putting a new database in place is mended by the next start. The write-ahead log stays just as
+// long as the database that it belongs to may be used.
+func TestFinishSwap(t *testing.T) {
+	for _, c := range []struct {
+		name, want string // what is in the database then
+		dirs       []string
+		log        bool // the write-ahead log is still there
+	}{
+		{name: "new", want: "", log: true},
+		{name: "ordinary", dirs: []string{databaseDir}, want: databaseDir, log: true},
+		{name: "given up", dirs: []string{databaseDir, nextDir}, want: databaseDir, log: true},
+		{name: "between the renames", dirs: []string{lastDir, nextDir}, want: nextDir},
+		{name: "before the last is gone", dirs: []string{databaseDir, lastDir}, want: databaseDir},
+	} {
+		dir := t.TempDir()
+		for _, d := range append(c.dirs, walDir) {
+			if err := errors.Join(os.Mkdir(filepath.Join(dir, d), 0o700), os.WriteFile(filepath.Join(dir, d, "name"), []byte(d), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := finishSwap(dir); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		got, _ := os.ReadFile(filepath.Join(dir, databaseDir, "name"))
+		if string(got) != c.want {
+			t.Errorf("%s: the database is %q: want %q", c.name, got, c.want)
+		}
+		if _, err := os.Stat(filepath.Join(dir, walDir, "name")); (err == nil) != c.log {
+			t.Errorf("%s: the write-ahead log: %v: want it kept: %v", c.name, err, c.log)
+		}
+		for _, d := range []string{nextDir, lastDir} {
+			if _, err := os.Stat(filepath.Join(dir, d)); err == nil {
+				t.Errorf("%s: %s is left", c.name, d)
+			}
+		}
+	}
+}
+
+// A new database that cannot be put in place leaves the node with what it had, the write-ahead log included.
+func TestSwapFails(t *testing.T) {
+	s := newFleet(t, nil, 1, nil)
+	h := s.newHost(0)
+	defer h.Close()
+	n, err := New(s.config(0, h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{lastDir, walDir} {
+		if err := os.MkdirAll(filepath.Join(n.cfg.Dir, d, "in the way"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root := n.View().Root()
+	if err := n.swap(); err == nil {
+		t.Error("it says that it succeeded")
+	}
+	if got := n.View().Root(); got != root {
+		t.Errorf("root %s: want %s", got, root)
+	}
+	if _, err := os.Stat(filepath.Join(n.cfg.Dir, walDir)); err != nil {
+		t.Errorf("the write-ahead log: %v", err)
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,285 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cometbft/cometbft/libs/log"
+	"github.com/cometbft/cometbft/libs/service"
+	"github.com/cometbft/cometbft/p2p"
+	"github.com/cosmos/gogoproto/proto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"walrus/certs"
+)
+
+// sw connects CometBFT's reactors to those of the other members of the committee, through one stream to each over the
+// libp2p host that everything shares. It takes the place of CometBFT's own switch, of which no part runs.
+type sw struct {
+	service.BaseService // never started: run is what it does
+
+	host     host.Host // constant after newSwitch, as all but peers
+	protocol protocol.ID
+	network  certs.NetworkID
+	flush    time.Duration // how long small packets wait for each other
+	connect  func(context.Context, peer.ID) error
+	log      *slog.Logger
+	links    map[peer.ID]*link // to all other members that we exchange blocks with
+	votes    bool              // we are a validator
+	slots    chan struct{}     // holds one for each stream of a follower; nil for a validator
+	dials    chan struct{}     // holds one for each dial; see dialers
+	info     p2p.NodeInfo
+
+	reactors  map[string]p2p.Reactor // by name; constant after attach, as the next four
+	order     []p2p.Reactor
+	channels  []*p2p.ChannelDescriptor
+	receivers map[byte]p2p.Reactor
+	messages  map[byte]proto.Message
+
+	mu    sync.RWMutex
+	peers map[p2p.ID]*remote // guarded by mu
+}
+
+var (
+	_ p2p.Switcher = (*sw)(nil)
+	_ p2p.IPeerSet = (*sw)(nil)
+)
+
+// switchConfig says whom a switch connects, and how.
+type switchConfig struct {
+	host     host.Host
+	protocol protocol.ID
+	network  certs.NetworkID
+	members  []member
+	flush    time.Duration
+	connect  func(context.Context, peer.ID) error // finds a peer and dials it
+	log      *slog.Logger
+}
+
+// self is the member that this host is; nil if it is none.
+func (c *switchConfig) self() *member {
+	for i := range c.members {
+		if c.members[i].id == c.host.ID() {
+			return &c.members[i]
+		}
+	}
+	return nil
+}
+
+// validators are how many members vote.
+func (c *switchConfig) validators() (count int) {
+	for i := range c.members {
+		if c.members[i].votes() {
+			count++
+		}
+	}
+	return count
+}
+
+// follows is with how many validators a follower has streams: one more than may be faulty.
+func (c *switchConfig) follows() int {
+	n := c.validators()
+	return min(n, max(3, (n-1)/3+1))
+}
+
+// peers is about how many streams there are: a validator has one to each other and to its share of the followers.
+func (c *switchConfig) peers() int {
+	self := c.self()
+	if self == nil || !self.votes() {
+		return c.follows()
+	}
+	n := c.validators()
+	return n - 1 + (len(c.members)-n)*c.follows()/n
+}
+
+func newSwitch(cfg switchConfig, logger log.Logger) (*sw, error) {
+	s := &sw{
+		host: cfg.host, protocol: cfg.protocol, network: cfg.network, flush: cfg.flush, connect: cfg.connect, log: cfg.log,
+		links: map[peer.ID]*link{}, dials: make(chan struct{}, dialers), peers: map[p2p.ID]*remote{},
+		reactors: map[string]p2p.Reactor{}, receivers: map[byte]p2p.Reactor{}, messages: map[byte]proto.Message{},
+	}
+	s.BaseService = *service.NewBaseService(logger, "Switch", s)
+	self := cfg.self()
+	if s.votes = self != nil && self.votes(); !s.votes {
+		s.slots = make(chan struct{}, cfg.follows())
+	}
+	for _, m := range cfg.members {
+		if m.id == cfg.host.ID() || !s.votes && !m.votes() { // followers have nothing to give each other
+			continue
+		}
+		key, err := cometID(m.id)
+		if err != nil {
+			return nil, err
+		}
+		s.links[m.id] = &link{
+			sw: s, id: m.id, key: key, name: m.name, follower: !m.votes(),
+			incoming: make(chan network.Stream), wake: make(chan struct{}, 1),
+		}
+	}
+	return s, nil
+}
+
+// attach puts a reactor under this switch. bound changes the limits of its channels.
+func (s *sw) attach(name string, r p2p.Reactor, bound func(*p2p.ChannelDescriptor)) {
+	for _, d := range r.GetChannels() {
+		c := *d
+		bound(&c)
+		s.channels = append(s.channels, &c)
+		s.receivers[c.ID], s.messages[c.ID] = r, c.MessageType
+	}
+	s.reactors[name] = r
+	s.order = append(s.order, r)
+	r.SetSwitch(s)
+}
+
+// run connects to the other members until ctx ends. The reactors run before it is called and after it returns: a peer
+// that meets reactors that do not run yet would never hear from them.
+func (s *sw) run(ctx context.Context) {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	changed := func(_ network.Network, c network.Conn) {
+		if l := s.links[c.RemotePeer()]; l != nil {
+			l.poke()
+		}
+	}
+	watch := &network.NotifyBundle{ConnectedF: changed, DisconnectedF: changed}
+	s.host.Network().Notify(watch)
+	defer s.host.Network().StopNotify(watch)
+	for _, l := range s.links {
+		s.host.ConnManager().Protect(l.id, protectTag)
+		defer s.host.ConnManager().Unprotect(l.id, protectTag)
+		tasks.Go(func() { l.run(ctx) })
+	}
+	var handlers sync.WaitGroup
+	defer handlers.Wait()
+	var mu sync.Mutex // a handler that begins while we end is not counted any more
+	s.host.SetStreamHandler(s.protocol, func(st network.Stream) {
+		mu.Lock()
+		ended := ctx.Err() != nil
+		if !ended {
+			handlers.Add(1)
+		}
+		mu.Unlock()
+		if ended {
+			st.Reset()
+			return
+		}
+		defer handlers.Done()
+		s.accept(ctx, st)
+	})
+	<-ctx.Done()
+	s.host.RemoveStreamHandler(s.protocol)
+	mu.Lock() // from here on handlers see that ctx has ended
+	defer mu.Unlock()
+}
+
+// protectTag is why connections to members are kept.
+const protectTag = "consensus"
+
+// accept takes a stream that a peer has opened, if it is for that peer to do.
+func (s *sw) accept(ctx context.Context, st network.Stream) {
+	l := s.links[st.Conn().RemotePeer()]
+	if l != nil && l.opens() { // it knocks
+		l.poke()
+		st.Reset()
+		return
+	}
+	if l == nil || st.Conn().Stat().Limited || !l.greeting.CompareAndSwap(false, true) {
+		s.log.Debug("consensus stream refused", "peer", st.Conn().RemotePeer(), "member", l != nil)
+		st.Reset()
+		return
+	}
+	defer l.greeting.Store(false)
+	if err := greet(ctx, st, s.network); err != nil {
+		l.complain(err)
+		st.Reset()
+		return
+	}
+	select {
+	case l.incoming <- st:
+	case <-ctx.Done():
+		st.Reset()
+	}
+}
+
+// peer is a member that we have a stream to; nil if we have none.
+func (s *sw) peer(id peer.ID) p2p.Peer {
+	l := s.links[id]
+	if l == nil {
+		return nil
+	}
+	return s.Get(l.key)
+}
+
+// set puts a peer in the set; unset takes it out.
+func (s *sw) set(r *remote) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.peers[r.key] = r
+}
+
+func (s *sw) unset(r *remote) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.peers, r.key)
+}
+
+// String implements service.Service.
+func (s *sw) String() string { return "switch over libp2p" }
+
+// NodeInfo implements p2p.Switcher.
+func (s *sw) NodeInfo() p2p.NodeInfo { return s.info }
+
+// Log implements p2p.Switcher.
+func (s *sw) Log() log.Logger { return s.Logger }
+
+// Reactor implements p2p.Switcher.
+func (s *sw) Reactor(name string) (p2p.Reactor, bool) {
+	r, ok := s.reactors[name]
+	return r, ok
+}
+
+// StopPeerForError implements p2p.Switcher.
+func (s *sw) StopPeerForError(p p2p.Peer, reason any) {
+	if r, ok := p.(*remote); ok {
+		r.drop(reason)
+	}
+}
+
+// StopPeerGracefully implements p2p.Switcher.
+func (s *sw) StopPeerGracefully(p p2p.Peer) { s.StopPeerForError(p, "done with it") }
+
+// BroadcastAsync implements p2p.Switcher.
+func (s *sw) BroadcastAsync(e p2p.Envelope) { s.broadcast(e, true) }
+
+// TryBroadcast implements p2p.Switcher.
+func (s *sw) TryBroadcast(e p2p.Envelope) { s.broadcast(e, false) }
+
+// broadcast queues a message for every peer. Peers whose queue is full are waited for, or left out.
+func (s *sw) broadcast(e p2p.Envelope, wait bool) {
+	b, err := encode(e.Message)
+	if err != nil {
+		s.Logger.Error("encode message", "err", err)
+		return
+	}
+	for _, p := range s.all() {
+		if !p.mux.TrySend(e.ChannelID, b) && wait {
+			go p.send(e.ChannelID, b) // ends with the peer
+		}
+	}
+}
+
+func (s *sw) all() []*remote {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Values(s.peers))
+}

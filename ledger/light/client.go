@@ -1,0 +1,219 @@
+package light
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cometbft/cometbft/types"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/certs"
+	"walrus/ledger"
+)
+
+// Config is what a Client needs.
+type Config struct {
+	Genesis *ledger.Genesis // of the network; the client begins to trust here
+	Host    host.Host       // whose streams it uses
+	// Peers are the nodes to ask, those likely to be near first. Nil: the members of the genesis, those connected first.
+	Peers func(ctx context.Context) []peer.ID
+	// Connect finds and dials a node. Nil: the host knows the addresses.
+	Connect func(ctx context.Context, id peer.ID) error
+	// Trust is a block to begin with instead, given by someone trusted. Nil: the genesis is enough.
+	Trust  *Checkpoint
+	Logger *slog.Logger
+}
+
+// Checkpoint names a block.
+type Checkpoint struct {
+	Height uint64
+	Hash   [32]byte // of its header
+}
+
+// Client reads the ledger of a network and hands transactions to it, believing only what is proven. Its methods may be
+// called concurrently. They end with their contexts, or with an error soon after the last node had its chance. It runs
+// nothing between calls.
+type Client struct {
+	// Constant after New; the last four guard themselves.
+	cfg    Config
+	id     certs.NetworkID
+	names  map[peer.ID]string
+	shards map[peer.ID]int // how many a member has
+	epoch  time.Duration   // length of one
+	trust  *trust
+	book   *book
+	sets   *committeeCache
+	stall  stallMark
+
+	mu      sync.Mutex
+	floor   uint64 // guarded by mu: the height that no later reading is below
+	trusted bool   // guarded by mu: the checkpoint, if there is one, is in trust
+}
+
+// New makes a Client. It asks nobody yet.
+func New(cfg Config) (*Client, error) {
+	if cfg.Genesis == nil || cfg.Host == nil || cfg.Logger == nil {
+		return nil, errors.New("ledger client: genesis, host and logger are needed")
+	}
+	t, err := newTrust(cfg.Genesis)
+	if err != nil {
+		return nil, fmt.Errorf("ledger client: %w", err)
+	}
+	c := &Client{
+		cfg: cfg, id: cfg.Genesis.NetworkID(), names: make(map[peer.ID]string, len(cfg.Genesis.Members)),
+		shards: make(map[peer.ID]int, len(cfg.Genesis.Members)), epoch: cfg.Genesis.EpochDuration,
+		trust: t, book: newBook(), sets: newCommitteeCache(), trusted: cfg.Trust == nil,
+	}
+	for _, m := range cfg.Genesis.Members {
+		c.names[m.Node], c.shards[m.Node] = m.Name, len(m.Shards)
+	}
+	return c, nil
+}
+
+// nodes are whom to ask. Without advice it is those that we are connected with first, and otherwise in random order, so
+// that not everybody who begins asks the same node, which may be down.
+func (c *Client) nodes(ctx context.Context) []peer.ID {
+	if c.cfg.Peers != nil {
+		return c.cfg.Peers(ctx)
+	}
+	ids := make([]peer.ID, len(c.cfg.Genesis.Members))
+	for i, at := range rand.Perm(len(ids)) {
+		ids[i] = c.cfg.Genesis.Members[at].Node
+	}
+	far := func(id peer.ID) int {
+		if c.cfg.Host.Network().Connectedness(id) == network.Connected {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(ids, func(a, b peer.ID) int { return far(a) - far(b) })
+	return ids
+}
+
+// verify checks the signatures of a block that a node gave.
+func (c *Client) verify(ctx context.Context, from peer.ID, b *types.LightBlock) error {
+	fetch := func(ctx context.Context, height int64) (*types.LightBlock, error) {
+		var answer blockAnswer
+		if err := c.ask(ctx, from, blockProtocol, &blockRequest{uint64(height)}, &answer); err != nil {
+			return nil, fmt.Errorf("fetch block %d on the way to block %d: %w", height, b.Height, err)
+		}
+		if answer.Block.Height != height {
+			return nil, wrong("asked for block %d it gave block %d", height, answer.Block.Height)
+		}
+		return answer.Block, nil
+	}
+	if err := c.begin(ctx, fetch); err != nil {
+		return err
+	}
+	return c.trust.verify(ctx, b, fetch)
+}
+
+// begin puts the checkpoint into trust, once.
+func (c *Client) begin(ctx context.Context, fetch fetchBlock) error {
+	c.mu.Lock()
+	done := c.trusted
+	c.mu.Unlock()
+	if done {
+		return nil
+	}
+	b, err := fetch(ctx, int64(c.cfg.Trust.Height))
+	if err != nil {
+		return err
+	}
+	if err := c.trust.checkpoint(b, c.cfg.Trust.Hash); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trusted = true
+	return nil
+}
+
+// fresh is nil if a block is as new as the latest must be, and a *Stall otherwise.
+func (c *Client) fresh(from peer.ID, b *types.LightBlock, trouble string) error {
+	if time.Since(b.Time) <= staleAfter(c.epoch) {
+		return nil
+	}
+	return &Stall{uint64(b.Height), b.Time, nodeName(from, c.names[from]), trouble}
+}
+
+// Head is the latest block of the ledger.
+type Head struct {
+	Height uint64
+	Time   time.Time // when the block before it was agreed on, by the clocks of the validators
+	Hash   [32]byte
+}
+
+// Head asks for the latest block there is. When the ledger stands still it returns the last one, and a *Stall.
+func (c *Client) Head(ctx context.Context) (Head, error) {
+	b, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*types.LightBlock, error) { return c.blockFrom(ctx, id, 0) })
+	if b == nil {
+		return Head{}, fmt.Errorf("read the ledger's head: %w", err)
+	}
+	return Head{uint64(b.Height), b.Time, [32]byte(b.Hash())}, err
+}
+
+// Block is the verified block at a height: its header with the signatures, each of which is verified, and the validators,
+// of which everything is but whose turn it is to propose.
+func (c *Client) Block(ctx context.Context, height uint64) (*types.LightBlock, error) {
+	if height == 0 || height > math.MaxInt64 {
+		return nil, fmt.Errorf("read block %d of the ledger: %w: heights are from 1 to %d", height, ErrRequest, int64(math.MaxInt64))
+	}
+	b, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*types.LightBlock, error) {
+		b, err := c.blockFrom(ctx, id, height)
+		if err != nil {
+			return nil, err
+		}
+		// A header that is known, or signed by enough, says nothing about the rest of the signatures that came with it.
+		if err := b.ValidatorSet.VerifyCommit(b.ChainID, b.Commit.BlockID, b.Height, b.Commit); err != nil {
+			return nil, wrong("block %d: %w", height, err)
+		}
+		return b, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read block %d of the ledger: %w", height, err)
+	}
+	return b, nil
+}
+
+// blockFrom gets the block at a height, or the latest at 0, from one node.
+func (c *Client) blockFrom(ctx context.Context, id peer.ID, height uint64) (*types.LightBlock, error) {
+	var answer blockAnswer
+	if err := c.ask(ctx, id, blockProtocol, &blockRequest{height}, &answer); err != nil {
+		return nil, err
+	}
+	b := answer.Block
+	if height != 0 && b.Height != int64(height) {
+		return nil, wrong("asked for block %d it gave block %d", height, b.Height)
+	}
+	if err := c.verify(ctx, id, b); err != nil {
+		return nil, err
+	}
+	if height != 0 {
+		return b, nil
+	}
+	return b, c.fresh(id, b, answer.Trouble)
+}
+
+// raise makes sure that no later reading is below a height.
+func (c *Client) raise(height uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.floor = max(c.floor, height)
+}
+
+// lowest is the height that a reading must have at least.
+func (c *Client) lowest() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.floor
+}

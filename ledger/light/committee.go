@@ -1,0 +1,112 @@
+package light
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	"walrus/certs"
+	"walrus/ledger"
+)
+
+// committeeCache keeps the committee of the last epoch that was read.
+type committeeCache struct {
+	mu        sync.Mutex
+	members   []ledger.Member  // guarded by mu
+	committee *certs.Committee // guarded by mu
+	until     time.Time        // guarded by mu: when its epoch ends, if it is on time
+}
+
+func newCommitteeCache() *committeeCache { return new(committeeCache) }
+
+// Committee is the committee of the current epoch. It is read once in an epoch; after the time at which the epoch should
+// have ended, again until the next one has begun. A ledger that stands still keeps its committee, which is no error.
+func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {
+	c.sets.mu.Lock()
+	known, until := c.sets.committee, c.sets.until
+	c.sets.mu.Unlock()
+	if known != nil && time.Now().Before(until) && c.trust.latest().Time.Before(until) { // whichever clock is ahead
+		return known, nil
+	}
+	epoch, members, err := c.readCommittee(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read committee: %w", err)
+	}
+	return c.sets.put(c.cfg.Genesis, c.id, epoch, members)
+}
+
+// put makes the committee; only if the members are others than before it checks their keys, which takes a millisecond
+// for each.
+func (s *committeeCache) put(g *ledger.Genesis, id certs.NetworkID, epoch ledger.EpochInfo, members []ledger.Member) (*certs.Committee, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.committee == nil || !reflect.DeepEqual(members, s.members):
+		list := make([]certs.Member, len(members))
+		for i, m := range members {
+			list[i] = certs.Member{Node: m.Node, Name: m.Name, Key: m.Key, Proof: m.Proof, Shards: m.Shards}
+		}
+		made, err := certs.NewCommittee(g.Network, id, epoch.Epoch, g.Shards, list)
+		if err != nil {
+			return nil, fmt.Errorf("the ledger's members in epoch %d: %w", epoch.Epoch, err)
+		}
+		s.committee, s.members = made, members
+	case epoch.Epoch < s.committee.Epoch(): // read by someone else meanwhile
+		return s.committee, nil
+	case epoch.Epoch > s.committee.Epoch():
+		s.committee = s.committee.ForEpoch(epoch.Epoch)
+	}
+	s.until = time.Unix(0, epoch.Start).Add(g.EpochDuration)
+	return s.committee, nil
+}
+
+// committeeTries is how often a committee of many nodes is read anew because an epoch ended while it was read.
+const committeeTries = 3
+
+// readCommittee reads the epoch and all members: as many as there are in the genesis, and proof that there are no more.
+func (c *Client) readCommittee(ctx context.Context) (ledger.EpochInfo, []ledger.Member, error) {
+	for range committeeTries {
+		epoch, members, err := c.readMembers(ctx)
+		if err != nil || members != nil {
+			return epoch, members, err
+		}
+	}
+	return ledger.EpochInfo{}, nil, ErrChanging
+}
+
+// readMembers returns no members if the epoch ended meanwhile.
+func (c *Client) readMembers(ctx context.Context) (epoch ledger.EpochInfo, members []ledger.Member, err error) {
+	for from, count := 0, len(c.cfg.Genesis.Members); from <= count; {
+		to := min(from+MaxKeys-1, count+1)
+		keys := [][]byte{ledger.KeyEpoch()}
+		for i := from; i < to; i++ {
+			keys = append(keys, ledger.KeyMember(uint16(i)))
+		}
+		v, err := c.Get(ctx, 0, keys...)
+		if !stood(err) {
+			return epoch, nil, err
+		}
+		now, err := ledger.ReadEpoch(v)
+		if err != nil {
+			return epoch, nil, err
+		}
+		if from > 0 && now != epoch {
+			return epoch, nil, nil
+		}
+		epoch = now
+		for i := from; i < min(to, count); i++ {
+			m, err := ledger.ReadMember(v, uint16(i))
+			if err != nil {
+				return epoch, nil, err
+			}
+			members = append(members, m)
+		}
+		if more, err := v.Get(ledger.KeyMember(uint16(count))); to > count && (err != nil || more != nil) {
+			return epoch, nil, fmt.Errorf("the ledger has more members than the %d of the genesis: this program is too old", count)
+		}
+		from = to
+	}
+	return epoch, members, nil
+}

@@ -1,0 +1,117 @@
+package light
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/ledger"
+)
+
+// History is a page of an account's transactions, the newest first: those it sent, and those in which it was given
+// or paid something. Each is proven. That none of those it sent is missing is proven by their nonces; of the others a
+// node can leave some out.
+type History struct {
+	Entries []Entry
+	// Next is where the next page begins; nil after the last.
+	Next *Cursor
+	// Oldest is set on the last page if older transactions of the account are kept no more by the node: everything
+	// from this height on is here.
+	Oldest uint64
+}
+
+// Entry is a committed transaction.
+type Entry struct {
+	Receipt ledger.Receipt
+	Tx      *ledger.Tx
+}
+
+// Cursor is a place in an account's history. The zero Cursor is the newest.
+type Cursor struct {
+	before Position
+	nonce  uint64 // the least of the account's own transactions so far, when before is not zero
+}
+
+// History reads a page of at most limit transactions, which is 1 to MaxHistory, from a place on. When the ledger stands
+// still, the first page comes with a *Stall.
+func (c *Client) History(ctx context.Context, account ledger.Address, from Cursor, limit int) (*History, error) {
+	limit = max(1, min(limit, MaxHistory))
+	h, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*History, error) {
+		return c.historyFrom(ctx, id, account, from, limit)
+	})
+	if h == nil {
+		return nil, fmt.Errorf("read history of %s: %w", account, err)
+	}
+	return h, err
+}
+
+func (c *Client) historyFrom(ctx context.Context, id peer.ID, account ledger.Address, from Cursor, limit int) (*History, error) {
+	var stall error
+	newest := from.before == Position{}
+	if newest {
+		v, err := c.readFrom(ctx, id, c.lowest(), [][]byte{ledger.KeyAccount(account)})
+		if v == nil {
+			return nil, err
+		}
+		a, err2 := ledger.ReadAccount(v, account)
+		if err2 != nil {
+			return nil, err2
+		}
+		stall, from.nonce = err, a.Nonce
+	}
+	var page historyAnswer
+	if err := c.ask(ctx, id, historyProtocol, &historyRequest{account, from.before, uint32(limit)}, &page); err != nil {
+		return nil, err
+	}
+	h := &History{Entries: make([]Entry, 0, len(page.Inclusions))}
+	for i := range page.Inclusions {
+		e, err := c.entry(ctx, id, account, from, &page.Inclusions[i])
+		if err != nil {
+			return nil, err
+		}
+		if e.Tx.Sender.Address() == account {
+			// One that was committed after the account was read may come before those that it counts.
+			if next := e.Tx.Nonce == from.nonce-1; !next && (!newest || e.Tx.Nonce < from.nonce) {
+				return nil, wrong("it withholds transactions of %s between nonces %d and %d", account, e.Tx.Nonce, from.nonce)
+			}
+			from.nonce, newest = e.Tx.Nonce, false
+		}
+		from.before = Position{e.Receipt.Height, e.Receipt.Index}
+		h.Entries = append(h.Entries, e)
+	}
+	switch {
+	case page.More && len(h.Entries) == 0:
+		return nil, wrong("it has more of the history of %s, and gives none", account)
+	case page.More:
+		h.Next = &from
+	case from.nonce > 0 && page.Oldest <= 1:
+		return nil, wrong("it withholds the first %d transactions of %s, and keeps all", from.nonce, account)
+	case page.Oldest > 1:
+		h.Oldest = page.Oldest
+	}
+	return h, stall
+}
+
+// entry verifies a transaction that a node says comes next in the history of an account.
+func (c *Client) entry(ctx context.Context, id peer.ID, account ledger.Address, from Cursor, i *Inclusion) (Entry, error) {
+	if err := c.prove(ctx, id, i); err != nil {
+		return Entry{}, err
+	}
+	r := &i.Receipt
+	if b := from.before; b != (Position{}) && (r.Height > b.Height || r.Height == b.Height && r.Index >= b.Index) {
+		return Entry{}, wrong("transactions of %s are not in order", account)
+	}
+	tx, err := ledger.UnmarshalTx(i.Tx)
+	if err != nil || !effective(&r.Result) {
+		return Entry{}, wrong("transaction %s had no effect, and is in no history", r.ID)
+	}
+	concerned := tx.Sender.Address() == account
+	for _, e := range r.Events {
+		concerned = concerned || e.From == account || e.To == account
+	}
+	if !concerned {
+		return Entry{}, wrong("transaction %s has nothing to do with %s", r.ID, account)
+	}
+	return Entry{*r, tx}, nil
+}

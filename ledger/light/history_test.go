@@ -1,0 +1,113 @@
+package light
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"walrus/ledger"
+)
+
+// live is a chain in which the sender sent count transactions, each in a block with one of another's, and got some.
+func (w *world) live(t testing.TB, count int) {
+	t.Helper()
+	for i := range count {
+		other := w.tx(uint64(i), bob)
+		other.Sender, other.Fee = ledger.PublicKey{9}, 8
+		in := happening{other, ledger.Result{Op: -1, Fee: 8, Events: []ledger.Event{{Kind: ledger.EventTransferred, To: bob}}}}
+		if i%2 == 0 {
+			in.result.Events[0].To = sender()
+		}
+		a := ledger.Account{Nonce: uint64(i + 1)}
+		w.add(t, blockOf{
+			txs: []happening{in, paid(w.tx(uint64(i), bob))}, changes: append(give(0), put(ledger.KeyAccount(sender()), a.Marshal())),
+		})
+	}
+	w.grow(t)
+}
+
+// all reads the whole history of the sender.
+func all(t testing.TB, c *Client, limit int) (entries []Entry, last *History, err error) {
+	t.Helper()
+	at := &Cursor{}
+	for at != nil {
+		if last, err = c.History(limited(t), sender(), *at, limit); err != nil {
+			return nil, nil, err
+		}
+		entries = append(entries, last.Entries...)
+		at = last.Next
+	}
+	return entries, last, nil
+}
+
+func TestHistory(t *testing.T) {
+	w := newWorld(t)
+	c := w.asking(t, w.honest)
+	if got, _, err := all(t, c, 10); err != nil || len(got) != 0 {
+		t.Errorf("history of nobody: %d, %v", len(got), err)
+	}
+	w.live(t, 20)
+	got, last, err := all(t, c, 7)
+	if err != nil || len(got) != 30 || last.Oldest != 0 {
+		t.Fatalf("%d transactions, %+v, %v", len(got), last, err)
+	}
+	nonce := uint64(20)
+	for _, e := range got {
+		if e.Tx.Sender.Address() == sender() {
+			if nonce--; e.Tx.Nonce != nonce || e.Receipt.ID != e.Tx.ID() {
+				t.Errorf("nonce %d instead of %d", e.Tx.Nonce, nonce)
+			}
+		}
+	}
+	w.oldest = 10
+	if got, last, err = all(t, c, 32); err != nil || last.Oldest != 11 || len(got) == 0 || len(got) >= 30 {
+		t.Errorf("with a node that keeps less: %d, %+v, %v", len(got), last, err)
+	}
+}
+
+func TestHistoryLies(t *testing.T) {
+	w := newWorld(t)
+	w.live(t, 6)
+	tell := func(change func([]Inclusion) []Inclusion) *source {
+		s := &source{Source: w.chain}
+		s.history = func(ctx ctxt, a ledger.Address, before Position, limit int) ([]Inclusion, uint64, error) {
+			page, oldest, err := w.History(ctx, a, before, limit)
+			return change(page), oldest, err
+		}
+		return s
+	}
+	of := func(p []Inclusion, own bool) int {
+		return slices.IndexFunc(p, func(i Inclusion) bool {
+			tx, _ := ledger.UnmarshalTx(i.Tx)
+			return (tx.Sender.Address() == sender()) == own
+		})
+	}
+	unrelated, err := w.include(w.blocks[w.height()-1].receipts[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]*source{
+		"newest withheld": tell(func(p []Inclusion) []Inclusion { i := of(p, true); return slices.Delete(p, i, i+1) }),
+		"one withheld":    tell(func(p []Inclusion) []Inclusion { return slices.Delete(p, 3, 4) }),
+		"oldest withheld": tell(func(p []Inclusion) []Inclusion { return p[:2] }),
+		"all withheld":    tell(func([]Inclusion) []Inclusion { return nil }),
+		"unordered":       tell(func(p []Inclusion) []Inclusion { slices.Reverse(p); return p }),
+		"twice":           tell(func(p []Inclusion) []Inclusion { return append([]Inclusion{p[0]}, p...) }),
+		"one paid twice":  tell(func(p []Inclusion) []Inclusion { i := of(p, false); return slices.Insert(p, i, p[i]) }),
+		"another's":       tell(func(p []Inclusion) []Inclusion { return slices.Insert(p, 1, *unrelated) }),
+		"forged": tell(func(p []Inclusion) []Inclusion {
+			p[of(p, false)].Receipt.Events = []ledger.Event{{Kind: ledger.EventTransferred, To: sender(), Amount: 1 << 40}}
+			return p
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.tale.Store(s)
+			if h, err := w.asking(t, w.liar).History(limited(t), sender(), Cursor{}, 32); !errors.Is(err, ErrLied) {
+				t.Errorf("history %+v, %v", h, err)
+			}
+			if h, err := w.asking(t, w.liar, w.honest).History(limited(t), sender(), Cursor{}, 32); err != nil || len(h.Entries) != 9 {
+				t.Errorf("with an honest node: %+v, %v", h, err)
+			}
+		})
+	}
+}

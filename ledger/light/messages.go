@@ -1,0 +1,294 @@
+package light
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/cometbft/cometbft/crypto/ed25519"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
+	"github.com/cometbft/cometbft/types"
+
+	"walrus/certs"
+	"walrus/ledger"
+	"walrus/ledger/merkle"
+)
+
+// The protocols: one for each request. A stream carries one request and one answer.
+const (
+	blockProtocol     = "ledger-block"
+	readProtocol      = "ledger-read"
+	submitProtocol    = "ledger-submit"
+	receiptProtocol   = "ledger-receipt"
+	historyProtocol   = "ledger-history"
+	objectsProtocol   = "ledger-objects"
+	snapshotsProtocol = "ledger-snapshots"
+	partProtocol      = "ledger-snapshot-part"
+	protocolVersion   = "1.0.0"
+)
+
+// blockRequest asks for a header; at 0 for the latest.
+type blockRequest struct{ Height uint64 }
+
+func (m *blockRequest) form(f *form) { f.u64("height", &m.Height) }
+
+type blockAnswer struct {
+	Block   *types.LightBlock
+	Trouble string
+}
+
+func (m *blockAnswer) form(f *form) {
+	blockForm(f, "block", &m.Block)
+	f.text("trouble", &m.Trouble)
+}
+
+// readRequest asks for values at a height of at least AtLeast, for which the node may wait.
+type readRequest struct {
+	AtLeast uint64
+	Keys    [][]byte
+}
+
+func (m *readRequest) form(f *form) {
+	f.u64("height", &m.AtLeast)
+	list(f, "keys", &m.Keys, MaxKeys, 4, func(f *form, k *[]byte) { f.bytes("key", k, MaxKeySize) })
+}
+
+type readAnswer struct {
+	Reading
+	Trouble string
+}
+
+func (m *readAnswer) form(f *form) {
+	f.u64("height", &m.Height)
+	blockForm(f, "block", &m.Block)
+	list(f, "items", &m.Items, MaxKeys, 8, (*form).item)
+	f.text("trouble", &m.Trouble)
+}
+
+func (f *form) item(i *Item) {
+	present := i.Value != nil
+	f.flag("presence", &present)
+	f.bytes("value", &i.Value, maxValue)
+	if !present && len(i.Value) > 0 {
+		f.fail("a value that is absent has %d bytes", len(i.Value))
+	}
+	switch {
+	case !present:
+		i.Value = nil
+	case i.Value == nil:
+		i.Value = []byte{}
+	}
+	nested(f, "proof", &i.Proof, merkle.MaxProofSize,
+		func(p merkle.Proof) ([]byte, error) { return p.Marshal(), nil }, merkle.UnmarshalProof)
+}
+
+// submitRequest hands a transaction over; the answer is that of a receiptRequest, for which the node waits.
+type submitRequest struct{ Tx []byte }
+
+func (m *submitRequest) form(f *form) { f.bytes("transaction", &m.Tx, ledger.MaxTxSize) }
+
+// receiptRequest asks for a receipt. With Wait the node waits until there is one, otherwise only looks.
+type receiptRequest struct {
+	ID   ledger.TxID
+	Wait bool
+}
+
+func (m *receiptRequest) form(f *form) {
+	f.fixed("transaction ID", m.ID[:])
+	f.flag("wait", &m.Wait)
+}
+
+func (m *Inclusion) form(f *form) {
+	f.bytes("transaction", &m.Tx, ledger.MaxTxSize)
+	nested(f, "receipt", &m.Receipt, ledger.MaxReceiptSize,
+		func(r ledger.Receipt) ([]byte, error) { return r.Marshal(), nil }, ledger.UnmarshalReceipt)
+	nested(f, "header", &m.Header, maxHeader, marshalHeader, unmarshalHeader)
+	blockForm(f, "next block", &m.Next)
+	total := uint64(m.Total)
+	f.u64("number of transactions", &total)
+	if m.Total = int64(total); m.Total < 1 || m.Total > 1<<maxAunts {
+		f.fail("a block of %d transactions", total)
+	}
+	auntsForm(f, &m.InData)
+	auntsForm(f, &m.InNext)
+}
+
+func auntsForm(f *form, v *[][]byte) {
+	list(f, "hashes", v, maxAunts, merkleHash, func(f *form, h *[]byte) {
+		if f.reading {
+			*h = make([]byte, merkleHash)
+		} else if len(*h) != merkleHash {
+			f.fail("a hash of %d bytes", len(*h))
+			return
+		}
+		f.fixed("hash", *h)
+	})
+}
+
+// merkleHash is the size of the hashes in proofs of transactions and results, in bytes.
+const merkleHash = 32
+
+// historyRequest asks for at most Limit transactions of an account before a position.
+type historyRequest struct {
+	Account ledger.Address
+	Before  Position
+	Limit   uint32
+}
+
+func (m *historyRequest) form(f *form) {
+	f.fixed("account", m.Account[:])
+	f.u64("height", &m.Before.Height)
+	f.u32("index", &m.Before.Index)
+	limitForm(f, &m.Limit, MaxHistory)
+}
+
+func limitForm(f *form, limit *uint32, most uint32) {
+	f.u32("limit", limit)
+	if *limit < 1 || *limit > most {
+		f.fail("limit is %d: must be 1 to %d", *limit, most)
+	}
+}
+
+// historyAnswer is a page. More says that the node has more, whether or not the page is full; Oldest is the height from which
+// on it has everything.
+type historyAnswer struct {
+	Inclusions []Inclusion
+	More       bool
+	Oldest     uint64
+}
+
+func (m *historyAnswer) form(f *form) {
+	list(f, "transactions", &m.Inclusions, MaxHistory, 64, func(f *form, i *Inclusion) { i.form(f) })
+	f.flag("more", &m.More)
+	f.u64("oldest height", &m.Oldest)
+}
+
+// objectsRequest asks for at most Limit objects of an account after one.
+type objectsRequest struct {
+	Owner ledger.Address
+	After ledger.ObjectID
+	Limit uint32
+}
+
+func (m *objectsRequest) form(f *form) {
+	f.fixed("owner", m.Owner[:])
+	f.fixed("after", m.After[:])
+	limitForm(f, &m.Limit, MaxObjects)
+}
+
+type objectsAnswer struct{ Objects []Object }
+
+func (m *objectsAnswer) form(f *form) {
+	list(f, "objects", &m.Objects, MaxObjects, len(ledger.ObjectID{})+1, func(f *form, o *Object) {
+		f.fixed("object ID", o.ID[:])
+		f.flag("kind", &o.Blob)
+	})
+}
+
+// snapshotsRequest asks for all snapshots.
+type snapshotsRequest struct{}
+
+func (m *snapshotsRequest) form(*form) {}
+
+type snapshotsAnswer struct{ Snapshots []Snapshot }
+
+func (m *snapshotsAnswer) form(f *form) {
+	list(f, "snapshots", &m.Snapshots, MaxSnapshots, 16, func(f *form, s *Snapshot) {
+		f.u64("height", &s.Height)
+		f.u32("parts", &s.Parts)
+		f.bytes("header", &s.Header, MaxSnapshotHeader)
+	})
+}
+
+type partRequest struct {
+	Height uint64
+	Part   uint32
+}
+
+func (m *partRequest) form(f *form) {
+	f.u64("height", &m.Height)
+	f.u32("part", &m.Part)
+}
+
+type partAnswer struct{ Bytes []byte }
+
+func (m *partAnswer) form(f *form) { f.bytes("part", &m.Bytes, MaxSnapshotPart) }
+
+func blockForm(f *form, name string, v **types.LightBlock) {
+	nested(f, name, v, maxBlock, marshalBlock, unmarshalBlock)
+}
+
+func marshalBlock(b *types.LightBlock) ([]byte, error) {
+	if b == nil {
+		return nil, errors.New("there is none")
+	}
+	pb, err := b.ToProto()
+	if err != nil {
+		return nil, err
+	}
+	return pb.Marshal()
+}
+
+// unmarshalBlock refuses what CometBFT's own functions would panic on or spend too long with.
+func unmarshalBlock(b []byte) (*types.LightBlock, error) {
+	var pb cmtproto.LightBlock
+	if err := pb.Unmarshal(b); err != nil {
+		return nil, errors.New("not the protobuf message expected")
+	}
+	if pb.SignedHeader == nil || pb.SignedHeader.Header == nil || pb.SignedHeader.Commit == nil || pb.ValidatorSet == nil {
+		return nil, errors.New("header, signatures or validators are missing")
+	}
+	if n := len(pb.ValidatorSet.Validators); n == 0 || n > certs.MaxMembers || n != len(pb.SignedHeader.Commit.Signatures) {
+		return nil, fmt.Errorf("%d validators with %d signatures: must be as many, 1 to %d",
+			n, len(pb.SignedHeader.Commit.Signatures), certs.MaxMembers)
+	}
+	lb, err := types.LightBlockFromProto(&pb)
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[string]bool, len(lb.ValidatorSet.Validators))
+	for _, v := range lb.ValidatorSet.Validators {
+		if _, ok := v.PubKey.(ed25519.PubKey); !ok || v.VotingPower <= 0 || seen[string(v.Address)] {
+			return nil, errors.New("a validator has no power, no Ed25519 key, or comes twice")
+		}
+		seen[string(v.Address)] = true
+	}
+	return lb, nil
+}
+
+func marshalHeader(h *types.Header) ([]byte, error) {
+	if h == nil {
+		return nil, errors.New("there is none")
+	}
+	return h.ToProto().Marshal()
+}
+
+func unmarshalHeader(b []byte) (*types.Header, error) {
+	var pb cmtproto.Header
+	if err := pb.Unmarshal(b); err != nil {
+		return nil, errors.New("not the protobuf message expected")
+	}
+	h, err := types.HeaderFromProto(&pb)
+	if err != nil {
+		return nil, err
+	}
+	return &h, nil
+}
+
+// printable is s cut to maxText with anything that is not a printable character replaced, so that a peer cannot write
+// control sequences to a log or terminal.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s[:min(len(s), maxText)])
+	for len(s) > maxText { // a replaced character may be longer than before
+		_, n := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-n]
+	}
+	return s
+}

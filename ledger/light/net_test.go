@@ -1,0 +1,178 @@
+package light
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cometbft/cometbft/crypto/ed25519"
+	"github.com/cometbft/cometbft/types"
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"go.uber.org/goleak"
+
+	"walrus/ledger"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var quiet = slog.New(slog.DiscardHandler)
+
+func newHost(t testing.TB) host.Host {
+	t.Helper()
+	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableRelay(), libp2p.DisableMetrics())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// meet lets a know the addresses of b.
+func meet(a, b host.Host) { a.Peerstore().AddAddrs(b.ID(), b.Addrs(), peerstore.PermanentAddrTTL) }
+
+// source is a Source of which tests replace parts.
+type source struct {
+	Source
+	block   func(ctx context.Context, height uint64) (*types.LightBlock, error)
+	read    func(ctx context.Context, atLeast uint64, keys [][]byte) (*Reading, error)
+	submit  func(ctx context.Context, tx []byte) error
+	receipt func(ctx context.Context, id ledger.TxID) (*Inclusion, error)
+	history func(ctx context.Context, a ledger.Address, before Position, limit int) ([]Inclusion, uint64, error)
+	objects func(ctx context.Context, owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error)
+}
+
+func (s *source) LightBlock(ctx context.Context, height uint64) (*types.LightBlock, error) {
+	if s.block != nil {
+		return s.block(ctx, height)
+	}
+	return s.Source.LightBlock(ctx, height)
+}
+
+func (s *source) Read(ctx context.Context, atLeast uint64, keys [][]byte) (*Reading, error) {
+	if s.read != nil {
+		return s.read(ctx, atLeast, keys)
+	}
+	return s.Source.Read(ctx, atLeast, keys)
+}
+
+func (s *source) Submit(ctx context.Context, tx []byte) error {
+	if s.submit != nil {
+		return s.submit(ctx, tx)
+	}
+	return s.Source.Submit(ctx, tx)
+}
+
+func (s *source) Receipt(ctx context.Context, id ledger.TxID) (*Inclusion, error) {
+	if s.receipt != nil {
+		return s.receipt(ctx, id)
+	}
+	return s.Source.Receipt(ctx, id)
+}
+
+func (s *source) History(ctx context.Context, a ledger.Address, before Position, limit int) ([]Inclusion, uint64, error) {
+	if s.history != nil {
+		return s.history(ctx, a, before, limit)
+	}
+	return s.Source.History(ctx, a, before, limit)
+}
+
+func (s *source) Objects(ctx context.Context, owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error) {
+	if s.objects != nil {
+		return s.objects(ctx, owner, after, limit)
+	}
+	return s.Source.Objects(ctx, owner, after, limit)
+}
+
+// world is a chain, a host that answers from it, one that may lie, and one for clients.
+type world struct {
+	*chain
+	keys   []ed25519.PrivKey
+	honest host.Host // member 1 of the genesis, with 3 of 10 shards
+	liar   host.Host // member 0, likewise
+	client host.Host
+	tale   atomic.Pointer[source] // what the liar answers from
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{keys: newKeys(t, 1, 4), honest: newHost(t), liar: newHost(t), client: newHost(t)}
+	w.chain = newChain(t, newGenesis(t, "test", 10, w.keys, w.liar.ID(), w.honest.ID()), w.keys)
+	meet(w.client, w.honest)
+	meet(w.client, w.liar)
+	w.tale.Store(&source{Source: w.chain})
+	serve(t, w.honest, w.genesis, w.chain)
+	serve(t, w.liar, w.genesis, &teller{&w.tale})
+	return w
+}
+
+// teller answers from whatever source is there.
+type teller struct{ *atomic.Pointer[source] }
+
+func (s *teller) LightBlock(ctx context.Context, h uint64) (*types.LightBlock, error) {
+	return s.Load().LightBlock(ctx, h)
+}
+func (s *teller) Read(ctx context.Context, h uint64, keys [][]byte) (*Reading, error) {
+	return s.Load().Read(ctx, h, keys)
+}
+func (s *teller) Submit(ctx context.Context, tx []byte) error { return s.Load().Submit(ctx, tx) }
+func (s *teller) Receipt(ctx context.Context, id ledger.TxID) (*Inclusion, error) {
+	return s.Load().Receipt(ctx, id)
+}
+func (s *teller) History(ctx context.Context, a ledger.Address, p Position, n int) ([]Inclusion, uint64, error) {
+	return s.Load().History(ctx, a, p, n)
+}
+func (s *teller) Objects(ctx context.Context, a ledger.Address, o ledger.ObjectID, n int) ([]Object, error) {
+	return s.Load().Objects(ctx, a, o, n)
+}
+func (s *teller) Snapshots(ctx context.Context) ([]Snapshot, error) { return s.Load().Snapshots(ctx) }
+func (s *teller) SnapshotPart(ctx context.Context, h uint64, p uint32) ([]byte, error) {
+	return s.Load().SnapshotPart(ctx, h, p)
+}
+func (s *teller) Trouble() string { return s.Load().Trouble() }
+
+func serve(t testing.TB, h host.Host, g *ledger.Genesis, s Source) *Server {
+	t.Helper()
+	server, err := Serve(t.Context(), h, g, s, DefaultLimits(), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	return server
+}
+
+// asking makes a client that asks these hosts in this order.
+func (w *world) asking(t testing.TB, hosts ...host.Host) *Client {
+	t.Helper()
+	return w.with(t, nil, hosts...)
+}
+
+func (w *world) with(t testing.TB, trust *Checkpoint, hosts ...host.Host) *Client {
+	t.Helper()
+	var ids []peer.ID
+	for _, h := range hosts {
+		ids = append(ids, h.ID())
+	}
+	c, err := New(Config{
+		Genesis: w.genesis, Host: w.client, Trust: trust, Logger: quiet, Peers: func(context.Context) []peer.ID { return ids },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func limited(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,190 @@
+package light
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/ledger"
+)
+
+// Owned is everything that an account owns.
+type Owned struct {
+	Account  ledger.Account
+	Storages []OwnedStorage // ascending by ID, like Blobs; expired ones included
+	Blobs    []OwnedBlob
+}
+
+// OwnedStorage is a storage resource with its ID.
+type OwnedStorage struct {
+	ID ledger.ObjectID
+	ledger.Storage
+}
+
+// OwnedBlob is a blob's record with its ID.
+type OwnedBlob struct {
+	ID ledger.ObjectID
+	ledger.Blob
+}
+
+const (
+	// objectTries is how often a list is made anew because the account changed meanwhile.
+	objectTries = 5
+	// mismatches is how often a node may give a list that does not match an account which stayed the same: once, when
+	// something came and something else went in between. Then it has some time to get over it.
+	mismatches    = 2
+	mismatchPause = 500 * time.Millisecond
+)
+
+// errMismatch says that a list is not what the account's counts say.
+var errMismatch = errors.New("objects are withheld or made up")
+
+// Objects lists everything that an account owns. Each record is proven, and so is that none is missing, since the account
+// has the counts. One that changes all the time gives ErrChanging. When the ledger stands still, the list comes with
+// a *Stall.
+func (c *Client) Objects(ctx context.Context, owner ledger.Address) (*Owned, error) {
+	owned, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*Owned, error) {
+		return c.objectsFrom(ctx, id, owner)
+	})
+	if owned == nil {
+		return nil, fmt.Errorf("list objects of %s: %w", owner, err)
+	}
+	return owned, err
+}
+
+// objectsFrom lists what one node names.
+func (c *Client) objectsFrom(ctx context.Context, id peer.ID, owner ledger.Address) (*Owned, error) {
+	wrongs := 0
+	for range objectTries {
+		owned, err := c.listOnce(ctx, id, owner)
+		switch {
+		case err == nil || owned != nil:
+			return owned, err
+		case errors.Is(err, ErrChanging):
+			continue
+		case errors.Is(err, errMismatch):
+			if wrongs++; wrongs == mismatches {
+				return nil, falsehood{err}
+			}
+			select {
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			case <-time.After(mismatchPause):
+			}
+		default:
+			return nil, err
+		}
+	}
+	return nil, ErrChanging
+}
+
+// listOnce reads the account, the names and the records. A list comes with nil or a *Stall.
+func (c *Client) listOnce(ctx context.Context, id peer.ID, owner ledger.Address) (*Owned, error) {
+	v, stall := c.readFrom(ctx, id, c.lowest(), [][]byte{ledger.KeyAccount(owner)})
+	if v == nil {
+		return nil, stall
+	}
+	account, err := ledger.ReadAccount(v, owner)
+	if err != nil {
+		return nil, err
+	}
+	owned := &Owned{Account: account}
+	count := int(account.Storages) + int(account.Blobs)
+	for found, after := 0, (ledger.ObjectID{}); ; {
+		var page objectsAnswer
+		if err := c.ask(ctx, id, objectsProtocol, &objectsRequest{owner, after, MaxObjects}, &page); err != nil {
+			return nil, err
+		}
+		for _, o := range page.Objects {
+			if string(o.ID[:]) <= string(after[:]) {
+				return nil, wrong("objects of %s are not in order", owner)
+			}
+			after = o.ID
+		}
+		if found += len(page.Objects); found > count {
+			return nil, c.mismatch(ctx, id, owner, account, "the node names more")
+		}
+		if err := c.records(ctx, id, owner, v.Height, page.Objects, owned); err != nil {
+			return nil, err
+		}
+		if len(page.Objects) < MaxObjects {
+			break
+		}
+	}
+	if len(owned.Storages) != int(account.Storages) || len(owned.Blobs) != int(account.Blobs) {
+		return nil, c.mismatch(ctx, id, owner, account, fmt.Sprintf("the node shows %d and %d", len(owned.Storages), len(owned.Blobs)))
+	}
+	return owned, stall
+}
+
+// mismatch is the error for a list that does not match the account: ErrChanging if that is no more as it was.
+func (c *Client) mismatch(ctx context.Context, id peer.ID, owner ledger.Address, before ledger.Account, what string) error {
+	v, err := c.readFrom(ctx, id, c.lowest(), [][]byte{ledger.KeyAccount(owner)})
+	if !stood(err) {
+		return err
+	}
+	now, err := ledger.ReadAccount(v, owner)
+	if err != nil {
+		return err
+	}
+	if now != before {
+		return ErrChanging
+	}
+	return fmt.Errorf("%w: %s owns %d storage resources and %d blobs, %s", errMismatch, owner, now.Storages, now.Blobs, what)
+}
+
+// records reads named objects and adds those that are the owner's. The account must be as it was.
+func (c *Client) records(ctx context.Context, id peer.ID, owner ledger.Address, height uint64, names []Object, owned *Owned) error {
+	for len(names) > 0 {
+		some := names[:min(len(names), MaxKeys-1)]
+		names = names[len(some):]
+		keys := [][]byte{ledger.KeyAccount(owner)}
+		for _, o := range some {
+			keys = append(keys, o.key())
+		}
+		v, err := c.readFrom(ctx, id, height, keys)
+		if !stood(err) {
+			return err
+		}
+		account, err := ledger.ReadAccount(v, owner)
+		if err != nil {
+			return err
+		}
+		if account != owned.Account {
+			return ErrChanging
+		}
+		for _, o := range some {
+			if err := owned.add(v, owner, o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// add adds a record that v has, if it is the owner's.
+func (o *Owned) add(v *View, owner ledger.Address, name Object) error {
+	if name.Blob {
+		b, err := ledger.ReadBlob(v, name.ID)
+		if err == nil && b.Owner == owner {
+			o.Blobs = append(o.Blobs, OwnedBlob{name.ID, b})
+		}
+		return ignoreAbsent(err)
+	}
+	s, err := ledger.ReadStorage(v, name.ID)
+	if err == nil && s.Owner == owner {
+		o.Storages = append(o.Storages, OwnedStorage{name.ID, s})
+	}
+	return ignoreAbsent(err)
+}
+
+// ignoreAbsent lets the counts find out about records that are not there.
+func ignoreAbsent(err error) error {
+	if errors.Is(err, ledger.ErrNotFound) {
+		return nil
+	}
+	return err
+}

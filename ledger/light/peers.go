@@ -1,0 +1,134 @@
+package light
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// book is what a client knows of the nodes it has asked: who is quick, who fails, who lied.
+type book struct {
+	mu    sync.Mutex
+	nodes map[peer.ID]*node // guarded by mu
+}
+
+// node is one of them.
+type node struct {
+	trip   time.Duration // of a request, smoothed; 0 before the first
+	fails  int           // in a row
+	failed time.Time     // the last time
+	lie    *Lie          // nil if it never lied
+	lied   time.Time
+}
+
+const (
+	// maxBackoff is the longest that a node which fails is asked only after all others.
+	maxBackoff = time.Minute
+	// maxNodes bounds the book: committees come and go.
+	maxNodes = 8192
+)
+
+func newBook() *book { return &book{nodes: make(map[peer.ID]*node)} }
+
+// order sorts nodes into the order in which to ask them: the quickest first, then those never asked as they are given, then
+// those that fail. Liars are left out and their lies returned.
+func (b *book) order(ids []peer.ID, now time.Time) (order []peer.ID, lies []error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rank := make(map[peer.ID]time.Duration, len(ids))
+	for _, id := range ids {
+		if _, twice := rank[id]; twice {
+			continue
+		}
+		n := b.nodes[id]
+		switch {
+		case n == nil:
+			rank[id] = unknownRank
+		case n.lie != nil && now.Sub(n.lied) < liarTime:
+			rank[id] = 0
+			lies = append(lies, n.lie)
+			continue
+		case n.fails > 0 && now.Sub(n.failed) < min(maxBackoff, time.Second<<min(n.fails, 10)):
+			rank[id] = failingRank + time.Duration(n.fails)
+		case n.trip == 0:
+			rank[id] = unknownRank
+		default:
+			rank[id] = min(n.trip, unknownRank-1)
+		}
+		order = append(order, id)
+	}
+	slices.SortStableFunc(order, func(x, y peer.ID) int { return int(rank[x] - rank[y]) })
+	return order, lies
+}
+
+// Ranks of nodes without a usual time.
+const (
+	unknownRank = time.Minute
+	failingRank = time.Hour
+)
+
+// usual is the usual time of a request to a node; 0 if there was none.
+func (b *book) usual(id peer.ID) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := b.nodes[id]; n != nil {
+		return n.trip
+	}
+	return 0
+}
+
+// entry finds or makes the entry of a node. b.mu is held.
+func (b *book) entry(id peer.ID) *node {
+	n := b.nodes[id]
+	if n == nil {
+		if len(b.nodes) >= maxNodes {
+			clear(b.nodes) // liars too: they will lie again
+		}
+		n = new(node)
+		b.nodes[id] = n
+	}
+	return n
+}
+
+// answered records an answer after trip.
+func (b *book) answered(id peer.ID, trip time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.entry(id)
+	n.fails = 0
+	n.took(trip)
+}
+
+// slow records that there was no answer within trip, when nobody waited for it any more.
+func (b *book) slow(id peer.ID, trip time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := b.entry(id); trip > n.trip {
+		n.took(trip)
+	}
+}
+
+func (n *node) took(trip time.Duration) {
+	if n.trip == 0 {
+		n.trip = max(trip, 1)
+		return
+	}
+	n.trip += (trip - n.trip) / 4
+}
+
+func (b *book) failed(id peer.ID, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.entry(id)
+	n.fails++
+	n.failed = now
+}
+
+func (b *book) lied(lie *Lie, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.entry(lie.Node)
+	n.lie, n.lied = lie, now
+}

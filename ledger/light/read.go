@@ -1,0 +1,138 @@
+package light
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/ledger"
+	"walrus/ledger/merkle"
+	"walrus/shards"
+)
+
+// View is the proven values of some keys of the state, all at one height. It is a ledger.Reader for these keys; others are
+// an error. It is immutable.
+type View struct {
+	Height uint64
+	Time   time.Time // of the block after, whose header has the state's root
+	values map[string][]byte
+}
+
+// Get returns the value of one of the keys that were read; nil if it is absent.
+func (v *View) Get(key []byte) ([]byte, error) {
+	value, ok := v.values[string(key)]
+	if !ok {
+		return nil, fmt.Errorf("key %x was not read from the ledger", key)
+	}
+	return value, nil
+}
+
+// Get reads keys of the state, at most MaxKeys, all at one height that is at least atLeast, at least that of whatever this
+// client has seen before, and, if the ledger moves, not older than the chain's heartbeat allows. When the ledger
+// stands still it returns the last state and a *Stall.
+func (c *Client) Get(ctx context.Context, atLeast uint64, keys ...[]byte) (*View, error) {
+	if len(keys) == 0 || len(keys) > MaxKeys {
+		return nil, fmt.Errorf("read the ledger: %d keys at once: must be 1 to %d", len(keys), MaxKeys)
+	}
+	atLeast = max(atLeast, c.lowest())
+	v, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*View, error) {
+		return c.readFrom(ctx, id, atLeast, keys)
+	})
+	if v == nil {
+		return nil, fmt.Errorf("read the ledger: %w", err)
+	}
+	c.raise(v.Height)
+	return v, err
+}
+
+// readFrom reads keys from one node and verifies all it says.
+func (c *Client) readFrom(ctx context.Context, id peer.ID, atLeast uint64, keys [][]byte) (*View, error) {
+	var answer readAnswer
+	if err := c.ask(ctx, id, readProtocol, &readRequest{atLeast, keys}, &answer); err != nil {
+		return nil, err
+	}
+	switch b := answer.Block; {
+	case len(answer.Items) != len(keys):
+		return nil, wrong("it gave %d values for %d keys", len(answer.Items), len(keys))
+	case answer.Height < atLeast:
+		return nil, wrong("it gave an old state: at height %d instead of at least %d", answer.Height, atLeast)
+	case uint64(b.Height) != answer.Height+1:
+		return nil, wrong("it proved the state at height %d with block %d instead of the one after", answer.Height, b.Height)
+	}
+	if err := c.verify(ctx, id, answer.Block); err != nil {
+		return nil, err
+	}
+	if len(answer.Block.AppHash) != len(merkle.Hash{}) {
+		return nil, wrong("block %d has no root of the state", answer.Block.Height)
+	}
+	root := merkle.Hash(answer.Block.AppHash)
+	v := &View{Height: answer.Height, Time: answer.Block.Time, values: make(map[string][]byte, len(keys))}
+	for i, key := range keys {
+		if err := merkle.Verify(root, key, answer.Items[i].Value, answer.Items[i].Proof); err != nil {
+			return nil, wrong("the value of key %x at height %d: %w", key, answer.Height, err)
+		}
+		v.values[string(key)] = answer.Items[i].Value
+	}
+	return v, c.fresh(id, answer.Block, answer.Trouble)
+}
+
+// read reads the value of one key. A *Stall comes with a value.
+func read[T any](ctx context.Context, c *Client, key []byte, parse func(ledger.Reader) (T, error)) (T, error) {
+	var none T
+	v, stall := c.Get(ctx, 0, key)
+	if v == nil {
+		return none, stall
+	}
+	value, err := parse(v)
+	if err != nil {
+		return none, err
+	}
+	return value, stall
+}
+
+// Account reads an account; one never paid is zero. When the ledger stands still, this and the others below return what
+// it was last, and a *Stall.
+func (c *Client) Account(ctx context.Context, a ledger.Address) (ledger.Account, error) {
+	return read(ctx, c, ledger.KeyAccount(a), func(r ledger.Reader) (ledger.Account, error) { return ledger.ReadAccount(r, a) })
+}
+
+// Storage reads a storage resource, or fails with ledger.ErrNotFound.
+func (c *Client) Storage(ctx context.Context, id ledger.ObjectID) (ledger.Storage, error) {
+	return read(ctx, c, ledger.KeyStorage(id), func(r ledger.Reader) (ledger.Storage, error) { return ledger.ReadStorage(r, id) })
+}
+
+// Blob reads a blob's record, or fails with ledger.ErrNotFound.
+func (c *Client) Blob(ctx context.Context, id ledger.ObjectID) (ledger.Blob, error) {
+	return read(ctx, c, ledger.KeyBlob(id), func(r ledger.Reader) (ledger.Blob, error) { return ledger.ReadBlob(r, id) })
+}
+
+// BlobInfo reads what is known of a blob ID; of one never registered nothing.
+func (c *Client) BlobInfo(ctx context.Context, id shards.BlobID) (ledger.BlobInfo, error) {
+	return read(ctx, c, ledger.KeyBlobInfo(id), func(r ledger.Reader) (ledger.BlobInfo, error) { return ledger.ReadBlobInfo(r, id) })
+}
+
+// Pot reads an epoch's pot.
+func (c *Client) Pot(ctx context.Context, epoch uint32) (ledger.Pot, error) {
+	return read(ctx, c, ledger.KeyPot(epoch), func(r ledger.Reader) (ledger.Pot, error) { return ledger.ReadPot(r, epoch) })
+}
+
+// Epoch reads where the network is.
+func (c *Client) Epoch(ctx context.Context) (ledger.EpochInfo, error) {
+	return read(ctx, c, ledger.KeyEpoch(), ledger.ReadEpoch)
+}
+
+// Params reads the rules of the network.
+func (c *Client) Params(ctx context.Context) (ledger.Params, error) {
+	return read(ctx, c, ledger.KeyParams(), ledger.ReadParams)
+}
+
+// Supply reads what became of WAL.
+func (c *Client) Supply(ctx context.Context) (ledger.Supply, error) {
+	return read(ctx, c, ledger.KeySupply(), ledger.ReadSupply)
+}
+
+// stood tells whether err only says that the ledger stands still.
+func stood(err error) bool { return err == nil || errors.Is(err, ErrStalled) }

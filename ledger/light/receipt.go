@@ -1,0 +1,105 @@
+package light
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	cmtmerkle "github.com/cometbft/cometbft/crypto/merkle"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/ledger"
+)
+
+// ResultOf is what the block's results hash has of a transaction's result.
+func ResultOf(r *ledger.Result) *abci.ExecTxResult {
+	return &abci.ExecTxResult{Code: uint32(r.Code), Data: r.Agreed()}
+}
+
+// prove checks all of an inclusion that a node gave: that the transaction is in a signed block, and that everything in its
+// receipt but the log is what the nodes have agreed on.
+func (c *Client) prove(ctx context.Context, from peer.ID, i *Inclusion) error {
+	r, h, next := &i.Receipt, i.Header, i.Next
+	switch {
+	case ledger.HashTx(i.Tx) != r.ID:
+		return wrong("the receipt of transaction %s came with another transaction", r.ID)
+	case h.ValidateBasic() != nil:
+		return wrong("the header of the block of transaction %s is malformed", r.ID)
+	case r.Height != uint64(h.Height) || r.Time != h.Time.UnixNano():
+		return wrong("the receipt of transaction %s says height %d, its block is %d, or the times differ", r.ID, r.Height, h.Height)
+	case next.Height != h.Height+1 || len(h.Hash()) == 0 || string(next.LastBlockID.Hash) != string(h.Hash()):
+		return wrong("block %d does not follow block %d, in which transaction %s should be", next.Height, h.Height, r.ID)
+	}
+	if err := c.verify(ctx, from, next); err != nil {
+		return err
+	}
+	tx := sha256.Sum256(i.Tx)
+	if err := i.path(i.InData, h.DataHash, tx[:]); err != nil {
+		return wrong("transaction %s is not in block %d: %w", r.ID, h.Height, err)
+	}
+	result, err := ResultOf(&r.Result).Marshal()
+	if err != nil {
+		return wrong("the result of transaction %s: %w", r.ID, err)
+	}
+	if err := i.path(i.InNext, next.LastResultsHash, result); err != nil {
+		return wrong("the result of transaction %s is another: %w", r.ID, err)
+	}
+	return nil
+}
+
+// path checks the way from the transaction, or its result, to the hash over all of them in the block.
+func (i *Inclusion) path(aunts [][]byte, root, leaf []byte) error {
+	sum := sha256.Sum256(append([]byte{0}, leaf...)) // leaves are hashed with a zero byte before them
+	p := cmtmerkle.Proof{Total: i.Total, Index: int64(i.Receipt.Index), LeafHash: sum[:], Aunts: aunts}
+	if len(root) == 0 {
+		return fmt.Errorf("the header has no hash of them")
+	}
+	return p.Verify(root, leaf)
+}
+
+// effective tells a transaction that was paid for from one that only stands in a block. The same may stand in another
+// block with effect.
+func effective(r *ledger.Result) bool { return r.Code == ledger.CodeOK || r.Op >= 0 || r.Fee > 0 }
+
+// Receipt asks for the receipt of a transaction. It fails with ledger.ErrNotFound if all nodes that answer say that there is
+// none, and have more than a third of the shards, so that not all of them lie. Still the transaction may be committed yet,
+// until it expires: the error wraps ErrPending as well. With fewer answers it wraps ErrPending alone.
+func (c *Client) Receipt(ctx context.Context, id ledger.TxID) (ledger.Receipt, error) {
+	var none atomic.Int64 // shards of nodes that say there is none
+	i, err := first(ctx, c, func(ctx context.Context, node peer.ID) (*Inclusion, error) {
+		i, err := c.receiptFrom(ctx, node, receiptProtocol, id, &receiptRequest{ID: id})
+		if errors.Is(err, ErrPending) {
+			none.Add(int64(c.shards[node]))
+		}
+		return i, err
+	})
+	switch {
+	case errors.Is(err, ErrPending) && 3*none.Load() > int64(c.cfg.Genesis.Shards):
+		return ledger.Receipt{}, fmt.Errorf("look up transaction %s: %w: %w", id, ledger.ErrNotFound, err)
+	case err != nil:
+		return ledger.Receipt{}, fmt.Errorf("look up transaction %s: %w", id, err)
+	}
+	c.raise(i.Receipt.Height)
+	return i.Receipt, nil
+}
+
+// receiptFrom gets a receipt from one node by one of the requests that are answered by one.
+func (c *Client) receiptFrom(ctx context.Context, node peer.ID, protocol string, id ledger.TxID, m message) (*Inclusion, error) {
+	i := new(Inclusion)
+	if err := c.ask(ctx, node, protocol, m, i); err != nil {
+		return nil, err
+	}
+	if i.Receipt.ID != id {
+		return nil, wrong("asked for transaction %s it gave transaction %s", id, i.Receipt.ID)
+	}
+	if err := c.prove(ctx, node, i); err != nil {
+		return nil, err
+	}
+	if !effective(&i.Receipt.Result) {
+		return nil, fmt.Errorf("%w: it is in block %d without effect: %s", ErrPending, i.Receipt.Height, i.Receipt.Code)
+	}
+	return i, nil
+}

@@ -1,0 +1,189 @@
+package light
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"walrus/ledger"
+)
+
+// endpoint is one kind of request.
+type endpoint struct {
+	wait    time.Duration // for what is about to come
+	limit   int           // bytes of the answer at worst
+	request func() request
+}
+
+// request is a message that a Source has an answer to. One that may cost less memory or count more than one tells with
+// methods cost and weight.
+type request interface {
+	message
+	answer(ctx context.Context, s Source) (message, error)
+}
+
+// endpoints by protocol.
+var endpoints = map[string]*endpoint{
+	blockProtocol:     {0, maxBlock + maxText + 64, func() request { return new(blockRequest) }},
+	readProtocol:      {readWait, maxReading, func() request { return new(readRequest) }},
+	submitProtocol:    {receiptWait, maxInclusion, func() request { return new(submitRequest) }},
+	receiptProtocol:   {receiptWait, maxInclusion, func() request { return new(receiptRequest) }},
+	historyProtocol:   {0, maxPage, func() request { return new(historyRequest) }},
+	objectsProtocol:   {0, 64 << 10, func() request { return new(objectsRequest) }},
+	snapshotsProtocol: {0, MaxSnapshots*(MaxSnapshotHeader+16) + 4, func() request { return new(snapshotsRequest) }},
+	partProtocol:      {0, MaxSnapshotPart + 4, func() request { return new(partRequest) }},
+}
+
+// smallAnswer is what most answers are below, with the validators of a hundred nodes.
+const smallAnswer = 32 << 10
+
+func (m *blockRequest) cost() int64 { return smallAnswer }
+
+func (m *blockRequest) answer(ctx context.Context, s Source) (message, error) {
+	b, err := s.LightBlock(ctx, m.Height)
+	if err != nil {
+		return nil, err
+	}
+	return &blockAnswer{b, s.Trouble()}, nil
+}
+
+// usualValue is what a value with its proof takes as a rule.
+const usualValue = 4 << 10
+
+func (m *readRequest) cost() int64     { return smallAnswer + int64(len(m.Keys))*usualValue }
+func (m *readRequest) weight() float64 { return 1 + float64(len(m.Keys))/32 }
+
+func (m *readRequest) answer(ctx context.Context, s Source) (message, error) {
+	wait, cancel := context.WithTimeout(ctx, readWait)
+	defer cancel()
+	r, err := s.Read(wait, m.AtLeast, m.Keys)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("%w: %d", ErrBehind, m.AtLeast)
+	}
+	if err != nil {
+		return nil, err
+	}
+	size := 0
+	for i := range r.Items {
+		size += len(r.Items[i].Value) + usualValue
+	}
+	if size > maxReading-maxBlock {
+		return nil, fmt.Errorf("%w: the values are too long for one answer: ask for fewer", ErrRequest)
+	}
+	return &readAnswer{*r, s.Trouble()}, nil
+}
+
+func (m *submitRequest) cost() int64     { return smallAnswer + int64(len(m.Tx)) }
+func (m *submitRequest) weight() float64 { return 2 }
+
+func (m *submitRequest) answer(ctx context.Context, s Source) (message, error) {
+	if err := s.Submit(ctx, m.Tx); err != nil {
+		return nil, err
+	}
+	answer, err := receipt(ctx, s, ledger.HashTx(m.Tx), receiptWait)
+	if err != nil && !errors.Is(err, ErrPending) { // whatever is wrong: the transaction is taken
+		return nil, fmt.Errorf("%w: %w", ErrPending, err)
+	}
+	return answer, err
+}
+
+func (m *receiptRequest) cost() int64     { return smallAnswer }
+func (m *receiptRequest) weight() float64 { return proofWeight }
+
+func (m *receiptRequest) answer(ctx context.Context, s Source) (message, error) {
+	if m.Wait {
+		return receipt(ctx, s, m.ID, receiptWait)
+	}
+	return receipt(ctx, s, m.ID, lookTime)
+}
+
+// lookTime is how long a node looks for a receipt that it should have.
+const lookTime = 200 * time.Millisecond
+
+// troubleTime is how long a receipt may be waited for before the node looks whether the ledger moves at all.
+const troubleTime = time.Second
+
+// receipt waits for a receipt, but not in vain.
+func receipt(ctx context.Context, s Source, id ledger.TxID, wait time.Duration) (message, error) {
+	for wait > 0 {
+		some := min(wait, troubleTime)
+		wait -= some
+		i, err := receiptWithin(ctx, s, id, some)
+		if err == nil {
+			return i, nil
+		}
+		if ctx.Err() != nil || !errors.Is(err, ledger.ErrNotFound) && !errors.Is(err, context.DeadlineExceeded) {
+			return nil, err
+		}
+		if trouble := s.Trouble(); trouble != "" {
+			return nil, fmt.Errorf("%w: %s", errHeldUp, trouble)
+		}
+	}
+	return nil, ErrPending
+}
+
+func receiptWithin(ctx context.Context, s Source, id ledger.TxID, wait time.Duration) (*Inclusion, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	return s.Receipt(ctx, id)
+}
+
+// proofWeight is how many requests making a proof from a block counts as: a full one takes some milliseconds to read.
+const proofWeight = 2
+
+func (m *historyRequest) cost() int64 {
+	return min(maxPage, int64(m.Limit)*(ledger.MaxTxSize+smallAnswer))
+}
+func (m *historyRequest) weight() float64 { return 1 + proofWeight*float64(m.Limit) }
+
+// answer is as much of the page as fits.
+func (m *historyRequest) answer(ctx context.Context, s Source) (message, error) {
+	page, oldest, err := s.History(ctx, m.Account, m.Before, int(m.Limit))
+	if err != nil {
+		return nil, err
+	}
+	a := &historyAnswer{More: len(page) == int(m.Limit), Oldest: oldest}
+	for size := 0; len(a.Inclusions) < len(page); {
+		i := page[len(a.Inclusions)]
+		b, err := encode(&i)
+		if err != nil {
+			return nil, fmt.Errorf("encode transaction %s: %w", i.Receipt.ID, err)
+		}
+		if size += len(b); size > maxPage-64 && len(a.Inclusions) > 0 {
+			a.More = true
+			break
+		}
+		a.Inclusions = append(a.Inclusions, i)
+	}
+	return a, nil
+}
+
+func (m *objectsRequest) weight() float64 { return 1 + float64(m.Limit)/128 }
+func (m *objectsRequest) cost() int64     { return 64 * int64(m.Limit) }
+
+func (m *objectsRequest) answer(ctx context.Context, s Source) (message, error) {
+	list, err := s.Objects(ctx, m.Owner, m.After, int(m.Limit))
+	if err != nil {
+		return nil, err
+	}
+	return &objectsAnswer{list}, nil
+}
+
+func (m *snapshotsRequest) answer(ctx context.Context, s Source) (message, error) {
+	list, err := s.Snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &snapshotsAnswer{list}, nil
+}
+
+func (m *partRequest) cost() int64 { return MaxSnapshotPart }
+
+func (m *partRequest) answer(ctx context.Context, s Source) (message, error) {
+	b, err := s.SnapshotPart(ctx, m.Height, m.Part)
+	if err != nil {
+		return nil, err
+	}
+	return &partAnswer{b}, nil
+}

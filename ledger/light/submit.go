@@ -1,0 +1,172 @@
+package light
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/ledger"
+)
+
+const (
+	// submitHedge is how long a node has until another gets the transaction as well: usually enough for a block.
+	submitHedge = 2 * time.Second
+	// enoughRefusals is how many nodes must refuse a transaction for it to be refused: one may be behind, or lie.
+	enoughRefusals = 3
+	// heldUpPatience is how long nodes may say that the ledger stands still until it does: they restart now and then.
+	heldUpPatience = 2 * time.Second
+	// submitPause is the time between rounds.
+	submitPause = 300 * time.Millisecond
+	// busyTime is how long nodes may be at their limits, and downTime how long out of reach, before it is an error.
+	busyTime = 30 * time.Second
+	downTime = 5 * time.Second
+)
+
+// Submit hands a transaction to nodes until its receipt is proven, and returns that, whatever the transaction's result
+// was. From then on all readings of this client have its effects. An error is
+//   - a *ledger.OpError: several nodes, or all that answer, have refused it, and it is in no block;
+//   - one that wraps ErrPending: a node may have it, but its fate is unknown, because ctx ended, no node can be reached
+//     any more, or the ledger stands still (ErrStalled). It may be submitted again, and takes effect once;
+//   - another: no node has it.
+func (c *Client) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, error) {
+	if err := tx.Validate(); err != nil {
+		return ledger.Receipt{}, &ledger.OpError{Code: ledger.CodeFormat, Op: -1, Text: err.Error()}
+	}
+	raw := tx.Marshal()
+	s := &submission{client: c, tx: tx, id: ledger.HashTx(raw), raw: raw, start: time.Now()}
+	for {
+		i, err := s.round(ctx)
+		if err == nil {
+			c.raise(i.Receipt.Height)
+			return i.Receipt, nil
+		}
+		if err := s.judge(ctx, err); err != nil {
+			return ledger.Receipt{}, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(submitPause):
+		}
+	}
+}
+
+// submission is a transaction on its way.
+type submission struct {
+	client *Client
+	tx     *ledger.Tx
+	id     ledger.TxID
+	raw    []byte
+	start  time.Time
+
+	mu       sync.Mutex
+	taken    bool      // a node may have it; guarded by mu
+	pending  error     // the last that a node said while it waited; guarded by mu
+	refusals int       // in this round; guarded by mu
+	heldUp   int       // nodes in this round that say the ledger stands still; guarded by mu
+	moving   int       // nodes in this round that waited and say nothing of the kind; guarded by mu
+	since    time.Time // of the first that said so; zero when one moves; guarded by mu
+}
+
+// round offers the transaction to the nodes once.
+func (s *submission) round(ctx context.Context) (*Inclusion, error) {
+	s.refusals, s.heldUp, s.moving = 0, 0, 0
+	order, lies := s.client.book.order(s.client.nodes(ctx), time.Now())
+	return race(ctx, s.client, order, lies, submitHedge, s.offer)
+}
+
+// offer hands the transaction to one node and waits for its receipt.
+func (s *submission) offer(ctx context.Context, node peer.ID) (*Inclusion, error) {
+	i, err := s.client.receiptFrom(ctx, node, submitProtocol, s.id, &submitRequest{s.raw})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var op *ledger.OpError
+	switch {
+	case errors.As(err, &op):
+		if s.refusals++; s.refusals >= enoughRefusals {
+			return nil, enough{err}
+		}
+	case errors.Is(err, errHeldUp):
+		s.taken, s.pending = true, fmt.Errorf("%s: %w", nodeName(node, s.client.names[node]), err)
+		if s.since.IsZero() {
+			s.since = time.Now()
+		}
+		if s.heldUp++; s.heldUp >= enoughRefusals && s.moving == 0 {
+			return nil, enough{err}
+		}
+	case errors.Is(err, ErrPending):
+		s.taken, s.pending = true, err
+		s.moving++
+		s.since = time.Time{}
+	case errors.Is(err, errCut) || errors.Is(err, errSlow) || errors.Is(err, errInternal) || !refused(err):
+		s.taken = true
+	}
+	return i, err
+}
+
+// judge decides after a round that ended with err and without a receipt: nil to begin another, or the error to return.
+func (s *submission) judge(ctx context.Context, err error) error {
+	var op *ledger.OpError
+	switch {
+	case ctx.Err() != nil:
+		return s.unknown(context.Cause(ctx))
+	case s.taken:
+		return s.stillPending(ctx)
+	case errors.As(err, &op):
+		return fmt.Errorf("submit transaction %s: %w", s.id, err)
+	case errors.Is(err, ErrBusy) && time.Since(s.start) < busyTime:
+		return nil
+	case errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrLied) && time.Since(s.start) < downTime:
+		return nil
+	}
+	return fmt.Errorf("submit transaction %s: %w", s.id, err)
+}
+
+// stillPending decides whether there is hope for a transaction that a node has.
+func (s *submission) stillPending(ctx context.Context) error {
+	if s.moving == 0 && s.heldUp > 0 && time.Since(s.since) > heldUpPatience {
+		return s.unknown(nil)
+	}
+	head, err := s.client.Head(ctx)
+	if err != nil {
+		return s.unknown(err)
+	}
+	if head.Height <= s.tx.Expiry+1 {
+		return nil
+	}
+	sender := s.tx.Sender.Address()
+	v, err := s.client.Get(ctx, s.tx.Expiry, ledger.KeyAccount(sender))
+	if err != nil {
+		return s.unknown(err)
+	}
+	account, err := ledger.ReadAccount(v, sender)
+	if err != nil {
+		return s.unknown(err)
+	}
+	if account.Nonce > s.tx.Nonce { // by this transaction or another
+		if time.Since(s.start) < busyTime {
+			return nil
+		}
+		return s.unknown(fmt.Errorf("nonce %d is used, and no node shows by what", s.tx.Nonce))
+	}
+	return &ledger.OpError{Code: ledger.CodeExpired, Op: -1, Text: fmt.Sprintf(
+		"transaction %s expired at height %d without getting into a block: sign it anew", s.id, s.tx.Expiry)}
+}
+
+// unknown is the error when the transaction's fate is not known, because of err or what nodes said while it waited.
+func (s *submission) unknown(err error) error {
+	if !s.taken {
+		return fmt.Errorf("submit transaction %s: %w", s.id, err)
+	}
+	why := failures{ErrPending}
+	if s.pending != nil && s.pending.Error() != ErrPending.Error() {
+		why = failures{s.pending}
+	}
+	if err != nil {
+		why = append(why, err)
+	}
+	return fmt.Errorf("transaction %s is handed over, but %w", s.id, why)
+}

@@ -1,0 +1,212 @@
+package light
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cometbft/cometbft/crypto/ed25519"
+	"github.com/cometbft/cometbft/light"
+	"github.com/cometbft/cometbft/types"
+
+	"walrus/ledger"
+)
+
+// trustingPeriod is how long validators are believed after their time: practically for ever, because those of the genesis
+// do not change, so none can have withdrawn what it would lose by lying.
+const trustingPeriod = math.MaxInt64 / 2 * time.Nanosecond
+
+const (
+	// maxBisections bounds the headers fetched to get from a trusted one to another.
+	maxBisections = 64
+	// maxTrusted bounds the blocks kept to start from.
+	maxTrusted = 64
+	// recentHeaders is how many verified headers are remembered, by height, so that they are not verified twice.
+	recentHeaders = 256
+)
+
+// trust is the part of the chain that is verified: where clients start from, and the latest.
+type trust struct {
+	chainID string // constant
+
+	mu     sync.Mutex
+	blocks []*types.LightBlock // guarded by mu; ascending by height, the genesis first
+	recent [recentHeaders]struct {
+		height int64
+		hash   [32]byte
+	} // guarded by mu; by height modulo recentHeaders
+}
+
+// newTrust trusts the validators of the genesis, as if they stood in a header before the first.
+func newTrust(g *ledger.Genesis) (*trust, error) {
+	var list []*types.Validator
+	keys := make(map[ledger.PublicKey]bool, len(g.Members))
+	for i := range g.Members {
+		m := &g.Members[i]
+		if !m.Validates() {
+			continue
+		}
+		if keys[m.Consensus] || len(m.Shards) == 0 {
+			return nil, fmt.Errorf("%w: member %d has no shard, or another's consensus key", ledger.ErrGenesis, i)
+		}
+		keys[m.Consensus] = true
+		list = append(list, types.NewValidator(ed25519.PubKey(m.Consensus[:]), int64(len(m.Shards))))
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("%w: no member has a consensus key", ledger.ErrGenesis)
+	}
+	set := types.NewValidatorSet(list)
+	hash := set.Hash()
+	root := &types.LightBlock{
+		SignedHeader: &types.SignedHeader{Header: &types.Header{
+			ChainID: g.ChainID(), Height: 0, ValidatorsHash: hash, NextValidatorsHash: hash,
+			Time: g.Time.Add(-1), // the first block has the time of the genesis, and each is later than the one before
+		}},
+		ValidatorSet: set,
+	}
+	return &trust{chainID: g.ChainID(), blocks: []*types.LightBlock{root}}, nil
+}
+
+// fetchBlock gets a block, not verified, at a height.
+type fetchBlock func(ctx context.Context, height int64) (*types.LightBlock, error)
+
+// verify checks that two thirds of the validators have signed b and that these are the validators. It fetches what is
+// between b and a trusted block if most of the validators are others. Errors are of fetch, wrap ErrClock, or are a
+// falsehood that says what is wrong.
+func (t *trust) verify(ctx context.Context, b *types.LightBlock, fetch fetchBlock) error {
+	if err := t.check(b); err != nil {
+		return err
+	}
+	base, known, err := t.base(b)
+	if err != nil || known {
+		return err
+	}
+	now := time.Now()
+	if err := t.reach(ctx, base, b, now, fetch); err != nil {
+		return err
+	}
+	if ahead := b.Time.Sub(now); ahead > clockSkew {
+		return fmt.Errorf("%w: block %d is %v ahead of this machine's: set it", ErrClock, b.Height, ahead.Round(time.Second))
+	}
+	t.add(b, false)
+	return nil
+}
+
+// check finds what is wrong with b by itself, without its signatures.
+func (t *trust) check(b *types.LightBlock) error {
+	if b.ChainID != t.chainID {
+		return wrong("block %d is of the chain %.60q, not %q", b.Height, b.ChainID, t.chainID)
+	}
+	if err := b.ValidateBasic(t.chainID); err != nil {
+		return falsehood{err}
+	}
+	return nil
+}
+
+// falsehood is what is wrong with an answer that proofs or the protocol contradict.
+type falsehood struct{ error }
+
+func (f falsehood) Unwrap() error { return f.error }
+
+func wrong(format string, args ...any) error { return falsehood{fmt.Errorf(format, args...)} }
+
+// base is the trusted block from which to verify b, unless b is known.
+func (t *trust) base(b *types.LightBlock) (base *types.LightBlock, known bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := &t.recent[b.Height%recentHeaders]; r.height == b.Height {
+		if r.hash == [32]byte(b.Hash()) {
+			return nil, true, nil
+		}
+		return nil, false, wrong("block %d is %s, but one with hash %x is signed", b.Height, b.Hash(), r.hash)
+	}
+	for _, have := range t.blocks {
+		if have.Height < b.Height {
+			base = have
+		}
+	}
+	return base, false, nil
+}
+
+// reach verifies b from base, by way of blocks between them if need be.
+func (t *trust) reach(ctx context.Context, base, b *types.LightBlock, now time.Time, fetch fetchBlock) error {
+	path := []*types.LightBlock{b} // the next one last
+	for range maxBisections {
+		next := path[len(path)-1]
+		at := now
+		if next.Time.After(at) {
+			at = next.Time // verify judges the clock
+		}
+		err := light.Verify(base.SignedHeader, base.ValidatorSet, next.SignedHeader, next.ValidatorSet,
+			trustingPeriod, at, clockSkew, light.DefaultTrustLevel)
+		var strangers light.ErrNewValSetCantBeTrusted
+		switch {
+		case err == nil:
+			base, path = next, path[:len(path)-1]
+			if len(path) == 0 {
+				return nil
+			}
+			t.add(base, true)
+		case errors.As(err, &strangers):
+			pivot, err := fetch(ctx, base.Height+(next.Height-base.Height)/2)
+			if err != nil {
+				return err
+			}
+			if err := t.check(pivot); err != nil {
+				return err
+			}
+			path = append(path, pivot)
+		default:
+			return wrong("block %d does not follow from block %d: %w", next.Height, base.Height, err)
+		}
+	}
+	return wrong("block %d does not follow from a trusted one in %d steps", b.Height, maxBisections)
+}
+
+// add remembers a verified block. Those to start from stay; of the others only the latest.
+func (t *trust) add(b *types.LightBlock, stays bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := &t.recent[b.Height%recentHeaders]
+	if b.Height > r.height {
+		r.height, r.hash = b.Height, [32]byte(b.Hash())
+	}
+	i, found := slices.BinarySearchFunc(t.blocks, b.Height, func(have *types.LightBlock, h int64) int { return int(have.Height - h) })
+	switch {
+	case found:
+	case i == len(t.blocks) && !stays && i > 1 && sameSet(t.blocks[i-1], b) && sameSet(t.blocks[i-2], b):
+		t.blocks[i-1] = b // from the one before it is as far
+	case i == len(t.blocks) || stays && len(t.blocks) < maxTrusted:
+		t.blocks = slices.Insert(t.blocks, i, b)
+	}
+	if len(t.blocks) > maxTrusted {
+		t.blocks = slices.Delete(t.blocks, 1, 2)
+	}
+}
+
+func sameSet(a, b *types.LightBlock) bool {
+	return string(a.ValidatorsHash) == string(b.ValidatorsHash)
+}
+
+// checkpoint trusts the block with a hash, given from outside.
+func (t *trust) checkpoint(b *types.LightBlock, hash [32]byte) error {
+	if err := t.check(b); err != nil {
+		return err
+	}
+	if [32]byte(b.Hash()) != hash {
+		return wrong("block %d has the hash %s, the checkpoint %x", b.Height, b.Hash(), hash)
+	}
+	t.add(b, true)
+	return nil
+}
+
+// latest is the newest verified block, the genesis before there is any.
+func (t *trust) latest() *types.LightBlock {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.blocks[len(t.blocks)-1]
+}

@@ -1,0 +1,203 @@
+package light
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cometbft/cometbft/types"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/ledger"
+)
+
+// A chain whose validators have all been replaced, one after the other, is followed from its genesis.
+func TestValidatorsChange(t *testing.T) {
+	w := newWorld(t)
+	more := newKeys(t, 3, 12)
+	current := w.blocks[0].next.Copy().Validators
+	for _, k := range more {
+		w.chain.keys[string(k.PubKey().Address())] = k
+		current = append(current[1:], types.NewValidator(k.PubKey(), 3))
+		w.add(t, blockOf{next: types.NewValidatorSet(current)})
+		w.grow(t)
+	}
+	fetched := 0
+	s := &source{Source: w.chain}
+	s.block = func(ctx ctxt, height uint64) (*types.LightBlock, error) {
+		fetched++
+		return w.LightBlock(ctx, height)
+	}
+	w.tale.Store(s)
+	c := w.asking(t, w.liar)
+	if _, err := c.Account(limited(t), alice); err != nil {
+		t.Fatal(err)
+	}
+	if fetched == 0 || fetched > 20 {
+		t.Errorf("%d headers were fetched on the way", fetched)
+	}
+	fetched = 0
+	w.set(t)
+	if _, err := c.Account(limited(t), alice); err != nil || fetched > 0 {
+		t.Errorf("the next read fetched %d headers, %v", fetched, err)
+	}
+	for _, height := range []uint64{1, 5, 9, 14} {
+		if b, err := c.Block(limited(t), height); err != nil || b.Height != int64(height) {
+			t.Errorf("block %d: %v", height, err)
+		}
+	}
+	s.block = func(ctx ctxt, height uint64) (*types.LightBlock, error) { return w.LightBlock(ctx, height-1) }
+	if _, err := w.asking(t, w.liar).Account(limited(t), alice); !errors.Is(err, ErrLied) {
+		t.Errorf("other headers on the way than asked for: %v", err)
+	}
+	s.block = func(ctxt, uint64) (*types.LightBlock, error) { return nil, ErrPruned }
+	if _, err := w.asking(t, w.liar).Account(limited(t), alice); !errors.Is(err, ErrPruned) || errors.Is(err, ErrLied) {
+		t.Errorf("no headers on the way: %v", err)
+	}
+}
+
+// Old validators cannot take over: the genesis' validators sign for a set of strangers only with a third of the shards.
+func TestTakeover(t *testing.T) {
+	w := newWorld(t)
+	evil := newKeys(t, 4, 1)[0]
+	w.chain.keys[string(evil.PubKey().Address())] = evil
+	members := w.blocks[0].next.Validators
+	set := types.NewValidatorSet([]*types.Validator{types.NewValidator(evil.PubKey(), 1000), members[0].Copy()})
+	c := w.forge(t, put(ledger.KeyAccount(alice), ledger.Account{Balance: 1 << 50}.Marshal()), set, nil)
+	w.tale.Store(&source{Source: c})
+	if a, err := w.asking(t, w.liar).Account(limited(t), alice); !errors.Is(err, ErrLied) {
+		t.Errorf("account %+v, %v", a, err)
+	}
+}
+
+func TestCheckpoint(t *testing.T) {
+	w := newWorld(t)
+	hash := [32]byte(w.blocks[2].light.Hash())
+	if _, err := w.with(t, &Checkpoint{2, hash}, w.honest).Account(limited(t), alice); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.with(t, &Checkpoint{2, [32]byte{1}}, w.honest).Account(limited(t), alice); !errors.Is(err, ErrLied) {
+		t.Errorf("another checkpoint than the chain: %v", err)
+	}
+	if _, err := w.with(t, &Checkpoint{99, hash}, w.honest).Account(limited(t), alice); !errors.Is(err, ErrBehind) {
+		t.Errorf("a checkpoint that is not there: %v", err)
+	}
+}
+
+func TestAnotherBlock(t *testing.T) {
+	w := newWorld(t)
+	s := &source{Source: w.chain}
+	s.block = func(ctxt, uint64) (*types.LightBlock, error) { return w.blocks[1].light, nil }
+	w.tale.Store(s)
+	if b, err := w.asking(t, w.liar).Block(limited(t), 2); !errors.Is(err, ErrLied) {
+		t.Errorf("block %v, %v", b, err)
+	}
+	twice := *w.blocks[1].light
+	set, commit := *twice.ValidatorSet, *twice.Commit
+	set.Validators = append(set.Validators[:3:3], set.Validators[0])
+	twice.SignedHeader, twice.ValidatorSet = &types.SignedHeader{Header: twice.Header, Commit: &commit}, &set
+	b, err := marshalBlock(&twice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unmarshalBlock(b); err == nil {
+		t.Error("a block with a validator that comes twice is read")
+	}
+}
+
+// A header that is known, or that two thirds have signed, does not make the other signatures true that come with it: a node
+// that joins would keep them.
+func TestForgedSignatures(t *testing.T) {
+	w := newWorld(t)
+	forge := func(from int) *types.LightBlock {
+		b := *w.blocks[2].light
+		commit := *b.Commit
+		commit.Signatures = slices.Clone(commit.Signatures)
+		for i := from; i < len(commit.Signatures); i++ {
+			commit.Signatures[i].Signature = make([]byte, 64)
+		}
+		b.SignedHeader = &types.SignedHeader{Header: b.Header, Commit: &commit}
+		return &b
+	}
+	for name, from := range map[string]int{"all": 0, "the last": 3} {
+		forged := forge(from)
+		w.tale.Store(&source{Source: w.chain, block: func(ctxt, uint64) (*types.LightBlock, error) { return forged, nil }})
+		c := w.asking(t, w.honest)
+		if _, err := c.Block(limited(t), 2); err != nil { // known from now on
+			t.Fatal(err)
+		}
+		c.cfg.Peers = w.asking(t, w.liar).cfg.Peers
+		if _, err := c.Block(limited(t), 2); !errors.Is(err, ErrLied) {
+			t.Errorf("%s signature of a known block forged: %v", name, err)
+		}
+	}
+	if _, err := w.asking(t, w.honest).Block(limited(t), 1<<63); !errors.Is(err, ErrRequest) {
+		t.Errorf("a height that is none: %v", err)
+	}
+}
+
+// Two signed blocks of one height are noticed, whoever shows the second.
+func TestFork(t *testing.T) {
+	w := newWorld(t)
+	set := w.blocks[0].next
+	fork := w.forge(t, put(ledger.KeyAccount(alice), ledger.Account{Balance: 1}.Marshal()), set, nil)
+	c := w.asking(t, w.honest)
+	if _, err := c.Account(limited(t), alice); err != nil {
+		t.Fatal(err)
+	}
+	w.tale.Store(&source{Source: fork})
+	c.cfg.Peers = w.asking(t, w.liar).cfg.Peers
+	if a, err := c.Account(limited(t), alice); !errors.Is(err, ErrLied) {
+		t.Errorf("account %+v, %v", a, err)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	w := newWorld(t)
+	same := *w.genesis
+	same.Members = append([]ledger.GenesisMember{}, same.Members...)
+	same.Members[1].Consensus = same.Members[0].Consensus
+	if _, err := New(Config{Genesis: &same, Host: w.client, Logger: quiet}); !errors.Is(err, ledger.ErrGenesis) {
+		t.Errorf("two members with one consensus key: %v", err)
+	}
+	if _, err := New(Config{Genesis: w.genesis, Logger: quiet}); err == nil {
+		t.Error("no host, no error")
+	}
+	c, err := New(Config{Genesis: w.genesis, Host: w.client, Logger: quiet})
+	if err != nil || len(c.nodes(t.Context())) != 4 {
+		t.Errorf("without peers it asks %d nodes, %v", len(c.nodes(t.Context())), err)
+	}
+	if err := w.client.Connect(t.Context(), peer.AddrInfo{ID: w.honest.ID(), Addrs: w.honest.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	if first := c.nodes(t.Context())[0]; first != w.honest.ID() {
+		t.Errorf("it asks %s first, to which it is not connected", first)
+	}
+}
+
+func TestNoNodes(t *testing.T) {
+	w := newWorld(t)
+	c := w.asking(t)
+	if _, err := c.Account(limited(t), alice); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("nobody to ask: %v", err)
+	}
+	dead := newHost(t) // whose addresses nobody knows
+	start := time.Now()
+	c = w.asking(t, dead, w.honest)
+	if _, err := c.Account(limited(t), alice); err != nil || time.Since(start) > 5*time.Second {
+		t.Errorf("with one dead node: %v after %v", err, time.Since(start))
+	}
+	connects := 0
+	c = w.asking(t, dead)
+	c.cfg.Connect = func(context.Context, ID) error { connects++; return errors.New("not\nfound") }
+	if _, err := c.Account(limited(t), alice); !errors.Is(err, ErrUnavailable) || connects != 1 || !contains(err.Error(), "not found") {
+		t.Errorf("%d connects, %v", connects, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.asking(t, w.honest).Account(ctx, alice); !errors.Is(err, context.Canceled) {
+		t.Errorf("ctx has ended: %v", err)
+	}
+}

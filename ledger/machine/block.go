@@ -1,0 +1,87 @@
+package machine
+
+import (
+	"fmt"
+
+	"walrus/certs"
+	"walrus/ledger"
+	"walrus/shards"
+)
+
+// block is a block being applied: the records it touches and its transactions.
+type block struct {
+	height    uint64
+	network   certs.NetworkID
+	committee *certs.Committee
+	params    ledger.Params
+	encoding  shards.Params
+
+	// Constant while transactions run.
+	epoch      ledger.EpochInfo
+	supply     ledger.Supply
+	epochMoved bool
+	burned     bool
+	events     []ledger.Event
+
+	accounts table[ledger.Address, ledger.Account]
+	storages table[ledger.ObjectID, ledger.Storage]
+	blobs    table[ledger.ObjectID, ledger.Blob]
+	infos    table[shards.BlobID, ledger.BlobInfo]
+	pots     table[uint32, ledger.Pot]
+	allPots  claim               // stands for every pot: whoever sells storage declares it
+	forSale  []*cell[ledger.Pot] // of pots, from the current epoch on; nil where not touched; goes with allPots
+
+	certificates *certificates
+	born         map[ledger.ObjectID]birth
+	runs         []run
+}
+
+func newBlock(s State, b Block) (*block, error) {
+	k := &block{
+		height: b.Height, network: s.Committee.Network(), committee: s.Committee,
+		accounts: newTable(s.Values, ledger.KeyAccount, ledger.UnmarshalAccount),
+		storages: newTable(s.Values, ledger.KeyStorage, ledger.UnmarshalStorage),
+		blobs:    newTable(s.Values, ledger.KeyBlob, ledger.UnmarshalBlob),
+		infos:    newTable(s.Values, ledger.KeyBlobInfo, ledger.UnmarshalBlobInfo),
+		pots:     newTable(s.Values, ledger.KeyPot, ledger.UnmarshalPot),
+	}
+	var err error
+	if k.params, err = ledger.ReadParams(s.Values); err != nil {
+		return nil, err
+	}
+	if k.epoch, err = ledger.ReadEpoch(s.Values); err != nil {
+		return nil, err
+	}
+	if k.supply, err = ledger.ReadSupply(s.Values); err != nil {
+		return nil, err
+	}
+	if k.encoding, err = shards.NewParams(int(k.params.Shards)); err != nil {
+		return nil, fmt.Errorf("parameters of the state: %w", err)
+	}
+	return k, nil
+}
+
+// earn puts what the transactions paid for the current epoch into its pot. They do not do it themselves, or all of
+// them would wait for each other.
+func (k *block) earn() error {
+	var sum ledger.Amount
+	var err error
+	for i := range k.runs {
+		if sum, err = sum.Add(k.runs[i].earned); err != nil {
+			return err
+		}
+	}
+	if sum == 0 {
+		return nil
+	}
+	s := k.pots.slot(k.epoch.Epoch)
+	if err := k.pots.load(k.epoch.Epoch, s); err != nil {
+		return err
+	}
+	v := s.value
+	if v.Rewards, err = v.Rewards.Add(sum); err != nil {
+		return err
+	}
+	s.put(v)
+	return nil
+}

@@ -1,0 +1,59 @@
+package machine
+
+import (
+	"walrus/certs"
+	"walrus/ledger"
+)
+
+func (x *run) certifyBlob(op ledger.CertifyBlob) *ledger.OpError {
+	b, refused := x.liveBlob(op.Object)
+	if refused != nil {
+		return refused
+	}
+	if b.Certified != 0 {
+		return refuse(ledger.CodeState, "blob record %s was certified in epoch %d", op.Object, b.Certified)
+	}
+	if refused := x.checkCertificate(op, &b); refused != nil {
+		return refused
+	}
+	x.changeInfo(&b, func(i *ledger.BlobInfo) {
+		removeRecord(i, &b)
+		b.Certified = x.now()
+		addRecord(i, &b)
+		if i.InitialCertified == 0 {
+			i.InitialCertified = b.Certified
+		}
+	})
+	x.setBlob(op.Object, b)
+	e := x.blobEvent(ledger.EventCertified, op.Object, &b)
+	e.Certificate = op.Certificate
+	x.event(e)
+	return nil
+}
+
+// checkCertificate checks that the operation's certificate is good and about the record.
+func (x *run) checkCertificate(op ledger.CertifyBlob, b *ledger.Blob) *ledger.OpError {
+	cert, err := certs.UnmarshalCertificate(op.Certificate)
+	if err != nil {
+		return refuse(ledger.CodeCertificate, "%v", err)
+	}
+	want := certs.Persistence{}
+	if b.Deletable {
+		want = certs.Persistence{Deletable: true, Object: op.Object}
+	}
+	switch {
+	case cert.Blob != b.BlobID:
+		return refuse(ledger.CodeCertificate, "the certificate is of blob %s, the record of %s", cert.Blob, b.BlobID)
+	case cert.Persistence.Deletable != want.Deletable:
+		return refuse(ledger.CodeCertificate, "the certificate is for deletable=%t, the record says %t: collect confirmations for that",
+			cert.Persistence.Deletable, want.Deletable)
+	case cert.Persistence != want:
+		return refuse(ledger.CodeCertificate, "the certificate is for record %s, this is %s", cert.Persistence.Object, op.Object)
+	case cert.Epoch != x.now():
+		return refuse(ledger.CodeCertificate, "the certificate is of epoch %d, this is %d: collect confirmations of this epoch", cert.Epoch, x.now())
+	}
+	if err := x.block.certificates.verify(op.Certificate); err != nil {
+		return refuse(ledger.CodeCertificate, "%v: collect confirmations of a quorum again", err)
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package machine
+
+import (
+	"fmt"
+	"math/bits"
+
+	"walrus/ledger"
+)
+
+// maxEpochsPerBlock bounds how many epochs one block works off after the network stood still. The next ones go on.
+const maxEpochsPerBlock = 1000
+
+// maxBlockEvents bounds, but for those of the last epoch, the events of these, which are one record of a node's log.
+const maxBlockEvents = 4096
+
+// settleEpochs ends the epochs that are over at a block's time.
+func (k *block) settleEpochs(now int64) error {
+	length := int64(k.params.EpochDuration)
+	for range maxEpochsPerBlock {
+		if now-k.epoch.Start < length || k.epoch.Epoch == 1<<32-1 || len(k.events) >= maxBlockEvents {
+			break
+		}
+		if err := k.settleEpoch(); err != nil {
+			return fmt.Errorf("end epoch %d: %w", k.epoch.Epoch, err)
+		}
+		k.epoch.Start += length
+	}
+	return nil
+}
+
+// settleEpoch pays out the pot of the current epoch and begins the next: a part is burned, the rest goes to the members
+// by their shards, and what does not divide into the next pot.
+func (k *block) settleEpoch() error {
+	ended := k.epoch.Epoch
+	pot := k.pots.slot(ended)
+	if err := k.pots.load(ended, pot); err != nil {
+		return err
+	}
+	total, err := pot.value.Rewards.Add(k.epoch.Leftover)
+	if err != nil {
+		return err
+	}
+	pot.drop()
+	burned := share(total, uint64(k.params.BurnBasis), ledger.BasisPoints)
+	if k.supply.Burned, err = k.supply.Burned.Add(burned); err != nil {
+		return err
+	}
+	k.burned = k.burned || burned > 0
+	rest := total - burned
+	k.epoch.Leftover = rest
+	for i := range k.committee.Members() {
+		part := share(rest, uint64(k.committee.Weight(i)), uint64(k.params.Shards))
+		if part == 0 {
+			continue
+		}
+		to, err := k.reward(i, part)
+		if err != nil {
+			return err
+		}
+		k.epoch.Leftover -= part
+		k.events = append(k.events, ledger.Event{Kind: ledger.EventPaidOut, To: to, Amount: part, Epoch: ended})
+	}
+	k.epoch.Epoch++
+	k.epochMoved = true
+	k.events = append(k.events, ledger.Event{Kind: ledger.EventEpoch, Epoch: k.epoch.Epoch, Amount: burned})
+	return nil
+}
+
+// share is ⌊a·part/whole⌋ for part ≤ whole.
+func share(a ledger.Amount, part, whole uint64) ledger.Amount {
+	hi, lo := bits.Mul64(uint64(a), part)
+	q, _ := bits.Div64(hi, lo, whole)
+	return ledger.Amount(q)
+}
+
+// reward pays the i-th member.
+func (k *block) reward(i int, part ledger.Amount) (ledger.Address, error) {
+	m, err := ledger.ReadMember(k.accounts.values, uint16(i))
+	if err != nil {
+		return ledger.Address{}, err
+	}
+	s := k.accounts.slot(m.Reward)
+	if err := k.accounts.load(m.Reward, s); err != nil {
+		return ledger.Address{}, err
+	}
+	v := s.value
+	if v.Balance, err = v.Balance.Add(part); err != nil {
+		return ledger.Address{}, err
+	}
+	s.put(v)
+	return m.Reward, nil
+}

@@ -1,0 +1,142 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"walrus/ledger"
+)
+
+// MaxPending bounds the transactions of one account that wait for a block: what one may have in flight, and no more.
+const MaxPending = 256
+
+// Gate decides which transactions may wait for a block: those that would be valid in the next one after all that wait
+// already. It does not keep them, only what they add up to for each account, about 100 bytes for each account and no
+// more accounts than transactions. It is safe for concurrent use.
+type Gate struct {
+	limit int // constant
+
+	mu      sync.Mutex
+	state   State                    // guarded by mu, as the rest
+	params  ledger.Params            // of state
+	height  uint64                   // of the next block; 0 before the first Update
+	waiting map[ledger.Address]*lane // accounts with transactions that wait
+	total   int                      // transactions that wait
+}
+
+// lane is the account of a sender as it will be after what waits has paid its fees and given away what it says.
+type lane struct {
+	account ledger.Account
+	count   int
+}
+
+// NewGate lets at most limit transactions wait. It lets none in before the first Update.
+func NewGate(limit int) *Gate {
+	return &Gate{limit: limit, waiting: make(map[ledger.Address]*lane)}
+}
+
+// Update begins anew on the state that the block of height left: nothing waits. Whoever keeps transactions admits them
+// again, in their order, and drops those that are refused now.
+func (g *Gate) Update(s State, height uint64) error {
+	params, err := ledger.ReadParams(s.Values)
+	if err != nil {
+		return fmt.Errorf("admit transactions after block %d: %w", height, err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.state, g.params, g.height = s, params, height+1
+	g.waiting, g.total = make(map[ledger.Address]*lane), 0
+	return nil
+}
+
+// Admit lets a transaction wait, or says why not: then the error is a *ledger.OpError, or the state cannot be read.
+// verified says whose signatures are known to be good; nil: nobody's.
+func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool) (*ledger.Tx, ledger.TxID, error) {
+	id := ledger.HashTx(raw)
+	tx, err := ledger.UnmarshalTx(raw)
+	if err != nil {
+		return nil, id, refuse(ledger.CodeFormat, "%v", err)
+	}
+	if refused := g.admit(tx, len(raw), false); refused != nil { // what is cheap to see comes before the signature
+		return nil, id, refused
+	}
+	if (verified == nil || !verified(id)) && tx.Verify() != nil {
+		return nil, id, errSignature()
+	}
+	if refused := g.admit(tx, len(raw), true); refused != nil {
+		return nil, id, refused
+	}
+	return tx, id, nil
+}
+
+// admit checks all but the signature, and counts the transaction if it shall.
+func (g *Gate) admit(tx *ledger.Tx, size int, count bool) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.height == 0 {
+		return errors.New("admit transaction: the ledger has not started yet")
+	}
+	if refused := checkEnvelope(tx, g.state.Committee.Network(), g.height); refused != nil {
+		return refused
+	}
+	sender := tx.Sender.Address()
+	l := g.waiting[sender]
+	if l == nil {
+		a, err := ledger.ReadAccount(g.state.Values, sender)
+		if err != nil {
+			return err
+		}
+		l = &lane{account: a}
+	}
+	if refused := checkPayer(tx, size, l.account, &g.params); refused != nil {
+		return refused
+	}
+	if l.count >= MaxPending {
+		return refuse(ledger.CodeLimit, "%d transactions of this account wait already, the most there may be: wait for some to be in a block", l.count)
+	}
+	if g.total >= g.limit {
+		return refuse(ledger.CodeLimit, "%d transactions wait already, the most this node keeps: try again in a while", g.total)
+	}
+	if count {
+		l.account.Balance -= tx.Fee
+		l.account.Balance -= min(l.account.Balance, outlay(tx))
+		l.account.Nonce++
+		l.count++
+		g.total++
+		g.waiting[sender] = l
+	}
+	return nil
+}
+
+// outlay is what a transaction gives away. If that did not count, what waits behind it would take room from others and
+// never pay, once the balance is with the next account of the same person.
+func outlay(tx *ledger.Tx) (sum ledger.Amount) {
+	for _, op := range tx.Ops {
+		var amount ledger.Amount
+		switch op := op.(type) {
+		case ledger.Transfer:
+			amount = op.Amount
+			if op.To == tx.Sender.Address() {
+				amount = 0
+			}
+		case ledger.ShareBlob:
+			amount = op.Amount
+		case ledger.FundBlob:
+			amount = op.Amount
+		}
+		if amount > math.MaxUint64-sum {
+			return math.MaxUint64
+		}
+		sum += amount
+	}
+	return sum
+}
+
+// Pending is how many transactions wait, and of how many accounts.
+func (g *Gate) Pending() (txs, accounts int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.total, len(g.waiting)
+}

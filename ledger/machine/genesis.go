@@ -1,0 +1,36 @@
+package machine
+
+import (
+	"bytes"
+	"slices"
+
+	"walrus/ledger"
+	"walrus/ledger/merkle"
+)
+
+// Genesis is the state before the first block: rules, first epoch, committee and the accounts that have WAL, as changes
+// to nothing, ascending by key, and as a tree. Errors wrap ledger.ErrGenesis.
+func Genesis(g *ledger.Genesis) ([]Change, *merkle.Tree, error) {
+	if err := g.Validate(); err != nil {
+		return nil, nil, err
+	}
+	balances, err := g.Balances()
+	if err != nil {
+		return nil, nil, err
+	}
+	params := g.Params()
+	epoch := ledger.EpochInfo{Epoch: ledger.FirstEpoch, Start: params.GenesisTime}
+	changes := []Change{
+		{Key: ledger.KeyParams(), Value: params.Marshal()},
+		{Key: ledger.KeyEpoch(), Value: epoch.Marshal()},
+	}
+	for i := range g.Members {
+		changes = append(changes, Change{Key: ledger.KeyMember(uint16(i)), Value: g.Members[i].Marshal()})
+	}
+	for _, b := range balances {
+		changes = append(changes, Change{Key: ledger.KeyAccount(b.Address), Value: ledger.Account{Balance: b.Amount}.Marshal()})
+	}
+	slices.SortFunc(changes, func(a, b Change) int { return bytes.Compare(a.Key, b.Key) })
+	var tree *merkle.Tree
+	return changes, tree.Apply(changes, 1), nil
+}

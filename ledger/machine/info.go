@@ -1,0 +1,49 @@
+package machine
+
+import (
+	"cmp"
+	"slices"
+
+	"walrus/ledger"
+)
+
+// changeInfo applies change to what is known of the record's blob ID, freed of what has expired.
+func (x *run) changeInfo(b *ledger.Blob, change func(i *ledger.BlobInfo)) {
+	info := x.info(b.BlobID)
+	info.Trim(x.now()) // has its own list of ends from here on
+	change(&info)
+	info.Trim(x.now())
+	x.setInfo(b.BlobID, info)
+}
+
+// addRecord counts a record, certified or not, that lasts until its end.
+func addRecord(i *ledger.BlobInfo, b *ledger.Blob) {
+	certified := b.Certified != 0
+	if !b.Deletable {
+		i.PermanentEnd = max(i.PermanentEnd, b.End)
+		if certified {
+			i.PermanentCertifiedEnd = max(i.PermanentCertifiedEnd, b.End)
+		}
+		return
+	}
+	at, found := slices.BinarySearchFunc(i.Deletable, b.End, func(d ledger.DeletableEnd, end uint32) int { return cmp.Compare(d.End, end) })
+	if !found {
+		i.Deletable = slices.Insert(i.Deletable, at, ledger.DeletableEnd{End: b.End})
+	}
+	i.Deletable[at].Registered++
+	if certified {
+		i.Deletable[at].Certified++
+	}
+}
+
+// removeRecord is the opposite, for deletable records; permanent ones only ever last longer.
+func removeRecord(i *ledger.BlobInfo, b *ledger.Blob) {
+	for at := range i.Deletable {
+		if d := &i.Deletable[at]; b.Deletable && d.End == b.End {
+			d.Registered--
+			if b.Certified != 0 {
+				d.Certified--
+			}
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package machine
+
+import (
+	"walrus/ledger"
+	"walrus/shards"
+)
+
+func (x *run) registerBlob(op ledger.RegisterBlob) *ledger.OpError {
+	s, refused := x.ownStorage(op.Storage)
+	if refused != nil {
+		return refused
+	}
+	if s.Start > x.now() {
+		return refuse(ledger.CodeEpoch, "storage resource %s begins with epoch %d, this is %d: wait or buy another", op.Storage, s.Start, x.now())
+	}
+	if op.Size > shards.MaxLength {
+		return refuse(ledger.CodeSize, "the blob has %d bytes: at most %d", op.Size, uint64(shards.MaxLength))
+	}
+	if id := shards.DeriveBlobID(op.Size, op.Root); id != op.BlobID {
+		return refuse(ledger.CodeBlobID, "blob ID %s: size and root make it %s", op.BlobID, id)
+	}
+	encoded := uint64(x.block.encoding.EncodedSize(op.Size))
+	if s.Bytes < encoded {
+		return refuse(ledger.CodeSize, "storage resource %s has %d bytes, the blob of %d bytes takes %d encoded: %d more",
+			op.Storage, s.Bytes, op.Size, encoded, encoded-s.Bytes)
+	}
+	b := ledger.Blob{
+		Owner: x.sender, BlobID: op.BlobID, Size: op.Size, Root: op.Root, Deletable: op.Deletable,
+		Registered: x.now(), Start: s.Start, End: s.End, Bytes: s.Bytes,
+	}
+	if b.Attributes, refused = mergeAttributes(nil, op.Attributes, nil); refused != nil {
+		return refused
+	}
+	cost, err := x.block.params.WriteCost(encoded)
+	if err != nil {
+		return refuse(ledger.CodeOverflow, "price of writing %d bytes: %v", encoded, err)
+	}
+	if refused := x.pay(cost); refused != nil {
+		return refused
+	}
+	if refused := x.earn(cost); refused != nil {
+		return refused
+	}
+	id := x.object()
+	x.dropStorage(op.Storage)
+	x.setBlob(id, b)
+	x.changeInfo(&b, func(i *ledger.BlobInfo) { addRecord(i, &b) })
+	e := x.blobEvent(ledger.EventRegistered, id, &b)
+	e.Other, e.Amount = op.Storage, cost
+	x.event(e)
+	return x.count(x.sender, -1, 1)
+}
+
+// earn puts amount into the pot of the current epoch when the block ends.
+func (x *run) earn(amount ledger.Amount) *ledger.OpError {
+	sum, err := x.earned.Add(amount)
+	if err != nil {
+		return refuse(ledger.CodeOverflow, "what the transaction pays: %v", err)
+	}
+	x.earned = sum
+	return nil
+}

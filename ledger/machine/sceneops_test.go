@@ -1,0 +1,182 @@
+package machine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"walrus/certs"
+	"walrus/ledger"
+)
+
+// opArgs is one operation of a script.
+type opArgs struct {
+	scene *scene
+	made  ledger.ObjectID // what it makes
+	who   string
+	args
+}
+
+// as names the object that the operation makes.
+func (o *opArgs) as() {
+	if name := o.text("as", ""); name != "" {
+		o.scene.objects[name], o.scene.names[o.made.String()] = o.made, name
+	}
+}
+
+func (o *opArgs) objectAt(i int) ledger.ObjectID { return o.scene.object(o.at(i)) }
+
+func (o *opArgs) op(t *testing.T) ledger.Op {
+	t.Helper()
+	defer o.as()
+	kind := o.at(0)
+	switch kind {
+	case "transfer":
+		return ledger.Transfer{To: o.scene.address(o.at(1)), Amount: parseAmount(t, o.at(2))}
+	case "buyStorage":
+		start, end, _ := strings.Cut(o.at(2), "-")
+		return ledger.BuyStorage{Bytes: parseNumber(t, o.at(1)), Start: uint32(parseNumber(t, start)), End: uint32(parseNumber(t, end))}
+	case "splitStorage":
+		return ledger.SplitStorage{Storage: o.objectAt(1), Epoch: o.epoch("epoch", 0), Bytes: o.bytes("bytes", 0)}
+	case "mergeStorage":
+		return ledger.MergeStorage{A: o.objectAt(1), B: o.objectAt(2)}
+	case "transferStorage":
+		return ledger.TransferStorage{Storage: o.objectAt(1), To: o.scene.address(o.at(2))}
+	case "registerBlob":
+		return o.register()
+	case "certifyBlob":
+		return ledger.CertifyBlob{Object: o.objectAt(1), Certificate: o.certificate(t)}
+	case "extendBlob":
+		op := ledger.ExtendBlob{Object: o.objectAt(1), Epochs: o.epoch("epochs", 0), FromFunds: o.has("funds")}
+		if o.has("storage") {
+			op.Storage = o.scene.object(o.text("storage", ""))
+		}
+		return op
+	case "deleteBlob":
+		return ledger.DeleteBlob{Object: o.objectAt(1)}
+	case "shareBlob":
+		return ledger.ShareBlob{Object: o.objectAt(1), Amount: o.amount("amount", 0)}
+	case "fundBlob":
+		return ledger.FundBlob{Object: o.objectAt(1), Amount: o.amount("amount", 0)}
+	case "transferBlob":
+		return ledger.TransferBlob{Object: o.objectAt(1), To: o.scene.address(o.at(2))}
+	case "burnBlob":
+		return ledger.BurnBlob{Object: o.objectAt(1)}
+	case "setAttributes":
+		return o.setAttributes()
+	case "sweep":
+		var op ledger.Sweep
+		for i := 1; i < len(o.words); i++ {
+			op.Objects = append(op.Objects, o.objectAt(i))
+		}
+		slices.SortFunc(op.Objects, func(a, b ledger.ObjectID) int { return bytes.Compare(a[:], b[:]) })
+		return op
+	}
+	t.Fatalf("there is no operation %q", kind)
+	return nil
+}
+
+// register reads: registerBlob storage blob=name size=bytes deletable attributes=key:value,… wrong (blob ID).
+func (o *opArgs) register() ledger.Op {
+	name := o.text("blob", "blob")
+	op := ledger.RegisterBlob{Storage: o.objectAt(1), Size: o.bytes("size", 1000), Deletable: o.has("deletable")}
+	op.Root, op.BlobID = testBlob(name, op.Size)
+	b := blobName{op.BlobID, op.Root, op.Size, op.Deletable}
+	o.scene.blobs[name] = b
+	if as := o.text("as", ""); as != "" {
+		o.scene.blobs[as+"'s"] = b
+	}
+	o.scene.names[op.BlobID.String()] = name
+	if o.has("wrong") {
+		op.BlobID[0] ^= 1
+		o.scene.names[op.BlobID.String()] = "wrong"
+	}
+	if pairs := o.text("attributes", ""); pairs != "" {
+		op.Attributes = sortedAttributes(strings.Split(pairs, ","))
+	}
+	return op
+}
+
+// certificate reads what may be wrong with it: signers=0,1,2 (members; duplicates stay), epoch, blob=name,
+// object=name, permanent, deletable, forged (by another key), network (another one), garbage.
+func (o *opArgs) certificate(t *testing.T) []byte {
+	t.Helper()
+	object := o.at(1)
+	blob, ok := o.scene.blobs[object+"'s"]
+	if !ok {
+		_, id := testBlob(object, 1000)
+		blob = blobName{id: id}
+	}
+	if name := o.text("blob", ""); name != "" {
+		blob.id = o.scene.blobs[name].id
+	}
+	p := certs.Persistence{Deletable: blob.deletable}
+	if o.has("permanent") {
+		p.Deletable = false
+	} else if o.has("deletable") {
+		p.Deletable = true
+	}
+	if p.Deletable {
+		p.Object = o.scene.object(o.text("object", object))
+	}
+	var signers []int
+	for _, s := range strings.Split(o.text("signers", "0,1,2"), ",") {
+		i, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signers = append(signers, i)
+	}
+	epoch := o.scene.epoch(t)
+	if o.has("epoch") {
+		epoch = uint32(o.offset("epoch", uint64(epoch)))
+	}
+	cert := o.scene.certificate(t, epoch, blob.id, p, slices.Compact(slices.Clone(signers))...)
+	if o.has("forged") { // says that another member signed
+		cert.Signers[len(cert.Signers)-1]--
+	}
+	if o.has("network") { // is of another network
+		cert = otherNetwork(t).certificate(t, epoch, blob.id, p, signers...)
+	}
+	raw := cert.Marshal()
+	if len(signers) != len(cert.Signers) {
+		raw = repeatSigners(raw, signers)
+	}
+	if o.has("garbage") {
+		raw = raw[:len(raw)-1]
+	}
+	return raw
+}
+
+func otherNetwork(t *testing.T) *network {
+	return newNetwork(t, func(g *ledger.Genesis) { g.BurnBasis++ })
+}
+
+// repeatSigners gives a certificate's binary form another list of signers.
+func repeatSigners(raw []byte, signers []int) []byte {
+	const header = 1 + 4 + 32 + 1 + 32
+	signature := raw[len(raw)-certs.SignatureSize:]
+	b := binary.LittleEndian.AppendUint16(slices.Clone(raw[:header]), uint16(len(signers)))
+	for _, s := range signers {
+		b = binary.LittleEndian.AppendUint16(b, uint16(s))
+	}
+	return append(b, signature...)
+}
+
+// setAttributes reads: setAttributes object set=key:value,… remove=key,… fill=n (n attributes of the greatest size).
+func (o *opArgs) setAttributes() ledger.Op {
+	op := ledger.SetAttributes{Object: o.objectAt(1)}
+	if pairs := o.text("set", ""); pairs != "" {
+		op.Set = sortedAttributes(strings.Split(pairs, ","))
+	}
+	for i := range o.number("fill", 0) {
+		op.Set = append(op.Set, ledger.Attribute{Key: o.text("key", "k") + strconv.Itoa(int(10+i)), Value: strings.Repeat("v", ledger.MaxAttributeValue)})
+	}
+	if keys := o.text("remove", ""); keys != "" {
+		op.Remove = strings.Split(keys, ",")
+	}
+	return op
+}

@@ -1,0 +1,82 @@
+package machine
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// minParallel is how many transactions are worth running in parallel.
+const minParallel = 64
+
+// execute runs the transactions so that those with a record in common do it in the block's order.
+func (k *block) execute(o Options) {
+	workers, least := o.workers(), minParallel
+	if o.eager {
+		least = 2
+	}
+	for from := 0; from < len(k.runs); {
+		to := from
+		for to < len(k.runs) && !k.runs[to].alone {
+			to++
+		}
+		if workers < 2 || to-from < least {
+			k.executeInOrder(from, to)
+		} else {
+			k.executeInParallel(from, to, workers)
+		}
+		if to < len(k.runs) {
+			k.executeInOrder(to, to+1)
+		}
+		from = to + 1
+	}
+}
+
+func (k *block) executeInOrder(from, to int) {
+	for i := from; i < to; i++ {
+		k.runs[i].execute()
+		k.release(i, 0, nil)
+	}
+}
+
+// executeInParallel starts each transaction when the last one that it waits for is done.
+func (k *block) executeInParallel(from, to, workers int) {
+	ready := make(chan int, to-from) // room for all: no send waits
+	var left atomic.Int64
+	left.Store(int64(to - from))
+	for i := from; i < to; i++ {
+		if k.runs[i].waits.Load() == 0 {
+			ready <- i
+		}
+	}
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for i := range ready {
+				for i >= 0 {
+					k.runs[i].execute()
+					i = k.release(i, to, ready)
+					if left.Add(-1) == 0 {
+						close(ready)
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// release tells those that wait for i that it is done. Of those below to that need not wait any more it returns one,
+// for the caller to go on with, and sends the others; −1 if there are none.
+func (k *block) release(i, to int, ready chan<- int) int {
+	mine := -1
+	for _, j := range k.runs[i].next {
+		switch {
+		case k.runs[j].waits.Add(-1) > 0 || j >= to:
+		case mine < 0:
+			mine = j
+		default:
+			ready <- j
+		}
+	}
+	return mine
+}

@@ -1,0 +1,60 @@
+package machine
+
+import "walrus/ledger"
+
+// sweep removes expired records, whoever owns them. Those that are gone already are passed over, as several may sweep
+// at the same time.
+func (x *run) sweep(op ledger.Sweep) *ledger.OpError {
+	swept := 0
+	for _, id := range op.Objects {
+		done, refused := x.sweepOne(id)
+		if refused != nil {
+			return refused
+		}
+		if done {
+			swept++
+		}
+	}
+	if swept == 0 {
+		return refuse(ledger.CodeNotFound, "none of the %d objects exists: they were swept before", len(op.Objects))
+	}
+	return nil
+}
+
+func (x *run) sweepOne(id ledger.ObjectID) (bool, *ledger.OpError) {
+	early := func(end uint32) *ledger.OpError {
+		return refuse(ledger.CodeState, "object %s lasts until epoch %d, this is %d: sweep it then", id, end, x.now())
+	}
+	if s, ok := x.storage(id); ok {
+		if s.End > x.now() {
+			return false, early(s.End)
+		}
+		x.dropStorage(id)
+		x.event(ledger.Event{Kind: ledger.EventSwept, From: x.sender, To: s.Owner, Object: id, Bytes: s.Bytes, End: s.End})
+		return true, x.count(s.Owner, -1, 0)
+	}
+	b, ok := x.blob(id)
+	if !ok {
+		return false, nil
+	}
+	if b.End > x.now() {
+		return false, early(b.End)
+	}
+	x.removeExpired(id, &b)
+	e := x.blobEvent(ledger.EventSwept, id, &b)
+	e.To, e.Amount = b.Owner, b.Funds
+	x.event(e)
+	if refused := x.earn(b.Funds); refused != nil {
+		return false, refused
+	}
+	if b.Owner == (ledger.Address{}) {
+		return true, nil
+	}
+	return true, x.count(b.Owner, 0, -1)
+}
+
+// removeExpired takes the record of an expired blob away.
+func (x *run) removeExpired(id ledger.ObjectID, b *ledger.Blob) {
+	x.dropBlob(id)
+	x.changeInfo(b, func(*ledger.BlobInfo) {}) // which trims
+}

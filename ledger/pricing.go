@@ -1,0 +1,37 @@
+package ledger
+
+import "math"
+
+// Units is the number of units that encoded size is priced by: of UnitSize, rounded up.
+func (p *Params) Units(bytes uint64) uint64 {
+	units := bytes / UnitSize
+	if bytes%UnitSize != 0 {
+		units++
+	}
+	return units
+}
+
+// StorageCost is the price of bytes of encoded size for some epochs. Errors wrap ErrOverflow.
+func (p *Params) StorageCost(bytes uint64, epochs uint32) (Amount, error) {
+	each, err := p.StoragePrice.Times(p.Units(bytes))
+	if err != nil {
+		return 0, err
+	}
+	return each.Times(uint64(epochs))
+}
+
+// WriteCost is the price of registering a blob of bytes of encoded size. Errors wrap ErrOverflow.
+func (p *Params) WriteCost(bytes uint64) (Amount, error) { return p.WritePrice.Times(p.Units(bytes)) }
+
+// MinFee is the least fee of a transaction whose binary form has size bytes; more than there is if that overflows.
+func (p *Params) MinFee(size int) Amount {
+	bytes, err := p.FeeByte.Times(uint64(max(size, 0)))
+	if err != nil {
+		return math.MaxUint64
+	}
+	fee, err := p.FeeTx.Add(bytes)
+	if err != nil {
+		return math.MaxUint64
+	}
+	return fee
+}

@@ -1,0 +1,151 @@
+package ledger
+
+import (
+	"fmt"
+	"strings"
+
+	"walrus/shards"
+)
+
+// Code says what became of a transaction, in its result and its receipt. The numbers are part of the format.
+type Code uint32
+
+// Codes of results.
+const (
+	CodeOK          Code = iota
+	CodeFormat           // not the binary form of a transaction
+	CodeNetwork          // another network's
+	CodeSignature        // not signed by its sender
+	CodeNonce            // used already, or ahead of the account's
+	CodeExpired          // too late, or expiring too far ahead
+	CodeFee              // less than the least fee, or more than the balance
+	CodeBalance          // not enough WAL
+	CodeNotFound         // no such object
+	CodeNotOwner         // the object belongs to somebody else
+	CodeState            // the object is in no state for it: not certified, permanent, expired, …
+	CodeEpoch            // epochs in the past, too far ahead, or in no order
+	CodeSize             // storage smaller than the encoded size, or a size of zero
+	CodeCapacity         // more than the network has for sale
+	CodeCertificate      // does not certify this registration
+	CodeBlobID           // does not follow from size and root
+	CodeOverflow         // amounts or sizes beyond 64 bits
+	CodeLimit            // a list or text beyond its bound
+	CodeInternal         // a fault of the rules
+)
+
+// codeNames by code: their text, which is part of interfaces.
+var codeNames = [...]string{
+	CodeOK: "ok", CodeFormat: "format", CodeNetwork: "network", CodeSignature: "signature", CodeNonce: "nonce",
+	CodeExpired: "expired", CodeFee: "fee", CodeBalance: "balance", CodeNotFound: "notFound", CodeNotOwner: "notOwner",
+	CodeState: "state", CodeEpoch: "epoch", CodeSize: "size", CodeCapacity: "capacity", CodeCertificate: "certificate",
+	CodeBlobID: "blobId", CodeOverflow: "overflow", CodeLimit: "limit", CodeInternal: "internal",
+}
+
+// String is the code's name, like "notFound".
+func (c Code) String() string {
+	if int64(c) < int64(len(codeNames)) {
+		return codeNames[c]
+	}
+	return fmt.Sprintf("code %d", uint32(c))
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (c Code) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// Result is what a block did with one of its transactions.
+type Result struct {
+	Code   Code    `json:"code"`
+	Op     int     `json:"operation"`        // index of the operation that failed; −1 if none
+	Log    string  `json:"log,omitempty"`    // why, for people; not part of what the nodes agree on
+	Fee    Amount  `json:"feeFrost"`         // paid
+	Spent  Amount  `json:"spentFrost"`       // left the sender's balance in all, fee included, less what came back
+	Events []Event `json:"events,omitempty"` // none if Code is not CodeOK
+}
+
+// OpError is why a transaction is refused or fails.
+type OpError struct {
+	Code Code
+	Op   int // index of the operation; −1 for the transaction itself
+	Text string
+}
+
+// Error is for people.
+func (e *OpError) Error() string {
+	if e.Op < 0 {
+		return e.Text
+	}
+	return fmt.Sprintf("operation %d: %s", e.Op, e.Text)
+}
+
+// Err is why the transaction failed, an *OpError; nil if it did not.
+func (r *Result) Err() error {
+	if r.Code == CodeOK {
+		return nil
+	}
+	text := r.Log
+	if text == "" { // it is not part of what the nodes agree on
+		text = "the ledger refused it: " + r.Code.String()
+	}
+	return &OpError{Code: r.Code, Op: r.Op, Text: text}
+}
+
+// FundsError says that an account has too little for what it is to pay.
+type FundsError struct {
+	Need, Have Amount
+}
+
+// Error is for people.
+func (e *FundsError) Error() string {
+	return fmt.Sprintf("not enough WAL: %s are needed, the account has %s: get more with walrus wallet faucet on a devnet, or have some sent to it",
+		strings.TrimSuffix(e.Need.String(), " WAL"), e.Have)
+}
+
+// EventKind names an event. The text is part of interfaces.
+type EventKind string
+
+// Kinds of events.
+const (
+	EventTransferred   EventKind = "transferred"
+	EventStorageBought EventKind = "storageBought"
+	EventStorageSplit  EventKind = "storageSplit"
+	EventStorageMerged EventKind = "storageMerged"
+	EventStorageMoved  EventKind = "storageTransferred"
+	EventRegistered    EventKind = "blobRegistered"
+	EventCertified     EventKind = "blobCertified"
+	EventExtended      EventKind = "blobExtended"
+	EventDeleted       EventKind = "blobDeleted"
+	EventShared        EventKind = "blobShared"
+	EventFunded        EventKind = "blobFunded"
+	EventBlobMoved     EventKind = "blobTransferred"
+	EventBurned        EventKind = "blobBurned"
+	EventAttributes    EventKind = "attributesSet"
+	EventSwept         EventKind = "swept"
+	EventEpoch         EventKind = "epochChanged"
+	EventPaidOut       EventKind = "rewardPaid"
+)
+
+// Event is something that happened in a block; which fields mean something depends on Kind.
+type Event struct {
+	Kind        EventKind     `json:"kind"`
+	From        Address       `json:"from,omitzero"`
+	To          Address       `json:"to,omitzero"`
+	Amount      Amount        `json:"amountFrost,omitempty"`
+	Object      ObjectID      `json:"object,omitzero"`
+	Other       ObjectID      `json:"other,omitzero"` // the second object of a split, a merge, a deletion
+	Blob        shards.BlobID `json:"blobId,omitzero"`
+	Size        uint64        `json:"size,omitempty"`  // of the blob
+	Bytes       uint64        `json:"bytes,omitempty"` // of storage
+	Deletable   bool          `json:"deletable,omitempty"`
+	Epoch       uint32        `json:"epoch,omitempty"` // in which it happened, or the one that began
+	End         uint32        `json:"endEpoch,omitempty"`
+	Certificate []byte        `json:"certificate,omitempty"`
+}
+
+// Receipt is a committed transaction's place and result.
+type Receipt struct {
+	ID     TxID   `json:"txId"`
+	Height uint64 `json:"height"`
+	Index  uint32 `json:"index"` // in the block
+	Time   int64  `json:"time"`  // of the block, Unix nanoseconds
+	Result
+}

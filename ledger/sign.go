@@ -1,0 +1,65 @@
+package ledger
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"runtime"
+	"sync"
+
+	voi "github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
+)
+
+// ErrSignature marks a transaction that its sender did not sign.
+var ErrSignature = errors.New("not signed by its sender")
+
+// verification is by the rules of ZIP 215, which says of every signature whether it is valid, alone and in a batch
+// alike. Nodes that judged signatures differently would come to different states.
+var verification = &voi.Options{Verify: voi.VerifyOptionsZIP_215}
+
+// Sign makes sk's owner the sender and signs.
+func (tx *Tx) Sign(sk ed25519.PrivateKey) {
+	copy(tx.Sender[:], sk[ed25519.PrivateKeySize-ed25519.PublicKeySize:])
+	copy(tx.Signature[:], ed25519.Sign(sk, tx.SignBytes()))
+}
+
+// Verify checks the signature, which takes about 25 µs. Errors wrap ErrSignature.
+func (tx *Tx) Verify() error {
+	if !voi.VerifyWithOptions(tx.Sender[:], tx.SignBytes(), tx.Signature[:], verification) {
+		return ErrSignature
+	}
+	return nil
+}
+
+// signatureBatch is how many signatures are verified together: most of the gain, and little lost if one is bad.
+const signatureBatch = 64
+
+// VerifyTxs checks the signatures of many transactions, which takes about 14 µs each on one core; it uses all. The
+// answers are those of Verify.
+func VerifyTxs(txs []*Tx) []bool {
+	valid := make([]bool, len(txs))
+	starts := make(chan int, (len(txs)+signatureBatch-1)/signatureBatch)
+	for from := 0; from < len(txs); from += signatureBatch {
+		starts <- from
+	}
+	close(starts)
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), cap(starts)) {
+		workers.Go(func() {
+			for from := range starts {
+				to := min(from+signatureBatch, len(txs))
+				verifyBatch(txs[from:to], valid[from:to])
+			}
+		})
+	}
+	workers.Wait()
+	return valid
+}
+
+func verifyBatch(txs []*Tx, valid []bool) {
+	batch := voi.NewBatchVerifierWithCapacity(len(txs))
+	for _, tx := range txs {
+		batch.AddWithOptions(tx.Sender[:], tx.SignBytes(), tx.Signature[:], verification)
+	}
+	_, each := batch.Verify(nil)
+	copy(valid, each)
+}

@@ -1,0 +1,143 @@
+package wallet
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"go.yaml.in/yaml/v3"
+
+	"walrus/ledger"
+)
+
+// maxFile is far above the 300 bytes a wallet file has.
+const maxFile = 4 << 10
+
+// walletFile is the YAML form of a wallet.
+type walletFile struct {
+	Kind    string `yaml:"kind"` // keeps other keys from being taken for a wallet's
+	Address string `yaml:"address"`
+	Key     string `yaml:"key"` // the Ed25519 seed in hexadecimal
+}
+
+const fileKind = "walrus-wallet-ed25519"
+
+// Create writes the wallet to a new file that only its owner may read. It never replaces a file: that fails with
+// fs.ErrExist. When it returns, the key is on the disk.
+func (w *Wallet) Create(path string) (err error) {
+	var b bytes.Buffer
+	b.WriteString("# A wallet of Walrus. Whoever has the key has the WAL: keep a copy, show it to nobody.\n")
+	content := walletFile{fileKind, w.address.String(), hex.EncodeToString(w.key.Seed())}
+	if err := yaml.NewEncoder(&b).Encode(content); err != nil {
+		return fmt.Errorf("write wallet: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("create wallet: %w", err)
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err == nil {
+			err = syncDir(filepath.Dir(path))
+		}
+		if err != nil {
+			err = errors.Join(fmt.Errorf("write wallet: %w", err), os.Remove(path))
+		}
+	}()
+	if _, err := f.Write(b.Bytes()); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// syncDir makes a name created in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Load reads the wallet file at path. It refuses one that other users can read. Errors wrap ErrFile and show nothing of
+// what is in the file.
+func Load(path string) (*Wallet, error) {
+	b, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w %s: %w: restore it from a copy", ErrFile, path, err)
+	}
+	return FromKey(key), nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w %s: there is none: make one with walrus wallet new: %w", ErrFile, path, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	b, err := readOpen(f, path)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func readOpen(f *os.File, path string) ([]byte, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w %s: it is no regular file", ErrFile, path)
+	}
+	// The system that has no such bits keeps a user's files from others by other means.
+	if mode := st.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
+		return nil, fmt.Errorf("%w %s: other users can read it (mode %04o): run chmod 600 %s", ErrFile, path, mode, path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	if len(b) > maxFile {
+		return nil, fmt.Errorf("%w %s: more than %d bytes: it is no wallet", ErrFile, path, maxFile)
+	}
+	return b, nil
+}
+
+// parse keeps the words of other packages out of its errors: they would quote the secret.
+func parse(b []byte) (ed25519.PrivateKey, error) {
+	dec := yaml.NewDecoder(bytes.NewReader(b))
+	dec.KnownFields(true)
+	var f walletFile
+	if err := dec.Decode(&f); err != nil || f.Kind != fileKind {
+		return nil, errors.New("it is no wallet")
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is something after the wallet")
+	}
+	seed, err := hex.DecodeString(f.Key)
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("its key is not %d hexadecimal digits", 2*ed25519.SeedSize)
+	}
+	address, err := ledger.ParseAddress(f.Address)
+	if err != nil {
+		return nil, err // the address is no secret
+	}
+	key := ed25519.NewKeyFromSeed(seed)
+	if FromKey(key).address != address {
+		return nil, fmt.Errorf("its key is not that of address %s", address)
+	}
+	return key, nil
+}

@@ -1,0 +1,50 @@
+// Package wallet is a user's key to the ledger: the file that keeps it, and the composing, signing and sending of
+// transactions. It reaches the ledger only through Chain. Start with Load, then Payer.Do.
+package wallet
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"walrus/ledger"
+)
+
+var (
+	// ErrFile marks a wallet file that is missing, damaged, or readable by others.
+	ErrFile = errors.New("wallet file")
+	// ErrUnknown marks a transaction that was sent without an answer: it may have taken effect, or still may.
+	ErrUnknown = errors.New("it is not known whether the transaction took effect")
+)
+
+// Wallet is the key of one account. It is immutable and safe for concurrent use.
+type Wallet struct {
+	key     ed25519.PrivateKey
+	address ledger.Address
+}
+
+// New makes a wallet with a key of its own, from the system's randomness.
+func New() (*Wallet, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make wallet: %w", err)
+	}
+	return FromKey(key), nil
+}
+
+// FromKey is the wallet of key.
+func FromKey(key ed25519.PrivateKey) *Wallet {
+	var public ledger.PublicKey
+	copy(public[:], key[ed25519.SeedSize:])
+	return &Wallet{key: key, address: public.Address()}
+}
+
+// Address of the account.
+func (w *Wallet) Address() ledger.Address { return w.address }
+
+// String does not show the secret.
+func (w *Wallet) String() string { return "wallet of " + w.address.String() }
+
+// GoString does not show the secret either.
+func (w *Wallet) GoString() string { return w.String() }

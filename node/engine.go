@@ -1,0 +1,53 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/ledger"
+	"walrus/ledger/engine"
+)
+
+// Engine opens the ledger that the network's nodes keep together. Host and Connect of cfg are set here.
+func Engine(cfg engine.Config) OpenLedger {
+	return func(h host.Host, connect func(context.Context, peer.ID) error) (Ledger, error) {
+		cfg.Host, cfg.Connect = h, connect
+		e, err := engine.New(cfg)
+		if err != nil {
+			return nil, err
+		}
+		return &replica{e}, nil
+	}
+}
+
+// replica is an engine as a Ledger.
+type replica struct{ *engine.Node }
+
+// State is the newest state here.
+func (r *replica) State() (ledger.Reader, uint64) {
+	v := r.View()
+	return v, v.Height
+}
+
+// Follow calls fn with all that happened in each block.
+func (r *replica) Follow(ctx context.Context, from uint64, fn func(height uint64, events []ledger.Event) error) (kept bool, err error) {
+	err = r.Node.Follow(ctx, from, func(b engine.Block) error {
+		events := slices.Clone(b.Events)
+		for i := range b.Receipts {
+			events = append(events, b.Receipts[i].Events...)
+		}
+		return fn(b.Height, events)
+	})
+	return !errors.Is(err, engine.ErrPruned), err
+}
+
+// Health is how the ledger is, as this node sees it.
+func (r *replica) Health() (height uint64, at time.Time, trouble string) {
+	s := r.Status()
+	return s.Height, s.Time, s.Stalled
+}

@@ -1,0 +1,72 @@
+package node
+
+import (
+	"crypto/rand"
+	"log/slog"
+	"testing"
+
+	"walrus/ledger"
+	"walrus/shards"
+	"walrus/store"
+)
+
+// state is a ledger that stands at one state.
+type state struct {
+	Ledger
+	values map[string][]byte
+	ready  chan struct{}
+}
+
+func (s *state) State() (ledger.Reader, uint64) { return s, 7 }
+func (s *state) Get(key []byte) ([]byte, error) { return s.values[string(key)], nil }
+func (s *state) Ready() <-chan struct{}         { return s.ready }
+
+// TestEndOfExtended ends the epoch of a blob which was extended, but whose extension was not noted when it came, because
+// the disk failed: it stays.
+func TestEndOfExtended(t *testing.T) {
+	params, err := shards.NewParams(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := make([]byte, 5000)
+	_, _ = rand.Read(data)
+	meta, _, err := shards.Encode(params, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, log := meta.ID(), slog.New(slog.DiscardHandler)
+	cfg := store.Default(t.TempDir())
+	cfg.Logger = log
+	st, err := store.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	l := &state{ready: make(chan struct{}), values: map[string][]byte{
+		string(ledger.KeyEpoch()):      ledger.EpochInfo{Epoch: 2}.Marshal(),
+		string(ledger.KeyBlobInfo(id)): ledger.BlobInfo{PermanentEnd: 5}.Marshal(),
+	}}
+	close(l.ready)
+	n := &Node{log: log, params: params, shards: []int{0}, store: st, ledger: l, debts: newDebts(), pending: newPending(), life: newLife()}
+	if err := st.PutBlob(id, meta.Marshal(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.endEpochs(2); err != nil {
+		t.Fatal(err)
+	}
+	if rec, err := st.Blob(id); err != nil || rec.EndEpoch != 5 {
+		t.Errorf("record %+v, %v", rec, err)
+	}
+	if _, err := st.Metadata(id); err != nil {
+		t.Error(err)
+	}
+	l.values[string(ledger.KeyEpoch())] = ledger.EpochInfo{Epoch: 5}.Marshal()
+	n.compareWithLedger(t.Context())
+	if _, err := st.Blob(id); err == nil {
+		t.Error("a blob that has ended is here")
+	}
+}

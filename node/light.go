@@ -1,0 +1,175 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/certs"
+	"walrus/client"
+	"walrus/ledger"
+	"walrus/ledger/light"
+	"walrus/ledger/wallet"
+)
+
+// Chain is the ledger as a client process has it.
+type Chain struct {
+	Ledger client.Ledger
+	Payer  client.Payer  // nil without a wallet
+	Light  *light.Client // nil in tests without one
+}
+
+// OpenChain opens the ledger of a client over its host. connect finds a peer's addresses and dials it.
+type OpenChain func(h host.Host, connect func(context.Context, peer.ID) error) (Chain, error)
+
+// Light opens the ledger of the network that begins with g, every answer of which the nodes prove. Without a wallet,
+// which is nil, nothing can be paid.
+func Light(g *ledger.Genesis, w *wallet.Wallet, log *slog.Logger) OpenChain {
+	return func(h host.Host, connect func(context.Context, peer.ID) error) (Chain, error) {
+		com, err := g.Committee()
+		if err != nil {
+			return Chain{}, err
+		}
+		l, err := light.New(light.Config{Genesis: g, Host: h, Connect: connect, Logger: log})
+		if err != nil {
+			return Chain{}, err
+		}
+		c := Chain{Ledger: &proven{l, com, log}, Light: l}
+		if w != nil {
+			c.Payer = wallet.NewPayer(w, payable{l, g.NetworkID()})
+		}
+		return c, nil
+	}
+}
+
+// proven is a light client as a client.Ledger.
+type proven struct {
+	light *light.Client
+	first *certs.Committee
+	log   *slog.Logger
+}
+
+// Committee of the current epoch, or, if nobody proves one, that of the genesis: its members are the same.
+func (p *proven) Committee(ctx context.Context) (*certs.Committee, error) {
+	com, err := p.light.Committee(ctx)
+	if err == nil || ctx.Err() != nil {
+		return com, err
+	}
+	if errors.Is(err, light.ErrLied) {
+		p.log.Warn("the committee of the current epoch is not proven; going on with that of the genesis", "err", err)
+	}
+	return p.first, nil
+}
+
+// Read reads proven values.
+func (p *proven) Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
+	v, err := p.light.Get(ctx, 0, keys...)
+	if err != nil {
+		return nil, standsStill(err)
+	}
+	return v, nil
+}
+
+// Objects are proven to be all.
+func (p *proven) Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {
+	o, err := p.light.Objects(ctx, owner)
+	if err != nil {
+		return nil, nil, standsStill(err)
+	}
+	storages, blobs := map[ledger.ObjectID]ledger.Storage{}, map[ledger.ObjectID]ledger.Blob{}
+	for _, s := range o.Storages {
+		storages[s.ID] = s.Storage
+	}
+	for _, b := range o.Blobs {
+		blobs[b.ID] = b.Blob
+	}
+	return storages, blobs, nil
+}
+
+// standsStill gives a ledger that cannot be used the client's name for that.
+func standsStill(err error) error {
+	if err == nil || errors.Is(err, client.ErrStalled) {
+		return err
+	}
+	if errors.Is(err, light.ErrStalled) || errors.Is(err, light.ErrUnavailable) || errors.Is(err, light.ErrBehind) {
+		return &stalled{err}
+	}
+	return err
+}
+
+// stalled is an error of a ledger that stands still, in the words of the node that says why.
+type stalled struct{ err error }
+
+func (s *stalled) Error() string {
+	text, before := s.err.Error(), light.ErrStalled.Error()+": "
+	if i := strings.LastIndex(text, before); i >= 0 {
+		return text[i+len(before):]
+	}
+	return text
+}
+
+func (s *stalled) Unwrap() []error { return []error{client.ErrStalled, s.err} }
+
+// payable is a light client as a wallet.Chain.
+type payable struct {
+	*light.Client
+	network certs.NetworkID
+}
+
+// Submit sends a transaction and waits for its receipt.
+func (p payable) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, error) {
+	r, err := p.Client.Submit(ctx, tx)
+	if errors.Is(err, light.ErrPending) {
+		err = &unknown{standsStill(err)}
+	}
+	return r, standsStill(err)
+}
+
+// unknown is an error of a transaction whose fate is not known, in its own words.
+type unknown struct{ err error }
+
+func (u *unknown) Error() string   { return u.err.Error() }
+func (u *unknown) Unwrap() []error { return []error{wallet.ErrUnknown, u.err} }
+
+// historyPages bounds how far back Used looks: a nonce that is asked for was used a moment ago.
+const historyPages = 32
+
+// Used finds the transaction with which an account used a nonce, in its history.
+func (p payable) Used(ctx context.Context, a ledger.Address, nonce uint64) (ledger.Receipt, error) {
+	var from light.Cursor
+	for range historyPages {
+		h, err := p.History(ctx, a, from, light.MaxHistory)
+		if h == nil {
+			return ledger.Receipt{}, standsStill(err)
+		}
+		for _, e := range h.Entries {
+			if e.Tx.Sender.Address() == a && e.Tx.Nonce == nonce {
+				return e.Receipt, nil
+			}
+		}
+		if h.Next == nil {
+			break
+		}
+		from = *h.Next
+	}
+	return ledger.Receipt{}, fmt.Errorf("transaction %d of account %s: %w", nonce, a, ledger.ErrNotFound)
+}
+
+// Head reads the account.
+func (p payable) Head(ctx context.Context, a ledger.Address) (h wallet.Head, err error) {
+	v, err := p.Get(ctx, 0, ledger.KeyParams(), ledger.KeyAccount(a))
+	if err != nil {
+		return h, standsStill(err)
+	}
+	h.Network, h.Height = p.network, v.Height
+	if h.Params, err = ledger.ReadParams(v); err != nil {
+		return h, fmt.Errorf("read the ledger: %w", err)
+	}
+	h.Account, err = ledger.ReadAccount(v, a)
+	return h, err
+}

@@ -1,0 +1,165 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/semaphore"
+
+	"walrus/ledger"
+	"walrus/p2p"
+	"walrus/shards"
+)
+
+const (
+	// registrationPatience is how long an upload may be ahead of its registration: ten times what a block needs on a bad day.
+	registrationPatience = 10 * time.Second
+	// maxPending and maxPendingBytes bound the metadata that is held for blobs which are not registered yet, and
+	// maxPendingPerPeer the share of one peer: as many blobs as a client has on their way at once, and no more.
+	maxPending, maxPendingPerPeer = 1024, 128
+	maxPendingBytes               = 64 << 20
+	// maxWaiting bounds the requests that wait for a registration; each holds a goroutine and its stream.
+	maxWaiting = 512
+)
+
+// pending is what uploads have sent ahead of their registrations, and what waits for those.
+type pending struct {
+	waiting *semaphore.Weighted
+
+	mu    sync.Mutex // guards the rest
+	blobs map[shards.BlobID]early
+	peers map[peer.ID]int // entries of blobs
+	bytes int
+	news  chan struct{} // closed and made anew when the ledger has changed
+}
+
+// early is metadata that came before its registration.
+type early struct {
+	metadata []byte
+	from     peer.ID
+	until    time.Time
+}
+
+func newPending() *pending {
+	return &pending{
+		waiting: semaphore.NewWeighted(maxWaiting), blobs: map[shards.BlobID]early{}, peers: map[peer.ID]int{}, news: make(chan struct{}),
+	}
+}
+
+// put holds the metadata of a blob for a while. ErrBusy if there is no room.
+func (p *pending) put(from peer.ID, id shards.BlobID, metadata []byte) error {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for old, e := range p.blobs {
+		if now.After(e.until) {
+			p.removeLocked(old)
+		}
+	}
+	if e, ok := p.blobs[id]; ok { // the same, since it has the ID: it stays that of the first who sent it
+		e.until = now.Add(registrationPatience)
+		p.blobs[id] = e
+		return nil
+	}
+	if len(p.blobs) >= maxPending || p.bytes+len(metadata) > maxPendingBytes || p.peers[from] >= maxPendingPerPeer {
+		return fmt.Errorf("%w: too many blobs wait for their registration", p2p.ErrBusy)
+	}
+	p.blobs[id] = early{metadata, from, now.Add(registrationPatience)}
+	p.peers[from]++
+	p.bytes += len(metadata)
+	return nil
+}
+
+// get is the metadata that is held of a blob; nil if none is.
+func (p *pending) get(id shards.BlobID) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.blobs[id].metadata
+}
+
+// remove forgets what is held of a blob.
+func (p *pending) remove(id shards.BlobID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.removeLocked(id)
+}
+
+func (p *pending) removeLocked(id shards.BlobID) {
+	e, ok := p.blobs[id]
+	if !ok {
+		return
+	}
+	delete(p.blobs, id)
+	p.bytes -= len(e.metadata)
+	if p.peers[e.from]--; p.peers[e.from] == 0 {
+		delete(p.peers, e.from)
+	}
+}
+
+// wake makes those who wait look at the ledger again.
+func (p *pending) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.news)
+	p.news = make(chan struct{})
+}
+
+func (p *pending) changed() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.news
+}
+
+// await calls look until it finds what it looks for on the ledger, looking again whenever the ledger has changed, for
+// registrationPatience. It returns look's last error.
+func (p *pending) await(ctx context.Context, look func() error) error {
+	news := p.changed()
+	err := look()
+	if !notYet(err) {
+		return err
+	}
+	if !p.waiting.TryAcquire(1) {
+		return fmt.Errorf("%w: too many uploads wait for their registration", p2p.ErrBusy)
+	}
+	defer p.waiting.Release(1)
+	timer := time.NewTimer(registrationPatience)
+	defer timer.Stop()
+	for {
+		select {
+		case <-news:
+		case <-timer.C:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+		news = p.changed()
+		if err = look(); !notYet(err) {
+			return err
+		}
+	}
+}
+
+// notYet is said of what a later block may change.
+func notYet(err error) bool {
+	return errors.Is(err, p2p.ErrNotRegistered) || errors.Is(err, p2p.ErrUnavailable)
+}
+
+// runNews wakes those who wait for the ledger at every block.
+func (n *Node) runNews(ctx context.Context) error {
+	for ctx.Err() == nil {
+		_, height := n.ledger.State()
+		n.pending.wake() // for what happened between that and the following
+		kept, err := n.ledger.Follow(ctx, height+1, func(uint64, []ledger.Event) error {
+			n.pending.wake()
+			return nil
+		})
+		if kept && ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
+}
