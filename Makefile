@@ -11,7 +11,7 @@ RACEFLAG  = $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env C
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check unit race lint bench soak fuzz clean
+.PHONY: help build demo test check unit race lint bench soak sim fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,8 +44,11 @@ lint: ## golangci-lint, as .golangci.yml says; downloads and builds it the first
 bench: ## benchmarks; %bound is a share of what the machine could do at best, see docs/performance.md
 	@go test -run '^$$' -bench . -benchmem ./shards/... ./certs/... ./store/...
 
-soak: ## hurt seven processes: SIGKILL in mid-upload and flipped bits, 20 rounds of each; about a minute
+soak: ## hurt seven processes: 300 SIGKILLs under a mixed load, then kills in uploads and flipped bits; some 10 minutes
 	@scripts/soak.sh
+
+sim: ## a million operations on the ledger's rules against a model of them; some minutes
+	@go test ./ledger/machine -count=1 -run 'TestModel$$' -model.ops=1000000 -timeout 30m -v
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@go list ./... | while read -r pkg; do \

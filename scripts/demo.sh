@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Shows a whole network at work on this machine: seven storage nodes as seven processes, a real file stored, two nodes
-# killed, the file read back, the two restarted and healed. Needs bash, coreutils and a built walrus; leaves nothing
+# Shows a whole network at work on this machine: seven storage nodes as seven processes, a real file stored and paid for,
+# two nodes killed, the file read back, the two restarted and healed, also with empty disks. Needs bash, coreutils and a built walrus; leaves nothing
 # behind. `make demo` builds and runs it.
 #
 #   FILE=photo.raw scripts/demo.sh     use this file in place of the walrus program itself
@@ -18,6 +18,8 @@ step=0
 say() { step=$((step + 1)); printf '\n\033[1m%d. %s\033[0m  [%ss]\n' "$step" "$*" "$SECONDS"; }
 now() { date +%s%N; }
 took() { local ms=$((($(now) - $1) / 1000000)); printf '   took %d.%02d s\n' $((ms / 1000)) $((ms % 1000 / 10)); }
+
+balance() { "$walrus" wallet show | sed -n 's/^ *balance  *//p'; }
 
 [[ -x $walrus ]] || { echo "demo: $walrus is missing: run make build" >&2; exit 1; }
 [[ -r $file ]] || { echo "demo: cannot read $file" >&2; exit 1; }
@@ -67,12 +69,15 @@ for ((i = 0; i < nodes; i++)); do start $i; done
 for ((i = 0; i < nodes; i++)); do await_ready $i; done
 took "$t"
 "$walrus" health
+"$walrus" info | sed -nE '/^(epoch|price|fees|capacity|rewards|supply) /p'
 
 size=$(stat -Lc %s "$file")
 say "Store a file of $((size >> 20)) MiB: ${file##*/}"
+before=$(balance)
 t=$(now)
 "$walrus" store "$file"
 took "$t"
+echo "   the wallet had $before before, and has $(balance) now"
 id=$("$walrus" blob-id "$file")
 
 say "Kill nodes ${killed[*]} without warning (SIGKILL)"
@@ -105,12 +110,12 @@ done
 took "$t"
 cat "$dir/health.log"
 
-say "Kill nodes ${killed[*]}, delete all that they stored, and start them again: they repair themselves from the others"
+say "Kill nodes ${killed[*]}, delete all that they stored, their ledger too, and start them again: they get it all from the others"
 t=$(now)
 for i in "${killed[@]}"; do
   kill -KILL "${pids[i]}"
   wait "${pids[i]}" 2>/dev/null || true
-  rm -rf "$dir/net/node-$i/store"
+  rm -rf "$dir/net/node-$i/store" "$dir/net/node-$i/ledger" # the keys stay, and with them what they signed last
   start "$i"
 done
 for i in "${killed[@]}"; do await_ready "$i"; done
@@ -121,5 +126,8 @@ until "$walrus" health >"$dir/health.log" 2>&1; do
 done
 took "$t"
 "$walrus" blob-status "$id"
+
+say "What the wallet keeps, on record in the ledger"
+"$walrus" list-blobs
 
 printf '\ndemo: done in %s s\n' "$SECONDS"

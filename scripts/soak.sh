@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Hurts a network of seven processes many times: SIGKILL in the middle of uploads, and flipped bits in the files of
-# stopped nodes. Every blob that was stored must come back as it was, and every node must heal.
+# Hurts a network of seven processes many times. First SIGKILL at random moments, under a mixed load of payments and
+# stores: nothing that was committed may be lost or happen twice, all nodes must agree, no WAL may come or go, and every
+# node must come back by itself. Then SIGKILL in the middle of large uploads, and flipped bits in the files of stopped
+# nodes, their ledger included: every blob that was stored must come back as it was, and every node must heal.
 #
-#   scripts/soak.sh [ROUNDS]           default 20
+#   scripts/soak.sh [ROUNDS]           kills under load, default 300; a second each
+#   WALRUS_SOAK=… scripts/soak.sh      rounds of the two others, default 20
 #   WALRUS_SEED=… scripts/soak.sh      the same again; each run prints its seed
 set -euo pipefail
 cd "$(dirname "$0")/.."
-WALRUS_SOAK=${1:-20} exec go test -count=1 -run '^TestSoak' -v -timeout 60m ./cmd/walrus
+WALRUS_KILLS=${1:-300} WALRUS_SOAK=${WALRUS_SOAK:-20} exec go test -count=1 -run '^TestSoak' -v -timeout 180m ./cmd/walrus
