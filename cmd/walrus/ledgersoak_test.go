@@ -74,7 +74,11 @@ func TestSoakLedger(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	t.Logf("%d transactions are the same on the nodes, %s", l.auditNodes(w, books), time.Since(start).Round(time.Millisecond))
+	n := l.auditNodes(w, books)
+	t.Logf("%d transactions are the same on the nodes, %s", n, time.Since(start).Round(time.Millisecond))
+	if n == 0 {
+		t.Error("no node shows any transaction")
+	}
 	t.Logf("%d blobs are whole, %s", l.auditBlobs(), time.Since(start).Round(time.Millisecond))
 	t.Logf("height %d; well after %s", height, c.awaitHealth(3*time.Minute).Round(time.Millisecond))
 }

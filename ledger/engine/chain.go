@@ -44,7 +44,10 @@ type chain struct {
 	node  *node.Node
 	sw    *sw
 	guard *guard
-	state sm.Store // for reading
+	// stoodStill: the newest block here is so old that nobody made any for a while. Then the first comes early, since
+	// clients take the age of the newest for a sign that the ledger stands still.
+	stoodStill bool
+	state      sm.Store // for reading
 
 	caughtUp chan struct{} // closed when this node takes part in consensus
 	failure  chan struct{} // closed when it cannot go on
@@ -151,6 +154,7 @@ func (c *chain) openStores() error {
 	if err != nil {
 		return fmt.Errorf("read consensus state: %w", err)
 	}
+	c.stoodStill = st.LastBlockHeight > 0 && time.Since(st.LastBlockTime) > 2*c.cfg.heartbeat
 	if st.LastBlockHeight > 0 && store.NewBlockStore(blocks).Height() == 0 {
 		if err := c.state.SetOfflineStateSyncHeight(st.LastBlockHeight); err != nil {
 			return fmt.Errorf("write consensus state: %w", err)
@@ -167,6 +171,9 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 		}
 	}()
 	cfg := cometConfig(&c.cfg)
+	if c.stoodStill {
+		cfg.Consensus.CreateEmptyBlocksInterval = min(firstBeat, c.cfg.heartbeat)
+	}
 	n, err = node.NewNodeWithContext(ctx, cfg, c.cfg.signs, &p2p.NodeKey{PrivKey: ed25519.GenPrivKey()}, // for CometBFT's network
 		proxy.NewConnSyncLocalClientCreator(c.guard),
 		func() (*types.GenesisDoc, error) { return c.cfg.doc, nil },
@@ -174,6 +181,7 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 	if err != nil {
 		return nil, fmt.Errorf("open consensus: %w", err)
 	}
+	c.guard.settle = func() { cfg.Consensus.CreateEmptyBlocksInterval = c.cfg.heartbeat }
 	return n, nil
 }
 

@@ -190,6 +190,36 @@ func TestRestartOfAll(t *testing.T) {
 	})
 }
 
+// A network that was away makes a block soon after it has begun again, without a transaction: its age is what clients judge
+// it by. A network that goes on is quiet for as long as its heartbeat.
+func TestBackAfterLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 40, 30, 20, 10)
+		c.beat = 10 * time.Minute
+		defer c.stopAll()
+		c.startAll()
+		for _, n := range c.nodes {
+			<-n.caughtUp
+		}
+		c.submit(0, "tx")
+		c.has(3, 1, time.Minute)
+		time.Sleep(10 * time.Second) // the block that proves the first
+		c.stopAll()
+		time.Sleep(time.Hour)
+		c.startAll()
+		for _, n := range c.nodes {
+			<-n.caughtUp
+		}
+		began, before := time.Now(), c.nodes[0].node.BlockStore().Height()
+		for c.nodes[0].node.BlockStore().Height() == before {
+			if time.Since(began) > 4*time.Second {
+				t.Fatalf("no block %s after all were back", time.Since(began))
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+}
+
 // A validator alone needs nobody.
 func TestSingle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -50,6 +50,7 @@ type cluster struct {
 	network certs.NetworkID
 	members []member
 	nodes   []*clusterNode
+	beat    time.Duration // how long the chain is quiet at most
 }
 
 // clusterNode is what of a node outlives its runs.
@@ -74,7 +75,7 @@ func seed(kind string, i int) stded25519.PrivateKey {
 // newCluster makes a network of shares[i] votes for member i, none of which runs.
 func newCluster(t *testing.T, shares ...int64) *cluster {
 	t.Helper()
-	c := &cluster{t: t, net: swarmtest.NewNetwork(1), dir: t.TempDir(), network: certs.NetworkID{1}}
+	c := &cluster{t: t, net: swarmtest.NewNetwork(1), dir: t.TempDir(), network: certs.NetworkID{1}, beat: time.Second}
 	c.net.SetLatency(func(a, b int) time.Duration { return time.Millisecond })
 	for i, s := range shares {
 		pub, err := crypto.UnmarshalEd25519PublicKey(c.net.Key(i).Public().(stded25519.PublicKey))
@@ -130,7 +131,7 @@ func (c *cluster) start(i int) *clusterNode {
 			host: host.Libp2p(), protocol: "/walrus/sim/consensus/1.0.0", network: c.network, members: c.members,
 			flush: flushAfter, connect: c.connect(host), log: n.log,
 		},
-		dir: dir, doc: c.doc, heartbeat: time.Second, timing: DevnetTiming(), app: n.app,
+		dir: dir, doc: c.doc, heartbeat: c.beat, timing: DevnetTiming(), app: n.app,
 		stores: func(d *config.DBContext) (dbm.DB, error) {
 			if n.dbs[d.ID] == nil {
 				n.dbs[d.ID] = keptDB{dbm.NewMemDB(), &n.full}

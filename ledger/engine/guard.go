@@ -37,6 +37,8 @@ type guard struct {
 	abci.Application
 	chain  *chain
 	height int64 // of the block being applied; blocks come one after the other
+	// settle is called once, after the first block: from the goroutine that makes blocks, which reads what it changes.
+	settle func()
 }
 
 // check reports an error. While blocks are fetched CometBFT would panic in a goroutine in which that ends the process:
@@ -83,6 +85,10 @@ func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.Respon
 		return nil, err
 	}
 	g.chain.committed(g.height)
+	if g.settle != nil {
+		g.settle()
+		g.settle = nil
+	}
 	return res, nil
 }
 

@@ -49,6 +49,8 @@ const (
 	// queryInterval is how often a peer is asked for votes that we may have missed. At the end we wait for one of them,
 	// since the goroutines that ask look up only then.
 	queryInterval = 200 * time.Millisecond
+	// firstBeat is how soon after its start a network that stood still makes a block, though there may be nothing to do.
+	firstBeat = time.Second
 	// stopTimeout bounds the end of consensus, which finishes the block it is at.
 	stopTimeout = 20 * time.Second
 )

@@ -22,8 +22,7 @@ const keptProofs = 4
 // for it as it has transactions.
 type proofs struct {
 	turn   chan struct{}  // holds one while somebody looks at blocks
-	blocks []*provenBlock // guarded by turn, as the next; the one used last is last
-	made   int            // how many there have been
+	blocks []*provenBlock // guarded by turn; the one used last is last
 }
 
 func newProofs() *proofs { return &proofs{turn: make(chan struct{}, 1)} }
@@ -48,7 +47,6 @@ func (p *proofs) of(ctx context.Context, c *chain, height int64) (*provenBlock, 
 	if err != nil {
 		return nil, err
 	}
-	p.made++
 	if len(p.blocks) == keptProofs {
 		p.blocks = slices.Delete(p.blocks, 0, 1)
 	}

@@ -140,16 +140,22 @@ const (
 )
 
 // first asks nodes until one gives an answer that convinces; the next one as soon as one fails or is slow. It returns
-// when all asking has ended. If what it has comes from a ledger that stands still, it is returned with a *Stall.
+// when all asking has ended. If what it has comes from a ledger that stands still, it is returned with a *Stall; but when
+// no node says why it would, they may only just have been started, and the next block is waited for.
 func first[T any](ctx context.Context, c *Client, ask asking[T]) (T, error) {
-	order, lies := c.book.order(c.nodes(ctx), time.Now())
-	hedge := unknownHedge
-	if len(order) > 0 {
-		if usual := c.book.usual(order[0]); usual > 0 {
-			hedge = max(minHedge, min(3*usual, maxHedge))
+	for {
+		order, lies := c.book.order(c.nodes(ctx), time.Now())
+		hedge := unknownHedge
+		if len(order) > 0 {
+			if usual := c.book.usual(order[0]); usual > 0 {
+				hedge = max(minHedge, min(3*usual, maxHedge))
+			}
+		}
+		v, err := race(ctx, c, order, lies, hedge, ask)
+		if c.cfg.Hasty || !c.stall.wait(ctx, err, Heartbeat(c.epoch)+firstVotes) {
+			return v, err
 		}
 	}
-	return race(ctx, c, order, lies, hedge, ask)
 }
 
 // race is first among nodes in this order. reasons are why others are not asked.

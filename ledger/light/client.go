@@ -29,7 +29,9 @@ type Config struct {
 	// Connect finds and dials a node. Nil: the host knows the addresses.
 	Connect func(ctx context.Context, id peer.ID) error
 	// Trust is a block to begin with instead, given by someone trusted. Nil: the genesis is enough.
-	Trust  *Checkpoint
+	Trust *Checkpoint
+	// Hasty clients do not wait for the next block when the ledger stands still and no node says why.
+	Hasty  bool
 	Logger *slog.Logger
 }
 

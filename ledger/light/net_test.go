@@ -162,7 +162,7 @@ func (w *world) with(t testing.TB, trust *Checkpoint, hosts ...host.Host) *Clien
 		ids = append(ids, h.ID())
 	}
 	c, err := New(Config{
-		Genesis: w.genesis, Host: w.client, Trust: trust, Logger: quiet, Peers: func(context.Context) []peer.ID { return ids },
+		Genesis: w.genesis, Host: w.client, Trust: trust, Logger: quiet, Hasty: true, Peers: func(context.Context) []peer.ID { return ids },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -174,6 +174,26 @@ func TestStall(t *testing.T) {
 	}
 }
 
+// A network that was just started again makes its next block soon: a client waits for it, unless a node says why there
+// is none, or the client is in a hurry.
+func TestStartedAgain(t *testing.T) {
+	w := newWorld(t)
+	ctx := limited(t)
+	stale := w.sleep(t, time.Hour)
+	w.tale.Store(&source{Source: stale})
+	hasty := w.asking(t, w.liar)
+	if _, err := hasty.Account(ctx, alice); !errors.Is(err, ErrStalled) {
+		t.Errorf("in a hurry: %v, want ErrStalled", err)
+	}
+	c := w.asking(t, w.liar)
+	c.cfg.Hasty = false
+	back := time.AfterFunc(time.Second, func() { w.tale.Store(&source{Source: w.chain}) })
+	defer back.Stop()
+	if _, err := c.Account(ctx, alice); err != nil {
+		t.Errorf("with a block after a second: %v", err)
+	}
+}
+
 // A committee of more members than one read has keys, of which only some vote on blocks.
 func TestBigCommittee(t *testing.T) {
 	const count = MaxKeys + 20

@@ -1,6 +1,7 @@
 package light
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -31,11 +32,47 @@ func (s *Stall) Unwrap() error { return ErrStalled }
 // stallMemory is how long all nodes need not be asked again after they have all been found to stand still.
 const stallMemory = 5 * time.Second
 
+const (
+	// firstVotes is how long a block may take that nodes begin to make.
+	firstVotes = 3 * time.Second
+	// stallPoll is between two looks whether it is there.
+	stallPoll = 250 * time.Millisecond
+)
+
 // stallMark remembers that all nodes stood still.
 type stallMark struct {
 	mu     sync.Mutex
 	height uint64    // guarded by mu
 	seen   time.Time // guarded by mu
+
+	patient uint64    // the height at which nodes stand still without saying why; guarded by mu
+	since   time.Time // when that was seen first; guarded by mu
+}
+
+// wait waits a little if err is a stall that no node explains, and reports whether to ask again: for as long as patience
+// after that height was seen first.
+func (m *stallMark) wait(ctx context.Context, err error, patience time.Duration) bool {
+	var s *Stall
+	if !errors.As(err, &s) || s.Reason != "" {
+		return false
+	}
+	m.mu.Lock()
+	if m.since.IsZero() || m.patient != s.Height {
+		m.patient, m.since = s.Height, time.Now()
+	}
+	left := patience - time.Since(m.since)
+	m.mu.Unlock()
+	if left <= 0 {
+		return false
+	}
+	timer := time.NewTimer(stallPoll)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (m *stallMark) remember(err error) {
