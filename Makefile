@@ -1,7 +1,7 @@
 # Everything people and CI run. `make` alone lists the targets.
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Packages with concurrency of their own: tested with the race detector too.
-RACE     := shards p2p dht store client node
+RACE     := shards p2p dht store client node ledger
 RACEPKGS := $(RACE:%=./%/...)
 FUZZTIME ?= 10s
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0

@@ -141,8 +141,10 @@ const (
 
 // first asks nodes until one gives an answer that convinces; the next one as soon as one fails or is slow. It returns
 // when all asking has ended. If what it has comes from a ledger that stands still, it is returned with a *Stall; but when
-// no node says why it would, they may only just have been started, and the next block is waited for.
+// no node says why it would, they may only just have been started, and the next block is waited for. Nodes that are
+// busy are asked again for busyTime.
 func first[T any](ctx context.Context, c *Client, ask asking[T]) (T, error) {
+	start := time.Now()
 	for {
 		order, lies := c.book.order(c.nodes(ctx), time.Now())
 		hedge := unknownHedge
@@ -152,9 +154,25 @@ func first[T any](ctx context.Context, c *Client, ask asking[T]) (T, error) {
 			}
 		}
 		v, err := race(ctx, c, order, lies, hedge, ask)
-		if c.cfg.Hasty || !c.stall.wait(ctx, err, Heartbeat(c.epoch)+firstVotes) {
+		busy := errors.Is(err, ErrBusy) && time.Since(start) < busyTime
+		if c.cfg.Hasty || !(busy && pause(ctx, busyPause) || c.stall.wait(ctx, err, Heartbeat(c.epoch)+firstVotes)) {
 			return v, err
 		}
+	}
+}
+
+// busyPause is how long nodes are left alone that were all busy.
+const busyPause = 250 * time.Millisecond
+
+// pause waits for d; false if ctx ended before.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

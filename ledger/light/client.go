@@ -30,7 +30,8 @@ type Config struct {
 	Connect func(ctx context.Context, id peer.ID) error
 	// Trust is a block to begin with instead, given by someone trusted. Nil: the genesis is enough.
 	Trust *Checkpoint
-	// Hasty clients do not wait for the next block when the ledger stands still and no node says why.
+	// Hasty clients ask each node once: they wait neither for nodes that are busy nor, when the ledger stands still and no
+	// node says why, for its next block.
 	Hasty  bool
 	Logger *slog.Logger
 }

@@ -96,6 +96,25 @@ func TestBadSource(t *testing.T) {
 	}
 }
 
+// A client asks again when all nodes were busy.
+func TestBusyForAMoment(t *testing.T) {
+	w := newWorld(t)
+	busy := 3
+	s := &source{Source: w.chain}
+	s.read = func(ctx ctxt, atLeast uint64, keys [][]byte) (*Reading, error) {
+		if busy--; busy >= 0 {
+			return nil, ErrBusy
+		}
+		return w.chain.Read(ctx, atLeast, keys)
+	}
+	w.tale.Store(s)
+	c := w.asking(t, w.liar)
+	c.cfg.Hasty = false
+	if _, err := c.Account(limited(t), alice); err != nil || busy != -1 {
+		t.Errorf("%v, with %d refusals left", err, busy)
+	}
+}
+
 func TestGate(t *testing.T) {
 	l := Limits{Requests: 16, RequestsPerPeer: 3, Bytes: 1000, BytesPerPeer: 300, Rate: 10, Burst: 4, Peers: 3}
 	if err := l.Validate(); err != nil {

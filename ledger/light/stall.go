@@ -62,17 +62,7 @@ func (m *stallMark) wait(ctx context.Context, err error, patience time.Duration)
 	}
 	left := patience - time.Since(m.since)
 	m.mu.Unlock()
-	if left <= 0 {
-		return false
-	}
-	timer := time.NewTimer(stallPoll)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return left > 0 && pause(ctx, stallPoll)
 }
 
 func (m *stallMark) remember(err error) {
