@@ -72,7 +72,10 @@ func (u *upload) run(caller context.Context) error {
 	var g errgroup.Group
 	g.Go(func() error {
 		defer cancel(nil)
-		for range uploadRounds {
+		for n := range uploadRounds {
+			if n > 0 && u.reg.waitOr(ctx) != nil { // nodes may only have waited for it in vain
+				return nil
+			}
 			if err := u.round(ctx); err != nil {
 				return err
 			}
