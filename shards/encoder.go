@@ -10,10 +10,10 @@ import (
 // Encoder encodes one blob in two passes over its bytes: Metadata, and with its result known, Strips. Its
 // memory does not grow with the blob. It is safe for concurrent use if the source is.
 type Encoder struct {
-	src   source
-	mu    sync.Mutex
-	free  []stripMemory // guarded by mu; also lent to pass one
-	ahead []byte        // guarded by mu; the memory of a window not in use
+	src  source
+	mu   sync.Mutex
+	free []stripMemory // guarded by mu
+	slab []byte        // guarded by mu; the memory that a blob is read into
 }
 
 // NewEncoder returns the encoder of the first length bytes of src. src must not change while it is in use, and must
@@ -33,43 +33,28 @@ func (e *Encoder) StripSize() int64 {
 
 // Strips is pass two: it computes every strip in order and hands it to emit, which may keep it beyond its return; the strip
 // belongs to its receiver until Release. Memory is that of the strips not yet released, so it is the receiver who
-// bounds it. Strips ends with the first error of emit, of the source, or of ctx.
+// bounds it, and what is read ahead, with what extends it: 264 MiB at most, those of pass one again. Strips ends with the first error of emit, of the source, or of ctx.
 func (e *Encoder) Strips(ctx context.Context, emit func(*Strip) error) error {
 	return e.strips(ctx.Err, emit)
 }
 
 func (e *Encoder) strips(stopped func() error, emit func(*Strip) error) error {
-	layout := e.src.Layout(Primary, uint64(e.src.length))
-	live := e.src.live()
-	win := newWindow(&e.src, live, layout.Width)
-	defer e.lend(win)()
-	for t := range layout.Strips() {
+	f := e.newFill()
+	defer f.close()
+	for t := range f.layout.Strips() {
 		if err := stopped(); err != nil {
 			return err
 		}
-		at, width := int64(t)*int64(layout.Width), layout.StripWidth(t)
-		if err := win.load(at, width, nil); err != nil {
+		s, err := f.strip(t)
+		if err != nil {
 			return err
 		}
-		s := e.strip(t, width)
-		s.fill(win.plane(at), live)
 		if err := emit(s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// strip returns an empty strip, in the memory of a released one if there is any.
-func (e *Encoder) strip(index, width int) *Strip {
-	p := e.src.Params
-	s := &Strip{index: index, params: p, width: width, release: e.reclaim, stripMemory: e.take()}
-	grow(&s.primary, p.n*p.Columns()*width)
-	grow(&s.secondary, p.n*p.Rows()*width)
-	return s
-}
-
-func (e *Encoder) reclaim(s *Strip) { e.giveBack(s.stripMemory) }
 
 // take returns memory that is not in use.
 func (e *Encoder) take() (m stripMemory) {
@@ -87,16 +72,18 @@ func (e *Encoder) giveBack(m stripMemory) {
 	e.free = append(e.free, m)
 }
 
-// lend gives win the memory of an earlier window; the function it returns takes it back.
-func (e *Encoder) lend(win *window) func() {
+// takeSlab returns the slab if it is not in use, or else none.
+func (e *Encoder) takeSlab() (slab []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	win.buf, e.ahead = e.ahead, nil
-	return func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.ahead, win.buf = win.buf, nil
-	}
+	slab, e.slab = e.slab, nil
+	return slab
+}
+
+func (e *Encoder) putSlab(slab []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.slab = slab
 }
 
 // Pair is a sliver pair: the primary sliver i and the secondary sliver n−1−i, in strip order.

@@ -30,16 +30,15 @@ type matrix struct {
 const manyColumns = 256
 
 // Metadata is pass one: it computes the roots of all slivers. It reports progress, if not nil, in bytes of the blob, from the
-// calling goroutine. It keeps up to 65·n² bytes of hashes and 220 MiB besides.
+// calling goroutine. It keeps up to 65·n² bytes of hashes and 264 MiB besides.
 func (e *Encoder) Metadata(ctx context.Context, progress func(done, total int64)) (*Metadata, error) {
 	return e.metadata(ctx.Err, progress)
 }
 
 func (e *Encoder) metadata(stopped func() error, progress func(done, total int64)) (*Metadata, error) {
-	memory := e.take()
-	defer func() { e.giveBack(memory) }()
+	memory := e.takeSlab()
+	defer func() { e.putSlab(memory) }()
 	x := newMatrix(&e.src, &memory)
-	defer e.lend(x.source)()
 	width := x.width
 	for x.at < x.z {
 		if err := stopped(); err != nil {
@@ -62,7 +61,7 @@ func (e *Encoder) metadata(stopped func() error, progress func(done, total int64
 // cacheful is how many bytes of the expanded matrix may stay in cache from one window to the next.
 const cacheful = 16 << 20
 
-func newMatrix(src *source, memory *stripMemory) *matrix {
+func newMatrix(src *source, memory *[]byte) *matrix {
 	p, z := src.Params, src.z
 	x := &matrix{Params: p, rows: p.code(Primary), cols: p.code(Secondary), z: z, pairs: make([]PairRoots, p.n)}
 	x.unit = int(min(z, int64(slotWidth(max(x.rows.span(), x.cols.span()), treehash.Window))))
@@ -72,7 +71,13 @@ func newMatrix(src *source, memory *stripMemory) *matrix {
 		x.width = reach(src, x.live, x.unit)
 	}
 	x.source = newWindow(src, x.live, x.width)
-	x.parity = grow(&memory.primary, x.live*p.Faulty()*x.width)
+	at, size := 0, x.live*p.Faulty()*x.width
+	if !x.source.place {
+		at = packedSize(x.live * p.Columns() * x.width)
+	}
+	slab := growLarge(memory, at+size)
+	x.parity = slab[at:]
+	x.source.parts = [][]byte{slab[:at:at]}
 	if int64(x.width) < z {
 		x.leaves = treehash.NewLeaves(p.n * treehash.Padded(x.kept()))
 	}

@@ -62,6 +62,15 @@ func grow[T any](buf *[]T, size int) []T {
 	return (*buf)[:size]
 }
 
+// growLarge is grow for memory that is large if the blob is.
+func growLarge(buf *[]byte, size int) []byte {
+	if cap(*buf) < size {
+		*buf = make([]byte, size)
+		largePages(*buf)
+	}
+	return (*buf)[:size]
+}
+
 // parallel calls work for every i in 0…count−1 on as many goroutines as there are processors, each with its own
 // workspace, and returns after the last.
 func parallel(count int, work func(ws *workspace, i int)) {

@@ -23,13 +23,13 @@ const (
 	maxRead = 256 << 10
 )
 
-// row fills row i of dst with the bytes [at, at+width) of every symbol in the first rows, part after part: first the leading
-// unit bytes of each symbol, row by row, then the next. Where the gaps between the bytes wanted of neighbours are short, it reads over them.
-func (s *source) row(ws *workspace, dst []byte, rows, i int, at int64, width, unit int) error {
+// row fills row i of each of parts with bytes from at on of every symbol, unit of them in the first part and in each other but the
+// last, and width in all. Where the gaps between the bytes wanted of neighbours are short, it reads over them.
+func (s *source) row(ws *workspace, parts [][]byte, i int, at int64, width, unit int) error {
 	cols := s.Columns()
 	start := int64(i)*int64(cols)*s.z + at
 	if width <= unit && int64(width) == s.z {
-		return s.read(dst[i*cols*width:(i+1)*cols*width], start)
+		return s.read(parts[0][i*cols*width:(i+1)*cols*width], start)
 	}
 	run := 1 // symbols to a read
 	if s.z-int64(width) <= readOver {
@@ -42,17 +42,17 @@ func (s *source) row(ws *workspace, dst []byte, rows, i int, at int64, width, un
 			return err
 		}
 		for k := range count {
-			scatter(dst, span[k*int(s.z):][:width], rows*cols, i*cols+j+k, unit)
+			scatter(parts, span[k*int(s.z):][:width], i*cols+j+k, unit)
 		}
 	}
 	return nil
 }
 
-// scatter copies symbol number cell of count to its places in parts of unit bytes of each.
-func scatter(dst, symbol []byte, count, cell, unit int) {
-	for offset := 0; offset < len(symbol); offset += unit {
-		width := min(unit, len(symbol)-offset)
-		copy(dst[count*offset+cell*width:][:width], symbol[offset:])
+// scatter copies symbol number cell to its places in parts of unit bytes of each.
+func scatter(parts [][]byte, symbol []byte, cell, unit int) {
+	for q := range parts {
+		width := min(unit, len(symbol)-q*unit)
+		copy(parts[q][cell*width:][:width], symbol[q*unit:])
 	}
 }
 

@@ -4,17 +4,35 @@ import "walrus/shards/fft16"
 
 // Strip is one strip of all 2n slivers of a blob.
 type Strip struct {
-	index   int
-	params  Params
-	width   int // bytes of each symbol
-	release func(*Strip)
-	stripMemory
+	index    int
+	params   Params
+	width    int       // bytes of each symbol
+	source   [2][]byte // by axis: the slivers that the blob's own symbols are, one after the other
+	recovery [2][]byte // by axis: the others
+	release  func()
 }
 
 // stripMemory may be longer than a strip.
 type stripMemory struct {
-	primary   []byte // n rows of s symbols
-	secondary []byte // n columns of p symbols
+	rows    []byte // the source rows, and what extends them
+	columns []byte // what extends the source columns, and those
+}
+
+// rowsSize is how many bytes the rows of a strip take that is width bytes of each symbol.
+func (p Params) rowsSize(width int) int { return p.n * p.Rows() * width }
+
+func (p Params) columnsSize(width int) int {
+	return ((p.n-p.Rows())*p.Columns() + p.Rows()*p.Columns()) * width
+}
+
+// divide gives the slivers their places.
+func (s *Strip) divide(rows, columns []byte) {
+	p := s.params
+	source := p.Rows() * p.Columns() * s.width
+	more := (p.n - p.Rows()) * p.Columns() * s.width
+	rows, columns = rows[:p.rowsSize(s.width)], columns[:p.columnsSize(s.width)]
+	s.source = [2][]byte{Primary: rows[:source], Secondary: columns[more:]}
+	s.recovery = [2][]byte{Primary: columns[:more], Secondary: rows[source:]}
 }
 
 // Index of the strip, from 0.
@@ -24,15 +42,15 @@ func (s *Strip) Index() int { return s.index }
 // be used after Release.
 func (s *Strip) Sliver(axis Axis, index int) []byte {
 	size := s.params.SourceSymbols(axis) * s.width
-	all := s.primary
-	if axis == Secondary {
-		all = s.secondary
+	all, own := s.source[axis], len(s.source[axis])/size
+	if index >= own {
+		all, index = s.recovery[axis], index-own
 	}
 	return all[index*size : (index+1)*size : (index+1)*size]
 }
 
 // Release gives the memory back for a later strip. Call it once, when every user of the strip's slivers is done.
-func (s *Strip) Release() { s.release(s) }
+func (s *Strip) Release() { s.release() }
 
 // Memory is asked for so many symbols ahead while they are copied along rows, and along columns.
 const (
@@ -43,27 +61,17 @@ const (
 // leastUnpacked is the least width of symbols, in bytes, that each get groups of their own.
 const leastUnpacked = 16
 
-// fill computes the strip from the source symbols of the first live rows; the others are zero.
-func (s *Strip) fill(source plane, live int) {
-	s.clearDead(live)
-	switch {
-	case s.width < leastUnpacked:
-		s.fillPacked(source, live)
-	default:
-		s.extendRows(source, live)
-		s.extendColumns(source, live)
-	}
-}
-
 // clearDead clears the source rows from live on and their symbols in the columns.
 func (s *Strip) clearDead(live int) {
 	rows, w := s.params.Rows(), s.width
 	if live == rows {
 		return
 	}
-	clear(s.primary[live*s.params.Columns()*w : rows*s.params.Columns()*w])
-	for j := range s.params.n {
-		clear(s.secondary[(j*rows+live)*w : (j+1)*rows*w])
+	clear(s.source[Primary][live*s.params.Columns()*w:])
+	for _, columns := range [][]byte{s.source[Secondary], s.recovery[Secondary]} {
+		for at := 0; at < len(columns); at += rows * w {
+			clear(columns[at+live*w : at+rows*w])
+		}
 	}
 }
 
@@ -74,55 +82,57 @@ func (s *Strip) cut(c code) (width, count int) {
 	return width, max(1, slot/packedSize(width))
 }
 
-// extendRows fills the source rows of primary, and the last f columns of secondary.
-func (s *Strip) extendRows(source plane, live int) {
+// batches is how many batches there are of count things.
+func batches(count, batch int) int { return (count + batch - 1) / batch }
+
+// fillRows fills batch t of the source rows, and the symbols of the recovery columns in them.
+func (s *Strip) fillRows(ws *workspace, t int, source plane, live int) {
 	p, w, c := s.params, s.width, s.params.code(Primary)
 	slot, batch := s.cut(c)
-	parallel((live+batch-1)/batch, func(ws *workspace, t int) {
-		end := min((t+1)*batch, live)
-		for i := t * batch; i < end; i++ { // this brings them into the cache too
-			row := fft16.Strided{Buf: s.primary[i*p.Columns()*w:], Stride: w, Parts: 1, Width: w}
-			fft16.Move(row, source.row(i, 0, w, 1), p.Columns(), cellsAhead, true)
+	end := min((t+1)*batch, live)
+	for i := t * batch; i < end; i++ { // this brings them into the cache too
+		row := fft16.Strided{Buf: s.source[Primary][i*p.Columns()*w:], Stride: w, Parts: 1, Width: w}
+		fft16.Move(row, source.row(i, 0, w, 1), p.Columns(), cellsAhead, true)
+	}
+	for i := t * batch; i < end; {
+		count := end - i
+		if i < source.split { // rows after it are in another place
+			count = min(count, source.split-i)
 		}
-		for i := t * batch; i < end; {
-			count := end - i
-			if i < source.split { // rows after it are in another place
-				count = min(count, source.split-i)
-			}
-			for from := 0; from < w; from += slot {
-				part := min(slot, w-from)
-				v := ws.vectors(c.span(), count*packedSize(part))
-				out := fft16.Strided{
-					Buf:    s.secondary[(p.Columns()*p.Rows()+i)*w+from:],
-					Stride: p.Rows() * w, Parts: count, Step: w, Width: part,
-				}
-				c.extend(v, operands(source.row(i, from, part, count), c.k), out, true)
-			}
-			i += count
-		}
-		fft16.Fence()
-	})
-}
-
-// extendColumns fills the other rows of primary, and the source columns of secondary.
-func (s *Strip) extendColumns(source plane, live int) {
-	p, w, c := s.params, s.width, s.params.code(Secondary)
-	slot, batch := s.cut(c)
-	size := p.Columns() * w
-	parallel((p.Columns()+batch-1)/batch, func(ws *workspace, t int) {
-		j := t * batch
-		count := min(batch, p.Columns()-j)
 		for from := 0; from < w; from += slot {
 			part := min(slot, w-from)
-			in := source.column(j, from, part, count, live)
-			rows := fft16.Strided{Buf: s.primary[p.Rows()*size+j*w+from:], Stride: size, Parts: count, Step: w, Width: part}
-			columns := fft16.Strided{Buf: s.secondary[j*p.Rows()*w+from:], Stride: w, Parts: count, Step: p.Rows() * w, Width: part}
-			in.copyTo(columns)
 			v := ws.vectors(c.span(), count*packedSize(part))
-			c.extend(v, in, rows, true)
+			out := fft16.Strided{
+				Buf: s.recovery[Secondary][i*w+from:], Stride: p.Rows() * w, Parts: count, Step: w, Width: part,
+			}
+			c.extend(v, operands(source.row(i, from, part, count), c.k), out, true)
 		}
-		fft16.Fence()
-	})
+		i += count
+	}
+	fft16.Fence()
+}
+
+// fillColumns fills batch t of the source columns, and the symbols of the recovery rows in them.
+func (s *Strip) fillColumns(ws *workspace, t int, source plane, live int) {
+	p, w, c := s.params, s.width, s.params.code(Secondary)
+	slot, batch := s.cut(c)
+	size, j := p.Columns()*w, t*batch
+	count := min(batch, p.Columns()-j)
+	for from := 0; from < w; from += slot {
+		part := min(slot, w-from)
+		in := source.column(j, from, part, count, live)
+		in.copyTo(s.columns(s.source[Secondary], j, from, part, count))
+		rows := fft16.Strided{Buf: s.recovery[Primary][j*w+from:], Stride: size, Parts: count, Step: w, Width: part}
+		v := ws.vectors(c.span(), count*packedSize(part))
+		c.extend(v, in, rows, true)
+	}
+	fft16.Fence()
+}
+
+// columns is part bytes, from offset from, of each symbol of count of the columns in all from number j on.
+func (s *Strip) columns(all []byte, j, from, part, count int) fft16.Strided {
+	w, size := s.width, s.params.Rows()*s.width
+	return fft16.Strided{Buf: all[j*size+from:], Stride: w, Parts: count, Step: size, Width: part}
 }
 
 // copyTo copies the live originals, past the caches.
@@ -134,21 +144,23 @@ func (o operand) copyTo(dst fft16.Strided) {
 	}
 }
 
-// fillPacked fills the strip if symbols are short.
-func (s *Strip) fillPacked(source plane, live int) {
+// fillPacked fills the strip if symbols are short. The source rows are there already if read is true.
+func (s *Strip) fillPacked(source plane, live int, read bool) {
 	rows, cols, w := s.params.Rows(), s.params.Columns(), s.width
-	parallel(live, func(_ *workspace, i int) {
-		row, cells := s.primary[i*cols*w:(i+1)*cols*w], source.cell(i, 0)
-		if source.cellStride == w {
-			copy(row, cells)
-			return
-		}
-		for j := range cols {
-			copyShort(row[j*w:(j+1)*w], cells[j*source.cellStride:][:w])
-		}
-	})
-	extendVectors(s.params.code(Secondary), s.primary, live, cols*w, w, s.transpose)
-	extendVectors(s.params.code(Primary), s.secondary, cols, rows*w, w, nil)
+	if !read {
+		parallel(live, func(_ *workspace, i int) {
+			row, cells := s.source[Primary][i*cols*w:(i+1)*cols*w], source.cell(i, 0)
+			if source.cellStride == w {
+				copy(row, cells)
+				return
+			}
+			for j := range cols {
+				copyShort(row[j*w:(j+1)*w], cells[j*source.cellStride:][:w])
+			}
+		})
+	}
+	extendVectors(s.params.code(Secondary), s.recovery[Primary], s.source[Primary], live, cols*w, w, s.transpose)
+	extendVectors(s.params.code(Primary), s.recovery[Secondary], s.source[Secondary], cols, rows*w, w, nil)
 }
 
 // transpose copies the bytes [from, to) of each source row to the source columns.
@@ -158,32 +170,31 @@ func (s *Strip) transpose(from, to int) {
 	for from < to {
 		j, at := from/w, from%w
 		n := min(w-at, to-from)
-		column := s.secondary[j*rows*w+at:]
+		column := s.source[Secondary][j*rows*w+at:]
 		for i := range rows {
-			copy(column[i*w:i*w+n], s.primary[i*size+from:])
+			copy(column[i*w:i*w+n], s.source[Primary][i*size+from:])
 		}
 		from += n
 	}
 }
 
-// extendVectors computes the last r of the k+r vectors in buf from the first live ones,
-// others of the first k being zero. A vector is size bytes, symbols of width
-// bytes each; the code acts on all its elements alike. It calls seen, if not nil, for each part of the vectors when the first
-// k of it are in cache.
-func extendVectors(c code, buf []byte, live, size, width int, seen func(from, to int)) {
+// extendVectors computes r vectors in dst from the first live ones in src, others of k being zero. A vector is size bytes, symbols of width
+// bytes each; the code acts on all its elements alike. It calls seen, if not nil, for each part of the vectors when those of
+// src are in cache.
+func extendVectors(c code, dst, src []byte, live, size, width int, seen func(from, to int)) {
 	cuts := newCuts(size, width, slotWidth(c.span(), fft16.GroupSize))
 	parallel(cuts.count, func(ws *workspace, t int) {
 		from, to, width := cuts.part(t)
 		v := ws.vectors(c.span(), packedSize(to-from))
 		for i := range live {
-			pack(v.Slot(c.point(i)), buf[i*size+from:i*size+to], width)
+			pack(v.Slot(c.point(i)), src[i*size+from:i*size+to], width)
 		}
 		if seen != nil {
 			seen(from, to)
 		}
 		c.encode(v, live)
-		for i := c.k; i < c.k+c.r; i++ {
-			unpack(buf[i*size+from:i*size+to], v.Slot(c.point(i)), width)
+		for i := range c.r {
+			unpack(dst[i*size+from:i*size+to], v.Slot(c.point(c.k+i)), width)
 		}
 	})
 }

@@ -12,18 +12,21 @@ import (
 type window struct {
 	src   *source
 	rows  int
-	unit  int    // bytes of each symbol that a load asks for at most
-	reach int    // bytes of each symbol to read at once, a multiple of unit, or all
-	blob  []byte // if the blob is in memory
-	whole int    // rows that lie in blob completely
-	place bool   // those rows are used in place, and only the others are in buf
-	buf   []byte // in parts of unit bytes of each symbol
-	from  int64  // offset in each symbol of the bytes in buf
-	width int    // bytes of each symbol in buf
+	unit  int      // bytes of each symbol that a load asks for at most
+	reach int      // bytes of each symbol to read at once, a multiple of unit, or all
+	blob  []byte   // if the blob is in memory
+	whole int      // rows that lie in blob completely
+	place bool     // those rows are used in place, and the others are in tail
+	tail  []byte   // all symbols of those rows
+	parts [][]byte // unit bytes of each symbol, or fewer in the last one, row by row, at their start
+	from  int64    // offset in each symbol of the bytes in parts
+	width int      // bytes of each symbol in parts
+	// refill, if not nil, replaces parts before they are filled by as many others.
+	refill func(parts int) [][]byte
 }
 
 const (
-	// windowMemory bounds the bytes read ahead.
+	// windowMemory bounds the bytes read ahead. What extends their rows takes up to half as much on top.
 	windowMemory = 176 << 20
 	// maxReach bounds what is read of one symbol at once, in bytes: longer reads gain nothing.
 	maxReach = 16 << 10
@@ -54,18 +57,14 @@ func (w *window) rowSize() int64 { return int64(w.src.Columns()) * w.src.z }
 // load makes the bytes [at, at+width) of every symbol available to plane. They are in one unit. It calls seen, if not nil, for
 // each row when its bytes are in a core's cache, if that is ever the case.
 func (w *window) load(at int64, width int, seen func(ws *workspace, i int)) error {
-	if w.width > 0 && (w.place || at >= w.from && at+int64(width) <= w.from+int64(w.width)) {
+	if w.has(at, width) {
 		if seen != nil {
 			parallel(w.rows, seen)
 		}
 		return nil
 	}
 	w.from, w.width = at, int(min(int64(w.reach), w.src.z-at))
-	size := int64(w.rows*w.src.Columns()) * int64(w.width)
-	if w.place {
-		size = int64(w.rows-w.whole) * w.rowSize()
-	}
-	w.buf = grow(&w.buf, int(size))
+	w.room()
 	var mu sync.Mutex
 	var failed error
 	parallel(w.rows, func(ws *workspace, i int) {
@@ -85,6 +84,47 @@ func (w *window) load(at int64, width int, seen func(ws *workspace, i int)) erro
 	return failed
 }
 
+// has says whether the bytes [at, at+width) of every symbol are there.
+func (w *window) has(at int64, width int) bool {
+	return w.width > 0 && (w.place || at >= w.from && at+int64(width) <= w.from+int64(w.width))
+}
+
+// room makes room for the next load.
+func (w *window) room() {
+	if w.place {
+		w.tail = grow(&w.tail, (w.rows-w.whole)*int(w.rowSize()))
+		return
+	}
+	count := (w.width + w.unit - 1) / w.unit
+	if w.refill != nil {
+		w.parts = w.refill(count)
+		return
+	}
+	for len(w.parts) < count {
+		w.parts = append(w.parts, nil)
+	}
+	w.parts = w.parts[:count]
+	for q := range w.parts {
+		w.parts[q] = grow(&w.parts[q], w.rows*w.src.Columns()*w.partWidth(q))
+	}
+}
+
+// partWidth is how many bytes of each symbol are in part q.
+func (w *window) partWidth(q int) int { return min(w.unit, w.width-q*w.unit) }
+
+// run is how many parts from q on, at most most, can be used together: those as wide that lie one after the other, at the same distance.
+func (w *window) run(q, most int) (count, step int) {
+	for count = 1; count < most && q+count < len(w.parts) && w.partWidth(q+count) == w.unit; count++ {
+		last, next := w.parts[q+count-1], w.parts[q+count]
+		size := len(last)
+		if cap(last) == size || &last[:size+1][size] != &next[0] {
+			break
+		}
+		step = size
+	}
+	return count, step
+}
+
 func (w *window) loadRow(ws *workspace, i int) error {
 	switch {
 	case i < w.whole:
@@ -94,28 +134,31 @@ func (w *window) loadRow(ws *workspace, i int) error {
 		return nil
 	case w.place:
 		at := int64(i) * w.rowSize()
-		return w.src.read(w.buf[at-int64(w.whole)*w.rowSize():][:w.rowSize()], at)
+		return w.src.read(w.tail[at-int64(w.whole)*w.rowSize():][:w.rowSize()], at)
 	default:
-		return w.src.row(ws, w.buf, w.rows, i, w.from, w.width, w.unit)
+		return w.src.row(ws, w.parts, i, w.from, w.width, w.unit)
 	}
 }
 
-// gather fills row i of buf from a blob in memory.
+// gather fills row i of parts from a blob in memory.
 func (w *window) gather(i int) {
-	cols, z := w.src.Columns(), int(w.src.z)
+	cols := w.src.Columns()
 	row := w.blob[int64(i)*w.rowSize():][:w.rowSize()][w.from:]
-	for offset := 0; offset < w.width; {
-		p := w.part(offset)
-		dst := fft16.Strided{Buf: w.buf[w.rows*cols*offset+i*p.rowStride:], Stride: p.cellStride, Parts: 1, Width: p.cellStride}
-		if w.unit == groupSize && p.cellStride == groupSize { // all parts at once
-			dst.Parts, dst.Step = (w.width-offset)/groupSize, w.rows*cols*groupSize
+	for q := 0; q < len(w.parts); {
+		width, count, step := w.partWidth(q), 1, 0
+		if width == groupSize { // all parts at once
+			count, step = w.run(q, len(w.parts))
 		}
-		src := fft16.Strided{Buf: row[offset:], Stride: z, Parts: dst.Parts, Step: groupSize, Width: dst.Width}
+		dst := fft16.Strided{Buf: together(w.parts[q], count, i*cols*width), Stride: width, Parts: count, Step: step, Width: width}
+		src := fft16.Strided{Buf: row[q*w.unit:], Stride: int(w.src.z), Parts: count, Step: width, Width: width}
 		fft16.Move(dst, src, cols, gatherAhead, true)
-		offset += dst.Parts * dst.Width
+		q += count
 	}
 	fft16.Fence()
 }
+
+// together is the memory of count parts that lie one after the other, from an offset in the first one on.
+func together(first []byte, count, offset int) []byte { return first[offset : count*len(first)] }
 
 // plane is the same bytes of every symbol of some rows, in memory.
 type plane struct {
@@ -152,14 +195,10 @@ func (p plane) row(i, from, width, count int) fft16.Strided {
 	return fft16.Strided{Buf: p.cell(i, 0)[from:], Stride: p.cellStride, Parts: count, Step: p.rowStride, Width: width}
 }
 
-// part is the plane of buf that begins at offset.
-func (w *window) part(offset int) plane {
-	count := w.rows * w.src.Columns()
-	width := min(w.unit, w.width-offset)
-	return plane{
-		first: w.buf[count*offset : count*(offset+width)], split: w.rows,
-		rowStride: w.src.Columns() * width, cellStride: width,
-	}
+// part is the plane of part q.
+func (w *window) part(q int) plane {
+	width := w.partWidth(q)
+	return plane{first: w.parts[q][:w.rows*w.src.Columns()*width], split: w.rows, rowStride: w.src.Columns() * width, cellStride: width}
 }
 
 // plane is the bytes from offset at of each symbol, those that were loaded.
@@ -167,7 +206,7 @@ func (w *window) plane(at int64) plane {
 	if w.place {
 		return w.inBlob(at)
 	}
-	return w.part(int(at-w.from) / w.unit * w.unit)
+	return w.part(int(at-w.from) / w.unit)
 }
 
 // near is a plane of row i: where a row is that was seen just now.
@@ -185,7 +224,7 @@ func (w *window) inBlob(at int64) plane {
 		p.first = w.blob[at : int64(w.whole)*w.rowSize()]
 	}
 	if w.place && w.whole < w.rows {
-		p.rest = w.buf[at : int64(w.rows-w.whole)*w.rowSize()]
+		p.rest = w.tail[at : int64(w.rows-w.whole)*w.rowSize()]
 	}
 	return p
 }
