@@ -324,7 +324,7 @@ func TestPendingBounds(t *testing.T) {
 		ctx := c.t.Context()
 		must(c.t, swarm.Connect(ctx, to))
 		put := func(i int) error {
-			meta, _, err := shards.Encode(c.committee().Params(), fmt.Appendf(nil, "blob %d", i))
+			meta, _, err := shards.Encode(c.committee().Params(), fmt.Appendf(nil, "blob %d", i)) //nolint:contextcheck // it has the test's
 			must(c.t, err)
 			_, err = swarm.PutMetadata(ctx, to, meta.ID(), meta.Marshal())
 			return err

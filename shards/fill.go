@@ -90,7 +90,7 @@ func (f *fill) complete(s *Strip, source plane) {
 
 // read fills the window, and extends each row while it is in cache.
 func (f *fill) read(at int64, width int) error {
-	c := f.e.src.Params.code(Primary)
+	c := f.e.src.code(Primary)
 	return f.window.load(at, width, func(ws *workspace, i int) {
 		for q := 0; q < len(f.window.parts); {
 			q += f.extendRow(ws, c, i, q)

@@ -175,7 +175,7 @@ func TestBootstrapTurns(t *testing.T) {
 			b.ValidatorSet.Proposer = b.ValidatorSet.Validators[0]
 			blocks[i] = b
 		}
-		db, a, err := n.Node.open(filepath.Join(s.dir, "joined"))
+		db, a, err := n.open(filepath.Join(s.dir, "joined"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +202,7 @@ func TestBootstrapTurns(t *testing.T) {
 				t.Errorf("height %d: %v: want %v", height, got, want)
 			}
 		}
-		blocks[2].Header.ValidatorsHash = make([]byte, 32)
+		blocks[2].ValidatorsHash = make([]byte, 32)
 		if err := n.bootstrap(db, blocks); err == nil {
 			t.Error("took blocks of other validators")
 		}

@@ -154,8 +154,11 @@ func first[T any](ctx context.Context, c *Client, ask asking[T]) (T, error) {
 			}
 		}
 		v, err := race(ctx, c, order, lies, hedge, ask)
-		busy := errors.Is(err, ErrBusy) && time.Since(start) < busyTime
-		if c.cfg.Hasty || !(busy && pause(ctx, busyPause) || c.stall.wait(ctx, err, Heartbeat(c.epoch)+firstVotes)) {
+		if c.cfg.Hasty {
+			return v, err
+		}
+		again := errors.Is(err, ErrBusy) && time.Since(start) < busyTime && pause(ctx, busyPause)
+		if !again && !c.stall.wait(ctx, err, Heartbeat(c.epoch)+firstVotes) {
 			return v, err
 		}
 	}

@@ -105,7 +105,7 @@ func TestBusyForAMoment(t *testing.T) {
 		if busy--; busy >= 0 {
 			return nil, ErrBusy
 		}
-		return w.chain.Read(ctx, atLeast, keys)
+		return w.Read(ctx, atLeast, keys)
 	}
 	w.tale.Store(s)
 	c := w.asking(t, w.liar)
