@@ -15,6 +15,7 @@ var siblings = []string{"store", "p2p", "dht", "ledger/light", "ledger/wallet"}
 var units = map[string]unit{
 	"shards": {},
 	"certs":  {imports: []string{"shards"}},
+	"quilt":  {imports: []string{"shards"}},
 	"bench":  {imports: []string{"shards"}},
 
 	"store": {imports: core},
@@ -32,8 +33,11 @@ var units = map[string]unit{
 		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest"},
 	},
 
-	"client":  {imports: join(core, ledger, "p2p"), tests: []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"}},
-	"gateway": {imports: join(core, ledger, "client"), tests: []string{"internal/ledgertest", "internal/swarmtest"}},
+	"client":  {imports: join(core, ledger, "p2p", "quilt"), tests: []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"}},
+	"gateway": {
+		imports: join(core, ledger, "client", "p2p", "quilt"), // p2p only for the types of the client's answers
+		tests:   []string{"node", "config", "internal/ledgertest", "internal/swarmtest"},
+	},
 	"node": {
 		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "gateway"),
 		tests:   []string{"internal/ledgertest", "internal/swarmtest"},
@@ -41,7 +45,7 @@ var units = map[string]unit{
 
 	"config": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "gateway", "node")},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "bench", "config", "node", "gateway", "client", "p2p")},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "bench", "config", "node", "gateway", "client", "p2p", "quilt")},
 
 	"internal/archtest":   {},
 	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet")},
@@ -49,7 +53,7 @@ var units = map[string]unit{
 }
 
 // pure packages do no I/O and know no clock.
-var pure = []string{"shards", "certs", "ledger/merkle", "ledger/machine"}
+var pure = []string{"shards", "certs", "quilt", "ledger/merkle", "ledger/machine"}
 
 // networking are the units whose business is libp2p.
 var networking = []string{"p2p", "dht", "node", "ledger/engine", "ledger/light", "internal/swarmtest"}
@@ -80,6 +84,7 @@ var modules = map[string]module{
 	"github.com/consensys/gnark-crypto": {units: []string{"certs"}},
 	"github.com/cloudflare/circl":       {units: []string{"certs"}},
 	"github.com/dgraph-io":              {units: []string{"store", "ledger/engine"}},
+	"github.com/dgraph-io/ristretto":    {units: []string{"client", "gateway"}}, // TinyLFU; Badger brings it
 	"github.com/cometbft":               {units: []string{"ledger/engine", "ledger/light"}},
 	"github.com/cosmos/gogoproto":       {units: []string{"ledger/engine", "ledger/light"}},
 	"github.com/hashicorp/golang-lru":   {units: []string{"ledger/engine", "ledger/light"}},
@@ -88,7 +93,9 @@ var modules = map[string]module{
 	"go.yaml.in/yaml":                         {units: []string{"ledger", "ledger/wallet", "config"}},
 	"filippo.io/age":                          {units: []string{"client", "cmd/walrus"}},
 	"github.com/danielgtaylor/huma":           {units: []string{"gateway"}},
-	"github.com/go-chi/chi":                   {units: []string{"gateway"}},
+	"github.com/go-chi":                       {units: []string{"gateway"}},
+	"github.com/golang-jwt/jwt":               {units: []string{"gateway"}},
+	"github.com/tus/tusd":                     {units: []string{"gateway"}},
 	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "gateway"}},
 
 	"github.com/spf13/cobra":   {units: []string{"cmd/walrus"}},
@@ -98,6 +105,7 @@ var modules = map[string]module{
 	"golang.org/x/tools":       {testsEverywhere: true},
 	"github.com/rogpeppe":      {testsEverywhere: true},
 	"github.com/chromedp":      {testsEverywhere: true},
+	"github.com/pb33f":         {testsEverywhere: true},
 	"go.uber.org/goleak":       {testsEverywhere: true},
 	"pgregory.net/rapid":       {testsEverywhere: true},
 	"github.com/google/go-cmp": {testsEverywhere: true},
