@@ -44,7 +44,7 @@ lint: ## golangci-lint, as .golangci.yml says; downloads and builds it the first
 bench: ## benchmarks; %bound is a share of what the machine could do at best, see docs/performance.md
 	@go test -run '^$$' -bench . -benchmem ./shards/... ./certs/... ./store/...
 
-soak: ## hurt seven processes: 300 SIGKILLs under a mixed load, then kills in uploads and flipped bits; some 10 minutes
+soak: ## hurt seven processes: 1000 SIGKILLs under a mixed load, then kills in uploads and flipped bits; some 25 minutes
 	@scripts/soak.sh
 
 sim: ## a million operations on the ledger's rules against a model of them; some minutes

@@ -4,9 +4,9 @@
 # node must come back by itself. Then SIGKILL in the middle of large uploads, and flipped bits in the files of stopped
 # nodes, their ledger included: every blob that was stored must come back as it was, and every node must heal.
 #
-#   scripts/soak.sh [ROUNDS]           kills under load, default 300; a second each
+#   scripts/soak.sh [ROUNDS]           kills under load, default 1000; a second each
 #   WALRUS_SOAK=… scripts/soak.sh      rounds of the two others, default 20
 #   WALRUS_SEED=… scripts/soak.sh      the same again; each run prints its seed
 set -euo pipefail
 cd "$(dirname "$0")/.."
-WALRUS_KILLS=${1:-300} WALRUS_SOAK=${WALRUS_SOAK:-20} exec go test -count=1 -run '^TestSoak' -v -timeout 180m ./cmd/walrus
+WALRUS_KILLS=${1:-1000} WALRUS_SOAK=${WALRUS_SOAK:-20} exec go test -count=1 -run '^TestSoak' -v -timeout 180m ./cmd/walrus
