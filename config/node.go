@@ -53,6 +53,8 @@ type Node struct {
 	// AddressBook is the file that remembers where peers were, so that a dead bootstrap node does not strand this
 	// one. Default peers.json.
 	AddressBook string `yaml:"addressBook"`
+	// Gateway serves HTTP beside the node. Default none.
+	Gateway Gateway `yaml:"gateway"`
 	// Log is what is logged. Default info, text.
 	Log Log `yaml:"log"`
 }
@@ -86,7 +88,7 @@ func LoadNode(home string) (*Node, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	n.Genesis, n.Store, n.AddressBook = resolve(home, n.Genesis), resolve(home, n.Store), resolve(home, n.AddressBook)
-	n.Ledger = resolve(home, n.Ledger)
+	n.Ledger, n.Gateway.Wallet = resolve(home, n.Ledger), resolve(home, n.Gateway.Wallet)
 	return &n, nil
 }
 
@@ -111,6 +113,9 @@ func (n *Node) Validate() error {
 		return err
 	}
 	if err := checkPeerAddrs("bootstrap", n.Bootstrap); err != nil {
+		return err
+	}
+	if err := n.Gateway.validate(); err != nil {
 		return err
 	}
 	return n.Log.Validate()

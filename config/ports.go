@@ -14,6 +14,9 @@ import (
 const (
 	minPort = 10_000
 	maxPort = 32_767
+	// gatewayPort and metricsPort are where gateways listen unless they are told otherwise, so they are not for nodes.
+	gatewayPort = 31_415
+	metricsPort = 27_182
 	// maxPortTries per port: half of the range would have to be taken for this to fail one time in 2⁶⁴.
 	maxPortTries = 64
 )
@@ -40,6 +43,9 @@ func (p *ports) take(ctx context.Context) error {
 	var last error
 	for range maxPortTries {
 		port := minPort + rand.IntN(maxPort-minPort+1)
+		if port == gatewayPort || port == metricsPort {
+			continue
+		}
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		tcp, err := lc.Listen(ctx, "tcp4", addr)
 		if err != nil {
