@@ -51,8 +51,9 @@ type fakeSwarm struct {
 	ahead   map[int]uint32 // epochs by which a node is ahead of the ledger
 	confirm func(i int)    // called at each confirmation
 
-	mu    sync.Mutex
-	nodes []fakeNode
+	mu        sync.Mutex
+	nodes     []fakeNode
+	rowsAsked map[int]int // how often each primary sliver was asked for
 }
 
 type fakeNode struct {
@@ -72,7 +73,7 @@ type sliverKey struct {
 // newFake makes a network of nodes over n shards, dealt out in turn.
 func newFake(t *testing.T, nodes, n int) (*fakeSwarm, *Client) {
 	t.Helper()
-	f := &fakeSwarm{t: t, moods: make([]mood, nodes), nodes: make([]fakeNode, nodes), ahead: map[int]uint32{}}
+	f := &fakeSwarm{t: t, moods: make([]mood, nodes), nodes: make([]fakeNode, nodes), ahead: map[int]uint32{}, rowsAsked: map[int]int{}}
 	var members []ledger.GenesisMember
 	for i := range nodes {
 		key, err := certs.NewSecretKey(rand.Reader)
@@ -332,6 +333,9 @@ func (f *fakeSwarm) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobI
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if axis == shards.Primary {
+		f.rowsAsked[index]++
+	}
 	b := n.slivers[sliverKey{id, axis, index}]
 	if b == nil || m == lacking {
 		return nil, fmt.Errorf("fake: %w", p2p.ErrNotFound)

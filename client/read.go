@@ -5,15 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"time"
 
 	"walrus/certs"
 	"walrus/p2p"
 	"walrus/shards"
 )
 
-// ReadOptions of one Read call.
+// ReadOptions of one Read or CopyRange call.
 type ReadOptions struct {
 	Progress Progress
 	// Strict encodes the whole blob again and compares the blob ID before the first byte is written out: it also finds
@@ -35,23 +33,11 @@ type ReadResult struct {
 // *NotEnoughError, or w's own; what was written before an error is a correct beginning of the blob. The result is
 // there with an error too, as far as it got.
 func (c *Client) Read(ctx context.Context, id shards.BlobID, w io.Writer, opt ReadOptions) (*ReadResult, error) {
-	com, err := c.chain.Committee(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read: %w", err)
-	}
-	start := time.Now()
-	meta, bad, err := c.find(ctx, com, id, "read "+id.String())
+	b, err := c.Open(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	dialHedge := max(minDialHedge, dialHedgeFactor*time.Since(start))
-	r := newReader(c, com, meta, id, w, opt.Progress)
-	r.dialHedge, r.res.Bad = dialHedge, bad
-	if opt.Strict {
-		return c.readStrict(ctx, r)
-	}
-	err = r.run(ctx)
-	return r.res, err
+	return b.CopyRange(ctx, w, 0, int64(b.Size()), opt)
 }
 
 // metadata fetches the blob's metadata from whoever has it first, for op, which errors begin with. Those who lied about
@@ -89,39 +75,6 @@ func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.B
 		Op: op, Did: "answered (that they do not know the blob)", Have: tally.notFound, Needed: com.Quorum(),
 		Shards: params.Shards(), Nodes: tally.bad, Advice: "too few to say whether the blob exists; try again when more nodes are up",
 	}
-}
-
-// readStrict reads into a temporary file, encodes it again, and only then writes it out.
-func (c *Client) readStrict(ctx context.Context, r *reader) (*ReadResult, error) {
-	f, err := os.CreateTemp(c.cfg.TempDir, "walrus-strict-*")
-	if err != nil {
-		return r.res, fmt.Errorf("read %s: make room to check it: %w", r.id, err)
-	}
-	defer func() {
-		_ = f.Close()
-		_ = os.Remove(f.Name())
-	}()
-	w := r.w
-	r.w = f
-	if err := r.run(ctx); err != nil {
-		return r.res, err
-	}
-	enc, err := shards.NewEncoder(r.params, f, r.meta.Length)
-	if err != nil {
-		return r.res, err
-	}
-	again, err := enc.Metadata(ctx, nil)
-	if err != nil {
-		return r.res, fmt.Errorf("read %s: encode it again: %w", r.id, err)
-	}
-	if again.ID() != r.id {
-		return r.res, fmt.Errorf("read %s: %w", r.id, ErrInconsistent)
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return r.res, err
-	}
-	_, err = io.Copy(w, f)
-	return r.res, err
 }
 
 // errLied marks an answer that is well formed and about something else.

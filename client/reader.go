@@ -41,7 +41,7 @@ const (
 	rowDropped           // was written out and is no longer held
 )
 
-// reader is one Read. Its loop runs in one goroutine, which owns every field but those marked.
+// reader is the reading of one range of a blob. Its loop runs in one goroutine, which owns every field but those marked.
 type reader struct {
 	c        *Client // constant, as the next seven
 	com      *certs.Committee
@@ -59,7 +59,10 @@ type reader struct {
 	bad     map[int]bool // by committee index: not asked again
 	good    map[int]bool // by committee index: has delivered
 	suspect map[int]bool // by committee index: silent; asked only when no others are left
-	need    int          // source rows that hold the blob; the others are padding
+	off     int64        // byte of the blob to write out next
+	end     int64        // where the range ends
+	total   int64        // bytes of the range
+	need    int          // source row before which the range ends; what follows is not wanted, or padding
 	next    int          // source row to write out next
 	decode  bool         // some source row must be decoded: keep every row
 	keep    bool         // rows stay in the row store after they are written out
@@ -82,22 +85,28 @@ type fetch struct {
 	err       error
 }
 
-func newReader(c *Client, com *certs.Committee, meta *shards.Metadata, id shards.BlobID, w io.Writer, progress Progress) *reader {
+// newReader reads n bytes of the blob from off on, which are within it.
+func newReader(b *Blob, w io.Writer, off, n int64, progress Progress) *reader {
+	c, com, meta := b.c, b.com, b.meta
 	params := com.Params()
 	layout := meta.Layout(shards.Primary)
 	r := &reader{
-		c: c, com: com, params: params, meta: meta, id: id, layout: layout, w: w, progress: progress,
+		c: c, com: com, params: params, meta: meta, id: b.id, layout: layout, w: w, progress: progress,
 		rows:  &rowStore{layout: layout, memory: c.cfg.ReadMemory / 2, dir: c.cfg.TempDir, rows: map[int]row{}},
 		state: make([]rowState, params.Shards()), fetches: make([]*fetch, params.Shards()), busy: make([]int, params.Shards()),
 		bad: map[int]bool{}, good: map[int]bool{}, suspect: c.silentNodes(com), results: make(chan *fetch, params.Shards()),
-		need: int((int64(meta.Length) + layout.Size() - 1) / layout.Size()),
-		keep: layout.Size()*int64(params.Rows()) <= c.cfg.ReadMemory,
-		res:  &ReadResult{Size: meta.Length},
+		off: off, end: off + n, total: n,
+		keep:      layout.Size()*int64(params.Rows()) <= c.cfg.ReadMemory,
+		dialHedge: b.dialHedge,
+		res:       &ReadResult{Size: meta.Length, Bad: slices.Clone(b.bad)},
+	}
+	if n > 0 {
+		r.next, r.need = int(off/layout.Size()), int((off+n-1)/layout.Size())+1
 	}
 	return r
 }
 
-// run writes out all rows. It returns after every fetch it started.
+// run writes out the range. It returns after every fetch it started.
 func (r *reader) run(ctx context.Context) error {
 	defer r.rows.close()
 	ctx, cancel := context.WithCancel(ctx)
@@ -150,16 +159,17 @@ func (r *reader) run(ctx context.Context) error {
 func (r *reader) emit() error {
 	for r.next < r.need && r.state[r.next] == rowHave {
 		start := int64(r.next) * r.layout.Size()
-		to := min(r.layout.Size(), int64(r.meta.Length)-start)
-		if err := r.rows.rows[r.next].writeTo(r.w, to); err != nil {
+		to := min(r.layout.Size(), r.end-start)
+		if err := r.rows.rows[r.next].writeTo(r.w, r.off-start, to); err != nil {
 			return fmt.Errorf("read %s: write row %d: %w", r.id, r.next, err)
 		}
+		r.off = start + to
 		if !r.keep && !r.decode {
 			r.rows.drop(r.next)
 			r.state[r.next] = rowDropped
 		}
 		r.next++
-		r.progress.report(Reading, start+to, int64(r.meta.Length))
+		r.progress.report(Reading, r.total-(r.end-r.off), r.total)
 	}
 	return nil
 }

@@ -28,8 +28,8 @@ type row interface {
 	put(t int, strip []byte) error
 	// get reads strip t into strip, in strip order.
 	get(t int, strip []byte) error
-	// writeTo writes the first size bytes, in the plain order of the symbols, to w.
-	writeTo(w io.Writer, size int64) error
+	// writeTo writes the bytes from off to end, in the plain order of the symbols, to w.
+	writeTo(w io.Writer, off, end int64) error
 }
 
 func (r *rowStore) close() {
@@ -85,8 +85,8 @@ func (m memoryRow) get(t int, strip []byte) error {
 	return nil
 }
 
-func (m memoryRow) writeTo(w io.Writer, size int64) error {
-	_, err := w.Write(m.plain[:size])
+func (m memoryRow) writeTo(w io.Writer, off, end int64) error {
+	_, err := w.Write(m.plain[off:end])
 	return err
 }
 
@@ -110,9 +110,9 @@ func (s *fileRow) get(t int, strip []byte) error {
 	return err
 }
 
-func (s *fileRow) writeTo(w io.Writer, size int64) error {
+func (s *fileRow) writeTo(w io.Writer, off, end int64) error {
 	if s.layout.Size() > s.store.memory {
-		return s.writeSymbols(w, size)
+		return s.writeSymbols(w, off, end)
 	}
 	if s.store.whole == nil {
 		s.store.whole = make([]byte, s.layout.Size())
@@ -129,28 +129,26 @@ func (s *fileRow) writeTo(w io.Writer, size int64) error {
 			return err
 		}
 	}
-	return m.writeTo(w, size)
+	return m.writeTo(w, off, end)
 }
 
 // writeSymbols is writeTo for rows too large for memory: symbol by symbol, each gathered from all strips.
-func (s *fileRow) writeSymbols(w io.Writer, size int64) error {
+func (s *fileRow) writeSymbols(w io.Writer, off, end int64) error {
 	buf := make([]byte, s.layout.Width)
-	for k := range s.layout.Symbols {
-		for t := range s.layout.Strips() {
-			off, _ := s.layout.Strip(t)
-			width := s.layout.StripWidth(t)
-			n := int(min(int64(width), size))
-			if n == 0 {
-				return nil
-			}
-			if _, err := s.f.ReadAt(buf[:n], s.off+off+int64(k)*int64(width)); err != nil {
-				return err
-			}
-			if _, err := w.Write(buf[:n]); err != nil {
-				return err
-			}
-			size -= int64(n)
+	for off < end {
+		k, in := off/s.layout.SymbolSize, off%s.layout.SymbolSize
+		t := int(in / int64(s.layout.Width)) // all strips but the last are as wide
+		strip, _ := s.layout.Strip(t)
+		width := int64(s.layout.StripWidth(t))
+		skip := in - int64(t)*int64(s.layout.Width)
+		n := min(width-skip, end-off)
+		if _, err := s.f.ReadAt(buf[:n], s.off+strip+k*width+skip); err != nil {
+			return err
 		}
+		if _, err := w.Write(buf[:n]); err != nil {
+			return err
+		}
+		off += n
 	}
 	return nil
 }

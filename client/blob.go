@@ -1,0 +1,151 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"walrus/certs"
+	"walrus/shards"
+)
+
+// ErrRange is returned for a range that does not lie within the blob. The error is then a *RangeError.
+var ErrRange = errors.New("outside the blob")
+
+// RangeError says which range was asked for, and of how many bytes.
+type RangeError struct {
+	Off, N int64
+	Size   uint64
+}
+
+// Error is the whole sentence for people.
+func (e *RangeError) Error() string {
+	return fmt.Sprintf("%d bytes from byte %d on are %v, which has %d bytes", e.N, e.Off, ErrRange, e.Size)
+}
+
+// Unwrap gives ErrRange.
+func (e *RangeError) Unwrap() error { return ErrRange }
+
+// Blob is a blob that was found, of which any range can be read: its metadata is verified, and the ledger had nothing
+// against it when it was opened. It holds nothing to close and is safe for concurrent use. It does not follow the network: who
+// wants to know whether the blob is still stored, or reads on in a later epoch, opens it again.
+type Blob struct {
+	c         *Client // constant, as all others
+	com       *certs.Committee
+	meta      *shards.Metadata
+	id        shards.BlobID
+	bad       []BadNode     // who lied about the metadata
+	dialHedge time.Duration // how long a row of it waits for a connection
+}
+
+// Open finds blob id, as Read does. Errors: ErrNotFound, *NotEnoughError.
+func (c *Client) Open(ctx context.Context, id shards.BlobID) (*Blob, error) {
+	com, err := c.chain.Committee(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	start := time.Now()
+	meta, bad, err := c.find(ctx, com, id, "read "+id.String())
+	if err != nil {
+		return nil, err
+	}
+	return &Blob{
+		c: c, com: com, meta: meta, id: id, bad: bad,
+		dialHedge: max(minDialHedge, dialHedgeFactor*time.Since(start)),
+	}, nil
+}
+
+// ID of the blob.
+func (b *Blob) ID() shards.BlobID { return b.id }
+
+// Size of the blob, in bytes.
+func (b *Blob) Size() uint64 { return b.meta.Length }
+
+// CopyRange writes n bytes of the blob, from byte off on, to w: as Read does, but it fetches only the source rows that hold
+// them. The first byte comes with the first row. Errors: ErrRange, and those of Read.
+func (b *Blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt ReadOptions) (*ReadResult, error) {
+	size := int64(b.meta.Length) // at most shards.MaxLength
+	if off < 0 || n < 0 || off > size || n > size-off {
+		return &ReadResult{Size: b.meta.Length}, fmt.Errorf("read %s: %w", b.id, &RangeError{Off: off, N: n, Size: b.meta.Length})
+	}
+	if opt.Strict {
+		return b.copyStrict(ctx, w, off, n, opt.Progress)
+	}
+	r := newReader(b, w, off, n, opt.Progress)
+	err := r.run(ctx)
+	return r.res, err
+}
+
+// copyStrict reads the whole blob into a temporary file, encodes it again, and only then writes the range out.
+func (b *Blob) copyStrict(ctx context.Context, w io.Writer, off, n int64, progress Progress) (*ReadResult, error) {
+	f, err := os.CreateTemp(b.c.cfg.TempDir, "walrus-strict-*")
+	if err != nil {
+		return &ReadResult{Size: b.meta.Length}, fmt.Errorf("read %s: make room to check it: %w", b.id, err)
+	}
+	defer func() {
+		_ = f.Close()
+		_ = os.Remove(f.Name())
+	}()
+	r := newReader(b, f, 0, int64(b.meta.Length), progress)
+	if err := r.run(ctx); err != nil {
+		return r.res, err
+	}
+	enc, err := shards.NewEncoder(r.params, f, b.meta.Length)
+	if err != nil {
+		return r.res, err
+	}
+	again, err := enc.Metadata(ctx, nil)
+	if err != nil {
+		return r.res, fmt.Errorf("read %s: encode it again: %w", b.id, err)
+	}
+	if again.ID() != b.id {
+		return r.res, fmt.Errorf("read %s: %w", b.id, ErrInconsistent)
+	}
+	_, err = io.Copy(w, io.NewSectionReader(f, off, n))
+	return r.res, err
+}
+
+// ReaderAt reads the blob at random, each call a CopyRange until ctx ends: for readers that take their bytes in pieces of
+// some size. Nodes that did not do their part are not named.
+func (b *Blob) ReaderAt(ctx context.Context) io.ReaderAt { return blobReaderAt{ctx, b} }
+
+// blobReaderAt has the context of the one call that it was made for.
+type blobReaderAt struct {
+	ctx context.Context
+	b   *Blob
+}
+
+// ReadAt is that of io.ReaderAt.
+func (r blobReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	size := int64(r.b.meta.Length)
+	if off < 0 {
+		return 0, fmt.Errorf("read %s: %w", r.b.id, &RangeError{Off: off, N: int64(len(p)), Size: r.b.meta.Length})
+	}
+	if off >= size {
+		return 0, io.EOF
+	}
+	n := min(int64(len(p)), size-off)
+	w := fill{p: p}
+	if _, err := r.b.CopyRange(r.ctx, &w, off, n, ReadOptions{}); err != nil {
+		return w.n, err
+	}
+	if n < int64(len(p)) {
+		return w.n, io.EOF
+	}
+	return w.n, nil
+}
+
+// fill writes into a slice that has room for all.
+type fill struct {
+	p []byte
+	n int
+}
+
+func (f *fill) Write(b []byte) (int, error) {
+	n := copy(f.p[f.n:], b)
+	f.n += n
+	return n, nil
+}
