@@ -67,7 +67,7 @@ var modules = map[string]module{
 	"github.com/libp2p/go-libp2p/core/crypto": {units: join(networking, "config"), testsEverywhere: true},
 	"github.com/libp2p/go-libp2p/core/test":   {testsEverywhere: true},
 	"github.com/libp2p":                       {units: networking},
-	"github.com/libp2p/go-libp2p/core/host":   {units: networking, tests: []string{"cmd/walrus"}},
+	"github.com/libp2p/go-libp2p/core/host":   {units: networking, tests: []string{"cmd/walrus", "gateway"}},
 	"github.com/multiformats":                 {units: networking},
 	"github.com/ipfs":                         {units: networking},
 	"github.com/marcopolo/simnet":             {units: []string{"internal/swarmtest"}, tests: networking},

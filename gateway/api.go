@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/go-chi/chi/v5"
+)
+
+// maxHeaderBytes bounds the header of a request: IDs and a few parameters, with room for a proxy's additions. The
+// longest path there is names a file in a quilt, up to 64 KiB, percent-encoded.
+const maxHeaderBytes = 256 << 10
+
+// adopt makes huma speak this API's errors. It is one for the process, like the variable it sets.
+var adopt sync.Once
+
+// routes makes the handler of all routes, and the document that describes them.
+func (g *Gateway) routes() (http.Handler, error) {
+	adopt.Do(func() { huma.NewError = humaError })
+	mux := chi.NewMux()
+	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		noSuchRoute(r).write(w, r.Method == http.MethodHead)
+	})
+	api := humachi.New(mux, humaConfig(g.cfg.Version))
+	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		wrongMethod(w, r, mux)
+	})
+	g.addStatus(api)
+	if g.cfg.Publisher {
+		g.addStore(api)
+	}
+	if g.cfg.Aggregator {
+		g.addRead(api)
+	}
+	if err := g.addDocument(api, mux); err != nil {
+		return nil, err
+	}
+	return g.sane(mux), nil
+}
+
+// humaConfig is huma without its own pages, and strict.
+func humaConfig(version string) huma.Config {
+	c := huma.DefaultConfig("Walrus gateway", version)
+	c.CreateHooks = nil // they would add a $schema to every body
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
+	c.RejectUnknownQueryParameters = true
+	describe(c.OpenAPI)
+	return c
+}
+
+// serve handles a request; an error becomes the response, by the table of what.
+type serve[In any] func(w http.ResponseWriter, r *http.Request, in *In) error
+
+// register adds a route: huma parses its parameters and describes it, h does the rest with nothing in between.
+func register[In any](g *Gateway, api huma.API, what action, op huma.Operation, h serve[In]) {
+	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = -1, -1, true
+	huma.Register(api, op, func(_ context.Context, in *In) (*huma.StreamResponse, error) {
+		return &huma.StreamResponse{Body: func(ctx huma.Context) {
+			r, w := humachi.Unwrap(ctx)
+			if err := h(w, r, in); err != nil {
+				g.fail(w, r, what, err)
+			}
+		}}, nil
+	})
+}
+
+// fail answers a request that failed before its response began.
+func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, what action, err error) {
+	if r.Context().Err() != nil {
+		return // the client has left
+	}
+	f := classify(what, err)
+	if f.code >= http.StatusInternalServerError {
+		g.log.Warn("request failed", "method", r.Method, "path", r.URL.Path, "status", f.code, "err", err)
+	}
+	f.write(w, r.Method == http.MethodHead)
+}
+
+// sane refuses what the router would misunderstand, and turns a panic into a response.
+func (g *Gateway) sane(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
+				panic(p)
+			}
+			g.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+			f := &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "INTERNAL", domain: domainGlobal, message: "the gateway made a mistake"}
+			f.write(w, r.Method == http.MethodHead)
+		}()
+		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+			malformed("query: "+err.Error()).write(w, r.Method == http.MethodHead)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func noSuchRoute(r *http.Request) *failure {
+	return &failure{
+		code: http.StatusNotFound, status: "NOT_FOUND", reason: "NO_SUCH_ROUTE", domain: domainGlobal,
+		message: "nothing is served at " + r.URL.Path + "; see /v1/api",
+	}
+}
+
+// wrongMethod tells which methods a path has.
+func wrongMethod(w http.ResponseWriter, r *http.Request, mux *chi.Mux) {
+	path := r.URL.RawPath
+	if path == "" {
+		path = r.URL.Path
+	}
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+		if mux.Match(chi.NewRouteContext(), m, path) {
+			w.Header().Add("Allow", m)
+		}
+	}
+	f := &failure{
+		code: http.StatusMethodNotAllowed, status: "UNIMPLEMENTED", reason: "METHOD_NOT_ALLOWED", domain: domainGlobal,
+		message: r.Method + " is not for " + r.URL.Path,
+	}
+	f.write(w, r.Method == http.MethodHead)
+}

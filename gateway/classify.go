@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"syscall"
+
+	"walrus/client"
+	"walrus/ledger"
+)
+
+// retrySeconds is what a client is told to wait when the network, not its request, is at fault.
+const retrySeconds = 5
+
+// notFoundMessage is the original's.
+const notFoundMessage = "the requested blob ID does not exist on Walrus, ensure that it was entered correctly"
+
+// action is what a request was about when it failed: the same error means different things.
+type action int
+
+const (
+	reading action = iota
+	storing
+	managing // records of the ledger
+)
+
+// classify is the table of what clients are told: it maps an error of the client, or of reading a request, to a failure.
+func classify(what action, err error) *failure {
+	var known *failure
+	var notEnough *client.NotEnoughError
+	var tooLarge *http.MaxBytesError
+	var refused *ledger.OpError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &tooLarge):
+		return bodyTooLarge(tooLarge.Limit)
+	case errors.Is(err, errStalledBody):
+		return &failure{code: http.StatusRequestTimeout, status: "DEADLINE_EXCEEDED", reason: "BODY_STALLED", domain: domainGlobal, message: err.Error()}
+	case errors.Is(err, client.ErrNotFound):
+		return &failure{code: http.StatusNotFound, status: "NOT_FOUND", reason: "BLOB_NOT_FOUND", domain: domainDaemon, message: notFoundMessage}
+	case errors.As(err, &notEnough) && what == storing:
+		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "INSUFFICIENT_CONFIRMATIONS", domain: domainStorage, message: err.Error(), retry: retrySeconds}
+	case errors.As(err, &notEnough):
+		return &failure{code: http.StatusServiceUnavailable, status: "UNAVAILABLE", reason: "BLOB_UNAVAILABLE", domain: domainDaemon, message: err.Error(), retry: retrySeconds}
+	case errors.Is(err, client.ErrInconsistent):
+		return &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "BLOB_INCONSISTENT", domain: domainDaemon, message: client.ErrInconsistent.Error()}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED", domain: domainGlobal, message: "the network did not answer in time; try again", retry: retrySeconds}
+	case errors.Is(err, client.ErrStalled):
+		return unavailable("LEDGER_STALLED", err)
+	case errors.Is(err, client.ErrNoWallet), errors.Is(err, client.ErrNoFunds):
+		return unavailable("PUBLISHER_CANNOT_PAY", err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.EDQUOT):
+		return unavailable("GATEWAY_OUT_OF_RESOURCES", errors.New("the gateway has no room for this request right now; try again later"))
+	case errors.As(err, &refused):
+		return &failure{code: http.StatusBadRequest, status: "FAILED_PRECONDITION", reason: "LEDGER_REFUSED", domain: domainDaemon, message: err.Error()}
+	}
+	return &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "INTERNAL", domain: domainGlobal, message: internalMessage(err)}
+}
+
+func unavailable(reason string, err error) *failure {
+	return &failure{code: http.StatusServiceUnavailable, status: "UNAVAILABLE", reason: reason, domain: domainDaemon, message: err.Error(), retry: retrySeconds}
+}
+
+func bodyTooLarge(limit int64) *failure {
+	return &failure{
+		code: http.StatusRequestEntityTooLarge, status: "SIZE_EXCEEDED", reason: "SIZE_EXCEEDED", domain: domainDaemon,
+		message: fmt.Sprintf("the body is greater than the %d bytes that this publisher takes", limit),
+	}
+}
+
+// internalMessage says what happened without the paths of this machine.
+func internalMessage(err error) string {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Op + ": " + path.Err.Error()
+	}
+	return err.Error()
+}

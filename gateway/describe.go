@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Tags group the routes in the document.
+const (
+	tagStore   = "publisher"
+	tagRead    = "aggregator"
+	tagService = "service"
+)
+
+// describe fills in the document's head.
+func describe(doc *huma.OpenAPI) {
+	doc.Info.Description = "Store and read blobs in a Walrus network. Routes, parameters and answers are those of the original's publisher and aggregator."
+	doc.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
+	doc.Info.Contact = &huma.Contact{Name: "The operator of this gateway"}
+	doc.Servers = []*huma.Server{{URL: "/", Description: "This gateway"}}
+	doc.Tags = []*huma.Tag{
+		{Name: tagStore, Description: "Store blobs."},
+		{Name: tagRead, Description: "Read blobs."},
+		{Name: tagService, Description: "The gateway itself."},
+	}
+}
+
+// responses of a route: the description of each status.
+type responses map[int]*huma.Response
+
+// document turns responses into an operation's.
+func (rs responses) document() map[string]*huma.Response {
+	out := make(map[string]*huma.Response, len(rs))
+	for code, r := range rs {
+		out[strconv.Itoa(code)] = r
+	}
+	return out
+}
+
+// problem describes an error response.
+func problem(api huma.API, description string) *huma.Response {
+	schema := api.OpenAPI().Components.Schemas.Schema(errorBodyType, true, "")
+	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
+}
+
+// header describes a header of a response.
+func header(description, example string) *huma.Param {
+	return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}, Example: example}
+}
+
+// errorBodyType is the schema of all errors.
+var errorBodyType = reflect.TypeFor[ErrorBody]()
+
+// storeResponses are those of what stores.
+func storeResponses(api huma.API) map[string]*huma.Response {
+	result := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[StoreResult](), true, "")
+	return responses{
+		http.StatusOK:                    {Description: "The blob is stored.", Content: map[string]*huma.MediaType{"application/json": {Schema: result}}},
+		http.StatusBadRequest:            problem(api, "The request is malformed, or the ledger does not allow it."),
+		http.StatusRequestTimeout:        problem(api, "The body stopped coming."),
+		http.StatusRequestEntityTooLarge: problem(api, "The body is greater than this publisher takes."),
+		http.StatusInternalServerError:   problem(api, "The gateway failed."),
+		http.StatusServiceUnavailable:    problem(api, "The ledger stands still, the publisher cannot pay, or it has no room; try again after Retry-After."),
+		http.StatusGatewayTimeout:        problem(api, "Too few nodes confirmed in time."),
+	}.document()
+}
+
+// readResponses are those of what reads content. A HEAD request has no parts.
+func readResponses(api huma.API, head bool) map[string]*huma.Response {
+	binary := map[string]*huma.MediaType{"*/*": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}
+	headers := func() map[string]*huma.Param {
+		return map[string]*huma.Param{
+			"ETag":           header("The blob's ID, which names its content.", `"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"`),
+			"Cache-Control":  header("How long a cache may keep it.", cacheControl),
+			"Content-Length": header("Bytes of the body.", "17"),
+		}
+	}
+	rs := responses{
+		http.StatusOK:                  {Description: "The whole blob.", Headers: headers(), Content: binary},
+		http.StatusNotModified:         {Description: "The client has it."},
+		http.StatusBadRequest:          problem(api, "The request is malformed."),
+		http.StatusForbidden:           problem(api, "The blob is greater than this aggregator serves."),
+		http.StatusNotFound:            problem(api, "There is definitely no such blob."),
+		http.StatusPreconditionFailed:  problem(api, "The blob is not the one of If-Match."),
+		http.StatusInternalServerError: problem(api, "The blob has no content, or the gateway failed."),
+		http.StatusServiceUnavailable:  problem(api, "Too few nodes answer to say or to read; try again after Retry-After."),
+		http.StatusGatewayTimeout:      problem(api, "The network did not answer in time."),
+	}
+	if !head {
+		part := headers()
+		part["Content-Range"] = header("Which bytes these are.", "bytes 0-15/17")
+		rs[http.StatusPartialContent] = &huma.Response{Description: "Parts of the blob; several come as multipart/byteranges.", Headers: part, Content: binary}
+		rs[http.StatusRequestedRangeNotSatisfiable] = problem(api, "The ranges are malformed or not within the blob.")
+	}
+	return rs.document()
+}

@@ -1,0 +1,48 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-chi/chi/v5"
+)
+
+// addDocument serves the document of the API, which must be complete by now, and a page to read it.
+func (g *Gateway) addDocument(api huma.API, mux *chi.Mux) error {
+	doc := api.OpenAPI()
+	asJSON, err := json.MarshalIndent(doc, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the API document: %w", err)
+	}
+	asYAML, err := doc.YAML()
+	if err != nil {
+		return fmt.Errorf("write the API document: %w", err)
+	}
+	for _, base := range []string{"/openapi", "/v1/api/openapi"} {
+		serveFixed(mux, base+".json", "application/openapi+json", asJSON)
+		serveFixed(mux, base+".yaml", "application/openapi+yaml", asYAML)
+	}
+	page, err := documentPage(asJSON)
+	if err != nil {
+		return err
+	}
+	serveFixed(mux, "/v1/api", "text/html; charset=utf-8", page)
+	return nil
+}
+
+// serveFixed serves what does not change while the gateway runs.
+func serveFixed(mux *chi.Mux, path, contentType string, body []byte) {
+	h := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if r.Method != http.MethodHead {
+			_, _ = w.Write(body)
+		}
+	}
+	mux.Get(path, h)
+	mux.Head(path, h)
+}

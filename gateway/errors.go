@@ -1,0 +1,126 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// ErrorBody is the body of every error, in the form of AIP-193 as the original has it.
+type ErrorBody struct {
+	Status ErrorStatus `json:"error"`
+}
+
+// ErrorStatus is an error.
+type ErrorStatus struct {
+	Status  string        `json:"status" example:"NOT_FOUND" doc:"Class of the error, by which the HTTP status goes."`
+	Code    int           `json:"code" example:"404" doc:"The HTTP status."`
+	Message string        `json:"message" example:"the requested blob ID does not exist on Walrus" doc:"What went wrong and what to do, for people."`
+	Details []ErrorDetail `json:"details" nullable:"false"`
+}
+
+// ErrorDetail says more about an error.
+type ErrorDetail struct {
+	Type     string            `json:"@type" example:"ErrorInfo" doc:"Always ErrorInfo."`
+	Reason   string            `json:"reason" example:"BLOB_NOT_FOUND" doc:"What went wrong, for programs."`
+	Domain   string            `json:"domain" example:"daemon.walrus.space" doc:"Who defines the reason."`
+	Metadata map[string]string `json:"metadata"`
+}
+
+// Error and GetStatus make an ErrorBody what huma writes for errors that it finds itself.
+func (e *ErrorBody) Error() string { return e.Status.Message }
+
+// GetStatus is the HTTP status.
+func (e *ErrorBody) GetStatus() int { return e.Status.Code }
+
+// Domains of reasons.
+const (
+	domainGlobal  = "global"
+	domainStorage = "storage.walrus.space"
+	domainDaemon  = "daemon.walrus.space"
+)
+
+// failure is an error as a client is told.
+type failure struct {
+	code    int
+	status  string // class by AIP-193
+	reason  string
+	domain  string
+	message string
+	retry   int    // seconds after which to try again; 0: do not say
+	ranges  string // Content-Range, of 416
+}
+
+func (f *failure) Error() string { return f.message }
+
+func (f *failure) body() *ErrorBody {
+	info := ErrorDetail{Type: "ErrorInfo", Reason: f.reason, Domain: f.domain, Metadata: map[string]string{}}
+	return &ErrorBody{ErrorStatus{Status: f.status, Code: f.code, Message: f.message, Details: []ErrorDetail{info}}}
+}
+
+// write answers with the failure. Nothing of what was prepared for success may stay.
+func (f *failure) write(w http.ResponseWriter, head bool) {
+	body, err := json.Marshal(f.body())
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	h := w.Header()
+	for _, k := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Last-Modified", "Accept-Ranges", "Content-Range"} {
+		h.Del(k)
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store") // what is not there now may be a moment later
+	if f.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(f.retry))
+	}
+	if f.ranges != "" {
+		h.Set("Content-Range", f.ranges)
+	}
+	w.WriteHeader(f.code)
+	if !head {
+		_, _ = w.Write(body) // a client that has left needs no answer
+	}
+}
+
+// invalid is a request that is wrong.
+func invalid(reason, message string) *failure {
+	return &failure{code: http.StatusBadRequest, status: "INVALID_ARGUMENT", reason: reason, domain: domainDaemon, message: message}
+}
+
+// malformed is a request that is wrong in its form, for which the original has no reason of its own.
+func malformed(message string) *failure {
+	f := invalid("MALFORMED_REQUEST", message)
+	f.domain = domainGlobal
+	return f
+}
+
+// statusNames are the classes by AIP-193 of failures that come without one.
+var statusNames = map[int]string{
+	http.StatusBadRequest: "INVALID_ARGUMENT", http.StatusUnauthorized: "UNAUTHENTICATED", http.StatusForbidden: "PERMISSION_DENIED",
+	http.StatusNotFound: "NOT_FOUND", http.StatusMethodNotAllowed: "UNIMPLEMENTED", http.StatusRequestEntityTooLarge: "SIZE_EXCEEDED",
+	http.StatusTooManyRequests: "RESOURCE_EXHAUSTED", http.StatusServiceUnavailable: "UNAVAILABLE", http.StatusGatewayTimeout: "DEADLINE_EXCEEDED",
+}
+
+// humaError makes the error for what huma refuses by itself: parameters that are unknown or malformed.
+func humaError(status int, msg string, errs ...error) huma.StatusError {
+	for _, err := range errs {
+		if err != nil {
+			msg += ": " + err.Error()
+		}
+	}
+	msg = strings.TrimPrefix(msg, "validation failed: ")
+	if status == http.StatusUnprocessableEntity {
+		status = http.StatusBadRequest
+	}
+	name := statusNames[status]
+	if name == "" {
+		name = "INTERNAL"
+	}
+	f := &failure{code: status, status: name, reason: "MALFORMED_REQUEST", domain: domainGlobal, message: msg}
+	return f.body()
+}

@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+
+	"walrus/client"
+)
+
+// Gateway serves blobs over HTTP. All fields but the wait group are constant after New.
+type Gateway struct {
+	cfg     Config
+	client  *client.Client
+	log     *slog.Logger
+	handler http.Handler
+	stores  sync.WaitGroup // uploads that are being stored, with or without their clients
+	end     chan struct{}  // closed when they must give up
+}
+
+// New makes a gateway over c, which must have a payer if it is to be a publisher. It starts nothing.
+func New(cfg Config, c *client.Client, log *slog.Logger) (*Gateway, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{cfg: cfg, client: c, log: log, end: make(chan struct{})}
+	var err error
+	if g.handler, err = g.routes(); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	return g, nil
+}
+
+// Handler serves the API. It is for a server whose write timeout is off: downloads bound their own progress.
+func (g *Gateway) Handler() http.Handler { return g.handler }
+
+// Run listens on the configured address and serves until ctx ends, then gives requests under way the time to drain.
+func (g *Gateway) Run(ctx context.Context) error {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", g.cfg.Bind)
+	if err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	return g.Serve(ctx, l, g.handler)
+}
+
+// Serve is Run on a listener, which it closes, and with a handler that wraps Handler. A gateway serves once.
+func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handler) error {
+	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	srv := &http.Server{
+		Handler: handler, Protocols: protocols,
+		ReadHeaderTimeout: g.cfg.Time.Header, IdleTimeout: g.cfg.Time.Idle, MaxHeaderBytes: maxHeaderBytes,
+		BaseContext: func(net.Listener) context.Context { return base },
+		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	g.log.Info("gateway serves", "addr", l.Addr().String(), "publisher", g.cfg.Publisher, "aggregator", g.cfg.Aggregator)
+	select {
+	case err := <-served:
+		return fmt.Errorf("gateway: %w", err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(base, g.cfg.Time.Drain)
+	defer cancel()
+	err := srv.Shutdown(drain)
+	g.finish(drain)
+	cut()
+	err = errors.Join(err, srv.Close())
+	<-served
+	if errors.Is(err, context.DeadlineExceeded) {
+		g.log.Info("gateway cut requests that did not end in time", "drain", g.cfg.Time.Drain)
+		err = nil
+	}
+	return err
+}
+
+// finish waits for uploads whose clients may have left, until ctx ends, and then makes them give up.
+func (g *Gateway) finish(ctx context.Context) {
+	idle := make(chan struct{})
+	go func() {
+		g.stores.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+	close(g.end)
+	<-idle
+}

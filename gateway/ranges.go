@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// maxRanges bounds the ranges of one request: many small ones cost more than the whole.
+const maxRanges = 64
+
+// span is a part of a blob.
+type span struct{ off, n int64 }
+
+func (s span) header(size int64) string {
+	return fmt.Sprintf("bytes %d-%d/%d", s.off, s.off+s.n-1, size)
+}
+
+// errRange is a Range header that is malformed, or of which nothing is in the blob.
+var errRange = errors.New("the range is malformed or not within the blob")
+
+// parseRange reads a Range header by RFC 9110 for a blob of size bytes. No spans mean the whole: the unit is unknown, the
+// blob is empty, or the ranges together are greater than the blob.
+func parseRange(header string, size int64) ([]span, error) {
+	unit, set, ok := strings.Cut(header, "=")
+	if !ok {
+		return nil, errRange
+	}
+	if !strings.EqualFold(strings.TrimSpace(unit), "bytes") || size == 0 {
+		return nil, nil
+	}
+	if strings.Count(set, ",") >= maxRanges {
+		return nil, errRange
+	}
+	var spans []span
+	var sum int64
+	parts := 0
+	for part := range strings.SplitSeq(set, ",") {
+		part = strings.Trim(part, " \t")
+		if part == "" { // lists may have empty elements
+			continue
+		}
+		parts++
+		s, err := parseSpan(part, size)
+		if err != nil {
+			return nil, err
+		}
+		if s.n > 0 {
+			spans = append(spans, s)
+			sum += s.n // at most maxRanges times the blob
+		}
+	}
+	switch {
+	case parts == 0 || len(spans) == 0:
+		return nil, errRange
+	case len(spans) > 1 && sum > size:
+		return nil, nil
+	}
+	return spans, nil
+}
+
+// parseSpan reads a-b, a- or -n. A span that is well formed and not within the blob has no bytes.
+func parseSpan(s string, size int64) (span, error) {
+	first, last, ok := strings.Cut(s, "-")
+	if !ok || first == "" && last == "" {
+		return span{}, errRange
+	}
+	if first == "" {
+		n, err := parsePosition(last, size)
+		return span{size - n, n}, err
+	}
+	a, err := parsePosition(first, size)
+	if err != nil {
+		return span{}, err
+	}
+	b := size - 1
+	if last != "" {
+		end, err := parsePosition(last, size)
+		if err != nil {
+			return span{}, err
+		}
+		if lessDecimal(last, first) {
+			return span{}, errRange
+		}
+		b = min(b, end)
+	}
+	if a >= size {
+		return span{}, nil
+	}
+	return span{a, b - a + 1}, nil
+}
+
+// parsePosition reads digits, of any length; what is above size is size.
+func parsePosition(s string, size int64) (n int64, err error) {
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return 0, errRange
+		}
+		if n < size {
+			n = n*10 + int64(c-'0')
+		}
+	}
+	return min(n, size), nil
+}
+
+// lessDecimal compares numbers of any length.
+func lessDecimal(a, b string) bool {
+	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
+	if len(a) != len(b) {
+		return len(a) < len(b)
+	}
+	return a < b
+}
+
+// wanted are the parts of a blob that a request asks for; none for the whole.
+func wanted(r *http.Request, tag string, size int64) ([]span, error) {
+	header := r.Header.Get("Range")
+	if header == "" || r.Method != http.MethodGet || !mayRange(r, tag) {
+		return nil, nil
+	}
+	spans, err := parseRange(header, size)
+	if err != nil {
+		return nil, &failure{
+			code: http.StatusRequestedRangeNotSatisfiable, status: "RANGE_NOT_SATISFIABLE", reason: "INVALID_BYTE_RANGE", domain: domainDaemon,
+			message: err.Error(), ranges: fmt.Sprintf("bytes */%d", size),
+		}
+	}
+	return spans, nil
+}

@@ -1,0 +1,183 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"walrus/client"
+	"walrus/ledger"
+	"walrus/shards"
+)
+
+// ReadParams are the query parameters of everything that reads blobs.
+type ReadParams struct {
+	Strict bool `query:"strict_consistency_check" example:"false" doc:"Encode the whole blob again and compare its ID before the first byte is sent."`
+	Skip   bool `query:"skip_consistency_check" example:"false" doc:"Accepted for the original's clients: every row is verified in any case, which costs nothing."`
+}
+
+func (p *ReadParams) check() error {
+	if p.Strict && p.Skip {
+		return invalid("INVALID_CONSISTENCY_CHECK", "strict_consistency_check and skip_consistency_check exclude each other")
+	}
+	return nil
+}
+
+// RangeParams are the headers of reads, here for the document: serveContent reads them itself.
+type RangeParams struct {
+	Range       string `header:"Range" example:"bytes=0-15" doc:"Parts of the blob in any form of RFC 9110: a-b, a-, -n, or several."`
+	IfRange     string `header:"If-Range" example:"\"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk\"" doc:"Range counts only for this entity tag."`
+	IfNoneMatch string `header:"If-None-Match" example:"\"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk\"" doc:"Entity tags that the client has."`
+	IfMatch     string `header:"If-Match" example:"*" doc:"Entity tags that the client insists on."`
+}
+
+// BlobPath is the ID of a blob in a path.
+type BlobPath struct {
+	BlobID string `path:"blob_id" minLength:"43" maxLength:"43" pattern:"^[A-Za-z0-9_-]{43}$" example:"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk" doc:"Blob ID, 43 characters of URL-safe base64."`
+}
+
+func (p *BlobPath) id() (shards.BlobID, error) {
+	id, err := shards.ParseBlobID(p.BlobID)
+	if err != nil {
+		return id, malformed(err.Error())
+	}
+	return id, nil
+}
+
+// ObjectPath is the ID of an object in a path.
+type ObjectPath struct {
+	ObjectID string `path:"object_id" pattern:"^0x[0-9a-fA-F]{64}$" example:"0xe91eee8c5b6f35b9a250cfc29e30f0d9e5463a21fd8d1ddb0fc22d44db4eac50" doc:"Object ID of a blob's record."`
+}
+
+func (p *ObjectPath) id() (id ledger.ObjectID, err error) {
+	if err := id.UnmarshalText([]byte(strings.ToLower(p.ObjectID))); err != nil {
+		return id, malformed(err.Error())
+	}
+	return id, nil
+}
+
+// both adds a route for GET and for HEAD.
+func both[In any](g *Gateway, api huma.API, op huma.Operation, h serve[In]) {
+	op.Tags = []string{tagRead}
+	get, head := op, op
+	get.Method, head.Method = http.MethodGet, http.MethodHead
+	head.OperationID, head.Summary = "head"+strings.TrimPrefix(op.OperationID, "read"), op.Summary+": headers only"
+	get.Responses, head.Responses = readResponses(api, false), readResponses(api, true)
+	register(g, api, reading, get, h)
+	register(g, api, reading, head, h)
+}
+
+// addRead adds the routes of an aggregator.
+func (g *Gateway) addRead(api huma.API) {
+	type blobIn struct {
+		BlobPath
+		ReadParams
+		RangeParams
+	}
+	both(g, api, huma.Operation{
+		OperationID: "readBlob", Path: "/v1/blobs/{blob_id}", Summary: "Read a blob",
+		Description: "The content type is that of the request's Accept, if it names one.",
+	}, func(w http.ResponseWriter, r *http.Request, in *blobIn) error {
+		id, err := in.id()
+		if err == nil {
+			err = in.check()
+		}
+		if err != nil {
+			return err
+		}
+		return g.serveBlob(w, r, id, in.Strict)
+	})
+	type objectIn struct {
+		ObjectPath
+		ReadParams
+		RangeParams
+	}
+	both(g, api, huma.Operation{
+		OperationID: "readBlobByObject", Path: "/v1/blobs/by-object-id/{object_id}", Summary: "Read the blob of a record",
+		Description: "Attributes of the record that are on this gateway's list become headers, such as content-type.",
+	}, func(w http.ResponseWriter, r *http.Request, in *objectIn) error {
+		object, err := in.id()
+		if err == nil {
+			err = in.check()
+		}
+		if err != nil {
+			return err
+		}
+		rec, err := g.record(r.Context(), object)
+		if err != nil {
+			return err
+		}
+		return g.serveBlob(w, r, rec.BlobID, in.Strict, rec.Attributes...)
+	})
+}
+
+// serveBlob answers a read of a blob.
+func (g *Gateway) serveBlob(w http.ResponseWriter, r *http.Request, id shards.BlobID, strict bool, attributes ...ledger.Attribute) error {
+	blob, err := g.find(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	g.attributeHeaders(w.Header(), attributes)
+	return g.serveContent(w, r, &download{content: blob, tag: id.String(), strict: strict})
+}
+
+// find opens a blob within the time there is for it.
+func (g *Gateway) find(ctx context.Context, id shards.BlobID) (content, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.Time.Open)
+	defer cancel()
+	return g.open(ctx, id)
+}
+
+// record reads the record of a blob.
+func (g *Gateway) record(ctx context.Context, object ledger.ObjectID) (*ledger.Blob, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.Time.Open)
+	defer cancel()
+	rec, err := g.client.Record(ctx, object)
+	if errors.Is(err, client.ErrNotFound) {
+		return nil, &failure{
+			code: http.StatusNotFound, status: "NOT_FOUND", reason: "BLOB_NOT_FOUND", domain: domainDaemon,
+			message: "there is no blob object of this ID, ensure that it was entered correctly",
+		}
+	}
+	return rec, err
+}
+
+// attributeHeaders makes headers of attributes, as far as they are on the list and can be headers.
+func (g *Gateway) attributeHeaders(h http.Header, attributes []ledger.Attribute) {
+	for _, a := range attributes {
+		allowed := slices.ContainsFunc(g.cfg.Read.Headers, func(k string) bool { return strings.EqualFold(k, a.Key) })
+		if allowed && validHeaderValue(a.Value) && h.Get(a.Key) == "" {
+			h.Set(a.Key, a.Value)
+		}
+	}
+}
+
+// validHeaderName is a token of RFC 9110.
+func validHeaderName(s string) bool {
+	for _, c := range []byte(s) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// validHeaderValue is one line of printable characters.
+func validHeaderValue(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f })
+}
+
+func blobTooLarge(size, limit uint64) *failure {
+	return &failure{
+		code: http.StatusForbidden, status: "SIZE_EXCEEDED", reason: "BLOB_TOO_LARGE", domain: domainDaemon,
+		message: fmt.Sprintf("the blob has %d bytes, this aggregator serves up to %d", size, limit),
+	}
+}
+
+func containsStar(s string) bool { return strings.Contains(s, "*") }

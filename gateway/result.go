@@ -1,0 +1,152 @@
+package gateway
+
+import (
+	"walrus/client"
+	"walrus/ledger"
+	"walrus/shards"
+)
+
+// encodingType is how the one encoding is called.
+const encodingType = "RS2"
+
+// StoreResult is what became of a blob that was stored: one of its fields is set. The types of this file have the
+// original's names and order of keys.
+type StoreResult struct {
+	NewlyCreated     *NewlyCreated     `json:"newlyCreated,omitempty" doc:"The blob was registered, or a registration was extended or finished."`
+	AlreadyCertified *AlreadyCertified `json:"alreadyCertified,omitempty" doc:"The blob was stored for long enough already; nothing was paid."`
+	MarkedInvalid    *MarkedInvalid    `json:"markedInvalid,omitempty" doc:"The blob was encoded wrongly by somebody and has no content."`
+}
+
+// NewlyCreated is a blob whose record is new or was changed.
+type NewlyCreated struct {
+	BlobObject        BlobObject        `json:"blobObject"`
+	ResourceOperation ResourceOperation `json:"resourceOperation"`
+	Cost              ledger.Amount     `json:"cost" example:"132300" doc:"What was paid for storing it, in FROST."`
+	SharedBlobObject  *ledger.ObjectID  `json:"sharedBlobObject,omitempty" doc:"The record everybody may extend, of share=true."`
+}
+
+// BlobObject is the record of a blob.
+type BlobObject struct {
+	ID             ledger.ObjectID `json:"id" doc:"Object ID of the record."`
+	Registered     uint32          `json:"registeredEpoch" example:"34"`
+	BlobID         shards.BlobID   `json:"blobId" doc:"Name of the content."`
+	Size           uint64          `json:"size" example:"17" doc:"Bytes of the blob."`
+	EncodingType   string          `json:"encodingType" example:"RS2"`
+	CertifiedEpoch *uint32         `json:"certifiedEpoch" example:"34" doc:"Null before the blob is certified."`
+	Storage        Storage         `json:"storage"`
+	Deletable      bool            `json:"deletable" example:"false"`
+}
+
+// Storage is the storage that a record holds. Its ID is the record's.
+type Storage struct {
+	ID          ledger.ObjectID `json:"id"`
+	StartEpoch  uint32          `json:"startEpoch" example:"34"`
+	EndEpoch    uint32          `json:"endEpoch" example:"35" doc:"Storage ends when this epoch starts."`
+	StorageSize uint64          `json:"storageSize" example:"66034000" doc:"Bytes that all nodes keep together."`
+}
+
+// ResourceOperation is how the blob came by its storage: one of its fields is set.
+type ResourceOperation struct {
+	RegisterFromScratch        *Registered `json:"registerFromScratch,omitempty" doc:"Storage was bought."`
+	ReuseStorage               *Reused     `json:"reuseStorage,omitempty" doc:"Storage the publisher had was used."`
+	ReuseRegistration          *Reused     `json:"reuseRegistration,omitempty" doc:"A registration that was never certified was used."`
+	ReuseAndExtend             *Extended   `json:"reuseAndExtend,omitempty" doc:"A record was extended."`
+	ReuseAndExtendNonCertified *Extended   `json:"reuseAndExtendNonCertified,omitempty" doc:"A registration that was never certified was extended and used."`
+}
+
+// Registered tells of storage that was bought.
+type Registered struct {
+	EncodedLength int64  `json:"encodedLength" example:"66034000"`
+	EpochsAhead   uint32 `json:"epochsAhead" example:"1"`
+}
+
+// Reused tells of what was used again.
+type Reused struct {
+	EncodedLength int64 `json:"encodedLength" example:"66034000"`
+}
+
+// Extended tells of a record that was prolonged.
+type Extended struct {
+	EncodedLength  int64  `json:"encodedLength" example:"66034000"`
+	EpochsExtended uint32 `json:"epochsExtended" example:"1"`
+}
+
+// AlreadyCertified is a blob that needed nothing. It has either an object, if the record is the publisher's, or an event.
+type AlreadyCertified struct {
+	BlobID   shards.BlobID    `json:"blobId"`
+	Object   *ledger.ObjectID `json:"object,omitempty" doc:"The publisher's record of it."`
+	Event    *Event           `json:"event,omitempty" doc:"Stands for somebody else's record."`
+	EndEpoch uint32           `json:"endEpoch" example:"35"`
+}
+
+// MarkedInvalid is a blob that cannot be stored.
+type MarkedInvalid struct {
+	BlobID shards.BlobID `json:"blobId"`
+	Event  Event         `json:"event"`
+}
+
+// Event names a transaction of the original's chain. The ledger here keeps no events: the digest is zero.
+type Event struct {
+	TxDigest string `json:"txDigest" example:"11111111111111111111111111111111"`
+	EventSeq string `json:"eventSeq" example:"0"`
+}
+
+// noEvent is the zero digest in base58, which parsers of digests accept.
+var noEvent = Event{TxDigest: "11111111111111111111111111111111", EventSeq: "0"}
+
+// NewStoreResult tells of a store that succeeded.
+func NewStoreResult(r *client.StoreResult) StoreResult {
+	if r.AlreadyCertified {
+		a := &AlreadyCertified{BlobID: r.BlobID, EndEpoch: r.EndEpoch}
+		if r.Object == (ledger.ObjectID{}) {
+			a.Event = &noEvent
+		} else {
+			a.Object = &r.Object
+		}
+		return StoreResult{AlreadyCertified: a}
+	}
+	n := &NewlyCreated{
+		BlobObject: BlobObject{
+			ID: r.Object, Registered: r.RegisteredEpoch, BlobID: r.BlobID, Size: r.Size, EncodingType: encodingType,
+			Storage:   Storage{r.Object, r.RegisteredEpoch, r.EndEpoch, uint64(r.EncodedSize)},
+			Deletable: r.Deletable,
+		},
+		ResourceOperation: newOperation(r),
+		Cost:              r.Cost.Total() - r.Cost.Fee,
+	}
+	if r.CertifiedEpoch != 0 {
+		n.BlobObject.CertifiedEpoch = &r.CertifiedEpoch
+	}
+	if r.Shared {
+		n.SharedBlobObject = &r.Object
+	}
+	return StoreResult{NewlyCreated: n}
+}
+
+func newOperation(r *client.StoreResult) (op ResourceOperation) {
+	switch r.Operation {
+	case client.ReuseStorage:
+		op.ReuseStorage = &Reused{r.EncodedSize}
+	case client.ReuseRegistration:
+		op.ReuseRegistration = &Reused{r.EncodedSize}
+	case client.ReuseAndExtend:
+		op.ReuseAndExtend = &Extended{r.EncodedSize, r.EpochsExtended}
+	case client.ReuseAndExtendNonCertified:
+		op.ReuseAndExtendNonCertified = &Extended{r.EncodedSize, r.EpochsExtended}
+	default:
+		op.RegisterFromScratch = &Registered{r.EncodedSize, r.EndEpoch - r.RegisteredEpoch}
+	}
+	return op
+}
+
+// NewBlobObject is a record as the original shows it.
+func NewBlobObject(id ledger.ObjectID, b *ledger.Blob) BlobObject {
+	o := BlobObject{
+		ID: id, Registered: b.Registered, BlobID: b.BlobID, Size: b.Size, EncodingType: encodingType,
+		Storage: Storage{id, b.Start, b.End, b.Bytes}, Deletable: b.Deletable,
+	}
+	if b.Certified != 0 {
+		o.CertifiedEpoch = &b.Certified
+	}
+	return o
+}

@@ -1,0 +1,199 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"time"
+)
+
+// cacheControl is the original's: content never changes under its ID, but may end.
+const cacheControl = "public, max-age=86400, stale-while-revalidate=3600"
+
+// download is what a read answers with.
+type download struct {
+	content
+	tag    string
+	strict bool
+	whole  bool // Range is not for this route
+}
+
+// serveContent answers a read, with all that RFC 9110 has for it.
+func (g *Gateway) serveContent(w http.ResponseWriter, r *http.Request, d *download) error {
+	if limit := g.cfg.Read.MaxBlob; limit > 0 && d.Size() > limit {
+		return blobTooLarge(d.Size(), limit)
+	}
+	g.contentHeaders(w.Header(), r, d.tag)
+	size := int64(d.Size())
+	switch precondition(r, d.tag) {
+	case http.StatusNotModified:
+		w.Header().Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	case http.StatusPreconditionFailed:
+		return &failure{code: http.StatusPreconditionFailed, status: "FAILED_PRECONDITION", reason: "PRECONDITION_FAILED", domain: domainGlobal, message: "the blob is not the one of If-Match"}
+	}
+	var spans []span
+	if !d.whole {
+		var err error
+		w.Header().Set("Accept-Ranges", "bytes")
+		if spans, err = wanted(r, d.tag, size); err != nil {
+			return err
+		}
+	}
+	switch len(spans) {
+	case 0:
+		return g.send(w, r, d, http.StatusOK, span{0, size})
+	case 1:
+		w.Header().Set("Content-Range", spans[0].header(size))
+		return g.send(w, r, d, http.StatusPartialContent, spans[0])
+	}
+	return g.sendSeveral(w, r, d, spans)
+}
+
+// contentHeaders are those of every read that succeeds. An attribute may have set the content type already.
+func (g *Gateway) contentHeaders(h http.Header, r *http.Request, tag string) {
+	if g.cfg.Read.BareETag {
+		h.Set("ETag", tag)
+	} else {
+		h.Set("ETag", `"`+tag+`"`)
+	}
+	h.Set("Cache-Control", cacheControl)
+	h.Set("X-Content-Type-Options", "nosniff")
+	if h.Get("Content-Type") == "" {
+		h["Content-Type"] = contentType(r) // nil: none, and none is guessed
+	}
+}
+
+// contentType is what the client says it expects, as in the original: the gateway does not know better.
+func contentType(r *http.Request) []string {
+	if accept := r.Header.Get("Accept"); accept != "" && !containsStar(accept) {
+		return []string{accept}
+	}
+	if t := r.Header.Get("Content-Type"); t != "" && r.Method == http.MethodGet {
+		return []string{t}
+	}
+	return nil
+}
+
+// send answers with one part of a blob. The status goes out with the first byte, so that an error before it is told.
+func (g *Gateway) send(w http.ResponseWriter, r *http.Request, d *download, status int, s span) error {
+	w.Header().Set("Content-Length", strconv.FormatInt(s.n, 10))
+	if r.Method == http.MethodHead || s.n == 0 {
+		w.WriteHeader(status)
+		return nil
+	}
+	return g.stream(w, r, d, status, func(ctx context.Context, out io.Writer) error {
+		return d.CopyRange(ctx, out, s.off, s.n, d.strict)
+	})
+}
+
+// sendSeveral answers with several parts, as multipart/byteranges.
+func (g *Gateway) sendSeveral(w http.ResponseWriter, r *http.Request, d *download, spans []span) error {
+	kind := "application/octet-stream"
+	if t := w.Header().Get("Content-Type"); t != "" {
+		kind = t
+	}
+	head := func(s span) textproto.MIMEHeader {
+		return textproto.MIMEHeader{"Content-Range": {s.header(int64(d.Size()))}, "Content-Type": {kind}}
+	}
+	var length countWriter
+	parts := multipart.NewWriter(&length)
+	for _, s := range spans {
+		if _, err := parts.CreatePart(head(s)); err != nil {
+			return err
+		}
+		length += countWriter(s.n)
+	}
+	if err := parts.Close(); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "multipart/byteranges; boundary="+parts.Boundary())
+	w.Header().Set("Content-Length", strconv.FormatInt(int64(length), 10))
+	return g.stream(w, r, d, http.StatusPartialContent, func(ctx context.Context, out io.Writer) error {
+		again := multipart.NewWriter(out)
+		if err := again.SetBoundary(parts.Boundary()); err != nil {
+			return err
+		}
+		for _, s := range spans {
+			part, err := again.CreatePart(head(s))
+			if err != nil {
+				return err
+			}
+			if err := d.CopyRange(ctx, part, s.off, s.n, d.strict); err != nil {
+				return err
+			}
+		}
+		return again.Close()
+	})
+}
+
+// countWriter counts what is written.
+type countWriter int64
+
+func (c *countWriter) Write(p []byte) (int, error) {
+	*c += countWriter(len(p))
+	return len(p), nil
+}
+
+// stream runs produce with a writer to the client. It ends produce when the network delivers nothing for the time to
+// open, or the client takes nothing for the time to stall. What fails after the first byte cuts the connection: that is
+// how a client of HTTP learns of it.
+func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, d *download, status int, produce func(context.Context, io.Writer) error) error {
+	patience := g.cfg.Time.Open
+	if d != nil && d.strict {
+		patience = g.cfg.Time.Store // all is read before the first byte
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	idle := time.AfterFunc(patience, func() { cancel(context.DeadlineExceeded) })
+	defer idle.Stop()
+	out := &bodyWriter{
+		w: w, control: http.NewResponseController(w), status: status, stall: g.cfg.Time.Stall,
+		before: func() { idle.Stop() }, after: func() { idle.Reset(patience) },
+	}
+	err := produce(ctx, out)
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause == context.DeadlineExceeded { //nolint:errorlint // the very value set above
+		err = cause
+	}
+	if !out.begun {
+		return err
+	}
+	if r.Context().Err() == nil && out.err == nil {
+		g.log.Warn("download cut off", "path", r.URL.Path, "err", err)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// bodyWriter writes to a client: the status with the first byte, each write with its own deadline.
+type bodyWriter struct {
+	w             http.ResponseWriter
+	control       *http.ResponseController
+	status        int
+	stall         time.Duration
+	before, after func() // each write
+	begun         bool
+	err           error // of the client's connection
+}
+
+func (b *bodyWriter) Write(p []byte) (int, error) {
+	b.before()
+	defer b.after()
+	if !b.begun {
+		b.begun = true
+		b.w.WriteHeader(b.status)
+	}
+	// Without deadlines, as in a test's recorder, a client cannot stall.
+	_ = b.control.SetWriteDeadline(time.Now().Add(b.stall))
+	n, err := b.w.Write(p)
+	if err != nil {
+		b.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,87 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// errStalledBody is a body that stopped coming.
+var errStalledBody = errors.New("the body stopped coming: send it faster, or in parts")
+
+// errShortBody is a body that ended before its announced length.
+var errShortBody = malformed("the body ended early: it is shorter than announced, or the connection broke")
+
+// spool is a body on disk: storing reads it twice, and it may be far greater than memory. It has no name, so that
+// nothing stays behind whatever happens to the process.
+type spool struct {
+	*os.File
+	size uint64
+}
+
+// newSpool takes in the body of r, up to limit bytes, at whatever speed, as long as it does not stand still. A body that
+// says that it is greater is refused before it is read.
+func (g *Gateway) newSpool(w http.ResponseWriter, r *http.Request, limit int64) (s *spool, err error) {
+	if r.ContentLength > limit {
+		return nil, bodyTooLarge(limit)
+	}
+	f, err := tempFile(g.cfg.Store.TempDir)
+	if err != nil {
+		return nil, fmt.Errorf("take in a body: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	n, err := io.Copy(f, g.body(w, r, limit))
+	if err != nil {
+		return nil, err
+	}
+	return &spool{f, uint64(n)}, nil
+}
+
+// tempFile makes a file that vanishes when it is closed.
+func tempFile(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "walrus-upload-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// body is the body of r: it may have up to limit bytes and must not stand still.
+func (g *Gateway) body(w http.ResponseWriter, r *http.Request, limit int64) io.Reader {
+	return &bodyReader{
+		r: http.MaxBytesReader(w, r.Body, limit), control: http.NewResponseController(w), stall: g.cfg.Time.Stall,
+	}
+}
+
+// bodyReader gives each read of a body its own deadline.
+type bodyReader struct {
+	r       io.Reader
+	control *http.ResponseController
+	stall   time.Duration
+}
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	// Without deadlines, as in a test's recorder, a body cannot stall.
+	_ = b.control.SetReadDeadline(time.Now().Add(b.stall))
+	n, err := b.r.Read(p)
+	switch {
+	case err == nil:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = errStalledBody
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = errShortBody
+	default: // the connection goes on to wait for the next request
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}

@@ -1,0 +1,127 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"walrus/client"
+	"walrus/ledger"
+)
+
+// StoreParams are the query parameters of everything that stores. Such types are exported for huma, which reads their tags.
+type StoreParams struct {
+	Epochs         string `query:"epochs" pattern:"^([0-9]+|max)$" maxLength:"10" example:"1" doc:"For how many epochs, the current one included; max for as many as the network sells. Default 1."`
+	Permanent      bool   `query:"permanent" example:"false" doc:"Nobody can delete the blob before its end."`
+	Deletable      bool   `query:"deletable" example:"false" doc:"The default; not together with permanent."`
+	Force          bool   `query:"force" example:"false" doc:"Store the blob even if it is certified already."`
+	ReuseResources bool   `query:"reuse_resources" example:"false" doc:"Accepted for the original's clients: what the publisher has is always used before anything is bought."`
+	EncodingType   string `query:"encoding_type" enum:"RS2" example:"RS2" doc:"There is one encoding."`
+	SendObjectTo   string `query:"send_object_to" pattern:"^0x[0-9a-f]{64}$" example:"0x4748cd83217b5ce7aa77e7f1ad6fc5f7f694e26a157381b9391ac65c47815faf" doc:"The account that the record is given to; not together with share."`
+	Share          bool   `query:"share" example:"false" doc:"Give the record, which must be permanent, to everybody."`
+	ContentType    string `query:"content_type" maxLength:"255" example:"image/png" doc:"Kept as attribute content-type of the record: the type the blob is served with by its object ID."`
+}
+
+// options checks the parameters as far as their types do not.
+func (p *StoreParams) options(c *StoreConfig) (opt client.StoreOptions, err error) {
+	opt = client.StoreOptions{Epochs: c.Epochs, Permanent: p.Permanent, Force: p.Force, Share: p.Share}
+	switch {
+	case p.Permanent && p.Deletable:
+		return opt, invalid("INVALID_BLOB_PERSISTENCE", "a blob cannot be both permanent and deletable")
+	case p.Share && p.SendObjectTo != "":
+		return opt, malformed("share and send_object_to exclude each other")
+	case p.Share && !p.Permanent:
+		return opt, malformed("a deletable blob cannot be shared: add permanent=true")
+	case p.SendObjectTo != "":
+		return opt, malformed("send_object_to is not supported by this publisher")
+	case p.Epochs == "max":
+		opt.Epochs = client.MaxEpochs
+	case p.Epochs != "":
+		n, err := strconv.ParseUint(p.Epochs, 10, 32)
+		if err != nil || n == 0 || n == client.MaxEpochs {
+			return opt, malformed("epochs: must be a number from 1, or max")
+		}
+		opt.Epochs = uint32(n)
+	}
+	if p.ContentType != "" {
+		if !validHeaderValue(p.ContentType) {
+			return opt, malformed("content_type: cannot be the value of a header")
+		}
+		opt.Attributes = append(opt.Attributes, ledger.Attribute{Key: "content-type", Value: p.ContentType})
+	}
+	return opt, nil
+}
+
+// addStore adds the routes of a publisher.
+func (g *Gateway) addStore(api huma.API) {
+	type in struct {
+		StoreParams
+	}
+	register(g, api, storing, huma.Operation{
+		OperationID: "storeBlob", Method: http.MethodPut, Path: "/v1/blobs", Tags: []string{tagStore},
+		Summary:     "Store a blob",
+		Description: "The body is the blob, of whatever content type. It is stored even if the client leaves once the body has arrived.",
+		RequestBody: &huma.RequestBody{
+			Description: "The blob.", Required: true,
+			Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+		},
+		Responses: storeResponses(api),
+	}, func(w http.ResponseWriter, r *http.Request, in *in) error {
+		opt, err := in.options(&g.cfg.Store)
+		if err != nil {
+			return err
+		}
+		body, err := g.newSpool(w, r, g.cfg.Store.MaxBody)
+		if err != nil {
+			return err
+		}
+		return g.storeBlob(w, r, body, opt)
+	})
+}
+
+// storeBlob stores what has arrived and answers. It goes on when the client leaves, as long as the gateway serves.
+func (g *Gateway) storeBlob(w http.ResponseWriter, r *http.Request, body *spool, opt client.StoreOptions) error {
+	ctx, done := g.storing(r.Context())
+	defer done()
+	res, err := g.client.Store(ctx, body, body.size, opt)
+	if closing := body.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, NewStoreResult(res))
+}
+
+// storing is the context of storing a blob.
+func (g *Gateway) storing(ctx context.Context) (context.Context, func()) {
+	g.stores.Add(1)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.Time.Store)
+	go func() {
+		select {
+		case <-g.end:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel()
+		g.stores.Done()
+	}
+}
+
+// writeJSON answers with v.
+func writeJSON(w http.ResponseWriter, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(b) // a client that has left needs no answer
+	return nil
+}

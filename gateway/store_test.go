@@ -1,0 +1,48 @@
+package gateway_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+
+	"walrus/gateway"
+)
+
+func random(seed uint64, size int) []byte {
+	src := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
+	b := make([]byte, size)
+	_, _ = src.Read(b)
+	return b
+}
+
+// put stores data and gives its blob ID.
+func put(t testing.TB, url string, data []byte) string {
+	t.Helper()
+	a := do(t, http.MethodPut, url, bytes.NewReader(data))
+	if a.code != http.StatusOK {
+		t.Fatalf("PUT %s: %d %s", url, a.code, a.body)
+	}
+	var res gateway.StoreResult
+	if err := json.Unmarshal(a.body, &res); err != nil {
+		t.Fatal(err)
+	}
+	if res.NewlyCreated != nil {
+		return res.NewlyCreated.BlobObject.BlobID.String()
+	}
+	return res.AlreadyCertified.BlobID.String()
+}
+
+func TestStoreAndRead(t *testing.T) {
+	s := serve(t, nil)
+	data := random(1, 100_000)
+	id := put(t, s.URL+"/v1/blobs?epochs=2", data)
+	a := do(t, http.MethodGet, s.URL+"/v1/blobs/"+id, nil)
+	if a.code != http.StatusOK || !bytes.Equal(a.body, data) {
+		t.Fatalf("read: %d, %d bytes", a.code, len(a.body))
+	}
+	if again := put(t, s.URL+"/v1/blobs", data); again != id {
+		t.Errorf("stored again as %s, first as %s", again, id)
+	}
+}
