@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"walrus/config"
+	"walrus/gateway"
 	"walrus/ledger"
 	"walrus/node"
 )
@@ -92,6 +93,7 @@ a process of its own, or all of them in one with walrus devnet up.
 
 func devnetUpCommand(a *app) *cobra.Command {
 	var d devnetFlags
+	var bind string
 	c := &cobra.Command{
 		Use:   "up --dir FOLDER",
 		Short: "run a whole devnet in one process until interrupted",
@@ -99,20 +101,26 @@ func devnetUpCommand(a *app) *cobra.Command {
 new. Run again on the same folder, it carries on with what it had.
 
 When every node serves, it prints one line that begins with "ready" on standard output, or with --json an object
-{"ready":true,"dir","config","nodes","shards","addresses"} on one line. Logs go to standard error.
+{"ready":true,"dir","config","nodes","shards","addresses","gateway"} on one line. Logs go to standard error.
+
+A gateway serves HTTP with the devnet's wallet: the API of the original Walrus, and pages that show the network. If its
+port is taken and --gateway was not given, it takes another one; the ready line says which.
 
   walrus devnet up --dir D
-  walrus --config D/client.yaml store README.md      # in another terminal`,
+  walrus --config D/client.yaml store README.md      # in another terminal
+  curl -T README.md http://127.0.0.1:31415/v1/blobs
+  xdg-open http://127.0.0.1:31415/`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			net, err := d.loadOrInit(c.Context(), c.Flags().Changed("nodes"), c.Flags().Changed("shards"))
 			if err != nil {
 				return err
 			}
-			return a.devnetUp(c.Context(), net)
+			return a.devnetUp(c.Context(), net, bind, c.Flags().Changed("gateway"))
 		},
 	}
 	d.add(c)
+	c.Flags().StringVar(&bind, "gateway", gateway.Default().Bind, "`ADDRESS` to serve HTTP on: publisher, aggregator and pages; \"\" for none")
 	return c
 }
 
@@ -136,7 +144,8 @@ func (d *devnetFlags) loadOrInit(ctx context.Context, nodesGiven, shardsGiven bo
 	return net, nil
 }
 
-func (a *app) devnetUp(ctx context.Context, net *config.Devnet) error {
+// devnetUp runs the devnet, with a gateway at bind unless that is "". If bind was not chosen, another port will do.
+func (a *app) devnetUp(ctx context.Context, net *config.Devnet, bind string, chosen bool) error {
 	var nodes []*node.Node
 	var addrs []string
 	for _, home := range net.Homes {
@@ -147,13 +156,21 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet) error {
 		nodes = append(nodes, n.Node)
 		addrs = append(addrs, n.Addrs()...)
 	}
-	return runAll(ctx, nodes, (*node.Node).Serving, func() error {
+	return runAll(ctx, nodes, (*node.Node).Serving, func(ctx context.Context, start func(task)) error {
+		r := newDevnetReport(net)
+		r.Ready, r.Addresses = true, addrs
+		if bind != "" {
+			g, err := a.openDevnetGateway(ctx, net, bind, chosen)
+			if err != nil {
+				return err
+			}
+			start(g.Run)
+			r.Gateway = g.URL()
+		}
 		if a.global.json {
-			r := newDevnetReport(net)
-			r.Ready, r.Addresses = true, addrs
 			return a.printJSONLine(r)
 		}
-		_, err := fmt.Fprintf(a.stdout, "ready: %d nodes, %d shards; use it with --config %s\n", len(nodes), net.Shards, net.Client)
+		_, err := fmt.Fprintf(a.stdout, "ready: %d nodes, %d shards; use it with --config %s%s\n", len(nodes), net.Shards, net.Client, orAt(r.Gateway))
 		return err
 	})
 }
@@ -166,6 +183,15 @@ type devnetReport struct {
 	Nodes     []string `json:"nodes"` // homes
 	Shards    int      `json:"shards"`
 	Addresses []string `json:"addresses"`
+	Gateway   string   `json:"gateway,omitempty"` // where it serves HTTP
+}
+
+// orAt is the end of a ready line that says where the gateway is.
+func orAt(url string) string {
+	if url == "" {
+		return ""
+	}
+	return " or at " + url
 }
 
 func newDevnetReport(d *config.Devnet) devnetReport {

@@ -48,7 +48,7 @@ func nodeRunCommand(a *app) *cobra.Command {
 
 When the node answers requests and has joined the others, or has waited three seconds for them, it prints one line
 that begins with "ready" on standard output, or with --json an object {"ready":true,"name","peerId","addresses"} on one
-line. Logs go to standard error. The first interrupt (Ctrl-C, or SIGTERM) ends the node in order, a second one at once.
+line. With gateway.bind in node.yaml it serves HTTP too, and says where. Logs go to standard error. The first interrupt (Ctrl-C, or SIGTERM) ends the node in order, a second one at once.
 
   walrus node run --home /var/lib/walrus
   walrus node run --home D/node-0 --log-level debug`,
@@ -64,16 +64,21 @@ func (a *app) nodeRun(ctx context.Context, home string) error {
 	if err != nil {
 		return err
 	}
-	return runAll(ctx, []*node.Node{n.Node}, (*node.Node).Ready, func() error {
+	return runAll(ctx, []*node.Node{n.Node}, (*node.Node).Ready, func(ctx context.Context, start func(task)) error {
+		url, err := a.startNodeGateway(ctx, home, start)
+		if err != nil {
+			return err
+		}
 		if a.global.json {
 			return a.printJSONLine(struct {
 				Ready     bool     `json:"ready"`
 				Name      string   `json:"name"`
 				PeerID    string   `json:"peerId"`
 				Addresses []string `json:"addresses"`
-			}{true, n.name, n.peer, n.Addrs()})
+				Gateway   string   `json:"gateway,omitempty"`
+			}{true, n.name, n.peer, n.Addrs(), url})
 		}
-		_, err := fmt.Fprintf(a.stdout, "ready %s %s\n", n.name, strings.Join(n.Addrs(), " "))
+		_, err = fmt.Fprintf(a.stdout, "ready %s %s\n", n.name, strings.TrimSpace(strings.Join(n.Addrs(), " ")+" "+url))
 		return err
 	})
 }

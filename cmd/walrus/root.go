@@ -74,6 +74,7 @@ func newRoot(a *app) *cobra.Command {
 		walletCommand(a), infoCommand(a), healthCommand(a),
 		nodeCommand(a), devnetCommand(a), benchCommand(a), versionCommand(a),
 	)
+	root.AddCommand(gatewayCommands(a)...)
 	return root
 }
 

@@ -9,12 +9,16 @@ import (
 	"walrus/node"
 )
 
+// task is work that goes on until its context ends.
+type task func(context.Context) error
+
 // runAll runs nodes until ctx ends or one of them fails, and calls ready once the channel that await picks of each node
-// is closed.
-func runAll(ctx context.Context, nodes []*node.Node, await func(*node.Node) <-chan struct{}, ready func() error) error {
+// is closed. ready may start more tasks, which end with the nodes and end them if they fail.
+func runAll(ctx context.Context, nodes []*node.Node, await func(*node.Node) <-chan struct{}, ready func(ctx context.Context, start func(task)) error) error {
 	g, ctx := errgroup.WithContext(ctx)
+	start := func(t task) { g.Go(func() error { return t(ctx) }) }
 	for _, n := range nodes {
-		g.Go(func() error { return n.Run(ctx) })
+		start(n.Run)
 	}
 	g.Go(func() error {
 		for _, n := range nodes {
@@ -24,7 +28,7 @@ func runAll(ctx context.Context, nodes []*node.Node, await func(*node.Node) <-ch
 				return nil
 			}
 		}
-		return ready()
+		return ready(ctx, start)
 	})
 	return g.Wait()
 }

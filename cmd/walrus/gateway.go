@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"walrus/config"
+	"walrus/gateway"
+	"walrus/ledger/wallet"
+	"walrus/node"
+)
+
+const gatewayLong = `The API is that of the original Walrus, so that clients written for it work unmodified:
+
+  walrus daemon &
+  curl -T photo.jpg "http://127.0.0.1:31415/v1/blobs?epochs=5"        # stores: prints JSON with the blob ID
+  curl -o copy.jpg http://127.0.0.1:31415/v1/blobs/BLOB_ID
+
+A browser sees the network at http://127.0.0.1:31415/, and the API's description at /v1/api.
+
+When it serves, one line that begins with "ready" is printed on standard output, or with --json an object
+{"ready":true,"url"} on one line. Logs go to standard error.`
+
+// gatewayCommands are the commands that serve HTTP until they are interrupted.
+func gatewayCommands(a *app) []*cobra.Command {
+	return []*cobra.Command{
+		gatewayCommand(a, "daemon", "serve HTTP: store blobs and read them", "A daemon is a publisher and an aggregator in one.", true, true),
+		gatewayCommand(a, "publisher", "serve HTTP: store blobs", "A publisher stores blobs for others, and the configured wallet pays.", true, false),
+		gatewayCommand(a, "aggregator", "serve HTTP: read blobs", "An aggregator reads blobs for others. It needs no wallet.", false, true),
+	}
+}
+
+func gatewayCommand(a *app, name, short, first string, publish, aggregate bool) *cobra.Command {
+	var f gatewayFlags
+	c := &cobra.Command{
+		Use: name, Short: short, Long: first + "\n\n" + gatewayLong,
+		Args: args(cobra.NoArgs, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.serveGateway(c.Context(), func(g *gateway.Config) error {
+				g.Publisher, g.Aggregator = publish, aggregate
+				return f.apply(g, c.Flags().Changed)
+			}, publish)
+		},
+	}
+	f.add(c, publish, aggregate)
+	return c
+}
+
+// serveGateway runs a gateway of the configured network until ctx ends.
+func (a *app) serveGateway(ctx context.Context, adjust func(*gateway.Config) error, pays bool) error {
+	conf, err := a.loadClient()
+	if err != nil {
+		return err
+	}
+	var payer *wallet.Wallet
+	if pays {
+		if payer, err = conf.LoadWallet(); err != nil {
+			return err
+		}
+	}
+	log, err := a.logger(conf.Log)
+	if err != nil {
+		return err
+	}
+	cfg, open, gw, err := conf.ComposeGateway(version, payer, log)
+	if err != nil {
+		return err
+	}
+	if err := adjust(&gw); err != nil {
+		return err
+	}
+	g, err := node.OpenGateway(ctx, cfg, open, gw)
+	if err != nil {
+		return err
+	}
+	if a.global.json {
+		err = a.printJSONLine(struct {
+			Ready bool   `json:"ready"`
+			URL   string `json:"url"`
+		}{true, g.URL()})
+	} else {
+		_, err = fmt.Fprintf(a.stdout, "ready %s\n", g.URL())
+	}
+	if err != nil {
+		return errors.Join(err, g.Close())
+	}
+	return g.Run(ctx)
+}
+
+// startNodeGateway starts the gateway that a node's configuration asks for, beside the node, which answers; it returns
+// where the gateway is, "" if none is asked for.
+func (a *app) startNodeGateway(ctx context.Context, home string, start func(task)) (url string, err error) {
+	conf, err := config.LoadNode(home)
+	if err != nil || conf.Gateway.Bind == "" {
+		return "", err
+	}
+	log, err := a.logger(conf.Log)
+	if err != nil {
+		return "", err
+	}
+	cfg, open, gw, err := conf.ComposeGateway(version, log)
+	if err != nil {
+		return "", err
+	}
+	g, err := node.OpenGateway(ctx, cfg, open, gw)
+	if err != nil {
+		return "", err
+	}
+	start(g.Run)
+	return g.URL(), nil
+}
+
+// openDevnetGateway opens the gateway of a devnet at bind; if that is only the default and somebody else has it, at any
+// free port.
+func (a *app) openDevnetGateway(ctx context.Context, net *config.Devnet, bind string, chosen bool) (*node.GatewayNode, error) {
+	conf, err := config.LoadClient(net.Client)
+	if err != nil {
+		return nil, err
+	}
+	payer, err := conf.LoadWallet()
+	if err != nil {
+		return nil, err
+	}
+	log, err := a.logger(conf.Log)
+	if err != nil {
+		return nil, err
+	}
+	cfg, open, gw, err := conf.ComposeGateway(version, payer, log)
+	if err != nil {
+		return nil, err
+	}
+	gw.Bind = bind
+	g, err := node.OpenGateway(ctx, cfg, open, gw)
+	if errors.Is(err, syscall.EADDRINUSE) && !chosen {
+		a.warn("%s is taken, by another devnet perhaps: the gateway takes another port; --gateway ADDRESS chooses one", bind)
+		gw.Bind = anyPort
+		g, err = node.OpenGateway(ctx, cfg, open, gw)
+	}
+	return g, err
+}
+
+// anyPort lets the system choose.
+var anyPort = net.JoinHostPort("127.0.0.1", "0")
