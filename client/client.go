@@ -79,6 +79,8 @@ type Config struct {
 	Hedge time.Duration
 	// Commit bounds the wait for a transaction to be committed. Default 30 s: a ledger that goes on needs below one.
 	Commit time.Duration
+	// Cache keeps rows on disk that were read, for later reads. Default: no cache.
+	Cache CacheConfig
 	// TempDir is where rows wait that do not fit in memory; empty means the system's.
 	TempDir string
 }
@@ -95,14 +97,17 @@ func Default() Config {
 	}
 }
 
-// Client stores and reads blobs in one network. It is safe for concurrent use, holds nothing to close and remembers
-// nothing but which nodes were silent a moment ago.
+// Client stores and reads blobs in one network. It is safe for concurrent use. It holds nothing to close, unless a cache was
+// opened, and remembers nothing else but for a few seconds: which nodes were silent, and which blobs were opened.
 type Client struct {
-	cfg   Config // constant after New, as the next four
-	swarm Swarm
-	chain Ledger
-	payer Payer // nil: nothing that costs
-	log   *slog.Logger
+	cfg     Config // constant after New, as the next seven
+	swarm   Swarm
+	chain   Ledger
+	payer   Payer // nil: nothing that costs
+	log     *slog.Logger
+	buffers *buffers
+	flights *sharing[rowKey, *flight] // rows that reads want just now
+	cache   *rowCache                 // constant after OpenCache; nil: none
 
 	mu     sync.Mutex
 	silent map[peer.ID]time.Time // nodes that did not answer in a read, and when; guarded by mu
@@ -110,8 +115,24 @@ type Client struct {
 
 // New makes a client over swarm; it starts nothing. Without a payer, which is nil, it reads and cannot store.
 func New(cfg Config, swarm Swarm, chain Ledger, payer Payer, log *slog.Logger) *Client {
-	return &Client{cfg: cfg, swarm: swarm, chain: chain, payer: payer, log: log, silent: map[peer.ID]time.Time{}}
+	return &Client{
+		cfg: cfg, swarm: swarm, chain: chain, payer: payer, log: log,
+		buffers: &buffers{}, flights: newSharing[rowKey]((*flight).end), silent: map[peer.ID]time.Time{},
+	}
 }
+
+// OpenCache opens the cache of rows that the configuration names, if it does. Call it before anything is read, and Close at
+// the end.
+func (c *Client) OpenCache() (err error) {
+	c.cache, err = openCache(c.cfg.Cache, c.log)
+	return err
+}
+
+// Close closes the cache, when all reads have ended. What is in it stays for the next time.
+func (c *Client) Close() { c.cache.close() }
+
+// CacheStats tells how the cache does; all zero without one.
+func (c *Client) CacheStats() CacheStats { return c.cache.stats() }
 
 // Committee of the current epoch.
 func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {

@@ -10,6 +10,13 @@ import (
 // decodeMissing makes the source rows that are not there from p others, strip by strip, and checks each against the
 // metadata: as all p inputs were verified, a row that does not fit proves that the writer encoded the blob wrongly.
 func (r *reader) decodeMissing(ctx context.Context) error {
+	for i, s := range r.state { // strip by strip, the cache would read its blocks again and again
+		if _, cached := r.rows.rows[i].row.(*cachedRow); s == rowHave && cached {
+			if err := r.own(i); err != nil || r.state[i] != rowHave {
+				return err // if it was damaged there may be too few, and this is called again
+			}
+		}
+	}
 	var have, missing []int
 	for i, s := range r.state {
 		if s == rowHave && len(have) < r.params.Rows() {
@@ -26,6 +33,7 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 		return fmt.Errorf("read %s: %w", r.id, err)
 	}
 	d := &decoding{r: r, dec: dec, have: have, missing: missing}
+	defer d.close()
 	if err := d.open(); err != nil {
 		return fmt.Errorf("read %s: %w", r.id, err)
 	}
@@ -44,10 +52,30 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 		if r.state[i] == rowSlow && !r.good[r.owner(i)] {
 			r.blame(r.owner(i), errSilent)
 		}
-		r.state[i], r.fetches[i], r.rows.rows[i] = rowHave, nil, d.rows[k]
+		r.state[i], r.fetches[i], r.rows.rows[i] = rowHave, nil, r.publish(ctx, i, d.rows[k])
+		d.rows[k] = nil
 		r.res.Decoded++
 	}
 	return nil
+}
+
+// publish lets other reads, and the cache, have a row that was decoded.
+func (r *reader) publish(ctx context.Context, i int, decoded row) held {
+	if r.c.cache == nil {
+		return held{row: decoded}
+	}
+	key := rowKey{blob: r.id, index: i} // of no node
+	call, first := r.c.flights.join(ctx, key, func() *flight {
+		return &flight{key: key, blob: r.blob, place: r.rows.place, row: decoded}
+	}, func(_ context.Context, f *flight, ready func()) error {
+		ready()
+		r.c.cache.put(r.id, i, f.row, r.layout.Size())
+		return nil
+	})
+	if !first { // decoded by another read, too, at the same time
+		decoded.release()
+	}
+	return held{call.val.row, call}
 }
 
 // decoding is the making of missing rows; buffers are reused for all strips.
@@ -56,7 +84,7 @@ type decoding struct {
 	dec           *shards.Decoder
 	have, missing []int
 	in, out       [][]byte // one strip of each row; out by source row, nil where not wanted
-	rows          []row    // where missing rows go
+	rows          []row    // where missing rows go; nil once taken
 	checks        []*shards.Verifier
 }
 
@@ -73,13 +101,23 @@ func (d *decoding) open() error {
 		if err != nil {
 			return err
 		}
+		d.rows = append(d.rows, row)
 		v, err := shards.NewVerifier(d.r.meta, shards.Primary, i)
 		if err != nil {
 			return err
 		}
-		d.rows, d.checks = append(d.rows, row), append(d.checks, v)
+		d.checks = append(d.checks, v)
 	}
 	return nil
+}
+
+// close gives up the rows that were not taken.
+func (d *decoding) close() {
+	for _, row := range d.rows {
+		if row != nil {
+			row.release()
+		}
+	}
 }
 
 func (d *decoding) strip(t int) error {

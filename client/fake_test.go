@@ -54,6 +54,8 @@ type fakeSwarm struct {
 	mu        sync.Mutex
 	nodes     []fakeNode
 	rowsAsked map[int]int // how often each primary sliver was asked for
+	latency   time.Duration
+	cut       int // fetches of slivers that were cancelled
 }
 
 type fakeNode struct {
@@ -339,6 +341,17 @@ func (f *fakeSwarm) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobI
 	b := n.slivers[sliverKey{id, axis, index}]
 	if b == nil || m == lacking {
 		return nil, fmt.Errorf("fake: %w", p2p.ErrNotFound)
+	}
+	if f.latency > 0 {
+		f.mu.Unlock()
+		select {
+		case <-time.After(f.latency):
+			f.mu.Lock()
+		case <-ctx.Done():
+			f.mu.Lock()
+			f.cut++
+			return nil, ctx.Err()
+		}
 	}
 	b = slices.Clone(b[offset : offset+length])
 	switch m {

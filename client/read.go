@@ -23,6 +23,7 @@ type ReadOptions struct {
 type ReadResult struct {
 	Size    uint64    // bytes of the blob
 	Fetched int64     // bytes of slivers received and verified
+	Cached  int64     // bytes of slivers that were in the cache, or on their way for another read
 	Decoded int       // source rows decoded from parity because their nodes did not deliver
 	Bad     []BadNode // nodes that served wrong bytes or did not deliver
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,7 +42,8 @@ const (
 
 // reader is the reading of one range of a blob. Its loop runs in one goroutine, which owns every field but those marked.
 type reader struct {
-	c        *Client // constant, as the next seven
+	c        *Client // constant, as the next eight
+	blob     *Blob
 	com      *certs.Committee
 	params   shards.Params
 	meta     *shards.Metadata
@@ -77,12 +77,10 @@ type reader struct {
 // fetch is one attempt to get a row.
 type fetch struct {
 	index int
-	row   row // filled, and verified if err is nil
+	call  *rowCall // with whoever else wants the row now
+	ours  bool     // this read was the first
 	start time.Time
-	// connected and moved are shared: whether there is a connection, and when bytes last came in (unix nanoseconds).
-	connected atomic.Bool
-	moved     atomic.Int64
-	err       error
+	err   error // nil: the row is there and verified
 }
 
 // newReader reads n bytes of the blob from off on, which are within it.
@@ -91,8 +89,10 @@ func newReader(b *Blob, w io.Writer, off, n int64, progress Progress) *reader {
 	params := com.Params()
 	layout := meta.Layout(shards.Primary)
 	r := &reader{
-		c: c, com: com, params: params, meta: meta, id: b.id, layout: layout, w: w, progress: progress,
-		rows:  &rowStore{layout: layout, memory: c.cfg.ReadMemory / 2, dir: c.cfg.TempDir, rows: map[int]row{}},
+		c: c, blob: b, com: com, params: params, meta: meta, id: b.id, layout: layout, w: w, progress: progress,
+		rows: &rowStore{rows: map[int]held{}, place: rowPlace{
+			layout: layout, memory: c.cfg.ReadMemory / 2, file: &spillFile{dir: c.cfg.TempDir}, buffers: c.buffers,
+		}},
 		state: make([]rowState, params.Shards()), fetches: make([]*fetch, params.Shards()), busy: make([]int, params.Shards()),
 		bad: map[int]bool{}, good: map[int]bool{}, suspect: c.silentNodes(com), results: make(chan *fetch, params.Shards()),
 		off: off, end: off + n, total: n,
@@ -114,6 +114,9 @@ func (r *reader) run(ctx context.Context) error {
 	defer func() {
 		cancel()
 		_ = g.Wait()
+		for len(r.results) > 0 {
+			(<-r.results).leave()
+		}
 		r.nameSlow()
 	}()
 	tick := time.NewTicker(readTick)
@@ -131,21 +134,20 @@ func (r *reader) run(ctx context.Context) error {
 			}
 			continue
 		}
-		if err := r.schedule(ctx, &g); err != nil {
-			return err
-		}
+		r.schedule(ctx, &g)
 		if r.flying == 0 && r.count(rowBusy) == 0 {
 			return r.notEnough()
 		}
 		select {
 		case f := <-r.results:
-			if local := (*localError)(nil); errors.As(f.err, &local) {
-				return fmt.Errorf("read %s: %w", r.id, local)
+			if err := r.take(f); err != nil {
+				return err
 			}
-			r.take(f)
 		case <-tick.C:
 			for len(r.results) > 0 { // came in while we were writing out
-				r.take(<-r.results)
+				if err := r.take(<-r.results); err != nil {
+					return err
+				}
 			}
 			r.markSlow()
 			r.askAgain()
@@ -160,11 +162,17 @@ func (r *reader) emit() error {
 	for r.next < r.need && r.state[r.next] == rowHave {
 		start := int64(r.next) * r.layout.Size()
 		to := min(r.layout.Size(), r.end-start)
-		if err := r.rows.rows[r.next].writeTo(r.w, r.off-start, to); err != nil {
+		n, err := r.rows.rows[r.next].writeTo(r.w, r.off-start, to)
+		r.off += n
+		if errors.Is(err, errRotten) {
+			r.discard(r.next, err)
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("read %s: write row %d: %w", r.id, r.next, err)
 		}
-		r.off = start + to
-		if !r.keep && !r.decode {
+		_, cached := r.rows.rows[r.next].row.(*cachedRow) // is had again for little, and is an open file
+		if (!r.keep || cached) && !r.decode {
 			r.rows.drop(r.next)
 			r.state[r.next] = rowDropped
 		}
@@ -174,20 +182,29 @@ func (r *reader) emit() error {
 	return nil
 }
 
+// discard gives a row of the cache up that turned out damaged, to be fetched again.
+func (r *reader) discard(i int, err error) {
+	h := r.rows.rows[i]
+	if c, ok := h.row.(*cachedRow); ok {
+		c.drop(err)
+	}
+	h.call.forget()
+	r.rows.drop(i)
+	r.state[i] = rowUnknown
+}
+
 // schedule starts fetches: the next source rows within the window, or, once a row must be decoded, as many rows as
 // decoding lacks.
-func (r *reader) schedule(ctx context.Context, g *errgroup.Group) error {
+func (r *reader) schedule(ctx context.Context, g *errgroup.Group) {
 	r.settle()
 	window := int(min(max(r.c.cfg.ReadMemory/r.layout.Size(), 2), maxWindow))
 	if !r.decode {
 		for i := r.next; i < min(r.next+window, r.need) && r.flying < window; i++ {
 			if r.state[i] == rowUnknown {
-				if err := r.start(ctx, g, i); err != nil {
-					return err
-				}
+				r.start(ctx, g, i)
 			}
 		}
-		return nil
+		return
 	}
 	lacking := r.params.Rows() - r.count(rowHave) - r.count(rowFetching)
 	for _, wanted := range []rowState{rowUnknown, rowDropped} { // what was written out is fetched again only if need be
@@ -197,28 +214,25 @@ func (r *reader) schedule(ctx context.Context, g *errgroup.Group) error {
 				if r.state[i] != wanted || (r.suspect[r.owner(i)] && !desperate) {
 					continue
 				}
-				if err := r.start(ctx, g, i); err != nil {
-					return err
-				}
+				r.start(ctx, g, i)
 				lacking--
 			}
 		}
 	}
-	return nil
 }
 
 // settle gives up the rows of nodes that turned out bad, and decides whether rows not yet written must be decoded: it
 // changes back when the row that was missing comes in after all.
 func (r *reader) settle() {
 	for i, s := range r.state {
-		if (s == rowUnknown || s == rowBusy || s == rowDropped) && r.bad[r.owner(i)] {
+		if (s == rowUnknown || s == rowBusy || s == rowDropped) && r.bad[r.owner(i)] && !r.c.cache.has(r.id, i) {
 			r.state[i] = rowFailed
 		}
 	}
 	r.decode = false
 	for i := r.next; i < r.need && !r.decode; i++ {
 		s := r.state[i]
-		r.decode = s == rowFailed || s == rowSlow || (s == rowUnknown && r.suspect[r.owner(i)])
+		r.decode = s == rowFailed || s == rowSlow || (s == rowUnknown && r.suspect[r.owner(i)] && !r.c.cache.has(r.id, i))
 	}
 	r.rows.spill = r.decode && !r.keep
 }
@@ -229,101 +243,95 @@ func (r *reader) owner(index int) int {
 	return i
 }
 
-func (r *reader) start(ctx context.Context, g *errgroup.Group, index int) error {
-	row, err := r.rows.create()
-	if err != nil {
-		return fmt.Errorf("read %s: %w", r.id, err)
-	}
-	f := &fetch{index: index, row: row, start: time.Now()}
-	f.moved.Store(f.start.UnixNano())
+func (r *reader) start(ctx context.Context, g *errgroup.Group, index int) {
+	f := &fetch{index: index, start: time.Now()}
+	key := rowKey{blob: r.id, index: index, node: r.com.Members()[r.owner(index)].Node}
+	f.call, f.ours = r.c.flights.join(ctx, key, func() *flight {
+		fl := &flight{key: key, blob: r.blob, place: r.rows.place, spill: r.rows.spill}
+		fl.moved.Store(f.start.UnixNano())
+		return fl
+	}, func(ctx context.Context, fl *flight, ready func()) error { return fl.run(ctx, ready) })
 	r.fetches[index], r.state[index] = f, rowFetching
 	r.flying++
 	g.Go(func() error {
-		f.err = r.fetchRow(ctx, f)
+		if f.err = f.call.wait(ctx); f.err != nil {
+			f.call.leave()
+		}
 		r.results <- f
 		return nil
 	})
-	return nil
 }
 
-// fetchRow fetches primary sliver f.index into its row, verifying it as it comes in.
-func (r *reader) fetchRow(ctx context.Context, f *fetch) error {
-	node := r.com.Members()[r.owner(f.index)].Node
-	if err := r.c.connect(ctx, node); err != nil {
-		return err
+// leave gives up the row of a fetch that nobody has taken.
+func (f *fetch) leave() {
+	if f.err == nil {
+		f.call.leave()
 	}
-	f.connected.Store(true)
-	f.moved.Store(time.Now().UnixNano())
-	body, err := r.c.swarm.FetchSliver(ctx, node, r.id, shards.Primary, f.index, 0, r.layout.Size())
-	if err != nil {
-		return err
-	}
-	defer func() { _ = body.Close() }()
-	v, err := shards.NewVerifier(r.meta, shards.Primary, f.index)
-	if err != nil {
-		return err
-	}
-	_, size := r.layout.Strip(0)
-	strip := make([]byte, size)
-	for t := range r.layout.Strips() {
-		off, size := r.layout.Strip(t)
-		n, err := io.ReadFull(progressReader{body, f}, strip[:size])
-		if err != nil {
-			return fmt.Errorf("sent %d of %d bytes of primary sliver %d: %w", off+int64(n), r.layout.Size(), f.index, err)
-		}
-		if err := v.WriteStrip(strip[:size]); err != nil {
-			return err
-		}
-		if err := f.row.put(t, strip[:size]); err != nil {
-			return &localError{err}
-		}
-	}
-	if err := v.Close(); err != nil {
-		return fmt.Errorf("served wrong bytes for primary sliver %d: %w", f.index, err)
-	}
-	return nil
-}
-
-// localError is a failure of this machine, not of a node.
-type localError struct{ err error }
-
-func (e *localError) Error() string {
-	return fmt.Sprintf("keep a row in a temporary file (set tempDir to a place with room for the blob): %v", e.err)
-}
-
-func (e *localError) Unwrap() error { return e.err }
-
-// progressReader notes when bytes last came in.
-type progressReader struct {
-	io.Reader
-	f *fetch
-}
-
-func (p progressReader) Read(b []byte) (int, error) {
-	n, err := p.Reader.Read(b)
-	if n > 0 {
-		p.f.moved.Store(time.Now().UnixNano())
-	}
-	return n, err
 }
 
 // take records the end of a fetch.
-func (r *reader) take(f *fetch) {
+func (r *reader) take(f *fetch) error {
 	r.flying--
+	if local := (*localError)(nil); errors.As(f.err, &local) {
+		return fmt.Errorf("read %s: %w", r.id, local)
+	}
 	if r.fetches[f.index] != f { // decoded meanwhile
+		f.leave()
 		if f.err != nil {
 			r.blame(r.owner(f.index), f.err)
 		}
-		return
+		return nil
 	}
 	if f.err == nil {
-		r.state[f.index], r.rows.rows[f.index] = rowHave, f.row
+		return r.hold(f)
+	}
+	r.miss(f)
+	return nil
+}
+
+// hold takes the row of a fetch into the row store.
+func (r *reader) hold(f *fetch) error {
+	fl := f.call.val
+	r.state[f.index], r.rows.rows[f.index] = rowHave, held{fl.row, f.call}
+	if fl.cached {
+		r.res.Cached += r.layout.Size()
+	} else {
 		r.good[r.owner(f.index)] = true
 		delete(r.suspect, r.owner(f.index))
-		r.took = append(r.took, time.Since(f.start))
-		r.res.Fetched += r.layout.Size()
-		return
+		if f.ours {
+			r.took = append(r.took, time.Since(f.start))
+			r.res.Fetched += r.layout.Size()
+		} else {
+			r.res.Cached += r.layout.Size()
+		}
 	}
+	if r.rows.spill && !f.ours { // others may hold it in memory, where this read has no room for it
+		return r.own(f.index)
+	}
+	return nil
+}
+
+// own replaces a row that others hold, too, or that rests in the cache, by one that is of this read alone, as decoding wants it.
+func (r *reader) own(i int) error {
+	h := r.rows.rows[i]
+	if _, there := h.row.(*fileRow); there || h.call == nil {
+		return nil
+	}
+	row, err := r.rows.place.copy(h.row, r.rows.spill)
+	switch {
+	case errors.Is(err, errRotten):
+		r.discard(i, err)
+	case err != nil:
+		return fmt.Errorf("read %s: %w", r.id, &localError{err})
+	default:
+		r.rows.drop(i)
+		r.rows.rows[i] = held{row: row}
+	}
+	return nil
+}
+
+// miss records a fetch that brought no row.
+func (r *reader) miss(f *fetch) {
 	if errors.Is(f.err, p2p.ErrBusy) {
 		if r.busy[f.index]++; r.busy[f.index] <= maxBusy {
 			r.state[f.index] = rowBusy
@@ -385,10 +393,11 @@ func (r *reader) markSlow() {
 			continue
 		}
 		patience := r.c.cfg.Hedge
-		if !r.fetches[i].connected.Load() {
+		fl := r.fetches[i].call.val
+		if !fl.connected.Load() {
 			patience = min(patience, r.dialHedge)
 		}
-		silent := time.Since(time.Unix(0, r.fetches[i].moved.Load())) > patience
+		silent := time.Since(time.Unix(0, fl.moved.Load())) > patience
 		late := time.Since(r.fetches[i].start) > limit
 		if silent {
 			r.suspect[r.owner(i)] = true

@@ -4,75 +4,168 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"walrus/shards"
 )
 
-// rowStore holds the verified primary slivers of a read, in memory or in slots of one temporary file. Only what has been
-// verified is ever put in.
-type rowStore struct {
-	layout shards.Layout
-	memory int64       // bytes above which a single row goes to the file
-	dir    string      // for the file
-	spill  bool        // all new rows go to the file
-	file   *os.File    // nil until needed
-	end    int64       // of the file
-	rows   map[int]row // verified, by primary index
-	free   [][]byte    // memory of rows that were dropped
-	whole  []byte      // where rows of the file are put together
-}
-
-// row is a place for one sliver.
+// row is a place for one sliver. Once it is filled and verified several may read it at a time.
 type row interface {
 	// put writes strip t, which is in strip order.
 	put(t int, strip []byte) error
 	// get reads strip t into strip, in strip order.
 	get(t int, strip []byte) error
-	// writeTo writes the bytes from off to end, in the plain order of the symbols, to w.
-	writeTo(w io.Writer, off, end int64) error
+	// writeTo writes the bytes from off to end, in the plain order of the symbols, to w, and says how many.
+	writeTo(w io.Writer, off, end int64) (int64, error)
+	// release gives the place back; nobody uses it any more.
+	release()
+}
+
+// rowStore holds the verified primary slivers of a read, in memory or in slots of a temporary file. Only what has been
+// verified is ever put in.
+type rowStore struct {
+	place rowPlace
+	spill bool         // all new rows go to the file
+	rows  map[int]held // verified, by primary index
+}
+
+// held is a row and who else has it.
+type held struct {
+	row
+	call *rowCall // nil: nobody
+}
+
+func (h held) drop() {
+	if h.call != nil {
+		h.call.leave()
+	} else {
+		h.release()
+	}
+}
+
+// drop takes a row out that is not needed any more.
+func (r *rowStore) drop(i int) {
+	h := r.rows[i]
+	delete(r.rows, i)
+	h.drop()
 }
 
 func (r *rowStore) close() {
-	if r.file != nil {
-		_ = r.file.Close()
-		_ = os.Remove(r.file.Name())
+	for i := range r.rows {
+		r.drop(i)
 	}
 }
 
-// create returns a new place for a sliver, which is nobody else's: a fetch that was given up may still write to its own.
-func (r *rowStore) create() (row, error) {
-	if !r.spill && r.layout.Size() <= r.memory {
-		if n := len(r.free); n > 0 {
-			b := r.free[n-1]
-			r.free = r.free[:n-1]
-			return memoryRow{r.layout, b}, nil
-		}
-		return memoryRow{r.layout, make([]byte, r.layout.Size())}, nil
+// create returns a new place for a sliver of this read alone.
+func (r *rowStore) create() (row, error) { return r.place.create(r.spill) }
+
+// rowPlace is where rows of one blob are kept. It is safe for concurrent use.
+type rowPlace struct {
+	layout  shards.Layout
+	memory  int64 // bytes above which a single row goes to the file
+	file    *spillFile
+	buffers *buffers
+}
+
+// create returns a new place for a sliver, in the file if it must.
+func (p rowPlace) create(spill bool) (row, error) {
+	if !spill && p.layout.Size() <= p.memory {
+		return memoryRow{p.layout, p.buffers.get(p.layout.Size()), p.buffers}, nil
 	}
-	if r.file == nil {
-		f, err := os.CreateTemp(r.dir, "walrus-read-*")
+	off, f, err := p.file.slot(p.layout.Size())
+	if err != nil {
+		return nil, fmt.Errorf("make room for rows: %w", err)
+	}
+	return &fileRow{place: p, f: f, off: off}, nil
+}
+
+// copy makes a copy of a row that is a place for itself.
+func (p rowPlace) copy(from row, spill bool) (row, error) {
+	if c, ok := from.(*cachedRow); ok && p.layout.Size() <= p.memory {
+		plain := memoryRow{p.layout, p.buffers.get(p.layout.Size()), p.buffers}
+		_, err := c.writeTo(&fill{p: plain.plain}, 0, p.layout.Size())
+		if err == nil && !spill {
+			return plain, nil
+		}
+		defer plain.release()
 		if err != nil {
-			return nil, fmt.Errorf("make room for rows: %w", err)
+			return nil, err
 		}
-		r.file = f
+		from = plain
 	}
-	off := r.end
-	r.end += r.layout.Size()
-	return &fileRow{store: r, layout: r.layout, f: r.file, off: off}, nil
+	to, err := p.create(spill)
+	if err != nil {
+		return nil, err
+	}
+	_, size := p.layout.Strip(0)
+	strip := make([]byte, size)
+	for t := range p.layout.Strips() {
+		_, n := p.layout.Strip(t)
+		err := from.get(t, strip[:n])
+		if err == nil {
+			err = to.put(t, strip[:n])
+		}
+		if err != nil {
+			to.release()
+			return nil, err
+		}
+	}
+	return to, nil
 }
 
-// drop takes a row out that is not needed any more; its memory is used again.
-func (r *rowStore) drop(i int) {
-	if m, ok := r.rows[i].(memoryRow); ok {
-		r.free = append(r.free, m.plain)
+// buffers are memory for rows, used again and again.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) get(size int64) []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok && int64(cap(*p)) >= size {
+		return (*p)[:size]
 	}
-	delete(r.rows, i)
+	return make([]byte, size)
+}
+
+func (b *buffers) put(p []byte) { b.pool.Put(&p) }
+
+// spillFile is a temporary file that is there as long as rows are in it.
+type spillFile struct {
+	dir string // constant
+
+	mu   sync.Mutex // guards the rest
+	f    *os.File   // nil as long as there are no rows
+	end  int64
+	rows int
+}
+
+// slot is a place in the file that was never used before.
+func (s *spillFile) slot(size int64) (off int64, f *os.File, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.f == nil {
+		if s.f, err = os.CreateTemp(s.dir, "walrus-read-*"); err != nil {
+			return 0, nil, err
+		}
+		s.end = 0
+	}
+	off = s.end
+	s.end += size
+	s.rows++
+	return off, s.f, nil
+}
+
+func (s *spillFile) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rows--; s.rows == 0 {
+		_ = s.f.Close()
+		_ = os.Remove(s.f.Name())
+		s.f = nil
+	}
 }
 
 // memoryRow keeps a row in the plain order of its symbols.
 type memoryRow struct {
-	layout shards.Layout
-	plain  []byte
+	layout  shards.Layout
+	plain   []byte
+	buffers *buffers
 }
 
 func (m memoryRow) put(t int, strip []byte) error {
@@ -85,70 +178,64 @@ func (m memoryRow) get(t int, strip []byte) error {
 	return nil
 }
 
-func (m memoryRow) writeTo(w io.Writer, off, end int64) error {
-	_, err := w.Write(m.plain[off:end])
-	return err
+func (m memoryRow) writeTo(w io.Writer, off, end int64) (int64, error) {
+	n, err := w.Write(m.plain[off:end])
+	return int64(n), err
 }
+
+func (m memoryRow) release() { m.buffers.put(m.plain) }
 
 // fileRow keeps a row in strip order, as it comes in, in a slot of a file.
 type fileRow struct {
-	store  *rowStore // only for writeTo, which the store's owner calls
-	layout shards.Layout
-	f      *os.File
-	off    int64
+	place rowPlace
+	f     *os.File
+	off   int64
 }
 
 func (s *fileRow) put(t int, strip []byte) error {
-	off, _ := s.layout.Strip(t)
+	off, _ := s.place.layout.Strip(t)
 	_, err := s.f.WriteAt(strip, s.off+off)
 	return err
 }
 
 func (s *fileRow) get(t int, strip []byte) error {
-	off, _ := s.layout.Strip(t)
+	off, _ := s.place.layout.Strip(t)
 	_, err := s.f.ReadAt(strip, s.off+off)
 	return err
 }
 
-func (s *fileRow) writeTo(w io.Writer, off, end int64) error {
-	if s.layout.Size() > s.store.memory {
+func (s *fileRow) release() { s.place.file.release() }
+
+func (s *fileRow) writeTo(w io.Writer, off, end int64) (int64, error) {
+	if s.place.layout.Size() > s.place.memory {
 		return s.writeSymbols(w, off, end)
 	}
-	if s.store.whole == nil {
-		s.store.whole = make([]byte, s.layout.Size())
+	whole, err := s.place.copy(s, false)
+	if err != nil {
+		return 0, err
 	}
-	m := memoryRow{s.layout, s.store.whole}
-	_, width := s.layout.Strip(0)
-	strip := make([]byte, width)
-	for t := range s.layout.Strips() {
-		_, n := s.layout.Strip(t)
-		if err := s.get(t, strip[:n]); err != nil {
-			return err
-		}
-		if err := m.put(t, strip[:n]); err != nil {
-			return err
-		}
-	}
-	return m.writeTo(w, off, end)
+	defer whole.release()
+	return whole.writeTo(w, off, end)
 }
 
 // writeSymbols is writeTo for rows too large for memory: symbol by symbol, each gathered from all strips.
-func (s *fileRow) writeSymbols(w io.Writer, off, end int64) error {
-	buf := make([]byte, s.layout.Width)
+func (s *fileRow) writeSymbols(w io.Writer, off, end int64) (done int64, err error) {
+	l := s.place.layout
+	buf := make([]byte, l.Width)
 	for off < end {
-		k, in := off/s.layout.SymbolSize, off%s.layout.SymbolSize
-		t := int(in / int64(s.layout.Width)) // all strips but the last are as wide
-		strip, _ := s.layout.Strip(t)
-		width := int64(s.layout.StripWidth(t))
-		skip := in - int64(t)*int64(s.layout.Width)
+		symbol, in := off/l.SymbolSize, off%l.SymbolSize
+		t := int(in / int64(l.Width)) // all strips but the last are as wide
+		strip, _ := l.Strip(t)
+		width, skip := int64(l.StripWidth(t)), in%int64(l.Width)
 		n := min(width-skip, end-off)
-		if _, err := s.f.ReadAt(buf[:n], s.off+strip+k*width+skip); err != nil {
-			return err
+		if _, err := s.f.ReadAt(buf[:n], s.off+strip+symbol*width+skip); err != nil {
+			return done, err
 		}
-		if _, err := w.Write(buf[:n]); err != nil {
-			return err
+		k, err := w.Write(buf[:n])
+		if done += int64(k); err != nil {
+			return done, err
 		}
 		off += n
 	}
-	return nil
+	return done, nil
 }

@@ -81,6 +81,9 @@ func OpenClient(ctx context.Context, cfg ClientConfig, open OpenChain) (*ClientN
 		client: client.New(cfg.Client, swarm{host, table}, chain.Ledger, chain.Payer, cfg.Logger),
 	}
 	go func() { c.done <- table.Run(run) }()
+	if err := c.client.OpenCache(); err != nil {
+		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
+	}
 	join, cancel := context.WithTimeout(ctx, cfg.Join)
 	defer cancel()
 	if err := table.Joined(join); err != nil {
@@ -102,6 +105,7 @@ func (c *ClientNode) Chain() Chain { return c.chain }
 func (c *ClientNode) Close() error {
 	c.stop()
 	err := <-c.done
+	c.client.Close()
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}

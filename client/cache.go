@@ -1,0 +1,246 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/dgraph-io/ristretto/v2"
+
+	"walrus/shards"
+)
+
+// CacheConfig is the cache of verified rows on disk. The zero value is none.
+type CacheConfig struct {
+	// Dir is the folder, for this process alone: files of a cache in it are used again, or removed. It is made if need be.
+	Dir string
+	// Bytes bounds the size of all files together, but for rows that are being written. Default 0: no cache.
+	Bytes int64
+}
+
+// CacheStats tells how well the cache does.
+type CacheStats struct {
+	Hits, Misses uint64 // rows that were, or were not, there when they were asked for
+	Rotten       uint64 // rows that were found damaged, and fetched again
+	Bytes, Limit int64  // of all files, now and at most
+}
+
+// rowCache keeps verified rows in files. Which of them is decided by TinyLFU: a row that is asked for often is not
+// pushed out by rows that are asked for once, as those of one large blob read from end to end. A nil rowCache keeps
+// nothing. It is safe for concurrent use.
+type rowCache struct {
+	dir   string                             // constant, as the next two
+	index *ristretto.Cache[string, *rowFile] // owns a file for as long as it has the entry
+	log   *slog.Logger
+
+	bytes                atomic.Int64
+	files                atomic.Uint64 // written, for their names
+	hits, misses, rotten atomic.Uint64
+	closing              atomic.Bool // entries leave the index, files stay
+	full                 atomic.Bool // the last file could not be written
+}
+
+// rowFile is an entry of the index.
+type rowFile struct {
+	path string
+	size int64
+}
+
+// Names of files: a row is named anew each time it is written, so that removing an old file never hits a new one.
+var cacheName = regexp.MustCompile(`^([A-Za-z0-9_-]{43})-([0-9]{1,5})-([0-9a-z]{1,13})\.row$`)
+
+const cacheTemp = "*.row-part"
+
+// typicalRow is taken to size the table that counts how often rows are asked for: smaller ones are counted less exactly.
+const typicalRow = 256 << 10
+
+// openCache opens the cache, with what an earlier process left of it. It must be closed.
+func openCache(cfg CacheConfig, log *slog.Logger) (*rowCache, error) {
+	if cfg.Bytes <= 0 {
+		return nil, nil
+	}
+	if cfg.Dir == "" {
+		return nil, errors.New("row cache: it has a size but no folder: name one")
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("row cache: %w", err)
+	}
+	c := &rowCache{dir: cfg.Dir, log: log}
+	var err error
+	c.index, err = ristretto.NewCache(&ristretto.Config[string, *rowFile]{
+		NumCounters: min(max(10*cfg.Bytes/typicalRow, 1000), 1<<24), MaxCost: cfg.Bytes, BufferItems: 64,
+		IgnoreInternalCost: true, OnExit: c.remove,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("row cache: %w", err)
+	}
+	if err := c.recover(cfg.Bytes); err != nil {
+		c.close()
+		return nil, fmt.Errorf("row cache: %w", err)
+	}
+	return c, nil
+}
+
+// recover puts the files of an earlier process into the index, the newest first, as far as they fit, and removes the
+// others. Files that are none of the cache stay as they are, and are not counted.
+func (c *rowCache) recover(limit int64) error {
+	parts, err := filepath.Glob(filepath.Join(c.dir, cacheTemp))
+	if err != nil {
+		return err
+	}
+	for _, path := range parts {
+		_ = os.Remove(path)
+	}
+	list, err := os.ReadDir(c.dir)
+	if err != nil {
+		return err
+	}
+	var found []fs.FileInfo
+	for _, e := range list {
+		m := cacheName.FindStringSubmatch(e.Name())
+		if m == nil || !e.Type().IsRegular() {
+			continue
+		}
+		if n, err := strconv.ParseUint(m[3], 36, 64); err == nil && n < math.MaxUint64 && n >= c.files.Load() {
+			c.files.Store(n + 1)
+		}
+		if info, err := e.Info(); err == nil {
+			found = append(found, info)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b fs.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
+	for _, info := range found {
+		file := &rowFile{filepath.Join(c.dir, info.Name()), info.Size()}
+		m := cacheName.FindStringSubmatch(info.Name())
+		key := m[1] + "-" + m[2]
+		if _, twice := c.index.GetTTL(key); twice || c.bytes.Load()+file.size > limit {
+			_ = os.Remove(file.path)
+			continue
+		}
+		c.add(key, file)
+	}
+	return nil
+}
+
+func cacheKey(id shards.BlobID, index int) string { return id.String() + "-" + strconv.Itoa(index) }
+
+// add hands a file to the index, and waits until it has decided.
+func (c *rowCache) add(key string, file *rowFile) {
+	c.bytes.Add(file.size)
+	if !c.index.Set(key, file, file.size) {
+		c.remove(file)
+		return
+	}
+	c.index.Wait()
+}
+
+// remove removes a file that the index has given up, or not taken.
+func (c *rowCache) remove(file *rowFile) {
+	if file == nil || c.closing.Load() {
+		return
+	}
+	c.bytes.Add(-file.size)
+	_ = os.Remove(file.path)
+}
+
+// close ends the cache; its files stay for the next process. Nobody else uses it any more.
+func (c *rowCache) close() {
+	if c == nil {
+		return
+	}
+	c.index.Wait()
+	c.closing.Store(true)
+	c.index.Close()
+}
+
+// has tells whether the row is there, without a look at its file.
+func (c *rowCache) has(id shards.BlobID, index int) bool {
+	if c == nil {
+		return false
+	}
+	_, ok := c.index.GetTTL(cacheKey(id, index))
+	return ok
+}
+
+// get opens the row; nil if it is not there.
+func (c *rowCache) get(id shards.BlobID, index int, layout shards.Layout) row {
+	if c == nil {
+		return nil
+	}
+	key := cacheKey(id, index)
+	file, ok := c.index.Get(key)
+	if !ok {
+		c.misses.Add(1)
+		return nil
+	}
+	r, err := openCacheFile(file.path, id, index, layout, func(err error) { c.drop(key, file, err) })
+	if err != nil {
+		c.misses.Add(1)
+		c.drop(key, file, err)
+		return nil
+	}
+	c.hits.Add(1)
+	return r
+}
+
+// drop takes out a row whose file cannot be used, unless there is a new one already.
+func (c *rowCache) drop(key string, file *rowFile, err error) {
+	if now, ok := c.index.Get(key); !ok || now != file {
+		return // evicted just before it was opened
+	}
+	c.rotten.Add(1)
+	c.log.Warn("a cached row cannot be used and is fetched again", "err", err)
+	c.index.Del(key)
+	c.index.Wait()
+}
+
+// put keeps a verified row, if it is worth it. That it cannot be written, as when the disk is full, is no error: the cache is
+// then as large as it can be.
+func (c *rowCache) put(id shards.BlobID, index int, r row, size int64) {
+	if c == nil || cacheFileSize(size) > c.index.MaxCost() || c.has(id, index) {
+		return
+	}
+	file, err := c.write(id, index, r, size)
+	if err != nil {
+		if !c.full.Swap(true) { // say it once, not for every row
+			c.log.Warn("a row cannot be cached; reading goes on without", "err", err)
+		}
+		return
+	}
+	c.full.Store(false)
+	c.add(cacheKey(id, index), file)
+}
+
+// write writes a row's file beside and gives it its name when it is whole. It is not synced: what a crash of the machine
+// leaves half-written has wrong checksums.
+func (c *rowCache) write(id shards.BlobID, index int, r row, size int64) (*rowFile, error) {
+	f, err := os.CreateTemp(c.dir, cacheTemp)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(c.dir, cacheKey(id, index)+"-"+strconv.FormatUint(c.files.Add(1)-1, 36)+".row")
+	err = writeCacheFile(f, id, index, r, size)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return nil, err
+	}
+	return &rowFile{path, cacheFileSize(size)}, nil
+}
+
+func (c *rowCache) stats() CacheStats {
+	if c == nil {
+		return CacheStats{}
+	}
+	return CacheStats{Hits: c.hits.Load(), Misses: c.misses.Load(), Rotten: c.rotten.Load(), Bytes: c.bytes.Load(), Limit: c.index.MaxCost()}
+}

@@ -1,0 +1,121 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/shards"
+)
+
+// rowKey names a row on its way: who reads it from another node, as the committee has changed, does not share it.
+type rowKey struct {
+	blob  shards.BlobID
+	index int // of the primary sliver
+	node  peer.ID
+}
+
+// flight is a row on its way to all reads that want it now.
+type flight struct {
+	key    rowKey // constant, as the next two
+	blob   *Blob
+	place  rowPlace
+	spill  bool
+	row    row  // constant once the call is ready
+	cached bool // likewise: no node was asked
+	// connected and moved are shared: whether there is a connection, and when bytes last came in (unix nanoseconds).
+	connected atomic.Bool
+	moved     atomic.Int64
+}
+
+type rowCall = call[rowKey, *flight]
+
+func (f *flight) end() {
+	if f.row != nil {
+		f.row.release()
+	}
+}
+
+// run gets the row from the cache or else from its node, and puts it into the cache while it is used already.
+func (f *flight) run(ctx context.Context, ready func()) error {
+	c := f.blob.c
+	if row := c.cache.get(f.key.blob, f.key.index, f.place.layout); row != nil {
+		f.row, f.cached = row, true
+		return nil
+	}
+	var err error
+	if f.row, err = f.place.create(f.spill); err != nil {
+		return &localError{err}
+	}
+	if err := f.fetch(ctx); err != nil {
+		return err
+	}
+	ready()
+	c.cache.put(f.key.blob, f.key.index, f.row, f.place.layout.Size())
+	return nil
+}
+
+// fetch fetches the primary sliver into its row, verifying it as it comes in.
+func (f *flight) fetch(ctx context.Context) error {
+	c, layout, index := f.blob.c, f.place.layout, f.key.index
+	if err := c.connect(ctx, f.key.node); err != nil {
+		return err
+	}
+	f.connected.Store(true)
+	f.moved.Store(time.Now().UnixNano())
+	body, err := c.swarm.FetchSliver(ctx, f.key.node, f.key.blob, shards.Primary, index, 0, layout.Size())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	v, err := shards.NewVerifier(f.blob.meta, shards.Primary, index)
+	if err != nil {
+		return err
+	}
+	_, size := layout.Strip(0)
+	strip := make([]byte, size)
+	for t := range layout.Strips() {
+		off, size := layout.Strip(t)
+		n, err := io.ReadFull(progressReader{body, f}, strip[:size])
+		if err != nil {
+			return fmt.Errorf("sent %d of %d bytes of primary sliver %d: %w", off+int64(n), layout.Size(), index, err)
+		}
+		if err := v.WriteStrip(strip[:size]); err != nil {
+			return err
+		}
+		if err := f.row.put(t, strip[:size]); err != nil {
+			return &localError{err}
+		}
+	}
+	if err := v.Close(); err != nil {
+		return fmt.Errorf("served wrong bytes for primary sliver %d: %w", index, err)
+	}
+	return nil
+}
+
+// localError is a failure of this machine, not of a node.
+type localError struct{ err error }
+
+func (e *localError) Error() string {
+	return fmt.Sprintf("keep a row in a temporary file (set tempDir to a place with room for the blob): %v", e.err)
+}
+
+func (e *localError) Unwrap() error { return e.err }
+
+// progressReader notes when bytes last came in.
+type progressReader struct {
+	io.Reader
+	f *flight
+}
+
+func (p progressReader) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	if n > 0 {
+		p.f.moved.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
