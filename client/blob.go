@@ -41,23 +41,6 @@ type Blob struct {
 	dialHedge time.Duration // how long a row of it waits for a connection
 }
 
-// Open finds blob id, as Read does. Errors: ErrNotFound, *NotEnoughError.
-func (c *Client) Open(ctx context.Context, id shards.BlobID) (*Blob, error) {
-	com, err := c.chain.Committee(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read: %w", err)
-	}
-	start := time.Now()
-	meta, bad, err := c.find(ctx, com, id, "read "+id.String())
-	if err != nil {
-		return nil, err
-	}
-	return &Blob{
-		c: c, com: com, meta: meta, id: id, bad: bad,
-		dialHedge: max(minDialHedge, dialHedgeFactor*time.Since(start)),
-	}, nil
-}
-
 // ID of the blob.
 func (b *Blob) ID() shards.BlobID { return b.id }
 

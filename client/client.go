@@ -100,14 +100,15 @@ func Default() Config {
 // Client stores and reads blobs in one network. It is safe for concurrent use. It holds nothing to close, unless a cache was
 // opened, and remembers nothing else but for a few seconds: which nodes were silent, and which blobs were opened.
 type Client struct {
-	cfg     Config // constant after New, as the next seven
+	cfg     Config // constant after New, as the next eight
 	swarm   Swarm
 	chain   Ledger
 	payer   Payer // nil: nothing that costs
 	log     *slog.Logger
 	buffers *buffers
 	flights *sharing[rowKey, *flight] // rows that reads want just now
-	cache   *rowCache                 // constant after OpenCache; nil: none
+	opened  *openedBlobs
+	cache   *rowCache // constant after OpenCache; nil: none
 
 	mu     sync.Mutex
 	silent map[peer.ID]time.Time // nodes that did not answer in a read, and when; guarded by mu
@@ -117,7 +118,7 @@ type Client struct {
 func New(cfg Config, swarm Swarm, chain Ledger, payer Payer, log *slog.Logger) *Client {
 	return &Client{
 		cfg: cfg, swarm: swarm, chain: chain, payer: payer, log: log,
-		buffers: &buffers{}, flights: newSharing[rowKey]((*flight).end), silent: map[peer.ID]time.Time{},
+		buffers: &buffers{}, flights: newSharing[rowKey]((*flight).end), opened: newOpenedBlobs(), silent: map[peer.ID]time.Time{},
 	}
 }
 

@@ -220,6 +220,7 @@ func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID
 	if err != nil {
 		return fail(err)
 	}
+	c.opened.forget(b.BlobID)
 	cost.Fee = receipt.Fee
 	done := &Changed{Object: object, BlobID: b.BlobID, EndEpoch: b.End, Cost: cost, Receipt: receipt}
 	for _, e := range receipt.Events {

@@ -1,0 +1,119 @@
+package client
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"walrus/shards"
+)
+
+const (
+	// openFresh is for how long a blob that was found is not looked for again. So long it may still be read after its storage
+	// has ended or somebody has deleted it; our own deletion counts at once.
+	openFresh = 3 * time.Second
+	// maxOpened bounds how many found blobs are remembered. The metadata of each takes 64 bytes a shard.
+	maxOpened = 256
+)
+
+// openedBlobs are the blobs that were found a moment ago, so that those who read many ranges of one do not ask the ledger
+// and the nodes for each. What was not found is not remembered.
+type openedBlobs struct {
+	finding *sharing[shards.BlobID, *foundBlob] // constant
+
+	mu    sync.Mutex
+	order *list.List                      // of *foundBlob, the last used first; guarded by mu
+	byID  map[shards.BlobID]*list.Element // guarded by mu
+}
+
+type foundBlob struct {
+	blob  *Blob
+	until time.Time
+}
+
+func newOpenedBlobs() *openedBlobs {
+	return &openedBlobs{finding: newSharing[shards.BlobID, *foundBlob](nil), order: list.New(), byID: map[shards.BlobID]*list.Element{}}
+}
+
+// Open finds blob id, as Read does. Errors: ErrNotFound, *NotEnoughError. Several who open a blob at the same time, or one soon
+// after the other, share what was found: for up to three seconds a blob is taken to be as it was.
+func (c *Client) Open(ctx context.Context, id shards.BlobID) (*Blob, error) {
+	if b := c.opened.get(id); b != nil {
+		return b, nil
+	}
+	call, _ := c.opened.finding.join(ctx, id, func() *foundBlob { return new(foundBlob) },
+		func(ctx context.Context, found *foundBlob, _ func()) (err error) {
+			if found.blob, err = c.open(ctx, id); err == nil {
+				c.opened.put(found)
+			}
+			return err
+		})
+	defer call.leave()
+	if err := call.wait(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("read %s: %w", id, ctx.Err())
+		}
+		return nil, err
+	}
+	return call.val.blob, nil
+}
+
+// open finds blob id.
+func (c *Client) open(ctx context.Context, id shards.BlobID) (*Blob, error) {
+	com, err := c.chain.Committee(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	start := time.Now()
+	meta, bad, err := c.find(ctx, com, id, "read "+id.String())
+	if err != nil {
+		return nil, err
+	}
+	return &Blob{
+		c: c, com: com, meta: meta, id: id, bad: bad,
+		dialHedge: max(minDialHedge, dialHedgeFactor*time.Since(start)),
+	}, nil
+}
+
+func (o *openedBlobs) get(id shards.BlobID) *Blob {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	e := o.byID[id]
+	if e == nil {
+		return nil
+	}
+	found := e.Value.(*foundBlob)
+	if !time.Now().Before(found.until) {
+		o.removeLocked(id)
+		return nil
+	}
+	o.order.MoveToFront(e)
+	return found.blob
+}
+
+func (o *openedBlobs) put(found *foundBlob) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	found.until = time.Now().Add(openFresh)
+	o.removeLocked(found.blob.id)
+	o.byID[found.blob.id] = o.order.PushFront(found)
+	if o.order.Len() > maxOpened {
+		o.removeLocked(o.order.Back().Value.(*foundBlob).blob.id)
+	}
+}
+
+// forget is told of a blob that was deleted.
+func (o *openedBlobs) forget(id shards.BlobID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.removeLocked(id)
+}
+
+func (o *openedBlobs) removeLocked(id shards.BlobID) {
+	if e := o.byID[id]; e != nil {
+		o.order.Remove(e)
+		delete(o.byID, id)
+	}
+}
