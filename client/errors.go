@@ -25,6 +25,16 @@ var ErrNoWallet = errors.New("no wallet: this costs WAL, name a wallet in the co
 // ErrNoFunds is returned when the account has not enough WAL; the error is then a *NoFundsError if the amounts are known.
 var ErrNoFunds = errors.New("not enough WAL")
 
+// RequestError is a request that can never be done as it is, and why.
+type RequestError struct{ text string }
+
+// Error says what is wrong with the request.
+func (e *RequestError) Error() string { return e.text }
+
+func requestError(format string, args ...any) error {
+	return &RequestError{fmt.Sprintf(format, args...)}
+}
+
 // NoFundsError says how much WAL is missing.
 type NoFundsError struct {
 	Account    ledger.Address

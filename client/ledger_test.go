@@ -229,6 +229,25 @@ func TestShared(t *testing.T) {
 	}
 }
 
+// TestSendTo stores a blob that is certified already for somebody else, who gets a record of their own.
+func TestSendTo(t *testing.T) {
+	f, c := newFake(t, 7, 28)
+	key := newKey(t)
+	data := noise(8, 1000)
+	first := f.storing(c, data, StoreOptions{}, RegisterFromScratch)
+	sent := f.storing(c, data, StoreOptions{SendTo: addressOf(key), Epochs: 2}, RegisterFromScratch)
+	rec, err := c.Record(t.Context(), sent.Object)
+	if err != nil || rec.Owner != addressOf(key) || rec.Certified == 0 || rec.End != sent.EndEpoch {
+		t.Errorf("record that was sent %+v, %v", rec, err)
+	}
+	if rec, err = c.Record(t.Context(), first.Object); err != nil || rec.Owner != addressOf(f.wallet) {
+		t.Errorf("record that was kept %+v, %v", rec, err)
+	}
+	if anew := f.storing(c, data, StoreOptions{Anew: true}, RegisterFromScratch); anew.Object == first.Object || anew.Cost.Storage == 0 {
+		t.Errorf("stored anew: %+v", anew)
+	}
+}
+
 // TestChangeRefuses says what is wrong before anything is sent, or passes on why the ledger refuses.
 func TestChangeRefuses(t *testing.T) {
 	f, c := newFake(t, 7, 28)

@@ -61,8 +61,10 @@ type want struct {
 	encoded    uint64 // bytes that all nodes keep together
 	epochs     uint32 // at least 1, or MaxEpochs
 	permanent  bool
+	anew       bool // a record of our own, even if another serves
 	share      bool
 	fund       ledger.Amount
+	sendTo     ledger.Address // zero: we keep the record
 	attributes []ledger.Attribute
 }
 
@@ -100,13 +102,16 @@ func decide(w *want, k *known) (*plan, error) {
 		epochs = k.params.MaxEpochsAhead
 	}
 	if epochs < 1 || epochs > k.params.MaxEpochsAhead {
-		return nil, fmt.Errorf("%d epochs: storage is sold for 1 to %d epochs ahead", epochs, k.params.MaxEpochsAhead)
+		return nil, requestError("%d epochs: storage is sold for 1 to %d epochs ahead", epochs, k.params.MaxEpochsAhead)
 	}
 	if w.share && !w.permanent {
-		return nil, fmt.Errorf("a deletable blob cannot be shared: make it permanent")
+		return nil, requestError("a deletable blob cannot be shared: make it permanent")
 	}
 	if w.fund > 0 && !w.share {
-		return nil, fmt.Errorf("funds are for a shared blob: share it")
+		return nil, requestError("funds are for a shared blob: share it")
+	}
+	if w.share && w.sendTo != (ledger.Address{}) {
+		return nil, requestError("a record that is shared has no owner: it cannot be sent to %s too", w.sendTo)
 	}
 	end := k.epoch + epochs
 	p, err := w.reuseRecord(k, end)
@@ -133,12 +138,13 @@ func decide(w *want, k *known) (*plan, error) {
 // reuseRecord finds a record, ours or for a certified permanent blob anyone's, that serves or can be made to. Nil if
 // there is none.
 func (w *want) reuseRecord(k *known, end uint32) (*plan, error) {
-	if !w.share && k.info.PermanentCertifiedEnd >= end {
+	// a record that is given away is ours no longer: only one that is not certified yet can still be
+	if w.anew || w.share || w.sendTo != (ledger.Address{}) {
+		return w.useRecord(k, end, false)
+	}
+	if k.info.PermanentCertifiedEnd >= end {
 		id, _ := w.longest(k, func(b *ledger.Blob) bool { return !b.Deletable && b.Certified != 0 })
 		return &plan{operation: AlreadyCertified, object: id, certified: k.info.InitialCertified, end: k.info.PermanentCertifiedEnd, registers: -1}, nil
-	}
-	if w.share { // a record that is shared is ours no longer: only one that is not certified yet can still be
-		return w.useRecord(k, end, false)
 	}
 	certified, b := w.longest(k, func(b *ledger.Blob) bool { return b.Deletable != w.permanent && b.Certified != 0 })
 	if b != nil && b.End >= end {
@@ -231,11 +237,14 @@ func (w *want) register(storage ledger.ObjectID) ledger.RegisterBlob {
 	}
 }
 
-// certify is what puts a certificate of a record on the ledger, and shares the record if that is wanted.
+// certify is what puts a certificate of a record on the ledger, and gives the record away if that is wanted.
 func (w *want) certify(object ledger.ObjectID, certificate []byte) []ledger.Op {
 	ops := []ledger.Op{ledger.CertifyBlob{Object: object, Certificate: certificate}}
 	if w.share {
 		ops = append(ops, ledger.ShareBlob{Object: object, Amount: w.fund})
+	}
+	if w.sendTo != (ledger.Address{}) {
+		ops = append(ops, ledger.TransferBlob{Object: object, To: w.sendTo})
 	}
 	return ops
 }

@@ -40,6 +40,8 @@ func TestDecide(t *testing.T) {
 		name      string
 		permanent bool
 		share     bool
+		anew      bool
+		send      bool
 		info      ledger.BlobInfo
 		blobs     map[ledger.ObjectID]ledger.Blob
 		storages  map[ledger.ObjectID]ledger.Storage
@@ -49,6 +51,10 @@ func TestDecide(t *testing.T) {
 		{name: "somebody's permanent", info: ledger.BlobInfo{InitialCertified: 4, PermanentEnd: 13, PermanentCertifiedEnd: 13}, want: "alreadyCertified to 13 in 4; 0 × 100 + 0"},
 		{name: "somebody's permanent, and it is to be shared", permanent: true, share: true, info: ledger.BlobInfo{InitialCertified: 4, PermanentEnd: 13, PermanentCertifiedEnd: 13},
 			want: "registerFromScratch to 13: buyStorage registerBlob; 3 × 100 + 20"},
+		{name: "somebody's permanent, and it is to be sent on", permanent: true, send: true, info: ledger.BlobInfo{InitialCertified: 4, PermanentEnd: 13, PermanentCertifiedEnd: 13},
+			want: "registerFromScratch to 13: buyStorage registerBlob; 3 × 100 + 20"},
+		{name: "ours, and a new one is wanted", anew: true, blobs: map[ledger.ObjectID]ledger.Blob{id(1): blob(14, 9, true)}, want: "registerFromScratch to 13: buyStorage registerBlob; 3 × 100 + 20"},
+		{name: "registered, and it is to be sent on", send: true, blobs: map[ledger.ObjectID]ledger.Blob{id(1): blob(13, 0, true)}, want: "reuseRegistration 01 to 13; 0 × 100 + 0"},
 		{name: "somebody's permanent ends too early", info: ledger.BlobInfo{InitialCertified: 4, PermanentEnd: 20, PermanentCertifiedEnd: 12},
 			want: "registerFromScratch to 13: buyStorage registerBlob; 3 × 100 + 20"},
 		{name: "somebody's deletable", info: ledger.BlobInfo{InitialCertified: 4, Deletable: []ledger.DeletableEnd{{End: 20, Registered: 1, Certified: 1}}},
@@ -71,7 +77,10 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			asked := *w
-			asked.permanent, asked.share = tt.permanent, tt.share
+			asked.permanent, asked.share, asked.anew = tt.permanent, tt.share, tt.anew
+			if tt.send {
+				asked.sendTo = ledger.Address{7}
+			}
 			k := &known{
 				params: ledger.Params{StoragePrice: 100, WritePrice: 20, FeeTx: 1000, FeeByte: 1, MaxEpochsAhead: 53},
 				epoch:  10, members: 7, info: tt.info, blobs: tt.blobs, storages: tt.storages,
@@ -119,6 +128,7 @@ func TestDecideRefuses(t *testing.T) {
 	for name, change := range map[string]func(*want){
 		"for 1 to 53 epochs":  func(w *want) { w.epochs = 54 },
 		"cannot be shared":    func(w *want) { w.share = true },
+		"has no owner":        func(w *want) { w.permanent, w.share, w.sendTo = true, true, ledger.Address{7} },
 		"funds are for":       func(w *want) { w.fund = 1 },
 		"too large":           func(w *want) { w.epochs, w.encoded = MaxEpochs, 1<<63; k.params.StoragePrice = 1 << 40 },
 		"for 1 to 53 epochs ": func(w *want) { w.epochs = 0 },

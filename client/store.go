@@ -19,6 +19,8 @@ type StoreOptions struct {
 	Progress Progress
 	// Force uploads although the blob is certified already: every node is offered what it lacks. Nothing is paid for that.
 	Force bool
+	// Anew makes a record of our own, and pays for it, although the blob is certified already.
+	Anew bool
 	// Epochs for which the blob is stored, the current one included; 0 means 1, MaxEpochs as many as the network sells.
 	Epochs uint32
 	// Permanent blobs cannot be deleted before their end; others can by their owner.
@@ -28,6 +30,8 @@ type StoreOptions struct {
 	// Share gives the record, which must be permanent, to everybody once it is certified, with Fund for its extension.
 	Share bool
 	Fund  ledger.Amount
+	// SendTo, unless zero, is made the owner of the record once it is certified: always of one that is new.
+	SendTo ledger.Address
 	// DryRun encodes and plans, and does nothing: the result says what it would cost.
 	DryRun bool
 }
@@ -100,7 +104,7 @@ func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt St
 	}
 	w := &want{
 		meta: meta, id: meta.ID(), encoded: uint64(com.Params().EncodedSize(size)), epochs: max(1, opt.Epochs), permanent: opt.Permanent,
-		share: opt.Share, fund: opt.Fund, attributes: attributes,
+		anew: opt.Anew, share: opt.Share, fund: opt.Fund, sendTo: opt.SendTo, attributes: attributes,
 	}
 	res := &StoreResult{
 		BlobID: w.id, Size: size, EncodedSize: com.Params().EncodedSize(size),
