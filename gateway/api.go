@@ -36,6 +36,8 @@ func (g *Gateway) routes() (http.Handler, error) {
 	}
 	if g.cfg.Aggregator {
 		g.addRead(api)
+		g.addParts(api)
+		g.addConcat(api)
 	}
 	if err := g.addDocument(api, mux); err != nil {
 		return nil, err

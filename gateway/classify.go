@@ -33,9 +33,12 @@ func classify(what action, err error) *failure {
 	var notEnough *client.NotEnoughError
 	var tooLarge *http.MaxBytesError
 	var refused *ledger.OpError
+	var wrong *client.RequestError
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &wrong):
+		return malformed(wrong.Error())
 	case errors.As(err, &tooLarge):
 		return bodyTooLarge(tooLarge.Limit)
 	case errors.Is(err, errStalledBody):

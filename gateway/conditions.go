@@ -5,17 +5,14 @@ import (
 	"strings"
 )
 
-// precondition decides a conditional request on content with this entity tag: 0 to go on, 304 or 412. There are no dates
+// precondition decides a conditional GET or HEAD of content with this entity tag: 0 to go on, 304 or 412. There are no dates
 // of modification, so that conditions on them do not hold it up.
 func precondition(r *http.Request, tag string) int {
 	if match := r.Header.Values("If-Match"); len(match) > 0 && !anyTag(match, tag, false) {
 		return http.StatusPreconditionFailed
 	}
 	if none := r.Header.Values("If-None-Match"); len(none) > 0 && anyTag(none, tag, true) {
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			return http.StatusNotModified
-		}
-		return http.StatusPreconditionFailed
+		return http.StatusNotModified
 	}
 	return 0
 }

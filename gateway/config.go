@@ -3,8 +3,9 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
+
+	"walrus/shards"
 )
 
 // Config of a gateway.
@@ -87,13 +88,15 @@ func (c *Config) Validate() error {
 		return errors.New("gateway: neither publisher nor aggregator: nothing to serve")
 	case c.Store.MaxBody <= 0 || c.Store.MaxQuiltBody <= 0:
 		return fmt.Errorf("gateway: body limits %d and %d: must be positive", c.Store.MaxBody, c.Store.MaxQuiltBody)
+	case c.Store.MaxBody > shards.MaxLength:
+		return fmt.Errorf("gateway: body limit of %d bytes: the greatest blob has %d", c.Store.MaxBody, int64(shards.MaxLength))
 	case c.Store.Epochs == 0:
 		return errors.New("gateway: blobs must be stored for at least 1 epoch")
 	case min(t.Header, t.Idle, t.Stall, t.Store, t.Open, t.Drain) <= 0:
 		return fmt.Errorf("gateway: times %+v: must be positive", *t)
 	}
 	for _, h := range c.Read.Headers {
-		if http.CanonicalHeaderKey(h) == "" || !validHeaderName(h) {
+		if !validHeaderName(h) {
 			return fmt.Errorf("gateway: %q cannot be the name of a header", h)
 		}
 	}

@@ -15,12 +15,19 @@ const (
 	tagService = "service"
 )
 
+// publisherToken is the security scheme of what stores. It is checked before a request comes here.
+const publisherToken = "publisherToken"
+
 // describe fills in the document's head.
 func describe(doc *huma.OpenAPI) {
 	doc.Info.Description = "Store and read blobs in a Walrus network. Routes, parameters and answers are those of the original's publisher and aggregator."
 	doc.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	doc.Info.Contact = &huma.Contact{Name: "The operator of this gateway"}
 	doc.Servers = []*huma.Server{{URL: "/", Description: "This gateway"}}
+	doc.Security = []map[string][]string{{}} // nobody must say who they are, unless an operation has its own
+	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		publisherToken: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Where the operator asks for one, as the original's publisher does."},
+	}
 	doc.Tags = []*huma.Tag{
 		{Name: tagStore, Description: "Store blobs."},
 		{Name: tagRead, Description: "Read blobs."},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -17,17 +18,17 @@ type StoreParams struct {
 	Epochs         string `query:"epochs" pattern:"^([0-9]+|max)$" maxLength:"10" example:"1" doc:"For how many epochs, the current one included; max for as many as the network sells. Default 1."`
 	Permanent      bool   `query:"permanent" example:"false" doc:"Nobody can delete the blob before its end."`
 	Deletable      bool   `query:"deletable" example:"false" doc:"The default; not together with permanent."`
-	Force          bool   `query:"force" example:"false" doc:"Store the blob even if it is certified already."`
+	Force          bool   `query:"force" example:"false" doc:"Register the blob anew even if it is certified already, and pay for it."`
 	ReuseResources bool   `query:"reuse_resources" example:"false" doc:"Accepted for the original's clients: what the publisher has is always used before anything is bought."`
 	EncodingType   string `query:"encoding_type" enum:"RS2" example:"RS2" doc:"There is one encoding."`
-	SendObjectTo   string `query:"send_object_to" pattern:"^0x[0-9a-f]{64}$" example:"0x4748cd83217b5ce7aa77e7f1ad6fc5f7f694e26a157381b9391ac65c47815faf" doc:"The account that the record is given to; not together with share."`
+	SendObjectTo   string `query:"send_object_to" pattern:"^0x[0-9a-fA-F]{64}$" example:"0x4748cd83217b5ce7aa77e7f1ad6fc5f7f694e26a157381b9391ac65c47815faf" doc:"The account that the record is given to; not together with share."`
 	Share          bool   `query:"share" example:"false" doc:"Give the record, which must be permanent, to everybody."`
 	ContentType    string `query:"content_type" maxLength:"255" example:"image/png" doc:"Kept as attribute content-type of the record: the type the blob is served with by its object ID."`
 }
 
 // options checks the parameters as far as their types do not.
 func (p *StoreParams) options(c *StoreConfig) (opt client.StoreOptions, err error) {
-	opt = client.StoreOptions{Epochs: c.Epochs, Permanent: p.Permanent, Force: p.Force, Share: p.Share}
+	opt = client.StoreOptions{Epochs: c.Epochs, Permanent: p.Permanent, Force: p.Force, Anew: p.Force, Share: p.Share}
 	switch {
 	case p.Permanent && p.Deletable:
 		return opt, invalid("INVALID_BLOB_PERSISTENCE", "a blob cannot be both permanent and deletable")
@@ -35,8 +36,6 @@ func (p *StoreParams) options(c *StoreConfig) (opt client.StoreOptions, err erro
 		return opt, malformed("share and send_object_to exclude each other")
 	case p.Share && !p.Permanent:
 		return opt, malformed("a deletable blob cannot be shared: add permanent=true")
-	case p.SendObjectTo != "":
-		return opt, malformed("send_object_to is not supported by this publisher")
 	case p.Epochs == "max":
 		opt.Epochs = client.MaxEpochs
 	case p.Epochs != "":
@@ -45,6 +44,11 @@ func (p *StoreParams) options(c *StoreConfig) (opt client.StoreOptions, err erro
 			return opt, malformed("epochs: must be a number from 1, or max")
 		}
 		opt.Epochs = uint32(n)
+	}
+	if p.SendObjectTo != "" {
+		if opt.SendTo, err = ledger.ParseAddress(strings.ToLower(p.SendObjectTo)); err != nil {
+			return opt, malformed("send_object_to: " + err.Error())
+		}
 	}
 	if p.ContentType != "" {
 		if !validHeaderValue(p.ContentType) {
@@ -64,6 +68,7 @@ func (g *Gateway) addStore(api huma.API) {
 		OperationID: "storeBlob", Method: http.MethodPut, Path: "/v1/blobs", Tags: []string{tagStore},
 		Summary:     "Store a blob",
 		Description: "The body is the blob, of whatever content type. It is stored even if the client leaves once the body has arrived.",
+		Security:    []map[string][]string{{}, {publisherToken: {}}},
 		RequestBody: &huma.RequestBody{
 			Description: "The blob.", Required: true,
 			Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
