@@ -262,7 +262,9 @@ func crowd(t *testing.T, count int, do func(i int) error) {
 // spread is the middle and the end of how long things took.
 func spread(took []time.Duration) string {
 	slices.Sort(took)
-	at := func(share float64) time.Duration { return took[int(share*float64(len(took)-1))].Round(time.Millisecond) }
+	at := func(share float64) time.Duration {
+		return took[int(share*float64(len(took)-1))].Round(time.Millisecond)
+	}
 	return fmt.Sprintf("p50 %s, p99 %s", at(0.5), at(0.99))
 }
 
