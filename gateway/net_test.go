@@ -195,5 +195,7 @@ func do(t testing.TB, method, url string, body io.Reader, header ...string) answ
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, url, err)
 	}
-	return answer{res.StatusCode, res.Header, b}
+	a := answer{res.StatusCode, res.Header, b}
+	checkContract(t, req, a)
+	return a
 }
