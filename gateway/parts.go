@@ -66,7 +66,7 @@ func (g *Gateway) addParts(api huma.API) {
 	})
 }
 
-// part is some bytes of a blob.
+// part is some bytes of a content.
 type part struct {
 	content
 	off, n int64
