@@ -1,0 +1,100 @@
+package pages
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"walrus/shards"
+)
+
+func (s *site) apiNetwork(w http.ResponseWriter, r *http.Request) {
+	n, err := s.data.Network(r.Context())
+	s.answer(w, r, n, err)
+}
+
+func (s *site) apiNode(w http.ResponseWriter, r *http.Request) {
+	n, err := s.data.Node(r.Context(), r.PathValue("key"))
+	s.answer(w, r, n, err)
+}
+
+func (s *site) apiBlob(w http.ResponseWriter, r *http.Request) {
+	id, err := shards.ParseBlobID(r.PathValue("id"))
+	if err != nil {
+		s.answer(w, r, nil, malformed{err})
+		return
+	}
+	b, err := s.data.Blob(r.Context(), id)
+	s.answer(w, r, b, err)
+}
+
+func (s *site) apiPrice(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	size, err := strconv.ParseUint(q.Get("size"), 10, 64)
+	if err != nil {
+		s.answer(w, r, nil, malformed{fmt.Errorf("size=%.40q: must be a number of bytes", q.Get("size"))})
+		return
+	}
+	epochs, err := parseEpochs(q.Get("epochs"))
+	if err != nil {
+		s.answer(w, r, nil, malformed{err})
+		return
+	}
+	p, err := s.data.Price(r.Context(), size, epochs)
+	s.answer(w, r, p, err)
+}
+
+// parseEpochs reads a number of epochs; nothing is one.
+func parseEpochs(text string) (uint32, error) {
+	if text == "" {
+		return 1, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("epochs=%.40q: must be a number from 1", text)
+	}
+	return uint32(n), nil
+}
+
+func (s *site) apiNothing(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, r, nil, fmt.Errorf("%w: the API has no %.100s", ErrNotFound, r.URL.Path))
+}
+
+// apiError is the body of an error, in the form of AIP-193 like the rest of the gateway's.
+type apiError struct {
+	Error apiStatus `json:"error"`
+}
+
+type apiStatus struct {
+	Status  string `json:"status"`
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+	Details []any  `json:"details"`
+}
+
+// answer writes v, or err.
+func (s *site) answer(w http.ResponseWriter, r *http.Request, v any, err error) {
+	status := http.StatusOK
+	if err != nil {
+		p := problemOf(err)
+		status = p.Status
+		v = apiError{apiStatus{Status: p.class, Code: status, Message: err.Error(), Details: []any{}}}
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		s.log.Error("an answer could not be made", "path", r.URL.Path, "err", err)
+		http.Error(w, "the answer could not be made", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", retryAfter)
+	}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(b) // a reader who has left needs no answer
+	}
+}

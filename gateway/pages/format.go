@@ -1,0 +1,147 @@
+package pages
+
+import (
+	"embed"
+	"fmt"
+	"html/template"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+// parsePages reads the templates: each page with the layout.
+func parsePages(a assets) (map[string]*template.Template, error) {
+	funcs := template.FuncMap{
+		"asset": a.url, "bytes": bytesText, "since": sinceText, "time": timeText, "iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"number": numberText, "percent": percentText, "shards": rangesText, "short": shortText, "mark": markOf, "plural": plural,
+		"until": func(t time.Time) string { return sinceText(time.Until(t)) },
+	}
+	pages := map[string]*template.Template{}
+	for _, name := range []string{"network", "node", "blob", "upload", "error"} {
+		t, err := template.New(name).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", "templates/"+name+".html")
+		if err != nil {
+			return nil, err
+		}
+		pages[name] = t
+	}
+	return pages, nil
+}
+
+// bytesText is a size for people: "1.5 MiB".
+func bytesText(n uint64) string {
+	if n < 1024 {
+		return plural(n, "byte")
+	}
+	v, unit := float64(n), -1
+	for v >= 1023.95 && unit < 5 {
+		v, unit = v/1024, unit+1
+	}
+	return strconv.FormatFloat(v, 'f', digits(v), 64) + " " + "KMGTPE"[unit:unit+1] + "iB"
+}
+
+// digits after the point for three that count.
+func digits(v float64) int {
+	switch {
+	case v < 9.995:
+		return 2
+	case v < 99.95:
+		return 1
+	}
+	return 0
+}
+
+// numberText groups digits by thin spaces that do not break.
+func numberText(v any) string {
+	s := fmt.Sprint(v)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "\u202f" + s[i:]
+	}
+	return s
+}
+
+func percentText(part, whole uint64) string {
+	if whole == 0 {
+		return "0 %"
+	}
+	v := 100 * float64(part) / float64(whole)
+	if v > 0 && v < 0.01 {
+		return "< 0.01 %"
+	}
+	return strconv.FormatFloat(v, 'f', 2, 64) + " %"
+}
+
+// sinceText is a length of time in its two greatest units, "3 d 4 h", or in one if nothing is left: "1 d". What is over
+// is "0 s".
+func sinceText(d time.Duration) string {
+	s := int64(max(d, 0) / time.Second)
+	units := []struct {
+		length int64
+		name   string
+	}{{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}}
+	for i, u := range units {
+		if s < u.length {
+			continue
+		}
+		text := fmt.Sprintf("%d %s", s/u.length, u.name)
+		if i+1 < len(units) {
+			if rest := s % u.length / units[i+1].length; rest > 0 {
+				text += fmt.Sprintf(" %d %s", rest, units[i+1].name)
+			}
+		}
+		return text
+	}
+	return "0 s"
+}
+
+func timeText(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05") + " UTC" }
+
+// rangesText writes ascending numbers short: "0–3, 7".
+func rangesText(list []int) string {
+	var parts []string
+	for i := 0; i < len(list); {
+		j := i
+		for j+1 < len(list) && list[j+1] == list[j]+1 {
+			j++
+		}
+		if i == j {
+			parts = append(parts, strconv.Itoa(list[i]))
+		} else {
+			parts = append(parts, fmt.Sprintf("%d–%d", list[i], list[j]))
+		}
+		i = j + 1
+	}
+	return strings.Join(parts, ", ")
+}
+
+// shortText is the beginning and the end of an identifier.
+func shortText(s string) string {
+	if len(s) <= 20 {
+		return s
+	}
+	return s[:8] + "…" + s[len(s)-8:]
+}
+
+// markOf is the sign of a state: what it looks like does not rest on color alone.
+func markOf(s State) string {
+	switch s {
+	case SliverStored:
+		return "✓"
+	case Repairing:
+		return "↻"
+	case Missing:
+		return "–"
+	case Corrupt:
+		return "!"
+	}
+	return "?"
+}
+
+func plural(n any, word string) string {
+	if s := numberText(n); s != "1" {
+		return s + " " + word + "s"
+	}
+	return "1 " + word
+}

@@ -1,0 +1,237 @@
+package pages
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"walrus/ledger"
+)
+
+// newSite serves a fixture.
+func newSite(t *testing.T, f *fixture) http.Handler {
+	t.Helper()
+	h, err := New(Config{Publisher: true, Aggregator: true, MaxUpload: 10 << 20, Epochs: 1}, f, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func get(t *testing.T, h http.Handler, target string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
+	return w
+}
+
+// pagePaths are all pages that have something to show.
+func pagePaths() []string {
+	list := []string{"/", "/explorer/upload", "/explorer/nodes/node-3", "/explorer/nodes/" + peerName(5), "/explorer/nodes/node-0"}
+	for i := range 5 {
+		list = append(list, "/explorer/blobs/"+blobID(byte(i+1)).String())
+	}
+	return list
+}
+
+func TestPages(t *testing.T) {
+	h := newSite(t, newFixture())
+	for _, tt := range []struct {
+		path string
+		want []string // in the page as it comes, so without JavaScript
+	}{
+		{"/", []string{
+			">Network</h1>", "<b>12</b> ends in", `datetime="2026-03-14T18:34:26Z"`, "81\u202f234", "0.0001 WAL", "0.00002 WAL", "3.00 TiB", "12.3456789 WAL",
+			"n = 100, f = 33", "67 are a quorum", `href="/explorer/nodes/` + peerName(3) + `"`, "owes 37 slivers", "unreachable", "refused the connection", "v0.5.0",
+			"<polyline", `action="/explorer/search"`, "/explorer/api/network",
+		}},
+		{"/explorer/nodes/node-3", []string{"node-3", peerName(3), "Reachable, not well:", "<b>37</b> slivers owed", "0.57715 WAL", "0.1275 WAL", "2 d 2 h", "3, 10, 17", "was damaged"}},
+		{"/explorer/nodes/" + peerName(5), []string{"Not reachable", "refused the connection", "It cannot be asked"}},
+		{"/explorer/blobs/" + blobID(1).String(), []string{
+			"Certified and stored", "until epoch 19 begins", "20 Mar 2026, 18:34:26 UTC", "1.43 MiB", "7.53 MiB", "6 nodes with 86 of 100 shards signed", "a quorum is 67", "Not among them: node-5",
+			`id="heatmap"`, "Shard 5 on node-5: primary unreachable, secondary unreachable", "Shard 10 on node-3: primary stored, secondary corrupt", "Shard 3 on node-3: primary repairing, secondary missing",
+			`<img src="/v1/blobs/by-object-id/0x0707`, `data-testid="download" href="/v1/blobs/by-object-id/0x0707`, "A walrus on the ice", "2 deletable records until epoch 19",
+		}},
+		{"/explorer/blobs/" + blobID(2).String(), []string{"the walrus said,", `href="/v1/blobs/` + blobID(2).String() + `"`}},
+		{"/explorer/blobs/" + blobID(3).String(), []string{`<video controls preload="metadata" src="/v1/blobs/` + blobID(3).String() + `"`}},
+		{"/explorer/blobs/" + blobID(4).String(), []string{"Registered, not certified yet", "No node gave a certificate that counts"}},
+		{"/explorer/upload", []string{`method="post" enctype="multipart/form-data"`, `name="file" type="file"`, `name="epochs"`, `max="53"`, `name="permanent"`, "10.0 MiB"}},
+	} {
+		w := get(t, h, tt.path)
+		if w.Code != http.StatusOK {
+			t.Errorf("%s: status %d", tt.path, w.Code)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(w.Body.String(), want) {
+				t.Errorf("%s lacks %q", tt.path, want)
+			}
+		}
+	}
+}
+
+// TestHeaders holds every page to the policy: nothing inline, nothing from elsewhere, one title, one h1, landmarks.
+func TestHeaders(t *testing.T) {
+	h := newSite(t, newFixture())
+	tags, values := regexp.MustCompile(`<[^>]*>`), regexp.MustCompile(`"[^"]*"`)
+	inline := regexp.MustCompile(`(?i)^<style|\s(style|on[a-z]+)=|<script>`)
+	elsewhere := regexp.MustCompile(`(?i)(src|href|action)="(https?:|//|data:|javascript:)`)
+	for _, path := range append(pagePaths(), "/explorer/nothing", "/explorer/search?q=nobody") {
+		w := get(t, h, path)
+		if got := w.Header().Get("Content-Type"); got != "text/html; charset=utf-8" {
+			t.Errorf("%s: content type %q", path, got)
+		}
+		if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") {
+			t.Errorf("%s: policy %q", path, csp)
+		}
+		if w.Header().Get("X-Content-Type-Options") != "nosniff" || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: headers %v", path, w.Header())
+		}
+		body := w.Body.String()
+		for _, tag := range tags.FindAllString(body, -1) {
+			if inline.MatchString(values.ReplaceAllString(tag, "")) || elsewhere.MatchString(tag) || strings.HasPrefix(tag, "<script") && !strings.Contains(tag, "src=") {
+				t.Errorf("%s has %.120s", path, tag)
+			}
+		}
+		for _, once := range []string{"<title>", "<h1", "<main", "<header", "<nav", "<footer", `class="skip"`, `<html lang="en">`} {
+			if n := strings.Count(body, once); n != 1 {
+				t.Errorf("%s has %d %s", path, n, once)
+			}
+		}
+		ids := map[string]bool{}
+		for _, m := range regexp.MustCompile(`\sid="([^"]+)"`).FindAllStringSubmatch(body, -1) {
+			if ids[m[1]] {
+				t.Errorf("%s has two elements %s", path, m[1])
+			}
+			ids[m[1]] = true
+		}
+	}
+}
+
+// TestHostile puts text that breaks out wherever text comes from others.
+func TestHostile(t *testing.T) {
+	f := newFixture()
+	n := f.nodes["node-0"]
+	n.Name, n.Why, n.State, n.Version, n.Ledger, n.Incidents = hostile, hostile, hostile, hostile, hostile, []string{hostile}
+	n.OK = false
+	f.network.Nodes[0] = n.NodeSummary
+	f.network.Nodes[0].Peer = hostile
+	f.network.Ledger.Error = hostile
+	h := newSite(t, f)
+	for _, path := range []string{"/", "/explorer/live", "/explorer/upload", "/explorer/nodes/node-0", "/explorer/blobs/" + blobID(5).String(), "/explorer/search?q=%3C%2Ftitle%3E%3Cscript%3Ealert(1)%3C/script%3E", "/explorer/nodes/%3Cscript%3Ealert(1)%3C%2Fscript%3E"} {
+		body := get(t, h, path).Body.String()
+		if strings.Contains(body, "<script>alert") || strings.Contains(body, "<img src=x") {
+			t.Errorf("%s was broken out of", path)
+		}
+		if !strings.Contains(body, "alert(1)") {
+			t.Errorf("%s does not show the text at all", path)
+		}
+	}
+	if body := get(t, h, "/explorer/blobs/"+blobID(5).String()).Body.String(); strings.Contains(body, "<iframe") || strings.Contains(body, "<object") {
+		t.Error("a page of HTML is shown as such")
+	}
+}
+
+func TestSearch(t *testing.T) {
+	h := newSite(t, newFixture())
+	object := ledger.ObjectID{7, 7}
+	for _, tt := range []struct {
+		query, location string
+		status          int
+	}{
+		{"", "/", http.StatusSeeOther},
+		{blobID(9).String(), "/explorer/blobs/" + blobID(9).String(), http.StatusSeeOther},
+		{"+" + object.String() + "+", "/explorer/blobs/" + blobID(1).String(), http.StatusSeeOther},
+		{ledger.ObjectID{8}.String(), "", http.StatusNotFound},
+		{"node-4", "/explorer/nodes/" + peerName(4), http.StatusSeeOther},
+		{peerName(4), "/explorer/nodes/" + peerName(4), http.StatusSeeOther},
+		{"//elsewhere.example", "", http.StatusNotFound},
+	} {
+		w := get(t, h, "/explorer/search?q="+tt.query)
+		if w.Code != tt.status || w.Header().Get("Location") != tt.location {
+			t.Errorf("%q: status %d to %q, want %d to %q", tt.query, w.Code, w.Header().Get("Location"), tt.status, tt.location)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	f := newFixture()
+	h := newSite(t, f)
+	away := newFixture()
+	away.err = errNetwork
+	for _, tt := range []struct {
+		h            http.Handler
+		method, path string
+		status       int
+		want         string
+	}{
+		{h, "GET", "/explorer/blobs/" + blobID(9).String(), http.StatusNotFound, "its last registration ended with epoch 9"},
+		{h, "GET", "/explorer/blobs/short", http.StatusBadRequest, "That cannot be read"},
+		{h, "GET", "/explorer/nodes/nobody", http.StatusNotFound, "node nobody: not found"},
+		{h, "GET", "/nothing", http.StatusNotFound, "There is no such page"},
+		{h, "GET", "/explorer/assets/none.js", http.StatusNotFound, "There is no such page"},
+		{h, "POST", "/", http.StatusMethodNotAllowed, "This address is for reading"},
+		{newSite(t, away), "GET", "/", http.StatusServiceUnavailable, "the ledger stands still"},
+		{newSite(t, away), "GET", "/explorer/live", http.StatusServiceUnavailable, "the ledger stands still"},
+		{newSite(t, away), "GET", "/explorer/search?q=node-1", http.StatusServiceUnavailable, "the ledger stands still"},
+	} {
+		w := httptest.NewRecorder()
+		tt.h.ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, nil))
+		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.want) {
+			t.Errorf("%s %s: status %d, want %d with %q", tt.method, tt.path, w.Code, tt.status, tt.want)
+		}
+		if (w.Header().Get("Retry-After") != "") != (tt.status == http.StatusServiceUnavailable) {
+			t.Errorf("%s %s: Retry-After %q", tt.method, tt.path, w.Header().Get("Retry-After"))
+		}
+	}
+}
+
+// TestLedgerAway shows what is left when the ledger cannot be asked.
+func TestLedgerAway(t *testing.T) {
+	f := newFixture()
+	f.network.Epoch, f.network.Prices, f.network.Capacity, f.network.Supply, f.network.Throughput = nil, nil, nil, nil, nil
+	f.network.Ledger = LedgerState{Error: "stands still at height 812", Height: 812}
+	b := f.blobs[blobID(2)]
+	b.Status, b.Ledger = StatusUnknown, BlobLedger{Error: "stands still at height 812"}
+	h := newSite(t, f)
+	for path, want := range map[string]string{"/": "Nothing is measured yet", "/explorer/upload": "nothing can be stored", "/explorer/blobs/" + blobID(2).String(): "the ledger cannot be asked"} {
+		w := get(t, h, path)
+		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) || !strings.Contains(w.Body.String(), "stands still at height 812") {
+			t.Errorf("%s: status %d, lacks %q or why", path, w.Code, want)
+		}
+	}
+}
+
+// TestRoles leaves out what a gateway does not do.
+func TestRoles(t *testing.T) {
+	h, err := New(Config{}, newFixture(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body := get(t, h, "/").Body.String(); strings.Contains(body, "/explorer/upload") {
+		t.Error("it offers uploads, which it does not take")
+	}
+	if w := get(t, h, "/explorer/upload"); w.Code != http.StatusNotFound {
+		t.Errorf("upload: status %d", w.Code)
+	}
+	if body := get(t, h, "/explorer/blobs/"+blobID(1).String()).Body.String(); strings.Contains(body, "/v1/blobs") {
+		t.Error("it offers content, which it does not serve")
+	}
+}
+
+func TestLargestCommittee(t *testing.T) {
+	f := newFixture()
+	b := f.blobs[blobID(1)]
+	b.Shards = nil
+	for i := range 1000 {
+		b.Shards = append(b.Shards, Shard{Index: i, Name: fmt.Sprintf("node-%d", i), Peer: peerName(i), Primary: SliverStored, Secondary: Missing})
+	}
+	body := get(t, newSite(t, f), "/explorer/blobs/"+blobID(1).String()).Body.String()
+	if n := strings.Count(body, "data-shard="); n != 1000 || len(body) > 1<<20 {
+		t.Errorf("%d shards in %d bytes", n, len(body))
+	}
+}
