@@ -1,0 +1,137 @@
+package quilt
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"walrus/shards"
+)
+
+// indexPrefix is what comes before the index proper: the version, and its size as a uint32.
+const indexPrefix = 5
+
+// Index tells which files a quilt has, and where.
+type Index struct {
+	Patches []Patch // in column order
+}
+
+// Find returns the file of an identifier, the first if there are several.
+func (x *Index) Find(identifier string) (Patch, bool) {
+	for _, p := range x.Patches {
+		if p.Identifier == identifier {
+			return p, true
+		}
+	}
+	return Patch{}, false
+}
+
+// Tagged are the files that have a tag with that value.
+func (x *Index) Tagged(key, value string) []Patch {
+	var out []Patch
+	for _, p := range x.Patches {
+		if p.Has(key, value) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// MarshalJSON gives the form that the original prints: {"v1":{"quiltPatches":[{"endIndex","identifier","tags"}]}}, to
+// which the first column of each file is added.
+func (x *Index) MarshalJSON() ([]byte, error) {
+	type patch struct {
+		Start      int               `json:"startIndex"`
+		End        int               `json:"endIndex"`
+		Identifier string            `json:"identifier"`
+		Tags       map[string]string `json:"tags"`
+	}
+	list := make([]patch, len(x.Patches))
+	for i, p := range x.Patches {
+		list[i] = patch{p.Start, p.End, p.Identifier, p.Tags}
+		if p.Tags == nil {
+			list[i].Tags = map[string]string{}
+		}
+	}
+	return json.Marshal(map[string]any{"v1": map[string]any{"quiltPatches": list}})
+}
+
+// size of the index with its prefix.
+func (x *Index) size() int64 {
+	size := int64(indexPrefix + len(binary.AppendUvarint(nil, uint64(len(x.Patches)))))
+	for _, p := range x.Patches {
+		size += 2 + textSize(p.Identifier) + tagsSize(p.Tags)
+	}
+	return size
+}
+
+// marshal is the index with its prefix.
+func (x *Index) marshal() []byte {
+	size := x.size()
+	b := make([]byte, 0, size)
+	b = append(b, version)
+	b = binary.LittleEndian.AppendUint32(b, uint32(size-indexPrefix))
+	b = binary.AppendUvarint(b, uint64(len(x.Patches)))
+	for _, p := range x.Patches {
+		b = binary.LittleEndian.AppendUint16(b, uint16(p.End))
+		b = appendTags(appendText(b, p.Identifier), p.Tags)
+	}
+	return b
+}
+
+// ReadIndex reads the index of a blob of length bytes from r, which gives its columns one after the other, from the first
+// on, each in the plain order of its symbols. It reads no column beyond those of the index, and at most ten. Errors wrap
+// ErrFormat if the blob is no quilt, or are r's own.
+func ReadIndex(params shards.Params, length uint64, r io.Reader) (*Index, error) {
+	column, err := columnSize(params, length)
+	if err != nil {
+		return nil, err
+	}
+	s := &source{r: r, left: column * int64(min(indexColumns, params.Columns()))}
+	if v := s.fixed(1, "version"); s.err == nil && v != version {
+		s.failf("version %d, this is about version %d", v, version)
+	}
+	size := int64(s.fixed(4, "size of the index"))
+	if s.err == nil && (size > s.left || size > MaxIndex) {
+		s.failf("an index of %d bytes: there is room for %d", size, min(s.left, MaxIndex))
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	s.r, s.left = bufio.NewReader(io.LimitReader(r, size)), size
+	x := &Index{}
+	count := s.length("index")
+	if s.err == nil && count > int64(MaxFiles(params)) {
+		s.failf("%d files: there are columns for %d", count, MaxFiles(params))
+	}
+	next := int(ceilDiv(indexPrefix+size, column)) // the first column after the index
+	for range count {
+		p := Patch{Start: next, Size: -1}
+		p.End = int(s.fixed(2, "end of a file"))
+		p.Identifier = s.text(MaxIdentifier, "identifier")
+		p.Tags = s.tags()
+		if s.err == nil && (p.End <= p.Start || p.End > params.Columns()) {
+			s.failf("%.80q is in columns %d to %d of %d", p.Identifier, p.Start, p.End-1, params.Columns())
+		}
+		if s.err != nil {
+			return nil, s.err
+		}
+		x.Patches = append(x.Patches, p)
+		next = p.End
+	}
+	if s.err == nil && s.left > 0 {
+		s.failf("%d bytes after the index", s.left)
+	}
+	return x, s.err
+}
+
+// columnSize is the size of a column of a blob of length bytes, which must be that of a quilt.
+func columnSize(params shards.Params, length uint64) (int64, error) {
+	layout := params.Layout(shards.Secondary, length)
+	if length == 0 || length > shards.MaxLength || uint64(layout.Size())*uint64(params.Columns()) != length {
+		return 0, fmt.Errorf("%w: a blob of %d bytes does not fill its columns", ErrFormat, length)
+	}
+	return layout.Size(), nil
+}

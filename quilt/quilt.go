@@ -1,0 +1,262 @@
+// Package quilt packs many small files into one blob such that each of them can be read alone: byte for byte the QuiltV1
+// of the original Walrus. It lays out and it parses; it does no I/O but through an io.Reader or io.ReaderAt it is given.
+// Start with New to make a quilt, with ReadIndex and ReadFile to take one apart.
+//
+// A blob fills, row by row, a matrix of p rows and s columns of symbols of z bytes, and its columns are its first s
+// secondary slivers. A quilt is a blob that is written column by column: the index in the first columns, and then each
+// file in columns of its own. So a file is had with the secondary slivers of its columns alone.
+package quilt
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"walrus/shards"
+)
+
+const (
+	// MaxIdentifier bounds an identifier, in bytes. With its own length before it, it must be shorter than 65535.
+	MaxIdentifier = 65531
+	// MaxTags bounds the tags of a file, in bytes of their binary form, whose size is a uint16.
+	MaxTags = 65535
+	// MaxFile bounds a file with its identifier and tags, in bytes: their size is a uint32.
+	MaxFile = 1<<32 - 1
+	// MaxIndex bounds the index, in bytes: who reads one file holds the whole index.
+	MaxIndex = 64 << 20
+	// indexColumns is how many columns the index may take at most; longer columns make room for it.
+	indexColumns = 10
+	// version is the first byte of the index, of each file and of what a patch ID adds to the quilt's ID.
+	version = 1
+)
+
+var (
+	// ErrIdentifier is returned for an identifier that is empty, too long, ends in white space, or is not plain text.
+	ErrIdentifier = errors.New("invalid identifier")
+	// ErrDuplicate is returned for two files with the same identifier.
+	ErrDuplicate = errors.New("duplicate identifier")
+	// ErrTags is returned for tags that are too long or no text.
+	ErrTags = errors.New("invalid tags")
+	// ErrCount is returned for no files, or more than there are columns for.
+	ErrCount = errors.New("wrong number of files")
+	// ErrTooLarge is returned for files, or an index, above the limits of the format.
+	ErrTooLarge = errors.New("too large for a quilt")
+	// ErrFormat is returned for bytes that are no quilt, and for text that is no patch ID.
+	ErrFormat = errors.New("not a quilt")
+)
+
+// File is one file to be put into a quilt.
+type File struct {
+	Identifier string
+	Tags       map[string]string
+	Size       int64
+	Content    io.ReaderAt // of Size bytes; parallel calls must be allowed
+}
+
+// Patch is where a file lies in a quilt, and what is known of it.
+type Patch struct {
+	Identifier string
+	Tags       map[string]string
+	Start, End int   // its columns are Start…End−1
+	Size       int64 // bytes of content; −1 as long as the file itself has not been looked at
+}
+
+// Has reports whether the patch has a tag with that value.
+func (p *Patch) Has(key, value string) bool {
+	v, ok := p.Tags[key]
+	return ok && v == value
+}
+
+// MaxFiles is how many files fit into a quilt of so many shards: one column is the index's.
+func MaxFiles(p shards.Params) int { return p.Columns() - 1 }
+
+// ValidIdentifier checks an identifier. Errors wrap ErrIdentifier.
+func ValidIdentifier(s string) error {
+	switch {
+	case s == "":
+		return fmt.Errorf("%w: it is empty", ErrIdentifier)
+	case len(s) > MaxIdentifier:
+		return fmt.Errorf("%w: %.40q… has %d bytes, the limit is %d", ErrIdentifier, s, len(s), MaxIdentifier)
+	case !utf8.ValidString(s):
+		return fmt.Errorf("%w: %.80q is not UTF-8", ErrIdentifier, s)
+	case strings.TrimRightFunc(s, unicode.IsSpace) != s:
+		return fmt.Errorf("%w: %.80q ends in white space", ErrIdentifier, s)
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return fmt.Errorf("%w: %.80q has control characters", ErrIdentifier, s)
+	}
+	return nil
+}
+
+// Quilt is the blob made of files, as the source of an encoder: it is put together as it is read, and holds no more than
+// what comes before each file's content. It is safe for concurrent use as its files are.
+type Quilt struct {
+	params  shards.Params
+	z       int64 // bytes of a symbol
+	index   Index
+	pieces  []piece // the index, then the files, in column order
+	columns []int32 // by column: which piece it belongs to; −1 for none
+}
+
+// piece is what fills some columns: head, content, and zeros to the end of the last column.
+type piece struct {
+	start, end int
+	head       []byte
+	size       int64 // of content
+	content    io.ReaderAt
+}
+
+// New lays out the quilt of files in a network of params. Their order does not matter: in the quilt they are sorted by
+// identifier. Errors wrap ErrIdentifier, ErrDuplicate, ErrTags, ErrCount or ErrTooLarge.
+func New(params shards.Params, files []File) (*Quilt, error) {
+	if len(files) == 0 || len(files) > MaxFiles(params) {
+		return nil, fmt.Errorf("%w: %d, a quilt in a network of %d shards takes 1 to %d", ErrCount, len(files), params.Shards(), MaxFiles(params))
+	}
+	files = slices.Clone(files)
+	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(a.Identifier, b.Identifier) })
+	q := &Quilt{params: params, pieces: make([]piece, 1, 1+len(files))}
+	for i, f := range files {
+		if err := ValidIdentifier(f.Identifier); err != nil {
+			return nil, err
+		}
+		if i > 0 && files[i-1].Identifier == f.Identifier {
+			return nil, fmt.Errorf("%w: %.80q", ErrDuplicate, f.Identifier)
+		}
+		head, err := fileHead(&f)
+		if err != nil {
+			return nil, fmt.Errorf("%.80q: %w", f.Identifier, err)
+		}
+		q.pieces = append(q.pieces, piece{head: head, size: f.Size, content: f.Content})
+		q.index.Patches = append(q.index.Patches, Patch{Identifier: f.Identifier, Tags: maps.Clone(f.Tags), Size: f.Size})
+	}
+	if err := q.layOut(); err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+// layOut chooses the symbol size and gives every piece its columns.
+func (q *Quilt) layOut() error {
+	indexSize := q.index.size()
+	if indexSize > MaxIndex {
+		return fmt.Errorf("%w: an index of %d bytes, the limit is %d: shorten identifiers and tags", ErrTooLarge, indexSize, MaxIndex)
+	}
+	sizes := []int64{indexSize}
+	for _, p := range q.pieces[1:] {
+		sizes = append(sizes, int64(len(p.head))+p.size)
+	}
+	rows, columns := int64(q.params.Rows()), q.params.Columns()
+	q.z = symbolSize(sizes, rows, columns)
+	if total := uint64(q.z * rows * int64(columns)); total > shards.MaxLength {
+		return fmt.Errorf("%w: %d bytes together, the limit of a blob is %d", ErrTooLarge, total, uint64(shards.MaxLength))
+	}
+	q.columns = make([]int32, columns)
+	for c := range q.columns {
+		q.columns[c] = -1
+	}
+	next := 0
+	for i, size := range sizes {
+		p := &q.pieces[i]
+		p.start = next
+		next += int(ceilDiv(size, q.z*rows))
+		p.end = next
+		for c := p.start; c < p.end; c++ {
+			q.columns[c] = int32(i)
+		}
+		if i > 0 {
+			q.index.Patches[i-1].Start, q.index.Patches[i-1].End = p.start, p.end
+		}
+	}
+	q.pieces[0].head = q.index.marshal()
+	return nil
+}
+
+// symbolSize is the least even number of bytes with which pieces of so many bytes, each in whole columns, fit; the first,
+// the index, in indexColumns.
+func symbolSize(sizes []int64, rows int64, columns int) int64 {
+	total, longest := int64(0), int64(0)
+	for _, size := range sizes {
+		total += size
+		longest = max(longest, size)
+	}
+	low := max(ceilDiv(total, rows*int64(columns)), ceilDiv(sizes[0], rows*indexColumns), ceilDiv(indexPrefix, rows))
+	high := max(low, ceilDiv(longest, rows*int64(columns/len(sizes)))) // with this, all pieces fit into equal shares
+	for low < high {
+		mid := (low + high) / 2
+		need := int64(0)
+		for _, size := range sizes {
+			need += ceilDiv(size, mid*rows)
+		}
+		if need <= int64(columns) {
+			high = mid
+		} else {
+			low = mid + 1
+		}
+	}
+	return low + low&1
+}
+
+func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
+
+// Size of the blob in bytes.
+func (q *Quilt) Size() uint64 {
+	return uint64(q.z) * uint64(q.params.Rows()) * uint64(q.params.Columns())
+}
+
+// Index of the quilt. It is shared and read-only.
+func (q *Quilt) Index() *Index { return &q.index }
+
+// ReadAt is that of io.ReaderAt over the blob.
+func (q *Quilt) ReadAt(p []byte, off int64) (n int, err error) {
+	if off < 0 {
+		return 0, fmt.Errorf("read quilt at offset %d: must not be negative", off)
+	}
+	rowSize := q.z * int64(q.params.Columns())
+	for n < len(p) {
+		if uint64(off) >= q.Size() {
+			return n, io.EOF
+		}
+		row, in := off/rowSize, off%rowSize
+		column, in := int(in/q.z), in%q.z
+		part := p[n:min(int64(len(p)), int64(n)+q.z-in)]
+		if err := q.readColumn(part, column, row*q.z+in); err != nil {
+			return n, err
+		}
+		n += len(part)
+		off += int64(len(part))
+	}
+	return n, nil
+}
+
+// readColumn fills dst from offset off of a column.
+func (q *Quilt) readColumn(dst []byte, column int, off int64) error {
+	i := q.columns[column]
+	if i < 0 {
+		clear(dst)
+		return nil
+	}
+	p := &q.pieces[i]
+	off += int64(column-p.start) * q.z * int64(q.params.Rows())
+	if off < int64(len(p.head)) {
+		n := copy(dst, p.head[off:])
+		dst, off = dst[n:], off+int64(n)
+	}
+	off -= int64(len(p.head))
+	have := min(max(p.size-off, 0), int64(len(dst)))
+	clear(dst[have:])
+	if len(dst) == 0 || have == 0 {
+		return nil
+	}
+	n, err := p.content.ReadAt(dst[:have], off)
+	if int64(n) == have {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("%.80q, %d bytes at offset %d of %d: %w", q.index.Patches[i-1].Identifier, have, off, p.size, err)
+}
