@@ -59,6 +59,7 @@ type uploader interface {
 type fetcher interface {
 	Metadata(ctx context.Context, to peer.ID, id shards.BlobID, max int) ([]byte, error)
 	FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, offset, length int64) (io.ReadCloser, error)
+	Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, symbolSize int64, proofLen int) ([]shards.Symbol, error)
 	BlobStatus(ctx context.Context, to peer.ID, id shards.BlobID) (p2p.BlobStatus, error)
 	NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus, error)
 }

@@ -55,7 +55,8 @@ type fakeSwarm struct {
 	nodes     []fakeNode
 	rowsAsked map[int]int // how often each primary sliver was asked for
 	latency   time.Duration
-	cut       int // fetches of slivers that were cancelled
+	cut       int               // fetches of slivers that were cancelled
+	fetched   map[sliverKey]int // how often a sliver was asked for, if it is not nil
 }
 
 type fakeNode struct {
@@ -339,6 +340,9 @@ func (f *fakeSwarm) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobI
 		f.rowsAsked[index]++
 	}
 	b := n.slivers[sliverKey{id, axis, index}]
+	if f.fetched != nil {
+		f.fetched[sliverKey{id, axis, index}]++
+	}
 	if b == nil || m == lacking {
 		return nil, fmt.Errorf("fake: %w", p2p.ErrNotFound)
 	}
@@ -363,6 +367,28 @@ func (f *fakeSwarm) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobI
 		return io.NopCloser(slowReader{ctx, bytes.NewReader(b)}), nil
 	}
 	return io.NopCloser(bytes.NewReader(b)), nil
+}
+
+func (f *fakeSwarm) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, _ int64, _ int) ([]shards.Symbol, error) {
+	_, n, m, err := f.enter(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	b, raw := n.slivers[sliverKey{id, axis, index}], n.metadata[id]
+	f.mu.Unlock()
+	if b == nil || m == lacking {
+		return nil, fmt.Errorf("fake: %w", p2p.ErrNotFound)
+	}
+	meta, err := shards.UnmarshalMetadata(f.com.Params(), id, raw)
+	if err != nil {
+		return nil, err
+	}
+	symbols, err := meta.ExtractSymbols(axis, index, bytes.NewReader(b), targets)
+	if err == nil && m == lying {
+		symbols[len(symbols)/2].Data[0] ^= 1
+	}
+	return symbols, err
 }
 
 type errReader struct{ err error }

@@ -84,7 +84,7 @@ var errLied = errors.New("answered something else than what was asked")
 // lied tells provably wrong bytes from a node that failed.
 func lied(err error) bool {
 	for _, lie := range []error{
-		shards.ErrSliver, shards.ErrMetadata, p2p.ErrProtocol, errLied,
+		shards.ErrSliver, shards.ErrSymbol, shards.ErrMetadata, p2p.ErrProtocol, errLied,
 		certs.ErrFormat, certs.ErrEpoch, certs.ErrSigners, certs.ErrSignature, certs.ErrWeight,
 	} {
 		if errors.Is(err, lie) {

@@ -1,0 +1,274 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"walrus/certs"
+	"walrus/p2p"
+	"walrus/shards"
+)
+
+// maxBatch bounds the columns that are fetched together, and so the symbols that one node is asked for at once.
+const maxBatch = 128
+
+// columnReader fetches secondary slivers of one blob, batch by batch. It belongs to one goroutine.
+type columnReader struct {
+	c         *Client // constant, as the next six
+	com       *certs.Committee
+	params    shards.Params
+	meta      *shards.Metadata
+	id        shards.BlobID
+	layout    shards.Layout // of a column
+	dialHedge time.Duration
+	file      *os.File     // where columns wait that are too large for memory; nil until needed
+	end       int64        // of the file
+	bad       map[int]bool // by committee index: not asked again
+	suspect   map[int]bool // by committee index: silent; asked only when others cannot help
+	res       *QuiltRead
+}
+
+func (q *Quilt) newReader(res *QuiltRead) *columnReader {
+	return &columnReader{
+		c: q.c, com: q.com, params: q.com.Params(), meta: q.meta, id: q.id, layout: q.meta.Layout(shards.Secondary),
+		dialHedge: q.dialHedge, bad: map[int]bool{}, suspect: q.c.silentNodes(q.com), res: res,
+	}
+}
+
+// close remembers who was silent.
+func (r *columnReader) close() {
+	r.c.rememberSilent(r.com, r.suspect)
+	if r.file != nil {
+		_ = r.file.Close()
+		_ = os.Remove(r.file.Name())
+	}
+}
+
+// memory is what one batch may take: one is read while another waits and a third is fetched.
+func (r *columnReader) memory() int64 { return r.c.cfg.ReadMemory / 4 }
+
+func (r *columnReader) batchSize() int { return int(min(max(r.memory()/r.layout.Size(), 1), maxBatch)) }
+
+func (r *columnReader) owner(column int) int {
+	m := r.com.Owner(r.params.ShardOfPair(r.id, r.params.PairOfSliver(shards.Secondary, column)))
+	i, _ := r.com.Member(m.Node)
+	return i
+}
+
+// column is a verified sliver in the plain order of its symbols, in memory or in a file.
+type column struct {
+	plain []byte
+	file  *os.File
+	off   int64
+	size  int64
+}
+
+func (r *columnReader) create() (column, error) {
+	size := r.layout.Size()
+	if size <= r.memory() {
+		return column{plain: make([]byte, size), size: size}, nil
+	}
+	if r.file == nil {
+		f, err := os.CreateTemp(r.c.cfg.TempDir, "walrus-quilt-*")
+		if err != nil {
+			return column{}, &localError{err}
+		}
+		r.file = f
+	}
+	c := column{file: r.file, off: r.end, size: size}
+	r.end += size
+	return c, nil
+}
+
+// put takes strip t of the sliver.
+func (c *column) put(layout shards.Layout, t int, strip []byte) error {
+	if c.file == nil {
+		layout.Scatter(c.plain, t, strip)
+		return nil
+	}
+	width := layout.StripWidth(t)
+	for k := range layout.Symbols {
+		at := c.off + int64(k)*layout.SymbolSize + int64(t)*int64(layout.Width)
+		if _, err := c.file.WriteAt(strip[k*width:(k+1)*width], at); err != nil {
+			return &localError{err}
+		}
+	}
+	return nil
+}
+
+func (c *column) read(p []byte, off int64) (int, error) {
+	p = p[:min(int64(len(p)), c.size-off)]
+	if c.file == nil {
+		return copy(p, c.plain[off:]), nil
+	}
+	return c.file.ReadAt(p, c.off+off)
+}
+
+// columnStream gives columns one after the other as bytes.
+type columnStream struct {
+	more  func() ([]column, error) // the next columns
+	ready []column
+	off   int64 // in the first that is ready
+	left  int   // columns until the end of a file; unused, and 0, without files
+}
+
+// Read gives bytes of the first column that is not used up.
+func (s *columnStream) Read(p []byte) (int, error) {
+	if len(s.ready) > 0 && s.off == s.ready[0].size {
+		s.advance()
+	}
+	if len(s.ready) == 0 {
+		var err error
+		if s.ready, err = s.more(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := s.ready[0].read(p, s.off)
+	s.off += int64(n)
+	return n, err
+}
+
+func (s *columnStream) advance() {
+	s.ready[0] = column{} // its memory may go
+	s.ready, s.off = s.ready[1:], 0
+	s.left--
+}
+
+// skip goes on to the end of the file's last column.
+func (s *columnStream) skip() error {
+	for s.left > 0 {
+		if len(s.ready) == 0 {
+			var err error
+			if s.ready, err = s.more(); err != nil {
+				return err
+			}
+		}
+		s.advance()
+	}
+	return nil
+}
+
+// columnFetch is one attempt to get a column from its node.
+type columnFetch struct {
+	index     int
+	column    column
+	start     time.Time
+	connected atomic.Bool
+	moved     atomic.Int64 // when bytes last came in, unix nanoseconds
+	err       error
+}
+
+// Write notes that bytes came in.
+func (f *columnFetch) Write(p []byte) (int, error) {
+	f.moved.Store(time.Now().UnixNano())
+	return len(p), nil
+}
+
+// fetchColumn fetches secondary sliver f.index, verifying it as it comes in.
+func (r *columnReader) fetchColumn(ctx context.Context, f *columnFetch) error {
+	node := r.com.Members()[r.owner(f.index)].Node
+	if err := r.c.connect(ctx, node); err != nil {
+		return err
+	}
+	f.connected.Store(true)
+	f.moved.Store(time.Now().UnixNano())
+	body, err := r.c.swarm.FetchSliver(ctx, node, r.id, shards.Secondary, f.index, 0, r.layout.Size())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	return r.fill(&f.column, f.index, io.TeeReader(body, f))
+}
+
+// fill reads a sliver in strip order into c and verifies it.
+func (r *columnReader) fill(c *column, index int, from io.Reader) error {
+	v, err := shards.NewVerifier(r.meta, shards.Secondary, index)
+	if err != nil {
+		return err
+	}
+	_, size := r.layout.Strip(0)
+	strip := make([]byte, size)
+	for t := range r.layout.Strips() {
+		off, size := r.layout.Strip(t)
+		n, err := io.ReadFull(from, strip[:size])
+		if err != nil {
+			return fmt.Errorf("sent %d of %d bytes of secondary sliver %d: %w", off+int64(n), r.layout.Size(), index, err)
+		}
+		if err := v.WriteStrip(strip[:size]); err != nil {
+			return err
+		}
+		if err := c.put(r.layout, t, strip[:size]); err != nil {
+			return err
+		}
+	}
+	if err := v.Close(); err != nil {
+		return fmt.Errorf("served wrong bytes for secondary sliver %d: %w", index, err)
+	}
+	return nil
+}
+
+// batch fetches columns and returns them in the order of list. It returns after everything it started.
+func (r *columnReader) batch(ctx context.Context, list []int) ([]column, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var g errgroup.Group
+	defer func() {
+		cancel()
+		_ = g.Wait()
+	}()
+	b := newColumnBatch(r, &g, list)
+	tick := time.NewTicker(readTick)
+	defer tick.Stop()
+	for b.missing() > 0 {
+		if err := b.schedule(ctx); err != nil {
+			return nil, err
+		}
+		select {
+		case f := <-b.results:
+			if local := (*localError)(nil); errors.As(f.err, &local) {
+				return nil, local
+			}
+			b.take(f)
+		case rec := <-b.recovering:
+			if err := b.recovered(rec); err != nil {
+				return nil, err
+			}
+		case <-tick.C:
+			b.markSlow()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	out := make([]column, len(list))
+	for i, c := range list {
+		out[i] = b.have[c]
+	}
+	return out, nil
+}
+
+// blame names node i, once; a lie outweighs what was said before.
+func (r *columnReader) blame(i int, err error) {
+	named := badNode(&r.com.Members()[i], err)
+	k := slices.IndexFunc(r.res.Bad, func(b BadNode) bool { return b.Node == named.Node })
+	switch {
+	case k < 0:
+		r.res.Bad = append(r.res.Bad, named)
+	case named.Lied && !r.res.Bad[k].Lied:
+		r.res.Bad[k] = named
+	}
+}
+
+// failed takes note of why node i did not deliver, and whether it is asked again.
+func (r *columnReader) failed(i int, err error) {
+	r.blame(i, err)
+	if !errors.Is(err, p2p.ErrNotFound) && !errors.Is(err, p2p.ErrCorrupt) && !errors.Is(err, p2p.ErrBusy) {
+		r.bad[i] = true
+	}
+}

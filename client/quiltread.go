@@ -1,0 +1,258 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"walrus/certs"
+	"walrus/quilt"
+	"walrus/shards"
+)
+
+// Quilt is a quilt that was found: its metadata and index are here, its files on the nodes. It is safe for concurrent use
+// and holds nothing to close.
+type Quilt struct {
+	c      *Client // constant, as all fields
+	com    *certs.Committee
+	meta   *shards.Metadata
+	id     shards.BlobID
+	index  *quilt.Index
+	opened QuiltRead
+	// dialHedge is how long a column waits for a connection before it is recovered from others instead.
+	dialHedge time.Duration
+}
+
+// QuiltRead tells how a read of files went.
+type QuiltRead struct {
+	Size      uint64    // bytes of the files' contents
+	Fetched   int64     // bytes of slivers, and of symbols with their proofs, received and verified
+	Columns   int       // columns that came as slivers
+	Recovered int       // columns made from the symbols of others because their nodes did not deliver
+	Bad       []BadNode // nodes that served wrong bytes or did not deliver
+}
+
+// Visit is handed one file: where it is, with its identifier, tags and size as it says itself, and its content, which
+// is fetched further as it is written out. It may leave content unread. The first error ends the read.
+type Visit func(p quilt.Patch, content io.WriterTo) error
+
+// OpenQuilt finds the quilt and reads its index, which takes the metadata and the columns of the index. Errors: those of
+// Read, and quilt.ErrFormat for a blob that is no quilt.
+func (c *Client) OpenQuilt(ctx context.Context, id shards.BlobID) (*Quilt, error) {
+	q, err := c.findQuilt(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	r := q.newReader(&q.opened)
+	defer r.close()
+	next := 0
+	stream := &columnStream{more: func() ([]column, error) {
+		next++
+		return r.batch(ctx, []int{next - 1})
+	}}
+	if q.index, err = quilt.ReadIndex(q.com.Params(), q.meta.Length, stream); err != nil {
+		return nil, fmt.Errorf("open quilt %s: %w", id, err)
+	}
+	return q, nil
+}
+
+// findQuilt finds the blob alone.
+func (c *Client) findQuilt(ctx context.Context, id shards.BlobID) (*Quilt, error) {
+	com, err := c.chain.Committee(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open quilt: %w", err)
+	}
+	start := time.Now()
+	meta, bad, err := c.find(ctx, com, id, "open quilt "+id.String())
+	if err != nil {
+		return nil, err
+	}
+	hedge := max(minDialHedge, dialHedgeFactor*time.Since(start))
+	return &Quilt{c: c, com: com, meta: meta, id: id, dialHedge: hedge, opened: QuiltRead{Bad: bad}}, nil
+}
+
+// ReadPatches reads files by their patch IDs, quilt after quilt, without any index. See Quilt.Read.
+func (c *Client) ReadPatches(ctx context.Context, ids []quilt.PatchID, progress Progress, visit Visit) (*QuiltRead, error) {
+	res := &QuiltRead{}
+	var order []shards.BlobID
+	patches := map[shards.BlobID][]quilt.Patch{}
+	for _, id := range ids {
+		if patches[id.Quilt] == nil {
+			order = append(order, id.Quilt)
+		}
+		patches[id.Quilt] = append(patches[id.Quilt], id.Patch())
+	}
+	for _, id := range order {
+		q, err := c.findQuilt(ctx, id)
+		if err != nil {
+			return res, err
+		}
+		one, err := q.Read(ctx, patches[id], progress, visit)
+		res.add(one)
+		res.add(&q.opened)
+		if err != nil {
+			return res, err
+		}
+	}
+	return res, nil
+}
+
+func (a *QuiltRead) add(b *QuiltRead) {
+	a.Size += b.Size
+	a.Fetched += b.Fetched
+	a.Columns += b.Columns
+	a.Recovered += b.Recovered
+	for _, n := range b.Bad {
+		if !slices.ContainsFunc(a.Bad, func(m BadNode) bool { return m.Node == n.Node && m.Lied == n.Lied }) {
+			a.Bad = append(a.Bad, n)
+		}
+	}
+}
+
+// ID of the quilt as a blob.
+func (q *Quilt) ID() shards.BlobID { return q.id }
+
+// Size of the quilt as a blob, in bytes.
+func (q *Quilt) Size() uint64 { return q.meta.Length }
+
+// Index of the files. It is shared and read-only.
+func (q *Quilt) Index() *quilt.Index { return q.index }
+
+// Opened tells what it took to read the index.
+func (q *Quilt) Opened() QuiltRead { return q.opened }
+
+// CopyFile writes the content of one file to w and returns what is known of the file. See Read.
+func (q *Quilt) CopyFile(ctx context.Context, w io.Writer, p quilt.Patch) (quilt.Patch, *QuiltRead, error) {
+	found := p
+	res, err := q.Read(ctx, []quilt.Patch{p}, nil, func(p quilt.Patch, content io.WriterTo) error {
+		found = p
+		_, err := content.WriteTo(w)
+		return err
+	})
+	return found, res, err
+}
+
+// Read reads files, in the order of their columns, and nothing but their columns: each a secondary sliver that is
+// verified against the metadata before anything of it is used, or, if its node does not deliver, made from symbols of
+// others. Columns are fetched ahead within a bound on memory. The result is there with an error too, as far as it got.
+// Errors: quilt.ErrFormat if there is no such file, ErrInconsistent, *NotEnoughError, or visit's own.
+func (q *Quilt) Read(ctx context.Context, patches []quilt.Patch, progress Progress, visit Visit) (*QuiltRead, error) {
+	res := &QuiltRead{}
+	patches = slices.Clone(patches)
+	slices.SortStableFunc(patches, func(a, b quilt.Patch) int { return cmp.Compare(a.Start, b.Start) })
+	var list []int
+	for _, p := range patches {
+		if p.Start < 1 || p.End <= p.Start || p.End > q.com.Params().Columns() {
+			return res, fmt.Errorf("read quilt %s: %w: it has no columns %d to %d", q.id, quilt.ErrFormat, p.Start, p.End-1)
+		}
+		for c := p.Start; c < p.End; c++ {
+			list = append(list, c)
+		}
+	}
+	r := q.newReader(res)
+	defer r.close()
+	ctx, cancel := context.WithCancel(ctx)
+	var g errgroup.Group
+	batches, failed := make(chan []column), error(nil)
+	g.Go(func() error {
+		defer close(batches)
+		for part := range slices.Chunk(list, r.batchSize()) {
+			got, err := r.batch(ctx, part)
+			if err != nil {
+				failed = err
+				return nil
+			}
+			select {
+			case batches <- got:
+			case <-ctx.Done():
+				failed = ctx.Err()
+				return nil
+			}
+		}
+		return nil
+	})
+	stream := &columnStream{more: func() ([]column, error) {
+		if got, ok := <-batches; ok {
+			return got, nil
+		}
+		return nil, cmp.Or(failed, io.ErrUnexpectedEOF)
+	}}
+	written, err := q.visitAll(stream, patches, progress, visit)
+	cancel()
+	_ = g.Wait()
+	res.Size = written
+	return res, err
+}
+
+// visitAll takes the files out of their columns, which stream gives one after the other.
+func (q *Quilt) visitAll(stream *columnStream, patches []quilt.Patch, progress Progress, visit Visit) (written uint64, err error) {
+	total, done := int64(0), int64(0)
+	column := q.meta.Layout(shards.Secondary).Size()
+	for _, p := range patches {
+		total += int64(p.End-p.Start) * column
+	}
+	for _, p := range patches {
+		stream.left = p.End - p.Start
+		found, err := quilt.ReadFile(q.com.Params(), q.meta.Length, p, stream)
+		if err != nil {
+			return written, fmt.Errorf("read quilt %s: %w", q.id, err)
+		}
+		content := &fileContent{r: stream, left: found.Size, tell: func(n int64) { progress.report(Reading, done+n, total) }}
+		err = visit(found, content)
+		written += uint64(found.Size - content.left)
+		if err != nil {
+			return written, err
+		}
+		if content.err != nil {
+			return written, fmt.Errorf("read quilt %s: %w", q.id, content.err)
+		}
+		if err := stream.skip(); err != nil {
+			return written, fmt.Errorf("read quilt %s: %w", q.id, err)
+		}
+		done += int64(p.End-p.Start) * column
+		progress.report(Reading, done, total)
+	}
+	return written, nil
+}
+
+// fileContent is the content of the file that a stream has come to.
+type fileContent struct {
+	r    io.Reader
+	left int64
+	err  error // of r
+	tell func(written int64)
+	sum  int64
+}
+
+// contentBuffer is how much is written out at once, in bytes.
+const contentBuffer = 64 << 10
+
+// WriteTo writes what is left of the content.
+func (f *fileContent) WriteTo(w io.Writer) (n int64, err error) {
+	buf := make([]byte, min(contentBuffer, max(f.left, 1)))
+	for f.left > 0 {
+		k, err := f.r.Read(buf[:min(int64(len(buf)), f.left)])
+		if k > 0 {
+			m, err := w.Write(buf[:k])
+			n, f.sum, f.left = n+int64(m), f.sum+int64(m), f.left-int64(m)
+			f.tell(f.sum)
+			if err != nil {
+				return n, err
+			}
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			f.err = err
+			return n, err
+		}
+	}
+	return n, nil
+}
