@@ -50,9 +50,8 @@ func (b *Blob) Size() uint64 { return b.meta.Length }
 // CopyRange writes n bytes of the blob, from byte off on, to w: as Read does, but it fetches only the source rows that hold
 // them. The first byte comes with the first row. Errors: ErrRange, and those of Read.
 func (b *Blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt ReadOptions) (*ReadResult, error) {
-	size := int64(b.meta.Length) // at most shards.MaxLength
-	if off < 0 || n < 0 || off > size || n > size-off {
-		return &ReadResult{Size: b.meta.Length}, fmt.Errorf("read %s: %w", b.id, &RangeError{Off: off, N: n, Size: b.meta.Length})
+	if err := checkRange(b.id, off, n, b.meta.Length); err != nil {
+		return &ReadResult{Size: b.meta.Length}, err
 	}
 	if opt.Strict {
 		return b.copyStrict(ctx, w, off, n, opt.Progress)
@@ -60,6 +59,14 @@ func (b *Blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt Rea
 	r := newReader(b, w, off, n, opt.Progress)
 	err := r.run(ctx)
 	return r.res, err
+}
+
+// checkRange is a *RangeError for a range that is not within size, which is at most shards.MaxLength.
+func checkRange(id shards.BlobID, off, n int64, size uint64) error {
+	if off < 0 || n < 0 || off > int64(size) || n > int64(size)-off {
+		return fmt.Errorf("read %s: %w", id, &RangeError{Off: off, N: n, Size: size})
+	}
+	return nil
 }
 
 // copyStrict reads the whole blob into a temporary file, encodes it again, and only then writes the range out.
@@ -93,26 +100,31 @@ func (b *Blob) copyStrict(ctx context.Context, w io.Writer, off, n int64, progre
 
 // ReaderAt reads the blob at random, each call a CopyRange until ctx ends: for readers that take their bytes in pieces of
 // some size. Nodes that did not do their part are not named.
-func (b *Blob) ReaderAt(ctx context.Context) io.ReaderAt { return blobReaderAt{ctx, b} }
+func (b *Blob) ReaderAt(ctx context.Context) io.ReaderAt {
+	return readerAt{b.id, b.Size(), func(w io.Writer, off, n int64) error {
+		_, err := b.CopyRange(ctx, w, off, n, ReadOptions{})
+		return err
+	}}
+}
 
-// blobReaderAt has the context of the one call that it was made for.
-type blobReaderAt struct {
-	ctx context.Context
-	b   *Blob
+// readerAt makes an io.ReaderAt of a CopyRange.
+type readerAt struct {
+	id   shards.BlobID
+	size uint64
+	copy func(w io.Writer, off, n int64) error
 }
 
 // ReadAt is that of io.ReaderAt.
-func (r blobReaderAt) ReadAt(p []byte, off int64) (int, error) {
-	size := int64(r.b.meta.Length)
+func (r readerAt) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
-		return 0, fmt.Errorf("read %s: %w", r.b.id, &RangeError{Off: off, N: int64(len(p)), Size: r.b.meta.Length})
+		return 0, checkRange(r.id, off, int64(len(p)), r.size)
 	}
-	if off >= size {
+	if off >= int64(r.size) {
 		return 0, io.EOF
 	}
-	n := min(int64(len(p)), size-off)
+	n := min(int64(len(p)), int64(r.size)-off)
 	w := fill{p: p}
-	if _, err := r.b.CopyRange(r.ctx, &w, off, n, ReadOptions{}); err != nil {
+	if err := r.copy(&w, off, n); err != nil {
 		return w.n, err
 	}
 	if n < int64(len(p)) {

@@ -51,12 +51,12 @@ type fakeSwarm struct {
 	ahead   map[int]uint32 // epochs by which a node is ahead of the ledger
 	confirm func(i int)    // called at each confirmation
 
-	mu        sync.Mutex
-	nodes     []fakeNode
-	rowsAsked map[int]int // how often each primary sliver was asked for
-	latency   time.Duration
-	cut       int               // fetches of slivers that were cancelled
-	fetched   map[sliverKey]int // how often a sliver was asked for, if it is not nil
+	mu           sync.Mutex
+	nodes        []fakeNode
+	rowsAsked    map[int]int // how often each primary sliver was asked for
+	latency      time.Duration
+	cut          int               // fetches of slivers that were cancelled
+	sliversAsked map[sliverKey]int // how often a sliver was asked for, if it is not nil
 }
 
 type fakeNode struct {
@@ -340,8 +340,8 @@ func (f *fakeSwarm) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobI
 		f.rowsAsked[index]++
 	}
 	b := n.slivers[sliverKey{id, axis, index}]
-	if f.fetched != nil {
-		f.fetched[sliverKey{id, axis, index}]++
+	if f.sliversAsked != nil {
+		f.sliversAsked[sliverKey{id, axis, index}]++
 	}
 	if b == nil || m == lacking {
 		return nil, fmt.Errorf("fake: %w", p2p.ErrNotFound)

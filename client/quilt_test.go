@@ -113,19 +113,19 @@ func TestQuiltColumnsOnly(t *testing.T) {
 	}
 	column := q.meta.Layout(shards.Secondary).Size()
 	p, _ := q.Index().Find("folder/0333.bin")
-	f.fetched = map[sliverKey]int{}
+	f.sliversAsked = map[sliverKey]int{}
 	res := readAll(t, q, []quilt.Patch{p}, want)
 	t.Logf("a quilt of %d bytes; the index took %d, one file of %d took %d", stored.Size, q.Opened().Fetched, len(want[p.Identifier]), res.Fetched)
 	if p.End != p.Start+1 || res.Fetched != column || res.Columns != 1 || column > 12<<10 {
 		t.Errorf("file in columns %d to %d of %d bytes: fetched %d bytes in %d columns", p.Start, p.End-1, column, res.Fetched, res.Columns)
 	}
-	if want := map[sliverKey]int{{stored.BlobID, shards.Secondary, p.Start}: 1}; !maps.Equal(f.fetched, want) {
-		t.Errorf("asked for %v, want %v", f.fetched, want)
+	if want := map[sliverKey]int{{stored.BlobID, shards.Secondary, p.Start}: 1}; !maps.Equal(f.sliversAsked, want) {
+		t.Errorf("asked for %v, want %v", f.sliversAsked, want)
 	}
-	clear(f.fetched)
+	clear(f.sliversAsked)
 	all := readAll(t, q, q.Index().Patches, want)
-	if len(f.fetched) != 600 || all.Columns != 600 {
-		t.Errorf("600 files: asked for %d slivers, %d columns", len(f.fetched), all.Columns)
+	if len(f.sliversAsked) != 600 || all.Columns != 600 {
+		t.Errorf("600 files: asked for %d slivers, %d columns", len(f.sliversAsked), all.Columns)
 	}
 }
 

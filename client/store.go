@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"filippo.io/age"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
@@ -32,6 +33,9 @@ type StoreOptions struct {
 	Fund  ledger.Amount
 	// SendTo, unless zero, is made the owner of the record once it is certified: always of one that is new.
 	SendTo ledger.Address
+	// Encrypt, unless empty, are those for whom src is encrypted before it is stored, in a temporary file. The size of the
+	// result is then that of what is encrypted.
+	Encrypt []age.Recipient
 	// DryRun encodes and plans, and does nothing: the result says what it would cost.
 	DryRun bool
 }
@@ -82,6 +86,9 @@ type NodeUpload struct {
 func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt StoreOptions) (*StoreResult, error) {
 	if c.payer == nil {
 		return nil, fmt.Errorf("store: %w", ErrNoWallet)
+	}
+	if len(opt.Encrypt) > 0 {
+		return c.storeSealed(ctx, src, size, opt)
 	}
 	attributes, err := sortedAttributes(opt.Attributes)
 	if err != nil {

@@ -1,0 +1,96 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"filippo.io/age"
+
+	"walrus/ledger"
+)
+
+// What marks the record of a blob that Store has encrypted: an attribute, which everybody can read, as the content says it
+// of itself anyway.
+const (
+	EncryptionAttribute = "encryption"
+	EncryptionAge       = "age"
+)
+
+// Sealed is an encrypted copy of something, in a temporary file, to be stored. It must be closed.
+type Sealed struct {
+	file *os.File
+	size uint64
+}
+
+// Seal encrypts src for recipients, in the format of age, into a file in tempDir ("": the system's) that nobody else can read.
+// Each time it gives other bytes, and so another blob ID. A passphrase must be the only recipient.
+func Seal(ctx context.Context, src io.Reader, recipients []age.Recipient, tempDir string) (_ *Sealed, err error) {
+	f, err := os.CreateTemp(tempDir, "walrus-sealed-*") // mode 0600
+	if err != nil {
+		return nil, fmt.Errorf("encrypt: make room for the encrypted copy: %w", err)
+	}
+	s := &Sealed{file: f}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("encrypt: %w", err), s.Close())
+		}
+	}()
+	w, err := age.Encrypt(f, recipients...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(w, untilDone{ctx, src}); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	size, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return nil, err
+	}
+	s.size = uint64(size)
+	return s, nil
+}
+
+// ReadAt reads the encrypted bytes.
+func (s *Sealed) ReadAt(p []byte, off int64) (int, error) { return s.file.ReadAt(p, off) }
+
+// Size is that of the encrypted bytes.
+func (s *Sealed) Size() uint64 { return s.size }
+
+// Close removes the file.
+func (s *Sealed) Close() error { return errors.Join(s.file.Close(), os.Remove(s.file.Name())) }
+
+// untilDone ends reading when ctx does.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}
+
+// storeSealed stores what opt.Encrypt makes of src.
+func (c *Client) storeSealed(ctx context.Context, src io.ReaderAt, size uint64, opt StoreOptions) (res *StoreResult, err error) {
+	for _, a := range opt.Attributes {
+		if a.Key == EncryptionAttribute {
+			return nil, fmt.Errorf("store: attribute %q is set by encryption: leave it out", a.Key)
+		}
+	}
+	sealed, err := Seal(ctx, io.NewSectionReader(src, 0, int64(size)), opt.Encrypt, c.cfg.TempDir)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	defer func() { err = errors.Join(err, sealed.Close()) }()
+	opt.Encrypt = nil
+	opt.Attributes = append(opt.Attributes[:len(opt.Attributes):len(opt.Attributes)], ledger.Attribute{Key: EncryptionAttribute, Value: EncryptionAge})
+	return c.Store(ctx, sealed, sealed.Size(), opt)
+}
