@@ -18,11 +18,15 @@ var ErrRange = errors.New("outside the blob")
 // RangeError says which range was asked for, and of how many bytes.
 type RangeError struct {
 	Off, N int64
+	Range  string // as it was written; empty if Off and N say it
 	Size   uint64
 }
 
 // Error is the whole sentence for people.
 func (e *RangeError) Error() string {
+	if e.Range != "" {
+		return fmt.Sprintf("range %s is %v, which has %d bytes", e.Range, ErrRange, e.Size)
+	}
 	return fmt.Sprintf("%d bytes from byte %d on are %v, which has %d bytes", e.N, e.Off, ErrRange, e.Size)
 }
 

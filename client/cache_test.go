@@ -14,13 +14,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 
 	"walrus/shards"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // cached gives c a cache in dir.
 func cached(t *testing.T, c *Client, dir string, size int64) {

@@ -39,10 +39,12 @@ const (
 	maxAgeHeader = 256 << 10
 )
 
-// CopyDecrypted decrypts the whole blob to w as it comes in. What is written before an error is a correct beginning.
+// CopyDecrypted decrypts the whole blob to w as it comes in. What is written before an error is a correct beginning. The
+// Size of the result is that of what was written.
 // Errors: ErrNotEncrypted, ErrWrongIdentity, ErrDamaged, and those of Read.
 func (b *Blob) CopyDecrypted(ctx context.Context, w io.Writer, identities []age.Identity, opt ReadOptions) (*ReadResult, error) {
 	s := b.stream(ctx, 0, int64(b.Size()), opt)
+	written := &reporting{w: w}
 	res, fetched, err := s.end(ctx, func() error {
 		begin := make([]byte, len(ageIntro))
 		if n, err := io.ReadFull(s.r, begin); err != nil || !LooksEncrypted(begin) {
@@ -52,8 +54,9 @@ func (b *Blob) CopyDecrypted(ctx context.Context, w io.Writer, identities []age.
 		if err != nil {
 			return whyNot(err)
 		}
-		return copyPlain(w, plain)
+		return copyPlain(written, plain)
 	})
+	res.Size = uint64(written.done)
 	return res, b.decryptErr(fetched, err)
 }
 

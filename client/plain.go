@@ -100,9 +100,7 @@ func (p *Plain) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt Re
 		}
 		return copyPlain(&reporting{w: w, total: n, progress: progress}, io.NewSectionReader(plain, off, n))
 	})
-	if res != nil {
-		res.Size = p.Size()
-	}
+	res.Size = p.Size()
 	return res, p.b.decryptErr(fetched, err)
 }
 
