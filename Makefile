@@ -1,7 +1,7 @@
 # Everything people and CI run. `make` alone lists the targets.
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Packages with concurrency of their own: tested with the race detector too.
-RACE     := shards p2p dht store client node ledger
+RACE     := shards p2p dht store client gateway node ledger
 RACEPKGS := $(RACE:%=./%/...)
 FUZZTIME ?= 10s
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -11,7 +11,7 @@ RACEFLAG  = $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env C
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check unit race lint bench soak sim fuzz clean
+.PHONY: help build demo test check unit race lint bench web soak sim fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ lint: ## golangci-lint, as .golangci.yml says; downloads and builds it the first
 
 bench: ## benchmarks; %bound is a share of what the machine could do at best, see docs/performance.md
 	@go test -run '^$$' -bench . -benchmem ./shards/... ./certs/... ./store/...
+
+web: build ## a gateway against linters, contract tests, foreign clients and a browser; installs Chromium from Debian's packages
+	@scripts/web/run.sh
 
 soak: ## hurt seven processes: 1000 SIGKILLs under a mixed load, then kills in uploads and flipped bits; some 25 minutes
 	@scripts/soak.sh

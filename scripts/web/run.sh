@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Holds a gateway against what others expect of it: two linters and generated contract tests of its API document, clients in
+# Python and JavaScript that know nothing of us, and a browser, which uploads, looks, downloads and seeks, with the
+# accessibility rules of axe on every page. Installs what it needs: Chromium and Python's venv from Debian's packages (as root),
+# the rest from npm and PyPI into .cache/web. `make web` builds and runs it.
+#
+#   scripts/web/run.sh [lint|contract|clients|browser]...    only these, in this order; default all
+#   SCREENSHOTS=docs/screens scripts/web/run.sh browser      keep what the browser saw
+#   WALRUS=path/to/walrus                                    the program to run (default bin/walrus)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+root=$PWD here=$PWD/scripts/web cache=$PWD/.cache/web
+walrus=${WALRUS:-$root/bin/walrus}
+parts=("$@")
+((${#parts[@]})) || parts=(lint contract clients browser)
+[[ -x $walrus ]] || { echo "web: $walrus is missing: run make build" >&2; exit 1; }
+export SCREENSHOTS=${SCREENSHOTS:+$(realpath -m "$SCREENSHOTS")}
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+
+need_npm() {
+  mkdir -p "$cache"
+  if ! cmp -s "$here/package-lock.json" "$cache/package-lock.json" || [[ ! -d $cache/node_modules ]]; then
+    cp "$here/package.json" "$here/package-lock.json" "$cache/"
+    (cd "$cache" && npm ci --silent --no-audit --no-fund)
+  fi
+}
+
+need_python() {
+  [[ -x $cache/venv/bin/python ]] || python3 -m venv "$cache/venv" || {
+    apt-get install -y --no-install-recommends python3-venv >/dev/null
+    python3 -m venv "$cache/venv"
+  }
+  "$cache/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+}
+
+need_chromium() {
+  command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y --no-install-recommends chromium >/dev/null; }
+}
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/walrus-web.XXXXXX")
+net=
+finish() {
+  local code=$?
+  trap - EXIT INT TERM
+  [[ -n $net ]] && kill "$net" 2>/dev/null && wait "$net" 2>/dev/null
+  ((code == 0)) || { echo "web: FAILED; the end of the log follows" >&2; tail -n 20 "$dir/net.log" >&2; }
+  rm -rf "$dir"
+  exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+"$walrus" devnet up --dir "$dir/net" --nodes 4 --shards 31 --gateway 127.0.0.1:0 >"$dir/net.out" 2>"$dir/net.log" &
+net=$!
+for _ in $(seq 300); do
+  grep -q ready "$dir/net.out" && break
+  kill -0 "$net" || exit 1
+  sleep 0.2
+done
+url=$(sed -n 's/.* at \(http:[^ ]*\).*/\1/p' "$dir/net.out")
+[[ -n $url ]] || { echo "web: the devnet told no address" >&2; exit 1; }
+echo "web: the gateway is at $url"
+
+lint() {
+  say "Two linters read the API document"
+  need_npm
+  curl -fsS "$url/openapi.json" -o "$dir/openapi.json"
+  (cd "$cache" && npx redocly lint --config "$here/redocly.yaml" "$dir/openapi.json")
+  (cd "$cache" && npx spectral lint --fail-severity error --ruleset "$here/spectral.yaml" "$dir/openapi.json")
+}
+
+contract() {
+  say "Generated requests, each answer held against the document"
+  need_python
+  # A status or a body that the document does not have, a crash, a wrong content type: all count. Blobs that tests make up
+  # are not stored anywhere, so statuses that need one are for the other parts.
+  "$cache/venv/bin/schemathesis" run "$url/openapi.json" --max-examples "${EXAMPLES:-25}" --seed 1 --workers 2 \
+    --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance \
+    --exclude-checks unsupported_method --phases examples,coverage,fuzzing --request-timeout 60 --no-color
+}
+
+clients() {
+  say "A client in Python"
+  need_python
+  "$cache/venv/bin/python" "$here/client.py" "$url"
+  say "A client in JavaScript"
+  need_npm
+  cp "$here/client.mjs" "$cache/"
+  node "$cache/client.mjs" "$url"
+}
+
+browser() {
+  say "A browser"
+  need_npm
+  need_chromium
+  cp "$here/browser.mjs" "$cache/"
+  node "$cache/browser.mjs" "$url"
+}
+
+for part in "${parts[@]}"; do "$part"; done
+say "web: all of ${parts[*]} passed in $SECONDS s"
