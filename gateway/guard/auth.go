@@ -1,0 +1,150 @@
+package guard
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// maxToken bounds a token before anything of it is decoded.
+const maxToken = 8 << 10
+
+// skew is how far the clock of who makes tokens may be before ours.
+const skew = 5 * time.Second
+
+// realm of the challenge.
+const realm = `Bearer realm="walrus publisher"`
+
+func unauthenticated(reason, message string) *Refusal {
+	return &Refusal{Code: http.StatusUnauthorized, Status: "UNAUTHENTICATED", Reason: reason, Domain: domainAuth, Message: message,
+		challenge: realm + `, error="invalid_token", error_description="` + message + `"`}
+}
+
+func forbidden(reason, message string) *Refusal {
+	return &Refusal{Code: http.StatusForbidden, Status: "PERMISSION_DENIED", Reason: reason, Domain: domainAuth, Message: message,
+		challenge: realm + `, error="insufficient_scope", error_description="` + message + `"`}
+}
+
+// authenticate lets only those write who show a token for it. More of an upload needs none: its name is the permission,
+// and its token is used up and may have expired.
+func (g *Guard) authenticate(next http.Handler) http.Handler {
+	if g.key == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := visited(r.Context())
+		if v.class == write {
+			c, f := g.token(r.Header.Values("Authorization"))
+			if f == nil && g.cfg.JWT.VerifyUpload && r.Method != http.MethodDelete {
+				f = g.checkUpload(c, r)
+			}
+			if f != nil {
+				g.denied(w, r, f)
+				return
+			}
+			v.claims = c
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (g *Guard) denied(w http.ResponseWriter, r *http.Request, f *Refusal) {
+	g.metrics.authFailures.WithLabelValues(f.Reason).Inc()
+	f.ServeHTTP(w, r)
+}
+
+// token is what a request's token says, if it is to be believed.
+func (g *Guard) token(headers []string) (*claims, *Refusal) {
+	var text string
+	if len(headers) == 1 {
+		if scheme, rest, ok := strings.Cut(headers[0], " "); ok && strings.EqualFold(scheme, "Bearer") {
+			text = strings.TrimSpace(rest)
+		}
+	}
+	if text == "" {
+		f := unauthenticated("MISSING_TOKEN", "this publisher wants a token: Authorization: Bearer <JWT>")
+		f.challenge = realm
+		return nil, f
+	}
+	if len(text) > maxToken {
+		return nil, unauthenticated("INVALID_TOKEN", "the JWT token is too long")
+	}
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{g.cfg.JWT.Algorithm}), jwt.WithExpirationRequired(), jwt.WithStrictDecoding())
+	c := new(claims)
+	_, err := parser.ParseWithClaims(text, c, func(*jwt.Token) (any, error) { return g.key, nil })
+	switch {
+	case err == nil:
+		return c, g.checkTimes(c)
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenNotValidYet):
+		return nil, unauthenticated("INVALID_SIGNATURE", "the signature on the token is invalid, of another algorithm, or not valid yet")
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return nil, unauthenticated("EXPIRED_SIGNATURE", "the signature on the token has expired")
+	}
+	return nil, unauthenticated("INVALID_TOKEN", "the JWT token is invalid")
+}
+
+// checkTimes checks what of a token every request must have.
+func (g *Guard) checkTimes(c *claims) *Refusal {
+	life := g.cfg.JWT.Lifetime
+	switch {
+	case c.ID == "":
+		return unauthenticated("INVALID_TOKEN", "the JWT token has no jti")
+	case !c.consistent():
+		return unauthenticated("INCONSISTENT_TOKEN", "the token is inconsistent")
+	case life > 0 && (c.IssuedAt == nil || c.ExpiresAt.Sub(c.IssuedAt.Time) != life):
+		return unauthenticated("INVALID_EXPIRATION", "the token must have an iat, and expire "+strconv.Itoa(int(life/time.Second))+" seconds after it")
+	case life > 0 && time.Until(c.IssuedAt.Time) > skew:
+		return unauthenticated("INVALID_TIMESTAMP", "the token was issued in the future")
+	}
+	return nil
+}
+
+// checkUpload holds a request against its token; of a body without a length, as it comes.
+func (g *Guard) checkUpload(c *claims, r *http.Request) *Refusal {
+	if f := c.checkQuery(r, g.cfg.JWT.Epochs); f != nil {
+		return f
+	}
+	switch size := r.ContentLength; {
+	case below(r.URL.Path, "/v1/quilts"):
+		return nil // the size that counts is that of the quilt: the handler asks CheckSize
+	case below(r.URL.Path, uploads):
+		n, err := strconv.ParseInt(r.Header.Get("Upload-Length"), 10, 64)
+		if err == nil && n >= 0 {
+			return c.checkSize(n, true)
+		}
+		if c.Size != nil || c.MaxSize != nil {
+			return forbidden("INVALID_SIZE", "the token limits the size, so the upload must tell it: Upload-Length")
+		}
+	case size >= 0:
+		return c.checkSize(size, true)
+	default:
+		var got int64
+		judge(r, func(n int, end bool) *Refusal {
+			got += int64(n)
+			return c.checkSize(got, end)
+		})
+	}
+	return nil
+}
+
+// useToken uses up the token of a request that has come to its turn.
+func (g *Guard) useToken(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c := visited(r.Context()).claims; c != nil {
+			ok, wait := g.replays.use(c.ID, c.ExpiresAt.Time)
+			switch {
+			case wait > 0:
+				g.denied(w, r, tooMany("TOO_MANY_TOKENS", domainAuth, "too many tokens are in use; try again when some have expired", wait))
+				return
+			case !ok:
+				g.denied(w, r, tooMany("TOKEN_ALREADY_USED", domainAuth, "the JWT token was already used", 0))
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}

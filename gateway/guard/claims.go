@@ -1,0 +1,89 @@
+package guard
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// claims of a token: those of RFC 7519, and what it lets be uploaded.
+type claims struct {
+	jwt.RegisteredClaims
+	SendObjectTo *string `json:"send_object_to"`
+	Epochs       *uint32 `json:"epochs"`
+	MaxEpochs    *uint32 `json:"max_epochs"`
+	Size         *uint64 `json:"size"`
+	MaxSize      *uint64 `json:"max_size"`
+}
+
+// consistent reports whether no two claims say the same thing differently.
+func (c *claims) consistent() bool {
+	return (c.Epochs == nil || c.MaxEpochs == nil) && (c.Size == nil || c.MaxSize == nil)
+}
+
+// checkQuery holds what is asked for against the claims. Resumable uploads may ask in their metadata. A parameter given
+// twice is refused: the handler might take the other one.
+func (c *claims) checkQuery(r *http.Request, defaultEpochs uint32) *Refusal {
+	given := r.URL.Query()
+	if below(r.URL.Path, uploads) {
+		for k, v := range uploadMetadata(r.Header.Get("Upload-Metadata")) {
+			given[k] = append(given[k], v)
+		}
+	}
+	if c.Epochs != nil || c.MaxEpochs != nil {
+		epochs, ok := uint64(defaultEpochs), len(given["epochs"]) < 2
+		if len(given["epochs"]) == 1 {
+			var err error
+			epochs, err = strconv.ParseUint(given.Get("epochs"), 10, 32)
+			ok = err == nil
+		}
+		if !ok || c.Epochs != nil && epochs != uint64(*c.Epochs) || c.MaxEpochs != nil && epochs > uint64(*c.MaxEpochs) {
+			return forbidden("INVALID_EPOCHS", "the epochs field in the query does not match the token")
+		}
+	}
+	if to := given["send_object_to"]; c.SendObjectTo != nil && (len(to) != 1 || address(to[0]) != address(*c.SendObjectTo)) {
+		return forbidden("INVALID_SEND_OBJECT_TO", "the send_object_to field in the query does not match the token, or is missing")
+	}
+	return nil
+}
+
+// checkSize holds a size against the claims; end: it is the whole, not only what has come.
+func (c *claims) checkSize(n int64, end bool) *Refusal {
+	size := uint64(n)
+	if c.MaxSize != nil && size > *c.MaxSize || c.Size != nil && (size > *c.Size || end && size < *c.Size) {
+		return forbidden("INVALID_SIZE", "the size of the request does not match the size specified in the token")
+	}
+	return nil
+}
+
+// CheckSize holds the size of what is to be stored against the request's token, if it has one. The guard does so for
+// blobs; the form of a quilt is known only to the handler. The error is a *Refusal.
+func (g *Guard) CheckSize(ctx context.Context, size int64) error {
+	if v := visited(ctx); v != nil && v.claims != nil && g.cfg.JWT.VerifyUpload {
+		if f := v.claims.checkSize(size, true); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// uploadMetadata are the pairs of tus' header: name, blank, value in base64, comma.
+func uploadMetadata(header string) map[string]string {
+	out := map[string]string{}
+	for pair := range strings.SplitSeq(header, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(pair), " ")
+		if b, err := base64.StdEncoding.DecodeString(value); err == nil {
+			out[name] = string(b)
+		}
+	}
+	return out
+}
+
+// address in the one form that can be compared.
+func address(s string) string {
+	return strings.TrimLeft(strings.TrimPrefix(strings.ToLower(s), "0x"), "0")
+}

@@ -1,0 +1,22 @@
+package guard
+
+import (
+	"context"
+	"net/http"
+)
+
+// deadline ends the context of a request that takes too long. The handler gives up and says so.
+func (g *Guard) deadline(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		limit := g.cfg.Times.Other
+		switch visited(r.Context()).class {
+		case read:
+			limit = g.cfg.Times.Read
+		case write, resume:
+			limit = g.cfg.Times.Write
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}

@@ -1,0 +1,67 @@
+package guard
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// maxHeaderBytes bounds the header of a request. The longest path names a file in a quilt: 64 KiB, percent-encoded.
+const maxHeaderBytes = 256 << 10
+
+// Guard holds what requests have in common. All fields are constant after New.
+type Guard struct {
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
+	proxies proxies
+	key     any // that tokens are checked with; nil without
+	replays *replays
+	quotas  *quotas
+}
+
+// New makes a guard whose metrics go to reg. It starts nothing.
+func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Guard, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(reg)
+	if err != nil {
+		return nil, err
+	}
+	g := &Guard{cfg: cfg, log: log, metrics: m, replays: newReplays(cfg.JWT.CacheSize), quotas: newQuotas(cfg.Quota)}
+	if g.proxies, err = parseProxies(cfg.TrustedProxies); err != nil {
+		return nil, err
+	}
+	if g.key, err = parseKey(cfg.JWT); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Wrap puts the guard before next. Who asks is known before anything is held for them, and a token is used up only when
+// its request has come to its turn.
+func (g *Guard) Wrap(next http.Handler) http.Handler {
+	chain := []func(http.Handler) http.Handler{
+		g.visit, g.accessLog, g.measure, g.recoverer, headers, g.hostCheck, cors, g.deadline, g.pace,
+		verdicts, g.authenticate, g.quota, g.admit, g.useToken,
+	}
+	for i := len(chain) - 1; i >= 0; i-- {
+		next = chain[i](next)
+	}
+	return next
+}
+
+// Server is a server for a wrapped handler: HTTP/1.1, and HTTP/2 without TLS, for proxies. It has no time limit for whole
+// requests: the guard has better ones.
+func (g *Guard) Server(h http.Handler) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler: h, Protocols: protocols,
+		ReadHeaderTimeout: g.cfg.Times.Header, IdleTimeout: g.cfg.Times.Idle, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+}

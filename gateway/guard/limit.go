@@ -1,0 +1,73 @@
+package guard
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// limit lets so many requests run, and so many wait for their turn, in the order in which they came.
+type limit struct {
+	name    string
+	running chan struct{}
+	waiting chan struct{}
+	gauge   prometheus.Gauge
+}
+
+func newLimit(name string, size LimitConfig, m *metrics) *limit {
+	return &limit{name, make(chan struct{}, size.Running), make(chan struct{}, size.Waiting), m.waiting.WithLabelValues(name)}
+}
+
+// enter waits for a place. full: there is none even to wait at. It fails too when ctx ends.
+func (l *limit) enter(ctx context.Context) (leave func(), full bool, err error) {
+	leave = func() { <-l.running }
+	select {
+	case l.running <- struct{}{}:
+		return leave, false, nil
+	default:
+	}
+	select {
+	case l.waiting <- struct{}{}:
+	default:
+		return nil, true, nil
+	}
+	l.gauge.Inc()
+	defer func() { l.gauge.Dec(); <-l.waiting }()
+	select {
+	case l.running <- struct{}{}:
+		return leave, false, nil
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+}
+
+// admit keeps the number of requests at work for the publisher and for the aggregator in bounds.
+func (g *Guard) admit(next http.Handler) http.Handler {
+	publisher := newLimit("publisher", g.cfg.Publisher, g.metrics)
+	aggregator := newLimit("aggregator", g.cfg.Aggregator, g.metrics)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var l *limit
+		switch visited(r.Context()).class {
+		case read:
+			l = aggregator
+		case write, resume:
+			l = publisher
+		default:
+			next.ServeHTTP(w, r)
+			return
+		}
+		leave, full, err := l.enter(r.Context())
+		switch {
+		case full || err == context.DeadlineExceeded: //nolint:errorlint // of the context itself
+			g.metrics.rejected.WithLabelValues(l.name).Inc()
+			text := "the " + l.name + " is receiving too many requests; please try again later"
+			writeAll(w, r, http.StatusTooManyRequests, "text/plain; charset=utf-8", time.Second, []byte(text))
+		case err != nil: // the client has left
+		default:
+			defer leave()
+			next.ServeHTTP(w, r)
+		}
+	})
+}

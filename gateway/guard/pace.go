@@ -1,0 +1,96 @@
+package guard
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// minProgress is what must move in each stall time, in bytes, for a client to count as slow and not as standing still:
+// one byte now and then does not hold a place here.
+const minProgress = 16 << 10
+
+// pace cuts clients that stand still while they send or receive. Only the time spent waiting for the client counts, not
+// that in which the handler works; so no time bounds a transfer that goes on.
+func (g *Guard) pace(next http.Handler) http.Handler {
+	stall := g.cfg.Times.Stall
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		// The last request on this connection may have left a deadline. A writer that knows none, as in tests, needs none.
+		_ = control.SetWriteDeadline(time.Time{})
+		var body *pacedBody
+		if hasBody(r) {
+			body = &pacedBody{ReadCloser: r.Body, control: control, stall: stall, left: stall}
+			r.Body = body
+		}
+		out := &pacedWriter{writer: writer{w}, control: control, stall: stall}
+		next.ServeHTTP(out, r)
+		if out.taken {
+			return
+		}
+		// What the server still has to send, and to read of the body, is under a deadline too.
+		end := time.Now().Add(stall)
+		_ = control.SetWriteDeadline(end)
+		if body != nil && !body.done {
+			_ = control.SetReadDeadline(end)
+		}
+	})
+}
+
+type pacedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	stall   time.Duration
+	left    time.Duration // until got must have come to minProgress
+	got     int
+	done    bool // nothing more is to come
+}
+
+func (b *pacedBody) Read(p []byte) (int, error) {
+	start := time.Now()
+	_ = b.control.SetReadDeadline(start.Add(b.left))
+	n, err := b.ReadCloser.Read(p)
+	_ = b.control.SetReadDeadline(time.Time{}) // the handler may take its time, and the server watches for the client leaving
+	b.left -= time.Since(start)
+	if b.got += n; b.got >= minProgress {
+		b.got, b.left = 0, b.stall
+	}
+	b.done = b.done || err != nil
+	return n, err
+}
+
+type pacedWriter struct {
+	writer
+	control *http.ResponseController
+	stall   time.Duration
+	taken   bool // the connection is the handler's now
+}
+
+func (w *pacedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buf, err := w.writer.Hijack()
+	w.taken = err == nil
+	return conn, buf, err
+}
+
+func (w *pacedWriter) Write(p []byte) (int, error) {
+	w.allow(len(p))
+	n, err := w.ResponseWriter.Write(p)
+	_ = w.control.SetWriteDeadline(time.Time{})
+	return n, err
+}
+
+func (w *pacedWriter) Flush() { _ = w.FlushError() }
+
+func (w *pacedWriter) FlushError() error {
+	w.allow(minProgress)
+	err := w.writer.FlushError()
+	_ = w.control.SetWriteDeadline(time.Time{})
+	return err
+}
+
+// allow gives n bytes the time that the slowest client takes for them.
+func (w *pacedWriter) allow(n int) {
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.stall * time.Duration(1+n/minProgress)))
+}

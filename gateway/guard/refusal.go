@@ -1,0 +1,81 @@
+package guard
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Domains of reasons, as in the original.
+const (
+	domainGlobal = "global"
+	domainAuth   = "auth.publisher.walrus.space"
+	domainDaemon = "daemon.walrus.space"
+)
+
+// Refusal is why a request is not let in, or not let on. It is an error, and the response that says so.
+type Refusal struct {
+	// Code is the HTTP status.
+	Code int
+	// Status is the class of the error by AIP-193, Reason what it is for programs, Domain who defines the reason.
+	Status, Reason, Domain string
+	// Message says to people what is wrong and what to do. It holds nothing that the client sent.
+	Message string
+	// Retry is after how long it makes sense to try again; 0 says nothing.
+	Retry time.Duration
+
+	challenge string // WWW-Authenticate
+}
+
+func (f *Refusal) Error() string { return f.Message }
+
+// ServeHTTP answers with the refusal, in the original's form of an error.
+func (f *Refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	type detail struct {
+		Type     string            `json:"@type"`
+		Reason   string            `json:"reason"`
+		Domain   string            `json:"domain"`
+		Metadata map[string]string `json:"metadata"`
+	}
+	type status struct {
+		Status  string   `json:"status"`
+		Code    int      `json:"code"`
+		Message string   `json:"message"`
+		Details []detail `json:"details"`
+	}
+	body, err := json.Marshal(struct {
+		Error status `json:"error"`
+	}{status{f.Status, f.Code, f.Message, []detail{{"ErrorInfo", f.Reason, f.Domain, map[string]string{}}}}})
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	h := w.Header()
+	if f.challenge != "" {
+		h.Set("WWW-Authenticate", f.challenge)
+	}
+	writeAll(w, r, f.Code, "application/json", f.Retry, body)
+}
+
+// writeAll answers with a whole body that no cache may keep: what is refused now may be let in a moment later.
+func writeAll(w http.ResponseWriter, r *http.Request, code int, contentType string, retry time.Duration, body []byte) {
+	h := w.Header()
+	for _, k := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Last-Modified", "Accept-Ranges", "Content-Range"} {
+		h.Del(k)
+	}
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	if retry > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64((retry+time.Second-1)/time.Second), 10))
+	}
+	w.WriteHeader(code)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // a client that has left needs no answer
+	}
+}
+
+// tooMany is a limit that is reached, and when it makes sense to come again.
+func tooMany(reason, domain, message string, retry time.Duration) *Refusal {
+	return &Refusal{Code: http.StatusTooManyRequests, Status: "RESOURCE_EXHAUSTED", Reason: reason, Domain: domain, Message: message, Retry: retry}
+}

@@ -1,0 +1,61 @@
+package guard
+
+import (
+	"context"
+	"sync"
+)
+
+// Reserve asks whether a request may make the publisher pay so much FROST, and holds it for the request. settle must
+// follow: it puts what was really paid, 0 if nothing, in the place of what was planned; calls after the first do nothing.
+// The error is a *Refusal. A context that did not come through the guard may spend anything: it is not a client's.
+func (g *Guard) Reserve(ctx context.Context, frost uint64) (settle func(paid uint64), err error) {
+	v := visited(ctx)
+	if v == nil || v.owner == "" {
+		return func(uint64) {}, nil
+	}
+	day, f := g.quotas.reserve(v.owner, frost)
+	if f != nil {
+		g.metrics.rejected.WithLabelValues("spend").Inc()
+		return nil, f
+	}
+	var once sync.Once
+	return func(paid uint64) {
+		once.Do(func() {
+			g.quotas.settle(v.owner, day, frost, paid)
+			g.metrics.spent.Add(float64(paid))
+		})
+	}, nil
+}
+
+func (q *quotas) reserve(owner string, frost uint64) (day int64, f *Refusal) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	a := q.account(owner)
+	switch {
+	case over(a.spent, frost, q.cfg.Spend):
+		return 0, tooMany("SPEND_LIMIT_REACHED", domainDaemon, "storing this would cost more than this client may spend today", untilTomorrow())
+	case over(q.total, frost, q.cfg.TotalSpend):
+		return 0, tooMany("SPEND_LIMIT_REACHED", domainDaemon, "storing this would cost more than this publisher spends in a day", untilTomorrow())
+	}
+	a.spent += frost
+	q.total += frost
+	return q.day, nil
+}
+
+// over reports whether used and more are above limit, which 0 is none. Sums of several do not overflow: the money that
+// there is is far less.
+func over(used, more, limit uint64) bool {
+	return limit > 0 && (more > limit || used > limit-more)
+}
+
+// settle puts paid in the place of planned. What was planned on a day that is over counts for no day.
+func (q *quotas) settle(owner string, day int64, planned, paid uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	a := q.account(owner)
+	if q.day != day {
+		planned = 0
+	}
+	a.spent += paid - min(planned, a.spent)
+	q.total += paid - min(planned, q.total)
+}

@@ -1,0 +1,93 @@
+package guard
+
+import (
+	"io"
+	"net/http"
+)
+
+// verdict answers for the handler when a request turned out to be forbidden while its body came in: the handler sees a
+// body that ended with an error, and whatever it makes of that, the client is told the reason.
+type verdict struct {
+	writer
+	r       *http.Request
+	refusal *Refusal
+	began   bool // the response has
+	told    bool // it is the refusal
+}
+
+// verdicts makes room for refuse.
+func verdicts(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !hasBody(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		v := &verdict{writer: writer{w}, r: r}
+		body := &judgedBody{ReadCloser: r.Body, verdict: v}
+		r.Body = body
+		next.ServeHTTP(v, r)
+		if v.refusal != nil && !v.began {
+			v.WriteHeader(v.refusal.Code)
+		}
+	})
+}
+
+func (v *verdict) WriteHeader(code int) {
+	if v.told {
+		return
+	}
+	if v.refusal != nil && !v.began {
+		v.told, v.began = true, true
+		v.refusal.ServeHTTP(v.ResponseWriter, v.r)
+		return
+	}
+	v.began = v.began || code >= 200
+	v.ResponseWriter.WriteHeader(code)
+}
+
+func (v *verdict) Write(p []byte) (int, error) {
+	if !v.began {
+		v.WriteHeader(http.StatusOK)
+	}
+	if v.told {
+		return len(p), nil
+	}
+	return v.ResponseWriter.Write(p)
+}
+
+func (v *verdict) Flush() { _ = v.FlushError() }
+
+func (v *verdict) FlushError() error {
+	if !v.began {
+		v.WriteHeader(http.StatusOK)
+	}
+	return v.writer.FlushError()
+}
+
+// judgedBody asks judges about each piece that came, and at the end.
+type judgedBody struct {
+	io.ReadCloser
+	verdict *verdict
+	judges  []func(n int, end bool) *Refusal
+}
+
+func (b *judgedBody) Read(p []byte) (int, error) {
+	if b.verdict.refusal != nil {
+		return 0, b.verdict.refusal
+	}
+	n, err := b.ReadCloser.Read(p)
+	for _, judge := range b.judges {
+		if f := judge(n, err == io.EOF); f != nil { //nolint:errorlint // the end of a body is io.EOF itself
+			b.verdict.refusal = f
+			return 0, f
+		}
+	}
+	return n, err
+}
+
+// judge has the body of a request judged while it comes.
+func judge(r *http.Request, f func(n int, end bool) *Refusal) {
+	if b, ok := r.Body.(*judgedBody); ok {
+		b.judges = append(b.judges, f)
+	}
+}
