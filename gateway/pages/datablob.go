@@ -37,7 +37,7 @@ const (
 type BlobLedger struct {
 	Error          string    `json:"error,omitempty"`
 	Epoch          uint32    `json:"epoch"`                    // now
-	EndEpoch       uint32    `json:"endEpoch,omitempty"`       // at whose start the last registration ends
+	EndEpoch       uint32    `json:"endEpoch,omitempty"`       // at whose start the last certified registration ends, or if none is certified the last
 	EndTime        time.Time `json:"endTime,omitzero"`         // the same, if epochs keep to their time
 	CertifiedEpoch uint32    `json:"certifiedEpoch,omitempty"` // of the first certificate
 	Permanent      bool      `json:"permanent"`                // nobody can delete it before PermanentEnd
@@ -49,7 +49,7 @@ type BlobLedger struct {
 // Ending counts the deletable records that end with one epoch.
 type Ending struct {
 	EndEpoch   uint32    `json:"endEpoch"`
-	EndTime    time.Time `json:"endTime"`
+	EndTime    time.Time `json:"endTime,omitzero"`
 	Registered uint32    `json:"registered"`
 	Certified  uint32    `json:"certified"` // of those
 }
@@ -63,7 +63,7 @@ type Record struct {
 	Registered uint32             `json:"registeredEpoch"`
 	Certified  uint32             `json:"certifiedEpoch,omitempty"`
 	EndEpoch   uint32             `json:"endEpoch"`
-	EndTime    time.Time          `json:"endTime"`
+	EndTime    time.Time          `json:"endTime,omitzero"`
 	Attributes []ledger.Attribute `json:"attributes"`
 }
 

@@ -96,7 +96,13 @@ func sinceText(d time.Duration) string {
 	return "0 s"
 }
 
-func timeText(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05") + " UTC" }
+// timeText is a time for people, in a zone that is everybody's.
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return "at a time not known"
+	}
+	return t.UTC().Format("2 Jan 2006, 15:04:05") + " UTC"
+}
 
 // rangesText writes ascending numbers short: "0–3, 7".
 func rangesText(list []int) string {

@@ -59,7 +59,9 @@ func (s *site) upload(w http.ResponseWriter, r *http.Request) {
 	}
 	done, err := s.data.Store(r.Context(), u)
 	if err != nil {
-		s.fail(w, r, err)
+		p := problemOf(err)
+		p.Heading = "Not stored"
+		s.refuse(w, r, p, "")
 		return
 	}
 	http.Redirect(w, r, "/explorer/blobs/"+done.ID.String(), http.StatusSeeOther)
