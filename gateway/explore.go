@@ -1,0 +1,248 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+	"mime"
+	"sync"
+	"time"
+
+	"walrus/certs"
+	"walrus/client"
+	"walrus/gateway/pages"
+	"walrus/ledger"
+	"walrus/shards"
+)
+
+// explored is what the pages need of a client.
+type explored interface {
+	Committee(ctx context.Context) (*certs.Committee, error)
+	Info(ctx context.Context) (*client.Info, error)
+	Health(ctx context.Context) (*client.Health, error)
+	BlobStatus(ctx context.Context, id shards.BlobID) (*client.BlobStatus, error)
+	Record(ctx context.Context, object ledger.ObjectID) (*ledger.Blob, error)
+	Store(ctx context.Context, src io.ReaderAt, size uint64, opt client.StoreOptions) (*client.StoreResult, error)
+}
+
+// ExploreConfig of the pages' data. What is not set is left out.
+type ExploreConfig struct {
+	// Stored and Read count the bytes of blobs that this gateway has stored and served since it started.
+	Stored, Read func() uint64
+	// Head reads up to max bytes of the beginning of a blob: the pages guess its type by it, and show text.
+	Head func(ctx context.Context, id shards.BlobID, max int) ([]byte, error)
+	// Store stores in place of the client, to count, bound and drain what it does like other uploads.
+	Store func(ctx context.Context, src io.ReaderAt, size uint64, opt client.StoreOptions) (*client.StoreResult, error)
+}
+
+// Times and bounds of the explorer.
+const (
+	exploreFresh    = 2 * time.Second        // an answer is as good as new
+	exploreStale    = time.Minute            // an older one is still shown while the new one is being fetched
+	explorePatience = 300 * time.Millisecond // but a new one is worth this wait
+	exploreLimit    = 15 * time.Second       // of asking everybody: above the client's own limit for a node
+	exploreBlobs    = 64                     // answers about blobs that are kept
+	sampleEvery     = 5 * time.Second
+	sampleKeep      = 360 // half an hour
+	sampleRefresh   = 6   // samples between two looks at the network if no page asks
+)
+
+// Explorer answers what the pages ask, and counts throughput while Run runs. It asks the network for many readers at
+// once, never for each.
+type Explorer struct {
+	cfg    ExploreConfig // constant after NewExplorer, as the next
+	client explored
+
+	work    sync.WaitGroup // questions under way
+	network recent[*networkState]
+
+	mu      sync.Mutex
+	blobs   map[shards.BlobID]*recent[*pages.Blob] // guarded by mu, as the next
+	samples []pages.Sample                         // oldest first
+}
+
+// NewExplorer answers with what c says. It starts nothing.
+func NewExplorer(cfg ExploreConfig, c *client.Client) *Explorer { return newExplorer(cfg, c) }
+
+func newExplorer(cfg ExploreConfig, c explored) *Explorer {
+	if cfg.Store == nil {
+		cfg.Store = c.Store
+	}
+	return &Explorer{cfg: cfg, client: c, blobs: map[shards.BlobID]*recent[*pages.Blob]{}}
+}
+
+// Run samples throughput until ctx ends, then waits for questions that are under way.
+func (e *Explorer) Run(ctx context.Context) error {
+	defer e.work.Wait()
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	last := e.count()
+	for n := 0; ; n++ {
+		if n%sampleRefresh == 0 {
+			e.network.start(ctx, &e.work, e.askNetwork)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now := e.count()
+		e.sample(last, now)
+		last = now
+	}
+}
+
+// counted is how much this gateway had done at a time.
+type counted struct {
+	at           time.Time
+	stored, read uint64
+}
+
+func (e *Explorer) count() counted {
+	c := counted{at: time.Now()}
+	if e.cfg.Stored != nil {
+		c.stored = e.cfg.Stored()
+	}
+	if e.cfg.Read != nil {
+		c.read = e.cfg.Read()
+	}
+	return c
+}
+
+// sample keeps what happened between two counts.
+func (e *Explorer) sample(from, to counted) {
+	s := pages.Sample{Time: to.at}
+	if d := to.at.Sub(from.at).Seconds(); d > 0 {
+		s.Stored, s.Read = float64(to.stored-min(from.stored, to.stored))/d, float64(to.read-min(from.read, to.read))/d
+	}
+	if n, _, ok := e.network.last(); ok {
+		s.Blobs, s.Height = n.network.Storage.Blobs, n.network.Ledger.Height
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.samples = append(e.samples, s)
+	if extra := len(e.samples) - sampleKeep; extra > 0 {
+		e.samples = append(e.samples[:0], e.samples[extra:]...)
+	}
+}
+
+// Network implements pages.Data.
+func (e *Explorer) Network(ctx context.Context) (*pages.Network, error) {
+	s, err := e.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n := *s.network
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n.Throughput = append([]pages.Sample{}, e.samples...)
+	return &n, nil
+}
+
+// Node implements pages.Data.
+func (e *Explorer) Node(ctx context.Context, key string) (*pages.Node, error) {
+	s, err := e.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, named := range []bool{false, true} { // a name may be another node's peer ID: that would be a trap
+		for i := range s.health.Nodes {
+			if n := &s.health.Nodes[i]; !named && n.Node.String() == key || named && n.Name == key {
+				return s.node(n), nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("node %.100s: %w in the committee", key, pages.ErrNotFound)
+}
+
+// Record implements pages.Data.
+func (e *Explorer) Record(ctx context.Context, object ledger.ObjectID) (shards.BlobID, error) {
+	b, err := e.client.Record(ctx, object)
+	if err != nil {
+		return shards.BlobID{}, asAbsent(err)
+	}
+	return b.BlobID, nil
+}
+
+// Price implements pages.Data.
+func (e *Explorer) Price(ctx context.Context, size uint64, epochs uint32) (*pages.Price, error) {
+	s, err := e.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.info == nil {
+		return nil, fmt.Errorf("price: %w", s.infoErr)
+	}
+	p := &s.info.Params
+	if size > shards.MaxLength {
+		return nil, fmt.Errorf("price: a blob of %d bytes is %w: the limit is %d", size, pages.ErrRange, uint64(shards.MaxLength))
+	}
+	if epochs == 0 || epochs > p.MaxEpochsAhead {
+		return nil, fmt.Errorf("price: %d epochs are %w: 1 to %d are", epochs, pages.ErrRange, p.MaxEpochsAhead)
+	}
+	price := &pages.Price{
+		Size: size, EncodedSize: uint64(s.committee.Params().EncodedSize(size)), Epochs: epochs, Fees: aboutFees(p, len(s.committee.Members())),
+		End: s.network.Epoch.At(s.info.Epoch + epochs),
+	}
+	if price.Storage, err = p.StorageCost(price.EncodedSize, epochs); err != nil {
+		return nil, fmt.Errorf("price: %w", err)
+	}
+	if price.Write, err = p.WriteCost(price.EncodedSize); err != nil {
+		return nil, fmt.Errorf("price: %w", err)
+	}
+	for _, a := range []ledger.Amount{price.Storage, price.Write, price.Fees} {
+		if price.Total, err = price.Total.Add(a); err != nil {
+			return nil, fmt.Errorf("price: %w", err)
+		}
+	}
+	price.Text = price.Total.String()
+	return price, nil
+}
+
+// aboutFees are the fees of registering and certifying a blob, about: transactions have some 350 bytes, and a
+// certificate names its signers by two bytes each.
+func aboutFees(p *ledger.Params, members int) ledger.Amount {
+	return p.MinFee(350) + p.MinFee(350+2*members)
+}
+
+// Store implements pages.Data.
+func (e *Explorer) Store(ctx context.Context, u pages.Upload) (*pages.Stored, error) {
+	opt := client.StoreOptions{Epochs: u.Epochs, Permanent: u.Permanent}
+	if t, _, err := mime.ParseMediaType(u.ContentType); err == nil && t != "application/octet-stream" && len(u.ContentType) <= ledger.MaxAttributeValue {
+		opt.Attributes = []ledger.Attribute{{Key: contentTypeKey, Value: u.ContentType}}
+	}
+	res, err := e.cfg.Store(ctx, u.File, u.Size, opt)
+	if err != nil {
+		return nil, err
+	}
+	return &pages.Stored{ID: res.BlobID, Cost: res.Cost.Total()}, nil
+}
+
+// contentTypeKey is the attribute that says what a blob is.
+const contentTypeKey = "content-type"
+
+// absent is an error for something that there is not.
+type absent struct{ error }
+
+func (a absent) Unwrap() error      { return a.error }
+func (absent) Is(target error) bool { return target == pages.ErrNotFound }
+
+// asAbsent has the pages know the client's errors.
+func asAbsent(err error) error {
+	if errors.Is(err, client.ErrNotFound) {
+		return absent{err}
+	}
+	return err
+}
+
+// portion is ⌊a·part/whole⌋ for part ≤ whole, as the ledger shares.
+func portion(a ledger.Amount, part, whole uint64) ledger.Amount {
+	if whole == 0 || part > whole {
+		return 0
+	}
+	hi, lo := bits.Mul64(uint64(a), part)
+	q, _ := bits.Div64(hi, lo, whole)
+	return ledger.Amount(q)
+}

@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"walrus/certs"
+	"walrus/client"
+	"walrus/gateway/pages"
+	"walrus/ledger"
+	"walrus/shards"
+)
+
+// maxHead bounds what is read of a blob to guess what it is, and shown of a text, in bytes.
+const maxHead = 4 << 10
+
+// headLimit bounds the wait for that: a page without a preview is better than one that is late.
+const headLimit = 3 * time.Second
+
+// Blob implements pages.Data.
+func (e *Explorer) Blob(ctx context.Context, id shards.BlobID) (*pages.Blob, error) {
+	return e.blob(id).get(ctx, &e.work, false, func(ctx context.Context) (*pages.Blob, error) { return e.askBlob(ctx, id) })
+}
+
+// blob is where answers about a blob are kept. When there are too many, old ones are forgotten, or if all are new any.
+func (e *Explorer) blob(id shards.BlobID) *recent[*pages.Blob] {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.blobs[id]
+	if r != nil {
+		return r
+	}
+	if len(e.blobs) >= exploreBlobs {
+		for k, old := range e.blobs {
+			if old.idle() {
+				delete(e.blobs, k)
+			}
+		}
+	}
+	for k := range e.blobs {
+		if len(e.blobs) < exploreBlobs {
+			break
+		}
+		delete(e.blobs, k) // whoever waits for it has it still
+	}
+	r = &recent[*pages.Blob]{}
+	e.blobs[id] = r
+	return r
+}
+
+// askBlob asks the ledger and all nodes.
+func (e *Explorer) askBlob(ctx context.Context, id shards.BlobID) (*pages.Blob, error) {
+	st, err := e.client.BlobStatus(ctx, id)
+	if err != nil {
+		return nil, asAbsent(err)
+	}
+	s, err := e.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := describeBlob(s, st, time.Now())
+	if b.Status == pages.StatusCertified && st.EncodedSize > 0 {
+		e.inspect(ctx, b)
+	}
+	return b, nil
+}
+
+// inspect finds out what a blob is: what its record says, or else how it begins.
+func (e *Explorer) inspect(ctx context.Context, b *pages.Blob) {
+	for _, r := range b.Ledger.Records {
+		for _, a := range r.Attributes {
+			if strings.EqualFold(a.Key, contentTypeKey) && b.ContentType == "" {
+				b.ContentType = a.Value
+			}
+		}
+	}
+	told := b.ContentType
+	if e.cfg.Head == nil || isKind(told, "image/") || isKind(told, "video/") || isKind(told, "audio/") {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, headLimit)
+	defer cancel()
+	head, err := e.cfg.Head(ctx, b.ID, maxHead)
+	if err != nil || len(head) == 0 {
+		return // a page without a preview
+	}
+	kind := http.DetectContentType(head)
+	if kind == "application/ogg" {
+		kind = "video/ogg" // or only sound: the same element plays both
+	}
+	if told == "" {
+		b.ContentType = kind
+	}
+	if isKind(kind, "text/") {
+		b.Head = text(head)
+	}
+}
+
+// text is head without the character that the cut may have gone through.
+func text(head []byte) string {
+	for range utf8.UTFMax - 1 {
+		if r, n := utf8.DecodeLastRune(head); r != utf8.RuneError || n != 1 {
+			break
+		}
+		head = head[:len(head)-1]
+	}
+	return strings.ToValidUTF8(string(head), "\uFFFD")
+}
+
+// describeBlob puts what ledger and nodes say into the pages' words.
+func describeBlob(s *networkState, st *client.BlobStatus, now time.Time) *pages.Blob {
+	b := &pages.Blob{
+		ID: st.BlobID, Status: pages.StatusRegistered, Size: st.Size, SizeKnown: st.EncodedSize > 0, EncodedSize: uint64(st.EncodedSize), Time: now,
+		Ledger: describeRecords(s, st), Shards: make([]pages.Shard, len(st.Shards)), Bad: []pages.BadNode{},
+	}
+	switch {
+	case st.CertifiedEnd > 0:
+		b.Status = pages.StatusCertified
+	case st.LedgerErr != nil:
+		b.Status = pages.StatusUnknown
+	}
+	for i, x := range st.Shards {
+		b.Shards[i] = pages.Shard{
+			Index: x.Shard, Pair: x.Pair, Name: x.Name, Peer: x.Node.String(), Primary: pages.State(x.Primary), Secondary: pages.State(x.Secondary),
+		}
+	}
+	for _, x := range st.Bad {
+		b.Bad = append(b.Bad, pages.BadNode{Name: x.Name, Peer: x.Node.String(), Reason: x.Reason, Lied: x.Lied})
+	}
+	if st.Certificate != nil {
+		b.Certificate = describeCertificate(s.committee, st.Certificate)
+	}
+	return b
+}
+
+func describeRecords(s *networkState, st *client.BlobStatus) pages.BlobLedger {
+	l := pages.BlobLedger{
+		Epoch: st.Epoch, EndEpoch: st.EndEpoch, CertifiedEpoch: st.CertifiedEpoch, Permanent: st.Permanent,
+		Deletable: []pages.Ending{}, Records: []pages.Record{},
+	}
+	if st.LedgerErr != nil {
+		l.Error = st.LedgerErr.Error()
+	}
+	if st.CertifiedEnd > 0 {
+		l.EndEpoch = st.CertifiedEnd
+	}
+	if st.Permanent {
+		l.PermanentEnd = st.Info.PermanentCertifiedEnd
+	}
+	at := func(epoch uint32) time.Time { // zero if the ledger has not told how long epochs are
+		if s.network.Epoch == nil {
+			return time.Time{}
+		}
+		return s.network.Epoch.At(epoch)
+	}
+	if l.EndEpoch > 0 {
+		l.EndTime = at(l.EndEpoch)
+	}
+	for _, d := range st.Info.Deletable {
+		if d.End > st.Epoch {
+			l.Deletable = append(l.Deletable, pages.Ending{EndEpoch: d.End, EndTime: at(d.End), Registered: d.Registered, Certified: d.Certified})
+		}
+	}
+	for _, o := range st.Own {
+		r := pages.Record{
+			Object: o.Object.String(), Deletable: o.Deletable, Shared: o.Shared, Registered: o.Registered, Certified: o.Certified,
+			EndEpoch: o.End, EndTime: at(o.End), Attributes: append([]ledger.Attribute{}, o.Attributes...),
+		}
+		if o.Owner != (ledger.Address{}) {
+			r.Owner = o.Owner.String()
+		}
+		l.Records = append(l.Records, r)
+	}
+	return l
+}
+
+// describeCertificate says who signed a certificate that the client has verified.
+func describeCertificate(com *certs.Committee, cert *certs.Certificate) *pages.Certificate {
+	c := &pages.Certificate{
+		Epoch: cert.Epoch, Weight: cert.Weight(com), Quorum: com.Quorum(), Of: com.Params().Shards(), Signers: []pages.Signer{}, Absent: []string{}, Verified: true,
+	}
+	if cert.Persistence.Deletable {
+		c.Object = cert.Persistence.Object.String()
+	}
+	signed := map[int]bool{}
+	for _, i := range cert.Signers {
+		signed[int(i)] = true
+	}
+	for i, m := range com.Members() {
+		if signed[i] {
+			c.Signers = append(c.Signers, pages.Signer{Name: m.Name, Peer: m.Node.String(), Shards: len(m.Shards)})
+		} else {
+			c.Absent = append(c.Absent, m.Name)
+		}
+	}
+	return c
+}
+
+// isKind says whether media type t is of a kind like "image/".
+func isKind(t, kind string) bool { return strings.HasPrefix(strings.ToLower(t), kind) }
