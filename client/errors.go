@@ -16,6 +16,9 @@ import (
 // ErrNotFound is returned for a blob that, by the ledger or by a quorum of shards, is not stored, with what is known of it.
 var ErrNotFound = errors.New("no such blob")
 
+// ErrNoFile is returned for a file that a quilt, which is there, does not have.
+var ErrNoFile = errors.New("no such file in the quilt")
+
 // ErrStalled is returned when the ledger stands still, or cannot be reached, for what needs it. Reads go on.
 var ErrStalled = errors.New("the ledger stands still")
 

@@ -172,6 +172,12 @@ func TestQuiltErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	patches := q.Index().Patches
+	if found, err := q.Find("folder/0002.bin", "folder/0000.bin"); err != nil || found[0].Start != patches[2].Start || found[1].Start != patches[0].Start {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	if _, err := q.Find("folder/0000.bin", "nothing"); !errors.Is(err, ErrNoFile) {
+		t.Errorf("found what is not there: %v", err)
+	}
 	for _, bad := range []quilt.Patch{{Start: 0, End: 1}, {Start: 6, End: 9}, {Start: patches[0].Start + 1, End: patches[0].End + 1, Identifier: "folder/0000.bin"}} {
 		if _, _, err := q.CopyFile(t.Context(), io.Discard, bad); !errors.Is(err, quilt.ErrFormat) {
 			t.Errorf("read %+v: %v", bad, err)

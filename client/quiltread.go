@@ -124,6 +124,19 @@ func (q *Quilt) Size() uint64 { return q.meta.Length }
 // Index of the files. It is shared and read-only.
 func (q *Quilt) Index() *quilt.Index { return q.index }
 
+// Find returns the files of the identifiers, in their order. Errors wrap ErrNoFile.
+func (q *Quilt) Find(identifiers ...string) ([]quilt.Patch, error) {
+	var patches []quilt.Patch
+	for _, identifier := range identifiers {
+		p, ok := q.index.Find(identifier)
+		if !ok {
+			return nil, fmt.Errorf("quilt %s: %.80q: %w", q.id, identifier, ErrNoFile)
+		}
+		patches = append(patches, p)
+	}
+	return patches, nil
+}
+
 // Opened tells what it took to read the index.
 func (q *Quilt) Opened() QuiltRead { return q.opened }
 

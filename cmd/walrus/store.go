@@ -8,19 +8,14 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"walrus/client"
 	"walrus/ledger"
 )
 
 func storeCommand(a *app) *cobra.Command {
-	var (
-		opt                  client.StoreOptions
-		epochs               epochCount
-		deletable, permanent bool
-		attributes           []string
-		fund                 amount
-	)
+	var flags storeFlags
 	c := &cobra.Command{
 		Use:   "store FILES...",
 		Short: "store files, each as a blob",
@@ -53,33 +48,55 @@ and with --dry-run
 			if i := slices.Index(args, "-"); i >= 0 && slices.Contains(args[i+1:], "-") {
 				return usagef("standard input (-) can be stored only once")
 			}
-			if deletable && permanent {
-				return usagef("--deletable and --permanent contradict each other: choose one")
-			}
-			if fund.Amount > 0 && !opt.Share || opt.Share && deletable {
-				return usagef("--fund is for blobs that are shared (--share), and these are permanent")
-			}
-			list, err := parseAttributes(attributes)
+			opt, err := flags.options()
 			if err != nil {
 				return err
-			}
-			opt.Permanent, opt.Attributes, opt.Fund = permanent || opt.Share, list, fund.Amount
-			if epochs != "" {
-				opt.Epochs = epochs.number()
 			}
 			return a.store(c.Context(), args, opt)
 		},
 	}
-	f := c.Flags()
-	f.Var(&epochs, "epochs", "how many epochs to keep the blobs, this one included, or max (default: the configuration's)")
-	f.BoolVar(&deletable, "deletable", false, "you may delete the blobs before their end (the default)")
-	f.BoolVar(&permanent, "permanent", false, "nobody can delete the blobs before their end")
-	f.BoolVar(&opt.Share, "share", false, "give the records to everybody, for others to fund and extend; implies --permanent")
-	f.Var(&fund, "fund", "how much to put into a shared blob's funds")
-	f.StringArrayVar(&attributes, "attribute", nil, "attribute of the record, as `KEY=VALUE`; may be repeated")
-	f.BoolVar(&opt.DryRun, "dry-run", false, "tell what it would cost, and do nothing")
-	f.BoolVar(&opt.Force, "force", false, "offer the blob to every node even if it is certified already")
+	flags.add(c.Flags())
 	return c
+}
+
+// storeFlags are those of all commands that store.
+type storeFlags struct {
+	opt                  client.StoreOptions
+	epochs               epochCount
+	deletable, permanent bool
+	attributes           []string
+	fund                 amount
+}
+
+func (s *storeFlags) add(f *pflag.FlagSet) {
+	f.Var(&s.epochs, "epochs", "how many epochs to keep the blobs, this one included, or max (default: the configuration's)")
+	f.BoolVar(&s.deletable, "deletable", false, "you may delete the blobs before their end (the default)")
+	f.BoolVar(&s.permanent, "permanent", false, "nobody can delete the blobs before their end")
+	f.BoolVar(&s.opt.Share, "share", false, "give the records to everybody, for others to fund and extend; implies --permanent")
+	f.Var(&s.fund, "fund", "how much to put into a shared blob's funds")
+	f.StringArrayVar(&s.attributes, "attribute", nil, "attribute of the record, as `KEY=VALUE`; may be repeated")
+	f.BoolVar(&s.opt.DryRun, "dry-run", false, "tell what it would cost, and do nothing")
+	f.BoolVar(&s.opt.Force, "force", false, "offer the blob to every node even if it is certified already")
+}
+
+// options are those that the flags ask for.
+func (s *storeFlags) options() (client.StoreOptions, error) {
+	opt := s.opt
+	if s.deletable && s.permanent {
+		return opt, usagef("--deletable and --permanent contradict each other: choose one")
+	}
+	if s.fund.Amount > 0 && !opt.Share || opt.Share && s.deletable {
+		return opt, usagef("--fund is for blobs that are shared (--share), and these are permanent")
+	}
+	list, err := parseAttributes(s.attributes)
+	if err != nil {
+		return opt, err
+	}
+	opt.Permanent, opt.Attributes, opt.Fund = s.permanent || opt.Share, list, s.fund.Amount
+	if s.epochs != "" {
+		opt.Epochs = s.epochs.number()
+	}
+	return opt, nil
 }
 
 // epochCount is a flag: a number of epochs, or max.
