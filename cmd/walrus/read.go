@@ -107,13 +107,7 @@ func (a *app) readTo(ctx context.Context, s *session, id shards.BlobID, w io.Wri
 	res, err := s.Read(ctx, id, w, client.ReadOptions{Strict: strict, Progress: bars.progress()})
 	bars.finish()
 	if res != nil && !a.stdout.readerGone {
-		for _, n := range res.Bad {
-			what := "did not deliver"
-			if n.Lied {
-				what = "served wrong bytes"
-			}
-			a.warn("warning: %s (%s) %s: %s", n.Name, n.Node, what, n.Reason)
-		}
+		a.nameBad(res.Bad)
 	}
 	return res, err
 }

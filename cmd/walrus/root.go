@@ -69,7 +69,7 @@ func newRoot(a *app) *cobra.Command {
 		return nil
 	}
 	root.AddCommand(
-		storeCommand(a), readCommand(a), blobIDCommand(a), blobStatusCommand(a),
+		storeCommand(a), readCommand(a), storeQuiltCommand(a), readQuiltCommand(a), listPatchesCommand(a), blobIDCommand(a), blobStatusCommand(a),
 		listBlobsCommand(a), extendCommand(a), deleteCommand(a), shareCommand(a), fundCommand(a), burnCommand(a), attributesCommand(a),
 		walletCommand(a), infoCommand(a), healthCommand(a),
 		nodeCommand(a), devnetCommand(a), benchCommand(a), versionCommand(a),

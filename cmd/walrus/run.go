@@ -13,6 +13,7 @@ import (
 
 	"walrus/client"
 	"walrus/config"
+	"walrus/quilt"
 	"walrus/shards"
 )
 
@@ -107,7 +108,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &notEnough), errors.Is(err, client.ErrStalled):
 		return exitNotEnough
-	case errors.Is(err, client.ErrNotFound):
+	case errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrNoFile):
 		return exitNotFound
 	}
 	return exitFailed
@@ -141,18 +142,22 @@ func isTerminal(w any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// idMark goes before a blob ID that begins with "-", as one in 64 does, while flags are parsed.
+// idMark goes before a blob or patch ID that begins with "-", as one in 64 does, while flags are parsed.
 const idMark = "blob:"
 
-// protectIDs keeps blob IDs from being taken for flags.
+// protectIDs keeps blob and patch IDs from being taken for flags.
 func protectIDs(args []string) []string {
 	safe := make([]string, 0, len(args))
 	for i, arg := range args {
 		if arg == "--" {
 			return append(safe, args[i:]...)
 		}
-		if _, err := shards.ParseBlobID(arg); err == nil && arg[0] == '-' {
-			arg = idMark + arg
+		if strings.HasPrefix(arg, "-") {
+			_, blob := shards.ParseBlobID(arg)
+			_, patch := quilt.ParsePatchID(arg)
+			if blob == nil || patch == nil {
+				arg = idMark + arg
+			}
 		}
 		safe = append(safe, arg)
 	}

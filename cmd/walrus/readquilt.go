@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"walrus/client"
+	"walrus/quilt"
+	"walrus/shards"
+)
+
+// quiltQuery is which files read-quilt is about: some or all of a quilt, or those of patch IDs.
+type quiltQuery struct {
+	id          shards.BlobID
+	identifiers []string
+	tag         *[2]string // key and value
+	patches     []quilt.PatchID
+}
+
+func readQuiltCommand(a *app) *cobra.Command {
+	var (
+		id, tag, out         string
+		identifiers, patches []string
+	)
+	c := &cobra.Command{
+		Use:   "read-quilt [QUILT_ID [IDENTIFIERS...]]",
+		Short: "read files of a quilt",
+		Long: `Read all files of a quilt, or some, into a folder; or one to standard output.
+
+Of a file only its own columns are fetched, not the quilt. Every byte is checked against the quilt's ID before it is written;
+nodes that are slow, down or lying are worked around and named on standard error. A file appears only when it is complete.
+Folders are made as the identifiers say; an identifier that would lead out of the folder, such as ../x, is refused before
+anything is written: read such a file alone, to standard output.
+
+  walrus read-quilt QUILT_ID -o site
+  walrus read-quilt QUILT_ID img/logo.png > logo.png
+  walrus read-quilt --quilt-id QUILT_ID --identifiers a.txt b.txt --out here
+  walrus read-quilt --quilt-id QUILT_ID --tag type image --out here
+  walrus read-quilt --quilt-patch-ids PATCH_ID > a.txt
+
+A patch ID leads to one file without the quilt's index; walrus list-patches-in-quilt tells it.
+
+--json prints {"out","retrievedBlobs":[{"identifier","tags","size","path"}],"size","fetched","badNodes"}; without --out the
+files themselves are in it, as base64 in "blob", up to 64 MiB together.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			q, err := parseQuiltQuery(id, identifiers, c.Flags().Changed("tag"), tag, patches, args)
+			if err != nil {
+				return err
+			}
+			return a.readQuilt(c.Context(), q, out)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&id, "quilt-id", "", "the `QUILT_ID`, as without the flag")
+	f.StringArrayVar(&identifiers, "identifiers", nil, "read the file with this `IDENTIFIER`; more may follow as arguments")
+	f.StringVar(&tag, "tag", "", "read the files with this tag: `KEY` VALUE, or KEY=VALUE")
+	f.StringArrayVar(&patches, "quilt-patch-ids", nil, "read the file with this `PATCH_ID`; more may follow as arguments")
+	f.StringVarP(&out, "out", "o", "-", "write the files into folder `DIR`; - is standard output, for one file")
+	return c
+}
+
+// parseQuiltQuery makes sense of flags, and of the arguments that follow them.
+func parseQuiltQuery(id string, identifiers []string, tagged bool, tag string, patches, args []string) (*quiltQuery, error) {
+	q := &quiltQuery{}
+	if len(patches) > 0 {
+		if id != "" || len(identifiers) > 0 || tagged {
+			return nil, usagef("--quilt-patch-ids says it all: leave out --quilt-id, --identifiers and --tag")
+		}
+		for _, text := range append(patches, args...) {
+			p, err := quilt.ParsePatchID(strings.TrimPrefix(text, idMark))
+			if err != nil {
+				return nil, &usageError{err}
+			}
+			q.patches = append(q.patches, p)
+		}
+		return q, nil
+	}
+	if id == "" {
+		if len(args) == 0 {
+			return nil, usagef("read-quilt takes a QUILT_ID, or --quilt-patch-ids (see walrus read-quilt --help)")
+		}
+		id, args = args[0], args[1:]
+	}
+	var err error
+	if q.id, err = parseBlobID(id); err != nil {
+		return nil, err
+	}
+	if tagged {
+		key, value, ok := strings.Cut(tag, "=")
+		if len(args) > 0 {
+			key, value, args, ok = tag, args[0], args[1:], true
+		}
+		if !ok || len(args) > 0 || len(identifiers) > 0 {
+			return nil, usagef("--tag takes KEY VALUE, and no --identifiers")
+		}
+		q.tag = &[2]string{key, value}
+	}
+	q.identifiers = append(identifiers, args...)
+	return q, nil
+}
+
+func (a *app) readQuilt(ctx context.Context, q *quiltQuery, out string) (err error) {
+	if out == "" {
+		return usagef("-o: want a folder, or - for standard output")
+	}
+	ctx, cancel := a.withTimeout(ctx, 0)
+	defer cancel()
+	s, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close(&err)
+	opened, patches, err := q.find(ctx, s)
+	if err != nil {
+		return err
+	}
+	to, err := a.newFileSink(out, patches)
+	if err != nil {
+		return err
+	}
+	defer to.close()
+	bars := a.newBars("quilt")
+	if out == "-" && isTerminal(a.stdout) {
+		bars = nil
+	}
+	var res *client.QuiltRead
+	if opened == nil {
+		res, err = s.ReadPatches(ctx, q.patches, bars.progress(), to.visit)
+	} else {
+		res, err = opened.Read(ctx, patches, bars.progress(), to.visit)
+		res.Fetched += opened.Opened().Fetched
+		res.Bad = append(slices.Clone(opened.Opened().Bad), res.Bad...)
+	}
+	bars.finish()
+	if !a.stdout.readerGone {
+		a.nameBad(res.Bad)
+	}
+	if err != nil {
+		return err
+	}
+	if a.global.json {
+		return a.printJSON(newQuiltReport(out, to, res))
+	}
+	if out != "-" {
+		a.warn("read %d files of %s into %s; %s fetched", len(to.read), byteSize(res.Size), out, byteSize(res.Fetched))
+	}
+	return nil
+}
+
+// find finds the files; those of patch IDs are known by these alone, and there is no quilt.
+func (q *quiltQuery) find(ctx context.Context, s *session) (*client.Quilt, []quilt.Patch, error) {
+	if len(q.patches) > 0 {
+		var patches []quilt.Patch
+		for _, id := range q.patches {
+			patches = append(patches, id.Patch())
+		}
+		return nil, patches, nil
+	}
+	opened, err := s.OpenQuilt(ctx, q.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case q.tag != nil:
+		patches := opened.Index().Tagged(q.tag[0], q.tag[1])
+		if len(patches) == 0 {
+			return nil, nil, fmt.Errorf("quilt %s: tag %q with value %q: %w", q.id, q.tag[0], q.tag[1], client.ErrNoFile)
+		}
+		return opened, patches, nil
+	case len(q.identifiers) > 0:
+		patches, err := opened.Find(q.identifiers...)
+		return opened, patches, err
+	}
+	return opened, opened.Index().Patches, nil
+}
+
+// nameBad names the nodes that did not do their part.
+func (a *app) nameBad(nodes []client.BadNode) {
+	for _, n := range nodes {
+		what := "did not deliver"
+		if n.Lied {
+			what = "served wrong bytes"
+		}
+		a.warn("warning: %s (%s) %s: %s", n.Name, n.Node, what, n.Reason)
+	}
+}
+
+// quiltReport is the JSON output of read-quilt.
+type quiltReport struct {
+	Out      string           `json:"out,omitempty"`
+	Files    []quiltFile      `json:"retrievedBlobs"`
+	Size     uint64           `json:"size"`
+	Fetched  int64            `json:"fetched"`
+	BadNodes []client.BadNode `json:"badNodes"`
+}
+
+type quiltFile struct {
+	Identifier string            `json:"identifier"`
+	Tags       map[string]string `json:"tags"`
+	Size       int64             `json:"size"`
+	Path       string            `json:"path,omitempty"`
+	Blob       *[]byte           `json:"blob,omitempty"`
+}
+
+func newQuiltReport(out string, to *fileSink, res *client.QuiltRead) quiltReport {
+	if out == "-" {
+		out = ""
+	}
+	return quiltReport{
+		Out: out, Files: append([]quiltFile{}, to.read...), Size: res.Size, Fetched: res.Fetched, BadNodes: append([]client.BadNode{}, res.Bad...),
+	}
+}
+
+func notNil(tags map[string]string) map[string]string {
+	if tags == nil {
+		return map[string]string{}
+	}
+	return tags
+}
+
+func listPatchesCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "list-patches-in-quilt QUILT_ID",
+		Aliases: []string{"resolve-quilt"},
+		Short:   "list the files of a quilt",
+		Long: `List the files of a quilt: their identifiers, tags, the columns they are in, and their patch IDs.
+
+Only the index is fetched. With a patch ID, walrus read-quilt --quilt-patch-ids reads one file, and even that not.
+
+  walrus list-patches-in-quilt QUILT_ID
+  walrus list-patches-in-quilt QUILT_ID --json
+
+--json prints [{"identifier","patch_id","tags":{"key":"value"}}].`,
+		Args: args(cobra.ExactArgs(1), "one QUILT_ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := parseBlobID(args[0])
+			if err != nil {
+				return err
+			}
+			return a.listPatches(c.Context(), id)
+		},
+	}
+}
+
+func (a *app) listPatches(ctx context.Context, id shards.BlobID) (err error) {
+	ctx, cancel := a.withTimeout(ctx, 0)
+	defer cancel()
+	s, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close(&err)
+	q, err := s.OpenQuilt(ctx, id)
+	if err != nil {
+		return err
+	}
+	a.nameBad(q.Opened().Bad)
+	type patch struct {
+		Identifier string            `json:"identifier"`
+		ID         quilt.PatchID     `json:"patch_id"`
+		Tags       map[string]string `json:"tags"`
+	}
+	list, rows := []patch{}, [][]string{{"patch ID", "columns", "file"}}
+	for _, p := range q.Index().Patches {
+		list = append(list, patch{p.Identifier, p.ID(id), notNil(p.Tags)})
+		rows = append(rows, []string{p.ID(id).String(), columnRange(p.Start, p.End), printable(p.Identifier) + tagList(p.Tags)})
+	}
+	if a.global.json {
+		return a.printJSON(list)
+	}
+	return table(a.stdout, "", rows)
+}

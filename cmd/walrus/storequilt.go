@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"walrus/client"
+	"walrus/quilt"
+)
+
+func storeQuiltCommand(a *app) *cobra.Command {
+	var (
+		flags        storeFlags
+		paths, blobs []string
+	)
+	c := &cobra.Command{
+		Use:     "store-quilt PATHS...",
+		Aliases: []string{"write-quilt"},
+		Short:   "store many small files together, as one blob",
+		Long: `Store files together as one blob, a quilt, of which each file can be read alone.
+
+A blob costs at least a megabyte or so of encoded size on a large network, however small it is; in a quilt hundreds of files
+share that. What is done to a quilt is done to all its files: they are paid, extended and deleted together.
+
+PATHS are files and folders. A file in a folder is called, in the quilt, by its path in the folder, such as img/logo.png, so
+that walrus read-quilt -o makes the same folder again; a file that is named itself, by its name alone. Empty folders, modes and
+times are not kept. Names must not end in white space or have control characters. A quilt takes as many files as the network
+has source columns, less one: 666 with 1000 shards, 66 with 100.
+
+  walrus store-quilt site/
+  walrus store-quilt --epochs 10 a.txt b.txt
+  walrus store-quilt --dry-run --paths site/ --paths more/
+  walrus store-quilt --blobs '{"path":"a.jpg","identifier":"cover","tags":{"type":"image"}}' '{"path":"b.txt"}'
+
+--json prints {"blobStoreResult": {as of walrus store}, "storedQuiltBlobs": [{"identifier","quiltPatchId","range":[first
+column, column after the last]}], "shards", "nodes"}, and with --dry-run {"quiltBlobOutput": {as of walrus store --dry-run},
+"quiltIndex": {"v1": {"quiltPatches": [{"startIndex","endIndex","identifier","tags"}]}}}.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			opt, err := flags.options()
+			if err != nil {
+				return err
+			}
+			switch {
+			case len(blobs) > 0 && len(paths) > 0:
+				return usagef("--paths and --blobs: use one of them")
+			case len(blobs) > 0:
+				blobs = append(blobs, args...)
+			default:
+				paths = append(paths, args...)
+			}
+			if len(paths)+len(blobs) == 0 {
+				return usagef("%s takes PATHS of files and folders, or --blobs (see %s --help)", c.CommandPath(), c.CommandPath())
+			}
+			return a.storeQuilt(c.Context(), paths, blobs, opt)
+		},
+	}
+	c.Flags().StringArrayVar(&paths, "paths", nil, "files and folders to store, as `PATHS` without the flag")
+	c.Flags().StringArrayVar(&blobs, "blobs", nil, "one file as `JSON`: {\"path\",\"identifier\",\"tags\"}; more may follow as arguments")
+	flags.add(c.Flags())
+	return c
+}
+
+func (a *app) storeQuilt(ctx context.Context, paths, blobs []string, opt client.StoreOptions) (err error) {
+	ctx, cancel := a.withTimeout(ctx, 0)
+	defer cancel()
+	in, err := a.newQuiltInput(paths, blobs)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	s, err := a.openPaying(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close(&err)
+	if opt.Epochs == 0 {
+		opt.Epochs = s.conf.Epochs
+	}
+	bars := a.newBars("quilt")
+	opt.Progress = bars.progress()
+	res, err := s.StoreQuilt(ctx, in.files, opt)
+	bars.finish()
+	if a.global.json {
+		return a.printQuiltJSON(strings.Join(paths, " "), res, opt.DryRun, err)
+	}
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("%d files of %s, in one quilt", len(in.files), byteSize(in.size()))
+	if err := a.printStored(what, res.StoreResult, opt.DryRun, false); err != nil || opt.DryRun {
+		return err
+	}
+	return a.printPatches(res)
+}
+
+// maxListed is how many files are shown for people, who can list the others.
+const maxListed = 20
+
+func (a *app) printPatches(res *client.QuiltResult) error {
+	rows := [][]string{{"file", "columns", "patch ID"}}
+	for i, p := range res.Patches {
+		if i == maxListed {
+			rows = append(rows, []string{fmt.Sprintf("and %d more: walrus list-patches-in-quilt %s", len(res.Patches)-i, res.BlobID)})
+			break
+		}
+		rows = append(rows, []string{printable(p.Identifier), columnRange(p.Start, p.End), p.ID.String()})
+	}
+	return table(a.stdout, "  ", rows)
+}
+
+func columnRange(start, end int) string {
+	if end == start+1 {
+		return fmt.Sprint(start)
+	}
+	return fmt.Sprintf("%d-%d", start, end-1)
+}
+
+// quiltEntry is the JSON output of store-quilt.
+type quiltEntry struct {
+	Result storeResult   `json:"blobStoreResult"`
+	Stored []storedPatch `json:"storedQuiltBlobs"`
+	Shards *storeShards  `json:"shards,omitempty"`
+	Nodes  []storeNode   `json:"nodes,omitempty"`
+}
+
+type storedPatch struct {
+	Identifier string        `json:"identifier"`
+	ID         quilt.PatchID `json:"quiltPatchId"`
+	Range      [2]int        `json:"range"`
+}
+
+// dryQuilt is the JSON output of store-quilt --dry-run.
+type dryQuilt struct {
+	Blob  dryEntry     `json:"quiltBlobOutput"`
+	Index *quilt.Index `json:"quiltIndex"`
+}
+
+// printQuiltJSON prints what was stored, or that it failed, which is then told on stderr as well.
+func (a *app) printQuiltJSON(path string, res *client.QuiltResult, dry bool, failed error) error {
+	if failed == nil && dry {
+		return a.printJSON(dryQuilt{newDryEntry(path, res.StoreResult), res.Index})
+	}
+	var stored *client.StoreResult
+	entry := quiltEntry{Stored: []storedPatch{}}
+	if res != nil {
+		stored = res.StoreResult
+	}
+	one := newStoreEntry(path, stored, failed)
+	entry.Result, entry.Shards, entry.Nodes = one.Result, one.Shards, one.Nodes
+	if failed == nil {
+		for _, p := range res.Patches {
+			entry.Stored = append(entry.Stored, storedPatch{p.Identifier, p.ID, [2]int{p.Start, p.End}})
+		}
+	}
+	return errors.Join(a.printJSON(entry), failed)
+}
