@@ -133,7 +133,11 @@ func (a *app) readQuilt(ctx context.Context, q *quiltQuery, out string) (err err
 	} else {
 		res, err = opened.Read(ctx, patches, bars.progress(), to.visit)
 		res.Fetched += opened.Opened().Fetched
-		res.Bad = append(slices.Clone(opened.Opened().Bad), res.Bad...)
+		for _, n := range opened.Opened().Bad {
+			if !slices.Contains(res.Bad, n) {
+				res.Bad = append(res.Bad, n)
+			}
+		}
 	}
 	bars.finish()
 	if !a.stdout.readerGone {
