@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
+	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"walrus/client"
@@ -15,7 +17,11 @@ import (
 const maxInlineBlob = 64 << 20
 
 func readCommand(a *app) *cobra.Command {
-	var out, consistency string
+	var (
+		r                 readRequest
+		consistency, span string
+		crypt             decryptFlags
+	)
 	c := &cobra.Command{
 		Use:   "read BLOB_ID",
 		Short: "read a blob",
@@ -28,32 +34,68 @@ around and named on standard error. A file given with -o appears only when it is
   walrus read BLOB_ID -o photo.jpg
   walrus read BLOB_ID --consistency strict -o photo.jpg
 
+--range reads a part, and fetches little more than that: bytes START to END, both included and counted from 0, from START
+on, or the last so many.
+
+  walrus read BLOB_ID --range 0-99
+  walrus read BLOB_ID --range 1000-
+  walrus read BLOB_ID --range -100
+
+A blob that was stored with --encrypt is decrypted on this machine, whole or a range of its content.
+
+  walrus read BLOB_ID --identity me.key
+  walrus read BLOB_ID --identity ~/.ssh/id_ed25519
+  walrus read BLOB_ID --decrypt --passphrase --range 0-99
+
 --consistency strict encodes the whole blob again before anything is written, which also finds a blob that its
 writer encoded wrongly, in parts that this read did not need. default checks what was read.
 
---json prints {"blobId","out","size","fetched","decodedRows","badNodes":[{"node","name","reason","lied"}]};
-without -o the blob itself is in it, as base64 in "blob", up to 64 MiB.`,
+--json prints {"blobId","out","size","fetched","decodedRows","badNodes":[{"node","name","reason","lied"}]}, with --range also
+"offset" and "length"; without -o the content itself is in it, as base64 in "blob", up to 64 MiB.`,
 		Args: args(cobra.ExactArgs(1), "one BLOB_ID"),
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := parseBlobID(args[0])
-			if err != nil {
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			if r.id, err = parseBlobID(args[0]); err != nil {
 				return err
 			}
 			if consistency != "default" && consistency != "strict" {
 				return usagef("--consistency %q: use default or strict", consistency)
 			}
-			if out == "" {
+			if r.out == "" {
 				return usagef("-o: want a file name, or - for standard output")
 			}
-			return a.read(c.Context(), id, out, consistency == "strict")
+			r.strict = consistency == "strict"
+			if c.Flags().Changed("range") {
+				r.ranged = true
+				if r.span, err = client.ParseByteRange(span); err != nil {
+					return usagef("--range: %w", err)
+				}
+			}
+			if r.identities, err = crypt.get(c.Context(), a); err != nil {
+				return err
+			}
+			return a.read(c.Context(), &r)
 		},
 	}
-	c.Flags().StringVarP(&out, "out", "o", "-", "write to `FILE`; - is standard output")
-	c.Flags().StringVar(&consistency, "consistency", "default", "`LEVEL` of checking: default or strict")
+	f := c.Flags()
+	f.StringVarP(&r.out, "out", "o", "-", "write to `FILE`; - is standard output")
+	f.StringVar(&consistency, "consistency", "default", "`LEVEL` of checking: default or strict")
+	f.StringVar(&span, "range", "", "read only the `BYTES` START-END, START- or -LENGTH")
+	crypt.add(f)
 	return c
 }
 
-func (a *app) read(ctx context.Context, id shards.BlobID, out string, strict bool) (err error) {
+// readRequest is what to read, and how.
+type readRequest struct {
+	id         shards.BlobID
+	out        string // - is standard output
+	strict     bool
+	ranged     bool             // only span
+	span       client.ByteRange // before the size is known
+	off, n     int64            // span, once it is
+	identities []age.Identity   // none: as it is stored
+}
+
+func (a *app) read(ctx context.Context, r *readRequest) (err error) {
 	ctx, cancel := a.withTimeout(ctx, 0)
 	defer cancel()
 	s, err := a.open(ctx)
@@ -61,30 +103,30 @@ func (a *app) read(ctx context.Context, id shards.BlobID, out string, strict boo
 		return err
 	}
 	defer s.close(&err)
-	if out != "-" {
-		return a.readToFile(ctx, s, id, out, strict)
+	if r.out != "-" {
+		return a.readToFile(ctx, s, r)
 	}
 	if a.global.json {
 		inline := &inlineBlob{}
-		res, err := a.readTo(ctx, s, id, inline, strict)
+		res, err := a.readTo(ctx, s, r, inline)
 		if err != nil {
 			return err
 		}
-		r := newReadReport(id, "", res)
-		r.Blob = inline.bytes
-		return a.printJSON(r)
+		report := newReadReport(r, "", res)
+		report.Blob = inline.bytes
+		return a.printJSON(report)
 	}
-	_, err = a.readTo(ctx, s, id, a.stdout, strict)
+	_, err = a.readTo(ctx, s, r, a.stdout)
 	return err
 }
 
-func (a *app) readToFile(ctx context.Context, s *session, id shards.BlobID, path string, strict bool) error {
-	f, err := createOutput(path)
+func (a *app) readToFile(ctx context.Context, s *session, r *readRequest) error {
+	f, err := createOutput(r.out)
 	if err != nil {
 		return err
 	}
 	defer f.discard()
-	res, err := a.readTo(ctx, s, id, f, strict)
+	res, err := a.readTo(ctx, s, r, f)
 	if err != nil {
 		return err
 	}
@@ -92,24 +134,72 @@ func (a *app) readToFile(ctx context.Context, s *session, id shards.BlobID, path
 		return err
 	}
 	if a.global.json {
-		return a.printJSON(newReadReport(id, path, res))
+		return a.printJSON(newReadReport(r, r.out, res))
 	}
-	a.warn("read %s into %s", byteSize(res.Size), path)
+	read := byteSize(res.Size)
+	if r.ranged {
+		read = byteSize(r.n)
+	}
+	a.warn("read %s into %s", read, r.out)
 	return nil
 }
 
-// readTo reads blob id to w and names the nodes that did not do their part.
-func (a *app) readTo(ctx context.Context, s *session, id shards.BlobID, w io.Writer, strict bool) (*client.ReadResult, error) {
-	bars := a.newBars(id.String())
+// readTo reads to w and names the nodes that did not do their part.
+func (a *app) readTo(ctx context.Context, s *session, r *readRequest, w io.Writer) (*client.ReadResult, error) {
+	bars := a.newBars(r.id.String())
 	if w == io.Writer(a.stdout) && isTerminal(a.stdout) {
 		bars = nil // the blob itself goes to the screen
 	}
-	res, err := s.Read(ctx, id, w, client.ReadOptions{Strict: strict, Progress: bars.progress()})
+	begin := &beginning{w: w}
+	res, err := r.copy(ctx, s, begin, client.ReadOptions{Strict: r.strict, Progress: bars.progress()})
 	bars.finish()
 	if res != nil && !a.stdout.readerGone {
 		a.nameBad(res.Bad)
 	}
+	if err == nil && len(r.identities) == 0 && client.LooksEncrypted(begin.bytes) && !a.stdout.readerGone {
+		a.warn("this blob is encrypted with age and was read as it is: --identity FILE or --passphrase decrypts it")
+	}
 	return res, err
+}
+
+// copy reads the whole or the range, as it is stored or decrypted.
+func (r *readRequest) copy(ctx context.Context, s *session, w io.Writer, opt client.ReadOptions) (*client.ReadResult, error) {
+	b, err := s.Open(ctx, r.id)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.identities) > 0 && !r.ranged {
+		return b.CopyDecrypted(ctx, w, r.identities, opt)
+	}
+	content := interface {
+		Size() uint64
+		CopyRange(ctx context.Context, w io.Writer, off, n int64, opt client.ReadOptions) (*client.ReadResult, error)
+	}(b)
+	if len(r.identities) > 0 {
+		if content, err = b.Decrypted(ctx, r.identities); err != nil {
+			return nil, err
+		}
+	}
+	r.off, r.n = 0, int64(content.Size())
+	if r.ranged {
+		if r.off, r.n, err = r.span.Within(content.Size()); err != nil {
+			return nil, fmt.Errorf("read %s: %w", r.id, err)
+		}
+	}
+	return content.CopyRange(ctx, w, r.off, r.n, opt)
+}
+
+// beginning keeps the first bytes that are written.
+type beginning struct {
+	w     io.Writer
+	bytes []byte
+}
+
+func (b *beginning) Write(p []byte) (int, error) {
+	if room := 32 - len(b.bytes); room > 0 {
+		b.bytes = append(b.bytes, p[:min(room, len(p))]...)
+	}
+	return b.w.Write(p)
 }
 
 // readReport is the JSON output of read.
@@ -117,17 +207,23 @@ type readReport struct {
 	BlobID      shards.BlobID    `json:"blobId"`
 	Out         string           `json:"out,omitempty"`
 	Size        uint64           `json:"size"`
+	Offset      *int64           `json:"offset,omitempty"`
+	Length      *int64           `json:"length,omitempty"`
 	Fetched     int64            `json:"fetched"`
 	DecodedRows int              `json:"decodedRows"`
 	BadNodes    []client.BadNode `json:"badNodes"`
 	Blob        []byte           `json:"blob,omitempty"`
 }
 
-func newReadReport(id shards.BlobID, out string, r *client.ReadResult) readReport {
-	return readReport{
-		BlobID: id, Out: out, Size: r.Size, Fetched: r.Fetched, DecodedRows: r.Decoded,
-		BadNodes: append([]client.BadNode{}, r.Bad...),
+func newReadReport(r *readRequest, out string, res *client.ReadResult) readReport {
+	report := readReport{
+		BlobID: r.id, Out: out, Size: res.Size, Fetched: res.Fetched, DecodedRows: res.Decoded,
+		BadNodes: append([]client.BadNode{}, res.Bad...),
 	}
+	if r.ranged {
+		report.Offset, report.Length = &r.off, &r.n
+	}
+	return report
 }
 
 // inlineBlob collects a blob for JSON.

@@ -71,7 +71,7 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		storeCommand(a), readCommand(a), storeQuiltCommand(a), readQuiltCommand(a), listPatchesCommand(a), blobIDCommand(a), blobStatusCommand(a),
 		listBlobsCommand(a), extendCommand(a), deleteCommand(a), shareCommand(a), fundCommand(a), burnCommand(a), attributesCommand(a),
-		walletCommand(a), infoCommand(a), healthCommand(a),
+		walletCommand(a), encryptionKeyCommand(a), infoCommand(a), healthCommand(a),
 		nodeCommand(a), devnetCommand(a), benchCommand(a), versionCommand(a),
 	)
 	root.AddCommand(gatewayCommands(a)...)

@@ -16,6 +16,7 @@ import (
 
 func storeCommand(a *app) *cobra.Command {
 	var flags storeFlags
+	var crypt encryptFlags
 	c := &cobra.Command{
 		Use:   "store FILES...",
 		Short: "store files, each as a blob",
@@ -33,6 +34,14 @@ others; the exit code is then the worst.
   walrus store --epochs 10 --permanent thesis.pdf
   walrus store --dry-run *.jpg
   tar c docs | walrus store -
+
+Everybody who has a blob's ID can read it. --encrypt encrypts on this machine before anything is sent, in the format of
+age, for those who have a key (see walrus encryption-key), or with a passphrase. The same file encrypted again is another
+blob, and is paid again. Who loses the key loses the content.
+
+  walrus store --encrypt --recipient age1… --recipient @team.txt plan.pdf
+  walrus store --encrypt --recipient "$(cat ~/.ssh/id_ed25519.pub)" plan.pdf
+  walrus store --encrypt --passphrase diary.txt
 
 --json prints an array with one entry per file:
   {"path", "blobStoreResult": {"newlyCreated": {"blobObject": {"id","registeredEpoch","blobId","size","encodingType",
@@ -52,10 +61,14 @@ and with --dry-run
 			if err != nil {
 				return err
 			}
+			if opt.Encrypt, err = crypt.get(c.Context(), a); err != nil {
+				return err
+			}
 			return a.store(c.Context(), args, opt)
 		},
 	}
 	flags.add(c.Flags())
+	crypt.add(c.Flags())
 	return c
 }
 
@@ -150,7 +163,7 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 			entries = append(entries, newStoreEntry(path, res, err))
 		}
 		if err == nil && !a.global.json {
-			if err := a.printStored(path, res, opt.DryRun, printed); err != nil {
+			if err := a.printStored(path, res, opt, printed); err != nil {
 				return err
 			}
 			printed = true
@@ -184,7 +197,11 @@ func (a *app) storeFile(ctx context.Context, s *session, path string, opt client
 }
 
 // printStored shows where a file went and what was paid, apart from the one before it, if any.
-func (a *app) printStored(path string, r *client.StoreResult, dry, another bool) error {
+func (a *app) printStored(path string, r *client.StoreResult, opt client.StoreOptions, another bool) error {
+	dry, sealed := opt.DryRun, ""
+	if len(opt.Encrypt) > 0 {
+		sealed = " encrypted"
+	}
 	if another {
 		if _, err := a.stdout.Write([]byte("\n")); err != nil {
 			return err
@@ -193,7 +210,7 @@ func (a *app) printStored(path string, r *client.StoreResult, dry, another bool)
 	rows := [][]string{
 		{r.BlobID.String()},
 		{"  file", path},
-		{"  size", byteSize(r.Size) + ", " + byteSize(r.EncodedSize) + " encoded on all nodes together"},
+		{"  size", byteSize(r.Size) + sealed + ", " + byteSize(r.EncodedSize) + " encoded on all nodes together"},
 		{"  state", storedState(r, dry)},
 		{"  kept until", endEpoch(r.EndEpoch) + ", " + keptHow(r)},
 	}

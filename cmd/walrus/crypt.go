@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"filippo.io/age"
+	"filippo.io/age/agessh"
+	"github.com/spf13/pflag"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/term"
+)
+
+// envPassphrase is the variable that holds the passphrase of --passphrase.
+const envPassphrase = "WALRUS_PASSPHRASE"
+
+// maxKeyFile bounds files of keys, recipients and passphrases, in bytes.
+const maxKeyFile = 1 << 20
+
+// passphraseFlags say where a passphrase comes from.
+type passphraseFlags struct {
+	wanted bool
+	file   string
+}
+
+func (p *passphraseFlags) add(f *pflag.FlagSet) {
+	f.BoolVar(&p.wanted, "passphrase", false, "with a passphrase, from $"+envPassphrase+" or else asked for on the terminal")
+	f.StringVar(&p.file, "passphrase-file", "", "with the passphrase that is the first line of `FILE`")
+}
+
+func (p *passphraseFlags) given() bool { return p.wanted || p.file != "" }
+
+// get reads the passphrase: from the file, the environment, or the terminal, where a new one is asked for twice.
+func (p *passphraseFlags) get(ctx context.Context, a *app, isNew bool) (string, error) {
+	word := a.env(envPassphrase)
+	if p.file != "" {
+		raw, err := readKeyFile(p.file)
+		if err != nil {
+			return "", fmt.Errorf("read passphrase: %w", err)
+		}
+		first, _, _ := bytes.Cut(raw, []byte("\n"))
+		if word = strings.TrimSuffix(string(first), "\r"); word == "" {
+			return "", fmt.Errorf("read passphrase: the first line of %s is empty", p.file)
+		}
+	}
+	if word != "" {
+		return word, nil
+	}
+	word, err := a.askSecret(ctx, "passphrase: ")
+	if err == nil && isNew {
+		var again string
+		if again, err = a.askSecret(ctx, "passphrase again: "); err == nil && again != word {
+			err = errors.New("the two passphrases differ")
+		}
+	}
+	if err == nil && word == "" {
+		err = errors.New("the passphrase is empty")
+	}
+	return word, err
+}
+
+// askSecret asks on the terminal, whatever standard input is, without showing what is typed.
+func (a *app) askSecret(ctx context.Context, prompt string) (string, error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return "", fmt.Errorf("there is no terminal to ask for the passphrase on: set $%s or give --passphrase-file FILE", envPassphrase)
+	}
+	defer func() { _ = tty.Close() }()
+	fd := int(tty.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", fmt.Errorf("ask for the passphrase: %w", err)
+	}
+	if _, err := io.WriteString(tty, prompt); err != nil {
+		return "", fmt.Errorf("ask for the passphrase: %w", err)
+	}
+	type answer struct {
+		word []byte
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		word, err := term.ReadPassword(fd)
+		got <- answer{word, err}
+	}()
+	select {
+	case x := <-got:
+		_, _ = io.WriteString(tty, "\n")
+		if x.err != nil {
+			return "", fmt.Errorf("ask for the passphrase: %w", x.err)
+		}
+		return string(x.word), nil
+	case <-ctx.Done(): // the reading is left behind, and the process is about to end
+		_ = term.Restore(fd, before)
+		_, _ = io.WriteString(tty, "\n")
+		return "", ctx.Err()
+	}
+}
+
+// encryptFlags say for whom a blob is encrypted.
+type encryptFlags struct {
+	encrypt    bool
+	recipients []string
+	passphrase passphraseFlags
+}
+
+func (e *encryptFlags) add(f *pflag.FlagSet) {
+	f.BoolVar(&e.encrypt, "encrypt", false, "encrypt before storing: for each --recipient, or else with a passphrase")
+	f.StringArrayVar(&e.recipients, "recipient", nil, "encrypt for `KEY`: age1…, ssh-ed25519 …, ssh-rsa …, or @FILE with one a line; may be repeated")
+	e.passphrase.add(f)
+}
+
+// get gives the recipients; none if nothing is to be encrypted.
+func (e *encryptFlags) get(ctx context.Context, a *app) ([]age.Recipient, error) {
+	switch {
+	case len(e.recipients) > 0 && e.passphrase.given():
+		return nil, usagef("--recipient and --passphrase cannot be combined: age encrypts with a passphrase alone")
+	case len(e.recipients) > 0:
+		return parseRecipients(e.recipients)
+	case !e.encrypt && !e.passphrase.given():
+		return nil, nil
+	}
+	word, err := e.passphrase.get(ctx, a, true)
+	if err != nil {
+		return nil, err
+	}
+	r, err := age.NewScryptRecipient(word)
+	if err != nil {
+		return nil, err
+	}
+	return []age.Recipient{r}, nil
+}
+
+func parseRecipients(list []string) (all []age.Recipient, err error) {
+	for _, text := range list {
+		path, isFile := strings.CutPrefix(text, "@")
+		if !isFile {
+			r, err := parseRecipient(text)
+			if err != nil {
+				return nil, usagef("--recipient: %w", err)
+			}
+			all = append(all, r)
+			continue
+		}
+		raw, err := readKeyFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read recipients: %w", err)
+		}
+		before := len(all)
+		lines := bufio.NewScanner(bytes.NewReader(raw))
+		lines.Buffer(nil, maxKeyFile)
+		for n := 1; lines.Scan(); n++ {
+			line := strings.TrimSpace(lines.Text())
+			if line == "" || strings.HasPrefix(line, "#") {
+				continue
+			}
+			r, err := parseRecipient(line)
+			if err != nil {
+				return nil, fmt.Errorf("%s, line %d: %w", path, n, err)
+			}
+			all = append(all, r)
+		}
+		if len(all) == before {
+			return nil, fmt.Errorf("%s names no recipient", path)
+		}
+	}
+	return all, nil
+}
+
+// parseRecipient reads one public key. A secret one is not repeated in the error.
+func parseRecipient(text string) (age.Recipient, error) {
+	switch {
+	case strings.HasPrefix(strings.ToUpper(text), "AGE-SECRET-KEY-"):
+		return nil, errors.New("this is a secret key, not the recipient that belongs to it, which begins with age1: give that, and keep this to yourself")
+	case strings.HasPrefix(text, "ssh-"):
+		r, err := agessh.ParseRecipient(text)
+		if err != nil {
+			return nil, fmt.Errorf("%.40q…: not a public key of SSH that age can use: %w", text, err)
+		}
+		return r, nil
+	}
+	list, err := age.ParseRecipients(strings.NewReader(text))
+	if err != nil || len(list) != 1 {
+		return nil, fmt.Errorf("%.40q: want a recipient as age1… or ssh-ed25519 …, or @FILE", text)
+	}
+	return list[0], nil
+}
+
+// decryptFlags say how a blob is decrypted.
+type decryptFlags struct {
+	decrypt    bool
+	identities []string
+	passphrase passphraseFlags
+}
+
+func (d *decryptFlags) add(f *pflag.FlagSet) {
+	f.BoolVar(&d.decrypt, "decrypt", false, "decrypt: with each --identity, or else with a passphrase")
+	f.StringArrayVar(&d.identities, "identity", nil, "decrypt with the secret keys in `FILE`, of age or SSH; may be repeated")
+	d.passphrase.add(f)
+}
+
+// get gives the identities; none if nothing is to be decrypted.
+func (d *decryptFlags) get(ctx context.Context, a *app) (all []age.Identity, err error) {
+	for _, path := range d.identities {
+		list, err := loadIdentities(path)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	if !d.passphrase.given() && (len(all) > 0 || !d.decrypt) {
+		return all, nil
+	}
+	word, err := d.passphrase.get(ctx, a, false)
+	if err != nil {
+		return nil, err
+	}
+	id, err := age.NewScryptIdentity(word)
+	return append(all, id), err
+}
+
+// loadIdentities reads a file of secret keys. Errors repeat nothing of it.
+func loadIdentities(path string) ([]age.Identity, error) {
+	raw, err := readKeyFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read identity: %w", err)
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("-----BEGIN")) {
+		id, err := agessh.ParseIdentity(raw)
+		if locked := (*ssh.PassphraseMissingError)(nil); errors.As(err, &locked) {
+			return nil, fmt.Errorf("read identity: %s is protected with a passphrase: keys like that are not supported, make one with walrus encryption-key new", path)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read identity: %s holds no secret key of SSH that age can use", path)
+		}
+		return []age.Identity{id}, nil
+	}
+	list, err := age.ParseIdentities(bytes.NewReader(raw))
+	if err != nil || len(list) == 0 {
+		return nil, fmt.Errorf("read identity: %s holds no identity: want lines that begin with AGE-SECRET-KEY-, or a secret key of SSH", path)
+	}
+	return list, nil
+}
+
+func readKeyFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err == nil && len(raw) > maxKeyFile {
+		err = fmt.Errorf("%s is longer than %d bytes: it is no such file", path, maxKeyFile)
+	}
+	return raw, err
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+)
+
+func encryptionKeyCommand(a *app) *cobra.Command {
+	c := group(&cobra.Command{
+		Use:   "encryption-key",
+		Short: "keys to encrypt blobs for somebody",
+		Long: `Blobs can be read by everybody who knows their ID. What is not for everybody is encrypted on this machine before it is
+stored, for those who have a key. A key is a file with an identity, which is secret; others need only its recipient, the
+text that begins with age1. The format is that of age, so keys and blobs work with age and rage, too.
+
+  walrus encryption-key new me.key                      # prints the recipient
+  walrus store --encrypt --recipient age1… letter.txt
+  walrus read BLOB_ID --identity me.key
+
+Who loses the key loses the content: nobody can bring it back.`,
+	})
+	c.AddCommand(&cobra.Command{
+		Use:   "new FILE",
+		Short: "make a key and print its recipient",
+		Long: `Make a new identity, write it to FILE, which only you can read, and print its recipient. A file that exists is never
+overwritten.
+
+  walrus encryption-key new me.key
+
+--json prints {"recipient","path"}.`,
+		Args: args(cobra.ExactArgs(1), "one FILE"),
+		RunE: func(_ *cobra.Command, args []string) error { return a.encryptionKeyNew(absolute(args[0])) },
+	}, &cobra.Command{
+		Use:   "show FILE",
+		Short: "print the recipients of a key",
+		Long: `Print the recipients of the identities in FILE, one a line: what others need to encrypt for you.
+
+--json prints {"recipients"}.`,
+		Args: args(cobra.ExactArgs(1), "one FILE"),
+		RunE: func(_ *cobra.Command, args []string) error { return a.encryptionKeyShow(args[0]) },
+	})
+	return c
+}
+
+func (a *app) encryptionKeyNew(path string) error {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return fmt.Errorf("make a key: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("make a key: %w", err)
+	}
+	_, err = fmt.Fprintf(f, "# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), id.Recipient(), id)
+	if err == nil {
+		err = f.Sync() // before anything is encrypted for it
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		_ = os.Remove(path)
+		return fmt.Errorf("make a key: %w", err)
+	}
+	if a.global.json {
+		return a.printJSON(struct {
+			Recipient string `json:"recipient"`
+			Path      string `json:"path"`
+		}{id.Recipient().String(), path})
+	}
+	a.warn("the identity is in %s: keep it secret, and keep a copy", path)
+	_, err = fmt.Fprintln(a.stdout, id.Recipient())
+	return err
+}
+
+func (a *app) encryptionKeyShow(path string) error {
+	list, err := loadIdentities(path)
+	if err != nil {
+		return err
+	}
+	recipients := []string{}
+	for _, id := range list {
+		switch id := id.(type) {
+		case *age.X25519Identity:
+			recipients = append(recipients, id.Recipient().String())
+		case *age.HybridIdentity:
+			recipients = append(recipients, id.Recipient().String())
+		default:
+			return fmt.Errorf("%s is a key of SSH: its recipient is the .pub file beside it", path)
+		}
+	}
+	if a.global.json {
+		return a.printJSON(struct {
+			Recipients []string `json:"recipients"`
+		}{recipients})
+	}
+	_, err = fmt.Fprintln(a.stdout, strings.Join(recipients, "\n"))
+	return err
+}
