@@ -91,7 +91,7 @@ func (a *app) storeQuilt(ctx context.Context, paths, blobs []string, opt client.
 		return err
 	}
 	what := fmt.Sprintf("%d files of %s, in one quilt", len(in.files), byteSize(in.size()))
-	if err := a.printStored(what, res.StoreResult, opt.DryRun, false); err != nil || opt.DryRun {
+	if err := a.printStored(what, res.StoreResult, opt, false); err != nil || opt.DryRun {
 		return err
 	}
 	return a.printPatches(res)
