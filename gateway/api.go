@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -60,7 +61,8 @@ type serve[In any] func(w http.ResponseWriter, r *http.Request, in *In) error
 
 // register adds a route: huma parses its parameters and describes it, h does the rest with nothing in between.
 func register[In any](g *Gateway, api huma.API, what action, op huma.Operation, h serve[In]) {
-	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = -1, -1, true
+	body := op.RequestBody
+	op.RequestBody = nil // huma would read the body into memory
 	huma.Register(api, op, func(_ context.Context, in *In) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			r, w := humachi.Unwrap(ctx)
@@ -69,12 +71,17 @@ func register[In any](g *Gateway, api huma.API, what action, op huma.Operation, 
 			}
 		}}, nil
 	})
+	for _, described := range operations(api.OpenAPI().Paths[op.Path]) {
+		if described.Method == op.Method {
+			described.RequestBody = body
+		}
+	}
 }
 
 // fail answers a request that failed before its response began.
 func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, what action, err error) {
-	if r.Context().Err() != nil {
-		return // the client has left
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		err = errClientLeft
 	}
 	f := classify(what, err)
 	if f.code >= http.StatusInternalServerError {
@@ -82,6 +89,9 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, what action, err 
 	}
 	f.write(w, r.Method == http.MethodHead)
 }
+
+// errClientLeft is for the log: nobody gets it.
+var errClientLeft = &failure{code: 499, status: "CANCELLED", reason: "CLIENT_LEFT", domain: domainGlobal, message: "the client has left"}
 
 // sane refuses what the router would misunderstand, and turns a panic into a response.
 func (g *Gateway) sane(next http.Handler) http.Handler {
@@ -98,6 +108,8 @@ func (g *Gateway) sane(next http.Handler) http.Handler {
 			f := &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "INTERNAL", domain: domainGlobal, message: "the gateway made a mistake"}
 			f.write(w, r.Method == http.MethodHead)
 		}()
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store") // unless the route knows better
 		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
 			malformed("query: "+err.Error()).write(w, r.Method == http.MethodHead)
 			return
@@ -109,7 +121,7 @@ func (g *Gateway) sane(next http.Handler) http.Handler {
 func noSuchRoute(r *http.Request) *failure {
 	return &failure{
 		code: http.StatusNotFound, status: "NOT_FOUND", reason: "NO_SUCH_ROUTE", domain: domainGlobal,
-		message: "nothing is served at " + r.URL.Path + "; see /v1/api",
+		message: "nothing is served at " + shorten(r.URL.Path) + "; see /v1/api",
 	}
 }
 
@@ -126,7 +138,7 @@ func wrongMethod(w http.ResponseWriter, r *http.Request, mux *chi.Mux) {
 	}
 	f := &failure{
 		code: http.StatusMethodNotAllowed, status: "UNIMPLEMENTED", reason: "METHOD_NOT_ALLOWED", domain: domainGlobal,
-		message: r.Method + " is not for " + r.URL.Path,
+		message: r.Method + " is not for " + shorten(r.URL.Path),
 	}
 	f.write(w, r.Method == http.MethodHead)
 }

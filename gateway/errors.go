@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -72,7 +73,6 @@ func (f *failure) write(w http.ResponseWriter, head bool) {
 		h.Del(k)
 	}
 	h.Set("Content-Type", "application/json")
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store") // what is not there now may be a moment later
 	if f.retry > 0 {
@@ -106,14 +106,19 @@ var statusNames = map[int]string{
 	http.StatusTooManyRequests: "RESOURCE_EXHAUSTED", http.StatusServiceUnavailable: "UNAVAILABLE", http.StatusGatewayTimeout: "DEADLINE_EXCEEDED",
 }
 
-// humaError makes the error for what huma refuses by itself: parameters that are unknown or malformed.
+// humaError makes the error for what huma refuses by itself: parameters that are unknown or malformed. What was sent is
+// not sent back.
 func humaError(status int, msg string, errs ...error) huma.StatusError {
 	for _, err := range errs {
-		if err != nil {
+		var detail *huma.ErrorDetail
+		switch {
+		case errors.As(err, &detail):
+			msg += ": " + strings.TrimSuffix(detail.Location+": ", ": ") + ": " + detail.Message
+		case err != nil:
 			msg += ": " + err.Error()
 		}
 	}
-	msg = strings.TrimPrefix(msg, "validation failed: ")
+	msg = shorten(strings.TrimPrefix(msg, "validation failed: "))
 	if status == http.StatusUnprocessableEntity {
 		status = http.StatusBadRequest
 	}
@@ -123,4 +128,13 @@ func humaError(status int, msg string, errs ...error) huma.StatusError {
 	}
 	f := &failure{code: status, status: name, reason: "MALFORMED_REQUEST", domain: domainGlobal, message: msg}
 	return f.body()
+}
+
+// shorten bounds what a message repeats of a request.
+func shorten(s string) string {
+	const limit = 300
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "…"
 }

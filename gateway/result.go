@@ -74,8 +74,8 @@ type Extended struct {
 // AlreadyCertified is a blob that needed nothing. It has either an object, if the record is the publisher's, or an event.
 type AlreadyCertified struct {
 	BlobID   shards.BlobID    `json:"blobId"`
-	Object   *ledger.ObjectID `json:"object,omitempty" doc:"The publisher's record of it."`
 	Event    *Event           `json:"event,omitempty" doc:"Stands for somebody else's record."`
+	Object   *ledger.ObjectID `json:"object,omitempty" doc:"The publisher's record of it."`
 	EndEpoch uint32           `json:"endEpoch" example:"35"`
 }
 

@@ -66,7 +66,6 @@ func (g *Gateway) contentHeaders(h http.Header, r *http.Request, tag string) {
 		h.Set("ETag", `"`+tag+`"`)
 	}
 	h.Set("Cache-Control", cacheControl)
-	h.Set("X-Content-Type-Options", "nosniff")
 	if h.Get("Content-Type") == "" {
 		h["Content-Type"] = contentType(r) // nil: none, and none is guessed
 	}

@@ -12,8 +12,8 @@ import (
 // errStalledBody is a body that stopped coming.
 var errStalledBody = errors.New("the body stopped coming: send it faster, or in parts")
 
-// errShortBody is a body that ended before its announced length.
-var errShortBody = malformed("the body ended early: it is shorter than announced, or the connection broke")
+// errBrokenBody is a body that cannot be read to its end.
+var errBrokenBody = malformed("the body is not what was announced: it ended early, or its chunks are malformed")
 
 // spool is a body on disk: storing reads it twice, and it may be far greater than memory. It has no name, so that
 // nothing stays behind whatever happens to the process.
@@ -74,14 +74,15 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	// Without deadlines, as in a test's recorder, a body cannot stall.
 	_ = b.control.SetReadDeadline(time.Now().Add(b.stall))
 	n, err := b.r.Read(p)
+	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
+	case errors.Is(err, io.EOF), errors.As(err, &tooLarge):
+		_ = b.control.SetReadDeadline(time.Time{}) // the connection may wait for the next request
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = errStalledBody
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		err = errShortBody
-	default: // the connection goes on to wait for the next request
-		_ = b.control.SetReadDeadline(time.Time{})
+	default:
+		err = errBrokenBody
 	}
 	return n, err
 }

@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+	"testing"
+
+	"walrus/client"
+	"walrus/ledger"
+)
+
+func TestClassify(t *testing.T) {
+	for _, tt := range []struct {
+		what   action
+		err    error
+		code   int
+		status string
+		reason string
+		retry  bool
+	}{
+		{reading, client.ErrNotFound, 404, "NOT_FOUND", "BLOB_NOT_FOUND", false},
+		{reading, &client.NotEnoughError{Op: "read"}, 503, "UNAVAILABLE", "BLOB_UNAVAILABLE", true},
+		{storing, &client.NotEnoughError{Op: "store"}, 504, "DEADLINE_EXCEEDED", "INSUFFICIENT_CONFIRMATIONS", true},
+		{reading, client.ErrInconsistent, 500, "INTERNAL", "BLOB_INCONSISTENT", false},
+		{reading, context.DeadlineExceeded, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", true},
+		{storing, context.DeadlineExceeded, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", true},
+		{reading, client.ErrStalled, 503, "UNAVAILABLE", "LEDGER_STALLED", true},
+		{storing, client.ErrNoWallet, 503, "UNAVAILABLE", "PUBLISHER_CANNOT_PAY", true},
+		{storing, &client.NoFundsError{Need: 2, Have: 1}, 503, "UNAVAILABLE", "PUBLISHER_CANNOT_PAY", true},
+		{storing, &client.RequestError{}, 400, "INVALID_ARGUMENT", "MALFORMED_REQUEST", false},
+		{storing, &ledger.OpError{Code: ledger.CodeState}, 400, "FAILED_PRECONDITION", "LEDGER_REFUSED", false},
+		{storing, &http.MaxBytesError{Limit: 7}, 413, "SIZE_EXCEEDED", "SIZE_EXCEEDED", false},
+		{storing, errStalledBody, 408, "DEADLINE_EXCEEDED", "BODY_STALLED", false},
+		{storing, errBrokenBody, 400, "INVALID_ARGUMENT", "MALFORMED_REQUEST", false},
+		{storing, &fs.PathError{Op: "write", Path: "/secret", Err: syscall.ENOSPC}, 503, "UNAVAILABLE", "GATEWAY_OUT_OF_RESOURCES", true},
+		{storing, &fs.PathError{Op: "write", Path: "/secret", Err: syscall.EIO}, 500, "INTERNAL", "INTERNAL", false},
+		{reading, errors.New("boom"), 500, "INTERNAL", "INTERNAL", false},
+	} {
+		f := classify(tt.what, fmt.Errorf("wrapped: %w", tt.err))
+		if f.code != tt.code || f.status != tt.status || f.reason != tt.reason || f.retry > 0 != tt.retry {
+			t.Errorf("%v: %+v", tt.err, f)
+		}
+		if strings.Contains(f.message, "/secret") {
+			t.Errorf("%v: tells a path of this machine: %s", tt.err, f.message)
+		}
+	}
+}
+
+// TestErrorBody compares the bytes of an error with the original's.
+func TestErrorBody(t *testing.T) {
+	w := httptest.NewRecorder()
+	w.Header().Set("ETag", `"x"`)
+	w.Header().Set("Cache-Control", cacheControl)
+	classify(reading, client.ErrNotFound).write(w, false)
+	const want = `{"error":{"status":"NOT_FOUND","code":404,"message":"the requested blob ID does not exist on Walrus, ensure that it was entered correctly",` +
+		`"details":[{"@type":"ErrorInfo","reason":"BLOB_NOT_FOUND","domain":"daemon.walrus.space","metadata":{}}]}}`
+	if got := w.Body.String(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	h := w.Header()
+	if w.Code != http.StatusNotFound || h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" || h.Get("Content-Type") != "application/json" {
+		t.Errorf("%d %v", w.Code, h)
+	}
+}
+
+// TestResultShapes compares the bytes of results with the original's, from its documentation.
+func TestResultShapes(t *testing.T) {
+	r := client.StoreResult{
+		Size: 17, EncodedSize: 66034000, Operation: client.RegisterFromScratch, RegisteredEpoch: 34, CertifiedEpoch: 34, EndEpoch: 35,
+		Cost: client.Cost{Storage: 132000, Write: 300, Fee: 99},
+	}
+	const (
+		zero   = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		object = "0x0000000000000000000000000000000000000000000000000000000000000000"
+		record = `{"newlyCreated":{"blobObject":{"id":"` + object + `","registeredEpoch":34,"blobId":"` + zero + `","size":17,"encodingType":"RS2","certifiedEpoch":34,` +
+			`"storage":{"id":"` + object + `","startEpoch":34,"endEpoch":35,"storageSize":66034000},"deletable":false},"resourceOperation":`
+		cost = `,"cost":132300`
+	)
+	for _, tt := range []struct {
+		change func(*client.StoreResult)
+		want   string
+	}{
+		{func(*client.StoreResult) {}, record + `{"registerFromScratch":{"encodedLength":66034000,"epochsAhead":1}}` + cost + `}}`},
+		{func(r *client.StoreResult) { r.Shared = true }, record + `{"registerFromScratch":{"encodedLength":66034000,"epochsAhead":1}}` + cost + `,"sharedBlobObject":"` + object + `"}}`},
+		{func(r *client.StoreResult) { r.Operation = client.ReuseStorage }, record + `{"reuseStorage":{"encodedLength":66034000}}` + cost + `}}`},
+		{func(r *client.StoreResult) { r.Operation = client.ReuseRegistration }, record + `{"reuseRegistration":{"encodedLength":66034000}}` + cost + `}}`},
+		{func(r *client.StoreResult) { r.Operation, r.EpochsExtended = client.ReuseAndExtend, 2 },
+			record + `{"reuseAndExtend":{"encodedLength":66034000,"epochsExtended":2}}` + cost + `}}`},
+		{func(r *client.StoreResult) { r.Operation, r.EpochsExtended = client.ReuseAndExtendNonCertified, 2 },
+			record + `{"reuseAndExtendNonCertified":{"encodedLength":66034000,"epochsExtended":2}}` + cost + `}}`},
+		{func(r *client.StoreResult) { r.AlreadyCertified = true },
+			`{"alreadyCertified":{"blobId":"` + zero + `","event":{"txDigest":"11111111111111111111111111111111","eventSeq":"0"},"endEpoch":35}}`},
+		{func(r *client.StoreResult) { r.AlreadyCertified, r.Object = true, ledger.ObjectID{0xe9} },
+			`{"alreadyCertified":{"blobId":"` + zero + `","object":"` + strings.Replace(object, "0x00", "0xe9", 1) + `","endEpoch":35}}`},
+	} {
+		changed := r
+		tt.change(&changed)
+		b, err := json.Marshal(NewStoreResult(&changed))
+		if err != nil || string(b) != tt.want {
+			t.Errorf("got  %s, %v\nwant %s", b, err, tt.want)
+		}
+	}
+}
