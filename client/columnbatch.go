@@ -54,8 +54,9 @@ func (b *columnBatch) schedule(ctx context.Context) error {
 	for len(b.pending) > 0 && b.counted() < maxWindow {
 		c := b.pending[0]
 		b.pending = b.pending[1:]
-		if b.r.bad[b.r.owner(c)] {
-			continue // turned out bad meanwhile: to be recovered
+		if o := b.r.owner(c); b.r.bad[o] || b.r.suspect[o] { // turned out so meanwhile
+			b.passed = append(b.passed, c)
+			continue
 		}
 		if err := b.start(ctx, c); err != nil {
 			return err
@@ -80,8 +81,11 @@ func (b *columnBatch) schedule(ctx context.Context) error {
 		})
 		return nil
 	}
-	// others cannot help: whoever was passed over is the last resort
+	// others cannot help: whoever was passed over is the last resort, unless it has failed or lied
 	for _, c := range b.passed {
+		if b.r.bad[b.r.owner(c)] {
+			continue
+		}
 		if err := b.start(ctx, c); err != nil {
 			return err
 		}

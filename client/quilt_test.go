@@ -52,7 +52,7 @@ func readAll(t *testing.T, q *Quilt, patches []quilt.Patch, want map[string][]by
 
 // TestQuilt stores files and reads them back, while nodes are well and while one does not do its part.
 func TestQuilt(t *testing.T) {
-	for name, m := range map[string]mood{"well": well, "down": down, "lying": lying, "silent": silent, "cutting": cutting, "lacking": lacking, "busy": busyOnce} {
+	for name, m := range map[string]mood{"well": well, "down": down, "lying": lying, "silent": silent, "cutting": cutting, "lacking": lacking, "busy": busyOnce, "slow": slow} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, c := newFake(t, 5, 31)
