@@ -36,6 +36,9 @@ type StoreOptions struct {
 	// Encrypt, unless empty, are those for whom src is encrypted before it is stored, in a temporary file. The size of the
 	// result is then that of what is encrypted.
 	Encrypt []age.Recipient
+	// Approve, if not nil, is asked before anything is paid, with what it will cost at most; its error ends the store. It is
+	// asked again if the ledger moved on and the plan is a new one.
+	Approve func(Cost) error
 	// DryRun encodes and plans, and does nothing: the result says what it would cost.
 	DryRun bool
 }
@@ -149,6 +152,11 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 	if opt.DryRun {
 		res.Cost = p.cost
 		return nil
+	}
+	if opt.Approve != nil {
+		if err := opt.Approve(p.cost); err != nil {
+			return err
+		}
 	}
 	start := time.Now()
 	uploads := p.certified == 0 || opt.Force

@@ -11,7 +11,7 @@ import (
 
 // ComposeGateway makes the configuration of the gateway beside a node, which reaches the network through that node, and what
 // opens its view of the ledger. The node has one.
-func (n *Node) ComposeGateway(version string, log *slog.Logger) (cfg node.ClientConfig, open node.OpenChain, gw gateway.Config, err error) {
+func (n *Node) ComposeGateway(version string, log *slog.Logger) (cfg node.ClientConfig, open node.OpenChain, gw gateway.SiteConfig, err error) {
 	genesis, err := LoadGenesis(n.Genesis)
 	if err != nil {
 		return cfg, nil, gw, err
@@ -28,16 +28,18 @@ func (n *Node) ComposeGateway(version string, log *slog.Logger) (cfg node.Client
 	}
 	cfg = clientConfig(genesis.Network, version, log)
 	cfg.DHT = dht.Config{Bootstrap: append([]string{here}, n.Bootstrap...), MDNS: n.MDNS}
-	gw = gateway.Default()
-	gw.Bind, gw.Version, gw.Publisher = n.Gateway.Bind, version, payer != nil
+	gw = gateway.DefaultSite()
+	gw.API.Version, gw.API.Publisher = version, payer != nil
+	gw.Listen(n.Gateway.Bind)
 	return cfg, node.Light(genesis, payer, log), gw, nil
 }
 
 // ComposeGateway is Compose for a gateway, which is a publisher if there is a wallet.
-func (c *Client) ComposeGateway(version string, payer *wallet.Wallet, log *slog.Logger) (cfg node.ClientConfig, open node.OpenChain, gw gateway.Config, err error) {
+func (c *Client) ComposeGateway(version string, payer *wallet.Wallet, log *slog.Logger) (cfg node.ClientConfig, open node.OpenChain, gw gateway.SiteConfig, err error) {
 	cfg, open, err = c.Compose(version, payer, log)
-	gw = gateway.Default()
-	gw.Version, gw.Publisher = version, payer != nil
-	gw.Store.Epochs, gw.Store.TempDir = c.Epochs, c.TempDir
+	gw = gateway.DefaultSite()
+	gw.API.Version, gw.API.Publisher = version, payer != nil
+	gw.API.Store.Epochs, gw.API.Store.TempDir = c.Epochs, c.TempDir
+	gw.Guard.JWT.Epochs = c.Epochs
 	return cfg, open, gw, err
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
+
+	"walrus/gateway/guard"
 )
 
 // maxHeaderBytes bounds the header of a request: IDs and a few parameters, with room for a proxy's additions. The
@@ -24,6 +26,7 @@ var adopt sync.Once
 func (g *Gateway) routes() (http.Handler, error) {
 	adopt.Do(func() { huma.NewError = humaError })
 	mux := chi.NewMux()
+	mux.Use(guard.Route)
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		noSuchRoute(r).write(w, r.Method == http.MethodHead)
 	})

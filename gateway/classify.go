@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"os"
 	"syscall"
+	"time"
 
 	"walrus/client"
+	"walrus/gateway/guard"
 	"walrus/ledger"
 )
 
@@ -34,9 +36,12 @@ func classify(what action, err error) *failure {
 	var tooLarge *http.MaxBytesError
 	var refused *ledger.OpError
 	var wrong *client.RequestError
+	var guarded *guard.Refusal
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &guarded):
+		return &failure{code: guarded.Code, status: guarded.Status, reason: guarded.Reason, domain: guarded.Domain, message: guarded.Message, retry: int(guarded.Retry / time.Second)}
 	case errors.As(err, &wrong):
 		return malformed(wrong.Error())
 	case errors.As(err, &tooLarge):

@@ -8,18 +8,23 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"walrus/client"
 )
 
-// Gateway serves blobs over HTTP. All fields but the wait group are constant after New.
+// Gateway serves blobs over HTTP. All fields but the wait group and the counters are constant after New.
 type Gateway struct {
 	cfg     Config
 	client  *client.Client
 	log     *slog.Logger
 	handler http.Handler
+	// reserve holds what a request is going to make the wallet pay, and settles what it has paid.
+	reserve func(ctx context.Context, frost uint64) (settle func(paid uint64), err error)
 	stores  sync.WaitGroup // uploads that are being stored, with or without their clients
 	end     chan struct{}  // closed when they must give up
+
+	stored, sent atomic.Uint64 // bytes of blobs since the start
 }
 
 // New makes a gateway over c, which must have a payer if it is to be a publisher. It starts nothing.
@@ -27,7 +32,7 @@ func New(cfg Config, c *client.Client, log *slog.Logger) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, client: c, log: log, end: make(chan struct{})}
+	g := &Gateway{cfg: cfg, client: c, log: log, reserve: unlimited, end: make(chan struct{})}
 	var err error
 	if g.handler, err = g.routes(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -155,7 +156,7 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, d *download, st
 	idle := time.AfterFunc(patience, func() { cancel(context.DeadlineExceeded) })
 	defer idle.Stop()
 	out := &bodyWriter{
-		w: w, control: http.NewResponseController(w), status: status, stall: g.cfg.Time.Stall,
+		w: w, control: http.NewResponseController(w), status: status, stall: g.cfg.Time.Stall, sent: &g.sent,
 		before: func() { idle.Stop() }, after: func() { idle.Reset(patience) },
 	}
 	err := produce(ctx, out)
@@ -181,6 +182,7 @@ type bodyWriter struct {
 	status        int
 	stall         time.Duration
 	before, after func() // each write
+	sent          *atomic.Uint64
 	begun         bool
 	err           error // of the client's connection
 }
@@ -195,6 +197,7 @@ func (b *bodyWriter) Write(p []byte) (int, error) {
 	// Without deadlines, as in a test's recorder, a client cannot stall.
 	_ = b.control.SetWriteDeadline(time.Now().Add(b.stall))
 	n, err := b.w.Write(p)
+	b.sent.Add(uint64(n))
 	if err != nil {
 		b.err = err
 	}

@@ -91,7 +91,9 @@ func (g *Gateway) addStore(api huma.API) {
 func (g *Gateway) storeBlob(w http.ResponseWriter, r *http.Request, body *spool, opt client.StoreOptions) error {
 	ctx, done := g.storing(r.Context())
 	defer done()
-	res, err := g.client.Store(ctx, body, body.size, opt)
+	res, err := g.pay(ctx, opt, func(opt client.StoreOptions) (*client.StoreResult, error) {
+		return g.client.Store(ctx, body, body.size, opt)
+	})
 	if closing := body.Close(); err == nil {
 		err = closing
 	}

@@ -13,14 +13,14 @@ import (
 // of a storage node: that one answers others, and this one asks all of them alike, the node beside it included.
 type GatewayNode struct {
 	client   *ClientNode
-	gateway  *gateway.Gateway
+	site     *gateway.Site
 	listener net.Listener
 }
 
 // OpenGateway listens on the configured address and joins the network. The result must be run or closed.
-func OpenGateway(ctx context.Context, cfg ClientConfig, open OpenChain, gw gateway.Config) (*GatewayNode, error) {
+func OpenGateway(ctx context.Context, cfg ClientConfig, open OpenChain, gw gateway.SiteConfig) (*GatewayNode, error) {
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", gw.Bind)
+	l, err := lc.Listen(ctx, "tcp", gw.API.Bind)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
@@ -28,11 +28,15 @@ func OpenGateway(ctx context.Context, cfg ClientConfig, open OpenChain, gw gatew
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	g, err := gateway.New(gw, c.Client(), cfg.Logger)
+	if err := c.Client().OpenCache(); err != nil {
+		return nil, errors.Join(fmt.Errorf("gateway: %w", err), c.Close(), l.Close())
+	}
+	s, err := gateway.NewSite(gw, c.Client(), cfg.Logger)
 	if err != nil {
+		c.Client().Close()
 		return nil, errors.Join(err, c.Close(), l.Close())
 	}
-	return &GatewayNode{client: c, gateway: g, listener: l}, nil
+	return &GatewayNode{client: c, site: s, listener: l}, nil
 }
 
 // URL is where the gateway is.
@@ -40,9 +44,13 @@ func (g *GatewayNode) URL() string { return "http://" + g.listener.Addr().String
 
 // Run serves until ctx ends, and leaves the network.
 func (g *GatewayNode) Run(ctx context.Context) error {
-	err := g.gateway.Serve(ctx, g.listener, g.gateway.Handler())
+	err := g.site.Serve(ctx, g.listener)
+	g.client.Client().Close()
 	return errors.Join(err, g.client.Close())
 }
 
 // Close ends a gateway that does not run.
-func (g *GatewayNode) Close() error { return errors.Join(g.listener.Close(), g.client.Close()) }
+func (g *GatewayNode) Close() error {
+	g.client.Client().Close()
+	return errors.Join(g.listener.Close(), g.client.Close())
+}

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"walrus/config"
-	"walrus/gateway"
 	"walrus/ledger/wallet"
 	"walrus/node"
 )
@@ -41,10 +40,7 @@ func gatewayCommand(a *app, name, short, first string, publish, aggregate bool) 
 		Use: name, Short: short, Long: first + "\n\n" + gatewayLong,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.serveGateway(c.Context(), func(g *gateway.Config) error {
-				g.Publisher, g.Aggregator = publish, aggregate
-				return f.apply(g, c.Flags().Changed)
-			}, publish)
+			return a.serveGateway(c.Context(), &f, publish, aggregate)
 		},
 	}
 	f.add(c, publish, aggregate)
@@ -52,13 +48,13 @@ func gatewayCommand(a *app, name, short, first string, publish, aggregate bool) 
 }
 
 // serveGateway runs a gateway of the configured network until ctx ends.
-func (a *app) serveGateway(ctx context.Context, adjust func(*gateway.Config) error, pays bool) error {
+func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggregate bool) error {
 	conf, err := a.loadClient()
 	if err != nil {
 		return err
 	}
 	var payer *wallet.Wallet
-	if pays {
+	if publish {
 		if payer, err = conf.LoadWallet(); err != nil {
 			return err
 		}
@@ -71,7 +67,8 @@ func (a *app) serveGateway(ctx context.Context, adjust func(*gateway.Config) err
 	if err != nil {
 		return err
 	}
-	if err := adjust(&gw); err != nil {
+	gw.API.Publisher, gw.API.Aggregator = publish, aggregate
+	if err := f.apply(&cfg.Client, &gw, a.env); err != nil {
 		return err
 	}
 	g, err := node.OpenGateway(ctx, cfg, open, gw)
@@ -134,11 +131,11 @@ func (a *app) openDevnetGateway(ctx context.Context, net *config.Devnet, bind st
 	if err != nil {
 		return nil, err
 	}
-	gw.Bind = bind
+	gw.Listen(bind)
 	g, err := node.OpenGateway(ctx, cfg, open, gw)
 	if errors.Is(err, syscall.EADDRINUSE) && !chosen {
 		a.warn("%s is taken, by another devnet perhaps: the gateway takes another port; --gateway ADDRESS chooses one", bind)
-		gw.Bind = anyPort
+		gw.Listen(anyPort)
 		g, err = node.OpenGateway(ctx, cfg, open, gw)
 	}
 	return g, err

@@ -2,54 +2,131 @@ package main
 
 import (
 	"net"
+	"os"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"walrus/client"
+	"walrus/config"
 	"walrus/gateway"
 )
 
-// gatewayFlags are those of publisher, aggregator and daemon, with the names and units of the original.
+// gatewayFlags are those of publisher, aggregator and daemon: of the original, with its names and units, and more.
 type gatewayFlags struct {
+	site                  gateway.SiteConfig // as flags that need no more than to be set
 	bind                  string
 	maxBody, maxQuiltBody int64 // KiB
-	maxBlob               uint64
-	headers               []string
-	bareETag              bool
+	secret, secretFile    string
+	lifetime              int64 // seconds
+	spend, totalSpend     amount
+	keys                  map[string]string
+	cacheDir              string
+	cacheSize             int64 // MiB
 }
 
 func (f *gatewayFlags) add(c *cobra.Command, publish, aggregate bool) {
-	d, flags := gateway.Default(), c.Flags()
-	flags.StringVar(&f.bind, "bind", d.Bind, "`ADDRESS` and port to serve HTTP on")
-	flags.StringVar(&f.bind, "bind-address", d.Bind, "the same as --bind")
+	f.site = gateway.DefaultSite()
+	flags := c.Flags()
+	flags.StringVar(&f.bind, "bind", f.site.API.Bind, "`ADDRESS` and port to serve HTTP on")
+	flags.StringVar(&f.bind, "bind-address", f.site.API.Bind, "the same as --bind")
 	_ = flags.MarkHidden("bind-address")
+	flags.StringVar(&f.site.Metrics, "metrics-address", "", "`ADDRESS` and port to serve Prometheus metrics on, at /metrics (default none)")
+	flags.StringSliceVar(&f.site.Guard.Hosts, "host", nil, "`NAME` to answer to, without port; a loopback address always answers to localhost, and nothing else; may be repeated")
+	flags.StringSliceVar(&f.site.Guard.TrustedProxies, "trusted-proxy", nil, "address or `NETWORK` of a proxy whose X-Forwarded-For is believed; may be repeated")
 	if publish {
-		flags.Int64Var(&f.maxBody, "max-body-size", d.Store.MaxBody>>10, "greatest blob that is stored, in `KiB`")
-		flags.Int64Var(&f.maxQuiltBody, "max-quilt-body-size", d.Store.MaxQuiltBody>>10, "greatest form of a quilt that is stored, in `KiB`")
+		f.addPublisher(flags)
 	}
 	if aggregate {
-		flags.Uint64Var(&f.maxBlob, "max-blob-size", 0, "greatest blob that is served, in `BYTES`; 0 is no limit")
-		flags.StringSliceVar(&f.headers, "allowed-headers", d.Read.Headers, "attributes of a record that become headers when it is read by its object ID")
-		flags.BoolVar(&f.bareETag, "bare-etag", false, "send entity tags without quotes, as the original does")
+		f.addAggregator(flags)
 	}
 }
 
-// apply puts what was given into cfg.
-func (f *gatewayFlags) apply(cfg *gateway.Config, given func(flag string) bool) error {
+func (f *gatewayFlags) addPublisher(flags *pflag.FlagSet) {
+	api, guard := &f.site.API, &f.site.Guard
+	flags.Int64Var(&f.maxBody, "max-body-size", api.Store.MaxBody>>10, "greatest blob that is stored, in `KiB`")
+	flags.Int64Var(&f.maxQuiltBody, "max-quilt-body-size", api.Store.MaxQuiltBody>>10, "greatest form of a quilt that is stored, in `KiB`")
+	flags.IntVar(&guard.Publisher.Running, "publisher-max-concurrent-requests", guard.Publisher.Running, "how many requests that store are at work at once")
+	flags.IntVar(&guard.Publisher.Waiting, "publisher-max-buffer-size", guard.Publisher.Waiting, "how many more of them wait; others are told to come back (429)")
+	flags.StringVar(&f.secret, "jwt-decode-secret", "", "`KEY` that the tokens of clients are checked with: text, 0x-hex or a public key in PEM; without, anybody may store\n(others on this machine can see it: prefer the file, or $WALRUS_JWT_DECODE_SECRET)")
+	flags.StringVar(&f.secretFile, "jwt-decode-secret-file", "", "`FILE` with that key")
+	flags.StringVar(&guard.JWT.Algorithm, "jwt-algorithm", guard.JWT.Algorithm, "what tokens are signed with: HS256 to HS512, RS256 to RS512, PS256 to PS512, ES256, ES384, EdDSA")
+	flags.Int64Var(&f.lifetime, "jwt-expiring-sec", 0, "what must lie between a token's iat and exp, in `SECONDS`; 0 is any")
+	flags.BoolVar(&guard.JWT.VerifyUpload, "jwt-verify-upload", false, "check uploads against the claims of their tokens: epochs, max_epochs, size, max_size, send_object_to")
+	flags.IntVar(&guard.JWT.CacheSize, "jwt-cache-size", guard.JWT.CacheSize, "how many used tokens are remembered until they expire")
+	flags.String("jwt-cache-refresh-interval", "", "accepted for the original's sake; expired tokens are forgotten by themselves")
+	_ = flags.MarkHidden("jwt-cache-refresh-interval")
+	flags.IntVar(&guard.Quota.Rate, "quota-requests-per-minute", 0, "how many requests one client may make per minute; 0 is no limit")
+	flags.Uint64Var(&guard.Quota.Bytes, "quota-bytes-per-day", 0, "how many `BYTES` one client may upload per day; 0 is no limit")
+	flags.Var(&f.spend, "quota-spend-per-day", "how much may be paid for one client per day, such as 0.5; 0 is no limit")
+	flags.Var(&f.totalSpend, "spend-per-day", "how much may be paid for all clients together per day; 0 is no limit")
+	flags.StringToStringVar(&f.keys, "api-key", nil, "`NAME=KEY` of a client, which shows the key in X-Api-Key and has a quota of its own; may be repeated")
+}
+
+func (f *gatewayFlags) addAggregator(flags *pflag.FlagSet) {
+	api, guard := &f.site.API, &f.site.Guard
+	flags.Uint64Var(&api.Read.MaxBlob, "max-blob-size", 0, "greatest blob that is served, in `BYTES`; 0 is no limit")
+	flags.IntVar(&guard.Aggregator.Running, "aggregator-max-concurrent-requests", guard.Aggregator.Running, "how many requests that read are at work at once")
+	flags.IntVar(&guard.Aggregator.Waiting, "aggregator-max-buffer-size", guard.Aggregator.Waiting, "how many more of them wait; others are told to come back (429)")
+	flags.StringSliceVar(&api.Read.Headers, "allowed-headers", api.Read.Headers, "attributes of a record that become headers when it is read by its object ID")
+	flags.BoolVar(&api.Read.BareETag, "bare-etag", false, "send entity tags without quotes, as the original does")
+	flags.StringVar(&f.cacheDir, "cache-dir", "", "`FOLDER` for a cache of what was read, which is used again after a restart (default none)")
+	flags.Int64Var(&f.cacheSize, "cache-size", 1024, "how large the cache may be, in `MiB`")
+}
+
+// apply puts what was given into the configurations, which have what the file says.
+func (f *gatewayFlags) apply(reads *client.Config, cfg *gateway.SiteConfig, env config.Env) error {
 	if _, _, err := net.SplitHostPort(f.bind); err != nil {
 		return usagef("--bind %s: want an address and a port, such as 127.0.0.1:31415", f.bind)
 	}
-	cfg.Bind = f.bind
-	if cfg.Publisher {
+	given := f.site
+	given.API.Version, given.API.Publisher, given.API.Aggregator = cfg.API.Version, cfg.API.Publisher, cfg.API.Aggregator
+	given.API.Store, given.Guard.JWT.Epochs = cfg.API.Store, cfg.Guard.JWT.Epochs
+	*cfg = given
+	cfg.Listen(f.bind)
+	if f.cacheDir != "" {
+		if f.cacheSize < 1 || f.cacheSize > 1<<30 {
+			return usagef("--cache-size %d: must be 1 to %d MiB", f.cacheSize, 1<<30)
+		}
+		reads.Cache = client.CacheConfig{Dir: f.cacheDir, Bytes: f.cacheSize << 20}
+	}
+	if cfg.API.Publisher {
 		if min(f.maxBody, f.maxQuiltBody) < 1 || max(f.maxBody, f.maxQuiltBody) > 1<<40 {
 			return usagef("--max-body-size and --max-quilt-body-size are in KiB: must be 1 to %d", int64(1)<<40)
 		}
-		cfg.Store.MaxBody, cfg.Store.MaxQuiltBody = f.maxBody<<10, f.maxQuiltBody<<10
-	}
-	if cfg.Aggregator {
-		cfg.Read.MaxBlob, cfg.Read.BareETag = f.maxBlob, f.bareETag
-		if given("allowed-headers") {
-			cfg.Read.Headers = f.headers
+		cfg.API.Store.MaxBody, cfg.API.Store.MaxQuiltBody = f.maxBody<<10, f.maxQuiltBody<<10
+		secret, err := f.jwtSecret(env)
+		if err != nil {
+			return err
 		}
+		cfg.Guard.JWT.Secret, cfg.Guard.JWT.Lifetime = secret, time.Duration(f.lifetime)*time.Second
+		cfg.Guard.Quota.Spend, cfg.Guard.Quota.TotalSpend = uint64(f.spend.Amount), uint64(f.totalSpend.Amount)
+		cfg.Guard.Quota.APIKeys = f.keys
 	}
 	return nil
+}
+
+// envJWTSecret is for the key that others shall not see in the list of processes.
+const envJWTSecret = "WALRUS_JWT_DECODE_SECRET"
+
+func (f *gatewayFlags) jwtSecret(env config.Env) (string, error) {
+	switch {
+	case f.secret != "" && f.secretFile != "":
+		return "", usagef("--jwt-decode-secret and --jwt-decode-secret-file are the same: choose one")
+	case f.secret != "":
+		return f.secret, nil
+	case f.secretFile != "":
+		raw, err := os.ReadFile(f.secretFile)
+		if err != nil {
+			return "", err
+		}
+		secret := strings.TrimSpace(string(raw))
+		if secret == "" {
+			return "", usagef("--jwt-decode-secret-file %s: it is empty", f.secretFile)
+		}
+		return secret, nil
+	}
+	return env(envJWTSecret), nil
 }

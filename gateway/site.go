@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"walrus/client"
+	"walrus/gateway/guard"
+	"walrus/gateway/pages"
+	"walrus/shards"
+)
+
+// SiteConfig of a Site.
+type SiteConfig struct {
+	// API is the gateway's own.
+	API Config
+	// Guard says who may use it, and how much.
+	Guard guard.Config
+	// Metrics is the address on which Prometheus finds /metrics, apart from what is for everybody. Default "": nowhere.
+	Metrics string
+}
+
+// DefaultSite is a site for this machine.
+func DefaultSite() SiteConfig { return SiteConfig{API: Default(), Guard: guard.Default()} }
+
+// Listen sets the address to listen on. A site of this machine alone answers to no other names.
+func (c *SiteConfig) Listen(bind string) {
+	c.API.Bind = bind
+	host, _, err := net.SplitHostPort(bind)
+	ip := net.ParseIP(host)
+	c.Guard.Loopback = err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+// Site is a gateway as the world meets it: the API, the pages, and the guard before both.
+type Site struct {
+	cfg      SiteConfig // constant after NewSite, as all others
+	log      *slog.Logger
+	gateway  *Gateway
+	explorer *Explorer
+	handler  http.Handler
+	registry *prometheus.Registry
+}
+
+// NewSite makes a site over c, which must have a payer if it is to be a publisher. It starts nothing.
+func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) {
+	s := &Site{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	g, err := guard.New(cfg.Guard, log, s.registry)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if s.gateway, err = New(cfg.API, c, log); err != nil {
+		return nil, err
+	}
+	s.gateway.reserve = g.Reserve
+	s.explorer = NewExplorer(ExploreConfig{
+		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,
+	}, c)
+	faces, err := pages.New(pages.Config{
+		Publisher: cfg.API.Publisher, Aggregator: cfg.API.Aggregator, MaxUpload: cfg.API.Store.MaxBody, Epochs: cfg.API.Store.Epochs,
+	}, s.explorer, log)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	s.handler = g.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isAPI(r.URL.Path) {
+			s.gateway.Handler().ServeHTTP(w, r)
+		} else {
+			faces.ServeHTTP(w, r)
+		}
+	}))
+	return s, nil
+}
+
+// isAPI tells paths of the API from those of the pages.
+func isAPI(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch first {
+	case "v1", "v1alpha", "status", "openapi.json", "openapi.yaml":
+		return true
+	}
+	return false
+}
+
+// Handler serves all of it.
+func (s *Site) Handler() http.Handler { return s.handler }
+
+// Serve serves on l, which it closes, until ctx ends. A site serves once.
+func (s *Site) Serve(ctx context.Context, l net.Listener) error {
+	var lc net.ListenConfig
+	var metrics net.Listener
+	if s.cfg.Metrics != "" {
+		var err error
+		if metrics, err = lc.Listen(ctx, "tcp", s.cfg.Metrics); err != nil {
+			return errors.Join(fmt.Errorf("gateway: metrics: %w", err), l.Close())
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.gateway.Serve(ctx, l, s.handler) })
+	g.Go(func() error { return s.explorer.Run(ctx) })
+	if metrics != nil {
+		g.Go(func() error { return s.serveMetrics(ctx, metrics) })
+	}
+	return g.Wait()
+}
+
+func (s *Site) serveMetrics(ctx context.Context, l net.Listener) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: s.cfg.API.Time.Header, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("gateway: metrics: %w", err)
+	}
+	return nil
+}
+
+// beginning reads up to most bytes from the start of a blob.
+func (g *Gateway) beginning(ctx context.Context, id shards.BlobID, most int) ([]byte, error) {
+	b, err := g.client.Open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	_, err = b.CopyRange(ctx, &out, 0, min(int64(most), int64(b.Size())), client.ReadOptions{})
+	return out.Bytes(), err
+}
+
+// storeForm stores what came in by the pages' form, as an upload like others.
+func (g *Gateway) storeForm(ctx context.Context, src io.ReaderAt, size uint64, opt client.StoreOptions) (*client.StoreResult, error) {
+	storing, done := g.storing(ctx)
+	defer done()
+	return g.pay(ctx, opt, func(opt client.StoreOptions) (*client.StoreResult, error) { return g.client.Store(storing, src, size, opt) })
+}
+
+// pay stores within what the client of the request may spend, and counts what was stored. ctx is that of the request.
+func (g *Gateway) pay(ctx context.Context, opt client.StoreOptions, store func(client.StoreOptions) (*client.StoreResult, error)) (*client.StoreResult, error) {
+	settle := func(uint64) {}
+	opt.Approve = func(c client.Cost) error {
+		settle(0) // what an earlier plan held
+		var err error
+		settle, err = g.reserve(ctx, uint64(c.Total()))
+		if err != nil {
+			settle = func(uint64) {}
+		}
+		return err
+	}
+	res, err := store(opt)
+	if res != nil {
+		settle(uint64(res.Cost.Total()))
+	} else {
+		settle(0)
+	}
+	if err == nil {
+		g.stored.Add(res.Size)
+	}
+	return res, err
+}
+
+// unlimited is reserve without a guard.
+func unlimited(context.Context, uint64) (func(uint64), error) { return func(uint64) {}, nil }
