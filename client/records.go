@@ -93,7 +93,7 @@ func (c *Client) Extend(ctx context.Context, object ledger.ObjectID, epochs uint
 		}
 		end := uint64(b.End) + uint64(epochs)
 		if epochs == 0 || end > uint64(k.epoch)+uint64(k.params.MaxEpochsAhead) {
-			return nil, cost, fmt.Errorf("it ends with epoch %d, this is %d, storage is sold for %d epochs ahead: it can be extended by %d at most",
+			return nil, cost, requestError("it ends with epoch %d, this is %d, storage is sold for %d epochs ahead: it can be extended by %d at most",
 				b.End-1, k.epoch, k.params.MaxEpochsAhead, k.epoch+k.params.MaxEpochsAhead-b.End)
 		}
 		price, err := k.params.StorageCost(b.Bytes, epochs)
@@ -115,7 +115,7 @@ func (c *Client) Extend(ctx context.Context, object ledger.ObjectID, epochs uint
 func (c *Client) Delete(ctx context.Context, object ledger.ObjectID) (*Changed, error) {
 	return c.change(ctx, "delete", object, func(k *known, b *ledger.Blob) (ledger.Op, Cost, error) {
 		if !b.Deletable {
-			return nil, Cost{}, errors.New("it is permanent: it stays until its end")
+			return nil, Cost{}, requestError("it is permanent: it stays until its end")
 		}
 		b.End = k.epoch
 		return ledger.DeleteBlob{Object: object}, Cost{}, nil
@@ -126,7 +126,7 @@ func (c *Client) Delete(ctx context.Context, object ledger.ObjectID) (*Changed, 
 func (c *Client) Share(ctx context.Context, object ledger.ObjectID, fund ledger.Amount) (*Changed, error) {
 	return c.change(ctx, "share", object, func(_ *known, b *ledger.Blob) (ledger.Op, Cost, error) {
 		if b.Deletable {
-			return nil, Cost{}, errors.New("it is deletable: only permanent blobs are shared")
+			return nil, Cost{}, requestError("it is deletable: only permanent blobs are shared")
 		}
 		return ledger.ShareBlob{Object: object, Amount: fund}, Cost{Fund: fund}, nil
 	})
@@ -136,7 +136,7 @@ func (c *Client) Share(ctx context.Context, object ledger.ObjectID, fund ledger.
 func (c *Client) Fund(ctx context.Context, object ledger.ObjectID, amount ledger.Amount) (*Changed, error) {
 	return c.change(ctx, "fund", object, func(_ *known, b *ledger.Blob) (ledger.Op, Cost, error) {
 		if !b.Shared {
-			return nil, Cost{}, errors.New("it is not shared")
+			return nil, Cost{}, requestError("it is not shared")
 		}
 		return ledger.FundBlob{Object: object, Amount: amount}, Cost{Fund: amount}, nil
 	})

@@ -37,6 +37,9 @@ func (g *Gateway) routes() (http.Handler, error) {
 	g.addStatus(api)
 	if g.cfg.Publisher {
 		g.addStore(api)
+		if g.owners != nil {
+			g.addManage(api)
+		}
 	}
 	if g.cfg.Aggregator {
 		g.addRead(api)

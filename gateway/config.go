@@ -33,6 +33,9 @@ type StoreConfig struct {
 	MaxQuiltBody int64
 	// Epochs for which a blob is stored when the client does not say. Default 1.
 	Epochs uint32
+	// OwnerKey is a secret of the publisher's, from which the tokens of owners are made: who stores through it can extend
+	// and delete what is theirs. Empty, the default, is no such routes.
+	OwnerKey []byte
 	// TempDir is where bodies wait while they come in: storing reads them twice. Empty means the system's.
 	TempDir string
 }

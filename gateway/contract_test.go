@@ -42,7 +42,7 @@ var contract = sync.OnceValues(func() (validator.Validator, error) {
 // fullConfig has every route.
 func fullConfig() gateway.Config {
 	cfg := gateway.Default()
-	cfg.Version = "1.2.3"
+	cfg.Version, cfg.Store.OwnerKey = "1.2.3", []byte("secret of a test")
 	return cfg
 }
 

@@ -18,6 +18,15 @@ const (
 // publisherToken is the security scheme of what stores. It is checked before a request comes here.
 const publisherToken = "publisherToken"
 
+// ownerToken is the security scheme of what is for owners.
+const ownerToken = "ownerToken"
+
+// ownerSecurity is that of what is for owners.
+var ownerSecurity = []map[string][]string{{ownerToken: {}}, {ownerTokenHeader: {}}}
+
+// ownerTokenHeader is ownerToken in a header of its own.
+const ownerTokenHeader = "ownerTokenHeader"
+
 // describe fills in the document's head.
 func describe(doc *huma.OpenAPI) {
 	doc.Info.Description = "Store and read blobs in a Walrus network. Routes, parameters and answers are those of the original's publisher and aggregator."
@@ -26,7 +35,9 @@ func describe(doc *huma.OpenAPI) {
 	doc.Servers = []*huma.Server{{URL: "/", Description: "This gateway"}}
 	doc.Security = []map[string][]string{{}} // nobody must say who they are, unless an operation has its own
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		publisherToken: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Where the operator asks for one, as the original's publisher does."},
+		ownerToken:       {Type: "http", Scheme: "bearer", Description: "The token of a record, which came with the upload in " + ownerHeader + ", or the operator's."},
+		ownerTokenHeader: {Type: "apiKey", In: "header", Name: ownerHeader, Description: "The same token, where Authorization is needed for something else."},
+		publisherToken:   {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Where the operator asks for one, as the original's publisher does."},
 	}
 	doc.Tags = []*huma.Tag{
 		{Name: tagStore, Description: "Store blobs."},
@@ -65,7 +76,9 @@ var errorBodyType = reflect.TypeFor[ErrorBody]()
 func storeResponses(api huma.API) map[string]*huma.Response {
 	result := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[StoreResult](), true, "")
 	return responses{
-		http.StatusOK:                    {Description: "The blob is stored.", Content: map[string]*huma.MediaType{"application/json": {Schema: result}}},
+		http.StatusOK: {Description: "The blob is stored.", Headers: map[string]*huma.Param{
+			ownerHeader: header("The token that lets its bearer extend and delete the record, if the upload made one that the publisher keeps.", "hSpNZ6E7eVyYCAQ_NJLDtA9FYSeVmXwq8zbyECQVjuc"),
+		}, Content: map[string]*huma.MediaType{"application/json": {Schema: result}}},
 		http.StatusBadRequest:            problem(api, "The request is malformed, or the ledger does not allow it."),
 		http.StatusRequestTimeout:        problem(api, "The body stopped coming."),
 		http.StatusRequestEntityTooLarge: problem(api, "The body is greater than this publisher takes."),
@@ -103,4 +116,19 @@ func readResponses(api huma.API, head bool) map[string]*huma.Response {
 		rs[http.StatusRequestedRangeNotSatisfiable] = problem(api, "The ranges are malformed or not within the blob.")
 	}
 	return rs.document()
+}
+
+// manageResponses are those of what is for owners.
+func manageResponses(api huma.API, result reflect.Type) map[string]*huma.Response {
+	schema := api.OpenAPI().Components.Schemas.Schema(result, true, "")
+	return responses{
+		http.StatusOK:                  {Description: "Done.", Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}},
+		http.StatusBadRequest:          problem(api, "The request is malformed, or the record does not allow it."),
+		http.StatusUnauthorized:        problem(api, "There is no token."),
+		http.StatusForbidden:           problem(api, "The token is not that of the owner."),
+		http.StatusNotFound:            problem(api, "There is no such record."),
+		http.StatusInternalServerError: problem(api, "The gateway failed."),
+		http.StatusServiceUnavailable:  problem(api, "The ledger stands still, or the publisher cannot pay; try again after Retry-After."),
+		http.StatusGatewayTimeout:      problem(api, "The network did not answer in time."),
+	}.document()
 }

@@ -39,7 +39,7 @@ func serveFixed(mux *chi.Mux, path, contentType string, body []byte) {
 	h := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-			if r.Method != http.MethodHead {
+		if r.Method != http.MethodHead {
 			_, _ = w.Write(body)
 		}
 	}

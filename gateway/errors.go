@@ -53,6 +53,8 @@ type failure struct {
 	message string
 	retry   int    // seconds after which to try again; 0: do not say
 	ranges  string // Content-Range, of 416
+	// challenge is WWW-Authenticate, of 401
+	challenge string
 }
 
 func (f *failure) Error() string { return f.message }
@@ -80,6 +82,9 @@ func (f *failure) write(w http.ResponseWriter, head bool) {
 	}
 	if f.ranges != "" {
 		h.Set("Content-Range", f.ranges)
+	}
+	if f.challenge != "" {
+		h.Set("WWW-Authenticate", f.challenge)
 	}
 	w.WriteHeader(f.code)
 	if !head {

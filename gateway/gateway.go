@@ -18,6 +18,7 @@ type Gateway struct {
 	cfg     Config
 	client  *client.Client
 	log     *slog.Logger
+	owners  *owners // nil: nobody but the operator manages records
 	handler http.Handler
 	// reserve holds what a request is going to make the wallet pay, and settles what it has paid.
 	reserve func(ctx context.Context, frost uint64) (settle func(paid uint64), err error)
@@ -34,6 +35,9 @@ func New(cfg Config, c *client.Client, log *slog.Logger) (*Gateway, error) {
 	}
 	g := &Gateway{cfg: cfg, client: c, log: log, reserve: unlimited, end: make(chan struct{})}
 	var err error
+	if g.owners, err = newOwners(cfg.Store.OwnerKey); err != nil {
+		return nil, fmt.Errorf("gateway: owner tokens: %w", err)
+	}
 	if g.handler, err = g.routes(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}

@@ -155,18 +155,24 @@ func (n *network) join(ctx context.Context, path string) (*node.ClientNode, erro
 // serve starts a gateway over the shared network.
 func serve(t testing.TB, adjust func(*gateway.Config)) *httptest.Server {
 	t.Helper()
-	cfg := gateway.Default()
-	cfg.Version, cfg.Store.TempDir = "1.2.3", t.TempDir()
+	cfg := fullConfig()
+	cfg.Store.TempDir = t.TempDir()
 	if adjust != nil {
 		adjust(&cfg)
 	}
+	_, s := serveConfig(t, cfg)
+	return s
+}
+
+func serveConfig(t testing.TB, cfg gateway.Config) (*gateway.Gateway, *httptest.Server) {
+	t.Helper()
 	g, err := gateway.New(cfg, shared.client, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := httptest.NewServer(g.Handler())
 	t.Cleanup(s.Close)
-	return s
+	return g, s
 }
 
 // answer is a response that was read.

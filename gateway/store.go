@@ -36,14 +36,10 @@ func (p *StoreParams) options(c *StoreConfig) (opt client.StoreOptions, err erro
 		return opt, malformed("share and send_object_to exclude each other")
 	case p.Share && !p.Permanent:
 		return opt, malformed("a deletable blob cannot be shared: add permanent=true")
-	case p.Epochs == "max":
-		opt.Epochs = client.MaxEpochs
 	case p.Epochs != "":
-		n, err := strconv.ParseUint(p.Epochs, 10, 32)
-		if err != nil || n == 0 || n == client.MaxEpochs {
-			return opt, malformed("epochs: must be a number from 1, or max")
+		if opt.Epochs, err = parseEpochs(p.Epochs); err != nil {
+			return opt, err
 		}
-		opt.Epochs = uint32(n)
 	}
 	if p.SendObjectTo != "" {
 		if opt.SendTo, err = ledger.ParseAddress(strings.ToLower(p.SendObjectTo)); err != nil {
@@ -100,6 +96,7 @@ func (g *Gateway) storeBlob(w http.ResponseWriter, r *http.Request, body *spool,
 	if err != nil {
 		return err
 	}
+	g.tellOwner(w.Header(), res, opt)
 	return writeJSON(w, NewStoreResult(res))
 }
 

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"net/http"
+	"reflect"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"walrus/client"
+)
+
+// BlobList is a page of records.
+type BlobList struct {
+	Blobs         []BlobObject `json:"blobs" nullable:"false" doc:"Records, those that end first come first."`
+	NextPageToken string       `json:"nextPageToken,omitempty" example:"AAAAIwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" doc:"The page_token of the next page; absent on the last."`
+}
+
+// addList adds the route that lists records.
+func (g *Gateway) addList(api huma.API) {
+	type in struct {
+		PageSize  int64  `query:"page_size" minimum:"1" maximum:"1000" default:"100" example:"100" doc:"At most so many records."`
+		PageToken string `query:"page_token" maxLength:"48" pattern:"^[A-Za-z0-9_-]*$" example:"AAAAIwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" doc:"The nextPageToken of the page before."`
+	}
+	register(g, api, managing, huma.Operation{
+		OperationID: "listBlobs", Method: http.MethodGet, Path: "/v1/blobs", Tags: []string{tagStore}, Summary: "List the blobs of an owner",
+		Description: "Lists the live records that the token is good for: one for a blob's token, all of the publisher for the operator's.",
+		Security:    ownerSecurity, Responses: manageResponses(api, reflect.TypeFor[BlobList]()),
+	}, func(w http.ResponseWriter, r *http.Request, in *in) error {
+		after, err := parsePageToken(in.PageToken)
+		if err != nil {
+			return err
+		}
+		return g.list(w, r, int(in.PageSize), after)
+	})
+}
+
+func (g *Gateway) list(w http.ResponseWriter, r *http.Request, size int, after []byte) error {
+	token, err := presented(r)
+	if err != nil {
+		return err
+	}
+	ctx, done := g.storing(r.Context())
+	defer done()
+	records, err := g.client.ListBlobs(ctx, false)
+	if err != nil {
+		return err
+	}
+	records = slices.DeleteFunc(records, func(b client.OwnedBlob) bool { return !g.owners.owns(token, b.Object) })
+	if len(records) == 0 && token != g.owners.operator() {
+		return errNotOwner
+	}
+	return writeJSON(w, newPage(records, size, after))
+}
+
+// newPage makes a page of up to size records, of those behind a place in the order.
+func newPage(records []client.OwnedBlob, size int, after []byte) BlobList {
+	page := BlobList{Blobs: []BlobObject{}}
+	for i := range records {
+		switch b := &records[i]; {
+		case slices.Compare(pagePlace(b), after) <= 0:
+		case len(page.Blobs) == size:
+			page.NextPageToken = base64.RawURLEncoding.EncodeToString(pagePlace(&records[i-1]))
+			return page
+		default:
+			page.Blobs = append(page.Blobs, NewBlobObject(b.Object, &b.Blob))
+		}
+	}
+	return page
+}
+
+// pagePlace is the place of a record in the order of a list: by end and object ID.
+func pagePlace(b *client.OwnedBlob) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, b.End), b.Object[:]...)
+}
+
+// parsePageToken reads the place behind which a page begins; none is the beginning.
+func parsePageToken(s string) ([]byte, error) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) != 0 && len(b) != 36 {
+		return nil, malformed("page_token: not one that this gateway gave")
+	}
+	return b, nil
+}
