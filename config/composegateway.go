@@ -31,7 +31,7 @@ func (n *Node) ComposeGateway(version string, log *slog.Logger) (cfg node.Client
 	gw = gateway.DefaultSite()
 	gw.API.Version, gw.API.Publisher = version, payer != nil
 	gw.Listen(n.Gateway.Bind)
-	return cfg, node.Light(genesis, payer, log), gw, nil
+	return cfg, node.Light(genesis, payer, log), gw, ownerKey(&gw, payer)
 }
 
 // ComposeGateway is Compose for a gateway, which is a publisher if there is a wallet.
@@ -41,5 +41,16 @@ func (c *Client) ComposeGateway(version string, payer *wallet.Wallet, log *slog.
 	gw.API.Version, gw.API.Publisher = version, payer != nil
 	gw.API.Store.Epochs, gw.API.Store.TempDir = c.Epochs, c.TempDir
 	gw.Guard.JWT.Epochs = c.Epochs
+	if err == nil {
+		err = ownerKey(&gw, payer)
+	}
 	return cfg, open, gw, err
+}
+
+// ownerKey lets those who store through the gateway manage what they stored: all gateways of a wallet know their tokens.
+func ownerKey(gw *gateway.SiteConfig, payer *wallet.Wallet) (err error) {
+	if payer != nil {
+		gw.API.Store.OwnerKey, err = payer.Derive("tokens of owners at gateways")
+	}
+	return err
 }

@@ -12,6 +12,7 @@ const (
 	other  class = iota // pages, documents, status
 	read                // content of users: the aggregator's routes
 	write               // what costs the publisher something
+	manage              // records, whose owners show tokens of their own
 	resume              // more of an upload that was let in when it began
 )
 
@@ -34,12 +35,18 @@ func classify(r *http.Request) class {
 		}
 		return other
 	case http.MethodPost:
-		if path == "/v1alpha/blobs/concat" {
+		switch {
+		case path == "/v1alpha/blobs/concat":
 			return read // its body is only a list of IDs
+		case below(path, "/v1/blobs/by-object-id"):
+			return manage
 		}
 	case http.MethodPatch, http.MethodDelete:
-		if below(path, uploads) {
+		switch {
+		case below(path, uploads):
 			return resume
+		case r.Method == http.MethodDelete && below(path, "/v1/blobs"):
+			return manage
 		}
 	}
 	return write

@@ -12,7 +12,7 @@ func (g *Guard) deadline(next http.Handler) http.Handler {
 		switch visited(r.Context()).class {
 		case read:
 			limit = g.cfg.Times.Read
-		case write, resume:
+		case write, resume, manage:
 			limit = g.cfg.Times.Write
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), limit)

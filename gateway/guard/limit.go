@@ -52,7 +52,7 @@ func (g *Guard) admit(next http.Handler) http.Handler {
 		switch visited(r.Context()).class {
 		case read:
 			l = aggregator
-		case write, resume:
+		case write, resume, manage:
 			l = publisher
 		default:
 			next.ServeHTTP(w, r)

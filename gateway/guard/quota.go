@@ -98,7 +98,7 @@ func (g *Guard) quota(next http.Handler) http.Handler {
 	q := g.quotas
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visited(r.Context())
-		if v.class != write && v.class != resume {
+		if v.class != write && v.class != resume && v.class != manage {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -4,7 +4,9 @@ package wallet
 
 import (
 	"crypto/ed25519"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -42,6 +44,11 @@ func FromKey(key ed25519.PrivateKey) *Wallet {
 
 // Address of the account.
 func (w *Wallet) Address() ledger.Address { return w.address }
+
+// Derive is a secret of its own for a purpose, which tells nothing of the wallet's key or of that for another purpose.
+func (w *Wallet) Derive(purpose string) ([]byte, error) {
+	return hkdf.Key(sha256.New, w.key.Seed(), nil, "walrus wallet: "+purpose, sha256.Size)
+}
 
 // String does not show the secret.
 func (w *Wallet) String() string { return "wallet of " + w.address.String() }
