@@ -2,7 +2,6 @@ package client
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -11,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -257,84 +254,4 @@ func TestCacheFull(t *testing.T) {
 	if _, err := openCache(CacheConfig{Dir: file, Bytes: 1}, c.log); err == nil {
 		t.Error("opened a cache in a file")
 	}
-}
-
-// TestSharedFetch has 256 readers of one blob at a time: each row is fetched once, without a cache too.
-func TestSharedFetch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f, c := newFake(t, 7, 28)
-		data := noise(64, 300_000)
-		b := opened(t, c, data)
-		f.latency = 10 * time.Millisecond
-		var g errgroup.Group
-		for i := range 256 {
-			g.Go(func() error {
-				r := rand.New(rand.NewPCG(65, uint64(i)))
-				off := r.IntN(len(data))
-				n := min(1+r.IntN(5000), len(data)-off)
-				var out bytes.Buffer
-				_, err := b.CopyRange(t.Context(), &out, int64(off), int64(n), ReadOptions{})
-				if err == nil && !bytes.Equal(out.Bytes(), data[off:off+n]) {
-					err = errors.New("wrong bytes")
-				}
-				return err
-			})
-		}
-		if err := g.Wait(); err != nil {
-			t.Fatal(err)
-		}
-		asked := f.fetched()
-		for row, times := range asked {
-			if times != 1 {
-				t.Errorf("row %d was fetched %d times", row, times)
-			}
-		}
-		if len(asked) != f.com.Params().Rows() || len(c.flights.calls) != 0 {
-			t.Errorf("fetched %v, %d flights are left", asked, len(c.flights.calls))
-		}
-	})
-}
-
-// TestSharedCancel cancels readers one after the other: the others get their row, and with the last one its fetch ends.
-func TestSharedCancel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f, c := newFake(t, 7, 28)
-		data := noise(66, 300_000)
-		b := opened(t, c, data)
-		f.latency = time.Second
-		read := func(ctx context.Context) <-chan error {
-			done := make(chan error, 1)
-			go func() {
-				var out bytes.Buffer
-				_, err := b.CopyRange(ctx, &out, 0, 100, ReadOptions{})
-				if err == nil && !bytes.Equal(out.Bytes(), data[:100]) {
-					err = errors.New("wrong bytes")
-				}
-				done <- err
-			}()
-			synctest.Wait()
-			return done
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		first := read(ctx)
-		second := read(t.Context())
-		cancel()
-		if err := <-first; !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled: %v", err)
-		}
-		if err := <-second; err != nil || f.cut != 0 || f.fetched()[0] != 1 {
-			t.Errorf("the other: %v, %d fetches were cut off", err, f.cut)
-		}
-
-		ctx, cancel = context.WithCancel(t.Context())
-		first, second = read(ctx), read(ctx)
-		start := time.Now()
-		cancel()
-		if err := errors.Join(<-first, <-second); !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled: %v", err)
-		}
-		if f.cut != 1 || time.Since(start) > 0 || len(c.flights.calls) != 0 {
-			t.Errorf("%d fetches were cut off after %v, %d are left", f.cut, time.Since(start), len(c.flights.calls))
-		}
-	})
 }

@@ -101,15 +101,17 @@ func Default() Config {
 // Client stores and reads blobs in one network. It is safe for concurrent use. It holds nothing to close, unless a cache was
 // opened, and remembers nothing else but for a few seconds: which nodes were silent, and which blobs were opened.
 type Client struct {
-	cfg     Config // constant after New, as the next eight
+	cfg     Config // constant after New, as the next nine
 	swarm   Swarm
 	chain   Ledger
 	payer   Payer // nil: nothing that costs
 	log     *slog.Logger
 	buffers *buffers
 	flights *sharing[rowKey, *flight] // rows that reads want just now
-	opened  *openedBlobs
-	cache   *rowCache // constant after OpenCache; nil: none
+	// decoding has a place for whoever decodes rows of a blob
+	decoding *sharing[shards.BlobID, chan struct{}]
+	opened   *openedBlobs
+	cache    *rowCache // constant after OpenCache; nil: none
 
 	mu     sync.Mutex
 	silent map[peer.ID]time.Time // nodes that did not answer in a read, and when; guarded by mu
@@ -119,7 +121,8 @@ type Client struct {
 func New(cfg Config, swarm Swarm, chain Ledger, payer Payer, log *slog.Logger) *Client {
 	return &Client{
 		cfg: cfg, swarm: swarm, chain: chain, payer: payer, log: log,
-		buffers: &buffers{}, flights: newSharing[rowKey]((*flight).end), opened: newOpenedBlobs(), silent: map[peer.ID]time.Time{},
+		buffers: &buffers{}, flights: newSharing[rowKey]((*flight).end),
+		decoding: newSharing[shards.BlobID, chan struct{}](nil), opened: newOpenedBlobs(), silent: map[peer.ID]time.Time{},
 	}
 }
 

@@ -7,9 +7,60 @@ import (
 	"walrus/shards"
 )
 
+// decodeTurn waits until no other read decodes the same blob: what it decodes may be what this one wants, too.
+func (r *reader) decodeTurn(ctx context.Context) (end func(), err error) {
+	call, _ := r.c.decoding.join(ctx, r.id, func() chan struct{} { return make(chan struct{}, 1) },
+		func(context.Context, chan struct{}, func()) error { return nil })
+	select {
+	case call.val <- struct{}{}:
+		return func() { <-call.val; call.leave() }, nil
+	case <-ctx.Done():
+		call.leave()
+		return nil, fmt.Errorf("read %s: %w", r.id, ctx.Err())
+	}
+}
+
+// decodedElsewhere takes the rows that are missing and that another read has decoded meanwhile: from that read, or, with the
+// next fetch, from the cache. It tells whether there are any.
+func (r *reader) decodedElsewhere() (found bool) {
+	for i := r.next; i < r.need; i++ {
+		if r.state[i] == rowHave {
+			continue
+		}
+		if call := r.c.flights.peek(rowKey{blob: r.id, index: i}); call != nil {
+			r.decoded(i, held{call.val.row, call})
+			r.res.Cached += r.layout.Size()
+			found = true
+		} else if r.c.cache.has(r.id, i) && (r.state[i] == rowFailed || r.state[i] == rowSlow) {
+			if f := r.fetches[i]; f != nil {
+				f.call.forget() // it is on its way from a node, and would be joined
+			}
+			r.state[i], r.fetches[i] = rowUnknown, nil
+			found = true
+		}
+	}
+	return found
+}
+
+// decoded takes a row that was decoded instead of fetched.
+func (r *reader) decoded(i int, row held) {
+	if r.state[i] == rowSlow && !r.good[r.owner(i)] {
+		r.blame(r.owner(i), errSilent)
+	}
+	r.state[i], r.fetches[i], r.rows.rows[i] = rowHave, nil, row
+}
+
 // decodeMissing makes the source rows that are not there from p others, strip by strip, and checks each against the
 // metadata: as all p inputs were verified, a row that does not fit proves that the writer encoded the blob wrongly.
 func (r *reader) decodeMissing(ctx context.Context) error {
+	end, err := r.decodeTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if r.decodedElsewhere() {
+		return nil // if more are missing this is called again
+	}
 	for i, s := range r.state { // strip by strip, the cache would read its blocks again and again
 		if _, cached := r.rows.rows[i].row.(*cachedRow); s == rowHave && cached {
 			if err := r.own(i); err != nil || r.state[i] != rowHave {
@@ -24,7 +75,7 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 		}
 	}
 	for i := r.next; i < r.need; i++ {
-		if r.state[i] != rowHave {
+		if r.state[i] != rowHave && !(r.state[i] == rowUnknown && r.c.cache.has(r.id, i)) {
 			missing = append(missing, i)
 		}
 	}
@@ -49,10 +100,7 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 		if err := d.checks[k].Close(); err != nil {
 			return fmt.Errorf("read %s: row %d: %w", r.id, i, ErrInconsistent)
 		}
-		if r.state[i] == rowSlow && !r.good[r.owner(i)] {
-			r.blame(r.owner(i), errSilent)
-		}
-		r.state[i], r.fetches[i], r.rows.rows[i] = rowHave, nil, r.publish(ctx, i, d.rows[k])
+		r.decoded(i, r.publish(ctx, i, d.rows[k]))
 		d.rows[k] = nil
 		r.res.Decoded++
 	}
@@ -61,9 +109,6 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 
 // publish lets other reads, and the cache, have a row that was decoded.
 func (r *reader) publish(ctx context.Context, i int, decoded row) held {
-	if r.c.cache == nil {
-		return held{row: decoded}
-	}
 	key := rowKey{blob: r.id, index: i} // of no node
 	call, first := r.c.flights.join(ctx, key, func() *flight {
 		return &flight{key: key, blob: r.blob, place: r.rows.place, row: decoded}
@@ -72,6 +117,7 @@ func (r *reader) publish(ctx context.Context, i int, decoded row) held {
 		r.c.cache.put(r.id, i, f.row, r.layout.Size())
 		return nil
 	})
+	<-call.ready
 	if !first { // decoded by another read, too, at the same time
 		decoded.release()
 	}

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
-	"walrus/p2p"
 	"walrus/shards"
 )
 
@@ -132,6 +131,7 @@ func (r *reader) run(ctx context.Context) error {
 			if err := r.decodeMissing(ctx); err != nil {
 				return err
 			}
+			r.settle() // what another read has decoded is fetched after all
 			continue
 		}
 		r.schedule(ctx, &g)
@@ -266,145 +266,6 @@ func (r *reader) start(ctx context.Context, g *errgroup.Group, index int) {
 func (f *fetch) leave() {
 	if f.err == nil {
 		f.call.leave()
-	}
-}
-
-// take records the end of a fetch.
-func (r *reader) take(f *fetch) error {
-	r.flying--
-	if local := (*localError)(nil); errors.As(f.err, &local) {
-		return fmt.Errorf("read %s: %w", r.id, local)
-	}
-	if r.fetches[f.index] != f { // decoded meanwhile
-		f.leave()
-		if f.err != nil {
-			r.blame(r.owner(f.index), f.err)
-		}
-		return nil
-	}
-	if f.err == nil {
-		return r.hold(f)
-	}
-	r.miss(f)
-	return nil
-}
-
-// hold takes the row of a fetch into the row store.
-func (r *reader) hold(f *fetch) error {
-	fl := f.call.val
-	r.state[f.index], r.rows.rows[f.index] = rowHave, held{fl.row, f.call}
-	if fl.cached {
-		r.res.Cached += r.layout.Size()
-	} else {
-		r.good[r.owner(f.index)] = true
-		delete(r.suspect, r.owner(f.index))
-		if f.ours {
-			r.took = append(r.took, time.Since(f.start))
-			r.res.Fetched += r.layout.Size()
-		} else {
-			r.res.Cached += r.layout.Size()
-		}
-	}
-	if r.rows.spill && !f.ours { // others may hold it in memory, where this read has no room for it
-		return r.own(f.index)
-	}
-	return nil
-}
-
-// own replaces a row that others hold, too, or that rests in the cache, by one that is of this read alone, as decoding wants it.
-func (r *reader) own(i int) error {
-	h := r.rows.rows[i]
-	if _, there := h.row.(*fileRow); there || h.call == nil {
-		return nil
-	}
-	row, err := r.rows.place.copy(h.row, r.rows.spill)
-	switch {
-	case errors.Is(err, errRotten):
-		r.discard(i, err)
-	case err != nil:
-		return fmt.Errorf("read %s: %w", r.id, &localError{err})
-	default:
-		r.rows.drop(i)
-		r.rows.rows[i] = held{row: row}
-	}
-	return nil
-}
-
-// miss records a fetch that brought no row.
-func (r *reader) miss(f *fetch) {
-	if errors.Is(f.err, p2p.ErrBusy) {
-		if r.busy[f.index]++; r.busy[f.index] <= maxBusy {
-			r.state[f.index] = rowBusy
-			return
-		}
-	}
-	r.state[f.index] = rowFailed
-	r.blame(r.owner(f.index), f.err)
-	if !errors.Is(f.err, p2p.ErrNotFound) && !errors.Is(f.err, p2p.ErrCorrupt) && !errors.Is(f.err, p2p.ErrBusy) {
-		r.bad[r.owner(f.index)] = true
-	}
-}
-
-// blame names node i, once; a lie outweighs what was said before.
-func (r *reader) blame(i int, err error) {
-	m := &r.com.Members()[i]
-	named := badNode(m, err)
-	for k, b := range r.res.Bad {
-		if b.Node == m.Node {
-			if named.Lied && !b.Lied {
-				r.res.Bad[k] = named
-			}
-			return
-		}
-	}
-	r.res.Bad = append(r.res.Bad, named)
-}
-
-// nameSlow names the nodes that delivered nothing of what they were asked for, and remembers the silent ones for the next.
-func (r *reader) nameSlow() {
-	for i, s := range r.state {
-		if s == rowSlow && !r.good[r.owner(i)] {
-			r.blame(r.owner(i), errSilent)
-		}
-	}
-	for i := range r.suspect { // also those that were silent a moment ago and were not asked
-		r.blame(i, errSilent)
-	}
-	r.c.rememberSilent(r.com, r.suspect)
-}
-
-// minDialHedge and the factor over the time in which the first node was reached and gave the metadata bound how long a
-// row waits for a connection: what another node did in that time, this one should.
-const (
-	minDialHedge    = time.Second
-	dialHedgeFactor = 4
-)
-
-// markSlow stops counting on rows that hold up the read: the next one, or when decoding any.
-func (r *reader) markSlow() {
-	// a row is late that takes far longer than the others did, or, as long as none has come, than a slow line would
-	limit := r.c.cfg.Hedge + time.Duration(r.layout.Size())*time.Second/slowLine
-	if n := len(r.took); n > 0 {
-		sorted := slices.Sorted(slices.Values(r.took))
-		limit = max(r.c.cfg.Hedge, slowFactor*sorted[n/2])
-	}
-	for i, s := range r.state {
-		if s != rowFetching || (!r.decode && i != r.next) {
-			continue
-		}
-		patience := r.c.cfg.Hedge
-		fl := r.fetches[i].call.val
-		if !fl.connected.Load() {
-			patience = min(patience, r.dialHedge)
-		}
-		silent := time.Since(time.Unix(0, fl.moved.Load())) > patience
-		late := time.Since(r.fetches[i].start) > limit
-		if silent {
-			r.suspect[r.owner(i)] = true
-		}
-		if silent || late {
-			r.state[i] = rowSlow
-		}
 	}
 }
 

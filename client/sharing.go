@@ -23,7 +23,8 @@ type call[K comparable, V any] struct {
 	ready  chan struct{} // closed when val can be used, or err says why not
 	done   chan struct{} // closed when nothing works on val any more
 	err    error         // known once ready is closed
-	users  int           // guarded by s.mu
+	users  int           // guarded by s.mu, as the next
+	ended  bool          // val is gone
 }
 
 func newSharing[K comparable, V any](end func(V)) *sharing[K, V] {
@@ -58,6 +59,17 @@ func (s *sharing[K, V]) join(ctx context.Context, key K, make func() V, run func
 	return c, true
 }
 
+// peek is join if there is a call, and else nil.
+func (s *sharing[K, V]) peek(key K) *call[K, V] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.calls[key]
+	if c != nil {
+		c.users++
+	}
+	return c
+}
+
 func newSignal() chan struct{} { return make(chan struct{}) }
 
 // wait until the value can be used. After an error, which is that of ctx or of the call, the caller still has to leave.
@@ -83,21 +95,43 @@ func (c *call[K, V]) forgetLocked() {
 	}
 }
 
-// leave ends the caller's use. The last one ends the call: what is being made no more is cut off and waited for.
+// leave ends the caller's use. The last one ends the call: what is still being made is cut off and waited for; what is made
+// can be joined until all work on it has ended.
 func (c *call[K, V]) leave() {
 	c.s.mu.Lock()
 	c.users--
 	last := c.users == 0
+	if last && !c.made() {
+		c.forgetLocked()
+		c.cancel()
+	}
+	c.s.mu.Unlock()
+	if !last {
+		return
+	}
+	<-c.done
+	c.s.mu.Lock()
+	last = c.users == 0 && !c.ended // others may have joined, and left, meanwhile
 	if last {
 		c.forgetLocked()
+		c.ended = true
 	}
 	c.s.mu.Unlock()
 	if !last {
 		return
 	}
 	c.cancel()
-	<-c.done
 	if c.s.end != nil {
 		c.s.end(c.val)
+	}
+}
+
+// made tells whether the value can be used.
+func (c *call[K, V]) made() bool {
+	select {
+	case <-c.ready:
+		return true
+	default:
+		return false
 	}
 }

@@ -1,0 +1,85 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"walrus/p2p"
+)
+
+// take records the end of a fetch.
+func (r *reader) take(f *fetch) error {
+	r.flying--
+	if local := (*localError)(nil); errors.As(f.err, &local) {
+		return fmt.Errorf("read %s: %w", r.id, local)
+	}
+	if r.fetches[f.index] != f { // decoded meanwhile
+		f.leave()
+		if f.err != nil {
+			r.blame(r.owner(f.index), f.err)
+		}
+		return nil
+	}
+	if f.err == nil {
+		return r.hold(f)
+	}
+	r.miss(f)
+	return nil
+}
+
+// hold takes the row of a fetch into the row store.
+func (r *reader) hold(f *fetch) error {
+	fl := f.call.val
+	r.state[f.index], r.rows.rows[f.index] = rowHave, held{fl.row, f.call}
+	if fl.cached {
+		r.res.Cached += r.layout.Size()
+	} else {
+		r.good[r.owner(f.index)] = true
+		delete(r.suspect, r.owner(f.index))
+		if f.ours {
+			r.took = append(r.took, time.Since(f.start))
+			r.res.Fetched += r.layout.Size()
+		} else {
+			r.res.Cached += r.layout.Size()
+		}
+	}
+	if r.rows.spill && !f.ours { // others may hold it in memory, where this read has no room for it
+		return r.own(f.index)
+	}
+	return nil
+}
+
+// own replaces a row that others hold, too, or that rests in the cache, by one that is of this read alone, as decoding wants it.
+func (r *reader) own(i int) error {
+	h := r.rows.rows[i]
+	if _, there := h.row.(*fileRow); there || h.call == nil {
+		return nil
+	}
+	row, err := r.rows.place.copy(h.row, r.rows.spill)
+	switch {
+	case errors.Is(err, errRotten):
+		r.discard(i, err)
+	case err != nil:
+		return fmt.Errorf("read %s: %w", r.id, &localError{err})
+	default:
+		r.rows.drop(i)
+		r.rows.rows[i] = held{row: row}
+	}
+	return nil
+}
+
+// miss records a fetch that brought no row.
+func (r *reader) miss(f *fetch) {
+	if errors.Is(f.err, p2p.ErrBusy) {
+		if r.busy[f.index]++; r.busy[f.index] <= maxBusy {
+			r.state[f.index] = rowBusy
+			return
+		}
+	}
+	r.state[f.index] = rowFailed
+	r.blame(r.owner(f.index), f.err)
+	if !errors.Is(f.err, p2p.ErrNotFound) && !errors.Is(f.err, p2p.ErrCorrupt) && !errors.Is(f.err, p2p.ErrBusy) {
+		r.bad[r.owner(f.index)] = true
+	}
+}
