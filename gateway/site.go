@@ -143,7 +143,9 @@ func (g *Gateway) beginning(ctx context.Context, id shards.BlobID, most int) ([]
 func (g *Gateway) storeForm(ctx context.Context, src io.ReaderAt, size uint64, opt client.StoreOptions) (*client.StoreResult, error) {
 	storing, done := g.storing(ctx)
 	defer done()
-	return g.pay(ctx, opt, func(opt client.StoreOptions) (*client.StoreResult, error) { return g.client.Store(storing, src, size, opt) })
+	return g.pay(ctx, opt, func(opt client.StoreOptions) (*client.StoreResult, error) {
+		return g.client.Store(storing, src, size, opt)
+	})
 }
 
 // pay stores within what the client of the request may spend, and counts what was stored. ctx is that of the request.

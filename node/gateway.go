@@ -28,12 +28,8 @@ func OpenGateway(ctx context.Context, cfg ClientConfig, open OpenChain, gw gatew
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	if err := c.Client().OpenCache(); err != nil {
-		return nil, errors.Join(fmt.Errorf("gateway: %w", err), c.Close(), l.Close())
-	}
 	s, err := gateway.NewSite(gw, c.Client(), cfg.Logger)
 	if err != nil {
-		c.Client().Close()
 		return nil, errors.Join(err, c.Close(), l.Close())
 	}
 	return &GatewayNode{client: c, site: s, listener: l}, nil
@@ -45,12 +41,8 @@ func (g *GatewayNode) URL() string { return "http://" + g.listener.Addr().String
 // Run serves until ctx ends, and leaves the network.
 func (g *GatewayNode) Run(ctx context.Context) error {
 	err := g.site.Serve(ctx, g.listener)
-	g.client.Client().Close()
 	return errors.Join(err, g.client.Close())
 }
 
 // Close ends a gateway that does not run.
-func (g *GatewayNode) Close() error {
-	g.client.Client().Close()
-	return errors.Join(g.listener.Close(), g.client.Close())
-}
+func (g *GatewayNode) Close() error { return errors.Join(g.listener.Close(), g.client.Close()) }
