@@ -74,3 +74,13 @@ func (s *site) asset(w http.ResponseWriter, r *http.Request) {
 	}
 	http.ServeContent(w, r, name, time.Time{}, strings.NewReader(f.content))
 }
+
+// favicon is what browsers ask for by themselves, as for pages that are not ours.
+func (s *site) favicon(w http.ResponseWriter, r *http.Request) {
+	url, err := s.assets.url("icon.svg")
+	if err != nil {
+		s.nothing(w, r)
+		return
+	}
+	http.Redirect(w, r, url, http.StatusFound)
+}

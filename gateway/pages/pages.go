@@ -62,6 +62,7 @@ func New(cfg Config, data Data, log *slog.Logger) (http.Handler, error) {
 	mux.HandleFunc("GET /explorer/blobs/{id}", s.blob)
 	mux.HandleFunc("GET /explorer/search", s.search)
 	mux.HandleFunc("GET /explorer/assets/{name}", s.asset)
+	mux.HandleFunc("GET /favicon.ico", s.favicon)
 	mux.HandleFunc("GET /explorer/api/network", s.apiNetwork)
 	mux.HandleFunc("GET /explorer/api/nodes/{key}", s.apiNode)
 	mux.HandleFunc("GET /explorer/api/blobs/{id}", s.apiBlob)
