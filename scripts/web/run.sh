@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Holds a gateway against what others expect of it: two linters and generated contract tests of its API document, clients in
 # Python and JavaScript that know nothing of us, and a browser, which uploads, looks, downloads and seeks, with the
-# accessibility rules of axe on every page. Installs what it needs: Chromium and Python's venv from Debian's packages (as root),
+# accessibility rules of axe on every page. Installs what it needs: Chromium, ffmpeg and Python's venv from Debian's packages (as root),
 # the rest from npm and PyPI into .cache/web. `make web` builds and runs it.
 #
 #   scripts/web/run.sh [lint|contract|clients|browser]...    only these, in this order; default all
@@ -35,7 +35,8 @@ need_python() {
 }
 
 need_chromium() {
-  command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y --no-install-recommends chromium >/dev/null; }
+  command -v chromium >/dev/null && command -v ffmpeg >/dev/null && return
+  apt-get update -qq && apt-get install -y --no-install-recommends chromium ffmpeg >/dev/null
 }
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/walrus-web.XXXXXX")
@@ -95,7 +96,7 @@ browser() {
   need_npm
   need_chromium
   cp "$here/browser.mjs" "$cache/"
-  node "$cache/browser.mjs" "$url"
+  node "$cache/browser.mjs" "$url" "$walrus" "$dir/net/client.yaml"
 }
 
 for part in "${parts[@]}"; do "$part"; done
