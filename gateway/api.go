@@ -37,6 +37,7 @@ func (g *Gateway) routes() (http.Handler, error) {
 	g.addStatus(api)
 	if g.cfg.Publisher {
 		g.addStore(api)
+		g.addQuiltStore(api)
 		if g.owners != nil {
 			g.addManage(api)
 		}
@@ -45,6 +46,7 @@ func (g *Gateway) routes() (http.Handler, error) {
 		g.addRead(api)
 		g.addParts(api)
 		g.addConcat(api)
+		g.addQuiltRead(api)
 	}
 	if err := g.addDocument(api, mux); err != nil {
 		return nil, err
@@ -72,7 +74,10 @@ func register[In any](g *Gateway, api huma.API, what action, op huma.Operation, 
 	huma.Register(api, op, func(_ context.Context, in *In) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			r, w := humachi.Unwrap(ctx)
-			if err := h(w, r, in); err != nil {
+			switch err := h(w, r, in); {
+			case errors.Is(err, errCutOff):
+				panic(http.ErrAbortHandler)
+			case err != nil:
 				g.fail(w, r, what, err)
 			}
 		}}, nil

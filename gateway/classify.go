@@ -12,6 +12,7 @@ import (
 	"walrus/client"
 	"walrus/gateway/guard"
 	"walrus/ledger"
+	"walrus/quilt"
 )
 
 // retrySeconds is what a client is told to wait when the network, not its request, is at fault.
@@ -50,6 +51,10 @@ func classify(what action, err error) *failure {
 		return &failure{code: http.StatusRequestTimeout, status: "DEADLINE_EXCEEDED", reason: "BODY_STALLED", domain: domainGlobal, message: err.Error()}
 	case errors.Is(err, client.ErrNotFound):
 		return &failure{code: http.StatusNotFound, status: "NOT_FOUND", reason: "BLOB_NOT_FOUND", domain: domainDaemon, message: notFoundMessage}
+	case errors.Is(err, client.ErrNoFile), errors.Is(err, quilt.ErrFormat):
+		return &failure{code: http.StatusNotFound, status: "NOT_FOUND", reason: "QUILT_PATCH_NOT_FOUND", domain: domainDaemon, message: err.Error()}
+	case isQuiltRequest(err):
+		return malformed(shorten(err.Error()))
 	case errors.As(err, &notEnough) && what == storing:
 		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "INSUFFICIENT_CONFIRMATIONS", domain: domainStorage, message: err.Error(), retry: retrySeconds}
 	case errors.As(err, &notEnough):
@@ -88,4 +93,14 @@ func internalMessage(err error) string {
 		return path.Op + ": " + path.Err.Error()
 	}
 	return err.Error()
+}
+
+// isQuiltRequest says whether files cannot be put into a quilt.
+func isQuiltRequest(err error) bool {
+	for _, wrong := range []error{quilt.ErrIdentifier, quilt.ErrDuplicate, quilt.ErrTags, quilt.ErrCount, quilt.ErrTooLarge} {
+		if errors.Is(err, wrong) {
+			return true
+		}
+	}
+	return false
 }

@@ -47,6 +47,8 @@ type ReadConfig struct {
 	// Headers are the attributes of a record that become headers when a blob is read by its object. Default those of the
 	// original, which describe content and cannot harm.
 	Headers []string
+	// QuiltTags makes headers of the tags of a file in a quilt, too, if they are on that list. Default off, as in the original.
+	QuiltTags bool
 	// BareETag sends entity tags without quotes as the original does, for clients that compare them as text. Default off:
 	// RFC 9110 wants quotes, and caches rely on them. Either form is understood in requests.
 	BareETag bool

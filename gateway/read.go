@@ -150,10 +150,14 @@ func (g *Gateway) record(ctx context.Context, object ledger.ObjectID) (*ledger.B
 // attributeHeaders makes headers of attributes, as far as they are on the list and can be headers.
 func (g *Gateway) attributeHeaders(h http.Header, attributes []ledger.Attribute) {
 	for _, a := range attributes {
-		allowed := slices.ContainsFunc(g.cfg.Read.Headers, func(k string) bool { return strings.EqualFold(k, a.Key) })
-		if allowed && validHeaderValue(a.Value) && h.Get(a.Key) == "" {
-			h.Set(a.Key, a.Value)
-		}
+		g.attributeHeader(h, a.Key, a.Value)
+	}
+}
+
+func (g *Gateway) attributeHeader(h http.Header, key, value string) {
+	allowed := slices.ContainsFunc(g.cfg.Read.Headers, func(k string) bool { return strings.EqualFold(k, key) })
+	if allowed && validHeaderValue(value) && h.Get(key) == "" {
+		h.Set(key, value)
 	}
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -144,8 +145,7 @@ func (c *countWriter) Write(p []byte) (int, error) {
 }
 
 // stream runs produce with a writer to the client. It ends produce when the network delivers nothing for the time to
-// open, or the client takes nothing for the time to stall. What fails after the first byte cuts the connection: that is
-// how a client of HTTP learns of it.
+// open, or the client takes nothing for the time to stall. What fails after the first byte is errCutOff.
 func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, d *download, status int, produce func(context.Context, io.Writer) error) error {
 	patience := g.cfg.Time.Open
 	if d != nil && d.strict {
@@ -172,8 +172,11 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, d *download, st
 	if r.Context().Err() == nil && out.err == nil {
 		g.log.Warn("download cut off", "path", r.URL.Path, "err", err)
 	}
-	panic(http.ErrAbortHandler)
+	return errCutOff
 }
+
+// errCutOff is a response that cannot be completed. Cutting the connection is how a client of HTTP learns of it.
+var errCutOff = errors.New("the response was cut off")
 
 // bodyWriter writes to a client: the status with the first byte, each write with its own deadline.
 type bodyWriter struct {

@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"walrus/client"
+	"walrus/quilt"
+)
+
+const (
+	// metadataField is the field of a form that has the tags of the others.
+	metadataField = "_metadata"
+	// maxMetadata bounds it, in bytes. The tags of 667 files have a few KiB each at that.
+	maxMetadata = 8 << 20
+)
+
+// QuiltStoreResult is what became of a quilt that was stored.
+type QuiltStoreResult struct {
+	Blob  StoreResult       `json:"blobStoreResult" doc:"The quilt as a blob."`
+	Files []StoredQuiltBlob `json:"storedQuiltBlobs" nullable:"false" doc:"Its files, by identifier."`
+}
+
+// StoredQuiltBlob is a file of a quilt that was stored.
+type StoredQuiltBlob struct {
+	Identifier string        `json:"identifier" example:"walrus.jpg"`
+	PatchID    quilt.PatchID `json:"quiltPatchId" doc:"Names the file by itself."`
+	Range      [2]int        `json:"range" example:"[1,208]" doc:"Its columns, the last not included."`
+}
+
+// newQuiltStoreResult tells of a quilt that was stored.
+func newQuiltStoreResult(r *client.QuiltResult) QuiltStoreResult {
+	out := QuiltStoreResult{Blob: NewStoreResult(r.StoreResult), Files: make([]StoredQuiltBlob, 0, len(r.Patches))}
+	for _, p := range r.Patches {
+		out.Files = append(out.Files, StoredQuiltBlob{p.Identifier, p.ID, [2]int{p.Start, p.End}})
+	}
+	return out
+}
+
+// addQuiltStore adds the route that stores quilts.
+func (g *Gateway) addQuiltStore(api huma.API) {
+	type in struct {
+		StoreParams
+		Version string `query:"quilt_version" enum:"V1,v1,1" example:"V1" doc:"There is one version."`
+	}
+	result := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[QuiltStoreResult](), true, "")
+	rs := storeResponses(api)
+	rs["200"].Content["application/json"].Schema = result
+	register(g, api, storing, huma.Operation{
+		OperationID: "storeQuilt", Method: http.MethodPut, Path: "/v1/quilts", Tags: []string{tagStore}, Summary: "Store files together as one blob",
+		Description: `Each field of the form is a file, the field's name its identifier. A field _metadata may have tags: [{"identifier":"a.txt","tags":{"k":"v"}}].`,
+		Security:    []map[string][]string{{}, {publisherToken: {}}},
+		RequestBody: &huma.RequestBody{
+			Description: "The files.", Required: true,
+			Content: map[string]*huma.MediaType{"multipart/form-data": {
+				Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
+			}},
+		},
+		Responses: rs,
+	}, func(w http.ResponseWriter, r *http.Request, in *in) error {
+		opt, err := in.options(&g.cfg.Store)
+		if err != nil {
+			return err
+		}
+		return g.storeQuilt(w, r, opt)
+	})
+}
+
+func (g *Gateway) storeQuilt(w http.ResponseWriter, r *http.Request, opt client.StoreOptions) (err error) {
+	if r.ContentLength > g.cfg.Store.MaxQuiltBody {
+		return bodyTooLarge(g.cfg.Store.MaxQuiltBody)
+	}
+	r.Body = io.NopCloser(g.body(w, r, g.cfg.Store.MaxQuiltBody))
+	form, err := r.MultipartReader()
+	if err != nil {
+		return malformed("a quilt is a form: send it as multipart/form-data")
+	}
+	com, err := g.client.Committee(r.Context())
+	if err != nil {
+		return err
+	}
+	f, err := tempFile(g.cfg.Store.TempDir)
+	if err != nil {
+		return fmt.Errorf("take in a quilt: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	files, err := readForm(form, f, quilt.MaxFiles(com.Params()))
+	if err != nil {
+		return err
+	}
+	ctx, done := g.storing(r.Context())
+	defer done()
+	res, err := g.client.StoreQuilt(ctx, files, opt)
+	if err != nil {
+		return err
+	}
+	g.tellOwner(w.Header(), res.StoreResult, opt)
+	return writeJSON(w, newQuiltStoreResult(res))
+}
+
+// readForm takes in the files of a form, one after the other in f.
+func readForm(form *multipart.Reader, f *os.File, most int) ([]quilt.File, error) {
+	var files []quilt.File
+	var tags map[string]map[string]string
+	seen := map[string]bool{}
+	for off := int64(0); ; {
+		part, err := form.NextRawPart()
+		if err == io.EOF { //nolint:errorlint // as documented
+			break
+		}
+		if err != nil {
+			return nil, badForm(err)
+		}
+		name := part.FormName()
+		switch {
+		case seen[name]:
+			return nil, malformed(fmt.Sprintf("the field %q is there twice", shorten(name)))
+		case name == metadataField:
+			if tags, err = readTags(part); err != nil {
+				return nil, err
+			}
+		case len(files) == most:
+			return nil, malformed(fmt.Sprintf("a quilt has at most %d files in this network", most))
+		default:
+			if err := quilt.ValidIdentifier(name); err != nil {
+				return nil, malformed(shorten(err.Error()))
+			}
+			n, err := io.Copy(f, part)
+			if err != nil {
+				return nil, badForm(err)
+			}
+			files = append(files, quilt.File{Identifier: name, Size: n, Content: io.NewSectionReader(f, off, n)})
+			off += n
+		}
+		seen[name] = true
+	}
+	if len(files) == 0 {
+		return nil, malformed("the form has no files")
+	}
+	for i := range files {
+		files[i].Tags = tags[files[i].Identifier]
+	}
+	return files, nil
+}
+
+// badForm tells a form that is malformed from a body that did not come, or a disk that is full.
+func badForm(err error) error {
+	var tooLarge *http.MaxBytesError
+	var disk *os.PathError
+	var known *failure
+	if errors.As(err, &tooLarge) || errors.As(err, &disk) || errors.As(err, &known) || errors.Is(err, errStalledBody) {
+		return err
+	}
+	return malformed("the form is malformed: " + shorten(err.Error()))
+}
+
+// readTags reads the field that has the tags of files, by identifier.
+func readTags(r io.Reader) (map[string]map[string]string, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, maxMetadata+1))
+	if err != nil {
+		return nil, badForm(err)
+	}
+	if len(raw) > maxMetadata {
+		return nil, bodyTooLarge(maxMetadata)
+	}
+	var list []struct {
+		Identifier string                     `json:"identifier"`
+		Tags       map[string]json.RawMessage `json:"tags"`
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, malformed(metadataField + ": " + shorten(err.Error()))
+	}
+	all := make(map[string]map[string]string, len(list))
+	for _, one := range list {
+		if _, twice := all[one.Identifier]; twice {
+			return nil, malformed(fmt.Sprintf("%s: the identifier %q is there twice", metadataField, shorten(one.Identifier)))
+		}
+		tags := make(map[string]string, len(one.Tags))
+		for k, v := range one.Tags {
+			tags[k] = tagText(v)
+		}
+		all[one.Identifier] = tags
+	}
+	return all, nil
+}
+
+// tagText makes text of a tag: what is no string is its JSON.
+func tagText(raw json.RawMessage) string {
+	var s string
+	if bytes.HasPrefix(raw, []byte{'"'}) && json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	var compact bytes.Buffer
+	_ = json.Compact(&compact, raw) // it is valid: it was decoded before
+	return compact.String()
+}
