@@ -40,7 +40,7 @@ async function look(page, name) {
   want(`axe on ${name}`, violations.length === 0, violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(' ')}`));
   if (shots) {
     mkdirSync(shots, { recursive: true });
-    await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+    await page.screenshot({ path: join(shots, `${name}.jpg`), type: 'jpeg', quality: 70, fullPage: name !== 'api' });
   }
 }
 

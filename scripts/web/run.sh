@@ -4,7 +4,7 @@
 # accessibility rules of axe on every page. Installs what it needs: Chromium, ffmpeg and Python's venv from Debian's packages (as root),
 # the rest from npm and PyPI into .cache/web. `make web` builds and runs it.
 #
-#   scripts/web/run.sh [lint|contract|clients|browser]...    only these, in this order; default all
+#   scripts/web/run.sh [lint|contract|recipes|clients|browser]...    only these, in this order; default all
 #   SCREENSHOTS=docs/screens scripts/web/run.sh browser      keep what the browser saw
 #   WALRUS=path/to/walrus                                    the program to run (default bin/walrus)
 set -euo pipefail
@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 root=$PWD here=$PWD/scripts/web cache=$PWD/.cache/web
 walrus=${WALRUS:-$root/bin/walrus}
 parts=("$@")
-((${#parts[@]})) || parts=(lint contract clients browser)
+((${#parts[@]})) || parts=(lint contract recipes clients browser)
 [[ -x $walrus ]] || { echo "web: $walrus is missing: run make build" >&2; exit 1; }
 export SCREENSHOTS=${SCREENSHOTS:+$(realpath -m "$SCREENSHOTS")}
 
@@ -79,6 +79,14 @@ contract() {
   "$cache/venv/bin/schemathesis" run "$url/openapi.json" --max-examples "${EXAMPLES:-25}" --seed 1 --workers 2 \
     --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance \
     --exclude-checks unsupported_method --phases examples,coverage,fuzzing --request-timeout 60 --no-color
+}
+
+recipes() {
+  say "The recipes of the README, as printed"
+  # The indented lines of the section, with this gateway's address; -f so that a refusal is a failure.
+  sed -n '/^## Over HTTP/,/^## /s/^    //p' README.md | sed "s|^URL=.*|URL=$url|; s/curl -/curl -f/" >"$dir/recipes.sh"
+  cp README.md Makefile "$dir/"
+  (cd "$dir" && bash -euxo pipefail recipes.sh >recipes.out && cmp README.md copy.md && grep -q "$(head -n 1 Makefile)" recipes.out)
 }
 
 clients() {
