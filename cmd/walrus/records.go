@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"walrus/client"
+	"walrus/gateway"
 	"walrus/ledger"
 	"walrus/shards"
 )
@@ -47,9 +48,9 @@ func (a *app) listBlobs(ctx context.Context, expired bool) (err error) {
 		return err
 	}
 	if a.global.json {
-		out := make([]blobObject, 0, len(list))
+		out := make([]gateway.BlobObject, 0, len(list))
 		for i := range list {
-			out = append(out, newBlobObject(list[i].Object, &list[i].Blob))
+			out = append(out, gateway.NewBlobObject(list[i].Object, &list[i].Blob))
 		}
 		return a.printJSON(out)
 	}
@@ -73,18 +74,6 @@ func recordState(b *client.OwnedBlob) string {
 		return state + ", not certified: store it again to finish"
 	}
 	return state
-}
-
-// newBlobObject is a record in JSON, as the original network shows it.
-func newBlobObject(id ledger.ObjectID, b *ledger.Blob) blobObject {
-	o := blobObject{
-		ID: id, Registered: b.Registered, BlobID: b.BlobID, Size: b.Size, EncodingType: encodingType, Deletable: b.Deletable,
-		Storage: storagePeriod{id, b.Start, b.End, b.Bytes},
-	}
-	if b.Certified != 0 {
-		o.CertifiedEpoch = &b.Certified
-	}
-	return o
 }
 
 // recordName names a record: by object ID, or by blob ID if the account has one live record of it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"walrus/client"
+	"walrus/gateway"
 	"walrus/ledger"
 	"walrus/shards"
 )
@@ -20,39 +21,11 @@ type storeResult struct {
 	Error            *storeError       `json:"error,omitempty"`
 }
 
+// newlyCreated is what a gateway says of it, and more.
 type newlyCreated struct {
-	BlobObject        blobObject                   `json:"blobObject"`
-	ResourceOperation map[string]resourceOperation `json:"resourceOperation"`
-	Cost              ledger.Amount                `json:"cost"`     // FROST, fees not included
-	Fee               ledger.Amount                `json:"feeFrost"` // of transactions
-	SharedBlobObject  *ledger.ObjectID             `json:"sharedBlobObject,omitempty"`
-	EncodedLength     int64                        `json:"encodedLength"`
-}
-
-// resourceOperation says how the blob came by its storage.
-type resourceOperation struct {
-	EncodedLength  int64  `json:"encodedLength"`
-	EpochsAhead    uint32 `json:"epochsAhead,omitempty"`
-	EpochsExtended uint32 `json:"epochsExtended,omitempty"`
-}
-
-type blobObject struct {
-	ID             ledger.ObjectID `json:"id"`
-	Registered     uint32          `json:"registeredEpoch"`
-	BlobID         shards.BlobID   `json:"blobId"`
-	Size           uint64          `json:"size"`
-	EncodingType   string          `json:"encodingType"`
-	CertifiedEpoch *uint32         `json:"certifiedEpoch"` // null before
-	Storage        storagePeriod   `json:"storage"`
-	Deletable      bool            `json:"deletable"`
-}
-
-// storagePeriod is the storage in a record; its ID is the record's.
-type storagePeriod struct {
-	ID          ledger.ObjectID `json:"id"`
-	StartEpoch  uint32          `json:"startEpoch"`
-	EndEpoch    uint32          `json:"endEpoch"`
-	StorageSize uint64          `json:"storageSize"`
+	gateway.NewlyCreated
+	Fee           ledger.Amount `json:"feeFrost"` // of transactions
+	EncodedLength int64         `json:"encodedLength"`
 }
 
 type alreadyCertified struct {
@@ -123,29 +96,9 @@ func newStoreEntry(path string, r *client.StoreResult, err error) storeEntry {
 	case r.AlreadyCertified:
 		e.Result.AlreadyCertified = &alreadyCertified{r.BlobID, objectOrNil(r.Object), r.EndEpoch, r.CertifiedEpoch}
 	default:
-		e.Result.NewlyCreated = newNewlyCreated(r)
+		e.Result.NewlyCreated = &newlyCreated{*gateway.NewStoreResult(r).NewlyCreated, r.Cost.Fee, r.EncodedSize}
 	}
 	return e
-}
-
-func newNewlyCreated(r *client.StoreResult) *newlyCreated {
-	op := resourceOperation{EncodedLength: r.EncodedSize, EpochsExtended: r.EpochsExtended}
-	if r.Operation == client.RegisterFromScratch {
-		op.EpochsAhead = r.EndEpoch - r.RegisteredEpoch
-	}
-	n := &newlyCreated{
-		BlobObject: blobObject{
-			ID: r.Object, Registered: r.RegisteredEpoch, BlobID: r.BlobID, Size: r.Size, EncodingType: encodingType,
-			CertifiedEpoch: &r.CertifiedEpoch, Deletable: r.Deletable,
-			Storage: storagePeriod{r.Object, r.RegisteredEpoch, r.EndEpoch, uint64(r.EncodedSize)},
-		},
-		ResourceOperation: map[string]resourceOperation{string(r.Operation): op},
-		Cost:              r.Cost.Total() - r.Cost.Fee, Fee: r.Cost.Fee, EncodedLength: r.EncodedSize,
-	}
-	if r.Shared {
-		n.SharedBlobObject = &r.Object
-	}
-	return n
 }
 
 func objectOrNil(id ledger.ObjectID) *ledger.ObjectID {
