@@ -38,6 +38,7 @@ func (g *Gateway) routes() (http.Handler, error) {
 	if g.cfg.Publisher {
 		g.addStore(api)
 		g.addQuiltStore(api)
+		g.addUploads(api)
 		if g.owners != nil {
 			g.addManage(api)
 		}
@@ -106,7 +107,8 @@ var errClientLeft = &failure{code: 499, status: "CANCELLED", reason: "CLIENT_LEF
 
 // sane refuses what the router would misunderstand, and turns a panic into a response.
 func (g *Gateway) sane(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(plain http.ResponseWriter, r *http.Request) {
+		w := newTimedWriter(plain, g.cfg.Time.Stall)
 		defer func() {
 			p := recover()
 			if p == nil {

@@ -36,6 +36,13 @@ type StoreConfig struct {
 	// OwnerKey is a secret of the publisher's, from which the tokens of owners are made: who stores through it can extend
 	// and delete what is theirs. Empty, the default, is no such routes.
 	OwnerKey []byte
+	// UploadDir keeps resumable uploads while they are under way. Empty, the default, is a temporary directory that ends with
+	// the gateway: then no upload outlives it.
+	UploadDir string
+	// MaxUploads bounds those that are unfinished, each of up to MaxBody bytes on disk. Default 100.
+	MaxUploads int
+	// UploadExpiry is how long one may stand still before it is deleted. Default 24 h.
+	UploadExpiry time.Duration
 	// TempDir is where bodies wait while they come in: storing reads them twice. Empty means the system's.
 	TempDir string
 }
@@ -75,7 +82,7 @@ type TimeConfig struct {
 func Default() Config {
 	return Config{
 		Bind: "127.0.0.1:31415", Publisher: true, Aggregator: true, Version: "unknown",
-		Store: StoreConfig{MaxBody: 10 << 20, MaxQuiltBody: 100 << 20, Epochs: 1},
+		Store: StoreConfig{MaxBody: 10 << 20, MaxQuiltBody: 100 << 20, Epochs: 1, MaxUploads: 100, UploadExpiry: 24 * time.Hour},
 		Read: ReadConfig{Headers: []string{
 			"content-type", "authorization", "content-disposition", "content-encoding", "content-language", "content-location", "link",
 		}},
@@ -95,6 +102,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("gateway: body limits %d and %d: must be positive", c.Store.MaxBody, c.Store.MaxQuiltBody)
 	case c.Store.MaxBody > shards.MaxLength:
 		return fmt.Errorf("gateway: body limit of %d bytes: the greatest blob has %d", c.Store.MaxBody, int64(shards.MaxLength))
+	case c.Store.MaxUploads < 0 || c.Store.UploadExpiry <= 0:
+		return fmt.Errorf("gateway: %d resumable uploads for %v: must be positive", c.Store.MaxUploads, c.Store.UploadExpiry)
 	case c.Store.Epochs == 0:
 		return errors.New("gateway: blobs must be stored for at least 1 epoch")
 	case min(t.Header, t.Idle, t.Stall, t.Store, t.Open, t.Drain) <= 0:

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -64,12 +65,18 @@ func (f *failure) body() *ErrorBody {
 	return &ErrorBody{ErrorStatus{Status: f.status, Code: f.code, Message: f.message, Details: []ErrorDetail{info}}}
 }
 
-// write answers with the failure. Nothing of what was prepared for success may stay.
-func (f *failure) write(w http.ResponseWriter, head bool) {
-	body, err := json.Marshal(f.body())
+// text is the body in bytes.
+func (f *failure) text() string {
+	b, err := json.Marshal(f.body())
 	if err != nil {
 		panic(err) // strings and numbers
 	}
+	return string(b)
+}
+
+// write answers with the failure. Nothing of what was prepared for success may stay.
+func (f *failure) write(w http.ResponseWriter, head bool) {
+	body := f.text()
 	h := w.Header()
 	for _, k := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Last-Modified", "Accept-Ranges", "Content-Range"} {
 		h.Del(k)
@@ -83,12 +90,15 @@ func (f *failure) write(w http.ResponseWriter, head bool) {
 	if f.ranges != "" {
 		h.Set("Content-Range", f.ranges)
 	}
+	if f.code == http.StatusRequestEntityTooLarge || f.code == http.StatusRequestTimeout {
+		h.Set("Connection", "close") // the rest of the body is not waited for
+	}
 	if f.challenge != "" {
 		h.Set("WWW-Authenticate", f.challenge)
 	}
 	w.WriteHeader(f.code)
 	if !head {
-		_, _ = w.Write(body) // a client that has left needs no answer
+		_, _ = io.WriteString(w, body) // a client that has left needs no answer
 	}
 }
 

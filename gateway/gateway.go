@@ -18,7 +18,8 @@ type Gateway struct {
 	cfg     Config
 	client  *client.Client
 	log     *slog.Logger
-	owners  *owners // nil: nobody but the operator manages records
+	uploads *uploads // nil for an aggregator
+	owners  *owners  // nil: nobody but the operator manages records
 	handler http.Handler
 	// reserve holds what a request is going to make the wallet pay, and settles what it has paid.
 	reserve func(ctx context.Context, frost uint64) (settle func(paid uint64), err error)
@@ -37,6 +38,11 @@ func New(cfg Config, c *client.Client, log *slog.Logger) (*Gateway, error) {
 	var err error
 	if g.owners, err = newOwners(cfg.Store.OwnerKey); err != nil {
 		return nil, fmt.Errorf("gateway: owner tokens: %w", err)
+	}
+	if cfg.Publisher {
+		if err := g.openUploads(); err != nil {
+			return nil, fmt.Errorf("gateway: %w", err)
+		}
 	}
 	if g.handler, err = g.routes(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -58,7 +64,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 }
 
 // Serve is Run on a listener, which it closes, and with a handler that wraps Handler. A gateway serves once.
-func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handler) error {
+func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handler) (err error) {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	protocols := new(http.Protocols)
@@ -70,6 +76,18 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handle
 		BaseContext: func(net.Listener) context.Context { return base },
 		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}
+	if g.uploads != nil {
+		expired := make(chan struct{})
+		go func() {
+			g.uploads.run(base)
+			close(expired)
+		}()
+		defer func() {
+			cut()
+			<-expired
+			err = errors.Join(err, g.uploads.close())
+		}()
+	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	g.log.Info("gateway serves", "addr", l.Addr().String(), "publisher", g.cfg.Publisher, "aggregator", g.cfg.Aggregator)
@@ -80,7 +98,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handle
 	}
 	drain, cancel := context.WithTimeout(base, g.cfg.Time.Drain)
 	defer cancel()
-	err := srv.Shutdown(drain)
+	err = srv.Shutdown(drain)
 	g.finish(drain)
 	cut()
 	err = errors.Join(err, srv.Close())

@@ -107,12 +107,12 @@ func raw(t testing.TB, addr, request string) (code int, header http.Header, body
 	method, _, _ := strings.Cut(request, " ")
 	res, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	if err != nil {
-		t.Fatalf("%.60q: %v", request, err)
+		t.Fatalf("%.90q: %v", request, err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	body, err = io.ReadAll(res.Body)
 	if err != nil {
-		t.Fatalf("%.60q: %v", request, err)
+		t.Fatalf("%.90q: %v", request, err)
 	}
 	return res.StatusCode, res.Header, body
 }

@@ -158,10 +158,16 @@ func (g *Gateway) extend(w http.ResponseWriter, r *http.Request, object ledger.O
 	if err != nil {
 		return err
 	}
-	changed, err := g.client.Extend(ctx, object, epochs, false)
+	settle, err := g.reserve(ctx, 0) // the price is known afterwards
 	if err != nil {
 		return err
 	}
+	changed, err := g.client.Extend(ctx, object, epochs, false)
+	if err != nil {
+		settle(0)
+		return err
+	}
+	settle(uint64(changed.Cost.Total()))
 	rec.End = changed.EndEpoch
 	return writeJSON(w, Extension{NewBlobObject(object, rec), changed.Cost.Storage})
 }

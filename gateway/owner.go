@@ -81,11 +81,19 @@ var errNotOwner = &failure{
 	message: "the token is not that of the blob's owner",
 }
 
-// tellOwner gives the token of a record to whom it was made for: not if it was somebody else's before, or is given away.
+// tellOwner gives the token of a record to whom it was made for.
 func (g *Gateway) tellOwner(h http.Header, res *client.StoreResult, opt client.StoreOptions) {
+	if t := g.ownerOf(res, opt); t != "" {
+		h.Set(ownerHeader, t)
+	}
+}
+
+// ownerOf is the token of the record that an upload made; none if it was there before, or is given away.
+func (g *Gateway) ownerOf(res *client.StoreResult, opt client.StoreOptions) string {
 	given := res.Shared || opt.SendTo != ledger.Address{}
 	others := res.AlreadyCertified || res.Operation == client.ReuseAndExtend
-	if g.owners != nil && !given && !others {
-		h.Set(ownerHeader, g.owners.token(res.Object))
+	if g.owners == nil || given || others {
+		return ""
 	}
+	return g.owners.token(res.Object)
 }

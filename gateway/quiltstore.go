@@ -99,7 +99,13 @@ func (g *Gateway) storeQuilt(w http.ResponseWriter, r *http.Request, opt client.
 	}
 	ctx, done := g.storing(r.Context())
 	defer done()
-	res, err := g.client.StoreQuilt(ctx, files, opt)
+	var res *client.QuiltResult
+	_, err = g.pay(ctx, opt, func(opt client.StoreOptions) (*client.StoreResult, error) {
+		if res, err = g.client.StoreQuilt(ctx, files, opt); res == nil {
+			return nil, err
+		}
+		return res.StoreResult, err
+	})
 	if err != nil {
 		return err
 	}

@@ -76,8 +76,8 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	var tooLarge *http.MaxBytesError
 	switch {
-	case err == nil:
-	case errors.Is(err, io.EOF), errors.As(err, &tooLarge):
+	case err == nil, errors.As(err, &tooLarge):
+	case errors.Is(err, io.EOF):
 		_ = b.control.SetReadDeadline(time.Time{}) // the connection may wait for the next request
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = errStalledBody

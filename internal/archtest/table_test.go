@@ -80,6 +80,7 @@ var modules = map[string]module{
 	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus"}},
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
+	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd
 	"golang.org/x/time":                 {units: []string{"p2p", "gateway", "node"}},
 	"github.com/consensys/gnark-crypto": {units: []string{"certs"}},
 	"github.com/cloudflare/circl":       {units: []string{"certs"}},

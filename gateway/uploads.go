@@ -1,0 +1,177 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/tus/tusd/v2/pkg/filestore"
+	"github.com/tus/tusd/v2/pkg/handler"
+	"github.com/tus/tusd/v2/pkg/memorylocker"
+	"golang.org/x/exp/slog" // tusd's; not log/slog
+	"golang.org/x/sync/singleflight"
+
+	"walrus/client"
+)
+
+// uploadsPath is where resumable uploads are.
+const uploadsPath = "/v1/uploads"
+
+// uploads are bodies that come in pieces, by the tus protocol or the IETF draft that follows it. A piece is on disk once
+// it is acknowledged. The last one stores the blob.
+type uploads struct {
+	g        *Gateway
+	dir      string // of the pieces
+	store    filestore.FileStore
+	tus      *handler.UnroutedHandler
+	finishes singleflight.Group // by ID: one store per upload at a time
+}
+
+// newUploads makes the handler of uploads in a directory that exists.
+func newUploads(g *Gateway, dir string) (*uploads, error) {
+	u := &uploads{g: g, dir: dir, store: filestore.New(dir)}
+	u.store.FileModePerm, u.store.DirModePerm = 0o600, 0o700
+	parts := handler.NewStoreComposer()
+	parts.UseCore(u.store)
+	parts.UseTerminater(u.store)
+	parts.UseLengthDeferrer(u.store)
+	memorylocker.New().UseIn(parts)
+	var err error
+	u.tus, err = handler.NewUnroutedHandler(handler.Config{
+		StoreComposer: parts, BasePath: uploadsPath, MaxSize: g.cfg.Store.MaxBody,
+		EnableExperimentalProtocol: true, DisableConcatenation: true, DisableDownload: true,
+		Cors: &handler.CorsConfig{Disable: true}, RespectForwardedHeaders: true, NetworkTimeout: g.cfg.Time.Stall,
+		GracefulRequestCompletionTimeout: g.cfg.Time.Drain, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		PreUploadCreateCallback: u.admit, PreFinishResponseCallback: u.finished,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("resumable uploads: %w", err)
+	}
+	return u, nil
+}
+
+// admit decides on a new upload.
+func (u *uploads) admit(hook handler.HookEvent) (handler.HTTPResponse, handler.FileInfoChanges, error) {
+	if _, err := u.options(hook.Upload.MetaData); err != nil {
+		return handler.HTTPResponse{}, handler.FileInfoChanges{}, tusError(classify(storing, err))
+	}
+	n, err := u.unfinished()
+	if err == nil && n >= u.g.cfg.Store.MaxUploads {
+		err = &failure{
+			code: http.StatusTooManyRequests, status: "RESOURCE_EXHAUSTED", reason: "TOO_MANY_UPLOADS", domain: domainDaemon,
+			message: "too many uploads are unfinished; try again later", retry: retrySeconds,
+		}
+	}
+	if err != nil {
+		err = tusError(classify(storing, err))
+	}
+	return handler.HTTPResponse{}, handler.FileInfoChanges{}, err
+}
+
+// finished is called when all pieces are here: it stores the blob.
+func (u *uploads) finished(hook handler.HookEvent) (handler.HTTPResponse, error) {
+	done, err := u.finish(hook.Context, hook.Upload.ID)
+	if err != nil {
+		return handler.HTTPResponse{}, tusError(classify(storing, err))
+	}
+	res := handler.HTTPResponse{Header: handler.HTTPHeader{}}
+	for k, v := range done.headers() {
+		res.Header[k] = v
+	}
+	if wantsBody(hook.HTTPRequest.Header) {
+		res.StatusCode, res.Body, res.Header["Content-Type"] = http.StatusOK, string(done.Result), "application/json"
+	}
+	return res, nil
+}
+
+// wantsBody says whether a client understands a finishing response with a body: tus demands that there is none.
+func wantsBody(h http.Header) bool {
+	return strings.Contains(h.Get("Prefer"), "return=representation")
+}
+
+// options are the parameters of storing, from the metadata of an upload. What is unknown belongs to the client.
+func (u *uploads) options(meta handler.MetaData) (client.StoreOptions, error) {
+	p := StoreParams{Epochs: meta["epochs"], SendObjectTo: meta["send_object_to"], ContentType: meta["content_type"]}
+	if p.ContentType == "" {
+		p.ContentType = meta["filetype"] // as browsers' clients call it
+	}
+	for k, v := range map[string]*bool{"permanent": &p.Permanent, "deletable": &p.Deletable, "force": &p.Force, "share": &p.Share} {
+		switch meta[k] {
+		case "true":
+			*v = true
+		case "", "false":
+		default:
+			return client.StoreOptions{}, malformed(k + ": must be true or false")
+		}
+	}
+	return p.options(&u.g.cfg.Store)
+}
+
+// tusError makes tusd answer with a failure.
+func tusError(f *failure) error {
+	e := handler.NewError(f.reason, f.message, f.code)
+	e.HTTPResponse.Body, e.HTTPResponse.Header = f.text(), handler.HTTPHeader{"Content-Type": "application/json"}
+	if f.retry > 0 {
+		e.HTTPResponse.Header["Retry-After"] = fmt.Sprint(f.retry)
+	}
+	return e
+}
+
+// addUploads adds the routes of resumable uploads.
+func (g *Gateway) addUploads(api huma.API) {
+	u := g.uploads
+	register(g, api, storing, uploadOperation(api, http.MethodOptions, false), func(w http.ResponseWriter, r *http.Request, _ *struct{}) error {
+		return u.pass(w, r, nil)
+	})
+	register(g, api, storing, uploadOperation(api, http.MethodPost, false), func(w http.ResponseWriter, r *http.Request, _ *uploadNew) error {
+		return u.pass(w, r, u.tus.PostFile)
+	})
+	register(g, api, storing, uploadOperation(api, http.MethodHead, true), func(w http.ResponseWriter, r *http.Request, _ *uploadAt) error {
+		return u.pass(w, r, u.tus.HeadFile)
+	})
+	register(g, api, storing, uploadOperation(api, http.MethodPatch, true), func(w http.ResponseWriter, r *http.Request, in *uploadPiece) error {
+		return u.patch(w, r, in.ID)
+	})
+	register(g, api, storing, uploadOperation(api, http.MethodDelete, true), func(w http.ResponseWriter, r *http.Request, _ *uploadAt) error {
+		return u.pass(w, r, u.tus.DelFile)
+	})
+	register(g, api, storing, uploadOperation(api, http.MethodGet, true), func(w http.ResponseWriter, _ *http.Request, in *uploadAt) error {
+		done, err := u.outcome(in.ID)
+		if err != nil {
+			return err
+		}
+		return done.write(w)
+	})
+}
+
+// pass hands a request to tusd.
+func (u *uploads) pass(w http.ResponseWriter, r *http.Request, h http.HandlerFunc) error {
+	if r.ContentLength > u.g.cfg.Store.MaxBody {
+		return bodyTooLarge(u.g.cfg.Store.MaxBody)
+	}
+	http.StripPrefix(uploadsPath, u.tus.Middleware(h)).ServeHTTP(w, r) // tusd takes the rest of the path for the ID
+	return nil
+}
+
+// patch takes a piece. For an upload that is complete it tells what became of it, or stores it if that failed before.
+func (u *uploads) patch(w http.ResponseWriter, r *http.Request, id string) error {
+	if done, err := u.outcome(id); err == nil {
+		return done.answer(w, r)
+	}
+	if !u.complete(r.Context(), id) {
+		return u.pass(w, r, u.tus.PatchFile)
+	}
+	done, err := u.finish(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return done.answer(w, r)
+}
+
+// errUnfinished is for those who ask too early what became of an upload.
+var errUnfinished = &failure{
+	code: http.StatusNotFound, status: "NOT_FOUND", reason: "UPLOAD_NOT_FINISHED", domain: domainDaemon,
+	message: "there is no upload of this ID, or it is not finished",
+}

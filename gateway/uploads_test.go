@@ -1,0 +1,144 @@
+package gateway_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"walrus/gateway"
+)
+
+// begin creates an upload and gives its URL.
+func begin(t testing.TB, s string, size int, meta string) string {
+	t.Helper()
+	a := do(t, http.MethodPost, s+"/v1/uploads", nil, "Tus-Resumable", "1.0.0", "Upload-Length", fmt.Sprint(size), "Upload-Metadata", meta)
+	if a.code != http.StatusCreated || !strings.HasPrefix(a.header.Get("Location"), s+"/v1/uploads/") {
+		t.Fatalf("create: %d %s %v", a.code, a.body, a.header)
+	}
+	return a.header.Get("Location")
+}
+
+func piece(t testing.TB, url string, off int, data []byte, header ...string) answer {
+	t.Helper()
+	return do(t, http.MethodPatch, url, bytes.NewReader(data), append(header, "Tus-Resumable", "1.0.0", "Upload-Offset", fmt.Sprint(off), "Content-Type", "application/offset+octet-stream")...)
+}
+
+func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+// TestUpload sends a blob in pieces, as the tus protocol has it.
+func TestUpload(t *testing.T) {
+	dir := t.TempDir()
+	s := serve(t, func(c *gateway.Config) { c.Store.UploadDir = dir })
+	data := random(50, 300_000)
+	url := begin(t, s.URL, len(data), "epochs "+b64("2")+",filename "+b64("x.png")+",filetype "+b64("image/png"))
+	if a := do(t, http.MethodGet, url, nil); a.code != http.StatusNotFound {
+		t.Errorf("result of an unfinished upload: %d", a.code)
+	}
+	if a := piece(t, url, 0, data[:100_000]); a.code != http.StatusNoContent || a.header.Get("Upload-Offset") != "100000" {
+		t.Fatalf("first piece: %d %s", a.code, a.body)
+	}
+	if a := piece(t, url, 50_000, data[50_000:]); a.code != http.StatusConflict {
+		t.Errorf("piece at another place: %d", a.code)
+	}
+	// A connection that breaks in mid-piece: what has arrived counts.
+	pr, pw := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, url, pr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.ContentLength = 200_000
+	for k, v := range map[string]string{"Tus-Resumable": "1.0.0", "Upload-Offset": "100000", "Content-Type": "application/offset+octet-stream"} {
+		req.Header.Set(k, v)
+	}
+	go func() {
+		_, _ = pw.Write(data[100_000:150_000])
+		pw.CloseWithError(io.ErrClosedPipe)
+	}()
+	if res, err := http.DefaultTransport.RoundTrip(req); err == nil {
+		_ = res.Body.Close()
+	}
+	settled(t)
+	a := do(t, http.MethodHead, url, nil, "Tus-Resumable", "1.0.0")
+	var off int
+	if _, err := fmt.Sscan(a.header.Get("Upload-Offset"), &off); err != nil || a.code != http.StatusOK || off < 100_000 || off > 150_000 {
+		t.Fatalf("after the break: %d %v", a.code, a.header)
+	}
+	a = piece(t, url, off, data[off:])
+	id := a.header.Get("Walrus-Blob-Id")
+	var res gateway.StoreResult
+	if err := json.Unmarshal([]byte(a.header.Get("Walrus-Store-Result")), &res); err != nil || a.code != http.StatusNoContent || res.NewlyCreated == nil ||
+		res.NewlyCreated.BlobObject.BlobID.String() != id || a.header.Get("Walrus-Owner-Token") == "" {
+		t.Fatalf("last piece: %d %s %v", a.code, a.body, a.header)
+	}
+	if op := res.NewlyCreated.ResourceOperation.RegisterFromScratch; op == nil || op.EpochsAhead != 2 {
+		t.Errorf("stored by %+v", op)
+	}
+	if a := do(t, http.MethodGet, s.URL+"/v1/blobs/"+id, nil); !bytes.Equal(a.body, data) {
+		t.Errorf("read: %d, %d bytes", a.code, len(a.body))
+	}
+	byObject := do(t, http.MethodGet, s.URL+"/v1/blobs/by-object-id/"+res.NewlyCreated.BlobObject.ID.String(), nil)
+	if got := byObject.header.Get("Content-Type"); got != "image/png" || !bytes.Equal(byObject.body, data) {
+		t.Errorf("read by object: Content-Type %q", got)
+	}
+	// Who lost the answer asks again.
+	again := piece(t, url, len(data), nil, "Prefer", "return=representation")
+	result := do(t, http.MethodGet, url, nil)
+	if again.code != http.StatusOK || result.code != http.StatusOK || !bytes.Equal(again.body, result.body) || string(result.body) != a.header.Get("Walrus-Store-Result") {
+		t.Errorf("asked again: %d %s, %d %s", again.code, again.body, result.code, result.body)
+	}
+	if a := do(t, http.MethodHead, url, nil, "Tus-Resumable", "1.0.0"); a.header.Get("Upload-Offset") != fmt.Sprint(len(data)) {
+		t.Errorf("a finished upload: %v", a.header)
+	}
+}
+
+func TestUploadsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s := serve(t, func(c *gateway.Config) { c.Store.UploadDir, c.Store.MaxBody, c.Store.MaxUploads = dir, 10_000, 3 })
+	create := func(header ...string) answer {
+		return do(t, http.MethodPost, s.URL+"/v1/uploads", nil, append([]string{"Tus-Resumable", "1.0.0"}, header...)...)
+	}
+	for name, tt := range map[string]struct {
+		a    answer
+		code int
+	}{
+		"too large":           {create("Upload-Length", "10001"), 413},
+		"no length":           {create(), 400},
+		"negative":            {create("Upload-Length", "-1"), 400},
+		"wrong epochs":        {create("Upload-Length", "1", "Upload-Metadata", "epochs "+b64("x")), 400},
+		"neither":             {create("Upload-Length", "1", "Upload-Metadata", "permanent "+b64("perhaps")), 400},
+		"other version":       {create("Upload-Length", "1", "Tus-Resumable", "0.9"), 412},
+		"no such upload":      {piece(t, s.URL+"/v1/uploads/24e533e02ec3bc40c387f1a0e460e216", 0, []byte("x")), 404},
+		"no ID":               {piece(t, s.URL+"/v1/uploads/..%2f..%2fetc%2fpasswd", 0, []byte("x")), 400},
+		"result of nothing":   {do(t, http.MethodGet, s.URL+"/v1/uploads/24e533e02ec3bc40c387f1a0e460e216", nil), 404},
+		"deletes nothing":     {do(t, http.MethodDelete, s.URL+"/v1/uploads/24e533e02ec3bc40c387f1a0e460e216", nil, "Tus-Resumable", "1.0.0"), 404},
+		"what can it do":      {do(t, http.MethodOptions, s.URL+"/v1/uploads", nil), 200},
+		"metadata not base64": {create("Upload-Length", "1", "Upload-Metadata", "permanent !!!"), 201},
+	} {
+		if tt.a.code != tt.code {
+			t.Errorf("%s: %d, want %d: %s", name, tt.a.code, tt.code, tt.a.body)
+		}
+	}
+	url := begin(t, s.URL, 5, "")
+	if a := piece(t, url, 0, []byte("more than 5")); a.code != http.StatusRequestEntityTooLarge {
+		t.Errorf("more than announced: %d", a.code)
+	}
+	begin(t, s.URL, 5, "")
+	if a := create("Upload-Length", "1"); a.code != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" {
+		t.Errorf("too many: %d %v", a.code, a.header)
+	}
+	if a := do(t, http.MethodDelete, url, nil, "Tus-Resumable", "1.0.0"); a.code != http.StatusNoContent {
+		t.Errorf("given up: %d", a.code)
+	}
+	if a := create("Upload-Length", "1"); a.code != http.StatusCreated {
+		t.Errorf("after one was given up: %d", a.code)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 6 {
+		t.Errorf("%d files of 3 uploads, %v", len(list), err)
+	}
+}
