@@ -213,7 +213,7 @@ func TestShared(t *testing.T) {
 	if _, err := other.Fund(t.Context(), res.Object, 7); err != nil {
 		t.Error(err)
 	}
-	done, err := other.Extend(t.Context(), res.Object, 3, true)
+	done, err := other.Extend(t.Context(), res.Object, 3, ExtendOptions{FromFunds: true})
 	if err != nil || done.EndEpoch != 5 || done.Cost.Storage != 0 {
 		t.Errorf("extend: %+v, %v", done, err)
 	}
@@ -221,10 +221,10 @@ func TestShared(t *testing.T) {
 	if err != nil || !rec.Shared || rec.End != 5 || rec.Funds != 5_000_007-3*f.genesis.StoragePrice {
 		t.Errorf("record %+v, %v", rec, err)
 	}
-	if done, err = c.Extend(t.Context(), res.Object, MaxEpochs, false); err != nil || done.EndEpoch != 54 || done.Cost.Storage != 49*f.genesis.StoragePrice {
+	if done, err = c.Extend(t.Context(), res.Object, MaxEpochs, ExtendOptions{}); err != nil || done.EndEpoch != 54 || done.Cost.Storage != 49*f.genesis.StoragePrice {
 		t.Errorf("extend as far as can be: %+v, %v", done, err)
 	}
-	if _, err = c.Extend(t.Context(), res.Object, 1, false); err == nil {
+	if _, err = c.Extend(t.Context(), res.Object, 1, ExtendOptions{}); err == nil {
 		t.Error("extended beyond what is sold")
 	}
 }

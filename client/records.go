@@ -83,9 +83,16 @@ type Changed struct {
 	Receipt  ledger.Receipt
 }
 
-// Extend prolongs the record of a blob by epochs: our own, or a shared one of anyone's. With fromFunds the shared
-// record's funds pay, otherwise our account.
-func (c *Client) Extend(ctx context.Context, object ledger.ObjectID, epochs uint32, fromFunds bool) (*Changed, error) {
+// ExtendOptions of an Extend.
+type ExtendOptions struct {
+	// FromFunds has the funds of a shared record pay, otherwise our account does.
+	FromFunds bool
+	// Approve is asked before anything is paid: with an error nothing is. May be nil.
+	Approve func(Cost) error
+}
+
+// Extend prolongs the record of a blob by epochs: our own, or a shared one of anyone's.
+func (c *Client) Extend(ctx context.Context, object ledger.ObjectID, epochs uint32, opt ExtendOptions) (*Changed, error) {
 	return c.change(ctx, "extend", object, func(k *known, b *ledger.Blob) (ledger.Op, Cost, error) {
 		var cost Cost
 		if epochs == MaxEpochs {
@@ -100,13 +107,19 @@ func (c *Client) Extend(ctx context.Context, object ledger.ObjectID, epochs uint
 		if err != nil {
 			return nil, cost, err
 		}
-		if !fromFunds {
+		if !opt.FromFunds {
 			cost.Storage = price
 		} else if b.Funds < price {
 			return nil, cost, fmt.Errorf("%w: it takes %v, the shared record has %v: fund it, or pay from your account", ErrNoFunds, price, b.Funds)
 		}
 		b.End = uint32(end)
-		return ledger.ExtendBlob{Object: object, Epochs: epochs, FromFunds: fromFunds}, cost, nil
+		op := ledger.ExtendBlob{Object: object, Epochs: epochs, FromFunds: opt.FromFunds}
+		if opt.Approve == nil {
+			return op, cost, nil
+		}
+		planned := cost
+		planned.Fee = feeOf(&k.params, []ledger.Op{op})
+		return op, cost, opt.Approve(planned)
 	})
 }
 

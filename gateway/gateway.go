@@ -22,7 +22,7 @@ type Gateway struct {
 	owners  *owners  // nil: nobody but the operator manages records
 	handler http.Handler
 	// reserve holds what a request is going to make the wallet pay, and settles what it has paid.
-	reserve func(ctx context.Context, frost uint64) (settle func(paid uint64), err error)
+	reserve reserve
 	stores  sync.WaitGroup // uploads that are being stored, with or without their clients
 	end     chan struct{}  // closed when they must give up
 

@@ -60,7 +60,7 @@ func (g *Gateway) addManage(api huma.API) {
 	}
 	register(g, api, managing, huma.Operation{
 		OperationID: "extendObject", Method: http.MethodPost, Path: "/v1/blobs/by-object-id/{object_id}/extend", Tags: []string{tagStore},
-		Summary: "Store a blob for longer", Description: "The publisher pays.",
+		Summary: "Store a blob for longer", Description: "The publisher pays, and so wants a token of its own if it does for uploads: that of the owner is then sent in Walrus-Owner-Token.",
 		Security: ownerSecurity, Responses: manageResponses(api, reflect.TypeFor[Extension]()),
 	}, func(w http.ResponseWriter, r *http.Request, in *extendIn) error {
 		object, err := in.id()
@@ -158,16 +158,13 @@ func (g *Gateway) extend(w http.ResponseWriter, r *http.Request, object ledger.O
 	if err != nil {
 		return err
 	}
-	settle, err := g.reserve(ctx, 0) // the price is known afterwards
+	var b bill
+	changed, err := g.client.Extend(ctx, object, epochs, client.ExtendOptions{Approve: b.approve(ctx, g.reserve)})
 	if err != nil {
+		b.failed(err)
 		return err
 	}
-	changed, err := g.client.Extend(ctx, object, epochs, false)
-	if err != nil {
-		settle(0)
-		return err
-	}
-	settle(uint64(changed.Cost.Total()))
+	b.paid(changed.Cost)
 	rec.End = changed.EndEpoch
 	return writeJSON(w, Extension{NewBlobObject(object, rec), changed.Cost.Storage})
 }

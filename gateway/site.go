@@ -147,30 +147,3 @@ func (g *Gateway) storeForm(ctx context.Context, src io.ReaderAt, size uint64, o
 		return g.client.Store(storing, src, size, opt)
 	})
 }
-
-// pay stores within what the client of the request may spend, and counts what was stored. ctx is that of the request.
-func (g *Gateway) pay(ctx context.Context, opt client.StoreOptions, store func(client.StoreOptions) (*client.StoreResult, error)) (*client.StoreResult, error) {
-	settle := func(uint64) {}
-	opt.Approve = func(c client.Cost) error {
-		settle(0) // what an earlier plan held
-		var err error
-		settle, err = g.reserve(ctx, uint64(c.Total()))
-		if err != nil {
-			settle = func(uint64) {}
-		}
-		return err
-	}
-	res, err := store(opt)
-	if res != nil {
-		settle(uint64(res.Cost.Total()))
-	} else {
-		settle(0)
-	}
-	if err == nil {
-		g.stored.Add(res.Size)
-	}
-	return res, err
-}
-
-// unlimited is reserve without a guard.
-func unlimited(context.Context, uint64) (func(uint64), error) { return func(uint64) {}, nil }

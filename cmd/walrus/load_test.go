@@ -289,7 +289,7 @@ func (l *load) extend(ctx context.Context, a *account, d *deposit) {
 	if d.object == (ledger.ObjectID{}) {
 		return
 	}
-	r, err := a.Client().Extend(ctx, d.object, 1, false)
+	r, err := a.Client().Extend(ctx, d.object, 1, client.ExtendOptions{})
 	if l.hasEnded(ctx, a, d, err) {
 		return
 	}

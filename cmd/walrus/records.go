@@ -210,7 +210,7 @@ func extendCommand(a *app) *cobra.Command {
 		Args: args(cobra.ExactArgs(1), "one BLOB"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.change(c.Context(), args[0], "extended", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
-				return s.Extend(ctx, id, epochs.number(), fromFunds)
+				return s.Extend(ctx, id, epochs.number(), client.ExtendOptions{FromFunds: fromFunds})
 			})
 		},
 	}

@@ -12,7 +12,7 @@ const (
 	other  class = iota // pages, documents, status
 	read                // content of users: the aggregator's routes
 	write               // what costs the publisher something
-	manage              // records, whose owners show tokens of their own
+	manage              // records, which their owners list and delete with tokens of their own; extending one is a write
 	resume              // more of an upload that was let in when it began
 )
 
@@ -35,11 +35,8 @@ func classify(r *http.Request) class {
 		}
 		return other
 	case http.MethodPost:
-		switch {
-		case path == "/v1alpha/blobs/concat":
+		if path == "/v1alpha/blobs/concat" {
 			return read // its body is only a list of IDs
-		case below(path, "/v1/blobs/by-object-id"):
-			return manage
 		}
 	case http.MethodPatch, http.MethodDelete:
 		switch {

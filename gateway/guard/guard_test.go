@@ -97,7 +97,7 @@ func TestClassify(t *testing.T) {
 		{"GET", "/v1alpha/blobs/concat", read}, {"POST", "/v1alpha/blobs/concat", read},
 		{"GET", "/", other}, {"GET", "/v1/api", other}, {"GET", "/v1/blobsx", other}, {"OPTIONS", "/v1/blobs", other},
 		{"PUT", "/v1/blobs", write}, {"PUT", "/v1/quilts", write}, {"POST", "/v1/uploads", write}, {"DELETE", "/v1/blobs/x", manage},
-		{"POST", "/v1/blobs/by-object-id/0x1/extend", manage}, {"POST", "/v1/blobs/x", write},
+		{"POST", "/v1/blobs/by-object-id/0x1/extend", write}, {"POST", "/v1/blobs/x", write},
 		{"PURGE", "/", write}, {"HEAD", "/v1/uploads/u", other}, {"PATCH", "/v1/uploads/u", resume}, {"DELETE", "/v1/uploads/u", resume},
 		{"PATCH", "/v1/uploadsx", write},
 	} {

@@ -1,0 +1,58 @@
+package gateway_test
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"walrus/gateway"
+)
+
+// visit serves a whole site of the shared network.
+func visit(t testing.TB, change func(*gateway.SiteConfig)) *httptest.Server {
+	t.Helper()
+	cfg := gateway.DefaultSite()
+	cfg.API.Store.OwnerKey = []byte("a secret of the publisher")
+	if change != nil {
+		change(&cfg)
+	}
+	site, err := gateway.NewSite(cfg, shared.client, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(site.Handler())
+	t.Cleanup(s.Close)
+	return s
+}
+
+// TestExtendIsSpending: who may store cheaply and briefly may not have it kept dearly and for long.
+func TestExtendIsSpending(t *testing.T) {
+	s := visit(t, func(c *gateway.SiteConfig) { c.Guard.Quota.Spend = 1_000_000 })
+	res, token := stored(t, s.URL+"/v1/blobs", random(60, 2000))
+	extend := s.URL + "/v1/blobs/by-object-id/" + res.NewlyCreated.BlobObject.ID.String() + "/extend?epochs="
+	if a := do(t, http.MethodPost, extend+"max", nil, "Walrus-Owner-Token", token); a.code != http.StatusTooManyRequests || !strings.Contains(string(a.body), "SPEND_LIMIT_REACHED") {
+		t.Errorf("extending beyond the limit: %d %s", a.code, a.body)
+	}
+	if a := do(t, http.MethodPost, extend+"1", nil, "Walrus-Owner-Token", token); a.code != http.StatusOK {
+		t.Errorf("extending within the limit: %d %s", a.code, a.body)
+	}
+	for range 20 { // what was spent on it counts
+		if a := do(t, http.MethodPost, extend+"1", nil, "Walrus-Owner-Token", token); a.code == http.StatusTooManyRequests {
+			return
+		}
+	}
+	t.Error("a client extended without end")
+}
+
+// TestExtendWantsToken: a token for one upload is not one for keeping it as long as its owner likes.
+func TestExtendWantsToken(t *testing.T) {
+	open := visit(t, nil)
+	res, token := stored(t, open.URL+"/v1/blobs", random(61, 2000))
+	s := visit(t, func(c *gateway.SiteConfig) { c.Guard.JWT.Secret = "only the issuer of tokens knows this" })
+	extend := s.URL + "/v1/blobs/by-object-id/" + res.NewlyCreated.BlobObject.ID.String() + "/extend?epochs=1"
+	if a := do(t, http.MethodPost, extend, nil, "Walrus-Owner-Token", token); a.code != http.StatusUnauthorized || !strings.Contains(string(a.body), "MISSING_TOKEN") {
+		t.Errorf("extending without a token of the publisher's: %d %s", a.code, a.body)
+	}
+}
