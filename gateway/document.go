@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -12,6 +13,7 @@ import (
 
 // addDocument serves the document of the API, which must be complete by now, and a page to read it.
 func (g *Gateway) addDocument(api huma.API, mux *chi.Mux) error {
+	describeGuard(api)
 	doc := api.OpenAPI()
 	asJSON, err := json.MarshalIndent(doc, "", "  ")
 	if err != nil {
@@ -32,6 +34,29 @@ func (g *Gateway) addDocument(api huma.API, mux *chi.Mux) error {
 	serveFixed(mux, "/v1/api", "text/html; charset=utf-8", page)
 	serveFixed(mux, "/v1/api/style.css", "text/css; charset=utf-8", apiStyle)
 	return nil
+}
+
+// describeGuard adds to every operation what the guard before it may answer.
+func describeGuard(api huma.API) {
+	busy := problem(api, "This client has used up what it may do for now, or the gateway is busy; try again after Retry-After.")
+	busy.Content["text/plain"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+	for _, item := range api.OpenAPI().Paths {
+		for _, op := range operations(item) {
+			all := responses{http.StatusMisdirectedRequest: problem(api, "The gateway does not answer to this host name.")}
+			if slices.Contains(op.Tags, tagRead) || slices.Contains(op.Tags, tagStore) {
+				all[http.StatusTooManyRequests] = busy
+			}
+			if slices.Contains(op.Tags, tagStore) {
+				all[http.StatusUnauthorized] = problem(api, "This publisher wants a token, or an API key that it knows.")
+				all[http.StatusForbidden] = problem(api, "The token does not allow this request.")
+			}
+			for status, res := range all.document() {
+				if op.Responses[status] == nil {
+					op.Responses[status] = res
+				}
+			}
+		}
+	}
 }
 
 // serveFixed serves what does not change while the gateway runs.
