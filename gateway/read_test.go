@@ -169,7 +169,7 @@ func TestHeadersOfReads(t *testing.T) {
 					t.Errorf("%s %s: %s: %q, want %q", method, path, k, got, v)
 				}
 			}
-			if got, ok := a.header["Content-Type"]; ok {
+			if got := a.header.Get("Content-Type"); got != "application/octet-stream" {
 				t.Errorf("%s %s: Content-Type %q", method, path, got)
 			}
 			if got := a.header.Get("X-Walrus-Streaming"); (got == "true") != strings.HasSuffix(path, "/stream") {
@@ -184,9 +184,9 @@ func TestHeadersOfReads(t *testing.T) {
 	}{
 		{http.MethodGet, []string{"Accept", "image/png"}, "image/png"},
 		{http.MethodHead, []string{"Accept", "image/png"}, "image/png"},
-		{http.MethodGet, []string{"Accept", "image/*"}, ""},
+		{http.MethodGet, []string{"Accept", "image/*"}, "application/octet-stream"},
 		{http.MethodGet, []string{"Accept", "*/*", "Content-Type", "text/css"}, "text/css"},
-		{http.MethodHead, []string{"Accept", "*/*", "Content-Type", "text/css"}, ""},
+		{http.MethodHead, []string{"Accept", "*/*", "Content-Type", "text/css"}, "application/octet-stream"},
 	} {
 		a := do(t, tt.method, s.URL+"/v1/blobs/"+id, nil, tt.header...)
 		if got := a.header.Get("Content-Type"); got != tt.want {

@@ -69,19 +69,20 @@ func (g *Gateway) contentHeaders(h http.Header, r *http.Request, tag string) {
 	}
 	h.Set("Cache-Control", cacheControl)
 	if h.Get("Content-Type") == "" {
-		h["Content-Type"] = contentType(r) // nil: none, and none is guessed
+		h.Set("Content-Type", contentType(r))
 	}
 }
 
-// contentType is what the client says it expects, as in the original: the gateway does not know better.
-func contentType(r *http.Request) []string {
+// contentType is what the client says it expects, as in the original: the gateway does not know better. Where that sends
+// none, this says so in words: generated clients want one.
+func contentType(r *http.Request) string {
 	if accept := r.Header.Get("Accept"); accept != "" && !containsStar(accept) {
-		return []string{accept}
+		return accept
 	}
 	if t := r.Header.Get("Content-Type"); t != "" && r.Method == http.MethodGet {
-		return []string{t}
+		return t
 	}
-	return nil
+	return "application/octet-stream"
 }
 
 // send answers with one part of a blob. The status goes out with the first byte, so that an error before it is told.
