@@ -15,9 +15,9 @@ import (
 	"walrus/gateway/guard"
 )
 
-// maxHeaderBytes bounds the header of a request: IDs and a few parameters, with room for a proxy's additions. The
-// longest path there is names a file in a quilt, up to 64 KiB, percent-encoded.
-const maxHeaderBytes = 256 << 10
+// maxHeaderBytes bounds the header of a request. The longest path names a file in a quilt by up to 64 Ki characters,
+// percent-encoded.
+const maxHeaderBytes = 1 << 20
 
 // adopt makes huma speak this API's errors. It is one for the process, like the variable it sets.
 var adopt sync.Once

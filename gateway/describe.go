@@ -88,9 +88,8 @@ func storeResponses(api huma.API) map[string]*huma.Response {
 	}.document()
 }
 
-// readResponses are those of what reads content. A HEAD request has no parts.
+// readResponses are those of what reads content, whose type is not known: it is bytes. A HEAD request has no parts.
 func readResponses(api huma.API, head bool) map[string]*huma.Response {
-	binary := map[string]*huma.MediaType{"*/*": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}
 	headers := func() map[string]*huma.Param {
 		return map[string]*huma.Param{
 			"ETag":           header("The blob's ID, which names its content.", `"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"`),
@@ -99,7 +98,7 @@ func readResponses(api huma.API, head bool) map[string]*huma.Response {
 		}
 	}
 	rs := responses{
-		http.StatusOK:                  {Description: "The whole blob.", Headers: headers(), Content: binary},
+		http.StatusOK:                  {Description: "All bytes of it.", Headers: headers()},
 		http.StatusNotModified:         {Description: "The client has it."},
 		http.StatusBadRequest:          problem(api, "The request is malformed."),
 		http.StatusForbidden:           problem(api, "The blob is greater than this aggregator serves."),
@@ -112,7 +111,7 @@ func readResponses(api huma.API, head bool) map[string]*huma.Response {
 	if !head {
 		part := headers()
 		part["Content-Range"] = header("Which bytes these are.", "bytes 0-15/17")
-		rs[http.StatusPartialContent] = &huma.Response{Description: "Parts of the blob; several come as multipart/byteranges.", Headers: part, Content: binary}
+		rs[http.StatusPartialContent] = &huma.Response{Description: "Some bytes of it; several parts come as multipart/byteranges.", Headers: part}
 		rs[http.StatusRequestedRangeNotSatisfiable] = problem(api, "The ranges are malformed or not within the blob.")
 	}
 	return rs.document()

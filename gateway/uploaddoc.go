@@ -48,9 +48,9 @@ func uploadOperation(api huma.API, method string, one bool) huma.Operation {
 		return "readUpload", "Tell what became of an upload", "As the answer to PUT /v1/blobs, once all pieces were sent."
 	}
 	op.OperationID, op.Summary, op.Description = text(method)
-	binary := map[string]*huma.MediaType{"application/offset+octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}
+	binary := map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}
 	if method == http.MethodPatch || method == http.MethodPost {
-		op.RequestBody = &huma.RequestBody{Description: "The piece; may be missing when an upload begins.", Required: method == http.MethodPatch, Content: binary}
+		op.RequestBody = &huma.RequestBody{Description: "The piece; may be missing when an upload begins. Its type by the tus protocol, application/offset+octet-stream, is as good.", Required: method == http.MethodPatch, Content: binary}
 	}
 	result := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[StoreResult](), true, "")
 	refusal := func(description string) *huma.Response {

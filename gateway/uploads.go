@@ -151,6 +151,9 @@ func (u *uploads) pass(w http.ResponseWriter, r *http.Request, h http.HandlerFun
 	if r.ContentLength > u.g.cfg.Store.MaxBody {
 		return bodyTooLarge(u.g.cfg.Store.MaxBody)
 	}
+	if r.Header.Get("Content-Type") == "application/octet-stream" {
+		r.Header.Set("Content-Type", "application/offset+octet-stream")
+	}
 	http.StripPrefix(uploadsPath, u.tus.Middleware(h)).ServeHTTP(w, r) // tusd takes the rest of the path for the ID
 	return nil
 }

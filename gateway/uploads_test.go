@@ -69,7 +69,7 @@ func TestUpload(t *testing.T) {
 	if _, err := fmt.Sscan(a.header.Get("Upload-Offset"), &off); err != nil || a.code != http.StatusOK || off < 100_000 || off > 150_000 {
 		t.Fatalf("after the break: %d %v", a.code, a.header)
 	}
-	a = piece(t, url, off, data[off:])
+	a = piece(t, url, off, data[off:]) // as the protocol demands: no body in the answer
 	id := a.header.Get("Walrus-Blob-Id")
 	var res gateway.StoreResult
 	if err := json.Unmarshal([]byte(a.header.Get("Walrus-Store-Result")), &res); err != nil || a.code != http.StatusNoContent || res.NewlyCreated == nil ||
