@@ -215,7 +215,8 @@ func (e *Explorer) Store(ctx context.Context, u pages.Upload) (*pages.Stored, er
 	}
 	res, err := e.cfg.Store(ctx, u.File, u.Size, opt)
 	if err != nil {
-		return nil, err
+		f := classify(storing, err)
+		return nil, &pages.Refusal{Status: f.code, Class: f.status, Message: f.message, Retry: f.retry}
 	}
 	return &pages.Stored{ID: res.BlobID, Cost: res.Cost.Total()}, nil
 }

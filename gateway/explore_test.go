@@ -18,6 +18,7 @@ import (
 
 	"walrus/certs"
 	"walrus/client"
+	"walrus/gateway/guard"
 	"walrus/gateway/pages"
 	"walrus/ledger"
 	"walrus/p2p"
@@ -216,6 +217,18 @@ func TestExplorerStore(t *testing.T) {
 		if len(s.stored.Attributes) != attributes || s.stored.Epochs != 4 || !s.stored.Permanent {
 			t.Errorf("%q: stored with %+v", kind, s.stored)
 		}
+	}
+}
+
+// TestExplorerRefuses passes on what the API would have said: a quota is no fault of the network.
+func TestExplorerRefuses(t *testing.T) {
+	e := newExplorer(ExploreConfig{Store: func(context.Context, io.ReaderAt, uint64, client.StoreOptions) (*client.StoreResult, error) {
+		return nil, fmt.Errorf("store: %w", &guard.Refusal{Code: 429, Status: "RESOURCE_EXHAUSTED", Message: "spent", Retry: time.Minute})
+	}}, newSaying(t))
+	_, err := e.Store(t.Context(), pages.Upload{File: strings.NewReader("x"), Size: 1, Epochs: 1})
+	var refused *pages.Refusal
+	if !errors.As(err, &refused) || refused.Status != 429 || refused.Retry != 60 || refused.Message != "spent" {
+		t.Errorf("%#v", err)
 	}
 }
 

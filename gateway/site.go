@@ -69,7 +69,8 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,
 	}, c)
 	faces, err := pages.New(pages.Config{
-		Publisher: cfg.API.Publisher, Aggregator: cfg.API.Aggregator, MaxUpload: cfg.API.Store.MaxBody, Epochs: cfg.API.Store.Epochs,
+		Publisher: cfg.API.Publisher, Aggregator: cfg.API.Aggregator, MaxUpload: cfg.API.Store.MaxBody,
+		TempDir: cfg.API.Store.TempDir, Epochs: cfg.API.Store.Epochs,
 	}, s.explorer, log)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

@@ -91,7 +91,7 @@ func (s *site) answer(w http.ResponseWriter, r *http.Request, v any, err error) 
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	if status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", retryAfter)
+		h.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {

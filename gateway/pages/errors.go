@@ -3,10 +3,11 @@ package pages
 import (
 	"errors"
 	"net/http"
+	"strconv"
 )
 
 // retryAfter is how many seconds a client is told to wait when the network, not its request, is at fault.
-const retryAfter = "5"
+const retryAfter = 5
 
 // malformed is an error that the request is to blame for.
 type malformed struct{ error }
@@ -20,21 +21,34 @@ type problem struct {
 	Heading string
 	Message string
 	Advice  string
+	retry   int // seconds; 0: do not say
 }
+
+// Refusal is an answer of Data that is to be passed on as it is.
+type Refusal struct {
+	Status  int    // of HTTP
+	Class   string // of AIP-193
+	Message string // for people
+	Retry   int    // seconds after which to try again; 0: do not say
+}
+
+func (r *Refusal) Error() string { return r.Message }
 
 // problemOf is what err means to who asked.
 func problemOf(err error) problem {
 	var bad malformed
-	var large *http.MaxBytesError
+	var refused *Refusal
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return problem{http.StatusNotFound, "NOT_FOUND", "Not found", err.Error(), "Check the spelling: blob IDs tell upper case from lower case."}
-	case errors.As(err, &large):
-		return problem{http.StatusRequestEntityTooLarge, "SIZE_EXCEEDED", "The file is too large", err.Error(), "This gateway takes smaller files only. The command line has no such limit."}
+		return problem{Status: http.StatusNotFound, class: "NOT_FOUND", Heading: "Not found", Message: err.Error(), Advice: "Check the spelling: blob IDs tell upper case from lower case."}
+	case errors.Is(err, errTooLarge):
+		return problem{Status: http.StatusRequestEntityTooLarge, class: "SIZE_EXCEEDED", Heading: "The file is too large", Message: err.Error(), Advice: "This gateway takes smaller files only. The command line has no such limit."}
 	case errors.As(err, &bad), errors.Is(err, ErrRange):
-		return problem{http.StatusBadRequest, "INVALID_ARGUMENT", "That cannot be read", err.Error(), ""}
+		return problem{Status: http.StatusBadRequest, class: "INVALID_ARGUMENT", Heading: "That cannot be read", Message: err.Error()}
+	case errors.As(err, &refused):
+		return problem{Status: refused.Status, class: refused.Class, Heading: "Refused", Message: refused.Message, retry: refused.Retry}
 	}
-	return problem{http.StatusServiceUnavailable, "UNAVAILABLE", "The network does not say", err.Error(), "Try again in a few seconds."}
+	return problem{Status: http.StatusServiceUnavailable, class: "UNAVAILABLE", Heading: "The network does not say", Message: err.Error(), Advice: "Try again in a few seconds.", retry: retryAfter}
 }
 
 // fail shows err as a page.
@@ -43,8 +57,8 @@ func (s *site) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (s *site) refuse(w http.ResponseWriter, r *http.Request, p problem, query string) {
-	if p.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", retryAfter)
+	if p.retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.retry))
 	}
 	s.show(w, r, p.Status, "error", view{Title: p.Heading, Query: query, Data: p})
 }

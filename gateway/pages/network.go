@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"walrus/ledger"
@@ -29,7 +30,7 @@ func (s *site) network(w http.ResponseWriter, r *http.Request) {
 func (s *site) live(w http.ResponseWriter, r *http.Request) {
 	n, err := s.data.Network(r.Context())
 	if err != nil { // the page keeps what it has
-		w.Header().Set("Retry-After", retryAfter)
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}

@@ -30,6 +30,8 @@ type Config struct {
 	Aggregator bool
 	// MaxUpload is the greatest blob that is taken, in bytes.
 	MaxUpload int64
+	// TempDir is where files of forms wait until they are stored. Empty means the system's.
+	TempDir string
 	// Epochs for which a blob is stored if the form is not changed.
 	Epochs uint32
 }

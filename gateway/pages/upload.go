@@ -3,15 +3,8 @@ package pages
 import (
 	"errors"
 	"fmt"
-	"mime/multipart"
+	"io/fs"
 	"net/http"
-	"strings"
-)
-
-// Bounds of a form, in bytes: of what of a file stays in memory, and of what is in it besides the file.
-const (
-	formMemory = 1 << 20
-	formExtra  = 64 << 10
 )
 
 // formView is the page for uploads.
@@ -33,26 +26,13 @@ func (s *site) showForm(w http.ResponseWriter, r *http.Request, status int, prob
 // upload stores the file of a form, for browsers without JavaScript.
 func (s *site) upload(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxUpload+formExtra)
-	err := r.ParseMultipartForm(formMemory)
-	if r.MultipartForm != nil {
-		defer func() { _ = r.MultipartForm.RemoveAll() }() // what stays is in the system's folder for such things
-	}
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		s.fail(w, r, err)
-		return
-	case err != nil:
-		s.fail(w, r, malformed{fmt.Errorf("the form cannot be read: %w", err)})
-		return
-	}
-	file, header, err := r.FormFile("file")
+	form, err := s.readForm(r)
+	defer form.close()
 	if err != nil {
-		s.showForm(w, r, http.StatusBadRequest, "Choose a file first.")
+		s.fail(w, r, formError(err, s.cfg.MaxUpload))
 		return
 	}
-	defer func() { _ = file.Close() }() // it was only read
-	u, err := s.readForm(r, file, header)
+	u, err := form.upload()
 	if err != nil {
 		s.showForm(w, r, http.StatusBadRequest, err.Error())
 		return
@@ -67,15 +47,15 @@ func (s *site) upload(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/explorer/blobs/"+done.ID.String(), http.StatusSeeOther)
 }
 
-func (s *site) readForm(r *http.Request, file multipart.File, header *multipart.FileHeader) (Upload, error) {
-	if header.Size > s.cfg.MaxUpload {
-		return Upload{}, fmt.Errorf("The file has %s; this gateway takes %s at most.", bytesText(uint64(header.Size)), bytesText(uint64(s.cfg.MaxUpload)))
+// formError says what is wrong with a form that could not be taken in: what is not this machine's fault is its sender's.
+func formError(err error, limit int64) error {
+	var large *http.MaxBytesError
+	var disk *fs.PathError
+	switch {
+	case errors.Is(err, errTooLarge), errors.As(err, &large):
+		return fmt.Errorf("%w: %s at most", errTooLarge, bytesText(uint64(limit)))
+	case errors.As(err, &disk):
+		return fmt.Errorf("the gateway has no room for the file right now: %w", disk.Err)
 	}
-	epochs, err := parseEpochs(strings.TrimSpace(r.FormValue("epochs")))
-	if err != nil {
-		return Upload{}, errors.New("Epochs must be a number from 1.")
-	}
-	return Upload{
-		File: file, Size: uint64(header.Size), ContentType: header.Header.Get("Content-Type"), Epochs: epochs, Permanent: r.FormValue("permanent") == "true",
-	}, nil
+	return malformed{err}
 }

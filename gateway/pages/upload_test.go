@@ -2,9 +2,16 @@ package pages
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -48,9 +55,37 @@ func TestUpload(t *testing.T) {
 	}
 }
 
+func manyFields() map[string]string {
+	m := map[string]string{}
+	for i := range formParts {
+		m[strconv.Itoa(i)] = "x"
+	}
+	return m
+}
+
+// TestUploadKeepsNoName: whatever happens to the process while a file comes in, nothing stays behind.
+func TestUploadKeepsNoName(t *testing.T) {
+	dir := t.TempDir()
+	s := &site{cfg: Config{MaxUpload: 10 << 20, TempDir: dir}}
+	f, err := s.readForm(formOf(t, make([]byte, 3<<20), nil))
+	defer f.close()
+	if left, listing := os.ReadDir(dir); err != nil || f.size != 3<<20 || listing != nil || len(left) > 0 {
+		t.Errorf("%d bytes, %v; in the folder: %v, %v", f.size, err, left, listing)
+	}
+	s.cfg.TempDir = filepath.Join(dir, "gone")
+	if f, err = s.readForm(formOf(t, []byte("x"), nil)); !errors.Is(err, fs.ErrNotExist) || strings.Contains(formError(err, 1).Error(), dir) {
+		t.Errorf("without a folder: %v", err)
+	}
+	f.close()
+}
+
 func TestUploadRefused(t *testing.T) {
 	f := newFixture()
-	h := newSite(t, f)
+	dir := t.TempDir()
+	h, err := New(Config{Publisher: true, MaxUpload: 10 << 20, TempDir: dir}, f, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name   string
 		r      *http.Request
@@ -60,8 +95,10 @@ func TestUploadRefused(t *testing.T) {
 	}{
 		{"no file", formOf(t, nil, map[string]string{"epochs": "1"}), nil, 400, "Choose a file first"},
 		{"no epochs", formOf(t, []byte("x"), map[string]string{"epochs": "none"}), nil, 400, "Epochs must be a number"},
-		{"too large", formOf(t, make([]byte, 10<<20+1), nil), nil, 400, "10.0 MiB at most"},
+		{"too large", formOf(t, make([]byte, 10<<20+1), nil), nil, 413, "10.0 MiB at most"},
 		{"far too large", formOf(t, make([]byte, 11<<20), nil), nil, 413, "too large"},
+		{"cut off", formOf(t, make([]byte, 5000), nil), func(r *http.Request) { r.Body = io.NopCloser(io.LimitReader(r.Body, 3000)) }, 400, "EOF"},
+		{"many parts", formOf(t, []byte("x"), manyFields()), nil, 400, "too many parts"},
 		{"no form", httptest.NewRequest(http.MethodPost, "/explorer/upload", strings.NewReader("x")), nil, 400, "the form cannot be read"},
 		{"another site", formOf(t, []byte("x"), nil), func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403, "Another site sent this"},
 		{"another origin", formOf(t, []byte("x"), nil), func(r *http.Request) { r.Header.Set("Origin", "https://elsewhere.example") }, 403, "Another site sent this"},
@@ -77,6 +114,15 @@ func TestUploadRefused(t *testing.T) {
 	}
 	if f.stored != nil {
 		t.Error("something was stored all the same")
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("files stay behind: %v, %v", left, err)
+	}
+	f.storedErr = &Refusal{Status: http.StatusTooManyRequests, Message: "spent", Retry: 60}
+	refused := httptest.NewRecorder()
+	h.ServeHTTP(refused, formOf(t, []byte("x"), nil))
+	if refused.Code != http.StatusTooManyRequests || refused.Header().Get("Retry-After") != "60" || !strings.Contains(refused.Body.String(), "spent") {
+		t.Errorf("refused: status %d, %v", refused.Code, refused.Header())
 	}
 	f.storedErr = errNetwork
 	w := httptest.NewRecorder()
