@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"walrus/certs"
@@ -75,14 +74,11 @@ func checkRange(id shards.BlobID, off, n int64, size uint64) error {
 
 // copyStrict reads the whole blob into a temporary file, encodes it again, and only then writes the range out.
 func (b *Blob) copyStrict(ctx context.Context, w io.Writer, off, n int64, progress Progress) (*ReadResult, error) {
-	f, err := os.CreateTemp(b.c.cfg.TempDir, "walrus-strict-*")
+	f, err := newTempFile(b.c.cfg.TempDir, "walrus-strict-*")
 	if err != nil {
 		return &ReadResult{Size: b.meta.Length}, fmt.Errorf("read %s: make room to check it: %w", b.id, err)
 	}
-	defer func() {
-		_ = f.Close()
-		_ = os.Remove(f.Name())
-	}()
+	defer func() { _ = f.Close() }() // it was only read
 	r := newReader(b, f, 0, int64(b.meta.Length), progress)
 	if err := r.run(ctx); err != nil {
 		return r.res, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -29,7 +28,7 @@ type columnReader struct {
 	id        shards.BlobID
 	layout    shards.Layout // of a column
 	dialHedge time.Duration
-	file      *os.File     // where columns wait that are too large for memory; nil until needed
+	file      *tempFile    // where columns wait that are too large for memory; nil until needed
 	end       int64        // of the file
 	bad       map[int]bool // by committee index: not asked again
 	suspect   map[int]bool // by committee index: silent; asked only when others cannot help
@@ -48,7 +47,6 @@ func (r *columnReader) close() {
 	r.c.rememberSilent(r.com, r.suspect)
 	if r.file != nil {
 		_ = r.file.Close()
-		_ = os.Remove(r.file.Name())
 	}
 }
 
@@ -66,7 +64,7 @@ func (r *columnReader) owner(column int) int {
 // column is a verified sliver in the plain order of its symbols, in memory or in a file.
 type column struct {
 	plain []byte
-	file  *os.File
+	file  *tempFile
 	off   int64
 	size  int64
 }
@@ -77,7 +75,7 @@ func (r *columnReader) create() (column, error) {
 		return column{plain: make([]byte, size), size: size}, nil
 	}
 	if r.file == nil {
-		f, err := os.CreateTemp(r.c.cfg.TempDir, "walrus-quilt-*")
+		f, err := newTempFile(r.c.cfg.TempDir, "walrus-quilt-*")
 		if err != nil {
 			return column{}, &localError{err}
 		}

@@ -3,7 +3,6 @@ package client
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync"
 
 	"walrus/shards"
@@ -130,17 +129,17 @@ type spillFile struct {
 	dir string // constant
 
 	mu   sync.Mutex // guards the rest
-	f    *os.File   // nil as long as there are no rows
+	f    *tempFile  // nil as long as there are no rows
 	end  int64
 	rows int
 }
 
 // slot is a place in the file that was never used before.
-func (s *spillFile) slot(size int64) (off int64, f *os.File, err error) {
+func (s *spillFile) slot(size int64) (off int64, f *tempFile, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.f == nil {
-		if s.f, err = os.CreateTemp(s.dir, "walrus-read-*"); err != nil {
+		if s.f, err = newTempFile(s.dir, "walrus-read-*"); err != nil {
 			return 0, nil, err
 		}
 		s.end = 0
@@ -156,7 +155,6 @@ func (s *spillFile) release() {
 	defer s.mu.Unlock()
 	if s.rows--; s.rows == 0 {
 		_ = s.f.Close()
-		_ = os.Remove(s.f.Name())
 		s.f = nil
 	}
 }
@@ -188,7 +186,7 @@ func (m memoryRow) release() { m.buffers.put(m.plain) }
 // fileRow keeps a row in strip order, as it comes in, in a slot of a file.
 type fileRow struct {
 	place rowPlace
-	f     *os.File
+	f     *tempFile
 	off   int64
 }
 

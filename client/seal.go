@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"filippo.io/age"
 
@@ -21,14 +20,14 @@ const (
 
 // Sealed is an encrypted copy of something, in a temporary file, to be stored. It must be closed.
 type Sealed struct {
-	file *os.File
+	file *tempFile
 	size uint64
 }
 
 // Seal encrypts src for recipients, in the format of age, into a file in tempDir ("": the system's) that nobody else can read.
 // Each time it gives other bytes, and so another blob ID. A passphrase must be the only recipient.
 func Seal(ctx context.Context, src io.Reader, recipients []age.Recipient, tempDir string) (_ *Sealed, err error) {
-	f, err := os.CreateTemp(tempDir, "walrus-sealed-*") // mode 0600
+	f, err := newTempFile(tempDir, "walrus-sealed-*")
 	if err != nil {
 		return nil, fmt.Errorf("encrypt: make room for the encrypted copy: %w", err)
 	}
@@ -63,7 +62,7 @@ func (s *Sealed) ReadAt(p []byte, off int64) (int, error) { return s.file.ReadAt
 func (s *Sealed) Size() uint64 { return s.size }
 
 // Close removes the file.
-func (s *Sealed) Close() error { return errors.Join(s.file.Close(), os.Remove(s.file.Name())) }
+func (s *Sealed) Close() error { return s.file.Close() }
 
 // untilDone ends reading when ctx does.
 type untilDone struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // input is bytes to encode: they are read twice, hence a file.
@@ -47,10 +48,11 @@ func (a *app) spool(ctx context.Context, name string, r io.Reader, tempDir strin
 	if err != nil {
 		return nil, fmt.Errorf("keep a copy of standard input: %w", err)
 	}
-	in := &input{name: name, file: f, temp: true}
+	// without a name nothing stays behind however the process ends; not every system takes it away from an open file
+	in := &input{name: name, file: f, temp: os.Remove(f.Name()) != nil}
 	n, err := copyUntil(ctx, f, r)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("keep a copy of standard input in %s: %w", f.Name(), err), in.Close())
+		return nil, errors.Join(fmt.Errorf("keep a copy of standard input in %s: %w", filepath.Dir(f.Name()), err), in.Close())
 	}
 	in.size = uint64(n)
 	what := "standard input"

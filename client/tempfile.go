@@ -1,0 +1,29 @@
+package client
+
+import "os"
+
+// tempFile is a file for what does not fit in memory. Where the system allows it, it has no name from the start, so that it
+// is gone with the process however that ends; elsewhere closing removes it.
+type tempFile struct {
+	*os.File
+	named bool
+}
+
+func newTempFile(dir, pattern string) (*tempFile, error) {
+	f, err := os.CreateTemp(dir, pattern) // mode 0600
+	if err != nil {
+		return nil, err
+	}
+	return &tempFile{f, os.Remove(f.Name()) != nil}, nil
+}
+
+// Close ends the file.
+func (t *tempFile) Close() error {
+	err := t.File.Close()
+	if t.named {
+		if gone := os.Remove(t.Name()); err == nil {
+			err = gone
+		}
+	}
+	return err
+}
