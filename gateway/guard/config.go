@@ -104,10 +104,15 @@ func (c *Config) Validate() error {
 	case c.Quota.Rate < 0 || c.Quota.Burst < 0:
 		return errors.New("guard: rate and burst: must not be negative")
 	}
+	owners := map[string]string{}
 	for name, key := range c.Quota.APIKeys {
 		if len(key) < 16 {
 			return fmt.Errorf("guard: API key of %q: must have at least 16 characters", name)
 		}
+		if other, twice := owners[key]; twice {
+			return fmt.Errorf("guard: %q and %q have the same API key: each needs one of its own", min(name, other), max(name, other))
+		}
+		owners[key] = name
 	}
 	if _, err := parseProxies(c.TrustedProxies); err != nil {
 		return err

@@ -315,7 +315,17 @@ func TestDeadline(t *testing.T) {
 
 // TestStall: a client that sends a byte now and then is cut, on a real connection.
 func TestStall(t *testing.T) {
-	g := newGuard(t, func(c *Config) { c.Times.Stall = 100 * time.Millisecond })
+	trickle(t, newGuard(t, func(c *Config) { c.Times.Stall = 100 * time.Millisecond }), 1)
+}
+
+// TestSlowBodyEnds: a body that comes in just fast enough holds its place no longer than the request may take.
+func TestSlowBodyEnds(t *testing.T) {
+	trickle(t, newGuard(t, func(c *Config) { c.Times.Stall, c.Times.Write = time.Hour, 100*time.Millisecond }), 1000)
+}
+
+// trickle sends a body, some bytes at a time, until the guard has had enough.
+func trickle(t *testing.T, g *Guard, some int) {
+	t.Helper()
 	failed := make(chan error, 1)
 	s := httptest.NewServer(g.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(io.Discard, r.Body)
@@ -327,7 +337,7 @@ func TestStall(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "PUT /v1/blobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nx")
+	fmt.Fprintf(conn, "PUT /v1/blobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\nx")
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -338,7 +348,7 @@ func TestStall(t *testing.T) {
 			}
 			return
 		case <-tick.C:
-			fmt.Fprint(conn, "x")
+			fmt.Fprint(conn, strings.Repeat("x", some))
 		}
 	}
 }
@@ -397,6 +407,9 @@ func TestValidate(t *testing.T) {
 		"half seconds": func(c *Config) { c.JWT.Lifetime = 1500 * time.Millisecond }, "no cache": func(c *Config) { c.JWT.CacheSize = 0 },
 		"short API key": func(c *Config) { c.Quota.APIKeys = map[string]string{"a": "b"} }, "proxy": func(c *Config) { c.TrustedProxies = []string{"x"} },
 		"alg none": func(c *Config) { c.JWT = JWTConfig{Secret: "s", Algorithm: "none", CacheSize: 1} },
+		"one API key for two": func(c *Config) {
+			c.Quota.APIKeys = map[string]string{"a": "0123456789abcdef", "b": "0123456789abcdef"}
+		},
 		"negative": func(c *Config) { c.Quota.Rate = -1 },
 	} {
 		c := Default()

@@ -23,6 +23,7 @@ func (g *Guard) pace(next http.Handler) http.Handler {
 		var body *pacedBody
 		if hasBody(r) {
 			body = &pacedBody{ReadCloser: r.Body, control: control, stall: stall, left: stall}
+			body.end, _ = r.Context().Deadline() // which by itself interrupts no read
 			r.Body = body
 		}
 		out := &pacedWriter{writer: writer{w}, control: control, stall: stall}
@@ -43,6 +44,7 @@ type pacedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
 	stall   time.Duration
+	end     time.Time     // of the whole request; zero: none
 	left    time.Duration // until got must have come to minProgress
 	got     int
 	done    bool // nothing more is to come
@@ -50,7 +52,11 @@ type pacedBody struct {
 
 func (b *pacedBody) Read(p []byte) (int, error) {
 	start := time.Now()
-	_ = b.control.SetReadDeadline(start.Add(b.left))
+	limit := start.Add(b.left)
+	if !b.end.IsZero() && b.end.Before(limit) {
+		limit = b.end
+	}
+	_ = b.control.SetReadDeadline(limit)
 	n, err := b.ReadCloser.Read(p)
 	_ = b.control.SetReadDeadline(time.Time{}) // the handler may take its time, and the server watches for the client leaving
 	b.left -= time.Since(start)
