@@ -20,6 +20,7 @@ type gatewayFlags struct {
 	bind                  string
 	maxBody, maxQuiltBody int64 // KiB
 	secret, secretFile    string
+	secretGiven           func() bool
 	lifetime              int64 // seconds
 	spend, totalSpend     amount
 	keys                  map[string]string
@@ -51,6 +52,7 @@ func (f *gatewayFlags) addPublisher(flags *pflag.FlagSet) {
 	flags.IntVar(&guard.Publisher.Running, "publisher-max-concurrent-requests", guard.Publisher.Running, "how many requests that store are at work at once")
 	flags.IntVar(&guard.Publisher.Waiting, "publisher-max-buffer-size", guard.Publisher.Waiting, "how many more of them wait; others are told to come back (429)")
 	flags.StringVar(&f.secret, "jwt-decode-secret", "", "`KEY` that the tokens of clients are checked with: text, 0x-hex or a public key in PEM; without, anybody may store\n(others on this machine can see it: prefer the file, or $WALRUS_JWT_DECODE_SECRET)")
+	f.secretGiven = func() bool { return flags.Changed("jwt-decode-secret") || flags.Changed("jwt-decode-secret-file") }
 	flags.StringVar(&f.secretFile, "jwt-decode-secret-file", "", "`FILE` with that key")
 	flags.StringVar(&guard.JWT.Algorithm, "jwt-algorithm", guard.JWT.Algorithm, "what tokens are signed with: HS256 to HS512, RS256 to RS512, PS256 to PS512, ES256, ES384, EdDSA")
 	flags.Int64Var(&f.lifetime, "jwt-expiring-sec", 0, "what must lie between a token's iat and exp, in `SECONDS`; 0 is any")
@@ -127,6 +129,8 @@ func (f *gatewayFlags) jwtSecret(env config.Env) (string, error) {
 			return "", usagef("--jwt-decode-secret-file %s: it is empty", f.secretFile)
 		}
 		return secret, nil
+	case f.secretGiven(): // by a variable of a script, perhaps, that is not set
+		return "", usagef("--jwt-decode-secret is empty: anybody could store; leave it out if that is wanted")
 	}
 	return env(envJWTSecret), nil
 }

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"walrus/client"
+	"walrus/gateway"
+)
+
+// TestJWTSecret: what was meant to close a publisher never leaves it open.
+func TestJWTSecret(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("of a file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		args      []string
+		env, want string
+		usage     bool
+	}{
+		"none":                 {nil, "", "", false},
+		"flag":                 {[]string{"--jwt-decode-secret", "of a flag"}, "of the environment", "of a flag", false},
+		"file":                 {[]string{"--jwt-decode-secret-file", file}, "", "of a file", false},
+		"environment":          {nil, "of the environment", "of the environment", false},
+		"a variable not set":   {[]string{"--jwt-decode-secret", ""}, "", "", true},
+		"a file name not set":  {[]string{"--jwt-decode-secret-file="}, "", "", true},
+		"an empty file":        {[]string{"--jwt-decode-secret-file", empty}, "", "", true},
+		"one of two is enough": {[]string{"--jwt-decode-secret", "x", "--jwt-decode-secret-file", file}, "", "", true},
+	} {
+		var f gatewayFlags
+		c := &cobra.Command{}
+		f.add(c, true, true)
+		if err := c.ParseFlags(tt.args); err != nil {
+			t.Fatal(err)
+		}
+		site := gateway.DefaultSite()
+		err := f.apply(&client.Config{}, &site, func(string) string { return tt.env })
+		if usage := (*usageError)(nil); errors.As(err, &usage) != tt.usage || err != nil && !tt.usage || site.Guard.JWT.Secret != tt.want {
+			t.Errorf("%s: secret %q, %v", name, site.Guard.JWT.Secret, err)
+		}
+	}
+}
