@@ -98,16 +98,8 @@ func isAPI(path string) bool {
 // Handler serves all of it.
 func (s *Site) Handler() http.Handler { return s.handler }
 
-// Serve serves on l, which it closes, until ctx ends. A site serves once.
-func (s *Site) Serve(ctx context.Context, l net.Listener) error {
-	var lc net.ListenConfig
-	var metrics net.Listener
-	if s.cfg.Metrics != "" {
-		var err error
-		if metrics, err = lc.Listen(ctx, "tcp", s.cfg.Metrics); err != nil {
-			return errors.Join(fmt.Errorf("gateway: metrics: %w", err), l.Close())
-		}
-	}
+// Serve serves on l until ctx ends, and metrics on another listener unless it is nil. It closes both. A site serves once.
+func (s *Site) Serve(ctx context.Context, l, metrics net.Listener) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.gateway.Serve(ctx, l, s.handler) })
 	g.Go(func() error { return s.explorer.Run(ctx) })

@@ -15,24 +15,33 @@ type GatewayNode struct {
 	client   *ClientNode
 	site     *gateway.Site
 	listener net.Listener
+	metrics  net.Listener // nil: none
 }
 
-// OpenGateway listens on the configured address and joins the network. The result must be run or closed.
+// OpenGateway listens on the configured addresses and joins the network. The result must be run or closed.
 func OpenGateway(ctx context.Context, cfg ClientConfig, open OpenChain, gw gateway.SiteConfig) (*GatewayNode, error) {
+	g := &GatewayNode{}
+	if err := g.open(ctx, cfg, open, gw); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+func (g *GatewayNode) open(ctx context.Context, cfg ClientConfig, open OpenChain, gw gateway.SiteConfig) (err error) {
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", gw.API.Bind)
-	if err != nil {
-		return nil, fmt.Errorf("gateway: %w", err)
+	if g.listener, err = lc.Listen(ctx, "tcp", gw.API.Bind); err != nil {
+		return fmt.Errorf("gateway: %w", err)
 	}
-	c, err := OpenClient(ctx, cfg, open)
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
+	if gw.Metrics != "" {
+		if g.metrics, err = lc.Listen(ctx, "tcp", gw.Metrics); err != nil {
+			return fmt.Errorf("gateway: metrics: %w", err)
+		}
 	}
-	s, err := gateway.NewSite(gw, c.Client(), cfg.Logger)
-	if err != nil {
-		return nil, errors.Join(err, c.Close(), l.Close())
+	if g.client, err = OpenClient(ctx, cfg, open); err != nil {
+		return err
 	}
-	return &GatewayNode{client: c, site: s, listener: l}, nil
+	g.site, err = gateway.NewSite(gw, g.client.Client(), cfg.Logger)
+	return err
 }
 
 // URL is where the gateway is.
@@ -40,9 +49,19 @@ func (g *GatewayNode) URL() string { return "http://" + g.listener.Addr().String
 
 // Run serves until ctx ends, and leaves the network.
 func (g *GatewayNode) Run(ctx context.Context) error {
-	err := g.site.Serve(ctx, g.listener)
+	err := g.site.Serve(ctx, g.listener, g.metrics)
 	return errors.Join(err, g.client.Close())
 }
 
 // Close ends a gateway that does not run.
-func (g *GatewayNode) Close() error { return errors.Join(g.listener.Close(), g.client.Close()) }
+func (g *GatewayNode) Close() (err error) {
+	for _, l := range []net.Listener{g.listener, g.metrics} {
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	if g.client != nil {
+		err = errors.Join(err, g.client.Close())
+	}
+	return err
+}
