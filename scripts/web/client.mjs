@@ -43,7 +43,7 @@ const resumed = await new Promise((resolve, reject) => {
   let interrupted = false, last;
   const upload = new tus.Upload(large, {
     endpoint: `${url}/v1/uploads`, chunkSize: 1 << 20, retryDelays: [0, 200, 500],
-    metadata: { epochs: '2' },
+    metadata: { epochs: '2' }, headers: { Prefer: 'return=representation' },
     onAfterResponse: (_, res) => { last = res; },
     onChunkComplete: () => {
       if (interrupted) return;
