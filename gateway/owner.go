@@ -51,13 +51,13 @@ func (o *owners) owns(token string, object ledger.ObjectID) bool {
 	return hmac.Equal([]byte(token), []byte(o.token(object))) || hmac.Equal([]byte(token), []byte(o.operator()))
 }
 
-// OperatorToken is the token that is good for every record of this publisher. It follows from Config.OwnerKey; empty
-// without one.
-func (g *Gateway) OperatorToken() string {
-	if g.owners == nil {
-		return ""
+// OperatorToken is the token that is good for every record of the publisher whose StoreConfig.OwnerKey this is.
+func OperatorToken(ownerKey []byte) (string, error) {
+	o, err := newOwners(ownerKey)
+	if err != nil || o == nil {
+		return "", err
 	}
-	return g.owners.operator()
+	return o.operator(), nil
 }
 
 // presented is the token of a request.

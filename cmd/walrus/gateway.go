@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"walrus/config"
+	"walrus/gateway"
 	"walrus/ledger/wallet"
 	"walrus/node"
 )
@@ -71,6 +72,9 @@ func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggreg
 	if err := f.apply(&cfg.Client, &gw, a.env); err != nil {
 		return err
 	}
+	if f.operator {
+		return a.printOperatorToken(gw.API.Store.OwnerKey)
+	}
 	g, err := node.OpenGateway(ctx, cfg, open, gw)
 	if err != nil {
 		return err
@@ -87,6 +91,21 @@ func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggreg
 		return errors.Join(err, g.Close())
 	}
 	return g.Run(ctx)
+}
+
+// printOperatorToken prints the token that is good for every record of a publisher.
+func (a *app) printOperatorToken(ownerKey []byte) error {
+	token, err := gateway.OperatorToken(ownerKey)
+	if err != nil {
+		return err
+	}
+	if a.global.json {
+		return a.printJSON(struct {
+			Token string `json:"operatorToken"`
+		}{token})
+	}
+	_, err = fmt.Fprintln(a.stdout, token)
+	return err
 }
 
 // startNodeGateway starts the gateway that a node's configuration asks for, beside the node, which answers; it returns

@@ -24,6 +24,7 @@ type gatewayFlags struct {
 	lifetime              int64 // seconds
 	spend, totalSpend     amount
 	keys                  map[string]string
+	operator              bool
 	cacheDir              string
 	cacheSize             int64 // MiB
 }
@@ -64,6 +65,7 @@ func (f *gatewayFlags) addPublisher(flags *pflag.FlagSet) {
 	flags.Uint64Var(&guard.Quota.Bytes, "quota-bytes-per-day", 0, "how many `BYTES` one client may upload per day; 0 is no limit")
 	flags.Var(&f.spend, "quota-spend-per-day", "how much may be paid for one client per day, such as 0.5; 0 is no limit")
 	flags.Var(&f.totalSpend, "spend-per-day", "how much may be paid for all clients together per day; 0 is no limit")
+	flags.BoolVar(&f.operator, "show-operator-token", false, "print the token by which you manage every record of this publisher's wallet over HTTP, and end")
 	flags.StringToStringVar(&f.keys, "api-key", nil, "`NAME=KEY` of a client, which shows the key in X-Api-Key and has a quota of its own; may be repeated")
 }
 
