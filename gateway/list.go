@@ -22,7 +22,7 @@ type BlobList struct {
 func (g *Gateway) addList(api huma.API) {
 	type in struct {
 		PageSize  int64  `query:"page_size" minimum:"1" maximum:"1000" default:"100" example:"100" doc:"At most so many records."`
-		PageToken string `query:"page_token" maxLength:"48" pattern:"^[A-Za-z0-9_-]*$" example:"AAAAIwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" doc:"The nextPageToken of the page before."`
+		PageToken string `query:"page_token" maxLength:"48" pattern:"^([A-Za-z0-9_-]{48})?$" example:"AAAAIwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" doc:"The nextPageToken of the page before."`
 	}
 	register(g, api, managing, huma.Operation{
 		OperationID: "listBlobs", Method: http.MethodGet, Path: "/v1/blobs", Tags: []string{tagStore}, Summary: "List the blobs of an owner",

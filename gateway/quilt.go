@@ -27,7 +27,7 @@ type QuiltPatch struct {
 
 // QuiltPath is the ID of a quilt in a path.
 type QuiltPath struct {
-	QuiltID string `path:"quilt_id" minLength:"43" maxLength:"43" pattern:"^[A-Za-z0-9_-]{43}$" example:"6XUOE-Q5-nAXHRifN6n9nomVDtHZQbGuAkW3PjlBuKo" doc:"Blob ID of the quilt."`
+	QuiltID string `path:"quilt_id" minLength:"43" maxLength:"43" pattern:"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$" example:"6XUOE-Q5-nAXHRifN6n9nomVDtHZQbGuAkW3PjlBuKo" doc:"Blob ID of the quilt."`
 }
 
 func (p *QuiltPath) id() (shards.BlobID, error) {
@@ -38,7 +38,7 @@ func (p *QuiltPath) id() (shards.BlobID, error) {
 // addQuiltRead adds the routes that read files of quilts.
 func (g *Gateway) addQuiltRead(api huma.API) {
 	type patchIn struct {
-		PatchID string `path:"quilt_patch_id" minLength:"50" maxLength:"50" pattern:"^[A-Za-z0-9_-]{50}$" example:"6XUOE-Q5-nAXHRifN6n9nomVDtHZQbGuAkW3PjlBuKoBAQDQAA" doc:"Patch ID, 50 characters of URL-safe base64."`
+		PatchID string `path:"quilt_patch_id" minLength:"50" maxLength:"50" pattern:"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]B[A-Za-z0-9_-]{5}[AQgw]$" example:"6XUOE-Q5-nAXHRifN6n9nomVDtHZQbGuAkW3PjlBuKoBAQDQAA" doc:"Patch ID, 50 characters of URL-safe base64."`
 		RangeParams
 	}
 	both(g, api, huma.Operation{
@@ -46,8 +46,8 @@ func (g *Gateway) addQuiltRead(api huma.API) {
 		Description: "Fetches nothing of the quilt but the file. " + identifierHeader + " is its name.",
 	}, func(w http.ResponseWriter, r *http.Request, in *patchIn) error {
 		id, err := quilt.ParsePatchID(in.PatchID)
-		if err != nil {
-			return malformed(err.Error())
+		if err != nil { // it has the form of one: it names columns that cannot be
+			return err
 		}
 		return g.serveFile(w, r, id.Quilt, func(ctx context.Context, visit client.Visit) error {
 			_, err := g.client.ReadPatches(ctx, []quilt.PatchID{id}, nil, visit)

@@ -105,7 +105,7 @@ func TestQuilt(t *testing.T) {
 		"/v1/blobs/by-quilt-id/" + someID + "/b.txt":                               404,
 		"/v1/blobs/by-quilt-patch-id/" + res.Files[0].QuiltPatchID[1:]:             400,
 		"/v1/blobs/by-quilt-patch-id/" + strings.Repeat("!", 50):                   400,
-		"/v1/blobs/by-quilt-patch-id/" + res.Files[0].QuiltPatchID[:44] + "AAAAAA": 400,
+		"/v1/blobs/by-quilt-patch-id/" + res.Files[0].QuiltPatchID[:44] + "AAAAAA": 404,
 		"/v1/quilts/" + someID + "/patches":                                        404,
 		"/v1/quilts/x/patches":                                                     400,
 		"/v1/quilts/" + put(t, s.URL+"/v1/blobs", random(2, 1000)) + "/patches":    404,

@@ -38,7 +38,7 @@ type RangeParams struct {
 
 // BlobPath is the ID of a blob in a path.
 type BlobPath struct {
-	BlobID string `path:"blob_id" minLength:"43" maxLength:"43" pattern:"^[A-Za-z0-9_-]{43}$" example:"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk" doc:"Blob ID, 43 characters of URL-safe base64."`
+	BlobID string `path:"blob_id" minLength:"43" maxLength:"43" pattern:"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$" example:"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk" doc:"Blob ID, 43 characters of URL-safe base64."`
 }
 
 func (p *BlobPath) id() (shards.BlobID, error) {
