@@ -75,7 +75,8 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 		}
 	}
 	for i := r.next; i < r.need; i++ {
-		if r.state[i] != rowHave && !(r.state[i] == rowUnknown && r.c.cache.has(r.id, i)) {
+		cached := r.state[i] == rowUnknown && r.c.cache.has(r.id, i)
+		if r.state[i] != rowHave && !cached {
 			missing = append(missing, i)
 		}
 	}

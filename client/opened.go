@@ -84,7 +84,7 @@ func (o *openedBlobs) get(id shards.BlobID) *Blob {
 	if e == nil {
 		return nil
 	}
-	found := e.Value.(*foundBlob)
+	found := e.Value.(*foundBlob) //nolint:errcheck // all in the list are
 	if !time.Now().Before(found.until) {
 		o.removeLocked(id)
 		return nil
@@ -100,7 +100,7 @@ func (o *openedBlobs) put(found *foundBlob) {
 	o.removeLocked(found.blob.id)
 	o.byID[found.blob.id] = o.order.PushFront(found)
 	if o.order.Len() > maxOpened {
-		o.removeLocked(o.order.Back().Value.(*foundBlob).blob.id)
+		o.removeLocked(o.order.Back().Value.(*foundBlob).blob.id) //nolint:errcheck // all in the list are
 	}
 }
 

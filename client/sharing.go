@@ -42,7 +42,7 @@ func (s *sharing[K, V]) join(ctx context.Context, key K, make func() V, run func
 		return c, false
 	}
 	// what one of the callers wants is no reason to end what others wait for
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // the last to leave calls it
 	c = &call[K, V]{s: s, key: key, val: make(), cancel: cancel, ready: newSignal(), done: newSignal(), users: 1}
 	s.calls[key] = c
 	go func() {

@@ -206,6 +206,7 @@ func TestManyHostile(t *testing.T) {
 		res, err := http.ReadResponse(br, &http.Request{Method: method})
 		if err == nil {
 			_, err = io.Copy(io.Discard, res.Body)
+			_ = res.Body.Close()
 		}
 		if err != nil {
 			t.Fatalf("%s %.100s %q: %v", method, path, head, err)

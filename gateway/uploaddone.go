@@ -96,7 +96,7 @@ func (u *uploads) finish(ctx context.Context, id string) (*uploadDone, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.(*uploadDone), nil
+	return v.(*uploadDone), nil //nolint:errcheck // what the function above returns
 }
 
 func (u *uploads) storeUpload(ctx context.Context, id string) (done *uploadDone, err error) {

@@ -18,7 +18,7 @@ import (
 )
 
 // envPassphrase is the variable that holds the passphrase of --passphrase.
-const envPassphrase = "WALRUS_PASSPHRASE"
+const envPassphrase = "WALRUS_PASSPHRASE" //nolint:gosec // the name, not the word
 
 // maxKeyFile bounds files of keys, recipients and passphrases, in bytes.
 const maxKeyFile = 1 << 20

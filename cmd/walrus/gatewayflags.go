@@ -113,7 +113,7 @@ func (f *gatewayFlags) apply(reads *client.Config, cfg *gateway.SiteConfig, env 
 }
 
 // envJWTSecret is for the key that others shall not see in the list of processes.
-const envJWTSecret = "WALRUS_JWT_DECODE_SECRET"
+const envJWTSecret = "WALRUS_JWT_DECODE_SECRET" //nolint:gosec // the name, not the secret
 
 func (f *gatewayFlags) jwtSecret(env config.Env) (string, error) {
 	switch {

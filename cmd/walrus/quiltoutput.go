@@ -46,7 +46,7 @@ func (a *app) newFileSink(out string, patches []quilt.Patch) (*fileSink, error) 
 		}
 	}
 	s.names = map[string]bool{}
-	if err := os.MkdirAll(out, 0o777); err != nil {
+	if err := os.MkdirAll(out, 0o777); err != nil { //nolint:gosec // a folder of the user's, as others that they make: the umask decides
 		return nil, err
 	}
 	var err error

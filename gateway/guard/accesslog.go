@@ -18,7 +18,7 @@ const maxLogged = 256
 func (g *Guard) accessLog(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visited(r.Context())
-		defer func() {
+		defer func() { //nolint:contextcheck // it has the request's
 			g.log.LogAttrs(r.Context(), slog.LevelInfo, "http request",
 				slog.String("method", truncate(r.Method)), slog.String("path", loggedPath(r.URL.Path)),
 				slog.Int("status", v.status()), slog.Int64("bytes_in", v.body.n), slog.Int64("bytes_out", v.rec.bytes),

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -162,7 +163,8 @@ func TestCheckSize(t *testing.T) {
 	}))
 	token := sign(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"max_size": 9})
 	do(h, request("PUT", "/v1/quilts", "x", "Authorization", "Bearer "+token))
-	if _, ok := not.(*Refusal); !ok || fits != nil || g.CheckSize(t.Context(), 10) != nil {
+	var refusal *Refusal
+	if !errors.As(not, &refusal) || fits != nil || g.CheckSize(t.Context(), 10) != nil {
 		t.Errorf("%v, %v", fits, not)
 	}
 }

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -108,7 +109,10 @@ func TestSpend(t *testing.T) {
 		h := g.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			var err error
 			if settle, err = g.Reserve(r.Context(), plan); err != nil {
-				err.(*Refusal).ServeHTTP(w, r)
+				var refusal *Refusal
+				if errors.As(err, &refusal) {
+					refusal.ServeHTTP(w, r)
+				}
 				return
 			}
 			settle(paid)

@@ -8,7 +8,7 @@ import (
 // recoverer turns a panic into a response, or cuts the connection when the response has begun already.
 func (g *Guard) recoverer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
+		defer func() { //nolint:contextcheck // it has the request's
 			p := recover()
 			if p == nil {
 				return

@@ -81,7 +81,7 @@ func Route(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if v := visited(r.Context()); v != nil {
 			// Only what the router has written down when the handler is done is the whole pattern.
-			defer func() {
+			defer func() { //nolint:contextcheck // it has the request's
 				if pattern := chi.RouteContext(r.Context()).RoutePattern(); pattern != "" {
 					v.route = pattern
 				}

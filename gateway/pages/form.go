@@ -83,9 +83,9 @@ func (f *form) upload() (Upload, error) {
 	epochs, err := parseEpochs(strings.TrimSpace(f.fields["epochs"]))
 	switch {
 	case f.file == nil:
-		return Upload{}, errors.New("Choose a file first.")
+		return Upload{}, errors.New("Choose a file first.") //nolint:staticcheck // a sentence for a page
 	case err != nil:
-		return Upload{}, errors.New("Epochs must be a number from 1.")
+		return Upload{}, errors.New("Epochs must be a number from 1.") //nolint:staticcheck // a sentence for a page
 	}
 	return Upload{File: f.file, Size: f.size, ContentType: f.kind, Epochs: epochs, Permanent: f.fields["permanent"] == "true"}, nil
 }

@@ -44,7 +44,7 @@ func (s *site) upload(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, p, "")
 		return
 	}
-	http.Redirect(w, r, "/explorer/blobs/"+done.ID.String(), http.StatusSeeOther)
+	http.Redirect(w, r, "/explorer/blobs/"+done.ID.String(), http.StatusSeeOther) //nolint:gosec // a path of ours
 }
 
 // formError says what is wrong with a form that could not be taken in: what is not this machine's fault is its sender's.

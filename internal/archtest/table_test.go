@@ -33,7 +33,7 @@ var units = map[string]unit{
 		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest"},
 	},
 
-	"client":  {imports: join(core, ledger, "p2p", "quilt"), tests: []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"}},
+	"client": {imports: join(core, ledger, "p2p", "quilt"), tests: []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"}},
 	"gateway": {
 		imports: join(core, ledger, "client", "p2p", "quilt"), // p2p only for the types of the client's answers
 		tests:   []string{"node", "config", "internal/ledgertest", "internal/swarmtest"},
