@@ -353,6 +353,35 @@ func trickle(t *testing.T, g *Guard, some int) {
 	}
 }
 
+// TestRefusalDoesNotWait: who is refused learns so, even if the body never comes.
+func TestRefusalDoesNotWait(t *testing.T) {
+	g := newGuard(t, nil)
+	s := httptest.NewServer(g.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })))
+	defer s.Close()
+	for name, request := range map[string]string{
+		"refused by the guard":   "PUT / HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 100\r\n\r\nx",
+		"refused by the handler": "PUT / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+	} {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if err := conn.SetDeadline(begin.Add(Default().Times.Stall)); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(conn, request)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || res.StatusCode < 400 {
+			t.Fatalf("%s: %v, %v", name, res, err)
+		}
+		if took := time.Since(begin); took > Default().Times.Stall/2 {
+			t.Errorf("%s: the answer came after %v", name, took)
+		}
+		_, _ = res.Body.Close(), conn.Close()
+	}
+}
+
 // TestServer: keep-alive, flushing, and 100-continue go through, in HTTP/1 and 2; and a handler may pause longer than a client.
 func TestServer(t *testing.T) {
 	g := newGuard(t, func(c *Config) { c.Times.Stall = 50 * time.Millisecond })

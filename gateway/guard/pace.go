@@ -12,6 +12,10 @@ import (
 // one byte now and then does not hold a place here.
 const minProgress = 16 << 10
 
+// unread is how long an answer waits for the rest of a body that nobody reads: the server takes in what has come, to go on
+// with the connection, before the answer goes out. Without it a refusal would wait for a body that may never come.
+const unread = time.Second
+
 // pace cuts clients that stand still while they send or receive. Only the time spent waiting for the client counts, not
 // that in which the handler works; so no time bounds a transfer that goes on.
 func (g *Guard) pace(next http.Handler) http.Handler {
@@ -26,17 +30,14 @@ func (g *Guard) pace(next http.Handler) http.Handler {
 			body.end, _ = r.Context().Deadline() // which by itself interrupts no read
 			r.Body = body
 		}
-		out := &pacedWriter{writer: writer{w}, control: control, stall: stall}
+		out := &pacedWriter{writer: writer{w}, control: control, stall: stall, body: body}
 		next.ServeHTTP(out, r)
 		if out.taken {
 			return
 		}
 		// What the server still has to send, and to read of the body, is under a deadline too.
-		end := time.Now().Add(stall)
-		_ = control.SetWriteDeadline(end)
-		if body != nil && !body.done {
-			_ = control.SetReadDeadline(end)
-		}
+		_ = control.SetWriteDeadline(time.Now().Add(stall + unread))
+		body.leave()
 	})
 }
 
@@ -67,8 +68,17 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// leave says that the handler may not read on. If it does, Read sets deadlines of its own.
+func (b *pacedBody) leave() {
+	if b != nil && !b.done {
+		_ = b.control.SetReadDeadline(time.Now().Add(min(unread, b.stall)))
+	}
+}
+
 type pacedWriter struct {
 	writer
+	body    *pacedBody // of the request; nil without
+	begun   bool
 	control *http.ResponseController
 	stall   time.Duration
 	taken   bool // the connection is the handler's now
@@ -80,7 +90,23 @@ func (w *pacedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, buf, err
 }
 
+// WriteHeader begins the answer.
+func (w *pacedWriter) WriteHeader(code int) {
+	if code >= 200 {
+		w.begin()
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *pacedWriter) begin() {
+	if !w.begun {
+		w.begun = true
+		w.body.leave()
+	}
+}
+
 func (w *pacedWriter) Write(p []byte) (int, error) {
+	w.begin()
 	w.allow(len(p))
 	n, err := w.ResponseWriter.Write(p)
 	_ = w.control.SetWriteDeadline(time.Time{})
@@ -90,6 +116,7 @@ func (w *pacedWriter) Write(p []byte) (int, error) {
 func (w *pacedWriter) Flush() { _ = w.FlushError() }
 
 func (w *pacedWriter) FlushError() error {
+	w.begin()
 	w.allow(minProgress)
 	err := w.writer.FlushError()
 	_ = w.control.SetWriteDeadline(time.Time{})
