@@ -192,6 +192,9 @@ func TestHeadersOfReads(t *testing.T) {
 		if got := a.header.Get("Content-Type"); got != tt.want {
 			t.Errorf("%s %q: Content-Type %q, want %q", tt.method, tt.header, got, tt.want)
 		}
+		if got := a.header.Get("Vary"); got != "Accept, Content-Type" {
+			t.Errorf("%s %q: Vary %q: a shared cache would give this type to everybody", tt.method, tt.header, got)
+		}
 	}
 }
 

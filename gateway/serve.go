@@ -70,6 +70,7 @@ func (g *Gateway) contentHeaders(h http.Header, r *http.Request, tag string) {
 	h.Set("Cache-Control", cacheControl)
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", contentType(r))
+		h.Add("Vary", "Accept, Content-Type") // or a shared cache would give one client's to all
 	}
 }
 
