@@ -266,11 +266,10 @@ func rapidReset(path string, streams int) string {
 		b.Write([]byte{byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), kind, flags, byte(stream >> 24), byte(stream >> 16), byte(stream >> 8), byte(stream)})
 		b.Write(payload)
 	}
-	frame(4, 0, 0, nil)                                 // SETTINGS
-	header := []byte{0x82, 0x86, 0x04, byte(len(path))} // GET, http, path
-	header = append(append(header, path...), 0x01, 9)   // authority
-	header = append(header, "localhost"...)             //
-	for stream := 1; stream < 2*streams; stream += 2 {  //
+	frame(4, 0, 0, nil)                                                  // SETTINGS
+	header := append([]byte{0x82, 0x86, 0x04, byte(len(path))}, path...) // GET, http, path
+	header = append(append(header, 0x01, 9), "localhost"...)             // authority
+	for stream := 1; stream < 2*streams; stream += 2 {
 		frame(1, 0x5, stream, header)           // HEADERS that end stream and headers
 		frame(3, 0, stream, []byte{0, 0, 0, 8}) // RST_STREAM: cancel
 	}

@@ -12,6 +12,9 @@ import (
 // one byte now and then does not hold a place here.
 const minProgress = 16 << 10
 
+// writePiece is how much is written under one deadline.
+const writePiece = 2 * minProgress
+
 // unread is how long an answer waits for the rest of a body that nobody reads: the server takes in what has come, to go on
 // with the connection, before the answer goes out. Without it a refusal would wait for a body that may never come.
 const unread = time.Second
@@ -105,12 +108,18 @@ func (w *pacedWriter) begin() {
 	}
 }
 
-func (w *pacedWriter) Write(p []byte) (int, error) {
+// Write goes piece by piece: the time for the whole would be one in which a client may take nothing.
+func (w *pacedWriter) Write(p []byte) (n int, err error) {
 	w.begin()
-	w.allow(len(p))
-	n, err := w.ResponseWriter.Write(p)
-	_ = w.control.SetWriteDeadline(time.Time{})
-	return n, err
+	for {
+		piece := p[n:min(len(p), n+writePiece)]
+		w.allow(len(piece))
+		k, err := w.ResponseWriter.Write(piece)
+		_ = w.control.SetWriteDeadline(time.Time{})
+		if n += k; err != nil || n == len(p) {
+			return n, err
+		}
+	}
 }
 
 func (w *pacedWriter) Flush() { _ = w.FlushError() }
