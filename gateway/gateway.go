@@ -23,8 +23,10 @@ type Gateway struct {
 	handler http.Handler
 	// reserve holds what a request is going to make the wallet pay, and settles what it has paid.
 	reserve reserve
-	stores  sync.WaitGroup // uploads that are being stored, with or without their clients
-	end     chan struct{}  // closed when they must give up
+	// checkSize says whether a request may store so many bytes, where its body does not tell.
+	checkSize func(ctx context.Context, size int64) error
+	stores    sync.WaitGroup // uploads that are being stored, with or without their clients
+	end       chan struct{}  // closed when they must give up
 
 	stored, sent atomic.Uint64 // bytes of blobs since the start
 }
@@ -34,7 +36,7 @@ func New(cfg Config, c *client.Client, log *slog.Logger) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, client: c, log: log, reserve: unlimited, end: make(chan struct{})}
+	g := &Gateway{cfg: cfg, client: c, log: log, reserve: unlimited, checkSize: anySize, end: make(chan struct{})}
 	var err error
 	if g.owners, err = newOwners(cfg.Store.OwnerKey); err != nil {
 		return nil, fmt.Errorf("gateway: owner tokens: %w", err)

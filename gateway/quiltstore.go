@@ -97,6 +97,13 @@ func (g *Gateway) storeQuilt(w http.ResponseWriter, r *http.Request, opt client.
 	if err != nil {
 		return err
 	}
+	q, err := quilt.New(com.Params(), files)
+	if err != nil {
+		return err
+	}
+	if err := g.checkSize(r.Context(), int64(q.Size())); err != nil {
+		return err
+	}
 	ctx, done := g.storing(r.Context())
 	defer done()
 	var res *client.QuiltResult

@@ -64,7 +64,7 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	if s.gateway, err = New(cfg.API, c, log); err != nil {
 		return nil, err
 	}
-	s.gateway.reserve = g.Reserve
+	s.gateway.reserve, s.gateway.checkSize = g.Reserve, g.CheckSize
 	s.explorer = NewExplorer(ExploreConfig{
 		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,
 	}, c)

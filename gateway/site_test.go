@@ -1,11 +1,16 @@
 package gateway_test
 
 import (
+	"bytes"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"walrus/gateway"
 )
@@ -54,5 +59,24 @@ func TestExtendWantsToken(t *testing.T) {
 	extend := s.URL + "/v1/blobs/by-object-id/" + res.NewlyCreated.BlobObject.ID.String() + "/extend?epochs=1"
 	if a := do(t, http.MethodPost, extend, nil, "Walrus-Owner-Token", token); a.code != http.StatusUnauthorized || !strings.Contains(string(a.body), "MISSING_TOKEN") {
 		t.Errorf("extending without a token of the publisher's: %d %s", a.code, a.body)
+	}
+}
+
+// TestQuiltWithinToken: the size that a token allows is that of the quilt, which is known only when its form is here.
+func TestQuiltWithinToken(t *testing.T) {
+	const secret = "only the issuer of tokens knows this"
+	s := visit(t, func(c *gateway.SiteConfig) { c.Guard.JWT.Secret, c.Guard.JWT.VerifyUpload = secret, true })
+	body, kind := newForm(t, testFile{"a", random(62, 5000)})
+	for i, tt := range []struct{ most, want int }{{5000, http.StatusForbidden}, {1 << 20, http.StatusOK}} {
+		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+			"exp": time.Now().Add(time.Hour).Unix(), "jti": fmt.Sprint("quilt ", i), "max_size": tt.most,
+		}).SignedString([]byte(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := do(t, http.MethodPut, s.URL+"/v1/quilts", bytes.NewReader(body), "Content-Type", kind, "Authorization", "Bearer "+token)
+		if a.code != tt.want || tt.want == http.StatusForbidden && !strings.Contains(string(a.body), "INVALID_SIZE") {
+			t.Errorf("at most %d bytes: %d %s", tt.most, a.code, a.body)
+		}
 	}
 }
