@@ -2,6 +2,7 @@ package config
 
 import (
 	"log/slog"
+	"path/filepath"
 
 	"walrus/dht"
 	"walrus/gateway"
@@ -30,6 +31,7 @@ func (n *Node) ComposeGateway(version string, log *slog.Logger) (cfg node.Client
 	cfg.DHT = dht.Config{Bootstrap: append([]string{here}, n.Bootstrap...), MDNS: n.MDNS}
 	gw = gateway.DefaultSite()
 	gw.API.Version, gw.API.Publisher = version, payer != nil
+	gw.API.Store.UploadDir = filepath.Join(n.Home, "uploads")
 	gw.Listen(n.Gateway.Bind)
 	return cfg, node.Light(genesis, payer, log), gw, ownerKey(&gw, payer)
 }

@@ -18,7 +18,9 @@ import (
 
 // contract is the API's document, against which every response of these tests is checked.
 var contract = sync.OnceValues(func() (validator.Validator, error) {
-	g, err := gateway.New(fullConfig(), shared.client, slog.New(slog.DiscardHandler))
+	cfg := fullConfig()
+	cfg.Store.TempDir = shared.dir
+	g, err := gateway.New(cfg, shared.client, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

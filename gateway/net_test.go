@@ -36,6 +36,7 @@ type network struct {
 	chain   *ledgertest.Chain
 	payer   *ledgertest.Payer
 	client  *client.Client
+	dir     string // goes with it
 	close   func() error
 }
 
@@ -74,7 +75,7 @@ func newNetwork(ctx context.Context, dir string) (n *network, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n = &network{}
+	n = &network{dir: dir}
 	var nodes []*node.Node
 	for _, home := range net.Homes {
 		nd, err := n.newNode(home, key)

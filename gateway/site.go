@@ -65,6 +65,9 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 		return nil, err
 	}
 	s.gateway.reserve, s.gateway.checkSize = g.Reserve, g.CheckSize
+	if q := &cfg.Guard.Quota; cfg.API.Publisher && !cfg.Guard.Loopback && cfg.Guard.JWT.Secret == "" && q.Spend == 0 && q.TotalSpend == 0 {
+		log.Warn("whoever reaches this publisher may spend what its wallet holds: ask for tokens or limit what is spent", "bind", cfg.API.Bind)
+	}
 	s.explorer = NewExplorer(ExploreConfig{
 		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,
 	}, c)

@@ -19,7 +19,7 @@ import (
 func visit(t testing.TB, change func(*gateway.SiteConfig)) *httptest.Server {
 	t.Helper()
 	cfg := gateway.DefaultSite()
-	cfg.API.Store.OwnerKey = []byte("a secret of the publisher")
+	cfg.API.Store.OwnerKey, cfg.API.Store.TempDir = []byte("a secret of the publisher"), t.TempDir()
 	if change != nil {
 		change(&cfg)
 	}

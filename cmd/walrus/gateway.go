@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -150,6 +151,7 @@ func (a *app) openDevnetGateway(ctx context.Context, net *config.Devnet, bind st
 	if err != nil {
 		return nil, err
 	}
+	gw.API.Store.UploadDir = filepath.Join(net.Dir, "uploads")
 	gw.Listen(bind)
 	g, err := node.OpenGateway(ctx, cfg, open, gw)
 	if errors.Is(err, syscall.EADDRINUSE) && !chosen {

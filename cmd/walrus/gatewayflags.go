@@ -25,6 +25,7 @@ type gatewayFlags struct {
 	spend, totalSpend     amount
 	keys                  map[string]string
 	operator              bool
+	uploadDir             string
 	cacheDir              string
 	cacheSize             int64 // MiB
 }
@@ -65,6 +66,7 @@ func (f *gatewayFlags) addPublisher(flags *pflag.FlagSet) {
 	flags.Uint64Var(&guard.Quota.Bytes, "quota-bytes-per-day", 0, "how many `BYTES` one client may upload per day; 0 is no limit")
 	flags.Var(&f.spend, "quota-spend-per-day", "how much may be paid for one client per day, such as 0.5; 0 is no limit")
 	flags.Var(&f.totalSpend, "spend-per-day", "how much may be paid for all clients together per day; 0 is no limit")
+	flags.StringVar(&f.uploadDir, "upload-dir", "", "`FOLDER` for uploads in pieces that are under way, for this process alone; they go on after a restart (default a temporary one)")
 	flags.BoolVar(&f.operator, "show-operator-token", false, "print the token by which you manage every record of this publisher's wallet over HTTP, and end")
 	flags.StringToStringVar(&f.keys, "api-key", nil, "`NAME=KEY` of a client, which shows the key in X-Api-Key and has a quota of its own; may be repeated")
 }
@@ -101,6 +103,7 @@ func (f *gatewayFlags) apply(reads *client.Config, cfg *gateway.SiteConfig, env 
 			return usagef("--max-body-size and --max-quilt-body-size are in KiB: must be 1 to %d", int64(1)<<40)
 		}
 		cfg.API.Store.MaxBody, cfg.API.Store.MaxQuiltBody = f.maxBody<<10, f.maxQuiltBody<<10
+		cfg.API.Store.UploadDir = f.uploadDir
 		secret, err := f.jwtSecret(env)
 		if err != nil {
 			return err
