@@ -101,6 +101,7 @@ func TestDeletePermanent(t *testing.T) {
 // TestList reads all pages as the operator.
 func TestList(t *testing.T) {
 	cfg := fullConfig()
+	cfg.Store.TempDir = t.TempDir()
 	_, s := serveConfig(t, cfg)
 	token, err := gateway.OperatorToken(cfg.Store.OwnerKey)
 	if err != nil {

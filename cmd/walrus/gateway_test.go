@@ -121,8 +121,8 @@ func TestGateways(t *testing.T) {
 	t.Parallel() // it mostly waits for processes
 	c := newCluster(t, config.DevnetOptions{Nodes: 4, Shards: 10})
 	c.awaitHealth(30 * time.Second)
-	one, other := c.daemon("one"), c.daemon("other")
-	content := make([]byte, 8<<20)
+	one, other := c.daemon("one", "--max-body-size", "32768"), c.daemon("other")
+	content := make([]byte, 24<<20) // more than what fits between the two ends of a connection
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(content)
 	id, _, err := one.put(t.Context(), content)
 	if err != nil {
@@ -160,7 +160,7 @@ func resume(t *testing.T, one, other *web, path string, some int) []byte {
 	t.Logf("%d bytes came after %d, then: %v", len(rest), some, err)
 	part = append(part, rest...)
 	a := other.ask(t.Context(), http.MethodGet, path, nil, "Range", fmt.Sprintf("bytes=%d-", len(part)), "If-Range", resp.Header.Get("Etag"))
-	if a.err != nil || a.code != http.StatusPartialContent && len(part) < some*2 {
+	if a.err != nil || a.code != http.StatusPartialContent {
 		t.Fatalf("the other gateway answers %d: %v", a.code, a.err)
 	}
 	return append(part, a.body...)
