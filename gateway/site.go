@@ -28,12 +28,17 @@ type SiteConfig struct {
 	API Config
 	// Guard says who may use it, and how much.
 	Guard guard.Config
-	// Metrics is the address on which Prometheus finds /metrics, apart from what is for everybody. Default "": nowhere.
+	// Metrics is the address on which Prometheus finds /metrics, apart from what is for everybody; "" is nowhere. Default
+	// 127.0.0.1:27182, the original's.
 	Metrics string
+	// MetricsIfFree does without metrics if their address is taken. Default true, as nobody has chosen it.
+	MetricsIfFree bool
 }
 
 // DefaultSite is a site for this machine.
-func DefaultSite() SiteConfig { return SiteConfig{API: Default(), Guard: guard.Default()} }
+func DefaultSite() SiteConfig {
+	return SiteConfig{API: Default(), Guard: guard.Default(), Metrics: "127.0.0.1:27182", MetricsIfFree: true}
+}
 
 // Listen sets the address to listen on. A site of this machine alone answers to no other names.
 func (c *SiteConfig) Listen(bind string) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"syscall"
 
 	"walrus/gateway"
 )
@@ -33,7 +34,12 @@ func (g *GatewayNode) open(ctx context.Context, cfg ClientConfig, open OpenChain
 		return fmt.Errorf("gateway: %w", err)
 	}
 	if gw.Metrics != "" {
-		if g.metrics, err = lc.Listen(ctx, "tcp", gw.Metrics); err != nil {
+		g.metrics, err = lc.Listen(ctx, "tcp", gw.Metrics)
+		switch {
+		case gw.MetricsIfFree && errors.Is(err, syscall.EADDRINUSE):
+			g.metrics = nil // an interface: it may hold a nil pointer
+			cfg.Logger.Warn("the gateway serves no metrics, as their address is taken", "addr", gw.Metrics)
+		case err != nil:
 			return fmt.Errorf("gateway: metrics: %w", err)
 		}
 	}

@@ -20,7 +20,7 @@ type gatewayFlags struct {
 	bind                  string
 	maxBody, maxQuiltBody int64 // KiB
 	secret, secretFile    string
-	secretGiven           func() bool
+	given                 func(flag string) bool
 	lifetime              int64 // seconds
 	spend, totalSpend     amount
 	keys                  map[string]string
@@ -36,7 +36,8 @@ func (f *gatewayFlags) add(c *cobra.Command, publish, aggregate bool) {
 	flags.StringVar(&f.bind, "bind", f.site.API.Bind, "`ADDRESS` and port to serve HTTP on")
 	flags.StringVar(&f.bind, "bind-address", f.site.API.Bind, "the same as --bind")
 	_ = flags.MarkHidden("bind-address")
-	flags.StringVar(&f.site.Metrics, "metrics-address", "", "`ADDRESS` and port to serve Prometheus metrics on, at /metrics (default none)")
+	flags.StringVarP(&f.site.Metrics, "metrics-address", "a", f.site.Metrics, "`ADDRESS` and port to serve Prometheus metrics on, at /metrics, if it is free; \"\" for none")
+	f.given = flags.Changed
 	flags.StringSliceVar(&f.site.Guard.Hosts, "host", nil, "`NAME` to answer to, without port; a loopback address always answers to localhost, and nothing else; may be repeated")
 	flags.StringSliceVar(&f.site.Guard.TrustedProxies, "trusted-proxy", nil, "address or `NETWORK` of a proxy whose X-Forwarded-For is believed; may be repeated")
 	if publish {
@@ -54,7 +55,6 @@ func (f *gatewayFlags) addPublisher(flags *pflag.FlagSet) {
 	flags.IntVar(&guard.Publisher.Running, "publisher-max-concurrent-requests", guard.Publisher.Running, "how many requests that store are at work at once")
 	flags.IntVar(&guard.Publisher.Waiting, "publisher-max-buffer-size", guard.Publisher.Waiting, "how many more of them wait; others are told to come back (429)")
 	flags.StringVar(&f.secret, "jwt-decode-secret", "", "`KEY` that the tokens of clients are checked with: text, 0x-hex or a public key in PEM; without, anybody may store\n(others on this machine can see it: prefer the file, or $WALRUS_JWT_DECODE_SECRET)")
-	f.secretGiven = func() bool { return flags.Changed("jwt-decode-secret") || flags.Changed("jwt-decode-secret-file") }
 	flags.StringVar(&f.secretFile, "jwt-decode-secret-file", "", "`FILE` with that key")
 	flags.StringVar(&guard.JWT.Algorithm, "jwt-algorithm", guard.JWT.Algorithm, "what tokens are signed with: HS256 to HS512, RS256 to RS512, PS256 to PS512, ES256, ES384, EdDSA")
 	flags.Int64Var(&f.lifetime, "jwt-expiring-sec", 0, "what must lie between a token's iat and exp, in `SECONDS`; 0 is any")
@@ -77,6 +77,7 @@ func (f *gatewayFlags) addAggregator(flags *pflag.FlagSet) {
 	flags.IntVar(&guard.Aggregator.Running, "aggregator-max-concurrent-requests", guard.Aggregator.Running, "how many requests that read are at work at once")
 	flags.IntVar(&guard.Aggregator.Waiting, "aggregator-max-buffer-size", guard.Aggregator.Waiting, "how many more of them wait; others are told to come back (429)")
 	flags.StringSliceVar(&api.Read.Headers, "allowed-headers", api.Read.Headers, "attributes of a record that become headers when it is read by its object ID")
+	flags.BoolVar(&api.Read.QuiltTags, "allow-quilt-patch-tags-in-response", false, "make headers of the tags of files in quilts, too, if they are allowed")
 	flags.BoolVar(&api.Read.BareETag, "bare-etag", false, "send entity tags without quotes, as the original does")
 	flags.StringVar(&f.cacheDir, "cache-dir", "", "`FOLDER` for a cache of what was read, which is used again after a restart (default none)")
 	flags.Int64Var(&f.cacheSize, "cache-size", 1024, "how large the cache may be, in `MiB`")
@@ -91,6 +92,7 @@ func (f *gatewayFlags) apply(reads *client.Config, cfg *gateway.SiteConfig, env 
 	given.API.Version, given.API.Publisher, given.API.Aggregator = cfg.API.Version, cfg.API.Publisher, cfg.API.Aggregator
 	given.API.Store, given.Guard.JWT.Epochs = cfg.API.Store, cfg.Guard.JWT.Epochs
 	*cfg = given
+	cfg.MetricsIfFree = !f.given("metrics-address")
 	cfg.Listen(f.bind)
 	if f.cacheDir != "" {
 		if f.cacheSize < 1 || f.cacheSize > 1<<30 {
@@ -134,7 +136,7 @@ func (f *gatewayFlags) jwtSecret(env config.Env) (string, error) {
 			return "", usagef("--jwt-decode-secret-file %s: it is empty", f.secretFile)
 		}
 		return secret, nil
-	case f.secretGiven(): // by a variable of a script, perhaps, that is not set
+	case f.given("jwt-decode-secret"), f.given("jwt-decode-secret-file"): // by a variable of a script, perhaps, that is not set
 		return "", usagef("--jwt-decode-secret is empty: anybody could store; leave it out if that is wanted")
 	}
 	return env(envJWTSecret), nil

@@ -30,6 +30,7 @@ To try it on this machine:
   walrus read BLOB_ID -o copy.md
   walrus wallet show
   walrus health
+  curl -T README.md http://127.0.0.1:31415/v1/blobs     # the same over HTTP; a browser shows the network there
 
 Storing costs WAL, from the wallet that the configuration names; a devnet's holds some. Reading is free.
 
