@@ -53,9 +53,10 @@ type chain struct {
 	failure  chan struct{} // closed when it cannot go on
 
 	mu       sync.Mutex
-	failed   error     // why; guarded by mu
-	height   int64     // of the last block committed here; guarded by mu
-	heightAt time.Time // when it was, or when we began; guarded by mu
+	saved    chan struct{} // closed when the next block is in the block store; guarded by mu
+	failed   error         // why; guarded by mu
+	height   int64         // of the last block committed here; guarded by mu
+	heightAt time.Time     // when it was, or when we began; guarded by mu
 }
 
 // genesisDoc is the genesis in CometBFT's terms: a member that votes has as many votes as shards.
@@ -107,7 +108,7 @@ func cometConfig(cfg *chainConfig) *config.Config {
 // openChain puts consensus together and brings application and blocks in step, by repeating at most a block. Nothing runs
 // before run, which must be called.
 func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
-	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), heightAt: time.Now()}
+	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{}), heightAt: time.Now()}
 	c.guard = &guard{Application: cfg.app, chain: c}
 	logger := &logger{log: cfg.log, fail: c.fail}
 	var err error
@@ -141,7 +142,7 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 // openStores opens what is read beside CometBFT, and mends what a crash after joining by a snapshot leaves behind: the
 // height from which blocks are fetched is forgotten when consensus is put together, not when it has the first of them.
 func (c *chain) openStores() error {
-	blocks, err := c.cfg.stores(&config.DBContext{ID: "blockstore"})
+	blocks, err := c.cfg.stores(&config.DBContext{ID: blockStore})
 	if err != nil {
 		return fmt.Errorf("open block store: %w", err)
 	}

@@ -232,6 +232,36 @@ func TestSingle(t *testing.T) {
 	})
 }
 
+// Whoever waits for the next header has it before its block is applied.
+func TestBlockSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 10)
+		defer c.stopAll()
+		c.startAll()
+		n := c.nodes[0]
+		<-n.caughtUp
+		before, looked := n.blockSaved(), 0
+		n.app.lookWith(func(height int64) {
+			looked++
+			select {
+			case <-before:
+			default:
+				t.Errorf("nobody was told that block %d is saved", height)
+			}
+			if saved := n.node.BlockStore().Height(); saved != height {
+				t.Errorf("block %d is saved, when block %d is applied", saved, height)
+			}
+			before = n.blockSaved()
+		})
+		c.submit(0, "tx")
+		c.has(0, 1, time.Second)
+		n.app.lookWith(nil)
+		if looked == 0 {
+			t.Error("no block was applied")
+		}
+	})
+}
+
 // A fault of the application ends the node with an error that says so, in consensus and while blocks are fetched.
 func TestApplicationFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

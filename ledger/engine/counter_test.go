@@ -22,6 +22,7 @@ type counter struct {
 	next    []string      // of the block that is finalized
 	changed chan struct{} // closed at every commit
 	broken  error         // what FinalizeBlock returns; guarded by mu
+	look    func(int64)   // is called with the height of a block before that is applied; guarded by mu
 	fork    string        // added to the state's hash
 }
 
@@ -60,6 +61,9 @@ func (c *counter) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock)
 	if c.broken != nil {
 		return nil, c.broken
 	}
+	if c.look != nil {
+		c.look(r.Height)
+	}
 	c.next = slices.Clone(c.txs)
 	res := &abci.ResponseFinalizeBlock{}
 	for _, tx := range r.Txs {
@@ -85,6 +89,13 @@ func (c *counter) at() (int64, []string, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.height, c.txs, c.changed
+}
+
+// lookWith has f called before each block; nil: nothing.
+func (c *counter) lookWith(f func(height int64)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.look = f
 }
 
 // breakWith makes it fail at the next block; nil mends it.

@@ -221,7 +221,7 @@ func (n *Node) bootstrap(db *badgerdb.DB, blocks [3]*types.LightBlock) error {
 	if err := stored.Bootstrap(st); err != nil {
 		return fmt.Errorf("begin consensus at height %d: %w", at.Height, err)
 	}
-	chain, err := provide(&config.DBContext{ID: "blockstore"})
+	chain, err := provide(&config.DBContext{ID: blockStore})
 	if err != nil {
 		return err
 	}

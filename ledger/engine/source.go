@@ -88,13 +88,13 @@ func (s source) Receipt(ctx context.Context, id ledger.TxID) (*light.Inclusion, 
 		return nil, err
 	}
 	for { // until the header after, which has the hash of the results
-		a, moved := s.n.state()
-		changed := a.Changed()
+		_, moved := s.n.state()
+		saved := c.blockSaved()
 		if c.node.BlockStore().Height() > int64(r.Height) {
 			break
 		}
 		select {
-		case <-changed:
+		case <-saved:
 		case <-moved:
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -191,7 +191,7 @@ func (s source) Read(ctx context.Context, atLeast uint64, keys [][]byte) (*light
 	}
 	for {
 		a, moved := s.n.state()
-		changed := a.Changed()
+		changed, saved := a.Changed(), c.blockSaved()
 		v, b, err := s.proven(c, a)
 		if err != nil {
 			return nil, err
@@ -201,6 +201,7 @@ func (s source) Read(ctx context.Context, atLeast uint64, keys [][]byte) (*light
 		}
 		select {
 		case <-changed:
+		case <-saved:
 		case <-moved:
 		case <-ctx.Done():
 			return nil, fmt.Errorf("height %d: %w", atLeast, light.ErrBehind)

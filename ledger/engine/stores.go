@@ -8,6 +8,9 @@ import (
 	"github.com/cometbft/cometbft/config"
 )
 
+// blockStore is CometBFT's name for where it keeps blocks.
+const blockStore = "blockstore"
+
 // watchStores makes writes that fail, because the disk is full or broken, the end of the chain: CometBFT panics about
 // them, and while blocks are fetched that would end the process.
 func (c *chain) watchStores(provide config.DBProvider) config.DBProvider {
@@ -16,8 +19,23 @@ func (c *chain) watchStores(provide config.DBProvider) config.DBProvider {
 		if err != nil {
 			return nil, err
 		}
-		return watchedDB{db, c}, nil
+		return watchedDB{db, c, d.ID == blockStore}, nil
 	}
+}
+
+// blockSaved is closed when the next block is in the block store, which is before it is applied: from then on the header
+// in it proves what the block before did. Get it before what might be about to change.
+func (c *chain) blockSaved() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.saved
+}
+
+func (c *chain) tellSaved() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.saved)
+	c.saved = make(chan struct{})
 }
 
 // written reports a write that failed. See guard.check.
@@ -35,19 +53,29 @@ func (c *chain) written(err error) error {
 
 type watchedDB struct {
 	dbm.DB
-	chain *chain
+	chain  *chain
+	blocks bool // it is the block store
 }
 
 func (w watchedDB) Set(k, v []byte) error     { return w.chain.written(w.DB.Set(k, v)) }
 func (w watchedDB) SetSync(k, v []byte) error { return w.chain.written(w.DB.SetSync(k, v)) }
 func (w watchedDB) Delete(k []byte) error     { return w.chain.written(w.DB.Delete(k)) }
 func (w watchedDB) DeleteSync(k []byte) error { return w.chain.written(w.DB.DeleteSync(k)) }
-func (w watchedDB) NewBatch() dbm.Batch       { return watchedBatch{w.DB.NewBatch(), w.chain} }
+func (w watchedDB) NewBatch() dbm.Batch       { return watchedBatch{w.DB.NewBatch(), w.chain, w.blocks} }
 
 type watchedBatch struct {
 	dbm.Batch
-	chain *chain
+	chain  *chain
+	blocks bool
 }
 
-func (w watchedBatch) Write() error     { return w.chain.written(w.Batch.Write()) }
-func (w watchedBatch) WriteSync() error { return w.chain.written(w.Batch.WriteSync()) }
+func (w watchedBatch) Write() error { return w.chain.written(w.Batch.Write()) }
+
+// WriteSync is how a block is saved: at once and for good.
+func (w watchedBatch) WriteSync() error {
+	err := w.chain.written(w.Batch.WriteSync())
+	if err == nil && w.blocks {
+		w.chain.tellSaved()
+	}
+	return err
+}
