@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
@@ -18,15 +20,24 @@ const (
 	confirmPause = 400 * time.Millisecond
 )
 
-// confirm gets node i's confirmation for the blob's record, which is on the ledger by then.
+// confirm gets node i's confirmation for the blob's record. The node is asked as soon as the record's ID is expected, and
+// answers when it has the record; what it says counts when the ledger has proven to us that this is the record.
 func (u *upload) confirm(ctx context.Context, i int) error {
-	p, err := u.reg.persistence(ctx)
+	p, moved, err := u.reg.expectation(ctx)
 	if err != nil {
 		return err
 	}
 	node := u.com.Members()[i].Node
 	for try := 1; ; try++ {
-		b, err := patient(ctx, func() ([]byte, error) { return u.c.swarm.Confirm(ctx, node, u.id, p) })
+		b, err := u.askConfirmation(ctx, node, p, moved)
+		proven, lost := u.reg.persistence(ctx)
+		if lost != nil {
+			return lost
+		}
+		if proven != p {
+			p, moved = proven, nil
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -55,6 +66,22 @@ func (u *upload) confirm(ctx context.Context, i int) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// askConfirmation asks a node to confirm, until moved is closed.
+func (u *upload) askConfirmation(ctx context.Context, node peer.ID, p certs.Persistence, moved <-chan struct{}) ([]byte, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		select {
+		case <-moved:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return patient(ctx, func() ([]byte, error) { return u.c.swarm.Confirm(ctx, node, u.id, p) })
 }
 
 // sameEpoch is the epoch of the upload; if a node is in a later one, it has looked at the ledger before.

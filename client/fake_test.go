@@ -246,9 +246,12 @@ func (f *fakeSwarm) Confirm(ctx context.Context, to peer.ID, id shards.BlobID, p
 	if f.confirm != nil {
 		f.confirm(i)
 	}
-	if err := f.registered(id, persistence); err != nil {
-		f.t.Errorf("asked to confirm what is not registered: %v", err)
-		return nil, fmt.Errorf("%w: %w", p2p.ErrNotRegistered, err)
+	for changed := f.chain.Changed(); f.registered(id, persistence) != nil; changed = f.chain.Changed() {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", p2p.ErrNotRegistered, ctx.Err())
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -520,5 +521,38 @@ func TestOldCertificate(t *testing.T) {
 	}
 	if _, err := c.Read(t.Context(), res.BlobID, io.Discard, ReadOptions{}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("read: %v", err)
+	}
+}
+
+// recomposing is a payer that composes every transaction first for a nonce that it does not get, once told that somebody
+// believed in that.
+type recomposing struct {
+	Payer
+	believed <-chan struct{}
+}
+
+func (r recomposing) Do(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error) {
+	_ = compose(func(op int) ledger.ObjectID { return ledger.ObjectID{0xff, byte(op)} })
+	select {
+	case <-r.believed:
+	case <-ctx.Done():
+		return ledger.Receipt{}, ctx.Err()
+	}
+	return r.Payer.Do(ctx, compose)
+}
+
+// TestConfirmEarly asks nodes to vouch for a record as soon as its ID is expected, and for another if it becomes another.
+func TestConfirmEarly(t *testing.T) {
+	f, c := newFake(t, 7, 28)
+	believed := make(chan struct{})
+	var once sync.Once
+	f.confirm = func(int) { once.Do(func() { close(believed) }) }
+	c.payer = recomposing{c.payer, believed}
+	res, err := store(t, c, noise(1, 100_000), StoreOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := ledger.ReadBlob(f.chain.Head(), res.Object); err != nil || b.Certified == 0 || res.Confirmed < res.Needed {
+		t.Errorf("stored with %d of %d shards as %+v: %v", res.Confirmed, res.Needed, b, err)
 	}
 }

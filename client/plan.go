@@ -90,9 +90,10 @@ type plan struct {
 	certified uint32          // epoch in which the blob was certified already; 0: it has to be
 	cost      Cost
 	// compose makes the operations to be run before certification; nil if there are none. registers is the index of
-	// the one that makes the new record.
+	// the one that makes the new record. alone says that nodes cannot take another record for the new one.
 	compose   func(object func(op int) ledger.ObjectID) []ledger.Op
 	registers int
+	alone     bool
 }
 
 // decide plans a Store. It is a pure function of what is wanted and what the ledger says.
@@ -120,6 +121,7 @@ func decide(w *want, k *known) (*plan, error) {
 			p = w.buy(k, end)
 		}
 		p.deletable = !w.permanent
+		p.alone = p.deletable || k.info.PermanentEnd <= k.epoch // of permanent records, a node vouches for any
 		p.cost.Write, err = k.params.WriteCost(w.encoded)
 	}
 	if err == nil && p.operation == RegisterFromScratch {

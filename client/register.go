@@ -14,6 +14,11 @@ type registration struct {
 	w *want
 	p *plan
 
+	composed chan struct{}   // closed when the new record's ID is first expected
+	expected ledger.ObjectID // what it is expected to be; known when composed is closed
+	moved    chan struct{}   // closed when it is to be another, because the transaction is composed anew
+	astray   bool            // moved is closed; owned by expect
+
 	done chan struct{} // closed when it is committed, or has failed
 	// object is the blob's record: known when done is closed, as the next two.
 	object  ledger.ObjectID
@@ -25,7 +30,9 @@ type registration struct {
 
 // register begins to run the operations of the plan.
 func (c *Client) register(ctx context.Context, w *want, p *plan) *registration {
-	r := &registration{c: c, w: w, p: p, done: make(chan struct{}), object: p.object}
+	r := &registration{
+		c: c, w: w, p: p, composed: make(chan struct{}), moved: make(chan struct{}), done: make(chan struct{}), object: p.object,
+	}
 	if p.compose == nil {
 		close(r.done)
 		return r
@@ -34,12 +41,25 @@ func (c *Client) register(ctx context.Context, w *want, p *plan) *registration {
 		defer close(r.done)
 		r.receipt, r.err = c.run(ctx, func(object func(op int) ledger.ObjectID) []ledger.Op {
 			if p.registers >= 0 {
-				r.object = object(p.registers)
+				r.expect(object(p.registers))
 			}
 			return p.compose(object)
 		})
 	}()
 	return r
+}
+
+// expect takes the ID that the transaction, as it is composed now, gives the new record. Nobody else calls it meanwhile.
+func (r *registration) expect(object ledger.ObjectID) {
+	switch {
+	case r.object == ledger.ObjectID{}:
+		r.expected = object
+		close(r.composed)
+	case object != r.expected && !r.astray:
+		r.astray = true
+		close(r.moved)
+	}
+	r.object = object
 }
 
 // wait until the operations are committed or have failed.
@@ -58,6 +78,22 @@ func (r *registration) waitOr(ctx context.Context) error {
 	}
 }
 
+// expectation is what persistence will be, if nothing comes in between: known before the record is on the ledger when
+// nodes cannot take another for it, so that they can be asked to vouch for it as soon as they have it. moved is closed
+// when something came in between.
+func (r *registration) expectation(ctx context.Context) (p certs.Persistence, moved <-chan struct{}, err error) {
+	if r.p.alone {
+		select {
+		case <-r.composed:
+			return r.persistent(r.expected), r.moved, nil
+		case <-r.done:
+		case <-ctx.Done():
+		}
+	}
+	p, err = r.persistence(ctx)
+	return p, nil, err
+}
+
 // persistence of the blob's record, once it is on the ledger.
 func (r *registration) persistence(ctx context.Context) (p certs.Persistence, err error) {
 	select {
@@ -68,10 +104,15 @@ func (r *registration) persistence(ctx context.Context) (p certs.Persistence, er
 	if r.err != nil {
 		return p, r.err
 	}
+	return r.persistent(r.object), nil
+}
+
+// persistent is the persistence of the plan's record.
+func (r *registration) persistent(object ledger.ObjectID) (p certs.Persistence) {
 	if r.p.deletable {
-		p = certs.Persistence{Deletable: true, Object: r.object}
+		p = certs.Persistence{Deletable: true, Object: object}
 	}
-	return p, nil
+	return p
 }
 
 // certify puts the certificate on the ledger. A blob that is on record as certified is left as it is.

@@ -71,6 +71,14 @@ func (c *Chain) Head() *Block {
 	return c.blocks[len(c.blocks)-1]
 }
 
+// Changed is closed when there is another block, or the ledger begins or ends to stand still. Get it before what might be
+// about to change.
+func (c *Chain) Changed() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
+}
+
 // Delay makes every transaction from now on take so long to be committed.
 func (c *Chain) Delay(d time.Duration) {
 	c.mu.Lock()
