@@ -57,11 +57,26 @@ func (b *Blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt Rea
 		return &ReadResult{Size: b.meta.Length}, err
 	}
 	if opt.Strict {
-		return b.copyStrict(ctx, w, off, n, opt.Progress)
+		res, err := b.copyStrict(ctx, w, off, n, opt.Progress)
+		return res, b.orGone(ctx, err)
 	}
 	r := newReader(b, w, off, n, opt.Progress)
 	err := r.run(ctx)
-	return r.res, err
+	return r.res, b.orGone(ctx, err)
+}
+
+// orGone is err, or ErrNotFound with the reason if too few nodes delivered because the blob's storage has ended since it was
+// opened.
+func (b *Blob) orGone(ctx context.Context, err error) error {
+	var notEnough *NotEnoughError
+	if !errors.As(err, &notEnough) {
+		return err
+	}
+	b.c.opened.forget(b.id)
+	if says := b.c.stored(ctx, b.id); errors.Is(says, ErrNotFound) {
+		return fmt.Errorf("read %s: %w", b.id, says)
+	}
+	return err
 }
 
 // checkRange is a *RangeError for a range that is not within size, which is at most shards.MaxLength.

@@ -56,6 +56,9 @@ type ReadConfig struct {
 	Headers []string
 	// QuiltTags makes headers of the tags of a file in a quilt, too, if they are on that list. Default off, as in the original.
 	QuiltTags bool
+	// Blocklist is a file with the IDs of blobs that are not served, one on a line; it is read again when it changes.
+	// Default none.
+	Blocklist string
 	// BareETag sends entity tags without quotes as the original does, for clients that compare them as text. Default off:
 	// RFC 9110 wants quotes, and caches rely on them. Either form is understood in requests.
 	BareETag bool

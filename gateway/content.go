@@ -17,6 +17,9 @@ type content interface {
 
 // open finds a blob. Errors are those of client.Open.
 func (g *Gateway) open(ctx context.Context, id shards.BlobID) (content, error) {
+	if err := g.allowed(id); err != nil {
+		return nil, err
+	}
 	b, err := g.client.Open(ctx, id)
 	if err != nil {
 		return nil, err

@@ -98,15 +98,16 @@ func readResponses(api huma.API, head bool) map[string]*huma.Response {
 		}
 	}
 	rs := responses{
-		http.StatusOK:                  {Description: "All bytes of it.", Headers: headers()},
-		http.StatusNotModified:         {Description: "The client has it."},
-		http.StatusBadRequest:          problem(api, "The request is malformed."),
-		http.StatusForbidden:           problem(api, "The blob is greater than this aggregator serves."),
-		http.StatusNotFound:            problem(api, "There is definitely no such blob."),
-		http.StatusPreconditionFailed:  problem(api, "The blob is not the one of If-Match."),
-		http.StatusInternalServerError: problem(api, "The blob has no content, or the gateway failed."),
-		http.StatusServiceUnavailable:  problem(api, "Too few nodes answer to say or to read; try again after Retry-After."),
-		http.StatusGatewayTimeout:      problem(api, "The network did not answer in time."),
+		http.StatusOK:                         {Description: "All bytes of it.", Headers: headers()},
+		http.StatusNotModified:                {Description: "The client has it."},
+		http.StatusBadRequest:                 problem(api, "The request is malformed."),
+		http.StatusForbidden:                  problem(api, "The blob is greater than this aggregator serves."),
+		http.StatusNotFound:                   problem(api, "There is definitely no such blob."),
+		http.StatusPreconditionFailed:         problem(api, "The blob is not the one of If-Match."),
+		http.StatusUnavailableForLegalReasons: problem(api, "The blob is on this gateway's blocklist."),
+		http.StatusInternalServerError:        problem(api, "The blob has no content, or the gateway failed."),
+		http.StatusServiceUnavailable:         problem(api, "Too few nodes answer to say or to read; try again after Retry-After."),
+		http.StatusGatewayTimeout:             problem(api, "The network did not answer in time."),
 	}
 	if !head {
 		part := headers()

@@ -19,7 +19,8 @@ type Gateway struct {
 	client  *client.Client
 	log     *slog.Logger
 	uploads *uploads // nil for an aggregator
-	owners  *owners  // nil: nobody but the operator manages records
+	blocked *blocklist
+	owners  *owners // nil: nobody but the operator manages records
 	handler http.Handler
 	// reserve holds what a request is going to make the wallet pay, and settles what it has paid.
 	reserve reserve
@@ -38,6 +39,9 @@ func New(cfg Config, c *client.Client, log *slog.Logger) (*Gateway, error) {
 	}
 	g := &Gateway{cfg: cfg, client: c, log: log, reserve: unlimited, checkSize: anySize, end: make(chan struct{})}
 	var err error
+	if g.blocked, err = openBlocklist(cfg.Read.Blocklist); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
 	if g.owners, err = newOwners(cfg.Store.OwnerKey); err != nil {
 		return nil, fmt.Errorf("gateway: owner tokens: %w", err)
 	}
@@ -78,18 +82,11 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handle
 		BaseContext: func(net.Listener) context.Context { return base },
 		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}
-	if g.uploads != nil {
-		expired := make(chan struct{})
-		go func() {
-			g.uploads.run(base)
-			close(expired)
-		}()
-		defer func() {
-			cut()
-			<-expired
-			err = errors.Join(err, g.uploads.close())
-		}()
-	}
+	finish := g.startTasks(base)
+	defer func() {
+		cut()
+		err = errors.Join(err, finish())
+	}()
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	g.log.Info("gateway serves", "addr", l.Addr().String(), "publisher", g.cfg.Publisher, "aggregator", g.cfg.Aggregator)
@@ -110,6 +107,24 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handle
 		err = nil
 	}
 	return err
+}
+
+// startTasks starts what goes on beside requests. finish waits for it, once ctx has ended.
+func (g *Gateway) startTasks(ctx context.Context) (finish func() error) {
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		g.blocked.run(ctx, func(err error) { g.log.Warn("the blocklist stays as it was", "err", err) })
+	})
+	if g.uploads != nil {
+		tasks.Go(func() { g.uploads.run(ctx) })
+	}
+	return func() error {
+		tasks.Wait()
+		if g.uploads == nil {
+			return nil
+		}
+		return g.uploads.close()
+	}
 }
 
 // finish waits for uploads whose clients may have left, until ctx ends, and then makes them give up.

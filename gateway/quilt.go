@@ -49,6 +49,9 @@ func (g *Gateway) addQuiltRead(api huma.API) {
 		if err != nil { // it has the form of one: it names columns that cannot be
 			return err
 		}
+		if err := g.allowed(id.Quilt); err != nil {
+			return err
+		}
 		return g.serveFile(w, r, id.Quilt, func(ctx context.Context, visit client.Visit) error {
 			_, err := g.client.ReadPatches(ctx, []quilt.PatchID{id}, nil, visit)
 			return err
@@ -129,6 +132,9 @@ func (g *Gateway) listQuilt(w http.ResponseWriter, r *http.Request, id shards.Bl
 
 // openQuilt finds a quilt and its index within the time there is for it.
 func (g *Gateway) openQuilt(ctx context.Context, id shards.BlobID) (*client.Quilt, error) {
+	if err := g.allowed(id); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Time.Open)
 	defer cancel()
 	return g.client.OpenQuilt(ctx, id)

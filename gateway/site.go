@@ -131,6 +131,9 @@ func (s *Site) serveMetrics(ctx context.Context, l net.Listener) error {
 
 // beginning reads up to most bytes from the start of a blob.
 func (g *Gateway) beginning(ctx context.Context, id shards.BlobID, most int) ([]byte, error) {
+	if err := g.allowed(id); err != nil {
+		return nil, err
+	}
 	b, err := g.client.Open(ctx, id)
 	if err != nil {
 		return nil, err
