@@ -45,6 +45,9 @@ func (c *Client) Open(ctx context.Context, id shards.BlobID) (*Blob, error) {
 	}
 	call, _ := c.opened.finding.join(ctx, id, func() *foundBlob { return new(foundBlob) },
 		func(ctx context.Context, found *foundBlob, _ func()) (err error) {
+			if found.blob = c.opened.get(id); found.blob != nil { // since we looked
+				return nil
+			}
 			if found.blob, err = c.open(ctx, id); err == nil {
 				c.opened.put(found)
 			}

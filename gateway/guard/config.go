@@ -68,10 +68,6 @@ type QuotaConfig struct {
 
 // TimeConfig bounds how long requests take.
 type TimeConfig struct {
-	// Header is how long a client may take for the header of a request. Default 10 s.
-	Header time.Duration
-	// Idle is how long a connection may wait for its next request. Default 2 min.
-	Idle time.Duration
 	// Stall is how long a client may move less than 16 KiB of a body, up or down. Default 30 s.
 	Stall time.Duration
 	// Read, Write and Other end requests of the aggregator, the publisher, and the rest. Default 1 h, 1 h, 1 min.
@@ -85,7 +81,7 @@ func Default() Config {
 		Publisher: LimitConfig{8, 8}, Aggregator: LimitConfig{256, 320},
 		JWT:   JWTConfig{Algorithm: "HS256", CacheSize: 10000, Epochs: 1},
 		Quota: QuotaConfig{MaxKeys: 10000},
-		Times: TimeConfig{10 * time.Second, 2 * time.Minute, 30 * time.Second, time.Hour, time.Hour, time.Minute},
+		Times: TimeConfig{30 * time.Second, time.Hour, time.Hour, time.Minute},
 	}
 }
 
@@ -95,7 +91,7 @@ func (c *Config) Validate() error {
 	switch {
 	case min(c.Publisher.Running, c.Aggregator.Running) < 1 || min(c.Publisher.Waiting, c.Aggregator.Waiting) < 0:
 		return errors.New("guard: limits of requests: at least 1 must run, and no fewer than 0 wait")
-	case min(t.Header, t.Idle, t.Stall, t.Read, t.Write, t.Other) <= 0:
+	case min(t.Stall, t.Read, t.Write, t.Other) <= 0:
 		return fmt.Errorf("guard: times %+v: must be positive", *t)
 	case c.JWT.Lifetime < 0 || c.JWT.Lifetime%time.Second != 0:
 		return fmt.Errorf("guard: lifetime %v of tokens: must be whole seconds", c.JWT.Lifetime)

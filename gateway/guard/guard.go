@@ -7,9 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// maxHeaderBytes bounds the header of a request. The longest path names a file in a quilt: 64 KiB, percent-encoded.
-const maxHeaderBytes = 256 << 10
-
 // Guard holds what requests have in common. All fields are constant after New.
 type Guard struct {
 	cfg     Config
@@ -51,17 +48,4 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 		next = chain[i](next)
 	}
 	return next
-}
-
-// Server is a server for a wrapped handler: HTTP/1.1, and HTTP/2 without TLS, for proxies. It has no time limit for whole
-// requests: the guard has better ones.
-func (g *Guard) Server(h http.Handler) *http.Server {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	return &http.Server{
-		Handler: h, Protocols: protocols,
-		ReadHeaderTimeout: g.cfg.Times.Header, IdleTimeout: g.cfg.Times.Idle, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
-	}
 }

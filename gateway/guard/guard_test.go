@@ -313,9 +313,9 @@ func TestDeadline(t *testing.T) {
 
 // TestServer: keep-alive, flushing, and 100-continue go through, in HTTP/1 and 2; and a handler may pause longer than a client.
 func TestServer(t *testing.T) {
-	g := newGuard(t, func(c *Config) { c.Times.Stall = 50 * time.Millisecond })
+	g := newGuard(t, func(c *Config) { c.Times.Stall = time.Second })
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		pause := time.NewTimer(120 * time.Millisecond)
+		pause := time.NewTimer(1200 * time.Millisecond)
 		defer pause.Stop()
 		if _, err := io.Copy(io.Discard, io.LimitReader(r.Body, 1)); err != nil {
 			t.Error(err)
@@ -331,7 +331,10 @@ func TestServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := g.Server(g.Wrap(h))
+	both := new(http.Protocols)
+	both.SetHTTP1(true)
+	both.SetUnencryptedHTTP2(true)
+	s := &http.Server{Handler: g.Wrap(h), Protocols: both}
 	go s.Serve(l)
 	defer s.Close()
 	for _, http2 := range []bool{false, true} {
@@ -339,7 +342,7 @@ func TestServer(t *testing.T) {
 		p.SetHTTP1(!http2)
 		p.SetUnencryptedHTTP2(http2)
 		tr := &http.Transport{Protocols: p}
-		for range 3 {
+		for range 2 {
 			r, _ := http.NewRequest("PUT", "http://"+l.Addr().String()+"/v1/blobs", strings.NewReader(strings.Repeat("x", 100001)))
 			r.Header.Set("Expect", "100-continue")
 			resp, err := tr.RoundTrip(r)
