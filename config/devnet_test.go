@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -192,37 +191,5 @@ func TestLoadGenesis(t *testing.T) {
 	}
 	if _, err := LoadGenesis(filepath.Join(t.TempDir(), "none")); err == nil || !strings.Contains(err.Error(), "no genesis at") {
 		t.Errorf("got %v", err)
-	}
-}
-
-// TestWrongConsensusKey: a validator that could not vote with the key it has does not start as one that only looks on.
-func TestWrongConsensusKey(t *testing.T) {
-	d, err := InitDevnet(t.Context(), filepath.Join(t.TempDir(), "devnet"), DevnetOptions{Nodes: 8, Shards: 16})
-	if err != nil {
-		t.Fatal(err)
-	}
-	compose := func(i int) error {
-		n, err := LoadNode(d.Homes[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _, err = n.Compose("test", slog.New(slog.DiscardHandler))
-		return err
-	}
-	key := func(i int) string { return filepath.Join(d.Homes[i], keysDir, consensusKeyFile) }
-	for _, i := range []int{0, 7} {
-		if err := compose(i); err != nil {
-			t.Errorf("node %d: %v", i, err)
-		}
-	}
-	copyFile(t, key(7), key(0))
-	if err := compose(0); err == nil || !strings.Contains(err.Error(), "restore keys/"+consensusKeyFile) {
-		t.Errorf("a validator with another's key: %v", err)
-	}
-	if err := os.Remove(key(0)); err != nil {
-		t.Fatal(err)
-	}
-	if err := compose(0); err == nil {
-		t.Error("a validator without a key starts")
 	}
 }

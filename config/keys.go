@@ -34,6 +34,9 @@ const (
 	maxKeyFile = 1 << 10
 )
 
+// ConsensusKeyFile is where a node's home has its consensus key.
+const ConsensusKeyFile = keysDir + "/" + consensusKeyFile
+
 // errNoKey says that a key file is missing.
 var errNoKey = errors.New("no key")
 

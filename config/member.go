@@ -18,12 +18,12 @@ func (k *Keys) Member(network, name string) (ledger.GenesisMember, error) {
 		return ledger.GenesisMember{}, fmt.Errorf("make genesis member: %w", err)
 	}
 	return ledger.GenesisMember{
-		Node: id, Name: name, Key: k.BLS.Public(), Proof: k.BLS.ProvePossession(network, id), Consensus: k.consensusKey(),
+		Node: id, Name: name, Key: k.BLS.Public(), Proof: k.BLS.ProvePossession(network, id), Consensus: k.ConsensusKey(),
 	}, nil
 }
 
-// consensusKey is the public half of the consensus key.
-func (k *Keys) consensusKey() (public ledger.PublicKey) {
+// ConsensusKey is the public half of the consensus key.
+func (k *Keys) ConsensusKey() (public ledger.PublicKey) {
 	copy(public[:], k.Consensus[ed25519.SeedSize:]) // of 64 bytes, the seed and the public key
 	return public
 }

@@ -179,6 +179,12 @@ func CreateNode(home string, n Node) (*Keys, error) {
 	return keys, nil
 }
 
+// LocalPace reports whether blocks follow each other at the pace of a devnet.
+func (n *Node) LocalPace() bool { return n.Pace == paceLocal }
+
+// ConsensusStateFile is the path of the file that remembers what the consensus key has signed last.
+func (n *Node) ConsensusStateFile() string { return filepath.Join(n.Home, keysDir, consensusStateFile) }
+
 func (n *Node) write(home string) error {
 	text, err := render(nodeTemplate, n)
 	if err != nil {

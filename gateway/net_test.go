@@ -17,6 +17,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/client"
+	"walrus/clientnode"
+	"walrus/compose"
 	"walrus/config"
 	"walrus/gateway"
 	"walrus/internal/ledgertest"
@@ -121,7 +123,7 @@ func (n *network) newNode(home string, key ed25519.PrivateKey) (*node.Node, erro
 	if err != nil {
 		return nil, err
 	}
-	cfg, _, err := conf.Compose("test", slog.New(slog.DiscardHandler))
+	cfg, _, err := compose.Node(conf, "test", slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +141,7 @@ func (n *network) newNode(home string, key ed25519.PrivateKey) (*node.Node, erro
 }
 
 // join opens a client of the network.
-func (n *network) join(ctx context.Context, path string) (*node.ClientNode, error) {
+func (n *network) join(ctx context.Context, path string) (*clientnode.Node, error) {
 	conf, err := config.LoadClient(path)
 	if err != nil {
 		return nil, err
@@ -148,8 +150,8 @@ func (n *network) join(ctx context.Context, path string) (*node.ClientNode, erro
 	if err != nil {
 		return nil, err
 	}
-	return node.OpenClient(ctx, cfg, func(host.Host, func(context.Context, peer.ID) error) (node.Chain, error) {
-		return node.Chain{Ledger: n.chain, Payer: n.payer}, nil
+	return clientnode.Open(ctx, cfg, func(host.Host, func(context.Context, peer.ID) error) (clientnode.Chain, error) {
+		return clientnode.Chain{Ledger: n.chain, Payer: n.payer}, nil
 	})
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"walrus/certs"
 	"walrus/client"
+	"walrus/clientnode"
 	"walrus/dht"
 	"walrus/internal/ledgertest"
 	"walrus/ledger"
@@ -55,7 +56,7 @@ type cluster struct {
 	adjust func(i int, cfg *node.Config)
 	// openLedger and openChain open the ledger of node i and of a client; unless set, a copy of chain.
 	openLedger func(i int, cfg *node.Config) node.OpenLedger
-	openChain  func(cfg *node.ClientConfig) node.OpenChain
+	openChain  func(cfg *clientnode.Config) clientnode.OpenChain
 	// readMemory of clients, if not the default.
 	readMemory int64
 	logs       *logs
@@ -104,9 +105,9 @@ func newCluster(t testing.TB, nodes, n int) *cluster {
 	c.openLedger = func(i int, _ *node.Config) node.OpenLedger {
 		return func(host.Host, func(context.Context, peer.ID) error) (node.Ledger, error) { return c.copies[i], nil }
 	}
-	c.openChain = func(*node.ClientConfig) node.OpenChain {
-		return func(host.Host, func(context.Context, peer.ID) error) (node.Chain, error) {
-			return node.Chain{Ledger: c.chain, Payer: c.chain.Payer(c.wallet)}, nil
+	c.openChain = func(*clientnode.Config) clientnode.OpenChain {
+		return func(host.Host, func(context.Context, peer.ID) error) (clientnode.Chain, error) {
+			return clientnode.Chain{Ledger: c.chain, Payer: c.chain.Payer(c.wallet)}, nil
 		}
 	}
 	return c
@@ -203,9 +204,9 @@ func (c *cluster) stopAll() {
 }
 
 // client opens a client; the caller closes it.
-func (c *cluster) client(i int) *node.ClientNode {
+func (c *cluster) client(i int) *clientnode.Node {
 	c.t.Helper()
-	cfg := node.ClientConfig{
+	cfg := clientnode.Config{
 		P2P: p2p.Config{Network: network}, DHT: dht.Config{Bootstrap: c.bootstrap(-1), Light: c.light},
 		Client: client.Default(), Join: 15 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(c.logs.of(len(c.nodes)+i), &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -216,7 +217,7 @@ func (c *cluster) client(i int) *node.ClientNode {
 	}
 	c.p2p(len(c.nodes)+i, &cfg.P2P)
 	cfg.P2P.Listen = nil
-	cn, err := node.OpenClient(c.t.Context(), cfg, c.openChain(&cfg))
+	cn, err := clientnode.Open(c.t.Context(), cfg, c.openChain(&cfg))
 	must(c.t, err)
 	return cn
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"walrus/client"
+	"walrus/clientnode"
 	"walrus/internal/swarmtest"
 	"walrus/ledger"
 	"walrus/ledger/engine"
@@ -46,8 +47,8 @@ func (c *cluster) useEngine(t testing.TB) {
 			Timing: engine.DevnetTiming(), Logger: cfg.Logger,
 		})
 	}
-	c.openChain = func(cfg *node.ClientConfig) node.OpenChain {
-		return node.Light(c.genesis, wallet.FromKey(c.wallet), cfg.Logger)
+	c.openChain = func(cfg *clientnode.Config) clientnode.OpenChain {
+		return clientnode.Light(c.genesis, wallet.FromKey(c.wallet), cfg.Logger)
 	}
 }
 
@@ -116,7 +117,7 @@ func TestEngine(t *testing.T) {
 }
 
 // payTogether pays from two processes with the same wallet at once: one takes the other's nonce, and each pays once.
-func (c *cluster) payTogether(cn *node.ClientNode) {
+func (c *cluster) payTogether(cn *clientnode.Node) {
 	c.t.Helper()
 	second := c.client(0)
 	defer func() { must(c.t, second.Close()) }()

@@ -7,20 +7,21 @@ import (
 	"net"
 	"syscall"
 
+	"walrus/clientnode"
 	"walrus/gateway"
 )
 
 // GatewayNode serves the network over HTTP: a client of it under a gateway. It has a host of its own, also in the process
 // of a storage node: that one answers others, and this one asks all of them alike, the node beside it included.
 type GatewayNode struct {
-	client   *ClientNode
+	client   *clientnode.Node
 	site     *gateway.Site
 	listener net.Listener
 	metrics  net.Listener // nil: none
 }
 
 // OpenGateway listens on the configured addresses and joins the network. The result must be run or closed.
-func OpenGateway(ctx context.Context, cfg ClientConfig, open OpenChain, gw gateway.SiteConfig) (*GatewayNode, error) {
+func OpenGateway(ctx context.Context, cfg clientnode.Config, open clientnode.OpenChain, gw gateway.SiteConfig) (*GatewayNode, error) {
 	g := &GatewayNode{}
 	if err := g.open(ctx, cfg, open, gw); err != nil {
 		return nil, errors.Join(err, g.Close())
@@ -28,7 +29,7 @@ func OpenGateway(ctx context.Context, cfg ClientConfig, open OpenChain, gw gatew
 	return g, nil
 }
 
-func (g *GatewayNode) open(ctx context.Context, cfg ClientConfig, open OpenChain, gw gateway.SiteConfig) (err error) {
+func (g *GatewayNode) open(ctx context.Context, cfg clientnode.Config, open clientnode.OpenChain, gw gateway.SiteConfig) (err error) {
 	var lc net.ListenConfig
 	if g.listener, err = lc.Listen(ctx, "tcp", gw.API.Bind); err != nil {
 		return fmt.Errorf("gateway: %w", err)
@@ -43,7 +44,7 @@ func (g *GatewayNode) open(ctx context.Context, cfg ClientConfig, open OpenChain
 			return fmt.Errorf("gateway: metrics: %w", err)
 		}
 	}
-	if g.client, err = OpenClient(ctx, cfg, open); err != nil {
+	if g.client, err = clientnode.Open(ctx, cfg, open); err != nil {
 		return err
 	}
 	g.site, err = gateway.NewSite(gw, g.client.Client(), cfg.Logger)

@@ -1,5 +1,5 @@
 // Package node is one running process: it opens the parts, wires them, runs the tasks and stops them. It is the only
-// place where store, p2p, dht and ledger meet. Start with Node, a storage node; ClientNode is a process without storage.
+// place where store, p2p, dht and ledger meet. Start with Node, a storage node; package clientnode has the process without storage.
 package node
 
 import (

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"walrus/compose"
 	"walrus/config"
 	"walrus/gateway"
 	"walrus/ledger/wallet"
@@ -65,7 +66,7 @@ func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggreg
 	if err != nil {
 		return err
 	}
-	cfg, open, gw, err := conf.ComposeGateway(version, payer, log)
+	cfg, open, gw, err := compose.ClientGateway(conf, version, payer, log)
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (a *app) startNodeGateway(ctx context.Context, home string, start func(task
 	if err != nil {
 		return "", err
 	}
-	cfg, open, gw, err := conf.ComposeGateway(version, log)
+	cfg, open, gw, err := compose.NodeGateway(conf, version, log)
 	if err != nil {
 		return "", err
 	}
@@ -147,7 +148,7 @@ func (a *app) openDevnetGateway(ctx context.Context, net *config.Devnet, bind st
 	if err != nil {
 		return nil, err
 	}
-	cfg, open, gw, err := conf.ComposeGateway(version, payer, log)
+	cfg, open, gw, err := compose.ClientGateway(conf, version, payer, log)
 	if err != nil {
 		return nil, err
 	}

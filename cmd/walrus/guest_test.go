@@ -12,17 +12,17 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/clientnode"
 	"walrus/config"
 	"walrus/ledger"
 	"walrus/ledger/light"
 	"walrus/ledger/wallet"
-	"walrus/node"
 )
 
 // guest is a client of a cluster in the test's own process, made as a command makes its own: thousands of operations cost
 // no process each.
 type guest struct {
-	*node.ClientNode
+	*clientnode.Node
 	genesis *ledger.Genesis
 	host    host.Host
 	connect func(context.Context, peer.ID) error
@@ -48,7 +48,7 @@ func (c *cluster) newGuest(name string, w *wallet.Wallet) *guest {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	g.ClientNode, err = node.OpenClient(c.t.Context(), cfg, func(h host.Host, connect func(context.Context, peer.ID) error) (node.Chain, error) {
+	g.Node, err = clientnode.Open(c.t.Context(), cfg, func(h host.Host, connect func(context.Context, peer.ID) error) (clientnode.Chain, error) {
 		g.host, g.connect = h, connect
 		return open(h, connect)
 	})

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"walrus/clientnode"
+	"walrus/compose"
 	"walrus/config"
 	"walrus/node"
 )
@@ -103,7 +105,7 @@ func (a *app) openNode(home string, attrs []any) (*openedNode, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, open, err := conf.Compose(version, log.With(attrs...))
+	cfg, open, err := compose.Node(conf, version, log.With(attrs...))
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +163,7 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 	if err != nil {
 		return err
 	}
-	st, err := node.QueryStatus(ctx, cfg, addr)
+	st, err := clientnode.QueryStatus(ctx, cfg, addr)
 	if err != nil {
 		return fmt.Errorf("ask the node of %s: %w: is it running?", home, err)
 	}

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"walrus/client"
+	"walrus/clientnode"
 	"walrus/config"
 	"walrus/ledger/wallet"
-	"walrus/node"
 )
 
 // askTimeout bounds commands that only ask: each node is given up on much sooner.
@@ -20,7 +20,7 @@ const encodingType = "RS2"
 // session is a client that has joined the network.
 type session struct {
 	*client.Client
-	node *node.ClientNode
+	node *clientnode.Node
 	conf *config.Client
 }
 
@@ -56,7 +56,7 @@ func (a *app) join(ctx context.Context, conf *config.Client, payer *wallet.Walle
 	if err != nil {
 		return nil, err
 	}
-	n, err := node.OpenClient(ctx, cfg, open)
+	n, err := clientnode.Open(ctx, cfg, open)
 	if err != nil {
 		return nil, err
 	}

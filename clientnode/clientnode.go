@@ -1,4 +1,7 @@
-package node
+// Package clientnode is the process of somebody who stores and reads and keeps nothing: a libp2p host that does not
+// listen, a DHT in client mode, and the proven ledger, wired under a client.Client. It links no consensus and no disk of
+// a storage node. Start with Open.
+package clientnode
 
 import (
 	"context"
@@ -16,22 +19,22 @@ import (
 	"walrus/p2p"
 )
 
-// ClientConfig of a process that stores and reads and keeps nothing.
-type ClientConfig struct {
+// Config of a process that stores and reads and keeps nothing.
+type Config struct {
 	// P2P is the host: its network and test options; a fresh identity is made for every process, and nothing listens.
 	P2P p2p.Config
-	// DHT is the way into the network; its Network, Server and Logger are set by OpenClient.
+	// DHT is the way into the network; its Network, Server and Logger are set by Open.
 	DHT dht.Config
 	// Client bounds memory and patience.
 	Client client.Config
-	// Join bounds how long OpenClient waits for the first node. Default 15 s.
+	// Join bounds how long Open waits for the first node. Default 15 s.
 	Join time.Duration
 	// Logger gets what has no caller to be returned to. Required.
 	Logger *slog.Logger
 }
 
-// ClientNode is a process that stores and reads: a host and a DHT in client mode under a client.Client.
-type ClientNode struct {
+// Node is a process that stores and reads: a host and a DHT in client mode under a client.Client.
+type Node struct {
 	host   *p2p.Host
 	dht    *dht.DHT
 	client *client.Client
@@ -50,7 +53,7 @@ type swarm struct {
 func (s swarm) Connect(ctx context.Context, node peer.ID) error { return s.dht.Connect(ctx, node) }
 
 // newClientHost makes the host of a process that does not listen.
-func newClientHost(cfg ClientConfig) (*p2p.Host, error) {
+func newClientHost(cfg Config) (*p2p.Host, error) {
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		return nil, err
@@ -60,8 +63,8 @@ func newClientHost(cfg ClientConfig) (*p2p.Host, error) {
 	return p2p.New(cfg.P2P)
 }
 
-// OpenClient joins the network. It fails with what was tried when no node could be reached in time. The result must be closed.
-func OpenClient(ctx context.Context, cfg ClientConfig, open OpenChain) (*ClientNode, error) {
+// Open joins the network. It fails with what was tried when no node could be reached in time. The result must be closed.
+func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
 	host, err := newClientHost(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
@@ -76,7 +79,7 @@ func OpenClient(ctx context.Context, cfg ClientConfig, open OpenChain) (*ClientN
 		return nil, errors.Join(fmt.Errorf("client: %w", err), table.Close(), host.Close())
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	c := &ClientNode{
+	c := &Node{
 		host: host, dht: table, chain: chain, stop: stop, done: make(chan error, 1),
 		client: client.New(cfg.Client, swarm{host, table}, chain.Ledger, chain.Payer, cfg.Logger),
 	}
@@ -93,16 +96,16 @@ func OpenClient(ctx context.Context, cfg ClientConfig, open OpenChain) (*ClientN
 }
 
 // Client stores and reads.
-func (c *ClientNode) Client() *client.Client { return c.client }
+func (c *Node) Client() *client.Client { return c.client }
 
 // Swarm reaches the storage nodes one by one.
-func (c *ClientNode) Swarm() client.Swarm { return swarm{c.host, c.dht} }
+func (c *Node) Swarm() client.Swarm { return swarm{c.host, c.dht} }
 
 // Chain is the ledger as this process has it.
-func (c *ClientNode) Chain() Chain { return c.chain }
+func (c *Node) Chain() Chain { return c.chain }
 
 // Close leaves the network.
-func (c *ClientNode) Close() error {
+func (c *Node) Close() error {
 	c.stop()
 	err := <-c.done
 	c.client.Close()
@@ -113,7 +116,7 @@ func (c *ClientNode) Close() error {
 }
 
 // QueryStatus asks the node at a full multiaddr (with /p2p/ID) how it is, without joining the network.
-func QueryStatus(ctx context.Context, cfg ClientConfig, addr string) (st p2p.NodeStatus, err error) {
+func QueryStatus(ctx context.Context, cfg Config, addr string) (st p2p.NodeStatus, err error) {
 	info, err := peer.AddrInfoFromString(addr)
 	if err != nil {
 		return st, fmt.Errorf("node address %q: %w", addr, err)

@@ -1,19 +1,20 @@
-package config
+package compose
 
 import (
 	"log/slog"
 	"path/filepath"
 
+	"walrus/clientnode"
+	"walrus/config"
 	"walrus/dht"
 	"walrus/gateway"
 	"walrus/ledger/wallet"
-	"walrus/node"
 )
 
-// ComposeGateway makes the configuration of the gateway beside a node, which reaches the network through that node, and what
+// NodeGateway makes the configuration of the gateway beside a node, which reaches the network through that node, and what
 // opens its view of the ledger. The node has one.
-func (n *Node) ComposeGateway(version string, log *slog.Logger) (cfg node.ClientConfig, open node.OpenChain, gw gateway.SiteConfig, err error) {
-	genesis, err := LoadGenesis(n.Genesis)
+func NodeGateway(n *config.Node, version string, log *slog.Logger) (cfg clientnode.Config, open clientnode.OpenChain, gw gateway.SiteConfig, err error) {
+	genesis, err := config.LoadGenesis(n.Genesis)
 	if err != nil {
 		return cfg, nil, gw, err
 	}
@@ -27,17 +28,17 @@ func (n *Node) ComposeGateway(version string, log *slog.Logger) (cfg node.Client
 			return cfg, nil, gw, err
 		}
 	}
-	cfg = clientConfig(genesis.Network, version, log)
+	cfg = config.ClientProcess(genesis.Network, version, log)
 	cfg.DHT = dht.Config{Bootstrap: append([]string{here}, n.Bootstrap...), MDNS: n.MDNS}
 	gw = gateway.DefaultSite()
 	gw.API.Version, gw.API.Publisher = version, payer != nil
 	gw.API.Store.UploadDir = filepath.Join(n.Home, "uploads")
 	gw.Listen(n.Gateway.Bind)
-	return cfg, node.Light(genesis, payer, log), gw, ownerKey(&gw, payer)
+	return cfg, clientnode.Light(genesis, payer, log), gw, ownerKey(&gw, payer)
 }
 
-// ComposeGateway is Compose for a gateway, which is a publisher if there is a wallet.
-func (c *Client) ComposeGateway(version string, payer *wallet.Wallet, log *slog.Logger) (cfg node.ClientConfig, open node.OpenChain, gw gateway.SiteConfig, err error) {
+// ClientGateway makes the configuration of a gateway of c's network, which is a publisher if there is a wallet.
+func ClientGateway(c *config.Client, version string, payer *wallet.Wallet, log *slog.Logger) (cfg clientnode.Config, open clientnode.OpenChain, gw gateway.SiteConfig, err error) {
 	cfg, open, err = c.Compose(version, payer, log)
 	gw = gateway.DefaultSite()
 	gw.API.Version, gw.API.Publisher = version, payer != nil

@@ -1,0 +1,72 @@
+// Package compose turns the configuration of a storage node or a gateway into the Configs of their parts. It is apart from
+// config so that a program that only stores and reads links neither of them. Start with Node and ClientGateway.
+package compose
+
+import (
+	"fmt"
+	"log/slog"
+
+	"walrus/config"
+	"walrus/dht"
+	"walrus/ledger"
+	"walrus/ledger/engine"
+	"walrus/node"
+	"walrus/p2p"
+	"walrus/store"
+)
+
+// Node makes the configuration of a storage node out of n, its keys and its genesis, and what opens its copy of the
+// ledger. The version is told to others.
+func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.OpenLedger, error) {
+	genesis, err := config.LoadGenesis(n.Genesis)
+	if err != nil {
+		return node.Config{}, nil, err
+	}
+	keys, err := config.LoadKeys(n.Home)
+	if err != nil {
+		return node.Config{}, nil, err
+	}
+	c := node.Default()
+	c.Name, c.Version, c.Key, c.Genesis, c.Logger = n.Name, version, keys.BLS, genesis, log
+	c.P2P = p2p.Config{
+		Network: genesis.Network, Key: keys.P2P, Listen: n.Listen, Announce: n.Announce, UserAgent: "walrus/" + version,
+	}
+	c.DHT = dht.Config{Bootstrap: n.Bootstrap, MDNS: n.MDNS, AddressBook: n.AddressBook}
+	c.Store = store.Default(n.Store)
+	if err := c.Validate(); err != nil {
+		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
+	}
+	consensus := engine.Config{Dir: n.Ledger, Genesis: genesis, Timing: engine.DefaultTiming(), Logger: log}
+	if n.LocalPace() {
+		consensus.Timing = engine.DevnetTiming()
+	}
+	vote, err := votes(genesis, keys)
+	if err != nil {
+		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
+	}
+	if vote {
+		consensus.ConsensusKey, consensus.StateFile = keys.Consensus, n.ConsensusStateFile()
+	}
+	return c, node.Engine(consensus), nil
+}
+
+// votes says whether the genesis gives the node of these keys a vote on blocks. A node that has one and the wrong key would
+// only look on, and nobody would notice before others are down too.
+func votes(g *ledger.Genesis, k *config.Keys) (bool, error) {
+	id, err := k.PeerID()
+	if err != nil {
+		return false, err
+	}
+	for i := range g.Members {
+		m := &g.Members[i]
+		if m.Node != id || !m.Validates() {
+			continue
+		}
+		if m.Consensus != k.ConsensusKey() {
+			return false, fmt.Errorf("the consensus key is not the one that the genesis has for %s: restore %s from a backup",
+				m.Name, config.ConsensusKeyFile)
+		}
+		return true, nil
+	}
+	return false, nil
+}
