@@ -45,18 +45,20 @@ type Payer interface {
 type Swarm interface {
 	// Connect finds a node's addresses and dials it, unless connected.
 	Connect(ctx context.Context, node peer.ID) error
-	uploader
-	fetcher
+	Uploader
+	Fetcher
 }
 
-type uploader interface {
+// Uploader hands a blob to one node.
+type Uploader interface {
 	PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) (held []int, err error)
 	StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64, body func(io.Writer) error) error
 	Confirm(ctx context.Context, to peer.ID, id shards.BlobID, p certs.Persistence) (confirmation []byte, err error)
 	PutCertificate(ctx context.Context, to peer.ID, certificate []byte) error
 }
 
-type fetcher interface {
+// Fetcher asks one node for what it has.
+type Fetcher interface {
 	Metadata(ctx context.Context, to peer.ID, id shards.BlobID, max int) ([]byte, error)
 	FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, offset, length int64) (io.ReadCloser, error)
 	Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, symbolSize int64, proofLen int) ([]shards.Symbol, error)

@@ -140,6 +140,29 @@ func (q *Quilt) Find(identifiers ...string) ([]quilt.Patch, error) {
 // Opened tells what it took to read the index.
 func (q *Quilt) Opened() QuiltRead { return q.opened }
 
+// Stat tells what the file at p says of itself: identifier, tags, and size, which the index does not have. It fetches the
+// columns that hold that, which is one of most files. Errors: those of Read.
+func (q *Quilt) Stat(ctx context.Context, p quilt.Patch) (quilt.Patch, error) {
+	if p.Start < 1 || p.End <= p.Start || p.End > q.com.Params().Columns() {
+		return p, fmt.Errorf("read quilt %s: %w: it has no columns %d to %d", q.id, quilt.ErrFormat, p.Start, p.End-1)
+	}
+	r := q.newReader(&QuiltRead{})
+	defer r.close()
+	next := p.Start
+	stream := &columnStream{left: p.End - p.Start, more: func() ([]column, error) {
+		if next == p.End {
+			return nil, io.ErrUnexpectedEOF
+		}
+		next++
+		return r.batch(ctx, []int{next - 1})
+	}}
+	found, err := quilt.ReadFile(q.com.Params(), q.meta.Length, p, stream)
+	if err != nil {
+		return p, fmt.Errorf("read quilt %s: %w", q.id, err)
+	}
+	return found, nil
+}
+
 // CopyFile writes the content of one file to w and returns what is known of the file. See Read.
 func (q *Quilt) CopyFile(ctx context.Context, w io.Writer, p quilt.Patch) (quilt.Patch, *QuiltRead, error) {
 	found := p

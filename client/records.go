@@ -44,6 +44,43 @@ func (c *Client) ListBlobs(ctx context.Context, expired bool) ([]OwnedBlob, erro
 	return list, nil
 }
 
+// ManyRecordsError says that the account has several live records of a blob, so that one must be named.
+type ManyRecordsError struct {
+	Blob    shards.BlobID
+	Objects []ledger.ObjectID
+}
+
+// Error lists the records.
+func (e *ManyRecordsError) Error() string {
+	names := make([]string, len(e.Objects))
+	for i, o := range e.Objects {
+		names[i] = o.String()
+	}
+	return fmt.Sprintf("you have %d records of %s: say which: %s", len(e.Objects), e.Blob, strings.Join(names, ", "))
+}
+
+// OwnRecord finds the one live record that the account has of a blob. Errors: ErrNotFound if there is none,
+// *ManyRecordsError if there are several, ErrNoWallet.
+func (c *Client) OwnRecord(ctx context.Context, blob shards.BlobID) (ledger.ObjectID, error) {
+	list, err := c.ListBlobs(ctx, false)
+	if err != nil {
+		return ledger.ObjectID{}, err
+	}
+	var found []ledger.ObjectID
+	for i := range list {
+		if list[i].BlobID == blob {
+			found = append(found, list[i].Object)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return ledger.ObjectID{}, fmt.Errorf("%w: you have no live record of %s (see walrus list-blobs)", ErrNotFound, blob)
+	}
+	return ledger.ObjectID{}, &ManyRecordsError{blob, found}
+}
+
 // ListStorage lists the storage resources of the account: those that end first come first.
 func (c *Client) ListStorage(ctx context.Context, expired bool) ([]OwnedStorage, error) {
 	k, err := c.owned(ctx)

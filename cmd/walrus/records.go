@@ -102,25 +102,7 @@ func (s *session) record(ctx context.Context, name recordName) (id ledger.Object
 	if name.blob == nil {
 		return name.object, nil
 	}
-	blob := *name.blob
-	list, err := s.ListBlobs(ctx, false)
-	if err != nil {
-		return id, err
-	}
-	var found []string
-	for i := range list {
-		if list[i].BlobID == blob {
-			id = list[i].Object
-			found = append(found, id.String())
-		}
-	}
-	switch len(found) {
-	case 1:
-		return id, nil
-	case 0:
-		return id, fmt.Errorf("%w: you have no live record of %s (see walrus list-blobs)", client.ErrNotFound, blob)
-	}
-	return id, fmt.Errorf("you have %d records of %s: say which: %s", len(found), blob, strings.Join(found, ", "))
+	return s.OwnRecord(ctx, *name.blob)
 }
 
 // change runs an operation on the record that arg names, and shows what came of it.

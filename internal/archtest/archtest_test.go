@@ -33,8 +33,14 @@ func readModule(t *testing.T, root string) []file {
 	if err != nil || !strings.HasPrefix(string(b), "module "+ownModule+"\n") {
 		t.Fatalf("read go.mod of module %s: %v", ownModule, err)
 	}
+	return readSources(t, root)
+}
+
+// readSources parses the imports of all Go files below root.
+func readSources(t *testing.T, root string) []file {
+	t.Helper()
 	var files []file
-	err = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -148,6 +154,27 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s importing %s: %q", tt.name, tt.imp, got)
 		case tt.want != "" && (len(got) != 1 || !strings.Contains(got[0], tt.want)):
 			t.Errorf("%s importing %s: %q, want one violation with %q", tt.name, tt.imp, got, tt.want)
+		}
+	}
+}
+
+// TestLight: a program that links the package at the top links no storage node, no consensus and no database.
+func TestLight(t *testing.T) {
+	seen := map[string]bool{}
+	var visit func(name string)
+	visit = func(name string) {
+		if seen[name] {
+			return
+		}
+		seen[name] = true
+		for _, imp := range units[name].imports {
+			visit(imp)
+		}
+	}
+	visit(top)
+	for _, heavy := range []string{"store", "node", "gateway", "ledger/engine", "compose"} {
+		if seen[heavy] {
+			t.Errorf("the package at the top of the module would link %s", heavy)
 		}
 	}
 }

@@ -58,6 +58,9 @@ func (t table) check(files []file) []string {
 
 // checkImport says why unit own may not import imp, or nothing.
 func (t table) checkImport(own string, test bool, imp string) string {
+	if imp == t.module {
+		return t.checkOwn(own, test, top)
+	}
 	if rel, ours := strings.CutPrefix(imp, t.module+"/"); ours {
 		return t.checkOwn(own, test, rel)
 	}
@@ -95,8 +98,14 @@ func (t table) checkOwn(own string, test bool, rel string) string {
 	return own + " may not import " + target
 }
 
+// top is the package at the top of the module. No package below it is part of it.
+const top = "."
+
 // unitOf is the unit that the package in dir belongs to, or nothing.
 func (t table) unitOf(dir string) string {
+	if _, ok := t.units[top]; ok && dir == top {
+		return top
+	}
 	for ; dir != "."; dir = path.Dir(dir) {
 		if _, ok := t.units[dir]; ok {
 			return dir

@@ -34,6 +34,11 @@ var units = map[string]unit{
 	},
 
 	"client": {imports: join(core, ledger, "p2p", "quilt"), tests: []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"}},
+	// The package at the top is for programs of others: what it imports, they link.
+	top: {
+		imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt"),
+		tests:   []string{"compose", "node"},
+	},
 	// What is only a client wires no store and no engine: programs of others link it.
 	"clientnode": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "client", "p2p", "dht")},
 	"gateway": {

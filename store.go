@@ -1,0 +1,111 @@
+package walrus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"walrus/client"
+	"walrus/ledger"
+)
+
+// StoreOptions of one Store. The zero value keeps a deletable blob for the Config's epochs.
+type StoreOptions struct {
+	// Epochs for which to keep the blob, the current one included. 0 means the Config's.
+	Epochs uint32
+	// Permanent blobs cannot be deleted before their end.
+	Permanent bool
+	// Attributes are kept with the record, for everybody to read.
+	Attributes map[string]string
+	// MaxCost refuses to pay more than that, fees included. 0 is no limit.
+	MaxCost ledger.Amount
+	// Progress is told how far it is. It must not block.
+	Progress client.Progress
+}
+
+// ErrCost is returned when storing would cost more than StoreOptions.MaxCost. Nothing was paid then.
+var ErrCost = errors.New("it would cost more than the limit")
+
+// sized is a source that can be read twice, such as a *bytes.Reader, *strings.Reader or *io.SectionReader.
+type sized interface {
+	io.ReaderAt
+	Size() int64
+}
+
+// Store stores what src gives, until its end, as one blob, and returns once the blob is certified: nodes with more than
+// two thirds of the shards keep it on disk, and the ledger says so. Content is read twice; unless src can be read at any
+// place, as a *bytes.Reader can, it is copied first, to a temporary file if it is large. Storing the same bytes again costs nothing while
+// they are kept long enough, and continues a store that failed. Errors: ErrNoWallet, ErrNoFunds, ErrCost, ErrStalled,
+// *client.NotEnoughError; those of src.
+func (c *Client) Store(ctx context.Context, src io.Reader, opt StoreOptions) (*client.StoreResult, error) {
+	if s, ok := src.(sized); ok {
+		return c.blobs.Store(ctx, s, uint64(s.Size()), c.options(opt))
+	}
+	k, err := c.spool(ctx, src)
+	if err != nil {
+		return nil, fmt.Errorf("store: keep a copy of the source: %w", err)
+	}
+	res, err := c.blobs.Store(ctx, k.reader(), uint64(k.size), c.options(opt))
+	return res, errors.Join(err, k.Close())
+}
+
+// StoreFile stores the file at path as Store does. A regular file is read in place and must not change meanwhile.
+func (c *Client) StoreFile(ctx context.Context, path string, opt StoreOptions) (res *client.StoreResult, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	st, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("store: %w", err)
+	case st.IsDir():
+		return nil, fmt.Errorf("store %s: it is a folder: use StoreFS", path)
+	case st.Mode().IsRegular() && st.Size() > 0:
+		return c.blobs.Store(ctx, f, uint64(st.Size()), c.options(opt))
+	}
+	// Pipes have no size, and some file systems say 0 for files that have content.
+	return c.Store(ctx, io.MultiReader(f), opt)
+}
+
+// options translates opt.
+func (c *Client) options(opt StoreOptions) client.StoreOptions {
+	out := client.StoreOptions{Epochs: opt.Epochs, Permanent: opt.Permanent, Progress: opt.Progress}
+	if out.Epochs == 0 {
+		out.Epochs = c.epochs
+	}
+	for k, v := range opt.Attributes {
+		out.Attributes = append(out.Attributes, ledger.Attribute{Key: k, Value: v})
+	}
+	if opt.MaxCost > 0 {
+		out.Approve = func(cost client.Cost) error {
+			if cost.Total() > opt.MaxCost {
+				return fmt.Errorf("%w: %v, and %v are allowed", ErrCost, cost.Total(), opt.MaxCost)
+			}
+			return nil
+		}
+	}
+	return out
+}
+
+// spool copies src to a temporary file.
+func (c *Client) spool(ctx context.Context, src io.Reader) (*kept, error) {
+	k := &kept{dir: c.tempDir}
+	_, err := io.Copy(k, readerFunc(func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return src.Read(p)
+	}))
+	if err != nil {
+		return nil, errors.Join(err, k.Close())
+	}
+	return k, nil
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

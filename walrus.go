@@ -1,0 +1,199 @@
+// Package walrus is the way into a Walrus network for Go programs: store files and folders, read them back, keep them
+// for longer. It joins the network as a client, pays from a wallet, and believes no node: what is read is checked against
+// its blob ID, and what the ledger says is proven. Start with OpenFile, or with Open for a program that has its own
+// configuration. docs/go-client.md has a complete program.
+package walrus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"walrus/client"
+	"walrus/clientnode"
+	"walrus/config"
+	"walrus/dht"
+	"walrus/ledger"
+	"walrus/ledger/wallet"
+	"walrus/p2p"
+	"walrus/shards"
+)
+
+// Errors that callers branch on, with errors.Is.
+var (
+	// ErrNotFound: no such blob, or its storage has ended.
+	ErrNotFound = client.ErrNotFound
+	// ErrStalled: the ledger makes no blocks. Reads go on; what costs WAL has to wait.
+	ErrStalled = client.ErrStalled
+	// ErrNoFunds: the account does not have the WAL.
+	ErrNoFunds = client.ErrNoFunds
+	// ErrNoWallet: this costs WAL, and the Config has no wallet.
+	ErrNoWallet = client.ErrNoWallet
+)
+
+// BlobID names a blob by its content. Its text form is base64url.
+type BlobID = shards.BlobID
+
+// ParseBlobID reads the text form of a blob ID.
+func ParseBlobID(text string) (id BlobID, err error) {
+	err = id.UnmarshalText([]byte(text))
+	return id, err
+}
+
+// joinTimeout bounds the wait for a first node. All bootstrap addresses are tried at once.
+const joinTimeout = 15 * time.Second
+
+// Config tells which network to join, and who pays.
+type Config struct {
+	// Genesis defines the network. Required. ledger.ParseGenesis and LoadConfig read it.
+	Genesis *ledger.Genesis
+	// Bootstrap are addresses of nodes, ending in /p2p/<peer ID>. One that answers is enough. Required unless MDNS.
+	Bootstrap []string
+	// MDNS finds nodes on the local network by multicast.
+	MDNS bool
+	// AddressBook is a file that remembers where nodes were. "" keeps nothing.
+	AddressBook string
+	// Wallet pays. nil: Open succeeds, reading works, and whatever costs WAL returns ErrNoWallet.
+	Wallet *wallet.Wallet
+	// Epochs is how long Store keeps a blob unless told otherwise. 0 means 1.
+	Epochs uint32
+	// TempDir holds what does not fit in memory. "" is the system's.
+	TempDir string
+	// Logger gets warnings that have no caller to be returned to. nil discards them.
+	Logger *slog.Logger
+	// UserAgent is told to nodes. "" means "walrus-go".
+	UserAgent string
+}
+
+// LoadConfig reads the client.yaml at path, and the genesis and the wallet it names. A wallet that does not exist is not
+// an error: the client then only reads. An empty path finds the file as the walrus command does: $WALRUS_CONFIG,
+// ./walrus.yaml, and the user's configuration folder.
+func LoadConfig(path string) (Config, error) {
+	path, err := config.FindClient(path, os.Getenv)
+	if err != nil {
+		return Config{}, err
+	}
+	file, err := config.LoadClient(path)
+	if err != nil {
+		return Config{}, err
+	}
+	c := Config{
+		Bootstrap: file.Bootstrap, MDNS: file.MDNS, AddressBook: file.AddressBook, Epochs: file.Epochs, TempDir: file.TempDir,
+	}
+	if c.Genesis, err = config.LoadGenesis(file.Genesis); err != nil {
+		return Config{}, err
+	}
+	if _, err := os.Stat(file.Wallet); file.Wallet == "" || errors.Is(err, os.ErrNotExist) {
+		return c, nil
+	}
+	c.Wallet, err = file.LoadWallet()
+	return c, err
+}
+
+// Client is a process that has joined a network. It is safe for concurrent use; Close it at the end.
+type Client struct {
+	node    *clientnode.Node // constant, as all fields
+	blobs   *client.Client
+	epochs  uint32
+	tempDir string
+}
+
+// OpenFile joins the network that the client.yaml at path names. An empty path is searched for, as LoadConfig says.
+func OpenFile(ctx context.Context, path string) (*Client, error) {
+	cfg, err := LoadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	return Open(ctx, cfg)
+}
+
+// Open joins a network. It returns once a node has answered, and fails after 15 seconds if none did. The connection
+// lives until Close; ending ctx afterwards does not affect it.
+func Open(ctx context.Context, cfg Config) (*Client, error) {
+	if cfg.Genesis == nil {
+		return nil, errors.New("open walrus: Config.Genesis is nil: read the network's genesis with config.LoadGenesis")
+	}
+	if len(cfg.Bootstrap) == 0 && !cfg.MDNS {
+		return nil, errors.New("open walrus: Config.Bootstrap is empty: name a node to start from, or set MDNS")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = "walrus-go"
+	}
+	bounds := client.Default()
+	bounds.TempDir = cfg.TempDir
+	n, err := clientnode.Open(ctx, clientnode.Config{
+		P2P:    p2p.Config{Network: cfg.Genesis.Network, UserAgent: cfg.UserAgent},
+		DHT:    dht.Config{Bootstrap: cfg.Bootstrap, MDNS: cfg.MDNS, AddressBook: cfg.AddressBook},
+		Client: bounds, Join: joinTimeout, Logger: cfg.Logger,
+	}, clientnode.Light(cfg.Genesis, cfg.Wallet, cfg.Logger))
+	if err != nil {
+		return nil, err
+	}
+	return &Client{node: n, blobs: n.Client(), epochs: max(1, cfg.Epochs), tempDir: cfg.TempDir}, nil
+}
+
+// Blobs is the client with everything it can do: prices, health, encryption, ranges, records by object ID.
+func (c *Client) Blobs() *client.Client { return c.blobs }
+
+// Close leaves the network.
+func (c *Client) Close() error { return c.node.Close() }
+
+// Read writes the blob to w. Every byte is verified before it is written, so what w has got before an error is a
+// correct beginning of the blob. Errors: ErrNotFound, *client.NotEnoughError, and those of w.
+func (c *Client) Read(ctx context.Context, id BlobID, w io.Writer) error {
+	_, err := c.blobs.Read(ctx, id, w, client.ReadOptions{})
+	return err
+}
+
+// NewReader finds the blob and returns its content as a file: Read, Seek and ReadAt fetch only what they return. The
+// reader is good until ctx ends and holds nothing to close. Errors: those of Read.
+func (c *Client) NewReader(ctx context.Context, id BlobID) (*io.SectionReader, error) {
+	b, err := c.blobs.Open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return io.NewSectionReader(b.ReaderAt(ctx), 0, int64(b.Size())), nil
+}
+
+// Extend keeps the blob for more epochs. It changes the record that the account has of it. Errors: ErrNotFound if there
+// is none, *client.ManyRecordsError if there are several; those of a payment.
+func (c *Client) Extend(ctx context.Context, id BlobID, epochs uint32) (*client.Changed, error) {
+	object, err := c.blobs.OwnRecord(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("extend: %w", err)
+	}
+	return c.blobs.Extend(ctx, object, epochs, client.ExtendOptions{})
+}
+
+// Delete ends the record that the account has of the blob, which must be deletable. Errors: those of Extend.
+func (c *Client) Delete(ctx context.Context, id BlobID) (*client.Changed, error) {
+	object, err := c.blobs.OwnRecord(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("delete: %w", err)
+	}
+	return c.blobs.Delete(ctx, object)
+}
+
+// Attributes of the record that the account has of the blob. Errors: those of Extend.
+func (c *Client) Attributes(ctx context.Context, id BlobID) (map[string]string, error) {
+	object, err := c.blobs.OwnRecord(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("read attributes: %w", err)
+	}
+	record, err := c.blobs.Record(ctx, object)
+	if err != nil {
+		return nil, err
+	}
+	attributes := make(map[string]string, len(record.Attributes))
+	for _, a := range record.Attributes {
+		attributes[a.Key] = a.Value
+	}
+	return attributes, nil
+}
