@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"walrus/internal/userfile"
 	"walrus/ledger"
 	"walrus/ledger/wallet"
 )
@@ -145,5 +146,5 @@ func (c *Client) write(path string) error {
 	if err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
-	return createFile(path, text, 0o644)
+	return userfile.CreateNew(path, text, 0o644)
 }

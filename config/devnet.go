@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"walrus/internal/userfile"
 	"walrus/ledger"
 	"walrus/ledger/wallet"
 	"walrus/shards"
@@ -223,7 +224,7 @@ func (p *devnetPlan) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := createFile(filepath.Join(dir, devnetGenesisFile), genesis, 0o644); err != nil {
+	if err := userfile.CreateNew(filepath.Join(dir, devnetGenesisFile), genesis, 0o644); err != nil {
 		return err
 	}
 	for i, node := range p.nodes {

@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
+	"walrus/internal/userfile"
 )
 
 // Key files are one line: what kind of key it is, a space, and the secret in hexadecimal. The kind keeps one file from
@@ -137,7 +138,7 @@ func (k *Keys) write(home string) error {
 }
 
 func writeKey(path, kind string, secret []byte) error {
-	err := createFile(path, []byte(kind+" "+hex.EncodeToString(secret)+"\n"), 0o600)
+	err := userfile.CreateNew(path, []byte(kind+" "+hex.EncodeToString(secret)+"\n"), 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+
+	"walrus/internal/userfile"
 )
 
 // NodeFile is the name of the configuration in a node's home.
@@ -190,7 +192,7 @@ func (n *Node) write(home string) error {
 	if err != nil {
 		return fmt.Errorf("write node configuration: %w", err)
 	}
-	return createFile(filepath.Join(home, NodeFile), text, 0o644)
+	return userfile.CreateNew(filepath.Join(home, NodeFile), text, 0o644)
 }
 
 //go:embed node.yaml.tmpl

@@ -9,13 +9,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+
+	"walrus/internal/userfile"
 )
 
 // book remembers servers that we reached, newest addresses only. On disk it is a JSON bookFile, replaced whole:
@@ -194,7 +195,7 @@ func (b *book) save() error {
 	}
 	raw, err := json.MarshalIndent(file, "", " ")
 	if err == nil {
-		err = replaceFile(b.path, raw)
+		err = userfile.Replace(b.path, raw)
 	}
 	if err != nil {
 		b.mu.Lock()
@@ -221,24 +222,4 @@ func (b *book) snapshot() (bookFile, bool) {
 	changed := b.changed
 	b.changed = false
 	return file, changed
-}
-
-// replaceFile leaves either the old or the new content at path, whatever happens in between.
-func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // finds nothing after the rename
-	if _, err := f.Write(content); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	// Without the sync a power loss could leave the new name with no content.
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -20,13 +20,13 @@ var units = map[string]unit{
 
 	"store": {imports: core},
 	"p2p":   {imports: core, tests: []string{"internal/swarmtest"}},
-	"dht":   {imports: core, tests: []string{"internal/swarmtest"}},
+	"dht":   {imports: join(core, "internal/userfile"), tests: []string{"internal/swarmtest"}},
 	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light
 	// clients, and joins a network as one of them.
 	"ledger":         {imports: core},
 	"ledger/merkle":  {},
 	"ledger/machine": {imports: join(core, ledger, "ledger/merkle")},
-	"ledger/wallet":  {imports: join(core, ledger), tests: []string{"ledger/machine"}},
+	"ledger/wallet":  {imports: join(core, ledger, "internal/userfile"), tests: []string{"ledger/machine"}},
 	"ledger/light":   {imports: join(core, ledger, "ledger/merkle"), tests: []string{"ledger/machine", "internal/swarmtest"}},
 	"ledger/engine": {
 		imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/light"),
@@ -50,10 +50,13 @@ var units = map[string]unit{
 		tests:   []string{"internal/ledgertest", "internal/swarmtest"},
 	},
 
-	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht")},
+	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "bench", "config", "compose", "node", "gateway", "client", "clientnode", "p2p", "quilt")},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "bench", "config", "compose", "node", "gateway", "client", "clientnode", "p2p", "quilt", "internal/userfile")},
+
+	// Reading and writing the files that people name, for all who are given such a name.
+	"internal/userfile": {},
 
 	"internal/archtest":   {},
 	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet")},
@@ -85,7 +88,7 @@ var modules = map[string]module{
 	"github.com/klauspost/reedsolomon":  {units: []string{"shards"}},
 	"github.com/klauspost/cpuid":        {units: []string{"shards"}},
 	"go.sia.tech/core":                  {units: []string{"shards"}},
-	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus"}},
+	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}}, // there: is a file mounted alone?
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd

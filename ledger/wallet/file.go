@@ -9,11 +9,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 
 	"go.yaml.in/yaml/v3"
 
+	"walrus/internal/userfile"
 	"walrus/ledger"
 )
 
@@ -31,38 +31,17 @@ const fileKind = "walrus-wallet-ed25519"
 
 // Create writes the wallet to a new file that only its owner may read. It never replaces a file: that fails with
 // fs.ErrExist. When it returns, the key is on the disk.
-func (w *Wallet) Create(path string) (err error) {
+func (w *Wallet) Create(path string) error {
 	var b bytes.Buffer
 	b.WriteString("# A wallet of Walrus. Whoever has the key has the WAL: keep a copy, show it to nobody.\n")
 	content := walletFile{fileKind, w.address.String(), hex.EncodeToString(w.key.Seed())}
 	if err := yaml.NewEncoder(&b).Encode(content); err != nil {
 		return fmt.Errorf("write wallet: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("create wallet: %w", err)
+	if err := userfile.CreateNew(path, b.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("write wallet: %w", err)
 	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err == nil {
-			err = syncDir(filepath.Dir(path))
-		}
-		if err != nil {
-			err = errors.Join(fmt.Errorf("write wallet: %w", err), os.Remove(path))
-		}
-	}()
-	if _, err := f.Write(b.Bytes()); err != nil {
-		return err
-	}
-	return f.Sync()
-}
-
-// syncDir makes a name created in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return nil
 }
 
 // Load reads the wallet file at path. It refuses one that other users can read. Errors wrap ErrFile and show nothing of
@@ -80,6 +59,10 @@ func Load(path string) (*Wallet, error) {
 }
 
 func readFile(path string) ([]byte, error) {
+	st, err := os.Stat(path) // before opening: a pipe waits for somebody who writes
+	if err == nil && !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w %s: it is no regular file", ErrFile, path)
+	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w %s: there is none: make one with walrus wallet new: %w", ErrFile, path, fs.ErrNotExist)

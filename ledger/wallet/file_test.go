@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"walrus/ledger"
@@ -44,6 +45,16 @@ func TestFile(t *testing.T) {
 	}
 	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
 		t.Errorf("the wallet is not what it was: %v", err)
+	}
+	link := filepath.Join(filepath.Dir(path), strings.Repeat("n", 255)) // a link to where the wallet is to be
+	if err := os.Symlink("real.yaml", link); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Create(link); err != nil {
+		t.Error(err)
+	}
+	if _, err := Load(filepath.Join(filepath.Dir(path), "real.yaml")); err != nil {
+		t.Error(err)
 	}
 	if err := w.Create(filepath.Join(path, "below")); err == nil {
 		t.Error("created a wallet below a file")
@@ -121,6 +132,13 @@ func TestLoadRefuses(t *testing.T) {
 	}
 	if _, err := Load(dir); !errors.Is(err, ErrFile) {
 		t.Errorf("a folder: %v, want ErrFile", err)
+	}
+	pipe := filepath.Join(dir, "pipe") // nobody writes to it
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(pipe); !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), "no regular file") {
+		t.Errorf("a pipe: %v, want ErrFile", err)
 	}
 	if _, err := Load(filepath.Join(dir, "none")); !errors.Is(err, ErrFile) || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "walrus wallet new") {
 		t.Errorf("no file: %v, want ErrFile and ErrNotExist", err)

@@ -1,0 +1,267 @@
+package userfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// File is a file that is being written. A plain one is written beside, under a name of its own, and takes its name when it is
+// whole. What cannot be replaced is written itself: a device, a pipe, a file that is mounted alone, or one in a folder
+// where none can be made.
+type File struct {
+	shown string // as the user called it
+	out   *os.File
+	w     io.Writer
+	place place
+	name  string // in place
+	// how it is written
+	partial string // in place; "": the file itself
+	empty   bool   // the file itself is still to be emptied: what was there stays until there is something new
+}
+
+// place is where names are looked up: the whole system, or an *os.Root.
+type place interface {
+	OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error)
+	Rename(from, to string) error
+	Remove(name string) error
+}
+
+type system struct{}
+
+func (system) OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error) {
+	return os.OpenFile(name, flag, mode)
+}
+func (system) Rename(from, to string) error { return os.Rename(from, to) }
+func (system) Remove(name string) error     { return os.Remove(name) }
+
+// Open prepares to write the file at path, so that nothing but the writing itself is left to fail. Links are followed. A
+// pipe is waited for until somebody reads it, or ctx ends. A file that is there keeps its mode and, where this is
+// allowed, its owner. The caller ends it with Keep or Discard.
+func Open(ctx context.Context, path string) (*File, error) {
+	f, err := open(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", path, plain(err))
+	}
+	return f, nil
+}
+
+func open(ctx context.Context, path string) (*File, error) {
+	t, err := resolve(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{shown: path, place: system{}, name: t.path}
+	if t.descriptor >= 0 {
+		if f.out, err = duplicate(t.descriptor, path); err != nil {
+			return nil, err
+		}
+		f.w = Until(ctx, f.out)
+		return f, nil
+	}
+	st := t.stat
+	if t.exists && st.Mode()&fs.ModeSymlink != 0 {
+		if st, err = os.Stat(t.path); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case t.exists && st.IsDir():
+		return nil, errors.New("it is a folder: name a file")
+	case t.exists && st.Mode()&fs.ModeSocket != 0:
+		return nil, errors.New("it is a socket: name a file")
+	case t.exists && (!st.Mode().IsRegular() || t.stat.Mode()&fs.ModeSymlink != 0):
+		f.out, err = openUntil(ctx, func() (*os.File, error) { return os.OpenFile(t.path, os.O_WRONLY, 0) })
+		if err != nil {
+			return nil, err
+		}
+		f.w = Until(ctx, f.out)
+		return f, nil
+	}
+	return f, f.begin(t, t.path, 0o666)
+}
+
+// OpenIn is Open of a name below root, which no link may lead out of. Only plain files, and links to them, are written.
+func OpenIn(root *os.Root, name string) (*File, error) {
+	t, rel, err := resolveIn(root, name)
+	if err != nil {
+		return nil, plain(err)
+	}
+	f := &File{shown: name, place: root, name: rel}
+	return f, plain(f.begin(t, t.path, 0o666))
+}
+
+func resolveIn(root *os.Root, name string) (target, string, error) {
+	top, err := filepath.EvalSymlinks(root.Name())
+	if err != nil {
+		return target{}, "", err
+	}
+	if top, err = filepath.Abs(top); err != nil {
+		return target{}, "", err
+	}
+	t, err := resolve(filepath.Join(top, name))
+	if err != nil {
+		return target{}, "", err
+	}
+	rel, err := filepath.Rel(top, t.path)
+	switch {
+	case err != nil || !filepath.IsLocal(rel) || t.descriptor >= 0:
+		return target{}, "", fmt.Errorf("a link there leads out of the folder, to %s: remove it", t.path)
+	case t.exists && t.stat.IsDir():
+		return target{}, "", errors.New("there is a folder of this name: remove it")
+	case t.exists && !t.stat.Mode().IsRegular():
+		return target{}, "", errors.New("what is there is no regular file: remove it")
+	}
+	return t, rel, nil
+}
+
+// begin opens what is written: a partial file, or the plain file itself where a partial one could not take its place.
+func (f *File) begin(t target, path string, mode fs.FileMode) (err error) {
+	if t.exists {
+		mode = t.stat.Mode().Perm()
+	}
+	if !t.exists || !isMountPoint(path) {
+		f.out, f.partial, err = createPartial(f.place, f.name, mode)
+		if err == nil && t.exists {
+			err = f.out.Chmod(mode) // the umask does not apply to what is there
+			keepOwner(f.out, t.stat)
+		}
+		if err != nil && f.out != nil {
+			f.Discard()
+		}
+		if err == nil || !t.exists || !refused(err) {
+			f.w = f.out
+			return err
+		}
+	}
+	f.partial = ""
+	out, itself := f.place.OpenFile(f.name, os.O_WRONLY, 0)
+	if itself != nil {
+		return errors.Join(err, itself)
+	}
+	f.out, f.w, f.empty = out, out, true
+	return nil
+}
+
+// refused tells whether err says that no file can be made in a folder, which need not be so for the files that are there.
+func refused(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
+}
+
+// createPartial makes a file beside name with what the umask leaves of mode, which os.CreateTemp would not.
+func createPartial(p place, name string, mode fs.FileMode) (*os.File, string, error) {
+	dir, base := filepath.Split(name)
+	prefix := base + ".partial"
+	for i := range 10_000 {
+		partial := fmt.Sprintf("%s%s-%d-%d", dir, prefix, os.Getpid(), i)
+		f, err := p.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+		switch {
+		case errors.Is(err, syscall.ENAMETOOLONG) && prefix != shortPrefix:
+			prefix = shortPrefix // the name itself may be as long as names can be
+		case !errors.Is(err, fs.ErrExist):
+			return f, partial, err
+		}
+	}
+	return nil, "", errors.New("too many partial files from earlier: remove them")
+}
+
+const shortPrefix = ".walrus-partial"
+
+// Write writes to the file.
+func (f *File) Write(p []byte) (int, error) {
+	if err := f.clear(); err != nil {
+		return 0, err
+	}
+	n, err := f.w.Write(p)
+	if err != nil {
+		err = fmt.Errorf("write %s: %w", f.shown, plain(err))
+	}
+	return n, err
+}
+
+func (f *File) clear() error {
+	if !f.empty {
+		return nil
+	}
+	f.empty = false
+	if err := f.out.Truncate(0); err != nil {
+		return fmt.Errorf("write %s: %w", f.shown, err)
+	}
+	return nil
+}
+
+// Keep ends the writing, and gives the file its name.
+func (f *File) Keep() error { return f.end(false) }
+
+// KeepSynced is Keep of what is on the disk when it returns.
+func (f *File) KeepSynced() error { return f.end(true) }
+
+func (f *File) end(sync bool) error {
+	err := f.clear()
+	if err == nil && sync && f.partial != "" {
+		err = f.out.Sync()
+	}
+	if closed := f.out.Close(); err == nil {
+		err = closed
+	}
+	if err == nil && f.partial != "" {
+		if err = f.place.Rename(f.partial, f.name); err != nil {
+			err = f.copyOver(err)
+		}
+		if err == nil {
+			f.partial = ""
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", f.shown, plain(err))
+	}
+	return nil
+}
+
+// copyOver writes the partial file into one that does not let itself be replaced, such as one that is mounted, where the
+// system did not say so before.
+func (f *File) copyOver(renamed error) error {
+	to, err := f.place.OpenFile(f.name, os.O_WRONLY, 0)
+	if err != nil {
+		return renamed
+	}
+	from, err := f.place.OpenFile(f.partial, os.O_RDONLY, 0)
+	if err != nil {
+		return errors.Join(renamed, to.Close())
+	}
+	err = to.Truncate(0)
+	if err == nil {
+		_, err = io.Copy(to, from)
+	}
+	if err = errors.Join(err, to.Close(), from.Close()); err != nil {
+		return err
+	}
+	return f.place.Remove(f.partial)
+}
+
+// Discard ends the writing of what Keep has not kept. Of a file that is written itself, what was written stays.
+func (f *File) Discard() {
+	_ = f.out.Close() // closed already by Keep
+	if f.partial != "" {
+		_ = f.place.Remove(f.partial)
+	}
+}
+
+// plain takes from an error the name, which the message around it has, and the one of a partial file, which means nothing
+// to anybody.
+func plain(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) && err == error(at) {
+		return at.Err
+	}
+	var link *os.LinkError
+	if errors.As(err, &link) && err == error(link) {
+		return link.Err
+	}
+	return err
+}

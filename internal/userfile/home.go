@@ -1,0 +1,25 @@
+package userfile
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Expand puts the user's home in the place of a ~ at the beginning of a path, as a shell does that sees it; it does not in a
+// file, in a variable, or after --flag=. The home of another user is refused. A file that is really called ~ is ./~.
+func Expand(path string) (string, error) {
+	rest, ok := strings.CutPrefix(path, "~")
+	switch {
+	case !ok:
+		return path, nil
+	case rest != "" && !os.IsPathSeparator(rest[0]):
+		return "", fmt.Errorf("%s: only ~/ is understood, your own home: write the whole path, or ./%s for a file of this name", path, path)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("%s: ~ is your home, which the system does not tell (%w): write the whole path", path, err)
+	}
+	return filepath.Join(home, rest), nil
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package userfile
+
+func isMountPoint(string) bool { return false }

@@ -1,0 +1,116 @@
+package userfile
+
+import (
+	"context"
+	"io"
+	"os"
+)
+
+// OpenInput is os.Open that ends when ctx does: a pipe is open only when somebody writes to it.
+func OpenInput(ctx context.Context, path string) (*os.File, error) {
+	return openUntil(ctx, func() (*os.File, error) { return os.Open(path) })
+}
+
+// openUntil leaves an open that waits behind when ctx ends: the system has no way to call it off that would not also wake
+// others who wait at the same pipe. What it opens later is closed again.
+func openUntil(ctx context.Context, open func() (*os.File, error)) (*os.File, error) {
+	type result struct {
+		f   *os.File
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		f, err := open()
+		done <- result{f, err}
+	}()
+	select {
+	case r := <-done:
+		return r.f, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.err == nil {
+				_ = r.f.Close() // nothing was read or written
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+// CopyUntil is io.Copy that ends when ctx does, even while r has nothing to give. A read that waits is left behind; w gets
+// nothing from it.
+func CopyUntil(ctx context.Context, w io.Writer, r io.Reader) (n int64, err error) {
+	type chunk struct {
+		bytes []byte
+		err   error
+	}
+	chunks, free := make(chan chunk), make(chan []byte, 1)
+	free <- make([]byte, copyBuffer)
+	go func() {
+		for {
+			select {
+			case b := <-free:
+				n, err := r.Read(b[:copyBuffer])
+				select {
+				case chunks <- chunk{b[:n], err}:
+				case <-ctx.Done():
+					return
+				}
+				if err != nil {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return n, ctx.Err()
+		case c := <-chunks:
+			m, err := w.Write(c.bytes)
+			n += int64(m)
+			switch {
+			case err != nil:
+				return n, err
+			case c.err == io.EOF:
+				return n, nil
+			case c.err != nil:
+				return n, c.err
+			}
+			free <- c.bytes
+		}
+	}
+}
+
+const copyBuffer = 256 << 10 // bytes
+
+// Until is w, whose writes end when ctx does although nobody takes what is written. Such a write is left behind.
+func Until(ctx context.Context, w io.Writer) io.Writer { return &untilWriter{ctx, w} }
+
+type untilWriter struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (u *untilWriter) Write(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	type result struct {
+		n   int
+		err error
+	}
+	own := append([]byte(nil), p...) // p is the caller's again when this returns
+	done := make(chan result, 1)
+	go func() {
+		n, err := u.w.Write(own)
+		done <- result{n, err}
+	}()
+	select {
+	case r := <-done:
+		return r.n, r.err
+	case <-u.ctx.Done():
+		return 0, u.ctx.Err()
+	}
+}
