@@ -100,8 +100,8 @@ func TestStorePays(t *testing.T) {
 	if longer.Object != res.Object || longer.EndEpoch != 6 || longer.EpochsExtended != 2 || longer.Cost.Storage != 2*f.genesis.StoragePrice || f.sent() != sent {
 		t.Errorf("stored for longer: %+v, %d bytes sent", longer, f.sent()-sent)
 	}
-	forced := f.storing(c, data, StoreOptions{Epochs: 5, Force: true}, AlreadyCertified)
-	if forced.Confirmed != 28 || f.sent() != sent {
+	forced := f.storing(c, data, StoreOptions{Epochs: 5, Force: true}, RegisterFromScratch)
+	if forced.Object == res.Object || forced.Confirmed != 28 || forced.Cost.Storage != 5*f.genesis.StoragePrice || f.sent() != sent {
 		t.Errorf("stored by force: %+v, %d bytes sent", forced, f.sent()-sent)
 	}
 	permanent := f.storing(c, data, StoreOptions{Permanent: true}, RegisterFromScratch)
@@ -243,9 +243,6 @@ func TestSendTo(t *testing.T) {
 	}
 	if rec, err = c.Record(t.Context(), first.Object); err != nil || rec.Owner != addressOf(f.wallet) {
 		t.Errorf("record that was kept %+v, %v", rec, err)
-	}
-	if anew := f.storing(c, data, StoreOptions{Anew: true}, RegisterFromScratch); anew.Object == first.Object || anew.Cost.Storage == 0 {
-		t.Errorf("stored anew: %+v", anew)
 	}
 }
 

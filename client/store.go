@@ -18,10 +18,8 @@ import (
 // StoreOptions of one Store call.
 type StoreOptions struct {
 	Progress Progress
-	// Force uploads although the blob is certified already: every node is offered what it lacks. Nothing is paid for that.
+	// Force registers the blob anew, pays for it, and offers it to every node, although it is certified already.
 	Force bool
-	// Anew makes a record of our own, and pays for it, although the blob is certified already.
-	Anew bool
 	// Epochs for which the blob is stored, the current one included; 0 means 1, MaxEpochs as many as the network sells.
 	Epochs uint32
 	// Permanent blobs cannot be deleted before their end; others can by their owner.
@@ -60,7 +58,7 @@ type StoreResult struct {
 	Cost            Cost   // what was paid; after a dry run, what would be at most
 	Txs             []ledger.TxID
 
-	AlreadyCertified bool               // nothing was paid, and without Force nothing uploaded
+	AlreadyCertified bool               // nothing was paid and nothing uploaded
 	Certificate      *certs.Certificate // proof that a quorum keeps the blob; nil if nothing was uploaded
 	Confirmed        int                // shards whose nodes confirmed
 	Needed           int                // quorum
@@ -114,7 +112,7 @@ func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt St
 	}
 	w := &want{
 		meta: meta, id: meta.ID(), encoded: uint64(com.Params().EncodedSize(size)), epochs: max(1, opt.Epochs), permanent: opt.Permanent,
-		anew: opt.Anew, share: opt.Share, fund: opt.Fund, sendTo: opt.SendTo, attributes: attributes,
+		anew: opt.Force, share: opt.Share, fund: opt.Fund, sendTo: opt.SendTo, attributes: attributes,
 	}
 	res := &StoreResult{
 		BlobID: w.id, Size: size, EncodedSize: com.Params().EncodedSize(size),
@@ -159,7 +157,7 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 		}
 	}
 	start := time.Now()
-	uploads := p.certified == 0 || opt.Force
+	uploads := p.certified == 0
 	if uploads { // nothing is paid for what cannot be certified
 		if res.Nodes, err = way.wait(); err != nil {
 			return err

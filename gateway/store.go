@@ -28,7 +28,7 @@ type StoreParams struct {
 
 // options checks the parameters as far as their types do not.
 func (p *StoreParams) options(c *StoreConfig) (opt client.StoreOptions, err error) {
-	opt = client.StoreOptions{Epochs: c.Epochs, Permanent: p.Permanent, Force: p.Force, Anew: p.Force, Share: p.Share}
+	opt = client.StoreOptions{Epochs: c.Epochs, Permanent: p.Permanent, Force: p.Force, Share: p.Share}
 	switch {
 	case p.Permanent && p.Deletable:
 		return opt, invalid("INVALID_BLOB_PERSISTENCE", "a blob cannot be both permanent and deletable")

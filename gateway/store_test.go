@@ -46,3 +46,25 @@ func TestStoreAndRead(t *testing.T) {
 		t.Errorf("stored again as %s, first as %s", again, id)
 	}
 }
+
+// TestStoreByForce: force=true makes and pays for another record of what is certified already, as walrus store --force.
+func TestStoreByForce(t *testing.T) {
+	s := serve(t, nil)
+	data := random(77, 1000)
+	id := put(t, s.URL+"/v1/blobs", data)
+	records := map[string]bool{}
+	for range 2 {
+		a := do(t, http.MethodPut, s.URL+"/v1/blobs?force=true", bytes.NewReader(data))
+		var res gateway.StoreResult
+		if err := json.Unmarshal(a.body, &res); err != nil || a.code != http.StatusOK || res.NewlyCreated == nil {
+			t.Fatalf("stored by force: %d %s, %v", a.code, a.body, err)
+		}
+		if o := res.NewlyCreated.BlobObject; o.BlobID.String() != id || res.NewlyCreated.Cost == 0 {
+			t.Errorf("stored by force: %s", a.body)
+		}
+		records[res.NewlyCreated.BlobObject.ID.String()] = true
+	}
+	if len(records) != 2 {
+		t.Errorf("stored by force twice: records %v", records)
+	}
+}

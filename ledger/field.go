@@ -15,9 +15,10 @@ import (
 type field[T any] struct {
 	value T
 	set   bool
+	bad   bool // it was there, and could not be read
 }
 
-func is[T any](v T) field[T] { return field[T]{v, true} }
+func is[T any](v T) field[T] { return field[T]{value: v, set: true} }
 
 // or is the value, or other if there was none.
 func (f field[T]) or(other T) T {
@@ -27,20 +28,25 @@ func (f field[T]) or(other T) T {
 	return other
 }
 
-// UnmarshalYAML implements yaml.Unmarshaler.
+// UnmarshalYAML implements yaml.Unmarshaler. Its errors are of a kind after which the decoder goes on.
 func (f *field[T]) UnmarshalYAML(n *yaml.Node) error {
+	f.bad = true
 	if n.Kind != yaml.ScalarNode {
-		return fmt.Errorf("line %d: expected text", n.Line)
+		return unreadable("line %d: expected text", n.Line)
 	}
 	text, ok := any(&f.value).(interface{ UnmarshalText([]byte) error })
 	if !ok {
-		return fmt.Errorf("line %d: %T has no text form", n.Line, f.value)
+		return unreadable("line %d: %T has no text form", n.Line, f.value)
 	}
 	if err := text.UnmarshalText([]byte(n.Value)); err != nil {
-		return fmt.Errorf("line %d: %w", n.Line, err)
+		return unreadable("line %d: %v", n.Line, err)
 	}
-	f.set = true
+	f.set, f.bad = true, false
 	return nil
+}
+
+func unreadable(format string, args ...any) error {
+	return &yaml.TypeError{Errors: []string{fmt.Sprintf(format, args...)}}
 }
 
 // MarshalYAML implements yaml.Marshaler.

@@ -43,7 +43,7 @@ type memberFile struct {
 	Proof     field[certs.Signature] `yaml:"proof"`
 	Consensus field[PublicKey]       `yaml:"consensus,omitempty"`
 	Reward    field[Address]         `yaml:"reward,omitempty"`
-	Shards    field[shardList]       `yaml:"shards"`
+	Shards    field[shardList]       `yaml:"shards,omitempty"`
 }
 
 // ParseGenesis reads a genesis file, YAML of at most MaxGenesisSize bytes without unknown fields, and validates it.
@@ -52,36 +52,77 @@ func ParseGenesis(b []byte) (*Genesis, error) {
 	if len(b) > MaxGenesisSize {
 		return nil, fmt.Errorf("%w: %d bytes: at most %d", ErrGenesis, len(b), MaxGenesisSize)
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(b))
-	dec.KnownFields(true)
-	var f genesisFile
-	if err := dec.Decode(&f); err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrGenesis, explain(err))
-	}
-	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: more than one document in the file: keep the first", ErrGenesis)
-	}
-	g, err := f.genesis()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrGenesis, err)
-	}
-	if err := g.Validate(); err != nil {
-		return nil, err
+	g, problems := InspectGenesis(b)
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("%w: %w", ErrGenesis, oneLine(problems))
 	}
 	return g, nil
 }
 
-// genesis fills in what the file leaves out, and refuses what it must not leave out.
-func (f *genesisFile) genesis() (*Genesis, error) {
-	if err := CheckNetwork(f.Network); err != nil { // before what is missing: is this a genesis at all?
-		return nil, err
+// InspectGenesis reads a genesis file as far as it can be read and lists everything that is wrong with it, for those who
+// write one by hand. g has defaults for what could not be read; it is nil if nothing could.
+func InspectGenesis(b []byte) (g *Genesis, problems []error) {
+	g, problems = ReadGenesis(b)
+	if g == nil {
+		return nil, problems
 	}
-	if err := missing(need{"time", f.Time.set}, need{"epochDuration", f.EpochDuration.set}); err != nil {
-		return nil, fmt.Errorf("%w: genesis files of the first version lack it: make a new network", err)
+	return g, append(problems, g.Problems()...)
+}
+
+// ReadGenesis is InspectGenesis without asking whether what the file says makes up a network: it may still lack members.
+func ReadGenesis(b []byte) (g *Genesis, problems []error) {
+	var f genesisFile
+	problems, fatal := decodeStrictly(b, &f)
+	if fatal != nil {
+		return nil, []error{fatal}
 	}
+	return f.genesis(), append(problems, f.missing()...)
+}
+
+// decodeStrictly fills out from one YAML document without unknown fields. What cannot be read is listed, line by line;
+// fatal says that there is no such document.
+func decodeStrictly(b []byte, out any) (problems []error, fatal error) {
+	dec := yaml.NewDecoder(bytes.NewReader(b))
+	dec.KnownFields(true)
+	if err := dec.Decode(out); err != nil {
+		bad := (*yaml.TypeError)(nil)
+		if !errors.As(err, &bad) || len(bad.Errors) == 0 {
+			return nil, errors.New(explain(err.Error(), err))
+		}
+		for _, text := range bad.Errors {
+			problems = append(problems, errors.New(explain(text, nil)))
+		}
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		problems = append(problems, errors.New("more than one document in the file: keep the first"))
+	}
+	return problems, nil
+}
+
+// shownProblems is how many fit in one error.
+const shownProblems = 3
+
+// oneLine makes one error of several.
+func oneLine(problems []error) error {
+	if len(problems) == 1 {
+		return problems[0]
+	}
+	shown := problems[:min(len(problems), shownProblems)]
+	text, args := strings.Repeat("%w; ", len(shown)), make([]any, len(shown))
+	for i, p := range shown {
+		args[i] = p
+	}
+	if more := len(problems) - len(shown); more > 0 {
+		text, args = text+"and %d more", append(args, more)
+	}
+	return fmt.Errorf(strings.TrimSuffix(text, "; "), args...)
+}
+
+// genesis fills in what the file leaves out.
+func (f *genesisFile) genesis() *Genesis {
 	g := &Genesis{
-		Network: f.Network, Shards: f.Shards,
-		Time: f.Time.value.Time, EpochDuration: f.EpochDuration.value.Duration, MaxEpochsAhead: DefaultMaxEpochsAhead,
+		Network: f.Network, Shards: f.Shards, MaxEpochsAhead: DefaultMaxEpochsAhead,
+		Time: f.Time.or(timeText{defaultTime}).Time, EpochDuration: f.EpochDuration.or(periodText{DefaultEpochDuration}).Duration,
 		StoragePrice: Amount(f.StoragePrice.or(priceText(DefaultStoragePrice))),
 		WritePrice:   Amount(f.WritePrice.or(priceText(DefaultWritePrice))),
 		FeeTx:        Amount(f.FeeTx.or(priceText(DefaultFeeTx))),
@@ -95,28 +136,52 @@ func (f *genesisFile) genesis() (*Genesis, error) {
 	if f.BurnBasis != nil {
 		g.BurnBasis = *f.BurnBasis
 	}
-	for i, a := range f.Accounts {
-		if err := missing(need{"address", a.Address.set}, need{"amount", a.Amount.set}); err != nil {
-			return nil, fmt.Errorf("account %d: %w", i, err)
+	for _, a := range f.Accounts {
+		if a.Address.set && a.Amount.set {
+			g.Accounts = append(g.Accounts, GenesisAccount{a.Address.value, Amount(a.Amount.value)})
 		}
-		g.Accounts = append(g.Accounts, GenesisAccount{a.Address.value, Amount(a.Amount.value)})
 	}
-	for i, m := range f.Members {
-		err := missing(need{"node", m.Node.set}, need{"key", m.Key.set}, need{"proof", m.Proof.set}, need{"shards", m.Shards.set})
-		if err != nil {
-			return nil, fmt.Errorf("member %d: %w", i, err)
-		}
-		identity, _ := identityKey(m.Node.value)
-		reward := Address{}
-		if identity != (PublicKey{}) {
-			reward = identity.Address()
-		}
-		g.Members = append(g.Members, GenesisMember{
-			Node: m.Node.value, Name: m.Name, Key: m.Key.value, Proof: m.Proof.value,
-			Consensus: m.Consensus.value, Reward: m.Reward.or(reward), Shards: m.Shards.value,
-		})
+	for i := range f.Members {
+		g.Members = append(g.Members, f.Members[i].member())
 	}
-	return g, nil
+	return g
+}
+
+// member fills in what an entry leaves out.
+func (m *memberFile) member() GenesisMember {
+	reward := Address{}
+	if identity, ok := identityKey(m.Node.value); ok {
+		reward = identity.Address()
+	}
+	return GenesisMember{
+		Node: m.Node.value, Name: m.Name, Key: m.Key.value, Proof: m.Proof.value,
+		Consensus: m.Consensus.value, Reward: m.Reward.or(reward), Shards: m.Shards.value,
+	}
+}
+
+// missing lists the fields that must be there and are not.
+func (f *genesisFile) missing() (problems []error) {
+	absent := missing(need{"time", f.Time.set || f.Time.bad}, need{"epochDuration", f.EpochDuration.set || f.EpochDuration.bad})
+	if len(absent) == 2 {
+		absent[0] = fmt.Errorf("%w: genesis files of the first version lack it: make a new network", absent[0])
+	}
+	problems = append(problems, absent...)
+	for i := range f.Accounts {
+		a := &f.Accounts[i]
+		for _, err := range missing(need{"address", a.Address.set || a.Address.bad}, need{"amount", a.Amount.set || a.Amount.bad}) {
+			problems = append(problems, fmt.Errorf("account %d: %w", i, err))
+		}
+	}
+	for i := range f.Members {
+		for _, err := range f.Members[i].missing() {
+			problems = append(problems, fmt.Errorf("%s: %w", memberLabel(i, f.Members[i].Name), err))
+		}
+	}
+	return problems
+}
+
+func (m *memberFile) missing() []error {
+	return missing(need{"node", m.Node.set || m.Node.bad}, need{"key", m.Key.set || m.Key.bad}, need{"proof", m.Proof.set || m.Proof.bad})
 }
 
 // need is a field that must be there, and whether it is.
@@ -125,14 +190,14 @@ type need struct {
 	set  bool
 }
 
-// missing names the first field that is not there.
-func missing(fields ...need) error {
+// missing names the fields that are not there.
+func missing(fields ...need) (problems []error) {
 	for _, f := range fields {
 		if !f.set {
-			return fmt.Errorf("field %q is missing", f.name)
+			problems = append(problems, fmt.Errorf("field %q is missing", f.name))
 		}
 	}
-	return nil
+	return problems
 }
 
 // Marshal writes the YAML form, which ParseGenesis reads back to an equal Genesis.
@@ -141,7 +206,7 @@ func (g *Genesis) Marshal() ([]byte, error) {
 		Network: g.Network, Shards: g.Shards, Time: is(timeText{g.Time}), EpochDuration: is(periodText{g.EpochDuration}),
 		MaxEpochsAhead: &g.MaxEpochsAhead, StoragePrice: is(priceText(g.StoragePrice)), WritePrice: is(priceText(g.WritePrice)),
 		FeeTx: is(priceText(g.FeeTx)), FeeByte: is(priceText(g.FeeByte)), Capacity: is(sizeText(g.Capacity)),
-		BurnBasis: &g.BurnBasis, Treasury: field[Address]{g.Treasury, g.Treasury != Address{}},
+		BurnBasis: &g.BurnBasis, Treasury: field[Address]{value: g.Treasury, set: g.Treasury != Address{}},
 	}
 	for _, a := range g.Accounts {
 		f.Accounts = append(f.Accounts, accountFile{is(a.Address), is(priceText(a.Amount))})
@@ -149,7 +214,8 @@ func (g *Genesis) Marshal() ([]byte, error) {
 	for _, m := range g.Members {
 		f.Members = append(f.Members, memberFile{
 			Node: is(m.Node), Name: m.Name, Key: is(m.Key), Proof: is(m.Proof),
-			Consensus: field[PublicKey]{m.Consensus, m.Validates()}, Reward: is(m.Reward), Shards: is(shardList(m.Shards)),
+			Consensus: field[PublicKey]{value: m.Consensus, set: m.Validates()}, Reward: is(m.Reward),
+			Shards: field[shardList]{value: m.Shards, set: len(m.Shards) > 0},
 		})
 	}
 	var b bytes.Buffer
@@ -167,19 +233,15 @@ func (g *Genesis) Marshal() ([]byte, error) {
 
 // plainTypes says in the file's words what the decoder says in Go types.
 var plainTypes = strings.NewReplacer(
-	" in type ledger.genesisFile", "", " in type ledger.memberFile", "", " in type ledger.accountFile", "",
+	" in type ledger.genesisFile", "", " in type ledger.memberFile", "", " in type ledger.accountFile", "", " in type ledger.entryFile", "",
 	"[]ledger.memberFile", "a list of members", "[]ledger.accountFile", "a list of accounts",
-	"ledger.genesisFile", "a genesis", "ledger.memberFile", "a member", "ledger.accountFile", "an account",
+	"ledger.genesisFile", "a genesis", "ledger.memberFile", "a member", "ledger.accountFile", "an account", "ledger.entryFile", "an entry",
 )
 
 // explain makes one line of what the YAML decoder says.
-func explain(err error) string {
+func explain(text string, err error) string {
 	if errors.Is(err, io.EOF) {
 		return "the file is empty"
-	}
-	text := err.Error()
-	if bad := (*yaml.TypeError)(nil); errors.As(err, &bad) && len(bad.Errors) > 0 {
-		text = bad.Errors[0]
 	}
 	return strings.Join(strings.Fields(plainTypes.Replace(strings.TrimPrefix(text, "yaml: "))), " ")
 }

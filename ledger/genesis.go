@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -107,10 +108,6 @@ func NewGenesis(network string, n int, members []GenesisMember) (*Genesis, error
 		Members: make([]GenesisMember, len(members)),
 	}
 	for i, m := range members {
-		m.Shards = nil
-		for s := i; s < n; s += len(members) {
-			m.Shards = append(m.Shards, s)
-		}
 		key, ok := identityKey(m.Node)
 		if ok && m.Consensus == (PublicKey{}) {
 			m.Consensus = key
@@ -121,10 +118,26 @@ func NewGenesis(network string, n int, members []GenesisMember) (*Genesis, error
 		g.Members[i] = m
 	}
 	g.Treasury = g.Members[0].Reward
+	g.deal()
 	if err := g.Validate(); err != nil {
 		return nil, err
 	}
 	return g, nil
+}
+
+// deal deals the shards out to the members in turn.
+func (g *Genesis) deal() {
+	for i := range g.Members {
+		g.Members[i].Shards = dealt(g.Shards, i, len(g.Members))
+	}
+}
+
+// dealt is the shards of member i of count, when n shards are dealt out in turn.
+func dealt(n, i, count int) (list []int) {
+	for s := i; s < n; s += count {
+		list = append(list, s)
+	}
+	return list
 }
 
 // ed25519PeerID is how the peer ID of an Ed25519 key begins, which contains the key: an identity multihash of 36 bytes
@@ -153,12 +166,21 @@ func (g *Genesis) Params() Params {
 // Balances are what accounts begin with, that of the treasury included, by address; in sum TotalSupply. Errors wrap
 // ErrGenesis.
 func (g *Genesis) Balances() ([]GenesisAccount, error) {
+	all, err := g.balances()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrGenesis, err)
+	}
+	return all, nil
+}
+
+// balances is Balances, whose errors do not say of what.
+func (g *Genesis) balances() ([]GenesisAccount, error) {
 	all := slices.Clone(g.Accounts)
 	var sum Amount
 	for i, a := range all {
 		s, err := sum.Add(a.Amount)
 		if err != nil || s > TotalSupply {
-			return nil, fmt.Errorf("%w: accounts: by account %d they have more than there is, %s", ErrGenesis, i, TotalSupply)
+			return nil, fmt.Errorf("accounts: by account %d they have more than there is, %s", i, TotalSupply)
 		}
 		sum = s
 	}
@@ -167,16 +189,16 @@ func (g *Genesis) Balances() ([]GenesisAccount, error) {
 	case g.Treasury != Address{}:
 		all = append(all, GenesisAccount{g.Treasury, rest})
 	case rest > 0:
-		return nil, fmt.Errorf("%w: accounts have %s: nobody has the other %s: name a treasury", ErrGenesis, sum, rest)
+		return nil, fmt.Errorf("accounts have %s: nobody has the other %s: name a treasury", sum, rest)
 	}
 	slices.SortFunc(all, compareAccounts)
 	for i := range all {
 		if i > 0 && all[i].Address == all[i-1].Address {
-			return nil, fmt.Errorf("%w: accounts: %s is there twice", ErrGenesis, all[i].Address)
+			return nil, fmt.Errorf("accounts: %s is there twice", all[i].Address)
 		}
 	}
 	if all[0].Address == (Address{}) {
-		return nil, fmt.Errorf("%w: accounts: WAL for the zero address, which nobody has the key of", ErrGenesis)
+		return nil, errors.New("accounts: WAL for the zero address, which nobody has the key of")
 	}
 	return slices.DeleteFunc(all, func(a GenesisAccount) bool { return a.Amount == 0 }), nil
 }

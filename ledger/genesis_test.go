@@ -357,8 +357,8 @@ func TestParseGenesisRefuses(t *testing.T) {
 		{"account without address", replace("- address: ", "- #"), "account 0"},
 		{"bad address", replace("0x0909", "0x09"), "line 15: invalid format: address"},
 		{"nobody validates", strings.ReplaceAll(good, "consensus: ", "#"), "nobody could make blocks"},
-		{"consensus no point", replace("consensus: ", "consensus: \"0x"+strings.Repeat("02", 32)+"\" #"), "member 0: consensus"},
-		{"reward zero", replace("reward: ", "reward: \"0x"+strings.Repeat("00", 32)+"\" #"), "member 0: reward"},
+		{"consensus no point", replace("consensus: ", "consensus: \"0x"+strings.Repeat("02", 32)+"\" #"), "member 0 (node-0): consensus"},
+		{"reward zero", replace("reward: ", "reward: \"0x"+strings.Repeat("00", 32)+"\" #"), "member 0 (node-0): reward"},
 		{"proof of another", replace("name: node-0", "name: node-0\n    proof: \"0x"+strings.Repeat("00", 96)+"\"\n    #"), "proof"},
 		{"too large", good + strings.Repeat("#", MaxGenesisSize), "bytes"},
 	} {

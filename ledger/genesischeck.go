@@ -1,14 +1,17 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	voi "github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
 
+	"walrus/certs"
 	"walrus/shards"
 )
 
@@ -18,94 +21,199 @@ func (g *Genesis) Validate() error {
 	return err
 }
 
-// check is Validate without the committee.
+// Problems lists everything that Validate would refuse, for those who write a genesis by hand.
+func (g *Genesis) Problems() []error {
+	problems := append(g.rules(), g.members()...)
+	problems = append(problems, g.seats()...)
+	if len(problems) == 0 {
+		if err := g.Validate(); err != nil { // what is asked nowhere else
+			problems = append(problems, err)
+		}
+	}
+	return problems
+}
+
+// check is Validate without what certs.NewCommittee checks.
 func (g *Genesis) check() error {
+	problems := append(g.rules(), g.members()...)
+	if len(problems) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrGenesis, problems[0])
+}
+
+// rules lists what is wrong with everything but the members.
+func (g *Genesis) rules() (problems []error) {
 	if err := CheckNetwork(g.Network); err != nil {
-		return fmt.Errorf("%w: %v", ErrGenesis, err)
+		problems = append(problems, err)
 	}
 	if _, err := shards.NewParams(g.Shards); err != nil {
-		return fmt.Errorf("%w: %v", ErrGenesis, err)
+		problems = append(problems, err)
 	}
-	if err := g.checkTimes(); err != nil {
-		return fmt.Errorf("%w: %v", ErrGenesis, err)
-	}
-	if err := g.checkPrices(); err != nil {
-		return fmt.Errorf("%w: %v", ErrGenesis, err)
-	}
+	problems = append(problems, g.times()...)
+	problems = append(problems, g.prices()...)
 	if len(g.Accounts) > maxAccounts {
-		return fmt.Errorf("%w: %d accounts: at most %d", ErrGenesis, len(g.Accounts), maxAccounts)
+		return append(problems, fmt.Errorf("%d accounts: at most %d", len(g.Accounts), maxAccounts))
 	}
-	if _, err := g.Balances(); err != nil {
-		return err
+	if _, err := g.balances(); err != nil {
+		problems = append(problems, err)
 	}
-	return g.checkMembers()
+	return problems
 }
 
-func (g *Genesis) checkTimes() error {
+func (g *Genesis) times() (problems []error) {
 	if g.Time.Before(earliest) || g.Time.After(latest) || g.Time.Nanosecond() != 0 || g.Time.Location() != time.UTC {
-		return fmt.Errorf("time is %s: must be whole seconds in UTC, from %d to %d",
-			g.Time.Format(time.RFC3339Nano), earliest.UTC().Year(), latest.Year())
+		problems = append(problems, fmt.Errorf("time is %s: must be whole seconds in UTC, from %d to %d",
+			g.Time.Format(time.RFC3339Nano), earliest.UTC().Year(), latest.Year()))
 	}
 	if g.EpochDuration < MinEpochDuration || g.EpochDuration > MaxEpochDuration {
-		return fmt.Errorf("epochDuration is %s: must be %s to %s", g.EpochDuration, MinEpochDuration, MaxEpochDuration)
+		problems = append(problems, fmt.Errorf("epochDuration is %s: must be %s to %s", g.EpochDuration, MinEpochDuration, MaxEpochDuration))
 	}
 	if g.MaxEpochsAhead < 1 || g.MaxEpochsAhead > MaxEpochsAhead {
-		return fmt.Errorf("maxEpochsAhead is %d: must be 1 to %d", g.MaxEpochsAhead, MaxEpochsAhead)
+		problems = append(problems, fmt.Errorf("maxEpochsAhead is %d: must be 1 to %d", g.MaxEpochsAhead, MaxEpochsAhead))
 	}
-	return nil
+	return problems
 }
 
-func (g *Genesis) checkPrices() error {
+func (g *Genesis) prices() (problems []error) {
 	for _, price := range []struct {
 		name   string
 		amount Amount
 	}{{"storagePrice", g.StoragePrice}, {"writePrice", g.WritePrice}, {"feeTx", g.FeeTx}, {"feeByte", g.FeeByte}} {
 		if price.amount > TotalSupply {
-			return fmt.Errorf("%s is %s: there is no more than %s", price.name, price.amount, TotalSupply)
+			problems = append(problems, fmt.Errorf("%s is %s: there is no more than %s", price.name, price.amount, TotalSupply))
 		}
 	}
 	params := g.Params()
 	if fee := params.MinFee(MaxTxSize); fee > TotalSupply {
-		return fmt.Errorf("feeTx and feeByte make the largest transaction cost more than there is, %s", TotalSupply)
+		problems = append(problems, fmt.Errorf("feeTx and feeByte make the largest transaction cost more than there is, %s", TotalSupply))
 	}
 	if g.Capacity < 1 || g.Capacity > MaxCapacity {
-		return fmt.Errorf("capacity is %d bytes: must be 1 to %d", g.Capacity, uint64(MaxCapacity))
+		problems = append(problems, fmt.Errorf("capacity is %d bytes: must be 1 to %d", g.Capacity, uint64(MaxCapacity)))
 	}
 	if g.BurnBasis > BasisPoints {
-		return fmt.Errorf("burnBasis is %d: at most %d, which is all", g.BurnBasis, BasisPoints)
+		problems = append(problems, fmt.Errorf("burnBasis is %d: at most %d, which is all", g.BurnBasis, BasisPoints))
 	}
-	return nil
+	return problems
 }
 
-// checkMembers leaves to certs.NewCommittee what it checks.
-func (g *Genesis) checkMembers() error {
+// members lists what is wrong with the members, but for what certs.NewCommittee checks.
+func (g *Genesis) members() (problems []error) {
+	if len(g.Members) == 0 {
+		return []error{errors.New("there are no members")}
+	}
 	consensus := make(map[PublicKey]int, len(g.Members))
 	for i := range g.Members {
 		m := &g.Members[i]
+		label := memberLabel(i, m.Name)
 		if err := checkName(m.Name); err != nil {
-			return fmt.Errorf("%w: member %d: %v", ErrGenesis, i, err)
+			problems = append(problems, fmt.Errorf("%s: %w", label, err))
 		}
 		if !slices.IsSorted(m.Shards) { // or one network had several IDs
-			return fmt.Errorf("%w: member %d: shards are not in ascending order", ErrGenesis, i)
+			problems = append(problems, fmt.Errorf("%s: shards are not in ascending order", label))
 		}
-		if m.Reward == (Address{}) {
-			return fmt.Errorf("%w: member %d: reward is no address: its peer ID has no Ed25519 key to take one from", ErrGenesis, i)
+		if m.Reward == (Address{}) && m.Node != "" {
+			problems = append(problems, fmt.Errorf("%s: reward is no address: its peer ID has no Ed25519 key to take one from", label))
 		}
 		if !m.Validates() {
 			continue
 		}
 		if _, err := voi.NewExpandedPublicKey(m.Consensus[:]); err != nil {
-			return fmt.Errorf("%w: member %d: consensus %s is no Ed25519 public key", ErrGenesis, i, m.Consensus)
+			problems = append(problems, fmt.Errorf("%s: consensus %s is no Ed25519 public key", label, m.Consensus))
 		}
 		if other, dup := consensus[m.Consensus]; dup {
-			return fmt.Errorf("%w: members %d and %d have the same consensus key", ErrGenesis, other, i)
+			problems = append(problems, fmt.Errorf("members %d and %d have the same consensus key", other, i))
 		}
 		consensus[m.Consensus] = i
 	}
 	if len(consensus) == 0 {
-		return fmt.Errorf("%w: no member has a consensus key: nobody could make blocks", ErrGenesis)
+		problems = append(problems, errors.New("no member has a consensus key: nobody could make blocks"))
+	}
+	return problems
+}
+
+// seats lists what certs.NewCommittee would refuse, all of it, but for what is not there at all.
+func (g *Genesis) seats() []error { return append(g.identities(), g.dealing()...) }
+
+// identities lists keys that are there twice, or not proven.
+func (g *Genesis) identities() (problems []error) {
+	nodes, keys := make(map[peer.ID]int, len(g.Members)), make(map[certs.PublicKey]int, len(g.Members))
+	for i := range g.Members {
+		m := &g.Members[i]
+		if other, dup := nodes[m.Node]; dup && m.Node != "" {
+			problems = append(problems, fmt.Errorf("members %d and %d have the same peer ID %s", other, i, m.Node))
+		}
+		if other, dup := keys[m.Key]; dup && m.Key != (certs.PublicKey{}) {
+			problems = append(problems, fmt.Errorf("members %d and %d have the same key", other, i))
+		}
+		nodes[m.Node], keys[m.Key] = i, i
+		if err := m.proven(g.Network); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", memberLabel(i, m.Name), err))
+		}
+	}
+	return problems
+}
+
+// proven refuses a member whose proof of possession is not for the network. What lacks is another's matter.
+func (m *Member) proven(network string) error {
+	if m.Node == "" || m.Key == (certs.PublicKey{}) || m.Proof == (certs.Signature{}) || CheckNetwork(network) != nil {
+		return nil
+	}
+	if err := certs.VerifyPossession(network, m.Node, m.Key, m.Proof); err != nil {
+		return fmt.Errorf("proof is not one of its key, for network %s: make the entry anew, with walrus node init --network %s: %w", network, network, err)
 	}
 	return nil
+}
+
+// dealing lists the shards that are held by nobody or by several members, and members without shards.
+func (g *Genesis) dealing() (problems []error) {
+	if _, err := shards.NewParams(g.Shards); err != nil || len(g.Members) == 0 {
+		return nil // said already
+	}
+	if len(g.Members) > g.Shards {
+		return []error{fmt.Errorf("%d members for %d shards: each needs at least one", len(g.Members), g.Shards)}
+	}
+	owner := make(map[int]int, g.Shards)
+	for i := range g.Members {
+		m := &g.Members[i]
+		label := memberLabel(i, m.Name)
+		if len(m.Shards) == 0 {
+			problems = append(problems, fmt.Errorf("%s: field \"shards\" is missing", label))
+		}
+		var twice []int
+		for _, s := range m.Shards {
+			if s < 0 || s >= g.Shards {
+				problems = append(problems, fmt.Errorf("%s holds shard %d: there are 0 to %d", label, s, g.Shards-1))
+				break
+			}
+			if _, dup := owner[s]; dup {
+				twice = append(twice, s)
+				continue
+			}
+			owner[s] = i
+		}
+		if len(twice) > 0 {
+			problems = append(problems, fmt.Errorf("%s: shards %s are held by another member, too", label, formatRanges(twice)))
+		}
+	}
+	var free []int
+	for s := range g.Shards {
+		if _, held := owner[s]; !held {
+			free = append(free, s)
+		}
+	}
+	if len(free) > 0 {
+		problems = append(problems, fmt.Errorf("nobody holds shard %s", formatRanges(free)))
+	}
+	return problems
+}
+
+// memberLabel names a member of a file for people.
+func memberLabel(index int, name string) string {
+	if checkName(name) != nil {
+		return fmt.Sprintf("member %d", index)
+	}
+	return fmt.Sprintf("member %d (%s)", index, name)
 }
 
 func checkName(name string) error {

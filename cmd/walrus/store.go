@@ -89,7 +89,7 @@ func (s *storeFlags) add(f *pflag.FlagSet) {
 	f.Var(&s.fund, "fund", "how much to put into a shared blob's funds")
 	f.StringArrayVar(&s.attributes, "attribute", nil, "attribute of the record, as `KEY=VALUE`; may be repeated")
 	f.BoolVar(&s.opt.DryRun, "dry-run", false, "tell what it would cost, and do nothing")
-	f.BoolVar(&s.opt.Force, "force", false, "offer the blob to every node even if it is certified already")
+	f.BoolVar(&s.opt.Force, "force", false, "register the blob anew even if it is certified already, and pay for it")
 }
 
 // options are those that the flags ask for.
