@@ -222,7 +222,7 @@ func (c *rowCache) put(id shards.BlobID, index int, r row, size int64) {
 // write writes a row's file beside and gives it its name when it is whole. It is not synced: what a crash of the machine
 // leaves half-written has wrong checksums.
 func (c *rowCache) write(id shards.BlobID, index int, r row, size int64) (*rowFile, error) {
-	f, err := os.CreateTemp(c.dir, cacheTemp)
+	f, err := CreateTemp(c.dir, cacheTemp)
 	if err != nil {
 		return nil, err
 	}

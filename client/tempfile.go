@@ -1,6 +1,26 @@
 package client
 
-import "os"
+import (
+	"errors"
+	"io/fs"
+	"os"
+)
+
+// CreateTemp is os.CreateTemp, but makes the folder if it is missing: cleaners of temporary files also remove folders that
+// a long-lived process was told to use.
+func CreateTemp(dir, pattern string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, pattern) // mode 0600
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return os.CreateTemp(dir, pattern)
+}
 
 // tempFile is a file for what does not fit in memory. Where the system allows it, it has no name from the start, so that it
 // is gone with the process however that ends; elsewhere closing removes it.
@@ -10,7 +30,7 @@ type tempFile struct {
 }
 
 func newTempFile(dir, pattern string) (*tempFile, error) {
-	f, err := os.CreateTemp(dir, pattern) // mode 0600
+	f, err := CreateTemp(dir, pattern)
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,8 @@ type ReadConfig struct {
 	// Blocklist is a file with the IDs of blobs that are not served, one on a line; it is read again when it changes.
 	// Default none.
 	Blocklist string
-	// BareETag sends entity tags without quotes as the original does, for clients that compare them as text. Default off:
+	// BareETag sends entity tags without quotes, and the header's name in lower case, as the original does: for clients that
+	// compare them as text. Default off:
 	// RFC 9110 wants quotes, and caches rely on them. Either form is understood in requests.
 	BareETag bool
 }

@@ -14,6 +14,7 @@ import (
 	validator "github.com/pb33f/libopenapi-validator"
 
 	"walrus/gateway"
+	"walrus/gateway/guard"
 )
 
 // contract is the API's document, against which every response of these tests is checked.
@@ -102,6 +103,16 @@ func TestContractCatches(t *testing.T) {
 		res := &http.Response{StatusCode: a.code, Header: a.header, Body: io.NopCloser(bytes.NewReader(a.body)), Request: req}
 		if ok, _ := v.ValidateHttpResponse(req, res); ok {
 			t.Errorf("%s that is not documented was not noticed", name)
+		}
+	}
+}
+
+// checkReadable checks that scripts of other origins may read every header of a response.
+func checkReadable(t testing.TB, req *http.Request, a answer) {
+	t.Helper()
+	for k := range a.header {
+		if !guard.Sends(k) && !strings.HasPrefix(k, "Access-Control-") {
+			t.Errorf("%s %s: header %s is not on the guard's list of what is sent", req.Method, req.URL, k)
 		}
 	}
 }

@@ -81,6 +81,7 @@ func (f *failure) write(w http.ResponseWriter, head bool) {
 	for _, k := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Last-Modified", "Accept-Ranges", "Content-Range"} {
 		h.Del(k)
 	}
+	delete(h, bareETag)
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store") // what is not there now may be a moment later

@@ -123,7 +123,7 @@ func (g *Gateway) startTasks(ctx context.Context) (finish func() error) {
 		if g.uploads == nil {
 			return nil
 		}
-		return g.uploads.close()
+		return g.uploads.dir.close()
 	}
 }
 

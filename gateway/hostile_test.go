@@ -116,6 +116,31 @@ func raw(t testing.TB, addr, request string) (code int, header http.Header, body
 	return res.StatusCode, res.Header, body
 }
 
+// rawHead sends bytes and gives the head of the response as it came.
+func rawHead(t testing.TB, addr, request string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	var head strings.Builder
+	for br := bufio.NewReader(c); !strings.HasSuffix(head.String(), "\r\n\r\n"); {
+		line, err := br.ReadString('\n')
+		if err != nil {
+			t.Fatalf("%.90q: %v", request, err)
+		}
+		head.WriteString(line)
+	}
+	return head.String()
+}
+
 func TestHostile(t *testing.T) {
 	s := serve(t, func(c *gateway.Config) { c.Store.MaxBody = 10_000 })
 	addr := s.Listener.Addr().String()

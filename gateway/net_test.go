@@ -206,5 +206,6 @@ func do(t testing.TB, method, url string, body io.Reader, header ...string) answ
 	}
 	a := answer{res.StatusCode, res.Header, b}
 	checkContract(t, req, a)
+	checkReadable(t, req, a)
 	return a
 }

@@ -148,6 +148,23 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// TestBareETagOnTheWire: some clients look for the header by the very letters that the original sends.
+func TestBareETagOnTheWire(t *testing.T) {
+	for _, bare := range []bool{false, true} {
+		s := serve(t, func(c *gateway.Config) { c.Read.BareETag = bare })
+		id := put(t, s.URL+"/v1/blobs", random(2, 1000))
+		want := map[bool]string{false: "\r\nEtag: \"" + id + "\"\r\n", true: "\r\netag: " + id + "\r\n"}
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			for header, tagged := range map[string]bool{"X-None: 1": true, "Range: bytes=0-9": true, "If-None-Match: *": true, "If-Match: x": false} {
+				head := rawHead(t, s.Listener.Addr().String(), method+" /v1/blobs/"+id+" HTTP/1.1\r\nHost: x\r\n"+header+"\r\n\r\n")
+				if strings.Contains(head, want[bare]) != tagged || strings.Contains(head, want[!bare]) || tagged != strings.Contains(strings.ToLower(head), "\r\netag:") {
+					t.Errorf("bare %v: %s with %s: %q", bare, method, header, head)
+				}
+			}
+		}
+	}
+}
+
 func TestHeadersOfReads(t *testing.T) {
 	s := serve(t, nil)
 	data := random(2, 1000)

@@ -60,10 +60,15 @@ func (g *Gateway) serveContent(w http.ResponseWriter, r *http.Request, d *downlo
 	return g.sendSeveral(w, r, d, spans)
 }
 
+// bareETag is the entity tag's header as the original writes its name. HTTP/1 sends it with these letters, for clients that
+// look it up by them. What removes the header must remove this spelling too, which http.Header.Del does not.
+const bareETag = "etag"
+
 // contentHeaders are those of every read that succeeds. An attribute may have set the content type already.
 func (g *Gateway) contentHeaders(h http.Header, r *http.Request, tag string) {
 	if g.cfg.Read.BareETag {
-		h.Set("ETag", tag)
+		h.Del("ETag")
+		h[bareETag] = []string{tag}
 	} else {
 		h.Set("ETag", `"`+tag+`"`)
 	}

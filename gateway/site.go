@@ -62,6 +62,7 @@ type Site struct {
 func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) {
 	s := &Site{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	cfg.Guard.Expose = cfg.API.Read.Headers
 	g, err := guard.New(cfg.Guard, log, s.registry)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"walrus/client"
 )
 
 // errStalledBody is a body that stopped coming.
@@ -46,7 +48,7 @@ func (g *Gateway) newSpool(w http.ResponseWriter, r *http.Request, limit int64) 
 
 // tempFile makes a file that vanishes when it is closed.
 func tempFile(dir string) (*os.File, error) {
-	f, err := os.CreateTemp(dir, "walrus-upload-*")
+	f, err := client.CreateTemp(dir, "walrus-upload-*")
 	if err != nil {
 		return nil, err
 	}

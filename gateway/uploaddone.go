@@ -63,7 +63,7 @@ func (d *uploadDone) answer(w http.ResponseWriter, r *http.Request) error {
 
 // outcome is what became of a finished upload.
 func (u *uploads) outcome(id string) (*uploadDone, error) {
-	raw, err := os.ReadFile(filepath.Join(u.dir, id+resultSuffix))
+	raw, err := os.ReadFile(filepath.Join(u.dir.path, id+resultSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errUnfinished
 	}
@@ -115,7 +115,7 @@ func (u *uploads) storeUpload(ctx context.Context, id string) (done *uploadDone,
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(filepath.Join(u.dir, id))
+	f, err := os.Open(filepath.Join(u.dir.path, id))
 	if err != nil {
 		return nil, fmt.Errorf("finish upload: %w", err)
 	}
@@ -141,7 +141,7 @@ func (u *uploads) keep(id string, done *uploadDone) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(u.dir, id)
+	path := filepath.Join(u.dir.path, id)
 	if err := os.WriteFile(path+resultSuffix, raw, 0o600); err != nil {
 		return fmt.Errorf("finish upload: %w", err)
 	}
@@ -153,7 +153,7 @@ func (u *uploads) keep(id string, done *uploadDone) error {
 
 // unfinished counts the uploads that take up room.
 func (u *uploads) unfinished() (n int, err error) {
-	list, err := os.ReadDir(u.dir)
+	list, err := os.ReadDir(u.dir.path)
 	for _, e := range list {
 		switch {
 		case strings.HasSuffix(e.Name(), infoSuffix):
@@ -167,8 +167,8 @@ func (u *uploads) unfinished() (n int, err error) {
 
 // expire removes uploads to which nothing was added since before.
 func (u *uploads) expire(before time.Time) error {
-	list, err := os.ReadDir(u.dir)
-	if err != nil {
+	list, err := os.ReadDir(u.dir.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	newest := map[string]time.Time{} // by ID
@@ -190,26 +190,11 @@ func (u *uploads) expire(before time.Time) error {
 			continue
 		}
 		for _, suffix := range []string{"", infoSuffix, resultSuffix} {
-			if e := os.Remove(filepath.Join(u.dir, id+suffix)); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			if e := os.Remove(filepath.Join(u.dir.path, id+suffix)); e != nil && !errors.Is(e, fs.ErrNotExist) {
 				err = errors.Join(err, e)
 			}
 		}
 	}
-	return err
-}
-
-// openUploads makes the directory of uploads, and their handler.
-func (g *Gateway) openUploads() (err error) {
-	dir := g.cfg.Store.UploadDir
-	if dir == "" {
-		dir, err = os.MkdirTemp(g.cfg.Store.TempDir, "walrus-uploads-")
-	} else {
-		err = os.MkdirAll(dir, 0o700)
-	}
-	if err != nil {
-		return fmt.Errorf("make room for uploads: %w", err)
-	}
-	g.uploads, err = newUploads(g, dir)
 	return err
 }
 
@@ -228,12 +213,4 @@ func (u *uploads) run(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// close removes a directory that is not meant to stay.
-func (u *uploads) close() error {
-	if u.g.cfg.Store.UploadDir != "" {
-		return nil
-	}
-	return os.RemoveAll(u.dir)
 }

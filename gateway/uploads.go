@@ -23,15 +23,25 @@ const uploadsPath = "/v1/uploads"
 // it is acknowledged. The last one stores the blob.
 type uploads struct {
 	g        *Gateway
-	dir      string // of the pieces
+	dir      *uploadDir // of the pieces
 	store    filestore.FileStore
 	tus      *handler.UnroutedHandler
 	finishes singleflight.Group // by ID: one store per upload at a time
 }
 
+// openUploads makes the directory of uploads, and their handler.
+func (g *Gateway) openUploads() error {
+	dir, err := openUploadDir(g.cfg.Store.UploadDir, g.cfg.Store.TempDir)
+	if err != nil {
+		return fmt.Errorf("make room for uploads: %w", err)
+	}
+	g.uploads, err = newUploads(g, dir)
+	return err
+}
+
 // newUploads makes the handler of uploads in a directory that exists.
-func newUploads(g *Gateway, dir string) (*uploads, error) {
-	u := &uploads{g: g, dir: dir, store: filestore.New(dir)}
+func newUploads(g *Gateway, dir *uploadDir) (*uploads, error) {
+	u := &uploads{g: g, dir: dir, store: filestore.New(dir.path)}
 	u.store.FileModePerm, u.store.DirModePerm = 0o600, 0o700
 	parts := handler.NewStoreComposer()
 	parts.UseCore(u.store)
@@ -53,28 +63,45 @@ func newUploads(g *Gateway, dir string) (*uploads, error) {
 }
 
 // admit decides on a new upload.
-func (u *uploads) admit(hook handler.HookEvent) (handler.HTTPResponse, handler.FileInfoChanges, error) {
-	if _, err := u.options(hook.Upload.MetaData); err != nil {
-		return handler.HTTPResponse{}, handler.FileInfoChanges{}, tusError(classify(storing, err))
+func (u *uploads) admit(hook handler.HookEvent) (res handler.HTTPResponse, same handler.FileInfoChanges, err error) {
+	if _, err = u.options(hook.Upload.MetaData); err == nil {
+		err = u.room()
+	}
+	if err != nil {
+		err = u.refusal(err)
+	}
+	return res, same, err
+}
+
+// room says whether there is any for one more upload.
+func (u *uploads) room() error {
+	if err := u.dir.ready(); err != nil {
+		return err
 	}
 	n, err := u.unfinished()
 	if err == nil && n >= u.g.cfg.Store.MaxUploads {
-		err = &failure{
+		return &failure{
 			code: http.StatusTooManyRequests, status: "RESOURCE_EXHAUSTED", reason: "TOO_MANY_UPLOADS", domain: domainDaemon,
 			message: "too many uploads are unfinished; try again later", retry: retrySeconds,
 		}
 	}
-	if err != nil {
-		err = tusError(classify(storing, err))
+	return err
+}
+
+// refusal makes tusd answer with an error.
+func (u *uploads) refusal(err error) error {
+	f := classify(storing, err)
+	if f.code >= http.StatusInternalServerError {
+		u.g.log.Warn("upload failed", "folder", u.dir.path, "status", f.code, "err", err)
 	}
-	return handler.HTTPResponse{}, handler.FileInfoChanges{}, err
+	return tusError(f)
 }
 
 // finished is called when all pieces are here: it stores the blob.
 func (u *uploads) finished(hook handler.HookEvent) (handler.HTTPResponse, error) {
 	done, err := u.finish(hook.Context, hook.Upload.ID)
 	if err != nil {
-		return handler.HTTPResponse{}, tusError(classify(storing, err))
+		return handler.HTTPResponse{}, u.refusal(err)
 	}
 	res := handler.HTTPResponse{Header: handler.HTTPHeader{}}
 	for k, v := range done.headers() {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,5 +141,25 @@ func TestUploadsRefused(t *testing.T) {
 	}
 	if list, err := os.ReadDir(dir); err != nil || len(list) != 6 {
 		t.Errorf("%d files of 3 uploads, %v", len(list), err)
+	}
+}
+
+// TestUploadFromAnotherOrigin: a page of another origin can read all that an upload is answered with.
+func TestUploadFromAnotherOrigin(t *testing.T) {
+	s := visit(t, func(c *gateway.SiteConfig) { c.API.Read.Headers = append(c.API.Read.Headers, "x-camera") })
+	data := random(51, 1000)
+	a := piece(t, begin(t, s.URL, len(data), ""), 0, data, "Origin", "https://example.com")
+	if a.header.Get("Walrus-Blob-Id") == "" || a.header.Get("Walrus-Store-Result") == "" {
+		t.Fatalf("last piece: %d %v", a.code, a.header)
+	}
+	readable := strings.Split(strings.ToLower(a.header.Get("Access-Control-Expose-Headers")), ", ")
+	for k := range a.header {
+		safe := slices.Contains([]string{"Cache-Control", "Content-Length", "Content-Type"}, k) // by the Fetch standard
+		if !safe && !strings.HasPrefix(k, "Access-Control-") && !slices.Contains(readable, strings.ToLower(k)) {
+			t.Errorf("%s is not exposed by %q", k, readable)
+		}
+	}
+	if !slices.Contains(readable, "x-camera") {
+		t.Errorf("an attribute that the operator made a header is not exposed: %q", readable)
 	}
 }

@@ -79,7 +79,7 @@ func (f *gatewayFlags) addAggregator(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&api.Read.Headers, "allowed-headers", api.Read.Headers, "attributes of a record that become headers when it is read by its object ID")
 	flags.StringVar(&api.Read.Blocklist, "blocklist", "", "`FILE` with the IDs of blobs that are not served, one on a line; it is read again when it changes")
 	flags.BoolVar(&api.Read.QuiltTags, "allow-quilt-patch-tags-in-response", false, "make headers of the tags of files in quilts, too, if they are allowed")
-	flags.BoolVar(&api.Read.BareETag, "bare-etag", false, "send entity tags without quotes, as the original does")
+	flags.BoolVar(&api.Read.BareETag, "bare-etag", false, "send entity tags without quotes, and the name of their header in lower case, as the original does")
 	flags.StringVar(&f.cacheDir, "cache-dir", "", "`FOLDER` for a cache of what was read, which is used again after a restart (default none)")
 	flags.Int64Var(&f.cacheSize, "cache-size", 1024, "how large the cache may be, in `MiB`")
 }

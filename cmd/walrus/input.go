@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"walrus/client"
 )
 
 // input is bytes to encode: they are read twice, hence a file.
@@ -44,7 +46,7 @@ func (a *app) openInput(ctx context.Context, path, tempDir string) (*input, erro
 }
 
 func (a *app) spool(ctx context.Context, name string, r io.Reader, tempDir string) (*input, error) {
-	f, err := os.CreateTemp(tempDir, "walrus-stdin-*")
+	f, err := client.CreateTemp(tempDir, "walrus-stdin-*")
 	if err != nil {
 		return nil, fmt.Errorf("keep a copy of standard input: %w", err)
 	}

@@ -13,6 +13,9 @@ type Config struct {
 	Loopback bool
 	// Hosts are more names to answer to, without port. On a public bind, none means any. Default none.
 	Hosts []string
+	// Expose are headers that scripts of other origins may read, beside those that every gateway sends: attributes of
+	// records that become headers. Default none.
+	Expose []string
 	// TrustedProxies are addresses and networks whose X-Forwarded-For tells who the client is. Default none.
 	TrustedProxies []string
 

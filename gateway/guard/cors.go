@@ -6,19 +6,52 @@ import (
 	"strings"
 )
 
-// exposed are the headers that scripts of other origins may read.
-const exposed = "ETag, Content-Length, Content-Range, Accept-Ranges, Content-Disposition, Location, Retry-After, WWW-Authenticate, X-Request-Id, " +
-	"X-Quilt-Patch-Identifier, X-Walrus-Streaming, Walrus-Owner-Token, " +
-	"Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires, Upload-Defer-Length"
+// sent lists every header that an answer of the gateway may have. Scripts of other origins may read them all: what is
+// exposed follows from this list, and a test fails when an answer has a header that is not on it.
+var sent = []string{
+	"Accept-Ranges", "Allow", "Cache-Control", "Connection", "Content-Disposition", "Content-Encoding", "Content-Language",
+	"Content-Length", "Content-Location", "Content-Range", "Content-Security-Policy", "Content-Type",
+	"Cross-Origin-Resource-Policy", "Date", "ETag", "Link", "Location", "Referrer-Policy", "Retry-After", "Vary",
+	"WWW-Authenticate", "X-Content-Type-Options", "X-Frame-Options", "X-Request-Id",
+	// of this API
+	"Walrus-Blob-Id", "Walrus-Owner-Token", "Walrus-Store-Result", "X-Quilt-Patch-Identifier",
+	"X-Quilt-Patch-Identifier-Encoding", "X-Walrus-Streaming",
+	// of resumable uploads: tus, and the IETF draft
+	"Tus-Extension", "Tus-Max-Size", "Tus-Resumable", "Tus-Version", "Upload-Complete", "Upload-Concat", "Upload-Defer-Length",
+	"Upload-Draft-Interop-Version", "Upload-Incomplete", "Upload-Length", "Upload-Limit", "Upload-Metadata", "Upload-Offset",
+}
+
+// alwaysReadable are the headers that the Fetch standard exposes without being told to.
+var alwaysReadable = []string{"Cache-Control", "Content-Language", "Content-Length", "Content-Type", "Expires", "Last-Modified", "Pragma"}
+
+// Sends reports whether a header is on the list of those that scripts of other origins may read, in any case of letters.
+func Sends(header string) bool {
+	same := func(k string) bool { return strings.EqualFold(k, header) }
+	return slices.ContainsFunc(sent, same) || slices.ContainsFunc(alwaysReadable, same)
+}
+
+// exposed is the header that names what scripts may read: all that is sent, and more, but what they may read anyway.
+func exposed(more []string) string {
+	var names []string
+	for _, k := range slices.Concat(sent, more) {
+		same := func(known string) bool { return strings.EqualFold(known, k) }
+		if !slices.ContainsFunc(alwaysReadable, same) && !slices.ContainsFunc(names, same) {
+			names = append(names, k)
+		}
+	}
+	return strings.Join(names, ", ")
+}
 
 // cors lets scripts of any origin ask, without credentials, as the original does: its values to the letter. The allowance
-// is on every answer, whether or not the request names an origin, so that answers do not vary and caches keep one.
-func cors(next http.Handler) http.Handler {
+// is on every answer, whether or not the request names an origin, so that answers do not vary and caches keep one. The
+// star allows every method and header that the gateway understands, except for one header.
+func (g *Guard) cors(next http.Handler) http.Handler {
+	expose := exposed(g.cfg.Expose)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", "*")
 		if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-			h.Set("Access-Control-Expose-Headers", exposed)
+			h.Set("Access-Control-Expose-Headers", expose)
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -62,6 +63,7 @@ func writeAll(w http.ResponseWriter, r *http.Request, code int, contentType stri
 	h := w.Header()
 	for _, k := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Last-Modified", "Accept-Ranges", "Content-Range"} {
 		h.Del(k)
+		delete(h, strings.ToLower(k)) // a handler may have chosen how the name is written
 	}
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))

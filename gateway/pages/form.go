@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"strings"
+
+	"walrus/client"
 )
 
 // Bounds of a form: bytes besides the file, of one field, and parts.
@@ -63,7 +65,7 @@ func (s *site) readPart(f *form, part *multipart.Part) error {
 		f.fields[part.FormName()] = string(b)
 		return err
 	}
-	file, err := os.CreateTemp(s.cfg.TempDir, "walrus-form-*")
+	file, err := client.CreateTemp(s.cfg.TempDir, "walrus-form-*")
 	if err != nil {
 		return fmt.Errorf("take in a file: %w", err)
 	}
