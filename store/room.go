@@ -51,14 +51,14 @@ type Room struct {
 	Refuses       error // why new data is refused, a *FullError; nil while it is taken
 }
 
-// Room measures the disk space. It takes a look at every file.
+// Room measures the disk space, at most once a second.
 func (s *Store) Room() (Room, error) {
 	if err := s.open(); err != nil {
 		return Room{}, err
 	}
 	r := Room{Limit: s.cfg.Limit, Reserve: s.cfg.MinFree}
 	var err error
-	if r.Used, err = s.usage.measure(s.cfg.Dir, 0); err != nil {
+	if r.Used, err = s.usage.measure(s.cfg.Dir, usageAge); err != nil {
 		return r, fmt.Errorf("disk space of the store: %w", err)
 	}
 	if r.Free, err = freeSpace(s.cfg.Dir); err != nil {
@@ -69,6 +69,9 @@ func (s *Store) Room() (Room, error) {
 	}
 	return r, nil
 }
+
+// Refuses is why new data is refused now, an error that wraps ErrFull; nil while it is taken.
+func (s *Store) Refuses() error { return s.room() }
 
 // room refuses data that would take the last of the disk, or more of it than the store may use.
 func (s *Store) room() error {
