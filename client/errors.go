@@ -114,10 +114,15 @@ func reason(err error) string {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errSilent):
 		return errSilent.Error()
 	}
-	s := strings.Join(strings.Fields(err.Error()), " ")
-	const limit = 160
-	if len(s) > limit {
-		s = s[:limit] + "…"
+	return shorten(strings.Join(strings.Fields(err.Error()), " "))
+}
+
+// shorten cuts the middle of a long text: an error begins with what was done and ends with the cause.
+func shorten(s string) string {
+	const most, head = 240, 60
+	r := []rune(s)
+	if len(r) <= most {
+		return s
 	}
-	return s
+	return string(r[:head]) + " … " + string(r[len(r)-(most-head):])
 }

@@ -103,6 +103,9 @@ func unwell(com *certs.Committee, n *NodeHealth, known uint64) string {
 	if s.State != serving {
 		why = append(why, "is "+s.State)
 	}
+	if s.Refuses != "" {
+		why = append(why, "takes no new data: "+s.Refuses)
+	}
 	if s.Epoch < com.Epoch() {
 		why = append(why, fmt.Sprintf("is in epoch %d, not %d", s.Epoch, com.Epoch()))
 	}

@@ -32,7 +32,10 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 		Network: genesis.Network, Key: keys.P2P, Listen: n.Listen, Announce: n.Announce, UserAgent: "walrus/" + version,
 	}
 	c.DHT = dht.Config{Bootstrap: n.Bootstrap, MDNS: n.MDNS, AddressBook: n.AddressBook}
-	c.Store = store.Default(n.Store)
+	c.Store = store.Default(n.Store.Path)
+	if c.Store.Limit, err = n.Store.LimitBytes(); err != nil {
+		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
+	}
 	if err := c.Validate(); err != nil {
 		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
 	}

@@ -45,8 +45,8 @@ type Node struct {
 	Bootstrap []string `yaml:"bootstrap"`
 	// MDNS finds nodes of the network on the local network by multicast. Default false: the addresses above do.
 	MDNS bool `yaml:"mdns"`
-	// Store is the folder for slivers, metadata and certificates. Default store.
-	Store string `yaml:"store"`
+	// Store is where slivers, metadata and certificates lie. In the file a text alone is its path.
+	Store Storage `yaml:"store"`
 	// Ledger is the folder for the ledger: its blocks and its state. Default ledger.
 	Ledger string `yaml:"ledger"`
 	// Pace is that of the ledger, the same for all nodes of a network: network, for nodes in different places, or local,
@@ -61,9 +61,29 @@ type Node struct {
 	Log Log `yaml:"log"`
 }
 
+// Storage is the part of a node.yaml about the data.
+type Storage struct {
+	// Path is the folder. Default store.
+	Path string `yaml:"path"`
+	// Limit is the most disk space it may use, such as 500GiB. Default "": as much as the disk has.
+	Limit string `yaml:"limit"`
+}
+
+// LimitBytes is Limit in bytes; 0 is none.
+func (s *Storage) LimitBytes() (int64, error) {
+	if s.Limit == "" || s.Limit == "0" {
+		return 0, nil
+	}
+	n, err := parseSize(s.Limit)
+	if err != nil {
+		return 0, fmt.Errorf("key \"store.limit\": %w", err)
+	}
+	return n, nil
+}
+
 // DefaultNode is what a node.yaml does not need to say.
 func DefaultNode() Node {
-	return Node{Genesis: "genesis.yaml", Store: "store", Ledger: "ledger", Pace: paceNetwork, AddressBook: "peers.json", Log: Log{Level: "info", Format: "text"}}
+	return Node{Genesis: "genesis.yaml", Store: Storage{Path: "store"}, Ledger: "ledger", Pace: paceNetwork, AddressBook: "peers.json", Log: Log{Level: "info", Format: "text"}}
 }
 
 // LoadNode reads home/node.yaml and validates it.
@@ -89,7 +109,7 @@ func LoadNode(home string) (*Node, error) {
 	if err := n.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	n.Genesis, n.Store, n.AddressBook = resolve(home, n.Genesis), resolve(home, n.Store), resolve(home, n.AddressBook)
+	n.Genesis, n.Store.Path, n.AddressBook = resolve(home, n.Genesis), resolve(home, n.Store.Path), resolve(home, n.AddressBook)
 	n.Ledger, n.Gateway.Wallet = resolve(home, n.Ledger), resolve(home, n.Gateway.Wallet)
 	return &n, nil
 }
@@ -99,8 +119,8 @@ func (n *Node) Validate() error {
 	switch {
 	case n.Genesis == "":
 		return errors.New("key \"genesis\" is empty: name the network's genesis file")
-	case n.Store == "":
-		return errors.New("key \"store\" is empty: name the folder for the data")
+	case n.Store.Path == "":
+		return errors.New("key \"store.path\" is empty: name the folder for the data")
 	case n.Ledger == "":
 		return errors.New("key \"ledger\" is empty: name the folder for the ledger")
 	case n.Pace != paceNetwork && n.Pace != paceLocal:
@@ -115,6 +135,9 @@ func (n *Node) Validate() error {
 		return err
 	}
 	if err := checkPeerAddrs("bootstrap", n.Bootstrap); err != nil {
+		return err
+	}
+	if _, err := n.Store.LimitBytes(); err != nil {
 		return err
 	}
 	if err := n.Gateway.validate(); err != nil {

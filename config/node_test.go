@@ -32,7 +32,7 @@ func TestCreateAndLoadNode(t *testing.T) {
 	}
 	n.Home = home
 	n.Ledger = filepath.Join(home, n.Ledger)
-	n.Genesis, n.Store, n.AddressBook = filepath.Join(home, n.Genesis), filepath.Join(home, n.Store), filepath.Join(home, n.AddressBook)
+	n.Genesis, n.Store.Path, n.AddressBook = filepath.Join(home, n.Genesis), filepath.Join(home, n.Store.Path), filepath.Join(home, n.AddressBook)
 	if !reflect.DeepEqual(*got, n) {
 		t.Errorf("got %+v\nwant %+v", *got, n)
 	}
@@ -184,7 +184,9 @@ func TestNodeErrors(t *testing.T) {
 		{"bad announce", func(n *Node) { n.Announce = []string{"/ip4/999.0.0.1"} }, `key "announce"`},
 		{"bad bootstrap", func(n *Node) { n.Bootstrap = []string{"/p2p/x"} }, `key "bootstrap"`},
 		{"many", func(n *Node) { n.Bootstrap = make([]string, maxAddrs+1) }, "65 addresses: at most 64"},
-		{"no store", func(n *Node) { n.Store = "" }, `key "store" is empty`},
+		{"no store", func(n *Node) { n.Store.Path = "" }, `key "store.path" is empty`},
+		{"bad limit", func(n *Node) { n.Store.Limit = "a lot" }, `key "store.limit": "a lot" is no size`},
+		{"limit too great", func(n *Node) { n.Store.Limit = "10000PiB" }, `key "store.limit"`},
 		{"no genesis", func(n *Node) { n.Genesis = "" }, `key "genesis" is empty`},
 		{"bad log", func(n *Node) { n.Log.Level = "x" }, "log level"},
 	} {
@@ -198,5 +200,31 @@ func TestNodeErrors(t *testing.T) {
 	}
 	if _, err := LoadNode(t.TempDir()); err == nil || !strings.Contains(err.Error(), "walrus node init --home") {
 		t.Errorf("no node: got %v", err)
+	}
+}
+
+// TestStoreForms: the store is a folder, as it was before there was a limit, or a folder with a limit.
+func TestStoreForms(t *testing.T) {
+	for text, want := range map[string]struct {
+		path  string
+		limit int64
+	}{
+		"store: data":                               {"data", 0},
+		"store: {path: data, limit: 500GiB}":        {"data", 500 << 30},
+		"store: {limit: 2 TB}":                      {"store", 2e12},
+		"store: {path: /srv/data, limit: 12345678}": {"/srv/data", 12345678},
+		"store: {limit: \"\"}":                      {"store", 0},
+	} {
+		home := t.TempDir()
+		overwrite(t, filepath.Join(home, NodeFile), "listen: [/ip4/127.0.0.1/tcp/4001]\n"+text+"\n")
+		n, err := LoadNode(home)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		limit, err := n.Store.LimitBytes()
+		if path := resolve(home, want.path); err != nil || n.Store.Path != path || limit != want.limit {
+			t.Errorf("%s: %q, %d, %v", text, n.Store.Path, limit, err)
+		}
 	}
 }

@@ -64,6 +64,10 @@ func decodeValue(file, key string, n *yaml.Node, out reflect.Value) error {
 		return nil
 	}
 	if out.Kind() == reflect.Struct {
+		if n.Kind == yaml.ScalarNode && out.Type().Field(0).Tag.Get("yaml") == "path" { // a text alone is the path
+			out = out.Field(0)
+			return decodeValue(file, key, n, out)
+		}
 		return decodeMapping(file, key+".", n, out)
 	}
 	want := map[reflect.Kind]yaml.Kind{reflect.Slice: yaml.SequenceNode}[out.Kind()]

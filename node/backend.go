@@ -273,8 +273,11 @@ func (n *Node) Status() (p2p.NodeStatus, error) {
 	st := p2p.NodeStatus{
 		Version: n.cfg.Version, State: n.life.now(), Epoch: epoch, Shards: n.shards,
 		Blobs: known, Slivers: uint64(stats.Slivers), Owed: n.debts.total(), Corrupt: uint64(n.damaged.count()),
-		DiskBytes: uint64(stats.Bytes), Uptime: time.Since(n.life.started), Peers: len(n.host.Libp2p().Network().Peers()),
+		Uptime: time.Since(n.life.started), Peers: len(n.host.Libp2p().Network().Peers()),
 		Height: height, Ledger: text[:min(len(text), p2p.MaxStatusText)],
+	}
+	if err := n.noteRoom(&st); err != nil {
+		return p2p.NodeStatus{}, err
 	}
 	for _, i := range slices.Backward(n.store.Incidents()) {
 		if len(st.Incidents) == p2p.MaxIncidents {

@@ -150,6 +150,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		"sync":         n.runSync,
 		"repair":       n.runRepair,
 		"scrub":        n.runScrub,
+		"room":         n.runRoom,
 	}
 	for name, task := range tasks {
 		g.Go(func() error {

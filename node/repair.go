@@ -28,6 +28,9 @@ func (n *Node) runRepair(ctx context.Context) error {
 
 // repairNext waits for the next debt and works on it; false when ctx ended.
 func (n *Node) repairNext(ctx context.Context) bool {
+	if errors.Is(n.store.Refuses(), store.ErrFull) { // what is fetched could not be kept
+		return wait(ctx, roomLook, nil)
+	}
 	id, ok, pause := n.debts.next(time.Now())
 	if !ok {
 		if pause == 0 {

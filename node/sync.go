@@ -246,7 +246,9 @@ func wireError(err error) error {
 		return fmt.Errorf("%w: %w", p2p.ErrNotFound, err)
 	case errors.Is(err, store.ErrCorrupt):
 		return fmt.Errorf("%w: %w", p2p.ErrCorrupt, err)
-	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrFull), errors.Is(err, store.ErrUnsynced):
+	case errors.Is(err, store.ErrFull):
+		return fullError(err)
+	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrUnsynced):
 		return fmt.Errorf("%w: %w", p2p.ErrUnavailable, err)
 	}
 	return err

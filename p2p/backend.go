@@ -75,7 +75,7 @@ type ShardState struct {
 // NodeStatus is what a node says about itself. None of it is proven.
 type NodeStatus struct {
 	Version   string // at most MaxStatusText bytes
-	State     string // joining, syncing, serving, …; at most MaxStatusText bytes
+	State     string // joining, syncing, serving, read-only, …; at most MaxStatusText bytes
 	Epoch     uint32
 	Shards    []int  // held in Epoch, ascending; at most 65535
 	Blobs     uint64 // with anything stored
@@ -88,4 +88,9 @@ type NodeStatus struct {
 	Incidents []string // newest first; at most MaxIncidents, each at most MaxStatusText bytes
 	Height    uint64   // of the newest block of the ledger here
 	Ledger    string   // how the ledger is, for people: that it goes on, or since when it stands still and why; at most MaxStatusText bytes
+
+	Refuses     string // why it takes no new data, for people; empty while it does; at most MaxStatusText bytes
+	DiskLimit   uint64 // most bytes that stored data may use; 0: no bound but the disk
+	DiskFree    uint64 // free bytes on the disk of the stored data
+	DiskReserve uint64 // free bytes below which it takes no new data
 }

@@ -80,6 +80,7 @@ func TestHostileAnswers(t *testing.T) {
 		"status cut":           frame(&wire.Response{Payload: 30, Result: &wire.Response_BlobStatus{BlobStatus: &wire.BlobStatus{}}}, make([]byte, 5)),
 		"many incidents":       frame(&wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: &wire.NodeStatus{Incidents: make([]string, 65)}}}, nil),
 		"long incident":        frame(&wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: &wire.NodeStatus{Incidents: []string{string(make([]byte, 300))}}}}, nil),
+		"long refusal":         frame(&wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: &wire.NodeStatus{Refuses: string(make([]byte, 300))}}}, nil),
 		"odd list of shards":   ok(3, &wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: &wire.NodeStatus{}}}),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -34,6 +34,7 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 		Blobs: s.GetBlobs(), Slivers: s.GetSlivers(), Owed: s.GetOwed(), Corrupt: s.GetCorrupt(), DiskBytes: s.GetDiskBytes(),
 		Uptime: time.Duration(s.GetUptimeSeconds()) * time.Second, Peers: int(s.GetPeers()),
 		Height: s.GetLedgerHeight(), Ledger: printable(s.GetLedger()),
+		Refuses: printable(s.GetRefuses()), DiskLimit: s.GetDiskLimit(), DiskFree: s.GetDiskFree(), DiskReserve: s.GetDiskReserve(),
 	}
 	for _, incident := range s.GetIncidents() {
 		status.Incidents = append(status.Incidents, printable(incident))

@@ -33,7 +33,11 @@ func (s *Store) PutBlob(id shards.BlobID, metadata []byte, endEpoch uint32) erro
 	if len(metadata) > maxMetadata {
 		return fmt.Errorf("put blob %s: metadata of %d bytes: the limit is %d", id, len(metadata), maxMetadata)
 	}
-	if err := s.room(); err != nil {
+	room := s.room
+	if _, err := s.endEpoch(id); err == nil {
+		room = s.roomForRecord // what is here already, and paid for, stays as long as it should
+	}
+	if err := room(); err != nil {
 		return fmt.Errorf("put blob %s: %w", id, err)
 	}
 	s.records.Lock()

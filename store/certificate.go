@@ -13,7 +13,7 @@ func (s *Store) PutCertificate(id shards.BlobID, epoch uint32, cert []byte) erro
 	if len(cert) > maxCertificate {
 		return fmt.Errorf("put certificate of blob %s: %d bytes: the limit is %d", id, len(cert), maxCertificate)
 	}
-	if err := s.room(); err != nil {
+	if err := s.roomForRecord(); err != nil {
 		return fmt.Errorf("put certificate of blob %s: %w", id, err)
 	}
 	s.records.Lock()

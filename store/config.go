@@ -18,7 +18,11 @@ type Config struct {
 	// ValueLog is the size in bytes at which a file of sliver data is full and the next begun. All files stay open,
 	// so at 512 MiB a store of 1 TB needs some 2000 file descriptors.
 	ValueLog int64
-	// MinFree is the free disk space in bytes below which writes are refused with ErrFull; Open wants an eighth of it.
+	// Limit is the most disk space in bytes that the store may use, its databases' overhead included: beyond it new data is
+	// refused with ErrFull, and small records are still kept. Default 0: no limit but the disk.
+	Limit int64
+	// MinFree is the free disk space in bytes below which new data is refused with ErrFull, and below half of which small
+	// records are, too; Open wants an eighth of it.
 	// It must not be zero in production: the databases write through memory maps, where a full disk is a
 	// fatal signal, not an error.
 	MinFree int64
@@ -49,6 +53,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("store: memtable of %d bytes: must be between %d and %d", c.MemTable, minMemTable, maxMemTable)
 	case c.ValueLog < minValueLog || c.ValueLog > maxValueLog:
 		return fmt.Errorf("store: value log of %d bytes: must be between %d and %d", c.ValueLog, minValueLog, maxValueLog)
+	case c.Limit < 0:
+		return fmt.Errorf("store: limit of %d bytes: must not be negative", c.Limit)
 	case c.MinFree < 0:
 		return fmt.Errorf("store: least free space of %d bytes: must not be negative", c.MinFree)
 	}

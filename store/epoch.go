@@ -148,7 +148,7 @@ func (s *Store) moveMetadata(from, to *bucket, key []byte) error {
 		return nil
 	}
 	if err == nil {
-		err = s.room()
+		err = s.roomFor(s.cfg.MinFree) // whatever the limit: what is moved frees the bucket that it is in
 	}
 	if err != nil {
 		return err
@@ -169,6 +169,7 @@ func (s *Store) moveSliver(from, to *bucket, ref Ref) error {
 	} else {
 		r := &SliverReader{s: s, ref: ref, b: from, rec: rec, have: -1}
 		w := s.create(to, ref, rec.size)
+		w.moves = true
 		defer w.Abort()
 		if _, err = r.WriteTo(w); err == nil {
 			err = w.Commit()

@@ -19,7 +19,8 @@ var (
 	ErrClosed = errors.New("store is closed")
 	// ErrFormat is returned by Open for a directory written by a newer version.
 	ErrFormat = errors.New("unknown on-disk format")
-	// ErrFull is returned for writes that would take the disk's last free space (Config.MinFree). Reads go on.
+	// ErrFull is returned for writes that would take the disk's last free space (Config.MinFree), or more of it than the
+	// store may use (Config.Limit). Reads go on. The error is then a *FullError, unless the disk refused by itself.
 	ErrFull = errors.New("disk is full")
 	// ErrUnsynced is returned when the disk refused data since a sliver was begun, so that nothing vouches for
 	// it: write it again.

@@ -13,7 +13,7 @@ func (s *Store) PutState(key string, value []byte) error {
 		return fmt.Errorf("put state %.64q: %d bytes of name and %d of value: the limits are %d and %d",
 			key, len(key), len(value), maxStateKey, maxState)
 	}
-	if err := s.room(); err != nil {
+	if err := s.roomForRecord(); err != nil {
 		return fmt.Errorf("put state %q: %w", key, err)
 	}
 	if err := s.meta.put(entry{key: stateKey(key), value: value}); err != nil {

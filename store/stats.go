@@ -1,11 +1,6 @@
 package store
 
-import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"path/filepath"
-)
+import "fmt"
 
 // Stats is what a store holds.
 type Stats struct {
@@ -27,19 +22,8 @@ func (s *Store) Stats() (Stats, error) {
 		t.Slivers += b.slivers
 		b.mu.Unlock()
 	}
-	err := filepath.WalkDir(s.cfg.Dir, func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			var info fs.FileInfo
-			if info, err = d.Info(); err == nil {
-				t.Bytes += allocated(info)
-			}
-		}
-		if errors.Is(err, fs.ErrNotExist) { // deleted meanwhile
-			return nil
-		}
-		return err
-	})
-	if err != nil {
+	var err error
+	if t.Bytes, err = s.usage.measure(s.cfg.Dir, 0); err != nil {
 		return t, fmt.Errorf("disk space of the store: %w", err)
 	}
 	return t, nil

@@ -24,6 +24,7 @@ type Store struct {
 	incidents incidents
 	group     group
 	closed    atomic.Bool
+	usage     usage
 
 	mu      sync.RWMutex
 	buckets map[uint32]*bucket // by end epoch; guarded by mu
@@ -188,30 +189,6 @@ func (s *Store) closedError(err error) error {
 		return ErrClosed
 	}
 	return err
-}
-
-// room refuses a write that would take the last of the disk.
-func (s *Store) room() error {
-	if err := s.open(); err != nil {
-		return err
-	}
-	return s.roomFor(s.cfg.MinFree)
-}
-
-// roomFor is ErrFull if less than least bytes are free.
-func (s *Store) roomFor(least int64) error {
-	if least == 0 {
-		return nil
-	}
-	free, err := freeSpace(s.cfg.Dir)
-	if err != nil {
-		return fmt.Errorf("free space of %s: %w", s.cfg.Dir, err)
-	}
-	if free < least {
-		return fmt.Errorf("%w: %d bytes are free and %d must stay so: free some space on the disk of %s",
-			ErrFull, free, least, s.cfg.Dir)
-	}
-	return nil
 }
 
 // Close syncs and closes. It waits for operations under way; later ones return ErrClosed. Closing again is a no-op.

@@ -19,6 +19,7 @@ type SliverWriter struct {
 	at      int64   // bytes taken
 	next    uint32  // segment
 	err     error   // why the writer cannot go on
+	moves   bool    // the sliver is in the store already: its limit does not count
 }
 
 // buffers hold a segment and its checksum.
@@ -86,7 +87,11 @@ func (w *SliverWriter) Write(p []byte) (n int, err error) {
 
 // flush writes the segment that is full.
 func (w *SliverWriter) flush() error {
-	err := w.s.room()
+	room := w.s.room
+	if w.moves {
+		room = func() error { return w.s.roomFor(w.s.cfg.MinFree) }
+	}
+	err := room()
 	if err == nil {
 		key := segmentKey(w.ref, w.rec.write, w.next)
 		err = w.b.write(entry{key: key, value: seal(key, *w.buf)})
@@ -95,6 +100,7 @@ func (w *SliverWriter) flush() error {
 		w.fail(w.s.closedError(gone(err)))
 		return w.err
 	}
+	w.s.usage.written.Add(int64(len(*w.buf)))
 	w.next++
 	*w.buf = (*w.buf)[:0]
 	return nil

@@ -22,7 +22,8 @@ owes; else it is 1, and the last column says why.
   until walrus health; do sleep 1; done
 
 --json prints {"ok","nodes":[{"nodeId","nodeName","ok","why","reachable","shards","state","epoch","ledgerHeight",
-"ledger","version","blobs","slivers","owed","corrupt","diskBytes","uptimeSeconds","peers","incidents"}]}.`,
+"ledger","version","blobs","slivers","owed","corrupt","diskBytes","diskLimit","diskFree",
+"diskReserve","refuses","uptimeSeconds","peers","incidents"}]}.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.health(c.Context()) },
 	}
@@ -90,6 +91,10 @@ type nodeState struct {
 	Owed          uint64   `json:"owed"`
 	Corrupt       uint64   `json:"corrupt"`
 	DiskBytes     uint64   `json:"diskBytes"`
+	DiskLimit     uint64   `json:"diskLimit,omitempty"`
+	DiskFree      uint64   `json:"diskFree"`
+	DiskReserve   uint64   `json:"diskReserve"`
+	Refuses       string   `json:"refuses,omitempty"`
 	UptimeSeconds int64    `json:"uptimeSeconds"`
 	Peers         int      `json:"peers"`
 	Incidents     []string `json:"incidents,omitempty"`
@@ -105,8 +110,29 @@ func newNodeReport(n *client.NodeHealth) nodeReport {
 func newNodeState(s *p2p.NodeStatus) nodeState {
 	return nodeState{
 		State: s.State, Epoch: s.Epoch, LedgerHeight: s.Height, Ledger: s.Ledger, Version: s.Version, Blobs: s.Blobs, Slivers: s.Slivers, Owed: s.Owed,
-		Corrupt: s.Corrupt, DiskBytes: s.DiskBytes, UptimeSeconds: int64(s.Uptime / time.Second), Peers: s.Peers, Incidents: s.Incidents,
+		Corrupt: s.Corrupt, DiskBytes: s.DiskBytes, DiskLimit: s.DiskLimit, DiskFree: s.DiskFree, DiskReserve: s.DiskReserve, Refuses: oneLine(s.Refuses),
+		UptimeSeconds: int64(s.Uptime / time.Second), Peers: s.Peers, Incidents: s.Incidents,
 	}
+}
+
+// diskText is how much of the disk is used, and how much more may be.
+func (s *nodeState) diskText() string {
+	text := byteSize(s.DiskBytes) + " used"
+	if s.DiskLimit > 0 {
+		text += " of the " + byteSize(s.DiskLimit) + " it may"
+	}
+	if s.DiskReserve > 0 { // older nodes do not tell
+		text += fmt.Sprintf("; %s free, of which %s stay so", byteSize(s.DiskFree), byteSize(s.DiskReserve))
+	}
+	return text
+}
+
+// diskCell is diskText for a table.
+func (s *nodeState) diskCell() string {
+	if s.DiskLimit > 0 {
+		return byteSize(s.DiskBytes) + "/" + byteSize(s.DiskLimit)
+	}
+	return byteSize(s.DiskBytes)
 }
 
 func (a *app) printHealth(r healthReport, well int) error {
@@ -116,7 +142,7 @@ func (a *app) printHealth(r healthReport, well int) error {
 		if n.Reachable {
 			row = []string{
 				n.NodeName, "yes", n.State, fmt.Sprint(len(n.Shards)), fmt.Sprint(n.Blobs), fmt.Sprint(n.Slivers),
-				fmt.Sprint(n.Owed), fmt.Sprint(n.Corrupt), byteSize(n.DiskBytes), n.Version, n.Why,
+				fmt.Sprint(n.Owed), fmt.Sprint(n.Corrupt), n.diskCell(), n.Version, n.Why,
 			}
 		}
 		rows = append(rows, row)

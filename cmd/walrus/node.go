@@ -130,7 +130,8 @@ run.
   walrus node status --home /var/lib/walrus
 
 --json prints {"nodeId","nodeName","address","state","epoch","ledgerHeight","ledger","version","shards","blobs","slivers","owed","corrupt",
-"diskBytes","uptimeSeconds","peers","incidents"}.`,
+"diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","incidents"}. "refuses" is there when the node takes no new
+data, and says why.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.nodeStatus(c.Context(), home) },
 	}
@@ -184,7 +185,10 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 		{"shards", shardList(r.Shards)},
 		{"blobs", fmt.Sprint(r.Blobs)},
 		{"slivers", fmt.Sprintf("%d stored, %d owed, %d corrupt", r.Slivers, r.Owed, r.Corrupt)},
-		{"disk", byteSize(r.DiskBytes)},
+		{"disk", r.diskText()},
+	}
+	if r.Refuses != "" {
+		rows = append(rows, []string{"new data", "refused: " + r.Refuses})
 	}
 	for _, incident := range r.Incidents {
 		rows = append(rows, []string{"incident", incident})

@@ -162,7 +162,7 @@ func (m *NodeStatus) Validate(payload uint64) error {
 	if m.GetPeers() > math.MaxInt32 {
 		return fmt.Errorf("%d peers", m.GetPeers())
 	}
-	for _, s := range append([]string{m.GetVersion(), m.GetState(), m.GetLedger()}, m.GetIncidents()...) {
+	for _, s := range append([]string{m.GetVersion(), m.GetState(), m.GetLedger(), m.GetRefuses()}, m.GetIncidents()...) {
 		if len(s) > MaxStatusText || !utf8.ValidString(s) {
 			return fmt.Errorf("text of %d bytes: want at most %d of UTF-8", len(s), MaxStatusText)
 		}

@@ -1030,7 +1030,14 @@ type NodeStatus struct {
 	// Of the node's copy of the ledger.
 	LedgerHeight uint64 `protobuf:"varint,12,opt,name=ledger_height,json=ledgerHeight,proto3" json:"ledger_height,omitempty"`
 	// Whether the ledger goes on or stands still, and why, for people.
-	Ledger        string `protobuf:"bytes,13,opt,name=ledger,proto3" json:"ledger,omitempty"`
+	Ledger string `protobuf:"bytes,13,opt,name=ledger,proto3" json:"ledger,omitempty"`
+	// Why the node takes no new data, for people; empty while it takes them.
+	Refuses string `protobuf:"bytes,14,opt,name=refuses,proto3" json:"refuses,omitempty"`
+	// Most bytes that the stored data may use; 0: no bound but the disk.
+	DiskLimit uint64 `protobuf:"varint,15,opt,name=disk_limit,json=diskLimit,proto3" json:"disk_limit,omitempty"`
+	// Free bytes of the disk, and how many of them the node leaves free.
+	DiskFree      uint64 `protobuf:"varint,16,opt,name=disk_free,json=diskFree,proto3" json:"disk_free,omitempty"`
+	DiskReserve   uint64 `protobuf:"varint,17,opt,name=disk_reserve,json=diskReserve,proto3" json:"disk_reserve,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1156,6 +1163,34 @@ func (x *NodeStatus) GetLedger() string {
 	return ""
 }
 
+func (x *NodeStatus) GetRefuses() string {
+	if x != nil {
+		return x.Refuses
+	}
+	return ""
+}
+
+func (x *NodeStatus) GetDiskLimit() uint64 {
+	if x != nil {
+		return x.DiskLimit
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetDiskFree() uint64 {
+	if x != nil {
+		return x.DiskFree
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetDiskReserve() uint64 {
+	if x != nil {
+		return x.DiskReserve
+	}
+	return 0
+}
+
 type CertificatePage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Bytes of each certificate.
@@ -1278,7 +1313,7 @@ const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"BlobStatus\x12\x1a\n" +
 	"\bmetadata\x18\x01 \x01(\bR\bmetadata\x12 \n" +
-	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xe7\x02\n" +
+	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xe0\x03\n" +
 	"\n" +
 	"NodeStatus\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
@@ -1295,7 +1330,12 @@ const file_wire_proto_rawDesc = "" +
 	" \x01(\rR\x05peers\x12\x1c\n" +
 	"\tincidents\x18\v \x03(\tR\tincidents\x12#\n" +
 	"\rledger_height\x18\f \x01(\x04R\fledgerHeight\x12\x16\n" +
-	"\x06ledger\x18\r \x01(\tR\x06ledger\";\n" +
+	"\x06ledger\x18\r \x01(\tR\x06ledger\x12\x18\n" +
+	"\arefuses\x18\x0e \x01(\tR\arefuses\x12\x1d\n" +
+	"\n" +
+	"disk_limit\x18\x0f \x01(\x04R\tdiskLimit\x12\x1b\n" +
+	"\tdisk_free\x18\x10 \x01(\x04R\bdiskFree\x12!\n" +
+	"\fdisk_reserve\x18\x11 \x01(\x04R\vdiskReserve\";\n" +
 	"\x0fCertificatePage\x12\x14\n" +
 	"\x05sizes\x18\x01 \x03(\rR\x05sizes\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04moreB\x1aZ\x18walrus/p2p/internal/wireb\x06proto3"

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"walrus/p2p"
+)
+
+// TestDiskText: what a node uses of its disk, and why it takes no new data, is shown.
+func TestDiskText(t *testing.T) {
+	s := newNodeState(&p2p.NodeStatus{DiskBytes: 3 << 29, DiskLimit: 2 << 30, DiskFree: 5 << 30, DiskReserve: 256 << 20, Refuses: "disk is\nfull"})
+	if got := s.diskText(); got != "1.50 GiB used of the 2.00 GiB it may; 5.00 GiB free, of which 256.00 MiB stay so" || s.Refuses != "disk is full" {
+		t.Errorf("disk %q, refuses %q", got, s.Refuses)
+	}
+	var b strings.Builder
+	a := &app{stdout: &output{w: &b}}
+	if err := a.printHealth(healthReport{Nodes: []nodeReport{{NodeName: "n", Reachable: true, nodeState: s}}}, 0); err != nil || !strings.Contains(b.String(), "1.50 GiB/2.00 GiB") {
+		t.Errorf("%v: %s", err, b.String())
+	}
+	older := newNodeState(&p2p.NodeStatus{DiskBytes: 1})
+	if got := older.diskText(); got != "1 B used" {
+		t.Errorf("disk of a node that tells no more %q", got)
+	}
+}
