@@ -276,6 +276,11 @@ func (n *Node) Status() (p2p.NodeStatus, error) {
 		DiskBytes: uint64(stats.Bytes), Uptime: time.Since(n.life.started), Peers: len(n.host.Libp2p().Network().Peers()),
 		Height: height, Ledger: text[:min(len(text), p2p.MaxStatusText)],
 	}
+	for _, a := range n.host.Addrs() {
+		if text := a.String(); len(st.Addresses) < p2p.MaxAddresses && len(text) <= p2p.MaxStatusText {
+			st.Addresses = append(st.Addresses, text)
+		}
+	}
 	for _, i := range slices.Backward(n.store.Incidents()) {
 		if len(st.Incidents) == p2p.MaxIncidents {
 			break

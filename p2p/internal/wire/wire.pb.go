@@ -43,6 +43,7 @@ type Request struct {
 	//	*Request_GetCertificate
 	//	*Request_PutCertificate
 	//	*Request_ListCertificates
+	//	*Request_GetNodeHistory
 	Op            isRequest_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -198,6 +199,15 @@ func (x *Request) GetListCertificates() *ListCertificates {
 	return nil
 }
 
+func (x *Request) GetGetNodeHistory() *GetNodeHistory {
+	if x != nil {
+		if x, ok := x.Op.(*Request_GetNodeHistory); ok {
+			return x.GetNodeHistory
+		}
+	}
+	return nil
+}
+
 type isRequest_Op interface {
 	isRequest_Op()
 }
@@ -248,6 +258,10 @@ type Request_ListCertificates struct {
 	ListCertificates *ListCertificates `protobuf:"bytes,13,opt,name=list_certificates,json=listCertificates,proto3,oneof"`
 }
 
+type Request_GetNodeHistory struct {
+	GetNodeHistory *GetNodeHistory `protobuf:"bytes,40,opt,name=get_node_history,json=getNodeHistory,proto3,oneof"`
+}
+
 func (*Request_PutMetadata) isRequest_Op() {}
 
 func (*Request_StorePairs) isRequest_Op() {}
@@ -269,6 +283,8 @@ func (*Request_GetCertificate) isRequest_Op() {}
 func (*Request_PutCertificate) isRequest_Op() {}
 
 func (*Request_ListCertificates) isRequest_Op() {}
+
+func (*Request_GetNodeHistory) isRequest_Op() {}
 
 // Payload: the metadata. Response payload: held pairs, each its index as u16 LE.
 type PutMetadata struct {
@@ -775,6 +791,45 @@ func (x *ListCertificates) GetLimit() uint32 {
 	return 0
 }
 
+// Response payload: points, the oldest first, each as eight u64 LE: Unix seconds at its end; its length and how much of it
+// the node was up, in seconds; bytes of data on disk and slivers owed at its end; bytes received and sent in it, and
+// slivers repaired.
+type GetNodeHistory struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetNodeHistory) Reset() {
+	*x = GetNodeHistory{}
+	mi := &file_wire_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetNodeHistory) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetNodeHistory) ProtoMessage() {}
+
+func (x *GetNodeHistory) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetNodeHistory.ProtoReflect.Descriptor instead.
+func (*GetNodeHistory) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{12}
+}
+
 type Response struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0 is success; others stand for the errors of package p2p.
@@ -796,7 +851,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_wire_proto_msgTypes[12]
+	mi := &file_wire_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +863,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[12]
+	mi := &file_wire_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +876,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{12}
+	return file_wire_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Response) GetCode() uint32 {
@@ -926,7 +981,7 @@ type SliverInfo struct {
 
 func (x *SliverInfo) Reset() {
 	*x = SliverInfo{}
-	mi := &file_wire_proto_msgTypes[13]
+	mi := &file_wire_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -938,7 +993,7 @@ func (x *SliverInfo) String() string {
 func (*SliverInfo) ProtoMessage() {}
 
 func (x *SliverInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[13]
+	mi := &file_wire_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -951,7 +1006,7 @@ func (x *SliverInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SliverInfo.ProtoReflect.Descriptor instead.
 func (*SliverInfo) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{13}
+	return file_wire_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SliverInfo) GetSize() uint64 {
@@ -972,7 +1027,7 @@ type BlobStatus struct {
 
 func (x *BlobStatus) Reset() {
 	*x = BlobStatus{}
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -984,7 +1039,7 @@ func (x *BlobStatus) String() string {
 func (*BlobStatus) ProtoMessage() {}
 
 func (x *BlobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -997,7 +1052,7 @@ func (x *BlobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobStatus.ProtoReflect.Descriptor instead.
 func (*BlobStatus) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{14}
+	return file_wire_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BlobStatus) GetMetadata() bool {
@@ -1030,14 +1085,16 @@ type NodeStatus struct {
 	// Of the node's copy of the ledger.
 	LedgerHeight uint64 `protobuf:"varint,12,opt,name=ledger_height,json=ledgerHeight,proto3" json:"ledger_height,omitempty"`
 	// Whether the ledger goes on or stands still, and why, for people.
-	Ledger        string `protobuf:"bytes,13,opt,name=ledger,proto3" json:"ledger,omitempty"`
+	Ledger string `protobuf:"bytes,13,opt,name=ledger,proto3" json:"ledger,omitempty"`
+	// Multiaddrs by which the node says it is reached.
+	Addresses     []string `protobuf:"bytes,40,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1106,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1119,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{15}
+	return file_wire_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *NodeStatus) GetVersion() string {
@@ -1156,6 +1213,13 @@ func (x *NodeStatus) GetLedger() string {
 	return ""
 }
 
+func (x *NodeStatus) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
 type CertificatePage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Bytes of each certificate.
@@ -1167,7 +1231,7 @@ type CertificatePage struct {
 
 func (x *CertificatePage) Reset() {
 	*x = CertificatePage{}
-	mi := &file_wire_proto_msgTypes[16]
+	mi := &file_wire_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1243,7 @@ func (x *CertificatePage) String() string {
 func (*CertificatePage) ProtoMessage() {}
 
 func (x *CertificatePage) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[16]
+	mi := &file_wire_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1256,7 @@ func (x *CertificatePage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePage.ProtoReflect.Descriptor instead.
 func (*CertificatePage) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{16}
+	return file_wire_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CertificatePage) GetSizes() []uint32 {
@@ -1214,7 +1278,7 @@ var File_wire_proto protoreflect.FileDescriptor
 const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"wire.proto\x12\rwalrus.p2p.v1\"\xa6\x06\n" +
+	"wire.proto\x12\rwalrus.p2p.v1\"\xf1\x06\n" +
 	"\aRequest\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\x04R\apayload\x12\x17\n" +
 	"\ablob_id\x18\x02 \x01(\fR\x06blobId\x12?\n" +
@@ -1232,7 +1296,8 @@ const file_wire_proto_rawDesc = "" +
 	" \x01(\v2\x1c.walrus.p2p.v1.GetNodeStatusH\x00R\rgetNodeStatus\x12H\n" +
 	"\x0fget_certificate\x18\v \x01(\v2\x1d.walrus.p2p.v1.GetCertificateH\x00R\x0egetCertificate\x12H\n" +
 	"\x0fput_certificate\x18\f \x01(\v2\x1d.walrus.p2p.v1.PutCertificateH\x00R\x0eputCertificate\x12N\n" +
-	"\x11list_certificates\x18\r \x01(\v2\x1f.walrus.p2p.v1.ListCertificatesH\x00R\x10listCertificatesB\x04\n" +
+	"\x11list_certificates\x18\r \x01(\v2\x1f.walrus.p2p.v1.ListCertificatesH\x00R\x10listCertificates\x12I\n" +
+	"\x10get_node_history\x18( \x01(\v2\x1d.walrus.p2p.v1.GetNodeHistoryH\x00R\x0egetNodeHistoryB\x04\n" +
 	"\x02op\"\r\n" +
 	"\vPutMetadata\"\"\n" +
 	"\n" +
@@ -1260,7 +1325,8 @@ const file_wire_proto_rawDesc = "" +
 	"\x0eGetCertificate\"\x10\n" +
 	"\x0ePutCertificate\"(\n" +
 	"\x10ListCertificates\x12\x14\n" +
-	"\x05limit\x18\x01 \x01(\rR\x05limit\"\xcf\x02\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\"\x10\n" +
+	"\x0eGetNodeHistory\"\xcf\x02\n" +
 	"\bResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x14\n" +
 	"\x05error\x18\x02 \x01(\tR\x05error\x12\x18\n" +
@@ -1278,7 +1344,7 @@ const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"BlobStatus\x12\x1a\n" +
 	"\bmetadata\x18\x01 \x01(\bR\bmetadata\x12 \n" +
-	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xe7\x02\n" +
+	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\x85\x03\n" +
 	"\n" +
 	"NodeStatus\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
@@ -1295,7 +1361,8 @@ const file_wire_proto_rawDesc = "" +
 	" \x01(\rR\x05peers\x12\x1c\n" +
 	"\tincidents\x18\v \x03(\tR\tincidents\x12#\n" +
 	"\rledger_height\x18\f \x01(\x04R\fledgerHeight\x12\x16\n" +
-	"\x06ledger\x18\r \x01(\tR\x06ledger\";\n" +
+	"\x06ledger\x18\r \x01(\tR\x06ledger\x12\x1c\n" +
+	"\taddresses\x18( \x03(\tR\taddresses\";\n" +
 	"\x0fCertificatePage\x12\x14\n" +
 	"\x05sizes\x18\x01 \x03(\rR\x05sizes\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04moreB\x1aZ\x18walrus/p2p/internal/wireb\x06proto3"
@@ -1312,7 +1379,7 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_wire_proto_goTypes = []any{
 	(*Request)(nil),          // 0: walrus.p2p.v1.Request
 	(*PutMetadata)(nil),      // 1: walrus.p2p.v1.PutMetadata
@@ -1326,11 +1393,12 @@ var file_wire_proto_goTypes = []any{
 	(*GetCertificate)(nil),   // 9: walrus.p2p.v1.GetCertificate
 	(*PutCertificate)(nil),   // 10: walrus.p2p.v1.PutCertificate
 	(*ListCertificates)(nil), // 11: walrus.p2p.v1.ListCertificates
-	(*Response)(nil),         // 12: walrus.p2p.v1.Response
-	(*SliverInfo)(nil),       // 13: walrus.p2p.v1.SliverInfo
-	(*BlobStatus)(nil),       // 14: walrus.p2p.v1.BlobStatus
-	(*NodeStatus)(nil),       // 15: walrus.p2p.v1.NodeStatus
-	(*CertificatePage)(nil),  // 16: walrus.p2p.v1.CertificatePage
+	(*GetNodeHistory)(nil),   // 12: walrus.p2p.v1.GetNodeHistory
+	(*Response)(nil),         // 13: walrus.p2p.v1.Response
+	(*SliverInfo)(nil),       // 14: walrus.p2p.v1.SliverInfo
+	(*BlobStatus)(nil),       // 15: walrus.p2p.v1.BlobStatus
+	(*NodeStatus)(nil),       // 16: walrus.p2p.v1.NodeStatus
+	(*CertificatePage)(nil),  // 17: walrus.p2p.v1.CertificatePage
 }
 var file_wire_proto_depIdxs = []int32{
 	1,  // 0: walrus.p2p.v1.Request.put_metadata:type_name -> walrus.p2p.v1.PutMetadata
@@ -1344,15 +1412,16 @@ var file_wire_proto_depIdxs = []int32{
 	9,  // 8: walrus.p2p.v1.Request.get_certificate:type_name -> walrus.p2p.v1.GetCertificate
 	10, // 9: walrus.p2p.v1.Request.put_certificate:type_name -> walrus.p2p.v1.PutCertificate
 	11, // 10: walrus.p2p.v1.Request.list_certificates:type_name -> walrus.p2p.v1.ListCertificates
-	13, // 11: walrus.p2p.v1.Response.sliver:type_name -> walrus.p2p.v1.SliverInfo
-	14, // 12: walrus.p2p.v1.Response.blob_status:type_name -> walrus.p2p.v1.BlobStatus
-	15, // 13: walrus.p2p.v1.Response.node_status:type_name -> walrus.p2p.v1.NodeStatus
-	16, // 14: walrus.p2p.v1.Response.certificates:type_name -> walrus.p2p.v1.CertificatePage
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	12, // 11: walrus.p2p.v1.Request.get_node_history:type_name -> walrus.p2p.v1.GetNodeHistory
+	14, // 12: walrus.p2p.v1.Response.sliver:type_name -> walrus.p2p.v1.SliverInfo
+	15, // 13: walrus.p2p.v1.Response.blob_status:type_name -> walrus.p2p.v1.BlobStatus
+	16, // 14: walrus.p2p.v1.Response.node_status:type_name -> walrus.p2p.v1.NodeStatus
+	17, // 15: walrus.p2p.v1.Response.certificates:type_name -> walrus.p2p.v1.CertificatePage
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -1372,8 +1441,9 @@ func file_wire_proto_init() {
 		(*Request_GetCertificate)(nil),
 		(*Request_PutCertificate)(nil),
 		(*Request_ListCertificates)(nil),
+		(*Request_GetNodeHistory)(nil),
 	}
-	file_wire_proto_msgTypes[12].OneofWrappers = []any{
+	file_wire_proto_msgTypes[13].OneofWrappers = []any{
 		(*Response_Sliver)(nil),
 		(*Response_BlobStatus)(nil),
 		(*Response_NodeStatus)(nil),
@@ -1385,7 +1455,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
