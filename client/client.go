@@ -64,6 +64,7 @@ type Fetcher interface {
 	Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, symbolSize int64, proofLen int) ([]shards.Symbol, error)
 	BlobStatus(ctx context.Context, to peer.ID, id shards.BlobID) (p2p.BlobStatus, error)
 	NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus, error)
+	NodeHistory(ctx context.Context, to peer.ID) ([]p2p.HistoryPoint, error)
 }
 
 // Config bounds what a client uses.

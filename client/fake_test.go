@@ -428,6 +428,11 @@ func (f *fakeSwarm) BlobStatus(ctx context.Context, to peer.ID, id shards.BlobID
 	return st, nil
 }
 
+func (f *fakeSwarm) NodeHistory(ctx context.Context, to peer.ID) ([]p2p.HistoryPoint, error) {
+	_, _, _, err := f.enter(ctx, to)
+	return nil, err
+}
+
 func (f *fakeSwarm) NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus, error) {
 	i, n, _, err := f.enter(ctx, to)
 	if err != nil {

@@ -71,6 +71,17 @@ func (c *Client) Health(ctx context.Context) (*Health, error) {
 	return h, nil
 }
 
+// NodeHistory asks a node how it was over the last day and month: what it says itself. p2p.ErrBadRequest if it is of a
+// version that keeps none.
+func (c *Client) NodeHistory(ctx context.Context, id peer.ID) ([]p2p.HistoryPoint, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	if err := c.connect(ctx, id); err != nil {
+		return nil, err
+	}
+	return c.swarm.NodeHistory(ctx, id)
+}
+
 // knownBlobs is the greatest number of certified blobs that nodes with one honest shard among them say they know: a
 // node that knows fewer has not caught up, whatever it says it owes.
 func knownBlobs(com *certs.Committee, nodes []NodeHealth) uint64 {

@@ -279,6 +279,11 @@ func (n *Node) Status() (p2p.NodeStatus, error) {
 	if err := n.noteRoom(&st); err != nil {
 		return p2p.NodeStatus{}, err
 	}
+	for _, a := range n.host.Addrs() {
+		if text := a.String(); len(st.Addresses) < p2p.MaxAddresses && len(text) <= p2p.MaxStatusText {
+			st.Addresses = append(st.Addresses, text)
+		}
+	}
 	for _, i := range slices.Backward(n.store.Incidents()) {
 		if len(st.Incidents) == p2p.MaxIncidents {
 			break

@@ -40,7 +40,9 @@ type Node struct {
 	topic        *p2p.Topic          // set by Run before anything that uses it
 	life         *life
 	damaged      damaged
-	dropping     sync.RWMutex  // held, for reading, while a blob is confirmed; for writing while one that ended is removed
+	dropping     sync.RWMutex // held, for reading, while a blob is confirmed; for writing while one that ended is removed
+	history      *history
+	repaired     atomic.Int64  // slivers since the start
 	recording    atomic.Int64  // certificates that are being recorded: not counted yet
 	resync       chan struct{} // wakes the sync task; capacity 1
 }
@@ -66,6 +68,9 @@ func New(cfg Config, open OpenLedger) (*Node, error) {
 	}
 	if n.store, err = store.Open(cfg.Store); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
+	}
+	if n.history, err = n.loadHistory(); err != nil {
+		return nil, errors.Join(fmt.Errorf("node: %w", err), n.store.Close())
 	}
 	if n.host, err = p2p.New(cfg.P2P); err != nil {
 		return nil, errors.Join(fmt.Errorf("node: %w", err), n.store.Close())
@@ -151,6 +156,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		"repair":       n.runRepair,
 		"scrub":        n.runScrub,
 		"room":         n.runRoom,
+		"history":      n.runHistory,
 	}
 	for name, task := range tasks {
 		g.Go(func() error {

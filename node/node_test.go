@@ -66,4 +66,18 @@ func TestStoreReadRepair(t *testing.T) {
 			t.Errorf("shard %d of %s: primary %s, secondary %s", s.Shard, s.Name, s.Primary, s.Secondary)
 		}
 	}
+
+	c.stop(5) // what a node remembers of itself outlives it
+	c.start(5)
+	c.awaitServing(5)
+	points, err := cl.NodeHistory(t.Context(), c.members[5].id)
+	must(t, err)
+	var up time.Duration
+	var received, repaired uint64
+	for _, p := range points {
+		up, received, repaired = up+p.Up, received+p.Received, repaired+p.Repaired
+	}
+	if len(points) != 2 || up == 0 || received < 1<<20 || repaired == 0 || points[1].Disk == 0 {
+		t.Errorf("history of node 5 after two lives: %+v", points)
+	}
 }

@@ -146,6 +146,7 @@ func (n *Node) keep(meta *shards.Metadata, ref store.Ref, index int, symbols map
 		return err
 	}
 	n.damaged.mended(ref)
+	n.repaired.Add(1)
 	return nil
 }
 

@@ -40,6 +40,8 @@ type Backend interface {
 	BlobStatus(ctx context.Context, from peer.ID, id shards.BlobID) (BlobStatus, error)
 	// NodeStatus describes the node.
 	NodeStatus(ctx context.Context, from peer.ID) (NodeStatus, error)
+	// NodeHistory is how the node was: at most MaxHistory points, the oldest first.
+	NodeHistory(ctx context.Context, from peer.ID) ([]HistoryPoint, error)
 	// Certificate returns the blob's certificate, at most MaxCertificate bytes. ErrNotFound.
 	Certificate(ctx context.Context, from peer.ID, id shards.BlobID) ([]byte, error)
 	// PutCertificate takes a certificate after checking it. ErrBadRequest for one that does not verify.
@@ -87,6 +89,7 @@ type NodeStatus struct {
 	Peers     int      // connected
 	Incidents []string // newest first; at most MaxIncidents, each at most MaxStatusText bytes
 	Height    uint64   // of the newest block of the ledger here
+	Addresses []string // by which it says it is reached; at most MaxAddresses, each at most MaxStatusText bytes
 	Ledger    string   // how the ledger is, for people: that it goes on, or since when it stands still and why; at most MaxStatusText bytes
 
 	Refuses     string // why it takes no new data, for people; empty while it does; at most MaxStatusText bytes

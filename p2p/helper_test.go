@@ -144,12 +144,21 @@ func (m *memory) BlobStatus(ctx context.Context, from peer.ID, id shards.BlobID)
 var testNodeStatus = NodeStatus{
 	Version: "1.2.3", State: "serving", Epoch: 4, Shards: []int{1, 2, 65534}, Blobs: 5, Slivers: 6, Owed: 7, Corrupt: 8,
 	DiskBytes: 1 << 40, Uptime: 90 * time.Second, Peers: 9, Incidents: []string{"disk was slow", "größer"},
-	Height: 1 << 40, Ledger: "stands still at height 812 since 14 s",
 	Refuses: "disk is full", DiskLimit: 1 << 41, DiskFree: 10, DiskReserve: 11,
+	Addresses: []string{"/ip4/192.0.2.1/tcp/4001"}, Height: 1 << 40, Ledger: "stands still at height 812 since 14 s",
 }
 
 func (m *memory) NodeStatus(ctx context.Context, from peer.ID) (NodeStatus, error) {
 	return testNodeStatus, m.do(ctx, "NodeStatus")
+}
+
+var testHistory = []HistoryPoint{
+	{End: time.Unix(1_800_000_000, 0).UTC(), Length: 300 * time.Second, Up: 200 * time.Second, Disk: 1, Owed: 2, Received: 3, Sent: 4, Repaired: 5},
+	{End: time.Unix(1_800_000_300, 0).UTC(), Length: 300 * time.Second, Disk: 1 << 53},
+}
+
+func (m *memory) NodeHistory(ctx context.Context, from peer.ID) ([]HistoryPoint, error) {
+	return testHistory, m.do(ctx, "NodeHistory")
 }
 
 func (m *memory) Certificate(ctx context.Context, from peer.ID, id shards.BlobID) ([]byte, error) {
@@ -268,6 +277,7 @@ var everyOperation = []struct {
 	}},
 	{"BlobStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.BlobStatus(ctx, to, testID) }},
 	{"NodeStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.NodeStatus(ctx, to) }},
+	{"NodeHistory", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.NodeHistory(ctx, to) }},
 	{"Certificate", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.Certificate(ctx, to, testID) }},
 	{"PutCertificate", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
 		return nil, h.PutCertificate(ctx, to, []byte("certificate"))
@@ -287,7 +297,7 @@ type pageOf struct {
 func everyResult(m *memory) []any {
 	return []any{
 		[]int{}, nil, append([]byte("confirmed "), testID[:]...), []byte("metadata"), m.sliver[1000:501_000],
-		testSymbols([]int{9, 65534, 0}), testBlobStatus, testNodeStatus, append([]byte("certificate "), testID[:]...), nil,
+		testSymbols([]int{9, 65534, 0}), testBlobStatus, testNodeStatus, testHistory, append([]byte("certificate "), testID[:]...), nil,
 		pageOf{[][]byte{bytes.Repeat([]byte{251}, 251), bytes.Repeat([]byte{252}, 252), bytes.Repeat([]byte{253}, 253)}, true},
 	}
 }

@@ -32,6 +32,8 @@ type Host struct {
 	pool   *pool
 	server sync.WaitGroup // handlers at work
 
+	traffic traffic
+
 	mu     sync.Mutex
 	closed bool   // guarded by mu
 	stop   func() // ends handlers and gossip; guarded by mu
@@ -131,7 +133,7 @@ func (h *Host) Serve(ctx context.Context, b Backend) error {
 				return
 			}
 			defer h.server.Done()
-			s.serve(ctx, st, st.Conn().RemotePeer(), handle)
+			s.serve(ctx, countedStream{st, &h.traffic}, st.Conn().RemotePeer(), handle)
 		})
 	}
 	return nil

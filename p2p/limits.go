@@ -27,6 +27,10 @@ const (
 	MaxStatusText = wire.MaxStatusText
 	// MaxIncidents bounds the incidents in a NodeStatus.
 	MaxIncidents = wire.MaxIncidents
+	// MaxAddresses bounds the addresses in a NodeStatus.
+	MaxAddresses = wire.MaxAddresses
+	// MaxHistory bounds the points of a node's history.
+	MaxHistory = wire.MaxHistory
 )
 
 const (

@@ -39,7 +39,24 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	for _, incident := range s.GetIncidents() {
 		status.Incidents = append(status.Incidents, printable(incident))
 	}
+	for _, address := range s.GetAddresses() {
+		status.Addresses = append(status.Addresses, printable(address))
+	}
 	return status, nil
+}
+
+// NodeHistory asks a node how it was. A node of an older version does not know: ErrBadRequest.
+func (h *Host) NodeHistory(ctx context.Context, to peer.ID) (points []HistoryPoint, err error) {
+	defer describe(&err, to, "node history")
+	req := &wire.Request{Op: &wire.Request_GetNodeHistory{GetNodeHistory: new(wire.GetNodeHistory)}}
+	b, err := h.askBytes(ctx, target{to, nodeProtocol}, req, nil, MaxHistory*wire.HistoryPointSize)
+	if err != nil {
+		return nil, err
+	}
+	if points, err = UnmarshalHistory(b); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	return points, nil
 }
 
 // Certificate fetches the certificate of a blob, not checked yet.

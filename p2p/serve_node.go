@@ -16,6 +16,9 @@ func nodeOperation(ctx context.Context, x *request) error {
 	switch op := x.GetOp().(type) {
 	case *wire.Request_GetNodeStatus:
 		return x.nodeStatus(ctx)
+	case *wire.Request_GetNodeHistory:
+		points, err := x.backend.NodeHistory(ctx, x.from)
+		return x.replyBytes(MarshalHistory(points), MaxHistory*wire.HistoryPointSize, err)
 	case *wire.Request_GetCertificate:
 		certificate, err := x.backend.Certificate(ctx, x.from, x.id)
 		return x.replyBytes(certificate, MaxCertificate, err)
@@ -49,6 +52,9 @@ func (x *request) nodeStatus(ctx context.Context) error {
 	}
 	for _, incident := range s.Incidents[:min(len(s.Incidents), MaxIncidents)] {
 		result.Incidents = append(result.Incidents, clip(incident))
+	}
+	for _, address := range s.Addresses[:min(len(s.Addresses), MaxAddresses)] {
+		result.Addresses = append(result.Addresses, clip(address))
 	}
 	return x.reply(&wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: result}}, shards)
 }

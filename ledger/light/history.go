@@ -27,14 +27,19 @@ type Entry struct {
 	Tx      *ledger.Tx
 }
 
+// Before is the cursor of the history of the zero address, whose pages begin before a position.
+func Before(p Position) Cursor { return Cursor{before: p} }
+
 // Cursor is a place in an account's history. The zero Cursor is the newest.
 type Cursor struct {
 	before Position
 	nonce  uint64 // the least of the account's own transactions so far, when before is not zero
 }
 
-// History reads a page of at most limit transactions, which is 1 to MaxHistory, from a place on. When the ledger stands
-// still, the first page comes with a *Stall.
+// History reads a page of at most limit transactions, which is 1 to MaxHistory, from a place on. The history of the zero
+// address, which nobody owns, has the transactions of everybody: each is proven, and a node can leave some out. A node that
+// did not keep such a list from the beginning has none of the older ones. When the ledger stands still, the first page comes
+// with a *Stall.
 func (c *Client) History(ctx context.Context, account ledger.Address, from Cursor, limit int) (*History, error) {
 	limit = max(1, min(limit, MaxHistory))
 	h, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*History, error) {
@@ -49,7 +54,7 @@ func (c *Client) History(ctx context.Context, account ledger.Address, from Curso
 func (c *Client) historyFrom(ctx context.Context, id peer.ID, account ledger.Address, from Cursor, limit int) (*History, error) {
 	var stall error
 	newest := from.before == Position{}
-	if newest {
+	if newest && account != (ledger.Address{}) {
 		v, err := c.readFrom(ctx, id, c.lowest(), [][]byte{ledger.KeyAccount(account)})
 		if v == nil {
 			return nil, err
@@ -106,7 +111,7 @@ func (c *Client) entry(ctx context.Context, id peer.ID, account ledger.Address, 
 	if err != nil || !effective(&r.Result) {
 		return Entry{}, wrong("transaction %s had no effect, and is in no history", r.ID)
 	}
-	concerned := tx.Sender.Address() == account
+	concerned := account == ledger.Address{} || tx.Sender.Address() == account
 	for _, e := range r.Events {
 		concerned = concerned || e.From == account || e.To == account
 	}

@@ -65,6 +65,33 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// TestHistoryOfAll reads what everybody did, page by page and from a place on.
+func TestHistoryOfAll(t *testing.T) {
+	w := newWorld(t)
+	w.live(t, 20)
+	c := w.asking(t, w.honest)
+	var got []Entry
+	for at := (&Cursor{}); at != nil; {
+		page, err := c.History(limited(t), ledger.Address{}, *at, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, at = append(got, page.Entries...), page.Next
+	}
+	if len(got) != 40 {
+		t.Fatalf("%d transactions of 40", len(got))
+	}
+	middle := got[11].Receipt
+	page, err := c.History(limited(t), ledger.Address{}, Before(Position{middle.Height, middle.Index}), 1)
+	if err != nil || len(page.Entries) != 1 || page.Entries[0].Receipt.ID != got[12].Receipt.ID {
+		t.Errorf("before %d: %+v, %v", middle.Height, page, err)
+	}
+	entry, err := c.Transaction(limited(t), middle.ID)
+	if err != nil || entry.Tx.ID() != middle.ID || entry.Receipt.Height != middle.Height {
+		t.Errorf("transaction %s: %+v, %v", middle.ID, entry, err)
+	}
+}
+
 func TestHistoryLies(t *testing.T) {
 	w := newWorld(t)
 	w.live(t, 6)

@@ -68,6 +68,14 @@ func effective(r *ledger.Result) bool { return r.Code == ledger.CodeOK || r.Op >
 // none, and have more than a third of the shards, so that not all of them lie. Still the transaction may be committed yet,
 // until it expires: the error wraps ErrPending as well. With fewer answers it wraps ErrPending alone.
 func (c *Client) Receipt(ctx context.Context, id ledger.TxID) (ledger.Receipt, error) {
+	i, err := c.inclusion(ctx, id)
+	if err != nil {
+		return ledger.Receipt{}, err
+	}
+	return i.Receipt, nil
+}
+
+func (c *Client) inclusion(ctx context.Context, id ledger.TxID) (*Inclusion, error) {
 	var none atomic.Int64 // shards of nodes that say there is none
 	i, err := first(ctx, c, func(ctx context.Context, node peer.ID) (*Inclusion, error) {
 		i, err := c.receiptFrom(ctx, node, receiptProtocol, id, &receiptRequest{ID: id})
@@ -78,12 +86,25 @@ func (c *Client) Receipt(ctx context.Context, id ledger.TxID) (ledger.Receipt, e
 	})
 	switch {
 	case errors.Is(err, ErrPending) && 3*none.Load() > int64(c.cfg.Genesis.Shards):
-		return ledger.Receipt{}, fmt.Errorf("look up transaction %s: %w: %w", id, ledger.ErrNotFound, err)
+		return nil, fmt.Errorf("look up transaction %s: %w: %w", id, ledger.ErrNotFound, err)
 	case err != nil:
-		return ledger.Receipt{}, fmt.Errorf("look up transaction %s: %w", id, err)
+		return nil, fmt.Errorf("look up transaction %s: %w", id, err)
 	}
 	c.raise(i.Receipt.Height)
-	return i.Receipt, nil
+	return i, nil
+}
+
+// Transaction asks for a committed transaction and its receipt. Errors are those of Receipt.
+func (c *Client) Transaction(ctx context.Context, id ledger.TxID) (*Entry, error) {
+	i, err := c.inclusion(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := ledger.UnmarshalTx(i.Tx)
+	if err != nil { // it is in a signed block, with effect
+		return nil, fmt.Errorf("look up transaction %s: %w", id, err)
+	}
+	return &Entry{i.Receipt, tx}, nil
 }
 
 // receiptFrom gets a receipt from one node by one of the requests that are answered by one.

@@ -38,7 +38,7 @@ type Blocks interface {
 	//   ErrPruned  it was, and its block is kept no more
 	Receipt(ctx context.Context, id ledger.TxID) (*Inclusion, error)
 	// History is the committed transactions in which an account had a part: those it sent and those with an event from or to
-	// it, without those that had no effect and those after which no header is signed yet. The newest come first: at most
+	// it, or, of the zero address, all transactions; without those that had no effect and those after which no header is signed yet. The newest come first: at most
 	// limit, all before a position. Fewer than limit, or none, mean that the node has no more; it has all there were from
 	// the height oldest on.
 	History(ctx context.Context, account ledger.Address, before Position, limit int) (page []Inclusion, oldest uint64, err error)

@@ -133,11 +133,15 @@ func compareLog(t *testing.T, a *App, c *chain, first uint64) {
 			t.Fatalf("receipt %s: %+v, %v, want %+v", id, got, err, want)
 		}
 	}
+	addresses := []ledger.Address{{}} // the history of everybody
 	for _, w := range wallets() {
+		addresses = append(addresses, w.address)
+	}
+	for _, address := range addresses {
 		var all []ledger.Receipt
 		before := Position{}
 		for {
-			page, err := a.History(w.address, before, 5)
+			page, err := a.History(address, before, 5)
 			check(t, err)
 			if len(page) == 0 {
 				break
@@ -146,8 +150,8 @@ func compareLog(t *testing.T, a *App, c *chain, first uint64) {
 			before = Position{page[len(page)-1].Height, page[len(page)-1].Index}
 		}
 		slices.Reverse(all)
-		if !reflect.DeepEqual(all, history[w.address]) {
-			t.Fatalf("history of %d transactions, want %d", len(all), len(history[w.address]))
+		if !reflect.DeepEqual(all, history[address]) {
+			t.Fatalf("history of %s has %d transactions, want %d", address, len(all), len(history[address]))
 		}
 	}
 }

@@ -196,13 +196,13 @@ func (a *App) writeLog(batch *badgerdb.Batch, b *block) {
 // effective says that the transaction was paid for. Another has no effect at all.
 func effective(r ledger.Result) bool { return r.Code == ledger.CodeOK || r.Op >= 0 || r.Fee > 0 }
 
-// concerns are the accounts in whose history an effective transaction is.
+// concerns are the accounts in whose history an effective transaction is. The zero address, which nobody owns, stands for
+// all of them: its history has every effective transaction.
 func concerns(sender ledger.Address, r ledger.Result) map[ledger.Address]bool {
-	accounts := map[ledger.Address]bool{sender: true}
+	accounts := map[ledger.Address]bool{sender: true, {}: true}
 	for _, e := range r.Events {
 		accounts[e.From], accounts[e.To] = true, true
 	}
-	delete(accounts, ledger.Address{})
 	return accounts
 }
 

@@ -18,7 +18,7 @@ import (
 //	n ‖ height ‖ 0 u32              the log: time and events of the block
 //	n ‖ height ‖ 1 + index u32      the log: sender and receipt of a transaction
 //	x ‖ transaction ID              height u64 ‖ index u32
-//	h ‖ account ‖ height ‖ index    nothing: the transaction concerns the account
+//	h ‖ account ‖ height ‖ index    nothing: the transaction concerns the account; the zero account is all
 //	k ‖ height ‖ part u32           part of a snapshot
 //	k ‖ height ‖ 2³²−1              header of a snapshot, written last
 var (

@@ -89,7 +89,7 @@ func (a *App) receiptAt(p Position) (ledger.Receipt, error) {
 }
 
 // History is the receipts of an account, at most limit, the newest first: of what it sent and paid for, and of what paid
-// it or gave it something. They are before a position; the zero Position is behind all.
+// it or gave it something. That of the zero address is everybody's. They are before a position; the zero Position is behind all.
 func (a *App) History(account ledger.Address, before Position, limit int) ([]ledger.Receipt, error) {
 	if head := a.View().Height; before == (Position{}) || before.Height > head {
 		before = Position{Height: head + 1}

@@ -32,6 +32,12 @@ const (
 	MaxStatusText = 256
 	// MaxIncidents bounds the incidents in a node status.
 	MaxIncidents = 64
+	// MaxAddresses bounds the addresses in a node status.
+	MaxAddresses = 16
+	// MaxHistory bounds the points of a node's history: those of a day and of a month fit.
+	MaxHistory = 1024
+	// HistoryPointSize is the size of a point, in bytes.
+	HistoryPointSize = 8 * 8
 	// ObjectSize is the size of the ID of a blob's record, in bytes.
 	ObjectSize = 32
 	// HashSize is the size of a blob ID and of every hash in a proof.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -27,7 +28,7 @@ func (r *Request) Validate() error {
 		err = op.ReadSliver.Validate()
 	case *Request_GetSymbols:
 		err = op.GetSymbols.Validate()
-	case *Request_GetNodeStatus:
+	case *Request_GetNodeStatus, *Request_GetNodeHistory:
 		wantID = false
 	case *Request_PutCertificate:
 		wantID, most = false, MaxCertificate
@@ -162,7 +163,10 @@ func (m *NodeStatus) Validate(payload uint64) error {
 	if m.GetPeers() > math.MaxInt32 {
 		return fmt.Errorf("%d peers", m.GetPeers())
 	}
-	for _, s := range append([]string{m.GetVersion(), m.GetState(), m.GetLedger(), m.GetRefuses()}, m.GetIncidents()...) {
+	if len(m.GetAddresses()) > MaxAddresses {
+		return fmt.Errorf("%d addresses: the limit is %d", len(m.GetAddresses()), MaxAddresses)
+	}
+	for _, s := range slices.Concat([]string{m.GetVersion(), m.GetState(), m.GetLedger(), m.GetRefuses()}, m.GetIncidents(), m.GetAddresses()) {
 		if len(s) > MaxStatusText || !utf8.ValidString(s) {
 			return fmt.Errorf("text of %d bytes: want at most %d of UTF-8", len(s), MaxStatusText)
 		}

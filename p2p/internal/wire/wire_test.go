@@ -27,6 +27,7 @@ func requests() []*Request {
 		{BlobId: id, Op: &Request_GetSymbols{GetSymbols: &GetSymbols{Axis: 1, Index: 3, Targets: []uint32{9, 1}, SymbolSize: 64, ProofLen: MaxProof}}},
 		{BlobId: id, Op: &Request_GetBlobStatus{GetBlobStatus: &GetBlobStatus{}}},
 		{Op: &Request_GetNodeStatus{GetNodeStatus: &GetNodeStatus{}}},
+		{Op: &Request_GetNodeHistory{GetNodeHistory: &GetNodeHistory{}}},
 		{BlobId: id, Op: &Request_GetCertificate{GetCertificate: &GetCertificate{}}},
 		{Payload: MaxCertificate, Op: &Request_PutCertificate{PutCertificate: &PutCertificate{}}},
 		{BlobId: id, Op: &Request_ListCertificates{ListCertificates: &ListCertificates{Limit: MaxCertificates}}},
@@ -44,6 +45,7 @@ func responses() []*Response {
 			Version: "1", State: "serving", Epoch: 1, Blobs: 2, Slivers: 3, Owed: 4, Corrupt: 5, DiskBytes: 6, UptimeSeconds: 7, Peers: 8,
 			Incidents: []string{strings.Repeat("x", MaxStatusText)}, LedgerHeight: 9, Ledger: strings.Repeat("x", MaxStatusText),
 			Refuses: strings.Repeat("x", MaxStatusText), DiskLimit: 10, DiskFree: 11, DiskReserve: 12,
+			Addresses: []string{strings.Repeat("x", MaxStatusText)},
 		}}},
 		{Payload: 30, Result: &Response_Certificates{Certificates: &CertificatePage{Sizes: []uint32{10, 20}, More: true}}},
 	}
@@ -101,7 +103,7 @@ func TestLongestHeaderFits(t *testing.T) {
 		&Request{Payload: math.MaxInt64, BlobId: id, Op: &Request_StorePairs{StorePairs: &StorePairs{Pairs: list}}},
 		&Request{BlobId: id, Op: &Request_GetSymbols{GetSymbols: &GetSymbols{Axis: 1, Index: MaxShards - 1, Targets: list, SymbolSize: 2, ProofLen: MaxProof}}},
 		&Response{Payload: MaxCertificates * MaxCertificate, Result: &Response_Certificates{Certificates: &CertificatePage{Sizes: sizes}}},
-		&Response{Result: &Response_NodeStatus{NodeStatus: &NodeStatus{Incidents: incidents}}},
+		&Response{Result: &Response_NodeStatus{NodeStatus: &NodeStatus{Incidents: incidents, Addresses: incidents[:MaxAddresses]}}},
 	} {
 		if err := m.Validate(); err != nil {
 			t.Fatal(err)

@@ -1,0 +1,166 @@
+package node
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/p2p"
+	"walrus/store"
+)
+
+// What a node remembers of itself: 288 points of five minutes and 372 of two hours, 42 KB. It is written every hour and when
+// the node stops, which is 1 MB a day; a node that is killed forgets the last hour.
+const (
+	historyStep  = 5 * time.Minute
+	historyDay   = 288
+	historyLong  = 2 * time.Hour
+	historyMonth = 372 // 31 days
+	historyWrite = time.Hour
+)
+
+// historyKey names it in the store.
+const historyKey = "history"
+
+// history is how the node was over the last day and month.
+type history struct {
+	mu    sync.Mutex
+	day   []p2p.HistoryPoint // guarded by mu, as the next; oldest first
+	month []p2p.HistoryPoint // oldest first; the last is not over yet
+}
+
+// add appends what happened in the last few minutes.
+func (h *history) add(p p2p.HistoryPoint) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := len(h.day); n > 0 && p.End.Before(h.day[n-1].End) { // the clock was set back: there is no order otherwise
+		return
+	}
+	h.day = last(append(h.day, p), historyDay)
+	slot := p.End.Truncate(historyLong)
+	n := len(h.month)
+	if n == 0 || !h.month[n-1].End.Truncate(historyLong).Equal(slot) {
+		h.month = last(append(h.month, p), historyMonth)
+		return
+	}
+	m := &h.month[n-1]
+	p.Length, p.Up = p.Length+m.Length, p.Up+m.Up
+	p.Received, p.Sent, p.Repaired = p.Received+m.Received, p.Sent+m.Sent, p.Repaired+m.Repaired
+	*m = p
+}
+
+// last is the newest n of a list, in memory of their own from time to time.
+func last(list []p2p.HistoryPoint, n int) []p2p.HistoryPoint {
+	if len(list) <= n {
+		return list
+	}
+	return append(list[:0], list[len(list)-n:]...)
+}
+
+// points are all of the month that are older than the day, and then those of the day.
+func (h *history) points() []p2p.HistoryPoint {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []p2p.HistoryPoint
+	for _, p := range h.month {
+		if len(h.day) == 0 || p.End.Before(h.day[0].End.Add(-h.day[0].Length)) {
+			out = append(out, p)
+		}
+	}
+	return append(out, h.day...)
+}
+
+// marshal is the form in which it is stored: a version, the number of points of the day u16, and all points.
+func (h *history) marshal() []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := binary.LittleEndian.AppendUint16([]byte{1}, uint16(len(h.day)))
+	b = append(b, p2p.MarshalHistory(h.day)...)
+	return append(b, p2p.MarshalHistory(h.month)...)
+}
+
+// unmarshalHistory reads what was stored; what cannot be read is forgotten.
+func unmarshalHistory(b []byte) *history {
+	h := &history{}
+	if len(b) < 3 || b[0] != 1 {
+		return h
+	}
+	split := len(p2p.MarshalHistory(make([]p2p.HistoryPoint, 1))) * int(binary.LittleEndian.Uint16(b[1:]))
+	if b = b[3:]; split > len(b) {
+		return h
+	}
+	day, err := p2p.UnmarshalHistory(b[:split])
+	month, err2 := p2p.UnmarshalHistory(b[split:])
+	if err == nil && err2 == nil && len(day) <= historyDay && len(month) <= historyMonth {
+		h.day, h.month = day, month
+	}
+	return h
+}
+
+// loadHistory reads what the node remembered when it stopped.
+func (n *Node) loadHistory() (*history, error) {
+	b, err := n.store.State(historyKey)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
+		return &history{}, nil
+	}
+	return unmarshalHistory(b), err
+}
+
+// historyMark is where counters stood at the end of the last point.
+type historyMark struct {
+	at             time.Time
+	received, sent uint64
+	repaired       int64
+}
+
+func (n *Node) historyMark() historyMark {
+	m := historyMark{at: time.Now(), repaired: n.repaired.Load()}
+	m.received, m.sent = n.host.Traffic()
+	return m
+}
+
+// note adds what happened since a mark, and returns the mark after.
+func (n *Node) note(from historyMark) (historyMark, error) {
+	to := n.historyMark()
+	stats, err := n.store.Stats()
+	if err != nil {
+		return from, err
+	}
+	up := to.at.Sub(from.at).Truncate(time.Second)
+	n.history.add(p2p.HistoryPoint{
+		End: to.at.UTC().Truncate(time.Second), Length: up, Up: up, Disk: uint64(stats.Bytes), Owed: n.debts.total(),
+		Received: to.received - from.received, Sent: to.sent - from.sent, Repaired: uint64(to.repaired - from.repaired),
+	})
+	return to, nil
+}
+
+// runHistory notes how the node is every few minutes until ctx ends. That it could not be written is worth a line, no more.
+func (n *Node) runHistory(ctx context.Context) error {
+	tick := time.NewTicker(historyStep)
+	defer tick.Stop()
+	mark, written := n.historyMark(), time.Now()
+	for over := false; !over; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			over = true
+		}
+		var err error
+		if mark, err = n.note(mark); err == nil && (over || time.Since(written) >= historyWrite) {
+			written, err = time.Now(), n.store.PutState(historyKey, n.history.marshal())
+		}
+		if err != nil {
+			n.log.Warn("the history of this node is not kept", "err", err)
+		}
+	}
+	return nil
+}
+
+// NodeHistory implements p2p.Backend.
+func (b backend) NodeHistory(context.Context, peer.ID) ([]p2p.HistoryPoint, error) {
+	return b.n.history.points(), nil
+}
