@@ -7,6 +7,7 @@ import (
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/consensus"
+	"github.com/cometbft/cometbft/p2p"
 	sm "github.com/cometbft/cometbft/state"
 	"github.com/cometbft/cometbft/types"
 
@@ -18,6 +19,20 @@ import (
 type entrance struct {
 	*consensus.Reactor
 	chain *chain
+}
+
+// AddPeer implements p2p.Reactor: it starts the goroutines that pass on proposals and votes.
+func (e *entrance) AddPeer(p p2p.Peer) {
+	if r, ok := p.(*remote); ok {
+		p = quietPeer{r}
+	}
+	e.Reactor.AddPeer(p)
+}
+
+// Receive implements p2p.Reactor.
+func (e *entrance) Receive(m p2p.Envelope) {
+	e.Reactor.Receive(m)
+	e.chain.sw.pulse.message(m.ChannelID)
 }
 
 // SwitchToConsensus is called by block sync when there is nothing left to fetch.
