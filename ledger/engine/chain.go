@@ -48,6 +48,7 @@ type chain struct {
 	// comes early, since clients take the age of the newest for a sign that the ledger stands still.
 	stoodStill bool
 	state      sm.Store // for reading
+	wal        wal      // owned by the goroutine that commits blocks
 
 	caughtUp chan struct{} // closed when this node takes part in consensus
 	failure  chan struct{} // closed when it cannot go on
@@ -110,6 +111,7 @@ func cometConfig(cfg *chainConfig) *config.Config {
 // before run, which must be called.
 func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{})}
+	c.wal.file = walFile
 	c.heightAt = time.Now()
 	c.enoughAt = c.heightAt
 	c.guard = &guard{Application: cfg.app, chain: c}

@@ -100,6 +100,9 @@ func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.Respon
 		return nil, err
 	}
 	g.chain.committed(g.height)
+	if err := g.chain.wal.trim(g.chain.node); err != nil {
+		g.chain.cfg.log.Warn("consensus keeps more of its log than it needs", "err", err)
+	}
 	if g.settle != nil {
 		g.settle()
 		g.settle = nil

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,7 @@ func TestIdle(t *testing.T) {
 		time.Sleep(time.Minute)
 		const minutes = 10
 		height, asks := s.nodes[0].View().Height, s.asks()
+		_, size := walFiles(t, filepath.Join(s.config(0, s.nodes[0].host).Dir, walDir))
 		for range 6 * minutes {
 			time.Sleep(10 * time.Second)
 			if _, err := c.Head(t.Context()); err != nil {
@@ -43,6 +45,10 @@ func TestIdle(t *testing.T) {
 			if now == asks[i] || each > 3 {
 				t.Errorf("node %d: goroutines that pass on votes looked up %d times in %d minutes", i, now-asks[i], minutes)
 			}
+		}
+		_, now := walFiles(t, filepath.Join(s.config(0, s.nodes[0].host).Dir, walDir))
+		if day := (now - size) * 24 * 60 / minutes; day > 50_000_000 {
+			t.Errorf("the write-ahead log takes %d MB a day", day/1e6)
 		}
 	})
 }
