@@ -44,10 +44,11 @@ type chain struct {
 	node  *node.Node
 	sw    *sw
 	guard *guard
-	// stoodStill: the newest block here is so old that nobody made any for a while. Then the first comes early, since
-	// clients take the age of the newest for a sign that the ledger stands still.
+	// stoodStill: the newest block here is older than a heartbeat, and perhaps nobody made any for a while. Then the first
+	// comes early, since clients take the age of the newest for a sign that the ledger stands still.
 	stoodStill bool
 	state      sm.Store // for reading
+	wal        wal      // owned by the goroutine that commits blocks
 
 	caughtUp chan struct{} // closed when this node takes part in consensus
 	failure  chan struct{} // closed when it cannot go on
@@ -57,6 +58,7 @@ type chain struct {
 	failed   error         // why; guarded by mu
 	height   int64         // of the last block committed here; guarded by mu
 	heightAt time.Time     // when it was, or when we began; guarded by mu
+	enoughAt time.Time     // when enough members were last seen to be reachable, or when we began; guarded by mu
 }
 
 // genesisDoc is the genesis in CometBFT's terms: a member that votes has as many votes as shards.
@@ -108,7 +110,10 @@ func cometConfig(cfg *chainConfig) *config.Config {
 // openChain puts consensus together and brings application and blocks in step, by repeating at most a block. Nothing runs
 // before run, which must be called.
 func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
-	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{}), heightAt: time.Now()}
+	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{})}
+	c.wal.file = walFile
+	c.heightAt = time.Now()
+	c.enoughAt = c.heightAt
 	c.guard = &guard{Application: cfg.app, chain: c}
 	logger := &logger{log: cfg.log, fail: c.fail}
 	var err error
@@ -155,7 +160,7 @@ func (c *chain) openStores() error {
 	if err != nil {
 		return fmt.Errorf("read consensus state: %w", err)
 	}
-	c.stoodStill = st.LastBlockHeight > 0 && time.Since(st.LastBlockTime) > 2*c.cfg.heartbeat
+	c.stoodStill = st.LastBlockHeight > 0 && time.Since(st.LastBlockTime) > c.cfg.heartbeat
 	if st.LastBlockHeight > 0 && store.NewBlockStore(blocks).Height() == 0 {
 		if err := c.state.SetOfflineStateSyncHeight(st.LastBlockHeight); err != nil {
 			return fmt.Errorf("write consensus state: %w", err)

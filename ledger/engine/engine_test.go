@@ -38,9 +38,10 @@ func TestNodes(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		time.Sleep(20 * time.Second)
+		beat := light.Heartbeat(s.genesis.EpochDuration)
+		time.Sleep(3 * beat / 2)
 		for i := range 4 {
-			if st := s.nodes[i].Status(); st.Stalled != "" || st.CatchingUp || st.Height == 0 || time.Since(st.Time) > 21*time.Second {
+			if st := s.nodes[i].Status(); st.Stalled != "" || st.CatchingUp || st.Height == 0 || time.Since(st.Time) > 2*beat+time.Second {
 				t.Errorf("status %+v", st)
 			}
 			s.same(0, i)

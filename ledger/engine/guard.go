@@ -7,6 +7,7 @@ import (
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/consensus"
+	"github.com/cometbft/cometbft/p2p"
 	sm "github.com/cometbft/cometbft/state"
 	"github.com/cometbft/cometbft/types"
 
@@ -18,6 +19,20 @@ import (
 type entrance struct {
 	*consensus.Reactor
 	chain *chain
+}
+
+// AddPeer implements p2p.Reactor: it starts the goroutines that pass on proposals and votes.
+func (e *entrance) AddPeer(p p2p.Peer) {
+	if r, ok := p.(*remote); ok {
+		p = quietPeer{r}
+	}
+	e.Reactor.AddPeer(p)
+}
+
+// Receive implements p2p.Reactor.
+func (e *entrance) Receive(m p2p.Envelope) {
+	e.Reactor.Receive(m)
+	e.chain.sw.pulse.message(m.ChannelID)
 }
 
 // SwitchToConsensus is called by block sync when there is nothing left to fetch.
@@ -85,6 +100,9 @@ func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.Respon
 		return nil, err
 	}
 	g.chain.committed(g.height)
+	if err := g.chain.wal.trim(g.chain.node); err != nil {
+		g.chain.cfg.log.Warn("consensus keeps more of its log than it needs", "err", err)
+	}
 	if g.settle != nil {
 		g.settle()
 		g.settle = nil

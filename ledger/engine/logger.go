@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/cometbft/cometbft/libs/log"
@@ -40,6 +41,7 @@ var harmless = map[string]bool{
 // The lines that halt knows become a call of fail.
 type logger struct {
 	log  *slog.Logger
+	with []any // keys and values of every line
 	fail func(error) (first bool)
 }
 
@@ -70,13 +72,16 @@ func (l *logger) Error(msg string, args ...any) {
 	l.write(level, msg, args)
 }
 
-// With implements log.Logger.
-func (l *logger) With(args ...any) log.Logger { return &logger{l.log.With(args...), l.fail} }
+// With implements log.Logger. CometBFT makes loggers for lines that are hardly ever written, many for each vote and each
+// peer: what they would add costs nothing before there is a line.
+func (l *logger) With(args ...any) log.Logger {
+	return &logger{l.log, append(slices.Clip(l.with), args...), l.fail}
+}
 
 func (l *logger) write(level slog.Level, msg string, args []any) {
 	// No context: CometBFT logs from goroutines of its own.
 	if ctx := context.TODO(); l.log.Enabled(ctx, level) {
-		l.log.Log(ctx, level, msg, args...)
+		l.log.With(l.with...).Log(ctx, level, msg, args...)
 	}
 }
 

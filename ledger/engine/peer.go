@@ -151,6 +151,7 @@ func encode(msg proto.Message) ([]byte, error) {
 
 // Send implements p2p.Peer: it waits for room in the channel's queue, but not beyond the end of the connection.
 func (r *remote) Send(e p2p.Envelope) bool {
+	defer r.sw.pulse.message(e.ChannelID)
 	b, err := encode(e.Message)
 	return err == nil && r.send(e.ChannelID, b)
 }
@@ -180,6 +181,7 @@ func (r *remote) send(channel byte, b []byte) bool {
 
 // TrySend implements p2p.Peer.
 func (r *remote) TrySend(e p2p.Envelope) bool {
+	defer r.sw.pulse.message(e.ChannelID)
 	b, err := encode(e.Message)
 	return err == nil && r.mux.TrySend(e.ChannelID, b)
 }

@@ -43,7 +43,8 @@ func (s *Status) Shards() (reachable, total int) {
 func quorum(total int) int { return total*2/3 + 1 }
 
 const (
-	// stallGrace is how long after the last block too few reachable members are worth a word: connections come and go.
+	// stallGrace is how long there must be neither a block nor enough reachable members before that is worth a word:
+	// connections come and go.
 	stallGrace = 2 * time.Second
 	// stallPatience is how much later than it should a block may come when enough members are reachable.
 	stallPatience = 10 * time.Second
@@ -51,12 +52,23 @@ const (
 	lag = 3
 )
 
-// stalled says why no block has come since a while, empty if one is not overdue.
-func (s *Status) stalled(since, heartbeat time.Duration) string {
+// enough says whether there are blocks to be expected, from as many members as are reachable.
+func (s *Status) enough() bool {
+	have, total := s.Shards()
+	return have >= quorum(total) || s.Follower && have > 0
+}
+
+// stalled says why no block has come for a while, empty if one is not overdue. lost is for how long too few members have
+// been reachable.
+func (s *Status) stalled(since, lost, heartbeat time.Duration) string {
 	have, total := s.Shards()
 	need := quorum(total)
 	enough := have >= need
-	if since < stallGrace || (enough || s.Follower && have > 0) && since < heartbeat+stallPatience {
+	patience := heartbeat + stallPatience
+	if !s.enough() { // a quiet ledger stands still from when it could not go on
+		since, patience = min(since, lost), stallGrace
+	}
+	if since < patience {
 		return ""
 	}
 	text := fmt.Sprintf("ledger stands still at height %d since %d s: ", s.Height, int(since.Seconds()))
@@ -95,6 +107,16 @@ func (c *chain) committed(height int64) {
 	c.height, c.heightAt = height, time.Now()
 }
 
+// lost is for how long too few members have been reachable, as far as anybody looked; enough says whether they are now.
+func (c *chain) lost(enough bool) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if enough {
+		c.enoughAt = time.Now()
+	}
+	return time.Since(c.enoughAt)
+}
+
 // status fills in all but the block's time.
 func (c *chain) status() Status {
 	c.mu.Lock()
@@ -108,7 +130,7 @@ func (c *chain) status() Status {
 		self := m.id == c.cfg.host.ID()
 		s.Validators = append(s.Validators, MemberStatus{m.id, m.name, int(m.shares), self || c.sw.peer(m.id) != nil})
 	}
-	s.Stalled = s.stalled(since, c.cfg.heartbeat)
+	s.Stalled = s.stalled(since, c.lost(s.enough()), c.cfg.heartbeat)
 	return s
 }
 

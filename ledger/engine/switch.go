@@ -36,6 +36,7 @@ type sw struct {
 	slots    chan struct{}     // holds one for each stream of a follower; nil for a validator
 	dials    chan struct{}     // holds one for each dial; see dialers
 	info     p2p.NodeInfo
+	pulse    pulse // has its own lock
 
 	reactors  map[string]p2p.Reactor // by name; constant after attach, as the next four
 	order     []p2p.Reactor
@@ -276,6 +277,7 @@ func (s *sw) broadcast(e p2p.Envelope, wait bool) {
 			go p.send(e.ChannelID, b) // ends with the peer
 		}
 	}
+	s.pulse.message(e.ChannelID)
 }
 
 func (s *sw) all() []*remote {

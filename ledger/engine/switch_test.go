@@ -224,18 +224,22 @@ func TestStalled(t *testing.T) {
 	for _, c := range []struct {
 		down  int
 		since time.Duration
+		lost  time.Duration
 		want  string
 	}{
 		{down: 0, since: 9 * time.Second},
 		{down: 2, since: 19 * time.Second},
-		{down: 3, since: time.Second},
-		{down: 3, since: 14 * time.Second, want: "ledger stands still at height 812 since 14 s: 60 of 103 shards are reachable, 69 needed; " +
+		{down: 3, since: time.Second, lost: time.Second},
+		{down: 3, since: 9 * time.Second, lost: time.Second},
+		{down: 3, since: 14 * time.Second, lost: 15 * time.Second, want: "ledger stands still at height 812 since 14 s: 60 of 103 shards are reachable, 69 needed; " +
+			"not reachable: node-5, node-6, node-7"},
+		{down: 3, since: 50 * time.Second, lost: 7 * time.Second, want: "ledger stands still at height 812 since 7 s: 60 of 103 shards are reachable, 69 needed; " +
 			"not reachable: node-5, node-6, node-7"},
 		{down: 0, since: 31 * time.Second, want: "ledger stands still at height 812 since 31 s: 103 of 103 shards are reachable, " +
 			"which is enough: waiting for them to agree on a block"},
 	} {
 		s := Status{Height: 812, Validators: members(c.down)}
-		if got := s.stalled(c.since, 10*time.Second); got != c.want {
+		if got := s.stalled(c.since, c.lost, 10*time.Second); got != c.want {
 			t.Errorf("%d down since %v: %q: want %q", c.down, c.since, got, c.want)
 		}
 	}

@@ -158,7 +158,7 @@ func first[T any](ctx context.Context, c *Client, ask asking[T]) (T, error) {
 			return v, err
 		}
 		again := errors.Is(err, ErrBusy) && time.Since(start) < busyTime && pause(ctx, busyPause)
-		if !again && !c.stall.wait(ctx, err, Heartbeat(c.epoch)+firstVotes) {
+		if !again && !c.stall.wait(ctx, err, firstBlock) {
 			return v, err
 		}
 	}

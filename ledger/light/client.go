@@ -143,7 +143,11 @@ func (c *Client) begin(ctx context.Context, fetch fetchBlock) error {
 
 // fresh is nil if a block is as new as the latest must be, and a *Stall otherwise.
 func (c *Client) fresh(from peer.ID, b *types.LightBlock, trouble string) error {
-	if time.Since(b.Time) <= staleAfter(c.epoch) {
+	limit := staleAfter(c.epoch)
+	if trouble != "" {
+		limit = min(limit, troubledAfter)
+	}
+	if time.Since(b.Time) <= limit {
 		return nil
 	}
 	return &Stall{uint64(b.Height), b.Time, nodeName(from, c.names[from]), trouble}

@@ -33,8 +33,9 @@ func (s *Stall) Unwrap() error { return ErrStalled }
 const stallMemory = 5 * time.Second
 
 const (
-	// firstVotes is how long a block may take that nodes begin to make.
-	firstVotes = 3 * time.Second
+	// firstBlock is how soon nodes that have just been started make a block: they open their ledger, find each other, and
+	// do not wait for the heartbeat when the newest block is older than that.
+	firstBlock = 13 * time.Second
 	// stallPoll is between two looks whether it is there.
 	stallPoll = 250 * time.Millisecond
 )

@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"walrus/internal/swarmtest"
+	"walrus/ledger/light"
+)
+
+// What an idle ledger does in ten minutes is little: one block a minute, and each of CometBFT's goroutines looks up about
+// once a second, where it would 500 times. Clients find it alive all the time.
+func TestIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFleet(t, swarmtest.NewNetwork(1), 4, nil)
+		defer s.closeAll()
+		for i := range 4 {
+			s.open(i)
+		}
+		for i := range 4 {
+			<-s.nodes[i].Ready()
+		}
+		s.pay(0, 0, 1)
+		c, host := s.client(4)
+		defer host.Close()
+		time.Sleep(time.Minute)
+		const minutes = 10
+		height, asks := s.nodes[0].View().Height, s.asks()
+		_, size := walFiles(t, filepath.Join(s.config(0, s.nodes[0].host).Dir, walDir))
+		for range 6 * minutes {
+			time.Sleep(10 * time.Second)
+			if _, err := c.Head(t.Context()); err != nil {
+				t.Fatalf("an idle ledger: %v", err)
+			}
+		}
+		blocks := s.nodes[0].View().Height - height
+		if blocks < minutes-1 || blocks > minutes+1 {
+			t.Errorf("%d blocks in %d minutes without a transaction", blocks, minutes)
+		}
+		const routines = 3 * 3 // of each node
+		for i, now := range s.asks() {
+			each := (now - asks[i]) / (routines * minutes * 60)
+			if now == asks[i] || each > 3 {
+				t.Errorf("node %d: goroutines that pass on votes looked up %d times in %d minutes", i, now-asks[i], minutes)
+			}
+		}
+		_, now := walFiles(t, filepath.Join(s.config(0, s.nodes[0].host).Dir, walDir))
+		if day := (now - size) * 24 * 60 / minutes; day > 50_000_000 {
+			t.Errorf("the write-ahead log takes %d MB a day", day/1e6)
+		}
+	})
+}
+
+// asks is how often the goroutines of each node looked up.
+func (s *fleet) asks() (list []int) {
+	for _, n := range s.nodes {
+		n.mu.RLock()
+		p := &n.chain.sw.pulse
+		n.mu.RUnlock()
+		p.mu.Lock()
+		list = append(list, p.asks)
+		p.mu.Unlock()
+	}
+	return list
+}
+
+// A lone transaction after a long silence is committed as soon as any other.
+func TestWakesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFleet(t, swarmtest.NewNetwork(1), 4, nil)
+		defer s.closeAll()
+		for i := range 4 {
+			s.open(i)
+		}
+		for i := range 4 {
+			<-s.nodes[i].Ready()
+		}
+		for i := range 5 {
+			time.Sleep(light.Heartbeat(s.genesis.EpochDuration) / 3)
+			begin := time.Now()
+			s.pay(i%4, i, i+1)
+			if took := time.Since(begin); took > 60*time.Millisecond {
+				t.Errorf("transfer %d after a silence took %v", i, took)
+			}
+		}
+	})
+}

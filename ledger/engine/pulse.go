@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"sync"
+	"time"
+
+	"github.com/cometbft/cometbft/consensus"
+	"github.com/cometbft/cometbft/p2p"
+)
+
+const (
+	// lively is how long after the last message of consensus there may be proposals and votes to pass on. What a message
+	// leads to, a check of a vote or a write to disk, happens well within it.
+	lively = 150 * time.Millisecond
+	// quietLook is how often CometBFT's goroutines look up when there is no message at all. Nothing depends on it: it
+	// bounds what a fault in the reasoning above could cost.
+	quietLook = time.Second
+)
+
+// pulse tells the goroutines that pass on proposals and votes when they may have something to do. CometBFT has three for
+// each peer, which look whether the peer lacks what we have, sleep for gossipSleep, and look again: most of what an idle
+// node would do. But what we and a peer have changes only with a message of consensus: one from a peer, one to a peer, or
+// one that tells all peers of a change here. So they look as often as they like shortly after a message, and else they
+// wait for the next.
+type pulse struct {
+	mu   sync.Mutex
+	at   time.Time     // of the last message; guarded by mu
+	next chan struct{} // closed by the next message, nil while nobody waits for it; guarded by mu
+	asks int           // how often wait was called, for tests; guarded by mu
+}
+
+// message is called after each message, with its channel.
+func (p *pulse) message(channel byte) {
+	if channel < consensus.StateChannel || channel > consensus.VoteSetBitsChannel {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at = time.Now()
+	if p.next != nil {
+		close(p.next)
+		p.next = nil
+	}
+}
+
+// wait returns at once shortly after a message, and else with the next one, after quietLook or at the end.
+func (p *pulse) wait(end <-chan struct{}) {
+	p.mu.Lock()
+	p.asks++
+	if time.Since(p.at) < lively {
+		p.mu.Unlock()
+		return
+	}
+	if p.next == nil {
+		p.next = make(chan struct{})
+	}
+	next := p.next
+	p.mu.Unlock()
+	look := time.NewTimer(quietLook)
+	defer look.Stop()
+	select {
+	case <-next:
+	case <-look.C:
+	case <-end:
+	}
+}
+
+// quietPeer is a peer for those goroutines. CometBFT has no setting for when they look, but each begins every look with
+// the question whether the peer is still there: the answer can wait.
+type quietPeer struct{ *remote }
+
+var _ p2p.Peer = quietPeer{}
+
+// IsRunning implements service.Service.
+func (q quietPeer) IsRunning() bool {
+	q.sw.pulse.wait(q.Quit())
+	return q.remote.IsRunning()
+}
