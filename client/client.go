@@ -81,7 +81,8 @@ type Config struct {
 	DialTimeout time.Duration
 	// Hedge is the least time after which a row that holds up a read is decoded from others instead. Default 2 s.
 	Hedge time.Duration
-	// Commit bounds the wait for a transaction to be committed. Default 30 s: a ledger that goes on needs below one.
+	// Commit is how long a transaction is waited for before the client looks, and again each time, whether the ledger stands
+	// still: then it gives up. Default 30 s: a ledger that goes on needs below one.
 	Commit time.Duration
 	// Cache keeps rows on disk that were read, for later reads. Default: no cache.
 	Cache CacheConfig

@@ -22,6 +22,9 @@ var ErrNoFile = errors.New("no such file in the quilt")
 // ErrStalled is returned when the ledger stands still, or cannot be reached, for what needs it. Reads go on.
 var ErrStalled = errors.New("the ledger stands still")
 
+// ErrUnknown is returned when a transaction was sent and its fate is not known: it may have taken effect, or still may.
+var ErrUnknown = ledger.ErrUnknown
+
 // ErrNoWallet is returned for what costs WAL when the client has no wallet.
 var ErrNoWallet = errors.New("no wallet: this costs WAL, name a wallet in the configuration")
 

@@ -4,36 +4,57 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"walrus/ledger"
 )
 
-// run has the payer run operations, within the configured time, and returns the receipt of the committed transaction.
-// Errors wrap ErrNoWallet, ErrStalled or ErrNoFunds, or are a *ledger.OpError that says what the ledger refused.
+// run has the payer run operations and returns the receipt of the committed transaction. It goes on until ctx ends, unless
+// the ledger stands still. Errors wrap ErrNoWallet, ErrStalled, ErrUnknown or ErrNoFunds, or are a *ledger.OpError that says
+// what the ledger refused.
 func (c *Client) run(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error) {
 	if c.payer == nil {
 		return ledger.Receipt{}, ErrNoWallet
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, c.cfg.Commit, errNotCommitted)
-	defer cancel()
-	receipt, err := c.payer.Do(limited, compose)
+	moving, end := c.whileItMoves(ctx)
+	defer end()
+	receipt, err := c.payer.Do(moving, compose)
 	var refused *ledger.OpError
 	var funds *ledger.FundsError
+	var still *standstill
 	switch {
 	case err == nil:
 		return receipt, nil
 	case errors.As(err, &funds):
 		return receipt, &NoFundsError{Account: c.payer.Address(), Need: funds.Need, Have: funds.Have}
-	case ctx.Err() == nil && limited.Err() != nil:
-		return receipt, fmt.Errorf("%w within %v; it may still be committed: %w: %w", errNotCommitted, c.cfg.Commit, ErrStalled, err)
+	case errors.As(context.Cause(moving), &still):
+		return receipt, fmt.Errorf("the transaction was not committed within %v; it may still be: %w: %w", c.cfg.Commit, ErrUnknown, still.error)
 	case errors.As(err, &refused) && (refused.Code == ledger.CodeBalance || refused.Code == ledger.CodeFee):
 		return receipt, fmt.Errorf("%w: %w", ErrNoFunds, err)
 	}
 	return receipt, err
 }
 
-// errNotCommitted is said of a transaction that takes too long.
-var errNotCommitted = errors.New("the transaction was not committed")
+// standstill is why a transaction is not waited for any longer: the ledger stands still.
+type standstill struct{ error }
+
+// whileItMoves is a context that ends, with a *standstill as its cause, when a transaction is waited for and the ledger
+// stands still. That one takes long, because others use the same wallet or the ledger is busy, is no reason.
+func (c *Client) whileItMoves(ctx context.Context) (moving context.Context, end func()) {
+	moving, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for pause(moving, c.cfg.Commit) {
+			if _, err := c.chain.Read(moving, ledger.KeyEpoch()); errors.Is(err, ErrStalled) && moving.Err() == nil {
+				cancel(&standstill{err})
+			}
+		}
+	})
+	return moving, func() {
+		cancel(nil)
+		watch.Wait()
+	}
+}
 
 // afford checks that the payer's account has what a plan costs, so that it is said before anything is done.
 func (c *Client) afford(balance ledger.Amount, cost Cost) error {

@@ -162,7 +162,7 @@ func (p payable) Used(ctx context.Context, a ledger.Address, nonce uint64) (ledg
 
 // Head reads the account.
 func (p payable) Head(ctx context.Context, a ledger.Address) (h wallet.Head, err error) {
-	v, err := p.Get(ctx, 0, ledger.KeyParams(), ledger.KeyAccount(a))
+	v, err := p.Get(ctx, 0, ledger.KeyParams(), ledger.KeyEpoch(), ledger.KeyAccount(a))
 	if err != nil {
 		return h, standsStill(err)
 	}
@@ -170,6 +170,11 @@ func (p payable) Head(ctx context.Context, a ledger.Address) (h wallet.Head, err
 	if h.Params, err = ledger.ReadParams(v); err != nil {
 		return h, fmt.Errorf("read the ledger: %w", err)
 	}
+	epoch, err := ledger.ReadEpoch(v)
+	if err != nil {
+		return h, fmt.Errorf("read the ledger: %w", err)
+	}
+	h.Epoch = epoch.Epoch
 	h.Account, err = ledger.ReadAccount(v, a)
 	return h, err
 }

@@ -65,6 +65,8 @@ func classify(what action, err error) *failure {
 		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED", domain: domainGlobal, message: "the network did not answer in time; try again", retry: retrySeconds}
 	case errors.Is(err, client.ErrStalled):
 		return unavailable("LEDGER_STALLED", err)
+	case errors.Is(err, client.ErrUnknown):
+		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED", domain: domainGlobal, message: err.Error()}
 	case errors.Is(err, client.ErrNoWallet), errors.Is(err, client.ErrNoFunds):
 		return unavailable("PUBLISHER_CANNOT_PAY", err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.EDQUOT):

@@ -31,6 +31,7 @@ func TestClassify(t *testing.T) {
 		{reading, client.ErrInconsistent, 500, "INTERNAL", "BLOB_INCONSISTENT", false},
 		{reading, context.DeadlineExceeded, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", true},
 		{storing, context.DeadlineExceeded, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", true},
+		{storing, client.ErrUnknown, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", false},
 		{reading, client.ErrStalled, 503, "UNAVAILABLE", "LEDGER_STALLED", true},
 		{storing, client.ErrNoWallet, 503, "UNAVAILABLE", "PUBLISHER_CANNOT_PAY", true},
 		{storing, &client.NoFundsError{Need: 2, Have: 1}, 503, "UNAVAILABLE", "PUBLISHER_CANNOT_PAY", true},

@@ -45,13 +45,17 @@ func (b *bill) end(paid uint64) {
 // paid settles a request that has done, or partly done, what it was to do.
 func (b *bill) paid(c client.Cost) { b.end(uint64(c.Total())) }
 
-// failed settles a request of which nothing is known to be paid. A transaction that the ledger was too slow for may still
-// be committed, and so counts as paid.
+// failed settles a request of which nothing is known to be paid. A transaction whose fate is not known counts as paid.
 func (b *bill) failed(err error) {
-	if errors.Is(err, client.ErrStalled) {
+	if mayBePaid(err) {
 		b.end(b.planned)
 	}
 	b.end(0)
+}
+
+// mayBePaid says whether a transaction may have effect although the request failed.
+func mayBePaid(err error) bool {
+	return errors.Is(err, client.ErrUnknown) || errors.Is(err, client.ErrStalled)
 }
 
 // pay stores within what the client of the request may spend, and counts what was stored. ctx is that of the request.
@@ -59,7 +63,7 @@ func (g *Gateway) pay(ctx context.Context, opt client.StoreOptions, store func(c
 	var b bill
 	opt.Approve = b.approve(ctx, g.reserve)
 	res, err := store(opt)
-	if errors.Is(err, client.ErrStalled) || res == nil {
+	if mayBePaid(err) || res == nil {
 		b.failed(err)
 	} else {
 		b.paid(res.Cost)

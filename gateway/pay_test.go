@@ -16,6 +16,7 @@ func TestBill(t *testing.T) {
 	}{
 		"paid in part":           {func(b *bill) { b.paid(client.Cost{Storage: 3}) }, 3},
 		"failed":                 {func(b *bill) { b.failed(errors.New("refused")) }, 0},
+		"not known":              {func(b *bill) { b.failed(fmt.Errorf("cut: %w", client.ErrUnknown)) }, 70},
 		"may still be committed": {func(b *bill) { b.failed(fmt.Errorf("late: %w", client.ErrStalled)) }, 70},
 	} {
 		var held, paid []uint64

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -61,6 +62,9 @@ type Result struct {
 	Spent  Amount  `json:"spentFrost"`       // left the sender's balance in all, fee included, less what came back
 	Events []Event `json:"events,omitempty"` // none if Code is not CodeOK
 }
+
+// ErrUnknown marks a transaction that was sent without an answer: it may have taken effect, or still may.
+var ErrUnknown = errors.New("it is not known whether the transaction took effect")
 
 // OpError is why a transaction is refused or fails.
 type OpError struct {

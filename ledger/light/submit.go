@@ -24,11 +24,20 @@ const (
 	// busyTime is how long nodes may be at their limits, and downTime how long out of reach, before it is an error.
 	busyTime = 30 * time.Second
 	downTime = 5 * time.Second
+	// nonceLook is between two looks whether another transaction has used the nonce of one that is waited for. Then that one
+	// may be forgotten by all nodes, or kept until it expires, and nobody would tell. nonceGrace is how long the receipt may
+	// be late once the nonce is used, since it is most likely ours that used it.
+	nonceLook  = time.Second
+	nonceGrace = 500 * time.Millisecond
 )
+
+// errNonceUsed ends the wait for a transaction whose nonce is used.
+var errNonceUsed = errors.New("its nonce is used")
 
 // Submit hands a transaction to nodes until its receipt is proven, and returns that, whatever the transaction's result
 // was. From then on all readings of this client have its effects. An error is
-//   - a *ledger.OpError: several nodes, or all that answer, have refused it, and it is in no block;
+//   - a *ledger.OpError: several nodes, or all that answer, have refused it, and it is in no block; or, with
+//     ledger.CodeNonce, the account has used its nonce, and no node shows whether for this transaction: look in its history;
 //   - one that wraps ErrPending: a node may have it, but its fate is unknown, because ctx ended, no node can be reached
 //     any more, or the ledger stands still (ErrStalled). It may be submitted again, and takes effect once;
 //   - another: no node has it.
@@ -38,6 +47,11 @@ func (c *Client) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, err
 	}
 	raw := tx.Marshal()
 	s := &submission{client: c, tx: tx, id: ledger.HashTx(raw), raw: raw, start: time.Now()}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel(nil)
+	watch.Go(func() { s.watchNonce(ctx, cancel) })
 	for {
 		i, err := s.round(ctx)
 		if err == nil {
@@ -50,6 +64,21 @@ func (c *Client) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, err
 		select {
 		case <-ctx.Done():
 		case <-time.After(submitPause):
+		}
+	}
+}
+
+// watchNonce ends the submission when the sender's account is proven to have used the nonce, and no receipt comes.
+func (s *submission) watchNonce(ctx context.Context, cancel context.CancelCauseFunc) {
+	sender := s.tx.Sender.Address()
+	for pause(ctx, nonceLook) {
+		v, _ := s.client.Get(ctx, 0, ledger.KeyAccount(sender)) // of a ledger that stands still others tell
+		if v == nil {
+			continue
+		}
+		if account, err := ledger.ReadAccount(v, sender); err == nil && account.Nonce > s.tx.Nonce && pause(ctx, nonceGrace) {
+			cancel(errNonceUsed)
+			return
 		}
 	}
 }
@@ -111,6 +140,9 @@ func (s *submission) offer(ctx context.Context, node peer.ID) (*Inclusion, error
 func (s *submission) judge(ctx context.Context, err error) error {
 	var op *ledger.OpError
 	switch {
+	case errors.Is(context.Cause(ctx), errNonceUsed):
+		return &ledger.OpError{Code: ledger.CodeNonce, Op: -1, Text: fmt.Sprintf(
+			"transaction %s: nonce %d of account %s is used: look in its history whether by this one", s.id, s.tx.Nonce, s.tx.Sender.Address())}
 	case ctx.Err() != nil:
 		return s.unknown(context.Cause(ctx))
 	case s.taken:
@@ -146,11 +178,8 @@ func (s *submission) stillPending(ctx context.Context) error {
 	if err != nil {
 		return s.unknown(err)
 	}
-	if account.Nonce > s.tx.Nonce { // by this transaction or another
-		if time.Since(s.start) < busyTime {
-			return nil
-		}
-		return s.unknown(fmt.Errorf("nonce %d is used, and no node shows by what", s.tx.Nonce))
+	if account.Nonce > s.tx.Nonce { // by this transaction or another: watchNonce ends this
+		return nil
 	}
 	return &ledger.OpError{Code: ledger.CodeExpired, Op: -1, Text: fmt.Sprintf(
 		"transaction %s expired at height %d without getting into a block: sign it anew", s.id, s.tx.Expiry)}

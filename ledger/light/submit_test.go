@@ -281,6 +281,29 @@ func TestSubmitPending(t *testing.T) {
 	}
 }
 
+// A transaction whose nonce another one took is not waited for until it expires, though a node has it and says nothing.
+func TestSubmitOvertaken(t *testing.T) {
+	w := newWorld(t)
+	never := &source{Source: w.chain}
+	never.receipt = func(ctx ctxt, _ ledger.TxID) (*Inclusion, error) { <-ctx.Done(); return nil, ctx.Err() }
+	w.tale.Store(never)
+	other := ledger.Account{Balance: 100, Nonce: 2}
+	w.add(t, blockOf{
+		changes: append(give(0), put(ledger.KeyAccount(sender()), other.Marshal())),
+		txs:     []happening{paid(w.tx(1, alice))},
+	})
+	w.grow(t)
+	start := time.Now()
+	_, err := w.asking(t, w.liar).Submit(limited(t), w.tx(1, bob))
+	var op *ledger.OpError
+	if !errors.As(err, &op) || op.Code != ledger.CodeNonce || errors.Is(err, ErrPending) {
+		t.Errorf("overtaken: %v", err)
+	}
+	if took := time.Since(start); took > 8*time.Second { // it would wait for 50 heights
+		t.Errorf("took %v", took)
+	}
+}
+
 // When all nodes say that the ledger stands still, a transaction is not waited for in vain, and the reason is passed on.
 func TestSubmitHeldUp(t *testing.T) {
 	w := newWorld(t)

@@ -12,6 +12,7 @@ import (
 type Head struct {
 	Network certs.NetworkID
 	Height  uint64
+	Epoch   uint32
 	Params  ledger.Params
 	Account ledger.Account
 }
@@ -21,7 +22,8 @@ type Chain interface {
 	// Head reads the account, proven, at a height no lower than that of any answer before.
 	Head(ctx context.Context, a ledger.Address) (Head, error)
 	// Submit sends the transaction and waits for its receipt. Sending the same one twice does no harm. It fails with
-	//   - an *ledger.OpError if the transaction was refused: it is in no block that is known of
+	//   - an *ledger.OpError if the transaction was refused: it is in no block that is known of. With ledger.CodeNonce or
+	//     ledger.CodeExpired this may be because it, or another one, is in a block already: see Used
 	//   - an error wrapping ErrUnknown or that of ctx if it may be in a block, or come to be in one
 	//   - any other error if it reached nobody
 	Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, error)

@@ -140,6 +140,11 @@ func (c *fakeChain) commit() {
 	c.head.Height++
 	for i, tx := range c.waiting {
 		result := ledger.Result{Op: -1, Fee: tx.Fee, Spent: tx.Fee}
+		for _, op := range tx.Ops {
+			if o, ok := op.(ledger.Transfer); ok {
+				result.Events = append(result.Events, ledger.Event{Kind: ledger.EventTransferred, To: o.To, Amount: o.Amount})
+			}
+		}
 		if c.execute != nil {
 			result = c.execute(tx)
 		}

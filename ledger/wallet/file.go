@@ -20,6 +20,9 @@ import (
 // maxFile is far above the 300 bytes a wallet file has.
 const maxFile = 4 << 10
 
+// lockSuffix is what the name of a wallet's lock has more than that of the wallet.
+const lockSuffix = ".lock"
+
 // walletFile is the YAML form of a wallet.
 type walletFile struct {
 	Kind    string `yaml:"kind"` // keeps other keys from being taken for a wallet's
@@ -55,7 +58,11 @@ func Load(path string) (*Wallet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w %s: %w: restore it from a copy", ErrFile, path, err)
 	}
-	return FromKey(key), nil
+	w := FromKey(key)
+	if real, err := filepath.EvalSymlinks(path); err == nil { // one wallet with two names has one lock
+		w.lockPath = real + lockSuffix
+	}
+	return w, nil
 }
 
 func readFile(path string) ([]byte, error) {

@@ -3,9 +3,9 @@ package wallet
 import (
 	"context"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"walrus/ledger"
@@ -19,44 +19,67 @@ const (
 	maxSalt = 1024
 	// headAge is how long a height is good for composing: the ledger goes on by far less than lifetime.
 	headAge = 10 * time.Second
-	// maxFlights bounds the transactions that wait for their receipts at once. A node holds some 256 of an account.
-	maxFlights = 64
-	// maxComposed bounds how often operations are composed anew because others took their nonce.
-	maxComposed = 10
+	// maxOrders bounds what goes into one transaction, beside its own bounds: one that fails takes its neighbours' fees along.
+	maxOrders = 100
+	// maxSpoiled is how often an order goes with others again after one of them failed; then it goes alone.
+	maxSpoiled = 2
 )
 
-// Payer runs operations on one ledger and pays for them with one wallet. It is safe for concurrent use: transactions
-// follow each other without waiting for receipts. Of two payers with the same key, in two processes, one is told from
-// time to time that its nonce is used, and composes its transaction anew.
+// Payer runs operations on one ledger and pays for them with one wallet. It is safe for concurrent use. One transaction is
+// on its way at a time; what is asked for meanwhile goes into the next one, together. Processes on one machine take nonces
+// in turn, by a file beside the wallet's. Where that is not possible, as between machines, one of two transactions with
+// the same nonce wins, and the other one is composed anew once that is proven.
 type Payer struct {
-	wallet *Wallet // constant, as is chain
+	wallet *Wallet // constant, as the next three
 	chain  Chain
-	salt   uint64 // constant, below maxSalt
+	salt   uint64 // below maxSalt
+	shared *shared
 
-	turn    chan struct{} // full while somebody has what follows
-	head    Head          // as read, or brought forward by receipts
-	read    time.Time     // when head was true last; zero before it was read
-	departs time.Time     // when the last flight departs
-	flights []*flight     // by nonce
+	mu    sync.Mutex
+	queue []*order // that wait for the next transaction; guarded by mu
+	busy  bool     // work runs; guarded by mu
+
+	// Owned by work.
+	head Head      // as read, or brought forward by receipts
+	read time.Time // when head was true last; zero when it must be read
+	lost int       // nonces that others took in a row
 }
 
-// flight is a transaction on its way.
-type flight struct {
+// order is what one call of Do wants.
+type order struct {
+	build Build         // called with mu held, and not after Do has returned
+	done  chan struct{} // closed when the next two are known
+	// receipt is the order's part of that of its transaction.
+	receipt ledger.Receipt
+	err     error
+
+	batch   *batch          // the transaction it is in; nil: it waits in the queue; guarded by Payer.mu, as the rest
+	gone    error           // why nobody waits for it any more
+	spoiled int             // transactions that failed because of others
+	burnt   *ledger.Receipt // its part of the fees of those
+}
+
+// batch is the orders that go together.
+type batch struct {
+	cancel context.CancelCauseFunc // of its context, which lives as long as somebody waits for one of the orders
+
+	orders  []*order // guarded by Payer.mu, as the rest
+	waiting int      // orders that somebody waits for
 	tx      *ledger.Tx
-	need    ledger.Amount
-	departs time.Time     // not before that
-	done    chan struct{} // closed when it is no more on its way
 }
 
 // NewPayer makes a payer. It reads nothing yet.
 func NewPayer(w *Wallet, chain Chain) *Payer {
-	return &Payer{wallet: w, chain: chain, salt: rand.Uint64N(maxSalt), turn: make(chan struct{}, 1)}
+	return &Payer{wallet: w, chain: chain, salt: rand.Uint64N(maxSalt), shared: &shared{path: w.lockPath}}
 }
 
 // Address of the account that pays.
 func (p *Payer) Address() ledger.Address { return p.wallet.address }
 
-// Do composes a transaction with the least fee, sends it and waits for its receipt. It fails with
+// Do runs the operations, alone or in one transaction with those of others who call it at the same time, with the least
+// fee, and waits for the receipt: of a common transaction, this call's part, with its own events and costs, and operations
+// counted from its own first. What others have in the transaction does not matter: if one of theirs fails, the rest goes
+// into another one. Do goes on until ctx ends. It fails with
 //   - *ledger.FundsError if the account has not enough; nothing was sent
 //   - *ledger.OpError if the ledger refused the transaction, or if it failed; then the receipt is returned too, since
 //     the fee is paid
@@ -64,163 +87,226 @@ func (p *Payer) Address() ledger.Address { return p.wallet.address }
 //   - what Chain fails with, if the transaction reached nobody
 //   - an error wrapping ledger.ErrFormat if the operations make no transaction
 func (p *Payer) Do(ctx context.Context, build Build) (ledger.Receipt, error) {
-	var refused error
-	for range maxComposed {
-		f, err := p.compose(ctx, build)
-		if err != nil {
-			return ledger.Receipt{}, err
-		}
-		receipt, again, err := p.send(ctx, f)
-		if !again {
-			return receipt, err
-		}
-		refused = err
+	o := &order{build: build, done: make(chan struct{})}
+	p.mu.Lock()
+	p.queue = append(p.queue, o)
+	idle := !p.busy
+	p.busy = true
+	p.mu.Unlock()
+	if idle {
+		go p.work(context.WithoutCancel(ctx))
 	}
-	return ledger.Receipt{}, fmt.Errorf("other transactions of %s keep taking the nonce: is the wallet used twice?: %w", p.wallet.address, refused)
-}
-
-// hold waits for the turn, which release gives back.
-func (p *Payer) hold(ctx context.Context) error {
 	select {
-	case p.turn <- struct{}{}:
-		return nil
+	case <-o.done:
+		return o.receipt, o.err
 	case <-ctx.Done():
-		return ctx.Err()
+		return p.leave(o, context.Cause(ctx))
 	}
 }
 
-func (p *Payer) release() { <-p.turn }
-
-// compose makes a signed transaction of its own nonce and counts it among the flights.
-func (p *Payer) compose(ctx context.Context, build Build) (*flight, error) {
-	for {
-		if err := p.hold(ctx); err != nil {
-			return nil, fmt.Errorf("compose transaction: %w", err)
-		}
-		f, wait, err := p.tryCompose(ctx, build)
-		p.release()
-		if f != nil || err != nil {
-			return f, err
-		}
+// leave gives up an order. If nobody else waits for the transaction it is in, that is given up too.
+func (p *Payer) leave(o *order, why error) (ledger.Receipt, error) {
+	p.mu.Lock()
+	o.gone = why
+	b := o.batch
+	if b == nil { // it is settled, or waits in the queue
+		p.queue = slices.DeleteFunc(p.queue, func(other *order) bool { return other == o })
+		p.mu.Unlock()
 		select {
-		case <-wait:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("compose transaction: %w", ctx.Err())
+		case <-o.done:
+			return o.receipt, o.err
+		default:
+			return o.burntReceipt(), notSent(why)
+		}
+	}
+	tx := b.tx
+	b.waiting--
+	last := b.waiting == 0
+	p.mu.Unlock()
+	switch {
+	case last:
+		b.cancel(why)
+		<-o.done
+		return o.receipt, o.err
+	case tx == nil:
+		return ledger.Receipt{}, notSent(why)
+	}
+	return ledger.Receipt{}, unknown(tx, why)
+}
+
+// work sends transactions until nothing waits.
+func (p *Payer) work(ctx context.Context) {
+	for {
+		ctx, cancel := context.WithCancelCause(ctx)
+		b := p.next(cancel)
+		if b != nil {
+			p.run(ctx, b)
+		}
+		cancel(nil)
+		if b == nil {
+			return
 		}
 	}
 }
 
-// tryCompose is compose by who has the turn. It may say to wait for another flight to end before trying again.
-func (p *Payer) tryCompose(ctx context.Context, build Build) (f *flight, wait chan struct{}, err error) {
-	if len(p.flights) >= maxFlights {
-		return nil, p.flights[0].done, nil
+// next takes from the queue what goes together; nil when it is empty: then work has ended.
+func (p *Payer) next(cancel context.CancelCauseFunc) *batch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.queue) == 0 {
+		p.busy = false
+		return nil
 	}
-	if time.Since(p.read) > headAge {
-		if err := p.refresh(ctx); err != nil {
-			return nil, nil, err
+	n := 1
+	if p.queue[0].spoiled < maxSpoiled {
+		for n < len(p.queue) && n < maxOrders && p.queue[n].spoiled < maxSpoiled {
+			n++
 		}
 	}
-	f, err = p.draft(build)
-	if err != nil {
-		return nil, nil, err
+	b := &batch{cancel: cancel, orders: slices.Clone(p.queue[:n]), waiting: n}
+	p.queue = slices.Delete(p.queue, 0, n)
+	for _, o := range b.orders {
+		o.batch = b
 	}
-	if p.short(f) { // unless WAL came in since
-		if err := p.refresh(ctx); err != nil {
-			return nil, nil, err
-		}
-		if f, err = p.draft(build); err != nil {
-			return nil, nil, err
-		}
-		if p.short(f) && len(p.flights) > 0 { // unless one of them fails, or is in the balance already
-			return nil, p.flights[0].done, nil
-		}
-		if p.short(f) {
-			return nil, nil, &ledger.FundsError{Need: f.need, Have: p.head.Account.Balance}
-		}
-	}
-	now := time.Now()
-	if f.departs = p.departs.Add(spacing); f.departs.Before(now) {
-		f.departs = now
-	}
-	p.departs = f.departs
-	at, _ := p.find(f.tx.Nonce)
-	p.flights = slices.Insert(p.flights, at, f)
-	return f, nil, nil
+	return b
 }
 
-// refresh reads the head.
-func (p *Payer) refresh(ctx context.Context) error {
-	head, err := p.chain.Head(ctx, p.wallet.address)
-	if err != nil {
-		return fmt.Errorf("read account %s: %w", p.wallet.address, err)
-	}
-	p.head, p.read = head, time.Now()
-	return nil
-}
-
-// draft makes the transaction for the least nonce that is free.
-func (p *Payer) draft(build Build) (*flight, error) {
-	nonce := p.head.Account.Nonce
-	for _, f := range p.flights {
-		if f.tx.Nonce == nonce {
-			nonce++
-		}
-	}
-	ops := build(func(op int) ledger.ObjectID { return ledger.NewObjectID(p.wallet.address, nonce, op) })
-	tx := &ledger.Tx{Network: p.head.Network, Nonce: nonce, Expiry: p.head.Height + lifetime + p.salt, Ops: ops}
-	tx.Fee = p.head.Params.MinFee(len(tx.Marshal())) // which is as long with any fee and signature
-	tx.Sign(p.wallet.key)
-	if err := tx.Validate(); err != nil {
-		return nil, fmt.Errorf("compose transaction: %w", err)
-	}
-	need, err := Cost(&p.head.Params, ops)
-	if err == nil {
-		need, err = need.Add(tx.Fee)
-	}
-	if err != nil { // it is more than there can be
-		need = math.MaxUint64
-	}
-	return &flight{tx: tx, need: need, done: make(chan struct{})}, nil
-}
-
-// short says whether the balance does not cover f and what is on its way.
-func (p *Payer) short(f *flight) bool {
-	left := p.head.Account.Balance
-	for _, other := range p.flights {
-		left -= min(left, other.need)
-	}
-	return f.need > left
-}
-
-// find is where among the flights that of nonce is, or would be.
-func (p *Payer) find(nonce uint64) (at int, ok bool) {
-	return slices.BinarySearchFunc(p.flights, nonce, func(f *flight, nonce uint64) int {
-		switch {
-		case f.tx.Nonce < nonce:
-			return -1
-		case f.tx.Nonce > nonce:
-			return 1
-		}
-		return 0
-	})
-}
-
-// land ends a flight. A receipt brings the head forward; without one it is to be read again.
-func (p *Payer) land(f *flight, receipt *ledger.Receipt) {
-	p.turn <- struct{}{} // never held for longer than a read of the head, which ends with its caller's context
-	defer p.release()
-	if at, ok := p.find(f.tx.Nonce); ok && p.flights[at] == f {
-		p.flights = slices.Delete(p.flights, at, at+1)
-	}
-	close(f.done)
-	if receipt == nil {
-		p.read = time.Time{}
+// run sends one transaction to its end.
+func (p *Payer) run(ctx context.Context, b *batch) {
+	f, err := p.compose(ctx, b)
+	if f == nil {
+		p.settleAll(b, err)
 		return
 	}
+	receipt, fate, err := p.fly(ctx, f)
+	switch {
+	case fate == landed:
+		p.land(b, f, receipt)
+	case fate == overtaken:
+		p.retry(ctx, b, err)
+	case fate == refused && len(f.parts) > 1: // perhaps because of one of them
+		p.read = time.Time{}
+		p.requeue(b, func(o *order) { o.spoiled = maxSpoiled })
+	default:
+		p.read = time.Time{}
+		p.settleAll(b, err)
+	}
+}
+
+const (
+	// minBackoff and maxBackoff bound the random pause before a transaction is composed anew, which doubles with each nonce
+	// that others took: of two payers one is first next time.
+	minBackoff = 20 * time.Millisecond
+	maxBackoff = 2 * time.Second
+)
+
+// retry composes anew what lost its nonce to another transaction.
+func (p *Payer) retry(ctx context.Context, b *batch, why error) {
+	p.mu.Lock()
+	b.tx = nil // nothing of these orders is under way any more
+	p.mu.Unlock()
+	most := maxBackoff
+	if p.lost < 7 {
+		most = min(minBackoff<<p.lost, maxBackoff)
+	}
+	p.lost++
+	if sleep(ctx, rand.N(most)) != nil {
+		p.settleAll(b, fmt.Errorf("others took the nonce %d times, the last time: %w: %w", p.lost, why, notSent(context.Cause(ctx))))
+		return
+	}
+	p.requeue(b, func(*order) {})
+}
+
+// land tells the orders of a transaction what became of them.
+func (p *Payer) land(b *batch, f *flight, r *ledger.Receipt) {
+	p.lost = 0
 	p.head.Account.Nonce = max(p.head.Account.Nonce, f.tx.Nonce+1)
 	// If the balance was read after that already, it is read again before anything is called too dear.
-	p.head.Account.Balance -= min(p.head.Account.Balance, receipt.Spent)
-	if receipt.Height > p.head.Height {
-		p.head.Height, p.read = receipt.Height, time.Now()
+	p.head.Account.Balance -= min(p.head.Account.Balance, r.Spent)
+	if r.Height > p.head.Height {
+		p.head.Height, p.read = r.Height, time.Now()
 	}
+	if r.Code == ledger.CodeOK || len(f.parts) == 1 {
+		for i := range f.parts {
+			p.settle(f.parts[i].order, f.receipt(r, i, &p.head.Params), r.Err())
+		}
+		return
+	}
+	p.read = time.Time{} // there may be a new epoch, or less WAL than was thought
+	guilty := f.partOf(r.Op)
+	for i := range f.parts {
+		share := f.receipt(r, i, &p.head.Params)
+		if o := f.parts[i].order; i == guilty {
+			p.settle(o, share, share.Err())
+		} else {
+			p.mu.Lock()
+			o.burn(share)
+			p.mu.Unlock()
+		}
+	}
+	p.requeue(b, func(o *order) { o.spoiled++ })
+}
+
+// requeue puts the orders that are not settled, and that somebody waits for, before all others.
+func (p *Payer) requeue(b *batch, mark func(*order)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var again []*order
+	for _, o := range b.orders {
+		switch {
+		case o.batch != b:
+		case o.gone != nil:
+			p.settleLocked(o, ledger.Receipt{}, notSent(o.gone))
+		default:
+			o.batch = nil
+			mark(o)
+			again = append(again, o)
+		}
+	}
+	p.queue = append(again, p.queue...)
+}
+
+// settleAll ends all orders of a batch that are not settled with one error.
+func (p *Payer) settleAll(b *batch, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range b.orders {
+		if o.batch == b {
+			p.settleLocked(o, ledger.Receipt{}, err)
+		}
+	}
+}
+
+func (p *Payer) settle(o *order, r ledger.Receipt, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.settleLocked(o, r, err)
+}
+
+// settleLocked ends an order. Fees that it paid for nothing before are told with the receipt, or are the receipt.
+func (p *Payer) settleLocked(o *order, r ledger.Receipt, err error) {
+	if r.ID == (ledger.TxID{}) {
+		r = o.burntReceipt()
+	} else if o.burnt != nil {
+		r.Fee += o.burnt.Fee
+		r.Spent += o.burnt.Fee
+	}
+	o.receipt, o.err, o.batch = r, err, nil
+	close(o.done)
+}
+
+// burn adds to what the order paid for transactions that failed because of others.
+func (o *order) burn(share ledger.Receipt) {
+	if o.burnt != nil {
+		share.Fee += o.burnt.Fee
+		share.Spent += o.burnt.Fee
+	}
+	o.burnt = &share
+}
+
+func (o *order) burntReceipt() ledger.Receipt {
+	if o.burnt == nil {
+		return ledger.Receipt{}
+	}
+	return *o.burnt
 }

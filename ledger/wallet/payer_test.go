@@ -77,7 +77,7 @@ func TestMany(t *testing.T) {
 }
 
 func testMany(t *testing.T, payers int, delay time.Duration) {
-	const each = 100
+	const each = 300
 	chain := newChain(t, ledger.WAL)
 	chain.delay = delay
 	w := newWallet(t)
@@ -87,16 +87,12 @@ func testMany(t *testing.T, payers int, delay time.Duration) {
 		p := NewPayer(w, chain)
 		for j := range each {
 			group.Go(func() {
-				// Two payers that send as fast as they can take nonces from each other; whoever keeps trying gets through.
-				for try := 1; ; try++ {
-					_, err := p.Do(t.Context(), pay(ledger.Amount(i*each+j)))
-					if refused := (*ledger.OpError)(nil); payers > 1 && errors.As(err, &refused) && refused.Code == ledger.CodeNonce && try < 20 {
-						continue
-					}
-					if err != nil {
-						t.Error(err)
-					}
-					return
+				receipt, err := p.Do(t.Context(), pay(ledger.Amount(i*each+j)))
+				if err != nil {
+					t.Error(err)
+				}
+				if want := ledger.Amount(i*each+j) + receipt.Fee; receipt.Spent != want {
+					t.Errorf("spent %d, want %d", uint64(receipt.Spent), uint64(want))
 				}
 			})
 		}
@@ -104,7 +100,9 @@ func testMany(t *testing.T, payers int, delay time.Duration) {
 	group.Wait()
 	seen := map[ledger.Amount]int{}
 	for i, tx := range chain.committed {
-		seen[tx.Ops[0].(ledger.Transfer).Amount]++
+		for _, op := range tx.Ops {
+			seen[op.(ledger.Transfer).Amount]++
+		}
 		if tx.Nonce != uint64(5+i) {
 			t.Errorf("nonce %d in place %d", tx.Nonce, i)
 		}
@@ -114,8 +112,9 @@ func testMany(t *testing.T, payers int, delay time.Duration) {
 			t.Errorf("transaction %d took effect %d times", i, n)
 		}
 	}
-	if took := time.Since(start); payers == 1 && delay == 0 && took > each*spacing+3*blockTime {
-		t.Errorf("%d transactions at once took %s", each, took)
+	// The first goes alone, or with those that were as fast; the others a hundred at a time.
+	if took := time.Since(start); payers == 1 && (len(chain.committed) > 4 || delay == 0 && took > 5*blockTime) {
+		t.Errorf("%d at once took %d transactions and %s", each, len(chain.committed), took)
 	}
 	t.Logf("%d transactions in %s, sent %d times, %d reads of the head", len(chain.committed), time.Since(start), chain.sent, chain.reads)
 }
@@ -158,14 +157,15 @@ func TestFundsOnTheWay(t *testing.T) {
 				}
 			}
 			p := NewPayer(newWallet(t), chain)
-			errs := make(chan error, 2)
-			for range 2 {
-				go func() { _, err := p.Do(t.Context(), pay(5000)); errs <- err }()
+			var errs [2]chan error
+			for i := range errs {
+				errs[i] = make(chan error, 1)
+				go func() { _, err := p.Do(t.Context(), pay(5000)); errs[i] <- err }()
 				synctest.Wait()
 			}
 			var failed *ledger.OpError
 			var poor *ledger.FundsError
-			first, second := <-errs, <-errs
+			first, second := <-errs[0], <-errs[1]
 			if fails && (!errors.As(first, &failed) || second != nil) {
 				t.Errorf("the first fails: %v, then %v", first, second)
 			}
@@ -201,8 +201,10 @@ func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, ledger.WAL)
 		chain.refuse = func(tx *ledger.Tx) error {
-			if tx.Ops[0].(ledger.Transfer).Amount == 0 {
-				return refusedFor(ledger.CodeFee)
+			for _, op := range tx.Ops {
+				if op.(ledger.Transfer).Amount == 0 {
+					return refusedFor(ledger.CodeFee)
+				}
 			}
 			return nil
 		}
@@ -222,44 +224,12 @@ func TestRefused(t *testing.T) {
 			synctest.Wait()
 		}
 		group.Wait()
-		if len(chain.committed) != 19 {
-			t.Errorf("%d are in blocks", len(chain.committed))
+		paid := 0
+		for _, tx := range chain.committed {
+			paid += len(tx.Ops)
 		}
-	})
-}
-
-// TestGap: the first of many is refused when the others are on their way. They are not before their time for ever.
-func TestGap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		chain := newChain(t, ledger.WAL)
-		chain.refuse = func(tx *ledger.Tx) error {
-			if tx.Ops[0].(ledger.Transfer).Amount == 0 {
-				return refusedFor(ledger.CodeFee)
-			}
-			return nil
-		}
-		chain.gate = make(chan struct{})
-		p := NewPayer(newWallet(t), chain)
-		var group sync.WaitGroup
-		for i := range 20 {
-			group.Go(func() {
-				if _, err := p.Do(t.Context(), pay(ledger.Amount(i))); (err == nil) != (i > 0) {
-					t.Errorf("transaction %d: %v", i, err)
-				}
-			})
-			synctest.Wait()
-		}
-		time.Sleep(time.Second)
-		close(chain.gate)
-		start := time.Now()
-		group.Wait()
-		for i, tx := range chain.committed {
-			if tx.Nonce != uint64(5+i) {
-				t.Errorf("nonce %d in place %d", tx.Nonce, i)
-			}
-		}
-		if took := time.Since(start); len(chain.committed) != 19 || took > time.Second {
-			t.Errorf("%d are in blocks after %s", len(chain.committed), took)
+		if paid != 19 {
+			t.Errorf("%d are in blocks", paid)
 		}
 	})
 }
@@ -399,30 +369,6 @@ func TestRefusedInBlock(t *testing.T) {
 	})
 }
 
-// TestGivesUp: a ledger that refuses everything is not asked for ever.
-func TestGivesUp(t *testing.T) {
-	for _, moves := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			chain := newChain(t, ledger.WAL)
-			chain.refuse = func(*ledger.Tx) error {
-				if moves { // others are always faster
-					chain.head.Account.Nonce++
-				}
-				return refusedFor(ledger.CodeNonce)
-			}
-			start := time.Now()
-			var refused *ledger.OpError
-			_, err := NewPayer(newWallet(t), chain).Do(t.Context(), pay(1))
-			if !errors.As(err, &refused) || refused.Code != ledger.CodeNonce {
-				t.Errorf("%v, want CodeNonce", err)
-			}
-			if took := time.Since(start); chain.sent > 12 || took > 10*time.Second {
-				t.Errorf("sent %d times in %s", chain.sent, took)
-			}
-		})
-	}
-}
-
 // TestCancel ends the context at every moment of a hundred transactions; the wallet is good for more afterwards.
 func TestCancel(t *testing.T) {
 	for after := time.Duration(0); after < 4*blockTime; after += 7 * time.Millisecond {
@@ -433,7 +379,7 @@ func TestCancel(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), after)
 			defer cancel()
 			var group sync.WaitGroup
-			for range maxFlights + 20 {
+			for range maxOrders + 20 {
 				group.Go(func() {
 					if _, err := p.Do(ctx, pay(1)); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 						t.Errorf("after %s: %v", after, err)
@@ -441,41 +387,15 @@ func TestCancel(t *testing.T) {
 				})
 			}
 			group.Wait()
-			if len(p.flights) != 0 {
-				t.Fatalf("after %s: %d are said to be on their way", after, len(p.flights))
+			synctest.Wait()
+			if p.busy || len(p.queue) != 0 {
+				t.Fatalf("after %s: %d are said to wait, at work: %t", after, len(p.queue), p.busy)
 			}
 			if _, err := p.Do(t.Context(), pay(2)); err != nil {
 				t.Errorf("after %s, the next: %v", after, err)
 			}
 		})
 	}
-}
-
-// TestBounded: no more are on their way than a node would hold.
-func TestBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		chain := newChain(t, ledger.WAL)
-		p := NewPayer(newWallet(t), chain)
-		chain.gate = make(chan struct{})
-		var group sync.WaitGroup
-		for range 3 * maxFlights {
-			group.Go(func() {
-				if _, err := p.Do(t.Context(), pay(1)); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if len(p.flights) != maxFlights || chain.sent != maxFlights { // nothing moves
-			t.Errorf("%d on their way, %d sent", len(p.flights), chain.sent)
-		}
-		close(chain.gate)
-		group.Wait()
-		if len(chain.committed) != 3*maxFlights {
-			t.Errorf("%d in all", len(chain.committed))
-		}
-	})
 }
 
 func TestHeadFails(t *testing.T) {

@@ -4,139 +4,166 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"walrus/ledger"
 )
 
 const (
-	// maxLooked bounds how often a transaction is sent whose time is now; the pauses between add up to some seconds.
-	maxLooked = 12
-	// firstPause doubles each time, up to maxPause.
-	firstPause = 5 * time.Millisecond
+	// firstPause doubles each time, up to maxPause; half of a pause is random.
+	firstPause = 10 * time.Millisecond
 	maxPause   = 500 * time.Millisecond
-	// overtaken is the longest pause of a transaction that reached its node before the one before it.
-	overtaken = 80 * time.Millisecond
-	// spacing is between transactions of a payer, so that they reach their node in order.
-	spacing = 2 * time.Millisecond
+	// gapPatience is how long the transaction before ours may be missing: another process took its nonce, and seems to have
+	// ended before it sent anything.
+	gapPatience = 2 * time.Second
+	// nextGapPatience is the same for the one after, if that one was missing.
+	nextGapPatience = gapPatience / 4
+	// fillTime bounds the sending of a transaction in its place.
+	fillTime = 10 * time.Second
 )
 
-// send ends the flight with its receipt. again says that the transaction is and will be without effect, because of err,
-// and may be composed anew.
+// fate is what became of a transaction.
+type fate int
+
+const (
+	undecided fate = iota // it has failed or was given up: whether it has effect is what its error says
+	landed                // there is a receipt
+	refused               // it is in no block that is known of, and will be in none
+	overtaken             // it will be in no block: another transaction is proven to have its nonce, or it has expired
+)
+
+// fly sends a transaction until its fate is known or ctx ends.
 //
-// A nonce is used once. So what is composed anew is done twice in one case only: its nonce was ahead of the account's,
-// the node that refused it kept it in secret, and hands it in when the nonce comes up, within lifetime.
-func (p *Payer) send(ctx context.Context, f *flight) (receipt ledger.Receipt, again bool, err error) {
-	var landed *ledger.Receipt
-	defer func() { p.land(f, landed) }()
-	if err := sleep(ctx, nil, time.Until(f.departs)); err != nil {
-		return ledger.Receipt{}, false, fmt.Errorf("send transaction: %w", err)
+// A nonce is used once, so nothing is done twice as long as operations are composed anew only when another transaction is
+// proven to have used the nonce, or the expiry is proven to be over. That nodes refuse a transaction proves nothing: one of
+// them may keep it and hand it in later.
+func (p *Payer) fly(ctx context.Context, f *flight) (*ledger.Receipt, fate, error) {
+	if ctx.Err() != nil {
+		p.shared.giveBack(ctx, f.tx)
+		return nil, undecided, notSent(context.Cause(ctx))
 	}
-	pause := firstPause
-	for looked := 0; looked < maxLooked; {
-		receipt, err = p.chain.Submit(ctx, f.tx)
-		refused := refusal(&receipt, err)
-		if refused == nil && err != nil {
-			return ledger.Receipt{}, false, lost(ctx, f, err)
+	var gap gap
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		receipt, err := p.chain.Submit(ctx, f.tx)
+		no := refusal(&receipt, err)
+		if no == nil && err != nil {
+			return nil, undecided, failed(ctx, f.tx, err)
 		}
-		if refused == nil {
-			landed = &receipt
-			return receipt, false, receipt.Err()
+		if no == nil {
+			return &receipt, landed, nil
 		}
-		err = fmt.Errorf("transaction %s: %w", f.tx.ID(), refused)
-		if refused.Code != ledger.CodeNonce && refused.Code != ledger.CodeExpired {
-			return ledger.Receipt{}, false, err
-		}
-		earlier, waitErr := p.earlier(ctx, f)
-		if waitErr != nil {
-			return ledger.Receipt{}, false, unknown(f, waitErr)
-		}
-		if earlier == nil { // then its time is now
-			looked++
-			found, gone, lookErr := p.look(ctx, f)
+		err = fmt.Errorf("transaction %s: %w", f.tx.ID(), no)
+		switch no.Code {
+		case ledger.CodeNonce, ledger.CodeExpired: // perhaps it is in a block, or will be
+			found, fate, lookErr := p.look(ctx, f.tx)
 			if lookErr != nil {
-				return ledger.Receipt{}, false, unknown(f, lookErr)
+				return nil, undecided, unknown(f.tx, lookErr)
 			}
-			if found != nil {
-				landed = found
-				return *found, false, found.Err()
+			if fate != undecided {
+				return found, fate, err
 			}
-			if gone {
-				return ledger.Receipt{}, true, err
+			if gap.seen(p.head.Account.Nonce, f.tx.Nonce) {
+				p.fill(ctx)
 			}
-		} else {
-			pause = min(pause, overtaken)
+		case ledger.CodeLimit: // too many wait
+		default:
+			p.shared.giveBack(ctx, f.tx)
+			return nil, refused, err
 		}
 		// It overtook the one before it, or a node is behind, or holds another transaction of the same nonce.
-		if err := sleep(ctx, earlier, pause); err != nil {
-			return ledger.Receipt{}, false, unknown(f, err)
+		if sleep(ctx, pause/2+rand.N(pause/2)) != nil {
+			return nil, undecided, unknown(f.tx, fmt.Errorf("%w; the last answer was: %w", context.Cause(ctx), no))
 		}
-		pause = min(2*pause, maxPause)
 	}
-	return ledger.Receipt{}, false, fmt.Errorf("an earlier transaction of %s seems to wait for its block still: try again when it is in one: %w", p.wallet.address, err)
 }
 
-// sleep lasts for d, or until wake is closed; it fails if ctx ends before.
-func sleep(ctx context.Context, wake <-chan struct{}, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
+// sleep lasts for d; it fails if ctx ends before.
+func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-wake:
 	case <-timer.C:
+		return ctx.Err()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return nil
 }
 
-// earlier is closed when the flight before f lands; nil if there is none.
-func (p *Payer) earlier(ctx context.Context, f *flight) (<-chan struct{}, error) {
-	if err := p.hold(ctx); err != nil {
-		return nil, err
+// failed is what to say of a transaction that has no receipt because of err.
+func failed(ctx context.Context, tx *ledger.Tx, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return unknown(tx, fmt.Errorf("%w: %w", context.Cause(ctx), err))
+	case errors.Is(err, ErrUnknown), errors.Is(err, context.DeadlineExceeded):
+		return unknown(tx, err)
 	}
-	defer p.release()
-	if at, _ := p.find(f.tx.Nonce); at > 0 {
-		return p.flights[at-1].done, nil
-	}
-	return nil, nil
+	return fmt.Errorf("send transaction %s: %w", tx.ID(), err)
 }
 
-// lost is what to say of a transaction that has no receipt because of err.
-func lost(ctx context.Context, f *flight, err error) error {
-	if errors.Is(err, ErrUnknown) || ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
-		return unknown(f, err)
+// look finds out why a transaction was refused: it is in a block all the same, or it never will be, or neither is known.
+func (p *Payer) look(ctx context.Context, tx *ledger.Tx) (*ledger.Receipt, fate, error) {
+	if err := p.refresh(ctx); err != nil {
+		return nil, undecided, err
 	}
-	return fmt.Errorf("send transaction %s: %w", f.tx.ID(), err)
-}
-
-func unknown(f *flight, err error) error {
-	if !errors.Is(err, ErrUnknown) {
-		err = fmt.Errorf("%w: %w", ErrUnknown, err)
-	}
-	return fmt.Errorf("transaction %s: %w: look for it in the wallet's history before you try again", f.tx.ID(), err)
-}
-
-// look finds out why f was refused although all transactions before it are decided: it is in a block all the same
-// (found), or it is gone for good: another one used its nonce, that never comes up, or it expired.
-func (p *Payer) look(ctx context.Context, f *flight) (found *ledger.Receipt, gone bool, err error) {
-	head, err := p.chain.Head(ctx, p.wallet.address)
-	if err != nil {
-		return nil, false, err
-	}
-	if head.Account.Nonce > f.tx.Nonce {
-		receipt, err := p.chain.Used(ctx, p.wallet.address, f.tx.Nonce)
-		switch {
-		case err != nil:
-			return nil, false, err
-		case receipt.ID != f.tx.ID():
-			return nil, true, nil
+	switch {
+	case p.head.Account.Nonce > tx.Nonce:
+		receipt, err := p.chain.Used(ctx, p.wallet.address, tx.Nonce)
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
 		}
-		return &receipt, false, nil
+		if err != nil {
+			return nil, undecided, err
+		}
+		if receipt.ID != tx.ID() {
+			return nil, overtaken, nil
+		}
+		return &receipt, landed, nil
+	case p.head.Height >= tx.Expiry:
+		p.shared.giveBack(ctx, tx)
+		return nil, overtaken, nil
 	}
-	return nil, head.Account.Nonce < f.tx.Nonce || head.Height >= f.tx.Expiry, nil
+	return nil, undecided, nil
+}
+
+// gap is a nonce that the account waits for, before that of our transaction.
+type gap struct {
+	nonce  uint64
+	since  time.Time
+	filled bool // one before it
+}
+
+// seen notes the account's nonce and ours, and says whether the former has been missing for too long.
+func (g *gap) seen(account, ours uint64) bool {
+	if account >= ours {
+		*g = gap{}
+		return false
+	}
+	if g.nonce != account || g.since.IsZero() {
+		g.nonce, g.since = account, time.Now()
+	}
+	patience := gapPatience
+	if g.filled {
+		patience = nextGapPatience
+	}
+	if time.Since(g.since) < patience {
+		return false
+	}
+	g.since, g.filled = time.Time{}, true
+	return true
+}
+
+// fill uses the account's nonce for a transaction that does nothing, so that those behind it get their turn: none of them
+// could be composed anew without the risk that both are done. Whoever took the nonce first may still be faster. Whether it
+// works shows in the account.
+func (p *Payer) fill(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, fillTime)
+	defer cancel()
+	nothing := []ledger.Op{ledger.Transfer{To: p.wallet.address}}
+	tx := &ledger.Tx{Network: p.head.Network, Nonce: p.head.Account.Nonce, Expiry: p.head.Height + lifetime + p.salt, Ops: nothing}
+	tx.Fee = p.head.Params.MinFee(len(tx.Marshal()))
+	tx.Sign(p.wallet.key)
+	_, _ = p.chain.Submit(ctx, tx)
 }
 
 // refusal is what err or receipt say of a transaction that had no effect, or nil.
@@ -144,9 +171,9 @@ func refusal(receipt *ledger.Receipt, err error) *ledger.OpError {
 	if err == nil && receipt.Op < 0 && receipt.Code <= ledger.CodeFee { // in a block that should not have taken it
 		err = receipt.Err()
 	}
-	var refused *ledger.OpError
-	if errors.As(err, &refused) {
-		return refused
+	var no *ledger.OpError
+	if errors.As(err, &no) {
+		return no
 	}
 	return nil
 }

@@ -17,13 +17,15 @@ var (
 	// ErrFile marks a wallet file that is missing, damaged, or readable by others.
 	ErrFile = errors.New("wallet file")
 	// ErrUnknown marks a transaction that was sent without an answer: it may have taken effect, or still may.
-	ErrUnknown = errors.New("it is not known whether the transaction took effect")
+	ErrUnknown = ledger.ErrUnknown
 )
 
 // Wallet is the key of one account. It is immutable and safe for concurrent use.
 type Wallet struct {
 	key     ed25519.PrivateKey
 	address ledger.Address
+	// lockPath is beside the file that it was loaded from: see shared. Empty: from none.
+	lockPath string
 }
 
 // New makes a wallet with a key of its own, from the system's randomness.
