@@ -75,7 +75,8 @@ type Config struct {
 	// ReadMemory is how many bytes of rows a read holds: those fetched ahead of the one being written out, or all of
 	// them if they fit. A single row above half of it, and what decoding must keep, wait in a temporary file. Default 96 MiB.
 	ReadMemory int64
-	// Stall is how long one node may hold up the others in an upload, in all, before it is left to repair itself. Default 10 s.
+	// Stall is how long a node that is far slower than the others may hold them up in an upload before it is left to repair itself.
+	// Default 10 s. What all nodes take because the client's own line is slow does not count.
 	Stall time.Duration
 	// DialTimeout bounds finding and dialling one node. Default 5 s: a node that needs longer is treated as down.
 	DialTimeout time.Duration

@@ -42,6 +42,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // sendPairs streams one tap's pairs; whatever happens it drains the tap, so that the encoder goes on for the others.
 func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 	defer func() {
+		t.ended.Store(true)
 		for s := range t.strips {
 			s.done()
 		}
@@ -54,16 +55,18 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 		for range strips {
 			var s *sharedStrip
 			var ok bool
+			t.waiting.Store(true)
 			select {
 			case s, ok = <-t.strips:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
+			t.waiting.Store(false)
 			if !ok {
 				return errors.New("the encoding ended early")
 			}
 			begun = true
-			err := u.writeStrip(w, i, s.Strip, t.pairs, params)
+			err := u.writeStrip(w, i, s.Strip, t, params)
 			s.done()
 			if err != nil {
 				return err
@@ -83,13 +86,14 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 	return err
 }
 
-func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, pairs []int, params shards.Params) error {
-	for _, pair := range pairs {
+func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, t *tap, params shards.Params) error {
+	for _, pair := range t.pairs {
 		for _, axis := range []shards.Axis{shards.Primary, shards.Secondary} {
 			b := s.Sliver(axis, params.SliverOfPair(axis, pair))
 			if _, err := w.Write(b); err != nil {
 				return err
 			}
+			t.sent.Add(int64(len(b)))
 			u.mu.Lock()
 			u.sent += int64(len(b))
 			u.nodes[i].sent += int64(len(b))
