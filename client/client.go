@@ -27,6 +27,9 @@ type Ledger interface {
 	// Read reads the values of keys, all at one height, not before that of a receipt this process has seen. The result
 	// knows no other keys.
 	Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
+	// Peek is Read for those who can do with less: it does not wait for a ledger that stands still, or only begins to move, and
+	// may then return the last state there was together with ErrStalled.
+	Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
 	// Objects are all that owner owns, expired or not.
 	Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error)
 }

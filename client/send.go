@@ -19,10 +19,7 @@ func (u *upload) serveNode(ctx context.Context, i int, taps []*tap) error {
 		g.Go(func() error { return u.sendPairs(gctx, i, t) })
 	}
 	if err := g.Wait(); err != nil {
-		if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
-			return cause
-		}
-		return err
+		return why(ctx, err)
 	}
 	return u.confirm(ctx, i)
 }
@@ -81,7 +78,7 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 		return nil, u.c.swarm.StorePairs(ctx, u.com.Members()[i].Node, u.id, t.pairs, size*int64(len(t.pairs)), body)
 	})
 	if err != nil {
-		u.end(i, err) // known at once, not only when the tap has been drained
+		u.end(i, why(ctx, err)) // known at once, not only when the tap has been drained
 	}
 	return err
 }
