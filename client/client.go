@@ -27,6 +27,9 @@ type Ledger interface {
 	// Read reads the values of keys, all at one height, not before that of a receipt this process has seen. The result
 	// knows no other keys.
 	Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
+	// Peek is Read for those who can do with less: it does not wait for a ledger that stands still, or only begins to move, and
+	// may then return the last state there was together with ErrStalled.
+	Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
 	// Objects are all that owner owns, expired or not.
 	Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error)
 }
@@ -75,7 +78,8 @@ type Config struct {
 	// ReadMemory is how many bytes of rows a read holds: those fetched ahead of the one being written out, or all of
 	// them if they fit. A single row above half of it, and what decoding must keep, wait in a temporary file. Default 96 MiB.
 	ReadMemory int64
-	// Stall is how long one node may hold up the others in an upload, in all, before it is left to repair itself. Default 10 s.
+	// Stall is how long a node that is far slower than the others may hold them up in an upload before it is left to repair itself.
+	// Default 10 s. What all nodes take because the client's own line is slow does not count.
 	Stall time.Duration
 	// DialTimeout bounds finding and dialling one node. Default 5 s: a node that needs longer is treated as down.
 	DialTimeout time.Duration

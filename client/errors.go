@@ -116,6 +116,8 @@ func reason(err error) string {
 		return "refused the connection: it is not running"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errSilent):
 		return errSilent.Error()
+	case errors.Is(err, context.Canceled):
+		return "had not answered when it was not waited for any more"
 	}
 	return shorten(strings.Join(strings.Fields(err.Error()), " "))
 }

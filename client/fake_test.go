@@ -37,6 +37,7 @@ const (
 	slow          // a byte now and then
 	refusing      // takes metadata, refuses pairs
 	forging       // confirms with a signature of something else
+	mute          // takes everything and never confirms
 )
 
 // fakeSwarm is a network of nodes that keep blobs in memory.
@@ -245,6 +246,10 @@ func (f *fakeSwarm) Confirm(ctx context.Context, to peer.ID, id shards.BlobID, p
 	}
 	if f.confirm != nil {
 		f.confirm(i)
+	}
+	if m == mute {
+		<-ctx.Done()
+		return nil, ctx.Err()
 	}
 	for changed := f.chain.Changed(); f.registered(id, persistence) != nil; changed = f.chain.Changed() {
 		select {

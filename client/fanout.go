@@ -10,26 +10,35 @@ import (
 )
 
 // errStalled is the cause with which a node is cut off that held up the others too long.
-var errStalled = errors.New("too slow: it held up the other nodes and was left to repair itself")
+var errStalled = errors.New("too slow: it held up the other nodes, which are far quicker, and was left to repair itself")
 
 // stallTick is how often those who hold up the encoder are looked at.
 const stallTick = 250 * time.Millisecond
 
+// drainFrom is from how many strips on a tap that holds up the others is let run down to a quarter before the next strip is made:
+// meanwhile its node has the client's line for itself, which shows how quick it is.
+const drainFrom = 4
+
 // fanout hands the strips of one encoding to many taps, each at its own pace, within a bound on the strips in memory:
-// the encoder waits for the slowest tap, for a limited time. Its fields are owned by run.
+// the encoder waits for the slowest tap, unless laggards finds its node to be far slower than the others. Its fields are
+// owned by run.
 type fanout struct {
-	taps    []*tap
-	limit   time.Duration // how long a node may hold up the encoder, in all
-	stalled map[int]time.Duration
-	spare   func(node int) bool // whether the upload can do without a node; asked before it is cut off
+	taps  []*tap
+	limit time.Duration       // how long a node may hold up the encoder, in all
+	spare func(node int) bool // whether the upload can do without a node; asked before it is cut off
+	slow  *laggards
+	tick  *time.Ticker
 }
 
 // tap is one reader of the fanout. Its owner must receive until strips is closed, and release each strip, even after it failed.
 type tap struct {
-	node   int // index in the committee
-	pairs  []int
-	strips chan *sharedStrip
-	cancel context.CancelCauseFunc // of the node's part in the round
+	node    int // index in the committee
+	pairs   []int
+	strips  chan *sharedStrip
+	cancel  context.CancelCauseFunc // of the node's part in the round
+	waiting atomic.Bool             // the owner has nothing to do
+	ended   atomic.Bool             // the owner only drains it
+	sent    atomic.Int64            // bytes of all pairs
 }
 
 type sharedStrip struct {
@@ -52,7 +61,9 @@ func (f *fanout) add(node int, pairs []int, window int, cancel context.CancelCau
 
 // run encodes and hands out every strip, then closes the taps, also on error.
 func (f *fanout) run(ctx context.Context, enc *shards.Encoder) error {
-	f.stalled = map[int]time.Duration{}
+	f.slow = &laggards{limit: f.limit}
+	f.tick = time.NewTicker(stallTick)
+	defer f.tick.Stop()
 	defer func() {
 		for _, t := range f.taps {
 			close(t.strips)
@@ -70,35 +81,65 @@ func (f *fanout) run(ctx context.Context, enc *shards.Encoder) error {
 
 // send waits until the tap takes the strip. A tap that is cut off drains, and so takes it soon after.
 func (f *fanout) send(t *tap, s *sharedStrip) {
-	for {
-		select {
-		case t.strips <- s:
-			return
-		default:
+	select {
+	case <-f.tick.C:
+		f.look(false)
+	default:
+	}
+	select {
+	case t.strips <- s:
+		return
+	default:
+	}
+	for drain := false; ; {
+		into := t.strips
+		if drain && len(t.strips) > cap(t.strips)/drainFrom && !t.ended.Load() {
+			into = nil
 		}
-		timer := time.NewTimer(stallTick)
 		select {
-		case t.strips <- s:
-			timer.Stop()
+		case into <- s:
 			return
-		case <-timer.C:
-			f.charge()
+		case <-f.tick.C:
+			drain = f.look(true) && cap(t.strips) >= drainFrom
 		}
 	}
 }
 
-// charge counts a tick against every node with a full tap, for all of them hold up the encoder, not only the one it
-// happens to wait for, and cuts off those that had their time and can be spared.
-func (f *fanout) charge() {
-	charged := map[int]bool{}
+// look tells laggards how all nodes are, cuts off one that had its time and can be spared, and reports whether most others
+// wait. A node holds up the encoder, if that waits, with a tap that is full, or was until it began to run down.
+func (f *fanout) look(held bool) bool {
+	var seen []sighting
+	at := map[int]int{}
+	pairs := map[int]int{}
+	cancel := map[int]context.CancelCauseFunc{}
+	waiting := 0
 	for _, t := range f.taps {
-		if len(t.strips) < cap(t.strips) || charged[t.node] {
+		if t.ended.Load() {
 			continue
 		}
-		charged[t.node] = true
-		f.stalled[t.node] += stallTick
-		if f.stalled[t.node] >= f.limit && f.spare(t.node) {
-			t.cancel(errStalled)
+		i, known := at[t.node]
+		if !known {
+			i = len(seen)
+			at[t.node], cancel[t.node] = i, t.cancel
+			seen = append(seen, sighting{node: t.node, waiting: true})
+		}
+		pairs[t.node] += len(t.pairs)
+		s := &seen[i]
+		s.done += float64(t.sent.Load())
+		s.waiting = s.waiting && t.waiting.Load() && len(t.strips) == 0
+		s.full = s.full || held && len(t.strips) > cap(t.strips)/drainFrom
+	}
+	for i := range seen {
+		seen[i].done /= float64(pairs[seen[i].node])
+		if seen[i].waiting {
+			waiting++
 		}
 	}
+	for _, node := range f.slow.step(time.Now(), seen) {
+		if f.spare(node) {
+			cancel[node](errStalled)
+			break // the next only once it is known that this one takes no part any more
+		}
+	}
+	return 2*waiting >= len(seen)-1
 }

@@ -76,7 +76,7 @@ func within(d time.Duration, done <-chan struct{}) {
 // stored is nil for a blob that is certified by the ledger, and wraps ErrNotFound, with the reason, for one that is not.
 // Other errors are the ledger's.
 func (c *Client) stored(ctx context.Context, id shards.BlobID) error {
-	r, err := c.chain.Read(ctx, ledger.KeyEpoch(), ledger.KeyBlobInfo(id))
+	r, err := c.chain.Peek(ctx, ledger.KeyEpoch(), ledger.KeyBlobInfo(id))
 	if err != nil {
 		return err
 	}

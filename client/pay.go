@@ -71,11 +71,16 @@ func (c *Client) afford(balance ledger.Amount, cost Cost) error {
 // now reads what every decision needs: parameters, epoch, the payer's account (the zero Account without a payer), and
 // more keys.
 func (c *Client) now(ctx context.Context, more ...[]byte) (k known, r ledger.Reader, err error) {
+	return c.nowBy(ctx, c.chain.Read, more)
+}
+
+// nowBy is now, read by c.chain.Read or Peek.
+func (c *Client) nowBy(ctx context.Context, read func(context.Context, ...[]byte) (ledger.Reader, error), more [][]byte) (k known, r ledger.Reader, err error) {
 	keys := append([][]byte{ledger.KeyParams(), ledger.KeyEpoch()}, more...)
 	if c.payer != nil {
 		keys = append(keys, ledger.KeyAccount(c.payer.Address()))
 	}
-	if r, err = c.chain.Read(ctx, keys...); err != nil {
+	if r, err = read(ctx, keys...); err != nil {
 		return k, nil, err
 	}
 	if k.params, err = ledger.ReadParams(r); err != nil {

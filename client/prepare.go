@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,9 +44,7 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 				u.nodes[i].gone = true
 				u.mu.Unlock()
 			}
-			if a.err != nil && errors.Is(context.Cause(ctx), errSilent) {
-				a.err = errSilent
-			}
+			a.err = why(ctx, a.err)
 			ch <- a
 			return nil
 		})

@@ -19,10 +19,7 @@ func (u *upload) serveNode(ctx context.Context, i int, taps []*tap) error {
 		g.Go(func() error { return u.sendPairs(gctx, i, t) })
 	}
 	if err := g.Wait(); err != nil {
-		if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
-			return cause
-		}
-		return err
+		return why(ctx, err)
 	}
 	return u.confirm(ctx, i)
 }
@@ -42,6 +39,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // sendPairs streams one tap's pairs; whatever happens it drains the tap, so that the encoder goes on for the others.
 func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 	defer func() {
+		t.ended.Store(true)
 		for s := range t.strips {
 			s.done()
 		}
@@ -54,16 +52,18 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 		for range strips {
 			var s *sharedStrip
 			var ok bool
+			t.waiting.Store(true)
 			select {
 			case s, ok = <-t.strips:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
+			t.waiting.Store(false)
 			if !ok {
 				return errors.New("the encoding ended early")
 			}
 			begun = true
-			err := u.writeStrip(w, i, s.Strip, t.pairs, params)
+			err := u.writeStrip(w, i, s.Strip, t, params)
 			s.done()
 			if err != nil {
 				return err
@@ -78,18 +78,19 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 		return nil, u.c.swarm.StorePairs(ctx, u.com.Members()[i].Node, u.id, t.pairs, size*int64(len(t.pairs)), body)
 	})
 	if err != nil {
-		u.end(i, err) // known at once, not only when the tap has been drained
+		u.end(i, why(ctx, err)) // known at once, not only when the tap has been drained
 	}
 	return err
 }
 
-func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, pairs []int, params shards.Params) error {
-	for _, pair := range pairs {
+func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, t *tap, params shards.Params) error {
+	for _, pair := range t.pairs {
 		for _, axis := range []shards.Axis{shards.Primary, shards.Secondary} {
 			b := s.Sliver(axis, params.SliverOfPair(axis, pair))
 			if _, err := w.Write(b); err != nil {
 				return err
 			}
+			t.sent.Add(int64(len(b)))
 			u.mu.Lock()
 			u.sent += int64(len(b))
 			u.nodes[i].sent += int64(len(b))

@@ -87,7 +87,7 @@ func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus,
 
 // recordStatus fills in the ledger's part. ErrNotFound if no registration of the blob is alive.
 func (c *Client) recordStatus(ctx context.Context, st *BlobStatus) error {
-	k, r, err := c.now(ctx, ledger.KeyBlobInfo(st.BlobID))
+	k, r, err := c.nowBy(ctx, c.chain.Peek, [][]byte{ledger.KeyBlobInfo(st.BlobID)})
 	if err != nil {
 		return err
 	}

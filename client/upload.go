@@ -103,7 +103,7 @@ func (u *upload) run(caller context.Context) error {
 		defer tail.Stop()
 		select {
 		case <-tail.C:
-			cancel(nil)
+			cancel(errLate)
 		case <-ctx.Done():
 		}
 		return err
@@ -144,7 +144,7 @@ func (u *upload) round(ctx context.Context) error {
 			taps = append(taps, fan.add(i, group, window, cancel))
 		}
 		g.Go(func() error {
-			u.end(i, u.serveNode(nodeCtx, i, taps))
+			u.end(i, why(nodeCtx, u.serveNode(nodeCtx, i, taps)))
 			return nil
 		})
 	}
@@ -201,6 +201,17 @@ func (u *upload) outcome() []NodeUpload {
 		out = append(out, NodeUpload{Node: m.Node, Name: m.Name, Shards: m.Shards, Confirmed: u.confirmedLocked(i), Sent: n.sent, Err: n.err, Why: reason(n.err)})
 	}
 	return out
+}
+
+// errLate is the cause with which the upload ends for nodes that have not confirmed when the others long have.
+var errLate = errors.New("had not confirmed when the time after the others had passed: it repairs itself")
+
+// why is the reason for which ctx ended, if somebody gave one, and err otherwise.
+func why(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, ctx.Err()) {
+		return cause
+	}
+	return err
 }
 
 // end notes that node i's part in the round is over: why it did not confirm, or that it did.

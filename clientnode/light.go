@@ -75,6 +75,15 @@ func (p *proven) Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error
 	return v, nil
 }
 
+// Peek reads proven values without waiting for a ledger that stands still.
+func (p *proven) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
+	v, err := p.light.Peek(ctx, keys...)
+	if v == nil {
+		return nil, standsStill(err)
+	}
+	return v, standsStill(err)
+}
+
 // Objects are proven to be all.
 func (p *proven) Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {
 	o, err := p.light.Objects(ctx, owner)

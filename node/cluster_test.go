@@ -59,7 +59,9 @@ type cluster struct {
 	openChain  func(cfg *clientnode.Config) clientnode.OpenChain
 	// readMemory of clients, if not the default.
 	readMemory int64
-	logs       *logs
+	// uploadMemory of clients, if not the default.
+	uploadMemory int64
+	logs         *logs
 }
 
 // running is one node's life.
@@ -214,6 +216,9 @@ func (c *cluster) client(i int) *clientnode.Node {
 	cfg.Client.TempDir = c.t.TempDir()
 	if c.readMemory > 0 {
 		cfg.Client.ReadMemory = c.readMemory
+	}
+	if c.uploadMemory > 0 {
+		cfg.Client.UploadMemory = c.uploadMemory
 	}
 	c.p2p(len(c.nodes)+i, &cfg.P2P)
 	cfg.P2P.Listen = nil

@@ -41,6 +41,7 @@ func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size in
 	}()
 
 	out := &uploadWriter{w: newPacedWriter(st, st.SetWriteDeadline, h.cfg.Limits.ProgressTime), left: size}
+	out.w.patient = true
 	own := out.send(msg, body)
 	switch {
 	case own != nil && out.err == nil: // the caller's failure, not the stream's

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"io"
+	"os"
+
 	"github.com/cheggaaa/pb/v3"
+	"golang.org/x/term"
 
 	"walrus/client"
 )
@@ -34,10 +38,23 @@ func (b *bars) progress() client.Progress {
 			b.finish()
 			b.stage = stage
 			b.bar = pb.New64(total).Set(pb.Bytes, true).Set("prefix", stage.String()+" "+b.what).
-				SetTemplateString(barTemplate).SetWriter(b.app.stderr).Set(pb.CleanOnFinish, true).Start()
+				SetTemplateString(barTemplate).SetWriter(b.app.stderr).SetWidth(barWidth(b.app.stderr)).Set(pb.CleanOnFinish, true).Start()
 		}
 		b.bar.SetTotal(total).SetCurrent(done)
 	}
+}
+
+// plainWidth is taken for the width of a terminal that does not know its own, as in a container or on a serial line.
+const plainWidth = 80
+
+// barWidth returns the columns of a bar on w, or 0 to let the bar follow a terminal that knows its width.
+func barWidth(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return 0
+		}
+	}
+	return plainWidth
 }
 
 // finish removes the bar that is on the screen.

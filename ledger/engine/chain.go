@@ -57,8 +57,10 @@ type chain struct {
 	saved    chan struct{} // closed when the next block is in the block store; guarded by mu
 	failed   error         // why; guarded by mu
 	height   int64         // of the last block committed here; guarded by mu
-	heightAt time.Time     // when it was, or when we began; guarded by mu
-	enoughAt time.Time     // when enough members were last seen to be reachable, or when we began; guarded by mu
+	heightAt time.Time     // when it was, or when we began, or went on; guarded by mu
+	enoughAt time.Time     // when enough members were last seen to be reachable, or when we began, or went on; guarded by mu
+	alive    time.Time     // when this process was last seen to run; zero while nobody watches; guarded by mu
+	frozen   time.Duration // for how long it did not, before heightAt; 0 if a block was committed since; guarded by mu
 }
 
 // genesisDoc is the genesis in CometBFT's terms: a member that votes has as many votes as shards.

@@ -252,6 +252,9 @@ func (n *Node) watch(ctx context.Context, c *chain) {
 	caughtUp := c.caughtUp
 	look := time.NewTicker(stallGrace)
 	defer look.Stop()
+	c.mu.Lock()
+	c.seen(time.Now())
+	c.mu.Unlock()
 	stalled, behind := false, 0
 	for {
 		select {

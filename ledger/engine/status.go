@@ -59,8 +59,12 @@ func (s *Status) enough() bool {
 }
 
 // stalled says why no block has come for a while, empty if one is not overdue. lost is for how long too few members have
-// been reachable.
-func (s *Status) stalled(since, lost, heartbeat time.Duration) string {
+// been reachable, frozen for how long before that this process did not run.
+func (s *Status) stalled(since, lost, frozen, heartbeat time.Duration) string {
+	if frozen > 0 && since < heartbeat+stallPatience {
+		return fmt.Sprintf("this node did not run for %d s, because it was stopped or its machine slept: it catches up from height %d",
+			int(frozen.Seconds()), s.Height)
+	}
 	have, total := s.Shards()
 	need := quorum(total)
 	enough := have >= need
@@ -104,7 +108,19 @@ func (s *Status) names(reachable bool) string {
 func (c *chain) committed(height int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.height, c.heightAt = height, time.Now()
+	c.height, c.heightAt, c.frozen = height, time.Now(), 0
+}
+
+// frozenFrom is for how long nobody may have looked at a chain, every stallGrace or oftener, until that means that the process
+// was stopped, or that its machine slept.
+const frozenFrom = 4 * stallGrace
+
+// seen notes that the process runs. What passed while it did not is not time in which a block could have come. c.mu is held.
+func (c *chain) seen(now time.Time) {
+	if gap := now.Sub(c.alive); gap >= frozenFrom && !c.alive.IsZero() {
+		c.frozen, c.heightAt, c.enoughAt = gap, now, now
+	}
+	c.alive = now
 }
 
 // lost is for how long too few members have been reachable, as far as anybody looked; enough says whether they are now.
@@ -120,7 +136,10 @@ func (c *chain) lost(enough bool) time.Duration {
 // status fills in all but the block's time.
 func (c *chain) status() Status {
 	c.mu.Lock()
-	height, since := c.height, time.Since(c.heightAt)
+	if !c.alive.IsZero() {
+		c.seen(time.Now())
+	}
+	height, since, frozen := c.height, time.Since(c.heightAt), c.frozen
 	c.mu.Unlock()
 	s := Status{Height: uint64(height), Follower: !c.sw.votes, CatchingUp: c.catchingUp() || c.othersAt() >= height+lag}
 	for _, m := range c.cfg.members {
@@ -130,7 +149,7 @@ func (c *chain) status() Status {
 		self := m.id == c.cfg.host.ID()
 		s.Validators = append(s.Validators, MemberStatus{m.id, m.name, int(m.shares), self || c.sw.peer(m.id) != nil})
 	}
-	s.Stalled = s.stalled(since, c.lost(s.enough()), c.cfg.heartbeat)
+	s.Stalled = s.stalled(since, c.lost(s.enough()), frozen, c.cfg.heartbeat)
 	return s
 }
 

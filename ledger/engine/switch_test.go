@@ -222,10 +222,11 @@ func TestStalled(t *testing.T) {
 		return list
 	}
 	for _, c := range []struct {
-		down  int
-		since time.Duration
-		lost  time.Duration
-		want  string
+		down   int
+		since  time.Duration
+		lost   time.Duration
+		frozen time.Duration
+		want   string
 	}{
 		{down: 0, since: 9 * time.Second},
 		{down: 2, since: 19 * time.Second},
@@ -237,10 +238,36 @@ func TestStalled(t *testing.T) {
 			"not reachable: node-5, node-6, node-7"},
 		{down: 0, since: 31 * time.Second, want: "ledger stands still at height 812 since 31 s: 103 of 103 shards are reachable, " +
 			"which is enough: waiting for them to agree on a block"},
+		{down: 7, since: 3 * time.Second, frozen: 5 * time.Minute, want: "this node did not run for 300 s, because it was stopped or " +
+			"its machine slept: it catches up from height 812"},
+		{down: 0, since: 21 * time.Second, frozen: 5 * time.Minute, want: "ledger stands still at height 812 since 21 s: " +
+			"103 of 103 shards are reachable, which is enough: waiting for them to agree on a block"},
 	} {
 		s := Status{Height: 812, Validators: members(c.down)}
-		if got := s.stalled(c.since, c.lost, 10*time.Second); got != c.want {
+		if got := s.stalled(c.since, c.lost, c.frozen, 10*time.Second); got != c.want {
 			t.Errorf("%d down since %v: %q: want %q", c.down, c.since, got, c.want)
 		}
+	}
+}
+
+// A process that was stopped for five minutes does not take them for time without a block.
+func TestFrozen(t *testing.T) {
+	start := time.Now()
+	c := &chain{heightAt: start}
+	for _, step := range []struct {
+		at, frozen time.Duration
+		began      time.Duration // when the wait for a block began
+	}{
+		{at: 0}, {at: stallGrace}, {at: 2 * stallGrace},
+		{at: 5 * time.Minute, frozen: 5*time.Minute - 2*stallGrace, began: 5 * time.Minute},
+		{at: 5*time.Minute + stallGrace, frozen: 5*time.Minute - 2*stallGrace, began: 5 * time.Minute},
+	} {
+		c.seen(start.Add(step.at))
+		if c.frozen != step.frozen || c.heightAt.Sub(start) != step.began {
+			t.Errorf("at %v: frozen for %v, waits since %v; want %v, %v", step.at, c.frozen, c.heightAt.Sub(start), step.frozen, step.began)
+		}
+	}
+	if c.committed(813); c.frozen != 0 {
+		t.Errorf("a block was committed, and it still did not run for %v", c.frozen)
 	}
 }

@@ -144,6 +144,11 @@ const (
 // no node says why it would, they may only just have been started, and the next block is waited for. Nodes that are
 // busy are asked again for busyTime.
 func first[T any](ctx context.Context, c *Client, ask asking[T]) (T, error) {
+	return firstOf(ctx, c, c.cfg.Hasty, ask)
+}
+
+// firstOf is first; who is hasty does not wait for the next block.
+func firstOf[T any](ctx context.Context, c *Client, hasty bool, ask asking[T]) (T, error) {
 	start := time.Now()
 	for {
 		order, lies := c.book.order(c.nodes(ctx), time.Now())
@@ -158,7 +163,7 @@ func first[T any](ctx context.Context, c *Client, ask asking[T]) (T, error) {
 			return v, err
 		}
 		again := errors.Is(err, ErrBusy) && time.Since(start) < busyTime && pause(ctx, busyPause)
-		if !again && !c.stall.wait(ctx, err, firstBlock) {
+		if !again && (hasty || !c.stall.wait(ctx, err, firstBlock)) {
 			return v, err
 		}
 	}

@@ -22,7 +22,8 @@ type committeeCache struct {
 func newCommitteeCache() *committeeCache { return new(committeeCache) }
 
 // Committee is the committee of the current epoch. It is read once in an epoch; after the time at which the epoch should
-// have ended, again until the next one has begun. A ledger that stands still keeps its committee, which is no error.
+// have ended, again until the next one has begun. A ledger that stands still keeps its committee, which is no error, and is not
+// waited for.
 func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {
 	c.sets.mu.Lock()
 	known, until := c.sets.committee, c.sets.until
@@ -84,7 +85,7 @@ func (c *Client) readMembers(ctx context.Context) (epoch ledger.EpochInfo, membe
 		for i := from; i < to; i++ {
 			keys = append(keys, ledger.KeyMember(uint16(i)))
 		}
-		v, err := c.Get(ctx, 0, keys...)
+		v, err := c.Peek(ctx, keys...)
 		if !stood(err) {
 			return epoch, nil, err
 		}

@@ -34,11 +34,21 @@ func (v *View) Get(key []byte) ([]byte, error) {
 // client has seen before, and, if the ledger moves, not older than the chain's heartbeat allows. When the ledger
 // stands still it returns the last state and a *Stall.
 func (c *Client) Get(ctx context.Context, atLeast uint64, keys ...[]byte) (*View, error) {
+	return c.get(ctx, c.cfg.Hasty, atLeast, keys)
+}
+
+// Peek is Get for those who can do without the newest state: it does not wait for the next block of a ledger that stands still,
+// or that goes on again after it did.
+func (c *Client) Peek(ctx context.Context, keys ...[]byte) (*View, error) {
+	return c.get(ctx, true, 0, keys)
+}
+
+func (c *Client) get(ctx context.Context, hasty bool, atLeast uint64, keys [][]byte) (*View, error) {
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return nil, fmt.Errorf("read the ledger: %d keys at once: must be 1 to %d", len(keys), MaxKeys)
 	}
 	atLeast = max(atLeast, c.lowest())
-	v, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*View, error) {
+	v, err := firstOf(ctx, c, hasty, func(ctx context.Context, id peer.ID) (*View, error) {
 		return c.readFrom(ctx, id, atLeast, keys)
 	})
 	if v == nil {

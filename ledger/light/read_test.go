@@ -187,6 +187,15 @@ func TestStartedAgain(t *testing.T) {
 	}
 	c := w.asking(t, w.liar)
 	c.cfg.Hasty = false
+	if v, err := c.Peek(ctx, ledger.KeyEpoch()); v == nil || !errors.Is(err, ErrStalled) {
+		t.Errorf("a peek: %+v, %v; want what there is, and ErrStalled", v, err)
+	}
+	if set, err := c.Committee(ctx); err != nil || set.Epoch() != 1 {
+		t.Errorf("committee: %v", err)
+	}
+	if !c.stall.since.IsZero() {
+		t.Error("they waited for the next block")
+	}
 	back := time.AfterFunc(time.Second, func() { w.tale.Store(&source{Source: w.chain}) })
 	defer back.Stop()
 	if _, err := c.Account(ctx, alice); err != nil {

@@ -1,0 +1,113 @@
+package client
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// laggards decides which nodes an upload goes on without: those that hold up the others and are far slower than they were. A node
+// is never compared with the clock alone, since its part may be slow because the client's own line is, or its processors:
+// then all nodes are. It is a step function over what it is told, without clock, locks and goroutines.
+type laggards struct {
+	limit time.Duration // how long a node may hold up the others; constant
+	at    time.Time     // of the last step
+	nodes map[int]*pace
+}
+
+// pace is how one node did so far.
+type pace struct {
+	marks  []mark        // of the last paceWindow, the oldest first
+	best   float64       // bytes of a pair per second, the most over a window; what it once was counts ever less
+	charge time.Duration // for how long it held up the others; see step
+}
+
+// mark is how far a node was at a time.
+type mark struct {
+	at   time.Time
+	done float64
+}
+
+// sighting is how a node is in this moment.
+type sighting struct {
+	node    int
+	done    float64 // bytes of each of its pairs that it took
+	waiting bool    // it has all there is and waits for more
+	full    bool    // the encoder waits for it
+}
+
+const (
+	// farBehind is how many times slower than the median of all a node must be to be cut off. Nodes that share the client's
+	// slow line differ by less, once the others wait and leave the line to it.
+	farBehind = 4
+	// windowPart, burstPart and fadeParts: a node's pace is measured over limit/windowPart. What it does at best is measured over
+	// limit/burstPart, because quick nodes wait for the slow one most of the time; it counts half after limit·fadeParts, so that a
+	// line that has become slow is not the fault of the nodes.
+	windowPart = 4
+	burstPart  = 10
+	fadeParts  = 3
+)
+
+// step takes what is seen now of all nodes that still take part and returns those to cut off. A node is charged for time in
+// which the encoder waits for it, at least half of the others have nothing to do, and its own pace is far below the median
+// of what nodes did at best. Any other time pays back farBehind-1
+// times as much: so who is slower by less than farBehind is never cut off.
+func (l *laggards) step(now time.Time, seen []sighting) (cut []int) {
+	passed := now.Sub(l.at)
+	if l.at.IsZero() {
+		passed, l.nodes = 0, map[int]*pace{}
+	}
+	l.at = now
+	waiting := 0
+	rates, bests := make([]float64, len(seen)), make([]float64, len(seen))
+	for i, s := range seen {
+		if s.waiting {
+			waiting++
+		}
+		p := l.nodes[s.node]
+		if p == nil {
+			p = new(pace)
+			l.nodes[s.node] = p
+		}
+		rates[i] = p.look(now, s.done, l.limit)
+		bests[i] = p.best
+	}
+	slices.Sort(bests)
+	for i, s := range seen {
+		p := l.nodes[s.node]
+		held := s.full && 2*waiting >= len(seen)-1
+		slow := rates[i] >= 0 && rates[i]*farBehind < bests[len(bests)/2]
+		if !held || !slow {
+			p.charge = max(0, p.charge-(farBehind-1)*passed)
+			continue
+		}
+		if p.charge += passed; p.charge >= l.limit {
+			cut = append(cut, s.node)
+		}
+	}
+	return cut
+}
+
+// look notes how far the node is and returns its pace over the last window, negative before there is one.
+func (p *pace) look(now time.Time, done float64, limit time.Duration) float64 {
+	if n := len(p.marks); n > 0 {
+		p.best *= math.Exp2(-float64(now.Sub(p.marks[n-1].at)) / float64(limit*fadeParts))
+	}
+	p.marks = append(p.marks, mark{now, done})
+	for len(p.marks) > 1 && now.Sub(p.marks[1].at) >= limit/windowPart {
+		p.marks = p.marks[1:]
+	}
+	p.best = max(p.best, p.over(limit/burstPart))
+	return p.over(limit / windowPart)
+}
+
+// over is the pace over the last d at least, negative if the marks do not reach so far back.
+func (p *pace) over(d time.Duration) float64 {
+	last := p.marks[len(p.marks)-1]
+	for i := len(p.marks) - 1; i >= 0; i-- {
+		if since := last.at.Sub(p.marks[i].at); since >= d {
+			return (last.done - p.marks[i].done) / since.Seconds()
+		}
+	}
+	return -1
+}

@@ -1,0 +1,84 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"walrus/internal/ledgertest"
+	"walrus/ledger"
+)
+
+// waking is a ledger that stood still: whoever insists on its newest state waits for the next block.
+type waking struct{ *ledgertest.Chain }
+
+func (w waking) Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
+	select {
+	case <-time.After(13 * time.Second):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return w.Chain.Read(ctx, keys...)
+}
+
+func (w waking) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
+	r, err := w.Chain.Read(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	return r, fmt.Errorf("%w: it wakes", ErrStalled)
+}
+
+// TestNobodyWaits asks for what needs no newest state while the ledger wakes: at once there is an answer.
+func TestNobodyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c := newFake(t, 7, 28)
+		data := noise(1, 50_000)
+		res, err := store(t, c, data, StoreOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c = f.client(f.wallet)
+		c.chain = waking{f.chain}
+		start := time.Now()
+		var out bytes.Buffer
+		if _, err := c.Read(t.Context(), res.BlobID, &out, ReadOptions{}); err != nil || !bytes.Equal(out.Bytes(), data) {
+			t.Errorf("read: %v", err)
+		}
+		if h, err := c.Health(t.Context()); err != nil || !h.OK {
+			t.Errorf("health: %v", err)
+		}
+		if st, err := c.BlobStatus(t.Context(), res.BlobID); err != nil || st.LedgerErr == nil {
+			t.Errorf("status: %v", err)
+		}
+		if b, err := c.Record(t.Context(), res.Object); err != nil || b.BlobID != res.BlobID {
+			t.Errorf("record: %v", err)
+		}
+		if took := time.Since(start); took > 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// TestWhyUnconfirmed stores while nodes do not confirm, each in its way: of each it is said what it did, never that something was
+// cancelled.
+func TestWhyUnconfirmed(t *testing.T) {
+	for _, m := range []mood{down, silent, mute, slow} {
+		synctest.Test(t, func(t *testing.T) {
+			f, c := newFake(t, 7, 28)
+			f.moods[2] = m
+			res, err := store(t, c, noise(1, 3_000_000), StoreOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := res.Nodes[2]
+			if n.Confirmed || n.Why == "" || strings.Contains(n.Why, "context") || strings.Contains(n.Err.Error(), "context") {
+				t.Errorf("mood %d: confirmed %v: %q, %v", m, n.Confirmed, n.Why, n.Err)
+			}
+		})
+	}
+}
