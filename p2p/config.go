@@ -31,7 +31,7 @@ type Config struct {
 	// Key is the identity: it fixes the peer ID. Required.
 	Key ed25519.PrivateKey
 	// Listen are multiaddrs, such as /ip4/0.0.0.0/tcp/4001 and /ip4/0.0.0.0/udp/4001/quic-v1: use one port number for
-	// both. Default none: a client that only dials.
+	// both. All of them must be free, and addresses of this machine. Default none: a client that only dials.
 	Listen []string
 	// Announce are the multiaddrs told to others in place of those found out: needed behind port forwarding.
 	// Default none.

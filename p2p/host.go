@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -44,7 +43,7 @@ type Host struct {
 // errClosed is returned by what needs an open host.
 var errClosed = errors.New("host is closed")
 
-// New opens the host: it listens when it returns. The host starts nothing else of ours before Serve or JoinCertificates.
+// New opens the host: it listens when it returns, on every address of cfg.Listen and alone there, or fails. The host starts nothing else of ours before Serve or JoinCertificates.
 func New(cfg Config) (*Host, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("p2p config: %w", err)
@@ -55,13 +54,9 @@ func New(cfg Config) (*Host, error) {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "walrus"
 	}
-	opts, err := options(&cfg)
+	h, err := openHost(&cfg)
 	if err != nil {
-		return nil, fmt.Errorf("p2p config: %w", err)
-	}
-	h, err := libp2p.New(opts...)
-	if err != nil {
-		return nil, fmt.Errorf("open libp2p host: %w", err)
+		return nil, err
 	}
 	return &Host{host: h, cfg: cfg, pool: newPool(cfg.Limits.IdleTimeout), stop: func() {}}, nil
 }
