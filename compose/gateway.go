@@ -33,8 +33,30 @@ func NodeGateway(n *config.Node, version string, log *slog.Logger) (cfg clientno
 	gw = gateway.DefaultSite()
 	gw.API.Version, gw.API.Publisher = version, payer != nil
 	gw.API.Store.UploadDir = filepath.Join(n.Home, "uploads")
-	gw.Listen(n.Gateway.Bind)
+	if err := nodeGateway(&gw, &n.Gateway); err != nil {
+		return cfg, nil, gw, err
+	}
 	return cfg, clientnode.Light(genesis, payer, log), gw, ownerKey(&gw, payer)
+}
+
+// nodeGateway puts what node.yaml says into the gateway's configuration.
+func nodeGateway(gw *gateway.SiteConfig, n *config.Gateway) error {
+	gw.Listen(n.Bind)
+	most, err := n.MaxBodyBytes()
+	if err != nil {
+		return err
+	}
+	if most > 0 {
+		gw.API.Store.MaxBody, gw.API.Store.MaxQuiltBody = most, most
+	}
+	switch n.Metrics {
+	case "":
+	case "none":
+		gw.Metrics = ""
+	default:
+		gw.Metrics, gw.MetricsIfFree = n.Metrics, false
+	}
+	return nil
 }
 
 // ClientGateway makes the configuration of a gateway of c's network, which is a publisher if there is a wallet.

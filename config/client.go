@@ -42,7 +42,7 @@ type Client struct {
 	// TempDir is for what does not fit in memory: standard input while it is stored, rows that arrive early while a blob
 	// is read. Default "": the system's.
 	TempDir string `yaml:"tempDir"`
-	// Log is what is logged. Default warn, text.
+	// Log is what is logged. Default "", text.
 	Log Log `yaml:"log"`
 }
 
@@ -50,7 +50,7 @@ type Client struct {
 func DefaultClient() Client {
 	return Client{
 		Genesis: "genesis.yaml", AddressBook: "client-peers.json", Wallet: "wallet.yaml", Epochs: 1,
-		Log: Log{Level: "warn", Format: "text"},
+		Log: Log{Format: "text"},
 	}
 }
 

@@ -33,7 +33,8 @@ const maxFileSize = 1 << 20
 
 // Log says what is logged and how. Logs go to stderr.
 type Log struct {
-	// Level is debug, info, warn or error. Default info for a node, warn for a client: a command's output says the rest.
+	// Level is debug, info, warn or error; "" is what suits the process: info for what serves others, so for a gateway too,
+	// and warn for a command, whose output says the rest. Default info for a node, "" for a client.
 	Level string `yaml:"level"`
 	// Format is text for people or json for machines. Default text.
 	Format string `yaml:"format"`
@@ -56,12 +57,20 @@ func (l Log) level() (slog.Level, error) {
 		return slog.LevelDebug, nil
 	case "info":
 		return slog.LevelInfo, nil
-	case "warn":
+	case "warn", "":
 		return slog.LevelWarn, nil
 	case "error":
 		return slog.LevelError, nil
 	}
 	return 0, fmt.Errorf("log level %q: use debug, info, warn or error", l.Level)
+}
+
+// Serving is l for a process that serves others: nobody sees an output of it, so it logs what it does unless told otherwise.
+func (l Log) Serving() Log {
+	if l.Level == "" {
+		l.Level = "info"
+	}
+	return l
 }
 
 // Logger writes to w. l has been validated.

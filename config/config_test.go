@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -71,7 +73,7 @@ func TestClientPaths(t *testing.T) {
 	}
 	want := Client{
 		Path: path, Genesis: filepath.Join(filepath.Dir(dir), "net", "g.yaml"), AddressBook: "/var/book", MDNS: true,
-		Wallet: filepath.Join(dir, "wallet.yaml"), Epochs: 1, Log: Log{Level: "warn", Format: "text"},
+		Wallet: filepath.Join(dir, "wallet.yaml"), Epochs: 1, Log: Log{Format: "text"},
 	}
 	if !reflect.DeepEqual(*c, want) {
 		t.Errorf("got %+v\nwant %+v", *c, want)
@@ -129,6 +131,21 @@ func TestLogOverride(t *testing.T) {
 		l := Log{Level: "warn", Format: "text"}
 		if err := l.Override(tt.env, tt.level, ""); err != nil || l.Level != tt.want {
 			t.Errorf("got %v, %v: want %s", l, err, tt.want)
+		}
+	}
+	for level, want := range map[string]slog.Level{"": slog.LevelWarn, "info": slog.LevelInfo, "error": slog.LevelError} {
+		l, served := Log{Level: level, Format: "text"}, max(want, slog.LevelInfo)
+		if level == "" {
+			served = slog.LevelInfo
+		}
+		for _, tt := range []struct {
+			l    Log
+			want slog.Level
+		}{{l, want}, {l.Serving(), served}} {
+			log := tt.l.Logger(io.Discard)
+			if !log.Enabled(t.Context(), tt.want) || log.Enabled(t.Context(), tt.want-1) {
+				t.Errorf("%+v does not begin at %s", tt.l, tt.want)
+			}
 		}
 	}
 	l := Log{Level: "warn", Format: "text"}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+
+	"walrus/shards"
 )
 
 // Gateway is the part of a node.yaml that makes the node a gateway too.
@@ -12,6 +14,27 @@ type Gateway struct {
 	Bind string `yaml:"bind"`
 	// Wallet is the file with the key that pays for what is stored through the gateway. Default "": it only reads.
 	Wallet string `yaml:"wallet"`
+	// MaxBody is the greatest blob, and the greatest form of a quilt, that is stored through it, such as 1GiB. Default "": the
+	// original's limits, 10 MiB and 100 MiB.
+	MaxBody string `yaml:"maxBody"`
+	// Metrics is the address on which Prometheus finds the gateway's metrics, at /metrics. Default "": 127.0.0.1:27182 if it is
+	// free. "none" is nowhere.
+	Metrics string `yaml:"metrics"`
+}
+
+// MaxBodyBytes is MaxBody; 0 if it is not set.
+func (g *Gateway) MaxBodyBytes() (int64, error) {
+	if g.MaxBody == "" {
+		return 0, nil
+	}
+	n, err := parseSize(g.MaxBody)
+	if err == nil && n > shards.MaxLength {
+		err = fmt.Errorf("%q is more than the greatest blob has", g.MaxBody)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("key \"gateway.maxBody\": %w", err)
+	}
+	return n, nil
 }
 
 func (g *Gateway) validate() error {
@@ -24,5 +47,9 @@ func (g *Gateway) validate() error {
 	if _, _, err := net.SplitHostPort(g.Bind); err != nil {
 		return fmt.Errorf("key \"gateway.bind\" is %q: want an address and a port, such as 127.0.0.1:31415", g.Bind)
 	}
-	return nil
+	if _, _, err := net.SplitHostPort(g.Metrics); err != nil && g.Metrics != "" && g.Metrics != "none" {
+		return fmt.Errorf("key \"gateway.metrics\" is %q: want an address and a port, such as 127.0.0.1:27182, or none", g.Metrics)
+	}
+	_, err := g.MaxBodyBytes()
+	return err
 }

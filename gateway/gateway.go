@@ -76,8 +76,9 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handle
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
+	half := newHalfClosed(base, g.cfg.Time.Stall)
 	srv := &http.Server{
-		Handler: handler, Protocols: protocols,
+		Handler: half.wrap(handler), Protocols: protocols, ConnContext: half.connContext,
 		ReadHeaderTimeout: g.cfg.Time.Header, IdleTimeout: g.cfg.Time.Idle, MaxHeaderBytes: maxHeaderBytes,
 		BaseContext: func(net.Listener) context.Context { return base },
 		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
@@ -88,7 +89,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handle
 		err = errors.Join(err, finish())
 	}()
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
+	go func() { served <- srv.Serve(watchedListener{l}) }()
 	g.log.Info("gateway serves", "addr", l.Addr().String(), "publisher", g.cfg.Publisher, "aggregator", g.cfg.Aggregator)
 	select {
 	case err := <-served:

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -15,8 +17,25 @@ import (
 	"walrus/shards"
 )
 
-// identifierHeader says which file of a quilt a response is.
-const identifierHeader = "X-Quilt-Patch-Identifier"
+// identifierHeader says which file of a quilt a response is. identifierEncoding is there only if the name could not be sent
+// as it is, and says how it was written.
+const (
+	identifierHeader   = "X-Quilt-Patch-Identifier"
+	identifierEncoding = "X-Quilt-Patch-Identifier-Encoding"
+	percentUTF8        = "percent-utf-8"
+)
+
+// nameFile puts the name of a file into the headers. Browsers read the bytes of a header as Latin-1, and whoever reads it
+// trims blanks; so a name that is not plain ASCII goes as decodeURIComponent and its like can read it.
+func nameFile(h http.Header, name string) {
+	plain := strings.Trim(name, " ") == name && !strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c > '~' })
+	if plain {
+		h.Set(identifierHeader, name)
+		return
+	}
+	h.Set(identifierHeader, url.PathEscape(name))
+	h.Set(identifierEncoding, percentUTF8)
+}
 
 // QuiltPatch is one file of a quilt in a list.
 type QuiltPatch struct {
@@ -43,7 +62,7 @@ func (g *Gateway) addQuiltRead(api huma.API) {
 	}
 	both(g, api, huma.Operation{
 		OperationID: "readQuiltPatch", Path: "/v1/blobs/by-quilt-patch-id/{quilt_patch_id}", Summary: "Read a file of a quilt by its patch ID",
-		Description: "Fetches nothing of the quilt but the file. " + identifierHeader + " is its name.",
+		Description: "Fetches nothing of the quilt but the file. " + identifierHeader + " is its name; percent-encoded UTF-8 if " + identifierEncoding + " says so, as it does where the name is not ASCII.",
 	}, func(w http.ResponseWriter, r *http.Request, in *patchIn) error {
 		id, err := quilt.ParsePatchID(in.PatchID)
 		if err != nil { // it has the form of one: it names columns that cannot be
@@ -164,7 +183,7 @@ func (g *Gateway) serveFile(w http.ResponseWriter, r *http.Request, id shards.Bl
 				g.attributeHeader(h, k, v)
 			}
 		}
-		h.Set(identifierHeader, p.Identifier)
+		nameFile(h, p.Identifier)
 		file := &quiltFile{size: p.Size, first: first, cancel: cancel, read: read}
 		if err := g.serveContent(w, r, &download{content: file, tag: id.String()}); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -36,6 +37,86 @@ func newForm(t testing.TB, files ...testFile) (body []byte, contentType string) 
 		t.Fatal(err)
 	}
 	return b.Bytes(), w.FormDataContentType()
+}
+
+// fileName is the name of a file of a quilt, as a browser learns of it: every byte of a header is a character.
+func fileName(t testing.TB, h http.Header) string {
+	t.Helper()
+	var b strings.Builder
+	for _, c := range []byte(h.Get("X-Quilt-Patch-Identifier")) {
+		b.WriteRune(rune(c))
+	}
+	switch how := h.Get("X-Quilt-Patch-Identifier-Encoding"); how {
+	case "":
+		return b.String()
+	case "percent-utf-8":
+		name, err := url.PathUnescape(b.String())
+		if err != nil {
+			t.Error(err)
+		}
+		return name
+	default:
+		t.Errorf("encoding %q of a name", how)
+		return ""
+	}
+}
+
+// TestFileNames: any name of a file comes back from its header; one in ASCII as it is.
+func TestFileNames(t *testing.T) {
+	s := serve(t, nil)
+	names := []string{"a.txt", `100%25 "of" a\b+c`, "dir/ü%41.txt", "海象 🦭.jpg", " begins with a blank", "x\u00a0y\u200ez"}
+	var files []testFile
+	for i, n := range names {
+		files = append(files, testFile{n, random(uint64(80+i), 20)})
+	}
+	body, kind := newForm(t, files...)
+	a := do(t, http.MethodPut, s.URL+"/v1/quilts", bytes.NewReader(body), "Content-Type", kind)
+	var res gateway.QuiltStoreResult
+	if err := json.Unmarshal(a.body, &res); err != nil || a.code != http.StatusOK || len(res.Files) != len(names) {
+		t.Fatalf("store: %d %s %v", a.code, a.body, err)
+	}
+	for _, f := range res.Files {
+		id, err := f.PatchID.MarshalText()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := do(t, http.MethodHead, s.URL+"/v1/blobs/by-quilt-patch-id/"+string(id), nil)
+		if got := fileName(t, a.header); got != f.Identifier {
+			t.Errorf("%q: %q, header %q", f.Identifier, got, a.header.Get("X-Quilt-Patch-Identifier"))
+		}
+		if f.Identifier == names[0] || f.Identifier == names[1] {
+			if got := a.header.Get("X-Quilt-Patch-Identifier"); got != f.Identifier {
+				t.Errorf("ASCII %q: %q", f.Identifier, got)
+			}
+		}
+	}
+}
+
+// TestEscapedFormNames: in names of a form, browsers write quotes and line ends as percent signs and digits, and nothing else.
+func TestEscapedFormNames(t *testing.T) {
+	s := serve(t, nil)
+	for sent, want := range map[string]string{
+		"a %22quoted%22 name": `a "quoted" name`, "100%25.txt": "100%25.txt", "%2522": "%2522", "50%": "50%", "%C3%A4": "%C3%A4", "%2f": "%2f",
+	} {
+		body := "--x\r\nContent-Disposition: form-data; name=\"" + sent + "\"; filename=\"f\"\r\n\r\ncontent of " + sent + "\r\n--x\r\n" +
+			"Content-Disposition: form-data; name=\"_metadata\"\r\n\r\n" + `[{"identifier":` + strconv.Quote(want) + `,"tags":{"k":"v"}}]` + "\r\n--x--\r\n"
+		a := do(t, http.MethodPut, s.URL+"/v1/quilts", strings.NewReader(body), "Content-Type", "multipart/form-data; boundary=x")
+		var res gateway.QuiltStoreResult
+		if err := json.Unmarshal(a.body, &res); err != nil || a.code != http.StatusOK || len(res.Files) != 1 || res.Files[0].Identifier != want {
+			t.Errorf("%q: %d %s %v, want %q", sent, a.code, a.body, err, want)
+			continue
+		}
+		id := res.Files[0].PatchID.Quilt.String()
+		if list := do(t, http.MethodGet, s.URL+"/v1/quilts/"+id+"/patches", nil); !strings.Contains(string(list.body), `"tags":{"k":"v"}`) {
+			t.Errorf("%q: its tags went to another name: %s", sent, list.body)
+		}
+	}
+	for _, sent := range []string{"a%0Ab", "a%0Db", "a%0D%0A"} { // no names of files
+		body := "--x\r\nContent-Disposition: form-data; name=\"" + sent + "\"\r\n\r\nc\r\n--x--\r\n"
+		if a := do(t, http.MethodPut, s.URL+"/v1/quilts", strings.NewReader(body), "Content-Type", "multipart/form-data; boundary=x"); a.code != http.StatusBadRequest {
+			t.Errorf("%q: %d %s", sent, a.code, a.body)
+		}
+	}
 }
 
 func TestQuilt(t *testing.T) {
@@ -70,7 +151,7 @@ func TestQuilt(t *testing.T) {
 				if a.code != http.StatusOK || method == http.MethodGet && !bytes.Equal(a.body, want) {
 					t.Errorf("%s %s: %d, %d bytes", method, path, a.code, len(a.body))
 				}
-				if got := a.header.Get("X-Quilt-Patch-Identifier"); got != f.Identifier {
+				if got := fileName(t, a.header); got != f.Identifier {
 					t.Errorf("%s %s: identifier %q", method, path, got)
 				}
 				if got := a.header.Get("Content-Length"); got != fmt.Sprint(len(want)) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -133,7 +134,7 @@ func readForm(form *multipart.Reader, f *os.File, most int) ([]quilt.File, error
 		if err != nil {
 			return nil, badForm(err)
 		}
-		name := part.FormName()
+		name := formName(part)
 		switch {
 		case seen[name]:
 			return nil, malformed(fmt.Sprintf("the field %q is there twice", shorten(name)))
@@ -164,6 +165,12 @@ func readForm(form *multipart.Reader, f *os.File, most int) ([]quilt.File, error
 	}
 	return files, nil
 }
+
+// formName is the name of a field. Browsers, and clients that follow them, write the three characters that a quoted name
+// cannot have as percent signs and digits, and leave all others as they are, the percent sign too (WHATWG, form-data).
+func formName(part *multipart.Part) string { return unescapeName.Replace(part.FormName()) }
+
+var unescapeName = strings.NewReplacer("%22", `"`, "%0D", "\r", "%0A", "\n")
 
 // badForm tells a form that is malformed from a body that did not come, or a disk that is full.
 func badForm(err error) error {

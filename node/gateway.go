@@ -54,6 +54,14 @@ func (g *GatewayNode) open(ctx context.Context, cfg clientnode.Config, open clie
 // URL is where the gateway is.
 func (g *GatewayNode) URL() string { return "http://" + g.listener.Addr().String() }
 
+// MetricsURL is where Prometheus finds the gateway's metrics; "" is nowhere.
+func (g *GatewayNode) MetricsURL() string {
+	if g.metrics == nil {
+		return ""
+	}
+	return "http://" + g.metrics.Addr().String() + "/metrics"
+}
+
 // Run serves until ctx ends, and leaves the network.
 func (g *GatewayNode) Run(ctx context.Context) error {
 	err := g.site.Serve(ctx, g.listener, g.metrics)

@@ -93,7 +93,7 @@ a process of its own, or all of them in one with walrus devnet up.
 
 func devnetUpCommand(a *app) *cobra.Command {
 	var d devnetFlags
-	var bind string
+	var g devnetGateway
 	c := &cobra.Command{
 		Use:   "up --dir FOLDER",
 		Short: "run a whole devnet in one process until interrupted",
@@ -101,10 +101,11 @@ func devnetUpCommand(a *app) *cobra.Command {
 new. Run again on the same folder, it carries on with what it had.
 
 When every node serves, it prints one line that begins with "ready" on standard output, or with --json an object
-{"ready":true,"dir","config","nodes","shards","addresses","gateway"} on one line. Logs go to standard error.
+{"ready":true,"dir","config","nodes","shards","addresses","gateway","metrics"} on one line. Logs go to standard error.
 
 A gateway serves HTTP with the devnet's wallet: the API of the original Walrus, and pages that show the network. If its
-port is taken and --gateway was not given, it takes another one; the ready line says which.
+port is taken and --gateway was not given, it takes another one; the ready line says which. Each of its requests is a line
+of the log.
 
   walrus devnet up --dir D
   walrus --config D/client.yaml store README.md      # in another terminal
@@ -112,15 +113,18 @@ port is taken and --gateway was not given, it takes another one; the ready line 
   xdg-open http://127.0.0.1:31415/`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := g.apply(new(gateway.SiteConfig)); err != nil { // before anything is made
+				return err
+			}
 			net, err := d.loadOrInit(c.Context(), c.Flags().Changed("nodes"), c.Flags().Changed("shards"))
 			if err != nil {
 				return err
 			}
-			return a.devnetUp(c.Context(), net, bind, c.Flags().Changed("gateway"))
+			return a.devnetUp(c.Context(), net, &g)
 		},
 	}
 	d.add(c)
-	c.Flags().StringVar(&bind, "gateway", gateway.Default().Bind, "`ADDRESS` to serve HTTP on: publisher, aggregator and pages; \"\" for none")
+	g.add(c.Flags())
 	return c
 }
 
@@ -144,8 +148,9 @@ func (d *devnetFlags) loadOrInit(ctx context.Context, nodesGiven, shardsGiven bo
 	return net, nil
 }
 
-// devnetUp runs the devnet, with a gateway at bind unless that is "". If bind was not chosen, another port will do.
-func (a *app) devnetUp(ctx context.Context, net *config.Devnet, bind string, chosen bool) error {
+// devnetUp runs the devnet, with a gateway if it has an address.
+func (a *app) devnetUp(ctx context.Context, net *config.Devnet, web *devnetGateway) error {
+
 	var nodes []*node.Node
 	var addrs []string
 	for _, home := range net.Homes {
@@ -159,13 +164,13 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet, bind string, cho
 	return runAll(ctx, nodes, (*node.Node).Serving, func(ctx context.Context, start func(task)) error {
 		r := newDevnetReport(net)
 		r.Ready, r.Addresses = true, addrs
-		if bind != "" {
-			g, err := a.openDevnetGateway(ctx, net, bind, chosen)
+		if web.bind != "" {
+			g, err := web.open(ctx, a, net)
 			if err != nil {
 				return err
 			}
 			start(g.Run)
-			r.Gateway = g.URL()
+			r.Gateway, r.Metrics = g.URL(), g.MetricsURL()
 		}
 		if a.global.json {
 			return a.printJSONLine(r)
@@ -184,6 +189,7 @@ type devnetReport struct {
 	Shards    int      `json:"shards"`
 	Addresses []string `json:"addresses"`
 	Gateway   string   `json:"gateway,omitempty"` // where it serves HTTP
+	Metrics   string   `json:"metrics,omitempty"` // of the gateway
 }
 
 // orAt is the end of a ready line that says where the gateway is.

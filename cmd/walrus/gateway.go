@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -62,7 +59,7 @@ func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggreg
 			return err
 		}
 	}
-	log, err := a.logger(conf.Log)
+	log, err := a.logger(conf.Log.Serving())
 	if err != nil {
 		return err
 	}
@@ -132,36 +129,3 @@ func (a *app) startNodeGateway(ctx context.Context, home string, start func(task
 	start(g.Run)
 	return g.URL(), nil
 }
-
-// openDevnetGateway opens the gateway of a devnet at bind; if that is only the default and somebody else has it, at any
-// free port.
-func (a *app) openDevnetGateway(ctx context.Context, net *config.Devnet, bind string, chosen bool) (*node.GatewayNode, error) {
-	conf, err := config.LoadClient(net.Client)
-	if err != nil {
-		return nil, err
-	}
-	payer, err := conf.LoadWallet()
-	if err != nil {
-		return nil, err
-	}
-	log, err := a.logger(conf.Log)
-	if err != nil {
-		return nil, err
-	}
-	cfg, open, gw, err := compose.ClientGateway(conf, version, payer, log)
-	if err != nil {
-		return nil, err
-	}
-	gw.API.Store.UploadDir = filepath.Join(net.Dir, "uploads")
-	gw.Listen(bind)
-	g, err := node.OpenGateway(ctx, cfg, open, gw)
-	if errors.Is(err, syscall.EADDRINUSE) && !chosen {
-		a.warn("%s is taken, by another devnet perhaps: the gateway takes another port; --gateway ADDRESS chooses one", bind)
-		gw.Listen(anyPort)
-		g, err = node.OpenGateway(ctx, cfg, open, gw)
-	}
-	return g, err
-}
-
-// anyPort lets the system choose.
-var anyPort = net.JoinHostPort("127.0.0.1", "0")

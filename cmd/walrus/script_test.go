@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httputil"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -22,6 +26,8 @@ func TestMain(m *testing.M) {
 //	exits CODE walrus ARGS...   the exit code is CODE; if it is not 0, stderr is one line and, if it is 2, stdout empty
 //	up NAME ARGS...             start walrus ARGS in the background and wait for its ready line, which is then stdout
 //	down NAME                   ask it to end, which it must do with exit code 0
+//	http CODE METHOD URL SIZE   send SIZE bytes; stdout is the head and the body of the answer, whose status is CODE. In URL,
+//	                            gateway: and metrics: are where the last one that came up has them, by its line in JSON
 func TestScripts(t *testing.T) {
 	t.Parallel() // with the other one that mostly waits
 	testscript.Run(t, testscript.Params{
@@ -32,13 +38,17 @@ func TestScripts(t *testing.T) {
 			env.Setenv("WALRUS_CONFIG", "")
 			env.Setenv("WALRUS_LOG_LEVEL", "")
 			env.Values[procsKey{}] = make(map[string]*proc)
+			env.Values[readyKey{}] = make(map[string]string)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": scriptExits, "up": scriptUp, "down": scriptDown},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": scriptExits, "up": scriptUp, "down": scriptDown, "http": scriptHTTP},
 	})
 }
 
-type procsKey struct{}
+type (
+	procsKey struct{}
+	readyKey struct{} // of the last ready line
+)
 
 func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
@@ -82,8 +92,38 @@ func scriptUp(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(func() { _ = p.kill() })
 	line, err := p.ready()
 	ts.Check(err)
+	ts.Value(readyKey{}).(map[string]string)["line"] = line
 	_, err = ts.Stdout().Write([]byte(line + "\n"))
 	ts.Check(err)
+}
+
+func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: http CODE METHOD URL SIZE")
+	}
+	url := args[2]
+	if where, path, ok := strings.Cut(url, ":"); ok {
+		var up map[string]any
+		ts.Check(json.Unmarshal([]byte(ts.Value(readyKey{}).(map[string]string)["line"]), &up))
+		at, ok := up[where].(string)
+		if !ok {
+			ts.Fatalf("the ready line has no %s", where)
+		}
+		url = at + path
+	}
+	size, err := strconv.Atoi(args[3])
+	ts.Check(err)
+	req, err := http.NewRequest(args[1], url, bytes.NewReader(make([]byte, size)))
+	ts.Check(err)
+	res, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	answer, err := httputil.DumpResponse(res, true)
+	ts.Check(errors.Join(err, res.Body.Close()))
+	_, err = ts.Stdout().Write(answer)
+	ts.Check(err)
+	if want, err := strconv.Atoi(args[0]); err != nil || res.StatusCode != want {
+		ts.Fatalf("%s, want %s", res.Status, args[0])
+	}
 }
 
 func scriptDown(ts *testscript.TestScript, neg bool, args []string) {

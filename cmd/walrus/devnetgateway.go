@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"walrus/compose"
+	"walrus/config"
+	"walrus/gateway"
+	"walrus/node"
+)
+
+// devnetMaxBody is the greatest blob or form of a quilt that a devnet's gateway takes when it is not told, in bytes: whoever
+// runs a devnet is who uploads, and has the disk for it.
+const devnetMaxBody = 1 << 30
+
+// devnetGateway is how a devnet serves HTTP.
+type devnetGateway struct {
+	bind, metrics string
+	maxBody       int64 // KiB
+	given         func(flag string) bool
+}
+
+func (g *devnetGateway) add(flags *pflag.FlagSet) {
+	site := gateway.DefaultSite()
+	flags.StringVar(&g.bind, "gateway", site.API.Bind, "`ADDRESS` to serve HTTP on: publisher, aggregator and pages; \"\" for none")
+	flags.Int64Var(&g.maxBody, "max-body-size", devnetMaxBody>>10, "greatest blob, and greatest form of a quilt, that is stored over HTTP, in `KiB`")
+	flags.StringVar(&g.metrics, "metrics-address", site.Metrics, "`ADDRESS` and port to serve the gateway's Prometheus metrics on, at /metrics, if it is free; \"\" for none")
+	g.given = flags.Changed
+}
+
+// apply puts what was given into the configuration.
+func (g *devnetGateway) apply(gw *gateway.SiteConfig) error {
+	if g.maxBody < 1 || g.maxBody > 1<<40 {
+		return usagef("--max-body-size is in KiB: must be 1 to %d", int64(1)<<40)
+	}
+	gw.API.Store.MaxBody, gw.API.Store.MaxQuiltBody = g.maxBody<<10, g.maxBody<<10
+	gw.Metrics, gw.MetricsIfFree = g.metrics, !g.given("metrics-address")
+	gw.Listen(g.bind)
+	return nil
+}
+
+// open opens the gateway of a devnet; if its address is only the default and somebody else has it, at any free port. It
+// logs as the nodes do, in whose process it runs.
+func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet) (*node.GatewayNode, error) {
+	conf, err := config.LoadClient(devnet.Client)
+	if err != nil {
+		return nil, err
+	}
+	beside, err := config.LoadNode(devnet.Homes[0])
+	if err != nil {
+		return nil, err
+	}
+	payer, err := conf.LoadWallet()
+	if err != nil {
+		return nil, err
+	}
+	log, err := a.logger(beside.Log)
+	if err != nil {
+		return nil, err
+	}
+	cfg, open, gw, err := compose.ClientGateway(conf, version, payer, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.apply(&gw); err != nil {
+		return nil, err
+	}
+	gw.API.Store.UploadDir = filepath.Join(devnet.Dir, "uploads")
+	opened, err := node.OpenGateway(ctx, cfg, open, gw)
+	if errors.Is(err, syscall.EADDRINUSE) && !g.given("gateway") {
+		a.warn("%s is taken, by another devnet perhaps: the gateway takes another port; --gateway ADDRESS chooses one", g.bind)
+		gw.Listen(anyPort)
+		opened, err = node.OpenGateway(ctx, cfg, open, gw)
+	}
+	return opened, err
+}
+
+// anyPort lets the system choose.
+var anyPort = net.JoinHostPort("127.0.0.1", "0")
