@@ -73,7 +73,7 @@ func newRoot(a *app) *cobra.Command {
 		storeCommand(a), readCommand(a), storeQuiltCommand(a), readQuiltCommand(a), listPatchesCommand(a), blobIDCommand(a), blobStatusCommand(a),
 		listBlobsCommand(a), extendCommand(a), deleteCommand(a), shareCommand(a), fundCommand(a), burnCommand(a), attributesCommand(a),
 		walletCommand(a), encryptionKeyCommand(a), infoCommand(a), healthCommand(a),
-		nodeCommand(a), devnetCommand(a), benchCommand(a), versionCommand(a),
+		nodeCommand(a), genesisCommand(a), devnetCommand(a), benchCommand(a), versionCommand(a),
 	)
 	root.AddCommand(gatewayCommands(a)...)
 	return root
