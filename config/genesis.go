@@ -1,12 +1,11 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
+	"walrus/internal/userfile"
 	"walrus/ledger"
 )
 
@@ -26,16 +25,12 @@ func CreateGenesis(path string, g *ledger.Genesis) error {
 	if err != nil {
 		return err
 	}
-	return createFile(path, text, 0o644)
+	return userfile.CreateNew(path, text, 0o644)
 }
 
 // AddMembers adds the members in the files at entries, as walrus node init prints them, to the genesis at path, which
 // may lack members still. It lists everything that is wrong with file or entries; the file is then as it was.
 func AddMembers(path string, entries []string) (g *ledger.Genesis, problems []error, err error) {
-	// through a link, so that the file it leads to is the one that changes
-	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return nil, nil, fmt.Errorf("read genesis: %w", err)
-	}
 	if _, err := os.Stat(filepath.Join(filepath.Dir(path), DefaultNode().Ledger)); err == nil {
 		return nil, nil, fmt.Errorf("%s is the genesis of a network that has started (there is a ledger beside it): "+
 			"another member would make another network of it", path)
@@ -66,7 +61,7 @@ func AddMembers(path string, entries []string) (g *ledger.Genesis, problems []er
 	if err != nil {
 		return nil, nil, err
 	}
-	return g, nil, replaceFile(path, text)
+	return g, nil, userfile.Replace(path, text)
 }
 
 func within(path string, problems []error) []error {
@@ -74,24 +69,4 @@ func within(path string, problems []error) []error {
 		problems[i] = fmt.Errorf("%s: %w", path, p)
 	}
 	return problems
-}
-
-// replaceFile puts content in place of a file that is there, which keeps its mode: the old one or the new one, whatever
-// happens in between.
-func replaceFile(path string, content []byte) (err error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	next := path + ".next"
-	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a try that was interrupted
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := createFile(next, content, st.Mode().Perm()); err != nil {
-		return err
-	}
-	if err := os.Rename(next, path); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return syncDir(filepath.Dir(path))
 }
