@@ -15,6 +15,9 @@ import (
 	"walrus/shards"
 )
 
+// errNoMembers is the one problem of a draft.
+var errNoMembers = errors.New("there are no members: add the entries of the storage nodes")
+
 // Validate checks everything, proofs of possession included. Errors wrap ErrGenesis and name the field.
 func (g *Genesis) Validate() error {
 	_, err := g.Committee()
@@ -100,7 +103,7 @@ func (g *Genesis) prices() (problems []error) {
 // members lists what is wrong with the members, but for what certs.NewCommittee checks.
 func (g *Genesis) members() (problems []error) {
 	if len(g.Members) == 0 {
-		return []error{errors.New("there are no members")}
+		return []error{errNoMembers}
 	}
 	consensus := make(map[PublicKey]int, len(g.Members))
 	for i := range g.Members {

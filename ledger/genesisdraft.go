@@ -16,6 +16,11 @@ func NewDraft(network string, n int) *Genesis {
 	}
 }
 
+// DraftProblems is Problems of a genesis that may lack members still.
+func (g *Genesis) DraftProblems() []error {
+	return slices.DeleteFunc(g.Problems(), func(err error) bool { return errors.Is(err, errNoMembers) })
+}
+
 // AddMembers adds members to a genesis of which no network exists yet, and deals all shards out anew, evenly, unless
 // somebody has dealt them otherwise by hand. It lists everything that is wrong with the new ones, and then adds nothing.
 func (g *Genesis) AddMembers(more []GenesisMember) (problems []error) {

@@ -61,7 +61,7 @@ func TestInspectGenesis(t *testing.T) {
 	}
 	for _, tt := range []struct{ file, want string }{
 		{"", "the file is empty\n"},
-		{"network: net\nshards: 10\ntime: 2026-01-01T00:00:00Z\nepochDuration: 1h\ntreasury: \"0x" + strings.Repeat("01", 32) + "\"\n", "there are no members\n"},
+		{"network: net\nshards: 10\ntime: 2026-01-01T00:00:00Z\nepochDuration: 1h\ntreasury: \"0x" + strings.Repeat("01", 32) + "\"\n", "there are no members: add the entries of the storage nodes\n"},
 	} {
 		if _, problems := InspectGenesis([]byte(tt.file)); texts(problems) != tt.want {
 			t.Errorf("%q: %q, want %q", tt.file, texts(problems), tt.want)

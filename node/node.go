@@ -91,7 +91,8 @@ func New(cfg Config, open OpenLedger) (*Node, error) {
 func (n *Node) checkMembership() error {
 	i, ok := n.committee.Member(n.host.ID())
 	if !ok {
-		return fmt.Errorf("node: peer %s is not in the committee of epoch %d: add its member entry to the genesis file, or use the keys of a member",
+		return fmt.Errorf("node: peer %s is not in the committee of epoch %d, which is that of the genesis: use the keys of a member; "+
+			"a network that has started takes no new members yet, and a genesis with one more is another network's",
 			n.host.ID(), n.committee.Epoch())
 	}
 	m := n.committee.Members()[i]

@@ -20,7 +20,7 @@ func nodeCommand(a *app) *cobra.Command {
 		Use:   "node",
 		Short: "make, run and look at a storage node",
 		Long: `A storage node lives in a folder, its home: node.yaml, keys/, and the data. Make it with init, have its entry
-put into the network's genesis, then run it.`,
+put into the network's genesis before the network starts (walrus genesis add), then run it.`,
 	})
 	c.AddCommand(nodeInitCommand(a), nodeRunCommand(a), nodeStatusCommand(a))
 	return c

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/spf13/cobra"
 
 	"walrus/config"
@@ -26,12 +27,17 @@ func nodeInitCommand(a *app) *cobra.Command {
 		Short: "make keys and a configuration for a new storage node",
 		Long: `Make the home of a new storage node: its keys, which are never overwritten, and a commented node.yaml.
 
-It prints the entry that goes under "members:" of the network's genesis, where whoever sets up the network also
-says which shards the node holds. The entry proves that the node has its keys, for the network of that name only:
-that of the genesis, or --network if there is no genesis yet. Then copy the genesis to where node.yaml expects it.
+It prints the node's entry for the genesis of a new network, which whoever sets up the network adds with walrus genesis add,
+before the first node starts. The entry proves that the node has its keys, for the network of that name only: that of the genesis,
+or --network if there is no genesis yet. Then copy the finished genesis to where node.yaml expects it.
 
-  walrus node init --home /var/lib/walrus --network example-net --listen /ip4/0.0.0.0/tcp/4001
+A network that has started takes no new members yet: its committee is that of its genesis. Do not add a node to the genesis of a
+running network: with one more member it is the genesis of another network, in which the node would wait alone.
+
+  walrus node init --home /var/lib/walrus --network example-net --listen /ip4/0.0.0.0/tcp/4001 > alpha.yaml
   walrus node init --home /var/lib/walrus --genesis genesis.yaml --bootstrap /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo...
+
+docs/network.md sets up a network of four machines, step by step.
 
 --json prints {"home","config","peerId","member":{"node","name","key","proof","consensus"}}.`,
 		Args: args(cobra.NoArgs, "no arguments"),
@@ -51,7 +57,7 @@ that of the genesis, or --network if there is no genesis yet. Then copy the gene
 }
 
 func (a *app) nodeInit(o nodeInit) error {
-	network, err := o.networkName()
+	network, genesis, err := o.findNetwork()
 	if err != nil {
 		return err
 	}
@@ -83,12 +89,26 @@ func (a *app) nodeInit(o nodeInit) error {
 			Member memberJSON `json:"member"`
 		}{home, filepath.Join(home, config.NodeFile), m.Node.String(), memberJSON{m.Node.String(), m.Name, m.Key.String(), m.Proof.String(), m.Consensus.String()}})
 	}
-	a.warn("made %s for network %s; its member entry for the genesis, which still needs its shards, such as 0-13, is:", home, network)
+	a.warn("made %s for network %s%s", home, network, whatNext(genesis, m.Node, o.home))
 	var b strings.Builder
 	fmt.Fprintf(&b, "  - node: %s\n    name: %q\n    key: %q\n    proof: %q\n    consensus: %q\n",
 		m.Node, m.Name, m.Key, m.Proof, m.Consensus)
 	_, err = a.stdout.Write([]byte(b.String()))
 	return err
+}
+
+// whatNext says what becomes of the entry that is printed.
+func whatNext(genesis *ledger.Genesis, id peer.ID, home string) string {
+	if genesis == nil {
+		return "; this is its entry for the genesis, to be added with walrus genesis add before the network starts:"
+	}
+	for i := range genesis.Members {
+		if m := &genesis.Members[i]; m.Node == id {
+			return fmt.Sprintf(", of whose genesis it is member %s, with %d shards: run it with walrus node run --home %s", m.Name, len(m.Shards), home)
+		}
+	}
+	return ", of whose genesis it is no member. If the network has started, it cannot join: networks take no new members yet, and a genesis " +
+		"with one more is another network's. Only if no node has started yet: add this entry with walrus genesis add, and give everybody the new file:"
 }
 
 type memberJSON struct {
@@ -99,27 +119,27 @@ type memberJSON struct {
 	Consensus string `json:"consensus"`
 }
 
-// networkName is that of the genesis, unless there is none yet.
-func (o nodeInit) networkName() (string, error) {
+// findNetwork tells the network's name, which is that of the genesis, unless there is none yet.
+func (o nodeInit) findNetwork() (name string, genesis *ledger.Genesis, err error) {
 	path := o.genesis
 	if path == "" {
 		path = filepath.Join(o.home, "genesis.yaml")
 	}
-	genesis, err := config.LoadGenesis(path)
+	genesis, err = config.LoadGenesis(path)
 	switch {
 	case err == nil && o.network != "" && o.network != genesis.Network:
-		return "", usagef("--network %s: the genesis %s is of network %s", o.network, path, genesis.Network)
+		return "", nil, usagef("--network %s: the genesis %s is of network %s", o.network, path, genesis.Network)
 	case err == nil:
-		return genesis.Network, nil
+		return genesis.Network, genesis, nil
 	case !errors.Is(err, fs.ErrNotExist):
-		return "", err
+		return "", nil, err
 	case o.network == "" && o.genesis != "":
-		return "", err
+		return "", nil, err
 	case o.network == "":
-		return "", usagef("say which network the node is for: --genesis FILE, or --network NAME if there is no genesis yet")
+		return "", nil, usagef("say which network the node is for: --genesis FILE, or --network NAME if there is no genesis yet")
 	}
 	if err := ledger.CheckNetwork(o.network); err != nil {
-		return "", &usageError{err}
+		return "", nil, &usageError{err}
 	}
-	return o.network, nil
+	return o.network, nil, nil
 }

@@ -13,6 +13,7 @@ import (
 // globalFlags are those of every command.
 type globalFlags struct {
 	config    string
+	wallet    string
 	json      bool
 	logLevel  string
 	logFormat string
@@ -55,6 +56,7 @@ func newRoot(a *app) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.global.config, "config", "",
 		"client configuration `FILE` (default $WALRUS_CONFIG, ./walrus.yaml, ~/.config/walrus/walrus.yaml)")
+	flags.StringVar(&a.global.wallet, "wallet", "", "`FILE` of the wallet that pays (default that which the configuration names)")
 	flags.BoolVar(&a.global.json, "json", false, "print JSON on standard output")
 	flags.StringVar(&a.global.logLevel, "log-level", "", "debug, info, warn or error (default $WALRUS_LOG_LEVEL, else the configuration)")
 	flags.StringVar(&a.global.logFormat, "log-format", "", "text or json (default the configuration)")
@@ -73,7 +75,7 @@ func newRoot(a *app) *cobra.Command {
 		storeCommand(a), readCommand(a), storeQuiltCommand(a), readQuiltCommand(a), listPatchesCommand(a), blobIDCommand(a), blobStatusCommand(a),
 		listBlobsCommand(a), extendCommand(a), deleteCommand(a), shareCommand(a), fundCommand(a), burnCommand(a), attributesCommand(a),
 		walletCommand(a), encryptionKeyCommand(a), infoCommand(a), healthCommand(a),
-		nodeCommand(a), devnetCommand(a), benchCommand(a), versionCommand(a),
+		nodeCommand(a), genesisCommand(a), devnetCommand(a), benchCommand(a), jsonCommand(a), versionCommand(a),
 	)
 	root.AddCommand(gatewayCommands(a)...)
 	return root
@@ -131,5 +133,9 @@ func (a *app) loadClient() (*config.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return config.LoadClient(path)
+	conf, err := config.LoadClient(path)
+	if err == nil && a.global.wallet != "" {
+		conf.Wallet = absolute(a.global.wallet)
+	}
+	return conf, err
 }

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// maxRequest bounds a request in JSON, in bytes: room for some ten thousand files of a quilt.
+const maxRequest = 16 << 20
+
+func jsonCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "json [REQUEST]",
+		Short: "run a command that is given as a JSON object",
+		Long: `Run the command that a JSON object describes, given as an argument or on standard input, and print what --json prints of it:
+for programs, and for those that were written for the original Walrus.
+
+  walrus json '{"command":{"store":{"files":["photo.jpg"],"epochs":5,"permanent":true}}}'
+  walrus json '{"config":"client.yaml","command":{"read":{"blobId":"BLOB_ID","out":"copy.jpg"}}}'
+  echo '{"command":{"walletShow":{}}}' | walrus json
+
+The command's name and its fields are those of the command line, in camelCase: "blobStatus" is walrus blob-status, "walletSend" is
+walrus wallet send, "dryRun" is --dry-run, and "blobId" the argument BLOB_ID; ARGUMENTS... are a list. Names of the original that
+differ are understood, too, such as "blobObjId" or "burnBlobs". Amounts that are numbers are in FROST; a text such as "1.5" or "5FROST"
+is as on the command line. Beside "command" there may be "config", "wallet", "timeout", "logLevel", "logFormat"; "gasBudget" is
+accepted and means nothing. null is as if the field were not there. All other flags of this command line are ignored.
+
+Unknown names are wrong usage (exit code 2), and the error says which there are.`,
+		Args: args(cobra.MaximumNArgs(1), "at most one REQUEST"),
+		RunE: func(c *cobra.Command, args []string) error {
+			a.global.json = true
+			text, err := a.requestText(args)
+			if err != nil {
+				return err
+			}
+			root := newRoot(a)
+			argv, err := parseRequest(root, text)
+			if err != nil {
+				return &usageError{fmt.Errorf("walrus json: %w", err)}
+			}
+			root.SetArgs(argv)
+			return root.ExecuteContext(c.Context())
+		},
+	}
+}
+
+// requestText is the argument, or what standard input has; nobody else can then read that.
+func (a *app) requestText(args []string) ([]byte, error) {
+	if len(args) > 0 && args[0] != "-" {
+		return []byte(args[0]), nil
+	}
+	text, err := io.ReadAll(io.LimitReader(a.stdin, maxRequest+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the request: %w", err)
+	}
+	if len(text) > maxRequest {
+		return nil, usagef("walrus json: the request is larger than %d bytes", maxRequest)
+	}
+	a.stdin = usedInput{}
+	return text, nil
+}
+
+// usedInput is standard input when the request was in it.
+type usedInput struct{}
+
+func (usedInput) Read([]byte) (int, error) {
+	return 0, errors.New("standard input has the request: give that as an argument")
+}
+
+// parseRequest makes a command line for root of a request.
+func parseRequest(root *cobra.Command, text []byte) (argv []string, err error) {
+	request := map[string]any{}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if err := dec.Decode(&request); err != nil {
+		return nil, fmt.Errorf(`want an object such as {"command":{"store":{"files":["a.txt"]}}}: %w`, err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is more after the object: give one request")
+	}
+	command, ok := request["command"].(map[string]any)
+	if !ok || len(command) != 1 {
+		return nil, errors.New(`"command" must be an object with one command in it, such as {"info":{}}`)
+	}
+	delete(request, "command")
+	commands := commandsByName(root)
+	for name, value := range command {
+		c := commands[name]
+		if c == nil {
+			return nil, fmt.Errorf("unknown command %q: there are %s", name, strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
+		}
+		fields, ok := value.(map[string]any)
+		if !ok && value != nil {
+			return nil, fmt.Errorf("the fields of %q must be an object", name)
+		}
+		argv, err = newCommandForm(c).arguments(fields)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		argv = append(strings.Fields(c.CommandPath())[1:], argv...)
+	}
+	global, err := globalForm(root).arguments(request)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(global, "--json"), argv...), nil
+}
+
+// commandsByName are all commands that do something, by their names in JSON.
+func commandsByName(root *cobra.Command) map[string]*cobra.Command {
+	all := map[string]*cobra.Command{}
+	var walk func(prefix string, c *cobra.Command)
+	walk = func(prefix string, c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			if sub.Hidden || slices.Contains([]string{"json", "help", "completion"}, sub.Name()) {
+				continue
+			}
+			for _, name := range append([]string{sub.Name()}, sub.Aliases...) {
+				name := strings.TrimPrefix(prefix+"-"+name, "-")
+				if !sub.HasSubCommands() {
+					all[camelCase(name)] = sub
+				}
+				walk(name, sub)
+			}
+		}
+	}
+	walk("", root)
+	for name, path := range originalCommands {
+		if c, rest, err := root.Find(strings.Fields(path)); err == nil && len(rest) == 0 {
+			all[name] = c
+		}
+	}
+	return all
+}
+
+// camelCase of words-with-dashes.
+func camelCase(name string) string {
+	words := strings.Split(name, "-")
+	for i := 1; i < len(words); i++ {
+		if words[i] != "" {
+			words[i] = strings.ToUpper(words[i][:1]) + words[i][1:]
+		}
+	}
+	return strings.Join(words, "")
+}

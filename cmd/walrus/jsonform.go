@@ -1,0 +1,313 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// originalCommands are those that the original calls otherwise.
+var originalCommands = map[string]string{
+	"write": "store", "burnBlobs": "burn", "getBlobAttribute": "attributes show", "setBlobAttribute": "attributes set",
+	"removeBlobAttributeFields": "attributes remove",
+}
+
+// originalFields are fields that the original calls otherwise, by command.
+var originalFields = map[string]map[string]string{
+	"extend":            {"blobObjId": "blob", "epochsExtended": "epochs"},
+	"delete":            {"blobId": "blob", "blobIds": "blob", "objectId": "blob", "objectIds": "blob"},
+	"share":             {"blobObjId": "blob"},
+	"fund":              {"sharedBlobObjId": "objectId"},
+	"burn":              {"objectId": "blob", "objectIds": "blob"},
+	"attributes show":   {"blobObjId": "blob"},
+	"attributes set":    {"blobObjId": "blob"},
+	"attributes remove": {"blobObjId": "blob"},
+	"blob-id":           {"nShards": "shards"},
+}
+
+// neutralFields are fields of the original that have nothing to do here, by command: programs send them with values that
+// ask for nothing, and only these are accepted.
+var neutralFields = map[string][]string{
+	"":            {"context"},
+	"store":       {"encodingType", "ignoreResources", "earliestExpiryTime", "endEpoch", "uploadRelay", "skipTipConfirmation", "childProcessUploads"},
+	"store-quilt": {"encodingType", "ignoreResources", "earliestExpiryTime", "endEpoch", "uploadRelay", "skipTipConfirmation", "childProcessUploads"},
+	"read":        {"rpcUrl", "strictConsistencyCheck", "skipConsistencyCheck"},
+	"read-quilt":  {"rpcUrl"},
+	"blob-id":     {"rpcUrl", "encodingType"},
+	"blob-status": {"rpcUrl", "encodingType", "file"},
+	"delete":      {"files", "noStatusCheck"},
+	"extend":      {"shared"},
+	"info":        {"rpcUrl", "command"},
+	"health":      {"rpcUrl", "nodeIds", "nodeUrls", "committee", "activeSet", "detail", "sortBy", "desc"},
+}
+
+// argumentFields name arguments whose word in the usage makes no name of a field.
+var argumentFields = map[string]string{"KEY=VALUE": "attributes", "KEY": "keys"}
+
+// argument of a command, as its usage line has it.
+type argument struct {
+	field  string
+	amount bool
+	many   bool
+}
+
+// commandForm is how a command is written in JSON.
+type commandForm struct {
+	path    string // without walrus
+	flags   map[string]*pflag.Flag
+	args    []argument
+	aliases map[string]string
+	neutral []string
+	ignored []string
+}
+
+func newCommandForm(c *cobra.Command) *commandForm {
+	_, path, _ := strings.Cut(c.CommandPath(), " ")
+	f := &commandForm{path: path, flags: map[string]*pflag.Flag{}, args: usageArguments(c.Use), neutral: neutralFields[path]}
+	c.LocalNonPersistentFlags().VisitAll(func(flag *pflag.Flag) {
+		if flag.Name != "help" {
+			f.flags[camelCase(flag.Name)] = flag
+		}
+	})
+	f.flags["timeout"] = c.Root().PersistentFlags().Lookup("timeout")
+	f.aliases = originalFields[path]
+	return f
+}
+
+// globalForm is how what all commands have is written in JSON.
+func globalForm(root *cobra.Command) *commandForm {
+	f := &commandForm{flags: map[string]*pflag.Flag{}, neutral: neutralFields[""], ignored: []string{"gasBudget"}}
+	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) {
+		if flag.Name != "json" && flag.Name != "help" {
+			f.flags[camelCase(flag.Name)] = flag
+		}
+	})
+	return f
+}
+
+// usageArguments are the arguments that a usage line has, such as "fund OBJECT_ID AMOUNT" or "new [FILE] --epoch TIME".
+func usageArguments(use string) (list []argument) {
+	ofFlag := true // as the name of the command is none either
+	for word := range strings.FieldsSeq(use) {
+		word = strings.Trim(word, "[]()|")
+		switch {
+		case strings.HasPrefix(word, "-"):
+			ofFlag = true
+		case ofFlag || word == "":
+			ofFlag = word == ""
+		default:
+			word, many := strings.CutSuffix(word, "...")
+			name := argumentFields[word]
+			if name == "" {
+				name = camelCase(strings.ToLower(strings.ReplaceAll(word, "_", "-")))
+			}
+			list = append(list, argument{name, word == "AMOUNT", many})
+		}
+	}
+	return list
+}
+
+// arguments turns the fields of a request into flags and arguments of the command line.
+func (f *commandForm) arguments(fields map[string]any) (argv []string, err error) {
+	given := map[string][]string{} // values of arguments
+	for _, field := range slices.Sorted(maps.Keys(fields)) {
+		value := fields[field]
+		name := field
+		if of := f.aliases[field]; of != "" {
+			name = of
+		}
+		flag := f.flags[name]
+		at := slices.IndexFunc(f.args, func(a argument) bool { return a.field == name })
+		var texts []string
+		switch {
+		case flag == nil && at < 0 && !f.accepts(field, value):
+			return nil, f.unknown(field)
+		case value == nil || flag == nil && at < 0:
+			if field == "strictConsistencyCheck" && value == true {
+				argv = append(argv, "--consistency=strict")
+			}
+			continue
+		case flag != nil && field == "tag": // of the original: key and value apart
+			if pair, err := stringList(value); err == nil && len(pair) == 2 {
+				argv, given["tag"] = append(argv, "--tag="+pair[0]), pair[1:]
+				continue
+			}
+			fallthrough
+		case flag != nil:
+			texts, err = flagTexts(flag, value)
+			for _, text := range texts {
+				argv = append(argv, "--"+flag.Name+"="+text)
+			}
+		case given[name] != nil:
+			err = errors.New("it is there twice, under another name, too")
+		default:
+			given[name], err = f.args[at].texts(value)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("field %q: %w", field, err)
+		}
+	}
+	if len(f.args) > 0 {
+		argv = append(argv, "--")
+	}
+	var lacks string
+	for _, a := range f.args {
+		if len(given[a.field]) == 0 {
+			lacks = a.field
+		} else if lacks != "" && f.flags[lacks] == nil {
+			return nil, fmt.Errorf("field %q is missing", lacks)
+		}
+		argv = append(argv, given[a.field]...)
+	}
+	return append(argv, given["tag"]...), nil
+}
+
+// accepts says whether a field that has no place here may be there.
+func (f *commandForm) accepts(field string, value any) bool {
+	if slices.Contains(f.ignored, field) {
+		return true
+	}
+	if !slices.Contains(f.neutral, field) {
+		return false
+	}
+	switch v := value.(type) {
+	case nil:
+		return true
+	case bool:
+		return !v || field == "strictConsistencyCheck" || field == "shared" // it is found out
+	case string:
+		return v == "" || field == "encodingType" && v == encodingType
+	case []any:
+		return len(v) == 0
+	}
+	return false
+}
+
+func (f *commandForm) unknown(field string) error {
+	names := slices.Collect(maps.Keys(f.flags))
+	for _, a := range f.args {
+		if f.flags[a.field] == nil {
+			names = append(names, a.field)
+		}
+	}
+	slices.Sort(names)
+	if slices.Contains(f.neutral, field) {
+		return fmt.Errorf("field %q of the original has no counterpart here: leave it out; there are %s", field, strings.Join(names, ", "))
+	}
+	return fmt.Errorf("unknown field %q: there are %s", field, strings.Join(names, ", "))
+}
+
+// texts of an argument: one, or as many as the list has.
+func (a *argument) texts(value any) ([]string, error) {
+	if n, ok := value.(json.Number); ok && a.amount {
+		return []string{n.String() + "FROST"}, nil
+	}
+	if pairs, ok := value.(map[string]any); ok && a.field == argumentFields["KEY=VALUE"] {
+		return pairTexts(pairs)
+	}
+	list, err := stringList(value)
+	if err == nil && len(list) > 1 && !a.many {
+		err = fmt.Errorf("%d of them: the command takes one", len(list))
+	}
+	return list, err
+}
+
+// flagTexts are the values that a flag is to be given, one after the other.
+func flagTexts(flag *pflag.Flag, value any) ([]string, error) {
+	switch flag.Value.Type() {
+	case "bool":
+		if b, ok := value.(bool); ok {
+			return []string{fmt.Sprint(b)}, nil
+		}
+		return nil, errors.New("want true or false")
+	case "stringArray":
+		return stringList(value)
+	case "stringSlice":
+		list, err := stringList(value)
+		for i := range list {
+			list[i] = quoted(list[i])
+		}
+		return list, err
+	case "stringToString":
+		pairs, ok := value.(map[string]any)
+		if !ok {
+			return nil, errors.New(`want an object, such as {"name":"value"}`)
+		}
+		list, err := pairTexts(pairs)
+		for i := range list {
+			list[i] = quoted(list[i])
+		}
+		return list, err
+	case "string", "duration":
+		if s, ok := value.(string); ok {
+			return []string{s}, nil
+		}
+		return nil, errors.New("want a text")
+	case (&amount{}).Type():
+		if n, ok := value.(json.Number); ok {
+			return []string{n.String() + "FROST"}, nil
+		}
+	}
+	switch v := value.(type) {
+	case json.Number:
+		return []string{v.String()}, nil
+	case string:
+		return []string{v}, nil
+	}
+	return nil, errors.New("want a number or a text")
+}
+
+// stringList is one text, or a list of texts; objects in it are handed on as JSON, for flags that take that.
+func stringList(value any) (list []string, err error) {
+	if one, ok := value.(string); ok {
+		return []string{one}, nil
+	}
+	items, ok := value.([]any)
+	if !ok {
+		return nil, errors.New("want a text, or a list of texts")
+	}
+	for _, item := range items {
+		switch v := item.(type) {
+		case string:
+			list = append(list, v)
+		case map[string]any:
+			text, err := json.Marshal(v)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, string(text))
+		default:
+			return nil, errors.New("want a list of texts")
+		}
+	}
+	return list, nil
+}
+
+// pairTexts are the members of an object as key=value.
+func pairTexts(pairs map[string]any) (list []string, err error) {
+	for _, key := range slices.Sorted(maps.Keys(pairs)) {
+		text, ok := pairs[key].(string)
+		if !ok {
+			return nil, fmt.Errorf("%q: want a text", key)
+		}
+		list = append(list, key+"="+text)
+	}
+	return list, nil
+}
+
+// quoted is text as one field of a line of comma-separated ones, as which such flags read it.
+func quoted(text string) string {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	_ = w.Write([]string{text}) // into memory
+	w.Flush()
+	return strings.TrimSuffix(b.String(), "\n")
+}

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"walrus/internal/userfile"
+	"walrus/ledger"
+)
+
+// InspectGenesis reads the genesis at path and lists everything that is wrong with it; err is that it cannot be read.
+func InspectGenesis(path string) (g *ledger.Genesis, problems []error, err error) {
+	raw, err := readFile(path, ledger.MaxGenesisSize)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read genesis: %w", err)
+	}
+	g, problems = ledger.InspectGenesis(raw)
+	return g, problems, nil
+}
+
+// CreateGenesis writes a new genesis file. One that exists is never replaced: the error then wraps fs.ErrExist.
+func CreateGenesis(path string, g *ledger.Genesis) error {
+	text, err := g.Marshal()
+	if err != nil {
+		return err
+	}
+	return userfile.CreateNew(path, text, 0o644)
+}
+
+// AddMembers adds the members in the files at entries, as walrus node init prints them, to the genesis at path, which
+// may lack members still. It lists everything that is wrong with file or entries; the file is then as it was.
+func AddMembers(path string, entries []string) (g *ledger.Genesis, problems []error, err error) {
+	if _, err := os.Stat(filepath.Join(filepath.Dir(path), DefaultNode().Ledger)); err == nil {
+		return nil, nil, fmt.Errorf("%s is the genesis of a network that has started (there is a ledger beside it): "+
+			"another member would make another network of it", path)
+	}
+	raw, err := readFile(path, ledger.MaxGenesisSize)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read genesis: %w", err)
+	}
+	g, bad := ledger.ReadGenesis(raw)
+	problems = append(problems, within(path, bad)...)
+	var more []ledger.GenesisMember
+	for _, entry := range entries {
+		raw, err := readFile(entry, ledger.MaxGenesisSize)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read entry: %w", err)
+		}
+		members, bad := ledger.ParseMembers(raw)
+		problems = append(problems, within(entry, bad)...)
+		more = append(more, members...)
+	}
+	if len(problems) == 0 {
+		problems = within(path, g.AddMembers(more))
+	}
+	if len(problems) > 0 {
+		return nil, problems, nil
+	}
+	text, err := g.Marshal()
+	if err != nil {
+		return nil, nil, err
+	}
+	return g, nil, userfile.Replace(path, text)
+}
+
+func within(path string, problems []error) []error {
+	for i, p := range problems {
+		problems[i] = fmt.Errorf("%s: %w", path, p)
+	}
+	return problems
+}
