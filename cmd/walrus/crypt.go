@@ -156,6 +156,10 @@ func parseRecipients(ctx context.Context, list []string) (all []age.Recipient, e
 			all = append(all, r)
 			continue
 		}
+		path, err := userfile.Expand(path) // no shell does, after the @
+		if err != nil {
+			return nil, usagef("--recipient: %w", err)
+		}
 		raw, err := readKeyFile(ctx, path)
 		if err == nil {
 			err = unmarked(path, raw)

@@ -72,6 +72,9 @@ func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quil
 		if spec.Identifier == "" {
 			spec.Identifier = filepath.Base(spec.Path)
 		}
+		if spec.Path, err = userfile.Expand(spec.Path); err != nil {
+			return nil, usagef("--blobs: %w", err)
+		}
 		if err := a.addFile(ctx, in, spec.Path, spec.Identifier, spec.Tags); err != nil {
 			return nil, err
 		}
