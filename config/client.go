@@ -19,8 +19,8 @@ const ClientFile = "walrus.yaml"
 // ErrNoConfig says that no client configuration was named and none was found.
 var ErrNoConfig = errors.New("no configuration found")
 
-// Client is the configuration of a process that is only a client. Relative paths in the file are relative to the file;
-// LoadClient makes them absolute.
+// Client is the configuration of a process that is only a client. Relative paths in the file are relative to the file, ~/ is
+// the user's home; LoadClient makes them absolute.
 type Client struct {
 	// Path is the file it was read from. Not in the file.
 	Path string `yaml:"-"`
@@ -61,6 +61,10 @@ func FindClient(flag string, env Env) (string, error) {
 		return flag, nil
 	}
 	if path := env(EnvConfig); path != "" {
+		path, err := userfile.Expand(path)
+		if err != nil {
+			return "", fmt.Errorf("$%s: %w", EnvConfig, err)
+		}
 		return path, nil
 	}
 	candidates := []string{ClientFile}
@@ -98,9 +102,11 @@ func LoadClient(path string) (*Client, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	dir := filepath.Dir(path)
-	c.Genesis, c.AddressBook, c.TempDir = resolve(dir, c.Genesis), resolve(dir, c.AddressBook), resolve(dir, c.TempDir)
-	c.Wallet, c.Faucet = resolve(dir, c.Wallet), resolve(dir, c.Faucet)
+	err = locate(path, pathKey{"genesis", &c.Genesis}, pathKey{"addressBook", &c.AddressBook}, pathKey{"tempDir", &c.TempDir},
+		pathKey{"wallet", &c.Wallet}, pathKey{"faucet", &c.Faucet})
+	if err != nil {
+		return nil, err
+	}
 	return &c, nil
 }
 

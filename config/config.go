@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"walrus/internal/userfile"
 	"walrus/ledger"
 )
 
@@ -114,6 +115,24 @@ func LoadGenesis(path string) (*ledger.Genesis, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return g, nil
+}
+
+// pathKey is a path as a configuration has it under a key.
+type pathKey struct {
+	key  string
+	path *string
+}
+
+// locate makes the paths of a configuration in file independent of the working directory; ~/ is the user's home.
+func locate(file string, keys ...pathKey) error {
+	for _, k := range keys {
+		path, err := userfile.Expand(*k.path)
+		if err != nil {
+			return fmt.Errorf("%s: key %q: %w", file, k.key, err)
+		}
+		*k.path = resolve(filepath.Dir(file), path)
+	}
+	return nil
 }
 
 // resolve makes path, as written in a file in dir, independent of the working directory. "" stays "".

@@ -161,6 +161,9 @@ func readKey(path, kind string) ([]byte, error) {
 		return nil, fmt.Errorf("read key: %w", err)
 	}
 	// Errors show nothing of the content.
+	if err := userfile.MarkedText(raw); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	got, digits, ok := strings.Cut(strings.TrimSpace(string(raw)), " ")
 	if !ok || got != kind {
 		return nil, fmt.Errorf("%s is no key of kind %s: restore it from a backup", path, kind)

@@ -27,8 +27,8 @@ const (
 	paceLocal   = "local"
 )
 
-// Node is the node.yaml of a storage node. Relative paths in the file are relative to the file; LoadNode makes them
-// absolute.
+// Node is the node.yaml of a storage node. Relative paths in the file are relative to the file, ~/ is the home of the user that
+// runs it; LoadNode makes them absolute.
 type Node struct {
 	// Home is the folder of node.yaml, keys and data. Not in the file.
 	Home string `yaml:"-"`
@@ -109,8 +109,11 @@ func LoadNode(home string) (*Node, error) {
 	if err := n.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	n.Genesis, n.Store.Path, n.AddressBook = resolve(home, n.Genesis), resolve(home, n.Store.Path), resolve(home, n.AddressBook)
-	n.Ledger, n.Gateway.Wallet = resolve(home, n.Ledger), resolve(home, n.Gateway.Wallet)
+	err = locate(path, pathKey{"genesis", &n.Genesis}, pathKey{"store", &n.Store.Path}, pathKey{"ledger", &n.Ledger},
+		pathKey{"addressBook", &n.AddressBook}, pathKey{"gateway.wallet", &n.Gateway.Wallet})
+	if err != nil {
+		return nil, err
+	}
 	return &n, nil
 }
 

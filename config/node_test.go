@@ -112,6 +112,7 @@ func TestKeyFiles(t *testing.T) {
 		}, "is no key of kind " + blsKeyKind},
 		{"cut", func(t *testing.T, p2p, _ string) { truncate(t, p2p, 40) }, "restore it from a backup"},
 		{"empty", func(t *testing.T, _, bls string) { truncate(t, bls, 0) }, "restore it from a backup"},
+		{"marked by an editor", func(t *testing.T, p2p, _ string) { overwrite(t, p2p, "\ufeff"+p2pKeyKind+" 00\n") }, "byte order mark"},
 		{"not hexadecimal", func(t *testing.T, p2p, _ string) { overwrite(t, p2p, p2pKeyKind+" secret\n") }, "is damaged"},
 		{"zero", func(t *testing.T, _, bls string) {
 			overwrite(t, bls, blsKeyKind+" "+strings.Repeat("00", 32)+"\n")

@@ -96,7 +96,11 @@ func parseBlocklist(r io.Reader) (map[shards.BlobID]bool, error) {
 	listed := map[shards.BlobID]bool{}
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
+		line := lines.Text()
+		if n == 1 {
+			line = strings.TrimPrefix(line, "\ufeff") // some editors put this before the text, where nobody sees it
+		}
+		text, _, _ := strings.Cut(line, "#")
 		text = strings.TrimSpace(text)
 		if text == "" || text == "---" || text == "[]" {
 			continue

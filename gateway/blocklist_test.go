@@ -32,6 +32,17 @@ func TestParseBlocklist(t *testing.T) {
 }
 
 // TestBlocklistChanges: a list that changes counts at once, and one that is broken is kept as it was.
+// TestMarkedBlocklist has the mark before it that some editors write.
+func TestMarkedBlocklist(t *testing.T) {
+	const id = "M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"
+	for _, text := range []string{"\ufeff" + id + "\n", "\ufeff# a comment\n- " + id + "\n"} {
+		listed, err := parseBlocklist(strings.NewReader(text))
+		if err != nil || len(listed) != 1 {
+			t.Errorf("%q: %v, %v", text, listed, err)
+		}
+	}
+}
+
 func TestBlocklistChanges(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "blocked.yaml")
 	write := func(text string) {

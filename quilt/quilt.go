@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -90,6 +91,22 @@ func ValidIdentifier(s string) error {
 		return fmt.Errorf("%w: %.80q has control characters", ErrIdentifier, s)
 	}
 	return nil
+}
+
+// Nested finds two identifiers of which one is a file and the other one below it, such as x and x/y: no folder can hold both.
+func Nested(identifiers iter.Seq[string]) (file, below string, found bool) {
+	known := map[string]bool{}
+	for s := range identifiers {
+		known[s] = true
+	}
+	for _, s := range slices.Sorted(maps.Keys(known)) {
+		for i, c := range s {
+			if c == '/' && known[s[:i]] {
+				return s[:i], s, true
+			}
+		}
+	}
+	return "", "", false
 }
 
 // Quilt is the blob made of files, as the source of an encoder: it is put together as it is read, and holds no more than

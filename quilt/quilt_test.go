@@ -97,6 +97,25 @@ func wantFiles(t interface {
 }
 
 // TestSymbolSize has cases from the tests of the original.
+func TestNested(t *testing.T) {
+	for _, tt := range []struct {
+		names       []string
+		file, below string
+	}{
+		{[]string{"x", "y", "xy/z", "x-/y"}, "", ""},
+		{[]string{"x/y", "x-", "x"}, "x", "x/y"},
+		{[]string{"a/b/c", "a/b/d", "a/b"}, "a/b", "a/b/c"},
+		{[]string{"a", "a/b/c/d"}, "a", "a/b/c/d"},
+		{[]string{"", "/x"}, "", "/x"},
+		{nil, "", ""},
+	} {
+		file, below, found := Nested(slices.Values(tt.names))
+		if file != tt.file || below != tt.below || found != (tt.below != "") {
+			t.Errorf("%q: %q and %q, %v: want %q and %q", tt.names, file, below, found, tt.file, tt.below)
+		}
+	}
+}
+
 func TestSymbolSize(t *testing.T) {
 	for _, tt := range []struct {
 		sizes         []int64

@@ -77,7 +77,7 @@ func (a *app) blobID(ctx context.Context, path string, n int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	enc, err := shards.NewEncoder(params, in.file, in.size)
+	enc, err := shards.NewEncoder(params, in, in.size)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
@@ -85,7 +85,7 @@ func (a *app) blobID(ctx context.Context, path string, n int) (err error) {
 	defer bars.finish()
 	meta, err := enc.Metadata(ctx, bars.encoding())
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", path, err)
+		return fmt.Errorf("encode %s: %w", path, blame(err, in.unchanged))
 	}
 	bars.finish()
 	if a.global.json {

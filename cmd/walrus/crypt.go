@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/term"
+
+	"walrus/internal/userfile"
 )
 
 // envPassphrase is the variable that holds the passphrase of --passphrase.
@@ -27,6 +29,7 @@ const maxKeyFile = 1 << 20
 type passphraseFlags struct {
 	wanted bool
 	file   string
+	marked bool // the file begins with a mark that is no part of the passphrase
 }
 
 func (p *passphraseFlags) add(f *pflag.FlagSet) {
@@ -40,10 +43,15 @@ func (p *passphraseFlags) given() bool { return p.wanted || p.file != "" }
 func (p *passphraseFlags) get(ctx context.Context, a *app, isNew bool) (string, error) {
 	word := a.env(envPassphrase)
 	if p.file != "" {
-		raw, err := readKeyFile(p.file)
+		raw, err := readKeyFile(ctx, p.file)
 		if err != nil {
 			return "", fmt.Errorf("read passphrase: %w", err)
 		}
+		// What an editor adds and nobody sees would be part of a passphrase that nobody can type.
+		if err := userfile.CheckText(raw); err != nil {
+			return "", fmt.Errorf("read passphrase: %s: %w", p.file, err)
+		}
+		raw, p.marked = userfile.CutBOM(raw)
 		first, _, _ := bytes.Cut(raw, []byte("\n"))
 		if word = strings.TrimSuffix(string(first), "\r"); word == "" {
 			return "", fmt.Errorf("read passphrase: the first line of %s is empty", p.file)
@@ -122,7 +130,7 @@ func (e *encryptFlags) get(ctx context.Context, a *app) ([]age.Recipient, error)
 	case len(e.recipients) > 0 && e.passphrase.given():
 		return nil, usagef("--recipient and --passphrase cannot be combined: age encrypts with a passphrase alone")
 	case len(e.recipients) > 0:
-		return parseRecipients(e.recipients)
+		return parseRecipients(ctx, e.recipients)
 	case !e.encrypt && !e.passphrase.given():
 		return nil, nil
 	}
@@ -137,7 +145,7 @@ func (e *encryptFlags) get(ctx context.Context, a *app) ([]age.Recipient, error)
 	return []age.Recipient{r}, nil
 }
 
-func parseRecipients(list []string) (all []age.Recipient, err error) {
+func parseRecipients(ctx context.Context, list []string) (all []age.Recipient, err error) {
 	for _, text := range list {
 		path, isFile := strings.CutPrefix(text, "@")
 		if !isFile {
@@ -148,7 +156,14 @@ func parseRecipients(list []string) (all []age.Recipient, err error) {
 			all = append(all, r)
 			continue
 		}
-		raw, err := readKeyFile(path)
+		path, err := userfile.Expand(path) // no shell does, after the @
+		if err != nil {
+			return nil, usagef("--recipient: %w", err)
+		}
+		raw, err := readKeyFile(ctx, path)
+		if err == nil {
+			err = unmarked(path, raw)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read recipients: %w", err)
 		}
@@ -208,7 +223,7 @@ func (d *decryptFlags) add(f *pflag.FlagSet) {
 // get gives the identities; none if nothing is to be decrypted.
 func (d *decryptFlags) get(ctx context.Context, a *app) (all []age.Identity, err error) {
 	for _, path := range d.identities {
-		list, err := loadIdentities(path)
+		list, err := loadIdentities(ctx, path)
 		if err != nil {
 			return nil, err
 		}
@@ -221,13 +236,26 @@ func (d *decryptFlags) get(ctx context.Context, a *app) (all []age.Identity, err
 	if err != nil {
 		return nil, err
 	}
-	id, err := age.NewScryptIdentity(word)
-	return append(all, id), err
+	words := []string{word}
+	if d.passphrase.marked { // earlier versions took the mark for a part of the passphrase
+		words = append(words, "\ufeff"+word)
+	}
+	for _, word := range words {
+		id, err := age.NewScryptIdentity(word)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, id)
+	}
+	return all, nil
 }
 
 // loadIdentities reads a file of secret keys. Errors repeat nothing of it.
-func loadIdentities(path string) ([]age.Identity, error) {
-	raw, err := readKeyFile(path)
+func loadIdentities(ctx context.Context, path string) ([]age.Identity, error) {
+	raw, err := readKeyFile(ctx, path)
+	if err == nil {
+		err = unmarked(path, raw)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read identity: %w", err)
 	}
@@ -248,15 +276,25 @@ func loadIdentities(path string) ([]age.Identity, error) {
 	return list, nil
 }
 
-func readKeyFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+// unmarked refuses what is no plain text, or begins with a mark that nobody sees.
+func unmarked(path string, text []byte) error {
+	if err := userfile.MarkedText(text); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// readKeyFile reads a short file, which may be a pipe.
+func readKeyFile(ctx context.Context, path string) ([]byte, error) {
+	f, err := userfile.OpenInput(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err == nil && len(raw) > maxKeyFile {
+	var b bytes.Buffer
+	_, err = userfile.CopyUntil(ctx, &b, io.LimitReader(f, maxKeyFile+1))
+	if err == nil && b.Len() > maxKeyFile {
 		err = fmt.Errorf("%s is longer than %d bytes: it is no such file", path, maxKeyFile)
 	}
-	return raw, err
+	return b.Bytes(), err
 }

@@ -1,13 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
+
+	"walrus/internal/userfile"
 )
 
 func encryptionKeyCommand(a *app) *cobra.Command {
@@ -42,7 +44,7 @@ overwritten.
 
 --json prints {"recipients"}.`,
 		Args: args(cobra.ExactArgs(1), "one FILE"),
-		RunE: func(_ *cobra.Command, args []string) error { return a.encryptionKeyShow(args[0]) },
+		RunE: func(c *cobra.Command, args []string) error { return a.encryptionKeyShow(c.Context(), args[0]) },
 	})
 	return c
 }
@@ -52,19 +54,8 @@ func (a *app) encryptionKeyNew(path string) error {
 	if err != nil {
 		return fmt.Errorf("make a key: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("make a key: %w", err)
-	}
-	_, err = fmt.Fprintf(f, "# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), id.Recipient(), id)
-	if err == nil {
-		err = f.Sync() // before anything is encrypted for it
-	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		_ = os.Remove(path)
+	text := fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), id.Recipient(), id)
+	if err := userfile.CreateNew(path, []byte(text), 0o600); err != nil { // on the disk before anything is encrypted for it
 		return fmt.Errorf("make a key: %w", err)
 	}
 	if a.global.json {
@@ -78,8 +69,8 @@ func (a *app) encryptionKeyNew(path string) error {
 	return err
 }
 
-func (a *app) encryptionKeyShow(path string) error {
-	list, err := loadIdentities(path)
+func (a *app) encryptionKeyShow(ctx context.Context, path string) error {
+	list, err := loadIdentities(ctx, path)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"walrus/client"
 	"walrus/config"
 	"walrus/gateway"
+	"walrus/internal/userfile"
 )
 
 // gatewayFlags are those of publisher, aggregator and daemon: of the original, with its names and units, and more.
@@ -132,6 +133,10 @@ func (f *gatewayFlags) jwtSecret(env config.Env) (string, error) {
 		if err != nil {
 			return "", err
 		}
+		if err := userfile.CheckText(raw); err != nil {
+			return "", usagef("--jwt-decode-secret-file %s: %w", f.secretFile, err)
+		}
+		raw, _ = userfile.CutBOM(raw) // no token would ever match it
 		secret := strings.TrimSpace(string(raw))
 		if secret == "" {
 			return "", usagef("--jwt-decode-secret-file %s: it is empty", f.secretFile)

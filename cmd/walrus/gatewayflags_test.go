@@ -22,6 +22,14 @@ func TestJWTSecret(t *testing.T) {
 	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	marked := filepath.Join(t.TempDir(), "marked")
+	if err := os.WriteFile(marked, []byte("\xef\xbb\xbfof a file\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wide := filepath.Join(t.TempDir(), "wide")
+	if err := os.WriteFile(wide, []byte("\xff\xfeo\x00f\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct {
 		args      []string
 		env, want string
@@ -33,6 +41,8 @@ func TestJWTSecret(t *testing.T) {
 		"environment":          {nil, "of the environment", "of the environment", false},
 		"a variable not set":   {[]string{"--jwt-decode-secret", ""}, "", "", true},
 		"a file name not set":  {[]string{"--jwt-decode-secret-file="}, "", "", true},
+		"a marked file":        {[]string{"--jwt-decode-secret-file", marked}, "", "of a file", false},
+		"a file in UTF-16":     {[]string{"--jwt-decode-secret-file", wide}, "", "", true},
 		"an empty file":        {[]string{"--jwt-decode-secret-file", empty}, "", "", true},
 		"one of two is enough": {[]string{"--jwt-decode-secret", "x", "--jwt-decode-secret-file", file}, "", "", true},
 	} {

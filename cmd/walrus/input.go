@@ -1,88 +1,99 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"walrus/client"
+	"walrus/internal/userfile"
 )
 
 // input is bytes to encode: they are read twice, hence a file.
 type input struct {
+	watched
 	name string // as given
-	file *os.File
 	size uint64
 	temp bool
 }
 
-// openInput opens the file at path, or spools standard input ("-"), a pipe or a device to a temporary file in tempDir
-// ("": the system's).
+// openInput opens the file at path, or spools to a temporary file in tempDir ("": the system's) what cannot be read twice or
+// does not say how long it is: standard input ("-"), a pipe, a device, a file of the system such as those in /proc.
 func (a *app) openInput(ctx context.Context, path, tempDir string) (*input, error) {
 	if path == "-" {
 		return a.spool(ctx, path, a.stdin, tempDir)
 	}
-	f, err := os.Open(path)
+	f, err := userfile.OpenInput(ctx, path)
 	if err != nil {
 		return nil, err // says open, the path and why
 	}
+	in, err := a.inputOf(ctx, path, f, tempDir)
+	if in == nil || in.file != f {
+		err = errors.Join(err, f.Close())
+	}
+	return in, err
+}
+
+func (a *app) inputOf(ctx context.Context, path string, f *os.File, tempDir string) (*input, error) {
 	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.IsDir() {
+		return nil, fmt.Errorf("open %s: it is a folder: name the files in it", path)
+	}
+	if !st.Mode().IsRegular() {
+		return a.spool(ctx, path, f, tempDir)
+	}
+	begin, ok, err := asLongAsItSays(ctx, f, st)
 	switch {
 	case err != nil:
-	case st.IsDir():
-		err = fmt.Errorf("open %s: it is a folder: name the files in it", path)
-	case st.Mode().IsRegular():
-		return &input{name: path, file: f, size: uint64(st.Size())}, nil
-	default:
-		var in *input
-		if in, err = a.spool(ctx, path, f, tempDir); err == nil {
-			return in, f.Close()
-		}
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	case ok:
+		return &input{watched: watched{file: f, stat: st, name: path}, name: path, size: uint64(st.Size())}, nil
 	}
-	return nil, errors.Join(err, f.Close())
+	return a.spool(ctx, path, io.MultiReader(bytes.NewReader(begin), f), tempDir)
+}
+
+// asLongAsItSays tells whether a regular file has as many bytes as it says. Those of /proc say 0, those of /sys a page, and
+// those of some remote file systems anything; such a file is read to its end, what was read of it already is begin.
+func asLongAsItSays(ctx context.Context, f *os.File, st fs.FileInfo) (begin []byte, ok bool, err error) {
+	if st.Size() == 0 {
+		var b bytes.Buffer
+		_, err := userfile.CopyUntil(ctx, &b, io.LimitReader(f, 1)) // until: some wait for something to happen
+		return b.Bytes(), b.Len() == 0, err
+	}
+	two := make([]byte, 2)
+	n, err := f.ReadAt(two, st.Size()-1)
+	return nil, n == 1 && errors.Is(err, io.EOF), nil // if it cannot be read, spooling says why
 }
 
 func (a *app) spool(ctx context.Context, name string, r io.Reader, tempDir string) (*input, error) {
 	f, err := client.CreateTemp(tempDir, "walrus-stdin-*")
 	if err != nil {
-		return nil, fmt.Errorf("keep a copy of standard input: %w", err)
+		return nil, fmt.Errorf("keep a copy of %s: %w", spoken(name), err)
 	}
 	// without a name nothing stays behind however the process ends; not every system takes it away from an open file
-	in := &input{name: name, file: f, temp: os.Remove(f.Name()) != nil}
-	n, err := copyUntil(ctx, f, r)
+	in := &input{watched: watched{file: f, name: name}, name: name, temp: os.Remove(f.Name()) != nil}
+	n, err := userfile.CopyUntil(ctx, f, r)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("keep a copy of standard input in %s: %w", filepath.Dir(f.Name()), err), in.Close())
+		return nil, errors.Join(fmt.Errorf("keep a copy of %s in %s: %w", spoken(name), filepath.Dir(f.Name()), err), in.Close())
 	}
 	in.size = uint64(n)
-	what := "standard input"
-	if name != "-" {
-		what = name
-	}
-	a.warn("%s: %s kept in a temporary file, because it is read twice", what, byteSize(n))
+	a.warn("%s: %s kept in a temporary file, because it is read twice", spoken(name), byteSize(n))
 	return in, nil
 }
 
-// copyUntil is io.Copy that ends when ctx does, even while r has nothing to give: the read is then left behind, and
-// the process is about to end.
-func copyUntil(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
-	type result struct {
-		n   int64
-		err error
+func spoken(name string) string {
+	if name == "-" {
+		return "standard input"
 	}
-	done := make(chan result, 1)
-	go func() {
-		n, err := io.Copy(w, r)
-		done <- result{n, err}
-	}()
-	select {
-	case res := <-done:
-		return res.n, res.err
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
+	return name
 }
 
 // Close also removes what was spooled.
@@ -90,6 +101,68 @@ func (in *input) Close() error {
 	err := in.file.Close()
 	if in.temp {
 		err = errors.Join(err, os.Remove(in.file.Name()))
+	}
+	return err
+}
+
+// watched is a file whose reads fail once it is not what it was when it was opened: it is read twice, and what is sent must
+// be what the blob ID was made of.
+type watched struct {
+	file *os.File
+	stat fs.FileInfo // nil: a copy of ours, which nobody changes
+	name string
+}
+
+// ReadAt is that of io.ReaderAt.
+func (w *watched) ReadAt(p []byte, off int64) (int, error) {
+	n, err := w.file.ReadAt(p, off)
+	if changed := w.unchanged(); changed != nil {
+		return 0, changed
+	}
+	return n, err
+}
+
+// unchanged says what happened to a file that was changed.
+func (w *watched) unchanged() error {
+	if w.stat == nil {
+		return nil
+	}
+	now, err := w.file.Stat()
+	if err != nil {
+		return err
+	}
+	return sameFile(w.name, w.stat, now)
+}
+
+func sameFile(name string, before, now fs.FileInfo) error {
+	how := ""
+	switch {
+	case before.Size() != now.Size():
+		how = fmt.Sprintf(", from %d to %d bytes", before.Size(), now.Size())
+	case before.ModTime().Equal(now.ModTime()):
+		return nil
+	}
+	return &changedError{name, how}
+}
+
+// changedError is a file that somebody wrote to while it was read.
+type changedError struct{ name, how string }
+
+func (e *changedError) Error() string {
+	return fmt.Sprintf("%s changed while it was read%s: try again when nothing writes to it, or with a copy", e.name, e.how)
+}
+
+// blame is err, unless the file changed: then nothing else is to blame, least of all nodes that refuse what is not the blob.
+func blame(err error, unchanged func() error) error {
+	var changed *changedError
+	if errors.As(err, &changed) {
+		return changed
+	}
+	var refused *client.NotEnoughError
+	if errors.As(err, &refused) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if changed := unchanged(); changed != nil {
+			return changed
+		}
 	}
 	return err
 }

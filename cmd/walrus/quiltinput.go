@@ -1,24 +1,33 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 
+	"walrus/internal/userfile"
 	"walrus/quilt"
+	"walrus/shards"
 )
 
 // quiltInput is the files of a quilt that is to be stored.
 type quiltInput struct {
 	files []quilt.File
 	from  map[string]string // by identifier: the path
-	open  []*pathContent
+	open  []interface {
+		io.Closer
+		unchanged() error
+	}
+	temp string // folder for copies
 	// room is how many bytes of small files may still be kept in memory.
 	room int64
 }
@@ -38,10 +47,18 @@ type blobSpec struct {
 }
 
 // newQuiltInput gathers the files below paths, and those of specs, which are JSON.
-func (a *app) newQuiltInput(paths, specs []string) (*quiltInput, error) {
+func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quiltInput, err error) {
 	in := &quiltInput{from: map[string]string{}, room: smallFiles}
+	defer func() {
+		if err != nil {
+			_ = in.Close() // nothing was written
+		}
+	}()
+	if conf, err := a.loadClient(); err == nil { // otherwise that is said when the network is joined
+		in.temp = conf.TempDir
+	}
 	for _, path := range paths {
-		if err := a.addTree(in, path); err != nil {
+		if err := a.addTree(ctx, in, path); err != nil {
 			return nil, err
 		}
 	}
@@ -55,24 +72,31 @@ func (a *app) newQuiltInput(paths, specs []string) (*quiltInput, error) {
 		if spec.Identifier == "" {
 			spec.Identifier = filepath.Base(spec.Path)
 		}
-		if err := in.add(spec.Path, spec.Identifier, spec.Tags); err != nil {
+		if spec.Path, err = userfile.Expand(spec.Path); err != nil {
+			return nil, usagef("--blobs: %w", err)
+		}
+		if err := a.addFile(ctx, in, spec.Path, spec.Identifier, spec.Tags); err != nil {
 			return nil, err
 		}
 	}
 	if len(in.files) == 0 {
 		return nil, fmt.Errorf("no files in %s", strings.Join(paths, ", "))
 	}
+	if file, below, ok := quilt.Nested(maps.Keys(in.from)); ok {
+		return nil, fmt.Errorf("%s and %s would be %q and %q in the quilt, and no folder can hold both: name one of them with --blobs",
+			in.from[file], in.from[below], file, below)
+	}
 	return in, nil
 }
 
 // addTree adds a file under its name, or all files below a folder under their paths in it.
-func (a *app) addTree(in *quiltInput, root string) error {
+func (a *app) addTree(ctx context.Context, in *quiltInput, root string) error {
 	st, err := os.Stat(root)
 	if err != nil {
 		return err
 	}
 	if !st.IsDir() {
-		return in.add(root, filepath.Base(root), nil)
+		return a.addFile(ctx, in, root, filepath.Base(root), nil)
 	}
 	// with a separator at its end, a root that is a link to a folder is followed
 	return filepath.WalkDir(root+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
@@ -87,11 +111,14 @@ func (a *app) addTree(in *quiltInput, root string) error {
 		if err != nil {
 			return err
 		}
-		return in.add(path, filepath.ToSlash(rel), nil)
+		return a.addFile(ctx, in, path, filepath.ToSlash(rel), nil)
 	})
 }
 
-func (in *quiltInput) add(path, identifier string, tags map[string]string) error {
+func (a *app) addFile(ctx context.Context, in *quiltInput, path, identifier string, tags map[string]string) error {
+	if err := quilt.ValidIdentifier(identifier); err != nil {
+		return fmt.Errorf("%s: %w: rename it, or name it with --blobs", path, err)
+	}
 	if first, ok := in.from[identifier]; ok {
 		return fmt.Errorf("%s and %s would both be %q in the quilt: name one of them with --blobs", first, path, identifier)
 	}
@@ -102,14 +129,38 @@ func (in *quiltInput) add(path, identifier string, tags map[string]string) error
 	if !st.Mode().IsRegular() {
 		return fmt.Errorf("%s: only regular files can be in a quilt", path)
 	}
-	c := &pathContent{path: path}
+	f, err := userfile.OpenInput(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	begin, ok, err := asLongAsItSays(ctx, f, st)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	in.from[identifier] = path
+	if !ok {
+		return a.addCopy(ctx, in, quilt.File{Identifier: identifier, Tags: tags}, path, io.MultiReader(bytes.NewReader(begin), f))
+	}
+	c := &pathContent{path: path, stat: st}
 	if st.Size() <= min(smallFile, in.room) {
 		in.room -= st.Size()
 		c.small = true
 	}
-	in.from[identifier] = path
 	in.open = append(in.open, c)
 	in.files = append(in.files, quilt.File{Identifier: identifier, Tags: tags, Size: st.Size(), Content: c})
+	return nil
+}
+
+// addCopy adds a file that does not say how long it is.
+func (a *app) addCopy(ctx context.Context, in *quiltInput, f quilt.File, path string, r io.Reader) error {
+	spooled, err := a.spool(ctx, path, r, in.temp)
+	if err != nil {
+		return err
+	}
+	f.Size, f.Content = int64(spooled.size), spooled
+	in.open = append(in.open, spooled)
+	in.files = append(in.files, f)
 	return nil
 }
 
@@ -121,13 +172,21 @@ func (in *quiltInput) size() (sum int64) {
 	return sum
 }
 
+// unchanged says which file changed, if one did.
+func (in *quiltInput) unchanged() error {
+	for _, c := range in.open {
+		if err := c.unchanged(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Close closes the files that were opened.
 func (in *quiltInput) Close() error {
 	var errs []error
 	for _, c := range in.open {
-		if c.file != nil {
-			errs = append(errs, c.file.Close())
-		}
+		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -135,32 +194,55 @@ func (in *quiltInput) Close() error {
 // pathContent is the content of a file, which is opened when it is first read. A small one is then kept in memory.
 type pathContent struct {
 	path  string
+	stat  fs.FileInfo // as it was laid out
 	small bool
 
 	once  sync.Once
-	file  *os.File
-	bytes []byte
+	file  *watched
+	bytes shards.Bytes
 	err   error
 }
 
 // ReadAt is that of io.ReaderAt.
 func (c *pathContent) ReadAt(p []byte, off int64) (int, error) {
-	c.once.Do(func() {
-		if c.small {
-			c.bytes, c.err = os.ReadFile(c.path)
-		} else {
-			c.file, c.err = os.Open(c.path)
-		}
-	})
+	c.once.Do(func() { c.err = c.open() })
 	switch {
 	case c.err != nil:
 		return 0, c.err
-	case !c.small:
+	case c.file != nil:
 		return c.file.ReadAt(p, off)
 	}
-	n := copy(p, c.bytes[min(off, int64(len(c.bytes))):])
-	if n < len(p) {
-		return n, io.EOF
+	return c.bytes.ReadAt(p, off)
+}
+
+func (c *pathContent) open() error {
+	f, err := os.Open(c.path)
+	if err != nil {
+		return err
 	}
-	return n, nil
+	w := &watched{file: f, stat: c.stat, name: c.path}
+	if !c.small {
+		c.file = w
+		return nil
+	}
+	c.bytes = make(shards.Bytes, c.stat.Size())
+	_, err = io.ReadFull(f, c.bytes)
+	if changed := w.unchanged(); changed != nil {
+		err = changed
+	}
+	return errors.Join(err, f.Close())
+}
+
+func (c *pathContent) unchanged() error {
+	if c.file == nil {
+		return nil
+	}
+	return c.file.unchanged()
+}
+
+func (c *pathContent) Close() error {
+	if c.file == nil {
+		return nil
+	}
+	return c.file.file.Close()
 }

@@ -11,9 +11,10 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
+	"syscall"
 
+	"walrus/internal/userfile"
 	"walrus/quilt"
 )
 
@@ -28,7 +29,7 @@ type fileSink struct {
 	read   []quiltFile
 }
 
-// newFileSink refuses what could not be written, as far as the identifiers are known, and only then makes the folder.
+// newFileSink refuses what could not be written, as far as the identifiers are known.
 func (a *app) newFileSink(out string, patches []quilt.Patch) (*fileSink, error) {
 	s := &fileSink{app: a, out: out, names: map[string]bool{}, room: maxInlineBlob}
 	if out == "-" {
@@ -38,20 +39,67 @@ func (a *app) newFileSink(out string, patches []quilt.Patch) (*fileSink, error) 
 		}
 		return s, nil
 	}
-	for _, p := range patches {
-		if p.Identifier != "" {
-			if err := s.claim(p.Identifier); err != nil {
-				return nil, err
-			}
+	names := identifiers(patches)
+	for _, name := range names {
+		if err := s.claim(name); err != nil {
+			return nil, err
 		}
+	}
+	if file, below, ok := quilt.Nested(slices.Values(names)); ok {
+		return nil, fmt.Errorf("%q and %q cannot both be below %s, where the first one would be a file and a folder: read each alone, by its patch ID",
+			file, below, out)
 	}
 	s.names = map[string]bool{}
 	if err := os.MkdirAll(out, 0o777); err != nil { //nolint:gosec // a folder of the user's, as others that they make: the umask decides
 		return nil, err
 	}
 	var err error
-	s.root, err = os.OpenRoot(out)
-	return s, err
+	if s.root, err = os.OpenRoot(out); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if err := s.writable(name); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// identifiers are those that are known before the files themselves are read.
+func identifiers(patches []quilt.Patch) (names []string) {
+	for _, p := range patches {
+		if p.Identifier != "" {
+			names = append(names, p.Identifier)
+		}
+	}
+	return names
+}
+
+// writable makes the folder of a file and looks whether the file can be written, before anything is fetched.
+func (s *fileSink) writable(identifier string) error {
+	f, err := s.create(identifier)
+	if err == nil {
+		f.Discard()
+	}
+	return err
+}
+
+// create begins a file below the folder, which links cannot lead out of.
+func (s *fileSink) create(identifier string) (*userfile.File, error) {
+	name := filepath.FromSlash(identifier)
+	err := s.root.MkdirAll(filepath.Dir(name), 0o777)
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTDIR) {
+		err = fmt.Errorf("a file is in the place of a folder that it needs: remove it (%w)", err)
+	}
+	var f *userfile.File
+	if err == nil {
+		f, err = userfile.OpenIn(s.root, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", filepath.Join(s.out, name), err)
+	}
+	return f, nil
 }
 
 func (s *fileSink) close() {
@@ -96,38 +144,25 @@ func (s *fileSink) visit(p quilt.Patch, content io.WriterTo) error {
 			return err
 		}
 		f.Path = filepath.Join(s.out, filepath.FromSlash(p.Identifier))
-		if err := s.write(filepath.FromSlash(p.Identifier), content); err != nil {
-			return fmt.Errorf("write %s: %w", f.Path, err)
+		if err := s.write(p.Identifier, content); err != nil {
+			return err
 		}
 	}
 	s.read = append(s.read, f)
 	return nil
 }
 
-// write writes a file below the folder, which links cannot lead out of; it appears under its name when it is whole.
-func (s *fileSink) write(name string, content io.WriterTo) (err error) {
-	if err := s.root.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		return err
-	}
-	if st, err := s.root.Lstat(name); err == nil && !st.Mode().IsRegular() && st.Mode()&fs.ModeSymlink == 0 {
-		return errors.New("what is there is no regular file: remove it")
-	}
-	partial := filepath.Join(filepath.Dir(name), ".walrus-partial-"+strconv.Itoa(os.Getpid()))
-	f, err := s.root.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+// write writes a file, which appears under its name when it is whole.
+func (s *fileSink) write(identifier string, content io.WriterTo) error {
+	f, err := s.create(identifier)
 	if err != nil {
 		return err
 	}
-	_, err = content.WriteTo(f)
-	if closed := f.Close(); err == nil {
-		err = closed
+	defer f.Discard()
+	if _, err := content.WriteTo(f); err != nil {
+		return err
 	}
-	if err == nil {
-		err = s.root.Rename(partial, name)
-	}
-	if err != nil {
-		_ = s.root.Remove(partial)
-	}
-	return err
+	return f.Keep()
 }
 
 // tagList is tags for people.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"walrus/client"
+	"walrus/internal/userfile"
 	"walrus/shards"
 )
 
@@ -28,7 +29,8 @@ func readCommand(a *app) *cobra.Command {
 		Long: `Read a blob and write it to standard output, or to a file with -o.
 
 Every byte is checked against the blob ID before it is written; nodes that are slow, down or lying are worked
-around and named on standard error. A file given with -o appears only when it is complete.
+around and named on standard error. A file given with -o appears only when it is complete; links are followed, and what
+is no plain file, such as a device, a pipe or /dev/stdout, is written as the bytes come.
 
   walrus read BLOB_ID > photo.jpg
   walrus read BLOB_ID -o photo.jpg
@@ -98,13 +100,20 @@ type readRequest struct {
 func (a *app) read(ctx context.Context, r *readRequest) (err error) {
 	ctx, cancel := a.withTimeout(ctx, 0)
 	defer cancel()
+	var f *userfile.File
+	if r.out != "-" { // what cannot be written is told before anything is fetched
+		if f, err = userfile.Open(ctx, r.out); err != nil {
+			return err
+		}
+		defer f.Discard()
+	}
 	s, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close(&err)
-	if r.out != "-" {
-		return a.readToFile(ctx, s, r)
+	if f != nil {
+		return a.readToFile(ctx, s, r, f)
 	}
 	if a.global.json {
 		inline := &inlineBlob{}
@@ -120,17 +129,12 @@ func (a *app) read(ctx context.Context, r *readRequest) (err error) {
 	return err
 }
 
-func (a *app) readToFile(ctx context.Context, s *session, r *readRequest) error {
-	f, err := createOutput(r.out)
-	if err != nil {
-		return err
-	}
-	defer f.discard()
+func (a *app) readToFile(ctx context.Context, s *session, r *readRequest, f *userfile.File) error {
 	res, err := a.readTo(ctx, s, r, f)
 	if err != nil {
 		return err
 	}
-	if err := f.keep(); err != nil {
+	if err := f.Keep(); err != nil {
 		return err
 	}
 	if a.global.json {

@@ -33,8 +33,9 @@ func readQuiltCommand(a *app) *cobra.Command {
 
 Of a file only its own columns are fetched, not the quilt. Every byte is checked against the quilt's ID before it is written;
 nodes that are slow, down or lying are worked around and named on standard error. A file appears only when it is complete.
-Folders are made as the identifiers say; an identifier that would lead out of the folder, such as ../x, is refused before
-anything is written: read such a file alone, to standard output.
+Folders are made as the identifiers say; an identifier that would lead out of the folder, such as ../x, and two of which one
+would have to be a file and a folder, such as x and x/y, are refused before anything is written: read such a file alone, to
+standard output. Links in the folder are followed as long as they stay in it.
 
   walrus read-quilt QUILT_ID -o site
   walrus read-quilt QUILT_ID img/logo.png > logo.png

@@ -215,7 +215,7 @@ drop the blob unless somebody else stores the same content. Copies that others m
 		Args: args(cobra.ExactArgs(1), "one BLOB"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if !yes {
-				if err := a.confirm("delete " + args[0]); err != nil {
+				if err := a.confirm(c.Context(), "delete "+args[0]); err != nil {
 					return err
 				}
 			}
@@ -229,18 +229,40 @@ drop the blob unless somebody else stores the same content. Copies that others m
 }
 
 // confirm asks a person; where none is looking, the command itself is the answer.
-func (a *app) confirm(what string) error {
+func (a *app) confirm(ctx context.Context, what string) error {
 	if a.global.json || !isTerminal(a.stderr) || !isTerminal(a.stdin) {
 		return nil
 	}
 	if _, err := fmt.Fprintf(a.stderr, "%s? [y/N] ", what); err != nil {
 		return err
 	}
-	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
+	answer, err := a.readLine(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || answer != "y" && answer != "yes" {
 		return errors.New("nothing was done")
 	}
 	return nil
+}
+
+// readLine reads a line of standard input, or until ctx ends; the reading is then left behind.
+func (a *app) readLine(ctx context.Context) (string, error) {
+	type line struct {
+		text string
+		err  error
+	}
+	got := make(chan line, 1)
+	go func() {
+		text, err := bufio.NewReader(a.stdin).ReadString('\n')
+		got <- line{text, err}
+	}()
+	select {
+	case l := <-got:
+		return l.text, l.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }
 
 func shareCommand(a *app) *cobra.Command {

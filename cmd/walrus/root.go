@@ -62,7 +62,10 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.global.logFormat, "log-format", "", "text or json (default the configuration)")
 	flags.DurationVar(&a.global.timeout, "timeout", 0,
 		"give up after this `TIME`, such as 90s or 5m, where a command ends by itself (default: each command's own)")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if err := expandPaths(c.Flags()); err != nil {
+			return err
+		}
 		if a.global.timeout < 0 {
 			return usagef("--timeout %s: must not be negative", a.global.timeout)
 		}

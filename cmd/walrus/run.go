@@ -13,6 +13,7 @@ import (
 
 	"walrus/client"
 	"walrus/config"
+	"walrus/internal/userfile"
 	"walrus/quilt"
 	"walrus/shards"
 )
@@ -29,7 +30,7 @@ const (
 // run executes one command line and returns its exit code. Data goes to stdout, everything else to stderr. ctx ends
 // when the user interrupts.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env config.Env) (code int) {
-	out := &output{w: stdout}
+	out := newOutput(ctx, stdout)
 	defer func() {
 		if r := recover(); r != nil {
 			tell(stderr, fmt.Sprintf("internal error: %v: please report this", r))
@@ -69,11 +70,22 @@ type app struct {
 // output is stdout. It remembers that its reader went away, so that this ends the command without noise.
 type output struct {
 	w          io.Writer
+	until      io.Writer // w; a pipe that nobody empties does not keep the command from ending with its context
 	readerGone bool
 }
 
+func newOutput(ctx context.Context, w io.Writer) *output {
+	o := &output{w: w, until: w}
+	if f, ok := w.(*os.File); ok {
+		if st, err := f.Stat(); err == nil && !st.Mode().IsRegular() {
+			o.until = userfile.Until(ctx, w)
+		}
+	}
+	return o
+}
+
 func (o *output) Write(p []byte) (int, error) {
-	n, err := o.w.Write(p)
+	n, err := o.until.Write(p)
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
 		o.readerGone = true
 	}

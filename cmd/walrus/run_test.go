@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"syscall"
@@ -129,62 +128,6 @@ func TestTexts(t *testing.T) {
 	} {
 		if tt.got != tt.want {
 			t.Errorf("got %q, want %q", tt.got, tt.want)
-		}
-	}
-}
-
-func TestOutputFile(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "out")
-	names := func() string {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var list []string
-		for _, e := range entries {
-			list = append(list, e.Name())
-		}
-		return strings.Join(list, " ")
-	}
-	write := func(text string) *outputFile {
-		f, err := createOutput(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.Write([]byte(text)); err != nil {
-			t.Fatal(err)
-		}
-		return f
-	}
-	write("half").discard()
-	if got := names(); got != "" {
-		t.Errorf("after discard: %q", got)
-	}
-	f := write("whole")
-	if got := names(); !strings.HasPrefix(got, "out.partial-") {
-		t.Errorf("while writing: %q", got)
-	}
-	if err := f.keep(); err != nil {
-		t.Fatal(err)
-	}
-	f.discard()
-	if got, err := os.ReadFile(path); err != nil || string(got) != "whole" || names() != "out" {
-		t.Errorf("after keep: %q, %v, %q", got, err, names())
-	}
-	if err := os.Chmod(path, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	f = write("new")
-	if err := f.keep(); err != nil {
-		t.Fatal(err)
-	}
-	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o640 {
-		t.Errorf("replacing changed the mode: %v, %v", st.Mode(), err)
-	}
-	for _, bad := range []string{dir, filepath.Join(dir, "none", "out")} {
-		if _, err := createOutput(bad); err == nil {
-			t.Errorf("%s was accepted", bad)
 		}
 	}
 }

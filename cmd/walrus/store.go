@@ -193,7 +193,9 @@ func (a *app) storeFile(ctx context.Context, s *session, path string, opt client
 	bars := a.newBars(path)
 	defer bars.finish()
 	opt.Progress = bars.progress()
-	return s.Store(ctx, in.file, in.size, opt)
+	opt.Approve = func(client.Cost) error { return in.unchanged() } // before it is paid for
+	res, err = s.Store(ctx, in, in.size, opt)
+	return res, blame(err, in.unchanged)
 }
 
 // printStored shows where a file went and what was paid, apart from the one before it, if any.

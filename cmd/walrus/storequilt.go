@@ -67,7 +67,7 @@ column, column after the last]}], "shards", "nodes"}, and with --dry-run {"quilt
 func (a *app) storeQuilt(ctx context.Context, paths, blobs []string, opt client.StoreOptions) (err error) {
 	ctx, cancel := a.withTimeout(ctx, 0)
 	defer cancel()
-	in, err := a.newQuiltInput(paths, blobs)
+	in, err := a.newQuiltInput(ctx, paths, blobs)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,9 @@ func (a *app) storeQuilt(ctx context.Context, paths, blobs []string, opt client.
 	}
 	bars := a.newBars("quilt")
 	opt.Progress = bars.progress()
+	opt.Approve = func(client.Cost) error { return in.unchanged() } // before it is paid for
 	res, err := s.StoreQuilt(ctx, in.files, opt)
+	err = blame(err, in.unchanged)
 	bars.finish()
 	if a.global.json {
 		return a.printQuiltJSON(strings.Join(paths, " "), res, opt.DryRun, err)

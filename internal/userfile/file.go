@@ -92,7 +92,7 @@ func OpenIn(root *os.Root, name string) (*File, error) {
 	if err != nil {
 		return nil, plain(err)
 	}
-	f := &File{shown: name, place: root, name: rel}
+	f := &File{shown: filepath.Join(root.Name(), name), place: root, name: rel}
 	return f, plain(f.begin(t, t.path, 0o666))
 }
 

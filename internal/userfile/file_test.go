@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -404,19 +405,26 @@ func TestPipes(t *testing.T) {
 	}
 }
 
-// TestPipeWithoutReader writes into a pipe that is full.
-func TestPipeWithoutReader(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	defer w.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(10*time.Millisecond, cancel)
-	if _, err := Until(ctx, w).Write(make([]byte, 4<<20)); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
+// TestUntil writes into a pipe that nobody empties, in virtual time.
+func TestUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		u := Until(ctx, w)
+		time.AfterFunc(time.Hour, cancel)
+		start := time.Now()
+		for range 2 { // the second one fails at once
+			if _, err := u.Write([]byte("lost")); !errors.Is(err, context.Canceled) || time.Since(start) != time.Hour+lastWords {
+				t.Errorf("%v after %v", err, time.Since(start))
+			}
+		}
+		r.Close() // the write that was left behind ends
+
+		var b strings.Builder // who takes what is written still gets it
+		if _, err := Until(ctx, &b).Write([]byte("last words")); err != nil || b.String() != "last words" {
+			t.Errorf("%q, %v", b.String(), err)
+		}
+	})
 }
 
 func TestCopyUntil(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"time"
 )
 
 // OpenInput is os.Open that ends when ctx does: a pipe is open only when somebody writes to it.
@@ -85,17 +86,22 @@ func CopyUntil(ctx context.Context, w io.Writer, r io.Reader) (n int64, err erro
 
 const copyBuffer = 256 << 10 // bytes
 
-// Until is w, whose writes end when ctx does although nobody takes what is written. Such a write is left behind.
-func Until(ctx context.Context, w io.Writer) io.Writer { return &untilWriter{ctx, w} }
+// lastWords is how long a write may still take when the context has ended: enough for a reader that is alive.
+const lastWords = time.Second
+
+// Until is w, whose writes end soon after ctx does although nobody takes what is written. Such a write is left behind, and
+// all later ones fail. It is for one user at a time.
+func Until(ctx context.Context, w io.Writer) io.Writer { return &untilWriter{ctx: ctx, w: w} }
 
 type untilWriter struct {
-	ctx context.Context
-	w   io.Writer
+	ctx  context.Context
+	w    io.Writer
+	left bool
 }
 
 func (u *untilWriter) Write(p []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
-		return 0, err
+	if u.left {
+		return 0, u.ctx.Err()
 	}
 	type result struct {
 		n   int
@@ -111,6 +117,12 @@ func (u *untilWriter) Write(p []byte) (int, error) {
 	case r := <-done:
 		return r.n, r.err
 	case <-u.ctx.Done():
+	}
+	select {
+	case r := <-done:
+		return r.n, r.err
+	case <-time.After(lastWords):
+		u.left = true
 		return 0, u.ctx.Err()
 	}
 }

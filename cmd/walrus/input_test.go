@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"walrus/client"
+)
+
+func testApp() (*app, *bytes.Buffer) {
+	stderr := &bytes.Buffer{}
+	return &app{stdin: strings.NewReader(""), stdout: &output{until: io.Discard}, stderr: stderr, env: noEnv}, stderr
+}
+
+func writeFile(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// systemFile is a regular file that says it has no bytes, and has some.
+func systemFile(t *testing.T) (path, content string) {
+	t.Helper()
+	path = "/proc/version"
+	st, err := os.Stat(path)
+	if err != nil || st.Size() != 0 || !st.Mode().IsRegular() {
+		t.Skipf("no file here that says nothing of its size: %v", err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil || len(b) == 0 {
+		t.Fatalf("%q, %v", b, err)
+	}
+	return path, string(b)
+}
+
+func TestInputOfUnknownSize(t *testing.T) {
+	path, want := systemFile(t)
+	a, _ := testApp()
+	in, err := a.openInput(t.Context(), path, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if got, err := io.ReadAll(io.NewSectionReader(in, 0, int64(in.size))); err != nil || string(got) != want {
+		t.Errorf("%q, %v: want %q", got, err, want)
+	}
+	quilt, err := a.newQuiltInput(t.Context(), []string{path}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer quilt.Close()
+	f := quilt.files[0]
+	if got, err := io.ReadAll(io.NewSectionReader(f.Content, 0, f.Size)); err != nil || string(got) != want {
+		t.Errorf("in a quilt: %q, %v: want %q", got, err, want)
+	}
+}
+
+// TestEmptyInput is not copied: an empty file says its size rightly.
+func TestEmptyInput(t *testing.T) {
+	a, stderr := testApp()
+	in, err := a.openInput(t.Context(), writeFile(t, t.TempDir(), "empty", ""), t.TempDir())
+	if err != nil || in.size != 0 || in.temp || stderr.Len() > 0 {
+		t.Fatalf("%+v, %v, %s", in, err, stderr)
+	}
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// changes are what may happen to a file between its two readings.
+var changes = map[string]func(path string) error{
+	"longer":  func(path string) error { return os.WriteFile(path, []byte("longer than it was"), 0o600) },
+	"shorter": func(path string) error { return os.WriteFile(path, []byte("l"), 0o600) },
+	"another": func(path string) error {
+		return errors.Join(os.WriteFile(path, []byte("CONTENT"), 0o600), os.Chtimes(path, time.Time{}, time.Unix(1e9, 0)))
+	},
+}
+
+func TestInputThatChanges(t *testing.T) {
+	a, _ := testApp()
+	for name, change := range changes {
+		path := writeFile(t, t.TempDir(), "file", "content")
+		in, err := a.openInput(t.Context(), path, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		refused := fmt.Errorf("store: %w", &client.NotEnoughError{Op: "store"})
+		if err := in.unchanged(); err != nil || blame(refused, in.unchanged) != refused { //nolint:errorlint // this very error
+			t.Errorf("%s: before: %v", name, err)
+		}
+		if err := change(path); err != nil {
+			t.Fatal(err)
+		}
+		_, reading := in.ReadAt(make([]byte, 3), 0)
+		for _, err := range []error{reading, in.unchanged(), blame(fmt.Errorf("store: encode: %w", reading), in.unchanged), blame(refused, in.unchanged)} {
+			if exitCode(err) != exitFailed || err == nil || !strings.HasPrefix(err.Error(), path+" changed while it was read") {
+				t.Errorf("%s: exit code %d, %v", name, exitCode(err), err)
+			}
+		}
+	}
+}
+
+func TestQuiltFileThatChanges(t *testing.T) {
+	a, _ := testApp()
+	for name, change := range changes {
+		for _, small := range []bool{true, false} {
+			path := writeFile(t, t.TempDir(), "file", "content")
+			in, err := a.newQuiltInput(t.Context(), []string{path}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			in.open[0].(*pathContent).small = small
+			if err := change(path); err != nil {
+				t.Fatal(err)
+			}
+			_, err = in.files[0].Content.ReadAt(make([]byte, 3), 0)
+			if err := blame(err, in.unchanged); exitCode(err) != exitFailed || err == nil || !strings.HasPrefix(err.Error(), path+" changed") {
+				t.Errorf("%s, small %v: %v", name, small, err)
+			}
+			if err := in.unchanged(); small != (err == nil) { // a small one is in memory by now, or was not read
+				t.Errorf("%s, small %v: afterwards %v", name, small, err)
+			}
+		}
+	}
+}
+
+// TestInterruptedAtPipe: nobody is at the other end, and only the user ends that.
+func TestInterruptedAtPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skipf("no named pipes here: %v", err)
+	}
+	const id = "RcU82Mwf-CFkv1LaI_2qcpANwpGUuG3TMwnVzZxD2kY"
+	for _, args := range [][]string{
+		{"blob-id", pipe},
+		{"read", id, "-o", pipe + "2"},
+		{"read", id, "--identity", pipe},
+		{"store", "--passphrase-file", pipe, "x"},
+		{"store", "--recipient", "@" + pipe, "x"},
+		{"encryption-key", "show", pipe},
+	} {
+		_ = os.Remove(pipe + "2") // a pipe of its own: one that reads would meet one that writes
+		if err := syscall.Mkfifo(pipe+"2", 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var stdout, stderr bytes.Buffer
+		time.AfterFunc(20*time.Millisecond, cancel)
+		if code := run(ctx, args, nil, &stdout, &stderr, noEnv); code != exitFailed || stderr.String() != "walrus: interrupted\n" {
+			t.Errorf("%v: exit code %d, stderr %q", args, code, &stderr)
+		}
+	}
+}
+
+// TestMarkedPassphrase reads what editors of some systems make of a passphrase file.
+func TestMarkedPassphrase(t *testing.T) {
+	a, _ := testApp()
+	dir := t.TempDir()
+	for text, want := range map[string]string{
+		"word\n": "word", "\xef\xbb\xbfword\r\nmore": "word", "wörd": "wörd",
+		"\xff\xfew\x00o\x00\n\x00": "", "wo\x00rd": "", "w\xf6rd": "", "\xef\xbb\xbf\n": "",
+	} {
+		p := passphraseFlags{file: writeFile(t, dir, "word", text)}
+		got, err := p.get(t.Context(), a, true)
+		if got != want || (err == nil) != (want != "") || err != nil && !strings.Contains(err.Error(), p.file) {
+			t.Errorf("%q: %q, %v: want %q", text, got, err, want)
+		}
+	}
+	// What an earlier version locked with the mark can still be opened.
+	d := decryptFlags{decrypt: true, passphrase: passphraseFlags{file: writeFile(t, dir, "word", "\xef\xbb\xbfword\n")}}
+	identities, err := d.get(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"word", "\ufeffword"} {
+		var sealed bytes.Buffer
+		r, err := age.NewScryptRecipient(word)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.SetWorkFactor(2)
+		w, err := age.Encrypt(&sealed, r)
+		if err == nil {
+			err = w.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := age.Decrypt(&sealed, identities...); err != nil {
+			t.Errorf("%q: %v", word, err)
+		}
+	}
+}
+
+func TestMarkedKeys(t *testing.T) {
+	dir := t.TempDir()
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := writeFile(t, dir, "key", "\xef\xbb\xbf"+id.String()+"\n")
+	if _, err := loadIdentities(t.Context(), key); err == nil || !strings.Contains(err.Error(), key+": it begins with a byte order mark (BOM)") {
+		t.Errorf("identity: %v", err)
+	}
+	team := writeFile(t, dir, "team", "\xef\xbb\xbf# us\n"+id.Recipient().String()+"\n")
+	if _, err := parseRecipients(t.Context(), []string{"@" + team}); err == nil || !strings.Contains(err.Error(), team+": it begins with a byte order mark (BOM)") {
+		t.Errorf("recipients: %v", err)
+	}
+}
