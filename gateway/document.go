@@ -27,12 +27,11 @@ func (g *Gateway) addDocument(api huma.API, mux *chi.Mux) error {
 		serveFixed(mux, base+".json", "application/openapi+json", asJSON)
 		serveFixed(mux, base+".yaml", "application/openapi+yaml", asYAML)
 	}
-	page, err := documentPage(doc)
+	page, err := documentPage(doc, g.cfg.Publisher)
 	if err != nil {
 		return err
 	}
 	serveFixed(mux, "/v1/api", "text/html; charset=utf-8", page)
-	serveFixed(mux, "/v1/api/style.css", "text/css; charset=utf-8", apiStyle)
 	return nil
 }
 

@@ -10,10 +10,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"walrus/certs"
 	"walrus/client"
 	"walrus/gateway/pages"
 	"walrus/ledger"
+	"walrus/p2p"
 	"walrus/shards"
 )
 
@@ -24,6 +27,7 @@ type explored interface {
 	Health(ctx context.Context) (*client.Health, error)
 	BlobStatus(ctx context.Context, id shards.BlobID) (*client.BlobStatus, error)
 	Record(ctx context.Context, object ledger.ObjectID) (*ledger.Blob, error)
+	NodeHistory(ctx context.Context, id peer.ID) ([]p2p.HistoryPoint, error)
 	Store(ctx context.Context, src io.ReaderAt, size uint64, opt client.StoreOptions) (*client.StoreResult, error)
 }
 
@@ -35,6 +39,10 @@ type ExploreConfig struct {
 	Head func(ctx context.Context, id shards.BlobID, max int) ([]byte, error)
 	// Store stores in place of the client, to count, bound and drain what it does like other uploads.
 	Store func(ctx context.Context, src io.ReaderAt, size uint64, opt client.StoreOptions) (*client.StoreResult, error)
+	// Quilt lists the files of a blob that may be a quilt.
+	Quilt func(ctx context.Context, id shards.BlobID) ([]pages.QuiltFile, error)
+	// Chronicle reads what happened on the ledger.
+	Chronicle Chronicle
 }
 
 // Times and bounds of the explorer.
@@ -43,6 +51,8 @@ const (
 	exploreStale    = time.Minute            // an older one is still shown while the new one is being fetched
 	explorePatience = 300 * time.Millisecond // but a new one is worth this wait
 	exploreLimit    = 15 * time.Second       // of asking everybody: above the client's own limit for a node
+	exploreAtOnce   = 8                      // questions to the ledger under way
+	exploreHeaders  = 512                    // blocks that are kept: they do not change
 	exploreBlobs    = 64                     // answers about blobs that are kept
 	sampleEvery     = 5 * time.Second
 	sampleKeep      = 360 // half an hour
@@ -58,9 +68,14 @@ type Explorer struct {
 	work    sync.WaitGroup // questions under way
 	network recent[*networkState]
 
-	mu      sync.Mutex
-	blobs   map[shards.BlobID]*recent[*pages.Blob] // guarded by mu, as the next
-	samples []pages.Sample                         // oldest first
+	turn      chan struct{} // holds one for each question to the ledger that is not shared
+	mu        sync.Mutex
+	histories map[peer.ID]*recent[[]p2p.HistoryPoint] // guarded by mu, as all that follow; of the committee's members
+	told      map[peer.ID]*pages.NodeHistory          // what they said last
+	seen      map[peer.ID]time.Time                   // when they last answered
+	headers   map[uint64]*pages.Block
+	blobs     map[shards.BlobID]*recent[*pages.Blob]
+	samples   []pages.Sample // oldest first
 }
 
 // NewExplorer answers with what c says. It starts nothing.
@@ -70,7 +85,10 @@ func newExplorer(cfg ExploreConfig, c explored) *Explorer {
 	if cfg.Store == nil {
 		cfg.Store = c.Store
 	}
-	return &Explorer{cfg: cfg, client: c, blobs: map[shards.BlobID]*recent[*pages.Blob]{}}
+	return &Explorer{
+		cfg: cfg, client: c, turn: make(chan struct{}, exploreAtOnce), blobs: map[shards.BlobID]*recent[*pages.Blob]{}, headers: map[uint64]*pages.Block{},
+		histories: map[peer.ID]*recent[[]p2p.HistoryPoint]{}, told: map[peer.ID]*pages.NodeHistory{}, seen: map[peer.ID]time.Time{},
+	}
 }
 
 // Run samples throughput until ctx ends, then waits for questions that are under way.
@@ -150,20 +168,13 @@ func (e *Explorer) Node(ctx context.Context, key string) (*pages.Node, error) {
 	for _, named := range []bool{false, true} { // a name may be another node's peer ID: that would be a trap
 		for i := range s.health.Nodes {
 			if n := &s.health.Nodes[i]; !named && n.Node.String() == key || named && n.Name == key {
-				return s.node(n), nil
+				node := s.node(n)
+				e.remember(ctx, n, node)
+				return node, nil
 			}
 		}
 	}
 	return nil, fmt.Errorf("node %.100s: %w in the committee", key, pages.ErrNotFound)
-}
-
-// Record implements pages.Data.
-func (e *Explorer) Record(ctx context.Context, object ledger.ObjectID) (shards.BlobID, error) {
-	b, err := e.client.Record(ctx, object)
-	if err != nil {
-		return shards.BlobID{}, asAbsent(err)
-	}
-	return b.BlobID, nil
 }
 
 // Price implements pages.Data.

@@ -32,6 +32,7 @@ type saying struct {
 	infoErr error
 	health  *client.Health
 	status  *client.BlobStatus
+	history []p2p.HistoryPoint
 	delay   time.Duration
 	asked   atomic.Int32 // for health, or for a blob
 	stored  client.StoreOptions
@@ -44,6 +45,13 @@ func (s *saying) Health(context.Context) (*client.Health, error) {
 	s.asked.Add(1)
 	time.Sleep(s.delay) // of the test's clock
 	return s.health, nil
+}
+
+func (s *saying) NodeHistory(_ context.Context, id peer.ID) ([]p2p.HistoryPoint, error) {
+	if s.history == nil {
+		return nil, p2p.ErrBadRequest
+	}
+	return s.history, nil
 }
 
 func (s *saying) BlobStatus(_ context.Context, id shards.BlobID) (*client.BlobStatus, error) {
@@ -174,8 +182,8 @@ func TestExplorerNode(t *testing.T) {
 	if _, err := e.Node(t.Context(), "nobody"); !errors.Is(err, pages.ErrNotFound) {
 		t.Errorf("nobody: %v", err)
 	}
-	if id, err := e.Record(t.Context(), ledger.ObjectID{1}); err != nil || id != (shards.BlobID{5}) {
-		t.Errorf("record: %v, %v", id, err)
+	if d, err := e.Record(t.Context(), ledger.ObjectID{1}); err != nil || d.BlobID != (shards.BlobID{5}) || d.Object != (ledger.ObjectID{1}) || d.Epoch != 3 {
+		t.Errorf("record: %+v, %v", d, err)
 	}
 	if _, err := e.Record(t.Context(), ledger.ObjectID{2}); !errors.Is(err, pages.ErrNotFound) || !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("no record: %v", err)

@@ -17,6 +17,9 @@ import (
 // maxHead bounds what is read of a blob to guess what it is, and shown of a text, in bytes.
 const maxHead = 4 << 10
 
+// quiltVersion is the first byte of every quilt, and of some others.
+const quiltVersion = 1
+
 // headLimit bounds the wait for that: a page without a preview is better than one that is late.
 const headLimit = 3 * time.Second
 
@@ -93,6 +96,11 @@ func (e *Explorer) inspect(ctx context.Context, b *pages.Blob) {
 	}
 	if told == "" {
 		b.ContentType = kind
+	}
+	if told == "" && head[0] == quiltVersion && e.cfg.Quilt != nil {
+		if files, err := e.cfg.Quilt(ctx, b.ID); err == nil { // else it is no quilt, or that is not known in time
+			b.Quilt, b.ContentType = files, "application/x-walrus-quilt"
+		}
 	}
 	if isKind(kind, "text/") {
 		b.Head = text(head)

@@ -52,6 +52,13 @@ func (e *Explorer) askNetwork(ctx context.Context) (*networkState, error) {
 		return nil, err
 	}
 	s.network = s.describe(time.Now())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range s.health.Nodes {
+		if n := &s.health.Nodes[i]; n.Reachable {
+			e.seen[n.Node] = s.network.Time
+		}
+	}
 	return s, nil
 }
 
@@ -118,7 +125,7 @@ func (s *networkState) node(h *client.NodeHealth) *pages.Node {
 	st := &h.Status
 	n := &pages.Node{
 		NodeSummary: summarize(h), Time: s.network.Time, ShardIDs: h.Shards, Weight: s.network.Committee, Slivers: st.Slivers, Corrupt: st.Corrupt,
-		Uptime: st.Uptime, Peers: st.Peers, Incidents: append([]string{}, st.Incidents...), Ledger: st.Ledger,
+		Uptime: st.Uptime, Peers: st.Peers, Incidents: append([]string{}, st.Incidents...), Addresses: append([]string{}, st.Addresses...), Ledger: st.Ledger,
 	}
 	if s.info != nil {
 		n.Earnings = earnings(s.info, len(h.Shards))

@@ -10,13 +10,12 @@ import (
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"walrus/gateway/pages"
 )
 
 //go:embed assets/api.html
 var apiPage string
-
-//go:embed assets/api.css
-var apiStyle []byte
 
 // The page that shows the document: it needs no script and nothing from elsewhere.
 type (
@@ -54,7 +53,7 @@ type (
 )
 
 // documentPage makes the page.
-func documentPage(doc *huma.OpenAPI) ([]byte, error) {
+func documentPage(doc *huma.OpenAPI, publisher bool) ([]byte, error) {
 	t, err := template.New("api").Parse(apiPage)
 	if err != nil {
 		return nil, fmt.Errorf("API page: %w", err)
@@ -79,7 +78,7 @@ func documentPage(doc *huma.OpenAPI) ([]byte, error) {
 	if err := t.Execute(&out, p); err != nil {
 		return nil, fmt.Errorf("API page: %w", err)
 	}
-	return out.Bytes(), nil
+	return pages.Frame("API", "api", publisher, template.HTML(out.String())) //nolint:gosec // made by a template of ours
 }
 
 // operations of a path, in the order in which they are shown.

@@ -33,6 +33,8 @@ type SiteConfig struct {
 	Metrics string
 	// MetricsIfFree does without metrics if their address is taken. Default true, as nobody has chosen it.
 	MetricsIfFree bool
+	// Chronicle is the ledger for the pages; nil: they have none of blocks, transactions and owners.
+	Chronicle Chronicle
 }
 
 // DefaultSite is a site for this machine.
@@ -76,9 +78,10 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	}
 	s.explorer = NewExplorer(ExploreConfig{
 		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,
+		Quilt: s.gateway.quiltFiles, Chronicle: cfg.Chronicle,
 	}, c)
 	faces, err := pages.New(pages.Config{
-		Publisher: cfg.API.Publisher, Aggregator: cfg.API.Aggregator, MaxUpload: cfg.API.Store.MaxBody,
+		Publisher: cfg.API.Publisher, Aggregator: cfg.API.Aggregator, MaxUpload: cfg.API.Store.MaxBody, MaxQuilt: cfg.API.Store.MaxQuiltBody,
 		TempDir: cfg.API.Store.TempDir, Epochs: cfg.API.Store.Epochs,
 	}, s.explorer, log)
 	if err != nil {
@@ -142,6 +145,41 @@ func (g *Gateway) beginning(ctx context.Context, id shards.BlobID, most int) ([]
 	var out bytes.Buffer
 	_, err = b.CopyRange(ctx, &out, 0, min(int64(most), int64(b.Size())), client.ReadOptions{})
 	return out.Bytes(), err
+}
+
+// quiltFiles lists the files of a quilt for a page, names cut to what a page can hold.
+func (g *Gateway) quiltFiles(ctx context.Context, id shards.BlobID) ([]pages.QuiltFile, error) {
+	q, err := g.openQuilt(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var list []pages.QuiltFile
+	for _, p := range q.Index().Patches {
+		f := pages.QuiltFile{Identifier: cut(p.Identifier), PatchID: p.ID(id).String(), Columns: p.End - p.Start}
+		for k, v := range p.Tags {
+			if f.Tags == nil {
+				f.Tags = map[string]string{}
+			}
+			if len(f.Tags) < shownTags {
+				f.Tags[cut(k)] = cut(v)
+			}
+		}
+		list = append(list, f)
+	}
+	return list, nil
+}
+
+// What a page shows of a file in a quilt: texts of up to so many bytes, and so many tags.
+const (
+	shownText = 200
+	shownTags = 8
+)
+
+func cut(s string) string {
+	if len(s) <= shownText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:shownText], "") + "…"
 }
 
 // storeForm stores what came in by the pages' form, as an upload like others.

@@ -42,6 +42,11 @@ func (s *site) apiPrice(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p, err := s.data.Price(r.Context(), size, epochs)
+	if err == nil {
+		said := *p
+		said.EndText = timeText(p.End)
+		p = &said
+	}
 	s.answer(w, r, p, err)
 }
 

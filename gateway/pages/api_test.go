@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"walrus/ledger"
 )
 
 // TestAPI pins the names of the API's fields: programs rely on them.
@@ -25,13 +27,23 @@ func TestAPI(t *testing.T) {
 		{"/explorer/api/network", "committee", "maxFaultyShards members quorumShards shards"},
 		{"/explorer/api/network", "ledger", "height live reachableShards"},
 		{"/explorer/api/network", "throughput", "blobs ledgerHeight readBytesPerSecond storedBytesPerSecond time"},
-		{"/explorer/api/nodes/node-3", "", "blobs committee connectedPeers corruptSlivers diskBytes earnings epoch incidents ledger ledgerHeight name ok owedSlivers peer reachable shardIds shards slivers state time uptimeNanos version why"},
+		{"/explorer/api/nodes/node-3", "", "addresses blobs committee connectedPeers corruptSlivers diskBytes diskLimitBytes earnings epoch history incidents ledger ledgerHeight name ok owedSlivers peer reachable shardIds shards slivers state time uptimeNanos version why"},
 		{"/explorer/api/nodes/" + peerName(3), "earnings", "burnFrost epoch epochEndTime potFrost shareFrost"},
+		{"/explorer/api/nodes/node-3", "history", "day month points time"},
+		{"/explorer/api/nodes/" + peerName(5), "", "addresses blobs committee connectedPeers corruptSlivers diskBytes earnings epoch history incidents ledgerHeight name ok owedSlivers peer reachable seenTime shardIds shards slivers time uptimeNanos why"},
+		{"/explorer/api/transactions", "", "nextBefore transactions"},
+		{"/explorer/api/transactions", "transactions", "code events feeFrost height index nonce operations sender spentFrost time txId"},
+		{"/explorer/api/transactions/" + ledger.TxID{0xaa}.String(), "", "code events feeFrost height index nonce operations sender spentFrost time txId"},
+		{"/explorer/api/blocks", "blocks", "empty hash height proposer proposerPeer signedShards time votingShards"},
+		{"/explorer/api/blocks/81234", "", "empty hash headHeight height more proposer proposerPeer signedShards time transactions votingShards"},
+		{"/explorer/api/owners/" + ledger.Address{0x99}.String(), "", "address balanceFrost blobs epoch nextBefore nonce storages transactions"},
+		{"/explorer/api/records/" + ledger.ObjectID{7, 7}.String(), "", "attributes blobId certifiedEpoch deletable endEpoch endTime epoch fundsFrost objectId owner registeredEpoch shared size startEpoch storageSize"},
+		{"/explorer/api/blobs/" + blobID(6).String(), "quilt", "columns identifier patchId tags"},
 		{blob, "", "blobId certificate contentType encodedSize ledger shards size sizeKnown status time unansweredNodes"},
 		{blob, "ledger", "certifiedEpoch deletable endEpoch endTime epoch permanent records"},
 		{blob, "certificate", "epoch notSigned quorumShards shards signedShards signers verified"},
 		{blob, "shards", "node pair peer primary secondary shard"},
-		{"/explorer/api/price?size=1000&epochs=5", "", "encodedSize endTime epochs feesFrost size storageFrost text totalFrost writeFrost"},
+		{"/explorer/api/price?size=1000&epochs=5", "", "encodedSize endText endTime epochs feesFrost size storageFrost text totalFrost writeFrost"},
 	} {
 		w := get(t, h, tt.path)
 		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
@@ -72,6 +84,13 @@ func TestAPIErrors(t *testing.T) {
 		{"/explorer/api/price?size=1&epochs=54", 400, "INVALID_ARGUMENT"},
 		{"/explorer/api/price?size=99999999999999999999", 400, "INVALID_ARGUMENT"},
 		{"/explorer/api/nothing", 404, "NOT_FOUND"},
+		{"/explorer/api/blocks/0", 400, "INVALID_ARGUMENT"},
+		{"/explorer/api/blocks/99999999", 404, "NOT_FOUND"},
+		{"/explorer/api/blocks?before=x", 400, "INVALID_ARGUMENT"},
+		{"/explorer/api/transactions?before=x", 400, "INVALID_ARGUMENT"},
+		{"/explorer/api/transactions/0xaa", 400, "INVALID_ARGUMENT"},
+		{"/explorer/api/owners/" + ledger.Address{1}.String(), 404, "NOT_FOUND"},
+		{"/explorer/api/records/" + ledger.ObjectID{1}.String(), 404, "NOT_FOUND"},
 	} {
 		w := get(t, h, tt.path)
 		var body apiError

@@ -1,7 +1,10 @@
 package pages
 
 import (
+	"maps"
 	"net/http"
+	"path"
+	"slices"
 	"strings"
 
 	"walrus/shards"
@@ -14,6 +17,9 @@ const maxPreview = 32 << 20
 type blobView struct {
 	*Blob
 	Counts  []count
+	Signers table
+	Shards  table
+	Files   table  // of a quilt
 	Preview string // image, video, audio, text, or nothing
 	Source  string // where the content is; empty if this gateway does not serve it
 }
@@ -40,7 +46,7 @@ func (s *site) blob(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, p, id.String())
 		return
 	}
-	v := blobView{Blob: b, Counts: countStates(b.Shards)}
+	v := blobView{Blob: b, Counts: countStates(b.Shards), Signers: signersTable(b.Certificate), Shards: shardsTable(b.Shards), Files: s.filesTable(b)}
 	if s.cfg.Aggregator {
 		v.Source = source(b)
 		v.Preview = preview(b)
@@ -64,6 +70,8 @@ func source(b *Blob) string {
 func preview(b *Blob) string {
 	kind, _, _ := strings.Cut(strings.ToLower(b.ContentType), "/")
 	switch {
+	case len(b.Quilt) > 0: // its files are shown one by one
+		return ""
 	case b.Status == StatusRegistered || !b.SizeKnown || b.Size == 0:
 		return ""
 	case kind == "image" && b.Size <= maxPreview, kind == "video", kind == "audio":
@@ -72,6 +80,47 @@ func preview(b *Blob) string {
 		return "text"
 	}
 	return ""
+}
+
+func signersTable(c *Certificate) table {
+	t := table{Name: "Nodes that signed", Cols: cols("Node", "Shards#", "Peer")}
+	if c == nil {
+		return t
+	}
+	for _, s := range c.Signers {
+		t.Rows = append(t.Rows, []cell{link(s.Name, "/explorer/nodes/"+s.Peer), number(s.Shards), {Text: s.Peer, Code: true}})
+	}
+	return t
+}
+
+func shardsTable(list []Shard) table {
+	t := table{Name: "Shards and the state of their slivers, as a table", Cols: cols("Shard#", "Pair#", "Node", "Primary", "Secondary")}
+	for _, s := range list {
+		t.Rows = append(t.Rows, []cell{number(s.Index), number(s.Pair), link(s.Name, "/explorer/nodes/"+s.Peer), text(string(s.Primary)), text(string(s.Secondary))})
+	}
+	return t
+}
+
+// filesTable lists the files of a quilt, each with its link if this gateway serves content.
+func (s *site) filesTable(b *Blob) table {
+	t := table{Name: "Files of the quilt", ID: "quilt-table", Cols: cols("File", "Columns#", "Tags", "Patch ID", "")}
+	for _, f := range b.Quilt {
+		row := []cell{{Text: f.Identifier, Wide: true}, number(f.Columns), {Text: tagsText(f.Tags), Wide: true}, {Text: f.PatchID, Code: true}, text("")}
+		if s.cfg.Aggregator {
+			row[0].Link = "/v1/blobs/by-quilt-patch-id/" + f.PatchID
+			row[4] = cell{Text: "Download", Link: row[0].Link, Save: path.Base(f.Identifier)}
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
+}
+
+func tagsText(tags map[string]string) string {
+	var list []string
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, k+": "+tags[k])
+	}
+	return strings.Join(list, ", ")
 }
 
 func countStates(list []Shard) []count {

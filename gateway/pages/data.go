@@ -23,8 +23,18 @@ type Data interface {
 	Node(ctx context.Context, key string) (*Node, error)
 	// Blob is what ledger and nodes say of a blob. An error that wraps ErrNotFound says what is known of it.
 	Blob(ctx context.Context, id shards.BlobID) (*Blob, error)
-	// Record is the blob of a record on the ledger.
-	Record(ctx context.Context, object ledger.ObjectID) (shards.BlobID, error)
+	// Record is a record of a blob on the ledger.
+	Record(ctx context.Context, object ledger.ObjectID) (*RecordDetail, error)
+	// Blocks are the newest blocks below a height; at 0 the newest of all.
+	Blocks(ctx context.Context, before uint64) (*BlockList, error)
+	// Block is one block.
+	Block(ctx context.Context, height uint64) (*BlockDetail, error)
+	// Transactions are the newest ones before a place that a list gave; "" is the end.
+	Transactions(ctx context.Context, before string) (*TransactionList, error)
+	// Transaction is one transaction.
+	Transaction(ctx context.Context, id ledger.TxID) (*Transaction, error)
+	// Owner is an account, with its newest transactions before a place. One that never had anything is ErrNotFound.
+	Owner(ctx context.Context, a ledger.Address, before string) (*Owner, error)
 	// Price of storing size bytes for epochs. ErrRange for epochs that are not sold or a blob that is too large.
 	Price(ctx context.Context, size uint64, epochs uint32) (*Price, error)
 	// Store stores and pays.
@@ -133,7 +143,11 @@ type Node struct {
 	Corrupt   uint64        `json:"corruptSlivers"` // found damaged and not yet repaired
 	Uptime    time.Duration `json:"uptimeNanos"`
 	Peers     int           `json:"connectedPeers"`
+	Addresses []string      `json:"addresses"` // as it says
 	Incidents []string      `json:"incidents"` // newest first
+	Limit     uint64        `json:"diskLimitBytes,omitempty"`
+	Seen      time.Time     `json:"seenTime,omitzero"` // when it last answered this gateway, if it does not now
+	History   *NodeHistory  `json:"history,omitempty"` // missing if it keeps none, or never told this gateway
 	Ledger    string        `json:"ledger,omitempty"`
 	Earnings  *Earnings     `json:"earnings,omitempty"` // missing while the ledger cannot be asked
 }
@@ -169,6 +183,7 @@ type Price struct {
 	Total       ledger.Amount `json:"totalFrost"`
 	Text        string        `json:"text"` // Total in WAL, for people
 	End         time.Time     `json:"endTime"`
+	EndText     string        `json:"endText"` // the same for people
 }
 
 // Upload is a blob to store.

@@ -21,7 +21,8 @@ type Blob struct {
 	Shards      []Shard      `json:"shards"` // in order
 	Bad         []BadNode    `json:"unansweredNodes"`
 
-	ContentType string `json:"contentType,omitempty"` // by attribute, or by the first bytes
+	ContentType string      `json:"contentType,omitempty"` // by attribute, or by the first bytes
+	Quilt       []QuiltFile `json:"quilt,omitempty"`       // the files, if it is one
 	// Head is the beginning of the content if that is text; the page shows it.
 	Head string `json:"-"`
 }

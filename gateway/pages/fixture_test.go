@@ -23,7 +23,9 @@ type fixture struct {
 	network   *Network
 	nodes     map[string]*Node
 	blobs     map[shards.BlobID]*Blob
-	records   map[ledger.ObjectID]shards.BlobID
+	records   map[ledger.ObjectID]*RecordDetail
+	txs       []Transaction // newest first
+	owner     *Owner
 	err       error // of everything, if set
 	stored    []byte
 	upload    Upload
@@ -42,7 +44,7 @@ func blobID(b byte) (id shards.BlobID) {
 // newFixture is a network of 7 nodes and 100 shards, one of which is away and one not well, with some blobs.
 func newFixture() *fixture {
 	committee := Committee{Members: 7, Shards: 100, Faulty: 33, Quorum: 67}
-	f := &fixture{nodes: map[string]*Node{}, blobs: map[shards.BlobID]*Blob{}, records: map[ledger.ObjectID]shards.BlobID{}}
+	f := &fixture{nodes: map[string]*Node{}, blobs: map[shards.BlobID]*Blob{}, records: map[ledger.ObjectID]*RecordDetail{}}
 	f.network = &Network{
 		ID: "27dd4287", Time: start, Epoch: &Epoch{Number: 12, End: start.Add(3*time.Hour + 25*time.Minute), Duration: 24 * time.Hour},
 		Prices:    &Prices{Storage: 100_000, Write: 20_000, FeeTx: 1000, FeeByte: 10, MaxEpochs: 53},
@@ -58,7 +60,8 @@ func newFixture() *fixture {
 				Name: fmt.Sprintf("node-%d", i), Peer: peerName(i), Reachable: true, OK: true, State: "serving",
 				Blobs: 1842, DiskBytes: 8 << 30, Epoch: 12, Height: 81234 - uint64(i), Version: "v0.5.0",
 			},
-			Time: start, Weight: committee, Slivers: 52000, Uptime: 50 * time.Hour, Peers: 6, Ledger: "goes on",
+			Time: start, Weight: committee, Slivers: 52000, Uptime: 50 * time.Hour, Peers: 6, Ledger: "goes on", History: newHistory(),
+			Limit: 20 << 30, Addresses: []string{fmt.Sprintf("/ip4/192.0.2.%d/tcp/4001", i), fmt.Sprintf("/ip4/192.0.2.%d/udp/4001/quic-v1", i)},
 			Earnings: &Earnings{Pot: 4_250_000_000, Burn: 127_500_000, Share: 577_150_000, Epoch: 12, EpochEnd: f.network.Epoch.End},
 		}
 		for s := i; s < 100; s += 7 {
@@ -71,7 +74,7 @@ func newFixture() *fixture {
 	f.nodes["node-3"].Incidents = []string{"2026-03-14T14:00:00Z sliver 12 of a blob was damaged: repaired"}
 	away := f.nodes["node-5"]
 	*away = Node{NodeSummary: NodeSummary{Name: away.Name, Peer: away.Peer, Shards: away.Shards, Why: "refused the connection: it is not running"},
-		Time: start, Weight: committee, ShardIDs: away.ShardIDs, Earnings: away.Earnings}
+		Seen: start.Add(-40 * time.Minute), History: away.History, Time: start, Weight: committee, ShardIDs: away.ShardIDs, Earnings: away.Earnings}
 	for i := range 7 {
 		f.network.Nodes = append(f.network.Nodes, f.nodes[fmt.Sprintf("node-%d", i)].NodeSummary)
 	}
@@ -82,14 +85,108 @@ func newFixture() *fixture {
 		})
 	}
 	f.addBlobs()
+	f.addLedger()
 	return f
 }
 
+// newHistory is a month in which a node was down for some hours.
+func newHistory() *NodeHistory {
+	h := &NodeHistory{Told: start}
+	for i := range 360 {
+		if i > 200 && i < 205 {
+			continue
+		}
+		h.Points = append(h.Points, HistoryPoint{
+			End: start.Add(time.Duration(i-648) * time.Hour), Length: 2 * time.Hour, Up: 2 * time.Hour, Disk: 7<<30 + uint64(i)<<20, Received: 3 << 30, Sent: 9 << 30,
+		})
+	}
+	for i := range 288 {
+		x := float64(i)
+		h.Points = append(h.Points, HistoryPoint{
+			End: start.Add(time.Duration(i-287) * 5 * time.Minute), Length: 5 * time.Minute, Up: 5 * time.Minute, Disk: 8<<30 + uint64(i)<<18,
+			Received: uint64(1e8 * (1 + math.Sin(x/30))), Sent: uint64(3e8 * (1 + math.Cos(x/20))),
+		})
+	}
+	h.Day = HistorySum{Span: 24 * time.Hour, Up: 24 * time.Hour, Received: 28 << 30, Sent: 80 << 30, Repaired: 12}
+	h.Month = HistorySum{Span: 20 * 24 * time.Hour, Up: 19*24*time.Hour + 12*time.Hour, Received: 900 << 30, Sent: 3 << 40, Repaired: 48}
+	return h
+}
+
+// addLedger adds some transactions: one that registered a blob, one that certified it, a transfer that failed.
+func (f *fixture) addLedger() {
+	owner := ledger.Address{0x99}
+	for i, x := range []Transaction{
+		{Operations: []string{"certifyBlob"}, Events: []ledger.Event{{Kind: ledger.EventCertified, Blob: blobID(1), Object: ledger.ObjectID{7, 7}, End: 19, Epoch: 12}}},
+		{Operations: []string{"transfer"}, Code: "balance", Log: hostile, Events: []ledger.Event{}},
+		{Operations: []string{"buyStorage", "registerBlob", "registerBlob"}, Spent: 7_900_000, Events: []ledger.Event{
+			{Kind: ledger.EventStorageBought, To: owner, Amount: 7_800_000, Object: ledger.ObjectID{8}, Bytes: 8 << 20},
+			{Kind: ledger.EventRegistered, Blob: blobID(1), Object: ledger.ObjectID{7, 7}, Size: 1_500_000, End: 19, Deletable: true},
+		}},
+	} {
+		x.ID, x.Height, x.Index, x.Time, x.Sender, x.Nonce, x.Fee = ledger.TxID{0xaa, byte(i)}, 81234-uint64(i), 0, start.Add(-time.Duration(i)*time.Minute), owner, uint64(9-i), 5000
+		if x.Code == "" {
+			x.Code = "ok"
+		}
+		f.txs = append(f.txs, x)
+	}
+	f.owner = &Owner{
+		Address: owner, Balance: 2_500_000_000, Nonce: 10, Epoch: 12,
+		Blobs:    []OwnedBlob{{ledger.ObjectID{7, 7}, ledger.Blob{Owner: owner, BlobID: blobID(1), Size: 1_500_000, Deletable: true, Registered: 11, Certified: 11, End: 19}}, {ledger.ObjectID{7, 8}, ledger.Blob{BlobID: blobID(2), End: 12}}},
+		Storages: []OwnedStorage{{ledger.ObjectID{8}, ledger.Storage{Bytes: 8 << 20, Start: 12, End: 19}}},
+	}
+	f.records[ledger.ObjectID{7, 7}] = &RecordDetail{OwnedBlob: f.owner.Blobs[0], Epoch: 12, EndTime: f.network.Epoch.At(19)}
+	f.records[ledger.ObjectID{7, 7}].Attributes = []ledger.Attribute{{Key: "title", Value: hostile}}
+}
+
+func (f *fixture) Transactions(_ context.Context, before string) (*TransactionList, error) {
+	if before != "" && before != "81233.0.0" {
+		return nil, fmt.Errorf("before: %w", ErrRange)
+	}
+	return &TransactionList{Transactions: f.txs, Next: "81233.0.0"}, f.err
+}
+
+func (f *fixture) Transaction(_ context.Context, id ledger.TxID) (*Transaction, error) {
+	for i := range f.txs {
+		if f.txs[i].ID == id {
+			return &f.txs[i], f.err
+		}
+	}
+	return nil, fmt.Errorf("transaction %s: %w", id, ErrNotFound)
+}
+
+func (f *fixture) block(height uint64) Block {
+	return Block{Height: height, Time: start, Hash: fmt.Sprintf("%064x", height), Empty: height%2 == 1, Proposer: "node-2", Peer: peerName(2), Signed: 86, Of: 100}
+}
+
+func (f *fixture) Blocks(context.Context, uint64) (*BlockList, error) {
+	return &BlockList{Blocks: []Block{f.block(81234), f.block(81233)}, Next: 81233}, f.err
+}
+
+func (f *fixture) Block(_ context.Context, height uint64) (*BlockDetail, error) {
+	if height > 81234 {
+		return nil, fmt.Errorf("block %d: %w", height, ErrNotFound)
+	}
+	d := &BlockDetail{Block: f.block(height), Head: 81234}
+	if !d.Empty {
+		d.Transactions = f.txs[:1]
+	}
+	return d, f.err
+}
+
+func (f *fixture) Owner(_ context.Context, a ledger.Address, _ string) (*Owner, error) {
+	if a != f.owner.Address {
+		return nil, fmt.Errorf("owner %s: %w", a, ErrNotFound)
+	}
+	o := *f.owner
+	o.TransactionList = TransactionList{Transactions: f.txs, Next: "81233.0.7", Oldest: 0}
+	return &o, f.err
+}
+
 // addBlobs adds a certified image (1), a text (2), a video (3), one that is only registered (4), and one with hostile
-// text everywhere (5).
+// text everywhere (5), and a quilt (6).
 func (f *fixture) addBlobs() {
 	end := f.network.Epoch.At(19)
-	for i, kind := range []string{"image/png", "text/plain; charset=utf-8", "video/mp4", "", "text/html"} {
+	for i, kind := range []string{"image/png", "text/plain; charset=utf-8", "video/mp4", "", "text/html", "application/x-walrus-quilt"} {
 		id := blobID(byte(i + 1))
 		b := &Blob{
 			ID: id, Status: StatusCertified, Size: 1_500_000, SizeKnown: true, EncodedSize: 7_900_000, Time: start, ContentType: kind,
@@ -117,12 +214,14 @@ func (f *fixture) addBlobs() {
 		f.blobs[id] = b
 	}
 	object := ledger.ObjectID{7, 7}
-	f.records[object] = blobID(1)
 	f.blobs[blobID(1)].Ledger.Records = []Record{{
 		Object: object.String(), Owner: "0x" + fmt.Sprintf("%064x", 99), Deletable: true, Registered: 11, Certified: 11, EndEpoch: 19, EndTime: end,
 		Attributes: []ledger.Attribute{{Key: "content-type", Value: "image/png"}, {Key: "title", Value: "A walrus on the ice"}},
 	}}
 	f.blobs[blobID(2)].Head = "The time has come, the walrus said,\nto talk of many things.\n"
+	f.blobs[blobID(6)].Quilt = []QuiltFile{
+		{Identifier: "photos/ice.jpg", PatchID: "AAAA", Columns: 3, Tags: map[string]string{"year": "2026", "place": "Svalbard"}}, {Identifier: hostile, PatchID: "BBBB", Columns: 1},
+	}
 	four, five := f.blobs[blobID(4)], f.blobs[blobID(5)]
 	four.Status, four.SizeKnown, four.Certificate, four.Ledger.CertifiedEpoch = StatusRegistered, false, nil, 0
 	five.Head, five.Bad[0].Reason, five.Shards[0].Name, five.Certificate.Signers[0].Name = hostile, hostile, hostile, hostile
@@ -145,11 +244,11 @@ func (f *fixture) Blob(_ context.Context, id shards.BlobID) (*Blob, error) {
 	return nil, fmt.Errorf("blob %s: %w: its last registration ended with epoch 9", id, ErrNotFound)
 }
 
-func (f *fixture) Record(_ context.Context, object ledger.ObjectID) (shards.BlobID, error) {
-	if id, ok := f.records[object]; ok || f.err != nil {
-		return id, f.err
+func (f *fixture) Record(_ context.Context, object ledger.ObjectID) (*RecordDetail, error) {
+	if d, ok := f.records[object]; ok || f.err != nil {
+		return d, f.err
 	}
-	return shards.BlobID{}, fmt.Errorf("record %s: %w", object, ErrNotFound)
+	return nil, fmt.Errorf("record %s: %w", object, ErrNotFound)
 }
 
 func (f *fixture) Price(_ context.Context, size uint64, epochs uint32) (*Price, error) {

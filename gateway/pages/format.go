@@ -17,11 +17,11 @@ func parsePages(a assets) (map[string]*template.Template, error) {
 	funcs := template.FuncMap{
 		"asset": a.url, "bytes": bytesText, "since": sinceText, "time": timeText, "iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"number": numberText, "percent": percentText, "shards": rangesText, "short": shortText, "mark": markOf, "plural": plural,
-		"until": func(t time.Time) string { return sinceText(time.Until(t)) },
+		"until": func(t time.Time) string { return sinceText(time.Until(t)) }, "incident": incidentOf, "attributes": attributesTable,
 	}
 	pages := map[string]*template.Template{}
-	for _, name := range []string{"network", "node", "blob", "upload", "error"} {
-		t, err := template.New(name).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", "templates/"+name+".html")
+	for _, name := range []string{"network", "node", "blob", "upload", "error", "search", "list", "block", "transaction", "owner", "record", "frame"} {
+		t, err := template.New(name).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, err
 		}
@@ -102,6 +102,20 @@ func timeText(t time.Time) string {
 		return "at a time not known"
 	}
 	return t.UTC().Format("2 Jan 2006, 15:04:05") + " UTC"
+}
+
+// incident is an incident with its time in the form of all others; a zero Time if it begins with none.
+type incident struct {
+	Time time.Time
+	Text string
+}
+
+func incidentOf(s string) incident {
+	first, rest, _ := strings.Cut(s, " ")
+	if t, err := time.Parse(time.RFC3339, first); err == nil {
+		return incident{t, rest}
+	}
+	return incident{Text: s}
 }
 
 // rangesText writes ascending numbers short: "0–3, 7".

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -29,15 +30,36 @@ func TestFormat(t *testing.T) {
 	}
 }
 
+// TestChart has round numbers at both axes, whatever is drawn.
 func TestChart(t *testing.T) {
-	if c := drawChart(make([]Sample, 1)); c.Stored != "" || c.Rows != nil {
+	if c := throughput(make([]Sample, 1)); c.X != nil || c.Lines != nil {
 		t.Errorf("a chart of one sample: %+v", c)
 	}
-	c := drawChart([]Sample{{Stored: 0, Read: 4096}, {Stored: 2048}, {Stored: 4096}})
-	if c.Stored != "0.0,200.0 480.0,100.0 960.0,0.0" || c.Read != "0.0,0.0 480.0,200.0 960.0,200.0" || c.Top != 4096 {
-		t.Errorf("%+v", c)
+	at := time.Date(2026, 3, 14, 15, 0, 0, 0, time.UTC)
+	c := throughput([]Sample{{Time: at, Read: 4096}, {Time: at.Add(90 * time.Second), Stored: 2048}, {Time: at.Add(3 * time.Minute), Stored: 4096}})
+	if c.Lines[0].Points != "0.0,200.0 480.0,100.0 960.0,0.0" || c.Lines[1].Points != "0.0,0.0 480.0,200.0 960.0,200.0" {
+		t.Errorf("lines %+v", c.Lines)
 	}
-	if len(c.Rows) != 3 || c.Rows[0].Stored != 4096 {
-		t.Errorf("rows %+v, want the newest first", c.Rows)
+	if x, y := strings.Join(c.X, " "), strings.Join(c.Y, ", "); x != "15:00 15:01 15:02 15:03" || y != "4 KiB/s, 3 KiB/s, 2 KiB/s, 1 KiB/s, 0 B/s" {
+		t.Errorf("axes %s and %s", x, y)
+	}
+	for span, want := range map[time.Duration]string{
+		5 * time.Second:     "14:00 14:01",
+		time.Hour:           "14:00 14:10 14:20 14:30 14:40 14:50 15:00",
+		24 * time.Hour:      "12:00 18:00 00:00 06:00 12:00 18:00",
+		30 * 24 * time.Hour: "9 Mar 16 Mar 23 Mar 30 Mar 6 Apr 13 Apr 20 Apr",
+	} {
+		from := at.Add(-time.Hour)
+		if got := strings.Join(drawChart("", "", []time.Time{from, from.Add(span)}, series{Name: "x", Values: []float64{1, 2}}).X, " "); got != want {
+			t.Errorf("%v: %s, want %s", span, got, want)
+		}
+	}
+	for v, want := range map[float64]string{0: "256 B", 300: "512 B", 1025: "2 KiB", 3e6: "4 MiB", 700 << 20: "1 GiB", 1 << 62: "4 EiB"} {
+		if got := axisBytes(roundBytes(v)); got != want {
+			t.Errorf("%.0f bytes are rounded to %s, want %s", v, got, want)
+		}
+	}
+	if rows := samplesTable([]Sample{{Stored: 1}, {Stored: 2}}).Rows; len(rows) != 2 || rows[0][1].Text != "2 bytes" {
+		t.Errorf("rows %+v, want the newest first", rows)
 	}
 }

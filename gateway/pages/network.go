@@ -1,20 +1,39 @@
 package pages
 
 import (
-	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
-
-	"walrus/ledger"
-	"walrus/shards"
 )
 
 // networkView is the page of the network.
 type networkView struct {
 	*Network
-	Chart chart
+	NodeTable table
+	Chart     chart
+	Samples   table
+}
+
+func newNetworkView(n *Network) networkView {
+	return networkView{n, nodesTable(n.Nodes), throughput(n.Throughput), samplesTable(n.Throughput)}
+}
+
+func nodesTable(nodes []NodeSummary) table {
+	t := table{Name: "Nodes", ID: "node-table", Cols: cols("Name", "State", "Shards#", "Blobs#", "Disk#", "To repair#", "Epoch#", "Height#", "Version", "Peer")}
+	for i := range nodes {
+		n := &nodes[i]
+		peer := cell{Text: n.Peer, Code: true}
+		row := []cell{link(n.Name, "/explorer/nodes/"+n.Peer), {Text: n.State, State: "good", Note: n.Why, Wide: true}, number(n.Shards)}
+		switch {
+		case !n.Reachable:
+			row[1].Text, row[1].State = "unreachable", "bad"
+			t.Rows = append(t.Rows, append(row, text("–"), text("–"), text("–"), text("–"), text("–"), text("–"), peer))
+			continue
+		case !n.OK:
+			row[1].State = "warn"
+		}
+		t.Rows = append(t.Rows, append(row, number(n.Blobs), text(bytesText(n.DiskBytes)), number(n.Owed), number(n.Epoch), number(n.Height), text(n.Version), peer))
+	}
+	return t
 }
 
 func (s *site) network(w http.ResponseWriter, r *http.Request) {
@@ -23,7 +42,7 @@ func (s *site) network(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.show(w, r, http.StatusOK, "network", view{Title: "Network", Here: "network", Data: networkView{n, drawChart(n.Throughput)}})
+	s.show(w, r, http.StatusOK, "network", view{Title: "Network", Here: "network", Data: newNetworkView(n)})
 }
 
 // live is the part of the network's page that changes, for the page to put into itself.
@@ -34,52 +53,13 @@ func (s *site) live(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	s.render(w, r, http.StatusOK, s.pages["network"], "live", networkView{Network: n})
+	part := "live"
+	if r.URL.Query().Get("part") == "chart" {
+		part = "chart-live"
+	}
+	s.render(w, r, http.StatusOK, s.pages["network"], part, newNetworkView(n))
 }
 
 func (s *site) home(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusMovedPermanently)
-}
-
-func (s *site) node(w http.ResponseWriter, r *http.Request) {
-	n, err := s.data.Node(r.Context(), r.PathValue("key"))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.show(w, r, http.StatusOK, "node", view{Title: n.Name, Data: n})
-}
-
-// search finds out what somebody means and goes there.
-func (s *site) search(w http.ResponseWriter, r *http.Request) {
-	query := strings.TrimSpace(r.URL.Query().Get("q"))
-	if query == "" {
-		http.Redirect(w, r, "/", http.StatusSeeOther)
-		return
-	}
-	if id, err := shards.ParseBlobID(query); err == nil {
-		http.Redirect(w, r, "/explorer/blobs/"+id.String(), http.StatusSeeOther) //nolint:gosec // a path of ours
-		return
-	}
-	var object ledger.ObjectID
-	if err := object.UnmarshalText([]byte(query)); err == nil {
-		id, err := s.data.Record(r.Context(), object)
-		if err != nil {
-			s.refuse(w, r, problemOf(err), query)
-			return
-		}
-		http.Redirect(w, r, "/explorer/blobs/"+id.String(), http.StatusSeeOther)
-		return
-	}
-	n, err := s.data.Node(r.Context(), query)
-	if err == nil {
-		http.Redirect(w, r, "/explorer/nodes/"+url.PathEscape(n.Peer), http.StatusSeeOther)
-		return
-	}
-	p := problemOf(err)
-	if p.Status == http.StatusNotFound {
-		p.Heading, p.Message = "Nothing of that name", fmt.Sprintf("“%.200s” is no blob ID, no record and no node.", query)
-		p.Advice = "A blob ID has 43 letters, digits, - and _; a record 0x and 64 hexadecimal digits; a node its name or peer ID."
-	}
-	s.refuse(w, r, p, query)
 }

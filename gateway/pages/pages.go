@@ -9,9 +9,15 @@
 //	GET /explorer/api/nodes/{name or peer}  Node
 //	GET /explorer/api/blobs/{blob ID}       Blob
 //	GET /explorer/api/price?size=&epochs=   Price
+//	GET /explorer/api/transactions?before=  TransactionList
+//	GET /explorer/api/transactions/{ID}     Transaction
+//	GET /explorer/api/blocks?before=        BlockList
+//	GET /explorer/api/blocks/{height}       BlockDetail
+//	GET /explorer/api/owners/{address}      Owner
+//	GET /explorer/api/records/{object ID}   RecordDetail
 //
-// The addresses of pages are /, /explorer/nodes/{name or peer}, /explorer/blobs/{blob ID}, /explorer/upload and
-// /explorer/search?q=.
+// The pages have the same addresses without api; that of the network is /. Besides there are /explorer/blobs and
+// /explorer/events, made from transactions, /explorer/upload and /explorer/search?q=.
 package pages
 
 import (
@@ -30,6 +36,8 @@ type Config struct {
 	Aggregator bool
 	// MaxUpload is the greatest blob that is taken, in bytes.
 	MaxUpload int64
+	// MaxQuilt is the same for the files of a quilt together.
+	MaxQuilt int64
 	// TempDir is where files of forms wait until they are stored. Empty means the system's.
 	TempDir string
 	// Epochs for which a blob is stored if the form is not changed.
@@ -69,6 +77,13 @@ func New(cfg Config, data Data, log *slog.Logger) (http.Handler, error) {
 	mux.HandleFunc("GET /explorer/api/nodes/{key}", s.apiNode)
 	mux.HandleFunc("GET /explorer/api/blobs/{id}", s.apiBlob)
 	mux.HandleFunc("GET /explorer/api/price", s.apiPrice)
+	for _, one := range s.subjects() {
+		s.add(mux, one)
+		s.addJSON(mux, one)
+	}
+	for _, one := range s.views() {
+		s.add(mux, one)
+	}
 	mux.HandleFunc("/explorer/api/", s.apiNothing)
 	mux.HandleFunc("/", s.nothing)
 	if cfg.Publisher {
@@ -99,6 +114,8 @@ func secured(next http.Handler) http.Handler {
 type view struct {
 	Title     string
 	Here      string // the entry of the menu that this is
+	Tab       string // likewise of the ledger's
+	JSON      string // where the same is for programs
 	Publisher bool
 	Query     string // what was searched for
 	Data      any
@@ -108,6 +125,21 @@ type view struct {
 func (s *site) show(w http.ResponseWriter, r *http.Request, status int, page string, v view) {
 	v.Publisher = s.cfg.Publisher
 	s.render(w, r, status, s.pages[page], "layout", v)
+}
+
+// Frame puts content into the pages' layout: for pages that others make.
+func Frame(title, here string, publisher bool, content template.HTML) ([]byte, error) {
+	a, err := loadAssets()
+	if err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
+	}
+	all, err := parsePages(a)
+	if err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
+	}
+	var b bytes.Buffer
+	err = all["frame"].ExecuteTemplate(&b, "layout", view{Title: title, Here: here, Publisher: publisher, Data: content})
+	return b.Bytes(), err
 }
 
 func (s *site) render(w http.ResponseWriter, r *http.Request, status int, t *template.Template, name string, v any) {

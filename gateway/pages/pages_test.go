@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"walrus/ledger"
+	"walrus/quilt"
 )
 
 // newSite serves a fixture.
@@ -33,7 +34,9 @@ func get(t *testing.T, h http.Handler, target string) *httptest.ResponseRecorder
 // pagePaths are all pages that have something to show.
 func pagePaths() []string {
 	list := []string{"/", "/explorer/upload", "/explorer/nodes/node-3", "/explorer/nodes/" + peerName(5), "/explorer/nodes/node-0"}
-	for i := range 5 {
+	list = append(list, "/explorer/search", "/explorer/transactions", "/explorer/transactions/"+ledger.TxID{0xaa, 1}.String(), "/explorer/blobs", "/explorer/events",
+		"/explorer/blocks", "/explorer/blocks/81234", "/explorer/blocks/81233", "/explorer/owners/"+ledger.Address{0x99}.String(), "/explorer/records/"+ledger.ObjectID{7, 7}.String())
+	for i := range 6 {
 		list = append(list, "/explorer/blobs/"+blobID(byte(i+1)).String())
 	}
 	return list
@@ -48,10 +51,13 @@ func TestPages(t *testing.T) {
 		{"/", []string{
 			">Network</h1>", "<b>12</b> ends in", `datetime="2026-03-14T18:34:26Z"`, "81\u202f234", "0.0001 WAL", "0.00002 WAL", "3.00 TiB", "12.3456789 WAL",
 			"n = 100, f = 33", "67 are a quorum", `href="/explorer/nodes/` + peerName(3) + `"`, "owes 37 slivers", "unreachable", "refused the connection", "v0.5.0",
-			"<polyline", `action="/explorer/search"`, "/explorer/api/network",
+			"<polyline", "<li>15:10</li>", "<li>16 MiB/s</li>", "<li>0 B/s</li>", `action="/explorer/search"`, "/explorer/api/network",
 		}},
-		{"/explorer/nodes/node-3", []string{"node-3", peerName(3), "Reachable, not well:", "<b>37</b> slivers owed", "0.57715 WAL", "0.1275 WAL", "2 d 2 h", "3, 10, 17", "was damaged"}},
-		{"/explorer/nodes/" + peerName(5), []string{"Not reachable", "refused the connection", "It cannot be asked"}},
+		{"/explorer/nodes/node-3", []string{"node-3", peerName(3), "Reachable, not well:", "<b>37</b> slivers owed", "0.57715 WAL", "0.1275 WAL", "2 d 2 h", "3, 10, 17", "was damaged",
+			"14 Mar 2026, 14:00:00 UTC</time>: sliver 12", "8.00 GiB</b> of 20.0 GiB", "/ip4/192.0.2.3/tcp/4001", "100.00 %", "97.50 %", "19 d 12 h", "it remembers 20 d",
+			"80.0 GiB", "3.00 TiB", ">48<", "received</span>", "sent</span>", "on disk</span>", "<li>12:00</li>", "<li>2 MiB/s</li>", "As the node says itself",
+		}},
+		{"/explorer/nodes/" + peerName(5), []string{"This node is dead", "refused the connection", "It last answered <time", "14 Mar 2026, 14:29:26 UTC", "It cannot be asked", "97.50 %"}},
 		{"/explorer/blobs/" + blobID(1).String(), []string{
 			"Certified and stored", "until epoch 19 begins", "20 Mar 2026, 18:34:26 UTC", "1.43 MiB", "7.53 MiB", "6 nodes with 86 of 100 shards signed", "a quorum is 67", "Not among them: node-5",
 			`id="heatmap"`, "Shard 5 on node-5: primary unreachable, secondary unreachable", "Shard 10 on node-3: primary stored, secondary corrupt", "Shard 3 on node-3: primary repairing, secondary missing",
@@ -60,6 +66,23 @@ func TestPages(t *testing.T) {
 		{"/explorer/blobs/" + blobID(2).String(), []string{"the walrus said,", `href="/v1/blobs/` + blobID(2).String() + `"`}},
 		{"/explorer/blobs/" + blobID(3).String(), []string{`<video controls preload="metadata" src="/v1/blobs/` + blobID(3).String() + `"`}},
 		{"/explorer/blobs/" + blobID(4).String(), []string{"Registered, not certified yet", "No node gave a certificate that counts"}},
+		{"/explorer/blobs/" + blobID(6).String(), []string{
+			">Quilt</h1>", "2 files stored together", `href="/v1/blobs/by-quilt-patch-id/AAAA"`, "photos/ice.jpg", `download="ice.jpg"`, "place: Svalbard, year: 2026",
+		}},
+		{"/explorer/transactions", []string{
+			"certify blob", "buy storage, register blob (2)", "balance", `href="/explorer/transactions/0xaa01`, `href="/explorer/owners/0x99`, `href="/explorer/blocks/81233"`,
+			`href="/explorer/transactions?before=81233.0.0"`, "is the word of the node", "/explorer/api/transactions",
+		}},
+		{"/explorer/transactions/" + ledger.TxID{0xaa, 2}.String(), []string{"Done:", "storage bought", "blob registered", "0.0078 WAL", `href="/explorer/records/0x0707`, `href="/explorer/blobs/` + blobID(1).String()}},
+		{"/explorer/transactions/" + ledger.TxID{0xaa, 1}.String(), []string{"Failed (balance):", "A node says:"}},
+		{"/explorer/blobs", []string{`href="/explorer/blobs/` + blobID(1).String(), "certified", "1.43 MiB", `href="/explorer/blobs?before=81233.0.0"`}},
+		{"/explorer/events", []string{"blob certified", "storage bought", "blob registered", "are in no transaction and not here"}},
+		{"/explorer/blocks", []string{`href="/explorer/blocks/81234"`, "86 of 100", "node-2", `href="/explorer/blocks?before=81233"`}},
+		{"/explorer/blocks/81234", []string{"Block 81\u202f234", "certify blob", `href="/explorer/blocks/81233"`}},
+		{"/explorer/blocks/81233", []string{"None: the header proves it.", `href="/explorer/blocks/81234"`}},
+		{"/explorer/owners/" + ledger.Address{0x99}.String(), []string{"2.5 WAL", `href="/explorer/records/0x0707`, "ended", "8.00 MiB", "register blob", `href="/explorer/owners/0x99`, "?before=81233.0.7#transactions"}},
+		{"/explorer/records/" + ledger.ObjectID{7, 7}.String(), []string{`href="/explorer/blobs/` + blobID(1).String(), `href="/explorer/owners/0x99`, "certified", "deletable", "20 Mar 2026", "title", `data-object="0x0707`}},
+		{"/explorer/search", []string{`name="q"`, "a block by its height"}},
 		{"/explorer/upload", []string{`method="post" enctype="multipart/form-data"`, `name="file" type="file"`, `name="epochs"`, `max="53"`, `name="permanent"`, "10.0 MiB"}},
 	} {
 		w := get(t, h, tt.path)
@@ -97,7 +120,7 @@ func TestHeaders(t *testing.T) {
 				t.Errorf("%s has %.120s", path, tag)
 			}
 		}
-		for _, once := range []string{"<title>", "<h1", "<main", "<header", "<nav", "<footer", `class="skip"`, `<html lang="en">`} {
+		for _, once := range []string{"<title>", "<h1", "<main", "<header", `<nav aria-label="Main">`, "<footer", `class="skip"`, `<html lang="en">`} {
 			if n := strings.Count(body, once); n != 1 {
 				t.Errorf("%s has %d %s", path, n, once)
 			}
@@ -122,7 +145,7 @@ func TestHostile(t *testing.T) {
 	f.network.Nodes[0].Peer = hostile
 	f.network.Ledger.Error = hostile
 	h := newSite(t, f)
-	for _, path := range []string{"/", "/explorer/live", "/explorer/upload", "/explorer/nodes/node-0", "/explorer/blobs/" + blobID(5).String(), "/explorer/search?q=%3C%2Ftitle%3E%3Cscript%3Ealert(1)%3C/script%3E", "/explorer/nodes/%3Cscript%3Ealert(1)%3C%2Fscript%3E"} {
+	for _, path := range []string{"/", "/explorer/live", "/explorer/upload", "/explorer/nodes/node-0", "/explorer/blobs/" + blobID(5).String(), "/explorer/blobs/" + blobID(6).String(), "/explorer/transactions", "/explorer/records/" + ledger.ObjectID{7, 7}.String(), "/explorer/search?q=%3C%2Ftitle%3E%3Cscript%3Ealert(1)%3C/script%3E", "/explorer/nodes/%3Cscript%3Ealert(1)%3C%2Fscript%3E"} {
 		body := get(t, h, path).Body.String()
 		if strings.Contains(body, "<script>alert") || strings.Contains(body, "<img src=x") {
 			t.Errorf("%s was broken out of", path)
@@ -143,9 +166,14 @@ func TestSearch(t *testing.T) {
 		query, location string
 		status          int
 	}{
-		{"", "/", http.StatusSeeOther},
+		{"", "", http.StatusOK},
 		{blobID(9).String(), "/explorer/blobs/" + blobID(9).String(), http.StatusSeeOther},
-		{"+" + object.String() + "+", "/explorer/blobs/" + blobID(1).String(), http.StatusSeeOther},
+		{"+" + object.String() + "+", "/explorer/records/" + object.String(), http.StatusSeeOther},
+		{ledger.TxID{0xaa, 1}.String(), "/explorer/transactions/" + ledger.TxID{0xaa, 1}.String(), http.StatusSeeOther},
+		{ledger.Address{0x99}.String(), "/explorer/owners/" + ledger.Address{0x99}.String(), http.StatusSeeOther},
+		{"81234", "/explorer/blocks/81234", http.StatusSeeOther},
+		{"81235", "", http.StatusNotFound},
+		{quilt.PatchID{Quilt: blobID(6), Start: 1, End: 4}.String(), "/explorer/blobs/" + blobID(6).String(), http.StatusSeeOther},
 		{ledger.ObjectID{8}.String(), "", http.StatusNotFound},
 		{"node-4", "/explorer/nodes/" + peerName(4), http.StatusSeeOther},
 		{peerName(4), "/explorer/nodes/" + peerName(4), http.StatusSeeOther},

@@ -10,15 +10,18 @@ import (
 // formView is the page for uploads.
 type formView struct {
 	Network *Network // nil if the network cannot say
-	Max     uint64
-	Epochs  uint32
-	Problem string
+	Max     uint64   // bytes of a file
+	// MaxQuilt bounds the files of a quilt together, in bytes.
+	MaxQuilt   uint64
+	Aggregator bool
+	Epochs     uint32
+	Problem    string
 }
 
 func (s *site) form(w http.ResponseWriter, r *http.Request) { s.showForm(w, r, http.StatusOK, "") }
 
 func (s *site) showForm(w http.ResponseWriter, r *http.Request, status int, problem string) {
-	v := formView{Max: uint64(s.cfg.MaxUpload), Epochs: max(1, s.cfg.Epochs), Problem: problem}
+	v := formView{Max: uint64(s.cfg.MaxUpload), MaxQuilt: uint64(s.cfg.MaxQuilt), Aggregator: s.cfg.Aggregator, Epochs: max(1, s.cfg.Epochs), Problem: problem}
 	v.Network, _ = s.data.Network(r.Context()) // prices are not needed to upload
 	s.show(w, r, status, "upload", view{Title: "Upload", Here: "upload", Data: v})
 }

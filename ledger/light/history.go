@@ -27,6 +27,25 @@ type Entry struct {
 	Tx      *ledger.Tx
 }
 
+// String is the cursor as text, which ParseCursor reads; empty for the newest.
+func (c Cursor) String() string {
+	if c == (Cursor{}) {
+		return ""
+	}
+	return fmt.Sprintf("%d.%d.%d", c.before.Height, c.before.Index, c.nonce)
+}
+
+// ParseCursor reads a cursor. Nobody has to have made it: at worst a page that is proven is called a lie.
+func ParseCursor(s string) (c Cursor, err error) {
+	if s == "" {
+		return c, nil
+	}
+	if n, err := fmt.Sscanf(s, "%d.%d.%d", &c.before.Height, &c.before.Index, &c.nonce); err != nil || n != 3 || c.String() != s {
+		return Cursor{}, fmt.Errorf("%w: cursor %.40q: must be three numbers", ErrRequest, s)
+	}
+	return c, nil
+}
+
 // Before is the cursor of the history of the zero address, whose pages begin before a position.
 func Before(p Position) Cursor { return Cursor{before: p} }
 

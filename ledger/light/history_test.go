@@ -77,6 +77,24 @@ func TestHistoryOfAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, at = append(got, page.Entries...), page.Next
+		if at == nil {
+			continue
+		}
+		next, err := ParseCursor(at.String())
+		if err != nil || next != *at {
+			t.Fatalf("cursor %+v is read back as %+v, %v", at, next, err)
+		}
+	}
+	for _, bad := range []string{"1", "1.2", "1.2.x", "-1.2.3", " 1.2.3", "1.2.3 ", "1.99999999999.3", "01.2.3"} {
+		if c, err := ParseCursor(bad); !errors.Is(err, ErrRequest) {
+			t.Errorf("cursor %q: %+v, %v", bad, c, err)
+		}
+	}
+	for height, empty := range map[uint64]bool{2: false, 22: true} {
+		h, err := c.Header(limited(t), height)
+		if err != nil || h.Height != height || h.Empty != empty || h.Name == "" || h.Signed != h.Voting || h.Voting == 0 {
+			t.Errorf("header %d: %+v, %v", height, h, err)
+		}
 	}
 	if len(got) != 40 {
 		t.Fatalf("%d transactions of 40", len(got))

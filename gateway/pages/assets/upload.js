@@ -1,8 +1,10 @@
-// Uploads by PUT, with progress, to the same route that programs use. Without this the form is sent as it is.
+// Uploads by PUT, with progress, to the same routes that programs use: a file, or a folder as a quilt. Without this the form
+// is sent as it is.
 'use strict';
 addEventListener('DOMContentLoaded', () => {
   const get = (id) => document.getElementById(id);
-  const form = get('upload-form'), drop = get('dropzone'), input = get('file'), epochs = get('epochs'), permanent = get('permanent');
+  const form = get('upload-form'), drop = get('dropzone'), input = get('file'), epochs = get('epochs'), permanent = get('permanent'), folder = get('folder');
+  let dropped = []; // several files that were dropped: a quilt
   const say = (text) => { get('upload-status').textContent = text; };
   const size = (n) => {
     let unit = 0;
@@ -10,24 +12,34 @@ addEventListener('DOMContentLoaded', () => {
     return unit === 0 ? `${n} bytes` : `${n.toFixed(n < 10 ? 2 : 1)} ${['', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'][unit]}`;
   };
 
+  // What is chosen: one file, or the files of a quilt with their names in it, which are their paths below the folder.
+  const chosen = () => {
+    const files = folder.files.length ? [...folder.files] : dropped;
+    if (!files.length) return input.files[0] && { name: input.files[0].name, size: input.files[0].size, file: input.files[0] };
+    const named = files.map((file) => ({ file, name: file.webkitRelativePath.split('/').slice(1).join('/') || file.name }));
+    return { name: `a quilt of ${files.length} ${files.length === 1 ? 'file' : 'files'}`, size: files.reduce((n, f) => n + f.size, 0), files: named };
+  };
+  const settle = () => { input.required = !folder.files.length && !dropped.length; price(); };
+
   let asked = 0;
   const price = async () => {
     const turn = ++asked;
-    const file = input.files[0];
+    const what = chosen();
     get('price').textContent = '';
-    if (!file || !epochs.checkValidity()) return;
+    if (!what || !epochs.checkValidity()) return;
     try {
-      const answer = await fetch(`/explorer/api/price?size=${file.size}&epochs=${encodeURIComponent(epochs.value)}`);
+      const answer = await fetch(`/explorer/api/price?size=${what.size}&epochs=${encodeURIComponent(epochs.value)}`);
       const body = await answer.json();
       if (turn !== asked) return; // another file was chosen meanwhile
       get('price').textContent = answer.ok
-        ? `${file.name}, ${size(file.size)}: about ${body.text}, stored until ${new Date(body.endTime).toLocaleString()}.`
+        ? `${what.name}, ${size(what.size)}: about ${body.text}${what.files ? ' or somewhat more' : ''}, stored until ${body.endText}.`
         : `The price is not known: ${body.error.message}`;
     } catch {
       if (turn === asked) get('price').textContent = 'The price is not known: the gateway does not answer.';
     }
   };
-  input.addEventListener('change', price);
+  input.addEventListener('change', () => { folder.value = ''; dropped = []; settle(); });
+  folder.addEventListener('change', () => { input.value = ''; dropped = []; settle(); });
   epochs.addEventListener('input', price);
   price(); // a browser may keep what was chosen before
 
@@ -39,13 +51,17 @@ addEventListener('DOMContentLoaded', () => {
   drop.addEventListener('drop', (e) => {
     e.preventDefault();
     outline(0);
-    if (e.dataTransfer.files.length !== 1) {
-      say('Drop one file at a time.');
+    const list = [...e.dataTransfer.files];
+    const items = [...(e.dataTransfer.items ?? [])];
+    if (items.some((i) => i.webkitGetAsEntry?.()?.isDirectory)) {
+      say('Choose a folder with the button: what is dropped is taken as files.');
       return;
     }
-    input.files = e.dataTransfer.files;
-    say(`${input.files[0].name} is chosen.`);
-    price();
+    folder.value = '';
+    dropped = list.length > 1 ? list : [];
+    if (list.length === 1) input.files = e.dataTransfer.files; else input.value = '';
+    say(`${chosen().name} is chosen.`);
+    settle();
   });
   for (const kind of ['dragover', 'drop']) { // beside the zone a drop would leave the page
     addEventListener(kind, (e) => e.preventDefault());
@@ -58,11 +74,36 @@ addEventListener('DOMContentLoaded', () => {
     get('progress-box').hidden = !is;
     form.setAttribute('aria-busy', String(is));
   };
-  const done = (r) => {
+  const done = (answer, token) => {
+    const r = answer.blobStoreResult ?? answer;
     const stored = r.newlyCreated;
     const id = stored ? stored.blobObject.blobId : r.alreadyCertified.blobId;
     get('result-link').href = `/explorer/blobs/${encodeURIComponent(id)}`;
     get('result-id').textContent = id;
+    get('result-copy').dataset.copy = id;
+    get('result-content').hidden = !form.dataset.content || Boolean(answer.storedQuiltBlobs);
+    get('result-content').href = `/v1/blobs/${encodeURIComponent(id)}`;
+    const list = get('result-files');
+    list.replaceChildren(...(answer.storedQuiltBlobs ?? []).map((f) => {
+      const link = document.createElement('a');
+      link.href = `/v1/blobs/by-quilt-patch-id/${encodeURIComponent(f.quiltPatchId)}`;
+      link.textContent = f.identifier;
+      const item = document.createElement('li');
+      item.className = 'breaks';
+      item.append(link);
+      return item;
+    }));
+    list.hidden = !answer.storedQuiltBlobs;
+    get('result-owner').hidden = !token;
+    if (token) {
+      const form = get('result-owner').querySelector('form');
+      form.dataset.object = stored.blobObject.id;
+      form.token.value = token;
+      form.querySelector('.manage-status').textContent = '';
+      for (const b of form.querySelectorAll('button')) b.disabled = false;
+      get('token-copy').dataset.copy = token;
+      get('result-record').href = `/explorer/records/${encodeURIComponent(stored.blobObject.id)}`;
+    }
     get('result-cost').textContent = stored
       ? `It cost ${(stored.cost / 1e9).toLocaleString(undefined, { maximumFractionDigits: 9 })} WAL.`
       : 'It was stored already and cost nothing.';
@@ -75,10 +116,10 @@ addEventListener('DOMContentLoaded', () => {
     try { why = JSON.parse(r.responseText).error.message; } catch { /* not of our own */ }
     say(`Not stored: ${why}`);
   };
-  const send = (file) => {
+  const send = (what) => {
     const query = new URLSearchParams({ epochs: epochs.value });
     query.set(permanent.checked ? 'permanent' : 'deletable', 'true');
-    if (file.type) query.set('content_type', file.type);
+    if (what.file?.type) query.set('content_type', what.file.type);
     request = new XMLHttpRequest();
     const bar = get('progress');
     let told = -1;
@@ -89,7 +130,7 @@ addEventListener('DOMContentLoaded', () => {
       bar.value = percent;
       if (percent >= 100 || percent >= told + 10) { // not every step is worth a word
         told = percent;
-        say(`${percent} % of ${size(file.size)} sent.`);
+        say(`${percent} % of ${size(what.size)} sent.`);
       }
     });
     request.upload.addEventListener('load', () => {
@@ -99,25 +140,37 @@ addEventListener('DOMContentLoaded', () => {
     request.addEventListener('load', () => {
       const r = request;
       busy(false);
-      if (r.status === 200) done(JSON.parse(r.responseText)); else failed(r);
+      if (r.status === 200) done(JSON.parse(r.responseText), r.getResponseHeader('Walrus-Owner-Token')); else failed(r);
     });
     request.addEventListener('error', () => { busy(false); say('Not stored: the connection to the gateway broke.'); });
     request.addEventListener('abort', () => { busy(false); say('Cancelled. If all was sent already, it may still be stored.'); });
+    if (what.files) {
+      const body = new FormData();
+      for (const f of what.files) body.append(f.name, f.file);
+      request.open('PUT', `/v1/quilts?${query}`);
+      request.send(body);
+      return;
+    }
     request.open('PUT', `/v1/blobs?${query}`);
     request.setRequestHeader('Content-Type', 'application/octet-stream');
-    request.send(file);
+    request.send(what.file);
   };
   form.addEventListener('submit', (e) => {
     e.preventDefault();
-    const file = input.files[0];
-    if (file.size > Number(form.dataset.max)) {
-      say(`${file.name} has ${size(file.size)}; this gateway takes ${size(Number(form.dataset.max))} at most.`);
+    const what = chosen();
+    if (!what) {
+      say('Choose a file or a folder first.');
+      return;
+    }
+    const most = Number(what.files ? form.dataset.maxQuilt : form.dataset.max);
+    if (what.size > most) {
+      say(`${what.name} has ${size(what.size)}; this gateway takes ${size(most)} at most.`);
       return;
     }
     get('result').hidden = true;
     busy(true);
     say('Sending…');
-    send(file);
+    send(what);
   });
   get('cancel').addEventListener('click', () => request?.abort());
 });

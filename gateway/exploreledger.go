@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"walrus/gateway/pages"
+	"walrus/ledger"
+)
+
+// Chronicle reads what happened on the ledger, with proofs. What there is not is pages.ErrNotFound.
+type Chronicle interface {
+	// Head is the height of the newest block.
+	Head(ctx context.Context) (uint64, error)
+	// Block is the block at a height; its proposer is named by the caller.
+	Block(ctx context.Context, height uint64) (*pages.Block, error)
+	// History is the newest transactions of an account before a place, which an earlier list named, or "" for the end. The zero
+	// address stands for everybody.
+	History(ctx context.Context, account ledger.Address, before string, limit int) (*pages.TransactionList, error)
+	// In is the newest transactions in a block, and whether there are more.
+	In(ctx context.Context, height uint64, limit int) (list []pages.Transaction, more bool, err error)
+	// Transaction is one by its ID.
+	Transaction(ctx context.Context, id ledger.TxID) (*pages.Transaction, error)
+	// Account with all that it owns.
+	Account(ctx context.Context, a ledger.Address) (*pages.Owner, error)
+}
+
+// Sizes of pages.
+const (
+	ledgerBlocks       = 20
+	ledgerTransactions = 25
+)
+
+// errNoChronicle is for a gateway whose client has no ledger to look into.
+var errNoChronicle = errors.New("this gateway cannot look into the ledger")
+
+// enter waits for a turn to ask the ledger, which leave ends.
+func (e *Explorer) enter(ctx context.Context) error {
+	if e.cfg.Chronicle == nil {
+		return errNoChronicle
+	}
+	select {
+	case e.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *Explorer) leave() { <-e.turn }
+
+// Transactions implements pages.Data.
+func (e *Explorer) Transactions(ctx context.Context, before string) (*pages.TransactionList, error) {
+	if err := e.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer e.leave()
+	return e.cfg.Chronicle.History(ctx, ledger.Address{}, before, ledgerTransactions)
+}
+
+// Transaction implements pages.Data.
+func (e *Explorer) Transaction(ctx context.Context, id ledger.TxID) (*pages.Transaction, error) {
+	if err := e.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer e.leave()
+	return e.cfg.Chronicle.Transaction(ctx, id)
+}
+
+// Blocks implements pages.Data.
+func (e *Explorer) Blocks(ctx context.Context, before uint64) (*pages.BlockList, error) {
+	if err := e.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer e.leave()
+	head, err := e.cfg.Chronicle.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	top := head
+	if before > 0 {
+		top = min(head, before-1)
+	}
+	list := &pages.BlockList{Blocks: make([]pages.Block, min(top, ledgerBlocks))}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(4)
+	for i := range list.Blocks {
+		g.Go(func() error {
+			b, err := e.header(gctx, top-uint64(i))
+			if errors.Is(err, pages.ErrNotFound) { // a node keeps no older ones
+				return nil
+			}
+			if err == nil {
+				list.Blocks[i] = *b
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(list.Blocks, func(b pages.Block) bool { return b.Height == 0 }); i >= 0 {
+		list.Blocks = list.Blocks[:i]
+	} else if next := top - uint64(len(list.Blocks)); next > 0 {
+		list.Next = next + 1
+	}
+	return list, nil
+}
+
+// header is a block without its transactions: what was proven once stays so.
+func (e *Explorer) header(ctx context.Context, height uint64) (*pages.Block, error) {
+	e.mu.Lock()
+	b := e.headers[height]
+	e.mu.Unlock()
+	if b != nil {
+		return b, nil
+	}
+	b, err := e.cfg.Chronicle.Block(ctx, height)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for h := range e.headers {
+		if len(e.headers) < exploreHeaders {
+			break
+		}
+		delete(e.headers, h)
+	}
+	e.headers[height] = b
+	return b, nil
+}
+
+// Block implements pages.Data.
+func (e *Explorer) Block(ctx context.Context, height uint64) (*pages.BlockDetail, error) {
+	if err := e.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer e.leave()
+	head, err := e.cfg.Chronicle.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if height == 0 || height > head {
+		return nil, fmt.Errorf("block %d: %w: the newest is %d", height, pages.ErrNotFound, head)
+	}
+	b, err := e.header(ctx, height)
+	if err != nil {
+		return nil, err
+	}
+	d := &pages.BlockDetail{Block: *b, Head: head, Transactions: []pages.Transaction{}}
+	if !b.Empty {
+		d.Transactions, d.More, err = e.cfg.Chronicle.In(ctx, height, ledgerTransactions)
+	}
+	return d, err
+}
+
+// Owner implements pages.Data.
+func (e *Explorer) Owner(ctx context.Context, a ledger.Address, before string) (*pages.Owner, error) {
+	if err := e.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer e.leave()
+	if a == (ledger.Address{}) {
+		return nil, fmt.Errorf("owner %s: %w: it is nobody's address", a, pages.ErrNotFound)
+	}
+	s, err := e.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o, err := e.cfg.Chronicle.Account(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	h, err := e.cfg.Chronicle.History(ctx, a, before, ledgerTransactions)
+	if err != nil {
+		return nil, err
+	}
+	if o.Balance == 0 && o.Nonce == 0 && len(o.Blobs) == 0 && len(o.Storages) == 0 && len(h.Transactions) == 0 {
+		return nil, fmt.Errorf("owner %s: %w: it never had anything", a, pages.ErrNotFound)
+	}
+	o.TransactionList, o.Epoch = *h, s.committee.Epoch()
+	return o, nil
+}
+
+// Record implements pages.Data.
+func (e *Explorer) Record(ctx context.Context, object ledger.ObjectID) (*pages.RecordDetail, error) {
+	b, err := e.client.Record(ctx, object)
+	if err != nil {
+		return nil, asAbsent(err)
+	}
+	s, err := e.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := &pages.RecordDetail{OwnedBlob: pages.OwnedBlob{Object: object, Blob: *b}, Epoch: s.committee.Epoch()}
+	if s.network.Epoch != nil {
+		d.EndTime = s.network.Epoch.At(b.End)
+	}
+	return d, nil
+}

@@ -1,0 +1,381 @@
+package pages
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"walrus/ledger"
+)
+
+// subject is something with a page and the same as JSON: at /explorer/… and /explorer/api/….
+type subject struct {
+	path string
+	ask  func(r *http.Request) (any, error)
+	page func(s *site, answer any) (name string, v view)
+}
+
+// subjects are the ledger's.
+func (s *site) subjects() []subject {
+	return []subject{
+		{"transactions", s.askTransactions, pageOf(transactionsPage)},
+		{"transactions/{id}", func(r *http.Request) (any, error) { return byText(r, "id", s.data.Transaction) }, pageOf(transactionPage)},
+		{"blocks", s.askBlocks, pageOf(blocksPage)},
+		{"blocks/{height}", s.askBlock, pageOf(blockPage)},
+		{"owners/{address}", func(r *http.Request) (any, error) {
+			return byText(r, "address", func(ctx context.Context, a ledger.Address) (*Owner, error) {
+				return s.data.Owner(ctx, a, r.URL.Query().Get("before"))
+			})
+		}, pageOf(ownerPage)},
+		{"records/{id}", func(r *http.Request) (any, error) { return byText(r, "id", s.data.Record) }, pageOf(s.recordPage)},
+	}
+}
+
+// views are pages of what transactions has, in other orders; they have no JSON of their own.
+func (s *site) views() []subject {
+	return []subject{{"blobs", s.askTransactions, pageOf(blobsPage)}, {"events", s.askTransactions, pageOf(eventsPage)}}
+}
+
+func pageOf[T any](page func(v *T) (string, view)) func(*site, any) (string, view) {
+	return func(_ *site, answer any) (string, view) {
+		v, _ := answer.(*T)
+		return page(v)
+	}
+}
+
+// add serves a subject.
+func (s *site) add(mux *http.ServeMux, one subject) {
+	mux.HandleFunc("GET /explorer/"+one.path, func(w http.ResponseWriter, r *http.Request) {
+		answer, err := one.ask(r)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		name, v := one.page(s, answer)
+		v.JSON = "/explorer/api" + r.URL.Path[len("/explorer"):]
+		s.show(w, r, http.StatusOK, name, v)
+	})
+}
+
+func (s *site) addJSON(mux *http.ServeMux, one subject) {
+	mux.HandleFunc("GET /explorer/api/"+one.path, func(w http.ResponseWriter, r *http.Request) {
+		answer, err := one.ask(r)
+		s.answer(w, r, answer, err)
+	})
+}
+
+// byText reads an identifier of a path and asks by it.
+func byText[K any, P interface {
+	*K
+	UnmarshalText([]byte) error
+}, T any](r *http.Request, name string, ask func(context.Context, K) (T, error)) (any, error) {
+	var key K
+	if err := P(&key).UnmarshalText([]byte(r.PathValue(name))); err != nil {
+		return nil, malformed{err}
+	}
+	return ask(r.Context(), key)
+}
+
+func (s *site) askTransactions(r *http.Request) (any, error) {
+	return s.data.Transactions(r.Context(), r.URL.Query().Get("before"))
+}
+
+func (s *site) askBlocks(r *http.Request) (any, error) {
+	text := r.URL.Query().Get("before")
+	before, err := strconv.ParseUint("0"+text, 10, 64)
+	if err != nil {
+		return nil, malformed{fmt.Errorf("before=%.40q: must be a height", text)}
+	}
+	return s.data.Blocks(r.Context(), before)
+}
+
+func (s *site) askBlock(r *http.Request) (any, error) {
+	height, err := strconv.ParseUint(r.PathValue("height"), 10, 63)
+	if err != nil || height == 0 {
+		return nil, malformed{fmt.Errorf("block %.40q: must be a height, from 1", r.PathValue("height"))}
+	}
+	return s.data.Block(r.Context(), height)
+}
+
+// listView is a page with one table of what happened on the ledger.
+type listView struct {
+	Heading, Lead string
+	Table         table
+	Next          string // address of the next page
+	Oldest        uint64
+	Empty         string // what to say if there is nothing
+}
+
+// notComplete is whose word lists of transactions are.
+const notComplete = "Each transaction is proven to this gateway by the signatures of two thirds of the shards. That none is left out is the word of the node that was asked."
+
+func (l *TransactionList) next(folder string) string {
+	if l.Next == "" {
+		return ""
+	}
+	return "/explorer/" + folder + "?before=" + url.QueryEscape(l.Next)
+}
+
+func transactionsPage(l *TransactionList) (string, view) {
+	return "list", view{Title: "Transactions", Here: "ledger", Tab: "transactions", Data: listView{
+		Heading: "Transactions", Lead: notComplete, Table: transactionsTable(l.Transactions), Next: l.next("transactions"), Oldest: l.Oldest,
+		Empty: "No transaction is known.",
+	}}
+}
+
+func transactionsTable(list []Transaction) table {
+	t := table{Name: "Transactions, newest first", ID: "transaction-table", Cols: cols("Transaction", "Time", "Block#", "What", "Sender", "Spent#", "Result")}
+	for i := range list {
+		x := &list[i]
+		result := cell{Text: "done", State: "good"}
+		if x.Code != ledger.CodeOK.String() {
+			result = cell{Text: x.Code, State: "bad", Note: x.Log, Wide: true}
+		}
+		t.Rows = append(t.Rows, []cell{
+			ident(x.ID.String(), "transactions"), when(x.Time), link(numberText(x.Height), blockLink(x.Height)), {Text: operations(x.Operations), Wide: true},
+			ident(x.Sender.String(), "owners"), text(x.Spent.String()), result,
+		})
+	}
+	return t
+}
+
+func blockLink(height uint64) string { return "/explorer/blocks/" + strconv.FormatUint(height, 10) }
+
+// operations are in words, those that follow each other counted.
+func operations(list []string) string {
+	out := ""
+	for i := 0; i < len(list); {
+		n := 1
+		for i+n < len(list) && list[i+n] == list[i] {
+			n++
+		}
+		if out != "" {
+			out += ", "
+		}
+		out += words(list[i])
+		if n > 1 {
+			out += fmt.Sprintf(" (%d)", n)
+		}
+		i += n
+	}
+	return out
+}
+
+// words of a name like buyStorage.
+func words(name string) string {
+	out := make([]rune, 0, len(name)+4)
+	for _, r := range name {
+		if r >= 'A' && r <= 'Z' {
+			out = append(out, ' ', r+'a'-'A')
+		} else {
+			out = append(out, r)
+		}
+	}
+	return string(out)
+}
+
+func blobsPage(l *TransactionList) (string, view) {
+	t := table{Name: "Registered and certified blobs, newest first", ID: "blob-table", Cols: cols("Blob", "What", "Size#", "Until epoch#", "Record", "Owner", "Time")}
+	for _, e := range blobEvents(l.Transactions) {
+		size := text("–")
+		if e.Size > 0 {
+			size = text(bytesText(e.Size))
+		}
+		end := text("–")
+		if e.End > 0 {
+			end = number(e.End)
+		}
+		t.Rows = append(t.Rows, []cell{
+			ident(e.Blob.String(), "blobs"), text(e.What), size, end, ident(e.Object.String(), "records"), ident(e.Owner.String(), "owners"), when(e.Time),
+		})
+	}
+	return "list", view{Title: "Recent blobs", Here: "ledger", Tab: "blobs", Data: listView{
+		Heading: "Recent blobs", Lead: notComplete, Table: t, Next: l.next("blobs"), Oldest: l.Oldest, Empty: "These transactions neither register nor certify a blob.",
+	}}
+}
+
+// blobEvents are the blobs that transactions registered or certified, each record once, as it was last.
+func blobEvents(list []Transaction) []BlobEvent {
+	var out []BlobEvent
+	seen := map[ledger.ObjectID]int{}
+	for i := range list {
+		x := &list[i]
+		for j := len(x.Events) - 1; j >= 0; j-- {
+			e := &x.Events[j]
+			if e.Kind != ledger.EventRegistered && e.Kind != ledger.EventCertified {
+				continue
+			}
+			at, ok := seen[e.Object]
+			if !ok {
+				at = len(out)
+				seen[e.Object] = at
+				out = append(out, BlobEvent{Blob: e.Blob, Object: e.Object, Owner: x.Sender, What: strings.TrimPrefix(words(string(e.Kind)), "blob "), Time: x.Time, Tx: x.ID})
+			}
+			out[at].Size, out[at].End = max(out[at].Size, e.Size), max(out[at].End, e.End)
+		}
+	}
+	return out
+}
+
+func eventsPage(l *TransactionList) (string, view) {
+	t := table{Name: "Events, newest first", ID: "event-table", Cols: append(cols("Event", "Time", "Block#", "Transaction"), eventCols...)}
+	for i := range l.Transactions {
+		x := &l.Transactions[i]
+		for j := len(x.Events) - 1; j >= 0; j-- {
+			e := &x.Events[j]
+			t.Rows = append(t.Rows, append([]cell{
+				text(words(string(e.Kind))), when(x.Time), link(numberText(x.Height), blockLink(x.Height)), ident(x.ID.String(), "transactions"),
+			}, eventCells(e)...))
+		}
+	}
+	return "list", view{Title: "Events", Here: "ledger", Tab: "events", Data: listView{
+		Heading: "Events", Lead: notComplete + " Events of blocks themselves, the beginnings of epochs and the rewards at them, are in no transaction and not here.", Table: t,
+		Next: l.next("events"), Oldest: l.Oldest, Empty: "No event is known.",
+	}}
+}
+
+var eventCols = cols("Blob", "Object", "From", "To", "Amount#")
+
+func eventCells(e *ledger.Event) []cell {
+	row := []cell{text("–"), text("–"), text("–"), text("–"), text("–")}
+	if e.Blob != [32]byte{} {
+		row[0] = ident(e.Blob.String(), "blobs")
+	}
+	if e.Object != (ledger.ObjectID{}) {
+		row[1] = cell{Text: e.Object.String(), Code: true}
+		if e.Blob != [32]byte{} {
+			row[1] = ident(e.Object.String(), "records")
+		}
+	}
+	for i, a := range []ledger.Address{e.From, e.To} {
+		if a != (ledger.Address{}) {
+			row[2+i] = ident(a.String(), "owners")
+		}
+	}
+	if e.Amount > 0 {
+		row[4] = text(e.Amount.String())
+	}
+	return row
+}
+
+func blocksPage(l *BlockList) (string, view) {
+	t := table{Name: "Blocks, newest first", ID: "block-table", Cols: cols("Height#", "Time", "Transactions", "Proposer", "Signed by shards#", "Hash")}
+	for i := range l.Blocks {
+		b := &l.Blocks[i]
+		has := text("some")
+		if b.Empty {
+			has = text("none")
+		}
+		proposer := text(b.Proposer)
+		if b.Peer != "" {
+			proposer.Link = "/explorer/nodes/" + b.Peer
+		}
+		t.Rows = append(t.Rows, []cell{
+			link(numberText(b.Height), blockLink(b.Height)), when(b.Time), has, proposer, text(fmt.Sprintf("%d of %d", b.Signed, b.Of)), {Text: b.Hash, Code: true},
+		})
+	}
+	v := listView{Heading: "Blocks", Lead: "The header of each block, its time and its proposer are proven to this gateway by the signatures of two thirds of the shards, each of which was verified.", Table: t, Empty: "There is no block."}
+	if l.Next > 0 {
+		v.Next = "/explorer/blocks?before=" + strconv.FormatUint(l.Next, 10)
+	}
+	return "list", view{Title: "Blocks", Here: "ledger", Tab: "blocks", Data: v}
+}
+
+// blockView is the page of a block.
+type blockView struct {
+	*BlockDetail
+	Table         table
+	Before, After uint64
+}
+
+func blockPage(b *BlockDetail) (string, view) {
+	return "block", view{Title: "Block " + strconv.FormatUint(b.Height, 10), Here: "ledger", Tab: "blocks", Data: blockView{b, transactionsTable(b.Transactions), b.Height - 1, b.Height + 1}}
+}
+
+// transactionView is the page of a transaction.
+type transactionView struct {
+	*Transaction
+	What  string
+	OK    bool
+	Table table
+}
+
+func transactionPage(x *Transaction) (string, view) {
+	t := table{Name: "Events of the transaction", ID: "event-table", Cols: append(cols("Event"), eventCols...)}
+	for i := range x.Events {
+		t.Rows = append(t.Rows, append([]cell{text(words(string(x.Events[i].Kind)))}, eventCells(&x.Events[i])...))
+	}
+	return "transaction", view{Title: "Transaction " + x.ID.String(), Here: "ledger", Tab: "transactions", Data: transactionView{x, operations(x.Operations), x.Code == ledger.CodeOK.String(), t}}
+}
+
+// ownerView is the page of an account.
+type ownerView struct {
+	*Owner
+	BlobTable, StorageTable, TransactionTable table
+	NextPage                                  string
+}
+
+func ownerPage(o *Owner) (string, view) {
+	v := ownerView{Owner: o, TransactionTable: transactionsTable(o.Transactions), NextPage: o.next("owners/" + o.Address.String())}
+	v.BlobTable = table{Name: "Blobs of this owner", ID: "blob-table", Cols: cols("Record", "Blob", "Size#", "Kind", "State", "Until epoch#")}
+	for i := range o.Blobs {
+		b := &o.Blobs[i]
+		v.BlobTable.Rows = append(v.BlobTable.Rows, []cell{
+			ident(b.Object.String(), "records"), ident(b.BlobID.String(), "blobs"), text(bytesText(b.Size)), text(kindOf(&b.Blob)), stateOf(&b.Blob, o.Epoch), number(b.End),
+		})
+	}
+	v.StorageTable = table{Name: "Storage of this owner", Cols: cols("Storage", "Size#", "From epoch#", "Until epoch#")}
+	for i := range o.Storages {
+		s := &o.Storages[i]
+		v.StorageTable.Rows = append(v.StorageTable.Rows, []cell{{Text: s.Object.String(), Code: true}, text(bytesText(s.Bytes)), number(s.Start), number(s.End)})
+	}
+	return "owner", view{Title: "Owner " + o.Address.String(), Here: "ledger", Data: v}
+}
+
+func kindOf(b *ledger.Blob) string {
+	switch {
+	case b.Deletable:
+		return "deletable"
+	case b.Shared:
+		return "permanent, shared"
+	}
+	return "permanent"
+}
+
+func stateOf(b *ledger.Blob, epoch uint32) cell {
+	switch {
+	case b.End <= epoch:
+		return text("ended")
+	case b.Certified == 0:
+		return cell{Text: "registered", State: "warn"}
+	}
+	return cell{Text: "certified", State: "good"}
+}
+
+// recordView is the page of a record.
+type recordView struct {
+	*RecordDetail
+	Kind       string
+	State      cell
+	Attributes table
+	Manage     bool // this gateway takes an owner's token
+	EndTime    time.Time
+}
+
+func (s *site) recordPage(d *RecordDetail) (string, view) {
+	v := recordView{RecordDetail: d, Kind: kindOf(&d.Blob), State: stateOf(&d.Blob, d.Epoch), Manage: s.cfg.Publisher && d.End > d.Epoch, EndTime: d.EndTime}
+	v.Attributes = attributesTable(d.Blob.Attributes)
+	return "record", view{Title: "Record " + d.Object.String(), Here: "ledger", Data: v}
+}
+
+func attributesTable(list []ledger.Attribute) table {
+	t := table{Name: "Attributes", Cols: cols("Attribute", "Value")}
+	for _, a := range list {
+		t.Rows = append(t.Rows, []cell{{Text: a.Key, Wide: true}, {Text: a.Value, Wide: true}})
+	}
+	return t
+}

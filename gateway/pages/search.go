@@ -1,0 +1,71 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"walrus/ledger"
+	"walrus/quilt"
+	"walrus/shards"
+)
+
+// search finds out what somebody means and goes there.
+func (s *site) search(w http.ResponseWriter, r *http.Request) {
+	query := strings.TrimSpace(r.URL.Query().Get("q"))
+	if query == "" {
+		s.show(w, r, http.StatusOK, "search", view{Title: "Search", Here: "search"})
+		return
+	}
+	target, err := s.find(r.Context(), query)
+	if err == nil {
+		http.Redirect(w, r, target, http.StatusSeeOther)
+		return
+	}
+	p := problemOf(err)
+	if p.Status == http.StatusNotFound {
+		p.Heading, p.Message = "Nothing of that name", fmt.Sprintf("“%.200s” is nothing that this network knows.", query)
+		p.Advice = "A blob ID has 43 letters, digits, - and _, and the patch ID of a file in a quilt 50; a record, a transaction or an owner is 0x and 64 hexadecimal digits; a block its height; a node its name or peer ID."
+	}
+	s.refuse(w, r, p, query)
+}
+
+// find is the page of what a text names.
+func (s *site) find(ctx context.Context, query string) (string, error) {
+	if id, err := shards.ParseBlobID(query); err == nil {
+		return "/explorer/blobs/" + id.String(), nil
+	}
+	if id, err := quilt.ParsePatchID(query); err == nil {
+		return "/explorer/blobs/" + id.Quilt.String(), nil
+	}
+	var object ledger.ObjectID
+	if err := object.UnmarshalText([]byte(query)); err == nil {
+		return s.findHex(ctx, object)
+	}
+	n, err := s.data.Node(ctx, query)
+	if err == nil {
+		return "/explorer/nodes/" + url.PathEscape(n.Peer), nil
+	}
+	if height, bad := strconv.ParseUint(query, 10, 64); bad == nil && errors.Is(err, ErrNotFound) {
+		_, err := s.data.Block(ctx, height)
+		return "/explorer/blocks/" + strconv.FormatUint(height, 10), err
+	}
+	return "", err
+}
+
+// findHex tries what 32 bytes may be.
+func (s *site) findHex(ctx context.Context, id [32]byte) (string, error) {
+	_, err := s.data.Record(ctx, id)
+	if err == nil || !errors.Is(err, ErrNotFound) {
+		return "/explorer/records/" + ledger.ObjectID(id).String(), err
+	}
+	if _, err = s.data.Transaction(ctx, id); err == nil || !errors.Is(err, ErrNotFound) {
+		return "/explorer/transactions/" + ledger.TxID(id).String(), err
+	}
+	_, err = s.data.Owner(ctx, id, "")
+	return "/explorer/owners/" + ledger.Address(id).String(), err
+}
