@@ -14,7 +14,7 @@ const (
 	lively = 150 * time.Millisecond
 	// quietLook is how often CometBFT's goroutines look up when there is no message at all. Nothing depends on it: it
 	// bounds what a fault in the reasoning above could cost.
-	quietLook = time.Second
+	quietLook = 3 * time.Second
 )
 
 // pulse tells the goroutines that pass on proposals and votes when they may have something to do. CometBFT has three for
