@@ -109,7 +109,7 @@ func Default() Config {
 // Client stores and reads blobs in one network. It is safe for concurrent use. It holds nothing to close, unless a cache was
 // opened, and remembers nothing else but for a few seconds: which nodes were silent, and which blobs were opened.
 type Client struct {
-	cfg     Config // constant after New, as the next nine
+	cfg     Config // constant after New, as the next ten
 	swarm   Swarm
 	chain   Ledger
 	payer   Payer // nil: nothing that costs
@@ -119,6 +119,7 @@ type Client struct {
 	// decoding has a place for whoever decodes rows of a blob
 	decoding *sharing[shards.BlobID, chan struct{}]
 	opened   *openedBlobs
+	claims   *claims
 	cache    *rowCache // constant after OpenCache; nil: none
 
 	mu     sync.Mutex
@@ -130,7 +131,8 @@ func New(cfg Config, swarm Swarm, chain Ledger, payer Payer, log *slog.Logger) *
 	return &Client{
 		cfg: cfg, swarm: swarm, chain: chain, payer: payer, log: log,
 		buffers: &buffers{}, flights: newSharing[rowKey]((*flight).end),
-		decoding: newSharing[shards.BlobID, chan struct{}](nil), opened: newOpenedBlobs(), silent: map[peer.ID]time.Time{},
+		decoding: newSharing[shards.BlobID, chan struct{}](nil), opened: newOpenedBlobs(),
+		claims: &claims{held: map[ledger.ObjectID]bool{}}, silent: map[peer.ID]time.Time{},
 	}
 }
 

@@ -62,6 +62,7 @@ type want struct {
 	epochs     uint32 // at least 1, or MaxEpochs
 	permanent  bool
 	anew       bool // a record of our own, even if another serves
+	noReuse    bool // of storage that we own
 	share      bool
 	fund       ledger.Amount
 	sendTo     ledger.Address // zero: we keep the record
@@ -83,6 +84,7 @@ type known struct {
 type plan struct {
 	operation Operation
 	object    ledger.ObjectID // the record that is used; zero if a new one is made, or none is needed
+	storage   ledger.ObjectID // of ours that is used up; zero if none is
 	deletable bool            // the record is
 	start     uint32          // of the registration
 	end       uint32          // at whose beginning storage ends afterwards
@@ -200,6 +202,9 @@ func (w *want) longest(k *known, fits func(*ledger.Blob) bool) (id ledger.Object
 // reuseStorage finds storage of ours that is big and long enough, the smallest, and cuts off what is not needed. Nil if
 // there is none.
 func (w *want) reuseStorage(k *known, end uint32) *plan {
+	if w.noReuse {
+		return nil
+	}
 	var from ledger.ObjectID
 	var best *ledger.Storage
 	for _, o := range sortedIDs(k.storages) {
@@ -221,7 +226,7 @@ func (w *want) reuseStorage(k *known, end uint32) *plan {
 	if best.Bytes > w.encoded {
 		cuts = append(cuts, ledger.SplitStorage{Storage: from, Bytes: best.Bytes - w.encoded})
 	}
-	return &plan{operation: ReuseStorage, start: k.epoch, end: end, registers: len(cuts), compose: func(func(int) ledger.ObjectID) []ledger.Op {
+	return &plan{operation: ReuseStorage, storage: from, start: k.epoch, end: end, registers: len(cuts), compose: func(func(int) ledger.ObjectID) []ledger.Op {
 		return append(slices.Clone(cuts), w.register(from))
 	}}
 }

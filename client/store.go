@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"filippo.io/age"
@@ -130,11 +131,16 @@ func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt St
 			return res, fmt.Errorf("store %s: %w", w.id, err)
 		}
 		c.log.Debug("the ledger moved on while a blob was stored; planning anew", "blob", w.id.String(), "err", err)
+		w.noReuse = attempt >= reuseAttempts
 	}
 }
 
-// storeAttempts bounds how often a Store is planned: the state may move on between a plan and its transaction.
-const storeAttempts = 3
+const (
+	// storeAttempts bounds how often a Store is planned: the state may move on between a plan and its transaction.
+	storeAttempts = 5
+	// reuseAttempts bounds how often one plans with storage of ours, which another process may want too.
+	reuseAttempts = 2
+)
 
 // store plans and does.
 func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder, w *want, opt StoreOptions, res *StoreResult) error {
@@ -143,6 +149,7 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 	if err != nil {
 		return err
 	}
+	defer c.claims.release(p.storage)
 	res.Operation, res.Object, res.EndEpoch, res.EpochsExtended = p.operation, p.object, p.end, p.extended
 	res.RegisteredEpoch, res.CertifiedEpoch = p.start, p.certified
 	res.AlreadyCertified = p.operation == AlreadyCertified
@@ -200,9 +207,39 @@ func (c *Client) planStore(ctx context.Context, com *certs.Committee, w *want) (
 			return nil, 0, fmt.Errorf("plan: %w", err)
 		}
 	}
-	p, err := decide(w, &k)
-	if err == nil {
-		err = c.afford(k.account.Balance, p.cost)
+	p, err := c.claims.decide(w, &k)
+	if err != nil {
+		return nil, 0, err
 	}
-	return p, k.epoch, err
+	if err := c.afford(k.account.Balance, p.cost); err != nil {
+		c.claims.release(p.storage)
+		return nil, 0, err
+	}
+	return p, k.epoch, nil
+}
+
+// claims are the storage resources that stores of this client are about to use, so that no two of them plan with the same.
+type claims struct {
+	mu   sync.Mutex
+	held map[ledger.ObjectID]bool // guarded by mu
+}
+
+// decide plans a Store without what others are about to use. What the plan uses is to be released.
+func (c *claims) decide(w *want, k *known) (*plan, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id := range c.held {
+		delete(k.storages, id)
+	}
+	p, err := decide(w, k)
+	if err == nil && p.storage != (ledger.ObjectID{}) {
+		c.held[p.storage] = true
+	}
+	return p, err
+}
+
+func (c *claims) release(storage ledger.ObjectID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.held, storage)
 }

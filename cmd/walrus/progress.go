@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/cheggaaa/pb/v3"
 	"golang.org/x/term"
@@ -72,4 +74,103 @@ func (b *bars) encoding() func(done, total int64) {
 	}
 	report := b.progress()
 	return func(done, total int64) { report(client.Encoding, done, total) }
+}
+
+// fileBars shows how far the storing of files is: the stages of one, or one bar for many side by side.
+type fileBars struct {
+	one *bars // of a single file
+	app *app  // constant
+
+	mu     sync.Mutex
+	sizes  []int64 // as they are known before; guarded by mu, as the rest
+	sent   []int64 // of sizes
+	all    int64   // the sum of sizes
+	gone   int64   // the sum of sent
+	ended  int
+	stored *pb.ProgressBar // nil while it is not on the screen
+}
+
+// newFileBars returns nil, which shows nothing, unless a person is looking.
+func (a *app) newFileBars(paths []string) *fileBars {
+	if len(paths) == 1 {
+		return &fileBars{one: a.newBars(paths[0])}
+	}
+	if a.newBars("") == nil {
+		return nil
+	}
+	f := &fileBars{app: a, sizes: make([]int64, len(paths)), sent: make([]int64, len(paths))}
+	for i, path := range paths {
+		f.sizes[i] = 1 // of an empty file, and of what cannot be told
+		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+			f.sizes[i] += st.Size()
+		}
+		f.all += f.sizes[i]
+	}
+	return f
+}
+
+// progress is what the client calls about the i-th file.
+func (f *fileBars) progress(i int) client.Progress {
+	if f == nil {
+		return nil
+	}
+	if f.app == nil {
+		return f.one.progress()
+	}
+	return func(stage client.Stage, done, total int64) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if stage == client.Uploading && total > 0 {
+			f.showLocked(i, int64(float64(f.sizes[i])*float64(done)/float64(total)))
+		}
+	}
+}
+
+// done is told when the i-th file is, or is given up.
+func (f *fileBars) done(i int) {
+	if f == nil || f.app == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended++
+	f.showLocked(i, f.sizes[i])
+}
+
+// showLocked brings the bar up to date: so much of the i-th file is sent.
+func (f *fileBars) showLocked(i int, sent int64) {
+	f.gone += sent - f.sent[i]
+	f.sent[i] = sent
+	if f.stored == nil {
+		f.stored = pb.New64(f.all).Set(pb.Bytes, true).SetTemplateString(barTemplate).SetWriter(f.app.stderr).SetWidth(barWidth(f.app.stderr)).Set(pb.CleanOnFinish, true).Start()
+	}
+	f.stored.Set("prefix", fmt.Sprintf("storing: %d of %d files", f.ended, len(f.sizes))).SetCurrent(f.gone)
+}
+
+// aside does something that writes where the bar is.
+func (f *fileBars) aside(write func() error) error {
+	if f == nil {
+		return write()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.finishLocked()
+	return write()
+}
+
+// finish removes the bar that is on the screen.
+func (f *fileBars) finish() {
+	if f != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.finishLocked()
+	}
+}
+
+func (f *fileBars) finishLocked() {
+	f.one.finish()
+	if f.stored != nil {
+		f.stored.Finish()
+		f.stored = nil
+	}
 }

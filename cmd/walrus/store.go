@@ -27,8 +27,9 @@ their slivers on disk, and the ledger has their certificate. The configured wall
 price per epoch and a price for writing, see walrus info; --dry-run tells what it would cost and does nothing.
 
 Storing the same bytes again costs nothing while they are certified for long enough; storing again after an
-interruption uses what was paid and sends only what is missing. One file that cannot be stored does not stop the
-others; the exit code is then the worst.
+interruption uses what was paid and sends only what is missing. Several files are stored side by side, and registered and
+certified together, as far as memory allows; they are told in the order of FILES. One file that cannot be stored does not
+stop the others; the exit code is then the worst.
 
   walrus store photo.jpg
   walrus store --epochs 10 --permanent thesis.pdf
@@ -151,8 +152,7 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 	}
 	entries := make([]any, 0, len(paths))
 	worst, printed := exitDone, false
-	for _, path := range paths {
-		res, err := a.storeFile(ctx, s, path, opt)
+	err = a.storeFiles(ctx, s, paths, opt, func(path string, res *client.StoreResult, err error) error {
 		if err != nil {
 			worst = max(worst, exitCode(err))
 			a.warn("store %s: %s", path, a.explain(err))
@@ -162,20 +162,18 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 		} else {
 			entries = append(entries, newStoreEntry(path, res, err))
 		}
-		if err == nil && !a.global.json {
-			if err := a.printStored(path, res, opt, printed); err != nil {
-				return err
-			}
-			printed = true
+		if err != nil || a.global.json {
+			return nil
 		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
+		another := printed
+		printed = true
+		return a.printStored(path, res, opt, another)
+	})
 	if a.global.json {
-		if err := a.printJSON(entries); err != nil {
-			return err
-		}
+		err = errors.Join(err, a.printJSON(entries))
+	}
+	if err != nil {
+		return err
 	}
 	if worst != exitDone {
 		return &toldError{worst}
@@ -184,15 +182,13 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 }
 
 // storeFile may return a result with an error: how far it got.
-func (a *app) storeFile(ctx context.Context, s *session, path string, opt client.StoreOptions) (res *client.StoreResult, err error) {
+func (a *app) storeFile(ctx context.Context, s *session, path string, opt client.StoreOptions, progress client.Progress) (res *client.StoreResult, err error) {
 	in, err := a.openInput(ctx, path, s.conf.TempDir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	bars := a.newBars(path)
-	defer bars.finish()
-	opt.Progress = bars.progress()
+	opt.Progress = progress
 	opt.Approve = func(client.Cost) error { return in.unchanged() } // before it is paid for
 	res, err = s.Store(ctx, in, in.size, opt)
 	return res, blame(err, in.unchanged)

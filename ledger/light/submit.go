@@ -58,7 +58,11 @@ func (c *Client) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, err
 			c.raise(i.Receipt.Height)
 			return i.Receipt, nil
 		}
-		if err := s.judge(ctx, err); err != nil {
+		err = s.judge(ctx, err)
+		if errors.Is(context.Cause(ctx), errNonceUsed) { // whatever that broke off
+			err = s.overtaken()
+		}
+		if err != nil {
 			return ledger.Receipt{}, err
 		}
 		select {
@@ -81,6 +85,12 @@ func (s *submission) watchNonce(ctx context.Context, cancel context.CancelCauseF
 			return
 		}
 	}
+}
+
+// overtaken is the error when the nonce is used, most likely by another transaction.
+func (s *submission) overtaken() error {
+	return &ledger.OpError{Code: ledger.CodeNonce, Op: -1, Text: fmt.Sprintf(
+		"transaction %s: nonce %d of account %s is used: look in its history whether by this one", s.id, s.tx.Nonce, s.tx.Sender.Address())}
 }
 
 // submission is a transaction on its way.
@@ -140,9 +150,6 @@ func (s *submission) offer(ctx context.Context, node peer.ID) (*Inclusion, error
 func (s *submission) judge(ctx context.Context, err error) error {
 	var op *ledger.OpError
 	switch {
-	case errors.Is(context.Cause(ctx), errNonceUsed):
-		return &ledger.OpError{Code: ledger.CodeNonce, Op: -1, Text: fmt.Sprintf(
-			"transaction %s: nonce %d of account %s is used: look in its history whether by this one", s.id, s.tx.Nonce, s.tx.Sender.Address())}
 	case ctx.Err() != nil:
 		return s.unknown(context.Cause(ctx))
 	case s.taken:

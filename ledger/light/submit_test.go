@@ -283,10 +283,17 @@ func TestSubmitPending(t *testing.T) {
 
 // A transaction whose nonce another one took is not waited for until it expires, though a node has it and says nothing.
 func TestSubmitOvertaken(t *testing.T) {
+	for name, receipt := range map[string]func(ctxt, ledger.TxID) (*Inclusion, error){
+		"silent":  func(ctx ctxt, _ ledger.TxID) (*Inclusion, error) { <-ctx.Done(); return nil, ctx.Err() },
+		"patient": func(ctxt, ledger.TxID) (*Inclusion, error) { return nil, ErrPending },
+	} {
+		t.Run(name, func(t *testing.T) { testOvertaken(t, receipt) })
+	}
+}
+
+func testOvertaken(t *testing.T, receipt func(ctxt, ledger.TxID) (*Inclusion, error)) {
 	w := newWorld(t)
-	never := &source{Source: w.chain}
-	never.receipt = func(ctx ctxt, _ ledger.TxID) (*Inclusion, error) { <-ctx.Done(); return nil, ctx.Err() }
-	w.tale.Store(never)
+	w.tale.Store(&source{Source: w.chain, receipt: receipt})
 	other := ledger.Account{Balance: 100, Nonce: 2}
 	w.add(t, blockOf{
 		changes: append(give(0), put(ledger.KeyAccount(sender()), other.Marshal())),
