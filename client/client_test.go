@@ -311,6 +311,12 @@ func TestHealth(t *testing.T) {
 	if h, err = c.Health(t.Context()); err != nil || h.OK || h.Nodes[3].OK || h.Nodes[4].OK || !h.Nodes[0].OK {
 		t.Errorf("a node behind and one down: %+v, %v", h, err)
 	}
+	f.clocks = map[int]time.Duration{0: 4 * time.Second, 1: time.Minute, 2: -600 * time.Second}
+	h, err = c.Health(t.Context())
+	if err != nil || h.Nodes[0].Why != "" || h.Nodes[1].Why != "has a clock that is 60 s ahead of the others'" ||
+		h.Nodes[2].Why != "has a clock that is 600 s behind the others'" {
+		t.Errorf("clocks: %q, %q, %q, %v", h.Nodes[0].Why, h.Nodes[1].Why, h.Nodes[2].Why, err)
+	}
 }
 
 // record registers a blob and certifies it with the keys of all nodes, whatever they hold.

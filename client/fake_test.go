@@ -49,8 +49,9 @@ type fakeSwarm struct {
 	wallet  ed25519.PrivateKey
 	keys    []*certs.SecretKey
 	moods   []mood
-	ahead   map[int]uint32 // epochs by which a node is ahead of the ledger
-	confirm func(i int)    // called at each confirmation
+	ahead   map[int]uint32        // epochs by which a node is ahead of the ledger
+	confirm func(i int)           // called at each confirmation
+	clocks  map[int]time.Duration // by which nodes say that they are ahead of the others
 
 	mu           sync.Mutex
 	nodes        []fakeNode
@@ -443,7 +444,7 @@ func (f *fakeSwarm) NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus,
 	if err != nil {
 		return p2p.NodeStatus{}, err
 	}
-	return p2p.NodeStatus{Version: "fake", State: serving, Epoch: f.chain.Epoch(), Shards: f.com.Members()[i].Shards, Blobs: uint64(len(n.certs))}, nil
+	return p2p.NodeStatus{Version: "fake", State: serving, Epoch: f.chain.Epoch(), Shards: f.com.Members()[i].Shards, Blobs: uint64(len(n.certs)), ClockAhead: f.clocks[i]}, nil
 }
 
 // lose makes node i forget the slivers of everything.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
@@ -21,6 +22,9 @@ type Health struct {
 
 // serving is the state in which a node says that it does its whole work.
 const serving = "serving"
+
+// clockWarning is how wrong the clock of a node may be that is well.
+const clockWarning = 5 * time.Second
 
 // NodeHealth is the state of one node, as it tells it, and whether that is good.
 type NodeHealth struct {
@@ -125,6 +129,9 @@ func unwell(com *certs.Committee, n *NodeHealth, known uint64) string {
 	}
 	if s.Corrupt > 0 {
 		why = append(why, fmt.Sprintf("has %d corrupt slivers to repair", s.Corrupt))
+	}
+	if ahead := s.ClockAhead; max(ahead, -ahead) >= clockWarning {
+		why = append(why, fmt.Sprintf("has a clock that is %.0f s %s the others'", max(ahead, -ahead).Seconds(), map[bool]string{true: "ahead of", false: "behind"}[ahead > 0]))
 	}
 	if s.Blobs < known {
 		why = append(why, fmt.Sprintf("knows %d of %d blobs", s.Blobs, known))

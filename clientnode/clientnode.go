@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -41,6 +42,7 @@ type Node struct {
 	chain  Chain
 	stop   context.CancelFunc
 	done   chan error
+	watch  sync.WaitGroup
 }
 
 // swarm is the network as a client sees it.
@@ -92,6 +94,15 @@ func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
 	if err := table.Joined(join); err != nil {
 		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
 	}
+	if chain.Light != nil {
+		c.watch.Go(func() {
+			chain.Light.WatchClock(run, func(ahead time.Duration, wrong bool) {
+				if wrong {
+					cfg.Logger.Warn((&light.ClockError{Ahead: ahead}).Error())
+				}
+			})
+		})
+	}
 	return c, nil
 }
 
@@ -108,6 +119,7 @@ func (c *Node) Chain() Chain { return c.chain }
 func (c *Node) Close() error {
 	c.stop()
 	err := <-c.done
+	c.watch.Wait()
 	c.client.Close()
 	if errors.Is(err, context.Canceled) {
 		err = nil

@@ -276,6 +276,7 @@ func (n *Node) Status() (p2p.NodeStatus, error) {
 		Uptime: time.Since(n.life.started), Peers: len(n.host.Libp2p().Network().Peers()),
 		Height: height, Ledger: text[:min(len(text), p2p.MaxStatusText)],
 	}
+	st.ClockAhead = time.Duration(n.clockAhead.Load())
 	if err := n.noteRoom(&st); err != nil {
 		return p2p.NodeStatus{}, err
 	}

@@ -44,6 +44,7 @@ type Node struct {
 	history      *history
 	repaired     atomic.Int64  // slivers since the start
 	recording    atomic.Int64  // certificates that are being recorded: not counted yet
+	clockAhead   atomic.Int64  // nanoseconds; see tellClock
 	resync       chan struct{} // wakes the sync task; capacity 1
 }
 
@@ -158,6 +159,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		"scrub":        n.runScrub,
 		"room":         n.runRoom,
 		"history":      n.runHistory,
+		"clock":        n.runClock,
 	}
 	for name, task := range tasks {
 		g.Go(func() error {

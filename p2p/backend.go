@@ -90,7 +90,9 @@ type NodeStatus struct {
 	Incidents []string // newest first; at most MaxIncidents, each at most MaxStatusText bytes
 	Height    uint64   // of the newest block of the ledger here
 	Addresses []string // by which it says it is reached; at most MaxAddresses, each at most MaxStatusText bytes
-	Ledger    string   // how the ledger is, for people: that it goes on, or since when it stands still and why; at most MaxStatusText bytes
+	// ClockAhead is how far the node finds its clock ahead of the other members'; negative: behind; 0 as long as it does not know.
+	ClockAhead time.Duration
+	Ledger     string // how the ledger is, for people: that it goes on, or since when it stands still and why; at most MaxStatusText bytes
 
 	Refuses     string // why it takes no new data, for people; empty while it does; at most MaxStatusText bytes
 	DiskLimit   uint64 // most bytes that stored data may use; 0: no bound but the disk

@@ -39,6 +39,8 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	for _, incident := range s.GetIncidents() {
 		status.Incidents = append(status.Incidents, printable(incident))
 	}
+	const longest = 1 << 43 // milliseconds, some 280 years: what a Duration holds
+	status.ClockAhead = time.Duration(max(-longest, min(longest, s.GetClockAheadMillis()))) * time.Millisecond
 	for _, address := range s.GetAddresses() {
 		status.Addresses = append(status.Addresses, printable(address))
 	}

@@ -23,7 +23,7 @@ owes; else it is 1, and the last column says why.
 
 --json prints {"ok","nodes":[{"nodeId","nodeName","ok","why","reachable","shards","state","epoch","ledgerHeight",
 "ledger","version","blobs","slivers","owed","corrupt","diskBytes","diskLimit","diskFree",
-"diskReserve","refuses","uptimeSeconds","peers","incidents"}]}.`,
+"diskReserve","refuses","uptimeSeconds","peers","clockAheadSeconds","incidents"}]}.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.health(c.Context()) },
 	}
@@ -97,6 +97,8 @@ type nodeState struct {
 	Refuses       string   `json:"refuses,omitempty"`
 	UptimeSeconds int64    `json:"uptimeSeconds"`
 	Peers         int      `json:"peers"`
+	// ClockAhead is by how many seconds the node finds its clock ahead of the others'.
+	ClockAhead float64 `json:"clockAheadSeconds,omitempty"`
 	Incidents     []string `json:"incidents,omitempty"`
 }
 
@@ -111,7 +113,7 @@ func newNodeState(s *p2p.NodeStatus) nodeState {
 	return nodeState{
 		State: s.State, Epoch: s.Epoch, LedgerHeight: s.Height, Ledger: s.Ledger, Version: s.Version, Blobs: s.Blobs, Slivers: s.Slivers, Owed: s.Owed,
 		Corrupt: s.Corrupt, DiskBytes: s.DiskBytes, DiskLimit: s.DiskLimit, DiskFree: s.DiskFree, DiskReserve: s.DiskReserve, Refuses: oneLine(s.Refuses),
-		UptimeSeconds: int64(s.Uptime / time.Second), Peers: s.Peers, Incidents: s.Incidents,
+		UptimeSeconds: int64(s.Uptime / time.Second), Peers: s.Peers, ClockAhead: s.ClockAhead.Seconds(), Incidents: s.Incidents,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"walrus/clientnode"
 	"walrus/compose"
 	"walrus/config"
+	"walrus/ledger/light"
 	"walrus/node"
 )
 
@@ -130,8 +131,8 @@ run.
   walrus node status --home /var/lib/walrus
 
 --json prints {"nodeId","nodeName","address","state","epoch","ledgerHeight","ledger","version","shards","blobs","slivers","owed","corrupt",
-"diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","incidents"}. "refuses" is there when the node takes no new
-data, and says why.`,
+"diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","clockAheadSeconds","incidents"}. "refuses" is there when the node takes no
+new data, and says why; "clockAheadSeconds" when its clock differs from the others', and is negative for one that is behind.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.nodeStatus(c.Context(), home) },
 	}
@@ -189,6 +190,9 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 	}
 	if r.Refuses != "" {
 		rows = append(rows, []string{"new data", "refused: " + r.Refuses})
+	}
+	if max(st.ClockAhead, -st.ClockAhead) >= light.ClockWarning {
+		rows = append(rows, []string{"clock", light.ClockText(st.ClockAhead) + " the network's: set it"})
 	}
 	for _, incident := range r.Incidents {
 		rows = append(rows, []string{"incident", incident})

@@ -22,6 +22,7 @@ import (
 	"github.com/cometbft/cometbft/types"
 
 	"walrus/ledger"
+	"walrus/ledger/light"
 )
 
 // chainConfig is what consensus needs; what it decides about is app's.
@@ -103,11 +104,17 @@ func cometConfig(cfg *chainConfig) *config.Config {
 	co.TimeoutPropose, co.TimeoutProposeDelta = t.Propose, t.Propose/4
 	co.TimeoutPrevote, co.TimeoutPrevoteDelta = t.Vote, t.Vote/4
 	co.TimeoutPrecommit, co.TimeoutPrecommitDelta = t.Vote, t.Vote/4
+	co.BlockTimeTolerance = anyClock
 	co.CreateEmptyBlocks, co.CreateEmptyBlocksInterval = false, cfg.heartbeat
 	co.PeerGossipSleepDuration = gossipSleep(cfg.peers())
 	co.PeerQueryMaj23SleepDuration = queryInterval
 	return c
 }
+
+// anyClock is how far a block may be ahead of this machine's clock: any time at all. The time of a block is the median of the clocks
+// of those who signed the one before, with more than two thirds of the votes, so no proposer chooses it. A node whose own clock
+// is slow would only refuse what all others have agreed on, and stop for good.
+const anyClock = 100 * 365 * 24 * time.Hour
 
 // openChain puts consensus together and brings application and blocks in step, by repeating at most a block. Nothing runs
 // before run, which must be called.
@@ -219,7 +226,12 @@ func (c *chain) fail(err error) (first bool) {
 // run takes part in consensus until ctx ends, or returns why it cannot go on.
 func (c *chain) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, c.release()) }()
-	start := time.NewTimer(time.Until(c.cfg.doc.GenesisTime))
+	early := time.Until(c.cfg.doc.GenesisTime)
+	if early > light.ClockWarning {
+		c.cfg.log.Warn("the network does not begin yet by this computer's clock: waiting; if it runs already, set the clock",
+			"begins", c.cfg.doc.GenesisTime, "in", early.Round(time.Second))
+	}
+	start := time.NewTimer(early)
 	defer start.Stop()
 	select { // the first block is not before the genesis
 	case <-start.C:

@@ -133,6 +133,26 @@ func TestSeven(t *testing.T) {
 	})
 }
 
+// Nodes whose clocks are ten minutes behind the chain's go on: nobody stops at a block that the others have agreed on. A chain is
+// ahead of all clocks here because it begins ahead of them, and a block is never older than the one before.
+func TestSlowClocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, equal(4)...)
+		c.doc.GenesisTime, c.slow = time.Now().Add(10*time.Minute), true
+		defer c.stopAll()
+		c.startAll()
+		for i := range 5 {
+			c.submit(i%4, fmt.Sprint("tx ", i))
+			c.has(i%4, i+1, 10*time.Second)
+		}
+		st, err := c.nodes[0].state.Load()
+		if err != nil || time.Until(st.LastBlockTime) < 9*time.Minute {
+			t.Errorf("the last block is of %v, %v; want it ahead of the clocks", st.LastBlockTime, err)
+		}
+		c.agree()
+	})
+}
+
 // A partition in which nobody has enough votes ends as soon as it heals, and a node that was cut off for long runs after
 // the others without a restart.
 func TestPartition(t *testing.T) {

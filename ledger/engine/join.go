@@ -60,7 +60,7 @@ func (n *Node) join(ctx context.Context) error {
 		head, err := client.Head(look)
 		cancel()
 		have := n.View().Height
-		if err != nil && !errors.Is(err, light.ErrStalled) || head.Height <= have+n.far {
+		if err != nil && !errors.Is(err, light.ErrStalled) && !errors.Is(err, light.ErrClock) || head.Height <= have+n.far {
 			return ctx.Err()
 		}
 		n.log.Info("ledger is far behind: looking for a snapshot", "height", have, "head", head.Height)

@@ -61,7 +61,7 @@ func (s *Status) enough() bool {
 // stalled says why no block has come for a while, empty if one is not overdue. lost is for how long too few members have
 // been reachable, frozen for how long before that this process did not run.
 func (s *Status) stalled(since, lost, frozen, heartbeat time.Duration) string {
-	if frozen > 0 && since < heartbeat+stallPatience {
+	if frozen > 0 && since < stallPatience {
 		return fmt.Sprintf("this node did not run for %d s, because it was stopped or its machine slept: it catches up from height %d",
 			int(frozen.Seconds()), s.Height)
 	}

@@ -142,7 +142,7 @@ const (
 // first asks nodes until one gives an answer that convinces; the next one as soon as one fails or is slow. It returns
 // when all asking has ended. If what it has comes from a ledger that stands still, it is returned with a *Stall; but when
 // no node says why it would, they may only just have been started, and the next block is waited for. Nodes that are
-// busy are asked again for busyTime.
+// busy are asked again for busyTime. If this machine's clock is why nothing is as it should be, the error is a *ClockError.
 func first[T any](ctx context.Context, c *Client, ask asking[T]) (T, error) {
 	return firstOf(ctx, c, c.cfg.Hasty, ask)
 }
@@ -161,6 +161,9 @@ func firstOf[T any](ctx context.Context, c *Client, hasty bool, ask asking[T]) (
 		v, err := race(ctx, c, order, lies, hedge, ask)
 		if c.cfg.Hasty {
 			return v, err
+		}
+		if fault := c.clockFault(ctx, err, hasty); fault != nil {
+			return v, fault
 		}
 		again := errors.Is(err, ErrBusy) && time.Since(start) < busyTime && pause(ctx, busyPause)
 		if !again && (hasty || !c.stall.wait(ctx, err, firstBlock)) {
@@ -280,6 +283,8 @@ func judge[T any](ctx context.Context, c *Client, id peer.ID, ask asking[T]) res
 		return result[T]{v, err}
 	case errors.Is(err, ErrStalled):
 		return result[T]{v, err}
+	case errors.Is(err, ErrClock): // two thirds have signed the block: others have no other
+		return result[T]{v, enough{err}}
 	}
 	return result[T]{v, fmt.Errorf("%s: %w", nodeName(id, c.names[id]), err)}
 }

@@ -46,7 +46,7 @@ type Checkpoint struct {
 // called concurrently. They end with their contexts, or with an error soon after the last node had its chance. It runs
 // nothing between calls.
 type Client struct {
-	// Constant after New; the last four guard themselves.
+	// Constant after New; the last five guard themselves.
 	cfg    Config
 	id     certs.NetworkID
 	names  map[peer.ID]string
@@ -56,6 +56,7 @@ type Client struct {
 	book   *book
 	sets   *committeeCache
 	stall  stallMark
+	clock  clockMark
 
 	mu      sync.Mutex
 	floor   uint64 // guarded by mu: the height that no later reading is below
@@ -147,7 +148,7 @@ func (c *Client) fresh(from peer.ID, b *types.LightBlock, trouble string) error 
 	if trouble != "" {
 		limit = min(limit, troubledAfter)
 	}
-	if time.Since(b.Time) <= limit {
+	if c.trust.now().Sub(b.Time) <= limit {
 		return nil
 	}
 	return &Stall{uint64(b.Height), b.Time, nodeName(from, c.names[from]), trouble}

@@ -26,6 +26,7 @@ const (
 	objectsProtocol   = "ledger-objects"
 	snapshotsProtocol = "ledger-snapshots"
 	partProtocol      = "ledger-snapshot-part"
+	clockProtocol     = "ledger-clock"
 	protocolVersion   = "1.0.0"
 )
 

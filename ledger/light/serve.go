@@ -33,6 +33,7 @@ var endpoints = map[string]*endpoint{
 	objectsProtocol:   {0, 64 << 10, func() request { return new(objectsRequest) }},
 	snapshotsProtocol: {0, MaxSnapshots*(MaxSnapshotHeader+16) + 4, func() request { return new(snapshotsRequest) }},
 	partProtocol:      {0, MaxSnapshotPart + 4, func() request { return new(partRequest) }},
+	clockProtocol:     {0, 8, func() request { return new(clockRequest) }},
 }
 
 // smallAnswer is what most answers are below, with the validators of a hundred nodes.

@@ -31,7 +31,8 @@ const (
 
 // trust is the part of the chain that is verified: where clients start from, and the latest.
 type trust struct {
-	chainID string // constant
+	chainID string           // constant, as the next
+	now     func() time.Time // this machine's clock, for comparisons with others': time.Now, but in tests
 
 	mu     sync.Mutex
 	blocks []*types.LightBlock // guarded by mu; ascending by height, the genesis first
@@ -68,7 +69,7 @@ func newTrust(g *ledger.Genesis) (*trust, error) {
 		}},
 		ValidatorSet: set,
 	}
-	return &trust{chainID: g.ChainID(), blocks: []*types.LightBlock{root}}, nil
+	return &trust{chainID: g.ChainID(), now: time.Now, blocks: []*types.LightBlock{root}}, nil
 }
 
 // fetchBlock gets a block, not verified, at a height.
@@ -85,7 +86,7 @@ func (t *trust) verify(ctx context.Context, b *types.LightBlock, fetch fetchBloc
 	if err != nil || known {
 		return err
 	}
-	now := time.Now()
+	now := t.now()
 	if err := t.reach(ctx, base, b, now, fetch); err != nil {
 		return err
 	}

@@ -1094,9 +1094,11 @@ type NodeStatus struct {
 	DiskFree    uint64 `protobuf:"varint,16,opt,name=disk_free,json=diskFree,proto3" json:"disk_free,omitempty"`
 	DiskReserve uint64 `protobuf:"varint,17,opt,name=disk_reserve,json=diskReserve,proto3" json:"disk_reserve,omitempty"`
 	// Multiaddrs by which the node says it is reached.
-	Addresses     []string `protobuf:"bytes,40,rep,name=addresses,proto3" json:"addresses,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Addresses []string `protobuf:"bytes,40,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// Milliseconds by which the node finds its clock ahead of the other members'; negative: behind; 0 as long as it does not know.
+	ClockAheadMillis int64 `protobuf:"zigzag64,50,opt,name=clock_ahead_millis,json=clockAheadMillis,proto3" json:"clock_ahead_millis,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
@@ -1255,6 +1257,13 @@ func (x *NodeStatus) GetAddresses() []string {
 	return nil
 }
 
+func (x *NodeStatus) GetClockAheadMillis() int64 {
+	if x != nil {
+		return x.ClockAheadMillis
+	}
+	return 0
+}
+
 type CertificatePage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Bytes of each certificate.
@@ -1379,7 +1388,7 @@ const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"BlobStatus\x12\x1a\n" +
 	"\bmetadata\x18\x01 \x01(\bR\bmetadata\x12 \n" +
-	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xfe\x03\n" +
+	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xac\x04\n" +
 	"\n" +
 	"NodeStatus\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
@@ -1402,7 +1411,8 @@ const file_wire_proto_rawDesc = "" +
 	"disk_limit\x18\x0f \x01(\x04R\tdiskLimit\x12\x1b\n" +
 	"\tdisk_free\x18\x10 \x01(\x04R\bdiskFree\x12!\n" +
 	"\fdisk_reserve\x18\x11 \x01(\x04R\vdiskReserve\x12\x1c\n" +
-	"\taddresses\x18( \x03(\tR\taddresses\";\n" +
+	"\taddresses\x18( \x03(\tR\taddresses\x12,\n" +
+	"\x12clock_ahead_millis\x182 \x01(\x12R\x10clockAheadMillis\";\n" +
 	"\x0fCertificatePage\x12\x14\n" +
 	"\x05sizes\x18\x01 \x03(\rR\x05sizes\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04moreB\x1aZ\x18walrus/p2p/internal/wireb\x06proto3"

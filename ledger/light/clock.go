@@ -1,0 +1,233 @@
+package light
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	// ClockWarning is how far this machine's clock may be from the network's until that is worth a warning. Less than clockSkew,
+	// from when on the ledger cannot be used.
+	ClockWarning = 5 * time.Second
+	// clockPeers bounds the members whose clocks are looked at: of so many, a third that lies does not make a half.
+	clockPeers = 31
+	// clockTime bounds a comparison, and clockGlance one for somebody in a hurry. Members that have not answered clockGrace
+	// after a quorum are not waited for.
+	clockTime, clockGlance, clockGrace = 3 * time.Second, 500 * time.Millisecond, 200 * time.Millisecond
+	// clockFresh is for how long a comparison counts, and clockEvery the time between two that WatchClock makes.
+	clockFresh, clockEvery = 30 * time.Second, time.Minute
+)
+
+// ClockError says how far this machine's clock is from the network's. It wraps ErrClock.
+type ClockError struct {
+	Ahead time.Duration // negative: behind
+}
+
+// Error is for people.
+func (e *ClockError) Error() string {
+	return fmt.Sprintf("this computer's clock is %s the network's: set it", ClockText(e.Ahead))
+}
+
+// Unwrap makes errors.Is(err, ErrClock) true.
+func (e *ClockError) Unwrap() error { return ErrClock }
+
+// ClockText is "10 min ahead of" for a clock that is so far ahead, and "10 min behind" for a negative one.
+func ClockText(ahead time.Duration) string {
+	d, word := ahead, "ahead of"
+	if d < 0 {
+		d, word = -d, "behind"
+	}
+	for _, unit := range []struct {
+		from, size time.Duration
+		name       string
+	}{{48 * time.Hour, 24 * time.Hour, "days"}, {2 * time.Hour, time.Hour, "h"}, {2 * time.Minute, time.Minute, "min"}} {
+		if d >= unit.from {
+			return fmt.Sprintf("%.0f %s %s", float64(d)/float64(unit.size), unit.name, word)
+		}
+	}
+	return fmt.Sprintf("%.0f s %s", d.Seconds(), word)
+}
+
+// clockMark remembers the last comparison of clocks.
+type clockMark struct {
+	mu    sync.Mutex // held while clocks are compared: who asks meanwhile gets the same answer
+	at    time.Time  // of the last comparison; guarded by mu, as the next two
+	ahead time.Duration
+	err   error // why that is not known
+}
+
+// Clock compares this machine's clock with those of the members and returns how far it is ahead of the median, by shards. So
+// many must answer that those who may lie are less than half of them; otherwise it is an error that wraps ErrUnavailable. An
+// answer of the last half minute counts.
+func (c *Client) Clock(ctx context.Context) (ahead time.Duration, err error) {
+	m := &c.clock
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.at.IsZero() || time.Since(m.at) > clockFresh {
+		m.ahead, m.err = c.compareClocks(ctx)
+		if ctx.Err() != nil {
+			return m.ahead, m.err
+		}
+		m.at = time.Now()
+	}
+	return m.ahead, m.err
+}
+
+// clockSample is how far this machine's clock is ahead of a member's.
+type clockSample struct {
+	ahead  time.Duration
+	shards int
+}
+
+func (c *Client) compareClocks(ctx context.Context) (time.Duration, error) {
+	var ids []peer.ID
+	for _, at := range rand.Perm(len(c.cfg.Genesis.Members)) {
+		if id := c.cfg.Genesis.Members[at].Node; id != c.cfg.Host.ID() && len(ids) < clockPeers {
+			ids = append(ids, id)
+		}
+	}
+	limited, cancel := context.WithTimeout(ctx, clockTime)
+	var asked sync.WaitGroup
+	defer asked.Wait()
+	defer cancel()
+	samples := make(chan *clockSample, len(ids)) // nil for a member that did not answer
+	total := 0
+	for _, id := range ids {
+		total += c.shards[id]
+		asked.Go(func() { samples <- c.clockOf(limited, id) })
+	}
+	var list []clockSample
+	var enough <-chan time.Time
+	have := 0
+collect:
+	for range ids {
+		select {
+		case s := <-samples:
+			if s == nil {
+				continue
+			}
+			list = append(list, *s)
+			if have += s.shards; 3*have > 2*total && enough == nil {
+				enough = time.After(clockGrace)
+			}
+		case <-enough:
+			break collect
+		case <-limited.Done():
+			break collect
+		}
+	}
+	if 3*have <= 2*total {
+		return 0, fmt.Errorf("compare clocks: %w: nodes with %d of %d shards say what time it is", ErrUnavailable, have, total)
+	}
+	return medianClock(list), nil
+}
+
+// medianClock is the median by shards.
+func medianClock(list []clockSample) time.Duration {
+	slices.SortFunc(list, func(a, b clockSample) int { return cmp.Compare(a.ahead, b.ahead) })
+	total, below := 0, 0
+	for _, s := range list {
+		total += s.shards
+	}
+	for _, s := range list {
+		if below += s.shards; 2*below >= total {
+			return s.ahead
+		}
+	}
+	return 0
+}
+
+// clockOf compares clocks with one member; nil if it does not answer, as those of older versions.
+func (c *Client) clockOf(ctx context.Context, id peer.ID) *clockSample {
+	frame, err := encodeRequest(c.id, new(clockRequest))
+	if err != nil {
+		return nil
+	}
+	start := time.Now()
+	var answer clockAnswer
+	if c.attempt(ctx, id, clockProtocol, endpoints[clockProtocol], frame, &answer) != nil {
+		return nil
+	}
+	between := c.trust.now().Add(-time.Since(start) / 2)
+	return &clockSample{between.Sub(time.Unix(0, int64(answer.Nanos))), c.shards[id]}
+}
+
+// clockFault is the error to return instead of err if this machine's clock is the reason: the latest block seems to be of the
+// future, or old although no node says that the ledger stands still.
+func (c *Client) clockFault(ctx context.Context, err error, hasty bool) error {
+	var s *Stall
+	old := errors.As(err, &s) && s.Reason == ""
+	if !old && !errors.Is(err, ErrClock) {
+		return nil
+	}
+	if hasty {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, clockGlance)
+		defer cancel()
+	}
+	ahead, unknown := c.Clock(ctx)
+	if unknown != nil || max(ahead, -ahead) < ClockWarning || old && c.trust.now().Add(-ahead).Sub(s.Time) > staleAfter(c.epoch) {
+		return nil
+	}
+	return &ClockError{ahead}
+}
+
+// WatchClock compares clocks until ctx ends. It calls tell when the clock has become wrong, by ClockWarning or more, or
+// otherwise wrong than it was, and when it is right again.
+func (c *Client) WatchClock(ctx context.Context, tell func(ahead time.Duration, wrong bool)) {
+	var w clockWatch
+	for {
+		ahead, err := c.Clock(ctx)
+		if err == nil && w.step(ahead) {
+			tell(ahead, w.wrong)
+		}
+		wait := clockEvery
+		if err != nil {
+			wait = clockFresh + time.Second
+		}
+		if !pause(ctx, wait) {
+			return
+		}
+	}
+}
+
+// clockWatch remembers what was told about a clock.
+type clockWatch struct {
+	wrong bool
+	told  time.Duration
+}
+
+// step takes a comparison and reports whether it is worth telling.
+func (w *clockWatch) step(ahead time.Duration) bool {
+	wrong := max(ahead, -ahead) >= ClockWarning
+	drift := ahead - w.told
+	if wrong == w.wrong && (!wrong || max(drift, -drift) < ClockWarning) {
+		return false
+	}
+	w.wrong, w.told = wrong, ahead
+	return true
+}
+
+// clockRequest asks what time it is.
+type clockRequest struct{}
+
+func (m *clockRequest) form(*form) {}
+
+func (m *clockRequest) cost() int64 { return smallAnswer }
+
+func (m *clockRequest) answer(context.Context, Source) (message, error) {
+	return &clockAnswer{uint64(time.Now().UnixNano())}, nil
+}
+
+// clockAnswer is the time by the node's clock, in nanoseconds since 1970. It is not proven.
+type clockAnswer struct{ Nanos uint64 }
+
+func (m *clockAnswer) form(f *form) { f.u64("nanoseconds", &m.Nanos) }
