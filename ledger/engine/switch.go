@@ -36,7 +36,8 @@ type sw struct {
 	slots    chan struct{}     // holds one for each stream of a follower; nil for a validator
 	dials    chan struct{}     // holds one for each dial; see dialers
 	info     p2p.NodeInfo
-	pulse    pulse // has its own lock
+	pulse    pulse               // has its own lock
+	hear     func(proto.Message) // is shown every message of a peer; may be nil
 
 	reactors  map[string]p2p.Reactor // by name; constant after attach, as the next four
 	order     []p2p.Reactor
