@@ -236,7 +236,11 @@ func TestNetworksDoNotMix(t *testing.T) {
 func TestElsewhere(t *testing.T) {
 	first, second := start(t, nil, Config{Network: "two", Server: true}), start(t, nil, Config{Network: "two", Server: true})
 	d := start(t, nil, Config{Network: "one", Server: true, Bootstrap: []string{first.addr(), second.addr()}})
-	eventually(t, "it is connected to both", func() bool { return d.connected(first.host.ID()) && d.connected(second.host.ID()) })
+	identified := func(m *member) bool {
+		_, err := d.host.Peerstore().Get(m.host.ID(), "ProtocolVersion")
+		return err == nil && d.connected(m.host.ID())
+	}
+	eventually(t, "it has heard what both are", func() bool { return identified(first) && identified(second) })
 	for _, tt := range []struct{ first, second, want string }{
 		{"walrus/two/1", "walrus/two/1", "two"},
 		{"walrus/two/1", "", ""},
