@@ -231,6 +231,38 @@ func TestNetworksDoNotMix(t *testing.T) {
 	}
 }
 
+// TestElsewhere: a node all of whose bootstrap peers say that they are of another network knows of which; one of them that
+// says nothing, or is of ours, is enough not to.
+func TestElsewhere(t *testing.T) {
+	first, second := start(t, nil, Config{Network: "two", Server: true}), start(t, nil, Config{Network: "two", Server: true})
+	d := start(t, nil, Config{Network: "one", Server: true, Bootstrap: []string{first.addr(), second.addr()}})
+	identified := func(m *member) bool {
+		_, err := d.host.Peerstore().Get(m.host.ID(), "ProtocolVersion")
+		return err == nil && d.connected(m.host.ID())
+	}
+	eventually(t, "it has heard what both are", func() bool { return identified(first) && identified(second) })
+	for _, tt := range []struct{ first, second, want string }{
+		{"walrus/two/1", "walrus/two/1", "two"},
+		{"walrus/two/1", "", ""},
+		{"walrus/two/1", "ipfs/0.1.0", ""},
+		{"walrus/two/1", "walrus/one/1", ""},
+		{"walrus/one/1", "walrus/one/1", ""},
+		{"walrus/two/1", "walrus/three/1", ""},
+	} {
+		for id, version := range map[peer.ID]string{first.host.ID(): tt.first, second.host.ID(): tt.second} {
+			if err := d.host.Peerstore().Put(id, "ProtocolVersion", version); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := d.Elsewhere(); got != tt.want {
+			t.Errorf("%q and %q: elsewhere is %q, want %q", tt.first, tt.second, got, tt.want)
+		}
+		if got := d.explain(); strings.Contains(got, `it is of network "two"`) != (tt.first == "walrus/two/1") {
+			t.Errorf("%q and %q: %s", tt.first, tt.second, got)
+		}
+	}
+}
+
 func TestMovedPeerIsFound(t *testing.T) {
 	first := start(t, nil, Config{Server: true})
 	mover := start(t, nil, Config{Server: true, Bootstrap: []string{first.addr()}})

@@ -235,7 +235,10 @@ func (d *DHT) explain() string {
 	var out []string
 	for _, p := range d.bootstrap {
 		result := d.tried[p.ID]
-		if result == "" {
+		switch name := d.networkOf(p.ID); {
+		case name != "" && name != d.cfg.Network:
+			result = fmt.Sprintf("connected, but it is of network %q", name)
+		case result == "":
 			result = "no answer yet"
 		}
 		for _, a := range p.Addrs {
@@ -243,6 +246,36 @@ func (d *DHT) explain() string {
 		}
 	}
 	return "tried " + strings.Join(out, ", ") + ": check that one of these runs, can be reached and is of this network"
+}
+
+// versionPrefix is how hosts of this system begin to say what they are; the network's name and a number follow.
+const versionPrefix = "walrus/"
+
+// networkOf is the name of the network that a connected peer says it is of; empty if it has not said one.
+func (d *DHT) networkOf(id peer.ID) string {
+	v, err := d.host.Peerstore().Get(id, "ProtocolVersion")
+	text, ok := v.(string)
+	name, found := strings.CutPrefix(text, versionPrefix)
+	if err != nil || !ok || !found || len(name) > 64 {
+		return ""
+	}
+	name, _, _ = strings.Cut(name, "/")
+	return name
+}
+
+// Elsewhere is the name of the network that all bootstrap peers are of, if it is another one and no peer of ours is known;
+// empty otherwise. Their addresses have their peer IDs, so it is really they who say so.
+func (d *DHT) Elsewhere() string {
+	if d.TableSize() > 0 || len(d.bootstrap) == 0 {
+		return ""
+	}
+	name := d.networkOf(d.bootstrap[0].ID)
+	for _, p := range d.bootstrap {
+		if of := d.networkOf(p.ID); of == "" || of == d.cfg.Network || of != name {
+			return ""
+		}
+	}
+	return name
 }
 
 // jitter spreads a pause by a quarter either way, so that restarted peers do not stay in step.

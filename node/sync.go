@@ -50,8 +50,8 @@ func (n *Node) runSync(ctx context.Context) error {
 	if err := n.recountAll(ctx); err != nil {
 		return err
 	}
-	if !n.join(ctx) {
-		return nil
+	if joined, err := n.join(ctx); !joined {
+		return err
 	}
 	n.setState(Syncing)
 	for !n.compareAll(ctx, false) {
@@ -72,20 +72,25 @@ func (n *Node) runSync(ctx context.Context) error {
 	}
 }
 
-// join waits until some other node is reached, and says now and then that it waits; false when ctx ended.
-func (n *Node) join(ctx context.Context) bool {
+// join waits until some other node is reached, and says now and then that it waits; false when ctx ended. It is an error when
+// all nodes that it was told to begin with are of another network: the operator has chosen them, and waiting does not help.
+func (n *Node) join(ctx context.Context) (bool, error) {
 	for ctx.Err() == nil {
 		once, cancel := context.WithTimeout(ctx, joinWarning)
 		err := n.dht.Joined(once)
 		cancel()
 		if err == nil {
-			return true
+			return true, nil
+		}
+		if name := n.dht.Elsewhere(); name != "" {
+			return false, fmt.Errorf("the genesis of this node is of network %q, and all nodes under bootstrap are of network %q: "+
+				"get the genesis file of that network, or name nodes of this one", n.cfg.P2P.Network, name)
 		}
 		if ctx.Err() == nil {
 			n.log.Warn("no other node reached yet; still trying", "err", err)
 		}
 	}
-	return false
+	return false, nil
 }
 
 // recountAll goes through the certificates we hold.

@@ -132,6 +132,11 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	if c.sw, err = newSwitch(cfg.switchConfig, logger.With("module", "switch")); err != nil {
 		return nil, err
 	}
+	c.sw.fail = c.fail
+	if w, ok := cfg.signs.(*witness); ok {
+		w.watch(cfg.doc.ChainID, cfg.log, c.fail)
+		c.guard.witness, c.sw.hear = w, w.hear
+	}
 	if c.node, err = c.assemble(ctx, logger); err != nil {
 		return nil, err
 	}

@@ -50,8 +50,9 @@ func (e *entrance) SwitchToConsensus(st sm.State, skipWAL bool) {
 // about it.
 type guard struct {
 	abci.Application
-	chain  *chain
-	height int64 // of the block being applied; blocks come one after the other
+	chain   *chain
+	witness *witness // nil if we have no vote
+	height  int64    // of the block being applied; blocks come one after the other
 	// settle is called once, after the first block: from the goroutine that makes blocks, which reads what it changes.
 	settle func()
 }
@@ -103,11 +104,25 @@ func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.Respon
 	if err := g.chain.wal.trim(g.chain.node); err != nil {
 		g.chain.cfg.log.Warn("consensus keeps more of its log than it needs", "err", err)
 	}
+	g.look()
 	if g.settle != nil {
 		g.settle()
 		g.settle = nil
 	}
 	return res, nil
+}
+
+// look shows the block that was committed to the witness of our key. While consensus is put together a block may be applied
+// again: it was looked at the first time.
+func (g *guard) look() {
+	if g.witness == nil || g.chain.node == nil || g.height < 2 {
+		return
+	}
+	blocks := g.chain.node.BlockStore()
+	commit, meta := blocks.LoadBlockCommit(g.height-1), blocks.LoadBlockMeta(g.height-1)
+	if commit != nil && meta != nil {
+		g.witness.look(commit, meta.Header.Time)
+	}
 }
 
 // CheckTx implements abci.Application. CometBFT would panic about an error wherever the transaction came from.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -13,22 +14,25 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+
+	"walrus/certs"
 )
 
 // link keeps one stream to one other member. Of two validators the one with the lower peer ID opens it, so that they never
 // open two at once; either makes the connection, since only one of them may be reachable for the other. A follower opens
 // its streams, to a few of the validators at a time.
 type link struct {
-	sw       *sw // constant, as the next six
+	sw       *sw // constant, as the next seven
 	id       peer.ID
 	key      p2p.ID
 	name     string
+	shares   int64
 	follower bool // the peer has no vote
 
-	incoming chan network.Stream // streams the peer has opened, after the greeting
-	wake     chan struct{}       // there may be a connection now; capacity 1
-	greeting atomic.Bool         // an incoming stream is in its greeting: no second one
-	foreign  atomic.Bool         // it was told that the peer runs another chain
+	incoming chan network.Stream    // streams the peer has opened, after the greeting
+	wake     chan struct{}          // there may be a connection now; capacity 1
+	greeting atomic.Bool            // an incoming stream is in its greeting: no second one
+	foreign  atomic.Pointer[string] // which other chain the peer said it runs; nil if it runs ours or has not said
 }
 
 // opens says whether we open the stream.
@@ -50,8 +54,12 @@ func (l *link) poke() {
 // complain logs why there is no stream; what does not pass by itself at a level that is seen, once.
 func (l *link) complain(err error) {
 	say := l.sw.log.Debug
-	if errors.Is(err, errChain) && !l.foreign.Swap(true) {
-		say = l.sw.log.Warn
+	var other *otherChain
+	if errors.As(err, &other) {
+		if l.foreign.Swap(&other.what) == nil {
+			say = l.sw.log.Warn
+		}
+		l.sw.compareChains(other.what)
 	}
 	say("no consensus with member", "name", l.name, "peer", l.id, "err", err)
 }
@@ -146,14 +154,32 @@ func (l *link) knock(ctx context.Context) error {
 	defer cancel()
 	st, err := l.sw.host.NewStream(network.WithNoDial(ctx, "dialed already"), l.id, l.sw.protocol)
 	if err != nil {
-		return nil // not ready: it will open a stream when it is
+		return l.elsewhere(nil) // perhaps not ready: it will open a stream when it is
 	}
 	defer context.AfterFunc(ctx, func() { st.Reset() })()
 	if _, err := st.Write(l.sw.network[:]); err != nil {
 		st.Reset()
 		return fmt.Errorf("knock: %w", err)
 	}
-	return st.Close()
+	var theirs certs.NetworkID
+	_, err = io.ReadFull(st, theirs[:])
+	if cerr := st.Close(); err == nil && theirs != l.sw.network {
+		return &otherChain{genesisName(theirs)}
+	} else if err == nil {
+		return cerr
+	}
+	return nil // it opens a stream without a word
+}
+
+// elsewhere is err, of a stream that could not be opened, or that the peer is of a network of another name.
+func (l *link) elsewhere(err error) error {
+	v, perr := l.sw.host.Peerstore().Get(l.id, "ProtocolVersion")
+	if theirs, ok := v.(string); perr == nil && ok {
+		if name := p2pNetwork(theirs); name != "" && name != l.sw.networkName() {
+			return &otherChain{fmt.Sprintf("network %q", name)}
+		}
+	}
+	return err
 }
 
 // open returns a new stream after the greeting.
@@ -165,7 +191,7 @@ func (l *link) open(ctx context.Context) (network.Stream, error) {
 	defer cancel()
 	st, err := l.sw.host.NewStream(network.WithNoDial(ctx, "dialed already"), l.id, l.sw.protocol)
 	if err != nil {
-		return nil, fmt.Errorf("open stream: %w", err)
+		return nil, l.elsewhere(fmt.Errorf("open stream: %w", err))
 	}
 	if err := greet(ctx, st, l.sw.network); err != nil {
 		st.Reset()
@@ -189,7 +215,7 @@ func (l *link) serve(ctx context.Context, st network.Stream) {
 		for _, to := range l.sw.order {
 			to.AddPeer(r)
 		}
-		l.foreign.Store(false)
+		l.foreign.Store(nil)
 		l.sw.log.Debug("consensus stream open", "name", l.name, "peer", l.id)
 		st = nil
 		select {

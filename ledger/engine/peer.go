@@ -118,6 +118,9 @@ func (r *remote) receive(channel byte, b []byte) {
 		r.drop(&badMessage{channel, err})
 		return
 	}
+	if r.sw.hear != nil {
+		r.sw.hear(msg)
+	}
 	r.sw.receivers[channel].Receive(p2p.Envelope{ChannelID: channel, Src: r, Message: msg})
 }
 

@@ -24,8 +24,9 @@ type Status struct {
 type MemberStatus struct {
 	Node      peer.ID
 	Name      string
-	Shards    int  // its votes
-	Reachable bool // connected to this node for consensus; true for the node itself
+	Shards    int    // its votes
+	Reachable bool   // connected to this node for consensus; true for the node itself
+	Other     string // which other chain it said that it runs, for people; empty if none
 }
 
 // Shards are those of the validators that are reachable, and of all.
@@ -94,7 +95,11 @@ func (s *Status) names(reachable bool) string {
 	var names []string
 	for _, m := range s.Validators {
 		if m.Reachable == reachable {
-			names = append(names, m.Name)
+			name := m.Name
+			if m.Other != "" {
+				name += " (has " + m.Other + ")"
+			}
+			names = append(names, name)
 		}
 	}
 	const most = 10
@@ -147,7 +152,7 @@ func (c *chain) status() Status {
 			continue
 		}
 		self := m.id == c.cfg.host.ID()
-		s.Validators = append(s.Validators, MemberStatus{m.id, m.name, int(m.shares), self || c.sw.peer(m.id) != nil})
+		s.Validators = append(s.Validators, MemberStatus{m.id, m.name, int(m.shares), self || c.sw.peer(m.id) != nil, c.sw.other(m.id)})
 	}
 	s.Stalled = s.stalled(since, c.lost(s.enough()), frozen, c.cfg.heartbeat)
 	return s

@@ -17,6 +17,18 @@ import (
 // errChain: the peer speaks our protocol on another chain.
 var errChain = errors.New("its genesis is not ours, though the network's name is the same")
 
+// otherChain says on which. It is an errChain.
+type otherChain struct{ what string }
+
+func (o *otherChain) Error() string {
+	return fmt.Sprintf("%v: it has %s", errChain, o.what)
+}
+
+func (o *otherChain) Unwrap() error { return errChain }
+
+// genesisName is how people tell one genesis from another.
+func genesisName(id certs.NetworkID) string { return fmt.Sprintf("genesis %x", id[:8]) }
+
 // greet says which chain we run and hears what the peer runs: both sides write the 32 bytes of their network ID first.
 // The network's name, which is in the protocol ID, could be the same for two.
 func greet(ctx context.Context, st network.Stream, id certs.NetworkID) error {
@@ -35,13 +47,34 @@ func greet(ctx context.Context, st network.Stream, id certs.NetworkID) error {
 	if theirs != id {
 		// Not cut off before the peer has read ours, or it would not know why.
 		_ = st.CloseWrite()
-		_, _ = st.Read(theirs[:])
-		return errChain
+		_, _ = st.Read(make([]byte, 1))
+		return &otherChain{genesisName(theirs)}
 	}
 	if err := st.SetDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("greet: %w", err)
 	}
 	return nil
+}
+
+// introduce tells a peer which chain we run, and no more: one that is not welcome, or need not open a stream, can so see
+// whether its genesis is ours.
+func introduce(st network.Stream, id certs.NetworkID) {
+	err := st.SetDeadline(time.Now().Add(greetTimeout))
+	if err == nil {
+		_, err = st.Write(id[:])
+	}
+	if err == nil {
+		err = st.CloseWrite()
+	}
+	if err == nil {
+		// Not cut off before the peer has read it: it closes its side then.
+		_, err = io.CopyN(io.Discard, st, int64(len(id))+1)
+	}
+	if err == nil || !errors.Is(err, io.EOF) {
+		st.Reset()
+		return
+	}
+	_ = st.Close()
 }
 
 // streamConn makes a stream what CometBFT multiplexes its channels over.

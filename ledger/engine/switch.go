@@ -36,7 +36,10 @@ type sw struct {
 	slots    chan struct{}     // holds one for each stream of a follower; nil for a validator
 	dials    chan struct{}     // holds one for each dial; see dialers
 	info     p2p.NodeInfo
-	pulse    pulse // has its own lock
+	pulse    pulse               // has its own lock
+	hear     func(proto.Message) // is shown every message of a peer; may be nil
+	fail     func(error) bool    // is told when we cannot go on
+	total    int64               // shards of all members
 
 	reactors  map[string]p2p.Reactor // by name; constant after attach, as the next four
 	order     []p2p.Reactor
@@ -108,6 +111,9 @@ func newSwitch(cfg switchConfig, logger log.Logger) (*sw, error) {
 	}
 	s.BaseService = *service.NewBaseService(logger, "Switch", s)
 	self := cfg.self()
+	for i := range cfg.members {
+		s.total += cfg.members[i].shares
+	}
 	if s.votes = self != nil && self.votes(); !s.votes {
 		s.slots = make(chan struct{}, cfg.follows())
 	}
@@ -120,7 +126,7 @@ func newSwitch(cfg switchConfig, logger log.Logger) (*sw, error) {
 			return nil, err
 		}
 		s.links[m.id] = &link{
-			sw: s, id: m.id, key: key, name: m.name, follower: !m.votes(),
+			sw: s, id: m.id, key: key, name: m.name, shares: m.shares, follower: !m.votes(),
 			incoming: make(chan network.Stream), wake: make(chan struct{}, 1),
 		}
 	}
@@ -189,13 +195,18 @@ const protectTag = "consensus"
 // accept takes a stream that a peer has opened, if it is for that peer to do.
 func (s *sw) accept(ctx context.Context, st network.Stream) {
 	l := s.links[st.Conn().RemotePeer()]
+	limited := st.Conn().Stat().Limited
 	if l != nil && l.opens() { // it knocks
 		l.poke()
-		st.Reset()
+		introduce(st, s.network)
 		return
 	}
-	if l == nil || st.Conn().Stat().Limited || !l.greeting.CompareAndSwap(false, true) {
-		s.log.Debug("consensus stream refused", "peer", st.Conn().RemotePeer(), "member", l != nil)
+	if l == nil && !limited { // perhaps a member by another genesis
+		introduce(st, s.network)
+		return
+	}
+	if limited || !l.greeting.CompareAndSwap(false, true) {
+		s.log.Debug("consensus stream refused", "peer", st.Conn().RemotePeer())
 		st.Reset()
 		return
 	}

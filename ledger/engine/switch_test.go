@@ -59,7 +59,7 @@ func refused(t *testing.T, st network.Stream) {
 	}
 }
 
-// A peer outside the committee gets no stream, not even when it knows the chain.
+// A peer outside the committee hears which chain it is and gets no stream, not even when it knows the chain.
 func TestStrangerRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(4)...)
@@ -69,8 +69,18 @@ func TestStrangerRefused(t *testing.T) {
 		h := c.bare(4)
 		defer h.Close()
 		st := c.dialed(h, 0)
-		if _, err := st.Write(c.network[:]); err == nil {
-			refused(t, st)
+		if _, err := st.Write(c.network[:]); err != nil {
+			t.Fatal(err)
+		}
+		var theirs certs.NetworkID
+		if _, err := io.ReadFull(st, theirs[:]); err != nil || theirs != c.network {
+			t.Errorf("heard of chain %x, %v", theirs, err)
+		}
+		if _, err := st.Write([]byte("more")); err == nil {
+			_ = st.SetDeadline(time.Now().Add(time.Minute))
+			if n, err := io.Copy(io.Discard, st); n > 0 || err != nil && strings.Contains(err.Error(), "deadline") {
+				t.Errorf("read %d bytes, %v: want the end", n, err)
+			}
 		}
 		c.sees(0, 4)
 	})
@@ -79,7 +89,7 @@ func TestStrangerRefused(t *testing.T) {
 // lines collects what is logged.
 type lines struct{ bytes.Buffer }
 
-// A member whose genesis is another, though the network has the same name, takes no part, and both sides say why.
+// A member whose genesis is another, though the network has the same name, takes no part and ends; both sides say why.
 func TestOtherGenesisRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(4)...)
@@ -100,10 +110,90 @@ func TestOtherGenesisRefused(t *testing.T) {
 		if height, _, _ := c.nodes[3].app.at(); height != 0 {
 			t.Errorf("it is at height %d", height)
 		}
+		c.endsForeign(3, "with 30 of 40 shards, have genesis 0100000000000000")
 		c.stop(0)
 		if n := strings.Count(seen.String(), errChain.Error()); n != 1 {
 			t.Errorf("it was said %d times: want once\n%s", n, seen.String())
 		}
+	})
+}
+
+// endsForeign checks that node i ends since the others have another genesis.
+func (c *cluster) endsForeign(i int, say string) {
+	c.t.Helper()
+	if err := c.end(i); !errors.Is(err, ErrOtherGenesis) || !errors.Is(err, ErrHalted) || !strings.Contains(err.Error(), say) {
+		c.t.Errorf("node %d ended with %v: want %q", i, err, say)
+	}
+}
+
+// An outsider that put itself into a copy of the genesis has made another network: it says so and ends, whether it is its
+// turn to open streams or that of the others.
+func TestOutsiderEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, equal(5)...)
+		all, doc := c.members, c.doc
+		var err error
+		if c.doc, err = genesisDoc(doc.ChainID, doc.GenesisTime, all[:4]); err != nil {
+			t.Fatal(err)
+		}
+		defer c.stopAll()
+		c.members = all[:4]
+		for i := range 4 {
+			c.start(i)
+		}
+		c.members, c.doc, c.network = all, doc, certs.NetworkID{2}
+		c.start(4)
+		<-c.nodes[4].failure
+		c.endsForeign(4, `this node has genesis 0200000000000000 (network "sim"), and 3 other members, with 30 of 50 shards, have genesis 01`)
+		c.submit(0, "tx")
+		c.has(1, 1, 20*time.Second)
+	})
+}
+
+// Members who say that they have another genesis end nobody while they are half of the network or fewer: neither liars nor
+// those who took the wrong file.
+func TestFewForeign(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, equal(4)...)
+		defer c.stopAll()
+		c.start(0)
+		c.start(1)
+		c.network = certs.NetworkID{2}
+		c.start(2)
+		c.start(3)
+		time.Sleep(2 * time.Minute)
+		s := c.nodes[0].status()
+		if !strings.Contains(s.Stalled, "20 of 40 shards are reachable, 27 needed; not reachable: node-2 (has genesis 0200000000000000), node-3 (has") {
+			t.Errorf("node 0 says %q", s.Stalled)
+		}
+		for i := range 4 {
+			select {
+			case <-c.nodes[i].failure:
+				t.Errorf("node %d ended", i)
+			default:
+			}
+		}
+	})
+}
+
+// Peers whose network has another name speak none of our protocols, but their hosts say what they are.
+func TestOtherName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, equal(4)...)
+		defer c.stopAll()
+		for i := range 3 {
+			h, err := p2p.New(p2p.Config{
+				Network: "other-net", Key: c.net.Key(i), Libp2p: c.net.Options(i), TestTransport: true, Role: p2p.StorageNode,
+				Listen: []string{c.net.ListenAddr(i)}, Logger: slog.New(slog.DiscardHandler),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer h.Close()
+		}
+		c.start(3)
+		<-c.nodes[3].failure
+		c.endsForeign(3, `have network "other-net"`)
 	})
 }
 

@@ -22,6 +22,21 @@ const maxSignState = 64 << 10
 // as an attack. The file is kept beside the keys since it must outlive the ledger's directory. fresh says that the ledger
 // has no blocks yet: only then may the file be missing.
 func signer(key stded25519.PrivateKey, file string, fresh bool) (types.PrivValidator, error) {
+	pv, err := loadSigner(key, file, fresh)
+	if err != nil {
+		return nil, err
+	}
+	return newWitness(pv), nil
+}
+
+// lostSignature is how a node votes again whose file of the last signature is lost. An old copy of the file would be worse
+// than none: the node could contradict what it has signed since.
+const lostSignature = "do not restore an old copy, with which this node could sign twice: make sure that no other process runs with its keys, " +
+	`and write {"height":"N","round":0,"step":3} into the file, where N is 10 more than the height that walrus info shows now; ` +
+	"the node votes again when the ledger is past N"
+
+// loadSigner reads or makes the file of the last signature.
+func loadSigner(key stded25519.PrivateKey, file string, fresh bool) (*privval.FilePV, error) {
 	pv := privval.NewFilePV(ed25519.PrivKey(key), "", file)
 	b, err := readAtMost(file, maxSignState)
 	switch {
@@ -31,18 +46,17 @@ func signer(key stded25519.PrivateKey, file string, fresh bool) (types.PrivValid
 		}
 		return pv, nil
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("validator: %s is missing, but the ledger has blocks: without its last signature this node could sign twice; "+
-			"restore the file, or run with another consensus key", file)
+		return nil, fmt.Errorf("validator: %s is missing, but the ledger has blocks: %s", file, lostSignature)
 	case err != nil:
 		return nil, fmt.Errorf("validator: %w", err)
 	}
 	last := &pv.LastSignState
 	if err := errors.Join(cmtjson.Unmarshal(b, last), complete(b)); err != nil {
-		return nil, fmt.Errorf("validator: %s is damaged (%v): restore it from a backup", file, err)
+		return nil, fmt.Errorf("validator: %s is damaged (%v): %s", file, err, lostSignature)
 	}
 	if last.Height < 0 || last.Round < 0 || last.Step < 0 || last.Step > 3 || len(last.SignBytes) > 0 && len(last.Signature) != ed25519.SignatureSize {
-		return nil, fmt.Errorf("validator: %s is damaged: height %d, round %d, step %d: restore it from a backup",
-			file, last.Height, last.Round, last.Step)
+		return nil, fmt.Errorf("validator: %s is damaged: height %d, round %d, step %d: %s",
+			file, last.Height, last.Round, last.Step, lostSignature)
 	}
 	return pv, nil
 }
