@@ -11,7 +11,7 @@ RACEFLAG  = $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env C
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check unit race lint bench web soak sim fuzz clean
+.PHONY: help build man demo test check unit race lint bench web soak sim fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ help: ## list the targets
 build: ## build bin/walrus, static and reproducible
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/walrus ./cmd/walrus
 	@echo "built bin/walrus $(VERSION)"
+
+man: build ## write the manual pages into bin/man
+	@bin/walrus man bin/man
 
 demo: build ## start a network on this machine, store a blob and read it back
 	@scripts/demo.sh

@@ -10,6 +10,17 @@ func sortedList(names []string) string {
 	return strings.Join(names, ", ")
 }
 
+// Nearest is the one of names that word was probably meant to be, "" if none is near.
+func Nearest(word string, names []string) (best string) {
+	distance := min(3, len(word)/2+1) // at least half of it is right
+	for _, name := range names {
+		if d := editDistance(strings.ToLower(word), strings.ToLower(name)); d < distance || d == distance && name < best {
+			best, distance = name, d
+		}
+	}
+	return best
+}
+
 // editDistance counts the insertions, deletions and replacements of bytes that make a into b.
 func editDistance(a, b string) int {
 	const far = 1 << 10

@@ -104,15 +104,11 @@ func at(prefix string) string {
 
 // suggest names the closest known key, or all of them when none is close.
 func suggest(key string, fields map[string]reflect.Value) string {
-	best, distance := "", 3
 	names := make([]string, 0, len(fields))
 	for name := range fields {
 		names = append(names, name)
-		if d := editDistance(strings.ToLower(key), strings.ToLower(name)); d < distance || d == distance && name < best {
-			best, distance = name, d
-		}
 	}
-	if best != "" {
+	if best := Nearest(key, names); best != "" {
 		return fmt.Sprintf(": did you mean %q?", best)
 	}
 	return ": known are " + sortedList(names)

@@ -32,6 +32,7 @@ func devnetCommand(a *app) *cobra.Command {
 		Short: "make and run a network on this machine, for development",
 		Long: `A devnet is a whole network on this machine, in one folder: D/genesis.yaml, D/client.yaml for clients with a wallet that
 holds WAL, and a home D/node-0, D/node-1, ... for each storage node. Its addresses are on 127.0.0.1 only.`,
+		Example: "  walrus devnet up --dir D\n  walrus devnet init --dir D --nodes 7 --shards 100",
 	})
 	c.AddCommand(devnetInitCommand(a), devnetUpCommand(a))
 	return c

@@ -43,8 +43,9 @@ overwritten.
 		Long: `Print the recipients of the identities in FILE, one a line: what others need to encrypt for you.
 
 --json prints {"recipients"}.`,
-		Args: args(cobra.ExactArgs(1), "one FILE"),
-		RunE: func(c *cobra.Command, args []string) error { return a.encryptionKeyShow(c.Context(), args[0]) },
+		Example: "  walrus encryption-key show me.key",
+		Args:    args(cobra.ExactArgs(1), "one FILE"),
+		RunE:    func(c *cobra.Command, args []string) error { return a.encryptionKeyShow(c.Context(), args[0]) },
 	})
 	return c
 }

@@ -14,30 +14,47 @@ import (
 	"walrus/node"
 )
 
-const gatewayLong = `The API is that of the original Walrus, so that clients written for it work unmodified:
+const gatewayLong = `
 
-  walrus daemon &
-  curl -T photo.jpg "http://127.0.0.1:31415/v1/blobs?epochs=5"        # stores: prints JSON with the blob ID
-  curl -o copy.jpg http://127.0.0.1:31415/v1/blobs/BLOB_ID
-
-A browser sees the network at http://127.0.0.1:31415/, and the API's description at /v1/api.
+The API is that of the original Walrus, so that clients written for it work unmodified; it is described at /v1/api, and a browser
+sees the network at http://127.0.0.1:31415/.
 
 When it serves, one line that begins with "ready" is printed on standard output, or with --json an object
 {"ready":true,"url"} on one line. Logs go to standard error.`
 
+const (
+	daemonLong = `A daemon is a publisher and an aggregator in one: it stores blobs for others, which the configured wallet pays, and reads them.
+
+  walrus daemon &
+  curl -T photo.jpg "http://127.0.0.1:31415/v1/blobs?epochs=5"        # stores: prints JSON with the blob ID
+  curl -o copy.jpg http://127.0.0.1:31415/v1/blobs/BLOB_ID`
+	publisherLong = `A publisher stores blobs for others, and the configured wallet pays. Before it is open to strangers, say who may store and how much.
+
+  walrus publisher &
+  curl -T photo.jpg "http://127.0.0.1:31415/v1/blobs?epochs=5"        # stores: prints JSON with the blob ID
+  curl -X PUT -F a.txt=@a.txt -F b.txt=@b.txt http://127.0.0.1:31415/v1/quilts
+  walrus publisher --bind 192.0.2.1:80 --host store.example.net --jwt-decode-secret-file key --jwt-verify-upload --spend-per-day 10`
+	aggregatorLong = `An aggregator reads blobs for others. It needs no wallet.
+
+  walrus aggregator &
+  curl -o copy.jpg http://127.0.0.1:31415/v1/blobs/BLOB_ID
+  curl -r 0-99 http://127.0.0.1:31415/v1/blobs/BLOB_ID               # the first 100 bytes
+  walrus aggregator --bind 192.0.2.1:80 --host read.example.net --cache-dir /var/cache/walrus --blocklist blocked.txt`
+)
+
 // gatewayCommands are the commands that serve HTTP until they are interrupted.
 func gatewayCommands(a *app) []*cobra.Command {
 	return []*cobra.Command{
-		gatewayCommand(a, "daemon", "serve HTTP: store blobs and read them", "A daemon is a publisher and an aggregator in one.", true, true),
-		gatewayCommand(a, "publisher", "serve HTTP: store blobs", "A publisher stores blobs for others, and the configured wallet pays.", true, false),
-		gatewayCommand(a, "aggregator", "serve HTTP: read blobs", "An aggregator reads blobs for others. It needs no wallet.", false, true),
+		gatewayCommand(a, "daemon", "serve HTTP: store blobs and read them", daemonLong, true, true),
+		gatewayCommand(a, "publisher", "serve HTTP: store blobs", publisherLong, true, false),
+		gatewayCommand(a, "aggregator", "serve HTTP: read blobs", aggregatorLong, false, true),
 	}
 }
 
 func gatewayCommand(a *app, name, short, first string, publish, aggregate bool) *cobra.Command {
 	var f gatewayFlags
 	c := &cobra.Command{
-		Use: name, Short: short, Long: first + "\n\n" + gatewayLong,
+		Use: name, Short: short, Long: first + gatewayLong,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.serveGateway(c.Context(), &f, publish, aggregate)

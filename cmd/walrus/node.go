@@ -22,6 +22,8 @@ func nodeCommand(a *app) *cobra.Command {
 		Short: "make, run and look at a storage node",
 		Long: `A storage node lives in a folder, its home: node.yaml, keys/, and the data. Make it with init, have its entry
 put into the network's genesis before the network starts (walrus genesis add), then run it.`,
+		Example: "  walrus node init --home /var/lib/walrus --network example-net > alpha.yaml\n" +
+			"  walrus node run --home /var/lib/walrus\n  walrus node status --home /var/lib/walrus",
 	})
 	c.AddCommand(nodeInitCommand(a), nodeRunCommand(a), nodeStatusCommand(a))
 	return c

@@ -28,8 +28,9 @@ is missing.
 
 --json prints [{"id","registeredEpoch","blobId","size","encodingType","certifiedEpoch","storage":{"id","startEpoch",
 "endEpoch","storageSize"},"deletable"}].`,
-		Args: args(cobra.NoArgs, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error { return a.listBlobs(c.Context(), expired) },
+		Example: "  walrus list-blobs\n  walrus list-blobs --include-expired --json",
+		Args:    args(cobra.NoArgs, "no arguments"),
+		RunE:    func(c *cobra.Command, _ []string) error { return a.listBlobs(c.Context(), expired) },
 	}
 	c.Flags().BoolVar(&expired, "include-expired", false, "list records whose storage has ended, too")
 	return c
@@ -189,7 +190,8 @@ func extendCommand(a *app) *cobra.Command {
 ` + recordHelp + `
 
 --json prints {"id","blobId","endEpoch","cost","feeFrost","txId"}.`,
-		Args: args(cobra.ExactArgs(1), "one BLOB"),
+		Example: "  walrus extend BLOB_ID --epochs 5\n  walrus extend 0x4c1f... --epochs max --from-funds",
+		Args:    args(cobra.ExactArgs(1), "one BLOB"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.change(c.Context(), args[0], "extended", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
 				return s.Extend(ctx, id, epochs.number(), client.ExtendOptions{FromFunds: fromFunds})
@@ -212,7 +214,8 @@ drop the blob unless somebody else stores the same content. Copies that others m
 ` + recordHelp + `
 
 --json prints {"id","blobId","endEpoch","storageId","cost","feeFrost","txId"}.`,
-		Args: args(cobra.ExactArgs(1), "one BLOB"),
+		Example: "  walrus delete BLOB_ID\n  walrus delete 0x4c1f... --yes",
+		Args:    args(cobra.ExactArgs(1), "one BLOB"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if !yes {
 				if err := a.confirm(c.Context(), "delete "+args[0]); err != nil {
@@ -274,7 +277,8 @@ func shareCommand(a *app) *cobra.Command {
 owner any more. --amount is put into its funds.
 
 ` + recordHelp,
-		Args: args(cobra.ExactArgs(1), "one BLOB"),
+		Example: "  walrus share BLOB_ID --amount 0.5",
+		Args:    args(cobra.ExactArgs(1), "one BLOB"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.change(c.Context(), args[0], "shared", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
 				return s.Share(ctx, id, sum.Amount)
@@ -291,6 +295,7 @@ func fundCommand(a *app) *cobra.Command {
 		Aliases: []string{"fund-shared-blob"},
 		Short:   "add to the funds of a shared blob",
 		Long:    "Pay AMOUNT into the funds of a shared blob, with which anybody can extend it.",
+		Example: "  walrus fund 0x4c1f... 2\n  walrus fund 0x4c1f... 1500FROST",
 		Args:    args(cobra.ExactArgs(2), "an OBJECT_ID and an AMOUNT"),
 		RunE: func(c *cobra.Command, args []string) error {
 			sum, err := parseAmount(args[1])
@@ -311,7 +316,8 @@ func burnCommand(a *app) *cobra.Command {
 		Long: `Give up a record: nobody can extend or delete it any more. The blob is kept until its end.
 
 ` + recordHelp,
-		Args: args(cobra.ExactArgs(1), "one BLOB"),
+		Example: "  walrus burn BLOB_ID",
+		Args:    args(cobra.ExactArgs(1), "one BLOB"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.change(c.Context(), args[0], "given up", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
 				return s.Burn(ctx, id)
@@ -328,17 +334,26 @@ func attributesCommand(a *app) *cobra.Command {
 them, keys of at most 256 bytes and values of at most 1024.
 
 ` + recordHelp,
+		Example: "  walrus attributes show BLOB_ID\n  walrus attributes set BLOB_ID content-type=image/png",
 	})
 	show := &cobra.Command{
 		Use:   "show BLOB",
 		Short: "show the attributes",
-		Args:  args(cobra.ExactArgs(1), "one BLOB"),
-		RunE:  func(c *cobra.Command, args []string) error { return a.attributesShow(c.Context(), args[0]) },
+		Long: "Show the attributes of a record, anybody's if its object ID is given.\n\n" + recordHelp + `
+
+--json prints {"attribute":{"metadata":{"KEY":"VALUE"}}}.`,
+		Example: "  walrus attributes show BLOB_ID",
+		Args:    args(cobra.ExactArgs(1), "one BLOB"),
+		RunE:    func(c *cobra.Command, args []string) error { return a.attributesShow(c.Context(), args[0]) },
 	}
 	set := &cobra.Command{
 		Use:   "set BLOB KEY=VALUE...",
 		Short: "set attributes",
-		Args:  args(cobra.MinimumNArgs(2), "a BLOB and at least one KEY=VALUE"),
+		Long: "Set attributes of a record of yours; others that it has stay as they are.\n\n" + recordHelp + `
+
+--json prints {"id","blobId","endEpoch","cost","feeFrost","txId"}.`,
+		Example: "  walrus attributes set BLOB_ID content-type=image/png title='a photo'",
+		Args:    args(cobra.MinimumNArgs(2), "a BLOB and at least one KEY=VALUE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			list, err := parseAttributes(args[1:])
 			if err != nil {
@@ -352,7 +367,11 @@ them, keys of at most 256 bytes and values of at most 1024.
 	remove := &cobra.Command{
 		Use:   "remove BLOB KEY...",
 		Short: "remove attributes",
-		Args:  args(cobra.MinimumNArgs(2), "a BLOB and at least one KEY"),
+		Long: "Remove attributes of a record of yours.\n\n" + recordHelp + `
+
+--json prints {"id","blobId","endEpoch","cost","feeFrost","txId"}.`,
+		Example: "  walrus attributes remove BLOB_ID title",
+		Args:    args(cobra.MinimumNArgs(2), "a BLOB and at least one KEY"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.change(c.Context(), args[0], "changed", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
 				return s.SetAttributes(ctx, id, nil, args[1:])

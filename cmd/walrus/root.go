@@ -38,6 +38,9 @@ Storing costs WAL, from the wallet that the configuration names; a devnet's hold
 Data goes to standard output, everything else to standard error; - stands for standard input or output.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not enough nodes, or the ledger stands still for want of them.`
 
+// otherGroup are the commands that belong to none of the groups.
+const otherGroup = "Other"
+
 func newRoot(a *app) *cobra.Command {
 	root := group(&cobra.Command{
 		Use:     "walrus",
@@ -50,9 +53,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetVersionTemplate("walrus {{.Version}}\n")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usagef("%w (see %s --help)", err, c.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.global.config, "config", "",
 		"client configuration `FILE` (default $WALRUS_CONFIG, ./walrus.yaml, ~/.config/walrus/walrus.yaml)")
@@ -74,13 +75,30 @@ func newRoot(a *app) *cobra.Command {
 		}
 		return nil
 	}
-	root.AddCommand(
-		storeCommand(a), readCommand(a), storeQuiltCommand(a), readQuiltCommand(a), listPatchesCommand(a), blobIDCommand(a), blobStatusCommand(a),
-		listBlobsCommand(a), extendCommand(a), deleteCommand(a), shareCommand(a), fundCommand(a), burnCommand(a), attributesCommand(a),
-		walletCommand(a), encryptionKeyCommand(a), infoCommand(a), healthCommand(a),
-		nodeCommand(a), genesisCommand(a), devnetCommand(a), benchCommand(a), jsonCommand(a), versionCommand(a),
-	)
-	root.AddCommand(gatewayCommands(a)...)
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Blobs", []*cobra.Command{
+			storeCommand(a), readCommand(a), blobIDCommand(a), blobStatusCommand(a), listBlobsCommand(a), extendCommand(a), deleteCommand(a),
+			shareCommand(a), fundCommand(a), burnCommand(a), attributesCommand(a),
+		}},
+		{"Quilts", []*cobra.Command{storeQuiltCommand(a), readQuiltCommand(a), listPatchesCommand(a)}},
+		{"Wallet and keys", []*cobra.Command{walletCommand(a), encryptionKeyCommand(a)}},
+		{"The network", []*cobra.Command{infoCommand(a), healthCommand(a)}},
+		{"Gateways", gatewayCommands(a)},
+		{"Nodes and new networks", []*cobra.Command{nodeCommand(a), genesisCommand(a), devnetCommand(a)}},
+		{otherGroup, []*cobra.Command{benchCommand(a), jsonCommand(a), manCommand(a), versionCommand(a)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title + ":"})
+		for _, c := range g.commands {
+			c.GroupID = g.title
+		}
+		root.AddCommand(g.commands...)
+	}
+	root.SetHelpCommandGroupID(otherGroup)
+	root.SetCompletionCommandGroupID(otherGroup)
+	a.addCompletions(root)
 	return root
 }
 

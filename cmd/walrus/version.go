@@ -11,7 +11,11 @@ func versionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
-		Args:  args(cobra.NoArgs, "no arguments"),
+		Long: `Print the version of this program, of the Go that built it, and the system it is for.
+
+--json prints {"version","go","platform"}.`,
+		Example: "  walrus version",
+		Args:    args(cobra.NoArgs, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			if a.global.json {
 				return a.printJSON(map[string]string{

@@ -22,6 +22,7 @@ func walletCommand(a *app) *cobra.Command {
 the file has the WAL: keep a copy in a safe place, and keep it private (mode 0600; others are refused).
 
 Amounts are in WAL, such as 1.5, or in FROST, the smallest unit, such as 1500FROST. 1 WAL = 1000000000 FROST.`,
+		Example: "  walrus wallet new\n  walrus wallet show\n  walrus wallet send 0x4c1f... 12.5\n  walrus wallet history",
 	})
 	c.AddCommand(walletNewCommand(a), walletShowCommand(a), walletSendCommand(a), walletHistoryCommand(a), walletFaucetCommand(a))
 	return c
@@ -82,7 +83,8 @@ func walletShowCommand(a *app) *cobra.Command {
 		Long: `Show the account of the configured wallet, or that of ADDRESS: what the ledger proves.
 
 --json prints {"address","balance","balanceFrost","nonce","blobs","storages"}.`,
-		Args: args(cobra.MaximumNArgs(1), "at most one ADDRESS"),
+		Example: "  walrus wallet show\n  walrus wallet show 0x4c1f...",
+		Args:    args(cobra.MaximumNArgs(1), "at most one ADDRESS"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var of *ledger.Address
 			if len(args) > 0 {
@@ -288,7 +290,8 @@ func walletHistoryCommand(a *app) *cobra.Command {
 paid it. Each is proven; that a node leaves out a payment received cannot be.
 
 --json prints [{"time","height","txId","operations","code","log","feeFrost","sentFrost","receivedFrost"}].`,
-		Args: args(cobra.MaximumNArgs(1), "at most one ADDRESS"),
+		Example: "  walrus wallet history --limit 100\n  walrus wallet history 0x4c1f... --json",
+		Args:    args(cobra.MaximumNArgs(1), "at most one ADDRESS"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if limit < 1 {
 				return usagef("--limit %d: at least 1", limit)

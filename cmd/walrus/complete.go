@@ -1,0 +1,86 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"walrus/client"
+)
+
+// completionTimeout is how long somebody waits for an answer to the tab key.
+const completionTimeout = 3 * time.Second
+
+// addCompletions tells shells what can follow, by what the usage lines say: IDs of the wallet's blobs, files, or nothing.
+func (a *app) addCompletions(c *cobra.Command) {
+	arguments := usageArguments(c.Use)
+	switch {
+	case c.HasSubCommands() || c.ValidArgsFunction != nil:
+	case len(arguments) == 0:
+		c.ValidArgsFunction = cobra.NoFileCompletions
+	default:
+		switch arguments[0].field {
+		case "blob", "blobId", "quiltId":
+			c.ValidArgsFunction = a.completeBlobs
+		case "objectId", "address", "request":
+			c.ValidArgsFunction = cobra.NoFileCompletions
+		}
+	}
+	for _, dir := range []string{"home", "dir"} {
+		if c.LocalNonPersistentFlags().Lookup(dir) != nil {
+			_ = c.MarkFlagDirname(dir) // it exists
+		}
+	}
+	for _, sub := range c.Commands() {
+		a.addCompletions(sub)
+	}
+}
+
+// completeBlobs offers the blobs that the wallet pays for. What goes wrong is not said: somebody is typing.
+func (a *app) completeBlobs(c *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), completionTimeout)
+	defer cancel()
+	a.global.logLevel = cmp.Or(a.global.logLevel, "error")
+	list, err := a.ownBlobs(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return blobCompletions(list, usageArguments(c.Use)[0].field == "blob", typed), cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) ownBlobs(ctx context.Context) (list []client.OwnedBlob, err error) {
+	s, err := a.openPaying(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close(&err)
+	return s.ListBlobs(ctx, false)
+}
+
+// blobCompletions are blob IDs, and where one record is meant and there are several of a blob, or one was begun to be
+// typed, object IDs.
+func blobCompletions(list []client.OwnedBlob, records bool, typed string) (all []cobra.Completion) {
+	count := map[string]int{}
+	for i := range list {
+		count[list[i].BlobID.String()]++
+	}
+	for i := range list {
+		b := &list[i]
+		id := b.BlobID.String()
+		if records && (count[id] > 1 || strings.HasPrefix(typed, "0x")) {
+			id = b.Object.String()
+		}
+		if count[id] < 0 || !strings.HasPrefix(id, strings.TrimPrefix(typed, idMark)) {
+			continue
+		}
+		count[id] = -1 // offered
+		all = append(all, cobra.CompletionWithDesc(id, byteSize(b.Size)+", until "+endEpoch(b.End)+", "+recordState(b)))
+	}
+	return all
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
+
+func manCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "man FOLDER",
+		Short: "write the manual pages",
+		Long: `Write a manual page for each command into FOLDER, which is made if it is not there.
+
+  walrus man ~/.local/share/man/man1
+  man walrus-store-quilt
+
+--json prints {"folder","pages"}.`,
+		Args: args(cobra.ExactArgs(1), "one FOLDER"),
+		RunE: func(_ *cobra.Command, args []string) error { return a.man(args[0]) },
+	}
+}
+
+func (a *app) man(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // a folder of the user's, as others that they make: the umask decides
+		return err
+	}
+	root := newRoot(a)
+	forManual(root)
+	if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "walrus " + version, Manual: "Walrus"}, dir); err != nil {
+		return fmt.Errorf("write manual pages: %w", err)
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, "walrus*.1"))
+	if err != nil {
+		return err
+	}
+	if a.global.json {
+		return a.printJSON(struct {
+			Folder string `json:"folder"`
+			Pages  int    `json:"pages"`
+		}{absolute(dir), len(pages)})
+	}
+	_, err = fmt.Fprintf(a.stdout, "%d pages in %s\n", len(pages), dir)
+	return err
+}
+
+// forManual makes Markdown, which the library reads, of the help texts: what they indent is to stay as it is.
+func forManual(c *cobra.Command) {
+	c.DisableAutoGenTag = true
+	var b strings.Builder
+	before := ""
+	for line := range strings.SplitSeq(c.Long, "\n") {
+		if strings.HasPrefix(line, "  ") {
+			if before != "" && !strings.HasPrefix(before, "  ") {
+				b.WriteByte('\n')
+			}
+			line = "  " + line
+		}
+		b.WriteString(line + "\n")
+		before = line
+	}
+	c.Long = b.String()
+	for _, sub := range c.Commands() {
+		forManual(sub)
+	}
+}
