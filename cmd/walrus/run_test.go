@@ -36,19 +36,19 @@ func (w errWriter) Write([]byte) (int, error) { return 0, w.err }
 
 func TestStdoutErrors(t *testing.T) {
 	for _, tt := range []struct {
-		err        error
-		code       int
-		wantStderr string
+		err  error
+		code int
+		want string // on stderr
 	}{
 		{&os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.EPIPE}, exitDone, ""},
 		{io.ErrClosedPipe, exitDone, ""},
-		{&os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}, exitFailed, "walrus: write /dev/stdout: no space left on device\n"},
+		{&os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}, exitFailed, "write /dev/stdout: no space left on device"},
 	} {
 		for _, command := range [][]string{{"version"}, {"version", "--json"}} {
 			var stderr bytes.Buffer
 			code := run(t.Context(), command, nil, errWriter{tt.err}, &stderr, noEnv)
-			if code != tt.code || stderr.String() != tt.wantStderr {
-				t.Errorf("%v, %v: exit code %d, stderr %q: want %d, %q", command, tt.err, code, &stderr, tt.code, tt.wantStderr)
+			if code != tt.code || (stderr.Len() > 0) != (tt.want != "") || !strings.Contains(stderr.String(), tt.want) {
+				t.Errorf("%v, %v: exit code %d, stderr %q: want %d, %q", command, tt.err, code, &stderr, tt.code, tt.want)
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func TestExitCodes(t *testing.T) {
 		{fmt.Errorf("read: %w", client.ErrNotFound), exitNotFound},
 		{fmt.Errorf("x: %w", &client.NotEnoughError{Op: "store"}), exitNotEnough},
 		{errors.Join(client.ErrNotFound, errors.New("and closing failed")), exitNotFound},
-		{&toldError{exitNotEnough}, exitNotEnough},
+		{&toldError{code: exitNotEnough}, exitNotEnough},
 		{context.DeadlineExceeded, exitFailed},
 	} {
 		if got := exitCode(tt.err); got != tt.want {
