@@ -76,22 +76,27 @@ func TestExitCodes(t *testing.T) {
 
 // TestInterrupted waits for standard input that never comes.
 func TestInterrupted(t *testing.T) {
-	r, w := io.Pipe()
-	defer w.Close()
-	ctx, cancel := context.WithCancelCause(t.Context()) // as signal.NotifyContext does
 	t.Setenv("TMPDIR", t.TempDir())
-	var stdout, stderr bytes.Buffer
-	done := make(chan int)
-	go func() { done <- run(ctx, []string{"blob-id", "-"}, r, &stdout, &stderr, noEnv) }()
-	if _, err := w.Write([]byte("beginning")); err != nil { // it has begun to read
-		t.Fatal(err)
-	}
-	cancel(errors.New("interrupt signal received"))
-	if code := <-done; code != exitFailed || stderr.String() != "walrus: interrupted\n" || stdout.Len() > 0 {
-		t.Errorf("exit code %d, stderr %q, stdout %q", code, &stderr, &stdout)
-	}
-	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+	for _, tt := range []struct {
+		command []string
+		want    string
+	}{{[]string{"blob-id", "-"}, "walrus: interrupted\n"}, {[]string{"json"}, `{"error":"interrupted","code":1,`}} {
+		r, w := io.Pipe()
+		defer w.Close()
+		ctx, cancel := context.WithCancelCause(t.Context()) // as signal.NotifyContext does
+		var stdout, stderr bytes.Buffer
+		done := make(chan int)
+		go func() { done <- run(ctx, tt.command, r, &stdout, &stderr, noEnv) }()
+		if _, err := w.Write([]byte("beginning")); err != nil { // it has begun to read
+			t.Fatal(err)
+		}
+		cancel(errors.New("interrupt signal received"))
+		if code := <-done; code != exitFailed || !strings.HasPrefix(stderr.String(), tt.want) || stdout.Len() > 0 {
+			t.Errorf("exit code %d, stderr %q, stdout %q", code, &stderr, &stdout)
+		}
+		if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
 	}
 }
 
