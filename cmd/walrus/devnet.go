@@ -84,7 +84,7 @@ a process of its own, or all of them in one with walrus devnet up.
 			}
 			_, err = fmt.Fprintf(a.stdout, "made a devnet of %d nodes and %d shards in %s\n"+
 				"run it: walrus devnet up --dir %s\nuse it: walrus --config %s health\n",
-				len(made.Homes), made.Shards, made.Dir, made.Dir, made.Client)
+				len(made.Homes), made.Shards, visible(made.Dir), visible(made.Dir), visible(made.Client))
 			return err
 		},
 	}
@@ -176,7 +176,7 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet, web *devnetGatew
 		if a.global.json {
 			return a.printJSONLine(r)
 		}
-		_, err := fmt.Fprintf(a.stdout, "ready: %d nodes, %d shards; use it with --config %s%s\n", len(nodes), net.Shards, net.Client, orAt(r.Gateway))
+		_, err := fmt.Fprintf(a.stdout, "ready: %d nodes, %d shards; use it with --config %s%s\n", len(nodes), net.Shards, visible(net.Client), orAt(r.Gateway))
 		return err
 	})
 }

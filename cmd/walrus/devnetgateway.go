@@ -75,6 +75,7 @@ func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet)
 	opened, err := node.OpenGateway(ctx, cfg, open, gw)
 	if errors.Is(err, syscall.EADDRINUSE) && !g.given("gateway") {
 		a.warn("%s is taken, by another devnet perhaps: the gateway takes another port; --gateway ADDRESS chooses one", g.bind)
+		a.tellWarnings()
 		gw.Listen(anyPort)
 		opened, err = node.OpenGateway(ctx, cfg, open, gw)
 	}

@@ -56,8 +56,7 @@ func (a *app) health(ctx context.Context) (err error) {
 		err = a.printHealth(report, well)
 	}
 	if err == nil && !h.OK {
-		a.warn("%d of %d nodes are well", well, len(h.Nodes))
-		return &toldError{exitFailed}
+		return fmt.Errorf("%d of %d nodes are well", well, len(h.Nodes))
 	}
 	return err
 }

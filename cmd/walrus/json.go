@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"walrus/internal/userfile"
 )
 
 // maxRequest bounds a request in JSON, in bytes: room for some ten thousand files of a quilt.
@@ -37,11 +40,12 @@ Unknown names are wrong usage (exit code 2), and the error says which there are.
 		Args: args(cobra.MaximumNArgs(1), "at most one REQUEST"),
 		RunE: func(c *cobra.Command, args []string) error {
 			a.global.json = true
-			text, err := a.requestText(args)
+			text, err := a.requestText(c.Context(), args)
 			if err != nil {
 				return err
 			}
 			root := newRoot(a)
+			a.global.json = true // the new flags have taken it back; errors are JSON, too
 			argv, err := parseRequest(root, text)
 			if err != nil {
 				return &usageError{fmt.Errorf("walrus json: %w", err)}
@@ -53,14 +57,15 @@ Unknown names are wrong usage (exit code 2), and the error says which there are.
 }
 
 // requestText is the argument, or what standard input has; nobody else can then read that.
-func (a *app) requestText(args []string) ([]byte, error) {
+func (a *app) requestText(ctx context.Context, args []string) ([]byte, error) {
 	if len(args) > 0 && args[0] != "-" {
 		return []byte(args[0]), nil
 	}
-	text, err := io.ReadAll(io.LimitReader(a.stdin, maxRequest+1))
-	if err != nil {
+	var b bytes.Buffer
+	if _, err := userfile.CopyUntil(ctx, &b, io.LimitReader(a.stdin, maxRequest+1)); err != nil {
 		return nil, fmt.Errorf("read the request: %w", err)
 	}
+	text := b.Bytes()
 	if len(text) > maxRequest {
 		return nil, usagef("walrus json: the request is larger than %d bytes", maxRequest)
 	}

@@ -80,15 +80,10 @@ func TestWrongRequests(t *testing.T) {
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(t.Context(), []string{"json", request}, strings.NewReader(""), &stdout, &stderr, noEnv)
-		var told string
-		var object struct{ Error string }
-		if json.Unmarshal(stderr.Bytes(), &object) == nil {
-			told = object.Error
-		} else {
-			told = stderr.String()
-		}
-		if code != exitUsage || stdout.Len() > 0 || !strings.Contains(told, want) {
-			t.Errorf("%s: exit code %d, %q: want %d, %q", request, code, told, exitUsage, want)
+		var told failure
+		err := json.Unmarshal(stderr.Bytes(), &told)
+		if err != nil || code != exitUsage || told.Code != code || stdout.Len() > 0 || !strings.Contains(told.Error, want) {
+			t.Errorf("%s: exit code %d, %q: want %d, %q", request, code, &stderr, exitUsage, want)
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (a *app) nodeRun(ctx context.Context, home string) error {
 				Gateway   string   `json:"gateway,omitempty"`
 			}{true, n.name, n.peer, n.Addrs(), url})
 		}
-		_, err = fmt.Fprintf(a.stdout, "ready %s %s\n", n.name, strings.TrimSpace(strings.Join(n.Addrs(), " ")+" "+url))
+		_, err = fmt.Fprintf(a.stdout, "ready %s %s\n", visible(n.name), strings.TrimSpace(strings.Join(n.Addrs(), " ")+" "+url))
 		return err
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -12,7 +13,7 @@ import (
 
 // printJSON writes v as indented JSON on stdout.
 func (a *app) printJSON(v any) error {
-	enc := json.NewEncoder(a.stdout)
+	enc := json.NewEncoder(&asciiControls{a.stdout})
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
@@ -20,15 +21,19 @@ func (a *app) printJSON(v any) error {
 
 // printJSONLine writes v as JSON on one line of stdout, for those who wait for a line.
 func (a *app) printJSONLine(v any) error {
-	enc := json.NewEncoder(a.stdout)
+	enc := json.NewEncoder(&asciiControls{a.stdout})
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }
 
-// table lays out rows of cells in columns. The first row is the heading.
+// table lays out rows of cells in columns. The first row is the heading. What cannot be seen in a cell is written out.
 func table(w io.Writer, indent string, rows [][]string) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
+		row = slices.Clone(row)
+		for i := range row {
+			row[i] = visible(row[i])
+		}
 		// An empty last cell would leave spaces at the end of the line.
 		if _, err := fmt.Fprintln(tw, strings.TrimRight(indent+strings.Join(row, "\t"), "\t")); err != nil {
 			return err

@@ -39,7 +39,7 @@ func (b *bars) progress() client.Progress {
 		if b.bar == nil || b.stage != stage {
 			b.finish()
 			b.stage = stage
-			b.bar = pb.New64(total).Set(pb.Bytes, true).Set("prefix", stage.String()+" "+b.what).
+			b.bar = pb.New64(total).Set(pb.Bytes, true).Set("prefix", stage.String()+" "+visible(b.what)).
 				SetTemplateString(barTemplate).SetWriter(b.app.stderr).SetWidth(barWidth(b.app.stderr)).Set(pb.CleanOnFinish, true).Start()
 		}
 		b.bar.SetTotal(total).SetCurrent(done)

@@ -236,7 +236,7 @@ func (a *app) confirm(ctx context.Context, what string) error {
 	if a.global.json || !isTerminal(a.stderr) || !isTerminal(a.stdin) {
 		return nil
 	}
-	if _, err := fmt.Fprintf(a.stderr, "%s? [y/N] ", what); err != nil {
+	if _, err := fmt.Fprintf(a.stderr, "%s? [y/N] ", visible(what)); err != nil {
 		return err
 	}
 	answer, err := a.readLine(ctx)

@@ -36,6 +36,8 @@ To try it on this machine:
 Storing costs WAL, from the wallet that the configuration names; a devnet's holds some. Reading is free.
 
 Data goes to standard output, everything else to standard error; - stands for standard input or output.
+With --json, a command that fails leaves one object on standard error: {"error","code","hint"}, and "warnings" if there were
+any; the code is the exit code.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not enough nodes, or the ledger stands still for want of them.`
 
 // otherGroup are the commands that belong to none of the groups.

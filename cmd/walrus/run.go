@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/term"
@@ -31,31 +32,26 @@ const (
 // when the user interrupts.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env config.Env) (code int) {
 	out := newOutput(ctx, stdout)
+	a := &app{stdin: stdin, stdout: out, stderr: stderr, env: env}
 	defer func() {
 		if r := recover(); r != nil {
-			tell(stderr, fmt.Sprintf("internal error: %v: please report this", r))
-			code = exitFailed
+			code = a.fail(ctx, "walrus", fmt.Errorf("internal error: %v: please report this", r))
 		}
 	}()
-	a := &app{stdin: stdin, stdout: out, stderr: stderr, env: env}
 	root := newRoot(a) //nolint:contextcheck // cobra hands ctx to each command
 	root.SetArgs(protectIDs(args))
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if out.readerGone {
 		return exitDone // whoever reads has seen enough
 	}
 	if err == nil {
+		a.tellWarnings()
 		return exitDone
 	}
-	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
-		tell(stderr, "interrupted")
-		return exitFailed
+	if exitCode(err) == exitUsage && wantsJSON(args) {
+		a.global.json = true // the flags may not have been read that far
 	}
-	var told *toldError
-	if !errors.As(err, &told) {
-		tell(stderr, a.explain(err))
-	}
-	return exitCode(err)
+	return a.fail(ctx, c.CommandPath(), err)
 }
 
 // app is what every command works with.
@@ -65,6 +61,9 @@ type app struct {
 	stderr io.Writer
 	env    config.Env
 	global globalFlags
+
+	mu       sync.Mutex
+	warnings []string // with --json, until the end; guarded by mu
 }
 
 // output is stdout. It remembers that its reader went away, so that this ends the command without noise.
@@ -100,10 +99,15 @@ func (e *usageError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-// toldError has been printed already and only carries the exit code.
-type toldError struct{ code int }
+// toldError has been told already, unless stderr is to hold one object, and carries the exit code.
+type toldError struct {
+	code  int
+	text  string
+	cause error // the first of them, or nil
+}
 
-func (e *toldError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+func (e *toldError) Error() string { return e.text }
+func (e *toldError) Unwrap() error { return e.cause }
 
 func exitCode(err error) int {
 	var (
@@ -133,16 +137,6 @@ func (a *app) explain(err error) string {
 		text += fmt.Sprintf(" (stopped after --timeout %s)", a.global.timeout)
 	}
 	return text
-}
-
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-// warn tells something that does not end the command.
-func (a *app) warn(format string, args ...any) { tell(a.stderr, fmt.Sprintf(format, args...)) }
-
-// tell writes one line to stderr; when even that fails there is nowhere left to say so.
-func tell(stderr io.Writer, text string) {
-	_, _ = fmt.Fprintln(stderr, "walrus: "+oneLine(text))
 }
 
 // isTerminal tells whether a person looks at w.

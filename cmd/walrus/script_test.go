@@ -23,7 +23,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/script. Beside testscript's own commands there are
 //
-//	exits CODE walrus ARGS...   the exit code is CODE; if it is not 0, stderr is one line and, if it is 2, stdout empty
+//	exits CODE walrus ARGS...   the exit code is CODE; if it is not 0, stderr is one line, with --json an object that has the
+//	                            code, and, if it is 2, stdout empty
 //	up NAME ARGS...             start walrus ARGS in the background and wait for its ready line, which is then stdout
 //	down NAME                   ask it to end, which it must do with exit code 0
 //	http CODE METHOD URL SIZE   send SIZE bytes; stdout is the head and the body of the answer, whose status is CODE. In URL,
@@ -68,6 +69,15 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("exit code %d, want %d", code, want)
 	}
 	stderr := ts.ReadFile("stderr")
+	if want != 0 && wantsJSON(args) {
+		var f failure
+		dec := json.NewDecoder(strings.NewReader(stderr))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&f); err != nil || f.Error == "" || f.Code != want || f.Hint == "" || strings.Count(stderr, "\n") != 1 {
+			ts.Fatalf("stderr is not one object with error, code and hint: %v, %+v", err, f)
+		}
+		return
+	}
 	if want != 0 && (!strings.HasPrefix(stderr, "walrus: ") || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "goroutine ")) {
 		ts.Fatalf("stderr is not one line that begins with walrus: ")
 	}

@@ -151,11 +151,11 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 		opt.Epochs = s.conf.Epochs
 	}
 	entries := make([]any, 0, len(paths))
-	worst, printed := exitDone, false
+	var failed failures
+	printed := false
 	err = a.storeFiles(ctx, s, paths, opt, func(path string, res *client.StoreResult, err error) error {
 		if err != nil {
-			worst = max(worst, exitCode(err))
-			a.warn("store %s: %s", path, a.explain(err))
+			failed.add(a, "store "+path, err)
 		}
 		if err == nil && opt.DryRun {
 			entries = append(entries, newDryEntry(path, res))
@@ -175,10 +175,7 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 	if err != nil {
 		return err
 	}
-	if worst != exitDone {
-		return &toldError{worst}
-	}
-	return nil
+	return failed.err()
 }
 
 // storeFile may return a result with an error: how far it got.

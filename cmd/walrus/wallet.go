@@ -72,7 +72,7 @@ func (a *app) walletNew(path string) error {
 			Path    string         `json:"path"`
 		}{w.Address(), path})
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s\nits key is in %s: whoever has this file has the WAL\n", w.Address(), path)
+	_, err = fmt.Fprintf(a.stdout, "%s\nits key is in %s: whoever has this file has the WAL\n", w.Address(), visible(path))
 	return err
 }
 

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"walrus/client"
+)
+
+func TestVisible(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain a/b.txt":          "plain a/b.txt",
+		"größe 文件　名 👩‍🚀":         "größe 文件　名 👩‍🚀",
+		"a\x1b[31mred\x1b[0m":    `a\x1b[31mred\x1b[0m`,
+		"line\nwalrus: all ok":   `line\nwalrus: all ok`,
+		"tab\tand\rreturn\x00":   `tab\tand\rreturn\x00`,
+		"\u202etxt.exe":          `\u202etxt.exe`,
+		"c1\u009b31m del\x7f":    `c1\u009b31m del\x7f`,
+		"no\xfftext\xc3":         `no\xfftext\xc3`,
+		"\ufeffmark\u2028\u00ad": `\ufeffmark\u2028\u00ad`,
+		"tag\U000e0041":          `tag\U000e0041`,
+		"\ufffd":                 "\ufffd",
+	} {
+		if got := visible(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestNamesOnTheTerminal puts a name that would take over the terminal wherever one is printed.
+func TestNamesOnTheTerminal(t *testing.T) {
+	const name = "x\x1b]0;owned\x07\u202e\ny\xff"
+	var b bytes.Buffer
+	if err := table(&b, "", [][]string{{"file", "size"}, {name, "1"}}); err != nil {
+		t.Fatal(err)
+	}
+	a, stderr := testApp()
+	a.warn("%s is left out", name)
+	a.fail(t.Context(), "walrus", errors.New("open "+name+": no such file"))
+	a.stdout = &output{until: &b}
+	if _, err := a.openInput(t.Context(), name, ""); err != nil {
+		a.fail(t.Context(), "walrus", err)
+	}
+	for what, text := range map[string]string{"table": b.String(), "errors": stderr.String()} {
+		if strings.ContainsAny(text, "\x1b\x07\u202e\xff") || !strings.Contains(text, `\x1b]0;owned\x07\u202e`) {
+			t.Errorf("%s: %q", what, text)
+		}
+	}
+	if lines := strings.Count(b.String(), "\n"); lines != 2 {
+		t.Errorf("the table has %d lines:\n%s", lines, &b)
+	}
+	if lines := strings.Count(stderr.String(), "\n"); lines != 3 {
+		t.Errorf("the errors have %d lines:\n%s", lines, stderr)
+	}
+}
+
+// TestJSONIsExact: what a terminal would obey is written as JSON can, and is read as it was.
+func TestJSONIsExact(t *testing.T) {
+	var b bytes.Buffer
+	a, _ := testApp()
+	a.stdout = &output{until: &b}
+	const name = "x\x1b\u009b\u202e\U000e0041\x7f 文👩‍🚀\n"
+	if err := a.printJSON(map[string]string{"name": name}); err != nil {
+		t.Fatal(err)
+	}
+	var back map[string]string
+	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back["name"] != name {
+		t.Errorf("read back %q, %v", back["name"], err)
+	}
+	if strings.ContainsAny(b.String(), "\x1b\u009b\u202e\U000e0041\x7f") || !strings.Contains(b.String(), "文👩‍🚀") {
+		t.Errorf("got %q", &b)
+	}
+}
+
+func TestFailuresAsJSON(t *testing.T) {
+	notEnough := &client.NotEnoughError{Op: "store", Did: "confirmed", Have: 3, Needed: 7, Shards: 10}
+	for _, tt := range []struct {
+		err  error
+		want failure
+	}{
+		{usagef("-o: want a file"), failure{"-o: want a file", exitUsage, "see walrus read --help", nil}},
+		{fmt.Errorf("read: %w", client.ErrNotFound), failure{Code: exitNotFound, Hint: "check the ID"}},
+		{notEnough, failure{notEnough.Error(), exitNotEnough, "walrus health", nil}},
+		{&client.NoFundsError{}, failure{Code: exitFailed, Hint: "wallet faucet"}},
+		{&changedError{name: "x"}, failure{"x changed while", exitFailed, "try again when nothing writes", nil}},
+		{errors.New("a\nb"), failure{"a b", exitFailed, "--log-level debug", nil}},
+	} {
+		a, stderr := testApp()
+		a.global.json = true
+		a.warn("a %s", "warning")
+		code := a.fail(t.Context(), "walrus read", tt.err)
+		var got failure
+		if err := json.Unmarshal(stderr.Bytes(), &got); err != nil {
+			t.Fatalf("%v: stderr %q is not one object: %v", tt.err, stderr, err)
+		}
+		if code != tt.want.Code || got.Code != code || !strings.Contains(got.Error, tt.want.Error) || !strings.Contains(got.Hint, tt.want.Hint) ||
+			len(got.Warnings) != 1 || got.Warnings[0] != "a warning" {
+			t.Errorf("%v: exit code %d, %+v: want %+v", tt.err, code, got, tt.want)
+		}
+	}
+}
+
+// TestOneObjectOnStderr: several files that cannot be stored, an interrupt and a bug are each one object.
+func TestOneObjectOnStderr(t *testing.T) {
+	a, stderr := testApp()
+	a.global.json = true
+	var failed failures
+	failed.add(a, "store a", errors.New("no such file"))
+	failed.add(a, "store b", &client.NotEnoughError{Op: "store"})
+	if code := a.fail(t.Context(), "walrus store", failed.err()); code != exitNotEnough {
+		t.Errorf("exit code %d", code)
+	}
+	var got failure
+	if err := json.Unmarshal(stderr.Bytes(), &got); err != nil || got.Code != exitNotEnough || !strings.HasPrefix(got.Error, "store a: no such file; store b: ") {
+		t.Errorf("%q: %v, %+v", stderr, err, got)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for want, command := range map[string]func(stderr *bytes.Buffer) int{
+		"interrupted": func(stderr *bytes.Buffer) int {
+			return run(ended, []string{"blob-id", "-", "--json"}, strings.NewReader(""), &bytes.Buffer{}, stderr, noEnv)
+		},
+		"internal error: a bug with two lines: please report this": func(stderr *bytes.Buffer) int {
+			return run(t.Context(), []string{"version", "--json"}, nil, panicWriter{}, stderr, noEnv)
+		},
+	} {
+		var stderr bytes.Buffer
+		code := command(&stderr)
+		var got failure
+		if err := json.Unmarshal(stderr.Bytes(), &got); err != nil || got.Error != want || got.Code != code || code != exitFailed {
+			t.Errorf("exit code %d, %q: %v, want %q", code, &stderr, err, want)
+		}
+	}
+}
