@@ -54,7 +54,7 @@ func TestPages(t *testing.T) {
 			"<polyline", "<li>15:10</li>", "<li>16 MiB/s</li>", "<li>0 B/s</li>", `action="/explorer/search"`, "/explorer/api/network",
 		}},
 		{"/explorer/nodes/node-3", []string{"node-3", peerName(3), "Reachable, not well:", "<b>37</b> slivers owed", "0.57715 WAL", "0.1275 WAL", "2 d 2 h", "3, 10, 17", "was damaged",
-			"14 Mar 2026, 14:00:00 UTC</time>: sliver 12", "8.00 GiB</b> of 20.0 GiB", "/ip4/192.0.2.3/tcp/4001", "100.00 %", "97.50 %", "19 d 12 h", "it remembers 20 d",
+			"14 Mar 2026, 14:00:00 UTC</time>: sliver 12", "8.00 GiB</b> of 20.0 GiB", "100 GiB free, of which 256 MiB are left alone", "/ip4/192.0.2.3/tcp/4001", "100.00 %", "97.50 %", "19 d 12 h", "it remembers 20 d",
 			"80.0 GiB", "3.00 TiB", ">48<", "received</span>", "sent</span>", "on disk</span>", "<li>12:00</li>", "<li>2 MiB/s</li>", "As the node says itself",
 		}},
 		{"/explorer/nodes/" + peerName(5), []string{"This node is dead", "refused the connection", "It last answered <time", "14 Mar 2026, 14:29:26 UTC", "It cannot be asked", "97.50 %"}},
