@@ -125,7 +125,8 @@ func (s *networkState) node(h *client.NodeHealth) *pages.Node {
 	st := &h.Status
 	n := &pages.Node{
 		NodeSummary: summarize(h), Time: s.network.Time, ShardIDs: h.Shards, Weight: s.network.Committee, Slivers: st.Slivers, Corrupt: st.Corrupt,
-		Uptime: st.Uptime, Peers: st.Peers, Incidents: append([]string{}, st.Incidents...), Addresses: append([]string{}, st.Addresses...), Ledger: st.Ledger,
+		Uptime: st.Uptime, Peers: st.Peers, Incidents: append([]string{}, st.Incidents...), Addresses: append([]string{}, st.Addresses...),
+		Limit: st.DiskLimit, Free: st.DiskFree, Reserve: st.DiskReserve, Refuses: st.Refuses, Ledger: st.Ledger,
 	}
 	if s.info != nil {
 		n.Earnings = earnings(s.info, len(h.Shards))

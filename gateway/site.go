@@ -19,6 +19,7 @@ import (
 	"walrus/client"
 	"walrus/gateway/guard"
 	"walrus/gateway/pages"
+	"walrus/ledger/light"
 	"walrus/shards"
 )
 
@@ -33,8 +34,8 @@ type SiteConfig struct {
 	Metrics string
 	// MetricsIfFree does without metrics if their address is taken. Default true, as nobody has chosen it.
 	MetricsIfFree bool
-	// Chronicle is the ledger for the pages; nil: they have none of blocks, transactions and owners.
-	Chronicle Chronicle
+	// Light reads the ledger for the pages; nil: they have none of blocks, transactions and owners.
+	Light *light.Client
 }
 
 // DefaultSite is a site for this machine.
@@ -76,10 +77,14 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	if q := &cfg.Guard.Quota; cfg.API.Publisher && !cfg.Guard.Loopback && cfg.Guard.JWT.Secret == "" && q.Spend == 0 && q.TotalSpend == 0 {
 		log.Warn("whoever reaches this publisher may spend what its wallet holds: ask for tokens or limit what is spent", "bind", cfg.API.Bind)
 	}
-	s.explorer = NewExplorer(ExploreConfig{
+	explore := ExploreConfig{
 		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,
-		Quilt: s.gateway.quiltFiles, Chronicle: cfg.Chronicle,
-	}, c)
+		Quilt: s.gateway.quiltFiles,
+	}
+	if cfg.Light != nil {
+		explore.Chronicle = chronicle{cfg.Light}
+	}
+	s.explorer = NewExplorer(explore, c)
 	faces, err := pages.New(pages.Config{
 		Publisher: cfg.API.Publisher, Aggregator: cfg.API.Aggregator, MaxUpload: cfg.API.Store.MaxBody, MaxQuilt: cfg.API.Store.MaxQuiltBody,
 		TempDir: cfg.API.Store.TempDir, Epochs: cfg.API.Store.Epochs,

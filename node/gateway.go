@@ -47,9 +47,7 @@ func (g *GatewayNode) open(ctx context.Context, cfg clientnode.Config, open clie
 	if g.client, err = clientnode.Open(ctx, cfg, open); err != nil {
 		return err
 	}
-	if l := g.client.Chain().Light; l != nil {
-		gw.Chronicle = chronicle{l}
-	}
+	gw.Light = g.client.Chain().Light
 	g.site, err = gateway.NewSite(gw, g.client.Client(), cfg.Logger)
 	return err
 }

@@ -143,11 +143,14 @@ type Node struct {
 	Corrupt   uint64        `json:"corruptSlivers"` // found damaged and not yet repaired
 	Uptime    time.Duration `json:"uptimeNanos"`
 	Peers     int           `json:"connectedPeers"`
-	Addresses []string      `json:"addresses"` // as it says
-	Incidents []string      `json:"incidents"` // newest first
-	Limit     uint64        `json:"diskLimitBytes,omitempty"`
-	Seen      time.Time     `json:"seenTime,omitzero"` // when it last answered this gateway, if it does not now
-	History   *NodeHistory  `json:"history,omitempty"` // missing if it keeps none, or never told this gateway
+	Addresses []string      `json:"addresses"`                // as it says
+	Incidents []string      `json:"incidents"`                // newest first
+	Limit     uint64        `json:"diskLimitBytes,omitempty"` // that its operator set; 0: none
+	Free      uint64        `json:"diskFreeBytes"`            // of its file system
+	Reserve   uint64        `json:"diskReserveBytes"`         // of those it leaves alone
+	Refuses   string        `json:"refuses,omitempty"`        // why it takes no new data
+	Seen      time.Time     `json:"seenTime,omitzero"`        // when it last answered this gateway, if it does not now
+	History   *NodeHistory  `json:"history,omitempty"`        // missing if it keeps none, or never told this gateway
 	Ledger    string        `json:"ledger,omitempty"`
 	Earnings  *Earnings     `json:"earnings,omitempty"` // missing while the ledger cannot be asked
 }

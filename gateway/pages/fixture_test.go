@@ -13,7 +13,7 @@ import (
 )
 
 // hostile is a name that would break out of any place of a page that does not escape it.
-const hostile = `"'></title><script>alert(1)</script><img src=x onerror=alert(2)>`
+var hostile = `"'></title><script>alert(1)</script><img src=x onerror=alert(2)>`
 
 // start is when the fixture's numbers are from.
 var start = time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
@@ -61,7 +61,7 @@ func newFixture() *fixture {
 				Blobs: 1842, DiskBytes: 8 << 30, Epoch: 12, Height: 81234 - uint64(i), Version: "v0.5.0",
 			},
 			Time: start, Weight: committee, Slivers: 52000, Uptime: 50 * time.Hour, Peers: 6, Ledger: "goes on", History: newHistory(),
-			Limit: 20 << 30, Addresses: []string{fmt.Sprintf("/ip4/192.0.2.%d/tcp/4001", i), fmt.Sprintf("/ip4/192.0.2.%d/udp/4001/quic-v1", i)},
+			Limit: 20 << 30, Free: 100 << 30, Reserve: 256 << 20, Addresses: []string{fmt.Sprintf("/ip4/192.0.2.%d/tcp/4001", i), fmt.Sprintf("/ip4/192.0.2.%d/udp/4001/quic-v1", i)},
 			Earnings: &Earnings{Pot: 4_250_000_000, Burn: 127_500_000, Share: 577_150_000, Epoch: 12, EpochEnd: f.network.Epoch.End},
 		}
 		for s := i; s < 100; s += 7 {
@@ -131,7 +131,7 @@ func (f *fixture) addLedger() {
 	}
 	f.owner = &Owner{
 		Address: owner, Balance: 2_500_000_000, Nonce: 10, Epoch: 12,
-		Blobs:    []OwnedBlob{{ledger.ObjectID{7, 7}, ledger.Blob{Owner: owner, BlobID: blobID(1), Size: 1_500_000, Deletable: true, Registered: 11, Certified: 11, End: 19}}, {ledger.ObjectID{7, 8}, ledger.Blob{BlobID: blobID(2), End: 12}}},
+		Blobs:    []OwnedBlob{{ledger.ObjectID{7, 7}, ledger.Blob{Owner: owner, BlobID: blobID(1), Size: 1_500_000, Deletable: true, Registered: 11, Certified: 11, End: 19, Bytes: 8 << 20}}, {ledger.ObjectID{7, 8}, ledger.Blob{BlobID: blobID(2), Size: 40_000, End: 12}}},
 		Storages: []OwnedStorage{{ledger.ObjectID{8}, ledger.Storage{Bytes: 8 << 20, Start: 12, End: 19}}},
 	}
 	f.records[ledger.ObjectID{7, 7}] = &RecordDetail{OwnedBlob: f.owner.Blobs[0], Epoch: 12, EndTime: f.network.Epoch.At(19)}

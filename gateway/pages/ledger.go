@@ -133,7 +133,7 @@ func transactionsTable(list []Transaction) table {
 		x := &list[i]
 		result := cell{Text: "done", State: "good"}
 		if x.Code != ledger.CodeOK.String() {
-			result = cell{Text: x.Code, State: "bad", Note: x.Log, Wide: true}
+			result = cell{Text: "failed: " + x.Code, State: "bad", Note: x.Log, Wide: true}
 		}
 		t.Rows = append(t.Rows, []cell{
 			ident(x.ID.String(), "transactions"), when(x.Time), link(numberText(x.Height), blockLink(x.Height)), {Text: operations(x.Operations), Wide: true},

@@ -17,7 +17,7 @@ import (
 // newSite serves a fixture.
 func newSite(t *testing.T, f *fixture) http.Handler {
 	t.Helper()
-	h, err := New(Config{Publisher: true, Aggregator: true, MaxUpload: 10 << 20, Epochs: 1}, f, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	h, err := New(Config{Publisher: true, Aggregator: true, MaxUpload: 10 << 20, MaxQuilt: 20 << 20, Epochs: 1}, f, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,10 +54,10 @@ func TestPages(t *testing.T) {
 			"<polyline", "<li>15:10</li>", "<li>16 MiB/s</li>", "<li>0 B/s</li>", `action="/explorer/search"`, "/explorer/api/network",
 		}},
 		{"/explorer/nodes/node-3", []string{"node-3", peerName(3), "Reachable, not well:", "<b>37</b> slivers owed", "0.57715 WAL", "0.1275 WAL", "2 d 2 h", "3, 10, 17", "was damaged",
-			"14 Mar 2026, 14:00:00 UTC</time>: sliver 12", "8.00 GiB</b> of 20.0 GiB", "/ip4/192.0.2.3/tcp/4001", "100.00 %", "97.50 %", "19 d 12 h", "it remembers 20 d",
+			"14 Mar 2026, 14:00:00 UTC</time>: sliver 12", "8.00 GiB</b> of 20.0 GiB", "100 GiB free, of which 256 MiB are left alone", "/ip4/192.0.2.3/tcp/4001", "100.00 %", "97.50 %", "19 d 12 h", "it remembers 20 d",
 			"80.0 GiB", "3.00 TiB", ">48<", "received</span>", "sent</span>", "on disk</span>", "<li>12:00</li>", "<li>2 MiB/s</li>", "As the node says itself",
 		}},
-		{"/explorer/nodes/" + peerName(5), []string{"This node is dead", "refused the connection", "It last answered <time", "14 Mar 2026, 14:29:26 UTC", "It cannot be asked", "97.50 %"}},
+		{"/explorer/nodes/" + peerName(5), []string{"This node is dead", "refused the connection", "it is not running.</span> It last answered <time", "As the node told this gateway last", "14 Mar 2026, 14:29:26 UTC", "It cannot be asked", "97.50 %"}},
 		{"/explorer/blobs/" + blobID(1).String(), []string{
 			"Certified and stored", "until epoch 19 begins", "20 Mar 2026, 18:34:26 UTC", "1.43 MiB", "7.53 MiB", "6 nodes with 86 of 100 shards signed", "a quorum is 67", "Not among them: node-5",
 			`id="heatmap"`, "Shard 5 on node-5: primary unreachable, secondary unreachable", "Shard 10 on node-3: primary stored, secondary corrupt", "Shard 3 on node-3: primary repairing, secondary missing",
@@ -70,7 +70,7 @@ func TestPages(t *testing.T) {
 			">Quilt</h1>", "2 files stored together", `href="/v1/blobs/by-quilt-patch-id/AAAA"`, "photos/ice.jpg", `download="ice.jpg"`, "place: Svalbard, year: 2026",
 		}},
 		{"/explorer/transactions", []string{
-			"certify blob", "buy storage, register blob (2)", "balance", `href="/explorer/transactions/0xaa01`, `href="/explorer/owners/0x99`, `href="/explorer/blocks/81233"`,
+			"certify blob", "buy storage, register blob (2)", "failed: balance", `href="/explorer/transactions/0xaa01`, `href="/explorer/owners/0x99`, `href="/explorer/blocks/81233"`,
 			`href="/explorer/transactions?before=81233.0.0"`, "is the word of the node", "/explorer/api/transactions",
 		}},
 		{"/explorer/transactions/" + ledger.TxID{0xaa, 2}.String(), []string{"Done:", "storage bought", "blob registered", "0.0078 WAL", `href="/explorer/records/0x0707`, `href="/explorer/blobs/` + blobID(1).String()}},

@@ -72,8 +72,12 @@ func TestUploadKeepsNoName(t *testing.T) {
 	if left, listing := os.ReadDir(dir); err != nil || f.size != 3<<20 || listing != nil || len(left) > 0 {
 		t.Errorf("%d bytes, %v; in the folder: %v, %v", f.size, err, left, listing)
 	}
-	s.cfg.TempDir = filepath.Join(dir, "gone")
-	if f, err = s.readForm(formOf(t, []byte("x"), nil)); !errors.Is(err, fs.ErrNotExist) || strings.Contains(formError(err, 1).Error(), dir) {
+	s.cfg.TempDir = filepath.Join(dir, "file", "below")
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var broken *fs.PathError
+	if f, err = s.readForm(formOf(t, []byte("x"), nil)); !errors.As(err, &broken) || strings.Contains(formError(err, 1).Error(), dir) {
 		t.Errorf("without a folder: %v", err)
 	}
 	f.close()

@@ -42,7 +42,7 @@ var units = map[string]unit{
 	// What is only a client wires no store and no engine: programs of others link it.
 	"clientnode": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "client", "p2p", "dht")},
 	"gateway": {
-		imports: join(core, ledger, "client", "p2p", "quilt"), // p2p only for the types of the client's answers
+		imports: join(core, ledger, "ledger/light", "client", "p2p", "quilt"), // light shows what it proves; p2p only for the types of the client's answers
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest"},
 	},
 	"node": {

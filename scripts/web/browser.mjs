@@ -3,46 +3,17 @@
 // nothing on any page. With SCREENSHOTS=folder it keeps what it saw.
 import { createHash, randomBytes } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { mkdtempSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { checks, complaints, launch, look as lookAt, png, want, watch as watchAt, complaints as watched } from './browse.mjs';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const [url, walrus, config] = process.argv.slice(2), shots = process.env.SCREENSHOTS;
 const dir = mkdtempSync(join(tmpdir(), 'walrus-browser-'));
-const complaints = [];
-let checks = 0;
-function want(what, condition, got) {
-  checks++;
-  if (!condition) complaints.push(`${what}: ${JSON.stringify(got)}`);
-}
 const sum = (b) => createHash('sha256').update(b).digest('hex');
-
-const browser = await chromium.launch({
-  executablePath: execFileSync('sh', ['-c', 'command -v chromium']).toString().trim(),
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
-
-// watch notes what a page complains about.
-function watch(page) {
-  page.on('console', (m) => { if (m.type() === 'error' || m.type() === 'warning') complaints.push(`console of ${page.url()}: ${m.text()}`); });
-  page.on('pageerror', (e) => complaints.push(`error on ${page.url()}: ${e}`));
-  page.on('request', (q) => { if (!q.url().startsWith(url) && !q.url().startsWith('blob:') && !q.url().startsWith('data:')) complaints.push(`${page.url()} asks for ${q.url()}`); });
-  return page;
-}
-
-// look checks accessibility and takes a picture.
-async function look(page, name) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run());
-  want(`axe on ${name}`, violations.length === 0, violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(' ')}`));
-  if (shots) {
-    mkdirSync(shots, { recursive: true });
-    await page.screenshot({ path: join(shots, `${name}.jpg`), type: 'jpeg', quality: 70, fullPage: name !== 'api' });
-  }
-}
+const watch = (page) => watchAt(page, url);
+const look = (page, name) => lookAt(page, name, shots);
+const browser = await launch();
 
 try {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true, bypassCSP: false });
@@ -72,6 +43,15 @@ try {
   const seen = await page.evaluate(() => window.seen);
   want('progress', seen.length > 0 && Math.max(...seen) > 0, seen);
   const id = (await page.textContent('[data-testid=result-id]')).trim();
+  const content = await page.getAttribute('[data-testid=result-content]', 'href');
+  want('link to the content', sum(Buffer.from(await (await fetch(url + content)).arrayBuffer())) === sum(picture), content);
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: url });
+  await page.click('#result-copy');
+  want('the ID is copied', (await page.evaluate(() => navigator.clipboard.readText())) === id, id);
+  want('the copy button says so', (await page.textContent('#result-copy')) === 'Copied', await page.textContent('#result-copy'));
+  const token = await page.inputValue('#manage-token');
+  const record = await page.getAttribute('#result-record', 'href');
+  want('the owner gets a token', token.length > 20 && /^\/explorer\/records\/0x/.test(record), [token.length, record]);
   await look(page, 'uploaded');
 
   // its page: what it shows, and the file back
@@ -83,6 +63,67 @@ try {
   const [download] = await Promise.all([page.waitForEvent('download'), page.click('[data-testid=download]')]);
   want('download', sum(readFileSync(await download.path())) === sum(picture), id);
   want('preview of the picture', await page.evaluate(() => { const i = document.querySelector('[data-testid=preview] img'); return i && i.complete && i.naturalWidth > 0; }), 'no picture');
+
+  // its record, by somebody who kept the token: extended, by a wrong one refused, and deleted
+  const owned = async (secret, button, says) => {
+    await page.goto(url + record, { waitUntil: 'networkidle' });
+    await page.fill('#manage-token', secret);
+    await page.click(`form.manage button[value=${button}]`);
+    await page.waitForFunction((text) => document.querySelector('.manage-status').textContent.includes(text), says, { timeout: 60_000 });
+  };
+  await owned(token, 'extend', 'Stored until epoch');
+  await look(page, 'record');
+  const owner = await page.getAttribute('dl a[href^="/explorer/owners/"]', 'href');
+  const quiet = watched.length; // what is refused is a complaint of the console by itself
+  await owned('not the token', 'extend', 'Not extended');
+  watched.length = quiet;
+
+  // a folder, as a quilt
+  const photos = join(dir, 'photos');
+  mkdirSync(join(photos, 'ice'), { recursive: true });
+  writeFileSync(join(photos, 'read me.txt'), 'the walrus said');
+  writeFileSync(join(photos, 'ice', 'floe.bin'), randomBytes(5000));
+  await page.goto(`${url}/explorer/upload`, { waitUntil: 'networkidle' });
+  await page.setInputFiles('[data-testid=folder]', photos);
+  await page.waitForFunction(() => document.querySelector('[data-testid=price]').textContent.includes('a quilt of 2 files'));
+  await page.click('[data-testid=upload-button]');
+  await page.waitForSelector('[data-testid=result]:not([hidden])', { timeout: 60_000 });
+  const files = await page.locator('[data-testid=result-files] a').allTextContents();
+  want('files of the quilt', files.sort().join() === 'ice/floe.bin,read me.txt', files);
+  await page.click('[data-testid=result-link]');
+  await page.waitForSelector('[data-testid=quilt]');
+  want('the page says that it is a quilt', (await page.textContent('h1')) === 'Quilt', await page.textContent('h1'));
+  const inside = await page.locator('#quilt-table a', { hasText: 'read me.txt' }).first().getAttribute('href');
+  want('a file of the quilt', (await (await fetch(url + inside)).text()) === 'the walrus said', inside);
+  await look(page, 'quilt');
+
+  // the ledger: what was stored just now is there, with its links
+  for (const name of ['transactions', 'blobs', 'events', 'blocks']) {
+    await page.goto(`${url}/explorer/${name}`, { waitUntil: 'networkidle' });
+    want(`there are ${name}`, (await page.locator('table.cards tbody tr').count()) > 2, await page.locator('table.cards tbody tr').count());
+    await look(page, name);
+  }
+  await page.goto(`${url}/explorer/blobs`, { waitUntil: 'networkidle' });
+  want('the blob is among the recent ones', (await page.locator(`#blob-table a[href="/explorer/blobs/${id}"]`).count()) === 1, id);
+  await page.goto(`${url}/explorer/transactions`, { waitUntil: 'networkidle' });
+  await page.locator('#transaction-table tbody th a').first().click();
+  await page.waitForSelector('#events');
+  await look(page, 'transaction');
+  await page.locator('dl a[href^="/explorer/blocks/"]').click();
+  await page.waitForSelector('#transactions');
+  want('a block has its transaction', (await page.locator('#transaction-table tbody tr').count()) > 0, page.url());
+  await look(page, 'block');
+  await page.fill('#q', owner.split('/').pop());
+  await page.press('#q', 'Enter');
+  await page.waitForSelector('#blobs');
+  want('an owner is found, with the blob', page.url().endsWith(owner) && (await page.locator(`#blob-table a[href="/explorer/blobs/${id}"]`).count()) === 1, page.url());
+  await look(page, 'owner');
+
+  page.once('dialog', (d) => d.accept());
+  await owned(token, 'delete', 'Deleted.');
+  const gone = await fetch(`${url}${record.replace('/explorer/', '/explorer/api/')}`);
+  want('the record is deleted', gone.status === 404, gone.status);
+  execFileSync(walrus, ['--config', config, 'store', join(dir, 'picture.png')]); // again, for what follows
 
   // a node, found by search
   await page.goto(`${url}/`, { waitUntil: 'networkidle' });
@@ -99,37 +140,39 @@ try {
   await look(page, 'api');
 
   await page.goto(`${url}/`, { waitUntil: 'networkidle' });
-  await page.waitForSelector('#chart canvas');
+  await page.waitForSelector('#chart svg');
   await look(page, 'network');
 
-  // a video of 100 MB that seeks: the middle is shown long before all of it could have come
-  const film = makeFilm();
-  const stored = JSON.parse(execFileSync(walrus, ['--config', config, '--json', 'store', film, '--attribute', 'content-type=video/mp4']).toString());
-  const filmId = stored[0].blobStoreResult.newlyCreated.blobObject.blobId;
-  let came = 0;
-  const film_client = await context.newCDPSession(page);
-  await film_client.send('Network.enable');
-  film_client.on('Network.dataReceived', (e) => { came += e.dataLength; });
-  await page.goto(`${url}/explorer/blobs/${filmId}`, { waitUntil: 'load' });
-  const at = await page.evaluate(async () => {
-    const v = document.querySelector('[data-testid=preview] video');
-    if (!v) return 'no video';
-    v.muted = true;
-    if (v.readyState < 1) await new Promise((resolve, reject) => { v.onloadedmetadata = resolve; v.onerror = () => reject(new Error('video: ' + v.error?.message)); v.load(); });
-    const to = async (t) => { await new Promise((resolve) => { v.onseeked = resolve; v.currentTime = t; }); return v.currentTime; };
-    return { end: v.duration, shown: [await to(55), await to(30), await to(5)] };
-  });
-  want('video seeks', String(at.shown) === '55,30,5' && at.end >= 59, at);
-  want('without all of it', came < 60e6, came);
-  console.log(`browser.mjs: seeking in a film of ${statSync(film).size} bytes took ${came}`);
+  // A video of 100 MB that seeks: the middle is shown long before all of it could have come. FILM=no leaves it out.
+  const seek = async () => {
+    const film = makeFilm();
+    const stored = JSON.parse(execFileSync(walrus, ['--config', config, '--json', 'store', film, '--attribute', 'content-type=video/mp4']).toString());
+    const filmId = stored[0].blobStoreResult.newlyCreated.blobObject.blobId;
+    let came = 0;
+    const film_client = await context.newCDPSession(page);
+    await film_client.send('Network.enable');
+    film_client.on('Network.dataReceived', (e) => { came += e.dataLength; });
+    await page.goto(`${url}/explorer/blobs/${filmId}`, { waitUntil: 'load' });
+    const at = await page.evaluate(async () => {
+      const v = document.querySelector('[data-testid=preview] video');
+      if (!v) return 'no video';
+      v.muted = true;
+      if (v.readyState < 1) await new Promise((resolve, reject) => { v.onloadedmetadata = resolve; v.onerror = () => reject(new Error('video: ' + v.error?.message)); v.load(); });
+      const to = async (t) => { await new Promise((resolve) => { v.onseeked = resolve; v.currentTime = t; }); return v.currentTime; };
+      return { end: v.duration, shown: [await to(55), await to(30), await to(5)] };
+    });
+    want('video seeks', String(at.shown) === '55,30,5' && at.end >= 59, at);
+    want('without all of it', came < 60e6, came);
+    console.log(`browser.mjs: seeking in a film of ${statSync(film).size} bytes took ${came}`);
+  };
+  if (process.env.FILM !== 'no') await seek();
 
   // dark, narrow, and without JavaScript
-  const dark = await browser.newContext({ viewport: { width: 400, height: 800 }, colorScheme: 'dark' });
+  const dark = await browser.newContext({ viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
   const phone = watch(await dark.newPage());
-  for (const [name, path] of [['network', '/'], ['blob', `/explorer/blobs/${id}`], ['node', '/explorer/nodes/node-1'], ['upload', '/explorer/upload']]) {
+  for (const [name, path] of [['network', '/'], ['blob', `/explorer/blobs/${id}`], ['node', '/explorer/nodes/node-1'], ['upload', '/explorer/upload'], ['blocks', '/explorer/blocks'], ['owner', owner], ['api', '/v1/api']]) {
     await phone.goto(url + path, { waitUntil: 'networkidle' });
     await look(phone, `${name}-dark`);
-    want(`${name} fits a phone`, await phone.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), await phone.evaluate(() => document.documentElement.scrollWidth));
   }
   const plain = await browser.newContext({ javaScriptEnabled: false });
   const bare = watch(await plain.newPage());
@@ -159,38 +202,6 @@ function makePicture() {
   const path = join(dir, 'picture.png');
   writeFileSync(path, png(640, 480));
   return path;
-}
-
-// png is a picture of waves and some noise, so that it is not too small.
-function png(width, height) {
-  const { deflateSync, crc32 } = createRequire(import.meta.url)('node:zlib');
-  const raw = Buffer.alloc((width * 3 + 1) * height);
-  const noise = randomBytes(raw.length);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const wave = [0, 1, 2].map((c) => 128 + 90 * Math.sin(x / (37 + 9 * c) + c) * Math.cos(y / (29 + 7 * c) - c));
-      wave.forEach((v, c) => { const at = y * (width * 3 + 1) + 1 + 3 * x + c; raw[at] = v + (noise[at] & 31); });
-    }
-  }
-  const chunk = (type, body) => {
-    const b = Buffer.concat([Buffer.from(type), body]), out = Buffer.alloc(b.length + 8);
-    out.writeUInt32BE(body.length, 0);
-    b.copy(out, 4);
-    out.writeUInt32BE(crc(b), out.length - 4);
-    return out;
-  };
-  const crc = (b) => {
-    if (crc32) return crc32(b) >>> 0;
-    let c = ~0;
-    for (const x of b) { c ^= x; for (let k = 0; k < 8; k++) c = (c >>> 1) ^ (0xedb88320 & -(c & 1)); }
-    return ~c >>> 0;
-  };
-  const head = Buffer.alloc(13);
-  head.writeUInt32BE(width, 0);
-  head.writeUInt32BE(height, 4);
-  head[8] = 8;
-  head[9] = 2;
-  return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), chunk('IHDR', head), chunk('IDAT', deflateSync(raw)), chunk('IEND', Buffer.alloc(0))]);
 }
 
 // makeFilm makes a minute of moving noise, about 100 MB.

@@ -5,7 +5,9 @@
 # the rest from npm and PyPI into .cache/web. `make web` builds and runs it.
 #
 #   scripts/web/run.sh [lint|contract|recipes|clients|browser]...    only these, in this order; default all
-#   SCREENSHOTS=docs/screens scripts/web/run.sh browser      keep what the browser saw
+#   scripts/web/run.sh screens                               look at every page, wide and narrow, light and dark, with the data of
+#                                                            the pages' tests, and make docs/screens anew
+#   SCREENSHOTS=folder scripts/web/run.sh browser            keep what the browser saw of a network of this machine
 #   WALRUS=path/to/walrus                                    the program to run (default bin/walrus)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -13,7 +15,6 @@ root=$PWD here=$PWD/scripts/web cache=$PWD/.cache/web
 walrus=${WALRUS:-$root/bin/walrus}
 parts=("$@")
 ((${#parts[@]})) || parts=(lint contract recipes clients browser)
-[[ -x $walrus ]] || { echo "web: $walrus is missing: run make build" >&2; exit 1; }
 export SCREENSHOTS=${SCREENSHOTS:+$(realpath -m "$SCREENSHOTS")}
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
@@ -45,25 +46,31 @@ finish() {
   local code=$?
   trap - EXIT INT TERM
   [[ -n $net ]] && kill "$net" 2>/dev/null && wait "$net" 2>/dev/null
-  ((code == 0)) || { echo "web: FAILED; the end of the log follows" >&2; tail -n 20 "$dir/net.log" >&2; }
+  ((code == 0)) || [[ ! -f $dir/net.log ]] || { echo "web: FAILED; the end of the log follows" >&2; tail -n 20 "$dir/net.log" >&2; }
   rm -rf "$dir"
   exit "$code"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-"$walrus" devnet up --dir "$dir/net" --nodes 4 --shards 31 --gateway 127.0.0.1:0 >"$dir/net.out" 2>"$dir/net.log" &
-net=$!
-for _ in $(seq 300); do
-  grep -q ready "$dir/net.out" && break
-  kill -0 "$net" || exit 1
-  sleep 0.2
-done
-url=$(sed -n 's/.* at \(http:[^ ]*\).*/\1/p' "$dir/net.out")
-[[ -n $url ]] || { echo "web: the devnet told no address" >&2; exit 1; }
-echo "web: the gateway is at $url"
+# need_net runs the network, once.
+need_net() {
+  [[ -z $net ]] || return 0
+  [[ -x $walrus ]] || { echo "web: $walrus is missing: run make build" >&2; exit 1; }
+  "$walrus" devnet up --dir "$dir/net" --nodes 4 --shards 31 --gateway 127.0.0.1:0 >"$dir/net.out" 2>"$dir/net.log" &
+  net=$!
+  for _ in $(seq 300); do
+    grep -q ready "$dir/net.out" && break
+    kill -0 "$net" || exit 1
+    sleep 0.2
+  done
+  url=$(sed -n 's/.* at \(http:[^ ]*\).*/\1/p' "$dir/net.out")
+  [[ -n $url ]] || { echo "web: the devnet told no address" >&2; exit 1; }
+  echo "web: the gateway is at $url"
+}
 
 lint() {
+  need_net
   say "Two linters read the API document"
   need_npm
   curl -fsS "$url/openapi.json" -o "$dir/openapi.json"
@@ -72,6 +79,7 @@ lint() {
 }
 
 contract() {
+  need_net
   say "Generated requests, each answer held against the document"
   need_python
   # A status or a body that the document does not have, a crash, a wrong content type: all count. Blobs that tests make up
@@ -82,6 +90,7 @@ contract() {
 }
 
 recipes() {
+  need_net
   say "The recipes of the README, as printed"
   # The indented lines of the section, with this gateway's address; -f so that a refusal is a failure.
   sed -n '/^## Over HTTP/,/^## /s/^    //p' README.md | sed "s|^URL=.*|URL=$url|; s/curl -/curl -f/" >"$dir/recipes.sh"
@@ -90,6 +99,7 @@ recipes() {
 }
 
 clients() {
+  need_net
   say "A client in Python"
   need_python
   "$cache/venv/bin/python" "$here/client.py" "$url"
@@ -100,11 +110,21 @@ clients() {
 }
 
 browser() {
+  need_net
   say "A browser"
   need_npm
   need_chromium
-  cp "$here/browser.mjs" "$cache/"
+  cp "$here/browser.mjs" "$here/browse.mjs" "$cache/"
   node "$cache/browser.mjs" "$url" "$walrus" "$dir/net/client.yaml"
+}
+
+screens() {
+  say "Every page, as people see it"
+  need_npm
+  need_chromium
+  go test -c -o "$dir/pages.test" ./gateway/pages
+  cp "$here/screens.mjs" "$here/browse.mjs" "$cache/"
+  node "$cache/screens.mjs" "$dir/pages.test" "${SCREENSHOTS:-$root/docs/screens}"
 }
 
 for part in "${parts[@]}"; do "$part"; done

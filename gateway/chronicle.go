@@ -1,4 +1,4 @@
-package node
+package gateway
 
 import (
 	"context"
@@ -6,16 +6,15 @@ import (
 	"fmt"
 	"time"
 
-	"walrus/gateway"
 	"walrus/gateway/pages"
 	"walrus/ledger"
 	"walrus/ledger/light"
 )
 
-// chronicle is a light client as a gateway.Chronicle. A ledger that stands still is read as it is.
+// chronicle is a light client as a Chronicle. A ledger that stands still is read as it is.
 type chronicle struct{ light *light.Client }
 
-var _ gateway.Chronicle = chronicle{}
+var _ Chronicle = chronicle{}
 
 // gone gives what the pages must tell from a fault their name for it.
 func gone(err error) error {
@@ -28,7 +27,7 @@ func gone(err error) error {
 	return err
 }
 
-// Head implements gateway.Chronicle.
+// Head implements Chronicle.
 func (c chronicle) Head(ctx context.Context) (uint64, error) {
 	h, err := c.light.Head(ctx)
 	if h.Height > 0 {
@@ -37,7 +36,7 @@ func (c chronicle) Head(ctx context.Context) (uint64, error) {
 	return 0, err
 }
 
-// Block implements gateway.Chronicle.
+// Block implements Chronicle.
 func (c chronicle) Block(ctx context.Context, height uint64) (*pages.Block, error) {
 	h, err := c.light.Header(ctx, height)
 	if err != nil {
@@ -52,7 +51,7 @@ func (c chronicle) Block(ctx context.Context, height uint64) (*pages.Block, erro
 	return b, nil
 }
 
-// History implements gateway.Chronicle.
+// History implements Chronicle.
 func (c chronicle) History(ctx context.Context, account ledger.Address, before string, limit int) (*pages.TransactionList, error) {
 	from, err := light.ParseCursor(before)
 	if err != nil {
@@ -72,7 +71,7 @@ func (c chronicle) History(ctx context.Context, account ledger.Address, before s
 	return list, nil
 }
 
-// In implements gateway.Chronicle.
+// In implements Chronicle.
 func (c chronicle) In(ctx context.Context, height uint64, limit int) (list []pages.Transaction, more bool, err error) {
 	h, err := c.light.History(ctx, ledger.Address{}, light.Before(light.Position{Height: height + 1}), limit)
 	if h == nil {
@@ -88,7 +87,7 @@ func (c chronicle) In(ctx context.Context, height uint64, limit int) (list []pag
 	return list, h.Next != nil, nil
 }
 
-// Transaction implements gateway.Chronicle.
+// Transaction implements Chronicle.
 func (c chronicle) Transaction(ctx context.Context, id ledger.TxID) (*pages.Transaction, error) {
 	e, err := c.light.Transaction(ctx, id)
 	if err != nil {
@@ -98,7 +97,7 @@ func (c chronicle) Transaction(ctx context.Context, id ledger.TxID) (*pages.Tran
 	return &x, nil
 }
 
-// Account implements gateway.Chronicle.
+// Account implements Chronicle.
 func (c chronicle) Account(ctx context.Context, a ledger.Address) (*pages.Owner, error) {
 	owned, err := c.light.Objects(ctx, a)
 	if owned == nil {
