@@ -90,7 +90,7 @@ func TestHistoryOfAll(t *testing.T) {
 			t.Errorf("cursor %q: %+v, %v", bad, c, err)
 		}
 	}
-	for height, empty := range map[uint64]bool{2: false, 22: true} {
+	for height, empty := range map[uint64]bool{2: true, 22: false} { // see live
 		h, err := c.Header(limited(t), height)
 		if err != nil || h.Height != height || h.Empty != empty || h.Name == "" || h.Signed != h.Voting || h.Voting == 0 {
 			t.Errorf("header %d: %+v, %v", height, h, err)
