@@ -106,7 +106,7 @@ func cometConfig(cfg *chainConfig) *config.Config {
 	co.TimeoutPrecommit, co.TimeoutPrecommitDelta = t.Vote, t.Vote/4
 	co.BlockTimeTolerance = anyClock
 	co.CreateEmptyBlocks, co.CreateEmptyBlocksInterval = false, cfg.heartbeat
-	co.PeerGossipSleepDuration = gossipSleep(cfg.peers())
+	co.PeerGossipSleepDuration = gossipSleep(cfg.peers()) / 2
 	co.PeerQueryMaj23SleepDuration = queryInterval
 	return c
 }

@@ -24,7 +24,7 @@ type entrance struct {
 // AddPeer implements p2p.Reactor: it starts the goroutines that pass on proposals and votes.
 func (e *entrance) AddPeer(p p2p.Peer) {
 	if r, ok := p.(*remote); ok {
-		p = quietPeer{r}
+		p = quietPeer{r, gossipSleep(e.chain.cfg.peers()) / 2}
 	}
 	e.Reactor.AddPeer(p)
 }

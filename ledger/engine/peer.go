@@ -59,6 +59,7 @@ type remote struct {
 	mu     sync.Mutex
 	reason any // why it was stopped; guarded by mu
 	failed atomic.Bool
+	sent   atomic.Int64 // when Send last returned, in nanoseconds since 1970
 }
 
 var _ p2p.Peer = (*remote)(nil)
@@ -154,9 +155,11 @@ func encode(msg proto.Message) ([]byte, error) {
 
 // Send implements p2p.Peer: it waits for room in the channel's queue, but not beyond the end of the connection.
 func (r *remote) Send(e p2p.Envelope) bool {
-	defer r.sw.pulse.message(e.ChannelID)
 	b, err := encode(e.Message)
-	return err == nil && r.send(e.ChannelID, b)
+	ok := err == nil && r.send(e.ChannelID, b)
+	r.sent.Store(time.Now().UnixNano())
+	r.sw.pulse.message(e.ChannelID)
+	return ok
 }
 
 func (r *remote) send(channel byte, b []byte) bool {

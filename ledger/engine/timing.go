@@ -36,10 +36,10 @@ func (t Timing) Validate() error {
 	return nil
 }
 
-// gossipSleep is how long the goroutines that pass on proposals and votes, three for each peer, sleep when they have
-// nothing to do while a block is made; when none is they do not look at all, see pulse. It is most of what a transaction
-// takes: 9 ms between seven nodes on one machine, where 5 ms give 15 ms and CometBFT's 100 ms some 300 ms. With many peers
-// it must be longer.
+// gossipSleep is how often, while a block is under way, the goroutines that pass on proposals and votes look up, of which
+// there are three for each peer. CometBFT sleeps for the first half of it, so that they do not look for each message; in
+// the second a message wakes them, see pulse. It is most of what a transaction takes: CometBFT's 100 ms give some 300 ms.
+// With many peers it must be longer.
 func gossipSleep(peers int) time.Duration {
 	return max(2*time.Millisecond, time.Duration(peers)*time.Millisecond/2)
 }
