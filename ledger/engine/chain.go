@@ -30,7 +30,8 @@ type chainConfig struct {
 	switchConfig
 	dir       string // for the write-ahead log
 	doc       *types.GenesisDoc
-	heartbeat time.Duration // between blocks without transactions
+	heartbeat time.Duration             // between blocks without transactions
+	epochEnd  func() (time.Time, error) // when the epoch of the last block ends, as scheduled
 	timing    Timing
 	app       abci.Application
 	stores    config.DBProvider
@@ -201,8 +202,24 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 	if err != nil {
 		return nil, fmt.Errorf("open consensus: %w", err)
 	}
-	c.guard.settle = func() { cfg.Consensus.CreateEmptyBlocksInterval = c.cfg.heartbeat }
+	c.guard.rest = func() {
+		end, err := c.cfg.epochEnd()
+		if err != nil { // the state is as the machine left it
+			end = time.Now().Add(c.cfg.heartbeat)
+		}
+		cfg.Consensus.CreateEmptyBlocksInterval = untilBlock(time.Now(), end, c.cfg.heartbeat)
+	}
 	return n, nil
+}
+
+// untilBlock returns how long to wait for a transaction before an empty block is made: a heartbeat, but not beyond the end of
+// the epoch. A block has the time of the votes for the one before, so the first after the end still belongs to the epoch; the
+// one that ends it follows soon.
+func untilBlock(now, end time.Time, heartbeat time.Duration) time.Duration {
+	if left := end.Sub(now); left > 0 {
+		return min(left+epochGrace, heartbeat)
+	}
+	return min(endBeat, heartbeat)
 }
 
 // boundChannel keeps a peer from using more memory than our blocks and transactions need.

@@ -8,6 +8,7 @@ import (
 
 	"walrus/internal/swarmtest"
 	"walrus/ledger"
+	"walrus/ledger/light"
 )
 
 // Members without a consensus key follow a few of the validators, change to others when these are gone, take
@@ -46,7 +47,7 @@ func TestFollowers(t *testing.T) {
 			}
 		}
 		s.close(2)
-		time.Sleep(time.Minute)
+		time.Sleep(light.Heartbeat(s.genesis.EpochDuration) + 2*stallPatience) // a follower misses nothing before a block is due
 		text := s.nodes[validators].Status().Stalled
 		if !strings.HasPrefix(text, "ledger stands still at height ") || !strings.Contains(text, ": no block comes from node-") {
 			t.Errorf("three down: a follower says %q", text)

@@ -53,8 +53,8 @@ type guard struct {
 	chain   *chain
 	witness *witness // nil if we have no vote
 	height  int64    // of the block being applied; blocks come one after the other
-	// settle is called once, after the first block: from the goroutine that makes blocks, which reads what it changes.
-	settle func()
+	// rest, called after each block from the goroutine that makes them, sets how long the next may be waited for.
+	rest func()
 }
 
 // check reports an error. While blocks are fetched CometBFT would panic in a goroutine in which that ends the process:
@@ -105,9 +105,8 @@ func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.Respon
 		g.chain.cfg.log.Warn("consensus keeps more of its log than it needs", "err", err)
 	}
 	g.look()
-	if g.settle != nil {
-		g.settle()
-		g.settle = nil
+	if g.rest != nil {
+		g.rest()
 	}
 	return res, nil
 }

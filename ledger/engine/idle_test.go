@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"walrus/internal/swarmtest"
+	"walrus/ledger"
 )
 
 // What an idle ledger does in twenty minutes is little: one block every two, and each of CometBFT's goroutines looks up less
@@ -48,6 +49,41 @@ func TestIdle(t *testing.T) {
 		now := walSize(t, filepath.Join(s.config(0, s.nodes[0].host).Dir, walDir))
 		if day := (now - size) * 24 * 60 / minutes; day > 20_000_000 {
 			t.Errorf("the write-ahead log takes %d MB a day", day/1e6)
+		}
+	})
+}
+
+// TestEpochEndsInTime: an idle ledger, whose blocks are minutes apart, ends an epoch when it is over.
+func TestEpochEndsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const epoch = 20 * time.Minute
+		s := newFleet(t, swarmtest.NewNetwork(1), 4, func(g *ledger.Genesis) { g.EpochDuration = epoch })
+		defer s.closeAll()
+		for i := range 4 {
+			s.open(i)
+		}
+		for i := range 4 {
+			<-s.nodes[i].Ready()
+		}
+		s.pay(0, 0, 1)
+		now := func() ledger.EpochInfo {
+			e, err := ledger.ReadEpoch(s.nodes[0].View())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+		for range 3 {
+			before := now()
+			end := time.Unix(0, before.Start).Add(epoch)
+			time.Sleep(time.Until(end) - 100*time.Millisecond)
+			if e := now(); e.Epoch != before.Epoch {
+				t.Errorf("epoch %d has begun before epoch %d was over", e.Epoch, before.Epoch)
+			}
+			time.Sleep(3 * time.Second)
+			if e := now(); e.Epoch != before.Epoch+1 {
+				t.Errorf("3 s after the end of epoch %d it is still epoch %d", before.Epoch, e.Epoch)
+			}
 		}
 	})
 }

@@ -51,6 +51,10 @@ const (
 	queryInterval = 200 * time.Millisecond
 	// firstBeat is how soon after its start a network that stood still makes a block, though there may be nothing to do.
 	firstBeat = time.Second
+	// epochGrace is how much later than an epoch should end the block comes that lets it: clocks differ a little.
+	epochGrace = 100 * time.Millisecond
+	// endBeat is how soon the next block comes when an epoch should have ended and has not.
+	endBeat = time.Second
 	// stopTimeout bounds the end of consensus, which finishes the block it is at.
 	stopTimeout = 20 * time.Second
 )
