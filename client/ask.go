@@ -25,6 +25,13 @@ func verifiedCertificate(com *certs.Committee, id shards.BlobID, b []byte) (*cer
 	return cert, com.ForEpoch(cert.Epoch).Verify(cert)
 }
 
+// noteAnswer remembers how long an answer took, if there was one.
+func (c *Client) noteAnswer(start time.Time, err error) {
+	if err == nil || errors.Is(err, p2p.ErrNotFound) {
+		c.patience.note(time.Now(), time.Since(start))
+	}
+}
+
 // answers is how far an ask is.
 type answers struct {
 	nodes                      int // that answered the question
@@ -33,7 +40,7 @@ type answers struct {
 	bad                        []BadNode
 }
 
-// askTimeout bounds finding a node and its answer to a small question.
+// askTimeout bounds a node's answer to a small question.
 const askTimeout = 10 * time.Second
 
 // ask puts a question to every node of the committee at once and calls enough after each answer, from this goroutine,
@@ -52,10 +59,12 @@ func (c *Client) ask(ctx context.Context, com *certs.Committee, question func(co
 	for i := range members {
 		g.Go(func() error {
 			a := answer{i: i}
-			ctx, cancel := context.WithTimeout(ctx, askTimeout)
-			defer cancel()
 			if a.err = c.connect(ctx, members[i].Node); a.err == nil {
+				ctx, cancel := context.WithTimeout(ctx, askTimeout)
+				defer cancel()
+				start := time.Now()
 				a.val, a.err = question(ctx, i, &members[i])
+				c.noteAnswer(start, a.err)
 			}
 			ch <- a
 			return nil

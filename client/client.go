@@ -81,7 +81,8 @@ type Config struct {
 	// Stall is how long a node that is far slower than the others may hold them up in an upload before it is left to repair itself.
 	// Default 10 s. What all nodes take because the client's own line is slow does not count.
 	Stall time.Duration
-	// DialTimeout bounds finding and dialling one node. Default 5 s: a node that needs longer is treated as down.
+	// DialTimeout bounds finding and dialling one node. Default 5 s: a node that needs longer is treated as down, unless others
+	// need long too, because the client's own line is slow: then up to three times as long.
 	DialTimeout time.Duration
 	// Hedge is the least time after which a row that holds up a read is decoded from others instead. Default 2 s.
 	Hedge time.Duration
@@ -120,6 +121,7 @@ type Client struct {
 	decoding *sharing[shards.BlobID, chan struct{}]
 	opened   *openedBlobs
 	claims   *claims
+	patience patience  // guards itself
 	cache    *rowCache // constant after OpenCache; nil: none
 
 	mu     sync.Mutex
@@ -178,9 +180,7 @@ func (p Progress) report(stage Stage, done, total int64) {
 	}
 }
 
-// connect dials node within the configured time.
+// connect dials node within the configured time, or what a slow line of our own makes of it.
 func (c *Client) connect(ctx context.Context, node peer.ID) error {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
-	defer cancel()
-	return c.swarm.Connect(ctx, node)
+	return c.patience.within(ctx, c.cfg.DialTimeout, func(ctx context.Context) error { return c.swarm.Connect(ctx, node) })
 }

@@ -50,11 +50,13 @@ func (c *Client) Health(ctx context.Context) (*Health, error) {
 		g.Go(func() error {
 			n := &h.Nodes[i]
 			n.Node, n.Name, n.Shards = members[i].Node, members[i].Name, members[i].Shards
-			ctx, cancel := context.WithTimeout(ctx, askTimeout)
-			defer cancel()
 			err := c.connect(ctx, n.Node)
 			if err == nil {
+				ctx, cancel := context.WithTimeout(ctx, askTimeout)
+				defer cancel()
+				start := time.Now()
 				n.Status, err = c.swarm.NodeStatus(ctx, n.Node)
+				c.noteAnswer(start, err)
 			}
 			if n.Reachable = err == nil; !n.Reachable {
 				n.Why = reason(err)

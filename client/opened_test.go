@@ -21,9 +21,9 @@ type countingLedger struct {
 	reads atomic.Int64
 }
 
-func (l *countingLedger) Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
+func (l *countingLedger) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
 	l.reads.Add(1)
-	return l.Ledger.Read(ctx, keys...)
+	return l.Ledger.Peek(ctx, keys...)
 }
 
 func (l *countingLedger) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
