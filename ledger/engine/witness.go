@@ -207,7 +207,7 @@ func (w *witness) stop(v *types.Vote) {
 		return
 	}
 	err := fmt.Errorf("%w: %w: a vote for height %d, round %d was not made here, so this node has stopped signing: "+
-		"another process runs with a copy of its keys; end that one for good, then start this one again", ErrHalted, ErrSignedElsewhere, v.Height, v.Round)
+		"another process runs with a copy of its keys; end one of the two for good before you start the other again", ErrHalted, ErrSignedElsewhere, v.Height, v.Round)
 	w.log.Error("THE CONSENSUS KEY OF THIS NODE SIGNS ELSEWHERE, TOO: this node signs nothing any more, and ends", "height", v.Height, "round", v.Round)
 	w.fail(err)
 }
