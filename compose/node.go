@@ -36,6 +36,7 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 	if c.Store.Limit, err = n.Store.LimitBytes(); err != nil {
 		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
 	}
+	c.Metrics, c.MetricsIfFree = n.MetricsAddr()
 	if err := c.Validate(); err != nil {
 		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
 	}

@@ -177,6 +177,7 @@ func planDevnet(opt DevnetOptions, ports []int) (*devnetPlan, error) {
 		node.Name = nodeName(i)
 		node.Genesis = filepath.Join("..", devnetGenesisFile)
 		node.Pace = paceLocal
+		node.Metrics = noMetrics // the address is one node's
 		node.Listen = []string{
 			fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", ports[i]),
 			fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", ports[i]),

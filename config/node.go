@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,10 +56,30 @@ type Node struct {
 	// AddressBook is the file that remembers where peers were, so that a dead bootstrap node does not strand this
 	// one. Default peers.json.
 	AddressBook string `yaml:"addressBook"`
+	// Metrics is the address of the node's Prometheus metrics, at /metrics, and of /healthz and /readyz. Default "":
+	// DefaultNodeMetrics if it is free. "none" is nowhere.
+	Metrics string `yaml:"metrics"`
 	// Gateway serves HTTP beside the node. Default none.
 	Gateway Gateway `yaml:"gateway"`
 	// Log is what is logged. Default info, text.
 	Log Log `yaml:"log"`
+}
+
+// DefaultNodeMetrics is where a node serves its metrics unless node.yaml says otherwise, as the original does.
+const DefaultNodeMetrics = "127.0.0.1:9184"
+
+// noMetrics is the value of Metrics for nowhere.
+const noMetrics = "none"
+
+// MetricsAddr is where to serve metrics, "" for nowhere, and whether to do without if the address is taken.
+func (n *Node) MetricsAddr() (addr string, ifFree bool) {
+	switch n.Metrics {
+	case "":
+		return DefaultNodeMetrics, true
+	case noMetrics:
+		return "", false
+	}
+	return n.Metrics, false
 }
 
 // Storage is the part of a node.yaml about the data.
@@ -142,6 +163,9 @@ func (n *Node) Validate() error {
 	}
 	if _, err := n.Store.LimitBytes(); err != nil {
 		return err
+	}
+	if _, _, err := net.SplitHostPort(n.Metrics); err != nil && n.Metrics != "" && n.Metrics != noMetrics {
+		return fmt.Errorf("key \"metrics\" is %q: want an address and a port, such as %s, or none", n.Metrics, DefaultNodeMetrics)
 	}
 	if err := n.Gateway.validate(); err != nil {
 		return err

@@ -189,6 +189,7 @@ func TestNodeErrors(t *testing.T) {
 		{"bad body", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", MaxBody: "much"} }, `key "gateway.maxBody": "much" is no size`},
 		{"body too great", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", MaxBody: "8PiB"} }, `key "gateway.maxBody": "8PiB" is more than`},
 		{"bad metrics", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", Metrics: "off"} }, `key "gateway.metrics" is "off"`},
+		{"bad metrics", func(n *Node) { n.Metrics = "9184" }, `key "metrics" is "9184": want an address and a port`},
 		{"bad limit", func(n *Node) { n.Store.Limit = "a lot" }, `key "store.limit": "a lot" is no size`},
 		{"limit too great", func(n *Node) { n.Store.Limit = "10000PiB" }, `key "store.limit"`},
 		{"no genesis", func(n *Node) { n.Genesis = "" }, `key "genesis" is empty`},
@@ -229,6 +230,19 @@ func TestStoreForms(t *testing.T) {
 		limit, err := n.Store.LimitBytes()
 		if path := resolve(home, want.path); err != nil || n.Store.Path != path || limit != want.limit {
 			t.Errorf("%s: %q, %d, %v", text, n.Store.Path, limit, err)
+		}
+	}
+}
+
+// TestNodeMetrics: metrics are at the original's address unless somebody else has it, where they were put, or nowhere.
+func TestNodeMetrics(t *testing.T) {
+	for text, want := range map[string]struct {
+		addr   string
+		ifFree bool
+	}{"": {"127.0.0.1:9184", true}, "none": {"", false}, "[::1]:1": {"[::1]:1", false}} {
+		n := Node{Metrics: text}
+		if addr, ifFree := n.MetricsAddr(); addr != want.addr || ifFree != want.ifFree {
+			t.Errorf("%q: %q, %v", text, addr, ifFree)
 		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 const (
 	minPort = 10_000
 	maxPort = 32_767
-	// gatewayPort and metricsPort are where gateways listen unless they are told otherwise, so they are not for nodes.
+	// gatewayPort and metricsPort are where gateways listen unless they are told otherwise, so they are not for nodes. (Nodes'
+	// own metrics are below minPort.)
 	gatewayPort = 31_415
 	metricsPort = 27_182
 	// maxPortTries per port: half of the range would have to be taken for this to fail one time in 2⁶⁴.

@@ -22,8 +22,9 @@ var _ p2p.Backend = backend{}
 
 // PutMetadata keeps the metadata of a blob that may be stored, and tells which of its pairs are here already. That of a
 // blob which is not registered yet is held for a while.
-func (b backend) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, metadata []byte) ([]int, error) {
+func (b backend) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, metadata []byte) (held []int, err error) {
 	n := b.n
+	defer func() { n.countRefusal(err) }()
 	if _, err := shards.UnmarshalMetadata(n.params, id, metadata); err != nil {
 		return nil, fmt.Errorf("%w: %w", p2p.ErrMismatch, err)
 	}
@@ -37,6 +38,7 @@ func (b backend) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, 
 	if err := n.store.PutBlob(id, metadata, end); err != nil {
 		return nil, wireError(err)
 	}
+	n.meters.metadataStored.Inc()
 	missing, err := n.missing(id)
 	if err != nil {
 		return nil, wireError(err)
@@ -45,7 +47,6 @@ func (b backend) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, 
 	for _, ref := range missing {
 		lacks[ref.Shard] = true
 	}
-	var held []int
 	for _, shard := range n.shards {
 		if !lacks[shard] {
 			held = append(held, n.params.PairOnShard(id, shard))
@@ -74,6 +75,7 @@ func (b backend) Confirm(ctx context.Context, _ peer.ID, id shards.BlobID, p cer
 	if err != nil {
 		return nil, err
 	}
+	n.meters.confirmations.Inc()
 	conf := n.committee.ForEpoch(epoch).Sign(n.cfg.Key, n.host.ID(), id, p)
 	return conf.Marshal(), nil
 }
@@ -144,6 +146,7 @@ func (b backend) OpenSliver(_ context.Context, _ peer.ID, id shards.BlobID, axis
 	if err != nil {
 		return nil, wireError(err)
 	}
+	b.n.meters.retrieved(axis)
 	return r, nil
 }
 

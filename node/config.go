@@ -37,6 +37,11 @@ type Config struct {
 	Ready time.Duration
 	// Repair bounds the work on slivers the node lacks.
 	Repair RepairConfig
+	// Metrics is the address of Prometheus metrics at /metrics, and of /healthz and /readyz. They need no secret: keep it on
+	// loopback, or behind a firewall. Default "": none.
+	Metrics string
+	// MetricsIfFree does without them if somebody else listens there. Default false.
+	MetricsIfFree bool
 	// Sync is how often the node compares its certificates with those of others, to learn of blobs whose gossip it
 	// missed. Default 20 s: half the time in which an operator expects a restarted node to be well again.
 	Sync time.Duration

@@ -147,6 +147,20 @@ func (d *debts) upload(blob shards.BlobID) (end func()) {
 	}
 }
 
+// backlog counts the blobs that lack something: those that wait, and those being repaired.
+func (d *debts) backlog() (waiting, active int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, x := range d.owed {
+		if x.active {
+			active++
+		} else {
+			waiting++
+		}
+	}
+	return waiting, active
+}
+
 // repairing reports whether blob is being repaired.
 func (d *debts) repairing(blob shards.BlobID) bool {
 	d.mu.Lock()

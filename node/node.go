@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 
@@ -23,7 +24,7 @@ import (
 
 // Node is a storage node.
 type Node struct {
-	cfg       Config // constant after New, as the next eight
+	cfg       Config // constant after New, as the next ten
 	log       *slog.Logger
 	committee *certs.Committee // its members; of what epoch does not matter
 	params    shards.Params
@@ -32,6 +33,8 @@ type Node struct {
 	host      *p2p.Host
 	dht       *dht.DHT
 	ledger    Ledger
+	metrics   net.Listener // nil: none
+	meters    *meters
 
 	debts        *debts
 	pending      *pending
@@ -65,7 +68,7 @@ func New(cfg Config, open OpenLedger) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, committee: com, params: com.Params(),
 		uploadMemory: semaphore.NewWeighted(cfg.UploadMemory), symbolMemory: semaphore.NewWeighted(cfg.Repair.Memory),
-		debts: newDebts(), pending: newPending(), life: newLife(), resync: make(chan struct{}, 1),
+		meters: newMeters(), debts: newDebts(), pending: newPending(), life: newLife(), resync: make(chan struct{}, 1),
 	}
 	if n.store, err = store.Open(cfg.Store); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
@@ -76,8 +79,11 @@ func New(cfg Config, open OpenLedger) (*Node, error) {
 	if n.host, err = p2p.New(cfg.P2P); err != nil {
 		return nil, errors.Join(fmt.Errorf("node: %w", err), n.store.Close())
 	}
+	if err := n.listenMetrics(); err != nil {
+		return nil, errors.Join(err, n.host.Close(), n.store.Close())
+	}
 	if n.dht, err = dht.New(n.host.Libp2p(), cfg.DHT); err != nil {
-		return nil, errors.Join(fmt.Errorf("node: %w", err), n.host.Close(), n.store.Close())
+		return nil, errors.Join(fmt.Errorf("node: %w", err), n.closeMetrics(), n.host.Close(), n.store.Close())
 	}
 	if err := n.checkMembership(); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -113,7 +119,7 @@ func (n *Node) Close() error {
 	if n.ledger != nil { // first: it has streams of the host
 		errs = append(errs, n.ledger.Close())
 	}
-	return errors.Join(append(errs, n.dht.Close(), n.host.Close(), n.store.Close())...)
+	return errors.Join(append(errs, n.closeMetrics(), n.dht.Close(), n.host.Close(), n.store.Close())...)
 }
 
 // Addrs are the full multiaddrs others reach us by.
@@ -158,6 +164,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		"repair":       n.runRepair,
 		"scrub":        n.runScrub,
 		"room":         n.runRoom,
+		"metrics":      n.runMetrics,
 		"history":      n.runHistory,
 		"clock":        n.runClock,
 	}
@@ -169,7 +176,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 			return nil
 		})
 	}
-	n.log.Info("node started", "name", n.cfg.Name, "peer", n.host.ID().String(), "shards", len(n.shards), "addresses", n.Addrs())
+	n.log.Info("node started", "name", n.cfg.Name, "peer", n.host.ID().String(), "shards", len(n.shards), "addresses", n.Addrs(), "metrics", n.MetricsAddr())
 	return g.Wait()
 }
 

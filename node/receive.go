@@ -14,8 +14,9 @@ import (
 
 // StorePairs takes sliver pairs of a blob whose metadata is here, once the blob is registered. Slivers are verified while
 // they come in, strip by strip, and written beside; those that verify become visible at the end, the others never.
-func (b backend) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error {
+func (b backend) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) (err error) {
 	n := b.n
+	defer func() { n.countRefusal(err) }()
 	raw, early, err := n.uploadMetadata(id)
 	if err != nil {
 		return wireError(err)
@@ -73,6 +74,7 @@ func (b backend) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID,
 			return wireError(err)
 		}
 		n.damaged.mended(s.ref)
+		n.meters.stored(s.ref.Axis)
 	}
 	if n.certified(id) {
 		return n.recount(id, 0)

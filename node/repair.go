@@ -41,6 +41,11 @@ func (n *Node) repairNext(ctx context.Context) bool {
 	n.debts.poke() // another worker may take the next one
 	start := time.Now()
 	rebuilt, traffic, err := n.repair(ctx, id)
+	status := "success"
+	if err != nil {
+		status = "failure"
+	}
+	n.meters.recoverDuration.WithLabelValues(status).Observe(time.Since(start).Seconds())
 	switch {
 	case ctx.Err() != nil:
 		return false
@@ -147,6 +152,7 @@ func (n *Node) keep(meta *shards.Metadata, ref store.Ref, index int, symbols map
 	}
 	n.damaged.mended(ref)
 	n.repaired.Add(1)
+	n.meters.stored(ref.Axis)
 	return nil
 }
 

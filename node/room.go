@@ -64,7 +64,18 @@ func (n *Node) noteRoom(st *p2p.NodeStatus) error {
 	return nil
 }
 
-// fullError is what others hear of data that was not taken: the reason first, and no folder of ours.
-func fullError(err error) error {
-	return fmt.Errorf("%w: this node takes no new data: %s", p2p.ErrUnavailable, refusal(err))
+// countRefusal counts a request to store that was refused for want of space.
+func (n *Node) countRefusal(err error) {
+	if errors.Is(err, store.ErrFull) {
+		n.meters.refused.Inc()
+	}
 }
+
+// fullError is what others hear of data that was not taken: the reason first, and no folder of ours.
+type fullError struct{ reason string }
+
+func (e *fullError) Error() string {
+	return fmt.Sprintf("%v: this node takes no new data: %s", p2p.ErrUnavailable, e.reason)
+}
+
+func (e *fullError) Unwrap() []error { return []error{p2p.ErrUnavailable, store.ErrFull} }

@@ -252,7 +252,7 @@ func wireError(err error) error {
 	case errors.Is(err, store.ErrCorrupt):
 		return fmt.Errorf("%w: %w", p2p.ErrCorrupt, err)
 	case errors.Is(err, store.ErrFull):
-		return fullError(err)
+		return &fullError{refusal(err)}
 	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrUnsynced):
 		return fmt.Errorf("%w: %w", p2p.ErrUnavailable, err)
 	}

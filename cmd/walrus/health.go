@@ -80,25 +80,25 @@ type nodeReport struct {
 
 // nodeState is what a node says about itself.
 type nodeState struct {
-	State         string   `json:"state,omitempty"`
-	Epoch         uint32   `json:"epoch"`
-	LedgerHeight  uint64   `json:"ledgerHeight"`
-	Ledger        string   `json:"ledger,omitempty"`
-	Version       string   `json:"version,omitempty"`
-	Blobs         uint64   `json:"blobs"`
-	Slivers       uint64   `json:"slivers"`
-	Owed          uint64   `json:"owed"`
-	Corrupt       uint64   `json:"corrupt"`
-	DiskBytes     uint64   `json:"diskBytes"`
-	DiskLimit     uint64   `json:"diskLimit,omitempty"`
-	DiskFree      uint64   `json:"diskFree"`
-	DiskReserve   uint64   `json:"diskReserve"`
-	Refuses       string   `json:"refuses,omitempty"`
-	UptimeSeconds int64    `json:"uptimeSeconds"`
-	Peers         int      `json:"peers"`
+	State         string `json:"state,omitempty"`
+	Epoch         uint32 `json:"epoch"`
+	LedgerHeight  uint64 `json:"ledgerHeight"`
+	Ledger        string `json:"ledger,omitempty"`
+	Version       string `json:"version,omitempty"`
+	Blobs         uint64 `json:"blobs"`
+	Slivers       uint64 `json:"slivers"`
+	Owed          uint64 `json:"owed"`
+	Corrupt       uint64 `json:"corrupt"`
+	DiskBytes     uint64 `json:"diskBytes"`
+	DiskLimit     uint64 `json:"diskLimit,omitempty"`
+	DiskFree      uint64 `json:"diskFree"`
+	DiskReserve   uint64 `json:"diskReserve"`
+	Refuses       string `json:"refuses,omitempty"`
+	UptimeSeconds int64  `json:"uptimeSeconds"`
+	Peers         int    `json:"peers"`
 	// ClockAhead is by how many seconds the node finds its clock ahead of the others'.
-	ClockAhead float64 `json:"clockAheadSeconds,omitempty"`
-	Incidents     []string `json:"incidents,omitempty"`
+	ClockAhead float64  `json:"clockAheadSeconds,omitempty"`
+	Incidents  []string `json:"incidents,omitempty"`
 }
 
 func newNodeReport(n *client.NodeHealth) nodeReport {

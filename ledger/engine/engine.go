@@ -214,6 +214,7 @@ func (n *Node) runChain(ctx context.Context) error {
 		n.watch(ctx, chain)
 		stop()
 	})
+	tasks.Go(func() { n.watchKey(ctx, chain) })
 	return chain.run(ctx)
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,8 @@ import (
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	"github.com/cometbft/cometbft/types"
 	"github.com/cosmos/gogoproto/proto"
+
+	"walrus/ledger/light"
 )
 
 // ErrSignedElsewhere is returned by Run, with ErrHalted, when the consensus key of this node has signed what this node did not.
@@ -204,7 +207,47 @@ func (w *witness) stop(v *types.Vote) {
 		return
 	}
 	err := fmt.Errorf("%w: %w: a vote for height %d, round %d was not made here, so this node has stopped signing: "+
-		"another process runs with a copy of its keys; end that one for good, then start this one again", ErrHalted, ErrSignedElsewhere, v.Height, v.Round)
+		"another process runs with a copy of its keys; end one of the two for good before you start the other again", ErrHalted, ErrSignedElsewhere, v.Height, v.Round)
 	w.log.Error("THE CONSENSUS KEY OF THIS NODE SIGNS ELSEWHERE, TOO: this node signs nothing any more, and ends", "height", v.Height, "round", v.Round)
 	w.fail(err)
+}
+
+// keyLook is how often a node for which the ledger stands still looks whether it does so for others.
+const keyLook = 10 * time.Second
+
+// watchKey shows the witness the newest block of others while no block comes here. Members have one stream for each peer ID,
+// so of two processes with the same keys one gets no votes and no blocks, from which it could see that there is another. That
+// block is proven, so nobody can make one up.
+func (n *Node) watchKey(ctx context.Context, c *chain) {
+	w := c.guard.witness
+	if w == nil {
+		return
+	}
+	client, err := light.New(light.Config{
+		Genesis: n.cfg.Genesis, Host: n.cfg.Host, Peers: n.others, Connect: n.cfg.Connect, Logger: n.log, Hasty: true,
+	})
+	if err != nil {
+		n.log.Error("cannot look whether our consensus key signs elsewhere", "err", err)
+		return
+	}
+	look := time.NewTicker(keyLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+		s := c.status()
+		if s.Stalled == "" {
+			continue
+		}
+		ask, cancel := context.WithTimeout(ctx, 2*headWait)
+		if head, err := client.Head(ask); head.Height > s.Height && (err == nil || errors.Is(err, light.ErrStalled)) {
+			if b, err := client.Block(ask, head.Height); err == nil {
+				w.look(b.Commit, b.Time)
+			}
+		}
+		cancel()
+	}
 }

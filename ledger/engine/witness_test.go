@@ -16,7 +16,9 @@ import (
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	"github.com/cometbft/cometbft/types"
 
+	"walrus/internal/swarmtest"
 	"walrus/ledger"
+	"walrus/p2p"
 )
 
 // newTestWitness signs for the first validator, after what file says.
@@ -191,5 +193,66 @@ func TestCopiedKey(t *testing.T) {
 			t.Errorf("the other ended with %v", err)
 		}
 		c.agree()
+	})
+}
+
+// TestCopiedHome runs a copy of a member's home beside it: same peer ID, same keys. The copy gets no stream for consensus, since
+// others have one to that member; it looks at what they have decided, and ends. The original goes on. (Of a member that opens
+// the streams itself, the two would take them from each other, and what is shown here would come and go.)
+func TestCopiedHome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFleet(t, swarmtest.NewNetwork(1), 4, nil)
+		defer s.closeAll()
+		s.open(s.all()...)
+		for _, n := range s.nodes {
+			<-n.Ready()
+		}
+		of := 0 // the one that others open streams to
+		for i, n := range s.nodes {
+			if n.id > s.nodes[of].id {
+				of = i
+			}
+		}
+		s.pay(1, 1, 0)
+		h, err := p2p.New(p2p.Config{
+			Network: "sim", Key: s.identity(of), Libp2p: s.net.Options(4), TestTransport: true, Role: p2p.StorageNode,
+			Listen: []string{s.net.ListenAddr(4)}, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		cfg := s.config(of, h)
+		last, err := os.ReadFile(cfg.StateFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Dir, cfg.StateFile = filepath.Join(s.dir, "copy"), filepath.Join(s.dir, "last-signature of the copy")
+		if err := os.WriteFile(cfg.StateFile, last, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		twin, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- errors.Join(twin.Run(t.Context()), twin.Close()) }()
+		for i := 0; ; i++ {
+			if i == 120 {
+				t.Fatal("the copy has not noticed")
+			}
+			s.pay(1, 1, 0)
+			select {
+			case err = <-ended:
+			case <-time.After(time.Second):
+				continue
+			}
+			break
+		}
+		if !errors.Is(err, ErrSignedElsewhere) {
+			t.Errorf("the copy ended with %v", err)
+		}
+		s.pay(of, 1, 0)
+		time.Sleep(5 * time.Second)
 	})
 }
