@@ -52,7 +52,7 @@ func (g *Gateway) routes() (http.Handler, error) {
 	if err := g.addDocument(api, mux); err != nil {
 		return nil, err
 	}
-	return g.sane(mux), nil
+	return guard.Override(g.sane(mux)), nil
 }
 
 // humaConfig is huma without its own pages, and strict.

@@ -163,3 +163,39 @@ func TestUploadFromAnotherOrigin(t *testing.T) {
 		t.Errorf("an attribute that the operator made a header is not exposed: %q", readable)
 	}
 }
+
+// TestUploadByPostAlone: a client that can send nothing else goes all the way.
+func TestUploadByPostAlone(t *testing.T) {
+	for name, url := range map[string]string{"gateway": serve(t, nil).URL, "site": visit(t, nil).URL} {
+		data := random(52, 5000)
+		as := func(method, url string, body []byte, header ...string) answer {
+			return do(t, http.MethodPost, url, bytes.NewReader(body), append(header, "X-HTTP-Method-Override", method, "Tus-Resumable", "1.0.0")...)
+		}
+		send := func(url string, off, end int) answer {
+			return as(http.MethodPatch, url, data[off:end], "Upload-Offset", fmt.Sprint(off), "Content-Type", "application/offset+octet-stream")
+		}
+		up := begin(t, url, len(data), "")
+		if a := send(up, 0, 2000); a.code != http.StatusNoContent {
+			t.Fatalf("%s: first piece: %d %s", name, a.code, a.body)
+		}
+		if a := as(http.MethodHead, up, nil); a.code != http.StatusOK || a.header.Get("Upload-Offset") != "2000" || len(a.body) > 0 {
+			t.Errorf("%s: how far: %d %v", name, a.code, a.header)
+		}
+		if a := as(http.MethodOptions, url+"/v1/uploads", nil); a.code != http.StatusOK || a.header.Get("Tus-Version") == "" {
+			t.Errorf("%s: what can it do: %d %v", name, a.code, a.header)
+		}
+		if a := send(up, 2000, 5000); a.code != http.StatusNoContent || a.header.Get("Walrus-Blob-Id") == "" {
+			t.Errorf("%s: last piece: %d %s", name, a.code, a.body)
+		}
+		other := begin(t, url, len(data), "")
+		if a := as(http.MethodDelete, other, nil); a.code != http.StatusNoContent {
+			t.Errorf("%s: given up: %d %s", name, a.code, a.body)
+		}
+		if a := as(http.MethodHead, other, nil); a.code != http.StatusNotFound || len(a.body) > 0 {
+			t.Errorf("%s: what was given up: %d %s", name, a.code, a.body)
+		}
+		if a := do(t, http.MethodPost, url+"/v1/blobs/"+someID, nil, "X-HTTP-Method-Override", "GET"); a.code != http.StatusMethodNotAllowed {
+			t.Errorf("%s: elsewhere: %d", name, a.code)
+		}
+	}
+}

@@ -2,6 +2,7 @@
 // what browsers are told, and what of it is logged and counted. It knows HTTP and the routes' classes, and nothing of
 // blobs. Start with New and Guard.Wrap. Each concern is a middleware in a file of its own:
 //
+//	override   methods that are named in a header, of resumable uploads
 //	visit      request ID, and what the others keep about a request
 //	accesslog  one line for each request
 //	metrics    Prometheus

@@ -41,7 +41,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Guard, error
 // its request has come to its turn.
 func (g *Guard) Wrap(next http.Handler) http.Handler {
 	chain := []func(http.Handler) http.Handler{
-		g.visit, g.accessLog, g.measure, g.deadline, g.pace, g.recoverer, headers, g.hostCheck, g.cors,
+		Override, g.visit, g.accessLog, g.measure, g.deadline, g.pace, g.recoverer, headers, g.hostCheck, g.cors,
 		verdicts, g.authenticate, g.quota, g.admit, g.useToken,
 	}
 	for i := len(chain) - 1; i >= 0; i-- {
