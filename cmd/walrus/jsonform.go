@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"walrus/config"
 )
 
 // argument of a command, as its usage line has it.
@@ -164,7 +166,14 @@ func (f *commandForm) unknown(field string) error {
 	if slices.Contains(f.neutral, field) {
 		return fmt.Errorf("field %q of the original has no counterpart here: leave it out; there are %s", field, strings.Join(names, ", "))
 	}
-	return fmt.Errorf("unknown field %q: there are %s", field, strings.Join(names, ", "))
+	return unknownName("field", field, names)
+}
+
+func unknownName(what, name string, names []string) error {
+	if near := config.Nearest(name, names); near != "" {
+		return fmt.Errorf("unknown %s %q: did you mean %q? there are %s", what, name, near, strings.Join(names, ", "))
+	}
+	return fmt.Errorf("unknown %s %q: there are %s", what, name, strings.Join(names, ", "))
 }
 
 // texts of an argument: one, or as many as the list has.
