@@ -14,6 +14,12 @@ import (
 // completionTimeout is how long somebody waits for an answer to the tab key.
 const completionTimeout = 3 * time.Second
 
+// flagWords are what flags take that take a few words only.
+var flagWords = map[string][]cobra.Completion{
+	"consistency": {"default", "strict"}, "log-level": {"debug", "info", "warn", "error"}, "log-format": {"text", "json"},
+	"jwt-algorithm": {"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"},
+}
+
 // addCompletions tells shells what can follow, by what the usage lines say: IDs of the wallet's blobs, files, or nothing.
 func (a *app) addCompletions(c *cobra.Command) {
 	arguments := usageArguments(c.Use)
@@ -27,6 +33,11 @@ func (a *app) addCompletions(c *cobra.Command) {
 			c.ValidArgsFunction = a.completeBlobs
 		case "objectId", "address", "request":
 			c.ValidArgsFunction = cobra.NoFileCompletions
+		}
+	}
+	for name, words := range flagWords {
+		if c.LocalFlags().Lookup(name) != nil {
+			_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // it exists
 		}
 	}
 	for _, dir := range []string{"home", "dir"} {

@@ -160,7 +160,7 @@ func genesisAddCommand(a *app) *cobra.Command {
 		Short: "add storage nodes to a genesis, before the network starts",
 		Long: `Add the entries of nodes, files with what walrus node init printed on their machines, to a genesis, and deal the shards out
 evenly to all members. Nodes shall have different numbers of shards? Change "shards:" in the file once all are added: whoever has
-changed it deals by hand, and add leaves it alone.
+changed it deals by hand, and add leaves it alone. The file is written anew, so comments in it are lost.
 
 Only before the network starts: every change of the genesis makes another network of it. Give everybody the finished file.
 

@@ -100,7 +100,7 @@ func parseRequest(root *cobra.Command, text []byte) (argv []string, err error) {
 	for name, value := range command {
 		c := commands[name]
 		if c == nil {
-			return nil, fmt.Errorf("unknown command %q: there are %s", name, strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
+			return nil, unknownName("command", name, slices.Sorted(maps.Keys(commands)))
 		}
 		fields, ok := value.(map[string]any)
 		if !ok && value != nil {

@@ -12,45 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"walrus/config"
 )
-
-// originalCommands are those that the original calls otherwise.
-var originalCommands = map[string]string{
-	"write": "store", "burnBlobs": "burn", "getBlobAttribute": "attributes show", "setBlobAttribute": "attributes set",
-	"removeBlobAttributeFields": "attributes remove",
-}
-
-// originalFields are fields that the original calls otherwise, by command.
-var originalFields = map[string]map[string]string{
-	"extend":            {"blobObjId": "blob", "epochsExtended": "epochs"},
-	"delete":            {"blobId": "blob", "blobIds": "blob", "objectId": "blob", "objectIds": "blob"},
-	"share":             {"blobObjId": "blob"},
-	"fund":              {"sharedBlobObjId": "objectId"},
-	"burn":              {"objectId": "blob", "objectIds": "blob"},
-	"attributes show":   {"blobObjId": "blob"},
-	"attributes set":    {"blobObjId": "blob"},
-	"attributes remove": {"blobObjId": "blob"},
-	"blob-id":           {"nShards": "shards"},
-}
-
-// neutralFields are fields of the original that have nothing to do here, by command: programs send them with values that
-// ask for nothing, and only these are accepted.
-var neutralFields = map[string][]string{
-	"":            {"context"},
-	"store":       {"encodingType", "ignoreResources", "earliestExpiryTime", "endEpoch", "uploadRelay", "skipTipConfirmation", "childProcessUploads"},
-	"store-quilt": {"encodingType", "ignoreResources", "earliestExpiryTime", "endEpoch", "uploadRelay", "skipTipConfirmation", "childProcessUploads"},
-	"read":        {"rpcUrl", "strictConsistencyCheck", "skipConsistencyCheck"},
-	"read-quilt":  {"rpcUrl"},
-	"blob-id":     {"rpcUrl", "encodingType"},
-	"blob-status": {"rpcUrl", "encodingType", "file"},
-	"delete":      {"files", "noStatusCheck"},
-	"extend":      {"shared"},
-	"info":        {"rpcUrl", "command"},
-	"health":      {"rpcUrl", "nodeIds", "nodeUrls", "committee", "activeSet", "detail", "sortBy", "desc"},
-}
-
-// argumentFields name arguments whose word in the usage makes no name of a field.
-var argumentFields = map[string]string{"KEY=VALUE": "attributes", "KEY": "keys"}
 
 // argument of a command, as its usage line has it.
 type argument struct {
@@ -202,7 +166,14 @@ func (f *commandForm) unknown(field string) error {
 	if slices.Contains(f.neutral, field) {
 		return fmt.Errorf("field %q of the original has no counterpart here: leave it out; there are %s", field, strings.Join(names, ", "))
 	}
-	return fmt.Errorf("unknown field %q: there are %s", field, strings.Join(names, ", "))
+	return unknownName("field", field, names)
+}
+
+func unknownName(what, name string, names []string) error {
+	if near := config.Nearest(name, names); near != "" {
+		return fmt.Errorf("unknown %s %q: did you mean %q? there are %s", what, name, near, strings.Join(names, ", "))
+	}
+	return fmt.Errorf("unknown %s %q: there are %s", what, name, strings.Join(names, ", "))
 }
 
 // texts of an argument: one, or as many as the list has.
