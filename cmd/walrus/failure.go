@@ -58,9 +58,9 @@ func (a *app) fail(ctx context.Context, command string, err error) int {
 	return code
 }
 
-// interrupted tells whether err is nothing but the end of ctx, which the user wanted.
+// interrupted tells whether err is nothing but the end of ctx that the user wanted, not that of its time.
 func interrupted(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
+	return errors.Is(ctx.Err(), context.Canceled) && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
 }
 
 // failures are those of a command that goes on after one.

@@ -126,6 +126,11 @@ func TestOneObjectOnStderr(t *testing.T) {
 	if want := "walrus: store c: interrupted\n"; stderr.String() != want {
 		t.Errorf("got %q, want %q", stderr, want)
 	}
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	if interrupted(late, late.Err()) {
+		t.Error("a timeout is told as an interrupt")
+	}
 	for want, command := range map[string]func(stderr *bytes.Buffer) int{
 		"interrupted": func(stderr *bytes.Buffer) int {
 			return run(ended, []string{"blob-id", "-", "--json"}, strings.NewReader(""), &bytes.Buffer{}, stderr, noEnv)
