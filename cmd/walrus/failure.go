@@ -42,7 +42,7 @@ func (a *app) fail(ctx context.Context, command string, err error) int {
 		if !a.global.json {
 			return code
 		}
-	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
+	case interrupted(ctx, err):
 		text, code = "interrupted", exitFailed
 	default:
 		text = a.explain(err)
@@ -58,6 +58,11 @@ func (a *app) fail(ctx context.Context, command string, err error) int {
 	return code
 }
 
+// interrupted tells whether err is nothing but the end of ctx that the user wanted, not that of its time.
+func interrupted(ctx context.Context, err error) bool {
+	return errors.Is(ctx.Err(), context.Canceled) && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
+}
+
 // failures are those of a command that goes on after one.
 type failures struct {
 	worst int
@@ -66,8 +71,11 @@ type failures struct {
 }
 
 // add tells a failure at once, unless stderr is to hold one object.
-func (f *failures) add(a *app, what string, err error) {
+func (f *failures) add(ctx context.Context, a *app, what string, err error) {
 	text := what + ": " + a.explain(err)
+	if interrupted(ctx, err) {
+		text = what + ": interrupted"
+	}
 	if !a.global.json {
 		tell(a.stderr, text)
 	}

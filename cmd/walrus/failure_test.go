@@ -110,8 +110,8 @@ func TestOneObjectOnStderr(t *testing.T) {
 	a, stderr := testApp()
 	a.global.json = true
 	var failed failures
-	failed.add(a, "store a", errors.New("no such file"))
-	failed.add(a, "store b", &client.NotEnoughError{Op: "store"})
+	failed.add(t.Context(), a, "store a", errors.New("no such file"))
+	failed.add(t.Context(), a, "store b", &client.NotEnoughError{Op: "store"})
 	if code := a.fail(t.Context(), "walrus store", failed.err()); code != exitNotEnough {
 		t.Errorf("exit code %d", code)
 	}
@@ -121,6 +121,16 @@ func TestOneObjectOnStderr(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
+	a, stderr = testApp()
+	failed.add(ended, a, "store c", fmt.Errorf("keep a copy: %w", ended.Err()))
+	if want := "walrus: store c: interrupted\n"; stderr.String() != want {
+		t.Errorf("got %q, want %q", stderr, want)
+	}
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	if interrupted(late, late.Err()) {
+		t.Error("a timeout is told as an interrupt")
+	}
 	for want, command := range map[string]func(stderr *bytes.Buffer) int{
 		"interrupted": func(stderr *bytes.Buffer) int {
 			return run(ended, []string{"blob-id", "-", "--json"}, strings.NewReader(""), &bytes.Buffer{}, stderr, noEnv)

@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,7 +70,7 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("exit code %d, want %d", code, want)
 	}
 	stderr := ts.ReadFile("stderr")
-	if want != 0 && wantsJSON(args) {
+	if want != 0 && (wantsJSON(args) || slices.Contains(args, "json")) {
 		var f failure
 		dec := json.NewDecoder(strings.NewReader(stderr))
 		dec.DisallowUnknownFields()

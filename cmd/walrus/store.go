@@ -155,7 +155,7 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 	printed := false
 	err = a.storeFiles(ctx, s, paths, opt, func(path string, res *client.StoreResult, err error) error {
 		if err != nil {
-			failed.add(a, "store "+path, err)
+			failed.add(ctx, a, "store "+path, err)
 		}
 		if err == nil && opt.DryRun {
 			entries = append(entries, newDryEntry(path, res))
