@@ -19,16 +19,15 @@ const (
 	maxSalt = 1024
 	// headAge is how long a height is good for composing: the ledger goes on by far less than lifetime.
 	headAge = 10 * time.Second
-	// maxFlights bounds the transactions on their way: as many as there are blocks in the time until a receipt, and some more,
-	// so that what is asked for in a quiet moment does not wait.
-	maxFlights = 4
+	// maxFlights bounds the transactions on their way: a receipt takes two blocks, so each block can have one.
+	maxFlights = 2
 	// maxOrders bounds what goes into one transaction, beside its own bounds: one that fails takes its neighbours' fees along.
 	maxOrders = 100
 	// maxSpoiled is how often an order goes with others again after one of them failed; then it goes alone.
 	maxSpoiled = 2
 )
 
-// Payer runs operations on one ledger and pays for them with one wallet. It is safe for concurrent use. A few transactions
+// Payer runs operations on one ledger and pays for them with one wallet. It is safe for concurrent use. Two transactions
 // are on their way at a time; what is asked for meanwhile goes into the next one, together. Processes on one machine take
 // nonces in turn, by a file beside the wallet's. Where that is not possible, as between machines, one of two transactions
 // with the same nonce wins, and the other one is composed anew once that is proven.
