@@ -108,7 +108,7 @@ func TestStoreTogether(t *testing.T) {
 		if gone := before - f.balance(); gone != told || reused != 1 {
 			t.Errorf("%v left the account, %v were told; %d use what was left of a storage", gone, told, reused)
 		}
-		if txs := len(p.used) - sent; txs > 8 || took > 10*time.Second {
+		if txs := len(p.used) - sent; txs > 12 || took > 10*time.Second {
 			t.Errorf("%d blobs took %d transactions and %v", n, txs, took)
 		}
 		if list, err := c.ListBlobs(t.Context(), false); err != nil || len(list) != n {

@@ -16,6 +16,7 @@ import (
 // together lets n calls of Do wait while a first transaction is on its way, so that they go into the next one.
 func together(t *testing.T, chain *fakeChain, p *Payer, n int, do func(i int)) {
 	t.Helper()
+	p.most = 1
 	chain.gate = make(chan struct{})
 	var group sync.WaitGroup
 	group.Go(func() {

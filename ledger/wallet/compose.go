@@ -13,8 +13,10 @@ import (
 
 // flight is a transaction on its way.
 type flight struct {
-	tx    *ledger.Tx
-	parts []part
+	tx      *ledger.Tx
+	parts   []part
+	need    ledger.Amount // what it may cost
+	feeByte ledger.Amount
 }
 
 // part is what one order has in a transaction.
@@ -29,17 +31,15 @@ type part struct {
 // cannot be paid or are malformed are settled; nil if none is left.
 func (p *Payer) compose(ctx context.Context, b *batch) (*flight, error) {
 	for again := false; ; again = true {
-		fresh := again || time.Since(p.read) > headAge
-		if fresh {
-			if err := p.refresh(ctx); err != nil {
-				return nil, err
-			}
+		head, fresh, err := p.current(ctx, again)
+		if err != nil {
+			return nil, err
 		}
-		turn, err := p.shared.take(ctx, p.head.Network, p.wallet.address)
+		turn, err := p.shared.take(ctx, head.Network, p.wallet.address)
 		if err != nil {
 			return nil, notSent(err)
 		}
-		f, short := p.draft(b, turn.nonce(p.head.Account.Nonce), fresh)
+		f, short := p.draft(b, &head, turn.nonce(head.Account.Nonce), fresh)
 		if f != nil {
 			turn.used(f.tx.Nonce)
 		}
@@ -50,27 +50,46 @@ func (p *Payer) compose(ctx context.Context, b *batch) (*flight, error) {
 	}
 }
 
+// current is the head, read again if it is old or must be fresh.
+func (p *Payer) current(ctx context.Context, must bool) (head Head, fresh bool, err error) {
+	p.mu.Lock()
+	head, fresh = p.head, must || time.Since(p.read) > headAge
+	p.mu.Unlock()
+	if fresh {
+		head, err = p.refresh(ctx)
+	}
+	return head, fresh, err
+}
+
 // refresh reads the head.
-func (p *Payer) refresh(ctx context.Context) error {
+func (p *Payer) refresh(ctx context.Context) (Head, error) {
 	head, err := p.chain.Head(ctx, p.wallet.address)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("read account %s: %w", p.wallet.address, err)
+		return head, fmt.Errorf("read account %s: %w", p.wallet.address, err)
 	}
-	p.head, p.read = head, time.Now()
-	return nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if head.Height >= p.head.Height {
+		p.head, p.read = head, time.Now()
+	}
+	return p.head, nil
 }
 
 // draft is compose with a nonce. short says that the balance seems not to be enough for all, and must be read: unless the
 // head is fresh.
-func (p *Payer) draft(b *batch, nonce uint64, fresh bool) (f *flight, short bool) {
+func (p *Payer) draft(b *batch, head *Head, nonce uint64, fresh bool) (f *flight, short bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	tx := &ledger.Tx{Network: p.head.Network, Nonce: nonce, Expiry: p.head.Height + lifetime + p.salt}
+	balance := head.Account.Balance
+	for _, other := range p.flights {
+		balance -= min(balance, other.need)
+	}
+	tx := &ledger.Tx{Network: head.Network, Nonce: nonce, Expiry: head.Height + lifetime + p.salt}
 	size, need := len(tx.Marshal()), ledger.Amount(0)
-	f = &flight{tx: tx}
+	f = &flight{tx: tx, feeByte: head.Params.FeeByte}
 	var later []*order
 	for _, o := range b.orders {
 		if o.batch != b {
@@ -82,24 +101,25 @@ func (p *Payer) draft(b *batch, nonce uint64, fresh bool) (f *flight, short bool
 		}
 		first := len(tx.Ops)
 		ops := o.build(func(op int) ledger.ObjectID { return ledger.NewObjectID(p.wallet.address, nonce, first+op) })
-		bytes, cost, err := p.appraise(ops)
+		bytes, cost, err := appraise(head, ops)
 		if err != nil {
 			p.settleLocked(o, ledger.Receipt{}, err)
 			b.waiting--
 			continue
 		}
 		sum := add(need, cost)
-		switch total := add(sum, p.head.Params.MinFee(size+bytes)); {
+		switch total := add(sum, head.Params.MinFee(size+bytes)); {
 		case first+len(ops) > ledger.MaxOps || size+bytes > ledger.MaxTxSize:
 			later = append(later, o)
 			continue
-		case total > p.head.Account.Balance && !fresh:
+		case total > balance && !fresh:
 			return nil, true
-		case total > p.head.Account.Balance && len(f.parts) > 0: // it may be affordable alone
+		case total > balance && len(f.parts)+len(p.flights) > 0: // unless others cost less, or one of them fails
+			o.short = true
 			later = append(later, o)
 			continue
-		case total > p.head.Account.Balance:
-			p.settleLocked(o, ledger.Receipt{}, &ledger.FundsError{Need: total, Have: p.head.Account.Balance})
+		case total > balance:
+			p.settleLocked(o, ledger.Receipt{}, &ledger.FundsError{Need: total, Have: balance})
 			b.waiting--
 			continue
 		}
@@ -110,8 +130,10 @@ func (p *Payer) draft(b *batch, nonce uint64, fresh bool) (f *flight, short bool
 	if len(f.parts) == 0 {
 		return nil, false
 	}
-	tx.Fee = p.head.Params.MinFee(size)
+	tx.Fee = head.Params.MinFee(size)
 	tx.Sign(p.wallet.key)
+	f.need = add(need, tx.Fee)
+	p.flights = append(p.flights, f)
 	b.tx = tx
 	return f, false
 }
@@ -127,19 +149,19 @@ func (p *Payer) putOffLocked(b *batch, orders []*order) {
 
 // appraise checks operations by themselves, before they can spoil a transaction for others, and tells their size in it and
 // what they cost as far as that is known.
-func (p *Payer) appraise(ops []ledger.Op) (bytes int, cost ledger.Amount, err error) {
+func appraise(head *Head, ops []ledger.Op) (bytes int, cost ledger.Amount, err error) {
 	tx := ledger.Tx{Ops: ops}
 	raw := tx.Marshal()
 	if _, err := ledger.UnmarshalTx(raw); err != nil {
 		return 0, 0, fmt.Errorf("compose transaction: %w", err)
 	}
 	for i, op := range ops {
-		if refused := p.stale(op); refused != nil {
+		if refused := stale(op, head.Epoch); refused != nil {
 			refused.Op = i
 			return 0, 0, refused
 		}
 	}
-	cost, err = Cost(&p.head.Params, ops)
+	cost, err = Cost(&head.Params, ops)
 	if err != nil { // it is more than there can be
 		cost = math.MaxUint64
 	}
@@ -148,8 +170,7 @@ func (p *Payer) appraise(ops []ledger.Op) (bytes int, cost ledger.Amount, err er
 }
 
 // stale is why the ledger would refuse an operation that was made for an epoch that has ended.
-func (p *Payer) stale(op ledger.Op) *ledger.OpError {
-	now := p.head.Epoch
+func stale(op ledger.Op, now uint32) *ledger.OpError {
 	switch o := op.(type) {
 	case ledger.BuyStorage:
 		if o.Start < now {
@@ -183,12 +204,12 @@ func (f *flight) partOf(op int) int {
 }
 
 // receipt is the i-th order's part of the transaction's receipt. The parts add up to the whole.
-func (f *flight) receipt(r *ledger.Receipt, i int, params *ledger.Params) ledger.Receipt {
+func (f *flight) receipt(r *ledger.Receipt, i int) ledger.Receipt {
 	if len(f.parts) == 1 {
 		return *r
 	}
 	own, part := *r, f.parts[i]
-	own.Fee = f.fee(r.Fee, i, params.FeeByte)
+	own.Fee = f.fee(r.Fee, i)
 	own.Spent, own.Events = own.Fee, nil
 	if r.Op >= 0 {
 		own.Op = r.Op - part.first // of another order: below zero, or beyond
@@ -204,12 +225,12 @@ func (f *flight) receipt(r *ledger.Receipt, i int, params *ledger.Params) ledger
 }
 
 // fee is the i-th order's part of a fee: its own bytes, and the same part of the rest as the others, the first a little more.
-func (f *flight) fee(fee ledger.Amount, i int, feeByte ledger.Amount) ledger.Amount {
+func (f *flight) fee(fee ledger.Amount, i int) ledger.Amount {
 	rest, n := fee, ledger.Amount(len(f.parts))
 	for _, other := range f.parts {
-		rest -= min(rest, feeByte*ledger.Amount(other.bytes))
+		rest -= min(rest, f.feeByte*ledger.Amount(other.bytes))
 	}
-	own := feeByte*ledger.Amount(f.parts[i].bytes) + rest/n
+	own := f.feeByte*ledger.Amount(f.parts[i].bytes) + rest/n
 	if i == 0 {
 		own += rest % n
 	}

@@ -19,30 +19,32 @@ const (
 	maxSalt = 1024
 	// headAge is how long a height is good for composing: the ledger goes on by far less than lifetime.
 	headAge = 10 * time.Second
+	// maxFlights bounds the transactions on their way: a receipt takes two blocks, so each block can have one.
+	maxFlights = 2
 	// maxOrders bounds what goes into one transaction, beside its own bounds: one that fails takes its neighbours' fees along.
 	maxOrders = 100
 	// maxSpoiled is how often an order goes with others again after one of them failed; then it goes alone.
 	maxSpoiled = 2
 )
 
-// Payer runs operations on one ledger and pays for them with one wallet. It is safe for concurrent use. One transaction is
-// on its way at a time; what is asked for meanwhile goes into the next one, together. Processes on one machine take nonces
-// in turn, by a file beside the wallet's. Where that is not possible, as between machines, one of two transactions with
-// the same nonce wins, and the other one is composed anew once that is proven.
+// Payer runs operations on one ledger and pays for them with one wallet. It is safe for concurrent use. Two transactions
+// are on their way at a time; what is asked for meanwhile goes into the next one, together. Processes on one machine take
+// nonces in turn, by a file beside the wallet's. Where that is not possible, as between machines, one of two transactions
+// with the same nonce wins, and the other one is composed anew once that is proven.
 type Payer struct {
-	wallet *Wallet // constant, as the next three
+	wallet *Wallet // constant, as the next four
 	chain  Chain
 	salt   uint64 // below maxSalt
+	most   int    // transactions on their way
 	shared *shared
 
-	mu    sync.Mutex
-	queue []*order // that wait for the next transaction; guarded by mu
-	busy  bool     // work runs; guarded by mu
-
-	// Owned by work.
-	head Head      // as read, or brought forward by receipts
-	read time.Time // when head was true last; zero when it must be read
-	lost int       // nonces that others took in a row
+	mu      sync.Mutex
+	queue   []*order // that wait for the next transaction; guarded by mu, as the rest
+	workers int      // that run work
+	flights []*flight
+	head    Head      // as read, or brought forward by receipts
+	read    time.Time // when head was true last; zero when it must be read
+	lost    int       // nonces that others took in a row
 }
 
 // order is what one call of Do wants.
@@ -55,6 +57,7 @@ type order struct {
 
 	batch   *batch          // the transaction it is in; nil: it waits in the queue; guarded by Payer.mu, as the rest
 	gone    error           // why nobody waits for it any more
+	short   bool            // it can be paid only if a transaction on its way leaves more than it may cost
 	spoiled int             // transactions that failed because of others
 	burnt   *ledger.Receipt // its part of the fees of those
 }
@@ -70,7 +73,7 @@ type batch struct {
 
 // NewPayer makes a payer. It reads nothing yet.
 func NewPayer(w *Wallet, chain Chain) *Payer {
-	return &Payer{wallet: w, chain: chain, salt: rand.Uint64N(maxSalt), shared: &shared{path: w.lockPath}}
+	return &Payer{wallet: w, chain: chain, salt: rand.Uint64N(maxSalt), most: maxFlights, shared: newShared(w.lockPath)}
 }
 
 // Address of the account that pays.
@@ -90,10 +93,12 @@ func (p *Payer) Do(ctx context.Context, build Build) (ledger.Receipt, error) {
 	o := &order{build: build, done: make(chan struct{})}
 	p.mu.Lock()
 	p.queue = append(p.queue, o)
-	idle := !p.busy
-	p.busy = true
+	more := p.workers < p.most
+	if more {
+		p.workers++
+	}
 	p.mu.Unlock()
-	if idle {
+	if more {
 		go p.work(context.WithoutCancel(ctx))
 	}
 	select {
@@ -139,22 +144,22 @@ func (p *Payer) work(ctx context.Context) {
 	for {
 		ctx, cancel := context.WithCancelCause(ctx)
 		b := p.next(cancel)
-		if b != nil {
-			p.run(ctx, b)
-		}
-		cancel(nil)
 		if b == nil {
+			cancel(nil)
 			return
 		}
+		p.run(ctx, b)
+		cancel(nil)
 	}
 }
 
-// next takes from the queue what goes together; nil when it is empty: then work has ended.
+// next takes from the queue what goes together. Nil ends the worker: when nothing waits, or only for WAL that the
+// transactions of other workers may leave.
 func (p *Payer) next(cancel context.CancelCauseFunc) *batch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.queue) == 0 {
-		p.busy = false
+	if len(p.queue) == 0 || p.queue[0].short && len(p.flights) > 0 {
+		p.workers--
 		return nil
 	}
 	n := 1
@@ -166,7 +171,7 @@ func (p *Payer) next(cancel context.CancelCauseFunc) *batch {
 	b := &batch{cancel: cancel, orders: slices.Clone(p.queue[:n]), waiting: n}
 	p.queue = slices.Delete(p.queue, 0, n)
 	for _, o := range b.orders {
-		o.batch = b
+		o.batch, o.short = b, false
 	}
 	return b
 }
@@ -179,17 +184,38 @@ func (p *Payer) run(ctx context.Context, b *batch) {
 		return
 	}
 	receipt, fate, err := p.fly(ctx, f)
+	p.end(f, receipt)
 	switch {
 	case fate == landed:
 		p.land(b, f, receipt)
 	case fate == overtaken:
 		p.retry(ctx, b, err)
 	case fate == refused && len(f.parts) > 1: // perhaps because of one of them
-		p.read = time.Time{}
 		p.requeue(b, func(o *order) { o.spoiled = maxSpoiled })
 	default:
-		p.read = time.Time{}
 		p.settleAll(b, err)
+	}
+}
+
+// end takes a transaction from those on their way. A receipt brings the head forward; without one, or if it failed, the
+// head is to be read again: there may be a new epoch, or less WAL than was thought.
+func (p *Payer) end(f *flight, r *ledger.Receipt) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.flights = slices.DeleteFunc(p.flights, func(other *flight) bool { return other == f })
+	if r == nil {
+		p.read = time.Time{}
+		return
+	}
+	p.lost = 0
+	p.head.Account.Nonce = max(p.head.Account.Nonce, f.tx.Nonce+1)
+	// If the balance was read after that already, it is read again before anything is called too dear.
+	p.head.Account.Balance -= min(p.head.Account.Balance, r.Spent)
+	if r.Height > p.head.Height {
+		p.head.Height, p.read = r.Height, time.Now()
+	}
+	if r.Code != ledger.CodeOK {
+		p.read = time.Time{}
 	}
 }
 
@@ -204,14 +230,15 @@ const (
 func (p *Payer) retry(ctx context.Context, b *batch, why error) {
 	p.mu.Lock()
 	b.tx = nil // nothing of these orders is under way any more
-	p.mu.Unlock()
 	most := maxBackoff
 	if p.lost < 7 {
 		most = min(minBackoff<<p.lost, maxBackoff)
 	}
 	p.lost++
+	lost := p.lost
+	p.mu.Unlock()
 	if sleep(ctx, rand.N(most)) != nil {
-		p.settleAll(b, fmt.Errorf("others took the nonce %d times, the last time: %w: %w", p.lost, why, notSent(context.Cause(ctx))))
+		p.settleAll(b, fmt.Errorf("others took the nonce %d times, the last time: %w: %w", lost, why, notSent(context.Cause(ctx))))
 		return
 	}
 	p.requeue(b, func(*order) {})
@@ -219,23 +246,15 @@ func (p *Payer) retry(ctx context.Context, b *batch, why error) {
 
 // land tells the orders of a transaction what became of them.
 func (p *Payer) land(b *batch, f *flight, r *ledger.Receipt) {
-	p.lost = 0
-	p.head.Account.Nonce = max(p.head.Account.Nonce, f.tx.Nonce+1)
-	// If the balance was read after that already, it is read again before anything is called too dear.
-	p.head.Account.Balance -= min(p.head.Account.Balance, r.Spent)
-	if r.Height > p.head.Height {
-		p.head.Height, p.read = r.Height, time.Now()
-	}
 	if r.Code == ledger.CodeOK || len(f.parts) == 1 {
 		for i := range f.parts {
-			p.settle(f.parts[i].order, f.receipt(r, i, &p.head.Params), r.Err())
+			p.settle(f.parts[i].order, f.receipt(r, i), r.Err())
 		}
 		return
 	}
-	p.read = time.Time{} // there may be a new epoch, or less WAL than was thought
 	guilty := f.partOf(r.Op)
 	for i := range f.parts {
-		share := f.receipt(r, i, &p.head.Params)
+		share := f.receipt(r, i)
 		if o := f.parts[i].order; i == guilty {
 			p.settle(o, share, share.Err())
 		} else {

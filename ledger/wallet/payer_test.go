@@ -112,8 +112,8 @@ func testMany(t *testing.T, payers int, delay time.Duration) {
 			t.Errorf("transaction %d took effect %d times", i, n)
 		}
 	}
-	// The first goes alone, or with those that were as fast; the others a hundred at a time.
-	if took := time.Since(start); payers == 1 && (len(chain.committed) > 4 || delay == 0 && took > 5*blockTime) {
+	// The first few go alone, the others a hundred at a time.
+	if took := time.Since(start); payers == 1 && (len(chain.committed) > 9 || delay == 0 && took > 4*blockTime) {
 		t.Errorf("%d at once took %d transactions and %s", each, len(chain.committed), took)
 	}
 	t.Logf("%d transactions in %s, sent %d times, %d reads of the head", len(chain.committed), time.Since(start), chain.sent, chain.reads)
@@ -244,7 +244,8 @@ func TestNoAnswer(t *testing.T) {
 		"reached nobody":           {refuse: once(errDown), committed: 1},
 		"in a block":               {after: once(fmt.Errorf("%w: %w", ErrUnknown, errDown)), unknown: true, committed: 2},
 		"timeout of a node":        {after: once(context.DeadlineExceeded), unknown: true, committed: 2},
-		"lost, or still on a node": {refuse: once(fmt.Errorf("%w: %w", ErrUnknown, errDown)), unknown: true, committed: 1},
+		// nobody knows that it is lost: what takes its nonce keeps it from coming back
+		"lost, or still on a node": {refuse: once(fmt.Errorf("%w: %w", ErrUnknown, errDown)), unknown: true, committed: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -388,8 +389,8 @@ func TestCancel(t *testing.T) {
 			}
 			group.Wait()
 			synctest.Wait()
-			if p.busy || len(p.queue) != 0 {
-				t.Fatalf("after %s: %d are said to wait, at work: %t", after, len(p.queue), p.busy)
+			if p.workers != 0 || len(p.queue) != 0 || len(p.flights) != 0 {
+				t.Fatalf("after %s: %d are said to wait, %d to be on their way, %d at work", after, len(p.queue), len(p.flights), p.workers)
 			}
 			if _, err := p.Do(t.Context(), pay(2)); err != nil {
 				t.Errorf("after %s, the next: %v", after, err)

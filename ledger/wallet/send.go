@@ -48,7 +48,10 @@ func (p *Payer) fly(ctx context.Context, f *flight) (*ledger.Receipt, fate, erro
 		receipt, err := p.chain.Submit(ctx, f.tx)
 		no := refusal(&receipt, err)
 		if no == nil && err != nil {
-			return nil, undecided, failed(ctx, f.tx, err)
+			if err = failed(ctx, f.tx, err); !errors.Is(err, ErrUnknown) { // nobody has it
+				p.shared.giveBack(ctx, f.tx)
+			}
+			return nil, undecided, err
 		}
 		if no == nil {
 			return &receipt, landed, nil
@@ -56,15 +59,15 @@ func (p *Payer) fly(ctx context.Context, f *flight) (*ledger.Receipt, fate, erro
 		err = fmt.Errorf("transaction %s: %w", f.tx.ID(), no)
 		switch no.Code {
 		case ledger.CodeNonce, ledger.CodeExpired: // perhaps it is in a block, or will be
-			found, fate, lookErr := p.look(ctx, f.tx)
+			found, fate, head, lookErr := p.look(ctx, f.tx)
 			if lookErr != nil {
 				return nil, undecided, unknown(f.tx, lookErr)
 			}
 			if fate != undecided {
 				return found, fate, err
 			}
-			if gap.seen(p.head.Account.Nonce, f.tx.Nonce) {
-				p.fill(ctx)
+			if gap.seen(head.Account.Nonce, f.tx.Nonce) {
+				p.fill(ctx, &head)
 			}
 		case ledger.CodeLimit: // too many wait
 		default:
@@ -102,28 +105,29 @@ func failed(ctx context.Context, tx *ledger.Tx, err error) error {
 }
 
 // look finds out why a transaction was refused: it is in a block all the same, or it never will be, or neither is known.
-func (p *Payer) look(ctx context.Context, tx *ledger.Tx) (*ledger.Receipt, fate, error) {
-	if err := p.refresh(ctx); err != nil {
-		return nil, undecided, err
+func (p *Payer) look(ctx context.Context, tx *ledger.Tx) (*ledger.Receipt, fate, Head, error) {
+	head, err := p.refresh(ctx)
+	if err != nil {
+		return nil, undecided, head, err
 	}
 	switch {
-	case p.head.Account.Nonce > tx.Nonce:
+	case head.Account.Nonce > tx.Nonce:
 		receipt, err := p.chain.Used(ctx, p.wallet.address, tx.Nonce)
 		if err != nil && ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		if err != nil {
-			return nil, undecided, err
+			return nil, undecided, head, err
 		}
 		if receipt.ID != tx.ID() {
-			return nil, overtaken, nil
+			return nil, overtaken, head, nil
 		}
-		return &receipt, landed, nil
-	case p.head.Height >= tx.Expiry:
+		return &receipt, landed, head, nil
+	case head.Height >= tx.Expiry:
 		p.shared.giveBack(ctx, tx)
-		return nil, overtaken, nil
+		return nil, overtaken, head, nil
 	}
-	return nil, undecided, nil
+	return nil, undecided, head, nil
 }
 
 // gap is a nonce that the account waits for, before that of our transaction.
@@ -156,12 +160,12 @@ func (g *gap) seen(account, ours uint64) bool {
 // fill uses the account's nonce for a transaction that does nothing, so that those behind it get their turn: none of them
 // could be composed anew without the risk that both are done. Whoever took the nonce first may still be faster. Whether it
 // works shows in the account.
-func (p *Payer) fill(ctx context.Context) {
+func (p *Payer) fill(ctx context.Context, head *Head) {
 	ctx, cancel := context.WithTimeout(ctx, fillTime)
 	defer cancel()
 	nothing := []ledger.Op{ledger.Transfer{To: p.wallet.address}}
-	tx := &ledger.Tx{Network: p.head.Network, Nonce: p.head.Account.Nonce, Expiry: p.head.Height + lifetime + p.salt, Ops: nothing}
-	tx.Fee = p.head.Params.MinFee(len(tx.Marshal()))
+	tx := &ledger.Tx{Network: head.Network, Nonce: head.Account.Nonce, Expiry: head.Height + lifetime + p.salt, Ops: nothing}
+	tx.Fee = head.Params.MinFee(len(tx.Marshal()))
 	tx.Sign(p.wallet.key)
 	_, _ = p.chain.Submit(ctx, tx)
 }

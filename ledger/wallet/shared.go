@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -29,17 +30,23 @@ const (
 // errHeld is returned for a lock that another process has.
 var errHeld = errors.New("locked by another process")
 
-// shared is the file with which the processes of one machine that use one wallet agree who takes which nonce. It says which
-// nonce comes next, and is locked for as long as somebody composes a transaction, not until it is in a block. The system
-// unlocks it when a process ends. It is a convenience: without it payers get in each other's way and succeed all the same.
+// shared is how the transactions of one process, and by a file all processes of one machine that use one wallet, agree who
+// takes which nonce. The file says which nonce comes next, and is locked for as long as somebody composes a transaction,
+// not until it is in a block. The system unlocks it when a process ends. The file is a convenience: without it processes
+// get in each other's way and succeed all the same.
 type shared struct {
-	path string // empty: there is none; constant
+	path string        // empty: there is no file; constant
+	busy chan struct{} // full while a turn lasts
+	last note          // owned by the turn
 }
 
-// turn is the time in which the file is locked; one without a file says nothing and keeps nothing.
+func newShared(path string) *shared { return &shared{path: path, busy: make(chan struct{}, 1)} }
+
+// turn is the time in which one of them has it.
 type turn struct {
-	f    *os.File
-	note note // what was in it, or is to be
+	s    *shared
+	f    *os.File // nil: no file can be had
+	note note     // what was in it, or is to be
 }
 
 // note is what the file says.
@@ -57,43 +64,61 @@ func (n note) String() string {
 
 // take waits for the turn to take a nonce. It fails only when ctx ends.
 func (s *shared) take(ctx context.Context, network certs.NetworkID, account ledger.Address) (*turn, error) {
-	t := &turn{note: note{network: network, account: account}}
-	if s.path == "" {
-		return t, context.Cause(ctx)
+	select {
+	case s.busy <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
-	for start := time.Now(); time.Since(start) < lockPatience; {
-		f, err := lockFile(s.path)
-		if err == nil {
-			t.f = f
-			t.read()
-			return t, nil
-		}
-		if !errors.Is(err, errHeld) { // on a read-only disk, or one that has no locks
-			return t, context.Cause(ctx)
-		}
-		if sleep(ctx, 1+rand.N(lockPause)) != nil {
-			return nil, context.Cause(ctx)
-		}
+	t := &turn{s: s, note: note{network: network, account: account}}
+	var err error
+	if t.f, err = s.lock(ctx); err != nil {
+		<-s.busy
+		return nil, err
+	}
+	said := s.last
+	if t.f != nil {
+		said = readNote(t.f)
+	}
+	age := time.Since(time.Unix(0, said.at))
+	if said.network == network && said.account == account && age > -noteAge && age < noteAge {
+		t.note.next = said.next
 	}
 	return t, nil
 }
 
-// read takes from the file what it says of this account, if it was written a moment ago.
-func (t *turn) read() {
-	raw, err := io.ReadAll(io.LimitReader(t.f, maxNote))
+// lock waits for the file; nil if it cannot be had.
+func (s *shared) lock(ctx context.Context) (*os.File, error) {
+	for start := time.Now(); s.path != "" && time.Since(start) < lockPatience; {
+		f, err := lockFile(s.path)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, errHeld) { // on a read-only disk, or one that has no locks
+			break
+		}
+		if sleep(ctx, 1+rand.N(lockPause)) != nil {
+			break
+		}
+	}
+	return nil, context.Cause(ctx)
+}
+
+// readNote is what a file says; nothing if that makes no sense, as when another process ended while it wrote.
+func readNote(f io.Reader) (n note) {
+	raw, err := io.ReadAll(io.LimitReader(f, maxNote))
 	if err != nil {
-		return
+		return note{}
 	}
 	var network, account string
-	var next uint64
-	var at int64
-	if _, err := fmt.Sscanf(string(raw), "%s %s %d %d\n", &network, &account, &next, &at); err != nil {
-		return // another process ended while it wrote
+	if _, err := fmt.Sscanf(string(raw), "%s %s %d %d\n", &network, &account, &n.next, &n.at); err != nil {
+		return note{}
 	}
-	age := time.Since(time.Unix(0, at))
-	if network == t.note.network.String() && account == t.note.account.String() && age > -noteAge && age < noteAge {
-		t.note.next = next
+	id, err := hex.DecodeString(network)
+	if err != nil || len(id) != len(n.network) || n.account.UnmarshalText([]byte(account)) != nil {
+		return note{}
 	}
+	copy(n.network[:], id)
+	return n
 }
 
 // nonce to use when the account's next is that of the ledger.
@@ -108,22 +133,23 @@ func (t *turn) nonce(account uint64) uint64 {
 func (t *turn) used(nonce uint64) { t.write(nonce + 1) }
 
 func (t *turn) write(next uint64) {
+	t.note.next, t.note.at = next, time.Now().UnixNano()
+	t.s.last = t.note
 	if t.f == nil {
 		return
 	}
-	t.note.next, t.note.at = next, time.Now().UnixNano()
-	text := []byte(t.note.String())
 	// What cannot be written is no note: the next process goes by the ledger.
 	if err := t.f.Truncate(0); err == nil {
-		_, _ = t.f.WriteAt(text, 0)
+		_, _ = t.f.WriteAt([]byte(t.note.String()), 0)
 	}
 }
 
-// end lets the next process have its turn.
+// end lets the next one have its turn.
 func (t *turn) end() {
 	if t.f != nil {
 		_ = t.f.Close()
 	}
+	<-t.s.busy
 }
 
 // giveBack lets the next process have the nonce of a transaction that will never have effect, unless one took the nonce
