@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -191,10 +190,15 @@ func (a *app) genesisAdd(path string, entries []string) error {
 	return a.printMembers(members)
 }
 
-// tellProblems lists several problems and returns an error that counts them; one alone is the error.
+// tellProblems lists several problems and returns an error that counts them; one alone is the error, and so are all with
+// --json, where lines would be in the way.
 func (a *app) tellProblems(what string, problems []error) error {
-	if len(problems) == 1 {
-		return fmt.Errorf("%s: %w", what, problems[0])
+	if a.global.json || len(problems) == 1 {
+		list := make([]string, len(problems))
+		for i, p := range problems {
+			list[i] = p.Error()
+		}
+		return fmt.Errorf("%s: %s", what, strings.Join(list, "; "))
 	}
 	for _, p := range problems {
 		if _, err := fmt.Fprintln(a.stdout, "- "+oneLine(p.Error())); err != nil {
@@ -249,11 +253,9 @@ func (a *app) genesisCheck(path string) error {
 		err = a.printJSON(r)
 	case r.OK:
 		err = a.printGenesis(g, r)
-	default:
-		return a.tellProblems("check "+path, problems)
 	}
 	if err == nil && !r.OK {
-		err = errors.New("check " + path + ": " + strings.Join(r.Problems, "; "))
+		err = a.tellProblems("check "+path, problems)
 	}
 	return err
 }

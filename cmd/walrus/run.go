@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		a.tellWarnings()
 		return exitDone
 	}
-	if exitCode(err) == exitUsage && wantsJSON(args) {
+	if exitCode(err) == exitUsage && (wantsJSON(args) || c.Name() == "json") {
 		a.global.json = true // the flags may not have been read that far
 	}
 	return a.fail(ctx, c.CommandPath(), err)
