@@ -69,7 +69,7 @@ func newTrust(g *ledger.Genesis) (*trust, error) {
 		}},
 		ValidatorSet: set,
 	}
-	return &trust{chainID: g.ChainID(), now: time.Now, blocks: []*types.LightBlock{root}}, nil
+	return &trust{chainID: g.ChainID(), now: systemNow, blocks: []*types.LightBlock{root}}, nil
 }
 
 // fetchBlock gets a block, not verified, at a height.
