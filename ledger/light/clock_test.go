@@ -64,6 +64,20 @@ func TestWrongClock(t *testing.T) {
 	}
 }
 
+// A node joins whatever its clock: it takes what the validators have signed.
+func TestAnyClock(t *testing.T) {
+	w := newPair(t)
+	w.grow(t)
+	c, err := New(Config{Genesis: w.genesis, Host: w.client, Logger: quiet, Hasty: true, AnyClock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.trust.now = func() time.Time { return time.Now().Add(-10 * time.Minute) }
+	if head, err := c.Head(limited(t)); err != nil || head.Height == 0 {
+		t.Errorf("head %+v, %v", head, err)
+	}
+}
+
 // A ledger that stands still does so by every clock.
 func TestStallByWrongClock(t *testing.T) {
 	w := newPair(t)
