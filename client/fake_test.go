@@ -51,6 +51,7 @@ type fakeSwarm struct {
 	moods   []mood
 	ahead   map[int]uint32        // epochs by which a node is ahead of the ledger
 	confirm func(i int)           // called at each confirmation
+	pace    map[int]time.Duration // that nodes take for each write of pairs
 	clocks  map[int]time.Duration // by which nodes say that they are ahead of the others
 
 	mu           sync.Mutex
@@ -192,7 +193,9 @@ func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID
 	}
 	var all bytes.Buffer
 	if m == slow {
-		err = body(slowWriter{ctx, &all})
+		err = body(slowWriter{ctx, &all, time.Minute})
+	} else if pace := f.pace[i]; pace > 0 {
+		err = body(slowWriter{ctx, &all, pace})
 	} else {
 		err = body(&all)
 	}
@@ -225,15 +228,16 @@ func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID
 	return nil
 }
 
-// slowWriter takes a strip now and then.
+// slowWriter takes its time for a strip.
 type slowWriter struct {
-	ctx context.Context
-	w   io.Writer
+	ctx  context.Context
+	w    io.Writer
+	pace time.Duration
 }
 
 func (s slowWriter) Write(p []byte) (int, error) {
 	select {
-	case <-time.After(time.Minute):
+	case <-time.After(s.pace):
 		return s.w.Write(p)
 	case <-s.ctx.Done():
 		return 0, s.ctx.Err()

@@ -26,11 +26,6 @@ func (l *countingLedger) Peek(ctx context.Context, keys ...[]byte) (ledger.Reade
 	return l.Ledger.Peek(ctx, keys...)
 }
 
-func (l *countingLedger) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
-	l.reads.Add(1)
-	return l.Ledger.Peek(ctx, keys...)
-}
-
 // TestOpenShared opens one blob many times at once, and soon after: it is looked for once, and again when time has passed.
 func TestOpenShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

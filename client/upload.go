@@ -19,7 +19,8 @@ const (
 	uploadRounds = 3
 	// streamsPerNode is how many streams carry one node's pairs: several fill a long path better than one.
 	streamsPerNode = 4
-	// minTail and the half of the time the quorum took bound how long the last nodes may go on afterwards.
+	// minTail and the half of the time the quorum took bound how long the last nodes may go on afterwards; if one has most of its
+	// part by then, it is not far behind, and gets half as long again.
 	minTail = time.Second
 	// maxSpread bounds the handing out of a certificate, which nodes learn of from the ledger and gossip too.
 	maxSpread = 5 * time.Second
@@ -54,6 +55,7 @@ type nodeState struct {
 	working bool // takes part in this round and has not failed
 	gone    bool // could not be reached: not tried again
 	sent    int64
+	total   int64 // bytes that it was to be sent, in all rounds
 	err     error // why it did not confirm, the newest
 }
 
@@ -99,12 +101,9 @@ func (u *upload) run(caller context.Context) error {
 		}
 		// what is confirmed is to be certified although the round may end, and cancel, at the same moment
 		err := u.certify(caller)
-		tail := time.NewTimer(max(minTail, time.Since(start)/2))
-		defer tail.Stop()
-		select {
-		case <-tail.C:
+		took := time.Since(start)
+		if pause(ctx, max(minTail, took/2)) && (!u.nearlyThere() || pause(ctx, took*3/4)) {
 			cancel(errLate)
-		case <-ctx.Done():
 		}
 		return err
 	})
@@ -222,6 +221,18 @@ func (u *upload) end(i int, err error) {
 	if err != nil {
 		u.c.log.Debug("node took no part in the upload", "node", u.com.Members()[i].Name, "blob", u.id.String(), "err", err)
 	}
+}
+
+// nearlyThere says whether a node has two thirds of what it is being sent, and not all.
+func (u *upload) nearlyThere() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for i := range u.nodes {
+		if n := &u.nodes[i]; n.working && !u.confirmedLocked(i) && n.sent < n.total && 3*n.sent >= 2*n.total {
+			return true
+		}
+	}
+	return false
 }
 
 // spare says whether a quorum is left without node i.

@@ -82,3 +82,29 @@ func TestWhyUnconfirmed(t *testing.T) {
 		})
 	}
 }
+
+// TestTail stores while two nodes are slower than the others: one that takes twice as long is waited for, one that takes five times
+// as long is not.
+func TestTail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c := newFake(t, 7, 140)
+		f.pace = map[int]time.Duration{}
+		for i := range f.moods {
+			f.pace[i] = time.Second
+		}
+		f.pace[2], f.pace[4] = 2*time.Second, 5*time.Second
+		start := time.Now()
+		res, err := store(t, c, noise(1, 3_000_000), StoreOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, n := range res.Nodes {
+			if n.Confirmed != (i != 4) {
+				t.Errorf("node %d: confirmed %v: %s", i, n.Confirmed, n.Why)
+			}
+		}
+		if took := time.Since(start); took > 23*time.Second { // a node takes 10 s for its part
+			t.Errorf("it took %v", took)
+		}
+	})
+}

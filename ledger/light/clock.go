@@ -22,8 +22,9 @@ const (
 	// clockTime bounds a comparison, and clockGlance one for somebody in a hurry. Members that have not answered clockGrace
 	// after a quorum are not waited for.
 	clockTime, clockGlance, clockGrace = 3 * time.Second, 500 * time.Millisecond, 200 * time.Millisecond
-	// clockFresh is for how long a comparison counts, and clockEvery the time between two that WatchClock makes.
-	clockFresh, clockEvery = 30 * time.Second, time.Minute
+	// clockFresh is for how long a comparison counts, and clockRetry one for which too few answered. clockEvery is the time
+	// between two that WatchClock makes.
+	clockFresh, clockRetry, clockEvery = 30 * time.Second, 5 * time.Second, time.Minute
 )
 
 // ClockError says how far this machine's clock is from the network's. It wraps ErrClock.
@@ -71,7 +72,7 @@ func (c *Client) Clock(ctx context.Context) (ahead time.Duration, err error) {
 	m := &c.clock
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.at.IsZero() || time.Since(m.at) > clockFresh {
+	if age := time.Since(m.at); m.at.IsZero() || age > clockFresh || m.err != nil && age >= clockRetry {
 		m.ahead, m.err = c.compareClocks(ctx)
 		if ctx.Err() != nil {
 			return m.ahead, m.err
@@ -191,7 +192,7 @@ func (c *Client) WatchClock(ctx context.Context, tell func(ahead time.Duration, 
 		}
 		wait := clockEvery
 		if err != nil {
-			wait = clockFresh + time.Second
+			wait = clockRetry
 		}
 		if !pause(ctx, wait) {
 			return
@@ -224,7 +225,7 @@ func (m *clockRequest) form(*form) {}
 func (m *clockRequest) cost() int64 { return smallAnswer }
 
 func (m *clockRequest) answer(context.Context, Source) (message, error) {
-	return &clockAnswer{uint64(time.Now().UnixNano())}, nil
+	return &clockAnswer{uint64(systemNow().UnixNano())}, nil
 }
 
 // clockAnswer is the time by the node's clock, in nanoseconds since 1970. It is not proven.
