@@ -102,7 +102,7 @@ var modules = map[string]module{
 	"github.com/hashicorp/golang-lru":   {units: []string{"ledger/engine", "ledger/light"}},
 	// The signatures that consensus and transactions agree upon must be judged by one implementation.
 	"github.com/oasisprotocol/curve25519-voi": {units: []string{"ledger"}},
-	"go.yaml.in/yaml":                         {units: []string{"ledger", "ledger/wallet", "config"}},
+	"go.yaml.in/yaml":                         {units: []string{"ledger", "ledger/wallet", "config"}, tests: []string{"node"}},
 	"filippo.io/age":                          {units: []string{"client", "cmd/walrus"}},
 	"github.com/danielgtaylor/huma":           {units: []string{"gateway"}},
 	"github.com/go-chi":                       {units: []string{"gateway"}},
