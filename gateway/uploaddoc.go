@@ -12,6 +12,7 @@ type (
 	uploadNew struct {
 		Resumable string `header:"Tus-Resumable" example:"1.0.0" doc:"Version of the protocol."`
 		Length    string `header:"Upload-Length" example:"1000" doc:"Bytes of the whole."`
+		Concat    string `header:"Upload-Concat" pattern:"^(partial|final;.+)$" example:"partial" doc:"partial begins a part, of which there may be several at once; final; and the locations of the parts, with blanks between, puts them together and stores the whole."`
 		Metadata  string `header:"Upload-Metadata" example:"epochs NQ==" doc:"Parameters of PUT /v1/blobs, each a name and base64, with commas between; other names are ignored."`
 	}
 	uploadAt struct {
@@ -79,7 +80,7 @@ func uploadOperation(api huma.API, method string, one bool) huma.Operation {
 	if method == http.MethodOptions {
 		rs[http.StatusOK] = &huma.Response{Description: "In the headers.", Headers: map[string]*huma.Param{
 			"Tus-Version":   header("The version of the protocol.", "1.0.0"),
-			"Tus-Extension": header("Its extensions that work here.", "creation,creation-with-upload,termination"),
+			"Tus-Extension": header("Its extensions that work here.", "creation,creation-with-upload,termination,concatenation,creation-defer-length"),
 			"Tus-Max-Size":  header("Bytes of the greatest upload.", "10485760"),
 		}}
 	}
