@@ -185,6 +185,7 @@ func (g *Gateway) addUploads(api huma.API) {
 		}
 		return done.write(w)
 	})
+	describeTus(api)
 }
 
 // pass hands a request to tusd.
