@@ -47,6 +47,17 @@ func newQuiltStoreResult(r *client.QuiltResult) QuiltStoreResult {
 	return out
 }
 
+// formSchema describes the form of a quilt: without a file it is refused.
+func formSchema() *huma.Schema {
+	one := 1
+	return &huma.Schema{
+		Type: huma.TypeObject, MinProperties: &one, AdditionalProperties: &huma.Schema{Type: huma.TypeString, Format: "binary"},
+		Properties: map[string]*huma.Schema{metadataField: {
+			Type: huma.TypeString, Description: "Tags of the files, as JSON. By itself it makes no quilt: a form without a file is answered with 400.",
+		}},
+	}
+}
+
 // addQuiltStore adds the route that stores quilts.
 func (g *Gateway) addQuiltStore(api huma.API) {
 	type in struct {
@@ -61,9 +72,10 @@ func (g *Gateway) addQuiltStore(api huma.API) {
 		Description: `Each field of the form is a file, the field's name its identifier. A field _metadata may have tags: [{"identifier":"a.txt","tags":{"k":"v"}}].`,
 		Security:    []map[string][]string{{}, {publisherToken: {}}},
 		RequestBody: &huma.RequestBody{
-			Description: "The files.", Required: true,
+			Description: "The files: at least one. A form without any, and one that is not a form, is answered with 400.", Required: true,
 			Content: map[string]*huma.MediaType{"multipart/form-data": {
-				Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
+				Schema:  formSchema(),
+				Example: map[string]any{"a.txt": "content of a.txt"},
 			}},
 		},
 		Responses: rs,

@@ -17,8 +17,8 @@ import (
 
 // ReadParams are the query parameters of everything that reads blobs.
 type ReadParams struct {
-	Strict bool `query:"strict_consistency_check" example:"false" doc:"Encode the whole blob again and compare its ID before the first byte is sent."`
-	Skip   bool `query:"skip_consistency_check" example:"false" doc:"Accepted for the original's clients: every row is verified in any case, which costs nothing."`
+	Strict bool `query:"strict_consistency_check" example:"false" doc:"Encode the whole blob again and compare its ID before the first byte is sent. Not together with skip_consistency_check: 400."`
+	Skip   bool `query:"skip_consistency_check" example:"false" doc:"Accepted for the original's clients: every row is verified in any case, which costs nothing. Not together with strict_consistency_check: 400."`
 }
 
 func (p *ReadParams) check() error {
@@ -30,10 +30,10 @@ func (p *ReadParams) check() error {
 
 // RangeParams are the headers of reads, here for the document: serveContent reads them itself.
 type RangeParams struct {
-	Range       string `header:"Range" example:"bytes=0-15" doc:"Parts of the blob in any form of RFC 9110: a-b, a-, -n, or several."`
-	IfRange     string `header:"If-Range" example:"\"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk\"" doc:"Range counts only for this entity tag."`
-	IfNoneMatch string `header:"If-None-Match" example:"\"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk\"" doc:"Entity tags that the client has."`
-	IfMatch     string `header:"If-Match" example:"*" doc:"Entity tags that the client insists on."`
+	Range       string `header:"Range" example:"bytes=0-15" doc:"Parts of the blob in any form of RFC 9110: a-b, a-, -n, or up to 64. A malformed one, and one of which nothing is in the blob, is answered with 416; another unit than bytes means nothing."`
+	IfRange     string `header:"If-Range" example:"\"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk\"" doc:"Range counts only for this entity tag; a date, and what is malformed, is for no blob, so that all of it is sent."`
+	IfNoneMatch string `header:"If-None-Match" example:"\"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk\"" doc:"Entity tags that the client has: 304 if the blob's is among them. What is malformed matches nothing."`
+	IfMatch     string `header:"If-Match" example:"*" doc:"Entity tags that the client insists on: 412 if the blob's is not among them. What is malformed matches nothing."`
 }
 
 // BlobPath is the ID of a blob in a path.

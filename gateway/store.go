@@ -16,13 +16,13 @@ import (
 // StoreParams are the query parameters of everything that stores. Such types are exported for huma, which reads their tags.
 type StoreParams struct {
 	Epochs         string `query:"epochs" pattern:"^([0-9]+|max)$" maxLength:"10" example:"1" doc:"For how many epochs, the current one included; max for as many as the network sells. Default 1."`
-	Permanent      bool   `query:"permanent" example:"false" doc:"Nobody can delete the blob before its end."`
-	Deletable      bool   `query:"deletable" example:"false" doc:"The default; not together with permanent."`
+	Permanent      bool   `query:"permanent" example:"false" doc:"Nobody can delete the blob before its end. Not together with deletable: 400."`
+	Deletable      bool   `query:"deletable" example:"false" doc:"The default. Not together with permanent: 400."`
 	Force          bool   `query:"force" example:"false" doc:"Register the blob anew even if it is certified already, and pay for it."`
 	ReuseResources bool   `query:"reuse_resources" example:"false" doc:"Accepted for the original's clients: what the publisher has is always used before anything is bought."`
 	EncodingType   string `query:"encoding_type" enum:"RS2" example:"RS2" doc:"There is one encoding."`
-	SendObjectTo   string `query:"send_object_to" pattern:"^0x[0-9a-fA-F]{64}$" example:"0x4748cd83217b5ce7aa77e7f1ad6fc5f7f694e26a157381b9391ac65c47815faf" doc:"The account that the record is given to; not together with share."`
-	Share          bool   `query:"share" example:"false" doc:"Give the record, which must be permanent, to everybody."`
+	SendObjectTo   string `query:"send_object_to" pattern:"^0x[0-9a-fA-F]{64}$" example:"0x4748cd83217b5ce7aa77e7f1ad6fc5f7f694e26a157381b9391ac65c47815faf" doc:"The account that the record is given to. Not together with share: 400."`
+	Share          bool   `query:"share" example:"false" doc:"Give the record to everybody. Only together with permanent, and not with send_object_to: 400."`
 	ContentType    string `query:"content_type" maxLength:"255" example:"image/png" doc:"Kept as attribute content-type of the record: the type the blob is served with by its object ID."`
 }
 

@@ -7,11 +7,14 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// The parameters of resumable uploads: tusd reads the headers itself. Which are needed depends on the protocol.
+// The parameters of resumable uploads: tusd reads the headers itself. Which are needed depends on the protocol; the document
+// tells those of tus.
 type (
 	uploadNew struct {
 		Resumable string `header:"Tus-Resumable" example:"1.0.0" doc:"Version of the protocol."`
-		Length    string `header:"Upload-Length" example:"1000" doc:"Bytes of the whole."`
+		Length    string `header:"Upload-Length" example:"1000" doc:"Bytes of the whole. Needed unless Upload-Defer-Length or a final Upload-Concat is there; 413 beyond Tus-Max-Size."`
+		Defer     string `header:"Upload-Defer-Length" enum:"1" doc:"The length comes with the last piece. Excludes Upload-Length."`
+		Concat    string `header:"Upload-Concat" pattern:"^(partial|final;.+)$" doc:"partial begins a part, of which there may be several at once; final; and the locations of the parts, with blanks between, puts them together and stores the whole."`
 		Metadata  string `header:"Upload-Metadata" example:"epochs NQ==" doc:"Parameters of PUT /v1/blobs, each a name and base64, with commas between; other names are ignored."`
 	}
 	uploadAt struct {
@@ -67,7 +70,7 @@ func uploadOperation(api huma.API, method string, one bool) huma.Operation {
 		http.StatusRequestTimeout:        refusal("The piece stopped coming."),
 		http.StatusConflict:              refusal("The offset is not where the last piece ended."),
 		http.StatusGone:                  refusal("The upload was given up."),
-		http.StatusPreconditionFailed:    refusal("The version of the protocol is not supported."),
+		http.StatusPreconditionFailed:    refusal("Tus-Resumable is missing, or names a version that is not supported."),
 		http.StatusRequestEntityTooLarge: refusal("The upload is greater than this publisher takes."),
 		http.StatusUnsupportedMediaType:  refusal("The content type is not that of a piece."),
 		http.StatusLocked:                refusal("Another request sends a piece."),
@@ -79,7 +82,7 @@ func uploadOperation(api huma.API, method string, one bool) huma.Operation {
 	if method == http.MethodOptions {
 		rs[http.StatusOK] = &huma.Response{Description: "In the headers.", Headers: map[string]*huma.Param{
 			"Tus-Version":   header("The version of the protocol.", "1.0.0"),
-			"Tus-Extension": header("Its extensions that work here.", "creation,creation-with-upload,termination"),
+			"Tus-Extension": header("Its extensions that work here.", "creation,creation-with-upload,termination,concatenation,creation-defer-length"),
 			"Tus-Max-Size":  header("Bytes of the greatest upload.", "10485760"),
 		}}
 	}
@@ -94,4 +97,35 @@ func uploadOperation(api huma.API, method string, one bool) huma.Operation {
 	}
 	op.Responses = rs.document()
 	return op
+}
+
+// describeTus says in the document, and only there, what tusd demands: it answers wrong headers itself, with statuses of tus.
+func describeTus(api huma.API) {
+	version := func(p *huma.Param) { p.Required, p.Schema.Enum = true, []any{"1.0.0"} }
+	number := func(p *huma.Param) { p.Schema.Pattern = "^[0-9]{1,18}$" }
+	for method, headers := range map[string]map[string]func(*huma.Param){
+		http.MethodPost:   {"Tus-Resumable": version, "Upload-Length": number},
+		http.MethodPatch:  {"Tus-Resumable": version, "Upload-Offset": func(p *huma.Param) { number(p); p.Required = true }},
+		http.MethodDelete: {"Tus-Resumable": version},
+	} {
+		for _, path := range []string{uploadsPath, uploadsPath + "/{upload_id}"} {
+			for _, op := range operations(api.OpenAPI().Paths[path]) {
+				if op.Method == method {
+					describeParams(op, headers)
+				}
+			}
+		}
+	}
+}
+
+// describeParams changes how parameters are described, and not how huma checks them.
+func describeParams(op *huma.Operation, changes map[string]func(*huma.Param)) {
+	for i, p := range op.Parameters {
+		if change := changes[p.Name]; change != nil {
+			own, schema := *p, *p.Schema // huma checks by what p points to
+			own.Schema = &schema
+			change(&own)
+			op.Parameters[i] = &own
+		}
+	}
 }

@@ -28,6 +28,9 @@ type uploadDone struct {
 	Size   int64           `json:"size"`
 	Token  string          `json:"token,omitempty"` // of the owner
 	Result json.RawMessage `json:"result"`          // a StoreResult
+	// Of an upload that was put together: itself and its parts. The parts have the same.
+	Final string   `json:"final,omitempty"`
+	Parts []string `json:"parts,omitempty"`
 }
 
 // headers tell it to clients that may not be sent a body.
@@ -74,14 +77,14 @@ func (u *uploads) outcome(id string) (*uploadDone, error) {
 	return done, err
 }
 
-// complete says whether all pieces of an upload are here.
+// complete says whether all pieces of an upload are here, so that it can be stored. A part of one never is.
 func (u *uploads) complete(ctx context.Context, id string) bool {
 	up, err := u.store.GetUpload(ctx, id)
 	if err != nil {
 		return false
 	}
 	info, err := up.GetInfo(ctx)
-	return err == nil && !info.SizeIsDeferred && info.Offset == info.Size
+	return err == nil && !info.IsPartial && !info.SizeIsDeferred && info.Offset == info.Size
 }
 
 // finish stores an upload that is complete, and keeps what became of it until it expires: a client that lost the answer
@@ -132,7 +135,14 @@ func (u *uploads) storeUpload(ctx context.Context, id string) (done *uploadDone,
 	if done.Result, err = json.Marshal(NewStoreResult(res)); err != nil {
 		return nil, err
 	}
-	return done, u.keep(id, done)
+	if !info.IsFinal {
+		return done, u.keep(id, done)
+	}
+	done.Final, done.Parts = id, info.PartialUploads
+	if err := u.keep(id, done); err != nil {
+		return done, err
+	}
+	return done, u.spend(ctx, done.Parts, done)
 }
 
 // keep writes down what became of an upload, and makes its file a hole of the same size: clients still see it complete.
@@ -189,11 +199,7 @@ func (u *uploads) expire(before time.Time) error {
 		if !t.Before(before) {
 			continue
 		}
-		for _, suffix := range []string{"", infoSuffix, resultSuffix} {
-			if e := os.Remove(filepath.Join(u.dir.path, id+suffix)); e != nil && !errors.Is(e, fs.ErrNotExist) {
-				err = errors.Join(err, e)
-			}
-		}
+		err = errors.Join(err, u.remove(id))
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -46,12 +47,13 @@ func newUploads(g *Gateway, dir *uploadDir) (*uploads, error) {
 	parts := handler.NewStoreComposer()
 	parts.UseCore(u.store)
 	parts.UseTerminater(u.store)
+	parts.UseConcater(u.store)
 	parts.UseLengthDeferrer(u.store)
 	memorylocker.New().UseIn(parts)
 	var err error
 	u.tus, err = handler.NewUnroutedHandler(handler.Config{
 		StoreComposer: parts, BasePath: uploadsPath, MaxSize: g.cfg.Store.MaxBody,
-		EnableExperimentalProtocol: true, DisableConcatenation: true, DisableDownload: true,
+		EnableExperimentalProtocol: true, DisableDownload: true,
 		Cors: &handler.CorsConfig{Disable: true}, RespectForwardedHeaders: true, NetworkTimeout: g.cfg.Time.Stall,
 		GracefulRequestCompletionTimeout: g.cfg.Time.Drain, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		PreUploadCreateCallback: u.admit, PreFinishResponseCallback: u.finished,
@@ -65,6 +67,9 @@ func newUploads(g *Gateway, dir *uploadDir) (*uploads, error) {
 // admit decides on a new upload.
 func (u *uploads) admit(hook handler.HookEvent) (res handler.HTTPResponse, same handler.FileInfoChanges, err error) {
 	if _, err = u.options(hook.Upload.MetaData); err == nil {
+		err = u.mayHave(&hook)
+	}
+	if err == nil {
 		err = u.room()
 	}
 	if err != nil {
@@ -90,6 +95,9 @@ func (u *uploads) room() error {
 
 // refusal makes tusd answer with an error.
 func (u *uploads) refusal(err error) error {
+	if own := (handler.Error{}); errors.As(err, &own) {
+		return own
+	}
 	f := classify(storing, err)
 	if f.code >= http.StatusInternalServerError {
 		u.g.log.Warn("upload failed", "folder", u.dir.path, "status", f.code, "err", err)
@@ -99,8 +107,14 @@ func (u *uploads) refusal(err error) error {
 
 // finished is called when all pieces are here: it stores the blob.
 func (u *uploads) finished(hook handler.HookEvent) (handler.HTTPResponse, error) {
+	if hook.Upload.IsPartial {
+		return handler.HTTPResponse{}, nil
+	}
 	done, err := u.finish(hook.Context, hook.Upload.ID)
 	if err != nil {
+		if hook.Upload.IsFinal { // its client was not told of it, and begins it anew from the same parts
+			err = errors.Join(err, u.remove(hook.Upload.ID))
+		}
 		return handler.HTTPResponse{}, u.refusal(err)
 	}
 	res := handler.HTTPResponse{Header: handler.HTTPHeader{}}
@@ -153,7 +167,7 @@ func (g *Gateway) addUploads(api huma.API) {
 		return u.pass(w, r, nil)
 	})
 	register(g, api, storing, uploadOperation(api, http.MethodPost, false), func(w http.ResponseWriter, r *http.Request, _ *uploadNew) error {
-		return u.pass(w, r, u.tus.PostFile)
+		return u.create(w, r)
 	})
 	register(g, api, storing, uploadOperation(api, http.MethodHead, true), func(w http.ResponseWriter, r *http.Request, _ *uploadAt) error {
 		return u.pass(w, r, u.tus.HeadFile)
@@ -171,6 +185,7 @@ func (g *Gateway) addUploads(api huma.API) {
 		}
 		return done.write(w)
 	})
+	describeTus(api)
 }
 
 // pass hands a request to tusd.

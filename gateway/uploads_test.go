@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"walrus/gateway"
 )
@@ -196,6 +199,151 @@ func TestUploadByPostAlone(t *testing.T) {
 		}
 		if a := do(t, http.MethodPost, url+"/v1/blobs/"+someID, nil, "X-HTTP-Method-Override", "GET"); a.code != http.StatusMethodNotAllowed {
 			t.Errorf("%s: elsewhere: %d", name, a.code)
+		}
+	}
+}
+
+// concat creates an upload that takes part in a concatenation.
+func concat(t testing.TB, s, how string, size int, header ...string) answer {
+	t.Helper()
+	if size >= 0 {
+		header = append(header, "Upload-Length", fmt.Sprint(size))
+	}
+	return do(t, http.MethodPost, s+"/v1/uploads", nil, append(header, "Tus-Resumable", "1.0.0", "Upload-Concat", how)...)
+}
+
+// part uploads one part and gives its URL.
+func part(t testing.TB, s string, data []byte, header ...string) string {
+	t.Helper()
+	a := concat(t, s, "partial", len(data), header...)
+	if a.code != http.StatusCreated {
+		t.Fatalf("part: %d %s", a.code, a.body)
+	}
+	url := a.header.Get("Location")
+	if len(data) > 0 {
+		if a := piece(t, url, 0, data); a.code != http.StatusNoContent || a.header.Get("Walrus-Blob-Id") != "" {
+			t.Fatalf("piece of a part: %d %s %v", a.code, a.body, a.header)
+		}
+	}
+	return url
+}
+
+// TestConcatenation sends parts side by side and has them stored as one.
+func TestConcatenation(t *testing.T) {
+	dir := t.TempDir()
+	s := serve(t, func(c *gateway.Config) { c.Store.UploadDir, c.Store.MaxBody, c.Store.MaxUploads = dir, 100_000, 6 })
+	if a := do(t, http.MethodOptions, s.URL+"/v1/uploads", nil); !strings.Contains(a.header.Get("Tus-Extension"), "concatenation") {
+		t.Errorf("extensions: %q", a.header.Get("Tus-Extension"))
+	}
+	data := random(53, 90_000)
+	var urls []string
+	for i := range 3 {
+		urls = append(urls, part(t, s.URL, data[i*30_000:(i+1)*30_000]))
+	}
+	if a := do(t, http.MethodGet, urls[0], nil); a.code != http.StatusNotFound {
+		t.Errorf("a part has a result: %d %s", a.code, a.body)
+	}
+	if a := piece(t, urls[0], 30_000, nil); a.header.Get("Walrus-Blob-Id") != "" {
+		t.Errorf("a part was stored: %d %v", a.code, a.header)
+	}
+	if a := do(t, http.MethodHead, urls[0], nil, "Tus-Resumable", "1.0.0"); a.header.Get("Upload-Concat") != "partial" {
+		t.Errorf("a part: %v", a.header)
+	}
+	unfinished := concat(t, s.URL, "partial", 10).header.Get("Location")
+	whole := begin(t, s.URL, 5, "")
+	if a := piece(t, whole, 0, []byte("whole")); a.code != http.StatusNoContent {
+		t.Fatalf("whole: %d", a.code)
+	}
+	for name, tt := range map[string]struct {
+		how  string
+		code int
+	}{
+		"unfinished":      {"final;" + urls[0] + " " + unfinished, 400},
+		"too large":       {"final;" + strings.Join(append(urls, urls...), " "), 413},
+		"too many":        {"final;" + strings.Repeat(urls[0]+" ", 7), 400},
+		"stored already":  {"final;" + whole, 400},
+		"unknown":         {"final;/v1/uploads/24e533e02ec3bc40c387f1a0e460e216", 404},
+		"none":            {"final;", 400},
+		"another path":    {"final;/v1/uploads/../" + strings.TrimPrefix(urls[0], s.URL), 400},
+		"another gateway": {"final;/files/24e533e02ec3bc40c387f1a0e460e216", 400},
+		"nonsense":        {"half", 400},
+	} {
+		if a := concat(t, s.URL, tt.how, -1); a.code != tt.code {
+			t.Errorf("%s: %d, want %d: %s", name, a.code, tt.code, a.body)
+		}
+	}
+	if a := concat(t, s.URL, "partial", 10, "Upload-Draft-Interop-Version", "6"); a.code != http.StatusBadRequest {
+		t.Errorf("of two protocols: %d", a.code)
+	}
+	list := "final;" + strings.Join(urls, " ")
+	a := concat(t, s.URL, list, -1, "Upload-Metadata", "epochs "+b64("3"))
+	final, id := a.header.Get("Location"), a.header.Get("Walrus-Blob-Id")
+	var res gateway.StoreResult
+	if err := json.Unmarshal([]byte(a.header.Get("Walrus-Store-Result")), &res); err != nil || a.code != http.StatusCreated || res.NewlyCreated == nil {
+		t.Fatalf("final: %d %s %v", a.code, a.body, a.header)
+	}
+	if op := res.NewlyCreated.ResourceOperation.RegisterFromScratch; op == nil || op.EpochsAhead != 3 {
+		t.Errorf("stored by %+v", op)
+	}
+	if a := do(t, http.MethodGet, s.URL+"/v1/blobs/"+id, nil); !bytes.Equal(a.body, data) {
+		t.Errorf("read: %d, %d bytes", a.code, len(a.body))
+	}
+	// Who lost the answer asks again, by any of the names.
+	for name, again := range map[string]answer{"created again": concat(t, s.URL, list, -1), "patched": piece(t, final, len(data), nil), "a part": do(t, http.MethodGet, urls[1], nil)} {
+		if again.code >= 300 || again.header.Get("Walrus-Blob-Id") != id {
+			t.Errorf("%s: %d %s %v", name, again.code, again.body, again.header)
+		}
+	}
+	if a := concat(t, s.URL, list, -1); !strings.HasSuffix(final, a.header.Get("Location")) {
+		t.Errorf("created again at %s, first at %s", a.header.Get("Location"), final)
+	}
+	if a := concat(t, s.URL, "final;"+urls[0]+" "+urls[1], -1); a.code != http.StatusBadRequest {
+		t.Errorf("parts that are spent: %d %s", a.code, a.body)
+	}
+	for range 4 { // what is stored has given its room back
+		concat(t, s.URL, "partial", 10)
+	}
+}
+
+// TestConcatenationWithinToken: parts only show a token; the whole uses it up, and is held against all that it says.
+func TestConcatenationWithinToken(t *testing.T) {
+	const secret = "only the issuer of tokens knows this"
+	s := visit(t, func(c *gateway.SiteConfig) { c.Guard.JWT.Secret, c.Guard.JWT.VerifyUpload = secret, true })
+	sign := func(claims jwt.MapClaims) []string {
+		claims["exp"], claims["jti"] = time.Now().Add(time.Hour).Unix(), fmt.Sprint("concat ", claims)
+		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []string{"Authorization", "Bearer " + token}
+	}
+	data := random(54, 4000)
+	for _, tt := range []struct {
+		claims jwt.MapClaims
+		code   int
+	}{{jwt.MapClaims{"max_size": 3999}, 403}, {jwt.MapClaims{"size": 4001}, 403}, {jwt.MapClaims{"size": 4000, "epochs": 2}, 403}, {jwt.MapClaims{"size": 4000}, 201}} {
+		auth := sign(tt.claims)
+		list := "final;" + part(t, s.URL, data[:2000], auth...) + " " + part(t, s.URL, data[2000:], auth...)
+		if a := concat(t, s.URL, list, -1, auth...); a.code != tt.code {
+			t.Errorf("%v: %d %s", tt.claims, a.code, a.body)
+		}
+		if tt.code == 201 {
+			if a := concat(t, s.URL, list, -1, auth...); a.code != http.StatusTooManyRequests {
+				t.Errorf("the token is still good: %d %s", a.code, a.body)
+			}
+		}
+	}
+	if a := concat(t, s.URL, "partial", 10); a.code != http.StatusUnauthorized {
+		t.Errorf("a part without a token: %d", a.code)
+	}
+	auth := sign(jwt.MapClaims{"max_size": 5, "n": 2})
+	for name, a := range map[string]answer{
+		"a large part":  concat(t, s.URL, "partial", 6, auth...),
+		"no size known": do(t, http.MethodPost, s.URL+"/v1/uploads", nil, append(auth, "Tus-Resumable", "1.0.0", "Upload-Defer-Length", "1", "Upload-Concat", "final;x")...),
+		"draft":         do(t, http.MethodPost, s.URL+"/v1/uploads", nil, append(auth, "Upload-Draft-Interop-Version", "6", "Upload-Complete", "?0", "Upload-Concat", "final;x")...),
+	} {
+		if a.code != http.StatusForbidden && a.code != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", name, a.code, a.body)
 		}
 	}
 }

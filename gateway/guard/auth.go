@@ -105,16 +105,20 @@ func (g *Guard) checkTimes(c *claims) *Refusal {
 
 // checkUpload holds a request against its token; of a body without a length, as it comes.
 func (g *Guard) checkUpload(c *claims, r *http.Request) *Refusal {
-	if f := c.checkQuery(r, g.cfg.JWT.Epochs); f != nil {
-		return f
+	if concat(r) != partialUpload { // for how long and for whom, the whole says
+		if f := c.checkQuery(r, g.cfg.JWT.Epochs); f != nil {
+			return f
+		}
 	}
 	switch size := r.ContentLength; {
 	case below(r.URL.Path, "/v1/quilts"):
 		return nil // the size that counts is that of the quilt: the handler asks CheckSize
+	case concat(r) == finalUpload:
+		return nil // its size is that of its parts: the handler asks CheckSize
 	case below(r.URL.Path, uploads):
 		n, err := strconv.ParseInt(r.Header.Get("Upload-Length"), 10, 64)
 		if err == nil && n >= 0 {
-			return c.checkSize(n, true)
+			return c.checkSize(n, concat(r) != partialUpload)
 		}
 		if c.Size != nil || c.MaxSize != nil {
 			return forbidden("INVALID_SIZE", "the token limits the size, so the upload must tell it: Upload-Length")
@@ -131,10 +135,12 @@ func (g *Guard) checkUpload(c *claims, r *http.Request) *Refusal {
 	return nil
 }
 
-// useToken uses up the token of a request that has come to its turn.
+// useToken uses up the token of a request that has come to its turn. A part of an upload only shows it: by itself it stores
+// nothing, and the request that puts the parts together has to show the same.
 func (g *Guard) useToken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c := visited(r.Context()).claims; c != nil {
+		v := visited(r.Context())
+		if c := v.claims; c != nil && (v.class != write || concat(r) != partialUpload) {
 			ok, wait := g.replays.use(c.ID, c.ExpiresAt.Time)
 			switch {
 			case wait > 0:

@@ -61,9 +61,16 @@ func (c *claims) checkSize(n int64, end bool) *Refusal {
 }
 
 // CheckSize holds the size of what is to be stored against the request's token, if it has one. The guard does so for
-// blobs; the form of a quilt is known only to the handler. The error is a *Refusal.
+// blobs; the form of a quilt, and an upload of parts, are known only to the handler. A size below 0 is one that nobody knows
+// yet. The error is a *Refusal.
 func (g *Guard) CheckSize(ctx context.Context, size int64) error {
 	if v := visited(ctx); v != nil && v.claims != nil && g.cfg.JWT.VerifyUpload {
+		if size < 0 && (v.claims.Size != nil || v.claims.MaxSize != nil) {
+			return forbidden("INVALID_SIZE", "the token limits the size, so the upload must tell it: Upload-Length")
+		}
+		if size < 0 {
+			return nil
+		}
 		if f := v.claims.checkSize(size, true); f != nil {
 			return f
 		}

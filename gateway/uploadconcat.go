@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/tus/tusd/v2/pkg/handler"
+)
+
+// The concatenation of tus: a client sends parts of a blob side by side, each as an upload of its own, and then has them
+// put together. Only the whole is stored and paid for, and the parts then give their room back.
+
+const (
+	concatHeader = "Upload-Concat"
+	draftHeader  = "Upload-Draft-Interop-Version" // of the IETF's draft, which knows no concatenation
+)
+
+// create begins an upload. Whoever asks again for the whole of the same parts gets the same answer: the first was lost.
+func (u *uploads) create(w http.ResponseWriter, r *http.Request) error {
+	concat := r.Header.Get(concatHeader)
+	if concat != "" && r.Header.Get(draftHeader) != "" {
+		return malformed(concatHeader + " is of tus, " + draftHeader + " of another protocol: send one of them")
+	}
+	list, final := strings.CutPrefix(concat, "final;")
+	if !final {
+		return u.pass(w, r, u.tus.PostFile)
+	}
+	parts, err := u.parts(list)
+	if err != nil {
+		return err
+	}
+	if done, err := u.outcome(parts[0]); err == nil && slices.Equal(done.Parts, parts) {
+		w.Header().Set("Location", uploadsPath+"/"+done.Final)
+		w.Header().Set("Tus-Resumable", "1.0.0")
+		for k, v := range done.headers() {
+			w.Header().Set(k, v)
+		}
+		w.WriteHeader(http.StatusCreated)
+		return nil
+	}
+	return u.pass(w, r, u.tus.PostFile)
+}
+
+// parts reads the list of a whole's parts, of which there is at least one. tusd would make paths of what is no ID.
+func (u *uploads) parts(list string) (ids []string, err error) {
+	for url := range strings.SplitSeq(list, " ") {
+		if url == "" {
+			continue
+		}
+		_, id, ok := strings.Cut(url, uploadsPath+"/")
+		if !ok || !uploadID.MatchString(id) {
+			return nil, malformed(concatHeader + ": " + shorten(url) + " is no upload of this gateway")
+		}
+		ids = append(ids, id)
+	}
+	if most := u.g.cfg.Store.MaxUploads; len(ids) == 0 || len(ids) > most {
+		return nil, malformed(fmt.Sprintf("%s: %d parts: must be 1 to %d", concatHeader, len(ids), most))
+	}
+	return ids, nil
+}
+
+// uploadID is what names of uploads look like.
+var uploadID = regexp.MustCompile("^[0-9a-f]{32}$")
+
+// mayHave holds a new upload against the request's token, as far as the guard cannot, and its parts against what can be put
+// together.
+func (u *uploads) mayHave(hook *handler.HookEvent) error {
+	info := &hook.Upload
+	if info.IsPartial { // it was checked against the token as a part
+		return nil
+	}
+	for _, id := range info.PartialUploads {
+		up, err := u.store.GetUpload(hook.Context, id)
+		if err != nil {
+			return err
+		}
+		part, err := up.GetInfo(hook.Context)
+		if err != nil {
+			return err
+		}
+		if _, err := u.outcome(id); err == nil || !part.IsPartial { // either has no bytes left, or will have none
+			return malformed(concatHeader + ": one of the uploads was not begun as a part, or its bytes are in another whole already")
+		}
+	}
+	size := info.Size
+	if info.SizeIsDeferred {
+		size = -1
+	}
+	return u.g.checkSize(hook.Context, size)
+}
+
+// spend keeps of the parts of a whole that is stored only what became of it.
+func (u *uploads) spend(ctx context.Context, parts []string, done *uploadDone) error {
+	for _, id := range parts {
+		up, err := u.store.GetUpload(ctx, id)
+		if errors.Is(err, handler.ErrNotFound) { // its client gave it up meanwhile
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		info, err := up.GetInfo(ctx)
+		if err != nil {
+			return err
+		}
+		spent := *done
+		spent.Size = info.Size
+		if err := u.keep(id, &spent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove takes away uploads with all that is kept of them.
+func (u *uploads) remove(ids ...string) (err error) {
+	for _, id := range ids {
+		for _, suffix := range []string{"", infoSuffix, resultSuffix} {
+			if e := os.Remove(filepath.Join(u.dir.path, id+suffix)); e != nil && !errors.Is(e, fs.ErrNotExist) {
+				err = errors.Join(err, e)
+			}
+		}
+	}
+	return err
+}
