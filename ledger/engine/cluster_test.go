@@ -180,8 +180,9 @@ func (k keptBatch) WriteSync() error {
 
 // connect dials members at the addresses they have in the simulation.
 func (c *cluster) connect(h *p2p.Host) func(context.Context, peer.ID) error {
+	members := c.members // as they are now: a test may add some
 	return func(ctx context.Context, id peer.ID) error {
-		for i, m := range c.members {
+		for i, m := range members {
 			if m.id == id {
 				info, err := peer.AddrInfoFromString(c.net.Addr(i, id))
 				if err != nil {
