@@ -153,3 +153,42 @@ func TestTogetherRefused(t *testing.T) {
 		t.Logf("%d transactions", len(p.used)-sent)
 	})
 }
+
+// TestSameTogether: several stores of one blob find the same registration at once. One of them certifies it, and all succeed.
+func TestSameTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, _ := newFake(t, 7, 28)
+		c, _ := f.walletClient()
+		data := noise(4, 1000)
+		f.moods[0], f.moods[1], f.moods[2] = forging, forging, forging
+		var few *NotEnoughError
+		if _, err := store(t, c, data, StoreOptions{}); !errors.As(err, &few) {
+			t.Fatalf("store without a quorum: %v", err)
+		}
+		f.moods[0], f.moods[1], f.moods[2] = well, well, well
+		before := f.balance()
+		var mu sync.Mutex
+		var told ledger.Amount
+		var g errgroup.Group
+		for range 4 {
+			g.Go(func() error {
+				res, err := c.Store(t.Context(), bytes.NewReader(data), 1000, StoreOptions{})
+				if err == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					told += res.Cost.Total()
+				}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Error(err)
+		}
+		if list, err := c.ListBlobs(t.Context(), false); err != nil || len(list) != 1 || list[0].Certified == 0 {
+			t.Errorf("records %+v, %v", list, err)
+		}
+		if gone := before - f.balance(); gone != told {
+			t.Errorf("%v left the account, %v were told", gone, told)
+		}
+	})
+}

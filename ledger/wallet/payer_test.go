@@ -241,9 +241,9 @@ func TestNoAnswer(t *testing.T) {
 		unknown       bool
 		committed     int
 	}{
-		"reached nobody":           {refuse: once(errDown), committed: 1},
-		"in a block":               {after: once(fmt.Errorf("%w: %w", ErrUnknown, errDown)), unknown: true, committed: 2},
-		"timeout of a node":        {after: once(context.DeadlineExceeded), unknown: true, committed: 2},
+		"reached nobody":    {refuse: once(errDown), committed: 1},
+		"in a block":        {after: once(fmt.Errorf("%w: %w", ErrUnknown, errDown)), unknown: true, committed: 2},
+		"timeout of a node": {after: once(context.DeadlineExceeded), unknown: true, committed: 2},
 		// nobody knows that it is lost: what takes its nonce keeps it from coming back
 		"lost, or still on a node": {refuse: once(fmt.Errorf("%w: %w", ErrUnknown, errDown)), unknown: true, committed: 2},
 	} {
