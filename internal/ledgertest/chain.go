@@ -199,7 +199,9 @@ func (c *Chain) Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
 }
 
 // Peek is Read, which never waits here.
-func (c *Chain) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error) { return c.Read(ctx, keys...) }
+func (c *Chain) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
+	return c.Read(ctx, keys...)
+}
 
 // named refuses keys that were not asked for, as one that has proofs of some only does.
 type named struct {

@@ -65,7 +65,7 @@ func nodeName(id peer.ID, name string) string {
 
 // heartbeat is the longest that a chain is quiet when there is nothing to do. Every empty block costs each node some 95 kB
 // of writes, synced a dozen times: with one every two minutes that is 70 MB a day, where one every 10 s took 0.7 GB.
-// Nothing but the age of the newest header and the end of epochs depends on it: transactions do not wait for it, and nodes
+// Nothing but the age of the newest header depends on it: transactions and the ends of epochs do not wait for it, and nodes
 // that see why no block comes say so at once.
 const heartbeat = 2 * time.Minute
 
