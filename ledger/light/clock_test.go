@@ -29,11 +29,7 @@ func TestWrongClock(t *testing.T) {
 		want  string
 	}{
 		{ahead: 10 * time.Minute, want: "this computer's clock is 10 min ahead of the network's: set it"},
-<<<<<<< HEAD
 		{ahead: 6 * time.Minute, want: "this computer's clock is 6 min ahead of the network's: set it"},
-=======
-		{ahead: 5 * time.Minute, want: "this computer's clock is 5 min ahead of the network's: set it"},
->>>>>>> idle
 		{ahead: -30 * time.Second, want: "this computer's clock is 30 s behind the network's: set it"},
 		{ahead: -10 * time.Minute, want: "this computer's clock is 10 min behind the network's: set it"},
 		{ahead: 4 * time.Second},
