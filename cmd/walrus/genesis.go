@@ -83,7 +83,7 @@ func (a *app) genesisNew(o *genesisNew) error {
 		}{absolute(o.out), g.Network, g.Shards})
 	}
 	_, err = fmt.Fprintf(a.stdout, "made %s, which has no members yet: add what walrus node init --network %s prints on each machine, with\nwalrus genesis add %s FILES...\n",
-		o.out, g.Network, o.out)
+		visible(o.out), g.Network, visible(o.out))
 	return err
 }
 
@@ -201,7 +201,7 @@ func (a *app) tellProblems(what string, problems []error) error {
 		return fmt.Errorf("%s: %s", what, strings.Join(list, "; "))
 	}
 	for _, p := range problems {
-		if _, err := fmt.Fprintln(a.stdout, "- "+oneLine(p.Error())); err != nil {
+		if _, err := fmt.Fprintln(a.stdout, "- "+visible(oneLine(p.Error()))); err != nil {
 			return err
 		}
 	}
