@@ -78,6 +78,14 @@ func (g *Gateway) concatRequest(w http.ResponseWriter, r *http.Request) (req Con
 	if err := dec.Decode(&req); err != nil {
 		return req, malformed("body: " + err.Error())
 	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err == nil {
+		for k, v := range fields {
+			if string(v) == "null" { // which Go takes for a field that is not there
+				return req, malformed("body: " + k + " is null: leave it out")
+			}
+		}
+	}
 	if dec.More() {
 		return req, malformed("body: more than one JSON value")
 	}
