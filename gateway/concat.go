@@ -46,6 +46,7 @@ func (g *Gateway) addConcat(api huma.API) {
 		return g.serveConcat(w, r, ConcatRequest{strings.Split(in.IDs, ","), in.Strict, in.Skip})
 	})
 	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[ConcatRequest](), true, "")
+	describeIDs(api)
 	rs := readResponses(api, false)
 	rs["413"] = problem(api, "The body is too large.")
 	rs["408"] = problem(api, "The body stopped coming.")
@@ -67,6 +68,18 @@ func (g *Gateway) addConcat(api huma.API) {
 	})
 }
 
+// describeIDs says in the document, and only there, what IDs look like: wrong ones are answered with a reason of their own.
+func describeIDs(api huma.API) {
+	const one = "([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]|0x[0-9a-fA-F]{64})"
+	ids := api.OpenAPI().Components.Schemas.Map()["ConcatRequest"].Properties["ids"]
+	items := *ids.Items
+	items.Pattern = "^" + one + "$"
+	ids.Items = &items
+	for _, op := range operations(api.OpenAPI().Paths["/v1alpha/blobs/concat"]) {
+		describeParams(op, map[string]func(*huma.Param){"ids": func(p *huma.Param) { p.Schema.Pattern = "^" + one + "(," + one + "){0,255}$" }})
+	}
+}
+
 // concatRequest reads the body.
 func (g *Gateway) concatRequest(w http.ResponseWriter, r *http.Request) (req ConcatRequest, err error) {
 	body, err := io.ReadAll(g.body(w, r, maxConcatBody))
@@ -77,6 +90,14 @@ func (g *Gateway) concatRequest(w http.ResponseWriter, r *http.Request) (req Con
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&req); err != nil {
 		return req, malformed("body: " + err.Error())
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err == nil {
+		for k, v := range fields {
+			if string(v) == "null" { // which Go takes for a field that is not there
+				return req, malformed("body: " + k + " is null: leave it out")
+			}
+		}
 	}
 	if dec.More() {
 		return req, malformed("body: more than one JSON value")

@@ -68,6 +68,7 @@ var hostile = []struct {
 	{"POST", "/v1alpha/blobs/concat", "{", 400},
 	{"POST", "/v1alpha/blobs/concat", `{"ids":[]}`, 400},
 	{"POST", "/v1alpha/blobs/concat", `{"ids":"a"}`, 400},
+	{"POST", "/v1alpha/blobs/concat", `{"ids":["` + someID + `"],"strict_consistency_check":null}`, 400},
 	{"POST", "/v1alpha/blobs/concat", `{"ids":["` + someID + `"]}`, 404},
 	{"POST", "/v1alpha/blobs/concat", `{"ids":["` + someID + `"],"more":1}`, 400},
 	{"POST", "/v1alpha/blobs/concat", `{"ids":["` + someID + `"]}{}`, 400},

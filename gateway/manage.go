@@ -56,7 +56,7 @@ func (g *Gateway) addManage(api huma.API) {
 	})
 	type extendIn struct {
 		ObjectPath
-		Epochs string `query:"epochs" required:"true" pattern:"^([0-9]+|max)$" maxLength:"10" example:"1" doc:"By how many epochs; max for as many as the network sells."`
+		Epochs string `query:"epochs" required:"true" pattern:"^(0*[1-9][0-9]*|max)$" maxLength:"10" example:"1" doc:"By how many epochs; max for as many as the network sells."`
 	}
 	register(g, api, managing, huma.Operation{
 		OperationID: "extendObject", Method: http.MethodPost, Path: "/v1/blobs/by-object-id/{object_id}/extend", Tags: []string{tagStore},

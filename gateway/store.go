@@ -15,7 +15,7 @@ import (
 
 // StoreParams are the query parameters of everything that stores. Such types are exported for huma, which reads their tags.
 type StoreParams struct {
-	Epochs         string `query:"epochs" pattern:"^([0-9]+|max)$" maxLength:"10" example:"1" doc:"For how many epochs, the current one included; max for as many as the network sells. Default 1."`
+	Epochs         string `query:"epochs" pattern:"^(0*[1-9][0-9]*|max)$" maxLength:"10" example:"1" doc:"For how many epochs, the current one included; max for as many as the network sells. Default 1."`
 	Permanent      bool   `query:"permanent" example:"false" doc:"Nobody can delete the blob before its end. Not together with deletable: 400."`
 	Deletable      bool   `query:"deletable" example:"false" doc:"The default. Not together with permanent: 400."`
 	Force          bool   `query:"force" example:"false" doc:"Register the blob anew even if it is certified already, and pay for it."`

@@ -59,4 +59,19 @@ const result = JSON.parse(resumed.getBody());
 want('resumed upload', result.newlyCreated?.blobObject?.size === large.length, result);
 r = await fetch(`${url}/v1/blobs/${result.newlyCreated.blobObject.blobId}`);
 want('read of it', large.equals(await bytes(r)), r.status);
+
+// the same, as parts that come side by side, and by a client that can only POST
+for (const options of [{ parallelUploads: 4 }, { overridePatchMethod: true }]) {
+  const sent = randomBytes(2_000_000);
+  const end = await new Promise((resolve, reject) => {
+    let last;
+    new tus.Upload(sent, {
+      endpoint: `${url}/v1/uploads`, metadata: { epochs: '2' }, ...options,
+      onAfterResponse: (_, res) => { if (res.getHeader('Walrus-Blob-Id')) last = res; },
+      onSuccess: () => resolve(last), onError: reject,
+    }).start();
+  });
+  r = await fetch(`${url}/v1/blobs/${end.getHeader('Walrus-Blob-Id')}`);
+  want(`upload with ${JSON.stringify(options)}`, sent.equals(await bytes(r)), r.status);
+}
 console.log(`client.mjs: ${checks} checks passed`);

@@ -57,7 +57,7 @@ trap 'exit 130' INT TERM
 need_net() {
   [[ -z $net ]] || return 0
   [[ -x $walrus ]] || { echo "web: $walrus is missing: run make build" >&2; exit 1; }
-  "$walrus" devnet up --dir "$dir/net" --nodes 4 --shards 31 --gateway 127.0.0.1:0 >"$dir/net.out" 2>"$dir/net.log" &
+  "$walrus" devnet up --dir "$dir/net" --nodes 4 --shards 31 --gateway 127.0.0.1:0 --max-body-size 10240 >"$dir/net.out" 2>"$dir/net.log" &
   net=$!
   for _ in $(seq 300); do
     grep -q ready "$dir/net.out" && break
