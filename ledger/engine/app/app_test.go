@@ -107,12 +107,14 @@ func compareLog(t *testing.T, a *App, c *chain, first uint64) {
 	}
 	byID := make(map[ledger.TxID]ledger.Receipt)
 	history := make(map[ledger.Address][]ledger.Receipt)
+	var everybody []ledger.Receipt
 	for _, b := range c.log[first-1:] {
 		for _, r := range b.Receipts {
 			if !effective(r.Result) {
 				continue
 			}
 			byID[r.ID] = r
+			everybody = append(everybody, r)
 			for account := range concerns(c.senders[r.ID], r.Result) {
 				history[account] = append(history[account], r)
 			}
@@ -133,7 +135,8 @@ func compareLog(t *testing.T, a *App, c *chain, first uint64) {
 			t.Fatalf("receipt %s: %+v, %v, want %+v", id, got, err, want)
 		}
 	}
-	addresses := []ledger.Address{{}} // the history of everybody
+	addresses := []ledger.Address{{}}
+	history[ledger.Address{}] = everybody
 	for _, w := range wallets() {
 		addresses = append(addresses, w.address)
 	}
