@@ -46,9 +46,10 @@ type chain struct {
 	node  *node.Node
 	sw    *sw
 	guard *guard
-	// stoodStill: the newest block here is older than a heartbeat, and perhaps nobody made any for a while. Then the first
-	// comes early, since clients take the age of the newest for a sign that the ledger stands still.
-	stoodStill bool
+	// beatsEarly: there are blocks, and perhaps nobody has made one for a while, as when all nodes begin again. Then the first
+	// comes early: clients take the age of the newest for a sign that the ledger stands still, and it takes a block after it to
+	// prove the state.
+	beatsEarly bool
 	state      sm.Store // for reading
 	wal        wal      // owned by the goroutine that commits blocks
 
@@ -175,7 +176,7 @@ func (c *chain) openStores() error {
 	if err != nil {
 		return fmt.Errorf("read consensus state: %w", err)
 	}
-	c.stoodStill = st.LastBlockHeight > 0 && time.Since(st.LastBlockTime) > c.cfg.heartbeat
+	c.beatsEarly = st.LastBlockHeight > 0
 	if st.LastBlockHeight > 0 && store.NewBlockStore(blocks).Height() == 0 {
 		if err := c.state.SetOfflineStateSyncHeight(st.LastBlockHeight); err != nil {
 			return fmt.Errorf("write consensus state: %w", err)
@@ -192,7 +193,7 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 		}
 	}()
 	cfg := cometConfig(&c.cfg)
-	if c.stoodStill {
+	if c.beatsEarly {
 		cfg.Consensus.CreateEmptyBlocksInterval = min(firstBeat, c.cfg.heartbeat)
 	}
 	n, err = node.NewNodeWithContext(ctx, cfg, c.cfg.signs, &p2p.NodeKey{PrivKey: ed25519.GenPrivKey()}, // for CometBFT's network

@@ -126,3 +126,21 @@ func TestWakesAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A network that begins again as a whole makes a block at once, whatever the age of the last: without one nobody could prove the
+// state, and no client could read it before the next heartbeat.
+func TestFirstBlockAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFleet(t, swarmtest.NewNetwork(1), 4, nil)
+		defer s.closeAll()
+		s.open(s.all()...)
+		for _, n := range s.nodes {
+			<-n.Ready()
+		}
+		r := s.pay(0, 1, 0)
+		s.reach(0, r.Height+1, 5*time.Second)
+		s.closeAll()
+		s.open(s.all()...)
+		s.reach(0, r.Height+2, 15*time.Second)
+	})
+}
