@@ -163,6 +163,11 @@ func TestExplorerHistory(t *testing.T) {
 			t.Errorf("never seen: %+v, %v", n, err)
 		}
 	})
+	now := time.Now()
+	down := []p2p.HistoryPoint{{End: now.Add(-30 * time.Hour), Length: time.Hour, Up: time.Hour}, {End: now, Length: 6 * time.Hour, Up: 6 * time.Hour}}
+	if s := sumHistory(down, 24*time.Hour); s.Span != 24*time.Hour || s.Percent() != "25.00 %" {
+		t.Errorf("up for 6 hours after a day of silence: %+v", s)
+	}
 	if s := sumHistory(nil, time.Hour); s.Known() {
 		t.Errorf("nothing is known: %+v", s)
 	}
