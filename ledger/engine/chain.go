@@ -46,12 +46,8 @@ type chain struct {
 	node  *node.Node
 	sw    *sw
 	guard *guard
-	// beatsEarly: there are blocks, and perhaps nobody has made one for a while, as when all nodes begin again. Then the first
-	// comes early: clients take the age of the newest for a sign that the ledger stands still, and it takes a block after it to
-	// prove the state.
-	beatsEarly bool
-	state      sm.Store // for reading
-	wal        wal      // owned by the goroutine that commits blocks
+	state sm.Store // for reading
+	wal   wal      // owned by the goroutine that commits blocks
 
 	caughtUp chan struct{} // closed when this node takes part in consensus
 	failure  chan struct{} // closed when it cannot go on
@@ -176,7 +172,6 @@ func (c *chain) openStores() error {
 	if err != nil {
 		return fmt.Errorf("read consensus state: %w", err)
 	}
-	c.beatsEarly = st.LastBlockHeight > 0
 	if st.LastBlockHeight > 0 && store.NewBlockStore(blocks).Height() == 0 {
 		if err := c.state.SetOfflineStateSyncHeight(st.LastBlockHeight); err != nil {
 			return fmt.Errorf("write consensus state: %w", err)
@@ -193,9 +188,9 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 		}
 	}()
 	cfg := cometConfig(&c.cfg)
-	if c.beatsEarly {
-		cfg.Consensus.CreateEmptyBlocksInterval = min(firstBeat, c.cfg.heartbeat)
-	}
+	// Perhaps all nodes begin again, and nobody has made a block for a while. Clients take the age of the newest for a sign
+	// that the ledger stands still, and it takes a block after it to prove the state.
+	cfg.Consensus.CreateEmptyBlocksInterval = min(firstBeat, c.cfg.heartbeat)
 	n, err = node.NewNodeWithContext(ctx, cfg, c.cfg.signs, &p2p.NodeKey{PrivKey: ed25519.GenPrivKey()}, // for CometBFT's network
 		proxy.NewConnSyncLocalClientCreator(c.guard),
 		func() (*types.GenesisDoc, error) { return c.cfg.doc, nil },
@@ -203,7 +198,14 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 	if err != nil {
 		return nil, fmt.Errorf("open consensus: %w", err)
 	}
-	c.guard.rest = func() {
+	began, old := time.Now(), 0
+	c.guard.rest = func(block time.Time) {
+		if block.Before(began) && (c.catchingUp() || old < maxOld) { // perhaps it was only fetched, and nobody makes the next
+			if !c.catchingUp() {
+				old++
+			}
+			return
+		}
 		end, err := c.cfg.epochEnd()
 		if err != nil { // the state is as the machine left it
 			end = time.Now().Add(c.cfg.heartbeat)

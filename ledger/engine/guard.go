@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/consensus"
@@ -51,10 +52,11 @@ func (e *entrance) SwitchToConsensus(st sm.State, skipWAL bool) {
 type guard struct {
 	abci.Application
 	chain   *chain
-	witness *witness // nil if we have no vote
-	height  int64    // of the block being applied; blocks come one after the other
+	witness *witness  // nil if we have no vote
+	height  int64     // of the block being applied; blocks come one after the other
+	time    time.Time // of that block
 	// rest, called after each block from the goroutine that makes them, sets how long the next may be waited for.
-	rest func()
+	rest func(block time.Time)
 }
 
 // check reports an error. While blocks are fetched CometBFT would panic in a goroutine in which that ends the process:
@@ -90,7 +92,7 @@ func (g *guard) ProcessProposal(ctx context.Context, r *abci.RequestProcessPropo
 // FinalizeBlock implements abci.Application.
 func (g *guard) FinalizeBlock(ctx context.Context, r *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
 	res, err := g.Application.FinalizeBlock(ctx, r)
-	g.height = r.Height
+	g.height, g.time = r.Height, r.Time
 	return res, g.check(fmt.Sprintf("apply block %d", r.Height), err)
 }
 
@@ -106,7 +108,7 @@ func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.Respon
 	}
 	g.look()
 	if g.rest != nil {
-		g.rest()
+		g.rest(g.time)
 	}
 	return res, nil
 }

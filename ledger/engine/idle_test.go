@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -85,6 +86,31 @@ func TestEpochEndsInTime(t *testing.T) {
 				t.Errorf("3 s after the end of epoch %d it is still epoch %d", before.Epoch, e.Epoch)
 			}
 		}
+	})
+}
+
+// TestFirstBlockAfterCatchingUp: too few nodes have the newest block when all begin again. Those that fetch it first do not keep
+// the others waiting.
+func TestFirstBlockAfterCatchingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFleet(t, swarmtest.NewNetwork(1), 4, nil)
+		defer s.closeAll()
+		s.open(0, 1, 2)
+		for _, n := range s.nodes[:3] {
+			<-n.Ready()
+		}
+		var last ledger.Receipt
+		for i := range 3 {
+			last = s.pay(0, i, i+1)
+		}
+		s.reach(0, last.Height+1, 5*time.Second)
+		s.closeAll()
+		time.Sleep(5 * time.Minute)
+		if err := os.RemoveAll(filepath.Join(s.dir, "2", "ledger")); err != nil {
+			t.Fatal(err)
+		}
+		s.open(s.all()...)
+		s.reach(0, last.Height+2, 30*time.Second)
 	})
 }
 

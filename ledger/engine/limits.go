@@ -51,6 +51,8 @@ const (
 	queryInterval = 200 * time.Millisecond
 	// firstBeat is how soon after its start a network that stood still makes a block, though there may be nothing to do.
 	firstBeat = time.Second
+	// maxOld is after how many blocks from before its start, by its own clock, a node no longer hurries the next one.
+	maxOld = 10
 	// epochGrace is how much later than an epoch should end the block comes that lets it: clocks differ a little.
 	epochGrace = 100 * time.Millisecond
 	// endBeat is how soon the next block comes when an epoch should have ended and has not.
