@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -117,7 +118,9 @@ func stepOf(v *cmtproto.Vote) step {
 	return step{v.Height, v.Round, precommit}
 }
 
-// hear looks at a message of a peer.
+// hear looks at a message of a peer. Peers also repeat votes of the height that this node is at, from before this process
+// began: those of a copy that is ended, or of this node where its file of the last signature was lost. They stop nothing, or
+// this node could never start again; the key signs nothing else at that height.
 func (w *witness) hear(msg proto.Message) {
 	m, ok := msg.(*cmtcons.Vote)
 	if !ok || m.Vote == nil || !bytes.Equal(m.Vote.ValidatorAddress, w.key.Address()) {
@@ -127,7 +130,16 @@ func (w *witness) hear(msg proto.Message) {
 	if err != nil || !w.foreign(v) {
 		return
 	}
-	w.stop(v)
+	w.judge(v, v.Timestamp)
+}
+
+// judge what to do about a vote of this key that was not made here but at that time.
+func (w *witness) judge(v *types.Vote, at time.Time) {
+	if at.After(w.started) {
+		w.stop(v)
+		return
+	}
+	w.catchUp(v)
 }
 
 // look judges the vote of this key in the commit of a block at whose time the block was made. A vote from before this process
@@ -140,14 +152,10 @@ func (w *witness) look(commit *types.Commit, at time.Time) {
 			continue
 		}
 		v := commit.GetVote(int32(i))
-		if !w.foreign(v) {
-			return
+		if w.foreign(v) {
+			w.judge(v, at)
 		}
-		if at.After(w.started) {
-			w.stop(v)
-			return
-		}
-		w.catchUp(v)
+		return
 	}
 }
 
@@ -177,15 +185,16 @@ func (w *witness) foreign(v *types.Vote) bool {
 	return !bytes.Equal(v.Signature, w.signed[at])
 }
 
-// catchUp notes that the key has signed v.
+// catchUp notes that the key has signed v, and perhaps more at its height that nobody has shown.
 func (w *witness) catchUp(v *types.Vote) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	at := stepOf(v.ToProto())
+	const precommit = 3
+	at := step{v.Height, math.MaxInt32, precommit}
 	if at.compare(w.last()) <= 0 {
 		return
 	}
-	w.log.Warn("the consensus key has signed what its file of the last signature does not know, before this process began: that file is an old copy; going on after that height",
+	w.log.Warn("the consensus key has signed what its file of the last signature does not know, before this process began: that file is an old copy, or a copy of this node ran; going on after that height",
 		"signed", v.Height, "file", w.LastSignState.Height)
 	s := &w.LastSignState
 	s.Height, s.Round, s.Step, s.SignBytes, s.Signature = at.height, at.round, at.kind, nil, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,6 +77,7 @@ func TestWitness(t *testing.T) {
 				t.Fatal(err)
 			}
 			w, failed := newTestWitness(t, file)
+			w.started = vote(1, 0, 1).Timestamp.Add(-time.Second)
 			for h := int64(6); h <= 9; h++ {
 				if err := w.SignVote("chain", vote(h, 0, 1)); err != nil {
 					t.Fatal(err)
@@ -129,7 +131,7 @@ func TestWitnessCatchesUp(t *testing.T) {
 		t.Fatalf("voted again at a height where the key has voted; ended with %v", failed())
 	}
 	again, _ := newTestWitness(t, file)
-	if again.last() != (step{100, 2, 3}) {
+	if again.last() != (step{100, math.MaxInt32, 3}) {
 		t.Errorf("the file has %v", again.last())
 	}
 	if err := w.SignVote("chain", vote(101, 0, 1)); err != nil {
@@ -138,6 +140,41 @@ func TestWitnessCatchesUp(t *testing.T) {
 	w.look(commit(102), w.started.Add(time.Minute))
 	if !errors.Is(failed(), ErrSignedElsewhere) {
 		t.Errorf("ended with %v", failed())
+	}
+}
+
+// TestWitnessStartsAgain: a node that was stopped because of a copy starts when that is ended, though peers still repeat the
+// votes of the copy for the height that the node is at. It signs nothing at that height, and still notices a copy that runs.
+func TestWitnessStartsAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "last-signature")
+	before, _ := newTestWitness(t, file)
+	if err := before.SignVote("chain", vote(9, 0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	w, failed := newTestWitness(t, file)
+	ours := ed25519.PrivKey(seed("validator", 0))
+	theirs := vote(9, 1, 2)
+	theirs.Timestamp = w.started.Add(-time.Second)
+	w.hear(&cmtcons.Vote{Vote: signedVote(t, ours, theirs)})
+	if failed() != nil {
+		t.Fatalf("a copy that is ended stops the node: %v", failed())
+	}
+	for _, round := range []int32{0, 1, 2} {
+		if err := w.SignVote("chain", vote(9, round, 1)); err == nil {
+			t.Errorf("voted in round %d of a height where the copy has voted", round)
+		}
+	}
+	if again, _ := newTestWitness(t, file); again.SignVote("chain", vote(9, 2, 1)) == nil {
+		t.Error("votes at that height after another start")
+	}
+	if err := w.SignVote("chain", vote(10, 0, 1)); err != nil {
+		t.Errorf("does not vote at the next height: %v", err)
+	}
+	theirs = vote(10, 0, 2)
+	theirs.Timestamp = w.started.Add(time.Second)
+	w.hear(&cmtcons.Vote{Vote: signedVote(t, ours, theirs)})
+	if !errors.Is(failed(), ErrSignedElsewhere) {
+		t.Errorf("ended with %v because of a copy that runs", failed())
 	}
 }
 
