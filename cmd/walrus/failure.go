@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -162,4 +163,7 @@ func tellJSON(stderr io.Writer, v any) {
 	_ = enc.Encode(v)
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+var lineEnd = regexp.MustCompile(`\s*[\r\n]\s*`)
+
+// oneLine is s with its lines one after the other. Other spaces stay: they may be those of a name.
+func oneLine(s string) string { return strings.TrimSpace(lineEnd.ReplaceAllString(s, " ")) }

@@ -91,7 +91,9 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func closedPipe(err error) bool { return errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) }
+func closedPipe(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
+}
 
 // usageError is a command line that makes no sense.
 type usageError struct{ err error }
