@@ -29,7 +29,7 @@ const maxKeyFile = 1 << 20
 type passphraseFlags struct {
 	wanted bool
 	file   string
-	marked bool // the file begins with a mark that is no part of the passphrase
+	marked bool // it begins with a mark that is no part of the passphrase
 }
 
 func (p *passphraseFlags) add(f *pflag.FlagSet) {
@@ -41,7 +41,6 @@ func (p *passphraseFlags) given() bool { return p.wanted || p.file != "" }
 
 // get reads the passphrase: from the file, the environment, or the terminal, where a new one is asked for twice.
 func (p *passphraseFlags) get(ctx context.Context, a *app, isNew bool) (string, error) {
-	word := a.env(envPassphrase)
 	if p.file != "" {
 		raw, err := readKeyFile(ctx, p.file)
 		if err != nil {
@@ -53,12 +52,19 @@ func (p *passphraseFlags) get(ctx context.Context, a *app, isNew bool) (string, 
 		}
 		raw, p.marked = userfile.CutBOM(raw)
 		first, _, _ := bytes.Cut(raw, []byte("\n"))
-		if word = strings.TrimSuffix(string(first), "\r"); word == "" {
+		word := strings.TrimSuffix(string(first), "\r")
+		if word == "" {
 			return "", fmt.Errorf("read passphrase: the first line of %s is empty", p.file)
 		}
-	}
-	if word != "" {
 		return word, nil
+	}
+	if word := a.env(envPassphrase); word != "" {
+		if err := userfile.CheckText([]byte(word)); err != nil && isNew { // what is encrypted so already can be read
+			return "", fmt.Errorf("read passphrase: $%s: %w", envPassphrase, err)
+		}
+		rest, marked := userfile.CutBOM([]byte(word)) // as in a file that a shell put there
+		p.marked = marked
+		return string(rest), nil
 	}
 	word, err := a.askSecret(ctx, "passphrase: ")
 	if err == nil && isNew {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -44,6 +45,9 @@ func (a *app) fail(ctx context.Context, command string, err error) int {
 		}
 	case interrupted(ctx, err):
 		text, code = "interrupted", exitFailed
+		if errors.Is(err, client.ErrUnknown) { // what may be paid is not to be paid again
+			text += ": " + err.Error()
+		}
 	default:
 		text = a.explain(err)
 	}
@@ -104,6 +108,10 @@ func hint(err error, code int, command string) string {
 		return "pay WAL to the account; on a devnet, walrus wallet faucet does"
 	case errors.Is(err, client.ErrNoFile):
 		return "walrus list-patches-in-quilt tells which files there are"
+	case errors.Is(err, client.ErrUnknown):
+		return "look for the transaction in walrus wallet history before you pay again; only store may be run again at any time"
+	case errors.Is(err, context.Canceled):
+		return "run it again"
 	case errors.Is(err, client.ErrStalled):
 		return "try again when the ledger goes on; walrus health tells which nodes are down"
 	case errors.Is(err, context.DeadlineExceeded):
@@ -155,4 +163,7 @@ func tellJSON(stderr io.Writer, v any) {
 	_ = enc.Encode(v)
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+var lineEnd = regexp.MustCompile(`\s*[\r\n]\s*`)
+
+// oneLine is s with its lines one after the other. Other spaces stay: they may be those of a name.
+func oneLine(s string) string { return strings.TrimSpace(lineEnd.ReplaceAllString(s, " ")) }

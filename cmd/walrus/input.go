@@ -50,27 +50,44 @@ func (a *app) inputOf(ctx context.Context, path string, f *os.File, tempDir stri
 	if !st.Mode().IsRegular() {
 		return a.spool(ctx, path, f, tempDir)
 	}
-	begin, ok, err := asLongAsItSays(ctx, f, st)
+	begin, ok, err := asLongAsItSays(ctx, path, f, st)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, err
 	case ok:
 		return &input{watched: watched{file: f, stat: st, name: path}, name: path, size: uint64(st.Size())}, nil
 	}
-	return a.spool(ctx, path, io.MultiReader(bytes.NewReader(begin), f), tempDir)
+	return a.spoolFile(ctx, path, begin, f, st, tempDir)
 }
 
 // asLongAsItSays tells whether a regular file has as many bytes as it says. Those of /proc say 0, those of /sys a page, and
-// those of some remote file systems anything; such a file is read to its end, what was read of it already is begin.
-func asLongAsItSays(ctx context.Context, f *os.File, st fs.FileInfo) (begin []byte, ok bool, err error) {
+// those of some remote file systems anything; such a file is read to its end, what was read of it already is begin. One that
+// somebody writes to says another size by now.
+func asLongAsItSays(ctx context.Context, name string, f *os.File, st fs.FileInfo) (begin []byte, ok bool, err error) {
 	if st.Size() == 0 {
 		var b bytes.Buffer
-		_, err := userfile.CopyUntil(ctx, &b, io.LimitReader(f, 1)) // until: some wait for something to happen
-		return b.Bytes(), b.Len() == 0, err
+		_, err = userfile.CopyUntil(ctx, &b, io.LimitReader(f, 1)) // until: some wait for something to happen
+		begin, ok = b.Bytes(), b.Len() == 0
+	} else {
+		n, end := f.ReadAt(make([]byte, 2), st.Size()-1)
+		ok = n == 1 && errors.Is(end, io.EOF) // if it cannot be read, spooling says why
 	}
-	two := make([]byte, 2)
-	n, err := f.ReadAt(two, st.Size()-1)
-	return nil, n == 1 && errors.Is(err, io.EOF), nil // if it cannot be read, spooling says why
+	if err == nil && !ok {
+		err = sameSize(name, f, st)
+	}
+	return begin, ok, err
+}
+
+// spoolFile spools a file that does not say how long it is, of which begin was read already.
+func (a *app) spoolFile(ctx context.Context, name string, begin []byte, f *os.File, st fs.FileInfo, tempDir string) (*input, error) {
+	in, err := a.spool(ctx, name, io.MultiReader(bytes.NewReader(begin), f), tempDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameSize(name, f, st); err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	return in, nil
 }
 
 func (a *app) spool(ctx context.Context, name string, r io.Reader, tempDir string) (*input, error) {
@@ -143,6 +160,15 @@ func sameFile(name string, before, now fs.FileInfo) error {
 		return nil
 	}
 	return &changedError{name, how}
+}
+
+// sameSize is sameFile of files for whose time the system makes up something.
+func sameSize(name string, f *os.File, before fs.FileInfo) error {
+	now, err := f.Stat()
+	if err != nil || now.Size() == before.Size() {
+		return err
+	}
+	return sameFile(name, before, now)
 }
 
 // changedError is a file that somebody wrote to while it was read.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -134,13 +133,19 @@ func (a *app) addFile(ctx context.Context, in *quiltInput, path, identifier stri
 		return err
 	}
 	defer func() { _ = f.Close() }() // nothing was written
-	begin, ok, err := asLongAsItSays(ctx, f, st)
+	begin, ok, err := asLongAsItSays(ctx, path, f, st)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+		return err
 	}
 	in.from[identifier] = path
 	if !ok {
-		return a.addCopy(ctx, in, quilt.File{Identifier: identifier, Tags: tags}, path, io.MultiReader(bytes.NewReader(begin), f))
+		spooled, err := a.spoolFile(ctx, path, begin, f, st, in.temp)
+		if err != nil {
+			return err
+		}
+		in.open = append(in.open, spooled)
+		in.files = append(in.files, quilt.File{Identifier: identifier, Tags: tags, Size: int64(spooled.size), Content: spooled})
+		return nil
 	}
 	c := &pathContent{path: path, stat: st}
 	if st.Size() <= min(smallFile, in.room) {
@@ -149,18 +154,6 @@ func (a *app) addFile(ctx context.Context, in *quiltInput, path, identifier stri
 	}
 	in.open = append(in.open, c)
 	in.files = append(in.files, quilt.File{Identifier: identifier, Tags: tags, Size: st.Size(), Content: c})
-	return nil
-}
-
-// addCopy adds a file that does not say how long it is.
-func (a *app) addCopy(ctx context.Context, in *quiltInput, f quilt.File, path string, r io.Reader) error {
-	spooled, err := a.spool(ctx, path, r, in.temp)
-	if err != nil {
-		return err
-	}
-	f.Size, f.Content = int64(spooled.size), spooled
-	in.open = append(in.open, spooled)
-	in.files = append(in.files, f)
 	return nil
 }
 

@@ -100,24 +100,48 @@ func newRoot(a *app) *cobra.Command {
 	}
 	root.SetHelpCommandGroupID(otherGroup)
 	root.SetCompletionCommandGroupID(otherGroup)
+	strict(root)
 	a.addCompletions(root)
 	return root
 }
 
 // group makes c a command that has subcommands and, alone, prints its help.
 func group(c *cobra.Command) *cobra.Command {
-	c.Args = func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		c.SuggestionsMinimumDistance = 2
-		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-			return usagef("unknown command %q: did you mean %q?", args[0], near[0])
-		}
-		return usagef("unknown command %q (see %s --help)", args[0], c.CommandPath())
-	}
+	c.Args = subcommand
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return c
+}
+
+// subcommand refuses a name that is none of c's commands.
+func subcommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	c.SuggestionsMinimumDistance = 2
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		return usagef("unknown command %q: did you mean %q?", args[0], near[0])
+	}
+	return usagef("unknown command %q (see %s --help)", args[0], c.CommandPath())
+}
+
+// strict has cobra's own commands refuse names that are none, instead of explaining something else.
+func strict(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			group(c)
+		case "help":
+			c.Args = func(_ *cobra.Command, args []string) error {
+				of, rest, err := root.Find(args)
+				if err != nil {
+					return &usageError{err}
+				}
+				return subcommand(of, rest)
+			}
+		}
+	}
 }
 
 // args turns cobra's check of the number of arguments into wrong usage.

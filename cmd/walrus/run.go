@@ -41,8 +41,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := newRoot(a) //nolint:contextcheck // cobra hands ctx to each command
 	root.SetArgs(protectIDs(args))
 	c, err := root.ExecuteContextC(ctx)
-	if out.readerGone {
-		return exitDone // whoever reads has seen enough
+	if out.readerGone && (err == nil || closedPipe(err)) {
+		err = nil // whoever reads has seen enough
 	}
 	if err == nil {
 		a.tellWarnings()
@@ -85,10 +85,14 @@ func newOutput(ctx context.Context, w io.Writer) *output {
 
 func (o *output) Write(p []byte) (int, error) {
 	n, err := o.until.Write(p)
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
+	if closedPipe(err) {
 		o.readerGone = true
 	}
 	return n, err
+}
+
+func closedPipe(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
 }
 
 // usageError is a command line that makes no sense.

@@ -160,6 +160,9 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 		if err == nil && opt.DryRun {
 			entries = append(entries, newDryEntry(path, res))
 		} else {
+			if interrupted(ctx, err) {
+				err = errors.New("interrupted")
+			}
 			entries = append(entries, newStoreEntry(path, res, err))
 		}
 		if err != nil || a.global.json {
@@ -167,10 +170,15 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 		}
 		another := printed
 		printed = true
-		return a.printStored(path, res, opt, another)
+		if err := a.printStored(path, res, opt, another); !closedPipe(err) {
+			return err
+		}
+		return nil // the other files are stored even if nobody reads which they are
 	})
 	if a.global.json {
-		err = errors.Join(err, a.printJSON(entries))
+		if printing := a.printJSON(entries); !closedPipe(printing) {
+			err = errors.Join(err, printing)
+		}
 	}
 	if err != nil {
 		return err
