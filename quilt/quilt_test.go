@@ -96,7 +96,6 @@ func wantFiles(t interface {
 	}
 }
 
-// TestSymbolSize has cases from the tests of the original.
 func TestNested(t *testing.T) {
 	for _, tt := range []struct {
 		names       []string
@@ -116,6 +115,7 @@ func TestNested(t *testing.T) {
 	}
 }
 
+// TestSymbolSize has cases from the original's tests.
 func TestSymbolSize(t *testing.T) {
 	for _, tt := range []struct {
 		sizes         []int64
