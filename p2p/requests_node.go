@@ -31,10 +31,10 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	}
 	status = NodeStatus{
 		Version: printable(s.GetVersion()), State: printable(s.GetState()), Epoch: s.GetEpoch(), Shards: list,
-		Blobs: s.GetBlobs(), Slivers: s.GetSlivers(), Owed: s.GetOwed(), Corrupt: s.GetCorrupt(), DiskBytes: s.GetDiskBytes(),
-		Uptime: time.Duration(s.GetUptimeSeconds()) * time.Second, Peers: int(s.GetPeers()),
-		Height: s.GetLedgerHeight(), Ledger: printable(s.GetLedger()),
-		Refuses: printable(s.GetRefuses()), DiskLimit: s.GetDiskLimit(), DiskFree: s.GetDiskFree(), DiskReserve: s.GetDiskReserve(),
+		Blobs: bounded(s.GetBlobs()), Slivers: bounded(s.GetSlivers()), Owed: bounded(s.GetOwed()), Corrupt: bounded(s.GetCorrupt()),
+		DiskBytes: bounded(s.GetDiskBytes()), Uptime: time.Duration(s.GetUptimeSeconds()) * time.Second, Peers: int(s.GetPeers()),
+		Height: bounded(s.GetLedgerHeight()), Ledger: printable(s.GetLedger()), Refuses: printable(s.GetRefuses()),
+		DiskLimit: bounded(s.GetDiskLimit()), DiskFree: bounded(s.GetDiskFree()), DiskReserve: bounded(s.GetDiskReserve()),
 	}
 	for _, incident := range s.GetIncidents() {
 		status.Incidents = append(status.Incidents, printable(incident))
@@ -46,6 +46,13 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	}
 	return status, nil
 }
+
+// maxStated is the greatest number that is taken from what a node says of itself, 9 PB if it is of bytes: sums over a thousand of
+// them do not overflow, and a program in any language can read it.
+const maxStated = 1 << 53
+
+// bounded is a number that a node says, or the greatest that is taken.
+func bounded(n uint64) uint64 { return min(n, maxStated) }
 
 // NodeHistory asks a node how it was. A node of an older version does not know: ErrBadRequest.
 func (h *Host) NodeHistory(ctx context.Context, to peer.ID) (points []HistoryPoint, err error) {
