@@ -102,7 +102,7 @@ func (n *Node) takeGossip(from peer.ID, data []byte) {
 }
 
 // PutCertificate takes a certificate from a client and passes it on by gossip.
-func (b backend) PutCertificate(ctx context.Context, _ peer.ID, raw []byte) error {
+func (b backend) PutCertificate(ctx context.Context, raw []byte) error {
 	cert, known, err := b.n.checkCertificate(raw)
 	if err != nil {
 		return fmt.Errorf("%w: %w", p2p.ErrBadRequest, err)
@@ -124,7 +124,7 @@ func (b backend) PutCertificate(ctx context.Context, _ peer.ID, raw []byte) erro
 }
 
 // Certificate of a blob.
-func (b backend) Certificate(_ context.Context, _ peer.ID, id shards.BlobID) ([]byte, error) {
+func (b backend) Certificate(_ context.Context, id shards.BlobID) ([]byte, error) {
 	raw, err := b.n.store.Certificate(id)
 	if errors.Is(err, store.ErrCorrupt) {
 		b.n.requestSync()
@@ -133,7 +133,7 @@ func (b backend) Certificate(_ context.Context, _ peer.ID, id shards.BlobID) ([]
 }
 
 // Certificates after the given blob ID, in order.
-func (b backend) Certificates(ctx context.Context, _ peer.ID, after shards.BlobID, limit int) (page [][]byte, more bool, err error) {
+func (b backend) Certificates(ctx context.Context, after shards.BlobID, limit int) (page [][]byte, more bool, err error) {
 	ids, err := b.n.store.Certificates(after, limit+1)
 	if err != nil {
 		return nil, false, wireError(err)

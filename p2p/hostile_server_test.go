@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
 	"walrus/p2p/internal/wire"
@@ -156,7 +155,7 @@ type brokenSliver struct {
 	size, good int64
 }
 
-func (b *brokenSliver) OpenSliver(context.Context, peer.ID, shards.BlobID, shards.Axis, int) (SliverReader, error) {
+func (b *brokenSliver) OpenSliver(context.Context, shards.BlobID, shards.Axis, int) (SliverReader, error) {
 	return b, nil
 }
 func (b *brokenSliver) Size() int64  { return b.size }

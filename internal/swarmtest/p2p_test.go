@@ -29,11 +29,11 @@ type openSliver struct{ *bytes.Reader }
 
 func (openSliver) Close() error { return nil }
 
-func (s slivers) OpenSliver(context.Context, peer.ID, shards.BlobID, shards.Axis, int) (p2p.SliverReader, error) {
+func (s slivers) OpenSliver(context.Context, shards.BlobID, shards.Axis, int) (p2p.SliverReader, error) {
 	return openSliver{bytes.NewReader(s.sliver)}, nil
 }
 
-func (s slivers) NodeStatus(context.Context, peer.ID) (p2p.NodeStatus, error) {
+func (s slivers) NodeStatus(context.Context) (p2p.NodeStatus, error) {
 	return p2p.NodeStatus{Version: "1", State: "serving"}, nil
 }
 
