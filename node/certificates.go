@@ -70,33 +70,30 @@ func (n *Node) certified(id shards.BlobID) bool {
 
 // validateGossip judges a certificate from the topic: provably bad ones cost their sender, stale and known ones are
 // not passed on. What we publish ourselves has been verified.
-func (n *Node) validateGossip(_ context.Context, from peer.ID, data []byte) p2p.Verdict {
+func (n *Node) validateGossip(_ context.Context, from peer.ID, data []byte) (p2p.Verdict, any) {
 	if from == n.host.ID() {
-		return p2p.Accept
+		return p2p.Accept, nil
 	}
 	cert, known, err := n.checkCertificate(data)
 	switch {
 	case known:
-		return p2p.Ignore
+		return p2p.Ignore, nil
 	case err != nil:
 		n.log.Warn("peer gossips a bad certificate", "peer", from.String(), "err", err)
-		return p2p.Reject
+		return p2p.Reject, nil
 	case !n.alive(cert.Blob): // ended, or the ledger here is behind and will tell
-		return p2p.Ignore
+		return p2p.Ignore, nil
 	}
-	return p2p.Accept
+	return p2p.Accept, cert
 }
 
 // takeGossip records what validateGossip let through.
-func (n *Node) takeGossip(from peer.ID, data []byte) {
-	if from == n.host.ID() {
+func (n *Node) takeGossip(m p2p.Message) {
+	cert, ok := m.Decoded.(*certs.Certificate)
+	if !ok { // published by ourselves, who have it
 		return
 	}
-	cert, err := certs.UnmarshalCertificate(data)
-	if err == nil {
-		err = n.record(cert, data, n.cfg.Repair.Grace)
-	}
-	if err != nil {
+	if err := n.record(cert, m.Data, n.cfg.Repair.Grace); err != nil {
 		n.log.Error("cannot record a certificate", "err", err)
 	}
 }

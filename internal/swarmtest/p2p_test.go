@@ -78,11 +78,13 @@ func startPeer(t *testing.T, n *Network, i int, b p2p.Backend, delivered *atomic
 		if err := h.Serve(alive, b); err != nil {
 			t.Fatal(err)
 		}
-		m.topic, err = h.JoinCertificates(alive, func(context.Context, peer.ID, []byte) p2p.Verdict { return p2p.Accept })
+		accept := func(context.Context, peer.ID, []byte) (p2p.Verdict, any) { return p2p.Accept, nil }
+		topics, err := h.Join(alive, p2p.Certificates(accept))
 		if err != nil {
 			t.Fatal(err)
 		}
-		running.Go(func() { m.topic.Run(alive, func(peer.ID, []byte) { delivered.Add(1) }) })
+		m.topic = topics[0]
+		running.Go(func() { m.topic.Run(alive, func(p2p.Message) { delivered.Add(1) }) })
 	}
 	m.stop = sync.OnceFunc(func() {
 		kill()
