@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
 	"walrus/p2p/internal/wire"
@@ -176,7 +175,7 @@ type brokenSliver struct {
 	size, good int64
 }
 
-func (b *brokenSliver) OpenSliver(context.Context, peer.ID, shards.BlobID, shards.Axis, int) (SliverReader, error) {
+func (b *brokenSliver) OpenSliver(context.Context, shards.BlobID, shards.Axis, int) (SliverReader, error) {
 	return b, nil
 }
 func (b *brokenSliver) Size() int64  { return b.size }
