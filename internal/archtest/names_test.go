@@ -119,8 +119,8 @@ func TestProtocolPage(t *testing.T) {
 	}
 	for name := range dir {
 		if v, err := c.value("ledger/light", name); strings.HasSuffix(name, "Protocol") && err == nil &&
-			!strings.Contains(page, "| `"+constant.StringVal(v)+"` |") {
-			t.Errorf("protocol.md does not have %s", v)
+			!strings.Contains(page, "\n| `"+constant.StringVal(v)+"` |") {
+			t.Errorf("protocol.md has no row for protocol %s", v)
 		}
 	}
 }
