@@ -9,6 +9,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-chi/chi/v5"
+
+	"walrus/gateway/pages"
 )
 
 // addDocument serves the API's document, which must be complete by now, and a page that shows it.
@@ -31,7 +33,7 @@ func (g *Gateway) addDocument(api huma.API, mux *chi.Mux) error {
 	if err != nil {
 		return err
 	}
-	serveFixed(mux, "/v1/api", "text/html; charset=utf-8", page)
+	serveFixed(mux.With(pages.Secured), "/v1/api", "text/html; charset=utf-8", page)
 	return nil
 }
 
@@ -59,7 +61,7 @@ func describeGuard(api huma.API) {
 }
 
 // serveFixed serves a body that does not change while the gateway runs.
-func serveFixed(mux *chi.Mux, path, contentType string, body []byte) {
+func serveFixed(mux chi.Router, path, contentType string, body []byte) {
 	h := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))

@@ -57,7 +57,7 @@ func (b backend) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, 
 
 // Confirm signs that every pair this node is responsible for is verified, and durable, for a registration of that
 // persistence which the ledger has.
-func (b backend) Confirm(ctx context.Context, _ peer.ID, id shards.BlobID, p certs.Persistence) ([]byte, error) {
+func (b backend) Confirm(ctx context.Context, id shards.BlobID, p certs.Persistence) ([]byte, error) {
 	n := b.n
 	err := n.pending.await(ctx, func() error { _, err := n.registered(id, p); return err })
 	if err != nil {
@@ -106,7 +106,7 @@ func (n *Node) durable(id shards.BlobID) error {
 }
 
 // Metadata of a blob. That a blob does not exist is never said of one that this node only lacks, or may lack.
-func (b backend) Metadata(_ context.Context, _ peer.ID, id shards.BlobID) ([]byte, error) {
+func (b backend) Metadata(_ context.Context, id shards.BlobID) ([]byte, error) {
 	raw, err := b.n.store.Metadata(id)
 	if errors.Is(err, store.ErrCorrupt) {
 		b.n.noteRecordDamage(id, err)
@@ -137,7 +137,7 @@ func (n *Node) locate(id shards.BlobID, axis shards.Axis, index int) (store.Ref,
 }
 
 // OpenSliver for reading. Damage that reading finds is reported to the peer, never served, and repaired.
-func (b backend) OpenSliver(_ context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis, index int) (p2p.SliverReader, error) {
+func (b backend) OpenSliver(_ context.Context, id shards.BlobID, axis shards.Axis, index int) (p2p.SliverReader, error) {
 	ref, err := b.n.locate(id, axis, index)
 	if err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (w *watchedSliver) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // Symbols expands a sliver and returns symbols of it with proofs.
-func (b backend) Symbols(ctx context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error) {
+func (b backend) Symbols(ctx context.Context, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error) {
 	n := b.n
 	ref, err := n.locate(id, axis, index)
 	if err != nil {
@@ -232,7 +232,7 @@ func (n *Node) metadata(id shards.BlobID) (*shards.Metadata, error) {
 }
 
 // BlobStatus says what we have of a blob.
-func (b backend) BlobStatus(_ context.Context, _ peer.ID, id shards.BlobID) (p2p.BlobStatus, error) {
+func (b backend) BlobStatus(_ context.Context, id shards.BlobID) (p2p.BlobStatus, error) {
 	n := b.n
 	var st p2p.BlobStatus
 	if _, err := n.store.Metadata(id); err == nil {
@@ -257,7 +257,7 @@ func (b backend) BlobStatus(_ context.Context, _ peer.ID, id shards.BlobID) (p2p
 }
 
 // NodeStatus describes this node.
-func (b backend) NodeStatus(_ context.Context, _ peer.ID) (p2p.NodeStatus, error) {
+func (b backend) NodeStatus(_ context.Context) (p2p.NodeStatus, error) {
 	return b.n.Status()
 }
 

@@ -14,7 +14,6 @@ import (
 	"walrus/certs"
 	"walrus/p2p"
 	"walrus/shards"
-	"walrus/store"
 )
 
 const (
@@ -242,19 +241,4 @@ func waitTimer(ctx context.Context, d time.Duration, wake <-chan struct{}) bool 
 	case <-ctx.Done():
 	}
 	return false
-}
-
-// wireError gives store errors their identity on the wire.
-func wireError(err error) error {
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return fmt.Errorf("%w: %w", p2p.ErrNotFound, err)
-	case errors.Is(err, store.ErrCorrupt):
-		return fmt.Errorf("%w: %w", p2p.ErrCorrupt, err)
-	case errors.Is(err, store.ErrFull):
-		return &fullError{refusal(err)}
-	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrUnsynced):
-		return fmt.Errorf("%w: %w", p2p.ErrUnavailable, err)
-	}
-	return err
 }

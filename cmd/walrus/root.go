@@ -117,8 +117,17 @@ func subcommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	c.SuggestionsMinimumDistance = 2
-	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+	near := c.SuggestionsFor(args[0]) // some are other words for it, or begin with it
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	if name := config.Nearest(args[0], names); name != "" {
+		near = []string{name}
+	}
+	if len(near) > 0 {
 		return usagef("unknown command %q: did you mean %q?", args[0], near[0])
 	}
 	return usagef("unknown command %q (see %s --help)", args[0], c.CommandPath())

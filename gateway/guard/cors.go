@@ -11,7 +11,7 @@ import (
 var sent = []string{
 	"Accept-Ranges", "Allow", "Cache-Control", "Connection", "Content-Disposition", "Content-Encoding", "Content-Language",
 	"Content-Length", "Content-Location", "Content-Range", "Content-Security-Policy", "Content-Type",
-	"Cross-Origin-Resource-Policy", "Date", "ETag", "Link", "Location", "Referrer-Policy", "Retry-After", "Vary",
+	"Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy", "Date", "ETag", "Link", "Location", "Referrer-Policy", "Retry-After", "Vary",
 	"WWW-Authenticate", "X-Content-Type-Options", "X-Frame-Options", "X-Request-Id",
 	// of this API
 	"Walrus-Blob-Id", "Walrus-Owner-Token", "Walrus-Store-Result", "X-Quilt-Patch-Identifier",

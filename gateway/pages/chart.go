@@ -62,6 +62,9 @@ func drawChart(label, unit string, times []time.Time, list ...series) chart {
 			break
 		}
 	}
+	for last.Sub(first.Truncate(step)) > chartTimes*step { // more than chartSteps are for, such as what a node makes up
+		step *= 2
+	}
 	from := first.Truncate(step)
 	to := from.Add(step)
 	c := chart{Label: label, X: []string{axisTime(from, step)}}

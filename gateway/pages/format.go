@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 //go:embed templates
@@ -15,7 +16,7 @@ var templateFiles embed.FS
 // parsePages parses the templates, each page with the layout.
 func parsePages(a assets) (map[string]*template.Template, error) {
 	funcs := template.FuncMap{
-		"asset": a.url, "bytes": bytesText, "since": sinceText, "time": timeText, "iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"asset": a.url, "bytes": bytesText, "since": sinceText, "time": timeText, "visible": visibleText, "iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"number": numberText, "percent": percentText, "shards": rangesText, "short": shortText, "mark": markOf, "plural": plural,
 		"until": func(t time.Time) string { return sinceText(time.Until(t)) }, "incident": incidentOf, "attributes": attributesTable,
 	}
@@ -40,6 +41,24 @@ func bytesText(n uint64) string {
 		v, unit = v/1024, unit+1
 	}
 	return strconv.FormatFloat(v, 'f', digits(v), 64) + " " + "KMGTPE"[unit:unit+1] + "iB"
+}
+
+// visibleText escapes the invisible characters in other people's texts, like \u202e: marks that turn the direction of
+// writing make one name look like another. Spaces, and joiners of letters in many scripts and in emoji, stay.
+func visibleText(s string) string {
+	const joiner, nonJoiner = 0x200d, 0x200c
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case unicode.IsPrint(r), unicode.Is(unicode.Zs, r), r == joiner, r == nonJoiner:
+			b.WriteRune(r)
+		case r > 0xffff:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
 }
 
 // digits returns the decimals needed for three significant digits.

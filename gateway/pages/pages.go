@@ -90,15 +90,15 @@ func New(cfg Config, data Data, log *slog.Logger) (http.Handler, error) {
 		mux.HandleFunc("GET /explorer/upload", s.form)
 		mux.Handle("POST /explorer/upload", s.sameOrigin(http.HandlerFunc(s.upload)))
 	}
-	return secured(mux), nil
+	return Secured(mux), nil
 }
 
 // policy allows a page to load files of this gateway only, and to run no scripts and apply no styles of its own text.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// secured sets the headers of every answer.
-func secured(next http.Handler) http.Handler {
+// Secured sets the headers of every answer: those of pages that others make, too.
+func Secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)

@@ -29,11 +29,11 @@ type openSliver struct{ *bytes.Reader }
 
 func (openSliver) Close() error { return nil }
 
-func (s slivers) OpenSliver(context.Context, peer.ID, shards.BlobID, shards.Axis, int) (p2p.SliverReader, error) {
+func (s slivers) OpenSliver(context.Context, shards.BlobID, shards.Axis, int) (p2p.SliverReader, error) {
 	return openSliver{bytes.NewReader(s.sliver)}, nil
 }
 
-func (s slivers) NodeStatus(context.Context, peer.ID) (p2p.NodeStatus, error) {
+func (s slivers) NodeStatus(context.Context) (p2p.NodeStatus, error) {
 	return p2p.NodeStatus{Version: "1", State: "serving"}, nil
 }
 
@@ -78,11 +78,13 @@ func startPeer(t *testing.T, n *Network, i int, b p2p.Backend, delivered *atomic
 		if err := h.Serve(alive, b); err != nil {
 			t.Fatal(err)
 		}
-		m.topic, err = h.JoinCertificates(alive, func(context.Context, peer.ID, []byte) p2p.Verdict { return p2p.Accept })
+		accept := func(context.Context, peer.ID, []byte) (p2p.Verdict, any) { return p2p.Accept, nil }
+		topics, err := h.Join(alive, p2p.Certificates(accept))
 		if err != nil {
 			t.Fatal(err)
 		}
-		running.Go(func() { m.topic.Run(alive, func(peer.ID, []byte) { delivered.Add(1) }) })
+		m.topic = topics[0]
+		running.Go(func() { m.topic.Run(alive, func(p2p.Message) { delivered.Add(1) }) })
 	}
 	m.stop = sync.OnceFunc(func() {
 		kill()
