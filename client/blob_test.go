@@ -15,7 +15,7 @@ import (
 	"walrus/shards"
 )
 
-// fetched counts the questions for slivers since it was called last, by primary index.
+// fetched returns the number of requests for slivers since its last call, by primary index.
 func (f *fakeSwarm) fetched() map[int]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -41,7 +41,8 @@ func opened(t *testing.T, c *Client, data []byte) *Blob {
 	return b
 }
 
-// TestCopyRange reads ranges with rows in memory, mixed, and on disk: the bytes are right and no other rows are fetched.
+// TestCopyRange reads ranges with rows in memory, mixed, and on disk: the bytes are right and no other rows are
+// fetched.
 func TestCopyRange(t *testing.T) {
 	for _, size := range []int{0, 1, 2, 1000, 1_234_567} {
 		for _, memory := range []int64{1, 300_000, 64 << 20} {
@@ -108,7 +109,7 @@ func TestRangeOutside(t *testing.T) {
 	}
 }
 
-// TestRangeThrough reads a range while nodes misbehave that hold rows of it.
+// TestRangeThrough reads a range while nodes with rows of it misbehave.
 func TestRangeThrough(t *testing.T) {
 	for _, m := range []mood{down, silent, lying, cutting, lacking, busyOnce, slow} {
 		t.Run(fmt.Sprintf("mood=%d", m), func(t *testing.T) {
@@ -118,7 +119,7 @@ func TestRangeThrough(t *testing.T) {
 				b := opened(t, c, data)
 				row := f.com.Params().Layout(shards.Primary, uint64(len(data))).Size()
 				f.moods[1], f.moods[5] = m, m
-				first := int64(-1) // a row of a bad node, with one more after it
+				first := int64(-1) // a row of a bad node, followed by one more row
 				for i := range int64(5) {
 					o := f.rowOwner(b.id, int(i))
 					if o == 1 || o == 5 {
@@ -154,14 +155,14 @@ func TestRangeThrough(t *testing.T) {
 	}
 }
 
-// rowOwner is the index of the node that holds a row.
+// rowOwner returns the index of the node that holds a row.
 func (f *fakeSwarm) rowOwner(id shards.BlobID, row int) int {
 	p := f.com.Params()
 	i, _ := f.com.Member(f.com.Owner(p.ShardOfPair(id, p.PairOfSliver(shards.Primary, row))).Node)
 	return i
 }
 
-// TestFirstByteEarly has the second row come much later than the first, whose bytes do not wait for it.
+// TestFirstByteEarly: the second row comes much later than the first, whose bytes do not wait for it.
 func TestFirstByteEarly(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	data := noise(55, 1_000_000)

@@ -36,7 +36,7 @@ func copyAll(t *testing.T, b *Blob, want []byte) *ReadResult {
 	return res
 }
 
-// folderSize is that of the files in the cache's folder that are whole.
+// folderSize sums up the complete files in the cache's folder.
 func folderSize(t *testing.T, dir string) (bytes int64, names []string) {
 	t.Helper()
 	list, err := os.ReadDir(dir)
@@ -52,8 +52,8 @@ func folderSize(t *testing.T, dir string) (bytes int64, names []string) {
 	return bytes, names
 }
 
-// TestCacheHits reads twice, with rows in memory and on disk: no node is asked the second time, nor by the next process on
-// the same folder.
+// TestCacheHits reads twice, with rows in memory and on disk. The second read asks no node, and neither does the next
+// process on the same folder.
 func TestCacheHits(t *testing.T) {
 	for _, memory := range []int64{1, 64 << 20} {
 		f, c := newFake(t, 7, 28)
@@ -90,7 +90,7 @@ func TestCacheHits(t *testing.T) {
 	}
 }
 
-// TestCacheThrough decodes with rows of the cache among the inputs, and keeps what it decoded: nodes that are down cost one
+// TestCacheThrough decodes with cached rows among the inputs, and caches the decoded rows: nodes that are down cost one
 // decoding.
 func TestCacheThrough(t *testing.T) {
 	for _, memory := range []int64{1, 300_000, 64 << 20} {
@@ -115,7 +115,7 @@ func TestCacheThrough(t *testing.T) {
 	}
 }
 
-// TestCacheRotten damages files in all their parts: it is found out, nothing wrong is read, and the row is fetched again.
+// TestCacheRotten damages all parts of files: reads detect it, return nothing wrong, and fetch the row again.
 func TestCacheRotten(t *testing.T) {
 	f, c := newFake(t, 4, 4)
 	dir := t.TempDir()
@@ -164,7 +164,7 @@ func TestCacheRotten(t *testing.T) {
 	}
 }
 
-// TestCacheBound reads many blobs at random, several at a time: the folder stays within the bound, but for what is being written.
+// TestCacheBound reads many random blobs concurrently: the folder stays within the bound, except files being written.
 func TestCacheBound(t *testing.T) {
 	f, c := newFake(t, 4, 4)
 	dir := t.TempDir()
@@ -205,7 +205,7 @@ func TestCacheBound(t *testing.T) {
 	}
 	c.Close()
 
-	// the next process has less room, and an earlier one has died while it wrote; other files are not the cache's
+	// the next process has less room, and an earlier one died while writing; other files do not belong to the cache
 	for _, name := range []string{"1.row-part", "notes.txt"} {
 		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, 1000), 0o600); err != nil {
 			t.Fatal(err)
@@ -225,7 +225,7 @@ func TestCacheBound(t *testing.T) {
 	}
 }
 
-// TestCacheFull has no room for files: reading goes on, and it is said once.
+// TestCacheFull has no room for files: reads go on, and the log says it once.
 func TestCacheFull(t *testing.T) {
 	f, c := newFake(t, 4, 4)
 	var log bytes.Buffer
@@ -235,7 +235,7 @@ func TestCacheFull(t *testing.T) {
 	defer c.Close()
 	data := noise(63, 100_000)
 	b := opened(t, c, data)
-	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil { // a file is in the way of the folder
+	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil { // a file takes the folder's place
 		t.Fatal(err)
 	}
 	for range 2 {

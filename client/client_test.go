@@ -15,7 +15,7 @@ import (
 	"walrus/shards"
 )
 
-// noise is size bytes that follow from seed.
+// noise returns size bytes derived from seed.
 func noise(seed uint64, size int) []byte {
 	r := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
 	b := make([]byte, size)
@@ -74,7 +74,7 @@ func TestStoreAndRead(t *testing.T) {
 }
 
 // TestReadThrough reads while nodes misbehave, with rows in memory, mixed, and on disk: the bytes are always right, and
-// those who misbehaved are named.
+// the result names the misbehaving nodes.
 func TestReadThrough(t *testing.T) {
 	for _, m := range []mood{down, silent, lying, cutting, lacking, busyOnce, slow} {
 		for _, memory := range []int64{1, 300_000, 64 << 20} {
@@ -89,7 +89,7 @@ func TestReadThrough(t *testing.T) {
 							t.Fatal(err)
 						}
 						f.moods[1], f.moods[5] = m, m
-						for range 2 { // the second time it is known who is silent
+						for range 2 { // the second time the silent nodes are known
 							var out bytes.Buffer
 							got, err := c.Read(t.Context(), res.BlobID, &out, ReadOptions{Strict: strict})
 							if err != nil {
@@ -195,7 +195,7 @@ func TestStoreThrough(t *testing.T) {
 	}
 }
 
-// TestStoreNotEnough fails with what is missing, keeps what was sent, and sends only the rest when tried again.
+// TestStoreNotEnough fails and says what is missing, keeps what was sent, and the next attempt sends only the rest.
 func TestStoreNotEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)
@@ -244,7 +244,7 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
-// TestInconsistent reads a blob whose writer committed to a wrong row: there is no content, however it is read.
+// TestInconsistent reads a blob whose writer committed to a wrong row: no way of reading returns content.
 func TestInconsistent(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	data := noise(6, 50_000)
@@ -253,7 +253,7 @@ func TestInconsistent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// row 0 is that of other data, root and all: decoding it from the others gives something else
+	// row 0 comes from other data, root included: decoding it from the other rows gives something else
 	other, otherPairs, err := shards.Encode(p, noise(7, 50_000))
 	if err != nil {
 		t.Fatal(err)
@@ -306,7 +306,7 @@ func TestHealth(t *testing.T) {
 	if err != nil || !h.OK {
 		t.Fatalf("a healthy network: %+v, %v", h, err)
 	}
-	f.nodes[3].certs = map[shards.BlobID][]byte{} // behind, though it owes nothing it knows of
+	f.nodes[3].certs = map[shards.BlobID][]byte{} // behind, although it reports nothing missing
 	f.moods[4] = down
 	if h, err = c.Health(t.Context()); err != nil || h.OK || h.Nodes[3].OK || h.Nodes[4].OK || !h.Nodes[0].OK {
 		t.Errorf("a node behind and one down: %+v, %v", h, err)

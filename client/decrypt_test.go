@@ -26,7 +26,7 @@ func newIdentity(t *testing.T) *age.X25519Identity {
 	return id
 }
 
-// sealed stores data encrypted for keys and opens it.
+// sealed stores data encrypted for keys and opens the blob.
 func sealed(t *testing.T, c *Client, data []byte, keys ...*age.X25519Identity) *Blob {
 	t.Helper()
 	var to []age.Recipient
@@ -44,8 +44,8 @@ func sealed(t *testing.T, c *Client, data []byte, keys ...*age.X25519Identity) *
 	return b
 }
 
-// TestEncrypted stores encrypted and reads whole and in ranges, also with age's own reader of the stored bytes; no range
-// fetches rows that it does not need, and nothing is left in the folder for temporary files.
+// TestEncrypted stores encrypted data and reads all of it and ranges, also with age's own reader. No range fetches rows
+// that it does not need, and no temporary files remain.
 func TestEncrypted(t *testing.T) {
 	for _, size := range []int{0, 1, 1000, ageChunk - 1, ageChunk, ageChunk + 1, 3 * ageChunk, 1_234_567} {
 		t.Run(fmt.Sprintf("size=%d", size), func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestEncryptedIsMarked(t *testing.T) {
 	}
 }
 
-// TestDecryptRefuses: each failure is told from the others, in a sentence, whole and in ranges.
+// TestDecryptRefuses: each failure has its own error and sentence, for whole reads and for ranges.
 func TestDecryptRefuses(t *testing.T) {
 	_, c := newFake(t, 7, 28)
 	key := newIdentity(t)
@@ -165,7 +165,7 @@ func TestDecryptRefuses(t *testing.T) {
 		id   age.Identity
 		want error
 		says string
-		late bool // not found out in a range elsewhere
+		late bool // ranges elsewhere do not detect it
 	}{
 		"another's":            {good, newIdentity(t), ErrWrongIdentity, "other recipients (X25519)", false},
 		"a passphrase for it":  {good, pass("x"), ErrWrongIdentity, "other recipients (X25519)", false},
@@ -207,7 +207,7 @@ func TestDecryptRefuses(t *testing.T) {
 	}
 }
 
-// TestDecryptStops: what comes from the writer, the context and the nodes stays what it is.
+// TestDecryptStops: errors of the writer, the context and the nodes keep their identity.
 func TestDecryptStops(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	key := newIdentity(t)

@@ -10,7 +10,7 @@ import (
 	"walrus/p2p"
 )
 
-// TestReasonKeepsCause: the cause, which is at the end of an error, is never cut off.
+// TestReasonKeepsCause: the cause, at the end of an error, is never cut off.
 func TestReasonKeepsCause(t *testing.T) {
 	const full = "this node takes no new data: disk is full: 120.0 MiB are free and 256.0 MiB must stay so"
 	err := fmt.Errorf("put metadata of %s: peer %s: %w: %s", strings.Repeat("b", 43), strings.Repeat("p", 52), p2p.ErrUnavailable, full)
@@ -25,7 +25,7 @@ func TestReasonKeepsCause(t *testing.T) {
 	}
 }
 
-// TestUnwellFull: a node that takes no data is not well, and says why.
+// TestUnwellFull: a node that accepts no data is not well, and says why.
 func TestUnwellFull(t *testing.T) {
 	n := &NodeHealth{Status: p2p.NodeStatus{State: "read-only", Refuses: "disk is full"}}
 	if got := unwell(new(certs.Committee), n, 0); got != "is read-only, takes no new data: disk is full" {

@@ -23,7 +23,7 @@ import (
 	"walrus/shards"
 )
 
-// mood is how a fake node behaves.
+// mood selects the behavior of a fake node.
 type mood int
 
 const (
@@ -31,12 +31,12 @@ const (
 	down          // cannot be reached
 	silent        // never answers
 	lying         // right length, wrong bytes
-	cutting       // half of what was asked for, then the end
+	cutting       // sends half of the data, then the end
 	lacking       // does not have it
-	busyOnce      // busy at the first question, then well
+	busyOnce      // busy at the first request, then well
 	slow          // a byte now and then
 	refusing      // takes metadata, refuses pairs
-	forging       // confirms with a signature of something else
+	forging       // confirms with a signature of other data
 	mute          // takes everything and never confirms
 )
 
@@ -50,16 +50,16 @@ type fakeSwarm struct {
 	keys    []*certs.SecretKey
 	moods   []mood
 	ahead   map[int]uint32        // epochs by which a node is ahead of the ledger
-	confirm func(i int)           // called at each confirmation
-	pace    map[int]time.Duration // that nodes take for each write of pairs
-	clocks  map[int]time.Duration // by which nodes say that they are ahead of the others
+	confirm func(i int)           // called for each confirmation
+	pace    map[int]time.Duration // time a node takes for each write of pairs
+	clocks  map[int]time.Duration // how far nodes report their clock to be ahead
 
 	mu           sync.Mutex
 	nodes        []fakeNode
 	rowsAsked    map[int]int // how often each primary sliver was asked for
 	latency      time.Duration
 	cut          int               // fetches of slivers that were cancelled
-	sliversAsked map[sliverKey]int // how often a sliver was asked for, if it is not nil
+	sliversAsked map[sliverKey]int // how often a sliver was asked for; nil: not counted
 }
 
 type fakeNode struct {
@@ -76,7 +76,7 @@ type sliverKey struct {
 	index int
 }
 
-// newFake makes a network of nodes over n shards, dealt out in turn.
+// newFake makes a network of nodes over n shards, assigned round-robin.
 func newFake(t *testing.T, nodes, n int) (*fakeSwarm, *Client) {
 	t.Helper()
 	f := &fakeSwarm{t: t, moods: make([]mood, nodes), nodes: make([]fakeNode, nodes), ahead: map[int]uint32{}, rowsAsked: map[int]int{}}
@@ -109,7 +109,7 @@ func newFake(t *testing.T, nodes, n int) (*fakeSwarm, *Client) {
 	return f, f.client(f.wallet)
 }
 
-// client of the swarm that pays with key.
+// client returns a client of the swarm that pays with key.
 func (f *fakeSwarm) client(key ed25519.PrivateKey) *Client {
 	cfg := Default()
 	cfg.TempDir = f.t.TempDir()
@@ -228,7 +228,7 @@ func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID
 	return nil
 }
 
-// slowWriter takes its time for a strip.
+// slowWriter delays each strip.
 type slowWriter struct {
 	ctx  context.Context
 	w    io.Writer
@@ -288,7 +288,7 @@ func (f *fakeSwarm) Confirm(ctx context.Context, to peer.ID, id shards.BlobID, p
 	return conf.Marshal(), nil
 }
 
-// registered checks what a node would before it confirms.
+// registered makes a node's checks before it confirms.
 func (f *fakeSwarm) registered(id shards.BlobID, p certs.Persistence) error {
 	head := f.chain.Head()
 	if !p.Deletable {
@@ -451,7 +451,7 @@ func (f *fakeSwarm) NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus,
 	return p2p.NodeStatus{Version: "fake", State: serving, Epoch: f.chain.Epoch(), Shards: f.com.Members()[i].Shards, Blobs: uint64(len(n.certs)), ClockAhead: f.clocks[i]}, nil
 }
 
-// lose makes node i forget the slivers of everything.
+// lose makes node i forget all its slivers.
 func (f *fakeSwarm) lose(i int) { f.nodes[i].slivers = map[sliverKey][]byte{} }
 
 var errWriter = errors.New("the writer is full")
@@ -467,7 +467,7 @@ func (l *limitedWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// layoutsOf is the size of a sliver pair of a blob of some bytes.
+// layoutsOf returns the size of one sliver pair of a blob of size bytes.
 func layoutsOf(f *fakeSwarm, size int) int64 {
 	p := f.com.Params()
 	return p.Layout(shards.Primary, uint64(size)).Size() + p.Layout(shards.Secondary, uint64(size)).Size()

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// line is a network in which an upload is played: bytes of a pair per second and node.
+// line simulates an upload's network: in bytes of a pair per second and node.
 type line struct {
-	up     func(at time.Duration) float64        // what the client's own line carries, in all
-	node   func(i int, at time.Duration) float64 // what a node takes, if the client's line lets it
-	share  func(i int) float64                   // a node's part of the client's line while others want some too
-	hidden float64                               // bytes on the way to each node, which the upload cannot see
-	window float64                               // bytes that a tap holds back
+	up     func(at time.Duration) float64        // capacity of the client's own line
+	node   func(i int, at time.Duration) float64 // speed of a node, if the client's line allows it
+	share  func(i int) float64                   // a node's share of the client's line while others want some too
+	hidden float64                               // bytes in flight to each node, which the upload cannot see
+	window float64                               // bytes that a tap queues
 	strip  float64                               // bytes of a strip
 	nodes  int
 }
 
-// play uploads for the time given and returns who was cut off, and when.
+// play uploads for the given time and returns the nodes cut off, and when.
 func (n line) play(limit, long time.Duration) map[int]time.Duration {
 	const tick = 50 * time.Millisecond
 	l := &laggards{limit: limit}
@@ -25,7 +25,7 @@ func (n line) play(limit, long time.Duration) map[int]time.Duration {
 	queued, under, sent := make([]float64, n.nodes), make([]float64, n.nodes), make([]float64, n.nodes)
 	held, drain := false, false
 	for at := time.Duration(0); at < long; at += tick {
-		for { // the encoder hands out strips while all have room
+		for { // the encoder hands out strips while all taps have room
 			low := n.window - n.strip
 			if held && drain {
 				low = n.window / drainFrom
@@ -71,7 +71,7 @@ func (n line) play(limit, long time.Duration) map[int]time.Duration {
 	return cut
 }
 
-// carry takes bytes from what is under way, by the shares of those who have some.
+// carry takes bytes from those in flight, by the shares of the nodes that have some.
 func (n line) carry(at, tick time.Duration, under []float64) {
 	left := n.up(at) * tick.Seconds()
 	room := make([]float64, n.nodes)
@@ -98,8 +98,8 @@ func (n line) carry(at, tick time.Duration, under []float64) {
 	}
 }
 
-// TestLaggards plays uploads over lines of all kinds: only a node that is far slower than the others is cut off, never one that
-// only has its part of the client's own line.
+// TestLaggards plays uploads over lines of all kinds: only a node that is far slower than the others is cut off, never
+// one limited to its share of the client's own line.
 func TestLaggards(t *testing.T) {
 	const (
 		mb    = 1e6

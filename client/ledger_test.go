@@ -17,7 +17,7 @@ import (
 	"walrus/shards"
 )
 
-// balance of the wallet that f's first client pays with.
+// balance returns the balance of the wallet of f's first client.
 func (f *fakeSwarm) balance() ledger.Amount {
 	f.t.Helper()
 	a, err := ledger.ReadAccount(f.chain.Head(), addressOf(f.wallet))
@@ -34,7 +34,7 @@ func (f *fakeSwarm) advance(epochs int) {
 	}
 }
 
-// sent is how many bytes of slivers the nodes have received in all.
+// sent returns the bytes of slivers that all nodes have received.
 func (f *fakeSwarm) sent() (n int64) {
 	for i := range f.nodes {
 		n += f.nodes[i].received
@@ -42,7 +42,7 @@ func (f *fakeSwarm) sent() (n int64) {
 	return n
 }
 
-// storing stores with the first client's wallet and checks that what the result says was paid has left the account.
+// storing stores with the first client's wallet and checks that exactly the reported cost has left the account.
 func (f *fakeSwarm) storing(c *Client, data []byte, opt StoreOptions, want Operation) *StoreResult {
 	f.t.Helper()
 	before := f.balance()
@@ -69,7 +69,7 @@ func (f *fakeSwarm) reads(c *Client, res *StoreResult, want []byte) error {
 	return err
 }
 
-// TestStorePays tells the price before, takes no more, and puts on the ledger what was asked for.
+// TestStorePays reports the price before, takes no more, and records on the ledger what was requested.
 func TestStorePays(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	data := noise(1, 100_000)
@@ -113,8 +113,8 @@ func TestStorePays(t *testing.T) {
 	}
 }
 
-// TestStoreOfOthers: what somebody else stored permanently serves everybody; what he may delete does not, but is not
-// sent again.
+// TestStoreOfOthers: another account's permanent blob serves everybody. A deletable one does not, but is not sent
+// again.
 func TestStoreOfOthers(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	key := newKey(t)
@@ -142,7 +142,7 @@ func TestStoreOfOthers(t *testing.T) {
 	}
 }
 
-// TestStoreInterrupted fails for want of nodes after it has paid; the next time that registration is used.
+// TestStoreInterrupted pays and then fails because nodes are missing; the next attempt uses that registration.
 func TestStoreInterrupted(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	data := noise(4, 30_000)
@@ -172,7 +172,7 @@ func TestStoreInterrupted(t *testing.T) {
 	}
 }
 
-// TestDeleteAndReuse deletes a blob and stores another one in what is left of its storage.
+// TestDeleteAndReuse deletes a blob and stores another one in the rest of its storage.
 func TestDeleteAndReuse(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	data := noise(6, 3_000_000)
@@ -199,7 +199,7 @@ func TestDeleteAndReuse(t *testing.T) {
 	}
 }
 
-// TestShared stores a shared blob, and somebody else funds and extends it.
+// TestShared stores a shared blob, and another account funds and extends it.
 func TestShared(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	key := newKey(t)
@@ -230,7 +230,7 @@ func TestShared(t *testing.T) {
 	}
 }
 
-// TestSendTo stores a blob that is certified already for somebody else, who gets a record of their own.
+// TestSendTo stores a certified blob for another account, which gets its own record.
 func TestSendTo(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	key := newKey(t)
@@ -246,7 +246,7 @@ func TestSendTo(t *testing.T) {
 	}
 }
 
-// TestChangeRefuses says what is wrong before anything is sent, or passes on why the ledger refuses.
+// TestChangeRefuses reports errors before anything is sent, or passes on the ledger's reason.
 func TestChangeRefuses(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	permanent := f.storing(c, noise(9, 1000), StoreOptions{Permanent: true}, RegisterFromScratch).Object
@@ -308,10 +308,10 @@ func TestChangeRefuses(t *testing.T) {
 	}
 }
 
-// TestEpochEndsDuringUpload lets the epoch end once half of the nodes have confirmed: those are asked again, and nothing
-// is sent twice.
+// TestEpochEndsDuringUpload ends the epoch after half of the nodes have confirmed: they are asked again, and nothing is
+// sent twice.
 func TestEpochEndsDuringUpload(t *testing.T) {
-	for _, after := range []int{1, 4, 5, 6} { // confirmations; the quorum takes 5
+	for _, after := range []int{1, 4, 5, 6} { // confirmations; a quorum takes 5
 		t.Run(fmt.Sprint(after), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, c := newFake(t, 7, 28)
@@ -336,7 +336,7 @@ func TestEpochEndsDuringUpload(t *testing.T) {
 	}
 }
 
-// TestLedgerStandsStill: nothing is stored, with the reason and soon; reads go on.
+// TestLedgerStandsStill: stores fail soon, with the reason; reads go on.
 func TestLedgerStandsStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)
@@ -375,7 +375,7 @@ func TestLedgerStandsStill(t *testing.T) {
 	})
 }
 
-// TestSilentLedger never answers: reads wait a little and go on.
+// TestSilentLedger never answers: reads wait briefly and go on.
 func TestSilentLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)
@@ -396,7 +396,7 @@ func (silentLedger) Read(ctx context.Context, _ ...[]byte) (ledger.Reader, error
 	return nil, ctx.Err()
 }
 
-// TestNotStored: what the ledger says is not stored is not found, with the reason, though nodes still have it.
+// TestNotStored: a blob that the ledger does not list as stored is not found, with the reason, even if nodes have it.
 func TestNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)
@@ -454,7 +454,7 @@ func TestInfo(t *testing.T) {
 	}
 }
 
-// TestConcurrentStores store at the same time what one storage resource has room for once: all succeed.
+// TestConcurrentStores runs stores that compete for one storage resource: all succeed.
 func TestConcurrentStores(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	first := f.storing(c, noise(30, 1000), StoreOptions{Epochs: 2}, RegisterFromScratch)
@@ -480,7 +480,7 @@ func TestConcurrentStores(t *testing.T) {
 	}
 }
 
-// TestNotStoredWhileNodesAreSilent: what the ledger does not know need not be waited for.
+// TestNotStoredWhileNodesAreSilent: reads do not wait for nodes if the ledger does not know the blob.
 func TestNotStoredWhileNodesAreSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)
@@ -495,8 +495,8 @@ func TestNotStoredWhileNodesAreSilent(t *testing.T) {
 	})
 }
 
-// An old certificate, of a record that was deleted, does not make a blob certified that is registered anew: neither for
-// its status nor for a read.
+// An old certificate, of a deleted record, does not certify a blob that is registered anew, neither for its status nor
+// for a read.
 func TestOldCertificate(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	res, err := store(t, c, []byte("a blob"), StoreOptions{})
@@ -521,8 +521,8 @@ func TestOldCertificate(t *testing.T) {
 	}
 }
 
-// recomposing is a payer that composes every transaction first for a nonce that it does not get, once told that somebody
-// believed in that.
+// recomposing is a payer that first composes every transaction for a nonce that it does not get. It waits until told
+// that somebody used that prediction.
 type recomposing struct {
 	Payer
 	believed <-chan struct{}
@@ -538,7 +538,7 @@ func (r recomposing) Do(ctx context.Context, compose func(object func(op int) le
 	return r.Payer.Do(ctx, compose)
 }
 
-// TestConfirmEarly asks nodes to vouch for a record as soon as its ID is expected, and for another if it becomes another.
+// TestConfirmEarly asks nodes to confirm a record as soon as its ID is predicted, and again if the ID changes.
 func TestConfirmEarly(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	believed := make(chan struct{})

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain finds goroutines that outlive the tests. Those that fuzz have some of their own, which must go on.
+// TestMain finds goroutines that outlive the tests. Fuzzing has its own goroutines, which must continue.
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if code == 0 && flag.Lookup("test.fuzz").Value.String() == "" {

@@ -15,7 +15,7 @@ import (
 	"walrus/shards"
 )
 
-// countingLedger counts the questions about values.
+// countingLedger counts reads of values.
 type countingLedger struct {
 	Ledger
 	reads atomic.Int64
@@ -26,7 +26,7 @@ func (l *countingLedger) Peek(ctx context.Context, keys ...[]byte) (ledger.Reade
 	return l.Ledger.Peek(ctx, keys...)
 }
 
-// TestOpenShared opens one blob many times at once, and soon after: it is looked for once, and again when time has passed.
+// TestOpenShared opens one blob many times at once, and soon after: it is looked for once, and again after some time.
 func TestOpenShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)
@@ -57,7 +57,7 @@ func TestOpenShared(t *testing.T) {
 			}
 			time.Sleep(openFresh)
 		}
-		// others delete it: that is noticed late
+		// deletion by others is noticed late
 		open()
 		if _, err := f.client(f.wallet).Delete(t.Context(), res.Object); err != nil {
 			t.Fatal(err)
@@ -70,7 +70,8 @@ func TestOpenShared(t *testing.T) {
 	})
 }
 
-// TestOpenForgets: what this client deletes is gone at once, and what it did not find it finds once it is there.
+// TestOpenForgets: a blob that this client deletes is gone at once, and a blob not found before is found once it
+// exists.
 func TestOpenForgets(t *testing.T) {
 	_, c := newFake(t, 7, 28)
 	data := noise(71, 10_000)
@@ -88,7 +89,7 @@ func TestOpenForgets(t *testing.T) {
 	copyAll(t, opened(t, c, data), data)
 }
 
-// TestOpenCancelled gives one of two who look for a blob up: the other finds it.
+// TestOpenCancelled cancels one of two concurrent Opens: the other succeeds.
 func TestOpenCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// TestPatience dials a node that does not answer, and one that takes long, while others answer quickly, slowly, or not at all.
+// TestPatience dials a node that does not answer, and a slow one, while others answer quickly, slowly, or not at all.
 func TestPatience(t *testing.T) {
 	const s, base = time.Second, 5 * time.Second
 	for _, c := range []struct {
 		name   string
-		others []time.Duration // how long those took that answered in the first second
-		takes  time.Duration   // 0: for ever
+		others []time.Duration // answer times of the nodes that answered in the first second
+		takes  time.Duration   // 0: forever
 		err    bool
 		after  time.Duration
 	}{

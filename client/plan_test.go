@@ -9,7 +9,7 @@ import (
 	"walrus/shards"
 )
 
-// planBlob is a blob to be planned for, on a network of 28 shards.
+// planBlob returns a want for a blob on a network of 28 shards.
 func planBlob(t *testing.T) *want {
 	t.Helper()
 	p, err := shards.NewParams(28)
@@ -99,7 +99,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// describe is a plan on a line, with amounts by unit.
+// describe formats a plan on one line, with amounts in units.
 func describe(p *plan, units ledger.Amount) string {
 	var b strings.Builder
 	b.WriteString(string(p.operation))

@@ -13,7 +13,7 @@ import (
 	"walrus/shards"
 )
 
-// quiltFiles are files of a size, such as folder/0007.bin, with one tag each.
+// quiltFiles returns files of one size, such as folder/0007.bin, with one tag each.
 func quiltFiles(count, size int) ([]quilt.File, map[string][]byte) {
 	var files []quilt.File
 	want := map[string][]byte{}
@@ -31,7 +31,7 @@ func quiltFiles(count, size int) ([]quilt.File, map[string][]byte) {
 	return files, want
 }
 
-// readAll reads patches and wants the right bytes.
+// readAll reads patches and compares the bytes.
 func readAll(t *testing.T, q *Quilt, patches []quilt.Patch, want map[string][]byte) *QuiltRead {
 	t.Helper()
 	seen := 0
@@ -50,7 +50,7 @@ func readAll(t *testing.T, q *Quilt, patches []quilt.Patch, want map[string][]by
 	return res
 }
 
-// TestQuilt stores files and reads them back, while nodes are well and while one does not do its part.
+// TestQuilt stores files and reads them back, while nodes are well and while one misbehaves.
 func TestQuilt(t *testing.T) {
 	for name, m := range map[string]mood{"well": well, "down": down, "lying": lying, "silent": silent, "cutting": cutting, "lacking": lacking, "busy": busyOnce, "slow": slow} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestQuilt(t *testing.T) {
 	}
 }
 
-// TestQuiltColumnsOnly: reading one of 600 files touches its columns alone.
+// TestQuiltColumnsOnly: reading one of 600 files fetches only its columns.
 func TestQuiltColumnsOnly(t *testing.T) {
 	if testing.Short() {
 		t.Skip("encodes for 1000 shards")
@@ -186,7 +186,7 @@ func TestQuiltErrors(t *testing.T) {
 	if _, res, err := q.CopyFile(t.Context(), &limitedWriter{10}, patches[0]); !errors.Is(err, errWriter) || res == nil {
 		t.Errorf("wrote to a full writer: %v", err)
 	}
-	skipped := 0 // content that is not asked for
+	skipped := 0 // content that is not requested
 	if _, err := q.Read(t.Context(), patches, nil, func(quilt.Patch, io.WriterTo) error { skipped++; return nil }); err != nil || skipped != 3 {
 		t.Errorf("looked at %d files: %v", skipped, err)
 	}

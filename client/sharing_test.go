@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// TestSharedFetch has 256 readers of one blob at a time: each row is fetched once, without a cache too.
+// TestSharedFetch reads one blob 256 times at once: each row is fetched once, also without a cache.
 func TestSharedFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)
@@ -49,7 +49,8 @@ func TestSharedFetch(t *testing.T) {
 	})
 }
 
-// TestSharedCancel cancels readers one after the other: the others get their row, and with the last one its fetch ends.
+// TestSharedCancel cancels concurrent readers one by one: the others get their row, and the fetch ends with the last
+// reader.
 func TestSharedCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)
@@ -93,7 +94,8 @@ func TestSharedCancel(t *testing.T) {
 	})
 }
 
-// TestSharedDecoding has 256 readers of one blob of which a node is down: what is missing is decoded once, and no row is fetched twice.
+// TestSharedDecoding reads one blob 256 times at once while a node is down: missing rows are decoded once, and no row
+// is fetched twice.
 func TestSharedDecoding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)

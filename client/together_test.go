@@ -17,7 +17,7 @@ import (
 	"walrus/ledger/wallet"
 )
 
-// payable is a ledger in memory as a wallet needs it.
+// payable is an in-memory ledger for a wallet.
 type payable struct {
 	*ledgertest.Chain
 	network certs.NetworkID
@@ -57,7 +57,7 @@ func (p *payable) Used(_ context.Context, _ ledger.Address, nonce uint64) (ledge
 	return p.used[nonce], nil
 }
 
-// walletClient is a client that pays as those of users do, on a ledger that needs a second for a transaction.
+// walletClient returns a client that pays through a wallet, on a ledger that takes a second per transaction.
 func (f *fakeSwarm) walletClient() (*Client, *payable) {
 	c := f.client(f.wallet)
 	p := &payable{Chain: f.chain, network: f.genesis.NetworkID(), used: map[uint64]ledger.Receipt{}}
@@ -66,8 +66,8 @@ func (f *fakeSwarm) walletClient() (*Client, *payable) {
 	return c, p
 }
 
-// TestStoreTogether stores many blobs at once: few transactions, and what is told adds up to what left the account. What is
-// left of a storage is used by one of them.
+// TestStoreTogether stores many blobs at once: few transactions, and the reported costs add up to what left the
+// account. One of the stores uses a leftover storage resource.
 func TestStoreTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, _ := newFake(t, 7, 28)
@@ -117,8 +117,8 @@ func TestStoreTogether(t *testing.T) {
 	})
 }
 
-// TestTogetherRefused: what the ledger refuses does not spoil what goes into the same transaction; nor does an epoch that
-// ends meanwhile.
+// TestTogetherRefused: an operation refused by the ledger does not spoil others in the same transaction; nor does an
+// epoch that ends meanwhile.
 func TestTogetherRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, _ := newFake(t, 7, 28)
@@ -154,7 +154,7 @@ func TestTogetherRefused(t *testing.T) {
 	})
 }
 
-// TestSameTogether: several stores of one blob find the same registration at once. One of them certifies it, and all succeed.
+// TestSameTogether: several stores of one blob find the same registration at once. One certifies it, and all succeed.
 func TestSameTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, _ := newFake(t, 7, 28)

@@ -13,7 +13,7 @@ import (
 	"walrus/ledger"
 )
 
-// waking is a ledger that stood still: whoever insists on its newest state waits for the next block.
+// waking is a ledger that stood still: a read of its newest state waits for the next block.
 type waking struct{ *ledgertest.Chain }
 
 func (w waking) Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
@@ -33,7 +33,7 @@ func (w waking) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
 	return r, fmt.Errorf("%w: it wakes", ErrStalled)
 }
 
-// TestNobodyWaits asks for what needs no newest state while the ledger wakes: at once there is an answer.
+// TestNobodyWaits: operations that need no newest state get an answer at once while the ledger wakes.
 func TestNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)
@@ -64,8 +64,8 @@ func TestNobodyWaits(t *testing.T) {
 	})
 }
 
-// TestWhyUnconfirmed stores while nodes do not confirm, each in its way: of each it is said what it did, never that something was
-// cancelled.
+// TestWhyUnconfirmed stores while nodes fail to confirm in different ways: the result says what each node did, never
+// that something was cancelled.
 func TestWhyUnconfirmed(t *testing.T) {
 	for _, m := range []mood{down, silent, mute, slow} {
 		synctest.Test(t, func(t *testing.T) {
@@ -83,8 +83,8 @@ func TestWhyUnconfirmed(t *testing.T) {
 	}
 }
 
-// TestTail stores while two nodes are slower than the others: one that takes twice as long is waited for, one that takes five times
-// as long is not.
+// TestTail stores while two nodes are slower than the others: one that takes twice as long is waited for, one that
+// takes five times as long is not.
 func TestTail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 140)
