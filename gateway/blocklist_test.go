@@ -31,8 +31,7 @@ func TestParseBlocklist(t *testing.T) {
 	}
 }
 
-// TestBlocklistChanges: a list that changes counts at once, and one that is broken is kept as it was.
-// TestMarkedBlocklist has the mark before it that some editors write.
+// TestMarkedBlocklist reads a list that begins with the mark that some editors write.
 func TestMarkedBlocklist(t *testing.T) {
 	const id = "M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"
 	for _, text := range []string{"\ufeff" + id + "\n", "\ufeff# a comment\n- " + id + "\n"} {
@@ -43,6 +42,7 @@ func TestMarkedBlocklist(t *testing.T) {
 	}
 }
 
+// TestBlocklistChanges: a changed list counts at once, and a broken one leaves the old list in place.
 func TestBlocklistChanges(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "blocked.yaml")
 	write := func(text string) {

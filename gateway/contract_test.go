@@ -17,7 +17,7 @@ import (
 	"walrus/gateway/guard"
 )
 
-// contract is the API's document, against which every response of these tests is checked.
+// contract validates every response of these tests against the API's document.
 var contract = sync.OnceValues(func() (validator.Validator, error) {
 	cfg := fullConfig()
 	cfg.Store.TempDir = shared.dir
@@ -42,7 +42,7 @@ var contract = sync.OnceValues(func() (validator.Validator, error) {
 	return v, nil
 })
 
-// fullConfig has every route.
+// fullConfig enables every route.
 func fullConfig() gateway.Config {
 	cfg := gateway.Default()
 	cfg.Version, cfg.Store.OwnerKey = "1.2.3", []byte("secret of a test")
@@ -58,7 +58,7 @@ func (r *recorder) Header() http.Header         { return r.header }
 func (r *recorder) WriteHeader(int)             {}
 func (r *recorder) Write(p []byte) (int, error) { return r.body.Write(p) }
 
-// undocumented are paths that the document does not describe: itself, and what does not exist.
+// undocumented lists paths that the document leaves out: its own, and paths that do not exist.
 var undocumented = []string{"/openapi", "/v1/api", "/nothing", "/v1/nothing"}
 
 // checkContract checks a response against the document.
@@ -88,7 +88,7 @@ func checkContract(t testing.TB, req *http.Request, a answer) {
 	}
 }
 
-// TestContractCatches makes sure that the check above can fail.
+// TestContractCatches makes sure that checkContract can fail.
 func TestContractCatches(t *testing.T) {
 	v, err := contract()
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestDocument serves the document in its forms. With WALRUS_WRITE_API set to a path it is written there, for linters.
+// TestDocument serves the document in its forms. If WALRUS_WRITE_API is a path, it writes the document there, for
+// linters.
 func TestDocument(t *testing.T) {
 	s := serve(t, nil)
 	for path, kind := range map[string]string{
@@ -33,8 +34,8 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// TestDocumentedAsAnswered: requests that the document calls wrong are answered with the status that it names, and those that
-// it calls right are not.
+// TestDocumentedAsAnswered: requests that violate the document get the status it names, and requests that follow it do
+// not.
 func TestDocumentedAsAnswered(t *testing.T) {
 	s := serve(t, nil)
 	var doc struct {
@@ -61,7 +62,7 @@ func TestDocumentedAsAnswered(t *testing.T) {
 	for _, tt := range []struct {
 		method, path, header, pattern string
 		required                      bool
-		without                       []string // a request that has all but the header
+		without                       []string // a request without one required header
 		code                          int
 	}{
 		{"post", "/v1/uploads", "Tus-Resumable", "", true, []string{"Upload-Length", "1"}, 412},

@@ -25,7 +25,7 @@ import (
 	"walrus/shards"
 )
 
-// saying is a client that says what it was told to. Its numbers are read while nobody asks.
+// saying is a client with prepared answers. Read its counters only while nobody asks.
 type saying struct {
 	com     *certs.Committee
 	info    *client.Info
@@ -74,7 +74,8 @@ func (s *saying) Store(_ context.Context, _ io.ReaderAt, size uint64, opt client
 	return &client.StoreResult{BlobID: shards.BlobID{6}, Size: size, Cost: client.Cost{Storage: 3, Fee: 1}}, nil
 }
 
-// newSaying is a network of 4 nodes with 10 shards in epoch 3, where node-3 cannot be reached and node-2 boasts.
+// newSaying makes a network of 4 nodes with 10 shards in epoch 3, in which node-3 is unreachable and node-2
+// exaggerates.
 func newSaying(t *testing.T) *saying {
 	t.Helper()
 	var members []ledger.GenesisMember
@@ -130,7 +131,7 @@ func TestExplorerNetwork(t *testing.T) {
 	if n.Committee != (pages.Committee{Members: 4, Shards: 10, Faulty: 3, Quorum: 7}) {
 		t.Errorf("committee %+v", n.Committee)
 	}
-	// node-2, with 2 shards of 10, may say what it likes; node-0 has 3 and node-1 has 3
+	// node-2, with 2 shards of 10, may report anything; node-0 has 3 shards and node-1 has 3
 	if n.Ledger.Height != 101 || n.Storage.Blobs != 20 || n.Ledger.Reachable != 8 || n.Storage.DiskBytes != 3000 || n.Storage.Owed != 3 {
 		t.Errorf("ledger %+v, storage %+v", n.Ledger, n.Storage)
 	}
@@ -166,7 +167,7 @@ func TestExplorerLedgerAway(t *testing.T) {
 
 func TestExplorerNode(t *testing.T) {
 	s := newSaying(t)
-	s.health.Nodes[1].Name = s.health.Nodes[0].Node.String() // which must not catch who asks for node-0
+	s.health.Nodes[1].Name = s.health.Nodes[0].Node.String() // must not answer requests for node-0
 	e := newExplorer(ExploreConfig{}, s)
 	for _, key := range []string{"node-0", s.health.Nodes[0].Node.String()} {
 		n, err := e.Node(t.Context(), key)
@@ -174,7 +175,7 @@ func TestExplorerNode(t *testing.T) {
 			t.Errorf("%s: %+v, %v", key, n, err)
 			continue
 		}
-		// of 10,000 FROST 3 % are burned, and of the rest 3 shards of 10 get their part
+		// of 10,000 FROST 3 % are burned, and 3 shards of 10 get their share of the rest
 		if want := (pages.Earnings{Pot: 10_000, Burn: 300, Share: 2910, Epoch: 3, EpochEnd: s.info.EpochEnd}); *n.Earnings != want {
 			t.Errorf("earnings %+v, want %+v", *n.Earnings, want)
 		}
@@ -228,7 +229,7 @@ func TestExplorerStore(t *testing.T) {
 	}
 }
 
-// TestExplorerRefuses passes on what the API would have said: a quota is no fault of the network.
+// TestExplorerRefuses passes on the API's answer: a used-up quota is not the network's fault.
 func TestExplorerRefuses(t *testing.T) {
 	e := newExplorer(ExploreConfig{Store: func(context.Context, io.ReaderAt, uint64, client.StoreOptions) (*client.StoreResult, error) {
 		return nil, fmt.Errorf("store: %w", &guard.Refusal{Code: 429, Status: "RESOURCE_EXHAUSTED", Message: "spent", Retry: time.Minute})
@@ -240,7 +241,7 @@ func TestExplorerRefuses(t *testing.T) {
 	}
 }
 
-// TestExplorerAsksOnce has many readers, of whom the network notices one, and none that waits long for an old answer.
+// TestExplorerAsksOnce: many readers cause one question to the network, and nobody waits long for an old answer.
 func TestExplorerAsksOnce(t *testing.T) {
 	s := newSaying(t)
 	s.delay = 5 * time.Second
@@ -267,7 +268,7 @@ func TestExplorerAsksOnce(t *testing.T) {
 			after, slowest time.Duration
 			asked          int32
 		}{
-			{0, 5 * time.Second, 1},               // nothing is known: all wait for one
+			{0, 5 * time.Second, 1},               // nothing is known: all wait for one answer
 			{time.Second, 0, 1},                   // fresh
 			{2 * time.Second, explorePatience, 2}, // old: shown while it is asked again
 			{10 * time.Second, explorePatience, 3},

@@ -15,7 +15,7 @@ import (
 	"walrus/shards"
 )
 
-// saidBlob is a certified blob with a permanent and two deletable records, one of which has ended.
+// saidBlob returns a certified blob with a permanent and two deletable records, one of which has ended.
 func saidBlob(s *saying) *client.BlobStatus {
 	id := shards.BlobID{9}
 	st := &client.BlobStatus{
@@ -72,7 +72,7 @@ func TestExplorerBlob(t *testing.T) {
 	}
 }
 
-// TestStates holds the pages to the client's words for the states of slivers.
+// TestStates checks that the pages use the client's words for the states of slivers.
 func TestStates(t *testing.T) {
 	for said, shown := range map[string]pages.State{
 		client.Stored: pages.SliverStored, client.Missing: pages.Missing, client.Corrupt: pages.Corrupt, client.Repairing: pages.Repairing, client.Unreachable: pages.Unreachable,
@@ -112,7 +112,7 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-// TestExplorerForgets asks for more blobs than are kept, and for one twice.
+// TestExplorerForgets asks for more blobs than are kept, and for one of them twice.
 func TestExplorerForgets(t *testing.T) {
 	s := newSaying(t)
 	s.status = saidBlob(s)

@@ -16,7 +16,7 @@ import (
 	"walrus/shards"
 )
 
-// annals is a Chronicle of some blocks, of which those below kept are kept no more.
+// annals is a Chronicle of some blocks, without those below kept.
 type annals struct {
 	head, kept uint64
 	asked      int
@@ -87,7 +87,7 @@ func TestExplorerBlocks(t *testing.T) {
 			t.Errorf("block %d: %+v, %v", height, d, err)
 		}
 	}
-	for i := range uint64(3 * exploreHeaders) { // what is remembered is bounded
+	for i := range uint64(3 * exploreHeaders) { // the cache is bounded
 		a.head = 100 + i
 		if _, err := e.Block(t.Context(), a.head); err != nil {
 			t.Fatal(err)
@@ -111,7 +111,7 @@ func TestExplorerOwner(t *testing.T) {
 	if err != nil || o.Epoch != 3 || len(o.Transactions) != 1 || o.Next != "px" || o.Address != (ledger.Address{1}) {
 		t.Errorf("%+v, %v", o, err)
 	}
-	for _, a := range []ledger.Address{{}, {2}} { // everybody is nobody; and one who never had anything
+	for _, a := range []ledger.Address{{}, {2}} { // the zero address is everybody, not an account; the other was never used
 		if o, err := e.Owner(t.Context(), a, ""); !errors.Is(err, pages.ErrNotFound) {
 			t.Errorf("owner %s: %+v, %v", a, o, err)
 		}
@@ -124,7 +124,7 @@ func TestExplorerOwner(t *testing.T) {
 	}
 }
 
-// TestExplorerHistory shows what a node remembers, and what it told last when it no longer answers.
+// TestExplorerHistory shows a node's history, and its last known history when it no longer answers.
 func TestExplorerHistory(t *testing.T) {
 	s := newSaying(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestExplorerHistory(t *testing.T) {
 			t.Errorf("of an old version: %+v, %v", n.History, err)
 		}
 		start := time.Now()
-		for i := range 4 * 24 { // four days by the hour, of which it was down for one
+		for i := range 4 * 24 { // four days by the hour; the node was down for one of them
 			if i < 24 || i >= 48 {
 				s.history = append(s.history, p2p.HistoryPoint{End: start.Add(time.Duration(i+1) * time.Hour), Length: time.Hour, Up: time.Hour, Received: 1, Sent: 2, Repaired: 3, Disk: 4})
 			}
@@ -173,7 +173,7 @@ func TestExplorerHistory(t *testing.T) {
 	}
 }
 
-// TestInspectQuilt finds out that a blob is a quilt by asking, and only if it may be one.
+// TestInspectQuilt detects a quilt by asking, and asks only if the blob may be one.
 func TestInspectQuilt(t *testing.T) {
 	for _, tt := range []struct {
 		head, attribute string

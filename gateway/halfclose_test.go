@@ -16,7 +16,7 @@ import (
 	"walrus/gateway"
 )
 
-// listen serves a gateway as a process does, by Serve; nil is its own handler.
+// listen serves a gateway with Serve, as a process does; a nil handler means the gateway's own.
 func listen(t testing.TB, handler http.Handler, adjust func(*gateway.Config)) (addr string) {
 	t.Helper()
 	cfg := fullConfig()
@@ -68,7 +68,7 @@ func halfClose(t testing.TB, addr, request string) *net.TCPConn {
 	return tcp
 }
 
-// TestHalfClosed: whoever has sent a request, and closes the sending side, is answered.
+// TestHalfClosed: a client that closes its sending side after the request gets its answer.
 func TestHalfClosed(t *testing.T) {
 	addr := listen(t, nil, nil)
 	data := random(90, 3<<20)
@@ -97,7 +97,7 @@ func TestHalfClosed(t *testing.T) {
 	}
 }
 
-// waiting is a handler that tells when requests begin and end.
+// waiting is a handler that reports when requests begin and end.
 type waiting struct{ began, ended chan string }
 
 func (h waiting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -112,14 +112,14 @@ func (h waiting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.ended <- r.URL.Path
 }
 
-// TestLeftForGood: a client that is gone, or that nothing is written to, holds its request for a while only, and only so many
-// can at once.
+// TestLeftForGood: a request whose client is gone, or gets no bytes, is held for a while only, and only a bounded
+// number at once.
 func TestLeftForGood(t *testing.T) {
 	h := waiting{make(chan string, 200), make(chan string, 200)}
 	patience := 20 * time.Second
 	addr := listen(t, h, func(c *gateway.Config) { c.Time.Stall = patience })
 	get := func(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n" }
-	// Closed for good: the first bytes that are written are refused.
+	// Closed completely: the first bytes written are refused.
 	_ = halfClose(t, addr, get("/writes")).Close()
 	if path := <-h.ended; path != "/writes" {
 		t.Fatal(path)
@@ -131,7 +131,7 @@ func TestLeftForGood(t *testing.T) {
 	}
 	_ = c.Close()
 	<-h.ended
-	// As many as may go on do; whichever two come last are taken for gone at once.
+	// The maximum number continue; the last two count as gone at once.
 	for i := range 66 {
 		halfClose(t, addr, get(fmt.Sprintf("/waits/%d", i)))
 	}
@@ -146,7 +146,7 @@ func TestLeftForGood(t *testing.T) {
 	}
 }
 
-// TestSilentHalfClosed: who sends no more and is told nothing is let go of when the time to stand still is over.
+// TestSilentHalfClosed: a client that has stopped sending and gets no bytes is dropped after the stall time.
 func TestSilentHalfClosed(t *testing.T) {
 	h := waiting{make(chan string, 1), make(chan string, 1)}
 	addr := listen(t, h, func(c *gateway.Config) { c.Time.Stall = 300 * time.Millisecond })

@@ -16,12 +16,12 @@ import (
 	"walrus/gateway"
 )
 
-// someID is well formed and names nothing.
+// someID is well formed, but no blob has it.
 const someID = "M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"
 
 const someObject = "0xe91eee8c5b6f35b9a250cfc29e30f0d9e5463a21fd8d1ddb0fc22d44db4eac50"
 
-// hostile are requests that are wrong, and the status each gets.
+// hostile lists wrong requests, and the status of each answer.
 var hostile = []struct {
 	method, path string
 	body         string
@@ -117,7 +117,7 @@ func raw(t testing.TB, addr, request string) (code int, header http.Header, body
 	return res.StatusCode, res.Header, body
 }
 
-// rawHead sends bytes and gives the head of the response as it came.
+// rawHead sends bytes and returns the response's head unchanged.
 func rawHead(t testing.TB, addr, request string) string {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -152,7 +152,7 @@ func TestHostile(t *testing.T) {
 			t.Errorf("%s: %d, want %d: %.200s", name, code, tt.code, body)
 			continue
 		}
-		if tt.method == http.MethodHead || strings.HasSuffix(tt.path, "%") { // the latter net/http itself refuses
+		if tt.method == http.MethodHead || strings.HasSuffix(tt.path, "%") { // net/http itself refuses the latter
 			continue
 		}
 		var e gateway.ErrorBody
@@ -171,7 +171,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// TestLyingBodies sends bodies that are not what they say.
+// TestLyingBodies sends bodies that differ from their announcement.
 func TestLyingBodies(t *testing.T) {
 	s := serve(t, func(c *gateway.Config) { c.Store.MaxBody, c.Time.Stall = 10_000, 300*time.Millisecond })
 	addr := s.Listener.Addr().String()
@@ -197,7 +197,7 @@ func TestLyingBodies(t *testing.T) {
 	}
 }
 
-// TestManyHostile makes 10,000 requests out of pieces of good and bad ones: no answer may be a failure of the gateway.
+// TestManyHostile makes 10,000 requests from pieces of good and bad ones: the gateway must never fail.
 func TestManyHostile(t *testing.T) {
 	count := 10_000
 	if testing.Short() {

@@ -14,7 +14,7 @@ import (
 	"walrus/gateway"
 )
 
-// settled waits until no request is served and no connection of a client is open. The network's own goroutines come and go.
+// settled waits until no request is running and no client connection is open. The network's own goroutines vary.
 func settled(t *testing.T) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
@@ -38,7 +38,7 @@ func settled(t *testing.T) {
 	}
 }
 
-// openFiles of this process.
+// openFiles counts the open files of this process.
 func openFiles(t *testing.T) int {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
@@ -48,7 +48,7 @@ func openFiles(t *testing.T) int {
 	return len(list)
 }
 
-// TestDisconnects has many clients leave in mid-body and mid-download: nothing stays behind.
+// TestDisconnects lets many clients leave during uploads and downloads: nothing is left over.
 func TestDisconnects(t *testing.T) {
 	s := serve(t, nil)
 	addr := s.Listener.Addr().String()
@@ -82,7 +82,7 @@ func TestDisconnects(t *testing.T) {
 	}
 }
 
-// TestSlowReader cuts a client that takes nothing.
+// TestSlowReader cuts off a client that reads nothing.
 func TestSlowReader(t *testing.T) {
 	s := serve(t, func(c *gateway.Config) { c.Time.Stall = 300 * time.Millisecond })
 	data := random(4, 9<<20)
@@ -99,5 +99,5 @@ func TestSlowReader(t *testing.T) {
 	if _, err := io.ReadFull(c, make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
-	settled(t) // 9 MiB fit no buffer of the connection
+	settled(t) // 9 MiB exceed the connection's buffers
 }

@@ -10,7 +10,7 @@ import (
 	"walrus/gateway"
 )
 
-// stored stores data and gives the result and the owner's token.
+// stored stores data and returns the result and the owner's token.
 func stored(t testing.TB, url string, data []byte) (gateway.StoreResult, string) {
 	t.Helper()
 	a := do(t, http.MethodPut, url, bytes.NewReader(data))

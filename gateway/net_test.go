@@ -26,7 +26,8 @@ import (
 	"walrus/node"
 )
 
-// The network of all tests: real nodes on loopback over a ledger in memory. Tests share it; one that breaks it makes its own.
+// The network of all tests: real nodes on loopback over an in-memory ledger. Tests share it; a test that breaks it
+// makes its own.
 const (
 	testNodes  = 4
 	testShards = 10
@@ -38,11 +39,11 @@ type network struct {
 	chain   *ledgertest.Chain
 	payer   *ledgertest.Payer
 	client  *client.Client
-	dir     string // goes with it
+	dir     string // removed with the network
 	close   func() error
 }
 
-// shared is the network of this test binary.
+// shared is the network that all tests of this binary use.
 var shared *network
 
 func TestMain(m *testing.M) {
@@ -116,8 +117,8 @@ func newNetwork(ctx context.Context, dir string) (n *network, err error) {
 	return n, nil
 }
 
-// newNode makes a node of the devnet whose ledger is a copy of the chain in memory. The first makes that chain, in which
-// key is rich.
+// newNode makes a node of the devnet whose ledger is a copy of the in-memory chain. The first call makes that chain, in
+// which key has much WAL.
 func (n *network) newNode(home string, key ed25519.PrivateKey) (*node.Node, error) {
 	conf, err := config.LoadNode(home)
 	if err != nil {
@@ -178,14 +179,14 @@ func serveConfig(t testing.TB, cfg gateway.Config) (*gateway.Gateway, *httptest.
 	return g, s
 }
 
-// answer is a response that was read.
+// answer is a response with its body.
 type answer struct {
 	code   int
 	header http.Header
 	body   []byte
 }
 
-// do makes a request; header are pairs.
+// do sends a request; header lists names and values in turn.
 func do(t testing.TB, method, url string, body io.Reader, header ...string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, body)

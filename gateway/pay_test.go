@@ -25,7 +25,7 @@ func TestBill(t *testing.T) {
 			held = append(held, frost)
 			return func(p uint64) { paid = append(paid, p) }, nil
 		})
-		for _, plan := range []client.Cost{{Storage: 50}, {Storage: 60, Fee: 10}} { // the second takes the place of the first
+		for _, plan := range []client.Cost{{Storage: 50}, {Storage: 60, Fee: 10}} { // the second replaces the first
 			if err := approve(plan); err != nil {
 				t.Fatal(err)
 			}

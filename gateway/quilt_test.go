@@ -39,7 +39,7 @@ func newForm(t testing.TB, files ...testFile) (body []byte, contentType string) 
 	return b.Bytes(), w.FormDataContentType()
 }
 
-// fileName is the name of a file of a quilt, as a browser learns of it: every byte of a header is a character.
+// fileName returns the name of a quilt's file as a browser reads it: every byte of a header is one character.
 func fileName(t testing.TB, h http.Header) string {
 	t.Helper()
 	var b strings.Builder
@@ -61,7 +61,7 @@ func fileName(t testing.TB, h http.Header) string {
 	}
 }
 
-// TestFileNames: any name of a file comes back from its header; one in ASCII as it is.
+// TestFileNames: any file name survives its header; ASCII names stay unchanged.
 func TestFileNames(t *testing.T) {
 	s := serve(t, nil)
 	names := []string{"a.txt", `100%25 "of" a\b+c`, "dir/ü%41.txt", "海象 🦭.jpg", " begins with a blank", "x\u00a0y\u200ez"}
@@ -92,7 +92,7 @@ func TestFileNames(t *testing.T) {
 	}
 }
 
-// TestEscapedFormNames: in names of a form, browsers write quotes and line ends as percent signs and digits, and nothing else.
+// TestEscapedFormNames: browsers percent-encode quotes and line ends in field names, and nothing else.
 func TestEscapedFormNames(t *testing.T) {
 	s := serve(t, nil)
 	for sent, want := range map[string]string{
@@ -111,7 +111,7 @@ func TestEscapedFormNames(t *testing.T) {
 			t.Errorf("%q: its tags went to another name: %s", sent, list.body)
 		}
 	}
-	for _, sent := range []string{"a%0Ab", "a%0Db", "a%0D%0A"} { // no names of files
+	for _, sent := range []string{"a%0Ab", "a%0Db", "a%0D%0A"} { // not allowed as file names
 		body := "--x\r\nContent-Disposition: form-data; name=\"" + sent + "\"\r\n\r\nc\r\n--x--\r\n"
 		if a := do(t, http.MethodPut, s.URL+"/v1/quilts", strings.NewReader(body), "Content-Type", "multipart/form-data; boundary=x"); a.code != http.StatusBadRequest {
 			t.Errorf("%q: %d %s", sent, a.code, a.body)
@@ -248,7 +248,7 @@ func TestQuiltRefused(t *testing.T) {
 		"nothing":          {nil, kind, 400},
 		"chunks too large": {large, largeKind, 413},
 	} {
-		// Not a reader whose length is known.
+		// A reader without a known length.
 		a := do(t, http.MethodPut, s.URL+"/v1/quilts", struct{ *bytes.Buffer }{bytes.NewBuffer(tt.body)}, "Content-Type", tt.kind)
 		if a.code != tt.code {
 			t.Errorf("%s: %d, want %d: %s", name, a.code, tt.code, a.body)

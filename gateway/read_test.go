@@ -148,7 +148,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// TestBareETagOnTheWire: some clients look for the header by the very letters that the original sends.
+// TestBareETagOnTheWire: some clients look for the header in exactly the original's spelling.
 func TestBareETagOnTheWire(t *testing.T) {
 	for _, bare := range []bool{false, true} {
 		s := serve(t, func(c *gateway.Config) { c.Read.BareETag = bare })

@@ -15,7 +15,7 @@ import (
 	"walrus/gateway"
 )
 
-// visit serves a whole site of the shared network.
+// visit serves a complete site of the shared network.
 func visit(t testing.TB, change func(*gateway.SiteConfig)) *httptest.Server {
 	t.Helper()
 	cfg := gateway.DefaultSite()
@@ -32,7 +32,7 @@ func visit(t testing.TB, change func(*gateway.SiteConfig)) *httptest.Server {
 	return s
 }
 
-// TestExtendIsSpending: who may store cheaply and briefly may not have it kept dearly and for long.
+// TestExtendIsSpending: a limit on storing also limits extending.
 func TestExtendIsSpending(t *testing.T) {
 	s := visit(t, func(c *gateway.SiteConfig) { c.Guard.Quota.Spend = 1_000_000 })
 	res, token := stored(t, s.URL+"/v1/blobs", random(60, 2000))
@@ -43,7 +43,7 @@ func TestExtendIsSpending(t *testing.T) {
 	if a := do(t, http.MethodPost, extend+"1", nil, "Walrus-Owner-Token", token); a.code != http.StatusOK {
 		t.Errorf("extending within the limit: %d %s", a.code, a.body)
 	}
-	for range 20 { // what was spent on it counts
+	for range 20 { // extensions count as spending
 		if a := do(t, http.MethodPost, extend+"1", nil, "Walrus-Owner-Token", token); a.code == http.StatusTooManyRequests {
 			return
 		}
@@ -51,7 +51,7 @@ func TestExtendIsSpending(t *testing.T) {
 	t.Error("a client extended without end")
 }
 
-// TestExtendWantsToken: a token for one upload is not one for keeping it as long as its owner likes.
+// TestExtendWantsToken: where the publisher requires tokens, an owner's token alone does not allow extending the blob.
 func TestExtendWantsToken(t *testing.T) {
 	open := visit(t, nil)
 	res, token := stored(t, open.URL+"/v1/blobs", random(61, 2000))
@@ -62,7 +62,7 @@ func TestExtendWantsToken(t *testing.T) {
 	}
 }
 
-// TestQuiltWithinToken: the size that a token allows is that of the quilt, which is known only when its form is here.
+// TestQuiltWithinToken: a token's size limit applies to the quilt, whose size is known only after the form has arrived.
 func TestQuiltWithinToken(t *testing.T) {
 	const secret = "only the issuer of tokens knows this"
 	s := visit(t, func(c *gateway.SiteConfig) { c.Guard.JWT.Secret, c.Guard.JWT.VerifyUpload = secret, true })

@@ -17,7 +17,7 @@ func random(seed uint64, size int) []byte {
 	return b
 }
 
-// put stores data and gives its blob ID.
+// put stores data and returns its blob ID.
 func put(t testing.TB, url string, data []byte) string {
 	t.Helper()
 	a := do(t, http.MethodPut, url, bytes.NewReader(data))
@@ -47,7 +47,7 @@ func TestStoreAndRead(t *testing.T) {
 	}
 }
 
-// TestStoreByForce: force=true makes and pays for another record of what is certified already, as walrus store --force.
+// TestStoreByForce: force=true makes and pays for another record of a certified blob, like walrus store --force.
 func TestStoreByForce(t *testing.T) {
 	s := serve(t, nil)
 	data := random(77, 1000)

@@ -11,7 +11,7 @@ import (
 	"walrus/gateway"
 )
 
-// TestCleanedTempFolders: whatever a cleaner of temporary files removes, every way to store goes on without a restart.
+// TestCleanedTempFolders: whatever a cleaner of temporary files removes, every way to store works without a restart.
 func TestCleanedTempFolders(t *testing.T) {
 	for name, chosen := range map[string]string{"temporary": "", "chosen": filepath.Join(t.TempDir(), "uploads")} {
 		dir := filepath.Join(t.TempDir(), "tmp")
@@ -70,7 +70,7 @@ func TestCleanedTempFolders(t *testing.T) {
 
 var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
-// TestForeignUploadFolder: a folder that somebody else made in the place of the gateway's own gets no uploads.
+// TestForeignUploadFolder: a folder that another user made in place of the gateway's own gets no uploads.
 func TestForeignUploadFolder(t *testing.T) {
 	dir := t.TempDir()
 	s := serve(t, func(c *gateway.Config) { c.Store.TempDir = dir })

@@ -18,7 +18,7 @@ import (
 	"walrus/gateway"
 )
 
-// begin creates an upload and gives its URL.
+// begin creates an upload and returns its URL.
 func begin(t testing.TB, s string, size int, meta string) string {
 	t.Helper()
 	a := do(t, http.MethodPost, s+"/v1/uploads", nil, "Tus-Resumable", "1.0.0", "Upload-Length", fmt.Sprint(size), "Upload-Metadata", meta)
@@ -35,7 +35,7 @@ func piece(t testing.TB, url string, off int, data []byte, header ...string) ans
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-// TestUpload sends a blob in pieces, as the tus protocol has it.
+// TestUpload sends a blob in pieces with the tus protocol.
 func TestUpload(t *testing.T) {
 	dir := t.TempDir()
 	s := serve(t, func(c *gateway.Config) { c.Store.UploadDir = dir })
@@ -50,7 +50,7 @@ func TestUpload(t *testing.T) {
 	if a := piece(t, url, 50_000, data[50_000:]); a.code != http.StatusConflict {
 		t.Errorf("piece at another place: %d", a.code)
 	}
-	// A connection that breaks in mid-piece: what has arrived counts.
+	// The connection breaks within a piece: the bytes that arrived count.
 	pr, pw := io.Pipe()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, url, pr)
 	if err != nil {
@@ -73,7 +73,7 @@ func TestUpload(t *testing.T) {
 	if _, err := fmt.Sscan(a.header.Get("Upload-Offset"), &off); err != nil || a.code != http.StatusOK || off < 100_000 || off > 150_000 {
 		t.Fatalf("after the break: %d %v", a.code, a.header)
 	}
-	a = piece(t, url, off, data[off:]) // as the protocol demands: no body in the answer
+	a = piece(t, url, off, data[off:]) // the protocol demands an answer without a body
 	id := a.header.Get("Walrus-Blob-Id")
 	var res gateway.StoreResult
 	if err := json.Unmarshal([]byte(a.header.Get("Walrus-Store-Result")), &res); err != nil || a.code != http.StatusNoContent || res.NewlyCreated == nil ||
@@ -90,7 +90,7 @@ func TestUpload(t *testing.T) {
 	if got := byObject.header.Get("Content-Type"); got != "image/png" || !bytes.Equal(byObject.body, data) {
 		t.Errorf("read by object: Content-Type %q", got)
 	}
-	// Who lost the answer asks again.
+	// A client that lost the answer asks again.
 	again := piece(t, url, len(data), nil, "Prefer", "return=representation")
 	result := do(t, http.MethodGet, url, nil)
 	if again.code != http.StatusOK || result.code != http.StatusOK || !bytes.Equal(again.body, result.body) || string(result.body) != a.header.Get("Walrus-Store-Result") {
@@ -147,7 +147,7 @@ func TestUploadsRefused(t *testing.T) {
 	}
 }
 
-// TestUploadFromAnotherOrigin: a page of another origin can read all that an upload is answered with.
+// TestUploadFromAnotherOrigin: a page of another origin can read all headers of an upload's answers.
 func TestUploadFromAnotherOrigin(t *testing.T) {
 	s := visit(t, func(c *gateway.SiteConfig) { c.API.Read.Headers = append(c.API.Read.Headers, "x-camera") })
 	data := random(51, 1000)
@@ -157,7 +157,7 @@ func TestUploadFromAnotherOrigin(t *testing.T) {
 	}
 	readable := strings.Split(strings.ToLower(a.header.Get("Access-Control-Expose-Headers")), ", ")
 	for k := range a.header {
-		safe := slices.Contains([]string{"Cache-Control", "Content-Length", "Content-Type"}, k) // by the Fetch standard
+		safe := slices.Contains([]string{"Cache-Control", "Content-Length", "Content-Type"}, k) // exposed by the Fetch standard
 		if !safe && !strings.HasPrefix(k, "Access-Control-") && !slices.Contains(readable, strings.ToLower(k)) {
 			t.Errorf("%s is not exposed by %q", k, readable)
 		}
@@ -167,7 +167,7 @@ func TestUploadFromAnotherOrigin(t *testing.T) {
 	}
 }
 
-// TestUploadByPostAlone: a client that can send nothing else goes all the way.
+// TestUploadByPostAlone: a client that can send only POST completes an upload.
 func TestUploadByPostAlone(t *testing.T) {
 	for name, url := range map[string]string{"gateway": serve(t, nil).URL, "site": visit(t, nil).URL} {
 		data := random(52, 5000)
@@ -212,7 +212,7 @@ func concat(t testing.TB, s, how string, size int, header ...string) answer {
 	return do(t, http.MethodPost, s+"/v1/uploads", nil, append(header, "Tus-Resumable", "1.0.0", "Upload-Concat", how)...)
 }
 
-// part uploads one part and gives its URL.
+// part uploads one part and returns its URL.
 func part(t testing.TB, s string, data []byte, header ...string) string {
 	t.Helper()
 	a := concat(t, s, "partial", len(data), header...)
@@ -228,7 +228,7 @@ func part(t testing.TB, s string, data []byte, header ...string) string {
 	return url
 }
 
-// TestConcatenation sends parts side by side and has them stored as one.
+// TestConcatenation sends parts in parallel and has them stored as one blob.
 func TestConcatenation(t *testing.T) {
 	dir := t.TempDir()
 	s := serve(t, func(c *gateway.Config) { c.Store.UploadDir, c.Store.MaxBody, c.Store.MaxUploads = dir, 100_000, 6 })
@@ -288,7 +288,7 @@ func TestConcatenation(t *testing.T) {
 	if a := do(t, http.MethodGet, s.URL+"/v1/blobs/"+id, nil); !bytes.Equal(a.body, data) {
 		t.Errorf("read: %d, %d bytes", a.code, len(a.body))
 	}
-	// Who lost the answer asks again, by any of the names.
+	// A client that lost the answer asks again, by any of the IDs.
 	for name, again := range map[string]answer{"created again": concat(t, s.URL, list, -1), "patched": piece(t, final, len(data), nil), "a part": do(t, http.MethodGet, urls[1], nil)} {
 		if again.code >= 300 || again.header.Get("Walrus-Blob-Id") != id {
 			t.Errorf("%s: %d %s %v", name, again.code, again.body, again.header)
@@ -300,12 +300,12 @@ func TestConcatenation(t *testing.T) {
 	if a := concat(t, s.URL, "final;"+urls[0]+" "+urls[1], -1); a.code != http.StatusBadRequest {
 		t.Errorf("parts that are spent: %d %s", a.code, a.body)
 	}
-	for range 4 { // what is stored has given its room back
+	for range 4 { // stored uploads have freed their space
 		concat(t, s.URL, "partial", 10)
 	}
 }
 
-// TestConcatenationWithinToken: parts only show a token; the whole uses it up, and is held against all that it says.
+// TestConcatenationWithinToken: parts only show a token; the whole uses it up and must satisfy all its claims.
 func TestConcatenationWithinToken(t *testing.T) {
 	const secret = "only the issuer of tokens knows this"
 	s := visit(t, func(c *gateway.SiteConfig) { c.Guard.JWT.Secret, c.Guard.JWT.VerifyUpload = secret, true })

@@ -22,7 +22,7 @@ import (
 
 const secret = "a secret that only the issuer of tokens knows"
 
-// sign makes a token that expires in a minute, with more claims, or without those that are nil.
+// sign makes a token that expires in a minute, with the claims of more; nil removes a claim.
 func sign(t testing.TB, method jwt.SigningMethod, key any, more jwt.MapClaims) string {
 	t.Helper()
 	c := jwt.MapClaims{"exp": time.Now().Add(time.Minute).Unix(), "jti": rand.Text()}
@@ -128,7 +128,7 @@ func TestClaims(t *testing.T) {
 		"chunked":           {claims: jwt.MapClaims{"size": 10}, target: "/v1/blobs", chunked: true},
 		"chunked too large": {claims: jwt.MapClaims{"max_size": 9}, target: "/v1/blobs", chunked: true, reason: "INVALID_SIZE"},
 		"chunked too small": {claims: jwt.MapClaims{"size": 11}, target: "/v1/blobs", chunked: true, reason: "INVALID_SIZE"},
-		"quilt":             {claims: jwt.MapClaims{"max_size": 9}, target: "/v1/quilts"}, // CheckSize is the handler's
+		"quilt":             {claims: jwt.MapClaims{"max_size": 9}, target: "/v1/quilts"}, // the handler calls CheckSize
 		"tus":               {claims: jwt.MapClaims{"epochs": 5, "size": 99}, method: "POST", target: "/v1/uploads", header: []string{"Upload-Length", "99", "Upload-Metadata", meta}},
 		"tus other epochs":  {claims: jwt.MapClaims{"epochs": 4}, method: "POST", target: "/v1/uploads", header: []string{"Upload-Length", "99", "Upload-Metadata", meta}, reason: "INVALID_EPOCHS"},
 		"tus too large":     {claims: jwt.MapClaims{"max_size": 98}, method: "POST", target: "/v1/uploads", header: []string{"Upload-Length", "99"}, reason: "INVALID_SIZE"},
@@ -188,7 +188,7 @@ func TestReplay(t *testing.T) {
 		if w.Header().Get("Retry-After") != "50" {
 			t.Errorf("retry after %q", w.Header().Get("Retry-After"))
 		}
-		wantRefusal(t, do(h, put(one)), 429, "TOKEN_ALREADY_USED") // a live one is not forgotten
+		wantRefusal(t, do(h, put(one)), 429, "TOKEN_ALREADY_USED") // an unexpired one is not forgotten
 		time.Sleep(50 * time.Second)
 		if w := do(h, put(hs())); w.Code != 200 {
 			t.Errorf("after one expired: %d", w.Code)
@@ -238,7 +238,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s: a forged token: %d", tt.method.Alg(), w.Code)
 		}
 	}
-	// The classic: the public key, which everybody knows, taken for an HMAC secret.
+	// The classic attack: the public key, which everybody knows, used as an HMAC secret.
 	c := JWTConfig{Secret: spki(&rsaKey.PublicKey), Algorithm: "RS256"}
 	h := newGuard(t, withJWT(func(j *JWTConfig) { j.Secret, j.Algorithm = c.Secret, c.Algorithm })).Wrap(http.HandlerFunc(reader))
 	w := do(h, request("PUT", "/v1/blobs", "x", "Authorization", "Bearer "+sign(t, jwt.SigningMethodHS256, []byte(c.Secret), nil)))

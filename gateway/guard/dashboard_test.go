@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// TestDashboard: the dashboard asks for nothing but metrics that there are, and for all of them.
+// TestDashboard: the dashboard uses only metrics that exist, and all of them.
 func TestDashboard(t *testing.T) {
 	b, err := os.ReadFile("../../docs/grafana-gateway.json")
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newGuard is the default guard with changes.
+// newGuard makes the default guard with changes.
 func newGuard(t testing.TB, change func(*Config)) *Guard {
 	t.Helper()
 	cfg := Default()
@@ -288,7 +288,7 @@ func TestLimit(t *testing.T) {
 		if len(codes) != 1 {
 			t.Errorf("%d requests ended when the client left", len(codes))
 		}
-		go put(t.Context()) // its place to wait is free again
+		go put(t.Context()) // its waiting place is free again
 		synctest.Wait()
 		if len(codes) != 1 {
 			t.Errorf("%d requests ended", len(codes))
@@ -311,7 +311,8 @@ func TestDeadline(t *testing.T) {
 	})
 }
 
-// TestServer: keep-alive, flushing, and 100-continue go through, in HTTP/1 and 2; and a handler may pause longer than a client.
+// TestServer: keep-alive, flushing, and 100-continue work in HTTP/1 and 2; and a handler may pause longer than a
+// client.
 func TestServer(t *testing.T) {
 	g := newGuard(t, func(c *Config) { c.Times.Stall = time.Second })
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -6,15 +6,16 @@ import (
 	"testing"
 )
 
-// TestOverride: a method in a header counts on resumable uploads alone, and there for tokens and limits as the real one would.
+// TestOverride: a method in a header counts on resumable uploads only, and there for tokens and limits like the real
+// one.
 func TestOverride(t *testing.T) {
 	const one = uploads + "/24e533e02ec3bc40c387f1a0e460e216"
 	for _, tt := range []struct {
 		method, path, override string
 		code                   int
-		seen                   string // by the handler
+		seen                   string // as the handler sees it
 	}{
-		{"POST", one, "PATCH", 200, "PATCH"}, // more of an upload needs no token
+		{"POST", one, "PATCH", 200, "PATCH"}, // continuing an upload needs no token
 		{"POST", one, "DELETE", 200, "DELETE"},
 		{"POST", one, "HEAD", 200, "HEAD"},
 		{"GET", one, "PATCH", 200, "PATCH"},

@@ -14,17 +14,17 @@ import (
 	"time"
 )
 
-// TestStall: a client that sends a byte now and then is cut, on a real connection.
+// TestStall: on a real connection, a client that sends a byte now and then is cut off.
 func TestStall(t *testing.T) {
 	trickle(t, newGuard(t, func(c *Config) { c.Times.Stall = 100 * time.Millisecond }), 1)
 }
 
-// TestSlowBodyEnds: a body that comes in just fast enough holds its place no longer than the request may take.
+// TestSlowBodyEnds: a body that arrives just fast enough holds its place no longer than the request's time limit.
 func TestSlowBodyEnds(t *testing.T) {
 	trickle(t, newGuard(t, func(c *Config) { c.Times.Stall, c.Times.Write = time.Hour, 100*time.Millisecond }), 1000)
 }
 
-// trickle sends a body, some bytes at a time, until the guard has had enough.
+// trickle sends a body, some bytes at a time, until the guard ends it.
 func trickle(t *testing.T, g *Guard, some int) {
 	t.Helper()
 	failed := make(chan error, 1)
@@ -54,7 +54,7 @@ func trickle(t *testing.T, g *Guard, some int) {
 	}
 }
 
-// TestStallingReader: a client that takes nothing is cut, however much is to be written to it at once.
+// TestStallingReader: a client that reads nothing is cut off, however much is written at once.
 func TestStallingReader(t *testing.T) {
 	g := newGuard(t, func(c *Config) { c.Times.Stall = 50 * time.Millisecond })
 	failed := make(chan error, 1)
@@ -81,7 +81,7 @@ func TestStallingReader(t *testing.T) {
 	}
 }
 
-// TestRefusalDoesNotWait: who is refused learns so, even if the body never comes.
+// TestRefusalDoesNotWait: a refused client gets the answer even if the body never comes.
 func TestRefusalDoesNotWait(t *testing.T) {
 	g := newGuard(t, nil)
 	s := httptest.NewServer(g.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })))

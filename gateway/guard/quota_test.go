@@ -12,7 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// from makes a put from an address.
+// from makes a PUT request from an address.
 func from(ip, body string, header ...string) *http.Request {
 	r := request("PUT", "/v1/blobs", body, header...)
 	r.RemoteAddr = ip + ":1"
@@ -51,12 +51,12 @@ func TestBytes(t *testing.T) {
 		wantRefusal(t, do(h, from("1.1.1.1", "123")), 429, "BYTE_QUOTA_REACHED")
 		r := from("1.1.1.1", "123")
 		r.ContentLength = -1
-		wantRefusal(t, do(h, r), 429, "BYTE_QUOTA_REACHED") // found while it comes in
+		wantRefusal(t, do(h, r), 429, "BYTE_QUOTA_REACHED") // detected while the body comes in
 		if w := do(h, from("1.1.1.1", "12")); w.Code != 200 {
 			t.Errorf("just within: %d", w.Code)
 		}
 		w := do(h, from("1.1.1.1", "1"))
-		if w.Header().Get("Retry-After") != "86400" { // the bubble begins at midnight
+		if w.Header().Get("Retry-After") != "86400" { // the test's clock begins at midnight
 			t.Errorf("retry after %q", w.Header().Get("Retry-After"))
 		}
 		time.Sleep(24 * time.Hour)
@@ -80,9 +80,9 @@ func TestKeysOfAccounts(t *testing.T) {
 	wantRefusal(t, do(h, from("2.2.2.2", "x", "X-Api-Key", apiKey)), 429, "BYTE_QUOTA_REACHED")
 	do(h, from("3.3.3.3", "x"))
 	do(h, from("4.4.4.4", "x"))
-	do(h, from("5.5.5.5", "0123456789")) // the table is full: this account is shared
+	do(h, from("5.5.5.5", "0123456789")) // the table is full: this key gets the shared account
 	wantRefusal(t, do(h, from("6.6.6.6", "x")), 429, "BYTE_QUOTA_REACHED")
-	wantRefusal(t, do(h, from("1.1.1.1", "x")), 429, "BYTE_QUOTA_REACHED") // and nobody is forgotten
+	wantRefusal(t, do(h, from("1.1.1.1", "x")), 429, "BYTE_QUOTA_REACHED") // no key is forgotten
 	if len(g.quotas.accounts) != 4 {
 		t.Errorf("%d accounts", len(g.quotas.accounts))
 	}
@@ -143,7 +143,7 @@ func TestSpend(t *testing.T) {
 	})
 }
 
-// TestSpendOverMidnight: what was planned yesterday is paid today, and takes nothing from today's account.
+// TestSpendOverMidnight: an amount reserved yesterday and paid today takes nothing from today's account.
 func TestSpendOverMidnight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQuotas(QuotaConfig{Spend: 100, MaxKeys: 1})

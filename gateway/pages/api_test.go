@@ -11,13 +11,13 @@ import (
 	"walrus/ledger"
 )
 
-// TestAPI pins the names of the API's fields: programs rely on them.
+// TestAPI checks the names of the API's fields: programs rely on them.
 func TestAPI(t *testing.T) {
 	h := newSite(t, newFixture())
 	blob := "/explorer/api/blobs/" + blobID(1).String()
 	for _, tt := range []struct {
 		path   string
-		within string // the field whose names are meant, its first element if it is a list; "" for the whole
+		within string // the field whose names are checked, its first element if it is a list; "" for the whole
 		want   string
 	}{
 		{"/explorer/api/network", "", "capacity committee epoch ledger networkId nodes ok prices storage supply throughput time"},

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// vendored are the files of others, as they were published: htmx.org 4.0.1 on npm.
+// vendored lists third-party files, unchanged from their release: htmx.org 4.0.1 on npm.
 var vendored = map[string]string{
 	"htmx.min.js":      "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130",
 	"htmx.LICENSE.txt": "d3d2456f76414f2456104660ebd65aff1c04cd7966b942bdabd63f3cdb316a38",
@@ -29,7 +29,7 @@ func TestVendored(t *testing.T) {
 	}
 }
 
-// TestAssets fetches what each page names, with the type it must have, for good, and again without a body.
+// TestAssets fetches the assets of each page and checks their types, caching and revalidation.
 func TestAssets(t *testing.T) {
 	h := newSite(t, newFixture())
 	link := regexp.MustCompile(`(?:src|href)="(/explorer/assets/[^"]+)"`)

@@ -12,13 +12,13 @@ import (
 	"walrus/shards"
 )
 
-// hostile is a name that would break out of any place of a page that does not escape it.
+// hostile is a name that breaks out of any place of a page that does not escape it.
 var hostile = `"'></title><script>alert(1)</script><img src=x onerror=alert(2)>`
 
-// start is when the fixture's numbers are from.
+// start is the time of the fixture's numbers.
 var start = time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
 
-// fixture is a network that stands still. A field is changed before the pages ask.
+// fixture is a network that does not change by itself. Change its fields before the pages ask.
 type fixture struct {
 	network   *Network
 	nodes     map[string]*Node
@@ -26,7 +26,7 @@ type fixture struct {
 	records   map[ledger.ObjectID]*RecordDetail
 	txs       []Transaction // newest first
 	owner     *Owner
-	err       error // of everything, if set
+	err       error // returned for everything, if set
 	stored    []byte
 	upload    Upload
 	storedErr error
@@ -41,7 +41,7 @@ func blobID(b byte) (id shards.BlobID) {
 	return id
 }
 
-// newFixture is a network of 7 nodes and 100 shards, one of which is away and one not well, with some blobs.
+// newFixture makes a network of 7 nodes and 100 shards, with one node away and one not well, and some blobs.
 func newFixture() *fixture {
 	committee := Committee{Members: 7, Shards: 100, Faulty: 33, Quorum: 67}
 	f := &fixture{nodes: map[string]*Node{}, blobs: map[shards.BlobID]*Blob{}, records: map[ledger.ObjectID]*RecordDetail{}}
@@ -89,7 +89,7 @@ func newFixture() *fixture {
 	return f
 }
 
-// newHistory is a month in which a node was down for some hours.
+// newHistory returns a month in which a node was down for some hours.
 func newHistory() *NodeHistory {
 	h := &NodeHistory{Told: start}
 	for i := range 360 {
@@ -182,7 +182,7 @@ func (f *fixture) Owner(_ context.Context, a ledger.Address, _ string) (*Owner, 
 	return &o, f.err
 }
 
-// addBlobs adds a certified image (1), a text (2), a video (3), one that is only registered (4), and one with hostile
+// addBlobs adds a certified image (1), a text (2), a video (3), a blob that is only registered (4), one with hostile
 // text everywhere (5), and a quilt (6).
 func (f *fixture) addBlobs() {
 	end := f.network.Epoch.At(19)
@@ -270,5 +270,5 @@ func (f *fixture) Store(_ context.Context, u Upload) (*Stored, error) {
 	return &Stored{ID: blobID(1), Cost: 6}, nil
 }
 
-// errNetwork is what the network says when it says nothing.
+// errNetwork is the fixture's error for everything.
 var errNetwork = errors.New("the ledger stands still")

@@ -30,7 +30,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// TestChart has round numbers at both axes, whatever is drawn.
+// TestChart checks that both axes have round numbers for all data.
 func TestChart(t *testing.T) {
 	if c := throughput(make([]Sample, 1)); c.X != nil || c.Lines != nil {
 		t.Errorf("a chart of one sample: %+v", c)

@@ -32,7 +32,7 @@ func get(t *testing.T, h http.Handler, target string) *httptest.ResponseRecorder
 	return w
 }
 
-// pagePaths are all pages that have something to show.
+// pagePaths lists all pages that have content.
 func pagePaths() []string {
 	list := []string{"/", "/explorer/upload", "/explorer/nodes/node-3", "/explorer/nodes/" + peerName(5), "/explorer/nodes/node-0"}
 	list = append(list, "/explorer/search", "/explorer/transactions", "/explorer/transactions/"+ledger.TxID{0xaa, 1}.String(), "/explorer/blobs", "/explorer/events",
@@ -47,7 +47,7 @@ func TestPages(t *testing.T) {
 	h := newSite(t, newFixture())
 	for _, tt := range []struct {
 		path string
-		want []string // in the page as it comes, so without JavaScript
+		want []string // in the page as served, so without JavaScript
 	}{
 		{"/", []string{
 			">Network</h1>", "<b>12</b> ends in", `datetime="2026-03-14T18:34:26Z"`, "81\u202f234", "0.0001 WAL", "0.00002 WAL", "3.00 TiB", "12.3456789 WAL",
@@ -98,7 +98,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestHeaders holds every page to the policy: nothing inline, nothing from elsewhere, one title, one h1, landmarks.
+// TestHeaders checks every page: nothing inline, nothing from elsewhere, one title, one h1, landmarks.
 func TestHeaders(t *testing.T) {
 	h := newSite(t, newFixture())
 	tags, values := regexp.MustCompile(`<[^>]*>`), regexp.MustCompile(`"[^"]*"`)
@@ -136,7 +136,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// TestHostile puts text that breaks out wherever text comes from others.
+// TestHostile puts text that breaks out of markup everywhere where others choose the text.
 func TestHostile(t *testing.T) {
 	f := newFixture()
 	n := f.nodes["node-0"]
@@ -160,7 +160,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// TestTurnedText: a name that turns the direction of writing is not shown as another one.
+// TestTurnedText: a name with marks that turn the direction of writing is not shown as another name.
 func TestTurnedText(t *testing.T) {
 	const turned = "ice\u202egpj.exe"
 	f := newFixture()
@@ -169,7 +169,7 @@ func TestTurnedText(t *testing.T) {
 	folder.Quilt = []QuiltFile{{Identifier: turned, PatchID: "AAAA", Columns: 1, Tags: map[string]string{"by": turned}}}
 	f.records[ledger.ObjectID{7, 7}].Attributes = []ledger.Attribute{{Key: turned, Value: turned}}
 	h := newSite(t, f)
-	values := regexp.MustCompile(`"[^"]*"`) // of attributes: what is saved and searched for stays as it is
+	values := regexp.MustCompile(`"[^"]*"`) // attribute values: texts to be saved or searched for stay unchanged
 	for path, shown := range map[string]int{
 		"/explorer/blobs/" + blobID(6).String(): 3, "/explorer/records/" + ledger.ObjectID{7, 7}.String(): 2, "/explorer/search?q=" + url.QueryEscape(turned): 1,
 	} {
@@ -244,7 +244,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestLedgerAway shows what is left when the ledger cannot be asked.
+// TestLedgerAway shows the pages while the ledger cannot be asked.
 func TestLedgerAway(t *testing.T) {
 	f := newFixture()
 	f.network.Epoch, f.network.Prices, f.network.Capacity, f.network.Supply, f.network.Throughput = nil, nil, nil, nil, nil
@@ -260,7 +260,7 @@ func TestLedgerAway(t *testing.T) {
 	}
 }
 
-// TestRoles leaves out what a gateway does not do.
+// TestRoles: the pages leave out what the gateway does not do.
 func TestRoles(t *testing.T) {
 	h, err := New(Config{}, newFixture(), slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -17,8 +17,9 @@ import (
 	"walrus/ledger"
 )
 
-// TestServe serves the fixture with WALRUS_SERVE_PAGES, for a browser that looks at every page: a network with a month behind it,
-// a dead node and a quilt takes long to make otherwise. It prints its address and the pages, and ends with its input.
+// TestServe serves the fixture if WALRUS_SERVE_PAGES is set, for looking at every page in a browser: a real network
+// with a month of history, a dead node and a quilt takes long to make. It prints its address and the pages, and ends
+// with its input.
 func TestServe(t *testing.T) {
 	if os.Getenv("WALRUS_SERVE_PAGES") == "" {
 		t.Skip("only for scripts/web/run.sh screens")

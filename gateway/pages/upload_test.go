@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// formOf is a form as a browser sends it.
+// formOf makes a form as a browser sends it.
 func formOf(t *testing.T, content []byte, fields map[string]string) *http.Request {
 	t.Helper()
 	var b bytes.Buffer
@@ -44,7 +44,7 @@ func formOf(t *testing.T, content []byte, fields map[string]string) *http.Reques
 func TestUpload(t *testing.T) {
 	f := newFixture()
 	h := newSite(t, f)
-	content := bytes.Repeat([]byte("walrus"), 500_000) // more than stays in memory
+	content := bytes.Repeat([]byte("walrus"), 500_000) // more than is kept in memory
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, formOf(t, content, map[string]string{"epochs": "5", "permanent": "true"}))
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/explorer/blobs/"+blobID(1).String() {
@@ -63,7 +63,7 @@ func manyFields() map[string]string {
 	return m
 }
 
-// TestUploadKeepsNoName: whatever happens to the process while a file comes in, nothing stays behind.
+// TestUploadKeepsNoName: if the process dies while a file comes in, no file remains.
 func TestUploadKeepsNoName(t *testing.T) {
 	dir := t.TempDir()
 	s := &site{cfg: Config{MaxUpload: 10 << 20, TempDir: dir}}
