@@ -16,7 +16,7 @@ import (
 	"walrus/ledger/wallet"
 )
 
-// auditLimit is when something must be wrong with a question to nodes that are all well.
+// auditLimit bounds a question to nodes that are all well; after it something must be wrong.
 const auditLimit = 4 * time.Minute
 
 // ask repeats a question of the audit until it is answered.
@@ -29,8 +29,8 @@ func (l *load) ask(what string, fn func(context.Context) error) bool {
 	return true
 }
 
-// settle has each account send one more transaction. What was sent before and is in no block by then has lost its nonce,
-// or comes after it. It returns a height at which all of that is so.
+// settle has each account send one more transaction. An earlier transaction that is in no block by then has lost its
+// nonce, or comes after this one. It returns a height at which all transactions have settled so.
 func (l *load) settle() (height uint64) {
 	for _, a := range l.accounts {
 		l.ask(a.name+" settles", func(ctx context.Context) error {
@@ -45,15 +45,15 @@ func (l *load) settle() (height uint64) {
 	return height
 }
 
-// book is all transactions of one account, by ID.
+// book holds all transactions of one account, by ID.
 type book map[ledger.TxID]light.Entry
 
-// bookOf reads all transactions of an account from l, and from which height on that is all.
+// bookOf reads all transactions of an account from l, and the height from which on they are complete.
 func bookOf(ctx context.Context, l *light.Client, a ledger.Address) (book, uint64, error) {
 	b := book{}
 	for next := (light.Cursor{}); ; {
 		var page *light.History
-		err := patiently(ctx, auditLimit, func(ctx context.Context) (err error) { // a node lets nobody take too many at once
+		err := patiently(ctx, auditLimit, func(ctx context.Context) (err error) { // nodes refuse too many questions at once
 			page, err = l.History(ctx, a, next, light.MaxHistory)
 			return err
 		})
@@ -70,8 +70,8 @@ func bookOf(ctx context.Context, l *light.Client, a ledger.Address) (book, uint6
 	}
 }
 
-// auditPayments wants each payment exactly once, whatever its sender was told, every receipt on record as it was given, and
-// the balances that follow from them.
+// auditPayments checks that each payment happened exactly once or never, whatever its sender was told, that every
+// receipt is on record unchanged, and that the balances follow from them.
 func (l *load) auditPayments() []book {
 	books := make([]book, len(l.accounts))
 	var asked sync.WaitGroup
@@ -106,7 +106,7 @@ func (l *load) auditPayments() []book {
 	return books
 }
 
-// checkBook compares an account and its transactions with what it was told.
+// checkBook compares an account and its transactions with the answers it got.
 func (l *load) checkBook(a *account, b book, now ledger.Account) {
 	var in, out ledger.Amount
 	var sent uint64
@@ -147,8 +147,8 @@ func (l *load) checkBook(a *account, b book, now ledger.Account) {
 	}
 }
 
-// auditNodes wants every receipt that was given, and every other transaction on record, from each node alone, and returns
-// how many it got. A node that joined by a snapshot has nothing before that.
+// auditNodes asks each node alone for every receipt, and for every other transaction on record, and returns how many it
+// got. A node that joined by a snapshot has nothing from before.
 func (l *load) auditNodes(w *watch, books []book) (got int64) {
 	all := book{}
 	for _, b := range books {
@@ -187,8 +187,8 @@ func (l *load) auditNodes(w *watch, books []book) (got int64) {
 	return compared.Load()
 }
 
-// auditBlobs wants a record for everything that was stored, and every certified blob back as it was. It returns how
-// many were read.
+// auditBlobs checks that everything stored has a record, and that every certified blob reads back unchanged. It returns
+// the number of blobs read.
 func (l *load) auditBlobs() (whole int) {
 	for _, a := range l.accounts {
 		var owned *light.Owned
@@ -228,7 +228,7 @@ func (l *load) auditBlobs() (whole int) {
 	return whole
 }
 
-// auditBlob reads a blob that is kept until an epoch. False if that has come meanwhile.
+// auditBlob reads a blob that is kept until an epoch. It returns false if that epoch has come meanwhile.
 func (l *load) auditBlob(a *account, d *deposit, end uint32) (whole bool) {
 	l.ask("read "+d.id.String(), func(ctx context.Context) error {
 		var got bytes.Buffer

@@ -15,13 +15,13 @@ import (
 	"walrus/ledger"
 )
 
-// TestProcesses is a network of seven processes through the life of two blobs: all up, two killed, and everything goes on;
-// three killed, and the ledger stands still, with a reason, and blobs can be read; back.
+// TestProcesses takes a network of seven processes through the life of two blobs. With two nodes killed, everything
+// works. With three killed, the ledger stands still and says why, but blobs can be read. Then they come back.
 func TestProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts seven processes")
 	}
-	t.Parallel() // it mostly waits for processes
+	t.Parallel() // mostly waits for processes
 	seed, rnd := seeded(t)
 	t.Logf("seed %d", seed)
 	c := newCluster(t, config.DevnetOptions{Nodes: 7, Shards: 100})
@@ -45,7 +45,7 @@ func TestProcesses(t *testing.T) {
 		t.Errorf("%v were left after 1.5 WAL and a fee of %v", now, paid)
 	}
 
-	// One more is too many to agree on anything, and still few enough to read.
+	// With one more down, nothing can be agreed on, but enough are left to read.
 	c.kill(6)
 	third, refused := c.newBlob(rnd, 1<<20, exitNotEnough)
 	wantNumbers(t, refused)
@@ -56,7 +56,7 @@ func TestProcesses(t *testing.T) {
 	c.read(first)
 	c.read(second)
 
-	// It goes on by itself when one is back. What was handed over before happens once, or never.
+	// It continues by itself when one is back. Transactions sent before happen once, or never.
 	c.start(6)
 	c.wantPaying(5*ledger.WAL, stuck)
 
@@ -72,8 +72,8 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
-// wantPaying pays someone 3.5 WAL as soon as the ledger goes on. By then they have least, and nothing else but what
-// may have been paid by attempts before, the first of which was stuck and of 2.5 WAL.
+// wantPaying pays 3.5 WAL to someone as soon as the ledger continues. By then someone must have least, plus only what
+// earlier attempts may have paid: the stuck one of 2.5 WAL, and those of 3.5 WAL here.
 func (c *cluster) wantPaying(least ledger.Amount, stuck result) {
 	c.t.Helper()
 	maybe := []result{stuck}
@@ -91,7 +91,7 @@ func (c *cluster) wantPaying(least ledger.Amount, stuck result) {
 		}
 	}
 	c.t.Logf("paid %s after the third was back", time.Since(start).Round(time.Millisecond))
-	sums := map[ledger.Amount]bool{least: true} // and what may have been paid, too
+	sums := map[ledger.Amount]bool{least: true} // the possible balances
 	for i, r := range maybe {
 		more := []ledger.Amount{5 * ledger.WAL / 2, 7 * ledger.WAL / 2}[min(i, 1)]
 		if strings.Contains(r.stderr, "wallet's history") {
@@ -105,10 +105,10 @@ func (c *cluster) wantPaying(least ledger.Amount, stuck result) {
 	}
 }
 
-// someone is an account that nobody has the key of.
+// someone is an account without a known key.
 const someone = "0x00000000000000000000000000000000000000000000000000000000000a11ce"
 
-// wantNumbers wants a refusal that says why nothing can be agreed on, in numbers.
+// wantNumbers checks that a refusal says in numbers why nothing can be agreed on.
 func wantNumbers(t *testing.T, r result) {
 	t.Helper()
 	if want := regexp.MustCompile(`57 of 100 shards .*67 needed`); !want.MatchString(r.stderr) {
@@ -116,7 +116,7 @@ func wantNumbers(t *testing.T, r result) {
 	}
 }
 
-// balance is what an account has, by default that of the client's wallet.
+// balance returns an account's balance, by default of the client's wallet.
 func (c *cluster) balance(of ...string) ledger.Amount {
 	c.t.Helper()
 	var w struct {
@@ -126,7 +126,7 @@ func (c *cluster) balance(of ...string) ledger.Amount {
 	return w.Balance
 }
 
-// seeded is randomness that a failed test can be run again with: WALRUS_SEED.
+// seeded returns randomness whose seed, WALRUS_SEED, repeats a failed test.
 func seeded(t *testing.T) (uint64, *rand.ChaCha8) {
 	t.Helper()
 	seed := rand.Uint64()

@@ -32,7 +32,7 @@ func TestVisible(t *testing.T) {
 	}
 }
 
-// TestNamesOnTheTerminal puts a name that would take over the terminal wherever one is printed.
+// TestNamesOnTheTerminal prints a name that would take over the terminal in every place that prints names.
 func TestNamesOnTheTerminal(t *testing.T) {
 	const name = "x\x1b]0;owned\x07\u202e\ny\xff"
 	var b bytes.Buffer
@@ -59,7 +59,7 @@ func TestNamesOnTheTerminal(t *testing.T) {
 	}
 }
 
-// TestJSONIsExact: what a terminal would obey is written as JSON can, and is read as it was.
+// TestJSONIsExact: characters that a terminal would obey are escaped in JSON, and parse to the original text.
 func TestJSONIsExact(t *testing.T) {
 	var b bytes.Buffer
 	a, _ := testApp()
@@ -106,7 +106,7 @@ func TestFailuresAsJSON(t *testing.T) {
 	}
 }
 
-// TestOneObjectOnStderr: several files that cannot be stored, an interrupt and a bug are each one object.
+// TestOneObjectOnStderr: several files that cannot be stored, an interrupt and a bug each give one JSON object.
 func TestOneObjectOnStderr(t *testing.T) {
 	a, stderr := testApp()
 	a.global.json = true

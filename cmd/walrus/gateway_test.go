@@ -44,7 +44,7 @@ func (c *cluster) daemon(name string, args ...string) *web {
 	return &web{p, url}
 }
 
-// answer is a response that was read to its end.
+// answer is a response with its body.
 type answer struct {
 	code int
 	head http.Header
@@ -70,7 +70,7 @@ func (w *web) ask(ctx context.Context, method, path string, body io.Reader, head
 	return answer{resp.StatusCode, resp.Header, b, err}
 }
 
-// put stores a blob and returns its ID. It comes again later when the gateway has too much to do.
+// put stores a blob and returns its ID. It tries again later if the gateway is busy.
 func (w *web) put(ctx context.Context, content []byte) (id string, busy int, err error) {
 	for {
 		a := w.ask(ctx, http.MethodPut, "/v1/blobs?epochs=2", bytes.NewReader(content))
@@ -100,7 +100,7 @@ func (w *web) put(ctx context.Context, content []byte) (id string, busy int, err
 	}
 }
 
-// sleep waits, unless ctx ends before.
+// sleep waits for d. It returns false if ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -112,17 +112,17 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// TestGateways is two gateways over one network: what one stores both serve, and a download that is cut off when one is
-// killed goes on at the other from where it was.
+// TestGateways runs two gateways over one network: both serve a blob that one stored, and a download cut off when one
+// is killed continues at the other.
 func TestGateways(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts six processes")
 	}
-	t.Parallel() // it mostly waits for processes
+	t.Parallel() // mostly waits for processes
 	c := newCluster(t, config.DevnetOptions{Nodes: 4, Shards: 10})
 	c.awaitHealth(30 * time.Second)
 	one, other := c.daemon("one", "--max-body-size", "32768"), c.daemon("other")
-	content := make([]byte, 24<<20) // more than what fits between the two ends of a connection
+	content := make([]byte, 24<<20) // more than the connection can buffer
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(content)
 	id, _, err := one.put(t.Context(), content)
 	if err != nil {
@@ -156,7 +156,7 @@ func resume(t *testing.T, one, other *web, path string, some int) []byte {
 	if err := one.kill(); err != nil {
 		t.Fatal(err)
 	}
-	rest, err := io.ReadAll(resp.Body) // what was on its way, and then the end of the connection
+	rest, err := io.ReadAll(resp.Body) // the bytes in flight, then the end of the connection
 	t.Logf("%d bytes came after %d, then: %v", len(rest), some, err)
 	part = append(part, rest...)
 	a := other.ask(t.Context(), http.MethodGet, path, nil, "Range", fmt.Sprintf("bytes=%d-", len(part)), "If-Range", resp.Header.Get("Etag"))
@@ -166,8 +166,8 @@ func resume(t *testing.T, one, other *web, path string, some int) []byte {
 	return append(part, a.body...)
 }
 
-// TestGatewayLoad is many at once: uploads of 1 MiB, and readers of ranges. Nothing but 429 may be refused, and memory stays
-// bounded. WALRUS_LOAD=1 makes it 64 uploads and 256 readers.
+// TestGatewayLoad runs many uploads of 1 MiB and many readers of ranges at once. Only 429 may refuse, and memory must
+// stay bounded. WALRUS_LOAD=1 means 64 uploads and 256 readers.
 func TestGatewayLoad(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts five processes")
@@ -259,7 +259,7 @@ func crowd(t *testing.T, count int, do func(i int) error) {
 	}
 }
 
-// spread is the middle and the end of how long things took.
+// spread formats the median and the maximum of durations.
 func spread(took []time.Duration) string {
 	slices.Sort(took)
 	at := func(share float64) time.Duration {
@@ -268,7 +268,7 @@ func spread(took []time.Duration) string {
 	return fmt.Sprintf("p50 %s, p99 %s", at(0.5), at(0.99))
 }
 
-// resident is how much memory the process has, its greatest so far where the system tells.
+// resident returns the memory of the process: its peak, where the system reports it.
 func (w *web) resident(t *testing.T) int64 {
 	t.Helper()
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.cmd.Process.Pid))

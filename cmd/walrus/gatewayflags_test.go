@@ -12,7 +12,7 @@ import (
 	"walrus/gateway"
 )
 
-// TestJWTSecret: what was meant to close a publisher never leaves it open.
+// TestJWTSecret: a flag meant to close a publisher never leaves it open.
 func TestJWTSecret(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte("of a file\n"), 0o600); err != nil {

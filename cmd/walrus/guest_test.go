@@ -19,8 +19,8 @@ import (
 	"walrus/ledger/wallet"
 )
 
-// guest is a client of a cluster in the test's own process, made as a command makes its own: thousands of operations cost
-// no process each.
+// guest is a client of a cluster in the test's own process, made as commands make theirs: thousands of operations need
+// no processes.
 type guest struct {
 	*clientnode.Node
 	genesis *ledger.Genesis
@@ -33,7 +33,7 @@ type guest struct {
 func (c *cluster) newGuest(name string, w *wallet.Wallet) *guest {
 	c.t.Helper()
 	conf := c.config()
-	conf.AddressBook = "" // there are many at once
+	conf.AddressBook = "" // many guests run at once
 	genesis, err := config.LoadGenesis(conf.Genesis)
 	if err != nil {
 		c.t.Fatal(err)
@@ -65,7 +65,7 @@ func (c *cluster) newGuest(name string, w *wallet.Wallet) *guest {
 
 func (c *cluster) guestLog(name string) string { return filepath.Join(c.dir, name+".log") }
 
-// ledgerOf is what node i alone has of the ledger.
+// ledgerOf returns the ledger as node i alone serves it.
 func (g *guest) ledgerOf(i int) (*light.Client, error) {
 	l, err := light.New(light.Config{
 		Genesis: g.genesis, Host: g.host, Connect: g.connect, Logger: g.log,
@@ -77,7 +77,7 @@ func (g *guest) ledgerOf(i int) (*light.Client, error) {
 	return l, nil
 }
 
-// awaitLedger waits until each node alone proves the newest state that all together have.
+// awaitLedger waits until each node alone proves the newest state of the cluster.
 func (c *cluster) awaitLedger(g *guest) {
 	c.t.Helper()
 	head, err := g.Chain().Light.Head(c.t.Context())
@@ -87,7 +87,7 @@ func (c *cluster) awaitLedger(g *guest) {
 	for i := range c.node {
 		l, err := g.ledgerOf(i)
 		if err == nil {
-			err = reach(l, head.Height-1) // of which the next block proves the state
+			err = reach(l, head.Height-1) // the next block proves its state
 		}
 		if err != nil {
 			c.t.Errorf("node %d: %v", i, err)
@@ -95,10 +95,10 @@ func (c *cluster) awaitLedger(g *guest) {
 	}
 }
 
-// catchUpLimit is when something must be wrong with a node that does not catch up.
+// catchUpLimit bounds a node's catching up; after it something must be wrong.
 const catchUpLimit = 4 * time.Minute
 
-// reach waits until what l knows of the ledger has a height.
+// reach waits until l knows the ledger up to height.
 func reach(l *light.Client, height uint64) error {
 	return patiently(context.Background(), catchUpLimit, func(ctx context.Context) error {
 		_, err := l.Get(ctx, height, ledger.KeyEpoch())
@@ -106,8 +106,8 @@ func reach(l *light.Client, height uint64) error {
 	})
 }
 
-// patiently repeats fn until it succeeds: nodes come and go, and no time decides but one at which something must be wrong.
-// A lie ends it at once.
+// patiently repeats fn until it succeeds, because nodes come and go. After limit something must be wrong. A lie ends it
+// at once.
 func patiently(ctx context.Context, limit time.Duration, fn func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

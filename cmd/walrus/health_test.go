@@ -7,7 +7,7 @@ import (
 	"walrus/p2p"
 )
 
-// TestDiskText: what a node uses of its disk, and why it takes no new data, is shown.
+// TestDiskText: health shows a node's disk use, and why it accepts no new data.
 func TestDiskText(t *testing.T) {
 	s := newNodeState(&p2p.NodeStatus{DiskBytes: 3 << 29, DiskLimit: 2 << 30, DiskFree: 5 << 30, DiskReserve: 256 << 20, Refuses: "disk is\nfull"})
 	if got := s.diskText(); got != "1.50 GiB used of the 2.00 GiB it may; 5.00 GiB free, of which 256.00 MiB stay so" || s.Refuses != "disk is full" {

@@ -15,7 +15,7 @@ import (
 	"walrus/shards"
 )
 
-// everyCommand calls f with every command of ours that a user can see.
+// everyCommand calls f with each of our commands that users can see.
 func everyCommand(c *cobra.Command, f func(*cobra.Command)) {
 	for _, sub := range c.Commands() {
 		if !sub.Hidden && sub.Name() != "help" && sub.Name() != "completion" {
@@ -25,7 +25,7 @@ func everyCommand(c *cobra.Command, f func(*cobra.Command)) {
 	}
 }
 
-// examples are the command lines in a help text, without what is no part of them.
+// examples returns the command lines in a help text, without comments and output.
 func examples(c *cobra.Command) (lines []string) {
 	for line := range strings.Lines(c.Long + "\n" + c.Example) {
 		if strings.HasPrefix(line, "  ") && strings.Contains(line, "walrus ") {
@@ -35,7 +35,7 @@ func examples(c *cobra.Command) (lines []string) {
 	return lines
 }
 
-// TestEveryCommandTeaches: each has one line on what it does and an example that is its own.
+// TestEveryCommandTeaches: each command has a one-line description and its own example.
 func TestEveryCommandTeaches(t *testing.T) {
 	root := newRoot(&app{stdout: &output{w: &bytes.Buffer{}}, env: noEnv})
 	everyCommand(root, func(c *cobra.Command) {
@@ -56,7 +56,7 @@ func TestEveryCommandTeaches(t *testing.T) {
 	})
 }
 
-// TestExamplesParse: what the help texts show are commands and flags that exist.
+// TestExamplesParse: the help texts use existing commands and flags.
 func TestExamplesParse(t *testing.T) {
 	root := newRoot(&app{stdout: &output{w: &bytes.Buffer{}}, env: noEnv})
 	seen := 0
@@ -116,7 +116,7 @@ func TestManualPages(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		for _, line := range examples(c) { // each on a line of its own, as in the help
+		for _, line := range examples(c) { // each on its own line, as in the help
 			escaped := strings.NewReplacer(`\-`, "-", `\(aq`, "'", `\[rs]`, `\`, `\\`, `\`).Replace(string(page))
 			if !strings.Contains(escaped, "\n"+line) && !strings.Contains(escaped, "\n  "+line) {
 				t.Errorf("%s: %q is not in its page", c.CommandPath(), line)

@@ -19,18 +19,18 @@ import (
 	"walrus/config"
 )
 
-// unknownID is a blob ID that names nothing.
+// unknownID is a valid blob ID without a blob.
 const unknownID = "M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"
 
-// attack is what one connection of somebody hostile sends, and the status of the first answer. 0: the connection is cut, or
-// the answer is any but a failure of the gateway.
+// attack is the data that one hostile connection sends, and the status of the first answer. 0: the connection is cut,
+// or the answer is anything but a failure of the gateway.
 type attack struct {
 	name, send string
 	code       int
-	leave      bool // without reading
+	leave      bool // leave without reading
 }
 
-// attacks on a gateway that has a blob id of size bytes.
+// attacks returns attacks on a gateway that has a blob id of size bytes.
 func attacks(id string, size int) []attack {
 	get := func(path string, header ...string) string {
 		return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + strings.Join(append(header, ""), "\r\n") + "\r\n"
@@ -105,8 +105,8 @@ func attacks(id string, size int) []attack {
 	}
 }
 
-// TestGatewayHostile attacks a gateway on its sockets: each attack gets its answer, the log has no panic, and in the end
-// goroutines, files and memory are back where they were. WALRUS_LOAD=1 makes it 10,000 attacks.
+// TestGatewayHostile attacks a gateway on its sockets: each attack gets its answer, the log has no panic, and in the
+// end goroutines, files and memory are back at their earlier level. WALRUS_LOAD=1 means 10,000 attacks.
 func TestGatewayHostile(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts five processes")
@@ -129,7 +129,7 @@ func TestGatewayHostile(t *testing.T) {
 		t.Fatal(err)
 	}
 	list := attacks(id, len(content))
-	warm := len(list) // whatever is made once is made
+	warm := len(list) // everything created only once exists by now
 	w.attacked(t, list, warm)
 	before := vitals(t, metrics, nil)
 	begin := time.Now()
@@ -160,13 +160,13 @@ func TestGatewayHostile(t *testing.T) {
 	}
 }
 
-// attacked makes count attacks, some at once.
+// attacked makes count attacks, some of them at once.
 func (w *web) attacked(t *testing.T, list []attack, count int) {
 	t.Helper()
 	const workers = 16
 	crowd(t, workers, func(i int) error {
 		for k := i; k < count; k += workers {
-			a := &list[(k*7919+k/len(list))%len(list)] // each, in changing company
+			a := &list[(k*7919+k/len(list))%len(list)] // mixes the attacks differently in each round
 			if err := w.attack(t.Context(), a); err != nil {
 				return fmt.Errorf("%s: %w", a.name, err)
 			}
@@ -203,7 +203,7 @@ func (w *web) attack(ctx context.Context, a *attack) error {
 	switch body, err := io.ReadAll(res.Body); {
 	case a.code == 0 && (res.StatusCode < 500 || res.StatusCode == http.StatusNotImplemented):
 		return nil
-	case err != nil && res.StatusCode < 400: // a refusal may be cut short by the reset of a connection with unread bytes
+	case err != nil && res.StatusCode < 400: // unread bytes may reset the connection and cut the refusal short
 		return fmt.Errorf("status %d: %w", res.StatusCode, err)
 	case res.StatusCode != a.code:
 		return fmt.Errorf("status %d, want %d: %.200s", res.StatusCode, a.code, body)
@@ -211,7 +211,8 @@ func (w *web) attack(ctx context.Context, a *attack) error {
 	return nil
 }
 
-// vitals reads how the process is. With an earlier state it waits until goroutines and files are back there.
+// vitals reads the state of the process. With an earlier state, it waits until goroutines and files are back at that
+// level.
 func vitals(t *testing.T, metrics string, before map[string]float64) map[string]float64 {
 	t.Helper()
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
@@ -231,7 +232,7 @@ func vitals(t *testing.T, metrics string, before map[string]float64) map[string]
 		}
 		back := true
 		for _, name := range []string{"go_goroutines", "process_open_fds"} {
-			back = back && (before == nil || now[name] <= before[name]+10) // the network's own come and go
+			back = back && (before == nil || now[name] <= before[name]+10) // the network's own vary
 		}
 		if back {
 			return now
@@ -242,7 +243,7 @@ func vitals(t *testing.T, metrics string, before map[string]float64) map[string]
 	}
 }
 
-// freeAddress is one that nobody listens on, most likely for a while.
+// freeAddress returns an address that nobody listens on, most likely for a while.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", anyPort)
@@ -253,13 +254,13 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// otherTail is another last character of a blob ID with the same 4 bits that count.
+// otherTail returns another last character for a blob ID, with the same four significant bits.
 func otherTail(c byte) string {
 	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return digits[strings.IndexByte(digits, c)^1:][:1]
 }
 
-// rapidReset is HTTP/2 in which streams are opened and reset before there can be an answer.
+// rapidReset returns HTTP/2 data that opens streams and resets them before there can be an answer.
 func rapidReset(path string, streams int) string {
 	var b bytes.Buffer
 	b.WriteString("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")

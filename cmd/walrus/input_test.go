@@ -32,7 +32,7 @@ func writeFile(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-// systemFile is a regular file that says it has no bytes, and has some.
+// systemFile returns a regular file that reports no bytes, but has some.
 func systemFile(t *testing.T) (path, content string) {
 	t.Helper()
 	path = "/proc/version"
@@ -69,7 +69,7 @@ func TestInputOfUnknownSize(t *testing.T) {
 	}
 }
 
-// TestEmptyInput is not copied: an empty file says its size rightly.
+// TestEmptyInput: an empty file is not copied, because its size is right.
 func TestEmptyInput(t *testing.T) {
 	a, stderr := testApp()
 	in, err := a.openInput(t.Context(), writeFile(t, t.TempDir(), "empty", ""), t.TempDir())
@@ -81,7 +81,7 @@ func TestEmptyInput(t *testing.T) {
 	}
 }
 
-// TestGrowingInput: what is appended between the looks at a file makes it no file that does not know its size.
+// TestGrowingInput: a file that grows between the looks at it does not pass for one that misreports its size.
 func TestGrowingInput(t *testing.T) {
 	a, _ := testApp()
 	for _, before := range []string{"", "content"} {
@@ -106,7 +106,7 @@ func TestGrowingInput(t *testing.T) {
 	}
 }
 
-// changes are what may happen to a file between its two readings.
+// changes lists what may happen to a file between its two readings.
 var changes = map[string]func(path string) error{
 	"longer":  func(path string) error { return os.WriteFile(path, []byte("longer than it was"), 0o600) },
 	"shorter": func(path string) error { return os.WriteFile(path, []byte("l"), 0o600) },
@@ -158,14 +158,14 @@ func TestQuiltFileThatChanges(t *testing.T) {
 			if err := blame(err, in.unchanged); exitCode(err) != exitFailed || err == nil || !strings.HasPrefix(err.Error(), path+" changed") {
 				t.Errorf("%s, small %v: %v", name, small, err)
 			}
-			if err := in.unchanged(); small != (err == nil) { // a small one is in memory by now, or was not read
+			if err := in.unchanged(); small != (err == nil) { // a small file is in memory by now, or was not read
 				t.Errorf("%s, small %v: afterwards %v", name, small, err)
 			}
 		}
 	}
 }
 
-// TestInterruptedAtPipe: nobody is at the other end, and only the user ends that.
+// TestInterruptedAtPipe: the other end is missing, and only the user ends the wait.
 func TestInterruptedAtPipe(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -180,7 +180,7 @@ func TestInterruptedAtPipe(t *testing.T) {
 		{"store", "--recipient", "@" + pipe, "x"},
 		{"encryption-key", "show", pipe},
 	} {
-		_ = os.Remove(pipe + "2") // a pipe of its own: one that reads would meet one that writes
+		_ = os.Remove(pipe + "2") // another pipe: a reader and a writer of the same one would meet
 		if err := syscall.Mkfifo(pipe+"2", 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +193,7 @@ func TestInterruptedAtPipe(t *testing.T) {
 	}
 }
 
-// TestMarkedPassphrase reads what editors of some systems make of a passphrase file.
+// TestMarkedPassphrase reads passphrase files as editors of some systems write them.
 func TestMarkedPassphrase(t *testing.T) {
 	a, _ := testApp()
 	dir := t.TempDir()
@@ -218,7 +218,7 @@ func TestMarkedPassphrase(t *testing.T) {
 			t.Errorf("in the environment, to read with, %q: %v", text, err)
 		}
 	}
-	// What an earlier version locked with the mark can still be opened.
+	// A blob encrypted by an earlier version, mark included, can still be decrypted.
 	d := decryptFlags{decrypt: true, passphrase: passphraseFlags{file: writeFile(t, dir, "word", "\xef\xbb\xbfword\n")}}
 	identities, err := d.get(t.Context(), a)
 	if err != nil {

@@ -88,7 +88,7 @@ func TestWrongRequests(t *testing.T) {
 	}
 }
 
-// TestRequestOnStdin: a request there leaves nothing for a command to store.
+// TestRequestOnStdin: a request read from standard input leaves nothing for a command to store.
 func TestRequestOnStdin(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	stdin := strings.NewReader(`{"command":{"blobId":{"file":"-","shards":10}}}`)
@@ -106,8 +106,8 @@ func TestRequestOnStdin(t *testing.T) {
 	}
 }
 
-// TestEveryCommandAsJSON gives every flag and argument of every command as JSON, and looks whether it arrives: no command
-// that is added can be forgotten.
+// TestEveryCommandAsJSON gives every flag and argument of every command as JSON, and checks that it arrives, so no new
+// command is forgotten.
 func TestEveryCommandAsJSON(t *testing.T) {
 	root := newRoot(&app{stdout: &output{w: &bytes.Buffer{}}, env: noEnv})
 	names := commandsByName(root)
@@ -125,7 +125,7 @@ func TestEveryCommandAsJSON(t *testing.T) {
 		var arguments int
 		for _, a := range usageArguments(c.Use) {
 			switch {
-			case c.LocalFlags().Lookup(a.field) != nil || fields[a.field] != nil: // the flag does it
+			case c.LocalFlags().Lookup(a.field) != nil || fields[a.field] != nil: // the flag covers it
 			case a.many:
 				fields[a.field] = []any{"one", "two"}
 				arguments += 2
@@ -190,7 +190,7 @@ func TestEveryCommandAsJSON(t *testing.T) {
 	}
 }
 
-// sample is a value that flags of a type take.
+// sample returns a value that flags of a type accept.
 func sample(kind string) any {
 	switch kind {
 	case "bool":

@@ -10,41 +10,41 @@ import (
 )
 
 const (
-	// longestDown is the longest that a killed node stays down.
+	// longestDown bounds how long a killed node stays down.
 	longestDown = 3 * time.Second
-	// longestKillPause is the longest time between two kills if there is somebody to kill.
+	// longestKillPause bounds the pause between two kills if some node can be killed.
 	longestKillPause = 600 * time.Millisecond
-	// killLook is how long to wait when there is nobody to kill.
+	// killLook is the pause if no node can be killed.
 	killLook = 100 * time.Millisecond
 )
 
-// seat is a node as the killer sees it.
+// seat is the killer's record of one node.
 type seat struct {
 	starting time.Time // when its process was started; zero while it is down, or ready
-	restart  time.Time // when to start it again; zero if it is not down
+	restart  time.Time // when to start it again; zero if it is up
 	away     bool      // it stays down until the others are far ahead
-	spared   bool      // it is not to be killed: it has to catch up
+	spared   bool      // not to be killed, because it has to catch up
 }
 
-// killer kills nodes at random moments and starts them again, never more than two down or not ready yet.
+// killer kills nodes at random moments and starts them again. At most two are down or not ready at once.
 type killer struct {
 	c        *cluster
 	watch    *watch
 	rnd      *rand.Rand
 	seats    []seat
-	stretch  uint64 // for how many blocks one node is kept away
+	stretch  uint64 // number of blocks for which one node is kept away
 	kills    int
-	again    int             // of those, of nodes that were just starting
+	again    int             // kills of nodes that were just starting
 	took     time.Duration   // until the last kill
 	ready    []time.Duration // from the start of a process until it was ready
-	caughtUp chan int        // nodes that have
-	wasAway  bool            // one node was
+	caughtUp chan int        // nodes that have caught up
+	wasAway  bool            // one node was kept away
 	wasWiped bool            // one node lost its ledger
-	goal     uint64          // the height to which the others go until the node that is away comes back
+	goal     uint64          // height the others reach before the absent node comes back
 }
 
-// run kills n times, or more often until one node was away for long, which begins at a third, and one has lost its ledger,
-// at two thirds.
+// run kills n times, or more often until one node was kept away for long, starting after a third of the kills, and one
+// has lost its ledger, after two thirds.
 func (k *killer) run(n int) {
 	k.c.t.Helper()
 	k.seats, k.caughtUp = make([]seat, len(k.c.node)), make(chan int, n)
@@ -70,7 +70,7 @@ func (k *killer) run(n int) {
 	}
 }
 
-// hit kills a node, in its own way when it is time for that.
+// hit kills a node, and keeps it away or wipes its ledger if it is time for that.
 func (k *killer) hit(i, n int) {
 	well := !k.starting(i)
 	k.kill(i)
@@ -95,7 +95,7 @@ func (k *killer) away() bool {
 	return slices.ContainsFunc(k.seats, func(s seat) bool { return s.away })
 }
 
-// quiet tells whether every node is ready and has caught up.
+// quiet reports whether every node is ready and has caught up.
 func (k *killer) quiet() bool {
 	for i := range k.seats {
 		if s := &k.seats[i]; k.c.node[i] == nil || k.starting(i) || s.spared {
@@ -105,8 +105,8 @@ func (k *killer) quiet() bool {
 	return true
 }
 
-// choose picks the nodes to kill now so that no more than two are not ready: now and then one that is just starting, most
-// often one that is well, sometimes two at once.
+// choose picks the nodes to kill now, so that at most two are not ready: most often one that is well, sometimes two at
+// once, now and then one that is just starting.
 func (k *killer) choose() []int {
 	var well, weak []int
 	out := 0
@@ -139,12 +139,12 @@ func (k *killer) kill(i int) {
 	}
 	k.c.kill(i)
 	k.kills++
-	// Most come back soon.
+	// Most restart soon.
 	u := k.rnd.Float64()
 	k.seats[i] = seat{restart: time.Now().Add(time.Duration(u * u * u * u * float64(longestDown)))}
 }
 
-// revive starts nodes whose time it is, and sees which have become ready.
+// revive starts the nodes that are due, and records which have become ready.
 func (k *killer) revive() {
 	k.c.t.Helper()
 	for i := range k.seats {
@@ -205,7 +205,7 @@ func (k *killer) start(i int) {
 	})
 }
 
-// summary is for people.
+// summary formats the results for people.
 func (k *killer) summary() string {
 	slices.Sort(k.ready)
 	at := func(share float64) time.Duration {

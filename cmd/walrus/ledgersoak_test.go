@@ -12,10 +12,10 @@ import (
 	"walrus/config"
 )
 
-// TestSoakLedger kills nodes at random moments while accounts pay each other and store blobs all the time. Nothing that was
-// committed may be lost, nothing happen twice, no WAL come or go, no two nodes differ, and every node must come back by
-// itself: also one that was away for long, and one that lost its ledger. $WALRUS_KILLS says how often; a few times if
-// it does not.
+// TestSoakLedger kills nodes at random moments while accounts pay each other and store blobs. No committed transaction
+// may be lost or happen twice, the amount of WAL must not change, and nodes must not differ. Every node must recover by
+// itself, even one that was away for long, and one that lost its ledger. $WALRUS_KILLS sets the number of kills; the
+// default is a few.
 func TestSoakLedger(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts seven processes many times")
@@ -28,12 +28,12 @@ func TestSoakLedger(t *testing.T) {
 		}
 		stretch, accounts = 300, 8
 	} else {
-		t.Parallel() // with the others that mostly wait
+		t.Parallel() // runs with the others that mostly wait
 	}
 	seed, src := seeded(t)
 	rnd := rand.New(src)
 	t.Logf("seed %d", seed)
-	// Epochs end on the way.
+	// Epochs end during the test.
 	c := newCluster(t, config.DevnetOptions{Nodes: 7, Shards: 28, Epoch: time.Minute})
 	l := newLoad(t, c, accounts)
 	w := newWatch(t, c, l)

@@ -18,7 +18,7 @@ import (
 	"walrus/shards"
 )
 
-// fate is what somebody who asked for something knows of it.
+// fate is a requester's knowledge of its request's outcome.
 type fate int
 
 const (
@@ -27,7 +27,7 @@ const (
 	unknown             // one or the other
 )
 
-// fateOf is what an error says about a transaction.
+// fateOf returns the outcome that an error implies for a transaction.
 func fateOf(err error) fate {
 	switch {
 	case err == nil:
@@ -38,14 +38,14 @@ func fateOf(err error) fate {
 	return undone
 }
 
-// expected tells errors that nodes which come and go explain from those that nothing does.
+// expected reports whether nodes that come and go explain an error.
 func expected(err error) bool {
 	var refused *ledger.OpError
 	switch {
 	case errors.Is(err, light.ErrLied), errors.Is(err, client.ErrInconsistent), errors.Is(err, client.ErrNoFunds), errors.Is(err, ledger.ErrFormat):
 		return false
 	case errors.As(err, &refused):
-		switch refused.Code { // the epoch ended, the record did, or a nonce was taken by a transaction given up
+		switch refused.Code { // the epoch or the record ended, or a transaction that was given up took the nonce
 		case ledger.CodeNonce, ledger.CodeExpired, ledger.CodeEpoch, ledger.CodeState, ledger.CodeNotFound, ledger.CodeCertificate:
 			return true
 		}
@@ -54,14 +54,14 @@ func expected(err error) bool {
 	return true
 }
 
-// payment is a transfer of an amount that no other transfer has, so that one can be told from another wherever it is met.
+// payment is a transfer of a unique amount, so that it can be recognized everywhere.
 type payment struct {
 	to     ledger.Address
 	amount ledger.Amount
 	fate   fate
 }
 
-// deposit is a blob that was stored, or may be.
+// deposit is a blob that was stored, or may have been.
 type deposit struct {
 	seed   uint64
 	size   int
@@ -71,24 +71,24 @@ type deposit struct {
 	object ledger.ObjectID // the record; zero while none is known
 	end    uint32          // of the record; 0 if an extension may have moved it
 	gone   fate            // whether it was deleted
-	ended  bool            // its time is over
+	ended  bool            // its storage has ended
 }
 
-// content is what was stored.
+// content returns the stored bytes.
 func content(seed uint64, size int) []byte {
 	b := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte(fmt.Appendf(nil, "%032d", seed))).Read(b) // never fails
 	return b
 }
 
-// account pays and stores. Each of its two workers owns what it writes down, until both have ended.
+// account pays and stores. Each of its two workers owns the fields it writes until both have ended.
 type account struct {
 	*guest
 	name     string
 	address  ledger.Address
-	payments []payment // what follows is written by pay
+	payments []payment // pay writes this and the next
 	receipts []ledger.Receipt
-	deposits []*deposit // what follows is written by keep
+	deposits []*deposit // keep writes this and the next
 	byID     map[shards.BlobID]*deposit
 	stored   int
 	deleted  int
@@ -96,21 +96,21 @@ type account struct {
 	read     int
 }
 
-// load is a mix of payments and blobs that goes on all the time.
+// load runs payments and blob operations all the time.
 type load struct {
 	t        *testing.T
 	accounts []*account
 	serial   atomic.Uint64 // the amount of the last payment, in FROST
 	mu       sync.Mutex
-	failed   map[string]int // operations that came to nothing, or not to anything known, by reason; guarded by mu
+	failed   map[string]int // number of operations that failed or have an unknown outcome, by reason; guarded by mu
 	stop     chan struct{}
 	workers  sync.WaitGroup
 }
 
-// funds is what each account begins with: more than it can spend.
+// funds is the initial balance of each account: more than it can spend.
 const funds = 10_000 * ledger.WAL
 
-// opTimeout is when something is wrong: a network that lacks too many nodes gets them back much sooner.
+// opTimeout bounds an operation; after it something is wrong: missing nodes come back much sooner.
 const opTimeout = 3 * time.Minute
 
 // newLoad makes and funds n accounts.
@@ -139,13 +139,13 @@ func newLoad(t *testing.T, c *cluster, n int) *load {
 	return l
 }
 
-// run begins the load; end ends it and waits for what is under way.
+// run starts the load; end stops it and waits for running operations.
 func (l *load) run(rnd *rand.Rand) {
 	for _, a := range l.accounts {
 		for _, work := range []func(*account, *rand.Rand){l.pay, l.keep} {
 			own := rand.New(rand.NewPCG(rnd.Uint64(), rnd.Uint64()))
 			l.workers.Go(func() {
-				pace := time.NewTicker(400 * time.Millisecond) // more would take the processors from the nodes
+				pace := time.NewTicker(400 * time.Millisecond) // a higher rate would slow the nodes
 				defer pace.Stop()
 				for {
 					work(a, own)
@@ -165,7 +165,7 @@ func (l *load) end() {
 	l.workers.Wait()
 }
 
-// note looks at an error that came to somebody.
+// note records an error of an operation.
 func (l *load) note(a *account, what string, err error) {
 	if err == nil {
 		return
@@ -178,7 +178,7 @@ func (l *load) note(a *account, what string, err error) {
 	l.failed[what+": "+why(err)]++
 }
 
-// why is the kind of an error, for people.
+// why returns the kind of an error, for people.
 func why(err error) string {
 	var refused *ledger.OpError
 	var few *client.NotEnoughError
@@ -227,7 +227,7 @@ func (l *load) pay(a *account, rnd *rand.Rand) {
 	}
 }
 
-// keep does something with blobs.
+// keep does one random operation with blobs.
 func (l *load) keep(a *account, rnd *rand.Rand) {
 	ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
 	defer cancel()
@@ -236,7 +236,7 @@ func (l *load) keep(a *account, rnd *rand.Rand) {
 		last := a.deposits[len(a.deposits)-1]
 		switch choice := rnd.IntN(100); {
 		case last.stored != done && choice < 80:
-			l.store(ctx, a, last) // again, as one would
+			l.store(ctx, a, last) // a repetition, as users do
 			return
 		case d.stored != done || d.gone != undone || d.ended:
 		case choice < 15 && !d.opt.Permanent:
@@ -305,7 +305,7 @@ func (l *load) extend(ctx context.Context, a *account, d *deposit) {
 	}
 }
 
-// hasEnded tells whether the end of a blob's time explains an error.
+// hasEnded reports whether the end of a blob's storage explains an error.
 func (l *load) hasEnded(ctx context.Context, a *account, d *deposit, err error) bool {
 	if err == nil || d.end == 0 || fateOf(err) == unknown {
 		return false
@@ -315,7 +315,7 @@ func (l *load) hasEnded(ctx context.Context, a *account, d *deposit, err error) 
 	return d.ended
 }
 
-// readBack reads a blob, of which no byte may ever be wrong.
+// readBack reads a blob; all bytes must be right.
 func (l *load) readBack(ctx context.Context, a *account, d *deposit) {
 	var got bytes.Buffer
 	_, err := a.Client().Read(ctx, d.id, &got, client.ReadOptions{})
@@ -334,7 +334,7 @@ func (l *load) readBack(ctx context.Context, a *account, d *deposit) {
 	}
 }
 
-// count is how much was done, for people.
+// count sums up the operations, for people.
 func (l *load) count() string {
 	var paid, txs, open, stored, deleted, extended, read int
 	for _, a := range l.accounts {

@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// machines of docs/network.md, by name. A page's block for several is written for the first of them.
+// machines lists the machines of docs/network.md by name. A page's block for several machines is written for the first.
 var machines = map[string]string{"alpha": "192.0.2.1", "beta": "192.0.2.2", "gamma": "192.0.2.3", "delta": "192.0.2.4"}
 
-// block is commands of a page, and where they are run.
+// block is commands on a page, and the machines that run them.
 type block struct {
 	on   []string
 	text string
 }
 
-// pageBlocks are the blocks that begin with ```sh and the names of machines.
+// pageBlocks returns the blocks that begin with ```sh and the names of machines.
 func pageBlocks(t *testing.T, page string) (blocks []block) {
 	t.Helper()
 	raw, err := os.ReadFile(page)
@@ -36,19 +36,19 @@ func pageBlocks(t *testing.T, page string) (blocks []block) {
 	return blocks
 }
 
-// fleet is the page's machines on this one: a folder and a loopback address for each.
+// fleet simulates the page's machines: a folder and a loopback address for each.
 type fleet struct {
 	dir, port string
 	procs     []*proc
 }
 
-// scpScript copies from one machine's folder to the folder it is run in, as scp does between machines.
+// scpScript copies between the machines' folders, as scp does between machines.
 const scpScript = `#!/bin/sh -e
 for to; do :; done
 while [ $# -gt 1 ]; do cp "$FLEET/${1%%:*}/${1#*:}" "$to"; shift; done
 `
 
-// local turns what is written for machine first into what is run on machine name.
+// local adapts text for machine first to its stand-in on this one.
 func (f *fleet) local(text, first, name string) string {
 	text = strings.NewReplacer(first, name, machines[first], machines[name]).Replace(text)
 	return strings.NewReplacer("192.0.2.", "127.0.0.", "/4001", "/"+f.port).Replace(text)
@@ -58,7 +58,7 @@ func (f *fleet) home(name string) string {
 	return filepath.Join(f.dir, strings.Replace(machines[name], "192.0.2.", "127.0.0.", 1))
 }
 
-// run does a block on one machine; a node is left running, as in a terminal of its own.
+// run runs a block on one machine. A node is left running, as in its own terminal.
 func (f *fleet) run(ctx context.Context, t *testing.T, b *block, name string) string {
 	t.Helper()
 	text := f.local(b.text, b.on[0], name)
@@ -95,7 +95,7 @@ func (f *fleet) shell(ctx context.Context, t *testing.T, name, text string) stri
 	return string(out)
 }
 
-// freePort is free on the loopback addresses of all machines when it is asked for.
+// freePort returns a port that is free on the loopback addresses of all machines now.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.4:0")
@@ -106,7 +106,7 @@ func freePort(t *testing.T) string {
 	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
 }
 
-// TestNetworkPage runs docs/network.md as it is printed: four homes made by hand become a network that stores a blob.
+// TestNetworkPage runs docs/network.md as printed: four homes made by hand become a network that stores a blob.
 func TestNetworkPage(t *testing.T) {
 	t.Parallel()
 	f := &fleet{dir: t.TempDir(), port: freePort(t)}

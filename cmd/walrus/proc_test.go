@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// readyTimeout is how long a process may take to print its ready line, on a machine that is busy with other tests.
+// readyTimeout bounds the time until a process prints its ready line, on a machine busy with other tests.
 const readyTimeout = 60 * time.Second
 
-// proc is walrus as a process of its own, in the background.
+// proc is a walrus process in the background.
 type proc struct {
 	cmd  *exec.Cmd
 	line chan string // its first line, once
-	log  string      // path of what it wrote to stderr
+	log  string      // path of its stderr
 	done chan struct{}
 	err  error // of the process; set before done is closed
 }
@@ -79,7 +79,7 @@ func (p *proc) kill() error {
 	return nil
 }
 
-// stop asks the process to end and returns how it did.
+// stop asks the process to end and returns its exit error.
 func (p *proc) stop() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -92,7 +92,7 @@ func (p *proc) stop() error {
 	}
 }
 
-// tail is the end of the log.
+// tail returns the end of the log.
 func (p *proc) tail() string {
 	raw, err := os.ReadFile(p.log)
 	if err != nil {
@@ -101,7 +101,7 @@ func (p *proc) tail() string {
 	return string(raw[max(0, len(raw)-4000):])
 }
 
-// result is what a command that ended left behind.
+// result is the output and exit code of a finished command.
 type result struct {
 	code           int
 	stdout, stderr string

@@ -12,7 +12,7 @@ import (
 	"walrus/client"
 )
 
-// newTerminal opens a terminal, which has no width until it is given one.
+// newTerminal opens a terminal, which has no width until one is set.
 func newTerminal(t *testing.T) *os.File {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)

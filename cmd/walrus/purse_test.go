@@ -14,9 +14,9 @@ import (
 	"walrus/ledger"
 )
 
-// TestSoakPurse has many processes store and pay with one wallet at the same time, from two homes that share no file, as on
-// two machines: each succeeds, and what all are told to have paid is what left the account. In a soak there are 50 stores
-// and 50 payments by 20 processes at a time, and a few of each otherwise.
+// TestSoakPurse runs many processes that store and pay with one wallet at once, from two homes that share no files, as
+// on two machines. Each succeeds, and the reported payments add up to what left the account. In a soak there are 50
+// stores and 50 payments by 20 processes at a time, otherwise a few of each.
 func TestSoakPurse(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts dozens of processes")
@@ -73,7 +73,7 @@ func TestSoakPurse(t *testing.T) {
 	t.Logf("%d stores and %d payments in %s", each, each, time.Since(start).Round(time.Millisecond))
 }
 
-// home makes a folder with a copy of what a client needs, and returns its configuration.
+// home makes a folder with a copy of a client's files, and returns the path of its configuration.
 func (c *cluster) home(name string) string {
 	c.t.Helper()
 	dir := filepath.Join(c.dir, name)
@@ -93,7 +93,7 @@ func (c *cluster) home(name string) string {
 	return filepath.Join(dir, filepath.Base(conf.Path))
 }
 
-// paidBy is what store or wallet send says in JSON that it paid, fees included.
+// paidBy returns the amount, fees included, that the JSON of store or wallet send reports as paid.
 func paidBy(stdout string) (ledger.Amount, error) {
 	var sent struct {
 		Amount ledger.Amount `json:"amountFrost"`

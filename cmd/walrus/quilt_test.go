@@ -11,13 +11,13 @@ import (
 	"walrus/config"
 )
 
-// TestQuiltFolder is 600 small files on 1000 shards: a folder in, a folder out, also with a node down; one file alone
-// takes its own column and the index.
+// TestQuiltFolder stores and reads a folder of 600 small files on 1000 shards, also with a node down. Reading one file
+// alone fetches only its column and the index.
 func TestQuiltFolder(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts four processes")
 	}
-	t.Parallel() // it mostly waits for processes
+	t.Parallel() // mostly waits for processes
 	seed, rnd := seeded(t)
 	t.Logf("seed %d", seed)
 	c := newCluster(t, config.DevnetOptions{Nodes: 4, Shards: 1000})

@@ -17,7 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes this test binary the command walrus for all that run it by name.
+// TestMain makes this test binary act as the command walrus when run by that name.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"walrus": main})
 }
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 //	http CODE METHOD URL SIZE   send SIZE bytes; stdout is the head and the body of the answer, whose status is CODE. In URL,
 //	                            gateway: and metrics: are where the last one that came up has them, by its line in JSON
 func TestScripts(t *testing.T) {
-	t.Parallel() // with the other one that mostly waits
+	t.Parallel() // runs with the other one that mostly waits
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 
 type (
 	procsKey struct{}
-	readyKey struct{} // of the last ready line
+	readyKey struct{} // of the latest ready line
 )
 
 func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
@@ -93,7 +93,7 @@ func scriptUp(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for i, arg := range args[1:] {
 		if i > 0 && (args[i] == "--dir" || args[i] == "--home") {
-			args[i+1] = ts.MkAbs(arg) // the process does not start in the script's directory
+			args[i+1] = ts.MkAbs(arg) // the process starts in another directory than the script
 		}
 	}
 	procs := ts.Value(procsKey{}).(map[string]*proc)

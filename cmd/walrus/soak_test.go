@@ -18,7 +18,7 @@ import (
 	"walrus/config"
 )
 
-// soakRounds is how often the two long tests hurt the network: $WALRUS_SOAK, or not at all.
+// soakRounds returns how often the two long tests damage the network: $WALRUS_SOAK, or zero.
 func soakRounds(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(os.Getenv("WALRUS_SOAK"))
@@ -28,8 +28,8 @@ func soakRounds(t *testing.T) int {
 	return n
 }
 
-// TestSoakKills kills one node at a random moment of each of many uploads. Every store that succeeds must be readable
-// and, when the nodes are back, whole.
+// TestSoakKills kills one node at a random moment of each of many uploads. Every successful store must be readable and,
+// once the nodes are back, complete.
 func TestSoakKills(t *testing.T) {
 	rounds := soakRounds(t)
 	seed, src := seeded(t)
@@ -45,7 +45,7 @@ func TestSoakKills(t *testing.T) {
 		timer := time.AfterFunc(after, func() { _ = p.kill() })
 		b, _ := c.newBlob(src, 8<<20+rnd.IntN(1<<20), exitDone)
 		if timer.Stop() {
-			_ = p.kill() // the upload was faster
+			_ = p.kill() // the upload was faster than the kill
 		}
 		<-p.done
 		blobs = append(blobs, b)
@@ -61,8 +61,8 @@ func TestSoakKills(t *testing.T) {
 }
 
 // TestSoakDamage flips bits in random files of a stopped node's store, and in some rounds of its ledger. The node must
-// start, find the damage by itself and repair it, and no read may return a wrong byte. It may refuse a damaged ledger,
-// if it says what to do about that, and must heal once that is done.
+// start, find the damage by itself and repair it, and no read may return a wrong byte. It may refuse a damaged ledger
+// if it says what to do, and must heal once that is done.
 func TestSoakDamage(t *testing.T) {
 	rounds := soakRounds(t)
 	seed, src := seeded(t)
@@ -93,12 +93,12 @@ func TestSoakDamage(t *testing.T) {
 		}
 		refused += c.startDamaged(victim)
 		c.read(blobs[rnd.IntN(len(blobs))])
-		c.walrus(exitDone, "wallet", "send", someone, "0.001") // the ledger goes on
+		c.walrus(exitDone, "wallet", "send", someone, "0.001") // make the ledger continue
 		start := time.Now()
 		refused += c.awaitHealed(2 * time.Minute)
 		t.Logf("round %d: node %d well after %s", round, victim, time.Since(start).Round(time.Millisecond))
 	}
-	// Every node reads everything back when it starts, and must find nothing wrong any more.
+	// Every node reads everything at its start, and must find no more damage.
 	for i := range c.node {
 		c.stop(i)
 		if err := os.Truncate(c.log(i), 0); err != nil {
@@ -122,8 +122,8 @@ func TestSoakDamage(t *testing.T) {
 	}
 }
 
-// startDamaged starts a node whose ledger may be damaged, and returns how often it was refused, with what to do about
-// it, before that was done.
+// startDamaged starts a node whose ledger may be damaged. If the node refuses and says what to do, startDamaged does
+// it. It returns how often the node refused.
 func (c *cluster) startDamaged(i int) (refused int) {
 	c.t.Helper()
 	p, err := startProc(context.Background(), c.log(i), "node", "run", "--home", c.net.Homes[i])
@@ -135,13 +135,13 @@ func (c *cluster) startDamaged(i int) (refused int) {
 	if err == nil {
 		return 0
 	}
-	<-p.done // ready has seen to it
+	<-p.done // ready has killed it
 	c.node[i] = nil
 	c.replace(i, p, err)
 	return 1
 }
 
-// awaitHealed wants every node well, and returns how many of them found their ledger to be damaged and ended.
+// awaitHealed waits until every node is well. It returns how many ended because they found their ledger damaged.
 func (c *cluster) awaitHealed(limit time.Duration) (refused int) {
 	c.t.Helper()
 	for start := time.Now(); ; {
@@ -166,10 +166,10 @@ func (c *cluster) awaitHealed(limit time.Duration) (refused int) {
 	}
 }
 
-// damagedLedger is what a node with a damaged ledger says in the end: where it is, and what to do.
+// damagedLedger matches a node's last words about a damaged ledger: its path, and what to do.
 var damagedLedger = regexp.MustCompile(`the ledger's database (\S+): .*the ledger's database is damaged.*: move the directory away and start again`)
 
-// replace does what a node with a damaged ledger has asked for, to the letter, before it ended.
+// replace follows, literally, the advice of a node that ended because of a damaged ledger.
 func (c *cluster) replace(i int, p *proc, err error) {
 	c.t.Helper()
 	text := strings.TrimSpace(p.tail())
@@ -185,12 +185,12 @@ func (c *cluster) replace(i int, p *proc, err error) {
 	c.start(i)
 }
 
-// flipBit flips one bit of one file under dir, each file as likely as the other, and returns where.
+// flipBit flips one bit of one file under dir, all files equally likely, and returns the place.
 func flipBit(t *testing.T, rnd *rand.Rand, dir string) string {
 	t.Helper()
 	var files []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		// What the store has moved aside is of no use any more.
+		// Files that the store has moved aside are no longer used.
 		if err == nil && d.Type().IsRegular() && !strings.Contains(path, ".corrupt") && written(t, path) > 0 {
 			files = append(files, path)
 		}
@@ -217,7 +217,7 @@ func flipBit(t *testing.T, rnd *rand.Rand, dir string) string {
 	return fmt.Sprintf("%s at %d", path, at)
 }
 
-// written is how much of the beginning of a file is more than zeros: databases reserve space ahead.
+// written returns the length of a file up to its last byte that is not zero: databases reserve space ahead.
 func written(t *testing.T, path string) int64 {
 	t.Helper()
 	f, err := os.Open(path)
@@ -232,7 +232,7 @@ func written(t *testing.T, path string) int64 {
 		if text := bytes.TrimRight(buf[:n], "\x00"); len(text) > 0 {
 			end = at + int64(len(text))
 		} else if at-end > 64<<20 {
-			return end // far enough into what is only reserved
+			return end // far enough into reserved space
 		}
 		at += int64(n)
 		if err == io.EOF {

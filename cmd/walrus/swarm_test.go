@@ -21,8 +21,8 @@ type cluster struct {
 	t      *testing.T
 	dir    string
 	net    *config.Devnet
-	node   []*proc  // nil while it is down
-	guests []string // names of the clients in this process
+	node   []*proc  // nil while the node is down
+	guests []string // names of the guests, clients in this process
 }
 
 // newCluster makes a devnet and starts every node.
@@ -43,7 +43,7 @@ func newCluster(t *testing.T, opt config.DevnetOptions) *cluster {
 	return c
 }
 
-// config is that of a client.
+// config returns the client's configuration.
 func (c *cluster) config() *config.Client {
 	c.t.Helper()
 	conf, err := config.LoadClient(c.net.Client)
@@ -55,11 +55,11 @@ func (c *cluster) config() *config.Client {
 
 func (c *cluster) log(i int) string { return filepath.Join(c.dir, fmt.Sprintf("node-%d.log", i)) }
 
-// start starts nodes and waits until all of them are ready: a node is only once it has met another.
+// start starts nodes and waits until all are ready: a node is ready only after it has met another.
 func (c *cluster) start(nodes ...int) {
 	c.t.Helper()
 	for _, i := range nodes {
-		// Not the test's context: it ends before close does, which tells who ended a node.
+		// Not the test's context: it ends before close, which has to tell who ended a node.
 		p, err := startProc(context.Background(), c.log(i), "node", "run", "--home", c.net.Homes[i])
 		if err != nil {
 			c.t.Fatalf("start node %d: %v", i, err)
@@ -89,7 +89,7 @@ func (c *cluster) stop(i int) {
 	c.node[i] = nil
 }
 
-// wipe deletes the ledger of a node that is down; its keys and last signature stay.
+// wipe deletes the ledger of a node that is down; its keys and the record of its last signature stay.
 func (c *cluster) wipe(i int) {
 	c.t.Helper()
 	if err := os.RemoveAll(filepath.Join(c.net.Homes[i], "ledger")); err != nil {
@@ -97,10 +97,10 @@ func (c *cluster) wipe(i int) {
 	}
 }
 
-// disaster is what no log may have: a crash, a race, or consensus that has stopped for good.
+// disaster matches log text that must not occur: a crash, a race, or consensus that has stopped for good.
 var disaster = regexp.MustCompile(`(?m)^goroutine |panic|CONSENSUS FAILURE|DATA RACE`)
 
-// close ends all nodes, shows the logs of a test that failed, and fails if a node ended by itself.
+// close ends all nodes, shows the logs of a failed test, and fails if a node ended by itself.
 func (c *cluster) close() {
 	for i, p := range c.node {
 		if p == nil {
@@ -131,7 +131,7 @@ func (c *cluster) close() {
 	}
 }
 
-// walrus runs a client command and wants the exit code.
+// walrus runs a client command and checks the exit code.
 func (c *cluster) walrus(code int, args ...string) result {
 	c.t.Helper()
 	r, err := walrus(c.t.Context(), nil, append([]string{"--config", c.net.Client}, args...)...)
@@ -147,7 +147,7 @@ func (c *cluster) walrus(code int, args ...string) result {
 // blob is a file and its ID.
 type blob struct{ id, path string }
 
-// newBlob makes a random file and stores it unless want is another exit code than 0.
+// newBlob makes a random file and stores it; want is the expected exit code.
 func (c *cluster) newBlob(rnd *rand.ChaCha8, size int, want int) (blob, result) {
 	c.t.Helper()
 	content := make([]byte, size)
@@ -167,7 +167,7 @@ func (c *cluster) newBlob(rnd *rand.ChaCha8, size int, want int) (blob, result) 
 	return b, c.walrus(want, "store", "--json", b.path)
 }
 
-// read wants the blob back as it was stored.
+// read checks that the blob reads back unchanged.
 func (c *cluster) read(b blob) result {
 	c.t.Helper()
 	r := c.walrus(exitDone, "read", "--json", b.id, "-o", b.path+".copy")
@@ -185,7 +185,7 @@ func (c *cluster) read(b blob) result {
 	return r
 }
 
-// awaitHealth wants every node well within limit.
+// awaitHealth waits until every node is well, for at most limit, and returns how long that took.
 func (c *cluster) awaitHealth(limit time.Duration) time.Duration {
 	c.t.Helper()
 	return c.until(limit, "health")
@@ -231,7 +231,7 @@ func (c *cluster) awaitLog(i int, text string) {
 	}
 }
 
-// wantWhole wants both slivers of the blob on every shard.
+// wantWhole checks that every shard has both slivers of the blob.
 func (c *cluster) wantWhole(b blob) {
 	c.t.Helper()
 	var st statusReport

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestUnit: the unit for systemd starts a command that there is, and leaves little to whoever breaks in. systemd's own verdict
-// is asked for where there is one.
+// TestUnit: the systemd unit starts an existing command, and gives an intruder few rights. Where systemd is installed,
+// the test also asks for its verdict.
 func TestUnit(t *testing.T) {
 	const unit = "../../docs/walrus-node.service"
 	b, err := os.ReadFile(unit)

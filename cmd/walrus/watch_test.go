@@ -15,18 +15,18 @@ import (
 	"walrus/ledger/light"
 )
 
-// watch looks at the ledger all the time, at what the nodes say together and at what each says alone.
+// watch observes the ledger all the time, through all nodes together and through each alone.
 type watch struct {
 	t         *testing.T
 	guest     *guest
-	nodes     []*light.Client  // each knows one node only
-	addresses []ledger.Address // of all accounts that can have anything
+	nodes     []*light.Client  // one client per node, which asks only that node
+	addresses []ledger.Address // of all accounts that can own anything
 
 	head     atomic.Uint64
 	stop     chan struct{}
 	workers  sync.WaitGroup
-	sums     int // times that all WAL was counted; owned by run
-	compared int // blocks that two nodes or more gave; owned by run
+	sums     int // how often all WAL was counted; owned by run
+	compared int // blocks served by two nodes or more; owned by run
 }
 
 func newWatch(t *testing.T, c *cluster, l *load) *watch {
@@ -80,8 +80,8 @@ func (w *watch) run(rnd *rand.Rand) {
 	})
 }
 
-// look follows the head and, in some rounds, counts all WAL or compares the nodes. Errors but lies are for nodes that are
-// down.
+// look follows the head and, in some rounds, counts all WAL or compares the nodes. It tolerates errors, except lies:
+// nodes may be down.
 func (w *watch) look(rnd *rand.Rand, round int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -105,10 +105,10 @@ func (w *watch) look(rnd *rand.Rand, round int) {
 	}
 }
 
-// errWrong marks what must never be.
+// errWrong marks impossible states.
 var errWrong = errors.New("the ledger is wrong")
 
-// conserved counts all WAL in one state.
+// conserved checks the sum of all WAL in one state.
 func (w *watch) conserved(ctx context.Context) error {
 	l := w.guest.Chain().Light
 	now, err := l.Epoch(ctx)
@@ -116,7 +116,7 @@ func (w *watch) conserved(ctx context.Context) error {
 		return err
 	}
 	first := now.Epoch - min(now.Epoch, 1)
-	last := now.Epoch + w.guest.genesis.MaxEpochsAhead + 2 // it may go on in between
+	last := now.Epoch + w.guest.genesis.MaxEpochsAhead + 2 // epochs may end during the count
 	keys := [][]byte{ledger.KeyEpoch(), ledger.KeySupply()}
 	for e := first; e <= last; e++ {
 		keys = append(keys, ledger.KeyPot(e))
@@ -135,7 +135,7 @@ func (w *watch) conserved(ctx context.Context) error {
 	return err
 }
 
-// total is all WAL: of the accounts, in the pots, left over and burned.
+// total returns all WAL: of the accounts, in the pots, left over and burned.
 func total(r ledger.Reader, first, last uint32, addresses []ledger.Address) (ledger.Amount, error) {
 	now, err := ledger.ReadEpoch(r)
 	if err != nil {
@@ -163,8 +163,8 @@ func total(r ledger.Reader, first, last uint32, addresses []ledger.Address) (led
 	return sum, nil
 }
 
-// agree compares the blocks that each node has at a height, and tells how many gave one. Some may be down, and those that
-// joined by a snapshot have no older ones.
+// agree compares the nodes' blocks at a height, and returns how many served one. Some nodes may be down, and nodes that
+// joined by a snapshot have no older blocks.
 func (w *watch) agree(ctx context.Context, height uint64) (int, error) {
 	type answer struct {
 		hash, app []byte
