@@ -10,9 +10,9 @@ func sortedList(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// Nearest is the one of names that word was probably meant to be, "" if none is near.
+// Nearest returns the name that word was probably meant to be, "" if none is near.
 func Nearest(word string, names []string) (best string) {
-	distance := min(3, len(word)/2+1) // at least half of it is right
+	distance := min(3, len(word)/2+1) // at least half of the word must match
 	for _, name := range names {
 		if d := editDistance(strings.ToLower(word), strings.ToLower(name)); d < distance || d == distance && name < best {
 			best, distance = name, d
@@ -24,7 +24,7 @@ func Nearest(word string, names []string) (best string) {
 // editDistance counts the insertions, deletions, replacements and swaps of neighbouring bytes that make a into b.
 func editDistance(a, b string) int {
 	const far = 1 << 10
-	if len(a) > 64 || len(b) > 64 { // no key is that long
+	if len(a) > 64 || len(b) > 64 { // all known keys are shorter
 		return far
 	}
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)

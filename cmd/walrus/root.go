@@ -10,7 +10,7 @@ import (
 	"walrus/config"
 )
 
-// globalFlags are those of every command.
+// globalFlags are the flags of every command.
 type globalFlags struct {
 	config    string
 	wallet    string
@@ -40,7 +40,7 @@ With --json, a command that fails leaves one object on standard error: {"error",
 any; the code is the exit code.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not enough nodes, or the ledger stands still for want of them.`
 
-// otherGroup are the commands that belong to none of the groups.
+// otherGroup is the heading of commands outside all groups.
 const otherGroup = "Other"
 
 func newRoot(a *app) *cobra.Command {
@@ -105,14 +105,14 @@ func newRoot(a *app) *cobra.Command {
 	return root
 }
 
-// group makes c a command that has subcommands and, alone, prints its help.
+// group makes c a command with subcommands that prints its help when called alone.
 func group(c *cobra.Command) *cobra.Command {
 	c.Args = subcommand
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return c
 }
 
-// subcommand refuses a name that is none of c's commands.
+// subcommand refuses names that are not subcommands of c.
 func subcommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -133,7 +133,7 @@ func subcommand(c *cobra.Command, args []string) error {
 	return usagef("unknown command %q (see %s --help)", args[0], c.CommandPath())
 }
 
-// strict has cobra's own commands refuse names that are none, instead of explaining something else.
+// strict makes cobra's own commands refuse unknown names, instead of explaining something else.
 func strict(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
@@ -153,7 +153,7 @@ func strict(root *cobra.Command) {
 	}
 }
 
-// args turns cobra's check of the number of arguments into wrong usage.
+// args turns cobra's check of the argument count into a usage error.
 func args(check cobra.PositionalArgs, want string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if check(c, args) != nil {
@@ -163,7 +163,7 @@ func args(check cobra.PositionalArgs, want string) cobra.PositionalArgs {
 	}
 }
 
-// withTimeout bounds ctx by --timeout, or else by the command's own limit; 0 is none.
+// withTimeout bounds ctx by --timeout, or else by the command's default; 0 means none.
 func (a *app) withTimeout(ctx context.Context, own time.Duration) (context.Context, context.CancelFunc) {
 	limit := a.global.timeout
 	if limit == 0 {
@@ -175,7 +175,7 @@ func (a *app) withTimeout(ctx context.Context, own time.Duration) (context.Conte
 	return context.WithTimeout(ctx, limit)
 }
 
-// logger writes to stderr as l says, unless flags or environment say otherwise.
+// logger returns a logger to stderr, configured by l, flags and environment.
 func (a *app) logger(l config.Log) (*slog.Logger, error) {
 	if err := l.Override(a.env, a.global.logLevel, a.global.logFormat); err != nil {
 		return nil, err
