@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-
 	"walrus/p2p"
 	"walrus/store"
 )
