@@ -142,7 +142,7 @@ func decide(w *want, k *known) (*plan, error) {
 // reuseRecord finds a record that serves or can be made to serve: ours, or anyone's for a certified permanent blob. Nil
 // if there is none.
 func (w *want) reuseRecord(k *known, end uint32) (*plan, error) {
-	// a record to be given away must be new or not certified yet: only then is it ours alone
+	// a record is given away when it is certified, and anew asks for a new one: only an uncertified record can serve
 	if w.anew || w.share || w.sendTo != (ledger.Address{}) {
 		return w.useRecord(k, end, false)
 	}

@@ -20,9 +20,9 @@ const maxHalfClosed = 64
 // halfClosed lets clients close their sending side once the request is out, as RFC 9112 §9.6 allows. net/http takes
 // such a client for gone and cancels the request. halfClosed cancels it only
 //
-//	at once, if the connection broke or too many such requests go on;
-//	when writing to it fails: a client that has left answers the first bytes with a reset;
-//	when nothing was written for so long that a client who is there would be cut for standing still.
+//	at once, if the connection broke or too many such requests are running;
+//	when a write fails: the host of a client that has left answers the first bytes with a reset;
+//	when nothing was written for the stall time, after which a present client would be cut off too.
 type halfClosed struct {
 	base     context.Context // ends all requests
 	patience time.Duration

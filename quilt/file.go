@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	// fileHeader is what a file begins with: the version, the number of bytes that follow as a uint32, and a byte of flags.
+	// fileHeader is the size of a file's first part: the version, the number of following bytes as a uint32, and a byte
+	// of flags.
 	fileHeader = 6
-	// hasTags is the flag of a file with tags.
+	// hasTags flags a file with tags.
 	hasTags = 1
 )
 

@@ -22,14 +22,14 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"walrus": main})
 }
 
-// TestScripts runs testdata/script. Beside testscript's own commands there are
+// TestScripts runs testdata/script, with these commands in addition to testscript's own:
 //
-//	exits CODE walrus ARGS...   the exit code is CODE; if it is not 0, stderr is one line, with --json an object that has the
-//	                            code, and, if it is 2, stdout empty
-//	up NAME ARGS...             start walrus ARGS in the background and wait for its ready line, which is then stdout
-//	down NAME                   ask it to end, which it must do with exit code 0
-//	http CODE METHOD URL SIZE   send SIZE bytes; stdout is the head and the body of the answer, whose status is CODE. In URL,
-//	                            gateway: and metrics: are where the last one that came up has them, by its line in JSON
+//	exits CODE walrus ARGS...   checks the exit code. If it is not 0, stderr must be one line, with --json an object with
+//	                            the code. If it is 2, stdout must be empty
+//	up NAME ARGS...             starts walrus ARGS in the background and waits for its ready line, which becomes stdout
+//	down NAME                   asks it to end, and checks that its exit code is 0
+//	http CODE METHOD URL SIZE   sends SIZE bytes and checks the status CODE. stdout becomes the head and body of the answer.
+//	                            In URL, gateway: and metrics: stand for the addresses in the latest ready line
 func TestScripts(t *testing.T) {
 	t.Parallel() // runs with the other one that mostly waits
 	testscript.Run(t, testscript.Params{
