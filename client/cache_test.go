@@ -235,7 +235,7 @@ func TestCacheFull(t *testing.T) {
 	defer c.Close()
 	data := noise(63, 100_000)
 	b := opened(t, c, data)
-	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil { // a file takes the folder's place
+	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil { // a file instead of the folder
 		t.Fatal(err)
 	}
 	for range 2 {

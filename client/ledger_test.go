@@ -495,8 +495,8 @@ func TestNotStoredWhileNodesAreSilent(t *testing.T) {
 	})
 }
 
-// An old certificate, of a deleted record, does not certify a blob that is registered anew, neither for its status nor
-// for a read.
+// TestOldCertificate: the certificate of a deleted record does not certify a blob that is registered again, neither for
+// its status nor for a read.
 func TestOldCertificate(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	res, err := store(t, c, []byte("a blob"), StoreOptions{})

@@ -111,7 +111,7 @@ func TestExplorerOwner(t *testing.T) {
 	if err != nil || o.Epoch != 3 || len(o.Transactions) != 1 || o.Next != "px" || o.Address != (ledger.Address{1}) {
 		t.Errorf("%+v, %v", o, err)
 	}
-	for _, a := range []ledger.Address{{}, {2}} { // the zero address is everybody, not an account; the other was never used
+	for _, a := range []ledger.Address{{}, {2}} { // the zero address is no account; the other was never used
 		if o, err := e.Owner(t.Context(), a, ""); !errors.Is(err, pages.ErrNotFound) {
 			t.Errorf("owner %s: %+v, %v", a, o, err)
 		}

@@ -53,7 +53,7 @@ func bookOf(ctx context.Context, l *light.Client, a ledger.Address) (book, uint6
 	b := book{}
 	for next := (light.Cursor{}); ; {
 		var page *light.History
-		err := patiently(ctx, auditLimit, func(ctx context.Context) (err error) { // nodes refuse too many questions at once
+		err := patiently(ctx, auditLimit, func(ctx context.Context) (err error) { // nodes limit questions
 			page, err = l.History(ctx, a, next, light.MaxHistory)
 			return err
 		})

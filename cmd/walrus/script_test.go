@@ -24,12 +24,12 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/script, with these commands in addition to testscript's own:
 //
-//	exits CODE walrus ARGS...   checks the exit code. If it is not 0, stderr must be one line, with --json an object with
-//	                            the code. If it is 2, stdout must be empty
+//	exits CODE walrus ARGS...   checks the exit code. If it is not 0, stderr must be one line, with --json an object
+//	                            with the code. If it is 2, stdout must be empty
 //	up NAME ARGS...             starts walrus ARGS in the background and waits for its ready line, which becomes stdout
 //	down NAME                   asks it to end, and checks that its exit code is 0
-//	http CODE METHOD URL SIZE   sends SIZE bytes and checks the status CODE. stdout becomes the head and body of the answer.
-//	                            In URL, gateway: and metrics: stand for the addresses in the latest ready line
+//	http CODE METHOD URL SIZE   sends SIZE bytes and checks the status CODE. stdout becomes the head and body of
+//	                            the answer. In URL, gateway: and metrics: stand for the addresses in the latest ready line
 func TestScripts(t *testing.T) {
 	t.Parallel() // runs with the other one that mostly waits
 	testscript.Run(t, testscript.Params{

@@ -97,7 +97,7 @@ func New(cfg Config, data Data, log *slog.Logger) (http.Handler, error) {
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// Secured sets the headers of every answer: those of pages that others make, too.
+// Secured sets the headers of every answer, also for pages made elsewhere.
 func Secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

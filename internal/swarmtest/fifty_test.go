@@ -18,7 +18,7 @@ import (
 	"walrus/dht"
 )
 
-// Fifty hosts join through one, find each other by peer ID, gossip, and move 100 MB in streams.
+// TestFiftyHosts: fifty hosts join through one, find each other by peer ID, gossip, and move 100 MB in streams.
 func TestFiftyHosts(t *testing.T) {
 	const hosts, blocks, messages = 50, 8, 20
 	wall := time.Now()

@@ -97,8 +97,8 @@ func startPeer(t *testing.T, n *Network, i int, b p2p.Backend, delivered *atomic
 	return m
 }
 
-// Hosts of package p2p, with their own limits, muxer and security: requests, slivers and gossip between peers that know
-// each other only through the DHT. One of them is killed.
+// TestHostsOfPackageP2P runs hosts of package p2p, with their own limits, muxer and security: requests, slivers and
+// gossip between peers that know each other only through the DHT. One of them is killed.
 func TestHostsOfPackageP2P(t *testing.T) {
 	wall := time.Now()
 	synctest.Test(t, func(t *testing.T) {
