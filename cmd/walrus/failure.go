@@ -17,7 +17,7 @@ import (
 	"walrus/ledger/wallet"
 )
 
-// failure is the one-line JSON that --json prints to stderr when a command fails.
+// failure is printed to stderr by --json, on one line, when a command fails.
 type failure struct {
 	Error    string   `json:"error"`
 	Code     int      `json:"code"` // the exit code

@@ -86,7 +86,7 @@ func CopyUntil(ctx context.Context, w io.Writer, r io.Reader) (n int64, err erro
 
 const copyBuffer = 256 << 10 // bytes
 
-// lastWords is how long a write may continue after the context ended: long enough for a live reader.
+// lastWords bounds how long a write may continue after the context ended: long enough for a live reader.
 const lastWords = time.Second
 
 // Until returns a writer to w whose writes end soon after ctx does, even if nobody reads the data. Such a write is
