@@ -77,7 +77,7 @@ func (r *recent[T]) get(ctx context.Context, work *sync.WaitGroup, old bool, fet
 	return r.value, r.err
 }
 
-// idle reports that nobody waits and the answer is no longer current.
+// idle reports whether nobody waits and the answer is no longer current.
 func (r *recent[T]) idle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
