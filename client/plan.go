@@ -232,7 +232,6 @@ func (w *want) reuseStorage(k *known, end uint32) *plan {
 	}}
 }
 
-// buy plans to buy storage.
 func (w *want) buy(k *known, end uint32) *plan {
 	return &plan{operation: RegisterFromScratch, start: k.epoch, end: end, registers: 1, compose: func(object func(int) ledger.ObjectID) []ledger.Op {
 		return []ledger.Op{ledger.BuyStorage{Bytes: w.encoded, Start: k.epoch, End: end}, w.register(object(0))}
@@ -257,7 +256,6 @@ func (w *want) certify(object ledger.ObjectID, certificate []byte) []ledger.Op {
 	return ops
 }
 
-// addFees adds the fees of the plan's transactions.
 func (p *plan) addFees(w *want, k *known) (err error) {
 	var txs [][]ledger.Op
 	if p.compose != nil {

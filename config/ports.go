@@ -65,7 +65,6 @@ func (p *ports) take(ctx context.Context) error {
 	return fmt.Errorf("find a free port on 127.0.0.1 between %d and %d: %w", minPort, maxPort, last)
 }
 
-// release frees all ports.
 func (p *ports) release() error {
 	var err error
 	for _, c := range p.held {

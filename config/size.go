@@ -7,7 +7,6 @@ import (
 	"strings"
 )
 
-// sizeUnits lists the units of a size.
 var sizeUnits = []struct {
 	name  string
 	bytes int64

@@ -58,13 +58,11 @@ func (rs responses) document() map[string]*huma.Response {
 	return out
 }
 
-// problem describes an error response.
 func problem(api huma.API, description string) *huma.Response {
 	schema := api.OpenAPI().Components.Schemas.Schema(errorBodyType, true, "")
 	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
 }
 
-// header describes a header of a response.
 func header(description, example string) *huma.Param {
 	return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}, Example: example}
 }

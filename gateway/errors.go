@@ -103,7 +103,6 @@ func (f *failure) write(w http.ResponseWriter, head bool) {
 	}
 }
 
-// invalid returns the failure for a wrong request.
 func invalid(reason, message string) *failure {
 	return &failure{code: http.StatusBadRequest, status: "INVALID_ARGUMENT", reason: reason, domain: domainDaemon, message: message}
 }

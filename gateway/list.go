@@ -18,7 +18,6 @@ type BlobList struct {
 	NextPageToken string       `json:"nextPageToken,omitempty" example:"AAAAIwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" doc:"The page_token of the next page; absent on the last."`
 }
 
-// addList adds the route that lists records.
 func (g *Gateway) addList(api huma.API) {
 	type in struct {
 		PageSize  int64  `query:"page_size" minimum:"1" maximum:"1000" default:"100" example:"100" doc:"At most so many records."`

@@ -43,7 +43,6 @@ func (o *owners) sum(kind string, object []byte) string {
 // token returns the token of a record.
 func (o *owners) token(object ledger.ObjectID) string { return o.sum("object ", object[:]) }
 
-// operator returns the operator's token.
 func (o *owners) operator() string { return o.sum("operator", nil) }
 
 // owns reports whether token is valid for a record.

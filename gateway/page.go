@@ -52,7 +52,6 @@ type (
 	}
 )
 
-// documentPage renders the page.
 func documentPage(doc *huma.OpenAPI, publisher bool) ([]byte, error) {
 	t, err := template.New("api").Parse(apiPage)
 	if err != nil {

@@ -101,7 +101,6 @@ func (g *Gateway) addQuiltRead(api huma.API) {
 	g.addQuiltList(api)
 }
 
-// addQuiltList adds the route that lists the files of a quilt.
 func (g *Gateway) addQuiltList(api huma.API) {
 	type in struct {
 		QuiltPath
@@ -159,7 +158,6 @@ func (g *Gateway) openQuilt(ctx context.Context, id shards.BlobID) (*client.Quil
 	return g.client.OpenQuilt(ctx, id)
 }
 
-// findFile finds a quilt and one file in it.
 func (g *Gateway) findFile(ctx context.Context, id shards.BlobID, identifier string) (*client.Quilt, []quilt.Patch, error) {
 	q, err := g.openQuilt(ctx, id)
 	if err != nil {

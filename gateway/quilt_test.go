@@ -14,7 +14,6 @@ import (
 	"walrus/gateway"
 )
 
-// testFile is a field of a form.
 type testFile struct {
 	name string
 	data []byte

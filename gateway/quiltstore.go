@@ -38,7 +38,6 @@ type StoredQuiltBlob struct {
 	Range      [2]int        `json:"range" example:"[1,208]" doc:"Its columns, the last not included."`
 }
 
-// newQuiltStoreResult converts the result for the response.
 func newQuiltStoreResult(r *client.QuiltResult) QuiltStoreResult {
 	out := QuiltStoreResult{Blob: NewStoreResult(r.StoreResult), Files: make([]StoredQuiltBlob, 0, len(r.Patches))}
 	for _, p := range r.Patches {
@@ -58,7 +57,6 @@ func formSchema() *huma.Schema {
 	}
 }
 
-// addQuiltStore adds the route that stores quilts.
 func (g *Gateway) addQuiltStore(api huma.API) {
 	type in struct {
 		StoreParams

@@ -116,7 +116,6 @@ func (g *Gateway) addRead(api huma.API) {
 	})
 }
 
-// serveBlob answers a read of a blob.
 func (g *Gateway) serveBlob(w http.ResponseWriter, r *http.Request, id shards.BlobID, strict bool, attributes ...ledger.Attribute) error {
 	blob, err := g.find(r.Context(), id)
 	if err != nil {
@@ -133,7 +132,6 @@ func (g *Gateway) find(ctx context.Context, id shards.BlobID) (content, error) {
 	return g.open(ctx, id)
 }
 
-// record reads the record of a blob.
 func (g *Gateway) record(ctx context.Context, object ledger.ObjectID) (*ledger.Blob, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Time.Open)
 	defer cancel()

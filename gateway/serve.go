@@ -144,7 +144,6 @@ func (g *Gateway) sendSeveral(w http.ResponseWriter, r *http.Request, d *downloa
 	})
 }
 
-// countWriter counts the bytes written.
 type countWriter int64
 
 func (c *countWriter) Write(p []byte) (int, error) {

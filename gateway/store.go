@@ -118,7 +118,6 @@ func (g *Gateway) storing(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// writeJSON answers with v.
 func writeJSON(w http.ResponseWriter, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {

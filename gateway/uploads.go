@@ -17,7 +17,6 @@ import (
 	"walrus/client"
 )
 
-// uploadsPath is the path of resumable uploads.
 const uploadsPath = "/v1/uploads"
 
 // uploads receives bodies in pieces, by the tus protocol or the IETF draft that follows it. A piece is on disk once it
@@ -160,7 +159,6 @@ func tusError(f *failure) error {
 	return e
 }
 
-// addUploads adds the routes of resumable uploads.
 func (g *Gateway) addUploads(api huma.API) {
 	u := g.uploads
 	register(g, api, storing, uploadOperation(api, http.MethodOptions, false), func(w http.ResponseWriter, r *http.Request, _ *struct{}) error {

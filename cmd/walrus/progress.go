@@ -59,7 +59,6 @@ func barWidth(w io.Writer) int {
 	return plainWidth
 }
 
-// finish removes the visible bar.
 func (b *bars) finish() {
 	if b != nil && b.bar != nil {
 		b.bar.Finish()
@@ -158,7 +157,6 @@ func (f *fileBars) aside(write func() error) error {
 	return write()
 }
 
-// finish removes the visible bar.
 func (f *fileBars) finish() {
 	if f != nil {
 		f.mu.Lock()

@@ -98,7 +98,6 @@ func parseRecord(arg string) (name recordName, err error) {
 	return name, nil
 }
 
-// record finds the named record.
 func (s *session) record(ctx context.Context, name recordName) (id ledger.ObjectID, err error) {
 	if name.blob == nil {
 		return name.object, nil

@@ -144,7 +144,6 @@ func (c *cluster) walrus(code int, args ...string) result {
 	return r
 }
 
-// blob is a file and its ID.
 type blob struct{ id, path string }
 
 // newBlob makes a random file and stores it; want is the expected exit code.

@@ -61,7 +61,6 @@ func (w *recorder) FlushError() error {
 	return w.writer.FlushError()
 }
 
-// counter counts the bytes of a request's body.
 type counter struct {
 	io.ReadCloser
 	n int64

@@ -6,7 +6,6 @@ import (
 	"walrus/ledger"
 )
 
-// ownerView is the page of an account.
 type ownerView struct {
 	*Owner
 	BlobTable, StorageTable, TransactionTable table
@@ -50,7 +49,6 @@ func stateOf(b *ledger.Blob, epoch uint32) cell {
 	return cell{Text: "certified", State: "good"}
 }
 
-// recordView is the page of a record.
 type recordView struct {
 	*RecordDetail
 	Kind       string

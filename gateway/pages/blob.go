@@ -13,7 +13,6 @@ import (
 // maxPreview bounds the images that a page loads by itself, in bytes.
 const maxPreview = 32 << 20
 
-// blobView is the page of a blob.
 type blobView struct {
 	*Blob
 	Counts  []count

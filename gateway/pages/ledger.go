@@ -284,7 +284,6 @@ func blocksPage(l *BlockList) (string, view) {
 	return "list", view{Title: "Blocks", Here: "ledger", Tab: "blocks", Data: v}
 }
 
-// blockView is the page of a block.
 type blockView struct {
 	*BlockDetail
 	Table         table
@@ -295,7 +294,6 @@ func blockPage(b *BlockDetail) (string, view) {
 	return "block", view{Title: "Block " + strconv.FormatUint(b.Height, 10), Here: "ledger", Tab: "blocks", Data: blockView{b, transactionsTable(b.Transactions), b.Height - 1, b.Height + 1}}
 }
 
-// transactionView is the page of a transaction.
 type transactionView struct {
 	*Transaction
 	What  string

@@ -5,7 +5,6 @@ import (
 	"strconv"
 )
 
-// networkView is the page of the network.
 type networkView struct {
 	*Network
 	NodeTable table

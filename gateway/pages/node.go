@@ -5,7 +5,6 @@ import (
 	"time"
 )
 
-// nodeView is the page of a node.
 type nodeView struct {
 	*Node
 	Spans   table // sums over a day and a month
