@@ -69,7 +69,7 @@ func TestInspectGenesis(t *testing.T) {
 	}
 }
 
-// TestAddMembers adds members one by one and gets the genesis of NewGenesis.
+// TestAddMembers adds members to a draft and gets the genesis that NewGenesis makes.
 func TestAddMembers(t *testing.T) {
 	members := newMembers(t, "devnet", 1, 4)
 	var entries strings.Builder

@@ -73,7 +73,7 @@ type OpError struct {
 	Text string
 }
 
-// Error is for people.
+// Error describes the error for people.
 func (e *OpError) Error() string {
 	if e.Op < 0 {
 		return e.Text
@@ -98,7 +98,7 @@ type FundsError struct {
 	Need, Have Amount
 }
 
-// Error is for people.
+// Error describes the error for people.
 func (e *FundsError) Error() string {
 	return fmt.Sprintf("not enough WAL: %s are needed, the account has %s: get more with walrus wallet faucet on a devnet, or have some sent to it",
 		strings.TrimSuffix(e.Need.String(), " WAL"), e.Have)
