@@ -214,12 +214,12 @@ func benchSlivers(b *testing.B, p Params, blob []byte, axis Axis, first, end int
 	return m, slivers
 }
 
-// BenchmarkHashLimit is the hashing of long symbols in cache and nothing else, in bytes hashed, on all processors.
+// BenchmarkHashLimit measures only the hashing of long symbols in cache, in bytes hashed, on all processors.
 func BenchmarkHashLimit(b *testing.B) {
 	benchKernel(b, HashBlock, func() Kernel { return LeafKernel(longLeaf) })
 }
 
-// BenchmarkCodeLimit is the arithmetic in cache and nothing else that pass one takes at n=1000, in bytes of the blob, on all
+// BenchmarkCodeLimit measures only the arithmetic of pass one at n=1000, in cache, in bytes of the blob, on all
 // processors.
 func BenchmarkCodeLimit(b *testing.B) {
 	p := mustParams(b, 1000)
@@ -236,8 +236,8 @@ func BenchmarkCodeLimit(b *testing.B) {
 	})
 }
 
-// BenchmarkKernel is each kernel alone, in bytes of its input: of messages that are hashed, or of slivers that are extended
-// or recovered.
+// BenchmarkKernel measures each kernel alone, in bytes of its input: of hashed messages, or of extended or recovered
+// slivers.
 func BenchmarkKernel(b *testing.B) {
 	for _, size := range []int{2, 6, 152, 1024, longLeaf} {
 		b.Run(fmt.Sprintf("leaves/symbol=%d", size), func(b *testing.B) {
@@ -259,7 +259,7 @@ func BenchmarkKernel(b *testing.B) {
 	}
 }
 
-// benchKernel runs a kernel whose units are so many bytes, on every processor.
+// benchKernel measures a kernel on every processor; each of its units is unit bytes.
 func benchKernel(b *testing.B, unit int, kernel func() Kernel) {
 	kernels := make([]Kernel, runtime.GOMAXPROCS(0))
 	for i := range kernels {

@@ -9,7 +9,7 @@ var (
 	ErrSymbol = errors.New("invalid symbol")
 	// ErrNotEnough reports too few slivers to decode, or symbols to rebuild.
 	ErrNotEnough = errors.New("not enough")
-	// ErrInconsistent is returned when slivers or symbols that match their roots contradict the metadata: whoever
-	// encoded the blob did it wrongly, and the blob has no valid content.
+	// ErrInconsistent reports slivers or symbols that match their roots but contradict the metadata: the blob was
+	// encoded wrongly, and has no valid content.
 	ErrInconsistent = errors.New("inconsistent encoding")
 )

@@ -124,7 +124,8 @@ func leafBlocks(z int64) int64 { return z/HashBlock + 1 }
 func treeNodes(from, to, n int) int {
 	nodes := 0
 	for n > 1 {
-		// Of the next level, from nodes have a leaf on the left below them, and those from to on have one on the right.
+		// In the next level, the first from nodes have a leaf on the left below them, and those from to on have one
+		// on the right.
 		from, to, n = (from+1)/2, to/2, (n+1)/2
 		nodes += n - max(0, to-from)
 	}

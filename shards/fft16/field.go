@@ -47,8 +47,8 @@ var field = sync.OnceValue(func() *tables {
 	return t
 })
 
-// Log returns the exponent, 0…Modulus−1, to which a fixed primitive element must be raised to give a; 0 for a = 0. Because Log(0) is 0,
-// a product of x⊕y over all y but x is the sum of Log(x⊕y) over all y.
+// Log returns the exponent, 0…Modulus−1, to which a fixed primitive element must be raised to give a; 0 for a = 0.
+// Because Log(0) is 0, a product of x⊕y over all y but x is the sum of Log(x⊕y) over all y.
 func Log(a uint16) uint16 { return field().log[a] }
 
 // Exp returns the element with exponent e, 0…Modulus.

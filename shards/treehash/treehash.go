@@ -1,6 +1,6 @@
-// Package treehash computes the hashes of Merkle trees in bulk: many leaves H(0x00 ‖ data) of one length, and many inner
-// nodes H(0x01 ‖ left ‖ right), with H = BLAKE2b-256. Sixteen hashes, or four, are computed together, each in a lane of the
-// processor's vector registers. Start with Leaves and Parents.
+// Package treehash computes the hashes of Merkle trees in bulk: many leaves H(0x00 ‖ data) of one length, and many
+// inner nodes H(0x01 ‖ left ‖ right), with H = BLAKE2b-256. It computes sixteen hashes, or four, together, each in a
+// lane of the processor's vector registers. Start with Leaves and Parents.
 package treehash
 
 // Size of a hash, in bytes.
