@@ -57,7 +57,7 @@ func (b backend) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, 
 
 // Confirm signs that every pair this node is responsible for is verified and durable. The ledger must have a live
 // registration of the blob with persistence p.
-func (b backend) Confirm(ctx context.Context, _ peer.ID, id shards.BlobID, p certs.Persistence) ([]byte, error) {
+func (b backend) Confirm(ctx context.Context, id shards.BlobID, p certs.Persistence) ([]byte, error) {
 	n := b.n
 	err := n.pending.await(ctx, func() error { _, err := n.registered(id, p); return err })
 	if err != nil {
@@ -106,7 +106,7 @@ func (n *Node) durable(id shards.BlobID) error {
 }
 
 // Metadata of a blob. If the blob may exist elsewhere, the error is ErrUnavailable, never ErrNotFound.
-func (b backend) Metadata(_ context.Context, _ peer.ID, id shards.BlobID) ([]byte, error) {
+func (b backend) Metadata(_ context.Context, id shards.BlobID) ([]byte, error) {
 	raw, err := b.n.store.Metadata(id)
 	if errors.Is(err, store.ErrCorrupt) {
 		b.n.noteRecordDamage(id, err)
@@ -138,7 +138,7 @@ func (n *Node) locate(id shards.BlobID, axis shards.Axis, index int) (store.Ref,
 
 // OpenSliver opens a sliver for reading. Damage found while reading is reported to the peer, never served, and
 // repaired.
-func (b backend) OpenSliver(_ context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis, index int) (p2p.SliverReader, error) {
+func (b backend) OpenSliver(_ context.Context, id shards.BlobID, axis shards.Axis, index int) (p2p.SliverReader, error) {
 	ref, err := b.n.locate(id, axis, index)
 	if err != nil {
 		return nil, err
@@ -179,7 +179,7 @@ func (w *watchedSliver) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // Symbols expands a sliver and returns symbols of it with proofs.
-func (b backend) Symbols(ctx context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error) {
+func (b backend) Symbols(ctx context.Context, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error) {
 	n := b.n
 	ref, err := n.locate(id, axis, index)
 	if err != nil {
@@ -233,7 +233,7 @@ func (n *Node) metadata(id shards.BlobID) (*shards.Metadata, error) {
 }
 
 // BlobStatus reports which records and slivers of a blob are here.
-func (b backend) BlobStatus(_ context.Context, _ peer.ID, id shards.BlobID) (p2p.BlobStatus, error) {
+func (b backend) BlobStatus(_ context.Context, id shards.BlobID) (p2p.BlobStatus, error) {
 	n := b.n
 	var st p2p.BlobStatus
 	if _, err := n.store.Metadata(id); err == nil {
@@ -258,7 +258,7 @@ func (b backend) BlobStatus(_ context.Context, _ peer.ID, id shards.BlobID) (p2p
 }
 
 // NodeStatus describes this node.
-func (b backend) NodeStatus(_ context.Context, _ peer.ID) (p2p.NodeStatus, error) {
+func (b backend) NodeStatus(_ context.Context) (p2p.NodeStatus, error) {
 	return b.n.Status()
 }
 

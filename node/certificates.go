@@ -71,39 +71,36 @@ func (n *Node) certified(id shards.BlobID) bool {
 
 // validateGossip judges a certificate from the topic. Provably bad ones cost their sender; stale and known ones are
 // not passed on. Our own have been verified before.
-func (n *Node) validateGossip(_ context.Context, from peer.ID, data []byte) p2p.Verdict {
+func (n *Node) validateGossip(_ context.Context, from peer.ID, data []byte) (p2p.Verdict, any) {
 	if from == n.host.ID() {
-		return p2p.Accept
+		return p2p.Accept, nil
 	}
 	cert, known, err := n.checkCertificate(data)
 	switch {
 	case known:
-		return p2p.Ignore
+		return p2p.Ignore, nil
 	case err != nil:
 		n.log.Warn("peer gossips a bad certificate", "peer", from.String(), "err", err)
-		return p2p.Reject
-	case !n.alive(cert.Blob): // it has ended, or the ledger here is behind and will tell us later
-		return p2p.Ignore
+		return p2p.Reject, nil
+	case !n.alive(cert.Blob): // ended, or the ledger here is behind and will tell
+		return p2p.Ignore, nil
 	}
-	return p2p.Accept
+	return p2p.Accept, cert
 }
 
 // takeGossip records a certificate that validateGossip accepted.
-func (n *Node) takeGossip(from peer.ID, data []byte) {
-	if from == n.host.ID() {
+func (n *Node) takeGossip(m p2p.Message) {
+	cert, ok := m.Decoded.(*certs.Certificate)
+	if !ok { // published by ourselves, who have it
 		return
 	}
-	cert, err := certs.UnmarshalCertificate(data)
-	if err == nil {
-		err = n.record(cert, data, n.cfg.Repair.Grace)
-	}
-	if err != nil {
+	if err := n.record(cert, m.Data, n.cfg.Repair.Grace); err != nil {
 		n.log.Error("cannot record a certificate", "err", err)
 	}
 }
 
 // PutCertificate takes a certificate from a client and passes it on by gossip.
-func (b backend) PutCertificate(ctx context.Context, _ peer.ID, raw []byte) error {
+func (b backend) PutCertificate(ctx context.Context, raw []byte) error {
 	cert, known, err := b.n.checkCertificate(raw)
 	if err != nil {
 		return fmt.Errorf("%w: %w", p2p.ErrBadRequest, err)
@@ -125,7 +122,7 @@ func (b backend) PutCertificate(ctx context.Context, _ peer.ID, raw []byte) erro
 }
 
 // Certificate of a blob.
-func (b backend) Certificate(_ context.Context, _ peer.ID, id shards.BlobID) ([]byte, error) {
+func (b backend) Certificate(_ context.Context, id shards.BlobID) ([]byte, error) {
 	raw, err := b.n.store.Certificate(id)
 	if errors.Is(err, store.ErrCorrupt) {
 		b.n.requestSync()
@@ -134,7 +131,7 @@ func (b backend) Certificate(_ context.Context, _ peer.ID, id shards.BlobID) ([]
 }
 
 // Certificates returns up to limit certificates after the given blob ID, in order of blob IDs.
-func (b backend) Certificates(ctx context.Context, _ peer.ID, after shards.BlobID, limit int) (page [][]byte, more bool, err error) {
+func (b backend) Certificates(ctx context.Context, after shards.BlobID, limit int) (page [][]byte, more bool, err error) {
 	ids, err := b.n.store.Certificates(after, limit+1)
 	if err != nil {
 		return nil, false, wireError(err)

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/peer"
-
 	"walrus/p2p"
 	"walrus/store"
 )
@@ -161,6 +159,6 @@ func (n *Node) runHistory(ctx context.Context) error {
 }
 
 // NodeHistory implements p2p.Backend.
-func (b backend) NodeHistory(context.Context, peer.ID) ([]p2p.HistoryPoint, error) {
+func (b backend) NodeHistory(context.Context) ([]p2p.HistoryPoint, error) {
 	return b.n.history.points(), nil
 }

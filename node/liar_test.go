@@ -34,7 +34,7 @@ type fakeSliver struct {
 
 func (fakeSliver) Close() error { return nil }
 
-func (l liar) OpenSliver(ctx context.Context, _ peer.ID, _ shards.BlobID, axis shards.Axis, index int) (p2p.SliverReader, error) {
+func (l liar) OpenSliver(ctx context.Context, _ shards.BlobID, axis shards.Axis, index int) (p2p.SliverReader, error) {
 	size := l.meta.Layout(axis).Size()
 	wrong := make([]byte, size)
 	_, _ = rand.Read(wrong)
@@ -54,7 +54,7 @@ func (l liar) OpenSliver(ctx context.Context, _ peer.ID, _ shards.BlobID, axis s
 	return fakeSliver{bytes.NewReader(wrong)}, nil
 }
 
-func (l liar) Symbols(ctx context.Context, _ peer.ID, _ shards.BlobID, _ shards.Axis, _ int, targets []int) ([]shards.Symbol, error) {
+func (l liar) Symbols(ctx context.Context, _ shards.BlobID, _ shards.Axis, _ int, targets []int) ([]shards.Symbol, error) {
 	if l.lie == "silent" {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -67,17 +67,17 @@ func (l liar) Symbols(ctx context.Context, _ peer.ID, _ shards.BlobID, _ shards.
 	return out, nil
 }
 
-func (l liar) Metadata(context.Context, peer.ID, shards.BlobID) ([]byte, error) {
+func (l liar) Metadata(context.Context, shards.BlobID) ([]byte, error) {
 	wrong := bytes.Clone(l.raw)
 	wrong[len(wrong)-1] ^= 1
 	return wrong, nil
 }
 
-func (l liar) NodeStatus(context.Context, peer.ID) (p2p.NodeStatus, error) {
+func (l liar) NodeStatus(context.Context) (p2p.NodeStatus, error) {
 	return p2p.NodeStatus{Version: "1", State: "serving", Epoch: 1, Blobs: 1 << 40}, nil
 }
 
-func (l liar) Certificates(context.Context, peer.ID, shards.BlobID, int) ([][]byte, bool, error) {
+func (l liar) Certificates(context.Context, shards.BlobID, int) ([][]byte, bool, error) {
 	return [][]byte{[]byte("not a certificate")}, true, nil
 }
 

@@ -145,11 +145,11 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		n.log.Error("damage found when the store was opened; what is missing will be repaired", "path", i.Path, "err", i.Err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	topic, err := n.host.JoinCertificates(ctx, n.validateGossip)
+	topics, err := n.host.Join(ctx, p2p.Certificates(n.validateGossip))
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
-	n.topic = topic
+	n.topic = topics[0]
 	if err := n.host.Serve(ctx, backend{n}); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
@@ -158,7 +158,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		"ledger":       n.ledger.Run,
 		"news":         n.runNews,
 		"follow":       n.runFollow,
-		"certificates": func(ctx context.Context) error { return topic.Run(ctx, n.takeGossip) },
+		"certificates": func(ctx context.Context) error { return n.topic.Run(ctx, n.takeGossip) },
 		"ready":        n.runReady,
 		"serving":      n.runServing,
 		"sync":         n.runSync,

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"walrus/p2p"
@@ -70,12 +69,3 @@ func (n *Node) countRefusal(err error) {
 		n.meters.refused.Inc()
 	}
 }
-
-// fullError answers peers whose data was not taken: the reason first, and none of our paths.
-type fullError struct{ reason string }
-
-func (e *fullError) Error() string {
-	return fmt.Sprintf("%v: this node takes no new data: %s", p2p.ErrUnavailable, e.reason)
-}
-
-func (e *fullError) Unwrap() []error { return []error{p2p.ErrUnavailable, store.ErrFull} }

@@ -14,7 +14,6 @@ import (
 	"walrus/certs"
 	"walrus/p2p"
 	"walrus/shards"
-	"walrus/store"
 )
 
 const (
@@ -244,19 +243,4 @@ func waitTimer(ctx context.Context, d time.Duration, wake <-chan struct{}) bool 
 	case <-ctx.Done():
 	}
 	return false
-}
-
-// wireError maps store errors to the p2p errors that peers understand.
-func wireError(err error) error {
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return fmt.Errorf("%w: %w", p2p.ErrNotFound, err)
-	case errors.Is(err, store.ErrCorrupt):
-		return fmt.Errorf("%w: %w", p2p.ErrCorrupt, err)
-	case errors.Is(err, store.ErrFull):
-		return &fullError{refusal(err)}
-	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrUnsynced):
-		return fmt.Errorf("%w: %w", p2p.ErrUnavailable, err)
-	}
-	return err
 }

@@ -31,7 +31,7 @@ const tries = 3
 
 // ask sends a request with a small payload (or none) and waits for the response, whose payload may be at most most
 // bytes. Such requests may be repeated: one whose stream turns out to be dead, before any byte came back, is sent again.
-func (h *Host) ask(ctx context.Context, to target, req *wire.Request, small []byte, most int64) (a *answer, err error) {
+func (h *Host) ask(ctx context.Context, to target, req *wire.Request, small []byte) (a *answer, err error) {
 	req.Payload = uint64(len(small))
 	msg, err := encodeRequest(req)
 	if err != nil {
@@ -45,7 +45,7 @@ func (h *Host) ask(ctx context.Context, to target, req *wire.Request, small []by
 				return nil, err
 			}
 		}
-		a, err = h.attempt(ctx, st, msg, most)
+		a, err = h.attempt(ctx, st, msg, req.Bounds().Response)
 		if err == nil || !errors.Is(err, errStale) || errors.Is(err, ErrBusy) || ctx.Err() != nil {
 			break
 		}
@@ -67,7 +67,7 @@ func connectionBroke(err error) bool {
 // errStale is wrapped when a stream broke before any byte of the response.
 var errStale = errors.New("stream broke before the response")
 
-func (h *Host) attempt(ctx context.Context, st *stream, msg []byte, most int64) (*answer, error) {
+func (h *Host) attempt(ctx context.Context, st *stream, msg []byte, most uint64) (*answer, error) {
 	a := h.begin(ctx, st)
 	if _, err := newPacedWriter(st, st.SetWriteDeadline, h.cfg.Limits.ProgressTime).Write(msg); err != nil {
 		return nil, a.fail(staleUnlessTimeout(err))
@@ -128,7 +128,7 @@ func (h *Host) begin(ctx context.Context, st *stream) *answer {
 }
 
 // accept takes the header that was read with err: it is the answer, or the error to return.
-func (a *answer) accept(err error, most int64) (*answer, error) {
+func (a *answer) accept(err error, most uint64) (*answer, error) {
 	if err != nil {
 		return nil, a.fail(err)
 	}
@@ -137,7 +137,7 @@ func (a *answer) accept(err error, most int64) (*answer, error) {
 		a.Close() // the stream is still good
 		return nil, err
 	}
-	if a.GetPayload() > uint64(most) {
+	if a.GetPayload() > most {
 		return nil, a.fail(fmt.Errorf("%w: payload of %d bytes: want at most %d", ErrProtocol, a.GetPayload(), most))
 	}
 	l := &a.host.cfg.Limits

@@ -11,44 +11,58 @@ import (
 	"walrus/shards"
 )
 
-// Backend is what a serving node provides. Its methods are called concurrently. Each ctx ends when the host is closed
-// or the context of Serve ends; except for StorePairs and OpenSliver, which last as long as their bytes move, also after
-// Limits.ResponseTimeout. Blob IDs, axes and list lengths have been checked, and indices to be below 65535: whether they
-// exist in this network is for the Backend to say. Errors wrap the sentinels of this package; any other error is sent as
-// ErrInternal without detail.
+// Backend answers the requests that a serving node gets, by protocol. Its methods are called concurrently.
+//
+// Each ctx ends when the host is closed, when the context of Serve ends, or after Limits.ResponseTimeout. StorePairs and
+// OpenSliver have no such timeout: they last as long as their bytes move.
+//
+// Blob IDs, axes and the lengths of lists have been checked. Indices are below 65535, but the Backend must check that
+// they exist in its network.
+//
+// Errors wrap the sentinels of this package. Any other error is logged here and sent as ErrInternal without its text.
 type Backend interface {
-	// PutMetadata takes the metadata of a blob before its sliver pairs. It returns the pairs (by index) of which this
-	// node already has both slivers. ErrNotRegistered, ErrMismatch.
+	BlobBackend
+	NodeBackend
+}
+
+// BlobBackend answers the requests of the sliver protocol.
+type BlobBackend interface {
+	// PutMetadata takes the metadata of a blob from a peer, before its sliver pairs. It returns the indices of the pairs
+	// whose two slivers this node already has. ErrNotRegistered, ErrMismatch.
 	PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, metadata []byte) (held []int, err error)
-	// StorePairs reads exactly size bytes from body: for each strip, for each of pairs in the order given: the strip
-	// of its primary sliver, then that of its secondary sliver. It may return an error before the end of body.
-	// ErrBadRequest for a size that is not what the metadata says, ErrNotFound without metadata, ErrNotOwner, ErrMismatch.
+	// StorePairs takes sliver pairs from a peer: exactly size bytes of body. For each strip, and within it for each pair
+	// in the order given, body has the strip of the primary sliver, then the strip of the secondary sliver. StorePairs
+	// may fail before the end of body. ErrBadRequest for a size that the metadata contradicts, ErrNotFound without
+	// metadata, ErrNotOwner, ErrMismatch.
 	StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error
-	// Confirm returns the node's confirmation, at most MaxConfirmation bytes, once every pair it is responsible for is
-	// verified and durable, for a registration of that persistence. ErrNotFound while pairs are missing,
+	// Confirm returns the node's confirmation of a blob registered with persistence p, at most MaxConfirmation bytes. Every
+	// pair the node is responsible for is then verified and durable. ErrNotFound while pairs are missing,
 	// ErrNotRegistered without such a registration.
-	Confirm(ctx context.Context, from peer.ID, id shards.BlobID, p certs.Persistence) (confirmation []byte, err error)
-	// Metadata returns the metadata of the blob in binary form. ErrNotFound.
-	Metadata(ctx context.Context, from peer.ID, id shards.BlobID) ([]byte, error)
-	// OpenSliver gives access to a sliver in strip order. The caller closes it. ErrNotFound, ErrNotOwner, ErrCorrupt.
-	OpenSliver(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
-	// Symbols returns, for each of targets in order, the symbol at that position of the expansion of a sliver, with
-	// its proof. It should refuse with ErrBadRequest when that is more than MaxSymbolsBytes. ErrNotFound, ErrNotOwner,
-	// ErrCorrupt.
-	Symbols(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error)
-	// BlobStatus says what the node has of a blob; for an unknown blob the zero BlobStatus and no error.
-	BlobStatus(ctx context.Context, from peer.ID, id shards.BlobID) (BlobStatus, error)
-	// NodeStatus describes the node.
-	NodeStatus(ctx context.Context, from peer.ID) (NodeStatus, error)
-	// NodeHistory is how the node was: at most MaxHistory points, the oldest first.
-	NodeHistory(ctx context.Context, from peer.ID) ([]HistoryPoint, error)
+	Confirm(ctx context.Context, id shards.BlobID, p certs.Persistence) (confirmation []byte, err error)
+	// Metadata returns the blob's metadata in binary form. ErrNotFound.
+	Metadata(ctx context.Context, id shards.BlobID) ([]byte, error)
+	// OpenSliver opens a sliver for reading in strip order. The caller closes it. ErrNotFound, ErrNotOwner, ErrCorrupt.
+	OpenSliver(ctx context.Context, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
+	// Symbols expands a sliver and returns the symbol at each of targets, in order, with its proof. It refuses more than
+	// MaxSymbolsBytes with ErrBadRequest. ErrNotFound, ErrNotOwner, ErrCorrupt.
+	Symbols(ctx context.Context, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error)
+	// BlobStatus reports what the node has of a blob: the zero BlobStatus, without an error, for an unknown one.
+	BlobStatus(ctx context.Context, id shards.BlobID) (BlobStatus, error)
+}
+
+// NodeBackend answers the requests of the node protocol.
+type NodeBackend interface {
+	// NodeStatus describes the node now.
+	NodeStatus(ctx context.Context) (NodeStatus, error)
+	// NodeHistory describes the node's past: at most MaxHistory points, oldest first.
+	NodeHistory(ctx context.Context) ([]HistoryPoint, error)
 	// Certificate returns the blob's certificate, at most MaxCertificate bytes. ErrNotFound.
-	Certificate(ctx context.Context, from peer.ID, id shards.BlobID) ([]byte, error)
-	// PutCertificate takes a certificate after checking it. ErrBadRequest for one that does not verify.
-	PutCertificate(ctx context.Context, from peer.ID, certificate []byte) error
-	// Certificates returns up to limit certificates in blob ID order, strictly after the given ID (all zero: from
-	// the start), and whether there are more. It may return fewer than limit.
-	Certificates(ctx context.Context, from peer.ID, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error)
+	Certificate(ctx context.Context, id shards.BlobID) ([]byte, error)
+	// PutCertificate verifies and takes a certificate. ErrBadRequest for one that does not verify.
+	PutCertificate(ctx context.Context, certificate []byte) error
+	// Certificates returns a page of up to limit certificates, which may hold fewer, and whether more follow it. The page
+	// is in blob ID order and begins strictly after the given ID; an ID of zeros begins at the start.
+	Certificates(ctx context.Context, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error)
 }
 
 // SliverReader is an open sliver, its bytes in strip order.

@@ -52,14 +52,14 @@ func (s strict) StorePairs(_ context.Context, _ peer.ID, _ shards.BlobID, pairs 
 	return err
 }
 
-func (s strict) OpenSliver(_ context.Context, _ peer.ID, _ shards.BlobID, axis shards.Axis, index int) (SliverReader, error) {
+func (s strict) OpenSliver(_ context.Context, _ shards.BlobID, axis shards.Axis, index int) (SliverReader, error) {
 	if !axis.Valid() || index < 0 || index >= wire.MaxShards {
 		s.t.Fatalf("%s sliver %d", axis, index)
 	}
 	return openSliver{bytes.NewReader(s.sliver)}, nil
 }
 
-func (s strict) Symbols(_ context.Context, _ peer.ID, _ shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error) {
+func (s strict) Symbols(_ context.Context, _ shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error) {
 	s.list(targets)
 	if !axis.Valid() || index < 0 || index >= wire.MaxShards {
 		s.t.Fatalf("%s sliver %d", axis, index)
@@ -67,18 +67,18 @@ func (s strict) Symbols(_ context.Context, _ peer.ID, _ shards.BlobID, axis shar
 	return testSymbols(targets), nil
 }
 
-func (s strict) PutCertificate(_ context.Context, _ peer.ID, certificate []byte) error {
+func (s strict) PutCertificate(_ context.Context, certificate []byte) error {
 	if len(certificate) > MaxCertificate {
 		s.t.Fatalf("certificate of %d bytes", len(certificate))
 	}
 	return nil
 }
 
-func (s strict) Certificates(ctx context.Context, from peer.ID, after shards.BlobID, limit int) ([][]byte, bool, error) {
+func (s strict) Certificates(ctx context.Context, after shards.BlobID, limit int) ([][]byte, bool, error) {
 	if limit < 1 || limit > MaxCertificates {
 		s.t.Fatalf("page of %d", limit)
 	}
-	return s.memory.Certificates(ctx, from, after, limit)
+	return s.memory.Certificates(ctx, after, limit)
 }
 
 // FuzzServer feeds a stream of arbitrary bytes to the server: no panic reaches the Backend's caller, nothing invalid

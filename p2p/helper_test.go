@@ -91,14 +91,14 @@ func (m *memory) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID,
 	return nil
 }
 
-func (m *memory) Confirm(ctx context.Context, from peer.ID, id shards.BlobID, p certs.Persistence) ([]byte, error) {
+func (m *memory) Confirm(ctx context.Context, id shards.BlobID, p certs.Persistence) ([]byte, error) {
 	if p != testPersistence && p != (certs.Persistence{}) {
 		return nil, fmt.Errorf("%w: %+v", ErrNotRegistered, p)
 	}
 	return append([]byte("confirmed "), id[:]...), m.do(ctx, "Confirm")
 }
 
-func (m *memory) Metadata(ctx context.Context, from peer.ID, id shards.BlobID) ([]byte, error) {
+func (m *memory) Metadata(ctx context.Context, id shards.BlobID) ([]byte, error) {
 	if err := m.do(ctx, "Metadata"); err != nil {
 		return nil, err
 	}
@@ -114,13 +114,13 @@ type openSliver struct{ *bytes.Reader }
 
 func (openSliver) Close() error { return nil }
 
-func (m *memory) OpenSliver(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error) {
+func (m *memory) OpenSliver(ctx context.Context, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error) {
 	return openSliver{bytes.NewReader(m.sliver)}, m.do(ctx, "OpenSliver")
 }
 
 const testSymbol, testProof = 100, 3
 
-func (m *memory) Symbols(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error) {
+func (m *memory) Symbols(ctx context.Context, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error) {
 	return testSymbols(targets), m.do(ctx, "Symbols")
 }
 
@@ -137,7 +137,7 @@ var testBlobStatus = BlobStatus{
 	Slivers: []ShardState{{Shard: 0, Primary: true}, {Shard: 7, Secondary: true, Corrupt: true}, {Shard: 65534, Primary: true, Secondary: true, Repairing: true}},
 }
 
-func (m *memory) BlobStatus(ctx context.Context, from peer.ID, id shards.BlobID) (BlobStatus, error) {
+func (m *memory) BlobStatus(ctx context.Context, id shards.BlobID) (BlobStatus, error) {
 	return testBlobStatus, m.do(ctx, "BlobStatus")
 }
 
@@ -148,7 +148,7 @@ var testNodeStatus = NodeStatus{
 	Addresses: []string{"/ip4/192.0.2.1/tcp/4001"}, Height: 1 << 40, ClockAhead: -61 * time.Second, Ledger: "stands still at height 812 since 14 s",
 }
 
-func (m *memory) NodeStatus(ctx context.Context, from peer.ID) (NodeStatus, error) {
+func (m *memory) NodeStatus(ctx context.Context) (NodeStatus, error) {
 	return testNodeStatus, m.do(ctx, "NodeStatus")
 }
 
@@ -157,15 +157,15 @@ var testHistory = []HistoryPoint{
 	{End: time.Unix(1_800_000_300, 0).UTC(), Length: 300 * time.Second, Disk: 1 << 53},
 }
 
-func (m *memory) NodeHistory(ctx context.Context, from peer.ID) ([]HistoryPoint, error) {
+func (m *memory) NodeHistory(ctx context.Context) ([]HistoryPoint, error) {
 	return testHistory, m.do(ctx, "NodeHistory")
 }
 
-func (m *memory) Certificate(ctx context.Context, from peer.ID, id shards.BlobID) ([]byte, error) {
+func (m *memory) Certificate(ctx context.Context, id shards.BlobID) ([]byte, error) {
 	return append([]byte("certificate "), id[:]...), m.do(ctx, "Certificate")
 }
 
-func (m *memory) PutCertificate(ctx context.Context, from peer.ID, certificate []byte) error {
+func (m *memory) PutCertificate(ctx context.Context, certificate []byte) error {
 	if err := m.do(ctx, "PutCertificate"); err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (m *memory) PutCertificate(ctx context.Context, from peer.ID, certificate [
 }
 
 // Certificates has one for each first byte of a blob ID.
-func (m *memory) Certificates(ctx context.Context, from peer.ID, after shards.BlobID, limit int) ([][]byte, bool, error) {
+func (m *memory) Certificates(ctx context.Context, after shards.BlobID, limit int) ([][]byte, bool, error) {
 	if err := m.do(ctx, "Certificates"); err != nil {
 		return nil, false, err
 	}

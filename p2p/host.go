@@ -43,7 +43,7 @@ type Host struct {
 // errClosed is returned by what needs an open host.
 var errClosed = errors.New("host is closed")
 
-// New opens the host: it listens when it returns, on every address of cfg.Listen and alone there, or fails. The host starts nothing else of ours before Serve or JoinCertificates.
+// New opens the host: it listens when it returns, on every address of cfg.Listen and alone there, or fails. The host starts nothing else of ours before Serve or Join.
 func New(cfg Config) (*Host, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("p2p config: %w", err)
@@ -144,7 +144,7 @@ func (h *Host) enter() bool {
 	return !h.closed
 }
 
-// Close cuts every stream and connection, ends what Serve and JoinCertificates began, and waits for the handlers: a
+// Close cuts every stream and connection, ends what Serve and Join began, and waits for the handlers: a
 // Backend must return when its context ends.
 func (h *Host) Close() error {
 	h.mu.Lock()

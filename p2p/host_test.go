@@ -263,7 +263,7 @@ func TestClose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.JoinCertificates(t.Context(), func(context.Context, peer.ID, []byte) Verdict { return Accept }); err != nil {
+		if _, err := h.Join(t.Context(), Certificates(decided(verify))); err != nil {
 			t.Fatal(err)
 		}
 		return h

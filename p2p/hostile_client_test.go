@@ -257,7 +257,7 @@ func (refusing) StorePairs(context.Context, peer.ID, shards.BlobID, []int, io.Re
 	return ErrNotRegistered
 }
 
-func (refusing) Symbols(context.Context, peer.ID, shards.BlobID, shards.Axis, int, []int) ([]shards.Symbol, error) {
+func (refusing) Symbols(context.Context, shards.BlobID, shards.Axis, int, []int) ([]shards.Symbol, error) {
 	return nil, ErrNotFound
 }
 

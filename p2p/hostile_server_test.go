@@ -6,11 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"testing"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
 	"walrus/p2p/internal/wire"
@@ -117,6 +117,25 @@ func TestHostileErrorText(t *testing.T) {
 	}
 }
 
+// TestHostileNumbers: what a node says of itself is added up and shown.
+func TestHostileNumbers(t *testing.T) {
+	const huge = math.MaxUint64
+	answer := frame(&wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: &wire.NodeStatus{
+		Blobs: huge, Slivers: huge, Owed: huge, Corrupt: huge, DiskBytes: huge, LedgerHeight: huge,
+		DiskLimit: huge, DiskFree: huge, DiskReserve: huge,
+	}}}, nil)
+	client, server := answering(t, answer, DefaultLimits())
+	s, err := client.NodeStatus(t.Context(), server.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range []uint64{s.Blobs, s.Slivers, s.Owed, s.Corrupt, s.DiskBytes, s.Height, s.DiskLimit, s.DiskFree, s.DiskReserve} {
+		if n != maxStated {
+			t.Errorf("number %d is %d, want %d", i, n, uint64(maxStated))
+		}
+	}
+}
+
 // What a truncated sliver looks like to its reader.
 func TestTruncatedSliver(t *testing.T) {
 	answer := frame(&wire.Response{Payload: 5000, Result: &wire.Response_Sliver{Sliver: &wire.SliverInfo{Size: 5000}}}, make([]byte, 4000))
@@ -156,7 +175,7 @@ type brokenSliver struct {
 	size, good int64
 }
 
-func (b *brokenSliver) OpenSliver(context.Context, peer.ID, shards.BlobID, shards.Axis, int) (SliverReader, error) {
+func (b *brokenSliver) OpenSliver(context.Context, shards.BlobID, shards.Axis, int) (SliverReader, error) {
 	return b, nil
 }
 func (b *brokenSliver) Size() int64  { return b.size }

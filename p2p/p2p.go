@@ -3,5 +3,5 @@
 // their meaning. Peers, addresses and the DHT are found elsewhere; what a node answers comes from a Backend.
 //
 // Start with New, then Host.Serve on a storage node, the request methods of Host on a client, and
-// Host.JoinCertificates on both.
+// Host.Join on every node that takes part in gossip.
 package p2p

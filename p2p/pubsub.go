@@ -19,12 +19,12 @@ import (
 const (
 	// gossipRPC bounds one gossip packet: several messages, or the lists of control messages.
 	gossipRPC = 64 << 10
-	// gossipQueue is the length of the queues in and out of one peer: a burst of hundreds of certificates is normal at
-	// the end of an epoch, and the library's 32 loses it.
+	// gossipQueue bounds the queues to and from one peer. The library's 32 loses messages: at the end of an epoch,
+	// hundreds of certificates come in a burst.
 	gossipQueue = 1024
-	// gossipPending bounds the messages that wait for their validation; more are dropped, to come back by other peers.
+	// gossipPending bounds the messages that wait for validation. More are dropped; other peers send them again.
 	gossipPending = 4096
-	// gossipTimeout bounds one validation, the wait for a processor included.
+	// gossipTimeout bounds one validation, including the wait for a processor.
 	gossipTimeout = 5 * time.Second
 )
 
@@ -32,70 +32,112 @@ const (
 type Verdict int
 
 const (
-	// Ignore means not passed on, held against nobody: stale, known, or of an epoch not known here.
+	// Ignore drops the message without blaming anybody: stale, known, or of an epoch not known here.
 	Ignore Verdict = iota
-	// Accept means delivered and passed on.
+	// Accept delivers the message and passes it on.
 	Accept
-	// Reject means provably bad. It costs the peer that sent it score: about four such messages within minutes and it is
-	// gossiped to no more, ten and nothing from it is read.
+	// Reject drops a provably bad message and lowers the score of the peer that sent it. With the scores of certificates,
+	// a peer gets no more gossip after about four such messages within minutes; after ten, nothing from it is read.
 	Reject
 )
+
+// TopicConfig describes a topic of gossip.
+type TopicConfig struct {
+	// Name and version, such as certificates/1. The topic on the wire is /walrus/<network>/<name>.
+	Name string
+	// MaxMessage bounds a message, in bytes: 1 to 32 KiB. Longer messages are rejected before Validate.
+	MaxMessage int
+	// Score for the behaviour of peers in this topic.
+	Score TopicScore
+	// Validate judges a message before it is delivered or passed on, one's own included. What it decoded becomes
+	// Message.Decoded. It is called concurrently; from is the peer that passed the message on, not its author, since
+	// messages are anonymous and prove themselves. When ctx ends, after five seconds at most, the message is ignored.
+	Validate func(ctx context.Context, from peer.ID, data []byte) (v Verdict, decoded any)
+}
+
+const certificates = "certificates/1"
+
+// Certificates is the topic of new certificates: every node that takes one passes it on.
+func Certificates(validate func(ctx context.Context, from peer.ID, data []byte) (Verdict, any)) TopicConfig {
+	return TopicConfig{Name: certificates, MaxMessage: MaxCertificate, Score: certificateScore, Validate: validate}
+}
+
+// Message is an accepted message. From is ourselves for what we published.
+type Message struct {
+	From    peer.ID
+	Data    []byte
+	Decoded any // from TopicConfig.Validate
+}
 
 // Topic is a joined gossip topic.
 type Topic struct {
 	topic *pubsub.Topic
 	sub   *pubsub.Subscription
+	name  string
 	most  int
 }
 
-// JoinCertificates joins the gossip of certificates, /walrus/<network>/certificates/1. Every message, also one's own,
-// passes validate before it is delivered or passed on; at most GOMAXPROCS run at once, each with a ctx of five seconds
-// at most, after which the message is ignored. from is the peer that passed the message on, not its author: messages are
-// anonymous and prove themselves. The gossip ends with ctx or Close. It can be joined once.
-func (h *Host) JoinCertificates(ctx context.Context,
-	validate func(ctx context.Context, from peer.ID, data []byte) Verdict) (*Topic, error) {
+// Join starts gossip and joins topics, which it returns in the order given. Of all their messages together, at most
+// GOMAXPROCS are validated at once. Gossip ends with ctx or Close. Join may be called once.
+func (h *Host) Join(ctx context.Context, topics ...TopicConfig) (joined []*Topic, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return nil, fmt.Errorf("join certificates: %w", errClosed)
+		return nil, fmt.Errorf("join topics: %w", errClosed)
 	}
 	if h.joined {
-		return nil, errors.New("join certificates: joined already")
+		return nil, errors.New("join topics: joined already")
 	}
-	name := "/walrus/" + h.cfg.Network + "/certificates/1"
-	ps, err := pubsub.NewGossipSub(h.while(ctx), h.host, gossipOptions(name, h.cfg.Logger)...)
+	prefix := "/walrus/" + h.cfg.Network + "/"
+	ps, err := pubsub.NewGossipSub(h.while(ctx), h.host, gossipOptions(prefix, topics, h.cfg.Logger)...)
 	if err != nil {
-		return nil, fmt.Errorf("join certificates: %w", err)
+		return nil, fmt.Errorf("join topics: %w", err)
 	}
 	h.joined = true
-	if err := ps.RegisterTopicValidator(name, validator(validate),
-		pubsub.WithValidatorConcurrency(gossipPending), pubsub.WithValidatorTimeout(gossipTimeout)); err != nil {
-		return nil, fmt.Errorf("join certificates: %w", err)
+	processors := semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))
+	for _, t := range topics {
+		topic, err := t.join(ps, prefix, processors)
+		if err != nil {
+			return nil, fmt.Errorf("join topic %s: %w", t.Name, err)
+		}
+		joined = append(joined, topic)
 	}
-	topic, err := ps.Join(name)
+	return joined, nil
+}
+
+func (t TopicConfig) join(ps *pubsub.PubSub, prefix string, processors *semaphore.Weighted) (*Topic, error) {
+	if t.MaxMessage < 1 || t.MaxMessage > gossipRPC/2 {
+		return nil, fmt.Errorf("messages of up to %d bytes: must be between 1 and %d", t.MaxMessage, gossipRPC/2)
+	}
+	if err := ps.RegisterTopicValidator(prefix+t.Name, t.validator(processors),
+		pubsub.WithValidatorConcurrency(gossipPending), pubsub.WithValidatorTimeout(gossipTimeout)); err != nil {
+		return nil, err
+	}
+	topic, err := ps.Join(prefix + t.Name)
 	if err != nil {
-		return nil, fmt.Errorf("join certificates: %w", err)
+		return nil, err
 	}
 	sub, err := topic.Subscribe(pubsub.WithBufferSize(gossipQueue))
 	if err != nil {
-		return nil, fmt.Errorf("join certificates: %w", err)
+		return nil, err
 	}
-	return &Topic{topic: topic, sub: sub, most: MaxCertificate}, nil
+	return &Topic{topic: topic, sub: sub, name: t.Name, most: t.MaxMessage}, nil
 }
 
-// validator wraps validate with the limits on size and concurrency.
-func validator(validate func(ctx context.Context, from peer.ID, data []byte) Verdict) pubsub.ValidatorEx {
-	processors := semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))
+// validator wraps Validate with the limits on size and concurrency.
+func (t TopicConfig) validator(processors *semaphore.Weighted) pubsub.ValidatorEx {
 	return func(ctx context.Context, from peer.ID, m *pubsub.Message) pubsub.ValidationResult {
-		if len(m.Data) > MaxCertificate {
+		if len(m.Data) > t.MaxMessage {
 			return pubsub.ValidationReject
 		}
 		if processors.Acquire(ctx, 1) != nil {
 			return pubsub.ValidationIgnore
 		}
 		defer processors.Release(1)
-		switch validate(ctx, from, m.Data) {
+		verdict, decoded := t.Validate(ctx, from, m.Data)
+		switch verdict {
 		case Accept:
+			m.ValidatorData = decoded
 			return pubsub.ValidationAccept
 		case Reject:
 			return pubsub.ValidationReject
@@ -104,11 +146,11 @@ func validator(validate func(ctx context.Context, from peer.ID, data []byte) Ver
 	}
 }
 
-// Publish gossips a message of at most MaxCertificate bytes. It fails when our own validation does not accept it.
-// Without any peer in the topic it succeeds and reaches nobody.
+// Publish gossips a message of 1 to MaxMessage bytes. It fails unless our own Validate accepts the message. It succeeds
+// without any peer in the topic, though nobody is reached.
 func (t *Topic) Publish(ctx context.Context, data []byte) error {
-	if len(data) == 0 || len(data) > t.most {
-		return fmt.Errorf("publish: message of %d bytes: must be between 1 and %d", len(data), t.most) // the library drops it silently
+	if len(data) == 0 || len(data) > t.most { // the library drops it silently
+		return fmt.Errorf("publish: message of %d bytes: must be between 1 and %d", len(data), t.most)
 	}
 	if err := t.topic.Publish(ctx, data); err != nil {
 		return fmt.Errorf("publish: %w", err)
@@ -116,13 +158,12 @@ func (t *Topic) Publish(ctx context.Context, data []byte) error {
 	return nil
 }
 
-// Peers that are known to take part in the topic.
+// Peers returns the peers known to take part in the topic.
 func (t *Topic) Peers() []peer.ID { return t.topic.ListPeers() }
 
-// Run hands each accepted message to deliver, one after the other, until ctx or the gossip ends; messages that come
-// while 1024 wait are dropped. Messages we published ourselves are delivered too, with our own ID. It may be called
-// once.
-func (t *Topic) Run(ctx context.Context, deliver func(from peer.ID, data []byte)) error {
+// Run hands each accepted message to deliver, one after the other, until ctx or the gossip ends. While 1024 messages
+// wait, more are dropped. What we publish is delivered too. Run may be called once.
+func (t *Topic) Run(ctx context.Context, deliver func(Message)) error {
 	defer t.sub.Cancel()
 	for {
 		m, err := t.sub.Next(ctx)
@@ -130,30 +171,42 @@ func (t *Topic) Run(ctx context.Context, deliver func(from peer.ID, data []byte)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return fmt.Errorf("receive certificates: %w", err)
+			return fmt.Errorf("receive from topic %s: %w", t.name, err)
 		}
-		deliver(m.ReceivedFrom, m.Data)
+		deliver(Message{From: m.ReceivedFrom, Data: m.Data, Decoded: m.ValidatorData})
 	}
 }
 
-// gossipOptions: messages carry no author or signature and are told apart by their hash, so that the same certificate
-// from several publishers travels once.
-func gossipOptions(topic string, log *slog.Logger) []pubsub.Option {
+func gossipOptions(prefix string, topics []TopicConfig, log *slog.Logger) []pubsub.Option {
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = prefix + t.Name
+	}
 	return []pubsub.Option{
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
 		pubsub.WithNoAuthor(),
-		pubsub.WithMessageIdFn(func(m *pubsub_pb.Message) string {
-			id := sha256.Sum256(m.GetData())
-			return string(id[:])
-		}),
+		pubsub.WithMessageIdFn(messageID(prefix)),
 		pubsub.WithGossipSubProtocols( // not floodsub, nor gossipsub before it had scores
 			[]protocol.ID{pubsub.GossipSubID_v13, pubsub.GossipSubID_v12, pubsub.GossipSubID_v11}, pubsub.GossipSubDefaultFeatures),
-		pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(topic), 16)),
+		pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(names...), 16)),
 		pubsub.WithMaxMessageSize(gossipRPC),
 		pubsub.WithPeerOutboundQueueSize(gossipQueue),
 		pubsub.WithValidateQueueSize(gossipQueue),
 		pubsub.WithValidateThrottle(gossipPending),
-		pubsub.WithPeerScore(peerScore(topic)),
+		pubsub.WithPeerScore(peerScore(prefix, topics)),
 		pubsub.WithLogger(log),
+	}
+}
+
+// messageID tells messages apart by topic and hash: the same certificate from several publishers travels once. The IDs of
+// certificates are bare hashes, as they were before there were other topics. All other IDs name their topic; otherwise
+// anybody could publish a message where it is rejected, and so have every node count it as seen where it belongs.
+func messageID(prefix string) func(*pubsub_pb.Message) string {
+	return func(m *pubsub_pb.Message) string {
+		hash := sha256.Sum256(m.GetData())
+		if m.GetTopic() == prefix+certificates {
+			return string(hash[:])
+		}
+		return m.GetTopic() + string(hash[:])
 	}
 }

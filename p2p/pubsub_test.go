@@ -27,6 +27,13 @@ func verify(_ context.Context, _ peer.ID, data []byte) Verdict {
 	return Reject
 }
 
+// decided is a Validate that decodes nothing.
+func decided(verdict func(context.Context, peer.ID, []byte) Verdict) func(context.Context, peer.ID, []byte) (Verdict, any) {
+	return func(ctx context.Context, from peer.ID, data []byte) (Verdict, any) {
+		return verdict(ctx, from, data), nil
+	}
+}
+
 // gossiper is a host in the topic, with what it was delivered.
 type gossiper struct {
 	*Host
@@ -53,17 +60,18 @@ func gossip(t *testing.T, hosts []*Host, validate func(i int) func(context.Conte
 	})
 	gs := make([]*gossiper, len(hosts))
 	for i, h := range hosts {
-		topic, err := h.JoinCertificates(ctx, validate(i))
+		topics, err := h.Join(ctx, Certificates(decided(validate(i))))
 		if err != nil {
 			t.Fatal(err)
 		}
+		topic := topics[0]
 		g := &gossiper{Host: h, topic: topic, got: map[string]int{}}
 		gs[i] = g
 		running.Go(func() {
-			err := topic.Run(ctx, func(_ peer.ID, data []byte) {
+			err := topic.Run(ctx, func(m Message) {
 				g.mu.Lock()
 				defer g.mu.Unlock()
-				g.got[string(data)]++
+				g.got[string(m.Data)]++
 			})
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("run: got %v, want the end of its context", err)
@@ -200,14 +208,78 @@ func TestForger(t *testing.T) {
 	})
 }
 
+// Two topics with validators of their own. A message rejected in one is still delivered in the other, as what Validate
+// made of it: nobody can hide a message by publishing it first where it does not belong.
+func TestTwoTopics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hosts := simulated(t, 2, 50*time.Millisecond, DefaultLimits())
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan Message, 10)
+		var joined [2][]*Topic
+		var running sync.WaitGroup
+		for i, h := range hosts {
+			upper := func(_ context.Context, _ peer.ID, data []byte) (Verdict, any) {
+				return Accept, string(bytes.ToUpper(data))
+			}
+			own := func(_ context.Context, from peer.ID, _ []byte) (Verdict, any) {
+				if from == h.ID() {
+					return Accept, nil
+				}
+				return Reject, nil
+			}
+			var err error
+			joined[i], err = h.Join(ctx, Certificates(own), TopicConfig{Name: "pins/1", MaxMessage: 10, Score: certificateScore, Validate: upper})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		running.Go(func() { joined[1][1].Run(ctx, func(m Message) { got <- m }) })
+		connect(t, hosts[0], hosts[1])
+		time.Sleep(3 * time.Second)
+		for _, topic := range joined[0] {
+			if err := topic.Publish(ctx, []byte("pin")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(3 * time.Second)
+		}
+		select {
+		case m := <-got:
+			if m.Decoded != "PIN" || string(m.Data) != "pin" || m.From != hosts[0].ID() {
+				t.Errorf("delivered %q as %v from %s", m.Data, m.Decoded, m.From)
+			}
+		default:
+			t.Error("a message rejected in another topic was not delivered")
+		}
+		if err := joined[0][1].Publish(ctx, []byte("11 bytes..!")); err == nil {
+			t.Error("published more than the topic's greatest message")
+		}
+		cancel()
+		running.Wait()
+	})
+}
+
+func TestJoinRefuses(t *testing.T) {
+	good := Certificates(decided(verify))
+	long, free := good, good
+	long.MaxMessage, free.MaxMessage = gossipRPC, 0
+	for name, topics := range map[string][]TopicConfig{
+		"longer than a packet": {long}, "no greatest message": {free}, "twice": {good, good},
+	} {
+		if _, err := newHost(t, nil).Join(t.Context(), topics...); err == nil {
+			t.Errorf("%s: joined", name)
+		}
+	}
+}
+
 func TestPublish(t *testing.T) {
 	h := newHost(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	topic, err := h.JoinCertificates(ctx, verify)
+	topics, err := h.Join(ctx, Certificates(decided(verify)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.JoinCertificates(ctx, verify); err == nil {
+	topic := topics[0]
+	if _, err := h.Join(ctx, Certificates(decided(verify))); err == nil {
 		t.Error("joined twice")
 	}
 	for _, bad := range [][]byte{nil, bytes.Repeat(proven, MaxCertificate), []byte("forged"), []byte("stale ")} {
@@ -221,7 +293,7 @@ func TestPublish(t *testing.T) {
 	}
 	got := make(chan []byte, 1)
 	go func() {
-		topic.Run(ctx, func(_ peer.ID, data []byte) { got <- data })
+		topic.Run(ctx, func(m Message) { got <- m.Data })
 		close(got)
 	}()
 	if data := <-got; !bytes.Equal(data, longest) {

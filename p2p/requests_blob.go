@@ -28,15 +28,14 @@ func describe(err *error, to peer.ID, format string, args ...any) {
 func (h *Host) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) (held []int, err error) {
 	defer describe(&err, to, "put metadata of %s", id)
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_PutMetadata{PutMetadata: new(wire.PutMetadata)}}
-	const most = wire.ShardSize * wire.MaxShards
 	var a *answer
 	if len(metadata) <= smallPayload {
-		a, err = h.ask(ctx, target{to, sliverProtocol}, req, metadata, most)
+		a, err = h.ask(ctx, target{to, sliverProtocol}, req, metadata)
 	} else {
 		a, err = h.upload(ctx, target{to, sliverProtocol}, req, int64(len(metadata)), func(w io.Writer) error {
 			_, err := w.Write(metadata)
 			return err
-		}, most)
+		})
 	}
 	if err != nil {
 		return nil, err
@@ -56,7 +55,7 @@ func (h *Host) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pai
 		return err
 	}
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_StorePairs{StorePairs: &wire.StorePairs{Pairs: list}}}
-	a, err := h.upload(ctx, target{to, sliverProtocol}, req, size, body, 0)
+	a, err := h.upload(ctx, target{to, sliverProtocol}, req, size, body)
 	if err != nil {
 		return err
 	}
@@ -71,14 +70,22 @@ func (h *Host) Confirm(ctx context.Context, to peer.ID, id shards.BlobID, p cert
 		op.Object = p.Object[:]
 	}
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_Confirm{Confirm: op}}
-	return h.askBytes(ctx, target{to, sliverProtocol}, req, nil, MaxConfirmation)
+	return h.askBytes(ctx, target{to, sliverProtocol}, req, nil)
 }
 
 // Metadata fetches the metadata of a blob, not checked yet: at most most bytes, which is its size in this network.
 func (h *Host) Metadata(ctx context.Context, to peer.ID, id shards.BlobID, most int) (metadata []byte, err error) {
 	defer describe(&err, to, "metadata of %s", id)
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetMetadata{GetMetadata: new(wire.GetMetadata)}}
-	return h.askBytes(ctx, target{to, sliverProtocol}, req, nil, int64(min(max(most, 0), MaxMetadata)))
+	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	if a.payload.left > int64(most) {
+		return nil, a.broken("metadata of %d bytes: want at most %d", a.payload.left, most)
+	}
+	return a.bytes()
 }
 
 // FetchSliver opens the bytes [offset, offset+length) of a sliver in strip order, not checked yet. The reader gives
@@ -93,7 +100,7 @@ func (h *Host) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, ax
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_ReadSliver{ReadSliver: &wire.ReadSliver{
 		Axis: uint32(axis), Index: uint32(index), Offset: uint64(offset), Length: uint64(length),
 	}}}
-	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil, length)
+	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -115,17 +122,16 @@ func (h *Host) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis s
 	if index < 0 || index >= wire.MaxShards || symbolSize < 1 || proofLen < 0 || proofLen > wire.MaxProof {
 		return nil, fmt.Errorf("%w: sliver %d, symbols of %d bytes with %d hashes", ErrBadRequest, index, symbolSize, proofLen)
 	}
-	get := &wire.GetSymbols{
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetSymbols{GetSymbols: &wire.GetSymbols{
 		Axis: uint32(axis), Index: uint32(index), Targets: list, SymbolSize: uint64(symbolSize), ProofLen: uint32(proofLen),
-	}
-	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetSymbols{GetSymbols: get}}
-	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil, int64(get.Total()))
+	}}}
+	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer a.Close()
-	if a.payload.left != int64(get.Total()) {
-		return nil, a.broken("symbols of %d bytes: want %d", a.payload.left, get.Total())
+	if want := int64(req.Bounds().Response); a.payload.left != want {
+		return nil, a.broken("symbols of %d bytes: want %d", a.payload.left, want)
 	}
 	for range targets {
 		sym := shards.Symbol{Data: make([]byte, symbolSize), Proof: make([]shards.Hash, proofLen)}
@@ -146,7 +152,7 @@ func (h *Host) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis s
 func (h *Host) BlobStatus(ctx context.Context, to peer.ID, id shards.BlobID) (status BlobStatus, err error) {
 	defer describe(&err, to, "status of %s", id)
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetBlobStatus{GetBlobStatus: new(wire.GetBlobStatus)}}
-	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil, MaxCertificate+wire.ShardStateSize*wire.MaxShards)
+	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil)
 	if err != nil {
 		return BlobStatus{}, err
 	}
@@ -177,8 +183,8 @@ func (h *Host) BlobStatus(ctx context.Context, to peer.ID, id shards.BlobID) (st
 }
 
 // askBytes asks for bytes.
-func (h *Host) askBytes(ctx context.Context, to target, req *wire.Request, small []byte, most int64) ([]byte, error) {
-	a, err := h.ask(ctx, to, req, small, most)
+func (h *Host) askBytes(ctx context.Context, to target, req *wire.Request, small []byte) ([]byte, error) {
+	a, err := h.ask(ctx, to, req, small)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, err error) {
 	defer describe(&err, to, "node status")
 	req := &wire.Request{Op: &wire.Request_GetNodeStatus{GetNodeStatus: new(wire.GetNodeStatus)}}
-	a, err := h.ask(ctx, target{to, nodeProtocol}, req, nil, wire.ShardSize*wire.MaxShards)
+	a, err := h.ask(ctx, target{to, nodeProtocol}, req, nil)
 	if err != nil {
 		return NodeStatus{}, err
 	}
@@ -31,10 +31,10 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	}
 	status = NodeStatus{
 		Version: printable(s.GetVersion()), State: printable(s.GetState()), Epoch: s.GetEpoch(), Shards: list,
-		Blobs: s.GetBlobs(), Slivers: s.GetSlivers(), Owed: s.GetOwed(), Corrupt: s.GetCorrupt(), DiskBytes: s.GetDiskBytes(),
-		Uptime: time.Duration(s.GetUptimeSeconds()) * time.Second, Peers: int(s.GetPeers()),
-		Height: s.GetLedgerHeight(), Ledger: printable(s.GetLedger()),
-		Refuses: printable(s.GetRefuses()), DiskLimit: s.GetDiskLimit(), DiskFree: s.GetDiskFree(), DiskReserve: s.GetDiskReserve(),
+		Blobs: bounded(s.GetBlobs()), Slivers: bounded(s.GetSlivers()), Owed: bounded(s.GetOwed()), Corrupt: bounded(s.GetCorrupt()),
+		DiskBytes: bounded(s.GetDiskBytes()), Uptime: time.Duration(s.GetUptimeSeconds()) * time.Second, Peers: int(s.GetPeers()),
+		Height: bounded(s.GetLedgerHeight()), Ledger: printable(s.GetLedger()), Refuses: printable(s.GetRefuses()),
+		DiskLimit: bounded(s.GetDiskLimit()), DiskFree: bounded(s.GetDiskFree()), DiskReserve: bounded(s.GetDiskReserve()),
 	}
 	for _, incident := range s.GetIncidents() {
 		status.Incidents = append(status.Incidents, printable(incident))
@@ -47,11 +47,18 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	return status, nil
 }
 
+// maxStated is the greatest number that is taken from what a node says of itself, 9 PB if it is of bytes: sums over a thousand of
+// them do not overflow, and a program in any language can read it.
+const maxStated = 1 << 53
+
+// bounded is a number that a node says, or the greatest that is taken.
+func bounded(n uint64) uint64 { return min(n, maxStated) }
+
 // NodeHistory asks a node how it was. A node of an older version does not know: ErrBadRequest.
 func (h *Host) NodeHistory(ctx context.Context, to peer.ID) (points []HistoryPoint, err error) {
 	defer describe(&err, to, "node history")
 	req := &wire.Request{Op: &wire.Request_GetNodeHistory{GetNodeHistory: new(wire.GetNodeHistory)}}
-	b, err := h.askBytes(ctx, target{to, nodeProtocol}, req, nil, MaxHistory*wire.HistoryPointSize)
+	b, err := h.askBytes(ctx, target{to, nodeProtocol}, req, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +72,7 @@ func (h *Host) NodeHistory(ctx context.Context, to peer.ID) (points []HistoryPoi
 func (h *Host) Certificate(ctx context.Context, to peer.ID, id shards.BlobID) (certificate []byte, err error) {
 	defer describe(&err, to, "certificate of %s", id)
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetCertificate{GetCertificate: new(wire.GetCertificate)}}
-	return h.askBytes(ctx, target{to, nodeProtocol}, req, nil, MaxCertificate)
+	return h.askBytes(ctx, target{to, nodeProtocol}, req, nil)
 }
 
 // PutCertificate gives a node a certificate.
@@ -75,7 +82,7 @@ func (h *Host) PutCertificate(ctx context.Context, to peer.ID, certificate []byt
 	if len(certificate) > MaxCertificate {
 		return fmt.Errorf("%w: certificate of %d bytes: the limit is %d", ErrBadRequest, len(certificate), MaxCertificate)
 	}
-	_, err = h.askBytes(ctx, target{to, nodeProtocol}, req, certificate, 0)
+	_, err = h.askBytes(ctx, target{to, nodeProtocol}, req, certificate)
 	return err
 }
 
@@ -88,7 +95,7 @@ func (h *Host) Certificates(ctx context.Context, to peer.ID, after shards.BlobID
 		return nil, false, fmt.Errorf("%w: page of %d certificates: must be between 1 and %d", ErrBadRequest, limit, MaxCertificates)
 	}
 	req := &wire.Request{BlobId: after[:], Op: &wire.Request_ListCertificates{ListCertificates: &wire.ListCertificates{Limit: uint32(limit)}}}
-	a, err := h.ask(ctx, target{to, nodeProtocol}, req, nil, int64(limit)*MaxCertificate)
+	a, err := h.ask(ctx, target{to, nodeProtocol}, req, nil)
 	if err != nil {
 		return nil, false, err
 	}

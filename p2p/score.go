@@ -8,20 +8,48 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// Peer scores. A peer gains a little by time in the mesh and by being the first with messages, at most about 60 together, and
-// loses by what is provably bad: k rejected messages cost 10·k², where k halves in nine minutes. At −100 it gets no gossip, at −500
-// nothing of ours, below −1000 whatever it sends is dropped unread.
+// A peer's score is the sum of its scores in all topics and of penalties that belong to no topic. Below each of these
+// thresholds it loses one thing more.
 const (
-	gossipThreshold   = -100
-	publishThreshold  = -500
-	graylistThreshold = -1000
-	rejectWeight      = -10
+	gossipThreshold   = -100  // gets no gossip
+	publishThreshold  = -500  // gets nothing that we publish
+	graylistThreshold = -1000 // everything it sends is dropped unread
 )
 
-// sharedIP is how many peers may share a public address before each more of them costs all of them score.
+// sharedIP peers may share a public address. Each further one costs all of them score.
 const sharedIP = 16
 
-func peerScore(topic string) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
+// TopicScore weighs what peers do in a topic. Peers are not expected to deliver anything: messages may be rare.
+type TopicScore struct {
+	MeshSecond, MeshMost float64       // gained per second in the mesh, for at most MeshMost seconds
+	First, FirstMost     float64       // gained by being the first with a message, for at most FirstMost messages
+	FirstDecay           time.Duration // after which a first message no longer counts
+	Reject               float64       // k rejected messages cost Reject·k²
+	RejectDecay          time.Duration // after which a rejected message no longer counts
+}
+
+// certificateScore: a good peer gains at most 60. k rejected messages cost 10·k², where k halves in nine minutes.
+var certificateScore = TopicScore{
+	MeshSecond: 0.01, MeshMost: 1000,
+	First: 0.5, FirstMost: 100, FirstDecay: 10 * time.Minute,
+	Reject: 10, RejectDecay: time.Hour,
+}
+
+func (s TopicScore) params() *pubsub.TopicScoreParams {
+	return &pubsub.TopicScoreParams{
+		TopicWeight:                    1,
+		TimeInMeshWeight:               s.MeshSecond,
+		TimeInMeshQuantum:              time.Second,
+		TimeInMeshCap:                  s.MeshMost,
+		FirstMessageDeliveriesWeight:   s.First,
+		FirstMessageDeliveriesDecay:    pubsub.ScoreParameterDecay(s.FirstDecay),
+		FirstMessageDeliveriesCap:      s.FirstMost,
+		InvalidMessageDeliveriesWeight: -s.Reject,
+		InvalidMessageDeliveriesDecay:  pubsub.ScoreParameterDecay(s.RejectDecay),
+	}
+}
+
+func peerScore(prefix string, topics []TopicConfig) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 	params := &pubsub.PeerScoreParams{
 		AppSpecificScore:            func(peer.ID) float64 { return 0 },
 		IPColocationFactorWeight:    -5,
@@ -33,18 +61,10 @@ func peerScore(topic string) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThreshol
 		DecayInterval:             pubsub.DefaultDecayInterval,
 		DecayToZero:               pubsub.DefaultDecayToZero,
 		RetainScore:               6 * time.Hour, // reconnecting does not clear a bad name
-		Topics: map[string]*pubsub.TopicScoreParams{topic: {
-			TopicWeight:                    1,
-			TimeInMeshWeight:               0.01,
-			TimeInMeshQuantum:              time.Second,
-			TimeInMeshCap:                  1000,
-			FirstMessageDeliveriesWeight:   0.5,
-			FirstMessageDeliveriesDecay:    pubsub.ScoreParameterDecay(10 * time.Minute),
-			FirstMessageDeliveriesCap:      100,
-			InvalidMessageDeliveriesWeight: rejectWeight,
-			InvalidMessageDeliveriesDecay:  pubsub.ScoreParameterDecay(time.Hour),
-			// Certificates come seldom: a mesh peer without any is not a bad one, so deliveries are not demanded.
-		}},
+		Topics:                    make(map[string]*pubsub.TopicScoreParams, len(topics)),
+	}
+	for _, t := range topics {
+		params.Topics[prefix+t.Name] = t.Score.params()
 	}
 	for _, s := range privateNets {
 		if _, network, err := net.ParseCIDR(s); err == nil {

@@ -20,11 +20,11 @@ func blobOperation(ctx context.Context, x *request) error {
 	case *wire.Request_StorePairs:
 		return x.storePairs(ctx, op.StorePairs)
 	case *wire.Request_Confirm:
-		confirmation, err := x.backend.Confirm(ctx, x.from, x.id, persistence(op.Confirm))
-		return x.replyBytes(confirmation, MaxConfirmation, err)
+		confirmation, err := x.backend.Confirm(ctx, x.id, persistence(op.Confirm))
+		return x.replyBytes(confirmation, err)
 	case *wire.Request_GetMetadata:
-		metadata, err := x.backend.Metadata(ctx, x.from, x.id)
-		return x.replyBytes(metadata, MaxMetadata, err)
+		metadata, err := x.backend.Metadata(ctx, x.id)
+		return x.replyBytes(metadata, err)
 	case *wire.Request_ReadSliver:
 		return x.readSliver(ctx, op.ReadSliver)
 	case *wire.Request_GetSymbols:
@@ -36,11 +36,11 @@ func blobOperation(ctx context.Context, x *request) error {
 }
 
 // replyBytes replies with bytes of a Backend, or its error.
-func (x *request) replyBytes(b []byte, most int, err error) error {
+func (x *request) replyBytes(b []byte, err error) error {
 	if err != nil {
 		return err
 	}
-	if len(b) > most {
+	if most := x.Bounds().Response; uint64(len(b)) > most {
 		return fmt.Errorf("backend returned %d bytes: the limit is %d", len(b), most)
 	}
 	return x.reply(new(wire.Response), b)
@@ -82,7 +82,7 @@ func (x *request) storePairs(ctx context.Context, op *wire.StorePairs) error {
 // readSliver streams a range of a sliver. A failure after the first bytes cuts the stream: the reader sees a truncated
 // payload, never wrong bytes.
 func (x *request) readSliver(ctx context.Context, op *wire.ReadSliver) error {
-	sliver, err := x.backend.OpenSliver(ctx, x.from, x.id, shards.Axis(op.GetAxis()), int(op.GetIndex()))
+	sliver, err := x.backend.OpenSliver(ctx, x.id, shards.Axis(op.GetAxis()), int(op.GetIndex()))
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (x *request) readSliver(ctx context.Context, op *wire.ReadSliver) error {
 
 func (x *request) symbols(ctx context.Context, op *wire.GetSymbols) error {
 	targets := ints(op.GetTargets())
-	symbols, err := x.backend.Symbols(ctx, x.from, x.id, shards.Axis(op.GetAxis()), int(op.GetIndex()), targets)
+	symbols, err := x.backend.Symbols(ctx, x.id, shards.Axis(op.GetAxis()), int(op.GetIndex()), targets)
 	if err != nil {
 		return err
 	}
@@ -135,12 +135,13 @@ func (x *request) symbols(ctx context.Context, op *wire.GetSymbols) error {
 				ErrBadRequest, len(sym.Data), len(sym.Proof), op.GetSymbolSize(), op.GetProofLen())
 		}
 	}
-	head, err := wire.AppendHeader(nil, &wire.Response{Payload: op.Total()})
+	total := x.Bounds().Response
+	head, err := wire.AppendHeader(nil, &wire.Response{Payload: total})
 	if err != nil {
 		return err
 	}
 	x.replied = true
-	w := bufio.NewWriterSize(x.w, int(min(op.Total()+readBuffer, writeSize)))
+	w := bufio.NewWriterSize(x.w, int(min(total+readBuffer, writeSize)))
 	_, _ = w.Write(head) // the first error stays until Flush
 	for _, sym := range symbols {
 		_, _ = w.Write(sym.Data)
@@ -160,7 +161,7 @@ const (
 )
 
 func (x *request) blobStatus(ctx context.Context) error {
-	status, err := x.backend.BlobStatus(ctx, x.from, x.id)
+	status, err := x.backend.BlobStatus(ctx, x.id)
 	if err != nil {
 		return err
 	}

@@ -17,17 +17,17 @@ func nodeOperation(ctx context.Context, x *request) error {
 	case *wire.Request_GetNodeStatus:
 		return x.nodeStatus(ctx)
 	case *wire.Request_GetNodeHistory:
-		points, err := x.backend.NodeHistory(ctx, x.from)
-		return x.replyBytes(MarshalHistory(points), MaxHistory*wire.HistoryPointSize, err)
+		points, err := x.backend.NodeHistory(ctx)
+		return x.replyBytes(MarshalHistory(points), err)
 	case *wire.Request_GetCertificate:
-		certificate, err := x.backend.Certificate(ctx, x.from, x.id)
-		return x.replyBytes(certificate, MaxCertificate, err)
+		certificate, err := x.backend.Certificate(ctx, x.id)
+		return x.replyBytes(certificate, err)
 	case *wire.Request_PutCertificate:
 		certificate, err := x.body.all()
 		if err == nil {
-			err = x.backend.PutCertificate(ctx, x.from, certificate)
+			err = x.backend.PutCertificate(ctx, certificate)
 		}
-		return x.replyBytes(nil, 0, err)
+		return x.replyBytes(nil, err)
 	case *wire.Request_ListCertificates:
 		return x.certificates(ctx, int(op.ListCertificates.GetLimit()))
 	}
@@ -35,7 +35,7 @@ func nodeOperation(ctx context.Context, x *request) error {
 }
 
 func (x *request) nodeStatus(ctx context.Context) error {
-	s, err := x.backend.NodeStatus(ctx, x.from)
+	s, err := x.backend.NodeStatus(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (x *request) nodeStatus(ctx context.Context) error {
 }
 
 func (x *request) certificates(ctx context.Context, limit int) error {
-	list, more, err := x.backend.Certificates(ctx, x.from, x.id, limit)
+	list, more, err := x.backend.Certificates(ctx, x.id, limit)
 	if err != nil {
 		return err
 	}

@@ -161,17 +161,15 @@ func (x *request) streamed() bool { return x.GetStorePairs() != nil || x.GetRead
 
 // cost is how many bytes in flight a request counts for.
 func (x *request) cost() int64 {
-	switch op := x.GetOp().(type) {
+	switch x.GetOp().(type) {
 	case *wire.Request_PutMetadata, *wire.Request_PutCertificate:
 		return int64(x.GetPayload())
 	case *wire.Request_StorePairs:
 		return writeSize
 	case *wire.Request_ReadSliver:
-		return int64(min(op.ReadSliver.GetLength(), writeSize))
-	case *wire.Request_GetSymbols:
-		return int64(op.GetSymbols.Total())
-	case *wire.Request_ListCertificates:
-		return int64(op.ListCertificates.GetLimit()) * MaxCertificate
+		return int64(min(x.Bounds().Response, writeSize))
+	case *wire.Request_GetSymbols, *wire.Request_ListCertificates:
+		return int64(x.Bounds().Response)
 	}
 	return answerCost
 }

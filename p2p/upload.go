@@ -17,7 +17,7 @@ var uploadBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 
 // upload sends a request with a large payload on a new stream. The peer may answer before it has all of it, to refuse;
 // so the answer is awaited while body writes.
 func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size int64,
-	body func(io.Writer) error, most int64) (*answer, error) {
+	body func(io.Writer) error) (*answer, error) {
 	if size < 0 {
 		return nil, fmt.Errorf("%w: payload of %d bytes", ErrBadRequest, size)
 	}
@@ -31,10 +31,11 @@ func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size in
 		return nil, err
 	}
 	a := h.begin(ctx, st)
+	most := req.Bounds().Response
 	answered := make(chan error, 1)
 	go func() {
 		err := wire.ReadHeader(st.r, a.Response)
-		if err != nil || a.GetCode() != 0 || a.GetPayload() > uint64(most) {
+		if err != nil || a.GetCode() != 0 || a.GetPayload() > most {
 			st.Reset() // the rest is not wanted, or the answer is nonsense: wake a blocked write
 		}
 		answered <- err
@@ -65,7 +66,7 @@ func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size in
 	case a.GetCode() != 0:
 		a.drop() // not fit for the pool: we have stopped in the middle
 		return nil, decodeError(a.GetCode(), a.GetError())
-	case out.err != nil && a.GetPayload() <= uint64(most):
+	case out.err != nil && a.GetPayload() <= most:
 		return nil, a.broken("accepted a payload that it did not take: %v", out.err)
 	}
 	return a.accept(nil, most)

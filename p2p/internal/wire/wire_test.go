@@ -85,6 +85,33 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// Every operation of the format has its rules and its bounds, without its message, too.
+func TestEveryOperationIsBounded(t *testing.T) {
+	fields := new(Request).ProtoReflect().Descriptor().Oneofs().ByName("op").Fields()
+	for i := range fields.Len() {
+		r := new(Request)
+		m := r.ProtoReflect()
+		m.Set(fields.Get(i), m.NewField(fields.Get(i)))
+		if r.operation() == nil {
+			t.Errorf("%s has no validate and bounds", fields.Get(i).Name())
+		}
+	}
+	for _, r := range requests() {
+		if bounds := r.Bounds(); r.GetPayload() > bounds.Payload || bounds.Blob != (len(r.GetBlobId()) > 0) {
+			t.Errorf("%v has the bounds %+v", r, bounds)
+		}
+		r.Payload = r.Bounds().Payload + 1
+		if err := r.Validate(); err == nil {
+			t.Errorf("%v is valid beyond its bounds", r)
+		}
+	}
+	for _, r := range []*Request{{BlobId: id, Op: &Request_GetMetadata{}}, {BlobId: id, Op: &Request_Confirm{}}, {Op: &Request_GetNodeStatus{}}} {
+		if err := r.Validate(); err != nil {
+			t.Errorf("%v: %v", r, err)
+		}
+	}
+}
+
 // The longest lists that Validate allows fit a header.
 func TestLongestHeaderFits(t *testing.T) {
 	list := make([]uint32, MaxIndices)

@@ -8,91 +8,6 @@ import (
 	"unicode/utf8"
 )
 
-// Validate checks that r is one well-formed operation whose payload can be what it says.
-func (r *Request) Validate() error {
-	if r.GetOp() == nil {
-		return errors.New("request has no operation known here")
-	}
-	wantID := true
-	var most uint64 // payload
-	var err error
-	switch op := r.GetOp().(type) {
-	case *Request_PutMetadata:
-		most = MaxMetadata
-	case *Request_StorePairs:
-		most = math.MaxInt64
-		err = op.StorePairs.Validate()
-	case *Request_Confirm:
-		err = op.Confirm.Validate()
-	case *Request_ReadSliver:
-		err = op.ReadSliver.Validate()
-	case *Request_GetSymbols:
-		err = op.GetSymbols.Validate()
-	case *Request_GetNodeStatus, *Request_GetNodeHistory:
-		wantID = false
-	case *Request_PutCertificate:
-		wantID, most = false, MaxCertificate
-	case *Request_ListCertificates:
-		err = op.ListCertificates.Validate()
-	}
-	if err != nil {
-		return err
-	}
-	if n := len(r.GetBlobId()); wantID && n != HashSize || !wantID && n != 0 {
-		return fmt.Errorf("blob ID of %d bytes", n)
-	}
-	if r.GetPayload() > most {
-		return fmt.Errorf("payload of %d bytes: the limit is %d", r.GetPayload(), most)
-	}
-	return nil
-}
-
-// Validate checks the list of pairs: not empty, no pair twice.
-func (m *StorePairs) Validate() error { return validIndices("pairs", m.GetPairs()) }
-
-// Validate checks the object.
-func (m *Confirm) Validate() error {
-	if n := len(m.GetObject()); n != 0 && n != ObjectSize {
-		return fmt.Errorf("object ID of %d bytes", n)
-	}
-	return nil
-}
-
-// Validate checks the range; that it lies inside the sliver only the owner of the sliver can say.
-func (m *ReadSliver) Validate() error {
-	if m.GetOffset() > MaxSliver || m.GetLength() > MaxSliver {
-		return fmt.Errorf("range of %d bytes at %d: slivers end at %d", m.GetLength(), m.GetOffset(), int64(MaxSliver))
-	}
-	return validSliver(m.GetAxis(), m.GetIndex())
-}
-
-// Validate checks the targets and that the response stays within MaxSymbols.
-func (m *GetSymbols) Validate() error {
-	if err := validIndices("targets", m.GetTargets()); err != nil {
-		return err
-	}
-	if m.GetProofLen() > MaxProof {
-		return fmt.Errorf("proofs of %d hashes: the limit is %d", m.GetProofLen(), MaxProof)
-	}
-	if m.GetSymbolSize() == 0 || m.GetSymbolSize() > MaxSymbols || m.Total() > MaxSymbols {
-		return fmt.Errorf("%d symbols of %d bytes: the limit is %d bytes together", len(m.GetTargets()), m.GetSymbolSize(), MaxSymbols)
-	}
-	return validSliver(m.GetAxis(), m.GetIndex())
-}
-
-// Total is the size of the response's payload, in bytes.
-func (m *GetSymbols) Total() uint64 {
-	return uint64(len(m.GetTargets())) * (m.GetSymbolSize() + uint64(m.GetProofLen())*HashSize)
-}
-
-// Validate checks the limit.
-func (m *ListCertificates) Validate() error {
-	if m.GetLimit() == 0 || m.GetLimit() > MaxCertificates {
-		return fmt.Errorf("page of %d certificates: must be between 1 and %d", m.GetLimit(), MaxCertificates)
-	}
-	return nil
-}
-
 // Validate checks that r can be an answer to some request. What the payload may be at most the request says.
 func (r *Response) Validate() error {
 	if r.GetCode() != 0 {
@@ -191,30 +106,6 @@ func (m *CertificatePage) Validate(payload uint64) error {
 	}
 	if sum != payload {
 		return fmt.Errorf("certificates of %d bytes in a payload of %d", sum, payload)
-	}
-	return nil
-}
-
-func validSliver(axis, index uint32) error {
-	if axis > 1 || index >= MaxShards {
-		return fmt.Errorf("no sliver %d along axis %d", index, axis)
-	}
-	return nil
-}
-
-func validIndices(what string, list []uint32) error {
-	if len(list) == 0 || len(list) > MaxIndices {
-		return fmt.Errorf("%d %s: must be between 1 and %d", len(list), what, MaxIndices)
-	}
-	var seen [(MaxShards + 63) / 64]uint64
-	for _, i := range list {
-		if i >= MaxShards {
-			return fmt.Errorf("%s: index %d: the limit is %d", what, i, MaxShards-1)
-		}
-		if seen[i/64]&(1<<(i%64)) != 0 {
-			return fmt.Errorf("%s: %d twice", what, i)
-		}
-		seen[i/64] |= 1 << (i % 64)
 	}
 	return nil
 }
