@@ -1,8 +1,9 @@
-// Package bench measures how fast this machine encodes, decodes and repairs, and how near that is to what the machine
-// could do at best: the bound. It keeps its blob in memory and touches no disk and no network. Start with Run.
+// Package bench measures how fast this machine encodes, decodes and repairs, and compares that with a bound: the best
+// that the machine could do. It keeps its blob in memory and uses no disk and no network. Start with Run.
 //
-// The bound is the sum, over the parts of a task's shards.Work, of the units times what a unit takes the kernel alone, on
-// data that stays in cache, on as many processors, in between the runs of the task.
+// The bound is a sum over the parts of a task's shards.Work. Each part counts its units times the time of a unit when
+// the kernel runs alone, on data in cache and on as many processors. Kernels are measured between the runs of the
+// task.
 package bench
 
 import (
@@ -17,13 +18,13 @@ import (
 	"walrus/shards"
 )
 
-// Options say what to measure.
+// Options select the task to measure.
 type Options struct {
 	Task   string // one of Tasks
 	Shards int
 	Size   uint64 // of the blob, in bytes, at least 1
 	Cores  int    // processors to use
-	Runs   int    // how often to measure; the medians are reported
+	Runs   int    // number of measurements; the medians are reported
 }
 
 const (
@@ -33,7 +34,7 @@ const (
 	MaxRuns = 1000
 )
 
-// Result is what was measured. MB are 10^6 bytes.
+// Result holds the measurements. MB are 10^6 bytes.
 type Result struct {
 	Task         string  `json:"task"`
 	Shards       int     `json:"shards"`
@@ -41,17 +42,17 @@ type Result struct {
 	SymbolSize   int64   `json:"symbolSize"` // in bytes
 	Cores        int     `json:"cores"`      // processors used
 	Runs         int     `json:"runs"`
-	Bytes        int64   `json:"bytes"`                  // that mbps counts: the blob, or what was hashed or repaired
+	Bytes        int64   `json:"bytes"`                  // counted in MBps: the blob, or the bytes hashed or repaired
 	Seconds      float64 `json:"seconds"`                // median of the runs
 	MinSeconds   float64 `json:"minSeconds"`             // the fastest run
 	MBps         float64 `json:"mbps"`                   // Bytes in Seconds
 	BoundMBps    float64 `json:"boundMbps"`              // Bytes in the time of the bound
 	Ratio        float64 `json:"ratio"`                  // MBps / BoundMBps
-	RatioBytes   float64 `json:"ratioBytes"`             // as Ratio, with hashing at the speed of long messages, and no trees
-	PeakBytes    uint64  `json:"peakBytes"`              // memory taken while measuring, without the task's input
+	RatioBytes   float64 `json:"ratioBytes"`             // Ratio with hashing at the speed of long messages, without trees
+	PeakBytes    uint64  `json:"peakBytes"`              // growth of memory while measuring, without the task's input
 	CryptoMBps   float64 `json:"cryptoMbps,omitempty"`   // task hash: the same by golang.org/x/crypto/blake2b
 	CryptoFactor float64 `json:"cryptoFactor,omitempty"` // task hash: MBps / CryptoMBps
-	BoundParts   []Bound `json:"bound"`                  // what the bound is the sum of
+	BoundParts   []Bound `json:"bound"`                  // the summands of the bound
 }
 
 // Bound is the share of one kernel in the bound.
@@ -61,7 +62,7 @@ type Bound struct {
 	Seconds float64 `json:"seconds"` // median
 }
 
-// ErrOptions is returned for options that cannot be measured.
+// ErrOptions reports options that cannot be measured.
 var ErrOptions = errors.New("invalid options")
 
 func (o *Options) validate() (shards.Params, error) {
@@ -79,22 +80,22 @@ func (o *Options) validate() (shards.Params, error) {
 	return p, nil
 }
 
-// task is something to measure, ready to start.
+// task is a measurement, ready to start.
 type task struct {
 	bytes int64
 	work  shards.Work
 	run   func(ctx context.Context) error
-	other func(ctx context.Context) error // the same by golang.org/x/crypto, for those that have it
+	other func(ctx context.Context) error // the same by golang.org/x/crypto, if available
 }
 
-// blob is what tasks are made from.
+// blob is the input from which tasks are made.
 type blob struct {
 	params shards.Params
 	data   []byte
 	cores  int
 }
 
-// tasks make each task that there is.
+// tasks lists the tasks with their constructors.
 var tasks = []struct {
 	name string
 	make func(ctx context.Context, b *blob) (*task, error)
@@ -107,7 +108,7 @@ var tasks = []struct {
 	{"hash", hashTask},
 }
 
-// Tasks are the names of what can be measured.
+// Tasks returns the names of the tasks.
 func Tasks() []string {
 	names := make([]string, len(tasks))
 	for i := range tasks {
@@ -116,10 +117,11 @@ func Tasks() []string {
 	return names
 }
 
-// pace is the least time of one measurement, of a task, which is repeated if it is shorter, and of a kernel.
+// pace is the least time of one measurement: of a task, which is repeated if it is shorter, and of a kernel.
 type pace struct{ task, kernel time.Duration }
 
-// Run measures one task. While it runs the whole process is limited to o.Cores processors. Bad options wrap ErrOptions.
+// Run measures one task. Meanwhile the whole process is limited to o.Cores processors. Invalid options wrap
+// ErrOptions.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	return run(ctx, o, pace{task: 50 * time.Millisecond, kernel: 20 * time.Millisecond})
 }
@@ -147,17 +149,17 @@ func run(ctx context.Context, o Options, least pace) (*Result, error) {
 	return s.result(t, o, p.SymbolSize(o.Size)), nil
 }
 
-// samples are the times of each run, in seconds.
+// samples holds the times of each run, in seconds.
 type samples struct {
 	task, other []float64
-	limits      [][]float64 // by part of the work: of one unit
-	block       []float64   // of one compression in long leaves
+	limits      [][]float64 // by part of the work: time of one unit
+	block       []float64   // time of one compression in long leaves
 	peak        uint64
 }
 
 func measure(ctx context.Context, t *task, o Options, least pace) (*samples, error) {
 	s := &samples{limits: make([][]float64, len(t.work.Parts))}
-	// The first time takes its memory from the system, and fills tables and caches. It is not counted.
+	// Do not count the first time: it takes its memory from the system, and fills tables and caches.
 	stop := watchMemory()
 	once, err := timed(ctx, t.run, 1)
 	s.peak = stop()
@@ -189,9 +191,9 @@ func measure(ctx context.Context, t *task, o Options, least pace) (*samples, err
 	return s, nil
 }
 
-// timed is how many seconds each of so many times took.
+// timed runs run several times and returns the seconds per run.
 func timed(ctx context.Context, run func(context.Context) error, times int) (float64, error) {
-	runtime.GC() // of what is left of earlier runs
+	runtime.GC() // frees the memory of earlier runs
 	start := time.Now()
 	for range times {
 		if err := run(ctx); err != nil {

@@ -12,10 +12,10 @@ import (
 	"walrus/shards"
 )
 
-// short is a pace at which the figures mean nothing.
+// short is a pace too fast for meaningful figures.
 var short = pace{time.Millisecond, time.Millisecond}
 
-// few are options that take little time.
+// few returns options that take little time.
 func few(task string, n int, size uint64) Options {
 	return Options{Task: task, Shards: n, Size: size, Cores: 1, Runs: 2}
 }
@@ -65,7 +65,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestSmallestNetworks runs where rows, columns and symbols are few, or the slivers given are some of the source.
+// TestSmallestNetworks runs with few rows, columns and symbols, and with slivers that are partly source.
 func TestSmallestNetworks(t *testing.T) {
 	for _, n := range []int{4, 5, 6, 7} {
 		for _, name := range Tasks() {
@@ -82,7 +82,7 @@ func TestPeakMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The second pass holds a strip, which is this large.
+	// The second pass holds a strip of this size.
 	p, err := shards.NewParams(100)
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestDecodesTheBlob holds the tasks to doing what they say: their output is the blob.
+// TestDecodesTheBlob checks that the tasks' output is the blob.
 func TestDecodesTheBlob(t *testing.T) {
 	p, err := shards.NewParams(10)
 	if err != nil {

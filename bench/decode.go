@@ -10,7 +10,7 @@ import (
 	"walrus/shards"
 )
 
-// rows is how many source rows hold bytes of the blob.
+// rows returns the number of source rows with bytes of the blob.
 func (b *blob) rows() int {
 	size := b.params.Layout(shards.Primary, b.length()).Size()
 	return int((int64(len(b.data)) + size - 1) / size)
@@ -46,8 +46,8 @@ func systematicTask(ctx context.Context, b *blob) (*task, error) {
 	}}, nil
 }
 
-// worstTask verifies rows none of which is of the source, decodes from them, verifies the decoded rows and puts their bytes in
-// order.
+// worstTask verifies rows of which none is a source row, decodes from them, verifies the decoded rows and puts their
+// bytes in order.
 func worstTask(ctx context.Context, b *blob) (*task, error) {
 	p, count := b.params, b.params.Rows()
 	first := p.Shards() - count
@@ -74,7 +74,7 @@ func worstTask(ctx context.Context, b *blob) (*task, error) {
 	}}, nil
 }
 
-// decodeRows decodes strip by strip from slivers to the source rows that are in out, and verifies them.
+// decodeRows decodes slivers strip by strip to the source rows in out, and verifies them.
 func decodeRows(ctx context.Context, d *shards.Decoder, m *shards.Metadata, slivers [][]byte, out []byte) error {
 	layout := m.Layout(shards.Primary)
 	rows := int(int64(len(out)) / layout.Size())
@@ -110,7 +110,7 @@ func decodeRows(ctx context.Context, d *shards.Decoder, m *shards.Metadata, sliv
 	return each(ctx, rows, func(i int) error { return checks[i].Close() })
 }
 
-// each calls work for 0…count−1, on all processors, until one fails.
+// each calls work for 0…count−1, on all processors, until one call fails.
 func each(ctx context.Context, count int, work func(i int) error) error {
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)

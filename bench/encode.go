@@ -12,7 +12,7 @@ func (b *blob) encoder() (*shards.Encoder, error) {
 	return shards.NewEncoder(b.params, shards.Bytes(b.data), b.length())
 }
 
-// metadataTask is pass one: the blob ID and all roots.
+// metadataTask does pass one: the blob ID and all roots.
 func metadataTask(_ context.Context, b *blob) (*task, error) {
 	e, err := b.encoder()
 	if err != nil {
@@ -24,7 +24,7 @@ func metadataTask(_ context.Context, b *blob) (*task, error) {
 	}}, nil
 }
 
-// encodeTask is both passes: the metadata, and all slivers, a strip at a time.
+// encodeTask does both passes: the metadata, and all slivers, a strip at a time.
 func encodeTask(_ context.Context, b *blob) (*task, error) {
 	e, err := b.encoder()
 	if err != nil {
@@ -39,7 +39,7 @@ func encodeTask(_ context.Context, b *blob) (*task, error) {
 	}}, nil
 }
 
-// slivers are all of the metadata, and in strip order the slivers along axis from index first up to end.
+// slivers returns all of the metadata, and the slivers along axis from index first up to end, in strip order.
 func (b *blob) slivers(ctx context.Context, axis shards.Axis, first, end int) (*shards.Metadata, [][]byte, error) {
 	e, err := b.encoder()
 	if err != nil {

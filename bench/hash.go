@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// hashTotal is about how many compressions the hash task does on each processor.
+	// hashTotal is the approximate number of compressions of the hash task on each processor.
 	hashTotal = 256 << 10
 	// maxSymbol bounds the symbols of the hash task, in bytes, so that they stay in cache.
 	maxSymbol = 4 << 10
@@ -18,7 +18,7 @@ const (
 // longLeaf is the kernel of leaves so long that only their blocks count.
 func longLeaf() shards.Kernel { return shards.LeafKernel(maxSymbol - 1) }
 
-// hashTask hashes leaves of symbols as long as those of the blob, over and over the same ones in cache.
+// hashTask hashes leaves of symbols as long as the blob's: the same ones in cache over and over.
 func hashTask(_ context.Context, b *blob) (*task, error) {
 	size := int(min(b.params.SymbolSize(b.length()), maxSymbol-1))
 	kernels := make([]shards.Kernel, b.cores)

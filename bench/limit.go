@@ -7,7 +7,7 @@ import (
 	"walrus/shards"
 )
 
-// limit is how many seconds a unit of a kernel takes cores processors together, all busy with it, for at least a time.
+// limit measures how many seconds a unit of a kernel takes on cores processors together, over at least a given time.
 func limit(kernel func() shards.Kernel, cores int, least time.Duration) float64 {
 	type speed struct{ units, seconds float64 }
 	speeds := make([]speed, cores)

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// memorySample is how often memory is looked at.
+// memorySample is the pause between looks at the memory.
 const memorySample = 2 * time.Millisecond
 
-// watchMemory starts to look at the memory that the process has from the system. The function that it returns ends that and
-// says how much more, in bytes, it was at most than at the start.
+// watchMemory samples the memory that the process has from the system. The returned function ends that, and returns
+// the greatest increase since the start, in bytes.
 func watchMemory() (stop func() uint64) {
 	debug.FreeOSMemory()
 	start, peak := memory(), uint64(0)
@@ -37,7 +37,7 @@ func watchMemory() (stop func() uint64) {
 	}
 }
 
-// memory is what the Go runtime has from the system and has not given back.
+// memory returns the bytes that the Go runtime has from the system and has not returned.
 func memory() uint64 {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(samples)

@@ -7,7 +7,7 @@ import (
 	"walrus/shards"
 )
 
-// repairTask makes the sliver pair of a shard anew, from symbols of other slivers, each of which comes with its proof.
+// repairTask rebuilds the sliver pair of a shard from symbols of other slivers, each with its proof.
 func repairTask(ctx context.Context, b *blob) (*task, error) {
 	primary, err := newRepair(ctx, b, shards.Primary)
 	if err != nil {
@@ -26,7 +26,7 @@ func repairTask(ctx context.Context, b *blob) (*task, error) {
 	}}, nil
 }
 
-// repair is that of one sliver, from the symbols that the last slivers across it hold.
+// repair rebuilds one sliver from the symbols of the last slivers across it.
 type repair struct {
 	meta   *shards.Metadata
 	axis   shards.Axis

@@ -18,10 +18,10 @@ type signed struct {
 	sig   bls.G2Affine
 }
 
-// Aggregate makes the certificate of blob from confirmations, verified or not, in any order. It checks the sum first,
-// which takes one pairing; if that fails it looks for the bad ones by halving, drops them and succeeds if the rest
-// still are a quorum. bad names, also beside an error, the nodes whose confirmations were of no use: not a member,
-// about another blob or epoch, or wrongly signed. Errors wrap ErrFormat, ErrWeight or ErrSignature.
+// Aggregate makes the certificate of blob from confirmations, verified or not, in any order. It first checks the sum,
+// with one pairing. If that fails, it finds the bad ones by halving, drops them, and succeeds if the rest are still a
+// quorum. bad lists, also with an error, the nodes with useless confirmations: not a member, of another blob or
+// epoch, or wrongly signed. Errors wrap ErrFormat, ErrWeight or ErrSignature.
 func (c *Committee) Aggregate(blob shards.BlobID, p Persistence, confs []Confirmation) (cert *Certificate, bad []peer.ID, err error) {
 	if err := p.Validate(); err != nil {
 		return nil, nil, err
@@ -44,7 +44,7 @@ func (c *Committee) Aggregate(blob shards.BlobID, p Persistence, confs []Confirm
 		return nil, bad, fmt.Errorf("aggregate confirmations of blob %s: %w", blob, c.errWeight(w))
 	}
 	key, sig := c.sum(good)
-	if len(wrong) > 0 { // the sum of sums that verified does too, unless it cancels out to infinity
+	if len(wrong) > 0 { // sums that verified add up to one that does, unless it is infinity
 		if err := verify(key, hash, sig); err != nil {
 			return nil, bad, fmt.Errorf("aggregate confirmations of blob %s: %w", blob, err)
 		}
@@ -56,7 +56,7 @@ func (c *Committee) Aggregate(blob shards.BlobID, p Persistence, confs []Confirm
 	return cert, bad, nil
 }
 
-// collect sorts out what is no use whatever the signature says, and decodes the rest, one for each member, by
+// collect drops confirmations that are useless whatever the signature, and decodes the rest: one per member, by
 // ascending index.
 func (c *Committee) collect(blob shards.BlobID, p Persistence, confs []Confirmation, hash bls.G2Affine) (all []signed, bad []peer.ID) {
 	byIndex := make(map[int]signed, len(confs))
@@ -68,7 +68,7 @@ func (c *Committee) collect(blob shards.BlobID, p Persistence, confs []Confirmat
 		}
 		first, again := byIndex[index]
 		if again && (first.raw == conf.Signature || verify(c.keys[index], hash, first.sig) == nil) {
-			continue // there is only one signature of a message that verifies
+			continue // only one signature of a message verifies
 		}
 		sig, err := conf.Signature.point()
 		if err != nil {
@@ -84,7 +84,7 @@ func (c *Committee) collect(blob shards.BlobID, p Persistence, confs []Confirmat
 	return all, bad
 }
 
-// bisect splits all into those whose signatures together verify and those whose do not, keeping the order.
+// bisect splits all into those whose signatures together verify and the others, keeping the order.
 func (c *Committee) bisect(all []signed, hash bls.G2Affine) (good, wrong []signed) {
 	if len(all) == 0 {
 		return nil, nil

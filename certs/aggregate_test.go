@@ -15,7 +15,7 @@ import (
 	"walrus/shards"
 )
 
-// nodes are the peer IDs of members, sorted as Aggregate names them.
+// nodes lists the peer IDs of members, sorted as in Aggregate's bad.
 func (n network) nodes(members ...int) []peer.ID {
 	var ids []peer.ID
 	for _, i := range members {
@@ -120,8 +120,8 @@ func TestAggregateFindsAnyBad(t *testing.T) {
 	}
 }
 
-// TestCancellingKeys has two members whose keys add up to infinity, which both can prove to possess. They must not
-// disturb the others, nor have a sum of theirs pass for a signature.
+// TestCancellingKeys has two members whose keys add up to infinity, with valid proofs of possession. They must not
+// disturb the others, and their sum must not pass for a signature.
 func TestCancellingKeys(t *testing.T) {
 	r := chacha(10)
 	sk, a := newMember(t, r, 0)

@@ -17,8 +17,8 @@ type Certificate struct {
 	Signature   Signature     `json:"signature"` // the sum of the signers' signatures
 }
 
-// Verify checks that cert is of the committee's epoch and network and signed by a quorum. All that is cheap is checked
-// before the pairing, which takes about 0.8 ms. Errors wrap ErrEpoch, ErrFormat, ErrSigners, ErrWeight or ErrSignature.
+// Verify checks that cert is of the committee's epoch and network and signed by a quorum. Cheap checks come before
+// the pairing, which takes about 0.8 ms. Errors wrap ErrEpoch, ErrFormat, ErrSigners, ErrWeight or ErrSignature.
 func (c *Committee) Verify(cert *Certificate) error {
 	if cert.Epoch != c.epoch {
 		return fmt.Errorf("certificate of epoch %d, not %d: %w", cert.Epoch, c.epoch, ErrEpoch)
@@ -51,7 +51,7 @@ func (c *Committee) Verify(cert *Certificate) error {
 	return nil
 }
 
-// Weight is the number of shards of the signers in c; signers that c does not have count nothing.
+// Weight returns the number of the signers' shards in c; signers unknown to c count nothing.
 func (cert *Certificate) Weight(c *Committee) int {
 	w := 0
 	for _, i := range cert.Signers {
@@ -60,7 +60,7 @@ func (cert *Certificate) Weight(c *Committee) int {
 	return w
 }
 
-// checkSigners wants 1 to members strictly ascending indices below members.
+// checkSigners requires 1 to members strictly ascending indices below members.
 func checkSigners(signers []uint16, members int) error {
 	if len(signers) == 0 || len(signers) > members {
 		return fmt.Errorf("%w: %d of %d members", ErrSigners, len(signers), members)

@@ -38,7 +38,7 @@ func TestVerifyRefuses(t *testing.T) {
 		change(&cert)
 		return &cert
 	}
-	sum := func(confs ...Confirmation) Signature { // what a forger can add up
+	sum := func(confs ...Confirmation) Signature { // a sum that a forger can compute
 		var s bls.G2Jac
 		for _, conf := range confs {
 			p, err := conf.Signature.point()
@@ -93,8 +93,8 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
-// TestStraySignature adds a point outside the subgroup to a good signature: the sum is on the curve, but there would be
-// many signatures of one message if nobody checked the subgroup.
+// TestStraySignature adds a point outside the subgroup to a good signature. The sum is on the curve, and without the
+// subgroup check one message would have many signatures.
 func TestStraySignature(t *testing.T) {
 	n := ten(t)
 	cert := n.certify(t, 10, blobA, permanent)
@@ -187,7 +187,7 @@ func TestCertificateForm(t *testing.T) {
 	}
 }
 
-// TestWireIsPinned holds the binary forms, which other versions of the software read, byte by byte.
+// TestWireIsPinned pins the binary forms byte by byte: other versions of the software read them.
 func TestWireIsPinned(t *testing.T) {
 	sig := Signature(bytes.Repeat([]byte{0x55}, SignatureSize))
 	head := "01" + "07000000" + hex.EncodeToString(blobA[:])

@@ -13,27 +13,27 @@ import (
 // Member is one storage node of a committee.
 type Member struct {
 	Node   peer.ID
-	Name   string    // for people; means nothing here
-	Key    PublicKey // distinct from that of every other member
+	Name   string    // for people only
+	Key    PublicKey // distinct for each member
 	Proof  Signature // of possession of the key, see SecretKey.ProvePossession
 	Shards []int     // at least one; ascending in a Committee
 }
 
-// Committee is the storage nodes of one epoch: who holds which shard and whose signatures count. It is immutable and
-// safe for concurrent use. The order of the members is part of it: certificates name signers by index.
+// Committee lists the storage nodes of one epoch with their shards and keys. It is immutable and safe for concurrent
+// use. The order of the members matters: certificates name signers by index.
 type Committee struct {
 	network NetworkID
 	epoch   uint32
 	params  shards.Params
 	members []Member
-	keys    []bls.G1Affine // decoded and checked, by member index
+	keys    []bls.G1Affine // decoded and valid, by member index
 	index   map[peer.ID]int
 	owner   []uint16 // member index by shard
 }
 
-// NewCommittee checks that members make up a committee of n shards: 1 to MaxMembers members with distinct peer IDs
-// and keys, proofs of possession of the keys for the network named network, and each shard held exactly once. It
-// takes about 0.9 ms for each member. Errors wrap ErrCommittee or ErrKey and name the member.
+// NewCommittee checks that members form a committee of n shards: 1 to MaxMembers members with distinct peer IDs and
+// keys, proofs of possession of the keys for the network's name, and each shard held exactly once. It takes about 0.9
+// ms per member. Errors wrap ErrCommittee or ErrKey and name the member.
 func NewCommittee(network string, id NetworkID, epoch uint32, n int, members []Member) (*Committee, error) {
 	params, err := shards.NewParams(n)
 	if err != nil {
@@ -51,7 +51,7 @@ func NewCommittee(network string, id NetworkID, epoch uint32, n int, members []M
 		keys:    make([]bls.G1Affine, len(members)),
 		index:   make(map[peer.ID]int, len(members)),
 	}
-	// Cheap checks of all members come before the pairings.
+	// Do the cheap checks of all members before the pairings.
 	if err := c.assignShards(); err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func NewCommittee(network string, id NetworkID, epoch uint32, n int, members []M
 	return c, nil
 }
 
-// assignShards fills owner and checks that it is a partition of the shards.
+// assignShards fills owner and checks that each shard is held exactly once.
 func (c *Committee) assignShards() error {
 	n := c.params.Shards()
 	c.owner = make([]uint16, n)
@@ -111,25 +111,25 @@ func (c *Committee) assignShards() error {
 	return nil
 }
 
-// Network is the network's ID.
+// Network returns the network's ID.
 func (c *Committee) Network() NetworkID { return c.network }
 
-// Epoch is the epoch the committee stands for.
+// Epoch returns the committee's epoch.
 func (c *Committee) Epoch() uint32 { return c.epoch }
 
-// Params are the encoding for the network's number of shards.
+// Params returns the encoding for the network's number of shards.
 func (c *Committee) Params() shards.Params { return c.params }
 
-// Members are the storage nodes by index. The caller must not change them.
+// Members returns the storage nodes by index. The caller must not change them.
 func (c *Committee) Members() []Member { return c.members }
 
-// Member is the index of node, if it is a member.
+// Member returns the index of node, if it is a member.
 func (c *Committee) Member(node peer.ID) (index int, ok bool) {
 	index, ok = c.index[node]
 	return index, ok
 }
 
-// Owner is the member that holds shard, or nil if there is no such shard. The caller must not change it.
+// Owner returns the member that holds shard, or nil if there is no such shard. The caller must not change it.
 func (c *Committee) Owner(shard int) *Member {
 	if shard < 0 || shard >= len(c.owner) {
 		return nil
@@ -137,7 +137,7 @@ func (c *Committee) Owner(shard int) *Member {
 	return &c.members[c.owner[shard]]
 }
 
-// Weight is the number of shards of a member, 0 if there is no such member.
+// Weight returns the number of shards of a member; 0 if there is no such member.
 func (c *Committee) Weight(index int) int {
 	if index < 0 || index >= len(c.members) {
 		return 0
@@ -145,13 +145,13 @@ func (c *Committee) Weight(index int) int {
 	return len(c.members[index].Shards)
 }
 
-// Quorum is the least number of shards w with 3w ≥ 2n+1: two quorums share an honest shard.
+// Quorum returns the least number of shards w with 3w ≥ 2n+1: two quorums share an honest shard.
 func (c *Committee) Quorum() int { return (2*c.params.Shards() + 1 + 2) / 3 }
 
-// OneHonest is the least number of shards w with 3w ≥ n+1: more than may lie.
+// OneHonest returns the least number of shards w with 3w ≥ n+1: more than may lie.
 func (c *Committee) OneHonest() int { return (c.params.Shards() + 1 + 2) / 3 }
 
-// ForEpoch is the same committee standing for another epoch. It shares everything with c and takes no time.
+// ForEpoch returns the same committee for another epoch. It shares all data with c and takes no time.
 func (c *Committee) ForEpoch(epoch uint32) *Committee {
 	other := *c
 	other.epoch = epoch

@@ -60,7 +60,7 @@ func TestNewCommitteeRefuses(t *testing.T) {
 	}
 }
 
-// TestRogueKey mounts the attack that proofs of possession exist for: a key computed from another's so that the
+// TestRogueKey mounts the attack that proofs of possession prevent: a key computed from another's so that the
 // attacker alone can sign for both.
 func TestRogueKey(t *testing.T) {
 	r := chacha(5)
@@ -77,7 +77,7 @@ func TestRogueKey(t *testing.T) {
 	rogue := new(bls.G1Affine).Sub(&own, &theirs)
 	attacker.Key = rogue.Bytes()
 
-	// The attack works on the mathematics: the attacker's own signature verifies under the sum of both keys.
+	// The attack works mathematically: the attacker's own signature verifies under the sum of both keys.
 	hash, err := hashToG2([]byte("message"), dstSignature)
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func TestRogueKey(t *testing.T) {
 	if err := verify(*new(bls.G1Affine).Add(rogue, &theirs), hash, sig); err != nil {
 		t.Fatalf("the attack should verify: %v", err)
 	}
-	// So the key must not get into a committee, with any proof the attacker can make.
+	// So no committee may accept the key, with any proof the attacker can make.
 	for _, proof := range []Signature{attacker.Proof, secret.ProvePossession(testNetwork, attacker.Node),
 		secret.sign(possessionMessage(testNetwork, attacker.Node, attacker.Key), dstPossession)} {
 		attacker.Proof = proof
@@ -160,7 +160,7 @@ func TestForEpoch(t *testing.T) {
 	if err := later.ForEpoch(c.Epoch()).Verify(cert); err != nil {
 		t.Errorf("back in its epoch: %v", err)
 	}
-	cert.Epoch++ // which its signatures are not about
+	cert.Epoch++ // which its signatures do not cover
 	if err := later.Verify(cert); !errors.Is(err, ErrSignature) {
 		t.Errorf("certificate with another epoch written in: %v, want ErrSignature", err)
 	}

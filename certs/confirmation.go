@@ -10,10 +10,10 @@ import (
 	"walrus/shards"
 )
 
-// ObjectID names the ledger's record of a deletable blob.
+// ObjectID identifies the ledger's record of a deletable blob.
 type ObjectID [32]byte
 
-// String is the text form, 0x and 64 hexadecimal digits.
+// String returns the text form, 0x and 64 hexadecimal digits.
 func (id ObjectID) String() string { return "0x" + hex.EncodeToString(id[:]) }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -22,13 +22,14 @@ func (id ObjectID) MarshalText() ([]byte, error) { return []byte(id.String()), n
 // UnmarshalText implements encoding.TextUnmarshaler. Errors wrap ErrFormat.
 func (id *ObjectID) UnmarshalText(b []byte) error { return parseHex(id[:], b, "object ID") }
 
-// Persistence says whether a blob may be deleted before its registration ends, and by whom. The zero value is permanent.
+// Persistence tells whether a blob may be deleted before its registration ends, and by whom. The zero value is
+// permanent.
 type Persistence struct {
 	Deletable bool     `json:"deletable"`
-	Object    ObjectID `json:"object,omitzero"` // the record whose owner may delete; zero if permanent
+	Object    ObjectID `json:"object,omitzero"` // record whose owner may delete the blob; zero if permanent
 }
 
-// Validate refuses an object with a permanent blob, which would give one meaning two forms. Errors wrap ErrFormat.
+// Validate refuses an object with a permanent blob, because one meaning must have one form. Errors wrap ErrFormat.
 func (p Persistence) Validate() error {
 	if !p.Deletable && p.Object != (ObjectID{}) {
 		return fmt.Errorf("%w: a permanent blob has no object", ErrFormat)
@@ -36,25 +37,25 @@ func (p Persistence) Validate() error {
 	return nil
 }
 
-// Confirmation is one storage node's signature: it verified its slivers of the blob and synced them to disk.
+// Confirmation is one storage node's signature that it has verified its slivers of the blob and synced them to disk.
 type Confirmation struct {
-	Node        peer.ID // who is said to have signed; not in the binary form, it is known from the connection
+	Node        peer.ID // the claimed signer; not in the binary form, as the connection tells it
 	Epoch       uint32
 	Blob        shards.BlobID
 	Persistence Persistence
 	Signature   Signature
 }
 
-// The signed message starts as that of the original: intent 1 (blob certified), version 0, application 3. The network
-// ID then keeps networks apart.
+// The signed message starts as in the original Walrus: intent 1 (blob certified), version 0, application 3. The
+// network ID then keeps networks apart.
 const (
 	intentConfirmation = 1
 	messageVersion     = 0
 	messageApp         = 3
 )
 
-// message is what a confirmation signs: intent ‖ version ‖ application ‖ network ID ‖ epoch u32 LE ‖ blob ID ‖
-// 0 if permanent, else 1 ‖ object ID.
+// message returns the bytes that a confirmation signs: intent ‖ version ‖ application ‖ network ID ‖ epoch u32 LE ‖
+// blob ID ‖ 0 if permanent, else 1 ‖ object ID.
 func (c *Committee) message(blob shards.BlobID, p Persistence) []byte {
 	b := []byte{intentConfirmation, messageVersion, messageApp}
 	b = append(b, c.network[:]...)
@@ -67,8 +68,8 @@ func (c *Committee) message(blob shards.BlobID, p Persistence) []byte {
 	return append(b, p.Object[:]...)
 }
 
-// Sign makes node's confirmation for the committee's epoch. The caller has synced the slivers to disk before. It does
-// not check that node is a member with that key: whoever verifies does.
+// Sign makes node's confirmation for the committee's epoch. The caller must have synced the slivers to disk. Sign
+// does not check that node is a member with that key; verifiers do.
 func (c *Committee) Sign(sk *SecretKey, node peer.ID, blob shards.BlobID, p Persistence) Confirmation {
 	return Confirmation{
 		Node: node, Epoch: c.epoch, Blob: blob, Persistence: p,
@@ -76,9 +77,8 @@ func (c *Committee) Sign(sk *SecretKey, node peer.ID, blob shards.BlobID, p Pers
 	}
 }
 
-// VerifyConfirmation checks that conf.Node, a member, signed conf in the committee's epoch and network. Whether it is
-// about the blob that was asked for is for the caller to compare. Errors wrap ErrEpoch, ErrSigners, ErrFormat or
-// ErrSignature.
+// VerifyConfirmation checks that conf.Node, a member, signed conf in the committee's epoch and network. The caller
+// compares conf with the blob it asked for. Errors wrap ErrEpoch, ErrSigners, ErrFormat or ErrSignature.
 func (c *Committee) VerifyConfirmation(conf Confirmation) error {
 	index, err := c.checkConfirmation(conf)
 	if err != nil {
@@ -98,7 +98,7 @@ func (c *Committee) VerifyConfirmation(conf Confirmation) error {
 	return nil
 }
 
-// checkConfirmation checks all but the signature and returns the member's index.
+// checkConfirmation checks everything but the signature and returns the member's index.
 func (c *Committee) checkConfirmation(conf Confirmation) (int, error) {
 	if conf.Epoch != c.epoch {
 		return 0, fmt.Errorf("confirmation of epoch %d, not %d: %w", conf.Epoch, c.epoch, ErrEpoch)

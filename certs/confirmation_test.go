@@ -16,7 +16,7 @@ var (
 	deletable = Persistence{Deletable: true, Object: ObjectID{0xd}}
 )
 
-// TestMessage pins what is signed, byte by byte: changing it makes a different network.
+// TestMessage pins the signed bytes: changing them makes a different network.
 func TestMessage(t *testing.T) {
 	c := &Committee{network: NetworkID(bytes.Repeat([]byte{0x11}, 32)), epoch: 0x01020304}
 	head := "010003" + hex.EncodeToString(c.network[:]) + "04030201" + hex.EncodeToString(blobA[:])
@@ -67,7 +67,7 @@ func TestVerifyConfirmation(t *testing.T) {
 	}
 }
 
-// TestNoReplay takes signatures to a committee that differs only in network, or only in epoch.
+// TestNoReplay verifies signatures with a committee that differs only in network, or only in epoch.
 func TestNoReplay(t *testing.T) {
 	n := ten(t)
 	conf, cert := n.sign(0, blobA, permanent), n.certify(t, 10, blobA, permanent)

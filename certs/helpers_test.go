@@ -14,7 +14,7 @@ import (
 
 const testNetwork = "test"
 
-// network is a committee with all secret keys, made from a seed.
+// network is a committee with all secret keys, derived from a seed.
 type network struct {
 	*Committee
 	keys []*SecretKey
@@ -44,7 +44,7 @@ func newMember(t testing.TB, r *rand.ChaCha8, shardList ...int) (*SecretKey, Mem
 	return sk, Member{Node: node, Key: sk.Public(), Proof: sk.ProvePossession(testNetwork, node), Shards: shardList}
 }
 
-// newNetwork has count members with n/count shards each.
+// newNetwork makes a network of count members with n/count shards each.
 func newNetwork(t testing.TB, seed byte, n, count int) network {
 	t.Helper()
 	r := chacha(seed)
@@ -65,7 +65,7 @@ func newNetwork(t testing.TB, seed byte, n, count int) network {
 	return network{c, keys}
 }
 
-// ten is a committee of 10 members with one shard each (f = 3, quorum 7), made once for all tests.
+// ten is a committee of 10 members with one shard each (f = 3, quorum 7), shared by all tests.
 func ten(t testing.TB) network {
 	tenOnce.Do(func() { tenNetwork = newNetwork(t, 1, 10, 10) })
 	return tenNetwork
@@ -80,7 +80,7 @@ func (n network) sign(i int, blob shards.BlobID, p Persistence) Confirmation {
 	return n.Sign(n.keys[i], n.members[i].Node, blob, p)
 }
 
-// signAll has members [from, to) sign.
+// signAll returns the confirmations of members [from, to).
 func (n network) signAll(from, to int, blob shards.BlobID, p Persistence) []Confirmation {
 	var confs []Confirmation
 	for i := from; i < to; i++ {
@@ -89,7 +89,7 @@ func (n network) signAll(from, to int, blob shards.BlobID, p Persistence) []Conf
 	return confs
 }
 
-// certify is a certificate of the first count members.
+// certify returns a certificate of the first count members.
 func (n network) certify(t testing.TB, count int, blob shards.BlobID, p Persistence) *Certificate {
 	t.Helper()
 	cert, bad, err := n.Aggregate(blob, p, n.signAll(0, count, blob, p))
@@ -99,7 +99,7 @@ func (n network) certify(t testing.TB, count int, blob shards.BlobID, p Persiste
 	return cert
 }
 
-// newThresholds is a committee that only knows its number of shards.
+// newThresholds makes a committee that only has its number of shards.
 func newThresholds(t *testing.T, n int) *Committee {
 	t.Helper()
 	p, err := shards.NewParams(n)

@@ -18,19 +18,19 @@ const (
 	SignatureSize = 96
 )
 
-// NetworkID tells networks apart in everything that is signed: the hash of the network's genesis.
+// NetworkID is the hash of a network's genesis. It keeps networks apart in everything that is signed.
 type NetworkID [32]byte
 
-// String is the text form, 64 hexadecimal digits.
+// String returns the text form, 64 hexadecimal digits.
 func (id NetworkID) String() string { return hex.EncodeToString(id[:]) }
 
-// PublicKey is a compressed point of G1. Only NewCommittee and VerifyPossession find out whether it is a valid one.
+// PublicKey is a compressed point of G1. Only NewCommittee and VerifyPossession check that it is valid.
 type PublicKey [PublicKeySize]byte
 
-// Signature is a compressed point of G2: of one signer or an aggregate. It is valid only once verified.
+// Signature is a compressed point of G2: a single signature or an aggregate. It is valid only once verified.
 type Signature [SignatureSize]byte
 
-// SecretKey signs for a storage node. It prints as its public key, so that it does not end up in logs.
+// SecretKey signs for a storage node. It prints as its public key, to keep the secret out of logs.
 type SecretKey struct {
 	scalar bls12381.Scalar // never zero
 	public PublicKey
@@ -48,7 +48,7 @@ func NewSecretKey(rand io.Reader) (*SecretKey, error) {
 	return k.finish()
 }
 
-// ParseSecretKey reads what Bytes returned. Errors wrap ErrKey.
+// ParseSecretKey reads the output of Bytes. Errors wrap ErrKey.
 func ParseSecretKey(b []byte) (*SecretKey, error) {
 	if len(b) != SecretKeySize {
 		return nil, fmt.Errorf("%w: a secret key has %d bytes, not %d", ErrKey, SecretKeySize, len(b))
@@ -70,22 +70,22 @@ func (k *SecretKey) finish() (*SecretKey, error) {
 	return k, nil
 }
 
-// Bytes is the secret itself, SecretKeySize bytes, big-endian: keep it from other users of the machine.
+// Bytes returns the secret itself, SecretKeySize bytes, big-endian: keep it from other users of the machine.
 func (k *SecretKey) Bytes() []byte {
 	b, err := k.scalar.MarshalBinary()
-	if err != nil { // a scalar always has a binary form
+	if err != nil { // impossible: every scalar has a binary form
 		panic("certs: marshal scalar: " + err.Error())
 	}
 	return b
 }
 
-// Public is the public key.
+// Public returns the public key.
 func (k *SecretKey) Public() PublicKey { return k.public }
 
-// String does not show the secret.
+// String returns the public key, never the secret.
 func (k *SecretKey) String() string { return "BLS secret key of " + k.public.String() }
 
-// GoString does not show the secret either.
+// GoString returns the public key, never the secret.
 func (k *SecretKey) GoString() string { return k.String() }
 
 // sign hashes msg to G2 under dst and multiplies, both in constant time.
@@ -97,7 +97,7 @@ func (k *SecretKey) sign(msg []byte, dst string) (sig Signature) {
 	return sig
 }
 
-// String is the text form, 0x and 96 hexadecimal digits.
+// String returns the text form, 0x and 96 hexadecimal digits.
 func (p PublicKey) String() string { return "0x" + hex.EncodeToString(p[:]) }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -106,7 +106,7 @@ func (p PublicKey) MarshalText() ([]byte, error) { return []byte(p.String()), ni
 // UnmarshalText implements encoding.TextUnmarshaler. Errors wrap ErrFormat.
 func (p *PublicKey) UnmarshalText(b []byte) error { return parseHex(p[:], b, "public key") }
 
-// String is the text form, 0x and 192 hexadecimal digits.
+// String returns the text form, 0x and 192 hexadecimal digits.
 func (s Signature) String() string { return "0x" + hex.EncodeToString(s[:]) }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -115,7 +115,7 @@ func (s Signature) MarshalText() ([]byte, error) { return []byte(s.String()), ni
 // UnmarshalText implements encoding.TextUnmarshaler. Errors wrap ErrFormat.
 func (s *Signature) UnmarshalText(b []byte) error { return parseHex(s[:], b, "signature") }
 
-// parseHex fills dst from its 0x form and leaves it alone on error.
+// parseHex decodes a 0x form into dst, and leaves dst alone on error.
 func parseHex(dst, text []byte, what string) error {
 	digits, ok := strings.CutPrefix(string(text), "0x")
 	if !ok || len(digits) != 2*len(dst) {

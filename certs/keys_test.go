@@ -21,7 +21,7 @@ var (
 	infinitySignature = Signature{0xc0}
 )
 
-// keyOutsideSubgroup is on the curve but not in the group of prime order.
+// keyOutsideSubgroup returns a point on the curve but not in the group of prime order.
 func keyOutsideSubgroup(t *testing.T) PublicKey {
 	t.Helper()
 	for x := uint64(1); ; x++ {
@@ -34,7 +34,7 @@ func keyOutsideSubgroup(t *testing.T) PublicKey {
 	}
 }
 
-// signatureOutsideSubgroup likewise, for G2.
+// signatureOutsideSubgroup does the same for G2.
 func signatureOutsideSubgroup(t *testing.T) Signature {
 	t.Helper()
 	for x := uint64(1); ; x++ {
@@ -84,7 +84,7 @@ func TestPointsOutsideAreRefused(t *testing.T) {
 	}
 }
 
-// TestLibrariesAgree holds the two libraries and the definition of the scheme to the same bytes.
+// TestLibrariesAgree compares the two libraries and the definition of the scheme byte by byte.
 func TestLibrariesAgree(t *testing.T) {
 	r := chacha(3)
 	for i := range 8 {

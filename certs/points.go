@@ -6,13 +6,13 @@ import (
 	bls "github.com/consensys/gnark-crypto/ecc/bls12-381"
 )
 
-// Domain separation tags of hashing to G2: for signatures as the original signs, and for proofs of possession.
+// Domain separation tags of hashing to G2: for signatures as in the original Walrus, and for proofs of possession.
 const (
 	dstSignature  = "BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_NUL_"
 	dstPossession = "BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
 )
 
-// point decodes and checks a public key: on the curve, in the subgroup, not infinity, which the library lets pass.
+// point decodes and checks a public key: on the curve, in the subgroup, not infinity. The library accepts infinity.
 func (p PublicKey) point() (bls.G1Affine, error) {
 	var a bls.G1Affine
 	if _, err := a.SetBytes(p[:]); err != nil {
@@ -24,7 +24,7 @@ func (p PublicKey) point() (bls.G1Affine, error) {
 	return a, nil
 }
 
-// point decodes and checks a signature like a key.
+// point decodes a signature, with the same checks.
 func (s Signature) point() (bls.G2Affine, error) {
 	var a bls.G2Affine
 	if _, err := a.SetBytes(s[:]); err != nil {
@@ -44,8 +44,8 @@ func hashToG2(msg []byte, dst string) (bls.G2Affine, error) {
 	return h, nil
 }
 
-// verify checks e(key, hash) = e(g₁, sig). Both points must come from point or be sums of such; a sum may have
-// become infinity, which no one may be said to have signed with.
+// verify checks e(key, hash) = e(g₁, sig). Both points must come from point or be sums of such points. A sum may be
+// infinity, which counts as no signature.
 func verify(key bls.G1Affine, hash, sig bls.G2Affine) error {
 	if key.IsInfinity() || sig.IsInfinity() {
 		return fmt.Errorf("%w: the aggregate is the point at infinity", ErrSignature)

@@ -9,7 +9,7 @@ import (
 
 const possessionDomain = "walrus proof of possession 1\x00"
 
-// possessionMessage binds a key to the network's name and the node's peer ID, so that a proof is of no use to others:
+// possessionMessage binds a key to the network's name and the node's peer ID, so that nobody else can use the proof:
 // domain ‖ length ‖ network name ‖ length ‖ peer ID ‖ public key, lengths as varints.
 func possessionMessage(network string, node peer.ID, key PublicKey) []byte {
 	b := append([]byte(possessionDomain), binary.AppendUvarint(nil, uint64(len(network)))...)
@@ -19,13 +19,14 @@ func possessionMessage(network string, node peer.ID, key PublicKey) []byte {
 	return append(b, key[:]...)
 }
 
-// ProvePossession shows that node has the secret key. Without it a node could register a key computed from those of
-// others and sign for them all. The network's name is used, not its ID: the ID is a hash over these very proofs.
+// ProvePossession proves that node has the secret key. Without proofs a node could register a key computed from
+// others' keys and sign for them all. It covers the network's name, not its ID, because the ID is a hash over these
+// proofs.
 func (k *SecretKey) ProvePossession(network string, node peer.ID) Signature {
 	return k.sign(possessionMessage(network, node, k.public), dstPossession)
 }
 
-// VerifyPossession checks what ProvePossession made. Errors wrap ErrKey.
+// VerifyPossession checks a proof of ProvePossession. Errors wrap ErrKey.
 func VerifyPossession(network string, node peer.ID, key PublicKey, proof Signature) error {
 	point, err := key.point()
 	if err != nil {

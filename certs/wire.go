@@ -9,13 +9,13 @@ import (
 	"walrus/shards"
 )
 
-// The binary forms of confirmation and certificate start alike, integers little-endian:
+// The binary forms of confirmation and certificate start with the same header, integers little-endian:
 //
 //	version u8 = 1 ‖ epoch u32 ‖ blob ID 32 ‖ deletable u8 (0 | 1) ‖ object ID 32 (zero if permanent)
 //
-// A confirmation continues with its signature 96; a certificate with the number of signers u16, their
-// indices u16 in strictly ascending order, and the signature 96. Every value has one form and every accepted form one
-// value.
+// A confirmation continues with its signature 96; a certificate with the number of signers u16, their indices u16 in
+// strictly ascending order, and the signature 96. Every value has exactly one form, and every accepted form exactly
+// one value.
 const (
 	wireVersion = 1
 	headerSize  = 1 + 4 + 32 + 1 + 32
@@ -38,7 +38,7 @@ func appendHeader(b []byte, epoch uint32, blob shards.BlobID, p Persistence) []b
 	return append(b, p.Object[:]...)
 }
 
-// parseHeader reads the first headerSize bytes; b has at least as many.
+// parseHeader reads the first headerSize bytes; b must have that many.
 func parseHeader(b []byte) (epoch uint32, blob shards.BlobID, p Persistence, err error) {
 	if b[0] != wireVersion {
 		return 0, blob, p, fmt.Errorf("%w: version %d, not %d", ErrFormat, b[0], wireVersion)
@@ -53,13 +53,13 @@ func parseHeader(b []byte) (epoch uint32, blob shards.BlobID, p Persistence, err
 	return epoch, blob, p, p.Validate()
 }
 
-// Marshal returns the binary form, ConfirmationSize bytes. The node is not in it.
+// Marshal returns the binary form, ConfirmationSize bytes. It does not contain the node.
 func (conf Confirmation) Marshal() []byte {
 	b := appendHeader(make([]byte, 0, ConfirmationSize), conf.Epoch, conf.Blob, conf.Persistence)
 	return append(b, conf.Signature[:]...)
 }
 
-// UnmarshalConfirmation reads the binary form of a confirmation that came from node. It verifies nothing. Errors wrap
+// UnmarshalConfirmation decodes the binary form of a confirmation from node, without verifying it. Errors wrap
 // ErrFormat.
 func UnmarshalConfirmation(node peer.ID, b []byte) (Confirmation, error) {
 	if len(b) != ConfirmationSize {
@@ -85,8 +85,8 @@ func (cert *Certificate) Marshal() []byte {
 	return append(b, cert.Signature[:]...)
 }
 
-// UnmarshalCertificate reads the binary form. It verifies nothing but the form: only Committee.Verify says whether to
-// believe it. Errors wrap ErrFormat or ErrSigners.
+// UnmarshalCertificate decodes the binary form. It verifies only the form: call Committee.Verify before you believe
+// it. Errors wrap ErrFormat or ErrSigners.
 func UnmarshalCertificate(b []byte) (*Certificate, error) {
 	if len(b) < minCertificateSize || len(b) > MaxCertificateSize {
 		return nil, fmt.Errorf("certificate: %w: %d bytes, not %d to %d", ErrFormat, len(b), minCertificateSize, MaxCertificateSize)

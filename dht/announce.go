@@ -13,8 +13,8 @@ import (
 	"github.com/multiformats/go-multihash"
 )
 
-// Announce tells the network that this peer holds what key names, a pinned blob's ID for instance. Others find it for a
-// day; call again every AnnounceEvery. It needs a joined table.
+// Announce tells the network that this peer holds the content that key names, such as a pinned blob. Others find the
+// record for a day; announce again every AnnounceEvery. It needs a joined table.
 func (d *DHT) Announce(ctx context.Context, key [32]byte) error {
 	c, err := recordKey(key)
 	if err != nil {
@@ -29,8 +29,8 @@ func (d *DHT) Announce(ctx context.Context, key [32]byte) error {
 	return nil
 }
 
-// Holders returns up to limit peers, not ourselves, that say they hold what key names, in no order; none is not an
-// error. What is found when ctx ends is returned together with its error.
+// Holders returns up to limit peers, other than ourselves, that announced key, in no order; none is no error. If ctx
+// ends, the peers found so far are returned with its error.
 func (d *DHT) Holders(ctx context.Context, key [32]byte, limit int) ([]peer.AddrInfo, error) {
 	if limit < 1 || limit > maxHolders {
 		return nil, fmt.Errorf("find holders: limit %d: want 1 to %d", limit, maxHolders)
@@ -43,9 +43,9 @@ func (d *DHT) Holders(ctx context.Context, key [32]byte, limit int) ([]peer.Addr
 	defer stop()
 	var out []peer.AddrInfo
 	seen := map[peer.ID]bool{d.host.ID(): true}
-	// One more than asked for, since we may be among them.
+	// One more than wanted: we may be among them.
 	for p := range d.kad.FindProvidersAsync(search, c, limit+1) {
-		// The library repeats a peer when it learns addresses after the name.
+		// The library reports a peer again when it learns its addresses.
 		if len(out) == limit || seen[p.ID] {
 			continue
 		}
@@ -58,8 +58,8 @@ func (d *DHT) Holders(ctx context.Context, key [32]byte, limit int) ([]peer.Addr
 	return out, nil
 }
 
-// Peers returns up to limit storage nodes that announced themselves, not ourselves, in no order. Who is a storage node
-// by right is for the committee to say; this is how to meet one without a list. Results as of Holders.
+// Peers returns up to limit storage nodes that announced themselves, other than ourselves, in no order. It serves to
+// meet nodes without a list; only the committee tells which are legitimate. Results are as of Holders.
 func (d *DHT) Peers(ctx context.Context, limit int) ([]peer.AddrInfo, error) {
 	found, err := d.Holders(ctx, d.rendezvous(), limit)
 	if err != nil {
@@ -68,8 +68,8 @@ func (d *DHT) Peers(ctx context.Context, limit int) ([]peer.AddrInfo, error) {
 	return found, nil
 }
 
-// keepAnnounced announces a server under the rendezvous: soon and often at first, when the network may still be
-// forming around us, then ever more seldom.
+// keepAnnounced announces a server under the rendezvous key: often at first, while the network may still be forming
+// around us, then less and less often.
 func (d *DHT) keepAnnounced(ctx context.Context) error {
 	if !d.awaitTable(ctx) {
 		return nil
@@ -92,7 +92,7 @@ func (d *DHT) rendezvous() [32]byte {
 	return sha256.Sum256([]byte("/walrus/" + d.cfg.Network + "/storage-node"))
 }
 
-// recordKey wraps a key in the form the library wants: a CID whose SHA-256 multihash is the key itself.
+// recordKey returns the CID that the library wants for a key: its SHA-256 multihash is the key itself.
 func recordKey(key [32]byte) (cid.Cid, error) {
 	mh, err := multihash.Encode(key[:], multihash.SHA2_256)
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"walrus/internal/userfile"
 )
 
-// book remembers servers that we reached, newest addresses only. On disk it is a JSON bookFile, replaced whole:
-// written to a temporary file, synced, renamed.
+// book remembers servers that we reached, with their newest addresses only. On disk it is a JSON bookFile. It is
+// replaced as a whole: written to a temporary file, synced, renamed.
 type book struct {
 	path string // constant; "" = memory only
 
@@ -51,8 +51,8 @@ func newBook(path string) *book {
 	return &book{path: path, peers: make(map[peer.ID]bookEntry)}
 }
 
-// load reads the file. Every entry must be well formed, since we wrote them all: anything else means the file is not
-// ours any more and nothing of it is believed. A missing file is an empty book.
+// load reads the file. We wrote every entry, so if one is malformed the file is not ours any more, and all of it is
+// rejected. A missing file is an empty book.
 func (b *book) load() error {
 	if b.path == "" {
 		return nil
@@ -138,7 +138,7 @@ func parseBook(raw []byte) (map[peer.ID]bookEntry, error) {
 	return peers, nil
 }
 
-// remember replaces what is known of id, forgetting the peer not seen for longest when the book is full.
+// remember replaces the entry of id. If the book is full it drops the peer not seen for longest.
 func (b *book) remember(id peer.ID, addrs []multiaddr.Multiaddr, now time.Time) {
 	addrs = slices.Clone(addrs)
 	addrs = slices.DeleteFunc(addrs, func(a multiaddr.Multiaddr) bool { return len(a.String()) > maxAddrBytes })
@@ -155,7 +155,7 @@ func (b *book) remember(id peer.ID, addrs []multiaddr.Multiaddr, now time.Time) 
 	b.changed = true
 }
 
-// oldest is called with mu held.
+// oldest returns the peer not seen for longest. Hold mu.
 func (b *book) oldest() (oldest peer.ID) {
 	for id, e := range b.peers {
 		if oldest == "" || e.seen.Before(b.peers[oldest].seen) {
@@ -165,15 +165,15 @@ func (b *book) oldest() (oldest peer.ID) {
 	return oldest
 }
 
-// addrs returns the remembered addresses of id, maybe none.
+// addrs returns the remembered addresses of id, if any.
 func (b *book) addrs(id peer.ID) []multiaddr.Multiaddr {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.peers[id].addrs)
 }
 
-// sample returns up to n remembered peers, in map order: which is to say at random, so that a herd of restarting
-// peers does not fall on one.
+// sample returns up to n remembered peers in map order, hence at random, so that many restarting peers do not all
+// dial the same one.
 func (b *book) sample(n int) []peer.AddrInfo {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -187,7 +187,7 @@ func (b *book) sample(n int) []peer.AddrInfo {
 	return out
 }
 
-// save writes the book if it has changed. After an error the change is still pending. Only Run calls it.
+// save writes the book if it has changed. After an error the change stays pending. Only Run calls it.
 func (b *book) save() error {
 	file, pending := b.snapshot()
 	if b.path == "" || !pending {
@@ -206,7 +206,7 @@ func (b *book) save() error {
 	return nil
 }
 
-// snapshot returns the content for disk, last seen first, and whether it differs from the last snapshot.
+// snapshot returns the content for disk, last seen first, and whether it has changed since the last snapshot.
 func (b *book) snapshot() (bookFile, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

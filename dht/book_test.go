@@ -180,7 +180,7 @@ func TestStaleBookDoesNotBlockJoining(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "peers.json")
 	b := newBook(path)
 	for range maxBookPeers {
-		// 192.0.2.0/24 is reserved for documents: packets to it vanish or are refused.
+		// 192.0.2.0/24 is reserved for documentation: packets to it vanish or are refused.
 		b.remember(randomPeer(t), []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/192.0.2.1/tcp/9")}, time.Unix(1, 0))
 	}
 	b.remember(first.host.ID(), []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/127.0.0.1/tcp/9")}, time.Unix(1, 0))

@@ -85,7 +85,7 @@ func TestOwnBootstrapAddressIsSkipped(t *testing.T) {
 func TestMDNS(t *testing.T) {
 	var logs bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&logs, nil))
-	name := fmt.Sprintf("mdns%d", time.Now().UnixNano()) // no other run on this network answers
+	name := fmt.Sprintf("mdns%d", time.Now().UnixNano()) // so that no other run on this network answers
 	a := start(t, nil, Config{Network: name, Server: true, MDNS: true, Logger: logger})
 	b := start(t, nil, Config{Network: name, Server: true, MDNS: true})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

@@ -1,8 +1,8 @@
-// Package dht finds peers: who belongs to the network, and where a peer with a known ID can be dialled today. It is a
-// Kademlia table of its own protocol prefix, so networks with different names never mix, a file that remembers
-// addresses across restarts, and a rendezvous under which storage nodes announce themselves. It moves no blobs and
-// holds no record that must be trusted: everything found here is a claim that the caller verifies by dialling, since a
-// dial proves the peer ID. Start with New, then Run.
+// Package dht finds the network's peers, and the addresses at which a peer with a known ID can be dialled today. It
+// has a Kademlia table with its own protocol prefix, so that networks with different names never mix; a file that
+// remembers addresses across restarts; and a rendezvous under which storage nodes announce themselves. It moves no
+// blobs and needs no trust: everything found here is a claim, which the caller verifies by dialling, because a dial
+// proves the peer ID. Start with New, then Run.
 package dht
 
 import (
@@ -23,26 +23,26 @@ import (
 
 // Errors that callers branch on.
 var (
-	// ErrNotFound says that nobody who answered knows an address of the peer.
+	// ErrNotFound reports that no peer that answered knows an address of the peer.
 	ErrNotFound = errors.New("peer not found")
-	// ErrClosed says that the DHT has been closed.
+	// ErrClosed reports that the DHT has been closed.
 	ErrClosed = errors.New("dht is closed")
 )
 
-// Config says which network to join and how.
+// Config of a DHT.
 type Config struct {
 	// Network is the name of the network, part of every protocol ID: 1 to 32 of a-z, 0-9 and '-'.
 	Network string
-	// Server makes this peer answer queries, keep records and announce itself as a storage node. Anyone who can be
-	// dialled should serve; clients behind a NAT should not.
+	// Server makes this peer answer queries, keep records and announce itself as a storage node. Set it on every peer
+	// that can be dialled, not on clients behind a NAT.
 	Server bool
-	// Bootstrap holds multiaddrs ending in /p2p/<peer ID>, one live one of which is enough to join. A server with
-	// none waits to be dialled.
+	// Bootstrap lists multiaddrs ending in /p2p/<peer ID>. One that answers is enough to join. A server without any
+	// waits to be dialled.
 	Bootstrap []string
-	// MDNS finds peers on the local network by multicast, and is found.
+	// MDNS finds peers on the local network by multicast, and lets them find us.
 	MDNS bool
-	// AddressBook is the file that remembers servers we reached, so that a dead bootstrap peer does not strand us;
-	// "" keeps nothing.
+	// AddressBook is the path of the file that remembers servers we reached, so that a dead bootstrap peer does not
+	// strand us; "" keeps none.
 	AddressBook string
 	// Light keeps tables small and skips the periodic refresh, for simulations with many hosts in one process.
 	Light bool
@@ -50,10 +50,10 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// networkName is what may stand inside a protocol ID.
+// networkName matches the names that are valid in a protocol ID.
 var networkName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
-// Validate names the first field that is wrong.
+// Validate reports the first invalid field.
 func (c Config) Validate() error {
 	if !networkName.MatchString(c.Network) {
 		return fmt.Errorf("network name %q: use 1 to 32 of a-z, 0-9 and '-'", c.Network)
@@ -66,7 +66,7 @@ func (c Config) Validate() error {
 type DHT struct {
 	host      host.Host          // constant after New, not owned
 	kad       *kad.IpfsDHT       // constant after New
-	proto     protocol.ID        // what servers of our network speak; constant after New
+	proto     protocol.ID        // protocol of our network's servers; constant after New
 	bootstrap []peer.AddrInfo    // constant after New, never includes ourselves
 	cfg       Config             // constant after New
 	log       *slog.Logger       // constant after New
@@ -75,13 +75,13 @@ type DHT struct {
 	found     chan peer.AddrInfo // from mDNS to Run
 
 	mu      sync.Mutex
-	tried   map[peer.ID]string // why the last dial of a bootstrap peer did not work; guarded by mu
+	tried   map[peer.ID]string // why the last dial of a bootstrap peer failed; guarded by mu
 	closing sync.Once
-	closed  error // set by closing
+	closed  error // set by Close
 }
 
-// New makes a DHT on h and starts its table, which only listens until Run joins. The caller keeps h and closes it after
-// the DHT. An unreadable address book is logged and ignored.
+// New makes a DHT on h and starts its table, which only listens until Run joins. The caller owns h and closes it
+// after the DHT. An unreadable address book is logged and ignored.
 func New(h host.Host, cfg Config) (*DHT, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configure dht: %w", err)
@@ -115,8 +115,8 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	return d, nil
 }
 
-// tableOptions sets Kademlia up for our own network: no public-address filter, since devnets and private networks
-// live on loopback and private ranges; no value records, since we use none.
+// tableOptions configures Kademlia for our own network. It filters no addresses, because devnets and private networks
+// use loopback and private ranges, and it has no value records, because we use none.
 func tableOptions(cfg Config, prefix protocol.ID) []kad.Option {
 	opts := []kad.Option{
 		kad.ProtocolPrefix(prefix),
@@ -124,7 +124,8 @@ func tableOptions(cfg Config, prefix protocol.ID) []kad.Option {
 		kad.Datastore(newRecordStore(maxRecords, maxRecordsPerPeer)),
 		kad.ProviderManagerOpts(records.ProvideValidity(recordValidity), records.ProviderAddrTTL(recordAddrTTL)),
 	}
-	// The library's default mode answers nobody until a public address is proven, which on a private network is never.
+	// By default the library answers no queries until a public address is proven, which never happens on a private
+	// network.
 	if cfg.Server {
 		opts = append(opts, kad.Mode(kad.ModeServer))
 	} else {
@@ -133,8 +134,9 @@ func tableOptions(cfg Config, prefix protocol.ID) []kad.Option {
 	if cfg.Light {
 		opts = append(opts, kad.Concurrency(4), kad.DisableAutoRefresh())
 	}
-	// A look-up is over when this many of the nearest have been asked: by default 3, of which in a young network none
-	// may have met the peer in question yet. The library asks the rest of a bucket anyway, only too late to learn.
+	// A look-up ends after this many of the nearest servers have been asked. By default 3 are; in a young network
+	// perhaps none of these has met the peer yet. The library asks the rest of a bucket anyway, but does not wait for
+	// them.
 	size := bucketSize
 	if cfg.Light {
 		size = lightBucketSize
@@ -142,7 +144,7 @@ func tableOptions(cfg Config, prefix protocol.ID) []kad.Option {
 	return append(opts, kad.BucketSize(size), kad.Resiliency(size))
 }
 
-// parseBootstrap merges addresses of one peer and rejects what could never be dialled.
+// parseBootstrap merges addresses of the same peer and rejects addresses that can never be dialled.
 func parseBootstrap(addrs []string) ([]peer.AddrInfo, error) {
 	if len(addrs) > maxBootstrap {
 		return nil, fmt.Errorf("%d bootstrap addresses: at most %d", len(addrs), maxBootstrap)
@@ -185,7 +187,7 @@ func (d *DHT) speaksOurs(id peer.ID) bool {
 	return err == nil && len(got) > 0
 }
 
-// connected reports whether a connection that can carry slivers exists: one relayed within limits does not count.
+// connected reports whether there is a connection that can carry slivers: a relayed one with limits does not count.
 func (d *DHT) connected(id peer.ID) bool {
 	return d.host.Network().Connectedness(id) == network.Connected
 }

@@ -31,7 +31,7 @@ func (m *member) addr() string {
 	return fmt.Sprintf("%s/p2p/%s", m.host.Addrs()[0], m.host.ID())
 }
 
-// newHost listens on a loopback port of the system's choice; with key nil it makes one.
+// newHost makes a host on a loopback port chosen by the system; with key nil it makes a key.
 func newHost(t *testing.T, key crypto.PrivKey) host.Host {
 	t.Helper()
 	opts := []libp2p.Option{
@@ -84,7 +84,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// eventually polls, for outcomes of other processes' background work that nothing announces.
+// eventually polls for results of other processes' background work, which nothing announces.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	ctx := within(t, 20*time.Second)
@@ -231,8 +231,8 @@ func TestNetworksDoNotMix(t *testing.T) {
 	}
 }
 
-// TestElsewhere: a node all of whose bootstrap peers say that they are of another network knows of which; one of them that
-// says nothing, or is of ours, is enough not to.
+// TestElsewhere: a node whose bootstrap peers all say that they are of another network knows its name. One peer that
+// says nothing, or is of our network, is enough to make it unknown.
 func TestElsewhere(t *testing.T) {
 	first, second := start(t, nil, Config{Network: "two", Server: true}), start(t, nil, Config{Network: "two", Server: true})
 	d := start(t, nil, Config{Network: "one", Server: true, Bootstrap: []string{first.addr(), second.addr()}})

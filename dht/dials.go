@@ -9,7 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// dials lets concurrent callers share one attempt per peer and remembers failures for a moment.
+// dials lets concurrent callers share one attempt per peer, and remembers failures for negativeTTL.
 type dials struct {
 	mu       sync.Mutex
 	running  map[peer.ID]*attempt // guarded by mu
@@ -31,7 +31,7 @@ type failure struct {
 	until time.Time
 }
 
-// do runs try(id) or waits for the one that runs, for as long as the caller's ctx allows.
+// do runs try(id) or joins the running attempt, until the caller's ctx ends.
 func (d *dials) do(ctx context.Context, id peer.ID, try func(context.Context, peer.ID) error) error {
 	a, err := d.enter(ctx, id, try)
 	if err != nil {
@@ -63,7 +63,7 @@ func (d *dials) enter(ctx context.Context, id peer.ID, try func(context.Context,
 		a.waiters++
 		return a, nil
 	}
-	// The attempt serves whoever joins later too, so it outlives the first caller but not the last.
+	// The attempt may outlive its first caller, because others join it, but not its last.
 	shared, stop := context.WithTimeout(context.WithoutCancel(ctx), reachTimeout)
 	a := &attempt{stop: stop, waiters: 1, done: make(chan struct{})}
 	if d.running == nil {
@@ -79,7 +79,7 @@ func (d *dials) enter(ctx context.Context, id peer.ID, try func(context.Context,
 	return a, nil
 }
 
-// leave ends the attempt when nobody waits for it any more.
+// leave ends the attempt if its last waiter leaves.
 func (d *dials) leave(id peer.ID, a *attempt) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -88,11 +88,11 @@ func (d *dials) leave(id peer.ID, a *attempt) {
 	}
 	a.stop()
 	if d.running[id] == a {
-		delete(d.running, id) // who comes now starts afresh instead of joining a cancelled one
+		delete(d.running, id) // later callers start a new one instead of joining a cancelled one
 	}
 }
 
-// finish publishes the outcome.
+// finish publishes the attempt's result.
 func (d *dials) finish(id peer.ID, a *attempt) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -105,7 +105,7 @@ func (d *dials) finish(id peer.ID, a *attempt) {
 	close(a.done)
 }
 
-// remember is called with mu held.
+// remember records a failure. Hold mu.
 func (d *dials) remember(id peer.ID, err error) {
 	now := time.Now()
 	if len(d.failed) >= maxFailures {

@@ -103,7 +103,7 @@ func TestDialOutlivesFirstCallerButNotLast(t *testing.T) {
 		if !cancelled.Load() {
 			t.Error("the attempt outlived its last waiter")
 		}
-		// A cancelled attempt says nothing about the peer.
+		// A cancelled attempt is no failure of the peer.
 		if err := d.do(t.Context(), "p", try); err != nil {
 			t.Errorf("after a cancelled attempt: %v", err)
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-// FindPeer returns today's addresses of id: those of an open connection, else what the network says, joined with what
-// we remember. Remembered addresses may be stale; Connect sorts that out. ErrNotFound when there are none.
+// FindPeer returns addresses of id: the address of an open connection, or those found in the network, joined with
+// those remembered. Remembered addresses may be stale; Connect finds out. ErrNotFound if there are none.
 func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	if err := id.Validate(); err != nil {
 		return peer.AddrInfo{}, fmt.Errorf("find peer: %w", err)
@@ -28,7 +28,7 @@ func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	if !d.connected(id) {
 		found, err = d.kad.FindPeer(ctx, id)
 	}
-	if d.connected(id) { // maybe only since the search, which then ends with nothing
+	if d.connected(id) { // connected during the search, which then finds nothing
 		d.awaitIdentify(ctx, id)
 		found.Addrs = d.provenAddrs(id)
 	}
@@ -45,7 +45,7 @@ func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	return peer.AddrInfo{}, fmt.Errorf("find peer %s: %w", id, ErrNotFound)
 }
 
-// awaitIdentify lets a new connection get as far as knowing what the peer says of itself.
+// awaitIdentify waits until a new connection has identified its peer.
 func (d *DHT) awaitIdentify(ctx context.Context, id peer.ID) {
 	h, ok := d.host.(interface{ IDService() identify.IDService })
 	if !ok {
@@ -59,9 +59,9 @@ func (d *DHT) awaitIdentify(ctx context.Context, id peer.ID) {
 	}
 }
 
-// Connect returns once there is a connection to id. Concurrent callers for one peer share one attempt, and for a moment
-// after a failure callers get the same error again, so that a dead peer costs little. ErrNotFound when no address is
-// known to anybody.
+// Connect returns once there is a connection to id. Concurrent callers for one peer share one attempt. For
+// negativeTTL after a failure, callers get the same error again, so that a dead peer costs little. ErrNotFound if no
+// peer asked knows an address.
 func (d *DHT) Connect(ctx context.Context, id peer.ID) error {
 	if err := id.Validate(); err != nil {
 		return fmt.Errorf("connect: %w", err)
@@ -76,14 +76,14 @@ func (d *DHT) Connect(ctx context.Context, id peer.ID) error {
 	return nil
 }
 
-// reach dials the addresses we know and, if that is not quick, asks the network for newer ones and dials those too.
-// The first connection wins.
+// reach dials the known addresses and, if that takes longer than headStart, asks the network for newer ones and dials
+// those too. The first connection wins.
 func (d *DHT) reach(ctx context.Context, id peer.ID) error {
 	ctx, stop := context.WithCancel(ctx)
 	var racers sync.WaitGroup
 	defer racers.Wait()
 	defer stop()
-	outcomes := make(chan error, 2) // room for both, so that the loser can leave
+	outcomes := make(chan error, 2) // room for both, so that the loser can end
 	pending := 0
 	race := func(dial func() error) {
 		pending++
@@ -130,8 +130,8 @@ func (d *DHT) lookUpAndDial(ctx context.Context, id peer.ID) error {
 	return d.dial(ctx, info)
 }
 
-// dial connects to p. The swarm's memory of failed dials, which grows to five minutes, is cleared first: our callers
-// pace themselves, and a peer that is back on its old address must not have to wait.
+// dial connects to p. It first clears the swarm's memory of failed dials, whose pauses grow to five minutes. Our
+// callers pace themselves, and a peer that is back on its old address must not have to wait.
 func (d *DHT) dial(ctx context.Context, p peer.AddrInfo) error {
 	if s, ok := d.host.Network().(*swarm.Swarm); ok {
 		s.Backoff().Clear(p.ID)
@@ -143,7 +143,7 @@ func (d *DHT) dial(ctx context.Context, p peer.AddrInfo) error {
 	return nil
 }
 
-// dialError is an error of the swarm, which lists addresses on lines of their own, fit for a sentence.
+// dialError puts an error of the swarm, which lists addresses on many lines, on one line.
 type dialError struct{ error }
 
 // Error returns one line of bounded length.
@@ -158,7 +158,7 @@ func (e dialError) Error() string {
 // Unwrap returns the swarm's error.
 func (e dialError) Unwrap() error { return e.error }
 
-// known lists addresses of id without asking anybody.
+// known lists addresses of id without asking the network.
 func (d *DHT) known(id peer.ID) peer.AddrInfo {
 	addrs := mergeAddrs(d.host.Peerstore().Addrs(id), d.book.addrs(id))
 	for _, p := range d.bootstrap {
@@ -169,7 +169,7 @@ func (d *DHT) known(id peer.ID) peer.AddrInfo {
 	return peer.AddrInfo{ID: id, Addrs: addrs}
 }
 
-// mergeAddrs joins two lists without repetitions, the first list first, up to maxPeerAddrs.
+// mergeAddrs joins two lists without duplicates, the first list first, up to maxPeerAddrs.
 func mergeAddrs(a, b []multiaddr.Multiaddr) []multiaddr.Multiaddr {
 	var out []multiaddr.Multiaddr
 	for _, addr := range slices.Concat(a, b) {

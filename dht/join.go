@@ -18,11 +18,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Run joins the network and keeps this peer in it until ctx ends: it dials bootstrap peers and remembered ones, again
-// and again while there is nobody; announces a server; keeps the address book. It returns nil when ctx ends, or why
-// it could not start, and by then nothing it started is left.
+// Run joins the network and keeps this peer in it until ctx ends: it dials bootstrap and remembered peers, repeatedly
+// while it reaches none; announces a server; keeps the address book. It returns nil when ctx ends, or why it could
+// not start. By then everything it started has ended.
 func (d *DHT) Run(ctx context.Context) error {
-	// The bus waits for slow readers, and saving the address book can be slow: hence the room.
+	// The bus waits for slow readers, and saving the address book can be slow: hence the large buffer.
 	events, err := d.host.EventBus().Subscribe(new(event.EvtPeerIdentificationCompleted), eventbus.BufSize(maxEventQueue))
 	if err != nil {
 		return fmt.Errorf("run dht: watch connections: %w", err)
@@ -47,8 +47,8 @@ func (d *DHT) Run(ctx context.Context) error {
 	return tasks.Wait()
 }
 
-// Joined waits until at least one server of our network is in the routing table. When ctx ends first the error says
-// which bootstrap addresses were tried and what came of it.
+// Joined waits until at least one server of our network is in the routing table. If ctx ends first, the error lists
+// the bootstrap addresses tried and the outcomes.
 func (d *DHT) Joined(ctx context.Context) error {
 	if d.awaitTable(ctx) {
 		return nil
@@ -70,14 +70,14 @@ func (d *DHT) awaitTable(ctx context.Context) bool {
 	return true
 }
 
-// keepJoined dials until there is a table, and afterwards now and then: a bootstrap peer that restarted knows nobody,
-// and two halves of a network that was cut find each other again through it.
+// keepJoined dials until there is a table, and afterwards every keepUp: a restarted bootstrap peer knows nobody, and
+// two halves of a network that was cut find each other again through it.
 func (d *DHT) keepJoined(ctx context.Context) error {
 	retry := minRejoin
 	for ctx.Err() == nil {
 		wasAlone := d.TableSize() == 0
 		if reached := d.round(ctx); wasAlone {
-			if err := d.kad.Bootstrap(ctx); err != nil { // looks at connections that were there before
+			if err := d.kad.Bootstrap(ctx); err != nil { // takes in connections made before
 				d.log.Debug("fill routing table", "err", err)
 			}
 			wait := tableWait
@@ -103,11 +103,11 @@ func (d *DHT) keepJoined(ctx context.Context) error {
 	return nil
 }
 
-// round dials every bootstrap peer we have no connection to and, while we are alone, some remembered ones. It reports
-// whether any dial worked.
+// round dials every bootstrap peer without a connection and, while we are alone, some remembered ones. It reports
+// whether any dial succeeded.
 func (d *DHT) round(ctx context.Context) bool {
 	targets := slices.Clone(d.bootstrap)
-	remembered := len(targets) // where the remembered ones begin
+	remembered := len(targets) // index of the first remembered peer
 	if d.TableSize() == 0 {
 		targets = append(targets, d.book.sample(joinSample)...)
 	}
@@ -116,7 +116,7 @@ func (d *DHT) round(ctx context.Context) bool {
 	dials.SetLimit(maxJoinDials)
 	for i, p := range targets {
 		if i >= remembered && d.TableSize() > 0 {
-			break // the dials before were enough
+			break // the dials so far were enough
 		}
 		if p.ID == d.host.ID() || d.connected(p.ID) {
 			continue
@@ -136,8 +136,8 @@ func (d *DHT) round(ctx context.Context) bool {
 	return reached.Load()
 }
 
-// fillTable looks for the servers nearest to us, which also makes them know us. The library's own refresh covers the
-// rest of the table.
+// fillTable looks for the servers nearest to us, which also makes us known to them. The library's own refresh covers
+// the rest of the table.
 func (d *DHT) fillTable(ctx context.Context) {
 	ctx, stop := context.WithTimeout(ctx, announceTimeout)
 	defer stop()
@@ -145,11 +145,11 @@ func (d *DHT) fillTable(ctx context.Context) {
 		d.log.Debug("look for nearest servers", "err", err)
 	}
 	if !d.cfg.Light {
-		_ = d.kad.RefreshRoutingTable() // runs on; ends with the table
+		_ = d.kad.RefreshRoutingTable() // continues in the background; ends with the table
 	}
 }
 
-// keepBook remembers every server of our network that gets connected, and saves.
+// keepBook remembers every server of our network that connects, and saves the book.
 func (d *DHT) keepBook(ctx context.Context, events event.Subscription) error {
 	var due <-chan time.Time
 	save := func() {
@@ -181,7 +181,7 @@ func (d *DHT) keepBook(ctx context.Context, events event.Subscription) error {
 	}
 }
 
-// provenAddrs lists what id can be dialled at: first the addresses we did dial, then what it says of itself.
+// provenAddrs lists the addresses of id: first those that we dialled successfully, then those that it announces.
 func (d *DHT) provenAddrs(id peer.ID) []multiaddr.Multiaddr {
 	var proven []multiaddr.Multiaddr
 	for _, c := range d.host.Network().ConnsToPeer(id) {
@@ -192,7 +192,7 @@ func (d *DHT) provenAddrs(id peer.ID) []multiaddr.Multiaddr {
 	return mergeAddrs(proven, d.host.Peerstore().Addrs(id))
 }
 
-// dialFound dials what multicast has seen.
+// dialFound dials peers found by multicast.
 func (d *DHT) dialFound(ctx context.Context) error {
 	for {
 		select {
@@ -211,7 +211,7 @@ func (d *DHT) dialFound(ctx context.Context) error {
 	}
 }
 
-// noteTried keeps the outcome of a dial for explain, for bootstrap peers only.
+// noteTried records the outcome of a dial for explain, for bootstrap peers only.
 func (d *DHT) noteTried(id peer.ID, err error) {
 	if !slices.ContainsFunc(d.bootstrap, func(p peer.AddrInfo) bool { return p.ID == id }) {
 		return
@@ -225,7 +225,7 @@ func (d *DHT) noteTried(id peer.ID, err error) {
 	d.tried[id] = err.Error()
 }
 
-// explain says what came of each bootstrap address.
+// explain lists the outcome for each bootstrap address.
 func (d *DHT) explain() string {
 	if len(d.bootstrap) == 0 {
 		return "no bootstrap address is configured and nobody has dialled us: name one running peer"
@@ -248,10 +248,10 @@ func (d *DHT) explain() string {
 	return "tried " + strings.Join(out, ", ") + ": check that one of these runs, can be reached and is of this network"
 }
 
-// versionPrefix is how hosts of this system begin to say what they are; the network's name and a number follow.
+// versionPrefix begins the protocol version of this system's hosts; the network's name and a number follow.
 const versionPrefix = "walrus/"
 
-// networkOf is the name of the network that a connected peer says it is of; empty if it has not said one.
+// networkOf returns the name of a connected peer's network, by its own word; empty if it has not said one.
 func (d *DHT) networkOf(id peer.ID) string {
 	v, err := d.host.Peerstore().Get(id, "ProtocolVersion")
 	text, ok := v.(string)
@@ -263,8 +263,9 @@ func (d *DHT) networkOf(id peer.ID) string {
 	return name
 }
 
-// Elsewhere is the name of the network that all bootstrap peers are of, if it is another one and no peer of ours is known;
-// empty otherwise. Their addresses have their peer IDs, so it is really they who say so.
+// Elsewhere returns the name of the other network that all bootstrap peers say they are of; empty if they do not
+// agree or a peer of our network is known. Their addresses contain their peer IDs, so the connections prove that it
+// is they who say so.
 func (d *DHT) Elsewhere() string {
 	if d.TableSize() > 0 || len(d.bootstrap) == 0 {
 		return ""

@@ -2,73 +2,76 @@ package dht
 
 import "time"
 
-// Limits on what others can make us keep or do, and the paces of what we do by ourselves.
+// Limits on the memory and work that others can cause, and the pauses between our own actions.
 const (
-	// maxBootstrap is far above any sensible list and bounds the first round of dials.
+	// maxBootstrap bounds the first round of dials; it is far above any sensible list.
 	maxBootstrap = 64
 	// maxBookPeers × (maxPeerAddrs × maxAddrBytes + names and quotes) stays under maxBookBytes.
 	maxBookPeers = 512
-	// maxPeerAddrs is how many addresses of one peer we keep or dial. A dual-stack host with QUIC has about 8.
+	// maxPeerAddrs bounds the addresses of one peer that are kept or dialled. A dual-stack host with QUIC has about
+	// 8.
 	maxPeerAddrs = 12
 	maxAddrBytes = 256
 	maxBookBytes = 2 << 20
 
-	// bucketSize is Kademlia's k: how many servers keep a record, and how many neighbours of each distance one knows.
+	// bucketSize is Kademlia's k: the number of servers that keep a record, and of neighbours known at each distance.
 	bucketSize      = 20
 	lightBucketSize = 8
 
 	// maxRecords bounds the provider records kept for others, ~300 bytes each.
 	maxRecords = 100_000
-	// maxRecordsPerPeer keeps one announcer from filling the store.
+	// maxRecordsPerPeer bounds the records of one announcer, so that none fills the store.
 	maxRecordsPerPeer = 10_000
-	// recordValidity is how long a record lives without being announced again: a dead pin is forgotten in a day.
+	// recordValidity is the lifetime of a record that is not announced again: a dead pin is forgotten in a day.
 	recordValidity = 24 * time.Hour
-	// recordAddrTTL is short since a storage node announces hourly: its old addresses should not outlive a move.
+	// recordAddrTTL is the lifetime of addresses in records. It is short because a storage node announces hourly: its
+	// old addresses should not outlive a move.
 	recordAddrTTL = 2 * time.Hour
-	// maxHolders is the most records one search returns.
+	// maxHolders bounds the records that one search returns.
 	maxHolders = 1000
 
-	// maxFoundQueue is how many peers seen by multicast wait to be dialled; more are dropped, they repeat themselves.
+	// maxFoundQueue bounds the peers found by multicast that wait to be dialled. More are dropped; they announce
+	// again.
 	maxFoundQueue = 32
-	// maxEventQueue is how many new connections may wait to be written down.
+	// maxEventQueue bounds the new connections that wait to be written down.
 	maxEventQueue = 256
-	// maxErrorBytes bounds what one failed dial says.
+	// maxErrorBytes bounds the text of one failed dial's error.
 	maxErrorBytes = 300
-	// maxJoinDials is how many peers are dialled at once while joining.
+	// maxJoinDials bounds the peers dialled at once while joining.
 	maxJoinDials = 8
-	// joinSample is how many remembered peers are tried in one round of joining.
+	// joinSample is the number of remembered peers tried in one round of joining.
 	joinSample = 32
 
 	// dialTimeout bounds one dial while joining.
 	dialTimeout = 10 * time.Second
 	// reachTimeout bounds one attempt to find and dial a peer.
 	reachTimeout = 15 * time.Second
-	// headStart is how long known addresses are tried before the network is asked for newer ones: about one round
-	// trip across the globe with its handshakes, so that a peer that has not moved costs no query.
+	// headStart: known addresses are tried for this long before the network is asked for newer ones. It is about one
+	// round trip across the globe with its handshakes, so that a peer that has not moved costs no query.
 	headStart = 500 * time.Millisecond
-	// negativeTTL is how long a failed attempt answers for the next ones.
+	// negativeTTL: for this long after a failed attempt, further ones return its error.
 	negativeTTL = 2 * time.Second
-	// maxFailures bounds the memory of failed attempts.
+	// maxFailures bounds the failed attempts remembered.
 	maxFailures = 4096
 
-	// The first retry to join follows after minRejoin, doubling to maxRejoin.
+	// minRejoin is the pause before the first retry to join. It doubles up to maxRejoin.
 	minRejoin = 500 * time.Millisecond
 	maxRejoin = 30 * time.Second
-	// tableWait is how long a new connection may take to enter the table (identify and one query).
+	// tableWait bounds the wait for a new connection to enter the table (identify and one query).
 	tableWait = 3 * time.Second
-	// tablePoll is how often the table is looked at while waiting; it has no notification.
+	// tablePoll is the pause between looks at the table, which has no notifications.
 	tablePoll = 20 * time.Millisecond
-	// keepUp is how often bootstrap peers are dialled again once joined: one that restarted empty learns of us.
+	// keepUp is the pause between dials of bootstrap peers after joining: one that restarted empty then learns of us.
 	keepUp = time.Minute
-	// saveDelay gathers changes of the address book into one write.
+	// saveDelay collects changes of the address book into one write.
 	saveDelay = 10 * time.Second
-	// Announcing repeats after minAnnounce, doubling to maxAnnounce: soon at first, while the network is forming
-	// and the right keepers of the record are not in our table yet.
+	// minAnnounce is the pause after the first announcement. It doubles up to maxAnnounce: short at first, while the
+	// network is forming and the record's right keepers are not in our table yet.
 	minAnnounce = 15 * time.Second
 	maxAnnounce = time.Hour
 	// announceTimeout bounds one announcement.
 	announceTimeout = time.Minute
 )
 
-// AnnounceEvery is how often an announced key must be announced again to stay findable.
+// AnnounceEvery is the greatest pause between announcements of a key that is to stay findable.
 const AnnounceEvery = recordValidity / 2

@@ -11,12 +11,12 @@ import (
 	"github.com/libp2p/go-libp2p-kad-dht/records"
 )
 
-// errRecordsFull refuses a record. The announcer is not told, which is how the protocol is: it asks several keepers.
+// errRecordsFull refuses a record. The protocol does not tell the announcer, which asks several keepers.
 var errRecordsFull = errors.New("too many provider records")
 
-// recordStore keeps the provider records that others announce, in memory and within limits: the library's own map
-// grows with whatever is sent and is scanned whole for every read. Names are <key>/<announcing peer>, as the library
-// writes them; grouping by key makes a read cost what it returns.
+// recordStore keeps the provider records that others announce, in memory and within limits. The library's own map
+// grows without limit and is scanned as a whole for every read. Names are <key>/<announcing peer>, as the library
+// writes them; grouped by key, a read costs only as much as it returns.
 type recordStore struct {
 	max, maxPerPeer int // constant
 
@@ -36,14 +36,14 @@ func newRecordStore(max, maxPerPeer int) *recordStore {
 	}
 }
 
-// split parts a name into key and announcing peer.
+// split splits a name into key and announcing peer.
 func split(name datastore.Key) (group, peer string) {
 	s := name.String()
 	i := strings.LastIndexByte(s, '/')
 	return s[:i], s[i+1:]
 }
 
-// Put stores or renews a record, or refuses a new one over the limits.
+// Put stores or renews a record; it refuses new ones beyond the limits.
 func (r *recordStore) Put(_ context.Context, name datastore.Key, value []byte) error {
 	group, peer := split(name)
 	r.mu.Lock()
@@ -62,7 +62,7 @@ func (r *recordStore) Put(_ context.Context, name datastore.Key, value []byte) e
 	return nil
 }
 
-// Delete removes a record, or does nothing when there is none.
+// Delete removes a record, if there is one.
 func (r *recordStore) Delete(_ context.Context, name datastore.Key) error {
 	group, peer := split(name)
 	r.mu.Lock()
@@ -108,7 +108,7 @@ func (r *recordStore) GetSize(ctx context.Context, name datastore.Key) (int, err
 	return len(value), nil
 }
 
-// Query answers the two prefixes the library asks for: one key, or everything for its hourly sweep.
+// Query answers the two prefixes that the library asks for: one key, or everything for its hourly sweep.
 func (r *recordStore) Query(_ context.Context, q query.Query) (query.Results, error) {
 	prefix := strings.TrimRight(q.Prefix, "/")
 	var entries []query.Entry
@@ -130,17 +130,17 @@ func (r *recordStore) Query(_ context.Context, q query.Query) (query.Results, er
 	} else {
 		collect(prefix)
 	}
-	q.Prefix = "" // done; what is left to apply is filters, orders and limits
+	q.Prefix = "" // applied; filters, orders and limits remain
 	return query.NaiveQueryApply(q, query.ResultsWithEntries(q, entries)), nil
 }
 
-// Batch is not atomic, like those of the library's own stores in memory.
+// Batch returns a batch that is not atomic, as do the library's own stores in memory.
 func (r *recordStore) Batch(context.Context) (datastore.Batch, error) {
 	return datastore.NewBasicBatch(r), nil
 }
 
-// Sync has nothing to do.
+// Sync does nothing.
 func (r *recordStore) Sync(context.Context, datastore.Key) error { return nil }
 
-// Close has nothing to do.
+// Close does nothing.
 func (r *recordStore) Close() error { return nil }

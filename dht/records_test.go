@@ -51,7 +51,7 @@ func TestRecordLimits(t *testing.T) {
 	}
 }
 
-// The library's provider manager over our store: what it writes it reads back, by key only.
+// The library's provider manager over our store reads back its own records, by key only.
 func TestRecordStoreServesTheLibrary(t *testing.T) {
 	ps, err := pstoremem.NewPeerstore()
 	if err != nil {

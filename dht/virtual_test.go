@@ -14,7 +14,7 @@ import (
 	"walrus/internal/swarmtest"
 )
 
-// simulated starts a member with the identity of host who at the place of host where, in virtual time.
+// simulated starts a member in virtual time, with the identity of host who at the place of host where.
 func simulated(t *testing.T, n *swarmtest.Network, who, where int, cfg Config) *member {
 	t.Helper()
 	key, err := crypto.UnmarshalEd25519PrivateKey(n.Key(who))
@@ -50,7 +50,7 @@ func simulated(t *testing.T, n *swarmtest.Network, who, where int, cfg Config) *
 	return m
 }
 
-// zero is the address of host 0, which need not run.
+// zero returns the address of host 0, which need not run.
 func zero(t *testing.T, n *swarmtest.Network) []string {
 	t.Helper()
 	key, err := crypto.UnmarshalEd25519PrivateKey(n.Key(0))
@@ -96,7 +96,7 @@ func TestRestartedBootstrapLearnsOfAllAgain(t *testing.T) {
 		time.Sleep(time.Minute)
 		first.stop()
 		time.Sleep(10 * time.Minute)
-		again := simulated(t, n, 0, 0, Config{Server: true}) // no address book: it knows nobody
+		again := simulated(t, n, 0, 0, Config{Server: true}) // without an address book it knows nobody
 		time.Sleep(80 * time.Second)
 		if got := again.TableSize(); got != len(others) {
 			t.Errorf("it knows %d of %d", got, len(others))
@@ -104,7 +104,7 @@ func TestRestartedBootstrapLearnsOfAllAgain(t *testing.T) {
 	})
 }
 
-// The old address of a peer that has moved swallows packets, which is worse than a refusal.
+// The old address of a moved peer swallows packets, which is worse than a refusal.
 func TestSilentOldAddressDoesNotBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := swarmtest.NewNetwork(3)
@@ -142,7 +142,7 @@ func TestSilentOldAddressDoesNotBlock(t *testing.T) {
 	})
 }
 
-// Two halves of a network, each of which has forgotten the other, become one again.
+// Two halves of a network that have forgotten each other become one again.
 func TestPartitionHeals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := swarmtest.NewNetwork(4)

@@ -13,7 +13,7 @@ type PublicKey [ed25519.PublicKeySize]byte
 // Address is an account: BLAKE2b-256 of a zero byte and the public key. Its text form is 0x and 64 hexadecimal digits.
 type Address [32]byte
 
-// String is the text form, 0x and 64 hexadecimal digits.
+// String returns the text form, 0x and 64 hexadecimal digits.
 func (k PublicKey) String() string { return "0x" + hex.EncodeToString(k[:]) }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -22,12 +22,12 @@ func (k PublicKey) MarshalText() ([]byte, error) { return []byte(k.String()), ni
 // UnmarshalText implements encoding.TextUnmarshaler. Errors wrap ErrFormat.
 func (k *PublicKey) UnmarshalText(b []byte) error { return parseHex(k[:], b, "public key") }
 
-// Address of the key's account.
+// Address returns the address of the key's account.
 func (k PublicKey) Address() Address {
 	return blake2b.Sum256(append([]byte{0}, k[:]...))
 }
 
-// String is the text form.
+// String returns the text form.
 func (a Address) String() string { return "0x" + hex.EncodeToString(a[:]) }
 
 // MarshalText implements encoding.TextMarshaler.

@@ -13,13 +13,13 @@ type Amount uint64
 const (
 	// WAL is one WAL in FROST.
 	WAL Amount = 1_000_000_000
-	// TotalSupply is all WAL there ever is: 5·10⁹ WAL, below 2⁶³ FROST.
+	// TotalSupply is the sum of all WAL: 5·10⁹ WAL, below 2⁶³ FROST.
 	TotalSupply = 5_000_000_000 * WAL
-	// walDigits are the decimals of WAL.
+	// walDigits is the number of decimals of WAL.
 	walDigits = 9
 )
 
-// Add is a+b; it fails on overflow.
+// Add returns a+b; it fails on overflow.
 func (a Amount) Add(b Amount) (Amount, error) {
 	s, carry := bits.Add64(uint64(a), uint64(b), 0)
 	if carry != 0 {
@@ -28,7 +28,7 @@ func (a Amount) Add(b Amount) (Amount, error) {
 	return Amount(s), nil
 }
 
-// Sub is a−b; it fails if b is the greater.
+// Sub returns a−b; it fails if b is greater.
 func (a Amount) Sub(b Amount) (Amount, error) {
 	if b > a {
 		return 0, fmt.Errorf("%w: %d − %d FROST is below zero", ErrOverflow, a, b)
@@ -36,7 +36,7 @@ func (a Amount) Sub(b Amount) (Amount, error) {
 	return a - b, nil
 }
 
-// Times is a·k; it fails on overflow.
+// Times returns a·k; it fails on overflow.
 func (a Amount) Times(k uint64) (Amount, error) {
 	hi, lo := bits.Mul64(uint64(a), k)
 	if hi != 0 {
@@ -45,7 +45,7 @@ func (a Amount) Times(k uint64) (Amount, error) {
 	return Amount(lo), nil
 }
 
-// String is in WAL, exact: "1.5 WAL".
+// String returns the exact sum in WAL: "1.5 WAL".
 func (a Amount) String() string {
 	text := strconv.FormatUint(uint64(a/WAL), 10)
 	if rest := a % WAL; rest > 0 {
@@ -54,7 +54,7 @@ func (a Amount) String() string {
 	return text + " WAL"
 }
 
-// ParseAmount reads "1.5", "1.5 WAL" or "1500000000 FROST", the space being optional. Errors wrap ErrFormat, or
+// ParseAmount reads "1.5", "1.5 WAL" or "1500000000 FROST"; the space is optional. Errors wrap ErrFormat, or
 // ErrOverflow beyond 64 bits.
 func ParseAmount(s string) (Amount, error) {
 	text := strings.TrimSpace(s)
@@ -88,7 +88,7 @@ func parseDigits(digits, amount string) (uint64, error) {
 		return 0, fmt.Errorf("%w: amount %.40q: write it like 1.5, 1.5WAL or 1500FROST", ErrFormat, amount)
 	}
 	v, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil { // only its range can be wrong
+	if err != nil { // the only possible error is its range
 		return 0, fmt.Errorf("%w: amount %.40q", ErrOverflow, amount)
 	}
 	return v, nil

@@ -1,6 +1,6 @@
 package ledger
 
-// RegisteredUntil is the epoch at whose beginning the last registration alive in epoch now ends; 0 if there is none.
+// RegisteredUntil returns the epoch at whose start the last registration alive in epoch now ends; 0 if there is none.
 func (i *BlobInfo) RegisteredUntil(now uint32) uint32 {
 	end := i.PermanentEnd
 	for _, d := range i.Deletable {
@@ -11,8 +11,8 @@ func (i *BlobInfo) RegisteredUntil(now uint32) uint32 {
 	return alive(end, now)
 }
 
-// CertifiedUntil is the epoch at whose beginning the last certified registration alive in epoch now ends; 0 if there is
-// none.
+// CertifiedUntil returns the epoch at whose start the last certified registration alive in epoch now ends; 0 if there
+// is none.
 func (i *BlobInfo) CertifiedUntil(now uint32) uint32 {
 	end := i.PermanentCertifiedEnd
 	for _, d := range i.Deletable {
@@ -23,7 +23,8 @@ func (i *BlobInfo) CertifiedUntil(now uint32) uint32 {
 	return alive(end, now)
 }
 
-// Trim forgets what has ended by epoch now, in memory of its own. If nothing certified is left, the blob was not certified.
+// Trim removes what has ended by epoch now; it allocates a new list. A blob without certified records counts as
+// uncertified.
 func (i *BlobInfo) Trim(now uint32) {
 	i.PermanentEnd = alive(i.PermanentEnd, now)
 	i.PermanentCertifiedEnd = alive(i.PermanentCertifiedEnd, now)
@@ -39,12 +40,12 @@ func (i *BlobInfo) Trim(now uint32) {
 	}
 }
 
-// IsZero says that nothing is known of the blob.
+// IsZero reports whether nothing is known of the blob.
 func (i *BlobInfo) IsZero() bool {
 	return i.InitialCertified == 0 && i.PermanentEnd == 0 && i.PermanentCertifiedEnd == 0 && len(i.Deletable) == 0
 }
 
-// alive is end, or 0 if that has come.
+// alive returns end, or 0 if that epoch has begun.
 func alive(end, now uint32) uint32 {
 	if end <= now {
 		return 0

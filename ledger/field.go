@@ -10,17 +10,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// field is a value with a text form that reports the line it could not be read from, which the decoder by itself does
-// not, and whether it was there.
+// field is a value with a text form. It reports the line of an unreadable value, which the decoder by itself does
+// not, and whether the field was there.
 type field[T any] struct {
 	value T
 	set   bool
-	bad   bool // it was there, and could not be read
+	bad   bool // there, but unreadable
 }
 
 func is[T any](v T) field[T] { return field[T]{value: v, set: true} }
 
-// or is the value, or other if there was none.
+// or returns the value, or other if there was none.
 func (f field[T]) or(other T) T {
 	if f.set {
 		return f.value
@@ -28,7 +28,7 @@ func (f field[T]) or(other T) T {
 	return other
 }
 
-// UnmarshalYAML implements yaml.Unmarshaler. Its errors are of a kind after which the decoder goes on.
+// UnmarshalYAML implements yaml.Unmarshaler. The decoder goes on after its errors.
 func (f *field[T]) UnmarshalYAML(n *yaml.Node) error {
 	f.bad = true
 	if n.Kind != yaml.ScalarNode {
@@ -55,7 +55,7 @@ func (f field[T]) MarshalYAML() (any, error) { return f.value, nil }
 // IsZero implements yaml.IsZeroer.
 func (f field[T]) IsZero() bool { return !f.set }
 
-// shardList is the shards of a member; its text form is that of formatRanges.
+// shardList lists the shards of a member, in the text form of formatRanges.
 type shardList []int
 
 func (l shardList) MarshalText() ([]byte, error) { return []byte(formatRanges(l)), nil }
@@ -91,7 +91,7 @@ func (p *periodText) UnmarshalText(b []byte) (err error) {
 	return nil
 }
 
-// priceText is an Amount with its unit, without which one might be taken for the other.
+// priceText is an Amount with a mandatory unit, so that WAL and FROST are not confused.
 type priceText Amount
 
 func (p priceText) MarshalText() ([]byte, error) {
@@ -111,10 +111,10 @@ func (p *priceText) UnmarshalText(b []byte) error {
 	return err
 }
 
-// sizeText is a number of bytes like 1PiB, or without a unit.
+// sizeText is a number of bytes, such as 1PiB, or without a unit.
 type sizeText uint64
 
-// sizeUnits by power of 1024.
+// sizeUnits lists the units by power of 1024.
 var sizeUnits = [...]string{"", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 
 func (s sizeText) MarshalText() ([]byte, error) {

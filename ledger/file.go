@@ -46,7 +46,7 @@ type memberFile struct {
 	Shards    field[shardList]       `yaml:"shards,omitempty"`
 }
 
-// ParseGenesis reads a genesis file, YAML of at most MaxGenesisSize bytes without unknown fields, and validates it.
+// ParseGenesis reads and validates a genesis file: YAML of at most MaxGenesisSize bytes without unknown fields.
 // Errors wrap ErrGenesis, are one line and name the line or the member.
 func ParseGenesis(b []byte) (*Genesis, error) {
 	if len(b) > MaxGenesisSize {
@@ -59,8 +59,8 @@ func ParseGenesis(b []byte) (*Genesis, error) {
 	return g, nil
 }
 
-// InspectGenesis reads a genesis file as far as it can be read and lists everything that is wrong with it, for those who
-// write one by hand. g has defaults for what could not be read; it is nil if nothing could.
+// InspectGenesis reads as much of a genesis file as possible and lists everything that is wrong with it, for people
+// who write one by hand. g has defaults for unreadable fields; it is nil if the file is no YAML document.
 func InspectGenesis(b []byte) (g *Genesis, problems []error) {
 	g, problems = ReadGenesis(b)
 	if g == nil {
@@ -69,7 +69,7 @@ func InspectGenesis(b []byte) (g *Genesis, problems []error) {
 	return g, append(problems, g.Problems()...)
 }
 
-// ReadGenesis is InspectGenesis without asking whether what the file says makes up a network: it may still lack members.
+// ReadGenesis does the same without validating the genesis: it may still lack members, for example.
 func ReadGenesis(b []byte) (g *Genesis, problems []error) {
 	var f genesisFile
 	problems, fatal := decodeStrictly(b, &f)
@@ -79,8 +79,8 @@ func ReadGenesis(b []byte) (g *Genesis, problems []error) {
 	return f.genesis(), append(problems, f.missing()...)
 }
 
-// decodeStrictly fills out from one YAML document without unknown fields. What cannot be read is listed, line by line;
-// fatal says that there is no such document.
+// decodeStrictly decodes one YAML document without unknown fields into out. It lists unreadable values line by line;
+// fatal reports that there is no such document.
 func decodeStrictly(b []byte, out any) (problems []error, fatal error) {
 	dec := yaml.NewDecoder(bytes.NewReader(b))
 	dec.KnownFields(true)
@@ -99,10 +99,10 @@ func decodeStrictly(b []byte, out any) (problems []error, fatal error) {
 	return problems, nil
 }
 
-// shownProblems is how many fit in one error.
+// shownProblems limits the problems listed in one error.
 const shownProblems = 3
 
-// oneLine makes one error of several.
+// oneLine joins several errors into one.
 func oneLine(problems []error) error {
 	if len(problems) == 1 {
 		return problems[0]
@@ -118,7 +118,7 @@ func oneLine(problems []error) error {
 	return fmt.Errorf(strings.TrimSuffix(text, "; "), args...)
 }
 
-// genesis fills in what the file leaves out.
+// genesis fills in defaults for absent fields.
 func (f *genesisFile) genesis() *Genesis {
 	g := &Genesis{
 		Network: f.Network, Shards: f.Shards, MaxEpochsAhead: DefaultMaxEpochsAhead,
@@ -147,7 +147,7 @@ func (f *genesisFile) genesis() *Genesis {
 	return g
 }
 
-// member fills in what an entry leaves out.
+// member fills in defaults for absent fields.
 func (m *memberFile) member() GenesisMember {
 	reward := Address{}
 	if identity, ok := identityKey(m.Node.value); ok {
@@ -159,7 +159,7 @@ func (m *memberFile) member() GenesisMember {
 	}
 }
 
-// missing lists the fields that must be there and are not.
+// missing lists the required fields that are absent.
 func (f *genesisFile) missing() (problems []error) {
 	absent := missing(need{"time", f.Time.set || f.Time.bad}, need{"epochDuration", f.EpochDuration.set || f.EpochDuration.bad})
 	if len(absent) == 2 {
@@ -184,13 +184,13 @@ func (m *memberFile) missing() []error {
 	return missing(need{"node", m.Node.set || m.Node.bad}, need{"key", m.Key.set || m.Key.bad}, need{"proof", m.Proof.set || m.Proof.bad})
 }
 
-// need is a field that must be there, and whether it is.
+// need is a required field, and whether it is there.
 type need struct {
 	name string
 	set  bool
 }
 
-// missing names the fields that are not there.
+// missing lists those fields that are absent.
 func missing(fields ...need) (problems []error) {
 	for _, f := range fields {
 		if !f.set {
@@ -200,7 +200,7 @@ func missing(fields ...need) (problems []error) {
 	return problems
 }
 
-// Marshal writes the YAML form, which ParseGenesis reads back to an equal Genesis.
+// Marshal returns the YAML form, which ParseGenesis reads back to an equal Genesis.
 func (g *Genesis) Marshal() ([]byte, error) {
 	f := genesisFile{
 		Network: g.Network, Shards: g.Shards, Time: is(timeText{g.Time}), EpochDuration: is(periodText{g.EpochDuration}),
@@ -231,14 +231,14 @@ func (g *Genesis) Marshal() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// plainTypes says in the file's words what the decoder says in Go types.
+// plainTypes replaces the decoder's Go types by the file's terms.
 var plainTypes = strings.NewReplacer(
 	" in type ledger.genesisFile", "", " in type ledger.memberFile", "", " in type ledger.accountFile", "", " in type ledger.entryFile", "",
 	"[]ledger.memberFile", "a list of members", "[]ledger.accountFile", "a list of accounts",
 	"ledger.genesisFile", "a genesis", "ledger.memberFile", "a member", "ledger.accountFile", "an account", "ledger.entryFile", "an entry",
 )
 
-// explain makes one line of what the YAML decoder says.
+// explain returns the YAML decoder's message on one line.
 func explain(text string, err error) string {
 	if errors.Is(err, io.EOF) {
 		return "the file is empty"

@@ -10,19 +10,19 @@ import (
 //
 //	form(f *form)
 //
-// that goes through its fields in order, so that what is written and what is read cannot differ. Integers are
-// fixed-width little-endian; text and lists follow their length or count. Every value has one form and every accepted
-// form one value.
+// that lists its fields in order, so that writing and reading cannot differ. Integers are fixed-width little-endian;
+// text and lists follow their length or count. Every value has exactly one form, and every accepted form exactly one
+// value.
 //
-// Writing only looks at the value, which others may do at the same time. The first error sticks and names the field;
-// reading then gives zeros and reserves no memory, while writing goes on, so that the bytes of a value beyond its bounds
-// are refused by every reader.
+// Writing only reads the value, which other goroutines may do at the same time. The first error sticks and names the
+// field. Reading then gives zeros and allocates no more memory. Writing goes on, and every reader refuses the bytes
+// of a value beyond its bounds.
 type form struct {
 	b       []byte // written so far, or left to read
 	reading bool
 	err     error
-	op      int    // the operation worked on, from 1; 0 outside of operations
-	opName  string // of its kind, once that is known
+	op      int    // current operation, from 1; 0 outside of operations
+	opName  string // its kind, once known
 }
 
 // formed is a type with a binary form.
@@ -34,7 +34,7 @@ func marshal(v formed, size int) []byte {
 	return f.b
 }
 
-// unmarshal fills v. Errors wrap ErrFormat and name what and the field.
+// unmarshal fills v from b. Errors wrap ErrFormat and name what and the field.
 func unmarshal(what string, v formed, b []byte) error {
 	f := form{b: b, reading: true}
 	v.form(&f)
@@ -62,14 +62,14 @@ func (f *form) fail(format string, args ...any) {
 	f.err = fmt.Errorf("%w: %s%s", ErrFormat, where, fmt.Sprintf(format, args...))
 }
 
-// check is a rule that binary form and value both keep.
+// check enforces a rule on values and on their binary form.
 func (f *form) check(ok bool, format string, args ...any) {
 	if !ok {
 		f.fail(format, args...)
 	}
 }
 
-// take reads n bytes, which are valid until the next call of the caller of unmarshal; nil after an error.
+// take reads n bytes, which share the memory given to unmarshal; nil after an error.
 func (f *form) take(name string, n int) []byte {
 	if f.err == nil && len(f.b) < n {
 		f.fail("%s: %d bytes left, want %d", name, len(f.b), n)
@@ -114,7 +114,7 @@ func (f *form) u64(name string, v *uint64) {
 	}
 }
 
-// i64 is in two's complement.
+// i64 reads or writes an integer in two's complement.
 func (f *form) i64(name string, v *int64) {
 	u := uint64(*v)
 	f.u64(name, &u)
@@ -125,7 +125,7 @@ func (f *form) i64(name string, v *int64) {
 
 func (f *form) amount(name string, v *Amount) { f.u64(name, (*uint64)(v)) }
 
-// flag is a byte, 0 or 1.
+// flag reads or writes a byte, 0 or 1.
 func (f *form) flag(name string, v *bool) {
 	var u uint8
 	if *v {
@@ -138,7 +138,7 @@ func (f *form) flag(name string, v *bool) {
 	}
 }
 
-// fixed is an array, which v is all of.
+// fixed reads or writes an array, passed as a slice of all its bytes.
 func (f *form) fixed(name string, v []byte) {
 	if !f.reading {
 		f.b = append(f.b, v...)
@@ -147,7 +147,7 @@ func (f *form) fixed(name string, v []byte) {
 	copy(v, f.take(name, len(v)))
 }
 
-// bytes are at most limit, after their number as u16. None are nil.
+// bytes reads or writes bytes, at most limit, after their number as u16. An empty list is nil.
 func (f *form) bytes(name string, v *[]byte, limit int) {
 	n := f.count(name, len(*v), limit, 1)
 	if !f.reading {
@@ -157,7 +157,7 @@ func (f *form) bytes(name string, v *[]byte, limit int) {
 	}
 }
 
-// text is UTF-8 of least to limit bytes, after their number as u16.
+// text reads or writes UTF-8 of least to limit bytes, after their number as u16.
 func (f *form) text(name string, v *string, least, limit int) {
 	n := f.count(name, len(*v), limit, 1)
 	if !f.reading {
@@ -169,8 +169,8 @@ func (f *form) text(name string, v *string, least, limit int) {
 	f.check(utf8.ValidString(*v), "%s is not UTF-8", name)
 }
 
-// count is the number of elements, as u16: n of what is written; read, at most limit and no more than can follow if an
-// element takes at least size bytes.
+// count reads or writes the number of elements as u16. Writing, it is n. When reading, it is at most limit and no
+// more than can follow if an element takes at least size bytes.
 func (f *form) count(name string, n, limit, size int) int {
 	u := uint16(min(n, 1<<16-1))
 	f.u16(name, &u)
@@ -186,7 +186,8 @@ func (f *form) count(name string, n, limit, size int) int {
 	return int(u)
 }
 
-// list is at most limit elements after their number as u16; an element takes at least size bytes. None are nil.
+// list reads or writes at most limit elements after their number as u16; an element takes at least size bytes. An
+// empty list is nil.
 func list[T any](f *form, name string, v *[]T, limit, size int, element func(f *form, e *T)) {
 	n := f.count(name, len(*v), limit, size)
 	if f.reading && n > 0 {
@@ -197,7 +198,7 @@ func list[T any](f *form, name string, v *[]T, limit, size int, element func(f *
 	}
 }
 
-// ascending wants each element above the one before.
+// ascending checks that each element is above the one before.
 func ascending[T any](f *form, name string, v []T, less func(a, b *T) bool) {
 	for i := 1; i < len(v); i++ {
 		f.check(less(&v[i-1], &v[i]), "%s are not in ascending order", name)

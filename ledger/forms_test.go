@@ -22,13 +22,13 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// id is 32 times b.
+// id returns 32 bytes b.
 func id(b byte) (v [32]byte) {
 	copy(v[:], bytes.Repeat([]byte{b}, 32))
 	return v
 }
 
-// everyOp is one of each kind of operation, in the order of kinds.
+// everyOp returns one operation of each kind, in the order of kinds.
 func everyOp() []Op {
 	return []Op{
 		Transfer{To: id(1), Amount: 2 * WAL},
@@ -68,7 +68,7 @@ func testEvent() Event {
 	}
 }
 
-// namedForm is a value's binary form. read reads such a form and writes it again.
+// namedForm is a value's binary form. read decodes such a form and encodes it again.
 type namedForm struct {
 	value []byte
 	read  func(b []byte) (any, []byte, error)
@@ -108,8 +108,8 @@ func testForms() map[string]namedForm {
 	return forms
 }
 
-// TestGoldenForms holds every binary form byte by byte: other versions of the software read them, signatures and the
-// roots of states are made of them.
+// TestGoldenForms pins every binary form byte by byte: other versions of the software read them, and signatures and
+// state roots cover them.
 func TestGoldenForms(t *testing.T) {
 	const path = "testdata/forms.txt"
 	forms := testForms()
@@ -134,7 +134,7 @@ func TestGoldenForms(t *testing.T) {
 	}
 }
 
-// TestRoundTrip reads every form back, and refuses it cut, with a byte more, or with any count at its greatest.
+// TestRoundTrip decodes every form, and refuses it when cut, extended by a byte, or with any count at its maximum.
 func TestRoundTrip(t *testing.T) {
 	for name, form := range testForms() {
 		v, again, err := form.read(form.value)
@@ -166,7 +166,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestWritingReads writes one value several times at once, which the race detector watches.
+// TestWritingReads writes one value from several goroutines at once, for the race detector.
 func TestWritingReads(t *testing.T) {
 	tx := signed(everyOp()...)
 	blob := Blob{Shared: true, Deletable: true, Attributes: []Attribute{{"a", "b"}}}
@@ -186,7 +186,8 @@ func TestWritingReads(t *testing.T) {
 	group.Wait()
 }
 
-// checkOneForm: whatever is accepted is written back the same, and takes no more memory than what was sent allows.
+// checkOneForm checks that accepted bytes are written back unchanged, and that decoding allocates no more memory than
+// their size justifies.
 func checkOneForm(t *testing.T, name string, form namedForm, b []byte) {
 	t.Helper()
 	v, again, err := form.read(b)
@@ -223,7 +224,7 @@ func FuzzForms(f *testing.F) {
 	})
 }
 
-// TestHostileCounts sends counts that promise far more than there is: nothing is reserved for them.
+// TestHostileCounts decodes counts far beyond the data: no memory is allocated for them.
 func TestHostileCounts(t *testing.T) {
 	head := bytes.Repeat([]byte{0}, 32+32+3*8)
 	many := []byte{0xff, 0xff}
@@ -278,7 +279,7 @@ func allocated() uint64 {
 	return m.TotalAlloc
 }
 
-// TestRefusedForms are values that can be written but are not of the form; the error names operation and field.
+// TestRefusedForms encodes values that are invalid; the decoder's error names operation and field.
 func TestRefusedForms(t *testing.T) {
 	pairs := func(n int, value string) (list []Attribute) {
 		for i := range n {
@@ -376,7 +377,7 @@ func TestLongLog(t *testing.T) {
 	}
 }
 
-// TestIDs pins what is derived from contents.
+// TestIDs pins the IDs that are derived from contents.
 func TestIDs(t *testing.T) {
 	tx := signed(everyOp()[0])
 	for _, tt := range []struct {

@@ -15,37 +15,37 @@ import (
 	"walrus/shards"
 )
 
-// Genesis is what all nodes of a network agree on before there is anything else to agree on.
+// Genesis holds everything that the nodes of a network agree on before it starts.
 type Genesis struct {
-	Network string    // name, see CheckNetwork
-	Shards  int       // n, for all time
-	Time    time.Time // when the first epoch begins: whole seconds, UTC
+	Network string    // see CheckNetwork
+	Shards  int       // n, fixed for ever
+	Time    time.Time // start of the first epoch: whole seconds, UTC
 
 	EpochDuration  time.Duration // MinEpochDuration to MaxEpochDuration
-	MaxEpochsAhead uint32        // how far ahead storage is sold: 1 to MaxEpochsAhead
+	MaxEpochsAhead uint32        // epochs for which storage is sold in advance: 1 to MaxEpochsAhead
 	StoragePrice   Amount        // per unit and epoch
 	WritePrice     Amount        // per unit, once
 	FeeTx          Amount        // per transaction
 	FeeByte        Amount        // per byte of a transaction
-	Capacity       uint64        // bytes of encoded size that may be sold for one epoch: 1 to MaxCapacity
+	Capacity       uint64        // bytes of encoded size for sale in one epoch: 1 to MaxCapacity
 	BurnBasis      uint32        // basis points of each epoch's rewards that are burned
 
 	Accounts []GenesisAccount // in any order
-	Treasury Address          // has what the accounts leave of TotalSupply; zero if they leave nothing
+	Treasury Address          // gets the rest of TotalSupply; zero if the accounts leave nothing
 	Members  []GenesisMember
 }
 
-// GenesisAccount is an account that begins with WAL.
+// GenesisAccount is an account with an initial balance.
 type GenesisAccount struct {
 	Address Address
 	Amount  Amount
 }
 
-// GenesisMember is a storage node of the first committee: its Name has 1 to MaxMemberName bytes of printable text, its
-// Proof is for the network's name.
+// GenesisMember is a storage node of the first committee. Its Name has 1 to MaxMemberName bytes of printable text;
+// its Proof is for the network's name.
 type GenesisMember = Member
 
-// What a genesis says if nobody chose.
+// Default values of a genesis.
 const (
 	DefaultEpochDuration  = 14 * 24 * time.Hour
 	DefaultMaxEpochsAhead = 53
@@ -57,26 +57,26 @@ const (
 	DefaultBurnBasis      = 300
 )
 
-// Bounds of what a genesis may say.
+// Bounds on the values of a genesis.
 const (
 	MinEpochDuration = time.Second
 	MaxEpochDuration = 10 * 365 * 24 * time.Hour
 	MaxCapacity      = 1 << 62
-	// BasisPoints are the whole of what BurnBasis is a part of.
+	// BasisPoints is the whole that BurnBasis is a part of.
 	BasisPoints = 10_000
-	// maxAccounts bounds the accounts of a genesis; that many fit its file.
+	// maxAccounts bounds the accounts of a genesis; the file has room for that many.
 	maxAccounts = 16_384
 )
 
-// earliest and latest are what a genesis' Time lies between, so that nanoseconds from 1970 fit 63 bits with centuries
-// to spare. defaultTime is that of a network that was not told when to begin.
+// earliest and latest bound a genesis' Time, so that nanoseconds since 1970 fit 63 bits with centuries to spare.
+// defaultTime is the start of a network without one.
 var (
 	earliest    = time.Unix(0, 0)
 	latest      = time.Date(2150, time.January, 1, 0, 0, 0, 0, time.UTC)
 	defaultTime = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// CheckNetwork refuses a network name other than 1 to 32 of a–z, 0–9 and "-". It becomes part of protocol names.
+// CheckNetwork accepts network names of 1 to 32 of a–z, 0–9 and "-". The name becomes part of protocol names.
 func CheckNetwork(name string) error {
 	if len(name) == 0 || len(name) > certs.MaxNetworkName {
 		return fmt.Errorf("network name has %d characters: must be 1 to %d", len(name), certs.MaxNetworkName)
@@ -89,11 +89,10 @@ func CheckNetwork(name string) error {
 	return nil
 }
 
-// NewGenesis deals n shards out to members in turn, so that neighbouring rows of a blob rest on different nodes and
-// are read from several at once, fills in what nobody chose, and validates the result: begun in 2026, prices, fees and
-// times by default, rewards to the address of each node's identity key, all WAL to the first of them. The caller may
-// change that afterwards.
-// The members' own Shards are ignored.
+// NewGenesis makes and validates a genesis. It deals n shards out to members in turn, so that neighbouring rows of a
+// blob rest on different nodes and are read from several at once. The rest has defaults: begun in 2026, prices, fees
+// and times by default, rewards to the address of each node's identity key, all WAL to the first of them. The caller
+// may change that afterwards. The members' own Shards are ignored.
 func NewGenesis(network string, n int, members []GenesisMember) (*Genesis, error) {
 	if _, err := shards.NewParams(n); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrGenesis, err)
@@ -132,7 +131,7 @@ func (g *Genesis) deal() {
 	}
 }
 
-// dealt is the shards of member i of count, when n shards are dealt out in turn.
+// dealt lists the shards of member i of count, when n shards are dealt out in turn.
 func dealt(n, i, count int) (list []int) {
 	for s := i; s < n; s += count {
 		list = append(list, s)
@@ -140,11 +139,11 @@ func dealt(n, i, count int) (list []int) {
 	return list
 }
 
-// ed25519PeerID is how the peer ID of an Ed25519 key begins, which contains the key: an identity multihash of 36 bytes
+// ed25519PeerID is the prefix of an Ed25519 key's peer ID; the key follows. It is an identity multihash of 36 bytes
 // of protobuf, key type 1 and data of 32 bytes.
 const ed25519PeerID = "\x00\x24\x08\x01\x12\x20"
 
-// identityKey is the Ed25519 key that node is the peer ID of.
+// identityKey extracts the Ed25519 key from a peer ID.
 func identityKey(node peer.ID) (k PublicKey, ok bool) {
 	raw, ok := strings.CutPrefix(string(node), ed25519PeerID)
 	if !ok || len(raw) != len(k) {
@@ -154,7 +153,7 @@ func identityKey(node peer.ID) (k PublicKey, ok bool) {
 	return k, true
 }
 
-// Params are the rules that the genesis sets.
+// Params returns the parameters that the genesis sets.
 func (g *Genesis) Params() Params {
 	return Params{
 		Shards: uint32(g.Shards), StoragePrice: g.StoragePrice, WritePrice: g.WritePrice, FeeTx: g.FeeTx,
@@ -163,7 +162,7 @@ func (g *Genesis) Params() Params {
 	}
 }
 
-// Balances are what accounts begin with, that of the treasury included, by address; in sum TotalSupply. Errors wrap
+// Balances returns the initial balances, the treasury's included, by address. Their sum is TotalSupply. Errors wrap
 // ErrGenesis.
 func (g *Genesis) Balances() ([]GenesisAccount, error) {
 	all, err := g.balances()
@@ -173,7 +172,7 @@ func (g *Genesis) Balances() ([]GenesisAccount, error) {
 	return all, nil
 }
 
-// balances is Balances, whose errors do not say of what.
+// balances returns the same, with errors that do not wrap ErrGenesis.
 func (g *Genesis) balances() ([]GenesisAccount, error) {
 	all := slices.Clone(g.Accounts)
 	var sum Amount
@@ -205,7 +204,7 @@ func (g *Genesis) balances() ([]GenesisAccount, error) {
 
 func compareAccounts(a, b GenesisAccount) int { return bytes.Compare(a.Address[:], b.Address[:]) }
 
-// Committee is the committee of the first epoch. Errors wrap ErrGenesis and what certs.NewCommittee says.
+// Committee returns the committee of the first epoch. Errors wrap ErrGenesis and those of certs.NewCommittee.
 func (g *Genesis) Committee() (*certs.Committee, error) {
 	if err := g.check(); err != nil {
 		return nil, err
@@ -223,7 +222,8 @@ func (g *Genesis) Committee() (*certs.Committee, error) {
 
 const genesisDomain = "walrus genesis 2\x00"
 
-// NetworkID is the BLAKE2b-256 of a domain and the genesis' binary form, whatever its file spells like.
+// NetworkID returns the BLAKE2b-256 of a domain and the genesis' binary form. It does not depend on the file's
+// spelling.
 func (g *Genesis) NetworkID() certs.NetworkID {
 	f := form{b: []byte(genesisDomain)}
 	g.form(&f)
@@ -231,10 +231,10 @@ func (g *Genesis) NetworkID() certs.NetworkID {
 }
 
 // ChainID names the chain of blocks: the network's name and the first 8 digits of its ID, like "devnet-27dd4287". It
-// has at most 41 characters; 50 are allowed.
+// has at most 41 characters; CometBFT allows 50.
 func (g *Genesis) ChainID() string { return g.Network + "-" + g.NetworkID().String()[:8] }
 
-// form of a genesis is only ever written, to be hashed.
+// form is used only for writing, to hash the genesis.
 func (g *Genesis) form(f *form) {
 	params := g.Params()
 	f.text("network", &g.Network, 1, certs.MaxNetworkName)

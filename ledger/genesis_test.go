@@ -17,7 +17,7 @@ import (
 	"walrus/certs"
 )
 
-// newMembers are count members of a network, made from a seed.
+// newMembers makes count members of a network from a seed.
 func newMembers(t testing.TB, network string, seed byte, count int) []GenesisMember {
 	t.Helper()
 	r := rand.NewChaCha8([32]byte{seed})
@@ -128,7 +128,7 @@ func TestNewGenesisRefuses(t *testing.T) {
 		t.Errorf("one consensus key twice: %v, want ErrGenesis", err)
 	}
 	g = newTestGenesis(t)
-	g.Time = g.Time.In(time.FixedZone("", 3600)) // or reading and writing would give another value
+	g.Time = g.Time.In(time.FixedZone("", 3600)) // reading it back gives UTC
 	if err := g.Validate(); !errors.Is(err, ErrGenesis) {
 		t.Errorf("time not in UTC: %v, want ErrGenesis", err)
 	}
@@ -207,7 +207,7 @@ func TestFileRoundTrip(t *testing.T) {
 	}
 }
 
-// TestDefaults: what a file may leave out.
+// TestDefaults reads a file without its optional fields.
 func TestDefaults(t *testing.T) {
 	g := newTestGenesis(t)
 	b, err := g.Marshal()
@@ -265,7 +265,7 @@ func TestBalances(t *testing.T) {
 	}
 }
 
-// TestSpelling: the network's ID does not depend on how the file spells things.
+// TestSpelling: the network's ID does not depend on the file's spelling.
 func TestSpelling(t *testing.T) {
 	g := newTestGenesis(t)
 	b, err := g.Marshal()

@@ -15,7 +15,7 @@ import (
 	"walrus/shards"
 )
 
-// errNoMembers is the one problem of a draft.
+// errNoMembers is the only problem that a draft may have.
 var errNoMembers = errors.New("there are no members: add the entries of the storage nodes")
 
 // Validate checks everything, proofs of possession included. Errors wrap ErrGenesis and name the field.
@@ -24,19 +24,19 @@ func (g *Genesis) Validate() error {
 	return err
 }
 
-// Problems lists everything that Validate would refuse, for those who write a genesis by hand.
+// Problems lists everything that Validate would refuse, for people who write a genesis by hand.
 func (g *Genesis) Problems() []error {
 	problems := append(g.rules(), g.members()...)
 	problems = append(problems, g.seats()...)
 	if len(problems) == 0 {
-		if err := g.Validate(); err != nil { // what is asked nowhere else
+		if err := g.Validate(); err != nil { // a fault that only Validate detects
 			problems = append(problems, err)
 		}
 	}
 	return problems
 }
 
-// check is Validate without what certs.NewCommittee checks.
+// check does Validate's checks without those of certs.NewCommittee.
 func (g *Genesis) check() error {
 	problems := append(g.rules(), g.members()...)
 	if len(problems) == 0 {
@@ -45,7 +45,7 @@ func (g *Genesis) check() error {
 	return fmt.Errorf("%w: %w", ErrGenesis, problems[0])
 }
 
-// rules lists what is wrong with everything but the members.
+// rules checks everything but the members.
 func (g *Genesis) rules() (problems []error) {
 	if err := CheckNetwork(g.Network); err != nil {
 		problems = append(problems, err)
@@ -100,7 +100,7 @@ func (g *Genesis) prices() (problems []error) {
 	return problems
 }
 
-// members lists what is wrong with the members, but for what certs.NewCommittee checks.
+// members checks the members, without the checks of certs.NewCommittee.
 func (g *Genesis) members() (problems []error) {
 	if len(g.Members) == 0 {
 		return []error{errNoMembers}
@@ -112,7 +112,7 @@ func (g *Genesis) members() (problems []error) {
 		if err := checkName(m.Name); err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", label, err))
 		}
-		if !slices.IsSorted(m.Shards) { // or one network had several IDs
+		if !slices.IsSorted(m.Shards) { // a network must have one ID
 			problems = append(problems, fmt.Errorf("%s: shards are not in ascending order", label))
 		}
 		if m.Reward == (Address{}) && m.Node != "" {
@@ -135,10 +135,10 @@ func (g *Genesis) members() (problems []error) {
 	return problems
 }
 
-// seats lists what certs.NewCommittee would refuse, all of it, but for what is not there at all.
+// seats lists everything that certs.NewCommittee would refuse, except for absent fields.
 func (g *Genesis) seats() []error { return append(g.identities(), g.dealing()...) }
 
-// identities lists keys that are there twice, or not proven.
+// identities lists duplicate keys, and keys without a valid proof.
 func (g *Genesis) identities() (problems []error) {
 	nodes, keys := make(map[peer.ID]int, len(g.Members)), make(map[certs.PublicKey]int, len(g.Members))
 	for i := range g.Members {
@@ -157,7 +157,7 @@ func (g *Genesis) identities() (problems []error) {
 	return problems
 }
 
-// proven refuses a member whose proof of possession is not for the network. What lacks is another's matter.
+// proven refuses a member whose proof of possession is not for the network. Absent fields are reported elsewhere.
 func (m *Member) proven(network string) error {
 	if m.Node == "" || m.Key == (certs.PublicKey{}) || m.Proof == (certs.Signature{}) || CheckNetwork(network) != nil {
 		return nil
@@ -168,10 +168,10 @@ func (m *Member) proven(network string) error {
 	return nil
 }
 
-// dealing lists the shards that are held by nobody or by several members, and members without shards.
+// dealing lists shards held by no member or by several, and members without shards.
 func (g *Genesis) dealing() (problems []error) {
 	if _, err := shards.NewParams(g.Shards); err != nil || len(g.Members) == 0 {
-		return nil // said already
+		return nil // reported elsewhere
 	}
 	if len(g.Members) > g.Shards {
 		return []error{fmt.Errorf("%d members for %d shards: each needs at least one", len(g.Members), g.Shards)}

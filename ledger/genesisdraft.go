@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// NewDraft is a genesis without members, with defaults for what nobody chose. AddMembers adds them.
+// NewDraft returns a genesis with defaults and without members. AddMembers adds them.
 func NewDraft(network string, n int) *Genesis {
 	return &Genesis{
 		Network: network, Shards: n, Time: defaultTime, EpochDuration: DefaultEpochDuration,
@@ -16,13 +16,13 @@ func NewDraft(network string, n int) *Genesis {
 	}
 }
 
-// DraftProblems is Problems of a genesis that may lack members still.
+// DraftProblems lists the problems of a genesis that may still lack members.
 func (g *Genesis) DraftProblems() []error {
 	return slices.DeleteFunc(g.Problems(), func(err error) bool { return errors.Is(err, errNoMembers) })
 }
 
-// AddMembers adds members to a genesis of which no network exists yet, and deals all shards out anew, evenly, unless
-// somebody has dealt them otherwise by hand. It lists everything that is wrong with the new ones, and then adds nothing.
+// AddMembers adds members to a genesis before its network exists. It deals all shards out again, evenly, unless they
+// have been dealt differently by hand. If anything is wrong with the new members, it lists all of that and adds none.
 func (g *Genesis) AddMembers(more []GenesisMember) (problems []error) {
 	even := g.dealtInTurn()
 	changed := *g
@@ -49,7 +49,7 @@ func (g *Genesis) AddMembers(more []GenesisMember) (problems []error) {
 	return problems
 }
 
-// dealtInTurn says whether the shards are as NewGenesis deals them out.
+// dealtInTurn reports whether the shards are dealt as NewGenesis deals them.
 func (g *Genesis) dealtInTurn() bool {
 	for i := range g.Members {
 		if !slices.Equal(g.Members[i].Shards, dealt(g.Shards, i, len(g.Members))) {
@@ -59,7 +59,7 @@ func (g *Genesis) dealtInTurn() bool {
 	return true
 }
 
-// entryFile is what walrus node init --json prints of a new node.
+// entryFile is the output of walrus node init --json.
 type entryFile struct {
 	Home   string     `yaml:"home"`
 	Config string     `yaml:"config"`
@@ -67,7 +67,8 @@ type entryFile struct {
 	Member memberFile `yaml:"member"`
 }
 
-// ParseMembers reads entries of nodes for a genesis, as walrus node init prints them: a list, or JSON of one.
+// ParseMembers reads nodes' entries for a genesis, as walrus node init prints them: a YAML list, or one entry in
+// JSON.
 func ParseMembers(b []byte) (list []GenesisMember, problems []error) {
 	if len(b) > MaxGenesisSize {
 		return nil, []error{fmt.Errorf("%d bytes: at most %d", len(b), MaxGenesisSize)}

@@ -17,7 +17,7 @@ func texts(problems []error) string {
 	return b.String()
 }
 
-// TestInspectGenesis: a file with many faults is answered with all of them at once.
+// TestInspectGenesis: all faults of a file are reported at once.
 func TestInspectGenesis(t *testing.T) {
 	good, err := newTestGenesis(t).Marshal()
 	if err != nil {
@@ -69,7 +69,7 @@ func TestInspectGenesis(t *testing.T) {
 	}
 }
 
-// TestAddMembers makes by hand what NewGenesis makes.
+// TestAddMembers adds members to a draft and gets the genesis that NewGenesis makes.
 func TestAddMembers(t *testing.T) {
 	members := newMembers(t, "devnet", 1, 4)
 	var entries strings.Builder
@@ -109,7 +109,7 @@ func TestAddMembers(t *testing.T) {
 	if len(g.Members) != 4 {
 		t.Errorf("%d members", len(g.Members))
 	}
-	// dealt by hand: left as it is
+	// dealt by hand: left unchanged
 	g.Members[0].Shards = []int{0}
 	late := newMembers(t, "devnet", 3, 1)
 	late[0].Reward = id(1)

@@ -127,7 +127,7 @@ func (p Params) Marshal() []byte { return marshal(&p, 72) }
 // Marshal returns the binary form.
 func (m Member) Marshal() []byte { return marshal(&m, 512) }
 
-// read makes a T of its binary form.
+// read decodes a T from its binary form.
 func read[T any, P interface {
 	*T
 	formed
@@ -139,7 +139,8 @@ func read[T any, P interface {
 	return v, nil
 }
 
-// UnmarshalAccount reads the binary form. Errors wrap ErrFormat and name the field; so do those of the others.
+// UnmarshalAccount decodes the binary form. Errors wrap ErrFormat and name the field, as do those of the functions
+// below.
 func UnmarshalAccount(b []byte) (Account, error) { return read[Account]("account", b) }
 
 // UnmarshalStorage reads the binary form.

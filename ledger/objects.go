@@ -9,10 +9,10 @@ import (
 	"walrus/shards"
 )
 
-// ObjectID names a storage resource or a blob's record.
+// ObjectID identifies a storage resource or a blob's record.
 type ObjectID = certs.ObjectID
 
-// Account is what an address owns. An address that was never paid has the zero Account.
+// Account is the state of an address. An address that was never paid has the zero Account.
 type Account struct {
 	Balance  Amount `json:"balanceFrost"`
 	Nonce    uint64 `json:"nonce"`    // of its next transaction
@@ -20,7 +20,7 @@ type Account struct {
 	Blobs    uint32 `json:"blobs"`    // blob records owned, expired ones included
 }
 
-// Storage is room on the network, paid for: Bytes of encoded size in each epoch of [Start, End).
+// Storage is paid room on the network: Bytes of encoded size in each epoch of [Start, End).
 type Storage struct {
 	Owner Address `json:"owner"`
 	Start uint32  `json:"startEpoch"`
@@ -28,30 +28,31 @@ type Storage struct {
 	Bytes uint64  `json:"storageSize"`
 }
 
-// Blob is the record of one registration. One blob ID may have many, of any owners; it lives as long as the longest.
+// Blob is the record of one registration. One blob ID may have many, of any owners; the blob is stored until the last
+// ends.
 type Blob struct {
 	Owner      Address       `json:"owner,omitzero"` // zero if Shared or given up
 	Shared     bool          `json:"shared"`         // anyone may fund and extend it
-	Funds      Amount        `json:"fundsFrost"`     // of a shared blob, for its extension
+	Funds      Amount        `json:"fundsFrost"`     // of a shared blob, to pay for extensions
 	BlobID     shards.BlobID `json:"blobId"`
 	Size       uint64        `json:"size"` // bytes of the blob
 	Root       [32]byte      `json:"-"`    // Merkle root of all its sliver pairs
 	Deletable  bool          `json:"deletable"`
 	Registered uint32        `json:"registeredEpoch"`
-	Certified  uint32        `json:"certifiedEpoch,omitempty"` // 0 before it has a certificate
-	Start      uint32        `json:"startEpoch"`               // of its storage, like the next two
+	Certified  uint32        `json:"certifiedEpoch,omitempty"` // epoch of its certificate; 0 before it has one
+	Start      uint32        `json:"startEpoch"`               // of its storage, as are the next two
 	End        uint32        `json:"endEpoch"`
 	Bytes      uint64        `json:"storageSize"` // encoded size or more
 	Attributes []Attribute   `json:"attributes,omitempty"`
 }
 
-// Attribute is a pair that the owner of a blob's record attached to it. Keys are unique and ascending.
+// Attribute is a key and a value that the owner attached to a blob's record. Keys are unique and ascending.
 type Attribute struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
 }
 
-// BlobInfo sums up the records of one blob ID: what a storage node needs to know. Ends are exclusive; zero means none.
+// BlobInfo sums up the records of one blob ID for storage nodes. Ends are exclusive; zero means none.
 type BlobInfo struct {
 	InitialCertified      uint32         `json:"initialCertifiedEpoch"` // epoch of the first certificate
 	PermanentEnd          uint32         `json:"permanentEndEpoch"`     // greatest end of permanent records
@@ -66,48 +67,48 @@ type DeletableEnd struct {
 	Certified  uint32 `json:"certified"`  // of those
 }
 
-// Pot is what one epoch earns, paid out at its end, and how much storage is sold for it.
+// Pot holds an epoch's earnings, paid out at its end, and the amount of storage sold for it.
 type Pot struct {
 	Rewards Amount
 	Sold    uint64 // bytes of encoded size
 }
 
-// EpochInfo is where the network is.
+// EpochInfo describes the current epoch.
 type EpochInfo struct {
 	Epoch    uint32
 	Start    int64  // Unix nanoseconds, as scheduled
-	Leftover Amount // of the last pot that could not be divided; goes into the next
+	Leftover Amount // rest of the last pot that could not be divided; goes into the next
 }
 
-// Supply is what became of WAL besides balances, pots and funds.
+// Supply totals the WAL that is not in balances, pots and funds.
 type Supply struct {
 	Burned Amount
 }
 
-// Params are the rules that may differ between networks; they come from the genesis.
+// Params are the parameters that may differ between networks; the genesis sets them.
 type Params struct {
 	Shards         uint32
 	StoragePrice   Amount        // per MiB unit and epoch
 	WritePrice     Amount        // per MiB unit, once
 	FeeTx          Amount        // per transaction
 	FeeByte        Amount        // per byte of a transaction's binary form
-	Capacity       uint64        // bytes of encoded size that may be sold for one epoch
-	MaxEpochsAhead uint32        // how far ahead storage is sold
+	Capacity       uint64        // bytes of encoded size for sale in one epoch
+	MaxEpochsAhead uint32        // epochs for which storage is sold in advance
 	EpochDuration  time.Duration // length of an epoch
 	GenesisTime    int64         // Unix nanoseconds: start of FirstEpoch
 	BurnBasis      uint32        // basis points of each pot that are burned
 }
 
-// Member is a storage node of the committee as the ledger has it.
+// Member is a storage node of the committee, as recorded on the ledger.
 type Member struct {
 	Node      peer.ID
 	Name      string
 	Key       certs.PublicKey
 	Proof     certs.Signature
 	Consensus PublicKey // Ed25519 key of its validator; zero: it follows the ledger and has no vote on blocks
-	Reward    Address   // where its share of the pots goes
+	Reward    Address   // gets its share of the pots
 	Shards    []int
 }
 
-// Validates says whether the member has a vote on blocks; its weight is its number of shards.
+// Validates reports whether the member has a vote on blocks; its weight is its number of shards.
 func (m *Member) Validates() bool { return m.Consensus != PublicKey{} }

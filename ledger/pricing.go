@@ -2,7 +2,7 @@ package ledger
 
 import "math"
 
-// Units is the number of units that encoded size is priced by: of UnitSize, rounded up.
+// Units returns the number of priced units in an encoded size: units of UnitSize, rounded up.
 func (p *Params) Units(bytes uint64) uint64 {
 	units := bytes / UnitSize
 	if bytes%UnitSize != 0 {
@@ -11,7 +11,7 @@ func (p *Params) Units(bytes uint64) uint64 {
 	return units
 }
 
-// StorageCost is the price of bytes of encoded size for some epochs. Errors wrap ErrOverflow.
+// StorageCost returns the price of bytes of encoded size for some epochs. Errors wrap ErrOverflow.
 func (p *Params) StorageCost(bytes uint64, epochs uint32) (Amount, error) {
 	each, err := p.StoragePrice.Times(p.Units(bytes))
 	if err != nil {
@@ -20,10 +20,10 @@ func (p *Params) StorageCost(bytes uint64, epochs uint32) (Amount, error) {
 	return each.Times(uint64(epochs))
 }
 
-// WriteCost is the price of registering a blob of bytes of encoded size. Errors wrap ErrOverflow.
+// WriteCost returns the price of registering a blob of bytes of encoded size. Errors wrap ErrOverflow.
 func (p *Params) WriteCost(bytes uint64) (Amount, error) { return p.WritePrice.Times(p.Units(bytes)) }
 
-// MinFee is the least fee of a transaction whose binary form has size bytes; more than there is if that overflows.
+// MinFee returns the least fee of a transaction whose binary form has size bytes; on overflow the greatest Amount.
 func (p *Params) MinFee(size int) Amount {
 	bytes, err := p.FeeByte.Times(uint64(max(size, 0)))
 	if err != nil {

@@ -29,10 +29,11 @@ func formatRanges(list []int) string {
 	return b.String()
 }
 
-// parseRanges reads "0-13,20": ranges ascending and apart, so that a short text never means more than MaxShards.
+// parseRanges reads "0-13,20". Ranges must be ascending and disjoint, so that a short text never means more than
+// MaxShards.
 func parseRanges(text string) ([]int, error) {
 	var list []int
-	next := 0 // the least shard that may follow
+	next := 0 // least shard that may follow
 	for part := range strings.SplitSeq(text, ",") {
 		from, to, isRange := strings.Cut(strings.TrimSpace(part), "-")
 		first, err := parseShard(from)

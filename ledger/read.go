@@ -23,22 +23,22 @@ func ReadBlob(r Reader, id ObjectID) (Blob, error) {
 	return readKey[Blob](r, KeyBlob(id), "blob record", id)
 }
 
-// ReadBlobInfo reads what is known of a blob ID; the zero BlobInfo if nothing is.
+// ReadBlobInfo reads the information on a blob ID; the zero BlobInfo if there is none.
 func ReadBlobInfo(r Reader, id shards.BlobID) (BlobInfo, error) {
 	return orZero(readKey[BlobInfo](r, KeyBlobInfo(id), "info of blob", id))
 }
 
-// ReadPot reads an epoch's pot; the zero Pot if nothing is in it.
+// ReadPot reads an epoch's pot; the zero Pot if it is empty.
 func ReadPot(r Reader, epoch uint32) (Pot, error) {
 	return orZero(readKey[Pot](r, KeyPot(epoch), "pot of epoch", epoch))
 }
 
-// ReadEpoch reads where the network is, or fails with ErrNotFound if r is no ledger's.
+// ReadEpoch reads the current epoch, or fails with ErrNotFound if r is no ledger's.
 func ReadEpoch(r Reader) (EpochInfo, error) {
 	return readKey[EpochInfo](r, KeyEpoch(), "the current", "epoch")
 }
 
-// ReadSupply reads what became of WAL; the zero Supply if nothing was burned.
+// ReadSupply reads the totals of WAL; the zero Supply if nothing was burned.
 func ReadSupply(r Reader) (Supply, error) {
 	return orZero(readKey[Supply](r, KeySupply(), "the", "supply"))
 }
@@ -48,7 +48,7 @@ func ReadParams(r Reader) (Params, error) {
 	return readKey[Params](r, KeyParams(), "the network's", "parameters")
 }
 
-// ReadMember reads the committee's i-th member, or fails with ErrNotFound if it has no more than i.
+// ReadMember reads the committee's i-th member, or fails with ErrNotFound if there are not that many.
 func ReadMember(r Reader, i uint16) (Member, error) {
 	return readKey[Member](r, KeyMember(i), "member", i)
 }
@@ -69,7 +69,7 @@ func ReadMembers(r Reader) ([]Member, error) {
 	return members, nil
 }
 
-// readKey reads the value of key, which what and id name in errors, or fails with ErrNotFound.
+// readKey reads the value of key, or fails with ErrNotFound. what and id name it in errors.
 func readKey[T any, P interface {
 	*T
 	formed
@@ -89,7 +89,7 @@ func readKey[T any, P interface {
 	return v, nil
 }
 
-// orZero takes what is absent for the zero value.
+// orZero replaces ErrNotFound by the zero value.
 func orZero[T any](v T, err error) (T, error) {
 	if errors.Is(err, ErrNotFound) {
 		return v, nil

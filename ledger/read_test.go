@@ -10,17 +10,17 @@ import (
 	"walrus/certs"
 )
 
-// values is a Reader of what is in a map.
+// values is a Reader of the values in a map.
 type values map[string][]byte
 
 func (v values) Get(key []byte) ([]byte, error) { return v[string(key)], nil }
 
-// broken is a Reader of nothing.
+// broken is a Reader that always fails.
 type broken struct{ err error }
 
 func (b broken) Get([]byte) ([]byte, error) { return nil, b.err }
 
-// readers are all typed reads, of objects with IDs 1 and numbers 1, and their keys and values.
+// readers lists all typed reads, of objects with IDs 1 and numbers 1, with their keys and values.
 func readers() map[string]struct {
 	read   func(Reader) (any, error)
 	key    []byte
@@ -142,7 +142,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestJSON holds what people's programs read.
+// TestJSON pins the JSON that users' programs read.
 func TestJSON(t *testing.T) {
 	tx := signed(Transfer{To: id(9), Amount: 5}, Sweep{[]ObjectID{id(9)}}, BurnBlob{id(9)})
 	nines := `"` + Address(id(9)).String() + `"`

@@ -8,14 +8,14 @@ import (
 	"walrus/shards"
 )
 
-// Code says what became of a transaction, in its result and its receipt. The numbers are part of the format.
+// Code is the outcome of a transaction, in its result and its receipt. The numbers are part of the format.
 type Code uint32
 
 // Codes of results.
 const (
 	CodeOK          Code = iota
 	CodeFormat           // not the binary form of a transaction
-	CodeNetwork          // another network's
+	CodeNetwork          // of another network
 	CodeSignature        // not signed by its sender
 	CodeNonce            // used already, or ahead of the account's
 	CodeExpired          // too late, or expiring too far ahead
@@ -23,8 +23,8 @@ const (
 	CodeBalance          // not enough WAL
 	CodeNotFound         // no such object
 	CodeNotOwner         // the object belongs to somebody else
-	CodeState            // the object is in no state for it: not certified, permanent, expired, …
-	CodeEpoch            // epochs in the past, too far ahead, or in no order
+	CodeState            // the object's state forbids it: not certified, permanent, expired, …
+	CodeEpoch            // epochs in the past, too far ahead, or out of order
 	CodeSize             // storage smaller than the encoded size, or a size of zero
 	CodeCapacity         // more than the network has for sale
 	CodeCertificate      // does not certify this registration
@@ -34,7 +34,7 @@ const (
 	CodeInternal         // a fault of the rules
 )
 
-// codeNames by code: their text, which is part of interfaces.
+// codeNames holds the codes' names, by code. The text is part of interfaces.
 var codeNames = [...]string{
 	CodeOK: "ok", CodeFormat: "format", CodeNetwork: "network", CodeSignature: "signature", CodeNonce: "nonce",
 	CodeExpired: "expired", CodeFee: "fee", CodeBalance: "balance", CodeNotFound: "notFound", CodeNotOwner: "notOwner",
@@ -42,7 +42,7 @@ var codeNames = [...]string{
 	CodeBlobID: "blobId", CodeOverflow: "overflow", CodeLimit: "limit", CodeInternal: "internal",
 }
 
-// String is the code's name, like "notFound".
+// String returns the code's name, like "notFound".
 func (c Code) String() string {
 	if int64(c) < int64(len(codeNames)) {
 		return codeNames[c]
@@ -53,27 +53,27 @@ func (c Code) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (c Code) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// Result is what a block did with one of its transactions.
+// Result is the outcome of one transaction in a block.
 type Result struct {
 	Code   Code    `json:"code"`
 	Op     int     `json:"operation"`        // index of the operation that failed; −1 if none
-	Log    string  `json:"log,omitempty"`    // why, for people; not part of what the nodes agree on
+	Log    string  `json:"log,omitempty"`    // why, for people; nodes need not agree on it
 	Fee    Amount  `json:"feeFrost"`         // paid
-	Spent  Amount  `json:"spentFrost"`       // left the sender's balance in all, fee included, less what came back
+	Spent  Amount  `json:"spentFrost"`       // net decrease of the sender's balance, fee included
 	Events []Event `json:"events,omitempty"` // none if Code is not CodeOK
 }
 
-// ErrUnknown marks a transaction that was sent without an answer: it may have taken effect, or still may.
+// ErrUnknown reports a transaction that was sent without an answer: it may have taken effect, or still may.
 var ErrUnknown = errors.New("it is not known whether the transaction took effect")
 
-// OpError is why a transaction is refused or fails.
+// OpError reports why a transaction was refused or has failed.
 type OpError struct {
 	Code Code
 	Op   int // index of the operation; −1 for the transaction itself
 	Text string
 }
 
-// Error is for people.
+// Error describes the error for people.
 func (e *OpError) Error() string {
 	if e.Op < 0 {
 		return e.Text
@@ -81,30 +81,30 @@ func (e *OpError) Error() string {
 	return fmt.Sprintf("operation %d: %s", e.Op, e.Text)
 }
 
-// Err is why the transaction failed, an *OpError; nil if it did not.
+// Err returns the reason for a failure, an *OpError; nil if the transaction succeeded.
 func (r *Result) Err() error {
 	if r.Code == CodeOK {
 		return nil
 	}
 	text := r.Log
-	if text == "" { // it is not part of what the nodes agree on
+	if text == "" { // results need not have it
 		text = "the ledger refused it: " + r.Code.String()
 	}
 	return &OpError{Code: r.Code, Op: r.Op, Text: text}
 }
 
-// FundsError says that an account has too little for what it is to pay.
+// FundsError reports that an account has too little WAL.
 type FundsError struct {
 	Need, Have Amount
 }
 
-// Error is for people.
+// Error describes the error for people.
 func (e *FundsError) Error() string {
 	return fmt.Sprintf("not enough WAL: %s are needed, the account has %s: get more with walrus wallet faucet on a devnet, or have some sent to it",
 		strings.TrimSuffix(e.Need.String(), " WAL"), e.Have)
 }
 
-// EventKind names an event. The text is part of interfaces.
+// EventKind is the kind of an event. The text is part of interfaces.
 type EventKind string
 
 // Kinds of events.
@@ -128,7 +128,7 @@ const (
 	EventPaidOut       EventKind = "rewardPaid"
 )
 
-// Event is something that happened in a block; which fields mean something depends on Kind.
+// Event is something that happened in a block. Kind determines which fields are used.
 type Event struct {
 	Kind        EventKind     `json:"kind"`
 	From        Address       `json:"from,omitzero"`
@@ -140,12 +140,12 @@ type Event struct {
 	Size        uint64        `json:"size,omitempty"`  // of the blob
 	Bytes       uint64        `json:"bytes,omitempty"` // of storage
 	Deletable   bool          `json:"deletable,omitempty"`
-	Epoch       uint32        `json:"epoch,omitempty"` // in which it happened, or the one that began
+	Epoch       uint32        `json:"epoch,omitempty"` // of the event; for EventEpoch the one that began
 	End         uint32        `json:"endEpoch,omitempty"`
 	Certificate []byte        `json:"certificate,omitempty"`
 }
 
-// Receipt is a committed transaction's place and result.
+// Receipt is the place and the result of a committed transaction.
 type Receipt struct {
 	ID     TxID   `json:"txId"`
 	Height uint64 `json:"height"`

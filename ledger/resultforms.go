@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// MaxEvents bounds the events of one transaction: more than its operations could bring about.
+	// MaxEvents bounds the events of one transaction: more than its operations can cause.
 	MaxEvents = 8192
 	// MaxLog bounds the text of a result, in bytes. Longer text is cut when written.
 	MaxLog = 1024
@@ -24,13 +24,13 @@ const (
 	minEventSize = 2 + 1 + 2
 )
 
-// eventField is a field of an event that is written only if it is not zero.
+// eventField is a field of an event, written only if it is not zero.
 type eventField struct {
 	there bool
 	form  func(f *form)
 }
 
-// fields in the order of their bits.
+// fields lists the fields in the order of their bits.
 func (e *Event) fields() [12]eventField {
 	return [...]eventField{
 		{e.From != Address{}, func(f *form) { f.fixed("from", e.From[:]) }},
@@ -52,7 +52,7 @@ func (e *Event) fields() [12]eventField {
 	}
 }
 
-// present are the bits of the fields that are not zero.
+// present returns the bits of the fields that are not zero.
 func (e *Event) present() (bits uint16) {
 	for i, field := range e.fields() {
 		if field.there {
@@ -62,7 +62,7 @@ func (e *Event) present() (bits uint16) {
 	return bits
 }
 
-// form of an event: its kind, the set of fields that are there, and those.
+// form writes or reads an event: its kind, the set of its nonzero fields, and their values.
 func (e *Event) form(f *form) {
 	f.text("kind of event", (*string)(&e.Kind), 1, maxEventKind)
 	bits := e.present()
@@ -98,8 +98,8 @@ func (r *Receipt) form(f *form) {
 	r.Result.form(f)
 }
 
-// Agreed is what the nodes agree on of a result besides its code, which stands beside it: the operation that failed u16
-// (65535 for none) ‖ fee u64 ‖ spent u64 ‖ BLAKE2b-256 of the events' list. There is no way back.
+// Agreed returns the part of a result, besides its code, on which nodes agree: index of the failed operation u16
+// (65535 for none) ‖ fee u64 ‖ spent u64 ‖ BLAKE2b-256 of the events' list. It cannot be decoded.
 func (r Result) Agreed() []byte {
 	f := form{b: make([]byte, 0, 2+8+8+32)}
 	op := uint16(r.Op)
@@ -123,10 +123,10 @@ func (e Event) Marshal() []byte { return marshal(&e, 256) }
 // Marshal returns the binary form.
 func (r Receipt) Marshal() []byte { return marshal(&r, 256) }
 
-// UnmarshalEvent reads the binary form.
+// UnmarshalEvent decodes the binary form.
 func UnmarshalEvent(b []byte) (Event, error) { return read[Event]("event", b) }
 
-// UnmarshalReceipt reads the binary form.
+// UnmarshalReceipt decodes the binary form.
 func UnmarshalReceipt(b []byte) (Receipt, error) {
 	if len(b) > MaxReceiptSize {
 		return Receipt{}, fmt.Errorf("receipt: %w: %d bytes: at most %d", ErrFormat, len(b), MaxReceiptSize)

@@ -9,14 +9,14 @@ import (
 	voi "github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
 )
 
-// ErrSignature marks a transaction that its sender did not sign.
+// ErrSignature reports a transaction that its sender did not sign.
 var ErrSignature = errors.New("not signed by its sender")
 
-// verification is by the rules of ZIP 215, which says of every signature whether it is valid, alone and in a batch
-// alike. Nodes that judged signatures differently would come to different states.
+// verification follows ZIP 215, which defines for every signature whether it is valid, alone and in a batch alike.
+// Nodes that disagreed on a signature would have different states.
 var verification = &voi.Options{Verify: voi.VerifyOptionsZIP_215}
 
-// Sign makes sk's owner the sender and signs.
+// Sign sets the sender to sk's account and signs.
 func (tx *Tx) Sign(sk ed25519.PrivateKey) {
 	copy(tx.Sender[:], sk[ed25519.PrivateKeySize-ed25519.PublicKeySize:])
 	copy(tx.Signature[:], ed25519.Sign(sk, tx.SignBytes()))
@@ -30,11 +30,12 @@ func (tx *Tx) Verify() error {
 	return nil
 }
 
-// signatureBatch is how many signatures are verified together: most of the gain, and little lost if one is bad.
+// signatureBatch is the number of signatures verified together: it has most of the gain, and loses little if one is
+// bad.
 const signatureBatch = 64
 
-// VerifyTxs checks the signatures of many transactions, which takes about 14 µs each on one core; it uses all. The
-// answers are those of Verify.
+// VerifyTxs checks the signatures of many transactions on all cores, in about 14 µs each per core. The answers are
+// those of Verify.
 func VerifyTxs(txs []*Tx) []bool {
 	valid := make([]bool, len(txs))
 	starts := make(chan int, (len(txs)+signatureBatch-1)/signatureBatch)

@@ -39,7 +39,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestVerifyTxs: many are judged as each alone, wherever the bad ones are.
+// TestVerifyTxs: transactions in a batch are judged like single ones, wherever the bad ones are.
 func TestVerifyTxs(t *testing.T) {
 	var txs []*Tx
 	for i := range 3*signatureBatch + 7 {
@@ -71,10 +71,10 @@ func TestVerifyTxs(t *testing.T) {
 	}
 }
 
-// TestZIP215 has signatures that implementations of Ed25519 disagree on: with points of small order and in forms that
-// are not canonical. The rules of ZIP 215 take them all, alone and in a batch.
+// TestZIP215 has signatures on which implementations of Ed25519 disagree: with points of small order and
+// non-canonical encodings. ZIP 215 accepts them all, alone and in a batch.
 func TestZIP215(t *testing.T) {
-	// Small order: eight of the points there are, and not canonical spellings of some. With S = 0 any message verifies.
+	// Small order: all eight points, some in non-canonical encodings too. With S = 0 any message verifies.
 	points := []string{
 		"0100000000000000000000000000000000000000000000000000000000000000",
 		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
@@ -102,7 +102,7 @@ func TestZIP215(t *testing.T) {
 			t.Errorf("%d is refused in a batch", i)
 		}
 	}
-	tx := signed(everyOp()[0]) // S + the group's order means the same, and must not pass, or anyone could change the ID
+	tx := signed(everyOp()[0]) // S plus the group's order: equivalent, but must not pass, or anyone could change the ID
 	order := []byte{0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 16: 0, 31: 0x10}
 	carry := 0
 	for i, b := range order {

@@ -17,14 +17,14 @@ const (
 	MaxTxSize = 64 << 10
 	// MaxOps bounds the operations of one transaction.
 	MaxOps = 256
-	// MaxExpiry is how many heights ahead a transaction may expire at most.
+	// MaxExpiry bounds a transaction's expiry, in heights ahead.
 	MaxExpiry = 100_000
 )
 
 // TxID is the BLAKE2b-256 of a transaction's binary form.
 type TxID [32]byte
 
-// String is the text form, 0x and 64 hexadecimal digits.
+// String returns the text form, 0x and 64 hexadecimal digits.
 func (id TxID) String() string { return "0x" + hex.EncodeToString(id[:]) }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -33,10 +33,10 @@ func (id TxID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 // UnmarshalText implements encoding.TextUnmarshaler. Errors wrap ErrFormat.
 func (id *TxID) UnmarshalText(b []byte) error { return parseHex(id[:], b, "transaction ID") }
 
-// HashTx is the ID of the transaction with binary form b.
+// HashTx returns the ID of the transaction with binary form b.
 func HashTx(b []byte) TxID { return blake2b.Sum256(b) }
 
-// Tx is a signed list of operations, all of which take effect or none.
+// Tx is a signed list of operations. All of them take effect, or none.
 //
 // Its binary form is network ID 32 ‖ sender's key 32 ‖ nonce u64 ‖ expiry u64 ‖ fee u64 ‖ number of operations u16 ‖
 // operations, each after its kind u8 ‖ signature 64.
@@ -45,12 +45,12 @@ type Tx struct {
 	Sender    PublicKey
 	Nonce     uint64 // of the sender's account
 	Expiry    uint64 // last height at which it may be in a block
-	Fee       Amount // paid whatever becomes of the operations
+	Fee       Amount // paid even if the operations fail
 	Ops       []Op   // 1 to MaxOps
 	Signature [ed25519.SignatureSize]byte
 }
 
-// Op is one operation: Transfer, BuyStorage and so on, as a value.
+// Op is one operation, as a value: Transfer, BuyStorage and so on.
 type Op interface {
 	kind() opKind
 }
@@ -78,11 +78,11 @@ func (tx *Tx) unsigned(f *form) {
 	f.check(len(tx.Ops) > 0, "no operations")
 }
 
-// Marshal returns the binary form. That of a transaction that Validate refuses is refused by UnmarshalTx too.
+// Marshal returns the binary form. If Validate refuses the transaction, UnmarshalTx refuses its form.
 func (tx *Tx) Marshal() []byte { return marshal(tx, 512) }
 
-// UnmarshalTx reads the binary form. It verifies no signature. Errors wrap ErrFormat and name the operation and the
-// field.
+// UnmarshalTx decodes the binary form without verifying the signature. Errors wrap ErrFormat and name the operation
+// and the field.
 func UnmarshalTx(b []byte) (*Tx, error) {
 	if len(b) > MaxTxSize {
 		return nil, fmt.Errorf("transaction: %w: %d bytes: at most %d", ErrFormat, len(b), MaxTxSize)
@@ -94,23 +94,23 @@ func UnmarshalTx(b []byte) (*Tx, error) {
 	return tx, nil
 }
 
-// Validate refuses what no reader of the binary form would take. Errors wrap ErrFormat.
+// Validate refuses transactions whose binary form no reader accepts. Errors wrap ErrFormat.
 func (tx *Tx) Validate() error {
 	_, err := UnmarshalTx(tx.Marshal())
 	return err
 }
 
-// SignBytes is what the sender signs: a domain, then the binary form without the signature.
+// SignBytes returns the bytes that the sender signs: a domain, then the binary form without the signature.
 func (tx *Tx) SignBytes() []byte {
 	f := form{b: append(make([]byte, 0, 512), txDomain...)}
 	tx.unsigned(&f)
 	return f.b
 }
 
-// ID of the transaction, its signature included.
+// ID returns the ID of the transaction, which covers its signature.
 func (tx *Tx) ID() TxID { return HashTx(tx.Marshal()) }
 
-// MarshalJSON is for people: the operations by name. There is no way back.
+// MarshalJSON writes the operations by name, for people. It cannot be decoded.
 func (tx *Tx) MarshalJSON() ([]byte, error) {
 	ops := make([]namedOp, len(tx.Ops))
 	for i, op := range tx.Ops {
@@ -130,9 +130,9 @@ func (tx *Tx) MarshalJSON() ([]byte, error) {
 	return b, nil
 }
 
-// NewObjectID names the object that the op-th operation, from zero, of sender's transaction with nonce makes: the
-// BLAKE2b-256 of a domain ‖ sender ‖ nonce u64 ‖ op u16. It is known before the transaction is sent, and later operations
-// of the same transaction may use the object.
+// NewObjectID returns the ID of the object that the op-th operation, from zero, of sender's transaction with nonce
+// creates: the BLAKE2b-256 of a domain ‖ sender ‖ nonce u64 ‖ op u16. It is known before the transaction is sent, so
+// later operations of the same transaction may use it.
 func NewObjectID(sender Address, nonce uint64, op int) ObjectID {
 	f := form{b: append(make([]byte, 0, 64), objectDomain...)}
 	index := uint16(op)
@@ -142,7 +142,7 @@ func NewObjectID(sender Address, nonce uint64, op int) ObjectID {
 	return blake2b.Sum256(f.b)
 }
 
-// parseHex fills dst from its 0x form and leaves it alone on error.
+// parseHex decodes a 0x form into dst, and leaves dst alone on error.
 func parseHex(dst, text []byte, what string) error {
 	digits, ok := strings.CutPrefix(string(text), "0x")
 	if raw, err := hex.DecodeString(digits); ok && err == nil && len(raw) == len(dst) {

@@ -51,7 +51,7 @@ func (n *Node) recount(id shards.BlobID, grace time.Duration) error {
 	owed := len(missing)
 	_, noMetadata := n.store.Metadata(id)
 	if _, noRecord := n.store.Blob(id); owed == 0 && (noMetadata != nil || noRecord != nil) {
-		owed = 1 // without metadata slivers cannot be checked, without a record they do not expire: owe one
+		owed = 1 // slivers that cannot be checked, or that expire early for lack of a record, count as none
 	}
 	n.debts.set(id, owed, time.Now().Add(grace))
 	return nil

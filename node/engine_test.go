@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// useEngine gives the nodes the real ledger, kept by consensus among themselves, and clients a light client and a wallet.
+// useEngine gives the nodes the real ledger, kept by consensus among them, and clients a light client and a wallet.
 func (c *cluster) useEngine(t testing.TB) {
 	t.Helper()
 	c.genesis.Time, c.genesis.EpochDuration = time.Now().UTC().Truncate(time.Second), 5*time.Minute
@@ -116,7 +116,7 @@ func TestEngine(t *testing.T) {
 	})
 }
 
-// payTogether pays from two processes with the same wallet at once: one takes the other's nonce, and each pays once.
+// payTogether pays with one wallet from two processes at once: one may take the other's nonce, yet each pays once.
 func (c *cluster) payTogether(cn *clientnode.Node) {
 	c.t.Helper()
 	second := c.client(0)

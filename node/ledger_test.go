@@ -305,7 +305,7 @@ func TestLedgerStandsStill(t *testing.T) {
 	})
 }
 
-// TestLedgerBreaks ends a node whose ledger is broken, with the reason.
+// TestLedgerBreaks: a node whose ledger breaks ends with the reason.
 func TestLedgerBreaks(t *testing.T) {
 	virtual(t, func(c *cluster, _ *client.Client) {
 		broken := errors.New("the state's root is not what the network agreed on")

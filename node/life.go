@@ -12,7 +12,7 @@ const (
 	Joining = "joining"
 	// Syncing: learning which blobs are certified and which slivers of them are missing here.
 	Syncing = "syncing"
-	// Serving: knows what it owes. It serves what it has in every state.
+	// Serving: the node knows what it owes. It serves its data in every state.
 	Serving = "serving"
 )
 
@@ -79,8 +79,8 @@ func (n *Node) runReady(ctx context.Context) error {
 }
 
 // runServing makes the node serve once enough members have been heard, the disk has been scrubbed and the store has
-// been compared with the ledger. For the scrub and the comparison it waits scrubPatience at most; until they end,
-// damaged and ended slivers are not counted right.
+// been compared with the ledger. For the scrub and the comparison it waits scrubPatience at most. Until the scrub has
+// finished, damaged slivers are not counted as owed; until the comparison has, ended ones still are.
 func (n *Node) runServing(ctx context.Context) error {
 	select {
 	case <-n.life.heard:

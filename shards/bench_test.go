@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// The metric %bound is the speed as a share of what the same processors reach if they do the task's Work and nothing else,
-// measured right after. The package bench does the same with medians over several runs.
+// The metric %bound is the speed relative to the same processors doing only the task's Work, measured right after.
+// Package bench does the same with medians over several runs.
 
-// eachSize runs f for every n and size with a random blob; the largest only on request, since it takes some GiB of memory.
+// eachSize runs f for every n and size with a random blob; the largest only on request, because it takes some GiB of
+// memory.
 func eachSize(b *testing.B, f func(b *testing.B, p Params, blob []byte)) {
 	for _, n := range []int{10, 100, 1000} {
 		for _, size := range []struct {
@@ -34,7 +35,7 @@ func eachSize(b *testing.B, f func(b *testing.B, p Params, blob []byte)) {
 	}
 }
 
-// loop is b.Loop around run, and reports how near it comes to the bound of work.
+// loop runs b.Loop around run, and reports the speed relative to the bound of work.
 func loop(b *testing.B, work Work, run func() error) {
 	for b.Loop() {
 		if err := run(); err != nil {
@@ -44,7 +45,7 @@ func loop(b *testing.B, work Work, run func() error) {
 	b.ReportMetric(100*bound(work)/(b.Elapsed().Seconds()/float64(b.N)), "%bound")
 }
 
-// bound is how many seconds work takes at least.
+// bound returns the least time of work in seconds.
 func bound(work Work) float64 {
 	seconds := 0.0
 	for _, part := range work.Parts {
@@ -53,7 +54,7 @@ func bound(work Work) float64 {
 	return seconds
 }
 
-// unitsPerSecond is the speed of a kernel on all processors.
+// unitsPerSecond measures a kernel on all processors.
 func unitsPerSecond(kernel func() Kernel) float64 {
 	const least = 20 * time.Millisecond
 	var mu sync.Mutex
@@ -85,7 +86,7 @@ func benchEncoder(b *testing.B, p Params, blob []byte) *Encoder {
 	return e
 }
 
-// BenchmarkEncode makes the metadata and all slivers.
+// BenchmarkEncode encodes the metadata and all slivers.
 func BenchmarkEncode(b *testing.B) {
 	eachSize(b, func(b *testing.B, p Params, blob []byte) {
 		e := benchEncoder(b, p, blob)
@@ -99,7 +100,7 @@ func BenchmarkEncode(b *testing.B) {
 	})
 }
 
-// BenchmarkMetadata makes the metadata alone.
+// BenchmarkMetadata computes the metadata alone.
 func BenchmarkMetadata(b *testing.B) {
 	eachSize(b, func(b *testing.B, p Params, blob []byte) {
 		e := benchEncoder(b, p, blob)
@@ -110,8 +111,8 @@ func BenchmarkMetadata(b *testing.B) {
 	})
 }
 
-// BenchmarkDecode verifies slivers and makes the blob: from the source rows alone, or from none of them, when the decoded
-// rows are verified too.
+// BenchmarkDecode verifies slivers and decodes the blob: from the source rows alone, or from none of them, when the
+// decoded rows are verified too.
 func BenchmarkDecode(b *testing.B) {
 	b.Run("systematic", func(b *testing.B) { eachSize(b, benchSystematic) })
 	b.Run("worst", func(b *testing.B) { eachSize(b, benchWorst) })
@@ -161,7 +162,7 @@ func benchWorst(b *testing.B, p Params, blob []byte) {
 	})
 }
 
-// BenchmarkRebuild rebuilds one sliver from proven symbols, with the check of its root. Its speed is that of the bytes of the
+// BenchmarkRebuild rebuilds one sliver from proven symbols and checks its root. The speed counts the bytes of the
 // sliver.
 func BenchmarkRebuild(b *testing.B) {
 	for _, axis := range []Axis{Primary, Secondary} {
@@ -192,7 +193,7 @@ func benchRebuild(b *testing.B, p Params, blob []byte, axis Axis) {
 	})
 }
 
-// benchSlivers is the metadata and the slivers along axis from index first up to end, in strip order.
+// benchSlivers returns the metadata and the slivers along axis from index first up to end, in strip order.
 func benchSlivers(b *testing.B, p Params, blob []byte, axis Axis, first, end int) (*Metadata, [][]byte) {
 	e := benchEncoder(b, p, blob)
 	m, err := e.Metadata(b.Context(), nil)
@@ -213,12 +214,12 @@ func benchSlivers(b *testing.B, p Params, blob []byte, axis Axis, first, end int
 	return m, slivers
 }
 
-// BenchmarkHashLimit is the hashing of long symbols in cache and nothing else, in bytes hashed, on all processors.
+// BenchmarkHashLimit measures only the hashing of long symbols in cache, in bytes hashed, on all processors.
 func BenchmarkHashLimit(b *testing.B) {
 	benchKernel(b, HashBlock, func() Kernel { return LeafKernel(longLeaf) })
 }
 
-// BenchmarkCodeLimit is the arithmetic in cache and nothing else that pass one takes at n=1000, in bytes of the blob, on all
+// BenchmarkCodeLimit measures only the arithmetic of pass one at n=1000, in cache, in bytes of the blob, on all
 // processors.
 func BenchmarkCodeLimit(b *testing.B) {
 	p := mustParams(b, 1000)
@@ -235,8 +236,8 @@ func BenchmarkCodeLimit(b *testing.B) {
 	})
 }
 
-// BenchmarkKernel is each kernel alone, in bytes of its input: of messages that are hashed, or of slivers that are extended
-// or recovered.
+// BenchmarkKernel measures each kernel alone, in bytes of its input: of hashed messages, or of extended or recovered
+// slivers.
 func BenchmarkKernel(b *testing.B) {
 	for _, size := range []int{2, 6, 152, 1024, longLeaf} {
 		b.Run(fmt.Sprintf("leaves/symbol=%d", size), func(b *testing.B) {
@@ -258,7 +259,7 @@ func BenchmarkKernel(b *testing.B) {
 	}
 }
 
-// benchKernel runs a kernel whose units are so many bytes, on every processor.
+// benchKernel measures a kernel on every processor; each of its units is unit bytes.
 func benchKernel(b *testing.B, unit int, kernel func() Kernel) {
 	kernels := make([]Kernel, runtime.GOMAXPROCS(0))
 	for i := range kernels {

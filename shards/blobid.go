@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// BlobID names a blob by its content: BLAKE2b-256(type u8 ‖ length u64 LE ‖ blob root).
+// BlobID identifies a blob by its content: BLAKE2b-256(type u8 ‖ length u64 LE ‖ blob root).
 type BlobID [32]byte
 
 // blobIDText is URL-safe base64 without padding; Strict refuses non-zero trailing bits, so an ID has one spelling.
@@ -30,7 +30,7 @@ func ParseBlobID(s string) (BlobID, error) {
 	return id, nil
 }
 
-// String is the text form.
+// String returns the text form.
 func (id BlobID) String() string { return blobIDText.EncodeToString(id[:]) }
 
 // MarshalText implements encoding.TextMarshaler.

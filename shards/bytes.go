@@ -5,11 +5,10 @@ import (
 	"io"
 )
 
-// Bytes is a blob in memory, as the source of an encoder, which then reads it in place. It must not change while it is
-// in use.
+// Bytes is a blob in memory. As the source of an encoder it is read in place. It must not change while it is in use.
 type Bytes []byte
 
-// ReadAt is that of io.ReaderAt.
+// ReadAt implements io.ReaderAt.
 func (b Bytes) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, errors.New("read blob: negative offset")

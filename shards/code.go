@@ -6,10 +6,10 @@ import (
 	"walrus/shards/fft16"
 )
 
-// code is the systematic Reed–Solomon code of k originals and r recoveries, in positions 0…k−1 and k…k+r−1. A codeword
-// is the values of a polynomial at points of the field. At high rate the recoveries are at the points 0…r−1 and the
-// originals from m, the power of two above r; at low rate the originals are at 0…k−1 and the recoveries from m, the
-// power of two above k. Which one is used is part of the format.
+// code is the systematic Reed–Solomon code of k originals and r recoveries, in positions 0…k−1 and k…k+r−1. A
+// codeword holds the values of a polynomial at points of the field. At high rate the recoveries are at the points
+// 0…r−1 and the originals start at m, the power of two above r. At low rate the originals are at 0…k−1 and the
+// recoveries start at m, the power of two above k. The choice between the two is part of the format.
 type code struct {
 	k, r int
 	m    int
@@ -24,13 +24,13 @@ func newCode(k, r int) code {
 	return code{k: k, r: r, m: k2}
 }
 
-// code is the code along axis: a primary sliver is s symbols, extended to n.
+// code returns the code along axis: a primary sliver has s symbols, extended to n.
 func (p Params) code(axis Axis) code {
 	k := p.SourceSymbols(axis)
 	return newCode(k, p.n-k)
 }
 
-// point is where in the field position i of the codeword lies.
+// point returns the field's point of position i of the codeword.
 func (c code) point(i int) int {
 	switch {
 	case c.high && i >= c.k:
@@ -44,7 +44,7 @@ func (c code) point(i int) int {
 	}
 }
 
-// span is how many slots encode needs: all points of the codeword, to a multiple of m.
+// span returns the number of slots that encode needs: all points of the codeword, rounded up to a multiple of m.
 func (c code) span() int {
 	if c.high {
 		return c.m + (c.k+c.m-1)/c.m*c.m
@@ -52,8 +52,8 @@ func (c code) span() int {
 	return c.m + (c.r+c.m-1)/c.m*c.m
 }
 
-// encode computes the recoveries from the originals, each in the slot of its point. It destroys the originals.
-// Only the first live originals may be other than zero; the slots of the others, and those that hold neither originals nor
+// encode computes the recoveries from the originals, each in the slot of its point. It destroys the originals. Only
+// the first live originals may be nonzero. The slots of the other originals, and those without originals or
 // recoveries, need not be cleared.
 func (c code) encode(v fft16.Vectors, live int) {
 	if c.high {
@@ -82,17 +82,17 @@ func (c code) encodeHigh(v fft16.Vectors, live int) {
 	v.Forward(0, c.m, c.r)
 }
 
-// operands is the first k vectors of s as the originals of a code.
+// operands returns the first k vectors of s as the originals of a code.
 func operands(s fft16.Strided, k int) operand { return operand{first: s, split: k, live: k} }
 
-// operand is the first live originals of a code, others being zero: the first split of them in one place, the rest in
-// another.
+// operand holds the first live originals of a code; the others are zero. The first split of them are in first, the
+// rest in rest.
 type operand struct {
 	first, rest fft16.Strided
 	split, live int
 }
 
-// list fills symbols with the live originals, vectors of one part.
+// list fills symbols with the live originals, which are vectors of one part.
 func (o operand) list(symbols [][]byte) {
 	for i := range o.split {
 		symbols[i] = o.first.Buf[i*o.first.Stride:][:o.first.Width]
@@ -102,7 +102,7 @@ func (o operand) list(symbols [][]byte) {
 	}
 }
 
-// from is o without its first k originals, and of the others the first size.
+// from returns o without its first k originals, cut to the next size of them.
 func (o operand) from(k, size int) operand {
 	switch {
 	case k < o.split:
@@ -116,8 +116,8 @@ func (o operand) from(k, size int) operand {
 	return o
 }
 
-// extend computes the recoveries from the originals. They go to out, past the caches if stream is true, which must be of the
-// same width.
+// extend computes the recoveries from the originals. It writes them to out, which must have the same width; past the
+// caches if stream is true.
 func (c code) extend(v fft16.Vectors, in operand, out fft16.Strided, stream bool) {
 	if c.high {
 		c.sum(v, in)
@@ -132,7 +132,7 @@ func (c code) extend(v fft16.Vectors, in operand, out fft16.Strided, stream bool
 	}
 }
 
-// extendInPlace is extend to the starts of the slots of the recoveries' points.
+// extendInPlace does the same, but writes each recovery to the start of the slot of its point.
 func (c code) extendInPlace(v fft16.Vectors, in operand, width int) {
 	out := fft16.Strided{Stride: packedSize(width), Parts: 1, Width: width}
 	if c.high {
@@ -148,7 +148,7 @@ func (c code) extendInPlace(v fft16.Vectors, in operand, width int) {
 	}
 }
 
-// sum is the first half of encodeHigh: the coefficients are in the first m slots afterwards.
+// sum is the first half of encodeHigh: it leaves the coefficients in the first m slots.
 func (c code) sum(v fft16.Vectors, in operand) {
 	for done := 0; done < in.live; done += c.m {
 		slot, part := min(done, c.m), in.from(done, c.m)

@@ -25,11 +25,11 @@ func randomBytes(r *rand.Rand, n int) []byte {
 	return b
 }
 
-// coefficient is the definition of the code: recovery i is the sum over the originals j of j's value times
-// s(x)/(C·(x⊕y)), where x and y are their points, s vanishes on 0…m−1 and C is the product of 1…m−1.
+// coefficient returns a coefficient by the definition of the code: recovery i is the sum over the originals j of j's
+// value times s(x)/(C·(x⊕y)), where x and y are their points, s vanishes on 0…m−1 and C is the product of 1…m−1.
 func (c code) coefficient(i, j int) uint16 {
 	x, y := c.point(c.k+i), c.point(j)
-	outside := x // the one of the two points that is not below m
+	outside := x // of the two points, the one not below m
 	if c.high {
 		outside = y
 	}
@@ -70,7 +70,7 @@ func TestCodeMatchesItsDefinition(t *testing.T) {
 	}
 }
 
-// decodeSome encodes random originals and checks that the given positions give back the others.
+// decodeSome encodes random originals and checks that the given positions recover the others.
 func decodeSome(t *testing.T, r *rand.Rand, c code, positions []int) {
 	t.Helper()
 	v := fft16.New(make([]byte, c.span()*fft16.GroupSize), fft16.GroupSize)

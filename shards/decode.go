@@ -9,9 +9,9 @@ import (
 	"walrus/shards/fft16"
 )
 
-// Decode gives back a blob, in memory, from verified slivers along one axis, by index and in strip order: any p primary or
-// any s secondary ones; more are not looked at. Every source row is then checked against the metadata: an error that wraps
-// ErrInconsistent means that the slivers, each valid, do not fit together.
+// Decode returns a blob, in memory, from verified slivers along one axis, by index and in strip order: any p primary
+// or any s secondary ones; more are ignored. It then checks every source row against the metadata. An error that
+// wraps ErrInconsistent means that the slivers, each valid, do not fit together.
 func (m *Metadata) Decode(axis Axis, slivers map[int][]byte) ([]byte, error) {
 	if err := m.check(axis, 0); err != nil {
 		return nil, err
@@ -60,8 +60,8 @@ func (m *Metadata) Decode(axis Axis, slivers map[int][]byte) ([]byte, error) {
 	return rows[:m.Length], nil
 }
 
-// choose picks k of the parts, the lowest indices first, since those of the source need no arithmetic. It checks
-// every index against n and every size.
+// choose picks k of the parts, lowest indices first, because source slivers need no arithmetic. It checks every index
+// against n, and every size.
 func choose(parts map[int][]byte, k, n int, size int64) ([]int, error) {
 	if len(parts) < k {
 		return nil, fmt.Errorf("%w: have %d of %d", ErrNotEnough, len(parts), k)
@@ -78,9 +78,9 @@ func choose(parts map[int][]byte, k, n int, size int64) ([]int, error) {
 	return indices, nil
 }
 
-// Rebuild makes sliver index along axis, in strip order, from verified symbols, each by the index of the crossing
-// sliver it came from: any s for a primary, any p for a secondary sliver; more are not looked at. An error that wraps
-// ErrInconsistent means that symbols, each proven, do not give the sliver that the metadata tells of.
+// Rebuild returns sliver index along axis, in strip order, from verified symbols, each by the index of its crossing
+// sliver: any s for a primary, any p for a secondary sliver; more are ignored. An error that wraps ErrInconsistent
+// means that the symbols, each proven, do not give the sliver of the metadata.
 func (m *Metadata) Rebuild(axis Axis, index int, symbols map[int][]byte) ([]byte, error) {
 	if err := m.check(axis, index); err != nil {
 		return nil, err

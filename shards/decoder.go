@@ -7,21 +7,21 @@ import (
 	"walrus/shards/fft16"
 )
 
-// Decoder gives back the source rows of a blob, strip by strip, from one fixed choice of slivers along one axis. It
-// is read-only, so one may work on several strips at a time.
+// Decoder decodes the source rows of a blob, strip by strip, from a fixed choice of slivers along one axis. It is
+// read-only, so one Decoder may work on several strips at a time.
 type Decoder struct {
 	params Params
 	axis   Axis
 	eraser *eraser
 }
 
-// NewDecoder returns the decoder from the slivers at indices: exactly p distinct primary or s distinct secondary ones.
-// Fewer wrap ErrNotEnough.
+// NewDecoder returns the decoder for the slivers at indices: exactly p distinct primary or s distinct secondary ones.
+// With fewer, the error wraps ErrNotEnough.
 func NewDecoder(p Params, axis Axis, indices []int) (*Decoder, error) {
 	if !axis.Valid() {
 		return nil, fmt.Errorf("%s: must be 0 or 1", axis)
 	}
-	// Rows are related by the code of the columns, and the other way round.
+	// The columns' code relates rows, and the rows' code columns.
 	e, err := newEraser(p.code(axis.Other()), slices.Clone(indices))
 	if err != nil {
 		return nil, fmt.Errorf("decode %s slivers: %w", axis, err)
@@ -29,9 +29,9 @@ func NewDecoder(p Params, axis Axis, indices []int) (*Decoder, error) {
 	return &Decoder{p, axis, e}, nil
 }
 
-// Strip decodes one strip whose part of each symbol is width bytes, an even number. in[k] is the strip of sliver indices[k];
-// out[r], s·width bytes, becomes the strip of source row r, of p rows. An out[r] that is nil is skipped. No
-// two slices may overlap.
+// Strip decodes one strip, in which each symbol has width bytes, an even number. in[k] is the strip of sliver
+// indices[k]. out[r], s·width bytes, receives the strip of source row r, of p rows; nil entries are skipped. No two
+// slices may overlap.
 func (d *Decoder) Strip(width int, in, out [][]byte) error {
 	if width <= 0 || width%2 != 0 {
 		return fmt.Errorf("decode strip: width %d: must be positive and even", width)
@@ -83,7 +83,7 @@ func (d *Decoder) decode(width int, in, out [][]byte, size int) {
 	})
 }
 
-// put writes part, the bytes from offset from of the source sliver i along the decoder's axis, to the rows.
+// put copies part, the bytes from offset from of source sliver i along the decoder's axis, to the rows.
 func (d *Decoder) put(out [][]byte, i, from int, part []byte, width int) {
 	if d.axis == Primary {
 		if out[i] != nil {

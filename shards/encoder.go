@@ -7,17 +7,17 @@ import (
 	"sync"
 )
 
-// Encoder encodes one blob in two passes over its bytes: Metadata, and with its result known, Strips. Its
-// memory does not grow with the blob. It is safe for concurrent use if the source is.
+// Encoder encodes one blob in two passes over its bytes: Metadata, and Strips, once its result is known. Its memory
+// does not grow with the blob. It is safe for concurrent use if the source is.
 type Encoder struct {
 	src  source
 	mu   sync.Mutex
 	free []stripMemory // guarded by mu
-	slab []byte        // guarded by mu; the memory that a blob is read into
+	slab []byte        // guarded by mu; the memory into which a blob is read
 }
 
 // NewEncoder returns the encoder of the first length bytes of src. src must not change while it is in use, and must
-// allow parallel calls, as io.ReaderAt demands.
+// allow concurrent calls, as io.ReaderAt demands.
 func NewEncoder(p Params, src io.ReaderAt, length uint64) (*Encoder, error) {
 	if length > MaxLength {
 		return nil, fmt.Errorf("encode blob of %d bytes: the limit is %d", length, uint64(MaxLength))
@@ -25,15 +25,16 @@ func NewEncoder(p Params, src io.ReaderAt, length uint64) (*Encoder, error) {
 	return &Encoder{src: source{Params: p, r: src, length: int64(length), z: p.SymbolSize(length)}}, nil
 }
 
-// StripSize is the memory of one Strip, in bytes.
+// StripSize returns the memory of one Strip, in bytes.
 func (e *Encoder) StripSize() int64 {
 	p := e.src.Params
 	return int64(p.n) * int64(p.Rows()+p.Columns()) * int64(p.Layout(Primary, uint64(e.src.length)).StripWidth(0))
 }
 
-// Strips is pass two: it computes every strip in order and hands it to emit, which may keep it beyond its return; the strip
-// belongs to its receiver until Release. Memory is that of the strips not yet released, so it is the receiver who
-// bounds it, and what is read ahead, with what extends it: 264 MiB at most, those of pass one again. Strips ends with the first error of emit, of the source, or of ctx.
+// Strips is pass two: it computes every strip in order and calls emit with it. The receiver owns the strip until
+// Release, also after emit has returned. Memory: every strip the receiver has not released, plus at most 264 MiB of
+// read-ahead and scratch, the same memory as in pass one. The receiver bounds it by releasing strips. Strips ends with
+// the first error of emit, of the source, or of ctx.
 func (e *Encoder) Strips(ctx context.Context, emit func(*Strip) error) error {
 	return e.strips(ctx.Err, emit)
 }
@@ -56,7 +57,7 @@ func (e *Encoder) strips(stopped func() error, emit func(*Strip) error) error {
 	return nil
 }
 
-// take returns memory that is not in use.
+// take returns free memory.
 func (e *Encoder) take() (m stripMemory) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -72,7 +73,7 @@ func (e *Encoder) giveBack(m stripMemory) {
 	e.free = append(e.free, m)
 }
 
-// takeSlab returns the slab if it is not in use, or else none.
+// takeSlab returns the slab, or nil if it is in use.
 func (e *Encoder) takeSlab() (slab []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

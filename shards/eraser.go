@@ -7,22 +7,22 @@ import (
 	"walrus/shards/fft16"
 )
 
-// eraser recovers the originals of a code from one fixed set of k positions. It is read-only after newEraser.
+// eraser recovers the originals of a code from a fixed set of k positions. It is read-only after newEraser.
 type eraser struct {
 	code
-	positions []int    // the k that are given
-	missing   []int    // the originals among the others
-	size      int      // slots that decode works on
-	last      int      // one more than the last point that is given
-	want      int      // one more than the last missing one
+	positions []int    // the k given ones
+	missing   []int    // the originals that are not given
+	size      int      // number of slots for decode
+	last      int      // the last given point plus one
+	want      int      // the last missing point plus one
 	given     []bool   // by point
-	weights   []uint16 // by point: the locator where the value is known, the inverse of its derivative where it is erased
-	// factors are by missing original, then by position: what to multiply the given value with. They are nil unless so
-	// few are missing that the sums are cheaper than the transforms.
+	weights   []uint16 // by point: the locator's value where known, the inverse of its derivative where erased
+	// factors has the multiplier of each given value, by missing original, then by position. It is nil unless so few
+	// originals are missing that the sums are cheaper than the transforms.
 	factors [][]uint16
 }
 
-// maxFactors is about how many products cost as much as the transforms, for each slot of them.
+// maxFactors is the number of products, per slot, that cost about as much as the transforms.
 const maxFactors = 2
 
 // newEraser returns the decoder for k distinct positions in 0…k+r−1.
@@ -34,7 +34,7 @@ func newEraser(c code, positions []int) (*eraser, error) {
 		return nil, fmt.Errorf("have %d: want %d and no more", len(positions), c.k)
 	}
 	used := c.m + c.r
-	zeros, zerosEnd := c.k, c.m // points that are zero by construction, and so known
+	zeros, zerosEnd := c.k, c.m // zero by construction, and so known
 	if c.high {
 		used = c.m + c.k
 		zeros, zerosEnd = used, nextPow2(used)
@@ -72,8 +72,9 @@ func newEraser(c code, positions []int) (*eraser, error) {
 	return e, nil
 }
 
-// lagrange is, for each position, the value at missing original i of the polynomial that is one at the position and zero
-// at every other known point. With e the locator and x the erased point, that is e(y)/(e'(x)·(x⊕y)) at position's point y.
+// lagrange returns, for each position, the value at missing original i of the polynomial that is one at the position
+// and zero at every other known point. With e the locator and x the erased point, that is e(y)/(e'(x)·(x⊕y)) at
+// position's point y.
 func (e *eraser) lagrange(i int) []uint16 {
 	x := e.point(i)
 	factors := make([]uint16, len(e.positions))
@@ -84,8 +85,9 @@ func (e *eraser) lagrange(i int) []uint16 {
 	return factors
 }
 
-// locator evaluates the polynomial that vanishes at the points not known: its value at the known points, the inverse
-// of its derivative at the others. Its logarithm is a sum of log(x⊕y) over the erased y, a convolution over XOR.
+// locator evaluates the polynomial that vanishes at the unknown points: its value at the known points, and the
+// inverse of its derivative at the others. Its logarithm is a sum of log(x⊕y) over the erased y, a convolution over
+// XOR.
 func locator(known []bool) []uint16 {
 	size := len(known)
 	logs, erased := make([]int64, size), make([]int64, size)
@@ -95,7 +97,7 @@ func locator(known []bool) []uint16 {
 			erased[x] = 1
 		}
 	}
-	// The transforms are exact modulo 2^64, and the sums, at most 2^32·size, are far below it.
+	// The transforms are exact modulo 2^64; the sums are at most 2^32·size, far below it.
 	walshHadamard(logs)
 	walshHadamard(erased)
 	for x := range logs {
@@ -123,8 +125,8 @@ func walshHadamard(a []int64) {
 	}
 }
 
-// decode computes the missing originals from the given positions, each in the slot of its point; the missing ones are
-// in the slots of their points afterwards. v has e.size slots; all but the given ones are overwritten.
+// decode computes the missing originals from the given positions. Before it the slots of the points have the given
+// values, afterwards the missing ones as well. v has e.size slots; all but the given ones are overwritten.
 func (e *eraser) decode(v fft16.Vectors) {
 	if e.factors != nil {
 		for m, i := range e.missing {
@@ -144,8 +146,8 @@ func (e *eraser) decode(v fft16.Vectors) {
 		}
 	}
 	v.Inverse(0, e.size, e.last)
-	// The coefficients from a power of two on do not matter at the points below it. And the sum is as good as the
-	// derivative: the polynomial itself is zero where the values are wanted.
+	// Coefficients from a power of two on do not matter at the points below it. The sum serves as the derivative,
+	// because the polynomial itself is zero at the wanted points.
 	part := nextPow2(e.want)
 	v.AddDerivative(e.size, part)
 	v.Forward(0, part, e.want)

@@ -3,13 +3,13 @@ package shards
 import "errors"
 
 var (
-	// ErrSliver is returned for a sliver that does not match its root.
+	// ErrSliver reports a sliver that does not match its root.
 	ErrSliver = errors.New("invalid sliver")
-	// ErrSymbol is returned for a symbol that its proof does not bind to its sliver.
+	// ErrSymbol reports a symbol that its proof does not bind to its sliver.
 	ErrSymbol = errors.New("invalid symbol")
-	// ErrNotEnough is returned when there are too few slivers to decode, or symbols to rebuild.
+	// ErrNotEnough reports too few slivers to decode, or symbols to rebuild.
 	ErrNotEnough = errors.New("not enough")
-	// ErrInconsistent is returned when slivers or symbols that match their roots contradict the metadata: whoever
-	// encoded the blob did it wrongly, and the blob has no valid content.
+	// ErrInconsistent reports slivers or symbols that match their roots but contradict the metadata: the blob was
+	// encoded wrongly, and has no valid content.
 	ErrInconsistent = errors.New("inconsistent encoding")
 )

@@ -17,7 +17,7 @@ func ExampleEncode() {
 	}
 	fmt.Println(metadata.ID())
 
-	// Any five of the thirteen primary slivers, which are rows of the encoded matrix, give the blob back.
+	// Any five of the thirteen primary slivers, the rows of the encoded matrix, give back the blob.
 	slivers := make(map[int][]byte)
 	for _, i := range []int{2, 5, 7, 11, 12} {
 		if err := metadata.VerifySliver(shards.Primary, i, pairs[i].Primary); err != nil {

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// feed cuts a slab, the memory that a blob is read into, into parts, of which each will be the rows of a strip until that
-// is released. If there are not enough, as strips are kept, it makes more.
+// feed cuts a slab, the memory into which a blob is read, into parts. Each part holds the rows of one strip until
+// that is released. If too few are free because strips are kept, feed makes more.
 type feed struct {
 	size   int // of a part, in bytes
 	done   func(slab []byte)
@@ -17,8 +17,8 @@ type feed struct {
 	closed bool     // guarded by mu
 }
 
-// newFeed returns a feed of count parts of size bytes in slab, or a larger one. It calls done with that when it is closed
-// and every part is back.
+// newFeed returns a feed of count parts of size bytes in slab, or in a larger one. It calls done with the slab after
+// close, once every part is back.
 func newFeed(slab []byte, count, size int, done func(slab []byte)) *feed {
 	f := &feed{size: size, slab: growLarge(&slab, count*size), done: done}
 	for i := range count {
@@ -27,15 +27,15 @@ func newFeed(slab []byte, count, size int, done func(slab []byte)) *feed {
 	return f
 }
 
-// take returns count parts, those that are neighbours in the slab side by side and in its order: a part of the slab is a
-// slice whose capacity reaches to the slab's end, so the greater it is, the further in front the part lies.
+// take returns count parts, adjacent ones of the slab next to each other and in its order. A part is a slice whose
+// capacity reaches to the slab's end, so a greater capacity means further in front.
 func (f *feed) take(count int) [][]byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for len(f.free) < count {
 		f.free = append(f.free, make([]byte, f.size))
 	}
-	slices.SortStableFunc(f.free, func(a, b []byte) int { return cap(b) - cap(a) }) // as they lie in the slab
+	slices.SortStableFunc(f.free, func(a, b []byte) int { return cap(b) - cap(a) }) // in the slab's order
 	parts := slices.Clone(f.free[:count])
 	f.free = slices.Delete(f.free, 0, count)
 	f.out += count
@@ -50,7 +50,7 @@ func (f *feed) put(part []byte) {
 	f.finish()
 }
 
-// close gives the slab back as soon as every part is.
+// close returns the slab once every part is back.
 func (f *feed) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestFeedGivesItsSlabBack takes parts, keeps some over the next take, and counts when the slab comes back.
+// TestFeedGivesItsSlabBack takes parts, keeps some beyond the next take, and counts the calls of done.
 func TestFeedGivesItsSlabBack(t *testing.T) {
 	const count, size = 4, 64
 	var back [][]byte
@@ -19,7 +19,7 @@ func TestFeedGivesItsSlabBack(t *testing.T) {
 	}
 	f.put(first[2])
 	f.put(first[0])
-	second := f.take(count) // of which two are new
+	second := f.take(count) // two of them newly made
 	seen := map[*byte]bool{&first[1][0]: true, &first[3][0]: true}
 	for _, part := range second {
 		if len(part) != size || seen[&part[0]] {
@@ -47,8 +47,8 @@ func TestFeedGivesItsSlabBack(t *testing.T) {
 	}
 }
 
-// TestKeptStripsStay keeps every strip to the end while others are made, from a blob read in several windows, and compares
-// them with the slivers of Encode; then it encodes again in the memory that came back.
+// TestKeptStripsStay keeps every strip until the end of the encoding, from a blob read in several windows, and
+// compares them with the slivers of Encode. Then it encodes again in the released memory.
 func TestKeptStripsStay(t *testing.T) {
 	p := mustParams(t, 4)
 	blob := randomBytes(newRand(t), 6*3*p.StripWidth()-5)
@@ -95,8 +95,8 @@ func newTestEncoder(t *testing.T, p Params, blob []byte, inMemory bool) *Encoder
 	return e
 }
 
-// TestStripsThatAreReadTogether encodes a blob of which several strips go through a slot together, and verifies slivers of
-// each kind against the roots of pass one.
+// TestStripsThatAreReadTogether encodes a blob of which several strips share a slot, and verifies slivers of each
+// kind against the roots of pass one.
 func TestStripsThatAreReadTogether(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a large blob")

@@ -2,13 +2,13 @@ package shards
 
 import "walrus/shards/fft16"
 
-// fill is pass two under way.
+// fill is the state of pass two.
 type fill struct {
 	e      *Encoder
 	layout Layout
 	live   int
 	window *window
-	feed   *feed // if the window reads ahead: for every strip that it reads, the rows are extended too
+	feed   *feed // nil if the blob is used in place; otherwise its rows are extended when they are read
 }
 
 func (e *Encoder) newFill() *fill {
@@ -24,7 +24,7 @@ func (e *Encoder) newFill() *fill {
 	return f
 }
 
-// close gives back what is not part of a strip.
+// close returns the parts that belong to no strip.
 func (f *fill) close() {
 	if f.feed == nil {
 		return
@@ -37,7 +37,7 @@ func (f *fill) close() {
 	f.feed.close()
 }
 
-// strip computes strip t; they are wanted in order.
+// strip computes strip t. Ask for strips in order.
 func (f *fill) strip(t int) (*Strip, error) {
 	at, width := int64(t)*int64(f.layout.Width), f.layout.StripWidth(t)
 	if !f.window.has(at, width) {
@@ -54,7 +54,7 @@ func (f *fill) strip(t int) (*Strip, error) {
 	} else {
 		part := &f.window.parts[int(at-f.window.from)/f.window.unit]
 		rows := *part
-		*part = nil // it is the strip's
+		*part = nil // now owned by the strip
 		s.divide(rows, columns)
 		s.release = func() {
 			f.e.giveBack(memory)
@@ -70,7 +70,7 @@ func (f *fill) strip(t int) (*Strip, error) {
 	return s, nil
 }
 
-// complete computes what is not there yet of a strip of wide symbols.
+// complete computes the rest of a strip of wide symbols.
 func (f *fill) complete(s *Strip, source plane) {
 	p := s.params
 	_, inRow := s.cut(p.code(Primary))
@@ -99,12 +99,13 @@ func (f *fill) read(at int64, width int) error {
 	})
 }
 
-// extendRow extends row i in part q of the window, and in as many after it as go through slots together; it returns how many.
+// extendRow extends row i in part q of the window, together with the same row in as many later parts as share a slot.
+// It returns the number of parts.
 func (f *fill) extendRow(ws *workspace, c code, i, q int) int {
 	p, w := f.e.src.Params, f.window
 	width := w.partWidth(q)
 	if width < leastUnpacked {
-		return 1 // those are packed, later
+		return 1 // narrow symbols are packed later
 	}
 	slot, count, step := slotWidth(2*c.m, groupSize), 1, 0
 	if width%groupSize == 0 {

@@ -73,7 +73,7 @@ func FuzzVerifySymbol(f *testing.F) {
 		}
 		err := m.VerifySymbol(Axis(axis), index, target, sym)
 		if err == nil && (axis != 0 || index != 2 || target != 5 || !bytes.Equal(data, symbols[0].Data)) {
-			// The only others that may pass are what the encoding itself gives.
+			// Besides these only valid symbols of the encoding may pass.
 			pair := m.Params().PairOfSliver(Axis(axis), index)
 			sliver := pairs[pair].Primary
 			if Axis(axis) == Secondary {

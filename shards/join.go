@@ -4,10 +4,10 @@ import (
 	"walrus/shards/treehash"
 )
 
-// The hashes of a block lie row by row, those of its columns side by side, so that the trees of the columns grow together.
+// The hashes of a block lie row by row, its columns side by side, so that the columns' trees grow together.
 
-// blockHashes is room for the leaves of all rows of a block, and for the level above them. Only the kept rows are filled, one
-// after the other.
+// blockHashes returns room for the leaves of all rows of a block, and for the level above them. Only the kept rows
+// are filled, one after the other.
 func (x *matrix) blockHashes(ws *workspace) []Hash {
 	return grow(&ws.hashes, (x.n+(x.n+1)/2)*x.block)
 }
@@ -21,7 +21,7 @@ func (x *matrix) putLeaves(hashes []Hash, c int, leaves treehash.Leaves) {
 func (x *matrix) joinBlock(b, count int, hashes []Hash) {
 	width := x.block
 	leaves, spare := hashes[:x.n*width], hashes[x.n*width:]
-	if x.live < x.Rows() { // to where they belong
+	if x.live < x.Rows() { // move the recoveries' rows to their places
 		copy(leaves[x.Rows()*width:], leaves[x.live*width:x.kept()*width])
 	}
 	clearFrom(leaves, width, count)
@@ -41,21 +41,22 @@ func (x *matrix) joinBlock(b, count int, hashes []Hash) {
 	x.nodes[b] = nodes
 }
 
-// clearFrom clears the nodes from number count on in each row of width nodes: siblings that are missing are zero.
+// clearFrom clears the nodes from number count on in each row of width nodes: missing siblings are zero.
 func clearFrom(rows []Hash, width, count int) {
 	for at := 0; at < len(rows) && count < width; at += width {
 		clear(rows[at+count : at+width])
 	}
 }
 
-// run is a range of equal nodes in a level of a tree, from up to to.
+// run is a range of equal nodes in a level of a tree: [from, to).
 type run struct{ from, to int }
 
-// minRun is the shortest run that is not hashed node by node.
+// minRun is the length from which a run is not hashed node by node.
 const minRun = 8
 
-// joinColumns returns the roots of width trees that lie side by side. In level, their leaves, the rows of equal are the same; only the
-// first of them is filled. dst is room for the next level; level stays as it is, but that more of it may be filled.
+// joinColumns returns the roots of width trees that lie side by side in level. The leaves in the rows of equal are
+// the same; only the first of these rows is filled. dst is room for the next level. level keeps its values, but more
+// of it may be filled.
 func joinColumns(dst, level []Hash, width int, equal run) []Hash {
 	for rows := len(level) / width; rows > 1; rows = (rows + 1) / 2 {
 		level = level[:rows*width]
@@ -64,7 +65,7 @@ func joinColumns(dst, level []Hash, width int, equal run) []Hash {
 			equal = run{}
 			treehash.FoldRows(dst, level, width)
 		} else {
-			// The parents of equal nodes are equal: of those, only the first one is computed.
+			// Parents of equal nodes are equal: compute only the first one.
 			equal = run{(equal.from + 1) / 2, equal.to / 2}
 			treehash.FoldRows(dst, level[:2*(equal.from+1)*width], width)
 			treehash.FoldRows(dst[equal.to*width:], level[2*equal.to*width:], width)
@@ -74,8 +75,8 @@ func joinColumns(dst, level []Hash, width int, equal run) []Hash {
 	return level[:width]
 }
 
-// fill copies the first row of the run to those that are used: all if there are few, else those that have a sibling
-// outside of the run or are below the first parent.
+// fill copies the run's first row to the rows that are read: to all if there are few, otherwise to those with a
+// sibling outside of the run and those below the first parent.
 func (r run) fill(level []Hash, width int) {
 	set := func(i int) { copy(level[i*width:(i+1)*width], level[r.from*width:]) }
 	if r.to-r.from < minRun {
@@ -89,7 +90,7 @@ func (r run) fill(level []Hash, width int) {
 	set(r.to - 1)
 }
 
-// zeroBlocks are the blocks of which every symbol is zero; they are equal.
+// zeroBlocks returns the blocks whose symbols are all zero; these blocks are equal.
 func (x *matrix) zeroBlocks() run {
 	from, to := x.zeroColumns(uint64(x.source.src.length))
 	r := run{(from + x.block - 1) / x.block, to / x.block}
@@ -99,7 +100,7 @@ func (x *matrix) zeroBlocks() run {
 	return r
 }
 
-// repeatBlock gives the blocks of equal what is known of the first one.
+// repeatBlock copies the results of the first of the equal blocks to the others.
 func (x *matrix) repeatBlock(equal run) {
 	for b := equal.from + 1; b < equal.to; b++ {
 		x.nodes[b] = x.nodes[equal.from]
@@ -110,9 +111,9 @@ func (x *matrix) repeatBlock(equal run) {
 	}
 }
 
-// joinRows computes the roots of the rows from nodes.
+// joinRows computes the rows' roots from nodes.
 func (x *matrix) joinRows() {
-	const rows = 64 // at a time
+	const rows = 64 // per task
 	none := make([]Hash, rows)
 	parallel((x.kept()+rows-1)/rows, func(_ *workspace, t int) {
 		first, end := t*rows, min((t+1)*rows, x.kept())
@@ -128,13 +129,13 @@ func (x *matrix) joinRows() {
 		}
 	})
 	zero := x.pairs[x.PairOfSliver(Primary, x.live-1)].Primary
-	for i := x.live; i < x.Rows(); i++ { // as the last live one is then
+	for i := x.live; i < x.Rows(); i++ { // all-zero rows equal the last live one
 		x.pairs[x.PairOfSliver(Primary, i)].Primary = zero
 	}
 }
 
-// joinLevel replaces the nodes of some rows by those of the level above, in place. Neighbours may be the same memory; none is
-// zero.
+// joinLevel replaces the nodes of some rows by those of the level above, in place. Neighbouring blocks may share
+// memory. none is a row of zeros, for missing siblings.
 func joinLevel(level [][]Hash, none []Hash) [][]Hash {
 	same := func(a, b int) bool { return b < len(level) && &level[a][0] == &level[b][0] }
 	var left, right, made []Hash
@@ -145,7 +146,7 @@ func joinLevel(level [][]Hash, none []Hash) [][]Hash {
 		}
 		if left == nil || &l[0] != &left[0] || &r[0] != &right[0] {
 			left, right, made = l, r, l
-			if b > 0 && same(b-1, b) || same(b, b+1) || same(b, b+2) { // others need what is there
+			if b > 0 && same(b-1, b) || same(b, b+1) || same(b, b+2) { // another block still needs this memory
 				made = make([]Hash, len(l))
 			}
 			treehash.Parents(made, l, r)

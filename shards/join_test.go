@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestJoinColumns holds the trees that are grown side by side, with a range of equal nodes, against single ones.
+// TestJoinColumns compares trees grown side by side, with a range of equal nodes, with single trees.
 func TestJoinColumns(t *testing.T) {
 	r := newRand(t)
 	for range 3000 {
@@ -67,8 +67,8 @@ func TestJoinLevel(t *testing.T) {
 	}
 }
 
-// TestSparseBlobsMatchDefinition covers blobs that end in any row or column, among so many columns that they are hashed side by
-// side.
+// TestSparseBlobsMatchDefinition covers blobs that end in any row or column, with so many columns that they are
+// hashed side by side.
 func TestSparseBlobsMatchDefinition(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	r := newRand(t)
@@ -83,7 +83,8 @@ func TestSparseBlobsMatchDefinition(t *testing.T) {
 	}
 }
 
-// TestTabledLeaves has so many symbols of two bytes that their leaves come from a table. Slivers are verified without it.
+// TestTabledLeaves has so many symbols of two bytes that their leaves come from a table. Slivers are verified without
+// the table.
 func TestTabledLeaves(t *testing.T) {
 	r := newRand(t)
 	p := mustParams(t, 270)

@@ -5,18 +5,18 @@ import (
 	"walrus/shards/treehash"
 )
 
-// Kernel is an inner loop, alone, on data that stays in a core's cache: a limit that the whole can be measured against.
-// It is not safe for concurrent use.
+// Kernel is an inner loop alone, on data in a core's cache: a limit for the speed of whole tasks. It is not safe for
+// concurrent use.
 type Kernel struct {
 	Run   func() // some milliseconds or less
-	Units int    // of work that one Run does
+	Units int    // of work in one Run
 }
 
-// HashBlock is how many bytes one compression of BLAKE2b takes in.
+// HashBlock is the number of bytes in one compression of BLAKE2b.
 const HashBlock = treehash.Window
 
-// LeafKernel hashes the leaves of symbols of size bytes, at least 1. The unit is a compression. The longer the symbols,
-// up to some KiB, the less a compression takes.
+// LeafKernel hashes the leaves of symbols of size bytes, at least 1. Its unit is a compression, which takes less time
+// for longer symbols, up to some KiB.
 func LeafKernel(size int) Kernel {
 	const working = 64 << 10 // bytes
 	count := max(16, working/size/16*16)
@@ -30,10 +30,11 @@ func LeafKernel(size int) Kernel {
 	}, count * int(leafBlocks(int64(size)))}
 }
 
-// longLeaf is the size of a symbol, in bytes, of whose leaf only the blocks count. The prefix fills up the last one.
+// longLeaf is the size of a symbol, in bytes, so long that its leaf costs only its blocks. The prefix fills up the
+// last block.
 const longLeaf = 32*HashBlock - 1
 
-// NodeKernel joins nodes. The unit is an inner node, which is one compression too.
+// NodeKernel hashes inner nodes. Its unit is an inner node, which is one compression too.
 func NodeKernel() Kernel {
 	const count = 1024
 	nodes := make([]Hash, 3*count)
@@ -41,8 +42,8 @@ func NodeKernel() Kernel {
 	return Kernel{func() { treehash.Parents(dst, left, right) }, count}
 }
 
-// ExtendKernel extends slivers along axis of which only the first live symbols are other than zero. The unit is a byte
-// of the width of one such sliver's symbols.
+// ExtendKernel extends slivers along axis of which only the first live symbols are not zero. Its unit is a byte of
+// the width of one sliver's symbols.
 func (p Params) ExtendKernel(axis Axis, live int) Kernel {
 	c := p.code(axis)
 	width := slotWidth(c.span(), fft16.GroupSize)
@@ -51,7 +52,7 @@ func (p Params) ExtendKernel(axis Axis, live int) Kernel {
 	return Kernel{func() { c.encode(v, live) }, width}
 }
 
-// RecoverKernel gives slivers along axis all their own symbols back from the last ones of their extension. The unit is
+// RecoverKernel recovers all source symbols of slivers along axis from the last ones of their extension. Its unit is
 // that of ExtendKernel.
 func (p Params) RecoverKernel(axis Axis) Kernel {
 	c := p.code(axis)
@@ -61,7 +62,7 @@ func (p Params) RecoverKernel(axis Axis) Kernel {
 	}
 	e, err := newEraser(c, positions)
 	if err != nil {
-		panic(err) // the positions are distinct and as many as wanted
+		panic(err) // impossible: the positions are distinct and as many as needed
 	}
 	width := slotWidth(e.size, fft16.GroupSize)
 	v := fft16.New(make([]byte, e.size*width), width)

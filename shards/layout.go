@@ -2,52 +2,52 @@ package shards
 
 import "walrus/shards/fft16"
 
-// Strips bound memory. Every linear step acts element by element at the same offset inside each symbol, so the
-// bytes [t·w, (t+1)·w) of all symbols, a strip, are a complete small matrix of their own. Slivers travel and rest
-// in strip order: strip after strip, and inside a strip symbol after symbol. So an encoder can send all slivers
-// while it holds one strip, and a node can verify and store them as they arrive. A blob whose symbols are no
-// longer than w has one strip, and strip order is then the plain order of the symbols.
+// Strips bound memory. Every linear step acts element by element at the same offset inside each symbol. So the bytes
+// [t·w, (t+1)·w) of all symbols, a strip, are a complete small matrix of their own. Slivers are sent and stored in
+// strip order: strip after strip, and inside a strip symbol after symbol. So an encoder can send all slivers while it
+// holds one strip, and a node can verify and store them as they arrive. A blob whose symbols are no longer than w has
+// one strip, and strip order is then the plain order of the symbols.
 const (
-	// maxStripMatrix bounds one strip of the whole n×n matrix (32 MiB), which a sender holds a few of.
+	// maxStripMatrix bounds one strip of the whole n×n matrix (32 MiB). A sender holds a few of them.
 	maxStripMatrix = 32 << 20
-	// maxStripSliver bounds one strip of one sliver (512 KiB), which a node holds for each incoming sliver.
+	// maxStripSliver bounds one strip of one sliver (512 KiB). A node holds one for each incoming sliver.
 	maxStripSliver = 512 << 10
 	// stripAlign is the group of the code's byte layout: 32 low then 32 high bytes of 32 elements.
 	stripAlign = 64
 )
 
-// StripWidth is w, in bytes: a multiple of 64 fixed by n alone. It is part of the wire and disk format.
+// StripWidth returns w, in bytes: a multiple of 64 that depends only on n. It is part of the wire and disk format.
 func (p Params) StripWidth() int {
 	w := min(maxStripMatrix/(p.n*p.n), maxStripSliver/p.Columns())
 	return max(w/stripAlign*stripAlign, stripAlign)
 }
 
-// Layout is how the bytes of one sliver are ordered on the wire and on disk.
+// Layout describes the order of one sliver's bytes on the wire and on disk.
 type Layout struct {
 	Symbols    int   // symbols in the sliver
 	SymbolSize int64 // z, bytes
 	Width      int   // w, bytes of each symbol in a strip; the last strip may be narrower
 }
 
-// Layout of a sliver along axis of a blob of length bytes.
+// Layout returns the layout of a sliver along axis of a blob of length bytes.
 func (p Params) Layout(axis Axis, length uint64) Layout {
 	return Layout{Symbols: p.SourceSymbols(axis), SymbolSize: p.SymbolSize(length), Width: p.StripWidth()}
 }
 
-// Size of the sliver, in bytes.
+// Size returns the size of the sliver, in bytes.
 func (l Layout) Size() int64 { return int64(l.Symbols) * l.SymbolSize }
 
-// Strips is the number of strips, at least 1.
+// Strips returns the number of strips, at least 1.
 func (l Layout) Strips() int {
 	return int((l.SymbolSize + int64(l.Width) - 1) / int64(l.Width))
 }
 
-// StripWidth is the number of bytes of each symbol in strip t: w, or what is left for the last strip.
+// StripWidth returns the number of bytes of each symbol in strip t: w, or the rest in the last strip.
 func (l Layout) StripWidth(t int) int {
 	return int(min(int64(l.Width), l.SymbolSize-int64(t)*int64(l.Width)))
 }
 
-// Strip is where strip t lies in the sliver's strip order: its offset and size in bytes.
+// Strip returns the offset and the size of strip t in the sliver's strip order, in bytes.
 func (l Layout) Strip(t int) (offset int64, size int) {
 	return int64(t) * int64(l.Width) * int64(l.Symbols), l.StripWidth(t) * l.Symbols
 }
@@ -65,10 +65,10 @@ func (l Layout) Gather(strip []byte, t int, src []byte) {
 	fft16.Move(strips, plain, l.Symbols, ahead, false)
 }
 
-// ahead is for how many symbols ahead memory is asked for while symbols are copied.
+// ahead is the number of symbols by which memory is prefetched while symbols are copied.
 const ahead = 4
 
-// places is where the symbols' bytes of strip t are in plain and in strip order.
+// places returns the positions of strip t's bytes of the symbols in plain and in strip order.
 func (l Layout) places(plain []byte, t int, strip []byte) (inPlain, inStrip fft16.Strided) {
 	w := l.StripWidth(t)
 	at := int64(t) * int64(l.Width)

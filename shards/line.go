@@ -5,25 +5,26 @@ import (
 	"walrus/shards/treehash"
 )
 
-// line expands one sliver, window by window, and hashes the n symbols of its expansion.
+// line expands one sliver window by window, and hashes the n symbols of its expansion.
 type line struct {
 	code
 	leaves  treehash.Leaves
 	z       int64
-	at      int64    // bytes of each symbol that are in
+	at      int64    // bytes of each symbol absorbed so far
 	targets []int    // symbols of the expansion to keep
 	kept    [][]byte // their bytes so far
 }
 
-// newLine works with leaves, n of them and without data.
+// newLine makes a line that uses leaves, which must be n, without data.
 func (p Params) newLine(axis Axis, z int64, leaves treehash.Leaves, targets []int) *line {
 	return &line{code: p.code(axis), leaves: leaves, z: z, targets: targets, kept: make([][]byte, len(targets))}
 }
 
-// windowWidth is how many bytes of each symbol absorb should get at a time.
+// windowWidth returns the best number of bytes of each symbol for one call of absorb.
 func (l *line) windowWidth() int { return slotWidth(l.span(), treehash.Window) }
 
-// absorb takes the next width bytes of each symbol, those of symbol k at cells[k·stride:]. width is a multiple of
+// absorb adds the next width bytes of each symbol, those of symbol k at cells[k·stride:]. width is a multiple of
+// treehash.Window except in the last call.
 // treehash.Window except for the last ones.
 func (l *line) absorb(ws *workspace, cells []byte, stride, width int) {
 	v := ws.vectors(l.span(), packedSize(width))
@@ -53,14 +54,14 @@ func (l *line) absorb(ws *workspace, cells []byte, stride, width int) {
 	l.at += int64(width)
 }
 
-// plain takes a whole sliver whose symbols stand one after the other.
+// plain adds a whole sliver whose symbols stand one after the other.
 func (l *line) plain(ws *workspace, sliver []byte) {
 	for l.at < l.z {
 		l.absorb(ws, sliver[l.at:], int(l.z), int(min(int64(l.windowWidth()), l.z-l.at)))
 	}
 }
 
-// root is the sliver's Merkle root once all bytes are in.
+// root returns the sliver's Merkle root after all bytes have been absorbed.
 func (l *line) root(ws *workspace) Hash {
 	return merkleRoot(l.digests(ws))
 }

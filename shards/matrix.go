@@ -8,29 +8,29 @@ import (
 	"walrus/shards/treehash"
 )
 
-// matrix is pass one: the hashes of all n×n symbols of the fully expanded matrix, window by window. The leaf of
-// symbol (i, j) serves both the tree of row i and that of column j.
+// matrix is the state of pass one: the hashes of all n×n symbols of the fully expanded matrix, window by window. The
+// leaf of symbol (i, j) serves both the tree of row i and that of column j.
 type matrix struct {
 	Params
 	rows, cols code // the code along a row, s→n, and along a column, p→n
 	z          int64
-	live       int // source rows that are kept: those with a byte of the blob, and one more for all that are zero
+	live       int // source rows kept: those with a byte of the blob, and one that stands for all zero rows
 	source     *window
-	parity     []byte          // of the window: for each live row the f symbols that extend it
-	leaves     treehash.Leaves // n columns of kept() leaves; none if there is but one window
-	block      int             // columns that are worked on together: one, or as many as are hashed best
+	parity     []byte          // of the window: the f recovery symbols of each live row
+	leaves     treehash.Leaves // n columns of kept() leaves; none if one window covers the symbols
+	block      int             // columns worked on together: one, or the best number for hashing
 	nodes      [][]Hash        // by block: the nodes, one for each kept row, that join its columns
 	pairs      []PairRoots
-	unit       int   // bytes of each symbol that go through a slot at once
-	at         int64 // where the window begins
+	unit       int   // bytes of each symbol that share a slot
+	at         int64 // offset of the window in each symbol
 	width      int   // bytes of each symbol in it
 }
 
-// manyColumns are enough to work on several together, however many processors there are.
+// manyColumns is enough columns to work on several together, whatever the number of processors.
 const manyColumns = 256
 
-// Metadata is pass one: it computes the roots of all slivers. It reports progress, if not nil, in bytes of the blob, from the
-// calling goroutine. It keeps up to 65·n² bytes of hashes and 264 MiB besides.
+// Metadata is pass one: it computes the roots of all slivers. It calls progress, if not nil, with bytes of the blob,
+// from the calling goroutine. It needs up to 65·n² bytes for hashes, and 264 MiB besides.
 func (e *Encoder) Metadata(ctx context.Context, progress func(done, total int64)) (*Metadata, error) {
 	return e.metadata(ctx.Err, progress)
 }
@@ -58,7 +58,7 @@ func (e *Encoder) metadata(stopped func() error, progress func(done, total int64
 	return &Metadata{Length: uint64(e.src.length), Pairs: x.pairs}, nil
 }
 
-// cacheful is how many bytes of the expanded matrix may stay in cache from one window to the next.
+// cacheful is the number of bytes of the expanded matrix that may stay in cache from one window to the next.
 const cacheful = 16 << 20
 
 func newMatrix(src *source, memory *[]byte) *matrix {
@@ -67,7 +67,7 @@ func newMatrix(src *source, memory *[]byte) *matrix {
 	x.unit = int(min(z, int64(slotWidth(max(x.rows.span(), x.cols.span()), treehash.Window))))
 	x.live = src.live()
 	x.width = x.unit
-	if x.live*p.n*x.unit > cacheful { // then the fewer windows, the less often the leaves under way come and go
+	if x.live*p.n*x.unit > cacheful { // fewer windows then move the leaves through the cache less often
 		x.width = reach(src, x.live, x.unit)
 	}
 	x.source = newWindow(src, x.live, x.width)
@@ -89,16 +89,16 @@ func newMatrix(src *source, memory *[]byte) *matrix {
 	return x
 }
 
-// live is the number of source rows with a byte of the blob, and one more, if there is one, that is zero like all others.
+// live returns the number of source rows with a byte of the blob, plus one if there are zero rows, for all of these.
 func (s *source) live() int {
 	rowSize := int64(s.Columns()) * s.z
 	return min(s.Rows(), int((s.length+rowSize-1)/rowSize)+1)
 }
 
-// kept is the number of rows that are hashed: the live ones, and those that extend the columns.
+// kept returns the number of rows that are hashed: the live ones, and the recoveries of the columns.
 func (x *matrix) kept() int { return x.live + x.cols.r }
 
-// row is the row that is kept as number i.
+// row returns the row kept as number i.
 func (x *matrix) row(i int) int {
 	if i < x.live {
 		return i
@@ -131,8 +131,8 @@ func (x *matrix) parityPlane() plane {
 	return plane{first: x.parity, split: x.live, rowStride: x.Faulty() * x.width, cellStride: x.width}
 }
 
-// hashColumns extends the columns and hashes the symbols of each; with the last window it computes the columns' roots
-// and joins the columns of a block in the trees of the rows.
+// hashColumns extends the columns and hashes their symbols. In the last window it also computes the columns' roots,
+// and joins the columns of each block for the rows' trees.
 func (x *matrix) hashColumns() {
 	last := x.at+int64(x.width) == x.z
 	equal := x.zeroBlocks()
@@ -159,7 +159,8 @@ func (x *matrix) hashColumns() {
 	}
 }
 
-// hashColumn extends column j and adds the window to its leaves; it fills its part of the block's hashes if that is the last.
+// hashColumn extends column j and adds the window to its leaves. In the last window it fills its part of the block's
+// hashes.
 func (x *matrix) hashColumn(ws *workspace, j int, hashes []Hash) {
 	leaves, symbols := x.columnLeaves(ws, j), grow(&ws.symbols, x.kept())
 	cells, at := x.source.plane(x.at), j
@@ -183,7 +184,7 @@ func (x *matrix) hashColumn(ws *workspace, j int, hashes []Hash) {
 	}
 }
 
-// columnLeaves are the leaves of column j under way.
+// columnLeaves returns the unfinished leaves of column j.
 func (x *matrix) columnLeaves(ws *workspace, j int) treehash.Leaves {
 	if x.leaves.Len() > 0 {
 		from := j * treehash.Padded(x.kept())

@@ -10,7 +10,7 @@ import (
 	"walrus/shards/treehash"
 )
 
-// TypeRS2 is the one encoding type: RedStuff over Reed–Solomon.
+// TypeRS2 is the only encoding type: RedStuff over Reed–Solomon.
 const TypeRS2 byte = 1
 
 // HashSize is the size of every hash: BLAKE2b-256.
@@ -19,30 +19,31 @@ const HashSize = treehash.Size
 // Hash is a BLAKE2b-256 hash: a Merkle node or root.
 type Hash = treehash.Hash
 
-// PairRoots are the Merkle roots of the two slivers of a pair, each over the n symbols of the sliver's expansion.
+// PairRoots has the Merkle roots of the two slivers of a pair, each over the n symbols of the sliver's expansion.
 type PairRoots struct{ Primary, Secondary Hash }
 
-// Metadata describes one encoded blob. It proves itself: its ID is the blob ID.
+// Metadata describes one encoded blob. Its hash is the blob ID, so it proves itself.
 type Metadata struct {
 	Length uint64      // bytes of the blob
 	Pairs  []PairRoots // n, by pair index
 }
 
-// ErrMetadata is returned for metadata that is malformed or belongs to another blob.
+// ErrMetadata reports metadata that is malformed or belongs to another blob.
 var ErrMetadata = errors.New("invalid metadata")
 
 const metadataHeader = 1 + 8
 
-// MetadataSize is the size of the binary form for n shards: type u8 ‖ length u64 LE ‖ n × (primary ‖ secondary root).
+// MetadataSize returns the size of the binary form for n shards: type u8 ‖ length u64 LE ‖ n × (primary ‖ secondary
+// root).
 func (p Params) MetadataSize() int { return metadataHeader + p.n*2*HashSize }
 
-// Params of the encoding, from the number of pairs.
+// Params returns the encoding, from the number of pairs.
 func (m *Metadata) Params() Params { return Params{len(m.Pairs)} }
 
-// Layout of the blob's slivers along axis.
+// Layout returns the layout of the blob's slivers along axis.
 func (m *Metadata) Layout(axis Axis) Layout { return m.Params().Layout(axis, m.Length) }
 
-// Root is the Merkle root of sliver index along axis.
+// Root returns the Merkle root of sliver index along axis.
 func (m *Metadata) Root(axis Axis, index int) Hash {
 	pair := &m.Pairs[m.Params().PairOfSliver(axis, index)]
 	if axis == Primary {
@@ -90,8 +91,8 @@ func (m *Metadata) Marshal() []byte {
 	return b
 }
 
-// UnmarshalMetadata reads the binary form for the network's n and checks that it is the metadata of id.
-// It is the one way metadata comes in from a peer or a disk. Errors wrap ErrMetadata.
+// UnmarshalMetadata decodes the binary form for the network's n and checks that it is the metadata of id. All
+// metadata from peers and disks comes through it. Errors wrap ErrMetadata.
 func UnmarshalMetadata(p Params, id BlobID, b []byte) (*Metadata, error) {
 	if len(b) != p.MetadataSize() {
 		return nil, fmt.Errorf("%w: %d bytes: want %d for %d shards", ErrMetadata, len(b), p.MetadataSize(), p.n)

@@ -10,8 +10,8 @@ import (
 	"walrus/shards/fft16"
 )
 
-// naive encodes by the definition, symbol by symbol, without any of the machinery: it is what the encoder is held
-// against where no other implementation goes.
+// naive encodes by the definition, symbol by symbol. The encoder is compared with it where no other implementation
+// exists.
 type naive struct {
 	p     Params
 	z     int

@@ -2,9 +2,9 @@ package shards
 
 import "walrus/shards/fft16"
 
-// The bytes of a symbol are groups of 64: 32 low bytes, then the 32 high bytes, of 32 field elements; what is left over, t
-// bytes, is t/2 low then t/2 high bytes. The arithmetic wants full groups only. A packed vector is the same elements
-// in the same order, without the seams: those of many symbols, or of one, in full groups, zero-padded at the end.
+// The bytes of a symbol are groups of 64, each with the 32 low bytes and then the 32 high bytes of 32 field elements.
+// The remaining t bytes are t/2 low then t/2 high bytes. The arithmetic needs full groups. A packed vector has the
+// elements of one or many symbols in the same order, without gaps in full groups, zero-padded at the end.
 
 const (
 	groupSize     = fft16.GroupSize
@@ -14,7 +14,7 @@ const (
 // packedSize is the size of a packed vector of size bytes.
 func packedSize(size int) int { return (size + groupSize - 1) / groupSize * groupSize }
 
-// pack fills dst with the elements of symbols of width bytes each, which lie in src one after the other. dst is
+// pack fills dst with the elements of symbols of width bytes each, which lie in src one after the other. dst has
 // packedSize(len(src)) bytes.
 func pack(dst, src []byte, width int) {
 	if width%groupSize == 0 {
@@ -43,7 +43,7 @@ func pack(dst, src []byte, width int) {
 	}
 }
 
-// copyShort is copy(dst, src[:len(dst)]), faster if that is a few bytes.
+// copyShort does copy(dst, src[:len(dst)]), faster for a few bytes.
 func copyShort(dst, src []byte) {
 	if len(dst) > 6 {
 		copy(dst, src)
@@ -54,7 +54,7 @@ func copyShort(dst, src []byte) {
 	}
 }
 
-// packTail fills group with the elements of the end of a symbol, less than a group.
+// packTail fills group with the last elements of a symbol, less than a group.
 func packTail(group, tail []byte) {
 	clear(group)
 	copy(group, tail[:len(tail)/2])
@@ -90,7 +90,7 @@ func unpack(dst, src []byte, width int) {
 	}
 }
 
-// unpackInPlace turns a slot that holds one symbol into its width bytes, at the start of the slot.
+// unpackInPlace converts a slot with one symbol into the symbol's width bytes, at the start of the slot.
 func unpackInPlace(slot []byte, width int) []byte {
 	if tail := width % groupSize; tail != 0 {
 		at := width - tail

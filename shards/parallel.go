@@ -9,7 +9,7 @@ import (
 	"walrus/shards/treehash"
 )
 
-// workspace is the scratch memory of one goroutine. Its size follows from n alone, so a process has few different ones.
+// workspace is the scratch memory of one goroutine. Its size depends only on n, so a process has few different sizes.
 type workspace struct {
 	slots   []byte
 	symbols [][]byte
@@ -22,25 +22,25 @@ var workspaces = sync.Pool{New: func() any { return new(workspace) }}
 
 func newWorkspace() *workspace { return workspaces.Get().(*workspace) }
 
-// release keeps ws for the next user, but not what it points to.
+// release keeps ws for the next user, without the data it points to.
 func (ws *workspace) release() {
 	clear(ws.symbols)
 	workspaces.Put(ws)
 }
 
 const (
-	// workingSet is what the slots of one transform should not exceed, in bytes, to stay in a core's cache.
+	// workingSet bounds the slots of one transform, in bytes, so that they stay in a core's cache.
 	workingSet = 384 << 10
-	// maxSlot bounds a slot, in bytes: longer ones gain nothing.
+	// maxSlot bounds a slot, in bytes: longer slots gain nothing.
 	maxSlot = 16 << 10
 )
 
-// slotWidth is the width that span slots should have, a multiple of align.
+// slotWidth returns the best width of span slots, a multiple of align.
 func slotWidth(span, align int) int {
 	return max(min(workingSet/span, maxSlot)/align*align, align)
 }
 
-// vectors returns span slots of width bytes, with any content.
+// vectors returns span slots of width bytes with arbitrary content.
 func (ws *workspace) vectors(span, width int) fft16.Vectors {
 	return fft16.New(grow(&ws.slots, span*width), width)
 }
@@ -62,7 +62,7 @@ func grow[T any](buf *[]T, size int) []T {
 	return (*buf)[:size]
 }
 
-// growLarge is grow for memory that is large if the blob is.
+// growLarge is grow for memory whose size follows the blob's.
 func growLarge(buf *[]byte, size int) []byte {
 	if cap(*buf) < size {
 		*buf = make([]byte, size)

@@ -12,7 +12,7 @@ import (
 	"testing/iotest"
 )
 
-// encoded is a blob with everything the network would hold of it.
+// encoded is a blob with its whole encoding.
 type encoded struct {
 	p     Params
 	blob  []byte
@@ -40,7 +40,7 @@ func (e *encoded) some(axis Axis, indices []int) map[int][]byte {
 	return slivers
 }
 
-// lengths are blobs of one and of several strips, with and without a tail.
+// lengths returns lengths of blobs of one and of several strips, with and without a tail.
 func lengths(p Params) []int {
 	cells, w := p.Rows()*p.Columns(), p.StripWidth()
 	all := []int{0, 1, cells * 2, cells*64 + 1, cells*130 - 1}
@@ -97,7 +97,7 @@ func TestDecodeAndRebuildRandom(t *testing.T) {
 	}
 }
 
-// rebuild rebuilds one sliver from symbols that random others extract for it.
+// rebuild rebuilds one sliver from symbols extracted from random crossing slivers.
 func (e *encoded) rebuild(t *testing.T, r *rand.Rand, axis Axis, index int) {
 	t.Helper()
 	symbols := make(map[int][]byte)
@@ -199,7 +199,7 @@ func TestEveryFlippedBitIsCaught(t *testing.T) {
 	})
 }
 
-// TestVerifySymbols changes one symbol among many, of several slivers.
+// TestVerifySymbols changes one symbol among many of several slivers.
 func TestVerifySymbols(t *testing.T) {
 	r := newRand(t)
 	e := encode(t, 40, randomBytes(r, 50_000))
@@ -356,7 +356,7 @@ func TestDecoderStrip(t *testing.T) {
 	}
 }
 
-// TestDecodeInconsistent: slivers that each match their root but come from no one matrix.
+// TestDecodeInconsistent decodes slivers that each match their root but belong to no single matrix.
 func TestDecodeInconsistent(t *testing.T) {
 	r := newRand(t)
 	a, b := encode(t, 10, randomBytes(r, 1000)), encode(t, 10, randomBytes(r, 1000))
@@ -373,7 +373,7 @@ func TestDecodeInconsistent(t *testing.T) {
 	}
 }
 
-// mixedPairs are the pairs of a, but the last of b.
+// mixedPairs returns the pairs of a, but the last one of b.
 func mixedPairs(a, b *Metadata) []PairRoots {
 	last := len(a.Pairs) - 1
 	return append(append([]PairRoots(nil), a.Pairs[:last]...), b.Pairs[last])

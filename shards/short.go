@@ -8,12 +8,12 @@ import (
 	"walrus/shards/treehash"
 )
 
-// Symbols shorter than a group are packed: those of several rows or columns in one slot, all in one window.
+// Symbols shorter than a group are packed: those of several rows or columns share a slot, all in one window.
 
 func (x *matrix) short() bool { return x.z < groupSize }
 
-// batch is how many rows or columns go through a slot together; it is more than one only if symbols are short. The symbols of
-// a window that is all there is lie side by side.
+// batch returns the number of rows or columns that share a slot; it exceeds one only if symbols are short. The
+// symbols of a window that covers them completely lie side by side.
 func (x *matrix) batch() int {
 	return max(1, min(x.block, groupSize/int(x.z)))
 }
@@ -52,14 +52,14 @@ func (x *matrix) hashShortColumns(ws *workspace, first, end int, hashes []Hash) 
 	for j := first; j < end; {
 		cells, at := x.source.plane(0), j
 		next := min(j+x.batch(), end)
-		if s := x.Columns(); j < s { // source and parity are not in one place
+		if s := x.Columns(); j < s { // source and parity are in different places
 			next = min(next, s)
 		} else {
 			cells, at = x.parityPlane(), j-s
 		}
 		short := shortColumns{cells: cells, at: at, count: next - j}
 		x.extendShort(ws, &short)
-		if x.z == 2 && x.n > 256 { // there are fewer different symbols than symbols
+		if x.z == 2 && x.n > 256 { // a table: there are fewer different symbols than symbols
 			x.putShort(short, j-first, hashes)
 		} else {
 			x.hashShort(ws, short, j-first, hashes)
@@ -68,10 +68,10 @@ func (x *matrix) hashShortColumns(ws *workspace, first, end int, hashes []Hash) 
 	}
 }
 
-// shortColumns are columns that are extended together.
+// shortColumns is a group of columns that are extended together.
 type shortColumns struct {
 	cells     plane // of the live symbols
-	at, count int   // the first one's number there
+	at, count int   // number of the first column in cells, and how many there are
 	slots     fft16.Vectors
 }
 
@@ -84,7 +84,7 @@ func (x *matrix) extendShort(ws *workspace, c *shortColumns) {
 	x.cols.encode(c.slots, x.live)
 }
 
-// hashShort hashes the symbols of the columns from number to of a block on.
+// hashShort hashes the symbols of the columns of c, which are number to and following in their block.
 func (x *matrix) hashShort(ws *workspace, c shortColumns, to int, hashes []Hash) {
 	w, size := x.width, c.count*x.width
 	recovered := grow(&ws.cells, x.cols.r*size)
@@ -105,7 +105,7 @@ func (x *matrix) hashShort(ws *workspace, c shortColumns, to int, hashes []Hash)
 	}
 }
 
-// putShort does what hashShort does for symbols of two bytes, by the table of their leaves.
+// putShort does the same for symbols of two bytes, with a table of leaves.
 func (x *matrix) putShort(c shortColumns, to int, hashes []Hash) {
 	leaves := shortLeaves()
 	for i := range x.live {
@@ -114,7 +114,7 @@ func (x *matrix) putShort(c shortColumns, to int, hashes []Hash) {
 			row[q] = leaves[binary.LittleEndian.Uint16(cells[2*q:])]
 		}
 	}
-	for i := range x.cols.r { // of a packed symbol the two bytes are half a group apart
+	for i := range x.cols.r { // the two bytes of a packed symbol are half a group apart
 		row, slot := hashes[(x.live+i)*x.block+to:][:c.count], c.slots.Slot(x.cols.point(x.cols.k+i))
 		for q := range row {
 			row[q] = leaves[uint16(slot[q])|uint16(slot[groupElements+q])<<8]
@@ -122,7 +122,7 @@ func (x *matrix) putShort(c shortColumns, to int, hashes []Hash) {
 	}
 }
 
-// shortLeaves are the leaves of all symbols of two bytes, by their value as a little-endian integer.
+// shortLeaves holds the leaves of all symbols of two bytes, indexed by their value as a little-endian integer.
 var shortLeaves = sync.OnceValue(func() []Hash {
 	symbols, leaves := make([][]byte, 1<<16), treehash.NewLeaves(1<<16)
 	for i := range symbols {

@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// source reads the symbols of a blob, in windows: the same bytes of all p·s symbols at a time. Beyond the blob's
-// end there are zeros.
+// source reads the symbols of a blob in windows: the same bytes of all p·s symbols at a time. Beyond the blob's end
+// it reads zeros.
 type source struct {
 	Params
 	r      io.ReaderAt
@@ -16,22 +16,22 @@ type source struct {
 }
 
 const (
-	// readOver is how many bytes between those that are wanted to read too, rather than to read once more: as many as a
-	// system copies out of its cache in the time of a system call.
+	// readOver bounds the unneeded bytes between needed ones that a read includes. Beyond it two reads are cheaper: a
+	// system copies that many from its cache in the time of a system call.
 	readOver = 8 << 10
-	// maxRead bounds one read, in bytes, so that what is wanted of it is still in a core's cache.
+	// maxRead bounds one read, in bytes, so that its bytes are still in a core's cache when they are used.
 	maxRead = 256 << 10
 )
 
-// row fills row i of each of parts with bytes from at on of every symbol, unit of them in the first part and in each other but the
-// last, and width in all. Where the gaps between the bytes wanted of neighbours are short, it reads over them.
+// row fills row i of every part with bytes of every symbol, from offset at on: width bytes in all, unit of them in
+// each part but the last. If the gaps between neighbouring symbols' bytes are short, it reads across them.
 func (s *source) row(ws *workspace, parts [][]byte, i int, at int64, width, unit int) error {
 	cols := s.Columns()
 	start := int64(i)*int64(cols)*s.z + at
 	if width <= unit && int64(width) == s.z {
 		return s.read(parts[0][i*cols*width:(i+1)*cols*width], start)
 	}
-	run := 1 // symbols to a read
+	run := 1 // symbols per read
 	if s.z-int64(width) <= readOver {
 		run = max(1, min(cols, maxRead/int(s.z)))
 	}
@@ -48,7 +48,7 @@ func (s *source) row(ws *workspace, parts [][]byte, i int, at int64, width, unit
 	return nil
 }
 
-// scatter copies symbol number cell to its places in parts of unit bytes of each.
+// scatter copies symbol number cell to its places in parts, which have unit bytes of each symbol.
 func scatter(parts [][]byte, symbol []byte, cell, unit int) {
 	for q := range parts {
 		width := min(unit, len(symbol)-q*unit)

@@ -6,26 +6,26 @@ import "walrus/shards/fft16"
 type Strip struct {
 	index    int
 	params   Params
-	width    int       // bytes of each symbol
-	source   [2][]byte // by axis: the slivers that the blob's own symbols are, one after the other
-	recovery [2][]byte // by axis: the others
+	width    int       // bytes of each symbol in the strip
+	source   [2][]byte // by axis: the source slivers, one after the other
+	recovery [2][]byte // by axis: the recovery slivers
 	release  func()
 }
 
-// stripMemory may be longer than a strip.
+// stripMemory is the memory of a strip; it may be longer.
 type stripMemory struct {
-	rows    []byte // the source rows, and what extends them
-	columns []byte // what extends the source columns, and those
+	rows    []byte // the source rows, and their recovery symbols
+	columns []byte // the recovery rows, and the source columns
 }
 
-// rowsSize is how many bytes the rows of a strip take that is width bytes of each symbol.
+// rowsSize returns the size of a strip's rows for width bytes of each symbol.
 func (p Params) rowsSize(width int) int { return p.n * p.Rows() * width }
 
 func (p Params) columnsSize(width int) int {
 	return ((p.n-p.Rows())*p.Columns() + p.Rows()*p.Columns()) * width
 }
 
-// divide gives the slivers their places.
+// divide assigns the slivers their memory.
 func (s *Strip) divide(rows, columns []byte) {
 	p := s.params
 	source := p.Rows() * p.Columns() * s.width
@@ -35,11 +35,11 @@ func (s *Strip) divide(rows, columns []byte) {
 	s.recovery = [2][]byte{Primary: columns[:more], Secondary: rows[source:]}
 }
 
-// Index of the strip, from 0.
+// Index returns the index of the strip, from 0.
 func (s *Strip) Index() int { return s.index }
 
-// Sliver is this strip's part of sliver index along axis, in strip order. It is shared and read-only, and must not
-// be used after Release.
+// Sliver returns this strip's part of sliver index along axis, in strip order. It is shared and read-only, and must
+// not be used after Release.
 func (s *Strip) Sliver(axis Axis, index int) []byte {
 	size := s.params.SourceSymbols(axis) * s.width
 	all, own := s.source[axis], len(s.source[axis])/size
@@ -49,16 +49,16 @@ func (s *Strip) Sliver(axis Axis, index int) []byte {
 	return all[index*size : (index+1)*size : (index+1)*size]
 }
 
-// Release gives the memory back for a later strip. Call it once, when every user of the strip's slivers is done.
+// Release returns the memory for a later strip. Call it once, after the last use of the strip's slivers.
 func (s *Strip) Release() { s.release() }
 
-// Memory is asked for so many symbols ahead while they are copied along rows, and along columns.
+// Number of symbols by which memory is prefetched while symbols are copied along rows, and along columns.
 const (
 	cellsAhead = 16
 	rowsAhead  = 8
 )
 
-// leastUnpacked is the least width of symbols, in bytes, that each get groups of their own.
+// leastUnpacked is the width of symbols, in bytes, from which each has its own groups.
 const leastUnpacked = 16
 
 // clearDead clears the source rows from live on and their symbols in the columns.
@@ -75,14 +75,14 @@ func (s *Strip) clearDead(live int) {
 	}
 }
 
-// cut is how many bytes of a symbol, and of how many symbols, go through a slot.
+// cut returns how many bytes of a symbol, and how many symbols, share a slot.
 func (s *Strip) cut(c code) (width, count int) {
-	slot := slotWidth(2*c.m, groupSize) // extend uses no more slots
+	slot := slotWidth(2*c.m, groupSize) // the most that extend uses
 	width = min(slot, s.width)
 	return width, max(1, slot/packedSize(width))
 }
 
-// batches is how many batches there are of count things.
+// batches returns the number of batches for count items.
 func batches(count, batch int) int { return (count + batch - 1) / batch }
 
 // fillRows fills batch t of the source rows, and the symbols of the recovery columns in them.
@@ -90,13 +90,13 @@ func (s *Strip) fillRows(ws *workspace, t int, source plane, live int) {
 	p, w, c := s.params, s.width, s.params.code(Primary)
 	slot, batch := s.cut(c)
 	end := min((t+1)*batch, live)
-	for i := t * batch; i < end; i++ { // this brings them into the cache too
+	for i := t * batch; i < end; i++ { // this also brings them into the cache
 		row := fft16.Strided{Buf: s.source[Primary][i*p.Columns()*w:], Stride: w, Parts: 1, Width: w}
 		fft16.Move(row, source.row(i, 0, w, 1), p.Columns(), cellsAhead, true)
 	}
 	for i := t * batch; i < end; {
 		count := end - i
-		if i < source.split { // rows after it are in another place
+		if i < source.split { // rows from split on are in another place
 			count = min(count, source.split-i)
 		}
 		for from := 0; from < w; from += slot {
@@ -129,7 +129,7 @@ func (s *Strip) fillColumns(ws *workspace, t int, source plane, live int) {
 	fft16.Fence()
 }
 
-// columns is part bytes, from offset from, of each symbol of count of the columns in all from number j on.
+// columns returns part bytes, from offset from, of each symbol of count columns in all, from number j on.
 func (s *Strip) columns(all []byte, j, from, part, count int) fft16.Strided {
 	w, size := s.width, s.params.Rows()*s.width
 	return fft16.Strided{Buf: all[j*size+from:], Stride: w, Parts: count, Step: size, Width: part}
@@ -144,7 +144,7 @@ func (o operand) copyTo(dst fft16.Strided) {
 	}
 }
 
-// fillPacked fills the strip if symbols are short. The source rows are there already if read is true.
+// fillPacked fills a strip with short symbols. read tells that the source rows are there already.
 func (s *Strip) fillPacked(source plane, live int, read bool) {
 	rows, cols, w := s.params.Rows(), s.params.Columns(), s.width
 	if !read {
@@ -178,9 +178,9 @@ func (s *Strip) transpose(from, to int) {
 	}
 }
 
-// extendVectors computes r vectors in dst from the first live ones in src, others of k being zero. A vector is size bytes, symbols of width
-// bytes each; the code acts on all its elements alike. It calls seen, if not nil, for each part of the vectors when those of
-// src are in cache.
+// extendVectors computes r vectors in dst from the first live ones in src; the rest of the k are zero. A vector has
+// size bytes, in symbols of width bytes; the code acts on all its elements alike. If seen is not nil, it is called
+// for each part of the vectors once that part of src is in cache.
 func extendVectors(c code, dst, src []byte, live, size, width int, seen func(from, to int)) {
 	cuts := newCuts(size, width, slotWidth(c.span(), fft16.GroupSize))
 	parallel(cuts.count, func(ws *workspace, t int) {
@@ -199,7 +199,7 @@ func extendVectors(c code, dst, src []byte, live, size, width int, seen func(fro
 	})
 }
 
-// cuts divides a vector of symbols into parts that fit a slot: some whole symbols, or a part of one symbol.
+// cuts divides a vector of symbols into parts that fit a slot: several whole symbols, or a part of one.
 type cuts struct {
 	size, width int
 	step        int // bytes of a part
@@ -207,7 +207,8 @@ type cuts struct {
 	count       int
 }
 
-// newCuts divides size bytes, symbols of width bytes, into parts of at most slot bytes, a multiple of fft16.GroupSize.
+// newCuts divides size bytes, symbols of width bytes, into parts of at most slot bytes, a multiple of
+// fft16.GroupSize.
 func newCuts(size, width, slot int) cuts {
 	c := cuts{size: size, width: width, step: slot, perSymbol: 1}
 	if width <= slot {
@@ -220,7 +221,7 @@ func newCuts(size, width, slot int) cuts {
 	return c
 }
 
-// part t is the bytes [from, to) of the vector, to be packed as symbols of width bytes.
+// part returns the bytes [from, to) of part t of the vector, to be packed as symbols of width bytes.
 func (c cuts) part(t int) (from, to, width int) {
 	if c.width <= c.step {
 		from = t * c.step

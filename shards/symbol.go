@@ -9,18 +9,18 @@ import (
 	"walrus/shards/treehash"
 )
 
-// Symbol is one recovery symbol with the proof that it belongs to a sliver's expansion.
+// Symbol is a recovery symbol with the proof that it belongs to a sliver's expansion.
 type Symbol struct {
 	Data  []byte // z bytes
-	Proof []Hash // the siblings from the leaf to the root, Params.ProofSize hashes
+	Proof []Hash // siblings from the leaf to the root, Params.ProofSize hashes
 }
 
-// ProofSize is the number of hashes in the proof of a symbol: ⌈log2 n⌉.
+// ProofSize returns the number of hashes in the proof of a symbol: ⌈log2 n⌉.
 func (p Params) ProofSize() int { return bits.Len(uint(p.n - 1)) }
 
-// ExtractSymbols reads sliver index along axis from r, in strip order, and returns the symbols at targets, each
-// 0…n−1 in the sliver's expansion. It fails with ErrSliver if the sliver does not match its root. Its memory is one strip,
-// that of a Verifier, and the symbols asked for.
+// ExtractSymbols reads sliver index along axis from r, in strip order, and returns the symbols at targets, each 0…n−1
+// in the sliver's expansion. It fails with ErrSliver if the sliver does not match its root. It needs memory for one
+// strip, a Verifier and the returned symbols.
 func (m *Metadata) ExtractSymbols(axis Axis, index int, r io.Reader, targets []int) ([]Symbol, error) {
 	v, err := newVerifier(m, axis, index, targets)
 	if err != nil {
@@ -60,22 +60,22 @@ func (m *Metadata) ExtractSymbols(axis Axis, index int, r io.Reader, targets []i
 }
 
 // VerifySymbol checks the symbol at position target, 0…n−1, of the expansion of sliver index along axis. Errors wrap
-// ErrSymbol if they are about the symbol.
+// ErrSymbol if the symbol is at fault.
 func (m *Metadata) VerifySymbol(axis Axis, index, target int, sym Symbol) error {
 	return m.VerifySymbols(axis, []Claim{{index, target, sym}})
 }
 
-// Claim is that a symbol stands at position Target, 0…n−1, of the expansion of sliver Index.
+// Claim claims that Symbol stands at position Target, 0…n−1, of the expansion of sliver Index.
 type Claim struct {
 	Index, Target int
 	Symbol
 }
 
-// claimBatch is how many claims are verified side by side: a few times the hashes that are computed together.
+// claimBatch is the number of claims verified side by side: a few times the hashes that are computed together.
 const claimBatch = 32
 
-// VerifySymbols checks many symbols of slivers along axis, of one sliver or of several, which takes far less time than
-// one after the other. It returns the error of the first that is wrong, which wraps ErrSymbol if it is about the symbol.
+// VerifySymbols checks many symbols of one or several slivers along axis, in far less time than one after the other.
+// It returns the error of the first wrong one, which wraps ErrSymbol if the symbol is at fault.
 func (m *Metadata) VerifySymbols(axis Axis, claims []Claim) error {
 	for i := range claims {
 		if err := m.checkClaim(axis, &claims[i]); err != nil {
@@ -95,7 +95,7 @@ func (m *Metadata) VerifySymbols(axis Axis, claims []Claim) error {
 	return nil
 }
 
-// checkClaim checks all but the hashes.
+// checkClaim checks everything but the hashes.
 func (m *Metadata) checkClaim(axis Axis, c *Claim) error {
 	if err := m.check(axis, c.Index); err != nil {
 		return err
@@ -112,7 +112,7 @@ func (m *Metadata) checkClaim(axis Axis, c *Claim) error {
 	return nil
 }
 
-// wrongClaim is the first claim whose proof does not lead to its root, or -1.
+// wrongClaim returns the first claim whose proof does not lead to its root, or -1.
 func (m *Metadata) wrongClaim(ws *workspace, axis Axis, claims []Claim) int {
 	count := len(claims)
 	hashes := grow(&ws.hashes, 3*count)

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// vector is one encoding made by the original (its WebAssembly build). The blob is testBlob(length); the hashes are the
-// first 16 bytes of SHA-256 over all roots by pair (primary, secondary), over all primary and over all secondary slivers by index,
-// their symbols one after the other.
+// vector is one encoding made by the original Walrus (its WebAssembly build). The blob is testBlob(length). The
+// hashes are the first 16 bytes of SHA-256: over all roots by pair (primary, secondary), over all primary slivers by
+// index, and over all secondary ones, with their symbols one after the other.
 type vector struct {
 	N           int      `json:"n"`
 	Length      int      `json:"length"`
@@ -21,11 +21,11 @@ type vector struct {
 	Pairs       string   `json:"pairs"`
 	Primaries   string   `json:"primaries"`
 	Secondaries string   `json:"secondaries"`
-	Primary     []string `json:"primary"`   // the slivers themselves, for small ones
+	Primary     []string `json:"primary"`   // the slivers themselves, for small blobs
 	Secondary   []string `json:"secondary"` // likewise
 }
 
-// testBlob is the SHA-256 hashes of 0, 1, 2… as 64-bit little-endian integers, cut to length.
+// testBlob returns the SHA-256 hashes of 0, 1, 2… as 64-bit little-endian integers, cut to length.
 func testBlob(length int) []byte {
 	b := make([]byte, 0, length+sha256.Size)
 	for i := uint64(0); len(b) < length; i++ {
@@ -94,7 +94,7 @@ func (v vector) check(t *testing.T) {
 	}
 }
 
-// TestPublishedIDs holds vectors that others have published.
+// TestPublishedIDs checks vectors published by others.
 func TestPublishedIDs(t *testing.T) {
 	for _, v := range []struct {
 		n        int
@@ -141,8 +141,8 @@ func plainOrder(l Layout, sliver []byte) []byte {
 	return plain
 }
 
-// TestLongSymbols checks pass one against the path of a single sliver where a blob takes several windows of
-// hashing and several strips, and has source rows of zeros at its end.
+// TestLongSymbols compares pass one with the code for a single sliver, for blobs that take several windows of hashing
+// and several strips and end with source rows of zeros.
 func TestLongSymbols(t *testing.T) {
 	r := newRand(t)
 	for _, c := range []struct{ n, size, more int }{

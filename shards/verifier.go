@@ -8,35 +8,35 @@ import (
 	"walrus/shards/treehash"
 )
 
-// Verifier checks one sliver against its root in the metadata while it arrives: feed every strip in order, then
-// Close. It keeps 65 bytes for each of the n symbols and, if strips end inside a block of the hash, up to 256 for each of the
-// sliver's own.
+// Verifier checks one sliver against its root in the metadata while it arrives: feed it every strip in order, then
+// Close. It keeps 65 bytes for each of the n symbols. If strips end inside a block of the hash, it also keeps up to
+// 256 for each of the sliver's own symbols.
 type Verifier struct {
 	axis   Axis
 	index  int
 	root   Hash
 	layout Layout
-	strip  int // the next one
+	strip  int // index of the next one
 	line   *line
-	window int // bytes of each symbol to wait for, if strips end inside a block of the hash
-	have   int // bytes of each symbol that are waiting in memory
+	window int // bytes of each symbol to collect, if strips end inside a block of the hash
+	have   int // bytes of each symbol collected so far
 	memory *verifierMemory
 	closed bool
-	result error // of Close
+	result error // the result of Close
 }
 
-// verifierMemory goes from a Verifier that is closed to another.
+// verifierMemory is reused by later Verifiers.
 type verifierMemory struct {
 	leaves treehash.Leaves
-	cells  []byte // the symbols' bytes that are waiting
+	cells  []byte // the collected bytes
 }
 
 var verifierMemories = sync.Pool{New: func() any { return new(verifierMemory) }}
 
-// straddling is how many bytes of each symbol a Verifier waits for if strips end inside a block of the hash.
+// straddling is the number of bytes of each symbol that a Verifier collects if strips end inside a block of the hash.
 const straddling = 2 * treehash.Window
 
-// NewVerifier returns the check of sliver index along axis.
+// NewVerifier returns a Verifier of sliver index along axis.
 func NewVerifier(m *Metadata, axis Axis, index int) (*Verifier, error) {
 	return newVerifier(m, axis, index, nil)
 }
@@ -60,7 +60,7 @@ func newVerifier(m *Metadata, axis Axis, index int, targets []int) (*Verifier, e
 	return v, nil
 }
 
-// WriteStrip takes the next strip. Its size must be exactly what Layout says; errors wrap ErrSliver.
+// WriteStrip adds the next strip. Its size must be exactly that of Layout; errors wrap ErrSliver.
 func (v *Verifier) WriteStrip(strip []byte) error {
 	if v.closed || v.strip >= v.layout.Strips() {
 		return fmt.Errorf("%w: more than %d strips", ErrSliver, v.layout.Strips())
@@ -74,7 +74,7 @@ func (v *Verifier) WriteStrip(strip []byte) error {
 	return nil
 }
 
-// write takes the next strip, which is of the right size. What is complete in it is hashed where it is.
+// write adds the next strip, which has the right size. It hashes complete windows in place and collects the others.
 func (v *Verifier) write(ws *workspace, strip []byte) {
 	width := v.layout.StripWidth(v.strip)
 	v.strip++
@@ -98,7 +98,7 @@ func (v *Verifier) write(ws *workspace, strip []byte) {
 	}
 }
 
-// wait keeps the next n bytes of each symbol, of window that are to be together.
+// wait collects the next n bytes of each symbol, for a window of the given width.
 func (v *Verifier) wait(strip []byte, width, n, window int) {
 	cells := grow(&v.memory.cells, v.layout.Symbols*window)
 	to := fft16.Strided{Buf: cells[v.have:], Stride: window, Parts: 1, Width: n}
@@ -107,7 +107,7 @@ func (v *Verifier) wait(strip []byte, width, n, window int) {
 	v.have += n
 }
 
-// Close ends the sliver. It returns nil if that was the one the metadata tells of, and else an error that wraps ErrSliver.
+// Close ends the sliver. It returns nil if the sliver matches its root, and otherwise an error that wraps ErrSliver.
 func (v *Verifier) Close() error {
 	if v.closed {
 		return v.result
@@ -140,7 +140,7 @@ func (v *Verifier) compare(root Hash) error {
 	return nil
 }
 
-// VerifySliver checks a whole sliver, in strip order. Errors wrap ErrSliver if it is about the sliver.
+// VerifySliver checks a whole sliver, in strip order. Errors wrap ErrSliver if the sliver is at fault.
 func (m *Metadata) VerifySliver(axis Axis, index int, sliver []byte) error {
 	v, err := NewVerifier(m, axis, index)
 	if err != nil {
@@ -159,7 +159,7 @@ func (m *Metadata) VerifySliver(axis Axis, index int, sliver []byte) error {
 	return v.Close()
 }
 
-// check is the guard of every method that takes an axis and an index from a peer.
+// check validates an axis and an index from a peer.
 func (m *Metadata) check(axis Axis, index int) error {
 	if _, err := NewParams(len(m.Pairs)); err != nil {
 		return fmt.Errorf("%w: %w", ErrMetadata, err)

@@ -35,7 +35,7 @@ func TestVerifierStraddles(t *testing.T) {
 	}
 }
 
-// checkStrips verifies sliver i as a whole and strip by strip, and symbols from it.
+// checkStrips verifies sliver i as a whole and strip by strip, and symbols extracted from it.
 func checkStrips(t *testing.T, e *encoded, axis Axis, i int) {
 	t.Helper()
 	sliver := e.sliver(axis, i)
@@ -53,9 +53,9 @@ func checkStrips(t *testing.T, e *encoded, axis Axis, i int) {
 		if err := v.WriteStrip(strip); err != nil {
 			t.Fatal(err)
 		}
-		clear(strip) // it belongs to the caller again
+		clear(strip) // strips may be reused after WriteStrip
 	}
-	for range 2 { // the second time it says the same
+	for range 2 { // the second time has the same result
 		if err := v.Close(); err != nil {
 			t.Error(err)
 		}

@@ -6,47 +6,48 @@ import (
 	"walrus/shards/fft16"
 )
 
-// window reads ahead: a piece of every symbol at a time that is as long as its memory allows, so that a large blob is
-// read in few passes and long reads. What a load asks for lies together in memory. A blob that is in memory and no larger than
-// that is used in place, unless only small parts of its symbols are wanted at a time.
+// window reads ahead: as long a piece of every symbol at a time as its memory allows, so that a large blob takes few
+// passes and long reads. The bytes of one load lie together in memory. A blob in memory that is not larger is used in
+// place, unless only small parts of its symbols are needed at a time.
 type window struct {
 	src   *source
 	rows  int
-	unit  int      // bytes of each symbol that a load asks for at most
-	reach int      // bytes of each symbol to read at once, a multiple of unit, or all
-	blob  []byte   // if the blob is in memory
-	whole int      // rows that lie in blob completely
-	place bool     // those rows are used in place, and the others are in tail
+	unit  int      // most bytes of each symbol in one load
+	reach int      // bytes of each symbol read at once: a multiple of unit, or all
+	blob  []byte   // the blob, if it is in memory
+	whole int      // number of rows that lie in blob completely
+	place bool     // use those rows in place, and read the others into tail
 	tail  []byte   // all symbols of those rows
-	parts [][]byte // unit bytes of each symbol, or fewer in the last one, row by row, at their start
+	parts [][]byte // unit bytes of each symbol, in the last part perhaps fewer, row by row
 	from  int64    // offset in each symbol of the bytes in parts
 	width int      // bytes of each symbol in parts
-	// refill, if not nil, replaces parts before they are filled by as many others.
+	// refill, if not nil, replaces parts by as many others before they are filled.
 	refill func(parts int) [][]byte
 }
 
 const (
-	// windowMemory bounds the bytes read ahead. What extends their rows takes up to half as much on top.
+	// windowMemory bounds the bytes read ahead. The recovery symbols of their rows take up to half as much on top.
 	windowMemory = 176 << 20
-	// maxReach bounds what is read of one symbol at once, in bytes: longer reads gain nothing.
+	// maxReach bounds the bytes of one symbol read at once: longer reads gain nothing.
 	maxReach = 16 << 10
-	// gatherAhead is for how many symbols ahead memory is asked for while symbols are gathered from a blob in memory.
+	// gatherAhead is the number of symbols by which memory is prefetched while a blob in memory is gathered.
 	gatherAhead = 4
 )
 
-// newWindow returns the reader of the first rows of src for loads of at most unit bytes of each symbol.
+// newWindow returns the reader of the first rows of src, for loads of at most unit bytes of each symbol.
 func newWindow(src *source, rows, unit int) *window {
 	w := &window{src: src, rows: rows, unit: unit, reach: reach(src, rows, unit)}
 	if b, ok := src.r.(Bytes); ok && int64(len(b)) >= src.length {
 		w.blob = b[:src.length]
 		w.whole = min(rows, int(src.length/w.rowSize()))
-		// Parts of symbols are better gathered once than read again and again from among the others.
+		// Gather parts of symbols once, rather than read them from among the others again and again.
 		w.place = src.length <= windowMemory && 2*int64(unit) > src.z
 	}
 	return w
 }
 
-// reach is how many bytes of each symbol in the first rows of src can be read at once: a multiple of unit, or all.
+// reach returns how many bytes of each symbol in the first rows of src can be read at once: a multiple of unit, or
+// all.
 func reach(src *source, rows, unit int) int {
 	reach := min(windowMemory/(rows*src.Columns()), maxReach) / unit * unit
 	return int(min(int64(max(reach, unit)), src.z))
@@ -54,8 +55,8 @@ func reach(src *source, rows, unit int) int {
 
 func (w *window) rowSize() int64 { return int64(w.src.Columns()) * w.src.z }
 
-// load makes the bytes [at, at+width) of every symbol available to plane. They are in one unit. It calls seen, if not nil, for
-// each row when its bytes are in a core's cache, if that is ever the case.
+// load makes the bytes [at, at+width) of every symbol available to plane. They must be in one unit. If seen is not
+// nil, load calls it for each row, where possible while its bytes are in a core's cache.
 func (w *window) load(at int64, width int, seen func(ws *workspace, i int)) error {
 	if w.has(at, width) {
 		if seen != nil {
@@ -84,12 +85,12 @@ func (w *window) load(at int64, width int, seen func(ws *workspace, i int)) erro
 	return failed
 }
 
-// has says whether the bytes [at, at+width) of every symbol are there.
+// has reports whether the bytes [at, at+width) of every symbol are loaded.
 func (w *window) has(at int64, width int) bool {
 	return w.width > 0 && (w.place || at >= w.from && at+int64(width) <= w.from+int64(w.width))
 }
 
-// room makes room for the next load.
+// room allocates memory for the next load.
 func (w *window) room() {
 	if w.place {
 		w.tail = grow(&w.tail, (w.rows-w.whole)*int(w.rowSize()))
@@ -109,10 +110,11 @@ func (w *window) room() {
 	}
 }
 
-// partWidth is how many bytes of each symbol are in part q.
+// partWidth returns the number of bytes of each symbol in part q.
 func (w *window) partWidth(q int) int { return min(w.unit, w.width-q*w.unit) }
 
-// run is how many parts from q on, at most most, can be used together: those as wide that lie one after the other, at the same distance.
+// run returns how many parts from q on, at most most, can be used together: those of width unit that lie one after
+// the other in memory, at the distance step.
 func (w *window) run(q, most int) (count, step int) {
 	for count = 1; count < most && q+count < len(w.parts) && w.partWidth(q+count) == w.unit; count++ {
 		last, next := w.parts[q+count-1], w.parts[q+count]
@@ -157,17 +159,17 @@ func (w *window) gather(i int) {
 	fft16.Fence()
 }
 
-// together is the memory of count parts that lie one after the other, from an offset in the first one on.
+// together returns the memory of count adjacent parts, from an offset in the first one on.
 func together(first []byte, count, offset int) []byte { return first[offset : count*len(first)] }
 
 // plane is the same bytes of every symbol of some rows, in memory.
 type plane struct {
-	first, rest           []byte // from those of the first symbol on, and from those of the first one in row split
+	first, rest           []byte // starting with the first symbol, and with the first symbol of row split
 	split                 int
-	rowStride, cellStride int // from a row to the next, and from a symbol to the next, in bytes
+	rowStride, cellStride int // distance of rows, and of symbols, in bytes
 }
 
-// cell is the bytes of symbol (i, j) and those that lie after them.
+// cell returns the memory from the bytes of symbol (i, j) on.
 func (p plane) cell(i, j int) []byte {
 	if i < p.split {
 		return p.first[i*p.rowStride+j*p.cellStride:]
@@ -175,7 +177,7 @@ func (p plane) cell(i, j int) []byte {
 	return p.rest[(i-p.split)*p.rowStride+j*p.cellStride:]
 }
 
-// column is width bytes, from offset from, of the first live symbols of count columns from j on.
+// column returns width bytes, from offset from, of the first live symbols of count columns from j on.
 func (p plane) column(j, from, width, count, live int) operand {
 	o := operand{split: min(p.split, live), live: live}
 	at, s := j*p.cellStride+from, fft16.Strided{Stride: p.rowStride, Parts: count, Step: p.cellStride, Width: width}
@@ -190,18 +192,18 @@ func (p plane) column(j, from, width, count, live int) operand {
 	return o
 }
 
-// row is width bytes, from offset from, of the symbols of count rows from i on, all before or all after split.
+// row returns width bytes, from offset from, of the symbols of count rows from i on, all before or all after split.
 func (p plane) row(i, from, width, count int) fft16.Strided {
 	return fft16.Strided{Buf: p.cell(i, 0)[from:], Stride: p.cellStride, Parts: count, Step: p.rowStride, Width: width}
 }
 
-// part is the plane of part q.
+// part returns the plane of part q.
 func (w *window) part(q int) plane {
 	width := w.partWidth(q)
 	return plane{first: w.parts[q][:w.rows*w.src.Columns()*width], split: w.rows, rowStride: w.src.Columns() * width, cellStride: width}
 }
 
-// plane is the bytes from offset at of each symbol, those that were loaded.
+// plane returns the loaded bytes of each symbol, from offset at on.
 func (w *window) plane(at int64) plane {
 	if w.place {
 		return w.inBlob(at)
@@ -209,7 +211,7 @@ func (w *window) plane(at int64) plane {
 	return w.part(int(at-w.from) / w.unit)
 }
 
-// near is a plane of row i: where a row is that was seen just now.
+// near returns a plane with row i where it was seen last, perhaps still in cache.
 func (w *window) near(i int, at int64) plane {
 	if i < w.whole {
 		return w.inBlob(at)
@@ -217,7 +219,7 @@ func (w *window) near(i int, at int64) plane {
 	return w.plane(at)
 }
 
-// inBlob is the plane of a blob in memory, and of the other rows if they are loaded completely.
+// inBlob returns the plane of a blob in memory, and of the other rows if they are loaded completely.
 func (w *window) inBlob(at int64) plane {
 	p := plane{split: w.whole, rowStride: int(w.rowSize()), cellStride: int(w.src.z)}
 	if w.whole > 0 {

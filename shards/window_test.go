@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestWindowsAgree reads blobs through an io.ReaderAt, from memory into a buffer, and in place, and compares every byte.
+// TestWindowsAgree reads blobs through an io.ReaderAt, from memory into a buffer, and in place, and compares every
+// byte.
 func TestWindowsAgree(t *testing.T) {
 	r := newRand(t)
 	for range 200 {
@@ -50,7 +51,7 @@ func TestWindowsAgree(t *testing.T) {
 	}
 }
 
-// TestLoadSeesEachRowOnce counts the rows that a load shows, whether it reads or not.
+// TestLoadSeesEachRowOnce counts the rows that load passes to seen, whether it reads or not.
 func TestLoadSeesEachRowOnce(t *testing.T) {
 	p := mustParams(t, 10)
 	blob := make([]byte, 20_000)

@@ -1,12 +1,12 @@
 package shards
 
-// Work is what a task takes at least, in units of kernels: a machine at its limit would do this and nothing else.
+// Work is the least work of a task, in units of kernels: a machine at its limit would do this and nothing else.
 type Work struct {
 	Parts  []Part
-	Hashed int64 // bytes of the symbols among it that are hashed, without what their leaves and trees add
+	Hashed int64 // hashed bytes of symbols, without those that leaves and trees add
 }
 
-// Part is so many units of a kernel's work.
+// Part is a number of units of one kernel's work.
 type Part struct {
 	Name  string
 	Units int64
@@ -14,7 +14,7 @@ type Part struct {
 	New   func() Kernel
 }
 
-// Plus is both works together.
+// Plus returns the sum of both works.
 func (w Work) Plus(other Work) Work {
 	sum := Work{Hashed: w.Hashed + other.Hashed}
 	at := make(map[string]int)
@@ -29,16 +29,17 @@ func (w Work) Plus(other Work) Work {
 	return sum
 }
 
-// MetadataWork is that of Encoder.Metadata. Every symbol of the expanded matrix is computed once and hashed once, for
-// both the tree of its row and that of its column; rows and columns beyond the end of the blob are zero and cost nothing.
+// MetadataWork returns the work of Encoder.Metadata. Every symbol of the expanded matrix is computed once and hashed
+// once, for both the tree of its row and that of its column. Rows and columns beyond the end of the blob are zero and
+// cost nothing.
 func (p Params) MetadataWork(length uint64) Work {
 	z := p.SymbolSize(length)
 	live := p.live(length)
 	from, to := p.zeroColumns(length)
-	rows, cols := int64(live+p.n-p.Rows()), int64(p.n-(to-from)) // that differ
+	rows, cols := int64(live+p.n-p.Rows()), int64(p.n-(to-from)) // the different ones
 	leaves := rows * cols
 	if z == 2 {
-		leaves = min(leaves, 1<<16) // as many as there are different symbols
+		leaves = min(leaves, 1<<16) // number of different symbols
 	}
 	nodes := rows*int64(treeNodes(from, to, p.n)) + cols*int64(treeNodes(live, p.Rows(), p.n))
 	return Work{Parts: []Part{
@@ -47,7 +48,7 @@ func (p Params) MetadataWork(length uint64) Work {
 	}, Hashed: leaves * z}
 }
 
-// StripsWork is that of Encoder.Strips: the columns of the blob are extended, and its rows.
+// StripsWork returns the work of Encoder.Strips: extending the columns of the blob, and its rows.
 func (p Params) StripsWork(length uint64) Work {
 	z, live := p.SymbolSize(length), p.live(length)
 	return Work{Parts: []Part{
@@ -55,7 +56,7 @@ func (p Params) StripsWork(length uint64) Work {
 	}}
 }
 
-// VerifyWork is that of the Verifiers of count slivers along axis.
+// VerifyWork returns the work of the Verifiers of count slivers along axis.
 func (p Params) VerifyWork(axis Axis, length uint64, count int) Work {
 	z := p.SymbolSize(length)
 	leaves := int64(count) * int64(p.n)
@@ -65,18 +66,18 @@ func (p Params) VerifyWork(axis Axis, length uint64, count int) Work {
 	}, Hashed: leaves * z}
 }
 
-// DecodeWork is that of a Decoder of the last primary slivers.
+// DecodeWork returns the work of a Decoder of the last primary slivers.
 func (p Params) DecodeWork(length uint64) Work {
 	return Work{Parts: []Part{p.recoverPart(Secondary, int64(p.Columns())*p.SymbolSize(length))}}
 }
 
-// RebuildWork is that of Metadata.Rebuild of one sliver along axis, from the last symbols of its expansion.
+// RebuildWork returns the work of Metadata.Rebuild for one sliver along axis, from the last symbols of its expansion.
 func (p Params) RebuildWork(axis Axis, length uint64) Work {
 	recover := Work{Parts: []Part{p.recoverPart(axis, p.SymbolSize(length))}}
 	return recover.Plus(p.VerifyWork(axis, length, 1))
 }
 
-// SymbolWork is that of Metadata.VerifySymbol for count symbols.
+// SymbolWork returns the work of Metadata.VerifySymbol for count symbols.
 func (p Params) SymbolWork(length uint64, count int) Work {
 	z, symbols := p.SymbolSize(length), int64(count)
 	return Work{Parts: []Part{
@@ -84,13 +85,13 @@ func (p Params) SymbolWork(length uint64, count int) Work {
 	}, Hashed: symbols * z}
 }
 
-// live is the number of source rows with a byte of the blob.
+// live returns the number of source rows with a byte of the blob.
 func (p Params) live(length uint64) int {
 	row := uint64(p.Columns()) * uint64(p.SymbolSize(length))
 	return int((length + row - 1) / row)
 }
 
-// zeroColumns are the source columns, from up to to, without a byte of the blob.
+// zeroColumns returns the range [from, to) of source columns without a byte of the blob.
 func (p Params) zeroColumns(length uint64) (from, to int) {
 	z := uint64(p.SymbolSize(length))
 	if symbols := (length + z - 1) / z; symbols < uint64(p.Columns()) {
@@ -115,15 +116,16 @@ func (p Params) recoverPart(axis Axis, width int64) Part {
 	return Part{"recover " + axis.String(), width, false, func() Kernel { return p.RecoverKernel(axis) }}
 }
 
-// leafBlocks is the number of compressions that the leaf of a symbol of z bytes takes: with its prefix it is a byte longer.
+// leafBlocks returns the number of compressions for the leaf of a symbol of z bytes. The leaf is a byte longer.
 func leafBlocks(z int64) int64 { return z/HashBlock + 1 }
 
-// treeNodes is the number of inner nodes over n leaves, without those that have none but the leaves from up to to, below n,
-// under them.
+// treeNodes returns the number of inner nodes over n leaves, without those that have only the leaves [from, to) below
+// them; to is below n.
 func treeNodes(from, to, n int) int {
 	nodes := 0
 	for n > 1 {
-		// Of the next level, from nodes have a leaf on the left below them, and those from to on have one on the right.
+		// In the next level, the first from nodes have a leaf on the left below them, and those from to on have one
+		// on the right.
 		from, to, n = (from+1)/2, to/2, (n+1)/2
 		nodes += n - max(0, to-from)
 	}

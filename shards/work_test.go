@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// units are those of the part of w that has the name.
+// units returns the units of the part of w with a name.
 func units(w Work, name string) int64 {
 	for _, part := range w.Parts {
 		if part.Name == name {
@@ -25,9 +25,9 @@ func TestMetadataWork(t *testing.T) {
 	}{
 		{"symbols of 126 bytes", 28 * 126, 100, 10*11 + 10*11, 100 * 126, 4 * 126},
 		{"symbols of 128 bytes, 129 with the prefix", 28 * 128, 100 * 2, 10*11 + 10*11, 100 * 128, 4 * 128},
-		// Rows 1 to 3 are zero: they need no hash, nor does the node over 2 and 3 in each column.
+		// Rows 1 to 3 are zero: neither they nor the node over 2 and 3 in each column are hashed.
 		{"one row", 14, 7 * 10, 7*11 + 10*10, 70 * 2, 2},
-		// So are columns 1 to 6: nor do the nodes over 2 and 3, and 4 and 5, in each row.
+		// So are columns 1 to 6: the nodes over 2 and 3, and 4 and 5, in each row are not hashed either.
 		{"one symbol", 1, 7 * 4, 7*9 + 4*10, 28 * 2, 2},
 	} {
 		w := p.MetadataWork(tt.length)
@@ -52,7 +52,7 @@ func TestTreeNodes(t *testing.T) {
 	for n := 1; n <= 20; n++ {
 		for to := range n {
 			for from := range to + 1 {
-				level := make([]bool, n) // that count
+				level := make([]bool, n) // which nodes count
 				for i := range level {
 					level[i] = i < from || i >= to
 				}
@@ -95,7 +95,7 @@ func TestPlus(t *testing.T) {
 	}
 }
 
-// TestKernels holds the kernels to doing what their units say: units of the code are bytes of width.
+// TestKernels checks that kernels do as much as their units say; units of the code are bytes of width.
 func TestKernels(t *testing.T) {
 	for name, k := range map[string]Kernel{
 		"leaves of 2 bytes": LeafKernel(2), "leaves of 4 KiB": LeafKernel(4 << 10), "nodes": NodeKernel(),

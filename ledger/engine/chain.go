@@ -200,7 +200,7 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 	}
 	began, old := time.Now(), 0
 	c.guard.rest = func(block time.Time) {
-		if block.Before(began) && (c.catchingUp() || old < maxOld) { // fetched, or nobody makes the next
+		if block.Before(began) && (c.catchingUp() || old < maxOld) { // perhaps only fetched: hurry the next
 			if !c.catchingUp() {
 				old++
 			}

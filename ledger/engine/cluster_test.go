@@ -154,7 +154,7 @@ func (c *cluster) start(i int) *clusterNode {
 	return n
 }
 
-// keptDB survives the node that closes it, and can be told to fail.
+// keptDB survives the node that closes it. Tests can make its writes fail.
 type keptDB struct {
 	dbm.DB
 	broken *atomic.Bool

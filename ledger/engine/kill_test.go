@@ -14,7 +14,7 @@ import (
 	"walrus/ledger"
 )
 
-// payUntilKilled is the child of TestKilled: a node that pays and says so. It never returns.
+// payUntilKilled is the child of TestKilled: a node that pays and reports each payment. It never returns.
 func payUntilKilled(dir string) {
 	t := childTB{}
 	s := newFleet(t, nil, 1, nil)
@@ -33,7 +33,7 @@ func payUntilKilled(dir string) {
 	}
 }
 
-// childTB is as much of a testing.TB as the child needs.
+// childTB implements the part of testing.TB that the child needs.
 type childTB struct{ testing.TB }
 
 func (childTB) Helper()           {}
@@ -44,7 +44,7 @@ func (childTB) Fatalf(format string, args ...any) {
 	os.Exit(1)
 }
 
-// What a node said was committed is committed after kill -9, whenever it comes.
+// Transactions that a node reported as committed are still committed after kill -9 at any moment.
 func TestKilled(t *testing.T) {
 	const kills = 8
 	dir := t.TempDir()
@@ -77,7 +77,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// killOnce runs a child until it has paid a few times, and a moment longer. It returns how often it has paid in all.
+// killOnce runs a child until it has paid a few times and a moment longer. It returns the number of payments in all.
 func killOnce(t *testing.T, dir string, paid int, r *rand.Rand) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -17,8 +17,8 @@ const (
 	walDir = "votes"
 )
 
-// swap puts the complete database in place of ours. If it fails after the old database was closed and cannot open one
-// again, the node is unusable; otherwise it has the old or the new one.
+// swap puts the complete database in place of ours. If the old database cannot be closed, or none can be opened after
+// that, the node is unusable. If only the renaming fails, it goes on with the database that it can open.
 func (n *Node) swap() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

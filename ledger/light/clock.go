@@ -32,7 +32,7 @@ type ClockError struct {
 	Ahead time.Duration // negative: behind
 }
 
-// Error is for people.
+// Error describes the error for people.
 func (e *ClockError) Error() string {
 	return fmt.Sprintf("this computer's clock is %s the network's: set it", ClockText(e.Ahead))
 }

@@ -50,7 +50,7 @@ type Lie struct {
 	What error  // what was wrong with the answer
 }
 
-// Error is for people.
+// Error describes the error for people.
 func (l *Lie) Error() string { return fmt.Sprintf("%s lied: %v", nodeName(l.Node, l.Name), l.What) }
 
 // Unwrap makes errors.Is(err, ErrLied) true.

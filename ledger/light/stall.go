@@ -17,7 +17,7 @@ type Stall struct {
 	Reason string    // that node's explanation; not proven, empty if it has none
 }
 
-// Error is for people.
+// Error describes the error for people.
 func (s *Stall) Error() string {
 	reason := "no node says why"
 	if s.Reason != "" {

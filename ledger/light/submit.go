@@ -31,7 +31,7 @@ const (
 	nonceGrace = 500 * time.Millisecond
 )
 
-// errNonceUsed ends the wait for a transaction whose nonce is used.
+// errNonceUsed ends the wait for a transaction whose nonce has been used.
 var errNonceUsed = errors.New("its nonce is used")
 
 // Submit submits a transaction until its receipt is proven, and returns the receipt, whatever the transaction's
@@ -117,7 +117,7 @@ func (s *submission) round(ctx context.Context) (*Inclusion, error) {
 	return race(ctx, s.client, order, lies, submitHedge, s.offer)
 }
 
-// offer hands the transaction to one node and waits for its receipt.
+// offer submits the transaction to one node and waits for its receipt.
 func (s *submission) offer(ctx context.Context, node peer.ID) (*Inclusion, error) {
 	i, err := s.client.receiptFrom(ctx, node, submitProtocol, s.id, &submitRequest{s.raw})
 	s.mu.Lock()

@@ -180,7 +180,7 @@ func (t *trust) add(b *types.LightBlock, stays bool) {
 	switch {
 	case found:
 	case i == len(t.blocks) && !stays && i > 1 && sameSet(t.blocks[i-1], b) && sameSet(t.blocks[i-2], b):
-		t.blocks[i-1] = b // drop the block before: verifying from its predecessor is as easy
+		t.blocks[i-1] = b // instead of the one before: verifying from its predecessor is as easy
 	case i == len(t.blocks) || stays && len(t.blocks) < maxTrusted:
 		t.blocks = slices.Insert(t.blocks, i, b)
 	}

@@ -35,7 +35,7 @@ func TestField(t *testing.T) {
 			t.Fatalf("%#x: wrong inverse or one", a)
 		}
 	}
-	for i := range 15 { // what the Cantor basis is for
+	for i := range 15 { // the defining property of the Cantor basis
 		if b := uint16(2 << i); Mul(b, b)^b != 1<<i {
 			t.Errorf("basis element %d: x²+x is %#x: want %#x", i+1, Mul(b, b)^b, 1<<i)
 		}
@@ -50,7 +50,7 @@ func TestMulAdd(t *testing.T) {
 			fill(r, x)
 			y := make([]byte, len(x))
 			fill(r, y)
-			c := uint16(i) // the first ones, and others
+			c := uint16(i) // small ones, and some others
 			if i > 100 {
 				c = uint16(r.Uint32())
 			}
@@ -67,8 +67,8 @@ func TestMulAdd(t *testing.T) {
 	})
 }
 
-// TestForwardEvaluates compares with the definition: basis polynomial x is the product, over the bits i of x, of the polynomial
-// that vanishes on the first 2^i points, which at point y is y>>i.
+// TestForwardEvaluates compares with the definition: basis polynomial x is the product, over the bits i of x, of the
+// polynomial that vanishes on the first 2^i points, whose value at point y is y>>i.
 func TestForwardEvaluates(t *testing.T) {
 	r := newRand(t)
 	eachPath(t, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestForwardEvaluates(t *testing.T) {
 	})
 }
 
-// TestLayersAgree compares the transforms with those layer by layer, cut short or not.
+// TestLayersAgree compares the transforms with a layer by layer computation, cut short or not.
 func TestLayersAgree(t *testing.T) {
 	r := newRand(t)
 	eachPath(t, func(t *testing.T) {

@@ -9,7 +9,7 @@ const (
 	polynomial = 0x1002D // x¹⁶+x⁵+x³+x²+1
 	// Order is the number of elements.
 	Order = 1 << 16
-	// Modulus is that of exponents.
+	// Modulus is the modulus of exponents.
 	Modulus = Order - 1
 )
 
@@ -47,14 +47,14 @@ var field = sync.OnceValue(func() *tables {
 	return t
 })
 
-// Log is the exponent, 0…Modulus−1, that makes a of one fixed primitive element, and 0 for 0: so a product over all but
-// itself is a sum of Logs.
+// Log returns the exponent, 0…Modulus−1, to which a fixed primitive element must be raised to give a; 0 for a = 0.
+// Because Log(0) is 0, a product of x⊕y over all y but x is the sum of Log(x⊕y) over all y.
 func Log(a uint16) uint16 { return field().log[a] }
 
-// Exp is the element with exponent e, 0…Modulus.
+// Exp returns the element with exponent e, 0…Modulus.
 func Exp(e uint16) uint16 { return field().exp[e] }
 
-// Mul is the product of two elements.
+// Mul returns the product of two elements.
 func Mul(a, b uint16) uint16 {
 	if a == 0 || b == 0 {
 		return 0
@@ -63,7 +63,7 @@ func Mul(a, b uint16) uint16 {
 	return t.exp[(uint32(t.log[a])+uint32(t.log[b]))%Modulus]
 }
 
-// Inv is the inverse of an element other than 0.
+// Inv returns the inverse of an element other than 0.
 func Inv(a uint16) uint16 {
 	t := field()
 	return t.exp[Modulus-t.log[a]]

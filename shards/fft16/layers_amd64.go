@@ -10,18 +10,19 @@ import (
 
 //go:generate sh -c "cd asm && go run . -out ../layers_amd64.s -stubs ../stubs_amd64.go -pkg fft16"
 
-// hasGFNI says whether the processor can run the assembly. Tests switch it off.
+// hasGFNI tells whether the processor can run the assembly. Tests switch it off.
 var hasGFNI = cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512GFNI &&
 	cpu.X86.HasAVX512VBMI2
 
 // matrix is multiplication by a constant as four 8×8 bit matrices: low→low, high→high, high→low, low→high.
 type matrix = [4]uint64
 
-// matrices are those of the even constants: factors are all even, since a block starts at a multiple of two halves.
+// matrices holds the matrices of the even constants. Factors are always even, because a block starts at a multiple of
+// two halves.
 var matrices = sync.OnceValue(func() *[Order / 2]matrix {
 	t := new([Order / 2]matrix)
 	for i := 1; i < len(t); i++ {
-		if rest := i & (i - 1); rest != 0 { // multiplication is linear in the constant too
+		if rest := i & (i - 1); rest != 0 { // multiplication is also linear in the constant
 			for k := range t[i] {
 				t[i][k] = t[rest][k] ^ t[i^rest][k]
 			}
@@ -77,8 +78,8 @@ func (v Vectors) forward(at, size, want int) {
 	v.forwardFast(at, at, at, size, want, 1)
 }
 
-// forwardFast does the layers of forward, in the slots from slot on and from the coefficients in those from coefs on,
-// until blocks are as small as least.
+// forwardFast does layers of forward until blocks are as small as least. It works in the slots from slot on, on the
+// coefficients in those from coefs on.
 func (v Vectors) forwardFast(slot, coefs, at, size, want, least int) {
 	m := matrices()
 	dst, src := &v.Slots(slot, slot+size)[0], &v.Slots(coefs, coefs+size)[0]
@@ -135,7 +136,8 @@ func (v Vectors) inverse(at, size, have int) {
 	v.inverseFast(at, at, size, have, 0)
 }
 
-// inverseFast does the layers of inverse in the slots from slot on. The first two of the first done slots are done.
+// inverseFast does the layers of inverse in the slots from slot on. In the first done slots, two layers are done
+// already.
 func (v Vectors) inverseFast(slot, at, size, have, done int) {
 	m := matrices()
 	data := &v.Slots(slot, slot+size)[0]
@@ -180,7 +182,7 @@ func (v Vectors) inverseEnd(slot, at, size, have, done int) {
 	v.inverseFast(slot, at, size, have, done)
 }
 
-// masks are the bytes of a tail in memory, and in a group.
+// masks returns bit masks of the bytes of a tail: in memory, and in a group.
 func (s Strided) masks() (whole, spread uint64) {
 	half := uint64(1)<<(s.tail()/2) - 1
 	return 1<<s.tail() - 1, half | half<<(GroupSize/2)
@@ -204,5 +206,5 @@ func move(dst, src Strided, count, ahead int, stream bool) {
 		count, ahead*src.Stride)
 }
 
-// Fence makes what was streamed visible to others, before anything that is written later.
+// Fence makes streamed writes visible to other processors before all later writes.
 func Fence() { fence() }

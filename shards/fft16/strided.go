@@ -2,25 +2,25 @@ package fft16
 
 import "fmt"
 
-// Strided is vectors that lie in memory at equal distances, each in parts that do too: part k of vector x begins at
-// x·Stride + k·Step. A part is groups, and what is left over is as many low and then as many high bytes. In a slot
-// that is a group too, with zeros after either half.
+// Strided holds vectors at equal distances in memory, with parts at equal distances: part k of vector x begins at
+// x·Stride + k·Step. A part consists of full groups and a tail of as many low and then as many high bytes. In a slot
+// the tail is a group too, with zeros after each half.
 type Strided struct {
 	Buf    []byte
-	Stride int // from a vector to the next, in bytes
+	Stride int // from one vector to the next, in bytes
 	Parts  int // of a vector
-	Step   int // from a part of a vector to the next, in bytes
+	Step   int // from one part of a vector to the next, in bytes
 	Width  int // of a part, in bytes; even
 }
 
-// groups is the number of full groups in a part, and tail what is left over.
+// groups returns the number of full groups in a part, tail the bytes of its tail.
 func (s Strided) groups() int { return s.Width / GroupSize }
 func (s Strided) tail() int   { return s.Width % GroupSize }
 
-// slot is the width of a slot that holds a vector.
+// slot returns the width of a slot that holds a vector.
 func (s Strided) slot() int { return s.Parts * ((s.Width + GroupSize - 1) / GroupSize * GroupSize) }
 
-// check panics unless count vectors lie in the buffer.
+// check panics if the buffer does not contain count vectors.
 func (s Strided) check(count int) {
 	if count <= 0 {
 		return
@@ -61,7 +61,7 @@ func (s Strided) put(slot []byte, x int) {
 	}
 }
 
-// Get copies the vectors of src from number from up to to to the slots from slot on.
+// Get copies the vectors [from, to) of src to the slots from slot on.
 func (v Vectors) Get(slot int, src Strided, from, to int) {
 	src.check(to)
 	for x := from; x < to; x++ {
@@ -69,9 +69,9 @@ func (v Vectors) Get(slot int, src Strided, from, to int) {
 	}
 }
 
-// InverseFrom is Inverse of vectors that come from two places: their first split values are in first, and the others, up to have,
-// in rest. The slots from slot on become the coefficients of the polynomials that have these values at the points
-// from at on, and are zero at the other ones below at+size.
+// InverseFrom does Inverse of vectors from two places: the first split are in first, the others, up to have, in rest.
+// The slots from slot on become the coefficients of the polynomials with these values at the points from at on and
+// zero at the other points below at+size.
 func (v Vectors) InverseFrom(slot, at, size int, first Strided, split int, rest Strided, have int) {
 	_ = v.Slots(slot, slot+size)
 	first.check(split)
@@ -86,9 +86,9 @@ func (v Vectors) InverseFrom(slot, at, size int, first Strided, split int, rest 
 	v.inverseEnd(slot, at, size, have, fused)
 }
 
-// ForwardTo is Forward of the coefficients in the slots from coefs on, which may be the slots from slot on. It uses those to
-// work in, and puts the values at the points from at on, as many as wanted, in dst. If stream is true it writes past the
-// caches what is in full groups and aligned to them.
+// ForwardTo does Forward of the coefficients in the slots from coefs on, which may be those from slot on. It works in
+// the slots from slot on, and writes the values at the points from at on, as many as wanted, to dst. If stream is
+// true it writes full aligned groups past the caches.
 func (v Vectors) ForwardTo(slot, coefs, at, size, want int, dst Strided, stream bool) {
 	_, _ = v.Slots(slot, slot+size), v.Slots(coefs, coefs+size)
 	dst.check(want)
@@ -101,8 +101,8 @@ func (v Vectors) ForwardTo(slot, coefs, at, size, want int, dst Strided, stream 
 	}
 }
 
-// Move copies the first count vectors from src to dst. It asks for the memory of the vector that is ahead vectors later.
-// If stream is true it writes past the caches what is in full groups and aligned to them.
+// Move copies the first count vectors from src to dst. It prefetches the vector that is ahead vectors later. If
+// stream is true it writes full aligned groups past the caches.
 func Move(dst, src Strided, count, ahead int, stream bool) {
 	dst.check(count)
 	src.check(count)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// strided returns room for count vectors of width bytes in each part at random distances, filled.
+// strided returns memory for count vectors with parts of width bytes, at random distances and filled.
 func strided(r *rand.Rand, count, parts, width int) Strided {
 	s := Strided{Parts: parts, Width: width}
 	gap := func() int {
@@ -27,7 +27,7 @@ func strided(r *rand.Rand, count, parts, width int) Strided {
 	return s
 }
 
-// TestStrided compares what goes from and to memory with what is done in slots.
+// TestStrided compares transforms from and to memory with transforms in slots.
 func TestStrided(t *testing.T) {
 	r := newRand(t)
 	eachPath(t, func(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package fft16 is the additive Fourier transform of Lin, Chung and Han over GF(2^16), done on vectors: the values of many
-// independent polynomials at a time. Start with Vectors.
+// Package fft16 implements the additive Fourier transform of Lin, Chung and Han over GF(2^16) on vectors: the values
+// of many independent polynomials at a time. Start with Vectors.
 package fft16
 
 import (
@@ -19,7 +19,7 @@ type Vectors struct {
 	width int
 }
 
-// New returns the slots of width bytes, a multiple of GroupSize, that are in buf.
+// New returns the slots of width bytes, a multiple of GroupSize, in buf.
 func New(buf []byte, width int) Vectors {
 	if width <= 0 || width%GroupSize != 0 || len(buf)%width != 0 {
 		panic("fft16: width must be a multiple of GroupSize, and the buffer a multiple of width")
@@ -27,13 +27,13 @@ func New(buf []byte, width int) Vectors {
 	return Vectors{buf, width}
 }
 
-// Slot x.
+// Slot returns slot x.
 func (v Vectors) Slot(x int) []byte { return v.buf[x*v.width : (x+1)*v.width : (x+1)*v.width] }
 
-// Slots are the bytes of the slots from x up to y.
+// Slots returns the bytes of the slots from x up to y.
 func (v Vectors) Slots(x, y int) []byte { return v.buf[x*v.width : y*v.width] }
 
-// MulAdd is dst ^= c·src, element by element, in full groups. dst may be src.
+// MulAdd computes dst ^= c·src, element by element, in full groups. dst may be src.
 func MulAdd(dst, src []byte, c uint16) {
 	if len(dst) != len(src) || len(src)%GroupSize != 0 {
 		panic("fft16: two vectors of one size, of full groups, wanted")
@@ -43,13 +43,12 @@ func MulAdd(dst, src []byte, c uint16) {
 	}
 }
 
-// multiplyByLibrary is MulAdd where there is no assembly of our own. The library's tables cost 0.1 s and some memory
-// once.
+// multiplyByLibrary does MulAdd without our assembly. The library's tables cost 0.1 s and some memory, once.
 func multiplyByLibrary(dst, src []byte, c uint16) {
 	reedsolomon.LowLevel{}.GF16MulSliceXor(c, src, dst)
 }
 
-// Xor is dst ^= src.
+// Xor computes dst ^= src.
 func Xor(dst, src []byte) { subtle.XORBytes(dst, dst, src) }
 
 // Scale multiplies slot x by c.
@@ -57,8 +56,8 @@ func (v Vectors) Scale(x int, c uint16) {
 	MulAdd(v.Slot(x), v.Slot(x), c^1)
 }
 
-// Forward evaluates at the points at…at+size−1 the polynomials whose coefficients are in the same slots. size is a power of
-// two, and at a multiple of it. Only the first want slots are right afterwards.
+// Forward evaluates the polynomials whose coefficients are in the slots at the points at…at+size−1. size is a power
+// of two, and at a multiple of it. Only the first want slots are valid afterwards.
 func (v Vectors) Forward(at, size, want int) {
 	_ = v.Slots(at, at+size)
 	if want > 0 && size > 1 {
@@ -66,7 +65,7 @@ func (v Vectors) Forward(at, size, want int) {
 	}
 }
 
-// Inverse is the inverse of Forward. Only the first have slots may be other than zero.
+// Inverse is the inverse of Forward. Only the first have slots may be nonzero.
 func (v Vectors) Inverse(at, size, have int) {
 	_ = v.Slots(at, at+size)
 	if have > 0 && size > 1 {
@@ -74,8 +73,8 @@ func (v Vectors) Inverse(at, size, have int) {
 	}
 }
 
-// forwardLayers is forward, layer by layer: a block of points that starts at a multiple of its size, 2·half, has the
-// factor s(block), where s vanishes on the first half points. The slots are those from slot on.
+// forwardLayers does forward layer by layer: a block of points that starts at a multiple of its size, 2·half, has the
+// factor s(block), where s vanishes on the first half points. It works in the slots from slot on.
 func (v Vectors) forwardLayers(slot, at, size, want int) {
 	for half, level := size/2, bits.Len(uint(size))-2; half > 0; half, level = half/2, level-1 {
 		for block := 0; block < want; block += 2 * half {
@@ -96,9 +95,9 @@ func (v Vectors) inverseLayers(slot, at, size, have int) {
 	}
 }
 
-// AddDerivative adds to the polynomials whose coefficients are in slots 0…size−1 their formal derivative: in the Cantor
-// basis, that of basis polynomial x is the sum of those whose index is x with one bit cleared. Only the first want
-// coefficients, a power of two, are right afterwards.
+// AddDerivative adds to the polynomials with coefficients in slots 0…size−1 their formal derivative. In the Cantor
+// basis, the derivative of basis polynomial x is the sum of those whose index is x with one bit cleared. Only the
+// first want coefficients, a power of two, are valid afterwards.
 func (v Vectors) AddDerivative(size, want int) {
 	for x := 1; x < want; x++ {
 		low := x & -x

@@ -18,7 +18,7 @@ var initial = state{
 	iv[0] ^ 0x01010000 ^ Size, iv[1], iv[2], iv[3], iv[4], iv[5], iv[6], iv[7],
 }
 
-// empty are the states of eight hashes without data.
+// empty holds the states of eight hashes without data.
 var empty = func() (o octet) {
 	for i := range o {
 		for lane := range o[i] {
@@ -101,8 +101,8 @@ func mix(a, b, c, d *uint64, x, y uint64) {
 	*b = bits.RotateLeft64(*b^*c, -63)
 }
 
-// compressEach adds blocks to each of the first count hashes; it is one lane at a time what the assembly does for all at
-// once.
+// compressEach adds blocks to each of the first count hashes. It does lane by lane what the assembly does for all
+// lanes at once.
 func compressEach(states []octet, count int, stage []byte, stride, blocks int, before, total uint64) {
 	for i := range count {
 		s := states[i/octetSize].get(i % octetSize)

@@ -4,7 +4,7 @@ import "golang.org/x/sys/cpu"
 
 //go:generate sh -c "cd asm && go run . -out ../lanes_amd64.s -stubs ../stubs_amd64.go -pkg treehash"
 
-// Which assembly the processor can run. Tests switch them off in turn.
+// The assembly that the processor can run. Tests switch it off in turn.
 var (
 	hasAVX512 = cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2
 	hasAVX2   = cpu.X86.HasAVX2
@@ -17,7 +17,7 @@ func absorb(l Leaves, data [][]byte, length int, before, total uint64) {
 	}
 	blocks := length / blockSize
 	if before+uint64(length)+1 == total {
-		blocks++ // the prefix is one byte more
+		blocks++ // the prefix adds a byte
 	}
 	if blocks == 0 {
 		return
@@ -33,14 +33,14 @@ func absorb(l Leaves, data [][]byte, length int, before, total uint64) {
 }
 
 const (
-	// maxTailed is the most blocks for which it is worth to go back to the data of a batch for a short last one.
+	// maxTailed is the number of blocks up to which it pays to come back to a batch's data for a short last block.
 	maxTailed = 4
-	// batch is how many leaves get their blocks before their tails, a multiple of lanes: the two loops do not fit
-	// the instruction cache together.
+	// batch is the number of leaves whose full blocks are hashed before their tails, a multiple of lanes. The two
+	// loops do not fit the instruction cache together.
 	batch = 64 * lanes
 )
 
-// absorb512 adds blocks to leaves, of which the last, if tail is not 0, is that many bytes and no more than half of one.
+// absorb512 adds blocks to leaves. If tail is not 0, the last block has only tail bytes, at most half a block.
 func absorb512(l Leaves, data [][]byte, length, blocks, tail int, before, total uint64) {
 	whole := len(data) / lanes * lanes
 	if length == 0 {
@@ -63,12 +63,12 @@ func absorb512(l Leaves, data [][]byte, length, blocks, tail int, before, total 
 	}
 }
 
-// rest512 adds blocks to at most as many leaves as there are lanes; they may be fewer, or of no data.
+// rest512 adds blocks to at most as many leaves as there are lanes; there may be fewer, or no data.
 func rest512(states []octet, data [][]byte, lead []byte, blocks int, before, total uint64) {
 	var none [1]byte
 	var parts [lanes][]byte
 	for i := range parts {
-		parts[i] = data[0] // lanes that are left over compute anything
+		parts[i] = data[0] // spare lanes may compute anything
 		if i < len(data) {
 			parts[i] = data[i]
 		}
@@ -119,7 +119,7 @@ func parents(dst, left, right []Hash, step, jump int) {
 	}
 }
 
-// compress is compressEach, four lanes at a time if possible.
+// compress does compressEach, four lanes at a time if possible.
 func compress(states []octet, count int, stage []byte, stride, blocks int, before, total uint64) {
 	if !hasAVX2 {
 		compressEach(states, count, stage, stride, blocks, before, total)

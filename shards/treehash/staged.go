@@ -1,11 +1,11 @@
 package treehash
 
-// Where the processor has no masked loads, messages are first put together, prefix and all, in a small buffer.
+// Where the processor has no masked loads, messages are first assembled, with their prefix, in a small buffer.
 
-// stageBlocks is how many blocks of each lane are put together at a time.
+// stageBlocks is the number of blocks of each lane assembled at a time.
 const stageBlocks = 4
 
-// absorbStaged is absorb by means of compress.
+// absorbStaged does absorb by means of compress.
 func absorbStaged(l Leaves, data [][]byte, length int, before, total uint64) {
 	const stride = stageBlocks * blockSize
 	var stage [lanes * stride]byte
@@ -13,7 +13,7 @@ func absorbStaged(l Leaves, data [][]byte, length int, before, total uint64) {
 		group := data[first:min(first+lanes, len(data))]
 		states := l.states[first/octetSize:]
 		for at := 0; ; {
-			// The stage starts with the byte of the message that comes before data[at].
+			// The stage starts with the message's byte before data[at].
 			end := min(at+stride-1, length)
 			if before+uint64(length)+1 < total {
 				end = min(end, length-1)
@@ -35,7 +35,7 @@ func absorbStaged(l Leaves, data [][]byte, length int, before, total uint64) {
 	}
 }
 
-// parentsStaged is parents by means of compress.
+// parentsStaged does parents by means of compress.
 func parentsStaged(dst, left, right []Hash, step, jump int) {
 	var stage [lanes * blockSize]byte
 	var states [lanes / octetSize]octet

@@ -1,6 +1,6 @@
-// Package treehash computes the hashes of Merkle trees in bulk: many leaves H(0x00 ‖ data) of one length, and many inner
-// nodes H(0x01 ‖ left ‖ right), with H = BLAKE2b-256. Sixteen hashes, or four, are computed together, each in a lane of the
-// processor's vector registers. Start with Leaves and Parents.
+// Package treehash computes the hashes of Merkle trees in bulk: many leaves H(0x00 ‖ data) of one length, and many
+// inner nodes H(0x01 ‖ left ‖ right), with H = BLAKE2b-256. It computes sixteen hashes, or four, together, each in a
+// lane of the processor's vector registers. Start with Leaves and Parents.
 package treehash
 
 // Size of a hash, in bytes.
@@ -14,23 +14,23 @@ const (
 	lanes     = 16 // the most hashes that are computed together
 )
 
-// Window is what the length of every part of a leaf but the last must be a multiple of, in bytes.
+// Window divides the length of every part of a leaf except the last, in bytes.
 const Window = blockSize
 
-// octet is the states of eight hashes: the chaining values word by word, and of each word that of every hash.
+// octet holds the states of eight hashes, word by word: each word of all eight hashes together.
 type octet [8][octetSize]uint64
 
 const octetSize = 8
 
-// Padded is count rounded up to where a slice of leaves may start.
+// Padded rounds count up to an index at which a slice of leaves may start.
 func Padded(count int) int { return (count + octetSize - 1) / octetSize * octetSize }
 
-// Leaves are hashes of leaves under way: 65 bytes each.
+// Leaves are unfinished hashes of leaves: 65 bytes each.
 type Leaves struct {
 	count  int
 	states []octet
-	// lead is the byte by which each message is behind its data: first the prefix, then always the last byte that
-	// came in, since the prefix shifts the data by one against the blocks. There is one for each lane of states.
+	// lead has the byte of each message that precedes its next data: at first the prefix, then always the last byte
+	// absorbed, because the prefix shifts the data by one against the blocks. There is one for each lane of states.
 	lead []byte
 }
 
@@ -41,17 +41,17 @@ func NewLeaves(count int) Leaves {
 	return l
 }
 
-// RawLeaves returns count leaves that must be Reset before they are used: many may be reset, and their memory so touched for
-// the first time, by several goroutines.
+// RawLeaves returns count leaves that must be Reset before use. So several goroutines can reset parts of many leaves,
+// and thereby touch their memory for the first time.
 func RawLeaves(count int) Leaves {
 	padded := Padded(count)
 	return Leaves{count, make([]octet, padded/octetSize), make([]byte, padded)}
 }
 
-// Len is the number of leaves.
+// Len returns the number of leaves.
 func (l Leaves) Len() int { return l.count }
 
-// Slice is the leaves from number from, which must be Padded, up to to; they are shared.
+// Slice returns the leaves [from, to), which stay shared; from must be Padded.
 func (l Leaves) Slice(from, to int) Leaves {
 	if from != Padded(from) || to < from || to > l.count {
 		panic("treehash: no slice")
@@ -68,8 +68,8 @@ func (l Leaves) Reset() {
 	clear(l.lead)
 }
 
-// Absorb adds data[i] to leaf i. All are of one length, and so were the before bytes that each leaf has already; with
-// size bytes a leaf is complete. Unless it is the last, a part must be a multiple of Window long.
+// Absorb adds data[i] to leaf i. All parts have the same length. Each leaf already has before bytes and is complete
+// with size bytes. Every part but the last must be a multiple of Window long.
 func (l Leaves) Absorb(data [][]byte, before, size int64) {
 	if len(data) != l.count {
 		panic("treehash: as many parts as leaves wanted")
@@ -119,11 +119,12 @@ func Parents(dst, left, right []Hash) {
 // Fold replaces a level of a tree by the one above it, in place. A missing right sibling counts as 32 zero bytes.
 func Fold(level []Hash) []Hash { return FoldRows(level, level, 1) }
 
-// RowWidth is how many trees are best kept side by side.
+// RowWidth is the best number of trees side by side.
 const RowWidth = octetSize
 
-// FoldRows sets dst to the level above src of width trees that lie side by side, node i of tree c at src[i·width+c]. A
-// missing right sibling counts as 32 zero bytes. dst may be src. It returns the part of dst that is the level.
+// FoldRows sets dst to the level above src of width trees that lie side by side, with node i of tree c at
+// src[i·width+c]. A missing right sibling counts as 32 zero bytes. dst may be src. It returns the part of dst with
+// the new level.
 func FoldRows(dst, src []Hash, width int) []Hash {
 	pairs := len(src) / (2 * width)
 	switch {
@@ -139,7 +140,7 @@ func FoldRows(dst, src []Hash, width int) []Hash {
 	}
 	end := pairs * width
 	var none [RowWidth]Hash
-	for last := src[2*end:]; len(last) > 0; { // a row without a sibling
+	for last := src[2*end:]; len(last) > 0; { // a row without sibling
 		n := min(len(last), len(none))
 		Parents(dst[end:end+n], last[:n], none[:n])
 		last, end = last[n:], end+n
@@ -147,5 +148,5 @@ func FoldRows(dst, src []Hash, width int) []Hash {
 	return dst[:end]
 }
 
-// place is where node i lies if nodes are step apart, and jump more after every eight.
+// place returns the index of node i if nodes are step apart, and jump more after every eight.
 func place(i, step, jump int) int { return i*step + i/octetSize*jump }

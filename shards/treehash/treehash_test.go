@@ -10,7 +10,7 @@ import (
 	"golang.org/x/crypto/blake2b"
 )
 
-// message is a different one for each leaf and length.
+// message returns a different message for each leaf and length.
 func message(leaf, length int) []byte {
 	b := make([]byte, length)
 	x := uint32(leaf*7919 + length + 1)
@@ -28,7 +28,7 @@ func hash(messages [][]byte, step int) []Hash {
 	for at := 0; at < length || at == 0; at += step {
 		parts := make([][]byte, len(messages))
 		for i, m := range messages {
-			// Parts with no room behind show a read beyond the end to the race detector and to the page table alike.
+			// Without room behind a part, the race detector and the page table both detect a read beyond its end.
 			parts[i] = bytes.Clone(m[at:min(at+step, length)])
 		}
 		l.Absorb(parts, int64(at), int64(length))
@@ -106,7 +106,7 @@ func TestNodes(t *testing.T) {
 	})
 }
 
-// TestRows folds trees side by side, from leaves that lie apart.
+// TestRows folds trees side by side, from leaves that are not adjacent.
 func TestRows(t *testing.T) {
 	eachPath(t, func(t *testing.T) {
 		for width := 1; width <= 17; width++ {

@@ -1,5 +1,5 @@
-// Command asm writes the assembly of package fft16. It is a module of its own, so that its dependencies are not those of
-// the program. Run it by go generate in the parent folder.
+// Command asm writes the assembly of package fft16. It has its own module, to keep its dependencies out of the
+// program's. Run it by go generate in the parent folder.
 package main
 
 import (
@@ -30,7 +30,7 @@ func main() {
 	Generate()
 }
 
-// indices is the table that spreads two of the four matrices over the halves of a register.
+// indices is a table that spreads two of the four matrices over the halves of a register.
 func indices(name string, low, high int) Mem {
 	table := GLOBL(name, RODATA|NOPTR)
 	for i := range 8 {
@@ -47,7 +47,7 @@ func indices(name string, low, high int) Mem {
 type factor struct{ straight, crossed reg.VecPhysical }
 
 var (
-	low, high = reg.Z30, reg.Z31 // the index tables
+	low, high = reg.Z30, reg.Z31 // registers of the index tables
 	factors   = [3]factor{{reg.Z24, reg.Z25}, {reg.Z26, reg.Z27}, {reg.Z28, reg.Z29}}
 )
 
@@ -57,7 +57,7 @@ func loadFactor(f factor, from Mem) {
 	VPERMQ(reg.Z8, high, f.crossed)
 }
 
-// multiplyAdd is x ^= f·y with two temporaries.
+// multiplyAdd computes x ^= f·y with two temporaries.
 func multiplyAdd(x, y reg.VecPhysical, f factor, t, u reg.VecPhysical) {
 	VSHUFI64X2(U8(0x4E), y, y, u)
 	VGF2P8AFFINEQB(U8(0), f.straight, y, t)
@@ -119,10 +119,10 @@ func radix2(inverse bool, straight, crossed Mem) {
 	RET()
 }
 
-// four are the registers of a butterfly of two layers.
+// four lists the registers of a butterfly of two layers.
 var four = []reg.VecPhysical{reg.Z0, reg.Z1, reg.Z2, reg.Z3}
 
-// butterfly4 is both layers for one group of four slots.
+// butterfly4 does both layers for one group of four slots.
 func butterfly4(inverse bool) {
 	layers := []func(){
 		func() {
@@ -141,7 +141,7 @@ func butterfly4(inverse bool) {
 	layers[1]()
 }
 
-// quarters are the places of a group in four slots that are quarter bytes apart; three is three times quarter.
+// quarters returns the addresses of a group in four slots that are quarter bytes apart; three holds 3·quarter.
 func quarters(base, quarter, three reg.Register) []Mem {
 	return []Mem{
 		{Base: base}, {Base: base, Index: quarter, Scale: 1}, {Base: base, Index: quarter, Scale: 2},

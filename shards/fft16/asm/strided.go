@@ -6,9 +6,10 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// The first layers of an inverse transform, and the last ones of a forward one, between slots and vectors that lie in
-// memory stride bytes apart, in parts that are step bytes apart. A part is so many full groups and, if spread is not
-// zero, a tail: as many low as high bytes, at the places that spread has bits for when they are in a register.
+// The first layers of an inverse transform and the last ones of a forward transform, between slots and vectors in
+// memory. Vectors are stride bytes apart, their parts step bytes apart. A part has a number of full groups. If spread
+// is not zero it also has a tail: as many low as high bytes, at the positions of the set bits of spread when in a
+// register.
 
 var whole, spread = reg.K1, reg.K2 // the bytes of a tail in memory, and in a register
 
@@ -20,7 +21,7 @@ func loadTail() {
 	KMOVQ(mask, spread)
 }
 
-// argument is where a parameter is in memory.
+// argument returns the memory of a parameter.
 func argument(name string) Mem {
 	at, err := Param(name).Resolve()
 	if err != nil {

@@ -11,8 +11,8 @@ var ymm = []reg.VecPhysical{
 	reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
 }
 
-// compress2 keeps words 1…15 of four hashes in Y1…Y15 and word 0, which is only ever added to, on the stack, where the message
-// is too; Y0 is the temporary. The states are four lanes of the eight that lie together.
+// compress2 keeps words 1…15 of four hashes in Y1…Y15. Word 0, which is only ever added to, is on the stack, as is
+// the message; Y0 is the temporary. The states are four of the eight lanes that lie together.
 func compress2(words Mem) {
 	rotate24 := GLOBL("rotate24", RODATA|NOPTR)
 	shuffle(3)
@@ -98,7 +98,7 @@ func compress2(words Mem) {
 	RET()
 }
 
-// shuffle is the table that rotates each word right by some bytes.
+// shuffle is a table that rotates each word right by some bytes.
 func shuffle(bytes int) {
 	for i := range 4 {
 		var word uint64

@@ -15,14 +15,14 @@ var zmm = []reg.VecPhysical{
 	reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
 }
 
-// frame is where a kernel of one or two sets of eight lanes keeps what does not fit registers. The 16 words that are mixed
-// take 16 registers for each set; two sets hide each other's latencies.
+// frame is the stack memory of a kernel of one or two sets of eight lanes, for values that do not fit registers. The
+// 16 words being mixed take 16 registers per set; two sets hide each other's latencies.
 type frame struct {
 	base reg.Register
 	sets int
 }
 
-const frameWords = 16 + 1 // of each set
+const frameWords = 16 + 1 // per set
 
 func newFrame(sets int, base reg.Register) frame {
 	local := AllocLocal(frameWords*sets*64 + 64)
@@ -32,12 +32,13 @@ func newFrame(sets int, base reg.Register) frame {
 
 func (f frame) word(i int) Mem { return Mem{Base: f.base, Disp: 64 * i} }
 
-// message word i of a set, and behind the part of its first word that is not data.
+// message returns message word i of a set. The memory behind the words has the part of the first word that is not
+// data.
 func (f frame) message(set, i int) Mem { return f.word(frameWords*set + i) }
 func (f frame) behind(set int) Mem     { return f.word(frameWords*set + 16) }
 
-// leaves512 absorbs blocks of 8 or 16 leaves. The blocks of a message start one byte before its data: that byte of the
-// first block is masked and taken from lead, and what is beyond the message's end is masked too.
+// leaves512 absorbs blocks of 8 or 16 leaves. A message's blocks start one byte before its data. In the first block
+// that byte is masked and taken from lead. Bytes beyond the message's end are masked, too.
 func leaves512(words Mem, sets int) {
 	name := fmt.Sprintf("leaves%dAVX512", 8*sets)
 	c := begin(name, "lead *byte, ", fmt.Sprintf("%s adds blocks to %d states.", name, 8*sets))
@@ -85,13 +86,13 @@ func leaves512(words Mem, sets int) {
 	RET()
 }
 
-// masks sets K1 and K2 to the bytes of the present block that are data, in its first and its second half. It advances the
-// counter and sets mask to all ones for the next block.
+// masks sets K1 and K2 to the data bytes in the first and in the second half of the current block. It advances the
+// counter, and sets mask to all ones for the next block.
 func (c *counting) masks(mask, rest reg.Register) {
 	MOVQ(c.total, rest)
 	SUBQ(c.counter, rest) // bytes of the message from here on
 	c.count()
-	MOVQ(U32(blockSize), c.pointer) // the index of BZHI is but a byte
+	MOVQ(U32(blockSize), c.pointer) // BZHI uses only a byte of its index
 	CMPQ(rest, c.pointer)
 	CMOVQGT(c.pointer, rest)
 	BZHIQ(rest, mask, mask)
@@ -104,8 +105,8 @@ func (c *counting) masks(mask, rest reg.Register) {
 	KMOVQ(rest, reg.K2)
 }
 
-// tails512 adds to 16 leaves their last block, if it has no more than half of its bytes: the words from the eighth on are
-// zero and never added. It begins at offset of the data, or, if that is 0, with the byte from lead.
+// tails512 adds their last block to 16 leaves, if that has no more than half its bytes: the words from the eighth on
+// are zero and never added. It begins at offset of the data, or, if that is 0, with the byte from lead.
 func tails512(words Mem) {
 	const sets, half = 2, 8
 	TEXT("tails16AVX512", 0, "func(states *uint64, data *[]byte, lead *byte, offset, rest int, total uint64)")
@@ -121,7 +122,7 @@ func tails512(words Mem) {
 	Load(Param("total"), reg.R9)
 	f := newFrame(sets, reg.RDX)
 	MOVQ(I64(-1), c.last)
-	BZHIQ(rest, c.last, rest) // the bytes that are there
+	BZHIQ(rest, c.last, rest) // the existing bytes
 	XORQ(first, first)
 	TESTQ(c.offset, c.offset)
 	SETEQ(reg.R13B)
@@ -145,7 +146,7 @@ func tails512(words Mem) {
 	f.mix(half)
 	for set := range sets {
 		v := zmm[16*set:]
-		for i := range 4 { // those of the hash
+		for i := range 4 { // the words of the hash
 			VPTERNLOGQ(U8(0x96), c.value(set, i), v[8+i], v[i])
 			VMOVDQU64(v[i], c.value(set, i))
 		}
@@ -169,7 +170,7 @@ func (c *counting) start(words Mem, sets int, counter reg.Register) {
 	}
 }
 
-// parents512 hashes one block of 65 bytes for each of 16 lanes: the prefix, a node from left and one from right. The
+// parents512 hashes one block of 65 bytes in each of 16 lanes: the prefix, a node from left and one from right. The
 // words from the tenth on are zero and never added.
 func parents512() {
 	const (
@@ -241,14 +242,14 @@ func parents512() {
 	RET()
 }
 
-// prefix shifts the eight words of nodes in m by one byte, so that they become nine, for the byte that all begin with.
+// prefix shifts the eight words of nodes in m by one byte, for the prefix byte, so that they become nine.
 func prefix(m []reg.VecPhysical, mask reg.VecPhysical, one, low Mem) {
 	VPBROADCASTQ(low, mask)
 	for i := range 8 {
 		VPROLQ(U8(8), m[i], m[i])
 	}
 	VPANDQ(mask, m[7], m[8])
-	for i := 7; i > 0; i-- { // the low byte is that of the word before
+	for i := 7; i > 0; i-- { // the low byte comes from the word before
 		VPTERNLOGQ(U8(ternary(func(word, before, mask bool) bool { return mask && before || !mask && word })), mask, m[i-1], m[i])
 	}
 	VPANDNQ(m[0], mask, m[0])
@@ -261,7 +262,7 @@ func constant(name string, word uint64) Mem {
 	return m
 }
 
-// ternary is the table of VPTERNLOGQ for f of a bit of the destination and of the two sources.
+// ternary returns VPTERNLOGQ's table for f of a bit of the destination and of the two sources.
 func ternary(f func(dst, a, b bool) bool) (table uint8) {
 	for i := range 8 {
 		if f(i&4 != 0, i&2 != 0, i&1 != 0) {
@@ -271,7 +272,7 @@ func ternary(f func(dst, a, b bool) bool) (table uint8) {
 	return table
 }
 
-// digests512 takes the hashes out of states of eight leaves each.
+// digests512 copies the hashes out of states of eight leaves each.
 func digests512() {
 	TEXT("digestsAVX512", 0, "func(dst *byte, step int, states *uint64, octets int)")
 	Pragma("noescape")
@@ -306,7 +307,7 @@ func digests512() {
 	RET()
 }
 
-// digests8 writes eight hashes, the four words of which are in words, a lane for each. It uses 4 registers in tmp.
+// digests8 writes eight hashes. words has their four words, with a lane for each hash. It uses 4 registers in tmp.
 func digests8(words, tmp []reg.VecPhysical, at func(lane int) Mem) {
 	for i := range 2 {
 		VPUNPCKLQDQ(words[2*i+1], words[2*i], tmp[2*i])
@@ -323,7 +324,7 @@ func digests8(words, tmp []reg.VecPhysical, at func(lane int) Mem) {
 	}
 }
 
-// mix is the twelve rounds. Message words from number words on are zero.
+// mix does the twelve rounds. Message words from number words on are zero.
 func (f frame) mix(words int) {
 	eachRound(func(w [4][4]int, message [4][2]int) {
 		each := func(do func(set, k int, a, b, c, d reg.VecPhysical)) {

@@ -1,5 +1,5 @@
-// Command asm writes the assembly of package treehash. It is a module of its own, so that its dependencies are not
-// those of the program. Run it by go generate in the parent folder.
+// Command asm writes the assembly of package treehash. It has its own module, to keep its dependencies out of the
+// program's. Run it by go generate in the parent folder.
 package main
 
 import (
@@ -28,7 +28,7 @@ var iv = [8]uint64{
 	0x510e527fade682d1, 0x9b05688c2b3e6c1f, 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179,
 }
 
-// columns and diagonals are the words of the four mixes of each half round, which are independent of each other.
+// columns and diagonals list the words of the four mixes in each half round, which are independent of each other.
 var columns = [4][4]int{{0, 4, 8, 12}, {1, 5, 9, 13}, {2, 6, 10, 14}, {3, 7, 11, 15}}
 var diagonals = [4][4]int{{0, 5, 10, 15}, {1, 6, 11, 12}, {2, 7, 8, 13}, {3, 4, 9, 14}}
 
@@ -48,8 +48,8 @@ func main() {
 	Generate()
 }
 
-// counting is the loop that both widths share: it keeps the pointer to the lanes' data, the offset of the block, and the
-// number of bytes with the present block.
+// counting is the loop that both widths share: it tracks the pointer to the lanes' data, the offset of the block, and
+// the number of bytes up to its end.
 type counting struct {
 	states, lanes                  reg.Register
 	offset, blocks, counter, total reg.Register
@@ -73,7 +73,7 @@ func begin(name, arguments, doc string) *counting {
 	return c
 }
 
-// count advances the counter to the end of the present block, or of the message if the block is the last.
+// count advances the counter to the end of the current block, or of the message in the last block.
 func (c *counting) count() {
 	ADDQ(U32(blockSize), c.counter)
 	CMPQ(c.counter, c.total)
@@ -82,7 +82,7 @@ func (c *counting) count() {
 	NOTQ(c.last)
 }
 
-// value is chaining value i of a set of lanes.
+// value returns chaining value i of a set of lanes.
 func (c *counting) value(set, i int) Mem { return Mem{Base: c.states, Disp: 64 * (8*set + i)} }
 
 // lane sets pointer to the data of lane i.
@@ -97,14 +97,14 @@ func aligned(local Mem, size int, to reg.Register) {
 	ANDQ(I32(-size), to)
 }
 
-// eachRound calls mixes for both halves of each round, one after the other in the code. A processor goes over from its decoders to
-// its cache of decoded instructions only where a jump leads; without the jumps, which do nothing else, a block that
-// begins in the decoders stays in them to its end, and takes a third longer.
+// eachRound emits mixes for both halves of each round, one after the other. A processor switches from its decoders to
+// its cache of decoded instructions only at a jump's target. Without these jumps, which have no other purpose, a
+// block that begins in the decoders stays in them to its end and takes a third longer.
 func eachRound(mixes func(words [4][4]int, message [4][2]int)) {
 	for r := range 12 {
 		label := fmt.Sprintf("round%d", r)
 		JMP(LabelRef(label))
-		INT(U8(3)) // or the assembler would leave the jump out
+		INT(U8(3)) // keeps the assembler from dropping the jump
 		Label(label)
 		o := sigma[r%10]
 		mixes(columns, [4][2]int{{o[0], o[1]}, {o[2], o[3]}, {o[4], o[5]}, {o[6], o[7]}})
