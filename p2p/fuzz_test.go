@@ -163,7 +163,8 @@ func (s fakeStream) SetWriteDeadline(d time.Time) error { return nil }
 func (s fakeStream) Close() error                       { return nil }
 func (s fakeStream) Reset() error                       { return nil }
 
-// FuzzAnswer gives arbitrary bytes as the answer to every request: no panic, and what is accepted is what was asked for.
+// FuzzAnswer gives arbitrary bytes as the answer to every request: no panic, and what is accepted is what was asked
+// for.
 func FuzzAnswer(f *testing.F) {
 	page := &wire.CertificatePage{Sizes: []uint32{1, 2}}
 	for i := range everyOperation {

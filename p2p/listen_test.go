@@ -33,8 +33,8 @@ func freePort(t *testing.T) int {
 	return 0
 }
 
-// TestListenAllOrNothing: a host listens on all addresses it is told, alone, or says on which it cannot, and leaves none
-// taken.
+// TestListenAllOrNothing: a host listens on all addresses it is told, alone, or says on which it cannot, and leaves
+// none taken.
 func TestListenAllOrNothing(t *testing.T) {
 	taken := freePort(t)
 	tcp, quic := fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", taken), fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", taken)

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestPatientWriter writes over a line that takes four windows for one write: a client, whose own line that may be, goes on as
-// long as bytes move; a server does not.
+// TestPatientWriter writes over a line that takes four windows for one write: a client, whose own line that may be,
+// goes on as long as bytes move; a server does not.
 func TestPatientWriter(t *testing.T) {
 	for _, patient := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
