@@ -107,7 +107,7 @@ type NodeStatus struct {
 	// ClockAhead compares the node's clock with the clocks of other members. Negative: behind. 0: equal, or not known
 	// yet.
 	ClockAhead time.Duration
-	Ledger     string // state of the ledger, for people: progress, or a stall and its cause; at most MaxStatusText bytes
+	Ledger     string // state of the ledger, for people: progress, or why it stalls; at most MaxStatusText bytes
 
 	Refuses     string // reason for taking no new data, for people; empty while it does; at most MaxStatusText bytes
 	DiskLimit   uint64 // bytes that stored data may use; 0: only the disk bounds it

@@ -86,7 +86,7 @@ func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operati
 			_ = st.Close() // sends the reply; the rest of the request is not worth reading
 			return
 		}
-		wait = s.limits.IdleTimeout * 3 / 2 // the client closes an idle stream first, so it seldom writes to a closed one
+		wait = s.limits.IdleTimeout * 3 / 2 // the client closes idle streams first, so it seldom uses a closed one
 	}
 	st.Reset()
 }
