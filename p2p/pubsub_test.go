@@ -3,6 +3,7 @@ package p2p
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -257,6 +259,20 @@ func TestTwoTopics(t *testing.T) {
 		cancel()
 		running.Wait()
 	})
+}
+
+// Peers of every version must give a certificate the same ID. IDs in other topics never equal one.
+func TestMessageIDs(t *testing.T) {
+	id := messageID("/walrus/test/")
+	data := []byte("message")
+	hash := sha256.Sum256(data)
+	for topic, want := range map[string]string{
+		"/walrus/test/certificates/1": string(hash[:]), "/walrus/test/pins/1": "/walrus/test/pins/1" + string(hash[:]),
+	} {
+		if got := id(&pubsub_pb.Message{Data: data, Topic: &topic}); got != want {
+			t.Errorf("ID in %s: got %q, want %q", topic, got, want)
+		}
+	}
 }
 
 func TestJoinRefuses(t *testing.T) {

@@ -92,7 +92,7 @@ func TestEveryOperationIsBounded(t *testing.T) {
 		r := new(Request)
 		m := r.ProtoReflect()
 		m.Set(fields.Get(i), m.NewField(fields.Get(i)))
-		if r.operation() == nil {
+		if _, ok := r.GetOp().(operation); !ok {
 			t.Errorf("%s has no validate and bounds", fields.Get(i).Name())
 		}
 	}
