@@ -50,7 +50,7 @@ type TopicConfig struct {
 	MaxMessage int
 	// Score for the behaviour of peers in this topic.
 	Score TopicScore
-	// Validate judges a message before it is delivered or passed on, one's own included. What it decoded becomes
+	// Validate judges a message before it is delivered or passed on, one's own included; decoded becomes
 	// Message.Decoded. It is called concurrently; from is the peer that passed the message on, not its author, since
 	// messages are anonymous and prove themselves. When ctx ends, after five seconds at most, the message is ignored.
 	Validate func(ctx context.Context, from peer.ID, data []byte) (v Verdict, decoded any)
