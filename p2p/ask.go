@@ -14,23 +14,23 @@ import (
 	"walrus/p2p/internal/wire"
 )
 
-// answer is the response to a request. Its payload is read from it; then it must be closed.
+// answer holds the response to a request. The caller reads its payload, then closes it.
 type answer struct {
 	*wire.Response
 	host    *Host
 	st      *stream
 	payload payload
-	ended   func() error // why the caller's context ended, or nil
+	ended   func() error // the cause of the end of the caller's context, or nil
 	forget  func() bool  // stops watching that context
 	done    bool         // closed
 }
 
-// tries is how often a request is sent: on a pooled stream that the peer has closed, then on a new one over a connection
-// that is just ending, then on a new connection.
+// tries bounds how often a request is sent. The first may hit a pooled stream that the peer has closed, the second a
+// new stream on a connection that is just ending; the third has a new connection.
 const tries = 3
 
-// ask sends a request with a small payload (or none) and waits for the response, whose payload may be at most most
-// bytes. Such requests may be repeated: one whose stream turns out to be dead, before any byte came back, is sent again.
+// ask sends a request with a small payload, or none, and waits for the response. It sends the request again when the
+// stream turns out to be dead before any byte of the response. Every request sent this way may be repeated.
 func (h *Host) ask(ctx context.Context, to target, req *wire.Request, small []byte) (a *answer, err error) {
 	req.Payload = uint64(len(small))
 	msg, err := encodeRequest(req)
@@ -50,7 +50,7 @@ func (h *Host) ask(ctx context.Context, to target, req *wire.Request, small []by
 			break
 		}
 		if connectionBroke(err) {
-			_ = st.Conn().Close() // broken already; else libp2p may open the next stream on it, too
+			_ = st.Conn().Close() // otherwise libp2p may open the next stream on it, too
 		}
 		st = nil
 	}
@@ -64,7 +64,7 @@ func connectionBroke(err error) bool {
 	return errors.As(err, &socket) || errors.As(err, &connection)
 }
 
-// errStale is wrapped when a stream broke before any byte of the response.
+// errStale marks a stream that broke before any byte of the response.
 var errStale = errors.New("stream broke before the response")
 
 func (h *Host) attempt(ctx context.Context, st *stream, msg []byte, most uint64) (*answer, error) {
@@ -92,7 +92,7 @@ func staleUnlessTimeout(err error) error {
 	return fmt.Errorf("%w: %w", errStale, err)
 }
 
-// encodeRequest also refuses what a peer would: better an error here than a round trip.
+// encodeRequest also refuses what any peer would refuse, which saves a round trip.
 func encodeRequest(req *wire.Request) ([]byte, error) {
 	if err := req.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
@@ -100,14 +100,14 @@ func encodeRequest(req *wire.Request) ([]byte, error) {
 	return wire.AppendHeader(nil, req)
 }
 
-// open opens a stream, dialing the peer if need be.
+// open opens a stream, and dials the peer if there is no connection.
 func (h *Host) open(ctx context.Context, to target) (*stream, error) {
 	opening, cancel := context.WithTimeout(ctx, h.cfg.Limits.OpenTimeout)
 	defer cancel()
 	id := protocolID(h.cfg.Network, to.protocol)
 	connected := h.host.Network().Connectedness(to.peer) == network.Connected
 	st, err := h.host.NewStream(opening, to.peer, id)
-	if err != nil && connected && opening.Err() == nil { // on a connection that was about to end: dial a new one
+	if err != nil && connected && opening.Err() == nil { // the connection was about to end: dial a new one
 		st, err = h.host.NewStream(opening, to.peer, id)
 	}
 	if err != nil {
@@ -117,7 +117,7 @@ func (h *Host) open(ctx context.Context, to target) (*stream, error) {
 	return &stream{Stream: st, r: bufio.NewReaderSize(st, readBuffer), to: to}, nil
 }
 
-// begin ties a stream to a context for one request.
+// begin ties a stream to ctx for one request: it is cut when ctx ends.
 func (h *Host) begin(ctx context.Context, st *stream) *answer {
 	return &answer{
 		Response: new(wire.Response),
@@ -127,7 +127,8 @@ func (h *Host) begin(ctx context.Context, st *stream) *answer {
 	}
 }
 
-// accept takes the header that was read with err: it is the answer, or the error to return.
+// accept checks the header that was read with err. It returns the answer, or the error for the caller. A payload above
+// most bytes breaks the protocol.
 func (a *answer) accept(err error, most uint64) (*answer, error) {
 	if err != nil {
 		return nil, a.fail(err)
@@ -148,32 +149,32 @@ func (a *answer) accept(err error, most uint64) (*answer, error) {
 	return a, nil
 }
 
-// fail gives up the stream and returns err as callers should see it.
+// fail cuts the stream and returns err in the form that callers branch on.
 func (a *answer) fail(err error) error {
 	err = callError(a.ended(), err)
 	a.drop()
 	return err
 }
 
-// drop gives up the stream.
+// drop cuts the stream.
 func (a *answer) drop() {
 	a.done = true
 	a.forget()
 	a.st.Reset()
 }
 
-// broken is fail for an answer that contradicts itself or the request.
+// broken fails an answer that contradicts itself or the request.
 func (a *answer) broken(format string, args ...any) error {
 	return a.fail(fmt.Errorf("%w: "+format, append([]any{ErrProtocol}, args...)...))
 }
 
-// Read reads the payload. It ends with io.EOF only after all of it; an earlier end wraps io.ErrUnexpectedEOF.
+// Read reads the payload. It returns io.EOF only after the whole payload; an earlier end wraps io.ErrUnexpectedEOF.
 func (a *answer) Read(b []byte) (int, error) {
 	if a.done {
 		return 0, errors.New("read of a closed answer")
 	}
 	n, err := a.payload.Read(b)
-	if a.payload.err == nil { // err is nil or the proper end
+	if a.payload.err == nil { // err is nil, or io.EOF after the whole payload
 		return n, err
 	}
 	cause := a.ended()
@@ -183,7 +184,7 @@ func (a *answer) Read(b []byte) (int, error) {
 	return n, callError(cause, err)
 }
 
-// Close gives the stream back when the payload has been read to its end, and cuts it otherwise. It never waits.
+// Close returns the stream to the pool after the whole payload, and cuts it otherwise. It never waits.
 func (a *answer) Close() error {
 	if a.done {
 		return nil
@@ -197,7 +198,7 @@ func (a *answer) Close() error {
 	return nil
 }
 
-// callError turns what a stream returned into what callers branch on. cause is why the caller's context ended, if it did.
+// callError turns an error of a stream into one that callers branch on. If the caller's context has ended, it is cause.
 func callError(cause, err error) error {
 	var broken *network.StreamError
 	switch {

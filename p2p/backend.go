@@ -13,8 +13,8 @@ import (
 
 // Backend answers the requests that a serving node gets, by protocol. Its methods are called concurrently.
 //
-// Each ctx ends when the host is closed, when the context of Serve ends, or after Limits.ResponseTimeout. StorePairs and
-// OpenSliver have no such timeout: they last as long as their bytes move.
+// Each ctx ends when the host is closed, when the context of Serve ends, or after Limits.ResponseTimeout. StorePairs
+// and OpenSliver have no such timeout: they last as long as their bytes move.
 //
 // Blob IDs, axes and the lengths of lists have been checked. Indices are below 65535, but the Backend must check that
 // they exist in its network.
@@ -27,24 +27,24 @@ type Backend interface {
 
 // BlobBackend answers the requests of the sliver protocol.
 type BlobBackend interface {
-	// PutMetadata takes the metadata of a blob from a peer, before its sliver pairs. It returns the indices of the pairs
-	// whose two slivers this node already has. ErrNotRegistered, ErrMismatch.
+	// PutMetadata takes the metadata of a blob from a peer, before its sliver pairs. It returns the indices of the
+	// pairs whose two slivers this node already has. ErrNotRegistered, ErrMismatch.
 	PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, metadata []byte) (held []int, err error)
-	// StorePairs takes sliver pairs from a peer: exactly size bytes of body. For each strip, and within it for each pair
-	// in the order given, body has the strip of the primary sliver, then the strip of the secondary sliver. StorePairs
-	// may fail before the end of body. ErrBadRequest for a size that the metadata contradicts, ErrNotFound without
-	// metadata, ErrNotOwner, ErrMismatch.
+	// StorePairs takes sliver pairs from a peer: exactly size bytes of body. For each strip, and within it for each
+	// pair in the order given, body has the strip of the primary sliver, then the strip of the secondary sliver.
+	// StorePairs may fail before the end of body. ErrBadRequest for a size that the metadata contradicts, ErrNotFound
+	// without metadata, ErrNotOwner, ErrMismatch.
 	StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error
-	// Confirm returns the node's confirmation of a blob registered with persistence p, at most MaxConfirmation bytes. Every
-	// pair the node is responsible for is then verified and durable. ErrNotFound while pairs are missing,
+	// Confirm returns the node's confirmation of a blob registered with persistence p, at most MaxConfirmation bytes.
+	// Every pair the node is responsible for is then verified and durable. ErrNotFound while pairs are missing,
 	// ErrNotRegistered without such a registration.
 	Confirm(ctx context.Context, id shards.BlobID, p certs.Persistence) (confirmation []byte, err error)
 	// Metadata returns the blob's metadata in binary form. ErrNotFound.
 	Metadata(ctx context.Context, id shards.BlobID) ([]byte, error)
 	// OpenSliver opens a sliver for reading in strip order. The caller closes it. ErrNotFound, ErrNotOwner, ErrCorrupt.
 	OpenSliver(ctx context.Context, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
-	// Symbols expands a sliver and returns the symbol at each of targets, in order, with its proof. It refuses more than
-	// MaxSymbolsBytes with ErrBadRequest. ErrNotFound, ErrNotOwner, ErrCorrupt.
+	// Symbols expands a sliver and returns the symbol at each of targets, in order, with its proof. It refuses more
+	// than MaxSymbolsBytes with ErrBadRequest. ErrNotFound, ErrNotOwner, ErrCorrupt.
 	Symbols(ctx context.Context, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error)
 	// BlobStatus reports what the node has of a blob: the zero BlobStatus, without an error, for an unknown one.
 	BlobStatus(ctx context.Context, id shards.BlobID) (BlobStatus, error)
@@ -60,56 +60,57 @@ type NodeBackend interface {
 	Certificate(ctx context.Context, id shards.BlobID) ([]byte, error)
 	// PutCertificate verifies and takes a certificate. ErrBadRequest for one that does not verify.
 	PutCertificate(ctx context.Context, certificate []byte) error
-	// Certificates returns a page of up to limit certificates, which may hold fewer, and whether more follow it. The page
-	// is in blob ID order and begins strictly after the given ID; an ID of zeros begins at the start.
+	// Certificates returns a page of up to limit certificates, which may hold fewer, and whether more follow it. The
+	// page is in blob ID order and begins strictly after the given ID; an ID of zeros begins at the start.
 	Certificates(ctx context.Context, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error)
 }
 
-// SliverReader is an open sliver, its bytes in strip order.
+// SliverReader reads an open sliver, its bytes in strip order.
 type SliverReader interface {
 	io.ReaderAt
-	// Size of the sliver, in bytes.
+	// Size returns the size of the sliver, in bytes.
 	Size() int64
 	io.Closer
 }
 
-// BlobStatus is what one node says it has of a blob.
+// BlobStatus lists the parts of a blob that one node claims to have.
 type BlobStatus struct {
 	Metadata    bool         // has the metadata
-	Certificate []byte       // nil when it knows of none; at most MaxCertificate bytes
-	Slivers     []ShardState // by shard, only shards of which it has or should have something; at most 65535
+	Certificate []byte       // at most MaxCertificate bytes; nil if the node knows no certificate
+	Slivers     []ShardState // by shard; only shards where the node has or should have a sliver; at most 65535
 }
 
-// ShardState is what a node has of a blob's sliver pair on one of its shards.
+// ShardState describes a blob's sliver pair on one of a node's shards.
 type ShardState struct {
 	Shard              int
-	Primary, Secondary bool // that sliver is stored complete
-	Corrupt            bool // found damaged; repair is due
+	Primary, Secondary bool // the sliver is stored complete
+	Corrupt            bool // found damaged, waiting for repair
 	Repairing          bool // being fetched or rebuilt
 }
 
-// NodeStatus is what a node says about itself. None of it is proven.
+// NodeStatus holds a node's claims about itself. None of them is proven.
 type NodeStatus struct {
 	Version   string // at most MaxStatusText bytes
 	State     string // joining, syncing, serving, read-only, …; at most MaxStatusText bytes
 	Epoch     uint32
 	Shards    []int  // held in Epoch, ascending; at most 65535
-	Blobs     uint64 // with anything stored
-	Slivers   uint64 // stored
-	Owed      uint64 // slivers it should have and does not
+	Blobs     uint64 // blobs with any part stored
+	Slivers   uint64 // stored slivers
+	Owed      uint64 // slivers it should have but lacks
 	Corrupt   uint64 // slivers found damaged and not yet repaired
 	DiskBytes uint64 // used by stored data
 	Uptime    time.Duration
 	Peers     int      // connected
 	Incidents []string // newest first; at most MaxIncidents, each at most MaxStatusText bytes
-	Height    uint64   // of the newest block of the ledger here
-	Addresses []string // by which it says it is reached; at most MaxAddresses, each at most MaxStatusText bytes
-	// ClockAhead is how far the node finds its clock ahead of the other members'; negative: behind; 0 as long as it does not know.
+	Height    uint64   // of the newest block of the ledger on this node
+	Addresses []string // the node's addresses for others; at most MaxAddresses, each at most MaxStatusText bytes
+	// ClockAhead compares the node's clock with the clocks of other members. Negative: behind. 0: equal, or not known
+	// yet.
 	ClockAhead time.Duration
-	Ledger     string // how the ledger is, for people: that it goes on, or since when it stands still and why; at most MaxStatusText bytes
+	Ledger     string // state of the ledger, for people: progress, or why it stalls; at most MaxStatusText bytes
 
-	Refuses     string // why it takes no new data, for people; empty while it does; at most MaxStatusText bytes
-	DiskLimit   uint64 // most bytes that stored data may use; 0: no bound but the disk
+	Refuses     string // reason for taking no new data, for people; empty while it does; at most MaxStatusText bytes
+	DiskLimit   uint64 // bytes that stored data may use; 0: only the disk bounds it
 	DiskFree    uint64 // free bytes on the disk of the stored data
-	DiskReserve uint64 // free bytes below which it takes no new data
+	DiskReserve uint64 // with fewer free bytes than this it takes no new data
 }

@@ -9,7 +9,7 @@ import (
 	"walrus/shards"
 )
 
-// BenchmarkRequest: small requests, one or many at a time.
+// BenchmarkRequest sends small requests, one or many at a time.
 func BenchmarkRequest(b *testing.B) {
 	for _, parallel := range []int{1, 8} {
 		b.Run(fmt.Sprintf("size=1KiB/parallel=%d", parallel), func(b *testing.B) {
@@ -39,7 +39,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// BenchmarkFetchSliver: one sliver at a time, both ends in this process.
+// BenchmarkFetchSliver fetches one sliver at a time, with both ends in this process.
 func BenchmarkFetchSliver(b *testing.B) {
 	for _, transport := range []string{"tcp/0", "udp/0/quic-v1"} {
 		b.Run("size=16MiB/"+transport, func(b *testing.B) {
@@ -65,7 +65,7 @@ func BenchmarkFetchSliver(b *testing.B) {
 	}
 }
 
-// BenchmarkStorePairs: 16 MiB uploads over TCP.
+// BenchmarkStorePairs uploads 16 MiB over TCP.
 func BenchmarkStorePairs(b *testing.B) {
 	body := pattern(16 << 20)
 	client, server := serving(b, discard{}, nil, nil)

@@ -18,46 +18,46 @@ type Role int
 const (
 	// Client uses the network and runs no service for other peers.
 	Client Role = iota
-	// StorageNode is publicly reachable; it also helps others to find out whether they are, and relays their
-	// signalling when they are not. Slivers never go through a relay.
+	// StorageNode is publicly reachable. It also tells other peers whether they are, and relays signalling for peers
+	// that are not. Slivers never go through a relay.
 	StorageNode
 )
 
 // Config of a Host.
 type Config struct {
-	// Network is the name of the network: 1 to 32 of a-z, 0-9 and '-'. It is part of every protocol ID and topic, so
-	// that networks never mix. Required.
+	// Network names the network: 1 to 32 of a-z, 0-9 and '-'. Every protocol ID and topic contains it, so networks
+	// never mix. Required.
 	Network string
-	// Key is the identity: it fixes the peer ID. Required.
+	// Key determines the peer ID. Required.
 	Key ed25519.PrivateKey
-	// Listen are multiaddrs, such as /ip4/0.0.0.0/tcp/4001 and /ip4/0.0.0.0/udp/4001/quic-v1: use one port number for
-	// both. All of them must be free, and addresses of this machine. Default none: a client that only dials.
+	// Listen lists multiaddrs of this machine, such as /ip4/0.0.0.0/tcp/4001 and /ip4/0.0.0.0/udp/4001/quic-v1. Use the
+	// same port number for both; every port must be free. Default none: a client that only dials.
 	Listen []string
-	// Announce are the multiaddrs told to others in place of those found out: needed behind port forwarding.
+	// Announce lists multiaddrs to tell others instead of the ones found out. Needed behind port forwarding.
 	// Default none.
 	Announce []string
 	// UserAgent is told to peers. Default "walrus".
 	UserAgent string
 	// Role chooses the services run for other peers. Default Client.
 	Role Role
-	// Protocols are those of others that share the host, such as the ledger's: their streams have the limits of ours
+	// Protocols lists other stream protocols on this host, such as the ledger's. Their streams get the limits of ours
 	// instead of libp2p's defaults. Default none.
 	Protocols []protocol.ID
 	// Limits bound what peers can use here. The zero value means DefaultLimits.
 	Limits Limits
-	// Libp2p are further options, for tests. A resource manager, connection manager, muxer or security among them
-	// replaces ours.
+	// Libp2p adds options, for tests. A resource manager, connection manager, muxer or security among them replaces
+	// ours.
 	Libp2p []libp2p.Option
-	// TestTransport leaves out our transports in favour of those in Libp2p (an in-memory one, or QUIC over a
-	// simulated network) and whatever needs a real network, so that a Host runs in virtual time.
+	// TestTransport makes a Host run in virtual time. It replaces our transports by the ones in Libp2p (in memory, or
+	// QUIC over a simulated network), and leaves out everything that needs a real network.
 	TestTransport bool
-	// Logger gets what has no caller to be returned to: panics and unexpected errors of a Backend. Required.
+	// Logger receives panics and unexpected errors of a Backend, which have no caller to return to. Required.
 	Logger *slog.Logger
 }
 
 var networkName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
-// Validate says what is wrong with the configuration.
+// Validate returns the first mistake in the configuration.
 func (c *Config) Validate() error {
 	if !networkName.MatchString(c.Network) {
 		return fmt.Errorf("network name %q: want 1 to 32 of a-z, 0-9 and '-'", c.Network)

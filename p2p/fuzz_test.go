@@ -17,7 +17,7 @@ import (
 	"walrus/shards"
 )
 
-// strict is a Backend that fails the test when it is given what should have been refused before.
+// strict is a Backend that fails the test when an invalid request reaches it.
 type strict struct {
 	*memory
 	t *testing.T
@@ -81,8 +81,8 @@ func (s strict) Certificates(ctx context.Context, after shards.BlobID, limit int
 	return s.memory.Certificates(ctx, after, limit)
 }
 
-// FuzzServer feeds a stream of arbitrary bytes to the server: no panic reaches the Backend's caller, nothing invalid
-// reaches the Backend, and every reply is well-formed.
+// FuzzServer feeds a stream of arbitrary bytes to the server. It must not panic, no invalid request may reach the
+// Backend, and every reply must be well-formed.
 func FuzzServer(f *testing.F) {
 	for _, r := range []*wire.Request{
 		putMetadata(3), storePairs(3, 1, 2), readSliver(5, 6),
@@ -127,7 +127,7 @@ func FuzzServer(f *testing.F) {
 	})
 }
 
-// tape is a recorded stream that keeps what is sent.
+// tape is a recorded stream that keeps the bytes written to it.
 type tape struct {
 	recorded
 	sent *bytes.Buffer
@@ -135,7 +135,7 @@ type tape struct {
 
 func (t *tape) Write(b []byte) (int, error) { return t.sent.Write(b) }
 
-// fakeHost is a libp2p host whose every stream plays the same answer.
+// fakeHost is a libp2p host that plays the same answer on every stream.
 type fakeHost struct {
 	host.Host
 	answer []byte
@@ -163,7 +163,8 @@ func (s fakeStream) SetWriteDeadline(d time.Time) error { return nil }
 func (s fakeStream) Close() error                       { return nil }
 func (s fakeStream) Reset() error                       { return nil }
 
-// FuzzAnswer gives arbitrary bytes as the answer to every request: no panic, and what is accepted is what was asked for.
+// FuzzAnswer answers every request with arbitrary bytes. The caller must not panic, and must accept only an answer that
+// fits the request.
 func FuzzAnswer(f *testing.F) {
 	page := &wire.CertificatePage{Sizes: []uint32{1, 2}}
 	for i := range everyOperation {

@@ -6,18 +6,19 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// gate admits requests: so many at once and so many bytes in flight, in all and for each peer. It never waits. A peer
-// that has something inside gets no more than a quarter of what is free, so it takes dozens of greedy peers, not four, to
-// leave no room for the next: the dynamic thresholds of shared-buffer switches.
+// gate admits requests up to a number of requests and of bytes in flight, in all and for each peer. It never waits.
+//
+// A peer with a request inside gets at most a quarter of the free room. So dozens of greedy peers, not four, are needed
+// to leave no room for the next. Shared-buffer switches call this dynamic thresholds.
 type gate struct {
-	all, perPeer load // greatest; constant
+	all, perPeer load // limits; constant
 
 	mu    sync.Mutex
 	now   load              // guarded by mu
 	peers map[peer.ID]*load // guarded by mu; only peers with a request inside
 }
 
-// load is an amount of work.
+// load measures admitted work.
 type load struct {
 	requests int
 	bytes    int64
@@ -31,8 +32,9 @@ func newGate(l Limits) *gate {
 	}
 }
 
-// enter admits a request of a peer that will hold cost bytes, or refuses. A cost above a limit counts as that limit,
-// so that a big request waits until it is alone, not for ever. After true the caller calls leave with the same values.
+// enter admits or refuses a peer's request that will hold cost bytes. A cost above the peer's limit counts as the
+// limit: a big request must wait until it is the peer's only one, but not for ever. After true, the caller calls leave
+// with the same values.
 func (g *gate) enter(from peer.ID, cost int64) bool {
 	cost = min(cost, g.perPeer.bytes)
 	g.mu.Lock()

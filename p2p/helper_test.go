@@ -19,7 +19,7 @@ import (
 	"walrus/shards"
 )
 
-// memory is a Backend that keeps what it is given. Any method does hook first, if that is set.
+// memory is a Backend that keeps everything it gets. Its methods first call hook, if it is set.
 type memory struct {
 	mu     sync.Mutex
 	hook   func(ctx context.Context, op string) error
@@ -40,7 +40,7 @@ func newMemory() *memory {
 // mebibyte is read only.
 var mebibyte = pattern(1 << 20)
 
-// pattern is n bytes that differ from place to place.
+// pattern returns n bytes that do not repeat early.
 func pattern(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -59,7 +59,7 @@ func (m *memory) do(ctx context.Context, op string) error {
 	return hook(ctx, op)
 }
 
-// on makes every method do hook first.
+// on makes every method call hook first.
 func (m *memory) on(hook func(ctx context.Context, op string) error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -175,7 +175,7 @@ func (m *memory) PutCertificate(ctx context.Context, certificate []byte) error {
 	return nil
 }
 
-// Certificates has one for each first byte of a blob ID.
+// Certificates has one certificate for each first byte of a blob ID.
 func (m *memory) Certificates(ctx context.Context, after shards.BlobID, limit int) ([][]byte, bool, error) {
 	if err := m.do(ctx, "Certificates"); err != nil {
 		return nil, false, err
@@ -246,7 +246,7 @@ var testID = shards.BlobID{1, 2, 3}
 
 var testPersistence = certs.Persistence{Deletable: true, Object: certs.ObjectID{31: 9}}
 
-// everyOperation calls each request once, and names it by the Backend's method.
+// everyOperation calls each request once. The names are those of the Backend's methods.
 var everyOperation = []struct {
 	name string
 	call func(ctx context.Context, h *Host, to peer.ID) (any, error)
@@ -293,7 +293,7 @@ type pageOf struct {
 	more bool
 }
 
-// everyResult is what everyOperation returns from a fresh memory, in order.
+// everyResult lists the results of everyOperation with a fresh memory, in order.
 func everyResult(m *memory) []any {
 	return []any{
 		[]int{}, nil, append([]byte("confirmed "), testID[:]...), []byte("metadata"), m.sliver[1000:501_000],

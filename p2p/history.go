@@ -9,20 +9,20 @@ import (
 	"walrus/p2p/internal/wire"
 )
 
-// HistoryPoint is what a node says of itself over a time: about five minutes of the last day, or two hours of the last month.
-// None of it is proven.
+// HistoryPoint holds a node's claims about a period: about five minutes of the last day, or two hours of the last
+// month. None of them is proven.
 type HistoryPoint struct {
-	End      time.Time     // of the time, in whole seconds
-	Length   time.Duration // in whole seconds
-	Up       time.Duration // how much of it the node ran
-	Disk     uint64        // bytes of stored data at its end
-	Owed     uint64        // slivers at its end
-	Received uint64        // bytes of requests and answers with other nodes and with clients; not those of the ledger
-	Sent     uint64        // likewise
-	Repaired uint64        // slivers
+	End      time.Time     // of the period, in whole seconds
+	Length   time.Duration // of the period, in whole seconds
+	Up       time.Duration // part of the period in which the node ran
+	Disk     uint64        // bytes of stored data at the end
+	Owed     uint64        // slivers owed at the end
+	Received uint64        // bytes of the stream protocols of package p2p, without the ledger's
+	Sent     uint64        // as Received
+	Repaired uint64        // slivers repaired in the period
 }
 
-// MarshalHistory writes points in the form in which they are sent.
+// MarshalHistory encodes points for the wire.
 func MarshalHistory(points []HistoryPoint) []byte {
 	b := make([]byte, 0, len(points)*wire.HistoryPointSize)
 	for i := range points {
@@ -39,7 +39,7 @@ func MarshalHistory(points []HistoryPoint) []byte {
 // maxPointSeconds bounds the time of one point, which is two hours or so: MaxHistory of them do not overflow a Duration.
 const maxPointSeconds = 1 << 22
 
-// UnmarshalHistory reads points from anybody: they are in order, and no number is so large that sums overflow.
+// UnmarshalHistory decodes points from a stranger. It refuses points out of order, and numbers whose sums may overflow.
 func UnmarshalHistory(b []byte) ([]HistoryPoint, error) {
 	if len(b)%wire.HistoryPointSize != 0 || len(b) > MaxHistory*wire.HistoryPointSize {
 		return nil, fmt.Errorf("node history of %d bytes: want at most %d points of %d", len(b), MaxHistory, wire.HistoryPointSize)

@@ -41,7 +41,7 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// TestTraffic counts what a request and its answer take.
+// TestTraffic counts the bytes of a request and its answer.
 func TestTraffic(t *testing.T) {
 	server, client := newHost(t, nil), newHost(t, nil)
 	if err := server.Serve(t.Context(), newMemory()); err != nil {

@@ -15,15 +15,15 @@ import (
 
 // The stream protocols, by name and version.
 const (
-	sliverProtocol = "sliver/1.1.0" // operations on blobs; 1.1: confirmations name the record they are for
-	nodeProtocol   = "node/1.0.0"   // the status of nodes, and certificates
+	sliverProtocol = "sliver/1.1.0" // operations on blobs; since 1.1 a confirmation names its record
+	nodeProtocol   = "node/1.0.0"   // status of nodes, and certificates
 )
 
 func protocolID(network, name string) protocol.ID {
 	return protocol.ID("/walrus/" + network + "/" + name)
 }
 
-// Host is the libp2p host of this process: it asks other peers and, after Serve, answers them. Its methods may be
+// Host asks other peers and, after Serve, answers them. It owns the libp2p host of this process. Its methods may be
 // called concurrently.
 type Host struct {
 	host   host.Host // constant, like cfg
@@ -40,10 +40,11 @@ type Host struct {
 	serves bool   // guarded by mu
 }
 
-// errClosed is returned by what needs an open host.
+// errClosed refuses to start work on a closed host.
 var errClosed = errors.New("host is closed")
 
-// New opens the host: it listens when it returns, on every address of cfg.Listen and alone there, or fails. The host starts nothing else of ours before Serve or Join.
+// New opens the host. When it returns, the host listens on every address of cfg.Listen, without sharing a port with
+// another process; otherwise New fails. None of our protocols run before Serve or Join.
 func New(cfg Config) (*Host, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("p2p config: %w", err)
@@ -61,13 +62,13 @@ func New(cfg Config) (*Host, error) {
 	return &Host{host: h, cfg: cfg, pool: newPool(cfg.Limits.IdleTimeout), stop: func() {}}, nil
 }
 
-// ID is the host's peer ID.
+// ID returns the host's peer ID.
 func (h *Host) ID() peer.ID { return h.host.ID() }
 
-// Addrs are the addresses at which other peers should reach this one, without its ID.
+// Addrs returns the addresses at which other peers should reach this one, without its ID.
 func (h *Host) Addrs() []multiaddr.Multiaddr { return h.host.Addrs() }
 
-// FullAddrs are Addrs, each with /p2p/ID: the form for bootstrap lists.
+// FullAddrs returns Addrs, each with /p2p/ID: the form for bootstrap lists.
 func (h *Host) FullAddrs() []multiaddr.Multiaddr {
 	id := multiaddr.StringCast("/p2p/" + h.ID().String())
 	var full []multiaddr.Multiaddr
@@ -77,10 +78,10 @@ func (h *Host) FullAddrs() []multiaddr.Multiaddr {
 	return full
 }
 
-// Libp2p is the underlying host, for the DHT and whoever else shares it.
+// Libp2p returns the underlying host, for the DHT and other protocols that share it.
 func (h *Host) Libp2p() host.Host { return h.host }
 
-// Connect makes sure that there is a connection to a peer, dialing its addresses if not. Errors wrap ErrUnavailable.
+// Connect dials a peer unless there is a connection to it already. Errors wrap ErrUnavailable.
 func (h *Host) Connect(ctx context.Context, info peer.AddrInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Limits.OpenTimeout)
 	defer cancel()
@@ -90,14 +91,13 @@ func (h *Host) Connect(ctx context.Context, info peer.AddrInfo) error {
 	return nil
 }
 
-// Protect keeps the connections to a peer, for the reason tag, when connections are trimmed.
+// Protect exempts a peer from the trimming of connections, for the reason tag.
 func (h *Host) Protect(id peer.ID, tag string) { h.host.ConnManager().Protect(id, tag) }
 
-// Unprotect takes the reason tag away again.
+// Unprotect removes the reason tag.
 func (h *Host) Unprotect(id peer.ID, tag string) { h.host.ConnManager().Unprotect(id, tag) }
 
-// while returns a context that ends with ctx or with Close, whichever is first, for work that this host runs.
-// h.mu is held.
+// while returns a context for work of this host. It ends with ctx or with Close, whichever comes first. h.mu is held.
 func (h *Host) while(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
 	before := h.stop
@@ -108,7 +108,7 @@ func (h *Host) while(ctx context.Context) context.Context {
 	return ctx
 }
 
-// Serve answers requests by b until ctx ends or the host is closed. It returns at once, and may be called only once.
+// Serve lets b answer requests until ctx ends or the host is closed. It returns at once, and may be called once.
 func (h *Host) Serve(ctx context.Context, b Backend) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -123,7 +123,7 @@ func (h *Host) Serve(ctx context.Context, b Backend) error {
 	s := &server{backend: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits), log: h.cfg.Logger}
 	for name, handle := range map[string]operations{sliverProtocol: blobOperation, nodeProtocol: nodeOperation} {
 		h.host.SetStreamHandler(protocolID(h.cfg.Network, name), func(st network.Stream) {
-			if st.Conn().Stat().Limited || !h.enter() { // limited: through a relay, which is not for slivers
+			if st.Conn().Stat().Limited || !h.enter() { // limited: relayed, and relays are not for slivers
 				st.Reset()
 				return
 			}
@@ -144,8 +144,8 @@ func (h *Host) enter() bool {
 	return !h.closed
 }
 
-// Close cuts every stream and connection, ends what Serve and Join began, and waits for the handlers: a
-// Backend must return when its context ends.
+// Close cuts every stream and connection, and ends the work of Serve and Join. It waits for the Backend's methods,
+// which must return when their contexts end.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	h.closed = true

@@ -86,7 +86,7 @@ func TestTCPFirst(t *testing.T) {
 	}
 }
 
-// Both ends prefer TCP with TLS and yamux when all is on offer.
+// Both ends prefer TCP with TLS and yamux when everything is on offer.
 func TestTransportChoice(t *testing.T) {
 	client, server := serving(t, newMemory(), nil, nil)
 	for _, c := range client.host.Network().ConnsToPeer(server.ID()) {
@@ -125,8 +125,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// A node that restarts, on another port, is asked again although every pooled stream to it is dead, and perhaps its old
-// connection not yet known to be.
+// A request reaches a node that has restarted on another port. Every pooled stream to it is dead then, and its old
+// connection may be dead without our knowledge.
 func TestRestartedServer(t *testing.T) {
 	key := newKey(t)
 	client := newHost(t, nil)
@@ -150,7 +150,7 @@ func TestRestartedServer(t *testing.T) {
 	}
 }
 
-// Streams that a peer closes behind our back, the connection staying, cost a retry and nothing else.
+// Streams that a peer closes behind our back cost a retry and nothing else, while the connection stays.
 func TestStaleStreams(t *testing.T) {
 	client, server := serving(t, newMemory(), nil, nil)
 	for range 3 {
@@ -165,7 +165,7 @@ func TestStaleStreams(t *testing.T) {
 	}
 }
 
-// A context that ends cuts a transfer at once, in either direction.
+// The end of a context cuts a transfer at once, in either direction.
 func TestCancel(t *testing.T) {
 	m := newMemory()
 	m.sliver = pattern(64 << 20)
@@ -173,7 +173,7 @@ func TestCancel(t *testing.T) {
 	m.on(func(ctx context.Context, op string) error {
 		if op == "StorePairs" {
 			close(entered)
-			<-ctx.Done() // ends with the test: reads nothing
+			<-ctx.Done() // until the test ends; reads nothing
 		}
 		return ctx.Err()
 	})
@@ -214,7 +214,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// The end of the context of Serve ends what is being served, and the host lives on.
+// The end of Serve's context ends the requests being served. The host lives on.
 func TestServeEnds(t *testing.T) {
 	entered := make(chan struct{})
 	m := newMemory()
@@ -300,7 +300,7 @@ func TestClose(t *testing.T) {
 	goleak.VerifyNone(t, running)
 }
 
-// The streams of one peer are bounded; that peer's next is refused, and other peers do not notice.
+// The streams of one peer are bounded. Its next stream is refused; other peers do not notice.
 func TestTooManyStreams(t *testing.T) {
 	few := func(c *Config) { c.Limits.StreamsPerPeer = 10 }
 	greedy, server := serving(t, newMemory(), few, nil)
@@ -373,7 +373,7 @@ func TestLargeMetadata(t *testing.T) {
 	}
 }
 
-// Nonsense from our own side does not reach the peer.
+// Our own invalid requests do not reach the peer.
 func TestRequestsAreChecked(t *testing.T) {
 	client, server := serving(t, newMemory(), nil, nil)
 	ctx, to := t.Context(), server.ID()

@@ -22,7 +22,7 @@ import (
 	"walrus/shards"
 )
 
-// pipe is a stream in memory, whose deadlines follow virtual time.
+// pipe is a stream in memory. Its deadlines follow virtual time.
 type pipe struct{ net.Conn }
 
 func (p pipe) Reset() error { return p.Close() }
@@ -31,7 +31,7 @@ func newServer(b Backend, l Limits) *server {
 	return &server{backend: b, limits: &l, gate: newGate(l), log: quiet}
 }
 
-// begin starts to serve one stream; the client's end is returned, and a channel closed when the server is done with it.
+// begin serves one stream. It returns the client's end, and a channel closed when the server is done with the stream.
 func begin(t *testing.T, s *server, run operations) (net.Conn, <-chan struct{}) {
 	t.Helper()
 	mine, theirs := net.Pipe()
@@ -124,7 +124,7 @@ func TestSlowPeers(t *testing.T) {
 	l := DefaultLimits()
 	for name, c := range map[string]struct {
 		send  []byte
-		every time.Duration // between the bytes of drip; 0: none come
+		every time.Duration // between the bytes of drip; 0: none arrive
 		most  time.Duration
 	}{
 		"says nothing":           {nil, 0, l.HeaderTimeout},
@@ -161,7 +161,7 @@ func TestSlowPeers(t *testing.T) {
 	}
 }
 
-// A Backend that stalls gets a context that ends, and its peer an answer.
+// The context of a stalling Backend ends, and its peer gets an answer.
 func TestSlowBackend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := DefaultLimits()
@@ -185,7 +185,7 @@ func TestSlowBackend(t *testing.T) {
 	})
 }
 
-// A refusal does not end the stream where what is left of the request is cheap to skip.
+// A refusal keeps the stream open where the rest of the request is cheap to skip.
 func TestStreamSurvivesErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
@@ -219,7 +219,7 @@ func TestStreamSurvivesErrors(t *testing.T) {
 	})
 }
 
-// Promises cost the server nothing: memory grows with what arrives.
+// Announced bytes cost the server nothing: memory grows only with bytes that arrive.
 func TestPromisesAreNotAllocated(t *testing.T) {
 	l := DefaultLimits()
 	long := &wire.NodeStatus{Incidents: make([]string, 30_000)} // far too many, in a header of 60 KB
@@ -261,7 +261,7 @@ func (refusing) Symbols(context.Context, shards.BlobID, shards.Axis, int, []int)
 	return nil, ErrNotFound
 }
 
-// recorded is a stream that plays what a peer sent, and forgets what it is sent.
+// recorded is a stream that plays the bytes of a peer and forgets everything written to it.
 type recorded struct{ io.Reader }
 
 func (*recorded) Write(b []byte) (int, error)      { return len(b), nil }
@@ -270,7 +270,7 @@ func (*recorded) SetWriteDeadline(time.Time) error { return nil }
 func (*recorded) Close() error                     { return nil }
 func (*recorded) Reset() error                     { return nil }
 
-// One peer's requests beyond its share are refused as busy, from the header; another peer's are not.
+// A peer's requests beyond its share are refused as busy after the header. Another peer's requests are served.
 func TestBusy(t *testing.T) {
 	m := newMemory()
 	release := make(chan struct{})

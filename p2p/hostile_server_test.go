@@ -17,7 +17,7 @@ import (
 	"walrus/shards"
 )
 
-// frame is the bytes of a response, valid or not, and what follows it.
+// frame encodes a response, valid or not, and its payload.
 func frame(m proto.Message, payload []byte) []byte {
 	b, err := proto.Marshal(m)
 	if err != nil {
@@ -26,8 +26,8 @@ func frame(m proto.Message, payload []byte) []byte {
 	return append(append(binary.AppendUvarint(nil, uint64(len(b))), b...), payload...)
 }
 
-// answering opens a host that reads a little of each stream and then sends the given bytes, whatever was asked; and a
-// client of it.
+// answering opens a host and a client of it. The host reads a little of each stream, then sends the given bytes
+// whatever the request.
 func answering(t testing.TB, answer []byte, limits Limits) (client, server *Host) {
 	t.Helper()
 	server = newHost(t, nil)
@@ -36,7 +36,7 @@ func answering(t testing.TB, answer []byte, limits Limits) (client, server *Host
 			st.Read(make([]byte, 1))
 			st.Write(answer)
 			st.CloseWrite()
-			io.Copy(io.Discard, st) // what is not sent for us is sent to nobody
+			io.Copy(io.Discard, st) // reads until the client ends the stream
 			st.Reset()
 		})
 	}
@@ -45,7 +45,7 @@ func answering(t testing.TB, answer []byte, limits Limits) (client, server *Host
 	return client, server
 }
 
-// Answers that no honest node gives end in an error, at once, for every operation.
+// Dishonest answers end in an error at once, for every operation.
 func TestHostileAnswers(t *testing.T) {
 	ok := func(payload int, result *wire.Response) []byte {
 		result.Payload = uint64(payload)
@@ -89,7 +89,7 @@ func TestHostileAnswers(t *testing.T) {
 			for _, op := range everyOperation {
 				got, err := op.call(t.Context(), client, server.ID())
 				if err == nil && plain[name] && (op.name == "PutMetadata" || op.name == "Confirm" || op.name == "Metadata" || op.name == "Certificate") {
-					continue // whose answer is a few bytes of any kind
+					continue // its answer may be a few bytes of any kind
 				}
 				if !errors.Is(err, ErrProtocol) && !errors.Is(err, ErrUnavailable) {
 					t.Errorf("%s: got %.100v, %v; want %v or %v", op.name, got, err, ErrProtocol, ErrUnavailable)
@@ -136,7 +136,7 @@ func TestHostileNumbers(t *testing.T) {
 	}
 }
 
-// What a truncated sliver looks like to its reader.
+// The reader of a truncated sliver gets the bytes sent, then an unexpected end.
 func TestTruncatedSliver(t *testing.T) {
 	answer := frame(&wire.Response{Payload: 5000, Result: &wire.Response_Sliver{Sliver: &wire.SliverInfo{Size: 5000}}}, make([]byte, 4000))
 	client, server := answering(t, answer, DefaultLimits())
@@ -151,7 +151,7 @@ func TestTruncatedSliver(t *testing.T) {
 	}
 }
 
-// A sliver that breaks on the node's disk half-way is cut, not filled up.
+// A sliver that cannot be read further on the node's disk is cut, not padded.
 func TestSliverBreaksOnDisk(t *testing.T) {
 	broken := &brokenSliver{size: 1 << 20, good: 700_000}
 	client, server := serving(t, broken, nil, nil)
@@ -163,13 +163,13 @@ func TestSliverBreaksOnDisk(t *testing.T) {
 		t.Errorf("got %d bytes, %v; want at most %d and %v", n, err, broken.good, io.ErrUnexpectedEOF)
 	}
 	r.Close()
-	broken.good = 10 // now at the start: that can be said
+	broken.good = 10 // at the start, the node can still report it
 	if _, err := client.FetchSliver(t.Context(), server.ID(), testID, shards.Primary, 0, 0, broken.size); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("got %v, want %v", err, ErrCorrupt)
 	}
 }
 
-// brokenSliver is a Backend whose slivers can be read up to good bytes.
+// brokenSliver is a Backend with slivers of which only the first good bytes can be read.
 type brokenSliver struct {
 	Backend
 	size, good int64
@@ -187,7 +187,7 @@ func (b *brokenSliver) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// A refusal ends an upload however much of it is left.
+// A refusal ends an upload, however many bytes are left.
 func TestRefusalEndsUpload(t *testing.T) {
 	for _, transport := range []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"} {
 		m := newMemory()
@@ -219,7 +219,7 @@ func TestRefusalEndsUpload(t *testing.T) {
 	}
 }
 
-// The error of the function that writes an upload comes back as it is; and it must write what was announced.
+// An error of the function that writes an upload comes back unchanged. The function must write the announced size.
 func TestUploadBodyFails(t *testing.T) {
 	client, server := serving(t, newMemory(), nil, nil)
 	mine := errors.New("disk gone")

@@ -7,15 +7,15 @@ import (
 	"walrus/p2p/internal/wire"
 )
 
-// Limits of the protocols: what one message can hold. They are the same for everybody.
+// Limits on one message of the protocols. All peers share them.
 const (
-	// MaxMetadata bounds the metadata of a blob, in bytes: that of a network of 65535 shards.
+	// MaxMetadata bounds the metadata of a blob, in bytes. A network of 65535 shards needs this much.
 	MaxMetadata = wire.MaxMetadata
-	// MaxPairs bounds the sliver pairs of one StorePairs; more pairs take more requests.
+	// MaxPairs bounds the sliver pairs of one StorePairs. More pairs need more requests.
 	MaxPairs = wire.MaxIndices
 	// MaxTargets bounds the targets of one Symbols.
 	MaxTargets = wire.MaxIndices
-	// MaxSymbolsBytes bounds the symbols and proofs of one Symbols, which both sides hold in memory.
+	// MaxSymbolsBytes bounds the symbols and proofs of one Symbols, in bytes. Both sides hold them in memory.
 	MaxSymbolsBytes = wire.MaxSymbols
 	// MaxConfirmation bounds a confirmation, in bytes.
 	MaxConfirmation = wire.MaxConfirmation
@@ -34,55 +34,55 @@ const (
 )
 
 const (
-	// writeSize is how much raw data goes into one write: less costs more CPU per byte (13 % at 64 KiB).
+	// writeSize is the raw data of one write, in bytes. Smaller writes cost more CPU: 13 % at 64 KiB.
 	writeSize = 256 << 10
-	// smallPayload is what may follow a header in the same write. It is below the first receive window of every
-	// transport (256 KiB), so that such a write does not wait for the peer.
+	// smallPayload bounds a payload sent in the same write as its header. It is below the first receive window of every
+	// transport (256 KiB), so the write does not wait for the peer.
 	smallPayload = 64 << 10
-	// readBuffer of a stream: headers fit in nearly always, longer reads go past it.
+	// readBuffer sizes the read buffer of a stream. Nearly all headers fit in; longer reads bypass it.
 	readBuffer = 4 << 10
-	// answerCost is what a request counts against the bytes in flight when its answer is in memory and its size is not known
-	// beforehand: metadata of 1000 shards, roughly.
+	// answerCost counts against the bytes in flight for an answer in memory whose size is not known beforehand.
+	// Metadata of 1000 shards is about this long.
 	answerCost = 64 << 10
-	// idlePerPeer is how many idle streams are kept for one peer and protocol: enough for a burst of small requests.
+	// idlePerPeer bounds the idle streams kept for one peer and protocol. A burst of small requests needs no more.
 	idlePerPeer = 16
-	// uploadPatience is how many times longer than anyone else an uploader may stall: one that feeds many nodes in step
-	// is held up by a dead one until it gives that one up, which takes it ProgressTime.
+	// uploadPatience multiplies the time for which an uploader may stall. An uploader that feeds many nodes in step is
+	// held up by a dead node for ProgressTime, until it gives that node up.
 	uploadPatience = 3
-	// refuseTime is how long an uploader whose stream broke waits for the peer's reason.
+	// refuseTime bounds an uploader's wait for the peer's reason after the stream broke.
 	refuseTime = 2 * time.Second
 )
 
-// Limits bound what peers can use of this host, and how long it waits for them. Start from DefaultLimits.
+// Limits bound the resources that peers can use here, and the time this host waits for them. Start from DefaultLimits.
 type Limits struct {
-	// Connections kept: above High, those without protection are closed down to Low.
+	// Connections above ConnsHigh are trimmed to ConnsLow, except the protected ones.
 	ConnsLow, ConnsHigh int
-	// Memory that libp2p may use for connections and streams, in bytes.
+	// Memory bounds libp2p's memory for connections and streams, in bytes.
 	Memory int64
-	// ConnsPerIP is how many connections one public IP address may hold: a few nodes behind one NAT. Private and
-	// loopback addresses are only bound by the total.
+	// ConnsPerIP bounds the connections of one public IP address: a few nodes behind one NAT. Private and loopback
+	// addresses are bounded only by the total.
 	ConnsPerIP int
 
-	// Streams that one peer may have open to one protocol here.
+	// StreamsPerPeer bounds the streams that one peer may have open to one protocol here.
 	StreamsPerPeer int
-	// Requests served at the same time, in all and for one peer; beyond that the answer is ErrBusy. A peer gets no
-	// more than a quarter of what is free either.
+	// Requests and RequestsPerPeer bound the requests served at the same time, in all and for one peer. Further
+	// requests get ErrBusy. A peer also gets at most a quarter of the free room.
 	Requests, RequestsPerPeer int
-	// Bytes in flight that requests hold in memory, likewise. A streamed sliver counts 256 KiB; what is in memory counts
-	// whole, but no more than the limit for one peer.
+	// Bytes and BytesPerPeer bound the bytes in flight in the same way. A streamed sliver counts 256 KiB. Data in
+	// memory counts in full, up to BytesPerPeer.
 	Bytes, BytesPerPeer int64
 
-	// OpenTimeout bounds opening a stream, with dialing if there is no connection.
+	// OpenTimeout bounds the opening of a stream, including the dial if there is no connection.
 	OpenTimeout time.Duration
 	// HeaderTimeout bounds the arrival of a request's header, from its first byte.
 	HeaderTimeout time.Duration
-	// ResponseTimeout bounds the wait for a response, and what a Backend may take for one that is not streamed.
+	// ResponseTimeout bounds the wait for a response, and a Backend's time for a response that is not streamed.
 	ResponseTimeout time.Duration
-	// ProgressBytes of raw data must come from a peer in every ProgressTime spent waiting for it, or in three of them
-	// for an upload; and a peer must take each 256 KiB we write within ProgressTime.
+	// ProgressBytes of raw data must arrive from a peer in every ProgressTime spent waiting for it, or in three times
+	// ProgressTime for an upload. In return, a peer must take each 256 KiB we write within ProgressTime.
 	ProgressBytes int64
 	ProgressTime  time.Duration
-	// IdleTimeout after which an unused stream is closed by the client; the server waits half as long again.
+	// IdleTimeout bounds the life of an unused stream at the client. The server waits half as long again.
 	IdleTimeout time.Duration
 }
 
@@ -105,7 +105,7 @@ func DefaultLimits() Limits {
 	}
 }
 
-// Validate checks that every limit is positive and that those for one peer are not above those for all.
+// Validate checks that every limit is positive, and that no limit for one peer is above the limit for all peers.
 func (l Limits) Validate() error {
 	for _, v := range []struct {
 		name  string

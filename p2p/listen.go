@@ -15,11 +15,13 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// openHost opens a libp2p host that listens on every address of the list, or says on which it cannot and why.
+// openHost opens a libp2p host that listens on every address of cfg.Listen, or reports the first address where it
+// cannot.
 //
-// libp2p is content with one of them, and binds TCP ports so that other processes can bind them too, which hole punching
-// needs: the system then gives each a part of the connections. So before it listens we look whether the ports are free
-// without that, and a lock keeps processes that start at the same time from looking at the same time.
+// libp2p alone is not strict enough. It succeeds if it can listen on one address of several. And since hole punching
+// needs it, libp2p lets other processes bind its TCP ports too; the system then splits the connections among them. So
+// openHost first binds all ports exclusively for a moment. A lock serializes this check among processes that start at
+// once.
 func openHost(cfg *Config) (host.Host, error) {
 	listen, err := multiaddrs(cfg.Listen)
 	if err != nil {
@@ -49,7 +51,8 @@ func openHost(cfg *Config) (host.Host, error) {
 	return h, nil
 }
 
-// ports are the numbers of the TCP and UDP ports in addresses, each once and ascending; 0, which the system chooses, is none.
+// ports returns the TCP and UDP port numbers in addresses, each once and ascending. It omits 0: the system chooses a
+// port.
 func ports(addrs []multiaddr.Multiaddr) []int {
 	var list []int
 	for _, a := range addrs {
@@ -65,7 +68,8 @@ func ports(addrs []multiaddr.Multiaddr) []int {
 	return slices.Compact(list)
 }
 
-// tryListen binds all addresses for a moment, so that nobody else can have them, and they not each other.
+// tryListen binds all addresses at once for a moment: this fails if another process has a port, or two addresses share
+// one.
 func tryListen(addrs []multiaddr.Multiaddr) error {
 	var held []io.Closer
 	defer func() {
@@ -85,11 +89,11 @@ func tryListen(addrs []multiaddr.Multiaddr) error {
 	return nil
 }
 
-// bind takes the port of an address for this process alone; nil if the address has none that we know.
+// bind takes the port of an address exclusively. It returns nil for an address of an unknown kind.
 func bind(a multiaddr.Multiaddr) (io.Closer, error) {
 	network, address, err := manet.DialArgs(a)
 	if err != nil {
-		return nil, nil //nolint:nilerr,nilnil // not of TCP or UDP: libp2p says what it can do with it
+		return nil, nil //nolint:nilerr,nilnil // neither TCP nor UDP: left to libp2p
 	}
 	switch network {
 	case "tcp4", "tcp6":
@@ -108,7 +112,7 @@ func bind(a multiaddr.Multiaddr) (io.Closer, error) {
 	return nil, nil //nolint:nilnil // as above
 }
 
-// listenError says why nobody can listen on a, and what to do. Those of the list before it are bound.
+// listenError explains err, from listening on a, and advises what to do. The addresses before a in the list are bound.
 func listenError(a multiaddr.Multiaddr, before []multiaddr.Multiaddr, err error) error {
 	advice := "%w"
 	switch {
@@ -124,7 +128,7 @@ func listenError(a multiaddr.Multiaddr, before []multiaddr.Multiaddr, err error)
 	return fmt.Errorf("listen on %s: "+advice, a, err)
 }
 
-// overlaps reports whether one of others takes the port of a, too.
+// overlaps reports whether one of others has the same port as a.
 func overlaps(a multiaddr.Multiaddr, others []multiaddr.Multiaddr) bool {
 	network, host, port := hostPort(a)
 	return slices.ContainsFunc(others, func(o multiaddr.Multiaddr) bool {
@@ -142,13 +146,13 @@ func hostPort(a multiaddr.Multiaddr) (network string, host net.IP, port string) 
 	return network, net.ParseIP(name), port
 }
 
-// listenOnRest listens on the addresses on which libp2p did not; it says nothing about them by itself.
+// listenOnRest listens on the addresses where libp2p has failed to, which libp2p does not report.
 func listenOnRest(h host.Host, addrs []multiaddr.Multiaddr) error {
 	have := h.Network().ListenAddresses()
 	for _, a := range addrs {
 		i := slices.IndexFunc(have, func(b multiaddr.Multiaddr) bool { return sameButPort(a, b) })
 		if i >= 0 {
-			have = slices.Delete(have, i, i+1) // each is good for one
+			have = slices.Delete(have, i, i+1) // each matches one address
 			continue
 		}
 		if err := h.Network().Listen(a); err != nil {
@@ -158,7 +162,7 @@ func listenOnRest(h host.Host, addrs []multiaddr.Multiaddr) error {
 	return nil
 }
 
-// sameButPort reports whether a host that was told to listen on want may listen on have: port 0 is any.
+// sameButPort reports whether a listener on have satisfies want. Port 0 in want matches any port.
 func sameButPort(want, have multiaddr.Multiaddr) bool {
 	if len(want) != len(have) {
 		return false

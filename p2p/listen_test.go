@@ -12,7 +12,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-// freePort is a port of 127.0.0.1 that was free a moment ago, for TCP and UDP.
+// freePort returns a port of 127.0.0.1 that was free for TCP and UDP a moment ago.
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 100 {
@@ -33,8 +33,8 @@ func freePort(t *testing.T) int {
 	return 0
 }
 
-// TestListenAllOrNothing: a host listens on all addresses it is told, alone, or says on which it cannot, and leaves none
-// taken.
+// TestListenAllOrNothing wants a host to listen on all its addresses exclusively, or to name the one that fails and
+// leave every port free.
 func TestListenAllOrNothing(t *testing.T) {
 	taken := freePort(t)
 	tcp, quic := fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", taken), fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", taken)
@@ -77,7 +77,7 @@ func TestListenAllOrNothing(t *testing.T) {
 	}
 }
 
-// TestListenAtOnce: of hosts that open the same TCP port in the same moment one gets it.
+// TestListenAtOnce opens hosts on the same TCP port in the same moment: exactly one gets it.
 func TestListenAtOnce(t *testing.T) {
 	addr := fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", freePort(t))
 	const many = 8
@@ -107,7 +107,7 @@ func TestListenAtOnce(t *testing.T) {
 	}
 }
 
-// TestSameButPort matches what was configured with what a host listens on.
+// TestSameButPort matches configured addresses with the addresses of listeners.
 func TestSameButPort(t *testing.T) {
 	for _, tt := range []struct {
 		want, have string

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// checkEveryOperation runs every operation against a fresh memory and checks what arrives on both sides.
+// checkEveryOperation runs every operation against a fresh memory and checks the data that arrives on both sides.
 func checkEveryOperation(t *testing.T, client *Host, to peer.ID, m *memory) {
 	t.Helper()
 	want := everyResult(m)

@@ -19,7 +19,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// options are those of the libp2p host. cfg is valid.
+// options returns the options of the libp2p host. cfg is valid.
 func options(cfg *Config) ([]libp2p.Option, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(cfg.Key)
 	if err != nil {
@@ -33,7 +33,7 @@ func options(cfg *Config) ([]libp2p.Option, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What the options of a test have set already must not be set twice.
+	// Options of a test must not be set a second time.
 	var given libp2pconfig.Config
 	if err := given.Apply(cfg.Libp2p...); err != nil {
 		return nil, fmt.Errorf("libp2p options: %w", err)
@@ -60,7 +60,8 @@ func options(cfg *Config) ([]libp2p.Option, error) {
 	return bounds(cfg, &given, opts)
 }
 
-// transports: TCP with TLS (or Noise) and yamux; QUIC. TLS needs a quarter less CPU than Noise, and a third of QUIC.
+// transports offers TCP, with TLS or Noise and with yamux, and QUIC. TLS needs a quarter less CPU than Noise, and a
+// third of the CPU of QUIC.
 func transports(cfg *Config, given *libp2pconfig.Config) []libp2p.Option {
 	var opts []libp2p.Option
 	if !cfg.TestTransport {
@@ -74,13 +75,13 @@ func transports(cfg *Config, given *libp2pconfig.Config) []libp2p.Option {
 	}
 	if len(given.Muxers) == 0 {
 		mux := *yamux.DefaultTransport
-		mux.MaxMessageSize = writeSize // one frame for one write: 11 to 16 % less CPU. Never lower its stream windows.
+		mux.MaxMessageSize = writeSize // one frame per write saves 11 to 16 % CPU; never lower the stream windows
 		opts = append(opts, libp2p.Muxer(yamux.ID, &mux))
 	}
 	return opts
 }
 
-// reachability: what helps us and others through NATs. All of it only with a real network.
+// reachability enables the services that help us and others through NATs. They need a real network.
 func reachability(cfg *Config, listen []multiaddr.Multiaddr) []libp2p.Option {
 	if cfg.TestTransport {
 		return []libp2p.Option{libp2p.DisableIdentifyAddressDiscovery()}
@@ -103,7 +104,7 @@ func reachability(cfg *Config, listen []multiaddr.Multiaddr) []libp2p.Option {
 	return opts
 }
 
-// bounds: resource and connection managers.
+// bounds adds the resource manager and the connection manager.
 func bounds(cfg *Config, given *libp2pconfig.Config, opts []libp2p.Option) ([]libp2p.Option, error) {
 	if given.ResourceManager == nil {
 		rm, err := resourceManager(cfg)
@@ -122,14 +123,14 @@ func bounds(cfg *Config, given *libp2pconfig.Config, opts []libp2p.Option) ([]li
 	return opts, nil
 }
 
-// localDialTimeout bounds a dial on loopback and private addresses, where the default is 5 s: a process that is not
-// running refuses TCP at once, but lets QUIC wait.
+// localDialTimeout bounds a dial of loopback and private addresses. libp2p's 5 s are too long: without a process at the
+// port, TCP is refused at once but QUIC waits for the timeout.
 const localDialTimeout = time.Second
 
-// quicDelay is how much later than the last TCP address others are dialed.
+// quicDelay separates the dial of the last TCP address from the dials of all others.
 const quicDelay = 250 * time.Millisecond
 
-// tcpFirst dials direct TCP addresses before all others, where libp2p prefers QUIC: for slivers QUIC costs three times
+// tcpFirst dials direct TCP addresses before all others, while libp2p prefers QUIC. For slivers, QUIC costs three times
 // the CPU, and its congestion control collapses under loss.
 func tcpFirst(addrs []multiaddr.Multiaddr) []network.AddrDelay {
 	var direct, others []multiaddr.Multiaddr

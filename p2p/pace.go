@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// pacedReader cuts off a peer that sends too slowly: quantum bytes must come in every window of time spent in Read.
-// Time between Reads does not count: that is ours.
+// pacedReader cuts off a peer that sends too slowly: quantum bytes must arrive in every window of time spent in Read.
+// Time between Reads does not count, since the peer cannot help it.
 type pacedReader struct {
 	r        io.Reader
 	deadline func(time.Time) error
@@ -38,13 +38,13 @@ func (p *pacedReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// pacedWriter cuts off a peer that takes data too slowly: each writeSize bytes must be taken within the window.
+// pacedWriter cuts off a peer that takes data too slowly: it must take each writeSize bytes within the window.
 type pacedWriter struct {
 	w        io.Writer
 	deadline func(time.Time) error
 	window   time.Duration
-	// patient writers are content with any bytes in a window: those of a client, whose own line may be what is slow, and
-	// carries many streams.
+	// patient writers accept any progress within a window. Uploading clients need this: their own line may be the slow
+	// one, and carries many streams.
 	patient bool
 }
 
@@ -67,7 +67,7 @@ func (p *pacedWriter) Write(b []byte) (int, error) {
 	return done, nil
 }
 
-// isTimeout tells a passed deadline of a stream, of any transport, from a broken one.
+// isTimeout reports whether a stream's deadline passed, for any transport. Otherwise the stream broke.
 func isTimeout(err error) bool {
 	var timeout net.Error
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()

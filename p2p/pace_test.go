@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestPatientWriter writes over a line that takes four windows for one write: a client, whose own line that may be, goes on as
-// long as bytes move; a server does not.
+// TestPatientWriter writes over a line that needs four windows for one write. A client goes on as long as bytes move,
+// since the slow line may be its own. A server gives up.
 func TestPatientWriter(t *testing.T) {
 	for _, patient := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -29,7 +29,7 @@ func TestPatientWriter(t *testing.T) {
 			})
 			w := newPacedWriter(near, near.SetWriteDeadline, window)
 			w.patient = patient
-			n, err := w.Write(make([]byte, 2*writeSize)) // the second half is never taken
+			n, err := w.Write(make([]byte, 2*writeSize)) // the peer never takes the second half
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("patient %v: %v", patient, err)
 			}

@@ -6,11 +6,11 @@ import (
 	"sync"
 )
 
-// payload is the raw bytes after a header, on either side: exactly as many as the header says, or an error.
+// payload reads the raw bytes after a header, on either side: as many as the header announces, or an error.
 type payload struct {
 	r    io.Reader
 	left int64
-	err  error // what broke the stream before the end; it stays
+	err  error // of the stream, before the end; returned by every later Read
 }
 
 func (p *payload) Read(b []byte) (int, error) {
@@ -32,7 +32,7 @@ func (p *payload) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// all reads the rest. The caller has checked its size; even so memory grows only as bytes arrive.
+// all reads the rest, whose size the caller has checked. Even so, memory grows only as bytes arrive.
 func (p *payload) all() ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(int(min(p.left, smallPayload)) + bytes.MinRead)
@@ -40,7 +40,7 @@ func (p *payload) all() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// writeBuffers are buffers of writeSize for streaming.
+// writeBuffers holds buffers of writeSize for streaming.
 var writeBuffers = sync.Pool{New: func() any {
 	b := make([]byte, writeSize)
 	return &b

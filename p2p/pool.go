@@ -9,22 +9,22 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// stream is a stream on which this host asks. It belongs to one request at a time, and in between to the pool.
+// stream carries requests of this host, one at a time. It belongs to a request, or between requests to the pool.
 type stream struct {
 	network.Stream
 	r      *bufio.Reader
 	to     target
-	expiry *time.Timer // closes it when idle; owned by pool
+	expiry *time.Timer // closes an idle stream; owned by pool
 }
 
-// target is a peer and the name of a protocol.
+// target names a peer and one of its protocols.
 type target struct {
 	peer     peer.ID
 	protocol string
 }
 
-// pool keeps idle streams: opening one costs several times a small request. Streams that end on their own are found out when
-// used.
+// pool keeps idle streams, since opening one costs several times as much as a small request. It does not notice when
+// the peer ends an idle stream: the next request on it fails, and is sent again.
 type pool struct {
 	idleTime time.Duration // constant
 
@@ -37,7 +37,7 @@ func newPool(idleTime time.Duration) *pool {
 	return &pool{idleTime: idleTime, idle: make(map[target][]*stream)}
 }
 
-// get takes the stream that was used last, or returns nil.
+// get takes the most recently used stream out of the pool, or returns nil.
 func (p *pool) get(to target) *stream {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,7 +51,7 @@ func (p *pool) get(to target) *stream {
 	return nil
 }
 
-// put gives back a stream on which the last response has been read to its end.
+// put returns a stream after its last response has been read to the end.
 func (p *pool) put(st *stream) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,12 +63,12 @@ func (p *pool) put(st *stream) {
 		p.mu.Lock()
 		p.remove(st)
 		p.mu.Unlock()
-		_ = st.Close() // idle: nothing is lost with it
+		_ = st.Close() // idle: nothing is lost
 	})
 	p.idle[st.to] = append(p.idle[st.to], st)
 }
 
-// remove takes st out of its list if it is still there. p.mu is held.
+// remove takes st out of its list, if it is still there. p.mu is held.
 func (p *pool) remove(st *stream) {
 	list := p.idle[st.to]
 	for i := range list {
@@ -82,7 +82,7 @@ func (p *pool) remove(st *stream) {
 	}
 }
 
-// close drops every stream; those in use are dropped when they come back.
+// close cuts every idle stream. Streams in use are cut when they are put back.
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

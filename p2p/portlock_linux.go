@@ -9,16 +9,17 @@ import (
 )
 
 const (
-	// portPatience is how long to wait for another process that is just opening a host on the same port.
+	// portPatience bounds the wait for another process that is just opening a host on the same port.
 	portPatience = 10 * time.Second
-	// portRetry is how often to look whether it is done.
+	// portRetry separates two attempts to get the lock.
 	portRetry = 10 * time.Millisecond
 )
 
-// lockPorts keeps other processes on this machine that use these ports from looking whether they are free, until unlock. A
-// lock is a socket in Linux's abstract namespace: it is as far-reaching as the ports (a network namespace), needs no folder
-// that two users share, and is gone when its process is. Ports are locked in ascending order, so that no two wait for each
-// other.
+// lockPorts keeps other processes on this machine from checking whether these ports are free, until unlock.
+//
+// A lock is a socket in Linux's abstract namespace. Like a port, it is visible in its network namespace; it needs no
+// folder that two users share; and it ends with its process. Ports are locked in ascending order, so two processes
+// never wait for each other.
 func lockPorts(ports []int) (unlock func(), err error) {
 	var held []*net.UnixConn
 	unlock = func() {
@@ -36,7 +37,7 @@ func lockPorts(ports []int) (unlock func(), err error) {
 				break
 			}
 			if !errors.Is(err, syscall.EADDRINUSE) {
-				break // without such sockets, as in a sandbox, looking must do
+				break // a sandbox without such sockets: do without the lock
 			}
 			if time.Now().After(end) {
 				unlock()

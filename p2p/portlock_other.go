@@ -2,6 +2,6 @@
 
 package p2p
 
-// lockPorts does nothing on this system: of two processes that start in the same moment both may find a port free. What
-// starts later does not.
+// lockPorts does nothing on this system. Two processes that start in the same moment may both find a port free; a
+// process that starts later finds it taken.
 func lockPorts([]int) (unlock func(), err error) { return func() {}, nil }

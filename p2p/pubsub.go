@@ -36,8 +36,9 @@ const (
 	Ignore Verdict = iota
 	// Accept delivers the message and passes it on.
 	Accept
-	// Reject drops a provably bad message and lowers the score of the peer that sent it. With the scores of certificates,
-	// a peer gets no more gossip after about four such messages within minutes; after ten, nothing from it is read.
+	// Reject drops a provably bad message and lowers the score of the peer that sent it. With the scores of
+	// certificates, a peer gets no more gossip after about four such messages within minutes; after ten, nothing from
+	// it is read.
 	Reject
 )
 
@@ -49,7 +50,7 @@ type TopicConfig struct {
 	MaxMessage int
 	// Score for the behaviour of peers in this topic.
 	Score TopicScore
-	// Validate judges a message before it is delivered or passed on, one's own included. What it decoded becomes
+	// Validate judges a message before it is delivered or passed on, one's own included; decoded becomes
 	// Message.Decoded. It is called concurrently; from is the peer that passed the message on, not its author, since
 	// messages are anonymous and prove themselves. When ctx ends, after five seconds at most, the message is ignored.
 	Validate func(ctx context.Context, from peer.ID, data []byte) (v Verdict, decoded any)
@@ -198,9 +199,10 @@ func gossipOptions(prefix string, topics []TopicConfig, log *slog.Logger) []pubs
 	}
 }
 
-// messageID tells messages apart by topic and hash: the same certificate from several publishers travels once. The IDs of
-// certificates are bare hashes, as they were before there were other topics. All other IDs name their topic; otherwise
-// anybody could publish a message where it is rejected, and so have every node count it as seen where it belongs.
+// messageID tells messages apart by topic and hash: the same certificate from several publishers travels once. The IDs
+// of certificates are bare hashes, as they were before there were other topics. All other IDs name their topic;
+// otherwise anybody could publish a message where it is rejected, and so have every node count it as seen where it
+// belongs.
 func messageID(prefix string) func(*pubsub_pb.Message) string {
 	return func(m *pubsub_pb.Message) string {
 		hash := sha256.Sum256(m.GetData())

@@ -3,6 +3,7 @@ package p2p
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -11,10 +12,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// proven is a stand-in for a certificate check: good certificates begin so.
+// proven stands in for a valid certificate: good messages begin with it.
 var proven = []byte("proven ")
 
 func verify(_ context.Context, _ peer.ID, data []byte) Verdict {
@@ -27,14 +29,14 @@ func verify(_ context.Context, _ peer.ID, data []byte) Verdict {
 	return Reject
 }
 
-// decided is a Validate that decodes nothing.
+// decided turns verdict into a Validate that decodes nothing.
 func decided(verdict func(context.Context, peer.ID, []byte) Verdict) func(context.Context, peer.ID, []byte) (Verdict, any) {
 	return func(ctx context.Context, from peer.ID, data []byte) (Verdict, any) {
 		return verdict(ctx, from, data), nil
 	}
 }
 
-// gossiper is a host in the topic, with what it was delivered.
+// gossiper is a host in the topic. It counts the messages delivered to it.
 type gossiper struct {
 	*Host
 	topic *Topic
@@ -89,7 +91,8 @@ func all(f func(context.Context, peer.ID, []byte) Verdict) func(int) func(contex
 	return func(int) func(context.Context, peer.ID, []byte) Verdict { return f }
 }
 
-// A burst of 200 certificates, from all of 8 hosts at the same moment, reaches everyone, each once.
+// A burst of 200 certificates, published by 8 hosts in the same moment, reaches every host. Each certificate comes
+// once.
 func TestGossipBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gs := gossip(t, simulated(t, 8, 50*time.Millisecond, DefaultLimits()), all(verify))
@@ -110,7 +113,7 @@ func TestGossipBurst(t *testing.T) {
 				}
 			}
 		}
-		// The same certificate again, from someone else, is no news.
+		// Another host publishes the same certificate: it is not delivered again.
 		if err := gs[5].topic.Publish(t.Context(), []byte(want[0])); err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +126,7 @@ func TestGossipBurst(t *testing.T) {
 	})
 }
 
-// The same over real sockets, a few of them.
+// Certificates reach every host over real sockets.
 func TestGossipOnLoopback(t *testing.T) {
 	var hosts []*Host
 	for range 8 {
@@ -153,8 +156,8 @@ func TestGossipOnLoopback(t *testing.T) {
 	}
 }
 
-// A forger's messages reach nobody, are not even passed on, and soon nothing that it sends is read any more; stale
-// messages cost nothing.
+// A forger's messages are neither delivered nor passed on, and soon nothing from the forger is read. Stale messages
+// cost nothing.
 func TestForger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const forger, stale = 0, 1
@@ -164,7 +167,7 @@ func TestForger(t *testing.T) {
 			return func(ctx context.Context, from peer.ID, data []byte) Verdict {
 				v := verify(ctx, from, data)
 				if from == hosts[i].ID() {
-					return Accept // these two publish what they like
+					return Accept // these two hosts may publish anything
 				}
 				if v == Reject && from != hosts[forger].ID() {
 					passedOn.Add(1)
@@ -208,8 +211,8 @@ func TestForger(t *testing.T) {
 	})
 }
 
-// Two topics with validators of their own. A message rejected in one is still delivered in the other, as what Validate
-// made of it: nobody can hide a message by publishing it first where it does not belong.
+// Two topics have validators of their own. A message rejected in one topic is still delivered in the other, with the
+// value that Validate decoded. So nobody can hide a message by first publishing it in the wrong topic.
 func TestTwoTopics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hosts := simulated(t, 2, 50*time.Millisecond, DefaultLimits())
@@ -256,6 +259,20 @@ func TestTwoTopics(t *testing.T) {
 		cancel()
 		running.Wait()
 	})
+}
+
+// Peers of every version must give a certificate the same ID. IDs in other topics never equal one.
+func TestMessageIDs(t *testing.T) {
+	id := messageID("/walrus/test/")
+	data := []byte("message")
+	hash := sha256.Sum256(data)
+	for topic, want := range map[string]string{
+		"/walrus/test/certificates/1": string(hash[:]), "/walrus/test/pins/1": "/walrus/test/pins/1" + string(hash[:]),
+	} {
+		if got := id(&pubsub_pb.Message{Data: data, Topic: &topic}); got != want {
+			t.Errorf("ID in %s: got %q, want %q", topic, got, want)
+		}
+	}
 }
 
 func TestJoinRefuses(t *testing.T) {

@@ -13,18 +13,22 @@ import (
 	"walrus/shards"
 )
 
-// The methods below ask a peer. Their errors wrap: a sentinel that the peer reported; ErrUnavailable when it cannot be
-// reached, breaks off, or does not move; ErrProtocol when its answer is nonsense; or they are the cause of ctx's end. A
-// peer that accepts and then says nothing fails by the timeouts of Limits even when ctx has no deadline.
+// The methods below ask a peer. Their errors are one of:
+//   - the sentinel that the peer reported, wrapped;
+//   - ErrUnavailable, wrapped: the peer cannot be reached, breaks off, or stalls;
+//   - ErrProtocol, wrapped: the answer is nonsense;
+//   - the cause of the end of ctx.
+//
+// The timeouts of Limits apply even if ctx has no deadline, so a silent peer cannot block a request for ever.
 
-// describe adds what was asked, and whom, to an error.
+// describe adds the request and the peer to an error.
 func describe(err *error, to peer.ID, format string, args ...any) {
 	if *err != nil {
 		*err = fmt.Errorf("%s: peer %s: %w", fmt.Sprintf(format, args...), to, *err)
 	}
 }
 
-// PutMetadata gives a node the metadata of a blob. It returns the pairs that the node already has, by index.
+// PutMetadata gives a node the metadata of a blob. It returns the indices of the pairs that the node already has.
 func (h *Host) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) (held []int, err error) {
 	defer describe(&err, to, "put metadata of %s", id)
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_PutMetadata{PutMetadata: new(wire.PutMetadata)}}
@@ -44,9 +48,9 @@ func (h *Host) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, me
 	return a.indices()
 }
 
-// StorePairs uploads sliver pairs of a blob, at most MaxPairs: size bytes that body writes, in the order that
-// Backend.StorePairs states. Writes of any size are fine. When the node refuses, body's next Write fails and StorePairs
-// returns the node's error.
+// StorePairs uploads at most MaxPairs sliver pairs of a blob. body writes size bytes, in the order given at
+// BlobBackend.StorePairs, in writes of any size. When the node refuses, body's next Write fails and StorePairs returns
+// the node's error.
 func (h *Host) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64,
 	body func(io.Writer) error) (err error) {
 	defer describe(&err, to, "store %d pairs of %s", len(pairs), id)
@@ -73,7 +77,7 @@ func (h *Host) Confirm(ctx context.Context, to peer.ID, id shards.BlobID, p cert
 	return h.askBytes(ctx, target{to, sliverProtocol}, req, nil)
 }
 
-// Metadata fetches the metadata of a blob, not checked yet: at most most bytes, which is its size in this network.
+// Metadata fetches the unverified metadata of a blob. An answer above most bytes, its size in this network, fails.
 func (h *Host) Metadata(ctx context.Context, to peer.ID, id shards.BlobID, most int) (metadata []byte, err error) {
 	defer describe(&err, to, "metadata of %s", id)
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetMetadata{GetMetadata: new(wire.GetMetadata)}}
@@ -88,9 +92,9 @@ func (h *Host) Metadata(ctx context.Context, to peer.ID, id shards.BlobID, most 
 	return a.bytes()
 }
 
-// FetchSliver opens the bytes [offset, offset+length) of a sliver in strip order, not checked yet. The reader gives
-// exactly length bytes, then io.EOF; a transfer that breaks wraps io.ErrUnexpectedEOF and ErrUnavailable. It must be
-// closed, and fails when ctx ends.
+// FetchSliver opens the unverified bytes [offset, offset+length) of a sliver in strip order. The caller closes the
+// reader. It returns exactly length bytes, then io.EOF. The error of a broken transfer wraps io.ErrUnexpectedEOF and
+// ErrUnavailable. The reader fails when ctx ends.
 func (h *Host) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int,
 	offset, length int64) (r io.ReadCloser, err error) {
 	defer describe(&err, to, "fetch %s sliver %d of %s", axis, index, id)
@@ -110,8 +114,8 @@ func (h *Host) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, ax
 	return a, nil
 }
 
-// Symbols fetches recovery symbols of a sliver, one for each of targets in order, not checked yet: each of symbolSize
-// bytes with a proof of proofLen hashes. Together they may have MaxSymbolsBytes.
+// Symbols fetches unverified recovery symbols of a sliver, one for each of targets, in order. Each has symbolSize bytes
+// and a proof of proofLen hashes. Together they have at most MaxSymbolsBytes.
 func (h *Host) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int,
 	targets []int, symbolSize int64, proofLen int) (symbols []shards.Symbol, err error) {
 	defer describe(&err, to, "symbols of %s sliver %d of %s", axis, index, id)
@@ -148,7 +152,7 @@ func (h *Host) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis s
 	return symbols, nil
 }
 
-// BlobStatus asks what a node has of a blob.
+// BlobStatus asks a node for the parts of a blob that it has.
 func (h *Host) BlobStatus(ctx context.Context, to peer.ID, id shards.BlobID) (status BlobStatus, err error) {
 	defer describe(&err, to, "status of %s", id)
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetBlobStatus{GetBlobStatus: new(wire.GetBlobStatus)}}
@@ -182,7 +186,7 @@ func (h *Host) BlobStatus(ctx context.Context, to peer.ID, id shards.BlobID) (st
 	return status, nil
 }
 
-// askBytes asks for bytes.
+// askBytes sends a request and returns the whole payload of the response.
 func (h *Host) askBytes(ctx context.Context, to target, req *wire.Request, small []byte) ([]byte, error) {
 	a, err := h.ask(ctx, to, req, small)
 	if err != nil {
@@ -192,7 +196,7 @@ func (h *Host) askBytes(ctx context.Context, to target, req *wire.Request, small
 	return a.bytes()
 }
 
-// bytes reads the payload, whose size has been checked.
+// bytes reads the whole payload. Its size has been checked.
 func (a *answer) bytes() ([]byte, error) {
 	b, err := a.payload.all()
 	if err != nil {
@@ -201,7 +205,7 @@ func (a *answer) bytes() ([]byte, error) {
 	return b, nil
 }
 
-// indices reads a payload of shards or pairs.
+// indices decodes a payload of shards or pairs.
 func (a *answer) indices() ([]int, error) {
 	b, err := a.bytes()
 	if err != nil {

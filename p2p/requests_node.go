@@ -12,7 +12,7 @@ import (
 	"walrus/shards"
 )
 
-// NodeStatus asks a node about itself.
+// NodeStatus asks a node to describe itself.
 func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, err error) {
 	defer describe(&err, to, "node status")
 	req := &wire.Request{Op: &wire.Request_GetNodeStatus{GetNodeStatus: new(wire.GetNodeStatus)}}
@@ -39,7 +39,7 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	for _, incident := range s.GetIncidents() {
 		status.Incidents = append(status.Incidents, printable(incident))
 	}
-	const longest = 1 << 43 // milliseconds, some 280 years: what a Duration holds
+	const longest = 1 << 43 // milliseconds: some 280 years, which fit a Duration
 	status.ClockAhead = time.Duration(max(-longest, min(longest, s.GetClockAheadMillis()))) * time.Millisecond
 	for _, address := range s.GetAddresses() {
 		status.Addresses = append(status.Addresses, printable(address))
@@ -54,7 +54,7 @@ const maxStated = 1 << 53
 // bounded is a number that a node says, or the greatest that is taken.
 func bounded(n uint64) uint64 { return min(n, maxStated) }
 
-// NodeHistory asks a node how it was. A node of an older version does not know: ErrBadRequest.
+// NodeHistory asks a node about its past. A node of an older version answers ErrBadRequest.
 func (h *Host) NodeHistory(ctx context.Context, to peer.ID) (points []HistoryPoint, err error) {
 	defer describe(&err, to, "node history")
 	req := &wire.Request{Op: &wire.Request_GetNodeHistory{GetNodeHistory: new(wire.GetNodeHistory)}}
@@ -68,7 +68,7 @@ func (h *Host) NodeHistory(ctx context.Context, to peer.ID) (points []HistoryPoi
 	return points, nil
 }
 
-// Certificate fetches the certificate of a blob, not checked yet.
+// Certificate fetches the unverified certificate of a blob.
 func (h *Host) Certificate(ctx context.Context, to peer.ID, id shards.BlobID) (certificate []byte, err error) {
 	defer describe(&err, to, "certificate of %s", id)
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetCertificate{GetCertificate: new(wire.GetCertificate)}}
@@ -86,9 +86,9 @@ func (h *Host) PutCertificate(ctx context.Context, to peer.ID, certificate []byt
 	return err
 }
 
-// Certificates fetches up to limit certificates (at most MaxCertificates) of a node, not checked yet, in blob ID order
-// from strictly after the given ID (all zero: from the start), and whether there are more. A page with more to come is
-// not empty.
+// Certificates fetches a page of up to limit unverified certificates of a node, in blob ID order, and reports whether
+// more follow it. The page begins strictly after the given ID; an ID of zeros begins at the start. limit is at most
+// MaxCertificates. A page is empty only if nothing follows it.
 func (h *Host) Certificates(ctx context.Context, to peer.ID, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error) {
 	defer describe(&err, to, "certificates after %s", after)
 	if limit < 1 || limit > MaxCertificates {

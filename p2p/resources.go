@@ -12,14 +12,14 @@ import (
 	"github.com/libp2p/go-libp2p/x/rate"
 )
 
-// privateNets are not bound per address: a network of containers, or a whole devnet, is one address or a few.
+// privateNets have no limits per address: a network of containers, or a whole devnet, may share a few addresses.
 var privateNets = []string{
 	"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
 	"::1/128", "fc00::/7", "fe80::/10",
 }
 
-// resourceManager bounds connections, streams and memory. It starts from libp2p's defaults for the given memory, which
-// cover libp2p's own protocols, and puts ours in place.
+// resourceManager bounds connections, streams and memory. libp2p's defaults for the given memory cover its own
+// protocols; limits for our protocols are added.
 func resourceManager(cfg *Config) (network.ResourceManager, error) {
 	l := &cfg.Limits
 	conns := 2 * l.ConnsHigh // trimming takes a while
@@ -42,7 +42,7 @@ func resourceManager(cfg *Config) (network.ResourceManager, error) {
 			Streams: rcmgr.Unlimited, StreamsInbound: 96 * streams, StreamsOutbound: rcmgr.Unlimited,
 			Memory: rcmgr.LimitVal64(l.Memory),
 		},
-		// Two protocols of ours, and the ledger, the DHT, gossip and identify.
+		// Two protocols of ours, the ledger's, the DHT, gossip and identify.
 		PeerDefault: rcmgr.ResourceLimits{
 			Streams: 5 * streams, StreamsInbound: 3 * streams, StreamsOutbound: 3 * streams,
 			Memory: oursPerPeer.Memory,

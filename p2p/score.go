@@ -54,13 +54,13 @@ func peerScore(prefix string, topics []TopicConfig) (*pubsub.PeerScoreParams, *p
 		AppSpecificScore:            func(peer.ID) float64 { return 0 },
 		IPColocationFactorWeight:    -5,
 		IPColocationFactorThreshold: sharedIP,
-		// Broken promises and hasty grafts: a handful is bad luck.
+		// Broken promises and hasty grafts. Up to six are taken for bad luck.
 		BehaviourPenaltyWeight:    -10,
 		BehaviourPenaltyThreshold: 6,
 		BehaviourPenaltyDecay:     pubsub.ScoreParameterDecay(time.Hour),
 		DecayInterval:             pubsub.DefaultDecayInterval,
 		DecayToZero:               pubsub.DefaultDecayToZero,
-		RetainScore:               6 * time.Hour, // reconnecting does not clear a bad name
+		RetainScore:               6 * time.Hour, // a peer cannot clear its score by reconnecting
 		Topics:                    make(map[string]*pubsub.TopicScoreParams, len(topics)),
 	}
 	for _, t := range topics {

@@ -35,7 +35,7 @@ func blobOperation(ctx context.Context, x *request) error {
 	return fmt.Errorf("%w: %s is not an operation of this protocol", ErrBadRequest, x.name())
 }
 
-// replyBytes replies with bytes of a Backend, or its error.
+// replyBytes replies with a Backend's bytes, or passes on its error.
 func (x *request) replyBytes(b []byte, err error) error {
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (x *request) replyBytes(b []byte, err error) error {
 	return x.reply(new(wire.Response), b)
 }
 
-// persistence that a confirmation is asked for.
+// persistence decodes the persistence that the confirmation shall name.
 func persistence(op *wire.Confirm) (p certs.Persistence) {
 	p.Deletable = len(op.GetObject()) > 0
 	copy(p.Object[:], op.GetObject())
@@ -79,7 +79,7 @@ func (x *request) storePairs(ctx context.Context, op *wire.StorePairs) error {
 	return x.reply(new(wire.Response), nil)
 }
 
-// readSliver streams a range of a sliver. A failure after the first bytes cuts the stream: the reader sees a truncated
+// readSliver streams a range of a sliver. A failure after the first bytes cuts the stream: the peer sees a truncated
 // payload, never wrong bytes.
 func (x *request) readSliver(ctx context.Context, op *wire.ReadSliver) error {
 	sliver, err := x.backend.OpenSliver(ctx, x.id, shards.Axis(op.GetAxis()), int(op.GetIndex()))
@@ -102,7 +102,7 @@ func (x *request) readSliver(ctx context.Context, op *wire.ReadSliver) error {
 	}
 	from := io.NewSectionReader(sliver, offset, length)
 	b := (*buffer)[:min(int64(len(*buffer)), int64(len(head))+length)]
-	n, err := io.ReadFull(from, b[len(head):]) // before the header is sent, so that damage can still be reported
+	n, err := io.ReadFull(from, b[len(head):]) // before the header is sent, while damage can still be reported
 	if err != nil && err != io.EOF {
 		return fmt.Errorf("read sliver: %w", err)
 	}
@@ -142,7 +142,7 @@ func (x *request) symbols(ctx context.Context, op *wire.GetSymbols) error {
 	}
 	x.replied = true
 	w := bufio.NewWriterSize(x.w, int(min(total+readBuffer, writeSize)))
-	_, _ = w.Write(head) // the first error stays until Flush
+	_, _ = w.Write(head) // Flush returns the first error
 	for _, sym := range symbols {
 		_, _ = w.Write(sym.Data)
 		for i := range sym.Proof {
@@ -152,7 +152,7 @@ func (x *request) symbols(ctx context.Context, op *wire.GetSymbols) error {
 	return w.Flush()
 }
 
-// Bits of a shard in the payload of a blob status.
+// Bits for a shard in the payload of a blob status.
 const (
 	statePrimary = 1 << iota
 	stateSecondary
@@ -184,7 +184,7 @@ func bit(set bool, b byte) byte {
 	return 0
 }
 
-// appendIndices appends shards or pairs in their form in a payload: u16 LE.
+// appendIndices encodes shards or pairs for a payload: u16 LE each.
 func appendIndices(b []byte, list []int) ([]byte, error) {
 	for _, i := range list {
 		if i < 0 || i >= wire.MaxShards {

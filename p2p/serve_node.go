@@ -75,7 +75,7 @@ func (x *request) certificates(ctx context.Context, limit int) error {
 	return x.reply(&wire.Response{Result: &wire.Response_Certificates{Certificates: result}}, slices.Concat(list...))
 }
 
-// clip makes a text of our own fit a node status.
+// clip cuts one of our own texts to MaxStatusText bytes of UTF-8.
 func clip(s string) string {
 	s = strings.ToValidUTF8(s, "?")
 	for len(s) > MaxStatusText {

@@ -16,18 +16,18 @@ import (
 	"walrus/shards"
 )
 
-// duplex is what the server needs of a libp2p stream.
+// duplex lists the methods of a libp2p stream that the server needs.
 type duplex interface {
 	io.ReadWriter
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
-	// Close sends what was written, and takes nothing more.
+	// Close sends everything written, and refuses further writes.
 	Close() error
 	// Reset cuts the stream at once.
 	Reset() error
 }
 
-// operations runs the operations of one protocol: it sends a reply and returns nil, or returns what to reply.
+// operations runs a request of one protocol. It sends the reply and returns nil, or returns the error to reply with.
 type operations func(ctx context.Context, x *request) error
 
 // server answers streams. All fields are constant.
@@ -38,7 +38,7 @@ type server struct {
 	log     *slog.Logger
 }
 
-// request is one request being served.
+// request holds one request while it is served.
 type request struct {
 	*wire.Request
 	backend Backend
@@ -46,10 +46,10 @@ type request struct {
 	id      shards.BlobID // zero where the operation has none
 	body    payload
 	w       *pacedWriter
-	replied bool // something of the reply has been sent
+	replied bool // part of the reply may have been sent
 }
 
-// serve answers the requests of one stream, one after the other, until it ends, ctx ends, or the peer misbehaves.
+// serve answers the requests of one stream, one after the other, until the stream or ctx ends or the peer misbehaves.
 func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operations) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -83,10 +83,10 @@ func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operati
 			return
 		}
 		if x.body.left > 0 {
-			_ = st.Close() // with the reply; the rest of the request is not worth reading
+			_ = st.Close() // sends the reply; the rest of the request is not worth reading
 			return
 		}
-		wait = s.limits.IdleTimeout * 3 / 2 // the client gives up first, so it seldom uses a stream as we close it
+		wait = s.limits.IdleTimeout * 3 / 2 // the client closes idle streams first, so it seldom uses a closed one
 	}
 	st.Reset()
 }
@@ -105,7 +105,7 @@ func (s *server) readHeader(st duplex, r *bufio.Reader, header *wire.Request, wa
 	return wire.ReadHeader(r, header)
 }
 
-// answer runs a request and replies to it. An error means that the stream is of no more use.
+// answer runs a request and replies to it. After an error the stream is useless.
 func (s *server) answer(ctx context.Context, x *request, run operations) error {
 	err := s.admit(ctx, x, run)
 	if x.body.err != nil {
@@ -126,6 +126,7 @@ func (s *server) answer(ctx context.Context, x *request, run operations) error {
 	return nil
 }
 
+// admit runs a request if the gate has room for it.
 func (s *server) admit(ctx context.Context, x *request, run operations) (err error) {
 	cost := x.cost()
 	if !s.gate.enter(x.from, cost) {
@@ -156,10 +157,10 @@ func (s *server) admit(ctx context.Context, x *request, run operations) (err err
 	return err
 }
 
-// streamed tells the operations that take as long as their bytes move from those with a time limit.
+// streamed reports whether the operation may last as long as its bytes move. All others have a time limit.
 func (x *request) streamed() bool { return x.GetStorePairs() != nil || x.GetReadSliver() != nil }
 
-// cost is how many bytes in flight a request counts for.
+// cost returns the bytes in flight that a request counts for.
 func (x *request) cost() int64 {
 	switch x.GetOp().(type) {
 	case *wire.Request_PutMetadata, *wire.Request_PutCertificate:
@@ -174,7 +175,7 @@ func (x *request) cost() int64 {
 	return answerCost
 }
 
-// name of the operation, for logs.
+// name returns the operation's name, for logs.
 func (x *request) name() string {
 	op := x.ProtoReflect().WhichOneof(x.ProtoReflect().Descriptor().Oneofs().ByName("op"))
 	if op == nil {

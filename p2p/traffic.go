@@ -6,16 +6,16 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 )
 
-// traffic counts the bytes of this package's stream protocols, asked and served. Those of the ledger, of gossip and of the
-// way into the network are others'.
+// traffic counts the bytes of this package's stream protocols, as client and as server. It leaves out the ledger,
+// gossip and the DHT.
 type traffic struct{ received, sent atomic.Uint64 }
 
-// Traffic is how many bytes the stream protocols have received and sent since the host was opened.
+// Traffic returns the bytes that the stream protocols have received and sent since the host was opened.
 func (h *Host) Traffic() (received, sent uint64) {
 	return h.traffic.received.Load(), h.traffic.sent.Load()
 }
 
-// countedStream counts what goes through a stream.
+// countedStream counts the bytes of a stream.
 type countedStream struct {
 	network.Stream
 	traffic *traffic

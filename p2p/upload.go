@@ -11,11 +11,11 @@ import (
 	"walrus/p2p/internal/wire"
 )
 
-// uploadBuffers make writes of writeSize out of smaller ones.
+// uploadBuffers collect small writes into writes of writeSize.
 var uploadBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, writeSize) }}
 
-// upload sends a request with a large payload on a new stream. The peer may answer before it has all of it, to refuse;
-// so the answer is awaited while body writes.
+// upload sends a request with a large payload on a new stream. The peer may refuse before it has the whole payload, so
+// upload waits for the answer while body writes.
 func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size int64,
 	body func(io.Writer) error) (*answer, error) {
 	if size < 0 {
@@ -36,7 +36,7 @@ func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size in
 	go func() {
 		err := wire.ReadHeader(st.r, a.Response)
 		if err != nil || a.GetCode() != 0 || a.GetPayload() > most {
-			st.Reset() // the rest is not wanted, or the answer is nonsense: wake a blocked write
+			st.Reset() // wakes a blocked write: the peer refuses the rest, or its answer is nonsense
 		}
 		answered <- err
 	}()
@@ -47,12 +47,12 @@ func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size in
 	switch {
 	case own != nil && out.err == nil: // the caller's failure, not the stream's
 		a.drop()
-		<-answered // cut: what it says does not matter
+		<-answered // the stream is cut: the answer does not matter
 		if cause := a.ended(); cause != nil {
 			return nil, cause
 		}
 		return nil, own
-	case out.err != nil: // a deadline fails on a dead stream only, which needs none
+	case out.err != nil: // setting a deadline fails only on a dead stream, which needs none
 		_ = st.SetReadDeadline(time.Now().Add(refuseTime)) // the reason may be on its way
 	default:
 		_ = st.SetReadDeadline(time.Now().Add(h.cfg.Limits.ResponseTimeout))
@@ -60,11 +60,11 @@ func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size in
 	err = <-answered
 	switch {
 	case err != nil && out.err != nil:
-		return nil, a.fail(out.err) // it came first
+		return nil, a.fail(out.err) // the write failed first
 	case err != nil:
 		return nil, a.fail(noEOF(err))
 	case a.GetCode() != 0:
-		a.drop() // not fit for the pool: we have stopped in the middle
+		a.drop() // not fit for the pool: the payload is incomplete
 		return nil, decodeError(a.GetCode(), a.GetError())
 	case out.err != nil && a.GetPayload() <= most:
 		return nil, a.broken("accepted a payload that it did not take: %v", out.err)
@@ -83,7 +83,7 @@ func noEOF(err error) error {
 type uploadWriter struct {
 	w    *pacedWriter
 	left int64
-	err  error // of the stream; it stays
+	err  error // of the stream; returned by every later Write
 }
 
 func (u *uploadWriter) send(header []byte, body func(io.Writer) error) error {

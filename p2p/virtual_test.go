@@ -75,7 +75,7 @@ func TestVirtualTime(t *testing.T) {
 	})
 }
 
-// A server that accepts a request and never answers costs a caller without a deadline a bounded time.
+// A caller without a deadline waits a bounded time for a server that accepts its request and never answers.
 func TestSilentServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := DefaultLimits()
@@ -86,7 +86,7 @@ func TestSilentServer(t *testing.T) {
 			return ctx.Err()
 		})
 		server := hosts[1]
-		server.cfg.Limits.ResponseTimeout = time.Hour // this one does not even give up itself
+		server.cfg.Limits.ResponseTimeout = time.Hour // the server never gives up
 		if err := server.Serve(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func TestSilentServer(t *testing.T) {
 	})
 }
 
-// A reader that pauses between reads is not a slow peer; a stream unused for long is closed on both sides.
+// A reader that pauses between reads is not a slow peer. A stream unused for long is closed on both sides.
 func TestIdleStreamsAreClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := DefaultLimits()
@@ -134,7 +134,7 @@ func TestIdleStreamsAreClosed(t *testing.T) {
 			}
 			time.Sleep(5 * time.Second)
 		}
-		r.Close() // the server has given up this stream by now: the next request finds out
+		r.Close() // the server has given up this stream by now; the next request notices
 		if _, err := hosts[0].Confirm(t.Context(), hosts[1].ID(), testID, testPersistence); err != nil {
 			t.Errorf("request on a stale stream: %v", err)
 		}
@@ -161,7 +161,7 @@ func TestIdleStreamsAreClosed(t *testing.T) {
 	})
 }
 
-// An uploader may pause as long as it takes to give up another node.
+// An uploader may pause until it gives up another node.
 func TestPausingUploader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := DefaultLimits()
@@ -191,7 +191,7 @@ func TestPausingUploader(t *testing.T) {
 	})
 }
 
-// A node that sends a sliver by the drop is given up in bounded time, and so is one that takes an upload by the drop.
+// A node that sends a sliver drop by drop is given up in bounded time. So is a node that takes an upload drop by drop.
 func TestDrippingServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := DefaultLimits()

@@ -1,5 +1,5 @@
-// Package wire is the format of the stream protocols: the headers (wire.proto), what makes each of them valid, and how
-// they are framed. Whoever reads a header validates it before use.
+// Package wire defines the format of the stream protocols: the headers (wire.proto), the rules for a valid header, and
+// the framing. ReadHeader validates every header.
 package wire
 
 //go:generate protoc --go_out=. --go_opt=paths=source_relative wire.proto
@@ -15,19 +15,19 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ErrMalformed is wrapped by every error about bytes that do not follow the format.
+// ErrMalformed reports bytes that violate the format.
 var ErrMalformed = errors.New("malformed message")
 
 // maxVarint is the length of MaxHeader as a varint.
 const maxVarint = 3
 
-// Message is a header: Request or Response.
+// Message stands for the two headers, Request and Response.
 type Message interface {
 	proto.Message
 	Validate() error
 }
 
-// AppendHeader appends the frame of m to b. It fails when m is longer than MaxHeader.
+// AppendHeader appends the frame of m to b. It fails if m is longer than MaxHeader.
 func AppendHeader(b []byte, m Message) ([]byte, error) {
 	size := proto.Size(m)
 	if size > MaxHeader {
@@ -41,9 +41,12 @@ func AppendHeader(b []byte, m Message) ([]byte, error) {
 	return b, nil
 }
 
-// ReadHeader reads one frame into m, which must be empty, and validates it. It allocates no more than a small multiple
-// of what has arrived. Before the first byte the error is io.EOF as it is; a frame that stops early gives
-// io.ErrUnexpectedEOF; bytes that are not a valid header wrap ErrMalformed; other errors are those of r.
+// ReadHeader reads one frame into m, which must be empty, and validates it. Memory stays within a small multiple of the
+// bytes that have arrived. Errors:
+//   - io.EOF, not wrapped: r ended before the first byte;
+//   - io.ErrUnexpectedEOF: r ended within the frame;
+//   - ErrMalformed, wrapped: the bytes are not a valid header;
+//   - any other error of r.
 func ReadHeader(r *bufio.Reader, m Message) error {
 	size, err := readLength(r)
 	if err != nil {

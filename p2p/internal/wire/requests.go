@@ -13,31 +13,24 @@ type Bounds struct {
 	Response uint64 // greatest payload of the response, in bytes
 }
 
-// operation is implemented by every message of Request.op. Its rules and its bounds stand here, beside each other.
+// operation is implemented by every kind of Request.Op. Its rules and its bounds stand below, beside each other.
 type operation interface {
 	validate() error
 	bounds() Bounds // of a valid operation
 }
 
-// operation returns the message of r's operation, or nil if r has none that is known here. The message may be a nil
-// pointer, which is an empty one.
-func (r *Request) operation() operation {
-	m := r.ProtoReflect()
-	field := m.WhichOneof(m.Descriptor().Oneofs().ByName("op"))
-	if field == nil {
-		return nil
+// Bounds returns the bounds of a valid request; zero ones of a request without an operation known here.
+func (r *Request) Bounds() (b Bounds) {
+	if op, known := r.GetOp().(operation); known {
+		b = op.bounds()
 	}
-	op, _ := m.Get(field).Message().Interface().(operation)
-	return op
+	return b
 }
-
-// Bounds returns the bounds of a valid request.
-func (r *Request) Bounds() Bounds { return r.operation().bounds() }
 
 // Validate checks that r is one well-formed operation within its bounds.
 func (r *Request) Validate() error {
-	op := r.operation()
-	if op == nil {
+	op, known := r.GetOp().(operation)
+	if !known {
 		return errors.New("request has no operation known here")
 	}
 	if err := op.validate(); err != nil {
@@ -53,82 +46,90 @@ func (r *Request) Validate() error {
 	return nil
 }
 
-func (*PutMetadata) validate() error { return nil }
+func (*Request_PutMetadata) validate() error { return nil }
 
-func (*PutMetadata) bounds() Bounds {
+func (*Request_PutMetadata) bounds() Bounds {
 	return Bounds{Blob: true, Payload: MaxMetadata, Response: ShardSize * MaxShards}
 }
 
-func (m *StorePairs) validate() error { return validIndices("pairs", m.GetPairs()) }
+func (r *Request_StorePairs) validate() error { return validIndices("pairs", r.StorePairs.GetPairs()) }
 
 // Pairs are streamed. Only a node that has the metadata knows how long they are.
-func (*StorePairs) bounds() Bounds { return Bounds{Blob: true, Payload: math.MaxInt64} }
+func (*Request_StorePairs) bounds() Bounds { return Bounds{Blob: true, Payload: math.MaxInt64} }
 
-func (m *Confirm) validate() error {
-	if n := len(m.GetObject()); n != 0 && n != ObjectSize {
+func (r *Request_Confirm) validate() error {
+	if n := len(r.Confirm.GetObject()); n != 0 && n != ObjectSize {
 		return fmt.Errorf("object ID of %d bytes", n)
 	}
 	return nil
 }
 
-func (*Confirm) bounds() Bounds { return Bounds{Blob: true, Response: MaxConfirmation} }
+func (*Request_Confirm) bounds() Bounds { return Bounds{Blob: true, Response: MaxConfirmation} }
 
-func (*GetMetadata) validate() error { return nil }
+func (*Request_GetMetadata) validate() error { return nil }
 
-func (*GetMetadata) bounds() Bounds { return Bounds{Blob: true, Response: MaxMetadata} }
+func (*Request_GetMetadata) bounds() Bounds { return Bounds{Blob: true, Response: MaxMetadata} }
 
 // Only the owner of the sliver can check that the range lies inside it.
-func (m *ReadSliver) validate() error {
+func (r *Request_ReadSliver) validate() error {
+	m := r.ReadSliver
 	if m.GetOffset() > MaxSliver || m.GetLength() > MaxSliver {
 		return fmt.Errorf("range of %d bytes at %d: slivers end at %d", m.GetLength(), m.GetOffset(), int64(MaxSliver))
 	}
 	return validSliver(m.GetAxis(), m.GetIndex())
 }
 
-func (m *ReadSliver) bounds() Bounds { return Bounds{Blob: true, Response: m.GetLength()} }
+func (r *Request_ReadSliver) bounds() Bounds {
+	return Bounds{Blob: true, Response: r.ReadSliver.GetLength()}
+}
 
-func (m *GetSymbols) validate() error {
+func (r *Request_GetSymbols) validate() error {
+	m := r.GetSymbols
 	if err := validIndices("targets", m.GetTargets()); err != nil {
 		return err
 	}
 	if m.GetProofLen() > MaxProof {
 		return fmt.Errorf("proofs of %d hashes: the limit is %d", m.GetProofLen(), MaxProof)
 	}
-	if m.GetSymbolSize() == 0 || m.GetSymbolSize() > MaxSymbols || m.bounds().Response > MaxSymbols {
+	if m.GetSymbolSize() == 0 || m.GetSymbolSize() > MaxSymbols || r.bounds().Response > MaxSymbols {
 		return fmt.Errorf("%d symbols of %d bytes: the limit is %d bytes together", len(m.GetTargets()), m.GetSymbolSize(), MaxSymbols)
 	}
 	return validSliver(m.GetAxis(), m.GetIndex())
 }
 
-func (m *GetSymbols) bounds() Bounds {
+func (r *Request_GetSymbols) bounds() Bounds {
+	m := r.GetSymbols
 	each := m.GetSymbolSize() + uint64(m.GetProofLen())*HashSize
 	return Bounds{Blob: true, Response: uint64(len(m.GetTargets())) * each}
 }
 
-func (*GetBlobStatus) validate() error { return nil }
+func (*Request_GetBlobStatus) validate() error { return nil }
 
-func (*GetBlobStatus) bounds() Bounds {
+func (*Request_GetBlobStatus) bounds() Bounds {
 	return Bounds{Blob: true, Response: MaxCertificate + ShardStateSize*MaxShards}
 }
 
-func (*GetNodeStatus) validate() error { return nil }
+func (*Request_GetNodeStatus) validate() error { return nil }
 
-func (*GetNodeStatus) bounds() Bounds { return Bounds{Response: ShardSize * MaxShards} }
+func (*Request_GetNodeStatus) bounds() Bounds { return Bounds{Response: ShardSize * MaxShards} }
 
-func (*GetNodeHistory) validate() error { return nil }
+func (*Request_GetNodeHistory) validate() error { return nil }
 
-func (*GetNodeHistory) bounds() Bounds { return Bounds{Response: MaxHistory * HistoryPointSize} }
+func (*Request_GetNodeHistory) bounds() Bounds {
+	return Bounds{Response: MaxHistory * HistoryPointSize}
+}
 
-func (*GetCertificate) validate() error { return nil }
+func (*Request_GetCertificate) validate() error { return nil }
 
-func (*GetCertificate) bounds() Bounds { return Bounds{Blob: true, Response: MaxCertificate} }
+func (*Request_GetCertificate) bounds() Bounds { return Bounds{Blob: true, Response: MaxCertificate} }
 
-func (*PutCertificate) validate() error { return nil }
+func (*Request_PutCertificate) validate() error { return nil }
 
 // The certificate itself names the blob.
-func (*PutCertificate) bounds() Bounds { return Bounds{Payload: MaxCertificate} }
+func (*Request_PutCertificate) bounds() Bounds { return Bounds{Payload: MaxCertificate} }
 
-func (m *ListCertificates) validate() error {
+func (r *Request_ListCertificates) validate() error {
+	m := r.ListCertificates
 	if m.GetLimit() == 0 || m.GetLimit() > MaxCertificates {
 		return fmt.Errorf("page of %d certificates: must be between 1 and %d", m.GetLimit(), MaxCertificates)
 	}
@@ -136,8 +137,8 @@ func (m *ListCertificates) validate() error {
 }
 
 // The blob is the last one of the page before.
-func (m *ListCertificates) bounds() Bounds {
-	return Bounds{Blob: true, Response: uint64(m.GetLimit()) * MaxCertificate}
+func (r *Request_ListCertificates) bounds() Bounds {
+	return Bounds{Blob: true, Response: uint64(r.ListCertificates.GetLimit()) * MaxCertificate}
 }
 
 func validSliver(axis, index uint32) error {

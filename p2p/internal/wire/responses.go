@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Validate checks that r can be an answer to some request. What the payload may be at most the request says.
+// Validate checks that r is a well-formed answer. Only the request knows how long the payload may be: see
+// Request.Bounds.
 func (r *Response) Validate() error {
 	if r.GetCode() != 0 {
 		if r.GetPayload() != 0 || r.GetResult() != nil {
@@ -46,10 +47,10 @@ func (m *SliverInfo) Validate() error {
 	return nil
 }
 
-// ShardStateSize is the size of one shard in the payload of a blob status.
+// ShardStateSize counts the bytes of one shard in the payload of a blob status.
 const ShardStateSize = 3
 
-// Validate checks the certificate's size and that the payload is that and a list of shards.
+// Validate checks that the payload is a certificate, within its bound, and a list of shards.
 func (m *BlobStatus) Validate(payload uint64) error {
 	cert := uint64(m.GetCertificate())
 	if cert > MaxCertificate {
@@ -61,7 +62,7 @@ func (m *BlobStatus) Validate(payload uint64) error {
 	return nil
 }
 
-// ShardSize is the size of one shard in the payload of a node status, and of one pair in the response to PutMetadata.
+// ShardSize counts the bytes of a shard in the payload of a node status, and of a pair in the response to PutMetadata.
 const ShardSize = 2
 
 // Validate checks the texts and that the payload is a list of shards.
@@ -72,7 +73,7 @@ func (m *NodeStatus) Validate(payload uint64) error {
 	if len(m.GetIncidents()) > MaxIncidents {
 		return fmt.Errorf("%d incidents: the limit is %d", len(m.GetIncidents()), MaxIncidents)
 	}
-	if m.GetUptimeSeconds() > math.MaxInt32 { // 68 years; keeps a duration in nanoseconds from overflowing
+	if m.GetUptimeSeconds() > math.MaxInt32 { // 68 years fit a duration in nanoseconds
 		return fmt.Errorf("uptime of %d seconds", m.GetUptimeSeconds())
 	}
 	if m.GetPeers() > math.MaxInt32 {
@@ -95,7 +96,7 @@ func (m *CertificatePage) Validate(payload uint64) error {
 		return fmt.Errorf("page of %d certificates: the limit is %d", len(m.GetSizes()), MaxCertificates)
 	}
 	if m.GetMore() && len(m.GetSizes()) == 0 {
-		return errors.New("empty page that is not the last") // would make a reader loop
+		return errors.New("empty page that is not the last") // a reader would loop
 	}
 	var sum uint64
 	for _, size := range m.GetSizes() {

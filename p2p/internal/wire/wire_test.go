@@ -15,7 +15,7 @@ import (
 
 var id = bytes.Repeat([]byte{7}, HashSize)
 
-// requests is one of each kind, with everything that they have set.
+// requests returns one request of each kind, with every field set.
 func requests() []*Request {
 	return []*Request{
 		{Payload: 9, BlobId: id, Op: &Request_PutMetadata{PutMetadata: &PutMetadata{}}},
@@ -85,14 +85,14 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// Every operation of the format has its rules and its bounds, without its message, too.
+// Every operation has its rules and its bounds. They also work without the operation's message.
 func TestEveryOperationIsBounded(t *testing.T) {
 	fields := new(Request).ProtoReflect().Descriptor().Oneofs().ByName("op").Fields()
 	for i := range fields.Len() {
 		r := new(Request)
 		m := r.ProtoReflect()
 		m.Set(fields.Get(i), m.NewField(fields.Get(i)))
-		if r.operation() == nil {
+		if _, ok := r.GetOp().(operation); !ok {
 			t.Errorf("%s has no validate and bounds", fields.Get(i).Name())
 		}
 	}
@@ -178,7 +178,7 @@ func TestReadHeaderErrors(t *testing.T) {
 	}
 }
 
-// fuzz reads a header; what is accepted must be valid, small, and come back the same.
+// fuzz reads a header. An accepted header must be valid, small enough to send, and come back the same.
 func fuzz[M Message](f *testing.F, fresh func() M, seeds []M) {
 	for _, m := range seeds {
 		b, err := AppendHeader(nil, m)
