@@ -80,12 +80,15 @@ func (r *registration) waitOr(ctx context.Context) error {
 
 // expectation is what persistence will be, if nothing comes in between: known before the record is on the ledger when
 // nodes cannot take another for it, so that they can be asked to vouch for it as soon as they have it. moved is closed
-// when something came in between.
+// when something came in between; it is nil where that makes no difference, since for a permanent record any one does.
 func (r *registration) expectation(ctx context.Context) (p certs.Persistence, moved <-chan struct{}, err error) {
 	if r.p.alone {
 		select {
 		case <-r.composed:
-			return r.persistent(r.expected), r.moved, nil
+			if p = r.persistent(r.expected); p.Deletable {
+				moved = r.moved
+			}
+			return p, moved, nil
 		case <-r.done:
 		case <-ctx.Done():
 		}
