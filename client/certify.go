@@ -34,7 +34,7 @@ func (u *upload) confirm(ctx context.Context, i int) error {
 		if lost != nil {
 			return lost
 		}
-		if proven != p {
+		if proven != p || err != nil && ended(moved) { // it was another in between, and the asking was broken off
 			p, moved = proven, nil
 			continue
 		}
@@ -65,6 +65,16 @@ func (u *upload) confirm(ctx context.Context, i int) error {
 		if !pause(ctx, confirmPause) {
 			return ctx.Err()
 		}
+	}
+}
+
+// ended tells whether c is closed; nil never is.
+func ended(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -256,6 +256,13 @@ func (f *fakeSwarm) Confirm(ctx context.Context, to peer.ID, id shards.BlobID, p
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
+	if f.latency > 0 {
+		select {
+		case <-time.After(f.latency):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	for changed := f.chain.Changed(); f.registered(id, persistence) != nil; changed = f.chain.Changed() {
 		select {
 		case <-changed:

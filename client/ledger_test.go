@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -522,34 +523,62 @@ func TestOldCertificate(t *testing.T) {
 }
 
 // recomposing is a payer that first composes every transaction for a nonce that it does not get. It waits until told
-// that somebody used that prediction.
+// that somebody used that prediction. With back set it composes for the nonce it gets, then another, then the first again.
 type recomposing struct {
 	Payer
 	believed <-chan struct{}
+	back     bool
 }
 
 func (r recomposing) Do(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error) {
-	_ = compose(func(op int) ledger.ObjectID { return ledger.ObjectID{0xff, byte(op)} })
-	select {
-	case <-r.believed:
-	case <-ctx.Done():
-		return ledger.Receipt{}, ctx.Err()
+	other := func(op int) ledger.ObjectID { return ledger.ObjectID{0xff, byte(op)} }
+	wait := func() {
+		select {
+		case <-r.believed:
+		case <-ctx.Done():
+		}
 	}
-	return r.Payer.Do(ctx, compose)
+	if !r.back {
+		_ = compose(other)
+		wait()
+		return r.Payer.Do(ctx, compose)
+	}
+	return r.Payer.Do(ctx, func(object func(op int) ledger.ObjectID) []ledger.Op {
+		_ = compose(object)
+		wait()
+		_ = compose(other)
+		return compose(object)
+	})
 }
 
-// TestConfirmEarly asks nodes to confirm a record as soon as its ID is predicted, and again if the ID changes.
+// TestConfirmEarly asks nodes to confirm a record as soon as its ID is predicted, and again if the ID changes. All of them
+// confirm in the end. For permanent records, and for a prediction that was right after all, they are asked only once.
 func TestConfirmEarly(t *testing.T) {
-	f, c := newFake(t, 7, 28)
-	believed := make(chan struct{})
-	var once sync.Once
-	f.confirm = func(int) { once.Do(func() { close(believed) }) }
-	c.payer = recomposing{c.payer, believed}
-	res, err := store(t, c, noise(1, 100_000), StoreOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b, err := ledger.ReadBlob(f.chain.Head(), res.Object); err != nil || b.Certified == 0 || res.Confirmed < res.Needed {
-		t.Errorf("stored with %d of %d shards as %+v: %v", res.Confirmed, res.Needed, b, err)
+	for _, permanent := range []bool{false, true} {
+		for _, back := range []bool{false, true} {
+			t.Run(fmt.Sprintf("permanent %v, back %v", permanent, back), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f, c := newFake(t, 7, 28)
+					believed := make(chan struct{})
+					var once sync.Once
+					var asked [7]atomic.Int32
+					f.latency = 50 * time.Millisecond
+					f.confirm = func(i int) {
+						if asked[i].Add(1) > 2 {
+							t.Errorf("node %d is asked again and again", i)
+						}
+						once.Do(func() { close(believed) })
+					}
+					c.payer = recomposing{c.payer, believed, back}
+					res, err := store(t, c, noise(1, 100_000), StoreOptions{Permanent: permanent})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if b, err := ledger.ReadBlob(f.chain.Head(), res.Object); err != nil || b.Certified == 0 || res.Confirmed != res.Shards {
+						t.Errorf("stored with %d of %d shards as %+v: %v", res.Confirmed, res.Shards, b, err)
+					}
+				})
+			})
+		}
 	}
 }

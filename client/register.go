@@ -80,12 +80,16 @@ func (r *registration) waitOr(ctx context.Context) error {
 
 // expectation predicts the record's persistence before the ledger confirms it, so that nodes can be asked to confirm as
 // soon as they have the record. This works only if nodes cannot mistake another record for it; otherwise expectation
-// waits for the ledger. moved is closed if the prediction turns out wrong.
+// waits for the ledger. moved is closed if the prediction turns out wrong; it is nil for a permanent record, whose
+// confirmation holds for any record.
 func (r *registration) expectation(ctx context.Context) (p certs.Persistence, moved <-chan struct{}, err error) {
 	if r.p.alone {
 		select {
 		case <-r.composed:
-			return r.persistent(r.expected), r.moved, nil
+			if p = r.persistent(r.expected); p.Deletable {
+				moved = r.moved
+			}
+			return p, moved, nil
 		case <-r.done:
 		case <-ctx.Done():
 		}
