@@ -82,7 +82,7 @@ func (n *Node) validateGossip(_ context.Context, from peer.ID, data []byte) (p2p
 	case err != nil:
 		n.log.Warn("peer gossips a bad certificate", "peer", from.String(), "err", err)
 		return p2p.Reject, nil
-	case !n.alive(cert.Blob): // ended, or the ledger here is behind and will tell
+	case !n.alive(cert.Blob): // it has ended, or the ledger here is behind and will tell us later
 		return p2p.Ignore, nil
 	}
 	return p2p.Accept, cert
@@ -91,7 +91,7 @@ func (n *Node) validateGossip(_ context.Context, from peer.ID, data []byte) (p2p
 // takeGossip records a certificate that validateGossip accepted.
 func (n *Node) takeGossip(m p2p.Message) {
 	cert, ok := m.Decoded.(*certs.Certificate)
-	if !ok { // published by ourselves, who have it
+	if !ok { // published by us, and recorded before that
 		return
 	}
 	if err := n.record(cert, m.Data, n.cfg.Repair.Grace); err != nil {

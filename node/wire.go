@@ -8,7 +8,7 @@ import (
 	"walrus/store"
 )
 
-// wireError gives store errors their identity on the wire.
+// wireError maps store errors to the p2p errors that peers understand.
 func wireError(err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -23,7 +23,7 @@ func wireError(err error) error {
 	return err
 }
 
-// fullError is what others hear of data that was not taken: the reason first, and no folder of ours.
+// fullError answers peers whose data was not taken: the reason first, and none of our paths.
 type fullError struct{ reason string }
 
 func (e *fullError) Error() string {
