@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"walrus/internal/badgerdisk"
 	"walrus/shards"
 )
 
@@ -420,4 +421,22 @@ func cutWhileOpen(dir string) {
 	if err := s.Close(); err != nil && !errors.Is(err, ErrCorrupt) {
 		die("close: %v", err)
 	}
+}
+
+// TestDatabaseInUse: a database that another program has open is not taken for a damaged one.
+func TestDatabaseInUse(t *testing.T) {
+	dir := makeTemplate(t, false)
+	for _, path := range []string{"meta", "slivers/5"} {
+		unlock, err := badgerdisk.Lock(filepath.Join(dir, path))
+		check(t, err)
+		_, err = Open(small(dir))
+		wantErr(t, err, ErrLocked)
+		check(t, unlock.Close())
+	}
+	s := mustOpen(t, small(dir))
+	if list := s.Incidents(); len(list) > 0 {
+		t.Errorf("incidents %+v", list)
+	}
+	ref, size := templateRef(0)
+	wantSliver(t, s, ref, content(ref, size))
 }

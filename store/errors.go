@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"walrus/internal/badgerdisk"
 	"walrus/shards"
 )
 
@@ -14,7 +15,7 @@ var (
 	// is then a *CorruptError.
 	ErrCorrupt = errors.New("corrupt on disk")
 	// ErrLocked is returned by Open for a directory that is in use.
-	ErrLocked = errors.New("in use by another process")
+	ErrLocked = badgerdisk.ErrLocked
 	// ErrClosed is returned by every method of a closed store.
 	ErrClosed = errors.New("store is closed")
 	// ErrFormat is returned by Open for a directory written by a newer version.

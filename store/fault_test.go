@@ -321,7 +321,7 @@ func runFault(t *testing.T, k int, m mode) *disk {
 		again := cfg
 		again.engine = crashed.open
 		// The first store still has the directory; the databases are apart.
-		s.lock.release()
+		s.lock.Close()
 		s2, err := Open(again)
 		check(t, err)
 		g := &faultRun{t: t, s: s2, acked: maps.Clone(f.acked)}

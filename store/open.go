@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
+
+	"walrus/internal/badgerdisk"
 )
 
 // formatVersion is the version of the on-disk format in doc.go; every database carries it.
@@ -15,9 +15,8 @@ const formatVersion = 1
 // maxMoved bounds the copies of one database that were moved aside.
 const maxMoved = 1000
 
-// openDatabase opens or makes the database in path. One that is damaged is moved aside and replaced.
-//
-// salvage tells whether it may go on without some of its keys.
+// openDatabase opens or makes the database in path. A damaged one is moved aside and replaced. With salvage it may go on
+// without some of its keys.
 func (s *Store) openDatabase(path string, salvage bool) (*database, error) {
 	d, err := s.tryDatabase(path, salvage)
 	if err == nil || !damage(err) {
@@ -34,7 +33,7 @@ func (s *Store) openDatabase(path string, salvage bool) (*database, error) {
 }
 
 func (s *Store) tryDatabase(path string, salvage bool) (*database, error) {
-	if err := makeDir(path); err != nil {
+	if err := badgerdisk.MakeDir(path); err != nil {
 		return nil, err
 	}
 	open := s.cfg.engine
@@ -56,35 +55,6 @@ func (s *Store) tryDatabase(path string, salvage bool) (*database, error) {
 	return d, nil
 }
 
-// makeDir makes a directory that outlives a loss of power, unless it is there.
-func makeDir(path string) error {
-	if _, err := os.Stat(path); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(path, 0o750); err != nil {
-		return err
-	}
-	return syncPath(filepath.Dir(path))
-}
-
-// openBadger checks the files before Badger sees them.
-func (s *Store) openBadger(path string, salvage bool) (engine, error) {
-	opt := badgerOptions(path, s.cfg, s.log)
-	if !salvage {
-		// The small records of meta change, and only in the index does Badger reclaim what they were before.
-		opt = opt.WithValueThreshold(s.cfg.MemTable / 8)
-	}
-	repaired, err := checkDatabase(&opt, salvage)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range repaired {
-		s.log.Warn("a damaged file of a database was repaired", "path", path, "repair", r)
-		s.incidents.add(Incident{Path: path, Err: fmt.Errorf("%w: %s", ErrCorrupt, r)})
-	}
-	return openBadger(opt)
-}
-
 // checkFormat refuses a database of a newer format and marks a new one.
 func (d *database) checkFormat() error {
 	key := []byte{keyFormat}
@@ -102,18 +72,9 @@ func (d *database) checkFormat() error {
 	return d.put(entry{key: key, value: binary.BigEndian.AppendUint32(nil, formatVersion)})
 }
 
-// damage tells data that is damaged from a system that refuses to open it.
+// damage distinguishes damaged data from a database that is refused, by us or the system, and must stay where it is.
 func damage(err error) bool {
-	if errors.Is(err, ErrFormat) || errors.Is(err, ErrFull) {
-		return false
-	}
-	for _, r := range refusals {
-		// Badger keeps only the text of an error's cause.
-		if errors.Is(err, r) || strings.Contains(err.Error(), r.Error()) {
-			return false
-		}
-	}
-	return true
+	return !errors.Is(err, ErrFormat) && !errors.Is(err, ErrFull) && !errors.Is(err, ErrLocked) && !badgerdisk.Refused(err)
 }
 
 // moveAside renames a directory to the first free name of the form path.corrupt-n.

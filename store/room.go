@@ -3,11 +3,11 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"walrus/internal/badgerdisk"
 )
 
 // FullError says why the store takes no new data. It wraps ErrFull.
@@ -61,7 +61,7 @@ func (s *Store) Room() (Room, error) {
 	if r.Used, err = s.usage.measure(s.cfg.Dir, usageAge); err != nil {
 		return r, fmt.Errorf("disk space of the store: %w", err)
 	}
-	if r.Free, err = freeSpace(s.cfg.Dir); err != nil {
+	if r.Free, err = badgerdisk.Free(s.cfg.Dir); err != nil {
 		return r, fmt.Errorf("free space of %s: %w", s.cfg.Dir, err)
 	}
 	if err := s.room(); errors.Is(err, ErrFull) {
@@ -105,7 +105,7 @@ func (s *Store) roomFor(least int64) error {
 	if least == 0 {
 		return nil
 	}
-	free, err := freeSpace(s.cfg.Dir)
+	free, err := badgerdisk.Free(s.cfg.Dir)
 	if err != nil {
 		return fmt.Errorf("free space of %s: %w", s.cfg.Dir, err)
 	}
@@ -135,28 +135,11 @@ func (u *usage) measure(dir string, age time.Duration) (int64, error) {
 		return u.bytes + u.written.Load(), nil
 	}
 	before := u.written.Load()
-	total, err := diskSpace(dir)
+	total, err := badgerdisk.Used(dir)
 	if err != nil {
 		return 0, err
 	}
 	u.written.Add(-before)
 	u.bytes, u.at = total, time.Now()
 	return u.bytes + u.written.Load(), nil
-}
-
-// diskSpace is what the files below dir take on the disk.
-func diskSpace(dir string) (total int64, err error) {
-	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			var info fs.FileInfo
-			if info, err = d.Info(); err == nil {
-				total += allocated(info)
-			}
-		}
-		if errors.Is(err, fs.ErrNotExist) { // deleted meanwhile
-			return nil
-		}
-		return err
-	})
-	return total, err
 }

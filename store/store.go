@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -12,13 +13,15 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"walrus/internal/badgerdisk"
 )
 
 // Store is what one node keeps. It is safe for concurrent use.
 type Store struct {
 	cfg       Config       // constant
 	log       *slog.Logger // constant
-	lock      *dirLock     // constant
+	lock      io.Closer    // keeps other processes out; constant
 	clean     bool         // the last process closed the store; constant
 	meta      *database    // constant
 	incidents incidents
@@ -58,11 +61,11 @@ func Open(cfg Config) (_ *Store, err error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	for _, dir := range []string{filepath.Clean(cfg.Dir), filepath.Join(cfg.Dir, sliversName)} {
-		if err := makeDir(dir); err != nil {
+		if err := badgerdisk.MakeDir(dir); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
-	if s.lock, err = lockDir(filepath.Join(cfg.Dir, lockName)); err != nil {
+	if s.lock, err = badgerdisk.Lock(filepath.Join(cfg.Dir, lockName)); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", cfg.Dir, err)
 	}
 	defer func() {
@@ -217,5 +220,5 @@ func (s *Store) closeAll() error {
 	if s.meta != nil {
 		errs = append(errs, s.meta.close())
 	}
-	return errors.Join(append(errs, s.lock.release())...)
+	return errors.Join(append(errs, s.lock.Close())...)
 }

@@ -124,13 +124,13 @@ func (db *DB) writeLarge(b *badger.DB, ws []write) error {
 			return err
 		}
 	}
-	if err := db.sync(b); err != nil {
+	if err := db.disk.Sync(); err != nil {
 		return err
 	}
 	if _, err := commit(b, []write{{space.key(journalDone), binary.BigEndian.AppendUint32(nil, parts)}}, false); err != nil {
 		return err
 	}
-	if err := errors.Join(db.sync(b), db.step("done")); err != nil {
+	if err := errors.Join(db.disk.Sync(), db.step("done")); err != nil {
 		return err
 	}
 	return db.apply(b, ws, parts)
@@ -147,7 +147,7 @@ func (db *DB) apply(b *badger.DB, ws []write, parts uint32) error {
 			return err
 		}
 	}
-	if err := db.sync(b); err != nil {
+	if err := db.disk.Sync(); err != nil {
 		return err
 	}
 	return db.clearJournal(b, parts)
@@ -168,7 +168,7 @@ func (db *DB) clearJournal(b *badger.DB, parts uint32) error {
 			return err
 		}
 	}
-	return db.sync(b)
+	return db.disk.Sync()
 }
 
 // replay finishes what the journal says.
@@ -201,7 +201,7 @@ func (db *DB) replay() error {
 				}
 			}
 		}
-		if err := db.sync(b); err != nil {
+		if err := db.disk.Sync(); err != nil {
 			return err
 		}
 		return db.clearJournal(b, parts)

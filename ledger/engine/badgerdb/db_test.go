@@ -7,7 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
+
+	"walrus/internal/badgerdisk"
 )
 
 func mustOpen(t testing.TB, dir string) *DB {
@@ -207,6 +210,33 @@ func TestFull(t *testing.T) {
 	}
 	left++
 	check(t, db.Write(&b))
+}
+
+// TestIdentify: only damage is called damage. What the system refuses says nothing about the files.
+func TestIdentify(t *testing.T) {
+	for _, tt := range []struct{ err, want, never error }{
+		{badgerdisk.ErrLocked, ErrLocked, ErrCorrupt},
+		{fmt.Errorf("open: %w", syscall.EMFILE), syscall.EMFILE, ErrCorrupt},
+		{fmt.Errorf("open: %w", syscall.ENOSPC), syscall.ENOSPC, ErrCorrupt},
+		{fmt.Errorf("%w: table 3", ErrCorrupt), ErrCorrupt, ErrLocked},
+		{errors.New("bad magic"), ErrCorrupt, ErrLocked},
+	} {
+		if got := identify(tt.err); !errors.Is(got, tt.want) || errors.Is(got, tt.never) {
+			t.Errorf("%v: %v, want %v", tt.err, got, tt.want)
+		}
+	}
+}
+
+// TestManifestLost: write-ahead logs alone are not taken for a whole database.
+func TestManifestLost(t *testing.T) {
+	db := mustOpen(t, t.TempDir())
+	write1(t, db, db.Space("s"), "a", "b")
+	check(t, db.Sync())
+	killed := crash(t, db.dir)
+	check(t, os.Remove(filepath.Join(killed, "MANIFEST")))
+	if _, err := Open(Options{Dir: killed}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("opened with %v, want ErrCorrupt", err)
+	}
 }
 
 // fill makes a batch that needs the journal: it rewrites keys, removes some and adds others.

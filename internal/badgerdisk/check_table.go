@@ -1,4 +1,4 @@
-package store
+package badgerdisk
 
 import (
 	"encoding/binary"
@@ -20,63 +20,64 @@ import (
 )
 
 // checkTables reads all index tables that the manifest names.
-func (p *preflight) checkTables() error {
-	named, err := p.manifest()
-	if errors.Is(err, fs.ErrNotExist) && len(p.tables)+len(p.mems)+len(p.vlogs) == 0 {
+func (c *check) checkTables() error {
+	named, err := c.manifest()
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && len(c.tables)+len(c.mems)+len(c.vlogs) == 0:
 		return nil // a new database
+	case Refused(err):
+		return err
+	case err != nil && c.mode != Salvage:
+		return fmt.Errorf("%w: manifest: %w", c.damage, err)
+	case err != nil:
+		c.note("manifest was rebuilt: %v", err)
 	}
-	if err != nil && !p.salvage {
-		return fmt.Errorf("%w: manifest: %w", ErrCorrupt, err)
-	}
-	// Badger deletes tables that it finds unnamed. After a crash they are what it was about to name, or what it had
-	// just merged; after damage they are what is left.
 	rebuild := err != nil
-	for id := range p.tables {
-		if !p.salvage || slices.Contains(named, id) {
+	for id := range c.tables {
+		if c.mode != Salvage || slices.Contains(named, id) {
 			continue
 		}
-		// Badger deletes tables that it finds unnamed. After a crash they are what it was about to name, perhaps
-		// not whole, or what it had merged; after damage they are what is left.
-		if err != nil || checkTable(table.NewFilename(id, p.dir)) == nil {
+		// Badger deletes tables that the manifest does not name. After a crash they are what Badger was about to name,
+		// perhaps not whole, or what it had merged; after damage they are what is left.
+		if err != nil || c.checkTable(table.NewFilename(id, c.dir)) == nil {
 			named, rebuild = append(named, id), true
 		}
 	}
-	if err != nil {
-		p.note("manifest was rebuilt: %v", err)
-	}
 	for _, id := range named {
+		path := table.NewFilename(id, c.dir)
 		err := errors.New("missing")
-		path := table.NewFilename(id, p.dir)
-		if _, ok := p.tables[id]; ok {
-			err = checkTable(path)
+		if _, ok := c.tables[id]; ok {
+			err = c.checkTable(path)
 		}
-		if err == nil {
-			p.tables[id] = true
+		switch {
+		case err == nil:
+			c.tables[id] = true
 			continue
+		case Refused(err):
+			return err
+		case c.mode != Salvage:
+			return fmt.Errorf("%w: table %d: %w", c.damage, id, err)
 		}
-		if !p.salvage {
-			return fmt.Errorf("%w: table %d: %w", ErrCorrupt, id, err)
-		}
-		p.note("index table %d was left out: %v", id, err)
+		c.note("index table %d was left out: %v", id, err)
 		rebuild = true
 		if err := os.Rename(path, path+".corrupt"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	if rebuild {
-		return p.writeManifest()
+		return c.writeManifest()
 	}
 	return nil
 }
 
-// manifest returns the tables that the manifest names. The replay is Badger's.
-func (p *preflight) manifest() ([]uint64, error) {
-	f, err := os.Open(filepath.Join(p.dir, badger.ManifestFilename))
+// manifest returns the numbers of the tables that the manifest names, as Badger replays it.
+func (c *check) manifest() ([]uint64, error) {
+	f, err := os.Open(filepath.Join(c.dir, badger.ManifestFilename))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // only read
-	m, end, err := badger.ReplayManifestFile(f, 0, *p.opt)
+	m, end, err := badger.ReplayManifestFile(f, 0, *c.opt)
 	if err == nil {
 		err = checkEntries(f, end)
 	}
@@ -86,21 +87,24 @@ func (p *preflight) manifest() ([]uint64, error) {
 	if info, err := f.Stat(); err != nil {
 		return nil, err
 	} else if info.Size() != end {
-		// A crash while Badger appended looks like this, and so does damage; then tables would be lost.
-		if p.salvage {
+		// A crash while Badger appended looks like this, and so does damage, which would lose tables.
+		if c.mode != Repair {
 			return nil, fmt.Errorf("ends within an entry at byte %d", end)
 		}
-		p.note("manifest ended within an entry at byte %d", end)
+		c.note("manifest ended within an entry at byte %d", end)
 	}
 	for id, t := range m.Tables {
-		if int(t.Level) >= p.opt.MaxLevels || t.KeyID != 0 || t.Compression != p.opt.Compression {
+		if int(t.Level) >= c.opt.MaxLevels || t.KeyID != 0 || t.Compression != c.opt.Compression {
 			return nil, fmt.Errorf("table %d: level %d, key %d, compression %d", id, t.Level, t.KeyID, t.Compression)
 		}
 	}
 	return slices.Collect(maps.Keys(m.Tables)), nil
 }
 
-// checkEntries looks for empty entries: zeros are one with a good checksum, but Badger writes one at most, the first.
+// checkEntries rejects empty entries behind the first. Zeros are an empty entry with a good checksum, of which Badger
+// writes one at most, in front. At the second Badger would forget tables without a word.
+//
+//	8 bytes ‖ entries: length u32 ‖ CRC32C u32 ‖ that many bytes, big-endian
 func checkEntries(f *os.File, end int64) error {
 	const first = 8
 	var head [8]byte
@@ -120,12 +124,12 @@ func checkEntries(f *os.File, end int64) error {
 // writeManifest names all tables that are whole, on level 0, where they may overlap in any way.
 //
 //	"Bdgr" ‖ 0 u16 ‖ version 8 u16 ‖ length u32 ‖ CRC32C u32 ‖ change set as protobuf, numbers big-endian
-func (p *preflight) writeManifest() error {
+func (c *check) writeManifest() error {
 	var set pb.ManifestChangeSet
-	for id, whole := range p.tables {
+	for id, whole := range c.tables {
 		if whole {
 			set.Changes = append(set.Changes, &pb.ManifestChange{Id: id, Op: pb.ManifestChange_CREATE,
-				Compression: uint32(p.opt.Compression)})
+				Compression: uint32(c.opt.Compression)})
 		}
 	}
 	changes, err := proto.Marshal(&set)
@@ -135,25 +139,25 @@ func (p *preflight) writeManifest() error {
 	b := append([]byte("Bdgr"), 0, 0, 0, 8)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(changes)))
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(changes, castagnoli))
-	path := filepath.Join(p.dir, badger.ManifestFilename)
+	path := filepath.Join(c.dir, badger.ManifestFilename)
 	if err := os.WriteFile(path+".new", append(b, changes...), 0o600); err != nil {
 		return err
 	}
-	if err := syncPath(path + ".new"); err != nil {
+	if err := SyncPath(path + ".new"); err != nil {
 		return err
 	}
 	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
-	return syncPath(p.dir)
+	return SyncPath(c.dir)
 }
 
 // checkTable verifies every checksum in an index table, within bounds that Badger takes for granted:
 //
 //	blocks ‖ index ‖ its length u32 ‖ its checksum as protobuf ‖ length of that u32
 //	block: entries ‖ offsets u32… ‖ their number u32 ‖ checksum as protobuf ‖ length of that u32
-func checkTable(path string) error {
-	b, err := readBounded(path)
+func (c *check) checkTable(path string) error {
+	b, err := c.read(path)
 	if err != nil {
 		return err
 	}
@@ -171,7 +175,7 @@ func checkTable(path string) error {
 	if len(index) < 8 {
 		return fmt.Errorf("index of %d bytes", len(index))
 	}
-	t := fb.GetRootAsTableIndex(index, 0) // its checksum is right: what is in there is what Badger wrote
+	t := fb.GetRootAsTableIndex(index, 0) // its checksum is right: it is as Badger wrote it
 	if t.OffsetsLength() == 0 {
 		return errors.New("no entries")
 	}
@@ -197,7 +201,7 @@ func checkTable(path string) error {
 	return nil
 }
 
-// cutSized splits b into what is before and what is in a last part that is followed by its length.
+// cutSized splits off the last part of b, which has its length behind it.
 func cutSized(b []byte) (before, last []byte, err error) {
 	n := len(b) - 4
 	if n < 0 {

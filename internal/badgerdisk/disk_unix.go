@@ -1,19 +1,22 @@
 //go:build linux || darwin || freebsd
 
-package store
+package badgerdisk
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
 )
 
-// dirLock keeps other processes out of a store's directory. The system releases it when the process ends.
-type dirLock struct{ f *os.File }
-
-func lockDir(path string) (*dirLock, error) {
+// Lock keeps other processes out of a directory, or out of what a file stands for; the file is made if missing. The
+// system releases it when the process ends. Badger locks the directory of an open database in the same way.
+func Lock(path string) (unlock io.Closer, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if errors.Is(err, syscall.EISDIR) {
+		f, err = os.Open(path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -24,21 +27,19 @@ func lockDir(path string) (*dirLock, error) {
 		}
 		return nil, err
 	}
-	return &dirLock{f}, nil
+	return f, nil
 }
 
-func (l *dirLock) release() error { return l.f.Close() }
-
-// freeSpace is what an unprivileged process may still write, in bytes.
-func freeSpace(dir string) (int64, error) {
+// Free returns the bytes that an unprivileged process may still write to the disk of dir.
+func Free(dir string) (int64, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return 0, err
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil
+	return int64(st.Bavail) * int64(uint64(st.Bsize)), nil // their types differ between systems
 }
 
-// allocated is the disk space of a file in bytes, which for a sparse file is less than its length.
+// allocated returns the disk space of a file in bytes. A sparse file takes less than its length.
 func allocated(info fs.FileInfo) int64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int64(st.Blocks) * 512

@@ -1,0 +1,144 @@
+// Package badgerdisk opens Badger databases that must survive crashes, damaged files and full disks. Check examines the
+// files of a closed database before Badger sees them; DB turns Badger's panics into errors and syncs what Badger's own
+// Sync leaves out. The keys and values belong to the importing packages. Start with Check and Open.
+package badgerdisk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// ErrLocked is returned for a file or directory that another process has locked.
+var ErrLocked = errors.New("in use by another process")
+
+// DB is an open Badger database. It is safe for concurrent use, but nothing may follow Close.
+type DB struct {
+	dir    string      // constant; empty if in memory
+	damage error       // constant: wrapped by the errors that panics become
+	badger *badger.DB  // constant
+	wedged atomic.Bool // see Wedged
+
+	syncing sync.Mutex      // held during a sync
+	files   map[string]bool // names whose directory entries are durable; guarded by syncing
+}
+
+// Options returns what all databases have in common: one version of each key, every checksum verified, no caches, and no
+// sync but DB.Sync. An empty dir is a database in memory; a nil log discards.
+func Options(dir string, log *slog.Logger) badger.Options {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return badger.DefaultOptions(dir).
+		WithInMemory(dir == "").
+		WithLogger(logger{log}).
+		WithMetricsEnabled(false).
+		WithSyncWrites(false). // DB.Sync syncs for many writers at once
+		WithDetectConflicts(false).
+		WithNumVersionsToKeep(1).
+		WithCompression(options.None). // compression needs a cache, and the store's data does not compress
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(0).
+		WithChecksumVerificationMode(options.OnBlockRead).
+		WithVerifyValueChecksum(true) // without it a damaged header leaves a file locked for ever
+}
+
+// Open opens a database that Check has passed. Errors wrap damage if Badger panicked; one is ErrLocked.
+func Open(opt badger.Options, damage error) (*DB, error) {
+	d := &DB{dir: opt.Dir, damage: damage, files: make(map[string]bool)}
+	err := d.guard(func() (err error) {
+		d.badger, err = badger.Open(opt)
+		return err
+	})
+	switch {
+	case err == nil:
+		return d, nil
+	case strings.Contains(err.Error(), "Another process is using this Badger database"): // it has no error value
+		return nil, ErrLocked
+	}
+	return nil, err
+}
+
+// Do runs fn on the database. A panic of fn, or a fault of its memory maps, becomes an error that wraps damage.
+func (d *DB) Do(fn func(*badger.DB) error) error {
+	return d.guard(func() error { return fn(d.badger) })
+}
+
+// Wedged reports that a memory map faulted. Badger may then hold locks that its Close would wait for: do not call Close.
+func (d *DB) Wedged() bool { return d.wedged.Load() }
+
+// Close closes the database.
+func (d *DB) Close() error { return d.guard(d.badger.Close) }
+
+func (d *DB) guard(fn func() error) error {
+	return guard(d.damage, func() { d.wedged.Store(true) }, fn)
+}
+
+// guard turns a panic or a fault of a memory map (the file behind it was cut short) into an error that wraps damage.
+func guard(damage error, caught func(), fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			caught()
+			err = fmt.Errorf("%w: %.200v", damage, r)
+		}
+	}()
+	return fn()
+}
+
+// Sync makes every write that returned before the call durable. After an error nobody knows whether it did, ever.
+//
+// It covers more than Badger's own Sync, which leaves out the write-ahead logs of memtables that are full but not yet
+// flushed, and the directory entries of new files. Badger syncs value logs by itself when they are full.
+func (d *DB) Sync() error {
+	if d.dir == "" {
+		return nil
+	}
+	d.syncing.Lock()
+	defer d.syncing.Unlock()
+	if err := d.guard(d.badger.Sync); err != nil {
+		return err
+	}
+	list, err := os.ReadDir(d.dir)
+	if err != nil {
+		return err
+	}
+	fresh := false
+	files := make(map[string]bool, len(list))
+	for _, f := range list {
+		name := f.Name()
+		files[name] = true
+		fresh = fresh || !d.files[name]
+		if filepath.Ext(name) == memExt {
+			// A log that has disappeared meanwhile has become a table, which Badger syncs.
+			if err := SyncPath(filepath.Join(d.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	if fresh {
+		if err := SyncPath(d.dir); err != nil {
+			return err
+		}
+	}
+	d.files = files
+	return nil
+}
+
+// logger passes on what an operator should see.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Errorf(f string, a ...any)   { l.log.Warn(strings.TrimSpace(fmt.Sprintf(f, a...))) }
+func (l logger) Warningf(f string, a ...any) { l.log.Warn(strings.TrimSpace(fmt.Sprintf(f, a...))) }
+func (l logger) Infof(string, ...any)        {}
+func (l logger) Debugf(string, ...any)       {}
