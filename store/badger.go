@@ -19,7 +19,7 @@ type badgerEngine struct {
 	disk *badgerdisk.DB
 }
 
-// compactAbove is how many unmerged index tables a database may have before compact merges them.
+// compactAbove: with more unmerged index tables than this, compact merges them.
 const compactAbove = 16
 
 func badgerOptions(dir string, cfg Config, log *slog.Logger) badger.Options {
@@ -28,18 +28,18 @@ func badgerOptions(dir string, cfg Config, log *slog.Logger) badger.Options {
 		WithNumMemtables(3).
 		WithValueLogFileSize(cfg.ValueLog).
 		WithValueThreshold(1 << 10). // the default of 1 MiB would send all slivers through the LSM tree
-		// No compaction in the background: the index of slivers is small (one table per some 12 GB), and a
-		// goroutine of Badger's that meets a damaged table would end the process.
+		// No compaction in the background: the index of slivers is small (one table per some 12 GB), and a goroutine
+		// of Badger that meets a damaged table would end the process.
 		WithNumCompactors(0).
 		WithNumLevelZeroTables(5).
 		WithNumLevelZeroTablesStall(math.MaxInt32)
 }
 
-// openBadger checks the files before Badger sees them. It may go on without some of the keys if salvage is set.
+// openBadger checks the files before Badger sees them. With salvage it goes on without damaged index tables.
 func (s *Store) openBadger(path string, salvage bool) (engine, error) {
 	opt, mode := badgerOptions(path, s.cfg, s.log), badgerdisk.Salvage
 	if !salvage {
-		// The small records of meta change, and only in the index does Badger reclaim what they were before.
+		// The small records of meta change, and Badger reclaims the space of old values in the index only.
 		opt, mode = opt.WithValueThreshold(s.cfg.MemTable/8), badgerdisk.Repair
 	}
 	repaired, err := badgerdisk.Check(&opt, mode, ErrCorrupt)

@@ -9,7 +9,7 @@ import (
 	"walrus/shards"
 )
 
-// Bounds of what callers put.
+// Greatest sizes in bytes.
 const (
 	// maxMetadata is a little over the metadata of a blob on the largest network (65,535 sliver pairs).
 	maxMetadata = 8 << 20
@@ -20,22 +20,22 @@ const (
 	maxStateKey = 256
 )
 
-// BlobRecord is what the store knows of a blob besides its data.
+// BlobRecord describes a blob.
 type BlobRecord struct {
 	EndEpoch  uint32 // the epoch at whose beginning the blob ends
 	Certified bool   // there is a certificate
 	CertEpoch uint32 // the epoch of the certificate
 }
 
-// PutBlob keeps a blob's metadata until endEpoch. Put again it changes nothing, except that a later endEpoch
-// extends the blob. Slivers need it first.
+// PutBlob keeps a blob's metadata until endEpoch. It must come before the slivers. A second PutBlob changes nothing,
+// except that a later endEpoch extends the blob.
 func (s *Store) PutBlob(id shards.BlobID, metadata []byte, endEpoch uint32) error {
 	if len(metadata) > maxMetadata {
 		return fmt.Errorf("put blob %s: metadata of %d bytes: the limit is %d", id, len(metadata), maxMetadata)
 	}
 	room := s.room
 	if _, err := s.endEpoch(id); err == nil {
-		room = s.roomForRecord // what is here already, and paid for, stays as long as it should
+		room = s.roomForRecord // extending a blob adds no data
 	}
 	if err := room(); err != nil {
 		return fmt.Errorf("put blob %s: %w", id, err)
@@ -102,8 +102,8 @@ func (s *Store) Metadata(id shards.BlobID) ([]byte, error) {
 	return m, nil
 }
 
-// findMetadata looks into the bucket of epoch end first, then into all others: a blob that was extended is in the
-// bucket where it first was until that ends.
+// findMetadata looks into the bucket of epoch end first, then into all others: an extended blob stays in its first
+// bucket until that one ends.
 func (s *Store) findMetadata(id shards.BlobID, end uint32) ([]byte, error) {
 	found := ErrNotFound
 	for _, b := range s.bucketsFrom(end) {
@@ -123,7 +123,7 @@ func (s *Store) findMetadata(id shards.BlobID, end uint32) ([]byte, error) {
 	return nil, found
 }
 
-// Blob returns what is known of a blob. Errors: ErrNotFound, ErrCorrupt.
+// Blob returns the record of a blob. Errors: ErrNotFound, ErrCorrupt.
 func (s *Store) Blob(id shards.BlobID) (BlobRecord, error) {
 	if err := s.open(); err != nil {
 		return BlobRecord{}, err
@@ -138,7 +138,7 @@ func (s *Store) Blob(id shards.BlobID) (BlobRecord, error) {
 	return r, nil
 }
 
-// blame turns damage into a *CorruptError and takes note of it; other errors stay as they are.
+// blame turns damage into a *CorruptError and records an incident. It returns other errors unchanged.
 func (s *Store) blame(kind string, r Ref, segment int, err error, path string) error {
 	if !errors.Is(err, ErrCorrupt) {
 		return err
@@ -148,7 +148,7 @@ func (s *Store) blame(kind string, r Ref, segment int, err error, path string) e
 	return e
 }
 
-// bucketsFrom is all buckets, that of epoch first.
+// bucketsFrom returns all buckets, the one of epoch first.
 func (s *Store) bucketsFrom(epoch uint32) []*bucket {
 	all := s.allBuckets()
 	for i, b := range all {

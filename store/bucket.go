@@ -10,10 +10,10 @@ import (
 	"walrus/shards"
 )
 
-// bucket holds the slivers and metadata of the blobs that were to end in one epoch.
+// bucket holds the slivers and metadata of the blobs that end in one epoch. Extended blobs stay until then.
 //
 // A sliver's record is written only when its segments are durable, so that no crash can leave a record without
-// data. Until then a committed sliver is pending: visible in this process, and forgotten if it ends.
+// data. Until then a committed sliver is pending: visible, but forgotten when the process ends.
 type bucket struct {
 	epoch uint32 // constant
 	*database
@@ -22,17 +22,17 @@ type bucket struct {
 
 	mu      sync.Mutex
 	pending map[Ref]sliver // committed, record not yet durable; guarded by mu
-	// refusals counts the times the disk refused data. What a writer wrote before may be lost; guarded by mu.
+	// refusals counts the times that the disk refused data: earlier writes of open writers may be lost; guarded by mu.
 	refusals uint64
-	// closings counts the times all writers there were had to be made to fail; guarded by mu.
+	// closings counts the calls of invalidate; guarded by mu.
 	closings uint64
 	slivers  int64 // guarded by mu
 }
 
-// maxPending bounds the slivers that wait for a sync; the next Commit syncs.
+// maxPending bounds the slivers that wait for a sync. At the bound Commit syncs.
 const maxPending = 4096
 
-// batchKeys is how many keys are written, deleted or listed at once.
+// batchKeys bounds the keys that are written, deleted or listed at once.
 const batchKeys = 1024
 
 func newBucket(epoch uint32, db *database) *bucket {
@@ -41,7 +41,7 @@ func newBucket(epoch uint32, db *database) *bucket {
 	return b
 }
 
-// load counts the slivers and, unless the last process closed the store, removes what it left half written.
+// load counts the slivers. Unless the last process closed the store, it also removes half-written slivers.
 func (b *bucket) load(clean bool) error {
 	if !clean {
 		if err := b.removeOrphans(); err != nil {
@@ -112,7 +112,7 @@ func (b *bucket) stored(r Ref) (sliver, error) {
 	return unmarshalSliver(rec)
 }
 
-// find is the record of a sliver that is committed.
+// find returns the record of a committed sliver.
 func (b *bucket) find(r Ref) (sliver, error) {
 	b.mu.Lock()
 	v, ok := b.pending[r]
@@ -120,11 +120,11 @@ func (b *bucket) find(r Ref) (sliver, error) {
 	if ok {
 		return v, nil
 	}
-	// One that has just left pending is in the database by now.
+	// A record enters the database before it leaves pending.
 	return b.stored(r)
 }
 
-// commit makes v visible unless another write of r already is, which it reports.
+// commit makes v visible, and first is true. If another write of r is visible already, it changes nothing.
 func (b *bucket) commit(r Ref, v sliver, started uint64) (first bool, pending int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -148,7 +148,7 @@ func (b *bucket) commit(r Ref, v sliver, started uint64) (first bool, pending in
 	return true, len(b.pending), nil
 }
 
-// refuse forgets what may be lost because the disk refused data: all that is pending or being written.
+// refuse forgets all slivers that are pending or being written: the disk refused data, so they may be lost.
 func (b *bucket) refuse() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -157,21 +157,21 @@ func (b *bucket) refuse() {
 	clear(b.pending)
 }
 
-// invalidate makes the commits of all writers there are fail.
+// invalidate makes the commits of all open writers fail.
 func (b *bucket) invalidate() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closings++
 }
 
-// start is what a writer hands to commit later: it has changed if what was written meanwhile does not count.
+// start returns a number for a writer to hand to commit. If it has changed by then, the written data does not count.
 func (b *bucket) start() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.refusals + b.closings
 }
 
-// flush makes all that was committed before it durable: data first, then the records, then those.
+// flush makes everything committed before the call durable: it syncs the data, writes the records, and syncs again.
 func (b *bucket) flush() error {
 	b.syncing.Lock()
 	defer b.syncing.Unlock()
@@ -193,8 +193,8 @@ func (b *bucket) flush() error {
 	return b.sync()
 }
 
-// writeRecords moves slivers whose data is synced from pending to the database. Nothing else that deletes or
-// replaces them runs meanwhile, except that a refusal since the count refusals forgets them.
+// writeRecords moves slivers whose data is synced from pending to the database. The caller holds syncing, so nothing
+// deletes or replaces them meanwhile. If the disk has refused data since the count was refusals, they are forgotten.
 func (b *bucket) writeRecords(refs []Ref, refusals uint64) error {
 	batch := make([]entry, 0, len(refs))
 	b.mu.Lock()
@@ -263,7 +263,7 @@ func (b *bucket) refs(shard int, after *Ref, limit int) ([]Ref, error) {
 		from = sliverKey(*after)
 	}
 	var refs []Ref
-	// Pending first: a record that moves meanwhile is then seen twice, not missed.
+	// Pending slivers first: a record that moves to the database meanwhile is then seen twice rather than missed.
 	b.mu.Lock()
 	for r := range b.pending {
 		if r.Shard == shard && (after == nil || compareRefs(r, *after) > 0) {
@@ -282,7 +282,7 @@ func (b *bucket) refs(shard int, after *Ref, limit int) ([]Ref, error) {
 	return refs[:min(limit, len(refs))], err
 }
 
-// compareRefs orders as keys do.
+// compareRefs orders slivers as their keys are ordered.
 func compareRefs(a, b Ref) int { return bytes.Compare(sliverKey(a), sliverKey(b)) }
 
 // metadata returns a blob's metadata.

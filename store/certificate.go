@@ -8,7 +8,7 @@ import (
 	"walrus/shards"
 )
 
-// PutCertificate keeps the certificate of a blob that was certified in epoch, in place of an earlier one.
+// PutCertificate keeps the certificate of a blob that was certified in epoch. It replaces an earlier certificate.
 func (s *Store) PutCertificate(id shards.BlobID, epoch uint32, cert []byte) error {
 	if len(cert) > maxCertificate {
 		return fmt.Errorf("put certificate of blob %s: %d bytes: the limit is %d", id, len(cert), maxCertificate)

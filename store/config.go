@@ -8,23 +8,22 @@ import (
 
 // Config of a store. Start from Default.
 type Config struct {
-	// Dir is the directory that holds everything; made if missing. One process at a time.
+	// Dir is the directory of the store; made if missing. One process at a time may use it.
 	Dir string
-	// Logger receives what Open moved aside and the database's warnings; nil discards.
+	// Logger receives the warnings of Open and of the databases; nil discards.
 	Logger *slog.Logger
 	// MemTable is the size in bytes of each database's write buffer. Each open database touches at most about
 	// three of them; one of 4 MiB indexes some 12 GB of slivers before it is flushed.
 	MemTable int64
-	// ValueLog is the size in bytes at which a file of sliver data is full and the next begun. All files stay open,
-	// so at 512 MiB a store of 1 TB needs some 2000 file descriptors.
+	// ValueLog is the size in bytes of a file of sliver data. All files stay open, so at 512 MiB a store of 1 TB needs
+	// some 2000 file descriptors.
 	ValueLog int64
-	// Limit is the most disk space in bytes that the store may use, its databases' overhead included: beyond it new data is
-	// refused with ErrFull, and small records are still kept. Default 0: no limit but the disk.
+	// Limit bounds the disk space of the store in bytes, including the overhead of its databases. Beyond it new data is
+	// refused with ErrFull, but small records are still kept. The default 0 means no limit but the disk.
 	Limit int64
-	// MinFree is the free disk space in bytes below which new data is refused with ErrFull, and below half of which small
-	// records are, too; Open wants an eighth of it.
-	// It must not be zero in production: the databases write through memory maps, where a full disk is a
-	// fatal signal, not an error.
+	// MinFree is a reserve of free disk space in bytes. New data is refused with ErrFull when less is free, small records
+	// when less than half of it is free; Open wants an eighth. It must not be zero in production: the databases write
+	// through memory maps, where a full disk is a fatal signal, not an error.
 	MinFree int64
 
 	// engine opens a database in place of Badger, for tests.

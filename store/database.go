@@ -8,21 +8,21 @@ import (
 	"sync/atomic"
 )
 
-// errGone is returned by a database that was closed: the store was, or the bucket was dropped.
+// errGone is returned by a closed database: the store was closed, or the bucket dropped.
 var errGone = errors.New("database is closed")
 
 // maxUnsynced bounds the small records that wait for a sync, in bytes.
 const maxUnsynced = 8 << 20
 
-// database is an engine that can be closed under its users, and that forgets no small record when a sync fails:
-// the kernel then drops what it could not write but calls it clean, so a second sync would succeed and mean nothing.
+// database is an engine that may be closed while others use it, and that keeps small records when a sync fails. The
+// kernel drops pages that it could not write but calls them clean, so a second sync would succeed and mean nothing.
 type database struct {
 	path string // constant
 
 	life   sync.RWMutex // held shared by each operation, exclusively to close
 	closed bool         // guarded by life
 	eng    engine       // constant
-	// refused is called when a write or a sync failed, and what was not synced before may be lost; constant.
+	// refused is called when a write or a sync failed, so that earlier unsynced writes may be lost; constant.
 	refused func()
 
 	dirty   atomic.Bool // something was written since the last sync began
@@ -52,8 +52,8 @@ func (d *database) get(key []byte, fn func([]byte) error) error {
 	return d.use(func() error { return d.eng.get(key, fn) })
 }
 
-// write applies a batch that need not survive a failed sync. An error is as bad as that of a sync: the engine
-// syncs by itself now and then.
+// write applies a batch that need not survive a failed sync. An error is as bad as one of sync, because the engine
+// sometimes syncs by itself.
 func (d *database) write(batch ...entry) error {
 	return d.use(func() error {
 		err := d.eng.write(batch)
@@ -85,7 +85,7 @@ func (d *database) record(key []byte) (payload []byte, err error) {
 	return payload, nil
 }
 
-// put writes small records, sealed here, and deletes others, all or none.
+// put seals and writes small records, and deletes others, all or none.
 func (d *database) put(batch ...entry) error {
 	for i, e := range batch {
 		if !e.del {
@@ -107,7 +107,7 @@ func (d *database) put(batch ...entry) error {
 	return nil
 }
 
-// remember needs mu.
+// remember adds an entry to unsynced. The caller holds mu.
 func (d *database) remember(e entry) {
 	k := string(e.key)
 	if old, ok := d.unsynced[k]; ok {
@@ -117,7 +117,7 @@ func (d *database) remember(e entry) {
 	d.bytes += len(k) + len(e.value)
 }
 
-// sync makes all that was written before it durable.
+// sync makes everything written before the call durable.
 func (d *database) sync() error {
 	d.syncing.Lock()
 	defer d.syncing.Unlock()
@@ -159,7 +159,7 @@ func (d *database) sync() error {
 	return fmt.Errorf("sync %s: %w", d.path, err)
 }
 
-// close waits for the operations under way. What was not synced may be lost.
+// close waits for running operations. Unsynced writes may be lost.
 func (d *database) close() error {
 	d.life.Lock()
 	defer d.life.Unlock()

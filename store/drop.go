@@ -7,7 +7,7 @@ import (
 	"walrus/shards"
 )
 
-// EndEpochs lists the epochs of the buckets there are, ascending: what DropEpoch can be asked for.
+// EndEpochs lists the end epochs that have a bucket, ascending. DropEpoch drops one of them.
 func (s *Store) EndEpochs() []uint32 {
 	var epochs []uint32
 	for _, b := range s.allBuckets() {
@@ -41,9 +41,9 @@ func (s *Store) list(kind byte, after shards.BlobID, limit int) ([]shards.BlobID
 	return ids, s.closedError(err)
 }
 
-// DropBlob removes one blob before its end: the slivers on the given shards, metadata, certificate and record. The space
-// of the slivers comes back with that of their bucket. Run again after an error it finishes; a blob that is not there is
-// fine.
+// DropBlob removes one blob before its end: the slivers on the given shards, metadata, certificate and record. The
+// space of the slivers is free when their bucket is dropped. After an error call it again. A blob that does not exist
+// is no error.
 func (s *Store) DropBlob(id shards.BlobID, held []int) error {
 	for _, shard := range held {
 		for _, axis := range []shards.Axis{shards.Primary, shards.Secondary} {
@@ -60,13 +60,13 @@ func (s *Store) DropBlob(id shards.BlobID, held []int) error {
 			return fmt.Errorf("drop blob %s: %w", id, s.closedError(err))
 		}
 	}
-	if err := s.dropRecord(id); err != nil { // last, so that what a crash interrupts is still on record
+	if err := s.dropRecord(id); err != nil { // last, so that a crash in between leaves the record
 		return fmt.Errorf("drop blob %s: %w", id, s.closedError(err))
 	}
 	return nil
 }
 
-// dropRecord deletes the record and the certificate of a blob, damaged or not. It needs records.
+// dropRecord deletes the record and the certificate of a blob, damaged or not. The caller holds records.
 func (s *Store) dropRecord(id shards.BlobID) error {
 	_, known := s.endEpoch(id)
 	_, _, certified := s.certificate(id)

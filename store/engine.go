@@ -1,19 +1,20 @@
 package store
 
-// engine is the little of a database that the store uses. Tests stand in front of it to make single steps fail.
-// Calls after close are the caller's mistake; database prevents them.
+// engine is a key-value database as the store uses it. Tests replace it to make single steps fail. Nothing may be
+// called after close; the type database makes sure of that.
 type engine interface {
-	// get calls fn with the value of key, valid only during the call. It returns ErrNotFound if there is none,
-	// ErrCorrupt if reading it broke, or what fn returns. A damaged value may also come as a wrong or empty one.
+	// get calls fn with the value of key, valid only during the call. It returns ErrNotFound if there is no value,
+	// ErrCorrupt if reading failed, or the error of fn. A damaged value may also arrive as a wrong or empty one.
 	get(key []byte, fn func(value []byte) error) error
-	// write applies all entries or none. After an error either may be the case.
+	// write applies all entries or none. After an error nobody knows which.
 	write(batch []entry) error
-	// scan calls fn with up to limit keys that begin with prefix and are greater than after (nil: from the first),
-	// in order, and with their values if asked. Keys and values are fn's to keep.
+	// scan calls fn with up to limit keys that begin with prefix and are greater than after, in order, and with their
+	// values if asked. A nil after starts at the first key. fn may keep keys and values.
 	scan(prefix, after []byte, limit int, values bool, fn func(key, value []byte) error) error
-	// sync makes every write that returned before the call durable. After an error that is unknown, for good.
+	// sync makes every write that returned before the call durable. After an error the fate of those writes stays
+	// unknown, even if a later sync succeeds.
 	sync() error
-	// verify reads all of the index back.
+	// verify reads the whole index back.
 	verify() error
 	// compact merges index tables if there are many.
 	compact() error

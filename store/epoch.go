@@ -10,9 +10,9 @@ import (
 	"walrus/shards"
 )
 
-// DropEpoch removes the blobs that ended with endEpoch: slivers, metadata, certificates and records. What belongs
-// to blobs that were extended meanwhile moves to their new bucket, and damaged slivers among it are left behind.
-// Readers of what goes away get ErrNotFound. Run again after an error it finishes.
+// DropEpoch removes the blobs that ended with endEpoch: slivers, metadata, certificates and records. The data of
+// extended blobs moves to their new bucket, except damaged slivers. Readers of removed slivers get ErrNotFound. After
+// an error call it again.
 func (s *Store) DropEpoch(endEpoch uint32) error {
 	if err := s.open(); err != nil {
 		return err
@@ -41,7 +41,7 @@ func (s *Store) dropBucket(b *bucket) error {
 	if err := s.moveExtended(b); err != nil {
 		return err
 	}
-	// Again, for what was extended meanwhile, while nothing more can be.
+	// Again for blobs that were extended meanwhile. Under the lock no further blob can be.
 	s.records.Lock()
 	defer s.records.Unlock()
 	b.invalidate()
@@ -51,7 +51,7 @@ func (s *Store) dropBucket(b *bucket) error {
 	return s.removeBucket(b)
 }
 
-// removeBucket closes a bucket and removes its files and the damaged copies of them.
+// removeBucket closes a bucket and removes its files and damaged copies.
 func (s *Store) removeBucket(b *bucket) error {
 	gone := b.path + dropSuffix
 	err := func() error {
@@ -85,7 +85,7 @@ func (s *Store) removeBucket(b *bucket) error {
 	return nil
 }
 
-// moveExtended copies what belongs to blobs that end later, and syncs it. What is there already is skipped.
+// moveExtended copies the data of blobs that end later to their buckets, and syncs it. It skips data already there.
 func (s *Store) moveExtended(b *bucket) error {
 	if err := b.flush(); err != nil { // from pending, where pages does not look
 		return err
@@ -93,7 +93,7 @@ func (s *Store) moveExtended(b *bucket) error {
 	later := func(id shards.BlobID) (*bucket, error) {
 		end, err := s.endEpoch(id)
 		if err != nil || end <= b.epoch {
-			// A blob without a record was never extended as far as anyone knows.
+			// Without a readable record nobody knows of an extension.
 			if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
 				err = nil
 			}
@@ -148,7 +148,7 @@ func (s *Store) moveMetadata(from, to *bucket, key []byte) error {
 		return nil
 	}
 	if err == nil {
-		err = s.roomFor(s.cfg.MinFree) // whatever the limit: what is moved frees the bucket that it is in
+		err = s.roomFor(s.cfg.MinFree) // without the limit: moving frees the old bucket
 	}
 	if err != nil {
 		return err

@@ -9,34 +9,33 @@ import (
 )
 
 var (
-	// ErrNotFound is returned for what the store does not hold.
+	// ErrNotFound: the store does not hold it.
 	ErrNotFound = errors.New("not found")
-	// ErrCorrupt is returned for what the store holds but cannot vouch for; fetch it again from others. The error
-	// is then a *CorruptError.
+	// ErrCorrupt: the store holds it, but damaged; fetch it again from others. The error is then a *CorruptError.
 	ErrCorrupt = errors.New("corrupt on disk")
-	// ErrLocked is returned by Open for a directory that is in use.
+	// ErrLocked is returned by Open for a directory that another process uses.
 	ErrLocked = badgerdisk.ErrLocked
 	// ErrClosed is returned by every method of a closed store.
 	ErrClosed = errors.New("store is closed")
 	// ErrFormat is returned by Open for a directory written by a newer version.
 	ErrFormat = errors.New("unknown on-disk format")
-	// ErrFull is returned for writes that would take the disk's last free space (Config.MinFree), or more of it than the
-	// store may use (Config.Limit). Reads go on. The error is then a *FullError, unless the disk refused by itself.
+	// ErrFull is returned for writes that would leave less than Config.MinFree on the disk, or exceed Config.Limit. Reads
+	// go on. The error is then a *FullError, unless the disk itself refused the write.
 	ErrFull = errors.New("disk is full")
-	// ErrUnsynced is returned when the disk refused data since a sliver was begun, so that nothing vouches for
-	// it: write it again.
+	// ErrUnsynced is returned when the disk refused data after a sliver was begun. Parts of the sliver may be lost:
+	// write it again.
 	ErrUnsynced = errors.New("disk refused data: write the sliver again")
 )
 
-// CorruptError tells what is damaged. It wraps ErrCorrupt.
+// CorruptError names a damaged item. It wraps ErrCorrupt.
 type CorruptError struct {
 	Kind    string // "sliver", "metadata", "certificate", "blob record" or "state"
 	Ref     Ref    // of a sliver; only Ref.Blob otherwise, with Shard −1
-	Segment int    // of a sliver, from 0; −1 if it is not one segment that is damaged
+	Segment int    // of a sliver, from 0; −1 if no single segment is damaged
 	Err     error  // the cause, if more is known
 }
 
-// Error names what is damaged and why.
+// Error names the damaged item and the cause.
 func (e *CorruptError) Error() string {
 	s := e.Kind + " of blob " + e.Ref.Blob.String()
 	switch {
@@ -56,7 +55,7 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("%s: %v: %v", s, ErrCorrupt, e.Err)
 }
 
-// Unwrap gives ErrCorrupt and the cause.
+// Unwrap returns ErrCorrupt and the cause.
 func (e *CorruptError) Unwrap() []error {
 	if e.Err == nil {
 		return []error{ErrCorrupt}
@@ -64,7 +63,7 @@ func (e *CorruptError) Unwrap() []error {
 	return []error{ErrCorrupt, e.Err}
 }
 
-// Ref names one sliver: the one along Axis of the pair of Blob that Shard holds.
+// Ref names one sliver: of the pair of Blob that Shard holds, the one along Axis.
 type Ref struct {
 	Blob  shards.BlobID
 	Shard int

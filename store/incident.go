@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// Incident is damage that was found: by Open, which moved a database aside, or by a read.
+// Incident records damage found by Open, which repairs a database or moves it aside, or by a read.
 type Incident struct {
 	Time  time.Time // of the latest sighting
-	Path  string    // what is damaged or was moved aside: a directory
-	Moved string    // where to, if moved aside
+	Path  string    // the directory of the damaged database
+	Moved string    // its new path if it was moved aside
 	Err   error
 	Count int // sightings
 }
 
-// maxIncidents bounds the list; the oldest go first.
+// maxIncidents bounds the list; the oldest are forgotten first.
 const maxIncidents = 256
 
 type incidents struct {
@@ -39,7 +39,7 @@ func (l *incidents) add(i Incident) {
 	l.list = append(l.list, i)
 }
 
-// Incidents lists the damage found since Open, latest last, bounded to the last 256 different ones.
+// Incidents lists the last 256 different incidents since Open, latest last.
 func (s *Store) Incidents() []Incident {
 	s.incidents.mu.Lock()
 	defer s.incidents.mu.Unlock()

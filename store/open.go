@@ -12,11 +12,11 @@ import (
 // formatVersion is the version of the on-disk format in doc.go; every database carries it.
 const formatVersion = 1
 
-// maxMoved bounds the copies of one database that were moved aside.
+// maxMoved bounds the damaged copies of one database.
 const maxMoved = 1000
 
-// openDatabase opens or makes the database in path. A damaged one is moved aside and replaced. With salvage it may go on
-// without some of its keys.
+// openDatabase opens or makes the database in path. A damaged database is moved aside and replaced. With salvage, one
+// that has lost some of its keys is used without them.
 func (s *Store) openDatabase(path string, salvage bool) (*database, error) {
 	d, err := s.tryDatabase(path, salvage)
 	if err == nil || !damage(err) {
@@ -72,7 +72,7 @@ func (d *database) checkFormat() error {
 	return d.put(entry{key: key, value: binary.BigEndian.AppendUint32(nil, formatVersion)})
 }
 
-// damage distinguishes damaged data from a database that is refused, by us or the system, and must stay where it is.
+// damage reports that the data is damaged. A database that we or the system refuse for another reason stays in place.
 func damage(err error) bool {
 	return !errors.Is(err, ErrFormat) && !errors.Is(err, ErrFull) && !errors.Is(err, ErrLocked) && !badgerdisk.Refused(err)
 }

@@ -7,21 +7,21 @@ import (
 	"sync"
 )
 
-// SliverReader reads one sliver. Every byte it returns has been checked. It needs no closing. It is safe for
-// concurrent use, one segment at a time.
+// SliverReader reads one sliver and checks every byte before it returns it. It needs no closing. It is safe for
+// concurrent use; concurrent reads take turns, a segment each.
 type SliverReader struct {
 	s   *Store
 	ref Ref
 
 	mu   sync.Mutex
-	b    *bucket // guarded by mu, as is all below
+	b    *bucket // guarded by mu, as are all fields below
 	rec  sliver
 	off  int64
 	buf  []byte // the segment read last, without checksum
-	have int64  // which that is; −1 if none
+	have int64  // index of that segment; −1 if none
 }
 
-// find is the committed sliver and the bucket it is in. Errors: ErrNotFound, ErrCorrupt.
+// find returns a committed sliver and its bucket. Errors: ErrNotFound, ErrCorrupt.
 func (s *Store) find(ref Ref) (*bucket, sliver, error) {
 	end, _ := s.endEpoch(ref.Blob) // without a record all buckets are as likely
 	found := ErrNotFound
@@ -56,7 +56,7 @@ func (s *Store) OpenSliver(ref Ref) (*SliverReader, error) {
 	return &SliverReader{s: s, ref: ref, b: b, rec: rec, have: -1}, nil
 }
 
-// HasSliver tells whether a sliver is committed, without reading its data. A record that is damaged is ErrCorrupt.
+// HasSliver reports whether a sliver is committed, without reading its data. A damaged record is ErrCorrupt.
 func (s *Store) HasSliver(ref Ref) (bool, error) {
 	if err := ref.check(); err != nil {
 		return false, err
@@ -71,8 +71,8 @@ func (s *Store) HasSliver(ref Ref) (bool, error) {
 	return err == nil, err
 }
 
-// DeleteSliver removes a sliver, damaged or not; if there is none that is fine. Its space comes back with that of
-// its bucket.
+// DeleteSliver removes a sliver, damaged or not. A sliver that does not exist is no error. Its space is free when its
+// bucket is dropped.
 func (s *Store) DeleteSliver(ref Ref) error {
 	if err := ref.check(); err != nil {
 		return err
@@ -110,7 +110,7 @@ func (r *SliverReader) segment(i uint32) error {
 		if cap(r.buf) < len(v) {
 			r.buf = make([]byte, 0, len(v))
 		}
-		// What is checked is the copy: the original is a map of a file.
+		// Check the copy: the original is a memory map, whose file may change.
 		r.buf = append(r.buf[:0], v...)
 		_, err := unseal(key, r.buf)
 		return err
@@ -123,7 +123,7 @@ func (r *SliverReader) segment(i uint32) error {
 	return r.explain(i, err)
 }
 
-// explain finds out what it means that segment i cannot be read.
+// explain finds the reason why segment i cannot be read.
 func (r *SliverReader) explain(i uint32, err error) error {
 	if !errors.Is(err, errGone) {
 		switch v, ferr := r.b.find(r.ref); {
@@ -149,7 +149,7 @@ func (r *SliverReader) explain(i uint32, err error) error {
 	return r.segment(i)
 }
 
-// at returns the checked bytes from off to the end of a segment; io.EOF at the end. It needs mu.
+// at returns the checked bytes from off to the end of a segment; io.EOF at the end. The caller holds mu.
 func (r *SliverReader) at(off int64) ([]byte, error) {
 	if off < 0 {
 		return nil, fmt.Errorf("read %s: offset %d", r.ref, off)
@@ -197,7 +197,7 @@ func (r *SliverReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo implements io.WriterTo: it writes what Read has not yet returned.
+// WriteTo implements io.WriterTo: it writes the bytes that Read has not returned yet.
 func (r *SliverReader) WriteTo(w io.Writer) (n int64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

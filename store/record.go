@@ -21,9 +21,9 @@ const (
 
 const (
 	crcSize = 4
-	// segmentSize is how much of a sliver is one value, in bytes: the greatest strip of a sliver.
+	// segmentSize in bytes is the greatest strip of a sliver. Each segment is one value.
 	segmentSize = 512 << 10
-	// maxSegmentSize bounds what a sliver record may say.
+	// maxSegmentSize bounds the segment size in a sliver record.
 	maxSegmentSize = 1 << 20
 	// maxSliver bounds the size of a sliver, in bytes: no blob is longer.
 	maxSliver = shards.MaxLength
@@ -35,7 +35,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum covers the key too, so that a value that belongs to another key is found out.
+// checksum covers the key too, to detect a value that belongs to another key.
 func checksum(key, payload []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, payload)
 }
@@ -67,7 +67,7 @@ func sliverKey(r Ref) []byte {
 	return append(append(k, r.Blob[:]...), byte(r.Axis))
 }
 
-// segmentKey is the key of segment index of the write of r.
+// segmentKey returns the key of one segment of one write of r.
 func segmentKey(r Ref, write uint64, index uint32) []byte {
 	k := sliverKey(r)
 	k[0] = keySegment
@@ -92,11 +92,11 @@ func parseSegmentKey(k []byte) (r Ref, write uint64, ok bool) {
 	return r, binary.BigEndian.Uint64(k[sliverKeySize:]), ok
 }
 
-// sliver is a sliver's record: once it is there, all segments are.
+// sliver is a sliver's record. It exists only if all segments do.
 type sliver struct {
 	size    int64
 	segment int    // bytes of each segment but the last
-	write   uint64 // which of the writes of this Ref
+	write   uint64 // the random number of the writer
 }
 
 const sliverRecordSize = 8 + 4 + 8
@@ -119,10 +119,10 @@ func unmarshalSliver(b []byte) (sliver, error) {
 	return sliver{size: int64(size), segment: int(segment), write: binary.BigEndian.Uint64(b[12:])}, nil
 }
 
-// segments is their number.
+// segments returns the number of segments.
 func (v sliver) segments() uint32 { return uint32((v.size + int64(v.segment) - 1) / int64(v.segment)) }
 
-// segmentLen is the length of segment i in bytes.
+// segmentLen returns the length of segment i in bytes.
 func (v sliver) segmentLen(i uint32) int {
 	return int(min(int64(v.segment), v.size-int64(i)*int64(v.segment)))
 }

@@ -10,14 +10,14 @@ import (
 	"walrus/internal/badgerdisk"
 )
 
-// FullError says why the store takes no new data. It wraps ErrFull.
+// FullError explains why the store takes no new data. It wraps ErrFull.
 type FullError struct {
 	Dir           string
-	Free, Reserve int64 // of the disk: bytes that are free, and how many of them must stay so
-	Used, Limit   int64 // of the store; Limit is 0 if it is the disk that is full
+	Free, Reserve int64 // bytes of the disk that are free, and that must stay free
+	Used, Limit   int64 // bytes of the store; Limit is 0 if the disk is full rather than the store
 }
 
-// Error says what to do, too; Reason is for those who cannot do it.
+// Error gives the reason and what the operator can do.
 func (e *FullError) Error() string {
 	if e.Limit > 0 {
 		return e.Reason() + ": raise the limit, or wait until stored blobs end"
@@ -25,7 +25,7 @@ func (e *FullError) Error() string {
 	return fmt.Sprintf("%s: free some space on the disk of %s", e.Reason(), e.Dir)
 }
 
-// Reason names no folder: it is for other nodes and clients.
+// Reason is for other nodes and clients. It does not disclose the directory.
 func (e *FullError) Reason() string {
 	if e.Limit > 0 {
 		return fmt.Sprintf("%v: the store uses %s of the %s that it may", ErrFull, size(e.Used), size(e.Limit))
@@ -33,10 +33,10 @@ func (e *FullError) Reason() string {
 	return fmt.Sprintf("%v: %s are free and %s must stay so", ErrFull, size(e.Free), size(e.Reserve))
 }
 
-// Unwrap gives ErrFull.
+// Unwrap returns ErrFull.
 func (e *FullError) Unwrap() error { return ErrFull }
 
-// size is n for people.
+// size formats n for people.
 func size(n int64) string {
 	if n < 1<<30 {
 		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
@@ -44,11 +44,11 @@ func size(n int64) string {
 	return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30))
 }
 
-// Room is the store's share of the disk.
+// Room describes the store's share of the disk.
 type Room struct {
 	Used, Limit   int64 // bytes; Limit is 0 without one
 	Free, Reserve int64 // bytes of the disk
-	Refuses       error // why new data is refused, a *FullError; nil while it is taken
+	Refuses       error // a *FullError if new data is refused, else nil
 }
 
 // Room measures the disk space, at most once a second.
@@ -70,10 +70,10 @@ func (s *Store) Room() (Room, error) {
 	return r, nil
 }
 
-// Refuses is why new data is refused now, an error that wraps ErrFull; nil while it is taken.
+// Refuses returns an error that wraps ErrFull if new data is refused now.
 func (s *Store) Refuses() error { return s.room() }
 
-// room refuses data that would take the last of the disk, or more of it than the store may use.
+// room refuses data that would use up the disk's reserve or exceed the store's limit.
 func (s *Store) room() error {
 	if err := s.open(); err != nil {
 		return err
@@ -91,8 +91,8 @@ func (s *Store) room() error {
 	return nil
 }
 
-// roomForRecord refuses a small record, such as a certificate, when even half of the reserve is used up: a node that takes
-// no data can so still tell what it owes, and how far it has followed the ledger.
+// roomForRecord refuses a small record, such as a certificate, once half of the reserve is used up. A node that takes
+// no more data can so still note which slivers it owes, and how far it has followed the ledger.
 func (s *Store) roomForRecord() error {
 	if err := s.open(); err != nil {
 		return err
@@ -100,7 +100,7 @@ func (s *Store) roomForRecord() error {
 	return s.roomFor(s.cfg.MinFree / 2)
 }
 
-// roomFor is ErrFull if less than least bytes are free.
+// roomFor returns ErrFull if less than least bytes of the disk are free.
 func (s *Store) roomFor(least int64) error {
 	if least == 0 {
 		return nil
@@ -115,19 +115,19 @@ func (s *Store) roomFor(least int64) error {
 	return nil
 }
 
-// usageAge is how old a measurement may be by which data is taken or refused: what was written since is counted.
+// usageAge: data is taken or refused by a measurement no older than this, plus the bytes written since.
 const usageAge = time.Second
 
-// usage is the disk space of the store's files.
+// usage measures the disk space of the store's files.
 type usage struct {
 	written atomic.Int64 // bytes since the last measurement
 
 	mu    sync.Mutex
-	bytes int64 // by the last measurement; guarded by mu
-	at    time.Time
+	bytes int64     // by the last measurement; guarded by mu
+	at    time.Time // of that measurement; guarded by mu
 }
 
-// measure is the disk space of all files in dir, by a measurement that is at most age old, and what was written since.
+// measure returns the disk space of all files in dir: a measurement at most age old, plus the bytes written since.
 func (u *usage) measure(dir string, age time.Duration) (int64, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -11,15 +11,15 @@ import (
 	"walrus/shards"
 )
 
-// ScrubStats is what Scrub has read.
+// ScrubStats counts the items that Scrub has read.
 type ScrubStats struct {
 	Blobs, Certificates, Slivers int64
 	Bytes                        int64 // of slivers and metadata
 	Corrupt                      int64 // reports
 }
 
-// Shard lists the slivers of a shard, ordered by blob ID, primary before secondary. What is committed or deleted
-// meanwhile may or may not be listed.
+// Shard lists the slivers of a shard, ordered by blob ID, primary before secondary. Slivers that are
+// committed or deleted meanwhile may or may not be listed.
 func (s *Store) Shard(shard int) iter.Seq2[Ref, error] {
 	return func(yield func(Ref, error) bool) {
 		if err := (Ref{Shard: shard}).check(); err != nil {
@@ -67,9 +67,9 @@ func (s *Store) shardPage(shard int, after *Ref) ([]Ref, error) {
 	return page[:min(len(page), batchKeys)], nil
 }
 
-// Scrub reads everything back, a segment at a time, and calls corrupt for each sliver, blob record, metadata and
-// certificate that is damaged, and for metadata that is missing; for all but slivers Ref.Shard is −1. The error it
-// gets is a *CorruptError. Slivers that are not yet synced are passed over. Nothing is deleted. It ends with ctx.
+// Scrub reads everything back, a segment at a time. It calls corrupt with a *CorruptError for each sliver, blob record,
+// metadata and certificate that is damaged, and for missing metadata; except for slivers, Ref.Shard is −1. It skips
+// slivers that are not yet synced, deletes nothing, and ends with ctx.
 func (s *Store) Scrub(ctx context.Context, corrupt func(Ref, error)) (stats ScrubStats, err error) {
 	if err := s.open(); err != nil {
 		return stats, err
@@ -81,10 +81,10 @@ func (s *Store) Scrub(ctx context.Context, corrupt func(Ref, error)) (stats Scru
 	return c.stats, nil
 }
 
-// scrub is one run.
+// scrub is one run of Scrub.
 type scrub struct {
 	s       *Store
-	ctx     context.Context // of the one call of Scrub that this value lives in
+	ctx     context.Context // of that one call of Scrub
 	corrupt func(Ref, error)
 	stats   ScrubStats
 }
@@ -110,12 +110,12 @@ func (c *scrub) run() error {
 	return nil
 }
 
-// note takes down an index that is damaged.
+// note records a damaged index as an incident.
 func (c *scrub) note(d *database, err error) {
 	c.s.incidents.add(Incident{Path: d.path, Err: fmt.Errorf("%w: index: %w", ErrCorrupt, err)})
 }
 
-// report passes damage on; other errors end the run.
+// report hands damage to corrupt and returns other errors, which end the run.
 func (c *scrub) report(r Ref, err error) error {
 	if !errors.Is(err, ErrCorrupt) {
 		return err

@@ -7,7 +7,7 @@ import (
 	"walrus/shards"
 )
 
-// PutState keeps a small value of the node's under a name of up to 256 bytes; up to 256 KiB.
+// PutState keeps a value of up to 256 KiB for the node, under a name of up to 256 bytes.
 func (s *Store) PutState(key string, value []byte) error {
 	if key == "" || len(key) > maxStateKey || len(value) > maxState {
 		return fmt.Errorf("put state %.64q: %d bytes of name and %d of value: the limits are %d and %d",
@@ -22,7 +22,7 @@ func (s *Store) PutState(key string, value []byte) error {
 	return nil
 }
 
-// State returns what was put under key. Errors: ErrNotFound, ErrCorrupt.
+// State returns the value of a name. Errors: ErrNotFound, ErrCorrupt.
 func (s *Store) State(key string) ([]byte, error) {
 	if err := s.open(); err != nil {
 		return nil, err

@@ -2,13 +2,13 @@ package store
 
 import "fmt"
 
-// Stats is what a store holds.
+// Stats counts the contents of a store.
 type Stats struct {
 	Blobs, Certificates, Slivers int64
 	Bytes                        int64 // of disk space, copies of damaged databases included
 }
 
-// Stats counts; only the disk space takes a look at the files.
+// Stats returns counts that are kept in memory, and measures the disk space.
 func (s *Store) Stats() (Stats, error) {
 	if err := s.open(); err != nil {
 		return Stats{}, err

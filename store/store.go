@@ -17,7 +17,7 @@ import (
 	"walrus/internal/badgerdisk"
 )
 
-// Store is what one node keeps. It is safe for concurrent use.
+// Store keeps one node's slivers and records. It is safe for concurrent use.
 type Store struct {
 	cfg       Config       // constant
 	log       *slog.Logger // constant
@@ -45,7 +45,7 @@ const (
 	metaName    = "meta"
 	sliversName = "slivers"
 	lockName    = "lock"
-	// cleanName is a file that is there after Close only. Without it Open looks for what a crash left.
+	// cleanName names a file that Close leaves. If it is missing, Open looks for the remains of a crash.
 	cleanName  = "clean"
 	dropSuffix = ".dropped"
 )
@@ -73,7 +73,7 @@ func Open(cfg Config) (_ *Store, err error) {
 			err = errors.Join(err, s.closeAll())
 		}
 	}()
-	// A store that has filled its disk opens; only the little that opening takes must be there.
+	// A store that has filled its disk still opens: opening needs little space.
 	if err := s.roomFor(cfg.MinFree / 8); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -104,7 +104,7 @@ func (s *Store) count() error {
 	return nil
 }
 
-// openBuckets opens all buckets there are and finishes what a dropped one left.
+// openBuckets opens all buckets, and removes the remains of dropped ones.
 func (s *Store) openBuckets() error {
 	dir := filepath.Join(s.cfg.Dir, sliversName)
 	list, err := os.ReadDir(dir)
@@ -132,7 +132,7 @@ func (s *Store) bucketPath(epoch uint32) string {
 	return filepath.Join(s.cfg.Dir, sliversName, strconv.FormatUint(uint64(epoch), 10))
 }
 
-// makeBucket opens or makes a bucket; the caller holds mu or is Open.
+// makeBucket opens or makes a bucket. The caller holds mu or is Open.
 func (s *Store) makeBucket(epoch uint32) (*bucket, error) {
 	if len(s.buckets) >= maxBuckets {
 		return nil, fmt.Errorf("open bucket of epoch %d: %d are open: drop those that ended", epoch, maxBuckets)
@@ -150,7 +150,7 @@ func (s *Store) makeBucket(epoch uint32) (*bucket, error) {
 	return b, nil
 }
 
-// bucket is the bucket of an epoch, made if need be.
+// bucket returns the bucket of an epoch, and makes it if there is none.
 func (s *Store) bucket(epoch uint32) (*bucket, error) {
 	s.mu.RLock()
 	b := s.buckets[epoch]
@@ -169,7 +169,7 @@ func (s *Store) bucket(epoch uint32) (*bucket, error) {
 	return s.makeBucket(epoch)
 }
 
-// allBuckets, the latest end epoch first.
+// allBuckets returns the buckets, the latest end epoch first.
 func (s *Store) allBuckets() []*bucket {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -178,7 +178,7 @@ func (s *Store) allBuckets() []*bucket {
 	})
 }
 
-// open is ErrClosed after Close.
+// open returns ErrClosed after Close.
 func (s *Store) open() error {
 	if s.closed.Load() {
 		return ErrClosed

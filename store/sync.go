@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// group lets concurrent callers share one run of a function: callers that arrive while it runs share the next run.
+// group lets concurrent callers share one run of a function. Callers that arrive during a run share the next one.
 type group struct {
 	mu   sync.Mutex
-	next *round // the run that has not begun; guarded by mu
-	run  sync.Mutex
+	next *round     // the run that has not begun; guarded by mu
+	run  sync.Mutex // held during a run
 }
 
 type round struct {
@@ -39,9 +39,10 @@ func (g *group) do(fn func() error) error {
 	return r.err
 }
 
-// Sync makes everything committed or put before the call durable, and returns when it is. Concurrent callers share
-// one sync. After an error nothing that was not durable before counts as stored: slivers not yet synced are
-// forgotten and must be written again; records are kept and synced again by the next Sync.
+// Sync makes everything committed or put before the call durable. Concurrent callers share one sync. After an error:
+//
+//   - slivers that were not yet durable are forgotten and must be written again;
+//   - records are kept, and the next Sync writes and syncs them again.
 func (s *Store) Sync() error {
 	if err := s.open(); err != nil {
 		return err

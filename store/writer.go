@@ -7,19 +7,19 @@ import (
 	"sync"
 )
 
-// SliverWriter takes the bytes of one sliver. It holds at most one segment of them. It is not safe for concurrent
-// use; writers of the same sliver do not disturb each other.
+// SliverWriter takes the bytes of one sliver and holds at most one segment of them in memory. It is not safe for
+// concurrent use, but several writers of the same sliver do not disturb each other.
 type SliverWriter struct {
 	s       *Store
 	b       *bucket
 	ref     Ref
 	rec     sliver
-	started uint64  // of the bucket when it began
+	started uint64  // bucket.start when the writer was made
 	buf     *[]byte // the segment being filled; nil when done
 	at      int64   // bytes taken
 	next    uint32  // segment
-	err     error   // why the writer cannot go on
-	moves   bool    // the sliver is in the store already: its limit does not count
+	err     error   // the first failure, returned by all later calls
+	moves   bool    // the sliver is in the store already: Config.Limit does not apply
 }
 
 // buffers hold a segment and its checksum.
@@ -28,8 +28,8 @@ var buffers = sync.Pool{New: func() any {
 	return &b
 }}
 
-// Create begins a sliver of size bytes of a blob that PutBlob has made known (else ErrNotFound). Several writers
-// may be at the same sliver: the first to commit wins. End it with Commit or Abort.
+// Create begins a sliver of size bytes. PutBlob must have made the blob known, else the error is ErrNotFound. Of
+// several writers of one sliver the first to commit wins. End each with Commit or Abort.
 func (s *Store) Create(ref Ref, size int64) (*SliverWriter, error) {
 	if err := ref.check(); err != nil {
 		return nil, err
@@ -59,7 +59,8 @@ func (s *Store) create(b *bucket, ref Ref, size int64) *SliverWriter {
 // errDone is returned by a writer after Commit or Abort.
 var errDone = errors.New("sliver was committed or aborted")
 
-// Write takes the next bytes, in any split. Errors stay: ErrFull, more bytes than announced, or the disk's.
+// Write takes the next bytes, any number of them. It fails with ErrFull, for more bytes than announced, or if the disk
+// fails. After an error all later calls fail.
 func (w *SliverWriter) Write(p []byte) (n int, err error) {
 	if w.buf == nil && w.err == nil {
 		w.err = errDone
@@ -85,7 +86,7 @@ func (w *SliverWriter) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// flush writes the segment that is full.
+// flush writes the full segment.
 func (w *SliverWriter) flush() error {
 	room := w.s.room
 	if w.moves {
@@ -106,7 +107,7 @@ func (w *SliverWriter) flush() error {
 	return nil
 }
 
-// gone is what a writer says when its bucket was dropped.
+// gone returns the error of a writer whose bucket was dropped.
 func gone(err error) error {
 	if errors.Is(err, errGone) {
 		return fmt.Errorf("the blob's epoch has ended: %w", errors.Join(ErrNotFound, err))
@@ -120,8 +121,8 @@ func (w *SliverWriter) fail(err error) {
 	w.err = err
 }
 
-// Commit makes the sliver visible, whole and at once; Sync makes it durable. It is an error if fewer bytes were
-// written than announced. If another writer has committed the sliver already it does nothing. ErrUnsynced: a sync
+// Commit makes the whole sliver visible at once; Sync makes it durable. It is an error if fewer bytes were written than
+// announced. If another writer has committed the sliver already, Commit does nothing. ErrUnsynced means that a sync
 // failed meanwhile and the sliver must be written again.
 func (w *SliverWriter) Commit() error {
 	if w.buf == nil && w.err == nil {
@@ -155,15 +156,15 @@ func (w *SliverWriter) Commit() error {
 	return nil
 }
 
-// Abort ends the writer and drops what was written. After Commit, or again, it does nothing.
+// Abort ends the writer and deletes its segments. After Commit, or a second time, it does nothing.
 func (w *SliverWriter) Abort() {
 	if w.buf != nil {
 		w.fail(errDone)
 	}
 }
 
-// discard deletes what was written, as well as can be: what stays is found by the next Open after a crash, and
-// goes with the bucket in any case.
+// discard tries to delete the written segments. The next Open after a crash finds those that stay, and in any case they
+// are removed with the bucket.
 func (w *SliverWriter) discard() {
 	if w.buf == nil {
 		return

@@ -33,8 +33,8 @@ type DB struct {
 	files   map[string]bool // names whose directory entries are durable; guarded by syncing
 }
 
-// Options returns what all databases have in common: one version of each key, every checksum verified, no caches, and no
-// sync but DB.Sync. An empty dir is a database in memory; a nil log discards.
+// Options returns the settings common to all databases: one version of each key, every checksum verified, no caches,
+// and no sync except DB.Sync. An empty dir means a database in memory; a nil log discards.
 func Options(dir string, log *slog.Logger) badger.Options {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -53,7 +53,8 @@ func Options(dir string, log *slog.Logger) badger.Options {
 		WithVerifyValueChecksum(true) // without it a damaged header leaves a file locked for ever
 }
 
-// Open opens a database that Check has passed. Errors wrap damage if Badger panicked; one is ErrLocked.
+// Open opens a database that Check has accepted. Errors: ErrLocked, an error that wraps damage if Badger panicked, or
+// an error of Badger's.
 func Open(opt badger.Options, damage error) (*DB, error) {
 	d := &DB{dir: opt.Dir, damage: damage, files: make(map[string]bool)}
 	err := d.guard(func() (err error) {
@@ -74,7 +75,7 @@ func (d *DB) Do(fn func(*badger.DB) error) error {
 	return d.guard(func() error { return fn(d.badger) })
 }
 
-// Wedged reports that a memory map faulted. Badger may then hold locks that its Close would wait for: do not call Close.
+// Wedged reports that Badger panicked. It may then hold locks that its Close would wait for: do not call Close.
 func (d *DB) Wedged() bool { return d.wedged.Load() }
 
 // Close closes the database.
@@ -84,7 +85,7 @@ func (d *DB) guard(fn func() error) error {
 	return guard(d.damage, func() { d.wedged.Store(true) }, fn)
 }
 
-// guard turns a panic or a fault of a memory map (the file behind it was cut short) into an error that wraps damage.
+// guard turns a panic, or the fault of a memory map whose file was cut short, into an error that wraps damage.
 func guard(damage error, caught func(), fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -96,7 +97,8 @@ func guard(damage error, caught func(), fn func() error) (err error) {
 	return fn()
 }
 
-// Sync makes every write that returned before the call durable. After an error nobody knows whether it did, ever.
+// Sync makes every write that returned before the call durable. After an error the fate of those writes stays unknown,
+// even if a later Sync succeeds.
 //
 // It covers more than Badger's own Sync, which leaves out the write-ahead logs of memtables that are full but not yet
 // flushed, and the directory entries of new files. Badger syncs value logs by itself when they are full.
@@ -135,7 +137,7 @@ func (d *DB) Sync() error {
 	return nil
 }
 
-// logger passes on what an operator should see.
+// logger passes on warnings and errors.
 type logger struct{ log *slog.Logger }
 
 func (l logger) Errorf(f string, a ...any)   { l.log.Warn(strings.TrimSpace(fmt.Sprintf(f, a...))) }

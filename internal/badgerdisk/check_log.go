@@ -13,8 +13,8 @@ import (
 	"github.com/dgraph-io/badger/v4/skl"
 )
 
-// logHeader is the size in bytes of the header of a write-ahead log or value log: the number of an encryption key, which
-// is 0 here, and 12 random bytes that matter to encryption only.
+// logHeader: the size in bytes of the header of a write-ahead log or value log. It has the number of an encryption key,
+// which is 0 here, and 12 random bytes that matter to encryption only.
 const logHeader = 8 + 12
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -49,8 +49,8 @@ func (c *check) checkHeader(path string) error {
 	return f.Close()
 }
 
-// checkValueLogs checks the headers and, unless it may only refuse, puts an empty file behind the last. Badger cuts the
-// last value log at the first damaged entry, and would lose the entries behind; the empty one has none to lose.
+// checkValueLogs checks the headers. Unless the mode is Refuse it also adds an empty file behind the last one: Badger
+// cuts the last value log at the first damaged entry, and the entries behind that one would be lost.
 func (c *check) checkValueLogs() error {
 	last := uint64(0)
 	for id, name := range c.vlogs {

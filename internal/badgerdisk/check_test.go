@@ -65,8 +65,8 @@ func copyFiles(t *testing.T, to, from string) {
 	}
 }
 
-// only returns the first file of a kind.
-func only(t *testing.T, dir, ext string) string {
+// first returns a file of a kind.
+func first(t *testing.T, dir, ext string) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*"+ext))
 	if err != nil || len(files) == 0 {
@@ -108,7 +108,7 @@ func TestCheck(t *testing.T) {
 		{"manifest and tables removed", func(t *testing.T, dir string) {
 			must(t, os.Remove(manifest(dir)))
 			for range 2 {
-				must(t, os.Remove(only(t, dir, ".sst")))
+				must(t, os.Remove(first(t, dir, ".sst")))
 			}
 		}, [3]string{"refused: manifest: ", "refused: manifest: ", "repaired: manifest was rebuilt"}},
 		{"manifest cut", func(t *testing.T, dir string) {
@@ -116,25 +116,25 @@ func TestCheck(t *testing.T) {
 		}, [3]string{"refused: manifest: ends within an entry", "repaired: manifest ended within an entry",
 			"repaired: manifest was rebuilt: ends within an entry"}},
 		{"table overwritten", func(t *testing.T, dir string) {
-			edit(t, only(t, dir, ".sst"), overwrite(3))
+			edit(t, first(t, dir, ".sst"), overwrite(3))
 		}, [3]string{"refused: table ", "refused: table ", "repaired: index table "}},
 		{"table removed", func(t *testing.T, dir string) {
-			must(t, os.Remove(only(t, dir, ".sst")))
+			must(t, os.Remove(first(t, dir, ".sst")))
 		}, [3]string{"refused: table ", "refused: table ", "repaired: index table "}},
 		{"header of the value log overwritten", func(t *testing.T, dir string) {
-			edit(t, only(t, dir, ".vlog"), overwrite(3))
-		}, [3]string{"refused: wrong header", "repaired: header of 20 bytes was replaced", "repaired: header of 20 bytes was replaced"}},
+			edit(t, first(t, dir, ".vlog"), overwrite(3))
+		}, [3]string{"refused: wrong header", "repaired: header of 20 bytes", "repaired: header of 20 bytes"}},
 		{"value log emptied", func(t *testing.T, dir string) {
-			must(t, os.Truncate(only(t, dir, ".vlog"), 0))
-		}, [3]string{"refused: wrong header", "repaired: header of 0 bytes was replaced", "repaired: header of 0 bytes was replaced"}},
+			must(t, os.Truncate(first(t, dir, ".vlog"), 0))
+		}, [3]string{"refused: wrong header", "repaired: header of 0 bytes", "repaired: header of 0 bytes"}},
 		{"header of the write-ahead log overwritten", func(t *testing.T, dir string) {
-			edit(t, only(t, dir, memExt), overwrite(3))
-		}, [3]string{"refused: wrong header", "repaired: header of 20 bytes was replaced", "repaired: header of 20 bytes was replaced"}},
+			edit(t, first(t, dir, memExt), overwrite(3))
+		}, [3]string{"refused: wrong header", "repaired: header of 20 bytes", "repaired: header of 20 bytes"}},
 		{"write-ahead log emptied", func(t *testing.T, dir string) {
-			must(t, os.Truncate(only(t, dir, memExt), 0))
+			must(t, os.Truncate(first(t, dir, memExt), 0))
 		}, [3]string{}},
 		{"entry of the write-ahead log overwritten", func(t *testing.T, dir string) {
-			edit(t, only(t, dir, memExt), overwrite(logHeader+9))
+			edit(t, first(t, dir, memExt), overwrite(logHeader+9))
 		}, [3]string{"repaired: was cut at byte 20", "repaired: was cut at byte 20", "repaired: was cut at byte 20"}},
 		{"file with the name of a table", func(t *testing.T, dir string) {
 			must(t, os.WriteFile(filepath.Join(dir, "copy.sst"), nil, 0o600))
@@ -170,14 +170,14 @@ func TestCheck(t *testing.T) {
 // TestRefusedIsUntouched: a database that is refused for a table keeps the end of its write-ahead log.
 func TestRefusedIsUntouched(t *testing.T) {
 	dir := makeTemplate(t)
-	edit(t, only(t, dir, ".sst"), func(b []byte) []byte { return b[:len(b)/2] })
-	before, err := os.ReadFile(only(t, dir, memExt))
+	edit(t, first(t, dir, ".sst"), func(b []byte) []byte { return b[:len(b)/2] })
+	before, err := os.ReadFile(first(t, dir, memExt))
 	must(t, err)
 	opt := smallOptions(dir)
 	if _, err := Check(&opt, Refuse, errDamage); !errors.Is(err, errDamage) {
 		t.Fatalf("checked with %v, want damage", err)
 	}
-	if after, err := os.ReadFile(only(t, dir, memExt)); err != nil || !bytes.Equal(before, after) {
+	if after, err := os.ReadFile(first(t, dir, memExt)); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("write-ahead log of %d bytes became one of %d: %v", len(before), len(after), err)
 	}
 }

@@ -17,7 +17,7 @@ type write struct {
 	key, value []byte // value is nil to delete
 }
 
-// Set puts a value, nil being an empty one. Key and value must not be changed until the batch is written.
+// Set puts a value; nil means an empty one. Key and value must not change until the batch is written.
 func (b *Batch) Set(s *Space, key, value []byte) {
 	if value == nil {
 		value = []byte{}
@@ -25,17 +25,20 @@ func (b *Batch) Set(s *Space, key, value []byte) {
 	b.writes = append(b.writes, write{s.key(key), value})
 }
 
-// Delete takes a key away.
+// Delete removes a key.
 func (b *Batch) Delete(s *Space, key []byte) {
 	b.writes = append(b.writes, write{s.key(key), nil})
 }
 
-// Len is the number of writes.
+// Len returns the number of writes.
 func (b *Batch) Len() int { return len(b.writes) }
 
-// Write applies all of the batch or none of it, also if the process ends in the middle. Others may see a large one half
-// done meanwhile. Of several writes to a key the last counts. It is durable after the next Sync at the latest. After an
-// error nothing is known about it until the database is opened again.
+// Write applies the whole batch or nothing, even if the process ends in between. Of several writes to a key the last
+// one counts.
+//
+//   - Meanwhile readers may see a part of a large batch.
+//   - The next Sync makes the batch durable, if Write has not already.
+//   - After an error nobody knows whether it was applied until the database is opened again.
 func (db *DB) Write(b *Batch) error {
 	err := db.with(func(bdb *badger.DB) error {
 		if err := db.room(); err != nil {
@@ -53,8 +56,8 @@ func (db *DB) Write(b *Batch) error {
 	return nil
 }
 
-// commit writes ws in one transaction. If they are too many for one it writes none, or, if it may split them, as many as
-// go; it returns those that are left.
+// commit writes ws in one transaction and returns the writes that are left. If one transaction cannot hold them, it
+// writes nothing, or with split as many as fit.
 func commit(b *badger.DB, ws []write, split bool) (rest []write, err error) {
 	txn := b.NewTransaction(true)
 	defer txn.Discard()
@@ -77,16 +80,16 @@ func commit(b *badger.DB, ws []write, split bool) (rest []write, err error) {
 	return nil, txn.Commit()
 }
 
-// A batch that is too large for one transaction is first written down in parts, in a space of its own:
+// A batch that is too large for one transaction is first written to a journal, in parts, in a space of its own:
 //
 //	journal/ ‖ number u32 big-endian → writes: key length u32 ‖ key ‖ 0 to delete, or 1 + value length u32 ‖ value …
 //	journal/ ‖ "done"                → number of parts u32 big-endian
 //
-// When these are durable it counts as written. Then its writes are applied, and the journal is removed. Opening a
-// database applies a journal that is done, once more if need be, and removes one that is not.
+// The batch counts as written once these are durable. Then its writes are applied, and the journal is removed. Open
+// applies a journal that has its "done", perhaps for the second time, and removes any other.
 
 const (
-	// maxPart is the size in bytes from which a part of the journal takes no further write.
+	// maxPart: a part of the journal takes no further write once it has this many bytes.
 	maxPart = memTable / 16
 	// maxParts bounds the parts of a journal.
 	maxParts = 1 << 16
@@ -127,7 +130,8 @@ func (db *DB) writeLarge(b *badger.DB, ws []write) error {
 	if err := db.disk.Sync(); err != nil {
 		return err
 	}
-	if _, err := commit(b, []write{{space.key(journalDone), binary.BigEndian.AppendUint32(nil, parts)}}, false); err != nil {
+	done := []write{{space.key(journalDone), binary.BigEndian.AppendUint32(nil, parts)}}
+	if _, err := commit(b, done, false); err != nil {
 		return err
 	}
 	if err := errors.Join(db.disk.Sync(), db.step("done")); err != nil {
@@ -136,7 +140,7 @@ func (db *DB) writeLarge(b *badger.DB, ws []write) error {
 	return db.apply(b, ws, parts)
 }
 
-// apply does what the journal says and removes it, its mark first.
+// apply applies the writes of a journal, then removes it, its "done" first.
 func (db *DB) apply(b *badger.DB, ws []write, parts uint32) error {
 	for len(ws) > 0 {
 		var err error
@@ -171,7 +175,7 @@ func (db *DB) clearJournal(b *badger.DB, parts uint32) error {
 	return db.disk.Sync()
 }
 
-// replay finishes what the journal says.
+// replay applies a journal that was left complete and removes one that was not.
 func (db *DB) replay() error {
 	return db.with(func(b *badger.DB) error {
 		space := &Space{db, []byte("journal/")}
@@ -208,7 +212,7 @@ func (db *DB) replay() error {
 	})
 }
 
-// dropJournal removes the parts of a journal that was never done.
+// dropJournal removes the parts of a journal without its "done".
 func (db *DB) dropJournal(b *badger.DB, space *Space) error {
 	for {
 		stray, err := space.scan(b, Range{Limit: 1})
@@ -221,7 +225,7 @@ func (db *DB) dropJournal(b *badger.DB, space *Space) error {
 	}
 }
 
-// step lets a test stop the work here.
+// step lets a test stop the batch here.
 func (db *DB) step(name string) error {
 	if db.hook == nil {
 		return nil
@@ -239,7 +243,7 @@ func appendWrite(b []byte, w write) []byte {
 	return append(b, w.value...)
 }
 
-// parseWrites reads a part of the journal.
+// parseWrites is the inverse of appendWrite, for all writes in b.
 func parseWrites(b []byte) ([]write, error) {
 	var ws []write
 	for len(b) > 0 {
@@ -260,7 +264,7 @@ func parseWrites(b []byte) ([]write, error) {
 	return ws, nil
 }
 
-// cut takes bytes off the front of b, behind their length, from which extra is subtracted.
+// cut splits off the front of b: a length, which is too large by extra, and that many bytes.
 func cut(b []byte, extra uint32) (x, rest []byte, ok bool) {
 	if len(b) < 4 {
 		return nil, nil, false

@@ -14,15 +14,15 @@ var (
 	errBatchDone = errors.New("batch is written or closed already")
 )
 
-// Provider gives CometBFT its stores: a space each. Closing one does nothing; Close of the database closes all.
+// Provider opens the stores of CometBFT, each in a space of its own. Closing a store does nothing; DB.Close closes all.
 func (db *DB) Provider() config.DBProvider {
 	return func(c *config.DBContext) (cometdb.DB, error) { return &adapter{db.Space("comet-" + c.ID)}, nil }
 }
 
-// adapter is a space as CometBFT wants it.
+// adapter implements CometBFT's database interface over a space.
 type adapter struct{ space *Space }
 
-// quiet hides that the database is closed.
+// quiet hides the error of a closed database, which then looks empty.
 func quiet(err error) error {
 	if errors.Is(err, ErrClosed) {
 		return nil
@@ -71,7 +71,7 @@ func (a *adapter) Compact(_, _ []byte) error { return nil }
 
 func (a *adapter) NewBatch() cometdb.Batch { return &cometBatch{space: a.space} }
 
-// cometBatch is a Batch as CometBFT wants it.
+// cometBatch implements CometBFT's batch interface over a Batch.
 type cometBatch struct {
 	space *Space
 	batch Batch
@@ -143,15 +143,15 @@ func (a *adapter) iterate(start, end []byte, descending bool) (cometdb.Iterator,
 }
 
 const (
-	// pageKeys and pageBytes bound what an iterator holds in memory, but for one value more.
+	// pageKeys and pageBytes bound the memory of an iterator, except that the last value may exceed them.
 	pageKeys, pageBytes = 256, 256 << 10
 )
 
-// iterator goes over a range page by page, so that it holds nothing of the database open between calls.
+// iterator reads a range page by page, so that it keeps no transaction open between calls.
 type iterator struct {
 	space      *Space
 	start, end []byte
-	rest       Range // what is left behind page
+	rest       Range // not yet read
 	page       []Pair
 	err        error
 }
@@ -185,7 +185,7 @@ func (it *iterator) Next() {
 func (it *iterator) Key() []byte   { return it.current().Key }
 func (it *iterator) Value() []byte { return it.current().Value }
 
-// current panics at the end, as the interface demands.
+// current returns the pair under the iterator. At the end it panics, as CometBFT's interface demands.
 func (it *iterator) current() Pair {
 	if !it.Valid() {
 		panic("badgerdb: iterator is at its end")

@@ -1,7 +1,7 @@
-// Package badgerdb keeps everything a node's ledger writes in one Badger database: each part has a space of keys of its
-// own. Batches are all or nothing, whatever their size; the stores of CometBFT are spaces behind an adapter that stays
-// quiet after the end, because goroutines of CometBFT read on while everything stops. A database whose files are damaged
-// is refused, never half read. Start with Open.
+// Package badgerdb keeps everything a node's ledger writes in one Badger database, in which each part has its own space
+// of keys. A batch is written as a whole or not at all, whatever its size. The stores of CometBFT are spaces behind an
+// adapter. After Close the adapter returns no errors, because goroutines of CometBFT still read while the node stops. A
+// database whose files are damaged is refused, never half read. Start with Open.
 package badgerdb
 
 import (
@@ -26,10 +26,10 @@ var (
 	ErrFull = errors.New("too little space is left on the disk of the ledger's database: free some and start again")
 )
 
-// Options say where a database lies.
+// Options of a database.
 type Options struct {
-	Dir    string       // made if missing; empty: in memory, gone with Close
-	Logger *slog.Logger // nil: none
+	Dir    string       // made if missing; empty for a database in memory
+	Logger *slog.Logger // nil discards
 }
 
 // DB is an open database. It is safe for concurrent use.
@@ -47,15 +47,15 @@ type DB struct {
 }
 
 const (
-	// memTable is the size in bytes of what Badger holds in memory before it writes a table. Twice that is most of what a
-	// database takes.
+	// memTable is the size in bytes of a memtable, which Badger fills before it writes a table. There are two of them, and
+	// they take most of the memory of a database.
 	memTable = 4 << 20
-	// valueLog is the size in bytes of a value log. None but an odd large value goes there.
+	// valueLog is the size in bytes of a value log. Only rare large values go there.
 	valueLog = 16 << 20
-	// minFree is the free disk space in bytes below which nothing is written: Badger writes through memory maps, and on a
-	// full disk such a write ends the process.
+	// minFree: nothing is written when fewer bytes of the disk are free. Badger writes through memory maps, and on a full
+	// disk such a write ends the process.
 	minFree = 64 << 20
-	// levelZero is how many tables are not yet merged before a merge begins, levelZeroStall before writes wait for it.
+	// A merge begins at levelZero unmerged tables. At levelZeroStall writes wait for it.
 	levelZero, levelZeroStall = 4, 12
 )
 
@@ -64,15 +64,15 @@ func badgerOptions(o Options) badger.Options {
 		WithMemTableSize(memTable).
 		WithNumMemtables(2).
 		WithValueLogFileSize(valueLog).
-		// Records change or go, and only in the index does Badger reclaim what they were.
+		// Records change and end, and Badger reclaims the space of old values in the index only.
 		WithValueThreshold(memTable / 8).
 		WithNumCompactors(2).
 		WithNumLevelZeroTables(levelZero).
 		WithNumLevelZeroTablesStall(levelZeroStall)
 }
 
-// Open opens the database or makes it. Errors wrap ErrCorrupt if its files are damaged, and ErrLocked if another process
-// has it open. The caller closes it.
+// Open opens or makes the database. Errors wrap ErrCorrupt if its files are damaged, ErrLocked if another process has
+// it open, and ErrFull if the disk is nearly full. The caller closes it.
 func Open(o Options) (*DB, error) {
 	db := &DB{dir: o.Dir, free: badgerdisk.Free}
 	if o.Dir != "" {
@@ -118,7 +118,7 @@ func (db *DB) room() error {
 	return nil
 }
 
-// advise adds what to do.
+// advise adds the remedy.
 func advise(err error) error {
 	if errors.Is(err, ErrCorrupt) {
 		return fmt.Errorf("%w: move the directory away and start again: the node then fetches the ledger from the others", err)
@@ -126,7 +126,8 @@ func advise(err error) error {
 	return err
 }
 
-// identify wraps ErrCorrupt around errors of Badger's that are neither a lock nor a refusal of the operating system.
+// identify finds the meaning of an error of badgerdisk. An error that is neither a lock nor a refusal of the operating
+// system is damage.
 func identify(err error) error {
 	switch {
 	case errors.Is(err, badgerdisk.ErrLocked):
@@ -147,7 +148,8 @@ func (db *DB) with(fn func(b *badger.DB) error) error {
 	return db.disk.Do(fn)
 }
 
-// Sync makes every write that returned before the call durable. After an error nobody knows whether it did: close.
+// Sync makes every write that returned before the call durable. After an error the fate of those writes stays unknown:
+// close the database.
 func (db *DB) Sync() error {
 	if err := db.with(func(*badger.DB) error { return db.disk.Sync() }); err != nil {
 		return fmt.Errorf("sync the ledger's database: %w", err)
@@ -155,8 +157,8 @@ func (db *DB) Sync() error {
 	return nil
 }
 
-// Close waits for calls under way and closes the database. Later calls return ErrClosed; later calls of CometBFT see an
-// empty database. It may be called again.
+// Close waits for running calls and closes the database. Later calls return ErrClosed; later calls of CometBFT see an
+// empty database. Close may be called again.
 func (db *DB) Close() error {
 	db.use.Lock()
 	defer db.use.Unlock()

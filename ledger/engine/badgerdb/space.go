@@ -8,20 +8,20 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// Space is a part of a database: keys of its own that nobody else's get in the way of. It is safe for concurrent use.
+// Space is a part of a database. Its keys do not collide with those of other spaces. It is safe for concurrent use.
 type Space struct {
 	db     *DB
 	prefix []byte
 }
 
-// Space is the part with this name, which has no "/".
+// Space returns the space with this name. The name must not contain "/".
 func (db *DB) Space(name string) *Space { return &Space{db, []byte(name + "/")} }
 
 func (s *Space) key(k []byte) []byte {
 	return append(append(make([]byte, 0, len(s.prefix)+len(k)), s.prefix...), k...)
 }
 
-// Get returns a copy of the key's value, nil if there is none.
+// Get returns a copy of the value of a key, or nil if the key does not exist.
 func (s *Space) Get(key []byte) (value []byte, err error) {
 	err = s.db.with(func(b *badger.DB) error {
 		value, err = get(b, s.key(key))
@@ -46,12 +46,12 @@ func get(b *badger.DB, key []byte) (value []byte, err error) {
 	return value, nil
 }
 
-// Range says which keys to scan, and how many.
+// Range selects keys for a scan.
 type Range struct {
-	From, To   []byte // From ≤ key < To; nil: no bound
+	From, To   []byte // From ≤ key < To; nil means no bound
 	Descending bool
-	Limit      int // at most that many pairs
-	MaxBytes   int // stop after the pair that makes keys and values reach this; 0: no bound
+	Limit      int // of pairs
+	MaxBytes   int // stop after the pair with which keys and values reach this size; 0 means no bound
 }
 
 // Pair is a key and its value.
@@ -59,7 +59,7 @@ type Pair struct {
 	Key, Value []byte
 }
 
-// Scan returns copies of the pairs of a range, in order, as they were at one moment.
+// Scan returns copies of the pairs of a range, in order, from a single snapshot.
 func (s *Space) Scan(r Range) (pairs []Pair, err error) {
 	err = s.db.with(func(b *badger.DB) error {
 		pairs, err = s.scan(b, r)
@@ -95,7 +95,7 @@ func (s *Space) scan(b *badger.DB, r Range) ([]Pair, error) {
 	return pairs, nil
 }
 
-// start is where Badger's iterator begins.
+// start returns the key at which Badger's iterator begins.
 func (s *Space) start(r Range) []byte {
 	switch {
 	case !r.Descending:
@@ -104,6 +104,6 @@ func (s *Space) start(r Range) []byte {
 		return s.key(r.To)
 	}
 	after := bytes.Clone(s.prefix)
-	after[len(after)-1]++ // "/" becomes "0": behind all keys of the space
+	after[len(after)-1]++ // "/" becomes "0", which sorts behind all keys of the space
 	return after
 }
