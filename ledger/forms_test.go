@@ -230,11 +230,11 @@ func TestHostileCounts(t *testing.T) {
 	many := []byte{0xff, 0xff}
 	for name, b := range map[string][]byte{
 		"operations":  append(head, many...),
-		"sweep":       slices.Concat(head, []byte{1, 0, byte(kindSweep)}, many),
-		"attributes":  slices.Concat(head, []byte{1, 0, byte(kindSetAttributes)}, make([]byte, 32), many),
-		"key":         slices.Concat(head, []byte{1, 0, byte(kindSetAttributes)}, make([]byte, 32), []byte{1, 0}, many, make([]byte, 8)),
-		"remove":      slices.Concat(head, []byte{1, 0, byte(kindSetAttributes)}, make([]byte, 34), many),
-		"certificate": slices.Concat(head, []byte{1, 0, byte(kindCertifyBlob)}, make([]byte, 32), many),
+		"sweep":       slices.Concat(head, []byte{1, 0, Sweep{}.kind()}, many),
+		"attributes":  slices.Concat(head, []byte{1, 0, SetAttributes{}.kind()}, make([]byte, 32), many),
+		"key":         slices.Concat(head, []byte{1, 0, SetAttributes{}.kind()}, make([]byte, 32), []byte{1, 0}, many, make([]byte, 8)),
+		"remove":      slices.Concat(head, []byte{1, 0, SetAttributes{}.kind()}, make([]byte, 34), many),
+		"certificate": slices.Concat(head, []byte{1, 0, CertifyBlob{}.kind()}, make([]byte, 32), many),
 	} {
 		b = append(b, make([]byte, 100)...)
 		before := allocated()
@@ -420,5 +420,30 @@ func TestIDs(t *testing.T) {
 	a.Log = "for people"
 	if !bytes.Equal(a.Agreed(), Result{Op: -1, Code: CodeFee}.Agreed()) {
 		t.Error("the log or the code is in what is agreed on")
+	}
+}
+
+// TestOpKinds wants each row of opCodecs to read operations of its own kind, under a name of its own, and everyOp to
+// have an example of each.
+func TestOpKinds(t *testing.T) {
+	examples, names := everyOp(), map[string]bool{"": true}
+	if len(examples) != len(opCodecs)-1 {
+		t.Fatalf("%d examples of %d kinds", len(examples), len(opCodecs)-1)
+	}
+	for kind, codec := range opCodecs {
+		if kind == 0 {
+			continue
+		}
+		if codec.form == nil {
+			t.Fatalf("kind %d has no form: numbers have no gaps", kind)
+		}
+		op, example := codec.form(&form{reading: true}, nil), examples[kind-1]
+		if int(OpKind(op)) != kind || reflect.TypeOf(op) != reflect.TypeOf(example) || OpName(example) != codec.name {
+			t.Errorf("kind %d reads a %T of kind %d, the example is a %T", kind, op, OpKind(op), example)
+		}
+		if names[codec.name] {
+			t.Errorf("kind %d: the name %q is taken", kind, codec.name)
+		}
+		names[codec.name] = true
 	}
 }

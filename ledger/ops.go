@@ -1,152 +1,112 @@
 package ledger
 
-import "walrus/shards"
-
-// opKind is the first byte of an operation's binary form.
-type opKind uint8
-
-// The kinds of operations. The numbers are part of the format.
-const (
-	kindTransfer opKind = iota + 1
-	kindBuyStorage
-	kindSplitStorage
-	kindMergeStorage
-	kindTransferStorage
-	kindRegisterBlob
-	kindCertifyBlob
-	kindExtendBlob
-	kindDeleteBlob
-	kindShareBlob
-	kindFundBlob
-	kindTransferBlob
-	kindBurnBlob
-	kindSetAttributes
-	kindSweep
+import (
+	"encoding/json"
+	"fmt"
 )
 
-const (
-	// MaxAttributes bounds the attributes of a blob's record.
-	MaxAttributes = 64
-	// MaxAttributeKey bounds the key of an attribute, in bytes.
-	MaxAttributeKey = 256
-	// MaxAttributeValue bounds its value, in bytes.
-	MaxAttributeValue = 1024
-	// MaxAttributesSize bounds the attributes of a record together, in bytes of keys and values.
-	MaxAttributesSize = 16 << 10
-	// MaxSweep bounds the objects of a Sweep.
-	MaxSweep = 100
-)
-
-// Transfer pays Amount to To.
-type Transfer struct {
-	To     Address `json:"to"`
-	Amount Amount  `json:"amountFrost"`
+// opCodec names, writes and reads one kind of operation.
+type opCodec struct {
+	name string
+	// form writes op, or reads and returns one.
+	form func(f *form, op Op) Op
 }
 
-// BuyStorage buys Bytes of encoded size in each epoch of [Start, End).
-type BuyStorage struct {
-	Bytes uint64 `json:"storageSize"`
-	Start uint32 `json:"startEpoch"`
-	End   uint32 `json:"endEpoch"`
+func codecOf[T Op, P interface {
+	*T
+	formed
+}](name string) opCodec {
+	return opCodec{name, func(f *form, op Op) Op {
+		var v T
+		switch o := op.(type) { // nil when reading
+		case T:
+			v = o
+		case P:
+			v = *o
+		}
+		P(&v).form(f)
+		return v
+	}}
 }
 
-// SplitStorage cuts a storage resource in two: at Epoch, the new one beginning there, or, if Epoch is zero, by size,
-// the new one taking Bytes.
-type SplitStorage struct {
-	Storage ObjectID `json:"storage"`
-	Epoch   uint32   `json:"epoch,omitempty"`
-	Bytes   uint64   `json:"storageSize,omitempty"`
+// opCodecs has one row for each kind of operation, at its number, which is part of the format. A kind's file has the
+// rest: type, number, form, and where they are not zero cost and outlay.
+var opCodecs = [...]opCodec{
+	1:  codecOf[Transfer]("transfer"),
+	2:  codecOf[BuyStorage]("buyStorage"),
+	3:  codecOf[SplitStorage]("splitStorage"),
+	4:  codecOf[MergeStorage]("mergeStorage"),
+	5:  codecOf[TransferStorage]("transferStorage"),
+	6:  codecOf[RegisterBlob]("registerBlob"),
+	7:  codecOf[CertifyBlob]("certifyBlob"),
+	8:  codecOf[ExtendBlob]("extendBlob"),
+	9:  codecOf[DeleteBlob]("deleteBlob"),
+	10: codecOf[ShareBlob]("shareBlob"),
+	11: codecOf[FundBlob]("fundBlob"),
+	12: codecOf[TransferBlob]("transferBlob"),
+	13: codecOf[BurnBlob]("burnBlob"),
+	14: codecOf[SetAttributes]("setAttributes"),
+	15: codecOf[Sweep]("sweep"),
 }
 
-// MergeStorage adds B to A, and B is no more: of the same period their sizes add up, of the same size adjacent periods join.
-type MergeStorage struct {
-	A ObjectID `json:"storage"`
-	B ObjectID `json:"other"`
+// OpKind returns the number of op's kind, the first byte of op in the binary form of a transaction.
+func OpKind(op Op) uint8 { return op.kind() }
+
+// OpName returns the name of op's kind for people and JSON, like "buyStorage".
+func OpName(op Op) string { return opCodecs[op.kind()].name }
+
+// OpCost returns the WAL that op takes from its sender, as far as op itself says: an ExtendBlob counts as nothing, since
+// its price depends on the blob's record. Errors wrap ErrOverflow.
+func OpCost(p *Params, op Op) (Amount, error) {
+	if o, ok := op.(interface {
+		cost(p *Params) (Amount, error)
+	}); ok {
+		return o.cost(p)
+	}
+	return 0, nil
 }
 
-// TransferStorage makes To the owner of a storage resource.
-type TransferStorage struct {
-	Storage ObjectID `json:"storage"`
-	To      Address  `json:"to"`
+// OpOutlay returns the WAL that op moves out of its sender's account for others to spend.
+func OpOutlay(op Op, sender Address) Amount {
+	if o, ok := op.(interface{ outlay(sender Address) Amount }); ok {
+		return o.outlay(sender)
+	}
+	return 0
 }
 
-// RegisterBlob uses up a storage resource for the right to store a blob in it.
-type RegisterBlob struct {
-	Storage    ObjectID      `json:"storage"`
-	BlobID     shards.BlobID `json:"blobId"` // must follow from Size and Root
-	Root       [32]byte      `json:"-"`
-	Size       uint64        `json:"size"`
-	Deletable  bool          `json:"deletable"`
-	Attributes []Attribute   `json:"attributes,omitempty"` // ascending by key
+// opForm writes or reads an operation's kind, then the operation.
+func opForm(f *form, op *Op) {
+	var kind uint8
+	f.op, f.opName = f.op+1, ""
+	if !f.reading {
+		kind = (*op).kind()
+	}
+	f.u8("kind of operation", &kind)
+	if f.err != nil && f.reading {
+		return
+	}
+	if int(kind) >= len(opCodecs) || opCodecs[kind].form == nil {
+		f.fail("there is no operation of kind %d", kind)
+		return
+	}
+	f.opName = opCodecs[kind].name
+	if v := opCodecs[kind].form(f, *op); f.reading {
+		*op = v
+	}
 }
 
-// CertifyBlob puts on record that a quorum of shards holds the blob.
-type CertifyBlob struct {
-	Object      ObjectID `json:"object"`
-	Certificate []byte   `json:"certificate"` // binary form of a certs.Certificate
-}
+// namedOp prints an operation as JSON: the name of its kind, then its fields.
+type namedOp struct{ Op }
 
-// ExtendBlob prolongs a blob by Epochs: bought by the sender, or from the shared blob's funds; or up to the end of a
-// storage resource, then Epochs is zero.
-type ExtendBlob struct {
-	Object    ObjectID `json:"object"`
-	Epochs    uint32   `json:"epochs,omitempty"`
-	FromFunds bool     `json:"fromFunds,omitempty"`
-	Storage   ObjectID `json:"storage,omitzero"` // zero: buy
+// MarshalJSON implements json.Marshaler.
+func (o namedOp) MarshalJSON() ([]byte, error) {
+	fields, err := json.Marshal(o.Op)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", OpName(o.Op), err)
+	}
+	b := fmt.Appendf(nil, `{"op":%q`, OpName(o.Op))
+	if len(fields) > 2 { // not {}
+		b = append(b, ',')
+	}
+	return append(b, fields[1:]...), nil
 }
-
-// DeleteBlob ends a deletable blob's record; what is left of its storage becomes a storage resource of the owner.
-type DeleteBlob struct {
-	Object ObjectID `json:"object"`
-}
-
-// ShareBlob gives a permanent blob's record to everybody, with Amount for its extension.
-type ShareBlob struct {
-	Object ObjectID `json:"object"`
-	Amount Amount   `json:"amountFrost"`
-}
-
-// FundBlob adds Amount to the funds of a shared blob.
-type FundBlob struct {
-	Object ObjectID `json:"object"`
-	Amount Amount   `json:"amountFrost"`
-}
-
-// TransferBlob makes To the owner of a blob's record.
-type TransferBlob struct {
-	Object ObjectID `json:"object"`
-	To     Address  `json:"to"`
-}
-
-// BurnBlob gives a blob's record up. The blob lives on until its end.
-type BurnBlob struct {
-	Object ObjectID `json:"object"`
-}
-
-// SetAttributes sets and removes attributes of a blob's record.
-type SetAttributes struct {
-	Object ObjectID    `json:"object"`
-	Set    []Attribute `json:"set,omitempty"`    // ascending by key
-	Remove []string    `json:"remove,omitempty"` // ascending, none in Set
-}
-
-// Sweep removes the records of expired storage resources and blobs, whoever owns them.
-type Sweep struct {
-	Objects []ObjectID `json:"objects"` // ascending, 1 to MaxSweep
-}
-
-func (Transfer) kind() opKind        { return kindTransfer }
-func (BuyStorage) kind() opKind      { return kindBuyStorage }
-func (SplitStorage) kind() opKind    { return kindSplitStorage }
-func (MergeStorage) kind() opKind    { return kindMergeStorage }
-func (TransferStorage) kind() opKind { return kindTransferStorage }
-func (RegisterBlob) kind() opKind    { return kindRegisterBlob }
-func (CertifyBlob) kind() opKind     { return kindCertifyBlob }
-func (ExtendBlob) kind() opKind      { return kindExtendBlob }
-func (DeleteBlob) kind() opKind      { return kindDeleteBlob }
-func (ShareBlob) kind() opKind       { return kindShareBlob }
-func (FundBlob) kind() opKind        { return kindFundBlob }
-func (TransferBlob) kind() opKind    { return kindTransferBlob }
-func (BurnBlob) kind() opKind        { return kindBurnBlob }
-func (SetAttributes) kind() opKind   { return kindSetAttributes }
-func (Sweep) kind() opKind           { return kindSweep }

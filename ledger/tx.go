@@ -52,7 +52,7 @@ type Tx struct {
 
 // Op is one operation, as a value: Transfer, BuyStorage and so on.
 type Op interface {
-	kind() opKind
+	kind() uint8 // see opCodecs
 }
 
 const (

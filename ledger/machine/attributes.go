@@ -7,20 +7,7 @@ import (
 	"walrus/ledger"
 )
 
-func (x *run) setAttributes(op ledger.SetAttributes) *ledger.OpError {
-	b, refused := x.ownBlob(op.Object)
-	if refused != nil {
-		return refused
-	}
-	if b.Attributes, refused = mergeAttributes(b.Attributes, op.Set, op.Remove); refused != nil {
-		return refused
-	}
-	x.setBlob(op.Object, b)
-	x.event(x.blobEvent(ledger.EventAttributes, op.Object, &b))
-	return nil
-}
-
-// mergeAttributes is old, ascending by key, with some removed and others set, in a list of its own.
+// mergeAttributes returns a new list, ascending by key: old without the keys to remove and with the attributes to set.
 func mergeAttributes(old, set []ledger.Attribute, remove []string) ([]ledger.Attribute, *ledger.OpError) {
 	merged := slices.Clone(old)
 	find := func(key string) (int, bool) {

@@ -9,7 +9,7 @@ import (
 	"walrus/shards"
 )
 
-// census is what an audit counts in a whole state.
+// census holds the counts of an audit over a whole state.
 type census struct {
 	wal    ledger.Amount
 	counts map[ledger.Address][2]uint32 // storages and blobs owned
@@ -117,7 +117,7 @@ func (c *census) room(start, end uint32, bytes uint64) error {
 	return nil
 }
 
-// addRecordPlainly is how records make up what is known of a blob ID, written the slow way.
+// addRecordPlainly counts a record in the info of its blob ID, written the slow way.
 func addRecordPlainly(info *ledger.BlobInfo, b *ledger.Blob) {
 	certified := uint32(0)
 	if b.Certified != 0 {

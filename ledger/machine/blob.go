@@ -2,7 +2,7 @@ package machine
 
 import "walrus/ledger"
 
-// liveBlob is a blob's record that has not expired.
+// liveBlob returns a blob's record, and refuses an expired one.
 func (x *run) liveBlob(id ledger.ObjectID) (ledger.Blob, *ledger.OpError) {
 	b, ok := x.blob(id)
 	switch {
@@ -14,7 +14,7 @@ func (x *run) liveBlob(id ledger.ObjectID) (ledger.Blob, *ledger.OpError) {
 	return b, nil
 }
 
-// ownBlob is a record of the sender's that has not expired.
+// ownBlob returns a live record of the sender.
 func (x *run) ownBlob(id ledger.ObjectID) (ledger.Blob, *ledger.OpError) {
 	b, refused := x.liveBlob(id)
 	if refused == nil {
@@ -35,9 +35,15 @@ func (x *run) checkOwner(id ledger.ObjectID, b *ledger.Blob) *ledger.OpError {
 	return nil
 }
 
-// blobEvent is an event about a record as it is after the operation.
+// blobEvent describes a record as it is after the operation.
 func (x *run) blobEvent(kind ledger.EventKind, id ledger.ObjectID, b *ledger.Blob) ledger.Event {
 	return ledger.Event{
 		Kind: kind, From: x.sender, Object: id, Blob: b.BlobID, Size: b.Size, Bytes: b.Bytes, Deletable: b.Deletable, End: b.End,
 	}
+}
+
+// removeExpired removes the record of an expired blob.
+func (x *run) removeExpired(id ledger.ObjectID, b *ledger.Blob) {
+	x.dropBlob(id)
+	x.changeInfo(b, func(*ledger.BlobInfo) {}) // trims
 }

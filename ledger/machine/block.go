@@ -8,7 +8,7 @@ import (
 	"walrus/shards"
 )
 
-// block is a block being applied: the records it touches and its transactions.
+// block holds a block while it is applied: the records it touches and its transactions.
 type block struct {
 	height    uint64
 	network   certs.NetworkID
@@ -28,8 +28,8 @@ type block struct {
 	blobs    table[ledger.ObjectID, ledger.Blob]
 	infos    table[shards.BlobID, ledger.BlobInfo]
 	pots     table[uint32, ledger.Pot]
-	allPots  claim               // stands for every pot: whoever sells storage declares it
-	forSale  []*cell[ledger.Pot] // of pots, from the current epoch on; nil where not touched; goes with allPots
+	allPots  claim               // stands for every pot; declared by each transaction that sells storage
+	forSale  []*cell[ledger.Pot] // of pots, from the current epoch on; nil if not touched; goes with allPots
 
 	certificates *certificates
 	born         map[ledger.ObjectID]birth
@@ -61,8 +61,8 @@ func newBlock(s State, b Block) (*block, error) {
 	return k, nil
 }
 
-// earn puts what the transactions paid for the current epoch into its pot. They do not do it themselves, or all of
-// them would wait for each other.
+// earn adds the transactions' payments to the current epoch's pot. If each did that itself, all would wait for each
+// other.
 func (k *block) earn() error {
 	var sum ledger.Amount
 	var err error

@@ -14,14 +14,14 @@ type CertificateKey struct {
 	Hash  [32]byte // BLAKE2b-256 of the binary form
 }
 
-// Certificates remembers certificates that are good, so that each is verified once. It is safe for concurrent use and
-// may forget.
+// Certificates remembers valid certificates, so that each is verified once. It is safe for concurrent use and may
+// forget.
 type Certificates interface {
 	Has(CertificateKey) bool
 	Add(CertificateKey)
 }
 
-// certificates verifies those of one block, each at most once.
+// certificates verifies the certificates of one block, each at most once.
 type certificates struct {
 	committee *certs.Committee // of the block's epoch
 	cache     Certificates     // may be nil
@@ -30,7 +30,7 @@ type certificates struct {
 	expected  []expectation           // to verify beforehand; owned by plan
 }
 
-// expectation is a certificate that a transaction brings.
+// expectation pairs a certificate with its transaction.
 type expectation struct {
 	raw []byte
 	of  *run
@@ -50,9 +50,9 @@ func (c *certificates) expect(raw []byte, x *run) {
 	c.expected = append(c.expected, expectation{raw, x})
 }
 
-// prefetch verifies what is expected, which takes about 0.8 ms each, in parallel. A transaction fails with its first
-// bad certificate, so that more of them get it no more work done. None of this changes a result: what is not verified
-// here is when it is needed.
+// prefetch verifies the expected certificates in parallel; each takes about 0.8 ms. After a transaction's first bad
+// certificate it skips the others, because the transaction fails anyway. No result depends on this: a certificate that
+// was skipped is verified when its operation runs.
 func (c *certificates) prefetch(workers int) {
 	parallel(len(c.expected), 1, workers, func(i int) {
 		if e := c.expected[i]; !e.of.hopeless.Load() && c.verify(e.raw) != nil {

@@ -7,7 +7,7 @@ import (
 	"walrus/ledger"
 )
 
-// decode makes a run of each transaction: reads it and checks all that does not depend on the state.
+// decode makes a run of each transaction: it reads the form and checks everything that does not depend on the state.
 func (k *block) decode(txs [][]byte, o Options) {
 	k.runs = make([]run, len(txs))
 	parallel(len(txs), decodedAtOnce, o.workers(), func(i int) {
@@ -41,10 +41,10 @@ func errSignature() *ledger.OpError {
 	return refuse(ledger.CodeSignature, "the signature is not the sender's for this transaction: sign it again")
 }
 
-// decodedAtOnce is how many transactions one goroutine decodes before it asks for more: some 30 µs of work.
+// decodedAtOnce: one goroutine decodes this many transactions, some 30 µs of work, before it asks for more.
 const decodedAtOnce = 16
 
-// parallel calls do with 0 to n−1 on up to workers goroutines, each taking batch numbers at a time.
+// parallel calls do with 0 to n−1 on up to workers goroutines. Each takes batch numbers at a time.
 func parallel(n, batch, workers int, do func(i int)) {
 	workers = min(workers, (n+batch-1)/batch)
 	if workers < 2 {

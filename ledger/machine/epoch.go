@@ -7,10 +7,10 @@ import (
 	"walrus/ledger"
 )
 
-// maxEpochsPerBlock bounds how many epochs one block works off after the network stood still. The next ones go on.
+// maxEpochsPerBlock bounds the epochs that one block ends after the network stood still. The next blocks end the rest.
 const maxEpochsPerBlock = 1000
 
-// maxBlockEvents bounds, but for those of the last epoch, the events of these, which are one record of a node's log.
+// maxBlockEvents: no further epoch ends in a block that has this many events. They are one record of a node's log.
 const maxBlockEvents = 4096
 
 // settleEpochs ends the epochs that are over at a block's time.
@@ -28,8 +28,8 @@ func (k *block) settleEpochs(now int64) error {
 	return nil
 }
 
-// settleEpoch pays out the pot of the current epoch and begins the next: a part is burned, the rest goes to the members
-// by their shards, and what does not divide into the next pot.
+// settleEpoch pays out the pot of the current epoch and begins the next. A part is burned, the members get the rest in
+// proportion to their shards, and the remainder of the division goes into the next pot.
 func (k *block) settleEpoch() error {
 	ended := k.epoch.Epoch
 	pot := k.pots.slot(ended)
@@ -66,14 +66,14 @@ func (k *block) settleEpoch() error {
 	return nil
 }
 
-// share is ⌊a·part/whole⌋ for part ≤ whole.
+// share returns ⌊a·part/whole⌋ for part ≤ whole.
 func share(a ledger.Amount, part, whole uint64) ledger.Amount {
 	hi, lo := bits.Mul64(uint64(a), part)
 	q, _ := bits.Div64(hi, lo, whole)
 	return ledger.Amount(q)
 }
 
-// reward pays the i-th member.
+// reward pays the i-th member and returns its reward address.
 func (k *block) reward(i int, part ledger.Amount) (ledger.Address, error) {
 	m, err := ledger.ReadMember(k.accounts.values, uint16(i))
 	if err != nil {

@@ -9,35 +9,35 @@ import (
 	"walrus/ledger"
 )
 
-// MaxPending bounds the transactions of one account that wait for a block: what one may have in flight, and no more.
+// MaxPending bounds the transactions of one account that wait for a block.
 const MaxPending = 256
 
-// Gate decides which transactions may wait for a block: those that would be valid in the next one after all that wait
-// already. It does not keep them, only what they add up to for each account, about 100 bytes for each account and no
-// more accounts than transactions. It is safe for concurrent use.
+// Gate decides which transactions may wait for a block: those that would be valid in the next one, after all that wait
+// already. It does not keep transactions, only their sum for each account: about 100 bytes, and no more accounts than
+// transactions. It is safe for concurrent use.
 type Gate struct {
 	limit int // constant
 
 	mu      sync.Mutex
-	state   State                    // guarded by mu, as the rest
+	state   State                    // guarded by mu, as all that follow
 	params  ledger.Params            // of state
 	height  uint64                   // of the next block; 0 before the first Update
 	waiting map[ledger.Address]*lane // accounts with transactions that wait
 	total   int                      // transactions that wait
 }
 
-// lane is the account of a sender as it will be after what waits has paid its fees and given away what it says.
+// lane predicts a sender's account: as it will be after the waiting transactions have paid their fees and outlays.
 type lane struct {
 	account ledger.Account
 	count   int
 }
 
-// NewGate lets at most limit transactions wait. It lets none in before the first Update.
+// NewGate makes a Gate that lets at most limit transactions wait, and none before the first Update.
 func NewGate(limit int) *Gate {
 	return &Gate{limit: limit, waiting: make(map[ledger.Address]*lane)}
 }
 
-// Update begins anew on the state that the block of height left: nothing waits. Whoever keeps transactions admits them
+// Update begins anew on the state after the block of height: nothing waits. The keeper of the transactions admits them
 // again, in their order, and drops those that are refused now.
 func (g *Gate) Update(s State, height uint64) error {
 	params, err := ledger.ReadParams(s.Values)
@@ -51,15 +51,15 @@ func (g *Gate) Update(s State, height uint64) error {
 	return nil
 }
 
-// Admit lets a transaction wait, or says why not: then the error is a *ledger.OpError, or the state cannot be read.
-// verified says whose signatures are known to be good; nil: nobody's.
+// Admit lets a transaction wait, or refuses it with a *ledger.OpError; any other error means that the state cannot be
+// read. verified reports transactions whose signatures are known to be good; nil means none.
 func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool) (*ledger.Tx, ledger.TxID, error) {
 	id := ledger.HashTx(raw)
 	tx, err := ledger.UnmarshalTx(raw)
 	if err != nil {
 		return nil, id, refuse(ledger.CodeFormat, "%v", err)
 	}
-	if refused := g.admit(tx, len(raw), false); refused != nil { // what is cheap to see comes before the signature
+	if refused := g.admit(tx, len(raw), false); refused != nil { // cheap checks come before the signature
 		return nil, id, refused
 	}
 	if (verified == nil || !verified(id)) && tx.Verify() != nil {
@@ -71,7 +71,7 @@ func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool) (*ledger.Tx, l
 	return tx, id, nil
 }
 
-// admit checks all but the signature, and counts the transaction if it shall.
+// admit checks all but the signature, and with count lets the transaction wait.
 func (g *Gate) admit(tx *ledger.Tx, size int, count bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -101,7 +101,7 @@ func (g *Gate) admit(tx *ledger.Tx, size int, count bool) error {
 	}
 	if count {
 		l.account.Balance -= tx.Fee
-		l.account.Balance -= min(l.account.Balance, outlay(tx))
+		l.account.Balance -= min(l.account.Balance, outlay(tx, sender))
 		l.account.Nonce++
 		l.count++
 		g.total++
@@ -110,22 +110,11 @@ func (g *Gate) admit(tx *ledger.Tx, size int, count bool) error {
 	return nil
 }
 
-// outlay is what a transaction gives away. If that did not count, what waits behind it would take room from others and
-// never pay, once the balance is with the next account of the same person.
-func outlay(tx *ledger.Tx) (sum ledger.Amount) {
+// outlay sums up what a transaction gives away. If the gate ignored it, one person could fill the room of others for
+// nothing: move the balance to the next account, and leave transactions behind that can never pay.
+func outlay(tx *ledger.Tx, sender ledger.Address) (sum ledger.Amount) {
 	for _, op := range tx.Ops {
-		var amount ledger.Amount
-		switch op := op.(type) {
-		case ledger.Transfer:
-			amount = op.Amount
-			if op.To == tx.Sender.Address() {
-				amount = 0
-			}
-		case ledger.ShareBlob:
-			amount = op.Amount
-		case ledger.FundBlob:
-			amount = op.Amount
-		}
+		amount := ledger.OpOutlay(op, sender)
 		if amount > math.MaxUint64-sum {
 			return math.MaxUint64
 		}
@@ -134,7 +123,7 @@ func outlay(tx *ledger.Tx) (sum ledger.Amount) {
 	return sum
 }
 
-// Pending is how many transactions wait, and of how many accounts.
+// Pending counts the transactions that wait, and their accounts.
 func (g *Gate) Pending() (txs, accounts int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

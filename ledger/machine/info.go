@@ -7,16 +7,16 @@ import (
 	"walrus/ledger"
 )
 
-// changeInfo applies change to what is known of the record's blob ID, freed of what has expired.
+// changeInfo applies change to the info of the record's blob ID, and drops its expired parts before and after.
 func (x *run) changeInfo(b *ledger.Blob, change func(i *ledger.BlobInfo)) {
 	info := x.info(b.BlobID)
-	info.Trim(x.now()) // has its own list of ends from here on
+	info.Trim(x.now()) // copies the list of ends, so that change may write to it
 	change(&info)
 	info.Trim(x.now())
 	x.setInfo(b.BlobID, info)
 }
 
-// addRecord counts a record, certified or not, that lasts until its end.
+// addRecord counts a record, certified or not.
 func addRecord(i *ledger.BlobInfo, b *ledger.Blob) {
 	certified := b.Certified != 0
 	if !b.Deletable {
@@ -36,7 +36,7 @@ func addRecord(i *ledger.BlobInfo, b *ledger.Blob) {
 	}
 }
 
-// removeRecord is the opposite, for deletable records; permanent ones only ever last longer.
+// removeRecord undoes addRecord for a deletable record. Permanent ones only ever last longer, and are left.
 func removeRecord(i *ledger.BlobInfo, b *ledger.Blob) {
 	for at := range i.Deletable {
 		if d := &i.Deletable[at]; b.Deletable && d.End == b.End {

@@ -1,10 +1,16 @@
-// Package machine is the ledger's rules: what a block of transactions does to the state. It is pure: no clock, no
-// network, no disk but through the Reader it is given, and whatever the number of workers, results, events, changes
-// and root are the same. Keeping states, agreeing on blocks and serving reads are not done here. Start with State.Apply.
+// Package machine holds the ledger's rules: it applies a block of transactions to the state. It is pure: no clock, no
+// network, no disk but through the Reader it is given. Results, events, changes and root are the same for any number of
+// workers. Keeping states, agreeing on blocks and serving reads are not done here. Start with State.Apply.
 //
-// A block is applied in steps: epochs that have ended by its time are settled; transactions are decoded, their
-// signatures and certificates verified, all in parallel; each declares from its operations and the state before the
-// block which records it will touch; those that share no record run in parallel, those that do in the block's order.
+// A block is applied in steps:
+//
+//  1. Settle the epochs that have ended by its time.
+//  2. Decode the transactions and verify their signatures, in parallel.
+//  3. Let each transaction declare the records it may touch, from its operations and the state before the block.
+//  4. Verify certificates, in parallel.
+//  5. Run transactions that share no record in parallel, the others in the block's order.
+//
+// Each kind of operation has a file, op….go, with its declare and apply, and a row in rules.
 package machine
 
 import (
@@ -16,24 +22,25 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// Change gives a key of the state a value, or takes it away if the value is nil.
+// Change sets a key of the state to a value, or removes it if the value is nil.
 type Change = merkle.Change
 
-// State is the ledger after some block. It is never changed.
+// State holds the ledger after some block. It is never changed.
 type State struct {
 	Tree      *merkle.Tree
 	Values    ledger.Reader    // the same pairs as in Tree; safe for concurrent use
-	Committee *certs.Committee // of the network, for whatever epoch
+	Committee *certs.Committee // of the network; its epoch does not matter
 }
 
-// Block is what the network agreed on.
+// Block holds the input the network agreed on.
 type Block struct {
 	Height uint64
 	Time   int64    // Unix nanoseconds, never before that of the block before
 	Txs    [][]byte // binary forms, in order
 }
 
-// Options are about the time Apply takes. What they say must be true, then the outcome does not depend on them.
+// Options make Apply faster. The outcome does not depend on them, if the signatures and certificates they vouch for are
+// good.
 type Options struct {
 	Workers      int                    // goroutines at most; 0 is one for each core
 	Verified     func(ledger.TxID) bool // signatures known to be good; nil: none
@@ -49,7 +56,7 @@ func (o Options) workers() int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// Outcome is what a block does to a state.
+// Outcome holds the effects of a block on a state.
 type Outcome struct {
 	Results []ledger.Result // of each transaction, in order
 	Events  []ledger.Event  // of the block itself: epochs that began and what the ended ones paid
@@ -57,8 +64,8 @@ type Outcome struct {
 	Tree    *merkle.Tree    // with the changes
 }
 
-// Apply runs a block. It fails only if the state cannot be read, and then a node has to stop: results say what became
-// of bad transactions.
+// Apply runs a block. It fails only if the state cannot be read; the node must stop then. Bad transactions are no errors:
+// their results have a code.
 func (s State) Apply(b Block, o Options) (*Outcome, error) {
 	k, err := s.run(b, o)
 	if err != nil {
@@ -72,7 +79,7 @@ func (s State) Apply(b Block, o Options) (*Outcome, error) {
 	return out, nil
 }
 
-// run does all that Apply does but gather what changed.
+// run applies a block, without gathering its changes.
 func (s State) run(b Block, o Options) (*block, error) {
 	k, err := newBlock(s, b)
 	if err != nil {

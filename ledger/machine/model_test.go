@@ -26,7 +26,7 @@ type model struct {
 	world
 }
 
-// world is what transactions change.
+// world holds everything that transactions change.
 type world struct {
 	accounts map[ledger.Address]ledger.Account
 	storages map[ledger.ObjectID]ledger.Storage
@@ -99,7 +99,7 @@ func (m *model) settle() {
 	}
 }
 
-// apply is what becomes of a transaction.
+// apply runs a transaction and returns its result.
 func (m *model) apply(tx *ledger.Tx, size int, signed bool) (code ledger.Code, op int, fee, spent ledger.Amount) {
 	who := tx.Sender.Address()
 	a := m.accounts[who]

@@ -169,7 +169,7 @@ func (m *model) extend(who ledger.Address, op ledger.ExtendBlob) ledger.Code {
 	return ledger.CodeOK
 }
 
-// doBlob is what owners do with their records.
+// doBlob runs the operations of owners on their records.
 func (m *model) doBlob(who ledger.Address, made ledger.ObjectID, op ledger.Op) ledger.Code {
 	switch op := op.(type) {
 	case ledger.DeleteBlob:

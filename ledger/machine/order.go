@@ -10,11 +10,11 @@ import (
 	"walrus/ledger"
 )
 
-// proposalOverhead is what a transaction takes in a block besides its own bytes: a tag and a length.
+// proposalOverhead: a transaction takes this many bytes in a block besides its own, for a tag and a length.
 const proposalOverhead = 4
 
-// Propose picks those of b's transactions that go into a block of at most maxBytes, and orders them as Order does.
-// Those that would have no effect, and so pay nothing, are left out.
+// Propose picks transactions of b for a block of at most maxBytes, and orders them as Order does. It leaves out
+// transactions that would have no effect, and so pay nothing.
 func (s State) Propose(b Block, maxBytes int64, o Options) ([][]byte, error) {
 	params, err := ledger.ReadParams(s.Values)
 	if err != nil {
@@ -34,18 +34,21 @@ func (s State) Propose(b Block, maxBytes int64, o Options) ([][]byte, error) {
 	return picked, nil
 }
 
-// maxCertificates bounds the certificates in a proposal: each takes 0.8 ms to verify, also a forged one that pays for a
-// few hundred bytes only, and a full block of them seconds.
+// maxCertificates bounds the certificates in a proposal. Each takes 0.8 ms to verify, also a forged one that pays for a
+// few hundred bytes only. A full block of them would take seconds.
 const maxCertificates = 512
 
-// fairShare is the part of a block that one sender fills before all others had theirs, whatever it pays.
+// fairShare: one sender fills at most 1/fairShare of a block before all others had theirs, whatever it pays.
 const fairShare = 4
 
-// Order arranges transactions for a block of at most maxBytes. The more a sender pays for each byte above the least fee
-// the earlier; senders who pay the same take turns. Who has a quarter of the block, or of the certificates, waits for all
-// who have less, so that no account can keep another one out, neither by sending much nor by paying a little more. The transactions of one
-// sender stay in the order of their nonces. What is no transaction, or pays too little, is left out. Turns go by the
-// order in which senders first appear in txs.
+// Order arranges transactions for a block of at most maxBytes:
+//
+//   - The more a sender pays for each byte above the least fee, the earlier it comes.
+//   - Senders that pay the same take turns, in the order in which they first appear in txs.
+//   - A sender that already fills a quarter of the block, or of the certificates, yields to senders with less. So no
+//     account keeps another one out, neither by sending much nor by paying a little more.
+//   - The transactions of one sender stay in the order of their nonces.
+//   - Malformed and underpaying transactions are skipped.
 func Order(p ledger.Params, txs [][]byte, maxBytes int64) [][]byte {
 	q := newQueue(&p, txs)
 	share, certificates := maxBytes/fairShare, 0 // certificates picked
@@ -77,27 +80,27 @@ func Order(p ledger.Params, txs [][]byte, maxBytes int64) [][]byte {
 	return picked
 }
 
-// offer is a transaction that wants to be in the block.
+// offer describes a transaction that wants to be in the block.
 type offer struct {
 	raw   []byte
 	nonce uint64
 	tip   ledger.Amount // above the least fee
 
-	certificates int // that it brings
+	certificates int // in the transaction
 }
 
-// sender is the offers of one account.
+// sender holds the offers of one account.
 type sender struct {
 	first  int   // position of its first transaction
-	turns  int   // it had so far
-	bytes  int64 // that these take
-	served bool  // has its share
+	turns  int   // taken so far
+	bytes  int64 // of the transactions picked
+	served bool  // it has its share
 
-	certificates int // that these bring
+	certificates int // in the transactions picked
 	waiting      []offer
 }
 
-// queue is a heap of senders by what they offer next.
+// queue is a heap of senders, ordered by their next offers.
 type queue struct{ senders []*sender }
 
 func newQueue(p *ledger.Params, txs [][]byte) *queue {
@@ -124,15 +127,6 @@ func newQueue(p *ledger.Params, txs [][]byte) *queue {
 	return q
 }
 
-func certificatesOf(tx *ledger.Tx) (n int) {
-	for _, op := range tx.Ops {
-		if _, ok := op.(ledger.CertifyBlob); ok {
-			n++
-		}
-	}
-	return n
-}
-
 func (q *queue) Len() int { return len(q.senders) }
 
 func (q *queue) Less(i, j int) bool {
@@ -140,31 +134,22 @@ func (q *queue) Less(i, j int) bool {
 	if a.served != b.served {
 		return b.served
 	}
-	if c := compareTips(&a.waiting[0], &b.waiting[0]); c != 0 {
-		return c > 0
-	}
-	if a.turns != b.turns {
-		return a.turns < b.turns
-	}
-	return a.first < b.first
+	return cmp.Or(compareTips(&b.waiting[0], &a.waiting[0]), cmp.Compare(a.turns, b.turns), cmp.Compare(a.first, b.first)) < 0
 }
 
 // compareTips compares tips per byte.
 func compareTips(a, b *offer) int {
 	aHi, aLo := bits.Mul64(uint64(a.tip), uint64(len(b.raw)))
 	bHi, bLo := bits.Mul64(uint64(b.tip), uint64(len(a.raw)))
-	if c := cmp.Compare(aHi, bHi); c != 0 {
-		return c
-	}
-	return cmp.Compare(aLo, bLo)
+	return cmp.Or(cmp.Compare(aHi, bHi), cmp.Compare(aLo, bLo))
 }
 
 func (q *queue) Swap(i, j int) { q.senders[i], q.senders[j] = q.senders[j], q.senders[i] }
 
-// Push is for heap.Interface.
+// Push implements heap.Interface.
 func (q *queue) Push(any) { panic("machine: senders do not come back") }
 
-// Pop is for heap.Interface.
+// Pop implements heap.Interface.
 func (q *queue) Pop() any {
 	last := len(q.senders) - 1
 	s := q.senders[last]

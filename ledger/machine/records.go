@@ -5,11 +5,11 @@ import (
 	"walrus/shards"
 )
 
-// find is the loaded cell of a record that the transaction declared; nil after recording a fault if it did not. free
-// says that it may touch any record of the table.
-func find[K comparable, V value](x *run, t *table[K, V], key K, free bool) *cell[V] {
+// find returns the loaded cell of a record that the transaction declared, or nil after it recorded a fault. A
+// transaction that runs alone may touch any record.
+func find[K comparable, V value](x *run, t *table[K, V], key K) *cell[V] {
 	var s *slot[V]
-	if free {
+	if x.alone {
 		s = t.slot(key)
 	} else if s = t.slots[key]; s == nil || s.holder.Load() != x.position {
 		x.undeclared()
@@ -22,23 +22,22 @@ func find[K comparable, V value](x *run, t *table[K, V], key K, free bool) *cell
 	return &s.cell
 }
 
-// undeclared makes the transaction fail, whatever the workers do at the moment.
+// undeclared records a fault: the transaction fails, however the workers are scheduled.
 func (x *run) undeclared() {
 	x.fault = refuse(ledger.CodeInternal, "operation %d touched a record that it had not declared", x.op)
 }
 
 // get reads a record.
-func get[K comparable, V value](x *run, t *table[K, V], key K, free bool) (v V, ok bool) {
-	c := find(x, t, key, free)
-	if c == nil {
-		return v, false
+func get[K comparable, V value](x *run, t *table[K, V], key K) (v V, ok bool) {
+	if c := find(x, t, key); c != nil {
+		return c.value, c.present
 	}
-	return c.value, c.present
+	return v, false
 }
 
-// set writes a record, or takes it away.
-func set[K comparable, V value](x *run, t *table[K, V], key K, free bool, v V, present bool) {
-	c := find(x, t, key, free)
+// set writes a record, or removes it if it is not present.
+func set[K comparable, V value](x *run, t *table[K, V], key K, v V, present bool) {
+	c := find(x, t, key)
 	if c == nil {
 		return
 	}
@@ -52,51 +51,41 @@ func set[K comparable, V value](x *run, t *table[K, V], key K, free bool, v V, p
 }
 
 func (x *run) account(a ledger.Address) ledger.Account {
-	v, _ := get(x, &x.block.accounts, a, x.alone)
+	v, _ := get(x, &x.block.accounts, a)
 	return v
 }
 
 func (x *run) setAccount(a ledger.Address, v ledger.Account) {
-	set(x, &x.block.accounts, a, x.alone, v, v != ledger.Account{})
+	set(x, &x.block.accounts, a, v, v != ledger.Account{})
 }
 
 func (x *run) storage(id ledger.ObjectID) (ledger.Storage, bool) {
-	return get(x, &x.block.storages, id, x.alone)
+	return get(x, &x.block.storages, id)
 }
 
 func (x *run) setStorage(id ledger.ObjectID, v ledger.Storage) {
-	set(x, &x.block.storages, id, x.alone, v, true)
+	set(x, &x.block.storages, id, v, true)
 }
 
-func (x *run) dropStorage(id ledger.ObjectID) {
-	set(x, &x.block.storages, id, x.alone, ledger.Storage{}, false)
-}
+func (x *run) dropStorage(id ledger.ObjectID) { set(x, &x.block.storages, id, ledger.Storage{}, false) }
 
-func (x *run) blob(id ledger.ObjectID) (ledger.Blob, bool) {
-	return get(x, &x.block.blobs, id, x.alone)
-}
-
-func (x *run) setBlob(id ledger.ObjectID, v ledger.Blob) {
-	set(x, &x.block.blobs, id, x.alone, v, true)
-}
-
-func (x *run) dropBlob(id ledger.ObjectID) {
-	set(x, &x.block.blobs, id, x.alone, ledger.Blob{}, false)
-}
+func (x *run) blob(id ledger.ObjectID) (ledger.Blob, bool) { return get(x, &x.block.blobs, id) }
+func (x *run) setBlob(id ledger.ObjectID, v ledger.Blob)   { set(x, &x.block.blobs, id, v, true) }
+func (x *run) dropBlob(id ledger.ObjectID)                 { set(x, &x.block.blobs, id, ledger.Blob{}, false) }
 
 func (x *run) info(id shards.BlobID) ledger.BlobInfo {
-	v, _ := get(x, &x.block.infos, id, x.alone)
+	v, _ := get(x, &x.block.infos, id)
 	return v
 }
 
 func (x *run) setInfo(id shards.BlobID, v ledger.BlobInfo) {
-	set(x, &x.block.infos, id, x.alone, v, !v.IsZero())
+	set(x, &x.block.infos, id, v, !v.IsZero())
 }
 
-// sale is the pots of the epochs of [start, end), for which storage is sold now; nil after recording a fault. They are
-// kept in a list, and undone together, because one transaction may sell hundreds of thousands of times.
+// sale returns the pots of the epochs [start, end), for which storage is sold, or nil after it recorded a fault. Pots
+// are in a list and undone together, because one transaction may sell hundreds of thousands of times.
 func (x *run) sale(start, end uint32) []*cell[ledger.Pot] {
-	if !x.sells && !x.alone { // another one may be making slots
+	if !x.sells && !x.alone { // another transaction may be making slots
 		x.undeclared()
 		return nil
 	}

@@ -9,7 +9,7 @@ import (
 	"walrus/ledger"
 )
 
-// run is one transaction of a block.
+// run holds one transaction of a block while the block is applied.
 type run struct {
 	block    *block
 	position int32      // in the block, from 1
@@ -17,25 +17,25 @@ type run struct {
 	tx       *ledger.Tx // nil if it has no such form
 	id       ledger.TxID
 	sender   ledger.Address
-	invalid  *ledger.OpError // why it has no effect whatever the state
-	access                   // what it declared
+	invalid  *ledger.OpError // the reason why it has no effect, whatever the state
+	access                   // the records it declared
 	hopeless atomic.Bool     // it brings a bad certificate
 
-	op     int             // that runs now
+	op     int             // index of the operation that declares or runs now
 	undo   []func()        // of the operations so far
-	earned ledger.Amount   // by the pot of the current epoch
+	earned ledger.Amount   // for the pot of the current epoch; added by block.earn
 	paid   bool            // the fee, so the transaction is valid
-	fault  *ledger.OpError // it touched what it did not declare
-	broken error           // the state is damaged
+	fault  *ledger.OpError // it touched a record that it had not declared
+	broken error           // the state cannot be read
 	result ledger.Result
 }
 
-// refuse makes the reason why a transaction or an operation is refused.
+// refuse makes the error of a refused transaction or operation.
 func refuse(code ledger.Code, format string, args ...any) *ledger.OpError {
 	return &ledger.OpError{Code: code, Op: -1, Text: fmt.Sprintf(format, args...)}
 }
 
-// checkEnvelope checks what depends on neither the state nor the signature.
+// checkEnvelope checks everything that depends on neither the state nor the signature.
 func checkEnvelope(tx *ledger.Tx, network certs.NetworkID, height uint64) *ledger.OpError {
 	switch {
 	case tx.Network != network:
@@ -89,7 +89,7 @@ func (x *run) execute() {
 	x.undo, x.paid = x.undo[:0], true // the fee stays
 	for i, op := range x.tx.Ops {
 		x.op = i
-		refused := x.do(op)
+		refused := rules[ledger.OpKind(op)].apply(x, op)
 		if stopped := x.stopped(); stopped != nil {
 			refused = stopped
 		}
@@ -105,7 +105,7 @@ func (x *run) execute() {
 	}
 }
 
-// stopped is why the transaction cannot go on, whatever the operation itself makes of it.
+// stopped returns the reason why the transaction must not go on, even if its operation succeeded.
 func (x *run) stopped() *ledger.OpError {
 	if x.broken != nil {
 		return refuse(ledger.CodeInternal, "%v", x.broken)
@@ -113,7 +113,7 @@ func (x *run) stopped() *ledger.OpError {
 	return x.fault
 }
 
-// fail undoes what the operations did.
+// fail undoes the operations and records why.
 func (x *run) fail(refused *ledger.OpError) {
 	if stopped := x.stopped(); stopped != nil {
 		stopped.Op = -1
@@ -126,49 +126,12 @@ func (x *run) fail(refused *ledger.OpError) {
 	x.result.Code, x.result.Op, x.result.Log, x.result.Events = refused.Code, refused.Op, refused.Text, nil
 }
 
-// do runs one operation.
-func (x *run) do(op ledger.Op) *ledger.OpError {
-	switch op := op.(type) {
-	case ledger.Transfer:
-		return x.transfer(op)
-	case ledger.BuyStorage:
-		return x.buyStorage(op)
-	case ledger.SplitStorage:
-		return x.splitStorage(op)
-	case ledger.MergeStorage:
-		return x.mergeStorage(op)
-	case ledger.TransferStorage:
-		return x.transferStorage(op)
-	case ledger.RegisterBlob:
-		return x.registerBlob(op)
-	case ledger.CertifyBlob:
-		return x.certifyBlob(op)
-	case ledger.ExtendBlob:
-		return x.extendBlob(op)
-	case ledger.DeleteBlob:
-		return x.deleteBlob(op)
-	case ledger.ShareBlob:
-		return x.shareBlob(op)
-	case ledger.FundBlob:
-		return x.fundBlob(op)
-	case ledger.TransferBlob:
-		return x.transferBlob(op)
-	case ledger.BurnBlob:
-		return x.burnBlob(op)
-	case ledger.SetAttributes:
-		return x.setAttributes(op)
-	case ledger.Sweep:
-		return x.sweep(op)
-	}
-	return refuse(ledger.CodeInternal, "no rule for %T", op)
-}
-
-// object names what the operation that runs now makes.
+// object names the object that the current operation makes.
 func (x *run) object() ledger.ObjectID { return ledger.NewObjectID(x.sender, x.tx.Nonce, x.op) }
 
 func (x *run) now() uint32 { return x.block.epoch.Epoch }
 
-// event records what the operation did.
+// event records an effect of the operation.
 func (x *run) event(e ledger.Event) {
 	e.Epoch = x.now()
 	x.result.Events = append(x.result.Events, e)

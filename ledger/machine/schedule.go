@@ -5,10 +5,10 @@ import (
 	"sync/atomic"
 )
 
-// minParallel is how many transactions are worth running in parallel.
+// minParallel: fewer transactions than this run in order.
 const minParallel = 64
 
-// execute runs the transactions so that those with a record in common do it in the block's order.
+// execute runs the transactions. Any two with a record in common run in the block's order.
 func (k *block) execute(o Options) {
 	workers, least := o.workers(), minParallel
 	if o.eager {
@@ -38,7 +38,7 @@ func (k *block) executeInOrder(from, to int) {
 	}
 }
 
-// executeInParallel starts each transaction when the last one that it waits for is done.
+// executeInParallel starts each transaction once all that it waits for are done.
 func (k *block) executeInParallel(from, to, workers int) {
 	ready := make(chan int, to-from) // room for all: no send waits
 	var left atomic.Int64
@@ -65,8 +65,8 @@ func (k *block) executeInParallel(from, to, workers int) {
 	all.Wait()
 }
 
-// release tells those that wait for i that it is done. Of those below to that need not wait any more it returns one,
-// for the caller to go on with, and sends the others; −1 if there are none.
+// release tells the transactions waiting for i that it is done. Some of them, below to, may be ready now: release returns
+// one for the caller to run, or −1, and sends the others.
 func (k *block) release(i, to int, ready chan<- int) int {
 	mine := -1
 	for _, j := range k.runs[i].next {

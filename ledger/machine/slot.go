@@ -9,24 +9,24 @@ import (
 	"walrus/ledger"
 )
 
-// slot is one record of the state while a block is applied. It is read from the state when first touched. Only the
-// transaction that holds it touches it: the scheduler sees to it that there is one at a time.
+// slot holds one record of the state while a block is applied. It is read from the state when first touched. Only the
+// transaction that holds it touches it, and the scheduler lets one hold it at a time.
 type slot[V any] struct {
 	claim
 	cell[V]
 }
 
-// claim is who may touch a slot.
+// claim names the transaction that may touch a slot.
 type claim struct {
 	holder atomic.Int32 // position in the block, from 1, of the transaction that touches it now; 0: none yet
 	last   int32        // position of the last transaction that declared it; owned by plan
 }
 
-// cell is what a failed transaction gets back.
+// cell holds the part of a slot that is restored when its transaction fails.
 type cell[V any] struct {
 	value   V
-	present bool // there is such a record
-	before  bool // there was before the block
+	present bool // the record exists
+	before  bool // it existed before the block
 	loaded  bool
 	dirty   bool
 }
@@ -34,7 +34,7 @@ type cell[V any] struct {
 // value is a record with a binary form.
 type value interface{ Marshal() []byte }
 
-// table is the records of one kind. Slots are made while nothing runs in parallel that uses the table.
+// table holds the records of one kind. No slot is made while transactions that use the table run in parallel.
 type table[K comparable, V value] struct {
 	values ledger.Reader
 	key    func(K) []byte
@@ -46,7 +46,7 @@ func newTable[K comparable, V value](values ledger.Reader, key func(K) []byte, r
 	return table[K, V]{values, key, read, make(map[K]*slot[V])}
 }
 
-// slot is the record's, made if need be.
+// slot returns the record's slot, and makes it if there is none.
 func (t *table[K, V]) slot(k K) *slot[V] {
 	s := t.slots[k]
 	if s == nil {
@@ -56,7 +56,7 @@ func (t *table[K, V]) slot(k K) *slot[V] {
 	return s
 }
 
-// load reads the record unless that was done. An error means that the state is damaged.
+// load reads the record once. An error means that the state cannot be read.
 func (t *table[K, V]) load(k K, s *slot[V]) error {
 	if s.loaded {
 		return nil
@@ -84,7 +84,7 @@ func (c *cell[V]) drop() {
 	c.value, c.present, c.dirty = zero, false, true
 }
 
-// changes appends what is no longer as before, in no order.
+// changes appends the records that differ from the state before the block, in no order.
 func (t *table[K, V]) changes(out []Change) []Change {
 	for k, s := range t.slots {
 		switch {
@@ -98,7 +98,7 @@ func (t *table[K, V]) changes(out []Change) []Change {
 	return out
 }
 
-// changes are those of the whole block, ascending by key.
+// changes returns the changes of the whole block, ascending by key.
 func (k *block) changes() []Change {
 	var out []Change
 	if k.epochMoved {

@@ -5,7 +5,6 @@ import (
 
 	"walrus/certs"
 	"walrus/ledger"
-	"walrus/shards"
 )
 
 // Head is an account's state at the ledger's newest height.
@@ -48,7 +47,7 @@ func Ops(ops ...ledger.Op) Build {
 func Cost(p *ledger.Params, ops []ledger.Op) (ledger.Amount, error) {
 	var sum ledger.Amount
 	for _, op := range ops {
-		cost, err := opCost(p, op)
+		cost, err := ledger.OpCost(p, op)
 		if err != nil {
 			return 0, err
 		}
@@ -57,27 +56,4 @@ func Cost(p *ledger.Params, ops []ledger.Op) (ledger.Amount, error) {
 		}
 	}
 	return sum, nil
-}
-
-func opCost(p *ledger.Params, op ledger.Op) (ledger.Amount, error) {
-	switch o := op.(type) {
-	case ledger.Transfer:
-		return o.Amount, nil
-	case ledger.ShareBlob:
-		return o.Amount, nil
-	case ledger.FundBlob:
-		return o.Amount, nil
-	case ledger.BuyStorage:
-		if o.End <= o.Start {
-			return 0, nil // the ledger will report the error
-		}
-		return p.StorageCost(o.Bytes, o.End-o.Start)
-	case ledger.RegisterBlob:
-		coding, err := shards.NewParams(int(p.Shards))
-		if err != nil || o.Size > shards.MaxLength {
-			return 0, nil // the ledger will report the error
-		}
-		return p.WriteCost(uint64(coding.EncodedSize(o.Size)))
-	}
-	return 0, nil
 }

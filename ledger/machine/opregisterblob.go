@@ -5,6 +5,12 @@ import (
 	"walrus/shards"
 )
 
+func (x *run) declareRegisterBlob(op ledger.RegisterBlob) {
+	declare(x, &x.block.storages, op.Storage)
+	declare(x, &x.block.blobs, x.object())
+	declare(x, &x.block.infos, op.BlobID)
+}
+
 func (x *run) registerBlob(op ledger.RegisterBlob) *ledger.OpError {
 	s, refused := x.ownStorage(op.Storage)
 	if refused != nil {
@@ -51,12 +57,13 @@ func (x *run) registerBlob(op ledger.RegisterBlob) *ledger.OpError {
 	return x.count(x.sender, -1, 1)
 }
 
-// earn puts amount into the pot of the current epoch when the block ends.
-func (x *run) earn(amount ledger.Amount) *ledger.OpError {
-	sum, err := x.earned.Add(amount)
-	if err != nil {
-		return refuse(ledger.CodeOverflow, "what the transaction pays: %v", err)
+// announce notes the blob records that x would make, before any transaction declares.
+func (k *block) announce(x *run) {
+	for i, op := range x.tx.Ops {
+		if r, ok := op.(ledger.RegisterBlob); ok {
+			id := ledger.NewObjectID(x.sender, x.tx.Nonce, i)
+			old, again := k.born[id]
+			k.born[id] = birth{r.BlobID, old.mixed || again && old.blob != r.BlobID}
+		}
 	}
-	x.earned = sum
-	return nil
 }

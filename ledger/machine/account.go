@@ -2,7 +2,7 @@ package machine
 
 import "walrus/ledger"
 
-// pay takes amount from the sender.
+// pay takes amount from the sender's balance.
 func (x *run) pay(amount ledger.Amount) *ledger.OpError {
 	a := x.account(x.sender)
 	if a.Balance < amount {
@@ -13,26 +13,7 @@ func (x *run) pay(amount ledger.Amount) *ledger.OpError {
 	return nil
 }
 
-// transfer pays from the sender to an account.
-func (x *run) transfer(op ledger.Transfer) *ledger.OpError {
-	if refused := checkRecipient(op.To); refused != nil {
-		return refused
-	}
-	if refused := x.pay(op.Amount); refused != nil {
-		return refused
-	}
-	to := x.account(op.To)
-	sum, err := to.Balance.Add(op.Amount)
-	if err != nil {
-		return refuse(ledger.CodeOverflow, "balance of %s: %v", op.To, err)
-	}
-	to.Balance = sum
-	x.setAccount(op.To, to)
-	x.event(ledger.Event{Kind: ledger.EventTransferred, From: x.sender, To: op.To, Amount: op.Amount})
-	return nil
-}
-
-// checkRecipient refuses the zero address: nobody has its key, and records without an owner bear it.
+// checkRecipient refuses the zero address: nobody has its key, and it marks records without an owner.
 func checkRecipient(to ledger.Address) *ledger.OpError {
 	if to == (ledger.Address{}) {
 		return refuse(ledger.CodeNotFound, "the zero address belongs to nobody: name the recipient")
@@ -53,5 +34,15 @@ func (x *run) count(owner ledger.Address, storages, blobs int) *ledger.OpError {
 	}
 	a.Storages, a.Blobs = uint32(s), uint32(b)
 	x.setAccount(owner, a)
+	return nil
+}
+
+// earn adds amount to the sum that the transaction pays into the current epoch's pot; see block.earn.
+func (x *run) earn(amount ledger.Amount) *ledger.OpError {
+	sum, err := x.earned.Add(amount)
+	if err != nil {
+		return refuse(ledger.CodeOverflow, "what the transaction pays: %v", err)
+	}
+	x.earned = sum
 	return nil
 }

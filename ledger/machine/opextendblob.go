@@ -2,17 +2,24 @@ package machine
 
 import "walrus/ledger"
 
-// extendBlob prolongs a record, of the sender or shared: by storage that the sender or the record's funds buy, or by a
-// storage resource.
+func (x *run) declareExtendBlob(op ledger.ExtendBlob) {
+	if op.Storage != (ledger.ObjectID{}) {
+		declare(x, &x.block.storages, op.Storage)
+	} else {
+		x.sell()
+	}
+	x.declareBlob(op.Object)
+}
+
+// extendBlob prolongs the sender's record or a shared one. The storage for it comes from a resource, or is bought by the
+// sender or the record's funds.
 func (x *run) extendBlob(op ledger.ExtendBlob) *ledger.OpError {
 	b, refused := x.liveBlob(op.Object)
 	if refused != nil {
 		return refused
 	}
-	if !b.Shared {
-		if refused := x.checkOwner(op.Object, &b); refused != nil {
-			return refused
-		}
+	if refused := x.checkOwner(op.Object, &b); refused != nil && !b.Shared {
+		return refused
 	}
 	old := b
 	var cost ledger.Amount

@@ -5,6 +5,11 @@ import (
 	"walrus/ledger"
 )
 
+func (x *run) declareCertifyBlob(op ledger.CertifyBlob) {
+	x.declareBlob(op.Object)
+	x.foresee(op)
+}
+
 func (x *run) certifyBlob(op ledger.CertifyBlob) *ledger.OpError {
 	b, refused := x.liveBlob(op.Object)
 	if refused != nil {
@@ -31,7 +36,7 @@ func (x *run) certifyBlob(op ledger.CertifyBlob) *ledger.OpError {
 	return nil
 }
 
-// checkCertificate checks that the operation's certificate is good and about the record.
+// checkCertificate refuses a certificate that is not valid now or not for the record.
 func (x *run) checkCertificate(op ledger.CertifyBlob, b *ledger.Blob) *ledger.OpError {
 	cert, err := certs.UnmarshalCertificate(op.Certificate)
 	if err != nil {
@@ -56,4 +61,30 @@ func (x *run) checkCertificate(op ledger.CertifyBlob, b *ledger.Blob) *ledger.Op
 		return refuse(ledger.CodeCertificate, "%v: collect confirmations of a quorum again", err)
 	}
 	return nil
+}
+
+// foresee has the certificate verified before the block runs, if it fits its record.
+func (x *run) foresee(op ledger.CertifyBlob) {
+	k := x.block
+	cert, err := certs.UnmarshalCertificate(op.Certificate)
+	if err != nil || cert.Persistence.Deletable && cert.Persistence.Object != op.Object {
+		return
+	}
+	fits := k.born[op.Object].blob == cert.Blob
+	if s := k.blobs.slot(op.Object); s.present {
+		fits = s.value.BlobID == cert.Blob && s.value.Certified == 0
+	}
+	if fits {
+		k.certificates.expect(op.Certificate, x)
+	}
+}
+
+// certificatesOf counts the certificates in a transaction; see Order.
+func certificatesOf(tx *ledger.Tx) (n int) {
+	for _, op := range tx.Ops {
+		if _, ok := op.(ledger.CertifyBlob); ok {
+			n++
+		}
+	}
+	return n
 }

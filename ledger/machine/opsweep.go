@@ -2,8 +2,11 @@ package machine
 
 import "walrus/ledger"
 
-// sweep removes expired records, whoever owns them. Those that are gone already are passed over, as several may sweep
-// at the same time.
+// declareSweep claims everything: who owns the objects is known only when the sweep runs.
+func (x *run) declareSweep(ledger.Sweep) { x.alone = true }
+
+// sweep removes expired records, whoever owns them. It passes over records that are gone, since several accounts may
+// sweep at the same time.
 func (x *run) sweep(op ledger.Sweep) *ledger.OpError {
 	swept := 0
 	for _, id := range op.Objects {
@@ -51,10 +54,4 @@ func (x *run) sweepOne(id ledger.ObjectID) (bool, *ledger.OpError) {
 		return true, nil
 	}
 	return true, x.count(b.Owner, 0, -1)
-}
-
-// removeExpired takes the record of an expired blob away.
-func (x *run) removeExpired(id ledger.ObjectID, b *ledger.Blob) {
-	x.dropBlob(id)
-	x.changeInfo(b, func(*ledger.BlobInfo) {}) // which trims
 }

@@ -1,0 +1,25 @@
+package machine
+
+import "walrus/ledger"
+
+func (x *run) declareBurnBlob(op ledger.BurnBlob) { x.declareBlob(op.Object) }
+
+// burnBlob takes the owner off a live record, which stays until its end as the stored blob does. It removes an expired
+// record.
+func (x *run) burnBlob(op ledger.BurnBlob) *ledger.OpError {
+	b, ok := x.blob(op.Object)
+	if !ok {
+		return refuse(ledger.CodeNotFound, "there is no blob record %s", op.Object)
+	}
+	if refused := x.checkOwner(op.Object, &b); refused != nil {
+		return refused
+	}
+	if b.End > x.now() {
+		b.Owner = ledger.Address{}
+		x.setBlob(op.Object, b)
+	} else {
+		x.removeExpired(op.Object, &b)
+	}
+	x.event(x.blobEvent(ledger.EventBurned, op.Object, &b))
+	return x.count(x.sender, 0, -1)
+}

@@ -1,0 +1,28 @@
+package machine
+
+import "walrus/ledger"
+
+func (x *run) declareBuyStorage(_ ledger.BuyStorage) {
+	x.sell()
+	declare(x, &x.block.storages, x.object())
+}
+
+func (x *run) buyStorage(op ledger.BuyStorage) *ledger.OpError {
+	if op.Bytes == 0 {
+		return refuse(ledger.CodeSize, "no bytes: buy 1 at least")
+	}
+	if refused := x.checkPeriod(op.Start, op.End); refused != nil {
+		return refused
+	}
+	cost, refused := x.sellStorage(op.Bytes, op.Start, op.End)
+	if refused != nil {
+		return refused
+	}
+	if refused := x.pay(cost); refused != nil {
+		return refused
+	}
+	id := x.object()
+	x.setStorage(id, ledger.Storage{Owner: x.sender, Start: op.Start, End: op.End, Bytes: op.Bytes})
+	x.event(ledger.Event{Kind: ledger.EventStorageBought, From: x.sender, Amount: cost, Object: id, Bytes: op.Bytes, End: op.End})
+	return x.count(x.sender, 1, 0)
+}

@@ -1,0 +1,27 @@
+package machine
+
+import "walrus/ledger"
+
+func (x *run) declareDeleteBlob(op ledger.DeleteBlob) {
+	declare(x, &x.block.storages, x.object())
+	x.declareBlob(op.Object)
+}
+
+// deleteBlob removes a deletable record and gives the rest of its storage back.
+func (x *run) deleteBlob(op ledger.DeleteBlob) *ledger.OpError {
+	b, refused := x.ownBlob(op.Object)
+	if refused != nil {
+		return refused
+	}
+	if !b.Deletable {
+		return refuse(ledger.CodeState, "blob record %s is permanent: it lasts until epoch %d and cannot be deleted before", op.Object, b.End)
+	}
+	id := x.object()
+	x.dropBlob(op.Object)
+	x.setStorage(id, ledger.Storage{Owner: x.sender, Start: max(x.now(), b.Start), End: b.End, Bytes: b.Bytes})
+	x.changeInfo(&b, func(i *ledger.BlobInfo) { removeRecord(i, &b) })
+	e := x.blobEvent(ledger.EventDeleted, op.Object, &b)
+	e.Other = id
+	x.event(e)
+	return x.count(x.sender, 1, -1)
+}

@@ -1,0 +1,29 @@
+package machine
+
+import "walrus/ledger"
+
+func (x *run) declareFundBlob(op ledger.FundBlob) { declare(x, &x.block.blobs, op.Object) }
+
+// fundBlob adds to the funds of a shared record.
+func (x *run) fundBlob(op ledger.FundBlob) *ledger.OpError {
+	b, refused := x.liveBlob(op.Object)
+	if refused != nil {
+		return refused
+	}
+	if !b.Shared {
+		return refuse(ledger.CodeState, "blob record %s is not shared: only its owner extends it", op.Object)
+	}
+	if refused := x.pay(op.Amount); refused != nil {
+		return refused
+	}
+	sum, err := b.Funds.Add(op.Amount)
+	if err != nil {
+		return refuse(ledger.CodeOverflow, "funds of blob record %s: %v", op.Object, err)
+	}
+	b.Funds = sum
+	x.setBlob(op.Object, b)
+	e := x.blobEvent(ledger.EventFunded, op.Object, &b)
+	e.Amount = op.Amount
+	x.event(e)
+	return nil
+}

@@ -1,0 +1,37 @@
+package machine
+
+import "walrus/ledger"
+
+func (x *run) declareMergeStorage(op ledger.MergeStorage) {
+	declare(x, &x.block.storages, op.A, op.B)
+}
+
+func (x *run) mergeStorage(op ledger.MergeStorage) *ledger.OpError {
+	if op.A == op.B {
+		return refuse(ledger.CodeState, "merges storage resource %s with itself: name two", op.A)
+	}
+	a, refused := x.ownStorage(op.A)
+	if refused != nil {
+		return refused
+	}
+	b, refused := x.ownStorage(op.B)
+	if refused != nil {
+		return refused
+	}
+	switch {
+	case a.Start == b.Start && a.End == b.End:
+		if a.Bytes+b.Bytes < a.Bytes {
+			return refuse(ledger.CodeOverflow, "%d + %d bytes are beyond 64 bits", a.Bytes, b.Bytes)
+		}
+		a.Bytes += b.Bytes
+	case a.Bytes == b.Bytes && (a.End == b.Start || b.End == a.Start):
+		a.Start, a.End = min(a.Start, b.Start), max(a.End, b.End)
+	default:
+		return refuse(ledger.CodeState, "%d bytes from epoch %d to %d and %d bytes from %d to %d: want the same period, or the same bytes in adjacent ones",
+			a.Bytes, a.Start, a.End, b.Bytes, b.Start, b.End)
+	}
+	x.setStorage(op.A, a)
+	x.dropStorage(op.B)
+	x.event(ledger.Event{Kind: ledger.EventStorageMerged, From: x.sender, Object: op.A, Other: op.B, Bytes: a.Bytes, End: a.End})
+	return x.count(x.sender, -1, 0)
+}

@@ -1,0 +1,18 @@
+package machine
+
+import "walrus/ledger"
+
+func (x *run) declareSetAttributes(op ledger.SetAttributes) { declare(x, &x.block.blobs, op.Object) }
+
+func (x *run) setAttributes(op ledger.SetAttributes) *ledger.OpError {
+	b, refused := x.ownBlob(op.Object)
+	if refused != nil {
+		return refused
+	}
+	if b.Attributes, refused = mergeAttributes(b.Attributes, op.Set, op.Remove); refused != nil {
+		return refused
+	}
+	x.setBlob(op.Object, b)
+	x.event(x.blobEvent(ledger.EventAttributes, op.Object, &b))
+	return nil
+}

@@ -1,0 +1,25 @@
+package machine
+
+import "walrus/ledger"
+
+func (x *run) declareShareBlob(op ledger.ShareBlob) { declare(x, &x.block.blobs, op.Object) }
+
+// shareBlob takes the owner off a permanent record, for anybody to extend, and gives it funds for that.
+func (x *run) shareBlob(op ledger.ShareBlob) *ledger.OpError {
+	b, refused := x.ownBlob(op.Object)
+	if refused != nil {
+		return refused
+	}
+	if b.Deletable {
+		return refuse(ledger.CodeState, "blob record %s is deletable: only permanent ones are shared", op.Object)
+	}
+	if refused := x.pay(op.Amount); refused != nil {
+		return refused
+	}
+	b.Owner, b.Shared, b.Funds = ledger.Address{}, true, op.Amount
+	x.setBlob(op.Object, b)
+	e := x.blobEvent(ledger.EventShared, op.Object, &b)
+	e.Amount = op.Amount
+	x.event(e)
+	return x.count(x.sender, 0, -1)
+}

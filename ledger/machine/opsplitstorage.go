@@ -1,0 +1,32 @@
+package machine
+
+import "walrus/ledger"
+
+func (x *run) declareSplitStorage(op ledger.SplitStorage) {
+	declare(x, &x.block.storages, op.Storage, x.object())
+}
+
+func (x *run) splitStorage(op ledger.SplitStorage) *ledger.OpError {
+	s, refused := x.ownStorage(op.Storage)
+	if refused != nil {
+		return refused
+	}
+	part := s
+	switch {
+	case op.Epoch != 0 && op.Bytes != 0:
+		return refuse(ledger.CodeFormat, "names both an epoch and bytes: split by one at a time")
+	case op.Epoch != 0 && (op.Epoch <= s.Start || op.Epoch >= s.End):
+		return refuse(ledger.CodeEpoch, "epoch %d is not within the period from %d to %d", op.Epoch, s.Start, s.End)
+	case op.Epoch != 0:
+		s.End, part.Start = op.Epoch, op.Epoch
+	case op.Bytes == 0 || op.Bytes >= s.Bytes:
+		return refuse(ledger.CodeSize, "%d bytes of %d: 1 at least, and 1 has to stay", op.Bytes, s.Bytes)
+	default:
+		s.Bytes, part.Bytes = s.Bytes-op.Bytes, op.Bytes
+	}
+	id := x.object()
+	x.setStorage(op.Storage, s)
+	x.setStorage(id, part)
+	x.event(ledger.Event{Kind: ledger.EventStorageSplit, From: x.sender, Object: op.Storage, Other: id, Bytes: part.Bytes, End: part.End})
+	return x.count(x.sender, 1, 0)
+}

@@ -1,0 +1,28 @@
+package machine
+
+import "walrus/ledger"
+
+func (x *run) declareTransferBlob(op ledger.TransferBlob) {
+	declare(x, &x.block.blobs, op.Object)
+	declare(x, &x.block.accounts, op.To)
+}
+
+// transferBlob gives a record to another account.
+func (x *run) transferBlob(op ledger.TransferBlob) *ledger.OpError {
+	if refused := checkRecipient(op.To); refused != nil {
+		return refused
+	}
+	b, refused := x.ownBlob(op.Object)
+	if refused != nil {
+		return refused
+	}
+	b.Owner = op.To
+	x.setBlob(op.Object, b)
+	e := x.blobEvent(ledger.EventBlobMoved, op.Object, &b)
+	e.To = op.To
+	x.event(e)
+	if refused := x.count(x.sender, 0, -1); refused != nil {
+		return refused
+	}
+	return x.count(op.To, 0, 1)
+}

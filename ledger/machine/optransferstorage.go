@@ -1,0 +1,25 @@
+package machine
+
+import "walrus/ledger"
+
+func (x *run) declareTransferStorage(op ledger.TransferStorage) {
+	declare(x, &x.block.storages, op.Storage)
+	declare(x, &x.block.accounts, op.To)
+}
+
+func (x *run) transferStorage(op ledger.TransferStorage) *ledger.OpError {
+	if refused := checkRecipient(op.To); refused != nil {
+		return refused
+	}
+	s, refused := x.ownStorage(op.Storage)
+	if refused != nil {
+		return refused
+	}
+	s.Owner = op.To
+	x.setStorage(op.Storage, s)
+	x.event(ledger.Event{Kind: ledger.EventStorageMoved, From: x.sender, To: op.To, Object: op.Storage, Bytes: s.Bytes, End: s.End})
+	if refused := x.count(x.sender, -1, 0); refused != nil {
+		return refused
+	}
+	return x.count(op.To, 1, 0)
+}

@@ -1,0 +1,53 @@
+package machine
+
+import "walrus/ledger"
+
+// rule checks and runs one kind of operation.
+type rule struct {
+	kind uint8
+	// declare claims every record that apply may touch, besides the sender's account.
+	declare func(x *run, op ledger.Op)
+	// apply checks, in a fixed order, and then changes records.
+	apply func(x *run, op ledger.Op) *ledger.OpError
+}
+
+func ruleOf[T ledger.Op](declare func(*run, T), apply func(*run, T) *ledger.OpError) rule {
+	// The kind says that the type is T: UnmarshalTx makes values, not pointers.
+	value := func(op ledger.Op) T { v, _ := op.(T); return v }
+	return rule{
+		kind:    ledger.OpKind(*new(T)),
+		declare: func(x *run, op ledger.Op) { declare(x, value(op)) },
+		apply:   func(x *run, op ledger.Op) *ledger.OpError { return apply(x, value(op)) },
+	}
+}
+
+// rules has one row for each kind of operation. A kind's file has the functions.
+var rules = byKind(
+	ruleOf((*run).declareTransfer, (*run).transfer),
+	ruleOf((*run).declareBuyStorage, (*run).buyStorage),
+	ruleOf((*run).declareSplitStorage, (*run).splitStorage),
+	ruleOf((*run).declareMergeStorage, (*run).mergeStorage),
+	ruleOf((*run).declareTransferStorage, (*run).transferStorage),
+	ruleOf((*run).declareRegisterBlob, (*run).registerBlob),
+	ruleOf((*run).declareCertifyBlob, (*run).certifyBlob),
+	ruleOf((*run).declareExtendBlob, (*run).extendBlob),
+	ruleOf((*run).declareDeleteBlob, (*run).deleteBlob),
+	ruleOf((*run).declareShareBlob, (*run).shareBlob),
+	ruleOf((*run).declareFundBlob, (*run).fundBlob),
+	ruleOf((*run).declareTransferBlob, (*run).transferBlob),
+	ruleOf((*run).declareBurnBlob, (*run).burnBlob),
+	ruleOf((*run).declareSetAttributes, (*run).setAttributes),
+	ruleOf((*run).declareSweep, (*run).sweep),
+)
+
+// byKind puts each row at its kind. A kind without a row declares nothing and is refused.
+func byKind(rows ...rule) (rules [1 << 8]rule) {
+	none := func(_ *run, op ledger.Op) *ledger.OpError { return refuse(ledger.CodeInternal, "no rule for %T", op) }
+	for kind := range rules {
+		rules[kind] = rule{declare: func(*run, ledger.Op) {}, apply: none}
+	}
+	for _, r := range rows {
+		rules[r.kind] = r
+	}
+	return rules
+}

@@ -1,0 +1,14 @@
+package ledger
+
+// TransferBlob makes To the owner of a blob's record.
+type TransferBlob struct {
+	Object ObjectID `json:"object"`
+	To     Address  `json:"to"`
+}
+
+func (TransferBlob) kind() uint8 { return 12 }
+
+func (o *TransferBlob) form(f *form) {
+	f.fixed("object", o.Object[:])
+	f.fixed("to", o.To[:])
+}
