@@ -11,7 +11,7 @@ RACEFLAG  = $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env C
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build man demo test check unit race lint bench web soak sim fuzz clean
+.PHONY: help build man demo quick slowest test check unit race lint bench web soak sim fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,12 @@ man: build ## write the manual pages into bin/man
 
 demo: build ## start a network on this machine, store a blob and read it back
 	@scripts/demo.sh
+
+quick: ## before each commit: format, vet, import rules, short tests of what changed since main and of what imports it
+	@scripts/quick.sh
+
+slowest: ## the ten slowest tests
+	@scripts/slowest.sh
 
 test: check unit race ## all that must pass: format, vet, tests, race detector
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestPageProgram builds the program of docs/go-client.md as it is printed, and runs it.
+// TestPageProgram builds and runs the program printed in docs/go-client.md.
 func TestPageProgram(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it links a program")

@@ -33,7 +33,7 @@ func Example() {
 	// Output: Tusks are teeth.
 }
 
-// A program with its own configuration gives the values itself. Without a wallet it reads.
+// A program with its own configuration fills in the Config itself. Without a wallet it can only read.
 func ExampleOpen() {
 	ctx := context.Background()
 	file, err := config.LoadClient(clientFile)
@@ -54,7 +54,7 @@ func ExampleOpen() {
 	// Output: true
 }
 
-// Attributes are kept with the record of a blob. The record is found by the blob's ID.
+// Attributes are stored with the record of a blob. The blob's ID finds the record.
 func ExampleClient_Store_attributes() {
 	ctx := context.Background()
 	w, err := walrus.OpenFile(ctx, clientFile)
@@ -89,7 +89,7 @@ func ExampleClient_Store_attributes() {
 	// gone: true
 }
 
-// A folder is stored as one blob, and is an fs.FS again when it is opened.
+// StoreFS stores a folder as one blob. OpenFS opens it again as an fs.FS.
 func ExampleClient_StoreFS() {
 	ctx := context.Background()
 	w, err := walrus.OpenFile(ctx, clientFile)
@@ -129,7 +129,7 @@ func ExampleClient_StoreFS() {
 	// h1 { color: teal }
 }
 
-// Any part of a blob can be read alone.
+// NewReader reads any part of a blob without the rest.
 func ExampleClient_NewReader() {
 	ctx := context.Background()
 	w, err := walrus.OpenFile(ctx, clientFile)

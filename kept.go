@@ -7,20 +7,20 @@ import (
 	"os"
 )
 
-// contentMemory is how many bytes of one source or file are held in memory. What is larger goes to a temporary file.
+// contentMemory bounds the bytes of one source or file held in memory. Larger content goes to a temporary file.
 const contentMemory = 1 << 20
 
-// kept is what was written to it, to be read at any place: in memory, or in a temporary file without a name, which ends
-// with the process however that ends.
+// kept stores what is written to it, in memory or in a temporary file, for reading at any offset. The file has no name,
+// so it is gone when the process ends in any way.
 type kept struct {
-	dir   string // for the file; "" is the system's
+	dir   string // folder of the file; "" is the system's
 	size  int64
 	small []byte
 	file  *os.File
-	named bool // the system does not take the name of an open file away
+	named bool // the system cannot unlink an open file
 }
 
-// Write is that of io.Writer.
+// Write implements io.Writer.
 func (k *kept) Write(p []byte) (n int, err error) {
 	if k.file == nil && k.size+int64(len(p)) > contentMemory {
 		if k.file, err = os.CreateTemp(k.dir, "walrus-*"); err != nil {
@@ -41,7 +41,7 @@ func (k *kept) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// reader reads all that was written.
+// reader returns a reader of everything written.
 func (k *kept) reader() io.ReaderAt {
 	if k.file == nil {
 		return bytes.NewReader(k.small)
@@ -49,7 +49,7 @@ func (k *kept) reader() io.ReaderAt {
 	return k.file
 }
 
-// Close forgets the content. k may be nil.
+// Close frees the content. k may be nil.
 func (k *kept) Close() error {
 	if k == nil || k.file == nil {
 		return nil

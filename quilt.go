@@ -14,8 +14,8 @@ import (
 )
 
 // StoreFS stores all regular files of fsys as one quilt: paid as one blob, each file readable alone. Identifiers are
-// the paths. It returns as Store does. Files must not change meanwhile, and are read several times; those that cannot
-// be read at any place are held in memory. Errors: those of Store, and of quilt.New.
+// the files' paths. Files must not change meanwhile and are read several times. Files that are no io.ReaderAt are
+// held in memory. It returns as Store does. Errors: those of Store, and of quilt.New.
 func (c *Client) StoreFS(ctx context.Context, fsys fs.FS, opt StoreOptions) (*client.QuiltResult, error) {
 	var files []quilt.File
 	err := fs.WalkDir(fsys, ".", func(path string, d fs.DirEntry, err error) error {
@@ -35,8 +35,8 @@ func (c *Client) StoreFS(ctx context.Context, fsys fs.FS, opt StoreOptions) (*cl
 	return c.blobs.StoreQuilt(ctx, files, c.options(opt))
 }
 
-// fsContent reads a file of an fs.FS at any place. It opens the file for each call, so that a folder of many files
-// needs no more descriptors than are read at once.
+// fsContent is an io.ReaderAt of a file of an fs.FS. It opens the file for each call, so a folder of many files needs
+// no more descriptors than are read at once.
 type fsContent struct {
 	fsys fs.FS // constant, as path
 	path string
@@ -46,7 +46,7 @@ type fsContent struct {
 	err  error
 }
 
-// ReadAt is that of io.ReaderAt.
+// ReadAt implements io.ReaderAt.
 func (f *fsContent) ReadAt(p []byte, off int64) (n int, err error) {
 	file, err := f.fsys.Open(f.path)
 	if err != nil {
@@ -67,10 +67,10 @@ func (f *fsContent) ReadAt(p []byte, off int64) (n int, err error) {
 	return f.held.ReadAt(p, off)
 }
 
-// OpenFS opens a quilt as a file system, with the folders that the slashes of its identifiers make. Only the index is
-// fetched; each file costs its own columns when it is opened. Identifiers that are no valid path of an fs.FS, such as
-// "/a" or "../b", are left out: Blobs().OpenQuilt has them. The result is good until ctx ends. Errors: those of Read, and
-// quilt.ErrFormat for a blob that is no quilt.
+// OpenFS opens a quilt as a file system; slashes in identifiers make folders. It fetches only the index; opening a file
+// fetches the file's columns. Identifiers that are no valid fs.FS path, such as "/a" or "../b", are left out: use
+// Blobs().OpenQuilt to read them. The result works until ctx ends. Errors: those of Read, and quilt.ErrFormat for a
+// blob that is no quilt.
 func (c *Client) OpenFS(ctx context.Context, id BlobID) (fs.FS, error) {
 	q, err := c.blobs.OpenQuilt(ctx, id)
 	if err != nil {

@@ -15,16 +15,16 @@ import (
 	"walrus/quilt"
 )
 
-// quiltFS is a quilt as an fs.FS.
+// quiltFS is an fs.FS of a quilt.
 type quiltFS struct {
 	ctx     context.Context //nolint:containedctx // an fs.FS has none in its methods; OpenFS says how long it is good
 	quilt   quiltSource
 	tempDir string
 	files   map[string]quilt.Patch // by path; constant, as folders
-	folder  map[string][]string    // by path: names in it, sorted
+	folder  map[string][]string    // by path: names in the folder, sorted
 }
 
-// quiltSource reads one file of a quilt: a *client.Quilt.
+// quiltSource reads one file of a quilt. *client.Quilt implements it.
 type quiltSource interface {
 	CopyFile(ctx context.Context, w io.Writer, p quilt.Patch) (quilt.Patch, *client.QuiltRead, error)
 	Stat(ctx context.Context, p quilt.Patch) (quilt.Patch, error)
@@ -34,7 +34,7 @@ type quiltSource interface {
 func newQuiltFS(ctx context.Context, q quiltSource, tempDir string) *quiltFS {
 	f := &quiltFS{ctx: ctx, quilt: q, tempDir: tempDir, files: map[string]quilt.Patch{}, folder: map[string][]string{".": nil}}
 	patches := slices.Clone(q.Index().Patches)
-	// Shorter paths first: a file "a" is there before "a/b", which then cannot be and is left out.
+	// Shorter paths first: a file "a" wins over "a/b", which is left out.
 	slices.SortStableFunc(patches, func(a, b quilt.Patch) int { return cmp.Compare(len(a.Identifier), len(b.Identifier)) })
 	for _, p := range patches {
 		name := p.Identifier
@@ -53,7 +53,7 @@ func newQuiltFS(ctx context.Context, q quiltSource, tempDir string) *quiltFS {
 	return f
 }
 
-// enter makes the folder name with those above it. It reports false if a file is in the way.
+// enter makes the folder name and its parents. It reports false if a file is in the way.
 func (f *quiltFS) enter(name string) bool {
 	if _, ok := f.folder[name]; ok {
 		return true
@@ -66,7 +66,7 @@ func (f *quiltFS) enter(name string) bool {
 	return true
 }
 
-// Open is that of fs.FS. The first read of a file fetches all of it; see contentMemory.
+// Open implements fs.FS. The first read of a file fetches all of it; see contentMemory.
 func (f *quiltFS) Open(name string) (fs.File, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
@@ -87,12 +87,12 @@ type quiltFile struct {
 	patch quilt.Patch
 
 	mu      sync.Mutex
-	content *io.SectionReader // nil until it is fetched; guarded by mu, as the next two
+	content *io.SectionReader // nil until fetched; guarded by mu, as the next two
 	kept    *kept
 	closed  bool
 }
 
-// fetched is the content. It is called with mu held.
+// fetched returns the content, fetching it the first time. The caller holds mu.
 func (f *quiltFile) fetched(op string) (*io.SectionReader, error) {
 	if f.closed {
 		return nil, &fs.PathError{Op: op, Path: f.name, Err: fs.ErrClosed}
@@ -108,7 +108,7 @@ func (f *quiltFile) fetched(op string) (*io.SectionReader, error) {
 	return f.content, nil
 }
 
-// Read is that of fs.File.
+// Read implements fs.File.
 func (f *quiltFile) Read(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -119,7 +119,7 @@ func (f *quiltFile) Read(p []byte) (int, error) {
 	return r.Read(p)
 }
 
-// Seek is that of io.Seeker.
+// Seek implements io.Seeker.
 func (f *quiltFile) Seek(offset int64, whence int) (int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,7 +130,7 @@ func (f *quiltFile) Seek(offset int64, whence int) (int64, error) {
 	return r.Seek(offset, whence)
 }
 
-// ReadAt is that of io.ReaderAt.
+// ReadAt implements io.ReaderAt.
 func (f *quiltFile) ReadAt(p []byte, off int64) (int, error) {
 	f.mu.Lock()
 	r, err := f.fetched("read")
@@ -141,7 +141,7 @@ func (f *quiltFile) ReadAt(p []byte, off int64) (int, error) {
 	return r.ReadAt(p, off)
 }
 
-// Stat is that of fs.File. The size stands before the content of a file, so the first of its columns is fetched.
+// Stat implements fs.File. The size is stored before the file's content, so Stat fetches the file's first column.
 func (f *quiltFile) Stat() (fs.FileInfo, error) { return f.fs.stat(f.name, f.patch) }
 
 func (f *quiltFS) stat(name string, p quilt.Patch) (fs.FileInfo, error) {
@@ -152,7 +152,7 @@ func (f *quiltFS) stat(name string, p quilt.Patch) (fs.FileInfo, error) {
 	return entry{fs: f, path: name, size: found.Size}, nil
 }
 
-// Close is that of fs.File.
+// Close implements fs.File.
 func (f *quiltFile) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -167,10 +167,10 @@ func (f *quiltFile) Close() error {
 type quiltFolder struct {
 	fs   *quiltFS // constant, as name
 	name string
-	left []string // names not yet listed; owned by the caller, as in os.File
+	left []string // names not yet listed; not guarded, as in os.File
 }
 
-// ReadDir is that of fs.ReadDirFile.
+// ReadDir implements fs.ReadDirFile.
 func (d *quiltFolder) ReadDir(n int) ([]fs.DirEntry, error) {
 	count := len(d.left)
 	if n > 0 {
@@ -189,35 +189,35 @@ func (d *quiltFolder) ReadDir(n int) ([]fs.DirEntry, error) {
 	return list, nil
 }
 
-// Read is that of fs.File: a folder has no content.
+// Read implements fs.File: a folder has no content.
 func (d *quiltFolder) Read([]byte) (int, error) {
 	return 0, &fs.PathError{Op: "read", Path: d.name, Err: errors.New("it is a folder")}
 }
 
-// Stat is that of fs.File.
+// Stat implements fs.File.
 func (d *quiltFolder) Stat() (fs.FileInfo, error) {
 	return entry{fs: d.fs, path: d.name, folder: true}, nil
 }
 
-// Close is that of fs.File.
+// Close implements fs.File.
 func (d *quiltFolder) Close() error { return nil }
 
-// entry is what is known of a file or folder.
+// entry implements fs.FileInfo and fs.DirEntry for a file or folder.
 type entry struct {
 	fs     *quiltFS
 	path   string
 	folder bool
-	size   int64 // of a file, once it was fetched
+	size   int64 // of a file, once fetched
 }
 
 func (e entry) Name() string       { return path.Base(e.path) }
 func (e entry) IsDir() bool        { return e.folder }
 func (e entry) Type() fs.FileMode  { return e.Mode().Type() }
-func (e entry) ModTime() time.Time { return time.Time{} } // a quilt has none
+func (e entry) ModTime() time.Time { return time.Time{} } // a quilt stores no times
 func (e entry) Sys() any           { return nil }
 func (e entry) Size() int64        { return e.size }
 
-// Mode is that of something that can be read and not changed.
+// Mode returns read-only permissions.
 func (e entry) Mode() fs.FileMode {
 	if e.folder {
 		return fs.ModeDir | 0o555
@@ -225,7 +225,7 @@ func (e entry) Mode() fs.FileMode {
 	return 0o444
 }
 
-// Info is that of fs.DirEntry. It fetches the first column of a file, where its size is.
+// Info implements fs.DirEntry. It fetches a file's first column, which holds its size.
 func (e entry) Info() (fs.FileInfo, error) {
 	if e.folder {
 		return e, nil
@@ -233,5 +233,5 @@ func (e entry) Info() (fs.FileInfo, error) {
 	return e.fs.stat(e.path, e.fs.files[e.path])
 }
 
-// String is what fs.FormatDirEntry prints.
+// String formats the entry as fs.FormatDirEntry does.
 func (e entry) String() string { return fs.FormatDirEntry(e) }

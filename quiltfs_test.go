@@ -14,7 +14,7 @@ import (
 	"walrus/quilt"
 )
 
-// fakeQuilt holds files in memory. It counts what is fetched.
+// fakeQuilt holds files in memory and counts fetches.
 type fakeQuilt struct {
 	index   quilt.Index
 	content map[string]string
@@ -43,7 +43,7 @@ func (q *fakeQuilt) CopyFile(_ context.Context, w io.Writer, p quilt.Patch) (qui
 	return p, &client.QuiltRead{}, err
 }
 
-// TestQuiltFS runs the standard library's checks of a file system, with a file larger than what is held in memory.
+// TestQuiltFS runs the standard library's file system checks, with one file larger than contentMemory.
 func TestQuiltFS(t *testing.T) {
 	q := newFakeQuilt(map[string]string{
 		"a.txt": "a", "empty": "", "x/y/z.txt": "zzz", "x/large": strings.Repeat("walrus", contentMemory/3),
@@ -77,7 +77,7 @@ func TestQuiltFSFetches(t *testing.T) {
 	}
 }
 
-// TestQuiltFSNames: what is no path of an fs.FS is left out, and a file is never a folder as well.
+// TestQuiltFSNames: identifiers that are no fs.FS path are left out, and no file is also a folder.
 func TestQuiltFSNames(t *testing.T) {
 	q := newFakeQuilt(map[string]string{
 		"/root": "", "../up": "", "a//b": "", ".": "", "./c": "", "ok": "1", "ok/below": "2", "ok/b/e/low": "3", "d/e": "4", "e/": "",
@@ -98,7 +98,7 @@ func TestQuiltFSNames(t *testing.T) {
 	}
 }
 
-// TestSpool: a source of unknown length is kept whole, in memory or in a file, and gone afterwards.
+// TestSpool: a source of unknown length is kept completely, in memory or in a file, and removed afterwards.
 func TestSpool(t *testing.T) {
 	for _, size := range []int{0, 1, contentMemory, contentMemory + 1, 3 * contentMemory} {
 		c := &Client{tempDir: t.TempDir()}

@@ -11,34 +11,34 @@ import (
 	"walrus/ledger"
 )
 
-// StoreOptions of one Store. The zero value keeps a deletable blob for the Config's epochs.
+// StoreOptions configures one Store call. The zero value keeps a deletable blob for the Config's epochs.
 type StoreOptions struct {
-	// Epochs for which to keep the blob, the current one included. 0 means the Config's.
+	// Epochs to keep the blob for, including the current one. 0 means the Config's.
 	Epochs uint32
 	// Permanent blobs cannot be deleted before their end.
 	Permanent bool
-	// Attributes are kept with the record, for everybody to read.
+	// Attributes are stored with the record and readable by everybody.
 	Attributes map[string]string
-	// MaxCost refuses to pay more than that, fees included. 0 is no limit.
+	// MaxCost bounds the price, fees included: above it Store returns ErrCost. 0 means no limit.
 	MaxCost ledger.Amount
-	// Progress is told how far it is. It must not block.
+	// Progress is called with the state of the store. It must not block.
 	Progress client.Progress
 }
 
-// ErrCost is returned when storing would cost more than StoreOptions.MaxCost. Nothing was paid then.
+// ErrCost is returned when storing would cost more than StoreOptions.MaxCost. Nothing was paid.
 var ErrCost = errors.New("it would cost more than the limit")
 
-// sized is a source that can be read twice, such as a *bytes.Reader, *strings.Reader or *io.SectionReader.
+// sized is a source with a size that can be read twice, such as a *bytes.Reader, *strings.Reader or *io.SectionReader.
 type sized interface {
 	io.ReaderAt
 	Size() int64
 }
 
-// Store stores what src gives, until its end, as one blob, and returns once the blob is certified: nodes with more than
-// two thirds of the shards keep it on disk, and the ledger says so. Content is read twice; unless src can be read at any
-// place, as a *bytes.Reader can, it is copied first, to a temporary file if it is large. Storing the same bytes again costs nothing while
-// they are kept long enough, and continues a store that failed. Errors: ErrNoWallet, ErrNoFunds, ErrCost, ErrStalled,
-// *client.NotEnoughError; those of src.
+// Store stores all bytes of src as one blob. It returns once the blob is certified: nodes with more than two thirds of
+// the shards have it on disk, and the ledger has the proof. The content is read twice. Unless src can be read at any
+// offset, as a *bytes.Reader can, it is copied first, to a temporary file if it is large. Storing bytes that are
+// already stored for long enough costs nothing. Storing again after a failure continues where it stopped. Errors:
+// ErrNoWallet, ErrNoFunds, ErrCost, ErrStalled, *client.NotEnoughError; those of src.
 func (c *Client) Store(ctx context.Context, src io.Reader, opt StoreOptions) (*client.StoreResult, error) {
 	if s, ok := src.(sized); ok {
 		return c.blobs.Store(ctx, s, uint64(s.Size()), c.options(opt))
@@ -67,11 +67,11 @@ func (c *Client) StoreFile(ctx context.Context, path string, opt StoreOptions) (
 	case st.Mode().IsRegular() && st.Size() > 0:
 		return c.blobs.Store(ctx, f, uint64(st.Size()), c.options(opt))
 	}
-	// Pipes have no size, and some file systems say 0 for files that have content.
+	// Pipes have no size, and some file systems report 0 for files with content.
 	return c.Store(ctx, io.MultiReader(f), opt)
 }
 
-// options translates opt.
+// options converts opt, with the Config's defaults.
 func (c *Client) options(opt StoreOptions) client.StoreOptions {
 	out := client.StoreOptions{Epochs: opt.Epochs, Permanent: opt.Permanent, Progress: opt.Progress}
 	if out.Epochs == 0 {

@@ -1,6 +1,6 @@
-// Package walrus is the way into a Walrus network for Go programs: store files and folders, read them back, keep them
-// for longer. It joins the network as a client, pays from a wallet, and believes no node: what is read is checked against
-// its blob ID, and what the ledger says is proven. Start with OpenFile, or with Open for a program that has its own
+// Package walrus lets Go programs use a Walrus network: store files and folders, read them back, and extend their
+// storage. It joins the network as a client and pays from a wallet. It trusts no node: content is checked against its
+// blob ID, and the ledger's answers are proven. Start with OpenFile, or with Open if the program has its own
 // configuration. docs/go-client.md has a complete program.
 package walrus
 
@@ -27,11 +27,11 @@ import (
 var (
 	// ErrNotFound: no such blob, or its storage has ended.
 	ErrNotFound = client.ErrNotFound
-	// ErrStalled: the ledger makes no blocks. Reads go on; what costs WAL has to wait.
+	// ErrStalled: the ledger makes no blocks. Reads continue; operations that cost WAL must wait.
 	ErrStalled = client.ErrStalled
-	// ErrNoFunds: the account does not have the WAL.
+	// ErrNoFunds: the account has too little WAL.
 	ErrNoFunds = client.ErrNoFunds
-	// ErrNoWallet: this costs WAL, and the Config has no wallet.
+	// ErrNoWallet: the operation costs WAL, and the Config has no wallet.
 	ErrNoWallet = client.ErrNoWallet
 )
 
@@ -47,31 +47,31 @@ func ParseBlobID(text string) (id BlobID, err error) {
 // joinTimeout bounds the wait for a first node. All bootstrap addresses are tried at once.
 const joinTimeout = 15 * time.Second
 
-// Config tells which network to join, and who pays.
+// Config names the network to join and the wallet that pays.
 type Config struct {
 	// Genesis defines the network. Required. ledger.ParseGenesis and LoadConfig read it.
 	Genesis *ledger.Genesis
-	// Bootstrap are addresses of nodes, ending in /p2p/<peer ID>. One that answers is enough. Required unless MDNS.
+	// Bootstrap lists addresses of nodes, ending in /p2p/<peer ID>. One that answers is enough. Required unless MDNS.
 	Bootstrap []string
 	// MDNS finds nodes on the local network by multicast.
 	MDNS bool
-	// AddressBook is a file that remembers where nodes were. "" keeps nothing.
+	// AddressBook is a file that remembers the addresses of nodes. "" remembers nothing.
 	AddressBook string
-	// Wallet pays. nil: Open succeeds, reading works, and whatever costs WAL returns ErrNoWallet.
+	// Wallet pays. nil: Open succeeds, reading works, and operations that cost WAL return ErrNoWallet.
 	Wallet *wallet.Wallet
-	// Epochs is how long Store keeps a blob unless told otherwise. 0 means 1.
+	// Epochs is the default number of epochs for Store. 0 means 1.
 	Epochs uint32
-	// TempDir holds what does not fit in memory. "" is the system's.
+	// TempDir holds content that does not fit in memory. "" is the system's.
 	TempDir string
-	// Logger gets warnings that have no caller to be returned to. nil discards them.
+	// Logger receives warnings that cannot be returned to a caller. nil discards them.
 	Logger *slog.Logger
-	// UserAgent is told to nodes. "" means "walrus-go".
+	// UserAgent is sent to nodes. "" means "walrus-go".
 	UserAgent string
 }
 
-// LoadConfig reads the client.yaml at path, and the genesis and the wallet it names. A wallet that does not exist is not
-// an error: the client then only reads. An empty path finds the file as the walrus command does: $WALRUS_CONFIG,
-// ./walrus.yaml, and the user's configuration folder.
+// LoadConfig reads the client.yaml at path, and the genesis and the wallet it names. A missing wallet is not an error:
+// the client can then only read. An empty path searches as the walrus command does: $WALRUS_CONFIG, ./walrus.yaml, and
+// the user's configuration folder.
 func LoadConfig(path string) (Config, error) {
 	path, err := config.FindClient(path, os.Getenv)
 	if err != nil {
@@ -94,7 +94,7 @@ func LoadConfig(path string) (Config, error) {
 	return c, err
 }
 
-// Client is a process that has joined a network. It is safe for concurrent use; Close it at the end.
+// Client is a process that has joined a network. It is safe for concurrent use. Close it at the end.
 type Client struct {
 	node    *clientnode.Node // constant, as all fields
 	blobs   *client.Client
@@ -102,7 +102,7 @@ type Client struct {
 	tempDir string
 }
 
-// OpenFile joins the network that the client.yaml at path names. An empty path is searched for, as LoadConfig says.
+// OpenFile joins the network that the client.yaml at path names. An empty path is searched for as LoadConfig does.
 func OpenFile(ctx context.Context, path string) (*Client, error) {
 	cfg, err := LoadConfig(path)
 	if err != nil {
@@ -139,21 +139,21 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 	return &Client{node: n, blobs: n.Client(), epochs: max(1, cfg.Epochs), tempDir: cfg.TempDir}, nil
 }
 
-// Blobs is the client with everything it can do: prices, health, encryption, ranges, records by object ID.
+// Blobs returns the full client: prices, health, encryption, ranges, records by object ID.
 func (c *Client) Blobs() *client.Client { return c.blobs }
 
 // Close leaves the network.
 func (c *Client) Close() error { return c.node.Close() }
 
-// Read writes the blob to w. Every byte is verified before it is written, so what w has got before an error is a
-// correct beginning of the blob. Errors: ErrNotFound, *client.NotEnoughError, and those of w.
+// Read writes the blob to w. Every byte is verified before it is written, so the bytes written before an error are a
+// correct prefix of the blob. Errors: ErrNotFound, *client.NotEnoughError, and those of w.
 func (c *Client) Read(ctx context.Context, id BlobID, w io.Writer) error {
 	_, err := c.blobs.Read(ctx, id, w, client.ReadOptions{})
 	return err
 }
 
-// NewReader finds the blob and returns its content as a file: Read, Seek and ReadAt fetch only what they return. The
-// reader is good until ctx ends and holds nothing to close. Errors: those of Read.
+// NewReader finds the blob and returns its content as a file: Read, Seek and ReadAt fetch only the bytes they return.
+// The reader works until ctx ends and holds nothing to close. Errors: those of Read.
 func (c *Client) NewReader(ctx context.Context, id BlobID) (*io.SectionReader, error) {
 	b, err := c.blobs.Open(ctx, id)
 	if err != nil {
@@ -162,8 +162,8 @@ func (c *Client) NewReader(ctx context.Context, id BlobID) (*io.SectionReader, e
 	return io.NewSectionReader(b.ReaderAt(ctx), 0, int64(b.Size())), nil
 }
 
-// Extend keeps the blob for more epochs. It changes the record that the account has of it. Errors: ErrNotFound if there
-// is none, *client.ManyRecordsError if there are several; those of a payment.
+// Extend keeps the blob for more epochs, by extending the account's record of it. Errors: ErrNotFound if the account
+// has no record, *client.ManyRecordsError if it has several; those of a payment.
 func (c *Client) Extend(ctx context.Context, id BlobID, epochs uint32) (*client.Changed, error) {
 	object, err := c.blobs.OwnRecord(ctx, id)
 	if err != nil {
@@ -172,7 +172,7 @@ func (c *Client) Extend(ctx context.Context, id BlobID, epochs uint32) (*client.
 	return c.blobs.Extend(ctx, object, epochs, client.ExtendOptions{})
 }
 
-// Delete ends the record that the account has of the blob, which must be deletable. Errors: those of Extend.
+// Delete deletes the account's record of the blob, which must be deletable. Errors: those of Extend.
 func (c *Client) Delete(ctx context.Context, id BlobID) (*client.Changed, error) {
 	object, err := c.blobs.OwnRecord(ctx, id)
 	if err != nil {
@@ -181,7 +181,7 @@ func (c *Client) Delete(ctx context.Context, id BlobID) (*client.Changed, error)
 	return c.blobs.Delete(ctx, object)
 }
 
-// Attributes of the record that the account has of the blob. Errors: those of Extend.
+// Attributes returns the attributes of the account's record of the blob. Errors: those of Extend.
 func (c *Client) Attributes(ctx context.Context, id BlobID) (map[string]string, error) {
 	object, err := c.blobs.OwnRecord(ctx, id)
 	if err != nil {

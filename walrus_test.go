@@ -16,7 +16,7 @@ import (
 	"walrus/node"
 )
 
-// clientFile is the client.yaml of the devnet that TestMain runs: four nodes in this process, over real sockets.
+// clientFile is the path of the client.yaml of TestMain's devnet: four nodes in this process, over real sockets.
 var clientFile string
 
 func TestMain(m *testing.M) {

@@ -32,19 +32,20 @@ func (c *Client) noteAnswer(start time.Time, err error) {
 	}
 }
 
-// answers is how far an ask is.
+// answers counts the answers of an ask so far.
 type answers struct {
-	nodes                      int // that answered the question
+	nodes                      int // nodes that answered the question
 	answered, notFound, failed int // shards
 	last                       any // value of the newest answer, nil if it was an error
 	bad                        []BadNode
 }
 
-// askTimeout bounds a node's answer to a small question.
+// askTimeout bounds one node's answer to a small question.
 const askTimeout = 10 * time.Second
 
-// ask puts a question to every node of the committee at once and calls enough after each answer, from this goroutine,
-// until it says so or all have answered; the rest are then cancelled. It returns the final tally.
+// ask sends a question to every node of the committee at once. It calls enough after each answer, from the caller's
+// goroutine, until enough returns true or all nodes have answered. Then it cancels the rest and returns the final
+// tally.
 func (c *Client) ask(ctx context.Context, com *certs.Committee, question func(context.Context, int, *certs.Member) (any, error), enough func(answers) bool) answers {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -14,14 +14,14 @@ import (
 // ErrRange is returned for a range that does not lie within the blob. The error is then a *RangeError.
 var ErrRange = errors.New("outside the blob")
 
-// RangeError says which range was asked for, and of how many bytes.
+// RangeError names the range that was asked for and the size of the blob.
 type RangeError struct {
 	Off, N int64
-	Range  string // as it was written; empty if Off and N say it
+	Range  string // the range as the user wrote it; empty if Off and N say it
 	Size   uint64
 }
 
-// Error is the whole sentence for people.
+// Error returns the whole sentence for people.
 func (e *RangeError) Error() string {
 	if e.Range != "" {
 		return fmt.Sprintf("range %s is %v, which has %d bytes", e.Range, ErrRange, e.Size)
@@ -29,29 +29,29 @@ func (e *RangeError) Error() string {
 	return fmt.Sprintf("%d bytes from byte %d on are %v, which has %d bytes", e.N, e.Off, ErrRange, e.Size)
 }
 
-// Unwrap gives ErrRange.
+// Unwrap returns ErrRange.
 func (e *RangeError) Unwrap() error { return ErrRange }
 
-// Blob is a blob that was found, of which any range can be read: its metadata is verified, and the ledger had nothing
-// against it when it was opened. It holds nothing to close and is safe for concurrent use. It does not follow the network: who
-// wants to know whether the blob is still stored, or reads on in a later epoch, opens it again.
+// Blob reads any range of a blob that was found. Its metadata is verified, and the ledger listed it as stored, or did
+// not answer, when it was opened. Blob holds nothing to close and is safe for concurrent use. It does not follow the
+// network: to learn whether the blob is still stored, or to read in a later epoch, open it again.
 type Blob struct {
 	c         *Client // constant, as all others
 	com       *certs.Committee
 	meta      *shards.Metadata
 	id        shards.BlobID
-	bad       []BadNode     // who lied about the metadata
-	dialHedge time.Duration // how long a row of it waits for a connection
+	bad       []BadNode     // nodes that lied about the metadata
+	dialHedge time.Duration // how long a row waits for a connection
 }
 
-// ID of the blob.
+// ID returns the blob ID.
 func (b *Blob) ID() shards.BlobID { return b.id }
 
-// Size of the blob, in bytes.
+// Size returns the size of the blob in bytes.
 func (b *Blob) Size() uint64 { return b.meta.Length }
 
-// CopyRange writes n bytes of the blob, from byte off on, to w: as Read does, but it fetches only the source rows that hold
-// them. The first byte comes with the first row. Errors: ErrRange, and those of Read.
+// CopyRange writes n bytes of the blob, from byte off on, to w. It fetches only the source rows that hold them, and
+// writes the first byte when the first row is there. Errors: ErrRange, and those of Read.
 func (b *Blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt ReadOptions) (*ReadResult, error) {
 	if err := checkRange(b.id, off, n, b.meta.Length); err != nil {
 		return &ReadResult{Size: b.meta.Length}, err
@@ -65,8 +65,8 @@ func (b *Blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt Rea
 	return r.res, b.orGone(ctx, err)
 }
 
-// orGone is err, or ErrNotFound with the reason if too few nodes delivered because the blob's storage has ended since it was
-// opened.
+// orGone returns err. If too few nodes delivered and the blob's storage has ended since it was opened, it returns
+// ErrNotFound with that reason instead.
 func (b *Blob) orGone(ctx context.Context, err error) error {
 	var notEnough *NotEnoughError
 	if !errors.As(err, &notEnough) {
@@ -79,7 +79,7 @@ func (b *Blob) orGone(ctx context.Context, err error) error {
 	return err
 }
 
-// checkRange is a *RangeError for a range that is not within size, which is at most shards.MaxLength.
+// checkRange returns a *RangeError for a range that is not within size. size is at most shards.MaxLength.
 func checkRange(id shards.BlobID, off, n int64, size uint64) error {
 	if off < 0 || n < 0 || off > int64(size) || n > int64(size)-off {
 		return fmt.Errorf("read %s: %w", id, &RangeError{Off: off, N: n, Size: size})
@@ -93,7 +93,7 @@ func (b *Blob) copyStrict(ctx context.Context, w io.Writer, off, n int64, progre
 	if err != nil {
 		return &ReadResult{Size: b.meta.Length}, fmt.Errorf("read %s: make room to check it: %w", b.id, err)
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // the file was only read
 	r := newReader(b, f, 0, int64(b.meta.Length), progress)
 	if err := r.run(ctx); err != nil {
 		return r.res, err
@@ -113,8 +113,8 @@ func (b *Blob) copyStrict(ctx context.Context, w io.Writer, off, n int64, progre
 	return r.res, err
 }
 
-// ReaderAt reads the blob at random, each call a CopyRange until ctx ends: for readers that take their bytes in pieces of
-// some size. Nodes that did not do their part are not named.
+// ReaderAt returns an io.ReaderAt of the blob that works until ctx ends. Each ReadAt is one CopyRange, so read in large
+// pieces. It does not name nodes that failed.
 func (b *Blob) ReaderAt(ctx context.Context) io.ReaderAt {
 	return readerAt{b.id, b.Size(), func(w io.Writer, off, n int64) error {
 		_, err := b.CopyRange(ctx, w, off, n, ReadOptions{})
@@ -129,7 +129,7 @@ type readerAt struct {
 	copy func(w io.Writer, off, n int64) error
 }
 
-// ReadAt is that of io.ReaderAt.
+// ReadAt implements io.ReaderAt.
 func (r readerAt) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, checkRange(r.id, off, int64(len(p)), r.size)
@@ -148,7 +148,7 @@ func (r readerAt) ReadAt(p []byte, off int64) (int, error) {
 	return w.n, nil
 }
 
-// fill writes into a slice that has room for all.
+// fill writes into p, which has room for everything.
 type fill struct {
 	p []byte
 	n int

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// ByteRange is a range of bytes as people and HTTP write it, before the size is known: the first and the last byte, from a
-// byte to the end, or so many at the end. Made by ParseByteRange.
+// ByteRange is a range of bytes as people and HTTP write it, before the blob's size is known: from a first to a last
+// byte, from a byte to the end, or a number of bytes at the end. ParseByteRange makes it.
 type ByteRange struct {
 	first, last int64 // last: math.MaxInt64 for "to the end"
-	suffix      bool  // the last bytes, as many as last says
+	suffix      bool  // the last bytes; last says how many
 }
 
-// ParseByteRange reads "5-9", "5-" or "-5": one range-spec of RFC 9110, section 14.1.2, without the unit. Numbers beyond
-// any blob are as good as the greatest that is one.
+// ParseByteRange reads "5-9", "5-" or "-5": one range-spec of RFC 9110, section 14.1.2, without the unit. Numbers
+// beyond any blob count as the greatest possible one.
 func ParseByteRange(s string) (r ByteRange, err error) {
 	first, last, found := strings.Cut(s, "-")
 	if !found || first == "" && last == "" {
@@ -39,7 +39,7 @@ func ParseByteRange(s string) (r ByteRange, err error) {
 	return r, nil
 }
 
-// parsePosition reads digits, and nothing else.
+// parsePosition reads a number of digits only.
 func parsePosition(s string) (int64, error) {
 	for _, c := range []byte(s) {
 		if c < '0' || c > '9' {
@@ -47,14 +47,14 @@ func parsePosition(s string) (int64, error) {
 		}
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil { // only digits: too large
+	if err != nil { // only digits, so it is too large
 		return math.MaxInt64, nil
 	}
 	return n, nil
 }
 
-// Within is the part of a blob of size bytes that the range names: it ends with the blob. A range without a byte of the blob
-// is a *RangeError.
+// Within returns the part of a blob of size bytes that the range names, cut at the blob's end. A range without a byte
+// of the blob returns a *RangeError.
 func (r ByteRange) Within(size uint64) (off, n int64, err error) {
 	end := int64(min(size, math.MaxInt64))
 	if r.suffix {
@@ -69,7 +69,7 @@ func (r ByteRange) Within(size uint64) (off, n int64, err error) {
 	return off, n, nil
 }
 
-// String is the range as ParseByteRange reads it.
+// String formats the range as ParseByteRange reads it.
 func (r ByteRange) String() string {
 	switch {
 	case r.suffix:

@@ -18,31 +18,32 @@ import (
 	"walrus/shards"
 )
 
-// CacheConfig is the cache of verified rows on disk. The zero value is none.
+// CacheConfig configures the cache of verified rows on disk. The zero value means no cache.
 type CacheConfig struct {
-	// Dir is the folder, for this process alone: files of a cache in it are used again, or removed. It is made if need be.
+	// Dir is the folder, used by this process alone and made if missing. Cache files found in it are used again, or
+	// removed.
 	Dir string
-	// Bytes bounds the size of all files together, but for rows that are being written. Default 0: no cache.
+	// Bytes bounds the size of all files together, except rows being written. Default 0: no cache.
 	Bytes int64
 }
 
-// CacheStats tells how well the cache does.
+// CacheStats counts the cache's hits and its size.
 type CacheStats struct {
-	Hits, Misses uint64 // rows that were, or were not, there when they were asked for
+	Hits, Misses uint64 // rows asked for that were, or were not, in the cache
 	Rotten       uint64 // rows that were found damaged, and fetched again
-	Bytes, Limit int64  // of all files, now and at most
+	Bytes, Limit int64  // bytes of all files, now and at most
 }
 
-// rowCache keeps verified rows in files. Which of them is decided by TinyLFU: a row that is asked for often is not
-// pushed out by rows that are asked for once, as those of one large blob read from end to end. A nil rowCache keeps
-// nothing. It is safe for concurrent use.
+// rowCache keeps verified rows in files. TinyLFU decides which rows stay: a row that is read often is not pushed out by
+// rows that are read once, such as the rows of a large blob read from end to end. A nil rowCache keeps nothing. It is
+// safe for concurrent use.
 type rowCache struct {
 	dir   string                             // constant, as the next two
 	index *ristretto.Cache[string, *rowFile] // owns a file for as long as it has the entry
 	log   *slog.Logger
 
 	bytes                atomic.Int64
-	files                atomic.Uint64 // written, for their names
+	files                atomic.Uint64 // files written so far, for their names
 	hits, misses, rotten atomic.Uint64
 	closing              atomic.Bool // entries leave the index, files stay
 	full                 atomic.Bool // the last file could not be written
@@ -54,15 +55,15 @@ type rowFile struct {
 	size int64
 }
 
-// Names of files: a row is named anew each time it is written, so that removing an old file never hits a new one.
+// cacheName matches file names. Each write of a row gets a new name, so removing an old file never hits a new one.
 var cacheName = regexp.MustCompile(`^([A-Za-z0-9_-]{43})-([0-9]{1,5})-([0-9a-z]{1,13})\.row$`)
 
 const cacheTemp = "*.row-part"
 
-// typicalRow is taken to size the table that counts how often rows are asked for: smaller ones are counted less exactly.
+// typicalRow sizes the table that counts how often rows are asked for: smaller rows are counted less exactly.
 const typicalRow = 256 << 10
 
-// openCache opens the cache, with what an earlier process left of it. It must be closed.
+// openCache opens the cache with the files that an earlier process left. The caller must close it.
 func openCache(cfg CacheConfig, log *slog.Logger) (*rowCache, error) {
 	if cfg.Bytes <= 0 {
 		return nil, nil
@@ -89,8 +90,8 @@ func openCache(cfg CacheConfig, log *slog.Logger) (*rowCache, error) {
 	return c, nil
 }
 
-// recover puts the files of an earlier process into the index, the newest first, as far as they fit, and removes the
-// others. Files that are none of the cache stay as they are, and are not counted.
+// recover puts an earlier process's files into the index, the newest first, as far as they fit, and removes the others.
+// Files that do not belong to the cache stay, and are not counted.
 func (c *rowCache) recover(limit int64) error {
 	parts, err := filepath.Glob(filepath.Join(c.dir, cacheTemp))
 	if err != nil {
@@ -132,7 +133,7 @@ func (c *rowCache) recover(limit int64) error {
 
 func cacheKey(id shards.BlobID, index int) string { return id.String() + "-" + strconv.Itoa(index) }
 
-// add hands a file to the index, and waits until it has decided.
+// add puts a file into the index, and waits until the index has kept or refused it.
 func (c *rowCache) add(key string, file *rowFile) {
 	c.bytes.Add(file.size)
 	if !c.index.Set(key, file, file.size) {
@@ -142,7 +143,7 @@ func (c *rowCache) add(key string, file *rowFile) {
 	c.index.Wait()
 }
 
-// remove removes a file that the index has given up, or not taken.
+// remove removes a file that the index has evicted or refused.
 func (c *rowCache) remove(file *rowFile) {
 	if file == nil || c.closing.Load() {
 		return
@@ -151,7 +152,7 @@ func (c *rowCache) remove(file *rowFile) {
 	_ = os.Remove(file.path)
 }
 
-// close ends the cache; its files stay for the next process. Nobody else uses it any more.
+// close ends the cache; its files stay for the next process. Nobody may use the cache afterwards.
 func (c *rowCache) close() {
 	if c == nil {
 		return
@@ -161,7 +162,7 @@ func (c *rowCache) close() {
 	c.index.Close()
 }
 
-// has tells whether the row is there, without a look at its file.
+// has reports whether the row is in the index, without looking at its file.
 func (c *rowCache) has(id shards.BlobID, index int) bool {
 	if c == nil {
 		return false
@@ -170,7 +171,7 @@ func (c *rowCache) has(id shards.BlobID, index int) bool {
 	return ok
 }
 
-// get opens the row; nil if it is not there.
+// get opens the row; nil if it is not in the cache.
 func (c *rowCache) get(id shards.BlobID, index int, layout shards.Layout) row {
 	if c == nil {
 		return nil
@@ -191,7 +192,7 @@ func (c *rowCache) get(id shards.BlobID, index int, layout shards.Layout) row {
 	return r
 }
 
-// drop takes out a row whose file cannot be used, unless there is a new one already.
+// drop takes an unusable file out of the index, unless a newer file has replaced it already.
 func (c *rowCache) drop(key string, file *rowFile, err error) {
 	if now, ok := c.index.Get(key); !ok || now != file {
 		return // evicted just before it was opened
@@ -202,15 +203,15 @@ func (c *rowCache) drop(key string, file *rowFile, err error) {
 	c.index.Wait()
 }
 
-// put keeps a verified row, if it is worth it. That it cannot be written, as when the disk is full, is no error: the cache is
-// then as large as it can be.
+// put keeps a verified row if the index accepts it. A row that cannot be written, for example on a full disk, is not an
+// error: the cache is then as large as it can be.
 func (c *rowCache) put(id shards.BlobID, index int, r row, size int64) {
 	if c == nil || cacheFileSize(size) > c.index.MaxCost() || c.has(id, index) {
 		return
 	}
 	file, err := c.write(id, index, r, size)
 	if err != nil {
-		if !c.full.Swap(true) { // say it once, not for every row
+		if !c.full.Swap(true) { // log it once, not for every row
 			c.log.Warn("a row cannot be cached; reading goes on without", "err", err)
 		}
 		return
@@ -219,8 +220,8 @@ func (c *rowCache) put(id shards.BlobID, index int, r row, size int64) {
 	c.add(cacheKey(id, index), file)
 }
 
-// write writes a row's file beside and gives it its name when it is whole. It is not synced: what a crash of the machine
-// leaves half-written has wrong checksums.
+// write writes a row to a temporary file and renames it when it is complete. The file is not synced: one left
+// half-written by a crash of the machine has wrong checksums.
 func (c *rowCache) write(id shards.BlobID, index int, r row, size int64) (*rowFile, error) {
 	f, err := CreateTemp(c.dir, cacheTemp)
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"walrus/shards"
 )
 
-// A row's file in the cache: a header (magic, blob ID, index u32, size u64, little endian), the row in the plain order of
-// its symbols, and a checksum u32 of each block of it. A row is verified against the blob ID before it is written; what has
-// to be found out later is that the disk has lost it, for which CRC-32C is enough, and many times faster than the hashes.
-// That there is one per block lets a small range be read without the rest.
+// A row's cache file: a header (magic, blob ID, index u32, size u64, little endian), the row in the plain order of its
+// symbols, and a checksum u32 for each block. A row is verified against the blob ID before it is written. Later reads
+// only have to detect damage by the disk: CRC-32C is enough for that, and many times faster than the hashes. One
+// checksum per block lets a small range be read without the rest.
 const (
 	cacheMagic  = "walrow1\n"
 	cacheHeader = len(cacheMagic) + 32 + 4 + 8
@@ -24,7 +24,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// errRotten is said of a file of the cache that is not what was written.
+// errRotten marks a cache file whose content has changed since it was written.
 var errRotten = errors.New("the cached row is damaged")
 
 func cacheFileHeader(id shards.BlobID, index int, size int64) []byte {
@@ -33,12 +33,12 @@ func cacheFileHeader(id shards.BlobID, index int, size int64) []byte {
 	return binary.LittleEndian.AppendUint64(b, uint64(size))
 }
 
-// cacheFileSize is the size of the file of a row of size bytes.
+// cacheFileSize returns the file size for a row of size bytes.
 func cacheFileSize(size int64) int64 {
 	return int64(cacheHeader) + size + 4*((size+cacheBlock-1)/cacheBlock)
 }
 
-// writeCacheFile writes a row's file.
+// writeCacheFile writes row index of blob id to f.
 func writeCacheFile(f io.Writer, id shards.BlobID, index int, r row, size int64) error {
 	if _, err := f.Write(cacheFileHeader(id, index, size)); err != nil {
 		return err
@@ -51,10 +51,10 @@ func writeCacheFile(f io.Writer, id shards.BlobID, index int, r row, size int64)
 	return err
 }
 
-// blockSums passes bytes on and sums them up by block.
+// blockSums passes bytes on and computes a checksum for each block.
 type blockSums struct {
 	w    io.Writer
-	n    int // bytes in the current block
+	n    int // bytes so far in the current block
 	sum  uint32
 	sums []byte
 }
@@ -84,15 +84,15 @@ func (s *blockSums) end() []byte {
 	return s.sums
 }
 
-// cachedRow is a row in a file of the cache, which may have been removed from its folder meanwhile.
+// cachedRow is a row in an open cache file. The file may have been removed from its folder meanwhile.
 type cachedRow struct {
 	f      *os.File
 	layout shards.Layout
 	sums   []byte
-	drop   func(error) // takes the file out of the cache, because it is damaged
+	drop   func(error) // takes the damaged file out of the cache
 }
 
-// openCacheFile opens a row's file. Errors wrap errRotten if it is not what was written.
+// openCacheFile opens a row's file. Errors wrap errRotten if its content is not what was written.
 func openCacheFile(path string, id shards.BlobID, index int, layout shards.Layout, drop func(error)) (*cachedRow, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -111,10 +111,10 @@ func openCacheFile(path string, id shards.BlobID, index int, layout shards.Layou
 	return &cachedRow{f: f, layout: layout, sums: sums, drop: drop}, nil
 }
 
-// put is never called: the row is filled.
+// put is never called, because the row is filled.
 func (c *cachedRow) put(int, []byte) error { return errors.ErrUnsupported }
 
-// get reads the symbols' parts one by one, a block of the file for each.
+// get reads the symbols' parts one by one: one block of the file for each symbol.
 func (c *cachedRow) get(t int, strip []byte) error {
 	width := int64(c.layout.StripWidth(t))
 	for k := range int64(c.layout.Symbols) {
@@ -127,7 +127,7 @@ func (c *cachedRow) get(t int, strip []byte) error {
 	return nil
 }
 
-// cacheChunk is how much of a file is read at a time.
+// cacheChunk bounds the bytes of a file read at once.
 const cacheChunk = 16 * cacheBlock
 
 func (c *cachedRow) writeTo(w io.Writer, off, end int64) (done int64, err error) {

@@ -20,8 +20,8 @@ const (
 	confirmPause = 400 * time.Millisecond
 )
 
-// confirm gets node i's confirmation for the blob's record. The node is asked as soon as the record's ID is expected, and
-// answers when it has the record; what it says counts when the ledger has proven to us that this is the record.
+// confirm gets node i's confirmation for the blob's record. The node is asked as soon as the record's ID can be
+// predicted, and answers when it has the record. Its confirmation counts once the ledger has proven the record's ID.
 func (u *upload) confirm(ctx context.Context, i int) error {
 	p, moved, err := u.reg.expectation(ctx)
 	if err != nil {
@@ -84,7 +84,7 @@ func (u *upload) askConfirmation(ctx context.Context, node peer.ID, p certs.Pers
 	return patient(ctx, func() ([]byte, error) { return u.c.swarm.Confirm(ctx, node, u.id, p) })
 }
 
-// sameEpoch is the epoch of the upload; if a node is in a later one, it has looked at the ledger before.
+// sameEpoch returns the upload's epoch. If theirs is later, it reads the current epoch from the ledger first.
 func (u *upload) sameEpoch(ctx context.Context, theirs uint32) (uint32, error) {
 	u.mu.Lock()
 	ours := u.epoch
@@ -95,7 +95,7 @@ func (u *upload) sameEpoch(ctx context.Context, theirs uint32) (uint32, error) {
 	return ours, nil
 }
 
-// count takes a verified confirmation of node i.
+// count records a verified confirmation of node i.
 func (u *upload) count(i int, conf *certs.Confirmation) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -105,8 +105,8 @@ func (u *upload) count(i int, conf *certs.Confirmation) {
 	}
 }
 
-// certify aggregates the confirmations, puts the certificate on the ledger and hands it to the committee: those it does
-// not reach learn of it from the ledger. When the epoch ends in between, confirmations are asked for again, once.
+// certify aggregates the confirmations, puts the certificate on the ledger and sends it to the committee. Nodes that it
+// does not reach learn of it from the ledger. If the epoch ends meanwhile, confirmations are asked for again, once.
 func (u *upload) certify(ctx context.Context) error {
 	tried, cert, err := u.aggregate()
 	if err == nil {
@@ -145,7 +145,7 @@ func (u *upload) certify(ctx context.Context) error {
 	return nil
 }
 
-// aggregate makes a certificate of the confirmations of the epoch, which it returns too.
+// aggregate makes a certificate of the current epoch's confirmations, and returns that epoch.
 func (u *upload) aggregate() (epoch uint32, cert *certs.Certificate, err error) {
 	u.mu.Lock()
 	com := u.com.ForEpoch(u.epoch)
@@ -163,8 +163,8 @@ func (u *upload) aggregate() (epoch uint32, cert *certs.Certificate, err error) 
 	return com.Epoch(), cert, err
 }
 
-// follow looks for the current epoch on the ledger. If it is a later one than that of the upload this goes on in it:
-// confirmations of before do not count any more.
+// follow reads the current epoch from the ledger. If it is later than the upload's epoch, the upload continues in it,
+// and earlier confirmations no longer count.
 func (u *upload) follow(ctx context.Context) (epoch uint32, err error) {
 	r, err := u.c.chain.Read(ctx, ledger.KeyEpoch())
 	if err != nil {
@@ -180,7 +180,7 @@ func (u *upload) follow(ctx context.Context) (epoch uint32, err error) {
 	return u.epoch, nil
 }
 
-// confirmAgain asks those who confirmed in an earlier epoch to do so in this one; nothing is sent again.
+// confirmAgain asks nodes that confirmed in an earlier epoch to confirm again; no slivers are sent.
 func (u *upload) confirmAgain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

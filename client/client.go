@@ -1,6 +1,6 @@
-// Package client stores and reads blobs: straight lines over the few things it needs from the swarm, which it
-// declares itself, and the records of the ledger that pay for them. It trusts no node: everything fetched is checked
-// against the blob ID, and everything the ledger says is proven, before it is used. Start with Client.
+// Package client stores and reads blobs, and manages the ledger records that pay for them. It declares the few things
+// it needs from the swarm and the ledger as interfaces. It trusts no node: everything fetched is checked against the
+// blob ID, and everything the ledger says is proven, before it is used. Start with Client.
 package client
 
 import (
@@ -18,19 +18,19 @@ import (
 	"walrus/shards"
 )
 
-// Ledger answers questions about the network's ledger, each answer proven to this process, which holds none of it.
-// Errors wrap ErrStalled when the ledger stands still.
+// Ledger answers questions about the network's ledger. This process holds no copy of the ledger: each answer comes with
+// a proof that was checked. Errors wrap ErrStalled when the ledger stands still.
 type Ledger interface {
-	// Committee of the current epoch. If the ledger cannot be asked, of the newest epoch that is known: the nodes stay
-	// the same, and so reads go on.
+	// Committee returns the committee of the current epoch. If the ledger cannot be asked, it returns the newest
+	// committee known: nodes mostly stay the same, so reads continue.
 	Committee(ctx context.Context) (*certs.Committee, error)
-	// Read reads the values of keys, all at one height, not before that of a receipt this process has seen. The result
-	// knows no other keys.
+	// Read reads the values of keys, all at one height, at or above the height of every receipt this process has seen.
+	// The result knows no other keys.
 	Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
-	// Peek is Read for those who can do with less: it does not wait for a ledger that stands still, or only begins to move, and
-	// may then return the last state there was together with ErrStalled.
+	// Peek is Read without the wait. If the ledger stands still, or only begins to move, Peek may return the last known
+	// state together with ErrStalled.
 	Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
-	// Objects are all that owner owns, expired or not.
+	// Objects returns everything owner owns, expired or not.
 	Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error)
 }
 
@@ -38,13 +38,13 @@ type Ledger interface {
 type Payer interface {
 	// Address of the account.
 	Address() ledger.Address
-	// Do signs a transaction of the operations that compose returns and waits for its receipt. compose is told which
-	// object the operation of an index makes, and is called again if the transaction must be signed anew. A transaction
-	// that fails is a *ledger.OpError.
+	// Do signs a transaction of the operations that compose returns and waits for its receipt. compose can ask for the
+	// ID of the object that operation op will make. It is called again if the transaction must be signed anew. A failed
+	// transaction returns a *ledger.OpError.
 	Do(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error)
 }
 
-// Swarm reaches storage nodes by peer ID. The sliver operations are those of p2p.Host; their errors wrap its sentinels.
+// Swarm reaches storage nodes by peer ID. p2p.Host implements the sliver operations; their errors wrap its sentinels.
 type Swarm interface {
 	// Connect finds a node's addresses and dials it, unless connected.
 	Connect(ctx context.Context, node peer.ID) error
@@ -52,7 +52,7 @@ type Swarm interface {
 	Fetcher
 }
 
-// Uploader hands a blob to one node.
+// Uploader sends a blob's parts to one node.
 type Uploader interface {
 	PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) (held []int, err error)
 	StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64, body func(io.Writer) error) error
@@ -60,7 +60,7 @@ type Uploader interface {
 	PutCertificate(ctx context.Context, to peer.ID, certificate []byte) error
 }
 
-// Fetcher asks one node for what it has.
+// Fetcher fetches blob parts and status from one node.
 type Fetcher interface {
 	Metadata(ctx context.Context, to peer.ID, id shards.BlobID, max int) ([]byte, error)
 	FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, offset, length int64) (io.ReadCloser, error)
@@ -70,32 +70,33 @@ type Fetcher interface {
 	NodeHistory(ctx context.Context, to peer.ID) ([]p2p.HistoryPoint, error)
 }
 
-// Config bounds what a client uses.
+// Config bounds the memory and the waiting of a client.
 type Config struct {
-	// UploadMemory is how many bytes of encoded strips may wait for slow nodes while a blob is stored.
-	// Default 192 MiB: two strips of the largest network's (64 MiB each at n = 1000) and one being made.
+	// UploadMemory bounds the bytes of encoded strips that wait for slow nodes while a blob is stored. Default 192 MiB:
+	// two strips of the largest network (64 MiB each at n = 1000) and one being made.
 	UploadMemory int64
-	// ReadMemory is how many bytes of rows a read holds: those fetched ahead of the one being written out, or all of
-	// them if they fit. A single row above half of it, and what decoding must keep, wait in a temporary file. Default 96 MiB.
+	// ReadMemory bounds the bytes of rows a read holds: all rows if they fit, otherwise those fetched ahead of the one
+	// being written out. A single row above half of it, and rows kept for decoding, wait in a temporary file. Default
+	// 96 MiB.
 	ReadMemory int64
-	// Stall is how long a node that is far slower than the others may hold them up in an upload before it is left to repair itself.
-	// Default 10 s. What all nodes take because the client's own line is slow does not count.
+	// Stall: a node far slower than the others may hold up an upload this long. Then it is left to repair itself.
+	// Default 10 s. Time that all nodes take because the client's own line is slow does not count.
 	Stall time.Duration
-	// DialTimeout bounds finding and dialling one node. Default 5 s: a node that needs longer is treated as down, unless others
-	// need long too, because the client's own line is slow: then up to three times as long.
+	// DialTimeout bounds finding and dialling one node. Default 5 s: a node that needs longer is treated as down. If
+	// other nodes need long too, the client's own line is slow, and the bound grows to up to three times as long.
 	DialTimeout time.Duration
-	// Hedge is the least time after which a row that holds up a read is decoded from others instead. Default 2 s.
+	// Hedge: a row that holds up a read is decoded from other rows after this time at the earliest. Default 2 s.
 	Hedge time.Duration
-	// Commit is how long a transaction is waited for before the client looks, and again each time, whether the ledger stands
-	// still: then it gives up. Default 30 s: a ledger that goes on needs below one.
+	// Commit: after this long without a receipt, and again each time, the client looks whether the ledger stands still.
+	// If it does, the client gives up. Default 30 s: a working ledger needs less than one second.
 	Commit time.Duration
-	// Cache keeps rows on disk that were read, for later reads. Default: no cache.
+	// Cache keeps rows that were read on disk, for later reads. Default: no cache.
 	Cache CacheConfig
-	// TempDir is where rows wait that do not fit in memory; empty means the system's.
+	// TempDir holds rows that do not fit in memory; empty means the system's temporary directory.
 	TempDir string
 }
 
-// Default is the configuration of a client on an ordinary machine.
+// Default returns the configuration for an ordinary machine.
 func Default() Config {
 	return Config{
 		UploadMemory: 192 << 20,
@@ -107,17 +108,17 @@ func Default() Config {
 	}
 }
 
-// Client stores and reads blobs in one network. It is safe for concurrent use. It holds nothing to close, unless a cache was
-// opened, and remembers nothing else but for a few seconds: which nodes were silent, and which blobs were opened.
+// Client stores and reads blobs in one network. It is safe for concurrent use. It needs Close only after OpenCache. For
+// a few seconds it remembers which nodes were silent and which blobs were opened.
 type Client struct {
-	cfg     Config // constant after New, as the next ten
+	cfg     Config // constant after New, as the next nine
 	swarm   Swarm
 	chain   Ledger
-	payer   Payer // nil: nothing that costs
+	payer   Payer // nil: the client can only read
 	log     *slog.Logger
 	buffers *buffers
-	flights *sharing[rowKey, *flight] // rows that reads want just now
-	// decoding has a place for whoever decodes rows of a blob
+	flights *sharing[rowKey, *flight] // rows being fetched now
+	// decoding lets one read at a time decode rows of a blob
 	decoding *sharing[shards.BlobID, chan struct{}]
 	opened   *openedBlobs
 	claims   *claims
@@ -128,7 +129,7 @@ type Client struct {
 	silent map[peer.ID]time.Time // nodes that did not answer in a read, and when; guarded by mu
 }
 
-// New makes a client over swarm; it starts nothing. Without a payer, which is nil, it reads and cannot store.
+// New makes a client over swarm; it starts nothing. payer may be nil: the client then reads and cannot store.
 func New(cfg Config, swarm Swarm, chain Ledger, payer Payer, log *slog.Logger) *Client {
 	return &Client{
 		cfg: cfg, swarm: swarm, chain: chain, payer: payer, log: log,
@@ -138,20 +139,19 @@ func New(cfg Config, swarm Swarm, chain Ledger, payer Payer, log *slog.Logger) *
 	}
 }
 
-// OpenCache opens the cache of rows that the configuration names, if it does. Call it before anything is read, and Close at
-// the end.
+// OpenCache opens the row cache if the configuration names one. Call it before the first read, and Close at the end.
 func (c *Client) OpenCache() (err error) {
 	c.cache, err = openCache(c.cfg.Cache, c.log)
 	return err
 }
 
-// Close closes the cache, when all reads have ended. What is in it stays for the next time.
+// Close closes the cache. Call it after all reads have ended. The cached rows stay on disk for the next process.
 func (c *Client) Close() { c.cache.close() }
 
-// CacheStats tells how the cache does; all zero without one.
+// CacheStats returns the cache's counters; all zero without a cache.
 func (c *Client) CacheStats() CacheStats { return c.cache.stats() }
 
-// Committee of the current epoch.
+// Committee returns the committee of the current epoch.
 func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {
 	return c.chain.Committee(ctx)
 }
@@ -166,12 +166,12 @@ const (
 	Reading                // bytes of the blob written out
 )
 
-// String is the stage in a word.
+// String names the stage in one word.
 func (s Stage) String() string {
 	return [...]string{"encoding", "uploading", "reading"}[s]
 }
 
-// Progress is told, now and then and from one goroutine at a time, how far a stage is. It must not block.
+// Progress reports how far a stage has come, now and then and from one goroutine at a time. It must not block.
 type Progress func(stage Stage, done, total int64)
 
 func (p Progress) report(stage Stage, done, total int64) {
@@ -180,7 +180,7 @@ func (p Progress) report(stage Stage, done, total int64) {
 	}
 }
 
-// connect dials node within the configured time, or what a slow line of our own makes of it.
+// connect dials node within DialTimeout, which patience extends on a slow line.
 func (c *Client) connect(ctx context.Context, node peer.ID) error {
 	return c.patience.within(ctx, c.cfg.DialTimeout, func(ctx context.Context) error { return c.swarm.Connect(ctx, node) })
 }

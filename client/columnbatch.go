@@ -10,22 +10,22 @@ import (
 	"walrus/p2p"
 )
 
-// columnBatch is the state of one batch of columns, owned by the loop of columnReader.batch: first each column is asked of
-// its node; those that nobody delivers in time are recovered together from symbols of other nodes.
+// columnBatch is the state of one batch of columns, owned by the loop of columnReader.batch. Each column is first asked
+// of its node. Columns that are late or missing are recovered together from symbols of other nodes.
 type columnBatch struct {
 	r       *columnReader
 	g       *errgroup.Group
 	wanted  []int // distinct
-	pending []int // to be asked of their nodes
-	later   []int // whose nodes were busy; asked again at the next tick
+	pending []int // still to be asked of their nodes
+	later   []int // their nodes were busy; asked again at the next tick
 	busy    map[int]int
 	passed  []int                 // not asked, because their nodes do not answer
 	flying  map[*columnFetch]bool // false: late, no longer counted on
 	have    map[int]column
 	results chan *columnFetch
-	// recovering is where the end of a recovery is told; nil if none is under way.
+	// recovering receives the recovery when it ends; nil if none is running.
 	recovering chan *recovery
-	rescue     *recovery // the one that was tried
+	rescue     *recovery // the recovery that was tried
 }
 
 func newColumnBatch(r *columnReader, g *errgroup.Group, list []int) *columnBatch {
@@ -49,12 +49,13 @@ func newColumnBatch(r *columnReader, g *errgroup.Group, list []int) *columnBatch
 
 func (b *columnBatch) missing() int { return len(b.wanted) - len(b.have) }
 
-// schedule asks for columns as far as the window goes, and begins to recover the rest when nothing is left to wait for.
+// schedule asks for columns as far as the window allows, and starts recovering the rest when no fetch is left to wait
+// for.
 func (b *columnBatch) schedule(ctx context.Context) error {
 	for len(b.pending) > 0 && b.counted() < maxWindow {
 		c := b.pending[0]
 		b.pending = b.pending[1:]
-		if o := b.r.owner(c); b.r.bad[o] || b.r.suspect[o] { // turned out so meanwhile
+		if o := b.r.owner(c); b.r.bad[o] || b.r.suspect[o] { // found bad or silent meanwhile
 			b.passed = append(b.passed, c)
 			continue
 		}
@@ -81,7 +82,7 @@ func (b *columnBatch) schedule(ctx context.Context) error {
 		})
 		return nil
 	}
-	// others cannot help: whoever was passed over is the last resort, unless it has failed or lied
+	// others cannot help: ask the nodes that were passed over, unless they have failed or lied
 	for _, c := range b.passed {
 		if b.r.bad[b.r.owner(c)] {
 			continue
@@ -169,7 +170,7 @@ func (b *columnBatch) markSlow() {
 	}
 }
 
-// recovered takes the columns that a recovery made. One that failed is not the end as long as a node may still deliver.
+// recovered takes the columns of a recovery. Its failure is not final as long as a node may still deliver.
 func (b *columnBatch) recovered(rec *recovery) error {
 	b.recovering = nil
 	b.r.res.Fetched += rec.traffic
@@ -184,7 +185,7 @@ func (b *columnBatch) recovered(rec *recovery) error {
 	}
 	for i, target := range rec.targets {
 		if _, ok := b.have[target]; ok {
-			continue // its node has delivered after all
+			continue // its node has delivered meanwhile
 		}
 		c, err := b.r.rebuild(target, rec.symbolsOf(i))
 		if err != nil {

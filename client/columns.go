@@ -16,10 +16,10 @@ import (
 	"walrus/shards"
 )
 
-// maxBatch bounds the columns that are fetched together, and so the symbols that one node is asked for at once.
+// maxBatch bounds the columns fetched together, and so the symbols that one node is asked for at once.
 const maxBatch = 128
 
-// columnReader fetches secondary slivers of one blob, batch by batch. It belongs to one goroutine.
+// columnReader fetches secondary slivers of one blob, batch by batch. One goroutine uses it.
 type columnReader struct {
 	c         *Client // constant, as the next six
 	com       *certs.Committee
@@ -28,10 +28,10 @@ type columnReader struct {
 	id        shards.BlobID
 	layout    shards.Layout // of a column
 	dialHedge time.Duration
-	file      *tempFile    // where columns wait that are too large for memory; nil until needed
+	file      *tempFile    // holds columns too large for memory; nil until needed
 	end       int64        // of the file
 	bad       map[int]bool // by committee index: not asked again
-	suspect   map[int]bool // by committee index: silent; asked only when others cannot help
+	suspect   map[int]bool // by committee index: was silent lately; asked only when others cannot help
 	res       *QuiltRead
 }
 
@@ -42,7 +42,7 @@ func (q *Quilt) newReader(res *QuiltRead) *columnReader {
 	}
 }
 
-// close remembers who was silent.
+// close remembers the silent nodes for later reads.
 func (r *columnReader) close() {
 	r.c.rememberSilent(r.com, r.suspect)
 	if r.file != nil {
@@ -50,7 +50,7 @@ func (r *columnReader) close() {
 	}
 }
 
-// memory is what one batch may take: one is read while another waits and a third is fetched.
+// memory bounds one batch: one batch is read while another waits and a third is fetched.
 func (r *columnReader) memory() int64 { return r.c.cfg.ReadMemory / 4 }
 
 func (r *columnReader) batchSize() int { return int(min(max(r.memory()/r.layout.Size(), 1), maxBatch)) }
@@ -86,7 +86,7 @@ func (r *columnReader) create() (column, error) {
 	return c, nil
 }
 
-// put takes strip t of the sliver.
+// put writes strip t of the sliver.
 func (c *column) put(layout shards.Layout, t int, strip []byte) error {
 	if c.file == nil {
 		layout.Scatter(c.plain, t, strip)
@@ -110,15 +110,15 @@ func (c *column) read(p []byte, off int64) (int, error) {
 	return c.file.ReadAt(p, c.off+off)
 }
 
-// columnStream gives columns one after the other as bytes.
+// columnStream reads columns one after the other as bytes.
 type columnStream struct {
-	more  func() ([]column, error) // the next columns
+	more  func() ([]column, error) // fetches the next columns
 	ready []column
-	off   int64 // in the first that is ready
-	left  int   // columns until the end of a file; unused, and 0, without files
+	off   int64 // byte to read next in the first ready column
+	left  int   // columns until the end of a file; 0 without files
 }
 
-// Read gives bytes of the first column that is not used up.
+// Read reads from the first column that is not used up.
 func (s *columnStream) Read(p []byte) (int, error) {
 	if len(s.ready) > 0 && s.off == s.ready[0].size {
 		s.advance()
@@ -135,12 +135,12 @@ func (s *columnStream) Read(p []byte) (int, error) {
 }
 
 func (s *columnStream) advance() {
-	s.ready[0] = column{} // its memory may go
+	s.ready[0] = column{} // lets its memory be freed
 	s.ready, s.off = s.ready[1:], 0
 	s.left--
 }
 
-// skip goes on to the end of the file's last column.
+// skip advances to the end of the file's last column.
 func (s *columnStream) skip() error {
 	for s.left > 0 {
 		if len(s.ready) == 0 {
@@ -154,7 +154,7 @@ func (s *columnStream) skip() error {
 	return nil
 }
 
-// columnFetch is one attempt to get a column from its node.
+// columnFetch is one attempt to fetch a column from its node.
 type columnFetch struct {
 	index     int
 	column    column
@@ -164,7 +164,7 @@ type columnFetch struct {
 	err       error
 }
 
-// Write notes that bytes came in.
+// Write records that bytes came in.
 func (f *columnFetch) Write(p []byte) (int, error) {
 	f.moved.Store(time.Now().UnixNano())
 	return len(p), nil
@@ -213,7 +213,7 @@ func (r *columnReader) fill(c *column, index int, from io.Reader) error {
 	return nil
 }
 
-// batch fetches columns and returns them in the order of list. It returns after everything it started.
+// batch fetches columns and returns them in the order of list. Every goroutine it started has ended when it returns.
 func (r *columnReader) batch(ctx context.Context, list []int) ([]column, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var g errgroup.Group
@@ -251,7 +251,7 @@ func (r *columnReader) batch(ctx context.Context, list []int) ([]column, error) 
 	return out, nil
 }
 
-// blame names node i, once; a lie outweighs what was said before.
+// blame adds node i to the bad nodes, once; a lie replaces an earlier reason.
 func (r *columnReader) blame(i int, err error) {
 	named := badNode(&r.com.Members()[i], err)
 	k := slices.IndexFunc(r.res.Bad, func(b BadNode) bool { return b.Node == named.Node })
@@ -263,7 +263,7 @@ func (r *columnReader) blame(i int, err error) {
 	}
 }
 
-// failed takes note of why node i did not deliver, and whether it is asked again.
+// failed records why node i did not deliver, and decides whether it is asked again.
 func (r *columnReader) failed(i int, err error) {
 	r.blame(i, err)
 	if !errors.Is(err, p2p.ErrNotFound) && !errors.Is(err, p2p.ErrCorrupt) && !errors.Is(err, p2p.ErrBusy) {

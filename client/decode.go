@@ -7,7 +7,7 @@ import (
 	"walrus/shards"
 )
 
-// decodeTurn waits until no other read decodes the same blob: what it decodes may be what this one wants, too.
+// decodeTurn waits until no other read decodes the same blob: that read may decode rows that this one wants too.
 func (r *reader) decodeTurn(ctx context.Context) (end func(), err error) {
 	call, _ := r.c.decoding.join(ctx, r.id, func() chan struct{} { return make(chan struct{}, 1) },
 		func(context.Context, chan struct{}, func()) error { return nil })
@@ -20,8 +20,8 @@ func (r *reader) decodeTurn(ctx context.Context) (end func(), err error) {
 	}
 }
 
-// decodedElsewhere takes the rows that are missing and that another read has decoded meanwhile: from that read, or, with the
-// next fetch, from the cache. It tells whether there are any.
+// decodedElsewhere takes missing rows that another read has decoded meanwhile: from that read, or from the cache with
+// the next fetch. It reports whether there are any.
 func (r *reader) decodedElsewhere() (found bool) {
 	for i := r.next; i < r.need; i++ {
 		if r.state[i] == rowHave {
@@ -33,7 +33,7 @@ func (r *reader) decodedElsewhere() (found bool) {
 			found = true
 		} else if r.c.cache.has(r.id, i) && (r.state[i] == rowFailed || r.state[i] == rowSlow) {
 			if f := r.fetches[i]; f != nil {
-				f.call.forget() // it is on its way from a node, and would be joined
+				f.call.forget() // a fetch from a node is running, which this read would join
 			}
 			r.state[i], r.fetches[i] = rowUnknown, nil
 			found = true
@@ -50,8 +50,8 @@ func (r *reader) decoded(i int, row held) {
 	r.state[i], r.fetches[i], r.rows.rows[i] = rowHave, nil, row
 }
 
-// decodeMissing makes the source rows that are not there from p others, strip by strip, and checks each against the
-// metadata: as all p inputs were verified, a row that does not fit proves that the writer encoded the blob wrongly.
+// decodeMissing makes the missing source rows from p others, strip by strip, and checks each against the metadata. All
+// p inputs were verified, so a row that does not match proves that the writer encoded the blob wrongly.
 func (r *reader) decodeMissing(ctx context.Context) error {
 	end, err := r.decodeTurn(ctx)
 	if err != nil {
@@ -59,12 +59,12 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 	}
 	defer end()
 	if r.decodedElsewhere() {
-		return nil // if more are missing this is called again
+		return nil // if more are missing, this is called again
 	}
 	for i, s := range r.state { // strip by strip, the cache would read its blocks again and again
 		if _, cached := r.rows.rows[i].row.(*cachedRow); s == rowHave && cached {
 			if err := r.own(i); err != nil || r.state[i] != rowHave {
-				return err // if it was damaged there may be too few, and this is called again
+				return err // a damaged row may leave too few; then this is called again
 			}
 		}
 	}
@@ -108,9 +108,9 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 	return nil
 }
 
-// publish lets other reads, and the cache, have a row that was decoded.
+// publish shares a decoded row with other reads and the cache.
 func (r *reader) publish(ctx context.Context, i int, decoded row) held {
-	key := rowKey{blob: r.id, index: i} // of no node
+	key := rowKey{blob: r.id, index: i} // no node: the row was decoded
 	call, first := r.c.flights.join(ctx, key, func() *flight {
 		return &flight{key: key, blob: r.blob, place: r.rows.place, row: decoded}
 	}, func(_ context.Context, f *flight, ready func()) error {
@@ -119,19 +119,19 @@ func (r *reader) publish(ctx context.Context, i int, decoded row) held {
 		return nil
 	})
 	<-call.ready
-	if !first { // decoded by another read, too, at the same time
+	if !first { // another read decoded it at the same time
 		decoded.release()
 	}
 	return held{call.val.row, call}
 }
 
-// decoding is the making of missing rows; buffers are reused for all strips.
+// decoding makes missing rows. Its buffers are reused for all strips.
 type decoding struct {
 	r             *reader
 	dec           *shards.Decoder
 	have, missing []int
 	in, out       [][]byte // one strip of each row; out by source row, nil where not wanted
-	rows          []row    // where missing rows go; nil once taken
+	rows          []row    // places for the missing rows; nil once taken
 	checks        []*shards.Verifier
 }
 
@@ -158,7 +158,7 @@ func (d *decoding) open() error {
 	return nil
 }
 
-// close gives up the rows that were not taken.
+// close releases the rows that were not taken.
 func (d *decoding) close() {
 	for _, row := range d.rows {
 		if row != nil {

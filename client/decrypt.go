@@ -12,36 +12,36 @@ import (
 	"filippo.io/age"
 )
 
-// Errors of blobs that are to be decrypted.
+// Errors of blobs to be decrypted.
 var (
 	// ErrNotEncrypted is returned for a blob that age did not make.
 	ErrNotEncrypted = errors.New("the blob is not encrypted with age: read it as it is")
-	// ErrWrongIdentity is returned when the blob is not for those who want to read it.
+	// ErrWrongIdentity is returned when the blob is not encrypted for any of the identities given.
 	ErrWrongIdentity = errors.New("the blob cannot be decrypted with what was given")
-	// ErrDamaged is returned for an encrypted blob that is not whole or not as it was encrypted. As its bytes are those of the
-	// blob ID, whoever stored it has stored it so.
+	// ErrDamaged is returned for an encrypted blob that is cut short or altered. Its bytes match the blob ID, so it was
+	// already damaged when it was stored.
 	ErrDamaged = errors.New("the encrypted content is damaged or cut short, and was stored so")
 )
 
-// ageIntro is how every file of age begins, whatever its version.
+// ageIntro begins every age file, whatever its version.
 const ageIntro = "age-encryption.org/"
 
-// LooksEncrypted tells whether a blob that begins with these bytes is encrypted with age. It takes 32.
+// LooksEncrypted reports whether a blob that begins with these bytes is encrypted with age. 32 bytes are enough.
 func LooksEncrypted(begin []byte) bool { return bytes.HasPrefix(begin, []byte(ageIntro)) }
 
-// The payload of an age file: chunks of 64 KiB of plain bytes, each with a tag of 16, after a nonce of 16.
+// The payload of an age file: a nonce of 16 bytes, then chunks of 64 KiB of plain bytes, each with a tag of 16 bytes.
 const (
 	ageChunk  = 64 << 10
 	ageSealed = ageChunk + 16
 	ageNonce  = 16
-	// ageHeader is how long most headers are at most, and maxAgeHeader how long they may be: for more than a thousand recipients.
+	// ageHeader fits most headers. maxAgeHeader bounds a header: enough for more than a thousand recipients.
 	ageHeader    = 4 << 10
 	maxAgeHeader = 256 << 10
 )
 
-// CopyDecrypted decrypts the whole blob to w as it comes in. What is written before an error is a correct beginning. The
-// Size of the result is that of what was written.
-// Errors: ErrNotEncrypted, ErrWrongIdentity, ErrDamaged, and those of Read.
+// CopyDecrypted decrypts the whole blob to w as it comes in. Bytes written before an error are a correct prefix of the
+// content. The result's Size counts the bytes written. Errors: ErrNotEncrypted, ErrWrongIdentity, ErrDamaged, and those
+// of Read.
 func (b *Blob) CopyDecrypted(ctx context.Context, w io.Writer, identities []age.Identity, opt ReadOptions) (*ReadResult, error) {
 	s := b.stream(ctx, 0, int64(b.Size()), opt)
 	written := &reporting{w: w}
@@ -60,7 +60,7 @@ func (b *Blob) CopyDecrypted(ctx context.Context, w io.Writer, identities []age.
 	return res, b.decryptErr(fetched, err)
 }
 
-// copyPlain tells errors of the content from those of the writer.
+// copyPlain copies plain to w and tells errors of the content from errors of the writer.
 func copyPlain(w io.Writer, plain io.Reader) error {
 	buf := make([]byte, ageChunk)
 	for {
@@ -79,7 +79,7 @@ func copyPlain(w io.Writer, plain io.Reader) error {
 	}
 }
 
-// decryptErr is the error of a decryption: if fetching failed, it does not matter what became of the rest.
+// decryptErr returns the error of a decryption. If fetching failed, that error hides all others.
 func (b *Blob) decryptErr(fetched, err error) error {
 	if fetched != nil {
 		return fetched
@@ -90,12 +90,12 @@ func (b *Blob) decryptErr(fetched, err error) error {
 	return nil
 }
 
-// stream is a range of a blob on its way into a reader.
+// stream reads a range of a blob through an io.Reader.
 type stream struct {
 	r    *io.PipeReader
 	stop context.CancelFunc
 	done chan struct{}
-	res  *ReadResult // known once done is closed, as the next
+	res  *ReadResult // set once done is closed, as the next
 	err  error
 }
 
@@ -106,15 +106,15 @@ func (b *Blob) stream(ctx context.Context, off, n int64, opt ReadOptions) *strea
 	go func() {
 		defer close(s.done)
 		s.res, s.err = b.CopyRange(ctx, w, off, n, opt)
-		_ = w.CloseWithError(s.err) // nil: the end
+		_ = w.CloseWithError(s.err) // nil: the end of the range
 	}()
 	return s
 }
 
-// errEnough is what the stream is told when nobody reads it any more.
+// errEnough closes the stream when nobody reads it any more.
 var errEnough = errors.New("enough was read")
 
-// end lets read read the stream, and ends it. fetched is why the stream failed, if it did by itself.
+// end runs read on the stream and closes it. fetched is the stream's own error, if it failed by itself.
 func (s *stream) end(ctx context.Context, read func() error) (res *ReadResult, fetched, err error) {
 	err = read()
 	_ = s.r.CloseWithError(errEnough)
@@ -127,7 +127,7 @@ func (s *stream) end(ctx context.Context, read func() error) (res *ReadResult, f
 	return s.res, fetched, err
 }
 
-// notAge is the error for a blob that begins otherwise than files of age do.
+// notAge returns the error for a blob that does not begin like an age file.
 func notAge(begin []byte) error {
 	if strings.HasPrefix("-----BEGIN AGE ENCRYPTED FILE-----", string(begin)) && len(begin) > 0 || bytes.HasPrefix(begin, []byte("-----BEGIN AGE ")) {
 		return fmt.Errorf("%w, and decrypt its text form with age", ErrNotEncrypted)
@@ -135,7 +135,7 @@ func notAge(begin []byte) error {
 	return ErrNotEncrypted
 }
 
-// whyNot says why a header does not give its key.
+// whyNot turns age's error for a header into ours.
 func whyNot(err error) error {
 	var none *age.NoIdentityMatchError
 	if !errors.As(err, &none) {

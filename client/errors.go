@@ -13,25 +13,27 @@ import (
 	"walrus/ledger"
 )
 
-// ErrNotFound is returned for a blob that, by the ledger or by a quorum of shards, is not stored, with what is known of it.
+// ErrNotFound is returned for a blob that is not stored according to the ledger or to a quorum of shards. The wrapping
+// error gives the reason.
 var ErrNotFound = errors.New("no such blob")
 
-// ErrNoFile is returned for a file that a quilt, which is there, does not have.
+// ErrNoFile is returned for a file that the quilt does not contain.
 var ErrNoFile = errors.New("no such file in the quilt")
 
-// ErrStalled is returned when the ledger stands still, or cannot be reached, for what needs it. Reads go on.
+// ErrStalled is returned by operations that need the ledger when it stands still or cannot be reached. Reads go on.
 var ErrStalled = errors.New("the ledger stands still")
 
-// ErrUnknown is returned when a transaction was sent and its fate is not known: it may have taken effect, or still may.
+// ErrUnknown is returned when a transaction was sent and its outcome is not known: it may have taken effect, or still
+// may.
 var ErrUnknown = ledger.ErrUnknown
 
-// ErrNoWallet is returned for what costs WAL when the client has no wallet.
+// ErrNoWallet is returned for operations that cost WAL when the client has no wallet.
 var ErrNoWallet = errors.New("no wallet: this costs WAL, name a wallet in the configuration")
 
-// ErrNoFunds is returned when the account has not enough WAL; the error is then a *NoFundsError if the amounts are known.
+// ErrNoFunds is returned when the account has too little WAL. The error is a *NoFundsError if the amounts are known.
 var ErrNoFunds = errors.New("not enough WAL")
 
-// RequestError is a request that can never be done as it is, and why.
+// RequestError says why a request can never succeed as it is.
 type RequestError struct{ text string }
 
 // Error says what is wrong with the request.
@@ -47,24 +49,24 @@ type NoFundsError struct {
 	Need, Have ledger.Amount
 }
 
-// Error is the whole sentence for people.
+// Error returns the whole sentence for people.
 func (e *NoFundsError) Error() string {
 	return fmt.Sprintf("%v: it takes %v, the account %s has %v", ErrNoFunds, e.Need, e.Account, e.Have)
 }
 
-// Unwrap gives ErrNoFunds.
+// Unwrap returns ErrNoFunds.
 func (e *NoFundsError) Unwrap() error { return ErrNoFunds }
 
 // ErrInconsistent is returned for a blob whose writer encoded it wrongly: different slivers give different contents,
 // so no content is returned at all.
 var ErrInconsistent = errors.New("the blob was encoded inconsistently by its writer and has no content")
 
-// BadNode is a node that did not do its part, and why.
+// BadNode names a node that did not do its part, and the reason.
 type BadNode struct {
 	Node   peer.ID `json:"node"`
 	Name   string  `json:"name"`
 	Reason string  `json:"reason"`
-	// Lied tells wrong bytes from plain failure.
+	// Lied is true for provably wrong bytes, false for other failures.
 	Lied bool `json:"lied"`
 }
 
@@ -72,21 +74,21 @@ func badNode(m *certs.Member, err error) BadNode {
 	return BadNode{Node: m.Node, Name: m.Name, Reason: reason(err), Lied: lied(err)}
 }
 
-// String is "name (reason)".
+// String returns "name (reason)".
 func (b BadNode) String() string { return fmt.Sprintf("%s (%s)", b.Name, b.Reason) }
 
-// NotEnoughError says that too few shards took part: the operation may be tried again when more nodes are up.
+// NotEnoughError says that too few shards took part. Try again when more nodes are up.
 type NotEnoughError struct {
 	Op     string // "store" or "read"
 	Did    string // what the shards did: "confirmed", "answered"
-	Have   int    // shards that did
+	Have   int    // shards that did it
 	Needed int
 	Shards int // of the network
 	Nodes  []BadNode
 	Advice string
 }
 
-// Error is the whole sentence for people.
+// Error returns the whole sentence for people.
 func (e *NotEnoughError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d of %d shards %s, %d needed", e.Op, e.Have, e.Shards, e.Did, e.Needed)
@@ -104,10 +106,10 @@ func (e *NotEnoughError) Error() string {
 	return b.String()
 }
 
-// errSilent is said of a node that had not delivered when the work could be done without it.
+// errSilent marks a node that had not delivered when the work could be done without it.
 var errSilent = errors.New("did not answer in time")
 
-// reason is err on one line, short enough for a table; empty for nil.
+// reason returns err on one line, short enough for a table; empty for nil.
 func reason(err error) string {
 	switch {
 	case err == nil:
@@ -122,7 +124,7 @@ func reason(err error) string {
 	return shorten(strings.Join(strings.Fields(err.Error()), " "))
 }
 
-// shorten cuts the middle of a long text: an error begins with what was done and ends with the cause.
+// shorten cuts the middle of a long text: the beginning says what was done, the end gives the cause.
 func shorten(s string) string {
 	const most, head = 240, 60
 	r := []rune(s)

@@ -9,35 +9,36 @@ import (
 	"walrus/shards"
 )
 
-// errStalled is the cause with which a node is cut off that held up the others too long.
+// errStalled is the cancel cause for a node that held up the others too long.
 var errStalled = errors.New("too slow: it held up the other nodes, which are far quicker, and was left to repair itself")
 
-// stallTick is how often those who hold up the encoder are looked at.
+// stallTick is the interval at which taps that hold up the encoder are checked.
 const stallTick = 250 * time.Millisecond
 
-// drainFrom is from how many strips on a tap that holds up the others is let run down to a quarter before the next strip is made:
-// meanwhile its node has the client's line for itself, which shows how quick it is.
+// drainFrom is the least capacity of a tap that is drained. A tap that holds up the others empties to a quarter before
+// the next strip is made. Meanwhile its node has the client's line to itself, which shows how fast it is.
 const drainFrom = 4
 
-// fanout hands the strips of one encoding to many taps, each at its own pace, within a bound on the strips in memory:
-// the encoder waits for the slowest tap, unless laggards finds its node to be far slower than the others. Its fields are
-// owned by run.
+// fanout hands the strips of one encoding to many taps, each at its own pace. It bounds the strips in memory: the
+// encoder waits for the slowest tap, unless laggards finds its node to be far slower than the others. The goroutine of
+// run owns the fields.
 type fanout struct {
 	taps  []*tap
-	limit time.Duration       // how long a node may hold up the encoder, in all
-	spare func(node int) bool // whether the upload can do without a node; asked before it is cut off
+	limit time.Duration       // how long a node may hold up the encoder in total
+	spare func(node int) bool // whether the upload can do without a node; called before it is cut off
 	slow  *laggards
 	tick  *time.Ticker
 }
 
-// tap is one reader of the fanout. Its owner must receive until strips is closed, and release each strip, even after it failed.
+// tap is one reader of the fanout. Its owner must receive until strips is closed, and release each strip, even after it
+// failed.
 type tap struct {
 	node    int // index in the committee
 	pairs   []int
 	strips  chan *sharedStrip
-	cancel  context.CancelCauseFunc // of the node's part in the round
+	cancel  context.CancelCauseFunc // ends the node's part in the round
 	waiting atomic.Bool             // the owner has nothing to do
-	ended   atomic.Bool             // the owner only drains it
+	ended   atomic.Bool             // the owner only drains the tap
 	sent    atomic.Int64            // bytes of all pairs
 }
 
@@ -52,14 +53,14 @@ func (s *sharedStrip) done() {
 	}
 }
 
-// add makes a tap that holds back at most window strips.
+// add makes a tap that queues at most window strips.
 func (f *fanout) add(node int, pairs []int, window int, cancel context.CancelCauseFunc) *tap {
 	t := &tap{node: node, pairs: pairs, strips: make(chan *sharedStrip, window), cancel: cancel}
 	f.taps = append(f.taps, t)
 	return t
 }
 
-// run encodes and hands out every strip, then closes the taps, also on error.
+// run encodes and hands out every strip. It closes the taps at the end, also after an error.
 func (f *fanout) run(ctx context.Context, enc *shards.Encoder) error {
 	f.slow = &laggards{limit: f.limit}
 	f.tick = time.NewTicker(stallTick)
@@ -79,7 +80,7 @@ func (f *fanout) run(ctx context.Context, enc *shards.Encoder) error {
 	})
 }
 
-// send waits until the tap takes the strip. A tap that is cut off drains, and so takes it soon after.
+// send waits until the tap takes the strip. A tap that was cut off drains, so it takes the strip soon.
 func (f *fanout) send(t *tap, s *sharedStrip) {
 	select {
 	case <-f.tick.C:
@@ -105,8 +106,8 @@ func (f *fanout) send(t *tap, s *sharedStrip) {
 	}
 }
 
-// look tells laggards how all nodes are, cuts off one that had its time and can be spared, and reports whether most others
-// wait. A node holds up the encoder, if that waits, with a tap that is full, or was until it began to run down.
+// look tells laggards the state of all nodes and cuts off one whose time is used up and that can be spared. It reports
+// whether most other nodes wait. A node holds up the encoder if held is set and its tap is more than a quarter full.
 func (f *fanout) look(held bool) bool {
 	var seen []sighting
 	at := map[int]int{}
@@ -138,7 +139,7 @@ func (f *fanout) look(held bool) bool {
 	for _, node := range f.slow.step(time.Now(), seen) {
 		if f.spare(node) {
 			cancel[node](errStalled)
-			break // the next only once it is known that this one takes no part any more
+			break // cut off the next only once this one counts as ended
 		}
 	}
 	return 2*waiting >= len(seen)-1

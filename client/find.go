@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// ledgerPatience is how long a read that has found a blob waits for what the ledger says of it.
+	// ledgerPatience bounds how long a read that has found a blob waits for the ledger.
 	ledgerPatience = 2 * time.Second
-	// lagPatience is how long a read waits before it asks the ledger a second time about a blob that nodes have and the
-	// ledger does not know: it may have been certified just now.
+	// lagPatience delays a read's second question to the ledger about a blob that nodes have and the ledger does not
+	// know: it may have been certified just now.
 	lagPatience = time.Second
 )
 
-// find finds a blob for op, which errors begin with: its metadata on the nodes, and at the same time what the ledger
-// says. A blob that is not stored by the ledger is ErrNotFound; a ledger that does not answer changes nothing.
+// find finds a blob: its metadata on the nodes and, at the same time, its record on the ledger. op begins its errors. A
+// blob that is not stored according to the ledger returns ErrNotFound. A ledger that does not answer is ignored.
 func (c *Client) find(ctx context.Context, com *certs.Committee, id shards.BlobID, op string) (meta *shards.Metadata, liars []BadNode, err error) {
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -38,7 +38,7 @@ func (c *Client) find(ctx context.Context, com *certs.Committee, id shards.BlobI
 	case <-found:
 		within(ledgerPatience, verdict)
 	case <-verdict:
-		if errors.Is(says, ErrNotFound) { // no need to wait for those who do not answer
+		if errors.Is(says, ErrNotFound) { // no need to wait for nodes that do not answer
 			within(lagPatience, found)
 		} else {
 			<-found
@@ -57,7 +57,7 @@ func (c *Client) find(ctx context.Context, com *certs.Committee, id shards.BlobI
 		return nil, nil, fmt.Errorf("%s: %w", op, says)
 	case errors.Is(says, ErrStalled), errors.Is(says, context.Canceled):
 		c.log.Debug("the ledger does not answer; reading from what the nodes have", "blob", id.String(), "err", says)
-	case says != nil: // such as a node that lied about it
+	case says != nil: // for example a node lied about it
 		c.log.Warn("the ledger cannot be read; reading from what the nodes have", "blob", id.String(), "err", says)
 	}
 	return meta, liars, err
@@ -73,7 +73,7 @@ func within(d time.Duration, done <-chan struct{}) {
 	}
 }
 
-// stored is nil for a blob that is certified by the ledger, and wraps ErrNotFound, with the reason, for one that is not.
+// stored returns nil for a blob that the ledger lists as certified, and wraps ErrNotFound, with the reason, for others.
 // Other errors are the ledger's.
 func (c *Client) stored(ctx context.Context, id shards.BlobID) error {
 	r, err := c.chain.Peek(ctx, ledger.KeyEpoch(), ledger.KeyBlobInfo(id))
@@ -91,7 +91,7 @@ func (c *Client) stored(ctx context.Context, id shards.BlobID) error {
 	return missing(&info, e.Epoch)
 }
 
-// missing is why a blob is not stored, by the ledger; nil if it is.
+// missing says why a blob is not stored according to the ledger; nil if it is.
 func missing(info *ledger.BlobInfo, epoch uint32) error {
 	switch {
 	case info.CertifiedUntil(epoch) > 0:

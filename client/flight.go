@@ -12,22 +12,24 @@ import (
 	"walrus/shards"
 )
 
-// rowKey names a row on its way: who reads it from another node, as the committee has changed, does not share it.
+// rowKey names a row being fetched. Reads that fetch it from another node, after a change of committee, do not share
+// it.
 type rowKey struct {
 	blob  shards.BlobID
 	index int // of the primary sliver
 	node  peer.ID
 }
 
-// flight is a row on its way to all reads that want it now.
+// flight fetches a row for all reads that want it now.
 type flight struct {
 	key    rowKey // constant, as the next two
 	blob   *Blob
 	place  rowPlace
 	spill  bool
 	row    row  // constant once the call is ready
-	cached bool // likewise: no node was asked
-	// connected and moved are shared: whether there is a connection, and when bytes last came in (unix nanoseconds).
+	cached bool // constant once the call is ready: no node was asked
+	// connected reports a connection to the node; moved is when bytes last came in, in unix nanoseconds. Both are
+	// shared.
 	connected atomic.Bool
 	moved     atomic.Int64
 }
@@ -40,7 +42,7 @@ func (f *flight) end() {
 	}
 }
 
-// run gets the row from the cache or else from its node, and puts it into the cache while it is used already.
+// run gets the row from the cache or its node. Reads use the row while run writes it to the cache.
 func (f *flight) run(ctx context.Context, ready func()) error {
 	c := f.blob.c
 	if row := c.cache.get(f.key.blob, f.key.index, f.place.layout); row != nil {
@@ -97,7 +99,7 @@ func (f *flight) fetch(ctx context.Context) error {
 	return nil
 }
 
-// localError is a failure of this machine, not of a node.
+// localError marks a failure of this machine, not of a node.
 type localError struct{ err error }
 
 func (e *localError) Error() string {
@@ -106,7 +108,7 @@ func (e *localError) Error() string {
 
 func (e *localError) Unwrap() error { return e.err }
 
-// progressReader notes when bytes last came in.
+// progressReader records when bytes last came in.
 type progressReader struct {
 	io.Reader
 	f *flight

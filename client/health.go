@@ -14,30 +14,30 @@ import (
 	"walrus/p2p"
 )
 
-// Health is the state of every node of the committee.
+// Health reports the state of every node of the committee.
 type Health struct {
-	OK    bool // every node serves and holds all it owes
+	OK    bool // every node serves and holds all its slivers
 	Nodes []NodeHealth
 }
 
-// serving is the state in which a node says that it does its whole work.
+// serving is the state that a fully working node reports.
 const serving = "serving"
 
-// clockWarning is how wrong the clock of a node may be that is well.
+// clockWarning bounds the clock error of a healthy node.
 const clockWarning = 5 * time.Second
 
-// NodeHealth is the state of one node, as it tells it, and whether that is good.
+// NodeHealth is one node's report of its state, and whether that is good.
 type NodeHealth struct {
 	Node      peer.ID
 	Name      string
-	Shards    []int // by the committee
+	Shards    []int // assigned by the committee
 	Reachable bool
-	Status    p2p.NodeStatus // zero if not reachable
+	Status    p2p.NodeStatus // zero if the node was not reachable
 	OK        bool
-	Why       string // why not OK
+	Why       string // why OK is false; empty if it is true
 }
 
-// Health asks every node how it is.
+// Health asks every node for its state.
 func (c *Client) Health(ctx context.Context) (*Health, error) {
 	com, err := c.chain.Committee(ctx)
 	if err != nil {
@@ -77,8 +77,8 @@ func (c *Client) Health(ctx context.Context) (*Health, error) {
 	return h, nil
 }
 
-// NodeHistory asks a node how it was over the last day and month: what it says itself. p2p.ErrBadRequest if it is of a
-// version that keeps none.
+// NodeHistory asks a node for its history of the last day and month. The history is the node's own claim. Nodes of a
+// version without history return p2p.ErrBadRequest.
 func (c *Client) NodeHistory(ctx context.Context, id peer.ID) ([]p2p.HistoryPoint, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -88,8 +88,8 @@ func (c *Client) NodeHistory(ctx context.Context, id peer.ID) ([]p2p.HistoryPoin
 	return c.swarm.NodeHistory(ctx, id)
 }
 
-// knownBlobs is the greatest number of certified blobs that nodes with one honest shard among them say they know: a
-// node that knows fewer has not caught up, whatever it says it owes.
+// knownBlobs returns the greatest number of certified blobs reported by nodes of which at least one shard is honest. A
+// node that knows fewer has not caught up, even if it reports nothing missing.
 func knownBlobs(com *certs.Committee, nodes []NodeHealth) uint64 {
 	order := make([]int, len(nodes))
 	for i := range order {
@@ -113,7 +113,7 @@ func knownBlobs(com *certs.Committee, nodes []NodeHealth) uint64 {
 	return 0
 }
 
-// unwell is why a reachable node is not well, empty if it is.
+// unwell says why a reachable node is not healthy; empty if it is.
 func unwell(com *certs.Committee, n *NodeHealth, known uint64) string {
 	s := &n.Status
 	var why []string

@@ -6,52 +6,52 @@ import (
 	"time"
 )
 
-// laggards decides which nodes an upload goes on without: those that hold up the others and are far slower than they were. A node
-// is never compared with the clock alone, since its part may be slow because the client's own line is, or its processors:
-// then all nodes are. It is a step function over what it is told, without clock, locks and goroutines.
+// laggards decides which nodes an upload continues without: nodes that hold up the others and are far slower than those
+// were at their best. A node is never judged by the clock alone: if the client's own line or processor is slow, all
+// nodes are slow. laggards is a step function of what it is told, without clock, locks or goroutines.
 type laggards struct {
 	limit time.Duration // how long a node may hold up the others; constant
 	at    time.Time     // of the last step
 	nodes map[int]*pace
 }
 
-// pace is how one node did so far.
+// pace records how fast one node was so far.
 type pace struct {
-	marks  []mark        // of the last paceWindow, the oldest first
-	best   float64       // bytes of a pair per second, the most over a window; what it once was counts ever less
+	marks  []mark        // of the last window, the oldest first
+	best   float64       // bytes of a pair per second, the most over a burst window; old values fade
 	charge time.Duration // for how long it held up the others; see step
 }
 
-// mark is how far a node was at a time.
+// mark records how far a node had come at a time.
 type mark struct {
 	at   time.Time
 	done float64
 }
 
-// sighting is how a node is in this moment.
+// sighting is the state of one node at a step.
 type sighting struct {
 	node    int
-	done    float64 // bytes of each of its pairs that it took
-	waiting bool    // it has all there is and waits for more
+	done    float64 // bytes it took of each of its pairs
+	waiting bool    // it has taken everything there is
 	full    bool    // the encoder waits for it
 }
 
 const (
-	// farBehind is how many times slower than the median of all a node must be to be cut off. Nodes that share the client's
-	// slow line differ by less, once the others wait and leave the line to it.
+	// farBehind: a node this many times slower than the median of all nodes may be cut off. Nodes that share the
+	// client's slow line differ by less, once the others wait and leave the line to the slow one.
 	farBehind = 4
-	// windowPart, burstPart and fadeParts: a node's pace is measured over limit/windowPart. What it does at best is measured over
-	// limit/burstPart, because quick nodes wait for the slow one most of the time; it counts half after limit·fadeParts, so that a
-	// line that has become slow is not the fault of the nodes.
+	// windowPart, burstPart and fadeParts: a node's pace is measured over limit/windowPart. Its best pace is measured
+	// over limit/burstPart, because fast nodes wait for the slow one most of the time. The best pace halves every
+	// limit·fadeParts, so that nodes are not blamed for a line that has become slow.
 	windowPart = 4
 	burstPart  = 10
 	fadeParts  = 3
 )
 
-// step takes what is seen now of all nodes that still take part and returns those to cut off. A node is charged for time in
-// which the encoder waits for it, at least half of the others have nothing to do, and its own pace is far below the median
-// of what nodes did at best. Any other time pays back farBehind-1
-// times as much: so who is slower by less than farBehind is never cut off.
+// step takes the state of all nodes that still take part and returns the nodes to cut off. A node is charged for time
+// in which the encoder waits for it, at least half of the others have nothing to do, and its own pace is far below the
+// median of the nodes' best paces. All other time pays back farBehind-1 times as much, so a node that is slower by less
+// than farBehind is never cut off.
 func (l *laggards) step(now time.Time, seen []sighting) (cut []int) {
 	passed := now.Sub(l.at)
 	if l.at.IsZero() {
@@ -88,7 +88,7 @@ func (l *laggards) step(now time.Time, seen []sighting) (cut []int) {
 	return cut
 }
 
-// look notes how far the node is and returns its pace over the last window, negative before there is one.
+// look records done and returns the node's pace over the last window, negative while there are too few marks.
 func (p *pace) look(now time.Time, done float64, limit time.Duration) float64 {
 	if n := len(p.marks); n > 0 {
 		p.best *= math.Exp2(-float64(now.Sub(p.marks[n-1].at)) / float64(limit*fadeParts))
@@ -101,7 +101,7 @@ func (p *pace) look(now time.Time, done float64, limit time.Duration) float64 {
 	return p.over(limit / windowPart)
 }
 
-// over is the pace over the last d at least, negative if the marks do not reach so far back.
+// over returns the pace over at least the last d, negative if the marks do not reach that far back.
 func (p *pace) over(d time.Duration) float64 {
 	last := p.marks[len(p.marks)-1]
 	for i := len(p.marks) - 1; i >= 0; i-- {

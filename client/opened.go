@@ -11,20 +11,20 @@ import (
 )
 
 const (
-	// openFresh is for how long a blob that was found is not looked for again. So long it may still be read after its storage
-	// has ended or somebody has deleted it; our own deletion counts at once.
+	// openFresh: a blob found this recently is not looked for again. For so long it can still be read after its storage
+	// has ended or another client has deleted it. The client's own deletion counts at once.
 	openFresh = 3 * time.Second
-	// maxOpened bounds how many found blobs are remembered. The metadata of each takes 64 bytes a shard.
+	// maxOpened bounds the blobs remembered. The metadata of each takes 64 bytes per shard.
 	maxOpened = 256
 )
 
-// openedBlobs are the blobs that were found a moment ago, so that those who read many ranges of one do not ask the ledger
-// and the nodes for each. What was not found is not remembered.
+// openedBlobs remembers blobs found a moment ago, so that many range reads of one blob do not each ask the ledger and
+// the nodes. Blobs that were not found are not remembered.
 type openedBlobs struct {
 	finding *sharing[shards.BlobID, *foundBlob] // constant
 
 	mu    sync.Mutex
-	order *list.List                      // of *foundBlob, the last used first; guarded by mu
+	order *list.List                      // of *foundBlob, most recently used first; guarded by mu
 	byID  map[shards.BlobID]*list.Element // guarded by mu
 }
 
@@ -37,15 +37,15 @@ func newOpenedBlobs() *openedBlobs {
 	return &openedBlobs{finding: newSharing[shards.BlobID, *foundBlob](nil), order: list.New(), byID: map[shards.BlobID]*list.Element{}}
 }
 
-// Open finds blob id, as Read does. Errors: ErrNotFound, *NotEnoughError. Several who open a blob at the same time, or one soon
-// after the other, share what was found: for up to three seconds a blob is taken to be as it was.
+// Open finds blob id, as Read does. Errors: ErrNotFound, *NotEnoughError. Calls at the same time, or shortly after one
+// another, share the result: for up to three seconds a blob is assumed not to change.
 func (c *Client) Open(ctx context.Context, id shards.BlobID) (*Blob, error) {
 	if b := c.opened.get(id); b != nil {
 		return b, nil
 	}
 	call, _ := c.opened.finding.join(ctx, id, func() *foundBlob { return new(foundBlob) },
 		func(ctx context.Context, found *foundBlob, _ func()) (err error) {
-			if found.blob = c.opened.get(id); found.blob != nil { // since we looked
+			if found.blob = c.opened.get(id); found.blob != nil { // opened since the last look
 				return nil
 			}
 			if found.blob, err = c.open(ctx, id); err == nil {
@@ -63,7 +63,7 @@ func (c *Client) Open(ctx context.Context, id shards.BlobID) (*Blob, error) {
 	return call.val.blob, nil
 }
 
-// open finds blob id.
+// open finds blob id without the memory of opened blobs.
 func (c *Client) open(ctx context.Context, id shards.BlobID) (*Blob, error) {
 	com, err := c.chain.Committee(ctx)
 	if err != nil {
@@ -107,7 +107,7 @@ func (o *openedBlobs) put(found *foundBlob) {
 	}
 }
 
-// forget is told of a blob that was deleted.
+// forget drops a blob, for example because it was deleted.
 func (o *openedBlobs) forget(id shards.BlobID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

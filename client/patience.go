@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// patience tells a node that is down from a line of our own that is slow, or full of our own uploads: in the latter everybody takes
-// long. It remembers how long other nodes took for small things a moment ago.
+// patience tells a node that is down from a client's line that is slow or busy with uploads: on a slow line all nodes
+// take long. It remembers how long nodes took for small answers in the last moments.
 type patience struct {
 	mu   sync.Mutex
-	took []heard // the newest last; guarded by mu
+	took []heard // newest last; guarded by mu
 }
 
 // heard is one answer, or one connection made.
@@ -21,15 +21,15 @@ type heard struct {
 }
 
 const (
-	// patienceFor is for how long an answer says something about the line, and maxHeard how many are remembered.
+	// patienceFor: an answer says something about the line for this long. maxHeard bounds the answers remembered.
 	patienceFor = 30 * time.Second
 	maxHeard    = 16
-	// dialRounds is how many times as long as the median answer a connection may take, which needs several round trips, and
-	// dialMost how many times DialTimeout at most, or if nobody was heard.
+	// dialRounds: a connection may take this many times the median answer, because it needs several round trips.
+	// dialMost bounds it in units of DialTimeout, and applies if no answers are remembered.
 	dialRounds, dialMost = 8, 3
 )
 
-// note remembers what took a round trip or more; less was answered from memory and says nothing.
+// note remembers answers that took at least a round trip. Faster ones came from memory and say nothing of the line.
 func (p *patience) note(now time.Time, took time.Duration) {
 	if took < time.Millisecond {
 		return
@@ -42,7 +42,7 @@ func (p *patience) note(now time.Time, took time.Duration) {
 	}
 }
 
-// dial is how long a connection may take that would be given up after base on a quick line.
+// dial returns how long a connection may take: base on a fast line, more if other nodes take long.
 func (p *patience) dial(now time.Time, base time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,7 +59,7 @@ func (p *patience) dial(now time.Time, base time.Duration) time.Duration {
 	return max(base, min(dialMost*base, dialRounds*recent[len(recent)/2]))
 }
 
-// within runs dial, whose context ends when it has taken longer than the others give reason to wait.
+// within runs dial with a context bounded by p.dial.
 func (p *patience) within(ctx context.Context, base time.Duration, dial func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, dialMost*base, context.DeadlineExceeded)
 	var watch sync.WaitGroup

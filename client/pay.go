@@ -9,9 +9,9 @@ import (
 	"walrus/ledger"
 )
 
-// run has the payer run operations and returns the receipt of the committed transaction. It goes on until ctx ends, unless
-// the ledger stands still. Errors wrap ErrNoWallet, ErrStalled, ErrUnknown or ErrNoFunds, or are a *ledger.OpError that says
-// what the ledger refused.
+// run has the payer run operations and returns the receipt of the committed transaction. It waits until ctx ends or the
+// ledger stands still. Errors wrap ErrNoWallet, ErrStalled, ErrUnknown or ErrNoFunds, or are a *ledger.OpError with the
+// ledger's reason for refusing.
 func (c *Client) run(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error) {
 	if c.payer == nil {
 		return ledger.Receipt{}, ErrNoWallet
@@ -35,11 +35,11 @@ func (c *Client) run(ctx context.Context, compose func(object func(op int) ledge
 	return receipt, err
 }
 
-// standstill is why a transaction is not waited for any longer: the ledger stands still.
+// standstill is the cancel cause for a transaction on a ledger that stands still.
 type standstill struct{ error }
 
-// whileItMoves is a context that ends, with a *standstill as its cause, when a transaction is waited for and the ledger
-// stands still. That one takes long, because others use the same wallet or the ledger is busy, is no reason.
+// whileItMoves returns a context for waiting for a transaction. It ends, with a *standstill as its cause, if the ledger
+// stands still. A wait that is long because the wallet or the ledger is busy does not end it.
 func (c *Client) whileItMoves(ctx context.Context) (moving context.Context, end func()) {
 	moving, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
@@ -56,7 +56,7 @@ func (c *Client) whileItMoves(ctx context.Context) (moving context.Context, end 
 	}
 }
 
-// afford checks that the payer's account has what a plan costs, so that it is said before anything is done.
+// afford checks that the payer's account can pay cost, before anything is done.
 func (c *Client) afford(balance ledger.Amount, cost Cost) error {
 	need, err := cost.sum()
 	if err != nil {
@@ -68,13 +68,13 @@ func (c *Client) afford(balance ledger.Amount, cost Cost) error {
 	return nil
 }
 
-// now reads what every decision needs: parameters, epoch, the payer's account (the zero Account without a payer), and
-// more keys.
+// now reads the state that every decision needs: parameters, epoch, the payer's account (the zero Account without a
+// payer), and the keys in more.
 func (c *Client) now(ctx context.Context, more ...[]byte) (k known, r ledger.Reader, err error) {
 	return c.nowBy(ctx, c.chain.Read, more)
 }
 
-// nowBy is now, read by c.chain.Read or Peek.
+// nowBy is now with a choice of read: c.chain.Read or Peek.
 func (c *Client) nowBy(ctx context.Context, read func(context.Context, ...[]byte) (ledger.Reader, error), more [][]byte) (k known, r ledger.Reader, err error) {
 	keys := append([][]byte{ledger.KeyParams(), ledger.KeyEpoch()}, more...)
 	if c.payer != nil {
@@ -97,8 +97,8 @@ func (c *Client) nowBy(ctx context.Context, read func(context.Context, ...[]byte
 	return k, r, err
 }
 
-// replan tells whether a refusal comes from a state that has moved on since the plan was made: the epoch ended, or
-// somebody else, or another store of ours, used the object first.
+// replan reports whether a refusal comes from a state that has moved on since the plan was made: the epoch ended, or
+// another client or another store of ours used the object first.
 func replan(err error) bool {
 	var refused *ledger.OpError
 	if !errors.As(err, &refused) {

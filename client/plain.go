@@ -12,18 +12,18 @@ import (
 	"walrus/shards"
 )
 
-// Plain is the content of an encrypted blob, of which any range can be read: only the chunks that hold it are decrypted,
-// and only the rows that hold those are fetched. It is used like a Blob, and safe for concurrent use.
+// Plain reads any range of an encrypted blob's content. It fetches only the rows that hold the range, and decrypts only
+// the chunks in them. It is used like a Blob, and safe for concurrent use.
 type Plain struct {
 	b    *Blob // constant, as all others
 	key  age.Identity
 	head []byte // header and nonce
-	tail []byte // the last chunk, which proves the size
+	tail []byte // the last chunk, which proves the content's size
 	size int64
 }
 
-// Decrypted finds out the key and the size of an encrypted blob. To read the whole of it, CopyDecrypted fetches less.
-// Errors: those of CopyDecrypted.
+// Decrypted determines the key and the content size of an encrypted blob. To read the whole content, CopyDecrypted
+// fetches less. Errors: those of CopyDecrypted.
 func (b *Blob) Decrypted(ctx context.Context, identities []age.Identity) (*Plain, error) {
 	p, fetched, err := b.decrypted(ctx, identities)
 	if err := b.decryptErr(fetched, err); err != nil {
@@ -76,10 +76,10 @@ func (b *Blob) decrypted(ctx context.Context, identities []age.Identity) (p *Pla
 	return p, nil, nil
 }
 
-// ID of the blob.
+// ID returns the blob ID.
 func (p *Plain) ID() shards.BlobID { return p.b.id }
 
-// Size of the content, in bytes.
+// Size returns the size of the content in bytes.
 func (p *Plain) Size() uint64 { return uint64(p.size) }
 
 // CopyRange decrypts n bytes of the content, from byte off on, to w. Errors: ErrRange, ErrDamaged, and those of Read.
@@ -91,7 +91,7 @@ func (p *Plain) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt Re
 	opt.Progress = nil
 	last := int64(p.b.Size()) - int64(len(p.tail))
 	from := min(int64(len(p.head))+off/ageChunk*ageSealed, last)
-	to := min(int64(len(p.head))+((off+n-1)/ageChunk+1)*ageSealed, last) // the last chunk is there already
+	to := min(int64(len(p.head))+((off+n-1)/ageChunk+1)*ageSealed, last) // the last chunk is in p.tail already
 	s := p.b.stream(ctx, from, to-from, opt)
 	res, fetched, err := s.end(ctx, func() error {
 		plain, _, err := age.DecryptReaderAt(&ageSource{p: p, r: s.r, at: from}, int64(p.b.Size()), p.key)
@@ -104,7 +104,7 @@ func (p *Plain) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt Re
 	return res, p.b.decryptErr(fetched, err)
 }
 
-// ReaderAt reads the content at random, each call a CopyRange until ctx ends.
+// ReaderAt returns an io.ReaderAt of the content that works until ctx ends. Each ReadAt is one CopyRange.
 func (p *Plain) ReaderAt(ctx context.Context) io.ReaderAt {
 	return readerAt{p.b.id, p.Size(), func(w io.Writer, off, n int64) error {
 		_, err := p.CopyRange(ctx, w, off, n, ReadOptions{})
@@ -112,7 +112,7 @@ func (p *Plain) ReaderAt(ctx context.Context) io.ReaderAt {
 	}}
 }
 
-// reporting tells progress in bytes of the content.
+// reporting reports progress in bytes of the content.
 type reporting struct {
 	w           io.Writer
 	done, total int64
@@ -126,18 +126,18 @@ func (r *reporting) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// ageSource is the encrypted blob as age reads it for one range: header and last chunk at the beginning, then chunk after chunk.
+// ageSource presents the encrypted blob to age for one range: header and last chunk from memory, other chunks in order.
 type ageSource struct {
 	p  *Plain
 	r  io.Reader // from at on
 	at int64
 }
 
-// ReadAt is that of io.ReaderAt, where age wants it.
+// ReadAt implements io.ReaderAt for the offsets that age reads.
 func (s *ageSource) ReadAt(b []byte, off int64) (n int, err error) {
 	last := int64(s.p.b.Size()) - int64(len(s.p.tail))
 	switch {
-	case off < int64(len(s.p.head)): // age parses it with a buffer of any size
+	case off < int64(len(s.p.head)): // age parses the header with a buffer of any size
 		if n = copy(b, s.p.head[off:]); n < len(b) {
 			err = io.EOF
 		}

@@ -11,7 +11,7 @@ import (
 	"walrus/shards"
 )
 
-// Operation is how a Store came by the right to store its blob. The text is part of interfaces.
+// Operation names how a Store gets the right to store its blob. The text is part of the interfaces.
 type Operation string
 
 // Operations of a Store.
@@ -30,21 +30,21 @@ const (
 	RegisterFromScratch Operation = "registerFromScratch"
 )
 
-// MaxEpochs as the number of epochs of a Store asks for as many as the network sells.
+// MaxEpochs, as a Store's number of epochs, asks for as many as the network sells.
 const MaxEpochs = math.MaxUint32
 
-// Cost is what an operation costs, or did.
+// Cost breaks down the price of an operation, planned or paid.
 type Cost struct {
 	Storage ledger.Amount `json:"storage"` // for storage, all epochs together
 	Write   ledger.Amount `json:"write"`   // for writing, once
 	Fund    ledger.Amount `json:"fund"`    // given to a shared blob
-	Fee     ledger.Amount `json:"fee"`     // of transactions; in a plan, of the greatest they can be
+	Fee     ledger.Amount `json:"fee"`     // of all transactions; in a plan, the most they can be
 }
 
-// Total is everything that leaves the account. Plans whose total overflows are refused.
+// Total returns everything that leaves the account. Plans whose total overflows are refused.
 func (c Cost) Total() ledger.Amount { return c.Storage + c.Write + c.Fund + c.Fee }
 
-// sum is Total with an eye on overflow.
+// sum is Total with a check for overflow.
 func (c Cost) sum() (total ledger.Amount, err error) {
 	for _, a := range []ledger.Amount{c.Storage, c.Write, c.Fund, c.Fee} {
 		if total, err = total.Add(a); err != nil {
@@ -54,51 +54,51 @@ func (c Cost) sum() (total ledger.Amount, err error) {
 	return total, nil
 }
 
-// want is what a Store asks for.
+// want describes what a Store should achieve.
 type want struct {
 	meta       *shards.Metadata
 	id         shards.BlobID
-	encoded    uint64 // bytes that all nodes keep together
+	encoded    uint64 // bytes that all nodes store together
 	epochs     uint32 // at least 1, or MaxEpochs
 	permanent  bool
-	anew       bool // a record of our own, even if another serves
-	noReuse    bool // of storage that we own
+	anew       bool // make a record of our own, even if another serves
+	noReuse    bool // do not use storage that we own
 	share      bool
 	fund       ledger.Amount
 	sendTo     ledger.Address // zero: we keep the record
 	attributes []ledger.Attribute
 }
 
-// known is what the ledger says that matters to a Store.
+// known is the ledger state that a Store's plan depends on.
 type known struct {
 	params   ledger.Params
 	epoch    uint32
 	members  int
 	account  ledger.Account
-	info     ledger.BlobInfo // of the blob
+	info     ledger.BlobInfo // all records of the blob
 	storages map[ledger.ObjectID]ledger.Storage
 	blobs    map[ledger.ObjectID]ledger.Blob
 }
 
-// plan is what a Store does.
+// plan lists what a Store will do.
 type plan struct {
 	operation Operation
-	object    ledger.ObjectID // the record that is used; zero if a new one is made, or none is needed
-	storage   ledger.ObjectID // of ours that is used up; zero if none is
-	deletable bool            // the record is
-	start     uint32          // of the registration
-	end       uint32          // at whose beginning storage ends afterwards
+	object    ledger.ObjectID // the existing record used; zero if a new one is made, or none is needed
+	storage   ledger.ObjectID // our storage resource that is used up; zero for none
+	deletable bool            // whether the record is deletable
+	start     uint32          // epoch of the registration
+	end       uint32          // epoch at whose start storage ends afterwards
 	extended  uint32          // epochs added to a record
-	certified uint32          // epoch in which the blob was certified already; 0: it has to be
+	certified uint32          // epoch in which the blob was certified before; 0 if it still has to be
 	cost      Cost
-	// compose makes the operations to be run before certification; nil if there are none. registers is the index of
-	// the one that makes the new record. alone says that nodes cannot take another record for the new one.
+	// compose makes the operations to be run before certification; nil for none. registers is the index of the
+	// operation that makes the new record. alone: nodes cannot mistake another record for the new one.
 	compose   func(object func(op int) ledger.ObjectID) []ledger.Op
 	registers int
 	alone     bool
 }
 
-// decide plans a Store. It is a pure function of what is wanted and what the ledger says.
+// decide plans a Store. It is a pure function of the request and the ledger state.
 func decide(w *want, k *known) (*plan, error) {
 	epochs := w.epochs
 	if epochs == MaxEpochs {
@@ -123,7 +123,7 @@ func decide(w *want, k *known) (*plan, error) {
 			p = w.buy(k, end)
 		}
 		p.deletable = !w.permanent
-		p.alone = p.deletable || k.info.PermanentEnd <= k.epoch // of permanent records, a node vouches for any
+		p.alone = p.deletable || k.info.PermanentEnd <= k.epoch // nodes vouch for any permanent record
 		p.cost.Write, err = k.params.WriteCost(w.encoded)
 	}
 	if err == nil && p.operation == RegisterFromScratch {
@@ -139,10 +139,10 @@ func decide(w *want, k *known) (*plan, error) {
 	return p, nil
 }
 
-// reuseRecord finds a record, ours or for a certified permanent blob anyone's, that serves or can be made to. Nil if
-// there is none.
+// reuseRecord finds a record that serves or can be made to serve: ours, or anyone's for a certified permanent blob. Nil
+// if there is none.
 func (w *want) reuseRecord(k *known, end uint32) (*plan, error) {
-	// a record that is given away is ours no longer: only one that is not certified yet can still be
+	// a record to be given away must be new or not certified yet: only then is it ours alone
 	if w.anew || w.share || w.sendTo != (ledger.Address{}) {
 		return w.useRecord(k, end, false)
 	}
@@ -160,7 +160,8 @@ func (w *want) reuseRecord(k *known, end uint32) (*plan, error) {
 	return w.useRecord(k, end, true)
 }
 
-// useRecord uses our longest record that is certified or not, extending it if need be. Nil if there is none.
+// useRecord uses our longest record, extending it if need be. certified selects certified or uncertified records. Nil
+// if there is none.
 func (w *want) useRecord(k *known, end uint32, certified bool) (*plan, error) {
 	id, b := w.longest(k, func(b *ledger.Blob) bool { return b.Deletable != w.permanent && (b.Certified != 0) == certified })
 	if b == nil {
@@ -188,9 +189,9 @@ func (w *want) useRecord(k *known, end uint32, certified bool) (*plan, error) {
 	return p, nil
 }
 
-// longest is our live record of the blob that ends last among those that fit; nil if there is none.
+// longest returns our live record of the blob that ends last and fits; nil if there is none.
 func (w *want) longest(k *known, fits func(*ledger.Blob) bool) (id ledger.ObjectID, found *ledger.Blob) {
-	for _, o := range sortedIDs(k.blobs) { // in order, so that the plan does not depend on that of a map
+	for _, o := range sortedIDs(k.blobs) { // in order, so that the plan does not depend on map order
 		b := k.blobs[o]
 		if b.BlobID == w.id && b.End > k.epoch && fits(&b) && (found == nil || b.End > found.End) {
 			id, found = o, &b
@@ -199,7 +200,7 @@ func (w *want) longest(k *known, fits func(*ledger.Blob) bool) (id ledger.Object
 	return id, found
 }
 
-// reuseStorage finds storage of ours that is big and long enough, the smallest, and cuts off what is not needed. Nil if
+// reuseStorage finds our smallest storage resource that is big and long enough, and cuts off the rest of it. Nil if
 // there is none.
 func (w *want) reuseStorage(k *known, end uint32) *plan {
 	if w.noReuse {
@@ -231,7 +232,7 @@ func (w *want) reuseStorage(k *known, end uint32) *plan {
 	}}
 }
 
-// buy buys storage.
+// buy plans to buy storage.
 func (w *want) buy(k *known, end uint32) *plan {
 	return &plan{operation: RegisterFromScratch, start: k.epoch, end: end, registers: 1, compose: func(object func(int) ledger.ObjectID) []ledger.Op {
 		return []ledger.Op{ledger.BuyStorage{Bytes: w.encoded, Start: k.epoch, End: end}, w.register(object(0))}
@@ -244,7 +245,7 @@ func (w *want) register(storage ledger.ObjectID) ledger.RegisterBlob {
 	}
 }
 
-// certify is what puts a certificate of a record on the ledger, and gives the record away if that is wanted.
+// certify returns the operations that certify a record and, if wanted, give it away.
 func (w *want) certify(object ledger.ObjectID, certificate []byte) []ledger.Op {
 	ops := []ledger.Op{ledger.CertifyBlob{Object: object, Certificate: certificate}}
 	if w.share {
@@ -276,7 +277,7 @@ func (p *plan) addFees(w *want, k *known) (err error) {
 	return err
 }
 
-// feeOf is the least fee of a transaction of ops.
+// feeOf returns the least fee of a transaction of ops.
 func feeOf(p *ledger.Params, ops []ledger.Op) ledger.Amount {
 	tx := ledger.Tx{Ops: ops}
 	return p.MinFee(len(tx.Marshal()))

@@ -9,8 +9,9 @@ import (
 	"walrus/shards"
 )
 
-// prepare connects to all unconfirmed nodes, gives them the metadata and learns which pairs each lacks (nil: takes no
-// part in this round). It does not wait for the last nodes longer than the quorum took.
+// prepare connects to all unconfirmed nodes, sends them the metadata and learns which pairs each lacks. A nil entry
+// means that the node takes no part in this round. Once a quorum has answered, prepare waits for the others as long
+// again, plus a quarter of DialTimeout.
 func (u *upload) prepare(ctx context.Context) [][]int {
 	lacks := make([][]int, len(u.nodes))
 	type answer struct {
@@ -64,7 +65,7 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 				late = time.After(time.Since(start) + u.c.cfg.DialTimeout/4)
 			}
 		case <-late:
-			cancel(errSilent) // the others answer now that they were cancelled
+			cancel(errSilent) // the remaining nodes now end as cancelled
 			late = nil
 			open++
 		}
@@ -72,7 +73,7 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 	return lacks
 }
 
-// begin lets node i take part in the round, with the pairs that it does not hold; not nil.
+// begin lets node i take part in the round and returns the pairs that it lacks; never nil.
 func (u *upload) begin(i int, held []int) []int {
 	has := make(map[int]bool, len(held))
 	for _, p := range held {

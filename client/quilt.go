@@ -7,9 +7,9 @@ import (
 	"walrus/quilt"
 )
 
-// QuiltResult tells where a quilt went, and where each file is in it.
+// QuiltResult says how a quilt was stored, and where each file is in it.
 type QuiltResult struct {
-	*StoreResult               // of the quilt as a blob
+	*StoreResult               // the quilt as a blob
 	Index        *quilt.Index  // of the files, by identifier
 	Patches      []StoredPatch // in the same order
 }
@@ -21,8 +21,9 @@ type StoredPatch struct {
 	Start, End int // its columns are Start…End−1
 }
 
-// StoreQuilt stores files together as one blob, as Store does: paid once, each of them readable alone. Nothing of them is
-// held but what is under way. Errors are those of quilt.New and of Store; the result is there with an error of the latter.
+// StoreQuilt stores files together as one blob, as Store does: paid once, each file readable alone. It holds only the
+// bytes being sent in memory. Errors: those of quilt.New and of Store. With an error of Store it also returns the
+// result so far.
 func (c *Client) StoreQuilt(ctx context.Context, files []quilt.File, opt StoreOptions) (*QuiltResult, error) {
 	com, err := c.chain.Committee(ctx)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"walrus/shards"
 )
 
-// Quilt is a quilt that was found: its metadata and index are here, its files on the nodes. It is safe for concurrent use
-// and holds nothing to close.
+// Quilt reads files of a quilt whose metadata and index were fetched. It is safe for concurrent use and holds nothing
+// to close.
 type Quilt struct {
 	c      *Client // constant, as all fields
 	com    *certs.Committee
@@ -25,25 +25,25 @@ type Quilt struct {
 	id     shards.BlobID
 	index  *quilt.Index
 	opened QuiltRead
-	// dialHedge is how long a column waits for a connection before it is recovered from others instead.
+	// dialHedge: a column that waits this long for a connection is recovered from other nodes instead.
 	dialHedge time.Duration
 }
 
-// QuiltRead tells how a read of files went.
+// QuiltRead reports how a read of files went.
 type QuiltRead struct {
 	Size      uint64    // bytes of the files' contents
 	Fetched   int64     // bytes of slivers, and of symbols with their proofs, received and verified
-	Columns   int       // columns that came as slivers
-	Recovered int       // columns made from the symbols of others because their nodes did not deliver
+	Columns   int       // columns fetched as slivers
+	Recovered int       // columns made from other nodes' symbols because their own nodes did not deliver
 	Bad       []BadNode // nodes that served wrong bytes or did not deliver
 }
 
-// Visit is handed one file: where it is, with its identifier, tags and size as it says itself, and its content, which
-// is fetched further as it is written out. It may leave content unread. The first error ends the read.
+// Visit receives one file: its place, and its identifier, tags and size from the file's own header. content fetches the
+// bytes while it writes them out. Visit may leave content unread. Its first error ends the read.
 type Visit func(p quilt.Patch, content io.WriterTo) error
 
-// OpenQuilt finds the quilt and reads its index, which takes the metadata and the columns of the index. Errors: those of
-// Read, and quilt.ErrFormat for a blob that is no quilt.
+// OpenQuilt finds the quilt and reads its index. It fetches the metadata and the index columns. Errors: those of Read,
+// and quilt.ErrFormat for a blob that is no quilt.
 func (c *Client) OpenQuilt(ctx context.Context, id shards.BlobID) (*Quilt, error) {
 	q, err := c.findQuilt(ctx, id)
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *Client) OpenQuilt(ctx context.Context, id shards.BlobID) (*Quilt, error
 	return q, nil
 }
 
-// findQuilt finds the blob alone.
+// findQuilt finds the blob without reading the index.
 func (c *Client) findQuilt(ctx context.Context, id shards.BlobID) (*Quilt, error) {
 	com, err := c.chain.Committee(ctx)
 	if err != nil {
@@ -115,16 +115,16 @@ func (a *QuiltRead) add(b *QuiltRead) {
 	}
 }
 
-// ID of the quilt as a blob.
+// ID returns the quilt's blob ID.
 func (q *Quilt) ID() shards.BlobID { return q.id }
 
-// Size of the quilt as a blob, in bytes.
+// Size returns the size of the quilt as a blob, in bytes.
 func (q *Quilt) Size() uint64 { return q.meta.Length }
 
-// Index of the files. It is shared and read-only.
+// Index returns the index of the files. It is shared and read-only.
 func (q *Quilt) Index() *quilt.Index { return q.index }
 
-// Find returns the files of the identifiers, in their order. Errors wrap ErrNoFile.
+// Find returns the files with the given identifiers, in their order. Errors wrap ErrNoFile.
 func (q *Quilt) Find(identifiers ...string) ([]quilt.Patch, error) {
 	var patches []quilt.Patch
 	for _, identifier := range identifiers {
@@ -137,11 +137,11 @@ func (q *Quilt) Find(identifiers ...string) ([]quilt.Patch, error) {
 	return patches, nil
 }
 
-// Opened tells what it took to read the index.
+// Opened reports what reading the index took.
 func (q *Quilt) Opened() QuiltRead { return q.opened }
 
-// Stat tells what the file at p says of itself: identifier, tags, and size, which the index does not have. It fetches the
-// columns that hold that, which is one of most files. Errors: those of Read.
+// Stat reads the header of the file at p: identifier, tags, and size, which the index lacks. It fetches the columns
+// that hold the header: one column for most files. Errors: those of Read.
 func (q *Quilt) Stat(ctx context.Context, p quilt.Patch) (quilt.Patch, error) {
 	if p.Start < 1 || p.End <= p.Start || p.End > q.com.Params().Columns() {
 		return p, fmt.Errorf("read quilt %s: %w: it has no columns %d to %d", q.id, quilt.ErrFormat, p.Start, p.End-1)
@@ -163,7 +163,7 @@ func (q *Quilt) Stat(ctx context.Context, p quilt.Patch) (quilt.Patch, error) {
 	return found, nil
 }
 
-// CopyFile writes the content of one file to w and returns what is known of the file. See Read.
+// CopyFile writes the content of one file to w and returns its identifier, tags and size. See Read.
 func (q *Quilt) CopyFile(ctx context.Context, w io.Writer, p quilt.Patch) (quilt.Patch, *QuiltRead, error) {
 	found := p
 	res, err := q.Read(ctx, []quilt.Patch{p}, nil, func(p quilt.Patch, content io.WriterTo) error {
@@ -174,10 +174,10 @@ func (q *Quilt) CopyFile(ctx context.Context, w io.Writer, p quilt.Patch) (quilt
 	return found, res, err
 }
 
-// Read reads files, in the order of their columns, and nothing but their columns: each a secondary sliver that is
-// verified against the metadata before anything of it is used, or, if its node does not deliver, made from symbols of
-// others. Columns are fetched ahead within a bound on memory. The result is there with an error too, as far as it got.
-// Errors: quilt.ErrFormat if there is no such file, ErrInconsistent, *NotEnoughError, or visit's own.
+// Read reads files in the order of their columns, and fetches only those columns. A column is a secondary sliver,
+// verified against the metadata before use. If its node does not deliver, the column is made from other nodes' symbols.
+// Columns are fetched ahead within a bound on memory. With an error Read also returns the result so far. Errors:
+// quilt.ErrFormat if there is no such file, ErrInconsistent, *NotEnoughError, or visit's own.
 func (q *Quilt) Read(ctx context.Context, patches []quilt.Patch, progress Progress, visit Visit) (*QuiltRead, error) {
 	res := &QuiltRead{}
 	patches = slices.Clone(patches)
@@ -226,7 +226,7 @@ func (q *Quilt) Read(ctx context.Context, patches []quilt.Patch, progress Progre
 	return res, err
 }
 
-// visitAll takes the files out of their columns, which stream gives one after the other.
+// visitAll takes the files out of the columns that stream reads in order.
 func (q *Quilt) visitAll(stream *columnStream, patches []quilt.Patch, progress Progress, visit Visit) (written uint64, err error) {
 	total, done := int64(0), int64(0)
 	column := q.meta.Layout(shards.Secondary).Size()
@@ -257,19 +257,19 @@ func (q *Quilt) visitAll(stream *columnStream, patches []quilt.Patch, progress P
 	return written, nil
 }
 
-// fileContent is the content of the file that a stream has come to.
+// fileContent is the content of the file at which a stream stands.
 type fileContent struct {
 	r    io.Reader
 	left int64
-	err  error // of r
+	err  error // error of r
 	tell func(written int64)
 	sum  int64
 }
 
-// contentBuffer is how much is written out at once, in bytes.
+// contentBuffer bounds the bytes written out at once.
 const contentBuffer = 64 << 10
 
-// WriteTo writes what is left of the content.
+// WriteTo writes the rest of the content.
 func (f *fileContent) WriteTo(w io.Writer) (n int64, err error) {
 	buf := make([]byte, min(contentBuffer, max(f.left, 1)))
 	for f.left > 0 {

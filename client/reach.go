@@ -8,16 +8,16 @@ import (
 	"walrus/certs"
 )
 
-// connecting is the way to a committee, dialled while the blob is being encoded: the upload uses the same connections.
+// connecting dials a committee while the blob is being encoded. The upload uses the same connections.
 type connecting struct {
 	com    *certs.Committee // constant
 	cancel context.CancelFunc
-	done   chan struct{} // closed when tally and err are there
+	done   chan struct{} // closed when tally and err are set
 	tally  answers
-	err    error // of the caller's context
+	err    error // error of the caller's context
 }
 
-// reach begins to connect to the committee. The result must be ended.
+// reach begins to connect to the committee. The caller must call end.
 func (c *Client) reach(ctx context.Context, com *certs.Committee) *connecting {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &connecting{com: com, cancel: cancel, done: make(chan struct{})}
@@ -30,13 +30,13 @@ func (c *Client) reach(ctx context.Context, com *certs.Committee) *connecting {
 	return w
 }
 
-// end gives up what is not connected.
+// end gives up unfinished connections.
 func (w *connecting) end() {
 	w.cancel()
 	<-w.done
 }
 
-// wait until a quorum is connected. *NotEnoughError if too few can be, and what is wrong with each node.
+// wait waits until a quorum is connected. If too few nodes can be, it returns *NotEnoughError and each node's error.
 func (w *connecting) wait() ([]NodeUpload, error) {
 	<-w.done
 	if w.tally.answered >= w.com.Quorum() {

@@ -11,28 +11,29 @@ import (
 	"walrus/shards"
 )
 
-// ReadOptions of one Read or CopyRange call.
+// ReadOptions configures one Read or CopyRange call.
 type ReadOptions struct {
 	Progress Progress
-	// Strict encodes the whole blob again and compares the blob ID before the first byte is written out: it also finds
-	// a writer who encoded parity wrongly. The default check, of every source row against the metadata, does not wait.
+	// Strict encodes the whole blob again and compares the blob ID before the first byte is written out. This also
+	// finds a writer who encoded parity wrongly. The default checks every source row against the metadata, without
+	// waiting.
 	Strict bool
 }
 
-// ReadResult tells how a read went.
+// ReadResult reports how a read went.
 type ReadResult struct {
 	Size    uint64    // bytes of the blob
 	Fetched int64     // bytes of slivers received and verified
-	Cached  int64     // bytes of slivers that were in the cache, or on their way for another read
+	Cached  int64     // bytes of slivers taken from the cache or from another read
 	Decoded int       // source rows decoded from parity because their nodes did not deliver
 	Bad     []BadNode // nodes that served wrong bytes or did not deliver
 }
 
-// Read writes blob id to w: the source rows in order, as they come in and are verified; rows that are missing or slow
-// are decoded from parity. Nothing unverified is ever written. It does not need the ledger: one that stands still stops
-// no read. But what the ledger says has ended, or was never certified, is not found. Errors: ErrNotFound, ErrInconsistent,
-// *NotEnoughError, or w's own; what was written before an error is a correct beginning of the blob. The result is
-// there with an error too, as far as it got.
+// Read writes blob id to w, source row by source row, as rows come in and are verified. Rows that are missing or slow
+// are decoded from parity. Unverified bytes are never written. Read works while the ledger stands still. If the ledger
+// says that the blob has ended or was never certified, Read returns ErrNotFound. Errors: ErrNotFound, ErrInconsistent,
+// *NotEnoughError, or w's own. Bytes written before an error are a correct prefix of the blob. With an error Read also
+// returns the result so far.
 func (c *Client) Read(ctx context.Context, id shards.BlobID, w io.Writer, opt ReadOptions) (*ReadResult, error) {
 	b, err := c.Open(ctx, id)
 	if err != nil {
@@ -41,8 +42,8 @@ func (c *Client) Read(ctx context.Context, id shards.BlobID, w io.Writer, opt Re
 	return b.CopyRange(ctx, w, 0, int64(b.Size()), opt)
 }
 
-// metadata fetches the blob's metadata from whoever has it first, for op, which errors begin with. Those who lied about
-// it are named.
+// metadata fetches the blob's metadata from the first node that has it. op begins its errors. The BadNodes returned
+// served false metadata.
 func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.BlobID, op string) (*shards.Metadata, []BadNode, error) {
 	params := com.Params()
 	var meta *shards.Metadata
@@ -78,10 +79,10 @@ func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.B
 	}
 }
 
-// errLied marks an answer that is well formed and about something else.
+// errLied marks a well-formed answer about something that was not asked.
 var errLied = errors.New("answered something else than what was asked")
 
-// lied tells provably wrong bytes from a node that failed.
+// lied reports whether err proves that the node served wrong bytes. Other errors are failures.
 func lied(err error) bool {
 	for _, lie := range []error{
 		shards.ErrSliver, shards.ErrSymbol, shards.ErrMetadata, p2p.ErrProtocol, errLied,

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// maxWindow bounds how many rows are fetched at once.
+	// maxWindow bounds the rows fetched at once.
 	maxWindow = 32
-	// readTick is how often slow rows are looked for and busy nodes asked again.
+	// readTick is the interval at which slow rows are looked for and busy nodes are asked again.
 	readTick = 200 * time.Millisecond
-	// maxBusy is how often a row is asked for again from a node that says it is busy.
+	// maxBusy bounds how often a row is asked for again from a node that says it is busy.
 	maxBusy = 25
 	// slowFactor: a row that takes this many times the median is slow.
 	slowFactor = 4
@@ -32,14 +32,14 @@ type rowState uint8
 const (
 	rowUnknown  rowState = iota
 	rowFetching          // on its way
-	rowSlow              // on its way, but not counted on
+	rowSlow              // on its way, but too slow to count on
 	rowBusy              // its node was busy; asked again at the next tick
 	rowHave              // verified, in the row store
-	rowFailed            // not to be had
-	rowDropped           // was written out and is no longer held
+	rowFailed            // cannot be fetched
+	rowDropped           // written out and no longer held
 )
 
-// reader is the reading of one range of a blob. Its loop runs in one goroutine, which owns every field but those marked.
+// reader reads one range of a blob. The goroutine of run owns every field, except constants and those marked.
 type reader struct {
 	c        *Client // constant, as the next eight
 	blob     *Blob
@@ -57,32 +57,32 @@ type reader struct {
 	busy    []int        // by primary index: how often the node was busy
 	bad     map[int]bool // by committee index: not asked again
 	good    map[int]bool // by committee index: has delivered
-	suspect map[int]bool // by committee index: silent; asked only when no others are left
+	suspect map[int]bool // by committee index: was silent lately; asked only when no others are left
 	off     int64        // byte of the blob to write out next
 	end     int64        // where the range ends
 	total   int64        // bytes of the range
-	need    int          // source row before which the range ends; what follows is not wanted, or padding
+	need    int          // index after the last source row of the range; later rows are not wanted, or padding
 	next    int          // source row to write out next
 	decode  bool         // some source row must be decoded: keep every row
 	keep    bool         // rows stay in the row store after they are written out
 	flying  int          // fetches under way
-	// dialHedge is how long a row waits for a connection before it is decoded from others instead.
+	// dialHedge: a row that waits this long for a connection is decoded from others instead.
 	dialHedge time.Duration
 	took      []time.Duration
 	results   chan *fetch
 	res       *ReadResult
 }
 
-// fetch is one attempt to get a row.
+// fetch is one attempt to fetch a row.
 type fetch struct {
 	index int
-	call  *rowCall // with whoever else wants the row now
-	ours  bool     // this read was the first
+	call  *rowCall // shared by all reads that want the row now
+	ours  bool     // this read started the call
 	start time.Time
-	err   error // nil: the row is there and verified
+	err   error // nil: the row was fetched and verified
 }
 
-// newReader reads n bytes of the blob from off on, which are within it.
+// newReader makes a reader of n bytes of the blob from off; the range must lie within the blob.
 func newReader(b *Blob, w io.Writer, off, n int64, progress Progress) *reader {
 	c, com, meta := b.c, b.com, b.meta
 	params := com.Params()
@@ -105,7 +105,7 @@ func newReader(b *Blob, w io.Writer, off, n int64, progress Progress) *reader {
 	return r
 }
 
-// run writes out the range. It returns after every fetch it started.
+// run writes out the range. Every fetch it started has ended when it returns.
 func (r *reader) run(ctx context.Context) error {
 	defer r.rows.close()
 	ctx, cancel := context.WithCancel(ctx)
@@ -131,7 +131,7 @@ func (r *reader) run(ctx context.Context) error {
 			if err := r.decodeMissing(ctx); err != nil {
 				return err
 			}
-			r.settle() // what another read has decoded is fetched after all
+			r.settle() // rows that another read has decoded are fetched after all
 			continue
 		}
 		r.schedule(ctx, &g)
@@ -144,7 +144,7 @@ func (r *reader) run(ctx context.Context) error {
 				return err
 			}
 		case <-tick.C:
-			for len(r.results) > 0 { // came in while we were writing out
+			for len(r.results) > 0 { // came in while rows were written out
 				if err := r.take(<-r.results); err != nil {
 					return err
 				}
@@ -157,7 +157,7 @@ func (r *reader) run(ctx context.Context) error {
 	}
 }
 
-// emit writes out the rows that are there and next.
+// emit writes out, in order, the next rows that have come in.
 func (r *reader) emit() error {
 	for r.next < r.need && r.state[r.next] == rowHave {
 		start := int64(r.next) * r.layout.Size()
@@ -171,7 +171,7 @@ func (r *reader) emit() error {
 		if err != nil {
 			return fmt.Errorf("read %s: write row %d: %w", r.id, r.next, err)
 		}
-		_, cached := r.rows.rows[r.next].row.(*cachedRow) // is had again for little, and is an open file
+		_, cached := r.rows.rows[r.next].row.(*cachedRow) // cheap to read again, and holds an open file
 		if (!r.keep || cached) && !r.decode {
 			r.rows.drop(r.next)
 			r.state[r.next] = rowDropped
@@ -182,7 +182,7 @@ func (r *reader) emit() error {
 	return nil
 }
 
-// discard gives a row of the cache up that turned out damaged, to be fetched again.
+// discard drops a cached row that turned out damaged, so that it is fetched again.
 func (r *reader) discard(i int, err error) {
 	h := r.rows.rows[i]
 	if c, ok := h.row.(*cachedRow); ok {
@@ -207,10 +207,10 @@ func (r *reader) schedule(ctx context.Context, g *errgroup.Group) {
 		return
 	}
 	lacking := r.params.Rows() - r.count(rowHave) - r.count(rowFetching)
-	for _, wanted := range []rowState{rowUnknown, rowDropped} { // what was written out is fetched again only if need be
+	for _, wanted := range []rowState{rowUnknown, rowDropped} { // rows already written out are fetched again only if need be
 		for _, desperate := range []bool{false, true} {
 			for k := 0; k < len(r.state) && lacking > 0 && r.count(rowFetching) < maxWindow; k++ {
-				i := (r.next + k) % len(r.state) // first what is still to be written, then parity
+				i := (r.next + k) % len(r.state) // first rows still to be written, then parity
 				if r.state[i] != wanted || (r.suspect[r.owner(i)] && !desperate) {
 					continue
 				}
@@ -221,8 +221,8 @@ func (r *reader) schedule(ctx context.Context, g *errgroup.Group) {
 	}
 }
 
-// settle gives up the rows of nodes that turned out bad, and decides whether rows not yet written must be decoded: it
-// changes back when the row that was missing comes in after all.
+// settle marks unfetched rows of bad nodes as failed, and decides whether rows not yet written must be decoded. The
+// decision is reversed if the missing row comes in after all.
 func (r *reader) settle() {
 	for i, s := range r.state {
 		if (s == rowUnknown || s == rowBusy || s == rowDropped) && r.bad[r.owner(i)] && !r.c.cache.has(r.id, i) {
@@ -262,7 +262,7 @@ func (r *reader) start(ctx context.Context, g *errgroup.Group, index int) {
 	})
 }
 
-// leave gives up the row of a fetch that nobody has taken.
+// leave releases a fetched row that the reader will not take.
 func (f *fetch) leave() {
 	if f.err == nil {
 		f.call.leave()

@@ -13,7 +13,7 @@ import (
 	"walrus/shards"
 )
 
-// OwnedBlob is a record of the client's account.
+// OwnedBlob is a blob record of the client's account.
 type OwnedBlob struct {
 	Object ledger.ObjectID
 	ledger.Blob
@@ -27,7 +27,7 @@ type OwnedStorage struct {
 	Expired bool
 }
 
-// ListBlobs lists the records of the account: those that end first come first.
+// ListBlobs lists the records of the account, the earliest end first.
 func (c *Client) ListBlobs(ctx context.Context, expired bool) ([]OwnedBlob, error) {
 	k, err := c.owned(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func (c *Client) ListBlobs(ctx context.Context, expired bool) ([]OwnedBlob, erro
 	return list, nil
 }
 
-// ManyRecordsError says that the account has several live records of a blob, so that one must be named.
+// ManyRecordsError says that the account has several live records of a blob, and the caller must name one.
 type ManyRecordsError struct {
 	Blob    shards.BlobID
 	Objects []ledger.ObjectID
@@ -59,8 +59,8 @@ func (e *ManyRecordsError) Error() string {
 	return fmt.Sprintf("you have %d records of %s: say which: %s", len(e.Objects), e.Blob, strings.Join(names, ", "))
 }
 
-// OwnRecord finds the one live record that the account has of a blob. Errors: ErrNotFound if there is none,
-// *ManyRecordsError if there are several, ErrNoWallet.
+// OwnRecord finds the account's only live record of a blob. Errors: ErrNotFound if there is none, *ManyRecordsError if
+// there are several, ErrNoWallet.
 func (c *Client) OwnRecord(ctx context.Context, blob shards.BlobID) (ledger.ObjectID, error) {
 	list, err := c.ListBlobs(ctx, false)
 	if err != nil {
@@ -81,7 +81,7 @@ func (c *Client) OwnRecord(ctx context.Context, blob shards.BlobID) (ledger.Obje
 	return ledger.ObjectID{}, &ManyRecordsError{blob, found}
 }
 
-// ListStorage lists the storage resources of the account: those that end first come first.
+// ListStorage lists the storage resources of the account, the earliest end first.
 func (c *Client) ListStorage(ctx context.Context, expired bool) ([]OwnedStorage, error) {
 	k, err := c.owned(ctx)
 	if err != nil {
@@ -98,7 +98,7 @@ func (c *Client) ListStorage(ctx context.Context, expired bool) ([]OwnedStorage,
 	return list, nil
 }
 
-// owned reads everything of the account.
+// owned reads all objects of the account.
 func (c *Client) owned(ctx context.Context) (known, error) {
 	if c.payer == nil {
 		return known{}, ErrNoWallet
@@ -110,25 +110,25 @@ func (c *Client) owned(ctx context.Context) (known, error) {
 	return k, err
 }
 
-// Changed tells what an operation on a record did.
+// Changed reports the outcome of an operation on a record.
 type Changed struct {
 	Object   ledger.ObjectID
 	BlobID   shards.BlobID
-	EndEpoch uint32          // of the record, afterwards
-	Storage  ledger.ObjectID // what is left after a deletion, for use again
+	EndEpoch uint32          // end of the record afterwards
+	Storage  ledger.ObjectID // storage left after a deletion, for use again
 	Cost     Cost
 	Receipt  ledger.Receipt
 }
 
-// ExtendOptions of an Extend.
+// ExtendOptions configures one Extend call.
 type ExtendOptions struct {
-	// FromFunds has the funds of a shared record pay, otherwise our account does.
+	// FromFunds pays from the funds of a shared record instead of our account.
 	FromFunds bool
-	// Approve is asked before anything is paid: with an error nothing is. May be nil.
+	// Approve, if not nil, is called before anything is paid. Its error stops the call.
 	Approve func(Cost) error
 }
 
-// Extend prolongs the record of a blob by epochs: our own, or a shared one of anyone's.
+// Extend extends a record of a blob by epochs: our own record, or anyone's shared one.
 func (c *Client) Extend(ctx context.Context, object ledger.ObjectID, epochs uint32, opt ExtendOptions) (*Changed, error) {
 	return c.change(ctx, "extend", object, func(k *known, b *ledger.Blob) (ledger.Op, Cost, error) {
 		var cost Cost
@@ -160,8 +160,8 @@ func (c *Client) Extend(ctx context.Context, object ledger.ObjectID, epochs uint
 	})
 }
 
-// Delete ends a deletable record of ours. What is left of its storage is ours to use again. The content stays as long
-// as other records of it do.
+// Delete deletes a deletable record of ours. The rest of its storage becomes ours to use again. The content stays as
+// long as other records of it do.
 func (c *Client) Delete(ctx context.Context, object ledger.ObjectID) (*Changed, error) {
 	return c.change(ctx, "delete", object, func(k *known, b *ledger.Blob) (ledger.Op, Cost, error) {
 		if !b.Deletable {
@@ -172,7 +172,7 @@ func (c *Client) Delete(ctx context.Context, object ledger.ObjectID) (*Changed, 
 	})
 }
 
-// Share gives a permanent record of ours to everybody, for good, with fund for its extension.
+// Share gives a permanent record of ours to everybody, irrevocably, with fund for its extension.
 func (c *Client) Share(ctx context.Context, object ledger.ObjectID, fund ledger.Amount) (*Changed, error) {
 	return c.change(ctx, "share", object, func(_ *known, b *ledger.Blob) (ledger.Op, Cost, error) {
 		if b.Deletable {
@@ -192,7 +192,7 @@ func (c *Client) Fund(ctx context.Context, object ledger.ObjectID, amount ledger
 	})
 }
 
-// Burn gives up a record of ours; the blob lives on until its end.
+// Burn removes a record of ours; the blob stays stored until its end.
 func (c *Client) Burn(ctx context.Context, object ledger.ObjectID) (*Changed, error) {
 	return c.change(ctx, "burn", object, func(*known, *ledger.Blob) (ledger.Op, Cost, error) {
 		return ledger.BurnBlob{Object: object}, Cost{}, nil
@@ -211,7 +211,7 @@ func (c *Client) SetAttributes(ctx context.Context, object ledger.ObjectID, set 
 	})
 }
 
-// sortedAttributes puts attributes into the order the ledger wants.
+// sortedAttributes sorts attributes into the order the ledger requires.
 func sortedAttributes(list []ledger.Attribute) ([]ledger.Attribute, error) {
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(a, b ledger.Attribute) int { return strings.Compare(a.Key, b.Key) })
@@ -223,10 +223,10 @@ func sortedAttributes(list []ledger.Attribute) ([]ledger.Attribute, error) {
 	return list, nil
 }
 
-// Record reads the record of a blob. ErrNotFound if there is none of that ID.
+// Record reads the record of a blob. It returns ErrNotFound if no record has that ID.
 func (c *Client) Record(ctx context.Context, object ledger.ObjectID) (*ledger.Blob, error) {
 	r, err := c.chain.Peek(ctx, ledger.KeyBlob(object))
-	if r == nil { // what an old state says of a record will do
+	if r == nil { // an old state of the record is good enough
 		return nil, fmt.Errorf("read record %s: %w", object, err)
 	}
 	b, err := ledger.ReadBlob(r, object)
@@ -236,8 +236,8 @@ func (c *Client) Record(ctx context.Context, object ledger.ObjectID) (*ledger.Bl
 	return &b, err
 }
 
-// change runs one operation on a record. prepare says which and what it costs, or why it cannot be, before anything is
-// sent, and leaves in the record what becomes of its end.
+// change runs one operation on a record. Before anything is sent, prepare returns the operation and its cost, or an
+// error why it cannot be done, and updates the record's end.
 func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID, prepare func(*known, *ledger.Blob) (ledger.Op, Cost, error)) (*Changed, error) {
 	fail := func(err error) (*Changed, error) { return nil, fmt.Errorf("%s %s: %w", verb, object, err) }
 	if c.payer == nil {
@@ -281,25 +281,25 @@ func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID
 	return done, nil
 }
 
-// Info is where the network is.
+// Info describes the state of the network.
 type Info struct {
 	Params    ledger.Params
 	Committee *certs.Committee
 	Epoch     uint32
-	EpochEnd  time.Time     // as scheduled
-	Burned    ledger.Amount // of all WAL
+	EpochEnd  time.Time     // scheduled end of the epoch
+	Burned    ledger.Amount // of all WAL so far
 	Sold      uint64        // bytes of encoded size, in this epoch
-	Rewards   ledger.Amount // that this epoch pays out at its end, so far
+	Rewards   ledger.Amount // paid out at the end of this epoch, so far
 	Balance   ledger.Amount // of the client's account; zero without a wallet
 }
 
-// Info reads where the network is.
+// Info reads the state of the network.
 func (c *Client) Info(ctx context.Context) (*Info, error) {
 	com, err := c.chain.Committee(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("info: %w", err)
 	}
-	// whose pot is to be read is known only with the epoch: that of the next too, in case it begins just now
+	// the epoch tells which pot to read: the next one is read too, in case the epoch changes just now
 	k, r, err := c.now(ctx, ledger.KeySupply(), ledger.KeyPot(com.Epoch()), ledger.KeyPot(com.Epoch()+1))
 	if err == nil && k.epoch > com.Epoch()+1 {
 		k, r, err = c.now(ctx, ledger.KeySupply(), ledger.KeyPot(k.epoch), ledger.KeyPot(k.epoch+1))

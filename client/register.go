@@ -8,27 +8,27 @@ import (
 	"walrus/ledger"
 )
 
-// registration is the transaction of a plan on its way to the ledger, while the upload has begun already.
+// registration is the transaction of a plan on its way to the ledger. The upload runs at the same time.
 type registration struct {
 	c *Client // constant after register, as the next two
 	w *want
 	p *plan
 
-	composed chan struct{}   // closed when the new record's ID is first expected
-	expected ledger.ObjectID // what it is expected to be; known when composed is closed
-	moved    chan struct{}   // closed when it is to be another, because the transaction is composed anew
-	astray   bool            // moved is closed; owned by expect
+	composed chan struct{}   // closed when the new record's ID is first predicted
+	expected ledger.ObjectID // the predicted ID; constant once composed is closed
+	moved    chan struct{}   // closed when the transaction is composed anew and the prediction no longer holds
+	astray   bool            // moved is closed; used by expect only
 
-	done chan struct{} // closed when it is committed, or has failed
-	// object is the blob's record: known when done is closed, as the next two.
+	done chan struct{} // closed when the transaction is committed or has failed
+	// object is the blob's record: constant once done is closed, as the next two.
 	object  ledger.ObjectID
 	receipt ledger.Receipt
 	err     error
 
-	certified []ledger.Receipt // of the certifications, failed ones too; owned by the upload
+	certified []ledger.Receipt // certifications, failed ones too; owned by the upload
 }
 
-// register begins to run the operations of the plan.
+// register begins to run the plan's operations.
 func (c *Client) register(ctx context.Context, w *want, p *plan) *registration {
 	r := &registration{
 		c: c, w: w, p: p, composed: make(chan struct{}), moved: make(chan struct{}), done: make(chan struct{}), object: p.object,
@@ -49,7 +49,7 @@ func (c *Client) register(ctx context.Context, w *want, p *plan) *registration {
 	return r
 }
 
-// expect takes the ID that the transaction, as it is composed now, gives the new record. Nobody else calls it meanwhile.
+// expect records the ID that the transaction, as now composed, gives the new record. Calls do not overlap.
 func (r *registration) expect(object ledger.ObjectID) {
 	switch {
 	case r.object == ledger.ObjectID{}:
@@ -62,13 +62,13 @@ func (r *registration) expect(object ledger.ObjectID) {
 	r.object = object
 }
 
-// wait until the operations are committed or have failed.
+// wait waits until the operations are committed or have failed.
 func (r *registration) wait() error {
 	<-r.done
 	return r.err
 }
 
-// waitOr is wait, unless ctx ends before.
+// waitOr is wait, but returns nil if ctx ends first.
 func (r *registration) waitOr(ctx context.Context) error {
 	select {
 	case <-r.done:
@@ -78,9 +78,9 @@ func (r *registration) waitOr(ctx context.Context) error {
 	}
 }
 
-// expectation is what persistence will be, if nothing comes in between: known before the record is on the ledger when
-// nodes cannot take another for it, so that they can be asked to vouch for it as soon as they have it. moved is closed
-// when something came in between.
+// expectation predicts the record's persistence before the ledger confirms it, so that nodes can be asked to confirm as
+// soon as they have the record. This works only if nodes cannot mistake another record for it; otherwise expectation
+// waits for the ledger. moved is closed if the prediction turns out wrong.
 func (r *registration) expectation(ctx context.Context) (p certs.Persistence, moved <-chan struct{}, err error) {
 	if r.p.alone {
 		select {
@@ -94,7 +94,7 @@ func (r *registration) expectation(ctx context.Context) (p certs.Persistence, mo
 	return p, nil, err
 }
 
-// persistence of the blob's record, once it is on the ledger.
+// persistence waits for the ledger and returns the persistence of the blob's record.
 func (r *registration) persistence(ctx context.Context) (p certs.Persistence, err error) {
 	select {
 	case <-r.done:
@@ -107,7 +107,7 @@ func (r *registration) persistence(ctx context.Context) (p certs.Persistence, er
 	return r.persistent(r.object), nil
 }
 
-// persistent is the persistence of the plan's record.
+// persistent returns the persistence of object under the plan.
 func (r *registration) persistent(object ledger.ObjectID) (p certs.Persistence) {
 	if r.p.deletable {
 		p = certs.Persistence{Deletable: true, Object: object}
@@ -115,19 +115,19 @@ func (r *registration) persistent(object ledger.ObjectID) (p certs.Persistence) 
 	return p
 }
 
-// certify puts the certificate on the ledger. A blob that is on record as certified is left as it is.
+// certify puts the certificate on the ledger, unless the blob's record is certified already.
 func (r *registration) certify(ctx context.Context, cert *certs.Certificate) error {
 	if r.p.certified != 0 {
 		return nil
 	}
 	ops := r.w.certify(r.object, cert.Marshal())
 	receipt, err := r.c.run(ctx, func(func(int) ledger.ObjectID) []ledger.Op { return ops })
-	if receipt.ID != (ledger.TxID{}) { // in a block: it has cost something even if it failed
+	if receipt.ID != (ledger.TxID{}) { // in a block: the fee is paid even if it failed
 		r.certified = append(r.certified, receipt)
 	}
 	var refused *ledger.OpError
 	if errors.As(err, &refused) && refused.Code == ledger.CodeState && refused.Op == 0 && r.isCertified(ctx) {
-		return nil // by an earlier run of ours whose answer was lost
+		return nil // certified by an earlier attempt whose answer was lost
 	}
 	return err
 }
@@ -141,7 +141,7 @@ func (r *registration) isCertified(ctx context.Context) bool {
 	return err == nil && b.Certified != 0
 }
 
-// tell adds to a result what was paid, for transactions that failed too. The registration is done.
+// tell adds to res what was paid, also by failed transactions. The registration must be done.
 func (r *registration) tell(res *StoreResult) {
 	res.Object = r.object
 	for i, receipt := range append([]ledger.Receipt{r.receipt}, r.certified...) {

@@ -8,30 +8,29 @@ import (
 	"walrus/shards"
 )
 
-// row is a place for one sliver. Once it is filled and verified several may read it at a time.
+// row stores one sliver. Once it is filled and verified, several goroutines may read it at a time.
 type row interface {
 	// put writes strip t, which is in strip order.
 	put(t int, strip []byte) error
 	// get reads strip t into strip, in strip order.
 	get(t int, strip []byte) error
-	// writeTo writes the bytes from off to end, in the plain order of the symbols, to w, and says how many.
+	// writeTo writes the bytes from off to end to w, in the plain order of the symbols, and returns their number.
 	writeTo(w io.Writer, off, end int64) (int64, error)
-	// release gives the place back; nobody uses it any more.
+	// release frees the row; nobody may use it afterwards.
 	release()
 }
 
-// rowStore holds the verified primary slivers of a read, in memory or in slots of a temporary file. Only what has been
-// verified is ever put in.
+// rowStore holds the verified primary slivers of a read, in memory or in slots of a temporary file.
 type rowStore struct {
 	place rowPlace
 	spill bool         // all new rows go to the file
 	rows  map[int]held // verified, by primary index
 }
 
-// held is a row and who else has it.
+// held is a row in the store, with the call it is shared through.
 type held struct {
 	row
-	call *rowCall // nil: nobody
+	call *rowCall // nil: the row is not shared
 }
 
 func (h held) drop() {
@@ -42,7 +41,7 @@ func (h held) drop() {
 	}
 }
 
-// drop takes a row out that is not needed any more.
+// drop removes a row that is no longer needed.
 func (r *rowStore) drop(i int) {
 	h := r.rows[i]
 	delete(r.rows, i)
@@ -55,18 +54,18 @@ func (r *rowStore) close() {
 	}
 }
 
-// create returns a new place for a sliver of this read alone.
+// create returns a place for a sliver that only this read uses.
 func (r *rowStore) create() (row, error) { return r.place.create(r.spill) }
 
-// rowPlace is where rows of one blob are kept. It is safe for concurrent use.
+// rowPlace makes rows of one blob, in memory or in a file. It is safe for concurrent use.
 type rowPlace struct {
 	layout  shards.Layout
-	memory  int64 // bytes above which a single row goes to the file
+	memory  int64 // a larger row goes to the file
 	file    *spillFile
 	buffers *buffers
 }
 
-// create returns a new place for a sliver, in the file if it must.
+// create returns a new row, in the file if spill is set or the row is too large for memory.
 func (p rowPlace) create(spill bool) (row, error) {
 	if !spill && p.layout.Size() <= p.memory {
 		return memoryRow{p.layout, p.buffers.get(p.layout.Size()), p.buffers}, nil
@@ -78,7 +77,7 @@ func (p rowPlace) create(spill bool) (row, error) {
 	return &fileRow{place: p, f: f, off: off}, nil
 }
 
-// copy makes a copy of a row that is a place for itself.
+// copy copies from into a new row.
 func (p rowPlace) copy(from row, spill bool) (row, error) {
 	if c, ok := from.(*cachedRow); ok && p.layout.Size() <= p.memory {
 		plain := memoryRow{p.layout, p.buffers.get(p.layout.Size()), p.buffers}
@@ -112,7 +111,7 @@ func (p rowPlace) copy(from row, spill bool) (row, error) {
 	return to, nil
 }
 
-// buffers are memory for rows, used again and again.
+// buffers reuses memory for rows.
 type buffers struct{ pool sync.Pool }
 
 func (b *buffers) get(size int64) []byte {
@@ -124,7 +123,7 @@ func (b *buffers) get(size int64) []byte {
 
 func (b *buffers) put(p []byte) { b.pool.Put(&p) }
 
-// spillFile is a temporary file that is there as long as rows are in it.
+// spillFile is a temporary file that exists as long as it holds rows.
 type spillFile struct {
 	dir string // constant
 
@@ -134,7 +133,7 @@ type spillFile struct {
 	rows int
 }
 
-// slot is a place in the file that was never used before.
+// slot returns a place in the file that was never used before.
 func (s *spillFile) slot(size int64) (off int64, f *tempFile, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -216,13 +215,13 @@ func (s *fileRow) writeTo(w io.Writer, off, end int64) (int64, error) {
 	return whole.writeTo(w, off, end)
 }
 
-// writeSymbols is writeTo for rows too large for memory: symbol by symbol, each gathered from all strips.
+// writeSymbols is writeTo for rows too large for memory: it gathers each symbol from all strips.
 func (s *fileRow) writeSymbols(w io.Writer, off, end int64) (done int64, err error) {
 	l := s.place.layout
 	buf := make([]byte, l.Width)
 	for off < end {
 		symbol, in := off/l.SymbolSize, off%l.SymbolSize
-		t := int(in / int64(l.Width)) // all strips but the last are as wide
+		t := int(in / int64(l.Width)) // all strips have this width, except the last
 		strip, _ := l.Strip(t)
 		width, skip := int64(l.StripWidth(t)), in%int64(l.Width)
 		n := min(width-skip, end-off)

@@ -11,21 +11,21 @@ import (
 	"walrus/ledger"
 )
 
-// What marks the record of a blob that Store has encrypted: an attribute, which everybody can read, as the content says it
-// of itself anyway.
+// Store marks the record of an encrypted blob with this attribute. Everybody can read it; the content's header shows
+// the same.
 const (
 	EncryptionAttribute = "encryption"
 	EncryptionAge       = "age"
 )
 
-// Sealed is an encrypted copy of something, in a temporary file, to be stored. It must be closed.
+// Sealed is an encrypted copy in a temporary file, to be stored. It must be closed.
 type Sealed struct {
 	file *tempFile
 	size uint64
 }
 
-// Seal encrypts src for recipients, in the format of age, into a file in tempDir ("": the system's) that nobody else can read.
-// Each time it gives other bytes, and so another blob ID. A passphrase must be the only recipient.
+// Seal encrypts src for recipients, in the age format, into a file in tempDir ("": the system's) that only this user
+// can read. Each call gives other bytes, and so another blob ID. A passphrase must be the only recipient.
 func Seal(ctx context.Context, src io.Reader, recipients []age.Recipient, tempDir string) (_ *Sealed, err error) {
 	f, err := newTempFile(tempDir, "walrus-sealed-*")
 	if err != nil {
@@ -58,7 +58,7 @@ func Seal(ctx context.Context, src io.Reader, recipients []age.Recipient, tempDi
 // ReadAt reads the encrypted bytes.
 func (s *Sealed) ReadAt(p []byte, off int64) (int, error) { return s.file.ReadAt(p, off) }
 
-// Size is that of the encrypted bytes.
+// Size returns the number of encrypted bytes.
 func (s *Sealed) Size() uint64 { return s.size }
 
 // Close removes the file.
@@ -77,7 +77,7 @@ func (u untilDone) Read(p []byte) (int, error) {
 	return u.r.Read(p)
 }
 
-// storeSealed stores what opt.Encrypt makes of src.
+// storeSealed encrypts src for opt.Encrypt and stores the result.
 func (c *Client) storeSealed(ctx context.Context, src io.ReaderAt, size uint64, opt StoreOptions) (res *StoreResult, err error) {
 	for _, a := range opt.Attributes {
 		if a.Key == EncryptionAttribute {

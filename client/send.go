@@ -24,7 +24,7 @@ func (u *upload) serveNode(ctx context.Context, i int, taps []*tap) error {
 	return u.confirm(ctx, i)
 }
 
-// pause waits; false when ctx ended before.
+// pause waits for d. It returns false if ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -36,7 +36,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// sendPairs streams one tap's pairs; whatever happens it drains the tap, so that the encoder goes on for the others.
+// sendPairs streams one tap's pairs. It drains the tap in every case, so that the encoder continues for the others.
 func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 	defer func() {
 		t.ended.Store(true)
@@ -47,7 +47,7 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 	size := u.meta.Layout(shards.Primary).Size() + u.meta.Layout(shards.Secondary).Size()
 	params := u.com.Params()
 	strips := u.meta.Layout(shards.Primary).Strips()
-	begun := false // strips are gone once taken
+	begun := false // strips cannot be taken twice
 	body := func(w io.Writer) error {
 		for range strips {
 			var s *sharedStrip
@@ -78,7 +78,7 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 		return nil, u.c.swarm.StorePairs(ctx, u.com.Members()[i].Node, u.id, t.pairs, size*int64(len(t.pairs)), body)
 	})
 	if err != nil {
-		u.end(i, why(ctx, err)) // known at once, not only when the tap has been drained
+		u.end(i, why(ctx, err)) // report it at once, not only when the tap has been drained
 	}
 	return err
 }

@@ -5,35 +5,35 @@ import (
 	"sync"
 )
 
-// sharing has things made once that several want at the same time, and lets them use the same one: it is there as long as
-// somebody wants it. Start with join.
+// sharing makes a value once for all callers that want it at the same time. The value lives as long as some caller uses
+// it. Start with join.
 type sharing[K comparable, V any] struct {
-	end func(V) // constant: what becomes of a value that nobody uses any more; nil: nothing
+	end func(V) // constant: called with a value that nobody uses any more; may be nil
 
 	mu    sync.Mutex
-	calls map[K]*call[K, V] // that can be joined; guarded by mu
+	calls map[K]*call[K, V] // calls that can be joined; guarded by mu
 }
 
-// call is a value being made, or made and in use.
+// call is one value, being made or in use.
 type call[K comparable, V any] struct {
 	s      *sharing[K, V] // constant, as the next five
 	key    K
 	val    V
 	cancel context.CancelFunc
 	ready  chan struct{} // closed when val can be used, or err says why not
-	done   chan struct{} // closed when nothing works on val any more
-	err    error         // known once ready is closed
+	done   chan struct{} // closed when run has returned
+	err    error         // constant once ready is closed
 	users  int           // guarded by s.mu, as the next
-	ended  bool          // val is gone
+	ended  bool          // val was given up
 }
 
 func newSharing[K comparable, V any](end func(V)) *sharing[K, V] {
 	return &sharing[K, V]{end: end, calls: map[K]*call[K, V]{}}
 }
 
-// join takes part in the call of key. If there is none it begins one: make returns its value at once, and run fills it,
-// in a goroutine that works until all who joined have left; it may call ready before it returns, when val can be used and
-// it has something left to do with it. Whoever joins must leave, once.
+// join joins the call of key, or begins one. make returns its value at once. run fills the value in a goroutine, which
+// works until all callers have left. run may call ready before it returns, once val can be used, and continue working.
+// Every caller of join must call leave, once.
 func (s *sharing[K, V]) join(ctx context.Context, key K, make func() V, run func(ctx context.Context, val V, ready func()) error) (c *call[K, V], first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,7 +41,7 @@ func (s *sharing[K, V]) join(ctx context.Context, key K, make func() V, run func
 		c.users++
 		return c, false
 	}
-	// what one of the callers wants is no reason to end what others wait for
+	// the end of one caller's context must not end the work that others wait for
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // the last to leave calls it
 	c = &call[K, V]{s: s, key: key, val: make(), cancel: cancel, ready: newSignal(), done: newSignal(), users: 1}
 	s.calls[key] = c
@@ -51,7 +51,7 @@ func (s *sharing[K, V]) join(ctx context.Context, key K, make func() V, run func
 		err := run(ctx, c.val, func() { once.Do(func() { close(c.ready) }) })
 		once.Do(func() {
 			if c.err = err; err != nil {
-				c.forget() // the next one tries again
+				c.forget() // the next caller tries again
 			}
 			close(c.ready)
 		})
@@ -59,7 +59,7 @@ func (s *sharing[K, V]) join(ctx context.Context, key K, make func() V, run func
 	return c, true
 }
 
-// peek is join if there is a call, and else nil.
+// peek joins the call of key if there is one, and returns nil otherwise.
 func (s *sharing[K, V]) peek(key K) *call[K, V] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +72,7 @@ func (s *sharing[K, V]) peek(key K) *call[K, V] {
 
 func newSignal() chan struct{} { return make(chan struct{}) }
 
-// wait until the value can be used. After an error, which is that of ctx or of the call, the caller still has to leave.
+// wait waits until the value can be used. After an error, of ctx or of the call, the caller must still leave.
 func (c *call[K, V]) wait(ctx context.Context) error {
 	select {
 	case <-c.ready:
@@ -82,7 +82,7 @@ func (c *call[K, V]) wait(ctx context.Context) error {
 	}
 }
 
-// forget lets nobody join any more.
+// forget lets no more callers join.
 func (c *call[K, V]) forget() {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
@@ -95,8 +95,8 @@ func (c *call[K, V]) forgetLocked() {
 	}
 }
 
-// leave ends the caller's use. The last one ends the call: what is still being made is cut off and waited for; what is made
-// can be joined until all work on it has ended.
+// leave ends the caller's use. The last caller to leave ends the call: a value still being made is cancelled and waited
+// for. A finished value can be joined until all work on it has ended.
 func (c *call[K, V]) leave() {
 	c.s.mu.Lock()
 	c.users--
@@ -111,7 +111,7 @@ func (c *call[K, V]) leave() {
 	}
 	<-c.done
 	c.s.mu.Lock()
-	last = c.users == 0 && !c.ended // others may have joined, and left, meanwhile
+	last = c.users == 0 && !c.ended // others may have joined and left meanwhile
 	if last {
 		c.forgetLocked()
 		c.ended = true
@@ -126,7 +126,7 @@ func (c *call[K, V]) leave() {
 	}
 }
 
-// made tells whether the value can be used.
+// made reports whether the value can be used.
 func (c *call[K, V]) made() bool {
 	select {
 	case <-c.ready:

@@ -6,11 +6,11 @@ import (
 	"walrus/certs"
 )
 
-// silence is for how long reads do not count on a node that was silent in one: waiting for it again in every read would cost
-// a hedge each time, and to decode without it costs little.
+// silence: for this long, reads do not count on a node that was silent in one. Waiting for it in every read would cost
+// one hedge each time; decoding without it costs little.
 const silence = 10 * time.Second
 
-// silentNodes are the nodes of the committee, by index, that were silent lately.
+// silentNodes returns the nodes of the committee, by index, that were silent lately.
 func (c *Client) silentNodes(com *certs.Committee) map[int]bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -23,7 +23,7 @@ func (c *Client) silentNodes(com *certs.Committee) map[int]bool {
 	return out
 }
 
-// rememberSilent keeps which nodes were silent in a read; those that were so already keep their time.
+// rememberSilent records which nodes were silent in a read. Nodes recorded already keep their time.
 func (c *Client) rememberSilent(com *certs.Committee, nodes map[int]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

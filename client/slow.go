@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// blame names node i, once; a lie outweighs what was said before.
+// blame adds node i to the bad nodes, once; a lie replaces an earlier reason.
 func (r *reader) blame(i int, err error) {
 	m := &r.com.Members()[i]
 	named := badNode(m, err)
@@ -20,29 +20,29 @@ func (r *reader) blame(i int, err error) {
 	r.res.Bad = append(r.res.Bad, named)
 }
 
-// nameSlow names the nodes that delivered nothing of what they were asked for, and remembers the silent ones for the next.
+// nameSlow blames the nodes that delivered nothing they were asked for, and remembers the silent ones for later reads.
 func (r *reader) nameSlow() {
 	for i, s := range r.state {
 		if s == rowSlow && !r.good[r.owner(i)] {
 			r.blame(r.owner(i), errSilent)
 		}
 	}
-	for i := range r.suspect { // also those that were silent a moment ago and were not asked
+	for i := range r.suspect { // includes nodes that were silent lately and were not asked
 		r.blame(i, errSilent)
 	}
 	r.c.rememberSilent(r.com, r.suspect)
 }
 
-// minDialHedge and the factor over the time in which the first node was reached and gave the metadata bound how long a
-// row waits for a connection: what another node did in that time, this one should.
+// A row waits for a connection for dialHedgeFactor times the time in which the first node was reached and sent the
+// metadata, but at least minDialHedge: other nodes should be as fast as that one.
 const (
 	minDialHedge    = time.Second
 	dialHedgeFactor = 4
 )
 
-// markSlow stops counting on rows that hold up the read: the next one, or when decoding any.
+// markSlow stops counting on rows that hold up the read: the next row, or any row when decoding.
 func (r *reader) markSlow() {
-	// a row is late that takes far longer than the others did, or, as long as none has come, than a slow line would
+	// late: far slower than the other rows or, before the first row, than a slow line
 	limit := r.c.cfg.Hedge + time.Duration(r.layout.Size())*time.Second/slowLine
 	if n := len(r.took); n > 0 {
 		sorted := slices.Sorted(slices.Values(r.took))

@@ -15,27 +15,27 @@ import (
 	"walrus/shards"
 )
 
-// BlobStatus is what the network says of a blob: the ledger, and the nodes shard by shard.
+// BlobStatus reports what the network knows of a blob: the ledger, and the nodes shard by shard.
 type BlobStatus struct {
 	BlobID      shards.BlobID
 	Size        uint64             // bytes of the blob; 0 if no node has its metadata
-	EncodedSize int64              // bytes that all nodes keep together
-	Certificate *certs.Certificate // nil: no node has one, or by the ledger it counts no more
+	EncodedSize int64              // bytes that all nodes store together
+	Certificate *certs.Certificate // nil: no node has one, or the ledger no longer accepts it
 	Shards      []ShardStatus      // by shard
-	Bad         []BadNode          // nodes that did not answer, or not truthfully
+	Bad         []BadNode          // nodes that did not answer, or lied
 
-	// LedgerErr is why the ledger's part is not known; nil if it is.
+	// LedgerErr says why the ledger's part is missing; nil if it is there.
 	LedgerErr      error
-	Epoch          uint32          // now
+	Epoch          uint32          // current epoch
 	Info           ledger.BlobInfo // all records of the blob together
-	EndEpoch       uint32          // at whose start the last registration ends; 0 if all have
-	CertifiedEnd   uint32          // at whose start the last certified one ends; 0 if there is none
-	CertifiedEpoch uint32          // of the first certificate; 0 if there is none
-	Permanent      bool            // a permanent record is certified, so that nobody can delete the blob
-	Own            []OwnedBlob     // our records of it
+	EndEpoch       uint32          // epoch at whose start the last registration ends; 0 if all have
+	CertifiedEnd   uint32          // epoch at whose start the last certified registration ends; 0 if there is none
+	CertifiedEpoch uint32          // epoch of the first certificate; 0 if there is none
+	Permanent      bool            // a permanent record is certified: nobody can delete the blob
+	Own            []OwnedBlob     // our records of the blob
 }
 
-// States of a sliver in a ShardStatus.
+// States of a sliver, for ShardStatus.
 const (
 	Stored      = "stored"
 	Missing     = "missing"
@@ -44,7 +44,7 @@ const (
 	Unreachable = "unreachable"
 )
 
-// ShardStatus is the state of one shard's sliver pair, as its node tells it.
+// ShardStatus is the state of one shard's sliver pair, as its node reports it.
 type ShardStatus struct {
 	Shard     int     `json:"shard"`
 	Pair      int     `json:"pair"`
@@ -54,8 +54,9 @@ type ShardStatus struct {
 	Secondary string  `json:"secondary"`
 }
 
-// BlobStatus asks the ledger and every node about blob id. ErrNotFound when the ledger has no live registration of it,
-// or cannot be asked and a quorum of shards knows nothing of it; *NotEnoughError when too few answer to say so.
+// BlobStatus asks the ledger and every node about blob id. It returns ErrNotFound if the ledger has no live
+// registration of it, or if the ledger cannot be asked and a quorum of shards does not know it. It returns
+// *NotEnoughError if too few answer to tell.
 func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus, error) {
 	com, err := c.chain.Committee(ctx)
 	if err != nil {
@@ -71,10 +72,10 @@ func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus,
 		st.Shards[i] = ShardStatus{Shard: i, Pair: params.PairOnShard(id, i), Node: m.Node, Name: m.Name, Primary: Unreachable, Secondary: Unreachable}
 	}
 	c.askSlivers(ctx, com, st)
-	if st.LedgerErr == nil && st.CertifiedEnd == 0 { // an old one, of a record that has ended or was deleted
+	if st.LedgerErr == nil && st.CertifiedEnd == 0 { // an old certificate, of a record that has ended or was deleted
 		st.Certificate = nil
 	}
-	// what nodes say proves nothing: if the ledger is silent, the blob exists if its certificate or its metadata does
+	// a node's word proves nothing: without the ledger, the blob exists if its certificate or its metadata does
 	meta, _, err := c.metadata(ctx, com, id, "blob status "+id.String())
 	if err != nil && st.Certificate == nil && st.LedgerErr != nil {
 		return nil, err
@@ -85,7 +86,7 @@ func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus,
 	return st, nil
 }
 
-// recordStatus fills in the ledger's part. ErrNotFound if no registration of the blob is alive.
+// recordStatus fills in the ledger's part. It returns ErrNotFound if no registration of the blob is live.
 func (c *Client) recordStatus(ctx context.Context, st *BlobStatus) error {
 	k, r, err := c.nowBy(ctx, c.chain.Peek, [][]byte{ledger.KeyBlobInfo(st.BlobID)})
 	if err != nil {
@@ -114,7 +115,7 @@ func (c *Client) recordStatus(ctx context.Context, st *BlobStatus) error {
 	return err
 }
 
-// askSlivers asks every node what it has of the blob.
+// askSlivers asks every node which slivers of the blob it has.
 func (c *Client) askSlivers(ctx context.Context, com *certs.Committee, st *BlobStatus) {
 	var mu sync.Mutex
 	tally := c.ask(ctx, com, func(ctx context.Context, i int, m *certs.Member) (any, error) {
@@ -140,7 +141,7 @@ func (c *Client) askSlivers(ctx context.Context, com *certs.Committee, st *BlobS
 	st.Bad = tally.bad
 }
 
-// record notes what node m says of its own shards.
+// record notes the answer of node m for its own shards.
 func (st *BlobStatus) record(m *certs.Member, s p2p.BlobStatus) {
 	for _, shard := range m.Shards {
 		st.Shards[shard].Primary, st.Shards[shard].Secondary = Missing, Missing

@@ -16,75 +16,76 @@ import (
 	"walrus/shards"
 )
 
-// StoreOptions of one Store call.
+// StoreOptions configures one Store call.
 type StoreOptions struct {
 	Progress Progress
-	// Force registers the blob anew, pays for it, and offers it to every node, although it is certified already.
+	// Force registers the blob anew, pays for it, and offers it to every node, even if it is certified already.
 	Force bool
-	// Epochs for which the blob is stored, the current one included; 0 means 1, MaxEpochs as many as the network sells.
+	// Epochs to store the blob for, including the current one; 0 means 1, MaxEpochs the most the network sells.
 	Epochs uint32
-	// Permanent blobs cannot be deleted before their end; others can by their owner.
+	// Permanent blobs cannot be deleted before their end; the owner can delete others.
 	Permanent bool
 	// Attributes of the record, in any order.
 	Attributes []ledger.Attribute
-	// Share gives the record, which must be permanent, to everybody once it is certified, with Fund for its extension.
+	// Share gives the record to everybody once it is certified, with Fund for its extension. The record must be
+	// permanent.
 	Share bool
 	Fund  ledger.Amount
-	// SendTo, unless zero, is made the owner of the record once it is certified: always of one that is new.
+	// SendTo, unless zero, becomes the record's owner once it is certified. The record is then always a new one.
 	SendTo ledger.Address
-	// Encrypt, unless empty, are those for whom src is encrypted before it is stored, in a temporary file. The size of the
-	// result is then that of what is encrypted.
+	// Encrypt lists recipients. Unless it is empty, src is encrypted for them into a temporary file, which is stored.
+	// The size in the result then counts encrypted bytes.
 	Encrypt []age.Recipient
-	// Approve, if not nil, is asked before anything is paid, with what it will cost at most; its error ends the store. It is
-	// asked again if the ledger moved on and the plan is a new one.
+	// Approve, if not nil, is called with the highest possible cost before anything is paid. Its error ends the store.
+	// It is called again for a new plan if the ledger moved on.
 	Approve func(Cost) error
-	// DryRun encodes and plans, and does nothing: the result says what it would cost.
+	// DryRun encodes and plans without paying or sending. The result says what storing would cost.
 	DryRun bool
 }
 
-// StoreResult tells where a blob went and what was paid.
+// StoreResult says how a blob was stored and what was paid.
 type StoreResult struct {
 	BlobID      shards.BlobID
 	Size        uint64 // bytes of the blob
-	EncodedSize int64  // bytes that all nodes keep together, metadata included
+	EncodedSize int64  // bytes that all nodes store together, metadata included
 
-	Operation       Operation       // how it came by the right to be stored
-	Object          ledger.ObjectID // the record; zero if somebody else's serves, or after a dry run
+	Operation       Operation       // how the blob got the right to be stored
+	Object          ledger.ObjectID // the record; zero after a dry run, or if another account's record was used
 	Deletable       bool
 	Shared          bool
-	RegisteredEpoch uint32 // zero if somebody else's record serves
+	RegisteredEpoch uint32 // zero if another account's record was used
 	CertifiedEpoch  uint32 // zero after a dry run
 	EndEpoch        uint32 // the epoch at whose start storage ends
-	EpochsExtended  uint32 // by which a record of ours was extended
-	Cost            Cost   // what was paid; after a dry run, what would be at most
+	EpochsExtended  uint32 // epochs by which our own record was extended
+	Cost            Cost   // paid; after a dry run, the most that storing would cost
 	Txs             []ledger.TxID
 
 	AlreadyCertified bool               // nothing was paid and nothing uploaded
 	Certificate      *certs.Certificate // proof that a quorum keeps the blob; nil if nothing was uploaded
-	Confirmed        int                // shards whose nodes confirmed
-	Needed           int                // quorum
+	Confirmed        int                // shards whose nodes confirmed that they keep the blob
+	Needed           int                // shards in a quorum
 	Shards           int                // n
 	Nodes            []NodeUpload       // in committee order; empty if nothing was uploaded
 	Encoding         time.Duration      // time to compute the blob ID
-	Uploading        time.Duration      // time from then until the blob was certified
+	Uploading        time.Duration      // from the blob ID until the blob was certified
 }
 
-// NodeUpload is one node's part in a Store.
+// NodeUpload reports one node's part in a Store.
 type NodeUpload struct {
 	Node      peer.ID
 	Name      string
 	Shards    []int
 	Confirmed bool
 	Sent      int64  // bytes of slivers sent to it
-	Err       error  // why it did not confirm; it repairs itself when it learns of the certificate
-	Why       string // Err on a short line, for people
+	Err       error  // why it did not confirm; the node repairs itself when it learns of the certificate
+	Why       string // Err in one short line, for people
 }
 
-// Store encodes src, registers the blob, uploads to each node the sliver pairs of its shards, and returns when a quorum
-// has confirmed, the ledger has the certificate, and the other nodes were given a bounded time to finish. src is read
-// twice and never held. Run again after a failure it uses the registration there is and sends only what nodes lack.
-// Errors: *NotEnoughError; ErrNoWallet, ErrNoFunds, ErrStalled; a *ledger.OpError; or what reading src returned. The
-// result is there with an error too, as far as it got.
+// Store encodes src, registers the blob and uploads to each node the sliver pairs of its shards. It returns when a
+// quorum has confirmed, the ledger has the certificate, and the other nodes have had a bounded time to finish. src is
+// read twice and never held in memory. A Store repeated after a failure uses the existing registration and sends only
+// what nodes lack. Errors: *NotEnoughError; ErrNoWallet, ErrNoFunds, ErrStalled; a *ledger.OpError; or the error of
+// reading src. With an error Store also returns the result so far.
 func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt StoreOptions) (*StoreResult, error) {
 	if c.payer == nil {
 		return nil, fmt.Errorf("store: %w", ErrNoWallet)
@@ -136,13 +137,13 @@ func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt St
 }
 
 const (
-	// storeAttempts bounds how often a Store is planned: the state may move on between a plan and its transaction.
+	// storeAttempts bounds how often one Store is planned: the state may move on between a plan and its transaction.
 	storeAttempts = 5
-	// reuseAttempts bounds how often one plans with storage of ours, which another process may want too.
+	// reuseAttempts bounds the attempts that plan with our own storage resources: another process may use them too.
 	reuseAttempts = 2
 )
 
-// store plans and does.
+// store makes one attempt: it plans, pays and uploads.
 func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder, w *want, opt StoreOptions, res *StoreResult) error {
 	com := way.com
 	p, epoch, err := c.planStore(ctx, com, w)
@@ -191,7 +192,7 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 	return err
 }
 
-// planStore reads what the ledger says and decides.
+// planStore reads the ledger and decides how to store w. The uint32 is the epoch it read.
 func (c *Client) planStore(ctx context.Context, com *certs.Committee, w *want) (*plan, uint32, error) {
 	k, r, err := c.now(ctx, ledger.KeyBlobInfo(w.id))
 	if err != nil {
@@ -201,7 +202,7 @@ func (c *Client) planStore(ctx context.Context, com *certs.Committee, w *want) (
 	if k.info, err = ledger.ReadBlobInfo(r, w.id); err != nil {
 		return nil, 0, fmt.Errorf("plan: %w", err)
 	}
-	// what we own matters only if some of it can be of use
+	// the account's objects matter only if one of them can serve this store
 	if k.account.Storages > 0 || k.account.Blobs > 0 && k.info.RegisteredUntil(k.epoch) > 0 {
 		if k.storages, k.blobs, err = c.chain.Objects(ctx, c.payer.Address()); err != nil {
 			return nil, 0, fmt.Errorf("plan: %w", err)
@@ -218,13 +219,13 @@ func (c *Client) planStore(ctx context.Context, com *certs.Committee, w *want) (
 	return p, k.epoch, nil
 }
 
-// claims are the storage resources that stores of this client are about to use, so that no two of them plan with the same.
+// claims lists the storage resources that stores of this client are about to use, so that no two plan with the same.
 type claims struct {
 	mu   sync.Mutex
 	held map[ledger.ObjectID]bool // guarded by mu
 }
 
-// decide plans a Store without what others are about to use. What the plan uses is to be released.
+// decide plans a Store without the storage that other stores have claimed. The caller must release the plan's storage.
 func (c *claims) decide(w *want, k *known) (*plan, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,27 +15,27 @@ import (
 	"walrus/shards"
 )
 
-// symbolPatience is how long a node may take for one request before others are asked too: it has to read and expand a
-// whole sliver.
+// symbolPatience: after this long without an answer, other nodes are asked as well. A node has to read and expand a
+// whole sliver to answer.
 const symbolPatience = 3 * time.Second
 
-// recovery collects the symbols from which columns are made: from each of p primary slivers, wherever they rest, one symbol
-// for each target, with its proof. Its fields are owned by run.
+// recovery collects the symbols to make columns from: one symbol for each target, with its proof, from each of p
+// primary slivers on any nodes. The goroutine of run owns the fields.
 type recovery struct {
-	r       *columnReader // only what is constant
+	r       *columnReader // only its constant fields are used
 	targets []int         // columns
 
 	got     map[int][][]byte // by primary sliver: a symbol for each target
-	pending []int            // primary slivers to ask for
-	dead    map[int]bool     // by committee index: not asked any more
-	slow    map[int]bool     // by committee index: let us wait; asked last
+	pending []int            // primary slivers still to ask for
+	dead    map[int]bool     // by committee index: not asked again
+	slow    map[int]bool     // by committee index: answered late; asked last
 	busy    map[int]int      // by primary sliver: how often its node was busy
-	errs    map[int]error    // by committee index: the newest
+	errs    map[int]error    // by committee index: the newest error
 	traffic int64            // bytes of symbols and proofs
-	err     error            // of run
+	err     error            // result of run
 }
 
-// symbolRequest is the question for the symbols of one primary sliver.
+// symbolRequest asks for the symbols of one primary sliver.
 type symbolRequest struct {
 	sliver  int
 	start   time.Time
@@ -45,12 +45,12 @@ type symbolRequest struct {
 
 func newRecovery(r *columnReader, targets []int) *recovery {
 	return &recovery{
-		r: r, targets: targets, pending: rand.Perm(r.params.Shards()), // at random, so that the work spreads
+		r: r, targets: targets, pending: rand.Perm(r.params.Shards()), // random order spreads the work over the nodes
 		got: map[int][][]byte{}, dead: maps.Clone(r.bad), slow: maps.Clone(r.suspect), busy: map[int]int{}, errs: map[int]error{},
 	}
 }
 
-// run asks until enough slivers gave their symbols. It returns after every request it started.
+// run asks until enough slivers gave their symbols. Every request it started has ended when it returns.
 func (c *recovery) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var g errgroup.Group
@@ -104,14 +104,14 @@ func (c *recovery) run(ctx context.Context) error {
 	return nil
 }
 
-// owner is who has primary sliver i, by committee index.
+// owner returns the committee index of the node holding primary sliver i.
 func (c *recovery) owner(i int) int {
 	m := c.r.com.Owner(c.r.params.ShardOfPair(c.r.id, c.r.params.PairOfSliver(shards.Primary, i)))
 	k, _ := c.r.com.Member(m.Node)
 	return k
 }
 
-// next takes a sliver to ask for: none of dead nodes, those of slow ones last.
+// next picks a sliver to ask for: none of dead nodes, and those of slow nodes last.
 func (c *recovery) next() (int, bool) {
 	at := -1
 	for k, i := range c.pending {
@@ -135,7 +135,7 @@ func (c *recovery) next() (int, bool) {
 	return i, true
 }
 
-// record takes note of the outcome of a request.
+// record handles the outcome of a request.
 func (c *recovery) record(req *symbolRequest) {
 	owner := c.owner(req.sliver)
 	if err := req.err; err != nil {
@@ -145,7 +145,7 @@ func (c *recovery) record(req *symbolRequest) {
 			return
 		}
 		c.errs[owner] = err
-		// what a node lacks says nothing of its other slivers
+		// a node that lacks this sliver may have its others
 		if !errors.Is(err, p2p.ErrNotFound) && !errors.Is(err, p2p.ErrCorrupt) && !errors.Is(err, p2p.ErrBusy) {
 			c.dead[owner] = true
 		}
@@ -160,12 +160,12 @@ func (c *recovery) record(req *symbolRequest) {
 	c.traffic += int64(len(row)) * c.symbolBytes()
 }
 
-// symbolBytes is what a symbol and its proof take on the wire.
+// symbolBytes returns the bytes of a symbol and its proof on the wire.
 func (c *recovery) symbolBytes() int64 {
 	return c.r.layout.SymbolSize + int64(c.r.params.ProofSize()*len(shards.Hash{}))
 }
 
-// fetch asks for the symbols of a primary sliver and verifies each of them.
+// fetch fetches the symbols of a primary sliver and verifies each.
 func (c *recovery) fetch(ctx context.Context, sliver int) ([]shards.Symbol, error) {
 	node := c.r.com.Members()[c.owner(sliver)].Node
 	if err := c.r.c.connect(ctx, node); err != nil {
@@ -196,7 +196,7 @@ func (c *recovery) fetch(ctx context.Context, sliver int) ([]shards.Symbol, erro
 	return all, nil
 }
 
-// symbolsOf is the symbols for the i-th target, by primary sliver.
+// symbolsOf returns the symbols for the i-th target, by primary sliver.
 func (c *recovery) symbolsOf(i int) map[int][]byte {
 	out := make(map[int][]byte, len(c.got))
 	for sliver, row := range c.got {
@@ -221,7 +221,8 @@ func (c *recovery) notEnough() error {
 	return e
 }
 
-// rebuild makes a column from verified symbols. One that does not fit proves that the writer encoded the blob wrongly.
+// rebuild makes a column from verified symbols. A column that does not match the metadata proves that the writer
+// encoded the blob wrongly.
 func (r *columnReader) rebuild(index int, symbols map[int][]byte) (column, error) {
 	sliver, err := r.meta.Rebuild(shards.Secondary, index, symbols)
 	if errors.Is(err, shards.ErrInconsistent) {

@@ -8,7 +8,7 @@ import (
 	"walrus/p2p"
 )
 
-// take records the end of a fetch.
+// take handles the end of a fetch.
 func (r *reader) take(f *fetch) error {
 	r.flying--
 	if local := (*localError)(nil); errors.As(f.err, &local) {
@@ -44,13 +44,13 @@ func (r *reader) hold(f *fetch) error {
 			r.res.Cached += r.layout.Size()
 		}
 	}
-	if r.rows.spill && !f.ours { // others may hold it in memory, where this read has no room for it
+	if r.rows.spill && !f.ours { // others may hold it in memory, where this read has no room
 		return r.own(f.index)
 	}
 	return nil
 }
 
-// own replaces a row that others hold, too, or that rests in the cache, by one that is of this read alone, as decoding wants it.
+// own replaces a row that is shared or in the cache by a copy that only this read uses, as decoding requires.
 func (r *reader) own(i int) error {
 	h := r.rows.rows[i]
 	if _, there := h.row.(*fileRow); there || h.call == nil {
@@ -69,7 +69,7 @@ func (r *reader) own(i int) error {
 	return nil
 }
 
-// miss records a fetch that brought no row.
+// miss handles a fetch that brought no row.
 func (r *reader) miss(f *fetch) {
 	if errors.Is(f.err, p2p.ErrBusy) {
 		if r.busy[f.index]++; r.busy[f.index] <= maxBusy {

@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// CreateTemp is os.CreateTemp, but makes the folder if it is missing: cleaners of temporary files also remove folders that
-// a long-lived process was told to use.
+// CreateTemp is os.CreateTemp, but makes the folder if it is missing. Cleaners of temporary files also remove folders
+// that a long-lived process still uses.
 func CreateTemp(dir, pattern string) (*os.File, error) {
 	f, err := os.CreateTemp(dir, pattern) // mode 0600
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -22,8 +22,8 @@ func CreateTemp(dir, pattern string) (*os.File, error) {
 	return os.CreateTemp(dir, pattern)
 }
 
-// tempFile is a file for what does not fit in memory. Where the system allows it, it has no name from the start, so that it
-// is gone with the process however that ends; elsewhere closing removes it.
+// tempFile is a temporary file. Where the system allows it, the file has no name, so it is gone when the process ends
+// in any way. Elsewhere Close removes it.
 type tempFile struct {
 	*os.File
 	named bool
@@ -37,7 +37,7 @@ func newTempFile(dir, pattern string) (*tempFile, error) {
 	return &tempFile{f, os.Remove(f.Name()) != nil}, nil
 }
 
-// Close ends the file.
+// Close closes the file and frees its space.
 func (t *tempFile) Close() error {
 	err := t.File.Close()
 	if t.named {

@@ -15,21 +15,21 @@ import (
 )
 
 const (
-	// uploadRounds bounds how often nodes that failed in mid-upload are offered the rest while the quorum is short of them.
+	// uploadRounds bounds how often nodes that failed during an upload are offered the rest while a quorum is missing.
 	uploadRounds = 3
-	// streamsPerNode is how many streams carry one node's pairs: several fill a long path better than one.
+	// streamsPerNode streams carry one node's pairs: several fill a long path better than one.
 	streamsPerNode = 4
-	// minTail and the half of the time the quorum took bound how long the last nodes may go on afterwards; if one has most of its
-	// part by then, it is not far behind, and gets half as long again.
+	// The last nodes may continue after the quorum for half the time the quorum took, but at least minTail. If one of
+	// them has most of its part by then, they get half as long again.
 	minTail = time.Second
-	// maxSpread bounds the handing out of a certificate, which nodes learn of from the ledger and gossip too.
+	// maxSpread bounds the sending of a certificate to nodes. They also learn of it from the ledger and by gossip.
 	maxSpread = 5 * time.Second
 )
 
-// upload is one blob on its way to the committee.
+// upload sends one blob to the committee.
 type upload struct {
 	c    *Client          // constant after newUpload, as the next six
-	com  *certs.Committee // whose members, shards and quorum count; the epoch is that of field epoch
+	com  *certs.Committee // its members, shards and quorum count; for the epoch see field epoch
 	enc  *shards.Encoder
 	meta *shards.Metadata
 	raw  []byte // binary form of meta
@@ -40,7 +40,7 @@ type upload struct {
 	once   sync.Once     // guards the closing of quorum
 
 	mu        sync.Mutex // guards the rest
-	epoch     uint32     // confirmations of others do not count
+	epoch     uint32     // only confirmations of this epoch count
 	nodes     []nodeState
 	progress  Progress
 	sent      int64
@@ -49,14 +49,14 @@ type upload struct {
 	certified time.Time
 }
 
-// nodeState is one node's part in an upload.
+// nodeState tracks one node's part in an upload.
 type nodeState struct {
 	conf    *certs.Confirmation
 	working bool // takes part in this round and has not failed
-	gone    bool // could not be reached: not tried again
+	gone    bool // could not be reached; not tried again
 	sent    int64
-	total   int64 // bytes that it was to be sent, in all rounds
-	err     error // why it did not confirm, the newest
+	total   int64 // bytes it was to be sent, in all rounds
+	err     error // newest reason why it did not confirm
 }
 
 func newUpload(c *Client, com *certs.Committee, enc *shards.Encoder, w *want, reg *registration, progress Progress) *upload {
@@ -66,7 +66,7 @@ func newUpload(c *Client, com *certs.Committee, enc *shards.Encoder, w *want, re
 	}
 }
 
-// run uploads in rounds until a quorum has confirmed, certifies, and lets the tail finish.
+// run uploads in rounds until a quorum has confirmed, certifies, and then waits for the last nodes.
 func (u *upload) run(caller context.Context) error {
 	ctx, cancel := context.WithCancelCause(caller)
 	defer cancel(nil)
@@ -75,7 +75,7 @@ func (u *upload) run(caller context.Context) error {
 	g.Go(func() error {
 		defer cancel(nil)
 		for n := range uploadRounds {
-			if n > 0 && u.reg.waitOr(ctx) != nil { // nodes may only have waited for it in vain
+			if n > 0 && u.reg.waitOr(ctx) != nil { // nodes may just have waited in vain for the registration
 				return nil
 			}
 			if err := u.round(ctx); err != nil {
@@ -87,7 +87,7 @@ func (u *upload) run(caller context.Context) error {
 		}
 		return nil
 	})
-	g.Go(func() error { // without its registration the upload is in vain
+	g.Go(func() error { // without its registration the upload is pointless
 		if err := u.reg.waitOr(ctx); err != nil {
 			cancel(err)
 		}
@@ -99,7 +99,7 @@ func (u *upload) run(caller context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		// what is confirmed is to be certified although the round may end, and cancel, at the same moment
+		// certify also if the round ends, and cancels ctx, at this moment
 		err := u.certify(caller)
 		took := time.Since(start)
 		if pause(ctx, max(minTail, took/2)) && (!u.nearlyThere() || pause(ctx, took*3/4)) {
@@ -120,13 +120,13 @@ func (u *upload) run(caller context.Context) error {
 		return err
 	case u.reg.wait() != nil:
 		return u.reg.err
-	case u.weight() >= u.com.Quorum(): // the quorum came with the end of the round
+	case u.weight() >= u.com.Quorum(): // the quorum came as the round ended
 		return u.certify(caller)
 	}
 	return u.notEnough()
 }
 
-// round offers every unconfirmed node what it lacks: prepare, one encoding pass for all, confirm.
+// round offers every unconfirmed node the pairs it lacks: prepare, one encoding pass for all, confirm.
 func (u *upload) round(ctx context.Context) error {
 	lacks := u.prepare(ctx)
 	window := max(1, int(u.c.cfg.UploadMemory/max(1, u.enc.StripSize()))-1)
@@ -202,10 +202,10 @@ func (u *upload) outcome() []NodeUpload {
 	return out
 }
 
-// errLate is the cause with which the upload ends for nodes that have not confirmed when the others long have.
+// errLate is the cancel cause for nodes that had not confirmed in time after the quorum.
 var errLate = errors.New("had not confirmed when the time after the others had passed: it repairs itself")
 
-// why is the reason for which ctx ended, if somebody gave one, and err otherwise.
+// why returns ctx's cancel cause if there is one, and err otherwise.
 func why(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, ctx.Err()) {
 		return cause
@@ -213,7 +213,7 @@ func why(ctx context.Context, err error) error {
 	return err
 }
 
-// end notes that node i's part in the round is over: why it did not confirm, or that it did.
+// end records that node i's part in the round is over: err says why it did not confirm, nil that it did.
 func (u *upload) end(i int, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -223,7 +223,7 @@ func (u *upload) end(i int, err error) {
 	}
 }
 
-// nearlyThere says whether a node has two thirds of what it is being sent, and not all.
+// nearlyThere reports whether a node has two thirds of its bytes, and not all.
 func (u *upload) nearlyThere() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -235,7 +235,7 @@ func (u *upload) nearlyThere() bool {
 	return false
 }
 
-// spare says whether a quorum is left without node i.
+// spare reports whether a quorum is left without node.
 func (u *upload) spare(node int) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()

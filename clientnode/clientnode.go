@@ -1,6 +1,6 @@
-// Package clientnode is the process of somebody who stores and reads and keeps nothing: a libp2p host that does not
-// listen, a DHT in client mode, and the proven ledger, wired under a client.Client. It links no consensus and no disk of
-// a storage node. Start with Open.
+// Package clientnode wires a process that stores and reads but holds no slivers: a libp2p host that does not listen, a
+// DHT in client mode, and the proven ledger, under a client.Client. It links neither consensus nor a storage node's
+// disk code. Start with Open.
 package clientnode
 
 import (
@@ -20,21 +20,21 @@ import (
 	"walrus/p2p"
 )
 
-// Config of a process that stores and reads and keeps nothing.
+// Config of a client process.
 type Config struct {
-	// P2P is the host: its network and test options; a fresh identity is made for every process, and nothing listens.
+	// P2P configures the host: its network and test options. Every process gets a fresh identity, and nothing listens.
 	P2P p2p.Config
-	// DHT is the way into the network; its Network, Server and Logger are set by Open.
+	// DHT configures peer discovery. Open sets its Network, Server and Logger.
 	DHT dht.Config
 	// Client bounds memory and patience.
 	Client client.Config
-	// Join bounds how long Open waits for the first node. Default 15 s.
+	// Join bounds the wait for the first node in Open. Default 15 s.
 	Join time.Duration
-	// Logger gets what has no caller to be returned to. Required.
+	// Logger receives warnings that cannot be returned to a caller. Required.
 	Logger *slog.Logger
 }
 
-// Node is a process that stores and reads: a host and a DHT in client mode under a client.Client.
+// Node is a running client process: a host and a DHT in client mode under a client.Client.
 type Node struct {
 	host   *p2p.Host
 	dht    *dht.DHT
@@ -45,7 +45,7 @@ type Node struct {
 	watch  sync.WaitGroup
 }
 
-// swarm is the network as a client sees it.
+// swarm implements client.Swarm.
 type swarm struct {
 	*p2p.Host
 	dht *dht.DHT
@@ -65,7 +65,8 @@ func newClientHost(cfg Config) (*p2p.Host, error) {
 	return p2p.New(cfg.P2P)
 }
 
-// Open joins the network. It fails with what was tried when no node could be reached in time. The result must be closed.
+// Open joins the network. If no node could be reached in time, the error says what was tried. The caller must close the
+// Node.
 func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
 	host, err := newClientHost(cfg)
 	if err != nil {
@@ -106,13 +107,13 @@ func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
 	return c, nil
 }
 
-// Client stores and reads.
+// Client returns the client that stores and reads.
 func (c *Node) Client() *client.Client { return c.client }
 
-// Swarm reaches the storage nodes one by one.
+// Swarm returns access to single storage nodes.
 func (c *Node) Swarm() client.Swarm { return swarm{c.host, c.dht} }
 
-// Chain is the ledger as this process has it.
+// Chain returns the process's view of the ledger.
 func (c *Node) Chain() Chain { return c.chain }
 
 // Close leaves the network.
@@ -127,7 +128,7 @@ func (c *Node) Close() error {
 	return errors.Join(err, c.dht.Close(), c.host.Close())
 }
 
-// QueryStatus asks the node at a full multiaddr (with /p2p/ID) how it is, without joining the network.
+// QueryStatus asks the node at a full multiaddr (with /p2p/ID) for its status, without joining the network.
 func QueryStatus(ctx context.Context, cfg Config, addr string) (st p2p.NodeStatus, err error) {
 	info, err := peer.AddrInfoFromString(addr)
 	if err != nil {

@@ -17,18 +17,17 @@ import (
 	"walrus/ledger/wallet"
 )
 
-// Chain is the ledger as a client process has it.
+// Chain is a client process's view of the ledger.
 type Chain struct {
 	Ledger client.Ledger
 	Payer  client.Payer  // nil without a wallet
 	Light  *light.Client // nil in tests without one
 }
 
-// OpenChain opens the ledger of a client over its host. connect finds a peer's addresses and dials it.
+// OpenChain opens a client's view of the ledger over its host. connect finds a peer's addresses and dials it.
 type OpenChain func(h host.Host, connect func(context.Context, peer.ID) error) (Chain, error)
 
-// Light opens the ledger of the network that begins with g, every answer of which the nodes prove. Without a wallet,
-// which is nil, nothing can be paid.
+// Light opens the ledger of the network of genesis g. Nodes prove every answer. w may be nil: then nothing can be paid.
 func Light(g *ledger.Genesis, w *wallet.Wallet, log *slog.Logger) OpenChain {
 	return func(h host.Host, connect func(context.Context, peer.ID) error) (Chain, error) {
 		com, err := g.Committee()
@@ -47,14 +46,14 @@ func Light(g *ledger.Genesis, w *wallet.Wallet, log *slog.Logger) OpenChain {
 	}
 }
 
-// proven is a light client as a client.Ledger.
+// proven adapts a light client to client.Ledger.
 type proven struct {
 	light *light.Client
 	first *certs.Committee
 	log   *slog.Logger
 }
 
-// Committee of the current epoch, or, if nobody proves one, that of the genesis: its members are the same.
+// Committee returns the current committee, or the genesis committee if no node proves one: its members are the same.
 func (p *proven) Committee(ctx context.Context) (*certs.Committee, error) {
 	com, err := p.light.Committee(ctx)
 	if err == nil || ctx.Err() != nil {
@@ -84,7 +83,7 @@ func (p *proven) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error
 	return v, standsStill(err)
 }
 
-// Objects are proven to be all.
+// Objects returns owner's objects, proven to be complete.
 func (p *proven) Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {
 	o, err := p.light.Objects(ctx, owner)
 	if err != nil {
@@ -100,7 +99,7 @@ func (p *proven) Objects(ctx context.Context, owner ledger.Address) (map[ledger.
 	return storages, blobs, nil
 }
 
-// standsStill gives a ledger that cannot be used the client's name for that.
+// standsStill turns a light client's errors for an unusable ledger into client.ErrStalled.
 func standsStill(err error) error {
 	if err == nil || errors.Is(err, client.ErrStalled) {
 		return err
@@ -111,7 +110,7 @@ func standsStill(err error) error {
 	return err
 }
 
-// stalled is an error of a ledger that stands still, in the words of the node that says why.
+// stalled is client.ErrStalled with the text of the light client's error.
 type stalled struct{ err error }
 
 func (s *stalled) Error() string {
@@ -124,7 +123,7 @@ func (s *stalled) Error() string {
 
 func (s *stalled) Unwrap() []error { return []error{client.ErrStalled, s.err} }
 
-// payable is a light client as a wallet.Chain.
+// payable adapts a light client to wallet.Chain.
 type payable struct {
 	*light.Client
 	network certs.NetworkID
@@ -139,16 +138,16 @@ func (p payable) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, err
 	return r, standsStill(err)
 }
 
-// unknown is an error of a transaction whose fate is not known, in its own words.
+// unknown marks a transaction of unknown outcome and keeps the text of its cause.
 type unknown struct{ err error }
 
 func (u *unknown) Error() string   { return u.err.Error() }
 func (u *unknown) Unwrap() []error { return []error{wallet.ErrUnknown, u.err} }
 
-// historyPages bounds how far back Used looks: a nonce that is asked for was used a moment ago.
+// historyPages bounds how far back Used looks: the nonces it is asked for were used moments ago.
 const historyPages = 32
 
-// Used finds the transaction with which an account used a nonce, in its history.
+// Used searches an account's history for the transaction that used a nonce.
 func (p payable) Used(ctx context.Context, a ledger.Address, nonce uint64) (ledger.Receipt, error) {
 	var from light.Cursor
 	for range historyPages {
@@ -169,7 +168,7 @@ func (p payable) Used(ctx context.Context, a ledger.Address, nonce uint64) (ledg
 	return ledger.Receipt{}, fmt.Errorf("transaction %d of account %s: %w", nonce, a, ledger.ErrNotFound)
 }
 
-// Head reads the account.
+// Head reads the account's head.
 func (p payable) Head(ctx context.Context, a ledger.Address) (h wallet.Head, err error) {
 	v, err := p.Get(ctx, 0, ledger.KeyParams(), ledger.KeyEpoch(), ledger.KeyAccount(a))
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"walrus/ledger/wallet"
 )
 
-// NodeGateway makes the configuration of the gateway beside a node, which reaches the network through that node, and what
-// opens its view of the ledger. The node has one.
+// NodeGateway makes the configuration of the gateway beside a node, and the function that opens its view of the ledger.
+// The gateway reaches the network through its node. node.yaml must configure a gateway.
 func NodeGateway(n *config.Node, version string, log *slog.Logger) (cfg clientnode.Config, open clientnode.OpenChain, gw gateway.SiteConfig, err error) {
 	genesis, err := config.LoadGenesis(n.Genesis)
 	if err != nil {
@@ -39,7 +39,7 @@ func NodeGateway(n *config.Node, version string, log *slog.Logger) (cfg clientno
 	return cfg, clientnode.Light(genesis, payer, log), gw, ownerKey(&gw, payer)
 }
 
-// nodeGateway puts what node.yaml says into the gateway's configuration.
+// nodeGateway copies the gateway section of node.yaml into the gateway's configuration.
 func nodeGateway(gw *gateway.SiteConfig, n *config.Gateway) error {
 	gw.Listen(n.Bind)
 	most, err := n.MaxBodyBytes()
@@ -59,7 +59,7 @@ func nodeGateway(gw *gateway.SiteConfig, n *config.Gateway) error {
 	return nil
 }
 
-// ClientGateway makes the configuration of a gateway of c's network, which is a publisher if there is a wallet.
+// ClientGateway makes the configuration of a gateway in c's network. With a wallet the gateway can also store.
 func ClientGateway(c *config.Client, version string, payer *wallet.Wallet, log *slog.Logger) (cfg clientnode.Config, open clientnode.OpenChain, gw gateway.SiteConfig, err error) {
 	cfg, open, err = c.Compose(version, payer, log)
 	gw = gateway.DefaultSite()
@@ -72,7 +72,7 @@ func ClientGateway(c *config.Client, version string, payer *wallet.Wallet, log *
 	return cfg, open, gw, err
 }
 
-// ownerKey lets those who store through the gateway manage what they stored: all gateways of a wallet know their tokens.
+// ownerKey derives the key for management tokens from the wallet, so that all gateways of one wallet accept them.
 func ownerKey(gw *gateway.SiteConfig, payer *wallet.Wallet) (err error) {
 	if payer != nil {
 		gw.API.Store.OwnerKey, err = payer.Derive("tokens of owners at gateways")

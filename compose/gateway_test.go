@@ -7,7 +7,7 @@ import (
 	"walrus/gateway"
 )
 
-// TestNodeGateway: node.yaml decides what the gateway beside a node takes, and where it is measured.
+// TestNodeGateway: node.yaml sets the gateway's limits and the address of its metrics.
 func TestNodeGateway(t *testing.T) {
 	before := gateway.DefaultSite()
 	for name, tt := range map[string]struct {

@@ -1,5 +1,5 @@
-// Package compose turns the configuration of a storage node or a gateway into the Configs of their parts. It is apart from
-// config so that a program that only stores and reads links neither of them. Start with Node and ClientGateway.
+// Package compose turns the configuration of a storage node or a gateway into the Configs of their parts. It is
+// separate from config so that programs that only store and read link neither. Start with Node and ClientGateway.
 package compose
 
 import (
@@ -15,8 +15,8 @@ import (
 	"walrus/store"
 )
 
-// Node makes the configuration of a storage node out of n, its keys and its genesis, and what opens its copy of the
-// ledger. The version is told to others.
+// Node makes the configuration of a storage node from n, its keys and its genesis, and the function that opens its copy
+// of the ledger. version is shown to other nodes.
 func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.OpenLedger, error) {
 	genesis, err := config.LoadGenesis(n.Genesis)
 	if err != nil {
@@ -54,8 +54,8 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 	return c, node.Engine(consensus), nil
 }
 
-// votes says whether the genesis gives the node of these keys a vote on blocks. A node that has one and the wrong key would
-// only look on, and nobody would notice before others are down too.
+// votes reports whether the genesis lets the node with these keys vote on blocks. It returns an error for a validator
+// with the wrong consensus key: it would only follow, and nobody would notice until other nodes are down too.
 func votes(g *ledger.Genesis, k *config.Keys) (bool, error) {
 	id, err := k.PeerID()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"walrus/config"
 )
 
-// TestWrongConsensusKey: a validator that could not vote with the key it has does not start as one that only looks on.
+// TestWrongConsensusKey: a validator whose key cannot vote does not start as a mere follower.
 func TestWrongConsensusKey(t *testing.T) {
 	d, err := config.InitDevnet(t.Context(), filepath.Join(t.TempDir(), "devnet"), config.DevnetOptions{Nodes: 8, Shards: 16})
 	if err != nil {

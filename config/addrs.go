@@ -7,7 +7,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-// maxAddrs bounds each list of addresses: far more than one ever needs.
+// maxAddrs bounds each list of addresses, far above any need.
 const maxAddrs = 64
 
 func checkAddrs(key string, addrs []string) error {

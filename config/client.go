@@ -13,40 +13,40 @@ import (
 	"walrus/ledger/wallet"
 )
 
-// ClientFile is the name of the client's configuration where no other is given.
+// ClientFile is the default name of the client's configuration file.
 const ClientFile = "walrus.yaml"
 
-// ErrNoConfig says that no client configuration was named and none was found.
+// ErrNoConfig is returned when no client configuration was named and none was found.
 var ErrNoConfig = errors.New("no configuration found")
 
-// Client is the configuration of a process that is only a client. Relative paths in the file are relative to the file, ~/ is
-// the user's home; LoadClient makes them absolute.
+// Client is the configuration of a process that is only a client. Relative paths in the file are relative to the file,
+// and ~/ is the user's home. LoadClient makes them absolute.
 type Client struct {
-	// Path is the file it was read from. Not in the file.
+	// Path of the file itself. Not in the file.
 	Path string `yaml:"-"`
-	// Genesis is the file that tells the network. Required. Default genesis.yaml.
+	// Genesis is the file that defines the network. Required. Default genesis.yaml.
 	Genesis string `yaml:"genesis"`
-	// Bootstrap are addresses of nodes, ending in /p2p/<peer ID>; one that answers is enough. Required unless MDNS.
+	// Bootstrap lists addresses of nodes, ending in /p2p/<peer ID>; one that answers is enough. Required unless MDNS.
 	Bootstrap []string `yaml:"bootstrap"`
 	// MDNS finds nodes on the local network by multicast. Default false.
 	MDNS bool `yaml:"mdns"`
-	// AddressBook is the file that remembers where nodes were, so that a dead bootstrap node does not lock us out; ""
-	// keeps nothing. Default client-peers.json.
+	// AddressBook is the file that remembers nodes' addresses, so that the client can join when bootstrap nodes are
+	// down. "" remembers nothing. Default client-peers.json.
 	AddressBook string `yaml:"addressBook"`
-	// Wallet is the file with the key that pays; a client that only reads needs none. Default wallet.yaml.
+	// Wallet is the file with the key that pays; not needed for reading. Default wallet.yaml.
 	Wallet string `yaml:"wallet"`
-	// Faucet is the wallet of a devnet from which walrus wallet faucet pays. Default "": there is none.
+	// Faucet is the devnet wallet from which walrus wallet faucet pays. Default "": none.
 	Faucet string `yaml:"faucet"`
-	// Epochs is how long store keeps blobs when it is not told, in epochs. Default 1.
+	// Epochs is the default number of epochs for store. Default 1.
 	Epochs uint32 `yaml:"epochs"`
-	// TempDir is for what does not fit in memory: standard input while it is stored, rows that arrive early while a blob
-	// is read. Default "": the system's.
+	// TempDir holds content that does not fit in memory: standard input while it is stored, rows that arrive early in a
+	// read. Default "": the system's.
 	TempDir string `yaml:"tempDir"`
-	// Log is what is logged. Default "", text.
+	// Log configures logging. Default "", text.
 	Log Log `yaml:"log"`
 }
 
-// DefaultClient is what a client's file does not need to say.
+// DefaultClient returns the default values of a client's configuration.
 func DefaultClient() Client {
 	return Client{
 		Genesis: "genesis.yaml", AddressBook: "client-peers.json", Wallet: "wallet.yaml", Epochs: 1,
@@ -54,8 +54,8 @@ func DefaultClient() Client {
 	}
 }
 
-// FindClient is the path of the client's configuration: flag, else $WALRUS_CONFIG, else the first that exists of
-// ./walrus.yaml and walrus/walrus.yaml under $XDG_CONFIG_HOME (default ~/.config). ErrNoConfig.
+// FindClient returns the path of the client's configuration: flag, else $WALRUS_CONFIG, else the first that exists of
+// ./walrus.yaml and walrus/walrus.yaml under $XDG_CONFIG_HOME (default ~/.config). Without any it returns ErrNoConfig.
 func FindClient(flag string, env Env) (string, error) {
 	if flag != "" {
 		return flag, nil
@@ -126,7 +126,7 @@ func (c *Client) LoadFaucet() (*wallet.Wallet, error) {
 	return wallet.Load(c.Faucet)
 }
 
-// Validate names the first key that is wrong.
+// Validate returns an error for the first key that is wrong.
 func (c *Client) Validate() error {
 	if c.Genesis == "" {
 		return errors.New("key \"genesis\" is empty: name the network's genesis file")
@@ -146,7 +146,7 @@ func (c *Client) Validate() error {
 //go:embed client.yaml.tmpl
 var clientTemplate string
 
-// write creates the file, commented, with c's paths as they are.
+// write creates the commented file, with c's paths as they are.
 func (c *Client) write(path string) error {
 	text, err := render(clientTemplate, c)
 	if err != nil {

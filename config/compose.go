@@ -11,7 +11,7 @@ import (
 	"walrus/p2p"
 )
 
-// ComposeQuery makes the configuration of a process that only asks the node of n how it is.
+// ComposeQuery makes the configuration of a process that only asks n's node for its status.
 func (n *Node) ComposeQuery(version string, log *slog.Logger) (clientnode.Config, error) {
 	genesis, err := LoadGenesis(n.Genesis)
 	if err != nil {
@@ -20,11 +20,11 @@ func (n *Node) ComposeQuery(version string, log *slog.Logger) (clientnode.Config
 	return ClientProcess(genesis.Network, version, log), nil
 }
 
-// joinTimeout is how long a client tries to reach a first node. All bootstrap addresses are tried at once, so what takes
-// longer than a few dials is down.
+// joinTimeout bounds a client's wait for the first node. All bootstrap addresses are tried at once, so a network that
+// does not answer within a few dials is down.
 const joinTimeout = 15 * time.Second
 
-// ClientProcess is the configuration of a process that stores and reads in a network, but for its way into it.
+// ClientProcess returns the configuration of a process that stores and reads in a network, without bootstrap addresses.
 func ClientProcess(network, version string, log *slog.Logger) clientnode.Config {
 	return clientnode.Config{
 		P2P:    p2p.Config{Network: network, UserAgent: "walrus/" + version},
@@ -34,8 +34,8 @@ func ClientProcess(network, version string, log *slog.Logger) clientnode.Config 
 	}
 }
 
-// Compose makes the configuration of a process that is only a client, and what opens its view of the ledger. Without a
-// wallet, which is nil, it cannot pay.
+// Compose makes the configuration of a client process and the function that opens its view of the ledger. payer may be
+// nil: the client then cannot pay.
 func (c *Client) Compose(version string, payer *wallet.Wallet, log *slog.Logger) (clientnode.Config, clientnode.OpenChain, error) {
 	genesis, err := LoadGenesis(c.Genesis)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package config turns the files, environment variables and flags a person edits into the Configs that the parts of a
-// process are made with: node.yaml in a node's home, client.yaml or walrus.yaml for a client, key files, and the whole
-// set of them for a devnet. Unknown keys are errors, and every error names the file and says what to do. It decides
+// Package config turns the files, environment variables and flags that people edit into the Configs of a process's
+// parts. The files: node.yaml in a node's home, client.yaml or walrus.yaml for a client, key files, and all of these
+// for a devnet. Unknown keys are errors, and every error names the file and says what to do. The package decides
 // nothing and opens no network. Only cmd imports it. Start with LoadNode, LoadClient and InitDevnet.
 package config
 
@@ -18,7 +18,7 @@ import (
 	"walrus/ledger"
 )
 
-// Environment variables that are read. A flag wins over a variable, a variable over a file.
+// Environment variables. A flag overrides a variable, a variable overrides a file.
 const (
 	// EnvConfig names the client's configuration file.
 	EnvConfig = "WALRUS_CONFIG"
@@ -26,16 +26,17 @@ const (
 	EnvLogLevel = "WALRUS_LOG_LEVEL"
 )
 
-// Env looks up an environment variable, "" when it is not set: os.Getenv outside tests.
+// Env looks up an environment variable, "" if it is not set. It is os.Getenv except in tests.
 type Env func(name string) string
 
-// maxFileSize bounds a configuration file, in bytes: a hand-written one has a few KiB, the longest bootstrap list some 10.
+// maxFileSize bounds a configuration file in bytes. Handwritten files have a few KiB, the longest bootstrap list some
+// ten.
 const maxFileSize = 1 << 20
 
-// Log says what is logged and how. Logs go to stderr.
+// Log configures what is logged, and how. Logs go to stderr.
 type Log struct {
-	// Level is debug, info, warn or error; "" is what suits the process: info for what serves others, so for a gateway too,
-	// and warn for a command, whose output says the rest. Default info for a node, "" for a client.
+	// Level is debug, info, warn or error. "" means info for processes that serve others, such as a gateway, and warn
+	// for commands, whose output says the rest. Default info for a node, "" for a client.
 	Level string `yaml:"level"`
 	// Format is text for people or json for machines. Default text.
 	Format string `yaml:"format"`
@@ -66,7 +67,8 @@ func (l Log) level() (slog.Level, error) {
 	return 0, fmt.Errorf("log level %q: use debug, info, warn or error", l.Level)
 }
 
-// Serving is l for a process that serves others: nobody sees an output of it, so it logs what it does unless told otherwise.
+// Serving returns l for a process that serves others: its default level is info, because nobody sees other output of
+// it.
 func (l Log) Serving() Log {
 	if l.Level == "" {
 		l.Level = "info"
@@ -74,7 +76,7 @@ func (l Log) Serving() Log {
 	return l
 }
 
-// Logger writes to w. l has been validated.
+// Logger returns a logger that writes to w. l must be valid.
 func (l Log) Logger(w io.Writer) *slog.Logger {
 	level, err := l.level()
 	if err != nil {
@@ -87,7 +89,8 @@ func (l Log) Logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opt))
 }
 
-// Override replaces what is not "" of level and format, and takes the level from the environment when level is "".
+// Override replaces Level and Format by level and format, unless these are "". If level is "", the environment's is
+// used.
 func (l *Log) Override(env Env, level, format string) error {
 	if level == "" {
 		level = env(EnvLogLevel)
@@ -101,7 +104,7 @@ func (l *Log) Override(env Env, level, format string) error {
 	return l.Validate()
 }
 
-// LoadGenesis reads and verifies the genesis of a network.
+// LoadGenesis reads and verifies a network's genesis.
 func LoadGenesis(path string) (*ledger.Genesis, error) {
 	raw, err := readFile(path, ledger.MaxGenesisSize)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -117,13 +120,13 @@ func LoadGenesis(path string) (*ledger.Genesis, error) {
 	return g, nil
 }
 
-// pathKey is a path as a configuration has it under a key.
+// pathKey is the value of a path in a configuration, with its key.
 type pathKey struct {
 	key  string
 	path *string
 }
 
-// locate makes the paths of a configuration in file independent of the working directory; ~/ is the user's home.
+// locate makes the paths of the configuration in file absolute; ~/ is the user's home.
 func locate(file string, keys ...pathKey) error {
 	for _, k := range keys {
 		path, err := userfile.Expand(*k.path)
@@ -135,7 +138,7 @@ func locate(file string, keys ...pathKey) error {
 	return nil
 }
 
-// resolve makes path, as written in a file in dir, independent of the working directory. "" stays "".
+// resolve makes path absolute, as written in a file in dir. "" stays "".
 func resolve(dir, path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path

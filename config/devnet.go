@@ -18,7 +18,7 @@ import (
 	"walrus/shards"
 )
 
-// Files of a devnet's folder, beside the homes of its nodes.
+// Files in a devnet's folder, besides the nodes' homes.
 const (
 	DevnetClientFile  = "client.yaml"
 	devnetGenesisFile = "genesis.yaml"
@@ -28,33 +28,33 @@ const (
 
 // Devnet sizes.
 const (
-	// DefaultDevnetNodes tolerate the loss of two.
+	// DefaultDevnetNodes tolerates the loss of two nodes.
 	DefaultDevnetNodes = 7
-	// DefaultDevnetShards is enough to spread over any sensible number of nodes, and a tenth of the public network's.
+	// DefaultDevnetShards spreads over any sensible number of nodes. The public network has ten times as many.
 	DefaultDevnetShards = 100
-	// MinDevnetNodes is the least that goes on when one is lost.
+	// MinDevnetNodes is the least number of nodes that tolerates the loss of one.
 	MinDevnetNodes = 4
-	// DefaultDevnetEpoch is long enough for a day's work on one devnet, and short enough to see an end of it.
+	// DefaultDevnetEpoch is long enough for a day's work on one devnet, and short enough to see epochs end.
 	DefaultDevnetEpoch = 24 * time.Hour
-	// devnetEpochs is for how many epochs a devnet's client stores when it is not told: a week.
+	// devnetEpochs is the default storage period of a devnet's client: a week.
 	devnetEpochs = 7
-	// devnetFunds are in the client's wallet; the rest of all WAL is in the faucet's.
+	// devnetFunds go into the client's wallet; the faucet's wallet has the rest of all WAL.
 	devnetFunds = 1_000_000 * ledger.WAL
-	// devnetValidators agree on blocks; further nodes follow. More of them on one machine take longer for each block.
+	// devnetValidators agree on blocks; further nodes follow. On one machine, more validators make blocks slower.
 	devnetValidators = 7
-	// maxDevnetNodes is what the ports of one machine and one operator's patience allow.
+	// maxDevnetNodes is bounded by the ports of one machine and the patience of one operator.
 	maxDevnetNodes = 500
 )
 
-// ErrNoDevnet says that a folder holds no devnet; ErrDevnetExists, that it holds one already; ErrSize, that the numbers
-// asked for make no network.
+// ErrNoDevnet: the folder holds no devnet. ErrDevnetExists: it holds one already. ErrSize: the requested numbers make
+// no network.
 var (
 	ErrNoDevnet     = errors.New("no devnet")
 	ErrDevnetExists = errors.New("there is a devnet already")
 	ErrSize         = errors.New("wrong size of network")
 )
 
-// DevnetOptions say what devnet to make.
+// DevnetOptions sets the size and epoch of a devnet.
 type DevnetOptions struct {
 	Nodes, Shards int
 	Epoch         time.Duration // length of an epoch; 0 is DefaultDevnetEpoch
@@ -66,7 +66,7 @@ type Devnet struct {
 	Client string   // path of the client's configuration
 	Homes  []string // of node 0, 1, …
 	Shards int
-	// Addresses are where each node listens for TCP, with its peer ID.
+	// Addresses lists each node's TCP address, with its peer ID.
 	Addresses []string
 }
 
@@ -85,8 +85,8 @@ func CheckDevnetSize(nodes, n int) error {
 	return nil
 }
 
-// InitDevnet makes a network in dir, which may be missing or empty: keys, genesis, a configuration for each node, one for
-// clients and a wallet with WAL in it. Its first epoch begins now. Errors: ErrDevnetExists, ErrSize.
+// InitDevnet makes a network in dir, which may be missing or empty: keys, genesis, a configuration for each node, one
+// for clients and a wallet with WAL. The first epoch begins now. Errors: ErrDevnetExists, ErrSize.
 func InitDevnet(ctx context.Context, dir string, opt DevnetOptions) (d *Devnet, err error) {
 	if opt.Epoch == 0 {
 		opt.Epoch = DefaultDevnetEpoch
@@ -105,7 +105,7 @@ func InitDevnet(ctx context.Context, dir string, opt DevnetOptions) (d *Devnet, 
 	if err != nil {
 		return nil, err
 	}
-	// The ports are let go of last, when the files that name them are written.
+	// The ports are released last, after the files that name them are written.
 	defer func() { err = errors.Join(err, held.release()) }()
 
 	plan, err := planDevnet(opt, held.numbers)
@@ -118,7 +118,7 @@ func InitDevnet(ctx context.Context, dir string, opt DevnetOptions) (d *Devnet, 
 	return LoadDevnet(dir)
 }
 
-// claimDir makes dir, or checks that nothing is in it.
+// claimDir makes dir, or checks that it is empty.
 func claimDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("create devnet: %w", err)
@@ -136,7 +136,7 @@ func claimDir(dir string) error {
 	return fmt.Errorf("create devnet: %s is not empty: choose another folder", dir)
 }
 
-// devnetPlan is all that a new devnet consists of.
+// devnetPlan holds everything that a new devnet consists of.
 type devnetPlan struct {
 	genesis        *ledger.Genesis
 	keys           []*Keys
@@ -151,7 +151,7 @@ func planDevnet(opt DevnetOptions, ports []int) (*devnetPlan, error) {
 	if _, err := rand.Read(tag[:]); err != nil {
 		return nil, fmt.Errorf("name devnet: %w", err)
 	}
-	// A name of its own keeps two devnets apart even if one comes to use a port of the other.
+	// A unique name keeps two devnets apart even if one later uses a port of the other.
 	network := "devnet-" + hex.EncodeToString(tag[:])
 	p := &devnetPlan{}
 	var members []ledger.GenesisMember
@@ -177,12 +177,12 @@ func planDevnet(opt DevnetOptions, ports []int) (*devnetPlan, error) {
 		node.Name = nodeName(i)
 		node.Genesis = filepath.Join("..", devnetGenesisFile)
 		node.Pace = paceLocal
-		node.Metrics = noMetrics // the address is one node's
+		node.Metrics = noMetrics // the default address is for one node only
 		node.Listen = []string{
 			fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", ports[i]),
 			fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", ports[i]),
 		}
-		// The next two nodes: the network is a ring of which no single loss cuts anyone off.
+		// The next two nodes: in this ring no single loss cuts anyone off.
 		node.Bootstrap = []string{addrs[(i+1)%nodes], addrs[(i+2)%nodes]}
 		p.nodes = append(p.nodes, node)
 	}
@@ -214,12 +214,12 @@ func (p *devnetPlan) plan(network string, opt DevnetOptions, members []ledger.Ge
 	return g.Validate()
 }
 
-// clientBootstrap is one more than may be lost, so that one of them answers.
+// clientBootstrap returns one more than the number of nodes that may be lost, so that one answers.
 func clientBootstrap(nodes int) int { return min((nodes-1)/3+1, maxAddrs) }
 
 func nodeName(i int) string { return "node-" + strconv.Itoa(i) }
 
-// write creates the files; the client's configuration last, since it marks a devnet as complete.
+// write creates the files, the client's configuration last: it marks a devnet as complete.
 func (p *devnetPlan) write(dir string) error {
 	genesis, err := p.genesis.Marshal()
 	if err != nil {
@@ -249,7 +249,7 @@ func (p *devnetPlan) write(dir string) error {
 	return p.client.write(filepath.Join(dir, DevnetClientFile))
 }
 
-// LoadDevnet finds the parts of the devnet in dir. ErrNoDevnet.
+// LoadDevnet finds the parts of the devnet in dir. It returns ErrNoDevnet if there is none.
 func LoadDevnet(dir string) (*Devnet, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {

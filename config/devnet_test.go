@@ -84,7 +84,7 @@ func TestDevnet(t *testing.T) {
 	}
 }
 
-// checkPorts wants TCP and UDP of one port that is free.
+// checkPorts checks that TCP and UDP listen on one free port, and returns it.
 func checkPorts(t *testing.T, listen []string) int {
 	t.Helper()
 	var numbers []string

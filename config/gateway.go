@@ -8,21 +8,22 @@ import (
 	"walrus/shards"
 )
 
-// Gateway is the part of a node.yaml that makes the node a gateway too.
+// Gateway is the section of node.yaml that makes the node a gateway too.
 type Gateway struct {
 	// Bind is the address to serve HTTP on, such as 127.0.0.1:31415. Default "": no gateway.
 	Bind string `yaml:"bind"`
-	// Wallet is the file with the key that pays for what is stored through the gateway. Default "": it only reads.
+	// Wallet is the file with the key that pays for blobs stored through the gateway. Default "": the gateway only
+	// reads.
 	Wallet string `yaml:"wallet"`
-	// MaxBody is the greatest blob, and the greatest form of a quilt, that is stored through it, such as 1GiB. Default "": the
-	// original's limits, 10 MiB and 100 MiB.
+	// MaxBody bounds blobs, and quilt forms, stored through the gateway, such as 1GiB. Default "": the original's
+	// limits, 10 MiB for a blob and 100 MiB for a quilt.
 	MaxBody string `yaml:"maxBody"`
-	// Metrics is the address on which Prometheus finds the gateway's metrics, at /metrics. Default "": 127.0.0.1:27182 if it is
-	// free. "none" is nowhere.
+	// Metrics is the address of the gateway's Prometheus metrics, at /metrics. Default "": 127.0.0.1:27182 if it is
+	// free. "none" turns them off.
 	Metrics string `yaml:"metrics"`
 }
 
-// MaxBodyBytes is MaxBody; 0 if it is not set.
+// MaxBodyBytes returns MaxBody in bytes; 0 if it is not set.
 func (g *Gateway) MaxBodyBytes() (int64, error) {
 	if g.MaxBody == "" {
 		return 0, nil

@@ -9,7 +9,7 @@ import (
 	"walrus/ledger"
 )
 
-// InspectGenesis reads the genesis at path and lists everything that is wrong with it; err is that it cannot be read.
+// InspectGenesis reads the genesis at path and lists all its problems. err says that it cannot be read.
 func InspectGenesis(path string) (g *ledger.Genesis, problems []error, err error) {
 	raw, err := readFile(path, ledger.MaxGenesisSize)
 	if err != nil {
@@ -19,7 +19,7 @@ func InspectGenesis(path string) (g *ledger.Genesis, problems []error, err error
 	return g, problems, nil
 }
 
-// CreateGenesis writes a new genesis file. One that exists is never replaced: the error then wraps fs.ErrExist.
+// CreateGenesis writes a new genesis file. An existing file is never replaced: the error then wraps fs.ErrExist.
 func CreateGenesis(path string, g *ledger.Genesis) error {
 	text, err := g.Marshal()
 	if err != nil {
@@ -28,8 +28,8 @@ func CreateGenesis(path string, g *ledger.Genesis) error {
 	return userfile.CreateNew(path, text, 0o644)
 }
 
-// AddMembers adds the members in the files at entries, as walrus node init prints them, to the genesis at path, which
-// may lack members still. It lists everything that is wrong with file or entries; the file is then as it was.
+// AddMembers adds members to the genesis at path, which may still lack some. The files at entries hold them, as walrus
+// node init prints them. It lists all problems of the file or the entries; if there are any, the file stays unchanged.
 func AddMembers(path string, entries []string) (g *ledger.Genesis, problems []error, err error) {
 	if _, err := os.Stat(filepath.Join(filepath.Dir(path), DefaultNode().Ledger)); err == nil {
 		return nil, nil, fmt.Errorf("%s is the genesis of a network that has started (there is a ledger beside it): "+

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestHomePaths: ~ in a file is the home, as in a shell, and never a folder of that name.
+// TestHomePaths: ~ in a file means the home, as in a shell, and never a folder of that name.
 func TestHomePaths(t *testing.T) {
 	home, dir := t.TempDir(), t.TempDir()
 	t.Setenv("HOME", home)

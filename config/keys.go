@@ -18,8 +18,8 @@ import (
 	"walrus/internal/userfile"
 )
 
-// Key files are one line: what kind of key it is, a space, and the secret in hexadecimal. The kind keeps one file from
-// being taken for the other.
+// A key file is one line: the kind of key, a space, and the secret in hexadecimal. The kind keeps one file from being
+// taken for another.
 const (
 	p2pKeyFile       = "p2p.key"
 	blsKeyFile       = "bls.key"
@@ -28,20 +28,20 @@ const (
 	blsKeyKind       = "walrus-bls12381"
 	consensusKeyKind = "walrus-consensus-ed25519-seed"
 	keysDir          = "keys"
-	// consensusStateFile remembers what the consensus key last signed. It lies beside the key, not in the data: a
-	// validator that lost its data must still not sign two different blocks of one height.
+	// consensusStateFile remembers what the consensus key last signed. It lies beside the key, not in the data folder:
+	// a validator that lost its data must still not sign two different blocks of one height.
 	consensusStateFile = "consensus.state"
-	// maxKeyFile is far above the 90 bytes a key file has.
+	// maxKeyFile is far above the 90 bytes of a key file.
 	maxKeyFile = 1 << 10
 )
 
-// ConsensusKeyFile is where a node's home has its consensus key.
+// ConsensusKeyFile is the path of the consensus key in a node's home.
 const ConsensusKeyFile = keysDir + "/" + consensusKeyFile
 
-// errNoKey says that a key file is missing.
+// errNoKey marks a missing key file.
 var errNoKey = errors.New("no key")
 
-// Keys are the secrets of a node, kept in the keys folder of its home.
+// Keys holds a node's secrets, stored in the keys folder of its home.
 type Keys struct {
 	// P2P is the node's identity: it fixes the peer ID.
 	P2P ed25519.PrivateKey
@@ -68,7 +68,7 @@ func NewKeys() (*Keys, error) {
 	return &Keys{P2P: identity, BLS: bls, Consensus: consensus}, nil
 }
 
-// PeerID is the node's ID in the network.
+// PeerID returns the node's peer ID.
 func (k *Keys) PeerID() (peer.ID, error) {
 	secret, err := crypto.UnmarshalEd25519PrivateKey(k.P2P)
 	if err != nil {
@@ -110,7 +110,7 @@ func readEd25519(path, kind string) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(seed), nil
 }
 
-// completeKeys makes the keys that home does not have.
+// completeKeys makes the keys that are missing in home.
 func completeKeys(home string) (*Keys, error) {
 	keys, err := NewKeys()
 	if err != nil {
@@ -122,7 +122,7 @@ func completeKeys(home string) (*Keys, error) {
 	return LoadKeys(home)
 }
 
-// write creates the key files, mode 0600 in a folder of mode 0700. Those that are there it leaves as they are.
+// write creates the key files, mode 0600 in a folder of mode 0700. Existing files stay unchanged.
 func (k *Keys) write(home string) error {
 	dir := filepath.Join(home, keysDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -160,7 +160,7 @@ func readKey(path, kind string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
 	}
-	// Errors show nothing of the content.
+	// Errors do not show the content.
 	if err := userfile.MarkedText(raw); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -7,8 +7,8 @@ import (
 	"walrus/ledger"
 )
 
-// Member is the node's entry in the genesis of the named network, without shards: peer ID, BLS key, the proof that the
-// node has that key, and its consensus key. Its rewards go to the account of its identity key.
+// Member returns the node's entry in the genesis of the named network, without shards: peer ID, BLS key, proof of
+// possession of the BLS key, and consensus key. Rewards go to the account of the node's identity key.
 func (k *Keys) Member(network, name string) (ledger.GenesisMember, error) {
 	if err := ledger.CheckNetwork(network); err != nil {
 		return ledger.GenesisMember{}, err
@@ -22,8 +22,8 @@ func (k *Keys) Member(network, name string) (ledger.GenesisMember, error) {
 	}, nil
 }
 
-// ConsensusKey is the public half of the consensus key.
+// ConsensusKey returns the public half of the consensus key.
 func (k *Keys) ConsensusKey() (public ledger.PublicKey) {
-	copy(public[:], k.Consensus[ed25519.SeedSize:]) // of 64 bytes, the seed and the public key
+	copy(public[:], k.Consensus[ed25519.SeedSize:]) // 64 bytes: the seed, then the public key
 	return public
 }

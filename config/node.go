@@ -19,7 +19,7 @@ import (
 	"walrus/internal/userfile"
 )
 
-// NodeFile is the name of the configuration in a node's home.
+// NodeFile is the name of the configuration file in a node's home.
 const NodeFile = "node.yaml"
 
 // Values of Node.Pace.
@@ -28,50 +28,51 @@ const (
 	paceLocal   = "local"
 )
 
-// Node is the node.yaml of a storage node. Relative paths in the file are relative to the file, ~/ is the home of the user that
-// runs it; LoadNode makes them absolute.
+// Node is the node.yaml of a storage node. Relative paths in the file are relative to the file, and ~/ is the home of
+// the user that runs the node. LoadNode makes them absolute.
 type Node struct {
 	// Home is the folder of node.yaml, keys and data. Not in the file.
 	Home string `yaml:"-"`
-	// Name is for people: logs and tables. The genesis has the name that others see. Default: the name of Home.
+	// Name appears in logs and tables; others see the name in the genesis. Default: the name of Home.
 	Name string `yaml:"name"`
-	// Genesis is the file that all nodes of a network share. Required. Default genesis.yaml.
+	// Genesis is the file shared by all nodes of a network. Required. Default genesis.yaml.
 	Genesis string `yaml:"genesis"`
-	// Listen are multiaddrs to accept connections on: TCP and QUIC, which share a port number. Required.
+	// Listen lists multiaddrs to accept connections on: TCP and QUIC, which share a port number. Required.
 	Listen []string `yaml:"listen"`
-	// Announce are the multiaddrs told to others instead of those found out, needed behind port forwarding. Default none.
+	// Announce lists the multiaddrs told to others instead of the detected ones. Needed behind port forwarding. Default
+	// none.
 	Announce []string `yaml:"announce"`
-	// Bootstrap are addresses of other nodes, ending in /p2p/<peer ID>; one that answers is enough. Default none:
-	// the node then waits to be dialled.
+	// Bootstrap lists addresses of other nodes, ending in /p2p/<peer ID>; one that answers is enough. Default none: the
+	// node then waits to be dialled.
 	Bootstrap []string `yaml:"bootstrap"`
-	// MDNS finds nodes of the network on the local network by multicast. Default false: the addresses above do.
+	// MDNS finds nodes on the local network by multicast. Default false: the addresses above are enough.
 	MDNS bool `yaml:"mdns"`
-	// Store is where slivers, metadata and certificates lie. In the file a text alone is its path.
+	// Store configures the place of slivers, metadata and certificates. In the file, a plain text is its path.
 	Store Storage `yaml:"store"`
-	// Ledger is the folder for the ledger: its blocks and its state. Default ledger.
+	// Ledger is the folder of the ledger's blocks and state. Default ledger.
 	Ledger string `yaml:"ledger"`
-	// Pace is that of the ledger, the same for all nodes of a network: network, for nodes in different places, or local,
-	// for nodes on one machine. Default network.
+	// Pace of the ledger, the same for all nodes of a network: network for nodes in different places, local for nodes
+	// on one machine. Default network.
 	Pace string `yaml:"pace"`
-	// AddressBook is the file that remembers where peers were, so that a dead bootstrap node does not strand this
-	// one. Default peers.json.
+	// AddressBook is the file that remembers peers' addresses, so that the node can join when bootstrap nodes are down.
+	// Default peers.json.
 	AddressBook string `yaml:"addressBook"`
 	// Metrics is the address of the node's Prometheus metrics, at /metrics, and of /healthz and /readyz. Default "":
-	// DefaultNodeMetrics if it is free. "none" is nowhere.
+	// DefaultNodeMetrics if it is free. "none" turns them off.
 	Metrics string `yaml:"metrics"`
 	// Gateway serves HTTP beside the node. Default none.
 	Gateway Gateway `yaml:"gateway"`
-	// Log is what is logged. Default info, text.
+	// Log configures logging. Default info, text.
 	Log Log `yaml:"log"`
 }
 
-// DefaultNodeMetrics is where a node serves its metrics unless node.yaml says otherwise, as the original does.
+// DefaultNodeMetrics is the default metrics address of a node, as in the original.
 const DefaultNodeMetrics = "127.0.0.1:9184"
 
-// noMetrics is the value of Metrics for nowhere.
+// noMetrics, as Metrics, turns metrics off.
 const noMetrics = "none"
 
-// MetricsAddr is where to serve metrics, "" for nowhere, and whether to do without if the address is taken.
+// MetricsAddr returns the address for metrics, "" for none, and whether to go without if the address is taken.
 func (n *Node) MetricsAddr() (addr string, ifFree bool) {
 	switch n.Metrics {
 	case "":
@@ -82,15 +83,15 @@ func (n *Node) MetricsAddr() (addr string, ifFree bool) {
 	return n.Metrics, false
 }
 
-// Storage is the part of a node.yaml about the data.
+// Storage is the section of node.yaml about the node's data.
 type Storage struct {
 	// Path is the folder. Default store.
 	Path string `yaml:"path"`
-	// Limit is the most disk space it may use, such as 500GiB. Default "": as much as the disk has.
+	// Limit bounds the disk space, such as 500GiB. Default "": as much as the disk has.
 	Limit string `yaml:"limit"`
 }
 
-// LimitBytes is Limit in bytes; 0 is none.
+// LimitBytes returns Limit in bytes; 0 means none.
 func (s *Storage) LimitBytes() (int64, error) {
 	if s.Limit == "" || s.Limit == "0" {
 		return 0, nil
@@ -102,7 +103,7 @@ func (s *Storage) LimitBytes() (int64, error) {
 	return n, nil
 }
 
-// DefaultNode is what a node.yaml does not need to say.
+// DefaultNode returns the default values of a node.yaml.
 func DefaultNode() Node {
 	return Node{Genesis: "genesis.yaml", Store: Storage{Path: "store"}, Ledger: "ledger", Pace: paceNetwork, AddressBook: "peers.json", Log: Log{Level: "info", Format: "text"}}
 }
@@ -138,7 +139,7 @@ func LoadNode(home string) (*Node, error) {
 	return &n, nil
 }
 
-// Validate names the first key that is wrong.
+// Validate returns an error for the first key that is wrong.
 func (n *Node) Validate() error {
 	switch {
 	case n.Genesis == "":
@@ -173,7 +174,7 @@ func (n *Node) Validate() error {
 	return n.Log.Validate()
 }
 
-// PeerID is the node's ID in the network, from its key file.
+// PeerID returns the node's peer ID, from its key file.
 func (n *Node) PeerID() (peer.ID, error) {
 	keys, err := LoadKeys(n.Home)
 	if err != nil {
@@ -182,8 +183,8 @@ func (n *Node) PeerID() (peer.ID, error) {
 	return keys.PeerID()
 }
 
-// LocalAddr is where a process on this machine reaches the node: its first TCP address, or the loopback address for one
-// that listens on all, ending in /p2p/<peer ID>.
+// LocalAddr returns the address at which processes on this machine reach the node, ending in /p2p/<peer ID>: its first
+// TCP address, with loopback for a node that listens on all addresses.
 func (n *Node) LocalAddr() (string, error) {
 	id, err := n.PeerID()
 	if err != nil {
@@ -205,8 +206,8 @@ func (n *Node) LocalAddr() (string, error) {
 	return "", fmt.Errorf("%s names no TCP address with a fixed port to ask: set one under listen", filepath.Join(n.Home, NodeFile))
 }
 
-// CreateNode makes home with its keys and a commented node.yaml holding n, whose paths are written as they are. Keys that are there
-// already are kept, a node.yaml that is there already is an error wrapping fs.ErrExist.
+// CreateNode makes home with its keys and a commented node.yaml holding n, whose paths are written unchanged. Existing
+// keys are kept. An existing node.yaml is an error wrapping fs.ErrExist.
 func CreateNode(home string, n Node) (*Keys, error) {
 	if n.Name == "" {
 		n.Name = filepath.Base(home)
@@ -231,10 +232,10 @@ func CreateNode(home string, n Node) (*Keys, error) {
 	return keys, nil
 }
 
-// LocalPace reports whether blocks follow each other at the pace of a devnet.
+// LocalPace reports whether the ledger runs at a devnet's pace.
 func (n *Node) LocalPace() bool { return n.Pace == paceLocal }
 
-// ConsensusStateFile is the path of the file that remembers what the consensus key has signed last.
+// ConsensusStateFile returns the path of the file that remembers what the consensus key last signed.
 func (n *Node) ConsensusStateFile() string { return filepath.Join(n.Home, keysDir, consensusStateFile) }
 
 func (n *Node) write(home string) error {
@@ -248,7 +249,7 @@ func (n *Node) write(home string) error {
 //go:embed node.yaml.tmpl
 var nodeTemplate string
 
-// render fills a template whose values are quoted with q: JSON text is YAML text.
+// render fills a template, in which q quotes values as JSON: JSON text is YAML text.
 func render(text string, value any) ([]byte, error) {
 	quote := func(v any) (string, error) {
 		b, err := json.Marshal(v)

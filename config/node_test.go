@@ -52,7 +52,7 @@ func TestCreateAndLoadNode(t *testing.T) {
 	}
 }
 
-// TestTemplates fails when a key of a file has no comment or is not written.
+// TestTemplates fails if a key of a file has no comment or is not written.
 func TestTemplates(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text string
@@ -76,7 +76,7 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// TestKeepsKeys is a node init that was cut off within the keys.
+// TestKeepsKeys repeats a node init that was interrupted while it wrote the keys.
 func TestKeepsKeys(t *testing.T) {
 	home := t.TempDir()
 	keys, err := NewKeys()
@@ -208,7 +208,7 @@ func TestNodeErrors(t *testing.T) {
 	}
 }
 
-// TestStoreForms: the store is a folder, as it was before there was a limit, or a folder with a limit.
+// TestStoreForms: store is a path alone, as in files from before the limit, or a path with a limit.
 func TestStoreForms(t *testing.T) {
 	for text, want := range map[string]struct {
 		path  string
@@ -234,7 +234,7 @@ func TestStoreForms(t *testing.T) {
 	}
 }
 
-// TestNodeMetrics: metrics are at the original's address unless somebody else has it, where they were put, or nowhere.
+// TestNodeMetrics: metrics are at the original's address unless it is taken, at a given address, or off.
 func TestNodeMetrics(t *testing.T) {
 	for text, want := range map[string]struct {
 		addr   string

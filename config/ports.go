@@ -9,26 +9,26 @@ import (
 	"strconv"
 )
 
-// Ports for devnets come from below the ranges that Linux (32768 up), BSD and Windows (49152 up) hand to outgoing
-// connections, so that one chosen now is most likely still free when its node starts.
+// Devnet ports lie below the ranges for outgoing connections of Linux (from 32768), BSD and Windows (from 49152), so a
+// port chosen now is most likely still free when its node starts.
 const (
 	minPort = 10_000
 	maxPort = 32_767
-	// gatewayPort and metricsPort are where gateways listen unless they are told otherwise, so they are not for nodes. (Nodes'
-	// own metrics are below minPort.)
+	// gatewayPort and metricsPort are the default ports of gateways, so nodes must not take them. (The nodes' own
+	// metrics are below minPort.)
 	gatewayPort = 31_415
 	metricsPort = 27_182
-	// maxPortTries per port: half of the range would have to be taken for this to fail one time in 2⁶⁴.
+	// maxPortTries bounds the tries for one port. If half the range were taken, they would fail one time in 2⁶⁴.
 	maxPortTries = 64
 )
 
-// ports holds loopback ports, TCP and UDP of one number, so that nobody else takes them while they are handed out.
+// ports holds loopback ports, TCP and UDP of each number, so that no other process takes them meanwhile.
 type ports struct {
 	numbers []int
 	held    []interface{ Close() error }
 }
 
-// holdPorts takes count ports at random: two devnets made at once rarely pick the same, and never hold the same.
+// holdPorts takes count random ports: two devnets made at once rarely try the same, and never hold the same.
 func holdPorts(ctx context.Context, count int) (*ports, error) {
 	p := &ports{}
 	for range count {
@@ -65,7 +65,7 @@ func (p *ports) take(ctx context.Context) error {
 	return fmt.Errorf("find a free port on 127.0.0.1 between %d and %d: %w", minPort, maxPort, last)
 }
 
-// release lets go of all ports.
+// release frees all ports.
 func (p *ports) release() error {
 	var err error
 	for _, c := range p.held {

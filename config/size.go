@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// sizeUnits are what may follow a number of bytes.
+// sizeUnits lists the units of a size.
 var sizeUnits = []struct {
 	name  string
 	bytes int64

@@ -11,10 +11,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decode fills out, a pointer to a struct with yaml tags, from one YAML document. What the file does not mention keeps
-// its value. Errors are one line that names file, line and key. The library's own strict mode reports Go type names
-// and no suggestions, hence this walk; it supports what our files hold: text, true/false, lists of text, and
-// mappings of these.
+// decode fills out, a pointer to a struct with yaml tags, from one YAML document. Keys missing in the file keep their
+// values. Errors are one line that names file, line and key. The library's own strict mode reports Go type names and
+// suggests nothing; hence this walk. It supports the types in our files: text, true/false, lists of text, and mappings
+// of these.
 func decode(file string, raw []byte, out any) error {
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	var doc yaml.Node
@@ -64,7 +64,7 @@ func decodeValue(file, key string, n *yaml.Node, out reflect.Value) error {
 		return nil
 	}
 	if out.Kind() == reflect.Struct {
-		if n.Kind == yaml.ScalarNode && out.Type().Field(0).Tag.Get("yaml") == "path" { // a text alone is the path
+		if n.Kind == yaml.ScalarNode && out.Type().Field(0).Tag.Get("yaml") == "path" { // plain text is the path
 			out = out.Field(0)
 			return decodeValue(file, key, n, out)
 		}
@@ -74,7 +74,7 @@ func decodeValue(file, key string, n *yaml.Node, out reflect.Value) error {
 	if want == 0 {
 		want = yaml.ScalarNode
 	}
-	// The kind is checked here, aliases included, so that what the library decodes is flat.
+	// The kind is checked here, aliases included, so the library decodes only flat values.
 	ok := n.Kind == want
 	for _, item := range n.Content {
 		ok = ok && item.Kind == yaml.ScalarNode && item.Tag != "!!null"
@@ -102,7 +102,7 @@ func at(prefix string) string {
 	return fmt.Sprintf("key %q: ", strings.TrimSuffix(prefix, "."))
 }
 
-// suggest names the closest known key, or all of them when none is close.
+// suggest names the closest known key, or all keys if none is close.
 func suggest(key string, fields map[string]reflect.Value) string {
 	names := make([]string, 0, len(fields))
 	for name := range fields {

@@ -19,10 +19,10 @@ import (
 // percent-encoded.
 const maxHeaderBytes = 1 << 20
 
-// adopt makes huma speak this API's errors. It is one for the process, like the variable it sets.
+// adopt makes huma return this API's errors. It sets a variable of huma's, so it runs once per process.
 var adopt sync.Once
 
-// routes makes the handler of all routes, and the document that describes them.
+// routes makes the handler of all routes and the OpenAPI document.
 func (g *Gateway) routes() (http.Handler, error) {
 	adopt.Do(func() { huma.NewError = humaError })
 	mux := chi.NewMux()
@@ -55,20 +55,20 @@ func (g *Gateway) routes() (http.Handler, error) {
 	return guard.Override(g.sane(mux)), nil
 }
 
-// humaConfig is huma without its own pages, and strict.
+// humaConfig returns huma's configuration: strict, and without its own pages.
 func humaConfig(version string) huma.Config {
 	c := huma.DefaultConfig("Walrus gateway", version)
-	c.CreateHooks = nil // they would add a $schema to every body
+	c.CreateHooks = nil // the hooks would add a $schema to every body
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.RejectUnknownQueryParameters = true
 	describe(c.OpenAPI)
 	return c
 }
 
-// serve handles a request; an error becomes the response, by the table of what.
+// serve handles a request. An error becomes the response; see classify.
 type serve[In any] func(w http.ResponseWriter, r *http.Request, in *In) error
 
-// register adds a route: huma parses its parameters and describes it, h does the rest with nothing in between.
+// register adds a route: huma parses and documents its parameters, h writes the response directly.
 func register[In any](g *Gateway, api huma.API, what action, op huma.Operation, h serve[In]) {
 	body := op.RequestBody
 	op.RequestBody = nil // huma would read the body into memory
@@ -102,10 +102,10 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, what action, err 
 	f.write(w, r.Method == http.MethodHead)
 }
 
-// errClientLeft is for the log: nobody gets it.
+// errClientLeft appears in the log only: there is nobody to answer.
 var errClientLeft = &failure{code: 499, status: "CANCELLED", reason: "CLIENT_LEFT", domain: domainGlobal, message: "the client has left"}
 
-// sane refuses what the router would misunderstand, and turns a panic into a response.
+// sane refuses requests that the router would misread, and turns a panic into a response.
 func (g *Gateway) sane(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(plain http.ResponseWriter, r *http.Request) {
 		w := newTimedWriter(plain, g.cfg.Time.Stall)
@@ -122,7 +122,7 @@ func (g *Gateway) sane(next http.Handler) http.Handler {
 			f.write(w, r.Method == http.MethodHead)
 		}()
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Cache-Control", "no-store") // unless the route knows better
+		w.Header().Set("Cache-Control", "no-store") // routes may override it
 		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
 			malformed("query: "+err.Error()).write(w, r.Method == http.MethodHead)
 			return
@@ -138,7 +138,7 @@ func noSuchRoute(r *http.Request) *failure {
 	}
 }
 
-// wrongMethod tells which methods a path has.
+// wrongMethod answers 405 with the methods that the path has.
 func wrongMethod(w http.ResponseWriter, r *http.Request, mux *chi.Mux) {
 	path := r.URL.RawPath
 	if path == "" {

@@ -16,17 +16,18 @@ import (
 )
 
 const (
-	// maxBlocklist bounds the file, in bytes: more than a million blobs.
+	// maxBlocklist bounds the file, in bytes: enough for more than a million blobs.
 	maxBlocklist = 64 << 20
-	// blocklistLook is how often it is looked at for changes.
+	// blocklistLook is the interval at which the file is checked for changes.
 	blocklistLook = 2 * time.Second
 )
 
-// blocklist are blobs that this gateway does not serve, from a file: a blob ID on each line, as an item of a YAML list or alone.
+// blocklist holds the blobs that this gateway refuses to serve. The file has one blob ID per line, alone or as a YAML
+// list item.
 type blocklist struct {
 	path   string
 	listed atomic.Pointer[map[shards.BlobID]bool]
-	seen   os.FileInfo // of what is listed; owned by run once that has begun
+	seen   os.FileInfo // file that was read last; owned by run once run has started
 }
 
 // openBlocklist reads the file; "" is an empty list.
@@ -39,10 +40,11 @@ func openBlocklist(path string) (*blocklist, error) {
 	return b, b.read()
 }
 
-// has says whether a blob is blocked.
+// has reports whether a blob is blocked.
 func (b *blocklist) has(id shards.BlobID) bool { return (*b.listed.Load())[id] }
 
-// run reads the file again when it changes, until ctx ends. A file that cannot be read changes nothing, and is told of once.
+// run reads the file again when it changes, until ctx ends. If the file cannot be read, the list stays, and the error
+// is told once.
 func (b *blocklist) run(ctx context.Context, tell func(error)) {
 	if b.path == "" {
 		return
@@ -98,7 +100,7 @@ func parseBlocklist(r io.Reader) (map[shards.BlobID]bool, error) {
 	for n := 1; lines.Scan(); n++ {
 		line := lines.Text()
 		if n == 1 {
-			line = strings.TrimPrefix(line, "\ufeff") // some editors put this before the text, where nobody sees it
+			line = strings.TrimPrefix(line, "\ufeff") // some editors write an invisible mark before the text
 		}
 		text, _, _ := strings.Cut(line, "#")
 		text = strings.TrimSpace(text)
@@ -117,7 +119,7 @@ func parseBlocklist(r io.Reader) (map[shards.BlobID]bool, error) {
 	return listed, lines.Err()
 }
 
-// allowed refuses a blob that is blocked.
+// allowed returns an error for a blocked blob.
 func (g *Gateway) allowed(id shards.BlobID) error {
 	if !g.blocked.has(id) {
 		return nil

@@ -11,12 +11,12 @@ import (
 	"walrus/ledger/light"
 )
 
-// chronicle is a light client as a Chronicle. A ledger that stands still is read as it is.
+// chronicle adapts a light client to Chronicle. A ledger that stands still is read in its last state.
 type chronicle struct{ light *light.Client }
 
 var _ Chronicle = chronicle{}
 
-// gone gives what the pages must tell from a fault their name for it.
+// gone maps the light client's errors to pages.ErrNotFound and pages.ErrRange.
 func gone(err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrNotFound), errors.Is(err, light.ErrPruned), errors.Is(err, light.ErrBehind):
@@ -116,7 +116,7 @@ func (c chronicle) Account(ctx context.Context, a ledger.Address) (*pages.Owner,
 	return o, nil
 }
 
-// newTransaction puts a committed transaction into the pages' words.
+// newTransaction converts a committed transaction for the pages.
 func newTransaction(e *light.Entry) pages.Transaction {
 	r := &e.Receipt
 	x := pages.Transaction{

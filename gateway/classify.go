@@ -15,22 +15,22 @@ import (
 	"walrus/quilt"
 )
 
-// retrySeconds is what a client is told to wait when the network, not its request, is at fault.
+// retrySeconds is the Retry-After when the network, not the request, is at fault.
 const retrySeconds = 5
 
-// notFoundMessage is the original's.
+// notFoundMessage is the original's text.
 const notFoundMessage = "the requested blob ID does not exist on Walrus, ensure that it was entered correctly"
 
-// action is what a request was about when it failed: the same error means different things.
+// action says what a failed request was doing: the same error means different things.
 type action int
 
 const (
 	reading action = iota
 	storing
-	managing // records of the ledger
+	managing // managing records of the ledger
 )
 
-// classify is the table of what clients are told: it maps an error of the client, or of reading a request, to a failure.
+// classify maps an error, of the client or of reading a request, to the failure sent to HTTP clients.
 func classify(what action, err error) *failure {
 	var known *failure
 	var notEnough *client.NotEnoughError
@@ -88,7 +88,7 @@ func bodyTooLarge(limit int64) *failure {
 	}
 }
 
-// internalMessage says what happened without the paths of this machine.
+// internalMessage returns err's text without paths of this machine.
 func internalMessage(err error) string {
 	var path *os.PathError
 	if errors.As(err, &path) {
@@ -97,7 +97,7 @@ func internalMessage(err error) string {
 	return err.Error()
 }
 
-// isQuiltRequest says whether files cannot be put into a quilt.
+// isQuiltRequest reports whether err says that the files cannot form a quilt.
 func isQuiltRequest(err error) bool {
 	for _, wrong := range []error{quilt.ErrIdentifier, quilt.ErrDuplicate, quilt.ErrTags, quilt.ErrCount, quilt.ErrTooLarge} {
 		if errors.Is(err, wrong) {

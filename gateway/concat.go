@@ -19,9 +19,10 @@ import (
 )
 
 const (
-	// maxConcat bounds the blobs of one concatenation: all are found before the first byte, and each takes its metadata's memory.
+	// maxConcat bounds the blobs of one concatenation: all are found before the first byte, and each holds its metadata
+	// in memory.
 	maxConcat = 256
-	// maxConcatBody bounds the JSON that names them, 66 characters each and some punctuation.
+	// maxConcatBody bounds the JSON with their IDs: 66 characters each, and punctuation.
 	maxConcatBody = 64 << 10
 )
 
@@ -68,7 +69,8 @@ func (g *Gateway) addConcat(api huma.API) {
 	})
 }
 
-// describeIDs says in the document, and only there, what IDs look like: wrong ones are answered with a reason of their own.
+// describeIDs puts the form of IDs into the document only: huma must not check it, because wrong IDs get a specific
+// error.
 func describeIDs(api huma.API) {
 	const one = "([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]|0x[0-9a-fA-F]{64})"
 	ids := api.OpenAPI().Components.Schemas.Map()["ConcatRequest"].Properties["ids"]
@@ -80,7 +82,7 @@ func describeIDs(api huma.API) {
 	}
 }
 
-// concatRequest reads the body.
+// concatRequest reads and checks the body.
 func (g *Gateway) concatRequest(w http.ResponseWriter, r *http.Request) (req ConcatRequest, err error) {
 	body, err := io.ReadAll(g.body(w, r, maxConcatBody))
 	if err != nil {
@@ -94,7 +96,7 @@ func (g *Gateway) concatRequest(w http.ResponseWriter, r *http.Request) (req Con
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err == nil {
 		for k, v := range fields {
-			if string(v) == "null" { // which Go takes for a field that is not there
+			if string(v) == "null" { // Go would treat null as a missing field
 				return req, malformed("body: " + k + " is null: leave it out")
 			}
 		}
@@ -105,7 +107,7 @@ func (g *Gateway) concatRequest(w http.ResponseWriter, r *http.Request) (req Con
 	return req, nil
 }
 
-// serveConcat finds all blobs, so that an error is told before the first byte, and serves them one after the other.
+// serveConcat finds all blobs first, so that errors come before the first byte, and serves them one after the other.
 func (g *Gateway) serveConcat(w http.ResponseWriter, r *http.Request, req ConcatRequest) error {
 	params := ReadParams{req.Strict, req.Skip}
 	if err := params.check(); err != nil {
@@ -126,7 +128,7 @@ func (g *Gateway) serveConcat(w http.ResponseWriter, r *http.Request, req Concat
 	return g.serveContent(w, r, &download{content: blobs, tag: base64.RawURLEncoding.EncodeToString(sum[:]), strict: req.Strict})
 }
 
-// findAll finds blobs by blob or object IDs. The attributes are those of the first, if it is an object.
+// findAll finds blobs by blob or object IDs. It returns the first ID's attributes, if that is an object.
 func (g *Gateway) findAll(ctx context.Context, ids []string) (blobs chain, attributes []ledger.Attribute, err error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Time.Open)
 	defer cancel()
@@ -150,7 +152,7 @@ func (g *Gateway) findAll(ctx context.Context, ids []string) (blobs chain, attri
 	return blobs, attributes, nil
 }
 
-// resolve makes a blob ID of a blob or object ID.
+// resolve turns a blob or object ID into a blob ID.
 func (g *Gateway) resolve(ctx context.Context, s string) (id shards.BlobID, attributes []ledger.Attribute, err error) {
 	if !strings.HasPrefix(s, "0x") {
 		if id, err = shards.ParseBlobID(s); err != nil {
@@ -176,7 +178,7 @@ func (g *Gateway) resolve(ctx context.Context, s string) (id shards.BlobID, attr
 	return rec.BlobID, rec.Attributes, nil
 }
 
-// chain is blobs one after the other.
+// chain is a content made of blobs, one after the other.
 type chain []content
 
 func (c chain) Size() (size uint64) {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// precondition decides a conditional GET or HEAD of content with this entity tag: 0 to go on, 304 or 412. There are no dates
-// of modification, so that conditions on them do not hold it up.
+// precondition decides a conditional GET or HEAD of content with this entity tag: 0 to proceed, 304 or 412. Conditions
+// on modification dates are ignored, because blobs have none.
 func precondition(r *http.Request, tag string) int {
 	if match := r.Header.Values("If-Match"); len(match) > 0 && !anyTag(match, tag, false) {
 		return http.StatusPreconditionFailed
@@ -17,7 +17,7 @@ func precondition(r *http.Request, tag string) int {
 	return 0
 }
 
-// mayRange says whether the client holds what it wants a part of, or did not ask for that to be checked.
+// mayRange reports whether a partial response is allowed: If-Range is absent or matches.
 func mayRange(r *http.Request, tag string) bool {
 	if r.Header.Get("If-Range") == "" {
 		return true
@@ -25,7 +25,7 @@ func mayRange(r *http.Request, tag string) bool {
 	return matchTag(r.Header.Get("If-Range"), tag, false) // a date never matches
 }
 
-// anyTag looks for tag in lists of entity tags. Tags of blobs have no commas.
+// anyTag looks for tag in lists of entity tags. Tags of blobs contain no commas.
 func anyTag(lists []string, tag string, weak bool) bool {
 	for _, list := range lists {
 		for t := range strings.SplitSeq(list, ",") {
@@ -38,8 +38,8 @@ func anyTag(lists []string, tag string, weak bool) bool {
 	return false
 }
 
-// matchTag compares a tag of a request, quoted or as the original sends it. Caches may have made it weak when they
-// compressed; that is as good where content is not put together.
+// matchTag compares a request's tag, quoted or unquoted as in the original. Caches that compress make tags weak. weak
+// accepts such tags: they are good enough where content is not combined from parts.
 func matchTag(t, tag string, weak bool) bool {
 	if weak {
 		t = strings.TrimPrefix(t, "W/")

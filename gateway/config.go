@@ -10,79 +10,79 @@ import (
 
 // Config of a gateway.
 type Config struct {
-	// Bind is the address to listen on. Default 127.0.0.1:31415, the original's port, for this machine alone.
+	// Bind is the address to listen on. Default 127.0.0.1:31415: the original's port, on this machine only.
 	Bind string
-	// Publisher serves the routes that store, Aggregator those that read. At least one is needed. Default both.
+	// Publisher enables the routes that store, Aggregator those that read. At least one is required. Default both.
 	Publisher, Aggregator bool
-	// Version of the program, told in the OpenAPI document.
+	// Version of the program, shown in the OpenAPI document.
 	Version string
 
 	// Store bounds uploads.
 	Store StoreConfig
 	// Read bounds and shapes downloads.
 	Read ReadConfig
-	// Time bounds how long things take.
+	// Time bounds the duration of requests.
 	Time TimeConfig
 }
 
-// StoreConfig of a publisher.
+// StoreConfig configures a publisher.
 type StoreConfig struct {
-	// MaxBody is the greatest blob that is taken, in bytes. Default 10 MiB, as in the original.
+	// MaxBody bounds a blob to be stored, in bytes. Default 10 MiB, as in the original.
 	MaxBody int64
-	// MaxQuiltBody is the greatest form of a quilt, in bytes. Default 100 MiB, as in the original.
+	// MaxQuiltBody bounds the form of a quilt, in bytes. Default 100 MiB, as in the original.
 	MaxQuiltBody int64
-	// Epochs for which a blob is stored when the client does not say. Default 1.
+	// Epochs to store a blob for when the client does not say. Default 1.
 	Epochs uint32
-	// OwnerKey is a secret of the publisher's, from which the tokens of owners are made: who stores through it can extend
-	// and delete what is theirs. Empty, the default, is no such routes.
+	// OwnerKey is the publisher's secret from which owner tokens are made. With a token, clients can extend and delete
+	// blobs that they stored. Empty, the default, turns these routes off.
 	OwnerKey []byte
-	// UploadDir keeps resumable uploads while they are under way. Empty, the default, is a temporary directory that ends with
-	// the gateway: then no upload outlives it.
+	// UploadDir holds unfinished resumable uploads. Empty, the default, means a temporary directory that is removed
+	// when the gateway ends, with all uploads in it.
 	UploadDir string
-	// MaxUploads bounds those that are unfinished, each of up to MaxBody bytes on disk. Default 100.
+	// MaxUploads bounds the unfinished uploads, each of up to MaxBody bytes on disk. Default 100.
 	MaxUploads int
-	// UploadExpiry is how long one may stand still before it is deleted. Default 24 h.
+	// UploadExpiry: an upload without progress for this long is deleted. Default 24 h.
 	UploadExpiry time.Duration
-	// TempDir is where bodies wait while they come in: storing reads them twice. Empty means the system's.
+	// TempDir holds bodies while they come in: storing reads them twice. Empty means the system's.
 	TempDir string
 }
 
-// ReadConfig of an aggregator.
+// ReadConfig configures an aggregator.
 type ReadConfig struct {
-	// MaxBlob is the greatest blob that is served, in bytes; others are refused with 403. 0, the default, is no limit.
+	// MaxBlob bounds the blobs that are served, in bytes; larger ones get a 403. 0, the default, means no limit.
 	MaxBlob uint64
-	// Headers are the attributes of a record that become headers when a blob is read by its object. Default those of the
-	// original, which describe content and cannot harm.
+	// Headers lists the record attributes that become response headers when a blob is read by object ID. Default: the
+	// original's, which describe content and are harmless.
 	Headers []string
-	// QuiltTags makes headers of the tags of a file in a quilt, too, if they are on that list. Default off, as in the original.
+	// QuiltTags turns tags of quilt files into headers too, if they are in Headers. Default off, as in the original.
 	QuiltTags bool
-	// Blocklist is a file with the IDs of blobs that are not served, one on a line; it is read again when it changes.
+	// Blocklist is a file with the IDs of blobs that are not served, one per line. It is read again when it changes.
 	// Default none.
 	Blocklist string
-	// BareETag sends entity tags without quotes, and the header's name in lower case, as the original does: for clients that
-	// compare them as text. Default off:
-	// RFC 9110 wants quotes, and caches rely on them. Either form is understood in requests.
+	// BareETag sends entity tags without quotes, and the header's name in lower case, as the original does, for clients
+	// that compare them as text. Default off: RFC 9110 requires quotes, and caches rely on them. Requests may use
+	// either form.
 	BareETag bool
 }
 
-// TimeConfig bounds how long requests take.
+// TimeConfig bounds the duration of requests.
 type TimeConfig struct {
-	// Header is how long a client may take for the header of a request. Default 10 s.
+	// Header bounds the time for a request's header. Default 10 s.
 	Header time.Duration
-	// Idle is how long a connection may wait for its next request. Default 2 min.
+	// Idle bounds how long a connection may wait for its next request. Default 2 min.
 	Idle time.Duration
-	// Stall is how long a body, up or down, may make no progress: a slow client is served, one that stands still holds
-	// nothing. Default 30 s.
+	// Stall bounds the time without progress of a body, up or down: slow clients are served, stalled ones are cut off.
+	// Default 30 s.
 	Stall time.Duration
-	// Store bounds storing a blob once its body is here; it goes on when the client leaves. Default 10 min.
+	// Store bounds the storing of a blob after its body has arrived. It continues if the client leaves. Default 10 min.
 	Store time.Duration
 	// Open bounds the time to the first byte of a read. Default 1 min.
 	Open time.Duration
-	// Drain is how long requests may go on when the gateway ends. Default 10 s.
+	// Drain bounds how long requests may continue when the gateway ends. Default 10 s.
 	Drain time.Duration
 }
 
-// Default is a gateway for this machine with the original's limits.
+// Default returns the configuration of a gateway for this machine with the original's limits.
 func Default() Config {
 	return Config{
 		Bind: "127.0.0.1:31415", Publisher: true, Aggregator: true, Version: "unknown",
@@ -97,7 +97,7 @@ func Default() Config {
 	}
 }
 
-// Validate says what is wrong.
+// Validate returns an error for the first wrong value.
 func (c *Config) Validate() error {
 	switch t := &c.Time; {
 	case !c.Publisher && !c.Aggregator:

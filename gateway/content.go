@@ -8,10 +8,10 @@ import (
 	"walrus/shards"
 )
 
-// content is what a read serves: a blob that was found, a part of one, or several.
+// content is the source of a read: a blob, a part of one, or several.
 type content interface {
 	Size() uint64
-	// CopyRange writes n bytes from off on, verified; the first as early as they are there.
+	// CopyRange writes n verified bytes from off on, each as soon as it is there.
 	CopyRange(ctx context.Context, w io.Writer, off, n int64, strict bool) error
 }
 
@@ -27,7 +27,7 @@ func (g *Gateway) open(ctx context.Context, id shards.BlobID) (content, error) {
 	return blob{b}, nil
 }
 
-// blob is a whole blob.
+// blob adapts a whole blob to content.
 type blob struct{ *client.Blob }
 
 func (b blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, strict bool) error {

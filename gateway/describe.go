@@ -15,16 +15,16 @@ const (
 	tagService = "service"
 )
 
-// publisherToken is the security scheme of what stores. It is checked before a request comes here.
+// publisherToken is the security scheme of routes that store. The guard checks it before a request comes here.
 const publisherToken = "publisherToken"
 
-// ownerToken is the security scheme of what is for owners.
+// ownerToken is the security scheme of routes for owners.
 const ownerToken = "ownerToken"
 
-// ownerSecurity is that of what is for owners.
+// ownerSecurity accepts ownerToken or ownerTokenHeader.
 var ownerSecurity = []map[string][]string{{ownerToken: {}}, {ownerTokenHeader: {}}}
 
-// ownerTokenHeader is ownerToken in a header of its own.
+// ownerTokenHeader is ownerToken in its own header.
 const ownerTokenHeader = "ownerTokenHeader"
 
 // describe fills in the document's head.
@@ -33,7 +33,7 @@ func describe(doc *huma.OpenAPI) {
 	doc.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	doc.Info.Contact = &huma.Contact{Name: "The operator of this gateway"}
 	doc.Servers = []*huma.Server{{URL: "/", Description: "This gateway"}}
-	doc.Security = []map[string][]string{{}} // nobody must say who they are, unless an operation has its own
+	doc.Security = []map[string][]string{{}} // no identification needed, unless an operation requires it
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		ownerToken:       {Type: "http", Scheme: "bearer", Description: "The token of a record, which came with the upload in " + ownerHeader + ", or the operator's."},
 		ownerTokenHeader: {Type: "apiKey", In: "header", Name: ownerHeader, Description: "The same token, where Authorization is needed for something else."},
@@ -46,10 +46,10 @@ func describe(doc *huma.OpenAPI) {
 	}
 }
 
-// responses of a route: the description of each status.
+// responses describes the responses of a route, by status.
 type responses map[int]*huma.Response
 
-// document turns responses into an operation's.
+// document converts responses for an operation.
 func (rs responses) document() map[string]*huma.Response {
 	out := make(map[string]*huma.Response, len(rs))
 	for code, r := range rs {
@@ -69,10 +69,10 @@ func header(description, example string) *huma.Param {
 	return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}, Example: example}
 }
 
-// errorBodyType is the schema of all errors.
+// errorBodyType is the type of all errors, for their schema.
 var errorBodyType = reflect.TypeFor[ErrorBody]()
 
-// storeResponses are those of what stores.
+// storeResponses returns the responses of routes that store.
 func storeResponses(api huma.API) map[string]*huma.Response {
 	result := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[StoreResult](), true, "")
 	return responses{
@@ -88,7 +88,7 @@ func storeResponses(api huma.API) map[string]*huma.Response {
 	}.document()
 }
 
-// readResponses are those of what reads content, whose type is not known: it is bytes. A HEAD request has no parts.
+// readResponses returns the responses of routes that read content: bytes of unknown type. A HEAD request has no parts.
 func readResponses(api huma.API, head bool) map[string]*huma.Response {
 	headers := func() map[string]*huma.Param {
 		return map[string]*huma.Param{
@@ -118,7 +118,7 @@ func readResponses(api huma.API, head bool) map[string]*huma.Response {
 	return rs.document()
 }
 
-// manageResponses are those of what is for owners.
+// manageResponses returns the responses of routes for owners.
 func manageResponses(api huma.API, result reflect.Type) map[string]*huma.Response {
 	schema := api.OpenAPI().Components.Schemas.Schema(result, true, "")
 	return responses{

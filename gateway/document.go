@@ -9,9 +9,11 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-chi/chi/v5"
+
+	"walrus/gateway/pages"
 )
 
-// addDocument serves the document of the API, which must be complete by now, and a page to read it.
+// addDocument serves the API's document, which must be complete by now, and a page that shows it.
 func (g *Gateway) addDocument(api huma.API, mux *chi.Mux) error {
 	describeGuard(api)
 	doc := api.OpenAPI()
@@ -31,11 +33,11 @@ func (g *Gateway) addDocument(api huma.API, mux *chi.Mux) error {
 	if err != nil {
 		return err
 	}
-	serveFixed(mux, "/v1/api", "text/html; charset=utf-8", page)
+	serveFixed(mux.With(pages.Secured), "/v1/api", "text/html; charset=utf-8", page)
 	return nil
 }
 
-// describeGuard adds to every operation what the guard before it may answer.
+// describeGuard adds the guard's possible answers to every operation.
 func describeGuard(api huma.API) {
 	busy := problem(api, "This client has used up what it may do for now, or the gateway is busy; try again after Retry-After.")
 	busy.Content["text/plain"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
@@ -58,8 +60,8 @@ func describeGuard(api huma.API) {
 	}
 }
 
-// serveFixed serves what does not change while the gateway runs.
-func serveFixed(mux *chi.Mux, path, contentType string, body []byte) {
+// serveFixed serves a body that does not change while the gateway runs.
+func serveFixed(mux chi.Router, path, contentType string, body []byte) {
 	h := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))

@@ -21,6 +21,9 @@ func TestDocument(t *testing.T) {
 		if a.code != http.StatusOK || a.header.Get("Content-Type") != kind || len(a.body) < 500 {
 			t.Errorf("%s: %d, %s, %d bytes", path, a.code, a.header.Get("Content-Type"), len(a.body))
 		}
+		if csp := a.header.Get("Content-Security-Policy"); path == "/v1/api" && !strings.HasPrefix(csp, "default-src 'none'; script-src 'self'") {
+			t.Errorf("%s: policy %q", path, csp)
+		}
 	}
 	if path := os.Getenv("WALRUS_WRITE_API"); path != "" {
 		a := do(t, http.MethodGet, s.URL+"/openapi.json", nil)

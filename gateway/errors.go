@@ -11,12 +11,12 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// ErrorBody is the body of every error, in the form of AIP-193 as the original has it.
+// ErrorBody is the body of every error, in the form of AIP-193 as in the original.
 type ErrorBody struct {
 	Status ErrorStatus `json:"error"`
 }
 
-// ErrorStatus is an error.
+// ErrorStatus holds an error's code, status, message and details.
 type ErrorStatus struct {
 	Status  string        `json:"status" example:"NOT_FOUND" doc:"Class of the error, by which the HTTP status goes."`
 	Code    int           `json:"code" example:"404" doc:"The HTTP status."`
@@ -24,7 +24,7 @@ type ErrorStatus struct {
 	Details []ErrorDetail `json:"details" nullable:"false"`
 }
 
-// ErrorDetail says more about an error.
+// ErrorDetail adds detail to an error.
 type ErrorDetail struct {
 	Type     string            `json:"@type" example:"ErrorInfo" doc:"Always ErrorInfo."`
 	Reason   string            `json:"reason" example:"BLOB_NOT_FOUND" doc:"What went wrong, for programs."`
@@ -32,10 +32,10 @@ type ErrorDetail struct {
 	Metadata map[string]string `json:"metadata"`
 }
 
-// Error and GetStatus make an ErrorBody what huma writes for errors that it finds itself.
+// Error returns the message. With GetStatus it lets huma write an ErrorBody for errors that it finds itself.
 func (e *ErrorBody) Error() string { return e.Status.Message }
 
-// GetStatus is the HTTP status.
+// GetStatus returns the HTTP status.
 func (e *ErrorBody) GetStatus() int { return e.Status.Code }
 
 // Domains of reasons.
@@ -45,16 +45,16 @@ const (
 	domainDaemon  = "daemon.walrus.space"
 )
 
-// failure is an error as a client is told.
+// failure is an error in the form sent to clients.
 type failure struct {
 	code    int
-	status  string // class by AIP-193
+	status  string // error class of AIP-193
 	reason  string
 	domain  string
 	message string
-	retry   int    // seconds after which to try again; 0: do not say
-	ranges  string // Content-Range, of 416
-	// challenge is WWW-Authenticate, of 401
+	retry   int    // seconds for Retry-After; 0: no header
+	ranges  string // Content-Range, for 416
+	// challenge is WWW-Authenticate, for 401
 	challenge string
 }
 
@@ -65,7 +65,7 @@ func (f *failure) body() *ErrorBody {
 	return &ErrorBody{ErrorStatus{Status: f.status, Code: f.code, Message: f.message, Details: []ErrorDetail{info}}}
 }
 
-// text is the body in bytes.
+// text returns the response body.
 func (f *failure) text() string {
 	b, err := json.Marshal(f.body())
 	if err != nil {
@@ -74,7 +74,7 @@ func (f *failure) text() string {
 	return string(b)
 }
 
-// write answers with the failure. Nothing of what was prepared for success may stay.
+// write answers with the failure. It removes headers that were prepared for success.
 func (f *failure) write(w http.ResponseWriter, head bool) {
 	body := f.text()
 	h := w.Header()
@@ -84,7 +84,7 @@ func (f *failure) write(w http.ResponseWriter, head bool) {
 	delete(h, bareETag)
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store") // what is not there now may be a moment later
+	h.Set("Cache-Control", "no-store") // what is missing now may exist a moment later
 	if f.retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(f.retry))
 	}
@@ -92,7 +92,7 @@ func (f *failure) write(w http.ResponseWriter, head bool) {
 		h.Set("Content-Range", f.ranges)
 	}
 	if f.code == http.StatusRequestEntityTooLarge || f.code == http.StatusRequestTimeout {
-		h.Set("Connection", "close") // the rest of the body is not waited for
+		h.Set("Connection", "close") // do not wait for the rest of the body
 	}
 	if f.challenge != "" {
 		h.Set("WWW-Authenticate", f.challenge)
@@ -103,27 +103,27 @@ func (f *failure) write(w http.ResponseWriter, head bool) {
 	}
 }
 
-// invalid is a request that is wrong.
+// invalid returns the failure for a wrong request.
 func invalid(reason, message string) *failure {
 	return &failure{code: http.StatusBadRequest, status: "INVALID_ARGUMENT", reason: reason, domain: domainDaemon, message: message}
 }
 
-// malformed is a request that is wrong in its form, for which the original has no reason of its own.
+// malformed returns the failure for a request of wrong form, for which the original has no reason.
 func malformed(message string) *failure {
 	f := invalid("MALFORMED_REQUEST", message)
 	f.domain = domainGlobal
 	return f
 }
 
-// statusNames are the classes by AIP-193 of failures that come without one.
+// statusNames gives the AIP-193 class of failures that come without one.
 var statusNames = map[int]string{
 	http.StatusBadRequest: "INVALID_ARGUMENT", http.StatusUnauthorized: "UNAUTHENTICATED", http.StatusForbidden: "PERMISSION_DENIED",
 	http.StatusNotFound: "NOT_FOUND", http.StatusMethodNotAllowed: "UNIMPLEMENTED", http.StatusRequestEntityTooLarge: "SIZE_EXCEEDED",
 	http.StatusTooManyRequests: "RESOURCE_EXHAUSTED", http.StatusServiceUnavailable: "UNAVAILABLE", http.StatusGatewayTimeout: "DEADLINE_EXCEEDED",
 }
 
-// humaError makes the error for what huma refuses by itself: parameters that are unknown or malformed. What was sent is
-// not sent back.
+// humaError converts errors that huma finds itself: unknown or malformed parameters. It does not repeat the request's
+// content.
 func humaError(status int, msg string, errs ...error) huma.StatusError {
 	for _, err := range errs {
 		var detail *huma.ErrorDetail
@@ -146,7 +146,7 @@ func humaError(status int, msg string, errs ...error) huma.StatusError {
 	return f.body()
 }
 
-// shorten bounds what a message repeats of a request.
+// shorten bounds the part of a request that a message repeats.
 func shorten(s string) string {
 	const limit = 300
 	if len(s) <= limit {

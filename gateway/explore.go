@@ -20,7 +20,7 @@ import (
 	"walrus/shards"
 )
 
-// explored is what the pages need of a client.
+// explored lists the client methods that the pages use.
 type explored interface {
 	Committee(ctx context.Context) (*certs.Committee, error)
 	Info(ctx context.Context) (*client.Info, error)
@@ -31,54 +31,54 @@ type explored interface {
 	Store(ctx context.Context, src io.ReaderAt, size uint64, opt client.StoreOptions) (*client.StoreResult, error)
 }
 
-// ExploreConfig of the pages' data. What is not set is left out.
+// ExploreConfig configures the pages' data. Fields that are not set are left out of the pages.
 type ExploreConfig struct {
-	// Stored and Read count the bytes of blobs that this gateway has stored and served since it started.
+	// Stored and Read return the bytes of blobs that this gateway has stored and served since it started.
 	Stored, Read func() uint64
-	// Head reads up to max bytes of the beginning of a blob: the pages guess its type by it, and show text.
+	// Head reads up to max bytes from the start of a blob: the pages guess its type from them, and show text.
 	Head func(ctx context.Context, id shards.BlobID, max int) ([]byte, error)
-	// Store stores in place of the client, to count, bound and drain what it does like other uploads.
+	// Store replaces the client's Store, so that form uploads are counted, bounded and drained like others.
 	Store func(ctx context.Context, src io.ReaderAt, size uint64, opt client.StoreOptions) (*client.StoreResult, error)
 	// Quilt lists the files of a blob that may be a quilt.
 	Quilt func(ctx context.Context, id shards.BlobID) ([]pages.QuiltFile, error)
-	// Chronicle reads what happened on the ledger.
+	// Chronicle reads the ledger's blocks and transactions.
 	Chronicle Chronicle
 }
 
 // Times and bounds of the explorer.
 const (
-	exploreFresh    = 2 * time.Second        // an answer is as good as new
-	exploreStale    = time.Minute            // an older one is still shown while the new one is being fetched
-	explorePatience = 300 * time.Millisecond // but a new one is worth this wait
-	exploreLimit    = 15 * time.Second       // of asking everybody: above the client's own limit for a node
-	exploreAtOnce   = 8                      // questions to the ledger under way
-	exploreHeaders  = 512                    // blocks that are kept: they do not change
-	exploreBlobs    = 64                     // answers about blobs that are kept
+	exploreFresh    = 2 * time.Second        // a younger answer counts as current
+	exploreStale    = time.Minute            // up to this age it is still shown while a new one is fetched
+	explorePatience = 300 * time.Millisecond // but the new one is waited for this long first
+	exploreLimit    = 15 * time.Second       // for asking all nodes: above the client's own limit for one
+	exploreAtOnce   = 8                      // concurrent questions to the ledger
+	exploreHeaders  = 512                    // blocks kept: they do not change
+	exploreBlobs    = 64                     // answers about blobs kept
 	sampleEvery     = 5 * time.Second
 	sampleKeep      = 360 // half an hour
-	sampleRefresh   = 6   // samples between two looks at the network if no page asks
+	sampleRefresh   = 6   // samples between two questions to the network if no page asks
 )
 
-// Explorer answers what the pages ask, and counts throughput while Run runs. It asks the network for many readers at
-// once, never for each.
+// Explorer answers the questions of the pages, and counts throughput while Run runs. Many readers share one question to
+// the network.
 type Explorer struct {
 	cfg    ExploreConfig // constant after NewExplorer, as the next
 	client explored
 
-	work    sync.WaitGroup // questions under way
+	work    sync.WaitGroup // questions in progress
 	network recent[*networkState]
 
-	turn      chan struct{} // holds one for each question to the ledger that is not shared
+	turn      chan struct{} // semaphore of questions to the ledger that are not shared
 	mu        sync.Mutex
 	histories map[peer.ID]*recent[[]p2p.HistoryPoint] // guarded by mu, as all that follow; of the committee's members
-	told      map[peer.ID]*pages.NodeHistory          // what they said last
+	told      map[peer.ID]*pages.NodeHistory          // their latest histories
 	seen      map[peer.ID]time.Time                   // when they last answered
 	headers   map[uint64]*pages.Block
 	blobs     map[shards.BlobID]*recent[*pages.Blob]
 	samples   []pages.Sample // oldest first
 }
 
-// NewExplorer answers with what c says. It starts nothing.
+// NewExplorer makes an Explorer over c. It starts nothing.
 func NewExplorer(cfg ExploreConfig, c *client.Client) *Explorer { return newExplorer(cfg, c) }
 
 func newExplorer(cfg ExploreConfig, c explored) *Explorer {
@@ -91,7 +91,7 @@ func newExplorer(cfg ExploreConfig, c explored) *Explorer {
 	}
 }
 
-// Run samples throughput until ctx ends, then waits for questions that are under way.
+// Run samples throughput until ctx ends, then waits for questions in progress.
 func (e *Explorer) Run(ctx context.Context) error {
 	defer e.work.Wait()
 	tick := time.NewTicker(sampleEvery)
@@ -112,7 +112,7 @@ func (e *Explorer) Run(ctx context.Context) error {
 	}
 }
 
-// counted is how much this gateway had done at a time.
+// counted records the gateway's counters at a time.
 type counted struct {
 	at           time.Time
 	stored, read uint64
@@ -129,7 +129,7 @@ func (e *Explorer) count() counted {
 	return c
 }
 
-// sample keeps what happened between two counts.
+// sample records the difference between two counts.
 func (e *Explorer) sample(from, to counted) {
 	s := pages.Sample{Time: to.at}
 	if d := to.at.Sub(from.at).Seconds(); d > 0 {
@@ -165,7 +165,7 @@ func (e *Explorer) Node(ctx context.Context, key string) (*pages.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, named := range []bool{false, true} { // a name may be another node's peer ID: that would be a trap
+	for _, named := range []bool{false, true} { // IDs before names, or a node named like another's peer ID could pose as it
 		for i := range s.health.Nodes {
 			if n := &s.health.Nodes[i]; !named && n.Node.String() == key || named && n.Name == key {
 				node := s.node(n)
@@ -212,8 +212,8 @@ func (e *Explorer) Price(ctx context.Context, size uint64, epochs uint32) (*page
 	return price, nil
 }
 
-// aboutFees are the fees of registering and certifying a blob, about: transactions have some 350 bytes, and a
-// certificate names its signers by two bytes each.
+// aboutFees estimates the fees of registering and certifying a blob: a transaction has some 350 bytes, and a
+// certificate two bytes per signer.
 func aboutFees(p *ledger.Params, members int) ledger.Amount {
 	return p.MinFee(350) + p.MinFee(350+2*members)
 }
@@ -232,16 +232,16 @@ func (e *Explorer) Store(ctx context.Context, u pages.Upload) (*pages.Stored, er
 	return &pages.Stored{ID: res.BlobID, Cost: res.Cost.Total()}, nil
 }
 
-// contentTypeKey is the attribute that says what a blob is.
+// contentTypeKey is the attribute with a blob's media type.
 const contentTypeKey = "content-type"
 
-// absent is an error for something that there is not.
+// absent marks an error for something that does not exist.
 type absent struct{ error }
 
 func (a absent) Unwrap() error      { return a.error }
 func (absent) Is(target error) bool { return target == pages.ErrNotFound }
 
-// asAbsent has the pages know the client's errors.
+// asAbsent turns the client's errors for missing things into absent.
 func asAbsent(err error) error {
 	if errors.Is(err, client.ErrNotFound) {
 		return absent{err}
@@ -249,7 +249,7 @@ func asAbsent(err error) error {
 	return err
 }
 
-// portion is ⌊a·part/whole⌋ for part ≤ whole, as the ledger shares.
+// portion returns ⌊a·part/whole⌋ for part ≤ whole, rounded as the ledger does.
 func portion(a ledger.Amount, part, whole uint64) ledger.Amount {
 	if whole == 0 || part > whole {
 		return 0

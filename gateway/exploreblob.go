@@ -14,13 +14,13 @@ import (
 	"walrus/shards"
 )
 
-// maxHead bounds what is read of a blob to guess what it is, and shown of a text, in bytes.
+// maxHead bounds the bytes of a blob read to guess its type, and shown of a text.
 const maxHead = 4 << 10
 
-// quiltVersion is the first byte of every quilt, and of some others.
+// quiltVersion is the first byte of every quilt, and of some other blobs.
 const quiltVersion = 1
 
-// headLimit bounds the wait for that: a page without a preview is better than one that is late.
+// headLimit bounds the wait for a blob's first bytes: a page without a preview is better than a late one.
 const headLimit = 3 * time.Second
 
 // Blob implements pages.Data.
@@ -28,7 +28,7 @@ func (e *Explorer) Blob(ctx context.Context, id shards.BlobID) (*pages.Blob, err
 	return e.blob(id).get(ctx, &e.work, false, func(ctx context.Context) (*pages.Blob, error) { return e.askBlob(ctx, id) })
 }
 
-// blob is where answers about a blob are kept. When there are too many, old ones are forgotten, or if all are new any.
+// blob returns the place for answers about a blob. If there are too many, it drops old ones, or any if all are new.
 func (e *Explorer) blob(id shards.BlobID) *recent[*pages.Blob] {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -47,7 +47,7 @@ func (e *Explorer) blob(id shards.BlobID) *recent[*pages.Blob] {
 		if len(e.blobs) < exploreBlobs {
 			break
 		}
-		delete(e.blobs, k) // whoever waits for it has it still
+		delete(e.blobs, k) // those who wait for it still hold it
 	}
 	r = &recent[*pages.Blob]{}
 	e.blobs[id] = r
@@ -71,7 +71,7 @@ func (e *Explorer) askBlob(ctx context.Context, id shards.BlobID) (*pages.Blob, 
 	return b, nil
 }
 
-// inspect finds out what a blob is: what its record says, or else how it begins.
+// inspect determines the type of a blob, from its record or else from its first bytes.
 func (e *Explorer) inspect(ctx context.Context, b *pages.Blob) {
 	for _, r := range b.Ledger.Records {
 		for _, a := range r.Attributes {
@@ -88,17 +88,17 @@ func (e *Explorer) inspect(ctx context.Context, b *pages.Blob) {
 	defer cancel()
 	head, err := e.cfg.Head(ctx, b.ID, maxHead)
 	if err != nil || len(head) == 0 {
-		return // a page without a preview
+		return // the page shows no preview
 	}
 	kind := http.DetectContentType(head)
 	if kind == "application/ogg" {
-		kind = "video/ogg" // or only sound: the same element plays both
+		kind = "video/ogg" // perhaps only sound: the same element plays both
 	}
 	if told == "" {
 		b.ContentType = kind
 	}
 	if told == "" && head[0] == quiltVersion && e.cfg.Quilt != nil {
-		if files, err := e.cfg.Quilt(ctx, b.ID); err == nil { // else it is no quilt, or that is not known in time
+		if files, err := e.cfg.Quilt(ctx, b.ID); err == nil { // otherwise no quilt, or too slow to tell
 			b.Quilt, b.ContentType = files, "application/x-walrus-quilt"
 		}
 	}
@@ -107,7 +107,7 @@ func (e *Explorer) inspect(ctx context.Context, b *pages.Blob) {
 	}
 }
 
-// text is head without the character that the cut may have gone through.
+// text returns head without a character that the cut may have split.
 func text(head []byte) string {
 	for range utf8.UTFMax - 1 {
 		if r, n := utf8.DecodeLastRune(head); r != utf8.RuneError || n != 1 {
@@ -118,7 +118,7 @@ func text(head []byte) string {
 	return strings.ToValidUTF8(string(head), "\uFFFD")
 }
 
-// describeBlob puts what ledger and nodes say into the pages' words.
+// describeBlob converts the ledger's and the nodes' answers for the pages.
 func describeBlob(s *networkState, st *client.BlobStatus, now time.Time) *pages.Blob {
 	b := &pages.Blob{
 		ID: st.BlobID, Status: pages.StatusRegistered, Size: st.Size, SizeKnown: st.EncodedSize > 0, EncodedSize: uint64(st.EncodedSize), Time: now,
@@ -158,7 +158,7 @@ func describeRecords(s *networkState, st *client.BlobStatus) pages.BlobLedger {
 	if st.Permanent {
 		l.PermanentEnd = st.Info.PermanentCertifiedEnd
 	}
-	at := func(epoch uint32) time.Time { // zero if the ledger has not told how long epochs are
+	at := func(epoch uint32) time.Time { // zero if the length of epochs is not known
 		if s.network.Epoch == nil {
 			return time.Time{}
 		}
@@ -185,7 +185,7 @@ func describeRecords(s *networkState, st *client.BlobStatus) pages.BlobLedger {
 	return l
 }
 
-// describeCertificate says who signed a certificate that the client has verified.
+// describeCertificate lists the signers of a certificate that the client has verified.
 func describeCertificate(com *certs.Committee, cert *certs.Certificate) *pages.Certificate {
 	c := &pages.Certificate{
 		Epoch: cert.Epoch, Weight: cert.Weight(com), Quorum: com.Quorum(), Of: com.Params().Shards(), Signers: []pages.Signer{}, Absent: []string{}, Verified: true,
@@ -207,5 +207,5 @@ func describeCertificate(com *certs.Committee, cert *certs.Certificate) *pages.C
 	return c
 }
 
-// isKind says whether media type t is of a kind like "image/".
+// isKind reports whether media type t is of a kind like "image/".
 func isKind(t, kind string) bool { return strings.HasPrefix(strings.ToLower(t), kind) }

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// recent is the newest answer to one question. Whoever asks while it is being fetched shares the fetch, which goes on
-// when those who asked have left. The zero value has no answer.
+// recent holds the newest answer to one question. Callers share a fetch in progress, and it continues when they leave.
+// The zero value has no answer.
 type recent[T any] struct {
 	mu     sync.Mutex
 	value  T // guarded by mu, as the next three
 	err    error
 	at     time.Time     // zero: never fetched
-	flight chan struct{} // closed at the end of the fetch that is under way; nil if none is
+	flight chan struct{} // closed at the end of the fetch in progress; nil without one
 }
 
-// start begins a fetch unless one is under way, and returns what is closed at its end.
+// start begins a fetch unless one is in progress. It returns a channel that is closed at the end of the fetch.
 func (r *recent[T]) start(ctx context.Context, work *sync.WaitGroup, fetch func(context.Context) (T, error)) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -37,7 +37,7 @@ func (r *recent[T]) start(ctx context.Context, work *sync.WaitGroup, fetch func(
 	return done
 }
 
-// last is the newest answer and its age, if it is one that may still be shown.
+// last returns the newest answer and its age. ok reports whether the answer may still be shown.
 func (r *recent[T]) last() (value T, age time.Duration, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -45,14 +45,14 @@ func (r *recent[T]) last() (value T, age time.Duration, ok bool) {
 	return r.value, age, !r.at.IsZero() && r.err == nil && age < exploreStale
 }
 
-// fresh says whether the newest answer, or error, is as good as new.
+// fresh reports whether the newest answer, or error, is still current.
 func (r *recent[T]) fresh() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return !r.at.IsZero() && time.Since(r.at) < exploreFresh
 }
 
-// get is an answer that is fresh; or, if old ones do and one is there, what is there after a short wait.
+// get returns a current answer. If old is set and an old answer exists, it waits only briefly for a new one.
 func (r *recent[T]) get(ctx context.Context, work *sync.WaitGroup, old bool, fetch func(context.Context) (T, error)) (T, error) {
 	var none T
 	if !r.fresh() {
@@ -77,7 +77,7 @@ func (r *recent[T]) get(ctx context.Context, work *sync.WaitGroup, old bool, fet
 	return r.value, r.err
 }
 
-// idle says that nobody waits and the answer is no longer fresh.
+// idle reports that nobody waits and the answer is no longer current.
 func (r *recent[T]) idle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

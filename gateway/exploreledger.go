@@ -12,20 +12,21 @@ import (
 	"walrus/ledger"
 )
 
-// Chronicle reads what happened on the ledger, with proofs. What there is not is pages.ErrNotFound.
+// Chronicle reads the ledger's blocks and transactions, with proofs. Errors for things that do not exist are
+// pages.ErrNotFound.
 type Chronicle interface {
-	// Head is the height of the newest block.
+	// Head returns the height of the newest block.
 	Head(ctx context.Context) (uint64, error)
-	// Block is the block at a height; its proposer is named by the caller.
+	// Block returns the block at a height; the caller fills in the proposer's name.
 	Block(ctx context.Context, height uint64) (*pages.Block, error)
-	// History is the newest transactions of an account before a place, which an earlier list named, or "" for the end. The zero
-	// address stands for everybody.
+	// History returns an account's newest transactions before a place: "" for the end, or a place named by an earlier
+	// list. The zero address stands for all accounts.
 	History(ctx context.Context, account ledger.Address, before string, limit int) (*pages.TransactionList, error)
-	// In is the newest transactions in a block, and whether there are more.
+	// In returns the newest transactions in a block, and whether there are more.
 	In(ctx context.Context, height uint64, limit int) (list []pages.Transaction, more bool, err error)
-	// Transaction is one by its ID.
+	// Transaction returns the transaction with that ID.
 	Transaction(ctx context.Context, id ledger.TxID) (*pages.Transaction, error)
-	// Account with all that it owns.
+	// Account returns an account with everything it owns.
 	Account(ctx context.Context, a ledger.Address) (*pages.Owner, error)
 }
 
@@ -35,10 +36,10 @@ const (
 	ledgerTransactions = 25
 )
 
-// errNoChronicle is for a gateway whose client has no ledger to look into.
+// errNoChronicle is returned by a gateway whose client has no ledger to read.
 var errNoChronicle = errors.New("this gateway cannot look into the ledger")
 
-// enter waits for a turn to ask the ledger, which leave ends.
+// enter waits for a turn to ask the ledger. leave ends the turn.
 func (e *Explorer) enter(ctx context.Context) error {
 	if e.cfg.Chronicle == nil {
 		return errNoChronicle
@@ -91,7 +92,7 @@ func (e *Explorer) Blocks(ctx context.Context, before uint64) (*pages.BlockList,
 	for i := range list.Blocks {
 		g.Go(func() error {
 			b, err := e.header(gctx, top-uint64(i))
-			if errors.Is(err, pages.ErrNotFound) { // a node keeps no older ones
+			if errors.Is(err, pages.ErrNotFound) { // nodes do not keep older blocks
 				return nil
 			}
 			if err == nil {
@@ -111,7 +112,7 @@ func (e *Explorer) Blocks(ctx context.Context, before uint64) (*pages.BlockList,
 	return list, nil
 }
 
-// header is a block without its transactions: what was proven once stays so.
+// header returns a block without its transactions, cached: a proven block never changes.
 func (e *Explorer) header(ctx context.Context, height uint64) (*pages.Block, error) {
 	e.mu.Lock()
 	b := e.headers[height]

@@ -15,21 +15,21 @@ import (
 	"walrus/ledger"
 )
 
-// networkState is what was learned of the network at one time. It is not changed once it is made.
+// networkState is the network's state at one time. It is immutable.
 type networkState struct {
 	info      *client.Info // nil if the ledger could not be asked
 	infoErr   error        // why not
 	health    *client.Health
 	committee *certs.Committee
-	network   *pages.Network // but for throughput
+	network   *pages.Network // without throughput
 }
 
-// state is the network as of a moment ago.
+// state returns the network's state as of a moment ago.
 func (e *Explorer) state(ctx context.Context) (*networkState, error) {
 	return e.network.get(ctx, &e.work, true, e.askNetwork)
 }
 
-// askNetwork asks the ledger and all nodes at once. That the ledger does not answer is part of the answer.
+// askNetwork asks the ledger and all nodes at once. If the ledger does not answer, the state records its error.
 func (e *Explorer) askNetwork(ctx context.Context) (*networkState, error) {
 	s := &networkState{}
 	g, gctx := errgroup.WithContext(ctx)
@@ -62,7 +62,7 @@ func (e *Explorer) askNetwork(ctx context.Context) (*networkState, error) {
 	return s, nil
 }
 
-// describe puts it into the pages' words.
+// describe converts the state for the pages.
 func (s *networkState) describe(now time.Time) *pages.Network {
 	n := &pages.Network{
 		ID: s.committee.Network().String(), Time: now, OK: s.health.OK && s.infoErr == nil,
@@ -104,7 +104,8 @@ func summarize(h *client.NodeHealth) pages.NodeSummary {
 	}
 }
 
-// vouched is the greatest value that nodes with weight shards together say they have reached: one of them is honest.
+// vouched returns the greatest value that nodes holding weight shards together report to have reached: one of them is
+// honest.
 func vouched(nodes []client.NodeHealth, weight int, value func(*client.NodeHealth) uint64) uint64 {
 	order := make([]*client.NodeHealth, len(nodes))
 	for i := range nodes {
@@ -120,7 +121,7 @@ func vouched(nodes []client.NodeHealth, weight int, value func(*client.NodeHealt
 	return 0
 }
 
-// node is one node in full.
+// node returns one node with all details.
 func (s *networkState) node(h *client.NodeHealth) *pages.Node {
 	st := &h.Status
 	n := &pages.Node{
@@ -134,7 +135,7 @@ func (s *networkState) node(h *client.NodeHealth) *pages.Node {
 	return n
 }
 
-// earnings divides what the pot has like the end of the epoch will.
+// earnings divides the pot so far as the end of the epoch will.
 func earnings(info *client.Info, weight int) *pages.Earnings {
 	burn := portion(info.Rewards, uint64(info.Params.BurnBasis), ledger.BasisPoints)
 	return &pages.Earnings{

@@ -9,11 +9,11 @@ import (
 	"walrus/p2p"
 )
 
-// historyPatience is how long a page waits for what a node remembers.
+// historyPatience bounds a page's wait for a node's history.
 const historyPatience = 2 * time.Second
 
-// remember adds to a node's page what the node remembers of itself: it keeps that, so that it is there whichever gateway asks,
-// and after a restart of either. Of one that does not answer, it is what it told this gateway last.
+// remember adds a node's own history to its page. The node stores the history, so it survives restarts and every
+// gateway shows it. If the node does not answer, the page shows the last history it told this gateway.
 func (e *Explorer) remember(ctx context.Context, n *client.NodeHealth, page *pages.Node) {
 	e.mu.Lock()
 	if !n.Reachable {
@@ -41,7 +41,7 @@ func (e *Explorer) remember(ctx context.Context, n *client.NodeHealth, page *pag
 	page.History = e.told[n.Node]
 }
 
-// newNodeHistory sums up what a node told.
+// newNodeHistory sums up a node's history.
 func newNodeHistory(points []p2p.HistoryPoint, now time.Time) *pages.NodeHistory {
 	h := &pages.NodeHistory{Told: now, Points: make([]pages.HistoryPoint, len(points))}
 	for i, p := range points {
@@ -53,8 +53,7 @@ func newNodeHistory(points []p2p.HistoryPoint, now time.Time) *pages.NodeHistory
 	return h
 }
 
-// sumHistory sums up the points of the time span before the last. A time for which there is no point is one in which the node
-// was down.
+// sumHistory sums up the points of the last span. A time without a point counts as down.
 func sumHistory(points []p2p.HistoryPoint, span time.Duration) (s pages.HistorySum) {
 	if len(points) == 0 {
 		return s
@@ -64,7 +63,7 @@ func sumHistory(points []p2p.HistoryPoint, span time.Duration) (s pages.HistoryS
 		p := &points[i]
 		begin := p.End.Add(-p.Length)
 		if !p.End.After(end.Add(-span)) {
-			s.Span = span // it remembers what was before
+			s.Span = span // the node has earlier points
 			continue
 		}
 		if i == 0 || s.Span == 0 {

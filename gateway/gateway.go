@@ -13,26 +13,26 @@ import (
 	"walrus/client"
 )
 
-// Gateway serves blobs over HTTP. All fields but the wait group and the counters are constant after New.
+// Gateway serves blobs over HTTP. All fields except the wait group and the counters are constant after New.
 type Gateway struct {
 	cfg     Config
 	client  *client.Client
 	log     *slog.Logger
 	uploads *uploads // nil for an aggregator
 	blocked *blocklist
-	owners  *owners // nil: nobody but the operator manages records
+	owners  *owners // nil: only the operator manages records
 	handler http.Handler
-	// reserve holds what a request is going to make the wallet pay, and settles what it has paid.
+	// reserve holds the amount that a request will make the wallet pay, until it is settled.
 	reserve reserve
-	// checkSize says whether a request may store so many bytes, where its body does not tell.
+	// checkSize refuses requests that may not store this many bytes, where the body does not tell.
 	checkSize func(ctx context.Context, size int64) error
-	stores    sync.WaitGroup // uploads that are being stored, with or without their clients
+	stores    sync.WaitGroup // uploads being stored, with or without their clients
 	end       chan struct{}  // closed when they must give up
 
 	stored, sent atomic.Uint64 // bytes of blobs since the start
 }
 
-// New makes a gateway over c, which must have a payer if it is to be a publisher. It starts nothing.
+// New makes a gateway over c, which needs a payer if the gateway is a publisher. It starts nothing.
 func New(cfg Config, c *client.Client, log *slog.Logger) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -56,10 +56,10 @@ func New(cfg Config, c *client.Client, log *slog.Logger) (*Gateway, error) {
 	return g, nil
 }
 
-// Handler serves the API. It is for a server whose write timeout is off: downloads bound their own progress.
+// Handler returns the API's handler. The server's write timeout must be off: downloads bound their own progress.
 func (g *Gateway) Handler() http.Handler { return g.handler }
 
-// Run listens on the configured address and serves until ctx ends, then gives requests under way the time to drain.
+// Run listens on the configured address and serves until ctx ends, then gives running requests time to drain.
 func (g *Gateway) Run(ctx context.Context) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", g.cfg.Bind)
@@ -110,7 +110,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handle
 	return err
 }
 
-// startTasks starts what goes on beside requests. finish waits for it, once ctx has ended.
+// startTasks starts background tasks. After ctx has ended, finish waits for them.
 func (g *Gateway) startTasks(ctx context.Context) (finish func() error) {
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
@@ -128,7 +128,7 @@ func (g *Gateway) startTasks(ctx context.Context) (finish func() error) {
 	}
 }
 
-// finish waits for uploads whose clients may have left, until ctx ends, and then makes them give up.
+// finish waits for uploads, whose clients may have left, until ctx ends. Then it makes them give up.
 func (g *Gateway) finish(ctx context.Context) {
 	idle := make(chan struct{})
 	go func() {

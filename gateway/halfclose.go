@@ -12,12 +12,13 @@ import (
 	"time"
 )
 
-// maxHalfClosed bounds requests that go on although their clients send no more. Who has left altogether looks the same until
-// something is written, so each may hold a place for a while; beyond so many, the end of the sending side counts as leaving.
+// maxHalfClosed bounds requests that continue although their clients no longer send. A client that has left looks the
+// same until something is written, so each may hold a place for a while. Beyond the bound, closing the sending side
+// counts as leaving.
 const maxHalfClosed = 64
 
-// halfClosed lets clients close their sending side once the request is out, as RFC 9112 §9.6 allows. net/http takes that for
-// a client that has left, and cancels the request. Here it is cancelled only
+// halfClosed lets clients close their sending side once the request is out, as RFC 9112 §9.6 allows. net/http takes
+// such a client for gone and cancels the request. halfClosed cancels it only
 //
 //	at once, if the connection broke or too many such requests go on;
 //	when writing to it fails: a client that has left answers the first bytes with a reset;
@@ -34,12 +35,12 @@ func newHalfClosed(base context.Context, patience time.Duration) *halfClosed {
 
 type connKey struct{}
 
-// connContext is for http.Server, whose listener is a watchedListener.
+// connContext implements http.Server.ConnContext. The server's listener must be a watchedListener.
 func (*halfClosed) connContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// wrap gives next requests whose context ends when the client has left.
+// wrap calls next with a context that ends when the client has left.
 func (h *halfClosed) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, ok := r.Context().Value(connKey{}).(*watchedConn)
@@ -57,7 +58,7 @@ func (h *halfClosed) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// await returns when a client whose request net/http has cancelled is to be taken for gone.
+// await is called for a request that net/http has cancelled. It returns when the client counts as gone.
 func (h *halfClosed) await(ctx context.Context, c *watchedConn) {
 	if !c.ended.Load() {
 		return
@@ -72,7 +73,7 @@ func (h *halfClosed) await(ctx context.Context, c *watchedConn) {
 	defer silent.Stop()
 	for {
 		select {
-		case <-ctx.Done(): // it was answered
+		case <-ctx.Done(): // the request was answered
 			return
 		case <-h.base.Done():
 			return
@@ -89,7 +90,7 @@ func (h *halfClosed) await(ctx context.Context, c *watchedConn) {
 	}
 }
 
-// watchedListener gives connections that know how they end.
+// watchedListener accepts connections that report how they end.
 type watchedListener struct{ net.Listener }
 
 func (l watchedListener) Accept() (net.Conn, error) {
@@ -100,7 +101,7 @@ func (l watchedListener) Accept() (net.Conn, error) {
 	return &watchedConn{Conn: c, wrote: make(chan struct{}, 1), gone: make(chan struct{})}, nil
 }
 
-// watchedConn tells a client that sends no more from one that has left.
+// watchedConn tells a client that has only stopped sending from one that has left.
 type watchedConn struct {
 	net.Conn
 	ended   atomic.Bool // the client has closed its sending side

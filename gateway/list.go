@@ -12,7 +12,7 @@ import (
 	"walrus/client"
 )
 
-// BlobList is a page of records.
+// BlobList is one page of a list of records.
 type BlobList struct {
 	Blobs         []BlobObject `json:"blobs" nullable:"false" doc:"Records, those that end first come first."`
 	NextPageToken string       `json:"nextPageToken,omitempty" example:"AAAAIwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" doc:"The page_token of the next page; absent on the last."`
@@ -55,7 +55,7 @@ func (g *Gateway) list(w http.ResponseWriter, r *http.Request, size int, after [
 	return writeJSON(w, newPage(records, size, after))
 }
 
-// newPage makes a page of up to size records, of those behind a place in the order.
+// newPage makes a page of up to size records that come after a place in the order.
 func newPage(records []client.OwnedBlob, size int, after []byte) BlobList {
 	page := BlobList{Blobs: []BlobObject{}}
 	for i := range records {
@@ -71,12 +71,12 @@ func newPage(records []client.OwnedBlob, size int, after []byte) BlobList {
 	return page
 }
 
-// pagePlace is the place of a record in the order of a list: by end and object ID.
+// pagePlace returns a record's place in the order of lists: by end and object ID.
 func pagePlace(b *client.OwnedBlob) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, b.End), b.Object[:]...)
 }
 
-// parsePageToken reads the place behind which a page begins; none is the beginning.
+// parsePageToken reads the place after which a page begins; an empty token means the start.
 func parsePageToken(s string) ([]byte, error) {
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(b) != 0 && len(b) != 36 {

@@ -13,12 +13,12 @@ import (
 	"walrus/shards"
 )
 
-// Deleted tells which records were deleted.
+// Deleted lists the records that were deleted.
 type Deleted struct {
 	Deleted []BlobObject `json:"deleted" nullable:"false" doc:"The records as they were."`
 }
 
-// Extension tells what a longer life costs.
+// Extension reports the extended record and the cost.
 type Extension struct {
 	BlobObject BlobObject    `json:"blobObject" doc:"The record as it is now."`
 	Cost       ledger.Amount `json:"cost" example:"132300" doc:"What was paid, in FROST."`
@@ -88,7 +88,7 @@ func parseEpochs(s string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// own checks that the request comes from the owner of a record, and reads it.
+// own checks that the request comes from the record's owner, and reads the record.
 func (g *Gateway) own(ctx context.Context, r *http.Request, object ledger.ObjectID) (*ledger.Blob, error) {
 	token, err := presented(r)
 	if err != nil {
@@ -113,7 +113,7 @@ func (g *Gateway) deleteObject(w http.ResponseWriter, r *http.Request, object le
 	return writeJSON(w, Deleted{[]BlobObject{NewBlobObject(object, rec)}})
 }
 
-// deleteBlob deletes the records of a blob whose owner asks, all of them if it is the operator.
+// deleteBlob deletes the records of a blob that belong to the requester: all of them for the operator.
 func (g *Gateway) deleteBlob(w http.ResponseWriter, r *http.Request, id shards.BlobID) error {
 	token, err := presented(r)
 	if err != nil {
@@ -136,7 +136,7 @@ func (g *Gateway) deleteBlob(w http.ResponseWriter, r *http.Request, id shards.B
 		if !g.owners.owns(token, rec.Object) {
 			continue
 		}
-		// Of several, those that can be are deleted; the first that cannot is the answer.
+		// Of several records, all up to the first that cannot be deleted are deleted; its error is the answer.
 		if _, err := g.client.Delete(ctx, rec.Object); err != nil {
 			return err
 		}

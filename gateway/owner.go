@@ -12,16 +12,16 @@ import (
 	"walrus/ledger"
 )
 
-// ownerHeader carries the token of a record's owner: in the response to an upload, and in requests where Authorization is
-// taken by something else.
+// ownerHeader carries the token of a record's owner: in responses to uploads, and in requests that use Authorization
+// for something else.
 const ownerHeader = "Walrus-Owner-Token"
 
-// owners makes and checks the tokens by which those who uploaded through a publisher, which owns all records, say which
-// are theirs. A token is a keyed hash of the record's ID, so that nothing has to be remembered. The operator's token is
-// good for every record.
+// owners makes and checks owner tokens. The publisher owns all records, so clients prove with a token which records
+// they uploaded. A token is a keyed hash of the record's ID, so none is stored. The operator's token is valid for every
+// record.
 type owners struct{ key []byte }
 
-// newOwners derives the key from a secret of the publisher's.
+// newOwners derives the key from the publisher's secret.
 func newOwners(secret []byte) (*owners, error) {
 	if len(secret) == 0 {
 		return nil, nil
@@ -40,18 +40,18 @@ func (o *owners) sum(kind string, object []byte) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// token of a record.
+// token returns the token of a record.
 func (o *owners) token(object ledger.ObjectID) string { return o.sum("object ", object[:]) }
 
-// operator is the operator's token.
+// operator returns the operator's token.
 func (o *owners) operator() string { return o.sum("operator", nil) }
 
-// owns says whether token is good for a record.
+// owns reports whether token is valid for a record.
 func (o *owners) owns(token string, object ledger.ObjectID) bool {
 	return hmac.Equal([]byte(token), []byte(o.token(object))) || hmac.Equal([]byte(token), []byte(o.operator()))
 }
 
-// OperatorToken is the token that is good for every record of the publisher whose StoreConfig.OwnerKey this is.
+// OperatorToken returns the token that is valid for every record of the publisher with this StoreConfig.OwnerKey.
 func OperatorToken(ownerKey []byte) (string, error) {
 	o, err := newOwners(ownerKey)
 	if err != nil || o == nil {
@@ -60,7 +60,7 @@ func OperatorToken(ownerKey []byte) (string, error) {
 	return o.operator(), nil
 }
 
-// presented is the token of a request.
+// presented returns the token of a request.
 func presented(r *http.Request) (string, error) {
 	if t := r.Header.Get(ownerHeader); t != "" {
 		return t, nil
@@ -75,20 +75,20 @@ func presented(r *http.Request) (string, error) {
 	return strings.TrimSpace(t), nil
 }
 
-// errNotOwner is for a token that is good for something else.
+// errNotOwner is returned for a token that is valid for something else.
 var errNotOwner = &failure{
 	code: http.StatusForbidden, status: "PERMISSION_DENIED", reason: "NOT_THE_OWNER", domain: domainDaemon,
 	message: "the token is not that of the blob's owner",
 }
 
-// tellOwner gives the token of a record to whom it was made for.
+// tellOwner adds the token of a record that the upload made to the response.
 func (g *Gateway) tellOwner(h http.Header, res *client.StoreResult, opt client.StoreOptions) {
 	if t := g.ownerOf(res, opt); t != "" {
 		h.Set(ownerHeader, t)
 	}
 }
 
-// ownerOf is the token of the record that an upload made; none if it was there before, or is given away.
+// ownerOf returns the token of the record that an upload made; empty if the record existed before or is given away.
 func (g *Gateway) ownerOf(res *client.StoreResult, opt client.StoreOptions) string {
 	given := res.Shared || opt.SendTo != ledger.Address{}
 	others := res.AlreadyCertified || res.Operation == client.ReuseAndExtend

@@ -17,7 +17,7 @@ import (
 //go:embed assets/api.html
 var apiPage string
 
-// The page that shows the document: it needs no script and nothing from elsewhere.
+// Types of the page that shows the document. The page needs no script and loads nothing from elsewhere.
 type (
 	pageGroup struct {
 		Name       string
@@ -52,7 +52,7 @@ type (
 	}
 )
 
-// documentPage makes the page.
+// documentPage renders the page.
 func documentPage(doc *huma.OpenAPI, publisher bool) ([]byte, error) {
 	t, err := template.New("api").Parse(apiPage)
 	if err != nil {
@@ -81,7 +81,7 @@ func documentPage(doc *huma.OpenAPI, publisher bool) ([]byte, error) {
 	return pages.Frame("API", "api", publisher, template.HTML(out.String())) //nolint:gosec // made by a template of ours
 }
 
-// operations of a path, in the order in which they are shown.
+// operations lists the operations of a path in display order.
 func operations(item *huma.PathItem) []*huma.Operation {
 	all := []*huma.Operation{item.Get, item.Head, item.Put, item.Post, item.Patch, item.Delete, item.Options}
 	return slices.DeleteFunc(all, func(op *huma.Operation) bool { return op == nil })
@@ -126,7 +126,7 @@ func newPageSchema(name string, s *huma.Schema) pageSchema {
 	return p
 }
 
-// refName is the name of the schema that s refers to; empty if it is one itself.
+// refName returns the name of the schema that s refers to; empty if s is no reference.
 func refName(s *huma.Schema) string {
 	if s.Ref == "" {
 		return ""

@@ -9,7 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// addParts adds the other ways to read a blob.
+// addParts adds the routes that read parts of a blob.
 func (g *Gateway) addParts(api huma.API) {
 	type rangeIn struct {
 		BlobPath
@@ -66,7 +66,7 @@ func (g *Gateway) addParts(api huma.API) {
 	})
 }
 
-// part is some bytes of a content.
+// part is a range of a content.
 type part struct {
 	content
 	off, n int64

@@ -7,23 +7,23 @@ import (
 	"walrus/client"
 )
 
-// reserve holds what a request is going to make the wallet pay, or says why that is too much. settle puts what was paid in
-// its place.
+// reserve holds the amount that a request will make the wallet pay, or returns an error if it is too much. settle
+// replaces the held amount by the amount paid.
 type reserve func(ctx context.Context, frost uint64) (settle func(paid uint64), err error)
 
-// unlimited is reserve without a guard.
+// unlimited is the reserve of a gateway without a guard.
 func unlimited(context.Context, uint64) (func(uint64), error) { return func(uint64) {}, nil }
 
-// anySize is checkSize without a guard.
+// anySize is the checkSize of a gateway without a guard.
 func anySize(context.Context, int64) error { return nil }
 
-// bill is what one request makes the wallet pay: approved as planned, then settled as it was.
+// bill tracks what one request makes the wallet pay: reserved as planned, then settled as paid.
 type bill struct {
 	planned uint64
 	settle  func(paid uint64)
 }
 
-// approve asks reserve about each plan; a new one takes the place of that before. ctx is that of the request.
+// approve reserves the cost of each plan; a new plan replaces the one before. ctx is the request's.
 func (b *bill) approve(ctx context.Context, reserve reserve) func(client.Cost) error {
 	return func(c client.Cost) error {
 		b.end(0)
@@ -42,10 +42,10 @@ func (b *bill) end(paid uint64) {
 	b.settle = nil
 }
 
-// paid settles a request that has done, or partly done, what it was to do.
+// paid settles a request that has done all or part of its work.
 func (b *bill) paid(c client.Cost) { b.end(uint64(c.Total())) }
 
-// failed settles a request of which nothing is known to be paid. A transaction whose fate is not known counts as paid.
+// failed settles a request without known payments. A transaction of unknown outcome counts as paid.
 func (b *bill) failed(err error) {
 	if mayBePaid(err) {
 		b.end(b.planned)
@@ -53,12 +53,12 @@ func (b *bill) failed(err error) {
 	b.end(0)
 }
 
-// mayBePaid says whether a transaction may have effect although the request failed.
+// mayBePaid reports whether a transaction may take effect although the request failed.
 func mayBePaid(err error) bool {
 	return errors.Is(err, client.ErrUnknown) || errors.Is(err, client.ErrStalled)
 }
 
-// pay stores within what the client of the request may spend, and counts what was stored. ctx is that of the request.
+// pay stores within the client's spending limit, and counts the bytes stored. ctx is the request's.
 func (g *Gateway) pay(ctx context.Context, opt client.StoreOptions, store func(client.StoreOptions) (*client.StoreResult, error)) (*client.StoreResult, error) {
 	var b bill
 	opt.Approve = b.approve(ctx, g.reserve)

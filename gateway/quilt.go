@@ -17,16 +17,16 @@ import (
 	"walrus/shards"
 )
 
-// identifierHeader says which file of a quilt a response is. identifierEncoding is there only if the name could not be sent
-// as it is, and says how it was written.
+// identifierHeader names the file of a quilt in a response. identifierEncoding is present only if the name had to be
+// encoded, and says how.
 const (
 	identifierHeader   = "X-Quilt-Patch-Identifier"
 	identifierEncoding = "X-Quilt-Patch-Identifier-Encoding"
 	percentUTF8        = "percent-utf-8"
 )
 
-// nameFile puts the name of a file into the headers. Browsers read the bytes of a header as Latin-1, and whoever reads it
-// trims blanks; so a name that is not plain ASCII goes as decodeURIComponent and its like can read it.
+// nameFile puts a file's name into the headers. Browsers read header bytes as Latin-1, and receivers trim blanks, so a
+// name that is not plain ASCII is percent-encoded, readable by decodeURIComponent.
 func nameFile(h http.Header, name string) {
 	plain := strings.Trim(name, " ") == name && !strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c > '~' })
 	if plain {
@@ -37,14 +37,14 @@ func nameFile(h http.Header, name string) {
 	h.Set(identifierEncoding, percentUTF8)
 }
 
-// QuiltPatch is one file of a quilt in a list.
+// QuiltPatch describes one file in a quilt's list.
 type QuiltPatch struct {
 	Identifier string            `json:"identifier" example:"walrus.jpg" doc:"Name of the file in the quilt."`
 	PatchID    quilt.PatchID     `json:"patch_id" doc:"Names the file by itself."`
 	Tags       map[string]string `json:"tags"`
 }
 
-// QuiltPath is the ID of a quilt in a path.
+// QuiltPath is a quilt ID in a path.
 type QuiltPath struct {
 	QuiltID string `path:"quilt_id" minLength:"43" maxLength:"43" pattern:"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$" example:"6XUOE-Q5-nAXHRifN6n9nomVDtHZQbGuAkW3PjlBuKo" doc:"Blob ID of the quilt."`
 }
@@ -65,7 +65,7 @@ func (g *Gateway) addQuiltRead(api huma.API) {
 		Description: "Fetches nothing of the quilt but the file. " + identifierHeader + " is its name; percent-encoded UTF-8 if " + identifierEncoding + " says so, as it does where the name is not ASCII.",
 	}, func(w http.ResponseWriter, r *http.Request, in *patchIn) error {
 		id, err := quilt.ParsePatchID(in.PatchID)
-		if err != nil { // it has the form of one: it names columns that cannot be
+		if err != nil { // well formed, but with impossible columns
 			return err
 		}
 		if err := g.allowed(id.Quilt); err != nil {
@@ -149,7 +149,7 @@ func (g *Gateway) listQuilt(w http.ResponseWriter, r *http.Request, id shards.Bl
 	return writeJSON(w, list)
 }
 
-// openQuilt finds a quilt and its index within the time there is for it.
+// openQuilt finds a quilt and its index within the time for opening.
 func (g *Gateway) openQuilt(ctx context.Context, id shards.BlobID) (*client.Quilt, error) {
 	if err := g.allowed(id); err != nil {
 		return nil, err
@@ -169,7 +169,7 @@ func (g *Gateway) findFile(ctx context.Context, id shards.BlobID, identifier str
 	return q, patches, err
 }
 
-// serveFile answers with the file that read hands out.
+// serveFile answers with the file that read passes to its visitor.
 func (g *Gateway) serveFile(w http.ResponseWriter, r *http.Request, id shards.BlobID, read func(context.Context, client.Visit) error) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
@@ -199,11 +199,10 @@ func (g *Gateway) serveFile(w http.ResponseWriter, r *http.Request, id shards.Bl
 	return err
 }
 
-// errServed ends the read of a quilt: what is left of it is of no interest.
+// errServed ends the read of a quilt after its file was served.
 var errServed = errors.New("served")
 
-// quiltFile is one file of a quilt as content. The first range is taken from what is being read already, and others are
-// read anew.
+// quiltFile is a file of a quilt as content. The first range comes from the read in progress; others are read anew.
 type quiltFile struct {
 	size   int64
 	first  io.WriterTo // nil once used
@@ -217,7 +216,7 @@ func (f *quiltFile) CopyRange(ctx context.Context, w io.Writer, off, n int64, _ 
 	out := &window{w, off, n}
 	var err error
 	if f.first != nil {
-		defer context.AfterFunc(ctx, func() { f.cancel(context.Cause(ctx)) })() // it knows only the context it was made with
+		defer context.AfterFunc(ctx, func() { f.cancel(context.Cause(ctx)) })() // the writer knows only the context it was made with
 		_, err = f.first.WriteTo(out)
 		f.first = nil
 	} else {
@@ -232,10 +231,10 @@ func (f *quiltFile) CopyRange(ctx context.Context, w io.Writer, off, n int64, _ 
 	return err
 }
 
-// errPastWindow ends a read that has delivered what was wanted.
+// errPastWindow ends a read that has delivered the wanted bytes.
 var errPastWindow = errors.New("read all that was asked for")
 
-// window passes on n bytes after skipping others.
+// window skips bytes, then passes on n bytes.
 type window struct {
 	w    io.Writer
 	skip int64

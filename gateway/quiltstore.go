@@ -19,26 +19,26 @@ import (
 )
 
 const (
-	// metadataField is the field of a form that has the tags of the others.
+	// metadataField is the form field with the tags of the other fields' files.
 	metadataField = "_metadata"
-	// maxMetadata bounds it, in bytes. The tags of 667 files have a few KiB each at that.
+	// maxMetadata bounds it, in bytes. Each of 667 files can then have a few KiB of tags.
 	maxMetadata = 8 << 20
 )
 
-// QuiltStoreResult is what became of a quilt that was stored.
+// QuiltStoreResult is the response to storing a quilt.
 type QuiltStoreResult struct {
 	Blob  StoreResult       `json:"blobStoreResult" doc:"The quilt as a blob."`
 	Files []StoredQuiltBlob `json:"storedQuiltBlobs" nullable:"false" doc:"Its files, by identifier."`
 }
 
-// StoredQuiltBlob is a file of a quilt that was stored.
+// StoredQuiltBlob is one file of a stored quilt.
 type StoredQuiltBlob struct {
 	Identifier string        `json:"identifier" example:"walrus.jpg"`
 	PatchID    quilt.PatchID `json:"quiltPatchId" doc:"Names the file by itself."`
 	Range      [2]int        `json:"range" example:"[1,208]" doc:"Its columns, the last not included."`
 }
 
-// newQuiltStoreResult tells of a quilt that was stored.
+// newQuiltStoreResult converts the result for the response.
 func newQuiltStoreResult(r *client.QuiltResult) QuiltStoreResult {
 	out := QuiltStoreResult{Blob: NewStoreResult(r.StoreResult), Files: make([]StoredQuiltBlob, 0, len(r.Patches))}
 	for _, p := range r.Patches {
@@ -47,7 +47,7 @@ func newQuiltStoreResult(r *client.QuiltResult) QuiltStoreResult {
 	return out
 }
 
-// formSchema describes the form of a quilt: without a file it is refused.
+// formSchema describes the form of a quilt. A form without files is refused.
 func formSchema() *huma.Schema {
 	one := 1
 	return &huma.Schema{
@@ -133,7 +133,7 @@ func (g *Gateway) storeQuilt(w http.ResponseWriter, r *http.Request, opt client.
 	return writeJSON(w, newQuiltStoreResult(res))
 }
 
-// readForm takes in the files of a form, one after the other in f.
+// readForm reads the files of a form into f, one after the other.
 func readForm(form *multipart.Reader, f *os.File, most int) ([]quilt.File, error) {
 	var files []quilt.File
 	var tags map[string]map[string]string
@@ -178,13 +178,13 @@ func readForm(form *multipart.Reader, f *os.File, most int) ([]quilt.File, error
 	return files, nil
 }
 
-// formName is the name of a field. Browsers, and clients that follow them, write the three characters that a quoted name
-// cannot have as percent signs and digits, and leave all others as they are, the percent sign too (WHATWG, form-data).
+// formName returns a field's name. Browsers and similar clients percent-encode the three characters that a quoted name
+// cannot contain, and leave all others as they are, even the percent sign (WHATWG, form-data).
 func formName(part *multipart.Part) string { return unescapeName.Replace(part.FormName()) }
 
 var unescapeName = strings.NewReplacer("%22", `"`, "%0D", "\r", "%0A", "\n")
 
-// badForm tells a form that is malformed from a body that did not come, or a disk that is full.
+// badForm tells a malformed form from a body that did not arrive, or a full disk.
 func badForm(err error) error {
 	var tooLarge *http.MaxBytesError
 	var disk *os.PathError
@@ -195,7 +195,7 @@ func badForm(err error) error {
 	return malformed("the form is malformed: " + shorten(err.Error()))
 }
 
-// readTags reads the field that has the tags of files, by identifier.
+// readTags reads the tags of files, by identifier, from the metadata field.
 func readTags(r io.Reader) (map[string]map[string]string, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, maxMetadata+1))
 	if err != nil {
@@ -225,13 +225,13 @@ func readTags(r io.Reader) (map[string]map[string]string, error) {
 	return all, nil
 }
 
-// tagText makes text of a tag: what is no string is its JSON.
+// tagText converts a tag to text: a value that is no string becomes its JSON.
 func tagText(raw json.RawMessage) string {
 	var s string
 	if bytes.HasPrefix(raw, []byte{'"'}) && json.Unmarshal(raw, &s) == nil {
 		return s
 	}
 	var compact bytes.Buffer
-	_ = json.Compact(&compact, raw) // it is valid: it was decoded before
+	_ = json.Compact(&compact, raw) // valid, because it was decoded before
 	return compact.String()
 }

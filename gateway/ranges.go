@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// maxRanges bounds the ranges of one request: many small ones cost more than the whole.
+// maxRanges bounds the ranges of one request: many small ranges cost more than the whole blob.
 const maxRanges = 64
 
-// span is a part of a blob.
+// span is a range of a blob.
 type span struct{ off, n int64 }
 
 func (s span) header(size int64) string {
 	return fmt.Sprintf("bytes %d-%d/%d", s.off, s.off+s.n-1, size)
 }
 
-// errRange is a Range header that is malformed, or of which nothing is in the blob.
+// errRange means that a Range header is malformed, or that no part of it lies within the blob.
 var errRange = errors.New("the range is malformed or not within the blob")
 
-// parseRange reads a Range header by RFC 9110 for a blob of size bytes. No spans mean the whole: the unit is unknown, the
-// blob is empty, or the ranges together are greater than the blob.
+// parseRange reads a Range header, by RFC 9110, for a blob of size bytes. It returns no spans for the whole blob: if
+// the unit is unknown, the blob is empty, or the ranges together are larger than the blob.
 func parseRange(header string, size int64) ([]span, error) {
 	unit, set, ok := strings.Cut(header, "=")
 	if !ok {
@@ -48,7 +48,7 @@ func parseRange(header string, size int64) ([]span, error) {
 		}
 		if s.n > 0 {
 			spans = append(spans, s)
-			sum += s.n // at most maxRanges times the blob
+			sum += s.n // cannot overflow: at most maxRanges times the blob
 		}
 	}
 	switch {
@@ -60,7 +60,7 @@ func parseRange(header string, size int64) ([]span, error) {
 	return spans, nil
 }
 
-// parseSpan reads a-b, a- or -n. A span that is well formed and not within the blob has no bytes.
+// parseSpan reads a-b, a- or -n. A well-formed span outside the blob has no bytes.
 func parseSpan(s string, size int64) (span, error) {
 	first, last, ok := strings.Cut(s, "-")
 	if !ok || first == "" && last == "" {
@@ -91,7 +91,7 @@ func parseSpan(s string, size int64) (span, error) {
 	return span{a, b - a + 1}, nil
 }
 
-// parsePosition reads digits, of any length; what is above size is size.
+// parsePosition reads digits of any length; numbers above size become size.
 func parsePosition(s string, size int64) (n int64, err error) {
 	for _, c := range []byte(s) {
 		if c < '0' || c > '9' {
@@ -104,7 +104,7 @@ func parsePosition(s string, size int64) (n int64, err error) {
 	return min(n, size), nil
 }
 
-// lessDecimal compares numbers of any length.
+// lessDecimal compares decimal numbers of any length.
 func lessDecimal(a, b string) bool {
 	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
 	if len(a) != len(b) {
@@ -113,7 +113,7 @@ func lessDecimal(a, b string) bool {
 	return a < b
 }
 
-// wanted are the parts of a blob that a request asks for; none for the whole.
+// wanted returns the parts of a blob that a request asks for; none means the whole.
 func wanted(r *http.Request, tag string, size int64) ([]span, error) {
 	header := r.Header.Get("Range")
 	if header == "" || r.Method != http.MethodGet || !mayRange(r, tag) {

@@ -15,7 +15,7 @@ import (
 	"walrus/shards"
 )
 
-// ReadParams are the query parameters of everything that reads blobs.
+// ReadParams are the query parameters of all routes that read blobs.
 type ReadParams struct {
 	Strict bool `query:"strict_consistency_check" example:"false" doc:"Encode the whole blob again and compare its ID before the first byte is sent. Not together with skip_consistency_check: 400."`
 	Skip   bool `query:"skip_consistency_check" example:"false" doc:"Accepted for the original's clients: every row is verified in any case, which costs nothing. Not together with strict_consistency_check: 400."`
@@ -28,7 +28,7 @@ func (p *ReadParams) check() error {
 	return nil
 }
 
-// RangeParams are the headers of reads, here for the document: serveContent reads them itself.
+// RangeParams are the headers of reads, for the document only: serveContent reads them itself.
 type RangeParams struct {
 	Range       string `header:"Range" example:"bytes=0-15" doc:"Parts of the blob in any form of RFC 9110: a-b, a-, -n, or up to 64. A malformed one, and one of which nothing is in the blob, is answered with 416; another unit than bytes means nothing."`
 	IfRange     string `header:"If-Range" example:"\"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk\"" doc:"Range counts only for this entity tag; a date, and what is malformed, is for no blob, so that all of it is sent."`
@@ -36,7 +36,7 @@ type RangeParams struct {
 	IfMatch     string `header:"If-Match" example:"*" doc:"Entity tags that the client insists on: 412 if the blob's is not among them. What is malformed matches nothing."`
 }
 
-// BlobPath is the ID of a blob in a path.
+// BlobPath is a blob ID in a path.
 type BlobPath struct {
 	BlobID string `path:"blob_id" minLength:"43" maxLength:"43" pattern:"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$" example:"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk" doc:"Blob ID, 43 characters of URL-safe base64."`
 }
@@ -49,7 +49,7 @@ func (p *BlobPath) id() (shards.BlobID, error) {
 	return id, nil
 }
 
-// ObjectPath is the ID of an object in a path.
+// ObjectPath is an object ID in a path.
 type ObjectPath struct {
 	ObjectID string `path:"object_id" pattern:"^0x[0-9a-fA-F]{64}$" example:"0xe91eee8c5b6f35b9a250cfc29e30f0d9e5463a21fd8d1ddb0fc22d44db4eac50" doc:"Object ID of a blob's record."`
 }
@@ -126,7 +126,7 @@ func (g *Gateway) serveBlob(w http.ResponseWriter, r *http.Request, id shards.Bl
 	return g.serveContent(w, r, &download{content: blob, tag: id.String(), strict: strict})
 }
 
-// find opens a blob within the time there is for it.
+// find opens a blob within the time for opening.
 func (g *Gateway) find(ctx context.Context, id shards.BlobID) (content, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Time.Open)
 	defer cancel()
@@ -147,7 +147,7 @@ func (g *Gateway) record(ctx context.Context, object ledger.ObjectID) (*ledger.B
 	return rec, err
 }
 
-// attributeHeaders makes headers of attributes, as far as they are on the list and can be headers.
+// attributeHeaders turns attributes into headers, if they are on the list and valid as headers.
 func (g *Gateway) attributeHeaders(h http.Header, attributes []ledger.Attribute) {
 	for _, a := range attributes {
 		g.attributeHeader(h, a.Key, a.Value)
@@ -161,7 +161,7 @@ func (g *Gateway) attributeHeader(h http.Header, key, value string) {
 	}
 }
 
-// validHeaderName is a token of RFC 9110.
+// validHeaderName reports whether s is a token of RFC 9110.
 func validHeaderName(s string) bool {
 	for _, c := range []byte(s) {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
@@ -172,7 +172,7 @@ func validHeaderName(s string) bool {
 	return s != ""
 }
 
-// validHeaderValue is one line of printable characters.
+// validHeaderValue reports whether s is one line of printable characters.
 func validHeaderValue(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f })
 }

@@ -6,11 +6,11 @@ import (
 	"walrus/shards"
 )
 
-// encodingType is how the one encoding is called.
+// encodingType names the only encoding.
 const encodingType = "RS2"
 
-// StoreResult is what became of a blob that was stored: one of its fields is set. The types of this file have the
-// original's names and order of keys.
+// StoreResult is the response to storing a blob: one of its fields is set. The types of this file use the original's
+// names and key order.
 type StoreResult struct {
 	NewlyCreated     *NewlyCreated     `json:"newlyCreated,omitempty" doc:"The blob was registered, or a registration was extended or finished."`
 	AlreadyCertified *AlreadyCertified `json:"alreadyCertified,omitempty" doc:"The blob was stored for long enough already; nothing was paid."`
@@ -37,7 +37,7 @@ type BlobObject struct {
 	Deletable      bool            `json:"deletable" example:"false"`
 }
 
-// Storage is the storage that a record holds. Its ID is the record's.
+// Storage describes the storage of a record. Its ID is the record's.
 type Storage struct {
 	ID          ledger.ObjectID `json:"id"`
 	StartEpoch  uint32          `json:"startEpoch" example:"34"`
@@ -45,7 +45,7 @@ type Storage struct {
 	StorageSize uint64          `json:"storageSize" example:"66034000" doc:"Bytes that all nodes keep together."`
 }
 
-// ResourceOperation is how the blob came by its storage: one of its fields is set.
+// ResourceOperation says how the blob got its storage: one of its fields is set.
 type ResourceOperation struct {
 	RegisterFromScratch        *Registered `json:"registerFromScratch,omitempty" doc:"Storage was bought."`
 	ReuseStorage               *Reused     `json:"reuseStorage,omitempty" doc:"Storage the publisher had was used."`
@@ -54,24 +54,25 @@ type ResourceOperation struct {
 	ReuseAndExtendNonCertified *Extended   `json:"reuseAndExtendNonCertified,omitempty" doc:"A registration that was never certified was extended and used."`
 }
 
-// Registered tells of storage that was bought.
+// Registered describes storage that was bought.
 type Registered struct {
 	EncodedLength int64  `json:"encodedLength" example:"66034000"`
 	EpochsAhead   uint32 `json:"epochsAhead" example:"1"`
 }
 
-// Reused tells of what was used again.
+// Reused describes storage that was used again.
 type Reused struct {
 	EncodedLength int64 `json:"encodedLength" example:"66034000"`
 }
 
-// Extended tells of a record that was prolonged.
+// Extended describes a record that was extended.
 type Extended struct {
 	EncodedLength  int64  `json:"encodedLength" example:"66034000"`
 	EpochsExtended uint32 `json:"epochsExtended" example:"1"`
 }
 
-// AlreadyCertified is a blob that needed nothing. It has either an object, if the record is the publisher's, or an event.
+// AlreadyCertified is a blob that was already stored. It has an object if the record is the publisher's, an event
+// otherwise.
 type AlreadyCertified struct {
 	BlobID   shards.BlobID    `json:"blobId"`
 	Event    *Event           `json:"event,omitempty" doc:"Stands for somebody else's record."`
@@ -85,16 +86,16 @@ type MarkedInvalid struct {
 	Event  Event         `json:"event"`
 }
 
-// Event names a transaction of the original's chain. The ledger here keeps no events: the digest is zero.
+// Event names a transaction of the original's chain. This ledger keeps no events, so the digest is zero.
 type Event struct {
 	TxDigest string `json:"txDigest" example:"11111111111111111111111111111111"`
 	EventSeq string `json:"eventSeq" example:"0"`
 }
 
-// noEvent is the zero digest in base58, which parsers of digests accept.
+// noEvent has the zero digest in base58, which digest parsers accept.
 var noEvent = Event{TxDigest: "11111111111111111111111111111111", EventSeq: "0"}
 
-// NewStoreResult tells of a store that succeeded.
+// NewStoreResult converts the result of a successful store.
 func NewStoreResult(r *client.StoreResult) StoreResult {
 	if r.AlreadyCertified {
 		a := &AlreadyCertified{BlobID: r.BlobID, EndEpoch: r.EndEpoch}
@@ -139,7 +140,7 @@ func newOperation(r *client.StoreResult) (op ResourceOperation) {
 	return op
 }
 
-// NewBlobObject is a record as the original shows it.
+// NewBlobObject converts a record to the original's form.
 func NewBlobObject(id ledger.ObjectID, b *ledger.Blob) BlobObject {
 	o := BlobObject{
 		ID: id, Registered: b.Registered, BlobID: b.BlobID, Size: b.Size, EncodingType: encodingType,

@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// cacheControl is the original's: content never changes under its ID, but may end.
+// cacheControl is the original's value: the content of an ID never changes, but may end.
 const cacheControl = "public, max-age=86400, stale-while-revalidate=3600"
 
-// download is what a read answers with.
+// download is the answer to a read.
 type download struct {
 	content
 	tag    string
 	strict bool
-	whole  bool // Range is not for this route
+	whole  bool // the route does not support Range
 }
 
-// serveContent answers a read, with all that RFC 9110 has for it.
+// serveContent answers a read with conditions and ranges by RFC 9110.
 func (g *Gateway) serveContent(w http.ResponseWriter, r *http.Request, d *download) error {
 	if limit := g.cfg.Read.MaxBlob; limit > 0 && d.Size() > limit {
 		return blobTooLarge(d.Size(), limit)
@@ -31,7 +31,7 @@ func (g *Gateway) serveContent(w http.ResponseWriter, r *http.Request, d *downlo
 	g.contentHeaders(w.Header(), r, d.tag)
 	size := int64(d.Size())
 	verdict := 0
-	if r.Method != http.MethodPost { // which reads here, and has no entity of its own
+	if r.Method != http.MethodPost { // POST reads here, and conditions do not apply to it
 		verdict = precondition(r, d.tag)
 	}
 	switch verdict {
@@ -60,11 +60,11 @@ func (g *Gateway) serveContent(w http.ResponseWriter, r *http.Request, d *downlo
 	return g.sendSeveral(w, r, d, spans)
 }
 
-// bareETag is the entity tag's header as the original writes its name. HTTP/1 sends it with these letters, for clients that
-// look it up by them. What removes the header must remove this spelling too, which http.Header.Del does not.
+// bareETag is the entity tag's header in the original's spelling. HTTP/1 sends it in these letters, for clients that
+// look it up by them. Code that removes the header must remove this spelling too: http.Header.Del does not.
 const bareETag = "etag"
 
-// contentHeaders are those of every read that succeeds. An attribute may have set the content type already.
+// contentHeaders sets the headers of every successful read. An attribute may have set the content type before.
 func (g *Gateway) contentHeaders(h http.Header, r *http.Request, tag string) {
 	if g.cfg.Read.BareETag {
 		h.Del("ETag")
@@ -75,12 +75,12 @@ func (g *Gateway) contentHeaders(h http.Header, r *http.Request, tag string) {
 	h.Set("Cache-Control", cacheControl)
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", contentType(r))
-		h.Add("Vary", "Accept, Content-Type") // or a shared cache would give one client's to all
+		h.Add("Vary", "Accept, Content-Type") // or shared caches would give one client's type to all
 	}
 }
 
-// contentType is what the client says it expects, as in the original: the gateway does not know better. Where that sends
-// none, this says so in words: generated clients want one.
+// contentType returns the type that the client says it expects, as in the original: the gateway does not know the type.
+// Without one, the original sends no header; this returns a generic type, because generated clients require it.
 func contentType(r *http.Request) string {
 	if accept := r.Header.Get("Accept"); accept != "" && !containsStar(accept) {
 		return accept
@@ -91,7 +91,8 @@ func contentType(r *http.Request) string {
 	return "application/octet-stream"
 }
 
-// send answers with one part of a blob. The status goes out with the first byte, so that an error before it is told.
+// send answers with one part of a blob. The status goes out with the first byte, so earlier errors can still be
+// reported.
 func (g *Gateway) send(w http.ResponseWriter, r *http.Request, d *download, status int, s span) error {
 	w.Header().Set("Content-Length", strconv.FormatInt(s.n, 10))
 	if r.Method == http.MethodHead || s.n == 0 {
@@ -103,7 +104,7 @@ func (g *Gateway) send(w http.ResponseWriter, r *http.Request, d *download, stat
 	})
 }
 
-// sendSeveral answers with several parts, as multipart/byteranges.
+// sendSeveral answers with several parts as multipart/byteranges.
 func (g *Gateway) sendSeveral(w http.ResponseWriter, r *http.Request, d *download, spans []span) error {
 	kind := "application/octet-stream"
 	if t := w.Header().Get("Content-Type"); t != "" {
@@ -143,7 +144,7 @@ func (g *Gateway) sendSeveral(w http.ResponseWriter, r *http.Request, d *downloa
 	})
 }
 
-// countWriter counts what is written.
+// countWriter counts the bytes written.
 type countWriter int64
 
 func (c *countWriter) Write(p []byte) (int, error) {
@@ -151,12 +152,12 @@ func (c *countWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// stream runs produce with a writer to the client. It ends produce when the network delivers nothing for the time to
-// open, or the client takes nothing for the time to stall. What fails after the first byte is errCutOff.
+// stream runs produce with a writer to the client. It cancels produce if the network delivers nothing for the opening
+// time, or the client takes nothing for the stall time. Failures after the first byte return errCutOff.
 func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, d *download, status int, produce func(context.Context, io.Writer) error) error {
 	patience := g.cfg.Time.Open
 	if d != nil && d.strict {
-		patience = g.cfg.Time.Store // all is read before the first byte
+		patience = g.cfg.Time.Store // the whole blob is read before the first byte
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
@@ -182,7 +183,7 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, d *download, st
 	return errCutOff
 }
 
-// errCutOff is a response that cannot be completed. Cutting the connection is how a client of HTTP learns of it.
+// errCutOff ends a response that cannot be completed. An HTTP client learns of it by the closed connection.
 var errCutOff = errors.New("the response was cut off")
 
 // bodyWriter writes to a client: the status with the first byte, each write with its own deadline.
@@ -191,10 +192,10 @@ type bodyWriter struct {
 	control       *http.ResponseController
 	status        int
 	stall         time.Duration
-	before, after func() // each write
+	before, after func() // called around each write
 	sent          *atomic.Uint64
 	begun         bool
-	err           error // of the client's connection
+	err           error // error of the client's connection
 }
 
 func (b *bodyWriter) Write(p []byte) (int, error) {
@@ -204,7 +205,7 @@ func (b *bodyWriter) Write(p []byte) (int, error) {
 		b.begun = true
 		b.w.WriteHeader(b.status)
 	}
-	// Without deadlines, as in a test's recorder, a client cannot stall.
+	// Test recorders have no deadlines, and their clients cannot stall.
 	_ = b.control.SetWriteDeadline(time.Now().Add(b.stall))
 	n, err := b.w.Write(p)
 	b.sent.Add(uint64(n))

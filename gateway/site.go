@@ -23,27 +23,27 @@ import (
 	"walrus/shards"
 )
 
-// SiteConfig of a Site.
+// SiteConfig configures a Site.
 type SiteConfig struct {
-	// API is the gateway's own.
+	// API configures the gateway itself.
 	API Config
-	// Guard says who may use it, and how much.
+	// Guard configures who may use the gateway, and how much.
 	Guard guard.Config
-	// Metrics is the address on which Prometheus finds /metrics, apart from what is for everybody; "" is nowhere. Default
-	// 127.0.0.1:27182, the original's.
+	// Metrics is the address of Prometheus metrics, at /metrics, separate from the public address; "" turns them off.
+	// Default 127.0.0.1:27182, as in the original.
 	Metrics string
-	// MetricsIfFree does without metrics if their address is taken. Default true, as nobody has chosen it.
+	// MetricsIfFree goes without metrics if their address is taken. Default true: nobody chose the default address.
 	MetricsIfFree bool
-	// Light reads the ledger for the pages; nil: they have none of blocks, transactions and owners.
+	// Light reads the ledger for the pages. nil: no pages of blocks, transactions and owners.
 	Light *light.Client
 }
 
-// DefaultSite is a site for this machine.
+// DefaultSite returns the configuration of a site for this machine.
 func DefaultSite() SiteConfig {
 	return SiteConfig{API: Default(), Guard: guard.Default(), Metrics: "127.0.0.1:27182", MetricsIfFree: true}
 }
 
-// Listen sets the address to listen on. A site of this machine alone answers to no other names.
+// Listen sets the address to listen on. A site bound to this machine only answers to no other host names.
 func (c *SiteConfig) Listen(bind string) {
 	c.API.Bind = bind
 	host, _, err := net.SplitHostPort(bind)
@@ -51,7 +51,7 @@ func (c *SiteConfig) Listen(bind string) {
 	c.Guard.Loopback = err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
-// Site is a gateway as the world meets it: the API, the pages, and the guard before both.
+// Site is a gateway as users meet it: the API, the pages, and the guard in front of both.
 type Site struct {
 	cfg      SiteConfig // constant after NewSite, as all others
 	log      *slog.Logger
@@ -61,7 +61,7 @@ type Site struct {
 	registry *prometheus.Registry
 }
 
-// NewSite makes a site over c, which must have a payer if it is to be a publisher. It starts nothing.
+// NewSite makes a site over c, which needs a payer if the site is a publisher. It starts nothing.
 func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) {
 	s := &Site{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -102,7 +102,7 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	return s, nil
 }
 
-// isAPI tells paths of the API from those of the pages.
+// isAPI tells the API's paths from the pages'.
 func isAPI(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch first {
@@ -112,10 +112,11 @@ func isAPI(path string) bool {
 	return false
 }
 
-// Handler serves all of it.
+// Handler returns the handler of the whole site.
 func (s *Site) Handler() http.Handler { return s.handler }
 
-// Serve serves on l until ctx ends, and metrics on another listener unless it is nil. It closes both. A site serves once.
+// Serve serves on l, and metrics on another listener unless it is nil, until ctx ends. It closes both. A site serves
+// once.
 func (s *Site) Serve(ctx context.Context, l, metrics net.Listener) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.gateway.Serve(ctx, l, s.handler) })
@@ -152,7 +153,7 @@ func (g *Gateway) beginning(ctx context.Context, id shards.BlobID, most int) ([]
 	return out.Bytes(), err
 }
 
-// quiltFiles lists the files of a quilt for a page, names cut to what a page can hold.
+// quiltFiles lists the files of a quilt for a page, with names cut to the page's limits.
 func (g *Gateway) quiltFiles(ctx context.Context, id shards.BlobID) ([]pages.QuiltFile, error) {
 	q, err := g.openQuilt(ctx, id)
 	if err != nil {
@@ -174,7 +175,7 @@ func (g *Gateway) quiltFiles(ctx context.Context, id shards.BlobID) ([]pages.Qui
 	return list, nil
 }
 
-// What a page shows of a file in a quilt: texts of up to so many bytes, and so many tags.
+// A page's limits for a file in a quilt: bytes of each text, and number of tags.
 const (
 	shownText = 200
 	shownTags = 8
@@ -187,7 +188,7 @@ func cut(s string) string {
 	return strings.ToValidUTF8(s[:shownText], "") + "…"
 }
 
-// storeForm stores what came in by the pages' form, as an upload like others.
+// storeForm stores a file from the pages' form, as an upload like others.
 func (g *Gateway) storeForm(ctx context.Context, src io.ReaderAt, size uint64, opt client.StoreOptions) (*client.StoreResult, error) {
 	storing, done := g.storing(ctx)
 	defer done()

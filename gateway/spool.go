@@ -11,21 +11,21 @@ import (
 	"walrus/client"
 )
 
-// errStalledBody is a body that stopped coming.
+// errStalledBody means that no more bytes of a body came.
 var errStalledBody = errors.New("the body stopped coming: send it faster, or in parts")
 
-// errBrokenBody is a body that cannot be read to its end.
+// errBrokenBody means that a body cannot be read to its end.
 var errBrokenBody = malformed("the body is not what was announced: it ended early, or its chunks are malformed")
 
-// spool is a body on disk: storing reads it twice, and it may be far greater than memory. It has no name, so that
-// nothing stays behind whatever happens to the process.
+// spool is a request body on disk: storing reads it twice, and it may be far larger than memory. The file has no name,
+// so it is gone when the process ends in any way.
 type spool struct {
 	*os.File
 	size uint64
 }
 
-// newSpool takes in the body of r, up to limit bytes, at whatever speed, as long as it does not stand still. A body that
-// says that it is greater is refused before it is read.
+// newSpool reads the body of r, up to limit bytes. The body may be slow but must not stall. A body with a greater
+// announced length is refused before it is read.
 func (g *Gateway) newSpool(w http.ResponseWriter, r *http.Request, limit int64) (s *spool, err error) {
 	if r.ContentLength > limit {
 		return nil, bodyTooLarge(limit)
@@ -46,7 +46,7 @@ func (g *Gateway) newSpool(w http.ResponseWriter, r *http.Request, limit int64) 
 	return &spool{f, uint64(n)}, nil
 }
 
-// tempFile makes a file that vanishes when it is closed.
+// tempFile makes a file that is removed when it is closed.
 func tempFile(dir string) (*os.File, error) {
 	f, err := client.CreateTemp(dir, "walrus-upload-*")
 	if err != nil {
@@ -58,14 +58,14 @@ func tempFile(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// body is the body of r: it may have up to limit bytes and must not stand still.
+// body returns the body of r, limited to limit bytes and cut off when it stalls.
 func (g *Gateway) body(w http.ResponseWriter, r *http.Request, limit int64) io.Reader {
 	return &bodyReader{
 		r: http.MaxBytesReader(w, r.Body, limit), control: http.NewResponseController(w), stall: g.cfg.Time.Stall,
 	}
 }
 
-// bodyReader gives each read of a body its own deadline.
+// bodyReader sets a deadline for each read of a body.
 type bodyReader struct {
 	r       io.Reader
 	control *http.ResponseController
@@ -73,14 +73,14 @@ type bodyReader struct {
 }
 
 func (b *bodyReader) Read(p []byte) (int, error) {
-	// Without deadlines, as in a test's recorder, a body cannot stall.
+	// Test recorders have no deadlines, and their bodies cannot stall.
 	_ = b.control.SetReadDeadline(time.Now().Add(b.stall))
 	n, err := b.r.Read(p)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil, errors.As(err, &tooLarge):
 	case errors.Is(err, io.EOF):
-		_ = b.control.SetReadDeadline(time.Time{}) // the connection may wait for the next request
+		_ = b.control.SetReadDeadline(time.Time{}) // the connection may wait longer for its next request
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = errStalledBody
 	default:

@@ -7,7 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// addStatus adds the route that says that the gateway is up.
+// addStatus adds the route that reports that the gateway is up.
 func (g *Gateway) addStatus(api huma.API) {
 	register(g, api, reading, huma.Operation{
 		OperationID: "status", Method: http.MethodGet, Path: "/status", Tags: []string{tagService}, Summary: "Say whether the gateway is up", Description: "For load balancers and people.",

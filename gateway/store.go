@@ -13,7 +13,7 @@ import (
 	"walrus/ledger"
 )
 
-// StoreParams are the query parameters of everything that stores. Such types are exported for huma, which reads their tags.
+// StoreParams are the query parameters of all routes that store. Exported, because huma reads the tags.
 type StoreParams struct {
 	Epochs         string `query:"epochs" pattern:"^(0*[1-9][0-9]*|max)$" maxLength:"10" example:"1" doc:"For how many epochs, the current one included; max for as many as the network sells. Default 1."`
 	Permanent      bool   `query:"permanent" example:"false" doc:"Nobody can delete the blob before its end. Not together with deletable: 400."`
@@ -26,7 +26,7 @@ type StoreParams struct {
 	ContentType    string `query:"content_type" maxLength:"255" example:"image/png" doc:"Kept as attribute content-type of the record: the type the blob is served with by its object ID."`
 }
 
-// options checks the parameters as far as their types do not.
+// options checks the parameters beyond what their types check.
 func (p *StoreParams) options(c *StoreConfig) (opt client.StoreOptions, err error) {
 	opt = client.StoreOptions{Epochs: c.Epochs, Permanent: p.Permanent, Force: p.Force, Share: p.Share}
 	switch {
@@ -83,7 +83,8 @@ func (g *Gateway) addStore(api huma.API) {
 	})
 }
 
-// storeBlob stores what has arrived and answers. It goes on when the client leaves, as long as the gateway serves.
+// storeBlob stores a body that has arrived, and answers. It continues when the client leaves, as long as the gateway
+// serves.
 func (g *Gateway) storeBlob(w http.ResponseWriter, r *http.Request, body *spool, opt client.StoreOptions) error {
 	ctx, done := g.storing(r.Context())
 	defer done()
@@ -100,7 +101,7 @@ func (g *Gateway) storeBlob(w http.ResponseWriter, r *http.Request, body *spool,
 	return writeJSON(w, NewStoreResult(res))
 }
 
-// storing is the context of storing a blob.
+// storing returns the context for storing a blob.
 func (g *Gateway) storing(ctx context.Context) (context.Context, func()) {
 	g.stores.Add(1)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.Time.Store)

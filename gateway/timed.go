@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// timedWriter gives every response a deadline from its first byte on. What takes longer moves it on as it goes.
+// timedWriter gives every response a deadline from its first byte on. Longer responses extend it as they go.
 type timedWriter struct {
 	http.ResponseWriter
 	stall time.Duration
 	begun bool
 }
 
-// newTimedWriter also takes off the deadline that an earlier response on the same connection may have left.
+// newTimedWriter also clears the deadline that an earlier response on the same connection may have left.
 func newTimedWriter(w http.ResponseWriter, stall time.Duration) *timedWriter {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // a test's recorder has none
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // test recorders have no deadlines
 	return &timedWriter{ResponseWriter: w, stall: stall}
 }
 
@@ -25,17 +25,17 @@ func (t *timedWriter) begin() {
 	}
 }
 
-// WriteHeader is that of http.ResponseWriter.
+// WriteHeader implements http.ResponseWriter.
 func (t *timedWriter) WriteHeader(code int) {
 	t.begin()
 	t.ResponseWriter.WriteHeader(code)
 }
 
-// Write is that of http.ResponseWriter.
+// Write implements http.ResponseWriter.
 func (t *timedWriter) Write(p []byte) (int, error) {
 	t.begin()
 	return t.ResponseWriter.Write(p)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap supports http.ResponseController.
 func (t *timedWriter) Unwrap() http.ResponseWriter { return t.ResponseWriter }

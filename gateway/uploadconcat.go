@@ -15,15 +15,16 @@ import (
 	"github.com/tus/tusd/v2/pkg/handler"
 )
 
-// The concatenation of tus: a client sends parts of a blob side by side, each as an upload of its own, and then has them
-// put together. Only the whole is stored and paid for, and the parts then give their room back.
+// The concatenation of tus: a client sends parts of a blob in parallel, each as its own upload, and then has them
+// joined. Only the whole is stored and paid for. Afterwards the parts free their space.
 
 const (
 	concatHeader = "Upload-Concat"
-	draftHeader  = "Upload-Draft-Interop-Version" // of the IETF's draft, which knows no concatenation
+	draftHeader  = "Upload-Draft-Interop-Version" // of the IETF's draft, which has no concatenation
 )
 
-// create begins an upload. Whoever asks again for the whole of the same parts gets the same answer: the first was lost.
+// create begins an upload. A repeated request for the whole of the same parts gets the same answer, as the first may
+// have been lost.
 func (u *uploads) create(w http.ResponseWriter, r *http.Request) error {
 	concat := r.Header.Get(concatHeader)
 	if concat != "" && r.Header.Get(draftHeader) != "" {
@@ -49,7 +50,7 @@ func (u *uploads) create(w http.ResponseWriter, r *http.Request) error {
 	return u.pass(w, r, u.tus.PostFile)
 }
 
-// parts reads the list of a whole's parts, of which there is at least one. tusd would make paths of what is no ID.
+// parts reads the list of a whole's parts, at least one. IDs are checked because tusd makes paths of them.
 func (u *uploads) parts(list string) (ids []string, err error) {
 	for url := range strings.SplitSeq(list, " ") {
 		if url == "" {
@@ -67,14 +68,13 @@ func (u *uploads) parts(list string) (ids []string, err error) {
 	return ids, nil
 }
 
-// uploadID is what names of uploads look like.
+// uploadID matches the IDs of uploads.
 var uploadID = regexp.MustCompile("^[0-9a-f]{32}$")
 
-// mayHave holds a new upload against the request's token, as far as the guard cannot, and its parts against what can be put
-// together.
+// mayHave checks the token's limits for a new upload where the guard cannot, and that its parts can be joined.
 func (u *uploads) mayHave(hook *handler.HookEvent) error {
 	info := &hook.Upload
-	if info.IsPartial { // it was checked against the token as a part
+	if info.IsPartial { // checked against the token as a part
 		return nil
 	}
 	for _, id := range info.PartialUploads {
@@ -86,7 +86,7 @@ func (u *uploads) mayHave(hook *handler.HookEvent) error {
 		if err != nil {
 			return err
 		}
-		if _, err := u.outcome(id); err == nil || !part.IsPartial { // either has no bytes left, or will have none
+		if _, err := u.outcome(id); err == nil || !part.IsPartial { // its bytes are gone or about to be
 			return malformed(concatHeader + ": one of the uploads was not begun as a part, or its bytes are in another whole already")
 		}
 	}
@@ -97,11 +97,11 @@ func (u *uploads) mayHave(hook *handler.HookEvent) error {
 	return u.g.checkSize(hook.Context, size)
 }
 
-// spend keeps of the parts of a whole that is stored only what became of it.
+// spend replaces the parts of a stored whole by their outcome.
 func (u *uploads) spend(ctx context.Context, parts []string, done *uploadDone) error {
 	for _, id := range parts {
 		up, err := u.store.GetUpload(ctx, id)
-		if errors.Is(err, handler.ErrNotFound) { // its client gave it up meanwhile
+		if errors.Is(err, handler.ErrNotFound) { // its client deleted it meanwhile
 			continue
 		}
 		if err != nil {
@@ -120,7 +120,7 @@ func (u *uploads) spend(ctx context.Context, parts []string, done *uploadDone) e
 	return nil
 }
 
-// remove takes away uploads with all that is kept of them.
+// remove deletes uploads with all their files.
 func (u *uploads) remove(ids ...string) (err error) {
 	for _, id := range ids {
 		for _, suffix := range []string{"", infoSuffix, resultSuffix} {

@@ -8,13 +8,13 @@ import (
 	"sync"
 )
 
-// uploadDir is where resumable uploads wait while they are under way: a folder of the operator's, or a temporary one that
-// ends with the gateway. Cleaners of temporary files may take either away at any time.
+// uploadDir holds unfinished resumable uploads: a folder chosen by the operator, or a temporary one that is removed
+// when the gateway ends. Cleaners of temporary files may remove either at any time.
 type uploadDir struct {
 	path string // constant
 	temp bool   // constant
 	mu   sync.Mutex
-	held *os.File // the temporary folder, open so that no other can have its inode number; guarded by mu
+	held *os.File // the temporary folder, kept open so that its inode number is not reused; guarded by mu
 }
 
 func openUploadDir(chosen, tempDir string) (*uploadDir, error) {
@@ -35,8 +35,8 @@ func openUploadDir(chosen, tempDir string) (*uploadDir, error) {
 	return d, err
 }
 
-// ready makes the folder again if it is gone. In a folder where everybody may write, somebody else may have made one of this
-// name meanwhile: that one is refused, or its owner could read and change what is uploaded.
+// ready makes the folder again if it is gone. Where everybody may write, another user may have made a folder of this
+// name meanwhile. That folder is refused: its owner could read and change uploads.
 func (d *uploadDir) ready() error {
 	if !d.temp {
 		return os.MkdirAll(d.path, 0o700)
@@ -57,10 +57,10 @@ func (d *uploadDir) ready() error {
 	return err
 }
 
-// errForeignDir does not name the folder: it is told to clients too. The log has it.
+// errForeignDir does not name the folder, because clients see the text. The log names it.
 var errForeignDir = errors.New("the folder for uploads is not the one that this gateway made: its operator must remove it, or choose one with --upload-dir")
 
-// again makes the temporary folder anew. mu is held.
+// again makes a new temporary folder. The caller holds mu.
 func (d *uploadDir) again() error {
 	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (d *uploadDir) again() error {
 	return err
 }
 
-// close removes a folder that is not meant to stay.
+// close removes a temporary folder.
 func (d *uploadDir) close() error {
 	if !d.temp {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// The parameters of resumable uploads: tusd reads the headers itself. Which are needed depends on the protocol; the document
-// tells those of tus.
+// The parameters of resumable uploads, for the document: tusd reads the headers itself. The protocol decides which are
+// needed; the document describes those of tus.
 type (
 	uploadNew struct {
 		Resumable string `header:"Tus-Resumable" example:"1.0.0" doc:"Version of the protocol."`
@@ -99,7 +99,8 @@ func uploadOperation(api huma.API, method string, one bool) huma.Operation {
 	return op
 }
 
-// describeTus says in the document, and only there, what tusd demands: it answers wrong headers itself, with statuses of tus.
+// describeTus documents tusd's requirements, in the document only: tusd checks its headers itself and answers with
+// statuses of tus.
 func describeTus(api huma.API) {
 	version := func(p *huma.Param) { p.Required, p.Schema.Enum = true, []any{"1.0.0"} }
 	number := func(p *huma.Param) { p.Schema.Pattern = "^[0-9]{1,18}$" }
@@ -118,11 +119,11 @@ func describeTus(api huma.API) {
 	}
 }
 
-// describeParams changes how parameters are described, and not how huma checks them.
+// describeParams changes the description of parameters, not huma's checks.
 func describeParams(op *huma.Operation, changes map[string]func(*huma.Param)) {
 	for i, p := range op.Parameters {
 		if change := changes[p.Name]; change != nil {
-			own, schema := *p, *p.Schema // huma checks by what p points to
+			own, schema := *p, *p.Schema // huma checks by the value that p points to
 			own.Schema = &schema
 			change(&own)
 			op.Parameters[i] = &own

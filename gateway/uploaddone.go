@@ -16,24 +16,24 @@ import (
 	"walrus/client"
 )
 
-// The files of an upload: its pieces, what tusd knows of it, and what became of it.
+// The files of an upload: its bytes, tusd's information, and the outcome.
 const (
 	infoSuffix   = ".info"
 	resultSuffix = ".result"
 )
 
-// uploadDone is what became of an upload.
+// uploadDone is the outcome of a stored upload.
 type uploadDone struct {
 	BlobID string          `json:"blobId"`
 	Size   int64           `json:"size"`
-	Token  string          `json:"token,omitempty"` // of the owner
+	Token  string          `json:"token,omitempty"` // owner token
 	Result json.RawMessage `json:"result"`          // a StoreResult
-	// Of an upload that was put together: itself and its parts. The parts have the same.
+	// Set for a concatenated upload: itself and its parts. The parts have the same values.
 	Final string   `json:"final,omitempty"`
 	Parts []string `json:"parts,omitempty"`
 }
 
-// headers tell it to clients that may not be sent a body.
+// headers returns the outcome as headers, for clients that must not get a body.
 func (d *uploadDone) headers() map[string]string {
 	h := map[string]string{"Walrus-Blob-Id": d.BlobID, "Walrus-Store-Result": string(d.Result)}
 	if d.Token != "" {
@@ -50,7 +50,7 @@ func (d *uploadDone) write(w http.ResponseWriter) error {
 	return writeJSON(w, d.Result)
 }
 
-// answer is write for a piece that came once the upload was complete.
+// answer is write for a request that came after the upload was complete.
 func (d *uploadDone) answer(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Tus-Resumable", "1.0.0")
 	w.Header().Set("Upload-Offset", strconv.FormatInt(d.Size, 10))
@@ -64,7 +64,7 @@ func (d *uploadDone) answer(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// outcome is what became of a finished upload.
+// outcome reads the outcome of a stored upload.
 func (u *uploads) outcome(id string) (*uploadDone, error) {
 	raw, err := os.ReadFile(filepath.Join(u.dir.path, id+resultSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -77,7 +77,7 @@ func (u *uploads) outcome(id string) (*uploadDone, error) {
 	return done, err
 }
 
-// complete says whether all pieces of an upload are here, so that it can be stored. A part of one never is.
+// complete reports whether all bytes of an upload are here, so that it can be stored. A part is never complete.
 func (u *uploads) complete(ctx context.Context, id string) bool {
 	up, err := u.store.GetUpload(ctx, id)
 	if err != nil {
@@ -87,8 +87,8 @@ func (u *uploads) complete(ctx context.Context, id string) bool {
 	return err == nil && !info.IsPartial && !info.SizeIsDeferred && info.Offset == info.Size
 }
 
-// finish stores an upload that is complete, and keeps what became of it until it expires: a client that lost the answer
-// asks again. The pieces give their room back.
+// finish stores a complete upload and keeps the outcome until it expires, for clients that lost the answer. The bytes
+// free their space.
 func (u *uploads) finish(ctx context.Context, id string) (*uploadDone, error) {
 	v, err, _ := u.finishes.Do(id, func() (any, error) {
 		if done, err := u.outcome(id); err == nil {
@@ -145,7 +145,7 @@ func (u *uploads) storeUpload(ctx context.Context, id string) (done *uploadDone,
 	return done, u.spend(ctx, done.Parts, done)
 }
 
-// keep writes down what became of an upload, and makes its file a hole of the same size: clients still see it complete.
+// keep saves an upload's outcome and turns its file into a hole of the same size: tusd still reports it as complete.
 func (u *uploads) keep(id string, done *uploadDone) error {
 	raw, err := json.Marshal(done)
 	if err != nil {
@@ -161,7 +161,7 @@ func (u *uploads) keep(id string, done *uploadDone) error {
 	return nil
 }
 
-// unfinished counts the uploads that take up room.
+// unfinished counts the uploads that take up space.
 func (u *uploads) unfinished() (n int, err error) {
 	list, err := os.ReadDir(u.dir.path)
 	for _, e := range list {
@@ -175,7 +175,7 @@ func (u *uploads) unfinished() (n int, err error) {
 	return n, err
 }
 
-// expire removes uploads to which nothing was added since before.
+// expire removes uploads without progress since before.
 func (u *uploads) expire(before time.Time) error {
 	list, err := os.ReadDir(u.dir.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -11,20 +11,20 @@ import (
 	"github.com/tus/tusd/v2/pkg/filestore"
 	"github.com/tus/tusd/v2/pkg/handler"
 	"github.com/tus/tusd/v2/pkg/memorylocker"
-	"golang.org/x/exp/slog" // tusd's; not log/slog
+	"golang.org/x/exp/slog" // tusd uses this package, not log/slog
 	"golang.org/x/sync/singleflight"
 
 	"walrus/client"
 )
 
-// uploadsPath is where resumable uploads are.
+// uploadsPath is the path of resumable uploads.
 const uploadsPath = "/v1/uploads"
 
-// uploads are bodies that come in pieces, by the tus protocol or the IETF draft that follows it. A piece is on disk once
-// it is acknowledged. The last one stores the blob.
+// uploads receives bodies in pieces, by the tus protocol or the IETF draft that follows it. A piece is on disk once it
+// is acknowledged. The last piece stores the blob.
 type uploads struct {
 	g        *Gateway
-	dir      *uploadDir // of the pieces
+	dir      *uploadDir // holds the pieces
 	store    filestore.FileStore
 	tus      *handler.UnroutedHandler
 	finishes singleflight.Group // by ID: one store per upload at a time
@@ -64,7 +64,7 @@ func newUploads(g *Gateway, dir *uploadDir) (*uploads, error) {
 	return u, nil
 }
 
-// admit decides on a new upload.
+// admit accepts or refuses a new upload.
 func (u *uploads) admit(hook handler.HookEvent) (res handler.HTTPResponse, same handler.FileInfoChanges, err error) {
 	if _, err = u.options(hook.Upload.MetaData); err == nil {
 		err = u.mayHave(&hook)
@@ -78,7 +78,7 @@ func (u *uploads) admit(hook handler.HookEvent) (res handler.HTTPResponse, same 
 	return res, same, err
 }
 
-// room says whether there is any for one more upload.
+// room returns an error if there is no room for one more upload.
 func (u *uploads) room() error {
 	if err := u.dir.ready(); err != nil {
 		return err
@@ -93,7 +93,7 @@ func (u *uploads) room() error {
 	return err
 }
 
-// refusal makes tusd answer with an error.
+// refusal converts err into an error that tusd sends.
 func (u *uploads) refusal(err error) error {
 	if own := (handler.Error{}); errors.As(err, &own) {
 		return own
@@ -105,14 +105,14 @@ func (u *uploads) refusal(err error) error {
 	return tusError(f)
 }
 
-// finished is called when all pieces are here: it stores the blob.
+// finished is called when all pieces are here. It stores the blob.
 func (u *uploads) finished(hook handler.HookEvent) (handler.HTTPResponse, error) {
 	if hook.Upload.IsPartial {
 		return handler.HTTPResponse{}, nil
 	}
 	done, err := u.finish(hook.Context, hook.Upload.ID)
 	if err != nil {
-		if hook.Upload.IsFinal { // its client was not told of it, and begins it anew from the same parts
+		if hook.Upload.IsFinal { // the client does not know its ID and begins it anew from the same parts
 			err = errors.Join(err, u.remove(hook.Upload.ID))
 		}
 		return handler.HTTPResponse{}, u.refusal(err)
@@ -127,16 +127,16 @@ func (u *uploads) finished(hook handler.HookEvent) (handler.HTTPResponse, error)
 	return res, nil
 }
 
-// wantsBody says whether a client understands a finishing response with a body: tus demands that there is none.
+// wantsBody reports whether a client accepts a body in the final response: tus demands an empty one.
 func wantsBody(h http.Header) bool {
 	return strings.Contains(h.Get("Prefer"), "return=representation")
 }
 
-// options are the parameters of storing, from the metadata of an upload. What is unknown belongs to the client.
+// options reads the store parameters from an upload's metadata. Unknown keys belong to the client.
 func (u *uploads) options(meta handler.MetaData) (client.StoreOptions, error) {
 	p := StoreParams{Epochs: meta["epochs"], SendObjectTo: meta["send_object_to"], ContentType: meta["content_type"]}
 	if p.ContentType == "" {
-		p.ContentType = meta["filetype"] // as browsers' clients call it
+		p.ContentType = meta["filetype"] // the key that browsers' clients use
 	}
 	for k, v := range map[string]*bool{"permanent": &p.Permanent, "deletable": &p.Deletable, "force": &p.Force, "share": &p.Share} {
 		switch meta[k] {
@@ -196,11 +196,11 @@ func (u *uploads) pass(w http.ResponseWriter, r *http.Request, h http.HandlerFun
 	if r.Header.Get("Content-Type") == "application/octet-stream" {
 		r.Header.Set("Content-Type", "application/offset+octet-stream")
 	}
-	http.StripPrefix(uploadsPath, u.tus.Middleware(h)).ServeHTTP(w, r) // tusd takes the rest of the path for the ID
+	http.StripPrefix(uploadsPath, u.tus.Middleware(h)).ServeHTTP(w, r) // tusd takes the rest of the path as the ID
 	return nil
 }
 
-// patch takes a piece. For an upload that is complete it tells what became of it, or stores it if that failed before.
+// patch takes a piece. For a complete upload it returns the outcome, or stores it if that failed before.
 func (u *uploads) patch(w http.ResponseWriter, r *http.Request, id string) error {
 	if done, err := u.outcome(id); err == nil {
 		return done.answer(w, r)
@@ -215,7 +215,7 @@ func (u *uploads) patch(w http.ResponseWriter, r *http.Request, id string) error
 	return done.answer(w, r)
 }
 
-// errUnfinished is for those who ask too early what became of an upload.
+// errUnfinished is returned for the outcome of an unfinished upload.
 var errUnfinished = &failure{
 	code: http.StatusNotFound, status: "NOT_FOUND", reason: "UPLOAD_NOT_FINISHED", domain: domainDaemon,
 	message: "there is no upload of this ID, or it is not finished",

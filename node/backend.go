@@ -15,13 +15,13 @@ import (
 	"walrus/store"
 )
 
-// backend answers peers; it is what p2p serves.
+// backend implements p2p.Backend: it answers peers.
 type backend struct{ n *Node }
 
 var _ p2p.Backend = backend{}
 
-// PutMetadata keeps the metadata of a blob that may be stored, and tells which of its pairs are here already. That of a
-// blob which is not registered yet is held for a while.
+// PutMetadata stores the metadata of a registered blob and returns the pairs that are here already. Metadata of a
+// blob not yet registered is held for registrationPatience.
 func (b backend) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, metadata []byte) (held []int, err error) {
 	n := b.n
 	defer func() { n.countRefusal(err) }()
@@ -55,8 +55,8 @@ func (b backend) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, 
 	return held, nil
 }
 
-// Confirm signs that every pair this node is responsible for is verified, and durable, for a registration of that
-// persistence which the ledger has.
+// Confirm signs that every pair this node is responsible for is verified and durable. The ledger must have a live
+// registration of the blob with persistence p.
 func (b backend) Confirm(ctx context.Context, id shards.BlobID, p certs.Persistence) ([]byte, error) {
 	n := b.n
 	err := n.pending.await(ctx, func() error { _, err := n.registered(id, p); return err })
@@ -65,13 +65,13 @@ func (b backend) Confirm(ctx context.Context, id shards.BlobID, p certs.Persiste
 	}
 	n.dropping.RLock()
 	defer n.dropping.RUnlock()
-	if err := n.prolong(id); err != nil { // until the end of this registration, before it is vouched for
+	if err := n.prolong(id); err != nil { // before we vouch for it: keep it until this registration ends
 		return nil, wireError(err)
 	}
 	if err := n.durable(id); err != nil {
 		return nil, err
 	}
-	epoch, err := n.registered(id, p) // it may have ended meanwhile
+	epoch, err := n.registered(id, p) // it may have ended in the meantime
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (b backend) Confirm(ctx context.Context, id shards.BlobID, p certs.Persiste
 	return conf.Marshal(), nil
 }
 
-// durable makes sure that every sliver of blob id that belongs here is on the disk.
+// durable verifies that every sliver of blob id that belongs here is on the disk.
 func (n *Node) durable(id shards.BlobID) error {
 	if _, err := n.store.Metadata(id); err != nil {
 		return wireError(err)
@@ -95,7 +95,7 @@ func (n *Node) durable(id shards.BlobID) error {
 	if err := n.store.Sync(); err != nil {
 		return wireError(err)
 	}
-	// a sync of somebody else's that failed takes back what was not durable yet: look again
+	// another goroutine's failed sync removes slivers that were not durable yet: look again
 	if missing, err = n.missing(id); err != nil {
 		return wireError(err)
 	}
@@ -105,7 +105,7 @@ func (n *Node) durable(id shards.BlobID) error {
 	return nil
 }
 
-// Metadata of a blob. That a blob does not exist is never said of one that this node only lacks, or may lack.
+// Metadata of a blob. If the blob may exist elsewhere, the error is ErrUnavailable, never ErrNotFound.
 func (b backend) Metadata(_ context.Context, id shards.BlobID) ([]byte, error) {
 	raw, err := b.n.store.Metadata(id)
 	if errors.Is(err, store.ErrCorrupt) {
@@ -117,14 +117,14 @@ func (b backend) Metadata(_ context.Context, id shards.BlobID) ([]byte, error) {
 	return raw, wireError(err)
 }
 
-// mayLack reports whether a blob that is not here exists, for all this node knows: the ledger says that it is certified, or
-// the node has not caught up with the ledger, so that what others certified in between is unknown here.
+// mayLack reports whether a blob that is not here may exist: the ledger has it certified, or this node has not caught
+// up with the ledger and may not know of its certificate.
 func (n *Node) mayLack(id shards.BlobID) bool {
 	info, epoch, err := n.lookUp(id)
 	return err != nil || info.CertifiedUntil(epoch) > 0 || !n.caughtUp()
 }
 
-// locate finds where a sliver rests, if it belongs here.
+// locate returns the place of a sliver in the store; ErrNotOwner if it does not belong here.
 func (n *Node) locate(id shards.BlobID, axis shards.Axis, index int) (store.Ref, error) {
 	if index < 0 || index >= n.params.Shards() || !axis.Valid() {
 		return store.Ref{}, fmt.Errorf("%w: no %s sliver %d among %d", p2p.ErrBadRequest, axis, index, n.params.Shards())
@@ -136,7 +136,8 @@ func (n *Node) locate(id shards.BlobID, axis shards.Axis, index int) (store.Ref,
 	return n.ref(id, axis, shard), nil
 }
 
-// OpenSliver for reading. Damage that reading finds is reported to the peer, never served, and repaired.
+// OpenSliver opens a sliver for reading. Damage found while reading is reported to the peer, never served, and
+// repaired.
 func (b backend) OpenSliver(_ context.Context, id shards.BlobID, axis shards.Axis, index int) (p2p.SliverReader, error) {
 	ref, err := b.n.locate(id, axis, index)
 	if err != nil {
@@ -150,7 +151,7 @@ func (b backend) OpenSliver(_ context.Context, id shards.BlobID, axis shards.Axi
 	return r, nil
 }
 
-// open is store.OpenSliver with an eye on damage.
+// open opens a sliver whose damage, found now or in later reads, is noted.
 func (n *Node) open(ref store.Ref) (*watchedSliver, error) {
 	r, err := n.store.OpenSliver(ref)
 	if err != nil {
@@ -160,14 +161,14 @@ func (n *Node) open(ref store.Ref) (*watchedSliver, error) {
 	return &watchedSliver{SliverReader: r, n: n, ref: ref}, nil
 }
 
-// watchedSliver reports damage that a read finds.
+// watchedSliver notes damage that a read finds.
 type watchedSliver struct {
 	*store.SliverReader
 	n   *Node
 	ref store.Ref
 }
 
-// Close has nothing to release: a store's reader holds nothing open.
+// Close does nothing: a store's reader holds nothing open.
 func (w *watchedSliver) Close() error { return nil }
 
 // ReadAt reads verified bytes. Errors wrap p2p's sentinels.
@@ -210,19 +211,19 @@ func (n *Node) symbols(meta *shards.Metadata, ref store.Ref, index int, targets 
 		return nil, err
 	}
 	symbols, err := meta.ExtractSymbols(ref.Axis, index, readerOf(r), targets)
-	if errors.Is(err, shards.ErrSliver) { // checksums hold, yet it is not the sliver: what was written was wrong
+	if errors.Is(err, shards.ErrSliver) { // the checksums hold, so wrong data was written
 		err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 		n.noteDamage(ref, err)
 	}
 	return symbols, err
 }
 
-// symbolBytes is what one symbol takes on the wire, with its proof.
+// symbolBytes returns the size of one symbol with its proof on the wire.
 func (n *Node) symbolBytes(meta *shards.Metadata) int64 {
 	return n.params.SymbolSize(meta.Length) + int64(n.params.ProofSize()*shards.HashSize)
 }
 
-// metadata of a blob that we hold.
+// metadata reads and decodes the metadata of a blob that is here.
 func (n *Node) metadata(id shards.BlobID) (*shards.Metadata, error) {
 	raw, err := n.store.Metadata(id)
 	if err != nil {
@@ -231,7 +232,7 @@ func (n *Node) metadata(id shards.BlobID) (*shards.Metadata, error) {
 	return shards.UnmarshalMetadata(n.params, id, raw)
 }
 
-// BlobStatus says what we have of a blob.
+// BlobStatus reports which records and slivers of a blob are here.
 func (b backend) BlobStatus(_ context.Context, id shards.BlobID) (p2p.BlobStatus, error) {
 	n := b.n
 	var st p2p.BlobStatus
@@ -261,7 +262,7 @@ func (b backend) NodeStatus(_ context.Context) (p2p.NodeStatus, error) {
 	return b.n.Status()
 }
 
-// Status describes the node as peers and operators see it.
+// Status describes the node to peers and operators.
 func (n *Node) Status() (p2p.NodeStatus, error) {
 	stats, err := n.store.Stats()
 	if err != nil {
@@ -272,7 +273,7 @@ func (n *Node) Status() (p2p.NodeStatus, error) {
 		return p2p.NodeStatus{}, err
 	}
 	height, text := n.ledgerText()
-	known := uint64(max(0, stats.Certificates-n.recording.Load())) // in this order: before what is owed is read
+	known := uint64(max(0, stats.Certificates-n.recording.Load())) // read before the debts: see record
 	st := p2p.NodeStatus{
 		Version: n.cfg.Version, State: n.life.now(), Epoch: epoch, Shards: n.shards,
 		Blobs: known, Slivers: uint64(stats.Slivers), Owed: n.debts.total(), Corrupt: uint64(n.damaged.count()),

@@ -11,8 +11,8 @@ import (
 	"walrus/client"
 )
 
-// BenchmarkSwarm stores and reads 200 MB on seven nodes in one process, over real sockets: everything that a node and
-// a client do, for profiles.
+// BenchmarkSwarm stores and reads 200 MB on seven nodes in one process, over real sockets. It is for profiles of
+// nodes and client.
 func BenchmarkSwarm(b *testing.B) {
 	const size = 200_000_000
 	c := newCluster(b, 7, 100)
@@ -27,7 +27,7 @@ func BenchmarkSwarm(b *testing.B) {
 	b.Run("store", func(b *testing.B) {
 		b.SetBytes(size)
 		for i := range b.N {
-			data[0], data[1], data[2] = byte(i), byte(i>>8), byte(b.N) // another blob each time
+			data[0], data[1], data[2] = byte(i), byte(i>>8), byte(b.N) // a new blob each time
 			res, err := cl.Store(b.Context(), bytes.NewReader(data), size, client.StoreOptions{})
 			must(b, err)
 			last = res
@@ -42,16 +42,16 @@ func BenchmarkSwarm(b *testing.B) {
 	})
 }
 
-// cpu is the processor time that this process has used.
+// cpu returns the processor time that this process has used.
 func cpu(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkLedgerStore stores blobs of 1 MiB, one after the other, on seven nodes in one process with the real ledger:
-// registered, uploaded and certified. It reports the median and the 99th percentile, where the time went, and what the
-// processors did for a store: on a machine that does other things too, that says more.
+// BenchmarkLedgerStore stores blobs of 1 MiB, one after the other, on seven nodes in one process with the real
+// ledger. It reports the median, the 99th percentile, the time of each phase and the processor time of a store; on a
+// busy machine the processor time is the most reliable.
 func BenchmarkLedgerStore(b *testing.B) {
 	const size = 1 << 20
 	c := newCluster(b, 7, 100)
@@ -66,7 +66,7 @@ func BenchmarkLedgerStore(b *testing.B) {
 	var took, encoding, uploading []time.Duration
 	used := cpu(b)
 	for i := 0; b.Loop(); i++ {
-		data[0], data[1] = byte(i), byte(i>>8) // another blob each time
+		data[0], data[1] = byte(i), byte(i>>8) // a new blob each time
 		start := time.Now()
 		res, err := cl.Store(b.Context(), bytes.NewReader(data), size, client.StoreOptions{})
 		must(b, err)

@@ -14,8 +14,8 @@ import (
 	"walrus/store"
 )
 
-// checkCertificate decodes and verifies a certificate from a peer. known means that we have one for this blob already,
-// in which case it is not verified again.
+// checkCertificate decodes and verifies a certificate from a peer. If known, we have a certificate of the blob
+// already, and this one was not verified.
 func (n *Node) checkCertificate(raw []byte) (cert *certs.Certificate, known bool, err error) {
 	if cert, err = certs.UnmarshalCertificate(raw); err != nil {
 		return nil, false, err
@@ -26,9 +26,10 @@ func (n *Node) checkCertificate(raw []byte) (cert *certs.Certificate, known bool
 	return cert, false, n.committee.ForEpoch(cert.Epoch).Verify(cert)
 }
 
-// record keeps a verified certificate and looks what we owe for it. The certificate is durable when it returns.
+// record stores a verified certificate and counts the slivers we owe for it. The certificate is durable when it
+// returns.
 func (n *Node) record(cert *certs.Certificate, raw []byte, grace time.Duration) error {
-	n.recording.Add(1) // a blob counts as known once what is owed of it is
+	n.recording.Add(1) // the blob counts as known only after its debt is counted
 	defer n.recording.Add(-1)
 	if err := n.store.PutCertificate(cert.Blob, cert.Epoch, raw); err != nil {
 		return err
@@ -37,7 +38,7 @@ func (n *Node) record(cert *certs.Certificate, raw []byte, grace time.Duration) 
 	return errors.Join(err, n.recount(cert.Blob, grace))
 }
 
-// recount compares what we hold of a certified blob with what we owe.
+// recount compares the stored slivers of a certified blob with those that belong here, and updates the debts.
 func (n *Node) recount(id shards.BlobID, grace time.Duration) error {
 	if n.dead(id) {
 		n.debts.forget(id)
@@ -50,7 +51,7 @@ func (n *Node) recount(id shards.BlobID, grace time.Duration) error {
 	owed := len(missing)
 	_, noMetadata := n.store.Metadata(id)
 	if _, noRecord := n.store.Blob(id); owed == 0 && (noMetadata != nil || noRecord != nil) {
-		owed = 1 // slivers that nobody can check, or that expire without a record, are as good as none
+		owed = 1 // without metadata slivers cannot be checked, without a record they do not expire: owe one
 	}
 	n.debts.set(id, owed, time.Now().Add(grace))
 	return nil
@@ -68,8 +69,8 @@ func (n *Node) certified(id shards.BlobID) bool {
 	return err == nil
 }
 
-// validateGossip judges a certificate from the topic: provably bad ones cost their sender, stale and known ones are
-// not passed on. What we publish ourselves has been verified.
+// validateGossip judges a certificate from the topic. Provably bad ones cost their sender; stale and known ones are
+// not passed on. Our own have been verified before.
 func (n *Node) validateGossip(_ context.Context, from peer.ID, data []byte) (p2p.Verdict, any) {
 	if from == n.host.ID() {
 		return p2p.Accept, nil
@@ -87,7 +88,7 @@ func (n *Node) validateGossip(_ context.Context, from peer.ID, data []byte) (p2p
 	return p2p.Accept, cert
 }
 
-// takeGossip records what validateGossip let through.
+// takeGossip records a certificate that validateGossip accepted.
 func (n *Node) takeGossip(m p2p.Message) {
 	cert, ok := m.Decoded.(*certs.Certificate)
 	if !ok { // published by ourselves, who have it
@@ -105,7 +106,7 @@ func (b backend) PutCertificate(ctx context.Context, raw []byte) error {
 		return fmt.Errorf("%w: %w", p2p.ErrBadRequest, err)
 	}
 	if known {
-		return wireError(b.n.store.Sync()) // whoever recorded it may still be at it
+		return wireError(b.n.store.Sync()) // its record may not be durable yet
 	}
 	err = b.n.pending.await(ctx, func() error { _, err := b.n.mayStore(cert.Blob); return err })
 	if err != nil {
@@ -129,7 +130,7 @@ func (b backend) Certificate(_ context.Context, id shards.BlobID) ([]byte, error
 	return raw, wireError(err)
 }
 
-// Certificates after the given blob ID, in order.
+// Certificates returns up to limit certificates after the given blob ID, in order of blob IDs.
 func (b backend) Certificates(ctx context.Context, after shards.BlobID, limit int) (page [][]byte, more bool, err error) {
 	ids, err := b.n.store.Certificates(after, limit+1)
 	if err != nil {
@@ -141,7 +142,7 @@ func (b backend) Certificates(ctx context.Context, after shards.BlobID, limit in
 	for _, id := range ids {
 		raw, err := b.n.store.Certificate(id)
 		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
-			continue // others have it
+			continue // another member has it
 		}
 		if err != nil {
 			return nil, false, wireError(err)

@@ -9,11 +9,11 @@ import (
 	"walrus/ledger/light"
 )
 
-// runClock compares this machine's clock with those of the other members. A wrong one stops nothing here: slivers need no clock,
-// and the ledger goes by the median of all.
+// runClock compares this machine's clock with the clocks of the other members. A wrong clock stops nothing here:
+// slivers need no clock, and the ledger goes by the median of all.
 func (n *Node) runClock(ctx context.Context) error {
 	l, err := light.New(light.Config{Genesis: n.cfg.Genesis, Host: n.host.Libp2p(), Connect: n.dht.Connect, Logger: n.log})
-	if errors.Is(err, ledger.ErrGenesis) { // without consensus, as in tests, nobody serves clocks
+	if errors.Is(err, ledger.ErrGenesis) { // in tests without consensus nobody serves clocks
 		return nil
 	}
 	if err != nil {
@@ -23,7 +23,7 @@ func (n *Node) runClock(ctx context.Context) error {
 	return nil
 }
 
-// tellClock notes how far this machine's clock is ahead of the others', and whether that is wrong.
+// tellClock records how far this machine's clock is ahead of the others', and logs whether that is wrong.
 func (n *Node) tellClock(ahead time.Duration, wrong bool) {
 	n.clockAhead.Store(int64(ahead))
 	if !wrong {

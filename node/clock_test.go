@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A clock that is wrong is logged with the offset, and one that is right again, too; the status has it.
+// TestTellClock: a wrong clock is logged with its offset, a right one again, too; the status has the offset.
 func TestTellClock(t *testing.T) {
 	var log bytes.Buffer
 	n := &Node{log: slog.New(slog.NewTextHandler(&log, nil))}

@@ -32,13 +32,13 @@ import (
 
 const network = "test"
 
-// identity is a member's keys, for the life of a test.
+// identity holds a member's keys, for the whole test.
 type identity struct {
 	key  ed25519.PrivateKey
 	id   peer.ID
 	bls  *certs.SecretKey
 	dir  string
-	addr string // where it listens, once known
+	addr string // its listen address, once known
 }
 
 // cluster is a network of real nodes over one transport.
@@ -50,11 +50,11 @@ type cluster struct {
 	genesis *ledger.Genesis
 	members []*identity
 	nodes   []*running
-	// p2p is what the transport adds to the configuration of host i; clients come after the nodes.
+	// p2p sets the transport's part of the configuration of host i; clients come after the nodes.
 	p2p    func(i int, cfg *p2p.Config)
 	light  bool
 	adjust func(i int, cfg *node.Config)
-	// openLedger and openChain open the ledger of node i and of a client; unless set, a copy of chain.
+	// openLedger and openChain open the ledger of node i and of a client. Default: a copy of chain.
 	openLedger func(i int, cfg *node.Config) node.OpenLedger
 	openChain  func(cfg *clientnode.Config) clientnode.OpenChain
 	// readMemory of clients, if not the default.
@@ -64,7 +64,7 @@ type cluster struct {
 	logs         *logs
 }
 
-// running is one node's life.
+// running is one run of a node.
 type running struct {
 	*node.Node
 	stop context.CancelFunc
@@ -134,7 +134,7 @@ func (c *cluster) config(i int) node.Config {
 	return cfg
 }
 
-// bootstrap is the one address host i is told: of the first other node that listens.
+// bootstrap returns the one address that host i is given: the first other node that listens.
 func (c *cluster) bootstrap(i int) []string {
 	for j, m := range c.members {
 		if j != i && m.addr != "" && c.nodes[j] != nil {
@@ -227,7 +227,7 @@ func (c *cluster) client(i int) *clientnode.Node {
 	return cn
 }
 
-// store stores data and checks that the ID is what encoding gives.
+// store stores data and checks the ID against an encoding of its own.
 func (c *cluster) store(cl *client.Client, data []byte) *client.StoreResult {
 	c.t.Helper()
 	res, err := cl.Store(c.t.Context(), bytes.NewReader(data), uint64(len(data)), client.StoreOptions{})
@@ -268,7 +268,7 @@ func (c *cluster) awaitHealthy(cl *client.Client, within time.Duration) {
 	c.t.FailNow()
 }
 
-// useLoopback gives hosts real sockets on 127.0.0.1; who comes back listens where it did before.
+// useLoopback gives hosts real sockets on 127.0.0.1; a restarted host listens on its old address.
 func (c *cluster) useLoopback() {
 	c.p2p = func(i int, cfg *p2p.Config) {
 		cfg.Listen = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}
@@ -299,7 +299,7 @@ type logs struct{ hosts [128]lockedBuffer }
 
 func (l *logs) of(i int) *lockedBuffer { return &l.hosts[i] }
 
-// dump writes the logs to a directory that outlives the test, and says where.
+// dump writes the logs to a directory that outlives the test, and prints its path.
 func (l *logs) dump(t testing.TB) {
 	dir, err := os.MkdirTemp("", "walrus-test-logs-")
 	must(t, err)

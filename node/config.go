@@ -13,61 +13,61 @@ import (
 	"walrus/store"
 )
 
-// Config of a storage node: that of its parts, and its own.
+// Config of a storage node. The parts' configurations are embedded.
 type Config struct {
-	// Name is for people: logs and status.
+	// Name for people, in logs and status.
 	Name string
-	// Version of the program, told in the status.
+	// Version of the program, shown in the status.
 	Version string
 	// Genesis of the network. Required.
 	Genesis *ledger.Genesis
-	// P2P is the host; its Role, Protocols and Logger are set by New.
+	// P2P configures the host; its Role, Protocols and Logger are set by New.
 	P2P p2p.Config
-	// DHT is the way into the network; its Network, Server and Logger are set by New.
+	// DHT configures the way into the network; its Network, Server and Logger are set by New.
 	DHT dht.Config
-	// Store is the disk; its Logger is set by New.
+	// Store configures the disk; its Logger is set by New.
 	Store store.Config
 	// Key signs confirmations; its public half is in the committee.
 	Key *certs.SecretKey
-	// UploadMemory bounds what uploads hold, in bytes, for all clients together; beyond that the answer is busy. One
-	// upload alone is always admitted. Default 256 MiB: 16 streams of a client to a node with 15 of 100 shards.
+	// UploadMemory limits the bytes held by all clients' uploads together; beyond it the answer is busy. One upload
+	// alone is always admitted. Default 256 MiB: 16 streams of a client to a node with 15 of 100 shards.
 	UploadMemory int64
-	// Ready bounds how long a starting node waits for others before it says that it is ready. Default 3 s: someone who
-	// starts nodes one by one must not wait for those that come later.
+	// Ready bounds how long a starting node waits for others before it reports that it is ready. Default 3 s: if
+	// nodes are started one by one, the first must not wait for the last.
 	Ready time.Duration
 	// Repair bounds the work on slivers the node lacks.
 	Repair RepairConfig
-	// Metrics is the address of Prometheus metrics at /metrics, and of /healthz and /readyz. They need no secret: keep it on
-	// loopback, or behind a firewall. Default "": none.
+	// Metrics is the address of Prometheus metrics at /metrics, and of /healthz and /readyz. They need no secret:
+	// keep it on loopback, or behind a firewall. Default "": none.
 	Metrics string
-	// MetricsIfFree does without them if somebody else listens there. Default false.
+	// MetricsIfFree: if the metrics address is taken, the node runs without metrics. Default false.
 	MetricsIfFree bool
-	// Sync is how often the node compares its certificates with those of others, to learn of blobs whose gossip it
+	// Sync is the pause between comparisons of certificates with other members. They show blobs whose gossip the node
 	// missed. Default 20 s: half the time in which an operator expects a restarted node to be well again.
 	Sync time.Duration
-	// Scrub is how often everything stored is read back and checked; once at every start too. Default 24 h.
+	// Scrub is the pause between full reads that check everything stored. One also runs at every start. Default 24 h.
 	Scrub time.Duration
-	// Logger gets everything the node does that an operator should know. Required.
+	// Logger gets all events that an operator should know. Required.
 	Logger *slog.Logger
 }
 
 // RepairConfig bounds the work on slivers the node lacks.
 type RepairConfig struct {
-	// Grace is how long after a blob's certificate its repair waits, because its upload may still be under way.
-	// Default 3 s; an upload that is seen to go on is waited for in any case.
+	// Grace delays the repair of a newly certified blob, because its upload may still be under way. Default 3 s.
+	// Repair also waits for an upload that it sees going on.
 	Grace time.Duration
-	// Memory bounds the symbols held while slivers are rebuilt, in bytes, for all blobs together; one sliver is
-	// always rebuilt, whatever its size. Default 128 MiB.
+	// Memory limits the bytes of symbols held while slivers are rebuilt, for all blobs together. One sliver is always
+	// rebuilt, whatever its size. Default 128 MiB.
 	Memory int64
-	// Blobs is how many blobs are repaired at once. Default 4.
+	// Blobs limits the blobs repaired at once. Default 4.
 	Blobs int
-	// Requests is how many requests for symbols are under way for one blob. Default 8.
+	// Requests limits the requests for symbols under way for one blob. Default 8.
 	Requests int
-	// Backoff is how long a blob waits after a repair that failed; it doubles up to MaxBackoff. Default 1 s and 15 s.
+	// Backoff is the pause after a failed repair of a blob; it doubles up to MaxBackoff. Default 1 s and 15 s.
 	Backoff, MaxBackoff time.Duration
 }
 
-// Default is the configuration of a node but for its identity, addresses and directory.
+// Default is the configuration of a node without its identity, addresses and directory.
 func Default() Config {
 	return Config{
 		Version:      "unknown",
@@ -81,7 +81,7 @@ func Default() Config {
 	}
 }
 
-// Validate says what is missing; the parts validate their own.
+// Validate reports settings that are missing or out of range; the parts validate their own.
 func (c *Config) Validate() error {
 	switch {
 	case c.Logger == nil:

@@ -13,8 +13,8 @@ import (
 	"walrus/store"
 )
 
-// noteDamage acts on a stored sliver that turned out corrupt: it is said in the log, removed, and, if the blob is
-// certified, repaired. Other errors are not for here.
+// noteDamage handles a stored sliver found corrupt: it logs and removes it, and makes a certified blob due for
+// repair. It ignores other errors.
 func (n *Node) noteDamage(ref store.Ref, err error) {
 	if !errors.Is(err, store.ErrCorrupt) {
 		return
@@ -36,12 +36,12 @@ func (n *Node) noteDamage(ref store.Ref, err error) {
 	if n.certified(ref.Blob) {
 		n.owe(ref.Blob)
 	} else {
-		n.damaged.mended(ref) // nobody was promised anything
+		n.damaged.mended(ref) // without a certificate nothing is owed
 	}
 }
 
-// noteRecordDamage acts on a damaged record of a blob that is not a sliver: metadata is fetched again by repair,
-// certificates by comparing with others.
+// noteRecordDamage handles a corrupt record of a blob, its metadata or certificate: repair fetches metadata again, a
+// comparison with other members the certificate.
 func (n *Node) noteRecordDamage(id shards.BlobID, err error) {
 	n.log.Error("a stored record is corrupt; it is fetched again from other nodes", "blob", id.String(), "err", err)
 	if n.certified(id) {
@@ -58,13 +58,13 @@ func (n *Node) owe(id shards.BlobID) {
 	}
 }
 
-// damaged are the slivers found corrupt and not yet repaired.
+// damaged lists the slivers found corrupt and not yet repaired.
 type damaged struct {
 	mu   sync.Mutex
 	refs map[store.Ref]bool // guarded by mu
 }
 
-// add notes damage and reports whether it is new.
+// add records damage and reports whether it is new.
 func (d *damaged) add(ref store.Ref) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -78,14 +78,14 @@ func (d *damaged) add(ref store.Ref) bool {
 	return true
 }
 
-// mended forgets the damage to a sliver.
+// mended removes a sliver from the list.
 func (d *damaged) mended(ref store.Ref) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.refs, ref)
 }
 
-// forget forgets the damage to all slivers of a blob.
+// forget removes all slivers of a blob from the list.
 func (d *damaged) forget(id shards.BlobID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -104,7 +104,7 @@ func (d *damaged) count() int {
 	return len(d.refs)
 }
 
-// runScrub reads back and checks everything stored: at the start, then now and then.
+// runScrub reads back and checks everything stored, at the start and then every Config.Scrub.
 func (n *Node) runScrub(ctx context.Context) error {
 	for first := true; ; first = false {
 		start := time.Now()

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestDamagedDisk flips bytes all over the files of a stopped node. It comes back, serves no wrong byte, says what
-// happened, and repairs itself.
+// TestDamagedDisk flips bytes all over the files of a stopped node. When started again it serves no wrong byte,
+// reports the damage and repairs itself.
 func TestDamagedDisk(t *testing.T) {
 	for _, kind := range []string{"*.vlog", "*.sst", "MANIFEST", "*"} {
 		t.Run(kind, func(t *testing.T) {

@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	// uploadPause is how soon a debt is looked at again whose blob is just being uploaded.
+	// uploadPause is the delay before a debt is looked at again whose blob is being uploaded.
 	uploadPause = time.Second
-	// uploadPatience is how long repair waits for uploads in all. An upload that then still brings the slivers is
+	// uploadPatience bounds how long repair waits for uploads in all. An upload that brings the slivers after that is
 	// harmless: the first to finish wins.
 	uploadPatience = 30 * time.Second
 )
 
-// debts are the certified blobs of which the node lacks slivers, and when to work on each. They are recomputed from
-// certificates and slivers at every start, so nothing of them is stored.
+// debts lists the certified blobs of which the node lacks slivers, and when to work on each. Nothing of it is stored:
+// it is recomputed from certificates and slivers at every start.
 type debts struct {
-	wake chan struct{} // capacity 1: something may have become due
+	wake chan struct{} // capacity 1: a debt may have become due
 
 	mu      sync.Mutex // guards the rest
 	owed    map[shards.BlobID]*debt
@@ -35,10 +35,11 @@ type debt struct {
 	due      time.Time
 	attempts int
 	active   bool // being repaired
-	settled  bool // no longer owed, or hopeless: skipped when it comes up in the queue
+	settled  bool // no longer owed, or hopeless: its queue entry is skipped
 }
 
-// patience is until when repair waits for uploads: not for ever, or anyone could prevent it.
+// patience is the end of the time for which repair waits for uploads. Without it anyone could prevent a repair by
+// uploading.
 func (x *debt) patience() time.Time { return x.since.Add(uploadPatience) }
 
 func newDebts() *debts {
@@ -52,8 +53,8 @@ func (d *debts) poke() {
 	}
 }
 
-// set records that blob lacks slivers, to be repaired not before due; none lacking clears it. A debt that is already
-// known keeps its schedule.
+// set records that blob lacks slivers, to be repaired not before due; 0 slivers clears the debt. A known debt keeps
+// its schedule.
 func (d *debts) set(blob shards.BlobID, slivers int, due time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -75,7 +76,7 @@ func (d *debts) set(blob shards.BlobID, slivers int, due time.Time) {
 	d.poke()
 }
 
-// next takes the debt that is due first, if one is due now; otherwise it says when to look again (zero: when woken).
+// next takes the earliest debt, if it is due now. Otherwise wait tells when to look again; 0 means when woken.
 func (d *debts) next(now time.Time) (blob shards.BlobID, ok bool, wait time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -98,7 +99,7 @@ func (d *debts) next(now time.Time) (blob shards.BlobID, ok bool, wait time.Dura
 	return blob, false, 0
 }
 
-// failed puts a taken debt back for later, after a pause that doubles from backoff to most.
+// failed reschedules a taken debt, after a pause that doubles from backoff to most.
 func (d *debts) failed(blob shards.BlobID, now time.Time, backoff, most time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,14 +112,14 @@ func (d *debts) failed(blob shards.BlobID, now time.Time, backoff, most time.Dur
 	d.poke()
 }
 
-// giveUp keeps a taken debt out of the work: the blob is inconsistent and nothing of it is owed.
+// giveUp drops a taken debt whose blob is inconsistent: nothing of it is owed.
 func (d *debts) giveUp(blob shards.BlobID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.forgetLocked(blob)
 }
 
-// forget drops what is known of a blob that is not owed any more.
+// forget drops the debt of a blob that is no longer owed.
 func (d *debts) forget(blob shards.BlobID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -133,7 +134,7 @@ func (d *debts) forgetLocked(blob shards.BlobID) {
 	}
 }
 
-// upload notes that an upload of blob begins; the caller calls the result when it ends.
+// upload notes that an upload of blob begins; call end when it has ended.
 func (d *debts) upload(blob shards.BlobID) (end func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -147,7 +148,7 @@ func (d *debts) upload(blob shards.BlobID) (end func()) {
 	}
 }
 
-// backlog counts the blobs that lack something: those that wait, and those being repaired.
+// backlog counts the blobs that lack slivers: those waiting and those being repaired.
 func (d *debts) backlog() (waiting, active int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -169,7 +170,7 @@ func (d *debts) repairing(blob shards.BlobID) bool {
 	return x != nil && x.active
 }
 
-// total is the number of slivers owed.
+// total returns the number of slivers owed.
 func (d *debts) total() uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()

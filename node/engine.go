@@ -13,7 +13,7 @@ import (
 	"walrus/ledger/engine"
 )
 
-// Engine opens the ledger that the network's nodes keep together. Host and Connect of cfg are set here.
+// Engine returns an opener of the ledger that the network's nodes keep together. It sets Host and Connect of cfg.
 func Engine(cfg engine.Config) OpenLedger {
 	return func(h host.Host, connect func(context.Context, peer.ID) error) (Ledger, error) {
 		cfg.Host, cfg.Connect = h, connect
@@ -25,16 +25,16 @@ func Engine(cfg engine.Config) OpenLedger {
 	}
 }
 
-// replica is an engine as a Ledger.
+// replica adapts an engine to Ledger.
 type replica struct{ *engine.Node }
 
-// State is the newest state here.
+// State returns the newest state here and its height.
 func (r *replica) State() (ledger.Reader, uint64) {
 	v := r.View()
 	return v, v.Height
 }
 
-// Follow calls fn with all that happened in each block.
+// Follow calls fn with each block's events: the block's own, then those of its receipts.
 func (r *replica) Follow(ctx context.Context, from uint64, fn func(height uint64, events []ledger.Event) error) (kept bool, err error) {
 	err = r.Node.Follow(ctx, from, func(b engine.Block) error {
 		events := slices.Clone(b.Events)
@@ -46,7 +46,7 @@ func (r *replica) Follow(ctx context.Context, from uint64, fn func(height uint64
 	return !errors.Is(err, engine.ErrPruned), err
 }
 
-// Health is how the ledger is, as this node sees it.
+// Health returns the newest block here, its time, and the reason if the ledger stands still.
 func (r *replica) Health() (height uint64, at time.Time, trouble string) {
 	s := r.Status()
 	return s.Height, s.Time, s.Stalled

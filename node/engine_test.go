@@ -23,7 +23,7 @@ import (
 	"walrus/p2p"
 )
 
-// TestMain starts what signal handling keeps for the whole process outside of any bubble of virtual time.
+// TestMain starts the process-wide goroutine of signal handling outside of any bubble of virtual time.
 func TestMain(m *testing.M) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	os.Exit(m.Run())
@@ -52,14 +52,14 @@ func (c *cluster) useEngine(t testing.TB) {
 	}
 }
 
-// TestEngine lives through it with the real ledger: a blob is stored and paid, nodes with a third of the shards and more
-// vanish, so that nothing commits and reads go on, and the ledger goes on by itself when one returns.
+// TestEngine runs the real ledger: a blob is stored and paid; then nodes with more than a third of the shards vanish,
+// so nothing commits while reads go on; when one returns, the ledger goes on by itself.
 func TestEngine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4, 16)
 		c.useEngine(t)
 		c.p2p, c.light = simulated(swarmtest.NewNetwork(1)), true
-		defer time.Sleep(5 * time.Second) // what consensus leaves behind ends by itself
+		defer time.Sleep(5 * time.Second) // goroutines that consensus leaves behind end by themselves
 		defer c.stopAll()
 		c.startAll()
 		cn := c.client(0)
@@ -84,7 +84,7 @@ func TestEngine(t *testing.T) {
 		c.storeFor(cl, random(t, 1000), client.StoreOptions{})
 		c.stop(2)
 		_, err = cl.Store(t.Context(), strings.NewReader("nobody agrees"), 13, client.StoreOptions{})
-		// too few nodes are there, or, as long as their connections seem to live, nobody agrees
+		// too few nodes are there; while their connections seem alive, none agrees
 		var few *client.NotEnoughError
 		if !errors.As(err, &few) && !errors.Is(err, client.ErrStalled) || !strings.Contains(err.Error(), "8 of 16 shards") {
 			t.Errorf("store with half of the nodes down: %v", err)
@@ -105,7 +105,7 @@ func TestEngine(t *testing.T) {
 		c.awaitServing(3)
 		c.awaitHealthy(cl, 2*time.Minute)
 
-		time.Sleep(15 * time.Minute) // beyond the epochs that were paid for
+		time.Sleep(15 * time.Minute) // beyond the epochs that were paid
 		c.holds(0)
 		_, err = cl.Read(t.Context(), res.BlobID, new(strings.Builder), client.ReadOptions{})
 		wantErr(t, err, client.ErrNotFound)

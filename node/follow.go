@@ -12,15 +12,15 @@ import (
 	"walrus/store"
 )
 
-// stateFollowed and the network ID are the name under which the store keeps the height up to which the events of that
-// network's ledger were worked off, u64 big-endian.
+// stateFollowed, followed by the network ID, is the store's key for the height up to which the events of that
+// network's ledger have been processed. The value is a u64, big-endian.
 const stateFollowed = "ledger-followed-"
 
 func (n *Node) followedKey() string { return stateFollowed + n.committee.Network().String() }
 
-// runFollow does what the ledger's events ask of this node: it learns of certificates, prolongs what is extended and
-// removes what is deleted or has ended. It goes on where it was before a restart; in between, and where events are kept no
-// more, it compares everything it has with the state.
+// runFollow processes the ledger's events: it records certificates, prolongs extended blobs and removes deleted and
+// ended ones. After a restart it continues at the same height. At every start, and where events have been pruned, it
+// also compares the whole store with the state.
 func (n *Node) runFollow(ctx context.Context) error {
 	select {
 	case <-n.ledger.Ready():
@@ -50,12 +50,12 @@ func (n *Node) runFollow(ctx context.Context) error {
 		if err := n.follow(followed); err != nil {
 			return err
 		}
-		n.requestSync() // certificates are with the others
+		n.requestSync() // other members have the certificates
 	}
 }
 
-// reach waits until the ledger here is as far as it was already once: what is stored may not be on a ledger that lost its
-// end in a crash. False when ctx ended.
+// reach waits until the ledger here is at height, where it was before a restart. A ledger that lost its end in a
+// crash may lack blobs that are stored: they must not be dropped. False when ctx has ended.
 func (n *Node) reach(ctx context.Context, height uint64) bool {
 	for {
 		news := n.pending.changed()
@@ -70,11 +70,11 @@ func (n *Node) reach(ctx context.Context, height uint64) bool {
 	}
 }
 
-// followed is the height up to which events were worked off.
+// followed returns the height up to which events have been processed.
 func (n *Node) followed() (uint64, error) {
 	b, err := n.store.State(n.followedKey())
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) || err == nil && len(b) != 8 {
-		return 0, nil // from the start: nothing is wrong with working events off twice
+		return 0, nil // from the start: events may be processed twice
 	}
 	if err != nil {
 		return 0, err
@@ -86,8 +86,8 @@ func (n *Node) follow(height uint64) error {
 	return n.store.PutState(n.followedKey(), binary.BigEndian.AppendUint64(nil, height))
 }
 
-// apply works off the events of a block. What fails is said and left to the comparisons: events come in order, and one
-// that the disk refuses must not hold up the others.
+// apply processes the events of a block. Failures are logged and left to the comparisons: events come in order, and
+// one that the disk refuses must not delay the others.
 func (n *Node) apply(height uint64, events []ledger.Event) error {
 	worked := false
 	for i := range events {
@@ -108,7 +108,7 @@ func (n *Node) apply(height uint64, events []ledger.Event) error {
 		}
 		worked = true
 		if errors.Is(err, store.ErrClosed) {
-			return nil // the node stops
+			return nil // the node is stopping
 		}
 		if err != nil {
 			n.log.Error("cannot do what the ledger asks; it is tried again at the next comparison", "event", string(e.Kind), "blob", e.Blob.String(), "height", height, "err", err)
@@ -124,8 +124,8 @@ func (n *Node) apply(height uint64, events []ledger.Event) error {
 	return nil
 }
 
-// takeEvent records the certificate of an event; the network has verified it. That of a blob which was deleted since is
-// not, although it may be registered anew: nobody was promised anything for that yet.
+// takeEvent records the certificate of an event, which the network has verified. It skips a blob that was deleted
+// since. A new registration of that blob promises nothing until it is certified.
 func (n *Node) takeEvent(e *ledger.Event) error {
 	info, epoch, err := n.lookUp(e.Blob)
 	if err != nil || info.CertifiedUntil(epoch) == 0 || n.certified(e.Blob) {
@@ -138,7 +138,7 @@ func (n *Node) takeEvent(e *ledger.Event) error {
 	return n.record(cert, e.Certificate, n.cfg.Repair.Grace)
 }
 
-// prolong makes a blob that is here last as long as it is registered.
+// prolong extends the storage of a blob that is here to the end of its registration.
 func (n *Node) prolong(id shards.BlobID) error {
 	rec, err := n.store.Blob(id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -157,12 +157,13 @@ func (n *Node) prolong(id shards.BlobID) error {
 		if n.certified(id) {
 			n.owe(id)
 		}
-		return nil // repair brings the metadata, and with it the record
+		return nil // repair restores the metadata and the record
 	}
 	return n.store.PutBlob(id, raw, end)
 }
 
-// dropDead removes a blob of which no registration is alive. It is not registered, uploaded and confirmed anew meanwhile.
+// dropDead removes a blob without a live registration. Confirm waits meanwhile, so a blob registered anew is not
+// confirmed and then removed.
 func (n *Node) dropDead(id shards.BlobID) error {
 	n.dropping.Lock()
 	defer n.dropping.Unlock()
@@ -174,9 +175,9 @@ func (n *Node) dropDead(id shards.BlobID) error {
 	return n.store.DropBlob(id, n.shards)
 }
 
-// endEpochs removes what has ended: whole buckets, after what was extended in them has moved, and then what is left of
-// blobs that are not alive. It does nothing if began is not the current epoch: then that is still to be told of. A
-// bucket stays that has a blob which cannot be prolonged now, as when it was extended.
+// endEpochs removes ended blobs: first it moves extended blobs to their later end, then it drops whole buckets, then
+// whatever else has no live registration. A bucket stays while a blob in it cannot be moved. If a later epoch has
+// begun already, it does nothing: the event of that epoch will follow.
 func (n *Node) endEpochs(began uint32) error {
 	epoch, err := n.epoch()
 	if err != nil || began < epoch {
@@ -211,7 +212,7 @@ func (n *Node) endEpochs(began uint32) error {
 	return n.eachBlob(n.dropDead)
 }
 
-// compareWithLedger drops what has ended and prolongs what was extended while this node was away. What fails is left to
+// compareWithLedger drops what ended and prolongs what was extended while this node was away. Failures are left to
 // the next comparison: a full disk must not keep the node from serving.
 func (n *Node) compareWithLedger(ctx context.Context) {
 	err := n.eachBlob(func(id shards.BlobID) error {
@@ -234,7 +235,7 @@ func (n *Node) compareWithLedger(ctx context.Context) {
 	}
 }
 
-// eachBlob calls fn for everything that is on record in the store, certificates without a blob included.
+// eachBlob calls fn for every blob and every certificate in the store; a blob with both gets two calls.
 func (n *Node) eachBlob(fn func(shards.BlobID) error) error {
 	for _, list := range []func(shards.BlobID, int) ([]shards.BlobID, error){n.store.Blobs, n.store.Certificates} {
 		var after shards.BlobID

@@ -10,7 +10,7 @@ import (
 	"walrus/store"
 )
 
-// state is a ledger that stands at one state.
+// state is a ledger with one fixed state.
 type state struct {
 	Ledger
 	values map[string][]byte
@@ -21,8 +21,8 @@ func (s *state) State() (ledger.Reader, uint64) { return s, 7 }
 func (s *state) Get(key []byte) ([]byte, error) { return s.values[string(key)], nil }
 func (s *state) Ready() <-chan struct{}         { return s.ready }
 
-// TestEndOfExtended ends the epoch of a blob which was extended, but whose extension was not noted when it came, because
-// the disk failed: it stays.
+// TestEndOfExtended ends the epoch of an extended blob whose extension was not stored, because the disk failed: the
+// blob stays.
 func TestEndOfExtended(t *testing.T) {
 	params, err := shards.NewParams(10)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"walrus/gateway"
 )
 
-// GatewayNode serves the network over HTTP: a client of it under a gateway. It has a host of its own, also in the process
-// of a storage node: that one answers others, and this one asks all of them alike, the node beside it included.
+// GatewayNode serves the network over HTTP, as a client of it. It has its own host even in the process of a storage
+// node, so that it asks all nodes alike, its own neighbor included.
 type GatewayNode struct {
 	client   *clientnode.Node
 	site     *gateway.Site
@@ -38,7 +38,7 @@ func (g *GatewayNode) open(ctx context.Context, cfg clientnode.Config, open clie
 		g.metrics, err = lc.Listen(ctx, "tcp", gw.Metrics)
 		switch {
 		case gw.MetricsIfFree && errors.Is(err, syscall.EADDRINUSE):
-			g.metrics = nil // an interface: it may hold a nil pointer
+			g.metrics = nil // nil again: the interface may hold a nil pointer
 			cfg.Logger.Warn("the gateway serves no metrics, as their address is taken", "addr", gw.Metrics)
 		case err != nil:
 			return fmt.Errorf("gateway: metrics: %w", err)
@@ -52,10 +52,10 @@ func (g *GatewayNode) open(ctx context.Context, cfg clientnode.Config, open clie
 	return err
 }
 
-// URL is where the gateway is.
+// URL returns the gateway's base URL.
 func (g *GatewayNode) URL() string { return "http://" + g.listener.Addr().String() }
 
-// MetricsURL is where Prometheus finds the gateway's metrics; "" is nowhere.
+// MetricsURL returns the URL of the gateway's Prometheus metrics, or "" without metrics.
 func (g *GatewayNode) MetricsURL() string {
 	if g.metrics == nil {
 		return ""
@@ -69,7 +69,7 @@ func (g *GatewayNode) Run(ctx context.Context) error {
 	return errors.Join(err, g.client.Close())
 }
 
-// Close ends a gateway that does not run.
+// Close releases the listeners and the client of a gateway that was never Run.
 func (g *GatewayNode) Close() (err error) {
 	for _, l := range []net.Listener{g.listener, g.metrics} {
 		if l != nil {

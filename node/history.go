@@ -7,13 +7,12 @@ import (
 	"sync"
 	"time"
 
-
 	"walrus/p2p"
 	"walrus/store"
 )
 
-// What a node remembers of itself: 288 points of five minutes and 372 of two hours, 42 KB. It is written every hour and when
-// the node stops, which is 1 MB a day; a node that is killed forgets the last hour.
+// A node remembers 288 points of five minutes and 372 of two hours, 42 KB. They are written every hour, which is 1 MB
+// a day, and when the node stops. A killed node forgets the last hour.
 const (
 	historyStep  = 5 * time.Minute
 	historyDay   = 288
@@ -22,21 +21,21 @@ const (
 	historyWrite = time.Hour
 )
 
-// historyKey names it in the store.
+// historyKey is the key of the history in the store.
 const historyKey = "history"
 
-// history is how the node was over the last day and month.
+// history holds the node's points of the last day and month.
 type history struct {
 	mu    sync.Mutex
-	day   []p2p.HistoryPoint // guarded by mu, as the next; oldest first
-	month []p2p.HistoryPoint // oldest first; the last is not over yet
+	day   []p2p.HistoryPoint // guarded by mu, as is month; oldest first
+	month []p2p.HistoryPoint // oldest first; the last is still growing
 }
 
-// add appends what happened in the last few minutes.
+// add appends a point to the day and merges it into the current point of the month.
 func (h *history) add(p p2p.HistoryPoint) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if n := len(h.day); n > 0 && p.End.Before(h.day[n-1].End) { // the clock was set back: there is no order otherwise
+	if n := len(h.day); n > 0 && p.End.Before(h.day[n-1].End) { // the clock was set back: skip, to keep the order
 		return
 	}
 	h.day = last(append(h.day, p), historyDay)
@@ -52,7 +51,7 @@ func (h *history) add(p p2p.HistoryPoint) {
 	*m = p
 }
 
-// last is the newest n of a list, in memory of their own from time to time.
+// last keeps the newest n points, moved to the front of the list.
 func last(list []p2p.HistoryPoint, n int) []p2p.HistoryPoint {
 	if len(list) <= n {
 		return list
@@ -60,7 +59,7 @@ func last(list []p2p.HistoryPoint, n int) []p2p.HistoryPoint {
 	return append(list[:0], list[len(list)-n:]...)
 }
 
-// points are all of the month that are older than the day, and then those of the day.
+// points returns the points of the month that are older than the day, then the points of the day.
 func (h *history) points() []p2p.HistoryPoint {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -73,7 +72,7 @@ func (h *history) points() []p2p.HistoryPoint {
 	return append(out, h.day...)
 }
 
-// marshal is the form in which it is stored: a version, the number of points of the day u16, and all points.
+// marshal encodes the history for the store: a version byte, the number of points of the day as u16, all points.
 func (h *history) marshal() []byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -82,7 +81,7 @@ func (h *history) marshal() []byte {
 	return append(b, p2p.MarshalHistory(h.month)...)
 }
 
-// unmarshalHistory reads what was stored; what cannot be read is forgotten.
+// unmarshalHistory decodes a stored history; an unreadable one gives an empty history.
 func unmarshalHistory(b []byte) *history {
 	h := &history{}
 	if len(b) < 3 || b[0] != 1 {
@@ -100,7 +99,7 @@ func unmarshalHistory(b []byte) *history {
 	return h
 }
 
-// loadHistory reads what the node remembered when it stopped.
+// loadHistory reads the history stored by the last run.
 func (n *Node) loadHistory() (*history, error) {
 	b, err := n.store.State(historyKey)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
@@ -109,7 +108,7 @@ func (n *Node) loadHistory() (*history, error) {
 	return unmarshalHistory(b), err
 }
 
-// historyMark is where counters stood at the end of the last point.
+// historyMark holds the counters at the end of the last point.
 type historyMark struct {
 	at             time.Time
 	received, sent uint64
@@ -122,7 +121,7 @@ func (n *Node) historyMark() historyMark {
 	return m
 }
 
-// note adds what happened since a mark, and returns the mark after.
+// note adds a point for the time since a mark, and returns the next mark.
 func (n *Node) note(from historyMark) (historyMark, error) {
 	to := n.historyMark()
 	stats, err := n.store.Stats()
@@ -137,7 +136,7 @@ func (n *Node) note(from historyMark) (historyMark, error) {
 	return to, nil
 }
 
-// runHistory notes how the node is every few minutes until ctx ends. That it could not be written is worth a line, no more.
+// runHistory adds a point every five minutes until ctx ends. A failed write is only logged.
 func (n *Node) runHistory(ctx context.Context) error {
 	tick := time.NewTicker(historyStep)
 	defer tick.Stop()

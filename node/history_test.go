@@ -8,7 +8,7 @@ import (
 	"walrus/p2p"
 )
 
-// TestHistory lives for 40 days, of which the node is away for one, and keeps what is asked for in a bounded form.
+// TestHistory adds 40 days of points, with one day's gap, and checks that the history stays bounded.
 func TestHistory(t *testing.T) {
 	h := &history{}
 	start := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)

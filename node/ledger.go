@@ -14,28 +14,29 @@ import (
 	"walrus/shards"
 )
 
-// Ledger is a node's own copy of the ledger: what is in it the network has agreed on.
+// Ledger is a node's own copy of the ledger on which the network has agreed.
 type Ledger interface {
-	// Run keeps the copy up to date until ctx ends. It returns an error only if the node must not go on: the network's
-	// agreement, or the copy, is broken. A ledger that merely stands still is none.
+	// Run keeps the copy up to date until ctx ends. It returns an error only if the node must stop, because the
+	// network's agreement or the copy is broken. A ledger that stands still is no error.
 	Run(ctx context.Context) error
-	// Close releases what the ledger holds, after Run has returned or instead of it.
+	// Close releases the ledger's resources, after Run has returned or instead of Run.
 	Close() error
 	// Ready is closed when the copy has caught up with the network for the first time.
 	Ready() <-chan struct{}
-	// State is the newest state here, and its height. It does not change.
+	// State returns the newest state here and its height. The returned state does not change.
 	State() (state ledger.Reader, height uint64)
-	// Follow calls fn with the events of each block from a height on, in order and without a gap, until ctx ends or fn
-	// fails. kept is false, and fn was not called, if the events of that height are not kept any more.
+	// Follow calls fn with the events of each block from a height on, in order and without a gap, until ctx ends or
+	// fn fails. If the events of that height have been pruned, kept is false and fn was not called.
 	Follow(ctx context.Context, from uint64, fn func(height uint64, events []ledger.Event) error) (kept bool, err error)
-	// Health is the newest block here, its time, and, when the ledger stands still, since when and why: for people.
+	// Health returns the newest block here and its time. If the ledger stands still, trouble tells people since when
+	// and why.
 	Health() (height uint64, at time.Time, trouble string)
 }
 
 // OpenLedger opens the ledger of a node over the node's host. connect finds a peer's addresses and dials it.
 type OpenLedger func(h host.Host, connect func(context.Context, peer.ID) error) (Ledger, error)
 
-// epoch is the current one, as far as the ledger here has come.
+// epoch returns the current epoch of the ledger here.
 func (n *Node) epoch() (uint32, error) {
 	state, _ := n.ledger.State()
 	e, err := ledger.ReadEpoch(state)
@@ -45,7 +46,7 @@ func (n *Node) epoch() (uint32, error) {
 	return e.Epoch, nil
 }
 
-// caughtUp reports whether the ledger here was as new as the network's, once.
+// caughtUp reports whether the ledger here has ever been as new as the network's.
 func (n *Node) caughtUp() bool {
 	select {
 	case <-n.ledger.Ready():
@@ -55,7 +56,7 @@ func (n *Node) caughtUp() bool {
 	}
 }
 
-// lookUp reads what the ledger here says of blob id.
+// lookUp reads blob id from the ledger here.
 func (n *Node) lookUp(id shards.BlobID) (info ledger.BlobInfo, epoch uint32, err error) {
 	state, _ := n.ledger.State()
 	e, err := ledger.ReadEpoch(state)
@@ -68,8 +69,8 @@ func (n *Node) lookUp(id shards.BlobID) (info ledger.BlobInfo, epoch uint32, err
 	return info, e.Epoch, nil
 }
 
-// mayStore is the epoch at whose start storage of blob id ends. ErrNotRegistered if no registration is alive;
-// ErrUnavailable if that may be because this node has not caught up.
+// mayStore returns the epoch at whose start storage of blob id ends. ErrNotRegistered if no registration is alive;
+// ErrUnavailable if this node has not caught up and may not know of one.
 func (n *Node) mayStore(id shards.BlobID) (end uint32, err error) {
 	info, epoch, err := n.lookUp(id)
 	if err != nil {
@@ -89,8 +90,8 @@ func (n *Node) notRegistered(epoch uint32) error {
 	return fmt.Errorf("%w in epoch %d", p2p.ErrNotRegistered, epoch)
 }
 
-// registered is the current epoch, if in it a registration of blob id with persistence p is alive. Errors as of
-// mayStore; ErrBadRequest for an object that is no such record.
+// registered returns the current epoch if a registration of blob id with persistence p is alive in it. Errors are
+// those of mayStore; ErrBadRequest if the object is not a deletable record of this blob.
 func (n *Node) registered(id shards.BlobID, p certs.Persistence) (epoch uint32, err error) {
 	state, _ := n.ledger.State()
 	e, err := ledger.ReadEpoch(state)
@@ -123,7 +124,7 @@ func (n *Node) registered(id shards.BlobID, p certs.Persistence) (epoch uint32, 
 	return e.Epoch, nil
 }
 
-// dead reports that nothing of blob id is owed: the ledger, which has caught up, has no live registration of it.
+// dead reports that nothing of blob id is owed: the ledger here has caught up and has no live registration of it.
 func (n *Node) dead(id shards.BlobID) bool {
 	if !n.caughtUp() {
 		return false
@@ -132,7 +133,7 @@ func (n *Node) dead(id shards.BlobID) bool {
 	return err == nil && info.RegisteredUntil(epoch) == 0
 }
 
-// ledgerText is the line about the ledger in the node's status.
+// ledgerText describes the ledger in one line, for the node's status.
 func (n *Node) ledgerText() (height uint64, text string) {
 	height, _, trouble := n.ledger.Health()
 	switch {

@@ -47,7 +47,7 @@ func (c *cluster) advance(epochs int) {
 	must(c.t, c.chain.Advance(epochs))
 }
 
-// awaitStatus waits until every node that runs says what fn accepts.
+// awaitStatus waits until fn accepts the status of every running node.
 func (c *cluster) awaitStatus(what string, fn func(p2p.NodeStatus) bool) {
 	c.t.Helper()
 	var last p2p.NodeStatus
@@ -71,7 +71,7 @@ func (c *cluster) awaitStatus(what string, fn func(p2p.NodeStatus) bool) {
 	c.t.Fatalf("not all nodes %s: %+v", what, last)
 }
 
-// holds waits until every node knows so many certified blobs, has their slivers and no others, and owes nothing.
+// holds waits until every node knows this many certified blobs, has exactly their slivers, and owes nothing.
 func (c *cluster) holds(blobs uint64) {
 	c.t.Helper()
 	c.awaitStatus(fmt.Sprintf("hold %d blobs", blobs), func(st p2p.NodeStatus) bool {
@@ -85,20 +85,20 @@ func (c *cluster) mustNotRead(cl *client.Client, id shards.BlobID) {
 	wantErr(c.t, err, client.ErrNotFound)
 }
 
-// TestUploadAheadOfRegistration sends everything before the registration is on the ledger; the nodes hold it back for a
-// while, and what is never registered they do not keep.
+// TestUploadAheadOfRegistration uploads before the registration is on the ledger. The nodes hold the upload for a
+// while, and drop it if it is never registered.
 func TestUploadAheadOfRegistration(t *testing.T) {
 	virtual(t, func(c *cluster, cl *client.Client) {
 		c.chain.Delay(3 * time.Second)
 		data := random(c.t, 300_000)
 		res := c.storeFor(cl, data, client.StoreOptions{})
-		if res.Confirmed < res.Needed || res.Uploading > 9*time.Second { // a third wait for a block would take it beyond
+		if res.Confirmed < res.Needed || res.Uploading > 9*time.Second { // a third wait for a block would take longer
 			c.t.Errorf("confirmed %d of %d after %v", res.Confirmed, res.Needed, res.Uploading)
 		}
 		c.mustRead(cl, res.BlobID, data)
 		c.holds(1)
 
-		c.chain.Delay(time.Hour) // it goes on all the while: so this is no reason to say that it stands still
+		c.chain.Delay(time.Hour) // blocks go on meanwhile, so the ledger does not stand still
 		ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Minute)
 		defer cancel()
 		_, err := cl.Store(ctx, strings.NewReader("never registered"), 16, client.StoreOptions{})
@@ -110,7 +110,8 @@ func TestUploadAheadOfRegistration(t *testing.T) {
 	})
 }
 
-// TestNotRegistered asks a node to store and to confirm what nobody has paid for, and confirms for another's record.
+// TestNotRegistered asks a node to store and to confirm a blob that nobody has paid, and to confirm for another's
+// record.
 func TestNotRegistered(t *testing.T) {
 	virtual(t, func(c *cluster, cl *client.Client) {
 		cn := c.client(1)
@@ -122,7 +123,7 @@ func TestNotRegistered(t *testing.T) {
 		to := c.members[0].id
 		must(c.t, swarm.Connect(c.t.Context(), to))
 		_, err = swarm.PutMetadata(c.t.Context(), to, meta.ID(), meta.Marshal())
-		must(c.t, err) // it is held for a while
+		must(c.t, err) // held for a while
 		start := time.Now()
 		_, err = swarm.Confirm(c.t.Context(), to, meta.ID(), certs.Persistence{})
 		wantErr(c.t, err, p2p.ErrNotRegistered)
@@ -158,7 +159,7 @@ func TestLifeOfBlobs(t *testing.T) {
 		must(c.t, err)
 		_, err = cl.Delete(c.t.Context(), rd.Object)
 		must(c.t, err)
-		_, err = cl.Delete(c.t.Context(), rt.Object) // the other registration keeps it
+		_, err = cl.Delete(c.t.Context(), rt.Object) // the other registration keeps the blob
 		must(c.t, err)
 		c.holds(4)
 		c.mustNotRead(cl, rd.BlobID)
@@ -170,8 +171,8 @@ func TestLifeOfBlobs(t *testing.T) {
 		c.mustRead(cl, rl.BlobID, long)
 		c.mustRead(cl, re.BlobID, extended)
 		c.mustRead(cl, rt.BlobID, twice)
-		again := c.storeFor(cl, short, client.StoreOptions{Epochs: 1}) // what ended can come back
-		if again.Operation != client.ReuseStorage ||                   // what the deletions left
+		again := c.storeFor(cl, short, client.StoreOptions{Epochs: 1}) // an ended blob can come back
+		if again.Operation != client.ReuseStorage ||                   // storage freed by the deletions
 			again.CertifiedEpoch != 2 {
 			c.t.Errorf("stored again: %+v", again)
 		}
@@ -189,8 +190,8 @@ func TestLifeOfBlobs(t *testing.T) {
 	})
 }
 
-// TestBackAfterEpochs stops two nodes while blobs come and go, with the ledger's events kept or not. They come back, drop
-// what ended, prolong what was extended, and get what is new.
+// TestBackAfterEpochs stops two nodes while blobs come and go, with the ledger's events kept or pruned. Back again,
+// they drop ended blobs, prolong extended ones and get new ones.
 func TestBackAfterEpochs(t *testing.T) {
 	for _, pruned := range []bool{false, true} {
 		t.Run(fmt.Sprintf("pruned=%v", pruned), func(t *testing.T) {
@@ -218,7 +219,7 @@ func TestBackAfterEpochs(t *testing.T) {
 				c.awaitServing(5)
 				c.awaitHealthy(cl, time.Minute)
 				c.holds(2)
-				for _, i := range []int{0, 3} { // so that those who were away are needed
+				for _, i := range []int{0, 3} { // so that the returned nodes are needed
 					c.stop(i)
 				}
 				c.mustRead(cl, re.BlobID, extended)
@@ -228,8 +229,8 @@ func TestBackAfterEpochs(t *testing.T) {
 	}
 }
 
-// TestRegisteredAnew stops a node while a blob is certified, deleted and registered anew, but not certified: the old
-// certificate, of which the node hears when it is back, makes the blob owed no more.
+// TestRegisteredAnew stops a node while a blob is certified, deleted and registered anew, but not certified. Back
+// again, the node hears of the old certificate and does not owe the blob.
 func TestRegisteredAnew(t *testing.T) {
 	virtual(t, func(c *cluster, cl *client.Client) {
 		c.stop(2)
@@ -253,8 +254,8 @@ func TestRegisteredAnew(t *testing.T) {
 	})
 }
 
-// TestLaggingLedger: a node that does not see what happens on the ledger says neither that a blob is not registered nor
-// that it does not exist, confirms nothing, and catches up.
+// TestLaggingLedger: a node whose ledger lags never says that a blob is not registered or does not exist. It confirms
+// nothing, and catches up.
 func TestLaggingLedger(t *testing.T) {
 	virtual(t, func(c *cluster, cl *client.Client) {
 		c.stop(4)
@@ -273,7 +274,7 @@ func TestLaggingLedger(t *testing.T) {
 		must(c.t, swarm.Connect(c.t.Context(), to))
 		_, err := swarm.Confirm(c.t.Context(), to, res.BlobID, certs.Persistence{Deletable: true, Object: res.Object})
 		wantErr(c.t, err, p2p.ErrUnavailable)
-		<-time.After(time.Minute) // it serves, since it must not wait for the ledger for ever
+		<-time.After(time.Minute) // it serves: it must not wait for the ledger for ever
 		_, err = swarm.Metadata(c.t.Context(), to, res.BlobID, c.committee().Params().MetadataSize())
 		wantErr(c.t, err, p2p.ErrUnavailable)
 		c.copies[4].Lag(0)
@@ -283,7 +284,7 @@ func TestLaggingLedger(t *testing.T) {
 	})
 }
 
-// TestLedgerStandsStill: nodes serve what they have, say that the ledger stands still, and go on by themselves.
+// TestLedgerStandsStill: nodes serve their data, report that the ledger stands still, and go on by themselves.
 func TestLedgerStandsStill(t *testing.T) {
 	virtual(t, func(c *cluster, cl *client.Client) {
 		data := random(c.t, 100_000)
@@ -321,7 +322,8 @@ func TestLedgerBreaks(t *testing.T) {
 	})
 }
 
-// TestPendingBounds fills a node with metadata of blobs that nobody registers: it says busy, and takes others again later.
+// TestPendingBounds fills a node with metadata of blobs that nobody registers: it answers busy, and takes others
+// later.
 func TestPendingBounds(t *testing.T) {
 	virtual(t, func(c *cluster, cl *client.Client) {
 		cn := c.client(1)

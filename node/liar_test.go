@@ -20,9 +20,9 @@ import (
 	"walrus/shards"
 )
 
-// liar takes the place of a member and answers as if it had everything, wrongly.
+// liar takes the place of a member, claims to have everything, and answers wrongly.
 type liar struct {
-	p2p.Backend // nil: what a test does not expect to be asked panics, which p2p recovers
+	p2p.Backend // nil: an unexpected request panics, which p2p recovers
 	meta        *shards.Metadata
 	raw         []byte // metadata of the blob
 	lie         string
@@ -109,8 +109,8 @@ func (c *cluster) impersonate(i int, l liar) (end func()) {
 	}
 }
 
-// TestLiars replaces two of seven nodes by liars of each kind: what is read does not change, the liars are named, and
-// a node that lost everything repairs itself among them.
+// TestLiars replaces two of seven nodes by liars of each kind. Reads stay right and name the liars, and a node that
+// lost everything repairs itself among them.
 func TestLiars(t *testing.T) {
 	for _, lie := range []string{"wrong bytes", "truncated", "other blob", "silent"} {
 		t.Run(lie, func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestLiars(t *testing.T) {
 				c.stop(i)
 				defer c.impersonate(i, liar{meta: meta, raw: meta.Marshal(), lie: lie})()
 			}
-			// one who is still dialling the member that was there before names it for that: such a reader is followed by another
+			// a reader still dialling the former member names it for that: another reader follows
 			var named map[string]client.BadNode
 			for range 10 {
 				if named = c.readAmongLiars(res.BlobID, data); caught(named, lie) {
@@ -165,7 +165,7 @@ func TestLiars(t *testing.T) {
 	}
 }
 
-// readAmongLiars reads the blob with a client of its own, compares it, and returns who was named, by name.
+// readAmongLiars reads the blob with a new client, compares it, and returns the nodes named as bad, by name.
 func (c *cluster) readAmongLiars(id shards.BlobID, data []byte) map[string]client.BadNode {
 	c.t.Helper()
 	cn := c.client(2)
@@ -180,7 +180,7 @@ func (c *cluster) readAmongLiars(id shards.BlobID, data []byte) map[string]clien
 	return named
 }
 
-// caught says whether both liars were named, and those whose bytes were wrong as such.
+// caught reports whether both liars were named, and those with wrong bytes for that.
 func caught(named map[string]client.BadNode, lie string) bool {
 	for _, name := range []string{"node-1", "node-4"} {
 		b, ok := named[name]

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// States of a node, in the order in which it goes through them.
+// States of a node, in the order in which it passes them.
 const (
 	// Joining: no other node reached yet.
 	Joining = "joining"
@@ -16,18 +16,18 @@ const (
 	Serving = "serving"
 )
 
-// scrubPatience is how long the node waits for its first scrub, which takes hours on a great store, and for the ledger,
-// which may stand still, before it serves.
+// scrubPatience bounds how long the node waits for its first scrub and for the ledger before it serves. A scrub of a
+// large store takes hours, and the ledger may stand still.
 const scrubPatience = 10 * time.Second
 
-// life is how far a node is on its way from start to serving.
+// life tracks a node from start to serving.
 type life struct {
 	started  time.Time
-	ready    chan struct{} // closed when the state is Serving, or the time for that has passed
+	ready    chan struct{} // closed once serving, or after Config.Ready
 	serving  chan struct{} // closed when the state becomes Serving
 	heard    chan struct{} // closed when enough other members were heard
 	scrubbed chan struct{} // closed after the first scrub
-	compared chan struct{} // closed when what is stored has been compared with the ledger
+	compared chan struct{} // closed once the store has been compared with the ledger
 	enough   sync.Once     // guards the closing of heard
 	once     sync.Once     // guards the closing of compared
 
@@ -42,10 +42,10 @@ func newLife() *life {
 	}
 }
 
-// hearEnough notes that others with one honest shard among them were heard.
+// hearEnough notes that members with one honest shard among them have answered.
 func (l *life) hearEnough() { l.enough.Do(func() { close(l.heard) }) }
 
-// compare notes that what is stored was compared with the ledger.
+// compare notes that the store has been compared with the ledger.
 func (l *life) compare() { l.once.Do(func() { close(l.compared) }) }
 
 func (l *life) now() string {
@@ -54,7 +54,7 @@ func (l *life) now() string {
 	return l.state
 }
 
-// setState moves on to state; Serving is reached once.
+// setState moves to state and logs it. A serving node stays serving.
 func (n *Node) setState(state string) {
 	l := n.life
 	l.mu.Lock()
@@ -69,7 +69,7 @@ func (n *Node) setState(state string) {
 	}
 }
 
-// runReady closes ready.
+// runReady closes ready once the node serves, or after Config.Ready.
 func (n *Node) runReady(ctx context.Context) error {
 	waitTimer(ctx, n.cfg.Ready, n.life.serving)
 	if ctx.Err() == nil {
@@ -78,9 +78,9 @@ func (n *Node) runReady(ctx context.Context) error {
 	return nil
 }
 
-// runServing makes the node serve once it has heard of what is certified, has looked through its disk and compared it
-// with the ledger: unless that takes long, for what it does not know to be damaged, or to have ended, it does not know to
-// be owed or not.
+// runServing makes the node serve once enough members have been heard, the disk has been scrubbed and the store has
+// been compared with the ledger. For the scrub and the comparison it waits scrubPatience at most; until they end,
+// damaged and ended slivers are not counted right.
 func (n *Node) runServing(ctx context.Context) error {
 	select {
 	case <-n.life.heard:

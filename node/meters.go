@@ -6,7 +6,8 @@ import (
 	"walrus/shards"
 )
 
-// meters count what the node does. Names without "node" or "ledger" in them are the original's and mean what they mean there.
+// meters count the node's work. Names without "node" or "ledger" come from the original Walrus and mean the same
+// there.
 type meters struct {
 	metadataStored   prometheus.Counter
 	sliversStored    *prometheus.CounterVec // uploads and repairs
@@ -24,7 +25,7 @@ func newMeters() *meters {
 	}
 	slivers := func(name, help string) *prometheus.CounterVec {
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{sliverType})
-		for _, axis := range axes { // there from the start, so that rates are right
+		for _, axis := range axes { // zero from the start, so that rates are right
 			v.WithLabelValues(axis.String())
 		}
 		return v

@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// metricsHeader bounds how long a client of the metrics may take for its request, metricsAnswer for the whole.
+	// metricsHeader bounds the time a client takes to send its request, metricsAnswer the whole exchange.
 	metricsHeader, metricsAnswer = 5 * time.Second, 30 * time.Second
-	// metricsAtOnce bounds the scrapes under way: each looks at the store's files.
+	// metricsAtOnce limits the scrapes under way: each reads the store's files.
 	metricsAtOnce = 4
 )
 
-// listenMetrics listens where Config.Metrics says.
+// listenMetrics opens the listener of Config.Metrics, if any.
 func (n *Node) listenMetrics() error {
 	if n.cfg.Metrics == "" {
 		return nil
@@ -45,7 +45,7 @@ func (n *Node) listenMetrics() error {
 	return nil
 }
 
-// MetricsAddr is where metrics are served; empty if nowhere.
+// MetricsAddr returns the address of the metrics server; empty if there is none.
 func (n *Node) MetricsAddr() string {
 	if n.metrics == nil {
 		return ""
@@ -99,7 +99,7 @@ func (n *Node) metricsHandler() (http.Handler, error) {
 	return mux, nil
 }
 
-// unready is why nobody should count on this node yet.
+// unready lists the reasons why this node should not be counted on yet.
 func (n *Node) unready() (why []string) {
 	if state := n.life.now(); state != Serving {
 		why = append(why, "is "+state)
@@ -111,8 +111,8 @@ func (n *Node) unready() (why []string) {
 	return why
 }
 
-// answerHealth says ok, or why not; and, in either case, what an operator should look after. The node lives as long as it
-// answers: what it cannot go on with ends it.
+// answerHealth answers ok, or the reasons why not, and adds what needs an operator's attention. A node that answers
+// is alive: an error it cannot survive ends the process.
 func (n *Node) answerHealth(w http.ResponseWriter, why []string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
@@ -127,13 +127,13 @@ func (n *Node) answerHealth(w http.ResponseWriter, why []string) {
 	if _, _, trouble := n.ledger.Health(); trouble != "" {
 		text += trouble + "\n"
 	}
-	_, _ = io.WriteString(w, text) // whoever asked has gone away
+	_, _ = io.WriteString(w, text) // an error means that the client has gone away
 }
 
-// statusCollector tells how the node is, from its status.
+// statusCollector exports the node's status as metrics.
 type statusCollector struct{ n *Node }
 
-// desc describes a gauge or counter of the status.
+// desc describes a metric of the status.
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
 }

@@ -29,8 +29,8 @@ func (c *cluster) get(i int, path string) (int, string) {
 	return res.StatusCode, string(b)
 }
 
-// TestMetrics: a node tells Prometheus and supervisors how it is; what its counters count is what happened, and dashboard and
-// alerts ask for nothing that is not there.
+// TestMetrics: a node reports its state to Prometheus and supervisors, its counters match what happened, and
+// dashboard and alerts use only metrics that exist.
 func TestMetrics(t *testing.T) {
 	c := newCluster(t, 4, 16)
 	c.useLoopback()
@@ -87,7 +87,7 @@ func TestMetrics(t *testing.T) {
 	checkAlerts(t, names)
 }
 
-// checkMetrics notes the metrics in an expression, which must be among names.
+// checkMetrics requires the metrics in an expression to be among names, and adds them to used.
 func checkMetrics(t *testing.T, where, expr string, names, used map[string]bool) {
 	t.Helper()
 	found := regexp.MustCompile(`\b(walrus|go|process)_[a-z_]+`).FindAllString(expr, -1)
@@ -105,7 +105,7 @@ func checkMetrics(t *testing.T, where, expr string, names, used map[string]bool)
 	}
 }
 
-// checkDashboard: it shows all that is the node's own.
+// checkDashboard requires the dashboard to show all metrics of the node's own.
 func checkDashboard(t *testing.T, names map[string]bool) {
 	t.Helper()
 	b, err := os.ReadFile("../docs/grafana-node.json")
@@ -164,8 +164,8 @@ func checkAlerts(t *testing.T, names map[string]bool) {
 	}
 }
 
-// TestMetricsTaken: an address that was chosen must be free; the default gives way, and a node that takes no data says so to
-// supervisors too.
+// TestMetricsTaken: a node fails if a configured metrics address is taken; if the default address is taken, it runs
+// without. A node that takes no data tells supervisors, too.
 func TestMetricsTaken(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

@@ -1,5 +1,6 @@
-// Package node is one running process: it opens the parts, wires them, runs the tasks and stops them. It is the only
-// place where store, p2p, dht and ledger meet. Start with Node, a storage node; package clientnode has the process without storage.
+// Package node runs one process of the network: it opens the parts, wires them, runs their tasks and stops them. Only
+// here do store, p2p, dht and ledger meet. Start with Node, a storage node; package clientnode has the process
+// without storage.
 package node
 
 import (
@@ -24,9 +25,9 @@ import (
 
 // Node is a storage node.
 type Node struct {
-	cfg       Config // constant after New, as the next ten
+	cfg       Config // constant after New, as are the next ten
 	log       *slog.Logger
-	committee *certs.Committee // its members; of what epoch does not matter
+	committee *certs.Committee // the members; its epoch does not matter
 	params    shards.Params
 	shards    []int // ours
 	store     *store.Store
@@ -38,21 +39,21 @@ type Node struct {
 
 	debts        *debts
 	pending      *pending
-	symbolMemory *semaphore.Weighted // bounds what repairs hold, in bytes
-	uploadMemory *semaphore.Weighted // bounds what uploads hold, in bytes
-	topic        *p2p.Topic          // set by Run before anything that uses it
+	symbolMemory *semaphore.Weighted // limits the bytes held by repairs
+	uploadMemory *semaphore.Weighted // limits the bytes held by uploads
+	topic        *p2p.Topic          // set at the start of Run
 	life         *life
 	damaged      damaged
-	dropping     sync.RWMutex // held, for reading, while a blob is confirmed; for writing while one that ended is removed
+	dropping     sync.RWMutex // read-locked while a blob is confirmed, locked while an ended blob is removed
 	history      *history
 	repaired     atomic.Int64  // slivers since the start
-	recording    atomic.Int64  // certificates that are being recorded: not counted yet
+	recording    atomic.Int64  // certificates not yet counted, because their recording is under way
 	clockAhead   atomic.Int64  // nanoseconds; see tellClock
 	resync       chan struct{} // wakes the sync task; capacity 1
 }
 
-// New opens the store, the host, which listens from then on, and the ledger; nothing else runs before Run. If New succeeds, Run must be
-// called, or Close.
+// New opens the store, the host and the ledger. The host listens at once; everything else starts with Run. After New
+// has succeeded, call Run or Close.
 func New(cfg Config, open OpenLedger) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ func New(cfg Config, open OpenLedger) (*Node, error) {
 	return n, nil
 }
 
-// checkMembership finds our place in the committee.
+// checkMembership finds our place in the committee and verifies our BLS key.
 func (n *Node) checkMembership() error {
 	i, ok := n.committee.Member(n.host.ID())
 	if !ok {
@@ -113,16 +114,16 @@ func (n *Node) checkMembership() error {
 	return nil
 }
 
-// Close closes a node that does not run. Run closes by itself.
+// Close releases the ledger, the host and the store of a node that was never Run. Run closes by itself.
 func (n *Node) Close() error {
 	var errs []error
-	if n.ledger != nil { // first: it has streams of the host
+	if n.ledger != nil { // first: it uses streams of the host
 		errs = append(errs, n.ledger.Close())
 	}
 	return errors.Join(append(errs, n.closeMetrics(), n.dht.Close(), n.host.Close(), n.store.Close())...)
 }
 
-// Addrs are the full multiaddrs others reach us by.
+// Addrs returns the full multiaddrs under which others reach us.
 func (n *Node) Addrs() []string {
 	var out []string
 	for _, a := range n.host.FullAddrs() {
@@ -131,10 +132,10 @@ func (n *Node) Addrs() []string {
 	return out
 }
 
-// Ready is closed once the node answers requests and has joined the others, or has waited for them for a while.
+// Ready is closed once the node serves, or after Config.Ready without that. The node then answers requests.
 func (n *Node) Ready() <-chan struct{} { return n.life.ready }
 
-// Serving is closed once the node knows what it owes and serves.
+// Serving is closed once the node has counted what it owes and serves.
 func (n *Node) Serving() <-chan struct{} { return n.life.serving }
 
 // Run does the node's work until ctx ends, then closes everything. It returns nil after an ordinary end.
@@ -180,15 +181,15 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	return g.Wait()
 }
 
-// ref is where our sliver of pair lies in the store.
+// ref names our sliver of a blob, by shard and axis, as the store does.
 func (n *Node) ref(id shards.BlobID, axis shards.Axis, shard int) store.Ref {
 	return store.Ref{Blob: id, Shard: shard, Axis: axis}
 }
 
-// axes in the order in which they are stored and rebuilt.
+// axes lists the axes in the order in which slivers are stored and rebuilt.
 var axes = []shards.Axis{shards.Primary, shards.Secondary}
 
-// missing are the slivers of blob id that belong here and are not.
+// missing lists the slivers of blob id that belong here and are not stored.
 func (n *Node) missing(id shards.BlobID) ([]store.Ref, error) {
 	var refs []store.Ref
 	for _, shard := range n.shards {

@@ -9,8 +9,8 @@ import (
 	"walrus/client"
 )
 
-// TestStoreReadRepair is the main line over real sockets: store, lose two nodes, read, store again, bring them back,
-// and see them repaired.
+// TestStoreReadRepair covers the main use over real sockets: store, lose two nodes, read, store again, restart the
+// nodes, and see them repaired.
 func TestStoreReadRepair(t *testing.T) {
 	c := newCluster(t, 7, 100)
 	c.useLoopback()
@@ -67,7 +67,7 @@ func TestStoreReadRepair(t *testing.T) {
 		}
 	}
 
-	c.stop(5) // what a node remembers of itself outlives it
+	c.stop(5) // the history outlives the node
 	c.start(5)
 	c.awaitServing(5)
 	points, err := cl.NodeHistory(t.Context(), c.members[5].id)

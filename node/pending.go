@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	// registrationPatience is how long an upload may be ahead of its registration: ten times what a block needs on a bad day.
+	// registrationPatience is the time an upload may be ahead of its registration: ten times a slow block.
 	registrationPatience = 10 * time.Second
-	// maxPending and maxPendingBytes bound the metadata that is held for blobs which are not registered yet, and
-	// maxPendingPerPeer the share of one peer: as many blobs as a client has on their way at once, and no more.
+	// maxPending and maxPendingBytes limit the metadata held for blobs that are not registered yet. maxPendingPerPeer
+	// limits one peer's share: the most blobs that a client has on their way at once.
 	maxPending, maxPendingPerPeer = 1024, 128
 	maxPendingBytes               = 64 << 20
-	// maxWaiting bounds the requests that wait for a registration; each holds a goroutine and its stream.
+	// maxWaiting limits the requests that wait for a registration; each holds a goroutine and its stream.
 	maxWaiting = 512
 )
 
-// pending is what uploads have sent ahead of their registrations, and what waits for those.
+// pending holds metadata that arrived before its registration, and wakes the requests that wait for one.
 type pending struct {
 	waiting *semaphore.Weighted
 
@@ -34,10 +34,10 @@ type pending struct {
 	blobs map[shards.BlobID]early
 	peers map[peer.ID]int // entries of blobs
 	bytes int
-	news  chan struct{} // closed and made anew when the ledger has changed
+	news  chan struct{} // closed and replaced when the ledger has changed
 }
 
-// early is metadata that came before its registration.
+// early is metadata that arrived before its registration.
 type early struct {
 	metadata []byte
 	from     peer.ID
@@ -50,7 +50,7 @@ func newPending() *pending {
 	}
 }
 
-// put holds the metadata of a blob for a while. ErrBusy if there is no room.
+// put holds the metadata of a blob for registrationPatience. ErrBusy if there is no room.
 func (p *pending) put(from peer.ID, id shards.BlobID, metadata []byte) error {
 	now := time.Now()
 	p.mu.Lock()
@@ -60,7 +60,7 @@ func (p *pending) put(from peer.ID, id shards.BlobID, metadata []byte) error {
 			p.removeLocked(old)
 		}
 	}
-	if e, ok := p.blobs[id]; ok { // the same, since it has the ID: it stays that of the first who sent it
+	if e, ok := p.blobs[id]; ok { // the same metadata, as the ID is the same; it stays on the first sender's share
 		e.until = now.Add(registrationPatience)
 		p.blobs[id] = e
 		return nil
@@ -74,14 +74,14 @@ func (p *pending) put(from peer.ID, id shards.BlobID, metadata []byte) error {
 	return nil
 }
 
-// get is the metadata that is held of a blob; nil if none is.
+// get returns the held metadata of a blob, or nil.
 func (p *pending) get(id shards.BlobID) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.blobs[id].metadata
 }
 
-// remove forgets what is held of a blob.
+// remove forgets the held metadata of a blob.
 func (p *pending) remove(id shards.BlobID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,7 +100,7 @@ func (p *pending) removeLocked(id shards.BlobID) {
 	}
 }
 
-// wake makes those who wait look at the ledger again.
+// wake makes all waiting requests look at the ledger again.
 func (p *pending) wake() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,8 +114,8 @@ func (p *pending) changed() <-chan struct{} {
 	return p.news
 }
 
-// await calls look until it finds what it looks for on the ledger, looking again whenever the ledger has changed, for
-// registrationPatience. It returns look's last error.
+// await calls look until it finds its record on the ledger: at once, then after every change of the ledger, for
+// registrationPatience. It returns the last error of look.
 func (p *pending) await(ctx context.Context, look func() error) error {
 	news := p.changed()
 	err := look()
@@ -143,16 +143,16 @@ func (p *pending) await(ctx context.Context, look func() error) error {
 	}
 }
 
-// notYet is said of what a later block may change.
+// notYet reports whether a later block may resolve err.
 func notYet(err error) bool {
 	return errors.Is(err, p2p.ErrNotRegistered) || errors.Is(err, p2p.ErrUnavailable)
 }
 
-// runNews wakes those who wait for the ledger at every block.
+// runNews wakes the waiting requests at every block.
 func (n *Node) runNews(ctx context.Context) error {
 	for ctx.Err() == nil {
 		_, height := n.ledger.State()
-		n.pending.wake() // for what happened between that and the following
+		n.pending.wake() // blocks may have come between State and Follow
 		kept, err := n.ledger.Follow(ctx, height+1, func(uint64, []ledger.Event) error {
 			n.pending.wake()
 			return nil

@@ -16,17 +16,18 @@ import (
 )
 
 const (
-	// symbolPatience is how long a member may take for one request before others are asked too: it has to read and
-	// expand a whole sliver.
+	// symbolPatience: after this long without an answer, other members are asked as well. A member reads and expands
+	// a whole sliver for one request.
 	symbolPatience = 3 * time.Second
-	// maxBusy is how often a busy member is asked again for the symbols of one crossing sliver.
+	// maxBusy limits how often a busy member is asked for the symbols of one crossing sliver.
 	maxBusy = 5
-	// symbolTimeout bounds one request in all.
+	// symbolTimeout bounds one request as a whole.
 	symbolTimeout = 2 * time.Minute
 )
 
-// rebuild collects the symbols from which slivers of one blob along one axis are rebuilt: from each of enough crossing
-// slivers, wherever they rest, one symbol for each target, with its proof. Its fields are owned by run.
+// rebuild collects the symbols from which slivers of one blob along one axis are rebuilt. It takes them from enough
+// crossing slivers, on whatever members: from each one symbol per target, with its proof. Its fields are owned by
+// run.
 type rebuild struct {
 	n       *Node
 	meta    *shards.Metadata
@@ -37,13 +38,13 @@ type rebuild struct {
 	got     map[int][][]byte // by crossing sliver: a symbol for each target
 	pending []int            // crossing slivers to ask for, in order
 	dead    map[int]bool     // members not to ask any more, by committee index
-	slow    map[int]bool     // members that let us wait; asked last
+	slow    map[int]bool     // members that were slow or busy; asked last
 	traffic int64            // bytes of symbols and proofs fetched
-	errs    map[int]error    // the newest of each member, by committee index, to explain
+	errs    map[int]error    // the latest error of each member, by committee index, for explain
 	busy    map[int]int      // by crossing sliver: how often its member was busy
 }
 
-// symbolRequest is the question for the symbols of one crossing sliver.
+// symbolRequest asks for the symbols of one crossing sliver.
 type symbolRequest struct {
 	crossing int
 	start    time.Time
@@ -51,7 +52,8 @@ type symbolRequest struct {
 	err      error
 }
 
-// run asks until enough crossing slivers gave their symbols. It returns after every request it started.
+// run sends requests until enough crossing slivers have given their symbols. It returns after every request it
+// started.
 func (r *rebuild) run(ctx context.Context) error {
 	r.got, r.dead, r.slow = map[int][][]byte{}, map[int]bool{}, map[int]bool{}
 	r.errs, r.busy = map[int]error{}, map[int]int{}
@@ -63,7 +65,7 @@ func (r *rebuild) run(ctx context.Context) error {
 		_ = g.Wait()
 	}()
 	answers := make(chan *symbolRequest, r.n.params.Shards())
-	flying := map[*symbolRequest]bool{} // false: late, no longer counted on
+	flying := map[*symbolRequest]bool{} // false: late, and another was sent in its place
 	tick := time.NewTicker(symbolPatience / 3)
 	defer tick.Stop()
 	for len(r.got) < r.need() {
@@ -101,7 +103,7 @@ func (r *rebuild) run(ctx context.Context) error {
 	return nil
 }
 
-// explain is why members did not deliver, on one line.
+// explain joins the members' errors on one line.
 func (r *rebuild) explain() error {
 	var why []string
 	for i, err := range r.errs {
@@ -123,15 +125,15 @@ func count(flying map[*symbolRequest]bool) int {
 
 func (r *rebuild) need() int { return r.n.params.SourceSymbols(r.axis) }
 
-// owner is who has crossing sliver q, by committee index.
+// owner returns the committee index of the member that holds crossing sliver q.
 func (r *rebuild) owner(q int) int {
 	shard := r.n.params.ShardOfPair(r.id, r.n.params.PairOfSliver(r.axis.Other(), q))
 	i, _ := r.n.committee.Member(r.n.committee.Owner(shard).Node)
 	return i
 }
 
-// plan orders the crossing slivers: our own first, they cost no traffic, then the others at random, so that the work
-// spreads over the network.
+// plan orders the crossing slivers: ours first, as they cost no traffic, then the others at random, to spread the
+// work over the network.
 func (r *rebuild) plan() {
 	self, _ := r.n.committee.Member(r.n.host.ID())
 	var own, others []int
@@ -145,7 +147,7 @@ func (r *rebuild) plan() {
 	r.pending = append(own, others...)
 }
 
-// next takes a crossing sliver from the plan: none of dead members, those of slow ones last.
+// next takes a crossing sliver from the plan: never from dead members, from slow ones last.
 func (r *rebuild) next() (q int, ok bool) {
 	late := -1
 	for i, q := range r.pending {
@@ -176,7 +178,7 @@ func (r *rebuild) ask(ctx context.Context, q int) ([]shards.Symbol, error) {
 	return r.fetch(ctx, q)
 }
 
-// record takes note of the outcome of a request.
+// record stores the symbols of an answer, or decides what its error means for the member.
 func (r *rebuild) record(req *symbolRequest) {
 	owner := r.owner(req.crossing)
 	m := &r.n.committee.Members()[owner]
@@ -184,7 +186,7 @@ func (r *rebuild) record(req *symbolRequest) {
 		if errors.Is(err, shards.ErrSymbol) || errors.Is(err, p2p.ErrProtocol) {
 			r.n.log.Warn("peer served wrong symbols", "peer", m.Name, "blob", r.id.String(), "err", err)
 		}
-		// what a member lacks, or is too busy for, says nothing of its other slivers
+		// a member that lacks this sliver or is busy may still have its other slivers
 		if !errors.Is(err, p2p.ErrNotFound) && !errors.Is(err, p2p.ErrCorrupt) && !errors.Is(err, p2p.ErrBusy) && m.Node != r.n.host.ID() {
 			r.dead[owner] = true
 		}
@@ -193,7 +195,7 @@ func (r *rebuild) record(req *symbolRequest) {
 		}
 		if r.busy[req.crossing]++; errors.Is(err, p2p.ErrBusy) && r.busy[req.crossing] < maxBusy {
 			r.pending = append(r.pending, req.crossing)
-			r.slow[owner] = true // others first
+			r.slow[owner] = true // ask others first
 		}
 		return
 	}
@@ -219,7 +221,7 @@ func (r *rebuild) local(q int) ([]shards.Symbol, error) {
 	return r.n.symbols(r.meta, ref, q, r.targets)
 }
 
-// fetch asks the owner of q, in as many requests as the limit on a response takes, and verifies every symbol.
+// fetch asks the owner of q, in as many requests as the limit on one response requires, and verifies every symbol.
 func (r *rebuild) fetch(ctx context.Context, q int) ([]shards.Symbol, error) {
 	ctx, cancel := context.WithTimeout(ctx, symbolTimeout)
 	defer cancel()
@@ -253,7 +255,7 @@ func (r *rebuild) fetch(ctx context.Context, q int) ([]shards.Symbol, error) {
 	return all, nil
 }
 
-// symbolsOf is the symbols for the i-th target, by crossing sliver.
+// symbolsOf returns the symbols for the i-th target, by crossing sliver.
 func (r *rebuild) symbolsOf(i int) map[int][]byte {
 	out := make(map[int][]byte, len(r.got))
 	for q, row := range r.got {

@@ -12,8 +12,8 @@ import (
 	"walrus/store"
 )
 
-// StorePairs takes sliver pairs of a blob whose metadata is here, once the blob is registered. Slivers are verified while
-// they come in, strip by strip, and written beside; those that verify become visible at the end, the others never.
+// StorePairs takes sliver pairs of a blob whose metadata is here, once the blob is registered. Slivers are verified
+// strip by strip as they arrive. Verified slivers become visible at the end; others are discarded.
 func (b backend) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) (err error) {
 	n := b.n
 	defer func() { n.countRefusal(err) }()
@@ -82,7 +82,8 @@ func (b backend) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID,
 	return nil
 }
 
-// uploadMetadata is the metadata of a blob that is being uploaded; early, if it came before the registration.
+// uploadMetadata returns the metadata of a blob that is being uploaded. early tells that it came before the
+// registration.
 func (n *Node) uploadMetadata(id shards.BlobID) (raw []byte, early bool, err error) {
 	if raw := n.pending.get(id); raw != nil {
 		return raw, true, nil
@@ -91,8 +92,8 @@ func (n *Node) uploadMetadata(id shards.BlobID) (raw []byte, early bool, err err
 	return raw, false, err
 }
 
-// uploadWeight is what pairs of a blob hold in memory while they come in: of each sliver a segment or the whole, and the
-// hash states of its n symbols.
+// uploadWeight estimates the bytes of memory that incoming pairs of a blob need: for each sliver a segment, or the
+// whole if smaller, and the hash states of its n symbols.
 func (n *Node) uploadWeight(meta *shards.Metadata, pairs int) int64 {
 	const segment, state = 512 << 10, 128
 	var each int64
@@ -102,7 +103,7 @@ func (n *Node) uploadWeight(meta *shards.Metadata, pairs int) int64 {
 	return min(int64(pairs)*each, n.cfg.UploadMemory)
 }
 
-// admit makes room for an upload, or says that the node is busy.
+// admit reserves memory for an upload; ErrBusy if there is none.
 func (n *Node) admit(meta *shards.Metadata, pairs int) error {
 	if !n.uploadMemory.TryAcquire(n.uploadWeight(meta, pairs)) {
 		return fmt.Errorf("%w: too many uploads at once", p2p.ErrBusy)
@@ -114,14 +115,14 @@ func (n *Node) release(meta *shards.Metadata, pairs int) {
 	n.uploadMemory.Release(n.uploadWeight(meta, pairs))
 }
 
-// incoming is a sliver on its way in.
+// incoming is a sliver being received.
 type incoming struct {
 	ref      store.Ref
 	verifier *shards.Verifier
 	writer   *store.SliverWriter
 }
 
-// expect prepares to take a sliver of pair, if it belongs here.
+// expect opens a verifier and a writer for a sliver of pair; ErrNotOwner if it does not belong here.
 func (n *Node) expect(meta *shards.Metadata, id shards.BlobID, axis shards.Axis, pair int) (*incoming, error) {
 	if pair < 0 || pair >= n.params.Shards() {
 		return nil, fmt.Errorf("%w: no sliver pair %d among %d", p2p.ErrBadRequest, pair, n.params.Shards())
@@ -142,7 +143,7 @@ func (n *Node) expect(meta *shards.Metadata, id shards.BlobID, axis shards.Axis,
 	return &incoming{ref: ref, verifier: verifier, writer: writer}, nil
 }
 
-// receive reads strip after strip of all slivers from body; one strip of one sliver is held.
+// receive reads body strip by strip: strip t of every sliver, then strip t+1. It holds one strip in memory.
 func receive(meta *shards.Metadata, in []*incoming, body io.Reader) error {
 	_, size := meta.Layout(shards.Primary).Strip(0)
 	buf := make([]byte, size)

@@ -13,7 +13,7 @@ import (
 	"walrus/store"
 )
 
-// runRepair works off the debts, several blobs at once.
+// runRepair pays the debts, several blobs at once.
 func (n *Node) runRepair(ctx context.Context) error {
 	var g errgroup.Group
 	for range n.cfg.Repair.Blobs {
@@ -26,9 +26,9 @@ func (n *Node) runRepair(ctx context.Context) error {
 	return g.Wait()
 }
 
-// repairNext waits for the next debt and works on it; false when ctx ended.
+// repairNext waits for the next debt and works on it. It returns false when ctx has ended.
 func (n *Node) repairNext(ctx context.Context) bool {
-	if errors.Is(n.store.Refuses(), store.ErrFull) { // what is fetched could not be kept
+	if errors.Is(n.store.Refuses(), store.ErrFull) { // rebuilt slivers could not be stored
 		return wait(ctx, roomLook, nil)
 	}
 	id, ok, pause := n.debts.next(time.Now())
@@ -59,17 +59,18 @@ func (n *Node) repairNext(ctx context.Context) bool {
 	default:
 		n.log.Info("repaired", "blob", id.String(), "slivers", rebuilt, "fetched bytes", traffic, "took", time.Since(start).Round(time.Millisecond).String())
 		n.owe(id)
-		n.debts.failed(id, time.Now(), n.cfg.Repair.Backoff, n.cfg.Repair.MaxBackoff) // if something is missing again
+		n.debts.failed(id, time.Now(), n.cfg.Repair.Backoff, n.cfg.Repair.MaxBackoff) // if owe found more
 	}
 	return true
 }
 
-// repairOrder: a secondary sliver needs the symbols of only p rows, a primary those of s columns, among which our own
-// rebuilt secondaries then count. So a node recovers although more than f shards, its own included, are not to be had.
+// repairOrder puts secondary slivers first. A secondary sliver needs symbols of only p rows, a primary of s columns,
+// and our rebuilt secondaries count as such columns. So a node recovers even if more than f shards, its own included,
+// are out of reach.
 var repairOrder = []shards.Axis{shards.Secondary, shards.Primary}
 
-// repair rebuilds every sliver of blob id that belongs here and is missing. It returns how many slivers it made and
-// how many bytes of symbols it fetched for that; what it made stays when it fails later on.
+// repair rebuilds every sliver of blob id that belongs here and is missing. It returns the number of slivers rebuilt
+// and the bytes of symbols fetched. Slivers rebuilt before a failure stay.
 func (n *Node) repair(ctx context.Context, id shards.BlobID) (rebuilt int, traffic int64, err error) {
 	meta, err := n.learnMetadata(ctx, id)
 	if err != nil {
@@ -97,7 +98,7 @@ func (n *Node) repair(ctx context.Context, id shards.BlobID) (rebuilt int, traff
 	return rebuilt, traffic, n.store.Sync()
 }
 
-// rebuildGroup makes slivers that fit in memory together.
+// rebuildGroup rebuilds slivers that fit in memory together.
 func (n *Node) rebuildGroup(ctx context.Context, meta *shards.Metadata, id shards.BlobID, axis shards.Axis, group []int, refs map[int]store.Ref) (made int, traffic int64, err error) {
 	weight := min(int64(len(group))*meta.Layout(axis).Size(), n.cfg.Repair.Memory)
 	if err := n.symbolMemory.Acquire(ctx, weight); err != nil {
@@ -117,7 +118,7 @@ func (n *Node) rebuildGroup(ctx context.Context, meta *shards.Metadata, id shard
 	return made, r.traffic, nil
 }
 
-// groups cuts the sliver indices into lists that fit in memory, at least one sliver each.
+// groups splits the sliver indices into lists that fit in memory, at least one sliver each.
 func groups(targets map[int]store.Ref, memory, size int64) [][]int {
 	most := int(max(1, memory/size))
 	var out [][]int
@@ -188,7 +189,7 @@ func (n *Node) learnMetadata(ctx context.Context, id shards.BlobID) (*shards.Met
 	return nil, fmt.Errorf("fetch metadata: %w", errs)
 }
 
-// keepMetadata makes sure that a blob is on record, with its metadata: either may have been lost without the other.
+// keepMetadata stores the metadata and the record of a blob: either may have been lost without the other.
 func (n *Node) keepMetadata(id shards.BlobID, raw []byte) error {
 	end, err := n.mayStore(id)
 	if err != nil {

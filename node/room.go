@@ -9,13 +9,13 @@ import (
 	"walrus/store"
 )
 
-// ReadOnly is the state, for others, of a node that serves what it has and takes no new data.
+// ReadOnly is the state that other nodes see if this node serves its data but takes no new data.
 const ReadOnly = "read-only"
 
-// roomLook is how often the node looks whether its disk takes data, to say so in the log: uploads find out by themselves.
+// roomLook is the pause between checks whether the disk takes data, for the log. Uploads check by themselves.
 const roomLook = 10 * time.Second
 
-// runRoom logs when the node begins and ends to refuse new data.
+// runRoom logs when the node stops taking new data, and when it takes data again.
 func (n *Node) runRoom(ctx context.Context) error {
 	look := time.NewTicker(roomLook)
 	defer look.Stop()
@@ -37,7 +37,7 @@ func (n *Node) runRoom(ctx context.Context) error {
 	}
 }
 
-// refusal is why the node takes no new data, for others; empty if it does.
+// refusal returns the reason, in words for others, why the node takes no new data; empty if it takes data.
 func refusal(err error) string {
 	if !errors.Is(err, store.ErrFull) {
 		return ""
@@ -49,7 +49,7 @@ func refusal(err error) string {
 	return store.ErrFull.Error()
 }
 
-// noteRoom puts into a status how much of the disk is used, and whether the node takes data.
+// noteRoom adds disk usage to a status, and whether the node takes data.
 func (n *Node) noteRoom(st *p2p.NodeStatus) error {
 	r, err := n.store.Room()
 	if err != nil {
@@ -63,7 +63,7 @@ func (n *Node) noteRoom(st *p2p.NodeStatus) error {
 	return nil
 }
 
-// countRefusal counts a request to store that was refused for want of space.
+// countRefusal counts a request to store that was refused for lack of space.
 func (n *Node) countRefusal(err error) {
 	if errors.Is(err, store.ErrFull) {
 		n.meters.refused.Inc()

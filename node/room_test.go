@@ -9,8 +9,8 @@ import (
 	"walrus/node"
 )
 
-// TestFullNode: a node whose store has reached its limit serves what it has and refuses the rest; its status, its log, the
-// health and the error of a store that cannot do without it say why.
+// TestFullNode: a node whose store is full serves its data and refuses more. Its status, its log, its health and the
+// error of a store that needs it say why.
 func TestFullNode(t *testing.T) {
 	c := newCluster(t, 4, 16)
 	c.useLoopback()

@@ -19,9 +19,8 @@ func simulated(n *swarmtest.Network) func(int, *p2p.Config) {
 	}
 }
 
-// TestFiftyHosts lives through the whole story with fifty real nodes on five continents, in virtual time: a blob is
-// stored, nodes with a third of the shards vanish with their disks, the blob is read, and the nodes come back empty and
-// repair themselves.
+// TestFiftyHosts runs fifty real nodes on five continents in virtual time. A blob is stored, nodes with a third of
+// the shards vanish with their disks, the blob is read, and the nodes come back empty and repair themselves.
 func TestFiftyHosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes, n, lost := 50, 100, 16
@@ -70,7 +69,7 @@ func TestFiftyHosts(t *testing.T) {
 			worst = max(worst, net.Received(i)-before[i])
 		}
 		t.Logf("each node owed %d bytes of slivers; the one that received most to repair them got %d in all", owed, worst)
-		if worst > 2*owed { // the rest is proofs, connections and gossip
+		if worst > 2*owed { // a factor for proofs, connections and gossip
 			t.Errorf("repair of %d bytes took %d bytes of traffic", owed, worst)
 		}
 		c.mustRead(cl, res.BlobID, data)

@@ -17,25 +17,25 @@ import (
 )
 
 const (
-	// syncRetry is the pause after a first comparison that heard too few members.
+	// syncRetry is the pause after a first comparison that reached too few members.
 	syncRetry = time.Second
-	// fullEvery is after how many light comparisons (of counts) one goes through all certificates of a random member.
+	// fullEvery: after this many light comparisons, which compare counts, a full one reads all certificates.
 	fullEvery = 30
-	// compareWidth is with how many members certificates are compared at once.
+	// compareWidth limits the members with which certificates are compared at once.
 	compareWidth = 4
 	// dialTimeout bounds finding and dialling one member.
 	dialTimeout = 5 * time.Second
-	// joinWarning is how often a node says that it reaches no other.
+	// joinWarning is the pause between warnings that the node reaches no other.
 	joinWarning = 15 * time.Second
-	// compareTimeout bounds the comparison with one member: a slow one must not keep us from the others.
+	// compareTimeout bounds the comparison with one member, so that a slow one does not delay the others.
 	compareTimeout = time.Minute
-	// requestTimeout bounds a request whose answer is small: a silent member must not hold up the others' turn.
+	// requestTimeout bounds a request with a small answer, so that a silent member does not delay the others.
 	requestTimeout = 10 * time.Second
-	// pageSize is how many certificates are asked for at once.
+	// pageSize is the number of certificates in one request.
 	pageSize = p2p.MaxCertificates
 )
 
-// requestSync makes the sync task go through all certificates soon.
+// requestSync asks the sync task for a full comparison soon.
 func (n *Node) requestSync() {
 	select {
 	case n.resync <- struct{}{}:
@@ -43,8 +43,9 @@ func (n *Node) requestSync() {
 	}
 }
 
-// runSync learns which blobs are certified: from our own store, then from others until members with one honest shard
-// among them have been heard, which makes the node serve; then, as gossip can be missed, by comparing now and then.
+// runSync learns which blobs are certified: first from our own store, then from other members. The node can serve
+// once members with one honest shard among them have been heard. After that it compares now and then, because gossip
+// can be missed.
 func (n *Node) runSync(ctx context.Context) error {
 	if err := n.recountAll(ctx); err != nil {
 		return err
@@ -71,8 +72,8 @@ func (n *Node) runSync(ctx context.Context) error {
 	}
 }
 
-// join waits until some other node is reached, and says now and then that it waits; false when ctx ended. It is an error when
-// all nodes that it was told to begin with are of another network: the operator has chosen them, and waiting does not help.
+// join waits until another node is reached, and logs now and then that it waits. It returns false when ctx has ended.
+// If all bootstrap nodes are of another network it fails: the operator chose them, and waiting does not help.
 func (n *Node) join(ctx context.Context) (bool, error) {
 	for ctx.Err() == nil {
 		once, cancel := context.WithTimeout(ctx, joinWarning)
@@ -92,7 +93,7 @@ func (n *Node) join(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// recountAll goes through the certificates we hold.
+// recountAll recounts the debt of every certificate in the store.
 func (n *Node) recountAll(ctx context.Context) error {
 	var after shards.BlobID
 	for ctx.Err() == nil {
@@ -113,9 +114,9 @@ func (n *Node) recountAll(ctx context.Context) error {
 	return nil
 }
 
-// compareAll compares certificates with every other member, in random order, and reports whether others with one honest
-// shard among them were heard, from when on the node serves. With light set, and from those asked after that, it only
-// reads the certificates of members who know more blobs than we do.
+// compareAll compares certificates with every other member, in random order. It reports whether the members heard
+// have one honest shard among them; from then on the node may serve, and the rest are compared lightly. A light
+// comparison reads certificates only from members that know more blobs than we do.
 func (n *Node) compareAll(ctx context.Context, light bool) bool {
 	members := n.committee.Members()
 	enough := int64(n.committee.OneHonest())
@@ -142,8 +143,8 @@ func (n *Node) compareAll(ctx context.Context, light bool) bool {
 	return heard.Load() >= enough
 }
 
-// compare reads the certificates of member m that we lack, within compareTimeout: what it did not get to by then, the
-// next comparison does.
+// compare reads the certificates of member m that we lack, for compareTimeout at most. The next comparison reads the
+// rest.
 func (n *Node) compare(ctx context.Context, m *certs.Member, light bool) error {
 	ctx, cancel := context.WithTimeout(ctx, compareTimeout)
 	defer cancel()
@@ -178,7 +179,7 @@ func (n *Node) compare(ctx context.Context, m *certs.Member, light bool) error {
 	}
 }
 
-// takePage records the certificates of a page that we lack.
+// takePage records the certificates of a page that we lack and whose blobs are registered.
 func (n *Node) takePage(page [][]byte) error {
 	for _, raw := range page {
 		cert, known, err := n.checkCertificate(raw)
@@ -209,7 +210,8 @@ func (n *Node) connect(ctx context.Context, id peer.ID) error {
 	return n.dht.Connect(ctx, id)
 }
 
-// lastBlob is where the next page starts; a peer whose pages do not advance would keep us for ever.
+// lastBlob returns the blob ID after which the next page starts. It rejects pages that do not advance: they would go
+// on for ever.
 func lastBlob(page [][]byte, after shards.BlobID) (shards.BlobID, error) {
 	if len(page) == 0 {
 		return after, errors.New("promised more certificates and sent none")
@@ -224,7 +226,7 @@ func lastBlob(page [][]byte, after shards.BlobID) (shards.BlobID, error) {
 	return cert.Blob, nil
 }
 
-// wait returns after d or when woken; false when ctx ended.
+// wait returns after d or when woken; false if ctx has ended.
 func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	waitTimer(ctx, d, wake)
 	return ctx.Err() == nil

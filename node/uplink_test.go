@@ -11,9 +11,9 @@ import (
 	"walrus/internal/swarmtest"
 )
 
-// TestSlowUplink stores over a line that carries a tenth of 100 Mbit/s, at 80 ms, a tenth of 200 MB with a tenth of the memory: what
-// the client's own line takes is no node's fault, and all shards confirm. A node that takes a tenth of what the others do is left
-// behind all the same.
+// TestSlowUplink stores a tenth of 200 MB over a line with a tenth of 100 Mbit/s and 80 ms delay, with a tenth of the
+// memory. The client's slow line is not blamed on nodes, and all shards confirm. A node with a tenth of the others'
+// rate is still left behind.
 func TestSlowUplink(t *testing.T) {
 	if testing.Short() {
 		t.Skip("moves 200 MB")

@@ -36,6 +36,9 @@ func MarshalHistory(points []HistoryPoint) []byte {
 	return b
 }
 
+// maxPointSeconds bounds the period of one point, about two hours. Even MaxHistory such periods fit a Duration.
+const maxPointSeconds = 1 << 22
+
 // UnmarshalHistory decodes points from a stranger. It refuses points out of order, and numbers whose sums may overflow.
 func UnmarshalHistory(b []byte) ([]HistoryPoint, error) {
 	if len(b)%wire.HistoryPointSize != 0 || len(b) > MaxHistory*wire.HistoryPointSize {
@@ -49,11 +52,11 @@ func UnmarshalHistory(b []byte) ([]HistoryPoint, error) {
 			v[j] = binary.LittleEndian.Uint64(b[i*wire.HistoryPointSize+8*j:])
 		}
 		end, length, up := v[0], v[1], v[2]
-		if end < last || end > math.MaxUint32 || length > math.MaxInt32 || up > length {
+		if end < last || end > math.MaxUint32 || length > maxPointSeconds || up > length {
 			return nil, fmt.Errorf("node history: point %d ends at %d after %d s, up for %d s; the one before ended at %d", i, end, length, up, last)
 		}
 		for _, n := range v[3:] {
-			if n > 1<<53 { // 9 PB: a thousand of them do not overflow, and any language can represent it
+			if n > maxStated {
 				return nil, fmt.Errorf("node history: point %d has the number %d", i, n)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"reflect"
 	"testing"
+	"time"
 
 	"walrus/p2p/internal/wire"
 )
@@ -25,10 +26,17 @@ func TestHistory(t *testing.T) {
 		"far future":   change(8, 1<<40),
 		"up too long":  change(2, 301),
 		"long":         change(1, 1<<40),
+		"years long":   change(1, maxPointSeconds+1),
 		"large":        change(5, 1<<54),
 	} {
 		if got, err := UnmarshalHistory(b); err == nil {
 			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	var up time.Duration
+	for range MaxHistory { // all that one node can say
+		if up += maxPointSeconds * time.Second; up < 0 {
+			t.Fatal("the times of a history overflow")
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"testing"
 	"time"
 
@@ -112,6 +113,25 @@ func TestHostileErrorText(t *testing.T) {
 			if r < ' ' || r == '\u202e' {
 				t.Errorf("%s: %q has control characters", op.name, err)
 			}
+		}
+	}
+}
+
+// TestHostileNumbers wants a node's numbers cut to a size at which sums over all nodes do not overflow.
+func TestHostileNumbers(t *testing.T) {
+	const huge = math.MaxUint64
+	answer := frame(&wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: &wire.NodeStatus{
+		Blobs: huge, Slivers: huge, Owed: huge, Corrupt: huge, DiskBytes: huge, LedgerHeight: huge,
+		DiskLimit: huge, DiskFree: huge, DiskReserve: huge,
+	}}}, nil)
+	client, server := answering(t, answer, DefaultLimits())
+	s, err := client.NodeStatus(t.Context(), server.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range []uint64{s.Blobs, s.Slivers, s.Owed, s.Corrupt, s.DiskBytes, s.Height, s.DiskLimit, s.DiskFree, s.DiskReserve} {
+		if n != maxStated {
+			t.Errorf("number %d is %d, want %d", i, n, uint64(maxStated))
 		}
 	}
 }

@@ -31,10 +31,10 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	}
 	status = NodeStatus{
 		Version: printable(s.GetVersion()), State: printable(s.GetState()), Epoch: s.GetEpoch(), Shards: list,
-		Blobs: s.GetBlobs(), Slivers: s.GetSlivers(), Owed: s.GetOwed(), Corrupt: s.GetCorrupt(), DiskBytes: s.GetDiskBytes(),
-		Uptime: time.Duration(s.GetUptimeSeconds()) * time.Second, Peers: int(s.GetPeers()),
-		Height: s.GetLedgerHeight(), Ledger: printable(s.GetLedger()),
-		Refuses: printable(s.GetRefuses()), DiskLimit: s.GetDiskLimit(), DiskFree: s.GetDiskFree(), DiskReserve: s.GetDiskReserve(),
+		Blobs: bounded(s.GetBlobs()), Slivers: bounded(s.GetSlivers()), Owed: bounded(s.GetOwed()), Corrupt: bounded(s.GetCorrupt()),
+		DiskBytes: bounded(s.GetDiskBytes()), Uptime: time.Duration(s.GetUptimeSeconds()) * time.Second, Peers: int(s.GetPeers()),
+		Height: bounded(s.GetLedgerHeight()), Ledger: printable(s.GetLedger()), Refuses: printable(s.GetRefuses()),
+		DiskLimit: bounded(s.GetDiskLimit()), DiskFree: bounded(s.GetDiskFree()), DiskReserve: bounded(s.GetDiskReserve()),
 	}
 	for _, incident := range s.GetIncidents() {
 		status.Incidents = append(status.Incidents, printable(incident))
@@ -46,6 +46,13 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	}
 	return status, nil
 }
+
+// maxStated bounds every number that a node claims: 9 PB for bytes. The sum of a thousand does not overflow, and any
+// language can represent it.
+const maxStated = 1 << 53
+
+// bounded cuts a number claimed by a node to maxStated.
+func bounded(n uint64) uint64 { return min(n, maxStated) }
 
 // NodeHistory asks a node about its past. A node of an older version answers ErrBadRequest.
 func (h *Host) NodeHistory(ctx context.Context, to peer.ID) (points []HistoryPoint, err error) {

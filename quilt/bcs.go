@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// The binary form of Sui's BCS, as far as quilts need it: a length is a ULEB128 number, a text its length and its bytes in
-// UTF-8, a map its number of entries and the entries, ascending by the bytes of their encoded keys.
+// The parts of Sui's BCS encoding that quilts need. A length is a ULEB128 number. A text is its length and its bytes in
+// UTF-8. A map is its number of entries and the entries, ascending by the bytes of their encoded keys.
 
 func appendText(b []byte, s string) []byte {
 	b = binary.AppendUvarint(b, uint64(len(s)))
@@ -33,14 +33,14 @@ func appendTags(b []byte, tags map[string]string) []byte {
 	return b
 }
 
-// compareKeys orders keys as their encoded bytes are ordered: their lengths come first.
+// compareKeys orders keys as their encoded bytes sort: by length first.
 func compareKeys(a, b string) int {
 	return slices.Compare(appendText(nil, a), appendText(nil, b))
 }
 
-// tagsSize is that of the tags' binary form.
+// tagsSize returns the size of the tags' binary form.
 func tagsSize(tags map[string]string) int64 {
-	size := textSize("") // the count is below 128 far oftener than not
+	size := textSize("") // the count is almost always below 128
 	for n := len(tags); n >= 0x80; n >>= 7 {
 		size++
 	}
@@ -50,7 +50,7 @@ func tagsSize(tags map[string]string) int64 {
 	return size
 }
 
-// validTags checks the tags of a file that is to be stored.
+// validTags checks the tags of a file to be stored.
 func validTags(tags map[string]string) error {
 	for k, v := range tags {
 		if !utf8.ValidString(k) || !utf8.ValidString(v) {
@@ -63,14 +63,14 @@ func validTags(tags map[string]string) error {
 	return nil
 }
 
-// source reads binary forms from r, of which left bytes may be used. Once it has failed it gives zeros.
+// source reads binary forms from r and uses at most left bytes. After an error it returns zeros.
 type source struct {
 	r    io.Reader
 	left int64
 	err  error
 }
 
-// fail keeps the first error. A source that ends before its format does is no quilt; another error of r is passed on.
+// fail keeps the first error. A source that ends early is not a quilt: ErrFormat. Other errors of r are passed on.
 func (s *source) fail(err error) {
 	if s.err == nil {
 		s.err = err
@@ -81,7 +81,7 @@ func (s *source) failf(format string, args ...any) {
 	s.fail(fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...)))
 }
 
-// take reads n bytes, of which there may be at most limit.
+// take reads n bytes; n must not exceed limit.
 func (s *source) take(n, limit int64, what string) []byte {
 	if s.err == nil && (n > limit || n > s.left) {
 		s.failf("%s of %d bytes: there is room for %d", what, n, min(limit, s.left))

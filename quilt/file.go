@@ -16,7 +16,7 @@ const (
 	hasTags = 1
 )
 
-// fileHead is what comes before the content of a file.
+// fileHead returns the bytes that come before a file's content.
 func fileHead(f *File) ([]byte, error) {
 	if err := validTags(f.Tags); err != nil {
 		return nil, err
@@ -41,10 +41,10 @@ func fileHead(f *File) ([]byte, error) {
 	return b, nil
 }
 
-// ReadFile reads what comes before the content of the file at p, in a blob of length bytes, from r, which gives the
-// file's columns one after the other, each in the plain order of its symbols. What it returns has identifier, tags and
-// size as the file itself says; the Size bytes that r gives next are the content. If p has an identifier, as one from an
-// index has, it must be the file's. Errors wrap ErrFormat if there is no file, or are r's own.
+// ReadFile reads the header of the file at p, in a blob of length bytes. r reads the file's columns in order, each in
+// the plain order of its symbols. The Patch returned has identifier, tags and size from the header. The next Size bytes
+// of r are the content. If p has an identifier, as one from an index has, it must match the file's. Errors wrap
+// ErrFormat if there is no file, or are r's own.
 func ReadFile(params shards.Params, length uint64, p Patch, r io.Reader) (Patch, error) {
 	column, err := columnSize(params, length)
 	if err != nil {
@@ -81,7 +81,7 @@ func ReadFile(params shards.Params, length uint64, p Patch, r io.Reader) (Patch,
 	return p, nil
 }
 
-// section reads a part whose size, a uint16, comes before it, and which must fill that size.
+// section reads a part preceded by its size, a uint16, which the part must fill.
 func section[T any](s *source, what string, read func(*source) T) T {
 	size := int64(s.fixed(2, "size of "+what))
 	if s.err == nil && size > s.left {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// zeroAfter gives b, and then zeros: columns of any content.
+// zeroAfter returns b followed by zeros, as columns of any content.
 func zeroAfter(b []byte) io.Reader { return io.MultiReader(bytes.NewReader(b), zeros{}) }
 
 type zeros struct{}
@@ -18,7 +18,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// FuzzReadIndex: what is no index is ErrFormat, and what is one has the same bytes again.
+// FuzzReadIndex: bytes that are no index give ErrFormat; an index encodes to the same bytes again.
 func FuzzReadIndex(f *testing.F) {
 	p := mustParams(f, 10)
 	q, err := New(p, []File{newFile("a", nil, nil), newFile("b/c", content(1, 9), map[string]string{"k": "v", "kk": "", "j": "1"})})
@@ -51,7 +51,7 @@ func FuzzReadIndex(f *testing.F) {
 	})
 }
 
-// FuzzReadFile: what is no file is ErrFormat, and what is one fits into its columns.
+// FuzzReadFile: bytes that are no file give ErrFormat; a file fits into its columns.
 func FuzzReadFile(f *testing.F) {
 	p := mustParams(f, 10)
 	for _, file := range []File{newFile("a", content(1, 20), nil), newFile("b/c", nil, map[string]string{"k": "v", "kk": "", "j": "1"})} {
@@ -89,7 +89,7 @@ func FuzzReadFile(f *testing.F) {
 	})
 }
 
-// FuzzParsePatchID: what is read is written the same.
+// FuzzParsePatchID: a parsed ID prints the same text.
 func FuzzParsePatchID(f *testing.F) {
 	f.Add("6XUOE-Q5-nAXHRifN6n9nomVDtHZQbGuAkW3PjlBuKoBAQDQAA")
 	f.Add("")
@@ -104,7 +104,7 @@ func FuzzParsePatchID(f *testing.F) {
 	})
 }
 
-// TestMalformed has what a writer with bad intentions may have stored.
+// TestMalformed reads what a malicious writer may have stored.
 func TestMalformed(t *testing.T) {
 	p := mustParams(t, 10)
 	length := uint64(1000 * p.Rows() * p.Columns())

@@ -10,15 +10,15 @@ import (
 	"walrus/shards"
 )
 
-// indexPrefix is what comes before the index proper: the version, and its size as a uint32.
+// indexPrefix comes before the index itself: the version, and the index size as a uint32.
 const indexPrefix = 5
 
-// Index tells which files a quilt has, and where.
+// Index lists the files of a quilt and their columns.
 type Index struct {
 	Patches []Patch // in column order
 }
 
-// Find returns the file of an identifier, the first if there are several.
+// Find returns the first file with the identifier.
 func (x *Index) Find(identifier string) (Patch, bool) {
 	for _, p := range x.Patches {
 		if p.Identifier == identifier {
@@ -28,7 +28,7 @@ func (x *Index) Find(identifier string) (Patch, bool) {
 	return Patch{}, false
 }
 
-// Tagged are the files that have a tag with that value.
+// Tagged returns the files with that value of the tag.
 func (x *Index) Tagged(key, value string) []Patch {
 	var out []Patch
 	for _, p := range x.Patches {
@@ -39,8 +39,8 @@ func (x *Index) Tagged(key, value string) []Patch {
 	return out
 }
 
-// MarshalJSON gives the form that the original prints: {"v1":{"quiltPatches":[{"endIndex","identifier","tags"}]}}, to
-// which the first column of each file is added.
+// MarshalJSON gives the form that the original prints, {"v1":{"quiltPatches":[{"endIndex","identifier","tags"}]}}, and
+// adds the first column of each file.
 func (x *Index) MarshalJSON() ([]byte, error) {
 	type patch struct {
 		Start      int               `json:"startIndex"`
@@ -58,7 +58,7 @@ func (x *Index) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]any{"v1": map[string]any{"quiltPatches": list}})
 }
 
-// size of the index with its prefix.
+// size returns the bytes of the index with its prefix.
 func (x *Index) size() int64 {
 	size := int64(indexPrefix + len(binary.AppendUvarint(nil, uint64(len(x.Patches)))))
 	for _, p := range x.Patches {
@@ -67,7 +67,7 @@ func (x *Index) size() int64 {
 	return size
 }
 
-// marshal is the index with its prefix.
+// marshal encodes the index with its prefix.
 func (x *Index) marshal() []byte {
 	size := x.size()
 	b := make([]byte, 0, size)
@@ -81,9 +81,9 @@ func (x *Index) marshal() []byte {
 	return b
 }
 
-// ReadIndex reads the index of a blob of length bytes from r, which gives its columns one after the other, from the first
-// on, each in the plain order of its symbols. It reads no column beyond those of the index, and at most ten. Errors wrap
-// ErrFormat if the blob is no quilt, or are r's own.
+// ReadIndex reads the index of a blob of length bytes. r reads the blob's columns in order from the first, each in the
+// plain order of its symbols. ReadIndex reads only the columns of the index, at most ten. Errors wrap ErrFormat if the
+// blob is no quilt, or are r's own.
 func ReadIndex(params shards.Params, length uint64, r io.Reader) (*Index, error) {
 	column, err := columnSize(params, length)
 	if err != nil {
@@ -106,7 +106,7 @@ func ReadIndex(params shards.Params, length uint64, r io.Reader) (*Index, error)
 	if s.err == nil && count > int64(MaxFiles(params)) {
 		s.failf("%d files: there are columns for %d", count, MaxFiles(params))
 	}
-	next := int(ceilDiv(indexPrefix+size, column)) // the first column after the index
+	next := int(ceilDiv(indexPrefix+size, column)) // first column after the index
 	for range count {
 		p := Patch{Start: next, Size: -1}
 		p.End = int(s.fixed(2, "end of a file"))
@@ -127,7 +127,7 @@ func ReadIndex(params shards.Params, length uint64, r io.Reader) (*Index, error)
 	return x, s.err
 }
 
-// columnSize is the size of a column of a blob of length bytes, which must be that of a quilt.
+// columnSize returns the bytes of a column of a blob of length bytes. The length must be possible for a quilt.
 func columnSize(params shards.Params, length uint64) (int64, error) {
 	layout := params.Layout(shards.Secondary, length)
 	if length == 0 || length > shards.MaxLength || uint64(layout.Size())*uint64(params.Columns()) != length {

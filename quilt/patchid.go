@@ -8,25 +8,25 @@ import (
 	"walrus/shards"
 )
 
-// PatchID names one file: the quilt's blob ID ‖ version u8 ‖ first column u16 LE ‖ column after the last u16 LE. It says
-// where the file is and not what is in it: the same file in another quilt has another ID.
+// PatchID names one file: the quilt's blob ID ‖ version u8 ‖ first column u16 LE ‖ column after the last u16 LE. It
+// identifies the file's place, not its content: the same file in another quilt has another ID.
 type PatchID struct {
 	Quilt      shards.BlobID
 	Start, End uint16
 }
 
-// patchIDSize is the size of a patch ID, in bytes, of which the text form is 50 characters.
+// patchIDSize is the size of a patch ID in bytes. Its text form has 50 characters.
 const patchIDSize = 32 + 5
 
-// ID of the patch in the quilt of that blob ID.
+// ID returns the ID of the patch in the quilt with that blob ID.
 func (p *Patch) ID(quilt shards.BlobID) PatchID {
 	return PatchID{quilt, uint16(p.Start), uint16(p.End)}
 }
 
-// Patch is what the ID tells: the columns.
+// Patch returns the columns in the ID.
 func (id PatchID) Patch() Patch { return Patch{Start: int(id.Start), End: int(id.End), Size: -1} }
 
-// String is the text form, URL-safe base64 without padding.
+// String returns the text form, URL-safe base64 without padding.
 func (id PatchID) String() string {
 	b := make([]byte, 0, patchIDSize)
 	b = append(b, id.Quilt[:]...)

@@ -1,10 +1,10 @@
-// Package quilt packs many small files into one blob such that each of them can be read alone: byte for byte the QuiltV1
-// of the original Walrus. It lays out and it parses; it does no I/O but through an io.Reader or io.ReaderAt it is given.
+// Package quilt packs many small files into one blob so that each can be read alone, byte for byte in the original
+// Walrus's QuiltV1 format. It lays out and parses; its only I/O is through the io.Readers and io.ReaderAts it is given.
 // Start with New to make a quilt, with ReadIndex and ReadFile to take one apart.
 //
 // A blob fills, row by row, a matrix of p rows and s columns of symbols of z bytes, and its columns are its first s
-// secondary slivers. A quilt is a blob that is written column by column: the index in the first columns, and then each
-// file in columns of its own. So a file is had with the secondary slivers of its columns alone.
+// secondary slivers. A quilt is a blob written column by column: the index in the first columns, and then each file in
+// columns of its own. The secondary slivers of a file's columns are enough to read the file.
 package quilt
 
 import (
@@ -22,17 +22,17 @@ import (
 )
 
 const (
-	// MaxIdentifier bounds an identifier, in bytes. With its own length before it, it must be shorter than 65535.
+	// MaxIdentifier bounds an identifier, in bytes. Together with its length prefix it must be shorter than 65535.
 	MaxIdentifier = 65531
 	// MaxTags bounds the tags of a file, in bytes of their binary form, whose size is a uint16.
 	MaxTags = 65535
 	// MaxFile bounds a file with its identifier and tags, in bytes: their size is a uint32.
 	MaxFile = 1<<32 - 1
-	// MaxIndex bounds the index, in bytes: who reads one file holds the whole index.
+	// MaxIndex bounds the index, in bytes: a reader of one file holds the whole index.
 	MaxIndex = 64 << 20
-	// indexColumns is how many columns the index may take at most; longer columns make room for it.
+	// indexColumns bounds the columns of the index. If the index needs more, all columns get longer.
 	indexColumns = 10
-	// version is the first byte of the index, of each file and of what a patch ID adds to the quilt's ID.
+	// version is the first byte of the index, of each file, and of the part that a patch ID adds to the blob ID.
 	version = 1
 )
 
@@ -41,30 +41,30 @@ var (
 	ErrIdentifier = errors.New("invalid identifier")
 	// ErrDuplicate is returned for two files with the same identifier.
 	ErrDuplicate = errors.New("duplicate identifier")
-	// ErrTags is returned for tags that are too long or no text.
+	// ErrTags is returned for tags that are too long or not text.
 	ErrTags = errors.New("invalid tags")
-	// ErrCount is returned for no files, or more than there are columns for.
+	// ErrCount is returned for no files, or more files than columns.
 	ErrCount = errors.New("wrong number of files")
 	// ErrTooLarge is returned for files, or an index, above the limits of the format.
 	ErrTooLarge = errors.New("too large for a quilt")
-	// ErrFormat is returned for bytes that are no quilt, and for text that is no patch ID.
+	// ErrFormat is returned for bytes that are not a quilt, and for text that is not a patch ID.
 	ErrFormat = errors.New("not a quilt")
 )
 
-// File is one file to be put into a quilt.
+// File is a file to be put into a quilt.
 type File struct {
 	Identifier string
 	Tags       map[string]string
 	Size       int64
-	Content    io.ReaderAt // of Size bytes; parallel calls must be allowed
+	Content    io.ReaderAt // Size bytes; must allow parallel calls
 }
 
-// Patch is where a file lies in a quilt, and what is known of it.
+// Patch is a file's place in a quilt, with its identifier, tags and size as far as known.
 type Patch struct {
 	Identifier string
 	Tags       map[string]string
 	Start, End int   // its columns are Start…End−1
-	Size       int64 // bytes of content; −1 as long as the file itself has not been looked at
+	Size       int64 // bytes of content; −1 until the file's header is read
 }
 
 // Has reports whether the patch has a tag with that value.
@@ -73,7 +73,7 @@ func (p *Patch) Has(key, value string) bool {
 	return ok && v == value
 }
 
-// MaxFiles is how many files fit into a quilt of so many shards: one column is the index's.
+// MaxFiles returns how many files fit into a quilt: one column is the index's.
 func MaxFiles(p shards.Params) int { return p.Columns() - 1 }
 
 // ValidIdentifier checks an identifier. Errors wrap ErrIdentifier.
@@ -93,7 +93,7 @@ func ValidIdentifier(s string) error {
 	return nil
 }
 
-// Nested finds two identifiers of which one is a file and the other one below it, such as x and x/y: no folder can hold both.
+// Nested finds two identifiers such as x and x/y: no folder can hold both as files.
 func Nested(identifiers iter.Seq[string]) (file, below string, found bool) {
 	known := map[string]bool{}
 	for s := range identifiers {
@@ -109,17 +109,17 @@ func Nested(identifiers iter.Seq[string]) (file, below string, found bool) {
 	return "", "", false
 }
 
-// Quilt is the blob made of files, as the source of an encoder: it is put together as it is read, and holds no more than
-// what comes before each file's content. It is safe for concurrent use as its files are.
+// Quilt is an io.ReaderAt of the blob made of the files, for an encoder. It assembles the blob while it is read, and
+// holds only the files' headers. It is safe for concurrent use if the files' Content is.
 type Quilt struct {
 	params  shards.Params
 	z       int64 // bytes of a symbol
 	index   Index
 	pieces  []piece // the index, then the files, in column order
-	columns []int32 // by column: which piece it belongs to; −1 for none
+	columns []int32 // by column: the piece it belongs to; −1 for none
 }
 
-// piece is what fills some columns: head, content, and zeros to the end of the last column.
+// piece fills some columns with head, content, and zeros to the end of the last column.
 type piece struct {
 	start, end int
 	head       []byte
@@ -127,7 +127,7 @@ type piece struct {
 	content    io.ReaderAt
 }
 
-// New lays out the quilt of files in a network of params. Their order does not matter: in the quilt they are sorted by
+// New lays out the quilt of files in a network of params. The order of files does not matter: the quilt sorts them by
 // identifier. Errors wrap ErrIdentifier, ErrDuplicate, ErrTags, ErrCount or ErrTooLarge.
 func New(params shards.Params, files []File) (*Quilt, error) {
 	if len(files) == 0 || len(files) > MaxFiles(params) {
@@ -156,7 +156,7 @@ func New(params shards.Params, files []File) (*Quilt, error) {
 	return q, nil
 }
 
-// layOut chooses the symbol size and gives every piece its columns.
+// layOut chooses the symbol size and assigns columns to every piece.
 func (q *Quilt) layOut() error {
 	indexSize := q.index.size()
 	if indexSize > MaxIndex {
@@ -192,8 +192,8 @@ func (q *Quilt) layOut() error {
 	return nil
 }
 
-// symbolSize is the least even number of bytes with which pieces of so many bytes, each in whole columns, fit; the first,
-// the index, in indexColumns.
+// symbolSize returns the least even number of bytes per symbol with which pieces of these sizes fit, each in whole
+// columns. The first piece, the index, must fit in indexColumns.
 func symbolSize(sizes []int64, rows int64, columns int) int64 {
 	total, longest := int64(0), int64(0)
 	for _, size := range sizes {
@@ -219,15 +219,15 @@ func symbolSize(sizes []int64, rows int64, columns int) int64 {
 
 func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
 
-// Size of the blob in bytes.
+// Size returns the size of the blob in bytes.
 func (q *Quilt) Size() uint64 {
 	return uint64(q.z) * uint64(q.params.Rows()) * uint64(q.params.Columns())
 }
 
-// Index of the quilt. It is shared and read-only.
+// Index returns the index of the quilt. It is shared and read-only.
 func (q *Quilt) Index() *Index { return &q.index }
 
-// ReadAt is that of io.ReaderAt over the blob.
+// ReadAt implements io.ReaderAt over the blob.
 func (q *Quilt) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, fmt.Errorf("read quilt at offset %d: must not be negative", off)

@@ -25,7 +25,7 @@ func mustParams(t testing.TB, n int) shards.Params {
 	return p
 }
 
-// content is that of the file of a seed in testdata/vectors.json.
+// content returns the content of the file with this seed in testdata/vectors.json.
 func content(seed, size int) []byte {
 	b := make([]byte, size)
 	for i := range b {
@@ -47,7 +47,7 @@ func blobOf(t testing.TB, q *Quilt) []byte {
 	return b
 }
 
-// columns gives the columns start…end−1 of a blob, one after the other, out of the matrix.
+// columns reads the columns start…end−1 of a blob, one after the other, out of the matrix.
 func columns(p shards.Params, blob []byte, start, end int) io.Reader {
 	z := int(p.SymbolSize(uint64(len(blob))))
 	var out bytes.Buffer
@@ -60,7 +60,7 @@ func columns(p shards.Params, blob []byte, start, end int) io.Reader {
 	return &out
 }
 
-// wantFiles reads all files back, out of the columns of the blob.
+// wantFiles reads all files back from the blob's columns.
 func wantFiles(t interface {
 	Fatalf(string, ...any)
 	Errorf(string, ...any)
@@ -96,7 +96,6 @@ func wantFiles(t interface {
 	}
 }
 
-// TestSymbolSize has cases from the tests of the original.
 func TestNested(t *testing.T) {
 	for _, tt := range []struct {
 		names       []string
@@ -116,6 +115,7 @@ func TestNested(t *testing.T) {
 	}
 }
 
+// TestSymbolSize has cases from the original's tests.
 func TestSymbolSize(t *testing.T) {
 	for _, tt := range []struct {
 		sizes         []int64
@@ -242,7 +242,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestShrunk is a file that is shorter than it was said to be.
+// TestShrunk reads a file that became shorter than its stated size.
 func TestShrunk(t *testing.T) {
 	f := newFile("short", content(1, 100), nil)
 	f.Size = 200

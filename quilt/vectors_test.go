@@ -18,7 +18,7 @@ type vector struct {
 	Ranges [][2]int
 }
 
-// TestVectors compares with what another implementation made of the same files.
+// TestVectors compares with another implementation's quilts of the same files.
 func TestVectors(t *testing.T) {
 	raw, err := os.ReadFile("testdata/vectors.json")
 	if err != nil {

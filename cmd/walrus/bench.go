@@ -35,7 +35,7 @@ only the bytes of the symbols, 4.5 for each byte of a large blob.
 
 If other processes use the cores, nothing that is measured means much.`
 
-// benchNotes are what each subcommand measures: a line, and then the whole.
+// benchNotes describes what each subcommand measures: in one line, and in full.
 var benchNotes = []struct{ name, short, long string }{
 	{"metadata", "the blob ID and all Merkle roots: pass one", `Compute the metadata of a blob: all n² symbols of the expanded matrix, their hashes, and the roots of the n rows and n
 columns. It is what walrus blob-id does, and the first pass of walrus store.`},
@@ -55,7 +55,7 @@ vector registers, and compare that with golang.org/x/crypto/blake2b. The bound i
 symbols. Speeds count the bytes of symbols.`},
 }
 
-// benchFlags are those of all its subcommands.
+// benchFlags are the flags of all bench subcommands.
 type benchFlags struct {
 	shards      shardCount
 	size        byteCount
@@ -143,7 +143,7 @@ func (a *app) bench(ctx context.Context, tasks []string, f benchFlags) error {
 // benchReport is the JSON output of bench.
 type benchReport struct {
 	*bench.Result
-	Cases []*bench.Result `json:"cases,omitempty"` // if there are several, of which the first is above too
+	Cases []*bench.Result `json:"cases,omitempty"` // all results if there are several; the first is repeated above
 }
 
 func (a *app) printBench(results []*bench.Result) error {
@@ -192,7 +192,7 @@ func (a *app) printBench(results []*bench.Result) error {
 	return nil
 }
 
-// shortTime is a time in seconds, for people.
+// shortTime formats seconds for people.
 func shortTime(s float64) string {
 	switch {
 	case s < 1e-3:
@@ -203,7 +203,7 @@ func shortTime(s float64) string {
 	return fmt.Sprintf("%.2f s", s)
 }
 
-// figure is x with about three digits.
+// figure formats x with about three digits.
 func figure(x float64) string {
 	if x >= 100 {
 		return fmt.Sprintf("%.0f", x)
@@ -211,10 +211,10 @@ func figure(x float64) string {
 	return strconv.FormatFloat(x, 'g', 3, 64)
 }
 
-// byteCount is a flag's size in bytes.
+// byteCount is a flag with a size in bytes.
 type byteCount uint64
 
-// byteUnits are what may follow the number; the first that fits is used to print it.
+// byteUnits lists the units of a size. The first unit that fits is used for printing.
 var byteUnits = []struct {
 	name string
 	size uint64

@@ -11,7 +11,7 @@ import (
 	"walrus/shards"
 )
 
-// publicShards is n of the public Walrus network.
+// publicShards is the number of shards of the public Walrus network.
 const publicShards = 1000
 
 func blobIDCommand(a *app) *cobra.Command {
@@ -38,7 +38,7 @@ configuration, or 1000, as on the public Walrus network, if you have none.
 	return c
 }
 
-// shardCount is a flag's number of shards; 0 is not given.
+// shardCount is a flag with a number of shards; 0 means not given.
 type shardCount int
 
 func (s *shardCount) Set(text string) error {
@@ -100,7 +100,8 @@ func (a *app) blobID(ctx context.Context, path string, n int) (err error) {
 	return err
 }
 
-// configuredShards is n of the configured network, or of the public one when nothing is configured.
+// configuredShards returns the number of shards of the configured network, or of the public one without a
+// configuration.
 func (a *app) configuredShards() (int, error) {
 	conf, err := a.loadClient()
 	if errors.Is(err, config.ErrNoConfig) {

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// mapWidth is the number of shards in a line of the map.
+	// mapWidth is the number of shards on one line of the map.
 	mapWidth = 50
-	// maxMap is the greatest number of shards that a map still helps with.
+	// maxMap bounds the shards for which a map is useful.
 	maxMap = 2000
 )
 
@@ -87,7 +87,7 @@ type statusReport struct {
 	BadNodes        []client.BadNode     `json:"badNodes"`
 }
 
-// permanentStatus is of the permanent records of a blob together.
+// permanentStatus sums up the permanent records of a blob.
 type permanentStatus struct {
 	EndEpoch    uint32 `json:"endEpoch"`
 	IsCertified bool   `json:"isCertified"`
@@ -127,7 +127,7 @@ func newStatusReport(com *certs.Committee, st *client.BlobStatus) statusReport {
 	return r
 }
 
-// countSlivers counts slivers by state; every state is there.
+// countSlivers counts slivers by state, with an entry for every state.
 func countSlivers(list []client.ShardStatus) map[string]int {
 	count := map[string]int{client.Stored: 0, client.Missing: 0, client.Corrupt: 0, client.Repairing: 0, client.Unreachable: 0}
 	for _, s := range list {

@@ -11,16 +11,16 @@ import (
 	"walrus/client"
 )
 
-// completionTimeout is how long somebody waits for an answer to the tab key.
+// completionTimeout bounds the wait after the tab key.
 const completionTimeout = 3 * time.Second
 
-// flagWords are what flags take that take a few words only.
+// flagWords lists the values of flags that accept only a few words.
 var flagWords = map[string][]cobra.Completion{
 	"consistency": {"default", "strict"}, "log-level": {"debug", "info", "warn", "error"}, "log-format": {"text", "json"},
 	"jwt-algorithm": {"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"},
 }
 
-// addCompletions tells shells what can follow, by what the usage lines say: IDs of the wallet's blobs, files, or nothing.
+// addCompletions makes shells complete arguments by the usage lines: IDs of the wallet's blobs, files, or nothing.
 func (a *app) addCompletions(c *cobra.Command) {
 	arguments := usageArguments(c.Use)
 	switch {
@@ -37,12 +37,12 @@ func (a *app) addCompletions(c *cobra.Command) {
 	}
 	for name, words := range flagWords {
 		if c.LocalFlags().Lookup(name) != nil {
-			_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // it exists
+			_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // cannot fail: the flag exists
 		}
 	}
 	for _, dir := range []string{"home", "dir"} {
 		if c.LocalNonPersistentFlags().Lookup(dir) != nil {
-			_ = c.MarkFlagDirname(dir) // it exists
+			_ = c.MarkFlagDirname(dir) // cannot fail: the flag exists
 		}
 	}
 	for _, sub := range c.Commands() {
@@ -50,7 +50,7 @@ func (a *app) addCompletions(c *cobra.Command) {
 	}
 }
 
-// completeBlobs offers the blobs that the wallet pays for. What goes wrong is not said: somebody is typing.
+// completeBlobs offers the wallet's blobs. It prints no errors, because the user is typing.
 func (a *app) completeBlobs(c *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -74,8 +74,8 @@ func (a *app) ownBlobs(ctx context.Context) (list []client.OwnedBlob, err error)
 	return s.ListBlobs(ctx, false)
 }
 
-// blobCompletions are blob IDs, and where one record is meant and there are several of a blob, or one was begun to be
-// typed, object IDs.
+// blobCompletions offers blob IDs. With records it offers object IDs for blobs that have several, or if the typed text
+// begins like one.
 func blobCompletions(list []client.OwnedBlob, records bool, typed string) (all []cobra.Completion) {
 	count := map[string]int{}
 	for i := range list {
@@ -90,7 +90,7 @@ func blobCompletions(list []client.OwnedBlob, records bool, typed string) (all [
 		if count[id] < 0 || !strings.HasPrefix(id, strings.TrimPrefix(typed, idMark)) {
 			continue
 		}
-		count[id] = -1 // offered
+		count[id] = -1 // offered already
 		all = append(all, cobra.CompletionWithDesc(id, byteSize(b.Size)+", until "+endEpoch(b.End)+", "+recordState(b)))
 	}
 	return all

@@ -19,17 +19,17 @@ import (
 	"walrus/internal/userfile"
 )
 
-// envPassphrase is the variable that holds the passphrase of --passphrase.
+// envPassphrase is the environment variable read by --passphrase.
 const envPassphrase = "WALRUS_PASSPHRASE" //nolint:gosec // the name, not the word
 
 // maxKeyFile bounds files of keys, recipients and passphrases, in bytes.
 const maxKeyFile = 1 << 20
 
-// passphraseFlags say where a passphrase comes from.
+// passphraseFlags name the source of a passphrase.
 type passphraseFlags struct {
 	wanted bool
 	file   string
-	marked bool // the file begins with a mark that is no part of the passphrase
+	marked bool // the text began with an invisible mark that is not part of the passphrase
 }
 
 func (p *passphraseFlags) add(f *pflag.FlagSet) {
@@ -39,26 +39,32 @@ func (p *passphraseFlags) add(f *pflag.FlagSet) {
 
 func (p *passphraseFlags) given() bool { return p.wanted || p.file != "" }
 
-// get reads the passphrase: from the file, the environment, or the terminal, where a new one is asked for twice.
+// get reads the passphrase from the file, the environment, or the terminal. The terminal asks twice for a new one.
 func (p *passphraseFlags) get(ctx context.Context, a *app, isNew bool) (string, error) {
-	word := a.env(envPassphrase)
 	if p.file != "" {
 		raw, err := readKeyFile(ctx, p.file)
 		if err != nil {
 			return "", fmt.Errorf("read passphrase: %w", err)
 		}
-		// What an editor adds and nobody sees would be part of a passphrase that nobody can type.
+		// An editor's invisible additions would make a passphrase that nobody can type.
 		if err := userfile.CheckText(raw); err != nil {
 			return "", fmt.Errorf("read passphrase: %s: %w", p.file, err)
 		}
 		raw, p.marked = userfile.CutBOM(raw)
 		first, _, _ := bytes.Cut(raw, []byte("\n"))
-		if word = strings.TrimSuffix(string(first), "\r"); word == "" {
+		word := strings.TrimSuffix(string(first), "\r")
+		if word == "" {
 			return "", fmt.Errorf("read passphrase: the first line of %s is empty", p.file)
 		}
-	}
-	if word != "" {
 		return word, nil
+	}
+	if word := a.env(envPassphrase); word != "" {
+		if err := userfile.CheckText([]byte(word)); err != nil && isNew { // existing blobs may have such passphrases, so reading accepts them
+			return "", fmt.Errorf("read passphrase: $%s: %w", envPassphrase, err)
+		}
+		rest, marked := userfile.CutBOM([]byte(word)) // a shell may have read it from a file
+		p.marked = marked
+		return string(rest), nil
 	}
 	word, err := a.askSecret(ctx, "passphrase: ")
 	if err == nil && isNew {
@@ -73,7 +79,7 @@ func (p *passphraseFlags) get(ctx context.Context, a *app, isNew bool) (string, 
 	return word, err
 }
 
-// askSecret asks on the terminal, whatever standard input is, without showing what is typed.
+// askSecret reads a secret from the terminal without showing it, even if standard input is something else.
 func (a *app) askSecret(ctx context.Context, prompt string) (string, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
@@ -104,14 +110,14 @@ func (a *app) askSecret(ctx context.Context, prompt string) (string, error) {
 			return "", fmt.Errorf("ask for the passphrase: %w", x.err)
 		}
 		return string(x.word), nil
-	case <-ctx.Done(): // the reading is left behind, and the process is about to end
+	case <-ctx.Done(): // the read is abandoned; the process is about to end
 		_ = term.Restore(fd, before)
 		_, _ = io.WriteString(tty, "\n")
 		return "", ctx.Err()
 	}
 }
 
-// encryptFlags say for whom a blob is encrypted.
+// encryptFlags name the recipients of an encrypted blob.
 type encryptFlags struct {
 	encrypt    bool
 	recipients []string
@@ -124,7 +130,7 @@ func (e *encryptFlags) add(f *pflag.FlagSet) {
 	e.passphrase.add(f)
 }
 
-// get gives the recipients; none if nothing is to be encrypted.
+// get returns the recipients; none means that nothing is encrypted.
 func (e *encryptFlags) get(ctx context.Context, a *app) ([]age.Recipient, error) {
 	switch {
 	case len(e.recipients) > 0 && e.passphrase.given():
@@ -156,7 +162,7 @@ func parseRecipients(ctx context.Context, list []string) (all []age.Recipient, e
 			all = append(all, r)
 			continue
 		}
-		path, err := userfile.Expand(path) // no shell does, after the @
+		path, err := userfile.Expand(path) // shells do not expand it after the @
 		if err != nil {
 			return nil, usagef("--recipient: %w", err)
 		}
@@ -188,7 +194,7 @@ func parseRecipients(ctx context.Context, list []string) (all []age.Recipient, e
 	return all, nil
 }
 
-// parseRecipient reads one public key. A secret one is not repeated in the error.
+// parseRecipient parses one public key. The error does not repeat a secret key.
 func parseRecipient(text string) (age.Recipient, error) {
 	switch {
 	case strings.HasPrefix(strings.ToUpper(text), "AGE-SECRET-KEY-"):
@@ -207,7 +213,7 @@ func parseRecipient(text string) (age.Recipient, error) {
 	return list[0], nil
 }
 
-// decryptFlags say how a blob is decrypted.
+// decryptFlags name the keys for decryption.
 type decryptFlags struct {
 	decrypt    bool
 	identities []string
@@ -220,7 +226,7 @@ func (d *decryptFlags) add(f *pflag.FlagSet) {
 	d.passphrase.add(f)
 }
 
-// get gives the identities; none if nothing is to be decrypted.
+// get returns the identities; none means that nothing is decrypted.
 func (d *decryptFlags) get(ctx context.Context, a *app) (all []age.Identity, err error) {
 	for _, path := range d.identities {
 		list, err := loadIdentities(ctx, path)
@@ -237,7 +243,7 @@ func (d *decryptFlags) get(ctx context.Context, a *app) (all []age.Identity, err
 		return nil, err
 	}
 	words := []string{word}
-	if d.passphrase.marked { // earlier versions took the mark for a part of the passphrase
+	if d.passphrase.marked { // earlier versions took the mark as part of the passphrase
 		words = append(words, "\ufeff"+word)
 	}
 	for _, word := range words {
@@ -250,7 +256,7 @@ func (d *decryptFlags) get(ctx context.Context, a *app) (all []age.Identity, err
 	return all, nil
 }
 
-// loadIdentities reads a file of secret keys. Errors repeat nothing of it.
+// loadIdentities reads a file of secret keys. Errors do not quote it.
 func loadIdentities(ctx context.Context, path string) ([]age.Identity, error) {
 	raw, err := readKeyFile(ctx, path)
 	if err == nil {
@@ -276,7 +282,7 @@ func loadIdentities(ctx context.Context, path string) ([]age.Identity, error) {
 	return list, nil
 }
 
-// unmarked refuses what is no plain text, or begins with a mark that nobody sees.
+// unmarked refuses text that is not plain, or that begins with an invisible mark.
 func unmarked(path string, text []byte) error {
 	if err := userfile.MarkedText(text); err != nil {
 		return fmt.Errorf("%s: %w", path, err)

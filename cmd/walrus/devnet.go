@@ -15,7 +15,7 @@ import (
 	"walrus/node"
 )
 
-// devnetFlags say which devnet.
+// devnetFlags select the devnet.
 type devnetFlags struct {
 	dir           string
 	nodes, shards int
@@ -114,7 +114,7 @@ of the log.
   xdg-open http://127.0.0.1:31415/`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := g.apply(new(gateway.SiteConfig)); err != nil { // before anything is made
+			if err := g.apply(new(gateway.SiteConfig)); err != nil { // check before anything is created
 				return err
 			}
 			net, err := d.loadOrInit(c.Context(), c.Flags().Changed("nodes"), c.Flags().Changed("shards"))
@@ -129,7 +129,7 @@ of the log.
 	return c
 }
 
-// loadOrInit finds the devnet or makes it. What was asked for must not contradict what is there.
+// loadOrInit loads the devnet or creates it. Flags that contradict an existing devnet are an error.
 func (d *devnetFlags) loadOrInit(ctx context.Context, nodesGiven, shardsGiven bool) (*config.Devnet, error) {
 	net, err := config.LoadDevnet(d.dir)
 	if errors.Is(err, config.ErrNoDevnet) {
@@ -193,7 +193,7 @@ type devnetReport struct {
 	Metrics   string   `json:"metrics,omitempty"` // of the gateway
 }
 
-// orAt is the end of a ready line that says where the gateway is.
+// orAt returns the end of a ready line, with the gateway's URL.
 func orAt(url string) string {
 	if url == "" {
 		return ""

@@ -15,11 +15,11 @@ import (
 	"walrus/node"
 )
 
-// devnetMaxBody is the greatest blob or form of a quilt that a devnet's gateway takes when it is not told, in bytes: whoever
-// runs a devnet is who uploads, and has the disk for it.
+// devnetMaxBody is the default bound, in bytes, of blobs and quilt forms at a devnet's gateway: the users of a devnet
+// run it themselves and have the disk space.
 const devnetMaxBody = 1 << 30
 
-// devnetGateway is how a devnet serves HTTP.
+// devnetGateway configures the gateway of a devnet.
 type devnetGateway struct {
 	bind, metrics string
 	maxBody       int64 // KiB
@@ -34,7 +34,7 @@ func (g *devnetGateway) add(flags *pflag.FlagSet) {
 	g.given = flags.Changed
 }
 
-// apply puts what was given into the configuration.
+// apply copies the flags that were given into the configuration.
 func (g *devnetGateway) apply(gw *gateway.SiteConfig) error {
 	if g.maxBody < 1 || g.maxBody > 1<<40 {
 		return usagef("--max-body-size is in KiB: must be 1 to %d", int64(1)<<40)
@@ -45,8 +45,8 @@ func (g *devnetGateway) apply(gw *gateway.SiteConfig) error {
 	return nil
 }
 
-// open opens the gateway of a devnet; if its address is only the default and somebody else has it, at any free port. It
-// logs as the nodes do, in whose process it runs.
+// open opens the gateway of a devnet. If the default address is taken, it uses any free port. The gateway logs as the
+// nodes in the same process do.
 func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet) (*node.GatewayNode, error) {
 	conf, err := config.LoadClient(devnet.Client)
 	if err != nil {
@@ -82,5 +82,5 @@ func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet)
 	return opened, err
 }
 
-// anyPort lets the system choose.
+// anyPort lets the system choose a port.
 var anyPort = net.JoinHostPort("127.0.0.1", "0")

@@ -56,7 +56,7 @@ func (a *app) encryptionKeyNew(path string) error {
 		return fmt.Errorf("make a key: %w", err)
 	}
 	text := fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), id.Recipient(), id)
-	if err := userfile.CreateNew(path, []byte(text), 0o600); err != nil { // on the disk before anything is encrypted for it
+	if err := userfile.CreateNew(path, []byte(text), 0o600); err != nil { // on disk before anything is encrypted with it
 		return fmt.Errorf("make a key: %w", err)
 	}
 	if a.global.json {

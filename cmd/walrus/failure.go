@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -16,15 +17,15 @@ import (
 	"walrus/ledger/wallet"
 )
 
-// failure is what --json says on stderr of a command that failed, on one line.
+// failure is the one-line JSON that --json prints to stderr when a command fails.
 type failure struct {
 	Error    string   `json:"error"`
 	Code     int      `json:"code"` // the exit code
-	Hint     string   `json:"hint"` // what to do
+	Hint     string   `json:"hint"` // advice for the user
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// wantsJSON tells whether a command line asks for JSON, when it is so wrong that its flags were not read.
+// wantsJSON reports whether a command line asks for JSON although its flags could not be parsed.
 func wantsJSON(args []string) bool {
 	if end := slices.Index(args, "--"); end >= 0 {
 		args = args[:end]
@@ -32,7 +33,7 @@ func wantsJSON(args []string) bool {
 	return slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
 }
 
-// fail tells why the command failed, unless that is told already, and returns the exit code. command is as it was typed.
+// fail prints why the command failed, unless that was done, and returns the exit code. command is as the user typed it.
 func (a *app) fail(ctx context.Context, command string, err error) int {
 	var told *toldError
 	text, code := "", exitCode(err)
@@ -44,6 +45,9 @@ func (a *app) fail(ctx context.Context, command string, err error) int {
 		}
 	case interrupted(ctx, err):
 		text, code = "interrupted", exitFailed
+		if errors.Is(err, client.ErrUnknown) { // repeating it could pay twice
+			text += ": " + err.Error()
+		}
 	default:
 		text = a.explain(err)
 	}
@@ -58,19 +62,19 @@ func (a *app) fail(ctx context.Context, command string, err error) int {
 	return code
 }
 
-// interrupted tells whether err is nothing but the end of ctx that the user wanted, not that of its time.
+// interrupted reports whether err comes only from the user's interrupt, not from a timeout.
 func interrupted(ctx context.Context, err error) bool {
 	return errors.Is(ctx.Err(), context.Canceled) && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
 }
 
-// failures are those of a command that goes on after one.
+// failures collects the failures of a command that continues after each.
 type failures struct {
 	worst int
 	texts []string
 	first error
 }
 
-// add tells a failure at once, unless stderr is to hold one object.
+// add prints a failure at once, or keeps it if stderr must hold one JSON object.
 func (f *failures) add(ctx context.Context, a *app, what string, err error) {
 	text := what + ": " + a.explain(err)
 	if interrupted(ctx, err) {
@@ -82,7 +86,7 @@ func (f *failures) add(ctx context.Context, a *app, what string, err error) {
 	f.worst, f.texts, f.first = max(f.worst, exitCode(err)), append(f.texts, text), cmp.Or(f.first, err)
 }
 
-// err is nil if there were none.
+// err returns nil if there were no failures.
 func (f *failures) err() error {
 	if f.worst == exitDone {
 		return nil
@@ -90,7 +94,7 @@ func (f *failures) err() error {
 	return &toldError{f.worst, strings.Join(f.texts, "; "), f.first}
 }
 
-// hint says in a few words what to do about an error.
+// hint returns short advice for an error.
 func hint(err error, code int, command string) string {
 	var changed *changedError
 	switch {
@@ -104,6 +108,10 @@ func hint(err error, code int, command string) string {
 		return "pay WAL to the account; on a devnet, walrus wallet faucet does"
 	case errors.Is(err, client.ErrNoFile):
 		return "walrus list-patches-in-quilt tells which files there are"
+	case errors.Is(err, client.ErrUnknown):
+		return "look for the transaction in walrus wallet history before you pay again; only store may be run again at any time"
+	case errors.Is(err, context.Canceled):
+		return "run it again"
 	case errors.Is(err, client.ErrStalled):
 		return "try again when the ledger goes on; walrus health tells which nodes are down"
 	case errors.Is(err, context.DeadlineExceeded):
@@ -120,7 +128,7 @@ func hint(err error, code int, command string) string {
 	return "with --log-level debug the command tells more"
 }
 
-// warn tells something that does not end the command. With --json it is kept until the end: stderr then holds one object.
+// warn prints a warning. With --json it is kept until the end, because stderr then holds one object.
 func (a *app) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if !a.global.json {
@@ -132,7 +140,7 @@ func (a *app) warn(format string, args ...any) {
 	a.warnings = append(a.warnings, oneLine(text))
 }
 
-// tellWarnings tells what --json kept back, when the command did not fail or will go on for long.
+// tellWarnings prints the warnings kept by --json, if the command succeeded or will run for long.
 func (a *app) tellWarnings() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -144,7 +152,7 @@ func (a *app) tellWarnings() {
 	a.warnings = nil
 }
 
-// tell writes one line to stderr; when even that fails there is nowhere left to say so.
+// tell writes one line to stderr. If that fails, there is no place left to report it.
 func tell(stderr io.Writer, text string) {
 	_, _ = fmt.Fprintln(stderr, "walrus: "+visible(oneLine(text)))
 }
@@ -155,4 +163,7 @@ func tellJSON(stderr io.Writer, v any) {
 	_ = enc.Encode(v)
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+var lineEnd = regexp.MustCompile(`\s*[\r\n]\s*`)
+
+// oneLine joins the lines of s with spaces. Other white space stays: it may be part of a name.
+func oneLine(s string) string { return strings.TrimSpace(lineEnd.ReplaceAllString(s, " ")) }

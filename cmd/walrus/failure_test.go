@@ -88,6 +88,7 @@ func TestFailuresAsJSON(t *testing.T) {
 		{notEnough, failure{notEnough.Error(), exitNotEnough, "walrus health", nil}},
 		{&client.NoFundsError{}, failure{Code: exitFailed, Hint: "wallet faucet"}},
 		{&changedError{name: "x"}, failure{"x changed while", exitFailed, "try again when nothing writes", nil}},
+		{fmt.Errorf("pay: %w: %w", client.ErrUnknown, client.ErrStalled), failure{Code: exitNotEnough, Hint: "walrus wallet history before you pay again"}},
 		{errors.New("a\nb"), failure{"a b", exitFailed, "--log-level debug", nil}},
 	} {
 		a, stderr := testApp()
@@ -125,6 +126,11 @@ func TestOneObjectOnStderr(t *testing.T) {
 	failed.add(ended, a, "store c", fmt.Errorf("keep a copy: %w", ended.Err()))
 	if want := "walrus: store c: interrupted\n"; stderr.String() != want {
 		t.Errorf("got %q, want %q", stderr, want)
+	}
+	a, stderr = testApp()
+	a.fail(ended, "walrus wallet send", fmt.Errorf("transaction 0x12: %w: %w: look for it in the wallet's history", client.ErrUnknown, ended.Err()))
+	if told := stderr.String(); !strings.HasPrefix(told, "walrus: interrupted: transaction 0x12") || !strings.Contains(told, "look for it") {
+		t.Errorf("of a payment that may have been made: %q", told)
 	}
 	late, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()

@@ -42,7 +42,7 @@ const (
   walrus aggregator --bind 192.0.2.1:80 --host read.example.net --cache-dir /var/cache/walrus --blocklist blocked.txt`
 )
 
-// gatewayCommands are the commands that serve HTTP until they are interrupted.
+// gatewayCommands makes the commands that serve HTTP until they are interrupted.
 func gatewayCommands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		gatewayCommand(a, "daemon", "serve HTTP: store blobs and read them", daemonLong, true, true),
@@ -109,7 +109,7 @@ func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggreg
 	return g.Run(ctx)
 }
 
-// printOperatorToken prints the token that is good for every record of a publisher.
+// printOperatorToken prints the token that is valid for every record of a publisher.
 func (a *app) printOperatorToken(ownerKey []byte) error {
 	token, err := gateway.OperatorToken(ownerKey)
 	if err != nil {
@@ -124,8 +124,8 @@ func (a *app) printOperatorToken(ownerKey []byte) error {
 	return err
 }
 
-// startNodeGateway starts the gateway that a node's configuration asks for, beside the node, which answers; it returns
-// where the gateway is, "" if none is asked for.
+// startNodeGateway starts the gateway that a node's configuration asks for. It returns the gateway's URL, or "" for
+// none. The node must be running already.
 func (a *app) startNodeGateway(ctx context.Context, home string, start func(task)) (url string, err error) {
 	conf, err := config.LoadNode(home)
 	if err != nil || conf.Gateway.Bind == "" {

@@ -15,9 +15,9 @@ import (
 	"walrus/internal/userfile"
 )
 
-// gatewayFlags are those of publisher, aggregator and daemon: of the original, with its names and units, and more.
+// gatewayFlags are the flags of publisher, aggregator and daemon: the original's, with its names and units, and more.
 type gatewayFlags struct {
-	site                  gateway.SiteConfig // as flags that need no more than to be set
+	site                  gateway.SiteConfig // flags that need no conversion set it directly
 	bind                  string
 	maxBody, maxQuiltBody int64 // KiB
 	secret, secretFile    string
@@ -85,7 +85,7 @@ func (f *gatewayFlags) addAggregator(flags *pflag.FlagSet) {
 	flags.Int64Var(&f.cacheSize, "cache-size", 1024, "how large the cache may be, in `MiB`")
 }
 
-// apply puts what was given into the configurations, which have what the file says.
+// apply copies the flags that were given into the configurations, which come from the file.
 func (f *gatewayFlags) apply(reads *client.Config, cfg *gateway.SiteConfig, env config.Env) error {
 	if _, _, err := net.SplitHostPort(f.bind); err != nil {
 		return usagef("--bind %s: want an address and a port, such as 127.0.0.1:31415", f.bind)
@@ -119,7 +119,7 @@ func (f *gatewayFlags) apply(reads *client.Config, cfg *gateway.SiteConfig, env 
 	return nil
 }
 
-// envJWTSecret is for the key that others shall not see in the list of processes.
+// envJWTSecret passes the key without showing it in the process list.
 const envJWTSecret = "WALRUS_JWT_DECODE_SECRET" //nolint:gosec // the name, not the secret
 
 func (f *gatewayFlags) jwtSecret(env config.Env) (string, error) {
@@ -136,13 +136,13 @@ func (f *gatewayFlags) jwtSecret(env config.Env) (string, error) {
 		if err := userfile.CheckText(raw); err != nil {
 			return "", usagef("--jwt-decode-secret-file %s: %w", f.secretFile, err)
 		}
-		raw, _ = userfile.CutBOM(raw) // no token would ever match it
+		raw, _ = userfile.CutBOM(raw) // tokens never contain it
 		secret := strings.TrimSpace(string(raw))
 		if secret == "" {
 			return "", usagef("--jwt-decode-secret-file %s: it is empty", f.secretFile)
 		}
 		return secret, nil
-	case f.given("jwt-decode-secret"), f.given("jwt-decode-secret-file"): // by a variable of a script, perhaps, that is not set
+	case f.given("jwt-decode-secret"), f.given("jwt-decode-secret-file"): // perhaps set from an empty variable in a script
 		return "", usagef("--jwt-decode-secret is empty: anybody could store; leave it out if that is wanted")
 	}
 	return env(envJWTSecret), nil

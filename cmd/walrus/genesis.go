@@ -87,7 +87,7 @@ func (a *app) genesisNew(o *genesisNew) error {
 	return err
 }
 
-// draft says all that is missing at once.
+// draft makes the genesis. The error lists everything that is missing.
 func (o *genesisNew) draft() (*ledger.Genesis, error) {
 	var lacks []string
 	for _, need := range []struct {
@@ -137,7 +137,7 @@ func (o *genesisNew) draft() (*ledger.Genesis, error) {
 	return g, nil
 }
 
-// accountOf is an address, given as one or by the wallet file that has it.
+// accountOf reads an address, given as text or as the wallet file with its key.
 func accountOf(text string) (ledger.Address, error) {
 	if strings.HasPrefix(text, "0x") {
 		address, err := ledger.ParseAddress(text)
@@ -190,8 +190,8 @@ func (a *app) genesisAdd(path string, entries []string) error {
 	return a.printMembers(members)
 }
 
-// tellProblems lists several problems and returns an error that counts them; one alone is the error, and so are all with
-// --json, where lines would be in the way.
+// tellProblems prints several problems and returns an error with their number. A single problem, or all of them with
+// --json, becomes the error itself.
 func (a *app) tellProblems(what string, problems []error) error {
 	if a.global.json || len(problems) == 1 {
 		list := make([]string, len(problems))
@@ -200,7 +200,7 @@ func (a *app) tellProblems(what string, problems []error) error {
 		}
 		return fmt.Errorf("%s: %s", what, strings.Join(list, "; "))
 	}
-	if a.global.json { // one object says it all
+	if a.global.json { // one JSON object holds all problems
 		var all []string
 		for _, p := range problems {
 			all = append(all, p.Error())

@@ -42,11 +42,11 @@ func newGenesisMembers(g *ledger.Genesis) (list []genesisMember) {
 	return list
 }
 
-// latestStart is how long before a check the first epoch should begin at most, in epochs: those that passed before the
-// network starts are made up for by its first blocks.
+// latestStart bounds how many epochs before the check the first epoch should begin. The network's first blocks catch up
+// on the epochs that passed before its start.
 const latestStart = 2
 
-// newGenesisReport says what network a valid genesis makes.
+// newGenesisReport describes the network that a valid genesis makes.
 func newGenesisReport(g *ledger.Genesis, now time.Time) (*genesisReport, error) {
 	com, err := g.Committee()
 	if err != nil {
@@ -75,7 +75,7 @@ func newGenesisReport(g *ledger.Genesis, now time.Time) (*genesisReport, error) 
 	return r, nil
 }
 
-// mayFail is how many nodes may be down, whichever they are, while the others still store and read everything.
+// mayFail returns how many nodes, any of them, may be down while the others still store and read everything.
 func mayFail(com *certs.Committee) (nodes int) {
 	var weights []int
 	for i := range com.Members() {

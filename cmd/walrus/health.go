@@ -78,7 +78,7 @@ type nodeReport struct {
 	nodeState
 }
 
-// nodeState is what a node says about itself.
+// nodeState is a node's report about itself.
 type nodeState struct {
 	State         string `json:"state,omitempty"`
 	Epoch         uint32 `json:"epoch"`
@@ -96,7 +96,7 @@ type nodeState struct {
 	Refuses       string `json:"refuses,omitempty"`
 	UptimeSeconds int64  `json:"uptimeSeconds"`
 	Peers         int    `json:"peers"`
-	// ClockAhead is by how many seconds the node finds its clock ahead of the others'.
+	// ClockAhead is the node's own estimate, in seconds, of how far its clock is ahead of the others'.
 	ClockAhead float64  `json:"clockAheadSeconds,omitempty"`
 	Incidents  []string `json:"incidents,omitempty"`
 }
@@ -116,13 +116,13 @@ func newNodeState(s *p2p.NodeStatus) nodeState {
 	}
 }
 
-// diskText is how much of the disk is used, and how much more may be.
+// diskText says how much of the disk is used, and how much more may be.
 func (s *nodeState) diskText() string {
 	text := byteSize(s.DiskBytes) + " used"
 	if s.DiskLimit > 0 {
 		text += " of the " + byteSize(s.DiskLimit) + " it may"
 	}
-	if s.DiskReserve > 0 { // older nodes do not tell
+	if s.DiskReserve > 0 { // older nodes do not report it
 		text += fmt.Sprintf("; %s free, of which %s stay so", byteSize(s.DiskFree), byteSize(s.DiskReserve))
 	}
 	return text

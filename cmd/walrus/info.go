@@ -30,7 +30,7 @@ walrus health tells. When the ledger cannot be asked, it shows what the genesis 
 	}
 }
 
-// info shows what the ledger says, or else what the genesis does.
+// info prints the ledger's parameters, or the genesis's if the ledger cannot be asked.
 func (a *app) info(ctx context.Context) error {
 	ctx, cancel := a.withTimeout(ctx, askTimeout)
 	defer cancel()
@@ -207,7 +207,7 @@ func newInfoReport(genesis *ledger.Genesis, info *client.Info) *infoReport {
 		e := exampleBlob{UnencodedSize: size, EncodedSize: p.EncodedSize(size)}
 		storage, err := params.StorageCost(uint64(e.EncodedSize), 1)
 		if err != nil {
-			continue // more than there is: no example
+			continue // exceeds the supply: no example
 		}
 		write, err := params.WriteCost(uint64(e.EncodedSize))
 		if err != nil {

@@ -14,23 +14,24 @@ import (
 	"walrus/internal/userfile"
 )
 
-// input is bytes to encode: they are read twice, hence a file.
+// input is a file of bytes to be encoded, which reads them twice.
 type input struct {
 	watched
-	name string // as given
+	name string // as given by the user
 	size uint64
 	temp bool
 }
 
-// openInput opens the file at path, or spools to a temporary file in tempDir ("": the system's) what cannot be read twice or
-// does not say how long it is: standard input ("-"), a pipe, a device, a file of the system such as those in /proc.
+// openInput opens the file at path. Sources that cannot be read twice, or do not report their length, are copied to a
+// temporary file in tempDir ("": the system's): standard input ("-"), a pipe, a device, a system file such as those in
+// /proc.
 func (a *app) openInput(ctx context.Context, path, tempDir string) (*input, error) {
 	if path == "-" {
 		return a.spool(ctx, path, a.stdin, tempDir)
 	}
 	f, err := userfile.OpenInput(ctx, path)
 	if err != nil {
-		return nil, err // says open, the path and why
+		return nil, err // the error says open, the path and the reason
 	}
 	in, err := a.inputOf(ctx, path, f, tempDir)
 	if in == nil || in.file != f {
@@ -50,27 +51,44 @@ func (a *app) inputOf(ctx context.Context, path string, f *os.File, tempDir stri
 	if !st.Mode().IsRegular() {
 		return a.spool(ctx, path, f, tempDir)
 	}
-	begin, ok, err := asLongAsItSays(ctx, f, st)
+	begin, ok, err := asLongAsItSays(ctx, path, f, st)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, err
 	case ok:
 		return &input{watched: watched{file: f, stat: st, name: path}, name: path, size: uint64(st.Size())}, nil
 	}
-	return a.spool(ctx, path, io.MultiReader(bytes.NewReader(begin), f), tempDir)
+	return a.spoolFile(ctx, path, begin, f, st, tempDir)
 }
 
-// asLongAsItSays tells whether a regular file has as many bytes as it says. Those of /proc say 0, those of /sys a page, and
-// those of some remote file systems anything; such a file is read to its end, what was read of it already is begin.
-func asLongAsItSays(ctx context.Context, f *os.File, st fs.FileInfo) (begin []byte, ok bool, err error) {
+// asLongAsItSays reports whether a regular file has as many bytes as its size says. Files in /proc report 0, those in
+// /sys a page, those of some remote file systems anything. Such a file is read to its end instead; begin is the part
+// read here. A file that is being written to has another size by now, which is an error.
+func asLongAsItSays(ctx context.Context, name string, f *os.File, st fs.FileInfo) (begin []byte, ok bool, err error) {
 	if st.Size() == 0 {
 		var b bytes.Buffer
-		_, err := userfile.CopyUntil(ctx, &b, io.LimitReader(f, 1)) // until: some wait for something to happen
-		return b.Bytes(), b.Len() == 0, err
+		_, err = userfile.CopyUntil(ctx, &b, io.LimitReader(f, 1)) // CopyUntil, because some files block until something happens
+		begin, ok = b.Bytes(), b.Len() == 0
+	} else {
+		n, end := f.ReadAt(make([]byte, 2), st.Size()-1)
+		ok = n == 1 && errors.Is(end, io.EOF) // if it cannot be read, spooling reports the reason
 	}
-	two := make([]byte, 2)
-	n, err := f.ReadAt(two, st.Size()-1)
-	return nil, n == 1 && errors.Is(err, io.EOF), nil // if it cannot be read, spooling says why
+	if err == nil && !ok {
+		err = sameSize(name, f, st)
+	}
+	return begin, ok, err
+}
+
+// spoolFile copies a file that does not report its length. begin was read already.
+func (a *app) spoolFile(ctx context.Context, name string, begin []byte, f *os.File, st fs.FileInfo, tempDir string) (*input, error) {
+	in, err := a.spool(ctx, name, io.MultiReader(bytes.NewReader(begin), f), tempDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameSize(name, f, st); err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	return in, nil
 }
 
 func (a *app) spool(ctx context.Context, name string, r io.Reader, tempDir string) (*input, error) {
@@ -78,7 +96,7 @@ func (a *app) spool(ctx context.Context, name string, r io.Reader, tempDir strin
 	if err != nil {
 		return nil, fmt.Errorf("keep a copy of %s: %w", spoken(name), err)
 	}
-	// without a name nothing stays behind however the process ends; not every system takes it away from an open file
+	// without a name it is gone when the process ends in any way; not every system can unlink an open file
 	in := &input{watched: watched{file: f, name: name}, name: name, temp: os.Remove(f.Name()) != nil}
 	n, err := userfile.CopyUntil(ctx, f, r)
 	if err != nil {
@@ -96,7 +114,7 @@ func spoken(name string) string {
 	return name
 }
 
-// Close also removes what was spooled.
+// Close also removes the copy.
 func (in *input) Close() error {
 	err := in.file.Close()
 	if in.temp {
@@ -105,15 +123,15 @@ func (in *input) Close() error {
 	return err
 }
 
-// watched is a file whose reads fail once it is not what it was when it was opened: it is read twice, and what is sent must
-// be what the blob ID was made of.
+// watched is a file whose reads fail once it has changed since it was opened. It is read twice, and the bytes sent must
+// match the blob ID.
 type watched struct {
 	file *os.File
 	stat fs.FileInfo // nil: a copy of ours, which nobody changes
 	name string
 }
 
-// ReadAt is that of io.ReaderAt.
+// ReadAt implements io.ReaderAt.
 func (w *watched) ReadAt(p []byte, off int64) (int, error) {
 	n, err := w.file.ReadAt(p, off)
 	if changed := w.unchanged(); changed != nil {
@@ -122,7 +140,7 @@ func (w *watched) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// unchanged says what happened to a file that was changed.
+// unchanged returns an error if the file has changed.
 func (w *watched) unchanged() error {
 	if w.stat == nil {
 		return nil
@@ -145,14 +163,24 @@ func sameFile(name string, before, now fs.FileInfo) error {
 	return &changedError{name, how}
 }
 
-// changedError is a file that somebody wrote to while it was read.
+// sameSize is sameFile for files whose modification time the system invents.
+func sameSize(name string, f *os.File, before fs.FileInfo) error {
+	now, err := f.Stat()
+	if err != nil || now.Size() == before.Size() {
+		return err
+	}
+	return sameFile(name, before, now)
+}
+
+// changedError means that a file was written to while it was read.
 type changedError struct{ name, how string }
 
 func (e *changedError) Error() string {
 	return fmt.Sprintf("%s changed while it was read%s: try again when nothing writes to it, or with a copy", e.name, e.how)
 }
 
-// blame is err, unless the file changed: then nothing else is to blame, least of all nodes that refuse what is not the blob.
+// blame returns err, or an error for the changed file if it changed. A changed file also explains nodes that refuse the
+// data.
 func blame(err error, unchanged func() error) error {
 	var changed *changedError
 	if errors.As(err, &changed) {

@@ -81,6 +81,31 @@ func TestEmptyInput(t *testing.T) {
 	}
 }
 
+// TestGrowingInput: what is appended between the looks at a file makes it no file that does not know its size.
+func TestGrowingInput(t *testing.T) {
+	a, _ := testApp()
+	for _, before := range []string{"", "content"} {
+		path := writeFile(t, t.TempDir(), "log", before)
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		st, err := f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Dir(path), "log", before+" and more")
+		_, ok, err := asLongAsItSays(t.Context(), path, f, st)
+		_, spooling := a.spoolFile(t.Context(), path, nil, f, st, t.TempDir())
+		for _, err := range []error{err, spooling} {
+			if ok || err == nil || !strings.HasPrefix(err.Error(), path+" changed while it was read, from ") {
+				t.Errorf("%q: %v, %v", before, ok, err)
+			}
+		}
+	}
+}
+
 // changes are what may happen to a file between its two readings.
 var changes = map[string]func(path string) error{
 	"longer":  func(path string) error { return os.WriteFile(path, []byte("longer than it was"), 0o600) },
@@ -182,11 +207,31 @@ func TestMarkedPassphrase(t *testing.T) {
 			t.Errorf("%q: %q, %v: want %q", text, got, err, want)
 		}
 	}
+	set := func(word string) { a.env = func(string) string { return word } }
+	for text, want := range map[string]string{"\xef\xbb\xbfword": "word", "wörd": "wörd", "w\xf6rd": ""} {
+		set(text)
+		got, err := (&passphraseFlags{wanted: true}).get(t.Context(), a, true)
+		if got != want || (err == nil) != (want != "") || err != nil && !strings.Contains(err.Error(), "$WALRUS_PASSPHRASE") {
+			t.Errorf("in the environment, %q: %q, %v: want %q", text, got, err, want)
+		}
+		if _, err := (&passphraseFlags{wanted: true}).get(t.Context(), a, false); err != nil {
+			t.Errorf("in the environment, to read with, %q: %v", text, err)
+		}
+	}
 	// What an earlier version locked with the mark can still be opened.
 	d := decryptFlags{decrypt: true, passphrase: passphraseFlags{file: writeFile(t, dir, "word", "\xef\xbb\xbfword\n")}}
 	identities, err := d.get(t.Context(), a)
 	if err != nil {
 		t.Fatal(err)
+	}
+	set("\ufeffword")
+	d = decryptFlags{decrypt: true, passphrase: passphraseFlags{wanted: true}}
+	more, err := d.get(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(more) != len(identities) {
+		t.Errorf("the environment gives %d identities, a file %d", len(more), len(identities))
 	}
 	for _, word := range []string{"word", "\ufeffword"} {
 		var sealed bytes.Buffer

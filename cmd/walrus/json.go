@@ -16,7 +16,7 @@ import (
 	"walrus/internal/userfile"
 )
 
-// maxRequest bounds a request in JSON, in bytes: room for some ten thousand files of a quilt.
+// maxRequest bounds a JSON request, in bytes: room for some ten thousand files of a quilt.
 const maxRequest = 16 << 20
 
 func jsonCommand(a *app) *cobra.Command {
@@ -45,7 +45,7 @@ Unknown names are wrong usage (exit code 2), and the error says which there are.
 				return err
 			}
 			root := newRoot(a)
-			a.global.json = true // the new flags have taken it back; errors are JSON, too
+			a.global.json = true // parsing the new flags reset it; errors stay JSON
 			argv, err := parseRequest(root, text)
 			if err != nil {
 				return &usageError{fmt.Errorf("walrus json: %w", err)}
@@ -56,7 +56,7 @@ Unknown names are wrong usage (exit code 2), and the error says which there are.
 	}
 }
 
-// requestText is the argument, or what standard input has; nobody else can then read that.
+// requestText returns the argument, or all of standard input, which is then no longer available as a source.
 func (a *app) requestText(ctx context.Context, args []string) ([]byte, error) {
 	if len(args) > 0 && args[0] != "-" {
 		return []byte(args[0]), nil
@@ -73,14 +73,14 @@ func (a *app) requestText(ctx context.Context, args []string) ([]byte, error) {
 	return text, nil
 }
 
-// usedInput is standard input when the request was in it.
+// usedInput replaces standard input after the request was read from it.
 type usedInput struct{}
 
 func (usedInput) Read([]byte) (int, error) {
 	return 0, errors.New("standard input has the request: give that as an argument")
 }
 
-// parseRequest makes a command line for root of a request.
+// parseRequest turns a request into a command line for root.
 func parseRequest(root *cobra.Command, text []byte) (argv []string, err error) {
 	request := map[string]any{}
 	dec := json.NewDecoder(bytes.NewReader(text))
@@ -119,7 +119,7 @@ func parseRequest(root *cobra.Command, text []byte) (argv []string, err error) {
 	return append(append(global, "--json"), argv...), nil
 }
 
-// commandsByName are all commands that do something, by their names in JSON.
+// commandsByName returns all runnable commands by their JSON names.
 func commandsByName(root *cobra.Command) map[string]*cobra.Command {
 	all := map[string]*cobra.Command{}
 	var walk func(prefix string, c *cobra.Command)
@@ -146,7 +146,7 @@ func commandsByName(root *cobra.Command) map[string]*cobra.Command {
 	return all
 }
 
-// camelCase of words-with-dashes.
+// camelCase converts words-with-dashes to camelCase.
 func camelCase(name string) string {
 	words := strings.Split(name, "-")
 	for i := 1; i < len(words); i++ {

@@ -16,14 +16,14 @@ import (
 	"walrus/config"
 )
 
-// argument of a command, as its usage line has it.
+// argument is an argument of a command, from its usage line.
 type argument struct {
 	field  string
 	amount bool
 	many   bool
 }
 
-// commandForm is how a command is written in JSON.
+// commandForm describes a command's JSON form.
 type commandForm struct {
 	path    string // without walrus
 	flags   map[string]*pflag.Flag
@@ -46,7 +46,7 @@ func newCommandForm(c *cobra.Command) *commandForm {
 	return f
 }
 
-// globalForm is how what all commands have is written in JSON.
+// globalForm describes the JSON form of the flags of all commands.
 func globalForm(root *cobra.Command) *commandForm {
 	f := &commandForm{flags: map[string]*pflag.Flag{}, neutral: neutralFields[""], ignored: []string{"gasBudget"}}
 	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) {
@@ -57,9 +57,9 @@ func globalForm(root *cobra.Command) *commandForm {
 	return f
 }
 
-// usageArguments are the arguments that a usage line has, such as "fund OBJECT_ID AMOUNT" or "new [FILE] --epoch TIME".
+// usageArguments lists the arguments in a usage line, such as "fund OBJECT_ID AMOUNT" or "new [FILE] --epoch TIME".
 func usageArguments(use string) (list []argument) {
-	ofFlag := true // as the name of the command is none either
+	ofFlag := true // the command's name is no argument either
 	for word := range strings.FieldsSeq(use) {
 		word = strings.Trim(word, "[]()|")
 		switch {
@@ -81,7 +81,7 @@ func usageArguments(use string) (list []argument) {
 
 // arguments turns the fields of a request into flags and arguments of the command line.
 func (f *commandForm) arguments(fields map[string]any) (argv []string, err error) {
-	given := map[string][]string{} // values of arguments
+	given := map[string][]string{} // by argument
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
 		value := fields[field]
 		name := field
@@ -99,7 +99,7 @@ func (f *commandForm) arguments(fields map[string]any) (argv []string, err error
 				argv = append(argv, "--consistency=strict")
 			}
 			continue
-		case flag != nil && field == "tag": // of the original: key and value apart
+		case flag != nil && field == "tag": // the original gives key and value separately
 			if pair, err := stringList(value); err == nil && len(pair) == 2 {
 				argv, given["tag"] = append(argv, "--tag="+pair[0]), pair[1:]
 				continue
@@ -134,7 +134,7 @@ func (f *commandForm) arguments(fields map[string]any) (argv []string, err error
 	return append(argv, given["tag"]...), nil
 }
 
-// accepts says whether a field that has no place here may be there.
+// accepts reports whether a field without a use here may be given.
 func (f *commandForm) accepts(field string, value any) bool {
 	if slices.Contains(f.ignored, field) {
 		return true
@@ -146,7 +146,7 @@ func (f *commandForm) accepts(field string, value any) bool {
 	case nil:
 		return true
 	case bool:
-		return !v || field == "strictConsistencyCheck" || field == "shared" // it is found out
+		return !v || field == "strictConsistencyCheck" || field == "shared" // detected without the field
 	case string:
 		return v == "" || field == "encodingType" && v == encodingType
 	case []any:
@@ -176,7 +176,7 @@ func unknownName(what, name string, names []string) error {
 	return fmt.Errorf("unknown %s %q: there are %s", what, name, strings.Join(names, ", "))
 }
 
-// texts of an argument: one, or as many as the list has.
+// texts returns the texts of an argument: one, or all in the list.
 func (a *argument) texts(value any) ([]string, error) {
 	if n, ok := value.(json.Number); ok && a.amount {
 		return []string{n.String() + "FROST"}, nil
@@ -191,7 +191,7 @@ func (a *argument) texts(value any) ([]string, error) {
 	return list, err
 }
 
-// flagTexts are the values that a flag is to be given, one after the other.
+// flagTexts returns the values for a flag, one after the other.
 func flagTexts(flag *pflag.Flag, value any) ([]string, error) {
 	switch flag.Value.Type() {
 	case "bool":
@@ -236,7 +236,7 @@ func flagTexts(flag *pflag.Flag, value any) ([]string, error) {
 	return nil, errors.New("want a number or a text")
 }
 
-// stringList is one text, or a list of texts; objects in it are handed on as JSON, for flags that take that.
+// stringList accepts one text or a list of texts. Objects in it become JSON, for flags that take JSON.
 func stringList(value any) (list []string, err error) {
 	if one, ok := value.(string); ok {
 		return []string{one}, nil
@@ -262,7 +262,7 @@ func stringList(value any) (list []string, err error) {
 	return list, nil
 }
 
-// pairTexts are the members of an object as key=value.
+// pairTexts returns the members of an object as key=value.
 func pairTexts(pairs map[string]any) (list []string, err error) {
 	for _, key := range slices.Sorted(maps.Keys(pairs)) {
 		text, ok := pairs[key].(string)
@@ -274,11 +274,11 @@ func pairTexts(pairs map[string]any) (list []string, err error) {
 	return list, nil
 }
 
-// quoted is text as one field of a line of comma-separated ones, as which such flags read it.
+// quoted returns text as one field of a comma-separated line, which is how such flags parse it.
 func quoted(text string) string {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	_ = w.Write([]string{text}) // into memory
+	_ = w.Write([]string{text}) // writing to memory does not fail
 	w.Flush()
 	return strings.TrimSuffix(b.String(), "\n")
 }

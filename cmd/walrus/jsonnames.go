@@ -1,12 +1,12 @@
 package main
 
-// originalCommands are those that the original calls otherwise.
+// originalCommands maps the original's command names to ours, where they differ.
 var originalCommands = map[string]string{
 	"write": "store", "burnBlobs": "burn", "getBlobAttribute": "attributes show", "setBlobAttribute": "attributes set",
 	"removeBlobAttributeFields": "attributes remove",
 }
 
-// originalFields are fields that the original calls otherwise, by command.
+// originalFields maps the original's field names to ours, where they differ, by command.
 var originalFields = map[string]map[string]string{
 	"extend":            {"blobObjId": "blob", "epochsExtended": "epochs"},
 	"delete":            {"blobId": "blob", "blobIds": "blob", "objectId": "blob", "objectIds": "blob"},
@@ -19,8 +19,8 @@ var originalFields = map[string]map[string]string{
 	"blob-id":           {"nShards": "shards"},
 }
 
-// neutralFields are fields of the original that have nothing to do here, by command: programs send them with values that
-// ask for nothing, and only these are accepted.
+// neutralFields lists, by command, fields of the original without a use here. Programs send them with values that ask
+// for nothing; only such values are accepted.
 var neutralFields = map[string][]string{
 	"":            {"context"},
 	"store":       neutralStore,
@@ -35,7 +35,7 @@ var neutralFields = map[string][]string{
 	"health":      {"rpcUrl", "nodeIds", "nodeUrls", "committee", "activeSet", "detail", "sortBy", "desc"},
 }
 
-// argumentFields name arguments whose word in the usage makes no name of a field.
+// argumentFields names the JSON fields of arguments whose usage word makes no field name.
 var argumentFields = map[string]string{"KEY=VALUE": "attributes", "KEY": "keys"}
 
 var neutralStore = []string{

@@ -1,5 +1,6 @@
-// Command walrus stores blobs in a Walrus network, reads them, runs storage nodes, and sets up networks for development.
-// It turns flags and files into configurations, runs what they describe, prints, and decides nothing itself.
+// Command walrus stores blobs in a Walrus network, reads them, runs storage nodes, and sets up networks for
+// development. It turns flags and files into configurations, runs the parts they describe, and prints. It decides
+// nothing itself.
 package main
 
 import (
@@ -17,9 +18,9 @@ func main() { os.Exit(execute()) }
 func execute() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// The first signal ends the work in order. From then on the default action is back: a second one ends the process.
+	// The first signal ends the work in order. It also restores the default action: a second signal kills the process.
 	context.AfterFunc(ctx, stop)
-	// A reader that has gone away (walrus read … | head) is an error of the write, not the end of the process.
+	// If the reader leaves (walrus read … | head), the write fails, but the process does not die.
 	signal.Ignore(syscall.SIGPIPE)
 	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv)
 }

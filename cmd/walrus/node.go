@@ -29,7 +29,7 @@ put into the network's genesis before the network starts (walrus genesis add), t
 	return c
 }
 
-// homeFlag adds --home, which must be given.
+// homeFlag adds the required flag --home.
 func homeFlag(c *cobra.Command, home *string) {
 	c.Flags().StringVar(home, "home", "", "`FOLDER` of the node (required)")
 	check := c.Args
@@ -88,13 +88,13 @@ func (a *app) nodeRun(ctx context.Context, home string) error {
 	})
 }
 
-// openedNode is a node that listens and does not run yet.
+// openedNode is a node that listens but does not run yet.
 type openedNode struct {
 	*node.Node
 	name, peer string
 }
 
-// openNode opens the node of home, whose log lines carry the attributes attrs.
+// openNode opens the node of home. Its log lines carry attrs.
 func (a *app) openNode(home string, attrs []any) (*openedNode, error) {
 	conf, err := config.LoadNode(home)
 	if err != nil {

@@ -97,7 +97,7 @@ func (a *app) nodeInit(o nodeInit) error {
 	return err
 }
 
-// whatNext says what becomes of the entry that is printed.
+// whatNext says what to do with the printed entry.
 func whatNext(genesis *ledger.Genesis, id peer.ID, home string) string {
 	if genesis == nil {
 		return "; this is its entry for the genesis, to be added with walrus genesis add before the network starts:"
@@ -119,7 +119,7 @@ type memberJSON struct {
 	Consensus string `json:"consensus"`
 }
 
-// findNetwork tells the network's name, which is that of the genesis, unless there is none yet.
+// findNetwork returns the network's name: the genesis's, or the flag's if there is no genesis yet.
 func (o nodeInit) findNetwork() (name string, genesis *ledger.Genesis, err error) {
 	path := o.genesis
 	if path == "" {

@@ -19,14 +19,14 @@ func (a *app) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// printJSONLine writes v as JSON on one line of stdout, for those who wait for a line.
+// printJSONLine writes v as JSON on one line of stdout, for programs that read line by line.
 func (a *app) printJSONLine(v any) error {
 	enc := json.NewEncoder(&asciiControls{a.stdout})
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }
 
-// table lays out rows of cells in columns. The first row is the heading. What cannot be seen in a cell is written out.
+// table prints rows of cells in columns. The first row is the heading. Invisible characters in cells are escaped.
 func table(w io.Writer, indent string, rows [][]string) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
@@ -34,7 +34,7 @@ func table(w io.Writer, indent string, rows [][]string) error {
 		for i := range row {
 			row[i] = visible(row[i])
 		}
-		// An empty last cell would leave spaces at the end of the line.
+		// An empty last cell would leave trailing spaces.
 		if _, err := fmt.Fprintln(tw, strings.TrimRight(indent+strings.Join(row, "\t"), "\t")); err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func table(w io.Writer, indent string, rows [][]string) error {
 	return tw.Flush()
 }
 
-// byteSize is n for people, such as 1.50 MiB.
+// byteSize formats n for people, such as 1.50 MiB.
 func byteSize[T int64 | uint64](n T) string {
 	if n < 1<<10 {
 		return fmt.Sprintf("%d B", n)
@@ -56,10 +56,10 @@ func byteSize[T int64 | uint64](n T) string {
 	return fmt.Sprintf("%.2f %s", v, unit)
 }
 
-// maxRanges is how many ranges of shards fit in a cell.
+// maxRanges bounds the ranges of shards in a cell.
 const maxRanges = 6
 
-// shardList is a set of shards, ascending, for people: "5: 0-3,8", and only the first few of many.
+// shardList formats ascending shards for people: "5: 0-3,8". Of many ranges it shows only the first.
 func shardList(list []int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d: ", len(list))
@@ -85,7 +85,7 @@ func shardList(list []int) string {
 	return strings.TrimSuffix(b.String(), ": ")
 }
 
-// endEpoch says for people until when something is kept.
+// endEpoch says until when something is kept, for people.
 func endEpoch(epoch uint32) string {
 	return fmt.Sprintf("the start of epoch %d", epoch)
 }
@@ -97,7 +97,7 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// seconds is d for people, precise enough for what it says.
+// seconds formats d for people, with useful precision.
 func seconds(d time.Duration) string {
 	if d < time.Second {
 		return d.Round(time.Millisecond).String()

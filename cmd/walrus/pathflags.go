@@ -8,10 +8,10 @@ import (
 	"walrus/internal/userfile"
 )
 
-// pathNames are what the values of flags are called that are paths.
+// pathNames lists the value names of flags that are paths.
 var pathNames = []string{"FILE", "FOLDER", "DIR", "PATHS"}
 
-// expandPaths puts the user's home in the place of ~ where the shell did not: in --flag=~/x.
+// expandPaths replaces ~ by the user's home in flags such as --flag=~/x, which shells do not expand.
 func expandPaths(flags *pflag.FlagSet) (err error) {
 	flags.Visit(func(f *pflag.Flag) {
 		name, _ := pflag.UnquoteUsage(f)

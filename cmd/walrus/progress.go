@@ -22,7 +22,7 @@ type bars struct {
 	bar   *pb.ProgressBar // nil before the first report
 }
 
-// newBars returns nil, which shows nothing, unless a person is looking.
+// newBars returns nil, which shows nothing, unless stderr is a terminal.
 func (a *app) newBars(what string) *bars {
 	if a.global.json || !isTerminal(a.stderr) {
 		return nil
@@ -30,7 +30,7 @@ func (a *app) newBars(what string) *bars {
 	return &bars{app: a, what: what}
 }
 
-// progress is what the client calls.
+// progress returns the function for the client to call.
 func (b *bars) progress() client.Progress {
 	if b == nil {
 		return nil
@@ -46,7 +46,7 @@ func (b *bars) progress() client.Progress {
 	}
 }
 
-// plainWidth is taken for the width of a terminal that does not know its own, as in a container or on a serial line.
+// plainWidth is the assumed width of a terminal that does not report its own, as in a container or on a serial line.
 const plainWidth = 80
 
 // barWidth returns the columns of a bar on w, or 0 to let the bar follow a terminal that knows its width.
@@ -59,7 +59,7 @@ func barWidth(w io.Writer) int {
 	return plainWidth
 }
 
-// finish removes the bar that is on the screen.
+// finish removes the visible bar.
 func (b *bars) finish() {
 	if b != nil && b.bar != nil {
 		b.bar.Finish()
@@ -67,7 +67,7 @@ func (b *bars) finish() {
 	}
 }
 
-// encoding is progress for those who encode without a client.
+// encoding returns the progress function for encoding without a client.
 func (b *bars) encoding() func(done, total int64) {
 	if b == nil {
 		return nil
@@ -76,21 +76,21 @@ func (b *bars) encoding() func(done, total int64) {
 	return func(done, total int64) { report(client.Encoding, done, total) }
 }
 
-// fileBars shows how far the storing of files is: the stages of one, or one bar for many side by side.
+// fileBars shows the progress of storing files: the stages of one file, or one bar for several at once.
 type fileBars struct {
-	one *bars // of a single file
+	one *bars // for a single file
 	app *app  // constant
 
 	mu     sync.Mutex
-	sizes  []int64 // as they are known before; guarded by mu, as the rest
+	sizes  []int64 // as known beforehand; guarded by mu, as the rest
 	sent   []int64 // of sizes
 	all    int64   // the sum of sizes
 	gone   int64   // the sum of sent
 	ended  int
-	stored *pb.ProgressBar // nil while it is not on the screen
+	stored *pb.ProgressBar // nil while it is hidden
 }
 
-// newFileBars returns nil, which shows nothing, unless a person is looking.
+// newFileBars returns nil, which shows nothing, unless stderr is a terminal.
 func (a *app) newFileBars(paths []string) *fileBars {
 	if len(paths) == 1 {
 		return &fileBars{one: a.newBars(paths[0])}
@@ -100,7 +100,7 @@ func (a *app) newFileBars(paths []string) *fileBars {
 	}
 	f := &fileBars{app: a, sizes: make([]int64, len(paths)), sent: make([]int64, len(paths))}
 	for i, path := range paths {
-		f.sizes[i] = 1 // of an empty file, and of what cannot be told
+		f.sizes[i] = 1 // for an empty file, and one of unknown size
 		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
 			f.sizes[i] += st.Size()
 		}
@@ -109,7 +109,7 @@ func (a *app) newFileBars(paths []string) *fileBars {
 	return f
 }
 
-// progress is what the client calls about the i-th file.
+// progress returns the function for the client to call about the i-th file.
 func (f *fileBars) progress(i int) client.Progress {
 	if f == nil {
 		return nil
@@ -126,7 +126,7 @@ func (f *fileBars) progress(i int) client.Progress {
 	}
 }
 
-// done is told when the i-th file is, or is given up.
+// done is called when the i-th file is stored or given up.
 func (f *fileBars) done(i int) {
 	if f == nil || f.app == nil {
 		return
@@ -137,7 +137,7 @@ func (f *fileBars) done(i int) {
 	f.showLocked(i, f.sizes[i])
 }
 
-// showLocked brings the bar up to date: so much of the i-th file is sent.
+// showLocked updates the bar: sent bytes of the i-th file are sent.
 func (f *fileBars) showLocked(i int, sent int64) {
 	f.gone += sent - f.sent[i]
 	f.sent[i] = sent
@@ -147,7 +147,7 @@ func (f *fileBars) showLocked(i int, sent int64) {
 	f.stored.Set("prefix", fmt.Sprintf("storing: %d of %d files", f.ended, len(f.sizes))).SetCurrent(f.gone)
 }
 
-// aside does something that writes where the bar is.
+// aside hides the bar and calls write, which prints in its place.
 func (f *fileBars) aside(write func() error) error {
 	if f == nil {
 		return write()
@@ -158,7 +158,7 @@ func (f *fileBars) aside(write func() error) error {
 	return write()
 }
 
-// finish removes the bar that is on the screen.
+// finish removes the visible bar.
 func (f *fileBars) finish() {
 	if f != nil {
 		f.mu.Lock()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,34 +18,34 @@ import (
 	"walrus/shards"
 )
 
-// quiltInput is the files of a quilt that is to be stored.
+// quiltInput holds the files of a quilt to be stored.
 type quiltInput struct {
 	files []quilt.File
-	from  map[string]string // by identifier: the path
+	from  map[string]string // path by identifier
 	open  []interface {
 		io.Closer
 		unchanged() error
 	}
 	temp string // folder for copies
-	// room is how many bytes of small files may still be kept in memory.
+	// room is the number of bytes of small files that may still be kept in memory
 	room int64
 }
 
 const (
-	// smallFile is up to which size, in bytes, a file is read whole: a quilt is read across all its files, bit by bit.
+	// smallFile bounds the files that are read whole, in bytes: a quilt is read across all its files, bit by bit.
 	smallFile = 64 << 10
-	// smallFiles bounds what is kept of all small files, in bytes. The others are opened and stay open.
+	// smallFiles bounds the bytes kept of all small files. Other files are opened and stay open.
 	smallFiles = 64 << 20
 )
 
-// blobSpec is one file as --blobs has it.
+// blobSpec is one file in the form of --blobs.
 type blobSpec struct {
 	Path       string            `json:"path"`
 	Identifier string            `json:"identifier"`
 	Tags       map[string]string `json:"tags"`
 }
 
-// newQuiltInput gathers the files below paths, and those of specs, which are JSON.
+// newQuiltInput collects the files below paths, and those of specs, which are JSON.
 func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quiltInput, err error) {
 	in := &quiltInput{from: map[string]string{}, room: smallFiles}
 	defer func() {
@@ -54,7 +53,7 @@ func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quil
 			_ = in.Close() // nothing was written
 		}
 	}()
-	if conf, err := a.loadClient(); err == nil { // otherwise that is said when the network is joined
+	if conf, err := a.loadClient(); err == nil { // otherwise joining the network reports the error
 		in.temp = conf.TempDir
 	}
 	for _, path := range paths {
@@ -89,7 +88,7 @@ func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quil
 	return in, nil
 }
 
-// addTree adds a file under its name, or all files below a folder under their paths in it.
+// addTree adds a file under its name, or all files below a folder under their relative paths.
 func (a *app) addTree(ctx context.Context, in *quiltInput, root string) error {
 	st, err := os.Stat(root)
 	if err != nil {
@@ -98,7 +97,7 @@ func (a *app) addTree(ctx context.Context, in *quiltInput, root string) error {
 	if !st.IsDir() {
 		return a.addFile(ctx, in, root, filepath.Base(root), nil)
 	}
-	// with a separator at its end, a root that is a link to a folder is followed
+	// a trailing separator makes WalkDir follow a root that is a link to a folder
 	return filepath.WalkDir(root+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -134,13 +133,19 @@ func (a *app) addFile(ctx context.Context, in *quiltInput, path, identifier stri
 		return err
 	}
 	defer func() { _ = f.Close() }() // nothing was written
-	begin, ok, err := asLongAsItSays(ctx, f, st)
+	begin, ok, err := asLongAsItSays(ctx, path, f, st)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+		return err
 	}
 	in.from[identifier] = path
 	if !ok {
-		return a.addCopy(ctx, in, quilt.File{Identifier: identifier, Tags: tags}, path, io.MultiReader(bytes.NewReader(begin), f))
+		spooled, err := a.spoolFile(ctx, path, begin, f, st, in.temp)
+		if err != nil {
+			return err
+		}
+		in.open = append(in.open, spooled)
+		in.files = append(in.files, quilt.File{Identifier: identifier, Tags: tags, Size: int64(spooled.size), Content: spooled})
+		return nil
 	}
 	c := &pathContent{path: path, stat: st}
 	if st.Size() <= min(smallFile, in.room) {
@@ -152,19 +157,7 @@ func (a *app) addFile(ctx context.Context, in *quiltInput, path, identifier stri
 	return nil
 }
 
-// addCopy adds a file that does not say how long it is.
-func (a *app) addCopy(ctx context.Context, in *quiltInput, f quilt.File, path string, r io.Reader) error {
-	spooled, err := a.spool(ctx, path, r, in.temp)
-	if err != nil {
-		return err
-	}
-	f.Size, f.Content = int64(spooled.size), spooled
-	in.open = append(in.open, spooled)
-	in.files = append(in.files, f)
-	return nil
-}
-
-// size of all files together, in bytes.
+// size returns the bytes of all files together.
 func (in *quiltInput) size() (sum int64) {
 	for _, f := range in.files {
 		sum += f.Size
@@ -172,7 +165,7 @@ func (in *quiltInput) size() (sum int64) {
 	return sum
 }
 
-// unchanged says which file changed, if one did.
+// unchanged returns an error that names a changed file, if there is one.
 func (in *quiltInput) unchanged() error {
 	for _, c := range in.open {
 		if err := c.unchanged(); err != nil {
@@ -191,10 +184,10 @@ func (in *quiltInput) Close() error {
 	return errors.Join(errs...)
 }
 
-// pathContent is the content of a file, which is opened when it is first read. A small one is then kept in memory.
+// pathContent reads a file that is opened at the first read. A small file is then kept in memory.
 type pathContent struct {
 	path  string
-	stat  fs.FileInfo // as it was laid out
+	stat  fs.FileInfo // at the time of the layout
 	small bool
 
 	once  sync.Once
@@ -203,7 +196,7 @@ type pathContent struct {
 	err   error
 }
 
-// ReadAt is that of io.ReaderAt.
+// ReadAt implements io.ReaderAt.
 func (c *pathContent) ReadAt(p []byte, off int64) (int, error) {
 	c.once.Do(func() { c.err = c.open() })
 	switch {

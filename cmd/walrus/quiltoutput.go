@@ -18,18 +18,18 @@ import (
 	"walrus/quilt"
 )
 
-// fileSink takes the files of a quilt: into a folder, into JSON, or one to standard output.
+// fileSink writes the files of a quilt: into a folder, into JSON, or one to standard output.
 type fileSink struct {
 	app    *app
-	root   *os.Root // nil: not into a folder
+	root   *os.Root // nil: not writing to a folder
 	out    string
 	inline bool  // into JSON
-	room   int64 // bytes left for that
+	room   int64 // bytes left for inline content
 	names  map[string]bool
 	read   []quiltFile
 }
 
-// newFileSink refuses what could not be written, as far as the identifiers are known.
+// newFileSink refuses files that could not be written, as far as the identifiers are known.
 func (a *app) newFileSink(out string, patches []quilt.Patch) (*fileSink, error) {
 	s := &fileSink{app: a, out: out, names: map[string]bool{}, room: maxInlineBlob}
 	if out == "-" {
@@ -66,7 +66,7 @@ func (a *app) newFileSink(out string, patches []quilt.Patch) (*fileSink, error) 
 	return s, nil
 }
 
-// identifiers are those that are known before the files themselves are read.
+// identifiers returns the identifiers known before the files are read.
 func identifiers(patches []quilt.Patch) (names []string) {
 	for _, p := range patches {
 		if p.Identifier != "" {
@@ -76,7 +76,7 @@ func identifiers(patches []quilt.Patch) (names []string) {
 	return names
 }
 
-// writable makes the folder of a file and looks whether the file can be written, before anything is fetched.
+// writable makes the folder of a file and checks that the file can be written, before anything is fetched.
 func (s *fileSink) writable(identifier string) error {
 	f, err := s.create(identifier)
 	if err == nil {
@@ -85,7 +85,7 @@ func (s *fileSink) writable(identifier string) error {
 	return err
 }
 
-// create begins a file below the folder, which links cannot lead out of.
+// create opens a file below the folder for writing. Links cannot lead outside.
 func (s *fileSink) create(identifier string) (*userfile.File, error) {
 	name := filepath.FromSlash(identifier)
 	err := s.root.MkdirAll(filepath.Dir(name), 0o777)
@@ -108,7 +108,7 @@ func (s *fileSink) close() {
 	}
 }
 
-// claim checks that an identifier names a file below the folder, and only once.
+// claim checks that an identifier names a file below the folder, and is used only once.
 func (s *fileSink) claim(identifier string) error {
 	if path.Clean(identifier) != identifier || !filepath.IsLocal(filepath.FromSlash(identifier)) || strings.ContainsRune(identifier, 0) {
 		return fmt.Errorf("%q is no plain name below %s: read it alone, to standard output", identifier, s.out)
@@ -120,7 +120,7 @@ func (s *fileSink) claim(identifier string) error {
 	return nil
 }
 
-// visit takes one file.
+// visit writes one file of the quilt.
 func (s *fileSink) visit(p quilt.Patch, content io.WriterTo) error {
 	f := quiltFile{Identifier: p.Identifier, Tags: notNil(p.Tags), Size: p.Size}
 	switch {
@@ -152,7 +152,7 @@ func (s *fileSink) visit(p quilt.Patch, content io.WriterTo) error {
 	return nil
 }
 
-// write writes a file, which appears under its name when it is whole.
+// write writes a file, which gets its name when it is complete.
 func (s *fileSink) write(identifier string, content io.WriterTo) error {
 	f, err := s.create(identifier)
 	if err != nil {
@@ -165,7 +165,7 @@ func (s *fileSink) write(identifier string, content io.WriterTo) error {
 	return f.Keep()
 }
 
-// tagList is tags for people.
+// tagList formats tags for people.
 func tagList(tags map[string]string) string {
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(tags)) {

@@ -14,7 +14,7 @@ import (
 	"walrus/shards"
 )
 
-// maxInlineBlob bounds a blob in JSON output, in bytes: it is held in memory more than once.
+// maxInlineBlob bounds a blob in JSON output, in bytes: it is held in memory several times.
 const maxInlineBlob = 64 << 20
 
 func readCommand(a *app) *cobra.Command {
@@ -86,22 +86,22 @@ writer encoded wrongly, in parts that this read did not need. default checks wha
 	return c
 }
 
-// readRequest is what to read, and how.
+// readRequest holds the arguments of read.
 type readRequest struct {
 	id         shards.BlobID
-	out        string // - is standard output
+	out        string // - means standard output
 	strict     bool
-	ranged     bool             // only span
+	ranged     bool             // read span only
 	span       client.ByteRange // before the size is known
-	off, n     int64            // span, once it is
-	identities []age.Identity   // none: as it is stored
+	off, n     int64            // span once the size is known
+	identities []age.Identity   // none: write the blob as stored
 }
 
 func (a *app) read(ctx context.Context, r *readRequest) (err error) {
 	ctx, cancel := a.withTimeout(ctx, 0)
 	defer cancel()
 	var f *userfile.File
-	if r.out != "-" { // what cannot be written is told before anything is fetched
+	if r.out != "-" { // report an unwritable output before anything is fetched
 		if f, err = userfile.Open(ctx, r.out); err != nil {
 			return err
 		}
@@ -148,11 +148,11 @@ func (a *app) readToFile(ctx context.Context, s *session, r *readRequest, f *use
 	return nil
 }
 
-// readTo reads to w and names the nodes that did not do their part.
+// readTo reads to w and names the nodes that failed.
 func (a *app) readTo(ctx context.Context, s *session, r *readRequest, w io.Writer) (*client.ReadResult, error) {
 	bars := a.newBars(r.id.String())
 	if w == io.Writer(a.stdout) && isTerminal(a.stdout) {
-		bars = nil // the blob itself goes to the screen
+		bars = nil // the blob itself goes to the terminal
 	}
 	begin := &beginning{w: w}
 	res, err := r.copy(ctx, s, begin, client.ReadOptions{Strict: r.strict, Progress: bars.progress()})
@@ -166,7 +166,7 @@ func (a *app) readTo(ctx context.Context, s *session, r *readRequest, w io.Write
 	return res, err
 }
 
-// copy reads the whole or the range, as it is stored or decrypted.
+// copy writes the whole blob or the range, as stored or decrypted.
 func (r *readRequest) copy(ctx context.Context, s *session, w io.Writer, opt client.ReadOptions) (*client.ReadResult, error) {
 	b, err := s.Open(ctx, r.id)
 	if err != nil {
@@ -193,7 +193,7 @@ func (r *readRequest) copy(ctx context.Context, s *session, w io.Writer, opt cli
 	return content.CopyRange(ctx, w, r.off, r.n, opt)
 }
 
-// beginning keeps the first bytes that are written.
+// beginning remembers the first bytes written.
 type beginning struct {
 	w     io.Writer
 	bytes []byte
@@ -230,7 +230,7 @@ func newReadReport(r *readRequest, out string, res *client.ReadResult) readRepor
 	return report
 }
 
-// inlineBlob collects a blob for JSON.
+// inlineBlob collects a blob for JSON output.
 type inlineBlob struct{ bytes []byte }
 
 func (b *inlineBlob) Write(p []byte) (int, error) {

@@ -13,7 +13,7 @@ import (
 	"walrus/shards"
 )
 
-// quiltQuery is which files read-quilt is about: some or all of a quilt, or those of patch IDs.
+// quiltQuery selects files for read-quilt: some or all of a quilt, or files by patch ID.
 type quiltQuery struct {
 	id          shards.BlobID
 	identifiers []string
@@ -64,7 +64,7 @@ files themselves are in it, as base64 in "blob", up to 64 MiB together.`,
 	return c
 }
 
-// parseQuiltQuery makes sense of flags, and of the arguments that follow them.
+// parseQuiltQuery parses flags and the arguments that follow them.
 func parseQuiltQuery(id string, identifiers []string, tagged bool, tag string, patches, args []string) (*quiltQuery, error) {
 	q := &quiltQuery{}
 	if len(patches) > 0 {
@@ -156,7 +156,7 @@ func (a *app) readQuilt(ctx context.Context, q *quiltQuery, out string) (err err
 	return nil
 }
 
-// find finds the files; those of patch IDs are known by these alone, and there is no quilt.
+// find finds the selected files. Patch IDs need no quilt; the result then has only columns.
 func (q *quiltQuery) find(ctx context.Context, s *session) (*client.Quilt, []quilt.Patch, error) {
 	if len(q.patches) > 0 {
 		var patches []quilt.Patch
@@ -183,7 +183,7 @@ func (q *quiltQuery) find(ctx context.Context, s *session) (*client.Quilt, []qui
 	return opened, opened.Index().Patches, nil
 }
 
-// nameBad names the nodes that did not do their part.
+// nameBad prints the nodes that failed.
 func (a *app) nameBad(nodes []client.BadNode) {
 	for _, n := range nodes {
 		what := "did not deliver"

@@ -77,10 +77,10 @@ func recordState(b *client.OwnedBlob) string {
 	return state
 }
 
-// recordName names a record: by object ID, or by blob ID if the account has one live record of it.
+// recordName names a record: by object ID, or by blob ID if the account has one live record of the blob.
 type recordName struct {
 	object ledger.ObjectID
-	blob   *shards.BlobID // nil: object is meant
+	blob   *shards.BlobID // nil: use object
 }
 
 func parseRecord(arg string) (name recordName, err error) {
@@ -98,7 +98,7 @@ func parseRecord(arg string) (name recordName, err error) {
 	return name, nil
 }
 
-// record finds the record that is named.
+// record finds the named record.
 func (s *session) record(ctx context.Context, name recordName) (id ledger.ObjectID, err error) {
 	if name.blob == nil {
 		return name.object, nil
@@ -106,7 +106,7 @@ func (s *session) record(ctx context.Context, name recordName) (id ledger.Object
 	return s.OwnRecord(ctx, *name.blob)
 }
 
-// change runs an operation on the record that arg names, and shows what came of it.
+// change runs an operation on the record named by arg, and prints the outcome.
 func (a *app) change(ctx context.Context, arg, done string, op func(context.Context, *session, ledger.ObjectID) (*client.Changed, error)) (err error) {
 	name, err := parseRecord(arg)
 	if err != nil {
@@ -130,12 +130,12 @@ func (a *app) change(ctx context.Context, arg, done string, op func(context.Cont
 	return a.printChanged(c, done)
 }
 
-// changedReport is the JSON output of what changes a record.
+// changedReport is the JSON output of commands that change a record.
 type changedReport struct {
 	ID        ledger.ObjectID  `json:"id"`
 	BlobID    shards.BlobID    `json:"blobId"`
 	EndEpoch  uint32           `json:"endEpoch"`
-	StorageID *ledger.ObjectID `json:"storageId,omitempty"` // what a deletion gave back
+	StorageID *ledger.ObjectID `json:"storageId,omitempty"` // left over from a deletion
 	Cost      ledger.Amount    `json:"cost"`
 	Fee       ledger.Amount    `json:"feeFrost"`
 	Tx        ledger.TxID      `json:"txId"`
@@ -161,7 +161,7 @@ func (a *app) printChanged(c *client.Changed, done string) error {
 	return table(a.stdout, "", rows)
 }
 
-// paid is a cost for people.
+// paid formats a cost for people.
 func paid(c client.Cost) string {
 	var parts []string
 	for _, p := range []struct {
@@ -231,7 +231,7 @@ drop the blob unless somebody else stores the same content. Copies that others m
 	return c
 }
 
-// confirm asks a person; where none is looking, the command itself is the answer.
+// confirm asks the user on a terminal. Without a terminal, the command itself counts as consent.
 func (a *app) confirm(ctx context.Context, what string) error {
 	if a.global.json || !isTerminal(a.stderr) || !isTerminal(a.stdin) {
 		return nil
@@ -249,7 +249,7 @@ func (a *app) confirm(ctx context.Context, what string) error {
 	return nil
 }
 
-// readLine reads a line of standard input, or until ctx ends; the reading is then left behind.
+// readLine reads a line of standard input. When ctx ends, it abandons the read.
 func (a *app) readLine(ctx context.Context) (string, error) {
 	type line struct {
 		text string
@@ -401,7 +401,7 @@ func (a *app) attributesShow(ctx context.Context, arg string) (err error) {
 	}
 	ctx, cancel := a.withTimeout(ctx, askTimeout)
 	defer cancel()
-	// Anybody may read them; a wallet is needed only to find one's own record of a blob ID.
+	// Anybody may read attributes; only finding one's own record of a blob ID needs a wallet.
 	open := a.open
 	if name.blob != nil {
 		open = a.openPaying
@@ -433,7 +433,7 @@ func (a *app) attributesShow(ctx context.Context, arg string) (err error) {
 	return table(a.stdout, "", rows)
 }
 
-// printable keeps the text of strangers from playing with the terminal.
+// printable stops foreign text from controlling the terminal.
 func printable(text string) string {
 	quoted := strconv.Quote(text)
 	if quoted == `"`+text+`"` {

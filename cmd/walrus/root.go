@@ -10,7 +10,7 @@ import (
 	"walrus/config"
 )
 
-// globalFlags are those of every command.
+// globalFlags are the flags of every command.
 type globalFlags struct {
 	config    string
 	wallet    string
@@ -40,7 +40,7 @@ With --json, a command that fails leaves one object on standard error: {"error",
 any; the code is the exit code.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not enough nodes, or the ledger stands still for want of them.`
 
-// otherGroup are the commands that belong to none of the groups.
+// otherGroup is the heading of commands outside all groups.
 const otherGroup = "Other"
 
 func newRoot(a *app) *cobra.Command {
@@ -100,27 +100,60 @@ func newRoot(a *app) *cobra.Command {
 	}
 	root.SetHelpCommandGroupID(otherGroup)
 	root.SetCompletionCommandGroupID(otherGroup)
+	strict(root)
 	a.addCompletions(root)
 	return root
 }
 
-// group makes c a command that has subcommands and, alone, prints its help.
+// group makes c a command with subcommands that prints its help when called alone.
 func group(c *cobra.Command) *cobra.Command {
-	c.Args = func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		c.SuggestionsMinimumDistance = 2
-		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-			return usagef("unknown command %q: did you mean %q?", args[0], near[0])
-		}
-		return usagef("unknown command %q (see %s --help)", args[0], c.CommandPath())
-	}
+	c.Args = subcommand
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return c
 }
 
-// args turns cobra's check of the number of arguments into wrong usage.
+// subcommand refuses names that are not subcommands of c.
+func subcommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	near := c.SuggestionsFor(args[0]) // some are other words for it, or begin with it
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	if name := config.Nearest(args[0], names); name != "" {
+		near = []string{name}
+	}
+	if len(near) > 0 {
+		return usagef("unknown command %q: did you mean %q?", args[0], near[0])
+	}
+	return usagef("unknown command %q (see %s --help)", args[0], c.CommandPath())
+}
+
+// strict makes cobra's own commands refuse unknown names, instead of explaining something else.
+func strict(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			group(c)
+		case "help":
+			c.Args = func(_ *cobra.Command, args []string) error {
+				of, rest, err := root.Find(args)
+				if err != nil {
+					return &usageError{err}
+				}
+				return subcommand(of, rest)
+			}
+		}
+	}
+}
+
+// args turns cobra's check of the argument count into a usage error.
 func args(check cobra.PositionalArgs, want string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if check(c, args) != nil {
@@ -130,7 +163,7 @@ func args(check cobra.PositionalArgs, want string) cobra.PositionalArgs {
 	}
 }
 
-// withTimeout bounds ctx by --timeout, or else by the command's own limit; 0 is none.
+// withTimeout bounds ctx by --timeout, or else by the command's default; 0 means none.
 func (a *app) withTimeout(ctx context.Context, own time.Duration) (context.Context, context.CancelFunc) {
 	limit := a.global.timeout
 	if limit == 0 {
@@ -142,7 +175,7 @@ func (a *app) withTimeout(ctx context.Context, own time.Duration) (context.Conte
 	return context.WithTimeout(ctx, limit)
 }
 
-// logger writes to stderr as l says, unless flags or environment say otherwise.
+// logger returns a logger to stderr, configured by l, flags and environment.
 func (a *app) logger(l config.Log) (*slog.Logger, error) {
 	if err := l.Override(a.env, a.global.logLevel, a.global.logFormat); err != nil {
 		return nil, err

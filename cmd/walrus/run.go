@@ -28,8 +28,8 @@ const (
 	exitNotEnough = 4
 )
 
-// run executes one command line and returns its exit code. Data goes to stdout, everything else to stderr. ctx ends
-// when the user interrupts.
+// run executes one command line and returns its exit code. Data goes to stdout, everything else to stderr. The user's
+// interrupt ends ctx.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env config.Env) (code int) {
 	out := newOutput(ctx, stdout)
 	a := &app{stdin: stdin, stdout: out, stderr: stderr, env: env}
@@ -41,20 +41,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := newRoot(a) //nolint:contextcheck // cobra hands ctx to each command
 	root.SetArgs(protectIDs(args))
 	c, err := root.ExecuteContextC(ctx)
-	if out.readerGone {
-		return exitDone // whoever reads has seen enough
+	if out.readerGone && (err == nil || closedPipe(err)) {
+		err = nil // the reader has seen enough
 	}
 	if err == nil {
 		a.tellWarnings()
 		return exitDone
 	}
 	if exitCode(err) == exitUsage && (wantsJSON(args) || c.Name() == "json") {
-		a.global.json = true // the flags may not have been read that far
+		a.global.json = true // parsing may have failed before the flag
 	}
 	return a.fail(ctx, c.CommandPath(), err)
 }
 
-// app is what every command works with.
+// app holds what every command uses.
 type app struct {
 	stdin  io.Reader
 	stdout *output
@@ -63,13 +63,13 @@ type app struct {
 	global globalFlags
 
 	mu       sync.Mutex
-	warnings []string // with --json, until the end; guarded by mu
+	warnings []string // kept until the end with --json; guarded by mu
 }
 
-// output is stdout. It remembers that its reader went away, so that this ends the command without noise.
+// output is stdout. It remembers that its reader has left, so that the command ends without an error message.
 type output struct {
 	w          io.Writer
-	until      io.Writer // w; a pipe that nobody empties does not keep the command from ending with its context
+	until      io.Writer // w, but a stalled pipe does not keep the command running after its context ends
 	readerGone bool
 }
 
@@ -85,13 +85,17 @@ func newOutput(ctx context.Context, w io.Writer) *output {
 
 func (o *output) Write(p []byte) (int, error) {
 	n, err := o.until.Write(p)
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
+	if closedPipe(err) {
 		o.readerGone = true
 	}
 	return n, err
 }
 
-// usageError is a command line that makes no sense.
+func closedPipe(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
+}
+
+// usageError marks an invalid command line.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
@@ -99,11 +103,11 @@ func (e *usageError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-// toldError has been told already, unless stderr is to hold one object, and carries the exit code.
+// toldError was printed already, unless stderr must hold one JSON object. It carries the exit code.
 type toldError struct {
 	code  int
 	text  string
-	cause error // the first of them, or nil
+	cause error // the first cause, or nil
 }
 
 func (e *toldError) Error() string { return e.text }
@@ -130,7 +134,7 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// explain is err as the one line that a person gets.
+// explain returns err as one line for people.
 func (a *app) explain(err error) string {
 	text := err.Error()
 	if errors.Is(err, context.DeadlineExceeded) && a.global.timeout > 0 {
@@ -139,7 +143,7 @@ func (a *app) explain(err error) string {
 	return text
 }
 
-// isTerminal tells whether a person looks at w.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w any) bool {
 	if o, ok := w.(*output); ok {
 		w = o.w
@@ -148,10 +152,10 @@ func isTerminal(w any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// idMark goes before a blob or patch ID that begins with "-", as one in 64 does, while flags are parsed.
+// idMark is put before a blob or patch ID that begins with "-", as one in 64 does, while flags are parsed.
 const idMark = "blob:"
 
-// protectIDs keeps blob and patch IDs from being taken for flags.
+// protectIDs keeps blob and patch IDs from being parsed as flags.
 func protectIDs(args []string) []string {
 	safe := make([]string, 0, len(args))
 	for i, arg := range args {
@@ -170,7 +174,7 @@ func protectIDs(args []string) []string {
 	return safe
 }
 
-// parseBlobID reads a blob ID given as an argument.
+// parseBlobID parses a blob ID given as an argument.
 func parseBlobID(arg string) (shards.BlobID, error) {
 	id, err := shards.ParseBlobID(strings.TrimPrefix(arg, idMark))
 	if err != nil {

@@ -129,7 +129,7 @@ func TestTexts(t *testing.T) {
 		{byteSize(int64(3 << 19)), "1.50 MiB"},
 		{byteSize(uint64(1<<64 - 1)), "16.00 EiB"},
 		{endEpoch(7), "the start of epoch 7"},
-		{oneLine(" a\n\tb  c\r\n"), "a b c"},
+		{oneLine(" a\n\tb  c\r\n"), "a b  c"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("got %q, want %q", tt.got, tt.want)

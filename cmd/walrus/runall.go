@@ -9,11 +9,11 @@ import (
 	"walrus/node"
 )
 
-// task is work that goes on until its context ends.
+// task is work that continues until its context ends.
 type task func(context.Context) error
 
-// runAll runs nodes until ctx ends or one of them fails, and calls ready once the channel that await picks of each node
-// is closed. ready may start more tasks, which end with the nodes and end them if they fail.
+// runAll runs nodes until ctx ends or one of them fails. It calls ready once the channel that await returns is closed
+// for every node. ready may start more tasks: they end with the nodes, and the nodes end if a task fails.
 func runAll(ctx context.Context, nodes []*node.Node, await func(*node.Node) <-chan struct{}, ready func(ctx context.Context, start func(task)) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	start := func(t task) { g.Go(func() error { return t(ctx) }) }
@@ -33,7 +33,7 @@ func runAll(ctx context.Context, nodes []*node.Node, await func(*node.Node) <-ch
 	return g.Wait()
 }
 
-// closeAll closes nodes that were opened and will not run.
+// closeAll closes opened nodes that will not run.
 func closeAll(nodes []*node.Node) error {
 	var err error
 	for _, n := range nodes {

@@ -11,10 +11,10 @@ import (
 	"walrus/ledger/wallet"
 )
 
-// askTimeout bounds commands that only ask: each node is given up on much sooner.
+// askTimeout bounds commands that only ask; the wait for a single node is much shorter.
 const askTimeout = time.Minute
 
-// encodingType is how the one encoding is called in JSON.
+// encodingType names the only encoding, in JSON.
 const encodingType = "RS2"
 
 // session is a client that has joined the network.
@@ -24,7 +24,7 @@ type session struct {
 	conf *config.Client
 }
 
-// open joins the configured network, to read. The caller closes the session.
+// open joins the configured network for reading. The caller closes the session.
 func (a *app) open(ctx context.Context) (*session, error) {
 	conf, err := a.loadClient()
 	if err != nil {
@@ -63,5 +63,5 @@ func (a *app) join(ctx context.Context, conf *config.Client, payer *wallet.Walle
 	return &session{Client: n.Client(), node: n, conf: conf}, nil
 }
 
-// close leaves the network and adds what went wrong to err.
+// close leaves the network and adds its error to err.
 func (s *session) close(err *error) { *err = errors.Join(*err, s.node.Close()) }

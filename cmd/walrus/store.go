@@ -73,7 +73,7 @@ and with --dry-run
 	return c
 }
 
-// storeFlags are those of all commands that store.
+// storeFlags are the flags of all commands that store.
 type storeFlags struct {
 	opt                  client.StoreOptions
 	epochs               epochCount
@@ -93,7 +93,7 @@ func (s *storeFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&s.opt.Force, "force", false, "register the blob anew even if it is certified already, and pay for it")
 }
 
-// options are those that the flags ask for.
+// options returns the store options that the flags ask for.
 func (s *storeFlags) options() (client.StoreOptions, error) {
 	opt := s.opt
 	if s.deletable && s.permanent {
@@ -113,7 +113,7 @@ func (s *storeFlags) options() (client.StoreOptions, error) {
 	return opt, nil
 }
 
-// epochCount is a flag: a number of epochs, or max.
+// epochCount is a flag with a number of epochs, or max.
 type epochCount string
 
 func (e *epochCount) Set(text string) error {
@@ -124,14 +124,14 @@ func (e *epochCount) Set(text string) error {
 	return nil
 }
 
-// number is what the client takes.
+// number returns the number for the client.
 func (e *epochCount) number() uint32 {
 	if *e == "max" {
 		return client.MaxEpochs
 	}
 	n, err := strconv.ParseUint(string(*e), 10, 32)
 	if err != nil {
-		return 0 // never: Set has checked it
+		return 0 // impossible: Set has checked it
 	}
 	return uint32(n)
 }
@@ -160,6 +160,9 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 		if err == nil && opt.DryRun {
 			entries = append(entries, newDryEntry(path, res))
 		} else {
+			if interrupted(ctx, err) {
+				err = errors.New("interrupted")
+			}
 			entries = append(entries, newStoreEntry(path, res, err))
 		}
 		if err != nil || a.global.json {
@@ -167,10 +170,15 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 		}
 		another := printed
 		printed = true
-		return a.printStored(path, res, opt, another)
+		if err := a.printStored(path, res, opt, another); !closedPipe(err) {
+			return err
+		}
+		return nil // nobody reads the output, but the other files are still stored
 	})
 	if a.global.json {
-		err = errors.Join(err, a.printJSON(entries))
+		if printing := a.printJSON(entries); !closedPipe(printing) {
+			err = errors.Join(err, printing)
+		}
 	}
 	if err != nil {
 		return err
@@ -178,7 +186,7 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 	return failed.err()
 }
 
-// storeFile may return a result with an error: how far it got.
+// storeFile stores one file. With an error it may return the result so far.
 func (a *app) storeFile(ctx context.Context, s *session, path string, opt client.StoreOptions, progress client.Progress) (res *client.StoreResult, err error) {
 	in, err := a.openInput(ctx, path, s.conf.TempDir)
 	if err != nil {
@@ -186,12 +194,12 @@ func (a *app) storeFile(ctx context.Context, s *session, path string, opt client
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
 	opt.Progress = progress
-	opt.Approve = func(client.Cost) error { return in.unchanged() } // before it is paid for
+	opt.Approve = func(client.Cost) error { return in.unchanged() } // checked before paying
 	res, err = s.Store(ctx, in, in.size, opt)
 	return res, blame(err, in.unchanged)
 }
 
-// printStored shows where a file went and what was paid, apart from the one before it, if any.
+// printStored prints how a file was stored and what was paid. another: a blank line separates it from the file before.
 func (a *app) printStored(path string, r *client.StoreResult, opt client.StoreOptions, another bool) error {
 	dry, sealed := opt.DryRun, ""
 	if len(opt.Encrypt) > 0 {

@@ -11,12 +11,12 @@ import (
 	"walrus/client"
 )
 
-// maxSideBySide bounds the files that are stored at the same time, and so the files that are open: a node holds the
-// metadata of twice as many for one client before they are registered.
+// maxSideBySide bounds the files stored, and so opened, at once. A node accepts metadata of twice as many unregistered
+// blobs from one client.
 const maxSideBySide = 64
 
-// storeFiles stores files, as many side by side as one large file takes memory, and calls tell for each in their order.
-// It stops when tell fails; after ctx has ended it begins no other file, and returns why.
+// storeFiles stores several files at once, within the memory of one large file, and calls tell for each in order. It
+// stops when tell fails. After ctx has ended it starts no more files and returns the cause.
 func (a *app) storeFiles(ctx context.Context, s *session, paths []string, opt client.StoreOptions, tell func(string, *client.StoreResult, error) error) error {
 	com, err := s.Committee(ctx)
 	if err != nil {
@@ -31,7 +31,7 @@ func (a *app) storeFiles(ctx context.Context, s *session, paths []string, opt cl
 	g.SetLimit(maxSideBySide)
 	begun := 0
 	for i, path := range paths {
-		weight := memory // of what is not known before it is read
+		weight := memory // assumed for sources of unknown size
 		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
 			weight = min(memory, com.Params().EncodedSize(uint64(st.Size())))
 		}
@@ -55,20 +55,20 @@ func (a *app) storeFiles(ctx context.Context, s *session, paths []string, opt cl
 	return nil
 }
 
-// storedFile is what became of a file.
+// storedFile is the outcome of storing a file.
 type storedFile struct {
 	res *client.StoreResult
 	err error
 }
 
-// inOrder tells results in their order, whichever comes first.
+// inOrder reports results in order, whichever comes first.
 type inOrder struct {
 	tell func(i int, f *storedFile) error
 
 	mu      sync.Mutex
-	results []*storedFile // that cannot be told yet; guarded by mu
+	results []*storedFile // results that must wait for earlier ones; guarded by mu
 	next    int           // guarded by mu
-	failed  error         // of tell: then nothing more is told; guarded by mu
+	failed  error         // error of tell, after which nothing more is reported; guarded by mu
 }
 
 func (q *inOrder) add(i int, f *storedFile) error {

@@ -21,7 +21,7 @@ type storeResult struct {
 	Error            *storeError       `json:"error,omitempty"`
 }
 
-// newlyCreated is what a gateway says of it, and more.
+// newlyCreated is a gateway's description of a stored blob, with more fields.
 type newlyCreated struct {
 	gateway.NewlyCreated
 	Fee           ledger.Amount `json:"feeFrost"` // of transactions
@@ -30,7 +30,7 @@ type newlyCreated struct {
 
 type alreadyCertified struct {
 	BlobID         shards.BlobID    `json:"blobId"`
-	Object         *ledger.ObjectID `json:"object,omitempty"` // absent if somebody else's record serves
+	Object         *ledger.ObjectID `json:"object,omitempty"` // absent if another account's record was used
 	EndEpoch       uint32           `json:"endEpoch"`
 	CertifiedEpoch uint32           `json:"certifiedEpoch"`
 }
@@ -42,7 +42,7 @@ type dryEntry struct {
 	UnencodedSize uint64        `json:"unencodedSize"`
 	EncodedSize   int64         `json:"encodedSize"`
 	StorageCost   ledger.Amount `json:"storageCost"` // FROST, writing included, fees not
-	Fee           ledger.Amount `json:"feeFrost"`    // at most
+	Fee           ledger.Amount `json:"feeFrost"`    // upper bound
 	Operation     string        `json:"operation"`
 	EndEpoch      uint32        `json:"endEpoch"`
 	EncodingType  string        `json:"encodingType"`
@@ -56,7 +56,7 @@ func newDryEntry(path string, r *client.StoreResult) dryEntry {
 }
 
 type storeError struct {
-	BlobID   *shards.BlobID `json:"blobId"` // null when it was not even encoded
+	BlobID   *shards.BlobID `json:"blobId"` // null if the file was not encoded
 	ErrorMsg string         `json:"errorMsg"`
 }
 

@@ -82,7 +82,7 @@ func (a *app) storeQuilt(ctx context.Context, paths, blobs []string, opt client.
 	}
 	bars := a.newBars("quilt")
 	opt.Progress = bars.progress()
-	opt.Approve = func(client.Cost) error { return in.unchanged() } // before it is paid for
+	opt.Approve = func(client.Cost) error { return in.unchanged() } // checked before paying
 	res, err := s.StoreQuilt(ctx, in.files, opt)
 	err = blame(err, in.unchanged)
 	bars.finish()
@@ -99,7 +99,7 @@ func (a *app) storeQuilt(ctx context.Context, paths, blobs []string, opt client.
 	return a.printPatches(res)
 }
 
-// maxListed is how many files are shown for people, who can list the others.
+// maxListed bounds the files listed for people; list-patches-in-quilt lists all.
 const maxListed = 20
 
 func (a *app) printPatches(res *client.QuiltResult) error {
@@ -141,7 +141,7 @@ type dryQuilt struct {
 	Index *quilt.Index `json:"quiltIndex"`
 }
 
-// printQuiltJSON prints what was stored, or that it failed, which is then told on stderr as well.
+// printQuiltJSON prints what was stored, or the failure, which stderr then gets as well.
 func (a *app) printQuiltJSON(path string, res *client.QuiltResult, dry bool, failed error) error {
 	if failed == nil && dry {
 		return a.printJSON(dryQuilt{newDryEntry(path, res.StoreResult), res.Index})

@@ -9,7 +9,7 @@ import (
 	"walrus/config"
 )
 
-// flagError is wrong usage of a flag, with what was probably meant.
+// flagError returns a usage error for a flag, with the flag that was probably meant.
 func flagError(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {

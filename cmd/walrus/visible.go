@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// Names come from others: files, identifiers, attributes, nodes. What a terminal would obey, or show as something else than it
-// is, is written out where a name is printed: the end of a line, escapes, marks that turn the direction of writing.
+// Other people choose names: of files, identifiers, attributes, nodes. Characters that a terminal would obey or show as
+// something else are escaped where a name is printed: line ends, escapes, marks that turn the direction of writing.
 
-// visible writes out what cannot be seen, as \n, \x1b or \u202e, and bytes that are no text.
+// visible escapes invisible characters, as \n, \x1b or \u202e, and bytes that are no text.
 func visible(s string) string {
 	if strings.IndexFunc(s, hidden) < 0 && utf8.ValidString(s) {
 		return s
@@ -42,14 +42,14 @@ func visible(s string) string {
 	return b.String()
 }
 
-// hidden tells what is written out. Spaces of all kinds and what joins letters, in many scripts and in emoji, is not.
+// hidden reports whether r is escaped. Spaces, and joiners of letters in many scripts and in emoji, are not.
 func hidden(r rune) bool {
 	const joiner, nonJoiner = 0x200d, 0x200c
 	return !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r) && r != joiner && r != nonJoiner
 }
 
-// asciiControls writes JSON whose control characters beyond ASCII, which JSON may hold as they are, are written as \u….
-// What a program reads is the same.
+// asciiControls writes JSON with all control characters beyond ASCII as \u…. JSON allows them unescaped; programs read
+// the same either way.
 type asciiControls struct{ w io.Writer }
 
 func (a *asciiControls) Write(p []byte) (int, error) {

@@ -142,7 +142,8 @@ func (a *app) walletShow(ctx context.Context, of *ledger.Address) (err error) {
 	})
 }
 
-// warnStalled warns of a ledger that stands still, which gives its last state all the same, and returns other errors.
+// warnStalled turns the error for a ledger that stands still into a warning, because its last state was returned. It
+// returns other errors.
 func (a *app) warnStalled(err error) error {
 	var stall *light.Stall
 	if !errors.As(err, &stall) {
@@ -204,7 +205,7 @@ func walletSendCommand(a *app) *cobra.Command {
 	}
 }
 
-// pay pays sum to an account, says so, and closes the session.
+// pay pays sum to an account, prints that, and closes the session.
 func (a *app) pay(ctx context.Context, s *session, to ledger.Address, sum ledger.Amount) (err error) {
 	defer s.close(&err)
 	receipt, err := s.node.Chain().Payer.Do(ctx, wallet.Ops(ledger.Transfer{To: to, Amount: sum}))
@@ -307,7 +308,7 @@ paid it. Each is proven; that a node leaves out a payment received cannot be.
 	return c
 }
 
-// historyPage is how many transactions are asked for at once.
+// historyPage is the number of transactions requested at once.
 const historyPage = 50
 
 func (a *app) walletHistory(ctx context.Context, text string, limit int) (err error) {
@@ -388,7 +389,7 @@ type historyLine struct {
 	Code       string        `json:"code"`
 	Log        string        `json:"log,omitempty"`
 	Fee        ledger.Amount `json:"feeFrost"`
-	Sent       ledger.Amount `json:"sentFrost"`     // left the account, the fee not included
+	Sent       ledger.Amount `json:"sentFrost"`     // left the account, without the fee
 	Received   ledger.Amount `json:"receivedFrost"` // came into the account
 }
 

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// statusLeft is logged and counted for requests whose client left before there was an answer.
+// statusLeft is logged and counted for requests whose client left before the answer.
 const statusLeft = 499
 
-// maxLogged bounds what of a client's text goes into a log line.
+// maxLogged bounds client text in a log line.
 const maxLogged = 256
 
-// accessLog writes a line for each request. The query is not in it, nor any header but the user agent: they may hold
-// secrets.
+// accessLog writes a line for each request. It leaves out the query and all headers except the user agent: they may
+// hold secrets.
 func (g *Guard) accessLog(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visited(r.Context())
@@ -29,7 +29,7 @@ func (g *Guard) accessLog(next http.Handler) http.Handler {
 	})
 }
 
-// status as it is logged and counted.
+// status returns the status to be logged and counted.
 func (v *visit) status() int {
 	if v.rec.status == 0 {
 		return statusLeft
@@ -37,7 +37,7 @@ func (v *visit) status() int {
 	return v.rec.status
 }
 
-// loggedPath keeps IDs of blobs, but not the names of uploads, which let anybody go on with them.
+// loggedPath keeps the IDs of blobs in a path, but hides upload IDs, with which anybody could continue the upload.
 func loggedPath(path string) string {
 	if below(path, uploads) && len(path) > len(uploads)+1 {
 		return uploads + "/…"

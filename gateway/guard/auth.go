@@ -10,13 +10,13 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// maxToken bounds a token before anything of it is decoded.
+// maxToken bounds a token before it is decoded.
 const maxToken = 8 << 10
 
-// skew is how far the clock of who makes tokens may be before ours.
+// skew is the tolerated lead of a token issuer's clock.
 const skew = 5 * time.Second
 
-// realm of the challenge.
+// realm is the challenge of a 401.
 const realm = `Bearer realm="walrus publisher"`
 
 func unauthenticated(reason, message string) *Refusal {
@@ -29,8 +29,8 @@ func forbidden(reason, message string) *Refusal {
 		challenge: realm + `, error="insufficient_scope", error_description="` + message + `"`}
 }
 
-// authenticate lets only those write who show a token for it. More of an upload needs none: its name is the permission,
-// and its token is used up and may have expired.
+// authenticate requires a valid token for writes. Continuing an upload needs none: its ID is the permission, and its
+// token is used up and may have expired.
 func (g *Guard) authenticate(next http.Handler) http.Handler {
 	if g.key == nil {
 		return next
@@ -57,7 +57,7 @@ func (g *Guard) denied(w http.ResponseWriter, r *http.Request, f *Refusal) {
 	f.ServeHTTP(w, r)
 }
 
-// token is what a request's token says, if it is to be believed.
+// token returns the claims of a request's token, if the token is valid.
 func (g *Guard) token(headers []string) (*claims, *Refusal) {
 	var text string
 	if len(headers) == 1 {
@@ -87,7 +87,7 @@ func (g *Guard) token(headers []string) (*claims, *Refusal) {
 	return nil, unauthenticated("INVALID_TOKEN", "the JWT token is invalid")
 }
 
-// checkTimes checks what of a token every request must have.
+// checkTimes checks the claims that every token needs: ID, consistency and times.
 func (g *Guard) checkTimes(c *claims) *Refusal {
 	life := g.cfg.JWT.Lifetime
 	switch {
@@ -103,18 +103,18 @@ func (g *Guard) checkTimes(c *claims) *Refusal {
 	return nil
 }
 
-// checkUpload holds a request against its token; of a body without a length, as it comes.
+// checkUpload checks a request against its token. A body without a length is checked while it comes.
 func (g *Guard) checkUpload(c *claims, r *http.Request) *Refusal {
-	if concat(r) != partialUpload { // for how long and for whom, the whole says
+	if concat(r) != partialUpload { // the whole states the epochs and the owner
 		if f := c.checkQuery(r, g.cfg.JWT.Epochs); f != nil {
 			return f
 		}
 	}
 	switch size := r.ContentLength; {
 	case below(r.URL.Path, "/v1/quilts"):
-		return nil // the size that counts is that of the quilt: the handler asks CheckSize
+		return nil // the quilt's size counts: the handler calls CheckSize
 	case concat(r) == finalUpload:
-		return nil // its size is that of its parts: the handler asks CheckSize
+		return nil // its size is the sum of its parts: the handler calls CheckSize
 	case below(r.URL.Path, uploads):
 		n, err := strconv.ParseInt(r.Header.Get("Upload-Length"), 10, 64)
 		if err == nil && n >= 0 {
@@ -135,8 +135,8 @@ func (g *Guard) checkUpload(c *claims, r *http.Request) *Refusal {
 	return nil
 }
 
-// useToken uses up the token of a request that has come to its turn. A part of an upload only shows it: by itself it stores
-// nothing, and the request that puts the parts together has to show the same.
+// useToken uses up the token of a request whose turn has come. A part of an upload does not use its token up: it stores
+// nothing by itself, and the request that joins the parts must show the same token.
 func (g *Guard) useToken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visited(r.Context())

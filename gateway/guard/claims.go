@@ -10,7 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// claims of a token: those of RFC 7519, and what it lets be uploaded.
+// claims of a token: those of RFC 7519, and limits for the upload.
 type claims struct {
 	jwt.RegisteredClaims
 	SendObjectTo *string `json:"send_object_to"`
@@ -25,8 +25,8 @@ func (c *claims) consistent() bool {
 	return (c.Epochs == nil || c.MaxEpochs == nil) && (c.Size == nil || c.MaxSize == nil)
 }
 
-// checkQuery holds what is asked for against the claims. Resumable uploads may ask in their metadata. A parameter given
-// twice is refused: the handler might take the other one.
+// checkQuery checks a request's parameters against the claims. Resumable uploads may have them in their metadata. A
+// parameter given twice is refused: the handler might use the other value.
 func (c *claims) checkQuery(r *http.Request, defaultEpochs uint32) *Refusal {
 	given := r.URL.Query()
 	if below(r.URL.Path, uploads) {
@@ -51,7 +51,7 @@ func (c *claims) checkQuery(r *http.Request, defaultEpochs uint32) *Refusal {
 	return nil
 }
 
-// checkSize holds a size against the claims; end: it is the whole, not only what has come.
+// checkSize checks a size against the claims. end: n is the whole size, not only the part that has come.
 func (c *claims) checkSize(n int64, end bool) *Refusal {
 	size := uint64(n)
 	if c.MaxSize != nil && size > *c.MaxSize || c.Size != nil && (size > *c.Size || end && size < *c.Size) {
@@ -60,9 +60,9 @@ func (c *claims) checkSize(n int64, end bool) *Refusal {
 	return nil
 }
 
-// CheckSize holds the size of what is to be stored against the request's token, if it has one. The guard does so for
-// blobs; the form of a quilt, and an upload of parts, are known only to the handler. A size below 0 is one that nobody knows
-// yet. The error is a *Refusal.
+// CheckSize checks an upload's size against the request's token, if it has one. The guard itself checks blobs; only the
+// handler knows the sizes of quilts and of joined parts. A size below 0 means that the size is not known yet. The error
+// is a *Refusal.
 func (g *Guard) CheckSize(ctx context.Context, size int64) error {
 	if v := visited(ctx); v != nil && v.claims != nil && g.cfg.JWT.VerifyUpload {
 		if size < 0 && (v.claims.Size != nil || v.claims.MaxSize != nil) {
@@ -78,7 +78,7 @@ func (g *Guard) CheckSize(ctx context.Context, size int64) error {
 	return nil
 }
 
-// uploadMetadata are the pairs of tus' header: name, blank, value in base64, comma.
+// uploadMetadata parses tus' metadata header: name, blank, value in base64, comma.
 func uploadMetadata(header string) map[string]string {
 	out := map[string]string{}
 	for pair := range strings.SplitSeq(header, ",") {
@@ -90,7 +90,7 @@ func uploadMetadata(header string) map[string]string {
 	return out
 }
 
-// address in the one form that can be compared.
+// address returns an address in a canonical form for comparison.
 func address(s string) string {
 	return strings.TrimLeft(strings.TrimPrefix(strings.ToLower(s), "0x"), "0")
 }

@@ -5,22 +5,22 @@ import (
 	"strings"
 )
 
-// class of a request decides what it must show and how long it may take.
+// class decides which permission a request needs and how long it may take.
 type class int
 
 const (
 	other  class = iota // pages, documents, status
 	read                // content of users: the aggregator's routes
-	write               // what costs the publisher something
-	manage              // records, which their owners list and delete with tokens of their own; extending one is a write
-	resume              // more of an upload that was let in when it began
+	write               // costs the publisher something
+	manage              // owners list and delete records with their own tokens; extending one is a write
+	resume              // continues an upload that was admitted when it began
 )
 
-// uploads is where resumable uploads live. The name of one below it is as good as a password for it.
+// uploads is the path of resumable uploads. The ID of an upload works like a password for it.
 const uploads = "/v1/uploads"
 
-// classify goes by method and path alone, so that it errs to the safe side for routes it does not know: what is not a
-// read is a write.
+// classify uses method and path only. Unknown routes get the stricter class: a request that is not known as a read is a
+// write.
 func classify(r *http.Request) class {
 	path := r.URL.Path
 	switch r.Method {
@@ -29,7 +29,7 @@ func classify(r *http.Request) class {
 	case http.MethodGet, http.MethodHead:
 		switch {
 		case below(path, uploads):
-			return other // how far an upload has come
+			return other // the progress of an upload
 		case below(path, "/v1/blobs"), below(path, "/v1/quilts"), below(path, "/v1alpha"):
 			return read
 		}
@@ -49,7 +49,7 @@ func classify(r *http.Request) class {
 	return write
 }
 
-// below reports whether path is prefix or in it.
+// below reports whether path is prefix or below it.
 func below(path, prefix string) bool {
 	rest, ok := strings.CutPrefix(path, prefix)
 	return ok && (rest == "" || rest[0] == '/')

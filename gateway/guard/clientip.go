@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// proxies are the networks whose X-Forwarded-For is believed.
+// proxies are the networks whose X-Forwarded-For is trusted.
 type proxies []netip.Prefix
 
 func parseProxies(list []string) (proxies, error) {
@@ -35,8 +35,8 @@ func (ps proxies) contain(a netip.Addr) bool {
 	return false
 }
 
-// client is the address of the one who asks: the last one that a trusted proxy has vouched for. What stands before it
-// in X-Forwarded-For anybody may have written. It is empty when the server does not know either.
+// client returns the address of the client: the last one that a trusted proxy has vouched for. Entries before it in
+// X-Forwarded-For may be forged. It is empty if the server does not know the address.
 func (ps proxies) client(r *http.Request) string {
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -54,7 +54,7 @@ func (ps proxies) client(r *http.Request) string {
 	return addr.WithZone("").String()
 }
 
-// network is what one client is taken to hold: an IPv4 address, or all of an IPv6 /64.
+// network returns the network counted as one client: an IPv4 address, or an IPv6 /64.
 func network(ip string) string {
 	a, err := netip.ParseAddr(ip)
 	if err != nil || a.Is4() {

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// How a new upload takes part in a concatenation, by tus.
+// The role of a new upload in a tus concatenation.
 const (
 	wholeUpload = iota
 	partialUpload
 	finalUpload
 )
 
-// concat reads the Upload-Concat of a new upload. The IETF's draft, which its own header announces, does not know it: there it means nothing, and
-// the handler refuses a request with both.
+// concat reads the Upload-Concat of a new upload. The IETF draft, announced by its own header, has no concatenation:
+// there the header is ignored, and the handler refuses a request with both.
 func concat(r *http.Request) int {
 	if !below(r.URL.Path, uploads) || r.Header.Get("Upload-Draft-Interop-Version") != "" {
 		return wholeUpload

@@ -6,78 +6,79 @@ import (
 	"time"
 )
 
-// Config of a guard.
+// Config configures a guard.
 type Config struct {
-	// Loopback says that the gateway is bound to this machine alone: it then answers only to localhost and the addresses
-	// of loopback, and to Hosts. Default true, as the gateway's own default.
+	// Loopback says that the gateway listens on this machine only. It then answers only to localhost, loopback
+	// addresses and Hosts. Default true, as the gateway's own default.
 	Loopback bool
-	// Hosts are more names to answer to, without port. On a public bind, none means any. Default none.
+	// Hosts lists more host names to answer to, without ports. On a public bind, none means any. Default none.
 	Hosts []string
-	// Expose are headers that scripts of other origins may read, beside those that every gateway sends: attributes of
-	// records that become headers. Default none.
+	// Expose lists more headers that scripts of other origins may read: record attributes that become headers. Default
+	// none.
 	Expose []string
-	// TrustedProxies are addresses and networks whose X-Forwarded-For tells who the client is. Default none.
+	// TrustedProxies lists addresses and networks whose X-Forwarded-For is trusted. Default none.
 	TrustedProxies []string
 
-	// Publisher and Aggregator bound requests at work. Default 8 and 8 waiting, 256 and 320 waiting, as in the original.
+	// Publisher and Aggregator bound concurrent requests. Default: 8 running and 8 waiting, 256 running and 320
+	// waiting, as in the original.
 	Publisher, Aggregator LimitConfig
-	// JWT that what writes must show. Default off.
+	// JWT configures the tokens that writes need. Default off.
 	JWT JWTConfig
-	// Quota of each client of the publisher. Default none.
+	// Quota bounds each client of the publisher. Default none.
 	Quota QuotaConfig
-	// Times bound how long things take.
+	// Times bounds the duration of requests.
 	Times TimeConfig
 }
 
-// LimitConfig bounds requests at work.
+// LimitConfig bounds concurrent requests.
 type LimitConfig struct {
-	// Running at once; Waiting for one of them to end. Beyond both: 429.
+	// Running bounds the requests that run, Waiting those that wait for a place. More requests get a 429.
 	Running, Waiting int
 }
 
-// JWTConfig is the authentication of the publisher's clients.
+// JWTConfig configures the authentication of the publisher's clients.
 type JWTConfig struct {
-	// Secret is the key that tokens are checked with: for HS algorithms a secret, as text or as hex after 0x; for others a
-	// public key in PEM, or its DER as hex after 0x. Empty, the default, asks for no tokens.
+	// Secret is the key that verifies tokens. For HS algorithms it is a secret, as text or as hex after 0x; for others
+	// a public key in PEM, or its DER as hex after 0x. Empty, the default, requires no tokens.
 	Secret string
 	// Algorithm that tokens must have. Default HS256.
 	Algorithm string
-	// Lifetime is what must lie between a token's iat and exp, in whole seconds. 0, the default, is any.
+	// Lifetime is the required difference of a token's exp and iat, in whole seconds. 0, the default, allows any.
 	Lifetime time.Duration
 	// VerifyUpload checks requests against the claims of their tokens. Default off, as in the original.
 	VerifyUpload bool
-	// CacheSize is how many used tokens are remembered until they expire. When so many are alive, others are refused.
-	// Default 10000.
+	// CacheSize bounds the used tokens remembered until they expire. If so many are unexpired, further tokens are
+	// refused. Default 10000.
 	CacheSize int
-	// Epochs for which a blob is stored when the request does not say, to check claims against. Default 1.
+	// Epochs is the gateway's default storage period, needed to check claims. Default 1.
 	Epochs uint32
 }
 
-// QuotaConfig bounds what one key may do: a token's subject, an API key, or else a client's network. 0 is no limit. Days
-// are those of UTC.
+// QuotaConfig bounds the use by one key: a token's subject, an API key, or else the client's network. 0 means no limit.
+// Days are in UTC.
 type QuotaConfig struct {
-	// Rate of requests per minute, and Burst of them that may come at once. Burst 0 is Rate.
+	// Rate bounds requests per minute, and Burst those that may come at once. Burst 0 means Rate.
 	Rate, Burst int
-	// Bytes of request bodies per day.
+	// Bytes bounds request bodies per day.
 	Bytes uint64
-	// Spend is the FROST that may be paid for one key per day, TotalSpend for all of them together.
+	// Spend bounds the FROST paid for one key per day, TotalSpend that for all keys together.
 	Spend, TotalSpend uint64
-	// APIKeys are the keys that clients may show in X-Api-Key, by the name of their owner. A key that is not among them
-	// is refused. Default none: the header means nothing then.
+	// APIKeys lists the keys that clients may send in X-Api-Key, by owner name. Unknown keys are refused. Default none:
+	// the header is then ignored.
 	APIKeys map[string]string
-	// MaxKeys is how many keys have accounts of their own in one day; the rest share one. Default 10000.
+	// MaxKeys bounds the keys with their own account in one day; the others share one account. Default 10000.
 	MaxKeys int
 }
 
-// TimeConfig bounds how long requests take.
+// TimeConfig bounds the duration of requests.
 type TimeConfig struct {
-	// Stall is how long a client may move less than 16 KiB of a body, up or down. Default 30 s.
+	// Stall is the time in which a client must move at least 16 KiB of a body, up or down. Default 30 s.
 	Stall time.Duration
-	// Read, Write and Other end requests of the aggregator, the publisher, and the rest. Default 1 h, 1 h, 1 min.
+	// Read, Write and Other bound requests to the aggregator, to the publisher, and others. Default 1 h, 1 h, 1 min.
 	Read, Write, Other time.Duration
 }
 
-// Default is a guard for a gateway on this machine, with the original's limits.
+// Default returns the configuration of a guard on this machine, with the original's limits.
 func Default() Config {
 	return Config{
 		Loopback:  true,
@@ -88,7 +89,7 @@ func Default() Config {
 	}
 }
 
-// Validate says what is wrong.
+// Validate returns an error for the first wrong value.
 func (c *Config) Validate() error {
 	t := &c.Times
 	switch {

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// sent lists every header that an answer of the gateway may have. Scripts of other origins may read them all: what is
-// exposed follows from this list, and a test fails when an answer has a header that is not on it.
+// sent lists every header that the gateway's answers may have. Scripts of other origins may read all of them. A test
+// fails when an answer has a header that is not in the list.
 var sent = []string{
 	"Accept-Ranges", "Allow", "Cache-Control", "Connection", "Content-Disposition", "Content-Encoding", "Content-Language",
 	"Content-Length", "Content-Location", "Content-Range", "Content-Security-Policy", "Content-Type",
-	"Cross-Origin-Resource-Policy", "Date", "ETag", "Link", "Location", "Referrer-Policy", "Retry-After", "Vary",
+	"Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy", "Date", "ETag", "Link", "Location", "Referrer-Policy", "Retry-After", "Vary",
 	"WWW-Authenticate", "X-Content-Type-Options", "X-Frame-Options", "X-Request-Id",
 	// of this API
 	"Walrus-Blob-Id", "Walrus-Owner-Token", "Walrus-Store-Result", "X-Quilt-Patch-Identifier",
@@ -21,16 +21,16 @@ var sent = []string{
 	"Upload-Draft-Interop-Version", "Upload-Incomplete", "Upload-Length", "Upload-Limit", "Upload-Metadata", "Upload-Offset",
 }
 
-// alwaysReadable are the headers that the Fetch standard exposes without being told to.
+// alwaysReadable lists the headers that the Fetch standard always exposes.
 var alwaysReadable = []string{"Cache-Control", "Content-Language", "Content-Length", "Content-Type", "Expires", "Last-Modified", "Pragma"}
 
-// Sends reports whether a header is on the list of those that scripts of other origins may read, in any case of letters.
+// Sends reports whether scripts of other origins may read a header, in any case of letters.
 func Sends(header string) bool {
 	same := func(k string) bool { return strings.EqualFold(k, header) }
 	return slices.ContainsFunc(sent, same) || slices.ContainsFunc(alwaysReadable, same)
 }
 
-// exposed is the header that names what scripts may read: all that is sent, and more, but what they may read anyway.
+// exposed returns the value of Access-Control-Expose-Headers: sent and more, without alwaysReadable.
 func exposed(more []string) string {
 	var names []string
 	for _, k := range slices.Concat(sent, more) {
@@ -42,9 +42,9 @@ func exposed(more []string) string {
 	return strings.Join(names, ", ")
 }
 
-// cors lets scripts of any origin ask, without credentials, as the original does: its values to the letter. The allowance
-// is on every answer, whether or not the request names an origin, so that answers do not vary and caches keep one. The
-// star allows every method and header that the gateway understands, except for one header.
+// cors lets scripts of any origin send requests, without credentials. Its values are exactly the original's. Every
+// answer has the headers, even if the request names no origin, so that answers do not vary and caches keep one. The
+// star allows every method and header that the gateway understands, except one header.
 func (g *Guard) cors(next http.Handler) http.Handler {
 	expose := exposed(g.cfg.Expose)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -58,7 +58,7 @@ func (g *Guard) cors(next http.Handler) http.Handler {
 		h.Set("Access-Control-Allow-Methods", "*")
 		h.Set("Access-Control-Allow-Headers", "*")
 		if asksFor(r, "Authorization") {
-			h.Set("Access-Control-Allow-Headers", "*, Authorization") // the Fetch standard: the star does not cover it
+			h.Set("Access-Control-Allow-Headers", "*, Authorization") // by the Fetch standard the star does not cover it
 		}
 		h.Set("Access-Control-Max-Age", "86400")
 		h.Set("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")

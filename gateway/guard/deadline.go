@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// deadline ends the context of a request that takes too long. The handler gives up and says so.
+// deadline ends the context of a request that takes too long. The handler then answers with an error.
 func (g *Guard) deadline(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		limit := g.cfg.Times.Other

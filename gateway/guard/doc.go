@@ -1,18 +1,18 @@
-// Package guard stands between the network and the gateway's handler: who may ask, how much, how fast and for how long,
-// what browsers are told, and what of it is logged and counted. It knows HTTP and the routes' classes, and nothing of
-// blobs. Start with New and Guard.Wrap. Each concern is a middleware in a file of its own:
+// Package guard stands between the network and the gateway's handler. It decides who may send requests, how many, how
+// large and how fast; it tells browsers what they may do; it logs and counts. It knows HTTP and the classes of routes,
+// not blobs. Start with New and Guard.Wrap. Each concern is a middleware in its own file:
 //
-//	override   methods that are named in a header, of resumable uploads
-//	visit      request ID, and what the others keep about a request
+//	override   the method named in a header, for resumable uploads
+//	visit      request ID, and the other files' data about a request
 //	accesslog  one line for each request
 //	metrics    Prometheus
 //	recover    a panic becomes a 500
 //	headers    what browsers may do with an answer
-//	host       names this gateway answers to
+//	host       host names this gateway answers to
 //	cors       reads and uploads from other origins
-//	deadline   an end for each request
-//	pace       an end for clients that stand still
-//	auth       JWT or API key for what writes, in two steps: who is it, and the token is used up
-//	quota      requests, bytes and money for each key
-//	limit      so many requests at once, so many waiting
+//	deadline   a time limit for each request
+//	pace       a time limit for stalled clients
+//	auth       tokens for writes, in two steps: check the token, then use it up
+//	quota      requests, bytes and money per key
+//	limit      bounds of running and waiting requests
 package guard

@@ -7,13 +7,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Guard holds what requests have in common. All fields are constant after New.
+// Guard holds the state shared by all requests. All fields are constant after New.
 type Guard struct {
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
 	proxies proxies
-	key     any // that tokens are checked with; nil without
+	key     any // verifies tokens; nil without
 	replays *replays
 	quotas  *quotas
 }
@@ -37,8 +37,8 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Guard, error
 	return g, nil
 }
 
-// Wrap puts the guard before next. Who asks is known before anything is held for them, and a token is used up only when
-// its request has come to its turn.
+// Wrap puts the guard in front of next. The client is authenticated before it occupies resources, and its token is used
+// up only when the request's turn has come.
 func (g *Guard) Wrap(next http.Handler) http.Handler {
 	chain := []func(http.Handler) http.Handler{
 		Override, g.visit, g.accessLog, g.measure, g.deadline, g.pace, g.recoverer, headers, g.hostCheck, g.cors,

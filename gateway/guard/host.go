@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// hostCheck answers only to the names of this gateway. A page of another site whose name is made to resolve to this
-// machine (DNS rebinding) is then not taken for one of ours: browsers send the name they believe to speak to.
+// hostCheck accepts only this gateway's host names. This stops DNS rebinding: a foreign page whose name resolves to
+// this machine sends its own name, because browsers send the name they looked up.
 func (g *Guard) hostCheck(next http.Handler) http.Handler {
 	if !g.cfg.Loopback && len(g.cfg.Hosts) == 0 {
 		return next
@@ -18,7 +18,7 @@ func (g *Guard) hostCheck(next http.Handler) http.Handler {
 		known[strings.ToLower(h)] = true
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Only HTTP/1.0 may leave the name out, and no browser does.
+		// Only HTTP/1.0 may omit the name, and browsers never do.
 		if name := hostName(r.Host); r.Host != "" && !known[name] && !loopback(name) {
 			g.metrics.rejected.WithLabelValues("host").Inc()
 			f := &Refusal{Code: http.StatusMisdirectedRequest, Status: "PERMISSION_DENIED", Reason: "UNKNOWN_HOST", Domain: domainGlobal,
@@ -30,7 +30,7 @@ func (g *Guard) hostCheck(next http.Handler) http.Handler {
 	})
 }
 
-// hostName is the name in a Host header, without port, brackets and the final dot.
+// hostName returns the name in a Host header, without port, brackets and final dot.
 func hostName(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// parseKey is the key for the one algorithm that is configured; nil when there is no secret.
+// parseKey parses the key of the configured algorithm; nil if there is no secret.
 func parseKey(c JWTConfig) (any, error) {
 	if c.Secret == "" {
 		return nil, nil

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// limit lets so many requests run, and so many wait for their turn, in the order in which they came.
+// limit bounds the running requests and the waiting ones. Waiting requests run in order of arrival.
 type limit struct {
 	name    string
 	running chan struct{}
@@ -20,7 +20,7 @@ func newLimit(name string, size LimitConfig, m *metrics) *limit {
 	return &limit{name, make(chan struct{}, size.Running), make(chan struct{}, size.Waiting), m.waiting.WithLabelValues(name)}
 }
 
-// enter waits for a place. full: there is none even to wait at. It fails too when ctx ends.
+// enter waits for a place. full: no place is free, not even to wait. It also fails when ctx ends.
 func (l *limit) enter(ctx context.Context) (leave func(), full bool, err error) {
 	leave = func() { <-l.running }
 	select {
@@ -43,7 +43,7 @@ func (l *limit) enter(ctx context.Context) (leave func(), full bool, err error) 
 	}
 }
 
-// admit keeps the number of requests at work for the publisher and for the aggregator in bounds.
+// admit bounds the concurrent requests to the publisher and to the aggregator.
 func (g *Guard) admit(next http.Handler) http.Handler {
 	publisher := newLimit("publisher", g.cfg.Publisher, g.metrics)
 	aggregator := newLimit("aggregator", g.cfg.Aggregator, g.metrics)

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics of the gateway. Names and labels that begin with http are the original's.
+// metrics holds the gateway's metrics. Names and labels that begin with http are the original's.
 type metrics struct {
 	active       *prometheus.GaugeVec
 	duration     *prometheus.HistogramVec
@@ -51,7 +51,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// measure counts requests by the pattern of their route. A path would make a series of each blob.
+// measure counts requests by the pattern of their route. Counting by path would make one series per blob.
 func (g *Guard) measure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v, method := visited(r.Context()), methodLabel(r.Method)
@@ -77,7 +77,7 @@ func (g *Guard) measure(next http.Handler) http.Handler {
 	})
 }
 
-// methodLabel keeps the number of series bounded: clients may make up methods.
+// methodLabel bounds the number of series: clients may invent methods.
 func methodLabel(m string) string {
 	switch m {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodOptions:

@@ -2,12 +2,12 @@ package guard
 
 import "net/http"
 
-// headerOverride is how clients that cannot send every method name the one they mean.
+// headerOverride names the intended method, for clients that cannot send every method.
 const headerOverride = "X-Http-Method-Override"
 
-// Override gives requests on resumable uploads the method that X-HTTP-Method-Override names, whatever the real one is: tus
-// demands it. It comes before all that goes by the method, so that it is no way around tokens, quotas or limits. Elsewhere
-// the header means nothing.
+// Override replaces the method of requests to resumable uploads by the one in X-HTTP-Method-Override, as tus demands.
+// It runs before everything that looks at the method, so that it cannot bypass tokens, quotas or limits. On other paths
+// the header is ignored.
 func Override(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		method := r.Header.Get(headerOverride)
@@ -18,7 +18,7 @@ func Override(next http.Handler) http.Handler {
 		if method == http.MethodHead && r.Method != http.MethodHead {
 			w = &headless{writer: writer{w}}
 		}
-		r = r.WithContext(r.Context()) // a copy: the server goes by the real method
+		r = r.WithContext(r.Context()) // a copy: the server must see the real method
 		r.Header = r.Header.Clone()
 		r.Header.Del(headerOverride)
 		r.Method = method
@@ -26,8 +26,8 @@ func Override(next http.Handler) http.Handler {
 	})
 }
 
-// headless answers a request that is a HEAD in all but its real method: the client takes as many bytes as the length
-// announces, so it must announce none.
+// headless answers a request that Override turned into a HEAD. The client expects as many body bytes as Content-Length
+// says, and HEAD sends none, so headless removes the header.
 type headless struct {
 	writer
 	begun bool

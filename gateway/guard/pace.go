@@ -8,29 +8,30 @@ import (
 	"time"
 )
 
-// minProgress is what must move in each stall time, in bytes, for a client to count as slow and not as standing still:
-// one byte now and then does not hold a place here.
+// minProgress is the number of bytes that must move in each stall time for a client to count as slow, not stalled: a
+// byte now and then does not keep a place.
 const minProgress = 16 << 10
 
-// writePiece is how much is written under one deadline.
+// writePiece bounds the bytes written under one deadline.
 const writePiece = 2 * minProgress
 
-// unread is how long an answer waits for the rest of a body that nobody reads: the server takes in what has come, to go on
-// with the connection, before the answer goes out. Without it a refusal would wait for a body that may never come.
+// unread bounds an answer's wait for a body that nobody reads. Before the answer, the server reads what has come, to
+// reuse the connection. Without the bound, a refusal would wait for a body that may never come.
 const unread = time.Second
 
-// pace cuts clients that stand still while they send or receive. Only the time spent waiting for the client counts, not
-// that in which the handler works; so no time bounds a transfer that goes on.
+// pace cuts off clients that stall while they send or receive. Only time spent waiting for the client counts, not the
+// handler's work, so a transfer that makes progress has no time limit.
 func (g *Guard) pace(next http.Handler) http.Handler {
 	stall := g.cfg.Times.Stall
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
-		// The last request on this connection may have left a deadline. A writer that knows none, as in tests, needs none.
+		// The previous request on this connection may have left a deadline. Test writers without deadlines return an
+		// error.
 		_ = control.SetWriteDeadline(time.Time{})
 		var body *pacedBody
 		if hasBody(r) {
 			body = &pacedBody{ReadCloser: r.Body, control: control, stall: stall, left: stall}
-			body.end, _ = r.Context().Deadline() // which by itself interrupts no read
+			body.end, _ = r.Context().Deadline() // a context's deadline interrupts no read by itself
 			r.Body = body
 		}
 		out := &pacedWriter{writer: writer{w}, control: control, stall: stall, body: body}
@@ -38,7 +39,7 @@ func (g *Guard) pace(next http.Handler) http.Handler {
 		if out.taken {
 			return
 		}
-		// What the server still has to send, and to read of the body, is under a deadline too.
+		// The server's own sending, and reading of the rest of the body, get a deadline too.
 		_ = control.SetWriteDeadline(time.Now().Add(stall + unread))
 		body.leave()
 	})
@@ -48,10 +49,10 @@ type pacedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
 	stall   time.Duration
-	end     time.Time     // of the whole request; zero: none
-	left    time.Duration // until got must have come to minProgress
+	end     time.Time     // deadline of the whole request; zero: none
+	left    time.Duration // time left until got must reach minProgress
 	got     int
-	done    bool // nothing more is to come
+	done    bool // no more data will come
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
@@ -71,7 +72,8 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// leave says that the handler may not read on. If it does, Read sets deadlines of its own.
+// leave bounds the server's wait for the rest of a body that the handler does not read. If the handler does read on,
+// Read sets its own deadlines.
 func (b *pacedBody) leave() {
 	if b != nil && !b.done {
 		_ = b.control.SetReadDeadline(time.Now().Add(min(unread, b.stall)))
@@ -80,11 +82,11 @@ func (b *pacedBody) leave() {
 
 type pacedWriter struct {
 	writer
-	body    *pacedBody // of the request; nil without
+	body    *pacedBody // body of the request; nil without
 	begun   bool
 	control *http.ResponseController
 	stall   time.Duration
-	taken   bool // the connection is the handler's now
+	taken   bool // the handler has taken over the connection
 }
 
 func (w *pacedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -93,7 +95,7 @@ func (w *pacedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, buf, err
 }
 
-// WriteHeader begins the answer.
+// WriteHeader sends the status.
 func (w *pacedWriter) WriteHeader(code int) {
 	if code >= 200 {
 		w.begin()
@@ -108,7 +110,7 @@ func (w *pacedWriter) begin() {
 	}
 }
 
-// Write goes piece by piece: the time for the whole would be one in which a client may take nothing.
+// Write writes in pieces: with one deadline for everything, a client could take nothing for all that time.
 func (w *pacedWriter) Write(p []byte) (n int, err error) {
 	w.begin()
 	for {
@@ -132,7 +134,7 @@ func (w *pacedWriter) FlushError() error {
 	return err
 }
 
-// allow gives n bytes the time that the slowest client takes for them.
+// allow sets a deadline for n bytes at the slowest allowed speed.
 func (w *pacedWriter) allow(n int) {
 	_ = w.control.SetWriteDeadline(time.Now().Add(w.stall * time.Duration(1+n/minProgress)))
 }

@@ -9,22 +9,22 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// account is what one key has used.
+// account records the use by one key.
 type account struct {
 	rate  *rate.Limiter // nil without a limit
 	bytes uint64        // today; guarded by quotas.mu
 	spent uint64        // today, in FROST; guarded by quotas.mu
 }
 
-// quotas are the accounts of a day. At midnight, UTC, all begin anew.
+// quotas holds the accounts of one day. At midnight UTC all start anew.
 type quotas struct {
 	cfg     QuotaConfig
-	apiKeys map[[32]byte]string // owner by hash of the key, so that looking one up tells nothing by its time
+	apiKeys map[[32]byte]string // owner by the key's hash, so that the lookup time reveals nothing about keys
 
 	mu       sync.Mutex
-	day      int64               // since 1970; guarded by mu
+	day      int64               // days since 1970; guarded by mu
 	accounts map[string]*account // guarded by mu
-	rest     *account            // of those for whom there was no room; guarded by mu
+	rest     *account            // shared by keys beyond MaxKeys; guarded by mu
 	total    uint64              // FROST spent today by all; guarded by mu
 }
 
@@ -39,7 +39,7 @@ func newQuotas(cfg QuotaConfig) *quotas {
 	return q
 }
 
-// turn begins a new day if it is one. mu is held.
+// turn starts a new day if the day has changed. The caller holds mu.
 func (q *quotas) turn() {
 	const day = 24 * 60 * 60
 	if today := time.Now().Unix() / day; today != q.day || q.accounts == nil {
@@ -59,8 +59,8 @@ func (q *quotas) open() *account {
 	return &account{rate: rate.NewLimiter(rate.Limit(float64(q.cfg.Rate)/60), q.cfg.Burst)}
 }
 
-// account of a key. One that comes when there are too many shares one with the others that do: forgetting an account
-// would give its owner all of it anew. mu is held.
+// account returns the account of a key. Keys beyond MaxKeys share one account: dropping an account instead would give
+// its owner a fresh quota. The caller holds mu.
 func (q *quotas) account(key string) *account {
 	q.turn()
 	a := q.accounts[key]
@@ -74,11 +74,11 @@ func (q *quotas) account(key string) *account {
 	return a
 }
 
-// owner is the key of a request: who its token speaks of, whose API key it shows, or where it comes from. The jti of a
-// token is none: as it is good for one request, it would count to one.
+// owner returns the key to charge a request to: the token's subject, the API key's owner, or the client's network. A
+// token's jti is unsuitable: it is valid for one request, so each would have its own account.
 func (q *quotas) owner(v *visit, r *http.Request) (string, *Refusal) {
 	if v.claims != nil && v.claims.Subject != "" {
-		h := sha256.Sum256([]byte(v.claims.Subject)) // of bounded length
+		h := sha256.Sum256([]byte(v.claims.Subject)) // the hash bounds the length
 		return "sub:" + string(h[:]), nil
 	}
 	if key := r.Header.Get("X-Api-Key"); key != "" && len(q.apiKeys) > 0 {
@@ -132,7 +132,7 @@ func (g *Guard) quota(next http.Handler) http.Handler {
 	})
 }
 
-// bytes asks whether n more bytes are within the day's quota, and if take, takes them.
+// bytes checks n more bytes against the day's quota, and counts them if take is set.
 func (q *quotas) bytes(owner string, n int64, take bool) *Refusal {
 	if q.cfg.Bytes == 0 {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 )
 
-// recoverer turns a panic into a response, or cuts the connection when the response has begun already.
+// recoverer turns a panic into a response, or closes the connection if the response has begun.
 func (g *Guard) recoverer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() { //nolint:contextcheck // it has the request's

@@ -15,15 +15,15 @@ const (
 	domainDaemon = "daemon.walrus.space"
 )
 
-// Refusal is why a request is not let in, or not let on. It is an error, and the response that says so.
+// Refusal says why a request is refused or stopped. It is an error, and a handler that answers with it.
 type Refusal struct {
 	// Code is the HTTP status.
 	Code int
-	// Status is the class of the error by AIP-193, Reason what it is for programs, Domain who defines the reason.
+	// Status is the AIP-193 class of the error, Reason tells programs the cause, Domain names who defines the reason.
 	Status, Reason, Domain string
-	// Message says to people what is wrong and what to do. It holds nothing that the client sent.
+	// Message tells people what is wrong and what to do. It repeats nothing that the client sent.
 	Message string
-	// Retry is after how long it makes sense to try again; 0 says nothing.
+	// Retry says when to try again; 0 says nothing.
 	Retry time.Duration
 
 	challenge string // WWW-Authenticate
@@ -31,7 +31,7 @@ type Refusal struct {
 
 func (f *Refusal) Error() string { return f.Message }
 
-// ServeHTTP answers with the refusal, in the original's form of an error.
+// ServeHTTP answers with the refusal, in the original's error form.
 func (f *Refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	type detail struct {
 		Type     string            `json:"@type"`
@@ -58,12 +58,12 @@ func (f *Refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeAll(w, r, f.Code, "application/json", f.Retry, body)
 }
 
-// writeAll answers with a whole body that no cache may keep: what is refused now may be let in a moment later.
+// writeAll writes a whole body that caches must not keep: a request refused now may be accepted a moment later.
 func writeAll(w http.ResponseWriter, r *http.Request, code int, contentType string, retry time.Duration, body []byte) {
 	h := w.Header()
 	for _, k := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Last-Modified", "Accept-Ranges", "Content-Range"} {
 		h.Del(k)
-		delete(h, strings.ToLower(k)) // a handler may have chosen how the name is written
+		delete(h, strings.ToLower(k)) // a handler may have set the header in another spelling
 	}
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -77,7 +77,7 @@ func writeAll(w http.ResponseWriter, r *http.Request, code int, contentType stri
 	}
 }
 
-// tooMany is a limit that is reached, and when it makes sense to come again.
+// tooMany returns the refusal for a limit that was reached.
 func tooMany(reason, domain, message string, retry time.Duration) *Refusal {
 	return &Refusal{Code: http.StatusTooManyRequests, Status: "RESOURCE_EXHAUSTED", Reason: reason, Domain: domain, Message: message, Retry: retry}
 }

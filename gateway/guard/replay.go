@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// replays remembers which tokens were used, until they expire. It never forgets one that is alive: when it is full it
-// takes no more.
+// replays remembers used tokens until they expire. It never forgets an unexpired token: when it is full, it accepts no
+// more tokens.
 type replays struct {
 	max  int
 	mu   sync.Mutex
-	used map[[32]byte]bool // by hash: the names are the clients' and may be long; guarded by mu
-	ends expiries          // the same, the next to expire first; guarded by mu
+	used map[[32]byte]bool // by hash: clients choose the IDs, of any length; guarded by mu
+	ends expiries          // the same tokens, the next to expire first; guarded by mu
 }
 
 func newReplays(max int) *replays {
 	return &replays{max: max, used: map[[32]byte]bool{}}
 }
 
-// use marks a token as used. It says no when it was before, or when there is no room until wait has passed.
+// use marks a token as used. It returns false if it was used before, or if there is no room until wait has passed.
 func (s *replays) use(jti string, expires time.Time) (ok bool, wait time.Duration) {
 	name, now := sha256.Sum256([]byte(jti)), time.Now()
 	s.mu.Lock()

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// Reserve asks whether a request may make the publisher pay so much FROST, and holds it for the request. settle must
-// follow: it puts what was really paid, 0 if nothing, in the place of what was planned; calls after the first do nothing.
-// The error is a *Refusal. A context that did not come through the guard may spend anything: it is not a client's.
+// Reserve asks whether a request may make the publisher pay this much FROST, and reserves it. The caller must call
+// settle with the amount paid, 0 if none; it replaces the reserved amount, and further calls do nothing. The error is a
+// *Refusal. A context that did not pass the guard may spend anything: it is not a client's.
 func (g *Guard) Reserve(ctx context.Context, frost uint64) (settle func(paid uint64), err error) {
 	v := visited(ctx)
 	if v == nil || v.owner == "" {
@@ -42,13 +42,12 @@ func (q *quotas) reserve(owner string, frost uint64) (day int64, f *Refusal) {
 	return q.day, nil
 }
 
-// over reports whether used and more are above limit, which 0 is none. Sums of several do not overflow: the money that
-// there is is far less.
+// over reports whether used and more exceed limit; 0 means no limit. Sums cannot overflow: there is far less money.
 func over(used, more, limit uint64) bool {
 	return limit > 0 && (more > limit || used > limit-more)
 }
 
-// settle puts paid in the place of planned. What was planned on a day that is over counts for no day.
+// settle replaces planned by paid. If the day of the reservation is over, it counts for no day.
 func (q *quotas) settle(owner string, day int64, planned, paid uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -5,17 +5,17 @@ import (
 	"net/http"
 )
 
-// verdict answers for the handler when a request turned out to be forbidden while its body came in: the handler sees a
-// body that ended with an error, and whatever it makes of that, the client is told the reason.
+// verdict answers in place of the handler when a request turned out to be forbidden while its body came in. The handler
+// sees a read error; whatever it answers, the client gets the refusal.
 type verdict struct {
 	writer
 	r       *http.Request
 	refusal *Refusal
-	began   bool // the response has
-	told    bool // it is the refusal
+	began   bool // the response has begun
+	told    bool // the response is the refusal
 }
 
-// verdicts makes room for refuse.
+// verdicts wraps the request's body and response so that judge can refuse the request.
 func verdicts(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !hasBody(r) {
@@ -64,7 +64,7 @@ func (v *verdict) FlushError() error {
 	return v.writer.FlushError()
 }
 
-// judgedBody asks judges about each piece that came, and at the end.
+// judgedBody calls judges with the size of each piece, and at the end.
 type judgedBody struct {
 	io.ReadCloser
 	verdict *verdict
@@ -85,7 +85,7 @@ func (b *judgedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// judge has the body of a request judged while it comes.
+// judge adds f as a judge of the request's body.
 func judge(r *http.Request, f func(n int, end bool) *Refusal) {
 	if b, ok := r.Body.(*judgedBody); ok {
 		b.judges = append(b.judges, f)

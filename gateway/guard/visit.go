@@ -9,10 +9,10 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// headerRequestID is the name under which proxies know a request.
+// headerRequestID carries the request ID between proxies.
 const headerRequestID = "X-Request-Id"
 
-// visit is what the guard keeps about a request. It belongs to the goroutine that serves the request.
+// visit is the guard's data about a request. It belongs to the goroutine that serves the request.
 type visit struct {
 	id    string // request ID
 	ip    string // of the client
@@ -21,20 +21,21 @@ type visit struct {
 	rec   *recorder
 	body  *counter
 
-	route  string  // pattern; "" until, or unless, a router matched
+	route  string  // route pattern; "" until a router has matched
 	claims *claims // of the token; nil without
-	owner  string  // key that the request is charged to; "" when it writes nothing
+	owner  string  // the key that is charged for the request; "" if it writes nothing
 }
 
 type visitKey struct{}
 
-// visited is the visit of a request. A request that did not come through the guard has none.
+// visited returns the visit of a request, nil if the request did not pass the guard.
 func visited(ctx context.Context) *visit {
 	v, _ := ctx.Value(visitKey{}).(*visit)
 	return v
 }
 
-// RequestID is the name of the request in logs, which its client is told too. Empty outside of a guarded request.
+// RequestID returns the ID of the request, as it appears in logs and in the response. Empty outside of a guarded
+// request.
 func RequestID(ctx context.Context) string {
 	if v := visited(ctx); v != nil {
 		return v.id
@@ -42,7 +43,7 @@ func RequestID(ctx context.Context) string {
 	return ""
 }
 
-// visit opens the file on a request.
+// visit starts the visit of a request.
 func (g *Guard) visit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{id: r.Header.Get(headerRequestID), ip: g.proxies.client(r), class: classify(r), start: time.Now()}
@@ -61,7 +62,7 @@ func (g *Guard) visit(next http.Handler) http.Handler {
 	})
 }
 
-// sane reports whether a request ID may go into logs and headers as it came.
+// sane reports whether a received request ID is safe for logs and headers.
 func sane(id string) bool {
 	if id == "" || len(id) > 64 {
 		return false
@@ -75,12 +76,12 @@ func sane(id string) bool {
 	return true
 }
 
-// Route tells the guard the pattern that a router matched. It goes into the router itself, before its routes:
+// Route records for the guard the pattern that a router matched. Install it in the router, before its routes:
 // mux.Use(guard.Route).
 func Route(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if v := visited(r.Context()); v != nil {
-			// Only what the router has written down when the handler is done is the whole pattern.
+			// The pattern is complete only when the handler is done.
 			defer func() { //nolint:contextcheck // it has the request's
 				if pattern := chi.RouteContext(r.Context()).RoutePattern(); pattern != "" {
 					v.route = pattern

@@ -7,32 +7,32 @@ import (
 	"net/http"
 )
 
-// writer wraps a response writer and keeps all that one can do: stream, hijack, set deadlines.
+// writer wraps a response writer and keeps its abilities: streaming, hijacking, deadlines.
 type writer struct{ http.ResponseWriter }
 
-// Unwrap is for http.ResponseController.
+// Unwrap supports http.ResponseController.
 func (w writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Flush is for those that ask for an http.Flusher.
-func (w writer) Flush() { _ = w.FlushError() } // an http.Flusher cannot say that it failed; the next write will
+// Flush implements http.Flusher.
+func (w writer) Flush() { _ = w.FlushError() } // an http.Flusher cannot report an error; the next write will
 
-// FlushError sends what is buffered.
+// FlushError sends buffered data.
 func (w writer) FlushError() error { return http.NewResponseController(w.ResponseWriter).Flush() }
 
-// Hijack is for those that ask for an http.Hijacker.
+// Hijack implements http.Hijacker.
 func (w writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 
-// recorder remembers what was answered.
+// recorder remembers the answer's status and size.
 type recorder struct {
 	writer
 	status   int    // 0 until the header is written
 	bytes    int64  // of the body
-	onHeader func() // runs once, right before the header goes out
+	onHeader func() // called once, right before the header goes out
 }
 
-// WriteHeader remembers the final status; those below 200 are only news.
+// WriteHeader remembers the final status; a status below 200 is only informational.
 func (w *recorder) WriteHeader(code int) {
 	if w.status == 0 && (code >= 200 || code == http.StatusSwitchingProtocols) {
 		w.status = code
@@ -73,5 +73,5 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// hasBody reports whether reading r's body can give anything.
+// hasBody reports whether r has a body to read.
 func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }

@@ -56,7 +56,7 @@ type recordView struct {
 	Kind       string
 	State      cell
 	Attributes table
-	Manage     bool // this gateway takes an owner's token
+	Manage     bool // this gateway accepts owner tokens
 	EndTime    time.Time
 }
 

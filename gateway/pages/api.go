@@ -50,7 +50,7 @@ func (s *site) apiPrice(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, p, err)
 }
 
-// parseEpochs reads a number of epochs; nothing is one.
+// parseEpochs reads a number of epochs; an empty text means 1.
 func parseEpochs(text string) (uint32, error) {
 	if text == "" {
 		return 1, nil
@@ -66,7 +66,7 @@ func (s *site) apiNothing(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, nil, fmt.Errorf("%w: the API has no %.100s", ErrNotFound, r.URL.Path))
 }
 
-// apiError is the body of an error, in the form of AIP-193 like the rest of the gateway's.
+// apiError is the body of an error, in the gateway's form (AIP-193).
 type apiError struct {
 	Error apiStatus `json:"error"`
 }
@@ -78,7 +78,7 @@ type apiStatus struct {
 	Details []any  `json:"details"`
 }
 
-// answer writes v, or err.
+// answer writes v as JSON, or err.
 func (s *site) answer(w http.ResponseWriter, r *http.Request, v any, err error) {
 	status := http.StatusOK
 	if err != nil {

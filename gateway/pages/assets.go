@@ -14,16 +14,16 @@ import (
 //go:embed assets
 var assetFiles embed.FS
 
-// assets are the files that pages load, by name.
+// assets holds the files that pages load, by name.
 type assets map[string]asset
 
 type asset struct {
 	content string
 	kind    string
-	version string // of the content
+	version string // hash of the content
 }
 
-// assetKinds are the types of files by their extension: the system's table may be anything.
+// assetKinds maps file extensions to media types: the system's table may differ.
 var assetKinds = map[string]string{
 	".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",
 }
@@ -49,7 +49,7 @@ func loadAssets() (assets, error) {
 	return all, nil
 }
 
-// url is where the asset is, changing with its content, so that caches may keep it for good.
+// url returns the URL of an asset. It changes with the content, so caches may keep the asset forever.
 func (a assets) url(name string) (string, error) {
 	f, ok := a[name]
 	if !ok {
@@ -75,7 +75,7 @@ func (s *site) asset(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, name, time.Time{}, strings.NewReader(f.content))
 }
 
-// favicon is what browsers ask for by themselves, as for pages that are not ours.
+// favicon serves the icon that browsers request by themselves.
 func (s *site) favicon(w http.ResponseWriter, r *http.Request) {
 	url, err := s.assets.url("icon.svg")
 	if err != nil {

@@ -20,11 +20,11 @@ type blobView struct {
 	Signers table
 	Shards  table
 	Files   table  // of a quilt
-	Preview string // image, video, audio, text, or nothing
-	Source  string // where the content is; empty if this gateway does not serve it
+	Preview string // image, video, audio, text, or empty
+	Source  string // URL of the content; empty if this gateway does not serve it
 }
 
-// count says how many slivers are in a state.
+// count is a number of slivers in one state.
 type count struct {
 	State              State
 	Primary, Secondary int
@@ -54,7 +54,7 @@ func (s *site) blob(w http.ResponseWriter, r *http.Request) {
 	s.show(w, r, http.StatusOK, "blob", view{Title: "Blob " + id.String(), Data: v})
 }
 
-// source is the address of the content: by a record of ours that names a type, for then it comes with that type.
+// source returns the URL of the content: through a record of ours that names a type, if there is one, to get that type.
 func source(b *Blob) string {
 	for _, r := range b.Ledger.Records {
 		for _, a := range r.Attributes {
@@ -66,11 +66,11 @@ func source(b *Blob) string {
 	return "/v1/blobs/" + b.ID.String()
 }
 
-// preview is what a page may show of a blob. What a type promises is only ever given to elements that run nothing.
+// preview chooses the element that shows a blob. Content goes only into elements that run no code, whatever its type.
 func preview(b *Blob) string {
 	kind, _, _ := strings.Cut(strings.ToLower(b.ContentType), "/")
 	switch {
-	case len(b.Quilt) > 0: // its files are shown one by one
+	case len(b.Quilt) > 0: // its files are listed instead
 		return ""
 	case b.Status == StatusRegistered || !b.SizeKnown || b.Size == 0:
 		return ""
@@ -101,7 +101,7 @@ func shardsTable(list []Shard) table {
 	return t
 }
 
-// filesTable lists the files of a quilt, each with its link if this gateway serves content.
+// filesTable lists the files of a quilt, each with a link if this gateway serves content.
 func (s *site) filesTable(b *Blob) table {
 	t := table{Name: "Files of the quilt", ID: "quilt-table", Cols: cols("File", "Columns#", "Tags", "Patch ID", "")}
 	for _, f := range b.Quilt {

@@ -6,50 +6,50 @@ import (
 	"time"
 )
 
-// Size of the drawn chart, in its own units.
+// Size of the chart, in its own units.
 const (
 	chartWidth  = 960
 	chartHeight = 200
 )
 
-// tableRows bounds the table beside a chart: the newest samples.
+// tableRows bounds the table beside a chart, which has the newest samples.
 const tableRows = 12
 
-// chart is up to two lines over time with round numbers at both axes, drawn here: so it needs no script.
+// chart shows lines over time, with round numbers on both axes. It is drawn on the server, so it needs no script.
 type chart struct {
-	Label string // for those who do not see it
+	Label string // for readers who cannot see it
 	Lines []chartLine
-	Y     []string // at even distances, from the top
-	X     []string // at even distances, from the left; UTC
+	Y     []string // labels at equal distances, from the top
+	X     []string // labels at equal distances, from the left; UTC
 }
 
 // chartLine is one line, and its entry in the legend.
 type chartLine struct {
 	Name   string
-	Class  string // stored or read: color and dashes
+	Class  string // stored or read: selects color and dashes
 	Points string
 }
 
-// series is what a line is drawn from; values below zero are gaps.
+// series holds the values of a line; values below zero are gaps.
 type series struct {
 	Name   string
 	Values []float64
 }
 
-// chartSteps are the round distances of times on the axis.
+// chartSteps lists the round steps of the time axis.
 var chartSteps = []time.Duration{
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 6 * time.Hour,
 	12 * time.Hour, 24 * time.Hour, 48 * time.Hour, 120 * time.Hour, 168 * time.Hour,
 }
 
-// chartParts is how many steps the time axis has at most, and the other has.
+// chartParts: the most steps of the time axis, and the number of steps of the other.
 const (
 	chartTimes  = 6
 	chartLevels = 4
 )
 
-// drawChart draws series that share their times, ascending; unit follows the numbers of bytes. It is the zero chart for
-// less than two times.
+// drawChart draws series that share their times, which ascend. unit is appended to the numbers of bytes. For less than
+// two times it returns the zero chart.
 func drawChart(label, unit string, times []time.Time, list ...series) chart {
 	if len(times) < 2 {
 		return chart{}
@@ -61,6 +61,9 @@ func drawChart(label, unit string, times []time.Time, list ...series) chart {
 			step = s
 			break
 		}
+	}
+	for last.Sub(first.Truncate(step)) > chartTimes*step { // more than chartSteps are for, such as what a node makes up
+		step *= 2
 	}
 	from := first.Truncate(step)
 	to := from.Add(step)
@@ -94,7 +97,7 @@ func drawChart(label, unit string, times []time.Time, list ...series) chart {
 	return c
 }
 
-// axisTime is short: the day for long steps, else the hour and minute.
+// axisTime formats a time for the axis: the day for long steps, else hour and minute.
 func axisTime(t time.Time, step time.Duration) string {
 	if step >= 24*time.Hour {
 		return t.UTC().Format("2 Jan")
@@ -102,8 +105,8 @@ func axisTime(t time.Time, step time.Duration) string {
 	return t.UTC().Format("15:04")
 }
 
-// roundBytes is the least power of two not below v, at least 256: four steps of it have no more than two digits and a half in
-// any unit of bytes.
+// roundBytes returns the least power of two that is at least v and 256: multiples of a quarter of it need at most three
+// digits in any unit of bytes.
 func roundBytes(v float64) float64 {
 	n := 256.0
 	for n < v {
@@ -112,7 +115,7 @@ func roundBytes(v float64) float64 {
 	return n
 }
 
-// axisBytes has no more digits than round numbers need.
+// axisBytes formats a round number of bytes without needless digits.
 func axisBytes(v float64) string {
 	unit := -1
 	for v >= 1024 && unit < 5 {
@@ -125,7 +128,7 @@ func axisBytes(v float64) string {
 	return fmt.Sprintf("%.3g %s", v, name)
 }
 
-// throughput is the chart of what went through this gateway.
+// throughput charts the traffic of this gateway.
 func throughput(list []Sample) chart {
 	times := make([]time.Time, len(list))
 	stored, read := series{Name: "stored"}, series{Name: "read"}
@@ -136,7 +139,7 @@ func throughput(list []Sample) chart {
 	return drawChart("Bytes stored and read per second by this gateway; the table below has the numbers", "/s", times, stored, read)
 }
 
-// samplesTable has the newest samples, the newest first.
+// samplesTable lists the newest samples, the newest first.
 func samplesTable(list []Sample) table {
 	t := table{Name: "Throughput, newest first", Cols: cols("Time", "Stored per second#", "Read per second#", "Blobs#", "Ledger height#")}
 	for i := len(list) - 1; i >= 0 && len(t.Rows) < tableRows; i-- {

@@ -10,45 +10,48 @@ import (
 	"walrus/shards"
 )
 
-// ErrNotFound is what Data wraps for a node, a blob or a record that there is not.
+// ErrNotFound is wrapped by Data's errors for a node, a blob or a record that does not exist.
 var ErrNotFound = errors.New("not found")
 
-// Data answers what the pages show. Answers may be a few seconds old; callers must not change them. Errors that wrap
-// ErrNotFound become 404, all others 503: the network could not say.
+// Data answers the questions of the pages. Answers may be a few seconds old; callers must not change them. Errors that
+// wrap ErrNotFound become 404, ErrRange 400, a *Refusal its own status, and all others 503: the network could not tell.
 type Data interface {
-	// Network is where the network is and how its nodes are. If the ledger cannot be asked, it says so and has what the
-	// nodes tell.
+	// Network returns the state of the network and its nodes. If the ledger cannot be asked, the result says so and
+	// contains the nodes' reports.
 	Network(ctx context.Context) (*Network, error)
-	// Node is one node of the committee, by peer ID or by name.
+	// Node returns a node of the committee, by peer ID or name.
 	Node(ctx context.Context, key string) (*Node, error)
-	// Blob is what ledger and nodes say of a blob. An error that wraps ErrNotFound says what is known of it.
+	// Blob returns the reports of ledger and nodes about a blob. An error that wraps ErrNotFound says what is known of
+	// it.
 	Blob(ctx context.Context, id shards.BlobID) (*Blob, error)
-	// Record is a record of a blob on the ledger.
+	// Record returns a blob's record on the ledger.
 	Record(ctx context.Context, object ledger.ObjectID) (*RecordDetail, error)
-	// Blocks are the newest blocks below a height; at 0 the newest of all.
+	// Blocks returns the newest blocks below a height; 0 means the newest of all.
 	Blocks(ctx context.Context, before uint64) (*BlockList, error)
-	// Block is one block.
+	// Block returns the block at a height.
 	Block(ctx context.Context, height uint64) (*BlockDetail, error)
-	// Transactions are the newest ones before a place that a list gave; "" is the end.
+	// Transactions returns the newest transactions before a place named by an earlier list; "" means the end.
 	Transactions(ctx context.Context, before string) (*TransactionList, error)
-	// Transaction is one transaction.
+	// Transaction returns the transaction with that ID.
 	Transaction(ctx context.Context, id ledger.TxID) (*Transaction, error)
-	// Owner is an account, with its newest transactions before a place. One that never had anything is ErrNotFound.
+	// Owner returns an account and its newest transactions before a place. An account that was never used gives
+	// ErrNotFound.
 	Owner(ctx context.Context, a ledger.Address, before string) (*Owner, error)
-	// Price of storing size bytes for epochs. ErrRange for epochs that are not sold or a blob that is too large.
+	// Price returns the price of storing size bytes for epochs. ErrRange: the network does not sell so many, or the
+	// blob is too large.
 	Price(ctx context.Context, size uint64, epochs uint32) (*Price, error)
-	// Store stores and pays.
+	// Store stores a blob and pays for it.
 	Store(ctx context.Context, u Upload) (*Stored, error)
 }
 
-// ErrRange is what Price wraps for numbers that the network does not sell.
+// ErrRange is wrapped by Price's errors for numbers that the network does not sell.
 var ErrRange = errors.New("not on sale")
 
-// Network is the network as a whole: GET /explorer/api/network.
+// Network is the state of the network: GET /explorer/api/network.
 type Network struct {
 	ID         string        `json:"networkId"`
-	Time       time.Time     `json:"time"` // when all this was asked
-	OK         bool          `json:"ok"`   // every node serves and holds all it owes, and the ledger answers
+	Time       time.Time     `json:"time"` // when the nodes were asked
+	OK         bool          `json:"ok"`   // every node serves and holds all its slivers, and the ledger answers
 	Epoch      *Epoch        `json:"epoch,omitempty"`
 	Prices     *Prices       `json:"prices,omitempty"`
 	Capacity   *Capacity     `json:"capacity,omitempty"`
@@ -60,19 +63,19 @@ type Network struct {
 	Throughput []Sample      `json:"throughput"` // of this gateway, oldest first
 }
 
-// Epoch is the current epoch. It, prices, capacity and supply are missing while the ledger cannot be asked.
+// Epoch describes the current epoch. Epoch, prices, capacity and supply are missing while the ledger cannot be asked.
 type Epoch struct {
 	Number   uint32        `json:"number"`
 	End      time.Time     `json:"endTime"` // as scheduled
 	Duration time.Duration `json:"durationNanos"`
 }
 
-// At is when epoch n begins if all epochs keep to their time.
+// At returns the time at which epoch n begins, if all epochs have their scheduled length.
 func (e *Epoch) At(n uint32) time.Time {
 	return e.End.Add(time.Duration(int64(n)-int64(e.Number)-1) * e.Duration)
 }
 
-// Prices are what storing costs, in FROST; a unit is a MiB of encoded size.
+// Prices lists storage prices in FROST; a unit is a MiB of encoded size.
 type Prices struct {
 	Storage   ledger.Amount `json:"storagePerUnitAndEpochFrost"`
 	Write     ledger.Amount `json:"writePerUnitFrost"`
@@ -81,19 +84,19 @@ type Prices struct {
 	MaxEpochs uint32        `json:"maxEpochsAhead"`
 }
 
-// Capacity is storage in this epoch, in bytes of encoded size.
+// Capacity describes the storage of this epoch, in bytes of encoded size.
 type Capacity struct {
 	Total uint64 `json:"totalBytes"`
 	Sold  uint64 `json:"soldBytes"`
 }
 
-// Supply is where WAL is.
+// Supply describes the WAL in existence.
 type Supply struct {
 	Burned  ledger.Amount `json:"burnedFrost"`  // since the beginning
-	Rewards ledger.Amount `json:"rewardsFrost"` // that this epoch pays out at its end, so far
+	Rewards ledger.Amount `json:"rewardsFrost"` // paid out at the end of this epoch, so far
 }
 
-// Committee are the numbers that decide: up to Faulty shards may lie or be lost, Quorum confirm a blob.
+// Committee lists the committee's thresholds: up to Faulty shards may lie or be lost; Quorum shards confirm a blob.
 type Committee struct {
 	Members int `json:"members"`
 	Shards  int `json:"shards"`
@@ -101,29 +104,29 @@ type Committee struct {
 	Quorum  int `json:"quorumShards"`
 }
 
-// LedgerState is how the ledger is.
+// LedgerState describes the state of the ledger.
 type LedgerState struct {
-	Live      bool   `json:"live"`            // it proved something just now
-	Error     string `json:"error,omitempty"` // why not
-	Height    uint64 `json:"height"`          // that nodes with an honest shard among them have reached
-	Reachable int    `json:"reachableShards"` // of nodes that answered
+	Live      bool   `json:"live"`            // it has just proven something
+	Error     string `json:"error,omitempty"` // why it is not live
+	Height    uint64 `json:"height"`          // reached by nodes of which at least one shard is honest
+	Reachable int    `json:"reachableShards"` // shards of nodes that answered
 }
 
-// Storage is what the nodes say they keep, together.
+// Storage sums up what the nodes report to store.
 type Storage struct {
-	Blobs     uint64 `json:"blobs"`     // certified ones that nodes with an honest shard among them know
+	Blobs     uint64 `json:"blobs"`     // certified blobs known to nodes of which at least one shard is honest
 	DiskBytes uint64 `json:"diskBytes"` // of all nodes that answered
 	Owed      uint64 `json:"owedSlivers"`
 }
 
-// NodeSummary is one node in the list of all.
+// NodeSummary is a node's entry in the list of nodes.
 type NodeSummary struct {
 	Name      string `json:"name"`
 	Peer      string `json:"peer"`
 	Shards    int    `json:"shards"`
 	Reachable bool   `json:"reachable"`
 	OK        bool   `json:"ok"`
-	Why       string `json:"why,omitempty"` // why it is not OK
+	Why       string `json:"why,omitempty"` // why OK is false
 	State     string `json:"state,omitempty"`
 	Blobs     uint64 `json:"blobs"`
 	DiskBytes uint64 `json:"diskBytes"`
@@ -133,31 +136,30 @@ type NodeSummary struct {
 	Version   string `json:"version,omitempty"`
 }
 
-// Node is one node: GET /explorer/api/nodes/{name or peer}.
+// Node describes one node: GET /explorer/api/nodes/{name or peer}.
 type Node struct {
 	NodeSummary
 	Time      time.Time     `json:"time"`     // when it was asked
-	ShardIDs  []int         `json:"shardIds"` // by the committee
+	ShardIDs  []int         `json:"shardIds"` // assigned by the committee
 	Weight    Committee     `json:"committee"`
 	Slivers   uint64        `json:"slivers"`
 	Corrupt   uint64        `json:"corruptSlivers"` // found damaged and not yet repaired
 	Uptime    time.Duration `json:"uptimeNanos"`
 	Peers     int           `json:"connectedPeers"`
-	Addresses []string      `json:"addresses"`                // as it says
+	Addresses []string      `json:"addresses"`                // reported by the node
 	Incidents []string      `json:"incidents"`                // newest first
-	Limit     uint64        `json:"diskLimitBytes,omitempty"` // that its operator set; 0: none
-	Free      uint64        `json:"diskFreeBytes"`            // of its file system
-	Reserve   uint64        `json:"diskReserveBytes"`         // of those it leaves alone
+	Limit     uint64        `json:"diskLimitBytes,omitempty"` // set by its operator; 0: none
+	Free      uint64        `json:"diskFreeBytes"`            // free bytes of its file system
+	Reserve   uint64        `json:"diskReserveBytes"`         // free bytes that it does not use
 	Refuses   string        `json:"refuses,omitempty"`        // why it takes no new data
-	Seen      time.Time     `json:"seenTime,omitzero"`        // when it last answered this gateway, if it does not now
-	History   *NodeHistory  `json:"history,omitempty"`        // missing if it keeps none, or never told this gateway
+	Seen      time.Time     `json:"seenTime,omitzero"`        // when it last answered this gateway, if it does not answer now
+	History   *NodeHistory  `json:"history,omitempty"`        // missing if it keeps none, or never sent it to this gateway
 	Ledger    string        `json:"ledger,omitempty"`
 	Earnings  *Earnings     `json:"earnings,omitempty"` // missing while the ledger cannot be asked
 }
 
-// Earnings is what a node gets at the end of this epoch if nothing more were sold: its
-// part, by shards, of what this epoch's pot holds so far, after the burn. What did not divide in the last epoch comes on
-// top.
+// Earnings estimates a node's reward at the end of this epoch, if nothing more is sold: its share, by shards, of this
+// epoch's pot so far, after the burn. Remainders of the last epoch are added.
 type Earnings struct {
 	Pot      ledger.Amount `json:"potFrost"`
 	Burn     ledger.Amount `json:"burnFrost"`
@@ -166,7 +168,7 @@ type Earnings struct {
 	EpochEnd time.Time     `json:"epochEndTime"`
 }
 
-// Sample is what this gateway did in the seconds before Time, and where the network was.
+// Sample records this gateway's traffic in the seconds before Time, and the network's state at Time.
 type Sample struct {
 	Time   time.Time `json:"time"`
 	Stored float64   `json:"storedBytesPerSecond"`
@@ -175,25 +177,25 @@ type Sample struct {
 	Height uint64    `json:"ledgerHeight"`
 }
 
-// Price of storing a blob, in FROST.
+// Price breaks down the price of storing a blob, in FROST.
 type Price struct {
 	Size        uint64        `json:"size"`
 	EncodedSize uint64        `json:"encodedSize"`
 	Epochs      uint32        `json:"epochs"`
 	Storage     ledger.Amount `json:"storageFrost"`
 	Write       ledger.Amount `json:"writeFrost"`
-	Fees        ledger.Amount `json:"feesFrost"` // of transactions, about
+	Fees        ledger.Amount `json:"feesFrost"` // of transactions, estimated
 	Total       ledger.Amount `json:"totalFrost"`
 	Text        string        `json:"text"` // Total in WAL, for people
 	End         time.Time     `json:"endTime"`
-	EndText     string        `json:"endText"` // the same for people
+	EndText     string        `json:"endText"` // EndTime for people
 }
 
-// Upload is a blob to store.
+// Upload is a blob to be stored.
 type Upload struct {
 	File        io.ReaderAt
 	Size        uint64
-	ContentType string // of the file as the browser says; may be empty
+	ContentType string // reported by the browser; may be empty
 	Epochs      uint32
 	Permanent   bool
 }
@@ -204,8 +206,8 @@ type Stored struct {
 	Cost ledger.Amount
 }
 
-// StoredWhole is Stored in whole bytes.
+// StoredWhole returns Stored in whole bytes.
 func (s Sample) StoredWhole() uint64 { return uint64(max(0, s.Stored)) }
 
-// ReadWhole is Read in whole bytes.
+// ReadWhole returns Read in whole bytes.
 func (s Sample) ReadWhole() uint64 { return uint64(max(0, s.Read)) }

@@ -7,23 +7,23 @@ import (
 	"walrus/shards"
 )
 
-// Blob is a blob: GET /explorer/api/blobs/{id}.
+// Blob describes a blob: GET /explorer/api/blobs/{id}.
 type Blob struct {
 	ID          shards.BlobID `json:"blobId"`
 	Status      string        `json:"status"`      // one of the Status constants
-	Size        uint64        `json:"size"`        // bytes; of no meaning unless SizeKnown
+	Size        uint64        `json:"size"`        // bytes; valid only if SizeKnown
 	SizeKnown   bool          `json:"sizeKnown"`   // some node has the metadata
-	EncodedSize uint64        `json:"encodedSize"` // bytes that all nodes keep together
-	Time        time.Time     `json:"time"`        // when all this was asked
+	EncodedSize uint64        `json:"encodedSize"` // bytes that all nodes store together
+	Time        time.Time     `json:"time"`        // when ledger and nodes were asked
 
 	Ledger      BlobLedger   `json:"ledger"`
 	Certificate *Certificate `json:"certificate,omitempty"`
 	Shards      []Shard      `json:"shards"` // in order
 	Bad         []BadNode    `json:"unansweredNodes"`
 
-	ContentType string      `json:"contentType,omitempty"` // by attribute, or by the first bytes
+	ContentType string      `json:"contentType,omitempty"` // by attribute, or guessed from the first bytes
 	Quilt       []QuiltFile `json:"quilt,omitempty"`       // the files, if it is one
-	// Head is the beginning of the content if that is text; the page shows it.
+	// Head is the beginning of the content if it is text; the page shows it.
 	Head string `json:"-"`
 }
 
@@ -34,17 +34,17 @@ const (
 	StatusUnknown    = "unknown"    // nodes have it; the ledger cannot be asked
 )
 
-// BlobLedger is what the ledger says of a blob. All but Error is empty if it could not be asked.
+// BlobLedger is the ledger's report about a blob. If the ledger could not be asked, only Error is set.
 type BlobLedger struct {
 	Error          string    `json:"error,omitempty"`
-	Epoch          uint32    `json:"epoch"`                    // now
-	EndEpoch       uint32    `json:"endEpoch,omitempty"`       // at whose start the last certified registration ends, or if none is certified the last
-	EndTime        time.Time `json:"endTime,omitzero"`         // the same, if epochs keep to their time
+	Epoch          uint32    `json:"epoch"`                    // current epoch
+	EndEpoch       uint32    `json:"endEpoch,omitempty"`       // epoch at whose start the last certified registration ends; if none is certified, the last registration
+	EndTime        time.Time `json:"endTime,omitzero"`         // time of EndEpoch, if epochs have their scheduled length
 	CertifiedEpoch uint32    `json:"certifiedEpoch,omitempty"` // of the first certificate
 	Permanent      bool      `json:"permanent"`                // nobody can delete it before PermanentEnd
 	PermanentEnd   uint32    `json:"permanentEndEpoch,omitempty"`
-	Deletable      []Ending  `json:"deletable"` // deletable records, by their end
-	Records        []Record  `json:"records"`   // those of this gateway's account
+	Deletable      []Ending  `json:"deletable"` // deletable records, by end
+	Records        []Record  `json:"records"`   // records of this gateway's account
 }
 
 // Ending counts the deletable records that end with one epoch.
@@ -52,7 +52,7 @@ type Ending struct {
 	EndEpoch   uint32    `json:"endEpoch"`
 	EndTime    time.Time `json:"endTime,omitzero"`
 	Registered uint32    `json:"registered"`
-	Certified  uint32    `json:"certified"` // of those
+	Certified  uint32    `json:"certified"` // how many of them are certified
 }
 
 // Record is one registration of a blob.
@@ -68,14 +68,14 @@ type Record struct {
 	Attributes []ledger.Attribute `json:"attributes"`
 }
 
-// Certificate is the proof that a quorum of shards keeps the blob. It was verified by this gateway.
+// Certificate is the proof that a quorum of shards stores the blob. This gateway has verified it.
 type Certificate struct {
 	Epoch    uint32   `json:"epoch"`
 	Weight   int      `json:"signedShards"`
 	Quorum   int      `json:"quorumShards"`
 	Of       int      `json:"shards"`
 	Signers  []Signer `json:"signers"`
-	Object   string   `json:"objectId,omitempty"` // the deletable record it speaks of
+	Object   string   `json:"objectId,omitempty"` // the deletable record that it certifies
 	Absent   []string `json:"notSigned"`          // names of the members that did not sign
 	Verified bool     `json:"verified"`
 }
@@ -87,7 +87,7 @@ type Signer struct {
 	Shards int    `json:"shards"`
 }
 
-// Shard is one shard's part of a blob, as its node tells it.
+// Shard is one shard's part of a blob, as reported by its node.
 type Shard struct {
 	Index     int    `json:"shard"`
 	Pair      int    `json:"pair"`
@@ -109,7 +109,7 @@ const (
 	Unreachable  State = "unreachable"
 )
 
-// BadNode is a node that did not answer, or not truthfully.
+// BadNode is a node that did not answer, or lied.
 type BadNode struct {
 	Name   string `json:"name"`
 	Peer   string `json:"peer"`

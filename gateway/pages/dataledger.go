@@ -7,19 +7,19 @@ import (
 	"walrus/shards"
 )
 
-// Block is a block of the ledger, as two thirds of the shards signed it.
+// Block is a block of the ledger, signed by two thirds of the shards.
 type Block struct {
 	Height   uint64    `json:"height"`
 	Time     time.Time `json:"time"`
 	Hash     string    `json:"hash"`
-	Empty    bool      `json:"empty"` // it has no transaction
+	Empty    bool      `json:"empty"` // without transactions
 	Proposer string    `json:"proposer"`
 	Peer     string    `json:"proposerPeer,omitempty"` // of the proposer
-	Signed   int       `json:"signedShards"`           // of those who may vote
+	Signed   int       `json:"signedShards"`           // shards of the validators that signed
 	Of       int       `json:"votingShards"`
 }
 
-// BlockList is some blocks, the newest first: GET /explorer/api/blocks?before=.
+// BlockList lists blocks, the newest first: GET /explorer/api/blocks?before=.
 type BlockList struct {
 	Blocks []Block `json:"blocks"`
 	Next   uint64  `json:"nextBefore,omitempty"` // where the next page begins; 0 after the last
@@ -28,12 +28,13 @@ type BlockList struct {
 // BlockDetail is a block with its transactions: GET /explorer/api/blocks/{height}.
 type BlockDetail struct {
 	Block
-	Head         uint64        `json:"headHeight"` // at least: the newest block that this gateway knows
+	Head         uint64        `json:"headHeight"` // newest block that this gateway knows; there may be newer ones
 	Transactions []Transaction `json:"transactions"`
 	More         bool          `json:"more"` // there are more
 }
 
-// Transaction is a committed one: GET /explorer/api/transactions/{ID}. All of it is proven but Log, the word of a node.
+// Transaction is a committed transaction: GET /explorer/api/transactions/{ID}. Everything except Log is proven; Log is
+// a node's word.
 type Transaction struct {
 	ID         ledger.TxID    `json:"txId"`
 	Height     uint64         `json:"height"`
@@ -49,40 +50,40 @@ type Transaction struct {
 	Events     []ledger.Event `json:"events"`
 }
 
-// TransactionList is some transactions, the newest first: GET /explorer/api/transactions?before=.
+// TransactionList lists transactions, the newest first: GET /explorer/api/transactions?before=.
 type TransactionList struct {
 	Transactions []Transaction `json:"transactions"`
 	Next         string        `json:"nextBefore,omitempty"`   // where the next page begins; empty after the last
-	Oldest       uint64        `json:"oldestHeight,omitempty"` // on the last page: the node that was asked keeps nothing from before
+	Oldest       uint64        `json:"oldestHeight,omitempty"` // on the last page: the node that was asked keeps nothing older
 }
 
-// Owner is what an account has: GET /explorer/api/owners/{address}. It is proven, and so is that nothing is missing.
+// Owner lists an account's property: GET /explorer/api/owners/{address}. It is proven to be correct and complete.
 type Owner struct {
 	Address  ledger.Address `json:"address"`
 	Balance  ledger.Amount  `json:"balanceFrost"`
 	Nonce    uint64         `json:"nonce"`
-	Epoch    uint32         `json:"epoch"` // now
+	Epoch    uint32         `json:"epoch"` // current epoch
 	Blobs    []OwnedBlob    `json:"blobs"`
 	Storages []OwnedStorage `json:"storages"`
 	TransactionList
 }
 
-// OwnedBlob is a record.
+// OwnedBlob is a blob record of an account.
 type OwnedBlob struct {
 	Object ledger.ObjectID `json:"objectId"`
 	ledger.Blob
 }
 
-// OwnedStorage is a storage resource.
+// OwnedStorage is a storage resource of an account.
 type OwnedStorage struct {
 	Object ledger.ObjectID `json:"objectId"`
 	ledger.Storage
 }
 
-// RecordDetail is a record of a blob: GET /explorer/api/records/{object ID}.
+// RecordDetail is a blob record: GET /explorer/api/records/{object ID}.
 type RecordDetail struct {
 	OwnedBlob
-	Epoch   uint32    `json:"epoch"` // now
+	Epoch   uint32    `json:"epoch"` // current epoch
 	EndTime time.Time `json:"endTime,omitzero"`
 }
 
@@ -90,11 +91,11 @@ type RecordDetail struct {
 type QuiltFile struct {
 	Identifier string            `json:"identifier"`
 	PatchID    string            `json:"patchId"`
-	Columns    int               `json:"columns"` // that it takes; how many bytes it has its first one says
+	Columns    int               `json:"columns"` // columns it takes; the number of bytes is only in the first of them
 	Tags       map[string]string `json:"tags,omitempty"`
 }
 
-// BlobEvent is a registration or a certificate among the newest transactions.
+// BlobEvent is a registration or a certification among the newest transactions.
 type BlobEvent struct {
 	Blob   shards.BlobID
 	Object ledger.ObjectID
@@ -106,30 +107,30 @@ type BlobEvent struct {
 	Tx     ledger.TxID
 }
 
-// NodeHistory is how a node was, by its own word.
+// NodeHistory is a node's own report of its past.
 type NodeHistory struct {
-	Told   time.Time      `json:"time"` // when the node told it
+	Told   time.Time      `json:"time"` // when the node sent it
 	Day    HistorySum     `json:"day"`
 	Month  HistorySum     `json:"month"`
 	Points []HistoryPoint `json:"points"` // oldest first
 }
 
-// HistorySum is what a node did over a time.
+// HistorySum sums up a node's work over a time span.
 type HistorySum struct {
-	Span     time.Duration `json:"spanNanos"` // how much of the day or month it remembers
+	Span     time.Duration `json:"spanNanos"` // part of the day or month that the node has points for
 	Up       time.Duration `json:"upNanos"`
 	Received uint64        `json:"receivedBytes"`
 	Sent     uint64        `json:"sentBytes"`
 	Repaired uint64        `json:"repairedSlivers"`
 }
 
-// Known says whether the node remembers any of that time.
+// Known reports whether the node has any points of that time.
 func (s HistorySum) Known() bool { return s.Span > 0 }
 
-// Percent of the time for which it was up.
+// Percent returns the share of the time for which the node was up.
 func (s HistorySum) Percent() string { return percentText(uint64(min(s.Up, s.Span)), uint64(s.Span)) }
 
-// HistoryPoint is what a node says of a time that ended at End.
+// HistoryPoint is a node's report of a time span that ended at End.
 type HistoryPoint struct {
 	End      time.Time     `json:"endTime"`
 	Length   time.Duration `json:"lengthNanos"`

@@ -6,35 +6,35 @@ import (
 	"strconv"
 )
 
-// retryAfter is how many seconds a client is told to wait when the network, not its request, is at fault.
+// retryAfter is the Retry-After, in seconds, when the network, not the request, is at fault.
 const retryAfter = 5
 
-// malformed is an error that the request is to blame for.
+// malformed marks an error that the request caused.
 type malformed struct{ error }
 
 func (m malformed) Unwrap() error { return m.error }
 
-// problem is what a page says when there is nothing to show.
+// problem is an error in the form that a page shows.
 type problem struct {
 	Status  int
-	class   string // by AIP-193
+	class   string // error class of AIP-193
 	Heading string
 	Message string
 	Advice  string
-	retry   int // seconds; 0: do not say
+	retry   int // seconds; 0: no header
 }
 
-// Refusal is an answer of Data that is to be passed on as it is.
+// Refusal is an error of Data to be passed on unchanged.
 type Refusal struct {
-	Status  int    // of HTTP
-	Class   string // of AIP-193
+	Status  int    // HTTP status
+	Class   string // error class of AIP-193
 	Message string // for people
-	Retry   int    // seconds after which to try again; 0: do not say
+	Retry   int    // seconds for Retry-After; 0: no header
 }
 
 func (r *Refusal) Error() string { return r.Message }
 
-// problemOf is what err means to who asked.
+// problemOf converts err for readers.
 func problemOf(err error) problem {
 	var bad malformed
 	var refused *Refusal
@@ -63,7 +63,7 @@ func (s *site) refuse(w http.ResponseWriter, r *http.Request, p problem, query s
 	s.show(w, r, p.Status, "error", view{Title: p.Heading, Query: query, Data: p})
 }
 
-// nothing is the page of what is no page.
+// nothing answers requests for pages that do not exist.
 func (s *site) nothing(w http.ResponseWriter, r *http.Request) {
 	p := problem{Status: http.StatusNotFound, Heading: "There is no such page", Message: "Nothing is served at this address.", Advice: "Search above, or begin with the network."}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -73,7 +73,7 @@ func (s *site) nothing(w http.ResponseWriter, r *http.Request) {
 	s.refuse(w, r, p, "")
 }
 
-// sameOrigin refuses forms that other sites send.
+// sameOrigin refuses forms sent by other sites.
 func (s *site) sameOrigin(next http.Handler) http.Handler {
 	p := http.NewCrossOriginProtection()
 	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

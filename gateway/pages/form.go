@@ -12,32 +12,31 @@ import (
 	"walrus/client"
 )
 
-// Bounds of a form: bytes besides the file, of one field, and parts.
+// Bounds of a form: bytes besides the file, bytes of one field, and number of parts.
 const (
 	formExtra = 64 << 10
 	formField = 1 << 10
 	formParts = 16
 )
 
-// form is what came in by an upload's form. Its file has no name on disk, so that nothing stays behind whatever happens to
-// the process.
+// form is an upload form that was read. Its file has no name on disk, so it is gone when the process ends in any way.
 type form struct {
 	file   *os.File // nil: none was chosen
 	size   uint64
-	kind   string // content type, as the browser says
+	kind   string // content type reported by the browser
 	fields map[string]string
 }
 
 func (f *form) close() {
 	if f.file != nil {
-		_ = f.file.Close() // it was only read
+		_ = f.file.Close() // the file was only read
 	}
 }
 
-// errTooLarge is said of a file above the limit. The text is for people.
+// errTooLarge is returned for a file above the limit. The text is for people.
 var errTooLarge = errors.New("the file is greater than this gateway takes")
 
-// readForm takes a form in. It must be closed, after an error too.
+// readForm reads a form. The caller must close the form, after an error too.
 func (s *site) readForm(r *http.Request) (f *form, err error) {
 	f = &form{fields: map[string]string{}}
 	parts, err := r.MultipartReader()
@@ -60,7 +59,7 @@ func (s *site) readForm(r *http.Request) (f *form, err error) {
 }
 
 func (s *site) readPart(f *form, part *multipart.Part) error {
-	if part.FormName() != "file" || part.FileName() == "" || f.file != nil { // without a name none was chosen
+	if part.FormName() != "file" || part.FileName() == "" || f.file != nil { // browsers send an empty name if no file was chosen
 		b, err := io.ReadAll(io.LimitReader(part, formField))
 		f.fields[part.FormName()] = string(b)
 		return err
@@ -80,7 +79,7 @@ func (s *site) readPart(f *form, part *multipart.Part) error {
 	return err
 }
 
-// upload is what the form asks for. Errors are sentences for people.
+// upload returns the upload that the form asks for. Errors are sentences for people.
 func (f *form) upload() (Upload, error) {
 	epochs, err := parseEpochs(strings.TrimSpace(f.fields["epochs"]))
 	switch {

@@ -7,15 +7,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 //go:embed templates
 var templateFiles embed.FS
 
-// parsePages reads the templates: each page with the layout.
+// parsePages parses the templates, each page with the layout.
 func parsePages(a assets) (map[string]*template.Template, error) {
 	funcs := template.FuncMap{
-		"asset": a.url, "bytes": bytesText, "since": sinceText, "time": timeText, "iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"asset": a.url, "bytes": bytesText, "since": sinceText, "time": timeText, "visible": visibleText, "iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"number": numberText, "percent": percentText, "shards": rangesText, "short": shortText, "mark": markOf, "plural": plural,
 		"until": func(t time.Time) string { return sinceText(time.Until(t)) }, "incident": incidentOf, "attributes": attributesTable,
 	}
@@ -30,7 +31,7 @@ func parsePages(a assets) (map[string]*template.Template, error) {
 	return pages, nil
 }
 
-// bytesText is a size for people: "1.5 MiB".
+// bytesText formats a size for people: "1.5 MiB".
 func bytesText(n uint64) string {
 	if n < 1024 {
 		return plural(n, "byte")
@@ -42,7 +43,25 @@ func bytesText(n uint64) string {
 	return strconv.FormatFloat(v, 'f', digits(v), 64) + " " + "KMGTPE"[unit:unit+1] + "iB"
 }
 
-// digits after the point for three that count.
+// visibleText escapes the invisible characters in other people's texts, like \u202e: marks that turn the direction of
+// writing make one name look like another. Spaces, and joiners of letters in many scripts and in emoji, stay.
+func visibleText(s string) string {
+	const joiner, nonJoiner = 0x200d, 0x200c
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case unicode.IsPrint(r), unicode.Is(unicode.Zs, r), r == joiner, r == nonJoiner:
+			b.WriteRune(r)
+		case r > 0xffff:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+// digits returns the decimals needed for three significant digits.
 func digits(v float64) int {
 	switch {
 	case v < 9.995:
@@ -53,7 +72,7 @@ func digits(v float64) int {
 	return 0
 }
 
-// numberText groups digits by thin spaces that do not break.
+// numberText groups digits with non-breaking thin spaces.
 func numberText(v any) string {
 	s := fmt.Sprint(v)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -73,8 +92,8 @@ func percentText(part, whole uint64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64) + " %"
 }
 
-// sinceText is a length of time in its two greatest units, "3 d 4 h", or in one if nothing is left: "1 d". What is over
-// is "0 s".
+// sinceText formats a duration in its two greatest units, "3 d 4 h", or in one if the rest is zero: "1 d". A duration
+// that is over gives "0 s".
 func sinceText(d time.Duration) string {
 	s := int64(max(d, 0) / time.Second)
 	units := []struct {
@@ -96,7 +115,7 @@ func sinceText(d time.Duration) string {
 	return "0 s"
 }
 
-// timeText is a time for people, in a zone that is everybody's.
+// timeText formats a time for people, in UTC.
 func timeText(t time.Time) string {
 	if t.IsZero() {
 		return "at a time not known"
@@ -104,7 +123,7 @@ func timeText(t time.Time) string {
 	return t.UTC().Format("2 Jan 2006, 15:04:05") + " UTC"
 }
 
-// incident is an incident with its time in the form of all others; a zero Time if it begins with none.
+// incident is a node's incident with its time parsed; a zero Time if its text begins with none.
 type incident struct {
 	Time time.Time
 	Text string
@@ -118,7 +137,7 @@ func incidentOf(s string) incident {
 	return incident{Text: s}
 }
 
-// rangesText writes ascending numbers short: "0–3, 7".
+// rangesText formats ascending numbers briefly: "0–3, 7".
 func rangesText(list []int) string {
 	var parts []string
 	for i := 0; i < len(list); {
@@ -136,7 +155,7 @@ func rangesText(list []int) string {
 	return strings.Join(parts, ", ")
 }
 
-// shortText is the beginning and the end of an identifier.
+// shortText returns the beginning and the end of an identifier.
 func shortText(s string) string {
 	if len(s) <= 20 {
 		return s
@@ -144,7 +163,7 @@ func shortText(s string) string {
 	return s[:8] + "…" + s[len(s)-8:]
 }
 
-// markOf is the sign of a state: what it looks like does not rest on color alone.
+// markOf returns the sign of a state, so that color is not the only cue.
 func markOf(s State) string {
 	switch s {
 	case SliverStored:

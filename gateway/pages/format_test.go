@@ -44,10 +44,11 @@ func TestChart(t *testing.T) {
 		t.Errorf("axes %s and %s", x, y)
 	}
 	for span, want := range map[time.Duration]string{
-		5 * time.Second:     "14:00 14:01",
-		time.Hour:           "14:00 14:10 14:20 14:30 14:40 14:50 15:00",
-		24 * time.Hour:      "12:00 18:00 00:00 06:00 12:00 18:00",
-		30 * 24 * time.Hour: "9 Mar 16 Mar 23 Mar 30 Mar 6 Apr 13 Apr 20 Apr",
+		5 * time.Second:            "14:00 14:01",
+		time.Hour:                  "14:00 14:10 14:20 14:30 14:40 14:50 15:00",
+		24 * time.Hour:             "12:00 18:00 00:00 06:00 12:00 18:00",
+		100 * 365 * 24 * time.Hour: "30 May 13 Jan 29 Aug 14 Apr 29 Nov 15 Jul 29 Feb",
+		30 * 24 * time.Hour:        "9 Mar 16 Mar 23 Mar 30 Mar 6 Apr 13 Apr 20 Apr",
 	} {
 		from := at.Add(-time.Hour)
 		if got := strings.Join(drawChart("", "", []time.Time{from, from.Add(span)}, series{Name: "x", Values: []float64{1, 2}}).X, " "); got != want {

@@ -11,14 +11,14 @@ import (
 	"walrus/ledger"
 )
 
-// subject is something with a page and the same as JSON: at /explorer/… and /explorer/api/….
+// subject is an item with a page at /explorer/… and the same data as JSON at /explorer/api/….
 type subject struct {
 	path string
 	ask  func(r *http.Request) (any, error)
 	page func(s *site, answer any) (name string, v view)
 }
 
-// subjects are the ledger's.
+// subjects lists the ledger's subjects.
 func (s *site) subjects() []subject {
 	return []subject{
 		{"transactions", s.askTransactions, pageOf(transactionsPage)},
@@ -34,7 +34,7 @@ func (s *site) subjects() []subject {
 	}
 }
 
-// views are pages of what transactions has, in other orders; they have no JSON of their own.
+// views lists pages that show transactions in other ways; they have no JSON.
 func (s *site) views() []subject {
 	return []subject{{"blobs", s.askTransactions, pageOf(blobsPage)}, {"events", s.askTransactions, pageOf(eventsPage)}}
 }
@@ -46,7 +46,7 @@ func pageOf[T any](page func(v *T) (string, view)) func(*site, any) (string, vie
 	}
 }
 
-// add serves a subject.
+// add serves the page and the JSON of a subject.
 func (s *site) add(mux *http.ServeMux, one subject) {
 	mux.HandleFunc("GET /explorer/"+one.path, func(w http.ResponseWriter, r *http.Request) {
 		answer, err := one.ask(r)
@@ -67,7 +67,7 @@ func (s *site) addJSON(mux *http.ServeMux, one subject) {
 	})
 }
 
-// byText reads an identifier of a path and asks by it.
+// byText parses an identifier from the path and calls ask with it.
 func byText[K any, P interface {
 	*K
 	UnmarshalText([]byte) error
@@ -100,16 +100,16 @@ func (s *site) askBlock(r *http.Request) (any, error) {
 	return s.data.Block(r.Context(), height)
 }
 
-// listView is a page with one table of what happened on the ledger.
+// listView is a page with one table of ledger events.
 type listView struct {
 	Heading, Lead string
 	Table         table
-	Next          string // address of the next page
+	Next          string // URL of the next page
 	Oldest        uint64
-	Empty         string // what to say if there is nothing
+	Empty         string // text for an empty list
 }
 
-// notComplete is whose word lists of transactions are.
+// notComplete says what is not proven about lists of transactions.
 const notComplete = "Each transaction is proven to this gateway by the signatures of two thirds of the shards. That none is left out is the word of the node that was asked."
 
 func (l *TransactionList) next(folder string) string {
@@ -144,7 +144,7 @@ func transactionsTable(list []Transaction) table {
 
 func blockLink(height uint64) string { return "/explorer/blocks/" + strconv.FormatUint(height, 10) }
 
-// operations are in words, those that follow each other counted.
+// operations lists operations in words and counts consecutive equal ones.
 func operations(list []string) string {
 	out := ""
 	for i := 0; i < len(list); {
@@ -164,7 +164,7 @@ func operations(list []string) string {
 	return out
 }
 
-// words of a name like buyStorage.
+// words splits a name like buyStorage into words.
 func words(name string) string {
 	out := make([]rune, 0, len(name)+4)
 	for _, r := range name {
@@ -197,7 +197,7 @@ func blobsPage(l *TransactionList) (string, view) {
 	}}
 }
 
-// blobEvents are the blobs that transactions registered or certified, each record once, as it was last.
+// blobEvents lists the blobs that transactions registered or certified, each record once, with its latest event.
 func blobEvents(list []Transaction) []BlobEvent {
 	var out []BlobEvent
 	seen := map[ledger.ObjectID]int{}

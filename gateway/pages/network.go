@@ -45,10 +45,10 @@ func (s *site) network(w http.ResponseWriter, r *http.Request) {
 	s.show(w, r, http.StatusOK, "network", view{Title: "Network", Here: "network", Data: newNetworkView(n)})
 }
 
-// live is the part of the network's page that changes, for the page to put into itself.
+// live serves the changing part of the network's page, which the page's script inserts.
 func (s *site) live(w http.ResponseWriter, r *http.Request) {
 	n, err := s.data.Network(r.Context())
-	if err != nil { // the page keeps what it has
+	if err != nil { // the page keeps its old content
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return

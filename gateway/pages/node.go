@@ -8,7 +8,7 @@ import (
 // nodeView is the page of a node.
 type nodeView struct {
 	*Node
-	Spans   table // what it did in a day and a month
+	Spans   table // sums over a day and a month
 	Disk    chart
 	Traffic chart
 }
@@ -47,7 +47,7 @@ func spansTable(h *NodeHistory) table {
 	return t
 }
 
-// diskChart is what a node had stored over the month.
+// diskChart charts the bytes a node stored over the month.
 func diskChart(points []HistoryPoint) chart {
 	var times []time.Time
 	disk := series{Name: "on disk"}
@@ -57,7 +57,7 @@ func diskChart(points []HistoryPoint) chart {
 	return drawChart("Bytes on the disk of this node over the last month", "", times, disk)
 }
 
-// trafficChart is what a node received and sent per second over the last day.
+// trafficChart charts the bytes a node received and sent per second over the last day.
 func trafficChart(points []HistoryPoint) chart {
 	var times []time.Time
 	received, sent := series{Name: "received"}, series{Name: "sent"}

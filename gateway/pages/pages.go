@@ -1,9 +1,9 @@
-// Package pages is the face of the network: pages for people, served by a gateway, and the JSON behind each. They are
-// whole without JavaScript, which only adds what moves: fresh numbers, a chart to point at, progress of an upload. All they
-// load comes from here. What they show they ask of Data. Start with New.
+// Package pages serves a network's pages for people, and the JSON behind each, as part of a gateway. The pages work
+// without JavaScript, which only adds live numbers, an interactive chart, and upload progress. They load files from
+// this gateway only, and get all data from Data. Start with New.
 //
-// The API, in JSON with camelCase names; what there is not is 404 and what cannot be told right now 503, both as
-// {"error":{"code":404,"status":"NOT_FOUND","message":"…","details":[]}}:
+// The API uses JSON with camelCase names. Missing things give 404, and things that cannot be told right now 503, both
+// as {"error":{"code":404,"status":"NOT_FOUND","message":"…","details":[]}}:
 //
 //	GET /explorer/api/network               Network
 //	GET /explorer/api/nodes/{name or peer}  Node
@@ -16,8 +16,8 @@
 //	GET /explorer/api/owners/{address}      Owner
 //	GET /explorer/api/records/{object ID}   RecordDetail
 //
-// The pages have the same addresses without api; that of the network is /. Besides there are /explorer/blobs and
-// /explorer/events, made from transactions, /explorer/upload and /explorer/search?q=.
+// The pages have the same paths without api; the network's is /. There are also /explorer/blobs and /explorer/events,
+// made from transactions, /explorer/upload and /explorer/search?q=.
 package pages
 
 import (
@@ -28,23 +28,23 @@ import (
 	"net/http"
 )
 
-// Config of the pages.
+// Config configures the pages.
 type Config struct {
-	// Publisher has the upload page; without, there is nothing that costs.
+	// Publisher adds the upload page; without it, nothing on the pages costs WAL.
 	Publisher bool
 	// Aggregator offers content for download and preview.
 	Aggregator bool
-	// MaxUpload is the greatest blob that is taken, in bytes.
+	// MaxUpload bounds an uploaded blob, in bytes.
 	MaxUpload int64
-	// MaxQuilt is the same for the files of a quilt together.
+	// MaxQuilt bounds the files of an uploaded quilt together, in bytes.
 	MaxQuilt int64
-	// TempDir is where files of forms wait until they are stored. Empty means the system's.
+	// TempDir holds uploaded files until they are stored. Empty means the system's.
 	TempDir string
-	// Epochs for which a blob is stored if the form is not changed.
+	// Epochs is the form's default storage period.
 	Epochs uint32
 }
 
-// site serves the pages; all is constant after New.
+// site serves the pages; all fields are constant after New.
 type site struct {
 	cfg    Config
 	data   Data
@@ -53,7 +53,7 @@ type site struct {
 	pages  map[string]*template.Template
 }
 
-// New makes the handler of /, of everything below /explorer/, and of what else is to look not found.
+// New makes the handler of / and everything below /explorer/. Other paths get a page that says not found.
 func New(cfg Config, data Data, log *slog.Logger) (http.Handler, error) {
 	a, err := loadAssets()
 	if err != nil {
@@ -90,15 +90,15 @@ func New(cfg Config, data Data, log *slog.Logger) (http.Handler, error) {
 		mux.HandleFunc("GET /explorer/upload", s.form)
 		mux.Handle("POST /explorer/upload", s.sameOrigin(http.HandlerFunc(s.upload)))
 	}
-	return secured(mux), nil
+	return Secured(mux), nil
 }
 
-// policy lets a page load what this gateway serves, and nothing run or styled that stands in the page itself.
+// policy allows a page to load files of this gateway only, and to run no scripts and apply no styles of its own text.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// secured sets the headers of every answer.
-func secured(next http.Handler) http.Handler {
+// Secured sets the headers of every answer: those of pages that others make, too.
+func Secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
@@ -110,24 +110,24 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// view is what every template gets.
+// view is the data of every template.
 type view struct {
 	Title     string
-	Here      string // the entry of the menu that this is
-	Tab       string // likewise of the ledger's
-	JSON      string // where the same is for programs
+	Here      string // menu entry of this page
+	Tab       string // the same for the ledger's tabs
+	JSON      string // URL of the same data as JSON
 	Publisher bool
-	Query     string // what was searched for
+	Query     string // the search text
 	Data      any
 }
 
-// show writes page. It is made in full before the first byte goes out, so that a fault of a template is a 500.
+// show writes a page. It is rendered completely before the first byte goes out, so a failing template gives a 500.
 func (s *site) show(w http.ResponseWriter, r *http.Request, status int, page string, v view) {
 	v.Publisher = s.cfg.Publisher
 	s.render(w, r, status, s.pages[page], "layout", v)
 }
 
-// Frame puts content into the pages' layout: for pages that others make.
+// Frame puts content into the pages' layout, for pages made elsewhere.
 func Frame(title, here string, publisher bool, content template.HTML) ([]byte, error) {
 	a, err := loadAssets()
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *site) render(w http.ResponseWriter, r *http.Request, status int, t *tem
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store") // all of it is of this moment
+	h.Set("Cache-Control", "no-store") // the page shows the present moment
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(b.Bytes()) // a reader who has left needs no answer

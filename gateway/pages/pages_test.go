@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -156,6 +157,31 @@ func TestHostile(t *testing.T) {
 	}
 	if body := get(t, h, "/explorer/blobs/"+blobID(5).String()).Body.String(); strings.Contains(body, "<iframe") || strings.Contains(body, "<object") {
 		t.Error("a page of HTML is shown as such")
+	}
+}
+
+// TestTurnedText: a name that turns the direction of writing is not shown as another one.
+func TestTurnedText(t *testing.T) {
+	const turned = "ice\u202egpj.exe"
+	f := newFixture()
+	folder := f.blobs[blobID(6)]
+	folder.ContentType = turned
+	folder.Quilt = []QuiltFile{{Identifier: turned, PatchID: "AAAA", Columns: 1, Tags: map[string]string{"by": turned}}}
+	f.records[ledger.ObjectID{7, 7}].Attributes = []ledger.Attribute{{Key: turned, Value: turned}}
+	h := newSite(t, f)
+	values := regexp.MustCompile(`"[^"]*"`) // of attributes: what is saved and searched for stays as it is
+	for path, shown := range map[string]int{
+		"/explorer/blobs/" + blobID(6).String(): 3, "/explorer/records/" + ledger.ObjectID{7, 7}.String(): 2, "/explorer/search?q=" + url.QueryEscape(turned): 1,
+	} {
+		body := values.ReplaceAllString(get(t, h, path).Body.String(), "")
+		if n := strings.Count(body, `ice\u202egpj.exe`); n != shown || strings.Contains(body, "\u202e") {
+			t.Errorf("%s shows the name %d times, want %d; turned: %v", path, n, shown, strings.Contains(body, "\u202e"))
+		}
+	}
+	for text, want := range map[string]string{"ключ 👩\u200d🚀\u00a0é": "ключ 👩\u200d🚀\u00a0é", "a\x1bb\nc": `a\u001bb\u000ac`, "\U000e0001": `\U000e0001`} {
+		if got := visibleText(text); got != want {
+			t.Errorf("%q is shown as %q, want %q", text, got, want)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"walrus/shards"
 )
 
-// search finds out what somebody means and goes there.
+// search guesses what a search text names and redirects there.
 func (s *site) search(w http.ResponseWriter, r *http.Request) {
 	query := strings.TrimSpace(r.URL.Query().Get("q"))
 	if query == "" {
@@ -34,7 +34,7 @@ func (s *site) search(w http.ResponseWriter, r *http.Request) {
 	s.refuse(w, r, p, query)
 }
 
-// find is the page of what a text names.
+// find returns the URL of the page that the text names.
 func (s *site) find(ctx context.Context, query string) (string, error) {
 	if id, err := shards.ParseBlobID(query); err == nil {
 		return "/explorer/blobs/" + id.String(), nil
@@ -57,7 +57,7 @@ func (s *site) find(ctx context.Context, query string) (string, error) {
 	return "", err
 }
 
-// findHex tries what 32 bytes may be.
+// findHex tries everything that 32 bytes may identify.
 func (s *site) findHex(ctx context.Context, id [32]byte) (string, error) {
 	_, err := s.data.Record(ctx, id)
 	if err == nil || !errors.Is(err, ErrNotFound) {

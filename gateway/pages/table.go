@@ -5,33 +5,33 @@ import (
 	"time"
 )
 
-// table is the one form of lists. On a narrow screen each row becomes a card, with the columns' names beside the values.
+// table is the form of all lists. On a narrow screen each row becomes a card with the column names beside the values.
 type table struct {
-	Name string // for those who do not see it
+	Name string // for readers who cannot see it
 	ID   string
 	Cols []col
 	Rows [][]cell // the first cell of a row is its heading
 }
 
-// col is a column. Numbers stand at the right.
+// col is a column. Numbers are right-aligned.
 type col struct {
 	Name string
 	Num  bool
 }
 
-// cell is a value. Of Text and Time one is set.
+// cell is a value: either Text or Time is set.
 type cell struct {
 	Text  string
 	Time  time.Time
 	Link  string
-	Code  bool   // an identifier: shown short, whole when pointed at
-	State string // good, warn or bad, with its mark
-	Note  string // small, below
+	Code  bool   // an identifier: shown short, in full when pointed at
+	State string // good, warn or bad, shown with a mark
+	Note  string // small text below the value
 	Wide  bool   // may wrap
-	Save  string // the link downloads under this name
+	Save  string // file name for a download link
 }
 
-// Short is what is shown.
+// Short returns the displayed text.
 func (c cell) Short() string {
 	if c.Code {
 		return shortText(c.Text)
@@ -39,12 +39,12 @@ func (c cell) Short() string {
 	return c.Text
 }
 
-// Mark is the sign of a state: what it looks like does not rest on color alone.
+// Mark returns the sign of the state, so that color is not the only cue.
 func (c cell) Mark() string {
 	return map[string]string{"good": "✓", "warn": "!", "bad": "✕"}[c.State]
 }
 
-// cols makes columns of names; those of numbers end with #.
+// cols makes columns from names; names of number columns end with #.
 func cols(names ...string) []col {
 	list := make([]col, len(names))
 	for i, name := range names {
@@ -59,7 +59,7 @@ func number(v any) cell          { return cell{Text: numberText(v)} }
 func link(s, target string) cell { return cell{Text: s, Link: target} }
 func when(t time.Time) cell      { return cell{Time: t} }
 
-// ident is an identifier that leads to its page; nothing for an empty one.
+// ident makes a cell with an identifier that links to its page; an empty cell for an empty one.
 func ident(s, folder string) cell {
 	if s == "" {
 		return text("–")

@@ -7,10 +7,10 @@ import (
 	"net/http"
 )
 
-// formView is the page for uploads.
+// formView is the upload page.
 type formView struct {
-	Network *Network // nil if the network cannot say
-	Max     uint64   // bytes of a file
+	Network *Network // nil if the network does not answer
+	Max     uint64   // greatest file, in bytes
 	// MaxQuilt bounds the files of a quilt together, in bytes.
 	MaxQuilt   uint64
 	Aggregator bool
@@ -22,11 +22,11 @@ func (s *site) form(w http.ResponseWriter, r *http.Request) { s.showForm(w, r, h
 
 func (s *site) showForm(w http.ResponseWriter, r *http.Request, status int, problem string) {
 	v := formView{Max: uint64(s.cfg.MaxUpload), MaxQuilt: uint64(s.cfg.MaxQuilt), Aggregator: s.cfg.Aggregator, Epochs: max(1, s.cfg.Epochs), Problem: problem}
-	v.Network, _ = s.data.Network(r.Context()) // prices are not needed to upload
+	v.Network, _ = s.data.Network(r.Context()) // an upload works without prices
 	s.show(w, r, status, "upload", view{Title: "Upload", Here: "upload", Data: v})
 }
 
-// upload stores the file of a form, for browsers without JavaScript.
+// upload stores a form's file, for browsers without JavaScript.
 func (s *site) upload(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxUpload+formExtra)
 	form, err := s.readForm(r)
@@ -50,7 +50,7 @@ func (s *site) upload(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/explorer/blobs/"+done.ID.String(), http.StatusSeeOther) //nolint:gosec // a path of ours
 }
 
-// formError says what is wrong with a form that could not be taken in: what is not this machine's fault is its sender's.
+// formError converts an error of reading a form: errors that this machine did not cause are blamed on the request.
 func formError(err error, limit int64) error {
 	var large *http.MaxBytesError
 	var disk *fs.PathError

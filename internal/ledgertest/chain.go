@@ -1,5 +1,5 @@
-// Package ledgertest is a ledger for tests: the real rules in memory, a block for every transaction, and no consensus, so
-// that it is fast and works in virtual time. What nodes, clients and payers see of it can be held up. Start with Chain.
+// Package ledgertest is a ledger for tests: the real rules in memory, a block for every transaction, and no consensus,
+// so it is fast and works in virtual time. Tests can delay or halt it for nodes, clients and payers. Start with Chain.
 package ledgertest
 
 import (
@@ -25,17 +25,17 @@ type Chain struct {
 	committee *certs.Committee // constant
 	params    ledger.Params    // constant
 
-	submitting sync.Mutex // one transaction after the other
+	submitting sync.Mutex // serializes transactions
 
 	mu      sync.Mutex // guards the rest
-	blocks  []*Block   // from height 1; there is always one
+	blocks  []*Block   // from height 1; never empty
 	changed chan struct{}
 	delay   time.Duration
 	halted  error
 	pruned  uint64 // events below this height are forgotten
 }
 
-// Block is the state after a height, and what happened in it. It does not change.
+// Block is the state after a height, with the events of the block. It is immutable.
 type Block struct {
 	Height uint64
 	Time   int64 // Unix nanoseconds
@@ -47,7 +47,7 @@ type Block struct {
 // Get implements ledger.Reader.
 func (b *Block) Get(key []byte) ([]byte, error) { return b.values[string(key)], nil }
 
-// New is the ledger that begins with g.
+// New makes the ledger that begins with g.
 func New(g *ledger.Genesis) (*Chain, error) {
 	com, err := g.Committee()
 	if err != nil {
@@ -64,29 +64,29 @@ func New(g *ledger.Genesis) (*Chain, error) {
 	return &Chain{committee: com, params: g.Params(), blocks: []*Block{first}, changed: make(chan struct{})}, nil
 }
 
-// Head is the newest state.
+// Head returns the newest state.
 func (c *Chain) Head() *Block {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.blocks[len(c.blocks)-1]
 }
 
-// Changed is closed when there is another block, or the ledger begins or ends to stand still. Get it before what might be
-// about to change.
+// Changed returns a channel that is closed at the next block, or when the ledger halts or continues. Call it before the
+// action that may cause the change.
 func (c *Chain) Changed() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.changed
 }
 
-// Delay makes every transaction from now on take so long to be committed.
+// Delay makes every later transaction take d to be committed.
 func (c *Chain) Delay(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.delay = d
 }
 
-// Halt makes the ledger stand still, with an error for those who ask; nil lets it go on.
+// Halt makes the ledger stand still and return err to readers; nil lets it continue.
 func (c *Chain) Halt(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,14 +94,14 @@ func (c *Chain) Halt(err error) {
 	c.wake()
 }
 
-// Prune forgets the events so far.
+// Prune drops all events so far.
 func (c *Chain) Prune() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pruned = c.blocks[len(c.blocks)-1].Height + 1
 }
 
-// wake tells everybody that something changed; mu is held.
+// wake announces a change. The caller holds mu.
 func (c *Chain) wake() {
 	close(c.changed)
 	c.changed = make(chan struct{})
@@ -117,7 +117,7 @@ func (c *Chain) Advance(epochs int) error {
 	return nil
 }
 
-// Epoch is the current one.
+// Epoch returns the current epoch.
 func (c *Chain) Epoch() uint32 {
 	e, err := ledger.ReadEpoch(c.Head())
 	if err != nil {
@@ -126,7 +126,7 @@ func (c *Chain) Epoch() uint32 {
 	return e.Epoch
 }
 
-// commit makes a block, some time after the last.
+// commit makes a block at the given time after the last.
 func (c *Chain) commit(txs [][]byte, after time.Duration) (*machine.Outcome, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,7 +153,7 @@ func (c *Chain) commit(txs [][]byte, after time.Duration) (*machine.Outcome, err
 	return out, nil
 }
 
-// Submit commits a transaction in a block of its own.
+// Submit commits a transaction in its own block.
 func (c *Chain) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, error) {
 	c.mu.Lock()
 	delay := c.delay
@@ -176,12 +176,12 @@ func (c *Chain) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, erro
 	return r, r.Err()
 }
 
-// Committee of the current epoch, for clients; also while the ledger stands still.
+// Committee returns the committee of the current epoch, also while the ledger stands still.
 func (c *Chain) Committee(ctx context.Context) (*certs.Committee, error) {
 	return c.committee.ForEpoch(c.Epoch()), ctx.Err()
 }
 
-// Read gives clients the newest state; of keys that are not named it knows nothing.
+// Read returns the newest state for clients. It knows only the named keys.
 func (c *Chain) Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -198,12 +198,12 @@ func (c *Chain) Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
 	return &named{part, keys}, nil
 }
 
-// Peek is Read, which never waits here.
+// Peek is Read, which never waits in this package.
 func (c *Chain) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
 	return c.Read(ctx, keys...)
 }
 
-// named refuses keys that were not asked for, as one that has proofs of some only does.
+// named refuses keys that were not asked for, like a reader that has proofs for some keys only.
 type named struct {
 	*Block
 	keys [][]byte
@@ -217,7 +217,7 @@ func (n *named) Get(key []byte) ([]byte, error) {
 	return n.Block.Get(key)
 }
 
-// Objects are all that owner owns.
+// Objects returns everything owner owns.
 func (c *Chain) Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {
 	c.mu.Lock()
 	halted := c.halted
@@ -257,15 +257,15 @@ type Payer struct {
 	key   ed25519.PrivateKey
 }
 
-// Payer of the account of key.
+// Payer returns a payer for the account of key.
 func (c *Chain) Payer(key ed25519.PrivateKey) *Payer { return &Payer{c, key} }
 
-// Address of the account.
+// Address returns the account's address.
 func (p *Payer) Address() ledger.Address {
 	return ledger.PublicKey(p.key[ed25519.SeedSize:]).Address()
 }
 
-// Do signs and submits a transaction. While the ledger stands still it waits.
+// Do signs and submits a transaction. It waits while the ledger stands still.
 func (p *Payer) Do(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error) {
 	p.chain.submitting.Lock()
 	defer p.chain.submitting.Unlock()
@@ -296,7 +296,7 @@ func (p *Payer) Do(ctx context.Context, compose func(object func(op int) ledger.
 	return p.chain.Submit(ctx, tx)
 }
 
-// Register buys storage for some epochs from now and registers a blob in it.
+// Register buys storage for the given number of epochs from now and registers a blob in it.
 func (p *Payer) Register(ctx context.Context, meta *shards.Metadata, epochs uint32, deletable bool) (object ledger.ObjectID, err error) {
 	now, size := p.chain.Epoch(), uint64(meta.Params().EncodedSize(meta.Length))
 	_, err = p.Do(ctx, func(made func(int) ledger.ObjectID) []ledger.Op {
@@ -309,7 +309,7 @@ func (p *Payer) Register(ctx context.Context, meta *shards.Metadata, epochs uint
 	return object, err
 }
 
-// Run runs operations that name no objects of each other.
+// Run runs operations that do not refer to each other's objects.
 func (p *Payer) Run(ctx context.Context, ops ...ledger.Op) error {
 	_, err := p.Do(ctx, func(func(int) ledger.ObjectID) []ledger.Op { return ops })
 	return err

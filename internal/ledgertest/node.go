@@ -8,23 +8,23 @@ import (
 	"walrus/ledger"
 )
 
-// Node is a node's copy of the ledger. It can lag behind.
+// Node is a node's copy of the ledger, which can lag behind.
 type Node struct {
 	chain *Chain
 	ready chan struct{}
 
 	mu    sync.Mutex
-	until uint64 // how far it has come; 0: it keeps up; guarded by mu
+	until uint64 // height it has reached; 0: it keeps up; guarded by mu
 	open  bool   // ready is closed; guarded by mu
 	fatal chan error
 }
 
-// Node is a copy of the ledger for one node.
+// Node returns a copy of the ledger for one node.
 func (c *Chain) Node() *Node {
 	return &Node{chain: c, ready: make(chan struct{}), fatal: make(chan error, 1)}
 }
 
-// Lag makes the node see nothing newer than height; 0 lets it catch up.
+// Lag hides everything newer than height from the node; 0 lets it catch up.
 func (n *Node) Lag(height uint64) {
 	n.mu.Lock()
 	n.until = height
@@ -37,7 +37,7 @@ func (n *Node) Lag(height uint64) {
 // Break makes Run end with err.
 func (n *Node) Break(err error) { n.fatal <- err }
 
-// Run waits.
+// Run waits until ctx ends or Break is called.
 func (n *Node) Run(ctx context.Context) error {
 	for {
 		n.chain.mu.Lock()
@@ -62,10 +62,10 @@ func (n *Node) Run(ctx context.Context) error {
 // Close does nothing.
 func (n *Node) Close() error { return nil }
 
-// Ready is closed when the node has caught up.
+// Ready returns a channel that is closed when the node has caught up.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
-// head is the newest block that the node has, and what tells of the next.
+// head returns the newest block that the node has, and a channel that is closed at the next change.
 func (n *Node) head() (*Block, chan struct{}) {
 	n.mu.Lock()
 	until := n.until
@@ -79,14 +79,14 @@ func (n *Node) head() (*Block, chan struct{}) {
 	return last, n.chain.changed
 }
 
-// State is the newest state the node has.
+// State returns the newest state the node has, and its height.
 func (n *Node) State() (ledger.Reader, uint64) {
 	b, _ := n.head()
 	return b, b.Height
 }
 
-// Follow calls fn with the events of each block from a height on, in order, until ctx ends or fn fails. It does not if
-// they are not kept.
+// Follow calls fn with the events of each block from a height on, in order, until ctx ends or fn fails. If these events
+// were pruned, it calls nothing and returns false.
 func (n *Node) Follow(ctx context.Context, from uint64, fn func(height uint64, events []ledger.Event) error) (kept bool, err error) {
 	n.chain.mu.Lock()
 	pruned := n.chain.pruned
@@ -112,7 +112,7 @@ func (n *Node) Follow(ctx context.Context, from uint64, fn func(height uint64, e
 	}
 }
 
-// Health is how the ledger is.
+// Health returns the node's height, the block's time, and what is wrong with the ledger.
 func (n *Node) Health() (height uint64, at time.Time, trouble string) {
 	b, _ := n.head()
 	n.chain.mu.Lock()

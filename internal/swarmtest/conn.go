@@ -12,7 +12,7 @@ import (
 type conn struct {
 	net                   *Network
 	local                 int   // host at this end
-	in, out               *pipe // the other end has them the other way round
+	in, out               *pipe // swapped at the other end
 	localAddr, remoteAddr multiaddr.Multiaddr
 }
 
@@ -21,10 +21,10 @@ var _ manet.Conn = (*conn)(nil)
 // Read returns what has arrived; io.EOF after the other end has closed.
 func (c *conn) Read(b []byte) (int, error) { return c.in.read(b) }
 
-// Write waits only while the window is full.
+// Write blocks only while the window is full.
 func (c *conn) Write(b []byte) (int, error) { return c.out.write(b) }
 
-// Close lets the other end read what is under way.
+// Close lets the other end read the bytes in flight.
 func (c *conn) Close() error {
 	c.net.mu.Lock()
 	delete(c.net.conns, c)
@@ -53,16 +53,16 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// LocalMultiaddr is this end's address.
+// LocalMultiaddr returns this end's address.
 func (c *conn) LocalMultiaddr() multiaddr.Multiaddr { return c.localAddr }
 
-// RemoteMultiaddr is the other end's address.
+// RemoteMultiaddr returns the other end's address.
 func (c *conn) RemoteMultiaddr() multiaddr.Multiaddr { return c.remoteAddr }
 
-// LocalAddr is this end's address.
+// LocalAddr returns this end's address.
 func (c *conn) LocalAddr() net.Addr { return netAddr(c.localAddr) }
 
-// RemoteAddr is the other end's address.
+// RemoteAddr returns the other end's address.
 func (c *conn) RemoteAddr() net.Addr { return netAddr(c.remoteAddr) }
 
 // netAddr converts an address that this package has made or checked.

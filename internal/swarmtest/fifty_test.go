@@ -60,8 +60,8 @@ func TestFiftyHosts(t *testing.T) {
 	t.Logf("wall %v", time.Since(wall))
 }
 
-// meetAndPull makes everybody reach seven others it was never told of, and pull blocks from one. It returns the bytes
-// that arrived.
+// meetAndPull makes every member reach seven others it was never told of, and pull blocks from one. It returns the
+// bytes that arrived.
 func meetAndPull(t *testing.T, ctx context.Context, members []*member, blocks byte) int64 {
 	t.Helper()
 	var wg sync.WaitGroup

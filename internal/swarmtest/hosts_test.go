@@ -24,7 +24,7 @@ func startMembers(t *testing.T, n *Network, count int) (members []*member) {
 
 const blockSize = 256 << 10
 
-// A killed host is missed at once, and found again after its restart.
+// Others notice a killed host at once, and find it again after its restart.
 func TestKillAndRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := NewNetwork(3)
@@ -72,7 +72,7 @@ func TestKillAndRestart(t *testing.T) {
 	})
 }
 
-// An isolated host is given up by keep-alives, and reached without a restart once healed.
+// Keep-alives give up an isolated host. Once healed, it is reached without a restart.
 func TestIsolateAndHeal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := NewNetwork(4)
@@ -98,7 +98,7 @@ func TestIsolateAndHeal(t *testing.T) {
 	})
 }
 
-// Real time, too, must allow blobs of size.
+// Large blobs work in real time too.
 func TestHundredsOfMegabytes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("moves 300 MB")

@@ -1,10 +1,10 @@
-// Package swarmtest is a network of real libp2p hosts inside one process, made for testing/synctest: hosts speak real
-// yamux and TLS over in-memory connections with latency, link rates, and switches that cut, isolate and kill. Time
-// costs nothing in a bubble, so fifty hosts live through hours in seconds. Bytes are never lost or reordered, only late
-// or cut off, as TCP would have it. It is for tests only. Start with NewNetwork; make the network and its hosts inside
-// the bubble, and close every host before the bubble ends.
+// Package swarmtest is a network of real libp2p hosts inside one process, made for testing/synctest. Hosts speak real
+// yamux and TLS over in-memory connections with latency, link rates, and switches that cut, isolate and kill. Time is
+// virtual, so fifty hosts live through hours in seconds. Bytes are never lost or reordered, only late or cut off, as
+// with TCP. It is for tests only. Start with NewNetwork. Make the network and its hosts inside the bubble, and close
+// every host before the bubble ends.
 //
-// A run is not repeatable to the byte, since keys of TLS and the order of goroutines vary: assert outcomes, not traces.
+// Runs are not repeatable to the byte, because TLS keys and the order of goroutines vary: assert outcomes, not traces.
 package swarmtest
 
 import (
@@ -21,10 +21,10 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-// port is where ListenAddr listens; a host may listen on others too.
+// port is the port of ListenAddr; a host may listen on others too.
 const port = 9000
 
-// maxHosts is what fits the last three bytes of 10.0.0.0/8.
+// maxHosts is the number of hosts that the last three bytes of 10.0.0.0/8 can address.
 const maxHosts = 1<<24 - 2
 
 // Network is a simulated network. Hosts are named by small numbers. Safe for concurrent use.
@@ -36,21 +36,21 @@ type Network struct {
 	hosts     map[int]*hostState           // guarded by mu
 	cuts      map[[2]int]bool              // both orders present; guarded by mu
 	listeners map[string]*listener         // by address; guarded by mu
-	conns     map[*conn]*conn              // each end of every open connection to the other; guarded by mu
+	conns     map[*conn]*conn              // maps each end of every open connection to the other; guarded by mu
 	bytes     map[[2]int]*counter          // guarded by mu
 	lastPort  int                          // guarded by mu
-	changed   chan struct{}                // closed and replaced when a switch is turned; guarded by mu
+	changed   chan struct{}                // closed and replaced when a switch changes; guarded by mu
 }
 
-// hostState is what the network knows of one host. Guarded by Network.mu, but for the links, which lock themselves.
+// hostState is the network's state for one host. Network.mu guards it, except the links, which have their own locks.
 type hostState struct {
 	up, down link
 	isolated bool
 	dead     bool
 }
 
-// NewNetwork makes a network whose latencies and keys follow from seed. Hosts lie in five regions: 2 to 12 ms one way
-// inside one, 20 to 150 ms between two. Link rates are unlimited until SetRate.
+// NewNetwork makes a network whose latencies and keys derive from seed. Hosts lie in five regions: one way takes 2 to
+// 12 ms within a region, 20 to 150 ms between two. Link rates are unlimited until SetRate.
 func NewNetwork(seed uint64) *Network {
 	return &Network{
 		seed:      seed,
@@ -64,7 +64,7 @@ func NewNetwork(seed uint64) *Network {
 	}
 }
 
-// regions is the default latency, symmetric and constant.
+// regions returns the default latency, symmetric and constant.
 func regions(seed uint64) func(a, b int) time.Duration {
 	const count = 5
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -86,8 +86,8 @@ func (n *Network) SetLatency(f func(a, b int) time.Duration) {
 	n.latency = f
 }
 
-// SetRate limits what host i sends and what it receives, each to bytesPerSecond over all its connections; 0 lifts the
-// limit. It applies to bytes written from now on.
+// SetRate limits the sending and the receiving of host i, each to bytesPerSecond over all its connections; 0 removes
+// the limit. It applies to bytes written from now on.
 func (n *Network) SetRate(i int, bytesPerSecond int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -96,7 +96,7 @@ func (n *Network) SetRate(i int, bytesPerSecond int64) {
 	h.down.setRate(bytesPerSecond)
 }
 
-// host is called with mu held.
+// host returns the state of host i. The caller holds mu.
 func (n *Network) host(i int) *hostState {
 	h := n.hosts[i]
 	if h == nil {
@@ -106,8 +106,8 @@ func (n *Network) host(i int) *hostState {
 	return h
 }
 
-// Options are the libp2p options that put host i on this network: its transport, and without what needs real sockets.
-// Security, muxer, limits, identity and listen addresses are the caller's, or libp2p's defaults.
+// Options returns the libp2p options that put host i on this network: its transport, without features that need real
+// sockets. The caller adds security, muxer, limits, identity and listen addresses, or takes libp2p's defaults.
 func (n *Network) Options(i int) []libp2p.Option {
 	return []libp2p.Option{
 		libp2p.Transport(n.transport(i)),
@@ -117,7 +117,7 @@ func (n *Network) Options(i int) []libp2p.Option {
 	}
 }
 
-// Key is the identity of host i, the same for the same seed.
+// Key returns the identity key of host i, the same for the same seed.
 func (n *Network) Key(i int) ed25519.PrivateKey {
 	var seed [ed25519.SeedSize]byte
 	copy(seed[:], "swarmtest host")
@@ -126,13 +126,13 @@ func (n *Network) Key(i int) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed[:])
 }
 
-// ListenAddr is the multiaddr for host i to listen at.
+// ListenAddr returns the multiaddr for host i to listen on.
 func (n *Network) ListenAddr(i int) string { return fmt.Sprintf("/ip4/%s/tcp/%d", ip(i), port) }
 
-// Addr is the multiaddr at which others dial host i, with its peer ID.
+// Addr returns the multiaddr at which others dial host i, with its peer ID.
 func (n *Network) Addr(i int, id peer.ID) string { return n.ListenAddr(i) + "/p2p/" + id.String() }
 
-// ip is the address of host i in 10.0.0.0/8.
+// ip returns the address of host i in 10.0.0.0/8.
 func ip(i int) string {
 	if i < 0 || i >= maxHosts {
 		panic(fmt.Sprintf("swarmtest: host %d: want 0 to %d", i, maxHosts-1))
@@ -154,7 +154,7 @@ func hostOf(a multiaddr.Multiaddr) (int, error) {
 	return b[0]<<16 + b[1]<<8 + b[2] - 1, nil
 }
 
-// Cut stops everything between a and b until Heal or Join: bytes under way wait, dials hang.
+// Cut stops all traffic between a and b until Heal or Join: bytes in flight wait, dials hang.
 func (n *Network) Cut(a, b int) {
 	n.turn(func() { n.cuts[[2]int{a, b}], n.cuts[[2]int{b, a}] = true, true })
 }
@@ -167,10 +167,10 @@ func (n *Network) Join(a, b int) {
 	})
 }
 
-// Isolate cuts host i from everybody, now and later, until Heal.
+// Isolate cuts host i from all others, now and later, until Heal.
 func (n *Network) Isolate(i int) { n.turn(func() { n.host(i).isolated = true }) }
 
-// Heal undoes every Cut and Isolate. What waited arrives at once. The dead stay dead.
+// Heal undoes every Cut and Isolate. Waiting bytes arrive at once. Killed hosts stay dead.
 func (n *Network) Heal() {
 	n.turn(func() {
 		clear(n.cuts)
@@ -180,8 +180,8 @@ func (n *Network) Heal() {
 	})
 }
 
-// Kill makes host i vanish as by SIGKILL: both ends of its connections are reset at once, its listeners are gone, and
-// nobody can dial it, nor it anybody, until Revive. The libp2p host on it is still to be closed by the test.
+// Kill makes host i vanish as after SIGKILL: both ends of its connections are reset at once, its listeners are gone,
+// and no dial to or from it succeeds until Revive. The test must still close the libp2p host.
 func (n *Network) Kill(i int) {
 	n.turn(func() {
 		n.host(i).dead = true
@@ -201,10 +201,10 @@ func (n *Network) Kill(i int) {
 	})
 }
 
-// Revive lets a new libp2p host take the place of host i after Kill.
+// Revive lets a new libp2p host replace host i after Kill.
 func (n *Network) Revive(i int) { n.turn(func() { n.host(i).dead = false }) }
 
-// turn changes switches and makes connections and dials notice.
+// turn changes switches and notifies connections and dials.
 func (n *Network) turn(change func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -218,12 +218,12 @@ func (n *Network) turn(change func()) {
 	n.changed = make(chan struct{})
 }
 
-// isCut is called with mu held.
+// isCut reports whether a and b are cut off. The caller holds mu.
 func (n *Network) isCut(a, b int) bool {
 	return n.cuts[[2]int{a, b}] || n.host(a).isolated || n.host(b).isolated
 }
 
-// Bytes returns how many bytes the connections have taken from host from for host to, handshakes included.
+// Bytes returns the number of bytes that connections have taken from host from for host to, handshakes included.
 func (n *Network) Bytes(from, to int) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -250,7 +250,7 @@ func (n *Network) sum(counts func(from, to int) bool) (total int64) {
 	return total
 }
 
-// counter is called with mu held.
+// counter returns the counter of one direction. The caller holds mu.
 func (n *Network) counter(from, to int) *counter {
 	c := n.bytes[[2]int{from, to}]
 	if c == nil {

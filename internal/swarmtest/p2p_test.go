@@ -19,7 +19,7 @@ import (
 	"walrus/shards"
 )
 
-// slivers is a storage node that has one sliver, whatever it is asked for.
+// slivers is a storage node's backend that returns the same sliver for every request.
 type slivers struct {
 	p2p.Backend // nil: the test calls nothing else
 	sliver      []byte
@@ -45,7 +45,7 @@ type peerHost struct {
 	stop  func()
 }
 
-// startPeer runs host i; without a Backend it is a client that does not listen.
+// startPeer runs host i. Without a Backend it is a client that does not listen.
 func startPeer(t *testing.T, n *Network, i int, b p2p.Backend, delivered *atomic.Int64) *peerHost {
 	t.Helper()
 	alive, kill := context.WithCancel(t.Context())
@@ -97,8 +97,8 @@ func startPeer(t *testing.T, n *Network, i int, b p2p.Backend, delivered *atomic
 	return m
 }
 
-// Hosts of package p2p, with their own limits, muxer and security, on this network: requests, slivers and gossip
-// between peers that know each other only through the DHT, and one of them killed.
+// Hosts of package p2p, with their own limits, muxer and security: requests, slivers and gossip between peers that know
+// each other only through the DHT. One of them is killed.
 func TestHostsOfPackageP2P(t *testing.T) {
 	wall := time.Now()
 	synctest.Test(t, func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestHostsOfPackageP2P(t *testing.T) {
 			}
 		}
 		time.Sleep(10 * time.Second)
-		// Whether a publisher hears itself is p2p's to say.
+		// p2p decides whether a publisher receives its own message.
 		if got := delivered.Load(); got != 10*count && got != 10*(count-1) {
 			t.Errorf("%d deliveries of 10 certificates to %d hosts", got, count)
 		}
@@ -152,7 +152,7 @@ func TestHostsOfPackageP2P(t *testing.T) {
 	t.Logf("wall %v", time.Since(wall))
 }
 
-// checkServing has h find a storage node by its peer ID, ask how it is, and read its sliver.
+// checkServing makes h find a storage node by peer ID, ask for its status, and read its sliver.
 func checkServing(t *testing.T, h *peerHost, to peer.ID, sliver []byte) {
 	t.Helper()
 	if err := h.dht.Connect(t.Context(), to); err != nil {

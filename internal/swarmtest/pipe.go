@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// window is how many bytes may be under way or unread in one direction of a connection, as with a large TCP window.
+// window bounds the bytes in flight or unread in one direction of a connection, like a large TCP window.
 const window = 4 << 20
 
 type counter = atomic.Int64
@@ -19,7 +19,7 @@ type counter = atomic.Int64
 type link struct {
 	mu   sync.Mutex
 	rate int64     // bytes per second, 0 = unlimited; guarded by mu
-	free time.Time // when the line has sent all it took; guarded by mu
+	free time.Time // when the line has sent everything it took; guarded by mu
 }
 
 func (l *link) setRate(rate int64) {
@@ -28,7 +28,7 @@ func (l *link) setRate(rate int64) {
 	l.rate = rate
 }
 
-// take puts n bytes on the line that are there from now on, and returns when the last of them is through.
+// take puts n bytes on the line now, and returns when the last of them is through.
 func (l *link) take(now time.Time, n int) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -42,13 +42,13 @@ func (l *link) take(now time.Time, n int) time.Time {
 	return l.free
 }
 
-// segment is bytes on their way.
+// segment is bytes in flight.
 type segment struct {
 	at   time.Time // of arrival
 	data []byte
 }
 
-// pipe is one direction of a connection. Waiting is by sync.Cond, which virtual time understands; timers only wake.
+// pipe is one direction of a connection. Waiting uses sync.Cond, which virtual time supports; timers only wake.
 type pipe struct {
 	latency  time.Duration // constant
 	up, down *link         // of the sender, of the receiver; constant
@@ -59,10 +59,10 @@ type pipe struct {
 	writable sync.Cond // the writer should look again
 	segments []segment // guarded by mu, as all below
 	unread   int       // bytes in segments
-	arrival  time.Time // of the newest segment; later ones do not overtake it
-	held     bool      // cut: nothing arrives, not even the news that the other end has gone
+	arrival  time.Time // arrival of the newest segment; later ones do not overtake it
+	held     bool      // cut: nothing arrives, not even the other end's close
 	ended    bool      // the writer has closed
-	endAt    time.Time // when the reader may know
+	endAt    time.Time // when the reader may see the end
 	gone     bool      // the reader has closed
 	broken   error     // reset: both ends get this
 
@@ -76,7 +76,7 @@ func newPipe(latency time.Duration, up, down *link, taken *counter, held bool) *
 	return p
 }
 
-// wake returns what a timer does: the lock makes sure that a waiter which has looked also waits by now.
+// wake returns a timer's function. It takes the lock, so that a waiter that has looked is already waiting.
 func (p *pipe) wake(c *sync.Cond) func() {
 	return func() {
 		p.mu.Lock()
@@ -85,7 +85,7 @@ func (p *pipe) wake(c *sync.Cond) func() {
 	}
 }
 
-// write takes b, as the window allows.
+// write takes b as far as the window allows.
 func (p *pipe) write(b []byte) (written int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,7 +112,7 @@ func (p *pipe) write(b []byte) (written int, err error) {
 	return written, nil
 }
 
-// send is called with mu held.
+// send puts b on the way. The caller holds mu.
 func (p *pipe) send(b []byte) {
 	at := p.up.take(time.Now(), len(b))
 	at = p.down.take(at.Add(p.latency), len(b))
@@ -162,7 +162,7 @@ func (p *pipe) read(b []byte) (int, error) {
 	}
 }
 
-// receive copies what has arrived by now. It is called with mu held.
+// receive copies the bytes that have arrived by now. The caller holds mu.
 func (p *pipe) receive(b []byte, now time.Time) (n int) {
 	if p.held {
 		return 0
@@ -188,7 +188,7 @@ func (p *pipe) receive(b []byte, now time.Time) (n int) {
 	return n
 }
 
-// wakeReaderAfter is called with mu held.
+// wakeReaderAfter sets the reader's timer. The caller holds mu.
 func (p *pipe) wakeReaderAfter(d time.Duration) {
 	if p.next == nil {
 		p.next = time.AfterFunc(d, p.wake(&p.readable))
@@ -197,7 +197,7 @@ func (p *pipe) wakeReaderAfter(d time.Duration) {
 	p.next.Reset(d)
 }
 
-// hold stops arrivals or lets them go on.
+// hold stops arrivals or lets them continue.
 func (p *pipe) hold(held bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -209,7 +209,7 @@ func (p *pipe) hold(held bool) {
 	p.writable.Broadcast()
 }
 
-// end is the writer's close: the reader gets what is under way, then io.EOF.
+// end is the writer's close: the reader gets the bytes in flight, then io.EOF.
 func (p *pipe) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -222,7 +222,7 @@ func (p *pipe) end() {
 	p.writable.Broadcast()
 }
 
-// leave is the reader's close: what is under way is dropped, and the writer's next write fails.
+// leave is the reader's close: bytes in flight are dropped, and the writer's next write fails.
 func (p *pipe) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -242,7 +242,7 @@ func (p *pipe) reset(err error) {
 	p.stop()
 }
 
-// stop wakes whoever waits and the timers go. It is called with mu held.
+// stop wakes all waiters and stops the timers. The caller holds mu.
 func (p *pipe) stop() {
 	for _, t := range []*time.Timer{p.next, p.readDeadline.timer, p.writeDeadline.timer} {
 		if t != nil {
@@ -265,7 +265,7 @@ func (p *pipe) setWriteDeadline(t time.Time) {
 	p.writeDeadline.set(t, &p.writable, p.wake(&p.writable))
 }
 
-// deadline is guarded by the pipe's mu.
+// deadline of one direction, guarded by the pipe's mu.
 type deadline struct {
 	at    time.Time // zero = none
 	timer *time.Timer
@@ -273,7 +273,7 @@ type deadline struct {
 
 func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
 
-// set wakes whoever waits, now if t has passed, else at t. Timers are kept: muxers set deadlines for every frame.
+// set wakes the waiters, now if t has passed, else at t. Timers are reused: muxers set deadlines for every frame.
 func (d *deadline) set(t time.Time, waiting *sync.Cond, wake func()) {
 	d.at = t
 	switch {

@@ -147,14 +147,14 @@ func TestDeadlines(t *testing.T) {
 			t.Errorf("read: %v after %v", err, time.Since(start))
 		}
 		b.SetReadDeadline(time.Time{})
-		// The writer fills the window, is stuck, and is let go by its deadline.
+		// The writer fills the window and blocks until its deadline.
 		start = time.Now()
 		a.SetWriteDeadline(start.Add(time.Second))
 		k, err := a.Write(make([]byte, window+1))
 		if k != window || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != time.Second {
 			t.Errorf("wrote %d, %v after %v", k, err, time.Since(start))
 		}
-		// A deadline set while another goroutine is stuck counts for it too.
+		// A deadline set while another goroutine blocks applies to it too.
 		a.SetDeadline(time.Time{})
 		stuck := make(chan error, 1)
 		go func() { _, err := a.Write([]byte("x")); stuck <- err }()
@@ -163,7 +163,7 @@ func TestDeadlines(t *testing.T) {
 		if err := <-stuck; !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("stuck write: %v", err)
 		}
-		// A reader makes room, and the stuck writer goes on.
+		// A reader makes room, and the blocked writer continues.
 		a.SetDeadline(time.Time{})
 		go func() { _, err := a.Write([]byte("x")); stuck <- err }()
 		synctest.Wait()

@@ -85,7 +85,7 @@ func idOf(t *testing.T, n *Network, i int) peer.ID {
 	return id
 }
 
-// joinAll waits until all have joined, and then for neighbours to get to know each other.
+// joinAll waits until all have joined, and then until neighbours know each other.
 func joinAll(t *testing.T, ctx context.Context, members []*member) {
 	t.Helper()
 	for _, m := range members {
@@ -96,7 +96,7 @@ func joinAll(t *testing.T, ctx context.Context, members []*member) {
 	time.Sleep(time.Minute)
 }
 
-// stopAll stops members at once: one after the other would be fifty graceful goodbyes.
+// stopAll stops all members at once: fifty graceful goodbyes in sequence would take long.
 func stopAll(members []*member) {
 	var wg sync.WaitGroup
 	for _, m := range members {
@@ -107,7 +107,7 @@ func stopAll(members []*member) {
 
 const pull = "/sim/pull/1"
 
-// servePull answers with as many bytes of a fixed pattern as the request's four bytes ask for.
+// servePull answers with as many bytes of a fixed pattern as the request's four bytes say.
 func servePull(h host.Host, block []byte) {
 	h.SetStreamHandler(pull, func(s network.Stream) {
 		defer s.Close()

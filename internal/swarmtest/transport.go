@@ -15,10 +15,10 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// backlog is how many connections wait to be accepted before more are refused.
+// backlog bounds the connections that wait to be accepted; more are refused.
 const backlog = 128
 
-// hostTransport is host i's way onto the network: it takes the part of libp2p's TCP transport.
+// hostTransport connects host i to the network, in place of libp2p's TCP transport.
 type hostTransport struct {
 	net      *Network
 	host     int
@@ -28,7 +28,7 @@ type hostTransport struct {
 
 var _ transport.Transport = (*hostTransport)(nil)
 
-// transport returns the constructor that libp2p calls with what it has made of the other options.
+// transport returns the constructor that libp2p calls with the results of the other options.
 func (n *Network) transport(i int) any {
 	return func(u transport.Upgrader, limits network.ResourceManager) (*hostTransport, error) {
 		if limits == nil {
@@ -43,13 +43,13 @@ func (t *hostTransport) CanDial(a multiaddr.Multiaddr) bool {
 	return len(a) == 2 && a[0].Protocol().Code == multiaddr.P_IP4 && a[1].Protocol().Code == multiaddr.P_TCP
 }
 
-// Protocols returns that this is TCP.
+// Protocols returns TCP.
 func (t *hostTransport) Protocols() []int { return []int{multiaddr.P_TCP} }
 
 // Proxy returns false: connections are direct.
 func (t *hostTransport) Proxy() bool { return false }
 
-// Dial connects to the host at a, which must turn out to be p.
+// Dial connects to the host at a, which must prove to be p.
 func (t *hostTransport) Dial(ctx context.Context, a multiaddr.Multiaddr, p peer.ID) (transport.CapableConn, error) {
 	scope, err := t.limits.OpenConnection(network.DirOutbound, true, a)
 	if err != nil {
@@ -107,13 +107,13 @@ func (n *Network) listen(i int, a multiaddr.Multiaddr) (*listener, error) {
 	return l, nil
 }
 
-// ephemeral makes up an address of host i that nobody has. It is called with mu held.
+// ephemeral returns an unused address of host i. The caller holds mu.
 func (n *Network) ephemeral(i int) multiaddr.Multiaddr {
 	n.lastPort++
 	return multiaddr.StringCast(fmt.Sprintf("/ip4/%s/tcp/%d", ip(i), 10000+n.lastPort%50000))
 }
 
-// dial waits for a round trip, and while the way is cut; then it connects or is refused.
+// dial waits for a round trip, and while the path is cut. Then it connects or is refused.
 func (n *Network) dial(ctx context.Context, from int, a multiaddr.Multiaddr) (*conn, error) {
 	to, err := hostOf(a)
 	if err != nil {
@@ -142,7 +142,7 @@ func (n *Network) dial(ctx context.Context, from int, a multiaddr.Multiaddr) (*c
 	}
 }
 
-// connect makes a connection, or returns the channel that closes when trying again makes sense.
+// connect makes a connection, or returns a channel that is closed when a new attempt makes sense.
 func (n *Network) connect(from, to int, a multiaddr.Multiaddr) (*conn, <-chan struct{}, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -165,7 +165,7 @@ func (n *Network) connect(from, to int, a multiaddr.Multiaddr) (*conn, <-chan st
 	}
 }
 
-// pair makes both ends of a connection. It is called with mu held.
+// pair makes both ends of a connection. The caller holds mu.
 func (n *Network) pair(from, to int, a multiaddr.Multiaddr) (dialler, accepted *conn) {
 	local := n.ephemeral(from)
 	f, t := n.host(from), n.host(to)
@@ -176,7 +176,7 @@ func (n *Network) pair(from, to int, a multiaddr.Multiaddr) (dialler, accepted *
 	return dialler, accepted
 }
 
-// listener is a host's ear.
+// listener accepts connections to one address of a host.
 type listener struct {
 	net   *Network
 	host  int
@@ -198,13 +198,13 @@ func (l *listener) Accept() (manet.Conn, error) {
 	}
 }
 
-// Close refuses who dials from now on and hangs up on who waits.
+// Close refuses later dials and closes connections that wait.
 func (l *listener) Close() error {
 	l.net.mu.Lock()
 	if l.net.listeners[l.addr.String()] == l {
 		delete(l.net.listeners, l.addr.String())
 	}
-	l.net.mu.Unlock() // nobody queues from here on
+	l.net.mu.Unlock() // nothing is queued after this
 	l.stop()
 	for {
 		select {
@@ -218,8 +218,8 @@ func (l *listener) Close() error {
 
 func (l *listener) stop() { l.once.Do(func() { close(l.done) }) }
 
-// Multiaddr is where it listens.
+// Multiaddr returns the listening address.
 func (l *listener) Multiaddr() multiaddr.Multiaddr { return l.addr }
 
-// Addr is where it listens.
+// Addr returns the listening address.
 func (l *listener) Addr() net.Addr { return netAddr(l.addr) }

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// CreateNew writes a new file that is whole or not there, and on the disk when it returns. A file that exists is never
-// replaced: the error then wraps fs.ErrExist. A link that leads nowhere yet is followed.
+// CreateNew writes a new file that is complete and on disk when it returns, or does not exist. An existing file is
+// never replaced: the error then wraps fs.ErrExist. A dangling link is followed.
 func CreateNew(path string, content []byte, mode fs.FileMode) error {
 	if err := createNew(path, content, mode); err != nil {
 		if errors.Is(err, fs.ErrExist) {
@@ -29,16 +29,16 @@ func createNew(path string, content []byte, mode fs.FileMode) (err error) {
 	if t.exists {
 		return fs.ErrExist
 	}
-	f, partial, err := createPartial(system{}, t.path, 0o600) // from the start: it may hold a key
+	f, partial, err := createPartial(system{}, t.path, 0o600) // private from the start: it may hold a key
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.Remove(partial)) }() // the other name keeps the content
+	defer func() { err = errors.Join(err, os.Remove(partial)) }() // t.path is a second link to the content
 	if err := fill(f, content, mode); err != nil {
 		return err
 	}
 	err = os.Link(partial, t.path)
-	if err != nil && !errors.Is(err, fs.ErrExist) { // a file system without links
+	if err != nil && !errors.Is(err, fs.ErrExist) { // the file system has no links
 		err = createHere(t.path, content, mode)
 	}
 	if err != nil {
@@ -58,7 +58,7 @@ func createHere(path string, content []byte, mode fs.FileMode) error {
 	return nil
 }
 
-// fill writes, syncs and closes.
+// fill writes content, syncs and closes.
 func fill(f *os.File, content []byte, mode fs.FileMode) error {
 	_, err := f.Write(content)
 	if err == nil {
@@ -73,7 +73,7 @@ func fill(f *os.File, content []byte, mode fs.FileMode) error {
 	return err
 }
 
-// syncDir makes names created in dir durable, where the file system can.
+// syncDir makes names created in dir durable, if the file system can.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -86,8 +86,8 @@ func syncDir(dir string) error {
 	return errors.Join(err, d.Close())
 }
 
-// Replace leaves either the old or the new content at path, whatever happens in between; where that is not possible, in a file
-// that is mounted alone, the new. A new file can be read by its owner only.
+// Replace leaves either the old or the new content at path, whatever happens meanwhile. A file that is mounted alone
+// cannot be replaced, so it is overwritten instead. Only the owner can read a new file.
 func Replace(path string, content []byte) error {
 	f, err := openPlain(path)
 	if err != nil {

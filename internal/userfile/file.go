@@ -11,21 +11,21 @@ import (
 	"syscall"
 )
 
-// File is a file that is being written. A plain one is written beside, under a name of its own, and takes its name when it is
-// whole. What cannot be replaced is written itself: a device, a pipe, a file that is mounted alone, or one in a folder
-// where none can be made.
+// File is a file being written. A plain file is written under a temporary name beside it and renamed when it is
+// complete. Files that cannot be replaced are written directly: a device, a pipe, a file that is mounted alone, or one
+// in a folder where no file can be created.
 type File struct {
 	shown string // as the user called it
 	out   *os.File
 	w     io.Writer
 	place place
-	name  string // in place
+	name  string // within place
 	// how it is written
-	partial string // in place; "": the file itself
-	empty   bool   // the file itself is still to be emptied: what was there stays until there is something new
+	partial string // within place; "": the file itself is written
+	empty   bool   // the file itself must still be emptied: its old content stays until there is new
 }
 
-// place is where names are looked up: the whole system, or an *os.Root.
+// place looks names up: in the whole system, or in an *os.Root.
 type place interface {
 	OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error)
 	Rename(from, to string) error
@@ -40,9 +40,9 @@ func (system) OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error
 func (system) Rename(from, to string) error { return os.Rename(from, to) }
 func (system) Remove(name string) error     { return os.Remove(name) }
 
-// Open prepares to write the file at path, so that nothing but the writing itself is left to fail. Links are followed. A
-// pipe is waited for until somebody reads it, or ctx ends. A file that is there keeps its mode and, where this is
-// allowed, its owner. The caller ends it with Keep or Discard.
+// Open prepares to write the file at path, so that only the writing itself can still fail. Links are followed. For a
+// pipe, Open waits for a reader or the end of ctx. An existing file keeps its mode and, where allowed, its owner. The
+// caller must call Keep or Discard.
 func Open(ctx context.Context, path string) (*File, error) {
 	f, err := open(ctx, path)
 	if err != nil {
@@ -86,7 +86,7 @@ func open(ctx context.Context, path string) (*File, error) {
 	return f, f.begin(t, t.path, 0o666)
 }
 
-// OpenIn is Open of a name below root, which no link may lead out of. Only plain files, and links to them, are written.
+// OpenIn is Open for a name below root; no link may lead outside. Only plain files, and links to them, are written.
 func OpenIn(root *os.Root, name string) (*File, error) {
 	t, rel, err := resolveIn(root, name)
 	if err != nil {
@@ -120,7 +120,7 @@ func resolveIn(root *os.Root, name string) (target, string, error) {
 	return t, rel, nil
 }
 
-// begin opens what is written: a partial file, or the plain file itself where a partial one could not take its place.
+// begin opens the file to write: a partial file, or the plain file itself where a partial one could not replace it.
 func (f *File) begin(t target, path string, mode fs.FileMode) (err error) {
 	if t.exists {
 		mode = t.stat.Mode().Perm()
@@ -128,7 +128,7 @@ func (f *File) begin(t target, path string, mode fs.FileMode) (err error) {
 	if !t.exists || !isMountPoint(path) {
 		f.out, f.partial, err = createPartial(f.place, f.name, mode)
 		if err == nil && t.exists {
-			err = f.out.Chmod(mode) // the umask does not apply to what is there
+			err = f.out.Chmod(mode) // the umask does not apply to existing files
 			keepOwner(f.out, t.stat)
 		}
 		if err != nil && f.out != nil {
@@ -148,12 +148,12 @@ func (f *File) begin(t target, path string, mode fs.FileMode) (err error) {
 	return nil
 }
 
-// refused tells whether err says that no file can be made in a folder, which need not be so for the files that are there.
+// refused reports whether err says that a folder allows no new files. Existing files in it may still be writable.
 func refused(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
 }
 
-// createPartial makes a file beside name with what the umask leaves of mode, which os.CreateTemp would not.
+// createPartial creates a file beside name. Unlike os.CreateTemp it gives it mode, reduced by the umask.
 func createPartial(p place, name string, mode fs.FileMode) (*os.File, string, error) {
 	dir, base := filepath.Split(name)
 	prefix := base + ".partial"
@@ -162,7 +162,7 @@ func createPartial(p place, name string, mode fs.FileMode) (*os.File, string, er
 		f, err := p.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 		switch {
 		case errors.Is(err, syscall.ENAMETOOLONG) && prefix != shortPrefix:
-			prefix = shortPrefix // the name itself may be as long as names can be
+			prefix = shortPrefix // name may have the greatest possible length
 		case !errors.Is(err, fs.ErrExist):
 			return f, partial, err
 		}
@@ -195,10 +195,10 @@ func (f *File) clear() error {
 	return nil
 }
 
-// Keep ends the writing, and gives the file its name.
+// Keep ends the writing and gives the file its name.
 func (f *File) Keep() error { return f.end(false) }
 
-// KeepSynced is Keep of what is on the disk when it returns.
+// KeepSynced is Keep that returns once the file is on disk.
 func (f *File) KeepSynced() error { return f.end(true) }
 
 func (f *File) end(sync bool) error {
@@ -223,8 +223,8 @@ func (f *File) end(sync bool) error {
 	return nil
 }
 
-// copyOver writes the partial file into one that does not let itself be replaced, such as one that is mounted, where the
-// system did not say so before.
+// copyOver copies the partial file into a file that refuses to be replaced, such as a mounted one that the system did
+// not report as mounted.
 func (f *File) copyOver(renamed error) error {
 	to, err := f.place.OpenFile(f.name, os.O_WRONLY, 0)
 	if err != nil {
@@ -244,7 +244,7 @@ func (f *File) copyOver(renamed error) error {
 	return f.place.Remove(f.partial)
 }
 
-// Discard ends the writing of what Keep has not kept. Of a file that is written itself, what was written stays.
+// Discard gives up the writing, unless Keep has kept it. A file written directly keeps what was written.
 func (f *File) Discard() {
 	_ = f.out.Close() // closed already by Keep
 	if f.partial != "" {
@@ -252,8 +252,8 @@ func (f *File) Discard() {
 	}
 }
 
-// plain takes from an error the name, which the message around it has, and the one of a partial file, which means nothing
-// to anybody.
+// plain strips file names from an error: the message around it names the file, and the name of a partial file means
+// nothing to users.
 func plain(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) && err == error(at) {

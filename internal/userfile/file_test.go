@@ -78,7 +78,7 @@ func TestPlainFileAppearsWhole(t *testing.T) {
 	f.Discard()
 	wantNames(t, dir)
 	put(t, path, "whole")
-	if err := os.Chmod(path, 0o666); err != nil { // more than the umask leaves
+	if err := os.Chmod(path, 0o666); err != nil { // more than the umask allows
 		t.Fatal(err)
 	}
 	put(t, path, "new")
@@ -168,11 +168,11 @@ func TestRefusedBeforehand(t *testing.T) {
 	if _, err := Open(t.Context(), filepath.Join(dir, "new")); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("a new file in a folder that cannot be written: %v", err)
 	}
-	put(t, filepath.Join(dir, "file"), "x") // the file itself can be
+	put(t, filepath.Join(dir, "file"), "x") // but the file itself can be written
 	wantFile(t, filepath.Join(dir, "file"), "x")
 }
 
-// TestItselfKeepsTheOld writes a file that cannot be replaced: what was there stays until there is something new.
+// TestItselfKeepsTheOld writes a file that cannot be replaced: the old content stays until there is new.
 func TestItselfKeepsTheOld(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out")
 	put(t, path, "old content")
@@ -203,7 +203,7 @@ func TestItselfKeepsTheOld(t *testing.T) {
 	wantFile(t, path, "")
 }
 
-// closedFolder is a folder in which no file can be made.
+// closedFolder is a system in which no file can be created.
 type closedFolder struct{ system }
 
 func (closedFolder) OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error) {
@@ -213,7 +213,7 @@ func (closedFolder) OpenFile(name string, flag int, mode fs.FileMode) (*os.File,
 	return os.OpenFile(name, flag, mode)
 }
 
-// busy is a system on which a file is mounted that does not say so.
+// busy is a system with a mounted file that it does not report as mounted.
 type busy struct{ system }
 
 func (busy) Rename(from, to string) error {
@@ -387,7 +387,7 @@ func TestOpenIn(t *testing.T) {
 	wantFile(t, filepath.Join(dir, "other", "file"), "outside")
 }
 
-// TestPipes opens pipes at whose other end nobody is: only the end of the context ends that.
+// TestPipes opens pipes without anybody at the other end: only the end of the context returns.
 func TestPipes(t *testing.T) {
 	for name, open := range map[string]func(context.Context, string) error{
 		"write": func(ctx context.Context, path string) error { _, err := Open(ctx, path); return err },
@@ -405,7 +405,7 @@ func TestPipes(t *testing.T) {
 	}
 }
 
-// TestUntil writes into a pipe that nobody empties, in virtual time.
+// TestUntil writes, in virtual time, into a pipe that nobody reads.
 func TestUntil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe()
@@ -418,9 +418,9 @@ func TestUntil(t *testing.T) {
 				t.Errorf("%v after %v", err, time.Since(start))
 			}
 		}
-		r.Close() // the write that was left behind ends
+		r.Close() // the abandoned write ends
 
-		var b strings.Builder // who takes what is written still gets it
+		var b strings.Builder // a destination that accepts writes still gets them
 		if _, err := Until(ctx, &b).Write([]byte("last words")); err != nil || b.String() != "last words" {
 			t.Errorf("%q, %v", b.String(), err)
 		}

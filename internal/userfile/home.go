@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Expand puts the user's home in the place of a ~ at the beginning of a path, as a shell does that sees it; it does not in a
-// file, in a variable, or after --flag=. The home of another user is refused. A file that is really called ~ is ./~.
+// Expand replaces a leading ~ in a path by the user's home. A shell does the same only on the command line, not in a
+// file, in a variable, or after --flag=. The home of another user is refused. For a file called ~, write ./~.
 func Expand(path string) (string, error) {
 	rest, ok := strings.CutPrefix(path, "~")
 	switch {

@@ -2,8 +2,8 @@ package userfile
 
 import "golang.org/x/sys/unix"
 
-// isMountPoint tells whether a file is mounted alone, as containers do with single files: it then cannot be replaced. A system
-// before Linux 5.8 does not say.
+// isMountPoint reports whether a file is mounted alone, as containers do with single files. Such a file cannot be
+// replaced. Before Linux 5.8 it always reports false.
 func isMountPoint(path string) bool {
 	var st unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, 0, &st)

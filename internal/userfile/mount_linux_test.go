@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// mountedFile is the variable that makes this test binary write to a file that was mounted for it.
+// mountedFile is the environment variable with which the test binary writes to a file mounted for it.
 const mountedFile = "USERFILE_TEST_MOUNTED"
 
-// TestMountedAlone writes to a file that another one is mounted on, in a mount namespace of its own.
+// TestMountedAlone writes to a file on which another one is mounted, in a mount namespace of its own.
 func TestMountedAlone(t *testing.T) {
 	if path := os.Getenv(mountedFile); path != "" {
 		f, err := Open(t.Context(), path)
@@ -33,7 +33,7 @@ func TestMountedAlone(t *testing.T) {
 	}
 	mount := `mount --bind "$1" "$2" || exit 77; exec "$3" -test.run '^TestMountedAlone$' -test.v`
 	var out []byte
-	for _, flags := range []string{"-m", "-rm"} { // as the superuser, or as one of an own namespace
+	for _, flags := range []string{"-m", "-rm"} { // as root, or as root of a user namespace
 		c := exec.CommandContext(t.Context(), "unshare", flags, "sh", "-c", mount, "sh", real, path, self)
 		c.Env = append(os.Environ(), mountedFile+"="+path)
 		if out, err = c.CombinedOutput(); err == nil {
@@ -47,6 +47,6 @@ func TestMountedAlone(t *testing.T) {
 		t.Fatalf("%s", out)
 	}
 	wantFile(t, real, "new")
-	wantFile(t, path, "hidden") // here nothing is mounted on it
+	wantFile(t, path, "hidden") // outside the namespace nothing is mounted on it
 	wantNames(t, dir, "mounted", "real")
 }

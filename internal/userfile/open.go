@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// OpenInput is os.Open that ends when ctx does: a pipe is open only when somebody writes to it.
+// OpenInput is os.Open that ends when ctx does: opening a pipe waits for a writer.
 func OpenInput(ctx context.Context, path string) (*os.File, error) {
 	return openUntil(ctx, func() (*os.File, error) { return os.Open(path) })
 }
 
-// openUntil leaves an open that waits behind when ctx ends: the system has no way to call it off that would not also wake
-// others who wait at the same pipe. What it opens later is closed again.
+// openUntil abandons an open that still waits when ctx ends: the system cannot cancel it without also waking others who
+// wait at the same pipe. A file opened later is closed again.
 func openUntil(ctx context.Context, open func() (*os.File, error)) (*os.File, error) {
 	type result struct {
 		f   *os.File
@@ -37,8 +37,8 @@ func openUntil(ctx context.Context, open func() (*os.File, error)) (*os.File, er
 	}
 }
 
-// CopyUntil is io.Copy that ends when ctx does, even while r has nothing to give. A read that waits is left behind; w gets
-// nothing from it.
+// CopyUntil is io.Copy that ends when ctx does, even while a read of r waits. That read is abandoned; w gets nothing
+// from it.
 func CopyUntil(ctx context.Context, w io.Writer, r io.Reader) (n int64, err error) {
 	type chunk struct {
 		bytes []byte
@@ -86,11 +86,11 @@ func CopyUntil(ctx context.Context, w io.Writer, r io.Reader) (n int64, err erro
 
 const copyBuffer = 256 << 10 // bytes
 
-// lastWords is how long a write may still take when the context has ended: enough for a reader that is alive.
+// lastWords is how long a write may continue after the context ended: long enough for a live reader.
 const lastWords = time.Second
 
-// Until is w, whose writes end soon after ctx does although nobody takes what is written. Such a write is left behind, and
-// all later ones fail. It is for one user at a time.
+// Until returns a writer to w whose writes end soon after ctx does, even if nobody reads the data. Such a write is
+// abandoned, and all later ones fail. Use it from one goroutine at a time.
 func Until(ctx context.Context, w io.Writer) io.Writer { return &untilWriter{ctx: ctx, w: w} }
 
 type untilWriter struct {
@@ -107,7 +107,7 @@ func (u *untilWriter) Write(p []byte) (int, error) {
 		n   int
 		err error
 	}
-	own := append([]byte(nil), p...) // p is the caller's again when this returns
+	own := append([]byte(nil), p...) // p belongs to the caller again when Write returns
 	done := make(chan result, 1)
 	go func() {
 		n, err := u.w.Write(own)

@@ -10,20 +10,19 @@ import (
 	"strings"
 )
 
-// maxLinks is how many links are followed from one name, as on Linux.
+// maxLinks bounds the links followed from one name, as on Linux.
 const maxLinks = 40
 
-// target is what a name leads to.
+// target is the file that a name leads to.
 type target struct {
-	path       string // in a folder that is there, with no link in it
+	path       string // in an existing folder, without links
 	descriptor int    // of this process; −1: path is a file
 	stat       fs.FileInfo
 	exists     bool
 }
 
-// resolve follows links from path to what would be written: a file that is there, or one that is to be made. Descriptors
-// of this process, such as /dev/stdout, are not followed further: the file behind one may be written by others too, and
-// what they wrote must stay.
+// resolve follows links from path to the file to be written, which may not exist yet. Descriptors of this process, such
+// as /dev/stdout, are not followed further: other processes may write to the same file, and their output must stay.
 func resolve(path string) (target, error) {
 	last := path[strings.LastIndexFunc(path, func(r rune) bool { return r < 128 && os.IsPathSeparator(uint8(r)) })+1:]
 	if last == "" || last == "." || last == ".." {
@@ -31,7 +30,7 @@ func resolve(path string) (target, error) {
 	}
 	for range maxLinks {
 		folder, base := filepath.Split(path)
-		dir, err := filepath.EvalSymlinks(folder + ".") // filepath.Dir would take a .. away together with a link before it
+		dir, err := filepath.EvalSymlinks(folder + ".") // filepath.Dir would drop a .. together with a link before it
 		if errors.Is(err, fs.ErrNotExist) {
 			return target{}, fmt.Errorf("there is no folder %s: %w", filepath.Clean(folder), fs.ErrNotExist)
 		}
@@ -66,7 +65,7 @@ func resolve(path string) (target, error) {
 	return target{}, errors.New("its links lead in a circle")
 }
 
-// descriptor is the number in the name of a descriptor of this process.
+// descriptor parses the name of a descriptor of this process.
 func descriptor(path string) (int, bool) {
 	dir, base := filepath.Split(path)
 	n, err := strconv.Atoi(base)
@@ -77,7 +76,7 @@ func descriptor(path string) (int, bool) {
 	return n, dir == "/dev/fd/" || strings.HasPrefix(dir, own) && strings.HasSuffix(dir, "/fd/")
 }
 
-// foreignDescriptor tells whether path is a descriptor of another process. The text of such a link need not lead anywhere.
+// foreignDescriptor reports whether path is a descriptor of another process. The text of such a link may lead nowhere.
 func foreignDescriptor(path string) bool {
 	dir, base := filepath.Split(path)
 	_, err := strconv.Atoi(base)

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// duplicate is a descriptor of this process, under a number of its own. It shares the place that is written next, and whether
-// that is the end, with the first: opening it by its name would not, and cannot be done at all with a socket.
+// duplicate duplicates a descriptor of this process. The copy shares the file offset and append mode with the original.
+// Opening the descriptor by name would not share them, and fails for sockets.
 func duplicate(fd int, name string) (*os.File, error) {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	if err != nil {
@@ -28,13 +28,13 @@ func duplicate(fd int, name string) (*os.File, error) {
 	return os.NewFile(uintptr(own), name), nil
 }
 
-// keepOwner gives f the owner and group of what it replaces, which is for the superuser to do, and for members of the group.
+// keepOwner gives f the owner and group of the file it replaces. Only root may do so, and group members for the group.
 func keepOwner(f *os.File, old fs.FileInfo) {
 	st, ok := old.Sys().(*syscall.Stat_t)
 	if !ok {
 		return
 	}
 	if f.Chown(int(st.Uid), int(st.Gid)) != nil {
-		_ = f.Chown(-1, int(st.Gid)) // not allowed: the file is then its writer's
+		_ = f.Chown(-1, int(st.Gid)) // not allowed either: the file keeps its writer's group
 	}
 }

@@ -6,13 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// bom is what some editors write before UTF-8 text. Nobody sees it.
+// bom is the byte order mark that some editors write before UTF-8 text. It is invisible.
 var bom = []byte("\xef\xbb\xbf")
 
-// CutBOM takes away the mark that some editors put before UTF-8 text.
+// CutBOM removes the byte order mark that some editors put before UTF-8 text.
 func CutBOM(text []byte) (rest []byte, had bool) { return bytes.CutPrefix(text, bom) }
 
-// CheckText refuses what is no UTF-8 text, above all UTF-16, which looks the same in an editor. Errors repeat nothing of it.
+// CheckText refuses text that is not UTF-8, above all UTF-16, which looks the same in an editor. Errors do not quote
+// it.
 func CheckText(text []byte) error {
 	switch {
 	case bytes.HasPrefix(text, []byte{0xff, 0xfe}), bytes.HasPrefix(text, []byte{0xfe, 0xff}):
@@ -25,8 +26,8 @@ func CheckText(text []byte) error {
 	return nil
 }
 
-// MarkedText names the mark, or the other encoding, for which the reader of a text of plain ASCII lines stumbled over it.
-// It is nil if there is none.
+// MarkedText explains why a parser of plain ASCII lines failed on text: it has a byte order mark or another encoding.
+// Nil if neither is the case.
 func MarkedText(text []byte) error {
 	if _, had := CutBOM(text); had {
 		return errors.New("it begins with a byte order mark (BOM), which cannot be seen: save it as UTF-8 without BOM")

@@ -12,7 +12,7 @@ import (
 	"walrus/ledger"
 )
 
-// benchNodes are four nodes over loopback, ready.
+// benchNodes starts four nodes over loopback.
 func benchNodes(b *testing.B) *fleet {
 	s := newFleet(b, nil, 4, nil)
 	s.open(s.all()...)
@@ -29,7 +29,7 @@ func report(b *testing.B, took []time.Duration) {
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 }
 
-// BenchmarkIsolated is how long a transfer takes that comes alone, from Submit to the receipt.
+// BenchmarkIsolated measures a lone transfer from Submit to the receipt.
 func BenchmarkIsolated(b *testing.B) {
 	s := benchNodes(b)
 	defer s.closeAll()
@@ -45,7 +45,7 @@ func BenchmarkIsolated(b *testing.B) {
 	report(b, took)
 }
 
-// BenchmarkLightRead is how long a light client takes for a verified account, with a head of its own each time.
+// BenchmarkLightRead measures a light client's read of a verified account, each time with a new head.
 func BenchmarkLightRead(b *testing.B) {
 	s := benchNodes(b)
 	defer s.closeAll()
@@ -63,7 +63,7 @@ func BenchmarkLightRead(b *testing.B) {
 	report(b, took)
 }
 
-// cpu is the processor time that this process has used.
+// cpu returns the processor time that this process has used.
 func cpu(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -72,7 +72,7 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkTransfers is how many transfers four nodes commit per second when every node gets those of some senders.
+// BenchmarkTransfers measures the transfers that four nodes commit per second, with each node serving some senders.
 func BenchmarkTransfers(b *testing.B) {
 	s := benchNodes(b)
 	defer s.closeAll()
@@ -120,6 +120,6 @@ func BenchmarkTransfers(b *testing.B) {
 	b.ReportMetric(float64(each*testUsers)/time.Since(begin).Seconds(), "tx/s")
 	height, _ := s.nodes[0].Head()
 	b.ReportMetric(float64(each*testUsers)/float64(height-first), "tx/block")
-	// On a machine that does other things too, this says more.
+	// More telling than the rate on a busy machine.
 	b.ReportMetric(float64((cpu(b)-used).Microseconds())/float64(each*testUsers), "cpu-us/tx")
 }

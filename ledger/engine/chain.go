@@ -25,13 +25,13 @@ import (
 	"walrus/ledger/light"
 )
 
-// chainConfig is what consensus needs; what it decides about is app's.
+// chainConfig holds the settings of consensus. The application's settings are app's.
 type chainConfig struct {
 	switchConfig
 	dir       string // for the write-ahead log
 	doc       *types.GenesisDoc
-	heartbeat time.Duration             // between blocks without transactions
-	epochEnd  func() (time.Time, error) // when the epoch of the last block ends, as scheduled
+	heartbeat time.Duration             // pause between blocks without transactions
+	epochEnd  func() (time.Time, error) // scheduled end of the epoch of the last block
 	timing    Timing
 	app       abci.Application
 	stores    config.DBProvider
@@ -39,30 +39,30 @@ type chainConfig struct {
 	log       *slog.Logger
 }
 
-// chain is CometBFT around an application. It uses CometBFT's Node only as the one that puts its parts together: the
-// parts are started and stopped here, so that no part of CometBFT's own network runs and everything ends in order.
+// chain runs CometBFT around an application. CometBFT's Node only puts its parts together. The parts are started and
+// stopped here, so that CometBFT's own network never runs and everything ends in order.
 type chain struct {
-	cfg   chainConfig // constant after openChain, as all but failed
+	cfg   chainConfig // constant after openChain, as are all fields before mu
 	node  *node.Node
 	sw    *sw
 	guard *guard
-	state sm.Store // for reading
+	state sm.Store // read only
 	wal   wal      // owned by the goroutine that commits blocks
 
 	caughtUp chan struct{} // closed when this node takes part in consensus
-	failure  chan struct{} // closed when it cannot go on
+	failure  chan struct{} // closed when the chain cannot go on
 
 	mu       sync.Mutex
 	saved    chan struct{} // closed when the next block is in the block store; guarded by mu
-	failed   error         // why; guarded by mu
+	failed   error         // the reason of failure; guarded by mu
 	height   int64         // of the last block committed here; guarded by mu
-	heightAt time.Time     // when it was, or when we began, or went on; guarded by mu
-	enoughAt time.Time     // when enough members were last seen to be reachable, or when we began, or went on; guarded by mu
-	alive    time.Time     // when this process was last seen to run; zero while nobody watches; guarded by mu
-	frozen   time.Duration // for how long it did not, before heightAt; 0 if a block was committed since; guarded by mu
+	heightAt time.Time     // when height was committed, or when the chain began or resumed; guarded by mu
+	enoughAt time.Time     // when enough members were last reachable, or when the chain began or resumed; guarded by mu
+	alive    time.Time     // when seen last found this process running; zero while nobody watches; guarded by mu
+	frozen   time.Duration // pause of this process before heightAt; 0 once a block was committed after it; guarded by mu
 }
 
-// genesisDoc is the genesis in CometBFT's terms: a member that votes has as many votes as shards.
+// genesisDoc translates the genesis for CometBFT: each voting member has as many votes as shards.
 func genesisDoc(chainID string, start time.Time, members []member) (*types.GenesisDoc, error) {
 	params := types.DefaultConsensusParams()
 	params.Block.MaxBytes = maxBlock
@@ -81,16 +81,16 @@ func genesisDoc(chainID string, start time.Time, members []member) (*types.Genes
 	return doc, nil
 }
 
-// cometConfig has every setting that is not CometBFT's default, and those that matter.
+// cometConfig sets every CometBFT option that differs from its default, and those that matter.
 func cometConfig(cfg *chainConfig) *config.Config {
 	c := config.DefaultConfig().SetRoot(cfg.dir)
 	c.RPC.ListenAddress, c.RPC.GRPCListenAddress, c.RPC.PprofListenAddress = "", "", "" // nothing listens
 	c.Instrumentation.Prometheus = false
-	c.TxIndex.Indexer = "null" // we keep our own
-	c.StateSync.Enable = false // we join by our own snapshots
-	c.FilterPeers = true       // no peers of CometBFT's network, if it ran
+	c.TxIndex.Indexer = "null" // package app keeps its own index
+	c.StateSync.Enable = false // nodes join by our own snapshots
+	c.FilterPeers = true       // reject peers of CometBFT's network, should it run
 
-	c.P2P.ListenAddress, c.P2P.PexReactor = "tcp://127.0.0.1:0", false // never listened at; must parse
+	c.P2P.ListenAddress, c.P2P.PexReactor = "tcp://127.0.0.1:0", false // must parse; never listened at
 	c.P2P.AddrBook = filepath.Join(cfg.dir, "unused")                  // never written
 
 	c.Mempool.Size, c.Mempool.MaxTxsBytes, c.Mempool.CacheSize = mempoolTxs, mempoolBytes, mempoolSeen
@@ -109,13 +109,13 @@ func cometConfig(cfg *chainConfig) *config.Config {
 	return c
 }
 
-// anyClock is how far a block may be ahead of this machine's clock: any time at all. The time of a block is the median of the clocks
-// of those who signed the one before, with more than two thirds of the votes, so no proposer chooses it. A node whose own clock
-// is slow would only refuse what all others have agreed on, and stop for good.
+// anyClock lets a block be ahead of this machine's clock by any time. Its time is the median of the clocks that
+// signed the block before, with more than two thirds of the votes, so no proposer chooses it. A bound would only make
+// a node with a slow clock refuse agreed blocks and stop for good.
 const anyClock = 100 * 365 * 24 * time.Hour
 
-// openChain puts consensus together and brings application and blocks in step, by repeating at most a block. Nothing runs
-// before run, which must be called.
+// openChain assembles consensus and brings the application level with the stored blocks, by repeating one block at
+// most. Nothing runs before run, which must be called.
 func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{})}
 	c.wal.file = walFile
@@ -156,8 +156,8 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	return c, nil
 }
 
-// openStores opens what is read beside CometBFT, and mends what a crash after joining by a snapshot leaves behind: the
-// height from which blocks are fetched is forgotten when consensus is put together, not when it has the first of them.
+// openStores opens the stores that we read beside CometBFT, and repairs them after a crash during a join by snapshot.
+// CometBFT forgets the height to fetch blocks from when it is assembled, not when it has the first of them.
 func (c *chain) openStores() error {
 	blocks, err := c.cfg.stores(&config.DBContext{ID: blockStore})
 	if err != nil {
@@ -180,7 +180,7 @@ func (c *chain) openStores() error {
 	return nil
 }
 
-// assemble lets CometBFT put its parts together. It panics about stores that contradict each other.
+// assemble has CometBFT create its parts. CometBFT panics if the stores contradict each other.
 func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -188,8 +188,8 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 		}
 	}()
 	cfg := cometConfig(&c.cfg)
-	// Perhaps all nodes begin again, and nobody has made a block for a while. Clients take the age of the newest for a sign
-	// that the ledger stands still, and it takes a block after it to prove the state.
+	// If all nodes start together, the last block may be old. Clients take an old block for a stalled ledger, and
+	// proving the state takes one more block: make one soon.
 	cfg.Consensus.CreateEmptyBlocksInterval = min(firstBeat, c.cfg.heartbeat)
 	n, err = node.NewNodeWithContext(ctx, cfg, c.cfg.signs, &p2p.NodeKey{PrivKey: ed25519.GenPrivKey()}, // for CometBFT's network
 		proxy.NewConnSyncLocalClientCreator(c.guard),
@@ -200,14 +200,14 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 	}
 	began, old := time.Now(), 0
 	c.guard.rest = func(block time.Time) {
-		if block.Before(began) && (c.catchingUp() || old < maxOld) { // perhaps it was only fetched, and nobody makes the next
+		if block.Before(began) && (c.catchingUp() || old < maxOld) { // fetched, or nobody makes the next
 			if !c.catchingUp() {
 				old++
 			}
 			return
 		}
 		end, err := c.cfg.epochEnd()
-		if err != nil { // the state is as the machine left it
+		if err != nil { // not expected of a state that the machine wrote
 			end = time.Now().Add(c.cfg.heartbeat)
 		}
 		cfg.Consensus.CreateEmptyBlocksInterval = untilBlock(time.Now(), end, c.cfg.heartbeat)
@@ -215,9 +215,9 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 	return n, nil
 }
 
-// untilBlock returns how long to wait for a transaction before an empty block is made: a heartbeat, but not beyond the end of
-// the epoch. A block has the time of the votes for the one before, so the first after the end still belongs to the epoch; the
-// one that ends it follows soon.
+// untilBlock returns how long to wait for a transaction before an empty block is made: a heartbeat, or less if the
+// epoch ends sooner. A block's time is that of the votes for the block before, so the first block after the end still
+// belongs to the epoch. The block that ends the epoch follows soon.
 func untilBlock(now, end time.Time, heartbeat time.Duration) time.Duration {
 	if left := end.Sub(now); left > 0 {
 		return min(left+epochGrace, heartbeat)
@@ -225,7 +225,7 @@ func untilBlock(now, end time.Time, heartbeat time.Duration) time.Duration {
 	return min(endBeat, heartbeat)
 }
 
-// boundChannel keeps a peer from using more memory than our blocks and transactions need.
+// boundChannel limits a peer's memory use to the size of our blocks and transactions.
 func boundChannel(d *p2p.ChannelDescriptor) {
 	d.RecvMessageCapacity = min(d.RecvMessageCapacity, maxMessage)
 	switch d.ID {
@@ -236,7 +236,7 @@ func boundChannel(d *p2p.ChannelDescriptor) {
 	}
 }
 
-// fail records why consensus cannot go on; only the first call counts.
+// fail records why consensus cannot go on. Only the first call counts.
 func (c *chain) fail(err error) (first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -258,7 +258,7 @@ func (c *chain) run(ctx context.Context) (err error) {
 	}
 	start := time.NewTimer(early)
 	defer start.Stop()
-	select { // the first block is not before the genesis
+	select { // no block before the genesis time
 	case <-start.C:
 	case <-ctx.Done():
 		return nil
@@ -287,8 +287,8 @@ func (c *chain) run(ctx context.Context) (err error) {
 	}
 }
 
-// stopReactors ends them when no peer is connected any more. Block sync is first, since it could start consensus when
-// that is stopped already.
+// stopReactors stops the reactors after the last peer has been disconnected. Block sync goes first: it could start
+// consensus after consensus was stopped.
 func (c *chain) stopReactors() error {
 	ended := make(chan error, 1)
 	go func() {
@@ -299,7 +299,7 @@ func (c *chain) stopReactors() error {
 			}
 		}
 		closeWAL(c.node)
-		time.Sleep(queryInterval) // for goroutines that nobody can wait for: they see the end when they wake up
+		time.Sleep(queryInterval) // some goroutines cannot be awaited: they see the end when they next wake up
 		ended <- errs
 	}()
 	end := time.NewTimer(stopTimeout)
@@ -312,15 +312,15 @@ func (c *chain) stopReactors() error {
 	}
 }
 
-// release ends what CometBFT starts as soon as it is put together.
+// release stops the parts that CometBFT starts when it is assembled.
 func (c *chain) release() error {
 	return errors.Join(c.node.EventBus().Stop(), c.node.ProxyApp().Stop())
 }
 
-// enter is called when this node takes part in consensus.
+// enter notes that this node takes part in consensus from now on.
 func (c *chain) enter() { close(c.caughtUp) }
 
-// catchingUp says whether blocks are still fetched that others have.
+// catchingUp reports whether blocks are still being fetched from others.
 func (c *chain) catchingUp() bool {
 	select {
 	case <-c.caughtUp:

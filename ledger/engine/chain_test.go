@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A node that starts late fetches what it missed, and so does one that was killed; both then take part again.
+// A node that starts late, and one that was killed, fetch the blocks they missed; both then take part again.
 func TestLateAndKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(4)...)
@@ -36,7 +36,7 @@ func TestLateAndKilled(t *testing.T) {
 		c.start(1)
 		c.has(1, 35, 10*time.Second)
 		<-c.nodes[1].caughtUp
-		c.stop(2) // now it takes the votes of both
+		c.stop(2) // from now on both their votes are needed
 		c.submit(1, "last")
 		for _, i := range []int{0, 1, 3} {
 			c.has(i, 36, 20*time.Second)
@@ -45,7 +45,7 @@ func TestLateAndKilled(t *testing.T) {
 	})
 }
 
-// Connections that break all the time cost time and nothing else.
+// Connections that keep breaking cost time and nothing else.
 func TestFlapping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(4)...)
@@ -84,7 +84,8 @@ func (c *cluster) sees(i, count int) {
 	c.t.Fatalf("node %d is connected with %d members: want %d", i, c.nodes[i].sw.Size(), count-1)
 }
 
-// With two of seven down everything goes on; with three down nothing does, the status says why, and it goes on by itself.
+// With two of seven nodes down the ledger goes on. With three down it stands still, the status says why, and it
+// resumes by itself.
 func TestSeven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(7)...)
@@ -133,8 +134,8 @@ func TestSeven(t *testing.T) {
 	})
 }
 
-// Nodes whose clocks are ten minutes behind the chain's go on: nobody stops at a block that the others have agreed on. A chain is
-// ahead of all clocks here because it begins ahead of them, and a block is never older than the one before.
+// Nodes whose clocks are ten minutes behind the chain's go on: none stops at a block that the others have agreed on.
+// This chain begins ahead of all clocks here, and a block is never older than the one before.
 func TestSlowClocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(4)...)
@@ -153,8 +154,8 @@ func TestSlowClocks(t *testing.T) {
 	})
 }
 
-// A partition in which nobody has enough votes ends as soon as it heals, and a node that was cut off for long runs after
-// the others without a restart.
+// A partition in which neither side has enough votes ends as soon as it heals. A node that was cut off for long
+// catches up without a restart.
 func TestPartition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(4)...)
@@ -190,7 +191,7 @@ func TestPartition(t *testing.T) {
 	})
 }
 
-// All nodes end and begin again together, and go on where they were.
+// All nodes end and start again together, and resume where they were.
 func TestRestartOfAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 40, 30, 20, 10)
@@ -210,8 +211,8 @@ func TestRestartOfAll(t *testing.T) {
 	})
 }
 
-// A network that was away makes a block soon after it has begun again, without a transaction: its age is what clients judge
-// it by. A network that goes on is quiet for as long as its heartbeat.
+// A network that was down makes a block soon after it has started again, without a transaction, because clients judge
+// it by the age of its newest block. A network that keeps running is quiet for its heartbeat.
 func TestBackAfterLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 40, 30, 20, 10)
@@ -223,7 +224,7 @@ func TestBackAfterLong(t *testing.T) {
 		}
 		c.submit(0, "tx")
 		c.has(3, 1, time.Minute)
-		time.Sleep(10 * time.Second) // the block that proves the first
+		time.Sleep(10 * time.Second) // for the block that proves the first
 		c.stopAll()
 		time.Sleep(time.Hour)
 		c.startAll()
@@ -240,7 +241,7 @@ func TestBackAfterLong(t *testing.T) {
 	})
 }
 
-// A validator alone needs nobody.
+// A validator alone makes blocks by itself.
 func TestSingle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 10)
@@ -252,7 +253,7 @@ func TestSingle(t *testing.T) {
 	})
 }
 
-// Whoever waits for the next header has it before its block is applied.
+// blockSaved is closed before the block is applied, and the next header is readable by then.
 func TestBlockSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 10)
@@ -282,7 +283,7 @@ func TestBlockSaved(t *testing.T) {
 	})
 }
 
-// A fault of the application ends the node with an error that says so, in consensus and while blocks are fetched.
+// A fault of the application ends the node with an error that names it, in consensus and in block sync.
 func TestApplicationFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(4)...)
@@ -310,7 +311,7 @@ func TestApplicationFails(t *testing.T) {
 		fails(3)
 
 		c.nodes[3].app.breakWith(nil)
-		c.start(3) // fetches it again: what failed was never committed
+		c.start(3) // fetches it again: the failed block was never committed
 		c.has(3, 1, 10*time.Second)
 		<-c.nodes[3].caughtUp
 		c.nodes[3].app.breakWith(disk)
@@ -320,7 +321,7 @@ func TestApplicationFails(t *testing.T) {
 	})
 }
 
-// A full disk ends the node with an error that says so, in consensus and while blocks are fetched, and harms nothing.
+// A full disk ends the node with an error that names it, in consensus and in block sync, and damages nothing.
 func TestDiskFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(4)...)
@@ -357,8 +358,8 @@ func TestDiskFull(t *testing.T) {
 	})
 }
 
-// A node with a state of its own stops, rather than trying the same blocks with peer after peer for ever: in consensus, and
-// when there is much to fetch before.
+// A node with a diverged state stops, instead of trying the same blocks with peer after peer for ever: in consensus,
+// and after a long block sync.
 func TestForkedState(t *testing.T) {
 	for _, blocks := range []int{1, 15} {
 		synctest.Test(t, func(t *testing.T) {

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("ENGINE_PAY_IN"); dir != "" {
 		payUntilKilled(dir)
 	}
-	// CometBFT asks for signals, which starts a goroutine for good: not inside a bubble.
+	// CometBFT calls signal.Notify, which starts a goroutine for good: call it first outside of a bubble.
 	ignore := make(chan os.Signal, 1)
 	signal.Notify(ignore, syscall.SIGHUP)
 	goleak.VerifyTestMain(m, // block sync looks up every three seconds
@@ -50,11 +50,11 @@ type cluster struct {
 	network certs.NetworkID
 	members []member
 	nodes   []*clusterNode
-	beat    time.Duration // how long the chain is quiet at most
-	slow    bool          // everybody's clock is behind the genesis, and nobody waits for it
+	beat    time.Duration // longest pause between blocks
+	slow    bool          // all clocks are behind the genesis, and nobody waits for it
 }
 
-// clusterNode is what of a node outlives its runs.
+// clusterNode holds the parts of a node that outlive its runs.
 type clusterNode struct {
 	app  *counter
 	dbs  map[string]dbm.DB
@@ -73,7 +73,7 @@ func seed(kind string, i int) stded25519.PrivateKey {
 	return stded25519.NewKeyFromSeed(s[:])
 }
 
-// newCluster makes a network of shares[i] votes for member i, none of which runs.
+// newCluster makes a network in which member i has shares[i] votes. No node runs yet.
 func newCluster(t *testing.T, shares ...int64) *cluster {
 	t.Helper()
 	c := &cluster{t: t, net: swarmtest.NewNetwork(1), dir: t.TempDir(), network: certs.NetworkID{1}, beat: time.Second}
@@ -232,7 +232,7 @@ func (c *cluster) stopAll() {
 	time.Sleep(5 * time.Second) // block sync looks up every three
 }
 
-// submit gives node i a transaction.
+// submit sends a transaction to node i.
 func (c *cluster) submit(i int, tx string) {
 	c.t.Helper()
 	if err := c.nodes[i].node.Mempool().CheckTx([]byte(tx), nil, mempool.TxInfo{}); err != nil {

@@ -11,18 +11,17 @@ import (
 	abci "github.com/cometbft/cometbft/abci/types"
 )
 
-// counter is an application that keeps the transactions it was given, each once, in order. It lives through a restart of
-// its node.
+// counter is an application that keeps its transactions, each once, in order. It survives a restart of its node.
 type counter struct {
 	abci.BaseApplication
 
 	mu      sync.Mutex
 	height  int64
 	txs     []string
-	next    []string      // of the block that is finalized
+	next    []string      // of the block being finalized
 	changed chan struct{} // closed at every commit
-	broken  error         // what FinalizeBlock returns; guarded by mu
-	look    func(int64)   // is called with the height of a block before that is applied; guarded by mu
+	broken  error         // returned by FinalizeBlock; guarded by mu
+	look    func(int64)   // called with a block's height before it is applied; guarded by mu
 	fork    string        // added to the state's hash
 }
 
@@ -84,21 +83,21 @@ func (c *counter) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCo
 	return &abci.ResponseCommit{}, nil
 }
 
-// at is the height and the transactions, and a channel that is closed when that changes.
+// at returns the height, the transactions, and a channel that is closed at the next change.
 func (c *counter) at() (int64, []string, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.height, c.txs, c.changed
 }
 
-// lookWith has f called before each block; nil: nothing.
+// lookWith sets a function that is called before each block; nil for none.
 func (c *counter) lookWith(f func(height int64)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.look = f
 }
 
-// breakWith makes it fail at the next block; nil mends it.
+// breakWith makes it fail at the next block; nil repairs it.
 func (c *counter) breakWith(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

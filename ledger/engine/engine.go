@@ -1,7 +1,6 @@
-// Package engine runs the ledger on a node: CometBFT makes the nodes agree on blocks, package app keeps what follows from
-// them. It connects the members of the committee over the host that everything shares, lets a node that is far behind
-// join by a snapshot, serves light clients, and says why nothing happens when nothing does. What a transaction may do is
-// not decided here but in package machine. Start with New.
+// Package engine runs the ledger on a node: CometBFT agrees on blocks, package app keeps the state. The engine
+// connects the committee's members over the shared libp2p host, lets a node that is far behind join by a snapshot,
+// serves light clients, and explains a standstill. Package machine decides what transactions may do. Start with New.
 package engine
 
 import (
@@ -26,13 +25,14 @@ import (
 )
 
 var (
-	// ErrHalted is returned by Run when consensus has stopped for good in this process, or the state cannot be kept.
+	// ErrHalted is returned by Run when consensus has stopped for good in this process, or the state cannot be
+	// stored.
 	ErrHalted = errors.New("ledger halted")
-	// ErrCatchingUp refuses what a node can do only when it has the blocks that others have.
+	// ErrCatchingUp refuses requests that need the newest blocks, while this node is still fetching them.
 	ErrCatchingUp = errors.New("this node is still catching up with the ledger")
-	// ErrBusy is returned by Submit while as many transactions wait as a node keeps.
+	// ErrBusy is returned by Submit while the queue of waiting transactions is full.
 	ErrBusy = light.ErrBusy
-	// ErrPruned marks heights that are kept no more.
+	// ErrPruned reports a height that has been pruned.
 	ErrPruned = app.ErrPruned
 )
 
@@ -41,33 +41,33 @@ type View = app.View
 
 // Config of a Node.
 type Config struct {
-	// Dir is where the ledger lies: its database and consensus' write-ahead log. It may be lost: the node then fetches
-	// everything from others. Required.
+	// Dir holds the ledger's database and the write-ahead log of consensus. If it is lost, the node fetches
+	// everything again from others. Required.
 	Dir string
 	// Genesis of the network. All its members must have Ed25519 peer IDs. Required.
 	Genesis *ledger.Genesis
-	// Host is shared with everything else; its key is a member's identity. Required.
+	// Host is shared with the rest of the node; its key is a member's identity. Required.
 	Host host.Host
 	// Connect finds a member's addresses and dials it. Required.
 	Connect func(ctx context.Context, id peer.ID) error
-	// ConsensusKey signs proposals and votes. Default none: the node follows and has no vote.
+	// ConsensusKey signs proposals and votes. Default none: the node follows without a vote.
 	ConsensusKey ed25519.PrivateKey
-	// StateFile has the last thing that ConsensusKey signed, so that it never signs two for one step. It must outlive Dir:
-	// keep it beside the key. Required with ConsensusKey.
+	// StateFile records the last signature of ConsensusKey, so that it never signs twice for one step. It must
+	// outlive Dir: keep it beside the key. Required with ConsensusKey.
 	StateFile string
-	// Timing is the pace of consensus. Default DefaultTiming().
+	// Timing sets the pace of consensus. Default DefaultTiming().
 	Timing Timing
-	// Keep is for how many heights blocks and what happened in them are kept. Default 0: for all.
+	// Keep is the number of heights whose blocks, receipts and events are kept. Default 0: all.
 	Keep uint64
-	// SnapshotEvery is every how many heights a snapshot for joining nodes is made. Default 1000.
+	// SnapshotEvery is the number of heights between snapshots for joining nodes. Default 1000.
 	SnapshotEvery uint64
-	// Limits bound what light clients can use. Default light.DefaultLimits().
+	// Limits bound what light clients may use. Default light.DefaultLimits().
 	Limits light.Limits
-	// Logger gets what has no caller to be returned to. Required.
+	// Logger gets errors and events that no caller receives. Required.
 	Logger *slog.Logger
 }
 
-// Validate says what is missing or wrong.
+// Validate reports missing and wrong settings.
 func (c *Config) Validate() error {
 	switch {
 	case c.Dir == "":
@@ -82,26 +82,26 @@ func (c *Config) Validate() error {
 	return errors.Join(c.Timing.Validate(), c.Limits.Validate())
 }
 
-// Node is the ledger on a node. Its methods may be called concurrently, but for Run and Close.
+// Node runs the ledger on a node. Its methods may be called concurrently, except Run and Close.
 type Node struct {
-	cfg     Config // constant after New, as the next six; far is for tests
+	cfg     Config // constant after New, as are the next six, but tests set far
 	log     *slog.Logger
 	members []member
 	ready   chan struct{} // closed when the node has first caught up
-	far     uint64        // farBehind, unless a test is in a hurry
+	far     uint64        // farBehind; tests set less
 	recent  *proofs       // of the last blocks
 	older   *proofs       // of all others
 
 	mu    sync.RWMutex
-	db    *badgerdb.DB // guarded by mu, as all that follow; replaced when the node joins by a snapshot
+	db    *badgerdb.DB // guarded by mu, as are all below; replaced when the node joins by a snapshot
 	app   *app.App
 	chain *chain        // nil while consensus does not run
 	moved chan struct{} // closed when app is replaced
 }
 
-// New opens the ledger in cfg.Dir, or begins it. What was there last can be read from then on; nothing runs before Run.
-// Errors wrap badgerdb.ErrLocked, badgerdb.ErrCorrupt, app.ErrMismatch and app.ErrNetwork. If New succeeds, Close must be
-// called in the end.
+// New opens the ledger in cfg.Dir, or creates it. The last state can be read at once; everything else starts with
+// Run. Errors wrap badgerdb.ErrLocked, badgerdb.ErrCorrupt, app.ErrMismatch and app.ErrNetwork. After New has
+// succeeded, call Close in the end.
 func New(cfg Config) (*Node, error) {
 	if cfg.Timing == (Timing{}) {
 		cfg.Timing = DefaultTiming()
@@ -138,7 +138,7 @@ func New(cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// checkKey finds our place among the members. The key of a member that has no vote is of no use, and forgotten.
+// checkKey finds our place among the members. A member without a vote does not need its key: it is dropped.
 func (n *Node) checkKey() error {
 	self := (&switchConfig{host: n.cfg.Host, members: n.members}).self()
 	if self == nil {
@@ -175,8 +175,8 @@ func (n *Node) Close() error {
 	return errors.Join(n.app.Close(), n.db.Close())
 }
 
-// Run takes part in the ledger and serves light clients until ctx ends; then it returns nil. It returns an error, which
-// wraps ErrHalted, when consensus has stopped in a way that waiting does not mend.
+// Run takes part in the ledger and serves light clients until ctx ends; then it returns nil. If consensus stops in a
+// way that waiting does not cure, it returns an error that wraps ErrHalted.
 func (n *Node) Run(ctx context.Context) error {
 	serve, err := light.Serve(ctx, n.cfg.Host, n.cfg.Genesis, source{n}, n.cfg.Limits, n.log)
 	if err != nil {
@@ -191,8 +191,8 @@ func (n *Node) Run(ctx context.Context) error {
 	return nil
 }
 
-// runChain runs consensus until ctx ends, it fails, or the node falls far behind while it runs. In the last case it is
-// to be run again: CometBFT fetches many blocks at once only when it begins, and later one after the other.
+// runChain runs consensus until ctx ends, consensus fails, or the node falls far behind. After falling behind, run it
+// again: CometBFT fetches many blocks at once only at its start, and later one by one.
 func (n *Node) runChain(ctx context.Context) error {
 	chain, err := n.start(ctx)
 	if err != nil {
@@ -218,7 +218,7 @@ func (n *Node) runChain(ctx context.Context) error {
 	return chain.run(ctx)
 }
 
-// start joins by a snapshot if need be, and puts consensus together.
+// start joins by a snapshot if necessary, and opens the chain.
 func (n *Node) start(ctx context.Context) (*chain, error) {
 	doc, err := genesisDoc(n.cfg.Genesis.ChainID(), n.cfg.Genesis.Time, n.members)
 	if err != nil {
@@ -226,7 +226,7 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 	}
 	var signs = follower()
 	if n.cfg.ConsensusKey != nil {
-		// Before joining: a node that never signed has no blocks.
+		// Read before joining: a node that never signed has no blocks.
 		if signs, err = signer(n.cfg.ConsensusKey, n.cfg.StateFile, n.View().Height == 0); err != nil {
 			return nil, err
 		}
@@ -251,8 +251,8 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 	})
 }
 
-// watch tells when the node has caught up, and logs when the ledger begins and ends to stand still. It returns when ctx
-// ends or the node has been far behind for a while.
+// watch closes ready when the node has caught up, and logs when the ledger stalls and when it goes on. It returns
+// when ctx ends or the node has been far behind for a while.
 func (n *Node) watch(ctx context.Context, c *chain) {
 	caughtUp := c.caughtUp
 	look := time.NewTicker(stallGrace)
@@ -268,7 +268,7 @@ func (n *Node) watch(ctx context.Context, c *chain) {
 		case <-caughtUp:
 			caughtUp = nil
 			select {
-			case <-n.ready: // by an earlier run
+			case <-n.ready: // closed by an earlier run
 			default:
 				close(n.ready)
 			}
@@ -293,26 +293,26 @@ func (n *Node) watch(ctx context.Context, c *chain) {
 	}
 }
 
-// behindLooks is how often in a row, every stallGrace, the node must be far behind.
+// behindLooks: the node must be far behind in this many checks in a row, one every stallGrace, to be restarted.
 const behindLooks = 5
 
 // Ready is closed when the node has caught up with the ledger for the first time.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
-// state is the application, and a channel that is closed when another takes its place.
+// state returns the application, and a channel that is closed when another replaces it.
 func (n *Node) state() (*app.App, <-chan struct{}) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return n.app, n.moved
 }
 
-// replaced says whether another application has taken the place of a.
+// replaced reports whether another application has replaced a.
 func (n *Node) replaced(a *app.App) bool {
 	now, _ := n.state()
 	return now != a
 }
 
-// running is consensus, or ErrCatchingUp while it does not run or has not caught up.
+// running returns the chain; ErrCatchingUp while it does not run or has not caught up.
 func (n *Node) running() (*chain, error) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
@@ -322,19 +322,19 @@ func (n *Node) running() (*chain, error) {
 	return n.chain, nil
 }
 
-// View is the newest state here.
+// View returns the newest state here.
 func (n *Node) View() *View {
 	a, _ := n.state()
 	return a.View()
 }
 
-// Head is the height of the last block here and its time.
+// Head returns the height and the time of the last block here.
 func (n *Node) Head() (height uint64, at time.Time) {
 	v := n.View()
 	return v.Height, time.Unix(0, v.Time)
 }
 
-// Status is how the ledger is, as this node sees it.
+// Status returns the ledger's condition as this node sees it.
 func (n *Node) Status() Status {
 	n.mu.RLock()
 	c := n.chain

@@ -14,7 +14,7 @@ import (
 	"walrus/ledger/light"
 )
 
-// Four nodes begin, and what is submitted to one is committed on all, soon and with the same state.
+// A transaction submitted to one of four nodes is committed on all, soon and with the same state.
 func TestNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 4, nil)
@@ -49,7 +49,7 @@ func TestNodes(t *testing.T) {
 	})
 }
 
-// What is refused is refused with the reason, what is known is not an error.
+// A refused transaction gets the reason; a known one is not an error.
 func TestSubmit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 1, nil)
@@ -113,7 +113,7 @@ func TestSubmit(t *testing.T) {
 	})
 }
 
-// Who follows sees every block once, in order, also across restarts of the node, and what is in it.
+// A follower sees every block with its contents once, in order, across restarts of the node.
 func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 1, func(g *ledger.Genesis) { g.EpochDuration = 8 * time.Second })
@@ -161,7 +161,7 @@ func TestFollow(t *testing.T) {
 	})
 }
 
-// A client without a chain reads, pays, and sees what it paid, with proofs, from nodes that run the real thing.
+// A client without a chain reads, pays, and sees its payments, with proofs, from real nodes.
 func TestLightClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 4, nil)
@@ -219,7 +219,7 @@ func TestLightClient(t *testing.T) {
 	})
 }
 
-// A directory of another network is refused, and so is one that is open.
+// A directory of another network is refused, and so is one in use.
 func TestOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 1, nil)

@@ -11,8 +11,8 @@ import (
 	"walrus/ledger"
 )
 
-// One account that sends 10,000 transactions, most of which pay less than others, stops nobody: blocks go on, and who pays
-// the ordinary fee is served at once. What is not taken is refused with a reason, not kept.
+// One account sends 10,000 transactions, most with low fees. Blocks go on, and senders who pay the ordinary fee are
+// served at once. Transactions not accepted are refused with a reason, not kept.
 func TestFlood(t *testing.T) {
 	if testing.Short() {
 		t.Skip("10,000 signatures at each of four nodes")
@@ -36,7 +36,7 @@ func TestFlood(t *testing.T) {
 				taken++
 			case errors.As(err, &why) && why.Code == ledger.CodeLimit:
 				refused++
-				s.nonces[0]-- // the next one has to be this one
+				s.nonces[0]-- // the next one needs this nonce
 			default:
 				t.Fatalf("transaction %d: %v", i, err)
 			}

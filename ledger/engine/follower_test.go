@@ -11,8 +11,8 @@ import (
 	"walrus/ledger/light"
 )
 
-// Members without a consensus key follow a few of the validators, change to others when these are gone, take
-// transactions, and do not count when it comes to votes.
+// Members without a consensus key follow a few validators, change to others when these are gone, take transactions,
+// and do not count as votes.
 func TestFollowers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const validators = 7
@@ -33,7 +33,7 @@ func TestFollowers(t *testing.T) {
 				t.Errorf("follower %d has %d streams: want 3", i, n)
 			}
 		}
-		s.close(0, 1) // which some of them follow
+		s.close(0, 1) // some of them follow these
 		for i := validators; i < 10; i++ {
 			s.pay(i, i, 0)
 		}
@@ -47,7 +47,7 @@ func TestFollowers(t *testing.T) {
 			}
 		}
 		s.close(2)
-		time.Sleep(light.Heartbeat(s.genesis.EpochDuration) + 2*stallPatience) // a follower misses nothing before a block is due
+		time.Sleep(light.Heartbeat(s.genesis.EpochDuration) + 2*stallPatience) // a follower notices only when a block is due
 		text := s.nodes[validators].Status().Stalled
 		if !strings.HasPrefix(text, "ledger stands still at height ") || !strings.Contains(text, ": no block comes from node-") {
 			t.Errorf("three down: a follower says %q", text)

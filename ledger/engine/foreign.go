@@ -9,16 +9,16 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// ErrOtherGenesis is returned by Run, with ErrHalted, when the network's genesis is not the one that this node has.
+// ErrOtherGenesis is returned by Run, with ErrHalted, when the network's genesis differs from this node's.
 var ErrOtherGenesis = errors.New("the genesis of this node is not that of its network")
 
-// compareChains ends this node when the others run another chain, which waiting does not mend. It is called when a member has
-// said that it runs one.
+// compareChains ends this node if most of the others run another chain, because waiting does not cure that. It is
+// called whenever a member has said that it runs one.
 //
-// Whom to believe: members are those of our own genesis, and a stream proves who its other side is, so an outsider's word
-// counts nothing. By that genesis fewer than a third of the shards lie. So it takes members with more than half of all shards
-// who name the same other chain: liars cannot end a node, not even together with as many who have a wrong file by mistake. And
-// where some members have a wrong file, they end, and those with the right one, who are more, go on.
+// Only members of our own genesis count, and streams prove who they are, so an outsider's word is worth nothing.
+// Members with more than half of all shards must name the same other chain. Less than a third of the shards lie, so
+// liars cannot end a node, not even with as many honest members who have a wrong file by mistake. If some members
+// have a wrong file, they end; the majority with the right one goes on.
 func (s *sw) compareChains(what string) {
 	var shares int64
 	members := 0
@@ -36,7 +36,7 @@ func (s *sw) compareChains(what string) {
 		ErrHalted, ErrOtherGenesis, genesisName(s.network), s.networkName(), members, shares, s.total, what))
 }
 
-// other is which other chain a member said that it runs; empty if none.
+// other names the other chain that a member said it runs; empty if none.
 func (s *sw) other(id peer.ID) string {
 	if l := s.links[id]; l != nil {
 		if said := l.foreign.Load(); said != nil {
@@ -46,7 +46,7 @@ func (s *sw) other(id peer.ID) string {
 	return ""
 }
 
-// networkName is in the protocol's ID.
+// networkName extracts the network's name from the protocol's ID.
 func (s *sw) networkName() string {
 	if parts := strings.Split(string(s.protocol), "/"); len(parts) > 2 {
 		return parts[2]
@@ -56,7 +56,7 @@ func (s *sw) networkName() string {
 
 var protocolVersion = regexp.MustCompile(`^walrus/([a-z0-9-]{1,32})/1$`)
 
-// p2pNetwork is the name of the network in what a peer says that its host is; empty if there is none.
+// p2pNetwork extracts the network's name from a peer's protocol version; empty if there is none.
 func p2pNetwork(version string) string {
 	if m := protocolVersion.FindStringSubmatch(version); m != nil {
 		return m[1]

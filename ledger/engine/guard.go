@@ -15,14 +15,14 @@ import (
 	"walrus/ledger"
 )
 
-// entrance is the way from block sync into consensus. CometBFT takes it from a goroutine in which a panic, because the
-// write-ahead log cannot be opened, would end the process.
+// entrance switches from block sync to consensus. CometBFT does so in a goroutine in which a panic would end the
+// process, as when the write-ahead log cannot be opened.
 type entrance struct {
 	*consensus.Reactor
 	chain *chain
 }
 
-// AddPeer implements p2p.Reactor: it starts the goroutines that pass on proposals and votes.
+// AddPeer implements p2p.Reactor: it starts the goroutines that gossip proposals and votes to p.
 func (e *entrance) AddPeer(p p2p.Peer) {
 	if r, ok := p.(*remote); ok {
 		p = quietPeer{r, gossipSleep(e.chain.cfg.peers()) / 2}
@@ -36,7 +36,7 @@ func (e *entrance) Receive(m p2p.Envelope) {
 	e.chain.sw.pulse.message(m.ChannelID)
 }
 
-// SwitchToConsensus is called by block sync when there is nothing left to fetch.
+// SwitchToConsensus is called by block sync when no blocks are left to fetch.
 func (e *entrance) SwitchToConsensus(st sm.State, skipWAL bool) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -47,20 +47,20 @@ func (e *entrance) SwitchToConsensus(st sm.State, skipWAL bool) {
 	e.chain.enter()
 }
 
-// guard is the application for CometBFT. An error of the application is the end: it is reported before CometBFT panics
-// about it.
+// guard stands between CometBFT and the application. Every application error ends the chain: guard reports it before
+// CometBFT panics about it.
 type guard struct {
 	abci.Application
 	chain   *chain
-	witness *witness  // nil if we have no vote
-	height  int64     // of the block being applied; blocks come one after the other
+	witness *witness  // nil without a vote
+	height  int64     // of the block being applied; blocks come one by one
 	time    time.Time // of that block
-	// rest, called after each block from the goroutine that makes them, sets how long the next may be waited for.
+	// rest is called after each block, by the goroutine that makes blocks, and sets the wait for the next one.
 	rest func(block time.Time)
 }
 
-// check reports an error. While blocks are fetched CometBFT would panic in a goroutine in which that ends the process:
-// that goroutine is ended instead, and with it block sync.
+// check reports an error. During block sync CometBFT would answer it with a panic that ends the process: check ends
+// that goroutine instead, and with it block sync.
 func (g *guard) check(what string, err error) error {
 	if err == nil {
 		return nil
@@ -73,7 +73,7 @@ func (g *guard) check(what string, err error) error {
 	return err
 }
 
-// PrepareProposal implements abci.Application. The application picks from more than it may put into a block.
+// PrepareProposal implements abci.Application. The application picks from more transactions than fit into a block.
 func (g *guard) PrepareProposal(ctx context.Context, r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
 	r.MaxTxBytes = min(r.MaxTxBytes, maxTxs)
 	res, err := g.Application.PrepareProposal(ctx, r)
@@ -113,8 +113,8 @@ func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.Respon
 	return res, nil
 }
 
-// look shows the block that was committed to the witness of our key. While consensus is put together a block may be applied
-// again: it was looked at the first time.
+// look shows the votes for the block before the committed one to our key's witness. While CometBFT is assembled a
+// block may be applied again: its votes were shown the first time.
 func (g *guard) look() {
 	if g.witness == nil || g.chain.node == nil || g.height < 2 {
 		return
@@ -126,7 +126,7 @@ func (g *guard) look() {
 	}
 }
 
-// CheckTx implements abci.Application. CometBFT would panic about an error wherever the transaction came from.
+// CheckTx implements abci.Application. CometBFT would panic about an error, whoever sent the transaction.
 func (g *guard) CheckTx(ctx context.Context, r *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
 	res, err := g.Application.CheckTx(ctx, r)
 	if err != nil {

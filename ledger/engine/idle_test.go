@@ -11,8 +11,8 @@ import (
 	"walrus/ledger"
 )
 
-// What an idle ledger does in twenty minutes is little: one block every two, and each of CometBFT's goroutines looks up less
-// than once a second, where it would 500 times. Clients find it alive all the time.
+// An idle ledger does little in twenty minutes: it makes one block every two minutes, and each of CometBFT's
+// goroutines looks up less than once a second instead of 500 times. Clients find it alive all the time.
 func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 4, nil)
@@ -40,7 +40,7 @@ func TestIdle(t *testing.T) {
 		if blocks < minutes/2-1 || blocks > minutes/2+1 {
 			t.Errorf("%d blocks in %d minutes without a transaction", blocks, minutes)
 		}
-		const routines = 3 * 3 // of each node
+		const routines = 3 * 3 // per node
 		for i, now := range s.asks() {
 			each := (now - asks[i]) / (routines * minutes * 60)
 			if now == asks[i] || each > 0 {
@@ -54,7 +54,7 @@ func TestIdle(t *testing.T) {
 	})
 }
 
-// TestEpochEndsInTime: an idle ledger, whose blocks are minutes apart, ends an epoch when it is over.
+// TestEpochEndsInTime: an idle ledger, with minutes between blocks, ends an epoch on time.
 func TestEpochEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const epoch = 20 * time.Minute
@@ -89,8 +89,8 @@ func TestEpochEndsInTime(t *testing.T) {
 	})
 }
 
-// TestFirstBlockAfterCatchingUp: too few nodes have the newest block when all begin again. Those that fetch it first do not keep
-// the others waiting.
+// TestFirstBlockAfterCatchingUp: all nodes start again, and too few have the newest block. Those that fetch it first
+// do not keep the others waiting.
 func TestFirstBlockAfterCatchingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 4, nil)
@@ -114,7 +114,7 @@ func TestFirstBlockAfterCatchingUp(t *testing.T) {
 	})
 }
 
-// asks is how often the goroutines of each node looked up.
+// asks returns for each node how often its goroutines looked up.
 func (s *fleet) asks() (list []int) {
 	for _, n := range s.nodes {
 		n.mu.RLock()
@@ -127,8 +127,8 @@ func (s *fleet) asks() (list []int) {
 	return list
 }
 
-// A lone transaction after a silence is committed as soon as messages travel: a block takes three rounds of them, of 1 ms
-// here, and they are passed on when they come. With a look every 2 ms instead it would be 10 ms and more.
+// A lone transaction after a silence is committed as fast as messages travel. A block takes three rounds of messages,
+// 1 ms each here, and each is passed on when it comes. With a look every 2 ms it would take 10 ms and more.
 func TestWakesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 4, nil)
@@ -153,8 +153,8 @@ func TestWakesAtOnce(t *testing.T) {
 	})
 }
 
-// A network that begins again as a whole makes a block at once, whatever the age of the last: without one nobody could prove the
-// state, and no client could read it before the next heartbeat.
+// A network that starts again as a whole makes a block at once, whatever the age of the last. Without that block
+// nobody could prove the state, and clients could not read it before the next heartbeat.
 func TestFirstBlockAfterRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 4, nil)

@@ -26,27 +26,28 @@ import (
 )
 
 const (
-	// farBehind is how many blocks a node fetches one by one, rather than the state after them: at some 400 a second.
+	// farBehind is the most blocks that a node fetches one by one, at some 400 a second. Beyond it the node joins by
+	// a snapshot.
 	farBehind = 500
-	// headWait is how long a node that begins looks for one that knows how far the ledger is. Whoever does not answer by
-	// then is no help: a network that begins as a whole has nobody to ask.
+	// headWait bounds the search for a member that knows the ledger's height. If a whole network starts at once, no
+	// member knows it.
 	headWait = 3 * time.Second
-	// joinFirst, and joinEach for each part, bound the attempt to join by one snapshot, and joinMost does by any: a node that
-	// gives part after part of nothing must not keep us from the others for long.
+	// joinFirst plus joinEach for each part bound the attempt to join by one snapshot; joinMost bounds any attempt. A
+	// node that sends part after part of a useless snapshot does not keep us from the others for long.
 	joinFirst, joinEach, joinMost = time.Minute, time.Second, 30 * time.Minute
-	// partsAtOnce is how many parts of a snapshot are fetched ahead.
+	// partsAtOnce is the number of parts of a snapshot fetched ahead.
 	partsAtOnce = 8
 )
 
-// offer is a snapshot that a node has.
+// offer is a snapshot and the node that has it.
 type offer struct {
 	light.Snapshot
 	node peer.ID
 }
 
-// join brings a node that is far behind, or begins, near the others by the state after a recent block, proven by what the
-// validators have signed. Whatever stands in the way, the node can still fetch block after block: only an error
-// that leaves no usable database is returned.
+// join brings a node that starts or is far behind close to the others: it restores the state after a recent block,
+// proven by the validators' signatures. If that fails, the node can still fetch block by block, so join returns only
+// errors that leave no usable database.
 func (n *Node) join(ctx context.Context) error {
 	client, err := light.New(light.Config{
 		Genesis: n.cfg.Genesis, Host: n.cfg.Host, Peers: n.others, Connect: n.cfg.Connect, Logger: n.log, Hasty: true, AnyClock: true,
@@ -77,7 +78,7 @@ func (n *Node) join(ctx context.Context) error {
 	}
 }
 
-// others are the other members.
+// others lists the other members.
 func (n *Node) others(context.Context) []peer.ID {
 	var ids []peer.ID
 	for _, m := range n.members {
@@ -88,8 +89,8 @@ func (n *Node) others(context.Context) []peer.ID {
 	return ids
 }
 
-// offer is the snapshot to join by, above one height and up to another: of a node that was not tried yet, since one that
-// gave nothing good once would take as long again. It is nil if there is none.
+// offer returns the best snapshot at a height above above and up to most, or nil. It asks only nodes not tried yet: a
+// node that failed once would take as long again.
 func (n *Node) offer(ctx context.Context, client *light.Client, above, most uint64, tried map[peer.ID]bool) *offer {
 	ctx, cancel := context.WithTimeout(ctx, headWait)
 	defer cancel()
@@ -103,7 +104,7 @@ func (n *Node) offer(ctx context.Context, client *light.Client, above, most uint
 		asked.Go(func() {
 			list, err := client.Snapshots(ctx, node)
 			if err != nil {
-				return // it is no help
+				return // ask only the others
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -118,7 +119,8 @@ func (n *Node) offer(ctx context.Context, client *light.Client, above, most uint
 	return best(all)
 }
 
-// best is one of the snapshots that most nodes have, since few lie and the honest ones make the same, and of those the newest.
+// best returns the newest of the snapshots offered by the most nodes. Honest nodes make the same snapshots, and few
+// nodes lie.
 func best(all []*offer) (found *offer) {
 	nodes := make(map[string]map[peer.ID]bool) // by header
 	for _, o := range all {
@@ -136,16 +138,16 @@ func best(all []*offer) (found *offer) {
 	return found
 }
 
-// patience is how long to try to join by a snapshot.
+// patience bounds the attempt to join by this snapshot.
 func (o *offer) patience() time.Duration {
 	return min(joinMost, joinFirst+time.Duration(o.Parts)*joinEach)
 }
 
-// joinBy restores a snapshot in a database of its own and puts that in place of ours.
+// joinBy restores a snapshot in a new database and swaps it for ours.
 func (n *Node) joinBy(ctx context.Context, client *light.Client, o *offer) error {
 	ctx, cancel := context.WithTimeout(ctx, o.patience())
 	defer cancel()
-	var blocks [3]*types.LightBlock // at the snapshot's height and the two after
+	var blocks [3]*types.LightBlock // at the snapshot's height and the two heights after
 	for i := range blocks {
 		b, err := client.Block(ctx, o.Height+uint64(i))
 		if err != nil {
@@ -171,7 +173,7 @@ func (n *Node) joinBy(ctx context.Context, client *light.Client, o *offer) error
 	return n.swap()
 }
 
-// restore fills the application with the state that the header after has the root of.
+// restore fills the application with a snapshot and checks it against the state root in the next header.
 func (n *Node) restore(ctx context.Context, client *light.Client, o *offer, a *app.App, blocks [3]*types.LightBlock) error {
 	if len(blocks[1].AppHash) != len(merkle.Hash{}) {
 		return fmt.Errorf("block %d has an app hash of %d bytes", blocks[1].Height, len(blocks[1].AppHash))
@@ -189,7 +191,7 @@ func (n *Node) restore(ctx context.Context, client *light.Client, o *offer, a *a
 	return err
 }
 
-// bootstrap tells consensus what it would know if it had come to this height by itself.
+// bootstrap gives consensus the records that it would have if it had reached this height by itself.
 func (n *Node) bootstrap(db *badgerdb.DB, blocks [3]*types.LightBlock) error {
 	doc, err := genesisDoc(n.cfg.Genesis.ChainID(), n.cfg.Genesis.Time, n.members)
 	if err != nil {
@@ -234,8 +236,9 @@ func (n *Node) bootstrap(db *badgerdb.DB, blocks [3]*types.LightBlock) error {
 	return db.Sync()
 }
 
-// votersAt are the validators at the heights of some blocks. Who they are is in the headers, whose turn it is to propose is
-// not: that follows from the genesis, since they never change. Whoever believed a node about it might refuse all proposals.
+// votersAt returns the validators at the heights of some blocks. Headers prove who they are, but not whose turn it is
+// to propose. Turns are computed from the genesis, as validators never change: a node with a liar's turns might
+// refuse all proposals.
 func votersAt(doc *types.GenesisDoc, blocks [3]*types.LightBlock) (voters [3]*types.ValidatorSet, err error) {
 	list := make([]*types.Validator, len(doc.Validators))
 	for i, v := range doc.Validators {
@@ -243,7 +246,7 @@ func votersAt(doc *types.GenesisDoc, blocks [3]*types.LightBlock) (voters [3]*ty
 	}
 	first := types.NewValidatorSet(list)
 	for i, b := range blocks {
-		// Everybody has had as many turns as votes when there were as many turns as votes, and it begins anew.
+		// After as many turns as there are votes everybody has had their share, and the order starts again.
 		voters[i] = first
 		if turns := (b.Height - 1) % first.TotalVotingPower(); turns > 0 {
 			voters[i] = first.CopyIncrementProposerPriority(int32(turns))

@@ -21,7 +21,7 @@ import (
 	"walrus/ledger"
 )
 
-// lopsided gives member 0 enough shards to go on alone, and makes a block every 250 ms.
+// lopsided gives member 0 enough shards to go on alone, and has it make a block every 250 ms.
 func lopsided(g *ledger.Genesis) {
 	g.EpochDuration = time.Second
 	var all []int
@@ -37,8 +37,8 @@ func lopsided(g *ledger.Genesis) {
 	g.Members[0].Shards = all[:last]
 }
 
-// A node that begins when there are many blocks, or comes back after many, joins by a snapshot: nobody has the first blocks
-// any more. It then has the same state, takes part, and goes on after a crash.
+// A node that starts, or returns, when there are many blocks joins by a snapshot, as the first blocks are pruned
+// everywhere. It then has the same state, takes part, and survives a crash.
 func TestJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 2, lopsided)
@@ -62,7 +62,7 @@ func TestJoin(t *testing.T) {
 		}
 		s.pay(1, 3, 4)
 
-		s.close(1) // before it has a snapshot of its own
+		s.close(1) // before it has made a snapshot
 		s.open(1)
 		<-s.nodes[1].Ready()
 		s.same(0, 1)
@@ -78,8 +78,8 @@ func TestJoin(t *testing.T) {
 	})
 }
 
-// A node that was cut off while it ran, and is far behind when it is back, begins again by itself, rather than run after
-// the others block by block.
+// A running node that was cut off and is far behind restarts consensus by itself, instead of following block by
+// block.
 func TestCutOffForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 2, lopsided)
@@ -88,7 +88,7 @@ func TestCutOffForLong(t *testing.T) {
 		s.open(0, 1)
 		<-s.nodes[0].Ready()
 		<-s.nodes[1].Ready()
-		// Over this way blocks come faster than it could fetch one after the other.
+		// At this latency blocks are made faster than it could fetch them one by one.
 		s.net.SetLatency(func(a, b int) time.Duration { return 100 * time.Millisecond })
 		s.net.Isolate(1)
 		height, _ := s.nodes[0].Head()
@@ -107,7 +107,7 @@ func TestCutOffForLong(t *testing.T) {
 	})
 }
 
-// same checks that two nodes have the same state, as soon as they are at the same height.
+// same checks that two nodes have the same state once they are at the same height.
 func (s *fleet) same(i, j int) {
 	s.t.Helper()
 	for range 1000 {
@@ -156,7 +156,7 @@ func TestPrefetch(t *testing.T) {
 	})
 }
 
-// A node that joined knows whose turn it is to propose, whatever those said who gave it the blocks.
+// A node that joined computes whose turn it is to propose, whatever the nodes that sent the blocks claimed.
 func TestBootstrapTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 2, lopsided)
@@ -209,7 +209,7 @@ func TestBootstrapTurns(t *testing.T) {
 	})
 }
 
-// Turns begin anew when everybody has had as many as votes.
+// The order of turns starts again after as many turns as there are votes.
 func TestVotersAt(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 50 {

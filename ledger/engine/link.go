@@ -18,24 +18,24 @@ import (
 	"walrus/certs"
 )
 
-// link keeps one stream to one other member. Of two validators the one with the lower peer ID opens it, so that they never
-// open two at once; either makes the connection, since only one of them may be reachable for the other. A follower opens
-// its streams, to a few of the validators at a time.
+// link keeps one stream to one other member. Of two validators the one with the lower peer ID opens it, so that they
+// never open two at once. Either side dials the connection, because perhaps only one can reach the other. A follower
+// opens its streams, to a few validators at a time.
 type link struct {
-	sw       *sw // constant, as the next seven
+	sw       *sw // constant, as are the next seven
 	id       peer.ID
 	key      p2p.ID
 	name     string
 	shares   int64
 	follower bool // the peer has no vote
 
-	incoming chan network.Stream    // streams the peer has opened, after the greeting
-	wake     chan struct{}          // there may be a connection now; capacity 1
-	greeting atomic.Bool            // an incoming stream is in its greeting: no second one
-	foreign  atomic.Pointer[string] // which other chain the peer said it runs; nil if it runs ours or has not said
+	incoming chan network.Stream    // opened by the peer and greeted
+	wake     chan struct{}          // a connection may have come up; capacity 1
+	greeting atomic.Bool            // an incoming stream is in its greeting: allow no second one
+	foreign  atomic.Pointer[string] // the other chain that the peer said it runs; nil if it runs ours or has not said
 }
 
-// opens says whether we open the stream.
+// opens reports whether our side opens the stream.
 func (l *link) opens() bool {
 	if !l.sw.votes || l.follower {
 		return !l.sw.votes
@@ -43,7 +43,7 @@ func (l *link) opens() bool {
 	return l.sw.host.ID() < l.id
 }
 
-// poke ends a wait between two attempts.
+// poke ends the pause between two attempts.
 func (l *link) poke() {
 	select {
 	case l.wake <- struct{}{}:
@@ -51,7 +51,8 @@ func (l *link) poke() {
 	}
 }
 
-// complain logs why there is no stream; what does not pass by itself at a level that is seen, once.
+// complain logs why there is no stream. A peer on another chain is logged as a warning, once; the rest is temporary
+// and logged as debug.
 func (l *link) complain(err error) {
 	say := l.sw.log.Debug
 	var other *otherChain
@@ -99,8 +100,8 @@ func (l *link) run(ctx context.Context) {
 	})
 }
 
-// retry repeats attempt until ctx ends: after one that succeeds in about again, after those that fail less and less often,
-// and at once when a connection has come or gone.
+// retry repeats attempt until ctx ends. After a success it pauses for again, after failures for longer and longer
+// times. A new or lost connection ends the pause.
 func (l *link) retry(ctx context.Context, again time.Duration, attempt func(context.Context) error) {
 	wait := retryFirst
 	for {
@@ -109,7 +110,7 @@ func (l *link) retry(ctx context.Context, again time.Duration, attempt func(cont
 		} else if ctx.Err() == nil {
 			l.complain(err)
 		}
-		// Not in step with others that lost their connections at the same moment.
+		// random, so that members who lost their connections together do not retry together
 		pause := time.NewTimer(wait/2 + rand.N(wait))
 		select {
 		case <-pause.C:
@@ -124,7 +125,7 @@ func (l *link) retry(ctx context.Context, again time.Duration, attempt func(cont
 	}
 }
 
-// dial makes sure that there is a connection.
+// dial ensures that there is a connection to the peer.
 func (l *link) dial(ctx context.Context) error {
 	if l.sw.host.Network().Connectedness(l.id) == network.Connected {
 		return nil
@@ -137,15 +138,15 @@ func (l *link) dial(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	// libp2p would refuse to dial for minutes after a few failures. Our own patience is all that consensus can afford.
+	// libp2p would refuse to dial for minutes after a few failures. Consensus can afford only our own pauses.
 	if s, ok := l.sw.host.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
 		s.Backoff().Clear(l.id)
 	}
 	return l.sw.connect(ctx, l.id)
 }
 
-// knock makes sure that there is a connection and that the peer knows that its stream is welcome: it may have tried when
-// we were not ready, and wait a while now.
+// knock dials the peer and tells it that its stream is welcome. The peer may have tried before we were ready, and be
+// waiting.
 func (l *link) knock(ctx context.Context) error {
 	if err := l.dial(ctx); err != nil || l.sw.Has(l.key) {
 		return err
@@ -154,7 +155,7 @@ func (l *link) knock(ctx context.Context) error {
 	defer cancel()
 	st, err := l.sw.host.NewStream(network.WithNoDial(ctx, "dialed already"), l.id, l.sw.protocol)
 	if err != nil {
-		return l.elsewhere(nil) // perhaps not ready: it will open a stream when it is
+		return l.elsewhere(nil) // the peer may not be ready; it opens a stream when it is
 	}
 	defer context.AfterFunc(ctx, func() { st.Reset() })()
 	if _, err := st.Write(l.sw.network[:]); err != nil {
@@ -168,10 +169,10 @@ func (l *link) knock(ctx context.Context) error {
 	} else if err == nil {
 		return cerr
 	}
-	return nil // it opens a stream without a word
+	return nil // a peer that simply opens its stream sends nothing here
 }
 
-// elsewhere is err, of a stream that could not be opened, or that the peer is of a network of another name.
+// elsewhere returns err, or an otherChain error if the peer's network has another name.
 func (l *link) elsewhere(err error) error {
 	v, perr := l.sw.host.Peerstore().Get(l.id, "ProtocolVersion")
 	if theirs, ok := v.(string); perr == nil && ok {
@@ -182,7 +183,7 @@ func (l *link) elsewhere(err error) error {
 	return err
 }
 
-// open returns a new stream after the greeting.
+// open opens a stream and exchanges the greeting.
 func (l *link) open(ctx context.Context) (network.Stream, error) {
 	if err := l.dial(ctx); err != nil {
 		return nil, err
@@ -200,8 +201,8 @@ func (l *link) open(ctx context.Context) (network.Stream, error) {
 	return st, nil
 }
 
-// serve runs the reactors over the stream until it breaks or ctx ends, or the peer opens a new one, which takes its place.
-// All that reactors hear of this peer they hear from here, in order.
+// serve runs the reactors over the stream until it breaks, ctx ends, or a new stream of the peer replaces it.
+// Reactors hear of this peer only from here, in order.
 func (l *link) serve(ctx context.Context, st network.Stream) {
 	for st != nil && ctx.Err() == nil {
 		r := newRemote(l.sw, l.key, st, l.opens())
@@ -223,7 +224,7 @@ func (l *link) serve(ctx context.Context, st network.Stream) {
 		case <-r.Quit():
 		case st = <-l.incoming:
 		}
-		_ = r.Stop() // fails if it is stopped
+		_ = r.Stop() // fails if already stopped
 		for _, to := range l.sw.order {
 			to.RemovePeer(r, r.why())
 		}

@@ -10,12 +10,12 @@ import (
 	"github.com/cometbft/cometbft/libs/log"
 )
 
-// levelTrace is CometBFT's debug level: every packet and vote.
+// levelTrace is CometBFT's debug level: a line for every packet and vote.
 const levelTrace = slog.LevelDebug - 4
 
-// halt says what a line of CometBFT's log means with which it has stopped for good, though the process lives on; empty for
-// any other line. The text of the error tells a state that went its own way from a peer's bad block: blocks are checked
-// against it only once more than 2/3 have signed them.
+// halt returns the reason if a line of CometBFT's log means that consensus has stopped for good while the process
+// lives on; empty for other lines. Its error's text tells a diverged state from a peer's bad block: a block is
+// checked against the state only after more than 2/3 have signed it.
 func halt(msg, err string) string {
 	forked := strings.Contains(err, "wrong Block.Header.AppHash") || strings.Contains(err, "wrong Block.Header.LastResultsHash")
 	failed := strings.HasPrefix(msg, "CONSENSUS FAILURE")
@@ -28,20 +28,20 @@ func halt(msg, err string) string {
 	return ""
 }
 
-// harmless are errors to CometBFT that happen whenever things start and stop.
+// harmless lists lines that CometBFT logs as errors whenever parts start and stop.
 var harmless = map[string]bool{
 	"Error stopping pool":                                    true,
 	"Error stopping consensus state":                         true,
 	"Not stopping State service -- has not been started yet": true,
-	"Connection failed @ sendRoutine":                        true, // links know
-	"Failed to add block":                                    true, // one that came from two peers
+	"Connection failed @ sendRoutine":                        true, // links handle it
+	"Failed to add block":                                    true, // the block came from two peers
 }
 
-// logger passes CometBFT's log on, a level lower than it is meant: what it calls info is of no concern to an operator.
-// The lines that halt knows become a call of fail.
+// logger writes CometBFT's log one level lower: its info lines do not concern an operator. Lines that halt knows
+// become a call of fail.
 type logger struct {
 	log  *slog.Logger
-	with []any // keys and values of every line
+	with []any // keys and values added to every line
 	fail func(error) (first bool)
 }
 
@@ -72,20 +72,20 @@ func (l *logger) Error(msg string, args ...any) {
 	l.write(level, msg, args)
 }
 
-// With implements log.Logger. CometBFT makes loggers for lines that are hardly ever written, many for each vote and each
-// peer: what they would add costs nothing before there is a line.
+// With implements log.Logger. CometBFT makes many loggers for each vote and peer whose lines are hardly ever written,
+// so their keys and values are formatted only with a line.
 func (l *logger) With(args ...any) log.Logger {
 	return &logger{l.log, append(slices.Clip(l.with), args...), l.fail}
 }
 
 func (l *logger) write(level slog.Level, msg string, args []any) {
-	// No context: CometBFT logs from goroutines of its own.
+	// There is no context: CometBFT logs from its own goroutines.
 	if ctx := context.TODO(); l.log.Enabled(ctx, level) {
 		l.log.With(l.with...).Log(ctx, level, msg, args...)
 	}
 }
 
-// value finds key in a list of keys and values.
+// value returns the value of key in a list of keys and values.
 func value(args []any, key string) any {
 	for i := 0; i+1 < len(args); i += 2 {
 		if args[i] == key {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A logger that CometBFT makes for lines that are not written costs nothing, and one for lines that are says it all.
+// A derived logger costs nothing until it writes a line; a written line has all its keys and values.
 func TestLoggerWith(t *testing.T) {
 	h := &counting{}
 	l := &logger{log: slog.New(h)}

@@ -34,7 +34,7 @@ type fleet struct {
 	timing  Timing
 	keep    uint64
 	every   uint64 // SnapshotEvery
-	far     uint64 // Node.far; 0: as it is
+	far     uint64 // Node.far; 0: the default
 	nodes   []*fleetNode
 	users   []stded25519.PrivateKey // each with 1000 WAL
 	nonces  []uint64
@@ -48,7 +48,7 @@ type fleetNode struct {
 	ended  chan error
 }
 
-// newFleet makes a network of count members, none of which runs.
+// newFleet makes a network of count members. No node runs yet.
 func newFleet(t testing.TB, net *swarmtest.Network, count int, adjust func(*ledger.Genesis)) *fleet {
 	t.Helper()
 	s := &fleet{t: t, net: net, dir: t.TempDir(), timing: DevnetTiming()}
@@ -107,7 +107,7 @@ func (s *fleet) address(user int) ledger.Address {
 	return ledger.PublicKey(s.users[user].Public().(stded25519.PublicKey)).Address()
 }
 
-// newHost is host i, of a member or a client.
+// newHost makes host i, of a member or a client.
 func (s *fleet) newHost(i int) *p2p.Host {
 	s.t.Helper()
 	cfg := p2p.Config{
@@ -124,7 +124,7 @@ func (s *fleet) newHost(i int) *p2p.Host {
 	return h
 }
 
-// connect dials members where they are now.
+// connect dials members at their current addresses.
 func (s *fleet) connect(h *p2p.Host) func(context.Context, peer.ID) error {
 	return func(ctx context.Context, id peer.ID) error {
 		for i, n := range s.nodes {
@@ -156,7 +156,7 @@ func (s *fleet) config(i int, h *p2p.Host) Config {
 	}
 }
 
-// open makes all hosts first, so that all know each other's addresses, and then runs the nodes.
+// open creates all hosts first, so that all know each other's addresses, and then runs the nodes.
 func (s *fleet) open(which ...int) {
 	s.t.Helper()
 	for _, i := range which {
@@ -217,7 +217,7 @@ func (s *fleet) all() (all []int) {
 	return all
 }
 
-// closeAll ends everything, and in virtual time waits for what CometBFT leaves asleep.
+// closeAll ends everything. In virtual time it also waits for CometBFT's sleeping goroutines.
 func (s *fleet) closeAll() {
 	s.close(s.all()...)
 	if s.net != nil {
@@ -225,7 +225,7 @@ func (s *fleet) closeAll() {
 	}
 }
 
-// transfer is the next transaction of a user, which gives 1 FROST to another.
+// transfer makes the next transaction of a user: 1 FROST to another user.
 func (s *fleet) transfer(from, to int) *ledger.Tx {
 	tx := &ledger.Tx{
 		Network: s.genesis.NetworkID(), Nonce: s.nonces[from], Expiry: 90_000, Fee: 20_000,
@@ -255,7 +255,7 @@ func (s *fleet) pay(i, from, to int) ledger.Receipt {
 	return r
 }
 
-// reach waits until node i has a height.
+// reach waits until node i is at a height.
 func (s *fleet) reach(i int, height uint64, within time.Duration) {
 	s.t.Helper()
 	end := time.After(within)
@@ -276,7 +276,7 @@ func (s *fleet) reach(i int, height uint64, within time.Duration) {
 	}
 }
 
-// client is a light client on a host of its own.
+// client makes a light client with its own host.
 func (s *fleet) client(i int) (*light.Client, *p2p.Host) {
 	s.t.Helper()
 	h := s.newHost(i)

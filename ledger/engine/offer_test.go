@@ -17,14 +17,14 @@ import (
 	"walrus/ledger/light"
 )
 
-// liar has the blocks of an honest node and the newest snapshots of all, each of which begins well, comes slowly, and never
-// ends. Some are of heights that there are not.
+// liar has an honest node's blocks, and offers the newest snapshots. Each begins well, comes slowly and never ends;
+// some are of heights that do not exist.
 type liar struct {
 	source
-	asked *atomic.Int64 // for parts
+	asked *atomic.Int64 // requests for parts
 }
 
-// liarParts is how many parts of a snapshot it gives.
+// liarParts is the number of parts of a snapshot that it sends.
 const liarParts = 50
 
 func (l liar) Snapshots(ctx context.Context) (list []light.Snapshot, err error) {
@@ -65,7 +65,8 @@ func (l liar) SnapshotPart(ctx context.Context, _ uint64, part uint32) ([]byte, 
 	return liarPart(part), nil
 }
 
-// A node that offers many snapshots, the newest of all, and gives none, keeps another from joining once and not for long.
+// A node that offers many snapshots, the newest of all, and completes none, delays a joining node once and not for
+// long.
 func TestJoinPastLiar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 3, lopsided)

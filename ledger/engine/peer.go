@@ -21,17 +21,17 @@ import (
 	"walrus/ledger"
 )
 
-// member is a node of the committee as consensus sees it.
+// member is a node of the committee with its votes in consensus.
 type member struct {
 	id     peer.ID
 	name   string
 	shares int64            // its votes
-	key    ledger.PublicKey // of its votes; zero: it has none and follows
+	key    ledger.PublicKey // verifies its votes; zero for a follower, which has none
 }
 
 func (m *member) votes() bool { return m.key != ledger.PublicKey{} }
 
-// cometID is CometBFT's name for a peer: the address of its key.
+// cometID returns CometBFT's name for a peer: the address of its key.
 func cometID(id peer.ID) (p2p.ID, error) {
 	key, err := id.ExtractPublicKey()
 	if err != nil {
@@ -44,11 +44,11 @@ func cometID(id peer.ID) (p2p.ID, error) {
 	return p2p.ID(hex.EncodeToString(ed25519.PubKey(raw).Address())), nil
 }
 
-// remote is a peer with a stream to it: a p2p.Peer for CometBFT's reactors.
+// remote is a connected peer: a p2p.Peer for CometBFT's reactors.
 type remote struct {
-	service.BaseService // its Stop cuts the stream; what belongs to the peer elsewhere is then taken away by its link
+	service.BaseService // Stop cuts the stream; the peer's link then cleans up the rest
 
-	sw       *sw // constant after newRemote, as all but values, reason and failed
+	sw       *sw // constant after newRemote, as are all but values, reason and failed
 	key      p2p.ID
 	outbound bool
 	conn     *streamConn
@@ -57,7 +57,7 @@ type remote struct {
 	values   *cmap.CMap // has its own lock
 
 	mu     sync.Mutex
-	reason any // why it was stopped; guarded by mu
+	reason any // why the peer was dropped; guarded by mu
 	failed atomic.Bool
 	sent   atomic.Int64 // when Send last returned, in nanoseconds since 1970
 }
@@ -76,24 +76,24 @@ func newRemote(s *sw, key p2p.ID, st network.Stream, outbound bool) *remote {
 	return r
 }
 
-// drop ends the connection, for a reason.
+// drop closes the connection and records the reason.
 func (r *remote) drop(reason any) {
 	r.mu.Lock()
 	if r.reason == nil {
 		r.reason = reason
 	}
 	r.mu.Unlock()
-	_ = r.Stop() // fails if it is stopped
+	_ = r.Stop() // fails if already stopped
 }
 
-// why it was stopped; nil if by us.
+// why returns the reason for which the peer was dropped; nil if we closed the connection.
 func (r *remote) why() any {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.reason
 }
 
-// badMessage is what a faulty or hostile peer has sent.
+// badMessage reports a message that only a faulty or hostile peer sends.
 type badMessage struct {
 	channel byte
 	err     error
@@ -103,15 +103,15 @@ func (b *badMessage) Error() string {
 	return fmt.Sprintf("bad message on channel %#x: %v", b.channel, b.err)
 }
 
-// receive gives a message to the reactor of its channel. What cannot be read costs the peer its connection, and so does
-// what makes a reactor panic: both need a peer that is faulty or hostile.
+// receive passes a message to the reactor of its channel. A message that cannot be decoded, or makes a reactor panic,
+// costs the peer its connection: it is faulty or hostile.
 func (r *remote) receive(channel byte, b []byte) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.drop(&badMessage{channel, fmt.Errorf("%v", p)})
 		}
 	}()
-	if !r.IsRunning() { // what was read already when it was stopped
+	if !r.IsRunning() { // read before the peer was stopped
 		return
 	}
 	msg, err := r.decode(channel, b)
@@ -145,7 +145,7 @@ func (r *remote) decode(channel byte, b []byte) (proto.Message, error) {
 	return msg, nil
 }
 
-// encode is the form of a message on the wire.
+// encode returns a message in its wire format.
 func encode(msg proto.Message) ([]byte, error) {
 	if w, ok := msg.(p2p.Wrapper); ok {
 		msg = w.Wrap()
@@ -153,7 +153,7 @@ func encode(msg proto.Message) ([]byte, error) {
 	return proto.Marshal(msg)
 }
 
-// Send implements p2p.Peer: it waits for room in the channel's queue, but not beyond the end of the connection.
+// Send implements p2p.Peer: it waits for room in the channel's queue, until the connection ends.
 func (r *remote) Send(e p2p.Envelope) bool {
 	b, err := encode(e.Message)
 	ok := err == nil && r.send(e.ChannelID, b)
@@ -196,7 +196,7 @@ func (r *remote) TrySend(e p2p.Envelope) bool {
 func (r *remote) OnStart() error { return r.mux.Start() }
 
 // OnStop implements service.Service.
-func (r *remote) OnStop() { _ = r.mux.Stop() } // fails if it is stopped
+func (r *remote) OnStop() { _ = r.mux.Stop() } // fails if already stopped
 
 // FlushStop implements p2p.Peer.
 func (r *remote) FlushStop() { r.mux.FlushStop() }
@@ -204,7 +204,7 @@ func (r *remote) FlushStop() { r.mux.FlushStop() }
 // String implements service.Service.
 func (r *remote) String() string { return string(r.key) }
 
-// ID implements p2p.Peer, as all that follow.
+// ID implements p2p.Peer, as do all methods below.
 func (r *remote) ID() p2p.ID { return r.key }
 
 func (r *remote) RemoteIP() net.IP              { return r.conn.remote.IP }

@@ -65,7 +65,7 @@ func (s *sw) NumPeers() (outbound, inbound, dialing int) {
 	return outbound, inbound, 0
 }
 
-// The rest of p2p.Switcher is about addresses and peers of CometBFT's own network, which we have not.
+// The rest of p2p.Switcher concerns addresses and peers of CometBFT's own network, which does not run.
 
 func (s *sw) MaxNumOutboundPeers() int                        { return len(s.links) }
 func (s *sw) AddReactor(string, p2p.Reactor) p2p.Reactor      { return nil }

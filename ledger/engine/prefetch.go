@@ -6,11 +6,11 @@ import (
 	"sync"
 )
 
-// reader fetches numbered parts that are needed in order, some ahead of the one that is needed.
+// reader fetches numbered parts in order, some ahead of need.
 type reader struct {
 	stop context.CancelFunc
 	next uint32            // owned by get
-	line chan chan fetched // results in order; each arrives when it is there
+	line chan chan fetched // results in order; each is sent when it arrives
 	work sync.WaitGroup
 }
 
@@ -19,7 +19,7 @@ type fetched struct {
 	err   error
 }
 
-// newReader begins to fetch count parts. It must be closed.
+// newReader starts to fetch count parts. Close it in the end.
 func newReader(ctx context.Context, count int, fetch func(context.Context, uint32) ([]byte, error)) *reader {
 	ctx, stop := context.WithCancel(ctx)
 	r := &reader{stop: stop, line: make(chan chan fetched, partsAtOnce-1)}
@@ -41,7 +41,7 @@ func newReader(ctx context.Context, count int, fetch func(context.Context, uint3
 	return r
 }
 
-// get returns a part: each is asked for once, in order.
+// get returns the next part. Ask for each part once, in order.
 func (r *reader) get(ctx context.Context, part uint32) ([]byte, error) {
 	if part != r.next {
 		return nil, fmt.Errorf("part %d of a snapshot is wanted after part %d", part, r.next)
@@ -63,7 +63,7 @@ func (r *reader) get(ctx context.Context, part uint32) ([]byte, error) {
 	}
 }
 
-// close ends fetching.
+// close stops fetching.
 func (r *reader) close() {
 	r.stop()
 	r.work.Wait()

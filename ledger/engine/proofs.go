@@ -15,19 +15,20 @@ import (
 	"walrus/ledger/light"
 )
 
-// keptProofs is of how many blocks proofs keep what they made: 3 MB for a full one.
+// keptProofs is the number of blocks whose proofs are kept: 3 MB for a full one.
 const keptProofs = 4
 
-// proofs make provenBlocks, one at a time, and keep those that were used last: a full one takes some 10 ms, and as many ask
-// for it as it has transactions.
+// proofs makes provenBlocks, one at a time, and keeps the last ones used. A full block takes some 10 ms, and is asked
+// for once for each of its transactions.
 type proofs struct {
-	turn   chan struct{}  // holds one while somebody looks at blocks
-	blocks []*provenBlock // guarded by turn; the one used last is last
+	turn   chan struct{}  // holds one while a goroutine uses blocks
+	blocks []*provenBlock // guarded by turn; the last used is last
 }
 
 func newProofs() *proofs { return &proofs{turn: make(chan struct{}, 1)} }
 
-// of returns the block at a height. Errors wrap light.ErrBehind while there is no header after it, and light.ErrPruned.
+// of returns the block at a height. Errors wrap light.ErrBehind while the next header is missing, and
+// light.ErrPruned.
 func (p *proofs) of(ctx context.Context, c *chain, height int64) (*provenBlock, error) {
 	select {
 	case p.turn <- struct{}{}:
@@ -54,15 +55,15 @@ func (p *proofs) of(ctx context.Context, c *chain, height int64) (*provenBlock, 
 	return b, nil
 }
 
-// provenBlock is a block and the proofs for each of its transactions and results. It does not change.
+// provenBlock is a block with the proofs of all its transactions and results. It does not change.
 type provenBlock struct {
 	block  *types.Block
-	next   *types.LightBlock // the header after, which has the hash of the results
-	inData []*merkle.Proof   // of each transaction
-	inNext []*merkle.Proof   // of each result
+	next   *types.LightBlock // the next header, which has the hash of the results
+	inData []*merkle.Proof   // for each transaction
+	inNext []*merkle.Proof   // for each result
 }
 
-// proveBlock reads the block at a height and proves all that is in it.
+// proveBlock reads the block at a height and makes all its proofs.
 func (c *chain) proveBlock(height int64) (*provenBlock, error) {
 	next, err := c.lightBlock(height + 1)
 	if err != nil {
@@ -83,7 +84,7 @@ func (c *chain) proveBlock(height int64) (*provenBlock, error) {
 	return b, nil
 }
 
-// prove makes the proofs that a header's hashes of the transactions and of their results have each of them.
+// prove makes the proofs of each transaction and of each result, against the hashes in headers.
 func prove(txs types.Txs, results []*abci.ExecTxResult) (inData, inNext []*merkle.Proof, err error) {
 	if len(txs) != len(results) {
 		return nil, nil, fmt.Errorf("%d transactions have %d results", len(txs), len(results))
@@ -102,7 +103,7 @@ func prove(txs types.Txs, results []*abci.ExecTxResult) (inData, inNext []*merkl
 	return inData, inNext, nil
 }
 
-// include is the proof of a receipt.
+// include returns a receipt with its proofs.
 func (b *provenBlock) include(r ledger.Receipt) (*light.Inclusion, error) {
 	i := int(r.Index)
 	if i >= len(b.inData) {

@@ -13,8 +13,8 @@ import (
 	"walrus/ledger"
 )
 
-// However many wait for receipts of a block, its proofs are made once, and nobody who asks for old ones changes that. All of
-// them convince a client.
+// The proofs of a block are made once, however many wait for its receipts, and requests for old proofs do not change
+// that. All proofs convince a client.
 func TestProofsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 1, nil)
@@ -56,8 +56,8 @@ func TestProofsOnce(t *testing.T) {
 	})
 }
 
-// receipts submits transactions, waits for their receipts with proofs all at once, and returns the headers of their blocks,
-// of which there must be one each.
+// receipts submits transactions, waits for all their receipts with proofs at once, and returns the headers of their
+// blocks, exactly one per height.
 func (s *fleet) receipts(n *Node, txs []*ledger.Tx) map[uint64]*types.Header {
 	s.t.Helper()
 	var mu sync.Mutex

@@ -9,30 +9,29 @@ import (
 )
 
 const (
-	// lively is how long after the last message of consensus a block may still be under way. What a message leads to, a
-	// check of a vote or a write to disk, ends well within it, and most often with the next message.
+	// lively: for this long after a message of consensus a block may be under way. The work that a message causes,
+	// such as a check of a vote or a write to disk, takes less, and mostly ends with the next message.
 	lively = 150 * time.Millisecond
-	// quietLook is how often CometBFT's goroutines look up when there is no message at all. Nothing depends on it: it
-	// bounds what a fault in the reasoning of pulse could cost.
+	// quietLook is the pause between looks without any message. Nothing depends on it: it limits the cost of an error
+	// in the reasoning of pulse.
 	quietLook = 3 * time.Second
-	// gather is how soon after a message they look up: what it tells of may be done a little later, and messages come
-	// several at a time.
+	// gather is the delay between a message and the look it causes: the change it announces may come a little later,
+	// and messages come several at a time.
 	gather = 200 * time.Microsecond
 )
 
-// pulse tells the goroutines that pass on proposals and votes when they may have something to do. CometBFT has three for
-// each peer, which look whether the peer lacks what we have, sleep for gossipSleep, and look again: most of what an idle
-// node would do. But what we and a peer have changes only with a message of consensus: one from a peer, one to a peer, or
-// one that tells all peers of a change here. So the next message wakes them, which is sooner than they would have looked
-// by themselves; and they look by themselves only while a block is under way.
+// pulse wakes the goroutines that gossip proposals and votes. CometBFT has three per peer. They look whether the peer
+// lacks something, sleep for gossipSleep and look again, which would be most of an idle node's work. But what we and
+// a peer have changes only with a message of consensus: to a peer, from a peer, or to all peers about a change here.
+// So the next message wakes them, sooner than their own timer, and the timer runs only while a block is under way.
 type pulse struct {
 	mu   sync.Mutex
-	at   time.Time     // of the last message; guarded by mu
+	at   time.Time     // when the last message came; guarded by mu
 	next chan struct{} // closed by the next message, nil while nobody waits for it; guarded by mu
-	asks int           // how often wait was called, for tests; guarded by mu
+	asks int           // number of calls of wait, for tests; guarded by mu
 }
 
-// message is called after each message, with its channel.
+// message notes a message on a channel and wakes the waiting goroutines.
 func (p *pulse) message(channel byte) {
 	if channel < consensus.StateChannel || channel > consensus.VoteSetBitsChannel {
 		return
@@ -46,7 +45,8 @@ func (p *pulse) message(channel byte) {
 	}
 }
 
-// wait returns with the next message, or at the end; without one after some time, or after quietLook if nothing happens.
+// wait returns shortly after the next message, or at the end. Without a message it returns after some, or after
+// quietLook if no block is under way.
 func (p *pulse) wait(some time.Duration, end <-chan struct{}) {
 	p.mu.Lock()
 	p.asks++
@@ -68,8 +68,8 @@ func (p *pulse) wait(some time.Duration, end <-chan struct{}) {
 	}
 }
 
-// quietPeer is a peer for those goroutines. CometBFT has no setting for when they look, but each begins every look with
-// the question whether the peer is still there: the answer can wait.
+// quietPeer is the peer that those goroutines get. CometBFT has no setting for their pause, but each look begins with
+// the question whether the peer is still running: quietPeer delays the answer.
 type quietPeer struct {
 	*remote
 	sleep time.Duration // half of gossipSleep
@@ -77,7 +77,7 @@ type quietPeer struct {
 
 var _ p2p.Peer = quietPeer{}
 
-// IsRunning implements service.Service. Who has just sent something may have more to send.
+// IsRunning implements service.Service. It does not wait for a peer with a recent Send: more may follow.
 func (q quietPeer) IsRunning() bool {
 	if time.Since(time.Unix(0, q.sent.Load())) > gather {
 		q.sw.pulse.wait(q.sleep, q.Quit())

@@ -13,12 +13,12 @@ import (
 	"walrus/ledger/light"
 )
 
-// source is a Node as light clients see it.
+// source serves a Node's ledger to light clients.
 type source struct{ n *Node }
 
 var _ light.Source = source{}
 
-// consensus is the chain, also while it catches up: what it has is as good as anybody's.
+// consensus returns the chain, also while it catches up: its blocks are valid all the same.
 func (s source) consensus() (*chain, error) {
 	s.n.mu.RLock()
 	defer s.n.mu.RUnlock()
@@ -40,7 +40,7 @@ func (s source) LightBlock(_ context.Context, height uint64) (*types.LightBlock,
 	return c.lightBlock(int64(height))
 }
 
-// lightBlock is a header with the votes for it and those who may vote; at 0 the newest.
+// lightBlock returns a header with its commit and its validators; at height 0 the newest.
 func (c *chain) lightBlock(height int64) (*types.LightBlock, error) {
 	blocks := c.node.BlockStore()
 	top := blocks.Height()
@@ -53,7 +53,7 @@ func (c *chain) lightBlock(height int64) (*types.LightBlock, error) {
 	meta := blocks.LoadBlockMeta(height)
 	commit := blocks.LoadBlockCommit(height) // the votes in the next block
 	if commit == nil {
-		commit = blocks.LoadSeenCommit(height) // those that were seen
+		commit = blocks.LoadSeenCommit(height) // the votes that this node has seen
 	}
 	if meta == nil || commit == nil {
 		return nil, fmt.Errorf("block %d: %w", height, light.ErrPruned)
@@ -87,7 +87,7 @@ func (s source) Receipt(ctx context.Context, id ledger.TxID) (*light.Inclusion, 
 	if err != nil {
 		return nil, err
 	}
-	for { // until the header after, which has the hash of the results
+	for { // until the next header, which has the hash of the results, is here
 		_, moved := s.n.state()
 		saved := c.blockSaved()
 		if c.node.BlockStore().Height() > int64(r.Height) {
@@ -103,8 +103,8 @@ func (s source) Receipt(ctx context.Context, id ledger.TxID) (*light.Inclusion, 
 	return s.include(ctx, c, r)
 }
 
-// include makes the proofs for a receipt. Those of the last blocks, for which everybody waits who submits something, do not
-// wait for those of old ones, of which anybody may ask for many.
+// include makes the proofs for a receipt. Proofs of recent blocks, for which submitters wait, do not queue behind
+// proofs of old blocks, of which anybody may request many.
 func (s source) include(ctx context.Context, c *chain, r ledger.Receipt) (*light.Inclusion, error) {
 	from := s.n.older
 	if r.Height+keptProofs > s.n.View().Height {
@@ -134,7 +134,7 @@ func (s source) History(ctx context.Context, account ledger.Address, before ligh
 			included, err := s.include(ctx, c, r)
 			switch {
 			case errors.Is(err, light.ErrBehind):
-				continue // of the last block: there is no proof yet
+				continue // in the last block: there is no proof yet
 			case errors.Is(err, light.ErrPruned):
 				return found, s.n.oldest(c), nil
 			case err != nil:
@@ -151,11 +151,11 @@ func (s source) History(ctx context.Context, account ledger.Address, before ligh
 	return found, s.n.oldest(c), ctx.Err()
 }
 
-// oldest is the first height from which this node has all blocks and what happened in them.
+// oldest returns the first height from which this node has all blocks, receipts and events.
 func (n *Node) oldest(c *chain) uint64 {
 	height := n.View().Height
 	first := uint64(c.node.BlockStore().Base())
-	if first == 0 { // none yet: either there is no block, or we joined by a snapshot just now
+	if first == 0 { // no block yet, or we have just joined by a snapshot
 		first = height + 1
 	}
 	if keep := n.cfg.Keep; keep > 0 && height > keep {
@@ -164,7 +164,7 @@ func (n *Node) oldest(c *chain) uint64 {
 	return first
 }
 
-// proven is the newest view that a signed header vouches for, and that header; nil if there is none.
+// proven returns the newest view that a signed header proves, and that header; nil if there is none.
 func (s source) proven(c *chain, a *app.App) (*app.View, *types.LightBlock, error) {
 	v := a.View()
 	if v.Height == 0 {
@@ -209,7 +209,7 @@ func (s source) Read(ctx context.Context, atLeast uint64, keys [][]byte) (*light
 	}
 }
 
-// read proves what a view has, for which b vouches.
+// read returns the values of keys in v with proofs against b.
 func read(v *app.View, b *types.LightBlock, keys [][]byte) (*light.Reading, error) {
 	r := &light.Reading{Height: v.Height, Block: b, Items: make([]light.Item, len(keys))}
 	for i, key := range keys {
@@ -222,7 +222,8 @@ func read(v *app.View, b *types.LightBlock, keys [][]byte) (*light.Reading, erro
 	return r, nil
 }
 
-// Objects implements light.States. They are of the view that Read proves, or a client would miss what the list has more.
+// Objects implements light.States. It lists the view that Read proves: a client would miss additional objects of a
+// newer one.
 func (s source) Objects(_ context.Context, owner ledger.Address, after ledger.ObjectID, limit int) ([]light.Object, error) {
 	c, err := s.consensus()
 	if err != nil {

@@ -10,26 +10,26 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// Status is how the ledger is, as this node sees it.
+// Status describes the condition of the ledger as this node sees it.
 type Status struct {
 	Height     uint64 // of the last block here
 	Time       time.Time
-	CatchingUp bool // others have blocks that this node has not
+	CatchingUp bool // others have blocks that this node lacks
 	Validators []MemberStatus
-	Follower   bool   // this node has no vote: it is connected with some validators only
-	Stalled    string // why no block comes, a sentence for people; empty when all is well
+	Follower   bool   // without a vote, connected to some validators only
+	Stalled    string // a sentence for people, why no block comes; empty when all is well
 }
 
-// MemberStatus is how a member of the committee that votes is, as this node sees it.
+// MemberStatus describes a voting member of the committee as this node sees it.
 type MemberStatus struct {
 	Node      peer.ID
 	Name      string
 	Shards    int    // its votes
 	Reachable bool   // connected to this node for consensus; true for the node itself
-	Other     string // which other chain it said that it runs, for people; empty if none
+	Other     string // the other chain that it said it runs, for people; empty if none
 }
 
-// Shards are those of the validators that are reachable, and of all.
+// Shards returns the shards of the reachable validators, and of all validators.
 func (s *Status) Shards() (reachable, total int) {
 	for _, m := range s.Validators {
 		total += m.Shards
@@ -40,27 +40,27 @@ func (s *Status) Shards() (reachable, total int) {
 	return reachable, total
 }
 
-// quorum is how many of total votes decide: more than two thirds.
+// quorum returns how many of total votes decide: more than two thirds.
 func quorum(total int) int { return total*2/3 + 1 }
 
 const (
-	// stallGrace is how long there must be neither a block nor enough reachable members before that is worth a word:
-	// connections come and go.
+	// stallGrace: a stall is reported once there has been neither a block nor enough reachable members for this long.
+	// Connections come and go.
 	stallGrace = 2 * time.Second
-	// stallPatience is how much later than it should a block may come when enough members are reachable.
+	// stallPatience is the delay of a block, with enough members reachable, after which a stall is reported.
 	stallPatience = 10 * time.Second
-	// lag is how many blocks behind others a node is that does no more than run after them.
+	// lag: a node this many blocks behind others counts as catching up.
 	lag = 3
 )
 
-// enough says whether there are blocks to be expected, from as many members as are reachable.
+// enough reports whether the reachable members suffice for new blocks.
 func (s *Status) enough() bool {
 	have, total := s.Shards()
 	return have >= quorum(total) || s.Follower && have > 0
 }
 
-// stalled says why no block has come for a while, empty if one is not overdue. lost is for how long too few members have
-// been reachable, frozen for how long before that this process did not run.
+// stalled explains why no block has come for a while; empty if none is overdue. since is the time without a block,
+// lost the time with too few members reachable, and frozen the pause of this process before that.
 func (s *Status) stalled(since, lost, frozen, heartbeat time.Duration) string {
 	if frozen > 0 && since < stallPatience {
 		return fmt.Sprintf("this node did not run for %d s, because it was stopped or its machine slept: it catches up from height %d",
@@ -70,7 +70,7 @@ func (s *Status) stalled(since, lost, frozen, heartbeat time.Duration) string {
 	need := quorum(total)
 	enough := have >= need
 	patience := heartbeat + stallPatience
-	if !s.enough() { // a quiet ledger stands still from when it could not go on
+	if !s.enough() { // a quiet ledger is stalled only from when too few were reachable
 		since, patience = min(since, lost), stallGrace
 	}
 	if since < patience {
@@ -90,7 +90,7 @@ func (s *Status) stalled(since, lost, frozen, heartbeat time.Duration) string {
 	return fmt.Sprintf("%s, %d needed; not reachable: %s", text, need, s.names(false))
 }
 
-// names are those of the validators that are reachable, or of those that are not.
+// names lists the validators that are reachable, or those that are not.
 func (s *Status) names(reachable bool) string {
 	var names []string
 	for _, m := range s.Validators {
@@ -116,11 +116,12 @@ func (c *chain) committed(height int64) {
 	c.height, c.heightAt, c.frozen = height, time.Now(), 0
 }
 
-// frozenFrom is for how long nobody may have looked at a chain, every stallGrace or oftener, until that means that the process
-// was stopped, or that its machine slept.
+// frozenFrom: the chain is watched at least every stallGrace. A gap this long means that the process was stopped or
+// its machine slept.
 const frozenFrom = 4 * stallGrace
 
-// seen notes that the process runs. What passed while it did not is not time in which a block could have come. c.mu is held.
+// seen notes that the process runs. After a gap it restarts the stall timers, since no block could have come in it.
+// Hold c.mu.
 func (c *chain) seen(now time.Time) {
 	if gap := now.Sub(c.alive); gap >= frozenFrom && !c.alive.IsZero() {
 		c.frozen, c.heightAt, c.enoughAt = gap, now, now
@@ -128,7 +129,7 @@ func (c *chain) seen(now time.Time) {
 	c.alive = now
 }
 
-// lost is for how long too few members have been reachable, as far as anybody looked; enough says whether they are now.
+// lost returns for how long too few members have been reachable. enough tells whether they are now.
 func (c *chain) lost(enough bool) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,7 +139,7 @@ func (c *chain) lost(enough bool) time.Duration {
 	return time.Since(c.enoughAt)
 }
 
-// status fills in all but the block's time.
+// status returns the status without the block's time.
 func (c *chain) status() Status {
 	c.mu.Lock()
 	if !c.alive.IsZero() {
@@ -158,7 +159,7 @@ func (c *chain) status() Status {
 	return s
 }
 
-// othersAt is the height that members with more than a third of the votes say they have: one that does not lie, at least.
+// othersAt returns the height that members with more than a third of the votes claim, one honest member among them.
 func (c *chain) othersAt() int64 {
 	type claim struct{ height, shares int64 }
 	var claims []claim
@@ -168,14 +169,14 @@ func (c *chain) othersAt() int64 {
 			continue
 		}
 		p := c.sw.peer(m.id)
-		if p != nil || c.sw.votes { // a follower is content with those it follows
+		if p != nil || c.sw.votes { // a follower counts only the validators it follows
 			total += m.shares
 		}
 		if p == nil {
 			continue
 		}
 		if state, ok := p.Get(types.PeerStateKey).(interface{ GetHeight() int64 }); ok {
-			claims = append(claims, claim{state.GetHeight() - 1, m.shares}) // it says at which it works
+			claims = append(claims, claim{state.GetHeight() - 1, m.shares}) // it claims the height it is working at
 		}
 	}
 	slices.SortFunc(claims, func(a, b claim) int { return int(b.height - a.height) })

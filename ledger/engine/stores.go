@@ -8,11 +8,11 @@ import (
 	"github.com/cometbft/cometbft/config"
 )
 
-// blockStore is CometBFT's name for where it keeps blocks.
+// blockStore is CometBFT's name of the database with the blocks.
 const blockStore = "blockstore"
 
-// watchStores makes writes that fail, because the disk is full or broken, the end of the chain: CometBFT panics about
-// them, and while blocks are fetched that would end the process.
+// watchStores makes a failed write, of a full or broken disk, end the chain. CometBFT panics about such errors, and
+// during block sync that would end the process.
 func (c *chain) watchStores(provide config.DBProvider) config.DBProvider {
 	return func(d *config.DBContext) (dbm.DB, error) {
 		db, err := provide(d)
@@ -23,8 +23,8 @@ func (c *chain) watchStores(provide config.DBProvider) config.DBProvider {
 	}
 }
 
-// blockSaved is closed when the next block is in the block store, which is before it is applied: from then on the header
-// in it proves what the block before did. Get it before what might be about to change.
+// blockSaved returns a channel that is closed when the next block is in the block store, before it is applied. From
+// then on that block's header proves the results of the block before. Get the channel before you look at the blocks.
 func (c *chain) blockSaved() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -38,7 +38,7 @@ func (c *chain) tellSaved() {
 	c.saved = make(chan struct{})
 }
 
-// written reports a write that failed. See guard.check.
+// written reports a failed write. See guard.check.
 func (c *chain) written(err error) error {
 	if err == nil {
 		return nil
@@ -54,7 +54,7 @@ func (c *chain) written(err error) error {
 type watchedDB struct {
 	dbm.DB
 	chain  *chain
-	blocks bool // it is the block store
+	blocks bool // the database is the block store
 }
 
 func (w watchedDB) Set(k, v []byte) error     { return w.chain.written(w.DB.Set(k, v)) }
@@ -71,7 +71,7 @@ type watchedBatch struct {
 
 func (w watchedBatch) Write() error { return w.chain.written(w.Batch.Write()) }
 
-// WriteSync is how a block is saved: at once and for good.
+// WriteSync implements dbm.Batch. CometBFT saves a block with it.
 func (w watchedBatch) WriteSync() error {
 	err := w.chain.written(w.Batch.WriteSync())
 	if err == nil && w.blocks {

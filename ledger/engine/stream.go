@@ -14,10 +14,10 @@ import (
 	"walrus/certs"
 )
 
-// errChain: the peer speaks our protocol on another chain.
+// errChain: the peer speaks our protocol, but runs another chain.
 var errChain = errors.New("its genesis is not ours, though the network's name is the same")
 
-// otherChain says on which. It is an errChain.
+// otherChain names the chain that a peer runs. It is an errChain.
 type otherChain struct{ what string }
 
 func (o *otherChain) Error() string {
@@ -26,11 +26,11 @@ func (o *otherChain) Error() string {
 
 func (o *otherChain) Unwrap() error { return errChain }
 
-// genesisName is how people tell one genesis from another.
+// genesisName returns a short name by which people tell one genesis from another.
 func genesisName(id certs.NetworkID) string { return fmt.Sprintf("genesis %x", id[:8]) }
 
-// greet says which chain we run and hears what the peer runs: both sides write the 32 bytes of their network ID first.
-// The network's name, which is in the protocol ID, could be the same for two.
+// greet compares chains with the peer: both sides first write the 32 bytes of their network ID. The network's name,
+// which is in the protocol ID, might be the same for two networks.
 func greet(ctx context.Context, st network.Stream, id certs.NetworkID) error {
 	defer context.AfterFunc(ctx, func() { st.Reset() })()
 	deadline := time.Now().Add(greetTimeout)
@@ -45,7 +45,7 @@ func greet(ctx context.Context, st network.Stream, id certs.NetworkID) error {
 		return fmt.Errorf("greet: %w", err)
 	}
 	if theirs != id {
-		// Not cut off before the peer has read ours, or it would not know why.
+		// Close only our side: the peer must still read our ID to know why.
 		_ = st.CloseWrite()
 		_, _ = st.Read(make([]byte, 1))
 		return &otherChain{genesisName(theirs)}
@@ -56,8 +56,8 @@ func greet(ctx context.Context, st network.Stream, id certs.NetworkID) error {
 	return nil
 }
 
-// introduce tells a peer which chain we run, and no more: one that is not welcome, or need not open a stream, can so see
-// whether its genesis is ours.
+// introduce sends a peer our network ID and nothing more, so that a peer that is not welcome or need not open a
+// stream can compare its genesis.
 func introduce(st network.Stream, id certs.NetworkID) {
 	err := st.SetDeadline(time.Now().Add(greetTimeout))
 	if err == nil {
@@ -67,7 +67,7 @@ func introduce(st network.Stream, id certs.NetworkID) {
 		err = st.CloseWrite()
 	}
 	if err == nil {
-		// Not cut off before the peer has read it: it closes its side then.
+		// Wait until the peer has read it: it then closes its side.
 		_, err = io.CopyN(io.Discard, st, int64(len(id))+1)
 	}
 	if err == nil || !errors.Is(err, io.EOF) {
@@ -77,7 +77,7 @@ func introduce(st network.Stream, id certs.NetworkID) {
 	_ = st.Close()
 }
 
-// streamConn makes a stream what CometBFT multiplexes its channels over.
+// streamConn adapts a libp2p stream to the connection over which CometBFT multiplexes its channels.
 type streamConn struct {
 	network.Stream
 	local, remote *net.TCPAddr
@@ -86,12 +86,12 @@ type streamConn struct {
 var _ net.Conn = (*streamConn)(nil)
 
 func newStreamConn(st network.Stream) *streamConn {
-	local, _ := manet.ToNetAddr(st.Conn().LocalMultiaddr()) // nil for what is not IP
+	local, _ := manet.ToNetAddr(st.Conn().LocalMultiaddr()) // nil if not IP
 	remote, _ := manet.ToNetAddr(st.Conn().RemoteMultiaddr())
 	return &streamConn{st, tcpAddr(local), tcpAddr(remote)}
 }
 
-// Write implements net.Conn. A peer that takes nothing for a while is cut off.
+// Write implements net.Conn. A peer that accepts nothing for writeTimeout is cut off.
 func (c *streamConn) Write(b []byte) (int, error) {
 	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return 0, err
@@ -99,7 +99,7 @@ func (c *streamConn) Write(b []byte) (int, error) {
 	return c.Stream.Write(b)
 }
 
-// Close implements net.Conn. It does not wait for what was not sent yet: nothing in consensus depends on a last word.
+// Close implements net.Conn. It drops unsent bytes: consensus does not depend on them.
 func (c *streamConn) Close() error { return c.Reset() }
 
 // LocalAddr implements net.Conn.
@@ -108,7 +108,7 @@ func (c *streamConn) LocalAddr() net.Addr { return c.local }
 // RemoteAddr implements net.Conn.
 func (c *streamConn) RemoteAddr() net.Addr { return c.remote }
 
-// tcpAddr is a as CometBFT wants to see addresses.
+// tcpAddr returns a as a *net.TCPAddr, the type that CometBFT expects.
 func tcpAddr(a net.Addr) *net.TCPAddr {
 	switch a := a.(type) {
 	case *net.TCPAddr:

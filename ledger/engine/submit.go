@@ -13,8 +13,8 @@ import (
 	"walrus/ledger/engine/badgerdb"
 )
 
-// Submit hands a transaction over for a block. It succeeds as well when the node has it already, waiting or committed.
-// Errors: *ledger.OpError if it is refused, ErrBusy if too many wait, ErrCatchingUp.
+// Submit queues a transaction for a block. A transaction that is already queued or committed is no error. Errors:
+// *ledger.OpError if it is refused, ErrBusy if too many wait, ErrCatchingUp.
 func (n *Node) Submit(ctx context.Context, tx []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -28,7 +28,7 @@ func (n *Node) Submit(ctx context.Context, tx []byte) error {
 	}
 	a, _ := n.state()
 	if _, err := a.Receipt(ledger.HashTx(tx)); err == nil {
-		return nil // its nonce is used: it would be refused
+		return nil // committed: its used nonce would be refused
 	} else if !errors.Is(err, ledger.ErrNotFound) {
 		return err
 	}
@@ -49,7 +49,7 @@ func (n *Node) Submit(ctx context.Context, tx []byte) error {
 	return nil
 }
 
-// Wait returns a transaction's receipt as soon as it is committed, or ctx's error.
+// Wait returns a transaction's receipt once it is committed, or ctx's error.
 func (n *Node) Wait(ctx context.Context, id ledger.TxID) (ledger.Receipt, error) {
 	for {
 		a, moved := n.state()
@@ -70,15 +70,15 @@ func (n *Node) Wait(ctx context.Context, id ledger.TxID) (ledger.Receipt, error)
 	}
 }
 
-// Block is what happened in a block; see app.Block.
+// Block holds a block's events and receipts; see app.Block.
 type Block = app.Block
 
-// followed is how many blocks Follow reads at once.
+// followed is the number of blocks that Follow reads at once.
 const followed = 64
 
-// Follow calls f with each block from a height on, in order and without a gap, and with every new one, until ctx ends or f
-// fails; it returns that error. Who remembers the last height that f has seen to its end goes on after it. Errors wrap
-// ErrPruned if a height is kept no more: whoever follows then has to look at the state instead.
+// Follow calls f with each block from a height on, in order and without a gap, and with every new one, until ctx ends
+// or f fails; it returns that error. To continue later, remember the last height for which f has returned. Errors
+// wrap ErrPruned if a height has been pruned: then read the state instead.
 func (n *Node) Follow(ctx context.Context, from uint64, f func(Block) error) error {
 	from = max(from, 1)
 	for {

@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	// databaseDir, nextDir and lastDir are in Config.Dir. The database in nextDir is being filled from a snapshot; when it
-	// is complete it takes the place of that in databaseDir, which is in lastDir in between. So if there is none in
-	// databaseDir, that in nextDir is complete.
+	// databaseDir, nextDir and lastDir are in Config.Dir. A snapshot is restored into nextDir. The swap then renames
+	// databaseDir to lastDir and nextDir to databaseDir. If databaseDir is missing at start, nextDir is complete and
+	// takes its place.
 	databaseDir, nextDir, lastDir = "db", "db.next", "db.last"
-	// walDir has consensus' write-ahead log.
+	// walDir holds the write-ahead log of consensus.
 	walDir = "votes"
 )
 
-// swap puts the complete database in place of ours. An error leaves the node unusable: but for the one of the
-// application, which is none the wiser.
+// swap puts the complete database in place of ours. If it fails after the old database was closed and cannot open one
+// again, the node is unusable; otherwise it has the old or the new one.
 func (n *Node) swap() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -30,7 +30,7 @@ func (n *Node) swap() error {
 	if err == nil {
 		err = finishSwap(dir)
 	}
-	db, a, reopen := n.open(filepath.Join(dir, databaseDir)) // whichever it is now
+	db, a, reopen := n.open(filepath.Join(dir, databaseDir)) // the new or the old one
 	if reopen == nil {
 		n.db, n.app = db, a
 		close(n.moved)
@@ -39,7 +39,7 @@ func (n *Node) swap() error {
 	return errors.Join(err, reopen)
 }
 
-// finishSwap ends what a crash may have left half done: see databaseDir.
+// finishSwap completes a swap that a crash may have interrupted: see databaseDir.
 func finishSwap(dir string) error {
 	db, next, last := filepath.Join(dir, databaseDir), filepath.Join(dir, nextDir), filepath.Join(dir, lastDir)
 	_, err := os.Stat(db)
@@ -52,7 +52,8 @@ func finishSwap(dir string) error {
 		err = syncDir(dir)
 	}
 	if _, absent := os.Stat(last); err == nil && absent == nil {
-		// The write-ahead log belongs to the database in lastDir. It goes first, or nobody would know.
+		// The write-ahead log belongs to the database in lastDir. Remove it first: without lastDir nothing tells that
+		// it is stale.
 		err = errors.Join(os.RemoveAll(filepath.Join(dir, walDir)), syncDir(dir))
 	}
 	if err == nil {

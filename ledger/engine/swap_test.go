@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// A crash in the middle of putting a new database in place is mended by the next start. The write-ahead log stays just as
-// long as the database that it belongs to may be used.
+// The next start completes a swap that a crash interrupted. The write-ahead log stays exactly as long as its database
+// may still be used.
 func TestFinishSwap(t *testing.T) {
 	for _, c := range []struct {
-		name, want string // what is in the database then
+		name, want string // the database's content after the start
 		dirs       []string
 		log        bool // the write-ahead log is still there
 	}{
@@ -45,7 +45,7 @@ func TestFinishSwap(t *testing.T) {
 	}
 }
 
-// A new database that cannot be put in place leaves the node with what it had, the write-ahead log included.
+// If the new database cannot be put in place, the node keeps the old one and the write-ahead log.
 func TestSwapFails(t *testing.T) {
 	s := newFleet(t, nil, 1, nil)
 	h := s.newHost(0)

@@ -20,28 +20,28 @@ import (
 	"walrus/certs"
 )
 
-// sw connects CometBFT's reactors to those of the other members of the committee, through one stream to each over the
-// libp2p host that everything shares. It takes the place of CometBFT's own switch, of which no part runs.
+// sw connects CometBFT's reactors to those of the other members, with one stream to each over the shared libp2p host.
+// It replaces CometBFT's own switch, which never runs.
 type sw struct {
-	service.BaseService // never started: run is what it does
+	service.BaseService // never started: run does its work
 
-	host     host.Host // constant after newSwitch, as all but peers
+	host     host.Host // constant after newSwitch, as are all but peers
 	protocol protocol.ID
 	network  certs.NetworkID
-	flush    time.Duration // how long small packets wait for each other
+	flush    time.Duration // time that small packets wait for more
 	connect  func(context.Context, peer.ID) error
 	log      *slog.Logger
-	links    map[peer.ID]*link // to all other members that we exchange blocks with
+	links    map[peer.ID]*link // to all members with whom we exchange blocks
 	votes    bool              // we are a validator
-	slots    chan struct{}     // holds one for each stream of a follower; nil for a validator
-	dials    chan struct{}     // holds one for each dial; see dialers
+	slots    chan struct{}     // one for each stream of a follower; nil for a validator
+	dials    chan struct{}     // one for each dial in progress; see dialers
 	info     p2p.NodeInfo
 	pulse    pulse               // has its own lock
-	hear     func(proto.Message) // is shown every message of a peer; may be nil
-	fail     func(error) bool    // is told when we cannot go on
+	hear     func(proto.Message) // gets every message of a peer; may be nil
+	fail     func(error) bool    // called when this node cannot go on
 	total    int64               // shards of all members
 
-	reactors  map[string]p2p.Reactor // by name; constant after attach, as the next four
+	reactors  map[string]p2p.Reactor // by name; constant after attach, as are the next four
 	order     []p2p.Reactor
 	channels  []*p2p.ChannelDescriptor
 	receivers map[byte]p2p.Reactor
@@ -56,18 +56,18 @@ var (
 	_ p2p.IPeerSet = (*sw)(nil)
 )
 
-// switchConfig says whom a switch connects, and how.
+// switchConfig sets which peers a switch connects, and how.
 type switchConfig struct {
 	host     host.Host
 	protocol protocol.ID
 	network  certs.NetworkID
 	members  []member
 	flush    time.Duration
-	connect  func(context.Context, peer.ID) error // finds a peer and dials it
+	connect  func(context.Context, peer.ID) error // finds and dials a peer
 	log      *slog.Logger
 }
 
-// self is the member that this host is; nil if it is none.
+// self returns the member whose key our host has; nil if none.
 func (c *switchConfig) self() *member {
 	for i := range c.members {
 		if c.members[i].id == c.host.ID() {
@@ -77,7 +77,7 @@ func (c *switchConfig) self() *member {
 	return nil
 }
 
-// validators are how many members vote.
+// validators counts the members that vote.
 func (c *switchConfig) validators() (count int) {
 	for i := range c.members {
 		if c.members[i].votes() {
@@ -87,13 +87,14 @@ func (c *switchConfig) validators() (count int) {
 	return count
 }
 
-// follows is with how many validators a follower has streams: one more than may be faulty.
+// follows returns the number of validators to which a follower keeps streams: one more than may be faulty.
 func (c *switchConfig) follows() int {
 	n := c.validators()
 	return min(n, max(3, (n-1)/3+1))
 }
 
-// peers is about how many streams there are: a validator has one to each other and to its share of the followers.
+// peers estimates the number of streams: a validator has one to each other validator and to its share of the
+// followers.
 func (c *switchConfig) peers() int {
 	self := c.self()
 	if self == nil || !self.votes() {
@@ -118,7 +119,7 @@ func newSwitch(cfg switchConfig, logger log.Logger) (*sw, error) {
 		s.slots = make(chan struct{}, cfg.follows())
 	}
 	for _, m := range cfg.members {
-		if m.id == cfg.host.ID() || !s.votes && !m.votes() { // followers have nothing to give each other
+		if m.id == cfg.host.ID() || !s.votes && !m.votes() { // two followers have nothing for each other
 			continue
 		}
 		key, err := cometID(m.id)
@@ -133,7 +134,7 @@ func newSwitch(cfg switchConfig, logger log.Logger) (*sw, error) {
 	return s, nil
 }
 
-// attach puts a reactor under this switch. bound changes the limits of its channels.
+// attach adds a reactor to this switch. bound sets the limits of its channels.
 func (s *sw) attach(name string, r p2p.Reactor, bound func(*p2p.ChannelDescriptor)) {
 	for _, d := range r.GetChannels() {
 		c := *d
@@ -146,8 +147,8 @@ func (s *sw) attach(name string, r p2p.Reactor, bound func(*p2p.ChannelDescripto
 	r.SetSwitch(s)
 }
 
-// run connects to the other members until ctx ends. The reactors run before it is called and after it returns: a peer
-// that meets reactors that do not run yet would never hear from them.
+// run connects to the other members until ctx ends. Start the reactors before it and stop them after it: a peer that
+// connects before its reactors run would never hear from them.
 func (s *sw) run(ctx context.Context) {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -168,7 +169,7 @@ func (s *sw) run(ctx context.Context) {
 	}
 	var handlers sync.WaitGroup
 	defer handlers.Wait()
-	var mu sync.Mutex // a handler that begins while we end is not counted any more
+	var mu sync.Mutex // handlers that begin after the end are not counted
 	s.host.SetStreamHandler(s.protocol, func(st network.Stream) {
 		mu.Lock()
 		ended := ctx.Err() != nil
@@ -185,23 +186,24 @@ func (s *sw) run(ctx context.Context) {
 	})
 	<-ctx.Done()
 	s.host.RemoveStreamHandler(s.protocol)
-	mu.Lock() // from here on handlers see that ctx has ended
+	mu.Lock() // handlers that begin after this see that ctx has ended
 	defer mu.Unlock()
 }
 
-// protectTag is why connections to members are kept.
+// protectTag marks connections to members, which libp2p must not close.
 const protectTag = "consensus"
 
-// accept takes a stream that a peer has opened, if it is for that peer to do.
+// accept handles a stream that a peer has opened: it keeps it if the peer's side is to open it, and otherwise only
+// introduces us.
 func (s *sw) accept(ctx context.Context, st network.Stream) {
 	l := s.links[st.Conn().RemotePeer()]
 	limited := st.Conn().Stat().Limited
-	if l != nil && l.opens() { // it knocks
+	if l != nil && l.opens() { // a knock
 		l.poke()
 		introduce(st, s.network)
 		return
 	}
-	if l == nil && !limited { // perhaps a member by another genesis
+	if l == nil && !limited { // perhaps a member with another genesis
 		introduce(st, s.network)
 		return
 	}
@@ -223,7 +225,7 @@ func (s *sw) accept(ctx context.Context, st network.Stream) {
 	}
 }
 
-// peer is a member that we have a stream to; nil if we have none.
+// peer returns the peer connected as a member; nil without a stream.
 func (s *sw) peer(id peer.ID) p2p.Peer {
 	l := s.links[id]
 	if l == nil {
@@ -232,7 +234,7 @@ func (s *sw) peer(id peer.ID) p2p.Peer {
 	return s.Get(l.key)
 }
 
-// set puts a peer in the set; unset takes it out.
+// set adds a peer; unset removes it.
 func (s *sw) set(r *remote) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -276,7 +278,7 @@ func (s *sw) BroadcastAsync(e p2p.Envelope) { s.broadcast(e, true) }
 // TryBroadcast implements p2p.Switcher.
 func (s *sw) TryBroadcast(e p2p.Envelope) { s.broadcast(e, false) }
 
-// broadcast queues a message for every peer. Peers whose queue is full are waited for, or left out.
+// broadcast queues a message for every peer. If a queue is full it waits in the background, or leaves that peer out.
 func (s *sw) broadcast(e p2p.Envelope, wait bool) {
 	b, err := encode(e.Message)
 	if err != nil {

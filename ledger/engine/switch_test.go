@@ -22,7 +22,7 @@ import (
 
 const testProtocol = "/walrus/sim/consensus/1.0.0"
 
-// bare is a host with the key of member i, or of nobody, that runs no chain.
+// bare makes a host with the key of member i, or of nobody, that runs no chain.
 func (c *cluster) bare(i int) *p2p.Host {
 	c.t.Helper()
 	h, err := p2p.New(p2p.Config{
@@ -35,7 +35,7 @@ func (c *cluster) bare(i int) *p2p.Host {
 	return h
 }
 
-// dialed is a stream to member i.
+// dialed opens a stream to member i.
 func (c *cluster) dialed(h *p2p.Host, i int) network.Stream {
 	c.t.Helper()
 	if err := c.connect(h)(c.t.Context(), c.members[i].id); err != nil {
@@ -48,7 +48,7 @@ func (c *cluster) dialed(h *p2p.Host, i int) network.Stream {
 	return st
 }
 
-// refused checks that the other side takes or gives nothing on a stream.
+// refused checks that the other side neither takes nor sends anything on a stream.
 func refused(t *testing.T, st network.Stream) {
 	t.Helper()
 	if err := st.SetDeadline(time.Now().Add(time.Minute)); err != nil {
@@ -59,7 +59,7 @@ func refused(t *testing.T, st network.Stream) {
 	}
 }
 
-// A peer outside the committee hears which chain it is and gets no stream, not even when it knows the chain.
+// A peer outside the committee hears which chain runs and gets no stream, even if it knows the chain.
 func TestStrangerRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(4)...)
@@ -86,10 +86,10 @@ func TestStrangerRefused(t *testing.T) {
 	})
 }
 
-// lines collects what is logged.
+// lines collects the log.
 type lines struct{ bytes.Buffer }
 
-// A member whose genesis is another, though the network has the same name, takes no part and ends; both sides say why.
+// A member with another genesis of the same network name takes no part and ends; both sides say why.
 func TestOtherGenesisRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(4)...)
@@ -118,7 +118,7 @@ func TestOtherGenesisRefused(t *testing.T) {
 	})
 }
 
-// endsForeign checks that node i ends since the others have another genesis.
+// endsForeign checks that node i ends because the others have another genesis.
 func (c *cluster) endsForeign(i int, say string) {
 	c.t.Helper()
 	if err := c.end(i); !errors.Is(err, ErrOtherGenesis) || !errors.Is(err, ErrHalted) || !strings.Contains(err.Error(), say) {
@@ -126,8 +126,8 @@ func (c *cluster) endsForeign(i int, say string) {
 	}
 }
 
-// An outsider that put itself into a copy of the genesis has made another network: it says so and ends, whether it is its
-// turn to open streams or that of the others.
+// An outsider that added itself to a copy of the genesis has made another network. It says so and ends, whichever
+// side opens the streams.
 func TestOutsiderEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(5)...)
@@ -150,8 +150,8 @@ func TestOutsiderEnds(t *testing.T) {
 	})
 }
 
-// Members who say that they have another genesis end nobody while they are half of the network or fewer: neither liars nor
-// those who took the wrong file.
+// Members that name another genesis end no node while they are half of the network or fewer, be they liars or
+// misconfigured.
 func TestFewForeign(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(4)...)
@@ -176,7 +176,7 @@ func TestFewForeign(t *testing.T) {
 	})
 }
 
-// Peers whose network has another name speak none of our protocols, but their hosts say what they are.
+// Peers of a network with another name speak none of our protocols, but their hosts name the network.
 func TestOtherName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(4)...)
@@ -197,7 +197,7 @@ func TestOtherName(t *testing.T) {
 	})
 }
 
-// hostile are what a member may send after the greeting.
+// hostile returns messages that a faulty or hostile member may send after the greeting.
 func hostile() map[string][]byte {
 	packet := func(channel int32, eof bool, data []byte) []byte {
 		var b bytes.Buffer
@@ -221,14 +221,14 @@ func hostile() map[string][]byte {
 	}
 }
 
-// What a faulty or hostile member sends costs it its stream, and nobody anything else.
+// A message of a faulty or hostile member costs it its stream, and nobody anything else.
 func TestHostileMember(t *testing.T) {
 	for name, bad := range hostile() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(t, equal(4)...)
 				defer c.stopAll()
-				// The hostile one opens its streams to those with higher peer IDs.
+				// The hostile member opens streams to members with higher peer IDs.
 				evil, victim := 0, 0
 				for i, m := range c.members {
 					if m.id < c.members[evil].id {
@@ -250,11 +250,11 @@ func TestHostileMember(t *testing.T) {
 				if err := greet(t.Context(), st, c.network); err != nil {
 					t.Fatal(err)
 				}
-				go st.Write(bad) // fails when it is cut off
+				go st.Write(bad) // fails once cut off
 				if err := st.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 					t.Fatal(err)
 				}
-				_, err := io.Copy(io.Discard, st) // what reactors say to a new peer
+				_, err := io.Copy(io.Discard, st) // the reactors' first messages to a new peer
 				if timeout := (interface{ Timeout() bool })(nil); err == nil || errors.As(err, &timeout) && timeout.Timeout() {
 					t.Errorf("the stream is not cut: %v", err)
 				}
@@ -266,7 +266,7 @@ func TestHostileMember(t *testing.T) {
 	}
 }
 
-// Wires that do not greet in time, or open stream after stream, hold nothing.
+// Streams that do not greet in time, or come one after another, hold no resources.
 func TestGreeting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, equal(2)...)
@@ -340,7 +340,7 @@ func TestStalled(t *testing.T) {
 	}
 }
 
-// A process that was stopped for five minutes does not take them for time without a block.
+// A process that was stopped for five minutes does not count them as time without a block.
 func TestFrozen(t *testing.T) {
 	start := time.Now()
 	c := &chain{heightAt: start}

@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// Timing is the pace of consensus. All nodes of a network should have the same, though nothing breaks if not.
+// Timing sets the pace of consensus. All nodes of a network should have the same, though nothing breaks if they
+// differ.
 type Timing struct {
-	// Commit is the pause after a block in which late votes and more transactions arrive; it spaces blocks that follow
-	// each other and does not delay a transaction that comes alone. 0 for no pause. Default 200 ms; a devnet has 0.
+	// Commit is the pause after a block in which late votes and more transactions arrive. It spaces consecutive
+	// blocks and does not delay a transaction that comes alone. 0 for no pause. Default 200 ms; a devnet has 0.
 	Commit time.Duration
-	// Propose is how long the others wait for the proposal of the node whose turn it is: what a block takes longer when
-	// that node is down. Default 3 s; a devnet has 1 s.
+	// Propose is the wait for the proposal of the node whose turn it is: the delay of a block if that node is down.
+	// Default 3 s; a devnet has 1 s.
 	Propose time.Duration
-	// Vote is how long to wait for more votes once more than 2/3 have voted, but not for the same. Default 1 s; a devnet
-	// has 300 ms.
+	// Vote is the wait for more votes after more than 2/3 have voted, but not for the same. Default 1 s; a devnet has
+	// 300 ms.
 	Vote time.Duration
 }
 
@@ -36,10 +37,10 @@ func (t Timing) Validate() error {
 	return nil
 }
 
-// gossipSleep is how often, while a block is under way, the goroutines that pass on proposals and votes look up, of which
-// there are three for each peer. CometBFT sleeps for the first half of it, so that they do not look for each message; in
-// the second a message wakes them, see pulse. It is most of what a transaction takes: CometBFT's 100 ms give some 300 ms.
-// With many peers it must be longer.
+// gossipSleep returns the pause between looks of the goroutines that gossip proposals and votes, three for each peer,
+// while a block is under way. CometBFT sleeps for the first half, so that they do not look at every message. In the
+// second half a message wakes them, see pulse. It is most of a transaction's latency: with CometBFT's 100 ms some 300
+// ms. With many peers it must be longer.
 func gossipSleep(peers int) time.Duration {
 	return max(2*time.Millisecond, time.Duration(peers)*time.Millisecond/2)
 }

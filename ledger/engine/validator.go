@@ -14,13 +14,13 @@ import (
 	"github.com/cometbft/cometbft/types"
 )
 
-// maxSignState bounds the file of a validator's last signature, in bytes; it has a few hundred.
+// maxSignState bounds the file with a validator's last signature, in bytes; usually it has a few hundred.
 const maxSignState = 64 << 10
 
-// signer is what votes and proposes with key. The last signature is in file, written before it is given out, so that the
-// node never signs two different things for one step of consensus, whatever happened to it in between: that would be seen
-// as an attack. The file is kept beside the keys since it must outlive the ledger's directory. fresh says that the ledger
-// has no blocks yet: only then may the file be missing.
+// signer returns the signer of votes and proposals with key. It writes each signature to file before it returns it,
+// so that the node never signs two different things for one step of consensus, even after a crash: that would look
+// like an attack. The file must outlive the ledger's directory, so keep it beside the keys. fresh tells that the
+// ledger has no blocks yet: only then may the file be missing.
 func signer(key stded25519.PrivateKey, file string, fresh bool) (types.PrivValidator, error) {
 	pv, err := loadSigner(key, file, fresh)
 	if err != nil {
@@ -29,13 +29,13 @@ func signer(key stded25519.PrivateKey, file string, fresh bool) (types.PrivValid
 	return newWitness(pv), nil
 }
 
-// lostSignature is how a node votes again whose file of the last signature is lost. An old copy of the file would be worse
-// than none: the node could contradict what it has signed since.
+// lostSignature tells operators how a node can vote again after losing the file of its last signature. An old copy of
+// the file would be worse than none: the node could contradict its later signatures.
 const lostSignature = "do not restore an old copy, with which this node could sign twice: make sure that no other process runs with its keys, " +
 	`and write {"height":"N","round":0,"step":3} into the file, where N is 10 more than the height that walrus info shows now; ` +
 	"the node votes again when the ledger is past N"
 
-// loadSigner reads or makes the file of the last signature.
+// loadSigner reads or creates the file of the last signature.
 func loadSigner(key stded25519.PrivateKey, file string, fresh bool) (*privval.FilePV, error) {
 	pv := privval.NewFilePV(ed25519.PrivKey(key), "", file)
 	b, err := readAtMost(file, maxSignState)
@@ -61,8 +61,8 @@ func loadSigner(key stded25519.PrivateKey, file string, fresh bool) (*privval.Fi
 	return pv, nil
 }
 
-// complete checks that a file of the last signature says when that was. Height 0 is right for a node that was stopped before
-// it had the first blocks of others; that the file says nothing is not.
+// complete checks that a file of the last signature has a height, a round and a step. Height 0 is valid: the node was
+// stopped before it had its first blocks. A missing height is not.
 func complete(file []byte) error {
 	var at struct{ Height, Round, Step *json.RawMessage }
 	if err := json.Unmarshal(file, &at); err != nil {
@@ -74,7 +74,7 @@ func complete(file []byte) error {
 	return nil
 }
 
-// saveSignState writes the file for the first time. CometBFT panics when it cannot.
+// saveSignState writes the file for the first time. It returns an error where CometBFT panics.
 func saveSignState(pv *privval.FilePV) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -85,12 +85,12 @@ func saveSignState(pv *privval.FilePV) (err error) {
 	return nil
 }
 
-// follower signs nothing that counts: its key belongs to no validator.
+// follower returns a signer for a node without a vote: its key belongs to no validator.
 func follower() types.PrivValidator {
 	return types.NewMockPVWithParams(ed25519.GenPrivKey(), false, false)
 }
 
-// readAtMost reads a file of at most most bytes.
+// readAtMost reads a file, which may have at most most bytes.
 func readAtMost(file string, most int64) ([]byte, error) {
 	info, err := os.Stat(file)
 	if err != nil {

@@ -19,7 +19,7 @@ func vote(height int64, round int32, block byte) *cmtproto.Vote {
 	}
 }
 
-// A validator that begins again signs nothing that contradicts what it signed before.
+// A restarted validator signs nothing that contradicts its earlier signatures.
 func TestSignerRemembers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "last-signature")
 	key := seed("validator", 0)
@@ -80,7 +80,7 @@ func TestSignerRefuses(t *testing.T) {
 	}
 }
 
-// A node that was stopped while it fetched its first blocks has signed nothing, and may begin to.
+// A node stopped while it fetched its first blocks has signed nothing, and may start signing.
 func TestSignerBeforeFirst(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "last-signature")
 	for _, fresh := range []bool{true, false} {

@@ -14,24 +14,24 @@ import (
 	"github.com/cometbft/cometbft/node"
 )
 
-// walFile is the size in bytes from which consensus' write-ahead log goes on in a new file.
+// walFile: at this size in bytes the write-ahead log of consensus continues in a new file.
 const walFile = 4 << 20
 
-// wal bounds the write-ahead log. Recovery needs no more of it than what comes after the end of the last block: with that
-// a node knows again what it has voted for in the block that is being made. CometBFT writes that end before the block is
-// committed, and never looks at what is before it. Its own bound, 1 GB in files of 10 MB, goes by size alone: it keeps
-// far more than that, and of a height that takes many rounds it could remove what is needed.
+// wal bounds the write-ahead log. Recovery reads only the part after the end of the last block, which holds this
+// node's votes for the block being made. CometBFT writes that end before the block is committed. Its own bound, 1 GB
+// in files of 10 MB, counts bytes alone: it keeps far too much, and in a height of many rounds it could remove what
+// recovery needs.
 type wal struct {
-	file int64 // walFile, but in tests; constant
-	last int   // the file that was written to when the block before was committed; owned by trim, which begins with 0
+	file int64 // walFile, except in tests; constant
+	last int   // file in use when the block before was committed; owned by trim, starts at 0
 }
 
-// trim is called when a block has been committed, by the goroutine that writes the log. It begins a new file when the
-// current one is large, and removes those that recovery does not need: the end of this block was written after the one
-// before had been committed, to a file that was not older than the one of that moment.
+// trim is called after each committed block by the goroutine that writes the log. It starts a new file if the current
+// one is large, and removes those that recovery does not need. The end of this block was written after the block
+// before had been committed, so no file older than the one then in use has it.
 func (w *wal) trim(n *node.Node) error {
 	group := walGroup(n)
-	if group == nil { // blocks are fetched, and there is no log yet
+	if group == nil { // during block sync there is no log yet
 		return nil
 	}
 	current := group.MaxIndex()
@@ -44,12 +44,12 @@ func (w *wal) trim(n *node.Node) error {
 		return fmt.Errorf("trim the write-ahead log: %w", err)
 	}
 	if size >= w.file {
-		group.RotateFile() // panics when it cannot, as all that writes to the log does
+		group.RotateFile() // panics on failure, as does every write to the log
 	}
 	return nil
 }
 
-// removeBefore removes the files of a log whose number is less than first: path.000 and so on.
+// removeBefore removes the log's numbered files (path.000 and so on) whose number is less than first.
 func removeBefore(path string, first int) error {
 	files, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
@@ -67,16 +67,16 @@ func removeBefore(path string, first int) error {
 	return nil
 }
 
-// closeWAL closes the file of the write-ahead log, which CometBFT v0.40.0 forgets: two goroutines and a ticker would stay
-// behind. Consensus must have stopped.
+// closeWAL closes the write-ahead log's file, which CometBFT v0.40.0 forgets: two goroutines and a ticker would leak.
+// Consensus must have stopped.
 func closeWAL(n *node.Node) {
 	if group := walGroup(n); group != nil {
-		_ = group.Head.Close() // it was flushed and synced when the log stopped
+		_ = group.Head.Close() // flushed and synced when the log stopped
 	}
 }
 
-// walGroup has the files of the write-ahead log; nil while it is not open. There is no way to it but by its fields' names;
-// when they are others some day, the log is left as it is.
+// walGroup returns the files of the write-ahead log; nil while it is not open. They are reachable only by reflection
+// on field names. If CometBFT renames these, the log is no longer trimmed.
 func walGroup(n *node.Node) *autofile.Group {
 	group := field(field(field(reflect.ValueOf(n), "consensusState"), "wal"), "group")
 	if !group.IsValid() || group.Type() != reflect.TypeFor[*autofile.Group]() || group.IsNil() {
@@ -85,7 +85,7 @@ func walGroup(n *node.Node) *autofile.Group {
 	return (*autofile.Group)(group.UnsafePointer())
 }
 
-// field is the field of the struct behind v, or nothing if there is none.
+// field returns a field of the struct behind v, or the zero Value if there is none.
 func field(v reflect.Value, name string) reflect.Value {
 	for v.IsValid() && (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) {
 		v = v.Elem()

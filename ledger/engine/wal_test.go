@@ -16,8 +16,8 @@ import (
 	"github.com/cometbft/cometbft/libs/log"
 )
 
-// The write-ahead log stays as small as recovery allows, however many blocks there are, also after a restart, and the end
-// of the last block is always in it.
+// The write-ahead log stays as small as recovery allows over many blocks, also after a restart, and always contains
+// the end of the last block.
 func TestLogIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const file = 64 << 10
@@ -55,7 +55,7 @@ func TestLogIsBounded(t *testing.T) {
 	})
 }
 
-// walSize is that of all files of a log.
+// walSize returns the size of all files of a log.
 func walSize(t *testing.T, dir string) (size int64) {
 	t.Helper()
 	files, err := os.ReadDir(dir)
@@ -72,7 +72,7 @@ func walSize(t *testing.T, dir string) (size int64) {
 	return size
 }
 
-// endOf says whether a log has the end of a block, from which CometBFT recovers.
+// endOf reports whether a log has the end of a block, from which CometBFT recovers.
 func endOf(t *testing.T, dir string, height int64) bool {
 	t.Helper()
 	w, err := consensus.NewWAL(filepath.Join(dir, "wal"))
@@ -91,7 +91,7 @@ func endOf(t *testing.T, dir string, height int64) bool {
 	return found
 }
 
-// warnings keeps the warnings of a log.
+// warnings collects the warnings of a log.
 type warnings struct {
 	mu  sync.Mutex
 	all []string
@@ -113,7 +113,7 @@ func (l *warnings) text() string {
 	return strings.Join(l.all, "\n")
 }
 
-// Only full files of the log are removed, and only those before the first that is needed.
+// Only full files of the log are removed, and only those before the first needed one.
 func TestRemoveBefore(t *testing.T) {
 	dir := t.TempDir()
 	names := []string{"wal", "wal.000", "wal.007", "wal.008", "wal.1000", "wal.CORRUPTED", "wal.-01", "other.000"}

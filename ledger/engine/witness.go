@@ -21,54 +21,56 @@ import (
 	"walrus/ledger/light"
 )
 
-// ErrSignedElsewhere is returned by Run, with ErrHalted, when the consensus key of this node has signed what this node did not.
+// ErrSignedElsewhere is returned by Run, with ErrHalted, if this node's consensus key has signed a vote that this
+// node did not.
 var ErrSignedElsewhere = errors.New("the consensus key of this node signs elsewhere, too")
 
 var errStopped = errors.New("this node has stopped signing")
 
-// keptSignatures is how many of its own votes a witness remembers: those of some 50 heights. Peers repeat votes of the
-// height that they are at and the one before, and a block has those of the one before.
+// keptSignatures is the number of its own votes that a witness remembers: those of some 50 heights. Peers repeat
+// votes of their current height and the one before, and a block has the votes for the block before it.
 const keptSignatures = 128
 
-// step is a moment in which a validator votes once.
+// step is a point of consensus at which a validator votes once.
 type step struct {
 	height int64
 	round  int32
-	kind   int8 // as the file of the last signature counts: 1 is a proposal, 2 and 3 are the votes
+	kind   int8 // numbered as in the file of the last signature: 1 a proposal, 2 and 3 the votes
 }
 
 func (a step) compare(b step) int {
 	return cmp.Or(cmp.Compare(a.height, b.height), cmp.Compare(a.round, b.round), cmp.Compare(a.kind, b.kind))
 }
 
-// witness signs with the consensus key, and notices when somebody else does: a second process with a copy of this node's
-// home would vote against it, which looks like an attack. Every vote that peers or blocks show of this key is compared with
-// what was signed here. A vote proves itself by its signature, so nobody without the key can make a node stop.
+// witness signs with the consensus key, and detects signatures made elsewhere with that key. A second process with a
+// copy of this node's home would vote against it, which looks like an attack. The witness compares every vote of the
+// key, from peers or blocks, with its own signatures. A vote is proven by its signature, so nobody without the key
+// can stop a node.
 type witness struct {
 	*privval.FilePV // used under mu
 
-	key     crypto.PubKey // constant after watch, as the next four
+	key     crypto.PubKey // constant after watch, as are the next four
 	chainID string
 	started time.Time
 	log     *slog.Logger
 	fail    func(error) bool
 
 	mu             sync.Mutex
-	first          step            // the last step before this witness; guarded by mu, as the next four
-	firstSignature []byte          // of that; nil if it is not known
-	signed         map[step][]byte // signatures since
-	order          []step          // of signed, oldest first
+	first          step            // the last step before this witness; guarded by mu, as are the next four
+	firstSignature []byte          // the signature at first; nil if unknown
+	signed         map[step][]byte // signatures made since
+	order          []step          // the keys of signed, oldest first
 	stopped        bool
 }
 
-// newWitness goes on after what pv has signed last.
+// newWitness continues after the last signature of pv.
 func newWitness(pv *privval.FilePV) *witness {
 	w := &witness{FilePV: pv, key: pv.Key.PubKey, started: time.Now(), signed: map[step][]byte{}}
 	w.first, w.firstSignature = w.last(), pv.LastSignState.Signature
 	return w
 }
 
-// watch says on which chain the key signs, and whom to tell that it does so elsewhere.
+// watch sets the chain on which the key signs, and the function that ends it if the key signs elsewhere.
 func (w *witness) watch(chainID string, log *slog.Logger, fail func(error) bool) {
 	w.chainID, w.log, w.fail = chainID, log, fail
 }
@@ -118,9 +120,9 @@ func stepOf(v *cmtproto.Vote) step {
 	return step{v.Height, v.Round, precommit}
 }
 
-// hear looks at a message of a peer. Peers also repeat votes of the height that this node is at, from before this process
-// began: those of a copy that is ended, or of this node where its file of the last signature was lost. They stop nothing, or
-// this node could never start again; the key signs nothing else at that height.
+// hear checks a message of a peer. Peers also repeat votes from before this process began, for the height that this
+// node is at. They come from a copy that has ended, or from this node before it lost the file of its last signature.
+// They stop nothing, or this node could never start again; but the key signs nothing more at that height.
 func (w *witness) hear(msg proto.Message) {
 	m, ok := msg.(*cmtcons.Vote)
 	if !ok || m.Vote == nil || !bytes.Equal(m.Vote.ValidatorAddress, w.key.Address()) {
@@ -133,7 +135,8 @@ func (w *witness) hear(msg proto.Message) {
 	w.judge(v, v.Timestamp)
 }
 
-// judge what to do about a vote of this key that was not made here but at that time.
+// judge handles a vote of this key that was not made here: one from after our start stops the node, an older one
+// catchUp notes.
 func (w *witness) judge(v *types.Vote, at time.Time) {
 	if at.After(w.started) {
 		w.stop(v)
@@ -142,9 +145,9 @@ func (w *witness) judge(v *types.Vote, at time.Time) {
 	w.catchUp(v)
 }
 
-// look judges the vote of this key in the commit of a block at whose time the block was made. A vote from before this process
-// began proves that the file of the last signature is older than the key's last signature, as after a loss of the disk: it is
-// made up for, and the key signs again from the next height on.
+// look checks our key's vote in the commit of a block with time at. A vote from before this process began proves that
+// the file of the last signature is outdated, as after the loss of a disk. The witness then catches up: the key signs
+// again from the next height on.
 func (w *witness) look(commit *types.Commit, at time.Time) {
 	for i := range commit.Signatures {
 		s := &commit.Signatures[i]
@@ -173,19 +176,19 @@ func (w *witness) foreign(v *types.Vote) bool {
 	switch last := at.compare(w.last()); {
 	case last > 0:
 		return true
-	case last == 0: // the file has the signature, also of an earlier process
+	case last == 0: // an earlier process may have made it: the file has its signature
 		return w.LastSignState.Signature != nil && !bytes.Equal(v.Signature, w.LastSignState.Signature)
 	}
 	if at == w.first {
 		return w.firstSignature != nil && !bytes.Equal(v.Signature, w.firstSignature)
 	}
 	if at.compare(w.first) < 0 || len(w.order) == keptSignatures && at.compare(w.order[0]) < 0 {
-		return false // who knows
+		return false // unknown
 	}
 	return !bytes.Equal(v.Signature, w.signed[at])
 }
 
-// catchUp notes that the key has signed v, and perhaps more at its height that nobody has shown.
+// catchUp notes that the key has signed v, and perhaps more at that height. It signs nothing more there.
 func (w *witness) catchUp(v *types.Vote) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -221,12 +224,12 @@ func (w *witness) stop(v *types.Vote) {
 	w.fail(err)
 }
 
-// keyLook is how often a node for which the ledger stands still looks whether it does so for others.
+// keyLook is the pause between watchKey's checks.
 const keyLook = 10 * time.Second
 
-// watchKey shows the witness the newest block of others while no block comes here. Members have one stream for each peer ID,
-// so of two processes with the same keys one gets no votes and no blocks, from which it could see that there is another. That
-// block is proven, so nobody can make one up.
+// watchKey shows the witness the others' newest block while no block comes here. Members keep one stream per peer ID.
+// So of two processes with the same keys one gets no votes and no blocks, and could not see from them that there is
+// another. The block is verified, so nobody can forge it.
 func (n *Node) watchKey(ctx context.Context, c *chain) {
 	w := c.guard.witness
 	if w == nil {

@@ -22,7 +22,7 @@ import (
 	"walrus/p2p"
 )
 
-// newTestWitness signs for the first validator, after what file says.
+// newTestWitness signs for the first validator, continuing after file.
 func newTestWitness(t *testing.T, file string) (w *witness, failed func() error) {
 	t.Helper()
 	pv, err := signer(seed("validator", 0), file, true)
@@ -35,7 +35,7 @@ func newTestWitness(t *testing.T, file string) (w *witness, failed func() error)
 	return w, func() error { return first }
 }
 
-// signedVote is a vote of key, signed as CometBFT does it.
+// signedVote returns a vote signed with key, as CometBFT does it.
 func signedVote(t *testing.T, key ed25519.PrivKey, v *cmtproto.Vote) *cmtproto.Vote {
 	t.Helper()
 	v.ValidatorAddress = key.PubKey().Address()
@@ -47,7 +47,7 @@ func signedVote(t *testing.T, key ed25519.PrivKey, v *cmtproto.Vote) *cmtproto.V
 	return v
 }
 
-// TestWitness: votes of our key that we did not make are noticed, and nothing else is taken for one.
+// TestWitness: votes of our key that we did not make are detected, and nothing else is.
 func TestWitness(t *testing.T) {
 	ours, other := ed25519.PrivKey(seed("validator", 0)), ed25519.PrivKey(seed("validator", 1))
 	forged := signedVote(t, other, vote(50, 0, 1))
@@ -95,7 +95,7 @@ func TestWitness(t *testing.T) {
 	}
 }
 
-// TestWitnessForgets: what it remembers is bounded, and what it forgot it does not judge.
+// TestWitnessForgets: the witness remembers a bounded number of votes, and does not judge forgotten ones.
 func TestWitnessForgets(t *testing.T) {
 	w, failed := newTestWitness(t, filepath.Join(t.TempDir(), "last-signature"))
 	for h := int64(1); h <= 2*keptSignatures; h++ {
@@ -111,8 +111,8 @@ func TestWitnessForgets(t *testing.T) {
 	}
 }
 
-// TestWitnessCatchesUp: what blocks show that the key signed before this process began, its file not knowing, is never
-// contradicted; what the key signs while the process runs ends it.
+// TestWitnessCatchesUp: blocks show signatures of the key from before this process began, which its file lacks. The
+// witness never contradicts them. A foreign signature made while the process runs ends it.
 func TestWitnessCatchesUp(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "last-signature")
 	w, failed := newTestWitness(t, file)
@@ -143,8 +143,8 @@ func TestWitnessCatchesUp(t *testing.T) {
 	}
 }
 
-// TestWitnessStartsAgain: a node that was stopped because of a copy starts when that is ended, though peers still repeat the
-// votes of the copy for the height that the node is at. It signs nothing at that height, and still notices a copy that runs.
+// TestWitnessStartsAgain: a node stopped because of a copy starts again after the copy has ended, though peers still
+// repeat the copy's votes for the current height. It signs nothing at that height, and still detects a running copy.
 func TestWitnessStartsAgain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "last-signature")
 	before, _ := newTestWitness(t, file)
@@ -178,9 +178,9 @@ func TestWitnessStartsAgain(t *testing.T) {
 	}
 }
 
-// TestCopiedKey runs another process with a copy of a validator's key and of its last signature. At least one of the two
-// stops signing, says why, and ends; nobody is led astray. (The copy has a peer ID of its own: with the same one the two would
-// also take each other's streams away, and what is shown here would come and go with those.)
+// TestCopiedKey runs another process with a copy of a validator's key and of its last signature. At least one of the
+// two stops signing, says why, and ends; no other node is misled. The copy has its own peer ID: with the same one the
+// two would also steal each other's streams, and the test would not be deterministic.
 func TestCopiedKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const original, copied = 0, 4
@@ -233,9 +233,9 @@ func TestCopiedKey(t *testing.T) {
 	})
 }
 
-// TestCopiedHome runs a copy of a member's home beside it: same peer ID, same keys. The copy gets no stream for consensus, since
-// others have one to that member; it looks at what they have decided, and ends. The original goes on. (Of a member that opens
-// the streams itself, the two would take them from each other, and what is shown here would come and go.)
+// TestCopiedHome runs a copy of a member's home beside it, with the same peer ID and keys. The copy gets no stream
+// for consensus, because others have one to that member; it looks at their blocks, and ends. The original goes on.
+// The member is one to which others open streams: otherwise the two would steal each other's streams.
 func TestCopiedHome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 4, nil)
@@ -244,7 +244,7 @@ func TestCopiedHome(t *testing.T) {
 		for _, n := range s.nodes {
 			<-n.Ready()
 		}
-		of := 0 // the one that others open streams to
+		of := 0 // others open streams to this one
 		for i, n := range s.nodes {
 			if n.id > s.nodes[of].id {
 				of = i

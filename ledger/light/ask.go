@@ -15,8 +15,8 @@ import (
 	"walrus/ledger"
 )
 
-// ask sends one node a request and reads its answer. Errors that are a falsehood are the node's fault for certain; those
-// that wrap ErrUnavailable say that it did not answer.
+// ask sends one node a request and reads its answer. An error that is a falsehood is certainly the node's fault; one
+// that wraps ErrUnavailable means that it did not answer.
 func (c *Client) ask(ctx context.Context, to peer.ID, name string, m, answer message) error {
 	frame, err := encodeRequest(c.id, m)
 	if err != nil {
@@ -27,11 +27,11 @@ func (c *Client) ask(ctx context.Context, to peer.ID, name string, m, answer mes
 	limited, cancel := context.WithTimeout(ctx, connectTime+e.wait+answerTime)
 	defer cancel()
 	err = c.attempt(limited, to, name, e, frame, answer)
-	if errors.Is(err, errCut) && limited.Err() == nil { // the connection had ended, and nobody knew
+	if errors.Is(err, errCut) && limited.Err() == nil { // the connection had ended unnoticed: try once more
 		err = c.attempt(limited, to, name, e, frame, answer)
 	}
 	switch trip := time.Since(start); {
-	case e.wait > readWait: // how long it takes says nothing about the node
+	case e.wait > readWait: // the node may have to wait, so its time says nothing
 	case err == nil:
 		c.book.answered(to, trip)
 	case ctx.Err() != nil:
@@ -43,9 +43,9 @@ func (c *Client) ask(ctx context.Context, to peer.ID, name string, m, answer mes
 }
 
 var (
-	// errCut is wrapped when a stream broke before its answer.
+	// errCut reports a stream that broke before its answer.
 	errCut = fmt.Errorf("%w: the stream broke", ErrUnavailable)
-	// errSlow is wrapped when a node took too long over its answer.
+	// errSlow reports a node that took too long over its answer.
 	errSlow = fmt.Errorf("%w: it took too long", ErrUnavailable)
 )
 
@@ -54,7 +54,7 @@ func (c *Client) attempt(ctx context.Context, to peer.ID, name string, e *endpoi
 	if err != nil {
 		return err
 	}
-	defer func() { _ = st.Reset() }() // by then there is nothing more to say
+	defer func() { _ = st.Reset() }() // nothing more is sent after this function
 	stop := context.AfterFunc(ctx, func() { _ = st.Reset() })
 	defer stop()
 	if err := st.SetDeadline(time.Now().Add(e.wait + answerTime)); err != nil {
@@ -80,7 +80,7 @@ func (c *Client) attempt(ctx context.Context, to peer.ID, name string, e *endpoi
 	return fmt.Errorf("%w: %s", errCut, oneLine(err))
 }
 
-// open opens a stream, finding and dialing the node if need be.
+// open opens a stream, and first finds and dials the node if necessary.
 func (c *Client) open(ctx context.Context, to peer.ID, name string) (network.Stream, error) {
 	dial, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
@@ -101,7 +101,7 @@ func (c *Client) open(ctx context.Context, to peer.ID, name string) (network.Str
 	return nil, fmt.Errorf("%w: connect: %s", ErrUnavailable, oneLine(err))
 }
 
-// refused tells a node's refusal from a stream that broke.
+// refused tells a node's refusal from a broken stream.
 func refused(err error) bool {
 	var op *ledger.OpError
 	if errors.As(err, &op) {
@@ -115,39 +115,39 @@ func refused(err error) bool {
 	return false
 }
 
-// oneLine is the text of an error of libp2p, which lists failed dials on many lines.
+// oneLine returns an error's text on one line: libp2p lists failed dials on many.
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
-// asking is what to do with one node.
+// asking sends a request to one node.
 type asking[T any] func(ctx context.Context, id peer.ID) (T, error)
 
-// result is what came of it.
+// result is the outcome of an asking.
 type result[T any] struct {
 	value T
 	err   error
 }
 
-// enough ends the asking with an error that no other node would answer better.
+// enough ends the asking with an error that other nodes would give as well.
 type enough struct{ error }
 
 func (e enough) Unwrap() error { return e.error }
 
-// hedge bounds how long a node may take until another is asked as well.
+// A node that takes longer than the hedge does not stop, but another is asked as well.
 const (
 	minHedge     = 100 * time.Millisecond
 	maxHedge     = 500 * time.Millisecond
 	unknownHedge = 250 * time.Millisecond
 )
 
-// first asks nodes until one gives an answer that convinces; the next one as soon as one fails or is slow. It returns
-// when all asking has ended. If what it has comes from a ledger that stands still, it is returned with a *Stall; but when
-// no node says why it would, they may only just have been started, and the next block is waited for. Nodes that are
-// busy are asked again for busyTime. If this machine's clock is why nothing is as it should be, the error is a *ClockError.
+// first asks one node after another until one gives a convincing answer; the next as soon as one fails or is slow. It
+// returns after all requests have ended. An answer from a ledger that stands still comes with a *Stall. If no node
+// gives a reason for the stall, the nodes may just have been started, and first waits for the next block. Busy nodes
+// are asked again for busyTime. If the cause of a failure is this machine's clock, the error is a *ClockError.
 func first[T any](ctx context.Context, c *Client, ask asking[T]) (T, error) {
 	return firstOf(ctx, c, c.cfg.Hasty, ask)
 }
 
-// firstOf is first; who is hasty does not wait for the next block.
+// firstOf is first with a choice: if hasty, it does not wait for the next block.
 func firstOf[T any](ctx context.Context, c *Client, hasty bool, ask asking[T]) (T, error) {
 	start := time.Now()
 	for {
@@ -172,10 +172,10 @@ func firstOf[T any](ctx context.Context, c *Client, hasty bool, ask asking[T]) (
 	}
 }
 
-// busyPause is how long nodes are left alone that were all busy.
+// busyPause is the pause before nodes are asked again after all were busy.
 const busyPause = 250 * time.Millisecond
 
-// pause waits for d; false if ctx ended before.
+// pause waits for d; false if ctx has ended before.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -187,7 +187,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// race is first among nodes in this order. reasons are why others are not asked.
+// race is first with one attempt: it asks nodes in the given order. reasons explain why others are left out.
 func race[T any](ctx context.Context, c *Client, order []peer.ID, reasons []error, hedge time.Duration, ask asking[T]) (T, error) {
 	var none T
 	var asked sync.WaitGroup
@@ -196,7 +196,7 @@ func race[T any](ctx context.Context, c *Client, order []peer.ID, reasons []erro
 	defer cancel()
 	results := make(chan result[T], len(order))
 	var stalled *result[T]
-	next := time.NewTimer(0) // to ask one more, or, with all asked, to make do with what stands still
+	next := time.NewTimer(0) // fires to ask one more node, or, after all were asked, to accept a stalled answer
 	defer next.Stop()
 	for waiting := 0; waiting > 0 || len(order) > 0; {
 		select {
@@ -204,7 +204,7 @@ func race[T any](ctx context.Context, c *Client, order []peer.ID, reasons []erro
 			return none, reason(append(reasons, context.Cause(ctx)))
 		case <-next.C:
 			if len(order) == 0 {
-				if stalled != nil { // whoever is slower has nothing newer, or will be heard later
+				if stalled != nil { // slower nodes have nothing newer, or will be heard later
 					c.stall.remember(stalled.err)
 					return stalled.value, stalled.err
 				}
@@ -246,7 +246,7 @@ func race[T any](ctx context.Context, c *Client, order []peer.ID, reasons []erro
 	return none, reason(reasons)
 }
 
-// reason makes one error of why all nodes failed.
+// reason joins the reasons why all nodes failed.
 func reason(reasons []error) error {
 	switch len(reasons) {
 	case 0:
@@ -257,7 +257,7 @@ func reason(reasons []error) error {
 	return failures(reasons)
 }
 
-// newer is the result with the later block.
+// newer returns the result with the later block.
 func newer[T any](a *result[T], b result[T]) *result[T] {
 	var x, y *Stall
 	if a != nil && errors.As(a.err, &x) && errors.As(b.err, &y) && x.Height >= y.Height {
@@ -266,7 +266,7 @@ func newer[T any](a *result[T], b result[T]) *result[T] {
 	return &b
 }
 
-// judge asks one node and enters in the book what that says about it. The error names the node.
+// judge asks one node and records its behavior in the book. The error names the node.
 func judge[T any](ctx context.Context, c *Client, id peer.ID, ask asking[T]) result[T] {
 	v, err := ask(ctx, id)
 	var lie falsehood
@@ -283,7 +283,7 @@ func judge[T any](ctx context.Context, c *Client, id peer.ID, ask asking[T]) res
 		return result[T]{v, err}
 	case errors.Is(err, ErrStalled):
 		return result[T]{v, err}
-	case errors.Is(err, ErrClock): // two thirds have signed the block: others have no other
+	case errors.Is(err, ErrClock): // two thirds have signed the block: other nodes have the same
 		return result[T]{v, enough{err}}
 	}
 	return result[T]{v, fmt.Errorf("%s: %w", nodeName(id, c.names[id]), err)}

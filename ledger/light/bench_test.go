@@ -8,7 +8,7 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// BenchmarkRead is one verified read of a value over loopback, with a new header each time, and of 100,000 keys.
+// BenchmarkRead measures one verified read over loopback from a state of 100,000 keys, with a new header each time.
 func BenchmarkRead(b *testing.B) {
 	for _, validators := range []int{7, 100} {
 		b.Run(fmt.Sprintf("validators=%d", validators), func(b *testing.B) {

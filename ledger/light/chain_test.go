@@ -26,15 +26,15 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// chain is a ledger in memory with real headers and signatures, and no rules: tests say what each block does. It is a
-// Source.
+// chain is a Source: a ledger in memory with real headers and signatures and without rules. Tests say what each block
+// changes.
 type chain struct {
 	genesis *ledger.Genesis
-	keys    map[string]ed25519.PrivKey // of validators, by address
+	keys    map[string]ed25519.PrivKey // the validators', by address
 
 	mu      sync.Mutex
-	grown   chan struct{} // closed when a block comes
-	blocks  []*record     // by height; at 0 the genesis
+	grown   chan struct{} // closed when a block is added
+	blocks  []*record     // by height; the genesis at 0
 	values  map[string][]byte
 	trouble string
 	oldest  uint64
@@ -48,10 +48,10 @@ type record struct {
 	receipts []ledger.Receipt
 	tree     *merkle.Tree
 	values   map[string][]byte
-	next     *types.ValidatorSet // from the block after on
+	next     *types.ValidatorSet // from the next block on
 }
 
-// happening is a transaction and what a block says became of it.
+// happening is a transaction with its result in a block.
 type happening struct {
 	tx     *ledger.Tx
 	result ledger.Result
@@ -69,7 +69,7 @@ func newKeys(t testing.TB, seed byte, count int) []ed25519.PrivKey {
 	return keys
 }
 
-// newGenesis is a network of nodes with the consensus keys given. The first members have the peer IDs first.
+// newGenesis makes a network of nodes with the given consensus keys. The first members get the peer IDs first.
 func newGenesis(t testing.TB, network string, n int, keys []ed25519.PrivKey, first ...peer.ID) *ledger.Genesis {
 	t.Helper()
 	r := rand.NewChaCha8([32]byte{7})
@@ -105,7 +105,7 @@ func newGenesis(t testing.TB, network string, n int, keys []ed25519.PrivKey, fir
 	return g
 }
 
-// newChain has three blocks; its state is the genesis' and an epoch that has just begun.
+// newChain makes a chain of three blocks, with the genesis state and an epoch that has just begun.
 func newChain(t testing.TB, g *ledger.Genesis, keys []ed25519.PrivKey) *chain {
 	t.Helper()
 	root, err := newTrust(g)
@@ -144,24 +144,24 @@ func clone(m map[string][]byte) map[string][]byte {
 	return c
 }
 
-// set makes a block that changes the state, and one after it that proves it.
+// set adds a block that changes the state, and one that proves it.
 func (c *chain) set(t testing.TB, changes ...merkle.Change) {
 	t.Helper()
 	c.add(t, blockOf{changes: changes})
 	c.grow(t)
 }
 
-// grow makes an empty block.
+// grow adds an empty block.
 func (c *chain) grow(t testing.TB) { t.Helper(); c.add(t, blockOf{}) }
 
-// blockOf is what is in a block that differs from an empty one.
+// blockOf describes how a block differs from an empty one.
 type blockOf struct {
 	changes []merkle.Change
 	txs     []happening
 	time    time.Time                     // zero: now, or just after the block before
-	next    *types.ValidatorSet           // of the block after; nil: as in this one
+	next    *types.ValidatorSet           // of the next block; nil: the same
 	signs   func(v *types.Validator) bool // nil: all
-	header  func(h *types.Header)         // changes it before it is signed
+	header  func(h *types.Header)         // changes the header before it is signed
 }
 
 func (c *chain) add(t testing.TB, b blockOf) {
@@ -180,7 +180,7 @@ func (c *chain) add(t testing.TB, b blockOf) {
 	c.grown = make(chan struct{})
 }
 
-// make makes the next block and does not add it.
+// make makes the next block without adding it.
 func (c *chain) make(t testing.TB, b blockOf) *record {
 	t.Helper()
 	last := c.blocks[len(c.blocks)-1]
@@ -228,7 +228,7 @@ func (r *record) id() types.BlockID {
 	return r.light.Commit.BlockID
 }
 
-// sign makes the light block of a header with the signatures of those validators that sign.
+// sign makes the light block of a header, signed by the validators that signs selects.
 func (c *chain) sign(t testing.TB, header *types.Header, set *types.ValidatorSet, signs func(*types.Validator) bool) *types.LightBlock {
 	t.Helper()
 	id := types.BlockID{Hash: header.Hash(), PartSetHeader: types.PartSetHeader{Total: 1, Hash: crypto.Sha256(header.Hash())}}
@@ -270,7 +270,7 @@ func (c *chain) LightBlock(_ context.Context, height uint64) (*types.LightBlock,
 	return c.blocks[height].light, nil
 }
 
-// wait returns when good says so, which is called with mu held, or with the error of ctx.
+// wait returns once good, called with mu held, returns true, or with the error of ctx.
 func (c *chain) wait(ctx context.Context, good func() bool) error {
 	for {
 		c.mu.Lock()
@@ -313,7 +313,7 @@ func (c *chain) Receipt(ctx context.Context, id ledger.TxID) (i *Inclusion, err 
 	return i, err
 }
 
-// find finds a transaction; mu is held.
+// find finds a transaction. Hold mu.
 func (c *chain) find(id ledger.TxID) (*Inclusion, error) {
 	for h := 1; h < len(c.blocks)-1; h++ {
 		for _, r := range c.blocks[h].receipts {

@@ -20,40 +20,40 @@ import (
 	"walrus/ledger"
 )
 
-// Config is what a Client needs.
+// Config of a Client.
 type Config struct {
-	Genesis *ledger.Genesis // of the network; the client begins to trust here
-	Host    host.Host       // whose streams it uses
-	// Peers are the nodes to ask, those likely to be near first. Nil: the members of the genesis, those connected first.
+	Genesis *ledger.Genesis // of the network; the root of the client's trust
+	Host    host.Host       // opens the client's streams
+	// Peers returns the nodes to ask, those likely to be near first. Nil: the genesis members, connected ones first.
 	Peers func(ctx context.Context) []peer.ID
 	// Connect finds and dials a node. Nil: the host knows the addresses.
 	Connect func(ctx context.Context, id peer.ID) error
-	// Trust is a block to begin with instead, given by someone trusted. Nil: the genesis is enough.
+	// Trust is a block from a trusted source to start from instead. Nil: start from the genesis.
 	Trust *Checkpoint
-	// Hasty clients ask each node once: they wait neither for nodes that are busy nor, when the ledger stands still and no
-	// node says why, for its next block.
+	// Hasty clients ask each node once. They wait neither for busy nodes nor, if the ledger stands still without a
+	// reason, for its next block.
 	Hasty bool
-	// AnyClock takes blocks that are ahead of this machine's clock: for a node, which goes by the clocks of the validators.
+	// AnyClock accepts blocks ahead of this machine's clock. Nodes set it: they go by the validators' clocks.
 	AnyClock bool
 	Logger   *slog.Logger
 }
 
-// Checkpoint names a block.
+// Checkpoint identifies a block.
 type Checkpoint struct {
 	Height uint64
 	Hash   [32]byte // of its header
 }
 
-// Client reads the ledger of a network and hands transactions to it, believing only what is proven. Its methods may be
-// called concurrently. They end with their contexts, or with an error soon after the last node had its chance. It runs
-// nothing between calls.
+// Client reads a network's ledger and submits transactions to it. It believes only proven answers. Its methods may be
+// called concurrently. They end with their contexts, or with an error soon after the last node has been asked. It
+// runs no goroutines between calls.
 type Client struct {
-	// Constant after New; the last five guard themselves.
+	// Constant after New; the last five have their own locks.
 	cfg    Config
 	id     certs.NetworkID
 	names  map[peer.ID]string
-	shards map[peer.ID]int // how many a member has
-	epoch  time.Duration   // length of one
+	shards map[peer.ID]int // number of each member's shards
+	epoch  time.Duration   // duration of an epoch
 	trust  *trust
 	book   *book
 	sets   *committeeCache
@@ -61,11 +61,11 @@ type Client struct {
 	clock  clockMark
 
 	mu      sync.Mutex
-	floor   uint64 // guarded by mu: the height that no later reading is below
-	trusted bool   // guarded by mu: the checkpoint, if there is one, is in trust
+	floor   uint64 // guarded by mu: no later reading is below this height
+	trusted bool   // guarded by mu: trust has the checkpoint, if there is one
 }
 
-// New makes a Client. It asks nobody yet.
+// New makes a Client. It sends no requests yet.
 func New(cfg Config) (*Client, error) {
 	if cfg.Genesis == nil || cfg.Host == nil || cfg.Logger == nil {
 		return nil, errors.New("ledger client: genesis, host and logger are needed")
@@ -86,8 +86,8 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// nodes are whom to ask. Without advice it is those that we are connected with first, and otherwise in random order, so
-// that not everybody who begins asks the same node, which may be down.
+// nodes returns the nodes to ask. Without Config.Peers these are first the connected members, then the others in
+// random order, so that new clients do not all ask the same node, which may be down.
 func (c *Client) nodes(ctx context.Context) []peer.ID {
 	if c.cfg.Peers != nil {
 		return c.cfg.Peers(ctx)
@@ -106,7 +106,7 @@ func (c *Client) nodes(ctx context.Context) []peer.ID {
 	return ids
 }
 
-// verify checks the signatures of a block that a node gave.
+// verify checks the signatures of a block from a node.
 func (c *Client) verify(ctx context.Context, from peer.ID, b *types.LightBlock) error {
 	fetch := func(ctx context.Context, height int64) (*types.LightBlock, error) {
 		var answer blockAnswer
@@ -124,7 +124,7 @@ func (c *Client) verify(ctx context.Context, from peer.ID, b *types.LightBlock) 
 	return c.trust.verify(ctx, b, fetch)
 }
 
-// begin puts the checkpoint into trust, once.
+// begin adds the checkpoint to trust, once.
 func (c *Client) begin(ctx context.Context, fetch fetchBlock) error {
 	c.mu.Lock()
 	done := c.trusted
@@ -145,7 +145,7 @@ func (c *Client) begin(ctx context.Context, fetch fetchBlock) error {
 	return nil
 }
 
-// fresh is nil if a block is as new as the latest must be, and a *Stall otherwise.
+// fresh returns nil if b is recent enough to be the latest block, and a *Stall otherwise.
 func (c *Client) fresh(from peer.ID, b *types.LightBlock, trouble string) error {
 	limit := staleAfter(c.epoch)
 	if trouble != "" {
@@ -160,11 +160,11 @@ func (c *Client) fresh(from peer.ID, b *types.LightBlock, trouble string) error 
 // Head is the latest block of the ledger.
 type Head struct {
 	Height uint64
-	Time   time.Time // when the block before it was agreed on, by the clocks of the validators
+	Time   time.Time // when the block before it was agreed on, by the validators' clocks
 	Hash   [32]byte
 }
 
-// Head asks for the latest block there is. When the ledger stands still it returns the last one, and a *Stall.
+// Head returns the latest block. If the ledger stands still it returns the last one, and a *Stall.
 func (c *Client) Head(ctx context.Context) (Head, error) {
 	b, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*types.LightBlock, error) { return c.blockFrom(ctx, id, 0) })
 	if b == nil {
@@ -173,8 +173,8 @@ func (c *Client) Head(ctx context.Context) (Head, error) {
 	return Head{uint64(b.Height), b.Time, [32]byte(b.Hash())}, err
 }
 
-// Block is the verified block at a height: its header with the signatures, each of which is verified, and the validators,
-// of which everything is but whose turn it is to propose.
+// Block returns the verified block at a height: its header, all its signatures, each verified, and its validators,
+// verified except for whose turn it is to propose.
 func (c *Client) Block(ctx context.Context, height uint64) (*types.LightBlock, error) {
 	if height == 0 || height > math.MaxInt64 {
 		return nil, fmt.Errorf("read block %d of the ledger: %w: heights are from 1 to %d", height, ErrRequest, int64(math.MaxInt64))
@@ -184,7 +184,7 @@ func (c *Client) Block(ctx context.Context, height uint64) (*types.LightBlock, e
 		if err != nil {
 			return nil, err
 		}
-		// A header that is known, or signed by enough, says nothing about the rest of the signatures that came with it.
+		// A header that is known, or signed by enough, does not vouch for the rest of the signatures with it.
 		if err := b.ValidatorSet.VerifyCommit(b.ChainID, b.Commit.BlockID, b.Height, b.Commit); err != nil {
 			return nil, wrong("block %d: %w", height, err)
 		}
@@ -196,7 +196,7 @@ func (c *Client) Block(ctx context.Context, height uint64) (*types.LightBlock, e
 	return b, nil
 }
 
-// blockFrom gets the block at a height, or the latest at 0, from one node.
+// blockFrom requests the block at a height from one node; at height 0 the latest.
 func (c *Client) blockFrom(ctx context.Context, id peer.ID, height uint64) (*types.LightBlock, error) {
 	var answer blockAnswer
 	if err := c.ask(ctx, id, blockProtocol, &blockRequest{height}, &answer); err != nil {
@@ -215,14 +215,14 @@ func (c *Client) blockFrom(ctx context.Context, id peer.ID, height uint64) (*typ
 	return b, c.fresh(id, b, answer.Trouble)
 }
 
-// raise makes sure that no later reading is below a height.
+// raise sets a height below which no later reading may be.
 func (c *Client) raise(height uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.floor = max(c.floor, height)
 }
 
-// lowest is the height that a reading must have at least.
+// lowest returns the least height that a reading may have.
 func (c *Client) lowest() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

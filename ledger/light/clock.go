@@ -14,20 +14,20 @@ import (
 )
 
 const (
-	// ClockWarning is how far this machine's clock may be from the network's until that is worth a warning. Less than clockSkew,
-	// from when on the ledger cannot be used.
+	// ClockWarning is the offset from the network's clock from which this machine's clock is reported. It is less
+	// than clockSkew, beyond which the ledger cannot be used.
 	ClockWarning = 5 * time.Second
-	// clockPeers bounds the members whose clocks are looked at: of so many, a third that lies does not make a half.
+	// clockPeers limits the members asked, picked at random: if a third of all lie, they are hardly half of this many.
 	clockPeers = 31
-	// clockTime bounds a comparison, and clockGlance one for somebody in a hurry. Members that have not answered clockGrace
-	// after a quorum are not waited for.
+	// clockTime bounds a comparison, and clockGlance one of a hasty caller. After a quorum has answered, the others
+	// get clockGrace.
 	clockTime, clockGlance, clockGrace = 3 * time.Second, 500 * time.Millisecond, 200 * time.Millisecond
-	// clockFresh is for how long a comparison counts, and clockRetry one for which too few answered. clockEvery is the time
-	// between two that WatchClock makes.
+	// clockFresh is the lifetime of a comparison, clockRetry that of one with too few answers. WatchClock compares
+	// every clockEvery.
 	clockFresh, clockRetry, clockEvery = 30 * time.Second, 5 * time.Second, time.Minute
 )
 
-// ClockError says how far this machine's clock is from the network's. It wraps ErrClock.
+// ClockError reports this machine's offset from the network's clock. It wraps ErrClock.
 type ClockError struct {
 	Ahead time.Duration // negative: behind
 }
@@ -40,7 +40,7 @@ func (e *ClockError) Error() string {
 // Unwrap makes errors.Is(err, ErrClock) true.
 func (e *ClockError) Unwrap() error { return ErrClock }
 
-// ClockText is "10 min ahead of" for a clock that is so far ahead, and "10 min behind" for a negative one.
+// ClockText returns an offset in words, such as "10 min ahead of", or "10 min behind" for a negative one.
 func ClockText(ahead time.Duration) string {
 	d, word := ahead, "ahead of"
 	if d < 0 {
@@ -57,17 +57,17 @@ func ClockText(ahead time.Duration) string {
 	return fmt.Sprintf("%.0f s %s", d.Seconds(), word)
 }
 
-// clockMark remembers the last comparison of clocks.
+// clockMark caches the last comparison of clocks.
 type clockMark struct {
-	mu    sync.Mutex // held while clocks are compared: who asks meanwhile gets the same answer
-	at    time.Time  // of the last comparison; guarded by mu, as the next two
+	mu    sync.Mutex // held during a comparison, so that concurrent callers share it
+	at    time.Time  // time of the last comparison; guarded by mu, as are the next two
 	ahead time.Duration
-	err   error // why that is not known
+	err   error // the reason why ahead is unknown
 }
 
-// Clock compares this machine's clock with those of the members and returns how far it is ahead of the median, by shards. So
-// many must answer that those who may lie are less than half of them; otherwise it is an error that wraps ErrUnavailable. An
-// answer of the last half minute counts.
+// Clock compares this machine's clock with the members' clocks and returns its offset from the median, by shards.
+// Members with more than two thirds of the shards asked must answer, so that liars are less than half of them;
+// otherwise the error wraps ErrUnavailable. A comparison less than half a minute old is reused.
 func (c *Client) Clock(ctx context.Context) (ahead time.Duration, err error) {
 	m := &c.clock
 	m.mu.Lock()
@@ -82,7 +82,7 @@ func (c *Client) Clock(ctx context.Context) (ahead time.Duration, err error) {
 	return m.ahead, m.err
 }
 
-// clockSample is how far this machine's clock is ahead of a member's.
+// clockSample is this machine's offset from one member's clock.
 type clockSample struct {
 	ahead  time.Duration
 	shards int
@@ -131,7 +131,7 @@ collect:
 	return medianClock(list), nil
 }
 
-// medianClock is the median by shards.
+// medianClock returns the median offset by shards.
 func medianClock(list []clockSample) time.Duration {
 	slices.SortFunc(list, func(a, b clockSample) int { return cmp.Compare(a.ahead, b.ahead) })
 	total, below := 0, 0
@@ -146,7 +146,7 @@ func medianClock(list []clockSample) time.Duration {
 	return 0
 }
 
-// clockOf compares clocks with one member; nil if it does not answer, as those of older versions.
+// clockOf compares clocks with one member; nil without an answer, as from older versions.
 func (c *Client) clockOf(ctx context.Context, id peer.ID) *clockSample {
 	frame, err := encodeRequest(c.id, new(clockRequest))
 	if err != nil {
@@ -161,8 +161,8 @@ func (c *Client) clockOf(ctx context.Context, id peer.ID) *clockSample {
 	return &clockSample{between.Sub(time.Unix(0, int64(answer.Nanos))), c.shards[id]}
 }
 
-// clockFault is the error to return instead of err if this machine's clock is the reason: the latest block seems to be of the
-// future, or old although no node says that the ledger stands still.
+// clockFault returns a *ClockError if this machine's clock explains err: the latest block seems to be of the future,
+// or too old though no node reports a stall. Otherwise it returns nil.
 func (c *Client) clockFault(ctx context.Context, err error, hasty bool) error {
 	var s *Stall
 	old := errors.As(err, &s) && s.Reason == ""
@@ -181,8 +181,8 @@ func (c *Client) clockFault(ctx context.Context, err error, hasty bool) error {
 	return &ClockError{ahead}
 }
 
-// WatchClock compares clocks until ctx ends. It calls tell when the clock has become wrong, by ClockWarning or more, or
-// otherwise wrong than it was, and when it is right again.
+// WatchClock compares clocks until ctx ends. It calls tell when the clock goes wrong, by ClockWarning or more, when
+// the offset changes by as much again, and when the clock is right again.
 func (c *Client) WatchClock(ctx context.Context, tell func(ahead time.Duration, wrong bool)) {
 	var w clockWatch
 	for {
@@ -200,13 +200,13 @@ func (c *Client) WatchClock(ctx context.Context, tell func(ahead time.Duration, 
 	}
 }
 
-// clockWatch remembers what was told about a clock.
+// clockWatch remembers the last report about a clock.
 type clockWatch struct {
 	wrong bool
 	told  time.Duration
 }
 
-// step takes a comparison and reports whether it is worth telling.
+// step takes a comparison and reports whether it should be told.
 func (w *clockWatch) step(ahead time.Duration) bool {
 	wrong := max(ahead, -ahead) >= ClockWarning
 	drift := ahead - w.told
@@ -217,7 +217,7 @@ func (w *clockWatch) step(ahead time.Duration) bool {
 	return true
 }
 
-// clockRequest asks what time it is.
+// clockRequest asks for the time.
 type clockRequest struct{}
 
 func (m *clockRequest) form(*form) {}
@@ -228,7 +228,7 @@ func (m *clockRequest) answer(context.Context, Source) (message, error) {
 	return &clockAnswer{uint64(systemNow().UnixNano())}, nil
 }
 
-// clockAnswer is the time by the node's clock, in nanoseconds since 1970. It is not proven.
+// clockAnswer has the node's time, in nanoseconds since 1970. It is not proven.
 type clockAnswer struct{ Nanos uint64 }
 
 func (m *clockAnswer) form(f *form) { f.u64("nanoseconds", &m.Nanos) }

@@ -8,7 +8,7 @@ import (
 	"walrus/ledger"
 )
 
-// newPair is a world of two members, so that a quorum says what time it is.
+// newPair makes a world of two members, enough for a quorum of clocks.
 func newPair(t testing.TB) *world {
 	t.Helper()
 	w := &world{keys: newKeys(t, 1, 2), honest: newHost(t), liar: newHost(t), client: newHost(t)}
@@ -21,7 +21,7 @@ func newPair(t testing.TB) *world {
 	return w
 }
 
-// A clock that is wrong is named in every error that it causes, and within a moment: nobody waits for blocks that are there.
+// A wrong clock is named in every error that it causes, at once: clients do not wait for blocks that exist.
 func TestWrongClock(t *testing.T) {
 	w := newPair(t)
 	for _, c := range []struct {
@@ -64,7 +64,7 @@ func TestWrongClock(t *testing.T) {
 	}
 }
 
-// A node joins whatever its clock: it takes what the validators have signed.
+// A node joins whatever its clock: it accepts whatever the validators have signed.
 func TestAnyClock(t *testing.T) {
 	w := newPair(t)
 	w.grow(t)
@@ -78,7 +78,7 @@ func TestAnyClock(t *testing.T) {
 	}
 }
 
-// A ledger that stands still does so by every clock.
+// A stalled ledger is reported by every clock, right or wrong.
 func TestStallByWrongClock(t *testing.T) {
 	w := newPair(t)
 	w.tale.Store(&source{Source: w.sleep(t, time.Hour)})
@@ -89,7 +89,7 @@ func TestStallByWrongClock(t *testing.T) {
 	}
 }
 
-// One liar, whatever it says, does not move the median out of what the others say.
+// One liar cannot move the median beyond the others' values.
 func TestMedianClock(t *testing.T) {
 	const s = time.Second
 	for _, c := range []struct {
@@ -109,7 +109,7 @@ func TestMedianClock(t *testing.T) {
 	}
 }
 
-// A watch tells when a clock has become wrong, otherwise wrong, and right again.
+// A watch reports when a clock goes wrong, when its offset changes, and when it is right again.
 func TestClockWatch(t *testing.T) {
 	const s = time.Second
 	var w clockWatch

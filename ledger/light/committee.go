@@ -11,24 +11,24 @@ import (
 	"walrus/ledger"
 )
 
-// committeeCache keeps the committee of the last epoch that was read.
+// committeeCache keeps the last committee read.
 type committeeCache struct {
 	mu        sync.Mutex
 	members   []ledger.Member  // guarded by mu
 	committee *certs.Committee // guarded by mu
-	until     time.Time        // guarded by mu: when its epoch ends, if it is on time
+	until     time.Time        // guarded by mu: scheduled end of its epoch
 }
 
 func newCommitteeCache() *committeeCache { return new(committeeCache) }
 
-// Committee is the committee of the current epoch. It is read once in an epoch; after the time at which the epoch should
-// have ended, again until the next one has begun. A ledger that stands still keeps its committee, which is no error, and is not
-// waited for.
+// Committee returns the committee of the current epoch. It is read once per epoch; after the epoch's scheduled end,
+// at every call until the next epoch has begun. A ledger that stands still keeps its committee: that is no error and
+// no reason to wait.
 func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {
 	c.sets.mu.Lock()
 	known, until := c.sets.committee, c.sets.until
 	c.sets.mu.Unlock()
-	if known != nil && time.Now().Before(until) && c.trust.latest().Time.Before(until) { // whichever clock is ahead
+	if known != nil && time.Now().Before(until) && c.trust.latest().Time.Before(until) { // whichever is ahead
 		return known, nil
 	}
 	epoch, members, err := c.readCommittee(ctx)
@@ -38,8 +38,8 @@ func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {
 	return c.sets.put(c.cfg.Genesis, c.id, epoch, members)
 }
 
-// put makes the committee; only if the members are others than before it checks their keys, which takes a millisecond
-// for each.
+// put caches the committee. It checks the members' keys only if they have changed: a check takes a millisecond per
+// key.
 func (s *committeeCache) put(g *ledger.Genesis, id certs.NetworkID, epoch ledger.EpochInfo, members []ledger.Member) (*certs.Committee, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,7 +54,7 @@ func (s *committeeCache) put(g *ledger.Genesis, id certs.NetworkID, epoch ledger
 			return nil, fmt.Errorf("the ledger's members in epoch %d: %w", epoch.Epoch, err)
 		}
 		s.committee, s.members = made, members
-	case epoch.Epoch < s.committee.Epoch(): // read by someone else meanwhile
+	case epoch.Epoch < s.committee.Epoch(): // a concurrent reader has a newer one
 		return s.committee, nil
 	case epoch.Epoch > s.committee.Epoch():
 		s.committee = s.committee.ForEpoch(epoch.Epoch)
@@ -63,10 +63,10 @@ func (s *committeeCache) put(g *ledger.Genesis, id certs.NetworkID, epoch ledger
 	return s.committee, nil
 }
 
-// committeeTries is how often a committee of many nodes is read anew because an epoch ended while it was read.
+// committeeTries limits the attempts to read a large committee when an epoch ends during the reading.
 const committeeTries = 3
 
-// readCommittee reads the epoch and all members: as many as there are in the genesis, and proof that there are no more.
+// readCommittee reads the epoch and all members: as many as the genesis has, with proof that there are no more.
 func (c *Client) readCommittee(ctx context.Context) (ledger.EpochInfo, []ledger.Member, error) {
 	for range committeeTries {
 		epoch, members, err := c.readMembers(ctx)
@@ -77,7 +77,7 @@ func (c *Client) readCommittee(ctx context.Context) (ledger.EpochInfo, []ledger.
 	return ledger.EpochInfo{}, nil, ErrChanging
 }
 
-// readMembers returns no members if the epoch ended meanwhile.
+// readMembers returns no members if the epoch ended during the reading.
 func (c *Client) readMembers(ctx context.Context) (epoch ledger.EpochInfo, members []ledger.Member, err error) {
 	for from, count := 0, len(c.cfg.Genesis.Members); from <= count; {
 		to := min(from+MaxKeys-1, count+1)
@@ -86,7 +86,7 @@ func (c *Client) readMembers(ctx context.Context) (epoch ledger.EpochInfo, membe
 			keys = append(keys, ledger.KeyMember(uint16(i)))
 		}
 		v, err := c.Peek(ctx, keys...)
-		if v == nil { // what stands still, or seems to by a fast clock, will do
+		if v == nil { // members from a stalled ledger, or one that a fast clock makes look stalled, will do
 			return epoch, nil, err
 		}
 		now, err := ledger.ReadEpoch(v)

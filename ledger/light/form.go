@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// errForm marks bytes that are not a message.
+// errForm reports bytes that are not a valid message.
 var errForm = errors.New("malformed message")
 
-// form writes or reads a message, which describes itself once, field by field in order. Integers are fixed-width
-// little-endian; bytes come after their length as u32, lists after their count as u32. The first error sticks; reading
-// then gives zeros. Nothing is reserved that has not arrived.
+// form encodes or decodes a message. A message lists its fields once, in order, for both. Integers are fixed-width
+// little-endian; bytes follow their length as u32, lists their count as u32. The first error sticks, and reading then
+// gives zeros. Memory is allocated only for bytes that have arrived.
 type form struct {
 	b       []byte // written so far, or left to read
 	reading bool
@@ -22,14 +22,14 @@ type form struct {
 // message is a type with a wire form.
 type message interface{ form(f *form) }
 
-// encode fails when m is beyond its bounds.
+// encode returns the wire form of m; an error if m exceeds its bounds.
 func encode(m message) ([]byte, error) {
 	var f form
 	m.form(&f)
 	return f.b, f.err
 }
 
-// decode fills m, which keeps parts of b. Errors wrap errForm.
+// decode fills m, which shares memory with b. Errors wrap errForm.
 func decode(b []byte, m message) error {
 	f := form{b: b, reading: true}
 	m.form(&f)
@@ -94,7 +94,7 @@ func (f *form) flag(name string, v *bool) {
 	*v = u == 1
 }
 
-// fixed is an array, which v is all of.
+// fixed reads or writes an array, passed as a slice of all its bytes.
 func (f *form) fixed(name string, v []byte) {
 	if !f.reading {
 		f.b = append(f.b, v...)
@@ -103,7 +103,7 @@ func (f *form) fixed(name string, v []byte) {
 	copy(v, f.take(name, len(v)))
 }
 
-// bytes are at most limit.
+// bytes reads or writes bytes, at most limit.
 func (f *form) bytes(name string, v *[]byte, limit int) {
 	n := f.count(name, len(*v), limit, 1)
 	if !f.reading {
@@ -113,7 +113,7 @@ func (f *form) bytes(name string, v *[]byte, limit int) {
 	}
 }
 
-// text is at most maxText bytes of UTF-8; longer is cut.
+// text reads or writes UTF-8 of at most maxText bytes; longer text is cut.
 func (f *form) text(name string, v *string) {
 	b := []byte(*v)
 	if !f.reading {
@@ -126,8 +126,8 @@ func (f *form) text(name string, v *string) {
 	*v = printable(string(b))
 }
 
-// count is the number of elements, at most limit and, when reading, no more than can follow if an element takes at
-// least size bytes.
+// count reads or writes the number of elements, at most limit. When reading, it also rejects a number for which too
+// few bytes follow, at size bytes per element or more.
 func (f *form) count(name string, n, limit, size int) int {
 	if !f.reading && n > limit {
 		f.fail("%s: %d of them: at most %d", name, n, limit)
@@ -145,7 +145,7 @@ func (f *form) count(name string, n, limit, size int) int {
 	return int(u)
 }
 
-// list is at most limit elements, each at least size bytes.
+// list reads or writes at most limit elements, each at least size bytes.
 func list[T any](f *form, name string, v *[]T, limit, size int, element func(f *form, e *T)) {
 	n := f.count(name, len(*v), limit, size)
 	if f.reading {
@@ -156,7 +156,7 @@ func list[T any](f *form, name string, v *[]T, limit, size int, element func(f *
 	}
 }
 
-// nested is a part with a wire form of its own, at most limit bytes; marshal and unmarshal convert.
+// nested reads or writes a part with its own encoding, at most limit bytes, by marshal and unmarshal.
 func nested[T any](f *form, name string, v *T, limit int, marshal func(T) ([]byte, error), unmarshal func([]byte) (T, error)) {
 	var b []byte
 	if !f.reading {

@@ -11,7 +11,7 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// messages are one of each kind.
+// messages returns one message of each kind.
 func messages(t testing.TB) []message {
 	t.Helper()
 	keys := newKeys(t, 1, 4)
@@ -80,7 +80,7 @@ func TestFormsRefuse(t *testing.T) {
 	}
 }
 
-// FuzzDecode wants no panic, and one form of what is accepted.
+// FuzzDecode: decoding never panics, and each accepted message has one encoding.
 func FuzzDecode(f *testing.F) {
 	kinds := messages(f)
 	for i, m := range kinds {
@@ -101,7 +101,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// Every byte of an answer matters, or is noticed.
+// A change of any byte of an answer is detected.
 func TestFlippedBytes(t *testing.T) {
 	keys := newKeys(t, 1, 4)
 	g := newGenesis(t, "test", 10, keys)

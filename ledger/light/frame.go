@@ -14,14 +14,14 @@ import (
 	"walrus/ledger"
 )
 
-// A request is its length as u32, the network ID and the message; an answer a code, its length as u32 and the message, or,
-// if the code is not 0, a refusal.
+// A request is its length as u32, the network ID and the message. An answer is a code, its length as u32 and the
+// message, or a refusal if the code is not 0.
 
 func protocolID(network, name string) protocol.ID {
 	return protocol.ID("/walrus/" + network + "/" + name + "/" + protocolVersion)
 }
 
-// Protocols are the stream protocols of a network that Serve answers.
+// Protocols returns the stream protocols of a network that Serve answers.
 func Protocols(network string) []protocol.ID {
 	var ids []protocol.ID
 	for name := range endpoints {
@@ -31,7 +31,7 @@ func Protocols(network string) []protocol.ID {
 	return ids
 }
 
-// codes are the numbers of refusals, by position; 0 is an answer. They never change their meaning.
+// codes lists the errors by their number on the wire; 0 is an answer. Numbers never change their meaning.
 var codes = [...]error{
 	1: errInternal, 2: ErrRequest, 3: ErrBusy, 4: ErrBehind, 5: ErrPruned, 6: ErrUnavailable, 7: ledger.ErrNotFound,
 	8: ErrPending, 9: errNetwork, codeRefused: errRefused, 11: errHeldUp,
@@ -39,24 +39,24 @@ var codes = [...]error{
 
 const (
 	codeInternal = 1
-	codeRefused  = 10 // the refusal has the code of a transaction
+	codeRefused  = 10 // the refusal carries a transaction's code
 )
 
 var (
-	// errInternal: something went wrong inside the node, which says no more about it.
+	// errInternal: something went wrong inside the node; the details stay there.
 	errInternal = errors.New("internal error")
 	// errNetwork: the node belongs to another network of the same name.
 	errNetwork = errors.New("network with another genesis")
 	errRefused = errors.New("transaction refused")
-	// errHeldUp: the node has the transaction, and the ledger stands still as far as it knows.
+	// errHeldUp: the node has the transaction, but believes that the ledger stands still.
 	errHeldUp = fmt.Errorf("%w: %w", ErrPending, ErrStalled)
 )
 
-// refusal is why a node does not answer.
+// refusal tells why a node does not answer.
 type refusal struct {
 	Text string
-	Code uint32 // of a transaction that is refused
-	Op   uint32 // of its operation that is at fault, plus one
+	Code uint32 // of a refused transaction
+	Op   uint32 // one plus the index of the operation at fault
 }
 
 func (m *refusal) form(f *form) {
@@ -65,12 +65,12 @@ func (m *refusal) form(f *form) {
 	f.u32("operation", &m.Op)
 }
 
-// refuse turns an error of a Source into a refusal. Errors without a code give nothing away.
+// refuse translates an error of a Source into a refusal. Errors without a code reveal nothing.
 func refuse(err error) (code byte, m *refusal) {
 	if op := (*ledger.OpError)(nil); errors.As(err, &op) {
 		return codeRefused, &refusal{op.Text, uint32(op.Code), uint32(op.Op + 1)}
 	}
-	for i, sentinel := range slices.Backward(codes[:]) { // the special before the general
+	for i, sentinel := range slices.Backward(codes[:]) { // special errors before general ones
 		if i > codeInternal && i != codeRefused && errors.Is(err, sentinel) {
 			return byte(i), &refusal{Text: err.Error()}
 		}
@@ -78,7 +78,7 @@ func refuse(err error) (code byte, m *refusal) {
 	return codeInternal, &refusal{}
 }
 
-// err is what a caller gets for a refusal, whose text comes from a stranger.
+// err returns the caller's error for a refusal, whose text comes from a stranger.
 func (m *refusal) err(code byte) error {
 	if code == codeRefused {
 		if m.Code == uint32(ledger.CodeOK) || m.Op > ledger.MaxOps {
@@ -96,7 +96,7 @@ func (m *refusal) err(code byte) error {
 	return &remoteError{sentinel, m.Text}
 }
 
-// remoteError is an error that a node reported: its text, with the identity of a sentinel.
+// remoteError is an error reported by a node: its text, with the identity of a sentinel.
 type remoteError struct {
 	sentinel error
 	text     string
@@ -106,7 +106,7 @@ func (e *remoteError) Error() string { return e.text }
 
 func (e *remoteError) Unwrap() error { return e.sentinel }
 
-// encodeRequest is the whole frame.
+// encodeRequest returns a request's whole frame.
 func encodeRequest(id certs.NetworkID, m message) ([]byte, error) {
 	body, err := encode(m)
 	if err == nil && len(id)+len(body) > maxRequest {
@@ -120,7 +120,7 @@ func encodeRequest(id certs.NetworkID, m message) ([]byte, error) {
 	return append(b, body...), nil
 }
 
-// readRequestFrame reads what encodeRequest wrote, without decoding the message.
+// readRequestFrame reads a frame of encodeRequest without decoding the message.
 func readRequestFrame(r io.Reader) (id certs.NetworkID, body []byte, err error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -137,7 +137,7 @@ func readRequestFrame(r io.Reader) (id certs.NetworkID, body []byte, err error) 
 	return id, b[copy(id[:], b):], nil
 }
 
-// encodeAnswer is the whole frame.
+// encodeAnswer returns an answer's whole frame.
 func encodeAnswer(code byte, m message) ([]byte, error) {
 	body, err := encode(m)
 	if err != nil {
@@ -149,7 +149,7 @@ func encodeAnswer(code byte, m message) ([]byte, error) {
 	return append(b, body...), nil
 }
 
-// readAnswer reads an answer of at most limit bytes into m, or returns the refusal. Errors that wrap errForm are
+// readAnswerFrame reads an answer of at most limit bytes into m, or returns the refusal. Errors that wrap errForm are
 // the node's fault.
 func readAnswerFrame(r io.Reader, limit int, m message) error {
 	var head [5]byte
@@ -177,7 +177,7 @@ func readAnswerFrame(r io.Reader, limit int, m message) error {
 	return nil
 }
 
-// readBytes reads n bytes, with memory for little more than has come.
+// readBytes reads n bytes and allocates little more memory than has arrived.
 func readBytes(r io.Reader, n int64) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(int(min(n, 4<<10)))

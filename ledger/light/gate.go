@@ -7,8 +7,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// gate admits requests: so many at once with so many bytes, in all and for each peer, and so many a second for each
-// peer. It never waits. A peer that has something inside gets no more than a quarter of what is free.
+// gate admits requests up to limits: on their number and bytes, in all and per peer, and on each peer's rate. It
+// never waits. A peer with requests inside gets at most a quarter of the free capacity.
 type gate struct {
 	limits Limits // constant
 
@@ -17,23 +17,23 @@ type gate struct {
 	peers map[peer.ID]*visitor // guarded by mu; at most limits.Peers
 }
 
-// load is what requests hold.
+// load counts what requests hold.
 type load struct {
 	requests int
 	bytes    int64
 }
 
-// visitor is a peer that sent a request of late.
+// visitor is a peer with recent requests.
 type visitor struct {
 	load
-	tokens float64 // requests that it may send at once, at the time seen
+	tokens float64 // requests that it could send at once, at the time seen
 	seen   time.Time
 }
 
 func newGate(l Limits) *gate { return &gate{limits: l, peers: make(map[peer.ID]*visitor)} }
 
-// enter admits a request that holds up to bytes and counts as many as weight, or refuses. After true the caller calls
-// leave with the same bytes.
+// enter admits a request that holds up to bytes and counts as weight requests, or refuses it. After true, call leave
+// with the same bytes.
 func (g *gate) enter(from peer.ID, bytes int64, weight float64, now time.Time) bool {
 	bytes = min(bytes, g.limits.BytesPerPeer)
 	g.mu.Lock()
@@ -56,7 +56,7 @@ func (g *gate) enter(from peer.ID, bytes int64, weight float64, now time.Time) b
 	return true
 }
 
-// visitor finds or makes the peer's entry with its tokens up to date; nil if there is no room. g.mu is held.
+// visitor finds or creates the peer's entry and updates its tokens; nil if there is no room. Hold g.mu.
 func (g *gate) visitor(id peer.ID, now time.Time) *visitor {
 	v := g.peers[id]
 	if v == nil {
@@ -78,7 +78,7 @@ func (g *gate) refill(v *visitor, now time.Time) {
 	v.seen = now
 }
 
-// forget drops the peers about which nothing is to be remembered. g.mu is held.
+// forget drops peers without requests inside whose tokens are full again. Hold g.mu.
 func (g *gate) forget(now time.Time) {
 	for id, v := range g.peers {
 		if g.refill(v, now); v.requests == 0 && v.tokens >= g.limits.Burst {

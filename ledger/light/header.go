@@ -12,19 +12,19 @@ import (
 	"walrus/ledger"
 )
 
-// Header is what a block says without its transactions. All of it is proven.
+// Header is a block without its transactions. All of it is proven.
 type Header struct {
 	Height   uint64
-	Time     time.Time // when the block before it was agreed on, by the clocks of the validators
+	Time     time.Time // when the block before it was agreed on, by the validators' clocks
 	Hash     [32]byte
 	Empty    bool    // it has no transactions
-	Proposer peer.ID // empty if the genesis has no member with that key
+	Proposer peer.ID // empty if no genesis member has that key
 	Name     string  // of the proposer
-	Signed   int     // weight of those who signed it
-	Voting   int     // weight of those who may
+	Signed   int     // shards of the validators who signed it
+	Voting   int     // shards of all validators
 }
 
-// Header is the verified header of the block at a height, each signature of which is verified.
+// Header returns the verified header of the block at a height, with each signature verified.
 func (c *Client) Header(ctx context.Context, height uint64) (*Header, error) {
 	b, err := c.Block(ctx, height)
 	if err != nil {

@@ -18,8 +18,8 @@ func contains(text string, parts ...string) bool {
 	return true
 }
 
-// sleep begins the chain anew, as one that stood still for age after its third block and then went on, and returns what a
-// node has that did not notice.
+// sleep replaces the chain by one that stood still for age after its third block and then went on. It returns the
+// chain of a node that did not notice that it went on.
 func (w *world) sleep(t testing.TB, age time.Duration) *chain {
 	t.Helper()
 	w.blocks = w.blocks[:1]

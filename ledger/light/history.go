@@ -9,15 +9,15 @@ import (
 	"walrus/ledger"
 )
 
-// History is a page of an account's transactions, the newest first: those it sent, and those in which it was given
-// or paid something. Each is proven. That none of those it sent is missing is proven by their nonces; of the others a
-// node can leave some out.
+// History is a page of an account's transactions, newest first: those it sent, and those that gave or paid it
+// something. Each is proven. Nonces prove that none of those it sent is missing; of the others a node can withhold
+// some.
 type History struct {
 	Entries []Entry
-	// Next is where the next page begins; nil after the last.
+	// Next is the cursor of the next page; nil after the last.
 	Next *Cursor
-	// Oldest is set on the last page if older transactions of the account are kept no more by the node: everything
-	// from this height on is here.
+	// Oldest is set on the last page if the node has pruned older transactions of the account: everything from this
+	// height on is here.
 	Oldest uint64
 }
 
@@ -27,7 +27,7 @@ type Entry struct {
 	Tx      *ledger.Tx
 }
 
-// String is the cursor as text, which ParseCursor reads; empty for the newest.
+// String returns the cursor as text for ParseCursor; empty for the newest.
 func (c Cursor) String() string {
 	if c == (Cursor{}) {
 		return ""
@@ -35,7 +35,7 @@ func (c Cursor) String() string {
 	return fmt.Sprintf("%d.%d.%d", c.before.Height, c.before.Index, c.nonce)
 }
 
-// ParseCursor reads a cursor. Nobody has to have made it: at worst a page that is proven is called a lie.
+// ParseCursor reads a cursor. A made-up cursor does no harm: at worst a correct page is rejected as a lie.
 func ParseCursor(s string) (c Cursor, err error) {
 	if s == "" {
 		return c, nil
@@ -46,19 +46,19 @@ func ParseCursor(s string) (c Cursor, err error) {
 	return c, nil
 }
 
-// Before is the cursor of the history of the zero address, whose pages begin before a position.
+// Before returns the cursor of the zero address's history that starts before a position.
 func Before(p Position) Cursor { return Cursor{before: p} }
 
 // Cursor is a place in an account's history. The zero Cursor is the newest.
 type Cursor struct {
 	before Position
-	nonce  uint64 // the least of the account's own transactions so far, when before is not zero
+	nonce  uint64 // least nonce so far of the account's own transactions, unless before is zero
 }
 
-// History reads a page of at most limit transactions, which is 1 to MaxHistory, from a place on. The history of the zero
-// address, which nobody owns, has the transactions of everybody: each is proven, and a node can leave some out. A node that
-// did not keep such a list from the beginning has none of the older ones. When the ledger stands still, the first page comes
-// with a *Stall.
+// History reads a page of at most limit transactions, 1 to MaxHistory, from a cursor on. The zero address, which
+// nobody owns, lists the transactions of all accounts: each is proven, but a node can withhold some, and a node that
+// did not keep that list from the beginning lacks older ones. If the ledger stands still, the first page comes with a
+// *Stall.
 func (c *Client) History(ctx context.Context, account ledger.Address, from Cursor, limit int) (*History, error) {
 	limit = max(1, min(limit, MaxHistory))
 	h, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*History, error) {
@@ -95,7 +95,7 @@ func (c *Client) historyFrom(ctx context.Context, id peer.ID, account ledger.Add
 			return nil, err
 		}
 		if e.Tx.Sender.Address() == account {
-			// One that was committed after the account was read may come before those that it counts.
+			// Transactions committed after the account was read may come before those that its nonce counts.
 			if next := e.Tx.Nonce == from.nonce-1; !next && (!newest || e.Tx.Nonce < from.nonce) {
 				return nil, wrong("it withholds transactions of %s between nonces %d and %d", account, e.Tx.Nonce, from.nonce)
 			}
@@ -117,7 +117,7 @@ func (c *Client) historyFrom(ctx context.Context, id peer.ID, account ledger.Add
 	return h, stall
 }
 
-// entry verifies a transaction that a node says comes next in the history of an account.
+// entry verifies the next transaction that a node names in an account's history.
 func (c *Client) entry(ctx context.Context, id peer.ID, account ledger.Address, from Cursor, i *Inclusion) (Entry, error) {
 	if err := c.prove(ctx, id, i); err != nil {
 		return Entry{}, err

@@ -8,7 +8,8 @@ import (
 	"walrus/ledger"
 )
 
-// live is a chain in which the sender sent count transactions, each in a block with one of another's, and got some.
+// live makes a chain in which the sender sent count transactions, each in a block with one of another's, and got
+// some.
 func (w *world) live(t testing.TB, count int) {
 	t.Helper()
 	for i := range count {
@@ -65,7 +66,7 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// TestHistoryOfAll reads what everybody did, page by page and from a place on.
+// TestHistoryOfAll reads the transactions of all accounts, page by page, and from a position on.
 func TestHistoryOfAll(t *testing.T) {
 	w := newWorld(t)
 	w.live(t, 20)

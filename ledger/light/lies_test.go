@@ -16,15 +16,15 @@ import (
 	"walrus/shards"
 )
 
-// few are two validators of four, with half of the shards or little more.
+// few selects two validators of four, with half of the shards or little more.
 func few(set *types.ValidatorSet) func(*types.Validator) bool {
 	return func(v *types.Validator) bool {
 		return bytes.Equal(v.Address, set.Validators[0].Address) || bytes.Equal(v.Address, set.Validators[1].Address)
 	}
 }
 
-// forge is w's chain, but for a change of the state before its last block that nobody agreed on, and another last block
-// that proves it, signed by those of set who sign.
+// forge returns w's chain with a false change of the state before its last block, and a false last block that proves
+// it, signed by those of set that signs selects.
 func (w *world) forge(t testing.TB, change merkle.Change, set *types.ValidatorSet, signs func(*types.Validator) bool) *chain {
 	t.Helper()
 	c := &chain{genesis: w.genesis, keys: w.chain.keys, grown: make(chan struct{}), values: clone(w.values)}
@@ -40,7 +40,7 @@ func (w *world) forge(t testing.TB, change merkle.Change, set *types.ValidatorSe
 	return c
 }
 
-// lie makes a Source that reads from c, and says something else.
+// lie returns a Source that reads from c and falsifies the reading.
 func lie(c Source, change func(r *Reading)) *source {
 	s := &source{Source: c}
 	s.read = func(ctx ctxt, atLeast uint64, keys [][]byte) (*Reading, error) {
@@ -53,7 +53,8 @@ func lie(c Source, change func(r *Reading)) *source {
 	return s
 }
 
-// Every false answer to a read is noticed, its teller named and never asked again; another node gives the true one.
+// Every false answer to a read is detected, and the liar named and never asked again; another node gives the true
+// answer.
 func TestLies(t *testing.T) {
 	w := newWorld(t)
 	true1 := ledger.Account{Balance: 5, Nonce: 1}
@@ -75,7 +76,7 @@ func TestLies(t *testing.T) {
 	}
 	for name, tale := range map[string]struct {
 		source Source
-		what   string // part of the error
+		what   string // part of the error's text
 	}{
 		"another value":          {lie(w.chain, func(r *Reading) { r.Items[0].Value = false1.Marshal() }), "proof does not hold"},
 		"a proof of another key": {lie(w.chain, func(r *Reading) { r.Items[0].Proof = w.blocks[5].tree.Prove(ledger.KeyEpoch()) }), "proof does not hold"},
@@ -139,7 +140,7 @@ func changed(b *types.LightBlock, change func(*types.Header)) *types.LightBlock 
 	return &types.LightBlock{SignedHeader: &types.SignedHeader{Header: &h, Commit: &c}, ValidatorSet: b.ValidatorSet}
 }
 
-// stateAt is a true reading of an old state.
+// stateAt returns a true reading of an old state.
 func (c *chain) stateAt(h int, keys ...[]byte) *Reading {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,7 +151,7 @@ func (c *chain) stateAt(h int, keys ...[]byte) *Reading {
 	return r
 }
 
-// A client whose only node lies about the committee, a balance or a blob says so.
+// A client whose only node lies about the committee, a balance or a blob reports that.
 func TestOnlyNodeLies(t *testing.T) {
 	w := newWorld(t)
 	id, object := shards.BlobID{3}, ledger.ObjectID{4}
@@ -189,7 +190,7 @@ func TestOnlyNodeLies(t *testing.T) {
 	}
 }
 
-// Bytes that are no answer, too many and too few of them.
+// Broken answers: invalid bytes, too many bytes and too few.
 func TestBrokenAnswers(t *testing.T) {
 	w := newWorld(t)
 	for name, tt := range map[string]struct {
@@ -224,7 +225,7 @@ func TestBrokenAnswers(t *testing.T) {
 					t.Error(err)
 				}
 				tt.tell(st)
-				_, _ = io.Copy(io.Discard, st) // until the client has read what it wants
+				_, _ = io.Copy(io.Discard, st) // until the client has read as much as it wants
 			})
 			if _, err := w.asking(t, w.liar).Account(limited(t), alice); !errors.Is(err, tt.want) {
 				t.Errorf("error %v, want %v", err, tt.want)
@@ -236,7 +237,7 @@ func TestBrokenAnswers(t *testing.T) {
 	}
 }
 
-// Honest validators with a clock far ahead are no liars: then this machine's clock is wrong.
+// Honest validators with clocks far ahead are not called liars: this machine's clock is wrong.
 func TestClockBehind(t *testing.T) {
 	w := newWorld(t)
 	w.add(t, blockOf{time: time.Now().Add(time.Minute)})

@@ -9,11 +9,11 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// Limits of the protocols. They are the same for everybody.
+// Limits of the protocols. All implementations have the same.
 const (
-	// MaxKeys bounds the keys of one read: a committee of a hundred, or a page of records, in one answer.
+	// MaxKeys bounds the keys of one read: it fits a committee of a hundred, or a page of records.
 	MaxKeys = 128
-	// MaxKeySize bounds a key of the state, in bytes; the longest there are have 33.
+	// MaxKeySize bounds a key of the state, in bytes; the longest keys have 33.
 	MaxKeySize = 64
 	// MaxHistory bounds the transactions of a page of history.
 	MaxHistory = 32
@@ -21,59 +21,61 @@ const (
 	MaxObjects = 1024
 	// MaxSnapshots bounds the snapshots that a node offers.
 	MaxSnapshots = 8
-	// MaxSnapshotHeader bounds what a snapshot says of itself, in bytes: room for the hashes of 8192 parts.
+	// MaxSnapshotHeader bounds a snapshot's header, in bytes: room for the hashes of 8192 parts.
 	MaxSnapshotHeader = 8192*32 + 1<<10
 	// MaxSnapshotPart bounds a part of a snapshot, in bytes.
 	MaxSnapshotPart = 512 << 10
 
-	// maxRequest bounds a request, in bytes: a transaction and what else there is.
+	// maxRequest bounds a request, in bytes: a transaction and the fields around it.
 	maxRequest = ledger.MaxTxSize + 64<<10
-	// maxBlock bounds a header with its signatures and validators, in bytes: some 200 for each of the largest committee.
+	// maxBlock bounds a header with its signatures and validators, in bytes: some 200 for each of the largest
+	// committee.
 	maxBlock = 16<<10 + 256*certs.MaxMembers
-	// maxValue bounds a value of the state: the longest is a member that holds all of the most shards.
+	// maxValue bounds a value of the state, in bytes: the longest is a member that holds all shards of the largest
+	// network.
 	maxValue = 128 << 10
 	// maxReading bounds the answer to a read. Values are seldom longer than 200 bytes, proofs seldom longer than 1 KiB.
 	maxReading = maxBlock + 4<<20
-	// maxAunts bounds the hashes in the proof of a transaction or a result: 2³² of them in a block.
+	// maxAunts bounds the hashes in the proof of a transaction or a result: enough for 2³² in a block.
 	maxAunts = 32
 	// maxInclusion bounds a transaction with receipt and proofs, in bytes.
 	maxInclusion = maxBlock + maxHeader + ledger.MaxTxSize + ledger.MaxReceiptSize + 2*(16+32*maxAunts) + 64
 	// maxHeader bounds a header alone, in bytes.
 	maxHeader = 4 << 10
-	// maxPage bounds a page of history, in bytes; a node gives less than it was asked for rather than more.
+	// maxPage bounds a page of history, in bytes; a node sends a shorter page rather than a larger one.
 	maxPage = maxInclusion + 2<<20
-	// maxText bounds what a node says in words, in bytes.
+	// maxText bounds a node's texts for people, in bytes.
 	maxText = 512
 )
 
-// A proof fits what is left for one beside a value.
+// A proof must fit beside a value.
 var _ [maxReading - maxBlock - maxValue - merkle.MaxProofSize]struct{}
 
 const (
-	// readWait is how long a node may wait for a height that is about to come, before it says that it is behind.
+	// readWait bounds a node's wait for a height that is about to come, before it answers that it is behind.
 	readWait = 3 * time.Second
-	// receiptWait is how long a node may wait for a transaction to be committed.
+	// receiptWait bounds a node's wait for a transaction to be committed.
 	receiptWait = 10 * time.Second
-	// answerTime is what a request may take besides waiting.
+	// answerTime bounds a request without the node's wait.
 	answerTime = 10 * time.Second
-	// requestTime is how long a node waits for a request on a new stream.
+	// requestTime bounds a node's wait for the request on a new stream.
 	requestTime = 5 * time.Second
 	// connectTime bounds finding and dialing a node.
 	connectTime = 10 * time.Second
-	// liarTime is how long a node that lied is not asked again.
+	// liarTime: a node that lied is not asked again for this long.
 	liarTime = 10 * time.Minute
 )
 
-// Limits bound what peers can use of a node. Start from DefaultLimits.
+// Limits bound the use of a node by peers. Start from DefaultLimits.
 type Limits struct {
 	// Requests served or waiting at the same time, in all and for one peer; beyond that the answer is ErrBusy.
 	Requests, RequestsPerPeer int
-	// Bytes that the answers to them may hold in memory, likewise. An answer counts what it may hold at worst.
+	// Bytes of memory that their answers may hold, likewise. Each counts with its greatest possible size.
 	Bytes, BytesPerPeer int64
-	// Rate of requests of one peer per second, and Burst that it may send at once after a pause. A read of many keys
-	// counts more than one.
+	// Rate of requests of one peer per second, and Burst, the requests that it may send at once after a pause. A read
+	// of many keys counts more than one.
 	Rate, Burst float64
-	// Peers that are remembered; others are refused while so many are busy.
+	// Peers that are remembered. If all of them are busy, others are refused.
 	Peers int
 }
 
@@ -87,7 +89,7 @@ func DefaultLimits() Limits {
 	}
 }
 
-// Validate checks that every limit is positive and that those for one peer are not above those for all.
+// Validate checks that every limit is positive and that no limit for one peer exceeds the one for all.
 func (l Limits) Validate() error {
 	for _, v := range []struct {
 		name  string

@@ -16,7 +16,7 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// The protocols: one for each request. A stream carries one request and one answer.
+// The protocols, one for each kind of request. A stream carries one request and one answer.
 const (
 	blockProtocol     = "ledger-block"
 	readProtocol      = "ledger-read"
@@ -30,7 +30,7 @@ const (
 	protocolVersion   = "1.0.0"
 )
 
-// blockRequest asks for a header; at 0 for the latest.
+// blockRequest asks for a header; at height 0 for the latest.
 type blockRequest struct{ Height uint64 }
 
 func (m *blockRequest) form(f *form) { f.u64("height", &m.Height) }
@@ -45,7 +45,7 @@ func (m *blockAnswer) form(f *form) {
 	f.text("trouble", &m.Trouble)
 }
 
-// readRequest asks for values at a height of at least AtLeast, for which the node may wait.
+// readRequest asks for values at a height of at least AtLeast. The node may wait for that height.
 type readRequest struct {
 	AtLeast uint64
 	Keys    [][]byte
@@ -85,12 +85,12 @@ func (f *form) item(i *Item) {
 		func(p merkle.Proof) ([]byte, error) { return p.Marshal(), nil }, merkle.UnmarshalProof)
 }
 
-// submitRequest hands a transaction over; the answer is that of a receiptRequest, for which the node waits.
+// submitRequest submits a transaction. The node waits for it and answers as to a receiptRequest.
 type submitRequest struct{ Tx []byte }
 
 func (m *submitRequest) form(f *form) { f.bytes("transaction", &m.Tx, ledger.MaxTxSize) }
 
-// receiptRequest asks for a receipt. With Wait the node waits until there is one, otherwise only looks.
+// receiptRequest asks for a receipt. With Wait the node waits until there is one.
 type receiptRequest struct {
 	ID   ledger.TxID
 	Wait bool
@@ -152,8 +152,8 @@ func limitForm(f *form, limit *uint32, most uint32) {
 	}
 }
 
-// historyAnswer is a page. More says that the node has more, whether or not the page is full; Oldest is the height from which
-// on it has everything.
+// historyAnswer is a page. More tells that the node has more, whether or not the page is full. The node has
+// everything from the height Oldest on.
 type historyAnswer struct {
 	Inclusions []Inclusion
 	More       bool
@@ -232,7 +232,7 @@ func marshalBlock(b *types.LightBlock) ([]byte, error) {
 	return pb.Marshal()
 }
 
-// unmarshalBlock refuses what CometBFT's own functions would panic on or spend too long with.
+// unmarshalBlock decodes a block. It refuses bytes on which CometBFT's own functions would panic or spend too long.
 func unmarshalBlock(b []byte) (*types.LightBlock, error) {
 	var pb cmtproto.LightBlock
 	if err := pb.Unmarshal(b); err != nil {
@@ -278,8 +278,8 @@ func unmarshalHeader(b []byte) (*types.Header, error) {
 	return &h, nil
 }
 
-// printable is s cut to maxText with anything that is not a printable character replaced, so that a peer cannot write
-// control sequences to a log or terminal.
+// printable returns s with unprintable characters replaced, cut to maxText, so that a peer cannot write control
+// sequences to a log or terminal.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
@@ -287,7 +287,7 @@ func printable(s string) string {
 		}
 		return r
 	}, s[:min(len(s), maxText)])
-	for len(s) > maxText { // a replaced character may be longer than before
+	for len(s) > maxText { // replacing may have made it longer
 		_, n := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-n]
 	}

@@ -36,10 +36,10 @@ func newHost(t testing.TB) host.Host {
 	return h
 }
 
-// meet lets a know the addresses of b.
+// meet gives a the addresses of b.
 func meet(a, b host.Host) { a.Peerstore().AddAddrs(b.ID(), b.Addrs(), peerstore.PermanentAddrTTL) }
 
-// source is a Source of which tests replace parts.
+// source is a Source whose methods tests replace.
 type source struct {
 	Source
 	block   func(ctx context.Context, height uint64) (*types.LightBlock, error)
@@ -92,14 +92,14 @@ func (s *source) Objects(ctx context.Context, owner ledger.Address, after ledger
 	return s.Source.Objects(ctx, owner, after, limit)
 }
 
-// world is a chain, a host that answers from it, one that may lie, and one for clients.
+// world has a chain, a host that serves it, one that may lie, and one for clients.
 type world struct {
 	*chain
 	keys   []ed25519.PrivKey
 	honest host.Host // member 1 of the genesis, with 3 of 10 shards
 	liar   host.Host // member 0, likewise
 	client host.Host
-	tale   atomic.Pointer[source] // what the liar answers from
+	tale   atomic.Pointer[source] // served by the liar
 }
 
 func newWorld(t testing.TB) *world {
@@ -114,7 +114,7 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// teller answers from whatever source is there.
+// teller serves the current source.
 type teller struct{ *atomic.Pointer[source] }
 
 func (s *teller) LightBlock(ctx context.Context, h uint64) (*types.LightBlock, error) {

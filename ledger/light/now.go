@@ -4,6 +4,6 @@ package light
 
 import "time"
 
-// systemNow is this machine's clock, where it is compared with others'. Built with the tag clockshift it is wrong by
-// $WALRUS_CLOCK_SHIFT: to see what that does.
+// systemNow returns the time by this machine's clock, for comparisons with others' clocks. To try a wrong clock,
+// build with the tag clockshift: it is then wrong by $WALRUS_CLOCK_SHIFT.
 func systemNow() time.Time { return time.Now() }

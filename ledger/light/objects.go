@@ -11,10 +11,10 @@ import (
 	"walrus/ledger"
 )
 
-// Owned is everything that an account owns.
+// Owned lists all objects of an account.
 type Owned struct {
 	Account  ledger.Account
-	Storages []OwnedStorage // ascending by ID, like Blobs; expired ones included
+	Storages []OwnedStorage // ascending by ID, as are Blobs; expired ones included
 	Blobs    []OwnedBlob
 }
 
@@ -31,20 +31,20 @@ type OwnedBlob struct {
 }
 
 const (
-	// objectTries is how often a list is made anew because the account changed meanwhile.
+	// objectTries limits the attempts to list an account that changes during the listing.
 	objectTries = 5
-	// mismatches is how often a node may give a list that does not match an account which stayed the same: once, when
-	// something came and something else went in between. Then it has some time to get over it.
+	// mismatches limits the lists of a node that do not match an unchanged account. One such list may be honest, if
+	// one object came and another went meanwhile, so the node gets a second chance after a pause.
 	mismatches    = 2
 	mismatchPause = 500 * time.Millisecond
 )
 
-// errMismatch says that a list is not what the account's counts say.
+// errMismatch reports a list that contradicts the account's counts.
 var errMismatch = errors.New("objects are withheld or made up")
 
-// Objects lists everything that an account owns. Each record is proven, and so is that none is missing, since the account
-// has the counts. One that changes all the time gives ErrChanging. When the ledger stands still, the list comes with
-// a *Stall.
+// Objects lists all objects that an account owns. Each record is proven, and the account's counts prove that none is
+// missing. An account that changes all the time gives ErrChanging. If the ledger stands still, the list comes with a
+// *Stall.
 func (c *Client) Objects(ctx context.Context, owner ledger.Address) (*Owned, error) {
 	owned, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*Owned, error) {
 		return c.objectsFrom(ctx, id, owner)
@@ -55,7 +55,7 @@ func (c *Client) Objects(ctx context.Context, owner ledger.Address) (*Owned, err
 	return owned, err
 }
 
-// objectsFrom lists what one node names.
+// objectsFrom lists the objects that one node names.
 func (c *Client) objectsFrom(ctx context.Context, id peer.ID, owner ledger.Address) (*Owned, error) {
 	wrongs := 0
 	for range objectTries {
@@ -120,7 +120,7 @@ func (c *Client) listOnce(ctx context.Context, id peer.ID, owner ledger.Address)
 	return owned, stall
 }
 
-// mismatch is the error for a list that does not match the account: ErrChanging if that is no more as it was.
+// mismatch returns the error for a list that does not match the account; ErrChanging if the account has changed.
 func (c *Client) mismatch(ctx context.Context, id peer.ID, owner ledger.Address, before ledger.Account, what string) error {
 	v, err := c.readFrom(ctx, id, c.lowest(), [][]byte{ledger.KeyAccount(owner)})
 	if !stood(err) {
@@ -136,7 +136,7 @@ func (c *Client) mismatch(ctx context.Context, id peer.ID, owner ledger.Address,
 	return fmt.Errorf("%w: %s owns %d storage resources and %d blobs, %s", errMismatch, owner, now.Storages, now.Blobs, what)
 }
 
-// records reads named objects and adds those that are the owner's. The account must be as it was.
+// records reads the named objects and adds those of the owner. The account must be unchanged.
 func (c *Client) records(ctx context.Context, id peer.ID, owner ledger.Address, height uint64, names []Object, owned *Owned) error {
 	for len(names) > 0 {
 		some := names[:min(len(names), MaxKeys-1)]
@@ -181,7 +181,7 @@ func (o *Owned) add(v *View, owner ledger.Address, name Object) error {
 	return ignoreAbsent(err)
 }
 
-// ignoreAbsent lets the counts find out about records that are not there.
+// ignoreAbsent drops the error for an absent record: the counts reveal it.
 func ignoreAbsent(err error) error {
 	if errors.Is(err, ledger.ErrNotFound) {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// give makes alice own some objects, every third a storage resource, and returns the changes that do.
+// give returns changes that give alice some objects, every third a storage resource.
 func give(count int) []merkle.Change {
 	a := ledger.Account{Balance: 1}
 	var changes []merkle.Change
@@ -89,7 +89,7 @@ func TestObjectsLies(t *testing.T) {
 	}
 }
 
-// An account that changes while it is listed is listed again, and no node is blamed.
+// An account that changes during the listing is listed again, and no node is blamed.
 func TestObjectsChange(t *testing.T) {
 	w := newWorld(t)
 	ctx := limited(t)

@@ -8,32 +8,32 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// book is what a client knows of the nodes it has asked: who is quick, who fails, who lied.
+// book records the behavior of nodes: which are quick, fail, or have lied.
 type book struct {
 	mu    sync.Mutex
 	nodes map[peer.ID]*node // guarded by mu
 }
 
-// node is one of them.
+// node is the record of one node.
 type node struct {
-	trip   time.Duration // of a request, smoothed; 0 before the first
+	trip   time.Duration // usual time of a request, smoothed; 0 before the first
 	fails  int           // in a row
-	failed time.Time     // the last time
-	lie    *Lie          // nil if it never lied
+	failed time.Time     // time of the last failure
+	lie    *Lie          // nil if it has not lied
 	lied   time.Time
 }
 
 const (
-	// maxBackoff is the longest that a node which fails is asked only after all others.
+	// maxBackoff bounds the time for which a failing node is asked only after all others.
 	maxBackoff = time.Minute
-	// maxNodes bounds the book: committees come and go.
+	// maxNodes bounds the book, because committees come and go.
 	maxNodes = 8192
 )
 
 func newBook() *book { return &book{nodes: make(map[peer.ID]*node)} }
 
-// order sorts nodes into the order in which to ask them: the quickest first, then those never asked as they are given, then
-// those that fail. Liars are left out and their lies returned.
+// order sorts nodes for asking: the quickest first, then those never asked in the given order, then the failing ones.
+// Liars are left out; their lies are returned.
 func (b *book) order(ids []peer.ID, now time.Time) (order []peer.ID, lies []error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -69,7 +69,7 @@ const (
 	failingRank = time.Hour
 )
 
-// usual is the usual time of a request to a node; 0 if there was none.
+// usual returns the usual time of a request to a node; 0 before the first.
 func (b *book) usual(id peer.ID) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -79,12 +79,12 @@ func (b *book) usual(id peer.ID) time.Duration {
 	return 0
 }
 
-// entry finds or makes the entry of a node. b.mu is held.
+// entry finds or creates the entry of a node. Hold b.mu.
 func (b *book) entry(id peer.ID) *node {
 	n := b.nodes[id]
 	if n == nil {
 		if len(b.nodes) >= maxNodes {
-			clear(b.nodes) // liars too: they will lie again
+			clear(b.nodes) // liars too: they will be caught again
 		}
 		n = new(node)
 		b.nodes[id] = n
@@ -101,7 +101,7 @@ func (b *book) answered(id peer.ID, trip time.Duration) {
 	n.took(trip)
 }
 
-// slow records that there was no answer within trip, when nobody waited for it any more.
+// slow records a request abandoned without an answer after trip.
 func (b *book) slow(id peer.ID, trip time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

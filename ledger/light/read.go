@@ -13,15 +13,15 @@ import (
 	"walrus/shards"
 )
 
-// View is the proven values of some keys of the state, all at one height. It is a ledger.Reader for these keys; others are
-// an error. It is immutable.
+// View holds the proven values of some keys of the state, all at one height. It is a ledger.Reader for these keys;
+// any other key is an error. It is immutable.
 type View struct {
 	Height uint64
-	Time   time.Time // of the block after, whose header has the state's root
+	Time   time.Time // time of the next block, whose header has the state's root
 	values map[string][]byte
 }
 
-// Get returns the value of one of the keys that were read; nil if it is absent.
+// Get returns the value of one of the view's keys; nil if it is absent.
 func (v *View) Get(key []byte) ([]byte, error) {
 	value, ok := v.values[string(key)]
 	if !ok {
@@ -30,15 +30,15 @@ func (v *View) Get(key []byte) ([]byte, error) {
 	return value, nil
 }
 
-// Get reads keys of the state, at most MaxKeys, all at one height that is at least atLeast, at least that of whatever this
-// client has seen before, and, if the ledger moves, not older than the chain's heartbeat allows. When the ledger
-// stands still it returns the last state and a *Stall.
+// Get reads keys of the state, at most MaxKeys, all at one height. The height is at least atLeast, and never below
+// one that this client has seen. The state is not older than the chain's heartbeat allows; if the ledger stands
+// still, it is the last state, and a *Stall comes with it.
 func (c *Client) Get(ctx context.Context, atLeast uint64, keys ...[]byte) (*View, error) {
 	return c.get(ctx, c.cfg.Hasty, atLeast, keys)
 }
 
-// Peek is Get for those who can do without the newest state: it does not wait for the next block of a ledger that stands still,
-// or that goes on again after it did.
+// Peek is Get for callers that can do without the newest state: it does not wait for the next block of a ledger that
+// stands still, or that is about to go on.
 func (c *Client) Peek(ctx context.Context, keys ...[]byte) (*View, error) {
 	return c.get(ctx, true, 0, keys)
 }
@@ -58,7 +58,7 @@ func (c *Client) get(ctx context.Context, hasty bool, atLeast uint64, keys [][]b
 	return v, err
 }
 
-// readFrom reads keys from one node and verifies all it says.
+// readFrom reads keys from one node and verifies the whole answer.
 func (c *Client) readFrom(ctx context.Context, id peer.ID, atLeast uint64, keys [][]byte) (*View, error) {
 	var answer readAnswer
 	if err := c.ask(ctx, id, readProtocol, &readRequest{atLeast, keys}, &answer); err != nil {
@@ -89,7 +89,7 @@ func (c *Client) readFrom(ctx context.Context, id peer.ID, atLeast uint64, keys 
 	return v, c.fresh(id, answer.Block, answer.Trouble)
 }
 
-// read reads the value of one key. A *Stall comes with a value.
+// read reads the value of one key. A value may come with a *Stall.
 func read[T any](ctx context.Context, c *Client, key []byte, parse func(ledger.Reader) (T, error)) (T, error) {
 	var none T
 	v, stall := c.Get(ctx, 0, key)
@@ -103,8 +103,8 @@ func read[T any](ctx context.Context, c *Client, key []byte, parse func(ledger.R
 	return value, stall
 }
 
-// Account reads an account; one never paid is zero. When the ledger stands still, this and the others below return what
-// it was last, and a *Stall.
+// Account reads an account; one never paid is zero. If the ledger stands still, this method and those below return
+// the last value, and a *Stall.
 func (c *Client) Account(ctx context.Context, a ledger.Address) (ledger.Account, error) {
 	return read(ctx, c, ledger.KeyAccount(a), func(r ledger.Reader) (ledger.Account, error) { return ledger.ReadAccount(r, a) })
 }
@@ -119,7 +119,7 @@ func (c *Client) Blob(ctx context.Context, id ledger.ObjectID) (ledger.Blob, err
 	return read(ctx, c, ledger.KeyBlob(id), func(r ledger.Reader) (ledger.Blob, error) { return ledger.ReadBlob(r, id) })
 }
 
-// BlobInfo reads what is known of a blob ID; of one never registered nothing.
+// BlobInfo reads the ledger's information on a blob ID; it is zero for one never registered.
 func (c *Client) BlobInfo(ctx context.Context, id shards.BlobID) (ledger.BlobInfo, error) {
 	return read(ctx, c, ledger.KeyBlobInfo(id), func(r ledger.Reader) (ledger.BlobInfo, error) { return ledger.ReadBlobInfo(r, id) })
 }
@@ -129,20 +129,20 @@ func (c *Client) Pot(ctx context.Context, epoch uint32) (ledger.Pot, error) {
 	return read(ctx, c, ledger.KeyPot(epoch), func(r ledger.Reader) (ledger.Pot, error) { return ledger.ReadPot(r, epoch) })
 }
 
-// Epoch reads where the network is.
+// Epoch reads the current epoch.
 func (c *Client) Epoch(ctx context.Context) (ledger.EpochInfo, error) {
 	return read(ctx, c, ledger.KeyEpoch(), ledger.ReadEpoch)
 }
 
-// Params reads the rules of the network.
+// Params reads the network's parameters.
 func (c *Client) Params(ctx context.Context) (ledger.Params, error) {
 	return read(ctx, c, ledger.KeyParams(), ledger.ReadParams)
 }
 
-// Supply reads what became of WAL.
+// Supply reads the totals of WAL.
 func (c *Client) Supply(ctx context.Context) (ledger.Supply, error) {
 	return read(ctx, c, ledger.KeySupply(), ledger.ReadSupply)
 }
 
-// stood tells whether err only says that the ledger stands still.
+// stood reports whether err is nil or only a stall.
 func stood(err error) bool { return err == nil || errors.Is(err, ErrStalled) }

@@ -57,7 +57,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// A read waits for a height that is about to come, and none goes back behind the one before.
+// A read waits for a height that is about to come, and readings never go back in height.
 func TestReadWaits(t *testing.T) {
 	w := newWorld(t)
 	c := w.asking(t, w.honest)
@@ -130,7 +130,7 @@ func TestCommittee(t *testing.T) {
 	if again, err := c.Committee(ctx); err != nil || again != first || reads != 1 {
 		t.Errorf("read again: %p instead of %p with %d reads, %v", again, first, reads, err)
 	}
-	// The first epoch should have ended; the ledger says it has not.
+	// By the clock the first epoch is over; the ledger has not ended it.
 	late := ledger.EpochInfo{Epoch: 1, Start: time.Now().Add(-w.genesis.EpochDuration - time.Second).UnixNano()}
 	w.set(t, put(ledger.KeyEpoch(), late.Marshal()))
 	c = w.asking(t, w.honest)
@@ -143,7 +143,7 @@ func TestCommittee(t *testing.T) {
 	}
 }
 
-// A ledger that stands still can be read, and says so.
+// A stalled ledger can be read, with a *Stall.
 func TestStall(t *testing.T) {
 	w := newWorld(t)
 	c := w.asking(t, w.liar, w.honest)
@@ -174,8 +174,8 @@ func TestStall(t *testing.T) {
 	}
 }
 
-// A network that was just started again makes its next block soon: a client waits for it, unless a node says why there
-// is none, or the client is in a hurry.
+// A network that was just started makes its next block soon: a client waits for it, unless a node explains the stall
+// or the client is hasty.
 func TestStartedAgain(t *testing.T) {
 	w := newWorld(t)
 	ctx := limited(t)
@@ -203,7 +203,7 @@ func TestStartedAgain(t *testing.T) {
 	}
 }
 
-// A committee of more members than one read has keys, of which only some vote on blocks.
+// A committee with more members than one read takes keys, some of them without a vote.
 func TestBigCommittee(t *testing.T) {
 	const count = MaxKeys + 20
 	w := &world{keys: newKeys(t, 5, count), honest: newHost(t), client: newHost(t)}

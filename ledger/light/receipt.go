@@ -14,13 +14,13 @@ import (
 	"walrus/ledger"
 )
 
-// ResultOf is what the block's results hash has of a transaction's result.
+// ResultOf returns the part of a result that the block's results hash covers.
 func ResultOf(r *ledger.Result) *abci.ExecTxResult {
 	return &abci.ExecTxResult{Code: uint32(r.Code), Data: r.Agreed()}
 }
 
-// prove checks all of an inclusion that a node gave: that the transaction is in a signed block, and that everything in its
-// receipt but the log is what the nodes have agreed on.
+// prove verifies an inclusion from a node: a signed block contains the transaction, and the nodes have agreed on
+// everything in its receipt but the log.
 func (c *Client) prove(ctx context.Context, from peer.ID, i *Inclusion) error {
 	r, h, next := &i.Receipt, i.Header, i.Next
 	switch {
@@ -50,9 +50,9 @@ func (c *Client) prove(ctx context.Context, from peer.ID, i *Inclusion) error {
 	return nil
 }
 
-// path checks the way from the transaction, or its result, to the hash over all of them in the block.
+// path checks the hashes from the transaction, or its result, to the root over all of them in the block.
 func (i *Inclusion) path(aunts [][]byte, root, leaf []byte) error {
-	sum := sha256.Sum256(append([]byte{0}, leaf...)) // leaves are hashed with a zero byte before them
+	sum := sha256.Sum256(append([]byte{0}, leaf...)) // a zero byte precedes a leaf
 	p := cmtmerkle.Proof{Total: i.Total, Index: int64(i.Receipt.Index), LeafHash: sum[:], Aunts: aunts}
 	if len(root) == 0 {
 		return fmt.Errorf("the header has no hash of them")
@@ -60,13 +60,13 @@ func (i *Inclusion) path(aunts [][]byte, root, leaf []byte) error {
 	return p.Verify(root, leaf)
 }
 
-// effective tells a transaction that was paid for from one that only stands in a block. The same may stand in another
-// block with effect.
+// effective reports whether a transaction was paid for, and does not only stand in a block. The same transaction may
+// stand in another block with effect.
 func effective(r *ledger.Result) bool { return r.Code == ledger.CodeOK || r.Op >= 0 || r.Fee > 0 }
 
-// Receipt asks for the receipt of a transaction. It fails with ledger.ErrNotFound if all nodes that answer say that there is
-// none, and have more than a third of the shards, so that not all of them lie. Still the transaction may be committed yet,
-// until it expires: the error wraps ErrPending as well. With fewer answers it wraps ErrPending alone.
+// Receipt asks for the receipt of a transaction. If nodes with more than a third of the shards say that there is
+// none, and no node has one, the error wraps ledger.ErrNotFound: not all of them lie. It wraps ErrPending, too,
+// because the transaction may still be committed until it expires. With fewer answers it wraps ErrPending alone.
 func (c *Client) Receipt(ctx context.Context, id ledger.TxID) (ledger.Receipt, error) {
 	i, err := c.inclusion(ctx, id)
 	if err != nil {
@@ -76,7 +76,7 @@ func (c *Client) Receipt(ctx context.Context, id ledger.TxID) (ledger.Receipt, e
 }
 
 func (c *Client) inclusion(ctx context.Context, id ledger.TxID) (*Inclusion, error) {
-	var none atomic.Int64 // shards of nodes that say there is none
+	var none atomic.Int64 // shards of nodes that have no receipt
 	i, err := first(ctx, c, func(ctx context.Context, node peer.ID) (*Inclusion, error) {
 		i, err := c.receiptFrom(ctx, node, receiptProtocol, id, &receiptRequest{ID: id})
 		if errors.Is(err, ErrPending) {
@@ -94,20 +94,20 @@ func (c *Client) inclusion(ctx context.Context, id ledger.TxID) (*Inclusion, err
 	return i, nil
 }
 
-// Transaction asks for a committed transaction and its receipt. Errors are those of Receipt.
+// Transaction returns a committed transaction and its receipt. Errors are those of Receipt.
 func (c *Client) Transaction(ctx context.Context, id ledger.TxID) (*Entry, error) {
 	i, err := c.inclusion(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	tx, err := ledger.UnmarshalTx(i.Tx)
-	if err != nil { // it is in a signed block, with effect
+	if err != nil { // not expected: it is in a signed block, with effect
 		return nil, fmt.Errorf("look up transaction %s: %w", id, err)
 	}
 	return &Entry{i.Receipt, tx}, nil
 }
 
-// receiptFrom gets a receipt from one node by one of the requests that are answered by one.
+// receiptFrom requests a receipt from one node, by any of the requests that are answered by one.
 func (c *Client) receiptFrom(ctx context.Context, node peer.ID, protocol string, id ledger.TxID, m message) (*Inclusion, error) {
 	i := new(Inclusion)
 	if err := c.ask(ctx, node, protocol, m, i); err != nil {

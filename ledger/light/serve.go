@@ -9,21 +9,22 @@ import (
 	"walrus/ledger"
 )
 
-// endpoint is one kind of request.
+// endpoint describes one kind of request.
 type endpoint struct {
-	wait    time.Duration // for what is about to come
-	limit   int           // bytes of the answer at worst
+	wait    time.Duration // bound on the node's wait
+	limit   int           // greatest size of the answer, in bytes
 	request func() request
 }
 
-// request is a message that a Source has an answer to. One that may cost less memory or count more than one tells with
+// request is a message that a Source answers. Optional methods cost and weight tell that it may need less memory, or
+// counts as more than one request.
 // methods cost and weight.
 type request interface {
 	message
 	answer(ctx context.Context, s Source) (message, error)
 }
 
-// endpoints by protocol.
+// endpoints maps protocols to endpoints.
 var endpoints = map[string]*endpoint{
 	blockProtocol:     {0, maxBlock + maxText + 64, func() request { return new(blockRequest) }},
 	readProtocol:      {readWait, maxReading, func() request { return new(readRequest) }},
@@ -36,7 +37,7 @@ var endpoints = map[string]*endpoint{
 	clockProtocol:     {0, 8, func() request { return new(clockRequest) }},
 }
 
-// smallAnswer is what most answers are below, with the validators of a hundred nodes.
+// smallAnswer bounds most answers, in bytes, with the validators of a hundred nodes.
 const smallAnswer = 32 << 10
 
 func (m *blockRequest) cost() int64 { return smallAnswer }
@@ -49,7 +50,7 @@ func (m *blockRequest) answer(ctx context.Context, s Source) (message, error) {
 	return &blockAnswer{b, s.Trouble()}, nil
 }
 
-// usualValue is what a value with its proof takes as a rule.
+// usualValue is the usual size of a value with its proof, in bytes.
 const usualValue = 4 << 10
 
 func (m *readRequest) cost() int64     { return smallAnswer + int64(len(m.Keys))*usualValue }
@@ -83,7 +84,7 @@ func (m *submitRequest) answer(ctx context.Context, s Source) (message, error) {
 		return nil, err
 	}
 	answer, err := receipt(ctx, s, ledger.HashTx(m.Tx), receiptWait)
-	if err != nil && !errors.Is(err, ErrPending) { // whatever is wrong: the transaction is taken
+	if err != nil && !errors.Is(err, ErrPending) { // the transaction is taken, whatever is wrong
 		return nil, fmt.Errorf("%w: %w", ErrPending, err)
 	}
 	return answer, err
@@ -99,13 +100,13 @@ func (m *receiptRequest) answer(ctx context.Context, s Source) (message, error) 
 	return receipt(ctx, s, m.ID, lookTime)
 }
 
-// lookTime is how long a node looks for a receipt that it should have.
+// lookTime bounds a node's look for a receipt that it should have.
 const lookTime = 200 * time.Millisecond
 
-// troubleTime is how long a receipt may be waited for before the node looks whether the ledger moves at all.
+// troubleTime is the wait for a receipt after which the node checks whether the ledger moves at all.
 const troubleTime = time.Second
 
-// receipt waits for a receipt, but not in vain.
+// receipt waits for a receipt, unless the ledger stands still.
 func receipt(ctx context.Context, s Source, id ledger.TxID, wait time.Duration) (message, error) {
 	for wait > 0 {
 		some := min(wait, troubleTime)
@@ -130,7 +131,8 @@ func receiptWithin(ctx context.Context, s Source, id ledger.TxID, wait time.Dura
 	return s.Receipt(ctx, id)
 }
 
-// proofWeight is how many requests making a proof from a block counts as: a full one takes some milliseconds to read.
+// proofWeight is the weight of a request that needs proofs from a block: a full block takes some milliseconds to
+// read.
 const proofWeight = 2
 
 func (m *historyRequest) cost() int64 {
@@ -138,7 +140,7 @@ func (m *historyRequest) cost() int64 {
 }
 func (m *historyRequest) weight() float64 { return 1 + proofWeight*float64(m.Limit) }
 
-// answer is as much of the page as fits.
+// answer returns as much of the page as fits.
 func (m *historyRequest) answer(ctx context.Context, s Source) (message, error) {
 	page, oldest, err := s.History(ctx, m.Account, m.Before, int(m.Limit))
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"walrus/ledger"
 )
 
-// Server answers light clients. Fields are constant unless they say otherwise.
+// Server answers light clients. Fields are constant unless noted otherwise.
 type Server struct {
 	host    host.Host
 	network string
@@ -30,11 +30,11 @@ type Server struct {
 
 	mu     sync.Mutex
 	closed bool           // guarded by mu
-	work   sync.WaitGroup // handlers at work; grows while mu is held and closed is not set
+	work   sync.WaitGroup // running handlers; grows only under mu while closed is false
 }
 
-// Serve answers the requests of light clients of a network from source, until ctx ends or Close is called. It returns
-// when clients can ask.
+// Serve answers requests of a network's light clients from source, until ctx ends or Close is called. Clients can ask
+// when it returns.
 func Serve(ctx context.Context, h host.Host, genesis *ledger.Genesis, source Source, limits Limits, log *slog.Logger) (*Server, error) {
 	if err := limits.Validate(); err != nil {
 		return nil, fmt.Errorf("serve ledger: %w", err)
@@ -64,7 +64,7 @@ func (s *Server) begin() bool {
 	return true
 }
 
-// Close takes no more requests, cuts those being served and waits until they are gone.
+// Close refuses new requests, cuts those in progress and waits for their handlers.
 func (s *Server) Close() {
 	for name := range endpoints {
 		s.host.RemoveStreamHandler(protocolID(s.network, name))
@@ -76,12 +76,12 @@ func (s *Server) Close() {
 	s.work.Wait()
 }
 
-// stream is what the server needs of a libp2p stream.
+// stream is the part of a libp2p stream that the server needs.
 type stream interface {
 	io.ReadWriter
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
-	// Close sends what was written, and takes nothing more.
+	// Close sends pending bytes and ends writing.
 	Close() error
 	// Reset cuts the stream at once.
 	Reset() error
@@ -101,7 +101,7 @@ func (s *Server) serve(ctx context.Context, st stream, from peer.ID, name string
 	b, err := encodeAnswer(code, reply)
 	if err != nil {
 		s.log.Error("encode answer", "peer", from, "protocol", name, "error", err)
-		b, _ = encodeAnswer(codeInternal, new(refusal)) // it has no bounds to break
+		b, _ = encodeAnswer(codeInternal, new(refusal)) // a refusal always fits
 	}
 	if err := st.SetWriteDeadline(time.Now().Add(answerTime)); err != nil {
 		_ = st.Reset()
@@ -114,10 +114,10 @@ func (s *Server) serve(ctx context.Context, st stream, from peer.ID, name string
 	_ = st.Close()
 }
 
-// codeSilent stands for no answer: the request did not arrive.
+// codeSilent means that no answer is sent, because no request arrived.
 const codeSilent = 255
 
-// reply reads a request and makes the answer to it.
+// reply reads a request and returns the answer to it.
 func (s *Server) reply(ctx context.Context, st stream, from peer.ID, name string, e *endpoint) (byte, message) {
 	m := e.request()
 	err := s.receive(st, m)
@@ -158,7 +158,7 @@ func (s *Server) reply(ctx context.Context, st stream, from peer.ID, name string
 	return code, no
 }
 
-// receive reads a request.
+// receive reads a request into m.
 func (s *Server) receive(st stream, m message) error {
 	if err := st.SetReadDeadline(time.Now().Add(requestTime)); err != nil {
 		return err
@@ -173,8 +173,8 @@ func (s *Server) receive(st stream, m message) error {
 	return decode(body, m)
 }
 
-// watch makes a context that ends as well when the client goes away, which shows as the end of a stream that has nothing
-// more to read. The function returned ends the watch.
+// watch returns a context that also ends when the client goes away. That shows as the end of the stream, from which
+// nothing more is to be read. Call the returned function to end the watch.
 func (s *Server) watch(ctx context.Context, st stream) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	if err := st.SetReadDeadline(time.Time{}); err != nil {
@@ -193,7 +193,7 @@ func (s *Server) watch(ctx context.Context, st stream) (context.Context, func())
 	}
 }
 
-// ask gets the answer from the source.
+// ask gets the answer from the source. A panic becomes an error.
 func (s *Server) ask(ctx context.Context, m request, from peer.ID, name string) (answer message, err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -28,7 +28,7 @@ func TestAnotherNetwork(t *testing.T) {
 	}
 }
 
-// What a client may send that makes no sense is refused, and costs the server nothing.
+// Invalid requests are refused and cost the server nothing.
 func TestBadRequests(t *testing.T) {
 	w := newWorld(t)
 	id := w.genesis.NetworkID()
@@ -73,7 +73,7 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-// A Source that fails or panics gives nothing away and ends nothing.
+// A Source that fails or panics reveals nothing and stops nothing.
 func TestBadSource(t *testing.T) {
 	w := newWorld(t)
 	s := &source{Source: w.chain}
@@ -96,7 +96,7 @@ func TestBadSource(t *testing.T) {
 	}
 }
 
-// A client asks again when all nodes were busy.
+// A client asks again if all nodes were busy.
 func TestBusyForAMoment(t *testing.T) {
 	w := newWorld(t)
 	busy := 3
@@ -139,13 +139,13 @@ func TestGate(t *testing.T) {
 	enter("a", 10, 1, false) // the burst is used up
 	now = now.Add(100 * time.Millisecond)
 	enter("a", 10, 1, true)
-	enter("b", 1<<40, 1, true) // counts as the limit
+	enter("b", 1<<40, 1, true) // counts as no more than the limit
 	enter("b", 1, 1, false)
 	enter("b", 0, 5, false) // more than the burst
 	enter("c", 10, 1, true)
 	enter("d", 10, 1, false) // no room for a fourth
 	g.leave("c", 10)
-	enter("d", 10, 1, false) // c is remembered
+	enter("d", 10, 1, false) // c is still remembered
 	now = now.Add(time.Second)
 	enter("d", 10, 1, true)
 	g.leave("d", 10)
@@ -191,7 +191,7 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// Close and the end of a client end requests that wait.
+// Waiting requests end when the server is closed and when the client goes away.
 func TestCloseEndsWaiting(t *testing.T) {
 	w := newWorld(t)
 	waiting, ended := make(chan struct{}, 2), make(chan error, 2)

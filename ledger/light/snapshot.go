@@ -8,8 +8,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// Snapshots asks one node for those it has, the newest first. Nothing in them is proven: what is restored from one of height
-// H must have the state's root in Block(H+1).
+// Snapshots asks one node for its snapshots, newest first. They are not proven: verify that the state restored from
+// one of height H has the root in Block(H+1).
 func (c *Client) Snapshots(ctx context.Context, node peer.ID) ([]Snapshot, error) {
 	r := judge(ctx, c, node, func(ctx context.Context, node peer.ID) ([]Snapshot, error) {
 		var answer snapshotsAnswer
@@ -22,7 +22,7 @@ func (c *Client) Snapshots(ctx context.Context, node peer.ID) ([]Snapshot, error
 	return r.value, nil
 }
 
-// SnapshotPart gets a part of a snapshot from a node. It is not verified.
+// SnapshotPart fetches a part of a snapshot from a node. It is not verified.
 func (c *Client) SnapshotPart(ctx context.Context, node peer.ID, height uint64, part uint32) ([]byte, error) {
 	r := judge(ctx, c, node, func(ctx context.Context, node peer.ID) ([]byte, error) {
 		var answer partAnswer
@@ -35,8 +35,8 @@ func (c *Client) SnapshotPart(ctx context.Context, node peer.ID, height uint64, 
 	return r.value, nil
 }
 
-// Blame enters in the book that a node gave something false, like a snapshot that does not have the root it should, and
-// returns the *Lie. The node is not asked again for a while.
+// Blame records that a node sent something false, such as a snapshot with a wrong root, and returns the *Lie. The
+// node is not asked again for liarTime.
 func (c *Client) Blame(node peer.ID, what error) error {
 	l := &Lie{Node: node, Name: c.names[node], What: what}
 	c.book.lied(l, time.Now())

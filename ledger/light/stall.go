@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// Stall says since when the ledger stands still, as far as any node that answered knows. It wraps ErrStalled.
+// Stall reports since when the ledger has stood still, by the newest block of any node that answered. It wraps
+// ErrStalled.
 type Stall struct {
 	Height uint64    // of the newest block
 	Time   time.Time // of that block
-	Node   string    // that gave it
-	Reason string    // what that node says; not proven, and empty if it says nothing
+	Node   string    // the node that sent it
+	Reason string    // that node's explanation; not proven, empty if it has none
 }
 
 // Error is for people.
@@ -29,29 +30,29 @@ func (s *Stall) Error() string {
 // Unwrap makes errors.Is(err, ErrStalled) true.
 func (s *Stall) Unwrap() error { return ErrStalled }
 
-// stallMemory is how long all nodes need not be asked again after they have all been found to stand still.
+// stallMemory: after all nodes were found stalled, they need not all be asked again for this long.
 const stallMemory = 5 * time.Second
 
 const (
-	// firstBlock is how soon nodes that have just been started make a block: they open their ledger, find each other, and
-	// do not wait for the heartbeat when the newest block is older than that.
+	// firstBlock bounds the time in which just started nodes make a block: they open their ledger and find each
+	// other, and do not wait for the heartbeat if the newest block is older.
 	firstBlock = 13 * time.Second
-	// stallPoll is between two looks whether it is there.
+	// stallPoll is the pause between looks for that block.
 	stallPoll = 250 * time.Millisecond
 )
 
-// stallMark remembers that all nodes stood still.
+// stallMark remembers that all nodes were found stalled.
 type stallMark struct {
 	mu     sync.Mutex
 	height uint64    // guarded by mu
 	seen   time.Time // guarded by mu
 
-	patient uint64    // the height at which nodes stand still without saying why; guarded by mu
-	since   time.Time // when that was seen first; guarded by mu
+	patient uint64    // height of an unexplained stall; guarded by mu
+	since   time.Time // when that stall was first seen; guarded by mu
 }
 
-// wait waits a little if err is a stall that no node explains, and reports whether to ask again: for as long as patience
-// after that height was seen first.
+// wait pauses and returns true if err is a stall that no node explains: ask again then. patience after the stall at
+// that height was first seen it returns false.
 func (m *stallMark) wait(ctx context.Context, err error, patience time.Duration) bool {
 	var s *Stall
 	if !errors.As(err, &s) || s.Reason != "" {
@@ -76,7 +77,7 @@ func (m *stallMark) remember(err error) {
 	m.height, m.seen = s.Height, time.Now()
 }
 
-// known tells whether all nodes were found no further a moment ago.
+// known reports whether a moment ago all nodes were found at this height or below.
 func (m *stallMark) known(s *Stall) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

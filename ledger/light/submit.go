@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	// submitHedge is how long a node has until another gets the transaction as well: usually enough for a block.
+	// submitHedge: after this long another node gets the transaction as well. It is usually enough for a block.
 	submitHedge = 2 * time.Second
-	// enoughRefusals is how many nodes must refuse a transaction for it to be refused: one may be behind, or lie.
+	// enoughRefusals is the number of nodes that must refuse a transaction: one may be behind, or lie.
 	enoughRefusals = 3
-	// heldUpPatience is how long nodes may say that the ledger stands still until it does: they restart now and then.
+	// heldUpPatience: nodes must report a stall for this long before it counts, because nodes restart now and then.
 	heldUpPatience = 2 * time.Second
-	// submitPause is the time between rounds.
+	// submitPause is the pause between rounds.
 	submitPause = 300 * time.Millisecond
-	// busyTime is how long nodes may be at their limits, and downTime how long out of reach, before it is an error.
+	// busyTime bounds how long all nodes may be busy, and downTime how long out of reach, before it is an error.
 	busyTime = 30 * time.Second
 	downTime = 5 * time.Second
-	// nonceLook is between two looks whether another transaction has used the nonce of one that is waited for. Then that one
-	// may be forgotten by all nodes, or kept until it expires, and nobody would tell. nonceGrace is how long the receipt may
-	// be late once the nonce is used, since it is most likely ours that used it.
+	// nonceLook is the pause between checks whether the nonce of a submitted transaction has been used. If another
+	// transaction has used it, nodes forget ours or keep it until it expires, and none would tell. nonceGrace is the
+	// time that the receipt may come later than the used nonce: most likely ours has used it.
 	nonceLook  = time.Second
 	nonceGrace = 500 * time.Millisecond
 )
@@ -34,13 +34,13 @@ const (
 // errNonceUsed ends the wait for a transaction whose nonce is used.
 var errNonceUsed = errors.New("its nonce is used")
 
-// Submit hands a transaction to nodes until its receipt is proven, and returns that, whatever the transaction's result
-// was. From then on all readings of this client have its effects. An error is
-//   - a *ledger.OpError: several nodes, or all that answer, have refused it, and it is in no block; or, with
-//     ledger.CodeNonce, the account has used its nonce, and no node shows whether for this transaction: look in its history;
-//   - one that wraps ErrPending: a node may have it, but its fate is unknown, because ctx ended, no node can be reached
-//     any more, or the ledger stands still (ErrStalled). It may be submitted again, and takes effect once;
-//   - another: no node has it.
+// Submit submits a transaction until its receipt is proven, and returns the receipt, whatever the transaction's
+// result. All later readings of this client include its effects. Errors:
+//   - *ledger.OpError: several nodes, or all that answer, have refused it, and it is in no block. With ledger.CodeNonce
+//     the account has used the nonce, and no node shows for which transaction: look in its history.
+//   - ErrPending, wrapped: a node may have it, but its fate is unknown, because ctx ended, no node can be reached any
+//     more, or the ledger stands still (ErrStalled). It may be submitted again, and takes effect once.
+//   - any other: no node has it.
 func (c *Client) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, error) {
 	if err := tx.Validate(); err != nil {
 		return ledger.Receipt{}, &ledger.OpError{Code: ledger.CodeFormat, Op: -1, Text: err.Error()}
@@ -59,7 +59,7 @@ func (c *Client) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, err
 			return i.Receipt, nil
 		}
 		err = s.judge(ctx, err)
-		if errors.Is(context.Cause(ctx), errNonceUsed) { // whatever that broke off
+		if errors.Is(context.Cause(ctx), errNonceUsed) { // this takes precedence over what it broke off
 			err = s.overtaken()
 		}
 		if err != nil {
@@ -72,11 +72,11 @@ func (c *Client) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, err
 	}
 }
 
-// watchNonce ends the submission when the sender's account is proven to have used the nonce, and no receipt comes.
+// watchNonce cancels the submission once the sender's account provably has used the nonce and no receipt comes.
 func (s *submission) watchNonce(ctx context.Context, cancel context.CancelCauseFunc) {
 	sender := s.tx.Sender.Address()
 	for pause(ctx, nonceLook) {
-		v, _ := s.client.Get(ctx, 0, ledger.KeyAccount(sender)) // of a ledger that stands still others tell
+		v, _ := s.client.Get(ctx, 0, ledger.KeyAccount(sender)) // a stall is handled elsewhere
 		if v == nil {
 			continue
 		}
@@ -87,13 +87,13 @@ func (s *submission) watchNonce(ctx context.Context, cancel context.CancelCauseF
 	}
 }
 
-// overtaken is the error when the nonce is used, most likely by another transaction.
+// overtaken returns the error for a used nonce, most likely used by another transaction.
 func (s *submission) overtaken() error {
 	return &ledger.OpError{Code: ledger.CodeNonce, Op: -1, Text: fmt.Sprintf(
 		"transaction %s: nonce %d of account %s is used: look in its history whether by this one", s.id, s.tx.Nonce, s.tx.Sender.Address())}
 }
 
-// submission is a transaction on its way.
+// submission is a transaction being submitted.
 type submission struct {
 	client *Client
 	tx     *ledger.Tx
@@ -103,11 +103,11 @@ type submission struct {
 
 	mu       sync.Mutex
 	taken    bool      // a node may have it; guarded by mu
-	pending  error     // the last that a node said while it waited; guarded by mu
+	pending  error     // latest answer of a node that waited; guarded by mu
 	refusals int       // in this round; guarded by mu
-	heldUp   int       // nodes in this round that say the ledger stands still; guarded by mu
-	moving   int       // nodes in this round that waited and say nothing of the kind; guarded by mu
-	since    time.Time // of the first that said so; zero when one moves; guarded by mu
+	heldUp   int       // nodes that report a stall in this round; guarded by mu
+	moving   int       // nodes that waited without reporting a stall in this round; guarded by mu
+	since    time.Time // first report of the stall; zero once a node moves; guarded by mu
 }
 
 // round offers the transaction to the nodes once.
@@ -146,7 +146,7 @@ func (s *submission) offer(ctx context.Context, node peer.ID) (*Inclusion, error
 	return i, err
 }
 
-// judge decides after a round that ended with err and without a receipt: nil to begin another, or the error to return.
+// judge decides after a round without a receipt: nil to start another, or the error to return.
 func (s *submission) judge(ctx context.Context, err error) error {
 	var op *ledger.OpError
 	switch {
@@ -164,7 +164,7 @@ func (s *submission) judge(ctx context.Context, err error) error {
 	return fmt.Errorf("submit transaction %s: %w", s.id, err)
 }
 
-// stillPending decides whether there is hope for a transaction that a node has.
+// stillPending decides whether a transaction that a node has may still be committed.
 func (s *submission) stillPending(ctx context.Context) error {
 	if s.moving == 0 && s.heldUp > 0 && time.Since(s.since) > heldUpPatience {
 		return s.unknown(nil)
@@ -185,14 +185,14 @@ func (s *submission) stillPending(ctx context.Context) error {
 	if err != nil {
 		return s.unknown(err)
 	}
-	if account.Nonce > s.tx.Nonce { // by this transaction or another: watchNonce ends this
+	if account.Nonce > s.tx.Nonce { // used by this transaction or another: watchNonce will end this
 		return nil
 	}
 	return &ledger.OpError{Code: ledger.CodeExpired, Op: -1, Text: fmt.Sprintf(
 		"transaction %s expired at height %d without getting into a block: sign it anew", s.id, s.tx.Expiry)}
 }
 
-// unknown is the error when the transaction's fate is not known, because of err or what nodes said while it waited.
+// unknown returns the error for a transaction whose fate is unknown, because of err or of what waiting nodes said.
 func (s *submission) unknown(err error) error {
 	if !s.taken {
 		return fmt.Errorf("submit transaction %s: %w", s.id, err)

@@ -27,7 +27,7 @@ func (w *world) tx(nonce uint64, to ledger.Address) *ledger.Tx {
 	return tx
 }
 
-// paid is a transaction with the result that it had.
+// paid is a transaction that was paid for, with its result.
 func paid(tx *ledger.Tx) happening {
 	to := tx.Ops[0].(ledger.Transfer).To
 	return happening{tx, ledger.Result{Op: -1, Fee: 9, Spent: 14, Events: []ledger.Event{
@@ -35,7 +35,7 @@ func paid(tx *ledger.Tx) happening {
 	}}}
 }
 
-// commits makes a Source that puts what is submitted into a block.
+// commits returns a Source that puts every submitted transaction into a block.
 func (w *world) commits(t testing.TB) *source {
 	s := &source{Source: w.chain}
 	s.submit = func(_ ctxt, raw []byte) error {
@@ -97,7 +97,7 @@ func TestSubmit(t *testing.T) {
 	if _, err := w.asking(t, w.liar, w.honest).Receipt(ctx, ledger.TxID{1}); !errors.Is(err, ledger.ErrNotFound) {
 		t.Errorf("receipt of nothing: %v", err)
 	}
-	// One node alone may lie: whoever believed it would compose the transaction anew, and pay twice.
+	// One node alone may lie: a caller that believed it would pay again, and so twice.
 	if _, err := c.Receipt(ctx, ledger.TxID{1}); !errors.Is(err, ErrPending) || errors.Is(err, ledger.ErrNotFound) {
 		t.Errorf("receipt of nothing, says one node with 3 of 10 shards: %v", err)
 	}
@@ -107,7 +107,7 @@ func TestSubmit(t *testing.T) {
 	}
 }
 
-// Each part of a receipt but the log is proven.
+// Every part of a receipt except the log is proven.
 func TestReceiptLies(t *testing.T) {
 	w := newWorld(t)
 	commits := w.commits(t)
@@ -191,7 +191,7 @@ func TestReceiptLies(t *testing.T) {
 	}
 }
 
-// A transaction cannot be put into the place of another in a block whose header is made for it.
+// A transaction cannot replace another one in a block with a forged header.
 func TestMadeUpBlock(t *testing.T) {
 	w := newWorld(t)
 	commits := w.commits(t)
@@ -255,7 +255,7 @@ func TestSubmitRefused(t *testing.T) {
 	}
 }
 
-// A transaction that nodes took and that never comes is pending until ctx ends, or until it has provably expired.
+// A transaction that nodes took and never commit is pending until ctx ends, or until it provably has expired.
 func TestSubmitPending(t *testing.T) {
 	w := newWorld(t)
 	never := &source{Source: w.chain}
@@ -281,7 +281,7 @@ func TestSubmitPending(t *testing.T) {
 	}
 }
 
-// A transaction whose nonce another one took is not waited for until it expires, though a node has it and says nothing.
+// A transaction whose nonce another one used is given up before it expires, though a node has it and stays silent.
 func TestSubmitOvertaken(t *testing.T) {
 	for name, receipt := range map[string]func(ctxt, ledger.TxID) (*Inclusion, error){
 		"silent":  func(ctx ctxt, _ ledger.TxID) (*Inclusion, error) { <-ctx.Done(); return nil, ctx.Err() },
@@ -306,12 +306,12 @@ func testOvertaken(t *testing.T, receipt func(ctxt, ledger.TxID) (*Inclusion, er
 	if !errors.As(err, &op) || op.Code != ledger.CodeNonce || errors.Is(err, ErrPending) {
 		t.Errorf("overtaken: %v", err)
 	}
-	if took := time.Since(start); took > 8*time.Second { // it would wait for 50 heights
+	if took := time.Since(start); took > 8*time.Second { // until it expires would be 50 heights
 		t.Errorf("took %v", took)
 	}
 }
 
-// When all nodes say that the ledger stands still, a transaction is not waited for in vain, and the reason is passed on.
+// If all nodes report a stall, the wait for a transaction ends, and the reason is passed on.
 func TestSubmitHeldUp(t *testing.T) {
 	w := newWorld(t)
 	never := &source{Source: w.chain, receipt: func(ctxt, ledger.TxID) (*Inclusion, error) { return nil, errHeldUp }}
@@ -342,7 +342,7 @@ func TestSubmitHeldUp(t *testing.T) {
 	}
 }
 
-// A receipt of a block in which the transaction had no effect settles nothing.
+// A receipt of a block in which the transaction had no effect does not count.
 func TestIneffective(t *testing.T) {
 	w := newWorld(t)
 	tx := w.tx(1, bob)
@@ -359,7 +359,7 @@ func TestIneffective(t *testing.T) {
 	}
 }
 
-// A node that takes a transaction and does nothing with it does not keep it from the others for long.
+// A node that takes a transaction and does nothing delays it only until others get it.
 func TestSubmitSilent(t *testing.T) {
 	w := newWorld(t)
 	serve(t, w.honest, w.genesis, w.commits(t))
@@ -369,7 +369,7 @@ func TestSubmitSilent(t *testing.T) {
 	}
 }
 
-// A node that took a transaction and then fails leaves its fate unknown: never does the sender hear that nobody has it.
+// If a node takes a transaction and then fails, its fate is unknown: the error never says that no node has it.
 func TestSubmitFails(t *testing.T) {
 	w := newWorld(t)
 	for name, failure := range map[string]error{

@@ -16,24 +16,24 @@ import (
 	"walrus/ledger"
 )
 
-// trustingPeriod is how long validators are believed after their time: practically for ever, because those of the genesis
-// do not change, so none can have withdrawn what it would lose by lying.
+// trustingPeriod limits the time for which validators are believed: practically for ever. The genesis' validators do
+// not change, so none can withdraw the stake that it would lose by lying.
 const trustingPeriod = math.MaxInt64 / 2 * time.Nanosecond
 
 const (
-	// maxBisections bounds the headers fetched to get from a trusted one to another.
+	// maxBisections bounds the headers fetched between a trusted header and a new one.
 	maxBisections = 64
 	// maxTrusted bounds the blocks kept to start from.
 	maxTrusted = 64
-	// recentHeaders is how many verified headers are remembered, by height, so that they are not verified twice.
+	// recentHeaders is the number of verified headers remembered by height, so that they are not verified twice.
 	recentHeaders = 256
 )
 
-// trust is the part of the chain that is verified: where clients start from, and the latest.
+// trust holds the verified part of the chain: the blocks to start from, and the latest.
 type trust struct {
-	chainID  string           // constant, as the next
+	chainID  string           // constant, as is anyClock
 	anyClock bool             // constant: blocks may be ahead of now
-	now      func() time.Time // this machine's clock, for comparisons with others': time.Now, but in tests
+	now      func() time.Time // this machine's clock, for comparisons with others'; time.Now except in tests
 
 	mu     sync.Mutex
 	blocks []*types.LightBlock // guarded by mu; ascending by height, the genesis first
@@ -43,7 +43,7 @@ type trust struct {
 	} // guarded by mu; by height modulo recentHeaders
 }
 
-// newTrust trusts the validators of the genesis, as if they stood in a header before the first.
+// newTrust trusts the validators of the genesis, as if a header before the first block named them.
 func newTrust(g *ledger.Genesis) (*trust, error) {
 	var list []*types.Validator
 	keys := make(map[ledger.PublicKey]bool, len(g.Members))
@@ -66,19 +66,18 @@ func newTrust(g *ledger.Genesis) (*trust, error) {
 	root := &types.LightBlock{
 		SignedHeader: &types.SignedHeader{Header: &types.Header{
 			ChainID: g.ChainID(), Height: 0, ValidatorsHash: hash, NextValidatorsHash: hash,
-			Time: g.Time.Add(-1), // the first block has the time of the genesis, and each is later than the one before
+			Time: g.Time.Add(-1), // the first block has the time of the genesis, and block times increase
 		}},
 		ValidatorSet: set,
 	}
 	return &trust{chainID: g.ChainID(), now: systemNow, blocks: []*types.LightBlock{root}}, nil
 }
 
-// fetchBlock gets a block, not verified, at a height.
+// fetchBlock fetches a block at a height, unverified.
 type fetchBlock func(ctx context.Context, height int64) (*types.LightBlock, error)
 
-// verify checks that two thirds of the validators have signed b and that these are the validators. It fetches what is
-// between b and a trusted block if most of the validators are others. Errors are of fetch, wrap ErrClock, or are a
-// falsehood that says what is wrong.
+// verify checks that two thirds of the true validators have signed b. If most of them differ from those of the
+// trusted block, it fetches blocks in between. Errors come from fetch, wrap ErrClock, or are a falsehood.
 func (t *trust) verify(ctx context.Context, b *types.LightBlock, fetch fetchBlock) error {
 	if err := t.check(b); err != nil {
 		return err
@@ -98,7 +97,7 @@ func (t *trust) verify(ctx context.Context, b *types.LightBlock, fetch fetchBloc
 	return nil
 }
 
-// check finds what is wrong with b by itself, without its signatures.
+// check validates b by itself, without its signatures.
 func (t *trust) check(b *types.LightBlock) error {
 	if b.ChainID != t.chainID {
 		return wrong("block %d is of the chain %.60q, not %q", b.Height, b.ChainID, t.chainID)
@@ -109,14 +108,14 @@ func (t *trust) check(b *types.LightBlock) error {
 	return nil
 }
 
-// falsehood is what is wrong with an answer that proofs or the protocol contradict.
+// falsehood reports an answer that proofs or the protocol contradict.
 type falsehood struct{ error }
 
 func (f falsehood) Unwrap() error { return f.error }
 
 func wrong(format string, args ...any) error { return falsehood{fmt.Errorf(format, args...)} }
 
-// base is the trusted block from which to verify b, unless b is known.
+// base returns the trusted block from which to verify b, unless b is known.
 func (t *trust) base(b *types.LightBlock) (base *types.LightBlock, known bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -134,14 +133,14 @@ func (t *trust) base(b *types.LightBlock) (base *types.LightBlock, known bool, e
 	return base, false, nil
 }
 
-// reach verifies b from base, by way of blocks between them if need be.
+// reach verifies b from base, through blocks between them if necessary.
 func (t *trust) reach(ctx context.Context, base, b *types.LightBlock, now time.Time, fetch fetchBlock) error {
-	path := []*types.LightBlock{b} // the next one last
+	path := []*types.LightBlock{b} // the next one is last
 	for range maxBisections {
 		next := path[len(path)-1]
 		at := now
 		if next.Time.After(at) {
-			at = next.Time // verify judges the clock
+			at = next.Time // verify checks the clock
 		}
 		err := light.Verify(base.SignedHeader, base.ValidatorSet, next.SignedHeader, next.ValidatorSet,
 			trustingPeriod, at, clockSkew, light.DefaultTrustLevel)
@@ -169,7 +168,7 @@ func (t *trust) reach(ctx context.Context, base, b *types.LightBlock, now time.T
 	return wrong("block %d does not follow from a trusted one in %d steps", b.Height, maxBisections)
 }
 
-// add remembers a verified block. Those to start from stay; of the others only the latest.
+// add remembers a verified block. Blocks that stay are starting points; of the others only the latest is kept.
 func (t *trust) add(b *types.LightBlock, stays bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -181,7 +180,7 @@ func (t *trust) add(b *types.LightBlock, stays bool) {
 	switch {
 	case found:
 	case i == len(t.blocks) && !stays && i > 1 && sameSet(t.blocks[i-1], b) && sameSet(t.blocks[i-2], b):
-		t.blocks[i-1] = b // from the one before it is as far
+		t.blocks[i-1] = b // drop the block before: verifying from its predecessor is as easy
 	case i == len(t.blocks) || stays && len(t.blocks) < maxTrusted:
 		t.blocks = slices.Insert(t.blocks, i, b)
 	}
@@ -194,7 +193,7 @@ func sameSet(a, b *types.LightBlock) bool {
 	return string(a.ValidatorsHash) == string(b.ValidatorsHash)
 }
 
-// checkpoint trusts the block with a hash, given from outside.
+// checkpoint trusts the block with a hash that was given from outside.
 func (t *trust) checkpoint(b *types.LightBlock, hash [32]byte) error {
 	if err := t.check(b); err != nil {
 		return err
@@ -206,7 +205,7 @@ func (t *trust) checkpoint(b *types.LightBlock, hash [32]byte) error {
 	return nil
 }
 
-// latest is the newest verified block, the genesis before there is any.
+// latest returns the newest verified block; at first the genesis.
 func (t *trust) latest() *types.LightBlock {
 	t.mu.Lock()
 	defer t.mu.Unlock()

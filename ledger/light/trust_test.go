@@ -13,7 +13,7 @@ import (
 	"walrus/ledger"
 )
 
-// A chain whose validators have all been replaced, one after the other, is followed from its genesis.
+// A chain whose validators were all replaced, one by one, is verified from its genesis.
 func TestValidatorsChange(t *testing.T) {
 	w := newWorld(t)
 	more := newKeys(t, 3, 12)
@@ -58,7 +58,7 @@ func TestValidatorsChange(t *testing.T) {
 	}
 }
 
-// Old validators cannot take over: the genesis' validators sign for a set of strangers only with a third of the shards.
+// Old validators cannot take over: only with a third of the shards can the genesis' validators vouch for strangers.
 func TestTakeover(t *testing.T) {
 	w := newWorld(t)
 	evil := newKeys(t, 4, 1)[0]
@@ -107,8 +107,8 @@ func TestAnotherBlock(t *testing.T) {
 	}
 }
 
-// A header that is known, or that two thirds have signed, does not make the other signatures true that come with it: a node
-// that joins would keep them.
+// A header that is known or signed by two thirds does not vouch for the other signatures with it: a joining node
+// would store forged ones.
 func TestForgedSignatures(t *testing.T) {
 	w := newWorld(t)
 	forge := func(from int) *types.LightBlock {
@@ -125,7 +125,7 @@ func TestForgedSignatures(t *testing.T) {
 		forged := forge(from)
 		w.tale.Store(&source{Source: w.chain, block: func(ctxt, uint64) (*types.LightBlock, error) { return forged, nil }})
 		c := w.asking(t, w.honest)
-		if _, err := c.Block(limited(t), 2); err != nil { // known from now on
+		if _, err := c.Block(limited(t), 2); err != nil { // now it is known
 			t.Fatal(err)
 		}
 		c.cfg.Peers = w.asking(t, w.liar).cfg.Peers
@@ -138,7 +138,7 @@ func TestForgedSignatures(t *testing.T) {
 	}
 }
 
-// Two signed blocks of one height are noticed, whoever shows the second.
+// Two signed blocks of one height are detected, whichever comes second.
 func TestFork(t *testing.T) {
 	w := newWorld(t)
 	set := w.blocks[0].next
@@ -183,7 +183,7 @@ func TestNoNodes(t *testing.T) {
 	if _, err := c.Account(limited(t), alice); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("nobody to ask: %v", err)
 	}
-	dead := newHost(t) // whose addresses nobody knows
+	dead := newHost(t) // nobody knows its addresses
 	start := time.Now()
 	c = w.asking(t, dead, w.honest)
 	if _, err := c.Account(limited(t), alice); err != nil || time.Since(start) > 5*time.Second {

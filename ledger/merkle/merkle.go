@@ -1,7 +1,7 @@
-// Package merkle is the tree whose root stands for the ledger's whole state: a compact sparse Merkle tree over keys and
-// values, with proofs that a key has a value or none. The root depends on nothing but the pairs, whatever the order in
-// which they came and went. Trees are immutable: a change makes a new one that shares what stayed the same. They are
-// kept in memory alone, about 200 bytes a key. Start with Tree.
+// Package merkle implements the tree whose root stands for the ledger's whole state: a compact sparse Merkle tree
+// over keys and values, with proofs that a key has a value or none. The root depends only on the pairs, not on the
+// order of changes. Trees are immutable: a change makes a new tree that shares the unchanged parts. They are in memory
+// only, about 200 bytes a key. Start with Tree.
 //
 // A key's path is its SHA-256. It leads from the root, a bit a level, the highest bit of the first byte first, 0 to the
 // left, until a subtree has one key only: there is its leaf. With H = SHA-256 and ‖ for concatenation:
@@ -20,13 +20,13 @@ import (
 	"sync"
 )
 
-// Hash is a SHA-256, or 32 zero bytes for nothing at all.
+// Hash is a SHA-256, or 32 zero bytes for an empty tree.
 type Hash [sha256.Size]byte
 
-// String is 64 hexadecimal digits.
+// String returns 64 hexadecimal digits.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
-// Change gives a key a value, or takes it away if Value is nil. An empty value is a value.
+// Change sets a key's value, or removes the key if Value is nil. An empty value is a value.
 type Change struct {
 	Key, Value []byte
 }
@@ -42,7 +42,7 @@ type node interface {
 	sum() *Hash
 }
 
-// inner has two keys or more below it, so that one child at most is empty, and then the other is inner too.
+// inner has two keys or more below it: if one child is empty, the other is an inner, too.
 type inner struct {
 	hash        Hash
 	left, right node
@@ -55,7 +55,7 @@ type leaf struct {
 func (n *inner) sum() *Hash { return &n.hash }
 func (l *leaf) sum() *Hash  { return &l.hash }
 
-// Root is the hash of the whole; all zeros if the tree is empty.
+// Root returns the root hash; all zeros if the tree is empty.
 func (t *Tree) Root() Hash {
 	if t == nil {
 		return Hash{}
@@ -63,7 +63,7 @@ func (t *Tree) Root() Hash {
 	return hashOf(t.root)
 }
 
-// Len is the number of keys.
+// Len returns the number of keys.
 func (t *Tree) Len() int {
 	if t == nil {
 		return 0
@@ -72,14 +72,14 @@ func (t *Tree) Len() int {
 }
 
 const (
-	// minShare is how many changes make work for another goroutine: some 50 µs of it.
+	// minShare is the least number of changes worth a goroutine: some 50 µs of work.
 	minShare = 64
-	// hashedAtOnce is how many changes one goroutine hashes before it asks for more.
+	// hashedAtOnce is the number of changes that a goroutine hashes before it takes more.
 	hashedAtOnce = 256
 )
 
-// Apply makes the tree with the changes; the old one stays as it is. Of several changes to one key the last one counts.
-// It uses up to workers goroutines, one if there are fewer, and the result does not depend on how many.
+// Apply returns a new tree with the changes; the old tree is unchanged. Of several changes to one key the last
+// counts. It uses up to workers goroutines, at least one; the result does not depend on their number.
 func (t *Tree) Apply(changes []Change, workers int) *Tree {
 	if t == nil {
 		t = &Tree{}
@@ -91,7 +91,7 @@ func (t *Tree) Apply(changes []Change, workers int) *Tree {
 	return &Tree{root: root, size: t.size + grown}
 }
 
-// change is a Change as the tree sees it.
+// change is a Change with its path and its value's hash.
 type change struct {
 	path, value Hash
 	remove      bool
@@ -129,7 +129,7 @@ func hashChanges(changes []Change, workers int) []change {
 	return out
 }
 
-// arrange sorts changes by path and drops all but the last of each.
+// arrange sorts changes by path and keeps the last of each.
 func arrange(cs []change) []change {
 	slices.SortFunc(cs, func(a, b change) int {
 		if c := bytes.Compare(a.path[:], b.path[:]); c != 0 {
@@ -140,8 +140,8 @@ func arrange(cs []change) []change {
 	return slices.CompactFunc(cs, func(a, b change) bool { return a.path == b.path })
 }
 
-// apply makes the subtree at depth with the changes, which are sorted and all of whose paths lead there. grown is how
-// many keys it has more than n.
+// apply makes the subtree at depth with the changes, which are sorted and all belong in it. grown is the number of
+// keys gained.
 func apply(n node, cs []change, depth, workers int) (result node, grown int) {
 	if len(cs) == 0 {
 		return n, 0
@@ -162,7 +162,7 @@ func apply(n node, cs []change, depth, workers int) (result node, grown int) {
 	return join(left, right), more + less
 }
 
-// rebuild is apply where there was nothing, or one leaf.
+// rebuild does apply for an empty subtree or one leaf.
 func rebuild(n node, cs []change, depth, workers int) (result node, grown int) {
 	old, _ := n.(*leaf)
 	leaves := make([]*leaf, 0, len(cs)+1)
@@ -181,7 +181,7 @@ func rebuild(n node, cs []change, depth, workers int) (result node, grown int) {
 			}
 		}
 		if !c.remove {
-			leaves = append(leaves, &leaf{path: c.path, value: c.value}) // its hash follows in build
+			leaves = append(leaves, &leaf{path: c.path, value: c.value}) // build computes its hash
 		}
 	}
 	if !kept {
@@ -194,7 +194,7 @@ func rebuild(n node, cs []change, depth, workers int) (result node, grown int) {
 	return build(leaves, depth, workers), grown
 }
 
-// build makes the subtree at depth of leaves in order, which need no hash yet.
+// build makes the subtree at depth from sorted leaves, whose hashes need not be set.
 func build(leaves []*leaf, depth, workers int) node {
 	switch len(leaves) {
 	case 0:
@@ -214,10 +214,11 @@ func build(leaves []*leaf, depth, workers int) node {
 	return join(left, right)
 }
 
-// both runs two halves of a work, at once if there are workers and each half is worth one. Each is told its workers.
+// both runs the two halves of some work, in parallel if there are workers and each half is worth one. It passes each
+// its number of workers.
 func both(leftSize, rightSize, workers int, left, right func(workers int)) {
 	if workers < 2 || min(leftSize, rightSize) < minShare {
-		if leftSize < rightSize { // the workers belong to the greater half
+		if leftSize < rightSize { // give the spare worker to the greater half
 			left(1)
 			right(workers)
 			return
@@ -232,7 +233,7 @@ func both(leftSize, rightSize, workers int, left, right func(workers int)) {
 	other.Wait()
 }
 
-// join makes a subtree of two halves. A leaf alone moves up.
+// join makes a subtree of two halves. A single leaf moves up.
 func join(left, right node) node {
 	if left == nil {
 		if _, ok := right.(*leaf); ok || right == nil {
@@ -250,7 +251,7 @@ func join(left, right node) node {
 	return n
 }
 
-// split is how many of the changes go to the left at depth.
+// split returns the number of changes that go to the left at depth.
 func split(cs []change, depth int) int {
 	return sort.Search(len(cs), func(i int) bool { return bit(&cs[i].path, depth) == 1 })
 }

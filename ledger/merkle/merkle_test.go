@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// plain is the root by the definition in the package comment, without a tree.
+// plain computes the root by the definition in the package comment, without a tree.
 func plain(pairs map[string][]byte) Hash {
 	type pair struct{ path, value Hash }
 	var all []pair
@@ -72,7 +72,7 @@ func TestTreeAgainstModel(t *testing.T) {
 			tree = tree.Apply(cs, rapid.IntRange(0, 4).Draw(t, "workers"))
 			versions = append(versions, version{tree, maps.Clone(model)})
 		}
-		for _, v := range versions { // the older ones are as they were
+		for _, v := range versions { // older ones are unchanged
 			want := plain(v.model)
 			if v.tree.Root() != want || v.tree.Len() != len(v.model) {
 				t.Fatalf("root %s of %d keys: want %s of %d", v.tree.Root(), v.tree.Len(), want, len(v.model))
@@ -92,7 +92,7 @@ func TestTreeAgainstModel(t *testing.T) {
 
 func numbered(i int) []byte { return binary.BigEndian.AppendUint32([]byte("key "), uint32(i)) }
 
-// grow makes a tree of n keys whose values are what they are numbered.
+// grow makes a tree of n keys with their numbers as values.
 func grow(n, workers int) *Tree {
 	cs := make([]Change, n)
 	for i := range cs {
@@ -122,13 +122,13 @@ func TestWorkersAgree(t *testing.T) {
 	}
 }
 
-// TestHistory goes many ways to one set of pairs.
+// TestHistory reaches one set of pairs by many sequences of changes.
 func TestHistory(t *testing.T) {
 	const n = 2000
 	want := grow(n, 1).Root()
 	for seed := range uint64(5) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		order := r.Perm(2 * n) // half of them go again
+		order := r.Perm(2 * n) // half of them are removed again
 		var tree *Tree
 		for len(order) > 0 {
 			part := order[:min(len(order), 1+r.IntN(400))]
@@ -167,7 +167,7 @@ func TestNothingChanges(t *testing.T) {
 }
 
 func TestGoldenRoot(t *testing.T) {
-	const want = "f84c587bf62be1ee2d5be9f5f37d779bfe5d995520fdc9bce387212f2096b32d" // also what a few lines of another language make of the package comment
+	const want = "f84c587bf62be1ee2d5be9f5f37d779bfe5d995520fdc9bce387212f2096b32d" // also by a few lines of another language
 	if got := grow(1000, 1).Root().String(); got != want {
 		t.Errorf("root %s, want %s", got, want)
 	}
@@ -187,7 +187,7 @@ func TestEmptyTree(t *testing.T) {
 	}
 }
 
-// BenchmarkApply is a block's worth of random updates to 200,000 keys.
+// BenchmarkApply applies a block's worth of random updates to 200,000 keys.
 func BenchmarkApply(b *testing.B) {
 	const keys, updates = 200_000, 500
 	tree := grow(keys, 2)

@@ -8,29 +8,29 @@ import (
 )
 
 var (
-	// ErrProof marks a proof that does not prove what it should.
+	// ErrProof reports a proof that does not prove the claim.
 	ErrProof = errors.New("proof does not hold")
-	// ErrFormat marks bytes that are not the binary form of a proof.
+	// ErrFormat reports bytes that are not the binary form of a proof.
 	ErrFormat = errors.New("malformed proof")
 )
 
 const (
 	// maxDepth is the length of a path in bits.
 	maxDepth = 8 * sha256.Size
-	// MaxProofSize bounds the binary form of a proof, in bytes. With a million keys it has about 700.
+	// MaxProofSize bounds the binary form of a proof, in bytes. With a million keys it is about 700.
 	MaxProofSize = 2 + maxDepth*sha256.Size + 1 + 2*sha256.Size
 )
 
-// Proof shows what a tree has at a key's path: the key's leaf, nothing, or another key's leaf. The zero Proof shows that
-// an empty tree has nothing.
+// Proof shows the leaf at a key's path: the key's own, none, or another key's. The zero Proof shows that an empty
+// tree has no leaf.
 type Proof struct {
 	siblings []Hash // from the root down
-	other    bool   // another key's leaf is at the end
+	other    bool   // the path ends at another key's leaf
 	path     Hash   // of the other leaf
 	value    Hash   // of the other leaf
 }
 
-// Prove makes the proof of the key's value, or of its absence. The proof shares nothing with the tree.
+// Prove makes a proof of the key's value, or of its absence. The proof shares no memory with the tree.
 func (t *Tree) Prove(key []byte) Proof {
 	var p Proof
 	if t == nil {
@@ -93,8 +93,8 @@ func Verify(root Hash, key, value []byte, p Proof) error {
 	return nil
 }
 
-// Marshal is the binary form: the number of siblings as u16 little-endian, the siblings from the root down, and 0, or 1
-// with path and value hash of the other key's leaf.
+// Marshal returns the binary form: the number of siblings as u16 little-endian, the siblings from the root down, then
+// a byte: 0, or 1 followed by path and value hash of the other key's leaf.
 func (p Proof) Marshal() []byte {
 	b := make([]byte, 0, 2+len(p.siblings)*sha256.Size+1+2*sha256.Size)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(p.siblings)))
@@ -109,7 +109,7 @@ func (p Proof) Marshal() []byte {
 	return append(b, p.value[:]...)
 }
 
-// UnmarshalProof reads the binary form and nothing but it. Errors wrap ErrFormat.
+// UnmarshalProof decodes exactly one binary form. Errors wrap ErrFormat.
 func UnmarshalProof(b []byte) (Proof, error) {
 	if len(b) < 3 || len(b) > MaxProofSize {
 		return Proof{}, fmt.Errorf("%w: %d bytes: want 3 to %d", ErrFormat, len(b), MaxProofSize)

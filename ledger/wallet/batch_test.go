@@ -13,7 +13,7 @@ import (
 	"walrus/ledger"
 )
 
-// together lets n calls of Do wait while a first transaction is on its way, so that they go into the next one.
+// together has n calls of Do wait while a first transaction is in flight, so that they share the next one.
 func together(t *testing.T, chain *fakeChain, p *Payer, n int, do func(i int)) {
 	t.Helper()
 	p.most = 1
@@ -33,7 +33,7 @@ func together(t *testing.T, chain *fakeChain, p *Payer, n int, do func(i int)) {
 	group.Wait()
 }
 
-// failOn makes transactions fail that pay one of these amounts, at that operation.
+// failOn makes a transaction fail at the first operation that pays one of these amounts.
 func failOn(bad ...ledger.Amount) func(*ledger.Tx) ledger.Result {
 	return func(tx *ledger.Tx) ledger.Result {
 		r := ledger.Result{Op: -1, Fee: tx.Fee, Spent: tx.Fee}
@@ -50,8 +50,8 @@ func failOn(bad ...ledger.Amount) func(*ledger.Tx) ledger.Result {
 	}
 }
 
-// TestBatch: what waits while a transaction is on its way goes into the next one. One that fails fails alone, and what
-// all are told to have spent is what left the account.
+// TestBatch: orders that wait while a transaction is in flight share the next one. A failing one fails alone, and the
+// costs told to all add up to what left the account.
 func TestBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, ledger.WAL)
@@ -90,14 +90,15 @@ func TestBatch(t *testing.T) {
 				t.Errorf("payment %d was made %d times", i, paid[i])
 			}
 		}
-		// 30, 29 without the third, then each of those that were spoiled twice alone
+		// 30, then 29 without the third, then each order that was spoiled twice alone
 		if n := len(chain.committed); n > 1+2+28 {
 			t.Errorf("%d transactions", n)
 		}
 	})
 }
 
-// TestBatchCancelled: one of those in a common transaction gives up. The others' fate is the same, his is unknown.
+// TestBatchCancelled: one caller of a common transaction gives up. The transaction still commits; that caller gets
+// ErrUnknown.
 func TestBatchCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, ledger.WAL)
@@ -106,7 +107,7 @@ func TestBatchCancelled(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			if i == 1 {
-				time.AfterFunc(blockTime+blockTime/2, cancel) // the first is in a block then, theirs is not
+				time.AfterFunc(blockTime+blockTime/2, cancel) // then the first is in a block, theirs is not
 			}
 			_, err := p.Do(ctx, pay(ledger.Amount(i)))
 			if i != 1 && err != nil || i == 1 && (!errors.Is(err, ErrUnknown) || !errors.Is(err, context.Canceled)) {
@@ -119,7 +120,7 @@ func TestBatchCancelled(t *testing.T) {
 	})
 }
 
-// TestBatchLeft: who gives up before the transaction is composed pays nothing.
+// TestBatchLeft: a caller that gives up before the transaction is composed pays nothing.
 func TestBatchLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, ledger.WAL)
@@ -140,7 +141,7 @@ func TestBatchLeft(t *testing.T) {
 	})
 }
 
-// TestBatchFunds: who asks for more than there is hears that, and the others are paid.
+// TestBatchFunds: a call that needs more WAL than there is fails with that error, and the others are paid.
 func TestBatchFunds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, 10_000_000)
@@ -164,7 +165,7 @@ func TestBatchFunds(t *testing.T) {
 	})
 }
 
-// TestBatchMalformed: operations that make no transaction spoil none.
+// TestBatchMalformed: malformed operations spoil no other order's transaction.
 func TestBatchMalformed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, ledger.WAL)
@@ -180,7 +181,7 @@ func TestBatchMalformed(t *testing.T) {
 			switch bad := i != 0 && i != 3 && i != 6; {
 			case bad != (err != nil), bad && i != 5 && !errors.Is(err, ledger.ErrFormat):
 				t.Errorf("%d: %v", i, err)
-			case i == 5 && (!errors.As(err, &no) || no.Code != ledger.CodeEpoch): // the epoch of the plan is over
+			case i == 5 && (!errors.As(err, &no) || no.Code != ledger.CodeEpoch): // its epoch is over
 				t.Errorf("%d: %v", i, err)
 			}
 		})
@@ -190,7 +191,7 @@ func TestBatchMalformed(t *testing.T) {
 	})
 }
 
-// TestBatchBounds: what does not fit goes into the transaction after.
+// TestBatchBounds: orders that do not fit go into the next transaction.
 func TestBatchBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, ledger.WAL)

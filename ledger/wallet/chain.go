@@ -8,7 +8,7 @@ import (
 	"walrus/shards"
 )
 
-// Head is what the ledger says of an account at its newest height.
+// Head is an account's state at the ledger's newest height.
 type Head struct {
 	Network certs.NetworkID
 	Height  uint64
@@ -17,33 +17,34 @@ type Head struct {
 	Account ledger.Account
 }
 
-// Chain is the ledger as a wallet needs it.
+// Chain gives a wallet access to the ledger.
 type Chain interface {
-	// Head reads the account, proven, at a height no lower than that of any answer before.
+	// Head reads the account, proven, at a height not below that of any earlier answer.
 	Head(ctx context.Context, a ledger.Address) (Head, error)
-	// Submit sends the transaction and waits for its receipt. Sending the same one twice does no harm. It fails with
-	//   - an *ledger.OpError if the transaction was refused: it is in no block that is known of. With ledger.CodeNonce or
-	//     ledger.CodeExpired this may be because it, or another one, is in a block already: see Used
-	//   - an error wrapping ErrUnknown or that of ctx if it may be in a block, or come to be in one
-	//   - any other error if it reached nobody
+	// Submit sends a transaction and waits for its receipt. Sending the same one twice does no harm. Errors:
+	//   - *ledger.OpError: it was refused and is in no known block. With ledger.CodeNonce or ledger.CodeExpired a
+	//     block may have it all the same, or have another one of that nonce: see Used
+	//   - ErrUnknown, or the error of ctx, wrapped: it may be in a block, or still get into one
+	//   - any other: it reached no node
 	Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, error)
-	// Used is the receipt, proven, of the transaction with which the account used a nonce. It is asked when a nonce
-	// turns out to be used, by this transaction or by another one: that there is no receipt of this one could not be
-	// proven, and who believed it would pay twice. It fails with ledger.ErrNotFound if nobody keeps it any more.
+	// Used returns the receipt, proven, of the transaction with which the account used a nonce. Call it if a nonce
+	// turns out to be used, by this transaction or another. That this one has no receipt could not be proven, and a
+	// caller that believed it would pay twice. ledger.ErrNotFound if no node keeps the receipt any more.
 	Used(ctx context.Context, a ledger.Address, nonce uint64) (ledger.Receipt, error)
 }
 
-// Build composes the operations of a transaction. object is the ID of what the op-th operation, from zero, makes, for
-// the operations after it; it changes with the transaction's nonce, so Build may be called more than once.
+// Build composes the operations of a transaction. object(op) is the ID of the object that its op-th operation, from
+// zero, creates, for use in later operations. IDs depend on the transaction's nonce, so Build may be called more than
+// once.
 type Build = func(object func(op int) ledger.ObjectID) []ledger.Op
 
-// Ops are operations that name no object of their own transaction.
+// Ops returns a Build of operations that use no object created in their own transaction.
 func Ops(ops ...ledger.Op) Build {
 	return func(func(int) ledger.ObjectID) []ledger.Op { return ops }
 }
 
-// Cost is what ops take from their sender, as far as they say themselves: what an ExtendBlob costs depends on the blob's
-// record and is not in it, nor is the fee. Errors wrap ledger.ErrOverflow.
+// Cost returns the WAL that ops take from their sender, as far as the operations tell. It leaves out the fee, and
+// ExtendBlob, whose price depends on the blob's record. Errors wrap ledger.ErrOverflow.
 func Cost(p *ledger.Params, ops []ledger.Op) (ledger.Amount, error) {
 	var sum ledger.Amount
 	for _, op := range ops {
@@ -68,13 +69,13 @@ func opCost(p *ledger.Params, op ledger.Op) (ledger.Amount, error) {
 		return o.Amount, nil
 	case ledger.BuyStorage:
 		if o.End <= o.Start {
-			return 0, nil // the ledger says what is wrong
+			return 0, nil // the ledger will report the error
 		}
 		return p.StorageCost(o.Bytes, o.End-o.Start)
 	case ledger.RegisterBlob:
 		coding, err := shards.NewParams(int(p.Shards))
 		if err != nil || o.Size > shards.MaxLength {
-			return 0, nil // the ledger says what is wrong
+			return 0, nil // the ledger will report the error
 		}
 		return p.WriteCost(uint64(coding.EncodedSize(o.Size)))
 	}

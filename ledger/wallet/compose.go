@@ -11,24 +11,24 @@ import (
 	"walrus/ledger"
 )
 
-// flight is a transaction on its way.
+// flight is a transaction that was sent and has no receipt yet.
 type flight struct {
 	tx      *ledger.Tx
 	parts   []part
-	need    ledger.Amount // what it may cost
+	need    ledger.Amount // most that it may cost
 	feeByte ledger.Amount
 }
 
-// part is what one order has in a transaction.
+// part is one order's share of a transaction.
 type part struct {
 	order *order
-	first int // its first operation
+	first int // index of its first operation
 	ops   int
-	bytes int // of these operations
+	bytes int // size of these operations
 }
 
-// compose makes a signed transaction of the orders of a batch. Those that do not fit go back into the queue, and those that
-// cannot be paid or are malformed are settled; nil if none is left.
+// compose makes a signed transaction of a batch's orders. Orders that do not fit go back to the queue; malformed and
+// unpayable ones are settled with their error. Nil if no order is left.
 func (p *Payer) compose(ctx context.Context, b *batch) (*flight, error) {
 	for again := false; ; again = true {
 		head, fresh, err := p.current(ctx, again)
@@ -50,7 +50,7 @@ func (p *Payer) compose(ctx context.Context, b *batch) (*flight, error) {
 	}
 }
 
-// current is the head, read again if it is old or must be fresh.
+// current returns the head, read again if it is older than headAge or if must is set.
 func (p *Payer) current(ctx context.Context, must bool) (head Head, fresh bool, err error) {
 	p.mu.Lock()
 	head, fresh = p.head, must || time.Since(p.read) > headAge
@@ -61,7 +61,7 @@ func (p *Payer) current(ctx context.Context, must bool) (head Head, fresh bool, 
 	return head, fresh, err
 }
 
-// refresh reads the head.
+// refresh reads the head from the chain.
 func (p *Payer) refresh(ctx context.Context) (Head, error) {
 	head, err := p.chain.Head(ctx, p.wallet.address)
 	if err != nil && ctx.Err() != nil {
@@ -78,8 +78,8 @@ func (p *Payer) refresh(ctx context.Context) (Head, error) {
 	return p.head, nil
 }
 
-// draft is compose with a nonce. short says that the balance seems not to be enough for all, and must be read: unless the
-// head is fresh.
+// draft does compose's work with a given nonce. short tells that by the cached head the balance is too low for all
+// orders, and must be read. With a fresh head it is never set.
 func (p *Payer) draft(b *batch, head *Head, nonce uint64, fresh bool) (f *flight, short bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,7 +114,7 @@ func (p *Payer) draft(b *batch, head *Head, nonce uint64, fresh bool) (f *flight
 			continue
 		case total > balance && !fresh:
 			return nil, true
-		case total > balance && len(f.parts)+len(p.flights) > 0: // unless others cost less, or one of them fails
+		case total > balance && len(f.parts)+len(p.flights) > 0: // wait: others may leave more WAL than they reserve
 			o.short = true
 			later = append(later, o)
 			continue
@@ -138,7 +138,7 @@ func (p *Payer) draft(b *batch, head *Head, nonce uint64, fresh bool) (f *flight
 	return f, false
 }
 
-// putOffLocked leaves orders for the next transaction.
+// putOffLocked returns orders to the queue for the next transaction.
 func (p *Payer) putOffLocked(b *batch, orders []*order) {
 	for _, o := range orders {
 		o.batch = nil
@@ -147,8 +147,8 @@ func (p *Payer) putOffLocked(b *batch, orders []*order) {
 	p.queue = append(orders, p.queue...)
 }
 
-// appraise checks operations by themselves, before they can spoil a transaction for others, and tells their size in it and
-// what they cost as far as that is known.
+// appraise checks an order's operations by themselves, before they can spoil a shared transaction. It returns their
+// size in a transaction and their cost, as far as Cost knows it.
 func appraise(head *Head, ops []ledger.Op) (bytes int, cost ledger.Amount, err error) {
 	tx := ledger.Tx{Ops: ops}
 	raw := tx.Marshal()
@@ -162,14 +162,14 @@ func appraise(head *Head, ops []ledger.Op) (bytes int, cost ledger.Amount, err e
 		}
 	}
 	cost, err = Cost(&head.Params, ops)
-	if err != nil { // it is more than there can be
+	if err != nil { // more than all WAL
 		cost = math.MaxUint64
 	}
 	tx.Ops = nil
 	return len(raw) - len(tx.Marshal()), cost, nil
 }
 
-// stale is why the ledger would refuse an operation that was made for an epoch that has ended.
+// stale returns the ledger's reason to refuse an operation composed for an epoch that has ended; nil for others.
 func stale(op ledger.Op, now uint32) *ledger.OpError {
 	switch o := op.(type) {
 	case ledger.BuyStorage:
@@ -184,7 +184,7 @@ func stale(op ledger.Op, now uint32) *ledger.OpError {
 	return nil
 }
 
-// add is the sum, or the most there can be.
+// add returns a+b, or the greatest Amount on overflow.
 func add(a, b ledger.Amount) ledger.Amount {
 	sum, err := a.Add(b)
 	if err != nil {
@@ -193,7 +193,7 @@ func add(a, b ledger.Amount) ledger.Amount {
 	return sum
 }
 
-// partOf is the part that has an operation; the first for none.
+// partOf returns the index of the part with an operation; 0 if no part has it.
 func (f *flight) partOf(op int) int {
 	for i := range f.parts {
 		if at := f.parts[i]; op >= at.first && op < at.first+at.ops {
@@ -203,7 +203,7 @@ func (f *flight) partOf(op int) int {
 	return 0
 }
 
-// receipt is the i-th order's part of the transaction's receipt. The parts add up to the whole.
+// receipt returns the i-th order's part of the transaction's receipt. The parts add up to the whole.
 func (f *flight) receipt(r *ledger.Receipt, i int) ledger.Receipt {
 	if len(f.parts) == 1 {
 		return *r
@@ -212,19 +212,20 @@ func (f *flight) receipt(r *ledger.Receipt, i int) ledger.Receipt {
 	own.Fee = f.fee(r.Fee, i)
 	own.Spent, own.Events = own.Fee, nil
 	if r.Op >= 0 {
-		own.Op = r.Op - part.first // of another order: below zero, or beyond
+		own.Op = r.Op - part.first // outside of the part's range if another order's operation failed
 	}
-	if len(r.Events) != len(f.tx.Ops) { // it failed
+	if len(r.Events) != len(f.tx.Ops) { // the transaction failed
 		return own
 	}
 	own.Events = r.Events[part.first : part.first+part.ops]
-	for at, e := range own.Events { // each operation has one
+	for at, e := range own.Events { // one per operation
 		own.Spent += f.spent(f.tx.Ops[part.first+at], &e)
 	}
 	return own
 }
 
-// fee is the i-th order's part of a fee: its own bytes, and the same part of the rest as the others, the first a little more.
+// fee returns the i-th order's share of a fee: for its own bytes, plus an equal share of the rest. The first pays the
+// remainder.
 func (f *flight) fee(fee ledger.Amount, i int) ledger.Amount {
 	rest, n := fee, ledger.Amount(len(f.parts))
 	for _, other := range f.parts {
@@ -237,7 +238,7 @@ func (f *flight) fee(fee ledger.Amount, i int) ledger.Amount {
 	return own
 }
 
-// spent is what an operation took from its sender, by its event.
+// spent returns the WAL that an operation took from its sender, by its event.
 func (f *flight) spent(op ledger.Op, e *ledger.Event) ledger.Amount {
 	switch o := op.(type) {
 	case ledger.Transfer:
@@ -256,10 +257,10 @@ func (f *flight) spent(op ledger.Op, e *ledger.Event) ledger.Amount {
 	return 0
 }
 
-// notSent is why nothing was sent.
+// notSent reports why nothing was sent.
 func notSent(why error) error { return fmt.Errorf("compose transaction: %w", why) }
 
-// unknown is what to say of a transaction whose fate is not known.
+// unknown returns the error for a transaction whose fate is unknown.
 func unknown(tx *ledger.Tx, err error) error {
 	if !errors.Is(err, ErrUnknown) {
 		err = fmt.Errorf("%w: %w", ErrUnknown, err)

@@ -13,27 +13,27 @@ import (
 
 const blockTime = 50 * time.Millisecond
 
-// fakeChain is a ledger with one account, in memory: it admits transactions whose nonce comes next after those that
-// wait, and commits what waits in one block each blockTime.
+// fakeChain is a ledger in memory with one account. It admits a transaction whose nonce follows those of the waiting
+// ones, and commits all waiting ones in one block each blockTime.
 type fakeChain struct {
 	t testing.TB
 
 	mu        sync.Mutex
-	rand      *rand.Rand // guarded by mu, as is all below
+	rand      *rand.Rand // guarded by mu, as are all below
 	head      Head
 	waiting   []*ledger.Tx
 	block     chan struct{} // closed with the next block; nil while nothing waits
 	receipts  map[ledger.TxID]ledger.Receipt
 	committed []*ledger.Tx
-	reads     int  // of the head
-	sent      int  // transactions submitted
-	forgets   bool // who used which nonce
+	reads     int  // calls of Head
+	sent      int  // calls of Submit
+	forgets   bool // no longer knows which transaction used which nonce
 
 	gate    chan struct{}                  // nil, or closed when transactions may arrive
-	delay   time.Duration                  // transactions arrive up to so much later
-	refuse  func(*ledger.Tx) error         // before anything else
-	after   func(*ledger.Tx) error         // instead of the receipt
-	execute func(*ledger.Tx) ledger.Result // nil: all is well
+	delay   time.Duration                  // transactions arrive late by up to this
+	refuse  func(*ledger.Tx) error         // called before anything else
+	after   func(*ledger.Tx) error         // its error replaces the receipt
+	execute func(*ledger.Tx) ledger.Result // nil: every transaction succeeds
 }
 
 func newChain(t testing.TB, balance ledger.Amount) *fakeChain {
@@ -64,7 +64,7 @@ func (c *fakeChain) Used(_ context.Context, _ ledger.Address, nonce uint64) (led
 	if c.forgets || nonce >= c.head.Account.Nonce {
 		return ledger.Receipt{}, ledger.ErrNotFound
 	}
-	return ledger.Receipt{ID: ledger.TxID{1}}, nil // of another payer
+	return ledger.Receipt{ID: ledger.TxID{1}}, nil // another payer's
 }
 
 func (c *fakeChain) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, error) {
@@ -172,7 +172,7 @@ func (c *fakeChain) change(f func()) {
 	f()
 }
 
-// once fails the first time only.
+// once returns a function that fails only on its first call.
 func once(err error) func(*ledger.Tx) error {
 	return func(*ledger.Tx) error {
 		first := err

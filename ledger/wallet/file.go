@@ -18,23 +18,23 @@ import (
 	"walrus/ledger"
 )
 
-// maxFile is far above the 300 bytes a wallet file has.
+// maxFile bounds a wallet file, in bytes; it has about 300.
 const maxFile = 4 << 10
 
-// lockSuffix is what the name of a wallet's lock has more than that of the wallet.
+// lockSuffix is appended to a wallet's path to name its lock file.
 const lockSuffix = ".lock"
 
 // walletFile is the YAML form of a wallet.
 type walletFile struct {
-	Kind    string `yaml:"kind"` // keeps other keys from being taken for a wallet's
+	Kind    string `yaml:"kind"` // distinguishes a wallet from other key files
 	Address string `yaml:"address"`
 	Key     string `yaml:"key"` // the Ed25519 seed in hexadecimal
 }
 
 const fileKind = "walrus-wallet-ed25519"
 
-// Create writes the wallet to a new file that only its owner may read. It never replaces a file: that fails with
-// fs.ErrExist. When it returns, the key is on the disk.
+// Create writes the wallet to a new file that only its owner may read. It never replaces a file: if one exists, the
+// error is fs.ErrExist. The key is durable when it returns.
 func (w *Wallet) Create(path string) error {
 	var b bytes.Buffer
 	b.WriteString("# A wallet of Walrus. Whoever has the key has the WAL: keep a copy, show it to nobody.\n")
@@ -48,8 +48,8 @@ func (w *Wallet) Create(path string) error {
 	return nil
 }
 
-// Load reads the wallet file at path. It refuses one that other users can read. Errors wrap ErrFile and show nothing of
-// what is in the file.
+// Load reads the wallet file at path. It refuses a file that other users can read. Errors wrap ErrFile and reveal
+// nothing of the file's contents.
 func Load(path string) (*Wallet, error) {
 	b, err := readFile(path)
 	if err != nil {
@@ -60,14 +60,14 @@ func Load(path string) (*Wallet, error) {
 		return nil, fmt.Errorf("%w %s: %w: restore it from a copy", ErrFile, path, err)
 	}
 	w := FromKey(key)
-	if real, err := filepath.EvalSymlinks(path); err == nil { // one wallet with two names has one lock
+	if real, err := filepath.EvalSymlinks(path); err == nil { // a wallet reached by two names has one lock
 		w.lockPath = real + lockSuffix
 	}
 	return w, nil
 }
 
 func readFile(path string) ([]byte, error) {
-	st, err := os.Stat(path) // before opening: a pipe waits for somebody who writes
+	st, err := os.Stat(path) // before opening: opening a pipe would wait for a writer
 	if err == nil && !st.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w %s: it is no regular file", ErrFile, path)
 	}
@@ -93,7 +93,7 @@ func readOpen(f *os.File, path string) ([]byte, error) {
 	if !st.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w %s: it is no regular file", ErrFile, path)
 	}
-	// The system that has no such bits keeps a user's files from others by other means.
+	// Windows has no such bits: it protects a user's files by other means.
 	if mode := st.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
 		return nil, fmt.Errorf("%w %s: other users can read it (mode %04o): run chmod 600 %s", ErrFile, path, mode, path)
 	}
@@ -107,7 +107,7 @@ func readOpen(f *os.File, path string) ([]byte, error) {
 	return b, nil
 }
 
-// parse keeps the words of other packages out of its errors: they would quote the secret.
+// parse reads a wallet file. It hides other packages' error texts: they would quote the secret.
 func parse(b []byte) (ed25519.PrivateKey, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(b))
 	dec.KnownFields(true)

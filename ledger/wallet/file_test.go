@@ -45,7 +45,7 @@ func TestFile(t *testing.T) {
 	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
 		t.Errorf("the wallet is not what it was: %v", err)
 	}
-	link := filepath.Join(filepath.Dir(path), strings.Repeat("n", 255)) // a link to where the wallet is to be
+	link := filepath.Join(filepath.Dir(path), strings.Repeat("n", 255)) // a link at the wallet's future path
 	if err := os.Symlink("real.yaml", link); err != nil {
 		t.Fatal(err)
 	}

@@ -6,31 +6,31 @@ import (
 	"walrus/ledger"
 )
 
-// order is what one call of Do wants.
+// order is one call of Do.
 type order struct {
 	build Build         // called with mu held, and not after Do has returned
-	done  chan struct{} // closed when the next two are known
-	// receipt is the order's part of that of its transaction.
+	done  chan struct{} // closed when receipt and err are set
+	// receipt is the order's part of its transaction's receipt.
 	receipt ledger.Receipt
 	err     error
 
-	batch   *batch          // the transaction it is in; nil: it waits in the queue; guarded by Payer.mu, as the rest
-	gone    error           // why nobody waits for it any more
-	short   bool            // it can be paid only if a transaction on its way leaves more than it may cost
-	spoiled int             // transactions that failed because of others
-	burnt   *ledger.Receipt // its part of the fees of those
+	batch   *batch          // its transaction; nil while in the queue; guarded by Payer.mu, as are all below
+	gone    error           // why its caller has given up
+	short   bool            // payable only if a transaction in flight costs less than reserved
+	spoiled int             // transactions that failed because of other orders
+	burnt   *ledger.Receipt // its share of their fees
 }
 
-// batch is the orders that go together.
+// batch is a group of orders for one transaction.
 type batch struct {
-	cancel context.CancelCauseFunc // of its context, which lives as long as somebody waits for one of the orders
+	cancel context.CancelCauseFunc // ends the batch's context, once no caller waits for its orders
 
-	orders  []*order // guarded by Payer.mu, as the rest
-	waiting int      // orders that somebody waits for
+	orders  []*order // guarded by Payer.mu, as are all below
+	waiting int      // orders whose callers still wait
 	tx      *ledger.Tx
 }
 
-// requeue puts the orders that are not settled, and that somebody waits for, before all others.
+// requeue puts the unsettled orders whose callers still wait at the front of the queue.
 func (p *Payer) requeue(b *batch, mark func(*order)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -49,7 +49,7 @@ func (p *Payer) requeue(b *batch, mark func(*order)) {
 	p.queue = append(again, p.queue...)
 }
 
-// settleAll ends all orders of a batch that are not settled with one error.
+// settleAll ends all unsettled orders of a batch with one error.
 func (p *Payer) settleAll(b *batch, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,7 +66,7 @@ func (p *Payer) settle(o *order, r ledger.Receipt, err error) {
 	p.settleLocked(o, r, err)
 }
 
-// settleLocked ends an order. Fees that it paid for nothing before are told with the receipt, or are the receipt.
+// settleLocked ends an order. Fees that it paid in spoiled transactions are added to the receipt, or are all of it.
 func (p *Payer) settleLocked(o *order, r ledger.Receipt, err error) {
 	if r.ID == (ledger.TxID{}) {
 		r = o.burntReceipt()
@@ -78,7 +78,7 @@ func (p *Payer) settleLocked(o *order, r ledger.Receipt, err error) {
 	close(o.done)
 }
 
-// burn adds to what the order paid for transactions that failed because of others.
+// burn adds the order's share of a spoiled transaction's fee.
 func (o *order) burn(share ledger.Receipt) {
 	if o.burnt != nil {
 		share.Fee += o.burnt.Fee

@@ -12,39 +12,41 @@ import (
 )
 
 const (
-	// lifetime is for how many heights a transaction may wait: minutes, even of the fastest blocks.
+	// lifetime is the number of heights for which a transaction may wait: minutes, even with the fastest blocks.
 	lifetime = 1000
-	// maxSalt bounds how many heights more a payer adds, chosen once at random: two processes that pay the same with one
-	// wallet at the same time would otherwise compose the very same transaction, and pay once.
+	// maxSalt bounds the heights that a payer adds to lifetime, chosen once at random. Without them two processes
+	// that make the same payment from one wallet at once would compose the same transaction, and pay once.
 	maxSalt = 1024
-	// headAge is how long a height is good for composing: the ledger goes on by far less than lifetime.
+	// headAge: a head this old is read again before composing. The ledger grows by far less than lifetime in that
+	// time.
 	headAge = 10 * time.Second
-	// maxFlights bounds the transactions on their way: a receipt takes two blocks, so each block can have one.
+	// maxFlights bounds the transactions in flight. A receipt takes two blocks, so each block can have one.
 	maxFlights = 2
-	// maxOrders bounds what goes into one transaction, beside its own bounds: one that fails takes its neighbours' fees along.
+	// maxOrders bounds the orders in one transaction, beside its own limits: a failing order wastes its neighbours'
+	// fees.
 	maxOrders = 100
-	// maxSpoiled is how often an order goes with others again after one of them failed; then it goes alone.
+	// maxSpoiled: after this many transactions spoiled by others, an order goes alone.
 	maxSpoiled = 2
 )
 
-// Payer runs operations on one ledger and pays for them with one wallet. It is safe for concurrent use. Two transactions
-// are on their way at a time; what is asked for meanwhile goes into the next one, together. Processes on one machine take
-// nonces in turn, by a file beside the wallet's. Where that is not possible, as between machines, one of two transactions
-// with the same nonce wins, and the other one is composed anew once that is proven.
+// Payer runs operations on one ledger and pays for them with one wallet. It is safe for concurrent use. It has two
+// transactions in flight at a time; orders that come meanwhile share the next one. Processes on one machine take
+// nonces in turn, through a file beside the wallet's. Between machines, one of two transactions with the same nonce
+// wins, and the other is composed again once that is proven.
 type Payer struct {
-	wallet *Wallet // constant, as the next four
+	wallet *Wallet // constant, as are the next four
 	chain  Chain
-	salt   uint64 // below maxSalt
-	most   int    // transactions on their way
+	salt   uint64 // heights added to lifetime; below maxSalt
+	most   int    // limit on workers, and so on flights
 	shared *shared
 
 	mu      sync.Mutex
-	queue   []*order // that wait for the next transaction; guarded by mu, as the rest
-	workers int      // that run work
+	queue   []*order // waiting for the next transaction; guarded by mu, as are all below
+	workers int      // running calls of work
 	flights []*flight
-	head    Head      // as read, or brought forward by receipts
-	read    time.Time // when head was true last; zero when it must be read
-	lost    int       // nonces that others took in a row
+	head    Head      // as read, then updated from receipts
+	read    time.Time // when head was last true; zero if it must be read
+	lost    int       // nonces in a row that others took
 }
 
 // NewPayer makes a payer. It reads nothing yet.
@@ -55,16 +57,16 @@ func NewPayer(w *Wallet, chain Chain) *Payer {
 // Address of the account that pays.
 func (p *Payer) Address() ledger.Address { return p.wallet.address }
 
-// Do runs the operations, alone or in one transaction with those of others who call it at the same time, with the least
-// fee, and waits for the receipt: of a common transaction, this call's part, with its own events and costs, and operations
-// counted from its own first. What others have in the transaction does not matter: if one of theirs fails, the rest goes
-// into another one. Do goes on until ctx ends. It fails with
-//   - *ledger.FundsError if the account has not enough; nothing was sent
-//   - *ledger.OpError if the ledger refused the transaction, or if it failed; then the receipt is returned too, since
-//     the fee is paid
-//   - ErrUnknown if there was no answer: it may have taken effect, or may until it expires
-//   - what Chain fails with, if the transaction reached nobody
-//   - an error wrapping ledger.ErrFormat if the operations make no transaction
+// Do runs operations and waits for the receipt. They go alone or share a transaction with concurrent calls, at the
+// least fee. The receipt is this call's part: its own events and costs, with operations counted from its own first.
+// Other calls do not matter: if one of theirs fails, the rest goes into a new transaction. Do retries until ctx ends.
+// Errors:
+//   - *ledger.FundsError: the account has not enough; nothing was sent
+//   - *ledger.OpError: the ledger refused the transaction, or it failed; if it failed, the receipt is returned as well,
+//     because the fee is paid
+//   - ErrUnknown: there was no answer; it may have taken effect, or may until it expires
+//   - an error of Chain: the transaction reached no node
+//   - ledger.ErrFormat, wrapped: the operations are malformed
 func (p *Payer) Do(ctx context.Context, build Build) (ledger.Receipt, error) {
 	o := &order{build: build, done: make(chan struct{})}
 	p.mu.Lock()
@@ -85,12 +87,12 @@ func (p *Payer) Do(ctx context.Context, build Build) (ledger.Receipt, error) {
 	}
 }
 
-// leave gives up an order. If nobody else waits for the transaction it is in, that is given up too.
+// leave gives up an order. The last caller to leave a transaction cancels it.
 func (p *Payer) leave(o *order, why error) (ledger.Receipt, error) {
 	p.mu.Lock()
 	o.gone = why
 	b := o.batch
-	if b == nil { // it is settled, or waits in the queue
+	if b == nil { // settled, or still in the queue
 		p.queue = slices.DeleteFunc(p.queue, func(other *order) bool { return other == o })
 		p.mu.Unlock()
 		select {
@@ -115,7 +117,7 @@ func (p *Payer) leave(o *order, why error) (ledger.Receipt, error) {
 	return ledger.Receipt{}, unknown(tx, why)
 }
 
-// work sends transactions until nothing waits.
+// work sends transactions until the queue is empty.
 func (p *Payer) work(ctx context.Context) {
 	for {
 		ctx, cancel := context.WithCancelCause(ctx)
@@ -129,8 +131,8 @@ func (p *Payer) work(ctx context.Context) {
 	}
 }
 
-// next takes from the queue what goes together. Nil ends the worker: when nothing waits, or only for WAL that the
-// transactions of other workers may leave.
+// next takes the orders of the next transaction from the queue. It returns nil, which ends the worker, if the queue
+// is empty or waits for WAL that transactions in flight may leave.
 func (p *Payer) next(cancel context.CancelCauseFunc) *batch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,7 +154,7 @@ func (p *Payer) next(cancel context.CancelCauseFunc) *batch {
 	return b
 }
 
-// run sends one transaction to its end.
+// run sends one transaction and settles or requeues its orders.
 func (p *Payer) run(ctx context.Context, b *batch) {
 	f, err := p.compose(ctx, b)
 	if f == nil {
@@ -166,15 +168,15 @@ func (p *Payer) run(ctx context.Context, b *batch) {
 		p.land(b, f, receipt)
 	case fate == overtaken:
 		p.retry(ctx, b, err)
-	case fate == refused && len(f.parts) > 1: // perhaps because of one of them
+	case fate == refused && len(f.parts) > 1: // one of them may be the reason
 		p.requeue(b, func(o *order) { o.spoiled = maxSpoiled })
 	default:
 		p.settleAll(b, err)
 	}
 }
 
-// end takes a transaction from those on their way. A receipt brings the head forward; without one, or if it failed, the
-// head is to be read again: there may be a new epoch, or less WAL than was thought.
+// end removes a transaction from those in flight. A receipt updates the head. Without one, or if the transaction
+// failed, the head must be read again: there may be a new epoch, or less WAL than assumed.
 func (p *Payer) end(f *flight, r *ledger.Receipt) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -185,7 +187,8 @@ func (p *Payer) end(f *flight, r *ledger.Receipt) {
 	}
 	p.lost = 0
 	p.head.Account.Nonce = max(p.head.Account.Nonce, f.tx.Nonce+1)
-	// If the balance was read after that already, it is read again before anything is called too dear.
+	// A balance read after the transaction has this subtracted twice; before an order is refused for funds, it is
+	// read again.
 	p.head.Account.Balance -= min(p.head.Account.Balance, r.Spent)
 	if r.Height > p.head.Height {
 		p.head.Height, p.read = r.Height, time.Now()
@@ -196,16 +199,16 @@ func (p *Payer) end(f *flight, r *ledger.Receipt) {
 }
 
 const (
-	// minBackoff and maxBackoff bound the random pause before a transaction is composed anew, which doubles with each nonce
-	// that others took: of two payers one is first next time.
+	// minBackoff and maxBackoff bound the random pause before an overtaken transaction is composed again. It doubles
+	// with each nonce in a row that others took, so that one of two competing payers comes first.
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = 2 * time.Second
 )
 
-// retry composes anew what lost its nonce to another transaction.
+// retry requeues the orders of a transaction whose nonce another one used.
 func (p *Payer) retry(ctx context.Context, b *batch, why error) {
 	p.mu.Lock()
-	b.tx = nil // nothing of these orders is under way any more
+	b.tx = nil // these orders have no transaction in flight any more
 	most := maxBackoff
 	if p.lost < 7 {
 		most = min(minBackoff<<p.lost, maxBackoff)
@@ -220,7 +223,8 @@ func (p *Payer) retry(ctx context.Context, b *batch, why error) {
 	p.requeue(b, func(*order) {})
 }
 
-// land tells the orders of a transaction what became of them.
+// land settles the orders of a committed transaction. If it failed, it settles the guilty one and requeues the
+// others.
 func (p *Payer) land(b *batch, f *flight, r *ledger.Receipt) {
 	if r.Code == ledger.CodeOK || len(f.parts) == 1 {
 		for i := range f.parts {

@@ -14,7 +14,7 @@ import (
 	"walrus/ledger"
 )
 
-// pay is a transfer that tells itself apart by its amount.
+// pay makes a transfer that is told apart by its amount.
 func pay(amount ledger.Amount) Build {
 	return Ops(ledger.Transfer{To: ledger.Address{1}, Amount: amount})
 }
@@ -46,7 +46,7 @@ func TestDo(t *testing.T) {
 		if got, want := tx.Ops[2].(ledger.CertifyBlob).Object, ledger.NewObjectID(w.Address(), 5, 1); got != want {
 			t.Errorf("object %s, want %s", got, want)
 		}
-		for range 3 { // the head is known from the receipts
+		for range 3 { // receipts update the head
 			if _, err := p.Do(t.Context(), pay(1)); err != nil {
 				t.Fatal(err)
 			}
@@ -65,7 +65,7 @@ func TestDo(t *testing.T) {
 	})
 }
 
-// TestMany sends from two payers at once to a node that transactions reach in any order: each has its effect once.
+// TestMany sends from two payers at once to a node that transactions reach in any order: each takes effect once.
 func TestMany(t *testing.T) {
 	for _, payers := range []int{1, 2} {
 		for _, delay := range []time.Duration{0, 10 * time.Millisecond, 3 * blockTime} {
@@ -141,8 +141,7 @@ func TestFunds(t *testing.T) {
 	})
 }
 
-// TestFundsOnTheWay: what others of the payer's transactions are about to spend is not there to be spent again, until
-// they failed.
+// TestFundsOnTheWay: WAL reserved by transactions in flight cannot be spent again until they have failed.
 func TestFundsOnTheWay(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -183,7 +182,7 @@ func TestFailedReceipt(t *testing.T) {
 			return ledger.Result{Code: ledger.CodeNotOwner, Op: 1, Log: "it is somebody else's", Fee: tx.Fee, Spent: tx.Fee}
 		}
 		p := NewPayer(newWallet(t), chain)
-		for nonce := range uint64(3) { // each paid its fee and used its nonce
+		for nonce := range uint64(3) { // each used its nonce and paid its fee
 			receipt, err := p.Do(t.Context(), pay(1))
 			var failed *ledger.OpError
 			if !errors.As(err, &failed) || failed.Code != ledger.CodeNotOwner || failed.Op != 1 || receipt.Fee == 0 {
@@ -196,7 +195,7 @@ func TestFailedReceipt(t *testing.T) {
 	})
 }
 
-// TestRefused: a transaction that is refused for good leaves its nonce to others, also to those composed meanwhile.
+// TestRefused: the nonce of a refused transaction goes to others, also to those composed meanwhile.
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, ledger.WAL)
@@ -234,7 +233,7 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// TestNoAnswer: what becomes of a transaction is not known; the next one finds out by its nonce.
+// TestNoAnswer: the fate of a transaction is unknown; the next one finds out by its nonce.
 func TestNoAnswer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		refuse, after func(*ledger.Tx) error
@@ -244,7 +243,7 @@ func TestNoAnswer(t *testing.T) {
 		"reached nobody":    {refuse: once(errDown), committed: 1},
 		"in a block":        {after: once(fmt.Errorf("%w: %w", ErrUnknown, errDown)), unknown: true, committed: 2},
 		"timeout of a node": {after: once(context.DeadlineExceeded), unknown: true, committed: 2},
-		// nobody knows that it is lost: what takes its nonce keeps it from coming back
+		// no caller knows that it is lost; the next transaction takes its nonce and so keeps it from coming back
 		"lost, or still on a node": {refuse: once(fmt.Errorf("%w: %w", ErrUnknown, errDown)), unknown: true, committed: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -267,7 +266,7 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// TestPaidOnce: a node refuses for its nonce a transaction that is in a block, because it came by another way.
+// TestPaidOnce: a node refuses a transaction for its nonce, though a block has it, by way of another node.
 func TestPaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, ledger.WAL)
@@ -283,7 +282,7 @@ func TestPaidOnce(t *testing.T) {
 	})
 }
 
-// TestSamePayment: two processes pay the same with one wallet at once. They mean it twice.
+// TestSamePayment: two processes make the same payment from one wallet at once. It is paid twice, as intended.
 func TestSamePayment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, ledger.WAL)
@@ -305,7 +304,8 @@ func TestSamePayment(t *testing.T) {
 	})
 }
 
-// TestNotPaidTwice: nobody can prove which transaction used the nonce. Then it may have been this one.
+// TestNotPaidTwice: if no node can prove which transaction used the nonce, it may have been this one: do not pay
+// again.
 func TestNotPaidTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, ledger.WAL)
@@ -317,7 +317,7 @@ func TestNotPaidTwice(t *testing.T) {
 	})
 }
 
-// TestUsedByAnother: the nonce went to a transaction of another process.
+// TestUsedByAnother: a transaction of another process used the nonce.
 func TestUsedByAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, ledger.WAL)
@@ -339,14 +339,14 @@ func TestExpired(t *testing.T) {
 		if _, err := p.Do(t.Context(), pay(1)); err != nil {
 			t.Fatal(err)
 		}
-		chain.change(func() { chain.head.Height += 5000 }) // faster than any ledger
+		chain.change(func() { chain.head.Height += 5000 }) // faster than any real ledger
 		if _, err := p.Do(t.Context(), pay(2)); err != nil || chain.committed[1].Expiry != 6101+p.salt {
 			t.Errorf("%v: %+v", err, chain.committed)
 		}
 	})
 }
 
-// TestRefusedInBlock: a block has a transaction to no effect, which is as if it had been refused.
+// TestRefusedInBlock: a block contains the transaction without effect, which counts as refused.
 func TestRefusedInBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, ledger.WAL)
@@ -354,7 +354,7 @@ func TestRefusedInBlock(t *testing.T) {
 		chain.execute = func(tx *ledger.Tx) ledger.Result {
 			if first {
 				first = false
-				chain.head.Account.Nonce-- // it was not used
+				chain.head.Account.Nonce-- // the nonce was not used
 				return ledger.Result{Code: ledger.CodeFee, Op: -1}
 			}
 			return ledger.Result{Op: -1, Fee: tx.Fee, Spent: tx.Fee}
@@ -370,7 +370,7 @@ func TestRefusedInBlock(t *testing.T) {
 	})
 }
 
-// TestCancel ends the context at every moment of a hundred transactions; the wallet is good for more afterwards.
+// TestCancel ends the context at every moment of a hundred transactions; the wallet still works afterwards.
 func TestCancel(t *testing.T) {
 	for after := time.Duration(0); after < 4*blockTime; after += 7 * time.Millisecond {
 		synctest.Test(t, func(t *testing.T) {

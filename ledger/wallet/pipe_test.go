@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestLoadPipe does not wait for somebody who writes to it.
+// TestLoadPipe: Load of a pipe does not wait for a writer.
 func TestLoadPipe(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {

@@ -16,14 +16,14 @@ import (
 	"walrus/ledger"
 )
 
-// swarmChain is a ledger of several nodes, each with its own transactions that wait: what one of them takes the others
-// learn a little later. So two machines can have transactions of the same nonce on their way.
+// swarmChain is a ledger of several nodes, each with its own queue of transactions, which the others learn of a
+// little later. So two machines can have transactions with the same nonce in flight.
 type swarmChain struct {
 	*fakeChain // its mu guards all below
 
 	gossip time.Duration
 	pools  [][]*ledger.Tx
-	moved  chan struct{} // closed with the next block
+	moved  chan struct{} // closed by the next block
 }
 
 func newSwarmChain(t testing.TB, nodes int, gossip time.Duration) *swarmChain {
@@ -31,7 +31,7 @@ func newSwarmChain(t testing.TB, nodes int, gossip time.Duration) *swarmChain {
 	return c
 }
 
-// at is the ledger as somebody sees it who asks one node.
+// at returns the ledger as seen through one node.
 func (c *swarmChain) at(node int) Chain { return nodeChain{c, node} }
 
 type nodeChain struct {
@@ -39,7 +39,7 @@ type nodeChain struct {
 	node int
 }
 
-// Submit lets the node take the transaction and waits for its receipt, or until another one has its nonce.
+// Submit gives the node the transaction and waits for its receipt, or until another one has used its nonce.
 func (n nodeChain) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, error) {
 	c := n.swarmChain
 	c.mu.Lock()
@@ -52,7 +52,7 @@ func (n nodeChain) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, e
 		time.AfterFunc(c.gossip, func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			_ = c.takeLocked(other, tx) // it may have another one of that nonce
+			_ = c.takeLocked(other, tx) // fails if that node has another one with this nonce
 		})
 	}
 	for {
@@ -90,7 +90,8 @@ func (c *swarmChain) takeLocked(node int, tx *ledger.Tx) error {
 	return nil
 }
 
-// propose makes a block of what waits on some node. All drop what is used up, and what is now before its time.
+// propose makes a block of the transactions queued on one node. All nodes drop those whose nonce is used or not yet
+// due.
 func (c *swarmChain) propose() {
 	c.mu.Lock()
 	c.waiting = c.pools[c.rand.IntN(len(c.pools))]
@@ -111,7 +112,7 @@ func (c *swarmChain) propose() {
 	c.moved = make(chan struct{})
 }
 
-// amounts are how often each amount was paid, fillers aside, and everything that was spent.
+// amounts counts the payments of each amount and the fillers, and adds up the WAL spent.
 func (c *fakeChain) amounts() (paid map[ledger.Amount]int, fillers int, spent ledger.Amount) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -129,7 +130,7 @@ func (c *fakeChain) amounts() (paid map[ledger.Amount]int, fillers int, spent le
 	return paid, fillers, spent
 }
 
-// TestProcesses has twenty processes on two machines pay with one wallet at the same time: all is paid, once.
+// TestProcesses: twenty processes on two machines pay with one wallet at the same time; every payment is made once.
 func TestProcesses(t *testing.T) {
 	for _, gossip := range []time.Duration{0, blockTime / 5, 3 * blockTime} {
 		t.Run(fmt.Sprint("gossip=", gossip), func(t *testing.T) {
@@ -180,14 +181,14 @@ func testProcesses(t *testing.T, homes [2]string, gossip time.Duration) {
 	t.Logf("%d payments in %d transactions and %s: sent %d times, %d gaps filled", processes*each, len(chain.committed), time.Since(start), chain.sent, fillers)
 }
 
-// withFile is a payer whose nonces are noted in a file.
+// withFile makes a payer that notes its nonces in a file.
 func withFile(t *testing.T, chain Chain, path string) *Payer {
 	w := newWallet(t)
 	w.lockPath = path
 	return NewPayer(w, chain)
 }
 
-// TestTakenAndNeverSent: a process took a nonce and was killed. Those after it get their turn all the same.
+// TestTakenAndNeverSent: a process took a nonce and was killed. Transactions after it still get their turn.
 func TestTakenAndNeverSent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	synctest.Test(t, func(t *testing.T) {
@@ -212,8 +213,8 @@ func TestTakenAndNeverSent(t *testing.T) {
 	})
 }
 
-// TestKeptInSecret: nodes refuse a transaction that is before its time, keep it, and hand it in when its time comes. It is
-// not composed anew meanwhile.
+// TestKeptInSecret: nodes refuse a transaction whose nonce is not yet due, keep it, and submit it once the nonce is
+// due. It is not composed again meanwhile.
 func TestKeptInSecret(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	synctest.Test(t, func(t *testing.T) {
@@ -247,7 +248,7 @@ func TestKeptInSecret(t *testing.T) {
 	})
 }
 
-// TestLock: a file that cannot be had, or says what cannot be, is no reason to fail, nor to wait for long.
+// TestLock: a lock file that is unavailable or nonsensical neither causes an error nor a long wait.
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
 	held, err := lockFile(filepath.Join(dir, "held"))
@@ -293,7 +294,7 @@ func TestLock(t *testing.T) {
 	}
 }
 
-// TestNeverSent: a nonce that was taken and not used is the next one's.
+// TestNeverSent: the next transaction uses a nonce that was taken and not used.
 func TestNeverSent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	synctest.Test(t, func(t *testing.T) {
@@ -310,7 +311,8 @@ func TestNeverSent(t *testing.T) {
 	})
 }
 
-// TestOthersAlwaysFaster: a payer goes on until its deadline, says what it was held up by, and has paid nothing.
+// TestOthersAlwaysFaster: a payer tries until its deadline, reports that others took its nonces, and has paid
+// nothing.
 func TestOthersAlwaysFaster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := newChain(t, ledger.WAL)

@@ -11,33 +11,33 @@ import (
 )
 
 const (
-	// firstPause doubles each time, up to maxPause; half of a pause is random.
+	// firstPause is the first pause between attempts. Pauses double up to maxPause; half of each is random.
 	firstPause = 10 * time.Millisecond
 	maxPause   = 500 * time.Millisecond
-	// gapPatience is how long the transaction before ours may be missing: another process took its nonce, and seems to have
-	// ended before it sent anything.
+	// gapPatience bounds the wait for the nonce before ours. After that, the process that took it probably ended
+	// before it sent a transaction.
 	gapPatience = 2 * time.Second
-	// nextGapPatience is the same for the one after, if that one was missing.
+	// nextGapPatience bounds the wait for the next missing nonce after a first one.
 	nextGapPatience = gapPatience / 4
-	// fillTime bounds the sending of a transaction in its place.
+	// fillTime bounds the sending of a filler for a missing nonce.
 	fillTime = 10 * time.Second
 )
 
-// fate is what became of a transaction.
+// fate is the outcome of a transaction.
 type fate int
 
 const (
-	undecided fate = iota // it has failed or was given up: whether it has effect is what its error says
-	landed                // there is a receipt
-	refused               // it is in no block that is known of, and will be in none
-	overtaken             // it will be in no block: another transaction is proven to have its nonce, or it has expired
+	undecided fate = iota // it failed or was given up; its error tells whether it may take effect
+	landed                // it has a receipt
+	refused               // it is in no known block and never will be
+	overtaken             // it never will be in a block: another one provably used its nonce, or it expired
 )
 
 // fly sends a transaction until its fate is known or ctx ends.
 //
-// A nonce is used once, so nothing is done twice as long as operations are composed anew only when another transaction is
-// proven to have used the nonce, or the expiry is proven to be over. That nodes refuse a transaction proves nothing: one of
-// them may keep it and hand it in later.
+// A nonce is used once. So nothing is done twice, provided that operations are composed again only after another
+// transaction has provably used the nonce, or the expiry has provably passed. A refusal proves nothing: a node may
+// keep the transaction and submit it later.
 func (p *Payer) fly(ctx context.Context, f *flight) (*ledger.Receipt, fate, error) {
 	if ctx.Err() != nil {
 		p.shared.giveBack(ctx, f.tx)
@@ -48,7 +48,7 @@ func (p *Payer) fly(ctx context.Context, f *flight) (*ledger.Receipt, fate, erro
 		receipt, err := p.chain.Submit(ctx, f.tx)
 		no := refusal(&receipt, err)
 		if no == nil && err != nil {
-			if err = failed(ctx, f.tx, err); !errors.Is(err, ErrUnknown) { // nobody has it
+			if err = failed(ctx, f.tx, err); !errors.Is(err, ErrUnknown) { // no node has it
 				p.shared.giveBack(ctx, f.tx)
 			}
 			return nil, undecided, err
@@ -58,7 +58,7 @@ func (p *Payer) fly(ctx context.Context, f *flight) (*ledger.Receipt, fate, erro
 		}
 		err = fmt.Errorf("transaction %s: %w", f.tx.ID(), no)
 		switch no.Code {
-		case ledger.CodeNonce, ledger.CodeExpired: // perhaps it is in a block, or will be
+		case ledger.CodeNonce, ledger.CodeExpired: // a block may have it, or still get it
 			found, fate, head, lookErr := p.look(ctx, f.tx)
 			if lookErr != nil {
 				return nil, undecided, unknown(f.tx, lookErr)
@@ -69,19 +69,19 @@ func (p *Payer) fly(ctx context.Context, f *flight) (*ledger.Receipt, fate, erro
 			if gap.seen(head.Account.Nonce, f.tx.Nonce) {
 				p.fill(ctx, &head)
 			}
-		case ledger.CodeLimit: // too many wait
+		case ledger.CodeLimit: // too many are waiting
 		default:
 			p.shared.giveBack(ctx, f.tx)
 			return nil, refused, err
 		}
-		// It overtook the one before it, or a node is behind, or holds another transaction of the same nonce.
+		// It arrived before its predecessor, or a node is behind, or has another transaction with the same nonce.
 		if sleep(ctx, pause/2+rand.N(pause/2)) != nil {
 			return nil, undecided, unknown(f.tx, fmt.Errorf("%w; the last answer was: %w", context.Cause(ctx), no))
 		}
 	}
 }
 
-// sleep lasts for d; it fails if ctx ends before.
+// sleep waits for d, or returns the error of ctx if that ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -93,7 +93,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// failed is what to say of a transaction that has no receipt because of err.
+// failed returns the error for a transaction that has no receipt because of err.
 func failed(ctx context.Context, tx *ledger.Tx, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -104,7 +104,7 @@ func failed(ctx context.Context, tx *ledger.Tx, err error) error {
 	return fmt.Errorf("send transaction %s: %w", tx.ID(), err)
 }
 
-// look finds out why a transaction was refused: it is in a block all the same, or it never will be, or neither is known.
+// look finds out the fate of a transaction refused for its nonce or expiry: landed, overtaken, or still undecided.
 func (p *Payer) look(ctx context.Context, tx *ledger.Tx) (*ledger.Receipt, fate, Head, error) {
 	head, err := p.refresh(ctx)
 	if err != nil {
@@ -130,14 +130,14 @@ func (p *Payer) look(ctx context.Context, tx *ledger.Tx) (*ledger.Receipt, fate,
 	return nil, undecided, head, nil
 }
 
-// gap is a nonce that the account waits for, before that of our transaction.
+// gap tracks the missing nonce that the account waits for, before ours.
 type gap struct {
 	nonce  uint64
 	since  time.Time
-	filled bool // one before it
+	filled bool // an earlier gap was filled
 }
 
-// seen notes the account's nonce and ours, and says whether the former has been missing for too long.
+// seen notes the account's nonce and ours, and reports whether a nonce has been missing for too long.
 func (g *gap) seen(account, ours uint64) bool {
 	if account >= ours {
 		*g = gap{}
@@ -157,9 +157,9 @@ func (g *gap) seen(account, ours uint64) bool {
 	return true
 }
 
-// fill uses the account's nonce for a transaction that does nothing, so that those behind it get their turn: none of them
-// could be composed anew without the risk that both are done. Whoever took the nonce first may still be faster. Whether it
-// works shows in the account.
+// fill uses the account's next nonce for a transaction that does nothing, so that those after it get their turn. None
+// of those can be composed again without the risk of doing both. The process that took the nonce may still be faster.
+// The account's nonce shows whether fill worked.
 func (p *Payer) fill(ctx context.Context, head *Head) {
 	ctx, cancel := context.WithTimeout(ctx, fillTime)
 	defer cancel()
@@ -170,9 +170,9 @@ func (p *Payer) fill(ctx context.Context, head *Head) {
 	_, _ = p.chain.Submit(ctx, tx)
 }
 
-// refusal is what err or receipt say of a transaction that had no effect, or nil.
+// refusal returns the refusal in err or receipt of a transaction that had no effect; nil if there is none.
 func refusal(receipt *ledger.Receipt, err error) *ledger.OpError {
-	if err == nil && receipt.Op < 0 && receipt.Code <= ledger.CodeFee { // in a block that should not have taken it
+	if err == nil && receipt.Op < 0 && receipt.Code <= ledger.CodeFee { // in a block, without effect
 		err = receipt.Err()
 	}
 	var no *ledger.OpError

@@ -15,41 +15,43 @@ import (
 )
 
 const (
-	// lockPause is the longest pause between two looks whether a lock is free. It is held for about a millisecond.
+	// lockPause is the longest pause between attempts to lock the file, which is held for about a millisecond.
 	lockPause = 8 * time.Millisecond
-	// lockPatience is how long it is waited for: who holds it longer is stopped, and the payer can do without.
+	// lockPatience bounds the wait for the lock. A process that holds it longer is stopped; the payer does without
+	// the file.
 	lockPatience = 3 * time.Second
-	// noteAge is for how long a nonce that another process took is believed to be on its way to a block.
+	// noteAge bounds the age of a note: after that, a nonce taken by another process may never be used.
 	noteAge = 15 * time.Second
-	// maxAhead bounds how far ahead of the account it can be: a node holds no more transactions of one.
+	// maxAhead bounds the distance of a noted nonce from the account's: a node holds no more transactions of one
+	// account.
 	maxAhead = 256
-	// maxNote is far above the 170 bytes that a note has.
+	// maxNote bounds the size of a note, in bytes; it has about 170.
 	maxNote = 512
 )
 
-// errHeld is returned for a lock that another process has.
+// errHeld reports a lock held by another process.
 var errHeld = errors.New("locked by another process")
 
-// shared is how the transactions of one process, and by a file all processes of one machine that use one wallet, agree who
-// takes which nonce. The file says which nonce comes next, and is locked for as long as somebody composes a transaction,
-// not until it is in a block. The system unlocks it when a process ends. The file is a convenience: without it processes
-// get in each other's way and succeed all the same.
+// shared hands out nonces in turn: to the transactions of one process and, through a file, to all processes of one
+// machine that use the same wallet. The file has the next nonce. It is locked while a transaction is composed, not
+// until that is in a block; the system unlocks it when a process ends. It only saves work: without it processes
+// disturb each other and still succeed.
 type shared struct {
-	path string        // empty: there is no file; constant
-	busy chan struct{} // full while a turn lasts
-	last note          // owned by the turn
+	path string        // empty: no file; constant
+	busy chan struct{} // holds an element during a turn
+	last note          // owned by the current turn
 }
 
 func newShared(path string) *shared { return &shared{path: path, busy: make(chan struct{}, 1)} }
 
-// turn is the time in which one of them has it.
+// turn is the exclusive right to take a nonce.
 type turn struct {
 	s    *shared
-	f    *os.File // nil: no file can be had
-	note note     // what was in it, or is to be
+	f    *os.File // nil: the file is unavailable
+	note note     // as read, or to be written
 }
 
-// note is what the file says.
+// note is the file's content.
 type note struct {
 	network certs.NetworkID
 	account ledger.Address
@@ -57,12 +59,12 @@ type note struct {
 	at      int64 // Unix nanoseconds
 }
 
-// String is the form in the file.
+// String returns the note as written to the file.
 func (n note) String() string {
 	return fmt.Sprintf("%s %s %d %d\n", n.network, n.account, n.next, n.at)
 }
 
-// take waits for the turn to take a nonce. It fails only when ctx ends.
+// take waits for a turn. It fails only if ctx ends.
 func (s *shared) take(ctx context.Context, network certs.NetworkID, account ledger.Address) (*turn, error) {
 	select {
 	case s.busy <- struct{}{}:
@@ -86,14 +88,14 @@ func (s *shared) take(ctx context.Context, network certs.NetworkID, account ledg
 	return t, nil
 }
 
-// lock waits for the file; nil if it cannot be had.
+// lock waits for the file's lock; nil if it is unavailable.
 func (s *shared) lock(ctx context.Context) (*os.File, error) {
 	for start := time.Now(); s.path != "" && time.Since(start) < lockPatience; {
 		f, err := lockFile(s.path)
 		if err == nil {
 			return f, nil
 		}
-		if !errors.Is(err, errHeld) { // on a read-only disk, or one that has no locks
+		if !errors.Is(err, errHeld) { // read-only disk, or no support for locks
 			break
 		}
 		if sleep(ctx, 1+rand.N(lockPause)) != nil {
@@ -103,7 +105,7 @@ func (s *shared) lock(ctx context.Context) (*os.File, error) {
 	return nil, context.Cause(ctx)
 }
 
-// readNote is what a file says; nothing if that makes no sense, as when another process ended while it wrote.
+// readNote reads a note; an empty one if it makes no sense, as after a process that was killed while writing.
 func readNote(f io.Reader) (n note) {
 	raw, err := io.ReadAll(io.LimitReader(f, maxNote))
 	if err != nil {
@@ -121,7 +123,7 @@ func readNote(f io.Reader) (n note) {
 	return n
 }
 
-// nonce to use when the account's next is that of the ledger.
+// nonce returns the nonce to use: the noted one, unless the account's next nonce makes it implausible.
 func (t *turn) nonce(account uint64) uint64 {
 	if next := t.note.next; next > account && next-account < maxAhead {
 		return next
@@ -129,7 +131,7 @@ func (t *turn) nonce(account uint64) uint64 {
 	return account
 }
 
-// used notes that a nonce is taken.
+// used notes that a nonce has been taken.
 func (t *turn) used(nonce uint64) { t.write(nonce + 1) }
 
 func (t *turn) write(next uint64) {
@@ -138,13 +140,13 @@ func (t *turn) write(next uint64) {
 	if t.f == nil {
 		return
 	}
-	// What cannot be written is no note: the next process goes by the ledger.
+	// If the note cannot be written, the next process uses the account's nonce.
 	if err := t.f.Truncate(0); err == nil {
 		_, _ = t.f.WriteAt([]byte(t.note.String()), 0)
 	}
 }
 
-// end lets the next one have its turn.
+// end lets the next transaction have its turn.
 func (t *turn) end() {
 	if t.f != nil {
 		_ = t.f.Close()
@@ -152,8 +154,8 @@ func (t *turn) end() {
 	<-t.s.busy
 }
 
-// giveBack lets the next process have the nonce of a transaction that will never have effect, unless one took the nonce
-// after it already: then the gap is filled when somebody is held up by it. ctx may have ended.
+// giveBack frees the nonce of a transaction that will never take effect, even after ctx has ended. If a later nonce
+// has been taken already, it stays a gap, which is filled once a transaction is held up by it.
 func (s *shared) giveBack(ctx context.Context, tx *ledger.Tx) {
 	t, err := s.take(context.WithoutCancel(ctx), tx.Network, tx.Sender.Address())
 	if err != nil {

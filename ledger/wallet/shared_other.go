@@ -7,5 +7,5 @@ import (
 	"os"
 )
 
-// lockFile is not there on this system: its processes are to each other as those on other machines.
+// lockFile is not supported on this system: its processes compete like those on different machines.
 func lockFile(string) (*os.File, error) { return nil, errors.ErrUnsupported }

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// lockFile opens a file, which it makes if there is none, and locks it until it is closed. errHeld if it is locked already.
+// lockFile opens or creates a file and locks it until it is closed; errHeld if it is locked already.
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {

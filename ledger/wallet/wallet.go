@@ -1,5 +1,5 @@
-// Package wallet is a user's key to the ledger: the file that keeps it, and the composing, signing and sending of
-// transactions. It reaches the ledger only through Chain. Start with Load, then Payer.Do.
+// Package wallet holds a user's key to the ledger: its file, and the composing, signing and sending of transactions.
+// It reaches the ledger only through Chain. Start with Load, then Payer.Do.
 package wallet
 
 import (
@@ -14,9 +14,9 @@ import (
 )
 
 var (
-	// ErrFile marks a wallet file that is missing, damaged, or readable by others.
+	// ErrFile reports a wallet file that is missing, damaged, or readable by others.
 	ErrFile = errors.New("wallet file")
-	// ErrUnknown marks a transaction that was sent without an answer: it may have taken effect, or still may.
+	// ErrUnknown reports a transaction that was sent without an answer: it may have taken effect, or still may.
 	ErrUnknown = ledger.ErrUnknown
 )
 
@@ -24,11 +24,12 @@ var (
 type Wallet struct {
 	key     ed25519.PrivateKey
 	address ledger.Address
-	// lockPath is beside the file that it was loaded from: see shared. Empty: from none.
+	// lockPath names the lock file, beside the wallet file: see shared. Empty if the wallet was not loaded from a
+	// file.
 	lockPath string
 }
 
-// New makes a wallet with a key of its own, from the system's randomness.
+// New makes a wallet with a new random key.
 func New() (*Wallet, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -37,7 +38,7 @@ func New() (*Wallet, error) {
 	return FromKey(key), nil
 }
 
-// FromKey is the wallet of key.
+// FromKey makes a wallet of key.
 func FromKey(key ed25519.PrivateKey) *Wallet {
 	var public ledger.PublicKey
 	copy(public[:], key[ed25519.SeedSize:])
@@ -47,13 +48,13 @@ func FromKey(key ed25519.PrivateKey) *Wallet {
 // Address of the account.
 func (w *Wallet) Address() ledger.Address { return w.address }
 
-// Derive is a secret of its own for a purpose, which tells nothing of the wallet's key or of that for another purpose.
+// Derive returns a secret for a purpose. It reveals nothing of the wallet's key or of secrets for other purposes.
 func (w *Wallet) Derive(purpose string) ([]byte, error) {
 	return hkdf.Key(sha256.New, w.key.Seed(), nil, "walrus wallet: "+purpose, sha256.Size)
 }
 
-// String does not show the secret.
+// String returns the wallet's address, never the secret.
 func (w *Wallet) String() string { return "wallet of " + w.address.String() }
 
-// GoString does not show the secret either.
+// GoString returns the wallet's address, never the secret.
 func (w *Wallet) GoString() string { return w.String() }

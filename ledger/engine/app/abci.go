@@ -13,13 +13,13 @@ import (
 	"walrus/ledger/machine"
 )
 
-// appVersion is the version of the rules that blocks name.
+// appVersion is the version of the rules, which blocks name.
 const appVersion = 1
 
-// CometBFT calls the methods below. An error from one of those about blocks means that the node cannot go on: it is
-// returned by every later call as well.
+// CometBFT calls the methods below. If one of those about blocks fails, the node cannot go on: every later call
+// returns the same error.
 
-// Info says what was committed last.
+// Info returns the height and the root of the last commit.
 func (a *App) Info(context.Context, *abci.RequestInfo) (*abci.ResponseInfo, error) {
 	v := a.View()
 	root := v.Root()
@@ -39,7 +39,7 @@ func (a *App) InitChain(_ context.Context, r *abci.RequestInitChain) (*abci.Resp
 	return &abci.ResponseInitChain{AppHash: root[:]}, nil
 }
 
-// CheckTx lets a transaction into the mempool, or lets it stay.
+// CheckTx admits a transaction to the mempool, or checks whether it may stay.
 func (a *App) CheckTx(_ context.Context, r *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
 	_, id, err := a.gate.Admit(r.Tx, a.known.tx)
 	if err == nil {
@@ -53,7 +53,7 @@ func (a *App) CheckTx(_ context.Context, r *abci.RequestCheckTx) (*abci.Response
 	return &abci.ResponseCheckTx{Code: uint32(refused.Code), Log: refused.Error()}, nil
 }
 
-// PrepareProposal picks the transactions of a block from those that wait.
+// PrepareProposal picks the transactions of a block from the waiting ones.
 func (a *App) PrepareProposal(_ context.Context, r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
 	v := a.View()
 	b := machine.Block{Height: uint64(r.Height), Time: r.Time.UnixNano(), Txs: r.Txs}
@@ -64,8 +64,8 @@ func (a *App) PrepareProposal(_ context.Context, r *abci.RequestPrepareProposal)
 	return &abci.ResponsePrepareProposal{Txs: txs}, nil
 }
 
-// ProcessProposal accepts blocks of transactions of this network that their senders signed. It runs the block, so that
-// it needs not be run again if it is decided.
+// ProcessProposal accepts blocks whose transactions belong to this network and are signed by their senders. It runs
+// the block at once, so that FinalizeBlock need not.
 func (a *App) ProcessProposal(_ context.Context, r *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
 	txs := decode(r.Txs)
 	for i, tx := range txs {
@@ -91,7 +91,7 @@ func (a *App) ProcessProposal(_ context.Context, r *abci.RequestProcessProposal)
 	return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_ACCEPT}, nil
 }
 
-// FinalizeBlock runs the block that was decided. It writes nothing.
+// FinalizeBlock runs the decided block. It writes nothing.
 func (a *App) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
 	a.step.Lock()
 	defer a.step.Unlock()
@@ -101,7 +101,7 @@ func (a *App) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*a
 	b := a.proposed
 	if a.proposed = nil; b == nil || !bytes.Equal(b.hash, r.Hash) || b.height != uint64(r.Height) || b.reads.view != a.View() {
 		txs := decode(r.Txs)
-		a.known.verify(txs) // bad ones are for the rules to refuse
+		a.known.verify(txs) // the rules refuse bad ones
 		var err error
 		if b, err = a.run(r.Hash, uint64(r.Height), r.Time.UnixNano(), r.Txs, txs); err != nil {
 			return nil, a.fail(err)
@@ -111,13 +111,13 @@ func (a *App) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*a
 	root := b.outcome.Tree.Root()
 	response := &abci.ResponseFinalizeBlock{AppHash: root[:], TxResults: make([]*abci.ExecTxResult, len(b.txs))}
 	for i, result := range b.outcome.Results {
-		// Code and Data are what the nodes agree on; there must be nothing else that depends on the node.
+		// All nodes must have the same Code and Data: put nothing here that depends on the node.
 		response.TxResults[i] = &abci.ExecTxResult{Code: uint32(result.Code), Data: result.Agreed()}
 	}
 	return response, nil
 }
 
-// Commit makes the block that was decided part of the ledger.
+// Commit makes the decided block part of the ledger.
 func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit, error) {
 	a.step.Lock()
 	defer a.step.Unlock()
@@ -138,14 +138,14 @@ func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 	return response, nil
 }
 
-// fail remembers why nothing goes on. The caller holds step.
+// fail records why the node cannot go on. The caller holds step.
 func (a *App) fail(err error) error {
 	a.fault = fmt.Errorf("the ledger stops: %w", err)
 	return a.fault
 }
 
-// Query answers only CometBFT's question whether to connect to a peer, with no: our own host does that. Reads are served
-// from views.
+// Query answers only CometBFT's question whether to connect to a peer, with no: our own host connects peers. Reads
+// are served from views.
 func (a *App) Query(_ context.Context, r *abci.RequestQuery) (*abci.ResponseQuery, error) {
 	if strings.HasPrefix(r.Path, "/p2p/filter/") {
 		return &abci.ResponseQuery{Code: 1, Log: "peers come over libp2p only"}, nil

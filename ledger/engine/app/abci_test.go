@@ -56,14 +56,14 @@ func TestCheckTx(t *testing.T) {
 	if !a.known.tx(ledger.HashTx(first)) || a.known.tx(ledger.HashTx(forged)) {
 		t.Error("the wrong signatures are known to be good")
 	}
-	run(t, a, c.add(t, first)) // then those that wait are checked again
+	run(t, a, c.add(t, first)) // then the waiting ones are checked again
 	admit(second, ledger.CodeOK)
 	admit(first, ledger.CodeNonce)
 	check(t, a.db.Close())
 	admit(c.sign(wallets()[2], 0, pay), ledger.CodeInternal)
 }
 
-// TestKnownSignatures remembers the signatures of all that may wait, so that those are not verified again and again.
+// TestKnownSignatures remembers the signatures of all transactions that may wait, so that each is verified once.
 func TestKnownSignatures(t *testing.T) {
 	const pending = 300
 	k := newKnown(pending)
@@ -111,7 +111,7 @@ func TestProcessProposalRefuses(t *testing.T) {
 			t.Errorf("%s: %v, %v, want it refused", name, r, err)
 		}
 	}
-	// A block that was decided all the same is run, and says so of each transaction.
+	// If such a block is decided all the same, it runs, with a result for each transaction.
 	block := c.add(t, good, forged, foreign.Marshal(), []byte("x"))
 	response := run(t, a, block)
 	var codes []ledger.Code
@@ -124,7 +124,7 @@ func TestProcessProposalRefuses(t *testing.T) {
 	compare(t, a, c)
 }
 
-// TestOtherDecision decides another block than the one that was proposed last.
+// TestOtherDecision decides a block other than the last proposed one.
 func TestOtherDecision(t *testing.T) {
 	c, other := newChain(t, 1), newChain(t, 2)
 	a := openApp(t, "", c.genesis, nil)
@@ -150,7 +150,7 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-// TestFaults makes steps fail: then nothing goes on, and after opening again everything does.
+// TestFaults makes steps fail: the app stops, and works again after it is reopened.
 func TestFaults(t *testing.T) {
 	for name, step := range map[string]func(t *testing.T, a *App, c *chain) error{
 		"commit to a closed database": func(t *testing.T, a *App, c *chain) error {

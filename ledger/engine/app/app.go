@@ -1,6 +1,7 @@
-// Package app is what CometBFT replicates: the ledger's state, kept in a database under the rules of ledger/machine. It
-// runs blocks, commits each in one step that survives any crash, answers reads from views that never change, keeps a log
-// of what happened, and makes and restores snapshots. It starts no network and no consensus. Start with Open.
+// Package app is the application that CometBFT replicates: the ledger's state in a database, under the rules of
+// ledger/machine. It runs blocks, commits each in one step that survives any crash, serves reads from immutable
+// views, keeps a log of receipts and events, and makes and restores snapshots. It starts no network and no consensus.
+// Start with Open.
 package app
 
 import (
@@ -20,23 +21,23 @@ import (
 )
 
 var (
-	// ErrMismatch is returned by Open when the state in the database is not the one that was committed.
+	// ErrMismatch is returned by Open when the state in the database does not have the committed root.
 	ErrMismatch = errors.New("the ledger's state does not match its root")
-	// ErrNetwork is returned by Open for a database that belongs to a network with another genesis.
+	// ErrNetwork is returned by Open for the database of a network with another genesis.
 	ErrNetwork = errors.New("the ledger's database belongs to another network")
-	// ErrPruned marks heights whose log is kept no more.
+	// ErrPruned reports a height whose log has been pruned.
 	ErrPruned = errors.New("no longer kept")
-	// ErrSnapshot marks a snapshot that is malformed or not of the state that it should be.
+	// ErrSnapshot reports a snapshot that is malformed or not of the expected state.
 	ErrSnapshot = errors.New("invalid snapshot")
 )
 
-// Config says what to run on.
+// Config of an App.
 type Config struct {
-	DB      *badgerdb.DB    // stays open when the App is closed
+	DB      *badgerdb.DB    // stays open after the App is closed
 	Genesis *ledger.Genesis // of the network
-	// Keep is for how many heights blocks and the log of what happened are kept. 0: for all.
+	// Keep is the number of heights whose blocks and logs are kept. 0: all.
 	Keep uint64
-	// SnapshotEvery is every how many heights a snapshot is made. 0: DefaultSnapshotEvery.
+	// SnapshotEvery is the number of heights between snapshots. 0: DefaultSnapshotEvery.
 	SnapshotEvery uint64
 	// MaxPending bounds the transactions that wait for a block. 0: DefaultMaxPending.
 	MaxPending int
@@ -46,11 +47,11 @@ type Config struct {
 }
 
 const (
-	// DefaultSnapshotEvery makes a node that joins run a few hundred blocks after the newest snapshot.
+	// DefaultSnapshotEvery leaves a joining node a few hundred blocks to run after the newest snapshot.
 	DefaultSnapshotEvery = 1000
 	// DefaultMaxPending is some 20 full blocks of small transactions.
 	DefaultMaxPending = 50_000
-	// keptViews is how many views of the newest heights can be had by their height.
+	// keptViews is the number of newest heights whose views ViewAt returns.
 	keptViews = 16
 )
 
@@ -68,10 +69,10 @@ type App struct {
 	gate      *machine.Gate
 	snapshots *snapshots
 
-	step     sync.Mutex // held while a block or a restoration goes on
+	step     sync.Mutex // held while a block or a restoration is in progress
 	proposed *block     // run when it was proposed; guarded by step
 	decided  *block     // to be committed; guarded by step
-	fault    error      // why nothing goes on; guarded by step
+	fault    error      // why the app cannot go on; guarded by step
 
 	// kept is the first height whose log is complete. It changes before the log does.
 	kept atomic.Uint64
@@ -81,8 +82,8 @@ type App struct {
 	changed chan struct{} // closed at the next commit; guarded by mu
 }
 
-// Open opens the ledger of a network, or begins it with its genesis. It reads the whole state, a million records a
-// second, and refuses one that is not as it was committed. Errors wrap ErrMismatch or ErrNetwork.
+// Open opens the ledger of a network, or creates it from its genesis. It reads the whole state, a million records a
+// second, and refuses a state that does not have the committed root. Errors wrap ErrMismatch or ErrNetwork.
 func Open(cfg Config) (*App, error) {
 	if cfg.SnapshotEvery == 0 {
 		cfg.SnapshotEvery = DefaultSnapshotEvery
@@ -131,7 +132,7 @@ func (a *App) open() error {
 	return a.snapshots.load()
 }
 
-// begin writes the genesis into the database in place of whatever is there.
+// begin replaces the database's content by the genesis.
 func (a *App) begin() error {
 	if err := a.clear(); err != nil {
 		return err
@@ -152,7 +153,7 @@ func (a *App) begin() error {
 	return errors.Join(a.db.Write(&b), a.db.Sync())
 }
 
-// clear removes everything, the mark of a restoration last.
+// clear removes everything. The mark of a restoration goes last.
 func (a *App) clear() error {
 	var b badgerdb.Batch
 	b.Set(a.space, keyRestoring, nil)
@@ -178,10 +179,10 @@ func (a *App) clear() error {
 	}
 }
 
-// loadedAtOnce is how many records of the state go into the tree together.
+// loadedAtOnce is the number of records of the state that enter the tree together.
 const loadedAtOnce = 1 << 15
 
-// load reads the state, checks it against its root, and makes it the view.
+// load reads the state, checks its root, and makes it the view.
 func (a *App) load() error {
 	raw, err := a.space.Get(keyHead)
 	if err != nil {
@@ -217,7 +218,7 @@ func (a *App) load() error {
 	return a.show(&View{Height: head.height, Time: head.time, space: a.space, tree: tree}, true)
 }
 
-// show makes v the newest view, or the only one. The mempool begins anew on it.
+// show makes v the newest view, or the only one, and resets the mempool to it.
 func (a *App) show(v *View, only bool) error {
 	if err := a.gate.Update(a.state(v), v.Height); err != nil {
 		return err
@@ -236,20 +237,20 @@ func (a *App) show(v *View, only bool) error {
 	return nil
 }
 
-// Close stops what the App does in the background. The database stays open.
+// Close stops background work. The database stays open.
 func (a *App) Close() error {
 	a.snapshots.close()
 	return nil
 }
 
-// View is the newest committed state.
+// View returns the newest committed state.
 func (a *App) View() *View {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.views[len(a.views)-1]
 }
 
-// ViewAt is the state at a height, if that is one of the newest 16.
+// ViewAt returns the state at a height, if it is one of the newest 16.
 func (a *App) ViewAt(height uint64) (*View, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -260,14 +261,14 @@ func (a *App) ViewAt(height uint64) (*View, bool) {
 	return a.views[height-first], true
 }
 
-// Changed is closed when the next block is committed. Get it before what might be about to change.
+// Changed returns a channel that is closed when the next block is committed. Get it before you read the state.
 func (a *App) Changed() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.changed
 }
 
-// state is what the rules work on.
+// state returns what the machine needs to run a block on v.
 func (a *App) state(v *View) machine.State {
 	return machine.State{Tree: v.tree, Values: v, Committee: a.committee}
 }

@@ -16,7 +16,7 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// compare checks all that the app knows against the chain.
+// compare checks everything in the app against the chain.
 func compare(t *testing.T, a *App, c *chain) {
 	t.Helper()
 	v := a.View()
@@ -44,7 +44,7 @@ func compareViews(t *testing.T, a *App, c *chain) {
 	}
 }
 
-// compareView checks a view against the state it is of; more has other keys to try.
+// compareView checks a view against the state that it should have; more has other keys to try.
 func compareView(t *testing.T, v *View, want, more memory) {
 	t.Helper()
 	for _, m := range []memory{want, more} {
@@ -65,7 +65,7 @@ func compareView(t *testing.T, v *View, want, more memory) {
 		if !slices.Equal(got, all) {
 			t.Fatalf("height %d: account %s owns %d objects, want %d", v.Height, w.address, len(got), len(all))
 		}
-		// Who checks what a node lists compares it with these counts.
+		// Light clients compare a node's list with these counts.
 		account, err := ledger.ReadAccount(v, w.address)
 		check(t, err)
 		if blobs := len(slices.DeleteFunc(slices.Clone(got), func(o Object) bool { return !o.Blob })); int(account.Blobs) != blobs ||
@@ -170,7 +170,7 @@ func TestRandomBlocks(t *testing.T) {
 		for i := range 50 {
 			before, after := a.View(), a.Changed()
 			r := c.random(t)
-			if i%3 > 0 { // as in block synchronization, where nothing is proposed
+			if i%3 > 0 { // as in block sync, where nothing is proposed
 				propose(t, a, r)
 			}
 			response := run(t, a, r)
@@ -202,7 +202,7 @@ func TestRandomBlocks(t *testing.T) {
 	}
 }
 
-// propose offers a block. One with transactions that nobody signed is refused.
+// propose offers a block. A block with unsigned transactions is refused.
 func propose(t *testing.T, a *App, r *abci.RequestFinalizeBlock) {
 	t.Helper()
 	want := abci.ResponseProcessProposal_ACCEPT
@@ -218,7 +218,7 @@ func propose(t *testing.T, a *App, r *abci.RequestFinalizeBlock) {
 	}
 }
 
-// TestEmptyBlocks leaves the root as it is, which else would make CometBFT propose blocks for ever.
+// TestEmptyBlocks: an empty block does not change the root, or CometBFT would propose blocks for ever.
 func TestEmptyBlocks(t *testing.T) {
 	c := newChain(t, 1)
 	a := openApp(t, "", c.genesis, nil)
@@ -323,7 +323,7 @@ func TestPrune(t *testing.T) {
 			}
 		}
 	}
-	var b badgerdb.Batch // a reader may come while a commit is half way through removing
+	var b badgerdb.Batch // a reader may come in the middle of a commit that prunes
 	a.kept.Add(1)
 	b.Delete(a.space, logKey(first, 0))
 	check(t, a.db.Write(&b))

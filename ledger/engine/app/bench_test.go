@@ -35,7 +35,7 @@ func BenchmarkBlock(b *testing.B) {
 				}
 				r := blocks[0]
 				blocks = blocks[1:]
-				for _, tx := range r.Txs { // they came through the mempool
+				for _, tx := range r.Txs { // they passed through the mempool
 					a.known.txs.Add(ledger.HashTx(tx), struct{}{})
 				}
 				_, err := a.ProcessProposal(b.Context(), &abci.RequestProcessProposal{Height: r.Height, Time: r.Time, Txs: r.Txs, Hash: r.Hash})

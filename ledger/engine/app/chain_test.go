@@ -93,7 +93,7 @@ type memory map[string][]byte
 
 func (m memory) Get(key []byte) ([]byte, error) { return m[string(key)], nil }
 
-// chain is a chain of blocks and what should have become of them, by the rules alone.
+// chain holds a chain of blocks and their expected results, by the rules alone.
 type chain struct {
 	genesis *ledger.Genesis
 	rand    *rand.Rand
@@ -134,7 +134,7 @@ func (c *chain) apply(changes []machine.Change) {
 	c.roots = append(c.roots, c.state.Tree.Root())
 }
 
-// add makes a block of transactions.
+// add appends a block of transactions.
 func (c *chain) add(t testing.TB, txs ...[]byte) *abci.RequestFinalizeBlock {
 	t.Helper()
 	c.height++
@@ -192,7 +192,7 @@ func (m memory) objects(t testing.TB, owner ledger.Address) []Object {
 	return all
 }
 
-// random makes a block of what people do, and of what does not work.
+// random makes a block of ordinary and of failing transactions.
 func (c *chain) random(t testing.TB) *abci.RequestFinalizeBlock {
 	t.Helper()
 	nonces := make(map[ledger.Address]uint64)
@@ -206,7 +206,7 @@ func (c *chain) random(t testing.TB) *abci.RequestFinalizeBlock {
 		nonces[w.address]++
 		switch c.rand.IntN(15) {
 		case 0:
-			nonce, nonces[w.address] = nonce+7, nonce // has no effect
+			nonce, nonces[w.address] = nonce+7, nonce // no effect
 		case 1:
 			txs = append(txs, []byte("no transaction"))
 		case 2:
@@ -277,7 +277,7 @@ func openApp(t testing.TB, dir string, g *ledger.Genesis, adjust func(*Config)) 
 	return a
 }
 
-// run does with a block what CometBFT does.
+// run passes a block through the app as CometBFT does.
 func run(t testing.TB, a *App, r *abci.RequestFinalizeBlock) *abci.ResponseFinalizeBlock {
 	t.Helper()
 	response, err := a.FinalizeBlock(t.Context(), r)

@@ -12,7 +12,7 @@ import (
 	"walrus/ledger/machine"
 )
 
-// block is a block that was run on the view before it.
+// block is a block with the results of running it on the view before.
 type block struct {
 	hash    []byte
 	height  uint64
@@ -53,7 +53,7 @@ func (a *App) run(hash []byte, height uint64, time int64, raw [][]byte, txs []de
 	return b, nil
 }
 
-// reads remembers what a block read, which is most of what it replaces.
+// reads records the values that a block reads, which are most of those it replaces.
 type reads struct {
 	view *View
 	mu   sync.Mutex
@@ -78,7 +78,7 @@ func (r *reads) Get(key []byte) ([]byte, error) {
 	return value, nil
 }
 
-// commit makes a block that was run part of the ledger: all of it, or after a crash none.
+// commit makes an executed block part of the ledger: after a crash, all of it or none.
 func (a *App) commit(b *block) error {
 	v := a.View()
 	if b.reads.view != v {
@@ -114,7 +114,7 @@ func (a *App) commit(b *block) error {
 	return nil
 }
 
-// writeState writes what the block changed, and whose things are whose now.
+// writeState writes the block's changes and the index of who owns which objects.
 func (a *App) writeState(batch *badgerdb.Batch, next *View, b *block) error {
 	set := func(key, old, value []byte) {
 		next.replaced[string(key)] = old
@@ -149,7 +149,8 @@ func (a *App) writeState(batch *badgerdb.Batch, next *View, b *block) error {
 	return nil
 }
 
-// owners says who owned and who owns the object at a key of the state: nobody if it is none, or not there.
+// owners returns the old and the new owner of the object at a key of the state; the zero address if there is no
+// object.
 func owners(key, old, value []byte) (before, after ledger.Address, err error) {
 	if before, err = ownerOf(key, old); err == nil {
 		after, err = ownerOf(key, value)
@@ -171,7 +172,7 @@ func ownerOf(key, value []byte) (ledger.Address, error) {
 	return ledger.Address{}, nil
 }
 
-// writeLog writes what happened.
+// writeLog writes the block's events and receipts.
 func (a *App) writeLog(batch *badgerdb.Batch, b *block) {
 	batch.Set(a.space, logKey(b.height, 0), marshalBlock(b.time, b.outcome.Events))
 	for i, tx := range b.txs {
@@ -184,7 +185,7 @@ func (a *App) writeLog(batch *badgerdb.Batch, b *block) {
 		receipt := ledger.Receipt{ID: tx.id, Height: p.Height, Index: p.Index, Time: b.time, Result: result}
 		batch.Set(a.space, logKey(p.Height, p.Index+1), append(sender[:], receipt.Marshal()...))
 		if !effective(result) {
-			continue // it may come into a later block, and perhaps its sender never signed it
+			continue // a later block may include it; perhaps its sender never signed it
 		}
 		batch.Set(a.space, txKey(tx.id), position(nil, p.Height, p.Index))
 		for account := range concerns(sender, result) {
@@ -193,11 +194,11 @@ func (a *App) writeLog(batch *badgerdb.Batch, b *block) {
 	}
 }
 
-// effective says that the transaction was paid for. Another has no effect at all.
+// effective reports whether a transaction was paid for. Others have no effect at all.
 func effective(r ledger.Result) bool { return r.Code == ledger.CodeOK || r.Op >= 0 || r.Fee > 0 }
 
-// concerns are the accounts in whose history an effective transaction is. The zero address, which nobody owns, stands for
-// all of them: its history has every effective transaction.
+// concerns returns the accounts whose history lists an effective transaction. The zero address, which nobody owns,
+// stands for all accounts: its history lists every effective transaction.
 func concerns(sender ledger.Address, r ledger.Result) map[ledger.Address]bool {
 	accounts := map[ledger.Address]bool{sender: true, {}: true}
 	for _, e := range r.Events {
@@ -206,10 +207,10 @@ func concerns(sender ledger.Address, r ledger.Result) map[ledger.Address]bool {
 	return accounts
 }
 
-// prunedAtOnce bounds the records of the log that one commit removes: more than a full block has.
+// prunedAtOnce bounds the log records that one commit removes. A full block has fewer.
 const prunedAtOnce = 20_000
 
-// prune removes what is kept no more at a height, and returns the first height whose log is complete then.
+// prune removes log records that are too old at a height, and returns the first height whose log is then complete.
 func (a *App) prune(batch *badgerdb.Batch, height uint64) (kept uint64, err error) {
 	old := a.kept.Load()
 	if a.cfg.Keep == 0 || height < a.cfg.Keep+old {

@@ -22,7 +22,7 @@ import (
 	"walrus/ledger/engine/badgerdb"
 )
 
-// TestMain lets a test run a part of itself in a process that it kills.
+// TestMain can run a part of a test in a child process that the test kills.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("APP_TEST_DIR"); dir != "" {
 		if err := commitUntilKilled(dir); err != nil {
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// crowd pays so many accounts that the block takes more than one transaction of the database.
+// crowd pays so many accounts that committing the block takes more than one database transaction.
 func (c *chain) crowd(t testing.TB) *abci.RequestFinalizeBlock {
 	t.Helper()
 	var txs [][]byte
@@ -55,7 +55,7 @@ func (c *chain) crowd(t testing.TB) *abci.RequestFinalizeBlock {
 	return c.add(t, txs...)
 }
 
-// TestKill ends a process that commits block after block, with kill -9, again and again.
+// TestKill kills a process that commits block after block with kill -9, again and again.
 func TestKill(t *testing.T) {
 	blocks, kills := 60, 12
 	if testing.Short() {
@@ -102,7 +102,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// runUntilKilled starts the process and kills it after a while. It returns the heights it began at and told of.
+// runUntilKilled starts the process and kills it after a while. It returns the heights at which it began and that it
+// last reported.
 func runUntilKilled(t *testing.T, dir string, patience time.Duration) (began, told uint64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -144,7 +145,7 @@ func writeBlocks(t *testing.T, path string, blocks []*abci.RequestFinalizeBlock)
 	check(t, os.WriteFile(path, b.Bytes(), 0o600))
 }
 
-// commitUntilKilled commits the blocks that are not committed yet, and tells of each.
+// commitUntilKilled commits the remaining blocks and reports each.
 func commitUntilKilled(dir string) error {
 	g := testGenesis(new(testing.T))
 	db, err := badgerdb.Open(badgerdb.Options{Dir: filepath.Join(dir, "db")})

@@ -8,7 +8,7 @@ import (
 	"walrus/ledger"
 )
 
-// FuzzSnapshot reads what peers send: it has one form or is refused.
+// FuzzSnapshot decodes bytes from peers: valid ones have a single encoding, others are refused.
 func FuzzSnapshot(f *testing.F) {
 	part := appendPair(appendPair(nil, []byte("a"), []byte("value")), []byte("b"), nil)
 	h := header{height: 5, time: 7, keys: 2, parts: make([][32]byte, 2)}
@@ -36,7 +36,7 @@ func FuzzSnapshot(f *testing.F) {
 	})
 }
 
-// FuzzRecords reads damaged records of the database.
+// FuzzRecords decodes damaged records of the database.
 func FuzzRecords(f *testing.F) {
 	f.Add(marshalBlock(5, []ledger.Event{{Kind: ledger.EventEpoch, Epoch: 2}, {Kind: ledger.EventPaidOut, Amount: 3}}))
 	f.Add(head{height: 5, kept: 1}.marshal())

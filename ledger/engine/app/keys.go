@@ -41,14 +41,14 @@ func objectKey(a ledger.Address, id ledger.ObjectID) []byte { return append(owne
 
 func txKey(id ledger.TxID) []byte { return append([]byte{'x'}, id[:]...) }
 
-// logKey is the place of a block, at index 0, or of the transaction before index in it.
+// logKey returns the log's key of a block, at index 0, or of the transaction at index-1 in it.
 func logKey(height uint64, index uint32) []byte { return position([]byte{'n'}, height, index) }
 
 func historyKey(a ledger.Address, p Position) []byte {
 	return position(append([]byte{'h'}, a[:]...), p.Height, p.Index)
 }
 
-// snapshotHeader is the part number of a header.
+// snapshotHeader is the part number that stands for a snapshot's header.
 const snapshotHeader = 1<<32 - 1
 
 func snapshotKey(height uint64, part uint32) []byte { return position([]byte{'k'}, height, part) }
@@ -57,7 +57,7 @@ func position(b []byte, height uint64, index uint32) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, height), index)
 }
 
-// parsePosition reads what ends with a position.
+// parsePosition reads the position at the end of a key.
 func parsePosition(b []byte) (p Position, ok bool) {
 	if len(b) < 12 {
 		return p, false
@@ -69,10 +69,10 @@ func parsePosition(b []byte) (p Position, ok bool) {
 // Position is a place in the chain.
 type Position struct {
 	Height uint64
-	Index  uint32 // of the transaction in the block
+	Index  uint32 // of the transaction in its block
 }
 
-// head is what was committed last.
+// head describes the last commit.
 //
 //	1 u8 ‖ height u64 ‖ time i64 ‖ root ‖ kept u64, big-endian
 type head struct {

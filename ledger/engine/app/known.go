@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// knownTxs is for how many transactions, besides those that may wait for a block, it is remembered that their
-	// signatures are good. Were it fewer than wait, all of them would be verified again after each block. One takes
-	// about 150 bytes.
+	// knownTxs is the number of transactions known to be well signed, besides those that may wait for a block. With
+	// room for fewer than wait, each block would cause all of them to be verified again. One takes about 150 bytes.
 	knownTxs = 10_000
-	// knownCertificates is for how many certificates, each of which takes 0.8 ms to verify: more than fit a block.
+	// knownCertificates is the number of certificates known to be valid: more than fit a block. Verifying one takes
+	// 0.8 ms.
 	knownCertificates = 10_000
 )
 
-// known remembers what was verified, so that it is verified once: when it comes to the mempool, when it is proposed, or
-// at the latest when it is decided. It is safe for concurrent use.
+// known remembers verified signatures and certificates, so that each is verified once: in the mempool, in a proposal,
+// or at the latest in a decided block. It is safe for concurrent use.
 type known struct {
 	txs          *lru.Cache[ledger.TxID, struct{}]
 	certificates *lru.Cache[machine.CertificateKey, struct{}]
@@ -25,7 +25,7 @@ type known struct {
 
 func newKnown(pending int) *known {
 	k := new(known)
-	k.txs, _ = lru.New[ledger.TxID, struct{}](knownTxs + pending)                    // it refuses sizes below 1
+	k.txs, _ = lru.New[ledger.TxID, struct{}](knownTxs + pending)                    // an error would mean a size below 1
 	k.certificates, _ = lru.New[machine.CertificateKey, struct{}](knownCertificates) // likewise
 	return k
 }
@@ -38,8 +38,8 @@ func (k *known) Has(c machine.CertificateKey) bool { return k.certificates.Conta
 // Add implements machine.Certificates.
 func (k *known) Add(c machine.CertificateKey) { k.certificates.Add(c, struct{}{}) }
 
-// verify checks the signatures of transactions that are not known to be good, all at once. It returns the position of
-// the first that is bad, or −1.
+// verify checks the signatures of all transactions not yet known to be good, in parallel. It returns the position of
+// the first bad one, or −1.
 func (k *known) verify(txs []decoded) int {
 	var unknown []*ledger.Tx
 	var at []int
@@ -60,10 +60,10 @@ func (k *known) verify(txs []decoded) int {
 	return bad
 }
 
-// decoded is a transaction of a block.
+// decoded is a transaction of a block, decoded if possible.
 type decoded struct {
 	id ledger.TxID
-	tx *ledger.Tx // nil if it is none
+	tx *ledger.Tx // nil if it cannot be decoded
 }
 
 func decode(raw [][]byte) []decoded {

@@ -9,15 +9,15 @@ import (
 	"walrus/ledger/engine/badgerdb"
 )
 
-// Block is what happened in a block.
+// Block holds a block's events and receipts.
 type Block struct {
 	Height   uint64
 	Time     int64            // Unix nanoseconds
-	Events   []ledger.Event   // of the block itself, before its transactions: epochs that began, rewards
-	Receipts []ledger.Receipt // of its transactions, in order, those without effect included
+	Events   []ledger.Event   // before its transactions: epochs that began, rewards
+	Receipts []ledger.Receipt // of all its transactions, in order, those without effect included
 }
 
-// marshalBlock makes the log's record of a block: time i64, then its events, each after its length u32, big-endian.
+// marshalBlock encodes the log's record of a block: time i64, then its events, each after its length u32, big-endian.
 func marshalBlock(time int64, events []ledger.Event) []byte {
 	b := binary.BigEndian.AppendUint64(nil, uint64(time))
 	for _, e := range events {
@@ -49,7 +49,7 @@ func unmarshalBlock(b []byte) (time int64, events []ledger.Event, err error) {
 	return time, events, nil
 }
 
-// unmarshalRecord reads the log's record of a transaction.
+// unmarshalRecord decodes the log's record of a transaction.
 func unmarshalRecord(b []byte) (sender ledger.Address, r ledger.Receipt, err error) {
 	if len(b) < len(sender) {
 		return sender, r, errRecord
@@ -58,15 +58,15 @@ func unmarshalRecord(b []byte) (sender ledger.Address, r ledger.Receipt, err err
 	return sender, r, err
 }
 
-// Receipt is what became of a transaction that was paid for, or ledger.ErrNotFound if it is in no block, or in one that is
-// kept no more. In a block it may also be without effect, as if it were not there: then it is not found either.
+// Receipt returns the receipt of a transaction that was paid for. ErrNotFound of package ledger: no block has it, its
+// block has been pruned, or it was in a block without effect, which counts as not being there.
 func (a *App) Receipt(id ledger.TxID) (ledger.Receipt, error) {
 	at, err := a.space.Get(txKey(id))
 	if err != nil {
 		return ledger.Receipt{}, fmt.Errorf("read receipt of transaction %s: %w", id, err)
 	}
 	p, ok := parsePosition(at)
-	if !ok || p.Height > a.View().Height { // of a block that is being written
+	if !ok || p.Height > a.View().Height { // in a block that is being written
 		return ledger.Receipt{}, fmt.Errorf("receipt of transaction %s: %w", id, ledger.ErrNotFound)
 	}
 	r, err := a.receiptAt(p)
@@ -81,15 +81,16 @@ func (a *App) receiptAt(p Position) (ledger.Receipt, error) {
 	if err != nil {
 		return ledger.Receipt{}, err
 	}
-	if record == nil { // pruned in this moment
+	if record == nil { // pruned since
 		return ledger.Receipt{}, ledger.ErrNotFound
 	}
 	_, r, err := unmarshalRecord(record)
 	return r, err
 }
 
-// History is the receipts of an account, at most limit, the newest first: of what it sent and paid for, and of what paid
-// it or gave it something. That of the zero address is everybody's. They are before a position; the zero Position is behind all.
+// History returns receipts of an account, newest first and at most limit: of transactions that it sent and paid for,
+// and of those that paid it or gave it something. The zero address has the receipts of all accounts. All are before a
+// position; the zero Position starts at the newest.
 func (a *App) History(account ledger.Address, before Position, limit int) ([]ledger.Receipt, error) {
 	if head := a.View().Height; before == (Position{}) || before.Height > head {
 		before = Position{Height: head + 1}
@@ -115,15 +116,15 @@ func (a *App) History(account ledger.Address, before Position, limit int) ([]led
 	return receipts, nil
 }
 
-// blocksBytes bounds the records that one call of Blocks reads, but for the block with which it reaches it.
+// blocksBytes bounds the records that one call of Blocks reads; the block that crosses the bound is read to its end.
 const blocksBytes = 4 << 20
 
-// Blocks are the blocks from a height on, at most limit, without a gap; none if there is none yet. Errors wrap ErrPruned
-// if the first is kept no more.
+// Blocks returns up to limit blocks from a height on, without a gap; none if there is none yet. Errors wrap ErrPruned
+// if the first has been pruned.
 func (a *App) Blocks(from uint64, limit int) ([]Block, error) {
 	from = max(from, 1)
 	blocks, err := a.readBlocks(from, limit)
-	// Now, because while it was read some may have been removed.
+	// Check afterwards: blocks may have been pruned during the read.
 	if kept := a.kept.Load(); from < kept {
 		return nil, fmt.Errorf("read log from height %d: %w: the first is %d", from, ErrPruned, kept)
 	}
@@ -155,7 +156,7 @@ func (a *App) readBlocks(from uint64, limit int) (blocks []Block, err error) {
 	}
 }
 
-// appendRecord adds a record of the log to the blocks it is about.
+// appendRecord adds a record of the log to its block.
 func appendRecord(blocks []Block, p Position, record []byte) ([]Block, error) {
 	if p.Index == 0 {
 		time, events, err := unmarshalBlock(record)

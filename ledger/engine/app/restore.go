@@ -12,16 +12,16 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// Trusted is what is known of a state from a verified header.
+// Trusted describes a state by the values from a verified header.
 type Trusted struct {
 	Height uint64      // of the state
 	Time   int64       // of the block at Height, Unix nanoseconds
 	Root   merkle.Hash // the app hash of the header at Height+1
 }
 
-// Restore replaces the state of genesis by a snapshot, whose parts it fetches one after the other. It works only before
-// the first block. When it fails, nothing has happened; errors then wrap ErrSnapshot if the snapshot is not of the state
-// that is trusted, or what fetch returned.
+// Restore replaces the genesis state by a snapshot, fetching its parts one after the other. It works only before the
+// first block. If it fails, the genesis state is back; the error wraps ErrSnapshot if the snapshot is not of the
+// trusted state, or fetch's error.
 func (a *App) Restore(ctx context.Context, t Trusted, header []byte, fetch func(ctx context.Context, part uint32) ([]byte, error)) error {
 	a.step.Lock()
 	defer a.step.Unlock()
@@ -44,7 +44,7 @@ func (a *App) Restore(ctx context.Context, t Trusted, header []byte, fetch func(
 	return nil
 }
 
-// restoration is a snapshot being restored. While there is one the app answers nothing sensible.
+// restoration is a snapshot being restored. Until it ends, the app's answers are meaningless.
 type restoration struct {
 	app    *App
 	header *header
@@ -54,7 +54,7 @@ type restoration struct {
 	tree   *merkle.Tree
 }
 
-// newRestoration marks the database as half done and empties it. The caller holds step.
+// newRestoration marks the database as incomplete and empties it. The caller holds step.
 func (a *App) newRestoration(t Trusted, raw []byte) (*restoration, error) {
 	h, err := unmarshalHeader(raw)
 	if err != nil {
@@ -108,7 +108,7 @@ func (r *restoration) add(part []byte) error {
 	return r.app.db.Write(&b)
 }
 
-// finish checks the whole and makes it the state.
+// finish checks the whole state and makes it the view.
 func (r *restoration) finish() error {
 	h := r.header
 	if r.next != len(h.parts) || r.keys != h.keys || r.tree.Root() != h.root {
@@ -129,7 +129,7 @@ func (r *restoration) finish() error {
 	return a.show(&View{Height: h.height, Time: h.time, space: a.space, tree: r.tree}, true)
 }
 
-// abandon goes back to the genesis.
+// abandon restores the genesis.
 func (r *restoration) abandon() error { return r.app.restart() }
 
 func (a *App) restart() error {

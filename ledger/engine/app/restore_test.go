@@ -14,7 +14,7 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// snapshotted is an app with a snapshot of height 60, made while blocks went on, and its chain.
+// snapshotted returns an app, its chain, and a snapshot of height 60 made while blocks went on.
 func snapshotted(t *testing.T) (*App, *chain, Snapshot) {
 	t.Helper()
 	c := newChain(t, 21)
@@ -70,7 +70,7 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// headerOf makes a header, whether it is true or not.
+// headerOf makes a header, true or not.
 func headerOf(tr Trusted, keys uint64, parts [][]byte) []byte {
 	h := header{height: tr.Height, time: tr.Time, root: tr.Root, keys: keys}
 	for _, p := range parts {
@@ -116,13 +116,13 @@ func TestRestoreRefuses(t *testing.T) {
 	compareView(t, a.View(), c.states[60], c.states[60])
 }
 
-// forgery is the parts of a snapshot that is none, and the number of keys that its header tells of.
+// forgery is an invalid snapshot: its parts and the number of keys in its header.
 type forgery struct {
 	keys  uint64
 	parts [][]byte
 }
 
-// forgeries are made from the one part of a good snapshot.
+// forgeries derives invalid snapshots from the one part of a good one.
 func forgeries(t *testing.T, good []byte) map[string]forgery {
 	t.Helper()
 	pairs, err := parsePart(good)
@@ -153,7 +153,7 @@ func forgeries(t *testing.T, good []byte) map[string]forgery {
 	}
 }
 
-// TestRestoreInterrupted ends while a snapshot is restored: what is left is a ledger that has just begun.
+// TestRestoreInterrupted stops in the middle of a restoration: the app reopens with a new ledger.
 func TestRestoreInterrupted(t *testing.T) {
 	from, c, s := snapshotted(t)
 	dir := t.TempDir()
@@ -175,7 +175,7 @@ func TestRestoreInterrupted(t *testing.T) {
 	compare(t, a, c)
 }
 
-// TestManyParts makes a snapshot of many parts of a state with large values, and removes what is left of an unfinished one.
+// TestManyParts makes a snapshot of many parts of a state with large values, and removes an unfinished one.
 func TestManyParts(t *testing.T) {
 	g := testGenesis(t)
 	dir := t.TempDir()
@@ -233,7 +233,7 @@ func TestManyParts(t *testing.T) {
 	}
 }
 
-// TestRestoreLiar is given a header that lies about its keys, which is found out at the end.
+// TestRestoreLiar gets a header with a false number of keys, which is detected at the end.
 func TestRestoreLiar(t *testing.T) {
 	from, c, good := snapshotted(t)
 	h, err := unmarshalHeader(good.Header)

@@ -19,19 +19,20 @@ const (
 	MaxSnapshotParts = 8192
 	// MaxSnapshotPart bounds a part of a snapshot, in bytes.
 	MaxSnapshotPart = 256 << 10
-	// keptSnapshots is how many there are, the newest.
+	// keptSnapshots is the number of newest snapshots kept.
 	keptSnapshots = 2
 )
 
-// Snapshot is the whole state at a height, in parts: the keys of the state, ascending, each after its length u16, with
-// its value after its length u32, big-endian; a part ends where the next pair would make it larger than MaxSnapshotPart.
+// Snapshot is the whole state at a height, in parts. A part has keys of the state, ascending, each after its length
+// u16, and its value after its length u32, big-endian. A part ends where the next pair would make it larger than
+// MaxSnapshotPart.
 type Snapshot struct {
 	Height uint64
 	Parts  uint32
 	Header []byte // binary form of the header, which has the hashes of the parts
 }
 
-// header is what a snapshot says of itself.
+// header describes a snapshot.
 //
 //	1 u8 ‖ height u64 ‖ time i64 ‖ root ‖ keys u64 ‖ SHA-256 of each part, big-endian
 type header struct {
@@ -83,7 +84,7 @@ func appendPair(b, key, value []byte) []byte {
 
 func pairSize(key, value []byte) int { return 2 + len(key) + 4 + len(value) }
 
-// parsePart reads the pairs of a part, which share its memory.
+// parsePart decodes the pairs of a part, which share its memory.
 func parsePart(b []byte) (pairs []merkle.Change, err error) {
 	for len(b) > 0 {
 		var c merkle.Change
@@ -102,14 +103,14 @@ func parsePart(b []byte) (pairs []merkle.Change, err error) {
 	return pairs, nil
 }
 
-// snapshots makes and keeps snapshots.
+// snapshots makes snapshots and keeps the newest.
 type snapshots struct {
-	db    *badgerdb.DB    // constant, as the next three
+	db    *badgerdb.DB    // constant, as are the next three
 	space *badgerdb.Space //
 	log   *slog.Logger
 	stop  chan struct{} // closed by close
 
-	maxParts int // constant: MaxSnapshotParts, but for tests
+	maxParts int // MaxSnapshotParts, except in tests; constant
 
 	making sync.WaitGroup
 	mu     sync.Mutex
@@ -122,7 +123,7 @@ func newSnapshots(db *badgerdb.DB, space *badgerdb.Space, log *slog.Logger) *sna
 	return &snapshots{db: db, space: space, log: log, stop: make(chan struct{}), maxParts: MaxSnapshotParts}
 }
 
-// load finds the snapshots in the database, and removes those that were not finished.
+// load finds the snapshots in the database, and removes unfinished ones.
 func (s *snapshots) load() error {
 	var list []Snapshot
 	end := snapshotEnd
@@ -169,7 +170,7 @@ func (s *snapshots) remove(height uint64) error {
 	}
 }
 
-// make makes a snapshot of the view in the background, unless that of another is not done yet.
+// make makes a snapshot of the view in the background, unless one is in progress.
 func (s *snapshots) make(v *View) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,7 +191,7 @@ func (s *snapshots) make(v *View) {
 
 var errStopped = errors.New("stopped")
 
-// close ends what is being made.
+// close stops the snapshot in progress.
 func (s *snapshots) close() {
 	s.mu.Lock()
 	if !s.closed {
@@ -201,20 +202,20 @@ func (s *snapshots) close() {
 	s.making.Wait()
 }
 
-// write writes a snapshot, and removes those that it makes one too many.
+// write writes a snapshot, and removes the oldest beyond keptSnapshots.
 func (s *snapshots) write(v *View) error {
 	h := &header{height: v.Height, time: v.Time, root: v.Root()}
 	err := s.writeParts(v, h)
 	switch {
 	case errors.Is(err, errStopped): // load removes it
 		return err
-	case err != nil: // or every attempt would take more of the disk
+	case err != nil: // remove it, or every failed attempt would take more of the disk
 		return errors.Join(err, s.remove(v.Height))
 	}
 	return s.finish(Snapshot{Height: h.height, Parts: uint32(len(h.parts)), Header: h.marshal()})
 }
 
-// writeParts writes the parts, and notes them in the header.
+// writeParts writes the parts, and adds them to the header.
 func (s *snapshots) writeParts(v *View, h *header) error {
 	var part []byte
 	flush := func() error {
@@ -274,14 +275,14 @@ func (s *snapshots) finish(n Snapshot) error {
 	return nil
 }
 
-// Snapshots that there are, the newest first. Nothing in them may be changed.
+// Snapshots returns the available snapshots, newest first. Do not modify them.
 func (a *App) Snapshots() []Snapshot {
 	a.snapshots.mu.Lock()
 	defer a.snapshots.mu.Unlock()
 	return slices.Clone(a.snapshots.list)
 }
 
-// SnapshotPart is a part of a snapshot, or ledger.ErrNotFound.
+// SnapshotPart returns a part of a snapshot, or ledger.ErrNotFound.
 func (a *App) SnapshotPart(height uint64, part uint32) ([]byte, error) {
 	for _, s := range a.Snapshots() {
 		if s.Height != height || part >= s.Parts {
@@ -291,7 +292,7 @@ func (a *App) SnapshotPart(height uint64, part uint32) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read part %d of the snapshot of height %d: %w", part, height, err)
 		}
-		if b != nil { // or it was removed in this moment
+		if b != nil { // nil: just removed
 			return b, nil
 		}
 	}

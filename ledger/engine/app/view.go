@@ -11,23 +11,23 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// View is the state after a block. It never changes, however many blocks follow; whoever holds an old one holds what
-// they replaced in memory. It is safe for concurrent use.
+// View is the state after a block. It never changes, however many blocks follow, and is safe for concurrent use. An
+// old view keeps in memory all values that later blocks have replaced.
 //
-// The database has the newest state only. So before a block is written, the view before it learns of the block's own,
-// which says what the block replaced: reading an old view is reading the database first, and then asking the later
-// views, the earliest first, whether that was another value once.
+// The database has the newest state only. Before a block is written, the view before it is linked to the new view,
+// which has the values that the block replaces. To read an old view, read the database first; then ask the later
+// views, earliest first, whether they replaced that value.
 type View struct {
 	Height uint64
 	Time   int64 // of the block, Unix nanoseconds
 
 	space    *badgerdb.Space
 	tree     *merkle.Tree
-	replaced map[string][]byte    // by key of the database: its value before this block, nil if there was none; constant
-	later    atomic.Pointer[View] // of the next block; nil if this is the newest
+	replaced map[string][]byte    // by key of the database: the value before this block, nil if there was none; constant
+	later    atomic.Pointer[View] // the view of the next block; nil if this is the newest
 }
 
-// Root is the Merkle root of the state; the header at Height+1 has it as its app hash.
+// Root returns the Merkle root of the state. The header at Height+1 has it as its app hash.
 func (v *View) Root() merkle.Hash { return v.tree.Root() }
 
 // Get implements ledger.Reader.
@@ -48,13 +48,13 @@ func (v *View) Get(key []byte) ([]byte, error) {
 // Prove proves the value that Get returns, against Root.
 func (v *View) Prove(key []byte) merkle.Proof { return v.tree.Prove(key) }
 
-// Object is something that an account owns.
+// Object names an object that an account owns.
 type Object struct {
 	ID   ledger.ObjectID
-	Blob bool // a blob's record; otherwise a storage resource
+	Blob bool // a blob's record; false: a storage resource
 }
 
-// Objects are what an account owns: at most limit, ascending by ID, from the first behind after on.
+// Objects lists the objects that an account owns: at most limit, ascending by ID, starting after after.
 func (v *View) Objects(owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error) {
 	from := ownerKey(owner)
 	if after != (ledger.ObjectID{}) {
@@ -77,8 +77,8 @@ func (v *View) Objects(owner ledger.Address, after ledger.ObjectID, limit int) (
 	return objects, nil
 }
 
-// scan reads keys of the database in [from, to) as they were at the view: about limit pairs, or maxBytes bytes of them.
-// next is where to go on; nil when there is no more.
+// scan reads the keys of the database in [from, to) as they were at the view: about limit pairs, or maxBytes bytes of
+// them. next is the key to continue at; nil when no more follow.
 func (v *View) scan(from, to []byte, limit, maxBytes int) (pairs []badgerdb.Pair, next []byte, err error) {
 	pairs, err = v.space.Scan(badgerdb.Range{From: from, To: to, Limit: limit, MaxBytes: maxBytes})
 	if err != nil {
@@ -106,7 +106,7 @@ func (v *View) scan(from, to []byte, limit, maxBytes int) (pairs []badgerdb.Pair
 	return pairs, next, nil
 }
 
-// replacedIn is what keys in [from, to) had at the view, as far as a later block touched them.
+// replacedIn returns, for keys in [from, to) that later blocks have changed, the values at the view.
 func (v *View) replacedIn(from, to []byte) map[string][]byte {
 	old := make(map[string][]byte)
 	for w := v.later.Load(); w != nil; w = w.later.Load() {
