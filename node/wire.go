@@ -8,7 +8,7 @@ import (
 	"walrus/store"
 )
 
-// wireError gives store errors their identity on the wire.
+// wireError wraps an error of the store with the sentinel of package p2p that peers understand.
 func wireError(err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -23,7 +23,7 @@ func wireError(err error) error {
 	return err
 }
 
-// fullError is what others hear of data that was not taken: the reason first, and no folder of ours.
+// fullError tells a peer why its data was not taken. It gives the reason and hides the names of our folders.
 type fullError struct{ reason string }
 
 func (e *fullError) Error() string {
