@@ -8,7 +8,7 @@ import (
 	"walrus/store"
 )
 
-// wireError maps store errors to the p2p errors that peers understand.
+// wireError wraps an error of the store with the sentinel of package p2p that peers understand.
 func wireError(err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -23,7 +23,7 @@ func wireError(err error) error {
 	return err
 }
 
-// fullError answers peers whose data was not taken: the reason first, and none of our paths.
+// fullError tells a peer why its data was not taken. It gives the reason and hides the names of our folders.
 type fullError struct{ reason string }
 
 func (e *fullError) Error() string {

@@ -36,7 +36,7 @@ func MarshalHistory(points []HistoryPoint) []byte {
 	return b
 }
 
-// maxPointSeconds bounds the time of one point, which is two hours or so: MaxHistory of them do not overflow a Duration.
+// maxPointSeconds bounds the period of one point, about two hours. Even MaxHistory such periods fit a Duration.
 const maxPointSeconds = 1 << 22
 
 // UnmarshalHistory decodes points from a stranger. It refuses points out of order, and numbers whose sums may overflow.

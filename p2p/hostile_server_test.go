@@ -117,7 +117,7 @@ func TestHostileErrorText(t *testing.T) {
 	}
 }
 
-// TestHostileNumbers: what a node says of itself is added up and shown.
+// TestHostileNumbers wants a node's numbers cut to a size at which sums over all nodes do not overflow.
 func TestHostileNumbers(t *testing.T) {
 	const huge = math.MaxUint64
 	answer := frame(&wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: &wire.NodeStatus{

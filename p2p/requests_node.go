@@ -47,11 +47,11 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	return status, nil
 }
 
-// maxStated is the greatest number that is taken from what a node says of itself, 9 PB if it is of bytes: sums over a thousand of
-// them do not overflow, and a program in any language can read it.
+// maxStated bounds every number that a node claims: 9 PB for bytes. The sum of a thousand does not overflow, and any
+// language can represent it.
 const maxStated = 1 << 53
 
-// bounded is a number that a node says, or the greatest that is taken.
+// bounded cuts a number claimed by a node to maxStated.
 func bounded(n uint64) uint64 { return min(n, maxStated) }
 
 // NodeHistory asks a node about its past. A node of an older version answers ErrBadRequest.
