@@ -70,7 +70,7 @@ func (u *uploads) admit(hook handler.HookEvent) (res handler.HTTPResponse, same 
 		err = u.mayHave(&hook)
 	}
 	if err == nil {
-		err = u.room()
+		err = u.room(len(hook.Upload.PartialUploads))
 	}
 	if err != nil {
 		err = u.refusal(err)
@@ -78,13 +78,13 @@ func (u *uploads) admit(hook handler.HookEvent) (res handler.HTTPResponse, same 
 	return res, same, err
 }
 
-// room says whether there is any for one more upload.
-func (u *uploads) room() error {
+// room says whether there is any for one more upload, of so many parts, which give theirs back as soon as it is stored.
+func (u *uploads) room(parts int) error {
 	if err := u.dir.ready(); err != nil {
 		return err
 	}
 	n, err := u.unfinished()
-	if err == nil && n >= u.g.cfg.Store.MaxUploads {
+	if err == nil && n-parts >= u.g.cfg.Store.MaxUploads {
 		return &failure{
 			code: http.StatusTooManyRequests, status: "RESOURCE_EXHAUSTED", reason: "TOO_MANY_UPLOADS", domain: domainDaemon,
 			message: "too many uploads are unfinished; try again later", retry: retrySeconds,
