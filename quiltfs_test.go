@@ -98,6 +98,23 @@ func TestQuiltFSNames(t *testing.T) {
 	}
 }
 
+// TestRestOf: what was read of a source before is not stored.
+func TestRestOf(t *testing.T) {
+	for skip, want := range map[int64]string{0: "walrus", 2: "lrus", 6: "", 9: ""} {
+		src := strings.NewReader("walrus")
+		if _, err := src.Seek(skip, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		rest, err := restOf(src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(rest); err != nil || string(got) != want {
+			t.Errorf("after %d bytes: %q, %v; want %q", skip, got, err, want)
+		}
+	}
+}
+
 // TestSpool: a source of unknown length is kept completely, in memory or in a file, and removed afterwards.
 func TestSpool(t *testing.T) {
 	for _, size := range []int{0, 1, contentMemory, contentMemory + 1, 3 * contentMemory} {

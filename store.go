@@ -31,6 +31,7 @@ var ErrCost = errors.New("it would cost more than the limit")
 // sized is a source with a size that can be read twice, such as a *bytes.Reader, *strings.Reader or *io.SectionReader.
 type sized interface {
 	io.ReaderAt
+	io.Seeker // which tells where it stands: what was read before is not part of what it gives
 	Size() int64
 }
 
@@ -39,9 +40,15 @@ type sized interface {
 // offset, as a *bytes.Reader can, it is copied first, to a temporary file if it is large. Storing bytes that are
 // already stored for long enough costs nothing. Storing again after a failure continues where it stopped. Errors:
 // ErrNoWallet, ErrNoFunds, ErrCost, ErrStalled, *client.NotEnoughError; those of src.
+//
+// The end of ctx does not interrupt a Read of src: one that waits for a person or a network must end by itself.
 func (c *Client) Store(ctx context.Context, src io.Reader, opt StoreOptions) (*client.StoreResult, error) {
 	if s, ok := src.(sized); ok {
-		return c.blobs.Store(ctx, s, uint64(s.Size()), c.options(opt))
+		rest, err := restOf(s)
+		if err != nil {
+			return nil, fmt.Errorf("store: %w", err)
+		}
+		return c.blobs.Store(ctx, rest, uint64(rest.Size()), c.options(opt))
 	}
 	k, err := c.spool(ctx, src)
 	if err != nil {
@@ -49,6 +56,15 @@ func (c *Client) Store(ctx context.Context, src io.Reader, opt StoreOptions) (*c
 	}
 	res, err := c.blobs.Store(ctx, k.reader(), uint64(k.size), c.options(opt))
 	return res, errors.Join(err, k.Close())
+}
+
+// restOf is what s gives when it is read from where it stands.
+func restOf(s sized) (*io.SectionReader, error) {
+	at, err := s.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return nil, err
+	}
+	return io.NewSectionReader(s, at, max(0, s.Size()-at)), nil
 }
 
 // StoreFile stores the file at path as Store does. A regular file is read in place and must not change meanwhile.

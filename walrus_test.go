@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"walrus"
 	"walrus/compose"
 	"walrus/config"
 	"walrus/node"
@@ -77,4 +79,27 @@ func openNode(home string) (*node.Node, error) {
 		return nil, err
 	}
 	return node.New(cfg, open)
+}
+
+// TestCloseTwice: a program that closes by hand, and by defer too, ends.
+func TestCloseTwice(t *testing.T) {
+	w, err := walrus.OpenFile(t.Context(), clientFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 2)
+	go func() {
+		closed <- w.Close()
+		closed <- w.Close()
+	}()
+	for range 2 {
+		select {
+		case err := <-closed:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("it still waits to be closed")
+		}
+	}
 }

@@ -43,6 +43,7 @@ type Node struct {
 	stop   context.CancelFunc
 	done   chan error
 	watch  sync.WaitGroup
+	close  func() error // once
 }
 
 // swarm implements client.Swarm.
@@ -86,6 +87,7 @@ func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
 		host: host, dht: table, chain: chain, stop: stop, done: make(chan error, 1),
 		client: client.New(cfg.Client, swarm{host, table}, chain.Ledger, chain.Payer, cfg.Logger),
 	}
+	c.close = sync.OnceValue(c.leave)
 	go func() { c.done <- table.Run(run) }()
 	if err := c.client.OpenCache(); err != nil {
 		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
@@ -116,8 +118,10 @@ func (c *Node) Swarm() client.Swarm { return swarm{c.host, c.dht} }
 // Chain returns the process's view of the ledger.
 func (c *Node) Chain() Chain { return c.chain }
 
-// Close leaves the network.
-func (c *Node) Close() error {
+// Close leaves the network. Closed again, it says the same.
+func (c *Node) Close() error { return c.close() }
+
+func (c *Node) leave() error {
 	c.stop()
 	err := <-c.done
 	c.watch.Wait()

@@ -60,6 +60,9 @@ func (u *uploads) parts(list string) (ids []string, err error) {
 		if !ok || !uploadID.MatchString(id) {
 			return nil, malformed(concatHeader + ": " + shorten(url) + " is no upload of this gateway")
 		}
+		if slices.Contains(ids, id) { // or a few bytes, once counted, would become very many
+			return nil, malformed(concatHeader + ": " + shorten(url) + " is named twice: a part is in one place of the whole")
+		}
 		ids = append(ids, id)
 	}
 	if most := u.g.cfg.Store.MaxUploads; len(ids) == 0 || len(ids) > most {

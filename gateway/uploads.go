@@ -69,7 +69,7 @@ func (u *uploads) admit(hook handler.HookEvent) (res handler.HTTPResponse, same 
 		err = u.mayHave(&hook)
 	}
 	if err == nil {
-		err = u.room()
+		err = u.room(len(hook.Upload.PartialUploads))
 	}
 	if err != nil {
 		err = u.refusal(err)
@@ -77,13 +77,14 @@ func (u *uploads) admit(hook handler.HookEvent) (res handler.HTTPResponse, same 
 	return res, same, err
 }
 
-// room returns an error if there is no room for one more upload.
-func (u *uploads) room() error {
+// room returns an error if there is no room for one more upload. An upload made of parts gives their room back as soon as
+// it is stored.
+func (u *uploads) room(parts int) error {
 	if err := u.dir.ready(); err != nil {
 		return err
 	}
 	n, err := u.unfinished()
-	if err == nil && n >= u.g.cfg.Store.MaxUploads {
+	if err == nil && n-parts >= u.g.cfg.Store.MaxUploads {
 		return &failure{
 			code: http.StatusTooManyRequests, status: "RESOURCE_EXHAUSTED", reason: "TOO_MANY_UPLOADS", domain: domainDaemon,
 			message: "too many uploads are unfinished; try again later", retry: retrySeconds,

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -249,6 +250,7 @@ func TestConcatenation(t *testing.T) {
 	if a := do(t, http.MethodHead, urls[0], nil, "Tus-Resumable", "1.0.0"); a.header.Get("Upload-Concat") != "partial" {
 		t.Errorf("a part: %v", a.header)
 	}
+	more := part(t, s.URL, data[:30_000])
 	unfinished := concat(t, s.URL, "partial", 10).header.Get("Location")
 	whole := begin(t, s.URL, 5, "")
 	if a := piece(t, whole, 0, []byte("whole")); a.code != http.StatusNoContent {
@@ -259,7 +261,8 @@ func TestConcatenation(t *testing.T) {
 		code int
 	}{
 		"unfinished":      {"final;" + urls[0] + " " + unfinished, 400},
-		"too large":       {"final;" + strings.Join(append(urls, urls...), " "), 413},
+		"too large":       {"final;" + strings.Join(append(urls, more), " "), 413},
+		"twice":           {"final;" + urls[0] + " " + urls[1] + " /v1/uploads/" + path.Base(urls[0]), 400},
 		"too many":        {"final;" + strings.Repeat(urls[0]+" ", 7), 400},
 		"stored already":  {"final;" + whole, 400},
 		"unknown":         {"final;/v1/uploads/24e533e02ec3bc40c387f1a0e460e216", 404},
@@ -274,6 +277,12 @@ func TestConcatenation(t *testing.T) {
 	}
 	if a := concat(t, s.URL, "partial", 10, "Upload-Draft-Interop-Version", "6"); a.code != http.StatusBadRequest {
 		t.Errorf("of two protocols: %d", a.code)
+	}
+	if a := concat(t, s.URL, "partial", 10); a.code != http.StatusCreated {
+		t.Errorf("the last for which there is room: %d %s", a.code, a.body)
+	}
+	if a := concat(t, s.URL, "partial", 10); a.code != http.StatusTooManyRequests {
+		t.Errorf("too many parts: %d", a.code)
 	}
 	list := "final;" + strings.Join(urls, " ")
 	a := concat(t, s.URL, list, -1, "Upload-Metadata", "epochs "+b64("3"))
