@@ -51,13 +51,27 @@ func (c *check) checkHeader(path string) error {
 
 // checkValueLogs checks the headers. Unless the mode is Refuse it also adds an empty file behind the last one: Badger
 // cuts the last value log at the first damaged entry, and the entries behind that one would be lost.
+//
+// Badger makes a new value log whenever it opens a database. A process killed just then leaves it empty: it is removed.
 func (c *check) checkValueLogs() error {
 	last := uint64(0)
-	for id, name := range c.vlogs {
+	for id := range c.vlogs {
+		last = max(last, id)
+	}
+	if path := filepath.Join(c.dir, c.vlogs[last]); c.mode == Refuse && len(c.vlogs) > 0 {
+		info, err := os.Stat(path)
+		if err == nil && info.Size() == 0 {
+			delete(c.vlogs, last)
+			err = os.Remove(path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, name := range c.vlogs {
 		if err := c.checkHeader(filepath.Join(c.dir, name)); err != nil {
 			return err
 		}
-		last = max(last, id)
 	}
 	if len(c.vlogs) == 0 || c.mode == Refuse {
 		return nil

@@ -127,6 +127,9 @@ func TestCheck(t *testing.T) {
 		{"value log emptied", func(t *testing.T, dir string) {
 			must(t, os.Truncate(first(t, dir, ".vlog"), 0))
 		}, [3]string{"refused: wrong header", "repaired: header of 0 bytes", "repaired: header of 0 bytes"}},
+		{"newest value log made and never written", func(t *testing.T, dir string) {
+			must(t, os.WriteFile(filepath.Join(dir, "000099.vlog"), nil, 0o600))
+		}, [3]string{"", "repaired: header of 0 bytes", "repaired: header of 0 bytes"}},
 		{"header of the write-ahead log overwritten", func(t *testing.T, dir string) {
 			edit(t, first(t, dir, memExt), overwrite(3))
 		}, [3]string{"refused: wrong header", "repaired: header of 20 bytes", "repaired: header of 20 bytes"}},
