@@ -60,7 +60,7 @@ func (p *pacedWriter) Write(b []byte) (int, error) {
 		}
 		n, err := p.w.Write(b[done:min(len(b), done+writeSize)])
 		done += n
-		if err != nil && !(p.patient && n > 0 && isTimeout(err)) {
+		if err != nil && (!p.patient || n == 0 || !isTimeout(err)) {
 			return done, err
 		}
 	}

@@ -60,7 +60,7 @@ type recordView struct {
 
 func (s *site) recordPage(d *RecordDetail) (string, view) {
 	v := recordView{RecordDetail: d, Kind: kindOf(&d.Blob), State: stateOf(&d.Blob, d.Epoch), Manage: s.cfg.Publisher && d.End > d.Epoch, EndTime: d.EndTime}
-	v.Attributes = attributesTable(d.Blob.Attributes)
+	v.Attributes = attributesTable(d.Attributes)
 	return "record", view{Title: "Record " + d.Object.String(), Here: "ledger", Data: v}
 }
 

@@ -255,13 +255,11 @@ func (f *File) Discard() {
 // plain strips file names from an error: the message around it names the file, and the name of a partial file means
 // nothing to users.
 func plain(err error) error {
-	var at *fs.PathError
-	if errors.As(err, &at) && err == error(at) {
-		return at.Err
-	}
-	var link *os.LinkError
-	if errors.As(err, &link) && err == error(link) {
-		return link.Err
+	switch err := err.(type) { //nolint:errorlint // only the outermost error: a wrapped one is part of a sentence
+	case *fs.PathError:
+		return err.Err
+	case *os.LinkError:
+		return err.Err
 	}
 	return err
 }

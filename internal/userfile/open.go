@@ -2,6 +2,7 @@ package userfile
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"time"
@@ -74,7 +75,7 @@ func CopyUntil(ctx context.Context, w io.Writer, r io.Reader) (n int64, err erro
 			switch {
 			case err != nil:
 				return n, err
-			case c.err == io.EOF:
+			case errors.Is(c.err, io.EOF):
 				return n, nil
 			case c.err != nil:
 				return n, c.err

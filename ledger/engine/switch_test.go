@@ -48,17 +48,6 @@ func (c *cluster) dialed(h *p2p.Host, i int) network.Stream {
 	return st
 }
 
-// refused checks that the other side neither takes nor sends anything on a stream.
-func refused(t *testing.T, st network.Stream) {
-	t.Helper()
-	if err := st.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := io.Copy(io.Discard, st); err == nil || n > 0 || strings.Contains(err.Error(), "deadline") {
-		t.Errorf("read %d bytes, %v: want a reset", n, err)
-	}
-}
-
 // A peer outside the committee hears which chain runs and gets no stream, even if it knows the chain.
 func TestStrangerRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
