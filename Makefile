@@ -45,7 +45,7 @@ unit: ## all tests
 
 race: ## tests of the concurrent packages under the race detector, shortened
 	@test -n "$(RACEFLAG)" || echo "no C compiler: testing $(RACE) without the race detector"
-	@go test -short $(RACEFLAG) $(RACEPKGS)
+	@scripts/race.sh -short $(RACEFLAG) $(RACEPKGS)
 
 lint: ## golangci-lint, as .golangci.yml says; downloads and builds it the first time
 	@go run $(GOLANGCI) run ./...
