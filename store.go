@@ -58,7 +58,7 @@ func (c *Client) Store(ctx context.Context, src io.Reader, opt StoreOptions) (*c
 	return res, errors.Join(err, k.Close())
 }
 
-// restOf is what s gives when it is read from where it stands.
+// restOf returns the part of s from its current position to its end.
 func restOf(s sized) (*io.SectionReader, error) {
 	at, err := s.Seek(0, io.SeekCurrent)
 	if err != nil {
