@@ -151,7 +151,14 @@ func (c *Committee) Quorum() int { return (2*c.params.Shards() + 1 + 2) / 3 }
 // OneHonest returns the least number of shards w with 3w ≥ n+1: more than may lie.
 func (c *Committee) OneHonest() int { return (c.params.Shards() + 1 + 2) / 3 }
 
-// ForEpoch returns the same committee for another epoch. It shares all data with c and takes no time.
+// Committees knows the committee of each epoch.
+type Committees interface {
+	// At returns the committee of an epoch. The error wraps ErrUnknownEpoch if it is not known.
+	At(epoch uint32) (*Committee, error)
+}
+
+// ForEpoch returns the same committee for another epoch. It shares all data with c and takes no time. Only an
+// implementation of Committees may use it: everybody else asks for a committee by epoch.
 func (c *Committee) ForEpoch(epoch uint32) *Committee {
 	other := *c
 	other.epoch = epoch

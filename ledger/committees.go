@@ -1,0 +1,32 @@
+package ledger
+
+import (
+	"fmt"
+
+	"walrus/certs"
+)
+
+// Committees knows the committee of each epoch. Members do not change yet, so every epoch has those of the genesis:
+// only this file knows it. Safe for concurrent use.
+type Committees struct {
+	genesis *certs.Committee
+}
+
+var _ certs.Committees = (*Committees)(nil)
+
+// Committees returns the committees of the network. Errors are those of Genesis.Committee.
+func (g *Genesis) Committees() (*Committees, error) {
+	c, err := g.Committee()
+	if err != nil {
+		return nil, err
+	}
+	return &Committees{c}, nil
+}
+
+// At returns the committee of an epoch. It takes no time.
+func (c *Committees) At(epoch uint32) (*certs.Committee, error) {
+	if epoch < FirstEpoch {
+		return nil, fmt.Errorf("epoch %d: %w", epoch, certs.ErrUnknownEpoch)
+	}
+	return c.genesis.ForEpoch(epoch), nil
+}
