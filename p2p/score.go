@@ -6,6 +6,8 @@ import (
 
 	"github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/internal/ipgroup"
 )
 
 // A peer's score is the sum of its scores in all topics and of penalties that belong to no topic. Below each of these
@@ -66,8 +68,9 @@ func peerScore(prefix string, topics []TopicConfig) (*pubsub.PeerScoreParams, *p
 	for _, t := range topics {
 		params.Topics[prefix+t.Name] = t.Score.params()
 	}
-	for _, s := range privateNets {
-		if _, network, err := net.ParseCIDR(s); err == nil {
+	for _, p := range ipgroup.Private() {
+		_, network, err := net.ParseCIDR(p.String())
+		if err == nil {
 			params.IPColocationFactorWhitelist = append(params.IPColocationFactorWhitelist, network)
 		}
 	}

@@ -19,8 +19,8 @@ var units = map[string]unit{
 	"bench":  {imports: []string{"shards"}},
 
 	"store": {imports: join(core, "internal/badgerdisk")},
-	"p2p":   {imports: core, tests: []string{"internal/swarmtest"}},
-	"dht":   {imports: join(core, "internal/userfile"), tests: []string{"internal/swarmtest"}},
+	"p2p":   {imports: join(core, "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
+	"dht":   {imports: join(core, "internal/userfile", "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
 	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light
 	// clients, and joins a network as one of them.
 	"ledger":         {imports: core},
@@ -59,6 +59,9 @@ var units = map[string]unit{
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
+
+	// Sorting the addresses of strangers, for all who bound what strangers may use.
+	"internal/ipgroup": {},
 
 	// What every Badger database needs: its files checked before it opens, its faults caught, its syncs complete.
 	"internal/badgerdisk": {},
