@@ -26,11 +26,12 @@ func protocolID(network, name string) protocol.ID {
 // Host asks other peers and, after Serve, answers them. It owns the libp2p host of this process. Its methods may be
 // called concurrently.
 type Host struct {
-	host   host.Host // constant, like cfg
-	cfg    Config
-	door   *door
-	pool   *pool
-	server sync.WaitGroup // handlers at work
+	host    host.Host // constant, like cfg
+	cfg     Config
+	door    *door
+	pool    *pool
+	conduct conduct        // of peers in gossip; has its own lock
+	server  sync.WaitGroup // handlers at work
 
 	traffic traffic
 

@@ -51,9 +51,19 @@ func (s TopicScore) params() *pubsub.TopicScoreParams {
 	}
 }
 
-func peerScore(prefix string, topics []TopicConfig) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
+// score returns what a peer gains and loses in all topics together.
+func (h *Host) score(id peer.ID) float64 {
+	score := h.conduct.score(id)
+	if h.door.members.has(id) {
+		score += memberScore
+	}
+	return score
+}
+
+func peerScore(prefix string, topics []TopicConfig, app func(peer.ID) float64) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 	params := &pubsub.PeerScoreParams{
-		AppSpecificScore:            func(peer.ID) float64 { return 0 },
+		AppSpecificScore:            app,
+		AppSpecificWeight:           1,
 		IPColocationFactorWeight:    -5,
 		IPColocationFactorThreshold: sharedIP,
 		// Broken promises and hasty grafts. Up to six are taken for bad luck.
