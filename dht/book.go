@@ -33,8 +33,13 @@ type book struct {
 }
 
 type bookEntry struct {
-	addrs []multiaddr.Multiaddr
-	seen  time.Time
+	addrs   []multiaddr.Multiaddr // at least one
+	seen    time.Time
+	network netip.Prefix // of the first address: of the one that we dialled, if any
+}
+
+func newBookEntry(addrs []multiaddr.Multiaddr, seen time.Time) bookEntry {
+	return bookEntry{addrs, seen, ipgroup.Block(ipgroup.IP(addrs[0]))}
 }
 
 type bookFile struct {
@@ -125,7 +130,7 @@ func parseBook(raw []byte) (map[peer.ID]bookEntry, error) {
 		if len(p.Addrs) == 0 || len(p.Addrs) > maxPeerAddrs {
 			return nil, fmt.Errorf("peer %d: %d addresses, want 1 to %d", i, len(p.Addrs), maxPeerAddrs)
 		}
-		e := bookEntry{seen: time.Unix(p.Seen, 0)}
+		addrs := make([]multiaddr.Multiaddr, 0, len(p.Addrs))
 		for _, s := range p.Addrs {
 			if len(s) > maxAddrBytes {
 				return nil, fmt.Errorf("peer %d: address of %d bytes, at most %d", i, len(s), maxAddrBytes)
@@ -134,9 +139,9 @@ func parseBook(raw []byte) (map[peer.ID]bookEntry, error) {
 			if err != nil {
 				return nil, fmt.Errorf("peer %d: %w", i, err)
 			}
-			e.addrs = append(e.addrs, a)
+			addrs = append(addrs, a)
 		}
-		peers[id] = e
+		peers[id] = newBookEntry(addrs, time.Unix(p.Seen, 0))
 	}
 	return peers, nil
 }
@@ -161,7 +166,7 @@ func (b *book) remember(id peer.ID, addrs []multiaddr.Multiaddr, now time.Time) 
 		}
 		delete(b.peers, drop)
 	}
-	b.peers[id] = bookEntry{addrs: addrs, seen: now}
+	b.peers[id] = newBookEntry(addrs, now)
 	b.changed = true
 }
 
@@ -171,7 +176,7 @@ func (b *book) victim() peer.ID {
 	strangers := make(map[netip.Prefix]int)
 	for id, e := range b.peers {
 		if !b.member(id) {
-			strangers[e.network()]++
+			strangers[e.network]++
 		}
 	}
 	var most netip.Prefix
@@ -183,11 +188,8 @@ func (b *book) victim() peer.ID {
 	if strangers[most] == 1 { // nobody has more than another
 		return b.oldest(func(id peer.ID, _ bookEntry) bool { return !b.member(id) })
 	}
-	return b.oldest(func(id peer.ID, e bookEntry) bool { return !b.member(id) && e.network() == most })
+	return b.oldest(func(id peer.ID, e bookEntry) bool { return !b.member(id) && e.network == most })
 }
-
-// network returns the network of a peer's first address: of the one that we dialled, if any.
-func (e bookEntry) network() netip.Prefix { return ipgroup.Block(ipgroup.IP(e.addrs[0])) }
 
 // oldest returns the peer not seen for longest among some. Hold mu.
 func (b *book) oldest(among func(peer.ID, bookEntry) bool) (oldest peer.ID) {
