@@ -121,6 +121,22 @@ func TestJunkDoesNotReplaceMembers(t *testing.T) {
 	}
 }
 
+// Claims that came before a peer was looked for are not dialled when a proven address is known.
+func TestOldClaimsAreNotDialled(t *testing.T) {
+	d, to := start(t, nil, Config{Server: true}), newHost(t, nil)
+	bad := junk(t, maxStored)()
+	d.host.Peerstore().AddAddrs(to.ID(), bad, time.Minute)
+	d.book.remember(to.ID(), to.Addrs(), time.Now())
+	if err := d.Connect(within(t, time.Second), to.ID()); err != nil {
+		t.Error(err)
+	}
+	for _, a := range d.host.Peerstore().Addrs(to.ID()) {
+		if slices.ContainsFunc(bad, a.Equal) {
+			t.Fatalf("%s was not forgotten", a)
+		}
+	}
+}
+
 // A newcomer that knows one good peer looks for a member that it has never met, among liars.
 func TestJunkDoesNotHideFromNewcomers(t *testing.T) {
 	first := start(t, nil, Config{Server: true})
