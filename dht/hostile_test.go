@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -66,6 +67,32 @@ func junk(t *testing.T, count int) func() []multiaddr.Multiaddr {
 	return func() []multiaddr.Multiaddr { return addrs }
 }
 
+// counter listens at an address and counts the connections.
+func counter(t *testing.T) (multiaddr.Multiaddr, *atomic.Int64) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dialled atomic.Int64
+	var accepting sync.WaitGroup
+	t.Cleanup(func() {
+		l.Close()
+		accepting.Wait()
+	})
+	accepting.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			dialled.Add(1)
+			c.Close()
+		}
+	})
+	return multiaddr.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", l.Addr().(*net.TCPAddr).Port)), &dialled
+}
+
 // meet connects d to a server and waits until the server is in the table.
 func meet(t *testing.T, d *member, h host.Host) {
 	t.Helper()
@@ -123,17 +150,15 @@ func TestJunkDoesNotReplaceMembers(t *testing.T) {
 
 // Claims that came before a peer was looked for are not dialled when a proven address is known.
 func TestOldClaimsAreNotDialled(t *testing.T) {
+	l, dialled := counter(t)
 	d, to := start(t, nil, Config{Server: true}), newHost(t, nil)
-	bad := junk(t, maxStored)()
-	d.host.Peerstore().AddAddrs(to.ID(), bad, time.Minute)
+	d.host.Peerstore().AddAddrs(to.ID(), []multiaddr.Multiaddr{l}, time.Minute)
 	d.book.remember(to.ID(), to.Addrs(), time.Now())
 	if err := d.Connect(within(t, time.Second), to.ID()); err != nil {
 		t.Error(err)
 	}
-	for _, a := range d.host.Peerstore().Addrs(to.ID()) {
-		if slices.ContainsFunc(bad, a.Equal) {
-			t.Fatalf("%s was not forgotten", a)
-		}
+	if dialled.Load() > 0 {
+		t.Error("an old claim was dialled")
 	}
 }
 
@@ -169,24 +194,12 @@ func TestJunkDoesNotHideFromNewcomers(t *testing.T) {
 
 // A node with public addresses does not dial private ones that strangers name.
 func TestPublicNodeDialsNoPrivateClaims(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	inside, dialled := counter(t)
+	port, err := inside.ValueForProtocol(multiaddr.P_TCP)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	var dialled atomic.Int64
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			dialled.Add(1)
-			c.Close()
-		}
-	}()
-	inside := multiaddr.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", l.Addr().(*net.TCPAddr).Port))
-	name := multiaddr.StringCast(fmt.Sprintf("/dns4/localhost/tcp/%d", l.Addr().(*net.TCPAddr).Port))
+	name := multiaddr.StringCast("/dns4/localhost/tcp/" + port)
 	for ours, want := range map[string]bool{"/ip4/203.0.113.5/tcp/4001": false, "/ip4/192.168.7.7/tcp/4001": false, "/ip4/127.0.0.1/tcp/4001": true} {
 		h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableMetrics(), libp2p.DisableRelay(),
 			libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr {
