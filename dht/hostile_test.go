@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ipfs/go-datastore"
@@ -21,6 +22,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 	"google.golang.org/protobuf/encoding/protodelim"
+
+	"walrus/internal/swarmtest"
 )
 
 // liar runs a server of the table that answers every question with the same addresses, for the peer asked for.
@@ -124,7 +127,11 @@ func TestJunkDoesNotReplaceMembers(t *testing.T) {
 	}
 	bad := junk(t, 200)
 	for range 8 {
-		meet(t, victim, liar(t, bad))
+		l := liar(t, bad)
+		meet(t, victim, l)
+		if victim.host.ConnManager().IsProtected(l.ID(), "") {
+			t.Error("a stranger is exempt from the trimming of connections because its ID is rare")
+		}
 	}
 	good, reached := 0, 0
 	var slowest time.Duration
@@ -148,18 +155,51 @@ func TestJunkDoesNotReplaceMembers(t *testing.T) {
 	}
 }
 
-// Claims that came before a peer was looked for are not dialled when a proven address is known.
+// Claims that came before a peer was looked for are not dialled when a proven address is known, even if it is dead.
 func TestOldClaimsAreNotDialled(t *testing.T) {
-	l, dialled := counter(t)
-	d, to := start(t, nil, Config{Server: true}), newHost(t, nil)
-	d.host.Peerstore().AddAddrs(to.ID(), []multiaddr.Multiaddr{l}, time.Minute)
-	d.book.remember(to.ID(), to.Addrs(), time.Now())
-	if err := d.Connect(within(t, time.Second), to.ID()); err != nil {
-		t.Error(err)
+	old, dialled := counter(t)
+	d, id := start(t, nil, Config{Server: true}), randomPeer(t)
+	d.host.Peerstore().AddAddrs(id, []multiaddr.Multiaddr{old}, time.Minute)
+	d.book.remember(id, []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/127.0.0.1/tcp/1")}, time.Now())
+	if err := d.Connect(within(t, 5*time.Second), id); err == nil {
+		t.Error("connected to nobody")
 	}
 	if dialled.Load() > 0 {
 		t.Error("an old claim was dialled")
 	}
+}
+
+// The proven addresses of a member outlive its connection for good, and those of a stranger do not.
+func TestMembersArePinned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := swarmtest.NewNetwork(7)
+		first := simulated(t, n, 0, 0, Config{Server: true})
+		pinned, stranger := simulated(t, n, 1, 1, Config{Server: true}), simulated(t, n, 2, 2, Config{Server: true})
+		first.host.ConnManager().Protect(pinned.host.ID(), "committee")
+		for _, m := range []*member{pinned, stranger} {
+			if err := first.host.Connect(t.Context(), m.self()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			m.stop()
+		}
+		time.Sleep(2 * time.Hour)
+		if addrs := first.host.Peerstore().Addrs(pinned.host.ID()); len(addrs) == 0 {
+			t.Error("the member's addresses are gone")
+		}
+		if addrs := first.host.Peerstore().Addrs(stranger.host.ID()); len(addrs) != 0 {
+			t.Errorf("the stranger's addresses stay: %v", addrs)
+		}
+		first.host.ConnManager().Unprotect(pinned.host.ID(), "committee")
+		next := simulated(t, n, 3, 3, Config{Server: true})
+		if err := first.host.Connect(t.Context(), next.self()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if addrs := first.host.Peerstore().Addrs(pinned.host.ID()); len(addrs) != 0 {
+			t.Errorf("the addresses of a former member stay: %v", addrs)
+		}
+	})
 }
 
 // A newcomer that knows one good peer looks for a member that it has never met, among liars.

@@ -130,7 +130,7 @@ func freeRanges(c *ConnLimits) (v4, v6 []rcmgr.NetworkPrefixLimit) {
 func newStreamGate(l Limits) *gate {
 	all := load{math.MaxInt, math.MaxInt64}
 	most := load{max(int(l.Memory/8*3/streamMemory), 1), math.MaxInt64}
-	return &gate{all: all, perPeer: most, strangers: most, peers: map[peer.ID]*guest{}, nets: map[netip.Prefix]*load{}}
+	return &gate{all: all, perPeer: all, strangers: most, peers: map[peer.ID]*guest{}, nets: map[netip.Prefix]*load{}}
 }
 
 // guarded lets the streams of strangers in through a gate.
