@@ -78,7 +78,7 @@ func (g *Gate) admit(tx *ledger.Tx, size int, count bool) error {
 	if g.height == 0 {
 		return errors.New("admit transaction: the ledger has not started yet")
 	}
-	if refused := checkEnvelope(tx, g.state.Committee.Network(), g.height); refused != nil {
+	if refused := checkEnvelope(tx, g.state.Network, g.height); refused != nil {
 		return refused
 	}
 	sender := tx.Sender.Address()
