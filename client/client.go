@@ -38,10 +38,9 @@ type Ledger interface {
 type Payer interface {
 	// Address of the account.
 	Address() ledger.Address
-	// Do signs a transaction of the operations that compose returns and waits for its receipt. compose can ask for the
-	// ID of the object that operation op will make. It is called again if the transaction must be signed anew. A failed
-	// transaction returns a *ledger.OpError.
-	Do(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error)
+	// Do signs a transaction of the operations that build returns and waits for its receipt. It calls build again if
+	// the transaction must be signed anew. A failed transaction returns a *ledger.OpError.
+	Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error)
 }
 
 // Swarm reaches storage nodes by peer ID. p2p.Host implements the sliver operations; their errors wrap its sentinels.

@@ -266,7 +266,7 @@ func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID
 	if err := c.afford(k.account.Balance, cost); err != nil {
 		return fail(err)
 	}
-	receipt, err := c.run(ctx, func(func(int) ledger.ObjectID) []ledger.Op { return ops })
+	receipt, err := c.run(ctx, ledger.Fixed(ops...))
 	if err != nil {
 		return fail(err)
 	}

@@ -267,7 +267,7 @@ func (p *Payer) Address() ledger.Address {
 }
 
 // Do signs and submits a transaction. It waits while the ledger stands still.
-func (p *Payer) Do(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error) {
+func (p *Payer) Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
 	p.chain.submitting.Lock()
 	defer p.chain.submitting.Unlock()
 	for {
@@ -290,7 +290,7 @@ func (p *Payer) Do(ctx context.Context, compose func(object func(op int) ledger.
 	}
 	tx := &ledger.Tx{
 		Network: p.chain.network, Nonce: account.Nonce, Expiry: head.Height + 1000,
-		Ops: compose(func(op int) ledger.ObjectID { return ledger.NewObjectID(p.Address(), account.Nonce, op) }),
+		Ops: build(func(op int) ledger.ObjectID { return ledger.NewObjectID(p.Address(), account.Nonce, op) }),
 	}
 	tx.Fee = p.chain.params.MinFee(len(tx.Marshal()))
 	tx.Sign(p.key)
@@ -312,6 +312,6 @@ func (p *Payer) Register(ctx context.Context, meta *shards.Metadata, epochs uint
 
 // Run runs operations that do not refer to each other's objects.
 func (p *Payer) Run(ctx context.Context, ops ...ledger.Op) error {
-	_, err := p.Do(ctx, func(func(int) ledger.ObjectID) []ledger.Op { return ops })
+	_, err := p.Do(ctx, ledger.Fixed(ops...))
 	return err
 }

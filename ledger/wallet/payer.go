@@ -67,7 +67,7 @@ func (p *Payer) Address() ledger.Address { return p.wallet.address }
 //   - ErrUnknown: there was no answer; it may have taken effect, or may until it expires
 //   - an error of Chain: the transaction reached no node
 //   - ledger.ErrFormat, wrapped: the operations are malformed
-func (p *Payer) Do(ctx context.Context, build Build) (ledger.Receipt, error) {
+func (p *Payer) Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
 	o := &order{build: build, done: make(chan struct{})}
 	p.mu.Lock()
 	p.queue = append(p.queue, o)
