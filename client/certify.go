@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
+	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
@@ -62,7 +63,7 @@ func (u *upload) confirm(ctx context.Context, i int) error {
 		if try == confirmTries {
 			return fmt.Errorf("confirms for epoch %d, this is %d", conf.Epoch, com.Epoch())
 		}
-		if !pause(ctx, confirmPause) {
+		if !pause.For(ctx, confirmPause) {
 			return ctx.Err()
 		}
 	}

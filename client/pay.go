@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
@@ -44,7 +45,7 @@ func (c *Client) whileItMoves(ctx context.Context) (moving context.Context, end 
 	moving, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() {
-		for pause(moving, c.cfg.Commit) {
+		for pause.For(moving, c.cfg.Commit) {
 			if _, err := c.chain.Read(moving, ledger.KeyEpoch()); errors.Is(err, ErrStalled) && moving.Err() == nil {
 				cancel(&standstill{err})
 			}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
+	"walrus/internal/pause"
 	"walrus/p2p"
 	"walrus/shards"
 )
@@ -102,7 +103,7 @@ func (u *upload) run(caller context.Context) error {
 		// certify also if the round ends, and cancels ctx, at this moment
 		err := u.certify(caller)
 		took := time.Since(start)
-		if pause(ctx, max(minTail, took/2)) && (!u.nearlyThere() || pause(ctx, took*3/4)) {
+		if pause.For(ctx, max(minTail, took/2)) && (!u.nearlyThere() || pause.For(ctx, took*3/4)) {
 			cancel(errLate)
 		}
 		return err

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"walrus/certs"
+	"walrus/internal/pause"
 	"walrus/ledger"
 	"walrus/ledger/machine"
 	"walrus/ledger/merkle"
@@ -159,14 +160,8 @@ func (c *Chain) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, erro
 	c.mu.Lock()
 	delay := c.delay
 	c.mu.Unlock()
-	if delay > 0 {
-		timer := time.NewTimer(delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return ledger.Receipt{}, ctx.Err()
-		}
+	if delay > 0 && !pause.For(ctx, delay) {
+		return ledger.Receipt{}, ctx.Err()
 	}
 	out, err := c.commit([][]byte{tx.Marshal()}, time.Millisecond)
 	if err != nil {

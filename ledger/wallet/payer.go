@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
@@ -216,7 +217,7 @@ func (p *Payer) retry(ctx context.Context, b *batch, why error) {
 	p.lost++
 	lost := p.lost
 	p.mu.Unlock()
-	if sleep(ctx, rand.N(most)) != nil {
+	if !pause.For(ctx, rand.N(most)) {
 		p.settleAll(b, fmt.Errorf("others took the nonce %d times, the last time: %w: %w", lost, why, notSent(context.Cause(ctx))))
 		return
 	}
