@@ -32,7 +32,7 @@ func (g *Genesis) CommitteesOf(epoch uint32, members []Member) (*Committees, err
 	}
 	c, err := certs.NewCommittee(g.Network, g.NetworkID(), epoch, g.Shards, list)
 	if err != nil {
-		return nil, fmt.Errorf("the ledger's members in epoch %d: %w", epoch, err)
+		return nil, fmt.Errorf("make a committee of the ledger's members in epoch %d: %w", epoch, err)
 	}
 	return &Committees{c}, nil
 }

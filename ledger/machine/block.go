@@ -56,7 +56,7 @@ func newBlock(s State, b Block) (*block, error) {
 		return nil, err
 	}
 	if k.encoding, err = shards.NewParams(int(k.params.Shards)); err != nil {
-		return nil, fmt.Errorf("parameters of the state: %w", err)
+		return nil, fmt.Errorf("read the parameters of the state: %w", err)
 	}
 	return k, nil
 }
