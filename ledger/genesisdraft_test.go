@@ -103,7 +103,7 @@ func TestAddMembers(t *testing.T) {
 	bad := newMembers(t, "other", 2, 2)
 	bad[0].Key, bad[1].Name = members[0].Key, ""
 	problems = g.AddMembers(bad)
-	if list := texts(problems); !strings.Contains(list, "members 0 and 4 have the same key") || !strings.Contains(list, "member 5: name has 0 bytes") || strings.Count(list, "for network devnet: make the entry anew") != 2 {
+	if list := texts(problems); !strings.Contains(list, "members 0 and 4 have the same key") || !strings.Contains(list, "member 5: name has 0 bytes") || strings.Count(list, "in network devnet: make the entry anew") != 2 {
 		t.Errorf("bad ones: %s", list)
 	}
 	if len(g.Members) != 4 {
