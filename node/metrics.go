@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"walrus/node/keeper"
 )
 
 const (
@@ -31,7 +33,7 @@ func (n *Node) listenMetrics() error {
 	}
 	at, err := net.ResolveTCPAddr("tcp", n.cfg.Metrics)
 	if err != nil {
-		return fmt.Errorf("node: metrics: %w", err)
+		return fmt.Errorf("metrics: %w", err)
 	}
 	l, err := net.ListenTCP("tcp", at)
 	switch {
@@ -39,7 +41,7 @@ func (n *Node) listenMetrics() error {
 		n.log.Warn("the node serves no metrics and no /healthz, as their address is taken; \"metrics\" in node.yaml names another, or none", "addr", n.cfg.Metrics)
 		return nil
 	case err != nil:
-		return fmt.Errorf("node: metrics: %w", err)
+		return fmt.Errorf("metrics: %w", err)
 	}
 	n.metrics = l
 	return nil
@@ -85,7 +87,7 @@ func (n *Node) runMetrics(ctx context.Context) error {
 
 func (n *Node) metricsHandler() (http.Handler, error) {
 	reg := prometheus.NewRegistry()
-	all := append(n.meters.collectors(), &statusCollector{n},
+	all := append(n.keeper.Collectors(), &statusCollector{n},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, c := range all {
 		if err := reg.Register(c); err != nil {
@@ -95,20 +97,8 @@ func (n *Node) metricsHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: metricsAtOnce}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { n.answerHealth(w, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { n.answerHealth(w, n.unready()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { n.answerHealth(w, n.keeper.Unready()) })
 	return mux, nil
-}
-
-// unready lists the reasons why this node should not be counted on yet.
-func (n *Node) unready() (why []string) {
-	if state := n.life.now(); state != Serving {
-		why = append(why, "is "+state)
-	}
-	if !n.caughtUp() {
-		_, text := n.ledgerText()
-		why = append(why, "ledger: "+text)
-	}
-	return why
 }
 
 // answerHealth answers ok, or the reasons why not, and adds what needs an operator's attention. A node that answers
@@ -121,7 +111,7 @@ func (n *Node) answerHealth(w http.ResponseWriter, why []string) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		text = "not ready: " + strings.Join(why, ", ") + "\n"
 	}
-	if full := refusal(n.store.Refuses()); full != "" {
+	if full := n.keeper.Refuses(); full != "" {
 		text += "takes no new data: " + full + "\n"
 	}
 	if _, _, trouble := n.ledger.Health(); trouble != "" {
@@ -182,12 +172,12 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	for _, state := range []string{Joining, Syncing, Serving, ReadOnly} {
+	for _, state := range []string{keeper.Joining, keeper.Syncing, keeper.Serving, keeper.ReadOnly} {
 		gauge(descStatus, truth(state == st.State), state)
 	}
 	gauge(descEpoch, float64(st.Epoch))
 	gauge(descShards, float64(len(st.Shards)), "ready")
-	waiting, active := c.n.debts.backlog()
+	waiting, active := c.n.keeper.Backlog()
 	gauge(descBacklog, float64(waiting), "queued")
 	gauge(descBacklog, float64(active), "in-progress")
 	gauge(descBlobs, float64(st.Blobs))
@@ -209,7 +199,7 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descHeight, float64(height))
 	gauge(descAge, time.Since(at).Seconds())
 	gauge(descStalled, truth(trouble != ""))
-	gauge(descReady, truth(c.n.caughtUp()))
+	gauge(descReady, truth(c.n.keeper.CaughtUp()))
 }
 
 func truth(b bool) float64 {
