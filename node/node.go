@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +27,7 @@ import (
 
 // Node is a storage node.
 type Node struct {
-	cfg        Config // constant after New, as are the next nine
+	cfg        Config // constant after New, as are the next ten
 	log        *slog.Logger
 	started    time.Time
 	store      *store.Store
@@ -36,7 +37,8 @@ type Node struct {
 	keeper     *keeper.Keeper
 	metrics    net.Listener // nil: none
 	history    *history
-	clockAhead atomic.Int64 // nanoseconds; see tellClock
+	closers    []func() error // of what is open, in the order of opening
+	clockAhead atomic.Int64   // nanoseconds; see tellClock
 }
 
 // New opens the store, the host and the ledger. The host listens at once; everything else starts with Run. After New
@@ -66,28 +68,33 @@ func (n *Node) open(committees certs.Committees, open OpenLedger) (err error) {
 	if n.store, err = store.Open(n.cfg.Store); err != nil {
 		return err
 	}
+	n.closers = append(n.closers, n.store.Close)
 	if n.history, err = n.loadHistory(); err != nil {
 		return err
 	}
 	if n.host, err = p2p.New(n.cfg.P2P); err != nil {
 		return err
 	}
+	n.closers = append(n.closers, n.host.Close)
 	if err := n.listenMetrics(); err != nil {
 		return err
 	}
+	n.closers = append(n.closers, n.closeMetrics)
 	if n.dht, err = dht.New(n.host.Libp2p(), n.cfg.DHT); err != nil {
 		return err
 	}
+	n.closers = append(n.closers, n.dht.Close)
 	first, err := committees.At(ledger.FirstEpoch) // nobody joins a network that has started
-	if err != nil {
-		return err
+	if err == nil {
+		err = keeper.CheckMember(first, n.host.ID(), n.cfg.Keeper.Key)
 	}
-	if err := keeper.CheckMember(first, n.host.ID(), n.cfg.Keeper.Key); err != nil {
+	if err != nil {
 		return err
 	}
 	if n.ledger, err = open(n.host.Libp2p(), n.dht.Connect); err != nil {
 		return err
 	}
+	n.closers = append(n.closers, n.ledger.Close) // closed first: it uses streams of the host
 	n.keeper, err = keeper.New(n.cfg.Keeper, keeper.Parts{
 		Self: n.host.ID(), Committees: committees, Store: n.store, Peers: n.host, Network: n.dht, Ledger: n.ledger,
 	})
@@ -97,18 +104,8 @@ func (n *Node) open(committees certs.Committees, open OpenLedger) (err error) {
 // Close releases the ledger, the host and the store of a node that was never Run. Run closes by itself.
 func (n *Node) Close() error {
 	var errs []error
-	if n.ledger != nil { // first: it uses streams of the host
-		errs = append(errs, n.ledger.Close())
-	}
-	errs = append(errs, n.closeMetrics())
-	if n.dht != nil {
-		errs = append(errs, n.dht.Close())
-	}
-	if n.host != nil {
-		errs = append(errs, n.host.Close())
-	}
-	if n.store != nil {
-		errs = append(errs, n.store.Close())
+	for _, closePart := range slices.Backward(n.closers) {
+		errs = append(errs, closePart())
 	}
 	return errors.Join(errs...)
 }

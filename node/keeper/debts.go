@@ -105,21 +105,10 @@ func (d *debts) failed(blob shards.BlobID, now time.Time, backoff, most time.Dur
 	d.wake.ring()
 }
 
-// giveUp drops a taken debt whose blob is inconsistent: nothing of it is owed.
-func (d *debts) giveUp(blob shards.BlobID) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.forgetLocked(blob)
-}
-
-// forget drops the debt of a blob that is no longer owed.
+// forget drops the debt of a blob of which nothing is owed any more, or ever was: it is inconsistent.
 func (d *debts) forget(blob shards.BlobID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.forgetLocked(blob)
-}
-
-func (d *debts) forgetLocked(blob shards.BlobID) {
 	if x := d.owed[blob]; x != nil {
 		d.slivers -= uint64(x.slivers)
 		x.slivers, x.settled = 0, true

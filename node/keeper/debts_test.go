@@ -69,12 +69,12 @@ func TestDebtsWaitForUploads(t *testing.T) {
 	}
 }
 
-func TestDebtsGiveUp(t *testing.T) {
+func TestDebtsForget(t *testing.T) {
 	d := newDebts()
 	now := time.Unix(1000, 0)
 	d.set(blob(1), 5, now)
 	d.next(now)
-	d.giveUp(blob(1))
+	d.forget(blob(1))
 	if _, ok, wait := d.next(now.Add(time.Hour)); ok || wait != 0 || d.total() != 0 {
 		t.Errorf("a hopeless debt is still worked on: wait %v, total %d", wait, d.total())
 	}

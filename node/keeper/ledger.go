@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -94,27 +95,23 @@ func (c chain) registered(id shards.BlobID, p certs.Persistence) (epoch uint32, 
 	if err != nil {
 		return 0, unreadable(err)
 	}
-	if !p.Deletable {
-		info, err := ledger.ReadBlobInfo(state, id)
-		if err == nil && info.PermanentEnd <= e.Epoch {
-			err = c.notRegistered(e.Epoch)
+	var end uint32
+	if p.Deletable {
+		var b ledger.Blob
+		b, err = ledger.ReadBlob(state, p.Object)
+		if err == nil && (b.BlobID != id || !b.Deletable) {
+			return 0, fmt.Errorf("%w: %s is no deletable record of this blob", p2p.ErrBadRequest, p.Object)
 		}
-		return e.Epoch, err
+		end = b.End
+	} else {
+		var info ledger.BlobInfo
+		info, err = ledger.ReadBlobInfo(state, id)
+		end = info.PermanentEnd
 	}
-	raw, err := state.Get(ledger.KeyBlob(p.Object))
-	if err == nil && raw == nil {
-		return 0, c.notRegistered(e.Epoch)
-	}
-	if err != nil {
-		return 0, unreadable(err)
-	}
-	b, err := ledger.UnmarshalBlob(raw)
 	switch {
-	case err != nil:
-		return 0, fmt.Errorf("%w: %w", p2p.ErrUnavailable, err)
-	case b.BlobID != id || !b.Deletable:
-		return 0, fmt.Errorf("%w: %s is no deletable record of this blob", p2p.ErrBadRequest, p.Object)
-	case b.End <= e.Epoch:
+	case err != nil && !errors.Is(err, ledger.ErrNotFound):
+		return 0, unreadable(err)
+	case end <= e.Epoch:
 		return 0, c.notRegistered(e.Epoch)
 	}
 	return e.Epoch, nil

@@ -100,10 +100,11 @@ func (r *receiver) StorePairs(ctx context.Context, from peer.ID, id shards.BlobI
 		}
 		r.pending.remove(id)
 	}
-	if err := r.admit(meta, len(pairs)); err != nil {
+	release, err := r.admit(meta, len(pairs))
+	if err != nil {
 		return err
 	}
-	defer r.release(meta, len(pairs))
+	defer release()
 	defer r.debts.upload(id)()
 	in := make([]*incoming, 0, len(axes)*len(pairs))
 	defer func() {
@@ -153,30 +154,22 @@ func (r *receiver) uploadMetadata(id shards.BlobID) (raw []byte, early bool, err
 	return raw, false, err
 }
 
-// uploadWeight estimates the bytes of memory that incoming pairs of a blob need: for each sliver a segment, or the
-// whole if smaller, and the hash states of its n symbols.
-func (r *receiver) uploadWeight(meta *shards.Metadata, pairs int) int64 {
+// admit reserves memory for an upload until release; ErrBusy if there is none. It estimates the bytes that incoming
+// pairs of a blob need: for each sliver a segment, or the whole if smaller, and the hash states of its n symbols.
+func (r *receiver) admit(meta *shards.Metadata, pairs int) (release func(), err error) {
 	const segment, state = 512 << 10, 128
 	var each int64
 	for _, axis := range axes {
 		each += min(meta.Layout(axis).Size(), segment) + int64(r.shelf.params.Shards())*state
 	}
-	return min(int64(pairs)*each, r.limit)
-}
-
-// admit reserves memory for an upload; ErrBusy if there is none.
-func (r *receiver) admit(meta *shards.Metadata, pairs int) error {
-	if !r.memory.TryAcquire(r.uploadWeight(meta, pairs)) {
-		return fmt.Errorf("%w: too many uploads at once", p2p.ErrBusy)
+	weight := min(int64(pairs)*each, r.limit)
+	if !r.memory.TryAcquire(weight) {
+		return nil, fmt.Errorf("%w: too many uploads at once", p2p.ErrBusy)
 	}
-	return nil
+	return func() { r.memory.Release(weight) }, nil
 }
 
-func (r *receiver) release(meta *shards.Metadata, pairs int) {
-	r.memory.Release(r.uploadWeight(meta, pairs))
-}
-
-// incoming is a sliver being received.
+// incoming holds what a sliver needs while it is received.
 type incoming struct {
 	ref      store.Ref
 	verifier *shards.Verifier

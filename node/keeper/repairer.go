@@ -70,7 +70,7 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 		return false
 	case errors.Is(err, shards.ErrInconsistent):
 		r.log.Error("blob was encoded inconsistently by its writer; it cannot be repaired", "blob", id.String(), "err", err)
-		r.debts.giveUp(id)
+		r.debts.forget(id)
 	case err != nil:
 		r.log.Warn("repair is not complete; it will be tried again", "blob", id.String(), "rebuilt", rebuilt, "err", err)
 		r.book.owe(id)
