@@ -152,7 +152,7 @@ func (n *Node) runHistory(ctx context.Context) error {
 			written, err = time.Now(), n.store.PutState(historyKey, n.history.marshal())
 		}
 		if err != nil {
-			n.log.Warn("the history of this node is not kept", "err", err)
+			n.log.Warn("cannot store the history of this node", "err", err)
 		}
 	}
 	return nil

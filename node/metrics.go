@@ -39,7 +39,7 @@ func (n *Node) listenMetrics() error {
 	l, err := net.ListenTCP("tcp", at)
 	switch {
 	case n.cfg.MetricsIfFree && errors.Is(err, syscall.EADDRINUSE):
-		n.log.Warn("the node serves no metrics and no /healthz, as their address is taken; \"metrics\" in node.yaml names another, or none", "addr", n.cfg.Metrics)
+		n.log.Warn("the metrics address is taken: the node serves no metrics and no /healthz; set \"metrics\" in node.yaml to another address, or to none", "addr", n.cfg.Metrics)
 		return nil
 	case err != nil:
 		return fmt.Errorf("metrics: %w", err)

@@ -129,7 +129,7 @@ func (n *Node) Serving() <-chan struct{} { return n.keeper.Serving() }
 func (n *Node) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, n.Close()) }()
 	for _, i := range n.store.Incidents() {
-		n.log.Error("damage found when the store was opened; what is missing will be repaired", "path", i.Path, "err", i.Err)
+		n.log.Error("the store was damaged when it was opened; missing data will be repaired from other nodes", "path", i.Path, "err", i.Err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	topics, err := n.host.Join(ctx, n.keeper.Certificates())

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// bell wakes one waiting task. A ring that nobody waits for is kept; more than one are one.
+// bell wakes one waiting task. Rings while nobody waits are kept as one.
 type bell chan struct{}
 
 func newBell() bell { return make(bell, 1) }

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// uploadPause is the delay before a debt is looked at again whose blob is being uploaded.
+	// uploadPause: while its blob is being uploaded, a debt is looked at again after this long.
 	uploadPause = time.Second
 	// uploadPatience bounds how long repair waits for uploads in all. An upload that brings the slivers after that is
 	// harmless: the first to finish wins.

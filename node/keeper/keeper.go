@@ -1,23 +1,23 @@
-// Package keeper does a storage node's duty: it takes blobs, vouches for them, repairs what is missing here, and drops
-// what has ended. It opens nothing: package node gives it the disk, the other nodes and the ledger. Start with Keeper,
-// which makes the parts and lists their tasks; each part has a file of its own.
+// Package keeper does a storage node's duty: it stores blobs, confirms them, repairs missing slivers and drops ended
+// blobs. It opens and closes nothing: package node hands it the disk, the other nodes and the ledger. Start with Keeper,
+// which makes the parts and lists their tasks. Each part has a file of its own:
 //
 //	seat        which shards are ours, and in which epoch; nothing else knows
-//	ledger      what the ledger here says of a blob
+//	ledger      a blob's registration, on the ledger's copy here
 //	shelf       which of our slivers are on the disk
 //	receiver    uploads; pending: those that come before their registration
 //	confirmer   signed confirmations
-//	library     what peers read: metadata, slivers, symbols
+//	library     answers to reads: metadata, slivers, symbols
 //	book        certificates, and the count of what is owed for them; clerk: those from clients and by gossip
-//	verdict     what a certificate is worth: pure decisions
+//	verdict     whether a certificate is good and new: pure decisions
 //	debts       which blobs lack slivers, and when each is due
 //	plan        in which steps a blob is rebuilt: a pure decision; repairer does it; rebuild collects the symbols
 //	damage      slivers found corrupt; the daily scrub
 //	syncer      comparing certificates with other members
-//	follower    events of the ledger; lease: blobs that were extended, were deleted or have ended
+//	follower    events of the ledger; lease: extended, deleted and ended blobs
 //	life        joining, syncing, serving
 //	room        a full disk
-//	status      what operators see
+//	status      the answer to operators
 package keeper
 
 import (

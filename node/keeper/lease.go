@@ -11,7 +11,7 @@ import (
 	"walrus/store"
 )
 
-// leases decide how long blobs stay: until their registrations on the ledger end.
+// leases keep blobs until their registrations on the ledger end.
 type leases struct {
 	shelf    *shelf
 	chain    chain
@@ -96,7 +96,7 @@ func (l *leases) endEpochs(began uint32) error {
 			break
 		}
 		if err := owed[end]; err != nil {
-			return fmt.Errorf("a blob in the slivers that end in epoch %d was extended and cannot be moved: they stay: %w", end, err)
+			return fmt.Errorf("keep the slivers that end in epoch %d: an extended blob among them cannot be moved: %w", end, err)
 		}
 		if err := l.shelf.DropEpoch(end); err != nil {
 			return err
@@ -125,7 +125,7 @@ func (l *leases) compareWithLedger(ctx context.Context) {
 		}
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrClosed) {
-		l.log.Error("cannot compare what is stored with the ledger; the next comparison tries again", "err", err)
+		l.log.Error("cannot compare the store with the ledger; the next comparison tries again", "err", err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"walrus/store"
 )
 
-// library reads to peers what is here.
+// library serves the metadata, slivers and symbols that are here.
 type library struct {
 	shelf  *shelf
 	chain  chain
@@ -47,7 +47,7 @@ func (l *library) OpenSliver(_ context.Context, id shards.BlobID, axis shards.Ax
 	return r, nil
 }
 
-// open opens a sliver whose damage, found now or in later reads, is noted.
+// open opens a sliver. Damage found now or in later reads is noted.
 func (l *library) open(ref store.Ref) (*watchedSliver, error) {
 	r, err := l.shelf.OpenSliver(ref)
 	if err != nil {

@@ -20,10 +20,10 @@ const (
 )
 
 // scrubPatience bounds how long the node waits for its first scrub and for the ledger before it serves. A scrub of a
-// large store takes hours, and the ledger may stand still.
+// large store takes hours, and the ledger may stall.
 const scrubPatience = 10 * time.Second
 
-// mark is closed once, by whoever comes first.
+// mark is an event that happens once. To set it again changes nothing.
 type mark struct {
 	once sync.Once
 	done chan struct{}

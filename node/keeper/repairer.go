@@ -32,7 +32,7 @@ type repairer struct {
 	log      *slog.Logger
 }
 
-// run pays the debts, several blobs at once.
+// run repairs blobs, several at once.
 func (r *repairer) run(ctx context.Context) error {
 	var g errgroup.Group
 	for range r.cfg.Blobs {
@@ -72,7 +72,7 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 		r.log.Error("blob was encoded inconsistently by its writer; it cannot be repaired", "blob", id.String(), "err", err)
 		r.debts.forget(id)
 	case err != nil:
-		r.log.Warn("repair is not complete; it will be tried again", "blob", id.String(), "rebuilt", rebuilt, "err", err)
+		r.log.Warn("repair is incomplete; it will be tried again", "blob", id.String(), "rebuilt", rebuilt, "err", err)
 		r.book.owe(id)
 		r.debts.failed(id, time.Now(), r.cfg.Backoff, r.cfg.MaxBackoff)
 	default:

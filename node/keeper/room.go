@@ -21,7 +21,7 @@ func (s *shelf) runRoom(ctx context.Context, log *slog.Logger) error {
 		err := s.Refuses()
 		if full := errors.Is(err, store.ErrFull); full != refused {
 			if refused = full; refused {
-				log.Error("node takes no new data and repairs nothing; it serves what it has", "why", err)
+				log.Error("node takes no new data and repairs nothing; it goes on serving its data", "why", err)
 			} else {
 				log.Info("node takes new data again")
 			}

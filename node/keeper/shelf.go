@@ -9,7 +9,7 @@ import (
 	"walrus/store"
 )
 
-// shelf is the disk, seen with the shards that are ours.
+// shelf finds our slivers on the disk.
 type shelf struct {
 	*store.Store
 	seats  *seats

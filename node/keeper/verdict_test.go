@@ -3,10 +3,14 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 
 	"walrus/certs"
+	"walrus/ledger"
 	"walrus/p2p"
+	"walrus/shards"
+	"walrus/store"
 )
 
 // TestVerdicts: what is decided on a certificate by gossip and from a client.
@@ -41,5 +45,29 @@ func TestOwed(t *testing.T) {
 		if got := have.owed(); got != want {
 			t.Errorf("%+v: %d owed, want %d", have, got, want)
 		}
+	}
+}
+
+// TestUncounted: while the ledger here cannot be read, a blob is owed, as nobody knows which of its slivers are ours.
+func TestUncounted(t *testing.T) {
+	params, err := shards.NewParams(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := store.Default(t.TempDir())
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	st, err := store.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	l := &state{ready: make(chan struct{}), values: map[string][]byte{}}
+	k := testKeeper(t, st, l, params)
+	if err := k.book.recount(blob(1), 0); err != nil || k.Owed() != 1 {
+		t.Errorf("without a ledger: owes %d slivers, %v", k.Owed(), err)
+	}
+	l.values[string(ledger.KeyEpoch())] = ledger.EpochInfo{Epoch: 3}.Marshal()
+	if err := k.book.recount(blob(1), 0); err != nil || k.Owed() != 2 {
+		t.Errorf("owes %d slivers, %v, want both of shard 0", k.Owed(), err)
 	}
 }
