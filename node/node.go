@@ -37,7 +37,7 @@ type Node struct {
 	keeper     *keeper.Keeper
 	metrics    net.Listener // nil: none
 	history    *history
-	closers    []func() error // of what is open, in the order of opening
+	closers    []func() error // of the open parts, in the order of opening
 	clockAhead atomic.Int64   // nanoseconds; see tellClock
 }
 

@@ -20,7 +20,6 @@ const pageSize = p2p.MaxCertificates
 // book keeps the certificates, and counts the slivers owed for them.
 type book struct {
 	shelf     *shelf
-	seats     *seats
 	chain     chain
 	debts     *debts
 	resync    bell         // asks for a full comparison with other members
@@ -36,7 +35,7 @@ func (b *book) examine(raw []byte) (cert *certs.Certificate, f facts) {
 	if f.known = b.shelf.certified(cert.Blob); f.known {
 		return cert, f
 	}
-	at, err := b.seats.at(cert.Epoch)
+	at, err := b.shelf.seats.at(cert.Epoch)
 	if err == nil {
 		err = at.Verify(cert)
 	}
@@ -56,7 +55,7 @@ func (b *book) record(cert *certs.Certificate, raw []byte, grace time.Duration) 
 	return errors.Join(err, b.recount(cert.Blob, grace))
 }
 
-// stock describes what is here of a certified blob.
+// stock counts the parts of a certified blob that are here.
 type stock struct {
 	missing          int // slivers
 	metadata, record bool
@@ -105,7 +104,7 @@ func (b *book) recountAll(ctx context.Context) error {
 		return b.recount(id, 0)
 	})
 	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("count what is owed: %w", err)
+		return fmt.Errorf("count the missing slivers: %w", err)
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ func (d *damage) runScrub(ctx context.Context, pause time.Duration, first func()
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			return fmt.Errorf("read back what is stored: %w", err)
+			return fmt.Errorf("read back the store: %w", err)
 		}
 		d.log.Info("read back everything stored", "slivers", stats.Slivers, "bytes", stats.Bytes, "corrupt", stats.Corrupt, "took", time.Since(start).Round(time.Millisecond).String())
 		first()

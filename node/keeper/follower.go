@@ -19,7 +19,6 @@ const stateFollowed = "ledger-followed-"
 // follower hears the ledger's events.
 type follower struct {
 	shelf   *shelf
-	seats   *seats
 	chain   chain
 	book    *book
 	leases  *leases
@@ -158,7 +157,7 @@ func (f *follower) takeEvent(e *ledger.Event) error {
 func (f *follower) guard() {
 	epoch, err := f.chain.epoch()
 	if err == nil {
-		err = f.seats.guard(f.peers, epoch)
+		err = f.shelf.seats.guard(f.peers, epoch)
 	}
 	if err != nil {
 		f.log.Error("cannot protect the connections to the committee", "err", err)

@@ -1,6 +1,7 @@
 // Package keeper does a storage node's duty: it stores blobs, confirms them, repairs missing slivers and drops ended
 // blobs. It opens and closes nothing: package node hands it the disk, the other nodes and the ledger. Start with Keeper,
-// which makes the parts and lists their tasks. Each part has a file of its own:
+// which makes the parts and lists their tasks. The fields of a part are constant after New, unless it says otherwise.
+// Each part has a file of its own:
 //
 //	seat        which shards are ours, and in which epoch; nothing else knows
 //	ledger      a blob's registration, on the ledger's copy here
@@ -77,9 +78,8 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k := &Keeper{
 		cfg: cfg, chain: chain{p.Ledger}, debts: newDebts(), life: newLife(log.With("name", cfg.Name)), pending: newPending(), meters: newMeters(),
 	}
-	seats := &seats{self: p.Self, committees: p.Committees, chain: k.chain}
-	k.shelf = &shelf{Store: p.Store, seats: seats, params: params}
-	k.book = &book{shelf: k.shelf, seats: seats, chain: k.chain, debts: k.debts, resync: newBell(), log: log}
+	k.shelf = &shelf{Store: p.Store, seats: &seats{p.Self, p.Committees, k.chain}, params: params}
+	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, resync: newBell(), log: log}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
@@ -90,15 +90,15 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, key: cfg.Key, meters: k.meters}
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
 	k.repairer = &repairer{
-		cfg: cfg.Repair, shelf: k.shelf, seats: seats, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
+		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
 		swarm: swarm, memory: semaphore.NewWeighted(cfg.Repair.Memory), meters: k.meters, log: log,
 	}
 	k.follower = &follower{
-		shelf: k.shelf, seats: seats, chain: k.chain, book: k.book, leases: leases, pending: k.pending, life: k.life, peers: p.Peers,
+		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, pending: k.pending, life: k.life, peers: p.Peers,
 		key: stateFollowed + cfg.Genesis.NetworkID().String(), grace: cfg.Repair.Grace, log: log,
 	}
 	k.syncer = &syncer{
-		cfg: &k.cfg, shelf: k.shelf, seats: seats, chain: k.chain, book: k.book, leases: leases, swarm: swarm, life: k.life, log: log,
+		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, swarm: swarm, life: k.life, log: log,
 	}
 	return k, nil
 }

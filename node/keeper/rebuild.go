@@ -56,7 +56,7 @@ type symbolRequest struct {
 // collect gets the symbols from which the slivers of a blob at the indices targets along axis are rebuilt: for each
 // target, the symbols by crossing sliver. traffic counts the bytes fetched, after an error too.
 func (r *repairer) collect(ctx context.Context, meta *shards.Metadata, axis shards.Axis, targets []int) (symbols []map[int][]byte, traffic int64, err error) {
-	at, err := r.seats.now()
+	at, err := r.shelf.seats.now()
 	if err != nil {
 		return nil, 0, err
 	}

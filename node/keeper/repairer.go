@@ -19,7 +19,6 @@ import (
 type repairer struct {
 	cfg      RepairConfig
 	shelf    *shelf
-	seats    *seats
 	chain    chain
 	book     *book
 	debts    *debts
@@ -158,7 +157,7 @@ func (r *repairer) learnMetadata(ctx context.Context, id shards.BlobID) (*shards
 	if meta, err := r.shelf.metadata(id); err == nil {
 		return meta, r.keepMetadata(id, meta.Marshal())
 	}
-	at, err := r.seats.now()
+	at, err := r.shelf.seats.now()
 	if err != nil {
 		return nil, err
 	}

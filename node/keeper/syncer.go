@@ -32,7 +32,6 @@ const (
 type syncer struct {
 	cfg    *Config
 	shelf  *shelf
-	seats  *seats
 	chain  chain
 	book   *book
 	leases *leases
@@ -95,7 +94,7 @@ func (s *syncer) join(ctx context.Context) (bool, error) {
 // have one honest shard among them; from then on the node may serve, and the rest are compared lightly. A light
 // comparison reads certificates only from members that know more blobs than we do.
 func (s *syncer) compareAll(ctx context.Context, light bool) bool {
-	at, err := s.seats.now()
+	at, err := s.shelf.seats.now()
 	if err != nil {
 		s.log.Warn("cannot compare certificates; trying again", "err", err)
 		return false

@@ -7,7 +7,7 @@ import (
 	"walrus/p2p"
 )
 
-// facts decide about a certificate from another node or a client. They are gathered in this order, as far as needed.
+// facts decide about a certificate from another node or a client. They are gathered in this order, until one decides.
 type facts struct {
 	ours  bool  // we published it ourselves
 	known bool  // a certificate of the blob is here
@@ -54,7 +54,7 @@ func judgeGossip(f facts) (v p2p.Verdict, why finding) {
 	return p2p.Ignore, why
 }
 
-// handover is how a certificate from a client is taken.
+// handover names the steps in which a certificate from a client is taken.
 type handover string
 
 const (
