@@ -44,9 +44,6 @@ func (r *reader) decodedElsewhere() (found bool) {
 
 // decoded takes a row that was decoded instead of fetched.
 func (r *reader) decoded(i int, row held) {
-	if r.state[i] == rowSlow && !r.good[r.owner(i)] {
-		r.blame(r.owner(i), errSilent)
-	}
 	r.state[i], r.fetches[i], r.rows.rows[i] = rowHave, nil, row
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
+	"walrus/gather"
 	"walrus/ledger"
 )
 
@@ -74,6 +76,21 @@ func badNode(m *certs.Member, err error) BadNode {
 	return BadNode{Node: m.Node, Name: m.Name, Reason: reason(err), Lied: lied(err)}
 }
 
+// blame adds the holders that failed to list, each node once; a lie replaces an earlier reason.
+func blame(list []BadNode, com *certs.Committee, failures []gather.Failure) []BadNode {
+	for _, f := range failures {
+		named := badNode(&com.Members()[f.Holder], f.Err)
+		k := slices.IndexFunc(list, func(b BadNode) bool { return b.Node == named.Node })
+		switch {
+		case k < 0:
+			list = append(list, named)
+		case named.Lied && !list[k].Lied:
+			list[k] = named
+		}
+	}
+	return list
+}
+
 // String returns "name (reason)".
 func (b BadNode) String() string { return fmt.Sprintf("%s (%s)", b.Name, b.Reason) }
 
@@ -106,9 +123,6 @@ func (e *NotEnoughError) Error() string {
 	return b.String()
 }
 
-// errSilent marks a node that had not delivered when the work could be done without it.
-var errSilent = errors.New("did not answer in time")
-
 // reason returns err on one line, short enough for a table; empty for nil.
 func reason(err error) string {
 	switch {
@@ -116,8 +130,8 @@ func reason(err error) string {
 		return ""
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refused the connection: it is not running"
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errSilent):
-		return errSilent.Error()
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, gather.ErrSilent):
+		return gather.ErrSilent.Error()
 	case errors.Is(err, context.Canceled):
 		return "had not answered when it was not waited for any more"
 	}

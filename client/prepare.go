@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"walrus/gather"
 	"walrus/shards"
 )
 
@@ -65,7 +66,7 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 				late = time.After(time.Since(start) + u.c.cfg.DialTimeout/4)
 			}
 		case <-late:
-			cancel(errSilent) // the remaining nodes now end as cancelled
+			cancel(gather.ErrSilent) // the remaining nodes now end as cancelled
 			late = nil
 			open++
 		}

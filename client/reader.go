@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
+	"walrus/gather"
 	"walrus/shards"
 )
 
@@ -19,8 +20,6 @@ const (
 	maxWindow = 32
 	// readTick is the interval at which slow rows are looked for and busy nodes are asked again.
 	readTick = 200 * time.Millisecond
-	// maxBusy bounds how often a row is asked for again from a node that says it is busy.
-	maxBusy = 25
 	// slowFactor: a row that takes this many times the median is slow.
 	slowFactor = 4
 	// slowLine is the rate, in bytes per second, below which the first rows are slow.
@@ -33,7 +32,7 @@ const (
 	rowUnknown  rowState = iota
 	rowFetching          // on its way
 	rowSlow              // on its way, but too slow to count on
-	rowBusy              // its node was busy; asked again at the next tick
+	rowBusy              // its node was busy; asked again after its rest
 	rowHave              // verified, in the row store
 	rowFailed            // cannot be fetched
 	rowDropped           // written out and no longer held
@@ -48,24 +47,22 @@ type reader struct {
 	meta     *shards.Metadata
 	id       shards.BlobID
 	layout   shards.Layout // of a row
+	owners   []int         // committee index by primary index
 	w        io.Writer
 	progress Progress
 
 	rows    *rowStore
-	state   []rowState   // by primary index
-	fetches []*fetch     // by primary index; the newest
-	busy    []int        // by primary index: how often the node was busy
-	bad     map[int]bool // by committee index: not asked again
-	good    map[int]bool // by committee index: has delivered
-	suspect map[int]bool // by committee index: was silent lately; asked only when no others are left
-	off     int64        // byte of the blob to write out next
-	end     int64        // where the range ends
-	total   int64        // bytes of the range
-	need    int          // index after the last source row of the range; later rows are not wanted, or padding
-	next    int          // source row to write out next
-	decode  bool         // some source row must be decoded: keep every row
-	keep    bool         // rows stay in the row store after they are written out
-	flying  int          // fetches under way
+	state   []rowState // by primary index
+	fetches []*fetch   // by primary index; the newest
+	holders gather.Holders
+	off     int64 // byte of the blob to write out next
+	end     int64 // where the range ends
+	total   int64 // bytes of the range
+	need    int   // index after the last source row of the range; later rows are not wanted, or padding
+	next    int   // source row to write out next
+	decode  bool  // some source row must be decoded: keep every row
+	keep    bool  // rows stay in the row store after they are written out
+	flying  int   // fetches under way
 	// dialHedge: a row that waits this long for a connection is decoded from others instead.
 	dialHedge time.Duration
 	took      []time.Duration
@@ -92,8 +89,8 @@ func newReader(b *Blob, w io.Writer, off, n int64, progress Progress) *reader {
 		rows: &rowStore{rows: map[int]held{}, place: rowPlace{
 			layout: layout, memory: c.cfg.ReadMemory / 2, file: &spillFile{dir: c.cfg.TempDir}, buffers: c.buffers,
 		}},
-		state: make([]rowState, params.Shards()), fetches: make([]*fetch, params.Shards()), busy: make([]int, params.Shards()),
-		bad: map[int]bool{}, good: map[int]bool{}, suspect: c.silentNodes(com), results: make(chan *fetch, params.Shards()),
+		state: make([]rowState, params.Shards()), fetches: make([]*fetch, params.Shards()),
+		holders: c.silentNodes(com), owners: gather.Owners(com, b.id, shards.Primary), results: make(chan *fetch, params.Shards()),
 		off: off, end: off + n, total: n,
 		keep:      layout.Size()*int64(params.Rows()) <= c.cfg.ReadMemory,
 		dialHedge: b.dialHedge,
@@ -116,7 +113,7 @@ func (r *reader) run(ctx context.Context) error {
 		for len(r.results) > 0 {
 			(<-r.results).leave()
 		}
-		r.nameSlow()
+		r.nameFailed()
 	}()
 	tick := time.NewTicker(readTick)
 	defer tick.Stop()
@@ -211,7 +208,7 @@ func (r *reader) schedule(ctx context.Context, g *errgroup.Group) {
 		for _, desperate := range []bool{false, true} {
 			for k := 0; k < len(r.state) && lacking > 0 && r.count(rowFetching) < maxWindow; k++ {
 				i := (r.next + k) % len(r.state) // first rows still to be written, then parity
-				if r.state[i] != wanted || (r.suspect[r.owner(i)] && !desperate) {
+				if r.state[i] != wanted || (r.holders.Silent(r.owners[i]) && !desperate) {
 					continue
 				}
 				r.start(ctx, g, i)
@@ -225,27 +222,21 @@ func (r *reader) schedule(ctx context.Context, g *errgroup.Group) {
 // decision is reversed if the missing row comes in after all.
 func (r *reader) settle() {
 	for i, s := range r.state {
-		if (s == rowUnknown || s == rowBusy || s == rowDropped) && r.bad[r.owner(i)] && !r.c.cache.has(r.id, i) {
+		if (s == rowUnknown || s == rowBusy || s == rowDropped) && r.holders.Out(r.owners[i]) && !r.c.cache.has(r.id, i) {
 			r.state[i] = rowFailed
 		}
 	}
 	r.decode = false
 	for i := r.next; i < r.need && !r.decode; i++ {
 		s := r.state[i]
-		r.decode = s == rowFailed || s == rowSlow || (s == rowUnknown && r.suspect[r.owner(i)] && !r.c.cache.has(r.id, i))
+		r.decode = s == rowFailed || s == rowSlow || (s == rowUnknown && r.holders.Silent(r.owners[i]) && !r.c.cache.has(r.id, i))
 	}
 	r.rows.spill = r.decode && !r.keep
 }
 
-func (r *reader) owner(index int) int {
-	m := r.com.Owner(r.params.ShardOfPair(r.id, r.params.PairOfSliver(shards.Primary, index)))
-	i, _ := r.com.Member(m.Node)
-	return i
-}
-
 func (r *reader) start(ctx context.Context, g *errgroup.Group, index int) {
 	f := &fetch{index: index, start: time.Now()}
-	key := rowKey{blob: r.id, index: index, node: r.com.Members()[r.owner(index)].Node}
+	key := rowKey{blob: r.id, index: index, node: r.com.Members()[r.owners[index]].Node}
 	f.call, f.ours = r.c.flights.join(ctx, key, func() *flight {
 		fl := &flight{key: key, blob: r.blob, place: r.rows.place, spill: r.rows.spill}
 		fl.moved.Store(f.start.UnixNano())
@@ -271,8 +262,9 @@ func (f *fetch) leave() {
 
 // askAgain makes the rows of busy nodes available again.
 func (r *reader) askAgain() {
+	now := time.Now()
 	for i, s := range r.state {
-		if s == rowBusy {
+		if s == rowBusy && !now.Before(r.holders.Rest(r.owners[i])) {
 			r.state[i] = rowUnknown
 		}
 	}
@@ -291,6 +283,6 @@ func (r *reader) count(s rowState) int {
 func (r *reader) notEnough() error {
 	return &NotEnoughError{
 		Op: "read " + r.id.String(), Did: "delivered", Have: r.count(rowHave), Needed: r.params.Rows(), Shards: r.params.Shards(),
-		Nodes: r.res.Bad, Advice: "try again when more nodes are up",
+		Nodes: blame(r.res.Bad, r.com, r.holders.Failures()), Advice: "try again when more nodes are up",
 	}
 }

@@ -5,32 +5,11 @@ import (
 	"time"
 )
 
-// blame adds node i to the bad nodes, once; a lie replaces an earlier reason.
-func (r *reader) blame(i int, err error) {
-	m := &r.com.Members()[i]
-	named := badNode(m, err)
-	for k, b := range r.res.Bad {
-		if b.Node == m.Node {
-			if named.Lied && !b.Lied {
-				r.res.Bad[k] = named
-			}
-			return
-		}
-	}
-	r.res.Bad = append(r.res.Bad, named)
-}
-
-// nameSlow blames the nodes that delivered nothing they were asked for, and remembers the silent ones for later reads.
-func (r *reader) nameSlow() {
-	for i, s := range r.state {
-		if s == rowSlow && !r.good[r.owner(i)] {
-			r.blame(r.owner(i), errSilent)
-		}
-	}
-	for i := range r.suspect { // includes nodes that were silent lately and were not asked
-		r.blame(i, errSilent)
-	}
-	r.c.rememberSilent(r.com, r.suspect)
+// nameFailed names the nodes that did not deliver what they were asked for, and remembers the silent ones for later
+// reads.
+func (r *reader) nameFailed() {
+	r.res.Bad = blame(r.res.Bad, r.com, r.holders.Failures())
+	r.c.rememberSilent(r.com, r.holders)
 }
 
 // A row waits for a connection for dialHedgeFactor times the time in which the first node was reached and sent the
@@ -60,9 +39,10 @@ func (r *reader) markSlow() {
 		silent := time.Since(time.Unix(0, fl.moved.Load())) > patience
 		late := time.Since(r.fetches[i].start) > limit
 		if silent {
-			r.suspect[r.owner(i)] = true
+			r.holders.Silence(r.owners[i])
 		}
 		if silent || late {
+			r.holders.Late(r.owners[i])
 			r.state[i] = rowSlow
 		}
 	}

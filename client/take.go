@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"walrus/p2p"
+	"walrus/gather"
 )
 
 // take handles the end of a fetch.
@@ -17,7 +17,7 @@ func (r *reader) take(f *fetch) error {
 	if r.fetches[f.index] != f { // decoded meanwhile
 		f.leave()
 		if f.err != nil {
-			r.blame(r.owner(f.index), f.err)
+			r.holders.Fail(time.Now(), r.owners[f.index], f.err)
 		}
 		return nil
 	}
@@ -35,8 +35,7 @@ func (r *reader) hold(f *fetch) error {
 	if fl.cached {
 		r.res.Cached += r.layout.Size()
 	} else {
-		r.good[r.owner(f.index)] = true
-		delete(r.suspect, r.owner(f.index))
+		r.holders.Deliver(r.owners[f.index])
 		if f.ours {
 			r.took = append(r.took, time.Since(f.start))
 			r.res.Fetched += r.layout.Size()
@@ -71,15 +70,8 @@ func (r *reader) own(i int) error {
 
 // miss handles a fetch that brought no row.
 func (r *reader) miss(f *fetch) {
-	if errors.Is(f.err, p2p.ErrBusy) {
-		if r.busy[f.index]++; r.busy[f.index] <= maxBusy {
-			r.state[f.index] = rowBusy
-			return
-		}
-	}
 	r.state[f.index] = rowFailed
-	r.blame(r.owner(f.index), f.err)
-	if !errors.Is(f.err, p2p.ErrNotFound) && !errors.Is(f.err, p2p.ErrCorrupt) && !errors.Is(f.err, p2p.ErrBusy) {
-		r.bad[r.owner(f.index)] = true
+	if r.holders.Fail(time.Now(), r.owners[f.index], f.err) == gather.Busy {
+		r.state[f.index] = rowBusy
 	}
 }

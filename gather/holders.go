@@ -56,6 +56,7 @@ type Holders []holder
 type holder struct {
 	out       bool      // not asked again
 	silent    bool      // kept somebody waiting; asked only when no others are left
+	late      bool      // sent too slowly to be waited for
 	delivered bool      // since the record began, or was cloned
 	rests     int       // in a row
 	until     time.Time // end of the newest rest
@@ -85,6 +86,9 @@ func (s Holders) Deliver(i int) {
 
 // Silence records that holder i keeps somebody waiting.
 func (s Holders) Silence(i int) { s[i].silent = true }
+
+// Late records that holder i sends, but too slowly to be waited for.
+func (s Holders) Late(i int) { s[i].late = true }
 
 // Fail records that a request to holder i failed. A holder that is busy too often is Failed.
 func (s Holders) Fail(now time.Time, i int, err error) Verdict {
@@ -147,7 +151,7 @@ func (s Holders) Failures() []Failure {
 		switch h := &s[i]; {
 		case h.err != nil:
 			all = append(all, Failure{Holder: i, Err: h.err})
-		case h.silent:
+		case h.silent, h.late && !h.delivered:
 			all = append(all, Failure{Holder: i, Err: ErrSilent})
 		}
 	}
