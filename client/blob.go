@@ -98,7 +98,7 @@ func (b *Blob) copyStrict(ctx context.Context, w io.Writer, off, n int64, progre
 	if err := r.run(ctx); err != nil {
 		return r.res, err
 	}
-	enc, err := shards.NewEncoder(r.params, f, b.meta.Length)
+	enc, err := shards.NewEncoder(b.com.Params(), f, b.meta.Length)
 	if err != nil {
 		return r.res, err
 	}

@@ -141,21 +141,16 @@ func (b *columnBatch) finish(f *columnFetch) {
 
 // markSlow stops counting on columns that hold up the batch.
 func (b *columnBatch) markSlow() {
-	hedge := b.r.c.cfg.Hedge
-	limit := hedge + time.Duration(b.r.layout.Size())*time.Second/slowLine
+	now, patience := time.Now(), b.r.c.patienceFor(b.r.layout.Size(), b.r.dialHedge)
 	for f, counted := range b.flying {
 		if !counted {
 			continue
 		}
-		patience := hedge
-		if !f.connected.Load() {
-			patience = min(patience, b.r.dialHedge)
-		}
-		silent := time.Since(time.Unix(0, f.moved.Load())) > patience
+		silent := patience.Silent(now, gather.Motion{Connected: f.connected.Load(), Moved: time.Unix(0, f.moved.Load())})
 		if silent {
 			b.r.holders.Silence(b.r.owner[f.index])
 		}
-		if silent || time.Since(f.start) > limit {
+		if silent || now.Sub(f.start) > patience.First {
 			b.flying[f] = false
 		}
 	}
