@@ -100,11 +100,11 @@ func (r *reader) read(ctx context.Context) error {
 		}
 		wanted := r.plan.Fetch(time.Now(), r.fetches.flying)
 		r.rows.spill = r.plan.MustDecode() && !r.rows.keep
+		if r.plan.Impossible() {
+			return r.notEnough()
+		}
 		for _, i := range wanted {
 			r.fetches.start(ctx, i, r.rows.spill)
-		}
-		if r.fetches.flying == 0 && !r.plan.Resting() {
-			return r.notEnough()
 		}
 		select {
 		case f := <-r.fetches.ended:

@@ -86,8 +86,11 @@ func (r *Rows) MustDecode() bool { return r.decode }
 // CanDecode reports whether some row must be decoded, and enough others are held.
 func (r *Rows) CanDecode() bool { return r.decode && r.count(have) >= r.Sources }
 
-// Resting reports whether some row waits for its busy holder.
-func (r *Rows) Resting() bool { return slices.Contains(r.state, busy) }
+// Impossible reports whether some row cannot be fetched, and too few others may still come to decode it. Ask after
+// Fetch.
+func (r *Rows) Impossible() bool {
+	return slices.Contains(r.state[r.Next:r.End], failed) && len(r.state)-r.count(failed) < r.Sources
+}
 
 // Arrived records that row i is verified and held. fetched is false if its holder was not asked.
 func (r *Rows) Arrived(i int, fetched bool) {
@@ -136,7 +139,7 @@ func (r *Rows) Fetch(now time.Time, flying int) (rows []int) {
 			for _, desperate := range []bool{false, true} {
 				for k := 0; k < len(r.state) && len(rows) < room; k++ {
 					i := (r.Next + k) % len(r.state) // first rows still to be written, then parity
-					if r.state[i] == wanted && r.Holders.Silent(r.Owner[i]) == desperate {
+					if r.state[i] == wanted && r.mayHang(i) == desperate {
 						rows = append(rows, i)
 					}
 				}
@@ -163,9 +166,12 @@ func (r *Rows) Decide(now time.Time) {
 	r.decode = false
 	for i := r.Next; i < r.End && !r.decode; i++ {
 		s := r.state[i]
-		r.decode = s == failed || s == slow || (s == unknown && r.Holders.Silent(r.Owner[i]) && !r.Stored(i))
+		r.decode = s == failed || s == slow || s == unknown && r.mayHang(i)
 	}
 }
+
+// mayHang reports whether row i must come from a holder that was silent.
+func (r *Rows) mayHang(i int) bool { return r.Holders.Silent(r.Owner[i]) && !r.Stored(i) }
 
 // Look stops counting on rows that hold up the read: the next row, or any row when decoding. motion tells how far the
 // fetch of a row has come.

@@ -33,7 +33,7 @@ var outcomes = map[string]error{
 // TestTraces plays the scripts of testdata. A script names the holders with their slivers, and what is wanted; then it
 // says, line by line, what happens and when. Below each line, indented, stands what is decided.
 func TestTraces(t *testing.T) {
-	files, err := filepath.Glob("testdata/symbols-*.txt")
+	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no traces: %v", err)
 	}
@@ -43,12 +43,11 @@ func TestTraces(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var out strings.Builder
-			play(t, string(b), &out)
+			got := play(t, string(b))
 			if *update {
-				err = os.WriteFile(file, []byte(out.String()), 0o644)
-			} else if out.String() != string(b) {
-				t.Errorf("decided otherwise; if that is right, run the test with -update and read the diff:\n%s", out.String())
+				err = os.WriteFile(file, []byte(got), 0o644)
+			} else if got != string(b) {
+				t.Errorf("decided otherwise; if that is right, run the test with -update and read the diff:\n%s", got)
 			}
 			if err != nil {
 				t.Error(err)
@@ -57,61 +56,77 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-// scene is a trace being played.
+// scene is a trace being played: of symbols or of rows.
 type scene struct {
-	t     *testing.T
-	names []string
-	owner []int
-	local int
-	plan  *plan
-	ended bool
+	t       *testing.T
+	out     strings.Builder
+	names   []string
+	owner   []int
+	holders Holders
+	local   int
+	ended   bool
+
+	plan *plan
+
+	rows   *Rows
+	stored []int          // rows in the cache
+	motion map[int]Motion // of fetches under way, by row
 }
 
-// play copies the script to out with what is decided.
-func play(t *testing.T, script string, out *strings.Builder) {
-	s := &scene{t: t, local: -1}
-	need, window := 0, 0
-	var known []string
+// play returns the script with what is decided.
+func play(t *testing.T, script string) string {
+	s := &scene{t: t, local: -1, motion: map[int]Motion{}}
 	for line := range strings.Lines(script) {
 		line = strings.TrimSuffix(line, "\n")
 		if strings.HasPrefix(line, "    ") {
 			continue
 		}
-		fmt.Fprintln(out, line)
-		words := strings.Fields(line)
-		switch {
-		case line == "" || line[0] == '#':
-		case words[0] == "holders":
-			for i, w := range words[1:] {
-				name, slivers, _ := strings.Cut(w, ":")
-				s.names = append(s.names, name)
-				for _, text := range strings.Split(slivers, ",") {
-					sliver := s.number(text)
-					for len(s.owner) <= sliver {
-						s.owner = append(s.owner, -1)
-					}
-					s.owner[sliver] = i
-				}
-			}
-		case words[0] == "local":
-			s.local = slices.Index(s.names, words[1])
-		case words[0] == "silent":
-			known = words[1:]
-		case words[0] == "need":
-			need, window = s.number(words[1]), s.number(words[3])
-			holders := NewHolders(len(s.names))
-			for _, name := range known {
-				holders.Silence(slices.Index(s.names, name))
-			}
-			order := make([]int, len(s.owner))
-			for i := range order {
-				order[i] = i
-			}
-			s.plan = newPlan(need, window, s.local, s.owner, order, holders)
-		default:
-			s.event(line, out)
+		fmt.Fprintln(&s.out, line)
+		if line != "" && line[0] != '#' && !s.set(strings.Fields(line)) {
+			s.event(line)
 		}
 	}
+	return s.out.String()
+}
+
+// set takes a line that describes the scene.
+func (s *scene) set(words []string) bool {
+	switch words[0] {
+	case "holders":
+		for i, w := range words[1:] {
+			name, slivers, _ := strings.Cut(w, ":")
+			s.names = append(s.names, name)
+			for _, text := range strings.Split(slivers, ",") {
+				sliver := s.number(text)
+				for len(s.owner) <= sliver {
+					s.owner = append(s.owner, -1)
+				}
+				s.owner[sliver] = i
+			}
+		}
+		s.holders = NewHolders(len(s.names))
+	case "local":
+		s.local = slices.Index(s.names, words[1])
+	case "silent":
+		s.holders.Silence(slices.Index(s.names, words[1]))
+	case "stored":
+		s.stored = append(s.stored, s.number(words[1]))
+	case "need": // need 3 window 2
+		order := make([]int, len(s.owner))
+		for i := range order {
+			order[i] = i
+		}
+		s.plan = newPlan(s.number(words[1]), s.number(words[3]), s.local, s.owner, order, s.holders)
+	case "read": // read 0 to 3 sources 4 window 2
+		s.rows = NewRows(RowsConfig{
+			Next: s.number(words[1]), End: s.number(words[3]) + 1, Sources: s.number(words[5]), Window: s.number(words[7]), Decoding: 32,
+			Owner: s.owner, Holders: s.holders, Stored: func(i int) bool { return slices.Contains(s.stored, i) },
+			Patience: Patience{Hedge: 2 * time.Second, Dial: time.Second, First: 4 * time.Second},
+		})
+	default:
+		return false
+	}
+	return true
 }
 
 func (s *scene) number(text string) int {
@@ -123,77 +138,174 @@ func (s *scene) number(text string) int {
 }
 
 // event plays one line, such as "200ms a is busy for 3".
-func (s *scene) event(line string, out *strings.Builder) {
+func (s *scene) event(line string) {
 	at, what, _ := strings.Cut(line, " ")
 	passed, err := time.ParseDuration(at)
-	if err != nil {
+	switch {
+	case err != nil:
 		s.t.Fatalf("%q: %v", line, err)
-	}
-	now := time.Unix(0, 0).Add(passed)
-	if s.ended {
+	case s.ended:
 		s.t.Fatalf("%q: it has ended", line)
 	}
-	before := s.plan.holders.Clone()
-	if what == "nothing yet" {
-		s.tell(before, s.plan.look(now), out)
-		return
-	}
+	now := time.Unix(0, 0).Add(passed)
+	before := s.holders.Clone()
 	name, rest, _ := strings.Cut(what, " ")
 	cut := strings.LastIndex(rest, " ")
-	outcome, known := outcomes[rest[:cut]]
-	sliver := s.number(rest[cut+1:])
-	switch {
-	case !known:
-		s.t.Fatalf("%q: nothing is like that", line)
-	case s.names[s.owner[sliver]] != name:
-		s.t.Fatalf("%q: it belongs to %s", line, s.names[s.owner[sliver]])
+	if what == "nothing yet" {
+		name, cut = "", -1
+	}
+	sliver := -1
+	if cut >= 0 {
+		sliver = s.number(rest[cut+1:])
+		rest = rest[:cut]
+		if owner := s.names[s.owner[sliver]]; owner != name {
+			s.t.Fatalf("%q: sliver %d belongs to %s", line, sliver, owner)
+		}
+	}
+	if s.plan != nil {
+		d := s.symbols(now, rest, sliver)
+		s.tellHolders(before)
+		s.tell(d)
+		return
+	}
+	s.rowEvent(now, rest, sliver)
+	s.tellHolders(before)
+	s.tellRows(now)
+}
+
+// outcome finds the words for what came of a request.
+func (s *scene) outcome(words string) error {
+	err, known := outcomes[words]
+	if !known {
+		s.t.Fatalf("%q: no outcome is called that", words)
+	}
+	return err
+}
+
+func (s *scene) symbols(now time.Time, what string, sliver int) decision {
+	if sliver < 0 {
+		return s.plan.look(now)
 	}
 	if _, asked := s.plan.flying[sliver]; !asked {
-		s.t.Fatalf("%q: nobody asked", line)
+		s.t.Fatalf("nobody asked for %d", sliver)
 	}
-	if outcome == nil {
-		s.tell(before, s.plan.delivered(now, sliver), out)
-	} else {
-		s.tell(before, s.plan.failed(now, sliver, outcome), out)
+	if err := s.outcome(what); err != nil {
+		return s.plan.failed(now, sliver, err)
+	}
+	return s.plan.delivered(now, sliver)
+}
+
+func (s *scene) rowEvent(now time.Time, what string, row int) {
+	switch {
+	case row < 0:
+		s.rows.Look(now, func(i int) Motion { return s.motion[i] })
+		return
+	case what == "sends part of":
+		s.motion[row] = Motion{Connected: true, Moved: now}
+		return
+	}
+	if _, asked := s.motion[row]; !asked {
+		s.t.Fatalf("nobody asked for %d", row)
+	}
+	delete(s.motion, row)
+	if err := s.outcome(what); err != nil {
+		s.rows.Failed(now, row, err)
+		return
+	}
+	stored := slices.Contains(s.stored, row)
+	if s.rows.Arrived(row, !stored); !stored {
+		s.rows.Took(now.Sub(s.rows.start[row]))
 	}
 }
 
-// tell writes what changed and what is decided.
-func (s *scene) tell(before Holders, d decision, out *strings.Builder) {
-	say := func(format string, args ...any) { fmt.Fprintf(out, "    "+format+"\n", args...) }
-	since := func(at time.Time) time.Duration { return at.Sub(time.Unix(0, 0)) }
-	for i := range s.plan.holders {
-		old, h := &before[i], &s.plan.holders[i]
-		switch {
+func (s *scene) say(format string, args ...any) { fmt.Fprintf(&s.out, "    "+format+"\n", args...) }
+
+// name returns a sliver with its holder.
+func (s *scene) name(sliver int) string {
+	return fmt.Sprintf("%s for %d", s.names[s.owner[sliver]], sliver)
+}
+
+// tellHolders writes what changed in the record of the holders.
+func (s *scene) tellHolders(before Holders) {
+	for i := range s.holders {
+		switch old, h := &before[i], &s.holders[i]; {
 		case h.out && !old.out && Judge(h.err) == Lied:
-			say("%s lied and is not asked again", s.names[i])
+			s.say("%s lied and is not asked again", s.names[i])
 		case h.out && !old.out:
-			say("%s is not asked again: %v", s.names[i], h.err)
+			s.say("%s is not asked again: %v", s.names[i], h.err)
 		case h.until.After(old.until):
-			say("%s rests until %v", s.names[i], since(h.until))
+			s.say("%s rests until %v", s.names[i], h.until.Sub(time.Unix(0, 0)))
+		case h.silent && !old.silent:
+			s.say("%s is silent", s.names[i])
 		case old.silent && !h.silent:
-			say("%s is forgiven", s.names[i])
+			s.say("%s is forgiven", s.names[i])
+		case h.late && !old.late:
+			s.say("%s is slow", s.names[i])
 		}
 	}
+}
+
+// tell writes what is decided about symbols.
+func (s *scene) tell(d decision) {
 	for _, sliver := range d.late {
-		say("%s is late with %d: no longer counted on", s.names[s.owner[sliver]], sliver)
+		s.say("no longer count on %s", s.name(sliver))
 	}
 	for _, sliver := range d.ask {
-		say("ask %s for %d", s.names[s.owner[sliver]], sliver)
+		s.say("ask %s", s.name(sliver))
 	}
 	s.ended = d.end != open
 	switch d.end {
 	case done:
-		say("done")
+		s.say("done")
 	case impossible:
-		say("impossible: %d of %d", s.plan.got, s.plan.need)
-		for _, f := range s.plan.holders.Failures() {
-			say("  %s: %v", s.names[f.Holder], f.Err)
-		}
+		s.say("impossible: %d of %d", s.plan.got, s.plan.need)
+		s.tellFailures()
 	default:
 		if !d.wake.IsZero() {
-			say("look again at %v", since(d.wake))
+			s.say("look again at %v", d.wake.Sub(time.Unix(0, 0)))
 		}
+	}
+}
+
+// tellRows does what a reader does after each event, and writes what is decided about rows.
+func (s *scene) tellRows(now time.Time) {
+	for !s.rows.Done() && s.rows.Has(s.rows.Next) {
+		s.say("write %d", s.rows.Next)
+		s.rows.Wrote(s.rows.MustDecode())
+	}
+	if s.ended = s.rows.Done(); s.ended {
+		s.say("done")
+		return
+	}
+	if s.rows.CanDecode() {
+		missing := s.rows.Missing()
+		s.say("decode %v from %v", missing, s.rows.Inputs())
+		for _, i := range missing {
+			s.rows.Arrived(i, false)
+			delete(s.motion, i)
+		}
+		s.rows.Decide(now)
+		s.tellRows(now)
+		return
+	}
+	decoding := s.rows.MustDecode()
+	fetch := s.rows.Fetch(now, len(s.motion))
+	if decoding != s.rows.MustDecode() {
+		s.say(map[bool]string{true: "rows must be decoded", false: "no row must be decoded any more"}[s.rows.MustDecode()])
+	}
+	for _, i := range fetch {
+		s.motion[i] = Motion{Moved: now}
+		s.say("ask %s", s.name(i))
+	}
+	if s.ended = s.rows.Impossible(); s.ended {
+		s.say("impossible: %d of %d", s.rows.Held(), s.rows.Sources)
+		s.tellFailures()
+	}
+}
+
+func (s *scene) tellFailures() {
+	for _, f := range s.holders.Failures() {
+		s.say("  %s: %v", s.names[f.Holder], f.Err)
 	}
 }
 
