@@ -91,7 +91,7 @@ func (u *upload) begin(i int, held []int) []int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.nodes[i].working, u.nodes[i].err = true, nil
-	u.total += size * int64(len(pairs))
+	u.bytes.total += size * int64(len(pairs))
 	u.nodes[i].total += size * int64(len(pairs))
 	return pairs
 }

@@ -92,9 +92,8 @@ func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, t *tap, params 
 			}
 			t.sent.Add(int64(len(b)))
 			u.mu.Lock()
-			u.sent += int64(len(b))
 			u.nodes[i].sent += int64(len(b))
-			u.progress.report(Uploading, u.sent, u.total)
+			u.bytes.add(int64(len(b)))
 			u.mu.Unlock()
 		}
 	}

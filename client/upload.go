@@ -42,11 +42,20 @@ type upload struct {
 	mu        sync.Mutex // guards the rest
 	epoch     uint32     // only confirmations of this epoch count
 	nodes     []nodeState
-	progress  Progress
-	sent      int64
-	total     int64
+	bytes     sentBytes
 	cert      *certs.Certificate
 	certified time.Time
+}
+
+// sentBytes counts the bytes sent to all nodes, and reports them.
+type sentBytes struct {
+	progress    Progress
+	sent, total int64
+}
+
+func (b *sentBytes) add(n int64) {
+	b.sent += n
+	b.progress.report(Uploading, b.sent, b.total)
 }
 
 // nodeState tracks one node's part in an upload.
@@ -61,7 +70,7 @@ type nodeState struct {
 
 func newUpload(c *Client, com *certs.Committee, enc *shards.Encoder, w *want, reg *registration, progress Progress) *upload {
 	return &upload{
-		c: c, com: com, enc: enc, meta: w.meta, raw: w.meta.Marshal(), id: w.id, reg: reg, epoch: com.Epoch(), progress: progress,
+		c: c, com: com, enc: enc, meta: w.meta, raw: w.meta.Marshal(), id: w.id, reg: reg, epoch: com.Epoch(), bytes: sentBytes{progress: progress},
 		nodes: make([]nodeState, len(com.Members())), quorum: make(chan struct{}),
 	}
 }
