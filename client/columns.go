@@ -15,7 +15,7 @@ import (
 	"walrus/shards"
 )
 
-// maxBatch bounds the columns fetched together, and so the symbols that one node is asked for at once.
+// maxBatch bounds the columns fetched together, and thereby the symbols asked of one node at once.
 const maxBatch = 128
 
 // columnReader fetches secondary slivers of one blob, batch by batch. One goroutine uses it.

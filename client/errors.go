@@ -25,12 +25,12 @@ var ErrNoFile = errors.New("no such file in the quilt")
 // ErrStalled is returned by operations that need the ledger when it stands still or cannot be reached. Reads go on.
 var ErrStalled = errors.New("the ledger stands still")
 
-// ErrUnknown is returned when a transaction was sent and its outcome is not known: it may have taken effect, or still
-// may.
+// ErrUnknown is returned when a transaction was sent and its outcome is unknown: it may have taken effect, or may still
+// do so.
 var ErrUnknown = ledger.ErrUnknown
 
 // ErrNoWallet is returned for operations that cost WAL when the client has no wallet.
-var ErrNoWallet = errors.New("no wallet: this costs WAL, name a wallet in the configuration")
+var ErrNoWallet = errors.New("this costs WAL and there is no wallet: name one in the configuration")
 
 // ErrNoFunds is returned when the account has too little WAL. The error is a *NoFundsError if the amounts are known.
 var ErrNoFunds = errors.New("not enough WAL")
@@ -53,14 +53,14 @@ type NoFundsError struct {
 
 // Error returns the whole sentence for people.
 func (e *NoFundsError) Error() string {
-	return fmt.Sprintf("%v: it takes %v, the account %s has %v", ErrNoFunds, e.Need, e.Account, e.Have)
+	return fmt.Sprintf("%v: %v needed, account %s has %v", ErrNoFunds, e.Need, e.Account, e.Have)
 }
 
 // Unwrap returns ErrNoFunds.
 func (e *NoFundsError) Unwrap() error { return ErrNoFunds }
 
-// ErrInconsistent is returned for a blob whose writer encoded it wrongly: different slivers give different contents,
-// so no content is returned at all.
+// ErrInconsistent is returned for a blob that its writer encoded wrongly. Different slivers give different contents,
+// so reads return none.
 var ErrInconsistent = errors.New("the blob was encoded inconsistently by its writer and has no content")
 
 // BadNode names a node that did not do its part, and the reason.
@@ -133,7 +133,7 @@ func reason(err error) string {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, gather.ErrSilent):
 		return gather.ErrSilent.Error()
 	case errors.Is(err, context.Canceled):
-		return "had not answered when it was not waited for any more"
+		return "had not answered when the others were done"
 	}
 	return shorten(strings.Join(strings.Fields(err.Error()), " "))
 }

@@ -79,8 +79,8 @@ func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.B
 	}
 }
 
-// errLied marks a well-formed answer about something that was not asked.
-var errLied = errors.New("answered something else than what was asked")
+// errLied marks a well-formed answer to another question.
+var errLied = errors.New("answered another question than was asked")
 
 // lied reports whether err proves that the node served wrong bytes. Other errors are failures.
 func lied(err error) bool {

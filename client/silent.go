@@ -7,8 +7,8 @@ import (
 	"walrus/gather"
 )
 
-// silence: for this long, reads do not count on a node that was silent in one. Waiting for it in every read would cost
-// one hedge each time; decoding without it costs little.
+// silence: for this long after a node was silent, reads do not count on it. Waiting for it would cost each read one
+// hedge; decoding without it costs little.
 const silence = 10 * time.Second
 
 // silentNodes returns what is known of the committee's nodes: those that were silent lately.

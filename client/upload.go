@@ -96,7 +96,7 @@ func (u *upload) run(caller context.Context) error {
 		}
 		return nil
 	})
-	g.Go(func() error { // without its registration the upload is pointless
+	g.Go(func() error { // if registering fails, uploading is pointless
 		if err := u.reg.waitOr(ctx); err != nil {
 			cancel(err)
 		}
@@ -195,7 +195,7 @@ func (u *upload) notEnough() error {
 		}
 	}
 	if mismatches >= u.com.OneHonest() {
-		e.Advice = "what was sent is not what was encoded first: if the file changed meanwhile, store it again"
+		e.Advice = "the bytes sent differ from the bytes encoded before: if the file has changed, store it again"
 	}
 	return e
 }
@@ -212,7 +212,7 @@ func (u *upload) outcome() []NodeUpload {
 }
 
 // errLate is the cancel cause for nodes that had not confirmed in time after the quorum.
-var errLate = errors.New("had not confirmed when the time after the others had passed: it repairs itself")
+var errLate = errors.New("had not confirmed in the time left after the quorum: it repairs itself")
 
 // why returns ctx's cancel cause if there is one, and err otherwise.
 func why(ctx context.Context, err error) error {
