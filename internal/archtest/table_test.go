@@ -35,7 +35,9 @@ var units = map[string]unit{
 	// A unit of its own, so that no other part of the engine sees Badger.
 	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}},
 
-	"client": {imports: join(core, ledger, "p2p", "quilt", "internal/pause"), tests: []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"}},
+	// p2p only for the errors and limits of the protocol: it asks through an interface.
+	"gather": {imports: join(core, "p2p")},
+	"client": {imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"), tests: []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"}},
 	// The package at the top is for programs of others: what it imports, they link.
 	top: {
 		imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt"),
