@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"walrus/bench"
+	"walrus/internal/bench"
 )
 
 const benchLong = `Measure how fast this machine encodes, decodes and repairs, and how near that is to what it could do at best.

@@ -16,7 +16,6 @@ var units = map[string]unit{
 	"shards": {},
 	"certs":  {imports: []string{"shards"}},
 	"quilt":  {imports: []string{"shards"}},
-	"bench":  {imports: []string{"shards"}},
 
 	"store": {imports: join(core, "internal/badgerdisk")},
 	"p2p":   {imports: core, tests: []string{"internal/swarmtest"}},
@@ -55,13 +54,16 @@ var units = map[string]unit{
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "bench", "config", "compose", "node", "gateway", "client", "clientnode", "p2p", "quilt", "internal/userfile")},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "node", "gateway", "client", "clientnode", "p2p", "quilt", "internal/userfile")},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
 
 	// What every Badger database needs: its files checked before it opens, its faults caught, its syncs complete.
 	"internal/badgerdisk": {},
+
+	// Measurements that the command offers to its users.
+	"internal/bench": {imports: []string{"shards"}},
 
 	"internal/archtest":   {},
 	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet")},
