@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"walrus/client"
-	"walrus/gateway"
+	"walrus/client/jsonform"
 	"walrus/ledger"
 	"walrus/shards"
 )
@@ -49,9 +49,9 @@ func (a *app) listBlobs(ctx context.Context, expired bool) (err error) {
 		return err
 	}
 	if a.global.json {
-		out := make([]gateway.BlobObject, 0, len(list))
+		out := make([]jsonform.BlobObject, 0, len(list))
 		for i := range list {
-			out = append(out, gateway.NewBlobObject(list[i].Object, &list[i].Blob))
+			out = append(out, jsonform.NewBlobObject(list[i].Object, &list[i].Blob))
 		}
 		return a.printJSON(out)
 	}

@@ -35,6 +35,8 @@ var units = map[string]unit{
 	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}},
 
 	"client": {imports: join(core, ledger, "p2p", "quilt"), tests: []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"}},
+	// A unit of its own, so that the gateway and the command print the same JSON.
+	"client/jsonform": {imports: []string{"shards", ledger, "client"}},
 	// The package at the top is for programs of others: what it imports, they link.
 	top: {
 		imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt"),
@@ -43,7 +45,7 @@ var units = map[string]unit{
 	// What is only a client wires no store and no engine: programs of others link it.
 	"clientnode": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "client", "p2p", "dht")},
 	"gateway": {
-		imports: join(core, ledger, "ledger/light", "client", "p2p", "quilt"), // light shows what it proves; p2p only for the types of the client's answers
+		imports: join(core, ledger, "ledger/light", "client", "client/jsonform", "p2p", "quilt"), // light shows what it proves; p2p only for the types of the client's answers
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest"},
 	},
 	"node": {
@@ -54,7 +56,7 @@ var units = map[string]unit{
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "node", "gateway", "client", "clientnode", "p2p", "quilt", "internal/userfile")},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "node", "client", "client/jsonform", "clientnode", "p2p", "quilt", "internal/userfile")},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
