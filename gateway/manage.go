@@ -160,7 +160,7 @@ func (g *Gateway) extend(w http.ResponseWriter, r *http.Request, object ledger.O
 		return err
 	}
 	var b bill
-	changed, err := g.client.Extend(ctx, object, epochs, client.ExtendOptions{Approve: b.approve(ctx, g.reserve)})
+	changed, err := g.client.Extend(ctx, object, epochs, client.ExtendOptions{Approve: b.approve(ctx, g.limits)})
 	if err != nil {
 		b.failed(err)
 		return err

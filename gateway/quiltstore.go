@@ -113,7 +113,7 @@ func (g *Gateway) storeQuilt(w http.ResponseWriter, r *http.Request, opt client.
 	if err != nil {
 		return err
 	}
-	if err := g.checkSize(r.Context(), int64(q.Size())); err != nil {
+	if err := g.limits.CheckSize(r.Context(), int64(q.Size())); err != nil {
 		return err
 	}
 	ctx, done := g.storing(r.Context())
