@@ -6,7 +6,6 @@ import (
 
 	"walrus/clientnode"
 	"walrus/config"
-	"walrus/dht"
 	"walrus/gateway"
 	"walrus/ledger/wallet"
 )
@@ -26,14 +25,9 @@ func (g *Gateway) OperatorToken() (string, error) {
 	return gateway.OperatorToken(g.Site.API.Store.OwnerKey)
 }
 
-// NodeGateway configures the gateway beside a node, through which it reaches the network. node.yaml must have a section
-// for it.
+// NodeGateway configures the gateway beside a node, for node.OpenGatewayBeside. node.yaml must have a section for it.
 func NodeGateway(n *config.Node, version string, log *slog.Logger) (*Gateway, error) {
 	genesis, err := config.LoadGenesis(n.Genesis)
-	if err != nil {
-		return nil, err
-	}
-	here, err := n.LocalAddr()
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +39,6 @@ func NodeGateway(n *config.Node, version string, log *slog.Logger) (*Gateway, er
 	}
 	g := DefaultGateway()
 	g.Client, g.Open = config.ClientProcess(genesis.Network, version, log), clientnode.Light(genesis, payer, log)
-	g.Client.DHT = dht.Config{Bootstrap: append([]string{here}, n.Bootstrap...), MDNS: n.MDNS}
 	g.Site.API.Version, g.Site.API.Publisher = version, payer != nil
 	g.Site.API.Store.UploadDir = filepath.Join(n.Home, "uploads")
 	if err := nodeGateway(&g.Site, &n.Gateway); err != nil {

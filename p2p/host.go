@@ -23,8 +23,8 @@ func protocolID(network, name string) protocol.ID {
 	return protocol.ID("/walrus/" + network + "/" + name)
 }
 
-// Host asks peers, itself included, and after Serve answers them. It owns the libp2p host of this process. Its methods may be
-// called concurrently.
+// Host asks peers, itself included, and after Serve answers them. It owns the libp2p host of this process. Its methods
+// may be called concurrently.
 type Host struct {
 	host   host.Host // constant, like cfg
 	cfg    Config

@@ -123,9 +123,9 @@ func (a *app) printOperatorToken(gw *compose.Gateway) error {
 	return err
 }
 
-// startNodeGateway starts the gateway that a node's configuration asks for. It returns the gateway's URL, or "" for
-// none. The node must be running already.
-func (a *app) startNodeGateway(ctx context.Context, home string, start func(task)) (url string, err error) {
+// startNodeGateway starts the gateway that the configuration of a running node asks for, on the node's host. It returns
+// the gateway's URL, or "" for none.
+func (a *app) startNodeGateway(ctx context.Context, n *node.Node, home string, start func(task)) (url string, err error) {
 	conf, err := config.LoadNode(home)
 	if err != nil || conf.Gateway.Bind == "" {
 		return "", err
@@ -138,7 +138,7 @@ func (a *app) startNodeGateway(ctx context.Context, home string, start func(task
 	if err != nil {
 		return "", err
 	}
-	g, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
+	g, err := node.OpenGatewayBeside(ctx, n, gw.Client, gw.Open, gw.Site)
 	if err != nil {
 		return "", err
 	}
