@@ -87,7 +87,7 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	faces, err := pages.New(pages.Config{
 		Publisher: cfg.API.Publisher, Aggregator: cfg.API.Aggregator, MaxUpload: cfg.API.Store.MaxBody, MaxQuilt: cfg.API.Store.MaxQuiltBody,
 		TempDir: cfg.API.Store.TempDir, Epochs: cfg.API.Store.Epochs,
-	}, s.explorer, log)
+	}, s.explorer, s.explorer, log)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}

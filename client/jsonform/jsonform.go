@@ -72,8 +72,8 @@ type Extended struct {
 	EpochsExtended uint32 `json:"epochsExtended" example:"1"`
 }
 
-// AlreadyCertified describes a blob that was already stored. It has an object if the record is the publisher's, an event
-// otherwise.
+// AlreadyCertified describes a blob that was already stored. It has an object if the record is the publisher's,
+// otherwise an event.
 type AlreadyCertified struct {
 	BlobID   shards.BlobID    `json:"blobId"`
 	Event    *Event           `json:"event,omitempty" doc:"Stands for somebody else's record."`

@@ -109,7 +109,7 @@ func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggreg
 }
 
 // printOperatorToken prints the token that is valid for every record of a publisher.
-func (a *app) printOperatorToken(gw *compose.Gateway) error {
+func (a *terminal) printOperatorToken(gw *compose.Gateway) error {
 	token, err := gw.OperatorToken()
 	if err != nil {
 		return err

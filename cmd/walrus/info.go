@@ -75,7 +75,7 @@ func (a *app) askInfo(ctx context.Context, conf *config.Client) (info *client.In
 	return s.Info(ctx)
 }
 
-func (a *app) printInfo(r *infoReport, info *client.Info) error {
+func (a *terminal) printInfo(r *infoReport, info *client.Info) error {
 	b, c, p := r.BFT, r.Committee, info.Params
 	rows := [][]string{{"network", r.Network.Name}, {"network ID", r.Network.ID}}
 	if e := r.Epoch; e != nil {

@@ -45,7 +45,8 @@ var units = map[string]unit{
 	// What is only a client wires no store and no engine: programs of others link it.
 	"clientnode": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "client", "p2p", "dht")},
 	"gateway": {
-		imports: join(core, ledger, "ledger/light", "client", "client/jsonform", "p2p", "quilt"), // light shows what it proves; p2p only for the types of the client's answers
+		// light shows what it proves; p2p only for the types of the client's answers
+		imports: join(core, ledger, "ledger/light", "client", "client/jsonform", "p2p", "quilt"),
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest"},
 	},
 	"node": {
@@ -94,10 +95,11 @@ var modules = map[string]module{
 	"github.com/quic-go":                      {units: []string{"p2p"}},
 	"google.golang.org/protobuf":              {units: []string{"p2p", "dht", "internal/badgerdisk"}},
 
-	"github.com/klauspost/reedsolomon":  {units: []string{"shards"}},
-	"github.com/klauspost/cpuid":        {units: []string{"shards"}},
-	"go.sia.tech/core":                  {units: []string{"shards"}},
-	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}}, // there: is a file mounted alone?
+	"github.com/klauspost/reedsolomon": {units: []string{"shards"}},
+	"github.com/klauspost/cpuid":       {units: []string{"shards"}},
+	"go.sia.tech/core":                 {units: []string{"shards"}},
+	// userfile asks whether a file is a mount of its own.
+	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}},
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd
