@@ -42,19 +42,23 @@ func (e *ClockError) Unwrap() error { return ErrClock }
 
 // ClockText returns an offset in words, such as "10 min ahead of", or "10 min behind" for a negative one.
 func ClockText(ahead time.Duration) string {
-	d, word := ahead, "ahead of"
-	if d < 0 {
-		d, word = -d, "behind"
+	if ahead < 0 {
+		return DurationText(-ahead) + " behind"
 	}
+	return DurationText(ahead) + " ahead of"
+}
+
+// DurationText returns a duration in its most telling unit, such as "14 s", "10 min" or "3 h".
+func DurationText(d time.Duration) string {
 	for _, unit := range []struct {
 		from, size time.Duration
 		name       string
 	}{{48 * time.Hour, 24 * time.Hour, "days"}, {2 * time.Hour, time.Hour, "h"}, {2 * time.Minute, time.Minute, "min"}} {
 		if d >= unit.from {
-			return fmt.Sprintf("%.0f %s %s", float64(d)/float64(unit.size), unit.name, word)
+			return fmt.Sprintf("%.0f %s", float64(d)/float64(unit.size), unit.name)
 		}
 	}
-	return fmt.Sprintf("%.0f s %s", d.Seconds(), word)
+	return fmt.Sprintf("%.0f s", d.Seconds())
 }
 
 // clockMark caches the last comparison of clocks.
@@ -126,7 +130,7 @@ collect:
 		}
 	}
 	if 3*have <= 2*total {
-		return 0, fmt.Errorf("compare clocks: %w: nodes with %d of %d shards say what time it is", ErrUnavailable, have, total)
+		return 0, fmt.Errorf("compare clocks: %w from most nodes: %d of %d shards told their time", ErrUnavailable, have, total)
 	}
 	return medianClock(list), nil
 }
@@ -154,15 +158,15 @@ func (c *Client) clockOf(ctx context.Context, id peer.ID) *clockSample {
 	}
 	start := time.Now()
 	var answer clockAnswer
-	if c.attempt(ctx, id, clockProtocol, endpoints[clockProtocol], frame, &answer) != nil {
+	if c.calls.attempt(ctx, id, clockProtocol, endpoints[clockProtocol], frame, &answer) != nil {
 		return nil
 	}
 	between := c.trust.now().Add(-time.Since(start) / 2)
 	return &clockSample{between.Sub(time.Unix(0, int64(answer.Nanos))), c.shards[id]}
 }
 
-// clockFault returns a *ClockError if this machine's clock explains err: the latest block seems to be of the future,
-// or too old though no node reports a stall. Otherwise it returns nil.
+// clockFault returns a *ClockError if this machine's clock explains err: the latest block seems to come from
+// the future, or seems too old though no node reports a stall. Otherwise it returns nil.
 func (c *Client) clockFault(ctx context.Context, err error, hasty bool) error {
 	var s *Stall
 	old := errors.As(err, &s) && s.Reason == ""

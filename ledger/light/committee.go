@@ -22,8 +22,8 @@ type committeeCache struct {
 func newCommitteeCache() *committeeCache { return new(committeeCache) }
 
 // Committee returns the committee of the current epoch. It is read once per epoch; after the epoch's scheduled end,
-// at every call until the next epoch has begun. A ledger that stands still keeps its committee: that is no error and
-// no reason to wait.
+// at every call until the next epoch has begun. A stalled ledger keeps its committee: that is no error and no reason to
+// wait.
 func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {
 	c.sets.mu.Lock()
 	known, until := c.sets.committee, c.sets.until
@@ -51,7 +51,7 @@ func (s *committeeCache) put(g *ledger.Genesis, id certs.NetworkID, epoch ledger
 		}
 		made, err := certs.NewCommittee(g.Network, id, epoch.Epoch, g.Shards, list)
 		if err != nil {
-			return nil, fmt.Errorf("the ledger's members in epoch %d: %w", epoch.Epoch, err)
+			return nil, fmt.Errorf("committee of epoch %d: %w", epoch.Epoch, err)
 		}
 		s.committee, s.members = made, members
 	case epoch.Epoch < s.committee.Epoch(): // a concurrent reader has a newer one
@@ -105,7 +105,7 @@ func (c *Client) readMembers(ctx context.Context) (epoch ledger.EpochInfo, membe
 			members = append(members, m)
 		}
 		if more, err := v.Get(ledger.KeyMember(uint16(count))); to > count && (err != nil || more != nil) {
-			return epoch, nil, fmt.Errorf("the ledger has more members than the %d of the genesis: this program is too old", count)
+			return epoch, nil, fmt.Errorf("the ledger has more members than the genesis' %d: this program is too old: update it", count)
 		}
 		from = to
 	}
