@@ -236,7 +236,7 @@ func marshalBlock(b *types.LightBlock) ([]byte, error) {
 func unmarshalBlock(b []byte) (*types.LightBlock, error) {
 	var pb cmtproto.LightBlock
 	if err := pb.Unmarshal(b); err != nil {
-		return nil, errors.New("not the protobuf message expected")
+		return nil, errors.New("not the expected protobuf message")
 	}
 	if pb.SignedHeader == nil || pb.SignedHeader.Header == nil || pb.SignedHeader.Commit == nil || pb.ValidatorSet == nil {
 		return nil, errors.New("header, signatures or validators are missing")
@@ -269,7 +269,7 @@ func marshalHeader(h *types.Header) ([]byte, error) {
 func unmarshalHeader(b []byte) (*types.Header, error) {
 	var pb cmtproto.Header
 	if err := pb.Unmarshal(b); err != nil {
-		return nil, errors.New("not the protobuf message expected")
+		return nil, errors.New("not the expected protobuf message")
 	}
 	h, err := types.HeaderFromProto(&pb)
 	if err != nil {
