@@ -34,8 +34,8 @@ func ExampleEncode() {
 	// hello walrus <nil>
 }
 
-// An Encoder needs little memory: it reads the blob twice, first for the metadata, then strip by strip for the slivers. A
-// node verifies its sliver as the strips arrive.
+// An Encoder needs little memory: it reads the blob twice, first for the metadata, then strip by strip for the slivers.
+// A node verifies its sliver as the strips arrive.
 func ExampleEncoder() {
 	p, err := shards.NewParams(13)
 	if err != nil {

@@ -135,8 +135,8 @@ func (g *Guard) checkUpload(c *claims, r *http.Request) *Refusal {
 	return nil
 }
 
-// useToken uses up the token of a request whose turn has come. A part of an upload does not: it stores nothing by itself,
-// and the request that joins the parts must show the same token.
+// useToken uses up the token of a request whose turn has come. A part of an upload does not: it stores nothing by
+// itself, and the request that joins the parts must show the same token.
 func (g *Guard) useToken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visited(r.Context())

@@ -10,7 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// claims of a token: those of RFC 7519, and limits for the upload.
+// claims holds a token's registered claims (RFC 7519) and its limits for the upload.
 type claims struct {
 	jwt.RegisteredClaims
 	SendObjectTo *string `json:"send_object_to"`

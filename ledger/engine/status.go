@@ -131,7 +131,7 @@ func (c *chain) seen(now time.Time) {
 	c.alive = now
 }
 
-// lost returns for how long too few members have been reachable. enough tells whether they are now.
+// lost returns for how long too few members have been reachable. enough reports whether they suffice now.
 func (c *chain) lost(enough bool) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -19,7 +19,7 @@ const maxSignState = 64 << 10
 
 // signer returns the signer of votes and proposals with key. It writes each signature to file before it returns it,
 // so that the node never signs two different things for one step of consensus, even after a crash: that would look
-// like an attack. The file must outlive the ledger's directory, so keep it beside the keys. fresh tells that the
+// like an attack. The file must outlive the ledger's directory, so keep it beside the keys. fresh means that the
 // ledger has no blocks yet: only then may the file be missing.
 func signer(key stded25519.PrivateKey, file string, fresh bool) (types.PrivValidator, error) {
 	pv, err := loadSigner(key, file, fresh)

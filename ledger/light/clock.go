@@ -22,7 +22,7 @@ const (
 	// clockTime bounds a comparison, and clockGlance one of a hasty caller. After a quorum has answered, the others
 	// get clockGrace.
 	clockTime, clockGlance, clockGrace = 3 * time.Second, 500 * time.Millisecond, 200 * time.Millisecond
-	// clockFresh is the lifetime of a comparison, clockRetry that of one with too few answers. WatchClock compares
+	// clockFresh is the lifetime of a comparison, clockRetry if it had too few answers. WatchClock compares
 	// every clockEvery.
 	clockFresh, clockRetry, clockEvery = 30 * time.Second, 5 * time.Second, time.Minute
 )

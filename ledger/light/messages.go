@@ -152,7 +152,7 @@ func limitForm(f *form, limit *uint32, most uint32) {
 	}
 }
 
-// historyAnswer is a page. More tells that the node has more, whether or not the page is full. The node has
+// historyAnswer is a page. More means that the node has more, whether or not the page is full. The node has
 // everything from the height Oldest on.
 type historyAnswer struct {
 	Inclusions []Inclusion

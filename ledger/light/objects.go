@@ -144,7 +144,7 @@ func (l *lister) mismatch(ctx context.Context, before ledger.Account, what strin
 	return fmt.Errorf("%w: %s owns %d storage resources and %d blobs, %s", errMismatch, l.owner, now.Storages, now.Blobs, what)
 }
 
-// records reads the named objects and adds those of the owner. The account must be unchanged.
+// records reads the named objects and adds the owner's. The account must be unchanged.
 func (l *lister) records(ctx context.Context, height uint64, names []Object, owned *Owned) error {
 	for len(names) > 0 {
 		some := names[:min(len(names), MaxKeys-1)]
@@ -173,7 +173,7 @@ func (l *lister) records(ctx context.Context, height uint64, names []Object, own
 	return nil
 }
 
-// add adds a record that v has, if it is the owner's.
+// add adds a record from v if it belongs to the owner.
 func (o *Owned) add(v *View, owner ledger.Address, name Object) error {
 	if name.Blob {
 		b, err := ledger.ReadBlob(v, name.ID)

@@ -95,7 +95,7 @@ func (c *Client) inclusion(ctx context.Context, id ledger.TxID) (*Inclusion, err
 	return i, nil
 }
 
-// Transaction returns a committed transaction and its receipt. Errors are those of Receipt.
+// Transaction returns a committed transaction and its receipt, with the same errors as Receipt.
 func (c *Client) Transaction(ctx context.Context, id ledger.TxID) (*Entry, error) {
 	i, err := c.inclusion(ctx, id)
 	if err != nil {

@@ -77,8 +77,8 @@ func newTrust(g *ledger.Genesis) (*trust, error) {
 // fetchBlock fetches a block at a height, unverified.
 type fetchBlock func(ctx context.Context, height int64) (*types.LightBlock, error)
 
-// verify checks that two thirds of the true validators have signed b. If most of them differ from those of the
-// trusted block, it fetches blocks in between. Errors come from fetch, wrap ErrClock, or are a falsehood.
+// verify checks that two thirds of the true validators have signed b. If most of them differ from the trusted
+// block's validators, it fetches blocks in between. Errors come from fetch, wrap ErrClock, or are a falsehood.
 func (t *trust) verify(ctx context.Context, b *types.LightBlock, fetch fetchBlock) error {
 	if err := t.begin(ctx, fetch); err != nil {
 		return err

@@ -214,8 +214,8 @@ func build(leaves []*leaf, depth, workers int) node {
 	return join(left, right)
 }
 
-// both runs the two halves of some work, in parallel if there are workers and each half is worth one. It tells each half
-// its number of workers.
+// both runs the two halves of some work, in parallel if there are workers and each half is worth one. It tells each
+// half its number of workers.
 func both(leftSize, rightSize, workers int, left, right func(workers int)) {
 	if workers < 2 || min(leftSize, rightSize) < minShare {
 		if leftSize < rightSize { // give the spare worker to the greater half

@@ -18,7 +18,7 @@ type Head struct {
 
 // Chain gives a wallet access to the ledger.
 type Chain interface {
-	// Head reads the account, proven, at a height not below that of any earlier answer.
+	// Head reads the account, proven, at a height not below any earlier answer.
 	Head(ctx context.Context, a ledger.Address) (Head, error)
 	// Submit sends a transaction and waits for its receipt. Sending the same one twice does no harm. Errors:
 	//   - *ledger.OpError: it was refused and is in no known block. With ledger.CodeNonce or ledger.CodeExpired a

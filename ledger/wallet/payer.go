@@ -59,8 +59,8 @@ func (p *Payer) Address() ledger.Address { return p.wallet.address }
 
 // Do runs operations and waits for the receipt. They go alone or share a transaction with concurrent calls, at the
 // least fee. The receipt is this call's part: its own events and costs, with operations counted from its own first.
-// Other calls do not matter: if an operation of theirs fails, the rest goes into a new transaction. Do retries until ctx ends.
-// Errors:
+// Other calls do not matter: if an operation of theirs fails, the rest goes into a new transaction. Do retries until
+// ctx ends. Errors:
 //   - *ledger.FundsError: the account does not have enough; nothing was sent
 //   - *ledger.OpError: the ledger refused the transaction, or it failed; if it failed, the receipt is returned as well,
 //     because the fee is paid

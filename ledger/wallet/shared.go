@@ -131,7 +131,7 @@ func (t *turn) nonce(account uint64) uint64 {
 	return account
 }
 
-// used notes that a nonce has been taken.
+// used records that a nonce has been taken.
 func (t *turn) used(nonce uint64) { t.write(nonce + 1) }
 
 func (t *turn) write(next uint64) {

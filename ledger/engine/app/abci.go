@@ -16,8 +16,8 @@ import (
 // appVersion is the version of the rules. Every block names it.
 const appVersion = 1
 
-// CometBFT calls the methods below. After ProcessProposal, FinalizeBlock or Commit has failed, the node cannot go on, and
-// each of the three returns the same error.
+// CometBFT calls the methods below. After ProcessProposal, FinalizeBlock or Commit has failed, the node cannot go on,
+// and each of the three returns the same error.
 
 // Info returns the height and the root of the last commit.
 func (a *App) Info(context.Context, *abci.RequestInfo) (*abci.ResponseInfo, error) {

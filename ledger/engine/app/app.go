@@ -55,7 +55,7 @@ const (
 	keptViews = 16
 )
 
-// App is the application. Its methods other than those of abci.Application are safe for concurrent use.
+// App implements abci.Application for CometBFT, which calls it in order. All other methods are safe for concurrent use.
 type App struct {
 	abci.BaseApplication
 

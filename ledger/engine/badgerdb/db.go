@@ -47,13 +47,13 @@ type DB struct {
 }
 
 const (
-	// memTable is the size in bytes of a memtable, which Badger fills before it writes a table. There are two of them, and
-	// they take most of the memory of a database.
+	// memTable is the size in bytes of a memtable, which Badger fills before it writes a table. There are two of them,
+	// and they take most of the memory of a database.
 	memTable = 4 << 20
 	// valueLog is the size in bytes of a value log. Only rare large values go there.
 	valueLog = 16 << 20
-	// minFree: nothing is written when fewer bytes of the disk are free. Badger writes through memory maps, and on a full
-	// disk such a write ends the process.
+	// minFree: nothing is written when fewer bytes of the disk are free. Badger writes through memory maps, and on a
+	// full disk such a write ends the process.
 	minFree = 64 << 20
 	// A merge begins at levelZero unmerged tables. At levelZeroStall writes wait for it.
 	levelZero, levelZeroStall = 4, 12

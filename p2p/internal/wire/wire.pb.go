@@ -4,8 +4,8 @@
 // 	protoc        v3.21.12
 // source: wire.proto
 
-// The headers of the stream protocols. A frame is the header's length as a varint, the header, and then as many raw bytes
-// as its field payload says. A stream carries one exchange after another: a request, then its response.
+// The headers of the stream protocols. A frame is the header's length as a varint, the header, and then as many raw
+// bytes as its field payload says. A stream carries one exchange after another: a request, then its response.
 
 package wire
 
@@ -791,9 +791,9 @@ func (x *ListCertificates) GetLimit() uint32 {
 	return 0
 }
 
-// Response payload: points, the oldest first, each as eight u64 LE: its end, in Unix seconds; its length, and the time that
-// the node was up, both in seconds; bytes on disk and slivers owed at its end; bytes received, bytes sent and slivers
-// repaired during it.
+// Response payload: points, the oldest first, each as eight u64 LE: its end, in Unix seconds; its length, and the time
+// that the node was up, both in seconds; bytes on disk and slivers owed at its end; bytes received, bytes sent and
+// slivers repaired during it.
 type GetNodeHistory struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
