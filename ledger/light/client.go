@@ -80,7 +80,7 @@ func New(cfg Config) (*Client, error) {
 		cfg: cfg, id: id, names: make(map[peer.ID]string, len(cfg.Genesis.Members)),
 		shards: make(map[peer.ID]int, len(cfg.Genesis.Members)), epoch: cfg.Genesis.EpochDuration,
 		calls: &caller{host: cfg.Host, connect: cfg.Connect, network: cfg.Genesis.Network, id: id, book: book},
-		trust: t, book: book, sets: newCommitteeCache(),
+		trust: t, book: book, sets: new(committeeCache),
 	}
 	for _, m := range cfg.Genesis.Members {
 		c.names[m.Node], c.shards[m.Node] = m.Name, len(m.Shards)

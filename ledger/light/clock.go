@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/internal/pause"
 )
 
 const (
@@ -77,7 +79,7 @@ func (c *Client) Clock(ctx context.Context) (ahead time.Duration, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if age := time.Since(m.at); m.at.IsZero() || age > clockFresh || m.err != nil && age >= clockRetry {
-		m.ahead, m.err = c.compareClocks(ctx)
+		m.ahead, m.err = compareClocks(ctx, c)
 		if ctx.Err() != nil {
 			return m.ahead, m.err
 		}
@@ -92,7 +94,7 @@ type clockSample struct {
 	shards int
 }
 
-func (c *Client) compareClocks(ctx context.Context) (time.Duration, error) {
+func compareClocks(ctx context.Context, c *Client) (time.Duration, error) {
 	var ids []peer.ID
 	for _, at := range rand.Perm(len(c.cfg.Genesis.Members)) {
 		if id := c.cfg.Genesis.Members[at].Node; id != c.cfg.Host.ID() && len(ids) < clockPeers {
@@ -107,7 +109,7 @@ func (c *Client) compareClocks(ctx context.Context) (time.Duration, error) {
 	total := 0
 	for _, id := range ids {
 		total += c.shards[id]
-		asked.Go(func() { samples <- c.clockOf(limited, id) })
+		asked.Go(func() { samples <- clockOf(limited, c, id) })
 	}
 	var list []clockSample
 	var enough <-chan time.Time
@@ -151,7 +153,7 @@ func medianClock(list []clockSample) time.Duration {
 }
 
 // clockOf compares clocks with one member; nil without an answer, as from older versions.
-func (c *Client) clockOf(ctx context.Context, id peer.ID) *clockSample {
+func clockOf(ctx context.Context, c *Client, id peer.ID) *clockSample {
 	frame, err := encodeRequest(c.id, new(clockRequest))
 	if err != nil {
 		return nil
@@ -198,7 +200,7 @@ func (c *Client) WatchClock(ctx context.Context, tell func(ahead time.Duration, 
 		if err != nil {
 			wait = clockRetry
 		}
-		if !pause(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return
 		}
 	}

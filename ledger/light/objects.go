@@ -8,6 +8,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
@@ -76,10 +77,8 @@ func (l *lister) list(ctx context.Context) (*Owned, error) {
 			if wrongs++; wrongs == mismatches {
 				return nil, falsehood{err}
 			}
-			select {
-			case <-ctx.Done():
+			if !pause.For(ctx, mismatchPause) {
 				return nil, context.Cause(ctx)
-			case <-time.After(mismatchPause):
 			}
 		default:
 			return nil, err

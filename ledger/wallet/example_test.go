@@ -45,7 +45,7 @@ func ExamplePayer_Do() {
 	payer := wallet.NewPayer(w, &counter{}) // in a program, the chain is an adapter of a light client or a node
 
 	transfer := ledger.Transfer{To: ledger.Address{1}, Amount: 2 * ledger.WAL}
-	receipt, err := payer.Do(context.Background(), wallet.Ops(transfer))
+	receipt, err := payer.Do(context.Background(), ledger.Fixed(transfer))
 	if err != nil {
 		panic(err)
 	}
