@@ -68,6 +68,9 @@ if ! command -v "$(go env CC)" >/dev/null; then
 	# shellcheck disable=SC2086 # one package a word
 	[ "$what" = all ] && exec go test -vet=off ./... || exec go test -vet=off $race
 fi
+# Test binaries are built where they always are.
+export GOTMPDIR="${GOTMPDIR:-${TMPDIR:-/tmp}}" TMPDIR
+TMPDIR=$(scripts/tmpdir.sh) || exit
 status=0
 # shellcheck disable=SC2086 # one package a word
 {
