@@ -13,5 +13,5 @@ TMPDIR=$(scripts/tmpdir.sh)
 	awk '{ n = split($3, part, "/"); test = $2 " " part[1] }
 		n == 1 { own[test] = $1 }
 		n == 2 { parts[test] += $1 }
-		END { for (test in own) printf "%8.1f  %s\n", own[test] > parts[test] ? own[test] : parts[test], test }' |
+		END { for (test in own) printf "%8.1f  %s\n", (own[test] > parts[test] ? own[test] : parts[test]), test }' |
 	sort -rn | head -10

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"net/http"
 	"net/http/httputil"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +21,10 @@ import (
 
 // TestMain makes this test binary act as the command walrus when run by that name.
 func TestMain(m *testing.M) {
+	// Most tests wait for processes: run more of them at a time than there are cores, unless the flag is given.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"walrus": main})
 }
 
