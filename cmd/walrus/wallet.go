@@ -58,7 +58,7 @@ expects the wallet. A file that exists is never overwritten.
 	}
 }
 
-func (a *app) walletNew(path string) error {
+func (a *terminal) walletNew(path string) error {
 	w, err := wallet.New()
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (a *app) walletShow(ctx context.Context, of *ledger.Address) (err error) {
 
 // warnStalled turns the error for a ledger that stands still into a warning, because its last state was returned. It
 // returns other errors.
-func (a *app) warnStalled(err error) error {
+func (a *terminal) warnStalled(err error) error {
 	var stall *light.Stall
 	if !errors.As(err, &stall) {
 		return err
@@ -208,7 +208,7 @@ func walletSendCommand(a *app) *cobra.Command {
 // pay pays sum to an account, prints that, and closes the session.
 func (a *app) pay(ctx context.Context, s *session, to ledger.Address, sum ledger.Amount) (err error) {
 	defer s.close(&err)
-	receipt, err := s.node.Chain().Payer.Do(ctx, wallet.Ops(ledger.Transfer{To: to, Amount: sum}))
+	receipt, err := s.node.Chain().Payer.Do(ctx, ledger.Fixed(ledger.Transfer{To: to, Amount: sum}))
 	if err != nil {
 		return fmt.Errorf("pay %s to %s: %w", sum, to, err)
 	}
