@@ -119,6 +119,7 @@ var modules = map[string]module{
 	"github.com/hanwen/go-fuse":         {units: []string{"internal/faultfs"}},
 	"github.com/dgraph-io":              {units: []string{"store", "ledger/engine/badgerdb", "internal/badgerdisk"}},
 	"github.com/dgraph-io/ristretto":    {units: []string{"client", "gateway"}}, // TinyLFU; Badger brings it
+	"github.com/go-kit/kit":             {units: []string{"ledger/engine"}},     // a type of CometBFT's metrics
 	"github.com/cometbft":               {units: []string{"ledger/engine", "ledger/engine/badgerdb", "ledger/light"}},
 	"github.com/cosmos/gogoproto":       {units: []string{"ledger/engine", "ledger/light"}},
 	"github.com/hashicorp/golang-lru":   {units: []string{"ledger/engine", "ledger/light"}},
