@@ -48,9 +48,12 @@ var units = map[string]unit{
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest"},
 	},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "internal/pause"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "internal/pause"),
 		tests:   []string{"internal/ledgertest", "internal/swarmtest"},
 	},
+
+	// A unit of its own: a storage node's duty is given its parts, and opens none.
+	"node/keeper": {imports: join(core, ledger, "store", "p2p")},
 
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
@@ -116,7 +119,7 @@ var modules = map[string]module{
 	"github.com/go-chi":                       {units: []string{"gateway"}},
 	"github.com/golang-jwt/jwt":               {units: []string{"gateway"}},
 	"github.com/tus/tusd":                     {units: []string{"gateway"}},
-	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "gateway"}},
+	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "node/keeper", "gateway"}},
 
 	"github.com/spf13/cobra":   {units: []string{"cmd/walrus"}},
 	"github.com/spf13/pflag":   {units: []string{"cmd/walrus"}},
