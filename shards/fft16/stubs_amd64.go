@@ -31,7 +31,7 @@ func inverse4(dst *byte, src *byte, quarter int, blocks int, outer *[4]uint64, i
 func inverse4From(dst *byte, width int, src *byte, stride int, parts int, step int, groups int, whole uint64, spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
 
 // forward4To runs the last two layers over blocks of four slots of width bytes at src, into vectors at dst.
-// Each part of a vector has groups full groups and, if spread is not zero, a tail.
+// Each part has groups full groups and, if spread is not zero, a tail.
 //
 //go:noescape
 func forward4To(dst *byte, stride int, parts int, step int, src *byte, width int, groups int, whole uint64, spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
@@ -43,7 +43,7 @@ func forward4To(dst *byte, stride int, parts int, step int, src *byte, width int
 func moveGroups(dst *byte, dstStride int, dstStep int, src *byte, srcStride int, srcStep int, parts int, groups int, whole uint64, count int, ahead int)
 
 // forward4Stream runs the last two layers over blocks of four slots of width bytes at src, into vectors at dst.
-// Each part of a vector has groups full groups and, if spread is not zero, a tail. It writes past the caches: dst must be aligned.
+// Each part has groups full groups and, if spread is not zero, a tail. It writes past the caches: dst must be aligned.
 //
 //go:noescape
 func forward4Stream(dst *byte, stride int, parts int, step int, src *byte, width int, groups int, whole uint64, spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)

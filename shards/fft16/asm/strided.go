@@ -110,7 +110,7 @@ func forward4To(stream bool, straight, crossed Mem) {
 		"func(dst *byte, stride, parts, step int, src *byte, width, groups int, whole, spread uint64, blocks int, outer, inner *[4]uint64)")
 	Pragma("noescape")
 	Doc(name+" runs the last two layers over blocks of four slots of width bytes at src, into vectors at dst.",
-		"Each part of a vector has groups full groups and, if spread is not zero, a tail."+how)
+		"Each part has groups full groups and, if spread is not zero, a tail."+how)
 	src := Load(Param("src"), reg.RSI)
 	width := Load(Param("width"), reg.RBX)
 	stride := Load(Param("stride"), reg.R10)
