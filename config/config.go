@@ -108,7 +108,7 @@ func (l *Log) Override(env Env, level, format string) error {
 func LoadGenesis(path string) (*ledger.Genesis, error) {
 	raw, err := readFile(path, ledger.MaxGenesisSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no genesis at %s: copy the network's there, or set genesis in the configuration (%w)", path, fs.ErrNotExist)
+		return nil, fmt.Errorf("no genesis at %s: copy the network's genesis there, or set \"genesis\" in the configuration (%w)", path, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read genesis: %w", err)

@@ -61,7 +61,7 @@ func (s *Store) removeBucket(b *bucket) error {
 			return err
 		}
 		if err := b.close(); err != nil {
-			s.log.Warn("a bucket that is dropped did not close well", "path", b.path, "err", err)
+			s.log.Warn("could not close a bucket before dropping it", "path", b.path, "err", err)
 		}
 		delete(s.buckets, b.epoch)
 		// Renamed first, so that a crash does not leave half a bucket to open.

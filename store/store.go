@@ -135,7 +135,7 @@ func (s *Store) bucketPath(epoch uint32) string {
 // makeBucket opens or makes a bucket. The caller holds mu or is Open.
 func (s *Store) makeBucket(epoch uint32) (*bucket, error) {
 	if len(s.buckets) >= maxBuckets {
-		return nil, fmt.Errorf("open bucket of epoch %d: %d are open: drop those that ended", epoch, maxBuckets)
+		return nil, fmt.Errorf("open bucket of epoch %d: %d are open already: drop the ended ones", epoch, maxBuckets)
 	}
 	path := s.bucketPath(epoch)
 	db, err := s.openDatabase(path, true)

@@ -46,7 +46,7 @@ func (a *app) inputOf(ctx context.Context, path string, f *os.File, tempDir stri
 		return nil, err
 	}
 	if st.IsDir() {
-		return nil, fmt.Errorf("open %s: it is a folder: name the files in it", path)
+		return nil, fmt.Errorf("open %s: is a folder: name the files in it", path)
 	}
 	if !st.Mode().IsRegular() {
 		return a.spool(ctx, path, f, tempDir)

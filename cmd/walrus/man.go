@@ -14,7 +14,7 @@ func manCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "man FOLDER",
 		Short: "write the manual pages",
-		Long: `Write a manual page for each command into FOLDER, which is made if it is not there.
+		Long: `Write a manual page for each command into FOLDER, which is made if missing.
 
   walrus man ~/.local/share/man/man1
   man walrus-store-quilt

@@ -195,7 +195,7 @@ func (c *check) checkTable(path string) error {
 			err = errors.New("offsets out of bounds")
 		}
 		if err != nil {
-			return fmt.Errorf("part %d at byte %d: %w", i, o.Offset(), err)
+			return fmt.Errorf("block %d at byte %d: %w", i, o.Offset(), err)
 		}
 	}
 	return nil
