@@ -314,7 +314,9 @@ func (l *logs) dump(t testing.TB) {
 // committee of the cluster.
 func (c *cluster) committee() *certs.Committee {
 	c.t.Helper()
-	com, err := c.chain.Committee(c.t.Context())
+	epoch, all, err := c.chain.Committees(c.t.Context())
+	must(c.t, err)
+	com, err := all.At(epoch)
 	must(c.t, err)
 	return com
 }
