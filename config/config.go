@@ -33,7 +33,7 @@ type Env func(name string) string
 // ten.
 const maxFileSize = 1 << 20
 
-// Log configures what is logged, and how. Logs go to stderr.
+// Log configures level and format of the logs, which go to stderr.
 type Log struct {
 	// Level is debug, info, warn or error. "" means info for processes that serve others, such as a gateway, and warn
 	// for commands, whose output says the rest. Default info for a node, "" for a client.

@@ -148,7 +148,7 @@ func (s *Store) blame(kind string, r Ref, segment int, err error, path string) e
 	return e
 }
 
-// bucketsFrom returns all buckets, the one of epoch first.
+// bucketsFrom returns all buckets, the bucket of epoch first.
 func (s *Store) bucketsFrom(epoch uint32) []*bucket {
 	all := s.allBuckets()
 	for i, b := range all {

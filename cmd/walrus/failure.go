@@ -156,7 +156,7 @@ func hint(err error, code int, command string) string {
 	case errors.Is(err, client.ErrStalled):
 		return "try again once the ledger makes blocks again; walrus health shows which nodes are down"
 	case errors.Is(err, context.DeadlineExceeded):
-		return "check with walrus health whether the network answers; allow more time with --timeout"
+		return "check that the nodes are up (walrus health); allow more time with --timeout"
 	}
 	switch code {
 	case exitUsage:

@@ -274,7 +274,7 @@ func pairTexts(pairs map[string]any) (list []string, err error) {
 	return list, nil
 }
 
-// quoted returns text as one field of a comma-separated line, which is how such flags parse it.
+// quoted returns text as one field of a comma-separated line, as such flags parse it.
 func quoted(text string) string {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)

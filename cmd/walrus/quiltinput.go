@@ -45,7 +45,7 @@ type blobSpec struct {
 	Tags       map[string]string `json:"tags"`
 }
 
-// newQuiltInput collects the files below paths, and those of specs, which are JSON.
+// newQuiltInput collects the files below paths and the files in specs, which are JSON.
 func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quiltInput, err error) {
 	in := &quiltInput{from: map[string]string{}, room: smallFiles}
 	defer func() {
