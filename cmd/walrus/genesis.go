@@ -67,7 +67,7 @@ capacity and the limit on buying storage ahead have defaults: edit them in the f
 	return c
 }
 
-func (a *app) genesisNew(o *genesisNew) error {
+func (a *terminal) genesisNew(o *genesisNew) error {
 	g, err := o.draft()
 	if err != nil {
 		return err
@@ -173,7 +173,7 @@ finished file.
 	}
 }
 
-func (a *app) genesisAdd(path string, entries []string) error {
+func (a *terminal) genesisAdd(path string, entries []string) error {
 	g, problems, err := config.AddMembers(path, entries)
 	if err != nil {
 		return err
@@ -193,7 +193,7 @@ func (a *app) genesisAdd(path string, entries []string) error {
 
 // tellProblems prints several problems and returns an error with their number. A single problem, or all of them with
 // --json, becomes the error itself.
-func (a *app) tellProblems(what string, problems []error) error {
+func (a *terminal) tellProblems(what string, problems []error) error {
 	if a.global.json || len(problems) == 1 {
 		list := make([]string, len(problems))
 		for i, p := range problems {
@@ -235,7 +235,7 @@ same ID.
 	}
 }
 
-func (a *app) genesisCheck(path string) error {
+func (a *terminal) genesisCheck(path string) error {
 	g, problems, err := config.InspectGenesis(path)
 	if err != nil {
 		return err

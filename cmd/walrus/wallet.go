@@ -59,7 +59,7 @@ configuration. An existing file is never overwritten.
 	}
 }
 
-func (a *app) walletNew(path string) error {
+func (a *terminal) walletNew(path string) error {
 	w, err := wallet.New()
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func (a *app) walletShow(ctx context.Context, of *ledger.Address) (err error) {
 
 // warnStalled turns the error for a stalled ledger into a warning, because its last state was returned. It returns other
 // errors.
-func (a *app) warnStalled(err error) error {
+func (a *terminal) warnStalled(err error) error {
 	var stall *light.Stall
 	if !errors.As(err, &stall) {
 		return err
