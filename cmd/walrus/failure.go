@@ -98,8 +98,8 @@ func (f *failures) err() error {
 	return &toldError{f.worst, strings.Join(f.texts, "; "), f.first}
 }
 
-// adviseTaken adds advice to the error for an address that another process uses. settings are pairs: an address, and the
-// setting that chooses it.
+// adviseTaken adds advice to the error for an address that another process uses. settings are pairs: an address, and
+// the setting that chooses it.
 func adviseTaken(err error, settings ...string) error {
 	var op *net.OpError
 	if !errors.Is(err, syscall.EADDRINUSE) || !errors.As(err, &op) || op.Addr == nil {

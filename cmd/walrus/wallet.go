@@ -143,8 +143,8 @@ func (a *app) walletShow(ctx context.Context, of *ledger.Address) (err error) {
 	})
 }
 
-// warnStalled turns the error for a stalled ledger into a warning, because its last state was returned. It returns other
-// errors.
+// warnStalled turns the error for a stalled ledger into a warning, because its last state was returned. It returns
+// other errors.
 func (a *terminal) warnStalled(err error) error {
 	var stall *light.Stall
 	if !errors.As(err, &stall) {
