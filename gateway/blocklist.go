@@ -120,7 +120,7 @@ func parseBlocklist(r io.Reader) (map[shards.BlobID]bool, error) {
 }
 
 // allowed returns an error for a blocked blob.
-func (g *Gateway) allowed(id shards.BlobID) error {
+func (g *aggregator) allowed(id shards.BlobID) error {
 	if !g.blocked.has(id) {
 		return nil
 	}

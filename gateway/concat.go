@@ -83,7 +83,7 @@ func describeIDs(api huma.API) {
 }
 
 // concatRequest reads and checks the body.
-func (g *Gateway) concatRequest(w http.ResponseWriter, r *http.Request) (req ConcatRequest, err error) {
+func (g *aggregator) concatRequest(w http.ResponseWriter, r *http.Request) (req ConcatRequest, err error) {
 	body, err := io.ReadAll(g.body(w, r, maxConcatBody))
 	if err != nil {
 		return req, err
@@ -108,7 +108,7 @@ func (g *Gateway) concatRequest(w http.ResponseWriter, r *http.Request) (req Con
 }
 
 // serveConcat finds all blobs first, so that errors come before the first byte, and serves them one after the other.
-func (g *Gateway) serveConcat(w http.ResponseWriter, r *http.Request, req ConcatRequest) error {
+func (g *aggregator) serveConcat(w http.ResponseWriter, r *http.Request, req ConcatRequest) error {
 	params := ReadParams{req.Strict, req.Skip}
 	if err := params.check(); err != nil {
 		return err
@@ -129,7 +129,7 @@ func (g *Gateway) serveConcat(w http.ResponseWriter, r *http.Request, req Concat
 }
 
 // findAll finds blobs by blob or object IDs. It returns the first ID's attributes, if that is an object.
-func (g *Gateway) findAll(ctx context.Context, ids []string) (blobs chain, attributes []ledger.Attribute, err error) {
+func (g *aggregator) findAll(ctx context.Context, ids []string) (blobs chain, attributes []ledger.Attribute, err error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Time.Open)
 	defer cancel()
 	for i, s := range ids {
@@ -153,7 +153,7 @@ func (g *Gateway) findAll(ctx context.Context, ids []string) (blobs chain, attri
 }
 
 // resolve turns a blob or object ID into a blob ID.
-func (g *Gateway) resolve(ctx context.Context, s string) (id shards.BlobID, attributes []ledger.Attribute, err error) {
+func (g *aggregator) resolve(ctx context.Context, s string) (id shards.BlobID, attributes []ledger.Attribute, err error) {
 	if !strings.HasPrefix(s, "0x") {
 		if id, err = shards.ParseBlobID(s); err != nil {
 			return id, nil, invalid("INVALID_ID_FORMAT", err.Error())

@@ -15,18 +15,23 @@ import (
 
 // Gateway serves blobs over HTTP. All fields except the wait group and the counters are constant after New.
 type Gateway struct {
-	cfg     Config
-	client  *client.Client
-	log     *slog.Logger
+	aggregator
 	uploads *uploads // nil for an aggregator
-	blocked *blocklist
-	owners  *owners // nil: only the operator manages records
+	owners  *owners  // nil: only the operator manages records
 	limits  Limits
 	handler http.Handler
 	stores  sync.WaitGroup // uploads being stored, with or without their clients
 	end     chan struct{}  // closed when they must give up
+	stored  atomic.Uint64  // bytes of blobs since the start
+}
 
-	stored, sent atomic.Uint64 // bytes of blobs since the start
+// aggregator answers reads.
+type aggregator struct {
+	cfg     Config
+	client  *client.Client
+	log     *slog.Logger
+	blocked *blocklist
+	sent    atomic.Uint64 // bytes of blobs since the start
 }
 
 // New makes a gateway over c, which needs a payer if the gateway is a publisher. Without limits, nil, every request may
@@ -38,7 +43,7 @@ func New(cfg Config, c *client.Client, limits Limits, log *slog.Logger) (*Gatewa
 	if limits == nil {
 		limits = unlimited{}
 	}
-	g := &Gateway{cfg: cfg, client: c, log: log, limits: limits, end: make(chan struct{})}
+	g := &Gateway{aggregator: aggregator{cfg: cfg, client: c, log: log}, limits: limits, end: make(chan struct{})}
 	var err error
 	if g.blocked, err = openBlocklist(cfg.Read.Blocklist); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

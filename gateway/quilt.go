@@ -127,7 +127,7 @@ func (g *Gateway) addQuiltList(api huma.API) {
 	}
 }
 
-func (g *Gateway) listQuilt(w http.ResponseWriter, r *http.Request, id shards.BlobID) error {
+func (g *aggregator) listQuilt(w http.ResponseWriter, r *http.Request, id shards.BlobID) error {
 	q, err := g.openQuilt(r.Context(), id)
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func (g *Gateway) listQuilt(w http.ResponseWriter, r *http.Request, id shards.Bl
 }
 
 // openQuilt finds a quilt and its index within the time for opening.
-func (g *Gateway) openQuilt(ctx context.Context, id shards.BlobID) (*client.Quilt, error) {
+func (g *aggregator) openQuilt(ctx context.Context, id shards.BlobID) (*client.Quilt, error) {
 	if err := g.allowed(id); err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (g *Gateway) openQuilt(ctx context.Context, id shards.BlobID) (*client.Quil
 	return g.client.OpenQuilt(ctx, id)
 }
 
-func (g *Gateway) findFile(ctx context.Context, id shards.BlobID, identifier string) (*client.Quilt, []quilt.Patch, error) {
+func (g *aggregator) findFile(ctx context.Context, id shards.BlobID, identifier string) (*client.Quilt, []quilt.Patch, error) {
 	q, err := g.openQuilt(ctx, id)
 	if err != nil {
 		return nil, nil, err
@@ -168,7 +168,7 @@ func (g *Gateway) findFile(ctx context.Context, id shards.BlobID, identifier str
 }
 
 // serveFile answers with the file that read passes to its visitor.
-func (g *Gateway) serveFile(w http.ResponseWriter, r *http.Request, id shards.BlobID, read func(context.Context, client.Visit) error) error {
+func (g *aggregator) serveFile(w http.ResponseWriter, r *http.Request, id shards.BlobID, read func(context.Context, client.Visit) error) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	opening := time.AfterFunc(g.cfg.Time.Open, func() { cancel(context.DeadlineExceeded) })

@@ -116,7 +116,7 @@ func (g *Gateway) addRead(api huma.API) {
 	})
 }
 
-func (g *Gateway) serveBlob(w http.ResponseWriter, r *http.Request, id shards.BlobID, strict bool, attributes ...ledger.Attribute) error {
+func (g *aggregator) serveBlob(w http.ResponseWriter, r *http.Request, id shards.BlobID, strict bool, attributes ...ledger.Attribute) error {
 	blob, err := g.find(r.Context(), id)
 	if err != nil {
 		return err
@@ -126,13 +126,13 @@ func (g *Gateway) serveBlob(w http.ResponseWriter, r *http.Request, id shards.Bl
 }
 
 // find opens a blob within the time for opening.
-func (g *Gateway) find(ctx context.Context, id shards.BlobID) (content, error) {
+func (g *aggregator) find(ctx context.Context, id shards.BlobID) (content, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Time.Open)
 	defer cancel()
 	return g.open(ctx, id)
 }
 
-func (g *Gateway) record(ctx context.Context, object ledger.ObjectID) (*ledger.Blob, error) {
+func (g *aggregator) record(ctx context.Context, object ledger.ObjectID) (*ledger.Blob, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Time.Open)
 	defer cancel()
 	rec, err := g.client.Record(ctx, object)
@@ -146,13 +146,13 @@ func (g *Gateway) record(ctx context.Context, object ledger.ObjectID) (*ledger.B
 }
 
 // attributeHeaders turns attributes into headers, if they are on the list and valid as headers.
-func (g *Gateway) attributeHeaders(h http.Header, attributes []ledger.Attribute) {
+func (g *aggregator) attributeHeaders(h http.Header, attributes []ledger.Attribute) {
 	for _, a := range attributes {
 		g.attributeHeader(h, a.Key, a.Value)
 	}
 }
 
-func (g *Gateway) attributeHeader(h http.Header, key, value string) {
+func (g *aggregator) attributeHeader(h http.Header, key, value string) {
 	allowed := slices.ContainsFunc(g.cfg.Read.Headers, func(k string) bool { return strings.EqualFold(k, key) })
 	if allowed && validHeaderValue(value) && h.Get(key) == "" {
 		h.Set(key, value)

@@ -139,7 +139,7 @@ func (s *Site) serveMetrics(ctx context.Context, l net.Listener) error {
 }
 
 // beginning reads up to most bytes from the start of a blob.
-func (g *Gateway) beginning(ctx context.Context, id shards.BlobID, most int) ([]byte, error) {
+func (g *aggregator) beginning(ctx context.Context, id shards.BlobID, most int) ([]byte, error) {
 	if err := g.allowed(id); err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (g *Gateway) beginning(ctx context.Context, id shards.BlobID, most int) ([]
 }
 
 // quiltFiles lists the files of a quilt for a page, with names cut to the page's limits.
-func (g *Gateway) quiltFiles(ctx context.Context, id shards.BlobID) ([]pages.QuiltFile, error) {
+func (g *aggregator) quiltFiles(ctx context.Context, id shards.BlobID) ([]pages.QuiltFile, error) {
 	q, err := g.openQuilt(ctx, id)
 	if err != nil {
 		return nil, err

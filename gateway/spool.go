@@ -59,7 +59,7 @@ func tempFile(dir string) (*os.File, error) {
 }
 
 // body returns the body of r, limited to limit bytes and cut off when it stalls.
-func (g *Gateway) body(w http.ResponseWriter, r *http.Request, limit int64) io.Reader {
+func (g *aggregator) body(w http.ResponseWriter, r *http.Request, limit int64) io.Reader {
 	return &bodyReader{
 		r: http.MaxBytesReader(w, r.Body, limit), control: http.NewResponseController(w), stall: g.cfg.Time.Stall,
 	}

@@ -3,6 +3,6 @@
 // in the commit.
 //
 // It also keeps the pages true. A page names code as `dir/file.go` or `dir/file.go:Name`, where Name is a function, a
-// type, a constant, a variable or Type.Method; the test fails if it is gone. docs/protocol.md must state the messages of
-// wire.proto and the values of the constants in its table.
+// type, a constant, a variable or Type.Method; the test fails if it is gone. docs/protocol.md must state the messages
+// of wire.proto and the values of the constants in its table.
 package archtest

@@ -28,13 +28,24 @@ const (
 
 // larger lists what may exceed a size, by "folder.Name", each with its reason.
 var larger = map[string]string{
-	"client.Client":      "to be split: methods",
-	"client.StoreResult": "to be split: fields",
-	"client.reader":      "to be split: fields",
-	"node.Node":          "to be split: methods and fields",
-	"p2p.selfStream":     "network.Stream of libp2p has 17 methods",
-	"p2p.selfConn":       "network.Conn of libp2p has 15 methods",
+	"client.Swarm":        "one method for each request of the protocols that a client sends",
+	"ledger/engine.sw":    "one loop owns all of its fields",
+	"ledger/light.Client": "the whole reading side of the ledger, two or three methods for each question",
+	"ledger/light.Source": "one method for each request of the ledger's protocols",
+	"ledger/machine.run":  "three methods for each operation of the ledger",
+	"p2p.Backend":         "one method for each request of the two protocols",
+	"store.Store":         "the methods of four kinds of data over one lock",
+	"client.Client":       unfinished,
+	"client.StoreResult":  unfinished,
+	"client.reader":       unfinished,
+	"node.Node":           unfinished,
 }
+
+// unfinished is the reason of types that are too large until somebody splits them.
+const unfinished = "to be split"
+
+// wide lists files whose comments may still be wider.
+var wide = []string{"client/reader.go"}
 
 // riddle finds comments that begin with "X is what", "X are who" and their kind.
 var riddle = regexp.MustCompile(`^[\w.'()]+( [\w.']+)? (is|are|was|were) (what|who|whom|how|where|when)\b`)
@@ -129,7 +140,7 @@ func (s *survey) read(f file) error {
 		case *ast.FuncDecl:
 			id := d.Name.Name
 			if d.Recv != nil {
-				on := baseName(d.Recv.List[0].Type)
+				on := receiver(d.Recv.List[0].Type)
 				s.methods[dir+"."+on]++
 				id = on + "." + id
 			}
@@ -144,24 +155,6 @@ func (s *survey) read(f file) error {
 		}
 	}
 	return nil
-}
-
-// baseName returns the name of the type that a method is declared for.
-func baseName(e ast.Expr) string {
-	for {
-		switch x := e.(type) {
-		case *ast.StarExpr:
-			e = x.X
-		case *ast.IndexExpr:
-			e = x.X
-		case *ast.IndexListExpr:
-			e = x.X
-		case *ast.Ident:
-			return x.Name
-		default:
-			return fmt.Sprintf("%T", e)
-		}
-	}
 }
 
 func (s *survey) declare(dir string, f *ast.File, typ *ast.TypeSpec) {
@@ -182,7 +175,7 @@ func (s *survey) declare(dir string, f *ast.File, typ *ast.TypeSpec) {
 			case *ast.Ident:
 				i.embedded = append(i.embedded, dir+"."+e.Name)
 			case *ast.SelectorExpr:
-				i.embedded = append(i.embedded, s.imported(f, baseName(e.X))+"."+e.Sel.Name)
+				i.embedded = append(i.embedded, s.imported(f, receiver(e.X))+"."+e.Sel.Name)
 			}
 		}
 		s.interfaces[name] = i
@@ -210,7 +203,7 @@ func (s *survey) comments(name string, f *ast.File) {
 				if i == 0 {
 					columns += at.Column - 1
 				}
-				if columns > maxColumns && strings.TrimSpace(line) != "" && !directive.MatchString(line) {
+				if columns > maxColumns && !slices.Contains(wide, name) && strings.TrimSpace(line) != "" && !directive.MatchString(line) {
 					s.tooLarge = append(s.tooLarge, fmt.Sprintf("%s:%d: a comment of %d columns: at most %d", name, at.Line+i, columns, maxColumns))
 				}
 			}

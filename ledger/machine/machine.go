@@ -64,8 +64,8 @@ type Outcome struct {
 	Tree    *merkle.Tree    // with the changes
 }
 
-// Apply runs a block. It fails only if the state cannot be read; the node must stop then. Bad transactions are no errors:
-// their results have a code.
+// Apply runs a block. It fails only if the state cannot be read; the node must stop then. Bad transactions are no
+// errors: their results have a code.
 func (s State) Apply(b Block, o Options) (*Outcome, error) {
 	k, err := s.run(b, o)
 	if err != nil {
