@@ -60,7 +60,7 @@ func (p *proven) Committee(ctx context.Context) (*certs.Committee, error) {
 		return com, err
 	}
 	if errors.Is(err, light.ErrLied) {
-		p.log.Warn("the committee of the current epoch is not proven; going on with that of the genesis", "err", err)
+		p.log.Warn("a node answered with an unproven committee; using the committee of the genesis", "err", err)
 	}
 	return p.first, nil
 }

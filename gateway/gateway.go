@@ -110,7 +110,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handle
 	err = errors.Join(err, srv.Close())
 	<-served
 	if errors.Is(err, context.DeadlineExceeded) {
-		g.log.Info("gateway cut requests that did not end in time", "drain", g.cfg.Time.Drain)
+		g.log.Info("gateway cut off the requests that did not end within its drain time", "drain", g.cfg.Time.Drain)
 		err = nil
 	}
 	return err
@@ -120,7 +120,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handle
 func (g *Gateway) startTasks(ctx context.Context) (finish func() error) {
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
-		g.blocked.run(ctx, func(err error) { g.log.Warn("the blocklist stays as it was", "err", err) })
+		g.blocked.run(ctx, func(err error) { g.log.Warn("read the blocklist; the one read before stays in use", "err", err) })
 	})
 	if g.uploads != nil {
 		tasks.Go(func() { g.uploads.run(ctx) })

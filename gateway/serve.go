@@ -40,7 +40,7 @@ func (g *aggregator) serveContent(w http.ResponseWriter, r *http.Request, d *dow
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	case http.StatusPreconditionFailed:
-		return &failure{code: http.StatusPreconditionFailed, status: "FAILED_PRECONDITION", reason: "PRECONDITION_FAILED", domain: domainGlobal, message: "the blob is not the one of If-Match"}
+		return &failure{code: http.StatusPreconditionFailed, status: "FAILED_PRECONDITION", reason: "PRECONDITION_FAILED", domain: domainGlobal, message: "If-Match names another blob"}
 	}
 	var spans []span
 	if !d.whole {

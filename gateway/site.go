@@ -74,7 +74,7 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 		return nil, err
 	}
 	if q := &cfg.Guard.Quota; cfg.API.Publisher && !cfg.Guard.Loopback && cfg.Guard.JWT.Secret == "" && q.Spend == 0 && q.TotalSpend == 0 {
-		log.Warn("whoever reaches this publisher may spend what its wallet holds: ask for tokens or limit what is spent", "bind", cfg.API.Bind)
+		log.Warn("anybody who reaches this publisher may spend all WAL of its wallet: require tokens or set a spending limit", "bind", cfg.API.Bind)
 	}
 	explore := ExploreConfig{
 		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,

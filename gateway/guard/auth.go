@@ -66,7 +66,7 @@ func (g *Guard) token(headers []string) (*claims, *Refusal) {
 		}
 	}
 	if text == "" {
-		f := unauthenticated("MISSING_TOKEN", "this publisher wants a token: Authorization: Bearer <JWT>")
+		f := unauthenticated("MISSING_TOKEN", "this publisher requires a token: send Authorization: Bearer <JWT>")
 		f.challenge = realm
 		return nil, f
 	}
@@ -121,7 +121,7 @@ func (g *Guard) checkUpload(c *claims, r *http.Request) *Refusal {
 			return c.checkSize(n, concat(r) != partialUpload)
 		}
 		if c.Size != nil || c.MaxSize != nil {
-			return forbidden("INVALID_SIZE", "the token limits the size, so the upload must tell it: Upload-Length")
+			return forbidden("INVALID_SIZE", "the token limits the size: send the size in Upload-Length")
 		}
 	case size >= 0:
 		return c.checkSize(size, true)
@@ -144,7 +144,7 @@ func (g *Guard) useToken(next http.Handler) http.Handler {
 			ok, wait := g.replays.use(c.ID, c.ExpiresAt.Time)
 			switch {
 			case wait > 0:
-				g.denied(w, r, tooMany("TOO_MANY_TOKENS", domainAuth, "too many tokens are in use; try again when some have expired", wait))
+				g.denied(w, r, tooMany("TOO_MANY_TOKENS", domainAuth, "the gateway remembers too many used tokens; try again when some have expired", wait))
 				return
 			case !ok:
 				g.denied(w, r, tooMany("TOKEN_ALREADY_USED", domainAuth, "the JWT token was already used", 0))

@@ -94,13 +94,13 @@ func (c *Config) Validate() error {
 	t := &c.Times
 	switch {
 	case min(c.Publisher.Running, c.Aggregator.Running) < 1 || min(c.Publisher.Waiting, c.Aggregator.Waiting) < 0:
-		return errors.New("guard: limits of requests: at least 1 must run, and no fewer than 0 wait")
+		return errors.New("guard: limits of requests: at least 1 must run, and at least 0 must wait")
 	case min(t.Stall, t.Read, t.Write, t.Other) <= 0:
-		return fmt.Errorf("guard: times %+v: must be positive", *t)
+		return fmt.Errorf("guard: times %+v: all must be positive", *t)
 	case c.JWT.Lifetime < 0 || c.JWT.Lifetime%time.Second != 0:
 		return fmt.Errorf("guard: lifetime %v of tokens: must be whole seconds", c.JWT.Lifetime)
 	case c.JWT.CacheSize < 1 || c.Quota.MaxKeys < 1:
-		return errors.New("guard: remembered tokens and keys with accounts: must be positive")
+		return errors.New("guard: numbers of remembered tokens and of keys with accounts: both must be positive")
 	case c.Quota.Rate < 0 || c.Quota.Burst < 0:
 		return errors.New("guard: rate and burst: must not be negative")
 	}
@@ -110,7 +110,7 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("guard: API key of %q: must have at least 16 characters", name)
 		}
 		if other, twice := owners[key]; twice {
-			return fmt.Errorf("guard: %q and %q have the same API key: each needs one of its own", min(name, other), max(name, other))
+			return fmt.Errorf("guard: %q and %q have the same API key: give each its own", min(name, other), max(name, other))
 		}
 		owners[key] = name
 	}

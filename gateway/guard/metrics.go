@@ -35,11 +35,11 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		out: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "http_server_response_body_size_bytes", Help: "Bytes of response bodies that were written.", Buckets: sizes}, labels),
 		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "walrus_gateway_waiting_requests", Help: "Requests that wait for their turn."}, []string{"role"}),
+			Name: "walrus_gateway_waiting_requests", Help: "Requests waiting to be served."}, []string{"role"}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "walrus_gateway_rejected_total", Help: "Requests refused, by the limit that was reached."}, []string{"limit"}),
+			Name: "walrus_gateway_rejected_total", Help: "Requests refused because of a limit, by limit."}, []string{"limit"}),
 		authFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "walrus_gateway_auth_failures_total", Help: "Requests refused for what they showed or did not show."}, []string{"reason"}),
+			Name: "walrus_gateway_auth_failures_total", Help: "Requests refused because of their credentials or their lack of them."}, []string{"reason"}),
 		spent: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "walrus_gateway_spent_frost_total", Help: "FROST paid for clients of the publisher."}),
 	}

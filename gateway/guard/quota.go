@@ -84,7 +84,7 @@ func (q *quotas) owner(v *visit, r *http.Request) (string, *Refusal) {
 	if key := r.Header.Get("X-Api-Key"); key != "" && len(q.apiKeys) > 0 {
 		name, ok := q.apiKeys[sha256.Sum256([]byte(key))]
 		if !ok {
-			f := unauthenticated("INVALID_API_KEY", "the API key is not known here")
+			f := unauthenticated("INVALID_API_KEY", "unknown API key")
 			f.challenge = `ApiKey realm="walrus publisher"`
 			return "", f
 		}
@@ -141,7 +141,7 @@ func (q *quotas) bytes(owner string, n int64, take bool) *Refusal {
 	defer q.mu.Unlock()
 	a := q.account(owner)
 	if a.bytes+uint64(n) > q.cfg.Bytes {
-		return tooMany("BYTE_QUOTA_REACHED", domainDaemon, "the bytes that this client may upload today are used up", untilTomorrow())
+		return tooMany("BYTE_QUOTA_REACHED", domainDaemon, "this client has uploaded as much as it may today; try again tomorrow", untilTomorrow())
 	}
 	if take {
 		a.bytes += uint64(n)

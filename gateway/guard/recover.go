@@ -23,7 +23,7 @@ func (g *Guard) recoverer(next http.Handler) http.Handler {
 				panic(http.ErrAbortHandler)
 			}
 			f := &Refusal{Code: http.StatusInternalServerError, Status: "INTERNAL", Reason: "INTERNAL", Domain: domainGlobal,
-				Message: "the gateway made a mistake; its log tells more under request ID " + v.id}
+				Message: "internal error of the gateway: its log has the details under request ID " + v.id}
 			f.ServeHTTP(w, r)
 		}()
 		next.ServeHTTP(w, r)
