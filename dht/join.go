@@ -13,9 +13,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
+
+	"walrus/internal/pause"
 )
 
 // Run joins the network and keeps this peer in it until ctx ends: it dials bootstrap and remembered peers, repeatedly
@@ -37,6 +40,7 @@ func (d *DHT) Run(ctx context.Context) error {
 			defer stop()
 		}
 	}
+	d.pinBook()
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return d.keepJoined(ctx) })
 	tasks.Go(func() error { return d.keepBook(ctx, events) })
@@ -88,17 +92,17 @@ func (d *DHT) keepJoined(ctx context.Context) error {
 			d.awaitTable(short)
 			stop()
 		}
-		pause := jitter(keepUp)
+		delay := jitter(keepUp)
 		switch alone := d.TableSize() == 0; {
 		case alone:
-			pause = jitter(retry)
+			delay = jitter(retry)
 			retry = min(2*retry, maxRejoin)
 		case wasAlone:
 			d.log.Info("joined the network", "network", d.cfg.Network, "servers", d.TableSize())
 			retry = minRejoin
 			d.fillTable(ctx)
 		}
-		sleep(ctx, pause)
+		pause.For(ctx, delay)
 	}
 	return nil
 }
@@ -173,10 +177,49 @@ func (d *DHT) keepBook(ctx context.Context, events event.Subscription) error {
 			if !ok || !d.speaksOurs(met.Peer) {
 				continue
 			}
-			d.book.remember(met.Peer, d.provenAddrs(met.Peer), time.Now())
+			proven := d.provenAddrs(met.Peer)
+			d.book.remember(met.Peer, proven, time.Now())
+			d.pin(met.Peer, proven)
 			if due == nil {
 				due = time.After(saveDelay)
 			}
+		}
+	}
+}
+
+// pin keeps the addresses of a member in the peerstore for good, in place of those pinned before. Members' ends of
+// service are noticed here, too.
+func (d *DHT) pin(id peer.ID, addrs []multiaddr.Multiaddr) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.member(id) {
+		d.replacePins(id, addrs[:min(len(addrs), maxClaimed)])
+	}
+	for id := range d.pinned {
+		if !d.member(id) {
+			d.replacePins(id, nil)
+		}
+	}
+}
+
+// replacePins pins addrs of a peer and no others. d.mu is held.
+func (d *DHT) replacePins(id peer.ID, addrs []multiaddr.Multiaddr) {
+	store := d.host.Peerstore()
+	old := slices.DeleteFunc(d.pinned[id], func(a multiaddr.Multiaddr) bool { return slices.ContainsFunc(addrs, a.Equal) })
+	store.SetAddrs(id, old, peerstore.TempAddrTTL)
+	if len(addrs) == 0 {
+		delete(d.pinned, id)
+		return
+	}
+	store.AddAddrs(id, addrs, peerstore.PermanentAddrTTL)
+	d.pinned[id] = slices.Clone(addrs)
+}
+
+// pinBook pins the members of the address book.
+func (d *DHT) pinBook() {
+	for _, p := range d.book.sample(maxBookPeers) {
+		if d.member(p.ID) {
+			d.pin(p.ID, p.Addrs)
 		}
 	}
 }
@@ -280,16 +323,6 @@ func (d *DHT) Elsewhere() string {
 }
 
 // jitter spreads a pause by a quarter either way, so that restarted peers do not stay in step.
-func jitter(pause time.Duration) time.Duration {
-	return pause*3/4 + rand.N(pause/2)
-}
-
-// sleep waits for pause or the end of ctx.
-func sleep(ctx context.Context, pause time.Duration) {
-	t := time.NewTimer(pause)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
+func jitter(d time.Duration) time.Duration {
+	return d*3/4 + rand.N(d/2)
 }

@@ -8,7 +8,7 @@ import (
 // recoverer turns a panic into a response, or closes the connection if the response has begun.
 func (g *Guard) recoverer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() { //nolint:contextcheck // it has the request's
+		defer func() { //nolint:contextcheck // the request's context is used
 			p := recover()
 			if p == nil {
 				return
