@@ -31,7 +31,6 @@ var larger = map[string]string{
 	"client.Client":      "to be split: methods",
 	"client.StoreResult": "to be split: fields",
 	"client.reader":      "to be split: fields",
-	"node.Node":          "to be split: methods and fields",
 	"p2p.selfStream":     "network.Stream of libp2p has 17 methods",
 	"p2p.selfConn":       "network.Conn of libp2p has 15 methods",
 }
