@@ -18,8 +18,8 @@ var units = map[string]unit{
 	"quilt":  {imports: []string{"shards"}},
 
 	"store": {imports: join(core, "internal/badgerdisk"), tests: []string{"internal/faultfs"}},
-	"p2p":   {imports: core, tests: []string{"internal/swarmtest"}},
-	"dht":   {imports: join(core, "internal/pause", "internal/userfile"), tests: []string{"internal/swarmtest"}},
+	"p2p":   {imports: join(core, "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
+	"dht":   {imports: join(core, "internal/pause", "internal/userfile", "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
 	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light
 	// clients, and joins a network as one of them.
 	"ledger":         {imports: core},
@@ -69,6 +69,8 @@ var units = map[string]unit{
 
 	// Waiting no longer than a context.
 	"internal/pause": {},
+	// Sorting the addresses of strangers, for all who bound what strangers may use.
+	"internal/ipgroup": {},
 
 	// What every Badger database needs: its files checked before it opens, its faults caught, its syncs complete.
 	"internal/badgerdisk": {},
