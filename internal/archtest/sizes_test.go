@@ -33,7 +33,6 @@ var larger = map[string]string{
 	"ledger/light.Source": "one method for each request of the ledger's protocols",
 	"ledger/machine.run":  "three methods for each operation of the ledger",
 	"p2p.Backend":         "one method for each request of the two protocols",
-	"store.Store":         "the methods of four kinds of data over one lock",
 	"client.Client":       unfinished,
 	"client.StoreResult":  unfinished,
 }
