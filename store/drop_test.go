@@ -8,7 +8,7 @@ import (
 	"walrus/shards"
 )
 
-// TestDropBlob drops one of three blobs and leaves the others. The blob was extended, so its slivers are in two buckets.
+// TestDropBlob drops one of three blobs and leaves the others. It was extended, so its slivers are in two buckets.
 func TestDropBlob(t *testing.T) {
 	cfg := small(t.TempDir())
 	s := mustOpen(t, cfg)
