@@ -98,7 +98,7 @@ func (l *buckets) all() []*bucket {
 	})
 }
 
-// from returns all buckets, the one of epoch first.
+// from returns all buckets, the bucket of epoch first.
 func (l *buckets) from(epoch uint32) []*bucket {
 	all := l.all()
 	for i, b := range all {

@@ -8,7 +8,8 @@ import (
 	"walrus/shards"
 )
 
-// TestDropBlob drops one of three blobs and leaves the others. It was extended, so its slivers are in two buckets.
+// TestDropBlob drops one of three blobs, whose slivers are in two buckets because it was extended, and leaves the
+// others.
 func TestDropBlob(t *testing.T) {
 	cfg := small(t.TempDir())
 	s := mustOpen(t, cfg)
