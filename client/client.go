@@ -128,7 +128,7 @@ type Client struct {
 	silent map[peer.ID]time.Time // nodes that did not answer in a read, and when; guarded by mu
 }
 
-// New makes a client over swarm; it starts nothing. payer may be nil: the client then reads and cannot store.
+// New makes a client over swarm; it starts nothing. Without a payer, nil, the client can only read.
 func New(cfg Config, swarm Swarm, chain Ledger, payer Payer, log *slog.Logger) *Client {
 	return &Client{
 		cfg: cfg, swarm: swarm, chain: chain, payer: payer, log: log,
@@ -168,7 +168,7 @@ func (c *Client) committeeAt(ctx context.Context, epoch uint32) (*certs.Committe
 	return all.At(epoch)
 }
 
-// Stage names what a Progress call is about.
+// Stage names the part of an operation that a Progress call reports on.
 type Stage int
 
 // Stages of storing and reading.

@@ -23,7 +23,7 @@ func noise(seed uint64, size int) []byte {
 	return b
 }
 
-func store(t *testing.T, c *Client, data []byte, opt StoreOptions) (*StoreResult, error) {
+func store(t testing.TB, c *Client, data []byte, opt StoreOptions) (*StoreResult, error) {
 	t.Helper()
 	return c.Store(t.Context(), bytes.NewReader(data), uint64(len(data)), opt)
 }

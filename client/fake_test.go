@@ -42,7 +42,7 @@ const (
 
 // fakeSwarm is a network of nodes that keep blobs in memory.
 type fakeSwarm struct {
-	t       *testing.T
+	t       testing.TB
 	all     *ledger.Committees
 	com     *certs.Committee // of the first epoch
 	chain   *ledgertest.Chain
@@ -78,7 +78,7 @@ type sliverKey struct {
 }
 
 // newFake makes a network of nodes over n shards, assigned round-robin.
-func newFake(t *testing.T, nodes, n int) (*fakeSwarm, *Client) {
+func newFake(t testing.TB, nodes, n int) (*fakeSwarm, *Client) {
 	t.Helper()
 	f := &fakeSwarm{t: t, moods: make([]mood, nodes), nodes: make([]fakeNode, nodes), ahead: map[int]uint32{}, rowsAsked: map[int]int{}}
 	var members []ledger.GenesisMember
@@ -118,7 +118,7 @@ func (f *fakeSwarm) client(key ed25519.PrivateKey) *Client {
 	return New(cfg, f, f.chain, f.chain.Payer(key), slog.New(slog.DiscardHandler))
 }
 
-func newKey(t *testing.T) ed25519.PrivateKey {
+func newKey(t testing.TB) ed25519.PrivateKey {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

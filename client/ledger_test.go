@@ -523,7 +523,8 @@ func TestOldCertificate(t *testing.T) {
 }
 
 // recomposing is a payer that first composes every transaction for a nonce that it does not get. It waits until told
-// that somebody used that prediction. With back set it composes for the nonce it gets, then another, then the first again.
+// that somebody used that prediction. With back set it composes for the nonce it gets, then another, then the first
+// again.
 type recomposing struct {
 	Payer
 	believed <-chan struct{}
@@ -551,8 +552,9 @@ func (r recomposing) Do(ctx context.Context, build ledger.Build) (ledger.Receipt
 	})
 }
 
-// TestConfirmEarly asks nodes to confirm a record as soon as its ID is predicted, and again if the ID changes. All of them
-// confirm in the end. For permanent records, and for a prediction that was right after all, they are asked only once.
+// TestConfirmEarly asks nodes to confirm a record as soon as its ID is predicted, and again if the ID changes. All of
+// them confirm in the end. For permanent records, and for a prediction that was right after all, they are asked only
+// once.
 func TestConfirmEarly(t *testing.T) {
 	for _, permanent := range []bool{false, true} {
 		for _, back := range []bool{false, true} {

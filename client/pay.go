@@ -29,7 +29,7 @@ func (c *Client) run(ctx context.Context, build ledger.Build) (ledger.Receipt, e
 	case errors.As(err, &funds):
 		return receipt, &NoFundsError{Account: c.payer.Address(), Need: funds.Need, Have: funds.Have}
 	case errors.As(context.Cause(moving), &still):
-		return receipt, fmt.Errorf("the transaction was not committed within %v; it may still be: %w: %w", c.cfg.Commit, ErrUnknown, still.error)
+		return receipt, fmt.Errorf("the transaction was not committed within %v and may still be: %w: %w", c.cfg.Commit, ErrUnknown, still.error)
 	case errors.As(err, &refused) && (refused.Code == ledger.CodeBalance || refused.Code == ledger.CodeFee):
 		return receipt, fmt.Errorf("%w: %w", ErrNoFunds, err)
 	}
@@ -57,7 +57,7 @@ func (c *Client) whileItMoves(ctx context.Context) (moving context.Context, end 
 	}
 }
 
-// afford checks that the payer's account can pay cost, before anything is done.
+// afford checks that the payer's account can pay cost.
 func (c *Client) afford(balance ledger.Amount, cost Cost) error {
 	need, err := cost.sum()
 	if err != nil {
@@ -75,7 +75,7 @@ func (c *Client) now(ctx context.Context, more ...[]byte) (k known, r ledger.Rea
 	return c.nowBy(ctx, c.chain.Read, more)
 }
 
-// nowBy is now with a choice of read: c.chain.Read or Peek.
+// nowBy does the work of now with read, which is c.chain.Read or Peek.
 func (c *Client) nowBy(ctx context.Context, read func(context.Context, ...[]byte) (ledger.Reader, error), more [][]byte) (k known, r ledger.Reader, err error) {
 	keys := append([][]byte{ledger.KeyParams(), ledger.KeyEpoch()}, more...)
 	if c.payer != nil {
@@ -98,8 +98,8 @@ func (c *Client) nowBy(ctx context.Context, read func(context.Context, ...[]byte
 	return k, r, err
 }
 
-// replan reports whether a refusal comes from a state that has moved on since the plan was made: the epoch ended, or
-// another client or another store of ours used the object first.
+// replan reports whether a transaction was refused because the state has changed since the plan was made: the epoch
+// ended, or another client or another store of ours used the object first.
 func replan(err error) bool {
 	var refused *ledger.OpError
 	if !errors.As(err, &refused) {

@@ -7,7 +7,7 @@ import (
 	"io"
 
 	"walrus/certs"
-	"walrus/p2p"
+	"walrus/gather"
 	"walrus/shards"
 )
 
@@ -79,18 +79,15 @@ func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.B
 	}
 }
 
-// errLied marks a well-formed answer about something that was not asked.
-var errLied = errors.New("answered something else than what was asked")
+// errLied marks a well-formed answer to another question.
+var errLied = errors.New("answered another question than was asked")
 
 // lied reports whether err proves that the node served wrong bytes. Other errors are failures.
 func lied(err error) bool {
-	for _, lie := range []error{
-		shards.ErrSliver, shards.ErrSymbol, shards.ErrMetadata, p2p.ErrProtocol, errLied,
-		certs.ErrFormat, certs.ErrEpoch, certs.ErrSigners, certs.ErrSignature, certs.ErrWeight,
-	} {
+	for _, lie := range []error{errLied, certs.ErrFormat, certs.ErrEpoch, certs.ErrSigners, certs.ErrSignature, certs.ErrWeight} {
 		if errors.Is(err, lie) {
 			return true
 		}
 	}
-	return false
+	return gather.Judge(err) == gather.Lied
 }

@@ -36,7 +36,7 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 	size := u.meta.Layout(shards.Primary).Size() + u.meta.Layout(shards.Secondary).Size()
 	params := u.com.Params()
 	strips := u.meta.Layout(shards.Primary).Strips()
-	begun := false // strips cannot be taken twice
+	begun := false // then the request cannot be repeated: strips are handed out once
 	body := func(w io.Writer) error {
 		for range strips {
 			var s *sharedStrip
@@ -62,7 +62,7 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 	}
 	_, err := patient(ctx, func() (any, error) {
 		if begun {
-			return nil, errors.New("became busy in mid-upload")
+			return nil, errors.New("became busy in the middle of the upload")
 		}
 		return nil, u.c.swarm.StorePairs(ctx, u.com.Members()[i].Node, u.id, t.pairs, size*int64(len(t.pairs)), body)
 	})
@@ -81,9 +81,8 @@ func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, t *tap, params 
 			}
 			t.sent.Add(int64(len(b)))
 			u.mu.Lock()
-			u.sent += int64(len(b))
 			u.nodes[i].sent += int64(len(b))
-			u.progress.report(Uploading, u.sent, u.total)
+			u.bytes.add(int64(len(b)))
 			u.mu.Unlock()
 		}
 	}

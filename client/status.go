@@ -15,7 +15,7 @@ import (
 	"walrus/shards"
 )
 
-// BlobStatus reports what the network knows of a blob: the ledger, and the nodes shard by shard.
+// BlobStatus reports what the ledger and, shard by shard, the nodes know of a blob.
 type BlobStatus struct {
 	BlobID      shards.BlobID
 	Size        uint64             // bytes of the blob; 0 if no node has its metadata
@@ -23,9 +23,9 @@ type BlobStatus struct {
 	Certificate *certs.Certificate // nil: no node has one, or the ledger no longer accepts it
 	Signers     *certs.Committee   // of the certificate's epoch; nil without a certificate
 	Shards      []ShardStatus      // by shard
-	Bad         []BadNode          // nodes that did not answer, or lied
+	Bad         []BadNode          // nodes that lied or did not answer
 
-	// LedgerErr says why the ledger's part is missing; nil if it is there.
+	// LedgerErr gives the reason if the ledger's part, the following fields, is missing.
 	LedgerErr      error
 	Epoch          uint32          // current epoch
 	Info           ledger.BlobInfo // all records of the blob together
@@ -45,7 +45,7 @@ const (
 	Unreachable = "unreachable"
 )
 
-// ShardStatus is the state of one shard's sliver pair, as its node reports it.
+// ShardStatus holds the state of one shard's sliver pair, as its node reports it.
 type ShardStatus struct {
 	Shard     int     `json:"shard"`
 	Pair      int     `json:"pair"`

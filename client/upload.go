@@ -43,11 +43,20 @@ type upload struct {
 	mu        sync.Mutex       // guards the rest
 	now       *certs.Committee // of the newest epoch seen: only its confirmations and shards count
 	nodes     []nodeState      // of com's members
-	progress  Progress
-	sent      int64
-	total     int64
+	bytes     sentBytes
 	cert      *certs.Certificate
 	certified time.Time
+}
+
+// sentBytes counts the bytes sent to all nodes, and reports them.
+type sentBytes struct {
+	progress    Progress
+	sent, total int64
+}
+
+func (b *sentBytes) add(n int64) {
+	b.sent += n
+	b.progress.report(Uploading, b.sent, b.total)
 }
 
 // nodeState tracks one node's part in an upload.
@@ -62,7 +71,7 @@ type nodeState struct {
 
 func newUpload(c *Client, com *certs.Committee, enc *shards.Encoder, w *want, reg *registration, progress Progress) *upload {
 	return &upload{
-		c: c, com: com, enc: enc, meta: w.meta, raw: w.meta.Marshal(), id: w.id, reg: reg, now: com, progress: progress,
+		c: c, com: com, enc: enc, meta: w.meta, raw: w.meta.Marshal(), id: w.id, reg: reg, now: com, bytes: sentBytes{progress: progress},
 		nodes: make([]nodeState, len(com.Members())), quorum: make(chan struct{}),
 	}
 }
@@ -88,7 +97,7 @@ func (u *upload) run(caller context.Context) error {
 		}
 		return nil
 	})
-	g.Go(func() error { // without its registration the upload is pointless
+	g.Go(func() error { // if registering fails, uploading is pointless
 		if err := u.reg.waitOr(ctx); err != nil {
 			cancel(err)
 		}
@@ -187,7 +196,7 @@ func (u *upload) notEnough() error {
 		}
 	}
 	if mismatches >= u.com.OneHonest() {
-		e.Advice = "what was sent is not what was encoded first: if the file changed meanwhile, store it again"
+		e.Advice = "the bytes sent differ from the bytes encoded before: if the file has changed, store it again"
 	}
 	return e
 }
@@ -204,7 +213,7 @@ func (u *upload) outcome() []NodeUpload {
 }
 
 // errLate is the cancel cause for nodes that had not confirmed in time after the quorum.
-var errLate = errors.New("had not confirmed when the time after the others had passed: it repairs itself")
+var errLate = errors.New("had not confirmed in the time left after the quorum: it repairs itself")
 
 // why returns ctx's cancel cause if there is one, and err otherwise.
 func why(ctx context.Context, err error) error {

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 //	up NAME ARGS...             starts walrus ARGS in the background and waits for its ready line, which becomes stdout
 //	down NAME                   asks it to end, and checks that its exit code is 0
 //	http CODE METHOD URL SIZE   sends SIZE bytes and checks the status CODE. stdout becomes the head and body of
-//	                            the answer. In URL, gateway: and metrics: stand for the addresses in the latest ready line
+//	                            the answer. In URL, gateway: and metrics: are the addresses in the latest ready line
 func TestScripts(t *testing.T) {
 	t.Parallel() // runs with the other one that mostly waits
 	testscript.Run(t, testscript.Params{

@@ -63,7 +63,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	}
 	_ = b.control.SetReadDeadline(limit)
 	n, err := b.ReadCloser.Read(p)
-	_ = b.control.SetReadDeadline(time.Time{}) // the handler may take its time, and the server watches for the client leaving
+	_ = b.control.SetReadDeadline(time.Time{}) // the server watches for the client leaving
 	b.left -= time.Since(start)
 	if b.got += n; b.got >= minProgress {
 		b.got, b.left = 0, b.stall

@@ -59,7 +59,8 @@ func (s *site) readForm(r *http.Request) (f *form, err error) {
 }
 
 func (s *site) readPart(f *form, part *multipart.Part) error {
-	if part.FormName() != "file" || part.FileName() == "" || f.file != nil { // browsers send an empty name if no file was chosen
+	// Browsers send an empty name if no file was chosen.
+	if part.FormName() != "file" || part.FileName() == "" || f.file != nil {
 		b, err := io.ReadAll(io.LimitReader(part, formField))
 		f.fields[part.FormName()] = string(b)
 		return err

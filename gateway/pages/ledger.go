@@ -22,15 +22,15 @@ type subject struct {
 func (s *site) subjects() []subject {
 	return []subject{
 		{"transactions", s.askTransactions, pageOf(transactionsPage)},
-		{"transactions/{id}", func(r *http.Request) (any, error) { return byText(r, "id", s.data.Transaction) }, pageOf(transactionPage)},
+		{"transactions/{id}", func(r *http.Request) (any, error) { return byText(r, "id", s.ledger.Transaction) }, pageOf(transactionPage)},
 		{"blocks", s.askBlocks, pageOf(blocksPage)},
 		{"blocks/{height}", s.askBlock, pageOf(blockPage)},
 		{"owners/{address}", func(r *http.Request) (any, error) {
 			return byText(r, "address", func(ctx context.Context, a ledger.Address) (*Owner, error) {
-				return s.data.Owner(ctx, a, r.URL.Query().Get("before"))
+				return s.ledger.Owner(ctx, a, r.URL.Query().Get("before"))
 			})
 		}, pageOf(ownerPage)},
-		{"records/{id}", func(r *http.Request) (any, error) { return byText(r, "id", s.data.Record) }, pageOf(s.recordPage)},
+		{"records/{id}", func(r *http.Request) (any, error) { return byText(r, "id", s.ledger.Record) }, pageOf(s.recordPage)},
 	}
 }
 
@@ -80,7 +80,7 @@ func byText[K any, P interface {
 }
 
 func (s *site) askTransactions(r *http.Request) (any, error) {
-	return s.data.Transactions(r.Context(), r.URL.Query().Get("before"))
+	return s.ledger.Transactions(r.Context(), r.URL.Query().Get("before"))
 }
 
 func (s *site) askBlocks(r *http.Request) (any, error) {
@@ -89,7 +89,7 @@ func (s *site) askBlocks(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, malformed{fmt.Errorf("before=%.40q: must be a height", text)}
 	}
-	return s.data.Blocks(r.Context(), before)
+	return s.ledger.Blocks(r.Context(), before)
 }
 
 func (s *site) askBlock(r *http.Request) (any, error) {
@@ -97,7 +97,7 @@ func (s *site) askBlock(r *http.Request) (any, error) {
 	if err != nil || height == 0 {
 		return nil, malformed{fmt.Errorf("block %.40q: must be a height, from 1", r.PathValue("height"))}
 	}
-	return s.data.Block(r.Context(), height)
+	return s.ledger.Block(r.Context(), height)
 }
 
 // listView is a page with one table of ledger events.

@@ -48,18 +48,19 @@ type Config struct {
 type site struct {
 	cfg    Config
 	data   Data
+	ledger Ledger
 	log    *slog.Logger
 	assets assets
 	pages  map[string]*template.Template
 }
 
 // New makes the handler of / and everything below /explorer/. Other paths get a page that says not found.
-func New(cfg Config, data Data, log *slog.Logger) (http.Handler, error) {
+func New(cfg Config, data Data, chain Ledger, log *slog.Logger) (http.Handler, error) {
 	a, err := loadAssets()
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	s := &site{cfg: cfg, data: data, log: log, assets: a}
+	s := &site{cfg: cfg, data: data, ledger: chain, log: log, assets: a}
 	if s.pages, err = parsePages(a); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}

@@ -18,7 +18,7 @@ import (
 // newSite serves a fixture.
 func newSite(t *testing.T, f *fixture) http.Handler {
 	t.Helper()
-	h, err := New(Config{Publisher: true, Aggregator: true, MaxUpload: 10 << 20, MaxQuilt: 20 << 20, Epochs: 1}, f, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	h, err := New(Config{Publisher: true, Aggregator: true, MaxUpload: 10 << 20, MaxQuilt: 20 << 20, Epochs: 1}, f, f, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestLedgerAway(t *testing.T) {
 
 // TestRoles: the pages leave out what the gateway does not do.
 func TestRoles(t *testing.T) {
-	h, err := New(Config{}, newFixture(), slog.New(slog.DiscardHandler))
+	h, err := New(Config{}, newFixture(), newFixture(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func (s *site) find(ctx context.Context, query string) (string, error) {
 		return "/explorer/nodes/" + url.PathEscape(n.Peer), nil
 	}
 	if height, bad := strconv.ParseUint(query, 10, 64); bad == nil && errors.Is(err, ErrNotFound) {
-		_, err := s.data.Block(ctx, height)
+		_, err := s.ledger.Block(ctx, height)
 		return "/explorer/blocks/" + strconv.FormatUint(height, 10), err
 	}
 	return "", err
@@ -59,13 +59,13 @@ func (s *site) find(ctx context.Context, query string) (string, error) {
 
 // findHex tries everything that 32 bytes may identify: a record, a transaction, an owner.
 func (s *site) findHex(ctx context.Context, id [32]byte) (string, error) {
-	_, err := s.data.Record(ctx, id)
+	_, err := s.ledger.Record(ctx, id)
 	if err == nil || !errors.Is(err, ErrNotFound) {
 		return "/explorer/records/" + ledger.ObjectID(id).String(), err
 	}
-	if _, err = s.data.Transaction(ctx, id); err == nil || !errors.Is(err, ErrNotFound) {
+	if _, err = s.ledger.Transaction(ctx, id); err == nil || !errors.Is(err, ErrNotFound) {
 		return "/explorer/transactions/" + ledger.TxID(id).String(), err
 	}
-	_, err = s.data.Owner(ctx, id, "")
+	_, err = s.ledger.Owner(ctx, id, "")
 	return "/explorer/owners/" + ledger.Address(id).String(), err
 }

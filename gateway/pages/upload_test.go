@@ -86,7 +86,7 @@ func TestUploadKeepsNoName(t *testing.T) {
 func TestUploadRefused(t *testing.T) {
 	f := newFixture()
 	dir := t.TempDir()
-	h, err := New(Config{Publisher: true, MaxUpload: 10 << 20, TempDir: dir}, f, slog.New(slog.DiscardHandler))
+	h, err := New(Config{Publisher: true, MaxUpload: 10 << 20, TempDir: dir}, f, f, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

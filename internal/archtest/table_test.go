@@ -16,7 +16,6 @@ var units = map[string]unit{
 	"shards": {},
 	"certs":  {imports: []string{"shards"}},
 	"quilt":  {imports: []string{"shards"}},
-	"bench":  {imports: []string{"shards"}},
 
 	"store": {imports: join(core, "internal/badgerdisk")},
 	"p2p":   {imports: core, tests: []string{"internal/swarmtest"}},
@@ -35,7 +34,11 @@ var units = map[string]unit{
 	// A unit of its own, so that no other part of the engine sees Badger.
 	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}},
 
-	"client": {imports: join(core, ledger, "p2p", "quilt", "internal/pause"), tests: []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"}},
+	// p2p only for the errors and limits of the protocol: it asks through an interface.
+	"gather": {imports: join(core, "p2p")},
+	"client": {imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"), tests: []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"}},
+	// A unit of its own, so that the gateway and the command print the same JSON.
+	"client/jsonform": {imports: []string{"shards", ledger, "client"}},
 	// The package at the top is for programs of others: what it imports, they link.
 	top: {
 		imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt"),
@@ -44,18 +47,22 @@ var units = map[string]unit{
 	// What is only a client wires no store and no engine: programs of others link it.
 	"clientnode": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "client", "p2p", "dht")},
 	"gateway": {
-		imports: join(core, ledger, "ledger/light", "client", "p2p", "quilt"), // light shows what it proves; p2p only for the types of the client's answers
+		// light shows what it proves; p2p only for the types of the client's answers
+		imports: join(core, ledger, "ledger/light", "client", "client/jsonform", "p2p", "quilt"),
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest"},
 	},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "internal/pause"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "internal/pause"),
 		tests:   []string{"internal/ledgertest", "internal/swarmtest"},
 	},
+
+	// A unit of its own: a storage node's duty is given its parts, and opens none.
+	"node/keeper": {imports: join(core, ledger, "store", "p2p")},
 
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "bench", "config", "compose", "node", "gateway", "client", "clientnode", "p2p", "quilt", "internal/userfile"), tests: []string{"internal/pause"}},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "node", "client", "client/jsonform", "clientnode", "p2p", "quilt", "internal/userfile"), tests: []string{"internal/pause"}},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
@@ -65,6 +72,9 @@ var units = map[string]unit{
 
 	// What every Badger database needs: its files checked before it opens, its faults caught, its syncs complete.
 	"internal/badgerdisk": {},
+
+	// Measurements that the command offers to its users.
+	"internal/bench": {imports: []string{"shards"}},
 
 	"internal/archtest":   {},
 	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet", "internal/pause")},
@@ -93,10 +103,11 @@ var modules = map[string]module{
 	"github.com/quic-go":                      {units: []string{"p2p"}},
 	"google.golang.org/protobuf":              {units: []string{"p2p", "dht", "internal/badgerdisk"}},
 
-	"github.com/klauspost/reedsolomon":  {units: []string{"shards"}},
-	"github.com/klauspost/cpuid":        {units: []string{"shards"}},
-	"go.sia.tech/core":                  {units: []string{"shards"}},
-	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}}, // there: is a file mounted alone?
+	"github.com/klauspost/reedsolomon": {units: []string{"shards"}},
+	"github.com/klauspost/cpuid":       {units: []string{"shards"}},
+	"go.sia.tech/core":                 {units: []string{"shards"}},
+	// userfile asks whether a file is a mount of its own.
+	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}},
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd
@@ -116,7 +127,7 @@ var modules = map[string]module{
 	"github.com/go-chi":                       {units: []string{"gateway"}},
 	"github.com/golang-jwt/jwt":               {units: []string{"gateway"}},
 	"github.com/tus/tusd":                     {units: []string{"gateway"}},
-	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "gateway"}},
+	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "node/keeper", "gateway"}},
 
 	"github.com/spf13/cobra":   {units: []string{"cmd/walrus"}},
 	"github.com/spf13/pflag":   {units: []string{"cmd/walrus"}},
