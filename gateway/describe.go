@@ -83,7 +83,7 @@ func storeResponses(api huma.API) map[string]*huma.Response {
 		http.StatusRequestTimeout:        problem(api, "The body stopped coming."),
 		http.StatusRequestEntityTooLarge: problem(api, "The body is greater than this publisher takes."),
 		http.StatusInternalServerError:   problem(api, "The gateway failed."),
-		http.StatusServiceUnavailable:    problem(api, "The ledger stands still, the publisher cannot pay, or it has no room; try again after Retry-After."),
+		http.StatusServiceUnavailable:    problem(api, "The ledger is stalled, the publisher cannot pay, or it has no room; try again after Retry-After."),
 		http.StatusGatewayTimeout:        problem(api, "Too few nodes confirmed in time."),
 	}.document()
 }
@@ -128,7 +128,7 @@ func manageResponses(api huma.API, result reflect.Type) map[string]*huma.Respons
 		http.StatusForbidden:           problem(api, "The token is not that of the owner."),
 		http.StatusNotFound:            problem(api, "There is no such record."),
 		http.StatusInternalServerError: problem(api, "The gateway failed."),
-		http.StatusServiceUnavailable:  problem(api, "The ledger stands still, or the publisher cannot pay; try again after Retry-After."),
+		http.StatusServiceUnavailable:  problem(api, "The ledger is stalled, or the publisher cannot pay; try again after Retry-After."),
 		http.StatusGatewayTimeout:      problem(api, "The network did not answer in time."),
 	}.document()
 }

@@ -67,7 +67,7 @@ func newGenesisReport(g *ledger.Genesis, now time.Time) (*genesisReport, error) 
 		}
 	}
 	if voting < min(all, 4) {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("only %d of %d members have a consensus key: with fewer than 4 the ledger stands still when one is down", voting, all))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("only %d of %d members have a consensus key: with fewer than 4 the ledger stalls as soon as one is down", voting, all))
 	}
 	if passed := now.Sub(g.Time) / g.EpochDuration; passed > latestStart {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%d epochs have passed since its time, %s: has the network started? If not, set time anew", passed, g.Time.Format(time.RFC3339)))

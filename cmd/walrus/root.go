@@ -38,7 +38,7 @@ Storing costs WAL, from the wallet that the configuration names; a devnet's hold
 Data goes to standard output, everything else to standard error; - stands for standard input or output.
 With --json, a command that fails leaves one object on standard error: {"error","code","hint"}, and "warnings" if there were
 any; the code is the exit code.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not enough nodes, or the ledger stands still for want of them.`
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not enough nodes, or the ledger is stalled for lack of them.`
 
 // otherGroup is the heading of commands outside all groups.
 const otherGroup = "Other"

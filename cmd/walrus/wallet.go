@@ -142,7 +142,7 @@ func (a *app) walletShow(ctx context.Context, of *ledger.Address) (err error) {
 	})
 }
 
-// warnStalled turns the error for a ledger that stands still into a warning, because its last state was returned. It
+// warnStalled turns the error for a stalled ledger into a warning, because its last state was returned. It
 // returns other errors.
 func (a *terminal) warnStalled(err error) error {
 	var stall *light.Stall
