@@ -39,8 +39,8 @@ func (c *Client) run(ctx context.Context, build ledger.Build) (ledger.Receipt, e
 // ledgerStall is the cancel cause for a transaction on a stalled ledger.
 type ledgerStall struct{ error }
 
-// whileItMoves returns a context for waiting for a transaction. It ends, with a *ledgerStall as its cause, if the ledger
-// is stalled. A wait that is long because the wallet or the ledger is busy does not end it.
+// whileItMoves returns a context for waiting for a transaction. It ends, with a *ledgerStall as its cause, if the
+// ledger is stalled. A wait that is long because the wallet or the ledger is busy does not end it.
 func (c *Client) whileItMoves(ctx context.Context) (moving context.Context, end func()) {
 	moving, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
