@@ -13,9 +13,9 @@ import (
 // ErrNotFound is wrapped by Data's errors for a node, a blob or a record that does not exist.
 var ErrNotFound = errors.New("not found")
 
-// Data provides what the pages show of the network and of blobs, Ledger what they show of the ledger. Answers may be a
-// few seconds old; callers must not change them. Errors that wrap ErrNotFound become 404, ErrRange 400, a *Refusal its
-// own status, and all others 503: the network does not answer.
+// Data provides what the pages show of the network and of blobs. Answers, also those of Ledger, may be a few seconds
+// old; callers must not change them. Errors that wrap ErrNotFound become 404, ErrRange 400, a *Refusal its own status,
+// and all others 503: the network does not answer.
 type Data interface {
 	// Network returns the state of the network and its nodes. If the ledger does not answer, the result says so and
 	// contains the nodes' reports.

@@ -250,10 +250,11 @@ func eventCells(e *ledger.Event) []cell {
 			row[1] = ident(e.Object.String(), "records")
 		}
 	}
-	for i, a := range []ledger.Address{e.From, e.To} {
-		if a != (ledger.Address{}) {
-			row[2+i] = ident(a.String(), "owners")
-		}
+	if e.From != (ledger.Address{}) {
+		row[2] = ident(e.From.String(), "owners")
+	}
+	if e.To != (ledger.Address{}) {
+		row[3] = ident(e.To.String(), "owners")
 	}
 	if e.Amount > 0 {
 		row[4] = text(e.Amount.String())

@@ -194,7 +194,7 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 	n, err = node.NewNodeWithContext(ctx, cfg, c.cfg.signs, &p2p.NodeKey{PrivKey: ed25519.GenPrivKey()}, // for CometBFT's network
 		proxy.NewConnSyncLocalClientCreator(c.guard),
 		func() (*types.GenesisDoc, error) { return c.cfg.doc, nil },
-		c.watchStores(c.cfg.stores), node.DefaultMetricsProvider(cfg.Instrumentation), logger)
+		c.watchStores(c.cfg.stores), c.metrics(cfg.Instrumentation), logger)
 	if err != nil {
 		return nil, fmt.Errorf("open consensus: %w", err)
 	}
@@ -248,7 +248,8 @@ func (c *chain) fail(err error) (first bool) {
 	return true
 }
 
-// run takes part in consensus until ctx ends, or returns why it cannot go on.
+// run takes part in consensus until ctx ends, or returns why it cannot go on. It returns nil before ctx ends if the
+// chain must be opened again.
 func (c *chain) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, c.release()) }()
 	early := time.Until(c.cfg.doc.GenesisTime)
@@ -283,6 +284,9 @@ func (c *chain) run(ctx context.Context) (err error) {
 	case <-c.failure:
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		if errors.Is(c.failed, errAgain) {
+			return nil
+		}
 		return c.failed
 	}
 }

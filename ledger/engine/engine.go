@@ -192,8 +192,8 @@ func (n *Node) Run(ctx context.Context) error {
 	return nil
 }
 
-// runChain runs consensus until ctx ends, consensus fails, or the node falls far behind. After falling behind, run it
-// again: CometBFT fetches many blocks at once only at its start, and later one by one.
+// runChain runs consensus until ctx ends, consensus fails, or it must begin again: because block sync has ended, or the
+// node has fallen far behind. CometBFT fetches many blocks at once only at its start, and later one by one.
 func (n *Node) runChain(ctx context.Context) error {
 	chain, err := n.start(ctx)
 	if err != nil {
