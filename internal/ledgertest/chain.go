@@ -172,7 +172,7 @@ func (c *Chain) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, erro
 	return r, r.Err()
 }
 
-// Committees returns the current epoch and the committees, also while the ledger stands still.
+// Committees returns the current epoch and the committees, also while the ledger is stalled.
 func (c *Chain) Committees(ctx context.Context) (epoch uint32, all certs.Committees, err error) {
 	return c.Epoch(), c.committees, ctx.Err()
 }
