@@ -32,12 +32,12 @@ func (e *RangeError) Error() string {
 // Unwrap returns ErrRange.
 func (e *RangeError) Unwrap() error { return ErrRange }
 
-// Blob reads any range of a blob that was found. Its metadata is verified, and the ledger listed it as stored, or did
-// not answer, when it was opened. Blob holds nothing to close and is safe for concurrent use. It does not follow the
-// network: to learn whether the blob is still stored, or to read in a later epoch, open it again.
+// Blob reads any range of one blob. Client.Open has verified its metadata and found it on the ledger, unless the ledger
+// did not answer. Blob needs no closing and is safe for concurrent use. It does not follow the network: open the blob
+// again to learn whether it is still stored, or to read in a later epoch.
 type Blob struct {
-	c         *Client // constant, as all others
-	com       *certs.Committee
+	c         *Client          // constant, as all others
+	com       *certs.Committee // of the epoch in which it was opened
 	meta      *shards.Metadata
 	id        shards.BlobID
 	bad       []BadNode     // nodes that lied about the metadata
@@ -51,7 +51,7 @@ func (b *Blob) ID() shards.BlobID { return b.id }
 func (b *Blob) Size() uint64 { return b.meta.Length }
 
 // CopyRange writes n bytes of the blob, from byte off on, to w. It fetches only the source rows that hold them, and
-// writes the first byte when the first row is there. Errors: ErrRange, and those of Read.
+// starts to write when the first row is there. Errors: ErrRange, and the errors of Read.
 func (b *Blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt ReadOptions) (*ReadResult, error) {
 	if err := checkRange(b.id, off, n, b.meta.Length); err != nil {
 		return &ReadResult{Size: b.meta.Length}, err
@@ -65,8 +65,8 @@ func (b *Blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt Rea
 	return r.res, b.orGone(ctx, err)
 }
 
-// orGone returns err. If too few nodes delivered and the blob's storage has ended since it was opened, it returns
-// ErrNotFound with that reason instead.
+// orGone returns ErrNotFound instead of err if too few nodes delivered because the blob's storage has ended since it
+// was opened.
 func (b *Blob) orGone(ctx context.Context, err error) error {
 	var notEnough *NotEnoughError
 	if !errors.As(err, &notEnough) {
@@ -91,14 +91,14 @@ func checkRange(id shards.BlobID, off, n int64, size uint64) error {
 func (b *Blob) copyStrict(ctx context.Context, w io.Writer, off, n int64, progress Progress) (*ReadResult, error) {
 	f, err := newTempFile(b.c.cfg.TempDir, "walrus-strict-*")
 	if err != nil {
-		return &ReadResult{Size: b.meta.Length}, fmt.Errorf("read %s: make room to check it: %w", b.id, err)
+		return &ReadResult{Size: b.meta.Length}, fmt.Errorf("read %s: make a temporary file to check it in: %w", b.id, err)
 	}
 	defer func() { _ = f.Close() }() // the file was only read
 	r := newReader(b, f, 0, int64(b.meta.Length), progress)
 	if err := r.run(ctx); err != nil {
 		return r.res, err
 	}
-	enc, err := shards.NewEncoder(r.params, f, b.meta.Length)
+	enc, err := shards.NewEncoder(b.com.Params(), f, b.meta.Length)
 	if err != nil {
 		return r.res, err
 	}
@@ -122,7 +122,7 @@ func (b *Blob) ReaderAt(ctx context.Context) io.ReaderAt {
 	}}
 }
 
-// readerAt makes an io.ReaderAt of a CopyRange.
+// readerAt turns a CopyRange into an io.ReaderAt.
 type readerAt struct {
 	id   shards.BlobID
 	size uint64
@@ -148,7 +148,7 @@ func (r readerAt) ReadAt(p []byte, off int64) (int, error) {
 	return w.n, nil
 }
 
-// fill writes into p, which has room for everything.
+// fill is an io.Writer into p, which must have room for everything.
 type fill struct {
 	p []byte
 	n int

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// ByteRange is a range of bytes as people and HTTP write it, before the blob's size is known: from a first to a last
-// byte, from a byte to the end, or a number of bytes at the end. ParseByteRange makes it.
+// ByteRange holds a range of bytes as people and HTTP write it, before the blob's size is known: from a first to a last
+// byte, from a byte to the end, or a number of bytes at the end. ParseByteRange returns one.
 type ByteRange struct {
 	first, last int64 // last: math.MaxInt64 for "to the end"
-	suffix      bool  // the last bytes; last says how many
+	suffix      bool  // only the last bytes; field last has their number
 }
 
 // ParseByteRange reads "5-9", "5-" or "-5": one range-spec of RFC 9110, section 14.1.2, without the unit. Numbers

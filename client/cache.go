@@ -34,9 +34,8 @@ type CacheStats struct {
 	Bytes, Limit int64  // bytes of all files, now and at most
 }
 
-// rowCache keeps verified rows in files. TinyLFU decides which rows stay: a row that is read often is not pushed out by
-// rows that are read once, such as the rows of a large blob read from end to end. A nil rowCache keeps nothing. It is
-// safe for concurrent use.
+// rowCache keeps verified rows in files. TinyLFU decides which rows stay: reading a large blob from end to end does not
+// push out rows that are read often. A nil rowCache keeps nothing. It is safe for concurrent use.
 type rowCache struct {
 	dir   string                             // constant, as the next two
 	index *ristretto.Cache[string, *rowFile] // owns a file for as long as it has the entry
@@ -69,7 +68,7 @@ func openCache(cfg CacheConfig, log *slog.Logger) (*rowCache, error) {
 		return nil, nil
 	}
 	if cfg.Dir == "" {
-		return nil, errors.New("row cache: it has a size but no folder: name one")
+		return nil, errors.New("row cache: a size is set but no folder: name one")
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("row cache: %w", err)
@@ -90,8 +89,8 @@ func openCache(cfg CacheConfig, log *slog.Logger) (*rowCache, error) {
 	return c, nil
 }
 
-// recover puts an earlier process's files into the index, the newest first, as far as they fit, and removes the others.
-// Files that do not belong to the cache stay, and are not counted.
+// recover puts the files of an earlier process into the index, the newest first, until the cache is full. It removes
+// the rest. Files that do not belong to the cache stay and are not counted.
 func (c *rowCache) recover(limit int64) error {
 	parts, err := filepath.Glob(filepath.Join(c.dir, cacheTemp))
 	if err != nil {
@@ -198,13 +197,13 @@ func (c *rowCache) drop(key string, file *rowFile, err error) {
 		return // evicted just before it was opened
 	}
 	c.rotten.Add(1)
-	c.log.Warn("a cached row cannot be used and is fetched again", "err", err)
+	c.log.Warn("a cached row is damaged or unreadable; it is fetched again", "err", err)
 	c.index.Del(key)
 	c.index.Wait()
 }
 
-// put keeps a verified row if the index accepts it. A row that cannot be written, for example on a full disk, is not an
-// error: the cache is then as large as it can be.
+// put keeps a verified row if the index accepts it. Failing to write a row, for example to a full disk, is no error:
+// the cache is then as large as it can be.
 func (c *rowCache) put(id shards.BlobID, index int, r row, size int64) {
 	if c == nil || cacheFileSize(size) > c.index.MaxCost() || c.has(id, index) {
 		return
@@ -212,7 +211,7 @@ func (c *rowCache) put(id shards.BlobID, index int, r row, size int64) {
 	file, err := c.write(id, index, r, size)
 	if err != nil {
 		if !c.full.Swap(true) { // log it once, not for every row
-			c.log.Warn("a row cannot be cached; reading goes on without", "err", err)
+			c.log.Warn("a row cannot be written to the cache; reading goes on without it", "err", err)
 		}
 		return
 	}

@@ -23,7 +23,7 @@ func noise(seed uint64, size int) []byte {
 	return b
 }
 
-func store(t *testing.T, c *Client, data []byte, opt StoreOptions) (*StoreResult, error) {
+func store(t testing.TB, c *Client, data []byte, opt StoreOptions) (*StoreResult, error) {
 	t.Helper()
 	return c.Store(t.Context(), bytes.NewReader(data), uint64(len(data)), opt)
 }
@@ -328,7 +328,7 @@ func (f *fakeSwarm) record(meta *shards.Metadata) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	com := f.com.ForEpoch(f.chain.Epoch())
+	com := f.committee(f.chain.Epoch())
 	var confs []certs.Confirmation
 	for i, m := range com.Members() {
 		confs = append(confs, com.Sign(f.keys[i], m.Node, id, certs.Persistence{}))

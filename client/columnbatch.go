@@ -2,12 +2,12 @@ package client
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"walrus/p2p"
+	"walrus/gather"
 )
 
 // columnBatch is the state of one batch of columns, owned by the loop of columnReader.batch. Each column is first asked
@@ -15,76 +15,75 @@ import (
 type columnBatch struct {
 	r       *columnReader
 	g       *errgroup.Group
-	wanted  []int // distinct
-	pending []int // still to be asked of their nodes
-	later   []int // their nodes were busy; asked again at the next tick
-	busy    map[int]int
+	wanted  []int                 // distinct
+	pending []int                 // still to be asked of their nodes
 	passed  []int                 // not asked, because their nodes do not answer
 	flying  map[*columnFetch]bool // false: late, no longer counted on
 	have    map[int]column
 	results chan *columnFetch
 	// recovering receives the recovery when it ends; nil if none is running.
 	recovering chan *recovery
-	rescue     *recovery // the recovery that was tried
+	rescue     *recovery // the recovery that was tried; nil: none yet, or not ended
 }
 
 func newColumnBatch(r *columnReader, g *errgroup.Group, list []int) *columnBatch {
-	b := &columnBatch{r: r, g: g, busy: map[int]int{}, flying: map[*columnFetch]bool{}, have: map[int]column{}}
+	b := &columnBatch{r: r, g: g, flying: map[*columnFetch]bool{}, have: map[int]column{}}
 	seen := map[int]bool{}
 	for _, c := range list {
-		if seen[c] {
-			continue
-		}
-		seen[c] = true
-		b.wanted = append(b.wanted, c)
-		if o := r.owner(c); r.bad[o] || r.suspect[o] {
-			b.passed = append(b.passed, c)
-		} else {
-			b.pending = append(b.pending, c)
+		if !seen[c] {
+			seen[c] = true
+			b.wanted = append(b.wanted, c)
 		}
 	}
-	b.results = make(chan *columnFetch, (2+maxBusy)*len(list))
+	b.pending = slices.Clone(b.wanted)
+	b.results = make(chan *columnFetch, len(b.wanted)) // one fetch at a time for each column
 	return b
 }
 
-func (b *columnBatch) missing() int { return len(b.wanted) - len(b.have) }
+func (b *columnBatch) missing() (list []int) {
+	for _, c := range b.wanted {
+		if _, ok := b.have[c]; !ok {
+			list = append(list, c)
+		}
+	}
+	return list
+}
 
 // schedule asks for columns as far as the window allows, and starts recovering the rest when no fetch is left to wait
 // for.
 func (b *columnBatch) schedule(ctx context.Context) error {
+	now, holders := time.Now(), b.r.holders
+	var resting []int
 	for len(b.pending) > 0 && b.counted() < maxWindow {
 		c := b.pending[0]
 		b.pending = b.pending[1:]
-		if o := b.r.owner(c); b.r.bad[o] || b.r.suspect[o] { // found bad or silent meanwhile
+		switch o := b.r.owner[c]; {
+		case holders.Out(o) || holders.Silent(o):
 			b.passed = append(b.passed, c)
-			continue
-		}
-		if err := b.start(ctx, c); err != nil {
-			return err
+		case now.Before(holders.Rest(o)):
+			resting = append(resting, c)
+		default:
+			if err := b.start(ctx, c); err != nil {
+				return err
+			}
 		}
 	}
-	if b.counted() > 0 || len(b.later) > 0 || b.recovering != nil {
+	b.pending = append(resting, b.pending...)
+	if b.counted() > 0 || len(b.pending) > 0 || b.recovering != nil {
 		return nil
 	}
 	if b.rescue == nil {
-		var targets []int
-		for _, c := range b.wanted {
-			if _, ok := b.have[c]; !ok {
-				targets = append(targets, c)
-			}
-		}
-		rec := newRecovery(b.r, targets)
-		b.rescue, b.recovering = rec, make(chan *recovery, 1)
+		b.recovering = make(chan *recovery, 1)
+		targets, known := b.missing(), holders.Clone()
 		b.g.Go(func() error {
-			rec.err = rec.run(ctx)
-			b.recovering <- rec
+			b.recovering <- b.r.gatherSymbols(ctx, targets, known)
 			return nil
 		})
 		return nil
 	}
 	// others cannot help: ask the nodes that were passed over, unless they have failed or lied
 	for _, c := range b.passed {
-		if b.r.bad[b.r.owner(c)] {
+		if holders.Out(b.r.owner[c]) {
 			continue
 		}
 		if err := b.start(ctx, c); err != nil {
@@ -124,47 +123,34 @@ func (b *columnBatch) start(ctx context.Context, index int) error {
 	return nil
 }
 
-// take records the end of a fetch.
-func (b *columnBatch) take(f *columnFetch) {
+// finish records the end of a fetch.
+func (b *columnBatch) finish(f *columnFetch) {
 	delete(b.flying, f)
-	owner := b.r.owner(f.index)
+	owner := b.r.owner[f.index]
 	if f.err == nil {
 		if _, ok := b.have[f.index]; !ok {
 			b.have[f.index] = f.column
 			b.r.res.Columns++
 		}
 		b.r.res.Fetched += b.r.layout.Size()
-		delete(b.r.suspect, owner)
-		return
+		b.r.holders.Deliver(owner)
+	} else if b.r.holders.Fail(time.Now(), owner, f.err) == gather.Busy {
+		b.pending = append(b.pending, f.index)
 	}
-	if errors.Is(f.err, p2p.ErrBusy) && b.busy[f.index] < maxBusy {
-		b.busy[f.index]++
-		b.later = append(b.later, f.index)
-		return
-	}
-	b.r.failed(owner, f.err)
 }
 
-// markSlow stops counting on columns that hold up the batch, and lets busy nodes be asked again.
+// markSlow stops counting on columns that hold up the batch.
 func (b *columnBatch) markSlow() {
-	b.pending = append(b.pending, b.later...)
-	b.later = nil
-	hedge := b.r.c.cfg.Hedge
-	limit := hedge + time.Duration(b.r.layout.Size())*time.Second/slowLine
+	now, patience := time.Now(), b.r.c.patienceFor(b.r.layout.Size(), b.r.dialHedge)
 	for f, counted := range b.flying {
 		if !counted {
 			continue
 		}
-		patience := hedge
-		if !f.connected.Load() {
-			patience = min(patience, b.r.dialHedge)
-		}
-		silent := time.Since(time.Unix(0, f.moved.Load())) > patience
+		silent := patience.Silent(now, gather.Motion{Connected: f.connected.Load(), Moved: time.Unix(0, f.moved.Load())})
 		if silent {
-			b.r.suspect[b.r.owner(f.index)] = true
-			b.r.blame(b.r.owner(f.index), errSilent)
+			b.r.holders.Silence(b.r.owner[f.index])
 		}
-		if silent || time.Since(f.start) > limit {
+		if silent || now.Sub(f.start) > patience.First {
 			b.flying[f] = false
 		}
 	}
@@ -172,14 +158,9 @@ func (b *columnBatch) markSlow() {
 
 // recovered takes the columns of a recovery. Its failure is not final as long as a node may still deliver.
 func (b *columnBatch) recovered(rec *recovery) error {
-	b.recovering = nil
-	b.r.res.Fetched += rec.traffic
-	for i, err := range rec.errs {
-		b.r.failed(i, err)
-	}
-	for i := range rec.slow {
-		b.r.suspect[i] = true
-	}
+	b.recovering, b.rescue = nil, rec
+	b.r.res.Fetched += rec.got.Traffic
+	b.r.holders.Learn(rec.got.Holders)
 	if rec.err != nil {
 		return nil
 	}
@@ -187,7 +168,7 @@ func (b *columnBatch) recovered(rec *recovery) error {
 		if _, ok := b.have[target]; ok {
 			continue // its node has delivered meanwhile
 		}
-		c, err := b.r.rebuild(target, rec.symbolsOf(i))
+		c, err := b.r.rebuild(target, rec.got.Of(i))
 		if err != nil {
 			return err
 		}

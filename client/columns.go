@@ -5,46 +5,46 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
-	"walrus/p2p"
+	"walrus/gather"
 	"walrus/shards"
 )
 
-// maxBatch bounds the columns fetched together, and so the symbols that one node is asked for at once.
+// maxBatch bounds the columns fetched together, and thereby the symbols asked of one node at once.
 const maxBatch = 128
 
 // columnReader fetches secondary slivers of one blob, batch by batch. One goroutine uses it.
 type columnReader struct {
-	c         *Client // constant, as the next six
+	c         *Client // constant, as the next seven
 	com       *certs.Committee
 	params    shards.Params
 	meta      *shards.Metadata
 	id        shards.BlobID
 	layout    shards.Layout // of a column
 	dialHedge time.Duration
-	file      *tempFile    // holds columns too large for memory; nil until needed
-	end       int64        // of the file
-	bad       map[int]bool // by committee index: not asked again
-	suspect   map[int]bool // by committee index: was silent lately; asked only when others cannot help
+	owner     []int     // committee index by column
+	file      *tempFile // holds columns too large for memory; nil until needed
+	end       int64     // of the file
+	holders   gather.Holders
 	res       *QuiltRead
 }
 
 func (q *Quilt) newReader(res *QuiltRead) *columnReader {
 	return &columnReader{
 		c: q.c, com: q.com, params: q.com.Params(), meta: q.meta, id: q.id, layout: q.meta.Layout(shards.Secondary),
-		dialHedge: q.dialHedge, bad: map[int]bool{}, suspect: q.c.silentNodes(q.com), res: res,
+		dialHedge: q.dialHedge, owner: gather.Owners(q.com, q.id, shards.Secondary), holders: q.c.silentNodes(q.com), res: res,
 	}
 }
 
-// close remembers the silent nodes for later reads.
+// close names the nodes that failed, and remembers the silent ones for later reads.
 func (r *columnReader) close() {
-	r.c.rememberSilent(r.com, r.suspect)
+	r.res.Bad = blame(r.res.Bad, r.com, r.holders.Failures())
+	r.c.rememberSilent(r.com, r.holders)
 	if r.file != nil {
 		_ = r.file.Close()
 	}
@@ -54,12 +54,6 @@ func (r *columnReader) close() {
 func (r *columnReader) memory() int64 { return r.c.cfg.ReadMemory / 4 }
 
 func (r *columnReader) batchSize() int { return int(min(max(r.memory()/r.layout.Size(), 1), maxBatch)) }
-
-func (r *columnReader) owner(column int) int {
-	m := r.com.Owner(r.params.ShardOfPair(r.id, r.params.PairOfSliver(shards.Secondary, column)))
-	i, _ := r.com.Member(m.Node)
-	return i
-}
 
 // column is a verified sliver in the plain order of its symbols, in memory or in a file.
 type column struct {
@@ -172,7 +166,7 @@ func (f *columnFetch) Write(p []byte) (int, error) {
 
 // fetchColumn fetches secondary sliver f.index, verifying it as it comes in.
 func (r *columnReader) fetchColumn(ctx context.Context, f *columnFetch) error {
-	node := r.com.Members()[r.owner(f.index)].Node
+	node := r.com.Members()[r.owner[f.index]].Node
 	if err := r.c.connect(ctx, node); err != nil {
 		return err
 	}
@@ -224,7 +218,7 @@ func (r *columnReader) batch(ctx context.Context, list []int) ([]column, error) 
 	b := newColumnBatch(r, &g, list)
 	tick := time.NewTicker(readTick)
 	defer tick.Stop()
-	for b.missing() > 0 {
+	for len(b.have) < len(b.wanted) {
 		if err := b.schedule(ctx); err != nil {
 			return nil, err
 		}
@@ -233,7 +227,7 @@ func (r *columnReader) batch(ctx context.Context, list []int) ([]column, error) 
 			if local := (*localError)(nil); errors.As(f.err, &local) {
 				return nil, local
 			}
-			b.take(f)
+			b.finish(f)
 		case rec := <-b.recovering:
 			if err := b.recovered(rec); err != nil {
 				return nil, err
@@ -249,24 +243,4 @@ func (r *columnReader) batch(ctx context.Context, list []int) ([]column, error) 
 		out[i] = b.have[c]
 	}
 	return out, nil
-}
-
-// blame adds node i to the bad nodes, once; a lie replaces an earlier reason.
-func (r *columnReader) blame(i int, err error) {
-	named := badNode(&r.com.Members()[i], err)
-	k := slices.IndexFunc(r.res.Bad, func(b BadNode) bool { return b.Node == named.Node })
-	switch {
-	case k < 0:
-		r.res.Bad = append(r.res.Bad, named)
-	case named.Lied && !r.res.Bad[k].Lied:
-		r.res.Bad[k] = named
-	}
-}
-
-// failed records why node i did not deliver, and decides whether it is asked again.
-func (r *columnReader) failed(i int, err error) {
-	r.blame(i, err)
-	if !errors.Is(err, p2p.ErrNotFound) && !errors.Is(err, p2p.ErrCorrupt) && !errors.Is(err, p2p.ErrBusy) {
-		r.bad[i] = true
-	}
 }

@@ -9,45 +9,46 @@ import (
 
 // decodeTurn waits until no other read decodes the same blob: that read may decode rows that this one wants too.
 func (r *reader) decodeTurn(ctx context.Context) (end func(), err error) {
-	call, _ := r.c.decoding.join(ctx, r.id, func() chan struct{} { return make(chan struct{}, 1) },
+	call, _ := r.blob.c.decoding.join(ctx, r.blob.id, func() chan struct{} { return make(chan struct{}, 1) },
 		func(context.Context, chan struct{}, func()) error { return nil })
 	select {
 	case call.val <- struct{}{}:
 		return func() { <-call.val; call.leave() }, nil
 	case <-ctx.Done():
 		call.leave()
-		return nil, fmt.Errorf("read %s: %w", r.id, ctx.Err())
+		return nil, ctx.Err()
 	}
 }
 
 // decodedElsewhere takes missing rows that another read has decoded meanwhile: from that read, or from the cache with
 // the next fetch. It reports whether there are any.
 func (r *reader) decodedElsewhere() (found bool) {
-	for i := r.next; i < r.need; i++ {
-		if r.state[i] == rowHave {
+	c, id := r.blob.c, r.blob.id
+	for i := r.plan.Next; i < r.plan.End; i++ {
+		if r.plan.Has(i) {
 			continue
 		}
-		if call := r.c.flights.peek(rowKey{blob: r.id, index: i}); call != nil {
-			r.decoded(i, held{call.val.row, call})
+		if call := c.flights.peek(rowKey{blob: id, index: i}); call != nil {
+			r.keepDecoded(i, held{call.val.row, call})
 			r.res.Cached += r.layout.Size()
 			found = true
-		} else if r.c.cache.has(r.id, i) && (r.state[i] == rowFailed || r.state[i] == rowSlow) {
-			if f := r.fetches[i]; f != nil {
+		} else if r.plan.GivenUp(i) && c.cache.has(id, i) {
+			if f := r.fetches.rows[i]; f != nil {
 				f.call.forget() // a fetch from a node is running, which this read would join
 			}
-			r.state[i], r.fetches[i] = rowUnknown, nil
+			r.fetches.abandon(i)
+			r.plan.Lost(i)
 			found = true
 		}
 	}
 	return found
 }
 
-// decoded takes a row that was decoded instead of fetched.
-func (r *reader) decoded(i int, row held) {
-	if r.state[i] == rowSlow && !r.good[r.owner(i)] {
-		r.blame(r.owner(i), errSilent)
-	}
-	r.state[i], r.fetches[i], r.rows.rows[i] = rowHave, nil, row
+// keepDecoded puts a row into the store that was decoded instead of fetched.
+func (r *reader) keepDecoded(i int, row held) {
+	r.fetches.abandon(i)
+	r.plan.Arrived(i, false)
+	r.rows.rows[i] = row
 }
 
 // decodeMissing makes the missing source rows from p others, strip by strip, and checks each against the metadata. All
@@ -61,47 +62,36 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 	if r.decodedElsewhere() {
 		return nil // if more are missing, this is called again
 	}
-	for i, s := range r.state { // strip by strip, the cache would read its blocks again and again
-		if _, cached := r.rows.rows[i].row.(*cachedRow); s == rowHave && cached {
-			if err := r.own(i); err != nil || r.state[i] != rowHave {
+	for i := range r.plan.Owner { // strip by strip, the cache would read its blocks again and again
+		if _, cached := r.rows.rows[i].row.(*cachedRow); cached {
+			if err := r.copyShared(i); err != nil || !r.plan.Has(i) {
 				return err // a damaged row may leave too few; then this is called again
 			}
 		}
 	}
-	var have, missing []int
-	for i, s := range r.state {
-		if s == rowHave && len(have) < r.params.Rows() {
-			have = append(have, i)
-		}
-	}
-	for i := r.next; i < r.need; i++ {
-		cached := r.state[i] == rowUnknown && r.c.cache.has(r.id, i)
-		if r.state[i] != rowHave && !cached {
-			missing = append(missing, i)
-		}
-	}
-	dec, err := shards.NewDecoder(r.params, shards.Primary, have)
+	have, missing := r.plan.Inputs(), r.plan.Missing()
+	dec, err := shards.NewDecoder(r.blob.com.Params(), shards.Primary, have)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", r.id, err)
+		return err
 	}
 	d := &decoding{r: r, dec: dec, have: have, missing: missing}
 	defer d.close()
 	if err := d.open(); err != nil {
-		return fmt.Errorf("read %s: %w", r.id, err)
+		return err
 	}
 	for t := range r.layout.Strips() {
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("read %s: %w", r.id, err)
+			return err
 		}
 		if err := d.strip(t); err != nil {
-			return fmt.Errorf("read %s: decode: %w", r.id, err)
+			return fmt.Errorf("decode: %w", err)
 		}
 	}
 	for k, i := range missing {
 		if err := d.checks[k].Close(); err != nil {
-			return fmt.Errorf("read %s: row %d: %w", r.id, i, ErrInconsistent)
+			return fmt.Errorf("row %d: %w", i, ErrInconsistent)
 		}
-		r.decoded(i, r.publish(ctx, i, d.rows[k]))
+		r.keepDecoded(i, r.publish(ctx, i, d.rows[k]))
 		d.rows[k] = nil
 		r.res.Decoded++
 	}
@@ -110,12 +100,12 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 
 // publish shares a decoded row with other reads and the cache.
 func (r *reader) publish(ctx context.Context, i int, decoded row) held {
-	key := rowKey{blob: r.id, index: i} // no node: the row was decoded
-	call, first := r.c.flights.join(ctx, key, func() *flight {
+	key := rowKey{blob: r.blob.id, index: i} // no node: the row was decoded
+	call, first := r.blob.c.flights.join(ctx, key, func() *flight {
 		return &flight{key: key, blob: r.blob, place: r.rows.place, row: decoded}
 	}, func(_ context.Context, f *flight, ready func()) error {
 		ready()
-		r.c.cache.put(r.id, i, f.row, r.layout.Size())
+		r.blob.c.cache.put(r.blob.id, i, f.row, r.layout.Size())
 		return nil
 	})
 	<-call.ready
@@ -141,7 +131,7 @@ func (d *decoding) open() error {
 	for k := range d.in {
 		d.in[k] = make([]byte, size)
 	}
-	d.out = make([][]byte, d.r.params.Rows())
+	d.out = make([][]byte, d.r.plan.Sources)
 	for _, i := range d.missing {
 		d.out[i] = make([]byte, size)
 		row, err := d.r.rows.create()
@@ -149,7 +139,7 @@ func (d *decoding) open() error {
 			return err
 		}
 		d.rows = append(d.rows, row)
-		v, err := shards.NewVerifier(d.r.meta, shards.Primary, i)
+		v, err := shards.NewVerifier(d.r.blob.meta, shards.Primary, i)
 		if err != nil {
 			return err
 		}

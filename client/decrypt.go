@@ -14,13 +14,13 @@ import (
 
 // Errors of blobs to be decrypted.
 var (
-	// ErrNotEncrypted is returned for a blob that age did not make.
+	// ErrNotEncrypted is returned for a blob that is not in the age format.
 	ErrNotEncrypted = errors.New("the blob is not encrypted with age: read it as it is")
 	// ErrWrongIdentity is returned when the blob is not encrypted for any of the identities given.
 	ErrWrongIdentity = errors.New("the blob cannot be decrypted with what was given")
 	// ErrDamaged is returned for an encrypted blob that is cut short or altered. Its bytes match the blob ID, so it was
 	// already damaged when it was stored.
-	ErrDamaged = errors.New("the encrypted content is damaged or cut short, and was stored so")
+	ErrDamaged = errors.New("the encrypted content was already damaged or cut short when it was stored")
 )
 
 // ageIntro begins every age file, whatever its version.
@@ -79,7 +79,7 @@ func copyPlain(w io.Writer, plain io.Reader) error {
 	}
 }
 
-// decryptErr returns the error of a decryption. If fetching failed, that error hides all others.
+// decryptErr returns the error of a decryption. A failure to fetch hides all others, because it caused them.
 func (b *Blob) decryptErr(fetched, err error) error {
 	if fetched != nil {
 		return fetched
@@ -127,7 +127,7 @@ func (s *stream) end(ctx context.Context, read func() error) (res *ReadResult, f
 	return s.res, fetched, err
 }
 
-// notAge returns the error for a blob that does not begin like an age file.
+// notAge returns the error for a blob that does not begin as age files do.
 func notAge(begin []byte) error {
 	if strings.HasPrefix("-----BEGIN AGE ENCRYPTED FILE-----", string(begin)) && len(begin) > 0 || bytes.HasPrefix(begin, []byte("-----BEGIN AGE ")) {
 		return fmt.Errorf("%w, and decrypt its text form with age", ErrNotEncrypted)
@@ -135,7 +135,7 @@ func notAge(begin []byte) error {
 	return ErrNotEncrypted
 }
 
-// whyNot turns age's error for a header into ours.
+// whyNot translates age's error about a header.
 func whyNot(err error) error {
 	var none *age.NoIdentityMatchError
 	if !errors.As(err, &none) {

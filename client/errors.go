@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
+	"walrus/gather"
 	"walrus/ledger"
 )
 
@@ -20,15 +22,15 @@ var ErrNotFound = errors.New("no such blob")
 // ErrNoFile is returned for a file that the quilt does not contain.
 var ErrNoFile = errors.New("no such file in the quilt")
 
-// ErrStalled is returned by operations that need the ledger when it stands still or cannot be reached. Reads go on.
-var ErrStalled = errors.New("the ledger stands still")
+// ErrStalled is returned by operations that need the ledger when it is stalled or cannot be reached. Reads go on.
+var ErrStalled = errors.New("the ledger is stalled")
 
-// ErrUnknown is returned when a transaction was sent and its outcome is not known: it may have taken effect, or still
-// may.
+// ErrUnknown is returned when a transaction was sent and its outcome is unknown: it may have taken effect, or may still
+// do so.
 var ErrUnknown = ledger.ErrUnknown
 
 // ErrNoWallet is returned for operations that cost WAL when the client has no wallet.
-var ErrNoWallet = errors.New("no wallet: this costs WAL, name a wallet in the configuration")
+var ErrNoWallet = errors.New("this costs WAL and there is no wallet: name one in the configuration")
 
 // ErrNoFunds is returned when the account has too little WAL. The error is a *NoFundsError if the amounts are known.
 var ErrNoFunds = errors.New("not enough WAL")
@@ -51,14 +53,14 @@ type NoFundsError struct {
 
 // Error returns the whole sentence for people.
 func (e *NoFundsError) Error() string {
-	return fmt.Sprintf("%v: it takes %v, the account %s has %v", ErrNoFunds, e.Need, e.Account, e.Have)
+	return fmt.Sprintf("%v: %v needed, account %s has %v", ErrNoFunds, e.Need, e.Account, e.Have)
 }
 
 // Unwrap returns ErrNoFunds.
 func (e *NoFundsError) Unwrap() error { return ErrNoFunds }
 
-// ErrInconsistent is returned for a blob whose writer encoded it wrongly: different slivers give different contents,
-// so no content is returned at all.
+// ErrInconsistent is returned for a blob that its writer encoded wrongly. Different slivers give different contents,
+// so reads return none.
 var ErrInconsistent = errors.New("the blob was encoded inconsistently by its writer and has no content")
 
 // BadNode names a node that did not do its part, and the reason.
@@ -72,6 +74,21 @@ type BadNode struct {
 
 func badNode(m *certs.Member, err error) BadNode {
 	return BadNode{Node: m.Node, Name: m.Name, Reason: reason(err), Lied: lied(err)}
+}
+
+// blame adds the holders that failed to list, each node once; a lie replaces an earlier reason.
+func blame(list []BadNode, com *certs.Committee, failures []gather.Failure) []BadNode {
+	for _, f := range failures {
+		named := badNode(&com.Members()[f.Holder], f.Err)
+		k := slices.IndexFunc(list, func(b BadNode) bool { return b.Node == named.Node })
+		switch {
+		case k < 0:
+			list = append(list, named)
+		case named.Lied && !list[k].Lied:
+			list[k] = named
+		}
+	}
+	return list
 }
 
 // String returns "name (reason)".
@@ -106,9 +123,6 @@ func (e *NotEnoughError) Error() string {
 	return b.String()
 }
 
-// errSilent marks a node that had not delivered when the work could be done without it.
-var errSilent = errors.New("did not answer in time")
-
 // reason returns err on one line, short enough for a table; empty for nil.
 func reason(err error) string {
 	switch {
@@ -116,10 +130,10 @@ func reason(err error) string {
 		return ""
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refused the connection: it is not running"
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errSilent):
-		return errSilent.Error()
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, gather.ErrSilent):
+		return gather.ErrSilent.Error()
 	case errors.Is(err, context.Canceled):
-		return "had not answered when it was not waited for any more"
+		return "had not answered when the others were done"
 	}
 	return shorten(strings.Join(strings.Fields(err.Error()), " "))
 }

@@ -42,7 +42,8 @@ const (
 
 // fakeSwarm is a network of nodes that keep blobs in memory.
 type fakeSwarm struct {
-	t       *testing.T
+	t       testing.TB
+	all     *ledger.Committees
 	com     *certs.Committee // of the first epoch
 	chain   *ledgertest.Chain
 	genesis *ledger.Genesis
@@ -77,7 +78,7 @@ type sliverKey struct {
 }
 
 // newFake makes a network of nodes over n shards, assigned round-robin.
-func newFake(t *testing.T, nodes, n int) (*fakeSwarm, *Client) {
+func newFake(t testing.TB, nodes, n int) (*fakeSwarm, *Client) {
 	t.Helper()
 	f := &fakeSwarm{t: t, moods: make([]mood, nodes), nodes: make([]fakeNode, nodes), ahead: map[int]uint32{}, rowsAsked: map[int]int{}}
 	var members []ledger.GenesisMember
@@ -100,9 +101,10 @@ func newFake(t *testing.T, nodes, n int) (*fakeSwarm, *Client) {
 	}
 	f.wallet = newKey(t)
 	f.genesis.Accounts = []ledger.GenesisAccount{{Address: addressOf(f.wallet), Amount: 1000 * ledger.WAL}}
-	if f.com, err = f.genesis.Committee(); err != nil {
+	if f.all, err = f.genesis.Committees(); err != nil {
 		t.Fatal(err)
 	}
+	f.com = f.committee(ledger.FirstEpoch)
 	if f.chain, err = ledgertest.New(f.genesis); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +118,7 @@ func (f *fakeSwarm) client(key ed25519.PrivateKey) *Client {
 	return New(cfg, f, f.chain, f.chain.Payer(key), slog.New(slog.DiscardHandler))
 }
 
-func newKey(t *testing.T) ed25519.PrivateKey {
+func newKey(t testing.TB) ed25519.PrivateKey {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -127,6 +129,15 @@ func newKey(t *testing.T) ed25519.PrivateKey {
 
 func addressOf(key ed25519.PrivateKey) ledger.Address {
 	return ledger.PublicKey(key.Public().(ed25519.PublicKey)).Address()
+}
+
+// committee returns the committee of an epoch.
+func (f *fakeSwarm) committee(epoch uint32) *certs.Committee {
+	com, err := f.all.At(epoch)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return com
 }
 
 // enter finds a node and lets its mood act on a question.
@@ -286,7 +297,7 @@ func (f *fakeSwarm) Confirm(ctx context.Context, to peer.ID, id shards.BlobID, p
 			}
 		}
 	}
-	com := f.com.ForEpoch(f.chain.Epoch() + f.ahead[i])
+	com := f.committee(f.chain.Epoch() + f.ahead[i])
 	conf := com.Sign(f.keys[i], to, id, persistence)
 	if m == forging {
 		conf = com.Sign(f.keys[i], to, shards.BlobID{1}, persistence)
@@ -319,7 +330,7 @@ func (f *fakeSwarm) PutCertificate(ctx context.Context, to peer.ID, raw []byte) 
 	}
 	cert, err := certs.UnmarshalCertificate(raw)
 	if err == nil {
-		err = f.com.ForEpoch(cert.Epoch).Verify(cert)
+		err = f.committee(cert.Epoch).Verify(cert)
 	}
 	if err != nil {
 		f.t.Errorf("certificate: %v", err)

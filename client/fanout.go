@@ -10,7 +10,7 @@ import (
 )
 
 // errStalled is the cancel cause for a node that held up the others too long.
-var errStalled = errors.New("too slow: it held up the other nodes, which are far quicker, and was left to repair itself")
+var errStalled = errors.New("too slow: it held up far faster nodes and was left to repair itself")
 
 // stallTick is the interval at which taps that hold up the encoder are checked.
 const stallTick = 250 * time.Millisecond
@@ -19,9 +19,9 @@ const stallTick = 250 * time.Millisecond
 // the next strip is made. Meanwhile its node has the client's line to itself, which shows how fast it is.
 const drainFrom = 4
 
-// fanout hands the strips of one encoding to many taps, each at its own pace. It bounds the strips in memory: the
-// encoder waits for the slowest tap, unless laggards finds its node to be far slower than the others. The goroutine of
-// run owns the fields.
+// fanout hands the strips of one encoding to many taps. Each tap reads at its own pace. Memory is bounded, because the
+// encoder waits for the slowest tap, unless laggards finds its node far slower than the others. The goroutine of run
+// owns the fields.
 type fanout struct {
 	taps  []*tap
 	limit time.Duration       // how long a node may hold up the encoder in total
@@ -84,7 +84,7 @@ func (f *fanout) run(ctx context.Context, enc *shards.Encoder) error {
 func (f *fanout) send(t *tap, s *sharedStrip) {
 	select {
 	case <-f.tick.C:
-		f.look(false)
+		f.cutSlow(false)
 	default:
 	}
 	select {
@@ -101,14 +101,15 @@ func (f *fanout) send(t *tap, s *sharedStrip) {
 		case into <- s:
 			return
 		case <-f.tick.C:
-			drain = f.look(true) && cap(t.strips) >= drainFrom
+			drain = f.cutSlow(true) && cap(t.strips) >= drainFrom
 		}
 	}
 }
 
-// look tells laggards the state of all nodes and cuts off one whose time is used up and that can be spared. It reports
-// whether most other nodes wait. A node holds up the encoder if held is set and its tap is more than a quarter full.
-func (f *fanout) look(held bool) bool {
+// cutSlow tells laggards the state of all nodes and cuts off a node that has used up its time and can be spared. It
+// reports whether most other nodes wait. A node holds up the encoder if held is set and its tap is more than a quarter
+// full.
+func (f *fanout) cutSlow(held bool) bool {
 	var seen []sighting
 	at := map[int]int{}
 	pairs := map[int]int{}

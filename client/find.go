@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"walrus/certs"
+	"walrus/internal/pause"
 	"walrus/ledger"
 	"walrus/shards"
 )
@@ -14,13 +15,13 @@ import (
 const (
 	// ledgerPatience bounds how long a read that has found a blob waits for the ledger.
 	ledgerPatience = 2 * time.Second
-	// lagPatience delays a read's second question to the ledger about a blob that nodes have and the ledger does not
-	// know: it may have been certified just now.
+	// lagPatience delays a read's second question to the ledger about a blob that only the nodes know: it may have been
+	// certified just now.
 	lagPatience = time.Second
 )
 
-// find finds a blob: its metadata on the nodes and, at the same time, its record on the ledger. op begins its errors. A
-// blob that is not stored according to the ledger returns ErrNotFound. A ledger that does not answer is ignored.
+// find asks the nodes for the blob's metadata and, at the same time, the ledger for its record. op begins its errors.
+// If the ledger says that the blob is not stored, find returns ErrNotFound. A ledger that does not answer is ignored.
 func (c *Client) find(ctx context.Context, com *certs.Committee, id shards.BlobID, op string) (meta *shards.Metadata, liars []BadNode, err error) {
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -47,7 +48,7 @@ func (c *Client) find(ctx context.Context, com *certs.Committee, id shards.BlobI
 	cancel()
 	<-verdict
 	<-found
-	if errors.Is(says, ErrNotFound) && meta != nil && pause(ctx, lagPatience) {
+	if errors.Is(says, ErrNotFound) && meta != nil && pause.For(ctx, lagPatience) {
 		says = c.stored(ctx, id)
 	}
 	switch {
@@ -73,8 +74,8 @@ func within(d time.Duration, done <-chan struct{}) {
 	}
 }
 
-// stored returns nil for a blob that the ledger lists as certified, and wraps ErrNotFound, with the reason, for others.
-// Other errors are the ledger's.
+// stored returns nil for a blob that the ledger lists as certified. For any other blob it wraps ErrNotFound and gives
+// the reason. All other errors come from the ledger.
 func (c *Client) stored(ctx context.Context, id shards.BlobID) error {
 	r, err := c.chain.Peek(ctx, ledger.KeyEpoch(), ledger.KeyBlobInfo(id))
 	if err != nil {
@@ -91,7 +92,7 @@ func (c *Client) stored(ctx context.Context, id shards.BlobID) error {
 	return missing(&info, e.Epoch)
 }
 
-// missing says why a blob is not stored according to the ledger; nil if it is.
+// missing returns ErrNotFound and the reason if the ledger does not list the blob as certified, and nil if it does.
 func missing(info *ledger.BlobInfo, epoch uint32) error {
 	switch {
 	case info.CertifiedUntil(epoch) > 0:
@@ -101,5 +102,5 @@ func missing(info *ledger.BlobInfo, epoch uint32) error {
 	case info.InitialCertified > 0:
 		return fmt.Errorf("%w: its storage has ended, this is epoch %d", ErrNotFound, epoch)
 	}
-	return fmt.Errorf("%w: the ledger has no registration of it, or no longer", ErrNotFound)
+	return fmt.Errorf("%w: the ledger has no live registration of it", ErrNotFound)
 }

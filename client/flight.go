@@ -27,7 +27,7 @@ type flight struct {
 	place  rowPlace
 	spill  bool
 	row    row  // constant once the call is ready
-	cached bool // constant once the call is ready: no node was asked
+	cached bool // constant once the call is ready: the row came from the cache
 	// connected reports a connection to the node; moved is when bytes last came in, in unix nanoseconds. Both are
 	// shared.
 	connected atomic.Bool
@@ -103,7 +103,7 @@ func (f *flight) fetch(ctx context.Context) error {
 type localError struct{ err error }
 
 func (e *localError) Error() string {
-	return fmt.Sprintf("keep a row in a temporary file (set tempDir to a place with room for the blob): %v", e.err)
+	return fmt.Sprintf("keep rows in a temporary file: %v: set tempDir to a folder with room for the blob", e.err)
 }
 
 func (e *localError) Unwrap() error { return e.err }

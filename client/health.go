@@ -26,7 +26,7 @@ const serving = "serving"
 // clockWarning bounds the clock error of a healthy node.
 const clockWarning = 5 * time.Second
 
-// NodeHealth is one node's report of its state, and whether that is good.
+// NodeHealth holds one node's report of its state, and our judgement of it.
 type NodeHealth struct {
 	Node      peer.ID
 	Name      string
@@ -34,12 +34,12 @@ type NodeHealth struct {
 	Reachable bool
 	Status    p2p.NodeStatus // zero if the node was not reachable
 	OK        bool
-	Why       string // why OK is false; empty if it is true
+	Why       string // the reason if OK is false
 }
 
 // Health asks every node for its state.
 func (c *Client) Health(ctx context.Context) (*Health, error) {
-	com, err := c.chain.Committee(ctx)
+	com, err := c.Committee(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("health: %w", err)
 	}
@@ -88,7 +88,7 @@ func (c *Client) NodeHistory(ctx context.Context, id peer.ID) ([]p2p.HistoryPoin
 	return c.swarm.NodeHistory(ctx, id)
 }
 
-// knownBlobs returns the greatest number of certified blobs reported by nodes of which at least one shard is honest. A
+// knownBlobs returns the greatest number of certified blobs that nodes with f+1 shards report, one of them honest. A
 // node that knows fewer has not caught up, even if it reports nothing missing.
 func knownBlobs(com *certs.Committee, nodes []NodeHealth) uint64 {
 	order := make([]int, len(nodes))
@@ -113,7 +113,7 @@ func knownBlobs(com *certs.Committee, nodes []NodeHealth) uint64 {
 	return 0
 }
 
-// unwell says why a reachable node is not healthy; empty if it is.
+// unwell returns the reasons why a reachable node is not healthy; empty if it is.
 func unwell(com *certs.Committee, n *NodeHealth, known uint64) string {
 	s := &n.Status
 	var why []string

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// laggards decides which nodes an upload continues without: nodes that hold up the others and are far slower than those
-// were at their best. A node is never judged by the clock alone: if the client's own line or processor is slow, all
-// nodes are slow. laggards is a step function of what it is told, without clock, locks or goroutines.
+// laggards decides which nodes an upload continues without: nodes that hold up the others and are far slower than the
+// others at their best. A node is never judged by the clock alone: if the client's own line or processor is slow, all
+// nodes are slow. laggards is a pure step function, without clock, locks or goroutines.
 type laggards struct {
 	limit time.Duration // how long a node may hold up the others; constant
 	at    time.Time     // of the last step
@@ -69,7 +69,7 @@ func (l *laggards) step(now time.Time, seen []sighting) (cut []int) {
 			p = new(pace)
 			l.nodes[s.node] = p
 		}
-		rates[i] = p.look(now, s.done, l.limit)
+		rates[i] = p.record(now, s.done, l.limit)
 		bests[i] = p.best
 	}
 	slices.Sort(bests)
@@ -88,8 +88,8 @@ func (l *laggards) step(now time.Time, seen []sighting) (cut []int) {
 	return cut
 }
 
-// look records done and returns the node's pace over the last window, negative while there are too few marks.
-func (p *pace) look(now time.Time, done float64, limit time.Duration) float64 {
+// record adds a mark and returns the node's pace over the last window, negative while there are too few marks.
+func (p *pace) record(now time.Time, done float64, limit time.Duration) float64 {
 	if n := len(p.marks); n > 0 {
 		p.best *= math.Exp2(-float64(now.Sub(p.marks[n-1].at)) / float64(limit*fadeParts))
 	}

@@ -337,22 +337,22 @@ func TestEpochEndsDuringUpload(t *testing.T) {
 	}
 }
 
-// TestLedgerStandsStill: stores fail soon, with the reason; reads go on.
-func TestLedgerStandsStill(t *testing.T) {
+// TestLedgerStalled: stores fail soon, with the reason; reads go on.
+func TestLedgerStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)
 		data := noise(13, 50_000)
 		res := f.storing(c, data, StoreOptions{}, RegisterFromScratch)
-		halt := func() { f.chain.Halt(fmt.Errorf("%w at height 812 since 14 s", ErrStalled)) }
+		halt := func() { f.chain.Halt(fmt.Errorf("%w for 14 s at height 812", ErrStalled)) }
 		halt()
 		if _, err := store(t, c, noise(14, 100), StoreOptions{}); !errors.Is(err, ErrStalled) {
 			t.Errorf("store: %v", err)
 		}
 		if err := f.reads(c, res, data); err != nil {
-			t.Errorf("read while the ledger stands still: %v", err)
+			t.Errorf("read while the ledger is stalled: %v", err)
 		}
 		if st, err := c.BlobStatus(t.Context(), res.BlobID); err != nil || !errors.Is(st.LedgerErr, ErrStalled) || st.Size != uint64(len(data)) {
-			t.Errorf("status while the ledger stands still: %+v, %v", st, err)
+			t.Errorf("status while the ledger is stalled: %+v, %v", st, err)
 		}
 		f.chain.Halt(nil)
 
@@ -523,14 +523,15 @@ func TestOldCertificate(t *testing.T) {
 }
 
 // recomposing is a payer that first composes every transaction for a nonce that it does not get. It waits until told
-// that somebody used that prediction. With back set it composes for the nonce it gets, then another, then the first again.
+// that somebody used that prediction. With back set it composes for the nonce it gets, then another, then the first
+// again.
 type recomposing struct {
 	Payer
 	believed <-chan struct{}
 	back     bool
 }
 
-func (r recomposing) Do(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error) {
+func (r recomposing) Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
 	other := func(op int) ledger.ObjectID { return ledger.ObjectID{0xff, byte(op)} }
 	wait := func() {
 		select {
@@ -539,20 +540,21 @@ func (r recomposing) Do(ctx context.Context, compose func(object func(op int) le
 		}
 	}
 	if !r.back {
-		_ = compose(other)
+		_ = build(other)
 		wait()
-		return r.Payer.Do(ctx, compose)
+		return r.Payer.Do(ctx, build)
 	}
 	return r.Payer.Do(ctx, func(object func(op int) ledger.ObjectID) []ledger.Op {
-		_ = compose(object)
+		_ = build(object)
 		wait()
-		_ = compose(other)
-		return compose(object)
+		_ = build(other)
+		return build(object)
 	})
 }
 
-// TestConfirmEarly asks nodes to confirm a record as soon as its ID is predicted, and again if the ID changes. All of them
-// confirm in the end. For permanent records, and for a prediction that was right after all, they are asked only once.
+// TestConfirmEarly asks nodes to confirm a record as soon as its ID is predicted, and again if the ID changes. All of
+// them confirm in the end. For permanent records, and for a prediction that was right after all, they are asked only
+// once.
 func TestConfirmEarly(t *testing.T) {
 	for _, permanent := range []bool{false, true} {
 		for _, back := range []bool{false, true} {

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// openFresh: a blob found this recently is not looked for again. For so long it can still be read after its storage
-	// has ended or another client has deleted it. The client's own deletion counts at once.
+	// openFresh: a blob found this recently is not looked for again. During this time it can still be read after its
+	// storage has ended or another client has deleted it. The client's own deletions count at once.
 	openFresh = 3 * time.Second
 	// maxOpened bounds the blobs remembered. The metadata of each takes 64 bytes per shard.
 	maxOpened = 256
@@ -37,8 +37,8 @@ func newOpenedBlobs() *openedBlobs {
 	return &openedBlobs{finding: newSharing[shards.BlobID, *foundBlob](nil), order: list.New(), byID: map[shards.BlobID]*list.Element{}}
 }
 
-// Open finds blob id, as Read does. Errors: ErrNotFound, *NotEnoughError. Calls at the same time, or shortly after one
-// another, share the result: for up to three seconds a blob is assumed not to change.
+// Open finds blob id. Calls at the same time, or within three seconds, share the result: a blob is assumed not to
+// change for so long. Errors: ErrNotFound, *NotEnoughError.
 func (c *Client) Open(ctx context.Context, id shards.BlobID) (*Blob, error) {
 	if b := c.opened.get(id); b != nil {
 		return b, nil
@@ -65,7 +65,7 @@ func (c *Client) Open(ctx context.Context, id shards.BlobID) (*Blob, error) {
 
 // open finds blob id without the memory of opened blobs.
 func (c *Client) open(ctx context.Context, id shards.BlobID) (*Blob, error) {
-	com, err := c.chain.Committee(ctx)
+	com, err := c.Committee(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}

@@ -5,23 +5,25 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"walrus/internal/pause"
 )
 
-// patience tells a node that is down from a client's line that is slow or busy with uploads: on a slow line all nodes
-// take long. It remembers how long nodes took for small answers in the last moments.
+// patience distinguishes a node that is down from a client's line that is slow or busy with uploads: on a slow line all
+// nodes take long. It remembers how long nodes took for recent small answers.
 type patience struct {
 	mu   sync.Mutex
 	took []heard // newest last; guarded by mu
 }
 
-// heard is one answer, or one connection made.
+// heard records one answer, or one connection made.
 type heard struct {
 	at   time.Time
 	took time.Duration
 }
 
 const (
-	// patienceFor: an answer says something about the line for this long. maxHeard bounds the answers remembered.
+	// patienceFor: an answer tells something about the line for this long. maxHeard bounds the answers remembered.
 	patienceFor = 30 * time.Second
 	maxHeard    = 16
 	// dialRounds: a connection may take this many times the median answer, because it needs several round trips.
@@ -29,7 +31,8 @@ const (
 	dialRounds, dialMost = 8, 3
 )
 
-// note remembers answers that took at least a round trip. Faster ones came from memory and say nothing of the line.
+// note remembers an answer that took at least a round trip. Faster ones come from memory and tell nothing about the
+// line.
 func (p *patience) note(now time.Time, took time.Duration) {
 	if took < time.Millisecond {
 		return
@@ -69,7 +72,7 @@ func (p *patience) within(ctx context.Context, base time.Duration, dial func(con
 	defer giveUp(nil)
 	start := time.Now()
 	watch.Go(func() {
-		for wait := base; pause(ctx, wait); wait = base / 4 {
+		for wait := base; pause.For(ctx, wait); wait = base / 4 {
 			if now := time.Now(); now.Sub(start) >= p.dial(now, base) {
 				giveUp(context.DeadlineExceeded)
 			}

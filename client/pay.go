@@ -6,47 +6,48 @@ import (
 	"fmt"
 	"sync"
 
+	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
 // run has the payer run operations and returns the receipt of the committed transaction. It waits until ctx ends or the
-// ledger stands still. Errors wrap ErrNoWallet, ErrStalled, ErrUnknown or ErrNoFunds, or are a *ledger.OpError with the
+// ledger is stalled. Errors wrap ErrNoWallet, ErrStalled, ErrUnknown or ErrNoFunds, or are a *ledger.OpError with the
 // ledger's reason for refusing.
-func (c *Client) run(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error) {
+func (c *Client) run(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
 	if c.payer == nil {
 		return ledger.Receipt{}, ErrNoWallet
 	}
 	moving, end := c.whileItMoves(ctx)
 	defer end()
-	receipt, err := c.payer.Do(moving, compose)
+	receipt, err := c.payer.Do(moving, build)
 	var refused *ledger.OpError
 	var funds *ledger.FundsError
-	var still *standstill
+	var still *ledgerStall
 	switch {
 	case err == nil:
 		return receipt, nil
 	case errors.As(err, &funds):
 		return receipt, &NoFundsError{Account: c.payer.Address(), Need: funds.Need, Have: funds.Have}
 	case errors.As(context.Cause(moving), &still):
-		return receipt, fmt.Errorf("the transaction was not committed within %v; it may still be: %w: %w", c.cfg.Commit, ErrUnknown, still.error)
+		return receipt, fmt.Errorf("the transaction was not committed within %v and may still be: %w: %w", c.cfg.Commit, ErrUnknown, still.error)
 	case errors.As(err, &refused) && (refused.Code == ledger.CodeBalance || refused.Code == ledger.CodeFee):
 		return receipt, fmt.Errorf("%w: %w", ErrNoFunds, err)
 	}
 	return receipt, err
 }
 
-// standstill is the cancel cause for a transaction on a ledger that stands still.
-type standstill struct{ error }
+// ledgerStall is the cancel cause for a transaction on a stalled ledger.
+type ledgerStall struct{ error }
 
-// whileItMoves returns a context for waiting for a transaction. It ends, with a *standstill as its cause, if the ledger
-// stands still. A wait that is long because the wallet or the ledger is busy does not end it.
+// whileItMoves returns a context for waiting for a transaction. It ends, with a *ledgerStall as its cause, if the
+// ledger is stalled. A wait that is long because the wallet or the ledger is busy does not end it.
 func (c *Client) whileItMoves(ctx context.Context) (moving context.Context, end func()) {
 	moving, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() {
-		for pause(moving, c.cfg.Commit) {
+		for pause.For(moving, c.cfg.Commit) {
 			if _, err := c.chain.Read(moving, ledger.KeyEpoch()); errors.Is(err, ErrStalled) && moving.Err() == nil {
-				cancel(&standstill{err})
+				cancel(&ledgerStall{err})
 			}
 		}
 	})
@@ -56,7 +57,7 @@ func (c *Client) whileItMoves(ctx context.Context) (moving context.Context, end 
 	}
 }
 
-// afford checks that the payer's account can pay cost, before anything is done.
+// afford checks that the payer's account can pay cost.
 func (c *Client) afford(balance ledger.Amount, cost Cost) error {
 	need, err := cost.sum()
 	if err != nil {
@@ -74,7 +75,7 @@ func (c *Client) now(ctx context.Context, more ...[]byte) (k known, r ledger.Rea
 	return c.nowBy(ctx, c.chain.Read, more)
 }
 
-// nowBy is now with a choice of read: c.chain.Read or Peek.
+// nowBy does the work of now with read, which is c.chain.Read or Peek.
 func (c *Client) nowBy(ctx context.Context, read func(context.Context, ...[]byte) (ledger.Reader, error), more [][]byte) (k known, r ledger.Reader, err error) {
 	keys := append([][]byte{ledger.KeyParams(), ledger.KeyEpoch()}, more...)
 	if c.payer != nil {
@@ -97,8 +98,8 @@ func (c *Client) nowBy(ctx context.Context, read func(context.Context, ...[]byte
 	return k, r, err
 }
 
-// replan reports whether a refusal comes from a state that has moved on since the plan was made: the epoch ended, or
-// another client or another store of ours used the object first.
+// replan reports whether a transaction was refused because the state has changed since the plan was made: the epoch
+// ended, or another client or another store of ours used the object first.
 func replan(err error) bool {
 	var refused *ledger.OpError
 	if !errors.As(err, &refused) {

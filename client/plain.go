@@ -22,8 +22,8 @@ type Plain struct {
 	size int64
 }
 
-// Decrypted determines the key and the content size of an encrypted blob. To read the whole content, CopyDecrypted
-// fetches less. Errors: those of CopyDecrypted.
+// Decrypted finds the key and the content size of an encrypted blob. To read the whole content, use CopyDecrypted: it
+// fetches less. Errors: as CopyDecrypted.
 func (b *Blob) Decrypted(ctx context.Context, identities []age.Identity) (*Plain, error) {
 	p, fetched, err := b.decrypted(ctx, identities)
 	if err := b.decryptErr(fetched, err); err != nil {
@@ -48,7 +48,7 @@ func (b *Blob) decrypted(ctx context.Context, identities []age.Identity) (p *Pla
 		}
 	}
 	if err != nil || len(header)+ageNonce > len(begin) {
-		return nil, nil, fmt.Errorf("%w: its header is not whole, or longer than %d bytes", ErrDamaged, maxAgeHeader)
+		return nil, nil, fmt.Errorf("%w: its header is cut short, or longer than %d bytes", ErrDamaged, maxAgeHeader)
 	}
 	key, err := age.DecryptHeader(header, identities...)
 	if err != nil {
@@ -126,7 +126,7 @@ func (r *reporting) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// ageSource presents the encrypted blob to age for one range: header and last chunk from memory, other chunks in order.
+// ageSource gives age the encrypted blob for one range: header and last chunk from memory, other chunks in order.
 type ageSource struct {
 	p  *Plain
 	r  io.Reader // from at on

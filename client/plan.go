@@ -30,7 +30,7 @@ const (
 	RegisterFromScratch Operation = "registerFromScratch"
 )
 
-// MaxEpochs as the number of epochs asks Store for as many as the network sells.
+// MaxEpochs, as the number of epochs, asks Store for as many as the network sells.
 const MaxEpochs = math.MaxUint32
 
 // Cost breaks down the price of an operation, planned or paid.
@@ -91,9 +91,9 @@ type plan struct {
 	extended  uint32          // epochs added to a record
 	certified uint32          // epoch in which the blob was certified before; 0 if it still has to be
 	cost      Cost
-	// compose makes the operations to be run before certification; nil for none. registers is the index of the
-	// operation that makes the new record. alone: nodes cannot mistake another record for the new one.
-	compose   func(object func(op int) ledger.ObjectID) []ledger.Op
+	// compose makes the operations to run before certification; nil for none. registers is the index of the operation
+	// that makes the new record. alone: nodes cannot mistake another record for the new one.
+	compose   ledger.Build
 	registers int
 	alone     bool
 }
@@ -111,10 +111,10 @@ func decide(w *want, k *known) (*plan, error) {
 		return nil, requestError("a deletable blob cannot be shared: make it permanent")
 	}
 	if w.fund > 0 && !w.share {
-		return nil, requestError("funds are for a shared blob: share it")
+		return nil, requestError("only a shared blob has funds: share it")
 	}
 	if w.share && w.sendTo != (ledger.Address{}) {
-		return nil, requestError("a record that is shared has no owner: it cannot be sent to %s too", w.sendTo)
+		return nil, requestError("a shared record has no owner: it cannot also be sent to %s", w.sendTo)
 	}
 	end := k.epoch + epochs
 	p, err := w.reuseRecord(k, end)
@@ -139,8 +139,8 @@ func decide(w *want, k *known) (*plan, error) {
 	return p, nil
 }
 
-// reuseRecord finds a record that serves or can be made to serve: ours, or anyone's for a certified permanent blob. Nil
-// if there is none.
+// reuseRecord plans with an existing record, extended if need be: one of ours, or anyone's if the blob is permanent and
+// certified. Nil if no record serves.
 func (w *want) reuseRecord(k *known, end uint32) (*plan, error) {
 	// a record is given away when it is certified, and anew asks for a new one: only an uncertified record can serve
 	if w.anew || w.share || w.sendTo != (ledger.Address{}) {
@@ -160,7 +160,7 @@ func (w *want) reuseRecord(k *known, end uint32) (*plan, error) {
 	return w.useRecord(k, end, true)
 }
 
-// useRecord uses our longest record, extending it if need be. certified selects certified or uncertified records. Nil
+// useRecord plans with our longest record, extended if need be. certified selects certified or uncertified records. Nil
 // if there is none.
 func (w *want) useRecord(k *known, end uint32, certified bool) (*plan, error) {
 	id, b := w.longest(k, func(b *ledger.Blob) bool { return b.Deletable != w.permanent && (b.Certified != 0) == certified })
@@ -184,7 +184,7 @@ func (w *want) useRecord(k *known, end uint32, certified bool) (*plan, error) {
 		ops = append(ops, ledger.SetAttributes{Object: id, Set: w.attributes})
 	}
 	if len(ops) > 0 {
-		p.compose = func(func(int) ledger.ObjectID) []ledger.Op { return ops }
+		p.compose = ledger.Fixed(ops...)
 	}
 	return p, nil
 }
@@ -227,9 +227,7 @@ func (w *want) reuseStorage(k *known, end uint32) *plan {
 	if best.Bytes > w.encoded {
 		cuts = append(cuts, ledger.SplitStorage{Storage: from, Bytes: best.Bytes - w.encoded})
 	}
-	return &plan{operation: ReuseStorage, storage: from, start: k.epoch, end: end, registers: len(cuts), compose: func(func(int) ledger.ObjectID) []ledger.Op {
-		return append(slices.Clone(cuts), w.register(from))
-	}}
+	return &plan{operation: ReuseStorage, storage: from, start: k.epoch, end: end, registers: len(cuts), compose: ledger.Fixed(append(cuts, w.register(from))...)}
 }
 
 func (w *want) buy(k *known, end uint32) *plan {

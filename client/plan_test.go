@@ -129,7 +129,7 @@ func TestDecideRefuses(t *testing.T) {
 		"for 1 to 53 epochs":  func(w *want) { w.epochs = 54 },
 		"cannot be shared":    func(w *want) { w.share = true },
 		"has no owner":        func(w *want) { w.permanent, w.share, w.sendTo = true, true, ledger.Address{7} },
-		"funds are for":       func(w *want) { w.fund = 1 },
+		"only a shared blob":  func(w *want) { w.fund = 1 },
 		"too large":           func(w *want) { w.epochs, w.encoded = MaxEpochs, 1<<63; k.params.StoragePrice = 1 << 40 },
 		"for 1 to 53 epochs ": func(w *want) { w.epochs = 0 },
 	} {

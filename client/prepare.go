@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"walrus/gather"
 	"walrus/shards"
 )
 
@@ -65,7 +66,7 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 				late = time.After(time.Since(start) + u.c.cfg.DialTimeout/4)
 			}
 		case <-late:
-			cancel(errSilent) // the remaining nodes now end as cancelled
+			cancel(gather.ErrSilent) // the remaining nodes now end as cancelled
 			late = nil
 			open++
 		}
@@ -90,7 +91,7 @@ func (u *upload) begin(i int, held []int) []int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.nodes[i].working, u.nodes[i].err = true, nil
-	u.total += size * int64(len(pairs))
+	u.bytes.total += size * int64(len(pairs))
 	u.nodes[i].total += size * int64(len(pairs))
 	return pairs
 }

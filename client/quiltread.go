@@ -16,11 +16,11 @@ import (
 	"walrus/shards"
 )
 
-// Quilt reads files of a quilt whose metadata and index were fetched. It is safe for concurrent use and holds nothing
-// to close.
+// Quilt reads files of one quilt. Its metadata and index are in memory. It needs no closing and is safe for concurrent
+// use.
 type Quilt struct {
-	c      *Client // constant, as all fields
-	com    *certs.Committee
+	c      *Client          // constant, as all fields
+	com    *certs.Committee // of the epoch in which it was opened
 	meta   *shards.Metadata
 	id     shards.BlobID
 	index  *quilt.Index
@@ -64,7 +64,7 @@ func (c *Client) OpenQuilt(ctx context.Context, id shards.BlobID) (*Quilt, error
 
 // findQuilt finds the blob without reading the index.
 func (c *Client) findQuilt(ctx context.Context, id shards.BlobID) (*Quilt, error) {
-	com, err := c.chain.Committee(ctx)
+	com, err := c.Committee(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open quilt: %w", err)
 	}
@@ -226,7 +226,7 @@ func (q *Quilt) Read(ctx context.Context, patches []quilt.Patch, progress Progre
 	return res, err
 }
 
-// visitAll takes the files out of the columns that stream reads in order.
+// visitAll takes the files out of the columns, which stream returns in order.
 func (q *Quilt) visitAll(stream *columnStream, patches []quilt.Patch, progress Progress, visit Visit) (written uint64, err error) {
 	total, done := int64(0), int64(0)
 	column := q.meta.Layout(shards.Secondary).Size()
@@ -257,7 +257,7 @@ func (q *Quilt) visitAll(stream *columnStream, patches []quilt.Patch, progress P
 	return written, nil
 }
 
-// fileContent is the content of the file at which a stream stands.
+// fileContent reads the rest of the file at which a stream stands.
 type fileContent struct {
 	r    io.Reader
 	left int64

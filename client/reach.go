@@ -8,9 +8,9 @@ import (
 	"walrus/certs"
 )
 
-// connecting dials a committee while the blob is being encoded. The upload uses the same connections.
+// connecting dials a committee while the blob is being encoded. The upload then uses these connections.
 type connecting struct {
-	com    *certs.Committee // constant
+	com    *certs.Committee // constant: of the epoch in which the store began
 	cancel context.CancelFunc
 	done   chan struct{} // closed when tally and err are set
 	tally  answers
@@ -36,7 +36,8 @@ func (w *connecting) end() {
 	<-w.done
 }
 
-// wait waits until a quorum is connected. If too few nodes can be, it returns *NotEnoughError and each node's error.
+// wait waits until a quorum is connected. If too few nodes can be reached, it returns *NotEnoughError and each node's
+// error.
 func (w *connecting) wait() ([]NodeUpload, error) {
 	<-w.done
 	if w.tally.answered >= w.com.Quorum() {

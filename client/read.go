@@ -7,7 +7,7 @@ import (
 	"io"
 
 	"walrus/certs"
-	"walrus/p2p"
+	"walrus/gather"
 	"walrus/shards"
 )
 
@@ -30,7 +30,7 @@ type ReadResult struct {
 }
 
 // Read writes blob id to w, source row by source row, as rows come in and are verified. Rows that are missing or slow
-// are decoded from parity. Unverified bytes are never written. Read works while the ledger stands still. If the ledger
+// are decoded from parity. Unverified bytes are never written. Read works while the ledger is stalled. If the ledger
 // says that the blob has ended or was never certified, Read returns ErrNotFound. Errors: ErrNotFound, ErrInconsistent,
 // *NotEnoughError, or w's own. Bytes written before an error are a correct prefix of the blob. With an error Read also
 // returns the result so far.
@@ -79,18 +79,15 @@ func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.B
 	}
 }
 
-// errLied marks a well-formed answer about something that was not asked.
-var errLied = errors.New("answered something else than what was asked")
+// errLied marks a well-formed answer to another question.
+var errLied = errors.New("answered another question than was asked")
 
 // lied reports whether err proves that the node served wrong bytes. Other errors are failures.
 func lied(err error) bool {
-	for _, lie := range []error{
-		shards.ErrSliver, shards.ErrSymbol, shards.ErrMetadata, p2p.ErrProtocol, errLied,
-		certs.ErrFormat, certs.ErrEpoch, certs.ErrSigners, certs.ErrSignature, certs.ErrWeight,
-	} {
+	for _, lie := range []error{errLied, certs.ErrFormat, certs.ErrEpoch, certs.ErrSigners, certs.ErrSignature, certs.ErrWeight} {
 		if errors.Is(err, lie) {
 			return true
 		}
 	}
-	return false
+	return gather.Judge(err) == gather.Lied
 }

@@ -8,176 +8,139 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"walrus/certs"
+	"walrus/gather"
 	"walrus/shards"
 )
 
 const (
-	// maxWindow bounds the rows fetched at once.
+	// maxWindow bounds the rows or columns fetched at once.
 	maxWindow = 32
 	// readTick is the interval at which slow rows are looked for and busy nodes are asked again.
 	readTick = 200 * time.Millisecond
-	// maxBusy bounds how often a row is asked for again from a node that says it is busy.
-	maxBusy = 25
-	// slowFactor: a row that takes this many times the median is slow.
-	slowFactor = 4
 	// slowLine is the rate, in bytes per second, below which the first rows are slow.
 	slowLine = 1 << 20
+	// A row waits for a connection for dialHedgeFactor times the time in which the first node was reached and sent the
+	// metadata, but at least minDialHedge: other nodes should be as fast as that one.
+	minDialHedge    = time.Second
+	dialHedgeFactor = 4
 )
 
-type rowState uint8
-
-const (
-	rowUnknown  rowState = iota
-	rowFetching          // on its way
-	rowSlow              // on its way, but too slow to count on
-	rowBusy              // its node was busy; asked again at the next tick
-	rowHave              // verified, in the row store
-	rowFailed            // cannot be fetched
-	rowDropped           // written out and no longer held
-)
-
-// reader reads one range of a blob. The goroutine of run owns every field, except constants and those marked.
-type reader struct {
-	c        *Client // constant, as the next eight
-	blob     *Blob
-	com      *certs.Committee
-	params   shards.Params
-	meta     *shards.Metadata
-	id       shards.BlobID
-	layout   shards.Layout // of a row
-	w        io.Writer
-	progress Progress
-
-	rows    *rowStore
-	state   []rowState   // by primary index
-	fetches []*fetch     // by primary index; the newest
-	busy    []int        // by primary index: how often the node was busy
-	bad     map[int]bool // by committee index: not asked again
-	good    map[int]bool // by committee index: has delivered
-	suspect map[int]bool // by committee index: was silent lately; asked only when no others are left
-	off     int64        // byte of the blob to write out next
-	end     int64        // where the range ends
-	total   int64        // bytes of the range
-	need    int          // index after the last source row of the range; later rows are not wanted, or padding
-	next    int          // source row to write out next
-	decode  bool         // some source row must be decoded: keep every row
-	keep    bool         // rows stay in the row store after they are written out
-	flying  int          // fetches under way
-	// dialHedge: a row that waits this long for a connection is decoded from others instead.
-	dialHedge time.Duration
-	took      []time.Duration
-	results   chan *fetch
-	res       *ReadResult
+// patienceFor returns how long a sliver of size bytes may hold up a read.
+func (c *Client) patienceFor(size int64, dial time.Duration) gather.Patience {
+	return gather.Patience{Hedge: c.cfg.Hedge, Dial: dial, First: c.cfg.Hedge + time.Duration(size)*time.Second/slowLine}
 }
 
-// fetch is one attempt to fetch a row.
-type fetch struct {
-	index int
-	call  *rowCall // shared by all reads that want the row now
-	ours  bool     // this read started the call
-	start time.Time
-	err   error // nil: the row was fetched and verified
+// reader reads one range of a blob. The plan decides, the fetches bring rows, the store holds them, and the output
+// writes them in order. The goroutine of run owns all of them.
+type reader struct {
+	blob    *Blob         // constant, as the next
+	layout  shards.Layout // of a row
+	plan    *gather.Rows
+	fetches *rowFetches
+	rows    *rowStore
+	out     *output
+	res     *ReadResult
 }
 
 // newReader makes a reader of n bytes of the blob from off; the range must lie within the blob.
 func newReader(b *Blob, w io.Writer, off, n int64, progress Progress) *reader {
-	c, com, meta := b.c, b.com, b.meta
-	params := com.Params()
-	layout := meta.Layout(shards.Primary)
-	r := &reader{
-		c: c, blob: b, com: com, params: params, meta: meta, id: b.id, layout: layout, w: w, progress: progress,
-		rows: &rowStore{rows: map[int]held{}, place: rowPlace{
-			layout: layout, memory: c.cfg.ReadMemory / 2, file: &spillFile{dir: c.cfg.TempDir}, buffers: c.buffers,
-		}},
-		state: make([]rowState, params.Shards()), fetches: make([]*fetch, params.Shards()), busy: make([]int, params.Shards()),
-		bad: map[int]bool{}, good: map[int]bool{}, suspect: c.silentNodes(com), results: make(chan *fetch, params.Shards()),
-		off: off, end: off + n, total: n,
-		keep:      layout.Size()*int64(params.Rows()) <= c.cfg.ReadMemory,
-		dialHedge: b.dialHedge,
-		res:       &ReadResult{Size: meta.Length, Bad: slices.Clone(b.bad)},
+	c, params, layout := b.c, b.com.Params(), b.meta.Layout(shards.Primary)
+	owner := gather.Owners(b.com, b.id, shards.Primary)
+	plan := gather.RowsConfig{
+		Sources: params.Rows(), Owner: owner, Holders: c.silentNodes(b.com),
+		Window: int(min(max(c.cfg.ReadMemory/layout.Size(), 2), maxWindow)), Decoding: maxWindow,
+		Patience: c.patienceFor(layout.Size(), b.dialHedge),
+		Stored:   func(i int) bool { return c.cache.has(b.id, i) },
 	}
 	if n > 0 {
-		r.next, r.need = int(off/layout.Size()), int((off+n-1)/layout.Size())+1
+		plan.Next, plan.End = int(off/layout.Size()), int((off+n-1)/layout.Size())+1
 	}
-	return r
+	place := rowPlace{layout: layout, memory: c.cfg.ReadMemory / 2, file: &spillFile{dir: c.cfg.TempDir}, buffers: c.buffers}
+	return &reader{
+		blob: b, layout: layout, plan: gather.NewRows(plan),
+		fetches: newRowFetches(b, place, owner),
+		rows:    &rowStore{place: place, rows: map[int]held{}, keep: layout.Size()*int64(params.Rows()) <= c.cfg.ReadMemory},
+		out:     &output{w: w, layout: layout, progress: progress, off: off, end: off + n, total: n},
+		res:     &ReadResult{Size: b.meta.Length, Bad: slices.Clone(b.bad)},
+	}
 }
 
 // run writes out the range. Every fetch it started has ended when it returns.
 func (r *reader) run(ctx context.Context) error {
 	defer r.rows.close()
 	ctx, cancel := context.WithCancel(ctx)
-	var g errgroup.Group
 	defer func() {
 		cancel()
-		_ = g.Wait()
-		for len(r.results) > 0 {
-			(<-r.results).leave()
-		}
-		r.nameSlow()
+		r.fetches.close()
+		r.res.Bad = r.badNodes()
+		r.blob.c.rememberSilent(r.blob.com, r.plan.Holders)
 	}()
+	err := r.read(ctx)
+	if few := (*NotEnoughError)(nil); err == nil || errors.As(err, &few) { // says by itself what was being done
+		return err
+	}
+	return fmt.Errorf("read %s: %w", r.blob.id, err)
+}
+
+// read is run without the cleaning up.
+func (r *reader) read(ctx context.Context) error {
 	tick := time.NewTicker(readTick)
 	defer tick.Stop()
 	for {
-		if err := r.emit(); err != nil {
+		if err := r.writeReady(); err != nil || r.plan.Done() {
 			return err
 		}
-		if r.next == r.need {
-			return nil
-		}
-		if r.decode && r.count(rowHave) >= r.params.Rows() {
+		if r.plan.CanDecode() {
 			if err := r.decodeMissing(ctx); err != nil {
 				return err
 			}
-			r.settle() // rows that another read has decoded are fetched after all
+			r.plan.Decide(time.Now()) // rows that another read has decoded are fetched after all
+			r.rows.spill = r.plan.MustDecode() && !r.rows.keep
 			continue
 		}
-		r.schedule(ctx, &g)
-		if r.flying == 0 && r.count(rowBusy) == 0 {
+		wanted := r.plan.Fetch(time.Now(), r.fetches.flying)
+		r.rows.spill = r.plan.MustDecode() && !r.rows.keep
+		if r.plan.Impossible() {
 			return r.notEnough()
 		}
+		for _, i := range wanted {
+			r.fetches.start(ctx, i, r.rows.spill)
+		}
 		select {
-		case f := <-r.results:
-			if err := r.take(f); err != nil {
+		case f := <-r.fetches.ended:
+			if err := r.finish(f); err != nil {
 				return err
 			}
 		case <-tick.C:
-			for len(r.results) > 0 { // came in while rows were written out
-				if err := r.take(<-r.results); err != nil {
+			for len(r.fetches.ended) > 0 { // came in while rows were written out
+				if err := r.finish(<-r.fetches.ended); err != nil {
 					return err
 				}
 			}
-			r.markSlow()
-			r.askAgain()
+			r.plan.Look(time.Now(), r.fetches.motion)
 		case <-ctx.Done():
-			return fmt.Errorf("read %s: %w", r.id, ctx.Err())
+			return ctx.Err()
 		}
 	}
 }
 
-// emit writes out, in order, the next rows that have come in.
-func (r *reader) emit() error {
-	for r.next < r.need && r.state[r.next] == rowHave {
-		start := int64(r.next) * r.layout.Size()
-		to := min(r.layout.Size(), r.end-start)
-		n, err := r.rows.rows[r.next].writeTo(r.w, r.off-start, to)
-		r.off += n
-		if errors.Is(err, errRotten) {
-			r.discard(r.next, err)
+// writeReady writes out, in order, the next rows that have come in.
+func (r *reader) writeReady() error {
+	for !r.plan.Done() && r.plan.Has(r.plan.Next) {
+		i := r.plan.Next
+		row := r.rows.rows[i].row
+		if err := r.out.write(i, row); errors.Is(err, errRotten) {
+			r.discard(i, err)
 			return nil
+		} else if err != nil {
+			return fmt.Errorf("write row %d: %w", i, err)
 		}
-		if err != nil {
-			return fmt.Errorf("read %s: write row %d: %w", r.id, r.next, err)
+		_, cached := row.(*cachedRow) // cheap to read again, and holds an open file
+		kept := r.plan.MustDecode() || r.rows.keep && !cached
+		if !kept {
+			r.rows.drop(i)
 		}
-		_, cached := r.rows.rows[r.next].row.(*cachedRow) // cheap to read again, and holds an open file
-		if (!r.keep || cached) && !r.decode {
-			r.rows.drop(r.next)
-			r.state[r.next] = rowDropped
-		}
-		r.next++
-		r.progress.report(Reading, r.total-(r.end-r.off), r.total)
+		r.plan.Wrote(kept)
 	}
 	return nil
 }
@@ -190,107 +153,64 @@ func (r *reader) discard(i int, err error) {
 	}
 	h.call.forget()
 	r.rows.drop(i)
-	r.state[i] = rowUnknown
+	r.plan.Lost(i)
 }
 
-// schedule starts fetches: the next source rows within the window, or, once a row must be decoded, as many rows as
-// decoding lacks.
-func (r *reader) schedule(ctx context.Context, g *errgroup.Group) {
-	r.settle()
-	window := int(min(max(r.c.cfg.ReadMemory/r.layout.Size(), 2), maxWindow))
-	if !r.decode {
-		for i := r.next; i < min(r.next+window, r.need) && r.flying < window; i++ {
-			if r.state[i] == rowUnknown {
-				r.start(ctx, g, i)
-			}
-		}
-		return
+// finish handles the end of a fetch.
+func (r *reader) finish(f *fetch) error {
+	newest := r.fetches.finish(f)
+	if local := (*localError)(nil); errors.As(f.err, &local) {
+		return local
 	}
-	lacking := r.params.Rows() - r.count(rowHave) - r.count(rowFetching)
-	for _, wanted := range []rowState{rowUnknown, rowDropped} { // rows already written out are fetched again only if need be
-		for _, desperate := range []bool{false, true} {
-			for k := 0; k < len(r.state) && lacking > 0 && r.count(rowFetching) < maxWindow; k++ {
-				i := (r.next + k) % len(r.state) // first rows still to be written, then parity
-				if r.state[i] != wanted || (r.suspect[r.owner(i)] && !desperate) {
-					continue
-				}
-				r.start(ctx, g, i)
-				lacking--
-			}
-		}
+	switch {
+	case f.err == nil && newest:
+		return r.takeOver(f)
+	case f.err == nil: // decoded meanwhile
+		f.release()
+	case newest:
+		r.plan.Failed(time.Now(), f.index, f.err)
+	default:
+		r.plan.Holders.Fail(time.Now(), r.plan.Owner[f.index], f.err)
 	}
+	return nil
 }
 
-// settle marks unfetched rows of bad nodes as failed, and decides whether rows not yet written must be decoded. The
-// decision is reversed if the missing row comes in after all.
-func (r *reader) settle() {
-	for i, s := range r.state {
-		if (s == rowUnknown || s == rowBusy || s == rowDropped) && r.bad[r.owner(i)] && !r.c.cache.has(r.id, i) {
-			r.state[i] = rowFailed
-		}
+// takeOver puts the row of a fetch into the store.
+func (r *reader) takeOver(f *fetch) error {
+	fl := f.call.val
+	r.rows.rows[f.index] = held{fl.row, f.call}
+	r.plan.Arrived(f.index, !fl.cached)
+	if f.ours && !fl.cached {
+		r.plan.Took(time.Since(f.start))
+		r.res.Fetched += r.layout.Size()
+	} else {
+		r.res.Cached += r.layout.Size()
 	}
-	r.decode = false
-	for i := r.next; i < r.need && !r.decode; i++ {
-		s := r.state[i]
-		r.decode = s == rowFailed || s == rowSlow || (s == rowUnknown && r.suspect[r.owner(i)] && !r.c.cache.has(r.id, i))
+	if r.rows.spill && !f.ours { // others may hold it in memory, where this read has no room
+		return r.copyShared(f.index)
 	}
-	r.rows.spill = r.decode && !r.keep
+	return nil
 }
 
-func (r *reader) owner(index int) int {
-	m := r.com.Owner(r.params.ShardOfPair(r.id, r.params.PairOfSliver(shards.Primary, index)))
-	i, _ := r.com.Member(m.Node)
-	return i
-}
-
-func (r *reader) start(ctx context.Context, g *errgroup.Group, index int) {
-	f := &fetch{index: index, start: time.Now()}
-	key := rowKey{blob: r.id, index: index, node: r.com.Members()[r.owner(index)].Node}
-	f.call, f.ours = r.c.flights.join(ctx, key, func() *flight {
-		fl := &flight{key: key, blob: r.blob, place: r.rows.place, spill: r.rows.spill}
-		fl.moved.Store(f.start.UnixNano())
-		return fl
-	}, func(ctx context.Context, fl *flight, ready func()) error { return fl.run(ctx, ready) })
-	r.fetches[index], r.state[index] = f, rowFetching
-	r.flying++
-	g.Go(func() error {
-		if f.err = f.call.wait(ctx); f.err != nil {
-			f.call.leave()
-		}
-		r.results <- f
+// copyShared replaces a row that is shared or in the cache by a copy that only this read uses, as decoding requires. A
+// cached row that turns out damaged is discarded.
+func (r *reader) copyShared(i int) error {
+	err := r.rows.copyShared(i)
+	if errors.Is(err, errRotten) {
+		r.discard(i, err)
 		return nil
-	})
+	}
+	return err
 }
 
-// leave releases a fetched row that the reader will not take.
-func (f *fetch) leave() {
-	if f.err == nil {
-		f.call.leave()
-	}
-}
-
-// askAgain makes the rows of busy nodes available again.
-func (r *reader) askAgain() {
-	for i, s := range r.state {
-		if s == rowBusy {
-			r.state[i] = rowUnknown
-		}
-	}
-}
-
-func (r *reader) count(s rowState) int {
-	n := 0
-	for _, x := range r.state {
-		if x == s {
-			n++
-		}
-	}
-	return n
+// badNodes lists the nodes that lied or did not deliver.
+func (r *reader) badNodes() []BadNode {
+	return blame(r.res.Bad, r.blob.com, r.plan.Holders.Failures())
 }
 
 func (r *reader) notEnough() error {
 	return &NotEnoughError{
-		Op: "read " + r.id.String(), Did: "delivered", Have: r.count(rowHave), Needed: r.params.Rows(), Shards: r.params.Shards(),
-		Nodes: r.res.Bad, Advice: "try again when more nodes are up",
+		Op: "read " + r.blob.id.String(), Did: "delivered", Have: r.plan.Held(), Needed: r.plan.Sources, Shards: len(r.plan.Owner),
+		Nodes: r.badNodes(), Advice: "try again when more nodes are up",
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"walrus/ledger"
 )
 
-// registration is the transaction of a plan on its way to the ledger. The upload runs at the same time.
+// registration follows the transaction of a plan to the ledger. The upload runs at the same time.
 type registration struct {
 	c *Client // constant after register, as the next two
 	w *want
@@ -68,7 +68,7 @@ func (r *registration) wait() error {
 	return r.err
 }
 
-// waitOr is wait, but returns nil if ctx ends first.
+// waitOr waits as wait does, but returns nil if ctx ends first.
 func (r *registration) waitOr(ctx context.Context) error {
 	select {
 	case <-r.done:
@@ -125,7 +125,7 @@ func (r *registration) certify(ctx context.Context, cert *certs.Certificate) err
 		return nil
 	}
 	ops := r.w.certify(r.object, cert.Marshal())
-	receipt, err := r.c.run(ctx, func(func(int) ledger.ObjectID) []ledger.Op { return ops })
+	receipt, err := r.c.run(ctx, ledger.Fixed(ops...))
 	if receipt.ID != (ledger.TxID{}) { // in a block: the fee is paid even if it failed
 		r.certified = append(r.certified, receipt)
 	}
@@ -145,7 +145,7 @@ func (r *registration) isCertified(ctx context.Context) bool {
 	return err == nil && b.Certified != 0
 }
 
-// tell adds to res what was paid, also by failed transactions. The registration must be done.
+// tell adds to res the transactions and the fees paid, failed ones too. The registration must be done.
 func (r *registration) tell(res *StoreResult) {
 	res.Object = r.object
 	for i, receipt := range append([]ledger.Receipt{r.receipt}, r.certified...) {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -22,7 +23,8 @@ type row interface {
 
 // rowStore holds the verified primary slivers of a read, in memory or in slots of a temporary file.
 type rowStore struct {
-	place rowPlace
+	place rowPlace     // constant, as the next
+	keep  bool         // all rows fit in memory: they stay after they are written out
 	spill bool         // all new rows go to the file
 	rows  map[int]held // verified, by primary index
 }
@@ -39,6 +41,24 @@ func (h held) drop() {
 	} else {
 		h.release()
 	}
+}
+
+// copyShared replaces a row that is shared or in the cache by a copy, in the file if spill is set.
+func (r *rowStore) copyShared(i int) error {
+	h := r.rows[i]
+	if _, there := h.row.(*fileRow); there || h.call == nil {
+		return nil
+	}
+	row, err := r.place.copy(h.row, r.spill)
+	if err != nil {
+		if errors.Is(err, errRotten) {
+			return err
+		}
+		return &localError{err}
+	}
+	r.drop(i)
+	r.rows[i] = held{row: row}
+	return nil
 }
 
 // drop removes a row that is no longer needed.

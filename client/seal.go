@@ -11,14 +11,14 @@ import (
 	"walrus/ledger"
 )
 
-// Store marks the record of an encrypted blob with this attribute. Everybody can read it; the content's header shows
-// the same.
+// Store marks the record of an encrypted blob with this attribute. It reveals nothing: the header of the content shows
+// the same to everybody.
 const (
 	EncryptionAttribute = "encryption"
 	EncryptionAge       = "age"
 )
 
-// Sealed is an encrypted copy in a temporary file, to be stored. It must be closed.
+// Sealed holds an encrypted copy in a temporary file, ready to be stored. Close it.
 type Sealed struct {
 	file *tempFile
 	size uint64
@@ -29,7 +29,7 @@ type Sealed struct {
 func Seal(ctx context.Context, src io.Reader, recipients []age.Recipient, tempDir string) (_ *Sealed, err error) {
 	f, err := newTempFile(tempDir, "walrus-sealed-*")
 	if err != nil {
-		return nil, fmt.Errorf("encrypt: make room for the encrypted copy: %w", err)
+		return nil, fmt.Errorf("encrypt: make a temporary file for the encrypted copy: %w", err)
 	}
 	s := &Sealed{file: f}
 	defer func() {
@@ -64,7 +64,7 @@ func (s *Sealed) Size() uint64 { return s.size }
 // Close removes the file.
 func (s *Sealed) Close() error { return s.file.Close() }
 
-// untilDone ends reading when ctx does.
+// untilDone is an io.Reader that fails once ctx has ended.
 type untilDone struct {
 	ctx context.Context
 	r   io.Reader

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"walrus/internal/pause"
 	"walrus/p2p"
 	"walrus/shards"
 )
@@ -24,18 +25,6 @@ func (u *upload) serveNode(ctx context.Context, i int, taps []*tap) error {
 	return u.confirm(ctx, i)
 }
 
-// pause waits for d. It returns false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // sendPairs streams one tap's pairs. It drains the tap in every case, so that the encoder continues for the others.
 func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 	defer func() {
@@ -47,7 +36,7 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 	size := u.meta.Layout(shards.Primary).Size() + u.meta.Layout(shards.Secondary).Size()
 	params := u.com.Params()
 	strips := u.meta.Layout(shards.Primary).Strips()
-	begun := false // strips cannot be taken twice
+	begun := false // then the request cannot be repeated: strips are handed out once
 	body := func(w io.Writer) error {
 		for range strips {
 			var s *sharedStrip
@@ -73,7 +62,7 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 	}
 	_, err := patient(ctx, func() (any, error) {
 		if begun {
-			return nil, errors.New("became busy in mid-upload")
+			return nil, errors.New("became busy in the middle of the upload")
 		}
 		return nil, u.c.swarm.StorePairs(ctx, u.com.Members()[i].Node, u.id, t.pairs, size*int64(len(t.pairs)), body)
 	})
@@ -92,9 +81,8 @@ func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, t *tap, params 
 			}
 			t.sent.Add(int64(len(b)))
 			u.mu.Lock()
-			u.sent += int64(len(b))
 			u.nodes[i].sent += int64(len(b))
-			u.progress.report(Uploading, u.sent, u.total)
+			u.bytes.add(int64(len(b)))
 			u.mu.Unlock()
 		}
 	}
@@ -105,7 +93,7 @@ func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, t *tap, params 
 func patient[T any](ctx context.Context, question func() (T, error)) (T, error) {
 	for wait := 100 * time.Millisecond; ; wait *= 2 {
 		answer, err := question()
-		if !errors.Is(err, p2p.ErrBusy) || wait > 2*time.Second || !pause(ctx, wait) {
+		if !errors.Is(err, p2p.ErrBusy) || wait > 2*time.Second || !pause.For(ctx, wait) {
 			return answer, err
 		}
 	}

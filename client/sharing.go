@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// sharing makes a value once for all callers that want it at the same time. The value lives as long as some caller uses
+// sharing makes a value once for all callers that want it at the same time. The value lives as long as any caller uses
 // it. Start with join.
 type sharing[K comparable, V any] struct {
 	end func(V) // constant: called with a value that nobody uses any more; may be nil
@@ -14,7 +14,7 @@ type sharing[K comparable, V any] struct {
 	calls map[K]*call[K, V] // calls that can be joined; guarded by mu
 }
 
-// call is one value, being made or in use.
+// call holds one value, while it is made and while it is used.
 type call[K comparable, V any] struct {
 	s      *sharing[K, V] // constant, as the next five
 	key    K

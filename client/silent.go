@@ -4,32 +4,33 @@ import (
 	"time"
 
 	"walrus/certs"
+	"walrus/gather"
 )
 
-// silence: for this long, reads do not count on a node that was silent in one. Waiting for it in every read would cost
-// one hedge each time; decoding without it costs little.
+// silence: for this long after a node was silent, reads do not count on it. Waiting for it would cost each read one
+// hedge; decoding without it costs little.
 const silence = 10 * time.Second
 
-// silentNodes returns the nodes of the committee, by index, that were silent lately.
-func (c *Client) silentNodes(com *certs.Committee) map[int]bool {
+// silentNodes returns what is known of the committee's nodes: those that were silent lately.
+func (c *Client) silentNodes(com *certs.Committee) gather.Holders {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := map[int]bool{}
+	holders := gather.NewHolders(len(com.Members()))
 	for id, since := range c.silent {
 		if i, ok := com.Member(id); ok && time.Since(since) < silence {
-			out[i] = true
+			holders.Silence(i)
 		}
 	}
-	return out
+	return holders
 }
 
 // rememberSilent records which nodes were silent in a read. Nodes recorded already keep their time.
-func (c *Client) rememberSilent(com *certs.Committee, nodes map[int]bool) {
+func (c *Client) rememberSilent(com *certs.Committee, holders gather.Holders) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, m := range com.Members() {
 		switch old, known := c.silent[m.Node]; {
-		case !nodes[i]:
+		case !holders.Silent(i):
 			delete(c.silent, m.Node)
 		case !known || time.Since(old) >= silence:
 			c.silent[m.Node] = time.Now()

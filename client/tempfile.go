@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// CreateTemp is os.CreateTemp, but makes the folder if it is missing. Cleaners of temporary files also remove folders
+// CreateTemp calls os.CreateTemp and makes the folder if it is missing: cleaners of temporary files also remove folders
 // that a long-lived process still uses.
 func CreateTemp(dir, pattern string) (*os.File, error) {
 	f, err := os.CreateTemp(dir, pattern) // mode 0600

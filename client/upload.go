@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
+	"walrus/internal/pause"
 	"walrus/p2p"
 	"walrus/shards"
 )
@@ -29,7 +30,7 @@ const (
 // upload sends one blob to the committee.
 type upload struct {
 	c    *Client          // constant after newUpload, as the next six
-	com  *certs.Committee // its members, shards and quorum count; for the epoch see field epoch
+	com  *certs.Committee // of the epoch in which the upload began: its members get the pairs
 	enc  *shards.Encoder
 	meta *shards.Metadata
 	raw  []byte // binary form of meta
@@ -39,14 +40,23 @@ type upload struct {
 	quorum chan struct{} // closed when a quorum has confirmed
 	once   sync.Once     // guards the closing of quorum
 
-	mu        sync.Mutex // guards the rest
-	epoch     uint32     // only confirmations of this epoch count
-	nodes     []nodeState
-	progress  Progress
-	sent      int64
-	total     int64
+	mu        sync.Mutex       // guards the rest
+	now       *certs.Committee // of the newest epoch seen: only its confirmations and shards count
+	nodes     []nodeState      // of com's members
+	bytes     sentBytes
 	cert      *certs.Certificate
 	certified time.Time
+}
+
+// sentBytes counts the bytes sent to all nodes, and reports them.
+type sentBytes struct {
+	progress    Progress
+	sent, total int64
+}
+
+func (b *sentBytes) add(n int64) {
+	b.sent += n
+	b.progress.report(Uploading, b.sent, b.total)
 }
 
 // nodeState tracks one node's part in an upload.
@@ -61,7 +71,7 @@ type nodeState struct {
 
 func newUpload(c *Client, com *certs.Committee, enc *shards.Encoder, w *want, reg *registration, progress Progress) *upload {
 	return &upload{
-		c: c, com: com, enc: enc, meta: w.meta, raw: w.meta.Marshal(), id: w.id, reg: reg, epoch: com.Epoch(), progress: progress,
+		c: c, com: com, enc: enc, meta: w.meta, raw: w.meta.Marshal(), id: w.id, reg: reg, now: com, bytes: sentBytes{progress: progress},
 		nodes: make([]nodeState, len(com.Members())), quorum: make(chan struct{}),
 	}
 }
@@ -87,7 +97,7 @@ func (u *upload) run(caller context.Context) error {
 		}
 		return nil
 	})
-	g.Go(func() error { // without its registration the upload is pointless
+	g.Go(func() error { // if registering fails, uploading is pointless
 		if err := u.reg.waitOr(ctx); err != nil {
 			cancel(err)
 		}
@@ -102,7 +112,7 @@ func (u *upload) run(caller context.Context) error {
 		// certify also if the round ends, and cancels ctx, at this moment
 		err := u.certify(caller)
 		took := time.Since(start)
-		if pause(ctx, max(minTail, took/2)) && (!u.nearlyThere() || pause(ctx, took*3/4)) {
+		if pause.For(ctx, max(minTail, took/2)) && (!u.nearlyThere() || pause.For(ctx, took*3/4)) {
 			cancel(errLate)
 		}
 		return err
@@ -182,11 +192,11 @@ func (u *upload) notEnough() error {
 			e.Nodes = append(e.Nodes, badNode(&u.com.Members()[i], n.err))
 		}
 		if errors.Is(n.err, p2p.ErrMismatch) {
-			mismatches += u.com.Weight(i)
+			mismatches += u.shardsLocked(i)
 		}
 	}
 	if mismatches >= u.com.OneHonest() {
-		e.Advice = "what was sent is not what was encoded first: if the file changed meanwhile, store it again"
+		e.Advice = "the bytes sent differ from the bytes encoded before: if the file has changed, store it again"
 	}
 	return e
 }
@@ -203,7 +213,7 @@ func (u *upload) outcome() []NodeUpload {
 }
 
 // errLate is the cancel cause for nodes that had not confirmed in time after the quorum.
-var errLate = errors.New("had not confirmed when the time after the others had passed: it repairs itself")
+var errLate = errors.New("had not confirmed in the time left after the quorum: it repairs itself")
 
 // why returns ctx's cancel cause if there is one, and err otherwise.
 func why(ctx context.Context, err error) error {
@@ -242,7 +252,7 @@ func (u *upload) spare(node int) bool {
 	w := 0
 	for i := range u.nodes {
 		if i != node && (u.confirmedLocked(i) || u.nodes[i].working) {
-			w += u.com.Weight(i)
+			w += u.shardsLocked(i)
 		}
 	}
 	return w >= u.com.Quorum()
@@ -272,8 +282,16 @@ func (u *upload) weightLocked() int {
 	w := 0
 	for i := range u.nodes {
 		if u.confirmedLocked(i) {
-			w += u.com.Weight(i)
+			w += u.shardsLocked(i)
 		}
 	}
 	return w
+}
+
+// shardsLocked returns the number of shards that node i holds in the newest epoch.
+func (u *upload) shardsLocked(i int) int {
+	if at, ok := u.now.Member(u.com.Members()[i].Node); ok {
+		return u.now.Weight(at)
+	}
+	return 0
 }

@@ -30,15 +30,11 @@ type OpenChain func(h host.Host, connect func(context.Context, peer.ID) error) (
 // Light opens the ledger of the network of genesis g. Nodes prove every answer. w may be nil: then nothing can be paid.
 func Light(g *ledger.Genesis, w *wallet.Wallet, log *slog.Logger) OpenChain {
 	return func(h host.Host, connect func(context.Context, peer.ID) error) (Chain, error) {
-		com, err := g.Committee()
-		if err != nil {
-			return Chain{}, err
-		}
 		l, err := light.New(light.Config{Genesis: g, Host: h, Connect: connect, Logger: log})
 		if err != nil {
 			return Chain{}, err
 		}
-		c := Chain{Ledger: &proven{l, com, log}, Light: l}
+		c := Chain{Ledger: &proven{l, log}, Light: l}
 		if w != nil {
 			c.Payer = wallet.NewPayer(w, payable{l, g.NetworkID()})
 		}
@@ -49,45 +45,46 @@ func Light(g *ledger.Genesis, w *wallet.Wallet, log *slog.Logger) OpenChain {
 // proven adapts a light client to client.Ledger.
 type proven struct {
 	light *light.Client
-	first *certs.Committee
 	log   *slog.Logger
 }
 
-// Committee returns the current committee, or the genesis committee if no node proves one: its members are the same.
-func (p *proven) Committee(ctx context.Context) (*certs.Committee, error) {
-	com, err := p.light.Committee(ctx)
+// Committees returns the current epoch and its committees, or the newest ones known if no node proves any.
+func (p *proven) Committees(ctx context.Context) (epoch uint32, all certs.Committees, err error) {
+	epoch, all, err = p.light.Committees(ctx)
 	if err == nil || ctx.Err() != nil {
-		return com, err
+		return epoch, all, err
 	}
-	if errors.Is(err, light.ErrLied) {
-		p.log.Warn("the committee of the current epoch is not proven; going on with that of the genesis", "err", err)
+	lied := errors.Is(err, light.ErrLied)
+	epoch, all, known := p.light.NewestCommittees()
+	if lied {
+		p.log.Warn("the committee of the current epoch is not proven; using the newest one known", "epoch", epoch, "err", err)
 	}
-	return p.first, nil
+	return epoch, all, known
 }
 
 // Read reads proven values.
 func (p *proven) Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
 	v, err := p.light.Get(ctx, 0, keys...)
 	if err != nil {
-		return nil, standsStill(err)
+		return nil, asStalled(err)
 	}
 	return v, nil
 }
 
-// Peek reads proven values without waiting for a ledger that stands still.
+// Peek reads proven values without waiting for a stalled ledger.
 func (p *proven) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
 	v, err := p.light.Peek(ctx, keys...)
 	if v == nil {
-		return nil, standsStill(err)
+		return nil, asStalled(err)
 	}
-	return v, standsStill(err)
+	return v, asStalled(err)
 }
 
 // Objects returns owner's objects, proven to be complete.
 func (p *proven) Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {
 	o, err := p.light.Objects(ctx, owner)
 	if err != nil {
-		return nil, nil, standsStill(err)
+		return nil, nil, asStalled(err)
 	}
 	storages, blobs := map[ledger.ObjectID]ledger.Storage{}, map[ledger.ObjectID]ledger.Blob{}
 	for _, s := range o.Storages {
@@ -99,8 +96,8 @@ func (p *proven) Objects(ctx context.Context, owner ledger.Address) (map[ledger.
 	return storages, blobs, nil
 }
 
-// standsStill turns a light client's errors for an unusable ledger into client.ErrStalled.
-func standsStill(err error) error {
+// asStalled turns a light client's errors for an unusable ledger into client.ErrStalled.
+func asStalled(err error) error {
 	if err == nil || errors.Is(err, client.ErrStalled) {
 		return err
 	}
@@ -133,9 +130,9 @@ type payable struct {
 func (p payable) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, error) {
 	r, err := p.Client.Submit(ctx, tx)
 	if errors.Is(err, light.ErrPending) {
-		err = &unknown{standsStill(err)}
+		err = &unknown{asStalled(err)}
 	}
-	return r, standsStill(err)
+	return r, asStalled(err)
 }
 
 // unknown marks a transaction of unknown outcome and keeps the text of its cause.
@@ -153,7 +150,7 @@ func (p payable) Used(ctx context.Context, a ledger.Address, nonce uint64) (ledg
 	for range historyPages {
 		h, err := p.History(ctx, a, from, light.MaxHistory)
 		if h == nil {
-			return ledger.Receipt{}, standsStill(err)
+			return ledger.Receipt{}, asStalled(err)
 		}
 		for _, e := range h.Entries {
 			if e.Tx.Sender.Address() == a && e.Tx.Nonce == nonce {
@@ -172,7 +169,7 @@ func (p payable) Used(ctx context.Context, a ledger.Address, nonce uint64) (ledg
 func (p payable) Head(ctx context.Context, a ledger.Address) (h wallet.Head, err error) {
 	v, err := p.Get(ctx, 0, ledger.KeyParams(), ledger.KeyEpoch(), ledger.KeyAccount(a))
 	if err != nil {
-		return h, standsStill(err)
+		return h, asStalled(err)
 	}
 	h.Network, h.Height = p.network, v.Height
 	if h.Params, err = ledger.ReadParams(v); err != nil {

@@ -27,7 +27,7 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 		return node.Config{}, nil, err
 	}
 	c := node.Default()
-	c.Name, c.Version, c.Key, c.Genesis, c.Logger = n.Name, version, keys.BLS, genesis, log
+	c.Name, c.Version, c.Keeper.Key, c.Genesis, c.Logger = n.Name, version, keys.BLS, genesis, log
 	c.P2P = p2p.Config{
 		Network: genesis.Network, Key: keys.P2P, Listen: n.Listen, Announce: n.Announce, UserAgent: "walrus/" + version,
 		Limits: n.Connections.Limits(),
@@ -68,7 +68,7 @@ func votes(g *ledger.Genesis, k *config.Keys) (bool, error) {
 			continue
 		}
 		if m.Consensus != k.ConsensusKey() {
-			return false, fmt.Errorf("the consensus key is not the one that the genesis has for %s: restore %s from a backup",
+			return false, fmt.Errorf("the consensus key differs from the key in the genesis for %s: restore %s from a backup",
 				m.Name, config.ConsensusKeyFile)
 		}
 		return true, nil

@@ -20,8 +20,8 @@ type networkState struct {
 	info      *client.Info // nil if the ledger could not be asked
 	infoErr   error        // why not
 	health    *client.Health
-	committee *certs.Committee
-	network   *pages.Network // without throughput
+	committee *certs.Committee // of info's epoch; without info, of the newest epoch known
+	network   *pages.Network   // without throughput
 }
 
 // state returns the network's state as of a moment ago.

@@ -33,7 +33,7 @@ type uploads struct {
 func (g *Gateway) openUploads() error {
 	dir, err := openUploadDir(g.cfg.Store.UploadDir, g.cfg.Store.TempDir)
 	if err != nil {
-		return fmt.Errorf("make room for uploads: %w", err)
+		return fmt.Errorf("open the folder for uploads: %w", err)
 	}
 	g.uploads, err = newUploads(g, dir)
 	return err
@@ -77,7 +77,7 @@ func (u *uploads) admit(hook handler.HookEvent) (res handler.HTTPResponse, same 
 	return res, same, err
 }
 
-// room returns an error if there is no room for one more upload. An upload made of parts gives their room back as soon as
+// room returns an error if there is no room for one more upload. An upload made of parts gives their room back once
 // it is stored.
 func (u *uploads) room(parts int) error {
 	if err := u.dir.ready(); err != nil {
@@ -217,5 +217,5 @@ func (u *uploads) patch(w http.ResponseWriter, r *http.Request, id string) error
 // errUnfinished is returned for the outcome of an unfinished upload.
 var errUnfinished = &failure{
 	code: http.StatusNotFound, status: "NOT_FOUND", reason: "UPLOAD_NOT_FINISHED", domain: domainDaemon,
-	message: "there is no upload of this ID, or it is not finished",
+	message: "no upload has this ID, or it is not finished",
 }

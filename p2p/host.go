@@ -23,8 +23,8 @@ func protocolID(network, name string) protocol.ID {
 	return protocol.ID("/walrus/" + network + "/" + name)
 }
 
-// Host asks other peers and, after Serve, answers them. It owns the libp2p host of this process. Its methods may be
-// called concurrently.
+// Host asks peers, itself included, and after Serve answers them. It owns the libp2p host of this process. Its methods
+// may be called concurrently.
 type Host struct {
 	host    host.Host // constant, like cfg
 	cfg     Config
@@ -63,7 +63,7 @@ func New(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	h.Network().Notify(&network.NotifyBundle{DisconnectedF: func(_ network.Network, c network.Conn) { d.Disconnected(c) }})
-	return &Host{host: h, cfg: cfg, door: d, pool: newPool(cfg.Limits.IdleTimeout), stop: func() {}}, nil
+	return &Host{host: newSelfHost(h), cfg: cfg, door: d, pool: newPool(cfg.Limits.IdleTimeout), stop: func() {}}, nil
 }
 
 // ID returns the host's peer ID.
@@ -95,8 +95,12 @@ func (h *Host) Connect(ctx context.Context, info peer.AddrInfo) error {
 	return nil
 }
 
-// Protect exempts a peer from the trimming of connections and from the limits for strangers, for the reason tag.
+// Protect exempts a peer from the trimming of connections and from the limits for strangers, for the reason tag. The
+// host itself cannot be exempt: a gateway that asks through it asks for strangers.
 func (h *Host) Protect(id peer.ID, tag string) {
+	if id == h.ID() {
+		return
+	}
 	h.host.ConnManager().Protect(id, tag)
 	h.door.members.add(id, tag)
 	h.door.reclassify(id)
@@ -156,7 +160,7 @@ func (h *Host) Serve(ctx context.Context, b Backend) error {
 				return
 			}
 			defer h.server.Done()
-			s.serve(ctx, countedStream{st, &h.traffic}, st.Conn().RemotePeer(), handle)
+			s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), handle)
 		})
 	}
 	return nil

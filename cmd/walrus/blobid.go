@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"walrus/client/jsonform"
 	"walrus/config"
 	"walrus/shards"
 )
@@ -19,10 +20,10 @@ func blobIDCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "blob-id FILE",
 		Short: "compute the blob ID of a file, offline",
-		Long: `Compute the blob ID of a file without asking or telling anyone. FILE may be - for standard input.
+		Long: `Compute the blob ID of a file. Nothing leaves this machine. FILE may be - for standard input.
 
-The ID depends on the number of shards of the network. Without --shards it is that of the network in your
-configuration, or 1000, as on the public Walrus network, if you have none.
+The ID depends on the network's number of shards. Without --shards the number comes from the configured network.
+Without a configuration it is 1000, as on the public Walrus network.
 
   walrus blob-id photo.jpg
   walrus blob-id --shards 1000 photo.jpg
@@ -94,7 +95,7 @@ func (a *app) blobID(ctx context.Context, path string, n int) (err error) {
 			File            string        `json:"file"`
 			UnencodedLength uint64        `json:"unencodedLength"`
 			EncodingType    string        `json:"encodingType"`
-		}{meta.ID(), path, in.size, encodingType})
+		}{meta.ID(), path, in.size, jsonform.EncodingType})
 	}
 	_, err = fmt.Fprintln(a.stdout, meta.ID())
 	return err

@@ -9,26 +9,26 @@ import (
 
 	"walrus/compose"
 	"walrus/config"
-	"walrus/gateway"
 	"walrus/ledger/wallet"
 	"walrus/node"
 )
 
 const gatewayLong = `
 
-The API is that of the original Walrus, so that clients written for it work unmodified; it is described at /v1/api, and a browser
-sees the network at http://127.0.0.1:31415/.
+The API is the original Walrus's, so clients written for it work unmodified. It describes itself at /v1/api. In a browser,
+http://127.0.0.1:31415/ shows the network.
 
-When it serves, one line that begins with "ready" is printed on standard output, or with --json an object
+Once it serves, one line that begins with "ready" appears on standard output, or with --json the object
 {"ready":true,"url"} on one line. Logs go to standard error.`
 
 const (
-	daemonLong = `A daemon is a publisher and an aggregator in one: it stores blobs for others, which the configured wallet pays, and reads them.
+	daemonLong = `A daemon is a publisher and an aggregator in one: it stores and reads blobs for others. The configured wallet pays.
 
   walrus daemon &
   curl -T photo.jpg "http://127.0.0.1:31415/v1/blobs?epochs=5"        # stores: prints JSON with the blob ID
   curl -o copy.jpg http://127.0.0.1:31415/v1/blobs/BLOB_ID`
-	publisherLong = `A publisher stores blobs for others, and the configured wallet pays. Before it is open to strangers, say who may store and how much.
+	publisherLong = `A publisher stores blobs for others. The configured wallet pays: before you open it to strangers, limit who may store and
+how much.
 
   walrus publisher &
   curl -T photo.jpg "http://127.0.0.1:31415/v1/blobs?epochs=5"        # stores: prints JSON with the blob ID
@@ -80,20 +80,20 @@ func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggreg
 	if err != nil {
 		return err
 	}
-	cfg, open, gw, err := compose.ClientGateway(conf, version, payer, log)
+	gw, err := compose.ClientGateway(conf, version, payer, log)
 	if err != nil {
 		return err
 	}
-	gw.API.Publisher, gw.API.Aggregator = publish, aggregate
-	if err := f.apply(&cfg.Client, &gw, a.env); err != nil {
+	gw.Site.API.Publisher, gw.Site.API.Aggregator = publish, aggregate
+	if err := f.apply(gw, a.env); err != nil {
 		return err
 	}
 	if f.operator {
-		return a.printOperatorToken(gw.API.Store.OwnerKey)
+		return a.printOperatorToken(gw)
 	}
-	g, err := node.OpenGateway(ctx, cfg, open, gw)
+	g, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
 	if err != nil {
-		return err
+		return adviseTaken(err, f.bind, "--bind", gw.Site.Metrics, "--metrics-address")
 	}
 	if a.global.json {
 		err = a.printJSONLine(struct {
@@ -110,8 +110,8 @@ func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggreg
 }
 
 // printOperatorToken prints the token that is valid for every record of a publisher.
-func (a *app) printOperatorToken(ownerKey []byte) error {
-	token, err := gateway.OperatorToken(ownerKey)
+func (a *terminal) printOperatorToken(gw *compose.Gateway) error {
+	token, err := gw.OperatorToken()
 	if err != nil {
 		return err
 	}
@@ -124,9 +124,9 @@ func (a *app) printOperatorToken(ownerKey []byte) error {
 	return err
 }
 
-// startNodeGateway starts the gateway that a node's configuration asks for. It returns the gateway's URL, or "" for
-// none. The node must be running already.
-func (a *app) startNodeGateway(ctx context.Context, home string, start func(task)) (url string, err error) {
+// startNodeGateway starts the gateway that the configuration of a running node asks for, on the node's host. It returns
+// the gateway's URL, or "" for none.
+func (a *app) startNodeGateway(ctx context.Context, n *node.Node, home string, start func(task)) (url string, err error) {
 	conf, err := config.LoadNode(home)
 	if err != nil || conf.Gateway.Bind == "" {
 		return "", err
@@ -135,13 +135,13 @@ func (a *app) startNodeGateway(ctx context.Context, home string, start func(task
 	if err != nil {
 		return "", err
 	}
-	cfg, open, gw, err := compose.NodeGateway(conf, version, log)
+	gw, err := compose.NodeGateway(conf, version, log)
 	if err != nil {
 		return "", err
 	}
-	g, err := node.OpenGateway(ctx, cfg, open, gw)
+	g, err := node.OpenGatewayBeside(ctx, n, gw.Client, gw.Open, gw.Site)
 	if err != nil {
-		return "", err
+		return "", adviseTaken(err, conf.Gateway.Bind, `"gateway.bind" in node.yaml`, gw.Site.Metrics, `"gateway.metrics" in node.yaml`)
 	}
 	start(g.Run)
 	return g.URL(), nil

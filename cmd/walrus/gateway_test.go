@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"walrus/config"
+	"walrus/internal/pause"
 )
 
 // web is a running gateway.
@@ -30,7 +31,11 @@ type web struct {
 // daemon starts a gateway of the cluster's network.
 func (c *cluster) daemon(name string, args ...string) *web {
 	c.t.Helper()
-	p, err := startProc(context.WithoutCancel(c.t.Context()), filepath.Join(c.dir, name+".log"),
+	var env []string
+	if c.temp != "" {
+		env = []string{"TMPDIR=" + c.temp}
+	}
+	p, err := startProcWith(context.WithoutCancel(c.t.Context()), env, filepath.Join(c.dir, name+".log"),
 		append([]string{"--config", c.net.Client, "daemon", "--bind", anyPort}, args...)...)
 	if err != nil {
 		c.t.Fatal(err)
@@ -79,7 +84,7 @@ func (w *web) put(ctx context.Context, content []byte) (id string, busy int, err
 			return "", busy, a.err
 		case a.code == http.StatusTooManyRequests:
 			busy++
-			if !sleep(ctx, time.Duration(50+rand.IntN(100))*time.Millisecond) {
+			if !pause.For(ctx, time.Duration(50+rand.IntN(100))*time.Millisecond) {
 				return "", busy, ctx.Err()
 			}
 			continue
@@ -97,18 +102,6 @@ func (w *web) put(ctx context.Context, content []byte) (id string, busy int, err
 			return "", busy, fmt.Errorf("stored as %s: %w", a.body, errors.Join(err, errors.New("want newlyCreated.blobObject.blobId")))
 		}
 		return r.NewlyCreated.BlobObject.BlobID, busy, nil
-	}
-}
-
-// sleep waits for d. It returns false if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -175,6 +168,8 @@ func TestGatewayLoad(t *testing.T) {
 	uploads, readers, rounds := 12, 32, 2
 	if os.Getenv("WALRUS_LOAD") != "" {
 		uploads, readers, rounds = 64, 256, 8
+	} else {
+		t.Parallel() // runs with the others that mostly wait
 	}
 	c := newCluster(t, config.DevnetOptions{Nodes: 4, Shards: 10})
 	c.awaitHealth(30 * time.Second)
@@ -231,7 +226,7 @@ func (w *web) readRange(ctx context.Context, rnd *rand.Rand, id string, contents
 		case a.err != nil:
 			return a.err
 		case a.code == http.StatusTooManyRequests:
-			if !sleep(ctx, 50*time.Millisecond) {
+			if !pause.For(ctx, 50*time.Millisecond) {
 				return ctx.Err()
 			}
 			continue

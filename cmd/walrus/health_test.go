@@ -10,11 +10,11 @@ import (
 // TestDiskText: health shows a node's disk use, and why it accepts no new data.
 func TestDiskText(t *testing.T) {
 	s := newNodeState(&p2p.NodeStatus{DiskBytes: 3 << 29, DiskLimit: 2 << 30, DiskFree: 5 << 30, DiskReserve: 256 << 20, Refuses: "disk is\nfull"})
-	if got := s.diskText(); got != "1.50 GiB used of the 2.00 GiB it may; 5.00 GiB free, of which 256.00 MiB stay so" || s.Refuses != "disk is full" {
+	if got := s.diskText(); got != "1.50 GiB used of at most 2.00 GiB; 5.00 GiB free, 256.00 MiB of it reserved" || s.Refuses != "disk is full" {
 		t.Errorf("disk %q, refuses %q", got, s.Refuses)
 	}
 	var b strings.Builder
-	a := &app{stdout: newOutput(t.Context(), &b)}
+	a := &terminal{stdout: newOutput(t.Context(), &b)}
 	if err := a.printHealth(healthReport{Nodes: []nodeReport{{NodeName: "n", Reachable: true, nodeState: s}}}, 0); err != nil || !strings.Contains(b.String(), "1.50 GiB/2.00 GiB") {
 		t.Errorf("%v: %s", err, b.String())
 	}

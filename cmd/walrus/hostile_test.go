@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"walrus/config"
+	"walrus/internal/pause"
 )
 
 // unknownID is a valid blob ID without a blob.
@@ -115,11 +116,12 @@ func TestGatewayHostile(t *testing.T) {
 	if os.Getenv("WALRUS_LOAD") != "" {
 		count = 10_000
 	}
+	t.Parallel() // mostly waits for connections to end
 	temp := t.TempDir()
-	t.Setenv("TMPDIR", temp)
 	c := newCluster(t, config.DevnetOptions{Nodes: 4, Shards: 10})
 	c.awaitHealth(30 * time.Second)
 	metrics := freeAddress(t)
+	c.temp = temp
 	w := c.daemon("daemon", "--max-body-size", "64", "--metrics-address", metrics, "--publisher-max-buffer-size", "1000", "--log-level", "debug",
 		"--upload-dir", filepath.Join(c.dir, "uploads"))
 	content := make([]byte, 60_000)
@@ -237,7 +239,7 @@ func vitals(t *testing.T, metrics string, before map[string]float64) map[string]
 		if back {
 			return now
 		}
-		if !sleep(ctx, 200*time.Millisecond) {
+		if !pause.For(ctx, 200*time.Millisecond) {
 			t.Fatalf("before: %v; and now: %v", before, now)
 		}
 	}

@@ -25,7 +25,7 @@ type input struct {
 // openInput opens the file at path. Sources that cannot be read twice, or do not report their length, are copied to a
 // temporary file in tempDir ("": the system's): standard input ("-"), a pipe, a device, a system file such as those in
 // /proc.
-func (a *app) openInput(ctx context.Context, path, tempDir string) (*input, error) {
+func (a *terminal) openInput(ctx context.Context, path, tempDir string) (*input, error) {
 	if path == "-" {
 		return a.spool(ctx, path, a.stdin, tempDir)
 	}
@@ -40,13 +40,13 @@ func (a *app) openInput(ctx context.Context, path, tempDir string) (*input, erro
 	return in, err
 }
 
-func (a *app) inputOf(ctx context.Context, path string, f *os.File, tempDir string) (*input, error) {
+func (a *terminal) inputOf(ctx context.Context, path string, f *os.File, tempDir string) (*input, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if st.IsDir() {
-		return nil, fmt.Errorf("open %s: it is a folder: name the files in it", path)
+		return nil, fmt.Errorf("open %s: is a folder: name the files in it", path)
 	}
 	if !st.Mode().IsRegular() {
 		return a.spool(ctx, path, f, tempDir)
@@ -61,13 +61,13 @@ func (a *app) inputOf(ctx context.Context, path string, f *os.File, tempDir stri
 	return a.spoolFile(ctx, path, begin, f, st, tempDir)
 }
 
-// asLongAsItSays reports whether a regular file has as many bytes as its size says. Files in /proc report 0, those in
-// /sys a page, those of some remote file systems anything. Such a file is read to its end instead; begin is the part
-// read here. A file that is being written to has another size by now, which is an error.
+// asLongAsItSays reports whether a regular file has as many bytes as its reported size. Files in /proc report 0, files
+// in /sys a page, files on some remote file systems anything. Such a file is read to its end instead; begin is the part
+// read here. A file that is being written to has changed its size by now: that is an error.
 func asLongAsItSays(ctx context.Context, name string, f *os.File, st fs.FileInfo) (begin []byte, ok bool, err error) {
 	if st.Size() == 0 {
 		var b bytes.Buffer
-		_, err = userfile.CopyUntil(ctx, &b, io.LimitReader(f, 1)) // CopyUntil, because some files block until something happens
+		_, err = userfile.CopyUntil(ctx, &b, io.LimitReader(f, 1)) // some files block until something happens
 		begin, ok = b.Bytes(), b.Len() == 0
 	} else {
 		n, end := f.ReadAt(make([]byte, 2), st.Size()-1)
@@ -80,7 +80,7 @@ func asLongAsItSays(ctx context.Context, name string, f *os.File, st fs.FileInfo
 }
 
 // spoolFile copies a file that does not report its length. begin was read already.
-func (a *app) spoolFile(ctx context.Context, name string, begin []byte, f *os.File, st fs.FileInfo, tempDir string) (*input, error) {
+func (a *terminal) spoolFile(ctx context.Context, name string, begin []byte, f *os.File, st fs.FileInfo, tempDir string) (*input, error) {
 	in, err := a.spool(ctx, name, io.MultiReader(bytes.NewReader(begin), f), tempDir)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (a *app) spoolFile(ctx context.Context, name string, begin []byte, f *os.Fi
 	return in, nil
 }
 
-func (a *app) spool(ctx context.Context, name string, r io.Reader, tempDir string) (*input, error) {
+func (a *terminal) spool(ctx context.Context, name string, r io.Reader, tempDir string) (*input, error) {
 	f, err := client.CreateTemp(tempDir, "walrus-stdin-*")
 	if err != nil {
 		return nil, fmt.Errorf("keep a copy of %s: %w", spoken(name), err)

@@ -45,7 +45,7 @@ type blobSpec struct {
 	Tags       map[string]string `json:"tags"`
 }
 
-// newQuiltInput collects the files below paths, and those of specs, which are JSON.
+// newQuiltInput collects the files below paths and the files in specs, which are JSON.
 func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quiltInput, err error) {
 	in := &quiltInput{from: map[string]string{}, room: smallFiles}
 	defer func() {
@@ -57,7 +57,7 @@ func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quil
 		in.temp = conf.TempDir
 	}
 	for _, path := range paths {
-		if err := a.addTree(ctx, in, path); err != nil {
+		if err := in.addTree(ctx, &a.terminal, path); err != nil {
 			return nil, err
 		}
 	}
@@ -74,7 +74,7 @@ func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quil
 		if spec.Path, err = userfile.Expand(spec.Path); err != nil {
 			return nil, usagef("--blobs: %w", err)
 		}
-		if err := a.addFile(ctx, in, spec.Path, spec.Identifier, spec.Tags); err != nil {
+		if err := in.addFile(ctx, &a.terminal, spec.Path, spec.Identifier, spec.Tags); err != nil {
 			return nil, err
 		}
 	}
@@ -82,20 +82,20 @@ func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quil
 		return nil, fmt.Errorf("no files in %s", strings.Join(paths, ", "))
 	}
 	if file, below, ok := quilt.Nested(maps.Keys(in.from)); ok {
-		return nil, fmt.Errorf("%s and %s would be %q and %q in the quilt, and no folder can hold both: name one of them with --blobs",
+		return nil, fmt.Errorf("%s and %s would be %q and %q in the quilt, and no folder can hold both: give one another identifier with --blobs",
 			in.from[file], in.from[below], file, below)
 	}
 	return in, nil
 }
 
 // addTree adds a file under its name, or all files below a folder under their relative paths.
-func (a *app) addTree(ctx context.Context, in *quiltInput, root string) error {
+func (in *quiltInput) addTree(ctx context.Context, a *terminal, root string) error {
 	st, err := os.Stat(root)
 	if err != nil {
 		return err
 	}
 	if !st.IsDir() {
-		return a.addFile(ctx, in, root, filepath.Base(root), nil)
+		return in.addFile(ctx, a, root, filepath.Base(root), nil)
 	}
 	// a trailing separator makes WalkDir follow a root that is a link to a folder
 	return filepath.WalkDir(root+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
@@ -103,23 +103,23 @@ func (a *app) addTree(ctx context.Context, in *quiltInput, root string) error {
 			return err
 		}
 		if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
-			a.warn("%s is left out: it is no regular file", path)
+			a.warn("skipped %s: not a regular file", path)
 			return nil
 		}
 		rel, err := filepath.Rel(root, path)
 		if err != nil {
 			return err
 		}
-		return a.addFile(ctx, in, path, filepath.ToSlash(rel), nil)
+		return in.addFile(ctx, a, path, filepath.ToSlash(rel), nil)
 	})
 }
 
-func (a *app) addFile(ctx context.Context, in *quiltInput, path, identifier string, tags map[string]string) error {
+func (in *quiltInput) addFile(ctx context.Context, a *terminal, path, identifier string, tags map[string]string) error {
 	if err := quilt.ValidIdentifier(identifier); err != nil {
-		return fmt.Errorf("%s: %w: rename it, or name it with --blobs", path, err)
+		return fmt.Errorf("%s: %w: rename it, or set its identifier with --blobs", path, err)
 	}
 	if first, ok := in.from[identifier]; ok {
-		return fmt.Errorf("%s and %s would both be %q in the quilt: name one of them with --blobs", first, path, identifier)
+		return fmt.Errorf("%s and %s would both be %q in the quilt: give one another identifier with --blobs", first, path, identifier)
 	}
 	st, err := os.Stat(path)
 	if err != nil {

@@ -65,7 +65,7 @@ func TestOrderIsFair(t *testing.T) {
 	n := funded(t, ledger.WAL, append(users, flooder)...)
 	var txs [][]byte
 	for nonce := range uint64(10_000) {
-		tx := &ledger.Tx{Network: n.Committee.Network(), Sender: publicKey(flooder), Nonce: nonce, Expiry: 10, Fee: 3000, Ops: []ledger.Op{transferTo(flooder)}}
+		tx := &ledger.Tx{Network: n.Network, Sender: publicKey(flooder), Nonce: nonce, Expiry: 10, Fee: 3000, Ops: []ledger.Op{transferTo(flooder)}}
 		txs = append(txs, tx.Marshal())
 	}
 	for _, u := range users {
@@ -148,7 +148,7 @@ func TestPropose(t *testing.T) {
 		n.sign(alice, 2, transferTo(bob)).Marshal(),
 		n.sign(bob, 3, transferTo(bob)).Marshal(),
 		n.sign(bob, 0, ledger.Transfer{To: carol.address, Amount: 2 * ledger.WAL}).Marshal(), // fails but pays
-		n.sign(carol, 0, transferTo(bob)).Marshal(),                                          // has WAL by then, and comes after it
+		n.sign(carol, 0, transferTo(bob)).Marshal(),                                          // pays after that
 		forged.Marshal(),
 	}
 	before := n.Tree.Root()

@@ -27,7 +27,7 @@ var (
 	ErrNetwork = errors.New("the ledger's database belongs to another network")
 	// ErrPruned reports a height whose log has been pruned.
 	ErrPruned = errors.New("no longer kept")
-	// ErrSnapshot reports a snapshot that is malformed or not of the expected state.
+	// ErrSnapshot reports a snapshot that is malformed or of another state.
 	ErrSnapshot = errors.New("invalid snapshot")
 )
 
@@ -55,21 +55,22 @@ const (
 	keptViews = 16
 )
 
-// App is the application. Its methods other than those of abci.Application are safe for concurrent use.
+// App implements abci.Application for CometBFT, which calls it in order. All other methods are safe for concurrent use.
 type App struct {
 	abci.BaseApplication
 
 	// Constant after Open.
-	cfg       Config
-	db        *badgerdb.DB
-	space     *badgerdb.Space
-	log       *slog.Logger
-	committee *certs.Committee
-	known     *known
-	gate      *machine.Gate
-	snapshots *snapshots
+	cfg        Config
+	db         *badgerdb.DB
+	space      *badgerdb.Space
+	log        *slog.Logger
+	network    certs.NetworkID
+	committees certs.Committees
+	known      *known
+	gate       *machine.Gate
+	snapshots  *snapshots
 
-	step     sync.Mutex // held while a block or a restoration is in progress
+	step     sync.Mutex // held while a block is run or committed, and during a restoration
 	proposed *block     // run when it was proposed; guarded by step
 	decided  *block     // to be committed; guarded by step
 	fault    error      // why the app cannot go on; guarded by step
@@ -94,13 +95,13 @@ func Open(cfg Config) (*App, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	committee, err := cfg.Genesis.Committee()
+	committees, err := cfg.Genesis.Committees()
 	if err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	a := &App{
-		cfg: cfg, db: cfg.DB, space: cfg.DB.Space("ledger"), log: cfg.Logger, committee: committee, known: newKnown(cfg.MaxPending),
-		gate: machine.NewGate(cfg.MaxPending), changed: make(chan struct{}),
+		cfg: cfg, db: cfg.DB, space: cfg.DB.Space("ledger"), log: cfg.Logger, network: cfg.Genesis.NetworkID(), committees: committees,
+		known: newKnown(cfg.MaxPending), gate: machine.NewGate(cfg.MaxPending), changed: make(chan struct{}),
 	}
 	a.snapshots = newSnapshots(a.db, a.space, a.log)
 	if err := a.open(); err != nil {
@@ -114,8 +115,8 @@ func (a *App) open() error {
 	if err != nil {
 		return err
 	}
-	if want := a.committee.Network(); network != nil && string(network) != string(want[:]) {
-		return fmt.Errorf("%w: network %x instead of %x: give this network a directory of its own", ErrNetwork, network, want[:])
+	if network != nil && string(network) != string(a.network[:]) {
+		return fmt.Errorf("%w: %x, not %x: use another directory for this network", ErrNetwork, network, a.network[:])
 	}
 	half, err := a.space.Get(keyRestoring)
 	if err != nil {
@@ -132,7 +133,7 @@ func (a *App) open() error {
 	return a.snapshots.load()
 }
 
-// begin replaces the database's content by the genesis.
+// begin replaces the database's content with the genesis.
 func (a *App) begin() error {
 	if err := a.clear(); err != nil {
 		return err
@@ -141,19 +142,18 @@ func (a *App) begin() error {
 	if err != nil {
 		return err
 	}
-	network := a.committee.Network()
 	var b badgerdb.Batch
 	for _, c := range changes {
 		b.Set(a.space, stateKey(c.Key), c.Value)
 	}
 	head := head{time: a.cfg.Genesis.Params().GenesisTime, root: tree.Root(), kept: 1}
 	b.Set(a.space, keyHead, head.marshal())
-	b.Set(a.space, keyNetwork, network[:])
+	b.Set(a.space, keyNetwork, a.network[:])
 	b.Delete(a.space, keyRestoring)
 	return errors.Join(a.db.Write(&b), a.db.Sync())
 }
 
-// clear removes everything. The mark of a restoration goes last.
+// clear removes everything but the mark of a restoration, which it sets first.
 func (a *App) clear() error {
 	var b badgerdb.Batch
 	b.Set(a.space, keyRestoring, nil)
@@ -211,7 +211,7 @@ func (a *App) load() error {
 		r.From = append(pairs[len(pairs)-1].Key, 0)
 	}
 	if got := tree.Root(); got != head.root {
-		return fmt.Errorf("%w: at height %d it is %s, was committed as %s: move the ledger's directory away and start again: "+
+		return fmt.Errorf("%w: at height %d the state has root %s, but %s was committed: move the ledger's directory away and start again: "+
 			"the node then fetches the ledger from the others", ErrMismatch, head.height, got, head.root)
 	}
 	a.kept.Store(head.kept)
@@ -270,5 +270,5 @@ func (a *App) Changed() <-chan struct{} {
 
 // state returns what the machine needs to run a block on v.
 func (a *App) state(v *View) machine.State {
-	return machine.State{Tree: v.tree, Values: v, Committee: a.committee}
+	return machine.State{Tree: v.tree, Values: v, Network: a.network, Committees: a.committees}
 }

@@ -1,0 +1,83 @@
+package client
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"walrus/gather"
+)
+
+// rowFetches fetches rows, each in a goroutine, for one reader.
+type rowFetches struct {
+	blob  *Blob // constant, as the next two
+	place rowPlace
+	owner []int    // committee index by row
+	rows  []*fetch // by row: the newest fetch, if its row is still wanted
+	// flying counts the fetches under way, abandoned ones too.
+	flying int
+	ended  chan *fetch
+	all    sync.WaitGroup
+}
+
+// fetch is one attempt to fetch a row.
+type fetch struct {
+	index int
+	call  *rowCall // shared by all reads that want the row now
+	ours  bool     // this read started the call
+	start time.Time
+	err   error // nil: the row was fetched and verified
+}
+
+func newRowFetches(b *Blob, place rowPlace, owner []int) *rowFetches {
+	return &rowFetches{blob: b, place: place, owner: owner, rows: make([]*fetch, len(owner)), ended: make(chan *fetch, len(owner))}
+}
+
+// start begins to fetch row i, or joins another read's fetch of it. The row goes to the file if spill is set.
+func (r *rowFetches) start(ctx context.Context, i int, spill bool) {
+	f := &fetch{index: i, start: time.Now()}
+	key := rowKey{blob: r.blob.id, index: i, node: r.blob.com.Members()[r.owner[i]].Node}
+	f.call, f.ours = r.blob.c.flights.join(ctx, key, func() *flight {
+		fl := &flight{key: key, blob: r.blob, place: r.place, spill: spill}
+		fl.moved.Store(f.start.UnixNano())
+		return fl
+	}, func(ctx context.Context, fl *flight, ready func()) error { return fl.run(ctx, ready) })
+	r.rows[i] = f
+	r.flying++
+	r.all.Go(func() {
+		if f.err = f.call.wait(ctx); f.err != nil {
+			f.call.leave()
+		}
+		r.ended <- f
+	})
+}
+
+// finish counts a fetch as ended, and reports whether its row is still wanted from it.
+func (r *rowFetches) finish(f *fetch) (wanted bool) {
+	r.flying--
+	return r.rows[f.index] == f
+}
+
+// abandon lets row i no longer come from its fetch.
+func (r *rowFetches) abandon(i int) { r.rows[i] = nil }
+
+// motion tells how far the fetch of row i has come.
+func (r *rowFetches) motion(i int) gather.Motion {
+	fl := r.rows[i].call.val
+	return gather.Motion{Connected: fl.connected.Load(), Moved: time.Unix(0, fl.moved.Load())}
+}
+
+// close waits for all fetches, whose context must have ended, and releases their rows.
+func (r *rowFetches) close() {
+	r.all.Wait()
+	for len(r.ended) > 0 {
+		(<-r.ended).release()
+	}
+}
+
+// release releases a fetched row that the reader does not take over.
+func (f *fetch) release() {
+	if f.err == nil {
+		f.call.leave()
+	}
+}

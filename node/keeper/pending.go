@@ -1,0 +1,165 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/semaphore"
+
+	"walrus/ledger"
+	"walrus/p2p"
+	"walrus/shards"
+)
+
+const (
+	// registrationPatience is the time an upload may be ahead of its registration: ten times a slow block.
+	registrationPatience = 10 * time.Second
+	// maxPending and maxPendingBytes limit the metadata held for blobs that are not registered yet. maxPendingPerPeer
+	// limits one peer's share: the most blobs that a client has on their way at once.
+	maxPending, maxPendingPerPeer = 1024, 128
+	maxPendingBytes               = 64 << 20
+	// maxWaiting limits the requests that wait for a registration; each holds a goroutine and its stream.
+	maxWaiting = 512
+)
+
+// pending holds metadata that arrived before its registration, and wakes the requests that wait for one.
+type pending struct {
+	waiting *semaphore.Weighted
+
+	mu    sync.Mutex // guards the rest
+	blobs map[shards.BlobID]early
+	peers map[peer.ID]int // entries of blobs
+	bytes int
+	news  chan struct{} // closed and replaced when the ledger has changed
+}
+
+// early is metadata that arrived before its registration.
+type early struct {
+	metadata []byte
+	from     peer.ID
+	until    time.Time
+}
+
+func newPending() *pending {
+	return &pending{
+		waiting: semaphore.NewWeighted(maxWaiting), blobs: map[shards.BlobID]early{}, peers: map[peer.ID]int{}, news: make(chan struct{}),
+	}
+}
+
+// put holds the metadata of a blob for registrationPatience. ErrBusy if there is no room.
+func (p *pending) put(from peer.ID, id shards.BlobID, metadata []byte) error {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for old, e := range p.blobs {
+		if now.After(e.until) {
+			p.removeLocked(old)
+		}
+	}
+	if e, ok := p.blobs[id]; ok { // the same metadata, as the ID is the same; it stays on the first sender's share
+		e.until = now.Add(registrationPatience)
+		p.blobs[id] = e
+		return nil
+	}
+	if len(p.blobs) >= maxPending || p.bytes+len(metadata) > maxPendingBytes || p.peers[from] >= maxPendingPerPeer {
+		return fmt.Errorf("%w: too many blobs wait for their registration", p2p.ErrBusy)
+	}
+	p.blobs[id] = early{metadata, from, now.Add(registrationPatience)}
+	p.peers[from]++
+	p.bytes += len(metadata)
+	return nil
+}
+
+// get returns the held metadata of a blob, or nil.
+func (p *pending) get(id shards.BlobID) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.blobs[id].metadata
+}
+
+// remove forgets the held metadata of a blob.
+func (p *pending) remove(id shards.BlobID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.removeLocked(id)
+}
+
+func (p *pending) removeLocked(id shards.BlobID) {
+	e, ok := p.blobs[id]
+	if !ok {
+		return
+	}
+	delete(p.blobs, id)
+	p.bytes -= len(e.metadata)
+	if p.peers[e.from]--; p.peers[e.from] == 0 {
+		delete(p.peers, e.from)
+	}
+}
+
+// wake makes all waiting requests look at the ledger again.
+func (p *pending) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.news)
+	p.news = make(chan struct{})
+}
+
+func (p *pending) changed() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.news
+}
+
+// await calls look until it finds its record on the ledger: at once, then after every change of the ledger, for
+// registrationPatience. It returns the last error of look.
+func (p *pending) await(ctx context.Context, look func() error) error {
+	news := p.changed()
+	err := look()
+	if !notYet(err) {
+		return err
+	}
+	if !p.waiting.TryAcquire(1) {
+		return fmt.Errorf("%w: too many uploads wait for their registration", p2p.ErrBusy)
+	}
+	defer p.waiting.Release(1)
+	timer := time.NewTimer(registrationPatience)
+	defer timer.Stop()
+	for {
+		select {
+		case <-news:
+		case <-timer.C:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+		news = p.changed()
+		if err = look(); !notYet(err) {
+			return err
+		}
+	}
+}
+
+// notYet reports whether a later block may resolve err.
+func notYet(err error) bool {
+	return errors.Is(err, p2p.ErrNotRegistered) || errors.Is(err, p2p.ErrUnavailable)
+}
+
+// run wakes the waiting requests at every block.
+func (p *pending) run(ctx context.Context, l Ledger) error {
+	for ctx.Err() == nil {
+		_, height := l.State()
+		p.wake() // blocks may have come between State and Follow
+		kept, err := l.Follow(ctx, height+1, func(uint64, []ledger.Event) error {
+			p.wake()
+			return nil
+		})
+		if kept && ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
+}
