@@ -183,6 +183,7 @@ func TestMembersArePinned(t *testing.T) {
 			time.Sleep(time.Minute)
 			m.stop()
 			first.kad.RoutingTable().RemovePeer(m.host.ID()) // which keeps addresses, too
+			first.kad.RoutingTable().RemovePeer(m.host.ID()) // which keeps addresses, too
 		}
 		time.Sleep(2 * time.Hour)
 		if addrs := first.host.Peerstore().Addrs(pinned.host.ID()); len(addrs) == 0 {

@@ -187,8 +187,8 @@ func (d *DHT) keepBook(ctx context.Context, events event.Subscription) error {
 	}
 }
 
-// pin keeps the addresses of a member in the peerstore for good, and unpins the ones pinned before. It also unpins peers
-// that are no longer members.
+// pin keeps the addresses of a member in the peerstore for good, and unpins the ones pinned before. It also unpins
+// peers that are no longer members.
 func (d *DHT) pin(id peer.ID, addrs []multiaddr.Multiaddr) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
