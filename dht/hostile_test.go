@@ -185,7 +185,7 @@ func TestMembersArePinned(t *testing.T) {
 			first.kad.RoutingTable().RemovePeer(m.host.ID()) // which keeps addresses, too
 			first.kad.RoutingTable().RemovePeer(m.host.ID()) // which keeps addresses, too
 		}
-		time.Sleep(2 * time.Hour)
+		time.Sleep(3 * time.Hour) // longer than the addresses of a record live
 		if addrs := first.host.Peerstore().Addrs(pinned.host.ID()); len(addrs) == 0 {
 			t.Error("the member's addresses are gone")
 		}
