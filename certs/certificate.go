@@ -21,7 +21,7 @@ type Certificate struct {
 // the pairing, which takes about 0.8 ms. Errors wrap ErrEpoch, ErrFormat, ErrSigners, ErrWeight or ErrSignature.
 func (c *Committee) Verify(cert *Certificate) error {
 	if cert.Epoch != c.epoch {
-		return fmt.Errorf("certificate of epoch %d, not %d: %w", cert.Epoch, c.epoch, ErrEpoch)
+		return fmt.Errorf("certificate of epoch %d, committee of epoch %d: %w", cert.Epoch, c.epoch, ErrEpoch)
 	}
 	if err := cert.Persistence.Validate(); err != nil {
 		return err
@@ -63,14 +63,14 @@ func (cert *Certificate) Weight(c *Committee) int {
 // checkSigners requires 1 to members strictly ascending indices below members.
 func checkSigners(signers []uint16, members int) error {
 	if len(signers) == 0 || len(signers) > members {
-		return fmt.Errorf("%w: %d of %d members", ErrSigners, len(signers), members)
+		return fmt.Errorf("%w: %d signers: must be 1 to %d", ErrSigners, len(signers), members)
 	}
 	for k, i := range signers {
 		if int(i) >= members {
-			return fmt.Errorf("%w: there is no member %d among %d", ErrSigners, i, members)
+			return fmt.Errorf("%w: index %d in a committee of %d members", ErrSigners, i, members)
 		}
 		if k > 0 && i <= signers[k-1] {
-			return fmt.Errorf("%w: member %d after %d: not ascending", ErrSigners, i, signers[k-1])
+			return fmt.Errorf("%w: index %d after %d: must ascend", ErrSigners, i, signers[k-1])
 		}
 	}
 	return nil

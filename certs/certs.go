@@ -25,7 +25,7 @@ var (
 	// ErrCommittee reports members that do not form a committee.
 	ErrCommittee = errors.New("invalid committee")
 	// ErrUnknownEpoch reports an epoch whose committee is not known: not yet decided, or long past.
-	ErrUnknownEpoch = errors.New("committee of this epoch is not known")
+	ErrUnknownEpoch = errors.New("committee not known")
 	// ErrFormat reports bytes or text that are not the one form of the expected value.
 	ErrFormat = errors.New("invalid format")
 )

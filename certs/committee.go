@@ -59,7 +59,7 @@ func NewCommittee(network string, id NetworkID, epoch uint32, n int, members []M
 	for i := range c.members {
 		m := &c.members[i]
 		if len(m.Node) > MaxPeerIDSize || m.Node.Validate() != nil {
-			return nil, fmt.Errorf("%w: member %d has no peer ID of 1 to %d bytes", ErrCommittee, i, MaxPeerIDSize)
+			return nil, fmt.Errorf("%w: member %d: the peer ID is invalid or longer than %d bytes", ErrCommittee, i, MaxPeerIDSize)
 		}
 		if other, dup := c.index[m.Node]; dup {
 			return nil, fmt.Errorf("%w: members %d and %d have the same peer ID %s", ErrCommittee, other, i, m.Node)
@@ -96,7 +96,7 @@ func (c *Committee) assignShards() error {
 		slices.Sort(m.Shards)
 		for _, s := range m.Shards {
 			if s < 0 || s >= n {
-				return fmt.Errorf("%w: member %d holds shard %d: there are 0 to %d", ErrCommittee, i, s, n-1)
+				return fmt.Errorf("%w: member %d holds shard %d: must be 0 to %d", ErrCommittee, i, s, n-1)
 			}
 			if held[s] {
 				return fmt.Errorf("%w: shard %d is held twice, by members %d and %d", ErrCommittee, s, c.owner[s], i)

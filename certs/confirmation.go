@@ -32,7 +32,7 @@ type Persistence struct {
 // Validate refuses an object with a permanent blob, because one meaning must have one form. Errors wrap ErrFormat.
 func (p Persistence) Validate() error {
 	if !p.Deletable && p.Object != (ObjectID{}) {
-		return fmt.Errorf("%w: a permanent blob has no object", ErrFormat)
+		return fmt.Errorf("%w: a permanent blob names an object: only deletable ones do", ErrFormat)
 	}
 	return nil
 }
@@ -101,7 +101,7 @@ func (c *Committee) VerifyConfirmation(conf Confirmation) error {
 // checkConfirmation checks everything but the signature and returns the member's index.
 func (c *Committee) checkConfirmation(conf Confirmation) (int, error) {
 	if conf.Epoch != c.epoch {
-		return 0, fmt.Errorf("confirmation of epoch %d, not %d: %w", conf.Epoch, c.epoch, ErrEpoch)
+		return 0, fmt.Errorf("confirmation of epoch %d, committee of epoch %d: %w", conf.Epoch, c.epoch, ErrEpoch)
 	}
 	if err := conf.Persistence.Validate(); err != nil {
 		return 0, err

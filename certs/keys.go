@@ -51,7 +51,7 @@ func NewSecretKey(rand io.Reader) (*SecretKey, error) {
 // ParseSecretKey reads the output of Bytes. Errors wrap ErrKey.
 func ParseSecretKey(b []byte) (*SecretKey, error) {
 	if len(b) != SecretKeySize {
-		return nil, fmt.Errorf("%w: a secret key has %d bytes, not %d", ErrKey, SecretKeySize, len(b))
+		return nil, fmt.Errorf("%w: secret key: want %d bytes, have %d", ErrKey, SecretKeySize, len(b))
 	}
 	k := new(SecretKey)
 	if err := k.scalar.UnmarshalBinary(b); err != nil {

@@ -19,7 +19,7 @@ func (p PublicKey) point() (bls.G1Affine, error) {
 		return a, fmt.Errorf("%w: %v", ErrKey, err)
 	}
 	if a.IsInfinity() {
-		return a, fmt.Errorf("%w: it is the point at infinity", ErrKey)
+		return a, fmt.Errorf("%w: the point at infinity", ErrKey)
 	}
 	return a, nil
 }
@@ -31,7 +31,7 @@ func (s Signature) point() (bls.G2Affine, error) {
 		return a, fmt.Errorf("%w: %v", ErrSignature, err)
 	}
 	if a.IsInfinity() {
-		return a, fmt.Errorf("%w: it is the point at infinity", ErrSignature)
+		return a, fmt.Errorf("%w: the point at infinity", ErrSignature)
 	}
 	return a, nil
 }

@@ -41,12 +41,12 @@ func appendHeader(b []byte, epoch uint32, blob shards.BlobID, p Persistence) []b
 // parseHeader reads the first headerSize bytes; b must have that many.
 func parseHeader(b []byte) (epoch uint32, blob shards.BlobID, p Persistence, err error) {
 	if b[0] != wireVersion {
-		return 0, blob, p, fmt.Errorf("%w: version %d, not %d", ErrFormat, b[0], wireVersion)
+		return 0, blob, p, fmt.Errorf("%w: version %d: want %d", ErrFormat, b[0], wireVersion)
 	}
 	epoch = binary.LittleEndian.Uint32(b[1:])
 	copy(blob[:], b[5:])
 	if b[37] > 1 {
-		return 0, blob, p, fmt.Errorf("%w: deletable is %d, not 0 or 1", ErrFormat, b[37])
+		return 0, blob, p, fmt.Errorf("%w: deletable is %d: want 0 or 1", ErrFormat, b[37])
 	}
 	p.Deletable = b[37] == 1
 	copy(p.Object[:], b[38:])
@@ -63,7 +63,7 @@ func (conf Confirmation) Marshal() []byte {
 // ErrFormat.
 func UnmarshalConfirmation(node peer.ID, b []byte) (Confirmation, error) {
 	if len(b) != ConfirmationSize {
-		return Confirmation{}, fmt.Errorf("confirmation: %w: %d bytes, not %d", ErrFormat, len(b), ConfirmationSize)
+		return Confirmation{}, fmt.Errorf("confirmation: %w: %d bytes: want %d", ErrFormat, len(b), ConfirmationSize)
 	}
 	conf := Confirmation{Node: node}
 	var err error
@@ -89,7 +89,7 @@ func (cert *Certificate) Marshal() []byte {
 // it. Errors wrap ErrFormat or ErrSigners.
 func UnmarshalCertificate(b []byte) (*Certificate, error) {
 	if len(b) < minCertificateSize || len(b) > MaxCertificateSize {
-		return nil, fmt.Errorf("certificate: %w: %d bytes, not %d to %d", ErrFormat, len(b), minCertificateSize, MaxCertificateSize)
+		return nil, fmt.Errorf("certificate: %w: %d bytes: want %d to %d", ErrFormat, len(b), minCertificateSize, MaxCertificateSize)
 	}
 	cert := new(Certificate)
 	var err error
@@ -100,7 +100,7 @@ func UnmarshalCertificate(b []byte) (*Certificate, error) {
 	count := int(binary.LittleEndian.Uint16(b))
 	b = b[2:]
 	if len(b) != 2*count+SignatureSize {
-		return nil, fmt.Errorf("certificate: %w: %d bytes follow the count of %d signers", ErrFormat, len(b), count)
+		return nil, fmt.Errorf("certificate: %w: %d bytes after the count of %d signers", ErrFormat, len(b), count)
 	}
 	cert.Signers = make([]uint16, count)
 	for k := range cert.Signers {

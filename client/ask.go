@@ -13,16 +13,21 @@ import (
 	"walrus/shards"
 )
 
-// verifiedCertificate decodes a peer's certificate and checks that it certifies blob id.
-func verifiedCertificate(com *certs.Committee, id shards.BlobID, b []byte) (*certs.Certificate, error) {
+// verifiedCertificate decodes a peer's certificate and checks that the committee of its epoch certifies blob id with
+// it. It returns that committee too, which the certificate's signers are members of.
+func verifiedCertificate(all certs.Committees, id shards.BlobID, b []byte) (*certs.Certificate, *certs.Committee, error) {
 	cert, err := certs.UnmarshalCertificate(b)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if cert.Blob != id {
-		return nil, fmt.Errorf("%w: another blob's certificate", errLied)
+		return nil, nil, fmt.Errorf("%w: another blob's certificate", errLied)
 	}
-	return cert, com.ForEpoch(cert.Epoch).Verify(cert)
+	com, err := all.At(cert.Epoch)
+	if err != nil {
+		return nil, nil, fmt.Errorf("verify its certificate: %w", err)
+	}
+	return cert, com, com.Verify(cert)
 }
 
 // noteAnswer remembers how long an answer took, if there was one.

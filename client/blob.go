@@ -36,8 +36,8 @@ func (e *RangeError) Unwrap() error { return ErrRange }
 // did not answer. Blob needs no closing and is safe for concurrent use. It does not follow the network: open the blob
 // again to learn whether it is still stored, or to read in a later epoch.
 type Blob struct {
-	c         *Client // constant, as all others
-	com       *certs.Committee
+	c         *Client          // constant, as all others
+	com       *certs.Committee // of the epoch in which it was opened
 	meta      *shards.Metadata
 	id        shards.BlobID
 	bad       []BadNode     // nodes that lied about the metadata

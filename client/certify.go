@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
+	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
@@ -48,21 +49,21 @@ func (u *upload) confirm(ctx context.Context, i int) error {
 		if conf.Blob != u.id || conf.Persistence != p {
 			return fmt.Errorf("%w: a confirmation of another blob or record", errLied)
 		}
-		epoch, err := u.sameEpoch(ctx, conf.Epoch)
+		com, err := u.sameEpoch(ctx, conf.Epoch)
 		if err != nil {
 			return err
 		}
-		if epoch == conf.Epoch {
-			if err := u.com.ForEpoch(epoch).VerifyConfirmation(conf); err != nil {
+		if com.Epoch() == conf.Epoch {
+			if err := com.VerifyConfirmation(conf); err != nil {
 				return err
 			}
 			u.count(i, &conf)
 			return nil
 		}
 		if try == confirmTries {
-			return fmt.Errorf("confirms for epoch %d, this is %d", conf.Epoch, epoch)
+			return fmt.Errorf("confirms for epoch %d, this is %d", conf.Epoch, com.Epoch())
 		}
-		if !pause(ctx, confirmPause) {
+		if !pause.For(ctx, confirmPause) {
 			return ctx.Err()
 		}
 	}
@@ -94,12 +95,13 @@ func (u *upload) askConfirmation(ctx context.Context, node peer.ID, p certs.Pers
 	return patient(ctx, func() ([]byte, error) { return u.c.swarm.Confirm(ctx, node, u.id, p) })
 }
 
-// sameEpoch returns the upload's epoch. If theirs is later, it reads the current epoch from the ledger first.
-func (u *upload) sameEpoch(ctx context.Context, theirs uint32) (uint32, error) {
+// sameEpoch returns the committee of the upload's epoch. If theirs is later, it reads the current epoch from the ledger
+// first.
+func (u *upload) sameEpoch(ctx context.Context, theirs uint32) (*certs.Committee, error) {
 	u.mu.Lock()
-	ours := u.epoch
+	ours := u.now
 	u.mu.Unlock()
-	if theirs > ours {
+	if theirs > ours.Epoch() {
 		return u.follow(ctx)
 	}
 	return ours, nil
@@ -123,7 +125,7 @@ func (u *upload) certify(ctx context.Context) error {
 		err = u.reg.certify(ctx, cert)
 	}
 	if err != nil {
-		if now, again := u.follow(ctx); again != nil || now == tried {
+		if now, again := u.follow(ctx); again != nil || now.Epoch() == tried {
 			return fmt.Errorf("certify: %w", err)
 		}
 		u.confirmAgain(ctx)
@@ -158,7 +160,7 @@ func (u *upload) certify(ctx context.Context) error {
 // aggregate makes a certificate of the current epoch's confirmations, and returns that epoch.
 func (u *upload) aggregate() (epoch uint32, cert *certs.Certificate, err error) {
 	u.mu.Lock()
-	com := u.com.ForEpoch(u.epoch)
+	com := u.now
 	var confs []certs.Confirmation
 	for i := range u.nodes {
 		if u.confirmedLocked(i) {
@@ -173,21 +175,27 @@ func (u *upload) aggregate() (epoch uint32, cert *certs.Certificate, err error) 
 	return com.Epoch(), cert, err
 }
 
-// follow reads the current epoch from the ledger. If it is later than the upload's epoch, the upload continues in it,
-// and earlier confirmations no longer count.
-func (u *upload) follow(ctx context.Context) (epoch uint32, err error) {
+// follow reads the current epoch from the ledger. If it is later than the upload's epoch, the upload continues in it:
+// earlier confirmations no longer count, and nodes count with the shards they now hold.
+func (u *upload) follow(ctx context.Context) (*certs.Committee, error) {
 	r, err := u.c.chain.Read(ctx, ledger.KeyEpoch())
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	e, err := ledger.ReadEpoch(r)
 	if err != nil {
-		return 0, err
+		return nil, err
+	}
+	com, err := u.c.committeeAt(ctx, e.Epoch)
+	if err != nil {
+		return nil, err
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.epoch = max(u.epoch, e.Epoch)
-	return u.epoch, nil
+	if com.Epoch() > u.now.Epoch() {
+		u.now = com
+	}
+	return u.now, nil
 }
 
 // confirmAgain asks nodes that confirmed in an earlier epoch to confirm again; no slivers are sent.
@@ -214,5 +222,5 @@ func (u *upload) confirmAgain(ctx context.Context) {
 // confirmedLocked reports whether node i has confirmed in the current epoch.
 func (u *upload) confirmedLocked(i int) bool {
 	c := u.nodes[i].conf
-	return c != nil && c.Epoch == u.epoch
+	return c != nil && c.Epoch == u.now.Epoch()
 }

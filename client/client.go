@@ -21,9 +21,9 @@ import (
 // Ledger answers questions about the network's ledger. This process holds no copy of the ledger: each answer comes with
 // a proof that was checked. Errors wrap ErrStalled when the ledger stands still.
 type Ledger interface {
-	// Committee returns the committee of the current epoch. If the ledger cannot be asked, it returns the newest
-	// committee known: nodes mostly stay the same, so reads continue.
-	Committee(ctx context.Context) (*certs.Committee, error)
+	// Committees returns the current epoch and the committees known in it, the current one among them. If the ledger
+	// cannot be asked, it returns the newest epoch known: nodes mostly stay the same, so reads continue.
+	Committees(ctx context.Context) (epoch uint32, all certs.Committees, err error)
 	// Read reads the values of keys, all at one height, at or above the height of every receipt this process has seen.
 	// The result knows no other keys.
 	Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
@@ -38,10 +38,9 @@ type Ledger interface {
 type Payer interface {
 	// Address of the account.
 	Address() ledger.Address
-	// Do signs a transaction of the operations that compose returns and waits for its receipt. compose can ask for the
-	// ID of the object that operation op will make. It is called again if the transaction must be signed anew. A failed
-	// transaction returns a *ledger.OpError.
-	Do(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error)
+	// Do signs a transaction of the operations that build returns and waits for its receipt. It calls build again if
+	// the transaction must be signed anew. A failed transaction returns a *ledger.OpError.
+	Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error)
 }
 
 // Swarm reaches storage nodes by peer ID. p2p.Host implements the sliver operations; their errors wrap its sentinels.
@@ -151,9 +150,22 @@ func (c *Client) Close() { c.cache.close() }
 // CacheStats returns the cache's counters; all zero without a cache.
 func (c *Client) CacheStats() CacheStats { return c.cache.stats() }
 
-// Committee returns the committee of the current epoch.
+// Committee returns the committee of the current epoch; of the newest known, if the ledger cannot be asked.
 func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {
-	return c.chain.Committee(ctx)
+	epoch, all, err := c.chain.Committees(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return all.At(epoch)
+}
+
+// committeeAt returns the committee of an epoch that was just read from the ledger.
+func (c *Client) committeeAt(ctx context.Context, epoch uint32) (*certs.Committee, error) {
+	_, all, err := c.chain.Committees(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return all.At(epoch)
 }
 
 // Stage names the part of an operation that a Progress call reports on.

@@ -328,7 +328,7 @@ func (f *fakeSwarm) record(meta *shards.Metadata) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	com := f.com.ForEpoch(f.chain.Epoch())
+	com := f.committee(f.chain.Epoch())
 	var confs []certs.Confirmation
 	for i, m := range com.Members() {
 		confs = append(confs, com.Sign(f.keys[i], m.Node, id, certs.Persistence{}))

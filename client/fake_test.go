@@ -43,6 +43,7 @@ const (
 // fakeSwarm is a network of nodes that keep blobs in memory.
 type fakeSwarm struct {
 	t       testing.TB
+	all     *ledger.Committees
 	com     *certs.Committee // of the first epoch
 	chain   *ledgertest.Chain
 	genesis *ledger.Genesis
@@ -100,9 +101,10 @@ func newFake(t testing.TB, nodes, n int) (*fakeSwarm, *Client) {
 	}
 	f.wallet = newKey(t)
 	f.genesis.Accounts = []ledger.GenesisAccount{{Address: addressOf(f.wallet), Amount: 1000 * ledger.WAL}}
-	if f.com, err = f.genesis.Committee(); err != nil {
+	if f.all, err = f.genesis.Committees(); err != nil {
 		t.Fatal(err)
 	}
+	f.com = f.committee(ledger.FirstEpoch)
 	if f.chain, err = ledgertest.New(f.genesis); err != nil {
 		t.Fatal(err)
 	}
@@ -127,6 +129,15 @@ func newKey(t testing.TB) ed25519.PrivateKey {
 
 func addressOf(key ed25519.PrivateKey) ledger.Address {
 	return ledger.PublicKey(key.Public().(ed25519.PublicKey)).Address()
+}
+
+// committee returns the committee of an epoch.
+func (f *fakeSwarm) committee(epoch uint32) *certs.Committee {
+	com, err := f.all.At(epoch)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return com
 }
 
 // enter finds a node and lets its mood act on a question.
@@ -286,7 +297,7 @@ func (f *fakeSwarm) Confirm(ctx context.Context, to peer.ID, id shards.BlobID, p
 			}
 		}
 	}
-	com := f.com.ForEpoch(f.chain.Epoch() + f.ahead[i])
+	com := f.committee(f.chain.Epoch() + f.ahead[i])
 	conf := com.Sign(f.keys[i], to, id, persistence)
 	if m == forging {
 		conf = com.Sign(f.keys[i], to, shards.BlobID{1}, persistence)
@@ -319,7 +330,7 @@ func (f *fakeSwarm) PutCertificate(ctx context.Context, to peer.ID, raw []byte) 
 	}
 	cert, err := certs.UnmarshalCertificate(raw)
 	if err == nil {
-		err = f.com.ForEpoch(cert.Epoch).Verify(cert)
+		err = f.committee(cert.Epoch).Verify(cert)
 	}
 	if err != nil {
 		f.t.Errorf("certificate: %v", err)

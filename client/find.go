@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"walrus/certs"
+	"walrus/internal/pause"
 	"walrus/ledger"
 	"walrus/shards"
 )
@@ -47,7 +48,7 @@ func (c *Client) find(ctx context.Context, com *certs.Committee, id shards.BlobI
 	cancel()
 	<-verdict
 	<-found
-	if errors.Is(says, ErrNotFound) && meta != nil && pause(ctx, lagPatience) {
+	if errors.Is(says, ErrNotFound) && meta != nil && pause.For(ctx, lagPatience) {
 		says = c.stored(ctx, id)
 	}
 	switch {

@@ -39,7 +39,7 @@ type NodeHealth struct {
 
 // Health asks every node for its state.
 func (c *Client) Health(ctx context.Context) (*Health, error) {
-	com, err := c.chain.Committee(ctx)
+	com, err := c.Committee(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("health: %w", err)
 	}

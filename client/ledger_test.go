@@ -531,7 +531,7 @@ type recomposing struct {
 	back     bool
 }
 
-func (r recomposing) Do(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error) {
+func (r recomposing) Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
 	other := func(op int) ledger.ObjectID { return ledger.ObjectID{0xff, byte(op)} }
 	wait := func() {
 		select {
@@ -540,15 +540,15 @@ func (r recomposing) Do(ctx context.Context, compose func(object func(op int) le
 		}
 	}
 	if !r.back {
-		_ = compose(other)
+		_ = build(other)
 		wait()
-		return r.Payer.Do(ctx, compose)
+		return r.Payer.Do(ctx, build)
 	}
 	return r.Payer.Do(ctx, func(object func(op int) ledger.ObjectID) []ledger.Op {
-		_ = compose(object)
+		_ = build(object)
 		wait()
-		_ = compose(other)
-		return compose(object)
+		_ = build(other)
+		return build(object)
 	})
 }
 

@@ -65,7 +65,7 @@ func (c *Client) Open(ctx context.Context, id shards.BlobID) (*Blob, error) {
 
 // open finds blob id without the memory of opened blobs.
 func (c *Client) open(ctx context.Context, id shards.BlobID) (*Blob, error) {
-	com, err := c.chain.Committee(ctx)
+	com, err := c.Committee(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"walrus/internal/pause"
 )
 
 // patience distinguishes a node that is down from a client's line that is slow or busy with uploads: on a slow line all
@@ -70,7 +72,7 @@ func (p *patience) within(ctx context.Context, base time.Duration, dial func(con
 	defer giveUp(nil)
 	start := time.Now()
 	watch.Go(func() {
-		for wait := base; pause(ctx, wait); wait = base / 4 {
+		for wait := base; pause.For(ctx, wait); wait = base / 4 {
 			if now := time.Now(); now.Sub(start) >= p.dial(now, base) {
 				giveUp(context.DeadlineExceeded)
 			}

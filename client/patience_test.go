@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"walrus/internal/pause"
 )
 
 // TestPatience dials a node that does not answer, and a slow one, while others answer quickly, slowly, or not at all.
@@ -34,7 +36,7 @@ func TestPatience(t *testing.T) {
 					p.note(start.Add(s), took)
 				}
 				err := p.within(t.Context(), base, func(ctx context.Context) error {
-					if c.takes > 0 && pause(ctx, c.takes) {
+					if c.takes > 0 && pause.For(ctx, c.takes) {
 						return nil
 					}
 					<-ctx.Done()

@@ -6,19 +6,20 @@ import (
 	"fmt"
 	"sync"
 
+	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
 // run has the payer run operations and returns the receipt of the committed transaction. It waits until ctx ends or the
 // ledger stands still. Errors wrap ErrNoWallet, ErrStalled, ErrUnknown or ErrNoFunds, or are a *ledger.OpError with the
 // ledger's reason for refusing.
-func (c *Client) run(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error) {
+func (c *Client) run(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
 	if c.payer == nil {
 		return ledger.Receipt{}, ErrNoWallet
 	}
 	moving, end := c.whileItMoves(ctx)
 	defer end()
-	receipt, err := c.payer.Do(moving, compose)
+	receipt, err := c.payer.Do(moving, build)
 	var refused *ledger.OpError
 	var funds *ledger.FundsError
 	var still *standstill
@@ -44,7 +45,7 @@ func (c *Client) whileItMoves(ctx context.Context) (moving context.Context, end 
 	moving, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() {
-		for pause(moving, c.cfg.Commit) {
+		for pause.For(moving, c.cfg.Commit) {
 			if _, err := c.chain.Read(moving, ledger.KeyEpoch()); errors.Is(err, ErrStalled) && moving.Err() == nil {
 				cancel(&standstill{err})
 			}

@@ -93,7 +93,7 @@ type plan struct {
 	cost      Cost
 	// compose makes the operations to run before certification; nil for none. registers is the index of the operation
 	// that makes the new record. alone: nodes cannot mistake another record for the new one.
-	compose   func(object func(op int) ledger.ObjectID) []ledger.Op
+	compose   ledger.Build
 	registers int
 	alone     bool
 }
@@ -184,7 +184,7 @@ func (w *want) useRecord(k *known, end uint32, certified bool) (*plan, error) {
 		ops = append(ops, ledger.SetAttributes{Object: id, Set: w.attributes})
 	}
 	if len(ops) > 0 {
-		p.compose = func(func(int) ledger.ObjectID) []ledger.Op { return ops }
+		p.compose = ledger.Fixed(ops...)
 	}
 	return p, nil
 }
@@ -227,9 +227,7 @@ func (w *want) reuseStorage(k *known, end uint32) *plan {
 	if best.Bytes > w.encoded {
 		cuts = append(cuts, ledger.SplitStorage{Storage: from, Bytes: best.Bytes - w.encoded})
 	}
-	return &plan{operation: ReuseStorage, storage: from, start: k.epoch, end: end, registers: len(cuts), compose: func(func(int) ledger.ObjectID) []ledger.Op {
-		return append(slices.Clone(cuts), w.register(from))
-	}}
+	return &plan{operation: ReuseStorage, storage: from, start: k.epoch, end: end, registers: len(cuts), compose: ledger.Fixed(append(cuts, w.register(from))...)}
 }
 
 func (w *want) buy(k *known, end uint32) *plan {

@@ -25,7 +25,7 @@ type StoredPatch struct {
 // bytes being sent in memory. Errors: those of quilt.New and of Store. With an error of Store it also returns the
 // result so far.
 func (c *Client) StoreQuilt(ctx context.Context, files []quilt.File, opt StoreOptions) (*QuiltResult, error) {
-	com, err := c.chain.Committee(ctx)
+	com, err := c.Committee(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("store quilt: %w", err)
 	}

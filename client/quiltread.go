@@ -19,8 +19,8 @@ import (
 // Quilt reads files of one quilt. Its metadata and index are in memory. It needs no closing and is safe for concurrent
 // use.
 type Quilt struct {
-	c      *Client // constant, as all fields
-	com    *certs.Committee
+	c      *Client          // constant, as all fields
+	com    *certs.Committee // of the epoch in which it was opened
 	meta   *shards.Metadata
 	id     shards.BlobID
 	index  *quilt.Index
@@ -64,7 +64,7 @@ func (c *Client) OpenQuilt(ctx context.Context, id shards.BlobID) (*Quilt, error
 
 // findQuilt finds the blob without reading the index.
 func (c *Client) findQuilt(ctx context.Context, id shards.BlobID) (*Quilt, error) {
-	com, err := c.chain.Committee(ctx)
+	com, err := c.Committee(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open quilt: %w", err)
 	}

@@ -10,7 +10,7 @@ import (
 
 // connecting dials a committee while the blob is being encoded. The upload then uses these connections.
 type connecting struct {
-	com    *certs.Committee // constant
+	com    *certs.Committee // constant: of the epoch in which the store began
 	cancel context.CancelFunc
 	done   chan struct{} // closed when tally and err are set
 	tally  answers

@@ -266,7 +266,7 @@ func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID
 	if err := c.afford(k.account.Balance, cost); err != nil {
 		return fail(err)
 	}
-	receipt, err := c.run(ctx, func(func(int) ledger.ObjectID) []ledger.Op { return ops })
+	receipt, err := c.run(ctx, ledger.Fixed(ops...))
 	if err != nil {
 		return fail(err)
 	}
@@ -284,7 +284,7 @@ func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID
 // Info describes the state of the network.
 type Info struct {
 	Params    ledger.Params
-	Committee *certs.Committee
+	Committee *certs.Committee // of Epoch
 	Epoch     uint32
 	EpochEnd  time.Time     // scheduled end of the epoch
 	Burned    ledger.Amount // of all WAL so far
@@ -295,7 +295,7 @@ type Info struct {
 
 // Info reads the state of the network.
 func (c *Client) Info(ctx context.Context) (*Info, error) {
-	com, err := c.chain.Committee(ctx)
+	com, err := c.Committee(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("info: %w", err)
 	}
@@ -319,8 +319,11 @@ func (c *Client) Info(ctx context.Context) (*Info, error) {
 	if err != nil {
 		return nil, fmt.Errorf("info: %w", err)
 	}
+	if com, err = c.committeeAt(ctx, epoch.Epoch); err != nil {
+		return nil, fmt.Errorf("info: %w", err)
+	}
 	return &Info{
-		Params: k.params, Committee: com.ForEpoch(epoch.Epoch), Epoch: epoch.Epoch, EpochEnd: time.Unix(0, epoch.Start).Add(k.params.EpochDuration),
+		Params: k.params, Committee: com, Epoch: epoch.Epoch, EpochEnd: time.Unix(0, epoch.Start).Add(k.params.EpochDuration),
 		Burned: supply.Burned, Sold: pot.Sold, Rewards: pot.Rewards, Balance: k.account.Balance,
 	}, nil
 }

@@ -125,7 +125,7 @@ func (r *registration) certify(ctx context.Context, cert *certs.Certificate) err
 		return nil
 	}
 	ops := r.w.certify(r.object, cert.Marshal())
-	receipt, err := r.c.run(ctx, func(func(int) ledger.ObjectID) []ledger.Op { return ops })
+	receipt, err := r.c.run(ctx, ledger.Fixed(ops...))
 	if receipt.ID != (ledger.TxID{}) { // in a block: the fee is paid even if it failed
 		r.certified = append(r.certified, receipt)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"walrus/internal/pause"
 	"walrus/p2p"
 	"walrus/shards"
 )
@@ -22,18 +23,6 @@ func (u *upload) serveNode(ctx context.Context, i int, taps []*tap) error {
 		return why(ctx, err)
 	}
 	return u.confirm(ctx, i)
-}
-
-// pause waits for d. It returns false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // sendPairs streams one tap's pairs. It drains the tap in every case, so that the encoder continues for the others.
@@ -104,7 +93,7 @@ func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, t *tap, params 
 func patient[T any](ctx context.Context, question func() (T, error)) (T, error) {
 	for wait := 100 * time.Millisecond; ; wait *= 2 {
 		answer, err := question()
-		if !errors.Is(err, p2p.ErrBusy) || wait > 2*time.Second || !pause(ctx, wait) {
+		if !errors.Is(err, p2p.ErrBusy) || wait > 2*time.Second || !pause.For(ctx, wait) {
 			return answer, err
 		}
 	}

@@ -21,6 +21,7 @@ type BlobStatus struct {
 	Size        uint64             // bytes of the blob; 0 if no node has its metadata
 	EncodedSize int64              // bytes that all nodes store together
 	Certificate *certs.Certificate // nil: no node has one, or the ledger no longer accepts it
+	Signers     *certs.Committee   // of the certificate's epoch; nil without a certificate
 	Shards      []ShardStatus      // by shard
 	Bad         []BadNode          // nodes that lied or did not answer
 
@@ -58,7 +59,11 @@ type ShardStatus struct {
 // registration of it, or if the ledger cannot be asked and a quorum of shards does not know it. It returns
 // *NotEnoughError if too few answer to tell.
 func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus, error) {
-	com, err := c.chain.Committee(ctx)
+	epoch, all, err := c.chain.Committees(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("blob status: %w", err)
+	}
+	com, err := all.At(epoch)
 	if err != nil {
 		return nil, fmt.Errorf("blob status: %w", err)
 	}
@@ -71,9 +76,9 @@ func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus,
 		m := com.Owner(i)
 		st.Shards[i] = ShardStatus{Shard: i, Pair: params.PairOnShard(id, i), Node: m.Node, Name: m.Name, Primary: Unreachable, Secondary: Unreachable}
 	}
-	c.askSlivers(ctx, com, st)
+	c.askSlivers(ctx, com, all, st)
 	if st.LedgerErr == nil && st.CertifiedEnd == 0 { // an old certificate, of a record that has ended or was deleted
-		st.Certificate = nil
+		st.Certificate, st.Signers = nil, nil
 	}
 	// a node's word proves nothing: without the ledger, the blob exists if its certificate or its metadata does
 	meta, _, err := c.metadata(ctx, com, id, "blob status "+id.String())
@@ -115,8 +120,8 @@ func (c *Client) recordStatus(ctx context.Context, st *BlobStatus) error {
 	return err
 }
 
-// askSlivers asks every node which slivers of the blob it has.
-func (c *Client) askSlivers(ctx context.Context, com *certs.Committee, st *BlobStatus) {
+// askSlivers asks every node of com which slivers of the blob it has.
+func (c *Client) askSlivers(ctx context.Context, com *certs.Committee, all certs.Committees, st *BlobStatus) {
 	var mu sync.Mutex
 	tally := c.ask(ctx, com, func(ctx context.Context, i int, m *certs.Member) (any, error) {
 		s, err := c.swarm.BlobStatus(ctx, m.Node, st.BlobID)
@@ -127,11 +132,11 @@ func (c *Client) askSlivers(ctx context.Context, com *certs.Committee, st *BlobS
 		defer mu.Unlock()
 		st.record(m, s)
 		if len(s.Certificate) > 0 && st.Certificate == nil {
-			cert, err := verifiedCertificate(com, st.BlobID, s.Certificate)
+			cert, signers, err := verifiedCertificate(all, st.BlobID, s.Certificate)
 			if err != nil {
 				return nil, err
 			}
-			st.Certificate = cert
+			st.Certificate, st.Signers = cert, signers
 		}
 		if !s.Metadata && len(s.Certificate) == 0 {
 			return nil, p2p.ErrNotFound

@@ -98,7 +98,7 @@ func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt St
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	com, err := c.chain.Committee(ctx)
+	com, err := c.Committee(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -146,8 +146,7 @@ const (
 
 // store makes one attempt: it plans, pays and uploads.
 func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder, w *want, opt StoreOptions, res *StoreResult) error {
-	com := way.com
-	p, epoch, err := c.planStore(ctx, com, w)
+	p, com, err := c.planStore(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -179,7 +178,7 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 		reg.tell(res)
 		return err
 	}
-	u := newUpload(c, com.ForEpoch(epoch), enc, w, reg, opt.Progress)
+	u := newUpload(c, com, enc, w, reg, opt.Progress)
 	err = u.run(ctx)
 	_ = reg.wait()
 	reg.tell(res)
@@ -193,31 +192,35 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 	return err
 }
 
-// planStore reads the ledger and decides how to store w. The uint32 is the epoch it read.
-func (c *Client) planStore(ctx context.Context, com *certs.Committee, w *want) (*plan, uint32, error) {
+// planStore reads the ledger and decides how to store w, with the committee of the epoch it read.
+func (c *Client) planStore(ctx context.Context, w *want) (*plan, *certs.Committee, error) {
 	k, r, err := c.now(ctx, ledger.KeyBlobInfo(w.id))
 	if err != nil {
-		return nil, 0, fmt.Errorf("plan: %w", err)
+		return nil, nil, fmt.Errorf("plan: %w", err)
+	}
+	com, err := c.committeeAt(ctx, k.epoch)
+	if err != nil {
+		return nil, nil, fmt.Errorf("plan: %w", err)
 	}
 	k.members = len(com.Members())
 	if k.info, err = ledger.ReadBlobInfo(r, w.id); err != nil {
-		return nil, 0, fmt.Errorf("plan: %w", err)
+		return nil, nil, fmt.Errorf("plan: %w", err)
 	}
 	// the account's objects matter only if one of them can serve this store
 	if k.account.Storages > 0 || k.account.Blobs > 0 && k.info.RegisteredUntil(k.epoch) > 0 {
 		if k.storages, k.blobs, err = c.chain.Objects(ctx, c.payer.Address()); err != nil {
-			return nil, 0, fmt.Errorf("plan: %w", err)
+			return nil, nil, fmt.Errorf("plan: %w", err)
 		}
 	}
 	p, err := c.claims.decide(w, &k)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	if err := c.afford(k.account.Balance, p.cost); err != nil {
 		c.claims.release(p.storage)
-		return nil, 0, err
+		return nil, nil, err
 	}
-	return p, k.epoch, nil
+	return p, com, nil
 }
 
 // claims lists the storage resources that stores of this client are about to use, so that no two plan with the same.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
+	"walrus/internal/pause"
 	"walrus/p2p"
 	"walrus/shards"
 )
@@ -29,7 +30,7 @@ const (
 // upload sends one blob to the committee.
 type upload struct {
 	c    *Client          // constant after newUpload, as the next six
-	com  *certs.Committee // its members, shards and quorum count; for the epoch see field epoch
+	com  *certs.Committee // of the epoch in which the upload began: its members get the pairs
 	enc  *shards.Encoder
 	meta *shards.Metadata
 	raw  []byte // binary form of meta
@@ -39,9 +40,9 @@ type upload struct {
 	quorum chan struct{} // closed when a quorum has confirmed
 	once   sync.Once     // guards the closing of quorum
 
-	mu        sync.Mutex // guards the rest
-	epoch     uint32     // only confirmations of this epoch count
-	nodes     []nodeState
+	mu        sync.Mutex       // guards the rest
+	now       *certs.Committee // of the newest epoch seen: only its confirmations and shards count
+	nodes     []nodeState      // of com's members
 	bytes     sentBytes
 	cert      *certs.Certificate
 	certified time.Time
@@ -70,7 +71,7 @@ type nodeState struct {
 
 func newUpload(c *Client, com *certs.Committee, enc *shards.Encoder, w *want, reg *registration, progress Progress) *upload {
 	return &upload{
-		c: c, com: com, enc: enc, meta: w.meta, raw: w.meta.Marshal(), id: w.id, reg: reg, epoch: com.Epoch(), bytes: sentBytes{progress: progress},
+		c: c, com: com, enc: enc, meta: w.meta, raw: w.meta.Marshal(), id: w.id, reg: reg, now: com, bytes: sentBytes{progress: progress},
 		nodes: make([]nodeState, len(com.Members())), quorum: make(chan struct{}),
 	}
 }
@@ -111,7 +112,7 @@ func (u *upload) run(caller context.Context) error {
 		// certify also if the round ends, and cancels ctx, at this moment
 		err := u.certify(caller)
 		took := time.Since(start)
-		if pause(ctx, max(minTail, took/2)) && (!u.nearlyThere() || pause(ctx, took*3/4)) {
+		if pause.For(ctx, max(minTail, took/2)) && (!u.nearlyThere() || pause.For(ctx, took*3/4)) {
 			cancel(errLate)
 		}
 		return err
@@ -191,7 +192,7 @@ func (u *upload) notEnough() error {
 			e.Nodes = append(e.Nodes, badNode(&u.com.Members()[i], n.err))
 		}
 		if errors.Is(n.err, p2p.ErrMismatch) {
-			mismatches += u.com.Weight(i)
+			mismatches += u.shardsLocked(i)
 		}
 	}
 	if mismatches >= u.com.OneHonest() {
@@ -251,7 +252,7 @@ func (u *upload) spare(node int) bool {
 	w := 0
 	for i := range u.nodes {
 		if i != node && (u.confirmedLocked(i) || u.nodes[i].working) {
-			w += u.com.Weight(i)
+			w += u.shardsLocked(i)
 		}
 	}
 	return w >= u.com.Quorum()
@@ -281,8 +282,16 @@ func (u *upload) weightLocked() int {
 	w := 0
 	for i := range u.nodes {
 		if u.confirmedLocked(i) {
-			w += u.com.Weight(i)
+			w += u.shardsLocked(i)
 		}
 	}
 	return w
+}
+
+// shardsLocked returns the number of shards that node i holds in the newest epoch.
+func (u *upload) shardsLocked(i int) int {
+	if at, ok := u.now.Member(u.com.Members()[i].Node); ok {
+		return u.now.Weight(at)
+	}
+	return 0
 }

@@ -30,15 +30,11 @@ type OpenChain func(h host.Host, connect func(context.Context, peer.ID) error) (
 // Light opens the ledger of the network of genesis g. Nodes prove every answer. w may be nil: then nothing can be paid.
 func Light(g *ledger.Genesis, w *wallet.Wallet, log *slog.Logger) OpenChain {
 	return func(h host.Host, connect func(context.Context, peer.ID) error) (Chain, error) {
-		com, err := g.Committee()
-		if err != nil {
-			return Chain{}, err
-		}
 		l, err := light.New(light.Config{Genesis: g, Host: h, Connect: connect, Logger: log})
 		if err != nil {
 			return Chain{}, err
 		}
-		c := Chain{Ledger: &proven{l, com, log}, Light: l}
+		c := Chain{Ledger: &proven{l, log}, Light: l}
 		if w != nil {
 			c.Payer = wallet.NewPayer(w, payable{l, g.NetworkID()})
 		}
@@ -49,20 +45,21 @@ func Light(g *ledger.Genesis, w *wallet.Wallet, log *slog.Logger) OpenChain {
 // proven adapts a light client to client.Ledger.
 type proven struct {
 	light *light.Client
-	first *certs.Committee
 	log   *slog.Logger
 }
 
-// Committee returns the current committee, or the genesis committee if no node proves one: its members are the same.
-func (p *proven) Committee(ctx context.Context) (*certs.Committee, error) {
-	com, err := p.light.Committee(ctx)
+// Committees returns the current epoch and its committees, or the newest ones known if no node proves any.
+func (p *proven) Committees(ctx context.Context) (epoch uint32, all certs.Committees, err error) {
+	epoch, all, err = p.light.Committees(ctx)
 	if err == nil || ctx.Err() != nil {
-		return com, err
+		return epoch, all, err
 	}
-	if errors.Is(err, light.ErrLied) {
-		p.log.Warn("the committee of the current epoch is not proven; going on with that of the genesis", "err", err)
+	lied := errors.Is(err, light.ErrLied)
+	epoch, all, known := p.light.NewestCommittees()
+	if lied {
+		p.log.Warn("the committee of the current epoch is not proven; using the newest one known", "epoch", epoch, "err", err)
 	}
-	return p.first, nil
+	return epoch, all, known
 }
 
 // Read reads proven values.

@@ -27,7 +27,7 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 		return node.Config{}, nil, err
 	}
 	c := node.Default()
-	c.Name, c.Version, c.Key, c.Genesis, c.Logger = n.Name, version, keys.BLS, genesis, log
+	c.Name, c.Version, c.Keeper.Key, c.Genesis, c.Logger = n.Name, version, keys.BLS, genesis, log
 	c.P2P = p2p.Config{
 		Network: genesis.Network, Key: keys.P2P, Listen: n.Listen, Announce: n.Announce, UserAgent: "walrus/" + version,
 	}

@@ -11,6 +11,8 @@ import (
 	kbucket "github.com/libp2p/go-libp2p-kbucket"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multihash"
+
+	"walrus/internal/pause"
 )
 
 // Announce tells the network that this peer holds the content that key names, such as a pinned blob. Others find the
@@ -74,15 +76,15 @@ func (d *DHT) keepAnnounced(ctx context.Context) error {
 	if !d.awaitTable(ctx) {
 		return nil
 	}
-	for pause := minAnnounce; ctx.Err() == nil; pause = min(2*pause, maxAnnounce) {
+	for delay := minAnnounce; ctx.Err() == nil; delay = min(2*delay, maxAnnounce) {
 		short, stop := context.WithTimeout(ctx, announceTimeout)
 		err := d.Announce(short, d.rendezvous())
 		stop()
 		if err != nil && ctx.Err() == nil {
 			d.log.Debug("announce this storage node", "err", err)
-			pause = min(pause, time.Minute)
+			delay = min(delay, time.Minute)
 		}
-		sleep(ctx, jitter(pause))
+		pause.For(ctx, jitter(delay))
 	}
 	return nil
 }

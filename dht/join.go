@@ -16,6 +16,8 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
+
+	"walrus/internal/pause"
 )
 
 // Run joins the network and keeps this peer in it until ctx ends: it dials bootstrap and remembered peers, repeatedly
@@ -88,17 +90,17 @@ func (d *DHT) keepJoined(ctx context.Context) error {
 			d.awaitTable(short)
 			stop()
 		}
-		pause := jitter(keepUp)
+		delay := jitter(keepUp)
 		switch alone := d.TableSize() == 0; {
 		case alone:
-			pause = jitter(retry)
+			delay = jitter(retry)
 			retry = min(2*retry, maxRejoin)
 		case wasAlone:
 			d.log.Info("joined the network", "network", d.cfg.Network, "servers", d.TableSize())
 			retry = minRejoin
 			d.fillTable(ctx)
 		}
-		sleep(ctx, pause)
+		pause.For(ctx, delay)
 	}
 	return nil
 }
@@ -280,16 +282,6 @@ func (d *DHT) Elsewhere() string {
 }
 
 // jitter spreads a pause by a quarter either way, so that restarted peers do not stay in step.
-func jitter(pause time.Duration) time.Duration {
-	return pause*3/4 + rand.N(pause/2)
-}
-
-// sleep waits for pause or the end of ctx.
-func sleep(ctx context.Context, pause time.Duration) {
-	t := time.NewTimer(pause)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
+func jitter(d time.Duration) time.Duration {
+	return d*3/4 + rand.N(d/2)
 }

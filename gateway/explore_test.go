@@ -98,11 +98,14 @@ func newSaying(t *testing.T) *saying {
 	if err != nil {
 		t.Fatal(err)
 	}
-	com, err := g.Committee()
+	all, err := g.Committees()
 	if err != nil {
 		t.Fatal(err)
 	}
-	com = com.ForEpoch(3)
+	com, err := all.At(3)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := &saying{com: com, health: &client.Health{}}
 	s.info = &client.Info{Params: g.Params(), Committee: com, Epoch: 3, EpochEnd: time.Unix(1_800_000_000, 0), Burned: 7, Sold: 8 << 20, Rewards: 10_000}
 	s.info.Params.EpochDuration = time.Hour

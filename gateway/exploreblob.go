@@ -139,7 +139,7 @@ func describeBlob(s *networkState, st *client.BlobStatus, now time.Time) *pages.
 		b.Bad = append(b.Bad, pages.BadNode{Name: x.Name, Peer: x.Node.String(), Reason: x.Reason, Lied: x.Lied})
 	}
 	if st.Certificate != nil {
-		b.Certificate = describeCertificate(s.committee, st.Certificate)
+		b.Certificate = describeCertificate(st.Signers, st.Certificate)
 	}
 	return b
 }
@@ -185,7 +185,7 @@ func describeRecords(s *networkState, st *client.BlobStatus) pages.BlobLedger {
 	return l
 }
 
-// describeCertificate lists the signers of a certificate that the client has verified.
+// describeCertificate lists the signers of a certificate that the client has verified with the committee of its epoch.
 func describeCertificate(com *certs.Committee, cert *certs.Certificate) *pages.Certificate {
 	c := &pages.Certificate{
 		Epoch: cert.Epoch, Weight: cert.Weight(com), Quorum: com.Quorum(), Of: com.Params().Shards(), Signers: []pages.Signer{}, Absent: []string{}, Verified: true,

@@ -25,6 +25,7 @@ func saidBlob(s *saying) *client.BlobStatus {
 			Deletable: []ledger.DeletableEnd{{End: 3, Registered: 1}, {End: 8, Registered: 2, Certified: 1}},
 		},
 		Certificate: &certs.Certificate{Epoch: 2, Blob: id, Persistence: certs.Persistence{Deletable: true, Object: ledger.ObjectID{4}}, Signers: []uint16{0, 1, 2}},
+		Signers:     s.com,
 		Bad:         []client.BadNode{{Node: s.com.Members()[3].Node, Name: "node-3", Reason: "did not answer in time"}},
 		Own:         []client.OwnedBlob{{Object: ledger.ObjectID{4}, Blob: ledger.Blob{Owner: ledger.Address{1}, End: 8, Deletable: true}}},
 	}

@@ -20,7 +20,7 @@ type networkState struct {
 	info      *client.Info // nil if the ledger could not be asked
 	infoErr   error        // why not
 	health    *client.Health
-	committee *certs.Committee
+	committee *certs.Committee // of info's epoch; without info, of the newest epoch known
 	network   *pages.Network // without throughput
 }
 

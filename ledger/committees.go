@@ -9,7 +9,7 @@ import (
 // Committees knows the committee of each epoch. Members do not change yet, so every epoch has those of the genesis:
 // only this file knows it. Safe for concurrent use.
 type Committees struct {
-	genesis *certs.Committee
+	known *certs.Committee
 }
 
 var _ certs.Committees = (*Committees)(nil)
@@ -23,10 +23,24 @@ func (g *Genesis) Committees() (*Committees, error) {
 	return &Committees{c}, nil
 }
 
+// CommitteesOf returns the committees of the network from the members that its ledger has in an epoch. It verifies
+// their keys, which takes about 0.9 ms per member. Errors are those of certs.NewCommittee.
+func (g *Genesis) CommitteesOf(epoch uint32, members []Member) (*Committees, error) {
+	list := make([]certs.Member, len(members))
+	for i, m := range members {
+		list[i] = certs.Member{Node: m.Node, Name: m.Name, Key: m.Key, Proof: m.Proof, Shards: m.Shards}
+	}
+	c, err := certs.NewCommittee(g.Network, g.NetworkID(), epoch, g.Shards, list)
+	if err != nil {
+		return nil, fmt.Errorf("make a committee of the ledger's members in epoch %d: %w", epoch, err)
+	}
+	return &Committees{c}, nil
+}
+
 // At returns the committee of an epoch. It takes no time.
 func (c *Committees) At(epoch uint32) (*certs.Committee, error) {
 	if epoch < FirstEpoch {
 		return nil, fmt.Errorf("epoch %d: %w", epoch, certs.ErrUnknownEpoch)
 	}
-	return c.genesis.ForEpoch(epoch), nil
+	return c.known.ForEpoch(epoch), nil
 }

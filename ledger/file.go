@@ -94,7 +94,7 @@ func decodeStrictly(b []byte, out any) (problems []error, fatal error) {
 		}
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		problems = append(problems, errors.New("more than one document in the file: keep the first"))
+		problems = append(problems, errors.New("the file has more than one document: keep the first"))
 	}
 	return problems, nil
 }

@@ -179,7 +179,7 @@ func (g *Genesis) balances() ([]GenesisAccount, error) {
 	for i, a := range all {
 		s, err := sum.Add(a.Amount)
 		if err != nil || s > TotalSupply {
-			return nil, fmt.Errorf("accounts: by account %d they have more than there is, %s", i, TotalSupply)
+			return nil, fmt.Errorf("accounts 0 to %d hold more than there is, %s", i, TotalSupply)
 		}
 		sum = s
 	}
@@ -188,16 +188,16 @@ func (g *Genesis) balances() ([]GenesisAccount, error) {
 	case g.Treasury != Address{}:
 		all = append(all, GenesisAccount{g.Treasury, rest})
 	case rest > 0:
-		return nil, fmt.Errorf("accounts have %s: nobody has the other %s: name a treasury", sum, rest)
+		return nil, fmt.Errorf("accounts hold %s: name a treasury for the remaining %s", sum, rest)
 	}
 	slices.SortFunc(all, compareAccounts)
 	for i := range all {
 		if i > 0 && all[i].Address == all[i-1].Address {
-			return nil, fmt.Errorf("accounts: %s is there twice", all[i].Address)
+			return nil, fmt.Errorf("accounts: %s is listed twice", all[i].Address)
 		}
 	}
 	if all[0].Address == (Address{}) {
-		return nil, errors.New("accounts: WAL for the zero address, which nobody has the key of")
+		return nil, errors.New("accounts: the zero address cannot hold WAL, since nobody has its key")
 	}
 	return slices.DeleteFunc(all, func(a GenesisAccount) bool { return a.Amount == 0 }), nil
 }

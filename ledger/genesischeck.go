@@ -84,7 +84,7 @@ func (g *Genesis) prices() (problems []error) {
 		amount Amount
 	}{{"storagePrice", g.StoragePrice}, {"writePrice", g.WritePrice}, {"feeTx", g.FeeTx}, {"feeByte", g.FeeByte}} {
 		if price.amount > TotalSupply {
-			problems = append(problems, fmt.Errorf("%s is %s: there is no more than %s", price.name, price.amount, TotalSupply))
+			problems = append(problems, fmt.Errorf("%s is %s: at most %s, all there is", price.name, price.amount, TotalSupply))
 		}
 	}
 	params := g.Params()
@@ -95,7 +95,7 @@ func (g *Genesis) prices() (problems []error) {
 		problems = append(problems, fmt.Errorf("capacity is %d bytes: must be 1 to %d", g.Capacity, uint64(MaxCapacity)))
 	}
 	if g.BurnBasis > BasisPoints {
-		problems = append(problems, fmt.Errorf("burnBasis is %d: at most %d, which is all", g.BurnBasis, BasisPoints))
+		problems = append(problems, fmt.Errorf("burnBasis is %d: at most %d, the whole", g.BurnBasis, BasisPoints))
 	}
 	return problems
 }
@@ -116,13 +116,13 @@ func (g *Genesis) members() (problems []error) {
 			problems = append(problems, fmt.Errorf("%s: shards are not in ascending order", label))
 		}
 		if m.Reward == (Address{}) && m.Node != "" {
-			problems = append(problems, fmt.Errorf("%s: reward is no address: its peer ID has no Ed25519 key to take one from", label))
+			problems = append(problems, fmt.Errorf("%s: reward is the zero address: set one, only an Ed25519 peer ID has a default", label))
 		}
 		if !m.Validates() {
 			continue
 		}
 		if _, err := voi.NewExpandedPublicKey(m.Consensus[:]); err != nil {
-			problems = append(problems, fmt.Errorf("%s: consensus %s is no Ed25519 public key", label, m.Consensus))
+			problems = append(problems, fmt.Errorf("%s: consensus %s is not an Ed25519 public key", label, m.Consensus))
 		}
 		if other, dup := consensus[m.Consensus]; dup {
 			problems = append(problems, fmt.Errorf("members %d and %d have the same consensus key", other, i))
@@ -163,7 +163,7 @@ func (m *Member) proven(network string) error {
 		return nil
 	}
 	if err := certs.VerifyPossession(network, m.Node, m.Key, m.Proof); err != nil {
-		return fmt.Errorf("proof is not one of its key, for network %s: make the entry anew, with walrus node init --network %s: %w", network, network, err)
+		return fmt.Errorf("proof does not match its key and peer ID in network %s: make the entry anew with walrus node init --network %s: %w", network, network, err)
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ func (g *Genesis) dealing() (problems []error) {
 		var twice []int
 		for _, s := range m.Shards {
 			if s < 0 || s >= g.Shards {
-				problems = append(problems, fmt.Errorf("%s holds shard %d: there are 0 to %d", label, s, g.Shards-1))
+				problems = append(problems, fmt.Errorf("%s holds shard %d: must be 0 to %d", label, s, g.Shards-1))
 				break
 			}
 			if _, dup := owner[s]; dup {
@@ -196,7 +196,7 @@ func (g *Genesis) dealing() (problems []error) {
 			owner[s] = i
 		}
 		if len(twice) > 0 {
-			problems = append(problems, fmt.Errorf("%s: shards %s are held by another member, too", label, formatRanges(twice)))
+			problems = append(problems, fmt.Errorf("%s: shards %s are also held by another member", label, formatRanges(twice)))
 		}
 	}
 	var free []int
@@ -228,7 +228,7 @@ func checkName(name string) error {
 	}
 	for _, r := range name {
 		if !unicode.IsPrint(r) {
-			return fmt.Errorf("name %q has a character that does not print", name)
+			return fmt.Errorf("name %q has an unprintable character", name)
 		}
 	}
 	return nil

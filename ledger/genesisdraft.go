@@ -30,7 +30,7 @@ func (g *Genesis) AddMembers(more []GenesisMember) (problems []error) {
 	for i := range more {
 		even = even && len(more[i].Shards) == 0
 		if at := len(g.Members) + i; slices.ContainsFunc(changed.Members[:at], func(m GenesisMember) bool { return m.Node == more[i].Node }) {
-			problems = append(problems, fmt.Errorf("%s is in the genesis already", memberLabel(at, more[i].Name)))
+			problems = append(problems, fmt.Errorf("%s is already in the genesis", memberLabel(at, more[i].Name)))
 		}
 	}
 	if len(problems) > 0 {
@@ -92,7 +92,7 @@ func ParseMembers(b []byte) (list []GenesisMember, problems []error) {
 		list = append(list, entries[i].member())
 	}
 	if len(list) == 0 && len(problems) == 0 {
-		problems = append(problems, errors.New("there is no entry in it"))
+		problems = append(problems, errors.New("there is no entry in the file"))
 	}
 	return list, problems
 }

@@ -46,8 +46,8 @@ func TestInspectGenesis(t *testing.T) {
 	list := texts(problems)
 	for _, want := range []string{
 		`field "time" is missing`, `duration "long"`, "add the unit", "burnBasis is 30000", "name a treasury", "field colour not found",
-		`member 0 (node-0): field "key" is missing`, "member 1 (node-1): shards 2 are held by another", "member 1 (node-1) holds shard 12",
-		"nobody holds shard 5,8-9", "member 2 (node-2): proof is not one of its key, for network devnet",
+		`member 0 (node-0): field "key" is missing`, "member 1 (node-1): shards 2 are also held by another", "member 1 (node-1) holds shard 12",
+		"nobody holds shard 5,8-9", "member 2 (node-2): proof does not match its key and peer ID in network devnet",
 	} {
 		if strings.Count(list, want) != 1 {
 			t.Errorf("%q is there %d times in\n%s", want, strings.Count(list, want), list)
@@ -97,13 +97,13 @@ func TestAddMembers(t *testing.T) {
 	if !reflect.DeepEqual(g, want) {
 		t.Errorf("made %+v, want %+v", g, want)
 	}
-	if problems := g.AddMembers(members[2:]); len(problems) != 2 || !strings.Contains(problems[0].Error(), "member 4 (node-2) is in the genesis already") {
+	if problems := g.AddMembers(members[2:]); len(problems) != 2 || !strings.Contains(problems[0].Error(), "member 4 (node-2) is already in the genesis") {
 		t.Errorf("added again: %v", problems)
 	}
 	bad := newMembers(t, "other", 2, 2)
 	bad[0].Key, bad[1].Name = members[0].Key, ""
 	problems = g.AddMembers(bad)
-	if list := texts(problems); !strings.Contains(list, "members 0 and 4 have the same key") || !strings.Contains(list, "member 5: name has 0 bytes") || strings.Count(list, "for network devnet: make the entry anew") != 2 {
+	if list := texts(problems); !strings.Contains(list, "members 0 and 4 have the same key") || !strings.Contains(list, "member 5: name has 0 bytes") || strings.Count(list, "in network devnet: make the entry anew") != 2 {
 		t.Errorf("bad ones: %s", list)
 	}
 	if len(g.Members) != 4 {

@@ -119,13 +119,13 @@ func newCluster(t testing.TB, nodes, n int) *cluster {
 func (c *cluster) config(i int) node.Config {
 	m := c.members[i]
 	cfg := node.Default()
-	cfg.Name, cfg.Version, cfg.Key, cfg.Genesis = fmt.Sprint("node-", i), "test", m.bls, c.genesis
+	cfg.Name, cfg.Version, cfg.Keeper.Key, cfg.Genesis = fmt.Sprint("node-", i), "test", m.bls, c.genesis
 	cfg.P2P = p2p.Config{Network: network, Key: m.key}
 	cfg.DHT = dht.Config{Bootstrap: c.bootstrap(i), Light: c.light}
 	cfg.Store = store.Default(m.dir)
 	cfg.Store.MemTable, cfg.Store.ValueLog = 1<<20, 64<<20
-	cfg.Repair.Grace = 500 * time.Millisecond
-	cfg.Sync = 5 * time.Second
+	cfg.Keeper.Repair.Grace = 500 * time.Millisecond
+	cfg.Keeper.Sync = 5 * time.Second
 	cfg.Logger = slog.New(slog.NewTextHandler(c.logs.of(i), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c.p2p(i, &cfg.P2P)
 	if c.adjust != nil {
@@ -314,7 +314,9 @@ func (l *logs) dump(t testing.TB) {
 // committee of the cluster.
 func (c *cluster) committee() *certs.Committee {
 	c.t.Helper()
-	com, err := c.chain.Committee(c.t.Context())
+	epoch, all, err := c.chain.Committees(c.t.Context())
+	must(c.t, err)
+	com, err := all.At(epoch)
 	must(c.t, err)
 	return com
 }

@@ -46,7 +46,7 @@ func (r *replica) Follow(ctx context.Context, from uint64, fn func(height uint64
 	return !errors.Is(err, engine.ErrPruned), err
 }
 
-// Health returns the newest block here, its time, and the reason if the ledger stands still.
+// Health returns the newest block here, its time, and the reason if the ledger stalls.
 func (r *replica) Health() (height uint64, at time.Time, trouble string) {
 	s := r.Status()
 	return s.Height, s.Time, s.Stalled

@@ -128,7 +128,7 @@ func (c *cluster) payTogether(cn *clientnode.Node) {
 	for _, payer := range []client.Payer{cn.Chain().Payer, second.Chain().Payer} {
 		all.Go(func() {
 			for range each {
-				if _, err := payer.Do(c.t.Context(), wallet.Ops(ledger.Transfer{To: to.Address(), Amount: 1})); err != nil {
+				if _, err := payer.Do(c.t.Context(), ledger.Fixed(ledger.Transfer{To: to.Address(), Amount: 1})); err != nil {
 					c.t.Error(err)
 				}
 			}

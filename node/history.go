@@ -116,7 +116,7 @@ type historyMark struct {
 }
 
 func (n *Node) historyMark() historyMark {
-	m := historyMark{at: time.Now(), repaired: n.repaired.Load()}
+	m := historyMark{at: time.Now(), repaired: n.keeper.Repaired()}
 	m.received, m.sent = n.host.Traffic()
 	return m
 }
@@ -130,7 +130,7 @@ func (n *Node) note(from historyMark) (historyMark, error) {
 	}
 	up := to.at.Sub(from.at).Truncate(time.Second)
 	n.history.add(p2p.HistoryPoint{
-		End: to.at.UTC().Truncate(time.Second), Length: up, Up: up, Disk: uint64(stats.Bytes), Owed: n.debts.total(),
+		End: to.at.UTC().Truncate(time.Second), Length: up, Up: up, Disk: uint64(stats.Bytes), Owed: n.keeper.Owed(),
 		Received: to.received - from.received, Sent: to.sent - from.sent, Repaired: uint64(to.repaired - from.repaired),
 	})
 	return to, nil
@@ -152,13 +152,8 @@ func (n *Node) runHistory(ctx context.Context) error {
 			written, err = time.Now(), n.store.PutState(historyKey, n.history.marshal())
 		}
 		if err != nil {
-			n.log.Warn("the history of this node is not kept", "err", err)
+			n.log.Warn("cannot store the history of this node", "err", err)
 		}
 	}
 	return nil
-}
-
-// NodeHistory implements p2p.Backend.
-func (b backend) NodeHistory(context.Context) ([]p2p.HistoryPoint, error) {
-	return b.n.history.points(), nil
 }

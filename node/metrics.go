@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"walrus/node/keeper"
 )
 
 const (
@@ -31,15 +34,15 @@ func (n *Node) listenMetrics() error {
 	}
 	at, err := net.ResolveTCPAddr("tcp", n.cfg.Metrics)
 	if err != nil {
-		return fmt.Errorf("node: metrics: %w", err)
+		return fmt.Errorf("metrics: %w", err)
 	}
 	l, err := net.ListenTCP("tcp", at)
 	switch {
 	case n.cfg.MetricsIfFree && errors.Is(err, syscall.EADDRINUSE):
-		n.log.Warn("the node serves no metrics and no /healthz, as their address is taken; \"metrics\" in node.yaml names another, or none", "addr", n.cfg.Metrics)
+		n.log.Warn("the metrics address is taken: the node serves no metrics and no /healthz; set \"metrics\" in node.yaml to another address, or to none", "addr", n.cfg.Metrics)
 		return nil
 	case err != nil:
-		return fmt.Errorf("node: metrics: %w", err)
+		return fmt.Errorf("metrics: %w", err)
 	}
 	n.metrics = l
 	return nil
@@ -85,7 +88,7 @@ func (n *Node) runMetrics(ctx context.Context) error {
 
 func (n *Node) metricsHandler() (http.Handler, error) {
 	reg := prometheus.NewRegistry()
-	all := append(n.meters.collectors(), &statusCollector{n},
+	all := append(n.keeper.Collectors(), &statusCollector{n},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, c := range all {
 		if err := reg.Register(c); err != nil {
@@ -95,20 +98,8 @@ func (n *Node) metricsHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: metricsAtOnce}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { n.answerHealth(w, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { n.answerHealth(w, n.unready()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { n.answerHealth(w, n.keeper.Unready()) })
 	return mux, nil
-}
-
-// unready lists the reasons why this node should not be counted on yet.
-func (n *Node) unready() (why []string) {
-	if state := n.life.now(); state != Serving {
-		why = append(why, "is "+state)
-	}
-	if !n.caughtUp() {
-		_, text := n.ledgerText()
-		why = append(why, "ledger: "+text)
-	}
-	return why
 }
 
 // answerHealth answers ok, or the reasons why not, and adds what needs an operator's attention. A node that answers
@@ -121,7 +112,7 @@ func (n *Node) answerHealth(w http.ResponseWriter, why []string) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		text = "not ready: " + strings.Join(why, ", ") + "\n"
 	}
-	if full := refusal(n.store.Refuses()); full != "" {
+	if full := n.keeper.Refuses(); full != "" {
 		text += "takes no new data: " + full + "\n"
 	}
 	if _, _, trouble := n.ledger.Health(); trouble != "" {
@@ -133,83 +124,61 @@ func (n *Node) answerHealth(w http.ResponseWriter, why []string) {
 // statusCollector exports the node's status as metrics.
 type statusCollector struct{ n *Node }
 
-// desc describes a metric of the status.
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc(name, help, labels, nil)
-}
-
-var (
-	descStatus  = desc("walrus_current_node_status", "1 for the state that the node is in.", "status")
-	descEpoch   = desc("walrus_current_epoch", "Epoch of the ledger here.")
-	descShards  = desc("walrus_shards_owned", "Shards of the node.", "status")
-	descBacklog = desc("walrus_recover_blob_backlog", "Blobs that lack something here, waiting or being rebuilt.", "state")
-	descBlobs   = desc("walrus_node_blobs", "Certified blobs that the node knows.")
-	descSlivers = desc("walrus_node_slivers", "Slivers stored.")
-	descOwed    = desc("walrus_node_slivers_owed", "Slivers that the node should have and lacks.")
-	descCorrupt = desc("walrus_node_slivers_corrupt", "Slivers found damaged and not rebuilt yet.")
-	descUsed    = desc("walrus_node_disk_used_bytes", "Disk space of the store.")
-	descLimit   = desc("walrus_node_disk_limit_bytes", "Disk space that the store may use; 0 is no limit.")
-	descFree    = desc("walrus_node_disk_free_bytes", "Free space of the store's disk.")
-	descReserve = desc("walrus_node_disk_reserve_bytes", "Free space below which the node takes no new data.")
-	descRefuses = desc("walrus_node_refuses_writes", "1 while the node takes no new data.")
-	descPeers   = desc("walrus_node_peers", "Peers connected.")
-	descTraffic = desc("walrus_node_traffic_bytes_total", "Bytes of slivers and what belongs to them.", "direction")
-	descDamage  = desc("walrus_node_incidents", "Damage to the disk found since the start.")
-	descBuild   = desc("walrus_build_info", "1, with the version.", "version")
-	descHeight  = desc("walrus_ledger_height", "Newest block here.")
-	descAge     = desc("walrus_ledger_block_age_seconds", "Age of the newest block here.")
-	descStalled = desc("walrus_ledger_stalled", "1 while the ledger stands still for this node.")
-	descReady   = desc("walrus_ledger_caught_up", "1 since the ledger here was first as new as the network's.")
-)
-
-// Describe implements prometheus.Collector.
-func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		descStatus, descEpoch, descShards, descBacklog, descBlobs, descSlivers, descOwed, descCorrupt, descUsed, descLimit, descFree, descReserve,
-		descRefuses, descPeers, descTraffic, descDamage, descBuild, descHeight, descAge, descStalled, descReady,
-	} {
-		ch <- d
-	}
-}
+// Describe implements prometheus.Collector. It names nothing beforehand: Collect alone has names and help.
+func (c *statusCollector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	st, err := c.n.Status()
 	if err != nil {
-		ch <- prometheus.NewInvalidMetric(descStatus, err)
+		ch <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(err), err)
 		return
 	}
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	export := func(kind prometheus.ValueType, name, help string, v float64, labels ...string) { // labels: names with values
+		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, pairs(labels)), kind, v)
 	}
-	for _, state := range []string{Joining, Syncing, Serving, ReadOnly} {
-		gauge(descStatus, truth(state == st.State), state)
+	gauge := func(name, help string, v float64, labels ...string) {
+		export(prometheus.GaugeValue, name, help, v, labels...)
 	}
-	gauge(descEpoch, float64(st.Epoch))
-	gauge(descShards, float64(len(st.Shards)), "ready")
-	waiting, active := c.n.debts.backlog()
-	gauge(descBacklog, float64(waiting), "queued")
-	gauge(descBacklog, float64(active), "in-progress")
-	gauge(descBlobs, float64(st.Blobs))
-	gauge(descSlivers, float64(st.Slivers))
-	gauge(descOwed, float64(st.Owed))
-	gauge(descCorrupt, float64(st.Corrupt))
-	gauge(descUsed, float64(st.DiskBytes))
-	gauge(descLimit, float64(st.DiskLimit))
-	gauge(descFree, float64(st.DiskFree))
-	gauge(descReserve, float64(st.DiskReserve))
-	gauge(descRefuses, truth(st.Refuses != ""))
-	gauge(descPeers, float64(st.Peers))
+	for _, state := range []string{keeper.Joining, keeper.Syncing, keeper.Serving, keeper.ReadOnly} {
+		gauge("walrus_current_node_status", "1 for the state that the node is in.", truth(state == st.State), "status", state)
+	}
+	waiting, active := c.n.keeper.Backlog()
+	const backlog, lacking = "walrus_recover_blob_backlog", "Blobs that lack something here, waiting or being rebuilt."
+	gauge(backlog, lacking, float64(waiting), "state", "queued")
+	gauge(backlog, lacking, float64(active), "state", "in-progress")
 	received, sent := c.n.host.Traffic()
-	ch <- prometheus.MustNewConstMetric(descTraffic, prometheus.CounterValue, float64(received), "received")
-	ch <- prometheus.MustNewConstMetric(descTraffic, prometheus.CounterValue, float64(sent), "sent")
-	gauge(descDamage, float64(len(st.Incidents)))
-	gauge(descBuild, 1, st.Version)
+	const traffic, bytes = "walrus_node_traffic_bytes_total", "Bytes of slivers and what belongs to them."
+	export(prometheus.CounterValue, traffic, bytes, float64(received), "direction", "received")
+	export(prometheus.CounterValue, traffic, bytes, float64(sent), "direction", "sent")
+	gauge("walrus_current_epoch", "Epoch of the ledger here.", float64(st.Epoch))
+	gauge("walrus_shards_owned", "Shards of the node.", float64(len(st.Shards)), "status", "ready")
+	gauge("walrus_node_blobs", "Certified blobs that the node knows.", float64(st.Blobs))
+	gauge("walrus_node_slivers", "Slivers stored.", float64(st.Slivers))
+	gauge("walrus_node_slivers_owed", "Slivers that the node should have and lacks.", float64(st.Owed))
+	gauge("walrus_node_slivers_corrupt", "Slivers found damaged and not rebuilt yet.", float64(st.Corrupt))
+	gauge("walrus_node_disk_used_bytes", "Disk space of the store.", float64(st.DiskBytes))
+	gauge("walrus_node_disk_limit_bytes", "Disk space that the store may use; 0 is no limit.", float64(st.DiskLimit))
+	gauge("walrus_node_disk_free_bytes", "Free space of the store's disk.", float64(st.DiskFree))
+	gauge("walrus_node_disk_reserve_bytes", "Free space below which the node takes no new data.", float64(st.DiskReserve))
+	gauge("walrus_node_refuses_writes", "1 while the node takes no new data.", truth(st.Refuses != ""))
+	gauge("walrus_node_peers", "Peers connected.", float64(st.Peers))
+	gauge("walrus_node_incidents", "Damage to the disk found since the start.", float64(len(st.Incidents)))
+	gauge("walrus_build_info", "1, with the version.", 1, "version", st.Version)
 	height, at, trouble := c.n.ledger.Health()
-	gauge(descHeight, float64(height))
-	gauge(descAge, time.Since(at).Seconds())
-	gauge(descStalled, truth(trouble != ""))
-	gauge(descReady, truth(c.n.caughtUp()))
+	gauge("walrus_ledger_height", "Newest block here.", float64(height))
+	gauge("walrus_ledger_block_age_seconds", "Age of the newest block here.", time.Since(at).Seconds())
+	gauge("walrus_ledger_stalled", "1 while the ledger stalls for this node.", truth(trouble != ""))
+	gauge("walrus_ledger_caught_up", "1 once the ledger here has been as new as the network's.", truth(c.n.keeper.CaughtUp()))
+}
+
+// pairs makes labels of names and values in turn.
+func pairs(list []string) prometheus.Labels {
+	labels := prometheus.Labels{}
+	for pair := range slices.Chunk(list, 2) {
+		labels[pair[0]] = pair[1]
+	}
+	return labels
 }
 
 func truth(b bool) float64 {

@@ -1,6 +1,6 @@
 // Package node runs one process of the network: it opens the parts, wires them, runs their tasks and stops them. Only
-// here do store, p2p, dht and ledger meet. Start with Node, a storage node; package clientnode has the process
-// without storage.
+// here do store, p2p, dht and ledger meet. A storage node's duty is in package keeper, a process without storage in
+// package clientnode. Start with Node.
 package node
 
 import (
@@ -8,48 +8,37 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
-	"sync"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"walrus/certs"
 	"walrus/dht"
+	"walrus/ledger"
 	"walrus/ledger/light"
+	"walrus/node/keeper"
 	"walrus/p2p"
-	"walrus/shards"
 	"walrus/store"
 )
 
 // Node is a storage node.
 type Node struct {
-	cfg       Config // constant after New, as are the next ten
-	log       *slog.Logger
-	committee *certs.Committee // the members; its epoch does not matter
-	params    shards.Params
-	shards    []int // ours
-	store     *store.Store
-	host      *p2p.Host
-	dht       *dht.DHT
-	ledger    Ledger
-	metrics   net.Listener // nil: none
-	meters    *meters
-
-	debts        *debts
-	pending      *pending
-	symbolMemory *semaphore.Weighted // limits the bytes held by repairs
-	uploadMemory *semaphore.Weighted // limits the bytes held by uploads
-	topic        *p2p.Topic          // set at the start of Run
-	life         *life
-	damaged      damaged
-	dropping     sync.RWMutex // read-locked while a blob is confirmed, locked while an ended blob is removed
-	history      *history
-	repaired     atomic.Int64  // slivers since the start
-	recording    atomic.Int64  // certificates not yet counted, because their recording is under way
-	clockAhead   atomic.Int64  // nanoseconds; see tellClock
-	resync       chan struct{} // wakes the sync task; capacity 1
+	cfg        Config // constant after New, as are the next ten
+	log        *slog.Logger
+	started    time.Time
+	store      *store.Store
+	host       *p2p.Host
+	dht        *dht.DHT
+	ledger     Ledger
+	keeper     *keeper.Keeper
+	metrics    net.Listener // nil: none
+	history    *history
+	closers    []func() error // of the open parts, in the order of opening
+	clockAhead atomic.Int64   // nanoseconds; see tellClock
 }
 
 // New opens the store, the host and the ledger. The host listens at once; everything else starts with Run. After New
@@ -58,7 +47,7 @@ func New(cfg Config, open OpenLedger) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	com, err := cfg.Genesis.Committee()
+	committees, err := cfg.Genesis.Committees()
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
@@ -66,61 +55,59 @@ func New(cfg Config, open OpenLedger) (*Node, error) {
 	cfg.P2P.Protocols = light.Protocols(cfg.P2P.Network)
 	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Logger = cfg.P2P.Network, true, cfg.Logger
 	cfg.Store.Logger = cfg.Logger
-	n := &Node{
-		cfg: cfg, log: cfg.Logger, committee: com, params: com.Params(),
-		uploadMemory: semaphore.NewWeighted(cfg.UploadMemory), symbolMemory: semaphore.NewWeighted(cfg.Repair.Memory),
-		meters: newMeters(), debts: newDebts(), pending: newPending(), life: newLife(), resync: make(chan struct{}, 1),
-	}
-	if n.store, err = store.Open(cfg.Store); err != nil {
-		return nil, fmt.Errorf("node: %w", err)
-	}
-	if n.history, err = n.loadHistory(); err != nil {
-		return nil, errors.Join(fmt.Errorf("node: %w", err), n.store.Close())
-	}
-	if n.host, err = p2p.New(cfg.P2P); err != nil {
-		return nil, errors.Join(fmt.Errorf("node: %w", err), n.store.Close())
-	}
-	if err := n.listenMetrics(); err != nil {
-		return nil, errors.Join(err, n.host.Close(), n.store.Close())
-	}
-	if n.dht, err = dht.New(n.host.Libp2p(), cfg.DHT); err != nil {
-		return nil, errors.Join(fmt.Errorf("node: %w", err), n.closeMetrics(), n.host.Close(), n.store.Close())
-	}
-	if err := n.checkMembership(); err != nil {
-		return nil, errors.Join(err, n.Close())
-	}
-	if n.ledger, err = open(n.host.Libp2p(), n.dht.Connect); err != nil {
+	cfg.Keeper.Name, cfg.Keeper.Genesis, cfg.Keeper.Logger = cfg.Name, cfg.Genesis, cfg.Logger
+	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now()}
+	if err := n.open(committees, open); err != nil {
 		return nil, errors.Join(fmt.Errorf("node: %w", err), n.Close())
 	}
 	return n, nil
 }
 
-// checkMembership finds our place in the committee and verifies our BLS key.
-func (n *Node) checkMembership() error {
-	i, ok := n.committee.Member(n.host.ID())
-	if !ok {
-		return fmt.Errorf("node: peer %s is not in the committee of epoch %d, which is that of the genesis: use the keys of a member; "+
-			"a network that has started takes no new members yet, and a genesis with one more is another network's",
-			n.host.ID(), n.committee.Epoch())
+// open opens the parts, each over those before it. After an error, Close closes those that are open.
+func (n *Node) open(committees certs.Committees, open OpenLedger) (err error) {
+	if n.store, err = store.Open(n.cfg.Store); err != nil {
+		return err
 	}
-	m := n.committee.Members()[i]
-	if m.Key != n.cfg.Key.Public() {
-		return fmt.Errorf("node: the BLS key is not the one the committee has for %s (%s)", m.Name, m.Node)
+	n.closers = append(n.closers, n.store.Close)
+	if n.history, err = n.loadHistory(); err != nil {
+		return err
 	}
-	n.shards = m.Shards
-	for _, other := range n.committee.Members() {
-		n.host.Protect(other.Node, "committee")
+	if n.host, err = p2p.New(n.cfg.P2P); err != nil {
+		return err
 	}
-	return nil
+	n.closers = append(n.closers, n.host.Close)
+	if err := n.listenMetrics(); err != nil {
+		return err
+	}
+	n.closers = append(n.closers, n.closeMetrics)
+	if n.dht, err = dht.New(n.host.Libp2p(), n.cfg.DHT); err != nil {
+		return err
+	}
+	n.closers = append(n.closers, n.dht.Close)
+	first, err := committees.At(ledger.FirstEpoch) // nobody joins a network that has started
+	if err == nil {
+		err = keeper.CheckMember(first, n.host.ID(), n.cfg.Keeper.Key)
+	}
+	if err != nil {
+		return err
+	}
+	if n.ledger, err = open(n.host.Libp2p(), n.dht.Connect); err != nil {
+		return err
+	}
+	n.closers = append(n.closers, n.ledger.Close) // closed first: it uses streams of the host
+	n.keeper, err = keeper.New(n.cfg.Keeper, keeper.Parts{
+		Self: n.host.ID(), Committees: committees, Store: n.store, Peers: n.host, Network: n.dht, Ledger: n.ledger,
+	})
+	return err
 }
 
 // Close releases the ledger, the host and the store of a node that was never Run. Run closes by itself.
 func (n *Node) Close() error {
 	var errs []error
-	if n.ledger != nil { // first: it uses streams of the host
-		errs = append(errs, n.ledger.Close())
+	for _, closePart := range slices.Backward(n.closers) {
+		errs = append(errs, closePart())
 	}
-	return errors.Join(append(errs, n.closeMetrics(), n.dht.Close(), n.host.Close(), n.store.Close())...)
+	return errors.Join(errs...)
 }
 
 // Addrs returns the full multiaddrs under which others reach us.
@@ -133,42 +120,33 @@ func (n *Node) Addrs() []string {
 }
 
 // Ready is closed once the node serves, or after Config.Ready without that. The node then answers requests.
-func (n *Node) Ready() <-chan struct{} { return n.life.ready }
+func (n *Node) Ready() <-chan struct{} { return n.keeper.Ready() }
 
 // Serving is closed once the node has counted what it owes and serves.
-func (n *Node) Serving() <-chan struct{} { return n.life.serving }
+func (n *Node) Serving() <-chan struct{} { return n.keeper.Serving() }
 
 // Run does the node's work until ctx ends, then closes everything. It returns nil after an ordinary end.
 func (n *Node) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, n.Close()) }()
 	for _, i := range n.store.Incidents() {
-		n.log.Error("damage found when the store was opened; what is missing will be repaired", "path", i.Path, "err", i.Err)
+		n.log.Error("the store was damaged when it was opened; missing data will be repaired from other nodes", "path", i.Path, "err", i.Err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	topics, err := n.host.Join(ctx, p2p.Certificates(n.validateGossip))
+	topics, err := n.host.Join(ctx, n.keeper.Certificates())
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
-	n.topic = topics[0]
-	if err := n.host.Serve(ctx, backend{n}); err != nil {
+	if err := n.host.Serve(ctx, backend{n.keeper.Backend(topics[0]), n}); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
-	tasks := map[string]func(context.Context) error{
-		"dht":          n.dht.Run,
-		"ledger":       n.ledger.Run,
-		"news":         n.runNews,
-		"follow":       n.runFollow,
-		"certificates": func(ctx context.Context) error { return n.topic.Run(ctx, n.takeGossip) },
-		"ready":        n.runReady,
-		"serving":      n.runServing,
-		"sync":         n.runSync,
-		"repair":       n.runRepair,
-		"scrub":        n.runScrub,
-		"room":         n.runRoom,
-		"metrics":      n.runMetrics,
-		"history":      n.runHistory,
-		"clock":        n.runClock,
-	}
+	tasks := n.keeper.Tasks(topics[0])
+	maps.Copy(tasks, map[string]func(context.Context) error{
+		"dht":     n.dht.Run,
+		"ledger":  n.ledger.Run,
+		"metrics": n.runMetrics,
+		"history": n.runHistory,
+		"clock":   n.runClock,
+	})
 	for name, task := range tasks {
 		g.Go(func() error {
 			if err := task(ctx); err != nil && ctx.Err() == nil {
@@ -177,32 +155,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 			return nil
 		})
 	}
-	n.log.Info("node started", "name", n.cfg.Name, "peer", n.host.ID().String(), "shards", len(n.shards), "addresses", n.Addrs(), "metrics", n.MetricsAddr())
+	st, _ := n.keeper.Status() // none while the ledger cannot be read
+	n.log.Info("node started", "name", n.cfg.Name, "peer", n.host.ID().String(), "shards", len(st.Shards), "addresses", n.Addrs(), "metrics", n.MetricsAddr())
 	return g.Wait()
-}
-
-// ref names our sliver of a blob, by shard and axis, as the store does.
-func (n *Node) ref(id shards.BlobID, axis shards.Axis, shard int) store.Ref {
-	return store.Ref{Blob: id, Shard: shard, Axis: axis}
-}
-
-// axes lists the axes in the order in which slivers are stored and rebuilt.
-var axes = []shards.Axis{shards.Primary, shards.Secondary}
-
-// missing lists the slivers of blob id that belong here and are not stored.
-func (n *Node) missing(id shards.BlobID) ([]store.Ref, error) {
-	var refs []store.Ref
-	for _, shard := range n.shards {
-		for _, axis := range axes {
-			ref := n.ref(id, axis, shard)
-			ok, err := n.store.HasSliver(ref)
-			if err != nil && !errors.Is(err, store.ErrCorrupt) {
-				return nil, err
-			}
-			if !ok {
-				refs = append(refs, ref)
-			}
-		}
-	}
-	return refs, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"walrus/client"
 	"walrus/node"
+	"walrus/node/keeper"
 )
 
 // TestFullNode: a node whose store is full serves its data and refuses more. Its status, its log, its health and the
@@ -33,7 +34,7 @@ func TestFullNode(t *testing.T) {
 	}
 	st, err := c.nodes[0].Status()
 	must(t, err)
-	if st.State != node.ReadOnly || st.Refuses == "" || st.DiskLimit != 1 || st.DiskBytes == 0 || st.DiskFree == 0 || st.DiskReserve == 0 ||
+	if st.State != keeper.ReadOnly || st.Refuses == "" || st.DiskLimit != 1 || st.DiskBytes == 0 || st.DiskFree == 0 || st.DiskReserve == 0 ||
 		strings.Contains(st.Refuses, c.members[0].dir) {
 		t.Errorf("status of a full node: %+v", st)
 	}

@@ -31,7 +31,7 @@ func newEraser(c code, positions []int) (*eraser, error) {
 		return nil, fmt.Errorf("%w: have %d of %d", ErrNotEnough, len(positions), c.k)
 	}
 	if len(positions) > c.k {
-		return nil, fmt.Errorf("have %d: want %d and no more", len(positions), c.k)
+		return nil, fmt.Errorf("have %d: want exactly %d", len(positions), c.k)
 	}
 	used := c.m + c.r
 	zeros, zerosEnd := c.k, c.m // zero by construction, and so known
@@ -47,7 +47,7 @@ func newEraser(c code, positions []int) (*eraser, error) {
 		}
 		x := c.point(i)
 		if e.given[x] {
-			return nil, fmt.Errorf("index %d is there twice", i)
+			return nil, fmt.Errorf("index %d is given twice", i)
 		}
 		e.given[x] = true
 		e.last = max(e.last, x+1)

@@ -111,7 +111,7 @@ func UnmarshalMetadata(p Params, id BlobID, b []byte) (*Metadata, error) {
 		b = b[2*HashSize:]
 	}
 	if m.ID() != id {
-		return nil, fmt.Errorf("%w: it is not that of blob %s", ErrMetadata, id)
+		return nil, fmt.Errorf("%w: it does not match blob ID %s", ErrMetadata, id)
 	}
 	return m, nil
 }

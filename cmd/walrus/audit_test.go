@@ -13,7 +13,6 @@ import (
 	"walrus/client"
 	"walrus/ledger"
 	"walrus/ledger/light"
-	"walrus/ledger/wallet"
 )
 
 // auditLimit bounds a question to nodes that are all well; after it something must be wrong.
@@ -34,7 +33,7 @@ func (l *load) ask(what string, fn func(context.Context) error) bool {
 func (l *load) settle() (height uint64) {
 	for _, a := range l.accounts {
 		l.ask(a.name+" settles", func(ctx context.Context) error {
-			r, err := a.Chain().Payer.Do(ctx, wallet.Ops(ledger.Transfer{To: a.address, Amount: 1 << 40}))
+			r, err := a.Chain().Payer.Do(ctx, ledger.Fixed(ledger.Transfer{To: a.address, Amount: 1 << 40}))
 			if fateOf(err) == done {
 				a.receipts = append(a.receipts, r)
 				height = max(height, r.Height)

@@ -64,7 +64,7 @@ func (a *app) blobStatus(ctx context.Context, id shards.BlobID) (err error) {
 		return err
 	}
 	if a.global.json {
-		return a.printJSON(newStatusReport(com, st))
+		return a.printJSON(newStatusReport(st))
 	}
 	return a.printBlobStatus(com, st)
 }
@@ -99,7 +99,7 @@ type deletableCounts struct {
 	Certified uint32 `json:"count_deletable_certified"`
 }
 
-func newStatusReport(com *certs.Committee, st *client.BlobStatus) statusReport {
+func newStatusReport(st *client.BlobStatus) statusReport {
 	r := statusReport{
 		BlobID: st.BlobID, Status: "uncertified", Size: st.Size, EncodedLength: st.EncodedSize, EndEpoch: st.EndEpoch,
 		Certificate: st.Certificate, Slivers: countSlivers(st.Shards), Shards: st.Shards,
@@ -109,7 +109,7 @@ func newStatusReport(com *certs.Committee, st *client.BlobStatus) statusReport {
 		r.Status = "certified"
 	}
 	if st.Certificate != nil {
-		r.Status, r.CertifiedShards = "certified", st.Certificate.Weight(com)
+		r.Status, r.CertifiedShards = "certified", st.Certificate.Weight(st.Signers)
 	}
 	r.InitialEpoch = st.CertifiedEpoch
 	if st.Info.PermanentEnd > st.Epoch {
@@ -141,7 +141,7 @@ func (a *app) printBlobStatus(com *certs.Committee, st *client.BlobStatus) error
 	state, kept := "not certified: store it again to finish", "unknown"
 	switch {
 	case st.Certificate != nil:
-		state = fmt.Sprintf("certified in epoch %d by %d of %d shards", st.Certificate.Epoch, st.Certificate.Weight(com), len(st.Shards))
+		state = fmt.Sprintf("certified in epoch %d by %d of %d shards", st.Certificate.Epoch, st.Certificate.Weight(st.Signers), len(st.Shards))
 	case st.CertifiedEnd > 0:
 		state = fmt.Sprintf("certified in epoch %d", st.CertifiedEpoch)
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"walrus/config"
+	"walrus/internal/pause"
 )
 
 // web is a running gateway.
@@ -79,7 +80,7 @@ func (w *web) put(ctx context.Context, content []byte) (id string, busy int, err
 			return "", busy, a.err
 		case a.code == http.StatusTooManyRequests:
 			busy++
-			if !sleep(ctx, time.Duration(50+rand.IntN(100))*time.Millisecond) {
+			if !pause.For(ctx, time.Duration(50+rand.IntN(100))*time.Millisecond) {
 				return "", busy, ctx.Err()
 			}
 			continue
@@ -97,18 +98,6 @@ func (w *web) put(ctx context.Context, content []byte) (id string, busy int, err
 			return "", busy, fmt.Errorf("stored as %s: %w", a.body, errors.Join(err, errors.New("want newlyCreated.blobObject.blobId")))
 		}
 		return r.NewlyCreated.BlobObject.BlobID, busy, nil
-	}
-}
-
-// sleep waits for d. It returns false if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -231,7 +220,7 @@ func (w *web) readRange(ctx context.Context, rnd *rand.Rand, id string, contents
 		case a.err != nil:
 			return a.err
 		case a.code == http.StatusTooManyRequests:
-			if !sleep(ctx, 50*time.Millisecond) {
+			if !pause.For(ctx, 50*time.Millisecond) {
 				return ctx.Err()
 			}
 			continue

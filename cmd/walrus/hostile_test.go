@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"walrus/config"
+	"walrus/internal/pause"
 )
 
 // unknownID is a valid blob ID without a blob.
@@ -237,7 +238,7 @@ func vitals(t *testing.T, metrics string, before map[string]float64) map[string]
 		if back {
 			return now
 		}
-		if !sleep(ctx, 200*time.Millisecond) {
+		if !pause.For(ctx, 200*time.Millisecond) {
 			t.Fatalf("before: %v; and now: %v", before, now)
 		}
 	}

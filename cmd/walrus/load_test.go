@@ -133,7 +133,7 @@ func newLoad(t *testing.T, c *cluster, n int) *load {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.newGuest("rich", rich).Chain().Payer.Do(t.Context(), wallet.Ops(ops...)); err != nil {
+	if _, err := c.newGuest("rich", rich).Chain().Payer.Do(t.Context(), ledger.Fixed(ops...)); err != nil {
 		t.Fatalf("fund the accounts: %v", err)
 	}
 	return l
@@ -216,7 +216,7 @@ func (l *load) pay(a *account, rnd *rand.Rand) {
 	if len(ops) == 0 {
 		return
 	}
-	receipt, err := a.Chain().Payer.Do(ctx, wallet.Ops(ops...))
+	receipt, err := a.Chain().Payer.Do(ctx, ledger.Fixed(ops...))
 	l.note(a, "pay", err)
 	for i := range batch {
 		batch[i].fate = fateOf(err)

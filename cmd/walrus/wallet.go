@@ -208,7 +208,7 @@ func walletSendCommand(a *app) *cobra.Command {
 // pay pays sum to an account, prints that, and closes the session.
 func (a *app) pay(ctx context.Context, s *session, to ledger.Address, sum ledger.Amount) (err error) {
 	defer s.close(&err)
-	receipt, err := s.node.Chain().Payer.Do(ctx, wallet.Ops(ledger.Transfer{To: to, Amount: sum}))
+	receipt, err := s.node.Chain().Payer.Do(ctx, ledger.Fixed(ledger.Transfer{To: to, Amount: sum}))
 	if err != nil {
 		return fmt.Errorf("pay %s to %s: %w", sum, to, err)
 	}

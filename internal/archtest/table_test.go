@@ -20,14 +20,14 @@ var units = map[string]unit{
 
 	"store": {imports: join(core, "internal/badgerdisk")},
 	"p2p":   {imports: core, tests: []string{"internal/swarmtest"}},
-	"dht":   {imports: join(core, "internal/userfile"), tests: []string{"internal/swarmtest"}},
+	"dht":   {imports: join(core, "internal/pause", "internal/userfile"), tests: []string{"internal/swarmtest"}},
 	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light
 	// clients, and joins a network as one of them.
 	"ledger":         {imports: core},
 	"ledger/merkle":  {},
 	"ledger/machine": {imports: join(core, ledger, "ledger/merkle")},
-	"ledger/wallet":  {imports: join(core, ledger, "internal/userfile"), tests: []string{"ledger/machine"}},
-	"ledger/light":   {imports: join(core, ledger, "ledger/merkle"), tests: []string{"ledger/machine", "internal/swarmtest"}},
+	"ledger/wallet":  {imports: join(core, ledger, "internal/pause", "internal/userfile"), tests: []string{"ledger/machine"}},
+	"ledger/light":   {imports: join(core, ledger, "ledger/merkle", "internal/pause"), tests: []string{"ledger/machine", "internal/swarmtest"}},
 	"ledger/engine": {
 		imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/light", "ledger/engine/badgerdb"),
 		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest"},
@@ -37,7 +37,10 @@ var units = map[string]unit{
 
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p")},
-	"client": {imports: join(core, ledger, "p2p", "gather", "quilt"), tests: []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"}},
+	"client": {
+		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"),
+		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"},
+	},
 	// The package at the top is for programs of others: what it imports, they link.
 	top: {
 		imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt"),
@@ -50,23 +53,29 @@ var units = map[string]unit{
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest"},
 	},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "internal/pause"),
 		tests:   []string{"internal/ledgertest", "internal/swarmtest"},
 	},
+
+	// A unit of its own: a storage node's duty is given its parts, and opens none.
+	"node/keeper": {imports: join(core, ledger, "store", "p2p", "gather")},
 
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "bench", "config", "compose", "node", "gateway", "client", "clientnode", "p2p", "quilt", "internal/userfile")},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "bench", "config", "compose", "node", "gateway", "client", "clientnode", "p2p", "quilt", "internal/userfile"), tests: []string{"internal/pause"}},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
+
+	// Waiting no longer than a context.
+	"internal/pause": {},
 
 	// What every Badger database needs: its files checked before it opens, its faults caught, its syncs complete.
 	"internal/badgerdisk": {},
 
 	"internal/archtest":   {},
-	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet")},
+	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet", "internal/pause")},
 	"internal/swarmtest":  {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "node", "internal/ledgertest")},
 }
 
@@ -115,7 +124,7 @@ var modules = map[string]module{
 	"github.com/go-chi":                       {units: []string{"gateway"}},
 	"github.com/golang-jwt/jwt":               {units: []string{"gateway"}},
 	"github.com/tus/tusd":                     {units: []string{"gateway"}},
-	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "gateway"}},
+	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "node/keeper", "gateway"}},
 
 	"github.com/spf13/cobra":   {units: []string{"cmd/walrus"}},
 	"github.com/spf13/pflag":   {units: []string{"cmd/walrus"}},

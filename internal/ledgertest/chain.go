@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"walrus/certs"
+	"walrus/internal/pause"
 	"walrus/ledger"
 	"walrus/ledger/machine"
 	"walrus/ledger/merkle"
@@ -22,8 +23,9 @@ import (
 
 // Chain is the ledger of one network. It is safe for concurrent use.
 type Chain struct {
-	committee *certs.Committee // constant
-	params    ledger.Params    // constant
+	network    certs.NetworkID // constant, as the next two
+	committees *ledger.Committees
+	params     ledger.Params
 
 	submitting sync.Mutex // serializes transactions
 
@@ -49,7 +51,7 @@ func (b *Block) Get(key []byte) ([]byte, error) { return b.values[string(key)], 
 
 // New makes the ledger that begins with g.
 func New(g *ledger.Genesis) (*Chain, error) {
-	com, err := g.Committee()
+	committees, err := g.Committees()
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +63,7 @@ func New(g *ledger.Genesis) (*Chain, error) {
 	for _, c := range changes {
 		first.values[string(c.Key)] = c.Value
 	}
-	return &Chain{committee: com, params: g.Params(), blocks: []*Block{first}, changed: make(chan struct{})}, nil
+	return &Chain{network: g.NetworkID(), committees: committees, params: g.Params(), blocks: []*Block{first}, changed: make(chan struct{})}, nil
 }
 
 // Head returns the newest state.
@@ -135,7 +137,7 @@ func (c *Chain) commit(txs [][]byte, after time.Duration) (*machine.Outcome, err
 	}
 	last := c.blocks[len(c.blocks)-1]
 	block := machine.Block{Height: last.Height + 1, Time: last.Time + int64(after), Txs: txs}
-	out, err := machine.State{Tree: last.tree, Values: last, Committee: c.committee}.Apply(block, machine.Options{Workers: 1})
+	out, err := machine.State{Tree: last.tree, Values: last, Network: c.network, Committees: c.committees}.Apply(block, machine.Options{Workers: 1})
 	if err != nil {
 		return nil, err
 	}
@@ -158,14 +160,8 @@ func (c *Chain) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, erro
 	c.mu.Lock()
 	delay := c.delay
 	c.mu.Unlock()
-	if delay > 0 {
-		timer := time.NewTimer(delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return ledger.Receipt{}, ctx.Err()
-		}
+	if delay > 0 && !pause.For(ctx, delay) {
+		return ledger.Receipt{}, ctx.Err()
 	}
 	out, err := c.commit([][]byte{tx.Marshal()}, time.Millisecond)
 	if err != nil {
@@ -176,9 +172,9 @@ func (c *Chain) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, erro
 	return r, r.Err()
 }
 
-// Committee returns the committee of the current epoch, also while the ledger stands still.
-func (c *Chain) Committee(ctx context.Context) (*certs.Committee, error) {
-	return c.committee.ForEpoch(c.Epoch()), ctx.Err()
+// Committees returns the current epoch and the committees, also while the ledger stands still.
+func (c *Chain) Committees(ctx context.Context) (epoch uint32, all certs.Committees, err error) {
+	return c.Epoch(), c.committees, ctx.Err()
 }
 
 // Read returns the newest state for clients. It knows only the named keys.
@@ -266,7 +262,7 @@ func (p *Payer) Address() ledger.Address {
 }
 
 // Do signs and submits a transaction. It waits while the ledger stands still.
-func (p *Payer) Do(ctx context.Context, compose func(object func(op int) ledger.ObjectID) []ledger.Op) (ledger.Receipt, error) {
+func (p *Payer) Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
 	p.chain.submitting.Lock()
 	defer p.chain.submitting.Unlock()
 	for {
@@ -288,8 +284,8 @@ func (p *Payer) Do(ctx context.Context, compose func(object func(op int) ledger.
 		return ledger.Receipt{}, err
 	}
 	tx := &ledger.Tx{
-		Network: p.chain.committee.Network(), Nonce: account.Nonce, Expiry: head.Height + 1000,
-		Ops: compose(func(op int) ledger.ObjectID { return ledger.NewObjectID(p.Address(), account.Nonce, op) }),
+		Network: p.chain.network, Nonce: account.Nonce, Expiry: head.Height + 1000,
+		Ops: build(func(op int) ledger.ObjectID { return ledger.NewObjectID(p.Address(), account.Nonce, op) }),
 	}
 	tx.Fee = p.chain.params.MinFee(len(tx.Marshal()))
 	tx.Sign(p.key)
@@ -311,6 +307,6 @@ func (p *Payer) Register(ctx context.Context, meta *shards.Metadata, epochs uint
 
 // Run runs operations that do not refer to each other's objects.
 func (p *Payer) Run(ctx context.Context, ops ...ledger.Op) error {
-	_, err := p.Do(ctx, func(func(int) ledger.ObjectID) []ledger.Op { return ops })
+	_, err := p.Do(ctx, ledger.Fixed(ops...))
 	return err
 }

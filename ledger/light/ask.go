@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
@@ -165,7 +166,7 @@ func firstOf[T any](ctx context.Context, c *Client, hasty bool, ask asking[T]) (
 		if fault := c.clockFault(ctx, err, hasty); fault != nil {
 			return v, fault
 		}
-		again := errors.Is(err, ErrBusy) && time.Since(start) < busyTime && pause(ctx, busyPause)
+		again := errors.Is(err, ErrBusy) && time.Since(start) < busyTime && pause.For(ctx, busyPause)
 		if !again && (hasty || !c.stall.wait(ctx, err, firstBlock)) {
 			return v, err
 		}
@@ -174,18 +175,6 @@ func firstOf[T any](ctx context.Context, c *Client, hasty bool, ask asking[T]) (
 
 // busyPause is the pause before nodes are asked again after all were busy.
 const busyPause = 250 * time.Millisecond
-
-// pause waits for d; false if ctx has ended before.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
 
 // race is first with one attempt: it asks nodes in the given order. reasons explain why others are left out.
 func race[T any](ctx context.Context, c *Client, order []peer.ID, reasons []error, hedge time.Duration, ask asking[T]) (T, error) {

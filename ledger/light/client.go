@@ -78,7 +78,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, id: cfg.Genesis.NetworkID(), names: make(map[peer.ID]string, len(cfg.Genesis.Members)),
 		shards: make(map[peer.ID]int, len(cfg.Genesis.Members)), epoch: cfg.Genesis.EpochDuration,
-		trust: t, book: newBook(), sets: newCommitteeCache(), trusted: cfg.Trust == nil,
+		trust: t, book: newBook(), sets: new(committeeCache), trusted: cfg.Trust == nil,
 	}
 	for _, m := range cfg.Genesis.Members {
 		c.names[m.Node], c.shards[m.Node] = m.Name, len(m.Shards)

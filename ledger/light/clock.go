@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/internal/pause"
 )
 
 const (
@@ -194,7 +196,7 @@ func (c *Client) WatchClock(ctx context.Context, tell func(ahead time.Duration, 
 		if err != nil {
 			wait = clockRetry
 		}
-		if !pause(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return
 		}
 	}

@@ -11,56 +11,73 @@ import (
 	"walrus/ledger"
 )
 
-// committeeCache keeps the last committee read.
+// committeeCache keeps the committees last read.
 type committeeCache struct {
-	mu        sync.Mutex
-	members   []ledger.Member  // guarded by mu
-	committee *certs.Committee // guarded by mu
-	until     time.Time        // guarded by mu: scheduled end of its epoch
+	mu         sync.Mutex
+	members    []ledger.Member    // guarded by mu: as read in epoch; nil: none were read
+	epoch      uint32             // guarded by mu: the newest proven
+	committees *ledger.Committees // guarded by mu: nil until first needed
+	until      time.Time          // guarded by mu: scheduled end of epoch
 }
 
-func newCommitteeCache() *committeeCache { return new(committeeCache) }
-
-// Committee returns the committee of the current epoch. It is read once per epoch; after the epoch's scheduled end,
-// at every call until the next epoch has begun. A ledger that stands still keeps its committee: that is no error and
-// no reason to wait.
+// Committee returns the committee of the current epoch, as Committees tells it.
 func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {
-	c.sets.mu.Lock()
-	known, until := c.sets.committee, c.sets.until
-	c.sets.mu.Unlock()
-	if known != nil && time.Now().Before(until) && c.trust.latest().Time.Before(until) { // whichever is ahead
-		return known, nil
-	}
-	epoch, members, err := c.readCommittee(ctx)
+	epoch, all, err := c.Committees(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read committee: %w", err)
+		return nil, err
 	}
-	return c.sets.put(c.cfg.Genesis, c.id, epoch, members)
+	return all.At(epoch)
 }
 
-// put caches the committee. It checks the members' keys only if they have changed: a check takes a millisecond per
-// key.
-func (s *committeeCache) put(g *ledger.Genesis, id certs.NetworkID, epoch ledger.EpochInfo, members []ledger.Member) (*certs.Committee, error) {
+// Committees returns the current epoch and the committees that the ledger knows in it. They are read once per epoch;
+// after the epoch's scheduled end, at every call until the next epoch has begun. A ledger that stands still keeps its
+// committee: that is no error and no reason to wait.
+func (c *Client) Committees(ctx context.Context) (epoch uint32, all certs.Committees, err error) {
+	c.sets.mu.Lock()
+	epoch, known, until := c.sets.epoch, c.sets.committees, c.sets.until
+	c.sets.mu.Unlock()
+	if time.Now().Before(until) && c.trust.latest().Time.Before(until) { // whichever is ahead
+		return epoch, known, nil
+	}
+	now, members, err := c.readCommittee(ctx)
+	if err != nil {
+		return 0, nil, fmt.Errorf("read committee: %w", err)
+	}
+	return c.sets.put(c.cfg.Genesis, now, members)
+}
+
+// NewestCommittees returns the newest epoch read by Committees and the committees known in it; before the first, those
+// of the genesis. It asks nobody.
+func (c *Client) NewestCommittees() (epoch uint32, all certs.Committees, err error) {
+	s := c.sets
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.committee == nil || !reflect.DeepEqual(members, s.members):
-		list := make([]certs.Member, len(members))
-		for i, m := range members {
-			list[i] = certs.Member{Node: m.Node, Name: m.Name, Key: m.Key, Proof: m.Proof, Shards: m.Shards}
-		}
-		made, err := certs.NewCommittee(g.Network, id, epoch.Epoch, g.Shards, list)
+	if s.committees == nil {
+		first, err := c.cfg.Genesis.Committees()
 		if err != nil {
-			return nil, fmt.Errorf("the ledger's members in epoch %d: %w", epoch.Epoch, err)
+			return 0, nil, err
 		}
-		s.committee, s.members = made, members
-	case epoch.Epoch < s.committee.Epoch(): // a concurrent reader has a newer one
-		return s.committee, nil
-	case epoch.Epoch > s.committee.Epoch():
-		s.committee = s.committee.ForEpoch(epoch.Epoch)
+		s.epoch, s.committees = ledger.FirstEpoch, first
 	}
-	s.until = time.Unix(0, epoch.Start).Add(g.EpochDuration)
-	return s.committee, nil
+	return s.epoch, s.committees, nil
+}
+
+// put caches what was read. It checks the members' keys only if they have changed: a check takes a millisecond per key.
+func (s *committeeCache) put(g *ledger.Genesis, now ledger.EpochInfo, members []ledger.Member) (epoch uint32, all certs.Committees, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.members != nil && now.Epoch < s.epoch { // a concurrent reader has read a newer epoch
+		return s.epoch, s.committees, nil
+	}
+	if !reflect.DeepEqual(members, s.members) {
+		read, err := g.CommitteesOf(now.Epoch, members)
+		if err != nil {
+			return 0, nil, err
+		}
+		s.committees = read
+	}
+	s.members, s.epoch, s.until = members, now.Epoch, time.Unix(0, now.Start).Add(g.EpochDuration)
+	return s.epoch, s.committees, nil
 }
 
 // committeeTries limits the attempts to read a large committee when an epoch ends during the reading.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
@@ -69,10 +70,8 @@ func (c *Client) objectsFrom(ctx context.Context, id peer.ID, owner ledger.Addre
 			if wrongs++; wrongs == mismatches {
 				return nil, falsehood{err}
 			}
-			select {
-			case <-ctx.Done():
+			if !pause.For(ctx, mismatchPause) {
 				return nil, context.Cause(ctx)
-			case <-time.After(mismatchPause):
 			}
 		default:
 			return nil, err

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"walrus/internal/pause"
 )
 
 // Stall reports since when the ledger has stood still, by the newest block of any node that answered. It wraps
@@ -64,7 +66,7 @@ func (m *stallMark) wait(ctx context.Context, err error, patience time.Duration)
 	}
 	left := patience - time.Since(m.since)
 	m.mu.Unlock()
-	return left > 0 && pause(ctx, stallPoll)
+	return left > 0 && pause.For(ctx, stallPoll)
 }
 
 func (m *stallMark) remember(err error) {

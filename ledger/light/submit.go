@@ -9,6 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
@@ -65,22 +66,19 @@ func (c *Client) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, err
 		if err != nil {
 			return ledger.Receipt{}, err
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(submitPause):
-		}
+		pause.For(ctx, submitPause)
 	}
 }
 
 // watchNonce cancels the submission once the sender's account provably has used the nonce and no receipt comes.
 func (s *submission) watchNonce(ctx context.Context, cancel context.CancelCauseFunc) {
 	sender := s.tx.Sender.Address()
-	for pause(ctx, nonceLook) {
+	for pause.For(ctx, nonceLook) {
 		v, _ := s.client.Get(ctx, 0, ledger.KeyAccount(sender)) // a stall is handled elsewhere
 		if v == nil {
 			continue
 		}
-		if account, err := ledger.ReadAccount(v, sender); err == nil && account.Nonce > s.tx.Nonce && pause(ctx, nonceGrace) {
+		if account, err := ledger.ReadAccount(v, sender); err == nil && account.Nonce > s.tx.Nonce && pause.For(ctx, nonceGrace) {
 			cancel(errNonceUsed)
 			return
 		}

@@ -86,7 +86,11 @@ func planned(t *testing.T, n *network, b Block) *block {
 	if err := k.settleEpochs(b.Time); err != nil {
 		t.Fatal(err)
 	}
-	k.certificates = newCertificates(k.committee.ForEpoch(k.epoch.Epoch), nil)
+	committee, err := k.committees.At(k.epoch.Epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.certificates = newCertificates(committee, nil)
 	k.decode(b.Txs, Options{})
 	if err := k.plan(); err != nil {
 		t.Fatal(err)

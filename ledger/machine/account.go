@@ -6,7 +6,7 @@ import "walrus/ledger"
 func (x *run) pay(amount ledger.Amount) *ledger.OpError {
 	a := x.account(x.sender)
 	if a.Balance < amount {
-		return refuse(ledger.CodeBalance, "takes %v, the sender has %v left: pay in %v more", amount, a.Balance, amount-a.Balance)
+		return refuse(ledger.CodeBalance, "it costs %v, and the sender has %v left: add %v to the account", amount, a.Balance, amount-a.Balance)
 	}
 	a.Balance -= amount
 	x.setAccount(x.sender, a)
@@ -16,7 +16,7 @@ func (x *run) pay(amount ledger.Amount) *ledger.OpError {
 // checkRecipient refuses the zero address: nobody has its key, and it marks records without an owner.
 func checkRecipient(to ledger.Address) *ledger.OpError {
 	if to == (ledger.Address{}) {
-		return refuse(ledger.CodeNotFound, "the zero address belongs to nobody: name the recipient")
+		return refuse(ledger.CodeNotFound, "the recipient is the zero address, which belongs to nobody: name another")
 	}
 	return nil
 }
@@ -26,11 +26,11 @@ func (x *run) count(owner ledger.Address, storages, blobs int) *ledger.OpError {
 	a := x.account(owner)
 	s, b := int64(a.Storages)+int64(storages), int64(a.Blobs)+int64(blobs)
 	if s >= 1<<32 || b >= 1<<32 {
-		return refuse(ledger.CodeOverflow, "%s owns %d storage resources and %d blobs: no account owns more than %d",
+		return refuse(ledger.CodeOverflow, "%s owns %d storage resources and %d blobs: an account can own at most %d of each",
 			owner, a.Storages, a.Blobs, uint32(1<<32-1))
 	}
 	if s < 0 || b < 0 {
-		return refuse(ledger.CodeInternal, "%s would own fewer than no objects", owner)
+		return refuse(ledger.CodeInternal, "%s would own a negative number of objects", owner)
 	}
 	a.Storages, a.Blobs = uint32(s), uint32(b)
 	x.setAccount(owner, a)
@@ -41,7 +41,7 @@ func (x *run) count(owner ledger.Address, storages, blobs int) *ledger.OpError {
 func (x *run) earn(amount ledger.Amount) *ledger.OpError {
 	sum, err := x.earned.Add(amount)
 	if err != nil {
-		return refuse(ledger.CodeOverflow, "what the transaction pays: %v", err)
+		return refuse(ledger.CodeOverflow, "add up the payments of the transaction: %v", err)
 	}
 	x.earned = sum
 	return nil

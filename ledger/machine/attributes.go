@@ -32,7 +32,7 @@ func mergeAttributes(old, set []ledger.Attribute, remove []string) ([]ledger.Att
 		size += len(a.Key) + len(a.Value)
 	}
 	if len(merged) > ledger.MaxAttributes || size > ledger.MaxAttributesSize {
-		return nil, refuse(ledger.CodeLimit, "%d attributes of %d bytes: at most %d of %d bytes together, remove some",
+		return nil, refuse(ledger.CodeLimit, "%d attributes with %d bytes in all: at most %d with %d bytes: remove some",
 			len(merged), size, ledger.MaxAttributes, ledger.MaxAttributesSize)
 	}
 	if len(merged) == 0 {

@@ -74,7 +74,10 @@ func BenchmarkStore(b *testing.B) {
 	}
 	n := funded(b, ledger.WAL, wallets...)
 	txs := make([][]byte, count)
-	committee := n.Committee
+	committee, err := n.Committees.At(ledger.FirstEpoch)
+	if err != nil {
+		b.Fatal(err)
+	}
 	for i, w := range wallets {
 		root, blob := testBlob(fmt.Sprint(i), 1000)
 		var confs []certs.Confirmation

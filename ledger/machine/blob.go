@@ -9,7 +9,7 @@ func (x *run) liveBlob(id ledger.ObjectID) (ledger.Blob, *ledger.OpError) {
 	case !ok:
 		return b, refuse(ledger.CodeNotFound, "there is no blob record %s: register the blob first", id)
 	case b.End <= x.now():
-		return b, refuse(ledger.CodeState, "blob record %s expired with epoch %d, this is %d: store the blob again", id, b.End, x.now())
+		return b, refuse(ledger.CodeState, "blob record %s expired at the start of epoch %d, this is epoch %d: store the blob again", id, b.End, x.now())
 	}
 	return b, nil
 }

@@ -10,11 +10,11 @@ import (
 
 // block holds a block while it is applied: the records it touches and its transactions.
 type block struct {
-	height    uint64
-	network   certs.NetworkID
-	committee *certs.Committee
-	params    ledger.Params
-	encoding  shards.Params
+	height     uint64
+	network    certs.NetworkID
+	committees certs.Committees
+	params     ledger.Params
+	encoding   shards.Params
 
 	// Constant while transactions run.
 	epoch      ledger.EpochInfo
@@ -38,7 +38,7 @@ type block struct {
 
 func newBlock(s State, b Block) (*block, error) {
 	k := &block{
-		height: b.Height, network: s.Committee.Network(), committee: s.Committee,
+		height: b.Height, network: s.Network, committees: s.Committees,
 		accounts: newTable(s.Values, ledger.KeyAccount, ledger.UnmarshalAccount),
 		storages: newTable(s.Values, ledger.KeyStorage, ledger.UnmarshalStorage),
 		blobs:    newTable(s.Values, ledger.KeyBlob, ledger.UnmarshalBlob),
@@ -56,7 +56,7 @@ func newBlock(s State, b Block) (*block, error) {
 		return nil, err
 	}
 	if k.encoding, err = shards.NewParams(int(k.params.Shards)); err != nil {
-		return nil, fmt.Errorf("parameters of the state: %w", err)
+		return nil, fmt.Errorf("read the parameters of the state: %w", err)
 	}
 	return k, nil
 }

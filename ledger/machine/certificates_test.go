@@ -111,7 +111,11 @@ func TestForesight(t *testing.T) {
 			t.Fatal(err)
 		}
 		cache := &remembered{}
-		k.certificates = newCertificates(k.committee, cache)
+		committee, err := k.committees.At(k.epoch.Epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.certificates = newCertificates(committee, cache)
 		k.decode(b.Txs, Options{})
 		if err := k.plan(); err != nil {
 			t.Fatal(err)

@@ -38,7 +38,7 @@ func (k *block) decode(txs [][]byte, o Options) {
 }
 
 func errSignature() *ledger.OpError {
-	return refuse(ledger.CodeSignature, "the signature is not the sender's for this transaction: sign it again")
+	return refuse(ledger.CodeSignature, "the signature does not match sender and transaction: sign it again")
 }
 
 // decodedAtOnce: one goroutine decodes this many transactions, some 30 µs of work, before it asks for more.

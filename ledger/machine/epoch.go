@@ -28,10 +28,14 @@ func (k *block) settleEpochs(now int64) error {
 	return nil
 }
 
-// settleEpoch pays out the pot of the current epoch and begins the next. A part is burned, the members get the rest in
-// proportion to their shards, and the remainder of the division goes into the next pot.
+// settleEpoch pays out the pot of the current epoch and begins the next. A part is burned, the members of the ended
+// epoch get the rest in proportion to their shards, and the remainder of the division goes into the next pot.
 func (k *block) settleEpoch() error {
 	ended := k.epoch.Epoch
+	committee, err := k.committees.At(ended)
+	if err != nil {
+		return err
+	}
 	pot := k.pots.slot(ended)
 	if err := k.pots.load(ended, pot); err != nil {
 		return err
@@ -48,8 +52,8 @@ func (k *block) settleEpoch() error {
 	k.burned = k.burned || burned > 0
 	rest := total - burned
 	k.epoch.Leftover = rest
-	for i := range k.committee.Members() {
-		part := share(rest, uint64(k.committee.Weight(i)), uint64(k.params.Shards))
+	for i := range committee.Members() {
+		part := share(rest, uint64(committee.Weight(i)), uint64(k.params.Shards))
 		if part == 0 {
 			continue
 		}

@@ -51,7 +51,7 @@ func FuzzApply(f *testing.F) {
 		m.time += max(0, min(later, 100*int64(n.genesis.EpochDuration)))
 		want := ledger.CodeFormat
 		if tx, err := ledger.UnmarshalTx(raw); err == nil { // make its envelope good
-			tx.Network, tx.Sender, tx.Nonce, tx.Expiry, tx.Fee = n.Committee.Network(), publicKey(alice), 1, 10, ledger.WAL
+			tx.Network, tx.Sender, tx.Nonce, tx.Expiry, tx.Fee = n.Network, publicKey(alice), 1, 10, ledger.WAL
 			raw, want = tx.Marshal(), ledger.CodeOK
 		}
 		verified := func(ledger.TxID) bool { return true }

@@ -276,13 +276,15 @@ func (g *gambler) certificateOf(t *testing.T, of certificateOf) []byte {
 	}
 	var cert *certs.Certificate
 	real := !of.Deletable && g.IntN(8) == 0 || g.IntN(200) == 0
-	if real {
-		committee := g.n.Committee.ForEpoch(of.epoch)
+	if real = real && of.epoch >= ledger.FirstEpoch; real {
+		committee, err := g.n.Committees.At(of.epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var confs []certs.Confirmation
 		for i := range 3 {
 			confs = append(confs, committee.Sign(g.n.keys[i], committee.Members()[i].Node, of.blob, of.Persistence))
 		}
-		var err error
 		if cert, _, err = committee.Aggregate(of.blob, of.Persistence, confs); err != nil {
 			t.Fatal(err)
 		}

@@ -78,7 +78,7 @@ func (g *Gate) admit(tx *ledger.Tx, size int, count bool) error {
 	if g.height == 0 {
 		return errors.New("admit transaction: the ledger has not started yet")
 	}
-	if refused := checkEnvelope(tx, g.state.Committee.Network(), g.height); refused != nil {
+	if refused := checkEnvelope(tx, g.state.Network, g.height); refused != nil {
 		return refused
 	}
 	sender := tx.Sender.Address()
@@ -94,10 +94,10 @@ func (g *Gate) admit(tx *ledger.Tx, size int, count bool) error {
 		return refused
 	}
 	if l.count >= MaxPending {
-		return refuse(ledger.CodeLimit, "%d transactions of this account wait already, the most there may be: wait for some to be in a block", l.count)
+		return refuse(ledger.CodeLimit, "%d transactions of this account are pending, the most allowed: wait until a block has some of them", l.count)
 	}
 	if g.total >= g.limit {
-		return refuse(ledger.CodeLimit, "%d transactions wait already, the most this node keeps: try again in a while", g.total)
+		return refuse(ledger.CodeLimit, "%d transactions are pending, the most this node keeps: try again later", g.total)
 	}
 	if count {
 		l.account.Balance -= tx.Fee

@@ -87,13 +87,13 @@ func newNetwork(t testing.TB, adjust func(g *ledger.Genesis)) *network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	committee, err := g.Committee()
+	committees, err := g.Committees()
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := &network{genesis: g, keys: keys, values: memory{}, time: g.Time.UnixNano()}
 	n.values.apply(changes)
-	n.State = State{Tree: tree, Values: n.values, Committee: committee}
+	n.State = State{Tree: tree, Values: n.values, Network: g.NetworkID(), Committees: committees}
 	return n
 }
 
@@ -136,7 +136,7 @@ func newWallet(seed string) wallet {
 
 // sign makes a transaction that pays the least fee and expires soon.
 func (n *network) sign(w wallet, nonce uint64, ops ...ledger.Op) *ledger.Tx {
-	tx := &ledger.Tx{Network: n.Committee.Network(), Nonce: nonce, Expiry: n.height + 100, Ops: ops}
+	tx := &ledger.Tx{Network: n.Network, Nonce: nonce, Expiry: n.height + 100, Ops: ops}
 	params := n.genesis.Params()
 	tx.Fee = params.MinFee(len(tx.Marshal()))
 	tx.Sign(w.key)
@@ -155,7 +155,7 @@ func (n *network) certificate(t testing.TB, epoch uint32, blob shards.BlobID, p 
 	for s := range 10 {
 		some[s%len(some)].Shards = append(some[s%len(some)].Shards, s)
 	}
-	committee, err := certs.NewCommittee("test", n.Committee.Network(), epoch, 10, some)
+	committee, err := certs.NewCommittee("test", n.Network, epoch, 10, some)
 	if err != nil {
 		t.Fatal(err)
 	}

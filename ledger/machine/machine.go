@@ -27,9 +27,10 @@ type Change = merkle.Change
 
 // State holds the ledger after some block. It is never changed.
 type State struct {
-	Tree      *merkle.Tree
-	Values    ledger.Reader    // the same pairs as in Tree; safe for concurrent use
-	Committee *certs.Committee // of the network; its epoch does not matter
+	Tree       *merkle.Tree
+	Values     ledger.Reader // the same pairs as in Tree; safe for concurrent use
+	Network    certs.NetworkID
+	Committees certs.Committees
 }
 
 // Block holds the input the network agreed on.
@@ -88,7 +89,11 @@ func (s State) run(b Block, o Options) (*block, error) {
 	if err := k.settleEpochs(b.Time); err != nil {
 		return nil, err
 	}
-	k.certificates = newCertificates(s.Committee.ForEpoch(k.epoch.Epoch), o.Certificates)
+	committee, err := s.Committees.At(k.epoch.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	k.certificates = newCertificates(committee, o.Certificates)
 	k.decode(b.Txs, o)
 	if err := k.plan(); err != nil {
 		return nil, err

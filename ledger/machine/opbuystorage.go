@@ -9,7 +9,7 @@ func (x *run) declareBuyStorage(_ ledger.BuyStorage) {
 
 func (x *run) buyStorage(op ledger.BuyStorage) *ledger.OpError {
 	if op.Bytes == 0 {
-		return refuse(ledger.CodeSize, "no bytes: buy 1 at least")
+		return refuse(ledger.CodeSize, "0 bytes: buy at least 1")
 	}
 	if refused := x.checkPeriod(op.Start, op.End); refused != nil {
 		return refused

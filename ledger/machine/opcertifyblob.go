@@ -16,7 +16,7 @@ func (x *run) certifyBlob(op ledger.CertifyBlob) *ledger.OpError {
 		return refused
 	}
 	if b.Certified != 0 {
-		return refuse(ledger.CodeState, "blob record %s was certified in epoch %d", op.Object, b.Certified)
+		return refuse(ledger.CodeState, "blob record %s is already certified, in epoch %d", op.Object, b.Certified)
 	}
 	if refused := x.checkCertificate(op, &b); refused != nil {
 		return refused
@@ -48,17 +48,17 @@ func (x *run) checkCertificate(op ledger.CertifyBlob, b *ledger.Blob) *ledger.Op
 	}
 	switch {
 	case cert.Blob != b.BlobID:
-		return refuse(ledger.CodeCertificate, "the certificate is of blob %s, the record of %s", cert.Blob, b.BlobID)
+		return refuse(ledger.CodeCertificate, "the certificate is for blob %s, the record for blob %s", cert.Blob, b.BlobID)
 	case cert.Persistence.Deletable != want.Deletable:
-		return refuse(ledger.CodeCertificate, "the certificate is for deletable=%t, the record says %t: collect confirmations for that",
+		return refuse(ledger.CodeCertificate, "the certificate says deletable=%t, the record says %t: collect confirmations for this record",
 			cert.Persistence.Deletable, want.Deletable)
 	case cert.Persistence != want:
-		return refuse(ledger.CodeCertificate, "the certificate is for record %s, this is %s", cert.Persistence.Object, op.Object)
+		return refuse(ledger.CodeCertificate, "the certificate is for record %s, this is record %s", cert.Persistence.Object, op.Object)
 	case cert.Epoch != x.now():
-		return refuse(ledger.CodeCertificate, "the certificate is of epoch %d, this is %d: collect confirmations of this epoch", cert.Epoch, x.now())
+		return refuse(ledger.CodeCertificate, "the certificate is from epoch %d, this is epoch %d: collect confirmations in this epoch", cert.Epoch, x.now())
 	}
 	if err := x.block.certificates.verify(op.Certificate); err != nil {
-		return refuse(ledger.CodeCertificate, "%v: collect confirmations of a quorum again", err)
+		return refuse(ledger.CodeCertificate, "%v: collect the confirmations of a quorum again", err)
 	}
 	return nil
 }

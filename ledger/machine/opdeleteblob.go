@@ -14,7 +14,7 @@ func (x *run) deleteBlob(op ledger.DeleteBlob) *ledger.OpError {
 		return refused
 	}
 	if !b.Deletable {
-		return refuse(ledger.CodeState, "blob record %s is permanent: it lasts until epoch %d and cannot be deleted before", op.Object, b.End)
+		return refuse(ledger.CodeState, "blob record %s is permanent: it cannot be deleted before it ends at the start of epoch %d", op.Object, b.End)
 	}
 	id := x.object()
 	x.dropBlob(op.Object)

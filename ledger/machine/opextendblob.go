@@ -44,11 +44,11 @@ func (x *run) extendBlob(op ledger.ExtendBlob) *ledger.OpError {
 
 func (x *run) extendByPurchase(op ledger.ExtendBlob, b *ledger.Blob) (ledger.Amount, *ledger.OpError) {
 	if op.Epochs == 0 {
-		return 0, refuse(ledger.CodeEpoch, "extends by no epochs: 1 at least")
+		return 0, refuse(ledger.CodeEpoch, "extends by 0 epochs: extend by at least 1")
 	}
 	end := uint64(b.End) + uint64(op.Epochs)
 	if last := uint64(x.now()) + uint64(x.block.params.MaxEpochsAhead); end > last {
-		return 0, refuse(ledger.CodeEpoch, "would end with epoch %d: the last one for sale now is %d, %d more than the record has",
+		return 0, refuse(ledger.CodeEpoch, "it would end at the start of epoch %d, and storage is sold until the start of epoch %d: extend by at most %d",
 			end, last, max(last, uint64(b.End))-uint64(b.End))
 	}
 	if op.FromFunds && !b.Shared {
@@ -63,7 +63,7 @@ func (x *run) extendByPurchase(op ledger.ExtendBlob, b *ledger.Blob) (ledger.Amo
 		return cost, x.pay(cost)
 	}
 	if b.Funds < cost {
-		return 0, refuse(ledger.CodeBalance, "takes %v, the funds of blob record %s are %v: add %v", cost, op.Object, b.Funds, cost-b.Funds)
+		return 0, refuse(ledger.CodeBalance, "it costs %v, and blob record %s has funds of %v: add %v to them", cost, op.Object, b.Funds, cost-b.Funds)
 	}
 	b.Funds -= cost
 	return cost, nil
@@ -71,18 +71,18 @@ func (x *run) extendByPurchase(op ledger.ExtendBlob, b *ledger.Blob) (ledger.Amo
 
 func (x *run) extendByStorage(op ledger.ExtendBlob, b *ledger.Blob) *ledger.OpError {
 	if op.Epochs != 0 || op.FromFunds {
-		return refuse(ledger.CodeFormat, "names a storage resource and also epochs or funds: extend by one at a time")
+		return refuse(ledger.CodeFormat, "it names a storage resource as well as epochs or funds: choose one way to extend")
 	}
 	s, refused := x.ownStorage(op.Storage)
 	switch {
 	case refused != nil:
 		return refused
 	case s.Start > b.End:
-		return refuse(ledger.CodeEpoch, "storage resource %s begins with epoch %d, after the record's end with %d", op.Storage, s.Start, b.End)
+		return refuse(ledger.CodeEpoch, "storage resource %s begins in epoch %d, after the record's end at the start of epoch %d", op.Storage, s.Start, b.End)
 	case s.End <= b.End:
-		return refuse(ledger.CodeEpoch, "storage resource %s ends with epoch %d, the record itself with %d", op.Storage, s.End, b.End)
+		return refuse(ledger.CodeEpoch, "storage resource %s ends at the start of epoch %d, no later than the record's end at the start of epoch %d", op.Storage, s.End, b.End)
 	case s.Bytes < b.Bytes:
-		return refuse(ledger.CodeSize, "storage resource %s has %d bytes, the record's storage %d", op.Storage, s.Bytes, b.Bytes)
+		return refuse(ledger.CodeSize, "storage resource %s has %d bytes, and the record needs %d", op.Storage, s.Bytes, b.Bytes)
 	}
 	b.End = s.End
 	x.dropStorage(op.Storage)

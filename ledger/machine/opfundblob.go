@@ -11,7 +11,7 @@ func (x *run) fundBlob(op ledger.FundBlob) *ledger.OpError {
 		return refused
 	}
 	if !b.Shared {
-		return refuse(ledger.CodeState, "blob record %s is not shared: only its owner extends it", op.Object)
+		return refuse(ledger.CodeState, "blob record %s is not shared and has no funds: only its owner can extend it", op.Object)
 	}
 	if refused := x.pay(op.Amount); refused != nil {
 		return refused

@@ -8,7 +8,7 @@ func (x *run) declareMergeStorage(op ledger.MergeStorage) {
 
 func (x *run) mergeStorage(op ledger.MergeStorage) *ledger.OpError {
 	if op.A == op.B {
-		return refuse(ledger.CodeState, "merges storage resource %s with itself: name two", op.A)
+		return refuse(ledger.CodeState, "storage resource %s cannot merge with itself: name two", op.A)
 	}
 	a, refused := x.ownStorage(op.A)
 	if refused != nil {
@@ -21,13 +21,13 @@ func (x *run) mergeStorage(op ledger.MergeStorage) *ledger.OpError {
 	switch {
 	case a.Start == b.Start && a.End == b.End:
 		if a.Bytes+b.Bytes < a.Bytes {
-			return refuse(ledger.CodeOverflow, "%d + %d bytes are beyond 64 bits", a.Bytes, b.Bytes)
+			return refuse(ledger.CodeOverflow, "%d + %d bytes exceed 64 bits", a.Bytes, b.Bytes)
 		}
 		a.Bytes += b.Bytes
 	case a.Bytes == b.Bytes && (a.End == b.Start || b.End == a.Start):
 		a.Start, a.End = min(a.Start, b.Start), max(a.End, b.End)
 	default:
-		return refuse(ledger.CodeState, "%d bytes from epoch %d to %d and %d bytes from %d to %d: want the same period, or the same bytes in adjacent ones",
+		return refuse(ledger.CodeState, "%d bytes in epochs [%d, %d) and %d bytes in [%d, %d): need the same epochs, or as many bytes in adjacent ones",
 			a.Bytes, a.Start, a.End, b.Bytes, b.Start, b.End)
 	}
 	x.setStorage(op.A, a)

@@ -17,17 +17,17 @@ func (x *run) registerBlob(op ledger.RegisterBlob) *ledger.OpError {
 		return refused
 	}
 	if s.Start > x.now() {
-		return refuse(ledger.CodeEpoch, "storage resource %s begins with epoch %d, this is %d: wait or buy another", op.Storage, s.Start, x.now())
+		return refuse(ledger.CodeEpoch, "storage resource %s begins in epoch %d, this is epoch %d: wait, or buy another", op.Storage, s.Start, x.now())
 	}
 	if op.Size > shards.MaxLength {
 		return refuse(ledger.CodeSize, "the blob has %d bytes: at most %d", op.Size, uint64(shards.MaxLength))
 	}
 	if id := shards.DeriveBlobID(op.Size, op.Root); id != op.BlobID {
-		return refuse(ledger.CodeBlobID, "blob ID %s: size and root make it %s", op.BlobID, id)
+		return refuse(ledger.CodeBlobID, "blob ID %s does not follow from size and root, which make %s", op.BlobID, id)
 	}
 	encoded := uint64(x.block.encoding.EncodedSize(op.Size))
 	if s.Bytes < encoded {
-		return refuse(ledger.CodeSize, "storage resource %s has %d bytes, the blob of %d bytes takes %d encoded: %d more",
+		return refuse(ledger.CodeSize, "storage resource %s has %d bytes, and the blob of %d bytes needs %d encoded: buy %d more",
 			op.Storage, s.Bytes, op.Size, encoded, encoded-s.Bytes)
 	}
 	b := ledger.Blob{

@@ -11,7 +11,7 @@ func (x *run) shareBlob(op ledger.ShareBlob) *ledger.OpError {
 		return refused
 	}
 	if b.Deletable {
-		return refuse(ledger.CodeState, "blob record %s is deletable: only permanent ones are shared", op.Object)
+		return refuse(ledger.CodeState, "blob record %s is deletable: only permanent ones can be shared", op.Object)
 	}
 	if refused := x.pay(op.Amount); refused != nil {
 		return refused

@@ -14,13 +14,13 @@ func (x *run) splitStorage(op ledger.SplitStorage) *ledger.OpError {
 	part := s
 	switch {
 	case op.Epoch != 0 && op.Bytes != 0:
-		return refuse(ledger.CodeFormat, "names both an epoch and bytes: split by one at a time")
+		return refuse(ledger.CodeFormat, "it names both an epoch and bytes: split by one of them")
 	case op.Epoch != 0 && (op.Epoch <= s.Start || op.Epoch >= s.End):
-		return refuse(ledger.CodeEpoch, "epoch %d is not within the period from %d to %d", op.Epoch, s.Start, s.End)
+		return refuse(ledger.CodeEpoch, "cannot split at epoch %d: the period is epochs [%d, %d)", op.Epoch, s.Start, s.End)
 	case op.Epoch != 0:
 		s.End, part.Start = op.Epoch, op.Epoch
 	case op.Bytes == 0 || op.Bytes >= s.Bytes:
-		return refuse(ledger.CodeSize, "%d bytes of %d: 1 at least, and 1 has to stay", op.Bytes, s.Bytes)
+		return refuse(ledger.CodeSize, "cannot split off %d of %d bytes: both parts need at least 1", op.Bytes, s.Bytes)
 	default:
 		s.Bytes, part.Bytes = s.Bytes-op.Bytes, op.Bytes
 	}

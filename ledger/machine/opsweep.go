@@ -19,14 +19,14 @@ func (x *run) sweep(op ledger.Sweep) *ledger.OpError {
 		}
 	}
 	if swept == 0 {
-		return refuse(ledger.CodeNotFound, "none of the %d objects exists: they were swept before", len(op.Objects))
+		return refuse(ledger.CodeNotFound, "none of the %d objects exists: they were already swept", len(op.Objects))
 	}
 	return nil
 }
 
 func (x *run) sweepOne(id ledger.ObjectID) (bool, *ledger.OpError) {
 	early := func(end uint32) *ledger.OpError {
-		return refuse(ledger.CodeState, "object %s lasts until epoch %d, this is %d: sweep it then", id, end, x.now())
+		return refuse(ledger.CodeState, "object %s lasts until the start of epoch %d, this is epoch %d: sweep it then", id, end, x.now())
 	}
 	if s, ok := x.storage(id); ok {
 		if s.End > x.now() {

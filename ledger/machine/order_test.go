@@ -65,7 +65,7 @@ func TestOrderIsFair(t *testing.T) {
 	n := funded(t, ledger.WAL, append(users, flooder)...)
 	var txs [][]byte
 	for nonce := range uint64(10_000) {
-		tx := &ledger.Tx{Network: n.Committee.Network(), Sender: publicKey(flooder), Nonce: nonce, Expiry: 10, Fee: 3000, Ops: []ledger.Op{transferTo(flooder)}}
+		tx := &ledger.Tx{Network: n.Network, Sender: publicKey(flooder), Nonce: nonce, Expiry: 10, Fee: 3000, Ops: []ledger.Op{transferTo(flooder)}}
 		txs = append(txs, tx.Marshal())
 	}
 	for _, u := range users {

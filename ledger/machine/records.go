@@ -24,7 +24,7 @@ func find[K comparable, V value](x *run, t *table[K, V], key K) *cell[V] {
 
 // undeclared records a fault: the transaction fails, however the workers are scheduled.
 func (x *run) undeclared() {
-	x.fault = refuse(ledger.CodeInternal, "operation %d touched a record that it had not declared", x.op)
+	x.fault = refuse(ledger.CodeInternal, "operation %d touched a record that it did not declare", x.op)
 }
 
 // get reads a record.

@@ -133,7 +133,7 @@ func (s *scene) transaction(t *testing.T, line string, next map[string]uint64) [
 	if next[who] = nonce; len(a.words) == 0 { // else it may have no effect
 		next[who]++
 	}
-	tx := &ledger.Tx{Network: s.Committee.Network(), Nonce: a.offset("nonce", nonce), Expiry: a.offset("expiry", s.height+1+100)}
+	tx := &ledger.Tx{Network: s.Network, Nonce: a.offset("nonce", nonce), Expiry: a.offset("expiry", s.height+1+100)}
 	for i, text := range strings.Split(rest, "; ") {
 		o := &opArgs{s, ledger.NewObjectID(w.address, tx.Nonce, i), who, newArgs(t, strings.Fields(text))}
 		tx.Ops = append(tx.Ops, o.op(t))
@@ -143,7 +143,7 @@ func (s *scene) transaction(t *testing.T, line string, next map[string]uint64) [
 	}
 	if a.has("network") {
 		tx.Network = certs.NetworkID{1}
-		s.names[tx.Network.String()], s.names[s.Committee.Network().String()] = "other", "test"
+		s.names[tx.Network.String()], s.names[s.Network.String()] = "other", "test"
 	}
 	params := s.genesisParams()
 	tx.Fee = ledger.Amount(a.offset("fee", uint64(params.MinFee(len(tx.Marshal())))))

@@ -15,7 +15,7 @@ func (x *run) sellStorage(bytes uint64, start, end uint32) (ledger.Amount, *ledg
 	old := make([]cell[ledger.Pot], len(pots))
 	for i, c := range pots {
 		if free := p.Capacity - min(p.Capacity, c.value.Sold); bytes > free {
-			return 0, refuse(ledger.CodeCapacity, "epoch %d has %d of %d bytes left, not %d: store less or later",
+			return 0, refuse(ledger.CodeCapacity, "epoch %d has %d of %d bytes left, and %d are needed: store less, or later",
 				start+uint32(i), free, p.Capacity, bytes)
 		}
 		if _, err := c.value.Rewards.Add(each); err != nil {
@@ -39,11 +39,11 @@ func (x *run) checkPeriod(start, end uint32) *ledger.OpError {
 	now, ahead := x.now(), x.block.params.MaxEpochsAhead
 	switch {
 	case start < now:
-		return refuse(ledger.CodeEpoch, "begins in epoch %d, this is %d", start, now)
+		return refuse(ledger.CodeEpoch, "it begins in epoch %d, this is epoch %d: begin now or later", start, now)
 	case end <= start:
-		return refuse(ledger.CodeEpoch, "ends with epoch %d, which is not after its beginning with epoch %d", end, start)
+		return refuse(ledger.CodeEpoch, "it ends at the start of epoch %d, and begins in epoch %d: end later", end, start)
 	case uint64(end) > uint64(now)+uint64(ahead):
-		return refuse(ledger.CodeEpoch, "ends with epoch %d, %d ahead: at most %d", end, end-now, ahead)
+		return refuse(ledger.CodeEpoch, "it ends at the start of epoch %d, %d epochs ahead: at most %d", end, end-now, ahead)
 	}
 	return nil
 }
@@ -57,7 +57,7 @@ func (x *run) ownStorage(id ledger.ObjectID) (ledger.Storage, *ledger.OpError) {
 	case s.Owner != x.sender:
 		return s, refuse(ledger.CodeNotOwner, "storage resource %s belongs to %s", id, s.Owner)
 	case s.End <= x.now():
-		return s, refuse(ledger.CodeState, "storage resource %s expired with epoch %d, this is %d: buy another", id, s.End, x.now())
+		return s, refuse(ledger.CodeState, "storage resource %s expired at the start of epoch %d, this is epoch %d: buy another", id, s.End, x.now())
 	}
 	return s, nil
 }

@@ -49,7 +49,7 @@ func TestLongSleep(t *testing.T) {
 	n.time += epochs * int64(n.genesis.EpochDuration)
 	for range 4 {
 		out := n.commit(t, Options{})
-		if len(out.Events) >= maxBlockEvents+len(n.Committee.Members())+1 {
+		if len(out.Events) >= maxBlockEvents+len(n.genesis.Members)+1 {
 			t.Fatalf("%d events in one block", len(out.Events))
 		}
 	}

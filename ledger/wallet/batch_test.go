@@ -171,9 +171,9 @@ func TestBatchMalformed(t *testing.T) {
 		chain := newChain(t, ledger.WAL)
 		chain.head.Epoch = 5
 		p := NewPayer(newWallet(t), chain)
-		builds := []Build{
-			pay(1), Ops(), Ops(ledger.SetAttributes{Set: []ledger.Attribute{{Key: strings.Repeat("x", 1000)}}}), pay(2),
-			Ops(make([]ledger.Op, 0)...), Ops(ledger.BuyStorage{Bytes: 1, Start: 4, End: 9}), pay(3),
+		builds := []ledger.Build{
+			pay(1), ledger.Fixed(), ledger.Fixed(ledger.SetAttributes{Set: []ledger.Attribute{{Key: strings.Repeat("x", 1000)}}}), pay(2),
+			ledger.Fixed(make([]ledger.Op, 0)...), ledger.Fixed(ledger.BuyStorage{Bytes: 1, Start: 4, End: 9}), pay(3),
 		}
 		together(t, chain, p, len(builds), func(i int) {
 			_, err := p.Do(t.Context(), builds[i])
@@ -205,9 +205,9 @@ func TestBatchBounds(t *testing.T) {
 			long.Set = append(long.Set, ledger.Attribute{Key: fmt.Sprintf("%02d", i), Value: strings.Repeat("v", 1000)})
 		}
 		together(t, chain, p, 12, func(i int) {
-			build := Ops(many...)
+			build := ledger.Fixed(many...)
 			if i%2 == 0 {
-				build = Ops(long)
+				build = ledger.Fixed(long)
 			}
 			if _, err := p.Do(t.Context(), build); err != nil {
 				t.Errorf("%d: %v", i, err)

@@ -32,16 +32,6 @@ type Chain interface {
 	Used(ctx context.Context, a ledger.Address, nonce uint64) (ledger.Receipt, error)
 }
 
-// Build composes the operations of a transaction. object(op) is the ID of the object that its op-th operation, from
-// zero, creates, for use in later operations. IDs depend on the transaction's nonce, so Build may be called more than
-// once.
-type Build = func(object func(op int) ledger.ObjectID) []ledger.Op
-
-// Ops returns a Build of operations that use no object created in their own transaction.
-func Ops(ops ...ledger.Op) Build {
-	return func(func(int) ledger.ObjectID) []ledger.Op { return ops }
-}
-
 // Cost returns the WAL that ops take from their sender, as far as the operations tell. It leaves out the fee, and
 // ExtendBlob, whose price depends on the blob's record. Errors wrap ledger.ErrOverflow.
 func Cost(p *ledger.Params, ops []ledger.Op) (ledger.Amount, error) {

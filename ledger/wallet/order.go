@@ -8,7 +8,7 @@ import (
 
 // order is one call of Do.
 type order struct {
-	build Build         // called with mu held, and not after Do has returned
+	build ledger.Build  // called with mu held, and not after Do has returned
 	done  chan struct{} // closed when receipt and err are set
 	// receipt is the order's part of its transaction's receipt.
 	receipt ledger.Receipt

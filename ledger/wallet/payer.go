@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
@@ -67,7 +68,7 @@ func (p *Payer) Address() ledger.Address { return p.wallet.address }
 //   - ErrUnknown: there was no answer; it may have taken effect, or may until it expires
 //   - an error of Chain: the transaction reached no node
 //   - ledger.ErrFormat, wrapped: the operations are malformed
-func (p *Payer) Do(ctx context.Context, build Build) (ledger.Receipt, error) {
+func (p *Payer) Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
 	o := &order{build: build, done: make(chan struct{})}
 	p.mu.Lock()
 	p.queue = append(p.queue, o)
@@ -216,7 +217,7 @@ func (p *Payer) retry(ctx context.Context, b *batch, why error) {
 	p.lost++
 	lost := p.lost
 	p.mu.Unlock()
-	if sleep(ctx, rand.N(most)) != nil {
+	if !pause.For(ctx, rand.N(most)) {
 		p.settleAll(b, fmt.Errorf("others took the nonce %d times, the last time: %w: %w", lost, why, notSent(context.Cause(ctx))))
 		return
 	}

@@ -15,8 +15,8 @@ import (
 )
 
 // pay makes a transfer that is told apart by its amount.
-func pay(amount ledger.Amount) Build {
-	return Ops(ledger.Transfer{To: ledger.Address{1}, Amount: amount})
+func pay(amount ledger.Amount) ledger.Build {
+	return ledger.Fixed(ledger.Transfer{To: ledger.Address{1}, Amount: amount})
 }
 
 func TestDo(t *testing.T) {
@@ -59,7 +59,7 @@ func TestDo(t *testing.T) {
 		if _, err := p.Do(t.Context(), pay(1)); err != nil || chain.reads != 2 {
 			t.Errorf("after a while: %v, %d reads", err, chain.reads)
 		}
-		if _, err := p.Do(t.Context(), Ops()); !errors.Is(err, ledger.ErrFormat) || chain.sent != 5 {
+		if _, err := p.Do(t.Context(), ledger.Fixed()); !errors.Is(err, ledger.ErrFormat) || chain.sent != 5 {
 			t.Errorf("nothing to do: %v, %d sent", err, chain.sent)
 		}
 	})

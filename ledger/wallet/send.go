@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
@@ -44,7 +45,7 @@ func (p *Payer) fly(ctx context.Context, f *flight) (*ledger.Receipt, fate, erro
 		return nil, undecided, notSent(context.Cause(ctx))
 	}
 	var gap gap
-	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+	for delay := firstPause; ; delay = min(2*delay, maxPause) {
 		receipt, err := p.chain.Submit(ctx, f.tx)
 		no := refusal(&receipt, err)
 		if no == nil && err != nil {
@@ -75,21 +76,9 @@ func (p *Payer) fly(ctx context.Context, f *flight) (*ledger.Receipt, fate, erro
 			return nil, refused, err
 		}
 		// It arrived before its predecessor, or a node is behind, or has another transaction with the same nonce.
-		if sleep(ctx, pause/2+rand.N(pause/2)) != nil {
+		if !pause.For(ctx, delay/2+rand.N(delay/2)) {
 			return nil, undecided, unknown(f.tx, fmt.Errorf("%w; the last answer was: %w", context.Cause(ctx), no))
 		}
-	}
-}
-
-// sleep waits for d, or returns the error of ctx if that ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err()
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

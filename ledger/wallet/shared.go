@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"walrus/certs"
+	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
@@ -98,7 +99,7 @@ func (s *shared) lock(ctx context.Context) (*os.File, error) {
 		if !errors.Is(err, errHeld) { // read-only disk, or no support for locks
 			break
 		}
-		if sleep(ctx, 1+rand.N(lockPause)) != nil {
+		if !pause.For(ctx, 1+rand.N(lockPause)) {
 			break
 		}
 	}

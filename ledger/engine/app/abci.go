@@ -69,7 +69,7 @@ func (a *App) PrepareProposal(_ context.Context, r *abci.RequestPrepareProposal)
 func (a *App) ProcessProposal(_ context.Context, r *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
 	txs := decode(r.Txs)
 	for i, tx := range txs {
-		if tx.tx == nil || tx.tx.Network != a.committee.Network() {
+		if tx.tx == nil || tx.tx.Network != a.network {
 			a.log.Warn("a proposed block is refused: it has what is no transaction of this network", "height", r.Height, "index", i)
 			return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
 		}

@@ -60,14 +60,15 @@ type App struct {
 	abci.BaseApplication
 
 	// Constant after Open.
-	cfg       Config
-	db        *badgerdb.DB
-	space     *badgerdb.Space
-	log       *slog.Logger
-	committee *certs.Committee
-	known     *known
-	gate      *machine.Gate
-	snapshots *snapshots
+	cfg        Config
+	db         *badgerdb.DB
+	space      *badgerdb.Space
+	log        *slog.Logger
+	network    certs.NetworkID
+	committees certs.Committees
+	known      *known
+	gate       *machine.Gate
+	snapshots  *snapshots
 
 	step     sync.Mutex // held while a block or a restoration is in progress
 	proposed *block     // run when it was proposed; guarded by step
@@ -94,13 +95,13 @@ func Open(cfg Config) (*App, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	committee, err := cfg.Genesis.Committee()
+	committees, err := cfg.Genesis.Committees()
 	if err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	a := &App{
-		cfg: cfg, db: cfg.DB, space: cfg.DB.Space("ledger"), log: cfg.Logger, committee: committee, known: newKnown(cfg.MaxPending),
-		gate: machine.NewGate(cfg.MaxPending), changed: make(chan struct{}),
+		cfg: cfg, db: cfg.DB, space: cfg.DB.Space("ledger"), log: cfg.Logger, network: cfg.Genesis.NetworkID(), committees: committees,
+		known: newKnown(cfg.MaxPending), gate: machine.NewGate(cfg.MaxPending), changed: make(chan struct{}),
 	}
 	a.snapshots = newSnapshots(a.db, a.space, a.log)
 	if err := a.open(); err != nil {
@@ -114,8 +115,8 @@ func (a *App) open() error {
 	if err != nil {
 		return err
 	}
-	if want := a.committee.Network(); network != nil && string(network) != string(want[:]) {
-		return fmt.Errorf("%w: network %x instead of %x: give this network a directory of its own", ErrNetwork, network, want[:])
+	if network != nil && string(network) != string(a.network[:]) {
+		return fmt.Errorf("%w: network %x instead of %x: give this network a directory of its own", ErrNetwork, network, a.network[:])
 	}
 	half, err := a.space.Get(keyRestoring)
 	if err != nil {
@@ -141,14 +142,13 @@ func (a *App) begin() error {
 	if err != nil {
 		return err
 	}
-	network := a.committee.Network()
 	var b badgerdb.Batch
 	for _, c := range changes {
 		b.Set(a.space, stateKey(c.Key), c.Value)
 	}
 	head := head{time: a.cfg.Genesis.Params().GenesisTime, root: tree.Root(), kept: 1}
 	b.Set(a.space, keyHead, head.marshal())
-	b.Set(a.space, keyNetwork, network[:])
+	b.Set(a.space, keyNetwork, a.network[:])
 	b.Delete(a.space, keyRestoring)
 	return errors.Join(a.db.Write(&b), a.db.Sync())
 }
@@ -270,5 +270,5 @@ func (a *App) Changed() <-chan struct{} {
 
 // state returns what the machine needs to run a block on v.
 func (a *App) state(v *View) machine.State {
-	return machine.State{Tree: v.tree, Values: v, Committee: a.committee}
+	return machine.State{Tree: v.tree, Values: v, Network: a.network, Committees: a.committees}
 }

@@ -113,11 +113,11 @@ func newChain(t testing.TB, seed uint64) *chain {
 	g := testGenesis(t)
 	changes, tree, err := machine.Genesis(g)
 	check(t, err)
-	committee, err := g.Committee()
+	committees, err := g.Committees()
 	check(t, err)
 	c := &chain{genesis: g, rand: rand.New(rand.NewPCG(seed, 1)), values: memory{}, time: g.Params().GenesisTime,
 		senders: make(map[ledger.TxID]ledger.Address)}
-	c.state = machine.State{Tree: tree, Values: c.values, Committee: committee}
+	c.state = machine.State{Tree: tree, Values: c.values, Network: g.NetworkID(), Committees: committees}
 	c.apply(changes)
 	return c
 }
@@ -158,7 +158,7 @@ func (c *chain) add(t testing.TB, txs ...[]byte) *abci.RequestFinalizeBlock {
 }
 
 func (c *chain) sign(w wallet, nonce uint64, ops ...ledger.Op) []byte {
-	tx := &ledger.Tx{Network: c.state.Committee.Network(), Nonce: nonce, Expiry: c.height + 1000, Ops: ops}
+	tx := &ledger.Tx{Network: c.state.Network, Nonce: nonce, Expiry: c.height + 1000, Ops: ops}
 	params := c.genesis.Params()
 	tx.Fee = params.MinFee(len(tx.Marshal()))
 	tx.Sign(w.key)

@@ -117,10 +117,9 @@ func (r *restoration) finish() error {
 	}
 	a := r.app
 	head := head{height: h.height, time: h.time, root: h.root, kept: h.height + 1}
-	network := a.committee.Network()
 	var b badgerdb.Batch
 	b.Set(a.space, keyHead, head.marshal())
-	b.Set(a.space, keyNetwork, network[:])
+	b.Set(a.space, keyNetwork, a.network[:])
 	b.Delete(a.space, keyRestoring)
 	if err := errors.Join(a.db.Sync(), a.db.Write(&b), a.db.Sync()); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package node
+package keeper
 
 import (
 	"container/heap"
@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// uploadPause is the delay before a debt is looked at again whose blob is being uploaded.
+	// uploadPause: while its blob is being uploaded, a debt is looked at again after this long.
 	uploadPause = time.Second
 	// uploadPatience bounds how long repair waits for uploads in all. An upload that brings the slivers after that is
 	// harmless: the first to finish wins.
@@ -19,7 +19,7 @@ const (
 // debts lists the certified blobs of which the node lacks slivers, and when to work on each. Nothing of it is stored:
 // it is recomputed from certificates and slivers at every start.
 type debts struct {
-	wake chan struct{} // capacity 1: a debt may have become due
+	wake bell // a debt may have become due
 
 	mu      sync.Mutex // guards the rest
 	owed    map[shards.BlobID]*debt
@@ -43,14 +43,7 @@ type debt struct {
 func (x *debt) patience() time.Time { return x.since.Add(uploadPatience) }
 
 func newDebts() *debts {
-	return &debts{wake: make(chan struct{}, 1), owed: map[shards.BlobID]*debt{}, uploads: map[shards.BlobID]int{}}
-}
-
-func (d *debts) poke() {
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
+	return &debts{wake: newBell(), owed: map[shards.BlobID]*debt{}, uploads: map[shards.BlobID]int{}}
 }
 
 // set records that blob lacks slivers, to be repaired not before due; 0 slivers clears the debt. A known debt keeps
@@ -73,7 +66,7 @@ func (d *debts) set(blob shards.BlobID, slivers int, due time.Time) {
 		x.settled = true
 		delete(d.owed, blob)
 	}
-	d.poke()
+	d.wake.ring()
 }
 
 // next takes the earliest debt, if it is due now. Otherwise wait tells when to look again; 0 means when woken.
@@ -109,24 +102,13 @@ func (d *debts) failed(blob shards.BlobID, now time.Time, backoff, most time.Dur
 		x.attempts++
 		heap.Push(&d.queue, x)
 	}
-	d.poke()
+	d.wake.ring()
 }
 
-// giveUp drops a taken debt whose blob is inconsistent: nothing of it is owed.
-func (d *debts) giveUp(blob shards.BlobID) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.forgetLocked(blob)
-}
-
-// forget drops the debt of a blob that is no longer owed.
+// forget drops the debt of a blob of which nothing is owed any more, or ever was: it is inconsistent.
 func (d *debts) forget(blob shards.BlobID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.forgetLocked(blob)
-}
-
-func (d *debts) forgetLocked(blob shards.BlobID) {
 	if x := d.owed[blob]; x != nil {
 		d.slivers -= uint64(x.slivers)
 		x.slivers, x.settled = 0, true

@@ -1,4 +1,4 @@
-package node
+package keeper
 
 import (
 	"context"
@@ -148,13 +148,13 @@ func notYet(err error) bool {
 	return errors.Is(err, p2p.ErrNotRegistered) || errors.Is(err, p2p.ErrUnavailable)
 }
 
-// runNews wakes the waiting requests at every block.
-func (n *Node) runNews(ctx context.Context) error {
+// run wakes the waiting requests at every block.
+func (p *pending) run(ctx context.Context, l Ledger) error {
 	for ctx.Err() == nil {
-		_, height := n.ledger.State()
-		n.pending.wake() // blocks may have come between State and Follow
-		kept, err := n.ledger.Follow(ctx, height+1, func(uint64, []ledger.Event) error {
-			n.pending.wake()
+		_, height := l.State()
+		p.wake() // blocks may have come between State and Follow
+		kept, err := l.Follow(ctx, height+1, func(uint64, []ledger.Event) error {
+			p.wake()
 			return nil
 		})
 		if kept && ctx.Err() == nil {

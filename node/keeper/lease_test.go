@@ -1,4 +1,4 @@
-package node
+package keeper
 
 import (
 	"crypto/rand"
@@ -34,9 +34,9 @@ func TestEndOfExtended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, log := meta.ID(), slog.New(slog.DiscardHandler)
+	id := meta.ID()
 	cfg := store.Default(t.TempDir())
-	cfg.Logger = log
+	cfg.Logger = slog.New(slog.DiscardHandler)
 	st, err := store.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestEndOfExtended(t *testing.T) {
 		string(ledger.KeyBlobInfo(id)): ledger.BlobInfo{PermanentEnd: 5}.Marshal(),
 	}}
 	close(l.ready)
-	n := &Node{log: log, params: params, shards: []int{0}, store: st, ledger: l, debts: newDebts(), pending: newPending(), life: newLife()}
+	n := testKeeper(t, st, l, params).follower.leases
 	if err := st.PutBlob(id, meta.Marshal(), 2); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package node
+package keeper
 
 import (
 	"math/rand/v2"
@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"walrus/shards"
-	"walrus/store"
 )
 
 func blob(i int) shards.BlobID { return shards.BlobID{byte(i), byte(i >> 8)} }
@@ -70,12 +69,12 @@ func TestDebtsWaitForUploads(t *testing.T) {
 	}
 }
 
-func TestDebtsGiveUp(t *testing.T) {
+func TestDebtsForget(t *testing.T) {
 	d := newDebts()
 	now := time.Unix(1000, 0)
 	d.set(blob(1), 5, now)
 	d.next(now)
-	d.giveUp(blob(1))
+	d.forget(blob(1))
 	if _, ok, wait := d.next(now.Add(time.Hour)); ok || wait != 0 || d.total() != 0 {
 		t.Errorf("a hopeless debt is still worked on: wait %v, total %d", wait, d.total())
 	}
@@ -129,33 +128,5 @@ func TestDebtsModel(t *testing.T) {
 				i--
 			}
 		}
-	}
-}
-
-func TestGroups(t *testing.T) {
-	targets := map[int]store.Ref{}
-	for i := range 10 {
-		targets[i] = store.Ref{}
-	}
-	for _, tt := range []struct {
-		memory, size int64
-		groups       int
-	}{{100, 10, 1}, {99, 10, 2}, {30, 10, 4}, {10, 10, 10}, {1, 10, 10}} {
-		seen := map[int]bool{}
-		got := groups(targets, tt.memory, tt.size)
-		for _, g := range got {
-			if int64(len(g))*tt.size > tt.memory && len(g) > 1 {
-				t.Errorf("%d slivers of %d in %d of memory", len(g), tt.size, tt.memory)
-			}
-			for _, i := range g {
-				seen[i] = true
-			}
-		}
-		if len(got) != tt.groups || len(seen) != len(targets) {
-			t.Errorf("memory %d, size %d: %d groups of %d slivers in all", tt.memory, tt.size, len(got), len(seen))
-		}
-	}
-	if groups(nil, 1, 1) != nil {
-		t.Error("groups of nothing")
 	}
 }

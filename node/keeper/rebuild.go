@@ -1,4 +1,4 @@
-package node
+package keeper
 
 import (
 	"context"
@@ -29,7 +29,8 @@ const (
 // crossing slivers, on whatever members: from each one symbol per target, with its proof. Its fields are owned by
 // run.
 type rebuild struct {
-	n       *Node
+	from    *repairer
+	at      seat // of the current epoch
 	meta    *shards.Metadata
 	id      shards.BlobID
 	axis    shards.Axis
@@ -52,6 +53,23 @@ type symbolRequest struct {
 	err      error
 }
 
+// collect gets the symbols from which the slivers of a blob at the indices targets along axis are rebuilt: for each
+// target, the symbols by crossing sliver. traffic counts the bytes fetched, after an error too.
+func (r *repairer) collect(ctx context.Context, meta *shards.Metadata, axis shards.Axis, targets []int) (symbols []map[int][]byte, traffic int64, err error) {
+	at, err := r.shelf.seats.now()
+	if err != nil {
+		return nil, 0, err
+	}
+	c := &rebuild{from: r, at: at, meta: meta, id: meta.ID(), axis: axis, targets: targets}
+	if err := c.run(ctx); err != nil {
+		return nil, c.traffic, err
+	}
+	for i := range targets {
+		symbols = append(symbols, c.symbolsOf(i))
+	}
+	return symbols, c.traffic, nil
+}
+
 // run sends requests until enough crossing slivers have given their symbols. It returns after every request it
 // started.
 func (r *rebuild) run(ctx context.Context) error {
@@ -64,12 +82,12 @@ func (r *rebuild) run(ctx context.Context) error {
 		cancel()
 		_ = g.Wait()
 	}()
-	answers := make(chan *symbolRequest, r.n.params.Shards())
+	answers := make(chan *symbolRequest, r.meta.Params().Shards())
 	flying := map[*symbolRequest]bool{} // false: late, and another was sent in its place
 	tick := time.NewTicker(symbolPatience / 3)
 	defer tick.Stop()
 	for len(r.got) < r.need() {
-		for counted := count(flying); counted < min(r.n.cfg.Repair.Requests, r.need()-len(r.got)); counted++ {
+		for counted := count(flying); counted < min(r.from.cfg.Requests, r.need()-len(r.got)); counted++ {
 			q, ok := r.next()
 			if !ok {
 				break
@@ -107,7 +125,7 @@ func (r *rebuild) run(ctx context.Context) error {
 func (r *rebuild) explain() error {
 	var why []string
 	for i, err := range r.errs {
-		why = append(why, r.n.committee.Members()[i].Name+": "+strings.Join(strings.Fields(err.Error()), " "))
+		why = append(why, r.at.Members()[i].Name+": "+strings.Join(strings.Fields(err.Error()), " "))
 	}
 	slices.Sort(why)
 	return errors.New(strings.Join(why, "; "))
@@ -123,21 +141,21 @@ func count(flying map[*symbolRequest]bool) int {
 	return n
 }
 
-func (r *rebuild) need() int { return r.n.params.SourceSymbols(r.axis) }
+func (r *rebuild) need() int { return r.meta.Params().SourceSymbols(r.axis) }
 
 // owner returns the committee index of the member that holds crossing sliver q.
 func (r *rebuild) owner(q int) int {
-	shard := r.n.params.ShardOfPair(r.id, r.n.params.PairOfSliver(r.axis.Other(), q))
-	i, _ := r.n.committee.Member(r.n.committee.Owner(shard).Node)
+	shard := r.meta.Params().ShardOfPair(r.id, r.meta.Params().PairOfSliver(r.axis.Other(), q))
+	i, _ := r.at.Member(r.at.Owner(shard).Node)
 	return i
 }
 
 // plan orders the crossing slivers: ours first, as they cost no traffic, then the others at random, to spread the
 // work over the network.
 func (r *rebuild) plan() {
-	self, _ := r.n.committee.Member(r.n.host.ID())
+	self, _ := r.at.Member(r.at.self)
 	var own, others []int
-	for _, q := range rand.Perm(r.n.params.Shards()) {
+	for _, q := range rand.Perm(r.meta.Params().Shards()) {
 		if r.owner(q) == self {
 			own = append(own, q)
 		} else {
@@ -172,7 +190,7 @@ func (r *rebuild) next() (q int, ok bool) {
 
 // ask gets the verified symbols of crossing sliver q.
 func (r *rebuild) ask(ctx context.Context, q int) ([]shards.Symbol, error) {
-	if r.n.committee.Members()[r.owner(q)].Node == r.n.host.ID() {
+	if r.at.Members()[r.owner(q)].Node == r.at.self {
 		return r.local(q)
 	}
 	return r.fetch(ctx, q)
@@ -181,16 +199,16 @@ func (r *rebuild) ask(ctx context.Context, q int) ([]shards.Symbol, error) {
 // record stores the symbols of an answer, or decides what its error means for the member.
 func (r *rebuild) record(req *symbolRequest) {
 	owner := r.owner(req.crossing)
-	m := &r.n.committee.Members()[owner]
+	m := &r.at.Members()[owner]
 	if err := req.err; err != nil {
 		if errors.Is(err, shards.ErrSymbol) || errors.Is(err, p2p.ErrProtocol) {
-			r.n.log.Warn("peer served wrong symbols", "peer", m.Name, "blob", r.id.String(), "err", err)
+			r.from.log.Warn("peer served wrong symbols", "peer", m.Name, "blob", r.id.String(), "err", err)
 		}
 		// a member that lacks this sliver or is busy may still have its other slivers
-		if !errors.Is(err, p2p.ErrNotFound) && !errors.Is(err, p2p.ErrCorrupt) && !errors.Is(err, p2p.ErrBusy) && m.Node != r.n.host.ID() {
+		if !errors.Is(err, p2p.ErrNotFound) && !errors.Is(err, p2p.ErrCorrupt) && !errors.Is(err, p2p.ErrBusy) && m.Node != r.at.self {
 			r.dead[owner] = true
 		}
-		if m.Node != r.n.host.ID() {
+		if m.Node != r.at.self {
 			r.errs[owner] = err
 		}
 		if r.busy[req.crossing]++; errors.Is(err, p2p.ErrBusy) && r.busy[req.crossing] < maxBusy {
@@ -204,42 +222,42 @@ func (r *rebuild) record(req *symbolRequest) {
 		row[i] = req.symbols[i].Data
 	}
 	r.got[req.crossing] = row
-	if m.Node != r.n.host.ID() {
-		r.traffic += int64(len(req.symbols)) * r.n.symbolBytes(r.meta)
+	if m.Node != r.at.self {
+		r.traffic += int64(len(req.symbols)) * symbolBytes(r.meta)
 	}
 }
 
 // local takes the symbols from a sliver of our own, if we have it.
 func (r *rebuild) local(q int) ([]shards.Symbol, error) {
-	ref, err := r.n.locate(r.id, r.axis.Other(), q)
+	ref, err := r.from.shelf.locate(r.id, r.axis.Other(), q)
 	if err != nil {
 		return nil, err
 	}
-	if ok, err := r.n.store.HasSliver(ref); err != nil || !ok {
+	if ok, err := r.from.shelf.HasSliver(ref); err != nil || !ok {
 		return nil, errors.Join(p2p.ErrNotFound, err)
 	}
-	return r.n.symbols(r.meta, ref, q, r.targets)
+	return r.from.library.symbols(r.meta, ref, q, r.targets)
 }
 
 // fetch asks the owner of q, in as many requests as the limit on one response requires, and verifies every symbol.
 func (r *rebuild) fetch(ctx context.Context, q int) ([]shards.Symbol, error) {
 	ctx, cancel := context.WithTimeout(ctx, symbolTimeout)
 	defer cancel()
-	node := r.n.committee.Members()[r.owner(q)].Node
-	if err := r.n.connect(ctx, node); err != nil {
+	node := r.at.Members()[r.owner(q)].Node
+	if err := r.from.swarm.connect(ctx, node); err != nil {
 		return nil, err
 	}
-	params := r.n.params
-	most := int(p2p.MaxSymbolsBytes / r.n.symbolBytes(r.meta))
+	params := r.meta.Params()
+	most := int(p2p.MaxSymbolsBytes / symbolBytes(r.meta))
 	if most == 0 {
 		return nil, fmt.Errorf("symbols of %d bytes are above the limit of %d of one response: the blob is too large for a network of %d shards",
-			r.n.symbolBytes(r.meta), p2p.MaxSymbolsBytes, params.Shards())
+			symbolBytes(r.meta), p2p.MaxSymbolsBytes, params.Shards())
 	}
 	var all []shards.Symbol
 	for rest := r.targets; len(rest) > 0; {
 		part := rest[:min(most, len(rest))]
 		rest = rest[len(part):]
-		symbols, err := r.n.host.Symbols(ctx, node, r.id, r.axis.Other(), q, part, params.SymbolSize(r.meta.Length), params.ProofSize())
+		symbols, err := r.from.swarm.Symbols(ctx, node, r.id, r.axis.Other(), q, part, params.SymbolSize(r.meta.Length), params.ProofSize())
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,4 @@
-package node
+package keeper
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,7 +36,7 @@ func newMeters() *meters {
 		sliversRetrieved: slivers("walrus_slivers_retrieved_total", "Slivers opened for clients and other nodes."),
 		confirmations:    counter("walrus_storage_confirmations_issued_total", "Confirmations signed."),
 		recoverDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "walrus_recover_blob_duration_seconds", Help: "Time of one attempt to rebuild what is missing of a blob.",
+			Name: "walrus_recover_blob_duration_seconds", Help: "Time of one attempt to rebuild the missing slivers of a blob.",
 			Buckets: prometheus.ExponentialBuckets(0.05, 3, 9), // to 5.5 minutes
 		}, []string{"status"}),
 		refused: counter("walrus_node_writes_refused_total", "Requests to store refused for want of disk space."),

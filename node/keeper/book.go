@@ -1,0 +1,161 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"walrus/certs"
+	"walrus/p2p"
+	"walrus/shards"
+	"walrus/store"
+)
+
+// pageSize is the number of certificates, or of blobs, read at once.
+const pageSize = p2p.MaxCertificates
+
+// book keeps the certificates, and counts the slivers owed for them.
+type book struct {
+	shelf     *shelf
+	chain     chain
+	debts     *debts
+	resync    bell         // asks for a full comparison with other members
+	recording atomic.Int64 // certificates not yet counted, because their recording is under way
+	log       *slog.Logger
+}
+
+// examine decodes and verifies a certificate from outside. It stops at the first fact that decides.
+func (b *book) examine(raw []byte) (cert *certs.Certificate, f facts) {
+	if cert, f.err = certs.UnmarshalCertificate(raw); f.err != nil {
+		return nil, f
+	}
+	if f.known = b.shelf.certified(cert.Blob); f.known {
+		return cert, f
+	}
+	at, err := b.shelf.seats.at(cert.Epoch)
+	if err == nil {
+		err = at.Verify(cert)
+	}
+	f.err, f.alive = err, err == nil && b.chain.alive(cert.Blob)
+	return cert, f
+}
+
+// record stores a verified certificate and counts the slivers we owe for it. The certificate is durable when it
+// returns.
+func (b *book) record(cert *certs.Certificate, raw []byte, grace time.Duration) error {
+	b.recording.Add(1) // the blob counts as known only after its debt is counted
+	defer b.recording.Add(-1)
+	if err := b.shelf.PutCertificate(cert.Blob, cert.Epoch, raw); err != nil {
+		return err
+	}
+	err := b.shelf.Sync()
+	return errors.Join(err, b.recount(cert.Blob, grace))
+}
+
+// stock counts the parts of a certified blob that are here.
+type stock struct {
+	missing          int // slivers
+	metadata, record bool
+}
+
+// owed counts the slivers to repair. Slivers that cannot be checked for lack of metadata, or would be dropped early for
+// lack of a record, count as one.
+func (s stock) owed() int {
+	if s.missing == 0 && !(s.metadata && s.record) {
+		return 1
+	}
+	return s.missing
+}
+
+// recount compares the stored slivers of a certified blob with those that belong here, and updates the debts.
+func (b *book) recount(id shards.BlobID, grace time.Duration) error {
+	if b.chain.dead(id) {
+		b.debts.forget(id)
+		return nil
+	}
+	missing, err := b.shelf.missingNow(id)
+	if err != nil && !errors.Is(err, p2p.ErrUnavailable) {
+		return err
+	}
+	_, noMetadata := b.shelf.Metadata(id)
+	_, noRecord := b.shelf.Blob(id)
+	// without the ledger our shards are not known: the blob stays a debt until repair can count it
+	have := stock{missing: len(missing), metadata: noMetadata == nil && err == nil, record: noRecord == nil}
+	b.debts.set(id, have.owed(), time.Now().Add(grace))
+	return nil
+}
+
+// owe makes a certified blob due for repair at once.
+func (b *book) owe(id shards.BlobID) {
+	if err := b.recount(id, 0); err != nil {
+		b.log.Error("cannot count the slivers of a blob", "blob", id.String(), "err", err)
+	}
+}
+
+// recountAll recounts the debt of every certificate in the store.
+func (b *book) recountAll(ctx context.Context) error {
+	err := eachOf(b.shelf.Certificates, func(id shards.BlobID) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return b.recount(id, 0)
+	})
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("count the missing slivers: %w", err)
+	}
+	return nil
+}
+
+// eachOf calls fn for every blob of a list that is read in pages.
+func eachOf(list func(after shards.BlobID, limit int) ([]shards.BlobID, error), fn func(shards.BlobID) error) error {
+	var after shards.BlobID
+	for {
+		ids, err := list(after, pageSize)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := fn(id); err != nil {
+				return err
+			}
+		}
+		if len(ids) < pageSize {
+			return nil
+		}
+		after = ids[len(ids)-1]
+	}
+}
+
+// Certificate of a blob.
+func (b *book) Certificate(_ context.Context, id shards.BlobID) ([]byte, error) {
+	raw, err := b.shelf.Certificate(id)
+	if errors.Is(err, store.ErrCorrupt) {
+		b.resync.ring()
+	}
+	return raw, wireError(err)
+}
+
+// Certificates returns up to limit certificates after the given blob ID, in order of blob IDs.
+func (b *book) Certificates(ctx context.Context, after shards.BlobID, limit int) (page [][]byte, more bool, err error) {
+	ids, err := b.shelf.Certificates(after, limit+1)
+	if err != nil {
+		return nil, false, wireError(err)
+	}
+	if len(ids) > limit {
+		ids, more = ids[:limit], true
+	}
+	for _, id := range ids {
+		raw, err := b.shelf.Certificate(id)
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
+			continue // another member has it
+		}
+		if err != nil {
+			return nil, false, wireError(err)
+		}
+		page = append(page, raw)
+	}
+	return page, more, ctx.Err()
+}

@@ -1,0 +1,54 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+
+	"walrus/certs"
+	"walrus/p2p"
+	"walrus/shards"
+)
+
+// confirmer signs that slivers are here to stay.
+type confirmer struct {
+	shelf   *shelf
+	chain   chain
+	pending *pending
+	leases  *leases
+	key     *certs.SecretKey
+	meters  *meters
+}
+
+// Confirm signs that every pair this node is responsible for is verified and durable. The ledger must have a live
+// registration of the blob with persistence p. The confirmation is of the epoch in which it had.
+func (c *confirmer) Confirm(ctx context.Context, id shards.BlobID, p certs.Persistence) ([]byte, error) {
+	var epoch uint32
+	err := c.pending.await(ctx, func() (err error) { epoch, err = c.chain.registered(id, p); return err })
+	if err != nil {
+		return nil, err
+	}
+	defer c.leases.hold()()
+	if err := c.leases.prolong(id); err != nil { // before we vouch for it: keep it until this registration ends
+		return nil, wireError(err)
+	}
+	for {
+		at, err := c.shelf.seats.at(epoch)
+		if err != nil {
+			return nil, err
+		}
+		if len(at.shards) == 0 {
+			return nil, fmt.Errorf("%w: this node holds no shard in epoch %d", p2p.ErrNotOwner, epoch)
+		}
+		if err := c.shelf.durable(id, at); err != nil {
+			return nil, err
+		}
+		if epoch, err = c.chain.registered(id, p); err != nil { // it may have ended in the meantime
+			return nil, err
+		}
+		if epoch == at.Epoch() { // else other shards may be ours
+			c.meters.confirmations.Inc()
+			conf := at.Sign(c.key, at.self, id, p)
+			return conf.Marshal(), nil
+		}
+	}
+}

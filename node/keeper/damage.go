@@ -1,0 +1,118 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"walrus/shards"
+	"walrus/store"
+)
+
+// damage lists the slivers found corrupt and not yet repaired, and makes their blobs due for repair.
+type damage struct {
+	shelf *shelf
+	book  *book
+	log   *slog.Logger
+
+	mu   sync.Mutex
+	refs map[store.Ref]bool // guarded by mu
+}
+
+// note handles a stored sliver found corrupt: it logs and removes it, and makes a certified blob due for repair. It
+// ignores other errors.
+func (d *damage) note(ref store.Ref, err error) {
+	if !errors.Is(err, store.ErrCorrupt) {
+		return
+	}
+	if ref.Shard < 0 {
+		d.noteRecord(ref.Blob, err)
+		return
+	}
+	if !d.add(ref) {
+		return
+	}
+	d.log.Error("a stored sliver is corrupt; it is not served, and will be repaired from other nodes",
+		"blob", ref.Blob.String(), "shard", ref.Shard, "axis", ref.Axis.String(), "err", err)
+	if err := d.shelf.DeleteSliver(ref); err != nil {
+		d.log.Error("cannot remove a corrupt sliver; the next read of it will try again", "blob", ref.Blob.String(), "shard", ref.Shard, "err", err)
+		d.mended(ref)
+		return
+	}
+	if d.shelf.certified(ref.Blob) {
+		d.book.owe(ref.Blob)
+	} else {
+		d.mended(ref) // without a certificate nothing is owed
+	}
+}
+
+// noteRecord handles a corrupt record of a blob, its metadata or certificate: repair fetches metadata again, a
+// comparison with other members the certificate.
+func (d *damage) noteRecord(id shards.BlobID, err error) {
+	d.log.Error("a stored record is corrupt; it will be fetched again from other nodes", "blob", id.String(), "err", err)
+	if d.shelf.certified(id) {
+		d.book.owe(id)
+	} else {
+		d.book.resync.ring()
+	}
+}
+
+// add records damage and reports whether it is new.
+func (d *damage) add(ref store.Ref) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.refs[ref] {
+		return false
+	}
+	d.refs[ref] = true
+	return true
+}
+
+// mended removes a sliver from the list.
+func (d *damage) mended(ref store.Ref) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.refs, ref)
+}
+
+// forget removes all slivers of a blob from the list.
+func (d *damage) forget(id shards.BlobID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.refs, func(ref store.Ref, _ bool) bool { return ref.Blob == id })
+}
+
+func (d *damage) has(ref store.Ref) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refs[ref]
+}
+
+func (d *damage) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.refs)
+}
+
+// runScrub reads back and checks everything stored, at the start and then after each pause.
+func (d *damage) runScrub(ctx context.Context, pause time.Duration, first func()) error {
+	for ; ; first = func() {} {
+		start := time.Now()
+		stats, err := d.shelf.Scrub(ctx, d.note)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("read back the store: %w", err)
+		}
+		d.log.Info("read back everything stored", "slivers", stats.Slivers, "bytes", stats.Bytes, "corrupt", stats.Corrupt, "took", time.Since(start).Round(time.Millisecond).String())
+		first()
+		if !wait(ctx, pause, nil) {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,145 @@
+// Package keeper does a storage node's duty: it stores blobs, confirms them, repairs missing slivers and drops ended
+// blobs. It opens and closes nothing: package node hands it the disk, the other nodes and the ledger. Start with Keeper,
+// which makes the parts and lists their tasks. The fields of a part are constant after New, unless it says otherwise.
+// Each part has a file of its own:
+//
+//	seat        which shards are ours, and in which epoch; nothing else knows
+//	ledger      a blob's registration, on the ledger's copy here
+//	shelf       which of our slivers are on the disk
+//	receiver    uploads; pending: those that come before their registration
+//	confirmer   signed confirmations
+//	library     answers to reads: metadata, slivers, symbols
+//	book        certificates, and the count of what is owed for them; clerk: those from clients and by gossip
+//	verdict     whether a certificate is good and new: pure decisions
+//	debts       which blobs lack slivers, and when each is due
+//	plan        in which steps a blob is rebuilt: a pure decision; repairer does it; rebuild collects the symbols
+//	damage      slivers found corrupt; the daily scrub
+//	syncer      comparing certificates with other members
+//	follower    events of the ledger; lease: extended, deleted and ended blobs
+//	life        joining, syncing, serving
+//	room        a full disk
+//	status      the answer to operators
+package keeper
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
+
+	"walrus/certs"
+	"walrus/p2p"
+	"walrus/shards"
+	"walrus/store"
+)
+
+// Parts of the node that its duty needs. The node closes them after the tasks have returned.
+type Parts struct {
+	Self       peer.ID
+	Committees certs.Committees
+	Store      *store.Store
+	Peers      Peers
+	Network    Network
+	Ledger     Ledger
+}
+
+// Keeper keeps the slivers of this node's shards. Its parts are constant after New.
+type Keeper struct {
+	cfg       Config
+	shelf     *shelf
+	chain     chain
+	debts     *debts
+	book      *book
+	damage    *damage
+	life      *life
+	pending   *pending
+	library   *library
+	receiver  *receiver
+	confirmer *confirmer
+	clerk     *clerk
+	repairer  *repairer
+	follower  *follower
+	syncer    *syncer
+	meters    *meters
+}
+
+// New makes a keeper. It starts nothing.
+func New(cfg Config, p Parts) (*Keeper, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	params, err := shards.NewParams(cfg.Genesis.Shards)
+	if err != nil {
+		return nil, fmt.Errorf("keeper: %w", err)
+	}
+	log, swarm := cfg.Logger, swarm{p.Peers, p.Network}
+	k := &Keeper{
+		cfg: cfg, chain: chain{p.Ledger}, debts: newDebts(), life: newLife(log.With("name", cfg.Name)), pending: newPending(), meters: newMeters(),
+	}
+	k.shelf = &shelf{Store: p.Store, seats: &seats{p.Self, p.Committees, k.chain}, params: params}
+	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, resync: newBell(), log: log}
+	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
+	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
+	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
+	k.receiver = &receiver{
+		shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, pending: k.pending, meters: k.meters,
+		limit: cfg.UploadMemory, memory: semaphore.NewWeighted(cfg.UploadMemory), log: log,
+	}
+	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, key: cfg.Key, meters: k.meters}
+	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
+	k.repairer = &repairer{
+		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
+		swarm: swarm, memory: semaphore.NewWeighted(cfg.Repair.Memory), meters: k.meters, log: log,
+	}
+	k.follower = &follower{
+		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, pending: k.pending, life: k.life, peers: p.Peers,
+		key: stateFollowed + cfg.Genesis.NetworkID().String(), grace: cfg.Repair.Grace, log: log,
+	}
+	k.syncer = &syncer{
+		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, swarm: swarm, life: k.life, log: log,
+	}
+	return k, nil
+}
+
+// Backend answers peers, for p2p.Backend; package node adds the status and the history.
+type Backend struct {
+	*receiver
+	*confirmer
+	*library
+	*book
+	publisher
+}
+
+// Certificates configures the topic of certificates.
+func (k *Keeper) Certificates() p2p.TopicConfig { return p2p.Certificates(k.clerk.validate) }
+
+// Backend answers peers; it publishes new certificates in topic.
+func (k *Keeper) Backend(topic Topic) Backend {
+	return Backend{k.receiver, k.confirmer, k.library, k.book, publisher{k.clerk, topic}}
+}
+
+// Tasks returns the work to run, by name. Each task returns when its ctx has ended; an error must end the node.
+func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"news":         func(ctx context.Context) error { return k.pending.run(ctx, k.chain) },
+		"follow":       k.follower.run,
+		"certificates": func(ctx context.Context) error { return topic.Run(ctx, k.clerk.take) },
+		"ready":        func(ctx context.Context) error { return k.life.runReady(ctx, k.cfg.Ready) },
+		"serving":      k.life.runServing,
+		"sync":         k.syncer.run,
+		"repair":       k.repairer.run,
+		"scrub":        func(ctx context.Context) error { return k.damage.runScrub(ctx, k.cfg.Scrub, k.life.scrubbed.set) },
+		"room":         func(ctx context.Context) error { return k.shelf.runRoom(ctx, k.cfg.Logger) },
+	}
+}
+
+// Ready is closed once the node serves, or after Config.Ready without that. The node then answers requests.
+func (k *Keeper) Ready() <-chan struct{} { return k.life.ready.done }
+
+// Serving is closed once the node has counted what it owes and serves.
+func (k *Keeper) Serving() <-chan struct{} { return k.life.serving.done }
+
+// Collectors returns the meters of the node's work.
+func (k *Keeper) Collectors() []prometheus.Collector { return k.meters.collectors() }

@@ -1,0 +1,138 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"walrus/shards"
+	"walrus/store"
+)
+
+// leases keep blobs until their registrations on the ledger end.
+type leases struct {
+	shelf    *shelf
+	chain    chain
+	book     *book
+	debts    *debts
+	damage   *damage
+	dropping sync.RWMutex // read-locked while a blob is confirmed, locked while an ended blob is removed
+	log      *slog.Logger
+}
+
+// hold keeps blobs from being removed until release is called.
+func (l *leases) hold() (release func()) {
+	l.dropping.RLock()
+	return l.dropping.RUnlock
+}
+
+// prolong extends the storage of a blob that is here to the end of its registration.
+func (l *leases) prolong(id shards.BlobID) error {
+	rec, err := l.shelf.Blob(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	info, epoch, lerr := l.chain.lookUp(id)
+	if lerr != nil {
+		return lerr
+	}
+	end := info.RegisteredUntil(epoch)
+	if end == 0 || err == nil && end <= rec.EndEpoch {
+		return nil
+	}
+	raw, err := l.shelf.Metadata(id)
+	if err != nil {
+		if l.shelf.certified(id) {
+			l.book.owe(id)
+		}
+		return nil // repair restores the metadata and the record
+	}
+	return l.shelf.PutBlob(id, raw, end)
+}
+
+// dropDead removes a blob without a live registration. Confirm waits meanwhile, so a blob registered anew is not
+// confirmed and then removed.
+func (l *leases) dropDead(id shards.BlobID) error {
+	l.dropping.Lock()
+	defer l.dropping.Unlock()
+	if !l.chain.dead(id) {
+		return nil
+	}
+	held, err := l.shelf.seats.recent()
+	if err != nil {
+		return err
+	}
+	l.debts.forget(id)
+	l.damage.forget(id)
+	return l.shelf.DropBlob(id, held)
+}
+
+// endEpochs removes ended blobs: first it moves extended blobs to their later end, then it drops whole buckets, then
+// all other blobs without a live registration. A bucket stays while a blob in it cannot be moved. If a later epoch has
+// begun already, it does nothing: the event of that epoch will follow.
+func (l *leases) endEpochs(began uint32) error {
+	epoch, err := l.chain.epoch()
+	if err != nil || began < epoch {
+		return err
+	}
+	owed := map[uint32]error{}
+	err = l.eachBlob(func(id shards.BlobID) error {
+		rec, err := l.shelf.Blob(id)
+		if err != nil || rec.EndEpoch > epoch {
+			return nil
+		}
+		if err := l.prolong(id); err != nil {
+			owed[rec.EndEpoch] = err
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, end := range l.shelf.EndEpochs() {
+		if end > epoch {
+			break
+		}
+		if err := owed[end]; err != nil {
+			return fmt.Errorf("keep the slivers that end in epoch %d: an extended blob among them cannot be moved: %w", end, err)
+		}
+		if err := l.shelf.DropEpoch(end); err != nil {
+			return err
+		}
+		l.log.Info("removed the blobs that ended", "epoch", end)
+	}
+	return l.eachBlob(l.dropDead)
+}
+
+// compareWithLedger drops the blobs that ended and prolongs those extended while this node was away. Failures are left to
+// the next comparison: a full disk must not keep the node from serving.
+func (l *leases) compareWithLedger(ctx context.Context) {
+	err := l.eachBlob(func(id shards.BlobID) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if l.chain.dead(id) {
+			return l.dropDead(id)
+		}
+		return l.prolong(id)
+	})
+	if err == nil {
+		var epoch uint32
+		if epoch, err = l.chain.epoch(); err == nil {
+			err = l.endEpochs(epoch)
+		}
+	}
+	if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrClosed) {
+		l.log.Error("cannot compare the store with the ledger; the next comparison tries again", "err", err)
+	}
+}
+
+// eachBlob calls fn for every blob and every certificate in the store; a blob with both gets two calls.
+func (l *leases) eachBlob(fn func(shards.BlobID) error) error {
+	if err := eachOf(l.shelf.Blobs, fn); err != nil {
+		return err
+	}
+	return eachOf(l.shelf.Certificates, fn)
+}

@@ -1,0 +1,108 @@
+package keeper
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// States of a node, in the order in which it passes them. In all of them it serves the data it has.
+const (
+	// Joining: no other node reached yet.
+	Joining = "joining"
+	// Syncing: learning which blobs are certified and which slivers of them are missing here.
+	Syncing = "syncing"
+	// Serving: the node knows what it owes.
+	Serving = "serving"
+	// ReadOnly replaces Serving, for others to see, while the node takes no new data.
+	ReadOnly = "read-only"
+)
+
+// scrubPatience bounds how long the node waits for its first scrub and for the ledger before it serves. A scrub of a
+// large store takes hours, and the ledger may stall.
+const scrubPatience = 10 * time.Second
+
+// mark is an event that happens once. To set it again changes nothing.
+type mark struct {
+	once sync.Once
+	done chan struct{}
+}
+
+func newMark() *mark { return &mark{done: make(chan struct{})} }
+
+func (m *mark) set() { m.once.Do(func() { close(m.done) }) }
+
+// life tracks a node from start to serving.
+type life struct {
+	ready    *mark // serving, or Config.Ready is over
+	serving  *mark // the state is Serving
+	heard    *mark // members with one honest shard among them have answered
+	scrubbed *mark // the first scrub is over
+	compared *mark // the store has been compared with the ledger
+	log      *slog.Logger
+
+	mu    sync.Mutex
+	state string // guarded by mu
+}
+
+func newLife(log *slog.Logger) *life {
+	return &life{
+		log: log, state: Joining,
+		ready: newMark(), serving: newMark(), heard: newMark(), scrubbed: newMark(), compared: newMark(),
+	}
+}
+
+func (l *life) now() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state
+}
+
+// become moves to state and logs it. A serving node stays serving.
+func (l *life) become(state string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state == state || l.state == Serving {
+		return
+	}
+	l.state = state
+	l.log.Info("node is " + state)
+	if state == Serving {
+		l.serving.set()
+	}
+}
+
+// runReady closes ready once the node serves, or after patience.
+func (l *life) runReady(ctx context.Context, patience time.Duration) error {
+	if wait(ctx, patience, l.serving.done) {
+		l.ready.set()
+	}
+	return nil
+}
+
+// runServing makes the node serve once enough members have been heard, the disk has been scrubbed and the store has
+// been compared with the ledger. For the scrub and the comparison it waits scrubPatience at most. Until the scrub has
+// finished, damaged slivers are not counted as owed; until the comparison has, ended ones still are.
+func (l *life) runServing(ctx context.Context) error {
+	select {
+	case <-l.heard.done:
+	case <-ctx.Done():
+		return nil
+	}
+	patience := time.NewTimer(scrubPatience)
+	defer patience.Stop()
+	for _, m := range []*mark{l.scrubbed, l.compared} {
+		select {
+		case <-m.done:
+			continue
+		case <-patience.C:
+		case <-ctx.Done():
+		}
+		break
+	}
+	if ctx.Err() == nil {
+		l.become(Serving)
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package keeper
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"walrus/p2p"
+)
+
+// Status describes the node's duty to peers and operators.
+func (k *Keeper) Status() (p2p.NodeStatus, error) {
+	stats, err := k.shelf.Stats()
+	if err != nil {
+		return p2p.NodeStatus{}, wireError(err)
+	}
+	r, err := k.shelf.Room()
+	if err != nil {
+		return p2p.NodeStatus{}, wireError(err)
+	}
+	at, err := k.shelf.seats.now()
+	if err != nil {
+		return p2p.NodeStatus{}, err
+	}
+	height, text := k.chain.describe()
+	known := uint64(max(0, stats.Certificates-k.book.recording.Load())) // read before the debts: see record
+	st := p2p.NodeStatus{
+		State: k.life.now(), Epoch: at.Epoch(), Shards: at.shards,
+		Blobs: known, Slivers: uint64(stats.Slivers), Owed: k.debts.total(), Corrupt: uint64(k.damage.count()),
+		Height: height, Ledger: text[:min(len(text), p2p.MaxStatusText)],
+		DiskBytes: uint64(r.Used), DiskLimit: uint64(r.Limit), DiskFree: uint64(r.Free), DiskReserve: uint64(r.Reserve), Refuses: refusal(r.Refuses),
+	}
+	if st.Refuses != "" && st.State == Serving {
+		st.State = ReadOnly
+	}
+	for _, i := range slices.Backward(k.shelf.Incidents()) {
+		if len(st.Incidents) == p2p.MaxIncidents {
+			break
+		}
+		text := fmt.Sprintf("%s %s: %v", i.Time.UTC().Format(time.RFC3339), i.Path, i.Err)
+		st.Incidents = append(st.Incidents, text[:min(len(text), p2p.MaxStatusText)])
+	}
+	return st, nil
+}
+
+// Unready lists the reasons why this node should not be counted on yet.
+func (k *Keeper) Unready() (why []string) {
+	if state := k.life.now(); state != Serving {
+		why = append(why, "is "+state)
+	}
+	if !k.CaughtUp() {
+		_, text := k.chain.describe()
+		why = append(why, "ledger: "+text)
+	}
+	return why
+}
+
+// CaughtUp reports whether the ledger here has ever been as new as the network's.
+func (k *Keeper) CaughtUp() bool { return k.chain.caughtUp() }
+
+// Refuses returns the reason why the node takes no new data; empty if it takes data.
+func (k *Keeper) Refuses() string { return refusal(k.shelf.Refuses()) }
+
+// Backlog counts the blobs that lack slivers: those waiting and those being repaired.
+func (k *Keeper) Backlog() (waiting, active int) { return k.debts.backlog() }
+
+// Owed returns the number of slivers that should be here and are missing.
+func (k *Keeper) Owed() uint64 { return k.debts.total() }
+
+// Repaired returns the number of slivers rebuilt since the start.
+func (k *Keeper) Repaired() int64 { return k.repairer.repaired.Load() }

@@ -1,0 +1,41 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"walrus/node/keeper"
+	"walrus/p2p"
+)
+
+// backend answers peers: with the keeper for the node's duty, by itself for what the process knows.
+type backend struct {
+	keeper.Backend
+	n *Node
+}
+
+var _ p2p.Backend = backend{}
+
+// NodeStatus describes this node.
+func (b backend) NodeStatus(context.Context) (p2p.NodeStatus, error) { return b.n.Status() }
+
+// NodeHistory describes this node's past.
+func (b backend) NodeHistory(context.Context) ([]p2p.HistoryPoint, error) {
+	return b.n.history.points(), nil
+}
+
+// Status describes the node to peers and operators.
+func (n *Node) Status() (p2p.NodeStatus, error) {
+	st, err := n.keeper.Status()
+	if err != nil {
+		return p2p.NodeStatus{}, err
+	}
+	st.Version, st.Uptime, st.Peers = n.cfg.Version, time.Since(n.started), len(n.host.Libp2p().Network().Peers())
+	st.ClockAhead = time.Duration(n.clockAhead.Load())
+	for _, a := range n.host.Addrs() {
+		if text := a.String(); len(st.Addresses) < p2p.MaxAddresses && len(text) <= p2p.MaxStatusText {
+			st.Addresses = append(st.Addresses, text)
+		}
+	}
+	return st, nil
+}
