@@ -1,17 +1,12 @@
 # Everything people and CI run. `make` alone lists the targets.
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-# Packages with concurrency of their own: tested with the race detector too.
-RACE     := shards p2p dht store client gateway node ledger
-RACEPKGS := $(RACE:%=./%/...)
 FUZZTIME ?= 10s
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-# The race detector needs a C compiler; without one the same tests run plain, and say so.
-RACEFLAG  = $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC)" >/dev/null && echo -race)
 
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build man demo quick slowest test check unit race lint bench web soak sim fuzz clean
+.PHONY: help build man demo quick slowest test check race lint bench web soak sim fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +27,8 @@ quick: ## before each commit: format, vet, import rules, short tests of what cha
 slowest: ## the ten slowest tests
 	@scripts/slowest.sh
 
-test: check unit race ## all that must pass: format, vet, tests, race detector
+test: check ## all that must pass: format, vet, every test once; concurrent packages under the race detector
+	@scripts/test.sh
 
 check: ## gofmt and go vet
 	@unformatted=$$(find . -name '*.go' -not -path './.*' -not -path '*/testdata/*' | xargs gofmt -l); \
@@ -40,12 +36,8 @@ check: ## gofmt and go vet
 	@go vet ./...
 	@echo "gofmt and go vet: ok"
 
-unit: ## all tests
-	@go test ./...
-
-race: ## tests of the concurrent packages under the race detector, shortened
-	@test -n "$(RACEFLAG)" || echo "no C compiler: testing $(RACE) without the race detector"
-	@scripts/race.sh -short $(RACEFLAG) $(RACEPKGS)
+race: ## only the concurrent packages, under the race detector
+	@scripts/test.sh race
 
 lint: ## golangci-lint, as .golangci.yml says; downloads and builds it the first time
 	@go run $(GOLANGCI) run ./...

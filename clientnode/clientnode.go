@@ -34,16 +34,16 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Node is a running client process: a host and a DHT in client mode under a client.Client.
+// Node is a running client: a client.Client over a host and a DHT, its own or those of a storage node in its process.
 type Node struct {
-	host   *p2p.Host
-	dht    *dht.DHT
-	client *client.Client
-	chain  Chain
-	stop   context.CancelFunc
-	done   chan error
-	watch  sync.WaitGroup
-	close  func() error // once
+	host    *p2p.Host
+	dht     *dht.DHT
+	client  *client.Client
+	chain   Chain
+	stop    context.CancelFunc // ends the watch
+	watch   sync.WaitGroup
+	release func() error // closes the host and the DHT if they are the client's own
+	close   func() error // once
 }
 
 // swarm implements client.Swarm.
@@ -78,35 +78,70 @@ func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("client: %w", err), host.Close())
 	}
-	chain, err := open(host.Libp2p(), table.Connect)
+	c, err := newNode(cfg, host, table, open)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("client: %w", err), table.Close(), host.Close())
+		return nil, errors.Join(err, table.Close(), host.Close())
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	c := &Node{
-		host: host, dht: table, chain: chain, stop: stop, done: make(chan error, 1),
-		client: client.New(cfg.Client, swarm{host, table}, chain.Ledger, chain.Payer, cfg.Logger),
-	}
-	c.close = sync.OnceValue(c.leave)
-	go func() { c.done <- table.Run(run) }()
-	if err := c.client.OpenCache(); err != nil {
-		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
+	done := make(chan error, 1)
+	go func() { done <- table.Run(run) }()
+	c.release = func() error {
+		stop()
+		err := <-done
+		if errors.Is(err, context.Canceled) {
+			err = nil
+		}
+		return errors.Join(err, table.Close(), host.Close())
 	}
 	join, cancel := context.WithTimeout(ctx, cfg.Join)
 	defer cancel()
 	if err := table.Joined(join); err != nil {
 		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
 	}
-	if chain.Light != nil {
-		c.watch.Go(func() {
-			chain.Light.WatchClock(run, func(ahead time.Duration, wrong bool) {
-				if wrong {
-					cfg.Logger.Warn((&light.ClockError{Ahead: ahead}).Error())
-				}
-			})
-		})
+	c.watchClock(ctx, cfg.Logger)
+	return c, nil
+}
+
+// Beside opens a client on the host and the DHT of a storage node in the same process, which must outlive it. It uses
+// only Client and Logger of cfg. The node answers the client within the limits of any other peer.
+func Beside(ctx context.Context, cfg Config, host *p2p.Host, table *dht.DHT, open OpenChain) (*Node, error) {
+	c, err := newNode(cfg, host, table, open)
+	if err != nil {
+		return nil, err
+	}
+	c.watchClock(ctx, cfg.Logger)
+	return c, nil
+}
+
+func newNode(cfg Config, host *p2p.Host, table *dht.DHT, open OpenChain) (*Node, error) {
+	chain, err := open(host.Libp2p(), table.Connect)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	c := &Node{
+		host: host, dht: table, chain: chain, stop: func() {}, release: func() error { return nil },
+		client: client.New(cfg.Client, swarm{host, table}, chain.Ledger, chain.Payer, cfg.Logger),
+	}
+	c.close = sync.OnceValue(c.leave)
+	if err := c.client.OpenCache(); err != nil {
+		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
 	}
 	return c, nil
+}
+
+// watchClock warns while this machine's clock is wrong, until the client is closed.
+func (c *Node) watchClock(ctx context.Context, log *slog.Logger) {
+	ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if c.chain.Light == nil {
+		return
+	}
+	c.watch.Go(func() {
+		c.chain.Light.WatchClock(ctx, func(ahead time.Duration, wrong bool) {
+			if wrong {
+				log.Warn((&light.ClockError{Ahead: ahead}).Error())
+			}
+		})
+	})
 }
 
 // Client returns the client that stores and reads.
@@ -118,18 +153,14 @@ func (c *Node) Swarm() client.Swarm { return swarm{c.host, c.dht} }
 // Chain returns the process's view of the ledger.
 func (c *Node) Chain() Chain { return c.chain }
 
-// Close leaves the network. Closed again, it says the same.
+// Close leaves the network; a storage node beside the client stays. A second call returns the first one's error.
 func (c *Node) Close() error { return c.close() }
 
 func (c *Node) leave() error {
 	c.stop()
-	err := <-c.done
 	c.watch.Wait()
 	c.client.Close()
-	if errors.Is(err, context.Canceled) {
-		err = nil
-	}
-	return errors.Join(err, c.dht.Close(), c.host.Close())
+	return c.release()
 }
 
 // QueryStatus asks the node at a full multiaddr (with /p2p/ID) for its status, without joining the network.

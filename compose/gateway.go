@@ -6,37 +6,45 @@ import (
 
 	"walrus/clientnode"
 	"walrus/config"
-	"walrus/dht"
 	"walrus/gateway"
 	"walrus/ledger/wallet"
 )
 
-// NodeGateway makes the configuration of the gateway beside a node, and the function that opens its view of the ledger.
-// The gateway reaches the network through its node. node.yaml must configure a gateway.
-func NodeGateway(n *config.Node, version string, log *slog.Logger) (cfg clientnode.Config, open clientnode.OpenChain, gw gateway.SiteConfig, err error) {
+// Gateway configures a gateway and the client under it.
+type Gateway struct {
+	Client clientnode.Config
+	Open   clientnode.OpenChain
+	Site   gateway.SiteConfig
+}
+
+// DefaultGateway returns a Gateway of which only the site is set: for this machine, with the original's limits.
+func DefaultGateway() *Gateway { return &Gateway{Site: gateway.DefaultSite()} }
+
+// OperatorToken returns the token by which every record of the gateway's wallet can be managed.
+func (g *Gateway) OperatorToken() (string, error) {
+	return gateway.OperatorToken(g.Site.API.Store.OwnerKey)
+}
+
+// NodeGateway configures the gateway beside a node, for node.OpenGatewayBeside. node.yaml must have a section for it.
+func NodeGateway(n *config.Node, version string, log *slog.Logger) (*Gateway, error) {
 	genesis, err := config.LoadGenesis(n.Genesis)
 	if err != nil {
-		return cfg, nil, gw, err
-	}
-	here, err := n.LocalAddr()
-	if err != nil {
-		return cfg, nil, gw, err
+		return nil, err
 	}
 	var payer *wallet.Wallet
 	if n.Gateway.Wallet != "" {
 		if payer, err = wallet.Load(n.Gateway.Wallet); err != nil {
-			return cfg, nil, gw, err
+			return nil, err
 		}
 	}
-	cfg = config.ClientProcess(genesis.Network, version, log)
-	cfg.DHT = dht.Config{Bootstrap: append([]string{here}, n.Bootstrap...), MDNS: n.MDNS}
-	gw = gateway.DefaultSite()
-	gw.API.Version, gw.API.Publisher = version, payer != nil
-	gw.API.Store.UploadDir = filepath.Join(n.Home, "uploads")
-	if err := nodeGateway(&gw, &n.Gateway); err != nil {
-		return cfg, nil, gw, err
+	g := DefaultGateway()
+	g.Client, g.Open = config.ClientProcess(genesis.Network, version, log), clientnode.Light(genesis, payer, log)
+	g.Site.API.Version, g.Site.API.Publisher = version, payer != nil
+	g.Site.API.Store.UploadDir = filepath.Join(n.Home, "uploads")
+	if err := nodeGateway(&g.Site, &n.Gateway); err != nil {
+		return nil, err
 	}
-	return cfg, clientnode.Light(genesis, payer, log), gw, ownerKey(&gw, payer)
+	return g, ownerKey(&g.Site, payer)
 }
 
 // nodeGateway copies the gateway section of node.yaml into the gateway's configuration.
@@ -59,17 +67,17 @@ func nodeGateway(gw *gateway.SiteConfig, n *config.Gateway) error {
 	return nil
 }
 
-// ClientGateway makes the configuration of a gateway in c's network. With a wallet the gateway can also store.
-func ClientGateway(c *config.Client, version string, payer *wallet.Wallet, log *slog.Logger) (cfg clientnode.Config, open clientnode.OpenChain, gw gateway.SiteConfig, err error) {
-	cfg, open, err = c.Compose(version, payer, log)
-	gw = gateway.DefaultSite()
-	gw.API.Version, gw.API.Publisher = version, payer != nil
-	gw.API.Store.Epochs, gw.API.Store.TempDir = c.Epochs, c.TempDir
-	gw.Guard.JWT.Epochs = c.Epochs
-	if err == nil {
-		err = ownerKey(&gw, payer)
+// ClientGateway configures a gateway in c's network. With a wallet the gateway can also store.
+func ClientGateway(c *config.Client, version string, payer *wallet.Wallet, log *slog.Logger) (*Gateway, error) {
+	g := DefaultGateway()
+	var err error
+	if g.Client, g.Open, err = c.Compose(version, payer, log); err != nil {
+		return nil, err
 	}
-	return cfg, open, gw, err
+	g.Site.API.Version, g.Site.API.Publisher = version, payer != nil
+	g.Site.API.Store.Epochs, g.Site.API.Store.TempDir = c.Epochs, c.TempDir
+	g.Site.Guard.JWT.Epochs = c.Epochs
+	return g, ownerKey(&g.Site, payer)
 }
 
 // ownerKey derives the key for management tokens from the wallet, so that all gateways of one wallet accept them.

@@ -21,7 +21,7 @@ import (
 var contract = sync.OnceValues(func() (validator.Validator, error) {
 	cfg := fullConfig()
 	cfg.Store.TempDir = shared.dir
-	g, err := gateway.New(cfg, shared.client, slog.New(slog.DiscardHandler))
+	g, err := gateway.New(cfg, shared.client, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"walrus/client/jsonform"
 )
 
 // Tags group the routes in the document.
@@ -72,11 +74,11 @@ var errorBodyType = reflect.TypeFor[ErrorBody]()
 
 // storeResponses returns the responses of routes that store.
 func storeResponses(api huma.API) map[string]*huma.Response {
-	result := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[StoreResult](), true, "")
+	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[jsonform.StoreResult](), true, "")
 	return responses{
 		http.StatusOK: {Description: "The blob is stored.", Headers: map[string]*huma.Param{
 			ownerHeader: header("The token that lets its bearer extend and delete the record, if the upload made one that the publisher keeps.", "hSpNZ6E7eVyYCAQ_NJLDtA9FYSeVmXwq8zbyECQVjuc"),
-		}, Content: map[string]*huma.MediaType{"application/json": {Schema: result}}},
+		}, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}},
 		http.StatusBadRequest:            problem(api, "The request is malformed, or the ledger does not allow it."),
 		http.StatusRequestTimeout:        problem(api, "The body stopped coming."),
 		http.StatusRequestEntityTooLarge: problem(api, "The body is greater than this publisher takes."),

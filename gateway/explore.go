@@ -165,7 +165,8 @@ func (e *Explorer) Node(ctx context.Context, key string) (*pages.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, named := range []bool{false, true} { // IDs before names, or a node named like another's peer ID could pose as it
+	// IDs come before names, or a node named like another's peer ID could pose as it.
+	for _, named := range []bool{false, true} {
 		for i := range s.health.Nodes {
 			if n := &s.health.Nodes[i]; !named && n.Node.String() == key || named && n.Name == key {
 				node := s.node(n)

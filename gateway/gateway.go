@@ -21,23 +21,24 @@ type Gateway struct {
 	uploads *uploads // nil for an aggregator
 	blocked *blocklist
 	owners  *owners // nil: only the operator manages records
+	limits  Limits
 	handler http.Handler
-	// reserve holds the amount that a request will make the wallet pay, until it is settled.
-	reserve reserve
-	// checkSize refuses requests that may not store this many bytes, where the body does not tell.
-	checkSize func(ctx context.Context, size int64) error
-	stores    sync.WaitGroup // uploads being stored, with or without their clients
-	end       chan struct{}  // closed when they must give up
+	stores  sync.WaitGroup // uploads being stored, with or without their clients
+	end     chan struct{}  // closed when they must give up
 
 	stored, sent atomic.Uint64 // bytes of blobs since the start
 }
 
-// New makes a gateway over c, which needs a payer if the gateway is a publisher. It starts nothing.
-func New(cfg Config, c *client.Client, log *slog.Logger) (*Gateway, error) {
+// New makes a gateway over c, which needs a payer if the gateway is a publisher. Without limits, nil, every request may
+// spend what the wallet holds. New starts nothing.
+func New(cfg Config, c *client.Client, limits Limits, log *slog.Logger) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, client: c, log: log, reserve: unlimited, checkSize: anySize, end: make(chan struct{})}
+	if limits == nil {
+		limits = unlimited{}
+	}
+	g := &Gateway{cfg: cfg, client: c, log: log, limits: limits, end: make(chan struct{})}
 	var err error
 	if g.blocked, err = openBlocklist(cfg.Read.Blocklist); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

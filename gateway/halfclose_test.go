@@ -24,7 +24,7 @@ func listen(t testing.TB, handler http.Handler, adjust func(*gateway.Config)) (a
 	if adjust != nil {
 		adjust(&cfg)
 	}
-	g, err := gateway.New(cfg, shared.client, slog.New(slog.DiscardHandler))
+	g, err := gateway.New(cfg, shared.client, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,12 +10,13 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"walrus/client"
+	"walrus/client/jsonform"
 )
 
 // BlobList is one page of a list of records.
 type BlobList struct {
-	Blobs         []BlobObject `json:"blobs" nullable:"false" doc:"Records, those that end first come first."`
-	NextPageToken string       `json:"nextPageToken,omitempty" example:"AAAAIwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" doc:"The page_token of the next page; absent on the last."`
+	Blobs         []jsonform.BlobObject `json:"blobs" nullable:"false" doc:"Records, those that end first come first."`
+	NextPageToken string                `json:"nextPageToken,omitempty" example:"AAAAIwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" doc:"The page_token of the next page; absent on the last."`
 }
 
 func (g *Gateway) addList(api huma.API) {
@@ -56,7 +57,7 @@ func (g *Gateway) list(w http.ResponseWriter, r *http.Request, size int, after [
 
 // newPage makes a page of up to size records that come after a place in the order.
 func newPage(records []client.OwnedBlob, size int, after []byte) BlobList {
-	page := BlobList{Blobs: []BlobObject{}}
+	page := BlobList{Blobs: []jsonform.BlobObject{}}
 	for i := range records {
 		switch b := &records[i]; {
 		case slices.Compare(pagePlace(b), after) <= 0:
@@ -64,7 +65,7 @@ func newPage(records []client.OwnedBlob, size int, after []byte) BlobList {
 			page.NextPageToken = base64.RawURLEncoding.EncodeToString(pagePlace(&records[i-1]))
 			return page
 		default:
-			page.Blobs = append(page.Blobs, NewBlobObject(b.Object, &b.Blob))
+			page.Blobs = append(page.Blobs, jsonform.NewBlobObject(b.Object, &b.Blob))
 		}
 	}
 	return page

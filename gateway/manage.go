@@ -9,19 +9,20 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"walrus/client"
+	"walrus/client/jsonform"
 	"walrus/ledger"
 	"walrus/shards"
 )
 
 // Deleted lists the records that were deleted.
 type Deleted struct {
-	Deleted []BlobObject `json:"deleted" nullable:"false" doc:"The records as they were."`
+	Deleted []jsonform.BlobObject `json:"deleted" nullable:"false" doc:"The records as they were."`
 }
 
 // Extension reports the extended record and the cost.
 type Extension struct {
-	BlobObject BlobObject    `json:"blobObject" doc:"The record as it is now."`
-	Cost       ledger.Amount `json:"cost" example:"132300" doc:"What was paid, in FROST."`
+	BlobObject jsonform.BlobObject `json:"blobObject" doc:"The record as it is now."`
+	Cost       ledger.Amount       `json:"cost" example:"132300" doc:"What was paid, in FROST."`
 }
 
 // addManage adds the routes for owners of records.
@@ -110,7 +111,7 @@ func (g *Gateway) deleteObject(w http.ResponseWriter, r *http.Request, object le
 	if _, err := g.client.Delete(ctx, object); err != nil {
 		return err
 	}
-	return writeJSON(w, Deleted{[]BlobObject{NewBlobObject(object, rec)}})
+	return writeJSON(w, Deleted{[]jsonform.BlobObject{jsonform.NewBlobObject(object, rec)}})
 }
 
 // deleteBlob deletes the records of a blob that belong to the requester: all of them for the operator.
@@ -140,7 +141,7 @@ func (g *Gateway) deleteBlob(w http.ResponseWriter, r *http.Request, id shards.B
 		if _, err := g.client.Delete(ctx, rec.Object); err != nil {
 			return err
 		}
-		out.Deleted = append(out.Deleted, NewBlobObject(rec.Object, &rec.Blob))
+		out.Deleted = append(out.Deleted, jsonform.NewBlobObject(rec.Object, &rec.Blob))
 	}
 	switch {
 	case !there:
@@ -159,12 +160,12 @@ func (g *Gateway) extend(w http.ResponseWriter, r *http.Request, object ledger.O
 		return err
 	}
 	var b bill
-	changed, err := g.client.Extend(ctx, object, epochs, client.ExtendOptions{Approve: b.approve(ctx, g.reserve)})
+	changed, err := g.client.Extend(ctx, object, epochs, client.ExtendOptions{Approve: b.approve(ctx, g.limits)})
 	if err != nil {
 		b.failed(err)
 		return err
 	}
 	b.paid(changed.Cost)
 	rec.End = changed.EndEpoch
-	return writeJSON(w, Extension{NewBlobObject(object, rec), changed.Cost.Storage})
+	return writeJSON(w, Extension{jsonform.NewBlobObject(object, rec), changed.Cost.Storage})
 }

@@ -7,14 +7,15 @@ import (
 	"strings"
 	"testing"
 
+	"walrus/client/jsonform"
 	"walrus/gateway"
 )
 
 // stored stores data and returns the result and the owner's token.
-func stored(t testing.TB, url string, data []byte) (gateway.StoreResult, string) {
+func stored(t testing.TB, url string, data []byte) (jsonform.StoreResult, string) {
 	t.Helper()
 	a := do(t, http.MethodPut, url, bytes.NewReader(data))
-	var res gateway.StoreResult
+	var res jsonform.StoreResult
 	if err := json.Unmarshal(a.body, &res); a.code != http.StatusOK || err != nil {
 		t.Fatalf("PUT %s: %d %s", url, a.code, a.body)
 	}

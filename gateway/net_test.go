@@ -170,7 +170,7 @@ func serve(t testing.TB, adjust func(*gateway.Config)) *httptest.Server {
 
 func serveConfig(t testing.TB, cfg gateway.Config) (*gateway.Gateway, *httptest.Server) {
 	t.Helper()
-	g, err := gateway.New(cfg, shared.client, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	g, err := gateway.New(cfg, shared.client, nil, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,15 +7,20 @@ import (
 	"walrus/client"
 )
 
-// reserve holds the amount that a request will make the wallet pay, or returns an error if it is too much. settle
-// replaces the held amount by the amount paid.
-type reserve func(ctx context.Context, frost uint64) (settle func(paid uint64), err error)
+// Limits bound what a request may spend and store. *guard.Guard implements them.
+type Limits interface {
+	// Reserve holds the amount that the request of ctx will make the wallet pay, or returns an error if it is too much.
+	// settle replaces the held amount by the amount paid.
+	Reserve(ctx context.Context, frost uint64) (settle func(paid uint64), err error)
+	// CheckSize returns an error if the request of ctx may not store this many bytes.
+	CheckSize(ctx context.Context, size int64) error
+}
 
-// unlimited is the reserve of a gateway without a guard.
-func unlimited(context.Context, uint64) (func(uint64), error) { return func(uint64) {}, nil }
+// unlimited implements Limits for a gateway without a guard.
+type unlimited struct{}
 
-// anySize is the checkSize of a gateway without a guard.
-func anySize(context.Context, int64) error { return nil }
+func (unlimited) Reserve(context.Context, uint64) (func(uint64), error) { return func(uint64) {}, nil }
+func (unlimited) CheckSize(context.Context, int64) error                { return nil }
 
 // bill tracks what one request makes the wallet pay: reserved as planned, then settled as paid.
 type bill struct {
@@ -24,10 +29,10 @@ type bill struct {
 }
 
 // approve reserves the cost of each plan; a new plan replaces the one before. ctx is the request's.
-func (b *bill) approve(ctx context.Context, reserve reserve) func(client.Cost) error {
+func (b *bill) approve(ctx context.Context, limits Limits) func(client.Cost) error {
 	return func(c client.Cost) error {
 		b.end(0)
-		settle, err := reserve(ctx, uint64(c.Total()))
+		settle, err := limits.Reserve(ctx, uint64(c.Total()))
 		if err == nil {
 			b.planned, b.settle = uint64(c.Total()), settle
 		}
@@ -61,7 +66,7 @@ func mayBePaid(err error) bool {
 // pay stores within the client's spending limit, and counts the bytes stored. ctx is the request's.
 func (g *Gateway) pay(ctx context.Context, opt client.StoreOptions, store func(client.StoreOptions) (*client.StoreResult, error)) (*client.StoreResult, error) {
 	var b bill
-	opt.Approve = b.approve(ctx, g.reserve)
+	opt.Approve = b.approve(ctx, g.limits)
 	res, err := store(opt)
 	if mayBePaid(err) || res == nil {
 		b.failed(err)

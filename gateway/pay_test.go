@@ -9,6 +9,12 @@ import (
 	"walrus/client"
 )
 
+// noting implements Limits by a function that is told of every reservation.
+type noting func(frost uint64) (settle func(paid uint64))
+
+func (n noting) Reserve(_ context.Context, frost uint64) (func(uint64), error) { return n(frost), nil }
+func (n noting) CheckSize(context.Context, int64) error                        { return nil }
+
 func TestBill(t *testing.T) {
 	for name, tt := range map[string]struct {
 		end  func(*bill)
@@ -21,10 +27,10 @@ func TestBill(t *testing.T) {
 	} {
 		var held, paid []uint64
 		var b bill
-		approve := b.approve(t.Context(), func(_ context.Context, frost uint64) (func(uint64), error) {
+		approve := b.approve(t.Context(), noting(func(frost uint64) func(uint64) {
 			held = append(held, frost)
-			return func(p uint64) { paid = append(paid, p) }, nil
-		})
+			return func(p uint64) { paid = append(paid, p) }
+		}))
 		for _, plan := range []client.Cost{{Storage: 50}, {Storage: 60, Fee: 10}} { // the second replaces the first
 			if err := approve(plan); err != nil {
 				t.Fatal(err)

@@ -214,7 +214,8 @@ func (f *quiltFile) CopyRange(ctx context.Context, w io.Writer, off, n int64, _ 
 	out := &window{w, off, n}
 	var err error
 	if f.first != nil {
-		defer context.AfterFunc(ctx, func() { f.cancel(context.Cause(ctx)) })() // the writer knows only the context it was made with
+		// The writer knows only the context it was made with.
+		defer context.AfterFunc(ctx, func() { f.cancel(context.Cause(ctx)) })()
 		_, err = f.first.WriteTo(out)
 		f.first = nil
 	} else {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"walrus/client/jsonform"
 	"walrus/gateway"
 )
 
@@ -125,7 +126,7 @@ func TestQuilt(t *testing.T) {
 		`[{"identifier":"b.txt","tags":{"content-type":"text/plain","n":1,"x-other":"y","o":{"a": [1]}}}]`)})...)
 	a := do(t, http.MethodPut, s.URL+"/v1/quilts?epochs=2&quilt_version=V1", bytes.NewReader(body), "Content-Type", kind)
 	var res struct {
-		Blob  gateway.StoreResult `json:"blobStoreResult"`
+		Blob  jsonform.StoreResult `json:"blobStoreResult"`
 		Files []struct {
 			Identifier, QuiltPatchID string
 			Range                    [2]int

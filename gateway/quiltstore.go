@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"walrus/client"
+	"walrus/client/jsonform"
 	"walrus/quilt"
 )
 
@@ -27,8 +28,8 @@ const (
 
 // QuiltStoreResult is the response to storing a quilt.
 type QuiltStoreResult struct {
-	Blob  StoreResult       `json:"blobStoreResult" doc:"The quilt as a blob."`
-	Files []StoredQuiltBlob `json:"storedQuiltBlobs" nullable:"false" doc:"Its files, by identifier."`
+	Blob  jsonform.StoreResult `json:"blobStoreResult" doc:"The quilt as a blob."`
+	Files []StoredQuiltBlob    `json:"storedQuiltBlobs" nullable:"false" doc:"Its files, by identifier."`
 }
 
 // StoredQuiltBlob is one file of a stored quilt.
@@ -39,7 +40,7 @@ type StoredQuiltBlob struct {
 }
 
 func newQuiltStoreResult(r *client.QuiltResult) QuiltStoreResult {
-	out := QuiltStoreResult{Blob: NewStoreResult(r.StoreResult), Files: make([]StoredQuiltBlob, 0, len(r.Patches))}
+	out := QuiltStoreResult{Blob: jsonform.New(r.StoreResult), Files: make([]StoredQuiltBlob, 0, len(r.Patches))}
 	for _, p := range r.Patches {
 		out.Files = append(out.Files, StoredQuiltBlob{p.Identifier, p.ID, [2]int{p.Start, p.End}})
 	}
@@ -112,7 +113,7 @@ func (g *Gateway) storeQuilt(w http.ResponseWriter, r *http.Request, opt client.
 	if err != nil {
 		return err
 	}
-	if err := g.checkSize(r.Context(), int64(q.Size())); err != nil {
+	if err := g.limits.CheckSize(r.Context(), int64(q.Size())); err != nil {
 		return err
 	}
 	ctx, done := g.storing(r.Context())

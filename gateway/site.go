@@ -70,10 +70,9 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	if s.gateway, err = New(cfg.API, c, log); err != nil {
+	if s.gateway, err = New(cfg.API, c, g, log); err != nil {
 		return nil, err
 	}
-	s.gateway.reserve, s.gateway.checkSize = g.Reserve, g.CheckSize
 	if q := &cfg.Guard.Quota; cfg.API.Publisher && !cfg.Guard.Loopback && cfg.Guard.JWT.Secret == "" && q.Spend == 0 && q.TotalSpend == 0 {
 		log.Warn("whoever reaches this publisher may spend what its wallet holds: ask for tokens or limit what is spent", "bind", cfg.API.Bind)
 	}
@@ -88,7 +87,7 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	faces, err := pages.New(pages.Config{
 		Publisher: cfg.API.Publisher, Aggregator: cfg.API.Aggregator, MaxUpload: cfg.API.Store.MaxBody, MaxQuilt: cfg.API.Store.MaxQuiltBody,
 		TempDir: cfg.API.Store.TempDir, Epochs: cfg.API.Store.Epochs,
-	}, s.explorer, log)
+	}, s.explorer, s.explorer, log)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"walrus/client"
+	"walrus/client/jsonform"
 	"walrus/ledger"
 )
 
@@ -98,7 +99,7 @@ func (g *Gateway) storeBlob(w http.ResponseWriter, r *http.Request, body *spool,
 		return err
 	}
 	g.tellOwner(w.Header(), res, opt)
-	return writeJSON(w, NewStoreResult(res))
+	return writeJSON(w, jsonform.New(res))
 }
 
 // storing returns the context for storing a blob.

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"testing"
 
-	"walrus/gateway"
+	"walrus/client/jsonform"
 )
 
 func random(seed uint64, size int) []byte {
@@ -24,7 +24,7 @@ func put(t testing.TB, url string, data []byte) string {
 	if a.code != http.StatusOK {
 		t.Fatalf("PUT %s: %d %s", url, a.code, a.body)
 	}
-	var res gateway.StoreResult
+	var res jsonform.StoreResult
 	if err := json.Unmarshal(a.body, &res); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestStoreByForce(t *testing.T) {
 	records := map[string]bool{}
 	for range 2 {
 		a := do(t, http.MethodPut, s.URL+"/v1/blobs?force=true", bytes.NewReader(data))
-		var res gateway.StoreResult
+		var res jsonform.StoreResult
 		if err := json.Unmarshal(a.body, &res); err != nil || a.code != http.StatusOK || res.NewlyCreated == nil {
 			t.Fatalf("stored by force: %d %s, %v", a.code, a.body, err)
 		}

@@ -55,6 +55,7 @@ func TestCleanedTempFolders(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				defer res.Body.Close()
 				return answer{code: res.StatusCode}
 			},
 		} {

@@ -97,7 +97,7 @@ func (u *uploads) mayHave(hook *handler.HookEvent) error {
 	if info.SizeIsDeferred {
 		size = -1
 	}
-	return u.g.checkSize(hook.Context, size)
+	return u.g.limits.CheckSize(hook.Context, size)
 }
 
 // spend replaces the parts of a stored whole by their outcome.

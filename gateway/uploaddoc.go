@@ -5,6 +5,8 @@ import (
 	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"walrus/client/jsonform"
 )
 
 // The parameters of resumable uploads, for the document: tusd reads the headers itself. The protocol decides which are
@@ -55,14 +57,14 @@ func uploadOperation(api huma.API, method string, one bool) huma.Operation {
 	if method == http.MethodPatch || method == http.MethodPost {
 		op.RequestBody = &huma.RequestBody{Description: "The piece; may be missing when an upload begins. Its type by the tus protocol, application/offset+octet-stream, is as good.", Required: method == http.MethodPatch, Content: binary}
 	}
-	result := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[StoreResult](), true, "")
+	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[jsonform.StoreResult](), true, "")
 	refusal := func(description string) *huma.Response {
 		r := problem(api, description)
 		r.Content["text/plain"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 		return r
 	}
 	rs := responses{
-		http.StatusOK:                    {Description: "As asked.", Content: map[string]*huma.MediaType{"application/json": {Schema: result}}},
+		http.StatusOK:                    {Description: "As asked.", Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}},
 		http.StatusCreated:               {Description: "The upload has begun.", Headers: map[string]*huma.Param{"Location": header("Where the pieces go.", "/v1/uploads/24e533e02ec3bc40c387f1a0e460e216")}},
 		http.StatusNoContent:             {Description: "Done.", Headers: map[string]*huma.Param{"Upload-Offset": header("Where the next piece begins.", "1000")}},
 		http.StatusBadRequest:            refusal("The request is malformed."),

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"walrus/client"
+	"walrus/client/jsonform"
 )
 
 // The files of an upload: its bytes, tusd's information, and the outcome.
@@ -132,7 +133,7 @@ func (u *uploads) storeUpload(ctx context.Context, id string) (done *uploadDone,
 		return nil, err
 	}
 	done = &uploadDone{BlobID: res.BlobID.String(), Size: info.Size, Token: u.g.ownerOf(res, opt)}
-	if done.Result, err = json.Marshal(NewStoreResult(res)); err != nil {
+	if done.Result, err = json.Marshal(jsonform.New(res)); err != nil {
 		return nil, err
 	}
 	if !info.IsFinal {

@@ -77,7 +77,7 @@ func (u *uploads) admit(hook handler.HookEvent) (res handler.HTTPResponse, same 
 	return res, same, err
 }
 
-// room returns an error if there is no room for one more upload. An upload made of parts gives their room back as soon as
+// room returns an error if there is no room for one more upload. An upload made of parts gives their room back once
 // it is stored.
 func (u *uploads) room(parts int) error {
 	if err := u.dir.ready(); err != nil {

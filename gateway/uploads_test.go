@@ -16,6 +16,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"walrus/client/jsonform"
 	"walrus/gateway"
 )
 
@@ -76,7 +77,7 @@ func TestUpload(t *testing.T) {
 	}
 	a = piece(t, url, off, data[off:]) // the protocol demands an answer without a body
 	id := a.header.Get("Walrus-Blob-Id")
-	var res gateway.StoreResult
+	var res jsonform.StoreResult
 	if err := json.Unmarshal([]byte(a.header.Get("Walrus-Store-Result")), &res); err != nil || a.code != http.StatusNoContent || res.NewlyCreated == nil ||
 		res.NewlyCreated.BlobObject.BlobID.String() != id || a.header.Get("Walrus-Owner-Token") == "" {
 		t.Fatalf("last piece: %d %s %v", a.code, a.body, a.header)
@@ -287,7 +288,7 @@ func TestConcatenation(t *testing.T) {
 	list := "final;" + strings.Join(urls, " ")
 	a := concat(t, s.URL, list, -1, "Upload-Metadata", "epochs "+b64("3"))
 	final, id := a.header.Get("Location"), a.header.Get("Walrus-Blob-Id")
-	var res gateway.StoreResult
+	var res jsonform.StoreResult
 	if err := json.Unmarshal([]byte(a.header.Get("Walrus-Store-Result")), &res); err != nil || a.code != http.StatusCreated || res.NewlyCreated == nil {
 		t.Fatalf("final: %d %s %v", a.code, a.body, a.header)
 	}

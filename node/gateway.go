@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"syscall"
 
@@ -11,8 +12,7 @@ import (
 	"walrus/gateway"
 )
 
-// GatewayNode serves the network over HTTP, as a client of it. It has its own host even in the process of a storage
-// node, so that it asks all nodes alike, its own neighbor included.
+// GatewayNode serves the network over HTTP, as a client of it.
 type GatewayNode struct {
 	client   *clientnode.Node
 	site     *gateway.Site
@@ -22,34 +22,53 @@ type GatewayNode struct {
 
 // OpenGateway listens on the configured addresses and joins the network. The result must be run or closed.
 func OpenGateway(ctx context.Context, cfg clientnode.Config, open clientnode.OpenChain, gw gateway.SiteConfig) (*GatewayNode, error) {
-	g := &GatewayNode{}
-	if err := g.open(ctx, cfg, open, gw); err != nil {
-		return nil, errors.Join(err, g.Close())
-	}
-	return g, nil
+	return openGateway(ctx, cfg.Logger, gw, func() (*clientnode.Node, error) { return clientnode.Open(ctx, cfg, open) })
 }
 
-func (g *GatewayNode) open(ctx context.Context, cfg clientnode.Config, open clientnode.OpenChain, gw gateway.SiteConfig) (err error) {
+// OpenGatewayBeside opens a gateway on the host of n, which must run until the gateway has ended. The gateway asks n as
+// it asks every other node.
+func OpenGatewayBeside(ctx context.Context, n *Node, cfg clientnode.Config, open clientnode.OpenChain, gw gateway.SiteConfig) (*GatewayNode, error) {
+	return openGateway(ctx, cfg.Logger, gw, func() (*clientnode.Node, error) {
+		return clientnode.Beside(ctx, cfg, n.host, n.dht, open)
+	})
+}
+
+// openGateway listens before it opens the client: an address that is taken is the usual mistake.
+func openGateway(ctx context.Context, log *slog.Logger, gw gateway.SiteConfig, open func() (*clientnode.Node, error)) (g *GatewayNode, err error) {
+	g = &GatewayNode{}
+	defer func() {
+		if err != nil {
+			g, err = nil, errors.Join(err, g.Close())
+		}
+	}()
+	if err := g.listen(ctx, gw, log); err != nil {
+		return g, err
+	}
+	if g.client, err = open(); err != nil {
+		return g, err
+	}
+	gw.Light = g.client.Chain().Light
+	g.site, err = gateway.NewSite(gw, g.client.Client(), log)
+	return g, err
+}
+
+func (g *GatewayNode) listen(ctx context.Context, gw gateway.SiteConfig, log *slog.Logger) (err error) {
 	var lc net.ListenConfig
 	if g.listener, err = lc.Listen(ctx, "tcp", gw.API.Bind); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
-	if gw.Metrics != "" {
-		g.metrics, err = lc.Listen(ctx, "tcp", gw.Metrics)
-		switch {
-		case gw.MetricsIfFree && errors.Is(err, syscall.EADDRINUSE):
-			g.metrics = nil // nil again: the interface may hold a nil pointer
-			cfg.Logger.Warn("the gateway serves no metrics, as their address is taken", "addr", gw.Metrics)
-		case err != nil:
-			return fmt.Errorf("gateway: metrics: %w", err)
-		}
+	if gw.Metrics == "" {
+		return nil
 	}
-	if g.client, err = clientnode.Open(ctx, cfg, open); err != nil {
-		return err
+	g.metrics, err = lc.Listen(ctx, "tcp", gw.Metrics)
+	switch {
+	case gw.MetricsIfFree && errors.Is(err, syscall.EADDRINUSE):
+		g.metrics = nil // nil again: the interface may hold a nil pointer
+		log.Warn("the gateway serves no metrics: their address is taken", "addr", gw.Metrics)
+	case err != nil:
+		return fmt.Errorf("gateway: metrics: %w", err)
 	}
-	gw.Light = g.client.Chain().Light
-	g.site, err = gateway.NewSite(gw, g.client.Client(), cfg.Logger)
-	return err
+	return nil
 }
 
 // URL returns the gateway's base URL.
@@ -63,7 +82,7 @@ func (g *GatewayNode) MetricsURL() string {
 	return "http://" + g.metrics.Addr().String() + "/metrics"
 }
 
-// Run serves until ctx ends, and leaves the network.
+// Run serves until ctx ends and the last requests have drained, and closes the client.
 func (g *GatewayNode) Run(ctx context.Context) error {
 	err := g.site.Serve(ctx, g.listener, g.metrics)
 	return errors.Join(err, g.client.Close())

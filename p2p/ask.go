@@ -113,7 +113,7 @@ func (h *Host) open(ctx context.Context, to target) (*stream, error) {
 	if err != nil {
 		return nil, callError(context.Cause(ctx), err)
 	}
-	st = countedStream{st, &h.traffic}
+	st = h.counted(st)
 	return &stream{Stream: st, r: bufio.NewReaderSize(st, readBuffer), to: to}, nil
 }
 

@@ -23,8 +23,8 @@ func protocolID(network, name string) protocol.ID {
 	return protocol.ID("/walrus/" + network + "/" + name)
 }
 
-// Host asks other peers and, after Serve, answers them. It owns the libp2p host of this process. Its methods may be
-// called concurrently.
+// Host asks peers, itself included, and after Serve answers them. It owns the libp2p host of this process. Its methods
+// may be called concurrently.
 type Host struct {
 	host   host.Host // constant, like cfg
 	cfg    Config
@@ -59,7 +59,7 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Host{host: h, cfg: cfg, pool: newPool(cfg.Limits.IdleTimeout), stop: func() {}}, nil
+	return &Host{host: newSelfHost(h), cfg: cfg, pool: newPool(cfg.Limits.IdleTimeout), stop: func() {}}, nil
 }
 
 // ID returns the host's peer ID.
@@ -128,7 +128,7 @@ func (h *Host) Serve(ctx context.Context, b Backend) error {
 				return
 			}
 			defer h.server.Done()
-			s.serve(ctx, countedStream{st, &h.traffic}, st.Conn().RemotePeer(), handle)
+			s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), handle)
 		})
 	}
 	return nil

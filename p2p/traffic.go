@@ -21,6 +21,14 @@ type countedStream struct {
 	traffic *traffic
 }
 
+// counted counts the bytes of a stream, unless they stay in this process.
+func (h *Host) counted(st network.Stream) network.Stream {
+	if _, own := st.(*selfStream); own {
+		return st
+	}
+	return countedStream{st, &h.traffic}
+}
+
 func (s countedStream) Read(b []byte) (int, error) {
 	n, err := s.Stream.Read(b)
 	s.traffic.received.Add(uint64(n))

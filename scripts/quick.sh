@@ -33,6 +33,8 @@ fi
 affected=$(go list -f '{{.ImportPath}} {{join .Deps " "}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... |
 	awk -v list="$packages" 'BEGIN { n = split(list, p, "\n"); for (i = 1; i <= n; i++) want[p[i]] }
 	{ for (i = 1; i <= NF; i++) if ($i in want) { print $1; next } }')
+export GOTMPDIR="${GOTMPDIR:-${TMPDIR:-/tmp}}" TMPDIR
+TMPDIR=$(scripts/tmpdir.sh)
 # shellcheck disable=SC2086 # one package a word
 {
 	go vet $affected

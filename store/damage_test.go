@@ -18,11 +18,13 @@ import (
 	"time"
 
 	"walrus/internal/badgerdisk"
+	"walrus/internal/faultfs"
 	"walrus/shards"
 )
 
 // TestMain lets the tests run parts of themselves in processes of their own, which may die.
 func TestMain(m *testing.M) {
+	faultfs.Main()
 	if part := os.Getenv("STORE_TEST_PART"); part != "" {
 		parts[part](os.Getenv("STORE_TEST_DIR"))
 		os.Exit(0)
@@ -220,30 +222,34 @@ func TestDamage(t *testing.T) {
 	}
 	t.Logf("seed %d", seed)
 	templates := []string{makeTemplate(t, false), makeTemplate(t, true)}
-	work := t.TempDir()
 	for trial := range trials {
-		r := rand.New(rand.NewPCG(seed, uint64(trial)))
-		dir := filepath.Join(work, "trial")
-		check(t, os.RemoveAll(dir))
-		copyTree(t, dir, templates[trial%2])
-		var harms []string
-		noted := true
-		for range 1 + r.IntN(3)*r.IntN(2) {
-			path, err := pick(r, dir)
-			check(t, err)
-			what, n, err := harm(r, path)
-			check(t, err)
-			noted = noted && n
-			harms = append(harms, what)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		out, err := command(ctx, "damaged", dir, fmt.Sprintf("STORE_TEST_NOTED=%t", noted)).CombinedOutput()
-		cancel()
-		if err != nil {
-			t.Errorf("trial %d of seed %d: %v\n%s\n%.6000s", trial, seed, err, strings.Join(harms, "\n"), out)
-		} else {
-			t.Logf("trial %d: %s\n%s", trial, strings.Join(harms, "\n"), out)
-		}
+		t.Run(strconv.Itoa(trial), func(t *testing.T) {
+			t.Parallel()
+			damageTrial(t, rand.New(rand.NewPCG(seed, uint64(trial))), templates[trial%2])
+		})
+	}
+}
+
+func damageTrial(t *testing.T, r *rand.Rand, template string) {
+	dir := t.TempDir()
+	copyTree(t, dir, template)
+	var harms []string
+	noted := true
+	for range 1 + r.IntN(3)*r.IntN(2) {
+		path, err := pick(r, dir)
+		check(t, err)
+		what, n, err := harm(r, path)
+		check(t, err)
+		noted = noted && n
+		harms = append(harms, what)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := command(ctx, "damaged", dir, fmt.Sprintf("STORE_TEST_NOTED=%t", noted)).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s\n%.6000s", err, strings.Join(harms, "\n"), out)
+	} else {
+		t.Logf("%s\n%s", strings.Join(harms, "\n"), out)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"walrus/bench"
+	"walrus/internal/bench"
 )
 
 const benchLong = `Measure how fast this machine encodes, decodes and repairs, and how near that is to what it could do at best.
@@ -146,7 +146,7 @@ type benchReport struct {
 	Cases []*bench.Result `json:"cases,omitempty"` // all results if there are several; the first is repeated above
 }
 
-func (a *app) printBench(results []*bench.Result) error {
+func (a *terminal) printBench(results []*bench.Result) error {
 	r := results[0]
 	err := table(a.stdout, "", [][]string{
 		{"shards", fmt.Sprint(r.Shards)},

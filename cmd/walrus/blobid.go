@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"walrus/client/jsonform"
 	"walrus/config"
 	"walrus/shards"
 )
@@ -94,7 +95,7 @@ func (a *app) blobID(ctx context.Context, path string, n int) (err error) {
 			File            string        `json:"file"`
 			UnencodedLength uint64        `json:"unencodedLength"`
 			EncodingType    string        `json:"encodingType"`
-		}{meta.ID(), path, in.size, encodingType})
+		}{meta.ID(), path, in.size, jsonform.EncodingType})
 	}
 	_, err = fmt.Fprintln(a.stdout, meta.ID())
 	return err

@@ -137,7 +137,7 @@ func countSlivers(list []client.ShardStatus) map[string]int {
 	return count
 }
 
-func (a *app) printBlobStatus(com *certs.Committee, st *client.BlobStatus) error {
+func (a *terminal) printBlobStatus(com *certs.Committee, st *client.BlobStatus) error {
 	state, kept := "not certified: store it again to finish", "unknown"
 	switch {
 	case st.Certificate != nil:
@@ -192,7 +192,7 @@ func (a *app) printBlobStatus(com *certs.Committee, st *client.BlobStatus) error
 }
 
 // printShardMap shows a letter for each shard: the worse of its two slivers.
-func (a *app) printShardMap(list []client.ShardStatus) error {
+func (a *terminal) printShardMap(list []client.ShardStatus) error {
 	var b strings.Builder
 	for at := 0; at < len(list); at += mapWidth {
 		fmt.Fprintf(&b, "  %5d ", at)

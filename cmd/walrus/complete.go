@@ -37,7 +37,8 @@ func (a *app) addCompletions(c *cobra.Command) {
 	}
 	for name, words := range flagWords {
 		if c.LocalFlags().Lookup(name) != nil {
-			_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // cannot fail: the flag exists
+			// It cannot fail: the flag exists.
+			_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
 	for _, dir := range []string{"home", "dir"} {

@@ -59,7 +59,8 @@ func (p *passphraseFlags) get(ctx context.Context, a *app, isNew bool) (string, 
 		return word, nil
 	}
 	if word := a.env(envPassphrase); word != "" {
-		if err := userfile.CheckText([]byte(word)); err != nil && isNew { // existing blobs may have such passphrases, so reading accepts them
+		// Existing blobs may have passphrases that are no text, so reading accepts them.
+		if err := userfile.CheckText([]byte(word)); err != nil && isNew {
 			return "", fmt.Errorf("read passphrase: $%s: %w", envPassphrase, err)
 		}
 		rest, marked := userfile.CutBOM([]byte(word)) // a shell may have read it from a file
@@ -80,7 +81,7 @@ func (p *passphraseFlags) get(ctx context.Context, a *app, isNew bool) (string, 
 }
 
 // askSecret reads a secret from the terminal without showing it, even if standard input is something else.
-func (a *app) askSecret(ctx context.Context, prompt string) (string, error) {
+func (a *terminal) askSecret(ctx context.Context, prompt string) (string, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return "", fmt.Errorf("there is no terminal to ask for the passphrase on: set $%s or give --passphrase-file FILE", envPassphrase)

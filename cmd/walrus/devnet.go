@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"walrus/compose"
 	"walrus/config"
-	"walrus/gateway"
 	"walrus/ledger"
 	"walrus/node"
 )
@@ -114,7 +114,7 @@ of the log.
   xdg-open http://127.0.0.1:31415/`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := g.apply(new(gateway.SiteConfig)); err != nil { // check before anything is created
+			if err := g.apply(new(compose.Gateway)); err != nil { // check before anything is created
 				return err
 			}
 			net, err := d.loadOrInit(c.Context(), c.Flags().Changed("nodes"), c.Flags().Changed("shards"))

@@ -11,7 +11,6 @@ import (
 
 	"walrus/compose"
 	"walrus/config"
-	"walrus/gateway"
 	"walrus/node"
 )
 
@@ -27,7 +26,7 @@ type devnetGateway struct {
 }
 
 func (g *devnetGateway) add(flags *pflag.FlagSet) {
-	site := gateway.DefaultSite()
+	site := compose.DefaultGateway().Site
 	flags.StringVar(&g.bind, "gateway", site.API.Bind, "`ADDRESS` to serve HTTP on: publisher, aggregator and pages; \"\" for none")
 	flags.Int64Var(&g.maxBody, "max-body-size", devnetMaxBody>>10, "greatest blob, and greatest form of a quilt, that is stored over HTTP, in `KiB`")
 	flags.StringVar(&g.metrics, "metrics-address", site.Metrics, "`ADDRESS` and port to serve the gateway's Prometheus metrics on, at /metrics, if it is free; \"\" for none")
@@ -35,13 +34,14 @@ func (g *devnetGateway) add(flags *pflag.FlagSet) {
 }
 
 // apply copies the flags that were given into the configuration.
-func (g *devnetGateway) apply(gw *gateway.SiteConfig) error {
+func (g *devnetGateway) apply(gw *compose.Gateway) error {
+	site := &gw.Site
 	if g.maxBody < 1 || g.maxBody > 1<<40 {
 		return usagef("--max-body-size is in KiB: must be 1 to %d", int64(1)<<40)
 	}
-	gw.API.Store.MaxBody, gw.API.Store.MaxQuiltBody = g.maxBody<<10, g.maxBody<<10
-	gw.Metrics, gw.MetricsIfFree = g.metrics, !g.given("metrics-address")
-	gw.Listen(g.bind)
+	site.API.Store.MaxBody, site.API.Store.MaxQuiltBody = g.maxBody<<10, g.maxBody<<10
+	site.Metrics, site.MetricsIfFree = g.metrics, !g.given("metrics-address")
+	site.Listen(g.bind)
 	return nil
 }
 
@@ -64,20 +64,20 @@ func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet)
 	if err != nil {
 		return nil, err
 	}
-	cfg, open, gw, err := compose.ClientGateway(conf, version, payer, log)
+	gw, err := compose.ClientGateway(conf, version, payer, log)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.apply(&gw); err != nil {
+	if err := g.apply(gw); err != nil {
 		return nil, err
 	}
-	gw.API.Store.UploadDir = filepath.Join(devnet.Dir, "uploads")
-	opened, err := node.OpenGateway(ctx, cfg, open, gw)
+	gw.Site.API.Store.UploadDir = filepath.Join(devnet.Dir, "uploads")
+	opened, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
 	if errors.Is(err, syscall.EADDRINUSE) && !g.given("gateway") {
 		a.warn("%s is taken, by another devnet perhaps: the gateway takes another port; --gateway ADDRESS chooses one", g.bind)
 		a.tellWarnings()
-		gw.Listen(anyPort)
-		opened, err = node.OpenGateway(ctx, cfg, open, gw)
+		gw.Site.Listen(anyPort)
+		opened, err = node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
 	}
 	return opened, err
 }

@@ -50,7 +50,7 @@ overwritten.
 	return c
 }
 
-func (a *app) encryptionKeyNew(path string) error {
+func (a *terminal) encryptionKeyNew(path string) error {
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
 		return fmt.Errorf("make a key: %w", err)
@@ -70,7 +70,7 @@ func (a *app) encryptionKeyNew(path string) error {
 	return err
 }
 
-func (a *app) encryptionKeyShow(ctx context.Context, path string) error {
+func (a *terminal) encryptionKeyShow(ctx context.Context, path string) error {
 	list, err := loadIdentities(ctx, path)
 	if err != nil {
 		return err

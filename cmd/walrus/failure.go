@@ -34,7 +34,7 @@ func wantsJSON(args []string) bool {
 }
 
 // fail prints why the command failed, unless that was done, and returns the exit code. command is as the user typed it.
-func (a *app) fail(ctx context.Context, command string, err error) int {
+func (a *terminal) fail(ctx context.Context, command string, err error) int {
 	var told *toldError
 	text, code := "", exitCode(err)
 	switch {
@@ -129,7 +129,7 @@ func hint(err error, code int, command string) string {
 }
 
 // warn prints a warning. With --json it is kept until the end, because stderr then holds one object.
-func (a *app) warn(format string, args ...any) {
+func (a *terminal) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if !a.global.json {
 		tell(a.stderr, text)
@@ -141,7 +141,7 @@ func (a *app) warn(format string, args ...any) {
 }
 
 // tellWarnings prints the warnings kept by --json, if the command succeeded or will run for long.
-func (a *app) tellWarnings() {
+func (a *terminal) tellWarnings() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.warnings) > 0 {

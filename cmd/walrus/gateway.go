@@ -9,7 +9,6 @@ import (
 
 	"walrus/compose"
 	"walrus/config"
-	"walrus/gateway"
 	"walrus/ledger/wallet"
 	"walrus/node"
 )
@@ -80,18 +79,18 @@ func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggreg
 	if err != nil {
 		return err
 	}
-	cfg, open, gw, err := compose.ClientGateway(conf, version, payer, log)
+	gw, err := compose.ClientGateway(conf, version, payer, log)
 	if err != nil {
 		return err
 	}
-	gw.API.Publisher, gw.API.Aggregator = publish, aggregate
-	if err := f.apply(&cfg.Client, &gw, a.env); err != nil {
+	gw.Site.API.Publisher, gw.Site.API.Aggregator = publish, aggregate
+	if err := f.apply(gw, a.env); err != nil {
 		return err
 	}
 	if f.operator {
-		return a.printOperatorToken(gw.API.Store.OwnerKey)
+		return a.printOperatorToken(gw)
 	}
-	g, err := node.OpenGateway(ctx, cfg, open, gw)
+	g, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
 	if err != nil {
 		return err
 	}
@@ -110,8 +109,8 @@ func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggreg
 }
 
 // printOperatorToken prints the token that is valid for every record of a publisher.
-func (a *app) printOperatorToken(ownerKey []byte) error {
-	token, err := gateway.OperatorToken(ownerKey)
+func (a *terminal) printOperatorToken(gw *compose.Gateway) error {
+	token, err := gw.OperatorToken()
 	if err != nil {
 		return err
 	}
@@ -124,9 +123,9 @@ func (a *app) printOperatorToken(ownerKey []byte) error {
 	return err
 }
 
-// startNodeGateway starts the gateway that a node's configuration asks for. It returns the gateway's URL, or "" for
-// none. The node must be running already.
-func (a *app) startNodeGateway(ctx context.Context, home string, start func(task)) (url string, err error) {
+// startNodeGateway starts the gateway that the configuration of a running node asks for, on the node's host. It returns
+// the gateway's URL, or "" for none.
+func (a *app) startNodeGateway(ctx context.Context, n *node.Node, home string, start func(task)) (url string, err error) {
 	conf, err := config.LoadNode(home)
 	if err != nil || conf.Gateway.Bind == "" {
 		return "", err
@@ -135,11 +134,11 @@ func (a *app) startNodeGateway(ctx context.Context, home string, start func(task
 	if err != nil {
 		return "", err
 	}
-	cfg, open, gw, err := compose.NodeGateway(conf, version, log)
+	gw, err := compose.NodeGateway(conf, version, log)
 	if err != nil {
 		return "", err
 	}
-	g, err := node.OpenGateway(ctx, cfg, open, gw)
+	g, err := node.OpenGatewayBeside(ctx, n, gw.Client, gw.Open, gw.Site)
 	if err != nil {
 		return "", err
 	}

@@ -31,7 +31,11 @@ type web struct {
 // daemon starts a gateway of the cluster's network.
 func (c *cluster) daemon(name string, args ...string) *web {
 	c.t.Helper()
-	p, err := startProc(context.WithoutCancel(c.t.Context()), filepath.Join(c.dir, name+".log"),
+	var env []string
+	if c.temp != "" {
+		env = []string{"TMPDIR=" + c.temp}
+	}
+	p, err := startProcWith(context.WithoutCancel(c.t.Context()), env, filepath.Join(c.dir, name+".log"),
 		append([]string{"--config", c.net.Client, "daemon", "--bind", anyPort}, args...)...)
 	if err != nil {
 		c.t.Fatal(err)
@@ -164,6 +168,8 @@ func TestGatewayLoad(t *testing.T) {
 	uploads, readers, rounds := 12, 32, 2
 	if os.Getenv("WALRUS_LOAD") != "" {
 		uploads, readers, rounds = 64, 256, 8
+	} else {
+		t.Parallel() // runs with the others that mostly wait
 	}
 	c := newCluster(t, config.DevnetOptions{Nodes: 4, Shards: 10})
 	c.awaitHealth(30 * time.Second)

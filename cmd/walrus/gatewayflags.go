@@ -10,14 +10,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"walrus/client"
+	"walrus/compose"
 	"walrus/config"
-	"walrus/gateway"
 	"walrus/internal/userfile"
 )
 
 // gatewayFlags are the flags of publisher, aggregator and daemon: the original's, with its names and units, and more.
 type gatewayFlags struct {
-	site                  gateway.SiteConfig // flags that need no conversion set it directly
+	gateway               *compose.Gateway // flags that need no conversion set its site directly
 	bind                  string
 	maxBody, maxQuiltBody int64 // KiB
 	secret, secretFile    string
@@ -32,15 +32,15 @@ type gatewayFlags struct {
 }
 
 func (f *gatewayFlags) add(c *cobra.Command, publish, aggregate bool) {
-	f.site = gateway.DefaultSite()
-	flags := c.Flags()
-	flags.StringVar(&f.bind, "bind", f.site.API.Bind, "`ADDRESS` and port to serve HTTP on")
-	flags.StringVar(&f.bind, "bind-address", f.site.API.Bind, "the same as --bind")
+	f.gateway = compose.DefaultGateway()
+	site, flags := &f.gateway.Site, c.Flags()
+	flags.StringVar(&f.bind, "bind", site.API.Bind, "`ADDRESS` and port to serve HTTP on")
+	flags.StringVar(&f.bind, "bind-address", site.API.Bind, "the same as --bind")
 	_ = flags.MarkHidden("bind-address")
-	flags.StringVarP(&f.site.Metrics, "metrics-address", "a", f.site.Metrics, "`ADDRESS` and port to serve Prometheus metrics on, at /metrics, if it is free; \"\" for none")
+	flags.StringVarP(&site.Metrics, "metrics-address", "a", site.Metrics, "`ADDRESS` and port to serve Prometheus metrics on, at /metrics, if it is free; \"\" for none")
 	f.given = flags.Changed
-	flags.StringSliceVar(&f.site.Guard.Hosts, "host", nil, "`NAME` to answer to, without port; a loopback address always answers to localhost, and nothing else; may be repeated")
-	flags.StringSliceVar(&f.site.Guard.TrustedProxies, "trusted-proxy", nil, "address or `NETWORK` of a proxy whose X-Forwarded-For is believed; may be repeated")
+	flags.StringSliceVar(&site.Guard.Hosts, "host", nil, "`NAME` to answer to, without port; a loopback address always answers to localhost, and nothing else; may be repeated")
+	flags.StringSliceVar(&site.Guard.TrustedProxies, "trusted-proxy", nil, "address or `NETWORK` of a proxy whose X-Forwarded-For is believed; may be repeated")
 	if publish {
 		f.addPublisher(flags)
 	}
@@ -50,7 +50,7 @@ func (f *gatewayFlags) add(c *cobra.Command, publish, aggregate bool) {
 }
 
 func (f *gatewayFlags) addPublisher(flags *pflag.FlagSet) {
-	api, guard := &f.site.API, &f.site.Guard
+	api, guard := &f.gateway.Site.API, &f.gateway.Site.Guard
 	flags.Int64Var(&f.maxBody, "max-body-size", api.Store.MaxBody>>10, "greatest blob that is stored, in `KiB`")
 	flags.Int64Var(&f.maxQuiltBody, "max-quilt-body-size", api.Store.MaxQuiltBody>>10, "greatest form of a quilt that is stored, in `KiB`")
 	flags.IntVar(&guard.Publisher.Running, "publisher-max-concurrent-requests", guard.Publisher.Running, "how many requests that store are at work at once")
@@ -73,7 +73,7 @@ func (f *gatewayFlags) addPublisher(flags *pflag.FlagSet) {
 }
 
 func (f *gatewayFlags) addAggregator(flags *pflag.FlagSet) {
-	api, guard := &f.site.API, &f.site.Guard
+	api, guard := &f.gateway.Site.API, &f.gateway.Site.Guard
 	flags.Uint64Var(&api.Read.MaxBlob, "max-blob-size", 0, "greatest blob that is served, in `BYTES`; 0 is no limit")
 	flags.IntVar(&guard.Aggregator.Running, "aggregator-max-concurrent-requests", guard.Aggregator.Running, "how many requests that read are at work at once")
 	flags.IntVar(&guard.Aggregator.Waiting, "aggregator-max-buffer-size", guard.Aggregator.Waiting, "how many more of them wait; others are told to come back (429)")
@@ -85,12 +85,12 @@ func (f *gatewayFlags) addAggregator(flags *pflag.FlagSet) {
 	flags.Int64Var(&f.cacheSize, "cache-size", 1024, "how large the cache may be, in `MiB`")
 }
 
-// apply copies the flags that were given into the configurations, which come from the file.
-func (f *gatewayFlags) apply(reads *client.Config, cfg *gateway.SiteConfig, env config.Env) error {
+// apply copies the flags that were given into the configuration, which comes from the file.
+func (f *gatewayFlags) apply(gw *compose.Gateway, env config.Env) error {
 	if _, _, err := net.SplitHostPort(f.bind); err != nil {
 		return usagef("--bind %s: want an address and a port, such as 127.0.0.1:31415", f.bind)
 	}
-	given := f.site
+	cfg, given := &gw.Site, f.gateway.Site
 	given.API.Version, given.API.Publisher, given.API.Aggregator = cfg.API.Version, cfg.API.Publisher, cfg.API.Aggregator
 	given.API.Store, given.Guard.JWT.Epochs = cfg.API.Store, cfg.Guard.JWT.Epochs
 	*cfg = given
@@ -100,7 +100,7 @@ func (f *gatewayFlags) apply(reads *client.Config, cfg *gateway.SiteConfig, env 
 		if f.cacheSize < 1 || f.cacheSize > 1<<30 {
 			return usagef("--cache-size %d: must be 1 to %d MiB", f.cacheSize, 1<<30)
 		}
-		reads.Cache = client.CacheConfig{Dir: f.cacheDir, Bytes: f.cacheSize << 20}
+		gw.Client.Client.Cache = client.CacheConfig{Dir: f.cacheDir, Bytes: f.cacheSize << 20}
 	}
 	if cfg.API.Publisher {
 		if min(f.maxBody, f.maxQuiltBody) < 1 || max(f.maxBody, f.maxQuiltBody) > 1<<40 {

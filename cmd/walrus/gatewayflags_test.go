@@ -8,8 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"walrus/client"
-	"walrus/gateway"
+	"walrus/compose"
 )
 
 // TestJWTSecret: a flag meant to close a publisher never leaves it open.
@@ -52,10 +51,10 @@ func TestJWTSecret(t *testing.T) {
 		if err := c.ParseFlags(tt.args); err != nil {
 			t.Fatal(err)
 		}
-		site := gateway.DefaultSite()
-		err := f.apply(&client.Config{}, &site, func(string) string { return tt.env })
-		if usage := (*usageError)(nil); errors.As(err, &usage) != tt.usage || err != nil && !tt.usage || site.Guard.JWT.Secret != tt.want {
-			t.Errorf("%s: secret %q, %v", name, site.Guard.JWT.Secret, err)
+		gw := compose.DefaultGateway()
+		err := f.apply(gw, func(string) string { return tt.env })
+		if usage := (*usageError)(nil); errors.As(err, &usage) != tt.usage || err != nil && !tt.usage || gw.Site.Guard.JWT.Secret != tt.want {
+			t.Errorf("%s: secret %q, %v", name, gw.Site.Guard.JWT.Secret, err)
 		}
 	}
 }

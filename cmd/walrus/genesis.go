@@ -67,7 +67,7 @@ and how far ahead storage is sold have defaults, which are in the file for you t
 	return c
 }
 
-func (a *app) genesisNew(o *genesisNew) error {
+func (a *terminal) genesisNew(o *genesisNew) error {
 	g, err := o.draft()
 	if err != nil {
 		return err
@@ -172,7 +172,7 @@ Only before the network starts: every change of the genesis makes another networ
 	}
 }
 
-func (a *app) genesisAdd(path string, entries []string) error {
+func (a *terminal) genesisAdd(path string, entries []string) error {
 	g, problems, err := config.AddMembers(path, entries)
 	if err != nil {
 		return err
@@ -192,7 +192,7 @@ func (a *app) genesisAdd(path string, entries []string) error {
 
 // tellProblems prints several problems and returns an error with their number. A single problem, or all of them with
 // --json, becomes the error itself.
-func (a *app) tellProblems(what string, problems []error) error {
+func (a *terminal) tellProblems(what string, problems []error) error {
 	if a.global.json || len(problems) == 1 {
 		list := make([]string, len(problems))
 		for i, p := range problems {
@@ -240,7 +240,7 @@ Otherwise say what the network will be, and its ID, a hash of everything in the 
 	}
 }
 
-func (a *app) genesisCheck(path string) error {
+func (a *terminal) genesisCheck(path string) error {
 	g, problems, err := config.InspectGenesis(path)
 	if err != nil {
 		return err

@@ -99,7 +99,7 @@ func greatest(com *certs.Committee) (weight int) {
 	return weight
 }
 
-func (a *app) printGenesis(g *ledger.Genesis, r *genesisReport) error {
+func (a *terminal) printGenesis(g *ledger.Genesis, r *genesisReport) error {
 	balances, err := g.Balances()
 	if err != nil {
 		return err
@@ -141,7 +141,7 @@ func (a *app) printGenesis(g *ledger.Genesis, r *genesisReport) error {
 	return nil
 }
 
-func (a *app) printMembers(members []genesisMember) error {
+func (a *terminal) printMembers(members []genesisMember) error {
 	rows := [][]string{{"node", "shards", "votes on blocks", "peer ID"}}
 	for _, m := range members {
 		rows = append(rows, []string{printable(m.Name), shardList(m.Shards), yesNo(m.Votes), m.Node})

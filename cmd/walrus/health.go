@@ -136,7 +136,7 @@ func (s *nodeState) diskCell() string {
 	return byteSize(s.DiskBytes)
 }
 
-func (a *app) printHealth(r healthReport, well int) error {
+func (a *terminal) printHealth(r healthReport, well int) error {
 	rows := [][]string{{"node", "reachable", "state", "shards", "blobs", "slivers", "owed", "corrupt", "disk", "version", ""}}
 	for _, n := range r.Nodes {
 		row := []string{n.NodeName, yesNo(n.Reachable), "-", fmt.Sprint(len(n.Shards)), "-", "-", "-", "-", "-", "-", n.Why}

@@ -14,7 +14,7 @@ func TestDiskText(t *testing.T) {
 		t.Errorf("disk %q, refuses %q", got, s.Refuses)
 	}
 	var b strings.Builder
-	a := &app{stdout: newOutput(t.Context(), &b)}
+	a := &terminal{stdout: newOutput(t.Context(), &b)}
 	if err := a.printHealth(healthReport{Nodes: []nodeReport{{NodeName: "n", Reachable: true, nodeState: s}}}, 0); err != nil || !strings.Contains(b.String(), "1.50 GiB/2.00 GiB") {
 		t.Errorf("%v: %s", err, b.String())
 	}

@@ -37,7 +37,7 @@ func examples(c *cobra.Command) (lines []string) {
 
 // TestEveryCommandTeaches: each command has a one-line description and its own example.
 func TestEveryCommandTeaches(t *testing.T) {
-	root := newRoot(&app{stdout: &output{w: &bytes.Buffer{}}, env: noEnv})
+	root := newRoot(&app{terminal: terminal{stdout: &output{w: &bytes.Buffer{}}}, env: noEnv})
 	everyCommand(root, func(c *cobra.Command) {
 		if c.Short == "" || c.Long == "" || c.Short[0] >= 'A' && c.Short[0] <= 'Z' && !strings.HasPrefix(c.Short, "HTTP") || strings.HasSuffix(c.Short, ".") {
 			t.Errorf("%s: short %q and a long text of %d bytes", c.CommandPath(), c.Short, len(c.Long))
@@ -58,7 +58,7 @@ func TestEveryCommandTeaches(t *testing.T) {
 
 // TestExamplesParse: the help texts use existing commands and flags.
 func TestExamplesParse(t *testing.T) {
-	root := newRoot(&app{stdout: &output{w: &bytes.Buffer{}}, env: noEnv})
+	root := newRoot(&app{terminal: terminal{stdout: &output{w: &bytes.Buffer{}}}, env: noEnv})
 	seen := 0
 	check := func(of *cobra.Command) {
 		for _, line := range examples(of) {
@@ -109,7 +109,7 @@ func TestManualPages(t *testing.T) {
 	if code := run(t.Context(), []string{"man", dir}, nil, &stdout, &stderr, noEnv); code != exitDone {
 		t.Fatalf("exit code %d, %s", code, &stderr)
 	}
-	root := newRoot(&app{stdout: &output{w: &bytes.Buffer{}}, env: noEnv})
+	root := newRoot(&app{terminal: terminal{stdout: &output{w: &bytes.Buffer{}}}, env: noEnv})
 	everyCommand(root, func(c *cobra.Command) {
 		page, err := os.ReadFile(filepath.Join(dir, strings.ReplaceAll(c.CommandPath(), " ", "-")+".1"))
 		if err != nil {

@@ -116,11 +116,12 @@ func TestGatewayHostile(t *testing.T) {
 	if os.Getenv("WALRUS_LOAD") != "" {
 		count = 10_000
 	}
+	t.Parallel() // mostly waits for connections to end
 	temp := t.TempDir()
-	t.Setenv("TMPDIR", temp)
 	c := newCluster(t, config.DevnetOptions{Nodes: 4, Shards: 10})
 	c.awaitHealth(30 * time.Second)
 	metrics := freeAddress(t)
+	c.temp = temp
 	w := c.daemon("daemon", "--max-body-size", "64", "--metrics-address", metrics, "--publisher-max-buffer-size", "1000", "--log-level", "debug",
 		"--upload-dir", filepath.Join(c.dir, "uploads"))
 	content := make([]byte, 60_000)

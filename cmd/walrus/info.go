@@ -10,6 +10,7 @@ import (
 
 	"walrus/certs"
 	"walrus/client"
+	"walrus/client/jsonform"
 	"walrus/config"
 	"walrus/ledger"
 	"walrus/shards"
@@ -74,7 +75,7 @@ func (a *app) askInfo(ctx context.Context, conf *config.Client) (info *client.In
 	return s.Info(ctx)
 }
 
-func (a *app) printInfo(r *infoReport, info *client.Info) error {
+func (a *terminal) printInfo(r *infoReport, info *client.Info) error {
 	b, c, p := r.BFT, r.Committee, info.Params
 	rows := [][]string{{"network", r.Network.Name}, {"network ID", r.Network.ID}}
 	if e := r.Epoch; e != nil {
@@ -84,7 +85,7 @@ func (a *app) printInfo(r *infoReport, info *client.Info) error {
 	rows = append(rows, [][]string{
 		{"storage nodes", fmt.Sprint(r.Storage.NNodes)},
 		{"shards", fmt.Sprintf("%d: up to %d may be lost, %d confirm a blob", b.NShards, b.MaxFaultyShards, b.QuorumThreshold)},
-		{"encoding", fmt.Sprintf("%s, %d rows of %d symbols", encodingType, c.NPrimarySourceSymbols, c.NSecondarySourceSymbols)},
+		{"encoding", fmt.Sprintf("%s, %d rows of %d symbols", jsonform.EncodingType, c.NPrimarySourceSymbols, c.NSecondarySourceSymbols)},
 		{"largest blob", byteSize(r.Size.MaxBlobSize)},
 		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold %d epochs ahead",
 			p.StoragePrice, p.WritePrice, p.MaxEpochsAhead)},

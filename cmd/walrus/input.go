@@ -25,7 +25,7 @@ type input struct {
 // openInput opens the file at path. Sources that cannot be read twice, or do not report their length, are copied to a
 // temporary file in tempDir ("": the system's): standard input ("-"), a pipe, a device, a system file such as those in
 // /proc.
-func (a *app) openInput(ctx context.Context, path, tempDir string) (*input, error) {
+func (a *terminal) openInput(ctx context.Context, path, tempDir string) (*input, error) {
 	if path == "-" {
 		return a.spool(ctx, path, a.stdin, tempDir)
 	}
@@ -40,7 +40,7 @@ func (a *app) openInput(ctx context.Context, path, tempDir string) (*input, erro
 	return in, err
 }
 
-func (a *app) inputOf(ctx context.Context, path string, f *os.File, tempDir string) (*input, error) {
+func (a *terminal) inputOf(ctx context.Context, path string, f *os.File, tempDir string) (*input, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (a *app) inputOf(ctx context.Context, path string, f *os.File, tempDir stri
 func asLongAsItSays(ctx context.Context, name string, f *os.File, st fs.FileInfo) (begin []byte, ok bool, err error) {
 	if st.Size() == 0 {
 		var b bytes.Buffer
-		_, err = userfile.CopyUntil(ctx, &b, io.LimitReader(f, 1)) // CopyUntil, because some files block until something happens
+		_, err = userfile.CopyUntil(ctx, &b, io.LimitReader(f, 1)) // some files block until something happens
 		begin, ok = b.Bytes(), b.Len() == 0
 	} else {
 		n, end := f.ReadAt(make([]byte, 2), st.Size()-1)
@@ -80,7 +80,7 @@ func asLongAsItSays(ctx context.Context, name string, f *os.File, st fs.FileInfo
 }
 
 // spoolFile copies a file that does not report its length. begin was read already.
-func (a *app) spoolFile(ctx context.Context, name string, begin []byte, f *os.File, st fs.FileInfo, tempDir string) (*input, error) {
+func (a *terminal) spoolFile(ctx context.Context, name string, begin []byte, f *os.File, st fs.FileInfo, tempDir string) (*input, error) {
 	in, err := a.spool(ctx, name, io.MultiReader(bytes.NewReader(begin), f), tempDir)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (a *app) spoolFile(ctx context.Context, name string, begin []byte, f *os.Fi
 	return in, nil
 }
 
-func (a *app) spool(ctx context.Context, name string, r io.Reader, tempDir string) (*input, error) {
+func (a *terminal) spool(ctx context.Context, name string, r io.Reader, tempDir string) (*input, error) {
 	f, err := client.CreateTemp(tempDir, "walrus-stdin-*")
 	if err != nil {
 		return nil, fmt.Errorf("keep a copy of %s: %w", spoken(name), err)

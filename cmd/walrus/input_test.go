@@ -20,7 +20,7 @@ import (
 
 func testApp() (*app, *bytes.Buffer) {
 	stderr := &bytes.Buffer{}
-	return &app{stdin: strings.NewReader(""), stdout: &output{until: io.Discard}, stderr: stderr, env: noEnv}, stderr
+	return &app{terminal: terminal{stdin: strings.NewReader(""), stdout: &output{until: io.Discard}, stderr: stderr}, env: noEnv}, stderr
 }
 
 func writeFile(t *testing.T, dir, name, text string) string {

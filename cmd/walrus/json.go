@@ -57,7 +57,7 @@ Unknown names are wrong usage (exit code 2), and the error says which there are.
 }
 
 // requestText returns the argument, or all of standard input, which is then no longer available as a source.
-func (a *app) requestText(ctx context.Context, args []string) ([]byte, error) {
+func (a *terminal) requestText(ctx context.Context, args []string) ([]byte, error) {
 	if len(args) > 0 && args[0] != "-" {
 		return []byte(args[0]), nil
 	}

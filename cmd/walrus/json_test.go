@@ -15,7 +15,7 @@ import (
 
 func requestArgs(t *testing.T, request string) (string, error) {
 	t.Helper()
-	argv, err := parseRequest(newRoot(&app{stdout: &output{w: &bytes.Buffer{}}, env: noEnv}), []byte(request))
+	argv, err := parseRequest(newRoot(&app{terminal: terminal{stdout: &output{w: &bytes.Buffer{}}}, env: noEnv}), []byte(request))
 	return strings.Join(argv, " "), err
 }
 
@@ -109,7 +109,7 @@ func TestRequestOnStdin(t *testing.T) {
 // TestEveryCommandAsJSON gives every flag and argument of every command as JSON, and checks that it arrives, so no new
 // command is forgotten.
 func TestEveryCommandAsJSON(t *testing.T) {
-	root := newRoot(&app{stdout: &output{w: &bytes.Buffer{}}, env: noEnv})
+	root := newRoot(&app{terminal: terminal{stdout: &output{w: &bytes.Buffer{}}}, env: noEnv})
 	names := commandsByName(root)
 	reached := map[*cobra.Command]bool{}
 	for name, c := range names {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"walrus/client/jsonform"
 	"walrus/config"
 )
 
@@ -148,7 +149,7 @@ func (f *commandForm) accepts(field string, value any) bool {
 	case bool:
 		return !v || field == "strictConsistencyCheck" || field == "shared" // detected without the field
 	case string:
-		return v == "" || field == "encodingType" && v == encodingType
+		return v == "" || field == "encodingType" && v == jsonform.EncodingType
 	case []any:
 		return len(v) == 0
 	}

@@ -29,7 +29,7 @@ func (a *app) man(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // a folder of the user's, as others that they make: the umask decides
 		return err
 	}
-	root := newRoot(&app{stdin: a.stdin, stdout: a.stdout, stderr: a.stderr, env: a.env}) // a new root with its own flags
+	root := newRoot(&app{terminal: terminal{stdin: a.stdin, stdout: a.stdout, stderr: a.stderr}, env: a.env}) // a new root with its own flags
 	forManual(root)
 	if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "walrus " + version, Manual: "Walrus"}, dir); err != nil {
 		return fmt.Errorf("write manual pages: %w", err)

@@ -108,6 +108,9 @@ func freePort(t *testing.T) string {
 
 // TestNetworkPage runs docs/network.md as printed: four homes made by hand become a network that stores a blob.
 func TestNetworkPage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts four processes")
+	}
 	t.Parallel()
 	f := &fleet{dir: t.TempDir(), port: freePort(t)}
 	if err := os.Mkdir(filepath.Join(f.dir, "bin"), 0o755); err != nil {

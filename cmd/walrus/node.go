@@ -70,7 +70,7 @@ func (a *app) nodeRun(ctx context.Context, home string) error {
 		return err
 	}
 	return runAll(ctx, []*node.Node{n.Node}, (*node.Node).Ready, func(ctx context.Context, start func(task)) error {
-		url, err := a.startNodeGateway(ctx, home, start)
+		url, err := a.startNodeGateway(ctx, n.Node, home, start)
 		if err != nil {
 			return err
 		}

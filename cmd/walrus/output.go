@@ -12,7 +12,7 @@ import (
 )
 
 // printJSON writes v as indented JSON on stdout.
-func (a *app) printJSON(v any) error {
+func (a *terminal) printJSON(v any) error {
 	enc := json.NewEncoder(&asciiControls{a.stdout})
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
@@ -20,7 +20,7 @@ func (a *app) printJSON(v any) error {
 }
 
 // printJSONLine writes v as JSON on one line of stdout, for programs that read line by line.
-func (a *app) printJSONLine(v any) error {
+func (a *terminal) printJSONLine(v any) error {
 	enc := json.NewEncoder(&asciiControls{a.stdout})
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)

@@ -27,6 +27,11 @@ type proc struct {
 
 // startProc starts walrus with args. stderr is appended to log.
 func startProc(ctx context.Context, log string, args ...string) (*proc, error) {
+	return startProcWith(ctx, nil, log, args...)
+}
+
+// startProcWith starts walrus with env in addition to this process's environment.
+func startProcWith(ctx context.Context, env []string, log string, args ...string) (*proc, error) {
 	stderr, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -37,7 +42,7 @@ func startProc(ctx context.Context, log string, args ...string) (*proc, error) {
 		return nil, err
 	}
 	p := &proc{cmd: exec.CommandContext(ctx, "walrus", args...), line: make(chan string, 1), log: log, done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = w, stderr
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Env = w, stderr, append(os.Environ(), env...)
 	if err := errors.Join(p.cmd.Start(), w.Close()); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}

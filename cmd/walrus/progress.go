@@ -16,18 +16,18 @@ const barTemplate = `{{string . "prefix"}} {{bar . "[" "=" ">" " " "]"}} {{perce
 
 // bars shows the stages of one operation on stderr, one bar after the other.
 type bars struct {
-	app   *app
-	what  string
-	stage client.Stage
-	bar   *pb.ProgressBar // nil before the first report
+	terminal *terminal
+	what     string
+	stage    client.Stage
+	bar      *pb.ProgressBar // nil before the first report
 }
 
 // newBars returns nil, which shows nothing, unless stderr is a terminal.
-func (a *app) newBars(what string) *bars {
+func (a *terminal) newBars(what string) *bars {
 	if a.global.json || !isTerminal(a.stderr) {
 		return nil
 	}
-	return &bars{app: a, what: what}
+	return &bars{terminal: a, what: what}
 }
 
 // progress returns the function for the client to call.
@@ -40,7 +40,7 @@ func (b *bars) progress() client.Progress {
 			b.finish()
 			b.stage = stage
 			b.bar = pb.New64(total).Set(pb.Bytes, true).Set("prefix", stage.String()+" "+visible(b.what)).
-				SetTemplateString(barTemplate).SetWriter(b.app.stderr).SetWidth(barWidth(b.app.stderr)).Set(pb.CleanOnFinish, true).Start()
+				SetTemplateString(barTemplate).SetWriter(b.terminal.stderr).SetWidth(barWidth(b.terminal.stderr)).Set(pb.CleanOnFinish, true).Start()
 		}
 		b.bar.SetTotal(total).SetCurrent(done)
 	}
@@ -77,8 +77,8 @@ func (b *bars) encoding() func(done, total int64) {
 
 // fileBars shows the progress of storing files: the stages of one file, or one bar for several at once.
 type fileBars struct {
-	one *bars // for a single file
-	app *app  // constant
+	one      *bars     // for a single file
+	terminal *terminal // constant
 
 	mu     sync.Mutex
 	sizes  []int64 // as known beforehand; guarded by mu, as the rest
@@ -90,14 +90,14 @@ type fileBars struct {
 }
 
 // newFileBars returns nil, which shows nothing, unless stderr is a terminal.
-func (a *app) newFileBars(paths []string) *fileBars {
+func (a *terminal) newFileBars(paths []string) *fileBars {
 	if len(paths) == 1 {
 		return &fileBars{one: a.newBars(paths[0])}
 	}
 	if a.newBars("") == nil {
 		return nil
 	}
-	f := &fileBars{app: a, sizes: make([]int64, len(paths)), sent: make([]int64, len(paths))}
+	f := &fileBars{terminal: a, sizes: make([]int64, len(paths)), sent: make([]int64, len(paths))}
 	for i, path := range paths {
 		f.sizes[i] = 1 // for an empty file, and one of unknown size
 		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
@@ -113,7 +113,7 @@ func (f *fileBars) progress(i int) client.Progress {
 	if f == nil {
 		return nil
 	}
-	if f.app == nil {
+	if f.terminal == nil {
 		return f.one.progress()
 	}
 	return func(stage client.Stage, done, total int64) {
@@ -127,7 +127,7 @@ func (f *fileBars) progress(i int) client.Progress {
 
 // done is called when the i-th file is stored or given up.
 func (f *fileBars) done(i int) {
-	if f == nil || f.app == nil {
+	if f == nil || f.terminal == nil {
 		return
 	}
 	f.mu.Lock()
@@ -141,7 +141,7 @@ func (f *fileBars) showLocked(i int, sent int64) {
 	f.gone += sent - f.sent[i]
 	f.sent[i] = sent
 	if f.stored == nil {
-		f.stored = pb.New64(f.all).Set(pb.Bytes, true).SetTemplateString(barTemplate).SetWriter(f.app.stderr).SetWidth(barWidth(f.app.stderr)).Set(pb.CleanOnFinish, true).Start()
+		f.stored = pb.New64(f.all).Set(pb.Bytes, true).SetTemplateString(barTemplate).SetWriter(f.terminal.stderr).SetWidth(barWidth(f.terminal.stderr)).Set(pb.CleanOnFinish, true).Start()
 	}
 	f.stored.Set("prefix", fmt.Sprintf("storing: %d of %d files", f.ended, len(f.sizes))).SetCurrent(f.gone)
 }

@@ -37,8 +37,8 @@ func newTerminal(t *testing.T) *os.File {
 
 // TestBarWidth draws a bar on a terminal of width 0.
 func TestBarWidth(t *testing.T) {
-	terminal := newTerminal(t)
-	b := (&app{stderr: terminal}).newBars("a file")
+	screen := newTerminal(t)
+	b := (&terminal{stderr: screen}).newBars("a file")
 	if b == nil {
 		t.Fatal("no bar on a terminal")
 	}
@@ -47,10 +47,10 @@ func TestBarWidth(t *testing.T) {
 		t.Errorf("the bar has %d columns on a terminal of width 0, want %d", w, plainWidth)
 	}
 	b.finish()
-	if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 132}); err != nil {
+	if err := unix.IoctlSetWinsize(int(screen.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 132}); err != nil {
 		t.Fatal(err)
 	}
-	if w := barWidth(terminal); w != 0 {
+	if w := barWidth(screen); w != 0 {
 		t.Errorf("a bar on a terminal that knows its width has %d columns, want 0: as many as it has", w)
 	}
 }

@@ -24,6 +24,8 @@ func TestSoakPurse(t *testing.T) {
 	each, processes := 6, 6
 	if os.Getenv("WALRUS_KILLS") != "" {
 		each, processes = 50, 20
+	} else {
+		t.Parallel() // runs with the others that mostly wait
 	}
 	c := newCluster(t, config.DevnetOptions{Nodes: 4, Shards: 20})
 	homes := [2]string{c.home("a"), c.home("b")}

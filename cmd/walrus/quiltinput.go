@@ -57,7 +57,7 @@ func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quil
 		in.temp = conf.TempDir
 	}
 	for _, path := range paths {
-		if err := a.addTree(ctx, in, path); err != nil {
+		if err := in.addTree(ctx, &a.terminal, path); err != nil {
 			return nil, err
 		}
 	}
@@ -74,7 +74,7 @@ func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quil
 		if spec.Path, err = userfile.Expand(spec.Path); err != nil {
 			return nil, usagef("--blobs: %w", err)
 		}
-		if err := a.addFile(ctx, in, spec.Path, spec.Identifier, spec.Tags); err != nil {
+		if err := in.addFile(ctx, &a.terminal, spec.Path, spec.Identifier, spec.Tags); err != nil {
 			return nil, err
 		}
 	}
@@ -89,13 +89,13 @@ func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quil
 }
 
 // addTree adds a file under its name, or all files below a folder under their relative paths.
-func (a *app) addTree(ctx context.Context, in *quiltInput, root string) error {
+func (in *quiltInput) addTree(ctx context.Context, a *terminal, root string) error {
 	st, err := os.Stat(root)
 	if err != nil {
 		return err
 	}
 	if !st.IsDir() {
-		return a.addFile(ctx, in, root, filepath.Base(root), nil)
+		return in.addFile(ctx, a, root, filepath.Base(root), nil)
 	}
 	// a trailing separator makes WalkDir follow a root that is a link to a folder
 	return filepath.WalkDir(root+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
@@ -110,11 +110,11 @@ func (a *app) addTree(ctx context.Context, in *quiltInput, root string) error {
 		if err != nil {
 			return err
 		}
-		return a.addFile(ctx, in, path, filepath.ToSlash(rel), nil)
+		return in.addFile(ctx, a, path, filepath.ToSlash(rel), nil)
 	})
 }
 
-func (a *app) addFile(ctx context.Context, in *quiltInput, path, identifier string, tags map[string]string) error {
+func (in *quiltInput) addFile(ctx context.Context, a *terminal, path, identifier string, tags map[string]string) error {
 	if err := quilt.ValidIdentifier(identifier); err != nil {
 		return fmt.Errorf("%s: %w: rename it, or name it with --blobs", path, err)
 	}

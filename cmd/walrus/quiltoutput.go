@@ -20,18 +20,18 @@ import (
 
 // fileSink writes the files of a quilt: into a folder, into JSON, or one to standard output.
 type fileSink struct {
-	app    *app
-	root   *os.Root // nil: not writing to a folder
-	out    string
-	inline bool  // into JSON
-	room   int64 // bytes left for inline content
-	names  map[string]bool
-	read   []quiltFile
+	terminal *terminal
+	root     *os.Root // nil: not writing to a folder
+	out      string
+	inline   bool  // into JSON
+	room     int64 // bytes left for inline content
+	names    map[string]bool
+	read     []quiltFile
 }
 
 // newFileSink refuses files that could not be written, as far as the identifiers are known.
-func (a *app) newFileSink(out string, patches []quilt.Patch) (*fileSink, error) {
-	s := &fileSink{app: a, out: out, names: map[string]bool{}, room: maxInlineBlob}
+func (a *terminal) newFileSink(out string, patches []quilt.Patch) (*fileSink, error) {
+	s := &fileSink{terminal: a, out: out, names: map[string]bool{}, room: maxInlineBlob}
 	if out == "-" {
 		s.inline = a.global.json
 		if !s.inline && len(patches) > 1 {
@@ -136,7 +136,7 @@ func (s *fileSink) visit(p quilt.Patch, content io.WriterTo) error {
 		all := b.Bytes()
 		f.Blob = &all
 	case s.root == nil:
-		if _, err := content.WriteTo(s.app.stdout); err != nil {
+		if _, err := content.WriteTo(s.terminal.stdout); err != nil {
 			return err
 		}
 	default:

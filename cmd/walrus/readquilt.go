@@ -184,7 +184,7 @@ func (q *quiltQuery) find(ctx context.Context, s *session) (*client.Quilt, []qui
 }
 
 // nameBad prints the nodes that failed.
-func (a *app) nameBad(nodes []client.BadNode) {
+func (a *terminal) nameBad(nodes []client.BadNode) {
 	for _, n := range nodes {
 		what := "did not deliver"
 		if n.Lied {

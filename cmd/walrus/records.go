@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"walrus/client"
-	"walrus/gateway"
+	"walrus/client/jsonform"
 	"walrus/ledger"
 	"walrus/shards"
 )
@@ -49,9 +49,9 @@ func (a *app) listBlobs(ctx context.Context, expired bool) (err error) {
 		return err
 	}
 	if a.global.json {
-		out := make([]gateway.BlobObject, 0, len(list))
+		out := make([]jsonform.BlobObject, 0, len(list))
 		for i := range list {
-			out = append(out, gateway.NewBlobObject(list[i].Object, &list[i].Blob))
+			out = append(out, jsonform.NewBlobObject(list[i].Object, &list[i].Blob))
 		}
 		return a.printJSON(out)
 	}
@@ -140,7 +140,7 @@ type changedReport struct {
 	Tx        ledger.TxID      `json:"txId"`
 }
 
-func (a *app) printChanged(c *client.Changed, done string) error {
+func (a *terminal) printChanged(c *client.Changed, done string) error {
 	if a.global.json {
 		r := changedReport{ID: c.Object, BlobID: c.BlobID, EndEpoch: c.EndEpoch, Cost: c.Cost.Total() - c.Cost.Fee, Fee: c.Cost.Fee, Tx: c.Receipt.ID}
 		if c.Storage != (ledger.ObjectID{}) {
@@ -231,7 +231,7 @@ drop the blob unless somebody else stores the same content. Copies that others m
 }
 
 // confirm asks the user on a terminal. Without a terminal, the command itself counts as consent.
-func (a *app) confirm(ctx context.Context, what string) error {
+func (a *terminal) confirm(ctx context.Context, what string) error {
 	if a.global.json || !isTerminal(a.stderr) || !isTerminal(a.stdin) {
 		return nil
 	}
@@ -249,7 +249,7 @@ func (a *app) confirm(ctx context.Context, what string) error {
 }
 
 // readLine reads a line of standard input. When ctx ends, it abandons the read.
-func (a *app) readLine(ctx context.Context) (string, error) {
+func (a *terminal) readLine(ctx context.Context) (string, error) {
 	type line struct {
 		text string
 		err  error

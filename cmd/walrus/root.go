@@ -164,7 +164,7 @@ func args(check cobra.PositionalArgs, want string) cobra.PositionalArgs {
 }
 
 // withTimeout bounds ctx by --timeout, or else by the command's default; 0 means none.
-func (a *app) withTimeout(ctx context.Context, own time.Duration) (context.Context, context.CancelFunc) {
+func (a *terminal) withTimeout(ctx context.Context, own time.Duration) (context.Context, context.CancelFunc) {
 	limit := a.global.timeout
 	if limit == 0 {
 		limit = own

@@ -32,7 +32,7 @@ const (
 // interrupt ends ctx.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env config.Env) (code int) {
 	out := newOutput(ctx, stdout)
-	a := &app{stdin: stdin, stdout: out, stderr: stderr, env: env}
+	a := &app{terminal: terminal{stdin: stdin, stdout: out, stderr: stderr}, env: env}
 	defer func() {
 		if r := recover(); r != nil {
 			code = a.fail(ctx, "walrus", fmt.Errorf("internal error: %v: please report this", r))
@@ -54,12 +54,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return a.fail(ctx, c.CommandPath(), err)
 }
 
-// app holds what every command uses.
+// app runs the commands, in an environment and at a terminal.
 type app struct {
+	terminal
+	env config.Env
+}
+
+// terminal talks to the user: it reads answers and prints results, as the global flags say.
+type terminal struct {
 	stdin  io.Reader
 	stdout *output
 	stderr io.Writer
-	env    config.Env
 	global globalFlags
 
 	mu       sync.Mutex
@@ -135,7 +140,7 @@ func exitCode(err error) int {
 }
 
 // explain returns err as one line for people.
-func (a *app) explain(err error) string {
+func (a *terminal) explain(err error) string {
 	text := err.Error()
 	if errors.Is(err, context.DeadlineExceeded) && a.global.timeout > 0 {
 		text += fmt.Sprintf(" (stopped after --timeout %s)", a.global.timeout)

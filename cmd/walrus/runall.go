@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,14 +14,29 @@ import (
 type task func(context.Context) error
 
 // runAll runs nodes until ctx ends or one of them fails. It calls ready once the channel that await returns is closed
-// for every node. ready may start more tasks: they end with the nodes, and the nodes end if a task fails.
+// for every node. ready may start more tasks: they end with ctx, and everything ends if one fails. The nodes run until
+// the tasks have ended: a gateway drains its last requests through them.
 func runAll(ctx context.Context, nodes []*node.Node, await func(*node.Node) <-chan struct{}, ready func(ctx context.Context, start func(task)) error) error {
 	g, ctx := errgroup.WithContext(ctx)
-	start := func(t task) { g.Go(func() error { return t(ctx) }) }
-	for _, n := range nodes {
-		start(n.Run)
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var tasks sync.WaitGroup
+	start := func(t task) {
+		tasks.Add(1)
+		g.Go(func() error {
+			defer tasks.Done()
+			return t(ctx)
+		})
 	}
-	g.Go(func() error {
+	for _, n := range nodes {
+		g.Go(func() error {
+			defer end()
+			return n.Run(running)
+		})
+	}
+	start(func(ctx context.Context) error {
 		for _, n := range nodes {
 			select {
 			case <-await(n):
@@ -29,6 +45,12 @@ func runAll(ctx context.Context, nodes []*node.Node, await func(*node.Node) <-ch
 			}
 		}
 		return ready(ctx, start)
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		tasks.Wait()
+		stop()
+		return nil
 	})
 	return g.Wait()
 }

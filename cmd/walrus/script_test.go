@@ -5,10 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"net/http"
 	"net/http/httputil"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,21 +22,36 @@ import (
 
 // TestMain makes this test binary act as the command walrus when run by that name.
 func TestMain(m *testing.M) {
+	// Most tests wait for processes: run more of them at a time than there are cores, unless the flag is given.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"walrus": main})
 }
 
-// TestScripts runs testdata/script, with these commands in addition to testscript's own:
+// TestScripts runs testdata/script. Short tests leave out scripts that start networks. The scripts have these commands
+// in addition to testscript's own:
 //
 //	exits CODE walrus ARGS...   checks the exit code. If it is not 0, stderr must be one line, with --json an object
 //	                            with the code. If it is 2, stdout must be empty
 //	up NAME ARGS...             starts walrus ARGS in the background and waits for its ready line, which becomes stdout
 //	down NAME                   asks it to end, and checks that its exit code is 0
 //	http CODE METHOD URL SIZE   sends SIZE bytes and checks the status CODE. stdout becomes the head and body of
-//	                            the answer. In URL, gateway: and metrics: stand for the addresses in the latest ready line
+//	                            the answer. In URL, gateway: and metrics: are the addresses in the latest ready line
 func TestScripts(t *testing.T) {
 	t.Parallel() // runs with the other one that mostly waits
+	scripts, err := filepath.Glob(filepath.Join("testdata", "script", "*.txtar"))
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("%d scripts found: %v", len(scripts), err)
+	}
+	if testing.Short() {
+		scripts = slices.DeleteFunc(scripts, func(path string) bool {
+			b, err := os.ReadFile(path)
+			return err == nil && bytes.Contains(b, []byte("\nup "))
+		})
+	}
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"),
+		Files: scripts,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("XDG_CONFIG_HOME", "")

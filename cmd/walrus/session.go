@@ -14,9 +14,6 @@ import (
 // askTimeout bounds commands that only ask; the wait for a single node is much shorter.
 const askTimeout = time.Minute
 
-// encodingType names the only encoding, in JSON.
-const encodingType = "RS2"
-
 // session is a client that has joined the network.
 type session struct {
 	*client.Client

@@ -200,7 +200,7 @@ func (a *app) storeFile(ctx context.Context, s *session, path string, opt client
 }
 
 // printStored prints how a file was stored and what was paid. another: a blank line separates it from the file before.
-func (a *app) printStored(path string, r *client.StoreResult, opt client.StoreOptions, another bool) error {
+func (a *terminal) printStored(path string, r *client.StoreResult, opt client.StoreOptions, another bool) error {
 	dry, sealed := opt.DryRun, ""
 	if len(opt.Encrypt) > 0 {
 		sealed = " encrypted"

@@ -2,7 +2,7 @@ package main
 
 import (
 	"walrus/client"
-	"walrus/gateway"
+	"walrus/client/jsonform"
 	"walrus/ledger"
 	"walrus/shards"
 )
@@ -23,7 +23,7 @@ type storeResult struct {
 
 // newlyCreated is a gateway's description of a stored blob, with more fields.
 type newlyCreated struct {
-	gateway.NewlyCreated
+	jsonform.NewlyCreated
 	Fee           ledger.Amount `json:"feeFrost"` // of transactions
 	EncodedLength int64         `json:"encodedLength"`
 }
@@ -51,7 +51,7 @@ type dryEntry struct {
 func newDryEntry(path string, r *client.StoreResult) dryEntry {
 	return dryEntry{
 		Path: path, BlobID: r.BlobID, UnencodedSize: r.Size, EncodedSize: r.EncodedSize, StorageCost: r.Cost.Storage + r.Cost.Write,
-		Fee: r.Cost.Fee, Operation: string(r.Operation), EndEpoch: r.EndEpoch, EncodingType: encodingType,
+		Fee: r.Cost.Fee, Operation: string(r.Operation), EndEpoch: r.EndEpoch, EncodingType: jsonform.EncodingType,
 	}
 }
 
@@ -96,7 +96,7 @@ func newStoreEntry(path string, r *client.StoreResult, err error) storeEntry {
 	case r.AlreadyCertified:
 		e.Result.AlreadyCertified = &alreadyCertified{r.BlobID, objectOrNil(r.Object), r.EndEpoch, r.CertifiedEpoch}
 	default:
-		e.Result.NewlyCreated = &newlyCreated{*gateway.NewStoreResult(r).NewlyCreated, r.Cost.Fee, r.EncodedSize}
+		e.Result.NewlyCreated = &newlyCreated{*jsonform.New(r).NewlyCreated, r.Cost.Fee, r.EncodedSize}
 	}
 	return e
 }

@@ -102,7 +102,7 @@ func (a *app) storeQuilt(ctx context.Context, paths, blobs []string, opt client.
 // maxListed bounds the files listed for people; list-patches-in-quilt lists all.
 const maxListed = 20
 
-func (a *app) printPatches(res *client.QuiltResult) error {
+func (a *terminal) printPatches(res *client.QuiltResult) error {
 	rows := [][]string{{"file", "columns", "patch ID"}}
 	for i, p := range res.Patches {
 		if i == maxListed {
@@ -142,7 +142,7 @@ type dryQuilt struct {
 }
 
 // printQuiltJSON prints what was stored, or the failure, which stderr then gets as well.
-func (a *app) printQuiltJSON(path string, res *client.QuiltResult, dry bool, failed error) error {
+func (a *terminal) printQuiltJSON(path string, res *client.QuiltResult, dry bool, failed error) error {
 	if failed == nil && dry {
 		return a.printJSON(dryQuilt{newDryEntry(path, res.StoreResult), res.Index})
 	}

@@ -23,6 +23,7 @@ type cluster struct {
 	net    *config.Devnet
 	node   []*proc  // nil while the node is down
 	guests []string // names of the guests, clients in this process
+	temp   string   // where a gateway keeps its temporary files; empty for the usual place
 }
 
 // newCluster makes a devnet and starts every node.

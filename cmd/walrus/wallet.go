@@ -58,7 +58,7 @@ expects the wallet. A file that exists is never overwritten.
 	}
 }
 
-func (a *app) walletNew(path string) error {
+func (a *terminal) walletNew(path string) error {
 	w, err := wallet.New()
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (a *app) walletShow(ctx context.Context, of *ledger.Address) (err error) {
 
 // warnStalled turns the error for a ledger that stands still into a warning, because its last state was returned. It
 // returns other errors.
-func (a *app) warnStalled(err error) error {
+func (a *terminal) warnStalled(err error) error {
 	var stall *light.Stall
 	if !errors.As(err, &stall) {
 		return err

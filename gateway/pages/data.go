@@ -13,10 +13,11 @@ import (
 // ErrNotFound is wrapped by Data's errors for a node, a blob or a record that does not exist.
 var ErrNotFound = errors.New("not found")
 
-// Data answers the questions of the pages. Answers may be a few seconds old; callers must not change them. Errors that
-// wrap ErrNotFound become 404, ErrRange 400, a *Refusal its own status, and all others 503: the network could not tell.
+// Data provides what the pages show of the network and of blobs. Answers, also those of Ledger, may be a few seconds
+// old; callers must not change them. Errors that wrap ErrNotFound become 404, ErrRange 400, a *Refusal its own status,
+// and all others 503: the network does not answer.
 type Data interface {
-	// Network returns the state of the network and its nodes. If the ledger cannot be asked, the result says so and
+	// Network returns the state of the network and its nodes. If the ledger does not answer, the result says so and
 	// contains the nodes' reports.
 	Network(ctx context.Context) (*Network, error)
 	// Node returns a node of the committee, by peer ID or name.
@@ -24,6 +25,15 @@ type Data interface {
 	// Blob returns the reports of ledger and nodes about a blob. An error that wraps ErrNotFound says what is known of
 	// it.
 	Blob(ctx context.Context, id shards.BlobID) (*Blob, error)
+	// Price returns the price of storing size bytes for epochs. ErrRange: the network does not sell so many, or the
+	// blob is too large.
+	Price(ctx context.Context, size uint64, epochs uint32) (*Price, error)
+	// Store stores a blob and pays for it.
+	Store(ctx context.Context, u Upload) (*Stored, error)
+}
+
+// Ledger answers the questions of the pages about the ledger.
+type Ledger interface {
 	// Record returns a blob's record on the ledger.
 	Record(ctx context.Context, object ledger.ObjectID) (*RecordDetail, error)
 	// Blocks returns the newest blocks below a height; 0 means the newest of all.
@@ -37,11 +47,6 @@ type Data interface {
 	// Owner returns an account and its newest transactions before a place. An account that was never used gives
 	// ErrNotFound.
 	Owner(ctx context.Context, a ledger.Address, before string) (*Owner, error)
-	// Price returns the price of storing size bytes for epochs. ErrRange: the network does not sell so many, or the
-	// blob is too large.
-	Price(ctx context.Context, size uint64, epochs uint32) (*Price, error)
-	// Store stores a blob and pays for it.
-	Store(ctx context.Context, u Upload) (*Stored, error)
 }
 
 // ErrRange is wrapped by Price's errors for numbers that the network does not sell.
@@ -63,7 +68,7 @@ type Network struct {
 	Throughput []Sample      `json:"throughput"` // of this gateway, oldest first
 }
 
-// Epoch describes the current epoch. Epoch, prices, capacity and supply are missing while the ledger cannot be asked.
+// Epoch describes the current epoch. Epoch, prices, capacity and supply are missing while the ledger does not answer.
 type Epoch struct {
 	Number   uint32        `json:"number"`
 	End      time.Time     `json:"endTime"` // as scheduled
@@ -152,10 +157,10 @@ type Node struct {
 	Free      uint64        `json:"diskFreeBytes"`            // free bytes of its file system
 	Reserve   uint64        `json:"diskReserveBytes"`         // free bytes that it does not use
 	Refuses   string        `json:"refuses,omitempty"`        // why it takes no new data
-	Seen      time.Time     `json:"seenTime,omitzero"`        // when it last answered this gateway, if it does not answer now
+	Seen      time.Time     `json:"seenTime,omitzero"`        // last answer to this gateway, if it is silent now
 	History   *NodeHistory  `json:"history,omitempty"`        // missing if it keeps none, or never sent it to this gateway
 	Ledger    string        `json:"ledger,omitempty"`
-	Earnings  *Earnings     `json:"earnings,omitempty"` // missing while the ledger cannot be asked
+	Earnings  *Earnings     `json:"earnings,omitempty"` // missing while the ledger does not answer
 }
 
 // Earnings estimates a node's reward at the end of this epoch, if nothing more is sold: its share, by shards, of this

@@ -31,14 +31,14 @@ type Blob struct {
 const (
 	StatusCertified  = "certified"  // on the ledger, with a certificate
 	StatusRegistered = "registered" // paid for, not certified yet
-	StatusUnknown    = "unknown"    // nodes have it; the ledger cannot be asked
+	StatusUnknown    = "unknown"    // nodes have it; the ledger does not answer
 )
 
-// BlobLedger is the ledger's report about a blob. If the ledger could not be asked, only Error is set.
+// BlobLedger is the ledger's report about a blob. If the ledger did not answer, only Error is set.
 type BlobLedger struct {
 	Error          string    `json:"error,omitempty"`
 	Epoch          uint32    `json:"epoch"`                    // current epoch
-	EndEpoch       uint32    `json:"endEpoch,omitempty"`       // epoch at whose start the last certified registration ends; if none is certified, the last registration
+	EndEpoch       uint32    `json:"endEpoch,omitempty"`       // end of the last certified registration, or of the last
 	EndTime        time.Time `json:"endTime,omitzero"`         // time of EndEpoch, if epochs have their scheduled length
 	CertifiedEpoch uint32    `json:"certifiedEpoch,omitempty"` // of the first certificate
 	Permanent      bool      `json:"permanent"`                // nobody can delete it before PermanentEnd

@@ -54,7 +54,7 @@ type Transaction struct {
 type TransactionList struct {
 	Transactions []Transaction `json:"transactions"`
 	Next         string        `json:"nextBefore,omitempty"`   // where the next page begins; empty after the last
-	Oldest       uint64        `json:"oldestHeight,omitempty"` // on the last page: the node that was asked keeps nothing older
+	Oldest       uint64        `json:"oldestHeight,omitempty"` // last page: the node keeps nothing older
 }
 
 // Owner lists an account's property: GET /explorer/api/owners/{address}. It is proven to be correct and complete.

@@ -2,8 +2,8 @@
 // without JavaScript, which only adds live numbers, an interactive chart, and upload progress. They load files from
 // this gateway only, and get all data from Data. Start with New.
 //
-// The API uses JSON with camelCase names. Missing things give 404, and things that cannot be told right now 503, both
-// as {"error":{"code":404,"status":"NOT_FOUND","message":"…","details":[]}}:
+// The API uses JSON with camelCase names. It answers 404 for what does not exist and 503 while the network does not
+// answer, both as {"error":{"code":404,"status":"NOT_FOUND","message":"…","details":[]}}:
 //
 //	GET /explorer/api/network               Network
 //	GET /explorer/api/nodes/{name or peer}  Node
@@ -30,7 +30,7 @@ import (
 
 // Config configures the pages.
 type Config struct {
-	// Publisher adds the upload page; without it, nothing on the pages costs WAL.
+	// Publisher adds the upload page. Without it, nothing on the pages costs WAL.
 	Publisher bool
 	// Aggregator offers content for download and preview.
 	Aggregator bool
@@ -48,18 +48,19 @@ type Config struct {
 type site struct {
 	cfg    Config
 	data   Data
+	ledger Ledger
 	log    *slog.Logger
 	assets assets
 	pages  map[string]*template.Template
 }
 
 // New makes the handler of / and everything below /explorer/. Other paths get a page that says not found.
-func New(cfg Config, data Data, log *slog.Logger) (http.Handler, error) {
+func New(cfg Config, data Data, chain Ledger, log *slog.Logger) (http.Handler, error) {
 	a, err := loadAssets()
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	s := &site{cfg: cfg, data: data, log: log, assets: a}
+	s := &site{cfg: cfg, data: data, ledger: chain, log: log, assets: a}
 	if s.pages, err = parsePages(a); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
@@ -145,8 +146,8 @@ func Frame(title, here string, publisher bool, content template.HTML) ([]byte, e
 func (s *site) render(w http.ResponseWriter, r *http.Request, status int, t *template.Template, name string, v any) {
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, name, v); err != nil {
-		s.log.Error("a page could not be made", "path", r.URL.Path, "err", err)
-		http.Error(w, "the page could not be made", http.StatusInternalServerError)
+		s.log.Error("rendering a page failed", "path", r.URL.Path, "err", err)
+		http.Error(w, "the page could not be rendered", http.StatusInternalServerError)
 		return
 	}
 	h := w.Header()

@@ -39,8 +39,15 @@ func readModule(t *testing.T, root string) []file {
 // readSources parses the imports of all Go files below root.
 func readSources(t *testing.T, root string) []file {
 	t.Helper()
-	var files []file
-	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+	files, err := listSources(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func listSources(root string) (files []file, err error) {
+	err = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -70,10 +77,7 @@ func readSources(t *testing.T, root string) []file {
 		files = append(files, f)
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
+	return files, err
 }
 
 func readFile(name string) (file, error) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestModulePath gives a copy of the module another path: afterwards every import of ours names a folder below the new one.
+// TestModulePath gives a copy of the module another path: every import of ours then names a folder below the new one.
 func TestModulePath(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
 		t.Skip("no bash")

@@ -16,9 +16,8 @@ var units = map[string]unit{
 	"shards": {},
 	"certs":  {imports: []string{"shards"}},
 	"quilt":  {imports: []string{"shards"}},
-	"bench":  {imports: []string{"shards"}},
 
-	"store": {imports: join(core, "internal/badgerdisk")},
+	"store": {imports: join(core, "internal/badgerdisk"), tests: []string{"internal/faultfs"}},
 	"p2p":   {imports: core, tests: []string{"internal/swarmtest"}},
 	"dht":   {imports: join(core, "internal/pause", "internal/userfile"), tests: []string{"internal/swarmtest"}},
 	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light
@@ -33,7 +32,7 @@ var units = map[string]unit{
 		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest"},
 	},
 	// A unit of its own, so that no other part of the engine sees Badger.
-	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}},
+	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}, tests: []string{"internal/faultfs"}},
 
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p")},
@@ -41,6 +40,8 @@ var units = map[string]unit{
 		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"),
 		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"},
 	},
+	// A unit of its own, so that the gateway and the command print the same JSON.
+	"client/jsonform": {imports: []string{"shards", ledger, "client"}},
 	// The package at the top is for programs of others: what it imports, they link.
 	top: {
 		imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt"),
@@ -49,7 +50,8 @@ var units = map[string]unit{
 	// What is only a client wires no store and no engine: programs of others link it.
 	"clientnode": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "client", "p2p", "dht")},
 	"gateway": {
-		imports: join(core, ledger, "ledger/light", "client", "p2p", "quilt"), // light shows what it proves; p2p only for the types of the client's answers
+		// light shows what it proves; p2p only for the types of the client's answers
+		imports: join(core, ledger, "ledger/light", "client", "client/jsonform", "p2p", "quilt"),
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest"},
 	},
 	"node": {
@@ -63,7 +65,7 @@ var units = map[string]unit{
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "bench", "config", "compose", "node", "gateway", "client", "clientnode", "p2p", "quilt", "internal/userfile"), tests: []string{"internal/pause"}},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "node", "client", "client/jsonform", "clientnode", "p2p", "quilt", "internal/userfile"), tests: []string{"internal/pause"}},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
@@ -73,6 +75,11 @@ var units = map[string]unit{
 
 	// What every Badger database needs: its files checked before it opens, its faults caught, its syncs complete.
 	"internal/badgerdisk": {},
+
+	// Measurements that the command offers to its users.
+	"internal/bench": {imports: []string{"shards"}},
+	// A file system that forgets what was not synced, for tests.
+	"internal/faultfs": {},
 
 	"internal/archtest":   {},
 	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet", "internal/pause")},
@@ -101,18 +108,21 @@ var modules = map[string]module{
 	"github.com/quic-go":                      {units: []string{"p2p"}},
 	"google.golang.org/protobuf":              {units: []string{"p2p", "dht", "internal/badgerdisk"}},
 
-	"github.com/klauspost/reedsolomon":  {units: []string{"shards"}},
-	"github.com/klauspost/cpuid":        {units: []string{"shards"}},
-	"go.sia.tech/core":                  {units: []string{"shards"}},
-	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}}, // there: is a file mounted alone?
+	"github.com/klauspost/reedsolomon": {units: []string{"shards"}},
+	"github.com/klauspost/cpuid":       {units: []string{"shards"}},
+	"go.sia.tech/core":                 {units: []string{"shards"}},
+	// userfile asks whether a file is a mount of its own.
+	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}, tests: []string{"internal/faultfs"}},
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd
 	"golang.org/x/time":                 {units: []string{"p2p", "gateway", "node"}},
 	"github.com/consensys/gnark-crypto": {units: []string{"certs"}},
 	"github.com/cloudflare/circl":       {units: []string{"certs"}},
+	"github.com/hanwen/go-fuse":         {units: []string{"internal/faultfs"}},
 	"github.com/dgraph-io":              {units: []string{"store", "ledger/engine/badgerdb", "internal/badgerdisk"}},
 	"github.com/dgraph-io/ristretto":    {units: []string{"client", "gateway"}}, // TinyLFU; Badger brings it
+	"github.com/go-kit/kit":             {units: []string{"ledger/engine"}},     // a type of CometBFT's metrics
 	"github.com/cometbft":               {units: []string{"ledger/engine", "ledger/engine/badgerdb", "ledger/light"}},
 	"github.com/cosmos/gogoproto":       {units: []string{"ledger/engine", "ledger/light"}},
 	"github.com/hashicorp/golang-lru":   {units: []string{"ledger/engine", "ledger/light"}},
@@ -154,7 +164,7 @@ var standard = map[string]module{
 	"expvar":           {},
 	"plugin":           {},
 	"encoding/gob":     {},
-	"testing":          {units: []string{"internal/swarmtest", "internal/ledgertest"}},
+	"testing":          {units: []string{"internal/swarmtest", "internal/ledgertest", "internal/faultfs"}},
 	"testing/synctest": {units: []string{"internal/swarmtest"}},
 }
 

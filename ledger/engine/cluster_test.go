@@ -148,7 +148,7 @@ func (c *cluster) start(i int) *clusterNode {
 	if c.slow {
 		begun := *c.doc
 		begun.GenesisTime = time.Now()
-		n.chain.cfg.doc = &begun
+		n.cfg.doc = &begun
 	}
 	go func() { n.ended <- n.run(ctx) }()
 	return n

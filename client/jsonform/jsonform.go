@@ -1,4 +1,6 @@
-package gateway
+// Package jsonform has the JSON forms of a client's results: the original's names and key order. The gateway and the
+// command print them. Start with New.
+package jsonform
 
 import (
 	"walrus/client"
@@ -6,18 +8,17 @@ import (
 	"walrus/shards"
 )
 
-// encodingType names the only encoding.
-const encodingType = "RS2"
+// EncodingType names the only encoding.
+const EncodingType = "RS2"
 
-// StoreResult is the response to storing a blob: one of its fields is set. The types of this file use the original's
-// names and key order.
+// StoreResult tells how a blob was stored: one of its fields is set.
 type StoreResult struct {
 	NewlyCreated     *NewlyCreated     `json:"newlyCreated,omitempty" doc:"The blob was registered, or a registration was extended or finished."`
 	AlreadyCertified *AlreadyCertified `json:"alreadyCertified,omitempty" doc:"The blob was stored for long enough already; nothing was paid."`
 	MarkedInvalid    *MarkedInvalid    `json:"markedInvalid,omitempty" doc:"The blob was encoded wrongly by somebody and has no content."`
 }
 
-// NewlyCreated is a blob whose record is new or was changed.
+// NewlyCreated describes a blob whose record is new or was changed.
 type NewlyCreated struct {
 	BlobObject        BlobObject        `json:"blobObject"`
 	ResourceOperation ResourceOperation `json:"resourceOperation"`
@@ -25,7 +26,7 @@ type NewlyCreated struct {
 	SharedBlobObject  *ledger.ObjectID  `json:"sharedBlobObject,omitempty" doc:"The record everybody may extend, of share=true."`
 }
 
-// BlobObject is the record of a blob.
+// BlobObject describes the record of a blob.
 type BlobObject struct {
 	ID             ledger.ObjectID `json:"id" doc:"Object ID of the record."`
 	Registered     uint32          `json:"registeredEpoch" example:"34"`
@@ -71,8 +72,8 @@ type Extended struct {
 	EpochsExtended uint32 `json:"epochsExtended" example:"1"`
 }
 
-// AlreadyCertified is a blob that was already stored. It has an object if the record is the publisher's, an event
-// otherwise.
+// AlreadyCertified describes a blob that was already stored. It has an object if the record is the publisher's,
+// otherwise an event.
 type AlreadyCertified struct {
 	BlobID   shards.BlobID    `json:"blobId"`
 	Event    *Event           `json:"event,omitempty" doc:"Stands for somebody else's record."`
@@ -80,7 +81,7 @@ type AlreadyCertified struct {
 	EndEpoch uint32           `json:"endEpoch" example:"35"`
 }
 
-// MarkedInvalid is a blob that cannot be stored.
+// MarkedInvalid names a blob that cannot be stored.
 type MarkedInvalid struct {
 	BlobID shards.BlobID `json:"blobId"`
 	Event  Event         `json:"event"`
@@ -95,8 +96,8 @@ type Event struct {
 // noEvent has the zero digest in base58, which digest parsers accept.
 var noEvent = Event{TxDigest: "11111111111111111111111111111111", EventSeq: "0"}
 
-// NewStoreResult converts the result of a successful store.
-func NewStoreResult(r *client.StoreResult) StoreResult {
+// New converts the result of a successful store.
+func New(r *client.StoreResult) StoreResult {
 	if r.AlreadyCertified {
 		a := &AlreadyCertified{BlobID: r.BlobID, EndEpoch: r.EndEpoch}
 		if r.Object == (ledger.ObjectID{}) {
@@ -108,7 +109,7 @@ func NewStoreResult(r *client.StoreResult) StoreResult {
 	}
 	n := &NewlyCreated{
 		BlobObject: BlobObject{
-			ID: r.Object, Registered: r.RegisteredEpoch, BlobID: r.BlobID, Size: r.Size, EncodingType: encodingType,
+			ID: r.Object, Registered: r.RegisteredEpoch, BlobID: r.BlobID, Size: r.Size, EncodingType: EncodingType,
 			Storage:   Storage{r.Object, r.RegisteredEpoch, r.EndEpoch, uint64(r.EncodedSize)},
 			Deletable: r.Deletable,
 		},
@@ -143,7 +144,7 @@ func newOperation(r *client.StoreResult) (op ResourceOperation) {
 // NewBlobObject converts a record to the original's form.
 func NewBlobObject(id ledger.ObjectID, b *ledger.Blob) BlobObject {
 	o := BlobObject{
-		ID: id, Registered: b.Registered, BlobID: b.BlobID, Size: b.Size, EncodingType: encodingType,
+		ID: id, Registered: b.Registered, BlobID: b.BlobID, Size: b.Size, EncodingType: EncodingType,
 		Storage: Storage{id, b.Start, b.End, b.Bytes}, Deletable: b.Deletable,
 	}
 	if b.Certified != 0 {

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Runs every test once: packages with concurrency of their own under the race detector, the others without it.
+#   scripts/test.sh          run all tests
+#   scripts/test.sh race     only the packages under the race detector
+#   scripts/test.sh list     show how each package is tested, and which tests run plain as well
+#
+# The race detector makes everything five to ten times slower. Tests that take too long under it shorten or skip
+# themselves when testing.Short() says so; exactly those run once more, without it and in full. internal/archtest makes
+# sure that "list" can see them.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# These have goroutines or locks, but are not worth the race detector's time: commands whose tests mostly start
+# processes, a benchmark, tables that are built once.
+plain='^walrus(/cmd/.*|.*/bench|/shards/fft16)?$'
+
+# concurrent lists packages whose code, tests aside, starts goroutines or holds locks.
+concurrent() {
+	go list -f '{{range .GoFiles}}{{$.ImportPath}} {{$.Dir}}/{{.}}{{"\n"}}{{end}}' ./... | awk -v plain="$plain" '
+		$1 ~ plain || $1 in seen || NF < 2 { next }
+		{ while ((getline line < $2) > 0)
+			if (line ~ /^[\t ]*(go [a-z]|(import )?"(sync|sync\/atomic|golang.org\/x\/sync\/.*)"$)/) { seen[$1]; print $1; break }
+		  close($2) }'
+}
+
+# shortened lists "package test" for tests of the packages on stdin that look at testing.Short().
+shortened() {
+	xargs go list -f '{{range .TestGoFiles}}{{$.ImportPath}} {{$.Dir}}/{{.}}{{"\n"}}{{end}}{{range .XTestGoFiles}}{{$.ImportPath}} {{$.Dir}}/{{.}}{{"\n"}}{{end}}' |
+		awk 'NF == 2 { name = ""
+			while ((getline line < $2) > 0) {
+				if (line ~ /^func (Test|Fuzz)/) { name = line; sub(/^func /, "", name); sub(/\(.*/, "", name) }
+				if (line ~ /testing\.Short\(\)/ && name != "") { print $1, name; name = "" }
+			}
+			close($2) }'
+}
+
+# raced runs go test under the race detector. Its runtime crashes now and then with a failed CHECK, which says nothing
+# about a test: then, and if no test has failed, run once more. Packages that passed are not repeated.
+raced() {
+	local log status
+	log=$(mktemp)
+	CGO_ENABLED=1 go test -vet=off -race -short "$@" 2>&1 | tee "$log"
+	status=${PIPESTATUS[0]}
+	if [ "$status" -ne 0 ] && grep -q 'ThreadSanitizer: CHECK failed' "$log" && ! grep -qE '^\s*--- FAIL|^panic:|DATA RACE' "$log"; then
+		echo "the race detector itself crashed: once more"
+		CGO_ENABLED=1 go test -vet=off -race -short "$@"
+		status=$?
+	fi
+	rm -f "$log"
+	return "$status"
+}
+
+race=$(concurrent) || exit
+rest=$(go list ./... | grep -vxF "$race") || exit
+again=$(shortened <<<"$race") || exit
+[ -n "$race" ] && [ -n "$rest" ] && [ -n "$again" ] || { echo "test: no packages found: $0 looked in the wrong place" >&2; exit 1; }
+
+what=${1:-all}
+if [ "$what" = list ]; then
+	awk '{ print "race ", $1 }' <<<"$race"
+	awk '{ print "plain", $1 }' <<<"$rest"
+	awk '{ print "plain", $1, $2, "too, in full" }' <<<"$again"
+	exit
+fi
+# The race detector wants a C compiler; without one the same tests run plain, and say so.
+if ! command -v "$(go env CC)" >/dev/null; then
+	echo "no C compiler: testing without the race detector"
+	# shellcheck disable=SC2086 # one package a word
+	[ "$what" = all ] && exec go test -vet=off ./... || exec go test -vet=off $race
+fi
+# Test binaries are built where they always are.
+export GOTMPDIR="${GOTMPDIR:-${TMPDIR:-/tmp}}" TMPDIR
+TMPDIR=$(scripts/tmpdir.sh) || exit
+status=0
+# shellcheck disable=SC2086 # one package a word
+{
+	raced $race || status=1
+	[ "$what" = race ] && exit "$status"
+	go test -vet=off $rest || status=1
+	go test -vet=off -run "^($(cut -d' ' -f2 <<<"$again" | sort -u | paste -sd'|'))\$" $(cut -d' ' -f1 <<<"$again" | sort -u) || status=1
+}
+exit "$status"
