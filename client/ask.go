@@ -13,15 +13,15 @@ import (
 	"walrus/shards"
 )
 
-// verifiedCertificate decodes a peer's certificate and checks that the committee of its epoch certifies blob id with
-// it. It returns that committee too, which the certificate's signers are members of.
+// verifiedCertificate decodes a peer's certificate for blob id and verifies it with the committee of its epoch. It
+// returns this committee too: the signers are its members.
 func verifiedCertificate(all certs.Committees, id shards.BlobID, b []byte) (*certs.Certificate, *certs.Committee, error) {
 	cert, err := certs.UnmarshalCertificate(b)
 	if err != nil {
 		return nil, nil, err
 	}
 	if cert.Blob != id {
-		return nil, nil, fmt.Errorf("%w: another blob's certificate", errLied)
+		return nil, nil, fmt.Errorf("%w: sent another blob's certificate", errLied)
 	}
 	com, err := all.At(cert.Epoch)
 	if err != nil {
