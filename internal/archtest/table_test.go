@@ -18,8 +18,8 @@ var units = map[string]unit{
 	"quilt":  {imports: []string{"shards"}},
 
 	"store": {imports: join(core, "internal/badgerdisk"), tests: []string{"internal/faultfs"}},
-	"p2p":   {imports: core, tests: []string{"internal/swarmtest"}},
-	"dht":   {imports: join(core, "internal/pause", "internal/userfile"), tests: []string{"internal/swarmtest"}},
+	"p2p":   {imports: join(core, "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
+	"dht":   {imports: join(core, "internal/pause", "internal/userfile", "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
 	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light
 	// clients, and joins a network as one of them.
 	"ledger":         {imports: core},
@@ -55,12 +55,12 @@ var units = map[string]unit{
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest"},
 	},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "internal/pause"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper"),
 		tests:   []string{"internal/ledgertest", "internal/swarmtest"},
 	},
 
 	// A unit of its own: a storage node's duty is given its parts, and opens none.
-	"node/keeper": {imports: join(core, ledger, "store", "p2p", "gather")},
+	"node/keeper": {imports: join(core, ledger, "store", "p2p", "gather", "internal/pause")},
 
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
@@ -72,6 +72,8 @@ var units = map[string]unit{
 
 	// Waiting no longer than a context.
 	"internal/pause": {},
+	// Sorting the addresses of strangers, for all who bound what strangers may use.
+	"internal/ipgroup": {},
 
 	// What every Badger database needs: its files checked before it opens, its faults caught, its syncs complete.
 	"internal/badgerdisk": {},
