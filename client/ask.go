@@ -31,7 +31,7 @@ func verifiedCertificate(all certs.Committees, id shards.BlobID, b []byte) (*cer
 }
 
 // noteAnswer remembers how long an answer took, if there was one.
-func (c *Client) noteAnswer(start time.Time, err error) {
+func (c *nodes) noteAnswer(start time.Time, err error) {
 	if err == nil || errors.Is(err, p2p.ErrNotFound) {
 		c.patience.note(time.Now(), time.Since(start))
 	}
@@ -51,7 +51,7 @@ const askTimeout = 10 * time.Second
 // ask sends a question to every node of the committee at once. It calls enough after each answer, from the caller's
 // goroutine, until enough returns true or all nodes have answered. Then it cancels the rest and returns the final
 // tally.
-func (c *Client) ask(ctx context.Context, com *certs.Committee, question func(context.Context, int, *certs.Member) (any, error), enough func(answers) bool) answers {
+func (c *nodes) ask(ctx context.Context, com *certs.Committee, question func(context.Context, int, *certs.Member) (any, error), enough func(answers) bool) answers {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type answer struct {
@@ -65,7 +65,7 @@ func (c *Client) ask(ctx context.Context, com *certs.Committee, question func(co
 	for i := range members {
 		g.Go(func() error {
 			a := answer{i: i}
-			if a.err = c.connect(ctx, members[i].Node); a.err == nil {
+			if a.err = c.Connect(ctx, members[i].Node); a.err == nil {
 				ctx, cancel := context.WithTimeout(ctx, askTimeout)
 				defer cancel()
 				start := time.Now()

@@ -92,7 +92,7 @@ func (u *upload) askConfirmation(ctx context.Context, node peer.ID, p certs.Pers
 		case <-ctx.Done():
 		}
 	})
-	return patient(ctx, func() ([]byte, error) { return u.c.swarm.Confirm(ctx, node, u.id, p) })
+	return patient(ctx, func() ([]byte, error) { return u.c.nodes.Confirm(ctx, node, u.id, p) })
 }
 
 // sameEpoch returns the committee of the upload's epoch. If theirs is later, it reads the current epoch from the ledger
@@ -151,8 +151,8 @@ func (u *upload) certify(ctx context.Context) error {
 	raw := cert.Marshal()
 	ctx, cancel := context.WithTimeout(ctx, maxSpread)
 	defer cancel()
-	u.c.ask(ctx, u.com, func(ctx context.Context, _ int, m *certs.Member) (any, error) {
-		return nil, u.c.swarm.PutCertificate(ctx, m.Node, raw)
+	u.c.nodes.ask(ctx, u.com, func(ctx context.Context, _ int, m *certs.Member) (any, error) {
+		return nil, u.c.nodes.PutCertificate(ctx, m.Node, raw)
 	}, func(a answers) bool { return a.nodes >= reachable })
 	return nil
 }

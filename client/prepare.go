@@ -39,8 +39,8 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 		open++
 		g.Go(func() error {
 			a := answer{i: i}
-			if a.err = u.c.connect(ctx, members[i].Node); a.err == nil {
-				a.held, a.err = patient(ctx, func() ([]int, error) { return u.c.swarm.PutMetadata(ctx, members[i].Node, u.id, u.raw) })
+			if a.err = u.c.nodes.Connect(ctx, members[i].Node); a.err == nil {
+				a.held, a.err = patient(ctx, func() ([]int, error) { return u.c.nodes.PutMetadata(ctx, members[i].Node, u.id, u.raw) })
 			} else if ctx.Err() == nil {
 				u.mu.Lock()
 				u.nodes[i].gone = true

@@ -99,7 +99,7 @@ func (c *Client) ListStorage(ctx context.Context, expired bool) ([]OwnedStorage,
 }
 
 // owned reads all objects of the account.
-func (c *Client) owned(ctx context.Context) (known, error) {
+func (c *books) owned(ctx context.Context) (known, error) {
 	if c.payer == nil {
 		return known{}, ErrNoWallet
 	}

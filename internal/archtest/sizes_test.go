@@ -28,12 +28,9 @@ const (
 
 // larger lists what may exceed a size, by "folder.Name", each with its reason.
 var larger = map[string]string{
-	"client.Client":      "to be split: methods",
-	"client.StoreResult": "to be split: fields",
-	"client.reader":      "to be split: fields",
-	"node.Node":          "to be split: methods and fields",
-	"p2p.selfStream":     "network.Stream of libp2p has 17 methods",
-	"p2p.selfConn":       "network.Conn of libp2p has 15 methods",
+	"node.Node":      "to be split: methods and fields",
+	"p2p.selfStream": "network.Stream of libp2p has 17 methods",
+	"p2p.selfConn":   "network.Conn of libp2p has 15 methods",
 }
 
 // riddle finds comments that begin with "X is what", "X are who" and their kind.
