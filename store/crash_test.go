@@ -79,7 +79,7 @@ func afterKill(t *testing.T, dir string, synced int) int {
 		t.Errorf("%v: %v", r, err)
 	})
 	check(t, err)
-	for _, b := range s.allBuckets() {
+	for _, b := range s.buckets.all() {
 		records := map[Ref]uint64{}
 		check(t, b.pages([]byte{keySegment}, func(keys [][]byte) error {
 			for _, k := range keys {

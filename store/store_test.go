@@ -393,7 +393,7 @@ func TestClosed(t *testing.T) {
 func TestFormat(t *testing.T) {
 	cfg := small(t.TempDir())
 	s := mustOpen(t, cfg)
-	check(t, s.meta.put(entry{key: []byte{keyFormat}, value: []byte{0, 0, 0, formatVersion + 1}}))
+	check(t, s.catalog.db.put(entry{key: []byte{keyFormat}, value: []byte{0, 0, 0, formatVersion + 1}}))
 	check(t, s.Close())
 	_, err := Open(cfg)
 	wantErr(t, err, ErrFormat)

@@ -37,14 +37,14 @@ func (s *Store) Create(ref Ref, size int64) (*SliverWriter, error) {
 	if size < 0 || size > maxSliver {
 		return nil, fmt.Errorf("create %s: %d bytes: the limit is %d", ref, size, int64(maxSliver))
 	}
-	if err := s.room(); err != nil {
+	if err := s.space.forData(); err != nil {
 		return nil, fmt.Errorf("create %s: %w", ref, err)
 	}
-	end, err := s.endEpoch(ref.Blob)
+	end, err := s.catalog.endEpoch(ref.Blob)
 	if err != nil {
-		return nil, fmt.Errorf("create %s: its blob: %w", ref, s.closedError(err))
+		return nil, fmt.Errorf("create %s: its blob: %w", ref, s.life.closedError(err))
 	}
-	b, err := s.bucket(end)
+	b, err := s.buckets.at(end)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", ref, err)
 	}
@@ -88,9 +88,9 @@ func (w *SliverWriter) Write(p []byte) (n int, err error) {
 
 // flush writes the full segment.
 func (w *SliverWriter) flush() error {
-	room := w.s.room
+	room := w.s.space.forData
 	if w.moves {
-		room = func() error { return w.s.roomFor(w.s.cfg.MinFree) }
+		room = func() error { return w.s.space.atLeast(w.s.cfg.MinFree) }
 	}
 	err := room()
 	if err == nil {
@@ -98,10 +98,10 @@ func (w *SliverWriter) flush() error {
 		err = w.b.write(entry{key: key, value: seal(key, *w.buf)})
 	}
 	if err != nil {
-		w.fail(w.s.closedError(gone(err)))
+		w.fail(w.s.life.closedError(gone(err)))
 		return w.err
 	}
-	w.s.usage.written.Add(int64(len(*w.buf)))
+	w.s.space.usage.written.Add(int64(len(*w.buf)))
 	w.next++
 	*w.buf = (*w.buf)[:0]
 	return nil
@@ -136,13 +136,13 @@ func (w *SliverWriter) Commit() error {
 		w.fail(err)
 		return fmt.Errorf("commit %s: %w", w.ref, err)
 	}
-	if err := w.s.open(); err != nil {
+	if err := w.s.life.open(); err != nil {
 		w.fail(err)
 		return err
 	}
 	first, pending, err := w.b.commit(w.ref, w.rec, w.started)
 	if err != nil {
-		w.fail(w.s.closedError(gone(err)))
+		w.fail(w.s.life.closedError(gone(err)))
 		return fmt.Errorf("commit %s: %w", w.ref, w.err)
 	}
 	if !first {

@@ -52,12 +52,12 @@ var units = map[string]unit{
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest"},
 	},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "internal/pause"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper"),
 		tests:   []string{"internal/ledgertest", "internal/swarmtest"},
 	},
 
 	// A unit of its own: a storage node's duty is given its parts, and opens none.
-	"node/keeper": {imports: join(core, ledger, "store", "p2p")},
+	"node/keeper": {imports: join(core, ledger, "store", "p2p", "internal/pause")},
 
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
