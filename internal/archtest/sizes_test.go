@@ -33,7 +33,6 @@ var larger = map[string]string{
 	"ledger/light.Source": "one method for each request of the ledger's protocols",
 	"ledger/machine.run":  "three methods for each operation of the ledger",
 	"p2p.Backend":         "one method for each request of the two protocols",
-	"store.Store":         "the methods of four kinds of data over one lock",
 	"client.Client":       unfinished,
 	"client.StoreResult":  unfinished,
 }
@@ -84,8 +83,12 @@ func TestSizes(t *testing.T) {
 	if n := len(s.riddles); n > maxRiddles {
 		t.Errorf("%d comments begin like \"X is what\": name the thing, or open with a verb:\n%s", n, strings.Join(s.riddles, "\n"))
 	}
-	for name := range larger {
-		if !s.found[name] {
+	for name, reason := range larger {
+		switch {
+		case s.found[name]:
+		case reason == unfinished:
+			t.Logf("%s is split: take it out of the list", name)
+		default:
 			t.Errorf("%s is not too large any more: take it out of the list", name)
 		}
 	}
