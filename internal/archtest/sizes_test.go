@@ -78,8 +78,12 @@ func TestSizes(t *testing.T) {
 	if n := len(s.riddles); n > maxRiddles {
 		t.Errorf("%d comments begin like \"X is what\": name the thing, or open with a verb:\n%s", n, strings.Join(s.riddles, "\n"))
 	}
-	for name := range larger {
-		if !s.found[name] {
+	for name, reason := range larger {
+		switch {
+		case s.found[name]:
+		case reason == unfinished:
+			t.Logf("%s is split: take it out of the list", name)
+		default:
 			t.Errorf("%s is not too large any more: take it out of the list", name)
 		}
 	}
