@@ -1,4 +1,4 @@
-// Package certs is about signatures of storage nodes: the committee of an epoch, a node's confirmation that it stores
+// Package certs has the signatures of storage nodes: the committee of an epoch, a node's confirmation that it stores
 // its slivers of a blob, and the certificate that aggregates confirmations of a quorum of shards. It is pure: no I/O,
 // no clock, no network. Start with NewCommittee.
 //
@@ -26,7 +26,7 @@ var (
 	ErrCommittee = errors.New("invalid committee")
 	// ErrUnknownEpoch reports an epoch whose committee is not known: not yet decided, or long past.
 	ErrUnknownEpoch = errors.New("committee not known")
-	// ErrFormat reports bytes or text that are not the one form of the expected value.
+	// ErrFormat reports bytes or text that are not the canonical form of a value.
 	ErrFormat = errors.New("invalid format")
 )
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -16,13 +17,15 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 
+	"walrus/internal/ipgroup"
 	"walrus/internal/userfile"
 )
 
 // book remembers servers that we reached, with their newest addresses only. On disk it is a JSON bookFile. It is
 // replaced as a whole: written to a temporary file, synced, renamed.
 type book struct {
-	path string // constant; "" = memory only
+	path   string             // constant; "" = memory only
+	member func(peer.ID) bool // a node that the ledger knows; constant
 
 	mu      sync.Mutex
 	peers   map[peer.ID]bookEntry // guarded by mu
@@ -30,8 +33,13 @@ type book struct {
 }
 
 type bookEntry struct {
-	addrs []multiaddr.Multiaddr
-	seen  time.Time
+	addrs   []multiaddr.Multiaddr // at least one
+	seen    time.Time
+	network netip.Prefix // of the first address: of the one that we dialled, if any
+}
+
+func newBookEntry(addrs []multiaddr.Multiaddr, seen time.Time) bookEntry {
+	return bookEntry{addrs, seen, ipgroup.Block(ipgroup.IP(addrs[0]))}
 }
 
 type bookFile struct {
@@ -48,7 +56,7 @@ type bookPeer struct {
 const bookVersion = 1
 
 func newBook(path string) *book {
-	return &book{path: path, peers: make(map[peer.ID]bookEntry)}
+	return &book{path: path, member: func(peer.ID) bool { return false }, peers: make(map[peer.ID]bookEntry)}
 }
 
 // load reads the file. We wrote every entry, so if one is malformed the file is not ours any more, and all of it is
@@ -122,7 +130,7 @@ func parseBook(raw []byte) (map[peer.ID]bookEntry, error) {
 		if len(p.Addrs) == 0 || len(p.Addrs) > maxPeerAddrs {
 			return nil, fmt.Errorf("peer %d: %d addresses, want 1 to %d", i, len(p.Addrs), maxPeerAddrs)
 		}
-		e := bookEntry{seen: time.Unix(p.Seen, 0)}
+		addrs := make([]multiaddr.Multiaddr, 0, len(p.Addrs))
 		for _, s := range p.Addrs {
 			if len(s) > maxAddrBytes {
 				return nil, fmt.Errorf("peer %d: address of %d bytes, at most %d", i, len(s), maxAddrBytes)
@@ -131,14 +139,14 @@ func parseBook(raw []byte) (map[peer.ID]bookEntry, error) {
 			if err != nil {
 				return nil, fmt.Errorf("peer %d: %w", i, err)
 			}
-			e.addrs = append(e.addrs, a)
+			addrs = append(addrs, a)
 		}
-		peers[id] = e
+		peers[id] = newBookEntry(addrs, time.Unix(p.Seen, 0))
 	}
 	return peers, nil
 }
 
-// remember replaces the entry of id. If the book is full it drops the peer not seen for longest.
+// remember replaces the entry of id. If the book is full it drops another.
 func (b *book) remember(id peer.ID, addrs []multiaddr.Multiaddr, now time.Time) {
 	addrs = slices.Clone(addrs)
 	addrs = slices.DeleteFunc(addrs, func(a multiaddr.Multiaddr) bool { return len(a.String()) > maxAddrBytes })
@@ -149,16 +157,44 @@ func (b *book) remember(id peer.ID, addrs []multiaddr.Multiaddr, now time.Time) 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, known := b.peers[id]; !known && len(b.peers) >= maxBookPeers {
-		delete(b.peers, b.oldest())
+		drop := b.victim()
+		if drop == "" && !b.member(id) {
+			return // members only, and this is none
+		}
+		if drop == "" {
+			drop = b.oldest(func(peer.ID, bookEntry) bool { return true })
+		}
+		delete(b.peers, drop)
 	}
-	b.peers[id] = bookEntry{addrs: addrs, seen: now}
+	b.peers[id] = newBookEntry(addrs, now)
 	b.changed = true
 }
 
-// oldest returns the peer not seen for longest. Hold mu.
-func (b *book) oldest() (oldest peer.ID) {
+// victim returns the stranger not seen for longest, among those in the network that most strangers are in; "" if there
+// are only members. Hold mu.
+func (b *book) victim() peer.ID {
+	strangers := make(map[netip.Prefix]int)
 	for id, e := range b.peers {
-		if oldest == "" || e.seen.Before(b.peers[oldest].seen) {
+		if !b.member(id) {
+			strangers[e.network]++
+		}
+	}
+	var most netip.Prefix
+	for network, n := range strangers {
+		if n > strangers[most] {
+			most = network
+		}
+	}
+	if strangers[most] == 1 { // nobody has more than another
+		return b.oldest(func(id peer.ID, _ bookEntry) bool { return !b.member(id) })
+	}
+	return b.oldest(func(id peer.ID, e bookEntry) bool { return !b.member(id) && e.network == most })
+}
+
+// oldest returns the peer not seen for longest among some. Hold mu.
+func (b *book) oldest(among func(peer.ID, bookEntry) bool) (oldest peer.ID) {
+	for id, e := range b.peers {
+		if among(id, e) && (oldest == "" || e.seen.Before(b.peers[oldest].seen)) {
 			oldest = id
 		}
 	}
@@ -172,19 +208,22 @@ func (b *book) addrs(id peer.ID) []multiaddr.Multiaddr {
 	return slices.Clone(b.peers[id].addrs)
 }
 
-// sample returns up to n remembered peers in map order, hence at random, so that many restarting peers do not all
-// dial the same one.
+// sample returns up to n remembered peers, members first. Otherwise they are in map order, hence at random, so that
+// many restarting peers do not all dial the same one.
 func (b *book) sample(n int) []peer.AddrInfo {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	out := make([]peer.AddrInfo, 0, min(n, len(b.peers)))
+	var members, strangers []peer.AddrInfo
 	for id, e := range b.peers {
-		if len(out) == n {
-			break
+		p := peer.AddrInfo{ID: id, Addrs: slices.Clone(e.addrs)}
+		if b.member(id) {
+			members = append(members, p)
+		} else {
+			strangers = append(strangers, p)
 		}
-		out = append(out, peer.AddrInfo{ID: id, Addrs: slices.Clone(e.addrs)})
 	}
-	return out
+	out := append(members, strangers...)
+	return out[:min(n, len(out))]
 }
 
 // save writes the book if it has changed. After an error the change stays pending. Only Run calls it.

@@ -75,7 +75,9 @@ type DHT struct {
 	found     chan peer.AddrInfo // from mDNS to Run
 
 	mu      sync.Mutex
-	tried   map[peer.ID]string // why the last dial of a bootstrap peer failed; guarded by mu
+	tried   map[peer.ID]string                // why the last dial of a bootstrap peer failed; guarded by mu
+	wanted  map[peer.ID]int                   // searches for each peer; guarded by mu; no zeros
+	pinned  map[peer.ID][]multiaddr.Multiaddr // addresses of members in the peerstore; guarded by mu
 	closing sync.Once
 	closed  error // set by Close
 }
@@ -94,20 +96,22 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 		return nil, fmt.Errorf("configure dht: %w", err)
 	}
 	prefix := protocol.ID("/walrus/" + cfg.Network)
-	table, err := kad.New(h, tableOptions(cfg, prefix)...)
-	if err != nil {
-		return nil, fmt.Errorf("start dht: %w", err)
-	}
 	d := &DHT{
-		host: h, kad: table, proto: prefix + "/kad/1.0.0", cfg: cfg, log: cfg.Logger,
-		book:  newBook(cfg.AddressBook),
-		found: make(chan peer.AddrInfo, maxFoundQueue),
-		tried: make(map[peer.ID]string),
+		host: h, proto: prefix + "/kad/1.0.0", cfg: cfg, log: cfg.Logger,
+		found:  make(chan peer.AddrInfo, maxFoundQueue),
+		tried:  make(map[peer.ID]string),
+		wanted: make(map[peer.ID]int),
+		pinned: make(map[peer.ID][]multiaddr.Multiaddr),
 	}
+	d.book = newBook(cfg.AddressBook)
+	d.book.member = d.member
 	for _, p := range bootstrap {
 		if p.ID != h.ID() {
 			d.bootstrap = append(d.bootstrap, p)
 		}
+	}
+	if d.kad, err = kad.New(tableHost{h, claimStore{h.Peerstore(), d}}, d.tableOptions(prefix)...); err != nil {
+		return nil, fmt.Errorf("start dht: %w", err)
 	}
 	if err := d.book.load(); err != nil {
 		d.log.Warn("address book ignored, it will be written anew", "err", err)
@@ -115,13 +119,17 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	return d, nil
 }
 
-// tableOptions configures Kademlia for our own network. It filters no addresses, because devnets and private networks
-// use loopback and private ranges, and it has no value records, because we use none.
-func tableOptions(cfg Config, prefix protocol.ID) []kad.Option {
+// tableOptions configures Kademlia for our own network. It has no value records, because we use none.
+func (d *DHT) tableOptions(prefix protocol.ID) []kad.Option {
+	cfg := d.cfg
+	kept := newRecordStore(maxRecords, maxRecordsPerPeer, maxRecordsPerNet)
+	kept.origin = d.announcer
 	opts := []kad.Option{
 		kad.ProtocolPrefix(prefix),
 		kad.DisableValues(),
-		kad.Datastore(newRecordStore(maxRecords, maxRecordsPerPeer)),
+		kad.AddressFilter(d.filter),
+		kad.RoutingTablePeerDiversityFilter(newDiversity(d.host, d.member)),
+		kad.Datastore(kept),
 		kad.ProviderManagerOpts(records.ProvideValidity(recordValidity), records.ProviderAddrTTL(recordAddrTTL)),
 	}
 	// By default the library answers no queries until a public address is proven, which never happens on a private

@@ -1,6 +1,7 @@
 package dht
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,13 +10,15 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	"github.com/multiformats/go-multiaddr"
 )
 
-// FindPeer returns addresses of id: the address of an open connection, or those found in the network, joined with
-// those remembered. Remembered addresses may be stale; Connect finds out. ErrNotFound if there are none.
+// FindPeer returns addresses of id. The proven ones come first: of an open connection, of the address book, of the
+// configuration, or signed by the peer. After them come those that others in the network claim. Any may be stale;
+// Connect finds out. ErrNotFound if there are none.
 func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	if err := id.Validate(); err != nil {
 		return peer.AddrInfo{}, fmt.Errorf("find peer: %w", err)
@@ -23,19 +26,19 @@ func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	if id == d.host.ID() {
 		return d.self(), nil
 	}
-	var found peer.AddrInfo
+	said := d.newClaims()
 	var err error
 	if !d.connected(id) {
-		found, err = d.kad.FindPeer(ctx, id)
+		err = d.search(ctx, id, said)
 	}
 	if d.connected(id) { // connected during the search, which then finds nothing
 		d.awaitIdentify(ctx, id)
-		found.Addrs = d.provenAddrs(id)
+		return peer.AddrInfo{ID: id, Addrs: mergeAddrs(d.provenAddrs(id), d.known(id).Addrs)}, nil
 	}
 	if ctx.Err() != nil {
 		return peer.AddrInfo{}, fmt.Errorf("find peer %s: %w", id, context.Cause(ctx))
 	}
-	info := peer.AddrInfo{ID: id, Addrs: mergeAddrs(found.Addrs, d.known(id).Addrs)}
+	info := peer.AddrInfo{ID: id, Addrs: mergeAddrs(d.known(id).Addrs, said.best(maxDialled))}
 	if len(info.Addrs) > 0 {
 		return info, nil
 	}
@@ -121,22 +124,64 @@ func (d *DHT) reach(ctx context.Context, id peer.ID) error {
 	return last
 }
 
-// lookUpAndDial asks the network for addresses of id and dials them.
+// lookUpAndDial asks the network for addresses of id, and dials the best of them while more answers come.
 func (d *DHT) lookUpAndDial(ctx context.Context, id peer.ID) error {
-	info, err := d.FindPeer(ctx, id)
-	if err != nil {
-		return err
+	ctx, stop := context.WithCancel(ctx)
+	said := d.newClaims()
+	searched, dialled := make(chan error, 1), make(chan error, 1)
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer stop()
+	tasks.Go(func() { searched <- d.search(ctx, id, said) })
+	var result error
+	var tried []multiaddr.Multiaddr
+	running, ended := false, false
+	pause := time.NewTimer(claimPause)
+	pause.Stop()
+	defer pause.Stop()
+	for {
+		select {
+		case <-said.news:
+			pause.Reset(claimPause)
+			continue
+		case <-pause.C:
+		case err := <-searched:
+			ended, result = true, err
+		case err := <-dialled:
+			if err == nil || d.connected(id) {
+				return nil
+			}
+			running, result = false, err
+		}
+		best := said.best(maxDialled)
+		fresh := slices.ContainsFunc(best, func(a multiaddr.Multiaddr) bool { return !slices.ContainsFunc(tried, a.Equal) })
+		switch {
+		case d.connected(id):
+			return nil
+		case !running && fresh:
+			running, tried = true, slices.Concat(tried, best)
+			tasks.Go(func() { dialled <- d.dial(ctx, peer.AddrInfo{ID: id, Addrs: best}) })
+		case !running && ended && len(tried) == 0:
+			return fmt.Errorf("find peer %s: %w (%s)", id, ErrNotFound, dialError{cmp.Or(result, ErrNotFound)})
+		case !running && ended:
+			return result
+		}
 	}
-	return d.dial(ctx, info)
 }
 
 // dial connects to p. It first clears the swarm's memory of failed dials, whose pauses grow to five minutes. Our
-// callers pace themselves, and a peer that is back on its old address must not have to wait.
+// callers pace themselves, and a peer that is back on its old address must not have to wait. Other addresses of p are
+// forgotten, since the swarm would dial them too.
 func (d *DHT) dial(ctx context.Context, p peer.AddrInfo) error {
 	if s, ok := d.host.Network().(*swarm.Swarm); ok {
 		s.Backoff().Clear(p.ID)
 	}
 	p.Addrs = p.Addrs[:min(len(p.Addrs), maxPeerAddrs)]
+	if !d.connected(p.ID) {
+		keep := slices.Concat(p.Addrs, d.known(p.ID).Addrs)
+		rest := slices.DeleteFunc(d.host.Peerstore().Addrs(p.ID), func(a multiaddr.Multiaddr) bool { return slices.ContainsFunc(keep, a.Equal) })
+		d.host.Peerstore().SetAddrs(p.ID, rest, 0)
+	}
 	if err := d.host.Connect(ctx, p); err != nil {
 		return dialError{err}
 	}
@@ -158,15 +203,41 @@ func (e dialError) Error() string {
 // Unwrap returns the swarm's error.
 func (e dialError) Unwrap() error { return e.error }
 
-// known lists addresses of id without asking the network.
+// known lists addresses of id without asking the network: proven ones, or else those that others have claimed lately.
 func (d *DHT) known(id peer.ID) peer.AddrInfo {
-	addrs := mergeAddrs(d.host.Peerstore().Addrs(id), d.book.addrs(id))
+	var configured []multiaddr.Multiaddr
 	for _, p := range d.bootstrap {
 		if p.ID == id {
-			addrs = mergeAddrs(addrs, p.Addrs)
+			configured = p.Addrs
 		}
 	}
-	return peer.AddrInfo{ID: id, Addrs: addrs}
+	proven := mergeAddrs(d.book.addrs(id), configured)
+	if len(configured) > 0 && len(proven) > maxProven { // half each
+		proven = mergeAddrs(proven[:maxProven/2], configured)
+	}
+	proven = mergeAddrs(proven, d.signed(id))
+	if len(proven) == 0 {
+		proven = d.host.Peerstore().Addrs(id)
+		return peer.AddrInfo{ID: id, Addrs: proven[:min(len(proven), maxDialled)]}
+	}
+	return peer.AddrInfo{ID: id, Addrs: proven[:min(len(proven), maxProven)]}
+}
+
+// signed returns the addresses in the newest record that the peer has signed and sent us.
+func (d *DHT) signed(id peer.ID) []multiaddr.Multiaddr {
+	certified, ok := peerstore.GetCertifiedAddrBook(d.host.Peerstore())
+	if !ok {
+		return nil
+	}
+	envelope := certified.GetPeerRecord(id)
+	if envelope == nil {
+		return nil
+	}
+	record, err := envelope.Record()
+	if r, ok := record.(*peer.PeerRecord); err == nil && ok {
+		return r.Addrs
+	}
+	return nil
 }
 
 // mergeAddrs joins two lists without duplicates, the first list first, up to maxPeerAddrs.

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
@@ -39,6 +40,7 @@ func (d *DHT) Run(ctx context.Context) error {
 			defer stop()
 		}
 	}
+	d.pinBook()
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return d.keepJoined(ctx) })
 	tasks.Go(func() error { return d.keepBook(ctx, events) })
@@ -175,10 +177,49 @@ func (d *DHT) keepBook(ctx context.Context, events event.Subscription) error {
 			if !ok || !d.speaksOurs(met.Peer) {
 				continue
 			}
-			d.book.remember(met.Peer, d.provenAddrs(met.Peer), time.Now())
+			proven := d.provenAddrs(met.Peer)
+			d.book.remember(met.Peer, proven, time.Now())
+			d.pin(met.Peer, proven)
 			if due == nil {
 				due = time.After(saveDelay)
 			}
+		}
+	}
+}
+
+// pin keeps the addresses of a member in the peerstore for good, in place of those pinned before. Members' ends of
+// service are noticed here, too.
+func (d *DHT) pin(id peer.ID, addrs []multiaddr.Multiaddr) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.member(id) {
+		d.replacePins(id, addrs[:min(len(addrs), maxClaimed)])
+	}
+	for id := range d.pinned {
+		if !d.member(id) {
+			d.replacePins(id, nil)
+		}
+	}
+}
+
+// replacePins pins addrs of a peer and no others. d.mu is held.
+func (d *DHT) replacePins(id peer.ID, addrs []multiaddr.Multiaddr) {
+	store := d.host.Peerstore()
+	old := slices.DeleteFunc(d.pinned[id], func(a multiaddr.Multiaddr) bool { return slices.ContainsFunc(addrs, a.Equal) })
+	store.SetAddrs(id, old, peerstore.TempAddrTTL)
+	if len(addrs) == 0 {
+		delete(d.pinned, id)
+		return
+	}
+	store.AddAddrs(id, addrs, peerstore.PermanentAddrTTL)
+	d.pinned[id] = slices.Clone(addrs)
+}
+
+// pinBook pins the members of the address book.
+func (d *DHT) pinBook() {
+	for _, p := range d.book.sample(maxBookPeers) {
+		if d.member(p.ID) {
+			d.pin(p.ID, p.Addrs)
 		}
 	}
 }

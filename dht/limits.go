@@ -7,21 +7,43 @@ const (
 	// maxBootstrap bounds the first round of dials; it is far above any sensible list.
 	maxBootstrap = 64
 	// maxBookPeers × (maxPeerAddrs × maxAddrBytes + names and quotes) stays under maxBookBytes.
-	maxBookPeers = 512
+	// All members of a large committee fit.
+	maxBookPeers = 1024
 	// maxPeerAddrs bounds the addresses of one peer that are kept or dialled. A dual-stack host with QUIC has about
 	// 8.
 	maxPeerAddrs = 12
 	maxAddrBytes = 256
-	maxBookBytes = 2 << 20
+	maxBookBytes = 4 << 20
+
+	// maxProven bounds the proven addresses of one peer that are dialled, and maxDialled the claimed ones after them. The
+	// swarm dials 8 addresses of a peer at once: a few good ones must not wait behind bad ones that do not answer.
+	maxProven  = 4
+	maxDialled = 8
+	// maxClaimed bounds the addresses of one peer that are taken from one answer, and maxClaims the ones from all answers
+	// to one search.
+	maxClaimed = 8
+	maxClaims  = 128
+	// maxStored bounds the addresses of a stranger in the peerstore, beyond which no claims are added.
+	maxStored = 16
+	// claimPause collects answers to a search before they are dialled.
+	claimPause = 50 * time.Millisecond
+
+	// maxGroupPerBucket and maxGroupInTable bound the strangers of one IP group in a bucket of the routing table, and in
+	// all of it.
+	maxGroupPerBucket = 5
+	maxGroupInTable   = 10
 
 	// bucketSize is Kademlia's k: the number of servers that keep a record, and of neighbours known at each distance.
 	bucketSize      = 20
 	lightBucketSize = 8
 
-	// maxRecords bounds the provider records kept for others, ~300 bytes each.
+	// maxRecords bounds the provider records kept for others, ~500 bytes each. A full store drops the oldest record of
+	// the network that has the most.
 	maxRecords = 100_000
-	// maxRecordsPerPeer bounds the records of one announcer, so that none fills the store.
+	// maxRecordsPerPeer bounds the records of one announcer, and maxRecordsPerNet those of all announcers in a /24 of
+	// IPv4 or a /32 of IPv6. More are refused.
 	maxRecordsPerPeer = 10_000
+	maxRecordsPerNet  = 20_000
 	// recordValidity is the lifetime of a record that is not announced again: a dead pin is forgotten in a day.
 	recordValidity = 24 * time.Hour
 	// recordAddrTTL is the lifetime of addresses in records. It is short because a storage node announces hourly: its

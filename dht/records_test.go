@@ -17,7 +17,7 @@ func name(key, announcer string) datastore.Key {
 
 func TestRecordLimits(t *testing.T) {
 	ctx := t.Context()
-	r := newRecordStore(5, 3)
+	r := newRecordStore(5, 3, 5)
 	for i := range 3 {
 		if err := r.Put(ctx, name(fmt.Sprint(i), "greedy"), []byte("v")); err != nil {
 			t.Fatal(err)
@@ -34,8 +34,11 @@ func TestRecordLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.Put(ctx, name("0", "c"), []byte("v")); !errors.Is(err, errRecordsFull) {
+	if err := r.Put(ctx, name("0", "c"), []byte("v")); err != nil {
 		t.Errorf("record over the total: %v", err)
+	}
+	if _, err := r.Get(ctx, name("1", "greedy")); !errors.Is(err, datastore.ErrNotFound) || r.total != 5 {
+		t.Errorf("the oldest record of who has most: %v, of %d", err, r.total)
 	}
 	if err := r.Delete(ctx, name("1", "greedy")); err != nil {
 		t.Fatal(err)
@@ -58,7 +61,7 @@ func TestRecordStoreServesTheLibrary(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ps.Close()
-	store := newRecordStore(100, 100)
+	store := newRecordStore(100, 100, 100)
 	lib, err := records.NewProviderManager(randomPeer(t), ps, store)
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +80,7 @@ func TestRecordStoreServesTheLibrary(t *testing.T) {
 	if got, err := lib.GetProviders(t.Context(), []byte{99}); err != nil || len(got) != 0 {
 		t.Errorf("providers of an unknown key: %v, %v", got, err)
 	}
-	if store.total != 10 || len(store.groups) != 10 || store.perPeer != nil && len(store.perPeer) != 1 {
-		t.Errorf("store holds %d records in %d groups of %d peers", store.total, len(store.groups), len(store.perPeer))
+	if store.total != 10 || len(store.groups) != 10 || len(store.peers) != 1 {
+		t.Errorf("store holds %d records in %d groups of %d peers", store.total, len(store.groups), len(store.peers))
 	}
 }

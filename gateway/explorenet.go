@@ -21,7 +21,7 @@ type networkState struct {
 	infoErr   error        // why not
 	health    *client.Health
 	committee *certs.Committee // of info's epoch; without info, of the newest epoch known
-	network   *pages.Network // without throughput
+	network   *pages.Network   // without throughput
 }
 
 // state returns the network's state as of a moment ago.

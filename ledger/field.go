@@ -10,8 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// field is a value with a text form. It reports the line of an unreadable value, which the decoder by itself does
-// not, and whether the field was there.
+// field holds a value with a text form. It reports the line of an unreadable value, which the decoder does not, and
+// whether the field was there.
 type field[T any] struct {
 	value T
 	set   bool

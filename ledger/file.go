@@ -69,7 +69,7 @@ func InspectGenesis(b []byte) (g *Genesis, problems []error) {
 	return g, append(problems, g.Problems()...)
 }
 
-// ReadGenesis does the same without validating the genesis: it may still lack members, for example.
+// ReadGenesis is InspectGenesis without validation: the genesis may still lack members, for example.
 func ReadGenesis(b []byte) (g *Genesis, problems []error) {
 	var f genesisFile
 	problems, fatal := decodeStrictly(b, &f)
@@ -184,13 +184,13 @@ func (m *memberFile) missing() []error {
 	return missing(need{"node", m.Node.set || m.Node.bad}, need{"key", m.Key.set || m.Key.bad}, need{"proof", m.Proof.set || m.Proof.bad})
 }
 
-// need is a required field, and whether it is there.
+// need names a required field and says whether it is there.
 type need struct {
 	name string
 	set  bool
 }
 
-// missing lists those fields that are absent.
+// missing lists the fields that are absent.
 func missing(fields ...need) (problems []error) {
 	for _, f := range fields {
 		if !f.set {

@@ -14,9 +14,9 @@ import (
 // text and lists follow their length or count. Every value has exactly one form, and every accepted form exactly one
 // value.
 //
-// Writing only reads the value, which other goroutines may do at the same time. The first error sticks and names the
-// field. Reading then gives zeros and allocates no more memory. Writing goes on, and every reader refuses the bytes
-// of a value beyond its bounds.
+// Writing does not change the value, so several goroutines may write it at a time. The first error sticks and names
+// the field. After an error, reading gives zeros and allocates nothing. Writing goes on: every reader refuses the
+// bytes of a value beyond its bounds.
 type form struct {
 	b       []byte // written so far, or left to read
 	reading bool

@@ -62,7 +62,7 @@ const (
 	MinEpochDuration = time.Second
 	MaxEpochDuration = 10 * 365 * 24 * time.Hour
 	MaxCapacity      = 1 << 62
-	// BasisPoints is the whole that BurnBasis is a part of.
+	// BasisPoints are 100 %: the denominator of BurnBasis.
 	BasisPoints = 10_000
 	// maxAccounts bounds the accounts of a genesis; the file has room for that many.
 	maxAccounts = 16_384
@@ -90,9 +90,9 @@ func CheckNetwork(name string) error {
 }
 
 // NewGenesis makes and validates a genesis. It deals n shards out to members in turn, so that neighbouring rows of a
-// blob rest on different nodes and are read from several at once. The rest has defaults: begun in 2026, prices, fees
-// and times by default, rewards to the address of each node's identity key, all WAL to the first of them. The caller
-// may change that afterwards. The members' own Shards are ignored.
+// blob lie on different nodes and are read from several at once. The members' own Shards are ignored. Everything else
+// has defaults: a start in 2026, prices, fees and times, rewards to the address of each node's identity key, and all
+// WAL to the first of these addresses. The caller may change them afterwards.
 func NewGenesis(network string, n int, members []GenesisMember) (*Genesis, error) {
 	if _, err := shards.NewParams(n); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrGenesis, err)
@@ -172,7 +172,7 @@ func (g *Genesis) Balances() ([]GenesisAccount, error) {
 	return all, nil
 }
 
-// balances returns the same, with errors that do not wrap ErrGenesis.
+// balances is Balances, with errors that do not wrap ErrGenesis.
 func (g *Genesis) balances() ([]GenesisAccount, error) {
 	all := slices.Clone(g.Accounts)
 	var sum Amount

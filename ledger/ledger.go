@@ -10,7 +10,7 @@ import "errors"
 var (
 	// ErrGenesis reports a genesis that is malformed or makes no valid network.
 	ErrGenesis = errors.New("invalid genesis")
-	// ErrFormat reports bytes or text that are not the one form of the expected value.
+	// ErrFormat reports bytes or text that are not the canonical form of a value.
 	ErrFormat = errors.New("invalid format")
 	// ErrNotFound reports an object that is not on the ledger.
 	ErrNotFound = errors.New("not on the ledger")

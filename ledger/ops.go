@@ -55,8 +55,8 @@ func OpKind(op Op) uint8 { return op.kind() }
 // OpName returns the name of op's kind for people and JSON, like "buyStorage".
 func OpName(op Op) string { return opCodecs[op.kind()].name }
 
-// OpCost returns the WAL that op takes from its sender, as far as op itself says: an ExtendBlob counts as nothing, since
-// its price depends on the blob's record. Errors wrap ErrOverflow.
+// OpCost returns the WAL that op takes from its sender, as far as op itself says: an ExtendBlob counts as nothing,
+// since its price depends on the blob's record. Errors wrap ErrOverflow.
 func OpCost(p *Params, op Op) (Amount, error) {
 	if o, ok := op.(interface {
 		cost(p *Params) (Amount, error)

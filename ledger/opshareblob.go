@@ -1,6 +1,7 @@
 package ledger
 
-// ShareBlob turns a permanent blob's record into a shared one, which anybody may extend, and puts Amount into its funds.
+// ShareBlob turns a permanent blob's record into a shared one, which anybody may extend, and puts Amount into its
+// funds.
 type ShareBlob struct {
 	Object ObjectID `json:"object"`
 	Amount Amount   `json:"amountFrost"`

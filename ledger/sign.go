@@ -30,12 +30,12 @@ func (tx *Tx) Verify() error {
 	return nil
 }
 
-// signatureBatch is the number of signatures verified together: it has most of the gain, and loses little if one is
-// bad.
+// signatureBatch signatures are verified together: enough for most of the gain, and few enough to lose little if one
+// is bad.
 const signatureBatch = 64
 
-// VerifyTxs checks the signatures of many transactions on all cores, in about 14 µs each per core. The answers are
-// those of Verify.
+// VerifyTxs checks the signatures of many transactions on all cores, in about 14 µs each per core. It answers as
+// Verify does.
 func VerifyTxs(txs []*Tx) []bool {
 	valid := make([]bool, len(txs))
 	starts := make(chan int, (len(txs)+signatureBatch-1)/signatureBatch)

@@ -13,8 +13,9 @@ import (
 
 // Backend answers the requests that a serving node gets, by protocol. Its methods are called concurrently.
 //
-// Each ctx ends when the host is closed, when the context of Serve ends, or after Limits.ResponseTimeout. StorePairs
-// and OpenSliver have no such timeout: they last as long as their bytes move.
+// Each ctx ends when the host is closed, when the context of Serve ends, after Limits.ResponseTimeout, or when the peer
+// that asks resets its stream or is gone. StorePairs and OpenSliver have no such timeout: they last as long as their
+// bytes move. The ctx of PutMetadata and PutCertificate does not end with their peer: what it sent is complete.
 //
 // Blob IDs, axes and the lengths of lists have been checked. Indices are below 65535, but the Backend must check that
 // they exist in its network.

@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"net/netip"
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -10,12 +11,21 @@ import (
 //
 // A peer with a request inside gets at most a quarter of the free room. So dozens of greedy peers, not four, are needed
 // to leave no room for the next. Shared-buffer switches call this dynamic thresholds.
+//
+// Strangers together get a part of the room, so that protected peers always find some. The strangers of one network
+// with a request inside get at most half of the part that is free: many identities are no more than a few.
 type gate struct {
-	all, perPeer load // limits; constant
+	all, perPeer, strangers load // limits; constant
 
-	mu    sync.Mutex
-	now   load              // guarded by mu
-	peers map[peer.ID]*load // guarded by mu; only peers with a request inside
+	// origin tells protected peers from strangers, and names a stranger's network; the zero Prefix has no limit.
+	// Constant; nil: everybody is a stranger without a network.
+	origin func(peer.ID) (member bool, net netip.Prefix)
+
+	mu      sync.Mutex
+	now     load                   // guarded by mu
+	strange load                   // the strangers' part of now; guarded by mu
+	peers   map[peer.ID]*guest     // guarded by mu; only peers with a request inside
+	nets    map[netip.Prefix]*load // guarded by mu; only networks with a request inside
 }
 
 // load measures admitted work.
@@ -24,11 +34,20 @@ type load struct {
 	bytes    int64
 }
 
+// guest has the requests of one peer inside. Its class is the one it had when the first came in.
+type guest struct {
+	load
+	member bool
+	net    netip.Prefix
+}
+
 func newGate(l Limits) *gate {
 	return &gate{
-		all:     load{l.Requests, l.Bytes},
-		perPeer: load{l.RequestsPerPeer, l.BytesPerPeer},
-		peers:   make(map[peer.ID]*load),
+		all:       load{l.Requests, l.Bytes},
+		perPeer:   load{l.RequestsPerPeer, l.BytesPerPeer},
+		strangers: load{l.Requests - l.Requests/4, l.Bytes - l.Bytes/4},
+		peers:     make(map[peer.ID]*guest),
+		nets:      make(map[netip.Prefix]*load),
 	}
 }
 
@@ -41,19 +60,44 @@ func (g *gate) enter(from peer.ID, cost int64) bool {
 	defer g.mu.Unlock()
 	mine := g.peers[from]
 	if mine == nil {
-		mine = new(load)
+		mine = new(guest)
+		if g.origin != nil {
+			mine.member, mine.net = g.origin(from)
+		}
 	}
-	share := load{
-		min(g.perPeer.requests, (g.all.requests-g.now.requests)/4),
-		min(g.perPeer.bytes, (g.all.bytes-g.now.bytes)/4),
-	}
-	if !g.now.fits(g.all, cost) || mine.requests > 0 && !mine.fits(share, cost) {
+	if !g.fits(mine, cost) {
 		return false
 	}
 	g.now.add(1, cost)
 	mine.add(1, cost)
 	g.peers[from] = mine
+	if !mine.member {
+		g.strange.add(1, cost)
+		if mine.net.IsValid() {
+			if g.nets[mine.net] == nil {
+				g.nets[mine.net] = new(load)
+			}
+			g.nets[mine.net].add(1, cost)
+		}
+	}
 	return true
+}
+
+// fits reports whether there is room for one more request of a peer. g.mu is held.
+func (g *gate) fits(mine *guest, cost int64) bool {
+	most, inside := g.all, g.now
+	if !mine.member {
+		most, inside = g.strangers, g.strange
+		free := load{most.requests - inside.requests, most.bytes - inside.bytes}
+		if net := g.nets[mine.net]; net != nil && !net.fits(load{free.requests / 2, free.bytes / 2}, cost) {
+			return false
+		}
+	}
+	share := load{
+		min(g.perPeer.requests, (most.requests-inside.requests)/4),
+		min(g.perPeer.bytes, (most.bytes-inside.bytes)/4),
+	}
+	return g.now.fits(g.all, cost) && inside.fits(most, cost) && (mine.requests == 0 || mine.fits(share, cost))
 }
 
 func (g *gate) leave(from peer.ID, cost int64) {
@@ -63,6 +107,14 @@ func (g *gate) leave(from peer.ID, cost int64) {
 	g.now.add(-1, -cost)
 	mine := g.peers[from]
 	mine.add(-1, -cost)
+	if !mine.member {
+		g.strange.add(-1, -cost)
+		if net := g.nets[mine.net]; net != nil {
+			if net.add(-1, -cost); net.requests == 0 {
+				delete(g.nets, mine.net)
+			}
+		}
+	}
 	if mine.requests == 0 {
 		delete(g.peers, from)
 	}

@@ -26,10 +26,12 @@ func protocolID(network, name string) protocol.ID {
 // Host asks peers, itself included, and after Serve answers them. It owns the libp2p host of this process. Its methods
 // may be called concurrently.
 type Host struct {
-	host   host.Host // constant, like cfg
-	cfg    Config
-	pool   *pool
-	server sync.WaitGroup // handlers at work
+	host    host.Host // constant, like cfg
+	cfg     Config
+	door    *door
+	pool    *pool
+	conduct conduct        // of peers in gossip; has its own lock
+	server  sync.WaitGroup // handlers at work
 
 	traffic traffic
 
@@ -55,11 +57,13 @@ func New(cfg Config) (*Host, error) {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "walrus"
 	}
-	h, err := openHost(&cfg)
+	d := newDoor(cfg.Limits)
+	h, err := openHost(&cfg, d)
 	if err != nil {
 		return nil, err
 	}
-	return &Host{host: newSelfHost(h), cfg: cfg, pool: newPool(cfg.Limits.IdleTimeout), stop: func() {}}, nil
+	h.Network().Notify(&network.NotifyBundle{DisconnectedF: func(_ network.Network, c network.Conn) { d.Disconnected(c) }})
+	return &Host{host: newSelfHost(h), cfg: cfg, door: d, pool: newPool(cfg.Limits.IdleTimeout), stop: func() {}}, nil
 }
 
 // ID returns the host's peer ID.
@@ -91,11 +95,38 @@ func (h *Host) Connect(ctx context.Context, info peer.AddrInfo) error {
 	return nil
 }
 
-// Protect exempts a peer from the trimming of connections, for the reason tag.
-func (h *Host) Protect(id peer.ID, tag string) { h.host.ConnManager().Protect(id, tag) }
+// Protect exempts a peer from the trimming of connections and from the limits for strangers, for the reason tag. The
+// host itself cannot be exempt: a gateway that asks through it asks for strangers.
+func (h *Host) Protect(id peer.ID, tag string) {
+	if id == h.ID() {
+		return
+	}
+	h.host.ConnManager().Protect(id, tag)
+	h.door.members.add(id, tag)
+	h.door.reclassify(id)
+}
 
 // Unprotect removes the reason tag.
-func (h *Host) Unprotect(id peer.ID, tag string) { h.host.ConnManager().Unprotect(id, tag) }
+func (h *Host) Unprotect(id peer.ID, tag string) {
+	h.host.ConnManager().Unprotect(id, tag)
+	h.door.members.remove(id, tag)
+	h.door.reclassify(id)
+}
+
+// SetProtected makes ids the peers that are protected for the reason tag, such as the committee of a new epoch. Peers
+// that lose their last tag stay connected as strangers.
+func (h *Host) SetProtected(tag string, ids []peer.ID) {
+	keep := make(map[peer.ID]bool, len(ids))
+	for _, id := range ids {
+		keep[id] = true
+		h.Protect(id, tag)
+	}
+	for _, id := range h.door.members.tagged(tag) {
+		if !keep[id] {
+			h.Unprotect(id, tag)
+		}
+	}
+}
 
 // while returns a context for work of this host. It ends with ctx or with Close, whichever comes first. h.mu is held.
 func (h *Host) while(ctx context.Context) context.Context {
@@ -121,6 +152,7 @@ func (h *Host) Serve(ctx context.Context, b Backend) error {
 	h.serves = true
 	ctx = h.while(ctx)
 	s := &server{backend: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits), log: h.cfg.Logger}
+	s.gate.origin = h.door.origin
 	for name, handle := range map[string]operations{sliverProtocol: blobOperation, nodeProtocol: nodeOperation} {
 		h.host.SetStreamHandler(protocolID(h.cfg.Network, name), func(st network.Stream) {
 			if st.Conn().Stat().Limited || !h.enter() { // limited: relayed, and relays are not for slivers
@@ -155,6 +187,7 @@ func (h *Host) Close() error {
 	h.pool.close()
 	err := h.host.Close()
 	h.server.Wait()
+	h.door.closing.Wait()
 	if err != nil {
 		return fmt.Errorf("close libp2p host: %w", err)
 	}

@@ -55,18 +55,17 @@ const (
 
 // Limits bound the resources that peers can use here, and the time this host waits for them. Start from DefaultLimits.
 type Limits struct {
-	// Connections above ConnsHigh are trimmed to ConnsLow, except the protected ones.
-	ConnsLow, ConnsHigh int
-	// Memory bounds libp2p's memory for connections and streams, in bytes.
+	// Conns bounds connections.
+	Conns ConnLimits
+	// Memory bounds libp2p's memory for connections and streams, in bytes. The streams that strangers open get three
+	// eighths of it at most; each takes 256 KiB.
 	Memory int64
-	// ConnsPerIP bounds the connections of one public IP address: a few nodes behind one NAT. Private and loopback
-	// addresses are bounded only by the total.
-	ConnsPerIP int
 
 	// StreamsPerPeer bounds the streams that one peer may have open to one protocol here.
 	StreamsPerPeer int
 	// Requests and RequestsPerPeer bound the requests served at the same time, in all and for one peer. Further
-	// requests get ErrBusy. A peer also gets at most a quarter of the free room.
+	// requests get ErrBusy. A peer also gets at most a quarter of the free room. A quarter of all is kept for protected
+	// peers, and the strangers of one network get at most half of the room that is free for strangers.
 	Requests, RequestsPerPeer int
 	// Bytes and BytesPerPeer bound the bytes in flight in the same way. A streamed sliver counts 256 KiB. Data in
 	// memory counts in full, up to BytesPerPeer.
@@ -86,12 +85,30 @@ type Limits struct {
 	IdleTimeout time.Duration
 }
 
+// ConnLimits bound connections. Strangers are all peers that are not protected. Limits per address and network concern
+// only the connections that strangers dialled.
+type ConnLimits struct {
+	// Connections above High are trimmed until Low are left to strangers. Protected peers are never trimmed.
+	Low, High int
+	// Strangers bounds the connections that strangers dialled, and StrangersOut the ones that we dialled.
+	Strangers, StrangersOut int
+	// Members is the number of connections for which room is kept beside the strangers'.
+	Members int
+	// Handshakes bounds the accepted connections that have not proved an identity yet.
+	Handshakes int
+	// PerIP bounds the strangers at one IPv4 address or IPv6 /56: a few nodes behind one NAT. PerNet bounds them in a
+	// /24 or a /48, and PerBlock in an IPv6 /32.
+	PerIP, PerNet, PerBlock int
+	// LimitPrivate applies the limits per address and network to private and loopback addresses, too. By default only
+	// Strangers bounds these: they cannot come from the Internet, and all containers, or a whole devnet, may share one.
+	LimitPrivate bool
+}
+
 // DefaultLimits suit a storage node or gateway with 2 GiB of memory or more.
 func DefaultLimits() Limits {
 	return Limits{
-		ConnsLow: 400, ConnsHigh: 600,
-		Memory:     1 << 30,
-		ConnsPerIP: 64,
+		Conns:  DefaultConnLimits(),
+		Memory: 1 << 30,
 
 		StreamsPerPeer: 320, // above RequestsPerPeer, so that the polite refusal comes first
 		Requests:       1024, RequestsPerPeer: 256,
@@ -105,13 +122,26 @@ func DefaultLimits() Limits {
 	}
 }
 
+// DefaultConnLimits are part of DefaultLimits.
+func DefaultConnLimits() ConnLimits {
+	return ConnLimits{
+		Low: 400, High: 600,
+		Strangers: 600, StrangersOut: 300,
+		Members: 1024, Handshakes: 512,
+		PerIP: 32, PerNet: 64, PerBlock: 128,
+	}
+}
+
 // Validate checks that every limit is positive, and that no limit for one peer is above the limit for all peers.
 func (l Limits) Validate() error {
 	for _, v := range []struct {
 		name  string
 		value int64
 	}{
-		{"conns low", int64(l.ConnsLow)}, {"conns high", int64(l.ConnsHigh)}, {"memory", l.Memory}, {"conns per IP", int64(l.ConnsPerIP)},
+		{"conns low", int64(l.Conns.Low)}, {"conns high", int64(l.Conns.High)}, {"conns of strangers", int64(l.Conns.Strangers)},
+		{"conns to strangers", int64(l.Conns.StrangersOut)}, {"conns of members", int64(l.Conns.Members)}, {"handshakes", int64(l.Conns.Handshakes)},
+		{"conns per IP", int64(l.Conns.PerIP)}, {"conns per net", int64(l.Conns.PerNet)}, {"conns per block", int64(l.Conns.PerBlock)},
+		{"memory", l.Memory},
 		{"streams per peer", int64(l.StreamsPerPeer)}, {"requests", int64(l.Requests)}, {"requests per peer", int64(l.RequestsPerPeer)},
 		{"bytes", l.Bytes}, {"bytes per peer", l.BytesPerPeer}, {"progress bytes", l.ProgressBytes},
 		{"open timeout", int64(l.OpenTimeout)}, {"header timeout", int64(l.HeaderTimeout)}, {"response timeout", int64(l.ResponseTimeout)},
@@ -121,7 +151,7 @@ func (l Limits) Validate() error {
 			return fmt.Errorf("limits: %s is %d: must be positive", v.name, v.value)
 		}
 	}
-	if l.ConnsLow > l.ConnsHigh || l.RequestsPerPeer > l.Requests || l.BytesPerPeer > l.Bytes {
+	if l.Conns.Low > l.Conns.High || l.RequestsPerPeer > l.Requests || l.BytesPerPeer > l.Bytes {
 		return fmt.Errorf("limits: a low or per-peer limit is above its high or total one")
 	}
 	return nil

@@ -22,7 +22,7 @@ import (
 // needs it, libp2p lets other processes bind its TCP ports too; the system then splits the connections among them. So
 // openHost first binds all ports exclusively for a moment. A lock serializes this check among processes that start at
 // once.
-func openHost(cfg *Config) (host.Host, error) {
+func openHost(cfg *Config, d *door) (host.Host, error) {
 	listen, err := multiaddrs(cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("p2p config: %w", err)
@@ -37,7 +37,7 @@ func openHost(cfg *Config) (host.Host, error) {
 			return nil, err
 		}
 	}
-	opts, err := options(cfg)
+	opts, err := options(cfg, d)
 	if err != nil {
 		return nil, fmt.Errorf("p2p config: %w", err)
 	}

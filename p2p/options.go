@@ -20,7 +20,7 @@ import (
 )
 
 // options returns the options of the libp2p host. cfg is valid.
-func options(cfg *Config) ([]libp2p.Option, error) {
+func options(cfg *Config, d *door) ([]libp2p.Option, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(cfg.Key)
 	if err != nil {
 		return nil, fmt.Errorf("identity key: %w", err)
@@ -57,7 +57,7 @@ func options(cfg *Config) ([]libp2p.Option, error) {
 	}
 	opts = append(opts, transports(cfg, &given)...)
 	opts = append(opts, reachability(cfg, listen)...)
-	return bounds(cfg, &given, opts)
+	return bounds(cfg, &given, d, opts)
 }
 
 // transports offers TCP, with TLS or Noise and with yamux, and QUIC. TLS needs a quarter less CPU than Noise, and a
@@ -104,17 +104,20 @@ func reachability(cfg *Config, listen []multiaddr.Multiaddr) []libp2p.Option {
 	return opts
 }
 
-// bounds adds the resource manager and the connection manager.
-func bounds(cfg *Config, given *libp2pconfig.Config, opts []libp2p.Option) ([]libp2p.Option, error) {
+// bounds adds the resource manager, the connection manager, and the door.
+func bounds(cfg *Config, given *libp2pconfig.Config, d *door, opts []libp2p.Option) ([]libp2p.Option, error) {
+	if given.ConnectionGater == nil {
+		opts = append(opts, libp2p.ConnectionGater(d))
+	}
 	if given.ResourceManager == nil {
-		rm, err := resourceManager(cfg)
+		rm, err := resourceManager(cfg, d)
 		if err != nil {
 			return nil, fmt.Errorf("resource manager: %w", err)
 		}
 		opts = append(opts, libp2p.ResourceManager(rm))
 	}
 	if given.ConnManager == nil {
-		cm, err := connmgr.NewConnManager(cfg.Limits.ConnsLow, cfg.Limits.ConnsHigh, connmgr.WithGracePeriod(20*time.Second))
+		cm, err := connmgr.NewConnManager(cfg.Limits.Conns.Low, cfg.Limits.Conns.High, connmgr.WithGracePeriod(20*time.Second))
 		if err != nil {
 			return nil, fmt.Errorf("connection manager: %w", err)
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"time"
 
@@ -32,7 +31,7 @@ const (
 type Verdict int
 
 const (
-	// Ignore drops the message without blaming anybody: stale, known, or of an epoch not known here.
+	// Ignore drops the message without blaming anybody: stale, or of an epoch not known here.
 	Ignore Verdict = iota
 	// Accept delivers the message and passes it on.
 	Accept
@@ -40,6 +39,9 @@ const (
 	// certificates, a peer gets no more gossip after about four such messages within minutes; after ten, nothing from
 	// it is read.
 	Reject
+	// Replay drops a message that was known here already, which happens two minutes after it came at the earliest:
+	// before that, the library drops it without asking. Twenty cost the peer that passed them on nothing, k more cost k².
+	Replay
 )
 
 // TopicConfig describes a topic of gossip.
@@ -90,14 +92,14 @@ func (h *Host) Join(ctx context.Context, topics ...TopicConfig) (joined []*Topic
 		return nil, errors.New("join topics: joined already")
 	}
 	prefix := "/walrus/" + h.cfg.Network + "/"
-	ps, err := pubsub.NewGossipSub(h.while(ctx), h.host, gossipOptions(prefix, topics, h.cfg.Logger)...)
+	ps, err := pubsub.NewGossipSub(h.while(ctx), h.host, h.gossipOptions(prefix, topics)...)
 	if err != nil {
 		return nil, fmt.Errorf("join topics: %w", err)
 	}
 	h.joined = true
 	processors := semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))
 	for _, t := range topics {
-		topic, err := t.join(ps, prefix, processors)
+		topic, err := t.join(ps, prefix, t.validator(processors, h.conduct.replayed))
 		if err != nil {
 			return nil, fmt.Errorf("join topic %s: %w", t.Name, err)
 		}
@@ -106,11 +108,11 @@ func (h *Host) Join(ctx context.Context, topics ...TopicConfig) (joined []*Topic
 	return joined, nil
 }
 
-func (t TopicConfig) join(ps *pubsub.PubSub, prefix string, processors *semaphore.Weighted) (*Topic, error) {
+func (t TopicConfig) join(ps *pubsub.PubSub, prefix string, validate pubsub.ValidatorEx) (*Topic, error) {
 	if t.MaxMessage < 1 || t.MaxMessage > gossipRPC/2 {
 		return nil, fmt.Errorf("messages of up to %d bytes: must be between 1 and %d", t.MaxMessage, gossipRPC/2)
 	}
-	if err := ps.RegisterTopicValidator(prefix+t.Name, t.validator(processors),
+	if err := ps.RegisterTopicValidator(prefix+t.Name, validate,
 		pubsub.WithValidatorConcurrency(gossipPending), pubsub.WithValidatorTimeout(gossipTimeout)); err != nil {
 		return nil, err
 	}
@@ -125,8 +127,8 @@ func (t TopicConfig) join(ps *pubsub.PubSub, prefix string, processors *semaphor
 	return &Topic{topic: topic, sub: sub, name: t.Name, most: t.MaxMessage}, nil
 }
 
-// validator wraps Validate with the limits on size and concurrency.
-func (t TopicConfig) validator(processors *semaphore.Weighted) pubsub.ValidatorEx {
+// validator wraps Validate with the limits on size and concurrency. It reports replays to replayed.
+func (t TopicConfig) validator(processors *semaphore.Weighted, replayed func(peer.ID)) pubsub.ValidatorEx {
 	return func(ctx context.Context, from peer.ID, m *pubsub.Message) pubsub.ValidationResult {
 		if len(m.Data) > t.MaxMessage {
 			return pubsub.ValidationReject
@@ -142,6 +144,8 @@ func (t TopicConfig) validator(processors *semaphore.Weighted) pubsub.ValidatorE
 			return pubsub.ValidationAccept
 		case Reject:
 			return pubsub.ValidationReject
+		case Replay:
+			replayed(from)
 		}
 		return pubsub.ValidationIgnore
 	}
@@ -178,7 +182,7 @@ func (t *Topic) Run(ctx context.Context, deliver func(Message)) error {
 	}
 }
 
-func gossipOptions(prefix string, topics []TopicConfig, log *slog.Logger) []pubsub.Option {
+func (h *Host) gossipOptions(prefix string, topics []TopicConfig) []pubsub.Option {
 	names := make([]string, len(topics))
 	for i, t := range topics {
 		names[i] = prefix + t.Name
@@ -194,8 +198,8 @@ func gossipOptions(prefix string, topics []TopicConfig, log *slog.Logger) []pubs
 		pubsub.WithPeerOutboundQueueSize(gossipQueue),
 		pubsub.WithValidateQueueSize(gossipQueue),
 		pubsub.WithValidateThrottle(gossipPending),
-		pubsub.WithPeerScore(peerScore(prefix, topics)),
-		pubsub.WithLogger(log),
+		pubsub.WithPeerScore(peerScore(prefix, topics, h.score)),
+		pubsub.WithLogger(h.cfg.Logger),
 	}
 }
 

@@ -3,85 +3,165 @@ package p2p
 import (
 	"math"
 	"net/netip"
-	"time"
+	"sync"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/x/rate"
+	"github.com/multiformats/go-multiaddr"
+
+	"walrus/internal/ipgroup"
 )
 
-// privateNets have no limits per address: a network of containers, or a whole devnet, may share a few addresses.
-var privateNets = []string{
-	"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
-	"::1/128", "fc00::/7", "fe80::/10",
-}
+// streamMemory is the memory that yamux reserves for a stream when it opens, in bytes: its first receive window.
+const streamMemory = 256 << 10
 
 // resourceManager bounds connections, streams and memory. libp2p's defaults for the given memory cover its own
-// protocols; limits for our protocols are added.
-func resourceManager(cfg *Config) (network.ResourceManager, error) {
-	l := &cfg.Limits
-	conns := 2 * l.ConnsHigh // trimming takes a while
+// protocols; limits for our protocols are added. The door keeps strangers below these limits, so that protected peers
+// do not meet them.
+func resourceManager(cfg *Config, d *door) (network.ResourceManager, error) {
+	c := &cfg.Limits.Conns
+	limits, conns := resourceLimits(cfg)
 	defaults := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&defaults)
-	streams := rcmgr.LimitVal(l.StreamsPerPeer)
-	ours := rcmgr.ResourceLimits{
-		Streams: rcmgr.Unlimited, StreamsInbound: 32 * streams, // 16 KiB each when idle
-		StreamsOutbound: rcmgr.Unlimited,
-		Memory:          rcmgr.LimitVal64(l.Memory),
+	fixed := rcmgr.NewFixedLimiter(limits.Build(defaults.Scale(cfg.Limits.Memory, conns)))
+
+	// The library applies its limits per address before it knows the peer, and to dials as well. They are wide: the
+	// door applies the narrow ones, to strangers only.
+	v4, v6 := freeRanges(c)
+	rm, err := rcmgr.NewResourceManager(fixed,
+		rcmgr.WithNetworkPrefixLimit(v4, v6),
+		rcmgr.WithLimitPerSubnet(
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: 4 * c.PerIP}},
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: 4 * c.PerIP}}),
+		rcmgr.WithConnRateLimiters(new(rate.Limiter))) // the door has one that spares protected peers
+	if err != nil {
+		return nil, err
 	}
-	oursPerPeer := rcmgr.ResourceLimits{
+	allow := rcmgr.GetAllowlist(rm)
+	d.members.learned = func(id peer.ID, ip netip.Addr, known bool) {
+		if known {
+			_ = allow.Add(addrOf(id, ip)) // fails only without an IP address
+		} else {
+			_ = allow.Remove(addrOf(id, ip))
+		}
+	}
+	return guarded{rm, d.streams}, nil
+}
+
+// addrOf returns the address with which the library's list of allowed peers names one peer at one address.
+func addrOf(id peer.ID, ip netip.Addr) multiaddr.Multiaddr {
+	version := "/ip6/"
+	if ip.Is4() {
+		version = "/ip4/"
+	}
+	return multiaddr.StringCast(version + ip.String() + "/p2p/" + id.String())
+}
+
+// resourceLimits returns the limits that differ from libp2p's, and the number of connections in all.
+func resourceLimits(cfg *Config) (limits rcmgr.PartialLimitConfig, conns int) {
+	l, c := &cfg.Limits, &cfg.Limits.Conns
+	streams := rcmgr.LimitVal(l.StreamsPerPeer)
+	// 8 KiB for the stream's goroutine and buffers, beside what yamux reserves.
+	all := rcmgr.ResourceLimits{
+		Streams: rcmgr.Unlimited, StreamsInbound: 96 * streams, StreamsOutbound: rcmgr.Unlimited,
+		Memory: rcmgr.LimitVal64(l.Memory),
+	}
+	perPeer := rcmgr.ResourceLimits{
 		Streams: 2 * streams, StreamsInbound: streams, StreamsOutbound: streams,
 		Memory: rcmgr.LimitVal64(max(l.Memory/4, 16<<20)),
 	}
-	limits := rcmgr.PartialLimitConfig{
-		System: rcmgr.ResourceLimits{
-			Conns: rcmgr.LimitVal(conns), ConnsInbound: rcmgr.LimitVal(conns), ConnsOutbound: rcmgr.LimitVal(conns),
-			FD:      rcmgr.LimitVal(conns),
-			Streams: rcmgr.Unlimited, StreamsInbound: 96 * streams, StreamsOutbound: rcmgr.Unlimited,
-			Memory: rcmgr.LimitVal64(l.Memory),
-		},
+	conns = c.Strangers + c.StrangersOut + 2*c.Handshakes + c.Members
+	inbound := conns - c.StrangersOut - c.Handshakes // the rest is kept for dials
+	system := all
+	system.Conns, system.ConnsInbound, system.ConnsOutbound = rcmgr.LimitVal(conns), rcmgr.LimitVal(inbound), rcmgr.LimitVal(conns)
+	system.FD = rcmgr.LimitVal(conns)
+	// A dial passes through here, too, if only for a moment.
+	handshakes := rcmgr.ResourceLimits{
+		Conns: rcmgr.LimitVal(2 * c.Handshakes), ConnsInbound: rcmgr.LimitVal(c.Handshakes), ConnsOutbound: rcmgr.LimitVal(2 * c.Handshakes),
+		FD: rcmgr.LimitVal(2 * c.Handshakes),
+	}
+	// Protected peers come through here when the others are full, if their addresses are known.
+	reserve := rcmgr.ResourceLimits{
+		Conns: rcmgr.LimitVal(c.Members), ConnsInbound: rcmgr.LimitVal(c.Members), ConnsOutbound: rcmgr.LimitVal(c.Members),
+		FD: rcmgr.LimitVal(c.Members),
+	}
+	limits = rcmgr.PartialLimitConfig{
+		System: system, Transient: handshakes, AllowlistedSystem: reserve, AllowlistedTransient: reserve,
 		// Two protocols of ours, the ledger's, the DHT, gossip and identify.
 		PeerDefault: rcmgr.ResourceLimits{
 			Streams: 5 * streams, StreamsInbound: 3 * streams, StreamsOutbound: 3 * streams,
-			Memory: oursPerPeer.Memory,
+			Memory: perPeer.Memory,
 		},
 		Protocol:     map[protocol.ID]rcmgr.ResourceLimits{},
 		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{},
 	}
 	for _, id := range append([]protocol.ID{protocolID(cfg.Network, sliverProtocol), protocolID(cfg.Network, nodeProtocol)}, cfg.Protocols...) {
-		limits.Protocol[id] = ours
-		limits.ProtocolPeer[id] = oursPerPeer
+		limits.Protocol[id] = all
+		limits.ProtocolPeer[id] = perPeer
 	}
-	fixed := rcmgr.NewFixedLimiter(limits.Build(defaults.Scale(l.Memory, conns)))
-
-	v4, v6, rates := privateRanges()
-	return rcmgr.NewResourceManager(fixed,
-		rcmgr.WithNetworkPrefixLimit(v4, v6),
-		rcmgr.WithLimitPerSubnet(
-			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: l.ConnsPerIP}},
-			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: l.ConnsPerIP}, {PrefixLength: 48, ConnCount: 8 * l.ConnsPerIP}}),
-		rcmgr.WithConnRateLimiters(&rate.Limiter{
-			NetworkPrefixLimits: rates,
-			SubnetRateLimiter: rate.SubnetLimiter{
-				IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: rate.Limit{RPS: 2, Burst: 2 * l.ConnsPerIP}}},
-				IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: rate.Limit{RPS: 2, Burst: 2 * l.ConnsPerIP}}},
-				GracePeriod:      time.Minute,
-			},
-		}))
+	return limits, conns
 }
 
-func privateRanges() (v4, v6 []rcmgr.NetworkPrefixLimit, rates []rate.PrefixLimit) {
-	for _, s := range privateNets {
-		prefix := netip.MustParsePrefix(s)
-		free := rcmgr.NetworkPrefixLimit{Network: prefix, ConnCount: math.MaxInt}
-		if prefix.Addr().Is4() {
+// freeRanges exempts private addresses from the limits per address, unless c limits them.
+func freeRanges(c *ConnLimits) (v4, v6 []rcmgr.NetworkPrefixLimit) {
+	v4, v6 = []rcmgr.NetworkPrefixLimit{}, []rcmgr.NetworkPrefixLimit{} // not nil, for which the library has its own
+	if c.LimitPrivate {
+		return v4, v6
+	}
+	for _, p := range ipgroup.Private() {
+		free := rcmgr.NetworkPrefixLimit{Network: p, ConnCount: math.MaxInt}
+		if p.Addr().Is4() {
 			v4 = append(v4, free)
 		} else {
 			v6 = append(v6, free)
 		}
-		rates = append(rates, rate.PrefixLimit{Prefix: prefix}) // no limit
 	}
-	return v4, v6, rates
+	return v4, v6
+}
+
+// newStreamGate returns the gate for the streams that strangers open, of all protocols. At most three eighths of the
+// memory go to their first windows, and libp2p lets windows grow only while half is free: so an eighth is always left
+// to the streams of protected peers.
+func newStreamGate(l Limits) *gate {
+	all := load{math.MaxInt, math.MaxInt64}
+	most := load{max(int(l.Memory/8*3/streamMemory), 1), math.MaxInt64}
+	return &gate{all: all, perPeer: most, strangers: most, peers: map[peer.ID]*guest{}, nets: map[netip.Prefix]*load{}}
+}
+
+// guarded lets the streams of strangers in through a gate.
+type guarded struct {
+	network.ResourceManager
+	streams *gate
+}
+
+// OpenStream refuses a stranger's stream for which the gate has no room.
+func (g guarded) OpenStream(p peer.ID, dir network.Direction) (network.StreamManagementScope, error) {
+	if dir != network.DirInbound {
+		return g.ResourceManager.OpenStream(p, dir)
+	}
+	if !g.streams.enter(p, 0) {
+		return nil, network.ErrResourceLimitExceeded
+	}
+	scope, err := g.ResourceManager.OpenStream(p, dir)
+	if err != nil {
+		g.streams.leave(p, 0)
+		return nil, err
+	}
+	return &guardedStream{StreamManagementScope: scope, leave: sync.OnceFunc(func() { g.streams.leave(p, 0) })}, nil
+}
+
+// guardedStream leaves the gate when it is done.
+type guardedStream struct {
+	network.StreamManagementScope
+	leave func()
+}
+
+// Done releases the stream.
+func (s *guardedStream) Done() {
+	s.StreamManagementScope.Done()
+	s.leave()
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/internal/ipgroup"
 )
 
 // A peer's score is the sum of its scores in all topics and of penalties that belong to no topic. Below each of these
@@ -49,9 +51,19 @@ func (s TopicScore) params() *pubsub.TopicScoreParams {
 	}
 }
 
-func peerScore(prefix string, topics []TopicConfig) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
+// score returns what a peer gains and loses in all topics together.
+func (h *Host) score(id peer.ID) float64 {
+	score := h.conduct.score(id)
+	if h.door.members.has(id) {
+		score += memberScore
+	}
+	return score
+}
+
+func peerScore(prefix string, topics []TopicConfig, app func(peer.ID) float64) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 	params := &pubsub.PeerScoreParams{
-		AppSpecificScore:            func(peer.ID) float64 { return 0 },
+		AppSpecificScore:            app,
+		AppSpecificWeight:           1,
 		IPColocationFactorWeight:    -5,
 		IPColocationFactorThreshold: sharedIP,
 		// Broken promises and hasty grafts. Up to six are taken for bad luck.
@@ -66,8 +78,9 @@ func peerScore(prefix string, topics []TopicConfig) (*pubsub.PeerScoreParams, *p
 	for _, t := range topics {
 		params.Topics[prefix+t.Name] = t.Score.params()
 	}
-	for _, s := range privateNets {
-		if _, network, err := net.ParseCIDR(s); err == nil {
+	for _, p := range ipgroup.Private() {
+		_, network, err := net.ParseCIDR(p.String())
+		if err == nil {
 			params.IPColocationFactorWhitelist = append(params.IPColocationFactorWhitelist, network)
 		}
 	}

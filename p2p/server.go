@@ -78,7 +78,7 @@ func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operati
 			r:    newPacedReader(r, st.SetReadDeadline, s.limits.ProgressBytes, uploadPatience*s.limits.ProgressTime),
 			left: int64(header.GetPayload()),
 		}
-		if err := s.answer(ctx, x, run); err != nil {
+		if err := s.attend(ctx, st, r, x, run); err != nil {
 			st.Reset()
 			return
 		}
@@ -103,6 +103,18 @@ func (s *server) readHeader(st duplex, r *bufio.Reader, header *wire.Request, wa
 		return err
 	}
 	return wire.ReadHeader(r, header)
+}
+
+// attend answers a request, but gives it up when its peer leaves.
+func (s *server) attend(ctx context.Context, st duplex, r *bufio.Reader, x *request, run operations) error {
+	if x.body.left > 0 {
+		return s.answer(ctx, x, run) // whoever reads the payload notices
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := watch(st, r, cancel)
+	defer stop()
+	return s.answer(ctx, x, run)
 }
 
 // answer runs a request and replies to it. After an error the stream is useless.

@@ -85,8 +85,8 @@ func (c code) encodeHigh(v fft16.Vectors, live int) {
 // operands returns the first k vectors of s as the originals of a code.
 func operands(s fft16.Strided, k int) operand { return operand{first: s, split: k, live: k} }
 
-// operand holds the first live originals of a code; the others are zero. The first split of them are in first, the
-// rest in rest.
+// operand holds the first live originals of a code; the others are zero. first has the first split of them, rest the
+// others.
 type operand struct {
 	first, rest fft16.Strided
 	split, live int
@@ -116,8 +116,8 @@ func (o operand) from(k, size int) operand {
 	return o
 }
 
-// extend computes the recoveries from the originals. It writes them to out, which must have the same width; past the
-// caches if stream is true.
+// extend computes the recoveries from the originals and writes them to out, which must have the same width. If stream
+// is true, it writes past the caches.
 func (c code) extend(v fft16.Vectors, in operand, out fft16.Strided, stream bool) {
 	if c.high {
 		c.sum(v, in)
@@ -132,7 +132,7 @@ func (c code) extend(v fft16.Vectors, in operand, out fft16.Strided, stream bool
 	}
 }
 
-// extendInPlace does the same, but writes each recovery to the start of the slot of its point.
+// extendInPlace is extend, but writes each recovery to the start of the slot of its point.
 func (c code) extendInPlace(v fft16.Vectors, in operand, width int) {
 	out := fft16.Strided{Stride: packedSize(width), Parts: 1, Width: width}
 	if c.high {

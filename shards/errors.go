@@ -10,6 +10,6 @@ var (
 	// ErrNotEnough reports too few slivers to decode, or symbols to rebuild.
 	ErrNotEnough = errors.New("not enough")
 	// ErrInconsistent reports slivers or symbols that match their roots but contradict the metadata: the blob was
-	// encoded wrongly, and has no valid content.
+	// encoded wrongly and has no valid content.
 	ErrInconsistent = errors.New("inconsistent encoding")
 )

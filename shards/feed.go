@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// feed cuts a slab, the memory into which a blob is read, into parts. Each part holds the rows of one strip until
-// that is released. If too few are free because strips are kept, feed makes more.
+// feed cuts a slab, the memory into which a blob is read, into parts. Each part holds the rows of one strip until the
+// strip is released. If too few parts are free because strips are kept, feed makes more.
 type feed struct {
 	size   int // of a part, in bytes
 	done   func(slab []byte)
@@ -27,8 +27,8 @@ func newFeed(slab []byte, count, size int, done func(slab []byte)) *feed {
 	return f
 }
 
-// take returns count parts, adjacent ones of the slab next to each other and in its order. A part is a slice whose
-// capacity reaches to the slab's end, so a greater capacity means further in front.
+// take returns count parts in the slab's order, so that neighbours in the slab are neighbours in the list. The
+// capacity of a part reaches to the slab's end: the greater it is, the nearer the part is to the slab's start.
 func (f *feed) take(count int) [][]byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()

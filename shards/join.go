@@ -75,8 +75,8 @@ func joinColumns(dst, level []Hash, width int, equal run) []Hash {
 	return level[:width]
 }
 
-// fill copies the run's first row to the rows that are read: to all if there are few, otherwise to those with a
-// sibling outside of the run and those below the first parent.
+// fill copies the run's first row to the rows that will be read. In a short run these are all rows, otherwise the rows
+// with a sibling outside of the run and the rows below the first parent.
 func (r run) fill(level []Hash, width int) {
 	set := func(i int) { copy(level[i*width:(i+1)*width], level[r.from*width:]) }
 	if r.to-r.from < minRun {

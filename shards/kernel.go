@@ -5,8 +5,8 @@ import (
 	"walrus/shards/treehash"
 )
 
-// Kernel is an inner loop alone, on data in a core's cache: a limit for the speed of whole tasks. It is not safe for
-// concurrent use.
+// Kernel runs one inner loop alone, on data in a core's cache. Its speed limits the speed of whole tasks. It is not
+// safe for concurrent use.
 type Kernel struct {
 	Run   func() // some milliseconds or less
 	Units int    // of work in one Run
@@ -52,8 +52,8 @@ func (p Params) ExtendKernel(axis Axis, live int) Kernel {
 	return Kernel{func() { c.encode(v, live) }, width}
 }
 
-// RecoverKernel recovers all source symbols of slivers along axis from the last ones of their extension. Its unit is
-// that of ExtendKernel.
+// RecoverKernel recovers all source symbols of slivers along axis from the last ones of their extension. It has the
+// unit of ExtendKernel.
 func (p Params) RecoverKernel(axis Axis) Kernel {
 	c := p.code(axis)
 	positions := make([]int, c.k)

@@ -15,7 +15,7 @@ type line struct {
 	kept    [][]byte // their bytes so far
 }
 
-// newLine makes a line that uses leaves, which must be n, without data.
+// newLine makes a line. leaves must be n leaves without data.
 func (p Params) newLine(axis Axis, z int64, leaves treehash.Leaves, targets []int) *line {
 	return &line{code: p.code(axis), leaves: leaves, z: z, targets: targets, kept: make([][]byte, len(targets))}
 }
@@ -54,7 +54,7 @@ func (l *line) absorb(ws *workspace, cells []byte, stride, width int) {
 	l.at += int64(width)
 }
 
-// plain adds a whole sliver whose symbols stand one after the other.
+// plain adds a whole sliver whose symbols lie one after the other.
 func (l *line) plain(ws *workspace, sliver []byte) {
 	for l.at < l.z {
 		l.absorb(ws, sliver[l.at:], int(l.z), int(min(int64(l.windowWidth()), l.z-l.at)))

@@ -89,7 +89,8 @@ func newMatrix(src *source, memory *[]byte) *matrix {
 	return x
 }
 
-// live returns the number of source rows with a byte of the blob, plus one if there are zero rows, for all of these.
+// live returns the number of source rows with a byte of the blob. If there are zero rows, it adds one that stands for
+// all of them.
 func (s *source) live() int {
 	rowSize := int64(s.Columns()) * s.z
 	return min(s.Rows(), int((s.length+rowSize-1)/rowSize)+1)

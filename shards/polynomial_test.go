@@ -6,7 +6,8 @@ import (
 	"walrus/shards/fft16"
 )
 
-// TestCodeIsPolynomial computes recoveries by interpolation, as docs/protocol.md describes the code, without transforms.
+// TestCodeIsPolynomial computes recoveries by interpolation, as docs/protocol.md describes the code, without
+// transforms.
 func TestCodeIsPolynomial(t *testing.T) {
 	rnd := newRand(t)
 	for _, size := range [][2]int{{3, 2}, {5, 2}, {2, 1}, {4, 4}, {5, 7}, {4, 6}, {3, 7}, {34, 66}, {67, 33}} {

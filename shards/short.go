@@ -84,7 +84,7 @@ func (x *matrix) extendShort(ws *workspace, c *shortColumns) {
 	x.cols.encode(c.slots, x.live)
 }
 
-// hashShort hashes the symbols of the columns of c, which are number to and following in their block.
+// hashShort hashes the symbols of the columns of c. In their block these are the columns from to on.
 func (x *matrix) hashShort(ws *workspace, c shortColumns, to int, hashes []Hash) {
 	w, size := x.width, c.count*x.width
 	recovered := grow(&ws.cells, x.cols.r*size)
@@ -105,7 +105,7 @@ func (x *matrix) hashShort(ws *workspace, c shortColumns, to int, hashes []Hash)
 	}
 }
 
-// putShort does the same for symbols of two bytes, with a table of leaves.
+// putShort is hashShort for symbols of two bytes, with a table of leaves.
 func (x *matrix) putShort(c shortColumns, to int, hashes []Hash) {
 	leaves := shortLeaves()
 	for i := range x.live {

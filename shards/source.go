@@ -16,15 +16,15 @@ type source struct {
 }
 
 const (
-	// readOver bounds the unneeded bytes between needed ones that a read includes. Beyond it two reads are cheaper: a
-	// system copies that many from its cache in the time of a system call.
+	// readOver: one read spans a gap of at most this many unneeded bytes. Across a longer gap two reads are cheaper:
+	// copying this many bytes from the system's cache takes as long as a system call.
 	readOver = 8 << 10
 	// maxRead bounds one read, in bytes, so that its bytes are still in a core's cache when they are used.
 	maxRead = 256 << 10
 )
 
-// row fills row i of every part with bytes of every symbol, from offset at on: width bytes in all, unit of them in
-// each part but the last. If the gaps between neighbouring symbols' bytes are short, it reads across them.
+// row fills row i of every part. It reads width bytes of every symbol, from offset at on, and puts unit of them into
+// each part but the last, which gets the rest. It reads across short gaps between symbols.
 func (s *source) row(ws *workspace, parts [][]byte, i int, at int64, width, unit int) error {
 	cols := s.Columns()
 	start := int64(i)*int64(cols)*s.z + at

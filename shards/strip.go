@@ -129,7 +129,7 @@ func (s *Strip) fillColumns(ws *workspace, t int, source plane, live int) {
 	fft16.Fence()
 }
 
-// columns returns part bytes, from offset from, of each symbol of count columns in all, from number j on.
+// columns returns count columns from number j on: of each symbol, part bytes from offset from.
 func (s *Strip) columns(all []byte, j, from, part, count int) fft16.Strided {
 	w, size := s.width, s.params.Rows()*s.width
 	return fft16.Strided{Buf: all[j*size+from:], Stride: w, Parts: count, Step: size, Width: part}
@@ -144,7 +144,7 @@ func (o operand) copyTo(dst fft16.Strided) {
 	}
 }
 
-// fillPacked fills a strip with short symbols. read tells that the source rows are there already.
+// fillPacked fills a strip with short symbols. read means that the source rows are already filled.
 func (s *Strip) fillPacked(source plane, live int, read bool) {
 	rows, cols, w := s.params.Rows(), s.params.Columns(), s.width
 	if !read {

@@ -65,7 +65,7 @@ func (m *Metadata) VerifySymbol(axis Axis, index, target int, sym Symbol) error 
 	return m.VerifySymbols(axis, []Claim{{index, target, sym}})
 }
 
-// Claim claims that Symbol stands at position Target, 0…n−1, of the expansion of sliver Index.
+// Claim states that Symbol is at position Target, 0…n−1, of the expansion of sliver Index.
 type Claim struct {
 	Index, Target int
 	Symbol

@@ -6,8 +6,8 @@ import (
 	"walrus/shards/fft16"
 )
 
-// window reads ahead: as long a piece of every symbol at a time as its memory allows, so that a large blob takes few
-// passes and long reads. The bytes of one load lie together in memory. A blob in memory that is not larger is used in
+// window reads ahead. Each load has as long a piece of every symbol as memory allows, so that a large blob takes few
+// passes with long reads. The bytes of one load lie together in memory. A blob in memory that is no larger is used in
 // place, unless only small parts of its symbols are needed at a time.
 type window struct {
 	src   *source
@@ -113,8 +113,8 @@ func (w *window) room() {
 // partWidth returns the number of bytes of each symbol in part q.
 func (w *window) partWidth(q int) int { return min(w.unit, w.width-q*w.unit) }
 
-// run returns how many parts from q on, at most most, can be used together: those of width unit that lie one after
-// the other in memory, at the distance step.
+// run returns how many parts from q on, at most most, can be used together: parts of width unit that follow each other
+// in memory at the distance step.
 func (w *window) run(q, most int) (count, step int) {
 	for count = 1; count < most && q+count < len(w.parts) && w.partWidth(q+count) == w.unit; count++ {
 		last, next := w.parts[q+count-1], w.parts[q+count]
@@ -211,7 +211,7 @@ func (w *window) plane(at int64) plane {
 	return w.part(int(at-w.from) / w.unit)
 }
 
-// near returns a plane with row i where it was seen last, perhaps still in cache.
+// near returns a plane that has row i in the place where it was last seen, perhaps still in cache.
 func (w *window) near(i int, at int64) plane {
 	if i < w.whole {
 		return w.inBlob(at)

@@ -1,12 +1,12 @@
 package shards
 
-// Work is the least work of a task, in units of kernels: a machine at its limit would do this and nothing else.
+// Work counts the least work of a task, in units of kernels. A machine at its limit does this and nothing else.
 type Work struct {
 	Parts  []Part
 	Hashed int64 // hashed bytes of symbols, without those that leaves and trees add
 }
 
-// Part is a number of units of one kernel's work.
+// Part counts units of one kernel's work.
 type Part struct {
 	Name  string
 	Units int64
@@ -119,13 +119,13 @@ func (p Params) recoverPart(axis Axis, width int64) Part {
 // leafBlocks returns the number of compressions for the leaf of a symbol of z bytes. The leaf is a byte longer.
 func leafBlocks(z int64) int64 { return z/HashBlock + 1 }
 
-// treeNodes returns the number of inner nodes over n leaves, without those that have only the leaves [from, to) below
+// treeNodes returns the number of inner nodes over n leaves, without nodes that have only leaves of [from, to) below
 // them; to is below n.
 func treeNodes(from, to, n int) int {
 	nodes := 0
 	for n > 1 {
-		// In the next level, the first from nodes have a leaf on the left below them, and those from to on have one
-		// on the right.
+		// In the next level, the first from nodes have a leaf left of the range below them, and the nodes from to on
+		// have one right of it.
 		from, to, n = (from+1)/2, to/2, (n+1)/2
 		nodes += n - max(0, to-from)
 	}

@@ -35,20 +35,20 @@ func badgerOptions(dir string, cfg Config, log *slog.Logger) badger.Options {
 		WithNumLevelZeroTablesStall(math.MaxInt32)
 }
 
-// openBadger checks the files before Badger sees them. With salvage it goes on without damaged index tables.
-func (s *Store) openBadger(path string, salvage bool) (engine, error) {
-	opt, mode := badgerOptions(path, s.cfg, s.log), badgerdisk.Salvage
+// badger checks the files before Badger sees them. With salvage it goes on without damaged index tables.
+func (o opener) badger(path string, salvage bool) (engine, error) {
+	opt, mode := badgerOptions(path, o.cfg, o.log), badgerdisk.Salvage
 	if !salvage {
 		// The small records of meta change, and Badger reclaims the space of old values in the index only.
-		opt, mode = opt.WithValueThreshold(s.cfg.MemTable/8), badgerdisk.Repair
+		opt, mode = opt.WithValueThreshold(o.cfg.MemTable/8), badgerdisk.Repair
 	}
 	repaired, err := badgerdisk.Check(&opt, mode, ErrCorrupt)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range repaired {
-		s.log.Warn("a damaged file of a database was repaired", "path", path, "repair", r)
-		s.incidents.add(Incident{Path: path, Err: fmt.Errorf("%w: %s", ErrCorrupt, r)})
+		o.log.Warn("repaired a damaged database file", "path", path, "repair", r)
+		o.incidents.add(Incident{Path: path, Err: fmt.Errorf("%w: %s", ErrCorrupt, r)})
 	}
 	disk, err := badgerdisk.Open(opt, fmt.Errorf("%w: database", ErrCorrupt))
 	if err != nil {
@@ -140,7 +140,7 @@ func (e *badgerEngine) compact() error {
 
 func (e *badgerEngine) close() error {
 	if e.disk.Wedged() {
-		return fmt.Errorf("%w: database %s faulted and is left as it is: restart", ErrCorrupt, e.dir)
+		return fmt.Errorf("%w: database %s faulted and was left as it is: restart the node", ErrCorrupt, e.dir)
 	}
 	return e.disk.Close()
 }

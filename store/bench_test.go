@@ -49,7 +49,7 @@ func BenchmarkWrite(b *testing.B) {
 // blobIDIn makes blob n known when its first sliver comes.
 func blobIDIn(s *Store, b *testing.B, n int) shards.BlobID {
 	id := blobID(n)
-	if _, err := s.endEpoch(id); err != nil {
+	if _, err := s.catalog.endEpoch(id); err != nil {
 		check(b, s.PutBlob(id, meta(n), 5))
 	}
 	return id

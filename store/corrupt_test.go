@@ -21,7 +21,7 @@ func TestMisdirected(t *testing.T) {
 		check(t, s.PutState(r.Blob.String(), r.Blob[:]))
 	}
 	check(t, s.Sync())
-	bucket := s.allBuckets()[0]
+	bucket := s.buckets.all()[0]
 	va, err := bucket.find(a)
 	check(t, err)
 	vb, err := bucket.find(b)
@@ -41,11 +41,11 @@ func TestMisdirected(t *testing.T) {
 		{"sliver", bucket.database, sliverKey(a), sliverKey(b), "sliver", -1, sliverErr},
 		{"metadata", bucket.database, blobKey(keyMetadata, a.Blob), blobKey(keyMetadata, b.Blob), "metadata", -1,
 			func() error { _, err := s.Metadata(a.Blob); return err }},
-		{"certificate", s.meta, blobKey(keyCertificate, a.Blob), blobKey(keyCertificate, b.Blob), "certificate", -1,
+		{"certificate", s.catalog.db, blobKey(keyCertificate, a.Blob), blobKey(keyCertificate, b.Blob), "certificate", -1,
 			func() error { _, err := s.Certificate(a.Blob); return err }},
-		{"record", s.meta, blobKey(keyBlob, a.Blob), blobKey(keyBlob, b.Blob), "blob record", -1,
+		{"record", s.catalog.db, blobKey(keyBlob, a.Blob), blobKey(keyBlob, b.Blob), "blob record", -1,
 			func() error { _, err := s.Blob(a.Blob); return err }},
-		{"state", s.meta, stateKey(a.Blob.String()), stateKey(b.Blob.String()), "state", -1,
+		{"state", s.catalog.db, stateKey(a.Blob.String()), stateKey(b.Blob.String()), "state", -1,
 			func() error { _, err := s.State(a.Blob.String()); return err }},
 	}
 	for _, test := range tests {
@@ -96,7 +96,7 @@ func TestReplace(t *testing.T) {
 		check(t, s.PutBlob(r.Blob, meta(1), 5))
 		check(t, put(s, r, b))
 		check(t, s.Sync())
-		bucket := s.allBuckets()[0]
+		bucket := s.buckets.all()[0]
 		v, err := bucket.find(r)
 		check(t, err)
 		key := segmentKey(r, v.write, 1)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestKill kills a process that writes, again and again: what was synced is there, and what is there is whole.
+// TestKill kills a writing process again and again: synced data is present, and all present data is whole.
 func TestKill(t *testing.T) {
 	rounds := 6
 	if testing.Short() {
@@ -79,7 +79,7 @@ func afterKill(t *testing.T, dir string, synced int) int {
 		t.Errorf("%v: %v", r, err)
 	})
 	check(t, err)
-	for _, b := range s.allBuckets() {
+	for _, b := range s.buckets.all() {
 		records := map[Ref]uint64{}
 		check(t, b.pages([]byte{keySegment}, func(keys [][]byte) error {
 			for _, k := range keys {

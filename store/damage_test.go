@@ -18,11 +18,13 @@ import (
 	"time"
 
 	"walrus/internal/badgerdisk"
+	"walrus/internal/faultfs"
 	"walrus/shards"
 )
 
 // TestMain lets the tests run parts of themselves in processes of their own, which may die.
 func TestMain(m *testing.M) {
+	faultfs.Main()
 	if part := os.Getenv("STORE_TEST_PART"); part != "" {
 		parts[part](os.Getenv("STORE_TEST_DIR"))
 		os.Exit(0)

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"walrus/shards"
 )
@@ -14,25 +12,25 @@ import (
 // extended blobs moves to their new bucket, except damaged slivers. Readers of removed slivers get ErrNotFound. After
 // an error call it again.
 func (s *Store) DropEpoch(endEpoch uint32) error {
-	if err := s.open(); err != nil {
+	if err := s.life.open(); err != nil {
 		return err
 	}
 	s.drops.Lock()
 	defer s.drops.Unlock()
-	if _, err := os.Stat(s.bucketPath(endEpoch)); err == nil {
-		b, err := s.bucket(endEpoch)
+	if _, err := os.Stat(s.buckets.path(endEpoch)); err == nil {
+		b, err := s.buckets.at(endEpoch)
 		if err == nil {
 			err = s.dropBucket(b)
 		}
 		if err != nil {
-			return fmt.Errorf("drop epoch %d: %w", endEpoch, s.closedError(err))
+			return fmt.Errorf("drop epoch %d: %w", endEpoch, s.life.closedError(err))
 		}
 	}
 	if err := s.dropRecords(endEpoch); err != nil {
-		return fmt.Errorf("drop epoch %d: %w", endEpoch, s.closedError(err))
+		return fmt.Errorf("drop epoch %d: %w", endEpoch, s.life.closedError(err))
 	}
-	if err := s.meta.use(s.meta.eng.compact); err != nil {
-		return fmt.Errorf("drop epoch %d: %w", endEpoch, s.closedError(err))
+	if err := s.catalog.db.use(s.catalog.db.eng.compact); err != nil {
+		return fmt.Errorf("drop epoch %d: %w", endEpoch, s.life.closedError(err))
 	}
 	return nil
 }
@@ -42,47 +40,13 @@ func (s *Store) dropBucket(b *bucket) error {
 		return err
 	}
 	// Again for blobs that were extended meanwhile. Under the lock no further blob can be.
-	s.records.Lock()
-	defer s.records.Unlock()
+	s.catalog.mu.Lock()
+	defer s.catalog.mu.Unlock()
 	b.invalidate()
 	if err := s.moveExtended(b); err != nil {
 		return err
 	}
-	return s.removeBucket(b)
-}
-
-// removeBucket closes a bucket and removes its files and damaged copies.
-func (s *Store) removeBucket(b *bucket) error {
-	gone := b.path + dropSuffix
-	err := func() error {
-		s.mu.Lock() // until the directory is out of the way of a new bucket of this name
-		defer s.mu.Unlock()
-		if err := s.open(); err != nil {
-			return err
-		}
-		if err := b.close(); err != nil {
-			s.log.Warn("a bucket that is dropped did not close well", "path", b.path, "err", err)
-		}
-		delete(s.buckets, b.epoch)
-		// Renamed first, so that a crash does not leave half a bucket to open.
-		return errors.Join(os.RemoveAll(gone), os.Rename(b.path, gone))
-	}()
-	if err != nil {
-		return err
-	}
-	dir := filepath.Dir(b.path)
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if strings.HasPrefix(f.Name(), filepath.Base(b.path)+".") {
-			if err := os.RemoveAll(filepath.Join(dir, f.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return s.buckets.remove(b)
 }
 
 // moveExtended copies the data of blobs that end later to their buckets, and syncs it. It skips data already there.
@@ -91,7 +55,7 @@ func (s *Store) moveExtended(b *bucket) error {
 		return err
 	}
 	later := func(id shards.BlobID) (*bucket, error) {
-		end, err := s.endEpoch(id)
+		end, err := s.catalog.endEpoch(id)
 		if err != nil || end <= b.epoch {
 			// Without a readable record nobody knows of an extension.
 			if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
@@ -99,7 +63,7 @@ func (s *Store) moveExtended(b *bucket) error {
 			}
 			return nil, err
 		}
-		return s.bucket(end)
+		return s.buckets.at(end)
 	}
 	err := b.pages([]byte{keyMetadata}, func(keys [][]byte) error {
 		for _, k := range keys {
@@ -144,11 +108,11 @@ func (s *Store) moveMetadata(from, to *bucket, key []byte) error {
 	}
 	m, err := from.record(key)
 	if errors.Is(err, ErrCorrupt) {
-		_ = s.blame("metadata", Ref{Blob: shards.BlobID(key[1:]), Shard: -1}, -1, err, from.path) // left behind
+		_ = s.incidents.blame("metadata", Ref{Blob: shards.BlobID(key[1:]), Shard: -1}, -1, err, from.path) // left behind
 		return nil
 	}
 	if err == nil {
-		err = s.roomFor(s.cfg.MinFree) // without the limit: moving frees the old bucket
+		err = s.space.atLeast(s.cfg.MinFree) // without the limit: moving frees the old bucket
 	}
 	if err != nil {
 		return err
@@ -165,7 +129,7 @@ func (s *Store) moveSliver(from, to *bucket, ref Ref) error {
 		return nil
 	}
 	if err != nil {
-		err = s.blame("sliver", ref, -1, err, from.path)
+		err = s.incidents.blame("sliver", ref, -1, err, from.path)
 	} else {
 		r := &SliverReader{s: s, ref: ref, b: from, rec: rec, have: -1}
 		w := s.create(to, ref, rec.size)
@@ -183,22 +147,22 @@ func (s *Store) moveSliver(from, to *bucket, ref Ref) error {
 
 // dropRecords deletes the records and certificates of the blobs that ended with epoch.
 func (s *Store) dropRecords(epoch uint32) error {
-	return s.meta.pages([]byte{keyBlob}, func(keys [][]byte) error {
-		s.records.Lock()
-		defer s.records.Unlock()
+	return s.catalog.db.pages([]byte{keyBlob}, func(keys [][]byte) error {
+		s.catalog.mu.Lock()
+		defer s.catalog.mu.Unlock()
 		for _, k := range keys {
 			if len(k) != 1+idSize {
 				continue
 			}
 			id := shards.BlobID(k[1:])
-			end, err := s.endEpoch(id)
+			end, err := s.catalog.endEpoch(id)
 			if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
 				return err
 			}
 			if err != nil || end != epoch {
 				continue
 			}
-			if err := s.dropRecord(id); err != nil {
+			if err := s.catalog.drop(id); err != nil {
 				return err
 			}
 		}

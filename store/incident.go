@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"sync"
 	"time"
 )
@@ -37,6 +38,16 @@ func (l *incidents) add(i Incident) {
 		l.list = l.list[1:]
 	}
 	l.list = append(l.list, i)
+}
+
+// blame turns damage into a *CorruptError and records an incident. It returns other errors unchanged.
+func (l *incidents) blame(kind string, r Ref, segment int, err error, path string) error {
+	if !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	e := &CorruptError{Kind: kind, Ref: r, Segment: segment, Err: err}
+	l.add(Incident{Path: path, Err: e})
+	return e
 }
 
 // Incidents lists the last 256 different incidents since Open, latest last.

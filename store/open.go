@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"walrus/internal/badgerdisk"
@@ -15,10 +16,17 @@ const formatVersion = 1
 // maxMoved bounds the damaged copies of one database.
 const maxMoved = 1000
 
-// openDatabase opens or makes the database in path. A damaged database is moved aside and replaced. With salvage, one
+// opener opens databases.
+type opener struct {
+	cfg       Config
+	log       *slog.Logger
+	incidents *incidents // of the store
+}
+
+// open opens or makes the database in path. A damaged database is moved aside and replaced. With salvage, one
 // that has lost some of its keys is used without them.
-func (s *Store) openDatabase(path string, salvage bool) (*database, error) {
-	d, err := s.tryDatabase(path, salvage)
+func (o opener) open(path string, salvage bool) (*database, error) {
+	d, err := o.try(path, salvage)
 	if err == nil || !damage(err) {
 		return d, err
 	}
@@ -26,19 +34,19 @@ func (s *Store) openDatabase(path string, salvage bool) (*database, error) {
 	if merr != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), merr)
 	}
-	s.log.Error("a damaged database was moved aside: what it held must be fetched again",
+	o.log.Error("moved a damaged database aside: its contents must be fetched again",
 		"path", path, "moved", moved, "err", err)
-	s.incidents.add(Incident{Path: path, Moved: moved, Err: err})
-	return s.tryDatabase(path, salvage)
+	o.incidents.add(Incident{Path: path, Moved: moved, Err: err})
+	return o.try(path, salvage)
 }
 
-func (s *Store) tryDatabase(path string, salvage bool) (*database, error) {
+func (o opener) try(path string, salvage bool) (*database, error) {
 	if err := badgerdisk.MakeDir(path); err != nil {
 		return nil, err
 	}
-	open := s.cfg.engine
+	open := o.cfg.engine
 	if open == nil {
-		open = func(path string) (engine, error) { return s.openBadger(path, salvage) }
+		open = func(path string) (engine, error) { return o.badger(path, salvage) }
 	}
 	eng, err := open(path)
 	if err != nil {
@@ -64,7 +72,7 @@ func (d *database) checkFormat() error {
 	}
 	if err == nil && len(v) == 4 {
 		if got := binary.BigEndian.Uint32(v); got > formatVersion {
-			return fmt.Errorf("%w: %s has version %d and this program knows up to %d: use a newer program",
+			return fmt.Errorf("%w: %s has version %d, this program supports up to %d: use a newer program",
 				ErrFormat, d.path, got, formatVersion)
 		}
 		return nil
@@ -85,5 +93,5 @@ func moveAside(path string) (string, error) {
 			return to, os.Rename(path, to)
 		}
 	}
-	return "", fmt.Errorf("move %s aside: %d damaged copies are there: remove them", path, maxMoved)
+	return "", fmt.Errorf("move %s aside: there are %d damaged copies already: remove them", path, maxMoved)
 }

@@ -23,19 +23,19 @@ type SliverReader struct {
 
 // find returns a committed sliver and its bucket. Errors: ErrNotFound, ErrCorrupt.
 func (s *Store) find(ref Ref) (*bucket, sliver, error) {
-	end, _ := s.endEpoch(ref.Blob) // without a record all buckets are as likely
+	end, _ := s.catalog.endEpoch(ref.Blob) // without a record all buckets are as likely
 	found := ErrNotFound
-	for _, b := range s.bucketsFrom(end) {
+	for _, b := range s.buckets.from(end) {
 		v, err := b.find(ref)
 		switch {
 		case err == nil:
 			return b, v, nil
 		case errors.Is(err, errGone), errors.Is(err, ErrNotFound):
 		default:
-			found = s.blame("sliver", ref, -1, err, b.path)
+			found = s.incidents.blame("sliver", ref, -1, err, b.path)
 		}
 	}
-	if errors.Is(found, ErrNotFound) && s.closed.Load() {
+	if errors.Is(found, ErrNotFound) && s.life.closed.Load() {
 		found = ErrClosed
 	}
 	return nil, sliver{}, found
@@ -46,7 +46,7 @@ func (s *Store) OpenSliver(ref Ref) (*SliverReader, error) {
 	if err := ref.check(); err != nil {
 		return nil, err
 	}
-	if err := s.open(); err != nil {
+	if err := s.life.open(); err != nil {
 		return nil, err
 	}
 	b, rec, err := s.find(ref)
@@ -61,7 +61,7 @@ func (s *Store) HasSliver(ref Ref) (bool, error) {
 	if err := ref.check(); err != nil {
 		return false, err
 	}
-	if err := s.open(); err != nil {
+	if err := s.life.open(); err != nil {
 		return false, err
 	}
 	_, _, err := s.find(ref)
@@ -77,13 +77,13 @@ func (s *Store) DeleteSliver(ref Ref) error {
 	if err := ref.check(); err != nil {
 		return err
 	}
-	if err := s.open(); err != nil {
+	if err := s.life.open(); err != nil {
 		return err
 	}
-	for _, b := range s.allBuckets() {
+	for _, b := range s.buckets.all() {
 		err := b.remove(ref)
-		if err != nil && !errors.Is(err, ErrNotFound) && (!errors.Is(err, errGone) || s.closed.Load()) {
-			return fmt.Errorf("delete %s: %w", ref, s.closedError(err))
+		if err != nil && !errors.Is(err, ErrNotFound) && (!errors.Is(err, errGone) || s.life.closed.Load()) {
+			return fmt.Errorf("delete %s: %w", ref, s.life.closedError(err))
 		}
 	}
 	return nil
@@ -132,9 +132,9 @@ func (r *SliverReader) explain(i uint32, err error) error {
 		case errors.Is(err, ErrNotFound):
 			err = fmt.Errorf("%w: missing", ErrCorrupt)
 		}
-		return r.s.blame("sliver", r.ref, int(i), err, r.b.path)
+		return r.s.incidents.blame("sliver", r.ref, int(i), err, r.b.path)
 	}
-	if err := r.s.open(); err != nil {
+	if err := r.s.life.open(); err != nil {
 		return err
 	}
 	// The bucket was dropped; the sliver of an extended blob has moved to another.

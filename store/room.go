@@ -28,9 +28,9 @@ func (e *FullError) Error() string {
 // Reason is for other nodes and clients. It does not disclose the directory.
 func (e *FullError) Reason() string {
 	if e.Limit > 0 {
-		return fmt.Sprintf("%v: the store uses %s of the %s that it may", ErrFull, size(e.Used), size(e.Limit))
+		return fmt.Sprintf("%v: the store uses %s of its limit of %s", ErrFull, size(e.Used), size(e.Limit))
 	}
-	return fmt.Sprintf("%v: %s are free and %s must stay so", ErrFull, size(e.Free), size(e.Reserve))
+	return fmt.Sprintf("%v: %s are free, %s must stay free", ErrFull, size(e.Free), size(e.Reserve))
 }
 
 // Unwrap returns ErrFull.
@@ -53,64 +53,71 @@ type Room struct {
 
 // Room measures the disk space, at most once a second.
 func (s *Store) Room() (Room, error) {
-	if err := s.open(); err != nil {
+	if err := s.life.open(); err != nil {
 		return Room{}, err
 	}
 	r := Room{Limit: s.cfg.Limit, Reserve: s.cfg.MinFree}
 	var err error
-	if r.Used, err = s.usage.measure(s.cfg.Dir, usageAge); err != nil {
+	if r.Used, err = s.space.usage.measure(s.cfg.Dir, usageAge); err != nil {
 		return r, fmt.Errorf("disk space of the store: %w", err)
 	}
 	if r.Free, err = badgerdisk.Free(s.cfg.Dir); err != nil {
 		return r, fmt.Errorf("free space of %s: %w", s.cfg.Dir, err)
 	}
-	if err := s.room(); errors.Is(err, ErrFull) {
+	if err := s.space.forData(); errors.Is(err, ErrFull) {
 		r.Refuses = err
 	}
 	return r, nil
 }
 
 // Refuses returns an error that wraps ErrFull if new data is refused now.
-func (s *Store) Refuses() error { return s.room() }
+func (s *Store) Refuses() error { return s.space.forData() }
 
-// room refuses data that would use up the disk's reserve or exceed the store's limit.
-func (s *Store) room() error {
-	if err := s.open(); err != nil {
+// space watches the room on the disk for a store.
+type space struct {
+	life  *lifetime // constant, as is the next
+	cfg   *Config   // of the store
+	usage usage
+}
+
+// forData refuses data that would use up the disk's reserve or exceed the store's limit.
+func (p *space) forData() error {
+	if err := p.life.open(); err != nil {
 		return err
 	}
-	if err := s.roomFor(s.cfg.MinFree); err != nil || s.cfg.Limit == 0 {
+	if err := p.atLeast(p.cfg.MinFree); err != nil || p.cfg.Limit == 0 {
 		return err
 	}
-	used, err := s.usage.measure(s.cfg.Dir, usageAge)
+	used, err := p.usage.measure(p.cfg.Dir, usageAge)
 	if err != nil {
 		return fmt.Errorf("disk space of the store: %w", err)
 	}
-	if used >= s.cfg.Limit {
-		return &FullError{Dir: s.cfg.Dir, Used: used, Limit: s.cfg.Limit}
+	if used >= p.cfg.Limit {
+		return &FullError{Dir: p.cfg.Dir, Used: used, Limit: p.cfg.Limit}
 	}
 	return nil
 }
 
-// roomForRecord refuses a small record, such as a certificate, once half of the reserve is used up. A node that takes
-// no more data can so still note which slivers it owes, and how far it has followed the ledger.
-func (s *Store) roomForRecord() error {
-	if err := s.open(); err != nil {
+// forRecord refuses a small record, such as a certificate, once half of the reserve is used up. A node that takes no
+// more data can so still note which slivers it owes, and how far it has followed the ledger.
+func (p *space) forRecord() error {
+	if err := p.life.open(); err != nil {
 		return err
 	}
-	return s.roomFor(s.cfg.MinFree / 2)
+	return p.atLeast(p.cfg.MinFree / 2)
 }
 
-// roomFor returns ErrFull if less than least bytes of the disk are free.
-func (s *Store) roomFor(least int64) error {
+// atLeast returns ErrFull if less than least bytes of the disk are free.
+func (p *space) atLeast(least int64) error {
 	if least == 0 {
 		return nil
 	}
-	free, err := badgerdisk.Free(s.cfg.Dir)
+	free, err := badgerdisk.Free(p.cfg.Dir)
 	if err != nil {
-		return fmt.Errorf("free space of %s: %w", s.cfg.Dir, err)
+		return fmt.Errorf("free space of %s: %w", p.cfg.Dir, err)
 	}
 	if free < least {
-		return &FullError{Dir: s.cfg.Dir, Free: free, Reserve: least}
+		return &FullError{Dir: p.cfg.Dir, Free: free, Reserve: least}
 	}
 	return nil
 }

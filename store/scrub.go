@@ -30,7 +30,7 @@ func (s *Store) Shard(shard int) iter.Seq2[Ref, error] {
 		for {
 			page, err := s.shardPage(shard, after)
 			if err != nil {
-				yield(Ref{}, fmt.Errorf("list shard %d: %w", shard, s.closedError(err)))
+				yield(Ref{}, fmt.Errorf("list shard %d: %w", shard, s.life.closedError(err)))
 				return
 			}
 			for _, r := range page {
@@ -48,13 +48,13 @@ func (s *Store) Shard(shard int) iter.Seq2[Ref, error] {
 
 // shardPage merges a page of each bucket: the first slivers of all are among the first of each.
 func (s *Store) shardPage(shard int, after *Ref) ([]Ref, error) {
-	if err := s.open(); err != nil {
+	if err := s.life.open(); err != nil {
 		return nil, err
 	}
 	var page []Ref
-	for _, b := range s.allBuckets() {
+	for _, b := range s.buckets.all() {
 		refs, err := b.refs(shard, after, batchKeys)
-		if errors.Is(err, errGone) && !s.closed.Load() {
+		if errors.Is(err, errGone) && !s.life.closed.Load() {
 			continue
 		}
 		if err != nil {
@@ -71,12 +71,12 @@ func (s *Store) shardPage(shard int, after *Ref) ([]Ref, error) {
 // metadata and certificate that is damaged, and for missing metadata; except for slivers, Ref.Shard is −1. It skips
 // slivers that are not yet synced, deletes nothing, and ends with ctx.
 func (s *Store) Scrub(ctx context.Context, corrupt func(Ref, error)) (stats ScrubStats, err error) {
-	if err := s.open(); err != nil {
+	if err := s.life.open(); err != nil {
 		return stats, err
 	}
 	c := &scrub{s: s, ctx: ctx, corrupt: corrupt}
 	if err := c.run(); err != nil {
-		return c.stats, fmt.Errorf("scrub: %w", s.closedError(err))
+		return c.stats, fmt.Errorf("scrub: %w", s.life.closedError(err))
 	}
 	return c.stats, nil
 }
@@ -90,8 +90,8 @@ type scrub struct {
 }
 
 func (c *scrub) run() error {
-	if err := c.s.meta.use(c.s.meta.eng.verify); err != nil {
-		c.note(c.s.meta, err)
+	if err := c.s.catalog.db.use(c.s.catalog.db.eng.verify); err != nil {
+		c.note(c.s.catalog.db, err)
 	}
 	if err := c.records(keyBlob, c.blob); err != nil {
 		return err
@@ -99,11 +99,11 @@ func (c *scrub) run() error {
 	if err := c.records(keyCertificate, c.certificate); err != nil {
 		return err
 	}
-	for _, b := range c.s.allBuckets() {
+	for _, b := range c.s.buckets.all() {
 		if err := b.use(b.eng.verify); err != nil && !errors.Is(err, errGone) {
 			c.note(b.database, err)
 		}
-		if err := c.bucket(b); err != nil && (!errors.Is(err, errGone) || c.s.closed.Load()) {
+		if err := c.bucket(b); err != nil && (!errors.Is(err, errGone) || c.s.life.closed.Load()) {
 			return err
 		}
 	}
@@ -126,7 +126,7 @@ func (c *scrub) report(r Ref, err error) error {
 }
 
 func (c *scrub) records(kind byte, check func(shards.BlobID) error) error {
-	return c.s.meta.pages([]byte{kind}, func(keys [][]byte) error {
+	return c.s.catalog.db.pages([]byte{kind}, func(keys [][]byte) error {
 		for _, k := range keys {
 			if err := c.ctx.Err(); err != nil {
 				return err
@@ -144,7 +144,7 @@ func (c *scrub) records(kind byte, check func(shards.BlobID) error) error {
 
 func (c *scrub) blob(id shards.BlobID) error {
 	r := Ref{Blob: id, Shard: -1}
-	end, err := c.s.endEpoch(id)
+	end, err := c.s.catalog.endEpoch(id)
 	if errors.Is(err, ErrNotFound) { // dropped meanwhile
 		return nil
 	}
@@ -154,7 +154,7 @@ func (c *scrub) blob(id shards.BlobID) error {
 	c.stats.Blobs++
 	m, err := c.s.findMetadata(id, end)
 	if errors.Is(err, ErrNotFound) {
-		if _, err := c.s.endEpoch(id); errors.Is(err, ErrNotFound) {
+		if _, err := c.s.catalog.endEpoch(id); errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		err = &CorruptError{Kind: "metadata", Ref: r, Segment: -1, Err: ErrNotFound}
@@ -168,7 +168,7 @@ func (c *scrub) blob(id shards.BlobID) error {
 }
 
 func (c *scrub) certificate(id shards.BlobID) error {
-	_, _, err := c.s.certificate(id)
+	_, _, err := c.s.catalog.certificate(id)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -203,7 +203,7 @@ func (c *scrub) sliver(b *bucket, ref Ref, lent *[]byte) error {
 		return nil
 	}
 	if err != nil {
-		return c.report(ref, c.s.blame("sliver", ref, -1, err, b.path))
+		return c.report(ref, c.s.incidents.blame("sliver", ref, -1, err, b.path))
 	}
 	r := &SliverReader{s: c.s, ref: ref, b: b, rec: rec, have: -1, buf: (*lent)[:0]}
 	for off := int64(0); ; off += int64(rec.segment) {

@@ -13,26 +13,26 @@ func (s *Store) PutState(key string, value []byte) error {
 		return fmt.Errorf("put state %.64q: %d bytes of name and %d of value: the limits are %d and %d",
 			key, len(key), len(value), maxStateKey, maxState)
 	}
-	if err := s.roomForRecord(); err != nil {
+	if err := s.space.forRecord(); err != nil {
 		return fmt.Errorf("put state %q: %w", key, err)
 	}
-	if err := s.meta.put(entry{key: stateKey(key), value: value}); err != nil {
-		return fmt.Errorf("put state %q: %w", key, s.closedError(err))
+	if err := s.catalog.db.put(entry{key: stateKey(key), value: value}); err != nil {
+		return fmt.Errorf("put state %q: %w", key, s.life.closedError(err))
 	}
 	return nil
 }
 
 // State returns the value of a name. Errors: ErrNotFound, ErrCorrupt.
 func (s *Store) State(key string) ([]byte, error) {
-	if err := s.open(); err != nil {
+	if err := s.life.open(); err != nil {
 		return nil, err
 	}
-	v, err := s.meta.record(stateKey(key))
+	v, err := s.catalog.db.record(stateKey(key))
 	if errors.Is(err, ErrCorrupt) {
-		err = s.blame("state", Ref{Blob: shards.BlobID{}, Shard: -1}, -1, fmt.Errorf("%q: %w", key, err), s.meta.path)
+		err = s.incidents.blame("state", Ref{Blob: shards.BlobID{}, Shard: -1}, -1, fmt.Errorf("%q: %w", key, err), s.catalog.db.path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("state %q: %w", key, s.closedError(err))
+		return nil, fmt.Errorf("state %q: %w", key, s.life.closedError(err))
 	}
 	return v, nil
 }

@@ -5,12 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -22,24 +18,33 @@ type Store struct {
 	cfg       Config       // constant
 	log       *slog.Logger // constant
 	lock      io.Closer    // keeps other processes out; constant
-	clean     bool         // the last process closed the store; constant
-	meta      *database    // constant
+	life      lifetime
 	incidents incidents
 	group     group
-	closed    atomic.Bool
-	usage     usage
-
-	mu      sync.RWMutex
-	buckets map[uint32]*bucket // by end epoch; guarded by mu
-
-	drops sync.Mutex // one DropEpoch at a time
-
-	records      sync.Mutex // held to read, change and write a record of meta
-	blobs, certs int64      // guarded by records
+	space     space
+	catalog   catalog
+	buckets   buckets
+	drops     sync.Mutex // one DropEpoch at a time
 }
 
-// maxBuckets bounds the databases that a store opens: no network sells storage for more than 1000 epochs ahead.
-const maxBuckets = 1024
+// lifetime tells whether the store is open.
+type lifetime struct{ closed atomic.Bool }
+
+// open returns ErrClosed after Close.
+func (l *lifetime) open() error {
+	if l.closed.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// closedError turns the error of a database that Close closed into ErrClosed.
+func (l *lifetime) closedError(err error) error {
+	if l.closed.Load() && errors.Is(err, errGone) {
+		return ErrClosed
+	}
+	return err
+}
 
 const (
 	metaName    = "meta"
@@ -56,11 +61,17 @@ func Open(cfg Config) (_ *Store, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, log: cfg.Logger, buckets: make(map[uint32]*bucket)}
+	s := &Store{cfg: cfg, log: cfg.Logger}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	for _, dir := range []string{filepath.Clean(cfg.Dir), filepath.Join(cfg.Dir, sliversName)} {
+	opener := opener{cfg: cfg, log: s.log, incidents: &s.incidents}
+	s.space.life, s.space.cfg = &s.life, &s.cfg
+	s.catalog.life, s.catalog.incidents = &s.life, &s.incidents
+	s.buckets = buckets{
+		opener: opener, life: &s.life, dir: filepath.Join(cfg.Dir, sliversName), byEpoch: make(map[uint32]*bucket),
+	}
+	for _, dir := range []string{filepath.Clean(cfg.Dir), s.buckets.dir} {
 		if err := badgerdisk.MakeDir(dir); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
@@ -74,135 +85,31 @@ func Open(cfg Config) (_ *Store, err error) {
 		}
 	}()
 	// A store that has filled its disk still opens: opening needs little space.
-	if err := s.roomFor(cfg.MinFree / 8); err != nil {
+	if err := s.space.atLeast(cfg.MinFree / 8); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s.clean = os.Remove(filepath.Join(cfg.Dir, cleanName)) == nil
-	if s.meta, err = s.openDatabase(filepath.Join(cfg.Dir, metaName), false); err != nil {
+	s.buckets.clean = os.Remove(filepath.Join(cfg.Dir, cleanName)) == nil
+	if s.catalog.db, err = opener.open(filepath.Join(cfg.Dir, metaName), false); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := s.count(); err != nil {
+	if err := s.catalog.count(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := s.openBuckets(); err != nil {
+	if err := s.buckets.load(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return s, nil
 }
 
-// count counts the records of meta.
-func (s *Store) count() error {
-	for kind, n := range map[byte]*int64{keyBlob: &s.blobs, keyCertificate: &s.certs} {
-		err := s.meta.pages([]byte{kind}, func(keys [][]byte) error {
-			*n += int64(len(keys))
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// openBuckets opens all buckets, and removes the remains of dropped ones.
-func (s *Store) openBuckets() error {
-	dir := filepath.Join(s.cfg.Dir, sliversName)
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, f := range list {
-		if strings.HasSuffix(f.Name(), dropSuffix) {
-			if err := os.RemoveAll(filepath.Join(dir, f.Name())); err != nil {
-				return err
-			}
-		}
-		epoch, err := strconv.ParseUint(f.Name(), 10, 32)
-		if err != nil || !f.IsDir() || strconv.FormatUint(epoch, 10) != f.Name() {
-			continue
-		}
-		if _, err := s.makeBucket(uint32(epoch)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Store) bucketPath(epoch uint32) string {
-	return filepath.Join(s.cfg.Dir, sliversName, strconv.FormatUint(uint64(epoch), 10))
-}
-
-// makeBucket opens or makes a bucket. The caller holds mu or is Open.
-func (s *Store) makeBucket(epoch uint32) (*bucket, error) {
-	if len(s.buckets) >= maxBuckets {
-		return nil, fmt.Errorf("open bucket of epoch %d: %d are open: drop those that ended", epoch, maxBuckets)
-	}
-	path := s.bucketPath(epoch)
-	db, err := s.openDatabase(path, true)
-	if err != nil {
-		return nil, err
-	}
-	b := newBucket(epoch, db)
-	if err := b.load(s.clean); err != nil {
-		return nil, errors.Join(fmt.Errorf("load bucket of epoch %d: %w", epoch, err), db.close())
-	}
-	s.buckets[epoch] = b
-	return b, nil
-}
-
-// bucket returns the bucket of an epoch, and makes it if there is none.
-func (s *Store) bucket(epoch uint32) (*bucket, error) {
-	s.mu.RLock()
-	b := s.buckets[epoch]
-	s.mu.RUnlock()
-	if b != nil {
-		return b, nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.open(); err != nil {
-		return nil, err
-	}
-	if b := s.buckets[epoch]; b != nil {
-		return b, nil
-	}
-	return s.makeBucket(epoch)
-}
-
-// allBuckets returns the buckets, the latest end epoch first.
-func (s *Store) allBuckets() []*bucket {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.SortedFunc(maps.Values(s.buckets), func(a, b *bucket) int {
-		return int(int64(b.epoch) - int64(a.epoch))
-	})
-}
-
-// open returns ErrClosed after Close.
-func (s *Store) open() error {
-	if s.closed.Load() {
-		return ErrClosed
-	}
-	return nil
-}
-
-// closedError turns the error of a database that Close closed into ErrClosed.
-func (s *Store) closedError(err error) error {
-	if s.closed.Load() && errors.Is(err, errGone) {
-		return ErrClosed
-	}
-	return err
-}
-
 // Close syncs and closes. It waits for operations under way; later ones return ErrClosed. Closing again is a no-op.
 func (s *Store) Close() error {
-	if s.closed.Load() {
+	if s.life.closed.Load() {
 		return nil
 	}
 	err := s.Sync()
-	s.mu.Lock() // no bucket is made from here on
-	was := s.closed.Swap(true)
-	s.mu.Unlock()
+	s.buckets.mu.Lock() // no bucket is made from here on
+	was := s.life.closed.Swap(true)
+	s.buckets.mu.Unlock()
 	if was {
 		return nil
 	}
@@ -214,11 +121,11 @@ func (s *Store) Close() error {
 
 func (s *Store) closeAll() error {
 	var errs []error
-	for _, b := range s.allBuckets() {
+	for _, b := range s.buckets.all() {
 		errs = append(errs, b.close())
 	}
-	if s.meta != nil {
-		errs = append(errs, s.meta.close())
+	if s.catalog.db != nil {
+		errs = append(errs, s.catalog.db.close())
 	}
 	return errors.Join(append(errs, s.lock.Close())...)
 }

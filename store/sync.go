@@ -44,7 +44,7 @@ func (g *group) do(fn func() error) error {
 //   - slivers that were not yet durable are forgotten and must be written again;
 //   - records are kept, and the next Sync writes and syncs them again.
 func (s *Store) Sync() error {
-	if err := s.open(); err != nil {
+	if err := s.life.open(); err != nil {
 		return err
 	}
 	return s.group.do(s.syncAll)
@@ -52,13 +52,13 @@ func (s *Store) Sync() error {
 
 func (s *Store) syncAll() error {
 	var errs []error
-	for _, b := range s.allBuckets() {
+	for _, b := range s.buckets.all() {
 		err := b.flush()
-		if errors.Is(err, errGone) && !s.closed.Load() {
+		if errors.Is(err, errGone) && !s.life.closed.Load() {
 			continue // dropped
 		}
 		errs = append(errs, err)
 	}
-	errs = append(errs, s.meta.sync())
-	return s.closedError(errors.Join(errs...))
+	errs = append(errs, s.catalog.db.sync())
+	return s.life.closedError(errors.Join(errs...))
 }

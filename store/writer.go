@@ -37,14 +37,14 @@ func (s *Store) Create(ref Ref, size int64) (*SliverWriter, error) {
 	if size < 0 || size > maxSliver {
 		return nil, fmt.Errorf("create %s: %d bytes: the limit is %d", ref, size, int64(maxSliver))
 	}
-	if err := s.room(); err != nil {
+	if err := s.space.forData(); err != nil {
 		return nil, fmt.Errorf("create %s: %w", ref, err)
 	}
-	end, err := s.endEpoch(ref.Blob)
+	end, err := s.catalog.endEpoch(ref.Blob)
 	if err != nil {
-		return nil, fmt.Errorf("create %s: its blob: %w", ref, s.closedError(err))
+		return nil, fmt.Errorf("create %s: read the blob's record: %w", ref, s.life.closedError(err))
 	}
-	b, err := s.bucket(end)
+	b, err := s.buckets.at(end)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", ref, err)
 	}
@@ -88,9 +88,9 @@ func (w *SliverWriter) Write(p []byte) (n int, err error) {
 
 // flush writes the full segment.
 func (w *SliverWriter) flush() error {
-	room := w.s.room
+	room := w.s.space.forData
 	if w.moves {
-		room = func() error { return w.s.roomFor(w.s.cfg.MinFree) }
+		room = func() error { return w.s.space.atLeast(w.s.cfg.MinFree) }
 	}
 	err := room()
 	if err == nil {
@@ -98,10 +98,10 @@ func (w *SliverWriter) flush() error {
 		err = w.b.write(entry{key: key, value: seal(key, *w.buf)})
 	}
 	if err != nil {
-		w.fail(w.s.closedError(gone(err)))
+		w.fail(w.s.life.closedError(gone(err)))
 		return w.err
 	}
-	w.s.usage.written.Add(int64(len(*w.buf)))
+	w.s.space.usage.written.Add(int64(len(*w.buf)))
 	w.next++
 	*w.buf = (*w.buf)[:0]
 	return nil
@@ -132,17 +132,17 @@ func (w *SliverWriter) Commit() error {
 		return fmt.Errorf("commit %s: %w", w.ref, w.err)
 	}
 	if w.at != w.rec.size {
-		err := fmt.Errorf("have %d of %d bytes", w.at, w.rec.size)
+		err := fmt.Errorf("got %d of %d bytes", w.at, w.rec.size)
 		w.fail(err)
 		return fmt.Errorf("commit %s: %w", w.ref, err)
 	}
-	if err := w.s.open(); err != nil {
+	if err := w.s.life.open(); err != nil {
 		w.fail(err)
 		return err
 	}
 	first, pending, err := w.b.commit(w.ref, w.rec, w.started)
 	if err != nil {
-		w.fail(w.s.closedError(gone(err)))
+		w.fail(w.s.life.closedError(gone(err)))
 		return fmt.Errorf("commit %s: %w", w.ref, w.err)
 	}
 	if !first {
@@ -171,7 +171,7 @@ func (w *SliverWriter) discard() {
 	}
 	w.release()
 	if err := w.b.removeSegments(w.ref, w.rec.write, w.next); err != nil && !errors.Is(err, errGone) {
-		w.s.log.Warn("the segments of an aborted sliver could not be removed", "sliver", w.ref.String(), "err", err)
+		w.s.log.Warn("could not remove the segments of an aborted sliver", "sliver", w.ref.String(), "err", err)
 	}
 }
 

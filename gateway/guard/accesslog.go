@@ -18,7 +18,7 @@ const maxLogged = 256
 func (g *Guard) accessLog(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visited(r.Context())
-		defer func() { //nolint:contextcheck // it has the request's
+		defer func() { //nolint:contextcheck // the request's context is used
 			g.log.LogAttrs(r.Context(), slog.LevelInfo, "http request",
 				slog.String("method", truncate(r.Method)), slog.String("path", loggedPath(r.URL.Path)),
 				slog.Int("status", v.status()), slog.Int64("bytes_in", v.body.n), slog.Int64("bytes_out", v.rec.bytes),
@@ -37,7 +37,7 @@ func (v *visit) status() int {
 	return v.rec.status
 }
 
-// loggedPath keeps the IDs of blobs in a path, but hides upload IDs, with which anybody could continue the upload.
+// loggedPath keeps blob IDs in a path but hides upload IDs, with which anybody could continue the upload.
 func loggedPath(path string) string {
 	if below(path, uploads) && len(path) > len(uploads)+1 {
 		return uploads + "/…"

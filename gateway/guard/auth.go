@@ -66,7 +66,7 @@ func (g *Guard) token(headers []string) (*claims, *Refusal) {
 		}
 	}
 	if text == "" {
-		f := unauthenticated("MISSING_TOKEN", "this publisher wants a token: Authorization: Bearer <JWT>")
+		f := unauthenticated("MISSING_TOKEN", "this publisher requires a token: send Authorization: Bearer <JWT>")
 		f.challenge = realm
 		return nil, f
 	}
@@ -80,9 +80,9 @@ func (g *Guard) token(headers []string) (*claims, *Refusal) {
 	case err == nil:
 		return c, g.checkTimes(c)
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenNotValidYet):
-		return nil, unauthenticated("INVALID_SIGNATURE", "the signature on the token is invalid, of another algorithm, or not valid yet")
+		return nil, unauthenticated("INVALID_SIGNATURE", "the token's signature is invalid, uses another algorithm, or is not valid yet")
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return nil, unauthenticated("EXPIRED_SIGNATURE", "the signature on the token has expired")
+		return nil, unauthenticated("EXPIRED_SIGNATURE", "the token has expired")
 	}
 	return nil, unauthenticated("INVALID_TOKEN", "the JWT token is invalid")
 }
@@ -94,9 +94,9 @@ func (g *Guard) checkTimes(c *claims) *Refusal {
 	case c.ID == "":
 		return unauthenticated("INVALID_TOKEN", "the JWT token has no jti")
 	case !c.consistent():
-		return unauthenticated("INCONSISTENT_TOKEN", "the token is inconsistent")
+		return unauthenticated("INCONSISTENT_TOKEN", "the token has two claims that exclude each other")
 	case life > 0 && (c.IssuedAt == nil || c.ExpiresAt.Sub(c.IssuedAt.Time) != life):
-		return unauthenticated("INVALID_EXPIRATION", "the token must have an iat, and expire "+strconv.Itoa(int(life/time.Second))+" seconds after it")
+		return unauthenticated("INVALID_EXPIRATION", "the token must have an iat and expire "+strconv.Itoa(int(life/time.Second))+" seconds after it")
 	case life > 0 && time.Until(c.IssuedAt.Time) > skew:
 		return unauthenticated("INVALID_TIMESTAMP", "the token was issued in the future")
 	}
@@ -121,7 +121,7 @@ func (g *Guard) checkUpload(c *claims, r *http.Request) *Refusal {
 			return c.checkSize(n, concat(r) != partialUpload)
 		}
 		if c.Size != nil || c.MaxSize != nil {
-			return forbidden("INVALID_SIZE", "the token limits the size, so the upload must tell it: Upload-Length")
+			return forbidden("INVALID_SIZE", "the token limits the size, so the upload must state it in Upload-Length")
 		}
 	case size >= 0:
 		return c.checkSize(size, true)
@@ -135,8 +135,8 @@ func (g *Guard) checkUpload(c *claims, r *http.Request) *Refusal {
 	return nil
 }
 
-// useToken uses up the token of a request whose turn has come. A part of an upload does not use its token up: it stores
-// nothing by itself, and the request that joins the parts must show the same token.
+// useToken uses up the token of a request whose turn has come. A part of an upload does not: it stores nothing by
+// itself, and the request that joins the parts must show the same token.
 func (g *Guard) useToken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visited(r.Context())
@@ -144,10 +144,10 @@ func (g *Guard) useToken(next http.Handler) http.Handler {
 			ok, wait := g.replays.use(c.ID, c.ExpiresAt.Time)
 			switch {
 			case wait > 0:
-				g.denied(w, r, tooMany("TOO_MANY_TOKENS", domainAuth, "too many tokens are in use; try again when some have expired", wait))
+				g.denied(w, r, tooMany("TOO_MANY_TOKENS", domainAuth, "too many tokens are in use: try again when some have expired", wait))
 				return
 			case !ok:
-				g.denied(w, r, tooMany("TOKEN_ALREADY_USED", domainAuth, "the JWT token was already used", 0))
+				g.denied(w, r, tooMany("TOKEN_ALREADY_USED", domainAuth, "the JWT token has already been used", 0))
 				return
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// claims of a token: those of RFC 7519, and limits for the upload.
+// claims holds a token's registered claims (RFC 7519) and its limits for the upload.
 type claims struct {
 	jwt.RegisteredClaims
 	SendObjectTo *string `json:"send_object_to"`
@@ -66,7 +66,7 @@ func (c *claims) checkSize(n int64, end bool) *Refusal {
 func (g *Guard) CheckSize(ctx context.Context, size int64) error {
 	if v := visited(ctx); v != nil && v.claims != nil && g.cfg.JWT.VerifyUpload {
 		if size < 0 && (v.claims.Size != nil || v.claims.MaxSize != nil) {
-			return forbidden("INVALID_SIZE", "the token limits the size, so the upload must tell it: Upload-Length")
+			return forbidden("INVALID_SIZE", "the token limits the size, so the upload must state it in Upload-Length")
 		}
 		if size < 0 {
 			return nil

@@ -1,14 +1,13 @@
 package guard
 
 import (
-	"errors"
 	"fmt"
 	"time"
 )
 
 // Config configures a guard.
 type Config struct {
-	// Loopback says that the gateway listens on this machine only. It then answers only to localhost, loopback
+	// Loopback means that the gateway listens on this machine only. It then answers only to localhost, loopback
 	// addresses and Hosts. Default true, as the gateway's own default.
 	Loopback bool
 	// Hosts lists more host names to answer to, without ports. On a public bind, none means any. Default none.
@@ -47,8 +46,8 @@ type JWTConfig struct {
 	Lifetime time.Duration
 	// VerifyUpload checks requests against the claims of their tokens. Default off, as in the original.
 	VerifyUpload bool
-	// CacheSize bounds the used tokens remembered until they expire. If so many are unexpired, further tokens are
-	// refused. Default 10000.
+	// CacheSize bounds the used tokens that are remembered until they expire. While that many are unexpired, further
+	// tokens are refused. Default 10000.
 	CacheSize int
 	// Epochs is the gateway's default storage period, needed to check claims. Default 1.
 	Epochs uint32
@@ -66,7 +65,7 @@ type QuotaConfig struct {
 	// APIKeys lists the keys that clients may send in X-Api-Key, by owner name. Unknown keys are refused. Default none:
 	// the header is then ignored.
 	APIKeys map[string]string
-	// MaxKeys bounds the keys with their own account in one day; the others share one account. Default 10000.
+	// MaxKeys bounds the keys that get their own account in one day; all others share one. Default 10000.
 	MaxKeys int
 }
 
@@ -94,15 +93,15 @@ func (c *Config) Validate() error {
 	t := &c.Times
 	switch {
 	case min(c.Publisher.Running, c.Aggregator.Running) < 1 || min(c.Publisher.Waiting, c.Aggregator.Waiting) < 0:
-		return errors.New("guard: limits of requests: at least 1 must run, and no fewer than 0 wait")
+		return fmt.Errorf("guard: limits of requests %+v and %+v: running must be at least 1, waiting must not be negative", c.Publisher, c.Aggregator)
 	case min(t.Stall, t.Read, t.Write, t.Other) <= 0:
 		return fmt.Errorf("guard: times %+v: must be positive", *t)
 	case c.JWT.Lifetime < 0 || c.JWT.Lifetime%time.Second != 0:
 		return fmt.Errorf("guard: lifetime %v of tokens: must be whole seconds", c.JWT.Lifetime)
 	case c.JWT.CacheSize < 1 || c.Quota.MaxKeys < 1:
-		return errors.New("guard: remembered tokens and keys with accounts: must be positive")
+		return fmt.Errorf("guard: %d remembered tokens and %d keys with accounts: must be positive", c.JWT.CacheSize, c.Quota.MaxKeys)
 	case c.Quota.Rate < 0 || c.Quota.Burst < 0:
-		return errors.New("guard: rate and burst: must not be negative")
+		return fmt.Errorf("guard: rate %d and burst %d: must not be negative", c.Quota.Rate, c.Quota.Burst)
 	}
 	owners := map[string]string{}
 	for name, key := range c.Quota.APIKeys {
@@ -110,7 +109,7 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("guard: API key of %q: must have at least 16 characters", name)
 		}
 		if other, twice := owners[key]; twice {
-			return fmt.Errorf("guard: %q and %q have the same API key: each needs one of its own", min(name, other), max(name, other))
+			return fmt.Errorf("guard: %q and %q have the same API key: give each its own", min(name, other), max(name, other))
 		}
 		owners[key] = name
 	}

@@ -24,7 +24,7 @@ var sent = []string{
 // alwaysReadable lists the headers that the Fetch standard always exposes.
 var alwaysReadable = []string{"Cache-Control", "Content-Language", "Content-Length", "Content-Type", "Expires", "Last-Modified", "Pragma"}
 
-// Sends reports whether scripts of other origins may read a header, in any case of letters.
+// Sends reports whether scripts of other origins may read a header, in upper or lower case.
 func Sends(header string) bool {
 	same := func(k string) bool { return strings.EqualFold(k, header) }
 	return slices.ContainsFunc(sent, same) || slices.ContainsFunc(alwaysReadable, same)

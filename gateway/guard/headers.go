@@ -3,8 +3,8 @@ package guard
 import "net/http"
 
 // contentPolicy applies to users' content opened as a page. Such a page runs no scripts, sends no forms, and has no
-// origin, so it cannot reach what the gateway's own pages can. It may have styles, and show images, sound and video
-// from this gateway. An image or video embedded in another page is under that page's policy instead.
+// origin, so it has no access to the gateway's own pages. It may have styles, and show images, sound and video from
+// this gateway. An image or video embedded in another page is under that page's policy instead.
 const contentPolicy = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; " +
 	"font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 

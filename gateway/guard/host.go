@@ -22,7 +22,7 @@ func (g *Guard) hostCheck(next http.Handler) http.Handler {
 		if name := hostName(r.Host); r.Host != "" && !known[name] && !loopback(name) {
 			g.metrics.rejected.WithLabelValues("host").Inc()
 			f := &Refusal{Code: http.StatusMisdirectedRequest, Status: "PERMISSION_DENIED", Reason: "UNKNOWN_HOST", Domain: domainGlobal,
-				Message: "this gateway does not answer to that host name; use localhost or 127.0.0.1, or have its operator add the name"}
+				Message: "this gateway does not answer to that host name: use localhost or 127.0.0.1, or ask its operator to add the name"}
 			f.ServeHTTP(w, r)
 			return
 		}

@@ -21,7 +21,7 @@ func parseKey(c JWTConfig) (any, error) {
 	if digits, ok := strings.CutPrefix(c.Secret, "0x"); ok {
 		b, err := hex.DecodeString(digits)
 		if err != nil || len(b) == 0 {
-			return nil, errors.New("guard: JWT secret begins with 0x and is not hex")
+			return nil, errors.New("guard: JWT secret begins with 0x but is not hexadecimal")
 		}
 		raw = b
 	}
@@ -29,7 +29,7 @@ func parseKey(c JWTConfig) (any, error) {
 	switch c.Algorithm {
 	case "HS256", "HS384", "HS512":
 		if block != nil {
-			return nil, fmt.Errorf("guard: JWT secret for %s is a key in PEM: anybody who knows the public key could sign", c.Algorithm)
+			return nil, fmt.Errorf("guard: JWT secret for %s is a key in PEM: anybody who knows the public key could sign: use a random secret", c.Algorithm)
 		}
 		return raw, nil
 	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA":
@@ -49,7 +49,7 @@ func parseKey(c JWTConfig) (any, error) {
 		}
 	}
 	if !fits(key, c.Algorithm) {
-		return nil, fmt.Errorf("guard: JWT key is a %T, which %s has no use for (or an RSA key of fewer than 2048 bits)", key, c.Algorithm)
+		return nil, fmt.Errorf("guard: JWT key is a %T, which does not fit %s (RSA keys need at least 2048 bits)", key, c.Algorithm)
 	}
 	return key, nil
 }

@@ -27,19 +27,19 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		active: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "http_server_active_requests", Help: "Requests being served."}, labels[:1]),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "http_server_request_duration_seconds", Help: "Time until the header of the response, and from there to the end of its body.",
+			Name: "http_server_request_duration_seconds", Help: "Time to the header of the response, and from there to the end of its body.",
 			Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 60, 120, 180, 240},
 		}, append(labels, "http_response_part")),
 		in: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "http_server_request_body_size_bytes", Help: "Bytes of request bodies that were read.", Buckets: sizes}, labels),
+			Name: "http_server_request_body_size_bytes", Help: "Bytes read of request bodies.", Buckets: sizes}, labels),
 		out: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "http_server_response_body_size_bytes", Help: "Bytes of response bodies that were written.", Buckets: sizes}, labels),
+			Name: "http_server_response_body_size_bytes", Help: "Bytes written of response bodies.", Buckets: sizes}, labels),
 		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "walrus_gateway_waiting_requests", Help: "Requests that wait for their turn."}, []string{"role"}),
+			Name: "walrus_gateway_waiting_requests", Help: "Requests waiting for their turn."}, []string{"role"}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "walrus_gateway_rejected_total", Help: "Requests refused, by the limit that was reached."}, []string{"limit"}),
 		authFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "walrus_gateway_auth_failures_total", Help: "Requests refused for what they showed or did not show."}, []string{"reason"}),
+			Name: "walrus_gateway_auth_failures_total", Help: "Requests refused for a missing or invalid token or API key."}, []string{"reason"}),
 		spent: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "walrus_gateway_spent_frost_total", Help: "FROST paid for clients of the publisher."}),
 	}

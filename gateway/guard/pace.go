@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// minProgress is the number of bytes that must move in each stall time for a client to count as slow, not stalled: a
-// byte now and then does not keep a place.
+// minProgress is the number of bytes that must move in each stall time for a client to count as slow, not stalled. A
+// byte now and then is not enough to keep a place.
 const minProgress = 16 << 10
 
 // writePiece bounds the bytes written under one deadline.
 const writePiece = 2 * minProgress
 
-// unread bounds an answer's wait for a body that nobody reads. Before the answer, the server reads what has come, to
-// reuse the connection. Without the bound, a refusal would wait for a body that may never come.
+// unread bounds an answer's wait for a body that the handler does not read. To reuse the connection, the server reads
+// such a body before it answers. Without the bound, a refusal would wait for a body that may never come.
 const unread = time.Second
 
 // pace cuts off clients that stall while they send or receive. Only time spent waiting for the client counts, not the

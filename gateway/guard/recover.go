@@ -8,7 +8,7 @@ import (
 // recoverer turns a panic into a response, or closes the connection if the response has begun.
 func (g *Guard) recoverer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() { //nolint:contextcheck // it has the request's
+		defer func() { //nolint:contextcheck // the request's context is used
 			p := recover()
 			if p == nil {
 				return
@@ -23,7 +23,7 @@ func (g *Guard) recoverer(next http.Handler) http.Handler {
 				panic(http.ErrAbortHandler)
 			}
 			f := &Refusal{Code: http.StatusInternalServerError, Status: "INTERNAL", Reason: "INTERNAL", Domain: domainGlobal,
-				Message: "the gateway made a mistake; its log tells more under request ID " + v.id}
+				Message: "internal error of the gateway: its log has the details under request ID " + v.id}
 			f.ServeHTTP(w, r)
 		}()
 		next.ServeHTTP(w, r)

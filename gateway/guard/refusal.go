@@ -15,15 +15,15 @@ const (
 	domainDaemon = "daemon.walrus.space"
 )
 
-// Refusal says why a request is refused or stopped. It is an error, and a handler that answers with it.
+// Refusal says why a request is refused or cut off. It is both an error and the handler that answers with it.
 type Refusal struct {
 	// Code is the HTTP status.
 	Code int
-	// Status is the AIP-193 class of the error, Reason tells programs the cause, Domain names who defines the reason.
+	// Status is the AIP-193 class of the error, Reason the cause for programs, Domain the namespace of the reason.
 	Status, Reason, Domain string
 	// Message tells people what is wrong and what to do. It repeats nothing that the client sent.
 	Message string
-	// Retry says when to try again; 0 says nothing.
+	// Retry is the wait before another attempt makes sense; 0: unknown.
 	Retry time.Duration
 
 	challenge string // WWW-Authenticate

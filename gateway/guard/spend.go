@@ -7,7 +7,7 @@ import (
 
 // Reserve asks whether a request may make the publisher pay this much FROST, and reserves it. The caller must call
 // settle with the amount paid, 0 if none; it replaces the reserved amount, and further calls do nothing. The error is a
-// *Refusal. A context that did not pass the guard may spend anything: it is not a client's.
+// *Refusal. A context that did not pass the guard belongs to no client and may spend anything.
 func (g *Guard) Reserve(ctx context.Context, frost uint64) (settle func(paid uint64), err error) {
 	v := visited(ctx)
 	if v == nil || v.owner == "" {
@@ -33,9 +33,9 @@ func (q *quotas) reserve(owner string, frost uint64) (day int64, f *Refusal) {
 	a := q.account(owner)
 	switch {
 	case over(a.spent, frost, q.cfg.Spend):
-		return 0, tooMany("SPEND_LIMIT_REACHED", domainDaemon, "storing this would cost more than this client may spend today", untilTomorrow())
+		return 0, tooMany("SPEND_LIMIT_REACHED", domainDaemon, "storing this costs more than this client may still spend today", untilTomorrow())
 	case over(q.total, frost, q.cfg.TotalSpend):
-		return 0, tooMany("SPEND_LIMIT_REACHED", domainDaemon, "storing this would cost more than this publisher spends in a day", untilTomorrow())
+		return 0, tooMany("SPEND_LIMIT_REACHED", domainDaemon, "storing this costs more than this publisher may still spend today", untilTomorrow())
 	}
 	a.spent += frost
 	q.total += frost
@@ -47,7 +47,7 @@ func over(used, more, limit uint64) bool {
 	return limit > 0 && (more > limit || used > limit-more)
 }
 
-// settle replaces planned by paid. If the day of the reservation is over, it counts for no day.
+// settle replaces planned with paid. If the day of the reservation is over, only paid counts, today.
 func (q *quotas) settle(owner string, day int64, planned, paid uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// verdict answers in place of the handler when a request turned out to be forbidden while its body came in. The handler
+// verdict answers in place of the handler when a request turns out to be forbidden while its body comes in. The handler
 // sees a read error; whatever it answers, the client gets the refusal.
 type verdict struct {
 	writer

@@ -82,7 +82,7 @@ func Route(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if v := visited(r.Context()); v != nil {
 			// The pattern is complete only when the handler is done.
-			defer func() { //nolint:contextcheck // it has the request's
+			defer func() { //nolint:contextcheck // the request's context is used
 				if pattern := chi.RouteContext(r.Context()).RoutePattern(); pattern != "" {
 					v.route = pattern
 				}

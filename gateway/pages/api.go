@@ -88,8 +88,8 @@ func (s *site) answer(w http.ResponseWriter, r *http.Request, v any, err error) 
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
-		s.log.Error("an answer could not be made", "path", r.URL.Path, "err", err)
-		http.Error(w, "the answer could not be made", http.StatusInternalServerError)
+		s.log.Error("rendering a JSON answer failed", "path", r.URL.Path, "err", err)
+		http.Error(w, "the answer could not be rendered", http.StatusInternalServerError)
 		return
 	}
 	h := w.Header()

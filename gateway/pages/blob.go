@@ -53,7 +53,8 @@ func (s *site) blob(w http.ResponseWriter, r *http.Request) {
 	s.show(w, r, http.StatusOK, "blob", view{Title: "Blob " + id.String(), Data: v})
 }
 
-// source returns the URL of the content: through a record of ours that names a type, if there is one, to get that type.
+// source returns the URL of the content. It goes through a record of ours that names a type, if there is one, so that
+// the answer has that type.
 func source(b *Blob) string {
 	for _, r := range b.Ledger.Records {
 		for _, a := range r.Attributes {

@@ -48,8 +48,8 @@ const (
 	chartLevels = 4
 )
 
-// drawChart draws series that share their times, which ascend. unit is appended to the numbers of bytes. For less than
-// two times it returns the zero chart.
+// drawChart draws series that share ascending times. unit is appended to the numbers of bytes. For fewer than two times
+// it returns the zero chart.
 func drawChart(label, unit string, times []time.Time, list ...series) chart {
 	if len(times) < 2 {
 		return chart{}
@@ -62,7 +62,7 @@ func drawChart(label, unit string, times []time.Time, list ...series) chart {
 			break
 		}
 	}
-	for last.Sub(first.Truncate(step)) > chartTimes*step { // more than chartSteps are for, such as what a node makes up
+	for last.Sub(first.Truncate(step)) > chartTimes*step { // longer than chartSteps covers: a node may make up times
 		step *= 2
 	}
 	from := first.Truncate(step)
@@ -136,7 +136,7 @@ func throughput(list []Sample) chart {
 		times[i] = s.Time
 		stored.Values, read.Values = append(stored.Values, s.Stored), append(read.Values, s.Read)
 	}
-	return drawChart("Bytes stored and read per second by this gateway; the table below has the numbers", "/s", times, stored, read)
+	return drawChart("Bytes stored and read per second by this gateway; the table below has the figures", "/s", times, stored, read)
 }
 
 // samplesTable lists the newest samples, the newest first.

@@ -13,11 +13,11 @@ import (
 // ErrNotFound is wrapped by Data's errors for a node, a blob or a record that does not exist.
 var ErrNotFound = errors.New("not found")
 
-// Data answers the questions of the pages about the network and about blobs. Answers, and those of Ledger, may be a few
-// seconds old; callers must not change them. Errors that wrap ErrNotFound become 404, ErrRange 400, a *Refusal its own
-// status, and all others 503: the network could not tell.
+// Data provides what the pages show of the network and of blobs. Answers, also those of Ledger, may be a few seconds
+// old; callers must not change them. Errors that wrap ErrNotFound become 404, ErrRange 400, a *Refusal its own status,
+// and all others 503: the network does not answer.
 type Data interface {
-	// Network returns the state of the network and its nodes. If the ledger cannot be asked, the result says so and
+	// Network returns the state of the network and its nodes. If the ledger does not answer, the result says so and
 	// contains the nodes' reports.
 	Network(ctx context.Context) (*Network, error)
 	// Node returns a node of the committee, by peer ID or name.
@@ -68,7 +68,7 @@ type Network struct {
 	Throughput []Sample      `json:"throughput"` // of this gateway, oldest first
 }
 
-// Epoch describes the current epoch. Epoch, prices, capacity and supply are missing while the ledger cannot be asked.
+// Epoch describes the current epoch. Epoch, prices, capacity and supply are missing while the ledger does not answer.
 type Epoch struct {
 	Number   uint32        `json:"number"`
 	End      time.Time     `json:"endTime"` // as scheduled
@@ -160,7 +160,7 @@ type Node struct {
 	Seen      time.Time     `json:"seenTime,omitzero"`        // last answer to this gateway, if it is silent now
 	History   *NodeHistory  `json:"history,omitempty"`        // missing if it keeps none, or never sent it to this gateway
 	Ledger    string        `json:"ledger,omitempty"`
-	Earnings  *Earnings     `json:"earnings,omitempty"` // missing while the ledger cannot be asked
+	Earnings  *Earnings     `json:"earnings,omitempty"` // missing while the ledger does not answer
 }
 
 // Earnings estimates a node's reward at the end of this epoch, if nothing more is sold: its share, by shards, of this

@@ -31,10 +31,10 @@ type Blob struct {
 const (
 	StatusCertified  = "certified"  // on the ledger, with a certificate
 	StatusRegistered = "registered" // paid for, not certified yet
-	StatusUnknown    = "unknown"    // nodes have it; the ledger cannot be asked
+	StatusUnknown    = "unknown"    // nodes have it; the ledger does not answer
 )
 
-// BlobLedger is the ledger's report about a blob. If the ledger could not be asked, only Error is set.
+// BlobLedger is the ledger's report about a blob. If the ledger did not answer, only Error is set.
 type BlobLedger struct {
 	Error          string    `json:"error,omitempty"`
 	Epoch          uint32    `json:"epoch"`                    // current epoch

@@ -34,7 +34,7 @@ func (f *form) close() {
 }
 
 // errTooLarge is returned for a file above the limit. The text is for people.
-var errTooLarge = errors.New("the file is greater than this gateway takes")
+var errTooLarge = errors.New("the file is larger than this gateway accepts")
 
 // readForm reads a form. The caller must close the form, after an error too.
 func (s *site) readForm(r *http.Request) (f *form, err error) {
@@ -67,11 +67,11 @@ func (s *site) readPart(f *form, part *multipart.Part) error {
 	}
 	file, err := client.CreateTemp(s.cfg.TempDir, "walrus-form-*")
 	if err != nil {
-		return fmt.Errorf("take in a file: %w", err)
+		return fmt.Errorf("receive the file: %w", err)
 	}
 	f.file, f.kind = file, part.Header.Get("Content-Type")
 	if err := os.Remove(file.Name()); err != nil {
-		return fmt.Errorf("take in a file: %w", err)
+		return fmt.Errorf("receive the file: %w", err)
 	}
 	n, err := io.Copy(file, io.LimitReader(part, s.cfg.MaxUpload+1))
 	if f.size = uint64(n); err == nil && n > s.cfg.MaxUpload {

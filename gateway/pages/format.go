@@ -118,7 +118,7 @@ func sinceText(d time.Duration) string {
 // timeText formats a time for people, in UTC.
 func timeText(t time.Time) string {
 	if t.IsZero() {
-		return "at a time not known"
+		return "at an unknown time"
 	}
 	return t.UTC().Format("2 Jan 2006, 15:04:05") + " UTC"
 }

@@ -109,8 +109,8 @@ type listView struct {
 	Empty         string // text for an empty list
 }
 
-// notComplete says what is not proven about lists of transactions.
-const notComplete = "Each transaction is proven to this gateway by the signatures of two thirds of the shards. That none is left out is the word of the node that was asked."
+// notComplete tells readers what is not proven about lists of transactions.
+const notComplete = "Each transaction is proven to this gateway by the signatures of two thirds of the shards. That none is missing is only the word of the node that was asked."
 
 func (l *TransactionList) next(folder string) string {
 	if l.Next == "" {
@@ -122,12 +122,12 @@ func (l *TransactionList) next(folder string) string {
 func transactionsPage(l *TransactionList) (string, view) {
 	return "list", view{Title: "Transactions", Here: "ledger", Tab: "transactions", Data: listView{
 		Heading: "Transactions", Lead: notComplete, Table: transactionsTable(l.Transactions), Next: l.next("transactions"), Oldest: l.Oldest,
-		Empty: "No transaction is known.",
+		Empty: "No transactions are known.",
 	}}
 }
 
 func transactionsTable(list []Transaction) table {
-	t := table{Name: "Transactions, newest first", ID: "transaction-table", Cols: cols("Transaction", "Time", "Block#", "What", "Sender", "Spent#", "Result")}
+	t := table{Name: "Transactions, newest first", ID: "transaction-table", Cols: cols("Transaction", "Time", "Block#", "Operations", "Sender", "Spent#", "Result")}
 	for i := range list {
 		x := &list[i]
 		result := cell{Text: "done", State: "good"}
@@ -178,7 +178,7 @@ func words(name string) string {
 }
 
 func blobsPage(l *TransactionList) (string, view) {
-	t := table{Name: "Registered and certified blobs, newest first", ID: "blob-table", Cols: cols("Blob", "What", "Size#", "Until epoch#", "Record", "Owner", "Time")}
+	t := table{Name: "Registered and certified blobs, newest first", ID: "blob-table", Cols: cols("Blob", "Event", "Size#", "Until epoch#", "Record", "Owner", "Time")}
 	for _, e := range blobEvents(l.Transactions) {
 		size := text("–")
 		if e.Size > 0 {
@@ -232,8 +232,8 @@ func eventsPage(l *TransactionList) (string, view) {
 		}
 	}
 	return "list", view{Title: "Events", Here: "ledger", Tab: "events", Data: listView{
-		Heading: "Events", Lead: notComplete + " Events of blocks themselves, the beginnings of epochs and the rewards at them, are in no transaction and not here.", Table: t,
-		Next: l.next("events"), Oldest: l.Oldest, Empty: "No event is known.",
+		Heading: "Events", Lead: notComplete + " Events outside transactions, such as the start of an epoch and its rewards, are not listed here.", Table: t,
+		Next: l.next("events"), Oldest: l.Oldest, Empty: "No events are known.",
 	}}
 }
 
@@ -278,7 +278,7 @@ func blocksPage(l *BlockList) (string, view) {
 			link(numberText(b.Height), blockLink(b.Height)), when(b.Time), has, proposer, text(fmt.Sprintf("%d of %d", b.Signed, b.Of)), {Text: b.Hash, Code: true},
 		})
 	}
-	v := listView{Heading: "Blocks", Lead: "The header of each block, its time and its proposer are proven to this gateway by the signatures of two thirds of the shards, each of which was verified.", Table: t, Empty: "There is no block."}
+	v := listView{Heading: "Blocks", Lead: "Each block's header, time and proposer are proven to this gateway by the signatures of two thirds of the shards, all of which it verified.", Table: t, Empty: "There are no blocks."}
 	if l.Next > 0 {
 		v.Next = "/explorer/blocks?before=" + strconv.FormatUint(l.Next, 10)
 	}

@@ -26,7 +26,7 @@ func (s *site) node(w http.ResponseWriter, r *http.Request) {
 }
 
 func spansTable(h *NodeHistory) table {
-	t := table{Name: "What the node says it did", ID: "history-table", Cols: cols("Time", "Up", "Received#", "Sent#", "Slivers repaired#")}
+	t := table{Name: "The node's report of its past", ID: "history-table", Cols: cols("Time", "Up", "Received#", "Sent#", "Slivers repaired#")}
 	for _, x := range []struct {
 		name string
 		full time.Duration
@@ -37,7 +37,7 @@ func spansTable(h *NodeHistory) table {
 		}
 		head := text(x.name)
 		if x.sum.Span < x.full {
-			head.Note = "it remembers " + sinceText(x.sum.Span)
+			head.Note = "recorded for " + sinceText(x.sum.Span)
 		}
 		t.Rows = append(t.Rows, []cell{
 			head, {Text: x.sum.Percent(), Note: sinceText(x.sum.Up)}, text(bytesText(x.sum.Received)), text(bytesText(x.sum.Sent)), number(x.sum.Repaired),

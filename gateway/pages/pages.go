@@ -2,8 +2,8 @@
 // without JavaScript, which only adds live numbers, an interactive chart, and upload progress. They load files from
 // this gateway only, and get all data from Data. Start with New.
 //
-// The API uses JSON with camelCase names. Missing things give 404, and things that cannot be told right now 503, both
-// as {"error":{"code":404,"status":"NOT_FOUND","message":"…","details":[]}}:
+// The API uses JSON with camelCase names. It answers 404 for what does not exist and 503 while the network does not
+// answer, both as {"error":{"code":404,"status":"NOT_FOUND","message":"…","details":[]}}:
 //
 //	GET /explorer/api/network               Network
 //	GET /explorer/api/nodes/{name or peer}  Node
@@ -30,7 +30,7 @@ import (
 
 // Config configures the pages.
 type Config struct {
-	// Publisher adds the upload page; without it, nothing on the pages costs WAL.
+	// Publisher adds the upload page. Without it, nothing on the pages costs WAL.
 	Publisher bool
 	// Aggregator offers content for download and preview.
 	Aggregator bool
@@ -146,8 +146,8 @@ func Frame(title, here string, publisher bool, content template.HTML) ([]byte, e
 func (s *site) render(w http.ResponseWriter, r *http.Request, status int, t *template.Template, name string, v any) {
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, name, v); err != nil {
-		s.log.Error("a page could not be made", "path", r.URL.Path, "err", err)
-		http.Error(w, "the page could not be made", http.StatusInternalServerError)
+		s.log.Error("rendering a page failed", "path", r.URL.Path, "err", err)
+		http.Error(w, "the page could not be rendered", http.StatusInternalServerError)
 		return
 	}
 	h := w.Header()

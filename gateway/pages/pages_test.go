@@ -55,29 +55,29 @@ func TestPages(t *testing.T) {
 			"<polyline", "<li>15:10</li>", "<li>16 MiB/s</li>", "<li>0 B/s</li>", `action="/explorer/search"`, "/explorer/api/network",
 		}},
 		{"/explorer/nodes/node-3", []string{"node-3", peerName(3), "Reachable, not well:", "<b>37</b> slivers owed", "0.57715 WAL", "0.1275 WAL", "2 d 2 h", "3, 10, 17", "was damaged",
-			"14 Mar 2026, 14:00:00 UTC</time>: sliver 12", "8.00 GiB</b> of 20.0 GiB", "100 GiB free, of which 256 MiB are left alone", "/ip4/192.0.2.3/tcp/4001", "100.00 %", "97.50 %", "19 d 12 h", "it remembers 20 d",
-			"80.0 GiB", "3.00 TiB", ">48<", "received</span>", "sent</span>", "on disk</span>", "<li>12:00</li>", "<li>2 MiB/s</li>", "As the node says itself",
+			"14 Mar 2026, 14:00:00 UTC</time>: sliver 12", "8.00 GiB</b> of 20.0 GiB", "100 GiB free, of which 256 MiB stay unused", "/ip4/192.0.2.3/tcp/4001", "100.00 %", "97.50 %", "19 d 12 h", "recorded for 20 d",
+			"80.0 GiB", "3.00 TiB", ">48<", "received</span>", "sent</span>", "on disk</span>", "<li>12:00</li>", "<li>2 MiB/s</li>", "Reported by the node <time",
 		}},
-		{"/explorer/nodes/" + peerName(5), []string{"This node is dead", "refused the connection", "it is not running.</span> It last answered <time", "As the node told this gateway last", "14 Mar 2026, 14:29:26 UTC", "It cannot be asked", "97.50 %"}},
+		{"/explorer/nodes/" + peerName(5), []string{"This node is dead", "refused the connection", "it is not running.</span> It last answered <time", "Last reported to this gateway <time", "14 Mar 2026, 14:29:26 UTC", "It does not answer", "97.50 %"}},
 		{"/explorer/blobs/" + blobID(1).String(), []string{
-			"Certified and stored", "until epoch 19 begins", "20 Mar 2026, 18:34:26 UTC", "1.43 MiB", "7.53 MiB", "6 nodes with 86 of 100 shards signed", "a quorum is 67", "Not among them: node-5",
+			"Certified and stored", "until epoch 19 begins", "20 Mar 2026, 18:34:26 UTC", "1.43 MiB", "7.53 MiB", "6 nodes with 86 of 100 shards signed", "a quorum is 67", "Did not sign: node-5",
 			`id="heatmap"`, "Shard 5 on node-5: primary unreachable, secondary unreachable", "Shard 10 on node-3: primary stored, secondary corrupt", "Shard 3 on node-3: primary repairing, secondary missing",
 			`<img src="/v1/blobs/by-object-id/0x0707`, `data-testid="download" href="/v1/blobs/by-object-id/0x0707`, "A walrus on the ice", "2 deletable records until epoch 19",
 		}},
 		{"/explorer/blobs/" + blobID(2).String(), []string{"the walrus said,", `href="/v1/blobs/` + blobID(2).String() + `"`}},
 		{"/explorer/blobs/" + blobID(3).String(), []string{`<video controls preload="metadata" src="/v1/blobs/` + blobID(3).String() + `"`}},
-		{"/explorer/blobs/" + blobID(4).String(), []string{"Registered, not certified yet", "No node gave a certificate that counts"}},
+		{"/explorer/blobs/" + blobID(4).String(), []string{"Registered, not certified yet", "No node has sent a valid certificate"}},
 		{"/explorer/blobs/" + blobID(6).String(), []string{
 			">Quilt</h1>", "2 files stored together", `href="/v1/blobs/by-quilt-patch-id/AAAA"`, "photos/ice.jpg", `download="ice.jpg"`, "place: Svalbard, year: 2026",
 		}},
 		{"/explorer/transactions", []string{
 			"certify blob", "buy storage, register blob (2)", "failed: balance", `href="/explorer/transactions/0xaa01`, `href="/explorer/owners/0x99`, `href="/explorer/blocks/81233"`,
-			`href="/explorer/transactions?before=81233.0.0"`, "is the word of the node", "/explorer/api/transactions",
+			`href="/explorer/transactions?before=81233.0.0"`, "is only the word of the node", "/explorer/api/transactions",
 		}},
 		{"/explorer/transactions/" + ledger.TxID{0xaa, 2}.String(), []string{"Done:", "storage bought", "blob registered", "0.0078 WAL", `href="/explorer/records/0x0707`, `href="/explorer/blobs/` + blobID(1).String()}},
 		{"/explorer/transactions/" + ledger.TxID{0xaa, 1}.String(), []string{"Failed (balance):", "A node says:"}},
 		{"/explorer/blobs", []string{`href="/explorer/blobs/` + blobID(1).String(), "certified", "1.43 MiB", `href="/explorer/blobs?before=81233.0.0"`}},
-		{"/explorer/events", []string{"blob certified", "storage bought", "blob registered", "are in no transaction and not here"}},
+		{"/explorer/events", []string{"blob certified", "storage bought", "blob registered", "are not listed here"}},
 		{"/explorer/blocks", []string{`href="/explorer/blocks/81234"`, "86 of 100", "node-2", `href="/explorer/blocks?before=81233"`}},
 		{"/explorer/blocks/81234", []string{"Block 81\u202f234", "certify blob", `href="/explorer/blocks/81233"`}},
 		{"/explorer/blocks/81233", []string{"None: the header proves it.", `href="/explorer/blocks/81234"`}},
@@ -224,11 +224,11 @@ func TestErrors(t *testing.T) {
 		want         string
 	}{
 		{h, "GET", "/explorer/blobs/" + blobID(9).String(), http.StatusNotFound, "its last registration ended with epoch 9"},
-		{h, "GET", "/explorer/blobs/short", http.StatusBadRequest, "That cannot be read"},
+		{h, "GET", "/explorer/blobs/short", http.StatusBadRequest, "Invalid request"},
 		{h, "GET", "/explorer/nodes/nobody", http.StatusNotFound, "node nobody: not found"},
 		{h, "GET", "/nothing", http.StatusNotFound, "There is no such page"},
 		{h, "GET", "/explorer/assets/none.js", http.StatusNotFound, "There is no such page"},
-		{h, "POST", "/", http.StatusMethodNotAllowed, "This address is for reading"},
+		{h, "POST", "/", http.StatusMethodNotAllowed, "This address is read-only"},
 		{newSite(t, away), "GET", "/", http.StatusServiceUnavailable, "the ledger stands still"},
 		{newSite(t, away), "GET", "/explorer/live", http.StatusServiceUnavailable, "the ledger stands still"},
 		{newSite(t, away), "GET", "/explorer/search?q=node-1", http.StatusServiceUnavailable, "the ledger stands still"},
@@ -244,7 +244,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestLedgerAway shows the pages while the ledger cannot be asked.
+// TestLedgerAway shows the pages while the ledger does not answer.
 func TestLedgerAway(t *testing.T) {
 	f := newFixture()
 	f.network.Epoch, f.network.Prices, f.network.Capacity, f.network.Supply, f.network.Throughput = nil, nil, nil, nil, nil
@@ -252,7 +252,7 @@ func TestLedgerAway(t *testing.T) {
 	b := f.blobs[blobID(2)]
 	b.Status, b.Ledger = StatusUnknown, BlobLedger{Error: "stands still at height 812"}
 	h := newSite(t, f)
-	for path, want := range map[string]string{"/": "Nothing is measured yet", "/explorer/upload": "nothing can be stored", "/explorer/blobs/" + blobID(2).String(): "the ledger cannot be asked"} {
+	for path, want := range map[string]string{"/": "No measurements yet", "/explorer/upload": "nothing can be stored", "/explorer/blobs/" + blobID(2).String(): "the ledger does not answer"} {
 		w := get(t, h, path)
 		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) || !strings.Contains(w.Body.String(), "stands still at height 812") {
 			t.Errorf("%s: status %d, lacks %q or why", path, w.Code, want)

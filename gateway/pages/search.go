@@ -28,8 +28,8 @@ func (s *site) search(w http.ResponseWriter, r *http.Request) {
 	}
 	p := problemOf(err)
 	if p.Status == http.StatusNotFound {
-		p.Heading, p.Message = "Nothing of that name", fmt.Sprintf("“%.200s” is nothing that this network knows.", query)
-		p.Advice = "A blob ID has 43 letters, digits, - and _, and the patch ID of a file in a quilt 50; a record, a transaction or an owner is 0x and 64 hexadecimal digits; a block its height; a node its name or peer ID."
+		p.Heading, p.Message = "Nothing found", fmt.Sprintf("This network knows nothing named “%.200s”.", query)
+		p.Advice = "A blob ID has 43 letters, digits, - and _; the patch ID of a file in a quilt has 50. A record, transaction or owner is 0x and 64 hexadecimal digits. Enter the height of a block, and the name or peer ID of a node."
 	}
 	s.refuse(w, r, p, query)
 }
@@ -57,7 +57,7 @@ func (s *site) find(ctx context.Context, query string) (string, error) {
 	return "", err
 }
 
-// findHex tries everything that 32 bytes may identify.
+// findHex tries everything that 32 bytes may identify: a record, a transaction, an owner.
 func (s *site) findHex(ctx context.Context, id [32]byte) (string, error) {
 	_, err := s.ledger.Record(ctx, id)
 	if err == nil || !errors.Is(err, ErrNotFound) {

@@ -56,7 +56,7 @@ func formError(err error, limit int64) error {
 	var disk *fs.PathError
 	switch {
 	case errors.Is(err, errTooLarge), errors.As(err, &large):
-		return fmt.Errorf("%w: %s at most", errTooLarge, bytesText(uint64(limit)))
+		return fmt.Errorf("%w: at most %s", errTooLarge, bytesText(uint64(limit)))
 	case errors.As(err, &disk):
 		return fmt.Errorf("the gateway has no room for the file right now: %w", disk.Err)
 	}

@@ -99,13 +99,13 @@ func TestUploadRefused(t *testing.T) {
 	}{
 		{"no file", formOf(t, nil, map[string]string{"epochs": "1"}), nil, 400, "Choose a file first"},
 		{"no epochs", formOf(t, []byte("x"), map[string]string{"epochs": "none"}), nil, 400, "Epochs must be a number"},
-		{"too large", formOf(t, make([]byte, 10<<20+1), nil), nil, 413, "10.0 MiB at most"},
+		{"too large", formOf(t, make([]byte, 10<<20+1), nil), nil, 413, "at most 10.0 MiB"},
 		{"far too large", formOf(t, make([]byte, 11<<20), nil), nil, 413, "too large"},
 		{"cut off", formOf(t, make([]byte, 5000), nil), func(r *http.Request) { r.Body = io.NopCloser(io.LimitReader(r.Body, 3000)) }, 400, "EOF"},
 		{"many parts", formOf(t, []byte("x"), manyFields()), nil, 400, "too many parts"},
 		{"no form", httptest.NewRequest(http.MethodPost, "/explorer/upload", strings.NewReader("x")), nil, 400, "the form cannot be read"},
-		{"another site", formOf(t, []byte("x"), nil), func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403, "Another site sent this"},
-		{"another origin", formOf(t, []byte("x"), nil), func(r *http.Request) { r.Header.Set("Origin", "https://elsewhere.example") }, 403, "Another site sent this"},
+		{"another site", formOf(t, []byte("x"), nil), func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403, "Request from another site"},
+		{"another origin", formOf(t, []byte("x"), nil), func(r *http.Request) { r.Header.Set("Origin", "https://elsewhere.example") }, 403, "Request from another site"},
 	} {
 		if tt.change != nil {
 			tt.change(tt.r)

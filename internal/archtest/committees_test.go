@@ -23,9 +23,6 @@ func TestCommitteesByEpoch(t *testing.T) {
 		if !strings.Contains(string(b), "ForEpoch") || strings.HasPrefix(f.name, declares) {
 			continue
 		}
-		if strings.HasPrefix(f.name, "node/") { // not moved yet
-			continue
-		}
 		fset := token.NewFileSet()
 		parsed, err := parser.ParseFile(fset, f.name, b, parser.SkipObjectResolution)
 		if err != nil {

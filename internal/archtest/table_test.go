@@ -17,9 +17,9 @@ var units = map[string]unit{
 	"certs":  {imports: []string{"shards"}},
 	"quilt":  {imports: []string{"shards"}},
 
-	"store": {imports: join(core, "internal/badgerdisk")},
-	"p2p":   {imports: core, tests: []string{"internal/swarmtest"}},
-	"dht":   {imports: join(core, "internal/pause", "internal/userfile"), tests: []string{"internal/swarmtest"}},
+	"store": {imports: join(core, "internal/badgerdisk"), tests: []string{"internal/faultfs"}},
+	"p2p":   {imports: join(core, "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
+	"dht":   {imports: join(core, "internal/pause", "internal/userfile", "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
 	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light
 	// clients, and joins a network as one of them.
 	"ledger":         {imports: core},
@@ -32,7 +32,7 @@ var units = map[string]unit{
 		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest"},
 	},
 	// A unit of its own, so that no other part of the engine sees Badger.
-	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}},
+	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}, tests: []string{"internal/faultfs"}},
 
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p")},
@@ -52,12 +52,12 @@ var units = map[string]unit{
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest"},
 	},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "internal/pause"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper"),
 		tests:   []string{"internal/ledgertest", "internal/swarmtest"},
 	},
 
 	// A unit of its own: a storage node's duty is given its parts, and opens none.
-	"node/keeper": {imports: join(core, ledger, "store", "p2p")},
+	"node/keeper": {imports: join(core, ledger, "store", "p2p", "internal/pause")},
 
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
@@ -69,12 +69,16 @@ var units = map[string]unit{
 
 	// Waiting no longer than a context.
 	"internal/pause": {},
+	// Sorting the addresses of strangers, for all who bound what strangers may use.
+	"internal/ipgroup": {},
 
 	// What every Badger database needs: its files checked before it opens, its faults caught, its syncs complete.
 	"internal/badgerdisk": {},
 
 	// Measurements that the command offers to its users.
 	"internal/bench": {imports: []string{"shards"}},
+	// A file system that forgets what was not synced, for tests.
+	"internal/faultfs": {},
 
 	"internal/archtest":   {},
 	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet", "internal/pause")},
@@ -107,13 +111,14 @@ var modules = map[string]module{
 	"github.com/klauspost/cpuid":       {units: []string{"shards"}},
 	"go.sia.tech/core":                 {units: []string{"shards"}},
 	// userfile asks whether a file is a mount of its own.
-	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}},
+	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}, tests: []string{"internal/faultfs"}},
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd
 	"golang.org/x/time":                 {units: []string{"p2p", "gateway", "node"}},
 	"github.com/consensys/gnark-crypto": {units: []string{"certs"}},
 	"github.com/cloudflare/circl":       {units: []string{"certs"}},
+	"github.com/hanwen/go-fuse":         {units: []string{"internal/faultfs"}},
 	"github.com/dgraph-io":              {units: []string{"store", "ledger/engine/badgerdb", "internal/badgerdisk"}},
 	"github.com/dgraph-io/ristretto":    {units: []string{"client", "gateway"}}, // TinyLFU; Badger brings it
 	"github.com/go-kit/kit":             {units: []string{"ledger/engine"}},     // a type of CometBFT's metrics
@@ -143,7 +148,7 @@ var modules = map[string]module{
 	"github.com/google/go-cmp": {testsEverywhere: true},
 }
 
-// standard is what of the standard library, by the same kind of prefix, is not for everybody. Tests are free.
+// standard restricts packages of the standard library, by the same kind of prefix. Tests are free.
 var standard = map[string]module{
 	// The pure packages do no I/O and know no clock.
 	"net":              {except: pure, everywhere: true},
@@ -158,7 +163,7 @@ var standard = map[string]module{
 	"expvar":           {},
 	"plugin":           {},
 	"encoding/gob":     {},
-	"testing":          {units: []string{"internal/swarmtest", "internal/ledgertest"}},
+	"testing":          {units: []string{"internal/swarmtest", "internal/ledgertest", "internal/faultfs"}},
 	"testing/synctest": {units: []string{"internal/swarmtest"}},
 }
 

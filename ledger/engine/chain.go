@@ -76,7 +76,7 @@ func genesisDoc(chainID string, start time.Time, members []member) (*types.Genes
 		doc.Validators = append(doc.Validators, types.GenesisValidator{Address: key.Address(), PubKey: key, Power: m.shares, Name: m.name})
 	}
 	if err := doc.ValidateAndComplete(); err != nil {
-		return nil, fmt.Errorf("genesis for consensus: %w", err)
+		return nil, fmt.Errorf("translate the genesis for consensus: %w", err)
 	}
 	return doc, nil
 }
@@ -109,20 +109,20 @@ func cometConfig(cfg *chainConfig) *config.Config {
 	return c
 }
 
-// anyClock lets a block be ahead of this machine's clock by any time. Its time is the median of the clocks that
+// anyClock lets a block be ahead of this machine's clock by any amount. Its time is the median of the clocks that
 // signed the block before, with more than two thirds of the votes, so no proposer chooses it. A bound would only make
 // a node with a slow clock refuse agreed blocks and stop for good.
 const anyClock = 100 * 365 * 24 * time.Hour
 
-// openChain assembles consensus and brings the application level with the stored blocks, by repeating one block at
-// most. Nothing runs before run, which must be called.
+// openChain assembles consensus and brings the application up to date with the stored blocks by applying at most
+// one of them again. Nothing runs until run, which must be called.
 func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{})}
 	c.wal.file = walFile
 	c.heightAt = time.Now()
 	c.enoughAt = c.heightAt
 	c.guard = &guard{Application: cfg.app, chain: c}
-	logger := &logger{log: cfg.log, fail: c.fail}
+	logger := newLogger(ctx, cfg.log, c.fail)
 	var err error
 	if err := c.openStores(); err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 		return nil, err
 	}
 	if have := c.node.GenesisDoc().ChainID; have != cfg.doc.ChainID {
-		return nil, errors.Join(c.release(), fmt.Errorf("the ledger in %s is that of chain %s, not %s: use another directory", cfg.dir, have, cfg.doc.ChainID))
+		return nil, errors.Join(c.release(), fmt.Errorf("%s holds the ledger of chain %s, not %s: use another directory", cfg.dir, have, cfg.doc.ChainID))
 	}
 	c.sw.info = c.node.NodeInfo()
 	c.height = c.node.BlockStore().Height()
@@ -157,7 +157,7 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 }
 
 // openStores opens the stores that we read beside CometBFT, and repairs them after a crash during a join by snapshot.
-// CometBFT forgets the height to fetch blocks from when it is assembled, not when it has the first of them.
+// CometBFT clears the height to fetch blocks from while it is assembled, before it has the first of them.
 func (c *chain) openStores() error {
 	blocks, err := c.cfg.stores(&config.DBContext{ID: blockStore})
 	if err != nil {
@@ -188,10 +188,11 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 		}
 	}()
 	cfg := cometConfig(&c.cfg)
-	// If all nodes start together, the last block may be old. Clients take an old block for a stalled ledger, and
-	// proving the state takes one more block: make one soon.
+	// If all nodes start together, the last block may be old, which clients take for a stall. Proving the state takes
+	// one more block, too. So make a block soon.
 	cfg.Consensus.CreateEmptyBlocksInterval = min(firstBeat, c.cfg.heartbeat)
-	n, err = node.NewNodeWithContext(ctx, cfg, c.cfg.signs, &p2p.NodeKey{PrivKey: ed25519.GenPrivKey()}, // for CometBFT's network
+	key := &p2p.NodeKey{PrivKey: ed25519.GenPrivKey()} // for CometBFT's network
+	n, err = node.NewNodeWithContext(ctx, cfg, c.cfg.signs, key,
 		proxy.NewConnSyncLocalClientCreator(c.guard),
 		func() (*types.GenesisDoc, error) { return c.cfg.doc, nil },
 		c.watchStores(c.cfg.stores), c.metrics(cfg.Instrumentation), logger)
@@ -207,7 +208,7 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 			return
 		}
 		end, err := c.cfg.epochEnd()
-		if err != nil { // not expected of a state that the machine wrote
+		if err != nil { // the machine writes no such state
 			end = time.Now().Add(c.cfg.heartbeat)
 		}
 		cfg.Consensus.CreateEmptyBlocksInterval = untilBlock(time.Now(), end, c.cfg.heartbeat)
@@ -216,8 +217,8 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 }
 
 // untilBlock returns how long to wait for a transaction before an empty block is made: a heartbeat, or less if the
-// epoch ends sooner. A block's time is that of the votes for the block before, so the first block after the end still
-// belongs to the epoch. The block that ends the epoch follows soon.
+// epoch ends sooner. A block is dated by the votes for its predecessor, so the first block after the end still belongs
+// to the epoch. The block that ends the epoch follows soon.
 func untilBlock(now, end time.Time, heartbeat time.Duration) time.Duration {
 	if left := end.Sub(now); left > 0 {
 		return min(left+epochGrace, heartbeat)
@@ -254,7 +255,7 @@ func (c *chain) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, c.release()) }()
 	early := time.Until(c.cfg.doc.GenesisTime)
 	if early > light.ClockWarning {
-		c.cfg.log.Warn("the network does not begin yet by this computer's clock: waiting; if it runs already, set the clock",
+		c.cfg.log.Warn("by this computer's clock the network has not begun yet: waiting; if it is running already, set the clock",
 			"begins", c.cfg.doc.GenesisTime, "in", early.Round(time.Second))
 	}
 	start := time.NewTimer(early)
@@ -312,7 +313,7 @@ func (c *chain) stopReactors() error {
 	case err := <-ended:
 		return err
 	case <-end.C:
-		return errors.New("consensus did not stop in time")
+		return fmt.Errorf("stop consensus: not finished after %v", stopTimeout)
 	}
 }
 
@@ -321,7 +322,7 @@ func (c *chain) release() error {
 	return errors.Join(c.node.EventBus().Stop(), c.node.ProxyApp().Stop())
 }
 
-// enter notes that this node takes part in consensus from now on.
+// enter records that this node takes part in consensus from now on.
 func (c *chain) enter() { close(c.caughtUp) }
 
 // catchingUp reports whether blocks are still being fetched from others.

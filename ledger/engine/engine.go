@@ -1,6 +1,7 @@
 // Package engine runs the ledger on a node: CometBFT agrees on blocks, package app keeps the state. The engine
 // connects the committee's members over the shared libp2p host, lets a node that is far behind join by a snapshot,
-// serves light clients, and explains a standstill. Package machine decides what transactions may do. Start with New.
+// serves light clients, and reports why the ledger stalls. Package machine decides what transactions may do. Start with
+// New.
 package engine
 
 import (
@@ -71,11 +72,11 @@ type Config struct {
 func (c *Config) Validate() error {
 	switch {
 	case c.Dir == "":
-		return errors.New("ledger: no directory")
+		return errors.New("ledger: no directory given")
 	case c.Genesis == nil || c.Host == nil || c.Connect == nil || c.Logger == nil:
 		return errors.New("ledger: genesis, host, connect and logger are required")
 	case c.ConsensusKey != nil && len(c.ConsensusKey) != ed25519.PrivateKeySize:
-		return fmt.Errorf("ledger: the consensus key has %d bytes: must be %d", len(c.ConsensusKey), ed25519.PrivateKeySize)
+		return fmt.Errorf("ledger: consensus key of %d bytes: must be %d", len(c.ConsensusKey), ed25519.PrivateKeySize)
 	case c.ConsensusKey != nil && c.StateFile == "":
 		return errors.New("ledger: a consensus key needs a file for its last signature")
 	}
@@ -84,7 +85,7 @@ func (c *Config) Validate() error {
 
 // Node runs the ledger on a node. Its methods may be called concurrently, except Run and Close.
 type Node struct {
-	cfg     Config // constant after New, as are the next six, but tests set far
+	cfg     Config // constant after New, as are the next six; only tests change far
 	log     *slog.Logger
 	members []member
 	ready   chan struct{} // closed when the node has first caught up
@@ -100,8 +101,8 @@ type Node struct {
 }
 
 // New opens the ledger in cfg.Dir, or creates it. The last state can be read at once; everything else starts with
-// Run. Errors wrap badgerdb.ErrLocked, badgerdb.ErrCorrupt, app.ErrMismatch and app.ErrNetwork. After New has
-// succeeded, call Close in the end.
+// Run. Errors wrap badgerdb.ErrLocked, badgerdb.ErrCorrupt, app.ErrMismatch and app.ErrNetwork. Call Close
+// when done.
 func New(cfg Config) (*Node, error) {
 	if cfg.Timing == (Timing{}) {
 		cfg.Timing = DefaultTiming()
@@ -142,13 +143,13 @@ func New(cfg Config) (*Node, error) {
 func (n *Node) checkKey() error {
 	self := (&switchConfig{host: n.cfg.Host, members: n.members}).self()
 	if self == nil {
-		return fmt.Errorf("ledger: peer %s is not a member of network %s", n.cfg.Host.ID(), n.cfg.Genesis.Network)
+		return fmt.Errorf("ledger: peer %s is not a member of network %s: use the keys of a member in its genesis", n.cfg.Host.ID(), n.cfg.Genesis.Network)
 	}
 	if !self.votes() {
 		n.cfg.ConsensusKey = nil
 	}
 	if key := n.cfg.ConsensusKey; key != nil && ledger.PublicKey(key[ed25519.SeedSize:]) != self.key {
-		return fmt.Errorf("ledger: the consensus key is not the one that the genesis has for %s", self.name)
+		return fmt.Errorf("ledger: the consensus key differs from the one in the genesis for %s: restore it from a backup", self.name)
 	}
 	return nil
 }
@@ -251,7 +252,7 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 	})
 }
 
-// watch closes ready when the node has caught up, and logs when the ledger stalls and when it goes on. It returns
+// watch closes ready when the node has caught up, and logs when the ledger stalls and when it moves again. It returns
 // when ctx ends or the node has been far behind for a while.
 func (n *Node) watch(ctx context.Context, c *chain) {
 	caughtUp := c.caughtUp
@@ -280,14 +281,14 @@ func (n *Node) watch(ctx context.Context, c *chain) {
 			if stalled = s.Stalled != ""; stalled {
 				n.log.Warn(s.Stalled)
 			} else {
-				n.log.Info("ledger goes on", "height", s.Height)
+				n.log.Info("the ledger is moving again", "height", s.Height)
 			}
 		}
 		if behind++; c.catchingUp() || c.othersAt() < int64(s.Height+n.far) {
 			behind = 0
 		}
 		if behind == behindLooks {
-			n.log.Info("ledger is far behind: beginning again", "height", s.Height, "others", c.othersAt())
+			n.log.Info("far behind the other members: restarting consensus", "height", s.Height, "others", c.othersAt())
 			return
 		}
 	}

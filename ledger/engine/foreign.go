@@ -10,10 +10,10 @@ import (
 )
 
 // ErrOtherGenesis is returned by Run, with ErrHalted, when the network's genesis differs from this node's.
-var ErrOtherGenesis = errors.New("the genesis of this node is not that of its network")
+var ErrOtherGenesis = errors.New("this node's genesis differs from its network's")
 
 // compareChains ends this node if most of the others run another chain, because waiting does not cure that. It is
-// called whenever a member has said that it runs one.
+// called whenever a member reports another chain.
 //
 // Only members of our own genesis count, and streams prove who they are, so an outsider's word is worth nothing.
 // Members with more than half of all shards must name the same other chain. Less than a third of the shards lie, so
@@ -31,12 +31,12 @@ func (s *sw) compareChains(what string) {
 	if 2*shares <= s.total || s.fail == nil {
 		return
 	}
-	s.fail(fmt.Errorf("%w: %w: this node has %s (network %q), and %d other members, with %d of %d shards, have %s: "+
-		"get the genesis file of the network from one of them; a node that it does not name cannot join as a storage node",
+	s.fail(fmt.Errorf("%w: %w: this node has %s (network %q), but %d other members with %d of %d shards have %s: "+
+		"get the network's genesis file from one of them; a node that the file does not name cannot join as a storage node",
 		ErrHalted, ErrOtherGenesis, genesisName(s.network), s.networkName(), members, shares, s.total, what))
 }
 
-// other names the other chain that a member said it runs; empty if none.
+// other names the other chain that a member reported; empty if none.
 func (s *sw) other(id peer.ID) string {
 	if l := s.links[id]; l != nil {
 		if said := l.foreign.Load(); said != nil {

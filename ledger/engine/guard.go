@@ -104,7 +104,7 @@ func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.Respon
 	}
 	g.chain.committed(g.height)
 	if err := g.chain.wal.trim(g.chain.node); err != nil {
-		g.chain.cfg.log.Warn("consensus keeps more of its log than it needs", "err", err)
+		g.chain.cfg.log.Warn("could not trim the write-ahead log of consensus: it takes more disk than it needs", "err", err)
 	}
 	g.look()
 	if g.rest != nil {

@@ -64,17 +64,17 @@ func (n *Node) join(ctx context.Context) error {
 		if err != nil && !errors.Is(err, light.ErrStalled) && !errors.Is(err, light.ErrClock) || head.Height <= have+n.far {
 			return ctx.Err()
 		}
-		n.log.Info("ledger is far behind: looking for a snapshot", "height", have, "head", head.Height)
+		n.log.Info("far behind the other members: looking for a snapshot", "height", have, "head", head.Height)
 		o := n.offer(ctx, client, have+n.far/2, head.Height-2, tried)
 		if o == nil {
-			n.log.Info("no snapshot to join by: fetching all blocks", "height", have, "head", head.Height)
+			n.log.Info("no usable snapshot found: fetching all blocks", "height", have, "head", head.Height)
 			return ctx.Err()
 		}
 		tried[o.node] = true
 		if err = n.joinBy(ctx, client, o); err == nil || ctx.Err() != nil {
 			return ctx.Err()
 		}
-		n.log.Warn("could not join by a snapshot", "height", o.Height, "from", o.node, "err", err)
+		n.log.Warn("joining by a snapshot failed", "height", o.Height, "from", o.node, "err", err)
 	}
 }
 
@@ -89,7 +89,7 @@ func (n *Node) others(context.Context) []peer.ID {
 	return ids
 }
 
-// offer returns the best snapshot at a height above above and up to most, or nil. It asks only nodes not tried yet: a
+// offer returns the best snapshot at a height over above and up to most, or nil. It asks only nodes not tried yet: a
 // node that failed once would take as long again.
 func (n *Node) offer(ctx context.Context, client *light.Client, above, most uint64, tried map[peer.ID]bool) *offer {
 	ctx, cancel := context.WithTimeout(ctx, headWait)
@@ -176,7 +176,7 @@ func (n *Node) joinBy(ctx context.Context, client *light.Client, o *offer) error
 // restore fills the application with a snapshot and checks it against the state root in the next header.
 func (n *Node) restore(ctx context.Context, client *light.Client, o *offer, a *app.App, blocks [3]*types.LightBlock) error {
 	if len(blocks[1].AppHash) != len(merkle.Hash{}) {
-		return fmt.Errorf("block %d has an app hash of %d bytes", blocks[1].Height, len(blocks[1].AppHash))
+		return fmt.Errorf("app hash of block %d has %d bytes: must be %d", blocks[1].Height, len(blocks[1].AppHash), len(merkle.Hash{}))
 	}
 	parts := newReader(ctx, int(o.Parts), func(ctx context.Context, part uint32) ([]byte, error) {
 		return client.SnapshotPart(ctx, o.node, o.Height, part)
@@ -191,7 +191,7 @@ func (n *Node) restore(ctx context.Context, client *light.Client, o *offer, a *a
 	return err
 }
 
-// bootstrap gives consensus the records that it would have if it had reached this height by itself.
+// bootstrap writes the records that consensus would have if it had reached this height by itself.
 func (n *Node) bootstrap(db *badgerdb.DB, blocks [3]*types.LightBlock) error {
 	doc, err := genesisDoc(n.cfg.Genesis.ChainID(), n.cfg.Genesis.Time, n.members)
 	if err != nil {
@@ -203,7 +203,7 @@ func (n *Node) bootstrap(db *badgerdb.DB, blocks [3]*types.LightBlock) error {
 		return err
 	}
 	if params := *doc.ConsensusParams; string(params.Hash()) != string(after.ConsensusHash) {
-		return fmt.Errorf("block %d has other consensus parameters than the genesis", after.Height)
+		return fmt.Errorf("consensus parameters of block %d differ from the genesis", after.Height)
 	}
 	st := sm.State{
 		ChainID: doc.ChainID, InitialHeight: doc.InitialHeight,
@@ -236,9 +236,9 @@ func (n *Node) bootstrap(db *badgerdb.DB, blocks [3]*types.LightBlock) error {
 	return db.Sync()
 }
 
-// votersAt returns the validators at the heights of some blocks. Headers prove who they are, but not whose turn it is
-// to propose. Turns are computed from the genesis, as validators never change: a node with a liar's turns might
-// refuse all proposals.
+// votersAt returns the validators at the heights of some blocks. Headers prove their keys and votes, but not
+// whose turn it is to propose. A node that took a liar's word for the turns might refuse all proposals. So turns are
+// computed from the genesis, because validators never change.
 func votersAt(doc *types.GenesisDoc, blocks [3]*types.LightBlock) (voters [3]*types.ValidatorSet, err error) {
 	list := make([]*types.Validator, len(doc.Validators))
 	for i, v := range doc.Validators {
@@ -246,13 +246,13 @@ func votersAt(doc *types.GenesisDoc, blocks [3]*types.LightBlock) (voters [3]*ty
 	}
 	first := types.NewValidatorSet(list)
 	for i, b := range blocks {
-		// After as many turns as there are votes everybody has had their share, and the order starts again.
+		// The order repeats after as many turns as there are votes.
 		voters[i] = first
 		if turns := (b.Height - 1) % first.TotalVotingPower(); turns > 0 {
 			voters[i] = first.CopyIncrementProposerPriority(int32(turns))
 		}
 		if !bytes.Equal(voters[i].Hash(), b.ValidatorsHash) {
-			return voters, fmt.Errorf("block %d has other validators than the genesis", b.Height)
+			return voters, fmt.Errorf("validators of block %d differ from the genesis", b.Height)
 		}
 	}
 	return voters, nil

@@ -18,9 +18,9 @@ import (
 	"walrus/certs"
 )
 
-// link keeps one stream to one other member. Of two validators the one with the lower peer ID opens it, so that they
-// never open two at once. Either side dials the connection, because perhaps only one can reach the other. A follower
-// opens its streams, to a few validators at a time.
+// link keeps one stream to one other member. Of two validators, the one with the lower peer ID opens it, so that they
+// never open two at once. Either side may dial the connection, because perhaps only one can reach the other. A follower
+// opens streams to a few validators at a time.
 type link struct {
 	sw       *sw // constant, as are the next seven
 	id       peer.ID
@@ -32,7 +32,7 @@ type link struct {
 	incoming chan network.Stream    // opened by the peer and greeted
 	wake     chan struct{}          // a connection may have come up; capacity 1
 	greeting atomic.Bool            // an incoming stream is in its greeting: allow no second one
-	foreign  atomic.Pointer[string] // the other chain that the peer said it runs; nil if it runs ours or has not said
+	foreign  atomic.Pointer[string] // the other chain that the peer reported; nil if it runs ours or has not said
 }
 
 // opens reports whether our side opens the stream.
@@ -51,8 +51,8 @@ func (l *link) poke() {
 	}
 }
 
-// complain logs why there is no stream. A peer on another chain is logged as a warning, once; the rest is temporary
-// and logged as debug.
+// complain logs why there is no stream: a peer on another chain once as a warning, all else as debug, because it is
+// temporary.
 func (l *link) complain(err error) {
 	say := l.sw.log.Debug
 	var other *otherChain
@@ -62,7 +62,7 @@ func (l *link) complain(err error) {
 		}
 		l.sw.compareChains(other.what)
 	}
-	say("no consensus with member", "name", l.name, "peer", l.id, "err", err)
+	say("no consensus stream with member", "name", l.name, "peer", l.id, "err", err)
 }
 
 // run keeps the stream until ctx ends.

@@ -11,7 +11,7 @@ import (
 // A derived logger costs nothing until it writes a line; a written line has all its keys and values.
 func TestLoggerWith(t *testing.T) {
 	h := &counting{}
-	l := &logger{log: slog.New(h)}
+	l := newLogger(t.Context(), slog.New(h), nil)
 	for i := range 100 {
 		l.With("peer", i).With("height", i).Debug("no votes to send")
 	}

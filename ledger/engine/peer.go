@@ -86,7 +86,7 @@ func (r *remote) drop(reason any) {
 	_ = r.Stop() // fails if already stopped
 }
 
-// why returns the reason for which the peer was dropped; nil if we closed the connection.
+// why returns the reason why the peer was dropped; nil if we closed the connection.
 func (r *remote) why() any {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -65,7 +65,8 @@ func (s *sw) NumPeers() (outbound, inbound, dialing int) {
 	return outbound, inbound, 0
 }
 
-// The rest of p2p.Switcher concerns addresses and peers of CometBFT's own network, which does not run.
+// The rest of p2p.Switcher, an interface of CometBFT, concerns addresses and peers of its own network, which does not
+// run.
 
 func (s *sw) MaxNumOutboundPeers() int                        { return len(s.links) }
 func (s *sw) AddReactor(string, p2p.Reactor) p2p.Reactor      { return nil }
@@ -80,4 +81,4 @@ func (s *sw) IsPeerPersistent(*p2p.NetAddress) bool           { return true }
 func (s *sw) IsPeerUnconditional(p2p.ID) bool                 { return true }
 func (s *sw) MarkPeerAsGood(p2p.Peer)                         {}
 
-var errNoAddresses = errors.New("peers are members of the committee, found by their peer ID")
+var errNoAddresses = errors.New("peers are committee members, found by peer ID: addresses are not used")

@@ -44,13 +44,13 @@ func newReader(ctx context.Context, count int, fetch func(context.Context, uint3
 // get returns the next part. Ask for each part once, in order.
 func (r *reader) get(ctx context.Context, part uint32) ([]byte, error) {
 	if part != r.next {
-		return nil, fmt.Errorf("part %d of a snapshot is wanted after part %d", part, r.next)
+		return nil, fmt.Errorf("read part %d of a snapshot: the next is %d", part, r.next)
 	}
 	r.next++
 	select {
 	case result, ok := <-r.line:
 		if !ok {
-			return nil, fmt.Errorf("there is no part %d of the snapshot", part)
+			return nil, fmt.Errorf("the snapshot has no part %d", part)
 		}
 		select {
 		case f := <-result:

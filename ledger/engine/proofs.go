@@ -18,8 +18,8 @@ import (
 // keptProofs is the number of blocks whose proofs are kept: 3 MB for a full one.
 const keptProofs = 4
 
-// proofs makes provenBlocks, one at a time, and keeps the last ones used. A full block takes some 10 ms, and is asked
-// for once for each of its transactions.
+// proofs makes provenBlocks, one at a time, and keeps those used last. A full block takes some 10 ms and is needed once
+// for each of its transactions.
 type proofs struct {
 	turn   chan struct{}  // holds one while a goroutine uses blocks
 	blocks []*provenBlock // guarded by turn; the last used is last
@@ -36,7 +36,7 @@ func (p *proofs) of(ctx context.Context, c *chain, height int64) (*provenBlock, 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if err := ctx.Err(); err != nil { // nobody waits for it any more
+	if err := ctx.Err(); err != nil { // nobody is waiting for the answer
 		return nil, err
 	}
 	if i := slices.IndexFunc(p.blocks, func(b *provenBlock) bool { return b.block.Height == height }); i >= 0 {
@@ -79,7 +79,7 @@ func (c *chain) proveBlock(height int64) (*provenBlock, error) {
 	}
 	b := &provenBlock{block: block, next: next}
 	if b.inData, b.inNext, err = prove(block.Txs, response.TxResults); err != nil {
-		return nil, fmt.Errorf("prove what is in block %d: %w", height, err)
+		return nil, fmt.Errorf("make the proofs of block %d: %w", height, err)
 	}
 	return b, nil
 }
@@ -107,7 +107,7 @@ func prove(txs types.Txs, results []*abci.ExecTxResult) (inData, inNext []*merkl
 func (b *provenBlock) include(r ledger.Receipt) (*light.Inclusion, error) {
 	i := int(r.Index)
 	if i >= len(b.inData) {
-		return nil, fmt.Errorf("block %d has no transaction %d, but there is a receipt of it", b.block.Height, i)
+		return nil, fmt.Errorf("block %d has no transaction %d, but a receipt names it", b.block.Height, i)
 	}
 	return &light.Inclusion{
 		Tx: b.block.Txs[i], Receipt: r, Header: &b.block.Header, Next: b.next, Total: int64(len(b.inData)),

@@ -12,16 +12,16 @@ const (
 	// lively: for this long after a message of consensus a block may be under way. The work that a message causes,
 	// such as a check of a vote or a write to disk, takes less, and mostly ends with the next message.
 	lively = 150 * time.Millisecond
-	// quietLook is the pause between looks without any message. Nothing depends on it: it limits the cost of an error
+	// quietLook is the pause between checks without any message. Nothing depends on it: it limits the cost of an error
 	// in the reasoning of pulse.
 	quietLook = 3 * time.Second
-	// gather is the delay between a message and the look it causes: the change it announces may come a little later,
+	// gather is the delay between a message and the check it causes: the change it announces may come a little later,
 	// and messages come several at a time.
 	gather = 200 * time.Microsecond
 )
 
-// pulse wakes the goroutines that gossip proposals and votes. CometBFT has three per peer. They look whether the peer
-// lacks something, sleep for gossipSleep and look again, which would be most of an idle node's work. But what we and
+// pulse wakes the goroutines that gossip proposals and votes. CometBFT has three per peer. They check whether the peer
+// lacks something, sleep for gossipSleep and check again, which would be most of an idle node's work. But what we and
 // a peer have changes only with a message of consensus: to a peer, from a peer, or to all peers about a change here.
 // So the next message wakes them, sooner than their own timer, and the timer runs only while a block is under way.
 type pulse struct {
@@ -68,8 +68,8 @@ func (p *pulse) wait(some time.Duration, end <-chan struct{}) {
 	}
 }
 
-// quietPeer is the peer that those goroutines get. CometBFT has no setting for their pause, but each look begins with
-// the question whether the peer is still running: quietPeer delays the answer.
+// quietPeer slows down those goroutines: they get it as their peer. CometBFT has no setting for their pause, but each
+// check begins with the question whether the peer is still running, and quietPeer delays the answer.
 type quietPeer struct {
 	*remote
 	sleep time.Duration // half of gossipSleep

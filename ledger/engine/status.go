@@ -8,6 +8,8 @@ import (
 
 	"github.com/cometbft/cometbft/types"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/ledger/light"
 )
 
 // Status describes the condition of the ledger as this node sees it.
@@ -26,7 +28,7 @@ type MemberStatus struct {
 	Name      string
 	Shards    int    // its votes
 	Reachable bool   // connected to this node for consensus; true for the node itself
-	Other     string // the other chain that it said it runs, for people; empty if none
+	Other     string // the other chain that it reported, for people; empty if none
 }
 
 // Shards returns the shards of the reachable validators, and of all validators.
@@ -40,7 +42,7 @@ func (s *Status) Shards() (reachable, total int) {
 	return reachable, total
 }
 
-// quorum returns how many of total votes decide: more than two thirds.
+// quorum returns the number of votes that decide: more than two thirds of total.
 func quorum(total int) int { return total*2/3 + 1 }
 
 const (
@@ -63,29 +65,29 @@ func (s *Status) enough() bool {
 // lost the time with too few members reachable, and frozen the pause of this process before that.
 func (s *Status) stalled(since, lost, frozen, heartbeat time.Duration) string {
 	if frozen > 0 && since < stallPatience {
-		return fmt.Sprintf("this node did not run for %d s, because it was stopped or its machine slept: it catches up from height %d",
-			int(frozen.Seconds()), s.Height)
+		return fmt.Sprintf("this node was paused for %s, or its machine was asleep: catching up from height %d",
+			light.DurationText(frozen), s.Height)
 	}
 	have, total := s.Shards()
 	need := quorum(total)
 	enough := have >= need
 	patience := heartbeat + stallPatience
-	if !s.enough() { // a quiet ledger is stalled only from when too few were reachable
+	if !s.enough() { // a quiet ledger counts as stalled only once too few are reachable
 		since, patience = min(since, lost), stallGrace
 	}
 	if since < patience {
 		return ""
 	}
-	text := fmt.Sprintf("ledger stands still at height %d since %d s: ", s.Height, int(since.Seconds()))
+	text := fmt.Sprintf("ledger stalled for %s at height %d: ", light.DurationText(since), s.Height)
 	if s.Follower {
 		if have == 0 {
 			return text + "no validator is reachable"
 		}
-		return text + "no block comes from " + s.names(true)
+		return text + "no block from " + s.names(true)
 	}
 	text += fmt.Sprintf("%d of %d shards are reachable", have, total)
 	if enough {
-		return text + ", which is enough: waiting for them to agree on a block"
+		return text + ", enough for a block: waiting for them to agree on one"
 	}
 	return fmt.Sprintf("%s, %d needed; not reachable: %s", text, need, s.names(false))
 }
@@ -109,7 +111,7 @@ func (s *Status) names(reachable bool) string {
 	return strings.Join(names, ", ")
 }
 
-// committed notes that a block was committed here.
+// committed records that a block was committed here.
 func (c *chain) committed(height int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,7 +122,7 @@ func (c *chain) committed(height int64) {
 // its machine slept.
 const frozenFrom = 4 * stallGrace
 
-// seen notes that the process runs. After a gap it restarts the stall timers, since no block could have come in it.
+// seen records that the process is running. After a gap it restarts the stall timers: no block could have come in it.
 // Hold c.mu.
 func (c *chain) seen(now time.Time) {
 	if gap := now.Sub(c.alive); gap >= frozenFrom && !c.alive.IsZero() {
@@ -129,7 +131,7 @@ func (c *chain) seen(now time.Time) {
 	c.alive = now
 }
 
-// lost returns for how long too few members have been reachable. enough tells whether they are now.
+// lost returns for how long too few members have been reachable. enough reports whether they suffice now.
 func (c *chain) lost(enough bool) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,14 +14,14 @@ import (
 	"walrus/certs"
 )
 
-// errChain: the peer speaks our protocol, but runs another chain.
-var errChain = errors.New("its genesis is not ours, though the network's name is the same")
+// errChain reports a peer that runs another chain.
+var errChain = errors.New("peer runs another chain")
 
-// otherChain names the chain that a peer runs. It is an errChain.
+// otherChain names the chain that a peer runs. It wraps errChain.
 type otherChain struct{ what string }
 
 func (o *otherChain) Error() string {
-	return fmt.Sprintf("%v: it has %s", errChain, o.what)
+	return fmt.Sprintf("%v: %s", errChain, o.what)
 }
 
 func (o *otherChain) Unwrap() error { return errChain }
@@ -56,8 +56,8 @@ func greet(ctx context.Context, st network.Stream, id certs.NetworkID) error {
 	return nil
 }
 
-// introduce sends a peer our network ID and nothing more, so that a peer that is not welcome or need not open a
-// stream can compare its genesis.
+// introduce sends a peer our network ID and nothing more, so that a peer whose stream we do not want can still compare
+// its genesis.
 func introduce(st network.Stream, id certs.NetworkID) {
 	err := st.SetDeadline(time.Now().Add(greetTimeout))
 	if err == nil {

@@ -13,14 +13,14 @@ import (
 	"walrus/ledger/engine/badgerdb"
 )
 
-// Submit queues a transaction for a block. A transaction that is already queued or committed is no error. Errors:
-// *ledger.OpError if it is refused, ErrBusy if too many wait, ErrCatchingUp.
+// Submit queues a transaction for a block. It also succeeds if the transaction is already queued or committed. Errors:
+// *ledger.OpError if it is refused, ErrBusy if too many are waiting, ErrCatchingUp.
 func (n *Node) Submit(ctx context.Context, tx []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if len(tx) == 0 || len(tx) > ledger.MaxTxSize {
-		return &ledger.OpError{Code: ledger.CodeFormat, Op: -1, Text: fmt.Sprintf("a transaction of %d bytes: must be 1 to %d", len(tx), ledger.MaxTxSize)}
+		return &ledger.OpError{Code: ledger.CodeFormat, Op: -1, Text: fmt.Sprintf("transaction of %d bytes: must be 1 to %d", len(tx), ledger.MaxTxSize)}
 	}
 	c, err := n.running()
 	if err != nil {

@@ -52,7 +52,7 @@ func finishSwap(dir string) error {
 		err = syncDir(dir)
 	}
 	if _, absent := os.Stat(last); err == nil && absent == nil {
-		// The write-ahead log belongs to the database in lastDir. Remove it first: without lastDir nothing tells that
+		// The write-ahead log belongs to the database in lastDir. Remove it first: only lastDir shows that
 		// it is stale.
 		err = errors.Join(os.RemoveAll(filepath.Join(dir, walDir)), syncDir(dir))
 	}

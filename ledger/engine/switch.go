@@ -20,32 +20,22 @@ import (
 	"walrus/certs"
 )
 
-// sw connects CometBFT's reactors to those of the other members, with one stream to each over the shared libp2p host.
+// sw connects CometBFT's reactors to the other members' reactors, with one stream to each over the shared libp2p host.
 // It replaces CometBFT's own switch, which never runs.
 type sw struct {
 	service.BaseService // never started: run does its work
 
-	host     host.Host // constant after newSwitch, as are all but peers
-	protocol protocol.ID
-	network  certs.NetworkID
-	flush    time.Duration // time that small packets wait for more
-	connect  func(context.Context, peer.ID) error
-	log      *slog.Logger
-	links    map[peer.ID]*link // to all members with whom we exchange blocks
-	votes    bool              // we are a validator
-	slots    chan struct{}     // one for each stream of a follower; nil for a validator
-	dials    chan struct{}     // one for each dial in progress; see dialers
-	info     p2p.NodeInfo
-	pulse    pulse               // has its own lock
-	hear     func(proto.Message) // gets every message of a peer; may be nil
-	fail     func(error) bool    // called when this node cannot go on
-	total    int64               // shards of all members
-
-	reactors  map[string]p2p.Reactor // by name; constant after attach, as are the next four
-	order     []p2p.Reactor
-	channels  []*p2p.ChannelDescriptor
-	receivers map[byte]p2p.Reactor
-	messages  map[byte]proto.Message
+	switchConfig                   // constant after newSwitch, as are all but peers
+	links        map[peer.ID]*link // to all members with whom we exchange blocks
+	votes        bool              // we are a validator
+	slots        chan struct{}     // one for each stream of a follower; nil for a validator
+	dials        chan struct{}     // one for each dial in progress; see dialers
+	info         p2p.NodeInfo
+	pulse        pulse               // has its own lock
+	hear         func(proto.Message) // gets every message of a peer; may be nil
+	fail         func(error) bool    // called when this node cannot go on
+	total        int64               // shards of all members
+	attached
 
 	mu    sync.RWMutex
 	peers map[p2p.ID]*remote // guarded by mu
@@ -56,13 +46,22 @@ var (
 	_ p2p.IPeerSet = (*sw)(nil)
 )
 
+// attached holds a switch's reactors and their channels. Constant after the last attach.
+type attached struct {
+	reactors  map[string]p2p.Reactor // by name
+	order     []p2p.Reactor
+	channels  []*p2p.ChannelDescriptor
+	receivers map[byte]p2p.Reactor
+	messages  map[byte]proto.Message
+}
+
 // switchConfig sets which peers a switch connects, and how.
 type switchConfig struct {
 	host     host.Host
 	protocol protocol.ID
 	network  certs.NetworkID
 	members  []member
-	flush    time.Duration
+	flush    time.Duration                        // small packets wait this long for more
 	connect  func(context.Context, peer.ID) error // finds and dials a peer
 	log      *slog.Logger
 }
@@ -106,9 +105,8 @@ func (c *switchConfig) peers() int {
 
 func newSwitch(cfg switchConfig, logger log.Logger) (*sw, error) {
 	s := &sw{
-		host: cfg.host, protocol: cfg.protocol, network: cfg.network, flush: cfg.flush, connect: cfg.connect, log: cfg.log,
-		links: map[peer.ID]*link{}, dials: make(chan struct{}, dialers), peers: map[p2p.ID]*remote{},
-		reactors: map[string]p2p.Reactor{}, receivers: map[byte]p2p.Reactor{}, messages: map[byte]proto.Message{},
+		switchConfig: cfg, links: map[peer.ID]*link{}, dials: make(chan struct{}, dialers), peers: map[p2p.ID]*remote{},
+		attached: attached{reactors: map[string]p2p.Reactor{}, receivers: map[byte]p2p.Reactor{}, messages: map[byte]proto.Message{}},
 	}
 	s.BaseService = *service.NewBaseService(logger, "Switch", s)
 	self := cfg.self()
@@ -193,8 +191,8 @@ func (s *sw) run(ctx context.Context) {
 // protectTag marks connections to members, which libp2p must not close.
 const protectTag = "consensus"
 
-// accept handles a stream that a peer has opened: it keeps it if the peer's side is to open it, and otherwise only
-// introduces us.
+// accept handles a stream that a peer has opened. It keeps the stream if opening it is up to the peer; otherwise it
+// only sends our network ID.
 func (s *sw) accept(ctx context.Context, st network.Stream) {
 	l := s.links[st.Conn().RemotePeer()]
 	limited := st.Conn().Stat().Limited
@@ -270,7 +268,7 @@ func (s *sw) StopPeerForError(p p2p.Peer, reason any) {
 }
 
 // StopPeerGracefully implements p2p.Switcher.
-func (s *sw) StopPeerGracefully(p p2p.Peer) { s.StopPeerForError(p, "done with it") }
+func (s *sw) StopPeerGracefully(p p2p.Peer) { s.StopPeerForError(p, "no longer needed") }
 
 // BroadcastAsync implements p2p.Switcher.
 func (s *sw) BroadcastAsync(e p2p.Envelope) { s.broadcast(e, true) }
@@ -278,7 +276,8 @@ func (s *sw) BroadcastAsync(e p2p.Envelope) { s.broadcast(e, true) }
 // TryBroadcast implements p2p.Switcher.
 func (s *sw) TryBroadcast(e p2p.Envelope) { s.broadcast(e, false) }
 
-// broadcast queues a message for every peer. If a queue is full it waits in the background, or leaves that peer out.
+// broadcast queues a message for every peer. If a queue is full, it waits for room in the background, or skips that
+// peer.
 func (s *sw) broadcast(e p2p.Envelope, wait bool) {
 	b, err := encode(e.Message)
 	if err != nil {

@@ -99,7 +99,7 @@ func TestOtherGenesisRefused(t *testing.T) {
 		if height, _, _ := c.nodes[3].app.at(); height != 0 {
 			t.Errorf("it is at height %d", height)
 		}
-		c.endsForeign(3, "with 30 of 40 shards, have genesis 0100000000000000")
+		c.endsForeign(3, "with 30 of 40 shards have genesis 0100000000000000")
 		c.stop(0)
 		if n := strings.Count(seen.String(), errChain.Error()); n != 1 {
 			t.Errorf("it was said %d times: want once\n%s", n, seen.String())
@@ -133,7 +133,7 @@ func TestOutsiderEnds(t *testing.T) {
 		c.members, c.doc, c.network = all, doc, certs.NetworkID{2}
 		c.start(4)
 		<-c.nodes[4].failure
-		c.endsForeign(4, `this node has genesis 0200000000000000 (network "sim"), and 3 other members, with 30 of 50 shards, have genesis 01`)
+		c.endsForeign(4, `this node has genesis 0200000000000000 (network "sim"), but 3 other members with 30 of 50 shards have genesis 01`)
 		c.submit(0, "tx")
 		c.has(1, 1, 20*time.Second)
 	})
@@ -311,16 +311,16 @@ func TestStalled(t *testing.T) {
 		{down: 2, since: 19 * time.Second},
 		{down: 3, since: time.Second, lost: time.Second},
 		{down: 3, since: 9 * time.Second, lost: time.Second},
-		{down: 3, since: 14 * time.Second, lost: 15 * time.Second, want: "ledger stands still at height 812 since 14 s: 60 of 103 shards are reachable, 69 needed; " +
+		{down: 3, since: 14 * time.Second, lost: 15 * time.Second, want: "ledger stalled for 14 s at height 812: 60 of 103 shards are reachable, 69 needed; " +
 			"not reachable: node-5, node-6, node-7"},
-		{down: 3, since: 50 * time.Second, lost: 7 * time.Second, want: "ledger stands still at height 812 since 7 s: 60 of 103 shards are reachable, 69 needed; " +
+		{down: 3, since: 50 * time.Second, lost: 7 * time.Second, want: "ledger stalled for 7 s at height 812: 60 of 103 shards are reachable, 69 needed; " +
 			"not reachable: node-5, node-6, node-7"},
-		{down: 0, since: 31 * time.Second, want: "ledger stands still at height 812 since 31 s: 103 of 103 shards are reachable, " +
-			"which is enough: waiting for them to agree on a block"},
-		{down: 7, since: 3 * time.Second, frozen: 5 * time.Minute, want: "this node did not run for 300 s, because it was stopped or " +
-			"its machine slept: it catches up from height 812"},
-		{down: 0, since: 21 * time.Second, frozen: 5 * time.Minute, want: "ledger stands still at height 812 since 21 s: " +
-			"103 of 103 shards are reachable, which is enough: waiting for them to agree on a block"},
+		{down: 0, since: 31 * time.Second, want: "ledger stalled for 31 s at height 812: 103 of 103 shards are reachable, " +
+			"enough for a block: waiting for them to agree on one"},
+		{down: 7, since: 3 * time.Second, frozen: 5 * time.Minute, want: "this node was paused for 5 min, or " +
+			"its machine was asleep: catching up from height 812"},
+		{down: 0, since: 21 * time.Second, frozen: 5 * time.Minute, want: "ledger stalled for 21 s at height 812: " +
+			"103 of 103 shards are reachable, enough for a block: waiting for them to agree on one"},
 	} {
 		s := Status{Height: 812, Validators: members(c.down)}
 		if got := s.stalled(c.since, c.lost, c.frozen, 10*time.Second); got != c.want {

@@ -1,7 +1,7 @@
 package engine
 
 import (
-	"errors"
+	"fmt"
 	"time"
 )
 
@@ -32,15 +32,15 @@ func DevnetTiming() Timing {
 // Validate checks that the times are positive; Commit may be 0.
 func (t Timing) Validate() error {
 	if t.Commit < 0 || t.Propose <= 0 || t.Vote <= 0 {
-		return errors.New("timing of consensus: commit must not be negative, propose and vote must be positive")
+		return fmt.Errorf("timing of consensus %+v: commit must not be negative, propose and vote must be positive", t)
 	}
 	return nil
 }
 
 // gossipSleep returns the pause between looks of the goroutines that gossip proposals and votes, three for each peer,
 // while a block is under way. CometBFT sleeps for the first half, so that they do not look at every message. In the
-// second half a message wakes them, see pulse. It is most of a transaction's latency: with CometBFT's 100 ms some 300
-// ms. With many peers it must be longer.
+// second half a message wakes them: see pulse. This pause makes up most of a transaction's latency: some 300 ms with
+// CometBFT's 100 ms. With many peers it must be longer.
 func gossipSleep(peers int) time.Duration {
 	return max(2*time.Millisecond, time.Duration(peers)*time.Millisecond/2)
 }

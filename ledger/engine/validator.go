@@ -19,7 +19,7 @@ const maxSignState = 64 << 10
 
 // signer returns the signer of votes and proposals with key. It writes each signature to file before it returns it,
 // so that the node never signs two different things for one step of consensus, even after a crash: that would look
-// like an attack. The file must outlive the ledger's directory, so keep it beside the keys. fresh tells that the
+// like an attack. The file must outlive the ledger's directory, so keep it beside the keys. fresh means that the
 // ledger has no blocks yet: only then may the file be missing.
 func signer(key stded25519.PrivateKey, file string, fresh bool) (types.PrivValidator, error) {
 	pv, err := loadSigner(key, file, fresh)
@@ -31,9 +31,9 @@ func signer(key stded25519.PrivateKey, file string, fresh bool) (types.PrivValid
 
 // lostSignature tells operators how a node can vote again after losing the file of its last signature. An old copy of
 // the file would be worse than none: the node could contradict its later signatures.
-const lostSignature = "do not restore an old copy, with which this node could sign twice: make sure that no other process runs with its keys, " +
-	`and write {"height":"N","round":0,"step":3} into the file, where N is 10 more than the height that walrus info shows now; ` +
-	"the node votes again when the ledger is past N"
+const lostSignature = "do not restore an old copy, or this node could sign twice; make sure that no other process uses its keys, " +
+	`then write {"height":"N","round":0,"step":3} into the file, where N is 10 more than the height that walrus info shows; ` +
+	"the node votes again once the ledger is past N"
 
 // loadSigner reads or creates the file of the last signature.
 func loadSigner(key stded25519.PrivateKey, file string, fresh bool) (*privval.FilePV, error) {
@@ -69,7 +69,7 @@ func complete(file []byte) error {
 		return err
 	}
 	if at.Height == nil || at.Round == nil || at.Step == nil {
-		return errors.New("it has no height, round or step")
+		return errors.New("height, round or step is missing")
 	}
 	return nil
 }
@@ -78,7 +78,7 @@ func complete(file []byte) error {
 func saveSignState(pv *privval.FilePV) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("validator: write its last signature: %v", r)
+			err = fmt.Errorf("validator: write the file of its last signature: %v", r)
 		}
 	}()
 	pv.LastSignState.Save()
@@ -90,14 +90,14 @@ func follower() types.PrivValidator {
 	return types.NewMockPVWithParams(ed25519.GenPrivKey(), false, false)
 }
 
-// readAtMost reads a file, which may have at most most bytes.
+// readAtMost reads a file and refuses one larger than most bytes.
 func readAtMost(file string, most int64) ([]byte, error) {
 	info, err := os.Stat(file)
 	if err != nil {
 		return nil, err
 	}
 	if info.Size() > most {
-		return nil, fmt.Errorf("%s has %d bytes: more than %d", file, info.Size(), most)
+		return nil, fmt.Errorf("%s has %d bytes: must be at most %d", file, info.Size(), most)
 	}
 	return os.ReadFile(file)
 }

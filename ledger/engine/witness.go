@@ -21,13 +21,13 @@ import (
 	"walrus/ledger/light"
 )
 
-// ErrSignedElsewhere is returned by Run, with ErrHalted, if this node's consensus key has signed a vote that this
-// node did not.
-var ErrSignedElsewhere = errors.New("the consensus key of this node signs elsewhere, too")
+// ErrSignedElsewhere is returned by Run, with ErrHalted, when a vote of this node's consensus key was not made by this
+// node.
+var ErrSignedElsewhere = errors.New("this node's consensus key is in use elsewhere")
 
 var errStopped = errors.New("this node has stopped signing")
 
-// keptSignatures is the number of its own votes that a witness remembers: those of some 50 heights. Peers repeat
+// keptSignatures is the number of its own votes that a witness remembers, some 50 heights' worth. Peers repeat
 // votes of their current height and the one before, and a block has the votes for the block before it.
 const keptSignatures = 128
 
@@ -120,9 +120,9 @@ func stepOf(v *cmtproto.Vote) step {
 	return step{v.Height, v.Round, precommit}
 }
 
-// hear checks a message of a peer. Peers also repeat votes from before this process began, for the height that this
-// node is at. They come from a copy that has ended, or from this node before it lost the file of its last signature.
-// They stop nothing, or this node could never start again; but the key signs nothing more at that height.
+// hear checks a message of a peer. Peers also repeat votes from before this process began, for this node's current
+// height. Such votes come from a copy that has ended, or from this node before it lost the file of its last signature.
+// They do not stop the node, or it could never start again; but the key signs nothing more at that height.
 func (w *witness) hear(msg proto.Message) {
 	m, ok := msg.(*cmtcons.Vote)
 	if !ok || m.Vote == nil || !bytes.Equal(m.Vote.ValidatorAddress, w.key.Address()) {
@@ -135,8 +135,8 @@ func (w *witness) hear(msg proto.Message) {
 	w.judge(v, v.Timestamp)
 }
 
-// judge handles a vote of this key that was not made here: one from after our start stops the node, an older one
-// catchUp notes.
+// judge handles a vote of this key that was not made here. A vote from after our start stops the node; an older one
+// only makes the witness catch up.
 func (w *witness) judge(v *types.Vote, at time.Time) {
 	if at.After(w.started) {
 		w.stop(v)
@@ -188,7 +188,7 @@ func (w *witness) foreign(v *types.Vote) bool {
 	return !bytes.Equal(v.Signature, w.signed[at])
 }
 
-// catchUp notes that the key has signed v, and perhaps more at that height. It signs nothing more there.
+// catchUp records that the key has signed v, and perhaps more at that height. It signs nothing more there.
 func (w *witness) catchUp(v *types.Vote) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -197,7 +197,7 @@ func (w *witness) catchUp(v *types.Vote) {
 	if at.compare(w.last()) <= 0 {
 		return
 	}
-	w.log.Warn("the consensus key has signed what its file of the last signature does not know, before this process began: that file is an old copy, or a copy of this node ran; going on after that height",
+	w.log.Warn("the consensus key signed votes before this process began that its file does not record: the file is an old copy, or a copy of this node ran; signing resumes after that height",
 		"signed", v.Height, "file", w.LastSignState.Height)
 	s := &w.LastSignState
 	s.Height, s.Round, s.Step, s.SignBytes, s.Signature = at.height, at.round, at.kind, nil, nil
@@ -219,17 +219,17 @@ func (w *witness) stop(v *types.Vote) {
 		return
 	}
 	err := fmt.Errorf("%w: %w: a vote for height %d, round %d was not made here, so this node has stopped signing: "+
-		"another process runs with a copy of its keys; end one of the two for good before you start the other again", ErrHalted, ErrSignedElsewhere, v.Height, v.Round)
-	w.log.Error("THE CONSENSUS KEY OF THIS NODE SIGNS ELSEWHERE, TOO: this node signs nothing any more, and ends", "height", v.Height, "round", v.Round)
+		"another process runs with a copy of its keys; stop one of the two for good before you start the other again", ErrHalted, ErrSignedElsewhere, v.Height, v.Round)
+	w.log.Error("THIS NODE'S CONSENSUS KEY IS IN USE ELSEWHERE: this node stops signing and exits", "height", v.Height, "round", v.Round)
 	w.fail(err)
 }
 
 // keyLook is the pause between watchKey's checks.
 const keyLook = 10 * time.Second
 
-// watchKey shows the witness the others' newest block while no block comes here. Members keep one stream per peer ID.
-// So of two processes with the same keys one gets no votes and no blocks, and could not see from them that there is
-// another. The block is verified, so nobody can forge it.
+// watchKey shows the witness the other members' newest block while no block comes here. Members keep one stream per
+// peer ID. So of two processes with the same keys one gets no votes and no blocks, and would not notice the other
+// without this. The block is verified, so nobody can forge it.
 func (n *Node) watchKey(ctx context.Context, c *chain) {
 	w := c.guard.witness
 	if w == nil {
@@ -239,7 +239,7 @@ func (n *Node) watchKey(ctx context.Context, c *chain) {
 		Genesis: n.cfg.Genesis, Host: n.cfg.Host, Peers: n.others, Connect: n.cfg.Connect, Logger: n.log, Hasty: true,
 	})
 	if err != nil {
-		n.log.Error("cannot look whether our consensus key signs elsewhere", "err", err)
+		n.log.Error("cannot check whether the consensus key is in use elsewhere", "err", err)
 		return
 	}
 	look := time.NewTicker(keyLook)

@@ -9,16 +9,27 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/certs"
 	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
+// caller sends requests to nodes and records how quickly they answer. It is constant.
+type caller struct {
+	host    host.Host
+	connect func(ctx context.Context, id peer.ID) error // nil: the host knows the addresses
+	network string
+	id      certs.NetworkID
+	book    *book
+}
+
 // ask sends one node a request and reads its answer. An error that is a falsehood is certainly the node's fault; one
 // that wraps ErrUnavailable means that it did not answer.
-func (c *Client) ask(ctx context.Context, to peer.ID, name string, m, answer message) error {
+func (c *caller) ask(ctx context.Context, to peer.ID, name string, m, answer message) error {
 	frame, err := encodeRequest(c.id, m)
 	if err != nil {
 		return err
@@ -47,10 +58,10 @@ var (
 	// errCut reports a stream that broke before its answer.
 	errCut = fmt.Errorf("%w: the stream broke", ErrUnavailable)
 	// errSlow reports a node that took too long over its answer.
-	errSlow = fmt.Errorf("%w: it took too long", ErrUnavailable)
+	errSlow = fmt.Errorf("%w in time", ErrUnavailable)
 )
 
-func (c *Client) attempt(ctx context.Context, to peer.ID, name string, e *endpoint, frame []byte, answer message) error {
+func (c *caller) attempt(ctx context.Context, to peer.ID, name string, e *endpoint, frame []byte, answer message) error {
 	st, err := c.open(ctx, to, name)
 	if err != nil {
 		return err
@@ -82,16 +93,16 @@ func (c *Client) attempt(ctx context.Context, to peer.ID, name string, e *endpoi
 }
 
 // open opens a stream, and first finds and dials the node if necessary.
-func (c *Client) open(ctx context.Context, to peer.ID, name string) (network.Stream, error) {
+func (c *caller) open(ctx context.Context, to peer.ID, name string) (network.Stream, error) {
 	dial, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	var err error
-	if c.cfg.Connect != nil && c.cfg.Host.Network().Connectedness(to) != network.Connected {
-		err = c.cfg.Connect(dial, to)
+	if c.connect != nil && c.host.Network().Connectedness(to) != network.Connected {
+		err = c.connect(dial, to)
 	}
 	var st network.Stream
 	if err == nil {
-		st, err = c.cfg.Host.NewStream(dial, to, protocolID(c.cfg.Genesis.Network, name))
+		st, err = c.host.NewStream(dial, to, protocolID(c.network, name))
 	}
 	if err == nil {
 		return st, nil
@@ -133,22 +144,25 @@ type enough struct{ error }
 
 func (e enough) Unwrap() error { return e.error }
 
-// A node that takes longer than the hedge does not stop, but another is asked as well.
+// Hedges: after this long without an answer, another node is asked as well.
 const (
 	minHedge     = 100 * time.Millisecond
 	maxHedge     = 500 * time.Millisecond
 	unknownHedge = 250 * time.Millisecond
 )
 
-// first asks one node after another until one gives a convincing answer; the next as soon as one fails or is slow. It
-// returns after all requests have ended. An answer from a ledger that stands still comes with a *Stall. If no node
-// gives a reason for the stall, the nodes may just have been started, and first waits for the next block. Busy nodes
-// are asked again for busyTime. If the cause of a failure is this machine's clock, the error is a *ClockError.
+// first asks one node after another until one gives a convincing answer. It asks the next as soon as one fails or is
+// slow, and returns after all requests have ended.
+//
+//   - A stalled ledger's answer comes with a *Stall. If no node gives a reason for the stall, the nodes may just have
+//     been started, and first waits for the next block.
+//   - Busy nodes are asked again for busyTime.
+//   - If this machine's clock causes a failure, the error is a *ClockError.
 func first[T any](ctx context.Context, c *Client, ask asking[T]) (T, error) {
 	return firstOf(ctx, c, c.cfg.Hasty, ask)
 }
 
-// firstOf is first with a choice: if hasty, it does not wait for the next block.
+// firstOf does first's work. If hasty, it does not wait for the next block.
 func firstOf[T any](ctx context.Context, c *Client, hasty bool, ask asking[T]) (T, error) {
 	start := time.Now()
 	for {
@@ -176,7 +190,7 @@ func firstOf[T any](ctx context.Context, c *Client, hasty bool, ask asking[T]) (
 // busyPause is the pause before nodes are asked again after all were busy.
 const busyPause = 250 * time.Millisecond
 
-// race is first with one attempt: it asks nodes in the given order. reasons explain why others are left out.
+// race makes one attempt of first: it asks nodes in the given order. reasons explain why others are left out.
 func race[T any](ctx context.Context, c *Client, order []peer.ID, reasons []error, hedge time.Duration, ask asking[T]) (T, error) {
 	var none T
 	var asked sync.WaitGroup
@@ -235,11 +249,11 @@ func race[T any](ctx context.Context, c *Client, order []peer.ID, reasons []erro
 	return none, reason(reasons)
 }
 
-// reason joins the reasons why all nodes failed.
+// reason joins the reasons for which all nodes failed.
 func reason(reasons []error) error {
 	switch len(reasons) {
 	case 0:
-		return fmt.Errorf("%w: none is known", ErrUnavailable)
+		return fmt.Errorf("%w: no node is known", ErrUnavailable)
 	case 1:
 		return reasons[0]
 	}
@@ -255,7 +269,7 @@ func newer[T any](a *result[T], b result[T]) *result[T] {
 	return &b
 }
 
-// judge asks one node and records its behavior in the book. The error names the node.
+// judge asks one node and records a lie in the book. The error names the node.
 func judge[T any](ctx context.Context, c *Client, id peer.ID, ask asking[T]) result[T] {
 	v, err := ask(ctx, id)
 	var lie falsehood
@@ -266,7 +280,7 @@ func judge[T any](ctx context.Context, c *Client, id peer.ID, ask asking[T]) res
 	case errors.As(err, &lie):
 		l := &Lie{Node: id, Name: c.names[id], What: lie.error}
 		c.book.lied(l, time.Now())
-		c.cfg.Logger.Warn("a node of the ledger lied", "peer", id, "name", l.Name, "what", l.What)
+		c.cfg.Logger.Warn("node gave a false answer about the ledger", "peer", id, "name", l.Name, "what", l.What)
 		return result[T]{v, l}
 	case ctx.Err() != nil || errors.As(err, &last):
 		return result[T]{v, err}

@@ -30,7 +30,7 @@ type Config struct {
 	Connect func(ctx context.Context, id peer.ID) error
 	// Trust is a block from a trusted source to start from instead. Nil: start from the genesis.
 	Trust *Checkpoint
-	// Hasty clients ask each node once. They wait neither for busy nodes nor, if the ledger stands still without a
+	// Hasty clients ask each node once. They wait neither for busy nodes nor, if the ledger is stalled for no known
 	// reason, for its next block.
 	Hasty bool
 	// AnyClock accepts blocks ahead of this machine's clock. Nodes set it: they go by the validators' clocks.
@@ -38,7 +38,7 @@ type Config struct {
 	Logger   *slog.Logger
 }
 
-// Checkpoint identifies a block.
+// Checkpoint identifies a trusted block.
 type Checkpoint struct {
 	Height uint64
 	Hash   [32]byte // of its header
@@ -54,31 +54,33 @@ type Client struct {
 	names  map[peer.ID]string
 	shards map[peer.ID]int // number of each member's shards
 	epoch  time.Duration   // duration of an epoch
+	calls  *caller
 	trust  *trust
 	book   *book
 	sets   *committeeCache
 	stall  stallMark
 	clock  clockMark
 
-	mu      sync.Mutex
-	floor   uint64 // guarded by mu: no later reading is below this height
-	trusted bool   // guarded by mu: trust has the checkpoint, if there is one
+	mu    sync.Mutex
+	floor uint64 // guarded by mu: no later reading is below this height
 }
 
 // New makes a Client. It sends no requests yet.
 func New(cfg Config) (*Client, error) {
 	if cfg.Genesis == nil || cfg.Host == nil || cfg.Logger == nil {
-		return nil, errors.New("ledger client: genesis, host and logger are needed")
+		return nil, errors.New("ledger client: genesis, host and logger are required")
 	}
 	t, err := newTrust(cfg.Genesis)
 	if err != nil {
 		return nil, fmt.Errorf("ledger client: %w", err)
 	}
-	t.anyClock = cfg.AnyClock
+	t.anyClock, t.pending = cfg.AnyClock, cfg.Trust
+	id, book := cfg.Genesis.NetworkID(), newBook()
 	c := &Client{
-		cfg: cfg, id: cfg.Genesis.NetworkID(), names: make(map[peer.ID]string, len(cfg.Genesis.Members)),
+		cfg: cfg, id: id, names: make(map[peer.ID]string, len(cfg.Genesis.Members)),
 		shards: make(map[peer.ID]int, len(cfg.Genesis.Members)), epoch: cfg.Genesis.EpochDuration,
-		trust: t, book: newBook(), sets: new(committeeCache), trusted: cfg.Trust == nil,
+		calls: &caller{host: cfg.Host, connect: cfg.Connect, network: cfg.Genesis.Network, id: id, book: book},
+		trust: t, book: book, sets: new(committeeCache),
 	}
 	for _, m := range cfg.Genesis.Members {
 		c.names[m.Node], c.shards[m.Node] = m.Name, len(m.Shards)
@@ -110,39 +112,15 @@ func (c *Client) nodes(ctx context.Context) []peer.ID {
 func (c *Client) verify(ctx context.Context, from peer.ID, b *types.LightBlock) error {
 	fetch := func(ctx context.Context, height int64) (*types.LightBlock, error) {
 		var answer blockAnswer
-		if err := c.ask(ctx, from, blockProtocol, &blockRequest{uint64(height)}, &answer); err != nil {
+		if err := c.calls.ask(ctx, from, blockProtocol, &blockRequest{uint64(height)}, &answer); err != nil {
 			return nil, fmt.Errorf("fetch block %d on the way to block %d: %w", height, b.Height, err)
 		}
 		if answer.Block.Height != height {
-			return nil, wrong("asked for block %d it gave block %d", height, answer.Block.Height)
+			return nil, wrong("asked for block %d, it gave block %d", height, answer.Block.Height)
 		}
 		return answer.Block, nil
 	}
-	if err := c.begin(ctx, fetch); err != nil {
-		return err
-	}
 	return c.trust.verify(ctx, b, fetch)
-}
-
-// begin adds the checkpoint to trust, once.
-func (c *Client) begin(ctx context.Context, fetch fetchBlock) error {
-	c.mu.Lock()
-	done := c.trusted
-	c.mu.Unlock()
-	if done {
-		return nil
-	}
-	b, err := fetch(ctx, int64(c.cfg.Trust.Height))
-	if err != nil {
-		return err
-	}
-	if err := c.trust.checkpoint(b, c.cfg.Trust.Hash); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.trusted = true
-	return nil
 }
 
 // fresh returns nil if b is recent enough to be the latest block, and a *Stall otherwise.
@@ -157,14 +135,14 @@ func (c *Client) fresh(from peer.ID, b *types.LightBlock, trouble string) error 
 	return &Stall{uint64(b.Height), b.Time, nodeName(from, c.names[from]), trouble}
 }
 
-// Head is the latest block of the ledger.
+// Head identifies the latest block of the ledger.
 type Head struct {
 	Height uint64
 	Time   time.Time // when the block before it was agreed on, by the validators' clocks
 	Hash   [32]byte
 }
 
-// Head returns the latest block. If the ledger stands still it returns the last one, and a *Stall.
+// Head returns the latest block. If the ledger is stalled, it returns the last one and a *Stall.
 func (c *Client) Head(ctx context.Context) (Head, error) {
 	b, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*types.LightBlock, error) { return c.blockFrom(ctx, id, 0) })
 	if b == nil {
@@ -177,14 +155,14 @@ func (c *Client) Head(ctx context.Context) (Head, error) {
 // verified except for whose turn it is to propose.
 func (c *Client) Block(ctx context.Context, height uint64) (*types.LightBlock, error) {
 	if height == 0 || height > math.MaxInt64 {
-		return nil, fmt.Errorf("read block %d of the ledger: %w: heights are from 1 to %d", height, ErrRequest, int64(math.MaxInt64))
+		return nil, fmt.Errorf("read block %d of the ledger: %w: heights go from 1 to %d", height, ErrRequest, int64(math.MaxInt64))
 	}
 	b, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*types.LightBlock, error) {
 		b, err := c.blockFrom(ctx, id, height)
 		if err != nil {
 			return nil, err
 		}
-		// A header that is known, or signed by enough, does not vouch for the rest of the signatures with it.
+		// A verified header needs only two thirds of the signatures: check the others, too.
 		if err := b.ValidatorSet.VerifyCommit(b.ChainID, b.Commit.BlockID, b.Height, b.Commit); err != nil {
 			return nil, wrong("block %d: %w", height, err)
 		}
@@ -199,12 +177,12 @@ func (c *Client) Block(ctx context.Context, height uint64) (*types.LightBlock, e
 // blockFrom requests the block at a height from one node; at height 0 the latest.
 func (c *Client) blockFrom(ctx context.Context, id peer.ID, height uint64) (*types.LightBlock, error) {
 	var answer blockAnswer
-	if err := c.ask(ctx, id, blockProtocol, &blockRequest{height}, &answer); err != nil {
+	if err := c.calls.ask(ctx, id, blockProtocol, &blockRequest{height}, &answer); err != nil {
 		return nil, err
 	}
 	b := answer.Block
 	if height != 0 && b.Height != int64(height) {
-		return nil, wrong("asked for block %d it gave block %d", height, b.Height)
+		return nil, wrong("asked for block %d, it gave block %d", height, b.Height)
 	}
 	if err := c.verify(ctx, id, b); err != nil {
 		return nil, err

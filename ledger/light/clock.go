@@ -24,7 +24,7 @@ const (
 	// clockTime bounds a comparison, and clockGlance one of a hasty caller. After a quorum has answered, the others
 	// get clockGrace.
 	clockTime, clockGlance, clockGrace = 3 * time.Second, 500 * time.Millisecond, 200 * time.Millisecond
-	// clockFresh is the lifetime of a comparison, clockRetry that of one with too few answers. WatchClock compares
+	// clockFresh is the lifetime of a comparison, clockRetry if it had too few answers. WatchClock compares
 	// every clockEvery.
 	clockFresh, clockRetry, clockEvery = 30 * time.Second, 5 * time.Second, time.Minute
 )
@@ -44,19 +44,23 @@ func (e *ClockError) Unwrap() error { return ErrClock }
 
 // ClockText returns an offset in words, such as "10 min ahead of", or "10 min behind" for a negative one.
 func ClockText(ahead time.Duration) string {
-	d, word := ahead, "ahead of"
-	if d < 0 {
-		d, word = -d, "behind"
+	if ahead < 0 {
+		return DurationText(-ahead) + " behind"
 	}
+	return DurationText(ahead) + " ahead of"
+}
+
+// DurationText returns a duration in its most telling unit, such as "14 s", "10 min" or "3 h".
+func DurationText(d time.Duration) string {
 	for _, unit := range []struct {
 		from, size time.Duration
 		name       string
 	}{{48 * time.Hour, 24 * time.Hour, "days"}, {2 * time.Hour, time.Hour, "h"}, {2 * time.Minute, time.Minute, "min"}} {
 		if d >= unit.from {
-			return fmt.Sprintf("%.0f %s %s", float64(d)/float64(unit.size), unit.name, word)
+			return fmt.Sprintf("%.0f %s", float64(d)/float64(unit.size), unit.name)
 		}
 	}
-	return fmt.Sprintf("%.0f s %s", d.Seconds(), word)
+	return fmt.Sprintf("%.0f s", d.Seconds())
 }
 
 // clockMark caches the last comparison of clocks.
@@ -75,7 +79,7 @@ func (c *Client) Clock(ctx context.Context) (ahead time.Duration, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if age := time.Since(m.at); m.at.IsZero() || age > clockFresh || m.err != nil && age >= clockRetry {
-		m.ahead, m.err = c.compareClocks(ctx)
+		m.ahead, m.err = compareClocks(ctx, c)
 		if ctx.Err() != nil {
 			return m.ahead, m.err
 		}
@@ -90,7 +94,7 @@ type clockSample struct {
 	shards int
 }
 
-func (c *Client) compareClocks(ctx context.Context) (time.Duration, error) {
+func compareClocks(ctx context.Context, c *Client) (time.Duration, error) {
 	var ids []peer.ID
 	for _, at := range rand.Perm(len(c.cfg.Genesis.Members)) {
 		if id := c.cfg.Genesis.Members[at].Node; id != c.cfg.Host.ID() && len(ids) < clockPeers {
@@ -105,7 +109,7 @@ func (c *Client) compareClocks(ctx context.Context) (time.Duration, error) {
 	total := 0
 	for _, id := range ids {
 		total += c.shards[id]
-		asked.Go(func() { samples <- c.clockOf(limited, id) })
+		asked.Go(func() { samples <- clockOf(limited, c, id) })
 	}
 	var list []clockSample
 	var enough <-chan time.Time
@@ -128,7 +132,7 @@ collect:
 		}
 	}
 	if 3*have <= 2*total {
-		return 0, fmt.Errorf("compare clocks: %w: nodes with %d of %d shards say what time it is", ErrUnavailable, have, total)
+		return 0, fmt.Errorf("compare clocks: %w from most nodes: %d of %d shards told their time", ErrUnavailable, have, total)
 	}
 	return medianClock(list), nil
 }
@@ -149,22 +153,22 @@ func medianClock(list []clockSample) time.Duration {
 }
 
 // clockOf compares clocks with one member; nil without an answer, as from older versions.
-func (c *Client) clockOf(ctx context.Context, id peer.ID) *clockSample {
+func clockOf(ctx context.Context, c *Client, id peer.ID) *clockSample {
 	frame, err := encodeRequest(c.id, new(clockRequest))
 	if err != nil {
 		return nil
 	}
 	start := time.Now()
 	var answer clockAnswer
-	if c.attempt(ctx, id, clockProtocol, endpoints[clockProtocol], frame, &answer) != nil {
+	if c.calls.attempt(ctx, id, clockProtocol, endpoints[clockProtocol], frame, &answer) != nil {
 		return nil
 	}
 	between := c.trust.now().Add(-time.Since(start) / 2)
 	return &clockSample{between.Sub(time.Unix(0, int64(answer.Nanos))), c.shards[id]}
 }
 
-// clockFault returns a *ClockError if this machine's clock explains err: the latest block seems to be of the future,
-// or too old though no node reports a stall. Otherwise it returns nil.
+// clockFault returns a *ClockError if this machine's clock explains err: the latest block seems to come from
+// the future, or seems too old though no node reports a stall. Otherwise it returns nil.
 func (c *Client) clockFault(ctx context.Context, err error, hasty bool) error {
 	var s *Stall
 	old := errors.As(err, &s) && s.Reason == ""

@@ -20,7 +20,7 @@ type committeeCache struct {
 	until      time.Time          // guarded by mu: scheduled end of epoch
 }
 
-// Committee returns the committee of the current epoch, as Committees tells it.
+// Committee returns the committee of the current epoch, as Committees does.
 func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {
 	epoch, all, err := c.Committees(ctx)
 	if err != nil {
@@ -30,8 +30,8 @@ func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {
 }
 
 // Committees returns the current epoch and the committees that the ledger knows in it. They are read once per epoch;
-// after the epoch's scheduled end, at every call until the next epoch has begun. A ledger that stands still keeps its
-// committee: that is no error and no reason to wait.
+// after the epoch's scheduled end, at every call until the next epoch has begun. A stalled ledger keeps its committee:
+// that is no error and no reason to wait.
 func (c *Client) Committees(ctx context.Context) (epoch uint32, all certs.Committees, err error) {
 	c.sets.mu.Lock()
 	epoch, known, until := c.sets.epoch, c.sets.committees, c.sets.until
@@ -39,15 +39,15 @@ func (c *Client) Committees(ctx context.Context) (epoch uint32, all certs.Commit
 	if time.Now().Before(until) && c.trust.latest().Time.Before(until) { // whichever is ahead
 		return epoch, known, nil
 	}
-	now, members, err := c.readCommittee(ctx)
+	now, members, err := readCommittee(ctx, c)
 	if err != nil {
 		return 0, nil, fmt.Errorf("read committee: %w", err)
 	}
 	return c.sets.put(c.cfg.Genesis, now, members)
 }
 
-// NewestCommittees returns the newest epoch read by Committees and the committees known in it; before the first, those
-// of the genesis. It asks nobody.
+// NewestCommittees returns the newest epoch read by Committees and the committees known in it; before the first read,
+// the genesis' committees. It sends no requests.
 func (c *Client) NewestCommittees() (epoch uint32, all certs.Committees, err error) {
 	s := c.sets
 	s.mu.Lock()
@@ -84,9 +84,9 @@ func (s *committeeCache) put(g *ledger.Genesis, now ledger.EpochInfo, members []
 const committeeTries = 3
 
 // readCommittee reads the epoch and all members: as many as the genesis has, with proof that there are no more.
-func (c *Client) readCommittee(ctx context.Context) (ledger.EpochInfo, []ledger.Member, error) {
+func readCommittee(ctx context.Context, c *Client) (ledger.EpochInfo, []ledger.Member, error) {
 	for range committeeTries {
-		epoch, members, err := c.readMembers(ctx)
+		epoch, members, err := readMembers(ctx, c)
 		if err != nil || members != nil {
 			return epoch, members, err
 		}
@@ -95,7 +95,7 @@ func (c *Client) readCommittee(ctx context.Context) (ledger.EpochInfo, []ledger.
 }
 
 // readMembers returns no members if the epoch ended during the reading.
-func (c *Client) readMembers(ctx context.Context) (epoch ledger.EpochInfo, members []ledger.Member, err error) {
+func readMembers(ctx context.Context, c *Client) (epoch ledger.EpochInfo, members []ledger.Member, err error) {
 	for from, count := 0, len(c.cfg.Genesis.Members); from <= count; {
 		to := min(from+MaxKeys-1, count+1)
 		keys := [][]byte{ledger.KeyEpoch()}
@@ -122,7 +122,7 @@ func (c *Client) readMembers(ctx context.Context) (epoch ledger.EpochInfo, membe
 			members = append(members, m)
 		}
 		if more, err := v.Get(ledger.KeyMember(uint16(count))); to > count && (err != nil || more != nil) {
-			return epoch, nil, fmt.Errorf("the ledger has more members than the %d of the genesis: this program is too old", count)
+			return epoch, nil, fmt.Errorf("the ledger has more members than the genesis' %d: this program is too old: update it", count)
 		}
 		from = to
 	}

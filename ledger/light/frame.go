@@ -48,7 +48,7 @@ var (
 	// errNetwork: the node belongs to another network of the same name.
 	errNetwork = errors.New("network with another genesis")
 	errRefused = errors.New("transaction refused")
-	// errHeldUp: the node has the transaction, but believes that the ledger stands still.
+	// errHeldUp: the node has the transaction, but considers the ledger stalled.
 	errHeldUp = fmt.Errorf("%w: %w", ErrPending, ErrStalled)
 )
 
@@ -82,7 +82,7 @@ func refuse(err error) (code byte, m *refusal) {
 func (m *refusal) err(code byte) error {
 	if code == codeRefused {
 		if m.Code == uint32(ledger.CodeOK) || m.Op > ledger.MaxOps {
-			return fmt.Errorf("%w: a refusal without a reason", errForm)
+			return fmt.Errorf("%w: refusal without a reason", errForm)
 		}
 		return &ledger.OpError{Code: ledger.Code(m.Code), Op: int(m.Op) - 1, Text: m.Text}
 	}
@@ -128,7 +128,7 @@ func readRequestFrame(r io.Reader) (id certs.NetworkID, body []byte, err error) 
 	}
 	size := binary.LittleEndian.Uint32(head[:])
 	if size < uint32(len(id)) || size > maxRequest {
-		return id, nil, fmt.Errorf("%w: a request of %d bytes: must be %d to %d", errForm, size, len(id), maxRequest)
+		return id, nil, fmt.Errorf("%w: request of %d bytes: must be %d to %d", errForm, size, len(id), maxRequest)
 	}
 	b, err := readBytes(r, int64(size))
 	if err != nil {
@@ -162,7 +162,7 @@ func readAnswerFrame(r io.Reader, limit int, m message) error {
 		limit, m = 64+maxText, no
 	}
 	if uint64(size) > uint64(limit) {
-		return fmt.Errorf("%w: an answer of %d bytes: at most %d", errForm, size, limit)
+		return fmt.Errorf("%w: answer of %d bytes: at most %d", errForm, size, limit)
 	}
 	b, err := readBytes(r, int64(size))
 	if err != nil {

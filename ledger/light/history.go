@@ -9,9 +9,8 @@ import (
 	"walrus/ledger"
 )
 
-// History is a page of an account's transactions, newest first: those it sent, and those that gave or paid it
-// something. Each is proven. Nonces prove that none of those it sent is missing; of the others a node can withhold
-// some.
+// History is a page of an account's transactions, newest first: all that it sent, or that gave or paid it something.
+// Each is proven. Nonces prove that no sent transaction is missing; a node can withhold some of the others.
 type History struct {
 	Entries []Entry
 	// Next is the cursor of the next page; nil after the last.
@@ -46,7 +45,7 @@ func ParseCursor(s string) (c Cursor, err error) {
 	return c, nil
 }
 
-// Before returns the cursor of the zero address's history that starts before a position.
+// Before returns a cursor into the zero address's history, starting before a position.
 func Before(p Position) Cursor { return Cursor{before: p} }
 
 // Cursor is a place in an account's history. The zero Cursor is the newest.
@@ -57,12 +56,12 @@ type Cursor struct {
 
 // History reads a page of at most limit transactions, 1 to MaxHistory, from a cursor on. The zero address, which
 // nobody owns, lists the transactions of all accounts: each is proven, but a node can withhold some, and a node that
-// did not keep that list from the beginning lacks older ones. If the ledger stands still, the first page comes with a
+// did not keep that list from the beginning lacks older ones. If the ledger is stalled, the first page comes with a
 // *Stall.
 func (c *Client) History(ctx context.Context, account ledger.Address, from Cursor, limit int) (*History, error) {
 	limit = max(1, min(limit, MaxHistory))
 	h, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*History, error) {
-		return c.historyFrom(ctx, id, account, from, limit)
+		return (&historian{c, id, account}).page(ctx, from, limit)
 	})
 	if h == nil {
 		return nil, fmt.Errorf("read history of %s: %w", account, err)
@@ -70,7 +69,15 @@ func (c *Client) History(ctx context.Context, account ledger.Address, from Curso
 	return h, err
 }
 
-func (c *Client) historyFrom(ctx context.Context, id peer.ID, account ledger.Address, from Cursor, limit int) (*History, error) {
+// historian reads an account's history from one node.
+type historian struct {
+	client  *Client
+	node    peer.ID
+	account ledger.Address
+}
+
+func (h *historian) page(ctx context.Context, from Cursor, limit int) (*History, error) {
+	c, id, account := h.client, h.node, h.account
 	var stall error
 	newest := from.before == Position{}
 	if newest && account != (ledger.Address{}) {
@@ -85,12 +92,12 @@ func (c *Client) historyFrom(ctx context.Context, id peer.ID, account ledger.Add
 		stall, from.nonce = err, a.Nonce
 	}
 	var page historyAnswer
-	if err := c.ask(ctx, id, historyProtocol, &historyRequest{account, from.before, uint32(limit)}, &page); err != nil {
+	if err := c.calls.ask(ctx, id, historyProtocol, &historyRequest{account, from.before, uint32(limit)}, &page); err != nil {
 		return nil, err
 	}
-	h := &History{Entries: make([]Entry, 0, len(page.Inclusions))}
+	found := &History{Entries: make([]Entry, 0, len(page.Inclusions))}
 	for i := range page.Inclusions {
-		e, err := c.entry(ctx, id, account, from, &page.Inclusions[i])
+		e, err := h.entry(ctx, from, &page.Inclusions[i])
 		if err != nil {
 			return nil, err
 		}
@@ -102,24 +109,25 @@ func (c *Client) historyFrom(ctx context.Context, id peer.ID, account ledger.Add
 			from.nonce, newest = e.Tx.Nonce, false
 		}
 		from.before = Position{e.Receipt.Height, e.Receipt.Index}
-		h.Entries = append(h.Entries, e)
+		found.Entries = append(found.Entries, e)
 	}
 	switch {
-	case page.More && len(h.Entries) == 0:
-		return nil, wrong("it has more of the history of %s, and gives none", account)
+	case page.More && len(found.Entries) == 0:
+		return nil, wrong("it claims to have more of the history of %s, but gives none", account)
 	case page.More:
-		h.Next = &from
+		found.Next = &from
 	case from.nonce > 0 && page.Oldest <= 1:
-		return nil, wrong("it withholds the first %d transactions of %s, and keeps all", from.nonce, account)
+		return nil, wrong("it withholds the first %d transactions of %s, but claims to keep all", from.nonce, account)
 	case page.Oldest > 1:
-		h.Oldest = page.Oldest
+		found.Oldest = page.Oldest
 	}
-	return h, stall
+	return found, stall
 }
 
-// entry verifies the next transaction that a node names in an account's history.
-func (c *Client) entry(ctx context.Context, id peer.ID, account ledger.Address, from Cursor, i *Inclusion) (Entry, error) {
-	if err := c.prove(ctx, id, i); err != nil {
+// entry verifies the next transaction that the node names in the history.
+func (h *historian) entry(ctx context.Context, from Cursor, i *Inclusion) (Entry, error) {
+	account := h.account
+	if err := h.client.prove(ctx, h.node, i); err != nil {
 		return Entry{}, err
 	}
 	r := &i.Receipt
@@ -128,14 +136,14 @@ func (c *Client) entry(ctx context.Context, id peer.ID, account ledger.Address, 
 	}
 	tx, err := ledger.UnmarshalTx(i.Tx)
 	if err != nil || !effective(&r.Result) {
-		return Entry{}, wrong("transaction %s had no effect, and is in no history", r.ID)
+		return Entry{}, wrong("transaction %s had no effect, so it belongs to no history", r.ID)
 	}
 	concerned := account == ledger.Address{} || tx.Sender.Address() == account
 	for _, e := range r.Events {
 		concerned = concerned || e.From == account || e.To == account
 	}
 	if !concerned {
-		return Entry{}, wrong("transaction %s has nothing to do with %s", r.ID, account)
+		return Entry{}, wrong("transaction %s does not concern %s", r.ID, account)
 	}
 	return Entry{*r, tx}, nil
 }

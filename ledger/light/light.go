@@ -2,10 +2,10 @@
 // default the genesis. It reads values, absence and receipts with proofs from any node, and detects and names a node
 // that lies. A node answers from its own ledger, through the interface Source.
 //
-// A client believes only what two thirds of the shards have signed. The state's root in a signed header proves
-// values. The hash of a block's data proves a transaction, and the hash of the results in the next header proves its
-// result. A node can still stay silent: the client then asks another. Or it can show an old state, but none older
-// than the heartbeat of the chain allows.
+// A client believes only what two thirds of the shards have signed. A signed header has the state's root, which proves
+// values, and the hash of its block's data, which proves transactions; the next header has the hash of their results. A
+// node can still stay silent: the client then asks another. Or it can show an old state, but none older than the
+// heartbeat of the chain allows.
 //
 // Start with New on a client and Serve on a node.
 package light
@@ -22,12 +22,12 @@ import (
 var (
 	// ErrLied reports an answer that its proofs or the protocol contradict. The error is a *Lie, or lists some.
 	ErrLied = errors.New("node lied")
-	// ErrStalled reports that the ledger stands still: no node has a block as new as the chain's heartbeat demands.
-	ErrStalled = errors.New("the ledger stands still")
+	// ErrStalled reports that no node has a block as new as the chain's heartbeat demands.
+	ErrStalled = errors.New("the ledger is stalled")
 	// ErrBehind reports that no node that answered has reached the requested height.
 	ErrBehind = errors.New("height not reached yet")
 	// ErrUnavailable reports that no node answered.
-	ErrUnavailable = errors.New("no node answers")
+	ErrUnavailable = errors.New("no answer")
 	// ErrPruned reports a height that the node has pruned.
 	ErrPruned = errors.New("no longer kept")
 	// ErrClock reports that this machine's clock is wrong.
@@ -66,11 +66,11 @@ func nodeName(id peer.ID, name string) string {
 // heartbeat is the longest pause between blocks of an idle chain. Every empty block costs each node some 95 kB of
 // writes, synced a dozen times: with one every two minutes that is 70 MB a day, where one every 10 s took 0.7 GB.
 // Only the age of the newest header depends on it: transactions and the ends of epochs do not wait for it, and nodes
-// that see why no block comes say so at once.
+// that know why no block comes report it at once.
 const heartbeat = 2 * time.Minute
 
 // Heartbeat returns the pause after which a chain with epochs of this length makes an empty block. Nodes must keep to
-// it, because clients take a longer pause for a stall.
+// it, because clients regard a longer pause as a stall.
 func Heartbeat(epoch time.Duration) time.Duration { return min(heartbeat, epoch/6) }
 
 // staleAfter is the greatest age of the latest header. A header has the time of the votes for the block before, which

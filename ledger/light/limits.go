@@ -9,7 +9,7 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// Limits of the protocols. All implementations have the same.
+// Limits of the protocols. All implementations must have the same.
 const (
 	// MaxKeys bounds the keys of one read: it fits a committee of a hundred, or a page of records.
 	MaxKeys = 128
@@ -104,7 +104,7 @@ func (l Limits) Validate() error {
 		}
 	}
 	if l.RequestsPerPeer > l.Requests || l.BytesPerPeer > l.Bytes {
-		return fmt.Errorf("limits: one for a peer is above the one for all")
+		return fmt.Errorf("limits: a limit for one peer is above the limit for all")
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (f *form) item(i *Item) {
 	f.flag("presence", &present)
 	f.bytes("value", &i.Value, maxValue)
 	if !present && len(i.Value) > 0 {
-		f.fail("a value that is absent has %d bytes", len(i.Value))
+		f.fail("an absent value has %d bytes", len(i.Value))
 	}
 	switch {
 	case !present:
@@ -152,7 +152,7 @@ func limitForm(f *form, limit *uint32, most uint32) {
 	}
 }
 
-// historyAnswer is a page. More tells that the node has more, whether or not the page is full. The node has
+// historyAnswer is a page. More means that the node has more, whether or not the page is full. The node has
 // everything from the height Oldest on.
 type historyAnswer struct {
 	Inclusions []Inclusion
@@ -223,7 +223,7 @@ func blockForm(f *form, name string, v **types.LightBlock) {
 
 func marshalBlock(b *types.LightBlock) ([]byte, error) {
 	if b == nil {
-		return nil, errors.New("there is none")
+		return nil, errors.New("it is missing")
 	}
 	pb, err := b.ToProto()
 	if err != nil {
@@ -236,13 +236,13 @@ func marshalBlock(b *types.LightBlock) ([]byte, error) {
 func unmarshalBlock(b []byte) (*types.LightBlock, error) {
 	var pb cmtproto.LightBlock
 	if err := pb.Unmarshal(b); err != nil {
-		return nil, errors.New("not the protobuf message expected")
+		return nil, errors.New("not the expected protobuf message")
 	}
 	if pb.SignedHeader == nil || pb.SignedHeader.Header == nil || pb.SignedHeader.Commit == nil || pb.ValidatorSet == nil {
 		return nil, errors.New("header, signatures or validators are missing")
 	}
 	if n := len(pb.ValidatorSet.Validators); n == 0 || n > certs.MaxMembers || n != len(pb.SignedHeader.Commit.Signatures) {
-		return nil, fmt.Errorf("%d validators with %d signatures: must be as many, 1 to %d",
+		return nil, fmt.Errorf("%d validators with %d signatures: must be equally many, 1 to %d",
 			n, len(pb.SignedHeader.Commit.Signatures), certs.MaxMembers)
 	}
 	lb, err := types.LightBlockFromProto(&pb)
@@ -252,7 +252,7 @@ func unmarshalBlock(b []byte) (*types.LightBlock, error) {
 	seen := make(map[string]bool, len(lb.ValidatorSet.Validators))
 	for _, v := range lb.ValidatorSet.Validators {
 		if _, ok := v.PubKey.(ed25519.PubKey); !ok || v.VotingPower <= 0 || seen[string(v.Address)] {
-			return nil, errors.New("a validator has no power, no Ed25519 key, or comes twice")
+			return nil, errors.New("a validator has no power or no Ed25519 key, or appears twice")
 		}
 		seen[string(v.Address)] = true
 	}
@@ -261,7 +261,7 @@ func unmarshalBlock(b []byte) (*types.LightBlock, error) {
 
 func marshalHeader(h *types.Header) ([]byte, error) {
 	if h == nil {
-		return nil, errors.New("there is none")
+		return nil, errors.New("it is missing")
 	}
 	return h.ToProto().Marshal()
 }
@@ -269,7 +269,7 @@ func marshalHeader(h *types.Header) ([]byte, error) {
 func unmarshalHeader(b []byte) (*types.Header, error) {
 	var pb cmtproto.Header
 	if err := pb.Unmarshal(b); err != nil {
-		return nil, errors.New("not the protobuf message expected")
+		return nil, errors.New("not the expected protobuf message")
 	}
 	h, err := types.HeaderFromProto(&pb)
 	if err != nil {

@@ -44,11 +44,11 @@ const (
 var errMismatch = errors.New("objects are withheld or made up")
 
 // Objects lists all objects that an account owns. Each record is proven, and the account's counts prove that none is
-// missing. An account that changes all the time gives ErrChanging. If the ledger stands still, the list comes with a
+// missing. An account that changes all the time gives ErrChanging. If the ledger is stalled, the list comes with a
 // *Stall.
 func (c *Client) Objects(ctx context.Context, owner ledger.Address) (*Owned, error) {
 	owned, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*Owned, error) {
-		return c.objectsFrom(ctx, id, owner)
+		return (&lister{c, id, owner}).list(ctx)
 	})
 	if owned == nil {
 		return nil, fmt.Errorf("list objects of %s: %w", owner, err)
@@ -56,11 +56,18 @@ func (c *Client) Objects(ctx context.Context, owner ledger.Address) (*Owned, err
 	return owned, err
 }
 
-// objectsFrom lists the objects that one node names.
-func (c *Client) objectsFrom(ctx context.Context, id peer.ID, owner ledger.Address) (*Owned, error) {
+// lister lists an account's objects as one node names them.
+type lister struct {
+	client *Client
+	node   peer.ID
+	owner  ledger.Address
+}
+
+// list makes a few attempts to list the objects.
+func (l *lister) list(ctx context.Context) (*Owned, error) {
 	wrongs := 0
 	for range objectTries {
-		owned, err := c.listOnce(ctx, id, owner)
+		owned, err := l.once(ctx)
 		switch {
 		case err == nil || owned != nil:
 			return owned, err
@@ -80,13 +87,14 @@ func (c *Client) objectsFrom(ctx context.Context, id peer.ID, owner ledger.Addre
 	return nil, ErrChanging
 }
 
-// listOnce reads the account, the names and the records. A list comes with nil or a *Stall.
-func (c *Client) listOnce(ctx context.Context, id peer.ID, owner ledger.Address) (*Owned, error) {
-	v, stall := c.readFrom(ctx, id, c.lowest(), [][]byte{ledger.KeyAccount(owner)})
+// once reads the account, the names and the records. A list comes with nil or a *Stall.
+func (l *lister) once(ctx context.Context) (*Owned, error) {
+	c := l.client
+	v, stall := c.readFrom(ctx, l.node, c.lowest(), [][]byte{ledger.KeyAccount(l.owner)})
 	if v == nil {
 		return nil, stall
 	}
-	account, err := ledger.ReadAccount(v, owner)
+	account, err := ledger.ReadAccount(v, l.owner)
 	if err != nil {
 		return nil, err
 	}
@@ -94,19 +102,19 @@ func (c *Client) listOnce(ctx context.Context, id peer.ID, owner ledger.Address)
 	count := int(account.Storages) + int(account.Blobs)
 	for found, after := 0, (ledger.ObjectID{}); ; {
 		var page objectsAnswer
-		if err := c.ask(ctx, id, objectsProtocol, &objectsRequest{owner, after, MaxObjects}, &page); err != nil {
+		if err := c.calls.ask(ctx, l.node, objectsProtocol, &objectsRequest{l.owner, after, MaxObjects}, &page); err != nil {
 			return nil, err
 		}
 		for _, o := range page.Objects {
 			if string(o.ID[:]) <= string(after[:]) {
-				return nil, wrong("objects of %s are not in order", owner)
+				return nil, wrong("objects of %s are not in order", l.owner)
 			}
 			after = o.ID
 		}
 		if found += len(page.Objects); found > count {
-			return nil, c.mismatch(ctx, id, owner, account, "the node names more")
+			return nil, l.mismatch(ctx, account, "but the node names more")
 		}
-		if err := c.records(ctx, id, owner, v.Height, page.Objects, owned); err != nil {
+		if err := l.records(ctx, v.Height, page.Objects, owned); err != nil {
 			return nil, err
 		}
 		if len(page.Objects) < MaxObjects {
@@ -114,41 +122,41 @@ func (c *Client) listOnce(ctx context.Context, id peer.ID, owner ledger.Address)
 		}
 	}
 	if len(owned.Storages) != int(account.Storages) || len(owned.Blobs) != int(account.Blobs) {
-		return nil, c.mismatch(ctx, id, owner, account, fmt.Sprintf("the node shows %d and %d", len(owned.Storages), len(owned.Blobs)))
+		return nil, l.mismatch(ctx, account, fmt.Sprintf("but the node shows %d and %d", len(owned.Storages), len(owned.Blobs)))
 	}
 	return owned, stall
 }
 
 // mismatch returns the error for a list that does not match the account; ErrChanging if the account has changed.
-func (c *Client) mismatch(ctx context.Context, id peer.ID, owner ledger.Address, before ledger.Account, what string) error {
-	v, err := c.readFrom(ctx, id, c.lowest(), [][]byte{ledger.KeyAccount(owner)})
-	if !stood(err) {
+func (l *lister) mismatch(ctx context.Context, before ledger.Account, what string) error {
+	v, err := l.client.readFrom(ctx, l.node, l.client.lowest(), [][]byte{ledger.KeyAccount(l.owner)})
+	if !answered(err) {
 		return err
 	}
-	now, err := ledger.ReadAccount(v, owner)
+	now, err := ledger.ReadAccount(v, l.owner)
 	if err != nil {
 		return err
 	}
 	if now != before {
 		return ErrChanging
 	}
-	return fmt.Errorf("%w: %s owns %d storage resources and %d blobs, %s", errMismatch, owner, now.Storages, now.Blobs, what)
+	return fmt.Errorf("%w: %s owns %d storage resources and %d blobs, %s", errMismatch, l.owner, now.Storages, now.Blobs, what)
 }
 
-// records reads the named objects and adds those of the owner. The account must be unchanged.
-func (c *Client) records(ctx context.Context, id peer.ID, owner ledger.Address, height uint64, names []Object, owned *Owned) error {
+// records reads the named objects and adds the owner's. The account must be unchanged.
+func (l *lister) records(ctx context.Context, height uint64, names []Object, owned *Owned) error {
 	for len(names) > 0 {
 		some := names[:min(len(names), MaxKeys-1)]
 		names = names[len(some):]
-		keys := [][]byte{ledger.KeyAccount(owner)}
+		keys := [][]byte{ledger.KeyAccount(l.owner)}
 		for _, o := range some {
 			keys = append(keys, o.key())
 		}
-		v, err := c.readFrom(ctx, id, height, keys)
-		if !stood(err) {
+		v, err := l.client.readFrom(ctx, l.node, height, keys)
+		if !answered(err) {
 			return err
 		}
-		account, err := ledger.ReadAccount(v, owner)
+		account, err := ledger.ReadAccount(v, l.owner)
 		if err != nil {
 			return err
 		}
@@ -156,7 +164,7 @@ func (c *Client) records(ctx context.Context, id peer.ID, owner ledger.Address, 
 			return ErrChanging
 		}
 		for _, o := range some {
-			if err := owned.add(v, owner, o); err != nil {
+			if err := owned.add(v, l.owner, o); err != nil {
 				return err
 			}
 		}
@@ -164,7 +172,7 @@ func (c *Client) records(ctx context.Context, id peer.ID, owner ledger.Address, 
 	return nil
 }
 
-// add adds a record that v has, if it is the owner's.
+// add adds a record from v if it belongs to the owner.
 func (o *Owned) add(v *View, owner ledger.Address, name Object) error {
 	if name.Blob {
 		b, err := ledger.ReadBlob(v, name.ID)

@@ -31,14 +31,14 @@ func (v *View) Get(key []byte) ([]byte, error) {
 }
 
 // Get reads keys of the state, at most MaxKeys, all at one height. The height is at least atLeast, and never below
-// one that this client has seen. The state is not older than the chain's heartbeat allows; if the ledger stands
-// still, it is the last state, and a *Stall comes with it.
+// one that this client has seen. The state is not older than the chain's heartbeat allows; if the ledger is
+// stalled, it is the last state, and a *Stall comes with it.
 func (c *Client) Get(ctx context.Context, atLeast uint64, keys ...[]byte) (*View, error) {
 	return c.get(ctx, c.cfg.Hasty, atLeast, keys)
 }
 
-// Peek is Get for callers that can do without the newest state: it does not wait for the next block of a ledger that
-// stands still, or that is about to go on.
+// Peek is Get for callers that can do without the newest state: it does not wait for the next block of a ledger that is
+// stalled or about to resume.
 func (c *Client) Peek(ctx context.Context, keys ...[]byte) (*View, error) {
 	return c.get(ctx, true, 0, keys)
 }
@@ -61,7 +61,7 @@ func (c *Client) get(ctx context.Context, hasty bool, atLeast uint64, keys [][]b
 // readFrom reads keys from one node and verifies the whole answer.
 func (c *Client) readFrom(ctx context.Context, id peer.ID, atLeast uint64, keys [][]byte) (*View, error) {
 	var answer readAnswer
-	if err := c.ask(ctx, id, readProtocol, &readRequest{atLeast, keys}, &answer); err != nil {
+	if err := c.calls.ask(ctx, id, readProtocol, &readRequest{atLeast, keys}, &answer); err != nil {
 		return nil, err
 	}
 	switch b := answer.Block; {
@@ -103,8 +103,8 @@ func read[T any](ctx context.Context, c *Client, key []byte, parse func(ledger.R
 	return value, stall
 }
 
-// Account reads an account; one never paid is zero. If the ledger stands still, this method and those below return
-// the last value, and a *Stall.
+// Account reads an account; one never paid is zero. If the ledger is stalled, this method and those below return the
+// last value and a *Stall.
 func (c *Client) Account(ctx context.Context, a ledger.Address) (ledger.Account, error) {
 	return read(ctx, c, ledger.KeyAccount(a), func(r ledger.Reader) (ledger.Account, error) { return ledger.ReadAccount(r, a) })
 }
@@ -144,5 +144,5 @@ func (c *Client) Supply(ctx context.Context) (ledger.Supply, error) {
 	return read(ctx, c, ledger.KeySupply(), ledger.ReadSupply)
 }
 
-// stood reports whether err is nil or only a stall.
-func stood(err error) bool { return err == nil || errors.Is(err, ErrStalled) }
+// answered reports whether a value came with err: it is nil, or only a stall.
+func answered(err error) bool { return err == nil || errors.Is(err, ErrStalled) }

@@ -25,11 +25,12 @@ func (c *Client) prove(ctx context.Context, from peer.ID, i *Inclusion) error {
 	r, h, next := &i.Receipt, i.Header, i.Next
 	switch {
 	case ledger.HashTx(i.Tx) != r.ID:
-		return wrong("the receipt of transaction %s came with another transaction", r.ID)
+		return wrong("the receipt of transaction %s came with a different transaction", r.ID)
 	case h.ValidateBasic() != nil:
 		return wrong("the header of the block of transaction %s is malformed", r.ID)
 	case r.Height != uint64(h.Height) || r.Time != h.Time.UnixNano():
-		return wrong("the receipt of transaction %s says height %d, its block is %d, or the times differ", r.ID, r.Height, h.Height)
+		return wrong("the receipt of transaction %s names height %d and time %d, but its block has height %d and time %d", r.ID,
+			r.Height, r.Time, h.Height, h.Time.UnixNano())
 	case next.Height != h.Height+1 || len(h.Hash()) == 0 || string(next.LastBlockID.Hash) != string(h.Hash()):
 		return wrong("block %d does not follow block %d, in which transaction %s should be", next.Height, h.Height, r.ID)
 	}
@@ -45,7 +46,7 @@ func (c *Client) prove(ctx context.Context, from peer.ID, i *Inclusion) error {
 		return wrong("the result of transaction %s: %w", r.ID, err)
 	}
 	if err := i.path(i.InNext, next.LastResultsHash, result); err != nil {
-		return wrong("the result of transaction %s is another: %w", r.ID, err)
+		return wrong("the result of transaction %s is not the agreed one: %w", r.ID, err)
 	}
 	return nil
 }
@@ -55,18 +56,18 @@ func (i *Inclusion) path(aunts [][]byte, root, leaf []byte) error {
 	sum := sha256.Sum256(append([]byte{0}, leaf...)) // a zero byte precedes a leaf
 	p := cmtmerkle.Proof{Total: i.Total, Index: int64(i.Receipt.Index), LeafHash: sum[:], Aunts: aunts}
 	if len(root) == 0 {
-		return fmt.Errorf("the header has no hash of them")
+		return errors.New("the header has no hash")
 	}
 	return p.Verify(root, leaf)
 }
 
-// effective reports whether a transaction was paid for, and does not only stand in a block. The same transaction may
-// stand in another block with effect.
+// effective reports whether a transaction was paid for. Without effect it is only included in a block, and another
+// block may include it with effect.
 func effective(r *ledger.Result) bool { return r.Code == ledger.CodeOK || r.Op >= 0 || r.Fee > 0 }
 
-// Receipt asks for the receipt of a transaction. If nodes with more than a third of the shards say that there is
-// none, and no node has one, the error wraps ledger.ErrNotFound: not all of them lie. It wraps ErrPending, too,
-// because the transaction may still be committed until it expires. With fewer answers it wraps ErrPending alone.
+// Receipt asks for the receipt of a transaction. If no node has one, and nodes with more than a third of the shards say
+// so, the error wraps ledger.ErrNotFound: not all of them lie. It wraps ErrPending, too, because the transaction may
+// still be committed until it expires. With fewer answers it wraps ErrPending alone.
 func (c *Client) Receipt(ctx context.Context, id ledger.TxID) (ledger.Receipt, error) {
 	i, err := c.inclusion(ctx, id)
 	if err != nil {
@@ -94,33 +95,33 @@ func (c *Client) inclusion(ctx context.Context, id ledger.TxID) (*Inclusion, err
 	return i, nil
 }
 
-// Transaction returns a committed transaction and its receipt. Errors are those of Receipt.
+// Transaction returns a committed transaction and its receipt, with the same errors as Receipt.
 func (c *Client) Transaction(ctx context.Context, id ledger.TxID) (*Entry, error) {
 	i, err := c.inclusion(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	tx, err := ledger.UnmarshalTx(i.Tx)
-	if err != nil { // not expected: it is in a signed block, with effect
+	if err != nil { // cannot happen: a signed block has it, with effect
 		return nil, fmt.Errorf("look up transaction %s: %w", id, err)
 	}
 	return &Entry{i.Receipt, tx}, nil
 }
 
-// receiptFrom requests a receipt from one node, by any of the requests that are answered by one.
+// receiptFrom sends one node a request that is answered with a receipt.
 func (c *Client) receiptFrom(ctx context.Context, node peer.ID, protocol string, id ledger.TxID, m message) (*Inclusion, error) {
 	i := new(Inclusion)
-	if err := c.ask(ctx, node, protocol, m, i); err != nil {
+	if err := c.calls.ask(ctx, node, protocol, m, i); err != nil {
 		return nil, err
 	}
 	if i.Receipt.ID != id {
-		return nil, wrong("asked for transaction %s it gave transaction %s", id, i.Receipt.ID)
+		return nil, wrong("asked for transaction %s, it gave transaction %s", id, i.Receipt.ID)
 	}
 	if err := c.prove(ctx, node, i); err != nil {
 		return nil, err
 	}
 	if !effective(&i.Receipt.Result) {
-		return nil, fmt.Errorf("%w: it is in block %d without effect: %s", ErrPending, i.Receipt.Height, i.Receipt.Code)
+		return nil, fmt.Errorf("%w: block %d includes it without effect: %s", ErrPending, i.Receipt.Height, i.Receipt.Code)
 	}
 	return i, nil
 }

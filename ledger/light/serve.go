@@ -16,9 +16,8 @@ type endpoint struct {
 	request func() request
 }
 
-// request is a message that a Source answers. Optional methods cost and weight tell that it may need less memory, or
-// counts as more than one request.
-// methods cost and weight.
+// request is a message that a Source answers. It may have a method cost, if its answer needs less memory than the
+// endpoint's limit, and a method weight, if it counts as more than one request.
 type request interface {
 	message
 	answer(ctx context.Context, s Source) (message, error)
@@ -84,7 +83,7 @@ func (m *submitRequest) answer(ctx context.Context, s Source) (message, error) {
 		return nil, err
 	}
 	answer, err := receipt(ctx, s, ledger.HashTx(m.Tx), receiptWait)
-	if err != nil && !errors.Is(err, ErrPending) { // the transaction is taken, whatever is wrong
+	if err != nil && !errors.Is(err, ErrPending) { // the transaction has been accepted all the same
 		return nil, fmt.Errorf("%w: %w", ErrPending, err)
 	}
 	return answer, err
@@ -106,7 +105,7 @@ const lookTime = 200 * time.Millisecond
 // troubleTime is the wait for a receipt after which the node checks whether the ledger moves at all.
 const troubleTime = time.Second
 
-// receipt waits for a receipt, unless the ledger stands still.
+// receipt waits for a receipt, unless the ledger is stalled.
 func receipt(ctx context.Context, s Source, id ledger.TxID, wait time.Duration) (message, error) {
 	for wait > 0 {
 		some := min(wait, troubleTime)

@@ -13,7 +13,7 @@ import (
 func (c *Client) Snapshots(ctx context.Context, node peer.ID) ([]Snapshot, error) {
 	r := judge(ctx, c, node, func(ctx context.Context, node peer.ID) ([]Snapshot, error) {
 		var answer snapshotsAnswer
-		err := c.ask(ctx, node, snapshotsProtocol, new(snapshotsRequest), &answer)
+		err := c.calls.ask(ctx, node, snapshotsProtocol, new(snapshotsRequest), &answer)
 		return answer.Snapshots, err
 	})
 	if r.err != nil {
@@ -26,7 +26,7 @@ func (c *Client) Snapshots(ctx context.Context, node peer.ID) ([]Snapshot, error
 func (c *Client) SnapshotPart(ctx context.Context, node peer.ID, height uint64, part uint32) ([]byte, error) {
 	r := judge(ctx, c, node, func(ctx context.Context, node peer.ID) ([]byte, error) {
 		var answer partAnswer
-		err := c.ask(ctx, node, partProtocol, &partRequest{height, part}, &answer)
+		err := c.calls.ask(ctx, node, partProtocol, &partRequest{height, part}, &answer)
 		return answer.Bytes, err
 	})
 	if r.err != nil {

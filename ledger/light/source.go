@@ -13,13 +13,14 @@ import (
 )
 
 // Source is a node's ledger, as served to clients. Its methods are called concurrently and return soon after their
-// context has ended. They return errors that wrap those named here, ErrUnavailable if the node is not ready, or the
-// context's error. Other errors go only to the node's own log.
+// context has ended. Errors wrap those named here, ErrUnavailable if the node is not ready, or the context's error.
+// Other errors go only to the node's own log. Together it has nine methods, one for each protocol and Trouble: a node
+// answers all protocols or none.
 type Source interface {
 	Blocks
 	States
 	Snapshots
-	// Trouble explains, for people, why this node believes that the ledger stands still; empty if it does not.
+	// Trouble explains, for people, why this node considers the ledger stalled; empty if it does not.
 	Trouble() string
 }
 
@@ -32,10 +33,10 @@ type Blocks interface {
 	LightBlock(ctx context.Context, height uint64) (*types.LightBlock, error)
 	// Submit queues a transaction for a block. It also succeeds if the node has it already, queued or committed.
 	//   *ledger.OpError  it is refused
-	//   ErrBusy          too many wait
+	//   ErrBusy          too many are waiting
 	Submit(ctx context.Context, tx []byte) error
 	// Receipt waits until a transaction is committed with effect and the next header is signed.
-	//   ctx.Err()  that did not happen in time
+	//   ctx.Err()  it did not happen in time
 	//   ErrPruned  it did, but the block has been pruned
 	Receipt(ctx context.Context, id ledger.TxID) (*Inclusion, error)
 	// History returns the committed transactions that concern an account: those it sent and those with an event from
@@ -88,7 +89,7 @@ type Position struct {
 // Inclusion is a committed transaction with its receipt and their proofs.
 type Inclusion struct {
 	Tx      []byte            // binary form
-	Receipt ledger.Receipt    //
+	Receipt ledger.Receipt    // of Tx
 	Header  *types.Header     // of the block it is in; its data hash has the transaction
 	Next    *types.LightBlock // the next block: it has Header's hash and the results' hash
 	Total   int64             // transactions in the block
@@ -100,7 +101,7 @@ type Inclusion struct {
 func Include(block *types.Block, results []*abci.ExecTxResult, next *types.LightBlock, receipt ledger.Receipt) (*Inclusion, error) {
 	i := int(receipt.Index)
 	if i >= len(block.Txs) || len(results) != len(block.Txs) {
-		return nil, errors.New("prove receipt: block, results and receipt do not belong together")
+		return nil, errors.New("prove receipt: block, results and receipt do not match")
 	}
 	return &Inclusion{
 		Tx: block.Txs[i], Receipt: receipt, Header: &block.Header, Next: next, Total: int64(len(results)),

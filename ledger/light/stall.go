@@ -10,7 +10,7 @@ import (
 	"walrus/internal/pause"
 )
 
-// Stall reports since when the ledger has stood still, by the newest block of any node that answered. It wraps
+// Stall reports for how long the ledger has been stalled, by the newest block of any node that answered. It wraps
 // ErrStalled.
 type Stall struct {
 	Height uint64    // of the newest block
@@ -21,25 +21,25 @@ type Stall struct {
 
 // Error describes the error for people.
 func (s *Stall) Error() string {
-	reason := "no node says why"
+	reason := "no node knows why"
 	if s.Reason != "" {
 		reason = s.Node + " says: " + s.Reason
 	}
-	return fmt.Sprintf("%v since %s at height %d (%v ago by this machine's clock): %s", ErrStalled,
-		s.Time.UTC().Format(time.DateTime+" UTC"), s.Height, time.Since(s.Time).Round(time.Second), reason)
+	return fmt.Sprintf("the ledger has been stalled for %s at height %d (last block %s): %s",
+		DurationText(time.Since(s.Time)), s.Height, s.Time.UTC().Format(time.DateTime+" UTC"), reason)
 }
 
 // Unwrap makes errors.Is(err, ErrStalled) true.
 func (s *Stall) Unwrap() error { return ErrStalled }
 
-// stallMemory: after all nodes were found stalled, they need not all be asked again for this long.
+// stallMemory: for this long after all nodes were found stalled, one stalled answer is enough.
 const stallMemory = 5 * time.Second
 
 const (
-	// firstBlock bounds the time in which just started nodes make a block: they open their ledger and find each
+	// firstBlock bounds the time that nodes need after their start to make a block: they open their ledger, find each
 	// other, and do not wait for the heartbeat if the newest block is older.
 	firstBlock = 13 * time.Second
-	// stallPoll is the pause between looks for that block.
+	// stallPoll is the pause between checks for that block.
 	stallPoll = 250 * time.Millisecond
 )
 
@@ -53,8 +53,8 @@ type stallMark struct {
 	since   time.Time // when that stall was first seen; guarded by mu
 }
 
-// wait pauses and returns true if err is a stall that no node explains: ask again then. patience after the stall at
-// that height was first seen it returns false.
+// wait pauses and returns true if err is a stall that no node explains: ask again then. It returns false for any other
+// error, and once the stall at that height was first seen longer than patience ago.
 func (m *stallMark) wait(ctx context.Context, err error, patience time.Duration) bool {
 	var s *Stall
 	if !errors.As(err, &s) || s.Reason != "" {
@@ -79,7 +79,7 @@ func (m *stallMark) remember(err error) {
 	m.height, m.seen = s.Height, time.Now()
 }
 
-// known reports whether a moment ago all nodes were found at this height or below.
+// known reports whether all nodes were found stalled at this height or below within stallMemory.
 func (m *stallMark) known(s *Stall) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

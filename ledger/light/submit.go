@@ -22,7 +22,7 @@ const (
 	heldUpPatience = 2 * time.Second
 	// submitPause is the pause between rounds.
 	submitPause = 300 * time.Millisecond
-	// busyTime bounds how long all nodes may be busy, and downTime how long out of reach, before it is an error.
+	// busyTime and downTime bound how long all nodes may be busy or out of reach before Submit fails.
 	busyTime = 30 * time.Second
 	downTime = 5 * time.Second
 	// nonceLook is the pause between checks whether the nonce of a submitted transaction has been used. If another
@@ -33,14 +33,14 @@ const (
 )
 
 // errNonceUsed ends the wait for a transaction whose nonce has been used.
-var errNonceUsed = errors.New("its nonce is used")
+var errNonceUsed = errors.New("its nonce has been used")
 
 // Submit submits a transaction until its receipt is proven, and returns the receipt, whatever the transaction's
 // result. All later readings of this client include its effects. Errors:
 //   - *ledger.OpError: several nodes, or all that answer, have refused it, and it is in no block. With ledger.CodeNonce
 //     the account has used the nonce, and no node shows for which transaction: look in its history.
 //   - ErrPending, wrapped: a node may have it, but its fate is unknown, because ctx ended, no node can be reached any
-//     more, or the ledger stands still (ErrStalled). It may be submitted again, and takes effect once.
+//     more, or the ledger is stalled (ErrStalled). It may be submitted again, and takes effect once.
 //   - any other: no node has it.
 func (c *Client) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, error) {
 	if err := tx.Validate(); err != nil {
@@ -60,7 +60,7 @@ func (c *Client) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, err
 			return i.Receipt, nil
 		}
 		err = s.judge(ctx, err)
-		if errors.Is(context.Cause(ctx), errNonceUsed) { // this takes precedence over what it broke off
+		if errors.Is(context.Cause(ctx), errNonceUsed) { // err is only the round that this broke off
 			err = s.overtaken()
 		}
 		if err != nil {
@@ -88,7 +88,7 @@ func (s *submission) watchNonce(ctx context.Context, cancel context.CancelCauseF
 // overtaken returns the error for a used nonce, most likely used by another transaction.
 func (s *submission) overtaken() error {
 	return &ledger.OpError{Code: ledger.CodeNonce, Op: -1, Text: fmt.Sprintf(
-		"transaction %s: nonce %d of account %s is used: look in its history whether by this one", s.id, s.tx.Nonce, s.tx.Sender.Address())}
+		"transaction %s: nonce %d of account %s has been used: check its history for whether this transaction used it", s.id, s.tx.Nonce, s.tx.Sender.Address())}
 }
 
 // submission is a transaction being submitted.
@@ -187,7 +187,7 @@ func (s *submission) stillPending(ctx context.Context) error {
 		return nil
 	}
 	return &ledger.OpError{Code: ledger.CodeExpired, Op: -1, Text: fmt.Sprintf(
-		"transaction %s expired at height %d without getting into a block: sign it anew", s.id, s.tx.Expiry)}
+		"transaction %s expired at height %d without getting into a block: sign it again", s.id, s.tx.Expiry)}
 }
 
 // unknown returns the error for a transaction whose fate is unknown, because of err or of what waiting nodes said.
@@ -202,5 +202,5 @@ func (s *submission) unknown(err error) error {
 	if err != nil {
 		why = append(why, err)
 	}
-	return fmt.Errorf("transaction %s is handed over, but %w", s.id, why)
+	return fmt.Errorf("transaction %s was submitted: %w", s.id, why)
 }

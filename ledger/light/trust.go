@@ -16,8 +16,8 @@ import (
 	"walrus/ledger"
 )
 
-// trustingPeriod limits the time for which validators are believed: practically for ever. The genesis' validators do
-// not change, so none can withdraw the stake that it would lose by lying.
+// trustingPeriod limits the time for which validators are believed: practically forever. The genesis' validators do not
+// change, so none can withdraw the stake that it would lose by lying.
 const trustingPeriod = math.MaxInt64 / 2 * time.Nanosecond
 
 const (
@@ -35,9 +35,10 @@ type trust struct {
 	anyClock bool             // constant: blocks may be ahead of now
 	now      func() time.Time // this machine's clock, for comparisons with others'; time.Now except in tests
 
-	mu     sync.Mutex
-	blocks []*types.LightBlock // guarded by mu; ascending by height, the genesis first
-	recent [recentHeaders]struct {
+	mu      sync.Mutex
+	pending *Checkpoint         // guarded by mu; to be fetched and trusted before the first block is verified; nil if none
+	blocks  []*types.LightBlock // guarded by mu; ascending by height, the genesis first
+	recent  [recentHeaders]struct {
 		height int64
 		hash   [32]byte
 	} // guarded by mu; by height modulo recentHeaders
@@ -53,7 +54,7 @@ func newTrust(g *ledger.Genesis) (*trust, error) {
 			continue
 		}
 		if keys[m.Consensus] || len(m.Shards) == 0 {
-			return nil, fmt.Errorf("%w: member %d has no shard, or another's consensus key", ledger.ErrGenesis, i)
+			return nil, fmt.Errorf("%w: member %d has no shard, or the consensus key of another member", ledger.ErrGenesis, i)
 		}
 		keys[m.Consensus] = true
 		list = append(list, types.NewValidator(ed25519.PubKey(m.Consensus[:]), int64(len(m.Shards))))
@@ -76,9 +77,12 @@ func newTrust(g *ledger.Genesis) (*trust, error) {
 // fetchBlock fetches a block at a height, unverified.
 type fetchBlock func(ctx context.Context, height int64) (*types.LightBlock, error)
 
-// verify checks that two thirds of the true validators have signed b. If most of them differ from those of the
-// trusted block, it fetches blocks in between. Errors come from fetch, wrap ErrClock, or are a falsehood.
+// verify checks that two thirds of the true validators have signed b. If most of them differ from the trusted
+// block's validators, it fetches blocks in between. Errors come from fetch, wrap ErrClock, or are a falsehood.
 func (t *trust) verify(ctx context.Context, b *types.LightBlock, fetch fetchBlock) error {
+	if err := t.begin(ctx, fetch); err != nil {
+		return err
+	}
 	if err := t.check(b); err != nil {
 		return err
 	}
@@ -91,16 +95,37 @@ func (t *trust) verify(ctx context.Context, b *types.LightBlock, fetch fetchBloc
 		return err
 	}
 	if ahead := b.Time.Sub(now); ahead > clockSkew && !t.anyClock {
-		return fmt.Errorf("%w: block %d is %v ahead of this machine's: set it", ErrClock, b.Height, ahead.Round(time.Second))
+		return fmt.Errorf("%w: block %d is %v ahead of this machine: set its clock", ErrClock, b.Height, ahead.Round(time.Second))
 	}
 	t.add(b, false)
+	return nil
+}
+
+// begin fetches and trusts the checkpoint, once.
+func (t *trust) begin(ctx context.Context, fetch fetchBlock) error {
+	t.mu.Lock()
+	at := t.pending
+	t.mu.Unlock()
+	if at == nil {
+		return nil
+	}
+	b, err := fetch(ctx, int64(at.Height))
+	if err != nil {
+		return err
+	}
+	if err := t.checkpoint(b, at.Hash); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending = nil
 	return nil
 }
 
 // check validates b by itself, without its signatures.
 func (t *trust) check(b *types.LightBlock) error {
 	if b.ChainID != t.chainID {
-		return wrong("block %d is of the chain %.60q, not %q", b.Height, b.ChainID, t.chainID)
+		return wrong("block %d belongs to chain %.60q, not %q", b.Height, b.ChainID, t.chainID)
 	}
 	if err := b.ValidateBasic(t.chainID); err != nil {
 		return falsehood{err}
@@ -123,7 +148,7 @@ func (t *trust) base(b *types.LightBlock) (base *types.LightBlock, known bool, e
 		if r.hash == [32]byte(b.Hash()) {
 			return nil, true, nil
 		}
-		return nil, false, wrong("block %d is %s, but one with hash %x is signed", b.Height, b.Hash(), r.hash)
+		return nil, false, wrong("block %d has hash %s, but the signed one has hash %x", b.Height, b.Hash(), r.hash)
 	}
 	for _, have := range t.blocks {
 		if have.Height < b.Height {
@@ -165,7 +190,7 @@ func (t *trust) reach(ctx context.Context, base, b *types.LightBlock, now time.T
 			return wrong("block %d does not follow from block %d: %w", next.Height, base.Height, err)
 		}
 	}
-	return wrong("block %d does not follow from a trusted one in %d steps", b.Height, maxBisections)
+	return wrong("block %d does not follow from a trusted block in %d steps", b.Height, maxBisections)
 }
 
 // add remembers a verified block. Blocks that stay are starting points; of the others only the latest is kept.
@@ -199,7 +224,7 @@ func (t *trust) checkpoint(b *types.LightBlock, hash [32]byte) error {
 		return err
 	}
 	if [32]byte(b.Hash()) != hash {
-		return wrong("block %d has the hash %s, the checkpoint %x", b.Height, b.Hash(), hash)
+		return wrong("block %d has hash %s, but the checkpoint has %x", b.Height, b.Hash(), hash)
 	}
 	t.add(b, true)
 	return nil

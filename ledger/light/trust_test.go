@@ -191,7 +191,7 @@ func TestNoNodes(t *testing.T) {
 	}
 	connects := 0
 	c = w.asking(t, dead)
-	c.cfg.Connect = func(context.Context, ID) error { connects++; return errors.New("not\nfound") }
+	c.calls.connect = func(context.Context, ID) error { connects++; return errors.New("not\nfound") }
 	if _, err := c.Account(limited(t), alice); !errors.Is(err, ErrUnavailable) || connects != 1 || !contains(err.Error(), "not found") {
 		t.Errorf("%d connects, %v", connects, err)
 	}

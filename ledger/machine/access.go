@@ -56,7 +56,7 @@ func declare[K comparable, V value](x *run, t *table[K, V], keys ...K) {
 	}
 }
 
-// take claims c, and waits for the last transaction that did.
+// take claims c. The transaction then waits for the last one that claimed c before.
 func (x *run) take(c *claim) {
 	if c.last == x.position {
 		return

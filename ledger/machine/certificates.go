@@ -45,7 +45,7 @@ func newCertificates(committee *certs.Committee, cache Certificates) *certificat
 	return &certificates{committee: committee, cache: cache, judged: make(map[[32]byte]*judgement)}
 }
 
-// expect has a certificate of x verified by prefetch.
+// expect makes prefetch verify a certificate of x.
 func (c *certificates) expect(raw []byte, x *run) {
 	c.expected = append(c.expected, expectation{raw, x})
 }

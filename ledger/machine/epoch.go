@@ -7,7 +7,7 @@ import (
 	"walrus/ledger"
 )
 
-// maxEpochsPerBlock bounds the epochs that one block ends after the network stood still. The next blocks end the rest.
+// maxEpochsPerBlock bounds the epochs that one block ends after the network has stalled. The next blocks end the rest.
 const maxEpochsPerBlock = 1000
 
 // maxBlockEvents: no further epoch ends in a block that has this many events. They are one record of a node's log.

@@ -7,8 +7,8 @@ import (
 	"walrus/ledger"
 )
 
-// FuzzApply applies operations made of arbitrary bytes. Whatever they do, the state stays sound, and is the same for any
-// number of workers.
+// FuzzApply applies operations made of arbitrary bytes. Whatever they do, the state stays sound, and is the same for
+// any number of workers.
 func FuzzApply(f *testing.F) {
 	alice, bob := newWallet("alice"), newWallet("bob")
 	n := funded(f, 100*ledger.WAL, alice, bob)

@@ -12,9 +12,9 @@ import (
 // MaxPending bounds the transactions of one account that wait for a block.
 const MaxPending = 256
 
-// Gate decides which transactions may wait for a block: those that would be valid in the next one, after all that wait
-// already. It does not keep transactions, only their sum for each account: about 100 bytes, and no more accounts than
-// transactions. It is safe for concurrent use.
+// Gate decides which transactions may wait for a block: those that would be valid in the next block, after all that
+// wait already. It keeps no transactions, only about 100 bytes for each account that sent some. It is safe for
+// concurrent use.
 type Gate struct {
 	limit int // constant
 
@@ -26,7 +26,7 @@ type Gate struct {
 	total   int                      // transactions that wait
 }
 
-// lane predicts a sender's account: as it will be after the waiting transactions have paid their fees and outlays.
+// lane predicts a sender's account after its waiting transactions have paid their fees and outlays.
 type lane struct {
 	account ledger.Account
 	count   int
@@ -37,8 +37,8 @@ func NewGate(limit int) *Gate {
 	return &Gate{limit: limit, waiting: make(map[ledger.Address]*lane)}
 }
 
-// Update begins anew on the state after the block of height: nothing waits. The keeper of the transactions admits them
-// again, in their order, and drops those that are refused now.
+// Update starts anew with the state after a block: nothing waits. The caller, who keeps the transactions, then admits
+// them again in their order and drops any that are refused.
 func (g *Gate) Update(s State, height uint64) error {
 	params, err := ledger.ReadParams(s.Values)
 	if err != nil {
@@ -110,8 +110,8 @@ func (g *Gate) admit(tx *ledger.Tx, size int, count bool) error {
 	return nil
 }
 
-// outlay sums up what a transaction gives away. If the gate ignored it, one person could fill the room of others for
-// nothing: move the balance to the next account, and leave transactions behind that can never pay.
+// outlay adds up the WAL that a transaction gives away. If the gate ignored it, one person could fill the gate for
+// nothing: move the balance on to the next account, and leave transactions behind that can never pay.
 func outlay(tx *ledger.Tx, sender ledger.Address) (sum ledger.Amount) {
 	for _, op := range tx.Ops {
 		amount := ledger.OpOutlay(op, sender)

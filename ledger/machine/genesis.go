@@ -8,8 +8,8 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// Genesis returns the state before the first block: parameters, first epoch, members and the accounts that have WAL. The
-// changes are to an empty state, ascending by key; the tree has them. Errors wrap ledger.ErrGenesis.
+// Genesis returns the state before the first block: parameters, first epoch, members and the accounts that have WAL.
+// The changes apply to an empty state and ascend by key; the tree includes them. Errors wrap ledger.ErrGenesis.
 func Genesis(g *ledger.Genesis) ([]Change, *merkle.Tree, error) {
 	if err := g.Validate(); err != nil {
 		return nil, nil, err

@@ -36,7 +36,8 @@ func addRecord(i *ledger.BlobInfo, b *ledger.Blob) {
 	}
 }
 
-// removeRecord undoes addRecord for a deletable record. Permanent ones only ever last longer, and are left.
+// removeRecord undoes addRecord for a deletable record. A permanent record stays counted, because its end only moves
+// later.
 func removeRecord(i *ledger.BlobInfo, b *ledger.Blob) {
 	for at := range i.Deletable {
 		if d := &i.Deletable[at]; b.Deletable && d.End == b.End {

@@ -40,8 +40,8 @@ type Block struct {
 	Txs    [][]byte // binary forms, in order
 }
 
-// Options make Apply faster. The outcome does not depend on them, if the signatures and certificates they vouch for are
-// good.
+// Options make Apply faster. The outcome does not depend on them, provided that the signatures and certificates they
+// vouch for are good.
 type Options struct {
 	Workers      int                    // goroutines at most; 0 is one for each core
 	Verified     func(ledger.TxID) bool // signatures known to be good; nil: none
@@ -65,8 +65,8 @@ type Outcome struct {
 	Tree    *merkle.Tree    // with the changes
 }
 
-// Apply runs a block. It fails only if the state cannot be read; the node must stop then. Bad transactions are no errors:
-// their results have a code.
+// Apply runs a block. It fails only if the state cannot be read or a committee is not known; then the node must stop.
+// A bad transaction is not an error: its result has a code.
 func (s State) Apply(b Block, o Options) (*Outcome, error) {
 	k, err := s.run(b, o)
 	if err != nil {

@@ -63,7 +63,7 @@ func (x *run) checkCertificate(op ledger.CertifyBlob, b *ledger.Blob) *ledger.Op
 	return nil
 }
 
-// foresee has the certificate verified before the block runs, if it fits its record.
+// foresee makes prefetch verify the certificate, if it fits its record.
 func (x *run) foresee(op ledger.CertifyBlob) {
 	k := x.block
 	cert, err := certs.UnmarshalCertificate(op.Certificate)

@@ -11,8 +11,8 @@ func (x *run) declareExtendBlob(op ledger.ExtendBlob) {
 	x.declareBlob(op.Object)
 }
 
-// extendBlob prolongs the sender's record or a shared one. The storage for it comes from a resource, or is bought by the
-// sender or the record's funds.
+// extendBlob prolongs the sender's record or a shared one. The storage for it comes from a resource, or is bought by
+// the sender or the record's funds.
 func (x *run) extendBlob(op ledger.ExtendBlob) *ledger.OpError {
 	b, refused := x.liveBlob(op.Object)
 	if refused != nil {

@@ -38,7 +38,7 @@ func (s State) Propose(b Block, maxBytes int64, o Options) ([][]byte, error) {
 // few hundred bytes only. A full block of them would take seconds.
 const maxCertificates = 512
 
-// fairShare: one sender fills at most 1/fairShare of a block before all others had theirs, whatever it pays.
+// fairShare: whatever it pays, one sender fills at most 1/fairShare of a block before all others have had their share.
 const fairShare = 4
 
 // Order arranges transactions for a block of at most maxBytes:

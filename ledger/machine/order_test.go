@@ -148,7 +148,7 @@ func TestPropose(t *testing.T) {
 		n.sign(alice, 2, transferTo(bob)).Marshal(),
 		n.sign(bob, 3, transferTo(bob)).Marshal(),
 		n.sign(bob, 0, ledger.Transfer{To: carol.address, Amount: 2 * ledger.WAL}).Marshal(), // fails but pays
-		n.sign(carol, 0, transferTo(bob)).Marshal(),                                          // has WAL by then, and comes after it
+		n.sign(carol, 0, transferTo(bob)).Marshal(),                                          // pays after that
 		forged.Marshal(),
 	}
 	before := n.Tree.Root()

@@ -111,8 +111,8 @@ func (s *scene) inWords(text string) string {
 //
 //	alice nonce=3: buy 10MiB 1 4 as=room; register room as=b blob=cat size=1000
 //
-// The arguments before the colon are what is wrong with it: nonce, expiry (both also +n or -n from what they should be),
-// fee (the same), network, by (who signs), cut (bytes off its end).
+// The arguments before the colon are what is wrong with it: nonce, expiry (both also +n or -n from what they should
+// be), fee (the same), network, by (who signs), cut (bytes off its end).
 func (s *scene) transaction(t *testing.T, line string, next map[string]uint64) []byte {
 	t.Helper()
 	head, rest, ok := strings.Cut(line, ": ")

@@ -65,8 +65,8 @@ func (k *block) executeInParallel(from, to, workers int) {
 	all.Wait()
 }
 
-// release tells the transactions waiting for i that it is done. Some of them, below to, may be ready now: release returns
-// one for the caller to run, or −1, and sends the others.
+// release tells the transactions waiting for i that it is done. Some of them, below to, may be ready now: release
+// returns one for the caller to run, or −1, and sends the others.
 func (k *block) release(i, to int, ready chan<- int) int {
 	mine := -1
 	for _, j := range k.runs[i].next {

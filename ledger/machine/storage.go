@@ -2,8 +2,8 @@ package machine
 
 import "walrus/ledger"
 
-// sellStorage takes room for bytes in each epoch of [start, end), puts the price into these epochs' pots, and returns it.
-// The epochs must be on sale. The caller collects the price.
+// sellStorage takes room for bytes in each epoch of [start, end), puts the price into these epochs' pots, and returns
+// it. The epochs must be on sale. The caller collects the price.
 func (x *run) sellStorage(bytes uint64, start, end uint32) (ledger.Amount, *ledger.OpError) {
 	p := &x.block.params
 	cost, err := p.StorageCost(bytes, end-start)

@@ -1,10 +1,10 @@
 // Package merkle implements the tree whose root stands for the ledger's whole state: a compact sparse Merkle tree
 // over keys and values, with proofs that a key has a value or none. The root depends only on the pairs, not on the
-// order of changes. Trees are immutable: a change makes a new tree that shares the unchanged parts. They are in memory
-// only, about 200 bytes a key. Start with Tree.
+// order of changes. Trees are immutable: a change makes a new tree that shares the unchanged parts. They exist only in
+// memory, at about 200 bytes per key. Start with Tree.
 //
-// A key's path is its SHA-256. It leads from the root, a bit a level, the highest bit of the first byte first, 0 to the
-// left, until a subtree has one key only: there is its leaf. With H = SHA-256 and ‖ for concatenation:
+// A key's path is its SHA-256. It leads from the root, one bit per level, the highest bit of the first byte first, 0 to
+// the left, down to the subtree that has this key only: its leaf is there. With H = SHA-256 and ‖ for concatenation:
 //
 //	empty subtree   32 zero bytes
 //	leaf            H(0x00 ‖ path ‖ H(value))
@@ -42,7 +42,7 @@ type node interface {
 	sum() *Hash
 }
 
-// inner has two keys or more below it: if one child is empty, the other is an inner, too.
+// inner has at least two keys below it: if one child is empty, the other is an inner, too.
 type inner struct {
 	hash        Hash
 	left, right node
@@ -162,7 +162,7 @@ func apply(n node, cs []change, depth, workers int) (result node, grown int) {
 	return join(left, right), more + less
 }
 
-// rebuild does apply for an empty subtree or one leaf.
+// rebuild does apply's work for an empty subtree or one leaf.
 func rebuild(n node, cs []change, depth, workers int) (result node, grown int) {
 	old, _ := n.(*leaf)
 	leaves := make([]*leaf, 0, len(cs)+1)
@@ -214,8 +214,8 @@ func build(leaves []*leaf, depth, workers int) node {
 	return join(left, right)
 }
 
-// both runs the two halves of some work, in parallel if there are workers and each half is worth one. It passes each
-// its number of workers.
+// both runs the two halves of some work, in parallel if there are workers and each half is worth one. It tells each
+// half its number of workers.
 func both(leftSize, rightSize, workers int, left, right func(workers int)) {
 	if workers < 2 || min(leftSize, rightSize) < minShare {
 		if leftSize < rightSize { // give the spare worker to the greater half

@@ -71,7 +71,7 @@ func Verify(root Hash, key, value []byte, p Proof) error {
 		h = hashLeaf(&path, &v)
 	case p.other:
 		if p.path == path {
-			return fmt.Errorf("%w: it shows the key that should be absent", ErrProof)
+			return fmt.Errorf("%w: it shows a leaf of the key that should be absent", ErrProof)
 		}
 		for depth := range p.siblings {
 			if bit(&p.path, depth) != bit(&path, depth) {
@@ -88,7 +88,7 @@ func Verify(root Hash, key, value []byte, p Proof) error {
 		}
 	}
 	if h != root {
-		return fmt.Errorf("%w: it leads to root %s instead of %s", ErrProof, h, root)
+		return fmt.Errorf("%w: it leads to root %s, not %s", ErrProof, h, root)
 	}
 	return nil
 }

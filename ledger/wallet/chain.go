@@ -18,17 +18,17 @@ type Head struct {
 
 // Chain gives a wallet access to the ledger.
 type Chain interface {
-	// Head reads the account, proven, at a height not below that of any earlier answer.
+	// Head reads the account, proven, at a height not below any earlier answer.
 	Head(ctx context.Context, a ledger.Address) (Head, error)
 	// Submit sends a transaction and waits for its receipt. Sending the same one twice does no harm. Errors:
 	//   - *ledger.OpError: it was refused and is in no known block. With ledger.CodeNonce or ledger.CodeExpired a
-	//     block may have it all the same, or have another one of that nonce: see Used
+	//     block may have it all the same, or another one with that nonce: see Used
 	//   - ErrUnknown, or the error of ctx, wrapped: it may be in a block, or still get into one
 	//   - any other: it reached no node
 	Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, error)
 	// Used returns the receipt, proven, of the transaction with which the account used a nonce. Call it if a nonce
-	// turns out to be used, by this transaction or another. That this one has no receipt could not be proven, and a
-	// caller that believed it would pay twice. ledger.ErrNotFound if no node keeps the receipt any more.
+	// turns out to be used, by this transaction or another: nothing proves that a transaction has no receipt, and a
+	// caller that took a node's word for it would pay twice. ledger.ErrNotFound if no node keeps the receipt any more.
 	Used(ctx context.Context, a ledger.Address, nonce uint64) (ledger.Receipt, error)
 }
 

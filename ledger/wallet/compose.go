@@ -78,8 +78,8 @@ func (p *Payer) refresh(ctx context.Context) (Head, error) {
 	return p.head, nil
 }
 
-// draft does compose's work with a given nonce. short tells that by the cached head the balance is too low for all
-// orders, and must be read. With a fresh head it is never set.
+// draft does compose's work with a given nonce. short means that the balance in the cached head does not cover all
+// orders, so it must be read again. With a fresh head it is never set.
 func (p *Payer) draft(b *batch, head *Head, nonce uint64, fresh bool) (f *flight, short bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,7 +114,7 @@ func (p *Payer) draft(b *batch, head *Head, nonce uint64, fresh bool) (f *flight
 			continue
 		case total > balance && !fresh:
 			return nil, true
-		case total > balance && len(f.parts)+len(p.flights) > 0: // wait: others may leave more WAL than they reserve
+		case total > balance && len(f.parts)+len(p.flights) > 0: // wait: others may cost less than they reserve
 			o.short = true
 			later = append(later, o)
 			continue
@@ -147,8 +147,8 @@ func (p *Payer) putOffLocked(b *batch, orders []*order) {
 	p.queue = append(orders, p.queue...)
 }
 
-// appraise checks an order's operations by themselves, before they can spoil a shared transaction. It returns their
-// size in a transaction and their cost, as far as Cost knows it.
+// appraise checks an order's operations on their own, before they can spoil a shared transaction. It returns their size
+// in a transaction and their cost, as far as Cost knows it.
 func appraise(head *Head, ops []ledger.Op) (bytes int, cost ledger.Amount, err error) {
 	tx := ledger.Tx{Ops: ops}
 	raw := tx.Marshal()
@@ -174,11 +174,11 @@ func stale(op ledger.Op, now uint32) *ledger.OpError {
 	switch o := op.(type) {
 	case ledger.BuyStorage:
 		if o.Start < now {
-			return &ledger.OpError{Code: ledger.CodeEpoch, Text: fmt.Sprintf("storage from epoch %d: this is epoch %d", o.Start, now)}
+			return &ledger.OpError{Code: ledger.CodeEpoch, Text: fmt.Sprintf("storage from epoch %d: the current epoch is %d", o.Start, now)}
 		}
 	case ledger.CertifyBlob:
 		if c, err := certs.UnmarshalCertificate(o.Certificate); err == nil && c.Epoch < now {
-			return &ledger.OpError{Code: ledger.CodeCertificate, Text: fmt.Sprintf("a certificate of epoch %d: this is epoch %d", c.Epoch, now)}
+			return &ledger.OpError{Code: ledger.CodeCertificate, Text: fmt.Sprintf("certificate of epoch %d: the current epoch is %d", c.Epoch, now)}
 		}
 	}
 	return nil
@@ -265,5 +265,5 @@ func unknown(tx *ledger.Tx, err error) error {
 	if !errors.Is(err, ErrUnknown) {
 		err = fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	return fmt.Errorf("transaction %s: %w: look for it in the wallet's history before you try again", tx.ID(), err)
+	return fmt.Errorf("transaction %s: %w: check the wallet's history before you try again", tx.ID(), err)
 }

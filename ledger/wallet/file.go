@@ -37,7 +37,7 @@ const fileKind = "walrus-wallet-ed25519"
 // error is fs.ErrExist. The key is durable when it returns.
 func (w *Wallet) Create(path string) error {
 	var b bytes.Buffer
-	b.WriteString("# A wallet of Walrus. Whoever has the key has the WAL: keep a copy, show it to nobody.\n")
+	b.WriteString("# A Walrus wallet. The key in this file is the money: keep a copy, and show it to nobody.\n")
 	content := walletFile{fileKind, w.address.String(), hex.EncodeToString(w.key.Seed())}
 	if err := yaml.NewEncoder(&b).Encode(content); err != nil {
 		return fmt.Errorf("write wallet: %w", err)
@@ -73,7 +73,7 @@ func readFile(path string) ([]byte, error) {
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w %s: there is none: make one with walrus wallet new: %w", ErrFile, path, fs.ErrNotExist)
+		return nil, fmt.Errorf("%w %s: not found: make one with walrus wallet new: %w", ErrFile, path, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFile, err)
@@ -95,14 +95,14 @@ func readOpen(f *os.File, path string) ([]byte, error) {
 	}
 	// Windows has no such bits: it protects a user's files by other means.
 	if mode := st.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("%w %s: other users can read it (mode %04o): run chmod 600 %s", ErrFile, path, mode, path)
+		return nil, fmt.Errorf("%w %s: mode %04o lets other users read it: run chmod 600 %s", ErrFile, path, mode, path)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
 	if len(b) > maxFile {
-		return nil, fmt.Errorf("%w %s: more than %d bytes: it is no wallet", ErrFile, path, maxFile)
+		return nil, fmt.Errorf("%w %s: more than %d bytes: not a wallet", ErrFile, path, maxFile)
 	}
 	return b, nil
 }
@@ -113,14 +113,14 @@ func parse(b []byte) (ed25519.PrivateKey, error) {
 	dec.KnownFields(true)
 	var f walletFile
 	if err := dec.Decode(&f); err != nil || f.Kind != fileKind {
-		return nil, errors.New("it is no wallet")
+		return nil, errors.New("not a wallet")
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is something after the wallet")
+		return nil, errors.New("it contains more than a wallet")
 	}
 	seed, err := hex.DecodeString(f.Key)
 	if err != nil || len(seed) != ed25519.SeedSize {
-		return nil, fmt.Errorf("its key is not %d hexadecimal digits", 2*ed25519.SeedSize)
+		return nil, fmt.Errorf("its key does not have %d hexadecimal digits", 2*ed25519.SeedSize)
 	}
 	address, err := ledger.ParseAddress(f.Address)
 	if err != nil {
@@ -128,7 +128,7 @@ func parse(b []byte) (ed25519.PrivateKey, error) {
 	}
 	key := ed25519.NewKeyFromSeed(seed)
 	if FromKey(key).address != address {
-		return nil, fmt.Errorf("its key is not that of address %s", address)
+		return nil, fmt.Errorf("its key does not belong to address %s", address)
 	}
 	return key, nil
 }

@@ -60,9 +60,9 @@ func (p *Payer) Address() ledger.Address { return p.wallet.address }
 
 // Do runs operations and waits for the receipt. They go alone or share a transaction with concurrent calls, at the
 // least fee. The receipt is this call's part: its own events and costs, with operations counted from its own first.
-// Other calls do not matter: if one of theirs fails, the rest goes into a new transaction. Do retries until ctx ends.
-// Errors:
-//   - *ledger.FundsError: the account has not enough; nothing was sent
+// Other calls do not matter: if an operation of theirs fails, the rest goes into a new transaction. Do retries until
+// ctx ends. Errors:
+//   - *ledger.FundsError: the account does not have enough; nothing was sent
 //   - *ledger.OpError: the ledger refused the transaction, or it failed; if it failed, the receipt is returned as well,
 //     because the fee is paid
 //   - ErrUnknown: there was no answer; it may have taken effect, or may until it expires
@@ -209,7 +209,7 @@ const (
 // retry requeues the orders of a transaction whose nonce another one used.
 func (p *Payer) retry(ctx context.Context, b *batch, why error) {
 	p.mu.Lock()
-	b.tx = nil // these orders have no transaction in flight any more
+	b.tx = nil // these orders no longer have a transaction in flight
 	most := maxBackoff
 	if p.lost < 7 {
 		most = min(minBackoff<<p.lost, maxBackoff)
@@ -218,7 +218,7 @@ func (p *Payer) retry(ctx context.Context, b *batch, why error) {
 	lost := p.lost
 	p.mu.Unlock()
 	if !pause.For(ctx, rand.N(most)) {
-		p.settleAll(b, fmt.Errorf("others took the nonce %d times, the last time: %w: %w", lost, why, notSent(context.Cause(ctx))))
+		p.settleAll(b, fmt.Errorf("other transactions took the nonce %d times in a row, last: %w: %w", lost, why, notSent(context.Cause(ctx))))
 		return
 	}
 	p.requeue(b, func(*order) {})

@@ -28,17 +28,17 @@ const (
 type fate int
 
 const (
-	undecided fate = iota // it failed or was given up; its error tells whether it may take effect
+	undecided fate = iota // it failed or was given up; its error says whether it may still take effect
 	landed                // it has a receipt
 	refused               // it is in no known block and never will be
-	overtaken             // it never will be in a block: another one provably used its nonce, or it expired
+	overtaken             // it will never be in a block: another one provably used its nonce, or it expired
 )
 
 // fly sends a transaction until its fate is known or ctx ends.
 //
-// A nonce is used once. So nothing is done twice, provided that operations are composed again only after another
-// transaction has provably used the nonce, or the expiry has provably passed. A refusal proves nothing: a node may
-// keep the transaction and submit it later.
+// A nonce is used once. So nothing is done twice, provided that operations are composed again only when another
+// transaction has provably used the nonce, or the expiry has provably passed. A refusal proves nothing: a node may keep
+// the transaction and submit it later.
 func (p *Payer) fly(ctx context.Context, f *flight) (*ledger.Receipt, fate, error) {
 	if ctx.Err() != nil {
 		p.shared.giveBack(ctx, f.tx)
@@ -77,7 +77,7 @@ func (p *Payer) fly(ctx context.Context, f *flight) (*ledger.Receipt, fate, erro
 		}
 		// It arrived before its predecessor, or a node is behind, or has another transaction with the same nonce.
 		if !pause.For(ctx, delay/2+rand.N(delay/2)) {
-			return nil, undecided, unknown(f.tx, fmt.Errorf("%w; the last answer was: %w", context.Cause(ctx), no))
+			return nil, undecided, unknown(f.tx, fmt.Errorf("%w; last answer: %w", context.Cause(ctx), no))
 		}
 	}
 }
@@ -93,7 +93,7 @@ func failed(ctx context.Context, tx *ledger.Tx, err error) error {
 	return fmt.Errorf("send transaction %s: %w", tx.ID(), err)
 }
 
-// look finds out the fate of a transaction refused for its nonce or expiry: landed, overtaken, or still undecided.
+// look determines the fate of a transaction refused for its nonce or expiry: landed, overtaken, or still undecided.
 func (p *Payer) look(ctx context.Context, tx *ledger.Tx) (*ledger.Receipt, fate, Head, error) {
 	head, err := p.refresh(ctx)
 	if err != nil {
@@ -146,9 +146,9 @@ func (g *gap) seen(account, ours uint64) bool {
 	return true
 }
 
-// fill uses the account's next nonce for a transaction that does nothing, so that those after it get their turn. None
-// of those can be composed again without the risk of doing both. The process that took the nonce may still be faster.
-// The account's nonce shows whether fill worked.
+// fill uses the account's next nonce for a transaction that does nothing, so that the transactions after it get their
+// turn. They cannot be composed again instead, because both versions might take effect. The process that took the nonce
+// may still be faster. The account's nonce shows whether fill worked.
 func (p *Payer) fill(ctx context.Context, head *Head) {
 	ctx, cancel := context.WithTimeout(ctx, fillTime)
 	defer cancel()

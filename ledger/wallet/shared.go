@@ -18,10 +18,10 @@ import (
 const (
 	// lockPause is the longest pause between attempts to lock the file, which is held for about a millisecond.
 	lockPause = 8 * time.Millisecond
-	// lockPatience bounds the wait for the lock. A process that holds it longer is stopped; the payer does without
-	// the file.
+	// lockPatience bounds the wait for the lock. A process that holds it longer has been suspended; the payer then does
+	// without the file.
 	lockPatience = 3 * time.Second
-	// noteAge bounds the age of a note: after that, a nonce taken by another process may never be used.
+	// noteAge bounds the age of a note. After that, another process may have taken a nonce that it will never use.
 	noteAge = 15 * time.Second
 	// maxAhead bounds the distance of a noted nonce from the account's: a node holds no more transactions of one
 	// account.
@@ -34,9 +34,9 @@ const (
 var errHeld = errors.New("locked by another process")
 
 // shared hands out nonces in turn: to the transactions of one process and, through a file, to all processes of one
-// machine that use the same wallet. The file has the next nonce. It is locked while a transaction is composed, not
-// until that is in a block; the system unlocks it when a process ends. It only saves work: without it processes
-// disturb each other and still succeed.
+// machine that use the same wallet. The file has the next nonce. It is locked only while a transaction is composed, not
+// until the transaction is in a block; the system unlocks it when a process ends. The file only saves work: without it
+// processes disturb each other and still succeed.
 type shared struct {
 	path string        // empty: no file; constant
 	busy chan struct{} // holds an element during a turn
@@ -106,7 +106,7 @@ func (s *shared) lock(ctx context.Context) (*os.File, error) {
 	return nil, context.Cause(ctx)
 }
 
-// readNote reads a note; an empty one if it makes no sense, as after a process that was killed while writing.
+// readNote reads a note; an empty one if it is malformed, as when a process was killed while writing it.
 func readNote(f io.Reader) (n note) {
 	raw, err := io.ReadAll(io.LimitReader(f, maxNote))
 	if err != nil {
@@ -132,7 +132,7 @@ func (t *turn) nonce(account uint64) uint64 {
 	return account
 }
 
-// used notes that a nonce has been taken.
+// used records that a nonce has been taken.
 func (t *turn) used(nonce uint64) { t.write(nonce + 1) }
 
 func (t *turn) write(next uint64) {

@@ -38,7 +38,7 @@ func New() (*Wallet, error) {
 	return FromKey(key), nil
 }
 
-// FromKey makes a wallet of key.
+// FromKey makes a wallet from a key.
 func FromKey(key ed25519.PrivateKey) *Wallet {
 	var public ledger.PublicKey
 	copy(public[:], key[ed25519.SeedSize:])
@@ -48,7 +48,7 @@ func FromKey(key ed25519.PrivateKey) *Wallet {
 // Address of the account.
 func (w *Wallet) Address() ledger.Address { return w.address }
 
-// Derive returns a secret for a purpose. It reveals nothing of the wallet's key or of secrets for other purposes.
+// Derive returns a secret for a purpose. It reveals nothing about the wallet's key or the secrets for other purposes.
 func (w *Wallet) Derive(purpose string) ([]byte, error) {
 	return hkdf.Key(sha256.New, w.key.Seed(), nil, "walrus wallet: "+purpose, sha256.Size)
 }

@@ -10,11 +10,11 @@ import (
 
 //go:generate sh -c "cd asm && go run . -out ../layers_amd64.s -stubs ../stubs_amd64.go -pkg fft16"
 
-// hasGFNI tells whether the processor can run the assembly. Tests switch it off.
+// hasGFNI reports whether the processor can run the assembly. Tests switch it off.
 var hasGFNI = cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512GFNI &&
 	cpu.X86.HasAVX512VBMI2
 
-// matrix is multiplication by a constant as four 8×8 bit matrices: low→low, high→high, high→low, low→high.
+// matrix multiplies by a constant. It consists of four 8×8 bit matrices: low→low, high→high, high→low, low→high.
 type matrix = [4]uint64
 
 // matrices holds the matrices of the even constants. Factors are always even, because a block starts at a multiple of
@@ -78,8 +78,8 @@ func (v Vectors) forward(at, size, want int) {
 	v.forwardFast(at, at, at, size, want, 1)
 }
 
-// forwardFast does layers of forward until blocks are as small as least. It works in the slots from slot on, on the
-// coefficients in those from coefs on.
+// forwardFast runs the layers of forward down to blocks of size least. It reads the coefficients in the slots from
+// coefs on, and works in the slots from slot on.
 func (v Vectors) forwardFast(slot, coefs, at, size, want, least int) {
 	m := matrices()
 	dst, src := &v.Slots(slot, slot+size)[0], &v.Slots(coefs, coefs+size)[0]
@@ -136,8 +136,8 @@ func (v Vectors) inverse(at, size, have int) {
 	v.inverseFast(at, at, size, have, 0)
 }
 
-// inverseFast does the layers of inverse in the slots from slot on. In the first done slots, two layers are done
-// already.
+// inverseFast runs the layers of inverse in the slots from slot on. Two layers are already done in the first done
+// slots.
 func (v Vectors) inverseFast(slot, at, size, have, done int) {
 	m := matrices()
 	data := &v.Slots(slot, slot+size)[0]
@@ -158,7 +158,7 @@ func (v Vectors) inverseFast(slot, at, size, have, done int) {
 	}
 }
 
-// inverseStart does the first two layers of as many of the first count values in src as it can.
+// inverseStart runs the first two layers on as many of the first count vectors in src as it can.
 func (v Vectors) inverseStart(slot, at, size int, src Strided, count int) int {
 	blocks := count / 4
 	if !hasGFNI || size < 4 || blocks == 0 || v.width != src.slot() {

@@ -69,9 +69,9 @@ func (v Vectors) Get(slot int, src Strided, from, to int) {
 	}
 }
 
-// InverseFrom does Inverse of vectors from two places: the first split are in first, the others, up to have, in rest.
-// The slots from slot on become the coefficients of the polynomials with these values at the points from at on and
-// zero at the other points below at+size.
+// InverseFrom is Inverse for vectors from two buffers: first has the first split, rest the others, up to have.
+// Afterwards the slots from slot on hold the coefficients of the polynomials that take these values at the points from
+// at on, and zero at the other points below at+size.
 func (v Vectors) InverseFrom(slot, at, size int, first Strided, split int, rest Strided, have int) {
 	_ = v.Slots(slot, slot+size)
 	first.check(split)
@@ -86,9 +86,9 @@ func (v Vectors) InverseFrom(slot, at, size int, first Strided, split int, rest 
 	v.inverseEnd(slot, at, size, have, fused)
 }
 
-// ForwardTo does Forward of the coefficients in the slots from coefs on, which may be those from slot on. It works in
-// the slots from slot on, and writes the values at the points from at on, as many as wanted, to dst. If stream is
-// true it writes full aligned groups past the caches.
+// ForwardTo is Forward for the coefficients in the slots from coefs on. It works in the slots from slot on, which may
+// be the same, and writes the values at the points from at on, as many as wanted, to dst. If stream is true, it writes
+// full aligned groups past the caches.
 func (v Vectors) ForwardTo(slot, coefs, at, size, want int, dst Strided, stream bool) {
 	_, _ = v.Slots(slot, slot+size), v.Slots(coefs, coefs+size)
 	dst.check(want)
@@ -101,8 +101,8 @@ func (v Vectors) ForwardTo(slot, coefs, at, size, want int, dst Strided, stream 
 	}
 }
 
-// Move copies the first count vectors from src to dst. It prefetches the vector that is ahead vectors later. If
-// stream is true it writes full aligned groups past the caches.
+// Move copies the first count vectors from src to dst, and prefetches ahead vectors in advance. If stream is true, it
+// writes full aligned groups past the caches.
 func Move(dst, src Strided, count, ahead int, stream bool) {
 	dst.check(count)
 	src.check(count)

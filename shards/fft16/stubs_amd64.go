@@ -2,62 +2,62 @@
 
 package fft16
 
-// forward2 does one layer of blocks that are two times half bytes each; the block number b has factor number b.
-// dst may be src.
+// forward2 runs one layer over blocks of 2·half bytes. Block b uses factor b. dst may be src.
 //
 //go:noescape
 func forward2(dst *byte, src *byte, half int, blocks int, factors *[4]uint64)
 
-// forward4 does two layers of blocks that are four times quarter bytes each; block number b has factor number b in
-// the outer layer, and factors number 2b and 2b+1 in the inner one. dst may be src.
+// forward4 runs two layers over blocks of 4·quarter bytes. Block b uses factor b in the outer layer, and factors
+// 2b and 2b+1 in the inner one. dst may be src.
 //
 //go:noescape
 func forward4(dst *byte, src *byte, quarter int, blocks int, outer *[4]uint64, inner *[4]uint64)
 
-// inverse2 does one layer of blocks that are two times half bytes each; the block number b has factor number b.
-// dst may be src.
+// inverse2 runs one layer over blocks of 2·half bytes. Block b uses factor b. dst may be src.
 //
 //go:noescape
 func inverse2(dst *byte, src *byte, half int, blocks int, factors *[4]uint64)
 
-// inverse4 does two layers of blocks that are four times quarter bytes each; block number b has factor number b in
-// the outer layer, and factors number 2b and 2b+1 in the inner one. dst may be src.
+// inverse4 runs two layers over blocks of 4·quarter bytes. Block b uses factor b in the outer layer, and factors
+// 2b and 2b+1 in the inner one. dst may be src.
 //
 //go:noescape
 func inverse4(dst *byte, src *byte, quarter int, blocks int, outer *[4]uint64, inner *[4]uint64)
 
-// inverse4From does the first two layers of blocks of four slots of width bytes at dst, from vectors at src: groups
-// full groups and, if spread is not zero, a tail in each part.
+// inverse4From runs the first two layers over vectors at src, into blocks of four slots of width bytes at dst. Each
+// part of a vector has groups full groups and, if spread is not zero, a tail.
 //
 //go:noescape
 func inverse4From(dst *byte, width int, src *byte, stride int, parts int, step int, groups int, whole uint64, spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
 
-// forward4To does the last two layers of blocks of four slots of width bytes at src, to vectors at dst: groups
-// full groups and, if spread is not zero, a tail in each part.
+// forward4To runs the last two layers over blocks of four slots of width bytes at src, into vectors at dst.
+// Each part has groups full groups and, if spread is not zero, a tail.
 //
 //go:noescape
 func forward4To(dst *byte, stride int, parts int, step int, src *byte, width int, groups int, whole uint64, spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
 
-// moveGroups copies count vectors, of each part the full groups, at least one. It asks for what is ahead bytes after what it reads. It writes.
+// moveGroups copies count vectors: the full groups of each part, then the bytes of its tail that whole selects.
+// It prefetches ahead bytes beyond each read.
 //
 //go:noescape
 func moveGroups(dst *byte, dstStride int, dstStep int, src *byte, srcStride int, srcStep int, parts int, groups int, whole uint64, count int, ahead int)
 
-// forward4Stream does the last two layers of blocks of four slots of width bytes at src, to vectors at dst: groups
-// full groups and, if spread is not zero, a tail in each part, past the caches: all must be aligned.
+// forward4Stream runs the last two layers over blocks of four slots of width bytes at src, into vectors at dst.
+// Each part has groups full groups and, if spread is not zero, a tail. It writes past the caches: dst must be aligned.
 //
 //go:noescape
 func forward4Stream(dst *byte, stride int, parts int, step int, src *byte, width int, groups int, whole uint64, spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
 
-// moveStream copies count vectors, of each part the full groups, at least one. It asks for what is ahead bytes after what it reads. It writes, past the caches: all there must be aligned.
+// moveStream copies count vectors: the full groups of each part, then the bytes of its tail that whole selects.
+// It prefetches ahead bytes beyond each read. It writes past the caches: dst must be aligned.
 //
 //go:noescape
 func moveStream(dst *byte, dstStride int, dstStep int, src *byte, srcStride int, srcStep int, parts int, groups int, whole uint64, count int, ahead int)
 
-// mulAdd is dst ^= factor·src for size bytes.
+// mulAdd computes dst ^= factor·src over size bytes.
 //
 //go:noescape
 func mulAdd(dst *byte, src *byte, size int, factor *[4]uint64)
 
-// fence makes what was written past the caches visible before anything that is written later.
+// fence makes all writes past the caches visible before any later write.
 func fence()

@@ -43,7 +43,7 @@ func MulAdd(dst, src []byte, c uint16) {
 	}
 }
 
-// multiplyByLibrary does MulAdd without our assembly. The library's tables cost 0.1 s and some memory, once.
+// multiplyByLibrary is MulAdd without our assembly. The library builds its tables once, in 0.1 s.
 func multiplyByLibrary(dst, src []byte, c uint16) {
 	reedsolomon.LowLevel{}.GF16MulSliceXor(c, src, dst)
 }

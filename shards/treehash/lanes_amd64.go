@@ -33,7 +33,8 @@ func absorb(l Leaves, data [][]byte, length int, before, total uint64) {
 }
 
 const (
-	// maxTailed is the number of blocks up to which it pays to come back to a batch's data for a short last block.
+	// maxTailed: leaves of at most this many blocks get a short last block in a second pass over the batch's data. For
+	// longer leaves that pass costs more than it saves.
 	maxTailed = 4
 	// batch is the number of leaves whose full blocks are hashed before their tails, a multiple of lanes. The two
 	// loops do not fit the instruction cache together.
@@ -119,7 +120,7 @@ func parents(dst, left, right []Hash, step, jump int) {
 	}
 }
 
-// compress does compressEach, four lanes at a time if possible.
+// compress is compressEach with four lanes at a time where possible.
 func compress(states []octet, count int, stage []byte, stride, blocks int, before, total uint64) {
 	if !hasAVX2 {
 		compressEach(states, count, stage, stride, blocks, before, total)

@@ -5,7 +5,7 @@ package treehash
 // stageBlocks is the number of blocks of each lane assembled at a time.
 const stageBlocks = 4
 
-// absorbStaged does absorb by means of compress.
+// absorbStaged implements absorb with compress.
 func absorbStaged(l Leaves, data [][]byte, length int, before, total uint64) {
 	const stride = stageBlocks * blockSize
 	var stage [lanes * stride]byte
@@ -35,7 +35,7 @@ func absorbStaged(l Leaves, data [][]byte, length int, before, total uint64) {
 	}
 }
 
-// parentsStaged does parents by means of compress.
+// parentsStaged implements parents with compress.
 func parentsStaged(dst, left, right []Hash, step, jump int) {
 	var stage [lanes * blockSize]byte
 	var states [lanes / octetSize]octet

@@ -12,18 +12,18 @@ func leaves8AVX512(states *uint64, data *[]byte, lead *byte, blocks int, before 
 //go:noescape
 func leaves16AVX512(states *uint64, data *[]byte, lead *byte, blocks int, before uint64, total uint64)
 
-// tails16AVX512 adds to 16 states their last block, of at most 64 bytes.
+// tails16AVX512 adds its last block, of at most 64 bytes, to each of 16 states.
 //
 //go:noescape
 func tails16AVX512(states *uint64, data *[]byte, lead *byte, offset int, rest int, total uint64)
 
-// parentsAVX512 sets 16·groups hashes at dst to the parents of those at left and right, which lie step bytes
-// apart, and jump more after every eight.
+// parentsAVX512 computes 16·groups nodes at dst from their children at left and right. Children are step bytes apart,
+// with jump more after every eight.
 //
 //go:noescape
 func parentsAVX512(dst *byte, left *byte, right *byte, step int, jump int, groups int)
 
-// digestsAVX512 sets 8·octets hashes, step bytes apart at dst, to those of the states.
+// digestsAVX512 writes the hashes of 8·octets states to dst, step bytes apart.
 //
 //go:noescape
 func digestsAVX512(dst *byte, step int, states *uint64, octets int)

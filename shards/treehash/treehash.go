@@ -29,8 +29,8 @@ func Padded(count int) int { return (count + octetSize - 1) / octetSize * octetS
 type Leaves struct {
 	count  int
 	states []octet
-	// lead has the byte of each message that precedes its next data: at first the prefix, then always the last byte
-	// absorbed, because the prefix shifts the data by one against the blocks. There is one for each lane of states.
+	// lead holds, for each lane of states, the byte before the next data: first the prefix, then the last byte
+	// absorbed. The prefix shifts the data by one byte against the blocks.
 	lead []byte
 }
 
@@ -41,8 +41,8 @@ func NewLeaves(count int) Leaves {
 	return l
 }
 
-// RawLeaves returns count leaves that must be Reset before use. So several goroutines can reset parts of many leaves,
-// and thereby touch their memory for the first time.
+// RawLeaves returns count leaves that must be Reset before use. This lets several goroutines each reset a part, and so
+// be the first to touch its memory.
 func RawLeaves(count int) Leaves {
 	padded := Padded(count)
 	return Leaves{count, make([]octet, padded/octetSize), make([]byte, padded)}

@@ -8,7 +8,7 @@ addEventListener('click', async (e) => {
   try {
     await navigator.clipboard.writeText(text);
     done = true;
-  } catch { // not over plain HTTP from elsewhere: by a selection then
+  } catch { // not allowed over plain HTTP from elsewhere: copy a selection instead
     const area = document.createElement('textarea');
     area.value = text;
     document.body.append(area);

@@ -1,4 +1,4 @@
-// What moves on the network's page without asking anybody: the countdown.
+// Updates the countdown on the network's page, which needs no request.
 'use strict';
 (() => {
   const units = [[86400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];

@@ -1,4 +1,4 @@
-// Dark or light, before anything is drawn: as the reader chose here, or else as the system says, which CSS knows by itself.
+// Sets dark or light colors before anything is drawn: the reader's choice, or else the system's, which CSS follows by itself.
 'use strict';
 (() => {
   const root = document.documentElement;
@@ -15,7 +15,7 @@
     };
     button.addEventListener('click', () => {
       root.dataset.theme = dark() ? 'light' : 'dark';
-      try { localStorage.setItem('theme', root.dataset.theme); } catch { /* it holds for this page */ }
+      try { localStorage.setItem('theme', root.dataset.theme); } catch { /* then it holds for this page only */ }
       tell();
     });
     system.addEventListener('change', tell);

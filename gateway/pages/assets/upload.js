@@ -1,10 +1,10 @@
-// Uploads by PUT, with progress, to the same routes that programs use: a file, or a folder as a quilt. Without this the form
-// is sent as it is.
+// Uploads a file, or a folder as a quilt, by PUT to the same routes that programs use, and shows progress. Without this
+// script the browser submits the form.
 'use strict';
 addEventListener('DOMContentLoaded', () => {
   const get = (id) => document.getElementById(id);
   const form = get('upload-form'), drop = get('dropzone'), input = get('file'), epochs = get('epochs'), permanent = get('permanent'), folder = get('folder');
-  let dropped = []; // several files that were dropped: a quilt
+  let dropped = []; // several dropped files: a quilt
   const say = (text) => { get('upload-status').textContent = text; };
   const size = (n) => {
     let unit = 0;
@@ -12,7 +12,7 @@ addEventListener('DOMContentLoaded', () => {
     return unit === 0 ? `${n} bytes` : `${n.toFixed(n < 10 ? 2 : 1)} ${['', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'][unit]}`;
   };
 
-  // What is chosen: one file, or the files of a quilt with their names in it, which are their paths below the folder.
+  // chosen returns one file, or the files of a quilt. A file's name in the quilt is its path below the folder.
   const chosen = () => {
     const files = folder.files.length ? [...folder.files] : dropped;
     if (!files.length) return input.files[0] && { name: input.files[0].name, size: input.files[0].size, file: input.files[0] };
@@ -32,16 +32,16 @@ addEventListener('DOMContentLoaded', () => {
       const body = await answer.json();
       if (turn !== asked) return; // another file was chosen meanwhile
       get('price').textContent = answer.ok
-        ? `${what.name}, ${size(what.size)}: about ${body.text}${what.files ? ' or somewhat more' : ''}, stored until ${body.endText}.`
-        : `The price is not known: ${body.error.message}`;
+        ? `${what.name}, ${size(what.size)}: about ${body.text}${what.files ? ' or slightly more' : ''}, stored until ${body.endText}.`
+        : `Price unknown: ${body.error.message}`;
     } catch {
-      if (turn === asked) get('price').textContent = 'The price is not known: the gateway does not answer.';
+      if (turn === asked) get('price').textContent = 'Price unknown: the gateway does not answer.';
     }
   };
   input.addEventListener('change', () => { folder.value = ''; dropped = []; settle(); });
   folder.addEventListener('change', () => { input.value = ''; dropped = []; settle(); });
   epochs.addEventListener('input', price);
-  price(); // a browser may keep what was chosen before
+  price(); // a browser may restore an earlier choice
 
   let over = 0;
   const outline = (n) => { over = n; drop.classList.toggle('over', over > 0); };
@@ -54,16 +54,16 @@ addEventListener('DOMContentLoaded', () => {
     const list = [...e.dataTransfer.files];
     const items = [...(e.dataTransfer.items ?? [])];
     if (items.some((i) => i.webkitGetAsEntry?.()?.isDirectory)) {
-      say('Choose a folder with the button: what is dropped is taken as files.');
+      say('To upload a folder, choose it with the button: only files can be dropped here.');
       return;
     }
     folder.value = '';
     dropped = list.length > 1 ? list : [];
     if (list.length === 1) input.files = e.dataTransfer.files; else input.value = '';
-    say(`${chosen().name} is chosen.`);
+    say(`Selected ${chosen().name}.`);
     settle();
   });
-  for (const kind of ['dragover', 'drop']) { // beside the zone a drop would leave the page
+  for (const kind of ['dragover', 'drop']) { // a drop outside the zone would leave the page
     addEventListener(kind, (e) => e.preventDefault());
   }
 
@@ -106,14 +106,14 @@ addEventListener('DOMContentLoaded', () => {
     }
     get('result-cost').textContent = stored
       ? `It cost ${(stored.cost / 1e9).toLocaleString(undefined, { maximumFractionDigits: 9 })} WAL.`
-      : 'It was stored already and cost nothing.';
+      : 'It was already stored, so it cost nothing.';
     get('result').hidden = false;
     get('result-title').focus();
     say('Stored.');
   };
   const failed = (r) => {
     let why = `HTTP status ${r.status}`;
-    try { why = JSON.parse(r.responseText).error.message; } catch { /* not of our own */ }
+    try { why = JSON.parse(r.responseText).error.message; } catch { /* not an answer of the gateway */ }
     say(`Not stored: ${why}`);
   };
   const send = (what) => {
@@ -128,14 +128,14 @@ addEventListener('DOMContentLoaded', () => {
       if (!e.lengthComputable || e.total === 0) return;
       const percent = Math.floor(100 * e.loaded / e.total);
       bar.value = percent;
-      if (percent >= 100 || percent >= told + 10) { // not every step is worth a word
+      if (percent >= 100 || percent >= told + 10) { // announce every tenth percent only
         told = percent;
         say(`${percent} % of ${size(what.size)} sent.`);
       }
     });
     request.upload.addEventListener('load', () => {
       bar.removeAttribute('value');
-      say('All is sent. The gateway encodes it, gives each node its slivers and waits for a quorum.');
+      say('All sent. The gateway now encodes it, sends each node its slivers and waits for a quorum.');
     });
     request.addEventListener('load', () => {
       const r = request;
@@ -143,7 +143,7 @@ addEventListener('DOMContentLoaded', () => {
       if (r.status === 200) done(JSON.parse(r.responseText), r.getResponseHeader('Walrus-Owner-Token')); else failed(r);
     });
     request.addEventListener('error', () => { busy(false); say('Not stored: the connection to the gateway broke.'); });
-    request.addEventListener('abort', () => { busy(false); say('Cancelled. If all was sent already, it may still be stored.'); });
+    request.addEventListener('abort', () => { busy(false); say('Cancelled. If everything had been sent, it may still be stored.'); });
     if (what.files) {
       const body = new FormData();
       for (const f of what.files) body.append(f.name, f.file);
@@ -164,7 +164,7 @@ addEventListener('DOMContentLoaded', () => {
     }
     const most = Number(what.files ? form.dataset.maxQuilt : form.dataset.max);
     if (what.size > most) {
-      say(`${what.name} has ${size(what.size)}; this gateway takes ${size(most)} at most.`);
+      say(`${what.name} has ${size(what.size)}: this gateway accepts at most ${size(most)}.`);
       return;
     }
     get('result').hidden = true;

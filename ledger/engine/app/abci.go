@@ -13,11 +13,11 @@ import (
 	"walrus/ledger/machine"
 )
 
-// appVersion is the version of the rules, which blocks name.
+// appVersion is the version of the rules. Every block names it.
 const appVersion = 1
 
-// CometBFT calls the methods below. If one of those about blocks fails, the node cannot go on: every later call
-// returns the same error.
+// CometBFT calls the methods below. After ProcessProposal, FinalizeBlock or Commit has failed, the node cannot go on,
+// and each of the three returns the same error.
 
 // Info returns the height and the root of the last commit.
 func (a *App) Info(context.Context, *abci.RequestInfo) (*abci.ResponseInfo, error) {
@@ -32,9 +32,9 @@ func (a *App) InitChain(_ context.Context, r *abci.RequestInitChain) (*abci.Resp
 	root := v.Root()
 	switch {
 	case r.ChainId != a.cfg.Genesis.ChainID():
-		return nil, fmt.Errorf("begin chain: it is %q, the genesis says %q", r.ChainId, a.cfg.Genesis.ChainID())
+		return nil, fmt.Errorf("begin chain %q: the genesis is of chain %q", r.ChainId, a.cfg.Genesis.ChainID())
 	case r.InitialHeight != 1 || v.Height != 0:
-		return nil, fmt.Errorf("begin chain: at height %d, the ledger is at height %d", r.InitialHeight, v.Height)
+		return nil, fmt.Errorf("begin chain at height %d: must be 1, with the ledger at 0, but it is at %d", r.InitialHeight, v.Height)
 	}
 	return &abci.ResponseInitChain{AppHash: root[:]}, nil
 }
@@ -70,12 +70,12 @@ func (a *App) ProcessProposal(_ context.Context, r *abci.RequestProcessProposal)
 	txs := decode(r.Txs)
 	for i, tx := range txs {
 		if tx.tx == nil || tx.tx.Network != a.network {
-			a.log.Warn("a proposed block is refused: it has what is no transaction of this network", "height", r.Height, "index", i)
+			a.log.Warn("proposed block refused: it contains something other than a transaction of this network", "height", r.Height, "index", i)
 			return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
 		}
 	}
 	if bad := a.known.verify(txs); bad >= 0 {
-		a.log.Warn("a proposed block is refused: a transaction is not signed by its sender", "height", r.Height, "index", bad)
+		a.log.Warn("proposed block refused: a transaction is not signed by its sender", "height", r.Height, "index", bad)
 		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
 	}
 	a.step.Lock()
@@ -140,7 +140,7 @@ func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 
 // fail records why the node cannot go on. The caller holds step.
 func (a *App) fail(err error) error {
-	a.fault = fmt.Errorf("the ledger stops: %w", err)
+	a.fault = fmt.Errorf("the ledger cannot go on: %w", err)
 	return a.fault
 }
 
@@ -148,7 +148,7 @@ func (a *App) fail(err error) error {
 // are served from views.
 func (a *App) Query(_ context.Context, r *abci.RequestQuery) (*abci.ResponseQuery, error) {
 	if strings.HasPrefix(r.Path, "/p2p/filter/") {
-		return &abci.ResponseQuery{Code: 1, Log: "peers come over libp2p only"}, nil
+		return &abci.ResponseQuery{Code: 1, Log: "peers are accepted over libp2p only"}, nil
 	}
 	return &abci.ResponseQuery{Code: 1, Log: "queries are not served here"}, nil
 }

@@ -27,7 +27,7 @@ var (
 	ErrNetwork = errors.New("the ledger's database belongs to another network")
 	// ErrPruned reports a height whose log has been pruned.
 	ErrPruned = errors.New("no longer kept")
-	// ErrSnapshot reports a snapshot that is malformed or not of the expected state.
+	// ErrSnapshot reports a snapshot that is malformed or of another state.
 	ErrSnapshot = errors.New("invalid snapshot")
 )
 
@@ -55,7 +55,7 @@ const (
 	keptViews = 16
 )
 
-// App is the application. Its methods other than those of abci.Application are safe for concurrent use.
+// App implements abci.Application for CometBFT, which calls it in order. All other methods are safe for concurrent use.
 type App struct {
 	abci.BaseApplication
 
@@ -70,7 +70,7 @@ type App struct {
 	gate       *machine.Gate
 	snapshots  *snapshots
 
-	step     sync.Mutex // held while a block or a restoration is in progress
+	step     sync.Mutex // held while a block is run or committed, and during a restoration
 	proposed *block     // run when it was proposed; guarded by step
 	decided  *block     // to be committed; guarded by step
 	fault    error      // why the app cannot go on; guarded by step
@@ -116,7 +116,7 @@ func (a *App) open() error {
 		return err
 	}
 	if network != nil && string(network) != string(a.network[:]) {
-		return fmt.Errorf("%w: network %x instead of %x: give this network a directory of its own", ErrNetwork, network, a.network[:])
+		return fmt.Errorf("%w: %x, not %x: use another directory for this network", ErrNetwork, network, a.network[:])
 	}
 	half, err := a.space.Get(keyRestoring)
 	if err != nil {
@@ -133,7 +133,7 @@ func (a *App) open() error {
 	return a.snapshots.load()
 }
 
-// begin replaces the database's content by the genesis.
+// begin replaces the database's content with the genesis.
 func (a *App) begin() error {
 	if err := a.clear(); err != nil {
 		return err
@@ -153,7 +153,7 @@ func (a *App) begin() error {
 	return errors.Join(a.db.Write(&b), a.db.Sync())
 }
 
-// clear removes everything. The mark of a restoration goes last.
+// clear removes everything but the mark of a restoration, which it sets first.
 func (a *App) clear() error {
 	var b badgerdb.Batch
 	b.Set(a.space, keyRestoring, nil)
@@ -211,7 +211,7 @@ func (a *App) load() error {
 		r.From = append(pairs[len(pairs)-1].Key, 0)
 	}
 	if got := tree.Root(); got != head.root {
-		return fmt.Errorf("%w: at height %d it is %s, was committed as %s: move the ledger's directory away and start again: "+
+		return fmt.Errorf("%w: at height %d the state has root %s, but %s was committed: move the ledger's directory away and start again: "+
 			"the node then fetches the ledger from the others", ErrMismatch, head.height, got, head.root)
 	}
 	a.kept.Store(head.kept)

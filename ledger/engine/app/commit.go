@@ -12,7 +12,7 @@ import (
 	"walrus/ledger/machine"
 )
 
-// block is a block with the results of running it on the view before.
+// block is a block with the results of running it on the previous view.
 type block struct {
 	hash    []byte
 	height  uint64
@@ -48,7 +48,7 @@ func (a *App) run(hash []byte, height uint64, time int64, raw [][]byte, txs []de
 		return nil, err
 	}
 	if len(b.outcome.Results) != len(raw) {
-		return nil, fmt.Errorf("run block %d: %d results of %d transactions", height, len(b.outcome.Results), len(raw))
+		return nil, fmt.Errorf("run block %d: %d results for %d transactions", height, len(b.outcome.Results), len(raw))
 	}
 	return b, nil
 }
@@ -114,7 +114,7 @@ func (a *App) commit(b *block) error {
 	return nil
 }
 
-// writeState writes the block's changes and the index of who owns which objects.
+// writeState writes the block's changes, and updates the index of objects by owner.
 func (a *App) writeState(batch *badgerdb.Batch, next *View, b *block) error {
 	set := func(key, old, value []byte) {
 		next.replaced[string(key)] = old
@@ -226,7 +226,7 @@ func (a *App) prune(batch *badgerdb.Batch, height uint64) (kept uint64, err erro
 	for _, p := range pairs {
 		at, ok := parsePosition(p.Key)
 		if !ok {
-			return 0, errors.New("a key of the log is too short")
+			return 0, errors.New("the log has a key that is too short")
 		}
 		batch.Delete(a.space, p.Key)
 		if at.Index == 0 {

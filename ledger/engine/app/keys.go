@@ -12,7 +12,7 @@ import (
 //
 //	m head                          height, time, root of the committed state, first height of the log: see head
 //	m network                       network ID
-//	m restoring                     there while a snapshot is restored: what else there is counts for nothing
+//	m restoring                     present while a snapshot is restored: everything else is then incomplete
 //	s ‖ key                         the state
 //	o ‖ owner ‖ object ID           kind of what the account owns, the letter of its key in the state
 //	n ‖ height ‖ 0 u32              the log: time and events of the block
@@ -98,7 +98,7 @@ func (h head) marshal() []byte {
 
 func unmarshalHead(b []byte) (h head, err error) {
 	if len(b) != headSize || b[0] != headVersion {
-		return h, errors.New("the record of its root is missing or of another version")
+		return h, errors.New("the record of its root is missing or has another version")
 	}
 	h.height = binary.BigEndian.Uint64(b[1:])
 	h.time = int64(binary.BigEndian.Uint64(b[9:]))

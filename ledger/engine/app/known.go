@@ -9,7 +9,8 @@ import (
 
 const (
 	// knownTxs is the number of transactions known to be well signed, besides those that may wait for a block. With
-	// room for fewer than wait, each block would cause all of them to be verified again. One takes about 150 bytes.
+	// less room than waiting transactions, each block would cause all of them to be verified again. One takes about
+	// 150 bytes.
 	knownTxs = 10_000
 	// knownCertificates is the number of certificates known to be valid: more than fit a block. Verifying one takes
 	// 0.8 ms.

@@ -28,7 +28,7 @@ func marshalBlock(time int64, events []ledger.Event) []byte {
 	return b
 }
 
-var errRecord = errors.New("a record of the log is damaged")
+var errRecord = errors.New("the log has a damaged record")
 
 func unmarshalBlock(b []byte) (time int64, events []ledger.Event, err error) {
 	if len(b) < 8 {
@@ -58,15 +58,15 @@ func unmarshalRecord(b []byte) (sender ledger.Address, r ledger.Receipt, err err
 	return sender, r, err
 }
 
-// Receipt returns the receipt of a transaction that was paid for. ErrNotFound of package ledger: no block has it, its
-// block has been pruned, or it was in a block without effect, which counts as not being there.
+// Receipt returns the receipt of a transaction that was paid for. ledger.ErrNotFound: no block has the transaction, its
+// block has been pruned, or a block included it without effect.
 func (a *App) Receipt(id ledger.TxID) (ledger.Receipt, error) {
 	at, err := a.space.Get(txKey(id))
 	if err != nil {
 		return ledger.Receipt{}, fmt.Errorf("read receipt of transaction %s: %w", id, err)
 	}
 	p, ok := parsePosition(at)
-	if !ok || p.Height > a.View().Height { // in a block that is being written
+	if !ok || p.Height > a.View().Height { // its block is still being written
 		return ledger.Receipt{}, fmt.Errorf("receipt of transaction %s: %w", id, ledger.ErrNotFound)
 	}
 	r, err := a.receiptAt(p)
@@ -88,9 +88,9 @@ func (a *App) receiptAt(p Position) (ledger.Receipt, error) {
 	return r, err
 }
 
-// History returns receipts of an account, newest first and at most limit: of transactions that it sent and paid for,
-// and of those that paid it or gave it something. The zero address has the receipts of all accounts. All are before a
-// position; the zero Position starts at the newest.
+// History returns the receipts of the transactions that an account sent and paid for, and of those that paid it or gave
+// it something: newest first, at most limit, all before a position. The zero Position starts at the newest. The zero
+// address has the receipts of all accounts.
 func (a *App) History(account ledger.Address, before Position, limit int) ([]ledger.Receipt, error) {
 	if head := a.View().Height; before == (Position{}) || before.Height > head {
 		before = Position{Height: head + 1}
@@ -126,7 +126,7 @@ func (a *App) Blocks(from uint64, limit int) ([]Block, error) {
 	blocks, err := a.readBlocks(from, limit)
 	// Check afterwards: blocks may have been pruned during the read.
 	if kept := a.kept.Load(); from < kept {
-		return nil, fmt.Errorf("read log from height %d: %w: the first is %d", from, ErrPruned, kept)
+		return nil, fmt.Errorf("read log from height %d: %w: it begins at %d", from, ErrPruned, kept)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read log from height %d: %w", from, err)

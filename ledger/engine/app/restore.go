@@ -19,8 +19,8 @@ type Trusted struct {
 	Root   merkle.Hash // the app hash of the header at Height+1
 }
 
-// Restore replaces the genesis state by a snapshot, fetching its parts one after the other. It works only before the
-// first block. If it fails, the genesis state is back; the error wraps ErrSnapshot if the snapshot is not of the
+// Restore replaces the genesis state with a snapshot, fetching its parts one after the other. It works only before the
+// first block. If it fails, it returns to the genesis state. The error wraps ErrSnapshot if the snapshot is not of the
 // trusted state, or fetch's error.
 func (a *App) Restore(ctx context.Context, t Trusted, header []byte, fetch func(ctx context.Context, part uint32) ([]byte, error)) error {
 	a.step.Lock()
@@ -48,8 +48,8 @@ func (a *App) Restore(ctx context.Context, t Trusted, header []byte, fetch func(
 type restoration struct {
 	app    *App
 	header *header
-	next   int    // part
-	last   []byte // key
+	next   int    // the next part
+	last   []byte // the last key
 	keys   uint64
 	tree   *merkle.Tree
 }
@@ -61,10 +61,11 @@ func (a *App) newRestoration(t Trusted, raw []byte) (*restoration, error) {
 		return nil, err
 	}
 	if h.height != t.Height || h.root != t.Root || h.time != t.Time {
-		return nil, fmt.Errorf("%w: it is of height %d with root %s at time %d, want root %s at time %d", ErrSnapshot, h.height, h.root, h.time, t.Root, t.Time)
+		return nil, fmt.Errorf("%w: it has height %d, root %s and time %d, want height %d, root %s and time %d", ErrSnapshot,
+			h.height, h.root, h.time, t.Height, t.Root, t.Time)
 	}
 	if at := a.View().Height; at != 0 || a.fault != nil || h.height == 0 {
-		return nil, fmt.Errorf("the ledger is at height %d: only one that has just begun can be replaced", at)
+		return nil, fmt.Errorf("the ledger is at height %d: only one without blocks can be replaced", at)
 	}
 	if err := a.clear(); err != nil {
 		return nil, errors.Join(err, a.restart())
@@ -76,9 +77,9 @@ func (a *App) newRestoration(t Trusted, raw []byte) (*restoration, error) {
 func (r *restoration) add(part []byte) error {
 	switch {
 	case r.next == len(r.header.parts):
-		return fmt.Errorf("%w: it has %d parts only", ErrSnapshot, r.next)
+		return fmt.Errorf("%w: it has only %d parts", ErrSnapshot, r.next)
 	case len(part) > MaxSnapshotPart || sha256.Sum256(part) != r.header.parts[r.next]:
-		return fmt.Errorf("%w: part %d is not the one that its header tells of", ErrSnapshot, r.next)
+		return fmt.Errorf("%w: part %d does not match the hash in its header", ErrSnapshot, r.next)
 	}
 	pairs, err := parsePart(part)
 	if err != nil {
@@ -133,7 +134,7 @@ func (r *restoration) abandon() error { return r.app.restart() }
 
 func (a *App) restart() error {
 	if err := errors.Join(a.begin(), a.load()); err != nil {
-		a.fault = fmt.Errorf("go back to the genesis: %w", err)
+		a.fault = fmt.Errorf("return to the genesis: %w", err)
 		return a.fault
 	}
 	return nil

@@ -23,9 +23,8 @@ const (
 	keptSnapshots = 2
 )
 
-// Snapshot is the whole state at a height, in parts. A part has keys of the state, ascending, each after its length
-// u16, and its value after its length u32, big-endian. A part ends where the next pair would make it larger than
-// MaxSnapshotPart.
+// Snapshot is the whole state at a height, in parts. A part has pairs of the state, in ascending order of keys: length
+// u16 ‖ key ‖ length u32 ‖ value, big-endian. It ends where the next pair would make it larger than MaxSnapshotPart.
 type Snapshot struct {
 	Height uint64
 	Parts  uint32
@@ -184,7 +183,7 @@ func (s *snapshots) make(v *View) {
 		s.busy = false
 		s.mu.Unlock()
 		if err != nil && !errors.Is(err, errStopped) && !errors.Is(err, badgerdb.ErrClosed) {
-			s.log.Error("no snapshot of the ledger was made", "height", v.Height, "err", err)
+			s.log.Error("making a snapshot of the ledger failed", "height", v.Height, "err", err)
 		}
 	})
 }
@@ -220,7 +219,7 @@ func (s *snapshots) writeParts(v *View, h *header) error {
 	var part []byte
 	flush := func() error {
 		if len(h.parts) == s.maxParts {
-			return fmt.Errorf("the state is larger than %d parts", s.maxParts)
+			return fmt.Errorf("the state does not fit into %d parts", s.maxParts)
 		}
 		var b badgerdb.Batch
 		b.Set(s.space, snapshotKey(v.Height, uint32(len(h.parts))), part)
@@ -269,7 +268,7 @@ func (s *snapshots) finish(n Snapshot) error {
 	s.mu.Unlock()
 	for _, o := range old {
 		if err := s.remove(o.Height); err != nil {
-			return fmt.Errorf("remove the snapshot of height %d: %w", o.Height, err)
+			return fmt.Errorf("remove the snapshot at height %d: %w", o.Height, err)
 		}
 	}
 	return nil
@@ -290,11 +289,11 @@ func (a *App) SnapshotPart(height uint64, part uint32) ([]byte, error) {
 		}
 		b, err := a.space.Get(snapshotKey(height, part))
 		if err != nil {
-			return nil, fmt.Errorf("read part %d of the snapshot of height %d: %w", part, height, err)
+			return nil, fmt.Errorf("read part %d of the snapshot at height %d: %w", part, height, err)
 		}
 		if b != nil { // nil: just removed
 			return b, nil
 		}
 	}
-	return nil, fmt.Errorf("part %d of a snapshot of height %d: %w", part, height, ledger.ErrNotFound)
+	return nil, fmt.Errorf("part %d of a snapshot at height %d: %w", part, height, ledger.ErrNotFound)
 }

@@ -14,9 +14,9 @@ import (
 // View is the state after a block. It never changes, however many blocks follow, and is safe for concurrent use. An
 // old view keeps in memory all values that later blocks have replaced.
 //
-// The database has the newest state only. Before a block is written, the view before it is linked to the new view,
-// which has the values that the block replaces. To read an old view, read the database first; then ask the later
-// views, earliest first, whether they replaced that value.
+// The database has only the newest state. Before a block is written, its new view gets the values that the block
+// replaces, and the previous view is linked to it. To read an old view, read the database first; then check whether a
+// later view, earliest first, replaced that value.
 type View struct {
 	Height uint64
 	Time   int64 // of the block, Unix nanoseconds

@@ -38,7 +38,7 @@ func (b *Batch) Len() int { return len(b.writes) }
 //
 //   - Meanwhile readers may see a part of a large batch.
 //   - The next Sync makes the batch durable, if Write has not already.
-//   - After an error nobody knows whether it was applied until the database is opened again.
+//   - After an error it is unknown whether the batch was applied, until the database is opened again.
 func (db *DB) Write(b *Batch) error {
 	err := db.with(func(bdb *badger.DB) error {
 		if err := db.room(); err != nil {
@@ -56,7 +56,7 @@ func (db *DB) Write(b *Batch) error {
 	return nil
 }
 
-// commit writes ws in one transaction and returns the writes that are left. If one transaction cannot hold them, it
+// commit writes ws in one transaction and returns the remaining writes. If one transaction cannot hold them all, it
 // writes nothing, or with split as many as fit.
 func commit(b *badger.DB, ws []write, split bool) (rest []write, err error) {
 	txn := b.NewTransaction(true)
@@ -109,7 +109,7 @@ func (db *DB) writeLarge(b *badger.DB, ws []write) error {
 		parts++
 		part = nil
 		if parts > maxParts {
-			return fmt.Errorf("a batch of more than %d MiB", maxParts*maxPart>>20)
+			return fmt.Errorf("batch of more than %d MiB", maxParts*maxPart>>20)
 		}
 		_, err := commit(b, w, false)
 		return errors.Join(err, db.step("part"))
@@ -175,7 +175,7 @@ func (db *DB) clearJournal(b *badger.DB, parts uint32) error {
 	return db.disk.Sync()
 }
 
-// replay applies a journal that was left complete and removes one that was not.
+// replay applies a complete journal from an earlier process and removes an incomplete one.
 func (db *DB) replay() error {
 	return db.with(func(b *badger.DB) error {
 		space := &Space{db, []byte("journal/")}
@@ -187,7 +187,7 @@ func (db *DB) replay() error {
 			return db.dropJournal(b, space)
 		}
 		if len(mark) != 4 || binary.BigEndian.Uint32(mark) > maxParts {
-			return fmt.Errorf("%w: the mark of its journal is % .20x", ErrCorrupt, mark)
+			return fmt.Errorf("%w: malformed end mark of its journal: % .20x", ErrCorrupt, mark)
 		}
 		parts := binary.BigEndian.Uint32(mark)
 		for i := range parts {
@@ -257,14 +257,14 @@ func parseWrites(b []byte) ([]write, error) {
 			}
 		}
 		if !ok {
-			return nil, errors.New("it ends within a write")
+			return nil, errors.New("ends within a write")
 		}
 		ws = append(ws, w)
 	}
 	return ws, nil
 }
 
-// cut splits off the front of b: a length, which is too large by extra, and that many bytes.
+// cut splits off the front of b: a length, stored with extra added, and that many bytes.
 func cut(b []byte, extra uint32) (x, rest []byte, ok bool) {
 	if len(b) < 4 {
 		return nil, nil, false

@@ -11,7 +11,7 @@ import (
 var (
 	errEmptyKey  = errors.New("key is empty")
 	errNilValue  = errors.New("value is nil")
-	errBatchDone = errors.New("batch is written or closed already")
+	errBatchDone = errors.New("batch was already written or closed")
 )
 
 // Provider opens the stores of CometBFT, each in a space of its own. Closing a store does nothing; DB.Close closes all.

@@ -16,10 +16,13 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"walrus/internal/faultfs"
 )
 
 // TestMain lets a test run a part of itself in a process that may die.
 func TestMain(m *testing.M) {
+	faultfs.Main()
 	if dir := os.Getenv("BADGERDB_TEST_DIR"); dir != "" {
 		seed, err := strconv.ParseUint(os.Getenv("BADGERDB_TEST_SEED"), 10, 64)
 		rounds, err2 := strconv.Atoi(os.Getenv("BADGERDB_TEST_ROUNDS"))

@@ -23,7 +23,7 @@ var (
 	// ErrLocked is returned by Open when another process has the database open.
 	ErrLocked = errors.New("the ledger's database is in use by another process")
 	// ErrFull is returned by Open and Write when the disk is nearly full.
-	ErrFull = errors.New("too little space is left on the disk of the ledger's database: free some and start again")
+	ErrFull = errors.New("the disk of the ledger's database is nearly full: free some space and start again")
 )
 
 // Options of a database.
@@ -47,13 +47,13 @@ type DB struct {
 }
 
 const (
-	// memTable is the size in bytes of a memtable, which Badger fills before it writes a table. There are two of them, and
-	// they take most of the memory of a database.
+	// memTable is the size in bytes of a memtable, which Badger fills before it writes a table. There are two of them,
+	// and they take most of the memory of a database.
 	memTable = 4 << 20
 	// valueLog is the size in bytes of a value log. Only rare large values go there.
 	valueLog = 16 << 20
-	// minFree: nothing is written when fewer bytes of the disk are free. Badger writes through memory maps, and on a full
-	// disk such a write ends the process.
+	// minFree: nothing is written when fewer bytes of the disk are free. Badger writes through memory maps, and on a
+	// full disk such a write ends the process.
 	minFree = 64 << 20
 	// A merge begins at levelZero unmerged tables. At levelZeroStall writes wait for it.
 	levelZero, levelZeroStall = 4, 12
@@ -103,17 +103,17 @@ func (db *DB) open(opt badger.Options) (err error) {
 	return err
 }
 
-// room refuses when the disk is nearly full.
+// room returns ErrFull, wrapped, if the disk is nearly full.
 func (db *DB) room() error {
 	if db.dir == "" {
 		return nil
 	}
 	free, err := db.free(db.dir)
 	if err != nil {
-		return fmt.Errorf("ask for free disk space: %w", err)
+		return fmt.Errorf("read the free space of the disk: %w", err)
 	}
 	if free < minFree {
-		return fmt.Errorf("%w: %s has %d MiB left, it takes %d", ErrFull, db.dir, free>>20, minFree>>20)
+		return fmt.Errorf("%w: %s has %d MiB left, needs %d", ErrFull, db.dir, free>>20, minFree>>20)
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func (db *DB) Close() error {
 	}
 	db.closed = true
 	if db.disk.Wedged() {
-		return fmt.Errorf("close the ledger's database %s: %w: it faulted and is left as it is", db.dir, ErrCorrupt)
+		return fmt.Errorf("close the ledger's database %s: %w: a fault left it unusable, so its files stay as they are", db.dir, ErrCorrupt)
 	}
 	if err := db.disk.Close(); err != nil {
 		return fmt.Errorf("close the ledger's database %s: %w", db.dir, err)

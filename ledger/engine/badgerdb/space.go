@@ -8,7 +8,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// Space is a part of a database. Its keys do not collide with those of other spaces. It is safe for concurrent use.
+// Space is a part of a database with keys of its own. It is safe for concurrent use.
 type Space struct {
 	db     *DB
 	prefix []byte

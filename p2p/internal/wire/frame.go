@@ -67,7 +67,7 @@ func ReadHeader(r *bufio.Reader, m Message) error {
 		return err
 	}
 	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(b, m); err != nil {
-		return fmt.Errorf("%w: header is not the protobuf message expected", ErrMalformed)
+		return fmt.Errorf("%w: header is not the expected protobuf message", ErrMalformed)
 	}
 	if size <= r.Size() {
 		if _, err := r.Discard(size); err != nil {

@@ -13,13 +13,13 @@ type Bounds struct {
 	Response uint64 // greatest payload of the response, in bytes
 }
 
-// operation is implemented by every kind of Request.Op. Its rules and its bounds stand below, beside each other.
+// operation is implemented by every kind of Request.Op. Each kind's rules and bounds follow below, side by side.
 type operation interface {
 	validate() error
 	bounds() Bounds // of a valid operation
 }
 
-// Bounds returns the bounds of a valid request; zero ones of a request without an operation known here.
+// Bounds returns the bounds of a valid request; zero if it has no known operation.
 func (r *Request) Bounds() (b Bounds) {
 	if op, known := r.GetOp().(operation); known {
 		b = op.bounds()
@@ -31,7 +31,7 @@ func (r *Request) Bounds() (b Bounds) {
 func (r *Request) Validate() error {
 	op, known := r.GetOp().(operation)
 	if !known {
-		return errors.New("request has no operation known here")
+		return errors.New("request has no known operation")
 	}
 	if err := op.validate(); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 func (r *Response) Validate() error {
 	if r.GetCode() != 0 {
 		if r.GetPayload() != 0 || r.GetResult() != nil {
-			return errors.New("error with a result")
+			return errors.New("error response with a result")
 		}
 		if len(r.GetError()) > MaxErrorText {
 			return fmt.Errorf("error text of %d bytes: the limit is %d", len(r.GetError()), MaxErrorText)
@@ -21,7 +21,7 @@ func (r *Response) Validate() error {
 		return nil
 	}
 	if r.GetError() != "" {
-		return errors.New("error text without an error")
+		return errors.New("error text with code 0")
 	}
 	if r.GetPayload() > math.MaxInt64 {
 		return fmt.Errorf("payload of %d bytes", r.GetPayload())
@@ -39,7 +39,7 @@ func (r *Response) Validate() error {
 	return nil
 }
 
-// Validate checks the size.
+// Validate checks the size against MaxSliver.
 func (m *SliverInfo) Validate() error {
 	if m.GetSize() > MaxSliver {
 		return fmt.Errorf("sliver of %d bytes: the limit is %d", m.GetSize(), int64(MaxSliver))
@@ -47,7 +47,7 @@ func (m *SliverInfo) Validate() error {
 	return nil
 }
 
-// ShardStateSize counts the bytes of one shard in the payload of a blob status.
+// ShardStateSize is the size in bytes of one shard in the payload of a blob status.
 const ShardStateSize = 3
 
 // Validate checks that the payload is a certificate, within its bound, and a list of shards.
@@ -62,7 +62,8 @@ func (m *BlobStatus) Validate(payload uint64) error {
 	return nil
 }
 
-// ShardSize counts the bytes of a shard in the payload of a node status, and of a pair in the response to PutMetadata.
+// ShardSize is the size in bytes of a shard in the payload of a node status, and of a pair in the response to
+// PutMetadata.
 const ShardSize = 2
 
 // Validate checks the texts and that the payload is a list of shards.

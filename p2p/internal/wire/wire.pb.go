@@ -4,8 +4,8 @@
 // 	protoc        v3.21.12
 // source: wire.proto
 
-// The headers of the stream protocols. Each is sent as its length (a varint), itself, and then raw bytes, as many as
-// its field payload says. A stream carries one exchange after another: a request, then its response.
+// The headers of the stream protocols. A frame is the header's length as a varint, the header, and then as many raw
+// bytes as its field payload says. A stream carries one exchange after another: a request, then its response.
 
 package wire
 
@@ -28,7 +28,7 @@ type Request struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Raw bytes that follow this header.
 	Payload uint64 `protobuf:"varint,1,opt,name=payload,proto3" json:"payload,omitempty"`
-	// 32 bytes where the operation is about one blob, else empty.
+	// 32 bytes if the operation concerns one blob, else empty.
 	BlobId []byte `protobuf:"bytes,2,opt,name=blob_id,json=blobId,proto3" json:"blob_id,omitempty"`
 	// Types that are valid to be assigned to Op:
 	//
@@ -791,9 +791,9 @@ func (x *ListCertificates) GetLimit() uint32 {
 	return 0
 }
 
-// Response payload: points, the oldest first, each as eight u64 LE: Unix seconds at its end; its length and how much of it
-// the node was up, in seconds; bytes of data on disk and slivers owed at its end; bytes received and sent in it, and
-// slivers repaired.
+// Response payload: points, the oldest first, each as eight u64 LE: its end, in Unix seconds; its length, and the time
+// that the node was up, both in seconds; bytes on disk and slivers owed at its end; bytes received, bytes sent and
+// slivers repaired during it.
 type GetNodeHistory struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -832,7 +832,7 @@ func (*GetNodeHistory) Descriptor() ([]byte, []int) {
 
 type Response struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0 is success; others stand for the errors of package p2p.
+	// 0 is success; each other code stands for an error of package p2p.
 	Code uint32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	// Text for people, only with a code other than 0.
 	Error string `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
@@ -973,7 +973,7 @@ func (*Response_Certificates) isResponse_Result() {}
 
 type SliverInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the whole sliver, in bytes.
+	// Size of the whole sliver, in bytes.
 	Size          uint64 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1019,7 +1019,7 @@ func (x *SliverInfo) GetSize() uint64 {
 type BlobStatus struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Metadata bool                   `protobuf:"varint,1,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// Bytes of the certificate; 0 is none.
+	// Size of the certificate, in bytes; 0: none.
 	Certificate   uint32 `protobuf:"varint,2,opt,name=certificate,proto3" json:"certificate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1082,20 +1082,20 @@ type NodeStatus struct {
 	UptimeSeconds uint64                 `protobuf:"varint,9,opt,name=uptime_seconds,json=uptimeSeconds,proto3" json:"uptime_seconds,omitempty"`
 	Peers         uint32                 `protobuf:"varint,10,opt,name=peers,proto3" json:"peers,omitempty"`
 	Incidents     []string               `protobuf:"bytes,11,rep,name=incidents,proto3" json:"incidents,omitempty"`
-	// Of the node's copy of the ledger.
+	// Height of the node's copy of the ledger.
 	LedgerHeight uint64 `protobuf:"varint,12,opt,name=ledger_height,json=ledgerHeight,proto3" json:"ledger_height,omitempty"`
-	// Whether the ledger goes on or stands still, and why, for people.
+	// Progress of the ledger, or why it is stalled, for people.
 	Ledger string `protobuf:"bytes,13,opt,name=ledger,proto3" json:"ledger,omitempty"`
-	// Why the node takes no new data, for people; empty while it takes them.
+	// Why the node accepts no new data, for people; empty while it does.
 	Refuses string `protobuf:"bytes,14,opt,name=refuses,proto3" json:"refuses,omitempty"`
-	// Most bytes that the stored data may use; 0: no bound but the disk.
+	// Limit on the stored data, in bytes; 0: only the disk limits it.
 	DiskLimit uint64 `protobuf:"varint,15,opt,name=disk_limit,json=diskLimit,proto3" json:"disk_limit,omitempty"`
-	// Free bytes of the disk, and how many of them the node leaves free.
+	// Free bytes of the disk, and the free bytes that the node does not use.
 	DiskFree    uint64 `protobuf:"varint,16,opt,name=disk_free,json=diskFree,proto3" json:"disk_free,omitempty"`
 	DiskReserve uint64 `protobuf:"varint,17,opt,name=disk_reserve,json=diskReserve,proto3" json:"disk_reserve,omitempty"`
-	// Multiaddrs by which the node says it is reached.
+	// Multiaddrs at which the node says it can be reached.
 	Addresses []string `protobuf:"bytes,40,rep,name=addresses,proto3" json:"addresses,omitempty"`
-	// Milliseconds by which the node finds its clock ahead of the other members'; negative: behind; 0 as long as it does not know.
+	// Milliseconds by which the node finds its clock ahead of the other members'; negative: behind; 0: none, or unknown.
 	ClockAheadMillis int64 `protobuf:"zigzag64,50,opt,name=clock_ahead_millis,json=clockAheadMillis,proto3" json:"clock_ahead_millis,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -1266,7 +1266,7 @@ func (x *NodeStatus) GetClockAheadMillis() int64 {
 
 type CertificatePage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Bytes of each certificate.
+	// Size of each certificate, in bytes.
 	Sizes         []uint32 `protobuf:"varint,1,rep,packed,name=sizes,proto3" json:"sizes,omitempty"`
 	More          bool     `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields

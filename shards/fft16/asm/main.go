@@ -82,13 +82,12 @@ func direction(inverse bool) string {
 	return "forward"
 }
 
-// radix2 does one layer.
+// radix2 runs one layer.
 func radix2(inverse bool, straight, crossed Mem) {
 	name := direction(inverse) + "2"
 	TEXT(name, NOSPLIT, "func(dst, src *byte, half, blocks int, factors *[4]uint64)")
 	Pragma("noescape")
-	Doc(name+" does one layer of blocks that are two times half bytes each; the block number b has factor number b.",
-		"dst may be src.")
+	Doc(name + " runs one layer over blocks of 2·half bytes. Block b uses factor b. dst may be src.")
 	dst := Load(Param("dst"), reg.RDI)
 	src := Load(Param("src"), reg.RSI)
 	half := Load(Param("half"), reg.RBX)
@@ -155,13 +154,13 @@ func loadFactors(outer, inner reg.Register) {
 	loadFactor(factors[2], Mem{Base: inner, Disp: matrixSize})
 }
 
-// radix4 does two layers at once.
+// radix4 runs two layers at once.
 func radix4(inverse bool, straight, crossed Mem) {
 	name := direction(inverse) + "4"
 	TEXT(name, NOSPLIT, "func(dst, src *byte, quarter, blocks int, outer, inner *[4]uint64)")
 	Pragma("noescape")
-	Doc(name+" does two layers of blocks that are four times quarter bytes each; block number b has factor number b in",
-		"the outer layer, and factors number 2b and 2b+1 in the inner one. dst may be src.")
+	Doc(name+" runs two layers over blocks of 4·quarter bytes. Block b uses factor b in the outer layer, and factors",
+		"2b and 2b+1 in the inner one. dst may be src.")
 	dst := Load(Param("dst"), reg.RDI)
 	src := Load(Param("src"), reg.RSI)
 	quarter := Load(Param("quarter"), reg.RBX)
@@ -201,7 +200,7 @@ func radix4(inverse bool, straight, crossed Mem) {
 func mulAdd(straight, crossed Mem) {
 	TEXT("mulAdd", NOSPLIT, "func(dst, src *byte, size int, factor *[4]uint64)")
 	Pragma("noescape")
-	Doc("mulAdd is dst ^= factor·src for size bytes.")
+	Doc("mulAdd computes dst ^= factor·src over size bytes.")
 	dst := Load(Param("dst"), reg.RDI)
 	src := Load(Param("src"), reg.RSI)
 	size := Load(Param("size"), reg.RCX)

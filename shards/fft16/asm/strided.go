@@ -30,13 +30,13 @@ func argument(name string) Mem {
 	return at.Addr
 }
 
-// inverse4From does the first two layers.
+// inverse4From runs the first two layers.
 func inverse4From(straight, crossed Mem) {
 	TEXT("inverse4From", NOSPLIT,
 		"func(dst *byte, width int, src *byte, stride, parts, step, groups int, whole, spread uint64, blocks int, outer, inner *[4]uint64)")
 	Pragma("noescape")
-	Doc("inverse4From does the first two layers of blocks of four slots of width bytes at dst, from vectors at src: groups",
-		"full groups and, if spread is not zero, a tail in each part.")
+	Doc("inverse4From runs the first two layers over vectors at src, into blocks of four slots of width bytes at dst. Each",
+		"part of a vector has groups full groups and, if spread is not zero, a tail.")
 	dst := Load(Param("dst"), reg.RDI)
 	width := Load(Param("width"), reg.RBX)
 	stride := Load(Param("stride"), reg.R10)
@@ -100,17 +100,17 @@ func inverse4From(straight, crossed Mem) {
 	RET()
 }
 
-// forward4To does the last two layers.
+// forward4To runs the last two layers.
 func forward4To(stream bool, straight, crossed Mem) {
-	name, how := "forward4To", "."
+	name, how := "forward4To", ""
 	if stream {
-		name, how = "forward4Stream", ", past the caches: all must be aligned."
+		name, how = "forward4Stream", " It writes past the caches: dst must be aligned."
 	}
 	TEXT(name, NOSPLIT,
 		"func(dst *byte, stride, parts, step int, src *byte, width, groups int, whole, spread uint64, blocks int, outer, inner *[4]uint64)")
 	Pragma("noescape")
-	Doc(name+" does the last two layers of blocks of four slots of width bytes at src, to vectors at dst: groups",
-		"full groups and, if spread is not zero, a tail in each part"+how)
+	Doc(name+" runs the last two layers over blocks of four slots of width bytes at src, into vectors at dst.",
+		"Each part has groups full groups and, if spread is not zero, a tail."+how)
 	src := Load(Param("src"), reg.RSI)
 	width := Load(Param("width"), reg.RBX)
 	stride := Load(Param("stride"), reg.R10)
@@ -178,15 +178,16 @@ func forward4To(stream bool, straight, crossed Mem) {
 	RET()
 }
 
-// move copies full groups.
+// move copies vectors without a transform.
 func move(stream bool) {
-	name, how := "moveGroups", "."
+	name, how := "moveGroups", ""
 	if stream {
-		name, how = "moveStream", ", past the caches: all there must be aligned."
+		name, how = "moveStream", " It writes past the caches: dst must be aligned."
 	}
 	TEXT(name, NOSPLIT, "func(dst *byte, dstStride, dstStep int, src *byte, srcStride, srcStep, parts, groups int, whole uint64, count, ahead int)")
 	Pragma("noescape")
-	Doc(name + " copies count vectors, of each part the full groups, at least one. It asks for what is ahead bytes after what it reads. It writes" + how)
+	Doc(name+" copies count vectors: the full groups of each part, then the bytes of its tail that whole selects.",
+		"It prefetches ahead bytes beyond each read."+how)
 	next := Load(Param("src"), reg.R8)
 	to := Load(Param("dst"), reg.R9)
 	srcStride := Load(Param("srcStride"), reg.R10)
@@ -242,7 +243,7 @@ func move(stream bool) {
 
 func fence() {
 	TEXT("fence", NOSPLIT, "func()")
-	Doc("fence makes what was written past the caches visible before anything that is written later.")
+	Doc("fence makes all writes past the caches visible before any later write.")
 	SFENCE()
 	RET()
 }

@@ -32,8 +32,7 @@ func newFrame(sets int, base reg.Register) frame {
 
 func (f frame) word(i int) Mem { return Mem{Base: f.base, Disp: 64 * i} }
 
-// message returns message word i of a set. The memory behind the words has the part of the first word that is not
-// data.
+// message returns message word i of a set. Behind the words lies the part of the first word that is not data.
 func (f frame) message(set, i int) Mem { return f.word(frameWords*set + i) }
 func (f frame) behind(set int) Mem     { return f.word(frameWords*set + 16) }
 
@@ -105,13 +104,13 @@ func (c *counting) masks(mask, rest reg.Register) {
 	KMOVQ(rest, reg.K2)
 }
 
-// tails512 adds their last block to 16 leaves, if that has no more than half its bytes: the words from the eighth on
-// are zero and never added. It begins at offset of the data, or, if that is 0, with the byte from lead.
+// tails512 adds its last block to each of 16 leaves, if that block is at most half full: words from the eighth on are
+// zero and never added. The block begins at offset of the data; with offset 0, it begins with the byte from lead.
 func tails512(words Mem) {
 	const sets, half = 2, 8
 	TEXT("tails16AVX512", 0, "func(states *uint64, data *[]byte, lead *byte, offset, rest int, total uint64)")
 	Pragma("noescape")
-	Doc("tails16AVX512 adds to 16 states their last block, of at most 64 bytes.")
+	Doc("tails16AVX512 adds its last block, of at most 64 bytes, to each of 16 states.")
 	c := &counting{states: reg.RDI, lanes: reg.RSI, offset: reg.RAX, total: reg.R9, last: reg.R10, pointer: reg.RBX}
 	lead, rest, first := reg.R11, reg.R12, reg.R13
 	Load(Param("states"), reg.RDI)
@@ -196,8 +195,8 @@ func parents512() {
 	one, low := constant("one", 1), constant("low", 0xff)
 	TEXT("parentsAVX512", 0, "func(dst, left, right *byte, step, jump, groups int)")
 	Pragma("noescape")
-	Doc("parentsAVX512 sets 16·groups hashes at dst to the parents of those at left and right, which lie step bytes",
-		"apart, and jump more after every eight.")
+	Doc("parentsAVX512 computes 16·groups nodes at dst from their children at left and right. Children are step bytes apart,",
+		"with jump more after every eight.")
 	dst, left, right, step, jump, groups := reg.RDI, reg.RSI, reg.RDX, reg.RAX, reg.RBX, reg.RCX
 	Load(Param("dst"), dst)
 	Load(Param("left"), left)
@@ -276,7 +275,7 @@ func ternary(f func(dst, a, b bool) bool) (table uint8) {
 func digests512() {
 	TEXT("digestsAVX512", 0, "func(dst *byte, step int, states *uint64, octets int)")
 	Pragma("noescape")
-	Doc("digestsAVX512 sets 8·octets hashes, step bytes apart at dst, to those of the states.")
+	Doc("digestsAVX512 writes the hashes of 8·octets states to dst, step bytes apart.")
 	dst, step, states, octets := reg.RDI, reg.RAX, reg.RSI, reg.RCX
 	Load(Param("dst"), dst)
 	Load(Param("step"), step)

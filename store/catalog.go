@@ -1,0 +1,92 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"walrus/shards"
+)
+
+// catalog keeps the small records: end epochs, certificates and the node's state.
+type catalog struct {
+	life      *lifetime  // constant, as are the next two
+	incidents *incidents // of the store
+	db        *database
+
+	mu           sync.Mutex // held to read, change and write a record
+	blobs, certs int64      // guarded by mu
+}
+
+// count counts the records.
+func (c *catalog) count() error {
+	for kind, n := range map[byte]*int64{keyBlob: &c.blobs, keyCertificate: &c.certs} {
+		err := c.db.pages([]byte{kind}, func(keys [][]byte) error {
+			*n += int64(len(keys))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endEpoch reads a blob's record.
+func (c *catalog) endEpoch(id shards.BlobID) (uint32, error) {
+	rec, err := c.db.record(blobKey(keyBlob, id))
+	if err == nil && len(rec) != 4 {
+		err = fmt.Errorf("%w: record of %d bytes", ErrCorrupt, len(rec))
+	}
+	if err != nil {
+		return 0, c.incidents.blame("blob record", Ref{Blob: id, Shard: -1}, -1, err, c.db.path)
+	}
+	return binary.BigEndian.Uint32(rec), nil
+}
+
+// certificate reads a blob's certificate and its epoch.
+func (c *catalog) certificate(id shards.BlobID) (cert []byte, epoch uint32, err error) {
+	v, err := c.db.record(blobKey(keyCertificate, id))
+	if err == nil && len(v) < 4 {
+		err = fmt.Errorf("%w: record of %d bytes", ErrCorrupt, len(v))
+	}
+	if err != nil {
+		return nil, 0, c.incidents.blame("certificate", Ref{Blob: id, Shard: -1}, -1, err, c.db.path)
+	}
+	return v[4:], binary.BigEndian.Uint32(v), nil
+}
+
+// list lists the blobs that have a record of a kind in meta.
+func (c *catalog) list(kind byte, after shards.BlobID, limit int) ([]shards.BlobID, error) {
+	if err := c.life.open(); err != nil {
+		return nil, err
+	}
+	var ids []shards.BlobID
+	err := c.db.scan([]byte{kind}, blobKey(kind, after), limit, false, func(k, _ []byte) error {
+		if len(k) == 1+idSize {
+			ids = append(ids, shards.BlobID(k[1:]))
+		}
+		return nil
+	})
+	return ids, c.life.closedError(err)
+}
+
+// drop deletes the record and the certificate of a blob, damaged or not. The caller holds mu.
+func (c *catalog) drop(id shards.BlobID) error {
+	_, known := c.endEpoch(id)
+	_, _, certified := c.certificate(id)
+	if errors.Is(known, ErrNotFound) && errors.Is(certified, ErrNotFound) {
+		return nil
+	}
+	if err := c.db.put(entry{key: blobKey(keyBlob, id), del: true}, entry{key: blobKey(keyCertificate, id), del: true}); err != nil {
+		return err
+	}
+	if !errors.Is(known, ErrNotFound) {
+		c.blobs--
+	}
+	if !errors.Is(certified, ErrNotFound) {
+		c.certs--
+	}
+	return nil
+}
