@@ -1,4 +1,4 @@
-# Everything people and CI run. `make` alone lists the targets.
+# The commands for people and CI. `make` alone lists the targets.
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -21,40 +21,40 @@ man: build ## write the manual pages into bin/man
 demo: build ## start a network on this machine, store a blob and read it back
 	@scripts/demo.sh
 
-quick: ## before each commit: format, vet, import rules, short tests of what changed since main and of what imports it
+quick: ## before each commit: format, vet, import rules, short tests of packages affected by changes since main
 	@scripts/quick.sh
 
-slowest: ## the ten slowest tests
+slowest: ## list the ten slowest tests
 	@scripts/slowest.sh
 
-test: check ## all that must pass: format, vet, every test once; concurrent packages under the race detector
+test: check ## everything that must pass: format, vet, every test once; concurrent packages under the race detector
 	@scripts/test.sh
 
-check: ## gofmt and go vet
+check: ## run gofmt and go vet
 	@unformatted=$$(find . -name '*.go' -not -path './.*' -not -path '*/testdata/*' | xargs gofmt -l); \
 	  if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 	@go vet ./...
 	@echo "gofmt and go vet: ok"
 
-race: ## only the concurrent packages, under the race detector
+race: ## test only the concurrent packages, under the race detector
 	@scripts/test.sh race
 
-lint: ## golangci-lint, as .golangci.yml says; downloads and builds it the first time
+lint: ## run golangci-lint with .golangci.yml; the first run downloads and builds it
 	@go run $(GOLANGCI) run ./...
 
-bench: ## benchmarks; %bound is a share of what the machine could do at best, see docs/performance.md
+bench: ## run benchmarks; %bound compares with the machine's limit, see docs/performance.md
 	@go test -run '^$$' -bench . -benchmem ./shards/... ./certs/... ./store/...
 
-web: build ## a gateway against linters, contract tests, foreign clients and a browser; installs Chromium from Debian's packages
+web: build ## test a gateway with linters, contract tests, foreign clients and a browser; installs Chromium from Debian's packages
 	@scripts/web/run.sh
 
-soak: ## hurt seven processes: 1000 SIGKILLs under a mixed load, then kills in uploads and flipped bits; some 25 minutes
+soak: ## damage seven processes: 1000 SIGKILLs under a mixed load, then kills in uploads and flipped bits; some 25 minutes
 	@scripts/soak.sh
 
-sim: ## a million operations on the ledger's rules against a model of them; some minutes
+sim: ## compare a million operations of the ledger's rules with a model; some minutes
 	@go test ./ledger/machine -count=1 -run 'TestModel$$' -model.ops=1000000 -timeout 30m -v
 
-fuzz: ## every fuzz target for FUZZTIME (10s)
+fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@go list ./... | while read -r pkg; do \
 	  for target in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
 	    echo "$$pkg $$target"; \
@@ -62,5 +62,5 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	  done; \
 	done
 
-clean: ## remove what was built
+clean: ## remove bin/
 	@rm -rf bin

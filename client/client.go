@@ -18,7 +18,7 @@ import (
 )
 
 // Ledger answers questions about the network's ledger. This process holds no copy of the ledger: each answer comes with
-// a proof that was checked. Errors wrap ErrStalled when the ledger stands still.
+// a proof that was checked. Errors wrap ErrStalled when the ledger is stalled.
 type Ledger interface {
 	// Committees returns the current epoch and the committees known in it, the current one among them. If the ledger
 	// cannot be asked, it returns the newest epoch known: nodes mostly stay the same, so reads continue.
@@ -26,7 +26,7 @@ type Ledger interface {
 	// Read reads the values of keys, all at one height, at or above the height of every receipt this process has seen.
 	// The result knows no other keys.
 	Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
-	// Peek is Read without the wait. If the ledger stands still, or only begins to move, Peek may return the last known
+	// Peek is Read without the wait. If the ledger is stalled, or only begins to move, Peek may return the last known
 	// state together with ErrStalled.
 	Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
 	// Objects returns everything owner owns, expired or not.
@@ -90,7 +90,7 @@ type Config struct {
 	DialTimeout time.Duration
 	// Hedge: a row that holds up a read is decoded from other rows after this time at the earliest. Default 2 s.
 	Hedge time.Duration
-	// Commit: after this long without a receipt, and again each time, the client looks whether the ledger stands still.
+	// Commit: after this long without a receipt, and again each time, the client looks whether the ledger is stalled.
 	// If it does, the client gives up. Default 30 s: a working ledger needs less than one second.
 	Commit time.Duration
 	// Cache keeps rows that were read on disk, for later reads. Default: no cache.

@@ -22,8 +22,8 @@ var ErrNotFound = errors.New("no such blob")
 // ErrNoFile is returned for a file that the quilt does not contain.
 var ErrNoFile = errors.New("no such file in the quilt")
 
-// ErrStalled is returned by operations that need the ledger when it stands still or cannot be reached. Reads go on.
-var ErrStalled = errors.New("the ledger stands still")
+// ErrStalled is returned by operations that need the ledger when it is stalled or cannot be reached. Reads go on.
+var ErrStalled = errors.New("the ledger is stalled")
 
 // ErrUnknown is returned when a transaction was sent and its outcome is unknown: it may have taken effect, or may still
 // do so.

@@ -337,22 +337,22 @@ func TestEpochEndsDuringUpload(t *testing.T) {
 	}
 }
 
-// TestLedgerStandsStill: stores fail soon, with the reason; reads go on.
-func TestLedgerStandsStill(t *testing.T) {
+// TestLedgerStalled: stores fail soon, with the reason; reads go on.
+func TestLedgerStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)
 		data := noise(13, 50_000)
 		res := f.storing(c, data, StoreOptions{}, RegisterFromScratch)
-		halt := func() { f.chain.Halt(fmt.Errorf("%w at height 812 since 14 s", ErrStalled)) }
+		halt := func() { f.chain.Halt(fmt.Errorf("%w for 14 s at height 812", ErrStalled)) }
 		halt()
 		if _, err := store(t, c, noise(14, 100), StoreOptions{}); !errors.Is(err, ErrStalled) {
 			t.Errorf("store: %v", err)
 		}
 		if err := f.reads(c, res, data); err != nil {
-			t.Errorf("read while the ledger stands still: %v", err)
+			t.Errorf("read while the ledger is stalled: %v", err)
 		}
 		if st, err := c.BlobStatus(t.Context(), res.BlobID); err != nil || !errors.Is(st.LedgerErr, ErrStalled) || st.Size != uint64(len(data)) {
-			t.Errorf("status while the ledger stands still: %+v, %v", st, err)
+			t.Errorf("status while the ledger is stalled: %+v, %v", st, err)
 		}
 		f.chain.Halt(nil)
 

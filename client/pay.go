@@ -20,7 +20,7 @@ type books struct {
 }
 
 // run has the payer run operations and returns the receipt of the committed transaction. It waits until ctx ends or the
-// ledger stands still. Errors wrap ErrNoWallet, ErrStalled, ErrUnknown or ErrNoFunds, or are a *ledger.OpError with the
+// ledger is stalled. Errors wrap ErrNoWallet, ErrStalled, ErrUnknown or ErrNoFunds, or are a *ledger.OpError with the
 // ledger's reason for refusing.
 func (c *books) run(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
 	if c.payer == nil {
@@ -31,7 +31,7 @@ func (c *books) run(ctx context.Context, build ledger.Build) (ledger.Receipt, er
 	receipt, err := c.payer.Do(moving, build)
 	var refused *ledger.OpError
 	var funds *ledger.FundsError
-	var still *standstill
+	var still *ledgerStall
 	switch {
 	case err == nil:
 		return receipt, nil
@@ -45,18 +45,18 @@ func (c *books) run(ctx context.Context, build ledger.Build) (ledger.Receipt, er
 	return receipt, err
 }
 
-// standstill is the cancel cause for a transaction on a ledger that stands still.
-type standstill struct{ error }
+// ledgerStall is the cancel cause for a transaction on a stalled ledger.
+type ledgerStall struct{ error }
 
-// whileItMoves returns a context for waiting for a transaction. It ends, with a *standstill as its cause, if the ledger
-// stands still. A wait that is long because the wallet or the ledger is busy does not end it.
+// whileItMoves returns a context for waiting for a transaction. It ends, with a *ledgerStall as its cause, if the
+// ledger is stalled. A wait that is long because the wallet or the ledger is busy does not end it.
 func (c *books) whileItMoves(ctx context.Context) (moving context.Context, end func()) {
 	moving, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		for pause.For(moving, c.commit) {
 			if _, err := c.chain.Read(moving, ledger.KeyEpoch()); errors.Is(err, ErrStalled) && moving.Err() == nil {
-				cancel(&standstill{err})
+				cancel(&ledgerStall{err})
 			}
 		}
 	})

@@ -13,7 +13,7 @@ import (
 	"walrus/ledger"
 )
 
-// waking is a ledger that stood still: a read of its newest state waits for the next block.
+// waking is a ledger that was stalled: a read of its newest state waits for the next block.
 type waking struct{ *ledgertest.Chain }
 
 func (w waking) Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {

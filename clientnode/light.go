@@ -66,25 +66,25 @@ func (p *proven) Committees(ctx context.Context) (epoch uint32, all certs.Commit
 func (p *proven) Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
 	v, err := p.light.Get(ctx, 0, keys...)
 	if err != nil {
-		return nil, standsStill(err)
+		return nil, asStalled(err)
 	}
 	return v, nil
 }
 
-// Peek reads proven values without waiting for a ledger that stands still.
+// Peek reads proven values without waiting for a stalled ledger.
 func (p *proven) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
 	v, err := p.light.Peek(ctx, keys...)
 	if v == nil {
-		return nil, standsStill(err)
+		return nil, asStalled(err)
 	}
-	return v, standsStill(err)
+	return v, asStalled(err)
 }
 
 // Objects returns owner's objects, proven to be complete.
 func (p *proven) Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {
 	o, err := p.light.Objects(ctx, owner)
 	if err != nil {
-		return nil, nil, standsStill(err)
+		return nil, nil, asStalled(err)
 	}
 	storages, blobs := map[ledger.ObjectID]ledger.Storage{}, map[ledger.ObjectID]ledger.Blob{}
 	for _, s := range o.Storages {
@@ -96,8 +96,8 @@ func (p *proven) Objects(ctx context.Context, owner ledger.Address) (map[ledger.
 	return storages, blobs, nil
 }
 
-// standsStill turns a light client's errors for an unusable ledger into client.ErrStalled.
-func standsStill(err error) error {
+// asStalled turns a light client's errors for an unusable ledger into client.ErrStalled.
+func asStalled(err error) error {
 	if err == nil || errors.Is(err, client.ErrStalled) {
 		return err
 	}
@@ -130,9 +130,9 @@ type payable struct {
 func (p payable) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, error) {
 	r, err := p.Client.Submit(ctx, tx)
 	if errors.Is(err, light.ErrPending) {
-		err = &unknown{standsStill(err)}
+		err = &unknown{asStalled(err)}
 	}
-	return r, standsStill(err)
+	return r, asStalled(err)
 }
 
 // unknown marks a transaction of unknown outcome and keeps the text of its cause.
@@ -150,7 +150,7 @@ func (p payable) Used(ctx context.Context, a ledger.Address, nonce uint64) (ledg
 	for range historyPages {
 		h, err := p.History(ctx, a, from, light.MaxHistory)
 		if h == nil {
-			return ledger.Receipt{}, standsStill(err)
+			return ledger.Receipt{}, asStalled(err)
 		}
 		for _, e := range h.Entries {
 			if e.Tx.Sender.Address() == a && e.Tx.Nonce == nonce {
@@ -169,7 +169,7 @@ func (p payable) Used(ctx context.Context, a ledger.Address, nonce uint64) (ledg
 func (p payable) Head(ctx context.Context, a ledger.Address) (h wallet.Head, err error) {
 	v, err := p.Get(ctx, 0, ledger.KeyParams(), ledger.KeyEpoch(), ledger.KeyAccount(a))
 	if err != nil {
-		return h, standsStill(err)
+		return h, asStalled(err)
 	}
 	h.Network, h.Height = p.network, v.Height
 	if h.Params, err = ledger.ReadParams(v); err != nil {

@@ -67,7 +67,7 @@ func votes(g *ledger.Genesis, k *config.Keys) (bool, error) {
 			continue
 		}
 		if m.Consensus != k.ConsensusKey() {
-			return false, fmt.Errorf("the consensus key is not the one that the genesis has for %s: restore %s from a backup",
+			return false, fmt.Errorf("the consensus key differs from the key in the genesis for %s: restore %s from a backup",
 				m.Name, config.ConsensusKeyFile)
 		}
 		return true, nil

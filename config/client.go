@@ -78,7 +78,7 @@ func FindClient(flag string, env Env) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%w: give --config FILE or set $%s (a devnet has its client.yaml)", ErrNoConfig, EnvConfig)
+	return "", fmt.Errorf("%w: give --config FILE or set $%s (for a devnet: client.yaml in its folder)", ErrNoConfig, EnvConfig)
 }
 
 // LoadClient reads the file at path and validates it.
@@ -113,7 +113,7 @@ func LoadClient(path string) (*Client, error) {
 // LoadWallet reads the wallet that pays. It refuses a file that other users can read.
 func (c *Client) LoadWallet() (*wallet.Wallet, error) {
 	if c.Wallet == "" {
-		return nil, fmt.Errorf("%s: key \"wallet\" is empty: name the file of a wallet (walrus wallet new makes one)", c.Path)
+		return nil, fmt.Errorf("%s: key \"wallet\" is empty: name a wallet file, or make one with walrus wallet new", c.Path)
 	}
 	return wallet.Load(c.Wallet)
 }
@@ -132,7 +132,7 @@ func (c *Client) Validate() error {
 		return errors.New("key \"genesis\" is empty: name the network's genesis file")
 	}
 	if c.Epochs == 0 || c.Epochs > ledger.MaxEpochsAhead {
-		return fmt.Errorf("key \"epochs\" is %d: blobs are kept for 1 to %d epochs", c.Epochs, ledger.MaxEpochsAhead)
+		return fmt.Errorf("key \"epochs\" is %d: must be 1 to %d", c.Epochs, ledger.MaxEpochsAhead)
 	}
 	if len(c.Bootstrap) == 0 && !c.MDNS {
 		return errors.New("key \"bootstrap\" is empty: name a node to start from, or set mdns: true")

@@ -33,7 +33,7 @@ type Env func(name string) string
 // ten.
 const maxFileSize = 1 << 20
 
-// Log configures what is logged, and how. Logs go to stderr.
+// Log configures level and format of the logs, which go to stderr.
 type Log struct {
 	// Level is debug, info, warn or error. "" means info for processes that serve others, such as a gateway, and warn
 	// for commands, whose output says the rest. Default info for a node, "" for a client.
@@ -108,7 +108,7 @@ func (l *Log) Override(env Env, level, format string) error {
 func LoadGenesis(path string) (*ledger.Genesis, error) {
 	raw, err := readFile(path, ledger.MaxGenesisSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no genesis at %s: copy the network's there, or set genesis in the configuration (%w)", path, fs.ErrNotExist)
+		return nil, fmt.Errorf("no genesis at %s: copy the network's genesis there, or set \"genesis\" in the configuration (%w)", path, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read genesis: %w", err)

@@ -50,8 +50,8 @@ const (
 // no network.
 var (
 	ErrNoDevnet     = errors.New("no devnet")
-	ErrDevnetExists = errors.New("there is a devnet already")
-	ErrSize         = errors.New("wrong size of network")
+	ErrDevnetExists = errors.New("a devnet already exists")
+	ErrSize         = errors.New("invalid network size")
 )
 
 // DevnetOptions sets the size and epoch of a devnet.
@@ -113,7 +113,7 @@ func InitDevnet(ctx context.Context, dir string, opt DevnetOptions) (d *Devnet, 
 		return nil, err
 	}
 	if err := plan.write(dir); err != nil {
-		return nil, fmt.Errorf("%w (remove what is in %s before trying again)", err, dir)
+		return nil, fmt.Errorf("%w (empty %s before trying again)", err, dir)
 	}
 	return LoadDevnet(dir)
 }

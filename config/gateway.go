@@ -30,7 +30,7 @@ func (g *Gateway) MaxBodyBytes() (int64, error) {
 	}
 	n, err := parseSize(g.MaxBody)
 	if err == nil && n > shards.MaxLength {
-		err = fmt.Errorf("%q is more than the greatest blob has", g.MaxBody)
+		err = fmt.Errorf("%q exceeds the largest possible blob", g.MaxBody)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("key \"gateway.maxBody\": %w", err)
@@ -41,7 +41,7 @@ func (g *Gateway) MaxBodyBytes() (int64, error) {
 func (g *Gateway) validate() error {
 	if g.Bind == "" {
 		if g.Wallet != "" {
-			return errors.New("key \"gateway.wallet\" is set and \"gateway.bind\" is not: name the address to serve HTTP on")
+			return errors.New("key \"gateway.wallet\" is set but \"gateway.bind\" is not: set the address to serve HTTP on")
 		}
 		return nil
 	}

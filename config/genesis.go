@@ -32,8 +32,8 @@ func CreateGenesis(path string, g *ledger.Genesis) error {
 // node init prints them. It lists all problems of the file or the entries; if there are any, the file stays unchanged.
 func AddMembers(path string, entries []string) (g *ledger.Genesis, problems []error, err error) {
 	if _, err := os.Stat(filepath.Join(filepath.Dir(path), DefaultNode().Ledger)); err == nil {
-		return nil, nil, fmt.Errorf("%s is the genesis of a network that has started (there is a ledger beside it): "+
-			"another member would make another network of it", path)
+		return nil, nil, fmt.Errorf("%s belongs to a network that has started (there is a ledger beside it): "+
+			"adding a member would make it the genesis of another network", path)
 	}
 	raw, err := readFile(path, ledger.MaxGenesisSize)
 	if err != nil {

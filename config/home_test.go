@@ -35,7 +35,7 @@ func TestHomePaths(t *testing.T) {
 		}
 	}
 	overwrite(t, path, "wallet: ~bob/w\nmdns: true\n")
-	if _, err := LoadClient(path); err == nil || !strings.Contains(err.Error(), `client.yaml: key "wallet": ~bob/w: only ~/ is understood`) {
+	if _, err := LoadClient(path); err == nil || !strings.Contains(err.Error(), `client.yaml: key "wallet": ~bob/w: only ~/, your own home, is supported`) {
 		t.Errorf("another user's home: %v", err)
 	}
 	env := func(name string) string { return map[string]string{EnvConfig: "~/c.yaml"}[name] }

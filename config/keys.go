@@ -166,7 +166,7 @@ func readKey(path, kind string) ([]byte, error) {
 	}
 	got, digits, ok := strings.Cut(strings.TrimSpace(string(raw)), " ")
 	if !ok || got != kind {
-		return nil, fmt.Errorf("%s is no key of kind %s: restore it from a backup", path, kind)
+		return nil, fmt.Errorf("%s is not a key of kind %s: restore it from a backup", path, kind)
 	}
 	secret, err := hex.DecodeString(digits)
 	if err != nil {

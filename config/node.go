@@ -203,7 +203,7 @@ func (n *Node) LocalAddr() (string, error) {
 		s = strings.Replace(s, "/ip6/::/", "/ip6/::1/", 1)
 		return s + "/p2p/" + id.String(), nil
 	}
-	return "", fmt.Errorf("%s names no TCP address with a fixed port to ask: set one under listen", filepath.Join(n.Home, NodeFile))
+	return "", fmt.Errorf("%s: key \"listen\" has no TCP address with a fixed port: add one", filepath.Join(n.Home, NodeFile))
 }
 
 // CreateNode makes home with its keys and a commented node.yaml holding n, whose paths are written unchanged. Existing
@@ -217,7 +217,7 @@ func CreateNode(home string, n Node) (*Keys, error) {
 	}
 	path := filepath.Join(home, NodeFile)
 	if _, err := os.Lstat(path); err == nil {
-		return nil, fmt.Errorf("there is a node at %s already: %w", home, fs.ErrExist)
+		return nil, fmt.Errorf("a node already exists at %s: %w", home, fs.ErrExist)
 	}
 	if err := os.MkdirAll(home, 0o750); err != nil {
 		return nil, fmt.Errorf("create node home: %w", err)

@@ -109,7 +109,7 @@ func TestKeyFiles(t *testing.T) {
 		{"missing", func(t *testing.T, p2p, _ string) { remove(t, p2p) }, "no key at "},
 		{"swapped", func(t *testing.T, p2p, bls string) {
 			copyFile(t, p2p, bls)
-		}, "is no key of kind " + blsKeyKind},
+		}, "is not a key of kind " + blsKeyKind},
 		{"cut", func(t *testing.T, p2p, _ string) { truncate(t, p2p, 40) }, "restore it from a backup"},
 		{"empty", func(t *testing.T, _, bls string) { truncate(t, bls, 0) }, "restore it from a backup"},
 		{"marked by an editor", func(t *testing.T, p2p, _ string) { overwrite(t, p2p, "\ufeff"+p2pKeyKind+" 00\n") }, "byte order mark"},
@@ -186,11 +186,11 @@ func TestNodeErrors(t *testing.T) {
 		{"bad bootstrap", func(n *Node) { n.Bootstrap = []string{"/p2p/x"} }, `key "bootstrap"`},
 		{"many", func(n *Node) { n.Bootstrap = make([]string, maxAddrs+1) }, "65 addresses: at most 64"},
 		{"no store", func(n *Node) { n.Store.Path = "" }, `key "store.path" is empty`},
-		{"bad body", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", MaxBody: "much"} }, `key "gateway.maxBody": "much" is no size`},
-		{"body too great", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", MaxBody: "8PiB"} }, `key "gateway.maxBody": "8PiB" is more than`},
+		{"bad body", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", MaxBody: "much"} }, `key "gateway.maxBody": "much" is not a size`},
+		{"body too great", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", MaxBody: "8PiB"} }, `key "gateway.maxBody": "8PiB" exceeds`},
 		{"bad metrics", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", Metrics: "off"} }, `key "gateway.metrics" is "off"`},
 		{"bad metrics", func(n *Node) { n.Metrics = "9184" }, `key "metrics" is "9184": want an address and a port`},
-		{"bad limit", func(n *Node) { n.Store.Limit = "a lot" }, `key "store.limit": "a lot" is no size`},
+		{"bad limit", func(n *Node) { n.Store.Limit = "a lot" }, `key "store.limit": "a lot" is not a size`},
 		{"limit too great", func(n *Node) { n.Store.Limit = "10000PiB" }, `key "store.limit"`},
 		{"no genesis", func(n *Node) { n.Genesis = "" }, `key "genesis" is empty`},
 		{"bad log", func(n *Node) { n.Log.Level = "x" }, "log level"},

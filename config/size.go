@@ -28,5 +28,5 @@ func parseSize(text string) (int64, error) {
 		}
 		return n * unit.bytes, nil
 	}
-	return 0, fmt.Errorf("%q is no size: want a whole number with a unit, such as 500GiB or 2TB", text)
+	return 0, fmt.Errorf("%q is not a size: want a whole number with a unit, such as 500GiB or 2TB", text)
 }

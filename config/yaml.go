@@ -26,7 +26,7 @@ func decode(file string, raw []byte, out any) error {
 		return fmt.Errorf("%s: %s", file, strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " "))
 	}
 	if !errors.Is(dec.Decode(new(yaml.Node)), io.EOF) {
-		return fmt.Errorf("%s: more after the first document: remove everything from the second --- on", file)
+		return fmt.Errorf("%s: more than one document: remove everything from the second --- on", file)
 	}
 	return decodeMapping(file, "", doc.Content[0], reflect.ValueOf(out).Elem())
 }
@@ -49,7 +49,7 @@ func decodeMapping(file, prefix string, n *yaml.Node, out reflect.Value) error {
 			return fmt.Errorf("%s:%d: unknown key %q%s", file, key.Line, prefix+key.Value, suggest(key.Value, fields))
 		}
 		if seen[key.Value] {
-			return fmt.Errorf("%s:%d: key %q is there twice: keep one", file, key.Line, prefix+key.Value)
+			return fmt.Errorf("%s:%d: duplicate key %q: keep one", file, key.Line, prefix+key.Value)
 		}
 		seen[key.Value] = true
 		if err := decodeValue(file, prefix+key.Value, value, field); err != nil {
@@ -111,5 +111,5 @@ func suggest(key string, fields map[string]reflect.Value) string {
 	if best := Nearest(key, names); best != "" {
 		return fmt.Sprintf(": did you mean %q?", best)
 	}
-	return ": known are " + sortedList(names)
+	return ": known keys are " + sortedList(names)
 }

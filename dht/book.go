@@ -208,8 +208,8 @@ func (b *book) addrs(id peer.ID) []multiaddr.Multiaddr {
 	return slices.Clone(b.peers[id].addrs)
 }
 
-// sample returns up to n remembered peers, members first. Otherwise they are in map order, hence at random, so that many
-// restarting peers do not all dial the same one.
+// sample returns up to n remembered peers, members first. Otherwise they are in map order, hence at random, so that
+// many restarting peers do not all dial the same one.
 func (b *book) sample(n int) []peer.AddrInfo {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 	"walrus/internal/ipgroup"
 )
 
-// claims collects what other peers say about the addresses of one peer. Those that a trusted peer named come first, then
-// those that peers in the most networks agree on.
+// claims collects what other peers say about the addresses of one peer. Those that a trusted peer named come first,
+// then those that peers in the most networks agree on.
 type claims struct {
 	trusts  func(peer.ID) bool             // constant
 	network func(peer.ID) netip.Prefix     // of a peer that answers; constant
@@ -126,8 +126,8 @@ func (d *DHT) search(ctx context.Context, id peer.ID, c *claims) error {
 	return err
 }
 
-// want keeps what others say about a peer out of the peerstore while it is searched, and returns the end of that: claims
-// are ranked by who makes them, which the peerstore does not know.
+// want keeps what others say about a peer out of the peerstore while it is searched, and returns the end of that:
+// claims are ranked by who makes them, which the peerstore does not know.
 func (d *DHT) want(id peer.ID) (done func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

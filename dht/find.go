@@ -17,8 +17,8 @@ import (
 )
 
 // FindPeer returns addresses of id. The proven ones come first: of an open connection, of the address book, of the
-// configuration, or signed by the peer. After them come those that others in the network claim. Any may be stale; Connect
-// finds out. ErrNotFound if there are none.
+// configuration, or signed by the peer. After them come those that others in the network claim. Any may be stale;
+// Connect finds out. ErrNotFound if there are none.
 func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	if err := id.Validate(); err != nil {
 		return peer.AddrInfo{}, fmt.Errorf("find peer: %w", err)

@@ -84,8 +84,8 @@ func part(t *testing.T, d *member, h host.Host) {
 	eventually(t, "they are parted", func() bool { return !d.connected(h.ID()) && len(h.Network().ConnsToPeer(d.host.ID())) == 0 })
 }
 
-// Strangers answer with 200 junk addresses for each member. A node that has met the members before keeps their good addresses,
-// and reaches them at once.
+// Strangers answer with 200 junk addresses for each member. A node that has met the members before keeps their good
+// addresses, and reaches them at once.
 func TestJunkDoesNotReplaceMembers(t *testing.T) {
 	victim := start(t, nil, Config{Server: true})
 	var members []host.Host

@@ -103,7 +103,7 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, what action, err 
 }
 
 // errClientLeft appears in the log only: there is nobody to answer.
-var errClientLeft = &failure{code: 499, status: "CANCELLED", reason: "CLIENT_LEFT", domain: domainGlobal, message: "the client has left"}
+var errClientLeft = &failure{code: 499, status: "CANCELLED", reason: "CLIENT_LEFT", domain: domainGlobal, message: "the client disconnected"}
 
 // sane refuses requests that the router would misread, and turns a panic into a response.
 func (g *Gateway) sane(next http.Handler) http.Handler {
@@ -118,7 +118,7 @@ func (g *Gateway) sane(next http.Handler) http.Handler {
 				panic(p)
 			}
 			g.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-			f := &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "INTERNAL", domain: domainGlobal, message: "the gateway made a mistake"}
+			f := &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "INTERNAL", domain: domainGlobal, message: "internal error of the gateway"}
 			f.write(w, r.Method == http.MethodHead)
 		}()
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -134,7 +134,7 @@ func (g *Gateway) sane(next http.Handler) http.Handler {
 func noSuchRoute(r *http.Request) *failure {
 	return &failure{
 		code: http.StatusNotFound, status: "NOT_FOUND", reason: "NO_SUCH_ROUTE", domain: domainGlobal,
-		message: "nothing is served at " + shorten(r.URL.Path) + "; see /v1/api",
+		message: "no route at " + shorten(r.URL.Path) + "; see /v1/api",
 	}
 }
 

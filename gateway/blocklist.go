@@ -83,7 +83,7 @@ func (b *blocklist) read() (err error) {
 		return fmt.Errorf("read blocklist: %w", err)
 	}
 	if st.Size() > maxBlocklist {
-		return fmt.Errorf("read blocklist %s: it has %d bytes, at most %d", b.path, st.Size(), maxBlocklist)
+		return fmt.Errorf("read blocklist %s: %d bytes: the limit is %d", b.path, st.Size(), maxBlocklist)
 	}
 	listed, err := parseBlocklist(io.LimitReader(f, maxBlocklist))
 	if err != nil {
@@ -120,7 +120,7 @@ func parseBlocklist(r io.Reader) (map[shards.BlobID]bool, error) {
 }
 
 // allowed returns an error for a blocked blob.
-func (g *Gateway) allowed(id shards.BlobID) error {
+func (g *aggregator) allowed(id shards.BlobID) error {
 	if !g.blocked.has(id) {
 		return nil
 	}

@@ -11,7 +11,7 @@ import (
 	"walrus/ledger/light"
 )
 
-// chronicle adapts a light client to Chronicle. A ledger that stands still is read in its last state.
+// chronicle adapts a light client to Chronicle. A stalled ledger is read in its last state.
 type chronicle struct{ light *light.Client }
 
 var _ Chronicle = chronicle{}

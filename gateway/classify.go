@@ -70,7 +70,7 @@ func classify(what action, err error) *failure {
 	case errors.Is(err, client.ErrNoWallet), errors.Is(err, client.ErrNoFunds):
 		return unavailable("PUBLISHER_CANNOT_PAY", err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.EDQUOT):
-		return unavailable("GATEWAY_OUT_OF_RESOURCES", errors.New("the gateway has no room for this request right now; try again later"))
+		return unavailable("GATEWAY_OUT_OF_RESOURCES", errors.New("the gateway has no free disk or memory for this request; try again later"))
 	case errors.As(err, &refused):
 		return &failure{code: http.StatusBadRequest, status: "FAILED_PRECONDITION", reason: "LEDGER_REFUSED", domain: domainDaemon, message: err.Error()}
 	}
@@ -84,7 +84,7 @@ func unavailable(reason string, err error) *failure {
 func bodyTooLarge(limit int64) *failure {
 	return &failure{
 		code: http.StatusRequestEntityTooLarge, status: "SIZE_EXCEEDED", reason: "SIZE_EXCEEDED", domain: domainDaemon,
-		message: fmt.Sprintf("the body is greater than the %d bytes that this publisher takes", limit),
+		message: fmt.Sprintf("the body is larger than %d bytes, the limit of this publisher", limit),
 	}
 }
 

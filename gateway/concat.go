@@ -29,20 +29,20 @@ const (
 // ConcatRequest is the body of POST /v1alpha/blobs/concat.
 type ConcatRequest struct {
 	IDs    []string `json:"ids" nullable:"false" minItems:"1" maxItems:"256" example:"[\"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk\"]" doc:"Blob IDs and object IDs, in order."`
-	Strict bool     `json:"strict_consistency_check,omitempty" doc:"As in the query of other reads."`
-	Skip   bool     `json:"skip_consistency_check,omitempty" doc:"As in the query of other reads."`
+	Strict bool     `json:"strict_consistency_check,omitempty" doc:"The same as the query parameter of other reads."`
+	Skip   bool     `json:"skip_consistency_check,omitempty" doc:"The same as the query parameter of other reads."`
 }
 
 // addConcat adds the routes that read several blobs as one.
 func (g *Gateway) addConcat(api huma.API) {
 	type getIn struct {
-		IDs string `query:"ids" required:"true" maxLength:"17152" example:"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk" doc:"Blob IDs and object IDs, in order, with commas between."`
+		IDs string `query:"ids" required:"true" maxLength:"17152" example:"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk" doc:"Blob IDs and object IDs, in order, separated by commas."`
 		ReadParams
 		RangeParams
 	}
 	both(g, api, huma.Operation{
 		OperationID: "readConcat", Path: "/v1alpha/blobs/concat", Summary: "Read several blobs as one",
-		Description: "If the first is an object ID, its attributes become headers.",
+		Description: "If the first ID is an object ID, attributes of its record become headers.",
 	}, func(w http.ResponseWriter, r *http.Request, in *getIn) error {
 		return g.serveConcat(w, r, ConcatRequest{strings.Split(in.IDs, ","), in.Strict, in.Skip})
 	})
@@ -50,14 +50,14 @@ func (g *Gateway) addConcat(api huma.API) {
 	describeIDs(api)
 	rs := readResponses(api, false)
 	rs["413"] = problem(api, "The body is too large.")
-	rs["408"] = problem(api, "The body stopped coming.")
+	rs["408"] = problem(api, "The client stopped sending the body.")
 	delete(rs, "304")
 	delete(rs, "412")
 	register(g, api, reading, huma.Operation{
 		OperationID: "postConcat", Method: http.MethodPost, Path: "/v1alpha/blobs/concat", Tags: []string{tagRead},
-		Summary: "Read several blobs as one", Description: "As GET, for lists that do not fit a URL.",
+		Summary: "Read several blobs as one", Description: "The same as GET, for lists that are too long for a URL.",
 		RequestBody: &huma.RequestBody{
-			Description: "What to read.", Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
+			Description: "The blobs to read.", Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
 		},
 		Responses: rs,
 	}, func(w http.ResponseWriter, r *http.Request, _ *struct{}) error {
@@ -83,7 +83,7 @@ func describeIDs(api huma.API) {
 }
 
 // concatRequest reads and checks the body.
-func (g *Gateway) concatRequest(w http.ResponseWriter, r *http.Request) (req ConcatRequest, err error) {
+func (g *aggregator) concatRequest(w http.ResponseWriter, r *http.Request) (req ConcatRequest, err error) {
 	body, err := io.ReadAll(g.body(w, r, maxConcatBody))
 	if err != nil {
 		return req, err
@@ -102,22 +102,22 @@ func (g *Gateway) concatRequest(w http.ResponseWriter, r *http.Request) (req Con
 		}
 	}
 	if dec.More() {
-		return req, malformed("body: more than one JSON value")
+		return req, malformed("body: want one JSON value, found another behind it")
 	}
 	return req, nil
 }
 
 // serveConcat finds all blobs first, so that errors come before the first byte, and serves them one after the other.
-func (g *Gateway) serveConcat(w http.ResponseWriter, r *http.Request, req ConcatRequest) error {
+func (g *aggregator) serveConcat(w http.ResponseWriter, r *http.Request, req ConcatRequest) error {
 	params := ReadParams{req.Strict, req.Skip}
 	if err := params.check(); err != nil {
 		return err
 	}
 	if len(req.IDs) == 0 || len(req.IDs) == 1 && req.IDs[0] == "" {
-		return malformed("ids: at least one ID is needed")
+		return malformed("ids: want at least one ID")
 	}
 	if len(req.IDs) > maxConcat {
-		return malformed(fmt.Sprintf("ids: %d IDs, at most %d may be read as one", len(req.IDs), maxConcat))
+		return malformed(fmt.Sprintf("ids: %d IDs: the limit is %d", len(req.IDs), maxConcat))
 	}
 	blobs, attributes, err := g.findAll(r.Context(), req.IDs)
 	if err != nil {
@@ -129,7 +129,7 @@ func (g *Gateway) serveConcat(w http.ResponseWriter, r *http.Request, req Concat
 }
 
 // findAll finds blobs by blob or object IDs. It returns the first ID's attributes, if that is an object.
-func (g *Gateway) findAll(ctx context.Context, ids []string) (blobs chain, attributes []ledger.Attribute, err error) {
+func (g *aggregator) findAll(ctx context.Context, ids []string) (blobs chain, attributes []ledger.Attribute, err error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Time.Open)
 	defer cancel()
 	for i, s := range ids {
@@ -153,7 +153,7 @@ func (g *Gateway) findAll(ctx context.Context, ids []string) (blobs chain, attri
 }
 
 // resolve turns a blob or object ID into a blob ID.
-func (g *Gateway) resolve(ctx context.Context, s string) (id shards.BlobID, attributes []ledger.Attribute, err error) {
+func (g *aggregator) resolve(ctx context.Context, s string) (id shards.BlobID, attributes []ledger.Attribute, err error) {
 	if !strings.HasPrefix(s, "0x") {
 		if id, err = shards.ParseBlobID(s); err != nil {
 			return id, nil, invalid("INVALID_ID_FORMAT", err.Error())

@@ -101,21 +101,21 @@ func Default() Config {
 func (c *Config) Validate() error {
 	switch t := &c.Time; {
 	case !c.Publisher && !c.Aggregator:
-		return errors.New("gateway: neither publisher nor aggregator: nothing to serve")
+		return errors.New("gateway: neither publisher nor aggregator is enabled: enable one")
 	case c.Store.MaxBody <= 0 || c.Store.MaxQuiltBody <= 0:
-		return fmt.Errorf("gateway: body limits %d and %d: must be positive", c.Store.MaxBody, c.Store.MaxQuiltBody)
+		return fmt.Errorf("gateway: body limits of %d and %d bytes: both must be positive", c.Store.MaxBody, c.Store.MaxQuiltBody)
 	case c.Store.MaxBody > shards.MaxLength:
-		return fmt.Errorf("gateway: body limit of %d bytes: the greatest blob has %d", c.Store.MaxBody, int64(shards.MaxLength))
+		return fmt.Errorf("gateway: body limit of %d bytes: a blob has at most %d", c.Store.MaxBody, int64(shards.MaxLength))
 	case c.Store.MaxUploads < 0 || c.Store.UploadExpiry <= 0:
-		return fmt.Errorf("gateway: %d resumable uploads for %v: must be positive", c.Store.MaxUploads, c.Store.UploadExpiry)
+		return fmt.Errorf("gateway: %d resumable uploads, kept for %v: both must be positive", c.Store.MaxUploads, c.Store.UploadExpiry)
 	case c.Store.Epochs == 0:
 		return errors.New("gateway: blobs must be stored for at least 1 epoch")
 	case min(t.Header, t.Idle, t.Stall, t.Store, t.Open, t.Drain) <= 0:
-		return fmt.Errorf("gateway: times %+v: must be positive", *t)
+		return fmt.Errorf("gateway: times %+v: all must be positive", *t)
 	}
 	for _, h := range c.Read.Headers {
 		if !validHeaderName(h) {
-			return fmt.Errorf("gateway: %q cannot be the name of a header", h)
+			return fmt.Errorf("gateway: header %q: not a valid name", h)
 		}
 	}
 	return nil

@@ -16,7 +16,7 @@ type content interface {
 }
 
 // open finds a blob. Errors are those of client.Open.
-func (g *Gateway) open(ctx context.Context, id shards.BlobID) (content, error) {
+func (g *aggregator) open(ctx context.Context, id shards.BlobID) (content, error) {
 	if err := g.allowed(id); err != nil {
 		return nil, err
 	}

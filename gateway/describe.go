@@ -31,15 +31,15 @@ const ownerTokenHeader = "ownerTokenHeader"
 
 // describe fills in the document's head.
 func describe(doc *huma.OpenAPI) {
-	doc.Info.Description = "Store and read blobs in a Walrus network. Routes, parameters and answers are those of the original's publisher and aggregator."
+	doc.Info.Description = "Store and read blobs in a Walrus network. Routes, parameters and responses are the same as those of the original Walrus publisher and aggregator."
 	doc.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
-	doc.Info.Contact = &huma.Contact{Name: "The operator of this gateway"}
+	doc.Info.Contact = &huma.Contact{Name: "Operator of this gateway"}
 	doc.Servers = []*huma.Server{{URL: "/", Description: "This gateway"}}
 	doc.Security = []map[string][]string{{}} // no identification needed, unless an operation requires it
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		ownerToken:       {Type: "http", Scheme: "bearer", Description: "The token of a record, which came with the upload in " + ownerHeader + ", or the operator's."},
-		ownerTokenHeader: {Type: "apiKey", In: "header", Name: ownerHeader, Description: "The same token, where Authorization is needed for something else."},
-		publisherToken:   {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Where the operator asks for one, as the original's publisher does."},
+		ownerToken:       {Type: "http", Scheme: "bearer", Description: "The token of a record, which the response to its upload has in " + ownerHeader + "; or the operator's token."},
+		ownerTokenHeader: {Type: "apiKey", In: "header", Name: ownerHeader, Description: "The same token, for requests that use Authorization for something else."},
+		publisherToken:   {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Needed if the operator of this publisher requires tokens, as in the original."},
 	}
 	doc.Tags = []*huma.Tag{
 		{Name: tagStore, Description: "Store blobs."},
@@ -77,13 +77,13 @@ func storeResponses(api huma.API) map[string]*huma.Response {
 	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[jsonform.StoreResult](), true, "")
 	return responses{
 		http.StatusOK: {Description: "The blob is stored.", Headers: map[string]*huma.Param{
-			ownerHeader: header("The token that lets its bearer extend and delete the record, if the upload made one that the publisher keeps.", "hSpNZ6E7eVyYCAQ_NJLDtA9FYSeVmXwq8zbyECQVjuc"),
+			ownerHeader: header("A token to extend and delete the record. Present if the upload made a record and the publisher owns it.", "hSpNZ6E7eVyYCAQ_NJLDtA9FYSeVmXwq8zbyECQVjuc"),
 		}, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}},
 		http.StatusBadRequest:            problem(api, "The request is malformed, or the ledger does not allow it."),
-		http.StatusRequestTimeout:        problem(api, "The body stopped coming."),
-		http.StatusRequestEntityTooLarge: problem(api, "The body is greater than this publisher takes."),
-		http.StatusInternalServerError:   problem(api, "The gateway failed."),
-		http.StatusServiceUnavailable:    problem(api, "The ledger stands still, the publisher cannot pay, or it has no room; try again after Retry-After."),
+		http.StatusRequestTimeout:        problem(api, "The client stopped sending the body."),
+		http.StatusRequestEntityTooLarge: problem(api, "The body is larger than this publisher accepts."),
+		http.StatusInternalServerError:   problem(api, "Internal error of the gateway."),
+		http.StatusServiceUnavailable:    problem(api, "The ledger is stalled, the publisher cannot pay, or its disk is full; try again after Retry-After."),
 		http.StatusGatewayTimeout:        problem(api, "Too few nodes confirmed in time."),
 	}.document()
 }
@@ -92,27 +92,27 @@ func storeResponses(api huma.API) map[string]*huma.Response {
 func readResponses(api huma.API, head bool) map[string]*huma.Response {
 	headers := func() map[string]*huma.Param {
 		return map[string]*huma.Param{
-			"ETag":           header("The blob's ID, which names its content.", `"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"`),
+			"ETag":           header("The blob ID, which identifies the content.", `"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"`),
 			"Cache-Control":  header("How long a cache may keep it.", cacheControl),
-			"Content-Length": header("Bytes of the body.", "17"),
+			"Content-Length": header("Length of the body in bytes.", "17"),
 		}
 	}
 	rs := responses{
-		http.StatusOK:                         {Description: "All bytes of it.", Headers: headers()},
-		http.StatusNotModified:                {Description: "The client has it."},
+		http.StatusOK:                         {Description: "The whole blob.", Headers: headers()},
+		http.StatusNotModified:                {Description: "The client already has this blob."},
 		http.StatusBadRequest:                 problem(api, "The request is malformed."),
-		http.StatusForbidden:                  problem(api, "The blob is greater than this aggregator serves."),
-		http.StatusNotFound:                   problem(api, "There is definitely no such blob."),
-		http.StatusPreconditionFailed:         problem(api, "The blob is not the one of If-Match."),
+		http.StatusForbidden:                  problem(api, "The blob is larger than this aggregator serves."),
+		http.StatusNotFound:                   problem(api, "The blob does not exist: enough nodes answered to be certain."),
+		http.StatusPreconditionFailed:         problem(api, "If-Match names another blob."),
 		http.StatusUnavailableForLegalReasons: problem(api, "The blob is on this gateway's blocklist."),
-		http.StatusInternalServerError:        problem(api, "The blob has no content, or the gateway failed."),
-		http.StatusServiceUnavailable:         problem(api, "Too few nodes answer to say or to read; try again after Retry-After."),
+		http.StatusInternalServerError:        problem(api, "The blob was encoded wrongly and has no content, or internal error of the gateway."),
+		http.StatusServiceUnavailable:         problem(api, "Too few nodes answered to find or read the blob; try again after Retry-After."),
 		http.StatusGatewayTimeout:             problem(api, "The network did not answer in time."),
 	}
 	if !head {
 		part := headers()
-		part["Content-Range"] = header("Which bytes these are.", "bytes 0-15/17")
-		rs[http.StatusPartialContent] = &huma.Response{Description: "Some bytes of it; several parts come as multipart/byteranges.", Headers: part}
+		part["Content-Range"] = header("The range of the bytes in the body.", "bytes 0-15/17")
+		rs[http.StatusPartialContent] = &huma.Response{Description: "A part of the blob. Several parts are sent as multipart/byteranges.", Headers: part}
 		rs[http.StatusRequestedRangeNotSatisfiable] = problem(api, "The ranges are malformed or not within the blob.")
 	}
 	return rs.document()
@@ -124,11 +124,11 @@ func manageResponses(api huma.API, result reflect.Type) map[string]*huma.Respons
 	return responses{
 		http.StatusOK:                  {Description: "Done.", Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}},
 		http.StatusBadRequest:          problem(api, "The request is malformed, or the record does not allow it."),
-		http.StatusUnauthorized:        problem(api, "There is no token."),
-		http.StatusForbidden:           problem(api, "The token is not that of the owner."),
+		http.StatusUnauthorized:        problem(api, "The request has no token."),
+		http.StatusForbidden:           problem(api, "The token belongs to another record."),
 		http.StatusNotFound:            problem(api, "There is no such record."),
-		http.StatusInternalServerError: problem(api, "The gateway failed."),
-		http.StatusServiceUnavailable:  problem(api, "The ledger stands still, or the publisher cannot pay; try again after Retry-After."),
+		http.StatusInternalServerError: problem(api, "Internal error of the gateway."),
+		http.StatusServiceUnavailable:  problem(api, "The ledger is stalled, or the publisher cannot pay; try again after Retry-After."),
 		http.StatusGatewayTimeout:      problem(api, "The network did not answer in time."),
 	}.document()
 }

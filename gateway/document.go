@@ -39,7 +39,7 @@ func (g *Gateway) addDocument(api huma.API, mux *chi.Mux) error {
 
 // describeGuard adds the guard's possible answers to every operation.
 func describeGuard(api huma.API) {
-	busy := problem(api, "This client has used up what it may do for now, or the gateway is busy; try again after Retry-After.")
+	busy := problem(api, "This client has reached its quota, or the gateway is busy; try again after Retry-After.")
 	busy.Content["text/plain"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 	for _, item := range api.OpenAPI().Paths {
 		for _, op := range operations(item) {
@@ -48,7 +48,7 @@ func describeGuard(api huma.API) {
 				all[http.StatusTooManyRequests] = busy
 			}
 			if slices.Contains(op.Tags, tagStore) {
-				all[http.StatusUnauthorized] = problem(api, "This publisher wants a token, or an API key that it knows.")
+				all[http.StatusUnauthorized] = problem(api, "This publisher requires a token or a known API key.")
 				all[http.StatusForbidden] = problem(api, "The token does not allow this request.")
 			}
 			for status, res := range all.document() {

@@ -18,17 +18,17 @@ type ErrorBody struct {
 
 // ErrorStatus holds an error's code, status, message and details.
 type ErrorStatus struct {
-	Status  string        `json:"status" example:"NOT_FOUND" doc:"Class of the error, by which the HTTP status goes."`
+	Status  string        `json:"status" example:"NOT_FOUND" doc:"Class of the error; it determines the HTTP status."`
 	Code    int           `json:"code" example:"404" doc:"The HTTP status."`
-	Message string        `json:"message" example:"the requested blob ID does not exist on Walrus" doc:"What went wrong and what to do, for people."`
+	Message string        `json:"message" example:"the requested blob ID does not exist on Walrus" doc:"What went wrong and what to do, in words."`
 	Details []ErrorDetail `json:"details" nullable:"false"`
 }
 
 // ErrorDetail adds detail to an error.
 type ErrorDetail struct {
 	Type     string            `json:"@type" example:"ErrorInfo" doc:"Always ErrorInfo."`
-	Reason   string            `json:"reason" example:"BLOB_NOT_FOUND" doc:"What went wrong, for programs."`
-	Domain   string            `json:"domain" example:"daemon.walrus.space" doc:"Who defines the reason."`
+	Reason   string            `json:"reason" example:"BLOB_NOT_FOUND" doc:"What went wrong, as a constant for programs."`
+	Domain   string            `json:"domain" example:"daemon.walrus.space" doc:"The namespace of the reason."`
 	Metadata map[string]string `json:"metadata"`
 }
 

@@ -151,7 +151,7 @@ func TestExplorerLedgerAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.Ledger.Live || n.Ledger.Error != "the ledger stands still at height 812" || n.Epoch != nil || len(n.Nodes) != 4 {
+	if n.Ledger.Live || n.Ledger.Error != "the ledger is stalled at height 812" || n.Epoch != nil || len(n.Nodes) != 4 {
 		t.Errorf("%+v", n)
 	}
 	if _, err := e.Price(t.Context(), 1, 1); !errors.Is(err, client.ErrStalled) {

@@ -37,7 +37,7 @@ const (
 )
 
 // errNoChronicle is returned by a gateway whose client has no ledger to read.
-var errNoChronicle = errors.New("this gateway cannot look into the ledger")
+var errNoChronicle = errors.New("this gateway has no access to the ledger")
 
 // enter waits for a turn to ask the ledger. leave ends the turn.
 func (e *Explorer) enter(ctx context.Context) error {
@@ -167,7 +167,7 @@ func (e *Explorer) Owner(ctx context.Context, a ledger.Address, before string) (
 	}
 	defer e.leave()
 	if a == (ledger.Address{}) {
-		return nil, fmt.Errorf("owner %s: %w: it is nobody's address", a, pages.ErrNotFound)
+		return nil, fmt.Errorf("owner %s: %w: the zero address belongs to nobody", a, pages.ErrNotFound)
 	}
 	s, err := e.state(ctx)
 	if err != nil {
@@ -182,7 +182,7 @@ func (e *Explorer) Owner(ctx context.Context, a ledger.Address, before string) (
 		return nil, err
 	}
 	if o.Balance == 0 && o.Nonce == 0 && len(o.Blobs) == 0 && len(o.Storages) == 0 && len(h.Transactions) == 0 {
-		return nil, fmt.Errorf("owner %s: %w: it never had anything", a, pages.ErrNotFound)
+		return nil, fmt.Errorf("owner %s: %w: no transaction has ever used this account", a, pages.ErrNotFound)
 	}
 	o.TransactionList, o.Epoch = *h, s.committee.Epoch()
 	return o, nil

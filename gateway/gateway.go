@@ -15,18 +15,23 @@ import (
 
 // Gateway serves blobs over HTTP. All fields except the wait group and the counters are constant after New.
 type Gateway struct {
-	cfg     Config
-	client  *client.Client
-	log     *slog.Logger
+	aggregator
 	uploads *uploads // nil for an aggregator
-	blocked *blocklist
-	owners  *owners // nil: only the operator manages records
+	owners  *owners  // nil: only the operator manages records
 	limits  Limits
 	handler http.Handler
 	stores  sync.WaitGroup // uploads being stored, with or without their clients
 	end     chan struct{}  // closed when they must give up
+	stored  atomic.Uint64  // bytes of blobs since the start
+}
 
-	stored, sent atomic.Uint64 // bytes of blobs since the start
+// aggregator answers reads.
+type aggregator struct {
+	cfg     Config
+	client  *client.Client
+	log     *slog.Logger
+	blocked *blocklist
+	sent    atomic.Uint64 // bytes of blobs since the start
 }
 
 // New makes a gateway over c, which needs a payer if the gateway is a publisher. Without limits, nil, every request may
@@ -38,7 +43,7 @@ func New(cfg Config, c *client.Client, limits Limits, log *slog.Logger) (*Gatewa
 	if limits == nil {
 		limits = unlimited{}
 	}
-	g := &Gateway{cfg: cfg, client: c, log: log, limits: limits, end: make(chan struct{})}
+	g := &Gateway{aggregator: aggregator{cfg: cfg, client: c, log: log}, limits: limits, end: make(chan struct{})}
 	var err error
 	if g.blocked, err = openBlocklist(cfg.Read.Blocklist); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -105,7 +110,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handle
 	err = errors.Join(err, srv.Close())
 	<-served
 	if errors.Is(err, context.DeadlineExceeded) {
-		g.log.Info("gateway cut requests that did not end in time", "drain", g.cfg.Time.Drain)
+		g.log.Info("gateway cut off the requests that did not end within its drain time", "drain", g.cfg.Time.Drain)
 		err = nil
 	}
 	return err
@@ -115,7 +120,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handle
 func (g *Gateway) startTasks(ctx context.Context) (finish func() error) {
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
-		g.blocked.run(ctx, func(err error) { g.log.Warn("the blocklist stays as it was", "err", err) })
+		g.blocked.run(ctx, func(err error) { g.log.Warn("read the blocklist; the one read before stays in use", "err", err) })
 	})
 	if g.uploads != nil {
 		tasks.Go(func() { g.uploads.run(ctx) })

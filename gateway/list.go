@@ -15,18 +15,18 @@ import (
 
 // BlobList is one page of a list of records.
 type BlobList struct {
-	Blobs         []jsonform.BlobObject `json:"blobs" nullable:"false" doc:"Records, those that end first come first."`
-	NextPageToken string                `json:"nextPageToken,omitempty" example:"AAAAIwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" doc:"The page_token of the next page; absent on the last."`
+	Blobs         []jsonform.BlobObject `json:"blobs" nullable:"false" doc:"Records, ordered by their end."`
+	NextPageToken string                `json:"nextPageToken,omitempty" example:"AAAAIwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" doc:"The page_token of the next page; absent on the last page."`
 }
 
 func (g *Gateway) addList(api huma.API) {
 	type in struct {
-		PageSize  int64  `query:"page_size" minimum:"1" maximum:"1000" default:"100" example:"100" doc:"At most so many records."`
-		PageToken string `query:"page_token" maxLength:"48" pattern:"^([A-Za-z0-9_-]{48})?$" example:"AAAAIwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" doc:"The nextPageToken of the page before."`
+		PageSize  int64  `query:"page_size" minimum:"1" maximum:"1000" default:"100" example:"100" doc:"Limit of records on a page."`
+		PageToken string `query:"page_token" maxLength:"48" pattern:"^([A-Za-z0-9_-]{48})?$" example:"AAAAIwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" doc:"The nextPageToken of the previous page."`
 	}
 	register(g, api, managing, huma.Operation{
 		OperationID: "listBlobs", Method: http.MethodGet, Path: "/v1/blobs", Tags: []string{tagStore}, Summary: "List the blobs of an owner",
-		Description: "Lists the live records that the token is good for: one for a blob's token, all of the publisher for the operator's.",
+		Description: "Lists the live records that the token is valid for: one for the token of a record, all records of the publisher for the operator's token.",
 		Security:    ownerSecurity, Responses: manageResponses(api, reflect.TypeFor[BlobList]()),
 	}, func(w http.ResponseWriter, r *http.Request, in *in) error {
 		after, err := parsePageToken(in.PageToken)
@@ -80,7 +80,7 @@ func pagePlace(b *client.OwnedBlob) []byte {
 func parsePageToken(s string) ([]byte, error) {
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(b) != 0 && len(b) != 36 {
-		return nil, malformed("page_token: not one that this gateway gave")
+		return nil, malformed("page_token: not a nextPageToken of this gateway")
 	}
 	return b, nil
 }

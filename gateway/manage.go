@@ -16,13 +16,13 @@ import (
 
 // Deleted lists the records that were deleted.
 type Deleted struct {
-	Deleted []jsonform.BlobObject `json:"deleted" nullable:"false" doc:"The records as they were."`
+	Deleted []jsonform.BlobObject `json:"deleted" nullable:"false" doc:"The deleted records."`
 }
 
 // Extension reports the extended record and the cost.
 type Extension struct {
-	BlobObject jsonform.BlobObject `json:"blobObject" doc:"The record as it is now."`
-	Cost       ledger.Amount       `json:"cost" example:"132300" doc:"What was paid, in FROST."`
+	BlobObject jsonform.BlobObject `json:"blobObject" doc:"The record after the change."`
+	Cost       ledger.Amount       `json:"cost" example:"132300" doc:"The cost in FROST."`
 }
 
 // addManage adds the routes for owners of records.
@@ -32,7 +32,7 @@ func (g *Gateway) addManage(api huma.API) {
 	}
 	register(g, api, managing, huma.Operation{
 		OperationID: "deleteObject", Method: http.MethodDelete, Path: "/v1/blobs/by-object-id/{object_id}", Tags: []string{tagStore},
-		Summary: "Delete the record of a blob", Description: "The content is gone once no other record keeps it.",
+		Summary: "Delete the record of a blob", Description: "The content is dropped unless another record keeps it.",
 		Security: ownerSecurity, Responses: manageResponses(api, reflect.TypeFor[Deleted]()),
 	}, func(w http.ResponseWriter, r *http.Request, in *objectIn) error {
 		object, err := in.id()
@@ -46,7 +46,7 @@ func (g *Gateway) addManage(api huma.API) {
 	}
 	register(g, api, managing, huma.Operation{
 		OperationID: "deleteBlob", Method: http.MethodDelete, Path: "/v1/blobs/{blob_id}", Tags: []string{tagStore},
-		Summary: "Delete a blob", Description: "Deletes the records of the blob that the token is good for. The content is gone once no other record keeps it.",
+		Summary: "Delete a blob", Description: "Deletes the records of the blob that the token is valid for. The content is dropped unless another record keeps it.",
 		Security: ownerSecurity, Responses: manageResponses(api, reflect.TypeFor[Deleted]()),
 	}, func(w http.ResponseWriter, r *http.Request, in *blobIn) error {
 		id, err := in.id()
@@ -57,11 +57,11 @@ func (g *Gateway) addManage(api huma.API) {
 	})
 	type extendIn struct {
 		ObjectPath
-		Epochs string `query:"epochs" required:"true" pattern:"^(0*[1-9][0-9]*|max)$" maxLength:"10" example:"1" doc:"By how many epochs; max for as many as the network sells."`
+		Epochs string `query:"epochs" required:"true" pattern:"^(0*[1-9][0-9]*|max)$" maxLength:"10" example:"1" doc:"Number of epochs to add; max adds as many as the network sells."`
 	}
 	register(g, api, managing, huma.Operation{
 		OperationID: "extendObject", Method: http.MethodPost, Path: "/v1/blobs/by-object-id/{object_id}/extend", Tags: []string{tagStore},
-		Summary: "Store a blob for longer", Description: "The publisher pays, and so wants a token of its own if it does for uploads: that of the owner is then sent in Walrus-Owner-Token.",
+		Summary: "Store a blob for longer", Description: "The publisher pays. If it requires a token for uploads, it requires one here too; the owner's token is then sent in Walrus-Owner-Token.",
 		Security: ownerSecurity, Responses: manageResponses(api, reflect.TypeFor[Extension]()),
 	}, func(w http.ResponseWriter, r *http.Request, in *extendIn) error {
 		object, err := in.id()
@@ -84,7 +84,7 @@ func parseEpochs(s string) (uint32, error) {
 	}
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil || n == 0 || n == client.MaxEpochs {
-		return 0, malformed("epochs: must be a number from 1, or max")
+		return 0, malformed("epochs: want a number from 1 on, or max")
 	}
 	return uint32(n), nil
 }

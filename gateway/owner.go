@@ -68,7 +68,7 @@ func presented(r *http.Request) (string, error) {
 	if !strings.EqualFold(scheme, "Bearer") || t == "" {
 		return "", &failure{
 			code: http.StatusUnauthorized, status: "UNAUTHENTICATED", reason: "MISSING_OWNER_TOKEN", domain: domainDaemon, challenge: "Bearer",
-			message: "this is for the owner: send the token that came with the upload in " + ownerHeader + " as Authorization: Bearer",
+			message: "only the owner may do this: send the token from the upload's response header " + ownerHeader + " as Authorization: Bearer",
 		}
 	}
 	return strings.TrimSpace(t), nil
@@ -77,7 +77,7 @@ func presented(r *http.Request) (string, error) {
 // errNotOwner is returned for a token that is valid for something else.
 var errNotOwner = &failure{
 	code: http.StatusForbidden, status: "PERMISSION_DENIED", reason: "NOT_THE_OWNER", domain: domainDaemon,
-	message: "the token is not that of the blob's owner",
+	message: "the token belongs to another record",
 }
 
 // tellOwner adds the token of a record that the upload made to the response.

@@ -13,14 +13,14 @@ import (
 func (g *Gateway) addParts(api huma.API) {
 	type rangeIn struct {
 		BlobPath
-		Start  int64 `query:"start" required:"true" minimum:"0" example:"0" doc:"The first byte."`
-		Length int64 `query:"length" required:"true" minimum:"1" example:"16" doc:"How many bytes."`
+		Start  int64 `query:"start" required:"true" minimum:"0" example:"0" doc:"Index of the first byte."`
+		Length int64 `query:"length" required:"true" minimum:"1" example:"16" doc:"Number of bytes."`
 		ReadParams
-		IfNoneMatch string `header:"If-None-Match" example:"*" doc:"Entity tags that the client has."`
+		IfNoneMatch string `header:"If-None-Match" example:"*" doc:"Entity tags of the blobs that the client already has."`
 	}
 	both(g, api, huma.Operation{
 		OperationID: "readByteRange", Path: "/v1/blobs/{blob_id}/byte-range", Summary: "Read a part of a blob",
-		Description: "Answers with 200, so that a cache that knows no ranges can keep it.",
+		Description: "The status is 200, so that caches without support for ranges can keep the response.",
 	}, func(w http.ResponseWriter, r *http.Request, in *rangeIn) error {
 		id, err := in.id()
 		if err == nil {
@@ -35,7 +35,7 @@ func (g *Gateway) addParts(api huma.API) {
 		}
 		size := int64(blob.Size())
 		if in.Start < 0 || in.Length <= 0 || in.Start > size || in.Length > size-in.Start {
-			return invalid("INVALID_BYTE_RANGE", fmt.Sprintf("%d bytes from %d on are not within the blob of %d bytes", in.Length, in.Start, size))
+			return invalid("INVALID_BYTE_RANGE", fmt.Sprintf("%d bytes from byte %d on: the blob has only %d bytes", in.Length, in.Start, size))
 		}
 		return g.serveContent(w, r, &download{
 			content: part{blob, in.Start, in.Length}, tag: fmt.Sprintf("%s-%d-%d", id, in.Start, in.Length), whole: true,
@@ -44,11 +44,11 @@ func (g *Gateway) addParts(api huma.API) {
 	type streamIn struct {
 		BlobPath
 		ReadParams
-		IfNoneMatch string `header:"If-None-Match" example:"*" doc:"Entity tags that the client has."`
+		IfNoneMatch string `header:"If-None-Match" example:"*" doc:"Entity tags of the blobs that the client already has."`
 	}
 	both(g, api, huma.Operation{
-		OperationID: "readStream", Path: "/v1alpha/blobs/{blob_id}/stream", Summary: "Read a blob as it comes in",
-		Description: "As every read does here; this route is for the original's clients.",
+		OperationID: "readStream", Path: "/v1alpha/blobs/{blob_id}/stream", Summary: "Read a blob as a stream",
+		Description: "Every read streams here. This route exists for clients of the original.",
 	}, func(w http.ResponseWriter, r *http.Request, in *streamIn) error {
 		id, err := in.id()
 		if err == nil {

@@ -39,8 +39,8 @@ func nameFile(h http.Header, name string) {
 
 // QuiltPatch describes one file in a quilt's list.
 type QuiltPatch struct {
-	Identifier string            `json:"identifier" example:"walrus.jpg" doc:"Name of the file in the quilt."`
-	PatchID    quilt.PatchID     `json:"patch_id" doc:"Names the file by itself."`
+	Identifier string            `json:"identifier" example:"walrus.jpg" doc:"Name (identifier) of the file in the quilt."`
+	PatchID    quilt.PatchID     `json:"patch_id" doc:"Patch ID, which identifies the file without the quilt."`
 	Tags       map[string]string `json:"tags"`
 }
 
@@ -62,7 +62,7 @@ func (g *Gateway) addQuiltRead(api huma.API) {
 	}
 	both(g, api, huma.Operation{
 		OperationID: "readQuiltPatch", Path: "/v1/blobs/by-quilt-patch-id/{quilt_patch_id}", Summary: "Read a file of a quilt by its patch ID",
-		Description: "Fetches nothing of the quilt but the file. " + identifierHeader + " is its name; percent-encoded UTF-8 if " + identifierEncoding + " says so, as it does where the name is not ASCII.",
+		Description: "Fetches only the file's part of the quilt. " + identifierHeader + " has its name, as percent-encoded UTF-8 if " + identifierEncoding + " says so: names that are not ASCII are sent that way.",
 	}, func(w http.ResponseWriter, r *http.Request, in *patchIn) error {
 		id, err := quilt.ParsePatchID(in.PatchID)
 		if err != nil { // well formed, but with impossible columns
@@ -78,12 +78,12 @@ func (g *Gateway) addQuiltRead(api huma.API) {
 	})
 	type nameIn struct {
 		QuiltPath
-		Identifier string `path:"identifier" minLength:"1" maxLength:"65531" example:"walrus.jpg" doc:"Name of the file in the quilt; / in it is %2F."`
+		Identifier string `path:"identifier" minLength:"1" maxLength:"65531" example:"walrus.jpg" doc:"Name of the file in the quilt; write / as %2F."`
 		RangeParams
 	}
 	both(g, api, huma.Operation{
 		OperationID: "readQuiltFile", Path: "/v1/blobs/by-quilt-id/{quilt_id}/{identifier}", Summary: "Read a file of a quilt by its name",
-		Description: "Fetches nothing of the quilt but its index and the file.",
+		Description: "Fetches only the index and the file's part of the quilt.",
 	}, func(w http.ResponseWriter, r *http.Request, in *nameIn) error {
 		id, err := in.id()
 		if err != nil {
@@ -104,7 +104,7 @@ func (g *Gateway) addQuiltRead(api huma.API) {
 func (g *Gateway) addQuiltList(api huma.API) {
 	type in struct {
 		QuiltPath
-		IfNoneMatch string `header:"If-None-Match" example:"*" doc:"Entity tags that the client has."`
+		IfNoneMatch string `header:"If-None-Match" example:"*" doc:"Entity tags of the blobs that the client already has."`
 	}
 	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[[]QuiltPatch](), true, "")
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
@@ -116,7 +116,7 @@ func (g *Gateway) addQuiltList(api huma.API) {
 		}
 		register(g, api, reading, huma.Operation{
 			OperationID: id, Method: method, Path: "/v1/quilts/{quilt_id}/patches", Tags: []string{tagRead}, Summary: "List the files of a quilt",
-			Description: "Fetches nothing of the quilt but its index.", Responses: rs,
+			Description: "Fetches only the index of the quilt.", Responses: rs,
 		}, func(w http.ResponseWriter, r *http.Request, in *in) error {
 			id, err := in.id()
 			if err != nil {
@@ -127,7 +127,7 @@ func (g *Gateway) addQuiltList(api huma.API) {
 	}
 }
 
-func (g *Gateway) listQuilt(w http.ResponseWriter, r *http.Request, id shards.BlobID) error {
+func (g *aggregator) listQuilt(w http.ResponseWriter, r *http.Request, id shards.BlobID) error {
 	q, err := g.openQuilt(r.Context(), id)
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func (g *Gateway) listQuilt(w http.ResponseWriter, r *http.Request, id shards.Bl
 }
 
 // openQuilt finds a quilt and its index within the time for opening.
-func (g *Gateway) openQuilt(ctx context.Context, id shards.BlobID) (*client.Quilt, error) {
+func (g *aggregator) openQuilt(ctx context.Context, id shards.BlobID) (*client.Quilt, error) {
 	if err := g.allowed(id); err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (g *Gateway) openQuilt(ctx context.Context, id shards.BlobID) (*client.Quil
 	return g.client.OpenQuilt(ctx, id)
 }
 
-func (g *Gateway) findFile(ctx context.Context, id shards.BlobID, identifier string) (*client.Quilt, []quilt.Patch, error) {
+func (g *aggregator) findFile(ctx context.Context, id shards.BlobID, identifier string) (*client.Quilt, []quilt.Patch, error) {
 	q, err := g.openQuilt(ctx, id)
 	if err != nil {
 		return nil, nil, err
@@ -168,7 +168,7 @@ func (g *Gateway) findFile(ctx context.Context, id shards.BlobID, identifier str
 }
 
 // serveFile answers with the file that read passes to its visitor.
-func (g *Gateway) serveFile(w http.ResponseWriter, r *http.Request, id shards.BlobID, read func(context.Context, client.Visit) error) error {
+func (g *aggregator) serveFile(w http.ResponseWriter, r *http.Request, id shards.BlobID, read func(context.Context, client.Visit) error) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	opening := time.AfterFunc(g.cfg.Time.Open, func() { cancel(context.DeadlineExceeded) })
@@ -231,7 +231,7 @@ func (f *quiltFile) CopyRange(ctx context.Context, w io.Writer, off, n int64, _ 
 }
 
 // errPastWindow ends a read that has delivered the wanted bytes.
-var errPastWindow = errors.New("read all that was asked for")
+var errPastWindow = errors.New("all wanted bytes were read")
 
 // window skips bytes, then passes on n bytes.
 type window struct {

@@ -28,15 +28,15 @@ const (
 
 // QuiltStoreResult is the response to storing a quilt.
 type QuiltStoreResult struct {
-	Blob  jsonform.StoreResult `json:"blobStoreResult" doc:"The quilt as a blob."`
-	Files []StoredQuiltBlob    `json:"storedQuiltBlobs" nullable:"false" doc:"Its files, by identifier."`
+	Blob  jsonform.StoreResult `json:"blobStoreResult" doc:"The blob that holds the quilt."`
+	Files []StoredQuiltBlob    `json:"storedQuiltBlobs" nullable:"false" doc:"Its files, ordered by identifier."`
 }
 
 // StoredQuiltBlob is one file of a stored quilt.
 type StoredQuiltBlob struct {
 	Identifier string        `json:"identifier" example:"walrus.jpg"`
-	PatchID    quilt.PatchID `json:"quiltPatchId" doc:"Names the file by itself."`
-	Range      [2]int        `json:"range" example:"[1,208]" doc:"Its columns, the last not included."`
+	PatchID    quilt.PatchID `json:"quiltPatchId" doc:"Patch ID, which identifies the file without the quilt."`
+	Range      [2]int        `json:"range" example:"[1,208]" doc:"Range of its columns; the end is exclusive."`
 }
 
 func newQuiltStoreResult(r *client.QuiltResult) QuiltStoreResult {
@@ -53,7 +53,7 @@ func formSchema() *huma.Schema {
 	return &huma.Schema{
 		Type: huma.TypeObject, MinProperties: &one, AdditionalProperties: &huma.Schema{Type: huma.TypeString, Format: "binary"},
 		Properties: map[string]*huma.Schema{metadataField: {
-			Type: huma.TypeString, Description: "Tags of the files, as JSON. By itself it makes no quilt: a form without a file is answered with 400.",
+			Type: huma.TypeString, Description: "Tags of the files, as JSON. A form with only this field gets a 400.",
 		}},
 	}
 }
@@ -61,17 +61,17 @@ func formSchema() *huma.Schema {
 func (g *Gateway) addQuiltStore(api huma.API) {
 	type in struct {
 		StoreParams
-		Version string `query:"quilt_version" enum:"V1,v1,1" example:"V1" doc:"There is one version."`
+		Version string `query:"quilt_version" enum:"V1,v1,1" example:"V1" doc:"V1, the only version."`
 	}
 	result := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[QuiltStoreResult](), true, "")
 	rs := storeResponses(api)
 	rs["200"].Content["application/json"].Schema = result
 	register(g, api, storing, huma.Operation{
 		OperationID: "storeQuilt", Method: http.MethodPut, Path: "/v1/quilts", Tags: []string{tagStore}, Summary: "Store files together as one blob",
-		Description: `Each field of the form is a file, the field's name its identifier. A field _metadata may have tags: [{"identifier":"a.txt","tags":{"k":"v"}}].`,
+		Description: `Each field of the form is a file; the name of the field becomes its identifier. The field _metadata may set tags: [{"identifier":"a.txt","tags":{"k":"v"}}].`,
 		Security:    []map[string][]string{{}, {publisherToken: {}}},
 		RequestBody: &huma.RequestBody{
-			Description: "The files: at least one. A form without any, and one that is not a form, is answered with 400.", Required: true,
+			Description: "The files: at least one. A form without files, or a body that is not a form, gets a 400.", Required: true,
 			Content: map[string]*huma.MediaType{"multipart/form-data": {
 				Schema:  formSchema(),
 				Example: map[string]any{"a.txt": "content of a.txt"},
@@ -94,7 +94,7 @@ func (g *Gateway) storeQuilt(w http.ResponseWriter, r *http.Request, opt client.
 	r.Body = io.NopCloser(g.body(w, r, g.cfg.Store.MaxQuiltBody))
 	form, err := r.MultipartReader()
 	if err != nil {
-		return malformed("a quilt is a form: send it as multipart/form-data")
+		return malformed("the body is not a form: send the files of a quilt as multipart/form-data")
 	}
 	com, err := g.client.Committee(r.Context())
 	if err != nil {
@@ -102,7 +102,7 @@ func (g *Gateway) storeQuilt(w http.ResponseWriter, r *http.Request, opt client.
 	}
 	f, err := tempFile(g.cfg.Store.TempDir)
 	if err != nil {
-		return fmt.Errorf("take in a quilt: %w", err)
+		return fmt.Errorf("receive a quilt: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	files, err := readForm(form, f, quilt.MaxFiles(com.Params()))
@@ -148,13 +148,13 @@ func readForm(form *multipart.Reader, f *os.File, most int) ([]quilt.File, error
 		name := formName(part)
 		switch {
 		case seen[name]:
-			return nil, malformed(fmt.Sprintf("the field %q is there twice", shorten(name)))
+			return nil, malformed(fmt.Sprintf("the form has the field %q twice", shorten(name)))
 		case name == metadataField:
 			if tags, err = readTags(part); err != nil {
 				return nil, err
 			}
 		case len(files) == most:
-			return nil, malformed(fmt.Sprintf("a quilt has at most %d files in this network", most))
+			return nil, malformed(fmt.Sprintf("too many files: a quilt has at most %d in this network", most))
 		default:
 			if err := quilt.ValidIdentifier(name); err != nil {
 				return nil, malformed(shorten(err.Error()))
@@ -169,7 +169,7 @@ func readForm(form *multipart.Reader, f *os.File, most int) ([]quilt.File, error
 		seen[name] = true
 	}
 	if len(files) == 0 {
-		return nil, malformed("the form has no files")
+		return nil, malformed("the form has no files: add at least one")
 	}
 	for i := range files {
 		files[i].Tags = tags[files[i].Identifier]
@@ -213,7 +213,7 @@ func readTags(r io.Reader) (map[string]map[string]string, error) {
 	all := make(map[string]map[string]string, len(list))
 	for _, one := range list {
 		if _, twice := all[one.Identifier]; twice {
-			return nil, malformed(fmt.Sprintf("%s: the identifier %q is there twice", metadataField, shorten(one.Identifier)))
+			return nil, malformed(fmt.Sprintf("%s: two entries have the identifier %q", metadataField, shorten(one.Identifier)))
 		}
 		tags := make(map[string]string, len(one.Tags))
 		for k, v := range one.Tags {

@@ -17,8 +17,8 @@ import (
 
 // ReadParams are the query parameters of all routes that read blobs.
 type ReadParams struct {
-	Strict bool `query:"strict_consistency_check" example:"false" doc:"Encode the whole blob again and compare its ID before the first byte is sent. Not together with skip_consistency_check: 400."`
-	Skip   bool `query:"skip_consistency_check" example:"false" doc:"Accepted for the original's clients: every row is verified in any case, which costs nothing. Not together with strict_consistency_check: 400."`
+	Strict bool `query:"strict_consistency_check" example:"false" doc:"Encode the whole blob again and compare its ID before the first byte is sent. Excludes skip_consistency_check (400)."`
+	Skip   bool `query:"skip_consistency_check" example:"false" doc:"Accepted for clients of the original, without effect: every row is always verified. Excludes strict_consistency_check (400)."`
 }
 
 func (p *ReadParams) check() error {
@@ -30,10 +30,10 @@ func (p *ReadParams) check() error {
 
 // RangeParams are the headers of reads, for the document only: serveContent reads them itself.
 type RangeParams struct {
-	Range       string `header:"Range" example:"bytes=0-15" doc:"Parts of the blob in any form of RFC 9110: a-b, a-, -n, or up to 64. A malformed one, and one of which nothing is in the blob, is answered with 416; another unit than bytes means nothing."`
-	IfRange     string `header:"If-Range" example:"\"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk\"" doc:"Range counts only for this entity tag; a date, and what is malformed, is for no blob, so that all of it is sent."`
-	IfNoneMatch string `header:"If-None-Match" example:"\"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk\"" doc:"Entity tags that the client has: 304 if the blob's is among them. What is malformed matches nothing."`
-	IfMatch     string `header:"If-Match" example:"*" doc:"Entity tags that the client insists on: 412 if the blob's is not among them. What is malformed matches nothing."`
+	Range       string `header:"Range" example:"bytes=0-15" doc:"Parts of the blob by RFC 9110: a-b, a-, -n, or a list of up to 64. A malformed range, or one outside the blob, gets a 416. Units other than bytes are ignored."`
+	IfRange     string `header:"If-Range" example:"\"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk\"" doc:"Apply Range only if this is the blob's entity tag. A date or a malformed value matches no blob: the whole blob is sent."`
+	IfNoneMatch string `header:"If-None-Match" example:"\"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk\"" doc:"Entity tags that the client already has: 304 if the blob's is among them. Malformed tags match nothing."`
+	IfMatch     string `header:"If-Match" example:"*" doc:"Entity tags that the client accepts: 412 if the blob's is not among them. Malformed tags match nothing."`
 }
 
 // BlobPath is a blob ID in a path.
@@ -81,7 +81,7 @@ func (g *Gateway) addRead(api huma.API) {
 	}
 	both(g, api, huma.Operation{
 		OperationID: "readBlob", Path: "/v1/blobs/{blob_id}", Summary: "Read a blob",
-		Description: "The content type is that of the request's Accept, if it names one.",
+		Description: "The content type is taken from the request's Accept header, if it names a single type.",
 	}, func(w http.ResponseWriter, r *http.Request, in *blobIn) error {
 		id, err := in.id()
 		if err == nil {
@@ -99,7 +99,7 @@ func (g *Gateway) addRead(api huma.API) {
 	}
 	both(g, api, huma.Operation{
 		OperationID: "readBlobByObject", Path: "/v1/blobs/by-object-id/{object_id}", Summary: "Read the blob of a record",
-		Description: "Attributes of the record that are on this gateway's list become headers, such as content-type.",
+		Description: "Attributes of the record become headers if this gateway allows them, such as content-type.",
 	}, func(w http.ResponseWriter, r *http.Request, in *objectIn) error {
 		object, err := in.id()
 		if err == nil {
@@ -116,7 +116,7 @@ func (g *Gateway) addRead(api huma.API) {
 	})
 }
 
-func (g *Gateway) serveBlob(w http.ResponseWriter, r *http.Request, id shards.BlobID, strict bool, attributes ...ledger.Attribute) error {
+func (g *aggregator) serveBlob(w http.ResponseWriter, r *http.Request, id shards.BlobID, strict bool, attributes ...ledger.Attribute) error {
 	blob, err := g.find(r.Context(), id)
 	if err != nil {
 		return err
@@ -126,13 +126,13 @@ func (g *Gateway) serveBlob(w http.ResponseWriter, r *http.Request, id shards.Bl
 }
 
 // find opens a blob within the time for opening.
-func (g *Gateway) find(ctx context.Context, id shards.BlobID) (content, error) {
+func (g *aggregator) find(ctx context.Context, id shards.BlobID) (content, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Time.Open)
 	defer cancel()
 	return g.open(ctx, id)
 }
 
-func (g *Gateway) record(ctx context.Context, object ledger.ObjectID) (*ledger.Blob, error) {
+func (g *aggregator) record(ctx context.Context, object ledger.ObjectID) (*ledger.Blob, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Time.Open)
 	defer cancel()
 	rec, err := g.client.Record(ctx, object)
@@ -146,13 +146,13 @@ func (g *Gateway) record(ctx context.Context, object ledger.ObjectID) (*ledger.B
 }
 
 // attributeHeaders turns attributes into headers, if they are on the list and valid as headers.
-func (g *Gateway) attributeHeaders(h http.Header, attributes []ledger.Attribute) {
+func (g *aggregator) attributeHeaders(h http.Header, attributes []ledger.Attribute) {
 	for _, a := range attributes {
 		g.attributeHeader(h, a.Key, a.Value)
 	}
 }
 
-func (g *Gateway) attributeHeader(h http.Header, key, value string) {
+func (g *aggregator) attributeHeader(h http.Header, key, value string) {
 	allowed := slices.ContainsFunc(g.cfg.Read.Headers, func(k string) bool { return strings.EqualFold(k, key) })
 	if allowed && validHeaderValue(value) && h.Get(key) == "" {
 		h.Set(key, value)
@@ -178,7 +178,7 @@ func validHeaderValue(s string) bool {
 func blobTooLarge(size, limit uint64) *failure {
 	return &failure{
 		code: http.StatusForbidden, status: "SIZE_EXCEEDED", reason: "BLOB_TOO_LARGE", domain: domainDaemon,
-		message: fmt.Sprintf("the blob has %d bytes, this aggregator serves up to %d", size, limit),
+		message: fmt.Sprintf("the blob has %d bytes: the limit of this aggregator is %d", size, limit),
 	}
 }
 

@@ -24,7 +24,7 @@ type download struct {
 }
 
 // serveContent answers a read with conditions and ranges by RFC 9110.
-func (g *Gateway) serveContent(w http.ResponseWriter, r *http.Request, d *download) error {
+func (g *aggregator) serveContent(w http.ResponseWriter, r *http.Request, d *download) error {
 	if limit := g.cfg.Read.MaxBlob; limit > 0 && d.Size() > limit {
 		return blobTooLarge(d.Size(), limit)
 	}
@@ -40,7 +40,7 @@ func (g *Gateway) serveContent(w http.ResponseWriter, r *http.Request, d *downlo
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	case http.StatusPreconditionFailed:
-		return &failure{code: http.StatusPreconditionFailed, status: "FAILED_PRECONDITION", reason: "PRECONDITION_FAILED", domain: domainGlobal, message: "the blob is not the one of If-Match"}
+		return &failure{code: http.StatusPreconditionFailed, status: "FAILED_PRECONDITION", reason: "PRECONDITION_FAILED", domain: domainGlobal, message: "If-Match names another blob"}
 	}
 	var spans []span
 	if !d.whole {
@@ -65,7 +65,7 @@ func (g *Gateway) serveContent(w http.ResponseWriter, r *http.Request, d *downlo
 const bareETag = "etag"
 
 // contentHeaders sets the headers of every successful read. An attribute may have set the content type before.
-func (g *Gateway) contentHeaders(h http.Header, r *http.Request, tag string) {
+func (g *aggregator) contentHeaders(h http.Header, r *http.Request, tag string) {
 	if g.cfg.Read.BareETag {
 		h.Del("ETag")
 		h[bareETag] = []string{tag}
@@ -93,7 +93,7 @@ func contentType(r *http.Request) string {
 
 // send answers with one part of a blob. The status goes out with the first byte, so earlier errors can still be
 // reported.
-func (g *Gateway) send(w http.ResponseWriter, r *http.Request, d *download, status int, s span) error {
+func (g *aggregator) send(w http.ResponseWriter, r *http.Request, d *download, status int, s span) error {
 	w.Header().Set("Content-Length", strconv.FormatInt(s.n, 10))
 	if r.Method == http.MethodHead || s.n == 0 {
 		w.WriteHeader(status)
@@ -105,7 +105,7 @@ func (g *Gateway) send(w http.ResponseWriter, r *http.Request, d *download, stat
 }
 
 // sendSeveral answers with several parts as multipart/byteranges.
-func (g *Gateway) sendSeveral(w http.ResponseWriter, r *http.Request, d *download, spans []span) error {
+func (g *aggregator) sendSeveral(w http.ResponseWriter, r *http.Request, d *download, spans []span) error {
 	kind := "application/octet-stream"
 	if t := w.Header().Get("Content-Type"); t != "" {
 		kind = t
@@ -153,7 +153,7 @@ func (c *countWriter) Write(p []byte) (int, error) {
 
 // stream runs produce with a writer to the client. It cancels produce if the network delivers nothing for the opening
 // time, or the client takes nothing for the stall time. Failures after the first byte return errCutOff.
-func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, d *download, status int, produce func(context.Context, io.Writer) error) error {
+func (g *aggregator) stream(w http.ResponseWriter, r *http.Request, d *download, status int, produce func(context.Context, io.Writer) error) error {
 	patience := g.cfg.Time.Open
 	if d != nil && d.strict {
 		patience = g.cfg.Time.Store // the whole blob is read before the first byte

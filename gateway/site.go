@@ -74,7 +74,7 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 		return nil, err
 	}
 	if q := &cfg.Guard.Quota; cfg.API.Publisher && !cfg.Guard.Loopback && cfg.Guard.JWT.Secret == "" && q.Spend == 0 && q.TotalSpend == 0 {
-		log.Warn("whoever reaches this publisher may spend what its wallet holds: ask for tokens or limit what is spent", "bind", cfg.API.Bind)
+		log.Warn("anybody who reaches this publisher may spend all WAL of its wallet: require tokens or set a spending limit", "bind", cfg.API.Bind)
 	}
 	explore := ExploreConfig{
 		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,
@@ -139,7 +139,7 @@ func (s *Site) serveMetrics(ctx context.Context, l net.Listener) error {
 }
 
 // beginning reads up to most bytes from the start of a blob.
-func (g *Gateway) beginning(ctx context.Context, id shards.BlobID, most int) ([]byte, error) {
+func (g *aggregator) beginning(ctx context.Context, id shards.BlobID, most int) ([]byte, error) {
 	if err := g.allowed(id); err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (g *Gateway) beginning(ctx context.Context, id shards.BlobID, most int) ([]
 }
 
 // quiltFiles lists the files of a quilt for a page, with names cut to the page's limits.
-func (g *Gateway) quiltFiles(ctx context.Context, id shards.BlobID) ([]pages.QuiltFile, error) {
+func (g *aggregator) quiltFiles(ctx context.Context, id shards.BlobID) ([]pages.QuiltFile, error) {
 	q, err := g.openQuilt(ctx, id)
 	if err != nil {
 		return nil, err

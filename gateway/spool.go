@@ -12,10 +12,10 @@ import (
 )
 
 // errStalledBody means that no more bytes of a body came.
-var errStalledBody = errors.New("the body stopped coming: send it faster, or in parts")
+var errStalledBody = errors.New("the client stopped sending the body: send it faster, or in parts")
 
 // errBrokenBody means that a body cannot be read to its end.
-var errBrokenBody = malformed("the body is not what was announced: it ended early, or its chunks are malformed")
+var errBrokenBody = malformed("the body ended before its announced length, or its chunks are malformed")
 
 // spool is a request body on disk: storing reads it twice, and it may be far larger than memory. The file has no name,
 // so it is gone when the process ends in any way.
@@ -32,7 +32,7 @@ func (g *Gateway) newSpool(w http.ResponseWriter, r *http.Request, limit int64) 
 	}
 	f, err := tempFile(g.cfg.Store.TempDir)
 	if err != nil {
-		return nil, fmt.Errorf("take in a body: %w", err)
+		return nil, fmt.Errorf("receive a body: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -59,7 +59,7 @@ func tempFile(dir string) (*os.File, error) {
 }
 
 // body returns the body of r, limited to limit bytes and cut off when it stalls.
-func (g *Gateway) body(w http.ResponseWriter, r *http.Request, limit int64) io.Reader {
+func (g *aggregator) body(w http.ResponseWriter, r *http.Request, limit int64) io.Reader {
 	return &bodyReader{
 		r: http.MaxBytesReader(w, r.Body, limit), control: http.NewResponseController(w), stall: g.cfg.Time.Stall,
 	}

@@ -16,15 +16,15 @@ import (
 
 // StoreParams are the query parameters of all routes that store. Exported, because huma reads the tags.
 type StoreParams struct {
-	Epochs         string `query:"epochs" pattern:"^(0*[1-9][0-9]*|max)$" maxLength:"10" example:"1" doc:"For how many epochs, the current one included; max for as many as the network sells. Default 1."`
-	Permanent      bool   `query:"permanent" example:"false" doc:"Nobody can delete the blob before its end. Not together with deletable: 400."`
-	Deletable      bool   `query:"deletable" example:"false" doc:"The default. Not together with permanent: 400."`
-	Force          bool   `query:"force" example:"false" doc:"Register the blob anew even if it is certified already, and pay for it."`
-	ReuseResources bool   `query:"reuse_resources" example:"false" doc:"Accepted for the original's clients: what the publisher has is always used before anything is bought."`
-	EncodingType   string `query:"encoding_type" enum:"RS2" example:"RS2" doc:"There is one encoding."`
-	SendObjectTo   string `query:"send_object_to" pattern:"^0x[0-9a-fA-F]{64}$" example:"0x4748cd83217b5ce7aa77e7f1ad6fc5f7f694e26a157381b9391ac65c47815faf" doc:"The account that the record is given to. Not together with share: 400."`
-	Share          bool   `query:"share" example:"false" doc:"Give the record to everybody. Only together with permanent, and not with send_object_to: 400."`
-	ContentType    string `query:"content_type" maxLength:"255" example:"image/png" doc:"Kept as attribute content-type of the record: the type the blob is served with by its object ID."`
+	Epochs         string `query:"epochs" pattern:"^(0*[1-9][0-9]*|max)$" maxLength:"10" example:"1" doc:"Number of epochs to store the blob for, including the current one; max is as many as the network sells. Default 1."`
+	Permanent      bool   `query:"permanent" example:"false" doc:"Nobody can delete the blob before its end. Excludes deletable (400)."`
+	Deletable      bool   `query:"deletable" example:"false" doc:"The default. Excludes permanent (400)."`
+	Force          bool   `query:"force" example:"false" doc:"Register and pay for the blob again, even if it is already certified."`
+	ReuseResources bool   `query:"reuse_resources" example:"false" doc:"Accepted for clients of the original, without effect: the publisher always uses storage of its own before it buys."`
+	EncodingType   string `query:"encoding_type" enum:"RS2" example:"RS2" doc:"RS2, the only encoding."`
+	SendObjectTo   string `query:"send_object_to" pattern:"^0x[0-9a-fA-F]{64}$" example:"0x4748cd83217b5ce7aa77e7f1ad6fc5f7f694e26a157381b9391ac65c47815faf" doc:"The account that receives the record. Excludes share (400)."`
+	Share          bool   `query:"share" example:"false" doc:"Share the record: anybody may extend it. Requires permanent and excludes send_object_to (400)."`
+	ContentType    string `query:"content_type" maxLength:"255" example:"image/png" doc:"Stored as the record's attribute content-type: reads by object ID are served with this type."`
 }
 
 // options checks the parameters beyond what their types check.
@@ -49,7 +49,7 @@ func (p *StoreParams) options(c *StoreConfig) (opt client.StoreOptions, err erro
 	}
 	if p.ContentType != "" {
 		if !validHeaderValue(p.ContentType) {
-			return opt, malformed("content_type: cannot be the value of a header")
+			return opt, malformed("content_type: not a valid header value")
 		}
 		opt.Attributes = append(opt.Attributes, ledger.Attribute{Key: "content-type", Value: p.ContentType})
 	}
@@ -64,7 +64,7 @@ func (g *Gateway) addStore(api huma.API) {
 	register(g, api, storing, huma.Operation{
 		OperationID: "storeBlob", Method: http.MethodPut, Path: "/v1/blobs", Tags: []string{tagStore},
 		Summary:     "Store a blob",
-		Description: "The body is the blob, of whatever content type. It is stored even if the client leaves once the body has arrived.",
+		Description: "The body is the blob; its content type does not matter. After the whole body has arrived, the blob is stored even if the client disconnects.",
 		Security:    []map[string][]string{{}, {publisherToken: {}}},
 		RequestBody: &huma.RequestBody{
 			Description: "The blob.", Required: true,

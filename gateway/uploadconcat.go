@@ -58,10 +58,10 @@ func (u *uploads) parts(list string) (ids []string, err error) {
 		}
 		_, id, ok := strings.Cut(url, uploadsPath+"/")
 		if !ok || !uploadID.MatchString(id) {
-			return nil, malformed(concatHeader + ": " + shorten(url) + " is no upload of this gateway")
+			return nil, malformed(concatHeader + ": " + shorten(url) + ": no such upload at this gateway")
 		}
 		if slices.Contains(ids, id) { // or a few bytes, once counted, would become very many
-			return nil, malformed(concatHeader + ": " + shorten(url) + " is named twice: a part is in one place of the whole")
+			return nil, malformed(concatHeader + ": " + shorten(url) + " is named twice: each part may be used once")
 		}
 		ids = append(ids, id)
 	}
@@ -90,7 +90,7 @@ func (u *uploads) mayHave(hook *handler.HookEvent) error {
 			return err
 		}
 		if _, err := u.outcome(id); err == nil || !part.IsPartial { // its bytes are gone or about to be
-			return malformed(concatHeader + ": one of the uploads was not begun as a part, or its bytes are in another whole already")
+			return malformed(concatHeader + ": one of the uploads was not begun as a part, or is already used in another upload")
 		}
 	}
 	size := info.Size

@@ -58,7 +58,7 @@ func (d *uploadDir) ready() error {
 }
 
 // errForeignDir does not name the folder, because clients see the text. The log names it.
-var errForeignDir = errors.New("the folder for uploads is not the one that this gateway made: its operator must remove it, or choose one with --upload-dir")
+var errForeignDir = errors.New("the folder for uploads was replaced by another one: its operator must remove it, or choose another with --upload-dir")
 
 // again makes a new temporary folder. The caller holds mu.
 func (d *uploadDir) again() error {

@@ -212,7 +212,7 @@ func (u *uploads) run(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		if err := u.expire(time.Now().Add(-expiry)); err != nil {
-			u.g.log.Warn("uploads that stand still cannot be removed", "err", err)
+			u.g.log.Warn("remove uploads without progress", "err", err)
 		}
 		select {
 		case <-tick.C:

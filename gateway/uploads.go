@@ -33,7 +33,7 @@ type uploads struct {
 func (g *Gateway) openUploads() error {
 	dir, err := openUploadDir(g.cfg.Store.UploadDir, g.cfg.Store.TempDir)
 	if err != nil {
-		return fmt.Errorf("make room for uploads: %w", err)
+		return fmt.Errorf("open the folder for uploads: %w", err)
 	}
 	g.uploads, err = newUploads(g, dir)
 	return err
@@ -217,5 +217,5 @@ func (u *uploads) patch(w http.ResponseWriter, r *http.Request, id string) error
 // errUnfinished is returned for the outcome of an unfinished upload.
 var errUnfinished = &failure{
 	code: http.StatusNotFound, status: "NOT_FOUND", reason: "UPLOAD_NOT_FINISHED", domain: domainDaemon,
-	message: "there is no upload of this ID, or it is not finished",
+	message: "no upload has this ID, or it is not finished",
 }

@@ -98,13 +98,13 @@ func TestUploadAheadOfRegistration(t *testing.T) {
 		c.mustRead(cl, res.BlobID, data)
 		c.holds(1)
 
-		c.chain.Delay(time.Hour) // blocks go on meanwhile, so the ledger does not stand still
+		c.chain.Delay(time.Hour) // blocks go on meanwhile, so the ledger is not stalled
 		ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Minute)
 		defer cancel()
 		_, err := cl.Store(ctx, strings.NewReader("never registered"), 16, client.StoreOptions{})
 		wantErr(c.t, err, context.DeadlineExceeded)
 		if errors.Is(err, client.ErrStalled) {
-			c.t.Errorf("a ledger that goes on is said to stand still: %v", err)
+			c.t.Errorf("a moving ledger is reported as stalled: %v", err)
 		}
 		c.holds(1)
 	})
@@ -284,12 +284,12 @@ func TestLaggingLedger(t *testing.T) {
 	})
 }
 
-// TestLedgerStandsStill: nodes serve their data, report that the ledger stands still, and go on by themselves.
-func TestLedgerStandsStill(t *testing.T) {
+// TestLedgerStalled: nodes serve their data, report that the ledger is stalled, and go on by themselves.
+func TestLedgerStalled(t *testing.T) {
 	virtual(t, func(c *cluster, cl *client.Client) {
 		data := random(c.t, 100_000)
 		res := c.storeFor(cl, data, client.StoreOptions{})
-		c.chain.Halt(fmt.Errorf("%w at height 812 since 14 s: 58 of 100 shards are reachable, 67 needed", client.ErrStalled))
+		c.chain.Halt(fmt.Errorf("%w for 14 s at height 812: 58 of 100 shards are reachable, 67 needed", client.ErrStalled))
 		_, err := cl.Store(c.t.Context(), strings.NewReader("more"), 4, client.StoreOptions{})
 		wantErr(c.t, err, client.ErrStalled)
 		c.mustRead(cl, res.BlobID, data)

@@ -134,7 +134,7 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(err), err)
 		return
 	}
-	export := func(kind prometheus.ValueType, name, help string, v float64, labels ...string) { // labels: names with values
+	export := func(kind prometheus.ValueType, name, help string, v float64, labels ...string) { // each name, then value
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, pairs(labels)), kind, v)
 	}
 	gauge := func(name, help string, v float64, labels ...string) {

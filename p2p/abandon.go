@@ -11,8 +11,9 @@ import (
 // watchAfter is the age at which a request is worth a goroutine that notices when its peer leaves.
 const watchAfter = 20 * time.Millisecond
 
-// watch calls gone once the peer resets the stream, or the connection breaks, while a request without payload is served.
-// The peer may have closed its side: it still waits for the reply. The caller must call stop before it reads from r.
+// watch calls gone once the peer resets the stream, or the connection breaks, while a request without payload is
+// served. The peer may have closed its side: it still waits for the reply. The caller must call stop before it reads
+// from r.
 func watch(st duplex, r *bufio.Reader, gone func()) (stop func()) {
 	w := &watcher{st: st, done: make(chan struct{})}
 	timer := time.AfterFunc(watchAfter, func() {

@@ -85,8 +85,8 @@ func acceptLimiter(l ConnLimits) *rate.Limiter {
 	}
 }
 
-// InterceptPeerDial refuses to dial a stranger while too many strangers that we dialled are connected. Without protected
-// peers, as in a client, nothing is refused: the nodes that a client needs are strangers.
+// InterceptPeerDial refuses to dial a stranger while too many strangers that we dialled are connected. Without
+// protected peers, as in a client, nothing is refused: the nodes that a client needs are strangers.
 func (d *door) InterceptPeerDial(p peer.ID) bool {
 	if d.members.has(p) || !d.members.any() {
 		return true
@@ -99,8 +99,8 @@ func (d *door) InterceptPeerDial(p peer.ID) bool {
 // InterceptAddrDial allows all addresses.
 func (d *door) InterceptAddrDial(peer.ID, multiaddr.Multiaddr) bool { return true }
 
-// InterceptAccept refuses connections from networks that made too many lately. Addresses where a protected peer has been
-// are exempt.
+// InterceptAccept refuses connections from networks that made too many lately. Addresses where a protected peer has
+// been are exempt.
 func (d *door) InterceptAccept(c network.ConnMultiaddrs) bool {
 	ip := ipgroup.IP(c.RemoteMultiaddr())
 	return d.members.hasIP(ip) || d.accepts.Allow(ip)
@@ -236,7 +236,8 @@ func (d *door) replace(ip netip.Addr) bool {
 		return false
 	}
 	d.drop(victim)
-	d.closing.Go(func() { _ = victim.CloseWithError(network.ConnGarbageCollected) }) // it tells us that it is gone, which needs d.mu
+	// Closing tells us that the connection is gone, which needs d.mu.
+	d.closing.Go(func() { _ = victim.CloseWithError(network.ConnGarbageCollected) })
 	return true
 }
 

@@ -95,8 +95,12 @@ func (h *Host) Connect(ctx context.Context, info peer.AddrInfo) error {
 	return nil
 }
 
-// Protect exempts a peer from the trimming of connections and from the limits for strangers, for the reason tag.
+// Protect exempts a peer from the trimming of connections and from the limits for strangers, for the reason tag. The
+// host itself cannot be exempt: a gateway that asks through it asks for strangers.
 func (h *Host) Protect(id peer.ID, tag string) {
+	if id == h.ID() {
+		return
+	}
 	h.host.ConnManager().Protect(id, tag)
 	h.door.members.add(id, tag)
 	h.door.reclassify(id)

@@ -20,8 +20,8 @@ import (
 const streamMemory = 256 << 10
 
 // resourceManager bounds connections, streams and memory. libp2p's defaults for the given memory cover its own
-// protocols; limits for our protocols are added. The door keeps strangers below these limits, so that protected peers do
-// not meet them.
+// protocols; limits for our protocols are added. The door keeps strangers below these limits, so that protected peers
+// do not meet them.
 func resourceManager(cfg *Config, d *door) (network.ResourceManager, error) {
 	c := &cfg.Limits.Conns
 	limits, conns := resourceLimits(cfg)
@@ -124,8 +124,8 @@ func freeRanges(c *ConnLimits) (v4, v6 []rcmgr.NetworkPrefixLimit) {
 }
 
 // newStreamGate returns the gate for the streams that strangers open, of all protocols. At most three eighths of the
-// memory go to their first windows, and libp2p lets windows grow only while half is free: so an eighth is always left to
-// the streams of protected peers.
+// memory go to their first windows, and libp2p lets windows grow only while half is free: so an eighth is always left
+// to the streams of protected peers.
 func newStreamGate(l Limits) *gate {
 	all := load{math.MaxInt, math.MaxInt64}
 	most := load{max(int(l.Memory/8*3/streamMemory), 1), math.MaxInt64}

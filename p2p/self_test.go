@@ -87,6 +87,10 @@ func TestSelfBeforeServe(t *testing.T) {
 // TestSelfHasLimits: a host gives itself no more than any other peer: streams, and requests at once.
 func TestSelfHasLimits(t *testing.T) {
 	h := servingSelf(t, newMemory(), func(c *Config) { c.Limits.StreamsPerPeer = 10 })
+	h.SetProtected("committee", []peer.ID{h.ID()})
+	if member, _ := h.door.origin(h.ID()); member {
+		t.Error("the host has the limits of a member for itself")
+	}
 	var held []network.Stream
 	for range 10 {
 		st, err := h.host.NewStream(t.Context(), h.ID(), protocolID("test", sliverProtocol))

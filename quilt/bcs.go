@@ -58,7 +58,7 @@ func validTags(tags map[string]string) error {
 		}
 	}
 	if size := tagsSize(tags); size > MaxTags {
-		return fmt.Errorf("%w: they take %d bytes, the limit is %d", ErrTags, size, MaxTags)
+		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTags, size, MaxTags)
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (s *source) length(what string) int64 {
 			return int64(v)
 		}
 	}
-	s.failf("%s: its length is malformed", what)
+	s.failf("%s: malformed length", what)
 	return 0
 }
 

@@ -23,7 +23,7 @@ func fileHead(f *File) ([]byte, error) {
 		return nil, err
 	}
 	if f.Size < 0 {
-		return nil, fmt.Errorf("%w: a size of %d bytes", ErrTooLarge, f.Size)
+		return nil, fmt.Errorf("%w: negative size of %d bytes", ErrTooLarge, f.Size)
 	}
 	b := make([]byte, fileHeader)
 	b[0] = version
@@ -56,7 +56,7 @@ func ReadFile(params shards.Params, length uint64, p Patch, r io.Reader) (Patch,
 	}
 	s := &source{r: r, left: int64(p.End-p.Start) * column}
 	if v := s.fixed(1, "version"); s.err == nil && v != version {
-		s.failf("no file begins in column %d", p.Start)
+		s.failf("no file starts in column %d", p.Start)
 	}
 	size := int64(s.fixed(4, "size of a file"))
 	flags := s.fixed(1, "flags of a file")
@@ -76,7 +76,7 @@ func ReadFile(params shards.Params, length uint64, p Patch, r io.Reader) (Patch,
 		return p, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	if p.Identifier != "" && (p.Identifier != identifier || !maps.Equal(p.Tags, tags)) {
-		return p, fmt.Errorf("%w: the index and the file itself disagree about %.80q", ErrFormat, p.Identifier)
+		return p, fmt.Errorf("%w: the index and the file's header disagree about %.80q", ErrFormat, p.Identifier)
 	}
 	p.Identifier, p.Tags, p.Size = identifier, tags, s.left
 	return p, nil

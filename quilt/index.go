@@ -91,7 +91,7 @@ func ReadIndex(params shards.Params, length uint64, r io.Reader) (*Index, error)
 	}
 	s := &source{r: r, left: column * int64(min(indexColumns, params.Columns()))}
 	if v := s.fixed(1, "version"); s.err == nil && v != version {
-		s.failf("version %d, this is about version %d", v, version)
+		s.failf("version %d: want %d", v, version)
 	}
 	size := int64(s.fixed(4, "size of the index"))
 	if s.err == nil && (size > s.left || size > MaxIndex) {
@@ -104,7 +104,7 @@ func ReadIndex(params shards.Params, length uint64, r io.Reader) (*Index, error)
 	x := &Index{}
 	count := s.length("index")
 	if s.err == nil && count > int64(MaxFiles(params)) {
-		s.failf("%d files: there are columns for %d", count, MaxFiles(params))
+		s.failf("%d files: the network has columns for %d", count, MaxFiles(params))
 	}
 	next := int(ceilDiv(indexPrefix+size, column)) // first column after the index
 	for range count {

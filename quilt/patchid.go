@@ -51,12 +51,12 @@ func ParsePatchID(s string) (PatchID, error) {
 		return id, fmt.Errorf("%w: patch ID %.80q is not URL-safe base64", ErrFormat, s)
 	}
 	if b[32] != version {
-		return id, fmt.Errorf("%w: patch ID %s is of version %d, this is about version %d", ErrFormat, s, b[32], version)
+		return id, fmt.Errorf("%w: patch ID %s has version %d: want %d", ErrFormat, s, b[32], version)
 	}
 	copy(id.Quilt[:], b)
 	id.Start, id.End = binary.LittleEndian.Uint16(b[33:]), binary.LittleEndian.Uint16(b[35:])
 	if id.Start < 1 || id.Start >= id.End {
-		return id, fmt.Errorf("%w: patch ID %s is about columns %d to before %d", ErrFormat, s, id.Start, id.End)
+		return id, fmt.Errorf("%w: patch ID %s names columns from %d to before %d", ErrFormat, s, id.Start, id.End)
 	}
 	return id, nil
 }

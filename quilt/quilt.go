@@ -131,7 +131,7 @@ type piece struct {
 // identifier. Errors wrap ErrIdentifier, ErrDuplicate, ErrTags, ErrCount or ErrTooLarge.
 func New(params shards.Params, files []File) (*Quilt, error) {
 	if len(files) == 0 || len(files) > MaxFiles(params) {
-		return nil, fmt.Errorf("%w: %d, a quilt in a network of %d shards takes 1 to %d", ErrCount, len(files), params.Shards(), MaxFiles(params))
+		return nil, fmt.Errorf("%w: %d: a quilt on %d shards holds 1 to %d", ErrCount, len(files), params.Shards(), MaxFiles(params))
 	}
 	files = slices.Clone(files)
 	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(a.Identifier, b.Identifier) })

@@ -270,7 +270,8 @@ func TestPatchID(t *testing.T) {
 		t.Errorf("got %v", patch.ID(id.Quilt))
 	}
 	for _, bad := range []string{
-		"", example[:49], example + "A", example[:43], strings.Replace(example, "-", "+", 1), example[:43] + "CAQDQAA", // version 2
+		"", example[:49], example + "A", example[:43], strings.Replace(example, "-", "+", 1),
+		example[:43] + "CAQDQAA",                             // version 2
 		example[:42] + "oBAADQAA", example[:42] + "oB0ADQAA", // column 0, and none at all
 	} {
 		if _, err := ParsePatchID(bad); !errors.Is(err, ErrFormat) {

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Shows a whole network at work on this machine: seven storage nodes as seven processes, a real file stored and paid for,
-# two nodes killed, the file read back, the two restarted and healed, also with empty disks. Needs bash, coreutils and a built walrus; leaves nothing
-# behind. `make demo` builds and runs it.
+# Shows a whole network at work on this machine. Seven storage nodes run as seven processes. A file is stored and paid for,
+# two nodes are killed, the file is read back, and the two nodes are restarted and repaired, also from empty disks. Needs
+# bash, coreutils and a built walrus; leaves nothing behind. `make demo` builds and runs it.
 #
-#   FILE=photo.raw scripts/demo.sh     use this file in place of the walrus program itself
+#   FILE=photo.raw scripts/demo.sh     store this file in place of the walrus program itself
 #   WALRUS=path/to/walrus              the program to run (default bin/walrus)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -77,7 +77,7 @@ before=$(balance)
 t=$(now)
 "$walrus" store "$file"
 took "$t"
-echo "   the wallet had $before before, and has $(balance) now"
+echo "   the wallet had $before, and now has $(balance)"
 id=$("$walrus" blob-id "$file")
 
 say "Kill nodes ${killed[*]} without warning (SIGKILL)"
@@ -87,7 +87,7 @@ for i in "${killed[@]}"; do
   pids[i]=
 done
 if "$walrus" health; then
-  echo "demo: health did not notice that two nodes are down" >&2
+  echo "demo: walrus health did not notice that two nodes are down" >&2
   exit 1
 fi
 
@@ -98,24 +98,24 @@ took "$t"
 cmp "$file" "$dir/copy"
 echo "   every byte is the same"
 
-say "Start the two again and wait until they have all that they owe"
+say "Start the two again and wait until they have repaired their slivers"
 t=$(now)
 for i in "${killed[@]}"; do start "$i"; done
 for i in "${killed[@]}"; do await_ready "$i"; done
 deadline=$((SECONDS + 60))
 until "$walrus" health >"$dir/health.log" 2>&1; do
-  ((SECONDS < deadline)) || { echo "demo: not all nodes are well after 60 s" >&2; exit 1; }
+  ((SECONDS < deadline)) || { echo "demo: not all nodes are healthy after 60 s" >&2; exit 1; }
   sleep 0.2
 done
 took "$t"
 cat "$dir/health.log"
 
-say "Kill nodes ${killed[*]}, delete all that they stored, their ledger too, and start them again: they get it all from the others"
+say "Kill nodes ${killed[*]}, delete all their data and their ledger, and start them again: they fetch everything from the others"
 t=$(now)
 for i in "${killed[@]}"; do
   kill -KILL "${pids[i]}"
   wait "${pids[i]}" 2>/dev/null || true
-  rm -rf "$dir/net/node-$i/store" "$dir/net/node-$i/ledger" # the keys stay, and with them what they signed last
+  rm -rf "$dir/net/node-$i/store" "$dir/net/node-$i/ledger" # the keys stay, with the record of their last signature
   start "$i"
 done
 for i in "${killed[@]}"; do await_ready "$i"; done
@@ -127,7 +127,7 @@ done
 took "$t"
 "$walrus" blob-status "$id"
 
-say "What the wallet keeps, on record in the ledger"
+say "List the wallet's records on the ledger"
 "$walrus" list-blobs
 
 printf '\ndemo: done in %s s\n' "$SECONDS"

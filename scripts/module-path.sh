@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Gives the module another path: in go.mod, in every import, and in the Go package of every protobuf file. The module is
-# named walrus, which no other module can fetch; a copy that lives somewhere is named for where it lives.
+# Changes the module's path in go.mod, in every import, and in the Go package of every protobuf file. No other module can
+# fetch a module named walrus: a hosted copy needs the path of its host.
 #   scripts/module-path.sh example.org/you/walrus
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a developer runs before each commit: format, vet, the import rules, and the short tests of the packages that changed
-# since main and of those that import them.
+# Run this before each commit: format, vet, the import rules, and the short tests of all packages that changed since main,
+# or that import a changed package.
 #   scripts/quick.sh [BASE]        BASE is main unless given
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,7 +14,7 @@ if [ -n "$present" ]; then
 	unformatted=$(xargs gofmt -l <<<"$present")
 	[ -z "$unformatted" ] || { echo "not formatted, run gofmt -w on:"; echo "$unformatted"; exit 1; }
 fi
-# A file that is no Go counts for the package in whose folder, or in whose testdata or templates, it lies.
+# Other files count for the nearest package above them, such as the one whose testdata they are.
 packages=$(go list -f '{{.Dir}} {{.ImportPath}}' ./... | awk -v root="$PWD" -v changed="$changed" '
 	BEGIN { n = split(changed, file, "\n") }
 	{ dir = substr($1, length(root) + 2); path[dir] = $2 }
@@ -29,7 +29,7 @@ if [ -z "$packages" ]; then
 	echo "nothing changed since $(git rev-parse --short "$base")"
 	exit 0
 fi
-# Those that import one of them, in tests too.
+# The changed packages, and all that import one of them, also in tests.
 affected=$(go list -f '{{.ImportPath}} {{join .Deps " "}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... |
 	awk -v list="$packages" 'BEGIN { n = split(list, p, "\n"); for (i = 1; i <= n; i++) want[p[i]] }
 	{ for (i = 1; i <= NF; i++) if ($i in want) { print $1; next } }')

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lists the ten slowest tests, in seconds, of the packages given, or of all.
+# Lists the ten slowest tests, in seconds, of the given packages, or of all.
 #   scripts/slowest.sh ./store ./client
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -47,7 +47,7 @@ func (o opener) badger(path string, salvage bool) (engine, error) {
 		return nil, err
 	}
 	for _, r := range repaired {
-		o.log.Warn("a damaged file of a database was repaired", "path", path, "repair", r)
+		o.log.Warn("repaired a damaged database file", "path", path, "repair", r)
 		o.incidents.add(Incident{Path: path, Err: fmt.Errorf("%w: %s", ErrCorrupt, r)})
 	}
 	disk, err := badgerdisk.Open(opt, fmt.Errorf("%w: database", ErrCorrupt))
@@ -140,7 +140,7 @@ func (e *badgerEngine) compact() error {
 
 func (e *badgerEngine) close() error {
 	if e.disk.Wedged() {
-		return fmt.Errorf("%w: database %s faulted and is left as it is: restart", ErrCorrupt, e.dir)
+		return fmt.Errorf("%w: database %s faulted and was left as it is: restart the node", ErrCorrupt, e.dir)
 	}
 	return e.disk.Close()
 }

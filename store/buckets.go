@@ -56,7 +56,7 @@ func (l *buckets) path(epoch uint32) string {
 // make opens or makes a bucket. The caller holds mu or is load.
 func (l *buckets) make(epoch uint32) (*bucket, error) {
 	if len(l.byEpoch) >= maxBuckets {
-		return nil, fmt.Errorf("open bucket of epoch %d: %d are open: drop those that ended", epoch, maxBuckets)
+		return nil, fmt.Errorf("open bucket of epoch %d: %d are open already: drop the ended ones", epoch, maxBuckets)
 	}
 	db, err := l.opener.open(l.path(epoch), true)
 	if err != nil {
@@ -98,7 +98,7 @@ func (l *buckets) all() []*bucket {
 	})
 }
 
-// from returns all buckets, the one of epoch first.
+// from returns all buckets, the bucket of epoch first.
 func (l *buckets) from(epoch uint32) []*bucket {
 	all := l.all()
 	for i, b := range all {
@@ -121,7 +121,7 @@ func (l *buckets) remove(b *bucket) error {
 			return err
 		}
 		if err := b.close(); err != nil {
-			l.opener.log.Warn("a bucket that is dropped did not close well", "path", b.path, "err", err)
+			l.opener.log.Warn("could not close a bucket before dropping it", "path", b.path, "err", err)
 		}
 		delete(l.byEpoch, b.epoch)
 		// Renamed first, so that a crash does not leave half a bucket to open.

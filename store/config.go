@@ -55,7 +55,7 @@ func (c Config) Validate() error {
 	case c.Limit < 0:
 		return fmt.Errorf("store: limit of %d bytes: must not be negative", c.Limit)
 	case c.MinFree < 0:
-		return fmt.Errorf("store: least free space of %d bytes: must not be negative", c.MinFree)
+		return fmt.Errorf("store: minimum free space of %d bytes: must not be negative", c.MinFree)
 	}
 	return nil
 }

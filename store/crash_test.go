@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestKill kills a process that writes, again and again: what was synced is there, and what is there is whole.
+// TestKill kills a writing process again and again: synced data is present, and all present data is whole.
 func TestKill(t *testing.T) {
 	rounds := 6
 	if testing.Short() {

@@ -141,7 +141,7 @@ func (d *database) sync() error {
 	})
 	d.mu.Lock()
 	if err == nil && d.failures != failures {
-		err = errors.New("a write failed meanwhile")
+		err = errors.New("a write failed during the sync")
 	}
 	if err == nil {
 		d.mu.Unlock()

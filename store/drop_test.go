@@ -8,7 +8,8 @@ import (
 	"walrus/shards"
 )
 
-// TestDropBlob drops one of three blobs, whose slivers are in two buckets because it was extended, and leaves the others.
+// TestDropBlob drops one of three blobs, whose slivers are in two buckets because it was extended, and leaves the
+// others.
 func TestDropBlob(t *testing.T) {
 	cfg := small(t.TempDir())
 	s := mustOpen(t, cfg)

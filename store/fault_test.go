@@ -57,7 +57,7 @@ func (d *disk) open(path string) (engine, error) {
 	return d.files[path], nil
 }
 
-// crash loses what is not durable, except for some of it.
+// crash loses most writes that are not durable.
 func (d *disk) crash(r *rand.Rand) {
 	for _, path := range slices.Sorted(maps.Keys(d.files)) {
 		e := d.files[path]
@@ -234,7 +234,7 @@ func (f *faultRun) retry(n int, between func()) {
 	}
 }
 
-// visible checks that what can be seen is whole, and that what is acknowledged can be seen if all is wanted.
+// visible checks that every visible sliver is whole and, if all is set, that every acknowledged sliver is visible.
 func (f *faultRun) visible(all bool) {
 	f.t.Helper()
 	for n := 1; n <= 4; n++ {

@@ -34,7 +34,7 @@ func (o opener) open(path string, salvage bool) (*database, error) {
 	if merr != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), merr)
 	}
-	o.log.Error("a damaged database was moved aside: what it held must be fetched again",
+	o.log.Error("moved a damaged database aside: its contents must be fetched again",
 		"path", path, "moved", moved, "err", err)
 	o.incidents.add(Incident{Path: path, Moved: moved, Err: err})
 	return o.try(path, salvage)
@@ -72,7 +72,7 @@ func (d *database) checkFormat() error {
 	}
 	if err == nil && len(v) == 4 {
 		if got := binary.BigEndian.Uint32(v); got > formatVersion {
-			return fmt.Errorf("%w: %s has version %d and this program knows up to %d: use a newer program",
+			return fmt.Errorf("%w: %s has version %d, this program supports up to %d: use a newer program",
 				ErrFormat, d.path, got, formatVersion)
 		}
 		return nil
@@ -93,5 +93,5 @@ func moveAside(path string) (string, error) {
 			return to, os.Rename(path, to)
 		}
 	}
-	return "", fmt.Errorf("move %s aside: %d damaged copies are there: remove them", path, maxMoved)
+	return "", fmt.Errorf("move %s aside: there are %d damaged copies already: remove them", path, maxMoved)
 }

@@ -28,9 +28,9 @@ func (e *FullError) Error() string {
 // Reason is for other nodes and clients. It does not disclose the directory.
 func (e *FullError) Reason() string {
 	if e.Limit > 0 {
-		return fmt.Sprintf("%v: the store uses %s of the %s that it may", ErrFull, size(e.Used), size(e.Limit))
+		return fmt.Sprintf("%v: the store uses %s of its limit of %s", ErrFull, size(e.Used), size(e.Limit))
 	}
-	return fmt.Sprintf("%v: %s are free and %s must stay so", ErrFull, size(e.Free), size(e.Reserve))
+	return fmt.Sprintf("%v: %s are free, %s must stay free", ErrFull, size(e.Free), size(e.Reserve))
 }
 
 // Unwrap returns ErrFull.

@@ -112,7 +112,7 @@ func wantSliver(t testing.TB, s *Store, ref Ref, want []byte) {
 
 var sizes = []int{0, 1, 2, 1000, segmentSize - 1, segmentSize, segmentSize + 1, 3*segmentSize + 12345}
 
-// TestConformance is what any store must do; reopen gives it anew with what it held.
+// TestConformance runs the rules that every store must keep. reopen returns the store again, with its content.
 func TestConformance(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, small(dir))

@@ -42,7 +42,7 @@ func (s *Store) Create(ref Ref, size int64) (*SliverWriter, error) {
 	}
 	end, err := s.catalog.endEpoch(ref.Blob)
 	if err != nil {
-		return nil, fmt.Errorf("create %s: its blob: %w", ref, s.life.closedError(err))
+		return nil, fmt.Errorf("create %s: read the blob's record: %w", ref, s.life.closedError(err))
 	}
 	b, err := s.buckets.at(end)
 	if err != nil {
@@ -132,7 +132,7 @@ func (w *SliverWriter) Commit() error {
 		return fmt.Errorf("commit %s: %w", w.ref, w.err)
 	}
 	if w.at != w.rec.size {
-		err := fmt.Errorf("have %d of %d bytes", w.at, w.rec.size)
+		err := fmt.Errorf("got %d of %d bytes", w.at, w.rec.size)
 		w.fail(err)
 		return fmt.Errorf("commit %s: %w", w.ref, err)
 	}
@@ -171,7 +171,7 @@ func (w *SliverWriter) discard() {
 	}
 	w.release()
 	if err := w.b.removeSegments(w.ref, w.rec.write, w.next); err != nil && !errors.Is(err, errGone) {
-		w.s.log.Warn("the segments of an aborted sliver could not be removed", "sliver", w.ref.String(), "err", err)
+		w.s.log.Warn("could not remove the segments of an aborted sliver", "sliver", w.ref.String(), "err", err)
 	}
 }
 

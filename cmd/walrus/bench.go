@@ -13,45 +13,45 @@ import (
 	"walrus/internal/bench"
 )
 
-const benchLong = `Measure how fast this machine encodes, decodes and repairs, and how near that is to what it could do at best.
+const benchLong = `Measure how fast this machine encodes, decodes and repairs, and how close that comes to its limit.
 
   walrus bench metadata                          # n=1000, 32 MiB, all cores
   walrus bench encode --cores 1 --size 1GiB
   walrus bench decode --case worst --shards 100
   walrus bench encode --json | jq .ratio
 
-Everything happens in memory, on pseudo-random data that is made before the clock starts. Each measurement is
-repeated --runs times, and the medians are shown. Speeds are in MB/s of 10^6 bytes; what they count is the blob, if
-nothing else is said. "memory" is what the work takes at most besides its input.
+Everything happens in memory, on pseudo-random data made before the clock starts. Each measurement is repeated --runs
+times; the medians are shown. Speeds count the bytes of the blob, unless stated otherwise, in MB/s of 10^6 bytes.
+"memory" is the peak use besides the input.
 
-"bound" is the speed at which the same machine would be done if it did nothing but the hashing and the arithmetic of
-the code that the task cannot do without, each of them on data that stays in a core's cache. It is measured
-between the runs, on as many cores. "ratio" is the speed measured divided by the bound.
+"bound" is the speed this machine would reach if it did only the hashing and coding arithmetic that the task needs,
+on data that stays in a core's cache. It is measured between the runs, on as many cores. "ratio" is the measured
+speed divided by the bound.
 
-The hashing is BLAKE2b in blocks of 128 bytes. A symbol of z bytes takes ⌈(1+z)/128⌉ blocks, and each inner node of a
-Merkle tree takes one: with n shards there are n² symbols and about 2·n² inner nodes, whatever the size of the blob.
-So the bound counts blocks. "ratio/bytes" leaves out what short symbols and trees add: it divides by a bound that counts
-only the bytes of the symbols, 4.5 for each byte of a large blob.
+The hashing is BLAKE2b in blocks of 128 bytes. A symbol of z bytes takes ⌈(1+z)/128⌉ blocks, an inner node of a Merkle
+tree takes one. With n shards there are n² symbols and about 2·n² inner nodes, whatever the size of the blob. So the
+bound counts blocks. "ratio/bytes" leaves out the cost of short symbols and of trees: its bound counts only the bytes
+of the symbols, 4.5 for each byte of a large blob.
 
-If other processes use the cores, nothing that is measured means much.`
+The figures mean little while other processes use the cores.`
 
 // benchNotes describes what each subcommand measures: in one line, and in full.
 var benchNotes = []struct{ name, short, long string }{
-	{"metadata", "the blob ID and all Merkle roots: pass one", `Compute the metadata of a blob: all n² symbols of the expanded matrix, their hashes, and the roots of the n rows and n
-columns. It is what walrus blob-id does, and the first pass of walrus store.`},
-	{"encode", "metadata and all slivers: both passes", `Compute the metadata of a blob, and then, in a second pass over it, all 2·n slivers, a strip at a time. It is what
-walrus store does besides sending them. Slivers are not kept, so memory does not grow with the blob; the price is
-that the second pass does a part of the arithmetic again, and the bound counts it twice too.`},
+	{"metadata", "the blob ID and all Merkle roots: the first pass", `Compute the metadata of a blob: all n² symbols of the expanded matrix, their hashes, and the roots of the n rows and n
+columns. walrus blob-id does the same, and so does the first pass of walrus store.`},
+	{"encode", "metadata and all slivers: both passes", `Compute the metadata of a blob and then, in a second pass, all 2·n slivers, one strip at a time. walrus store does the
+same, and sends the slivers. They are not kept here, so memory does not grow with the blob. In return the second pass
+repeats part of the arithmetic, and the bound counts it twice, too.`},
 	{"decode", "a blob from its slivers, everything verified", `Decode a blob from primary slivers. The bound counts the verification of everything that is read.
 
 worst       none of the slivers is a part of the blob: each is verified, the blob's rows are decoded from them, and
             each row is verified against the metadata
-systematic  all of the blob's rows are there: each is verified, and its bytes are put in order`},
-	{"repair", "a sliver pair from symbols of others, proofs verified", `Make a primary and a secondary sliver anew from the symbols that other slivers have in common with them, as a node does
-that lost its disk: the proof of each symbol is verified, the sliver computed, and its root compared. Speeds count the
-bytes of the two slivers.`},
-	{"hash", "the hashing of symbols alone", `Hash symbols as long as those of the blob, always the same ones in cache, many at a time in the lanes of the processor's
-vector registers, and compare that with golang.org/x/crypto/blake2b. The bound is the speed of the lanes on long
+systematic  all of the blob's rows are available: each is verified, and its bytes are put in order`},
+	{"repair", "a sliver pair from symbols of others, proofs verified", `Rebuild a primary and a secondary sliver from the symbols that they share with other slivers, as a node does after
+losing its disk. The proof of each symbol is verified, the sliver is computed, and its root is compared. Speeds count
+the bytes of the two slivers.`},
+	{"hash", "the hashing of symbols alone", `Hash symbols as long as the blob's, always the same ones from cache, many at a time in the lanes of the processor's
+vector registers. The result is compared with golang.org/x/crypto/blake2b. The bound is the speed of the lanes on long
 symbols. Speeds count the bytes of symbols.`},
 }
 
@@ -96,10 +96,10 @@ func benchSubcommand(a *app, name, short, long string) *cobra.Command {
 	}
 	c.Flags().Var(&f.shards, "shards", "`N`umber of shards")
 	c.Flags().Var(&f.size, "size", "`SIZE` of the blob, such as 1KiB, 32MiB or 1GiB")
-	c.Flags().IntVar(&f.cores, "cores", runtime.GOMAXPROCS(0), "`K` processors to use")
-	c.Flags().IntVar(&f.runs, "runs", 5, "measure `R` times")
+	c.Flags().IntVar(&f.cores, "cores", runtime.GOMAXPROCS(0), "use `K` processors")
+	c.Flags().IntVar(&f.runs, "runs", 5, "repeat each measurement `R` times")
 	if name == "decode" {
-		c.Flags().StringVar(&f.decodeCase, "case", "both", "worst, systematic or both")
+		c.Flags().StringVar(&f.decodeCase, "case", "both", "`CASE`: worst, systematic or both")
 	}
 	return c
 }
@@ -167,7 +167,7 @@ func (a *terminal) printBench(results []*bench.Result) error {
 	if err := table(a.stdout, "", rows); err != nil {
 		return err
 	}
-	rows = [][]string{{"of the bound", "units", "time"}}
+	rows = [][]string{{"part of the bound", "units", "time"}}
 	for _, r := range results {
 		for _, b := range r.BoundParts {
 			part := b.Part
@@ -182,7 +182,7 @@ func (a *terminal) printBench(results []*bench.Result) error {
 	}
 	for _, r := range results {
 		if r.CryptoMBps > 0 {
-			_, err := fmt.Fprintf(a.stdout, "golang.org/x/crypto: %s MB/s, so the lanes are %.2f times as fast\n",
+			_, err := fmt.Fprintf(a.stdout, "golang.org/x/crypto: %s MB/s; the lanes are %.2f times as fast\n",
 				figure(r.CryptoMBps), r.CryptoFactor)
 			if err != nil {
 				return err

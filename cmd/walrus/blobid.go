@@ -20,10 +20,10 @@ func blobIDCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "blob-id FILE",
 		Short: "compute the blob ID of a file, offline",
-		Long: `Compute the blob ID of a file without asking or telling anyone. FILE may be - for standard input.
+		Long: `Compute the blob ID of a file. Nothing leaves this machine. FILE may be - for standard input.
 
-The ID depends on the number of shards of the network. Without --shards it is that of the network in your
-configuration, or 1000, as on the public Walrus network, if you have none.
+The ID depends on the network's number of shards. Without --shards the number comes from the configured network.
+Without a configuration it is 1000, as on the public Walrus network.
 
   walrus blob-id photo.jpg
   walrus blob-id --shards 1000 photo.jpg

@@ -22,14 +22,15 @@ const (
 func blobStatusCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "blob-status BLOB_ID",
-		Short: "show what the ledger and every shard have of a blob",
-		Long: `Ask the ledger until when a blob is paid for and whether it is certified, which it proves, and every storage node
-for the state of the two slivers on each shard, stored, missing, corrupt, repairing, or unreachable, as the nodes tell it.
+		Short: "show a blob's state on the ledger and on every shard",
+		Long: `Show the state of a blob. The ledger proves until when the blob is paid for and whether it is certified. Every storage
+node reports the state of the two slivers on each of its shards: stored, missing, corrupt or repairing. These reports
+are not proven. The slivers of a node that does not answer are unreachable.
 
   walrus blob-status BLOB_ID
   walrus blob-status BLOB_ID --json
 
-Exit code 3 if there is no such blob, 4 if too few nodes answer to say so. --json prints
+Exit code 3: there is no such blob. Exit code 4: too few nodes answer to tell. --json prints
   {"blobId","status": "certified" or "uncertified","size","encodedLength","endEpoch","initialCertifiedEpoch",
    "permanent": {"endEpoch","isCertified"} or null,"deletableCounts": {"count_deletable_total","count_deletable_certified"},
    "certificate": {"epoch","blobId","persistence","signers","signature"} or null,"certifiedShards",
@@ -146,7 +147,7 @@ func (a *terminal) printBlobStatus(com *certs.Committee, st *client.BlobStatus) 
 		state = fmt.Sprintf("certified in epoch %d", st.CertifiedEpoch)
 	}
 	if st.LedgerErr != nil {
-		a.warn("the ledger cannot be asked: %s", st.LedgerErr)
+		a.warn("the ledger does not answer: %s", st.LedgerErr)
 	} else {
 		kept = endEpoch(st.EndEpoch)
 		if !st.Permanent {
@@ -163,7 +164,7 @@ func (a *terminal) printBlobStatus(com *certs.Committee, st *client.BlobStatus) 
 	err := table(a.stdout, "", [][]string{
 		{st.BlobID.String()},
 		{"  state", state},
-		{"  size", byteSize(st.Size) + ", " + byteSize(st.EncodedSize) + " encoded on all nodes together"},
+		{"  size", byteSize(st.Size) + ", " + byteSize(st.EncodedSize) + " encoded, on all nodes together"},
 		{"  kept until", kept},
 		{"  slivers", strings.Join(slivers, ", ")},
 	})
@@ -175,7 +176,7 @@ func (a *terminal) printBlobStatus(com *certs.Committee, st *client.BlobStatus) 
 			return err
 		}
 	}
-	rows := [][]string{{"node", "shards", "stored", "not stored", ""}}
+	rows := [][]string{{"node", "shards", "stored", "not stored", "problem"}}
 	bad := make(map[string]string)
 	for _, b := range st.Bad {
 		bad[b.Node.String()] = b.Reason
@@ -201,7 +202,7 @@ func (a *terminal) printShardMap(list []client.ShardStatus) error {
 		}
 		b.WriteByte('\n')
 	}
-	b.WriteString("        # both slivers stored, + one of them, r repairing, x corrupt, . missing, ? unreachable\n")
+	b.WriteString("        # both slivers stored, + one stored, r repairing, x corrupt, . missing, ? unreachable\n")
 	_, err := a.stdout.Write([]byte(b.String()))
 	return err
 }

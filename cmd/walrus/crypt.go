@@ -33,8 +33,8 @@ type passphraseFlags struct {
 }
 
 func (p *passphraseFlags) add(f *pflag.FlagSet) {
-	f.BoolVar(&p.wanted, "passphrase", false, "with a passphrase, from $"+envPassphrase+" or else asked for on the terminal")
-	f.StringVar(&p.file, "passphrase-file", "", "with the passphrase that is the first line of `FILE`")
+	f.BoolVar(&p.wanted, "passphrase", false, "use a passphrase, from $"+envPassphrase+" or else asked for on the terminal")
+	f.StringVar(&p.file, "passphrase-file", "", "use the passphrase in the first line of `FILE`")
 }
 
 func (p *passphraseFlags) given() bool { return p.wanted || p.file != "" }
@@ -84,7 +84,7 @@ func (p *passphraseFlags) get(ctx context.Context, a *app, isNew bool) (string, 
 func (a *terminal) askSecret(ctx context.Context, prompt string) (string, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
-		return "", fmt.Errorf("there is no terminal to ask for the passphrase on: set $%s or give --passphrase-file FILE", envPassphrase)
+		return "", fmt.Errorf("ask for the passphrase: there is no terminal: set $%s or give --passphrase-file FILE", envPassphrase)
 	}
 	defer func() { _ = tty.Close() }()
 	fd := int(tty.Fd())
@@ -126,8 +126,8 @@ type encryptFlags struct {
 }
 
 func (e *encryptFlags) add(f *pflag.FlagSet) {
-	f.BoolVar(&e.encrypt, "encrypt", false, "encrypt before storing: for each --recipient, or else with a passphrase")
-	f.StringArrayVar(&e.recipients, "recipient", nil, "encrypt for `KEY`: age1…, ssh-ed25519 …, ssh-rsa …, or @FILE with one a line; may be repeated")
+	f.BoolVar(&e.encrypt, "encrypt", false, "encrypt before storing, for the given --recipient keys or else with a passphrase")
+	f.StringArrayVar(&e.recipients, "recipient", nil, "encrypt for `KEY`: age1…, ssh-ed25519 …, ssh-rsa …, or @FILE with one key per line; may be repeated")
 	e.passphrase.add(f)
 }
 
@@ -189,7 +189,7 @@ func parseRecipients(ctx context.Context, list []string) (all []age.Recipient, e
 			all = append(all, r)
 		}
 		if len(all) == before {
-			return nil, fmt.Errorf("%s names no recipient", path)
+			return nil, fmt.Errorf("%s contains no recipient: want one key per line", path)
 		}
 	}
 	return all, nil
@@ -199,17 +199,17 @@ func parseRecipients(ctx context.Context, list []string) (all []age.Recipient, e
 func parseRecipient(text string) (age.Recipient, error) {
 	switch {
 	case strings.HasPrefix(strings.ToUpper(text), "AGE-SECRET-KEY-"):
-		return nil, errors.New("this is a secret key, not the recipient that belongs to it, which begins with age1: give that, and keep this to yourself")
+		return nil, errors.New("this is a secret key: give its recipient, which begins with age1, and keep the secret key to yourself")
 	case strings.HasPrefix(text, "ssh-"):
 		r, err := agessh.ParseRecipient(text)
 		if err != nil {
-			return nil, fmt.Errorf("%.40q…: not a public key of SSH that age can use: %w", text, err)
+			return nil, fmt.Errorf("%.40q…: not an SSH public key that age can use: %w", text, err)
 		}
 		return r, nil
 	}
 	list, err := age.ParseRecipients(strings.NewReader(text))
 	if err != nil || len(list) != 1 {
-		return nil, fmt.Errorf("%.40q: want a recipient as age1… or ssh-ed25519 …, or @FILE", text)
+		return nil, fmt.Errorf("%.40q: want a recipient such as age1… or ssh-ed25519 …, or @FILE", text)
 	}
 	return list[0], nil
 }
@@ -222,8 +222,8 @@ type decryptFlags struct {
 }
 
 func (d *decryptFlags) add(f *pflag.FlagSet) {
-	f.BoolVar(&d.decrypt, "decrypt", false, "decrypt: with each --identity, or else with a passphrase")
-	f.StringArrayVar(&d.identities, "identity", nil, "decrypt with the secret keys in `FILE`, of age or SSH; may be repeated")
+	f.BoolVar(&d.decrypt, "decrypt", false, "decrypt, with the given --identity files or else with a passphrase")
+	f.StringArrayVar(&d.identities, "identity", nil, "decrypt with the age or SSH secret keys in `FILE`; may be repeated")
 	d.passphrase.add(f)
 }
 
@@ -269,16 +269,16 @@ func loadIdentities(ctx context.Context, path string) ([]age.Identity, error) {
 	if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("-----BEGIN")) {
 		id, err := agessh.ParseIdentity(raw)
 		if locked := (*ssh.PassphraseMissingError)(nil); errors.As(err, &locked) {
-			return nil, fmt.Errorf("read identity: %s is protected with a passphrase: keys like that are not supported, make one with walrus encryption-key new", path)
+			return nil, fmt.Errorf("read identity: %s is protected with a passphrase, which is not supported: give a key without one", path)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read identity: %s holds no secret key of SSH that age can use", path)
+			return nil, fmt.Errorf("read identity: %s holds no SSH secret key that age can use", path)
 		}
 		return []age.Identity{id}, nil
 	}
 	list, err := age.ParseIdentities(bytes.NewReader(raw))
 	if err != nil || len(list) == 0 {
-		return nil, fmt.Errorf("read identity: %s holds no identity: want lines that begin with AGE-SECRET-KEY-, or a secret key of SSH", path)
+		return nil, fmt.Errorf("read identity: %s holds no identity: want lines that begin with AGE-SECRET-KEY-, or an SSH secret key", path)
 	}
 	return list, nil
 }
@@ -301,7 +301,7 @@ func readKeyFile(ctx context.Context, path string) ([]byte, error) {
 	var b bytes.Buffer
 	_, err = userfile.CopyUntil(ctx, &b, io.LimitReader(f, maxKeyFile+1))
 	if err == nil && b.Len() > maxKeyFile {
-		err = fmt.Errorf("%s is longer than %d bytes: it is no such file", path, maxKeyFile)
+		err = fmt.Errorf("%s is longer than %d bytes: it holds no keys or passphrase", path, maxKeyFile)
 	}
 	return b.Bytes(), err
 }

@@ -30,8 +30,13 @@ func devnetCommand(a *app) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "devnet",
 		Short: "make and run a network on this machine, for development",
-		Long: `A devnet is a whole network on this machine, in one folder: D/genesis.yaml, D/client.yaml for clients with a wallet that
-holds WAL, and a home D/node-0, D/node-1, ... for each storage node. Its addresses are on 127.0.0.1 only.`,
+		Long: `A devnet is a complete network on this machine, in one folder:
+
+  D/genesis.yaml            the definition of the network
+  D/client.yaml             a configuration for clients, with a funded wallet
+  D/node-0, D/node-1, ...   the homes of the storage nodes
+
+All its addresses are on 127.0.0.1.`,
 		Example: "  walrus devnet up --dir D\n  walrus devnet init --dir D --nodes 7 --shards 100",
 	})
 	c.AddCommand(devnetInitCommand(a), devnetUpCommand(a))
@@ -43,7 +48,7 @@ func (d *devnetFlags) add(c *cobra.Command) {
 	f.StringVar(&d.dir, "dir", "", "`FOLDER` of the devnet (required)")
 	f.IntVar(&d.nodes, "nodes", config.DefaultDevnetNodes, "`N`umber of storage nodes")
 	f.IntVar(&d.shards, "shards", config.DefaultDevnetShards, "`N`umber of shards, spread over the nodes")
-	f.DurationVar(&d.epoch, "epoch", config.DefaultDevnetEpoch, "length of an epoch, such as 1m or 24h, of a devnet that is made")
+	f.DurationVar(&d.epoch, "epoch", config.DefaultDevnetEpoch, "`TIME` that an epoch lasts, such as 1m or 24h; counts only when the devnet is made")
 	check := c.Args
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
@@ -56,7 +61,7 @@ func (d *devnetFlags) add(c *cobra.Command) {
 			return &usageError{err}
 		}
 		if d.epoch < ledger.MinEpochDuration || d.epoch > ledger.MaxEpochDuration {
-			return usagef("--epoch %s: must be %s to %s", d.epoch, ledger.MinEpochDuration, ledger.MaxEpochDuration)
+			return usagef("--epoch %s: must be between %s and %s", d.epoch, ledger.MinEpochDuration, ledger.MaxEpochDuration)
 		}
 		return nil
 	}
@@ -67,11 +72,11 @@ func devnetInitCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "init --dir FOLDER",
 		Short: "make the files of a devnet",
-		Long: `Make the keys, the genesis and the configurations of a devnet in an empty or new folder. Each node can then run as
-a process of its own, or all of them in one with walrus devnet up.
+		Long: `Make the keys, the genesis and the configurations of a devnet, in a new or empty folder. Then run each node as a
+process of its own, or all of them in one process with walrus devnet up.
 
   walrus devnet init --dir D --nodes 7 --shards 100
-  walrus node run --home D/node-0      # and so on, each in a terminal of its own
+  walrus node run --home D/node-0      # the same for every node, each in its own terminal
   walrus --config D/client.yaml health`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -98,15 +103,15 @@ func devnetUpCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "up --dir FOLDER",
 		Short: "run a whole devnet in one process until interrupted",
-		Long: `Run all nodes of a devnet in this process, in the foreground; make the devnet first if the folder is empty or
-new. Run again on the same folder, it carries on with what it had.
+		Long: `Run all nodes of a devnet in this process, in the foreground. In a new or empty folder the devnet is made first.
+Otherwise it continues with the data in the folder.
 
-When every node serves, it prints one line that begins with "ready" on standard output, or with --json an object
+Once every node serves, one line that begins with "ready" appears on standard output, or with --json the object
 {"ready":true,"dir","config","nodes","shards","addresses","gateway","metrics"} on one line. Logs go to standard error.
 
-A gateway serves HTTP with the devnet's wallet: the API of the original Walrus, and pages that show the network. If its
-port is taken and --gateway was not given, it takes another one; the ready line says which. Each of its requests is a line
-of the log.
+A gateway serves HTTP and pays with the devnet's wallet. It has the API of the original Walrus, and pages that show the
+network. If its default port is taken, it uses another one, shown in the ready line; a taken port given with --gateway is
+an error. The gateway logs every request.
 
   walrus devnet up --dir D
   walrus --config D/client.yaml store README.md      # in another terminal
@@ -151,7 +156,6 @@ func (d *devnetFlags) loadOrInit(ctx context.Context, nodesGiven, shardsGiven bo
 
 // devnetUp runs the devnet, with a gateway if it has an address.
 func (a *app) devnetUp(ctx context.Context, net *config.Devnet, web *devnetGateway) error {
-
 	var nodes []*node.Node
 	var addrs []string
 	for _, home := range net.Homes {
@@ -176,7 +180,7 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet, web *devnetGatew
 		if a.global.json {
 			return a.printJSONLine(r)
 		}
-		_, err := fmt.Fprintf(a.stdout, "ready: %d nodes, %d shards; use it with --config %s%s\n", len(nodes), net.Shards, visible(net.Client), orAt(r.Gateway))
+		_, err := fmt.Fprintf(a.stdout, "ready: %d nodes, %d shards; use them with --config %s%s\n", len(nodes), net.Shards, visible(net.Client), orAt(r.Gateway))
 		return err
 	})
 }

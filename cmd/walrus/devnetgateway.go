@@ -28,8 +28,8 @@ type devnetGateway struct {
 func (g *devnetGateway) add(flags *pflag.FlagSet) {
 	site := compose.DefaultGateway().Site
 	flags.StringVar(&g.bind, "gateway", site.API.Bind, "`ADDRESS` to serve HTTP on: publisher, aggregator and pages; \"\" for none")
-	flags.Int64Var(&g.maxBody, "max-body-size", devnetMaxBody>>10, "greatest blob, and greatest form of a quilt, that is stored over HTTP, in `KiB`")
-	flags.StringVar(&g.metrics, "metrics-address", site.Metrics, "`ADDRESS` and port to serve the gateway's Prometheus metrics on, at /metrics, if it is free; \"\" for none")
+	flags.Int64Var(&g.maxBody, "max-body-size", devnetMaxBody>>10, "largest blob, and largest quilt form, accepted over HTTP, in `KiB`")
+	flags.StringVar(&g.metrics, "metrics-address", site.Metrics, "`ADDRESS` and port for the gateway's Prometheus metrics, at /metrics; \"\" for none; a taken default is skipped")
 	g.given = flags.Changed
 }
 
@@ -37,7 +37,7 @@ func (g *devnetGateway) add(flags *pflag.FlagSet) {
 func (g *devnetGateway) apply(gw *compose.Gateway) error {
 	site := &gw.Site
 	if g.maxBody < 1 || g.maxBody > 1<<40 {
-		return usagef("--max-body-size is in KiB: must be 1 to %d", int64(1)<<40)
+		return usagef("--max-body-size %d: must be 1 to %d KiB", g.maxBody, int64(1)<<40)
 	}
 	site.API.Store.MaxBody, site.API.Store.MaxQuiltBody = g.maxBody<<10, g.maxBody<<10
 	site.Metrics, site.MetricsIfFree = g.metrics, !g.given("metrics-address")
@@ -74,12 +74,12 @@ func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet)
 	gw.Site.API.Store.UploadDir = filepath.Join(devnet.Dir, "uploads")
 	opened, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
 	if errors.Is(err, syscall.EADDRINUSE) && !g.given("gateway") {
-		a.warn("%s is taken, by another devnet perhaps: the gateway takes another port; --gateway ADDRESS chooses one", g.bind)
+		a.warn("%s is taken, perhaps by another devnet: the gateway uses another port; choose one with --gateway ADDRESS", g.bind)
 		a.tellWarnings()
 		gw.Site.Listen(anyPort)
 		opened, err = node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
 	}
-	return opened, err
+	return opened, adviseTaken(err, g.bind, "--gateway", gw.Site.Metrics, "--metrics-address")
 }
 
 // anyPort lets the system choose a port.

@@ -16,7 +16,7 @@ import (
 )
 
 // TestProcesses takes a network of seven processes through the life of two blobs. With two nodes killed, everything
-// works. With three killed, the ledger stands still and says why, but blobs can be read. Then they come back.
+// works. With three killed, the ledger is stalled and says why, but blobs can be read. Then they come back.
 func TestProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts seven processes")
@@ -87,7 +87,7 @@ func (c *cluster) wantPaying(least ledger.Amount, stuck result) {
 			maybe = append(maybe, r)
 		}
 		if time.Since(start) > 60*time.Second {
-			c.t.Fatalf("the ledger still stands still: %s", r.stderr)
+			c.t.Fatalf("the ledger is still stalled: %s", r.stderr)
 		}
 	}
 	c.t.Logf("paid %s after the third was back", time.Since(start).Round(time.Millisecond))

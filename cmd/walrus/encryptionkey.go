@@ -15,21 +15,21 @@ import (
 func encryptionKeyCommand(a *app) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "encryption-key",
-		Short: "keys to encrypt blobs for somebody",
-		Long: `Blobs can be read by everybody who knows their ID. What is not for everybody is encrypted on this machine before it is
-stored, for those who have a key. A key is a file with an identity, which is secret; others need only its recipient, the
-text that begins with age1. The format is that of age, so keys and blobs work with age and rage, too.
+		Short: "make and show keys for encrypted blobs",
+		Long: `Everybody who knows a blob's ID can read the blob. To keep content private, encrypt it on this machine before it is
+stored. A key file holds an identity, which is secret. Others encrypt for you with its recipient, the text that begins
+with age1. The format is age's, so keys and encrypted blobs also work with age and rage.
 
   walrus encryption-key new me.key                      # prints the recipient
   walrus store --encrypt --recipient age1… letter.txt
   walrus read BLOB_ID --identity me.key
 
-Who loses the key loses the content: nobody can bring it back.`,
+If you lose the key, you lose the content: nobody can restore it.`,
 	})
 	c.AddCommand(&cobra.Command{
 		Use:   "new FILE",
 		Short: "make a key and print its recipient",
-		Long: `Make a new identity, write it to FILE, which only you can read, and print its recipient. A file that exists is never
+		Long: `Make a new identity, write it to FILE, readable only by you, and print its recipient. An existing file is never
 overwritten.
 
   walrus encryption-key new me.key
@@ -40,7 +40,7 @@ overwritten.
 	}, &cobra.Command{
 		Use:   "show FILE",
 		Short: "print the recipients of a key",
-		Long: `Print the recipients of the identities in FILE, one a line: what others need to encrypt for you.
+		Long: `Print the recipients of the identities in FILE, one per line. Others need them to encrypt for you.
 
 --json prints {"recipients"}.`,
 		Example: "  walrus encryption-key show me.key",
@@ -83,7 +83,7 @@ func (a *terminal) encryptionKeyShow(ctx context.Context, path string) error {
 		case *age.HybridIdentity:
 			recipients = append(recipients, id.Recipient().String())
 		default:
-			return fmt.Errorf("%s is a key of SSH: its recipient is the .pub file beside it", path)
+			return fmt.Errorf("%s is an SSH key: its recipient is the .pub file beside it", path)
 		}
 	}
 	if a.global.json {

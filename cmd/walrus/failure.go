@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"walrus/client"
 	"walrus/config"
@@ -74,9 +76,11 @@ type failures struct {
 	first error
 }
 
-// add prints a failure at once, or keeps it if stderr must hold one JSON object.
+// add prints a failure at once, or keeps it if stderr must hold one JSON object. The first word of what may begin the
+// error, too.
 func (f *failures) add(ctx context.Context, a *app, what string, err error) {
-	text := what + ": " + a.explain(err)
+	op, _, _ := strings.Cut(what, " ")
+	text := what + ": " + strings.TrimPrefix(a.explain(err), op+": ")
 	if interrupted(ctx, err) {
 		text = what + ": interrupted"
 	}
@@ -94,38 +98,80 @@ func (f *failures) err() error {
 	return &toldError{f.worst, strings.Join(f.texts, "; "), f.first}
 }
 
+// adviseTaken adds advice to the error for an address that another process uses. settings are pairs: an address, and
+// the setting that chooses it.
+func adviseTaken(err error, settings ...string) error {
+	var op *net.OpError
+	if !errors.Is(err, syscall.EADDRINUSE) || !errors.As(err, &op) || op.Addr == nil {
+		return err
+	}
+	_, taken, _ := net.SplitHostPort(op.Addr.String())
+	for pair := range slices.Chunk(settings, 2) {
+		if _, port, _ := net.SplitHostPort(pair[0]); port == taken {
+			return fmt.Errorf("%w: stop the process that uses it, or choose another address with %s", err, pair[1])
+		}
+	}
+	return err
+}
+
+// fileHints are advice about errors of the operating system.
+var fileHints = []struct {
+	err  error
+	hint string
+}{
+	{fs.ErrNotExist, "check the path"},
+	{fs.ErrPermission, "check who owns the file and who may read and write it"},
+	{fs.ErrExist, "choose another path, or move the existing file away"},
+	{syscall.ENOSPC, "free some disk space"},
+	{syscall.EADDRINUSE, "stop the process that uses the address, or choose another address"},
+}
+
 // hint returns short advice for an error.
 func hint(err error, code int, command string) string {
 	var changed *changedError
+	var request *client.RequestError
 	switch {
 	case errors.As(err, &changed):
 		return "try again when nothing writes to the file, or with a copy of it"
 	case errors.Is(err, config.ErrNoConfig):
 		return "give --config FILE or set $" + config.EnvConfig
 	case errors.Is(err, wallet.ErrFile) && errors.Is(err, fs.ErrNotExist), errors.Is(err, client.ErrNoWallet):
-		return "walrus wallet new makes a wallet; the configuration names it"
+		return "make a wallet with walrus wallet new, and name it in the configuration"
 	case errors.Is(err, client.ErrNoFunds):
-		return "pay WAL to the account; on a devnet, walrus wallet faucet does"
+		return "pay WAL to the account; on a devnet, run walrus wallet faucet"
+	case errors.Is(err, errUnhealthy):
+		return "the field \"why\" of each node names its problem"
+	case errors.Is(err, config.ErrDevnetExists):
+		return "run the devnet with walrus devnet up, or choose another folder"
+	case errors.As(err, &request):
+		return "the request cannot succeed as it is; see " + command + " --help"
+	case errors.Is(err, client.ErrInconsistent):
+		return "ask the writer to store the content again"
 	case errors.Is(err, client.ErrNoFile):
-		return "walrus list-patches-in-quilt tells which files there are"
+		return "list the quilt's files with walrus list-patches-in-quilt"
 	case errors.Is(err, client.ErrUnknown):
-		return "look for the transaction in walrus wallet history before you pay again; only store may be run again at any time"
+		return "look for the transaction in walrus wallet history before you pay again; only walrus store is safe to repeat"
 	case errors.Is(err, context.Canceled):
-		return "run it again"
+		return "run the command again"
 	case errors.Is(err, client.ErrStalled):
-		return "try again when the ledger goes on; walrus health tells which nodes are down"
+		return "try again once the ledger makes blocks again; walrus health shows which nodes are down"
 	case errors.Is(err, context.DeadlineExceeded):
-		return "walrus health tells whether the network answers; --timeout gives it more time"
+		return "check that the nodes are up (walrus health); allow more time with --timeout"
 	}
 	switch code {
 	case exitUsage:
 		return "see " + command + " --help"
 	case exitNotFound:
-		return "check the ID: it may be mistyped, of another network, or its storage has ended"
+		return "check the ID: it may be mistyped or from another network, or its storage has ended"
 	case exitNotEnough:
-		return "walrus health tells which nodes are down; try again when more are up"
+		return "walrus health shows which nodes are down; try again when more are up"
 	}
-	return "with --log-level debug the command tells more"
+	for _, h := range fileHints {
+		if errors.Is(err, h.err) {
+			return h.hint
+		}
+	}
+	return "run it again with --log-level debug for details"
 }
 
 // warn prints a warning. With --json it is kept until the end, because stderr then holds one object.

@@ -6,7 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"walrus/client"
@@ -90,6 +94,9 @@ func TestFailuresAsJSON(t *testing.T) {
 		{&changedError{name: "x"}, failure{"x changed while", exitFailed, "try again when nothing writes", nil}},
 		{fmt.Errorf("pay: %w: %w", client.ErrUnknown, client.ErrStalled), failure{Code: exitNotEnough, Hint: "walrus wallet history before you pay again"}},
 		{errors.New("a\nb"), failure{"a b", exitFailed, "--log-level debug", nil}},
+		{fmt.Errorf("%w: 3 of 4 are", errUnhealthy), failure{"not all nodes are healthy: 3 of 4 are", exitFailed, `field "why"`, nil}},
+		{&os.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, failure{Code: exitFailed, Hint: "check the path"}},
+		{&os.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, failure{Code: exitFailed, Hint: "who may read and write it"}},
 	} {
 		a, stderr := testApp()
 		a.global.json = true
@@ -106,12 +113,35 @@ func TestFailuresAsJSON(t *testing.T) {
 	}
 }
 
+// TestTakenAddress: the error for an address in use names the setting that chooses it.
+func TestTakenAddress(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	addr := taken.Addr().String()
+	_, err = net.Listen("tcp", addr)
+	err = fmt.Errorf("gateway: metrics: %w", err)
+	advised := adviseTaken(err, "127.0.0.1:1", "--bind", addr, "--metrics-address")
+	if !errors.Is(advised, syscall.EADDRINUSE) || !strings.HasSuffix(advised.Error(), "or choose another address with --metrics-address") {
+		t.Errorf("got %v", advised)
+	}
+	if hint := hint(advised, exitFailed, "walrus daemon"); !strings.Contains(hint, "choose another address") {
+		t.Errorf("hint %q", hint)
+	}
+	other := errors.New("another error")
+	if got := adviseTaken(err, "127.0.0.1:1", "--bind"); !errors.Is(got, err) || adviseTaken(other, addr, "--bind") != other {
+		t.Errorf("got %v", got)
+	}
+}
+
 // TestOneObjectOnStderr: several files that cannot be stored, an interrupt and a bug each give one JSON object.
 func TestOneObjectOnStderr(t *testing.T) {
 	a, stderr := testApp()
 	a.global.json = true
 	var failed failures
-	failed.add(t.Context(), a, "store a", errors.New("no such file"))
+	failed.add(t.Context(), a, "store a", errors.New("store: no such file"))
 	failed.add(t.Context(), a, "store b", &client.NotEnoughError{Op: "store"})
 	if code := a.fail(t.Context(), "walrus store", failed.err()); code != exitNotEnough {
 		t.Errorf("exit code %d", code)

@@ -15,19 +15,20 @@ import (
 
 const gatewayLong = `
 
-The API is that of the original Walrus, so that clients written for it work unmodified; it is described at /v1/api, and a browser
-sees the network at http://127.0.0.1:31415/.
+The API is the original Walrus's, so clients written for it work unmodified. It describes itself at /v1/api. In a browser,
+http://127.0.0.1:31415/ shows the network.
 
-When it serves, one line that begins with "ready" is printed on standard output, or with --json an object
+Once it serves, one line that begins with "ready" appears on standard output, or with --json the object
 {"ready":true,"url"} on one line. Logs go to standard error.`
 
 const (
-	daemonLong = `A daemon is a publisher and an aggregator in one: it stores blobs for others, which the configured wallet pays, and reads them.
+	daemonLong = `A daemon is a publisher and an aggregator in one: it stores and reads blobs for others. The configured wallet pays.
 
   walrus daemon &
   curl -T photo.jpg "http://127.0.0.1:31415/v1/blobs?epochs=5"        # stores: prints JSON with the blob ID
   curl -o copy.jpg http://127.0.0.1:31415/v1/blobs/BLOB_ID`
-	publisherLong = `A publisher stores blobs for others, and the configured wallet pays. Before it is open to strangers, say who may store and how much.
+	publisherLong = `A publisher stores blobs for others. The configured wallet pays: before you open it to strangers, limit who may store and
+how much.
 
   walrus publisher &
   curl -T photo.jpg "http://127.0.0.1:31415/v1/blobs?epochs=5"        # stores: prints JSON with the blob ID
@@ -92,7 +93,7 @@ func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggreg
 	}
 	g, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
 	if err != nil {
-		return err
+		return adviseTaken(err, f.bind, "--bind", gw.Site.Metrics, "--metrics-address")
 	}
 	if a.global.json {
 		err = a.printJSONLine(struct {
@@ -140,7 +141,7 @@ func (a *app) startNodeGateway(ctx context.Context, n *node.Node, home string, s
 	}
 	g, err := node.OpenGatewayBeside(ctx, n, gw.Client, gw.Open, gw.Site)
 	if err != nil {
-		return "", err
+		return "", adviseTaken(err, conf.Gateway.Bind, `"gateway.bind" in node.yaml`, gw.Site.Metrics, `"gateway.metrics" in node.yaml`)
 	}
 	start(g.Run)
 	return g.URL(), nil

@@ -15,16 +15,16 @@ import (
 func genesisCommand(a *app) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "genesis",
-		Short: "make the genesis of a new network, and check it",
-		Long: `A network begins with a file, its genesis: who the storage nodes are, which shards each holds, what storing costs, and who
-has the WAL. Every node and every client has the same file, to the last value: another genesis is another network. So it is made
-once, before the first node starts, and never changed afterwards.
+		Short: "make and check the genesis of a new network",
+		Long: `The genesis is the file that defines a new network: its storage nodes and their shards, the prices, and the accounts
+that hold the WAL. Every node and every client needs the same file: any change makes it the genesis of another network.
+So make it once, before the first node starts, and never change it afterwards.
 
   walrus genesis new --network example-net --shards 100 --treasury treasury.yaml
   walrus genesis add genesis.yaml alpha.yaml beta.yaml gamma.yaml delta.yaml     # the entries that walrus node init prints
   walrus genesis check genesis.yaml
 
-docs/network.md goes from nothing to a network of four machines. For a network on this machine alone, there is walrus devnet.`,
+docs/network.md sets up a network of four machines, step by step. For a network on this machine alone, use walrus devnet.`,
 	})
 	c.AddCommand(genesisNewCommand(a), genesisAddCommand(a), genesisCheckCommand(a))
 	return c
@@ -41,12 +41,12 @@ func genesisNewCommand(a *app) *cobra.Command {
 	var o genesisNew
 	c := &cobra.Command{
 		Use:   "new --network NAME --shards N --treasury ADDRESS",
-		Short: "begin the genesis of a new network",
-		Long: `Write a genesis that has no members yet; walrus genesis add adds them. A file that exists is never overwritten.
+		Short: "start the genesis of a new network",
+		Long: `Write a genesis without members; add them with walrus genesis add. An existing file is never overwritten.
 
-The number of shards is for all time: 100 do for up to some ten nodes, 1000 is that of the public Walrus network. All WAL belongs to
-the treasury, but for what --account gives to others; an account is an address, or a wallet file that has it. Prices, fees, capacity
-and how far ahead storage is sold have defaults, which are in the file for you to change.
+The number of shards can never change. 100 is enough for about ten nodes; the public Walrus network has 1000. The treasury
+holds all WAL that --account does not give to other accounts. An account is an address, or a wallet file. Prices, fees,
+capacity and the limit on buying storage ahead have defaults: edit them in the file.
 
   walrus wallet new treasury.yaml
   walrus genesis new --network example-net --shards 100 --treasury treasury.yaml
@@ -59,10 +59,10 @@ and how far ahead storage is sold have defaults, which are in the file for you t
 	f := c.Flags()
 	f.StringVar(&o.network, "network", "", "`NAME` of the network: 1 to 32 of a-z, 0-9 and - (required)")
 	f.Var(&o.shards, "shards", "`N`umber of shards, 4 to 49155 (required)")
-	f.StringVar(&o.treasury, "treasury", "", "`ADDRESS`, or wallet file, of the account that begins with all WAL that others are not given (required)")
-	f.StringArrayVar(&o.accounts, "account", nil, "another account that begins with WAL, as `ADDRESS=AMOUNT`; may be repeated")
-	f.DurationVar(&o.epoch, "epoch", ledger.DefaultEpochDuration, "length of an epoch, such as 24h")
-	f.StringVar(&o.start, "time", "", "`TIME` at which the first epoch begins, such as 2026-01-31T12:00:00Z (default now)")
+	f.StringVar(&o.treasury, "treasury", "", "`ADDRESS`, or wallet file, of the account that starts with all WAL not given to others (required)")
+	f.StringArrayVar(&o.accounts, "account", nil, "another account that starts with WAL, as `ADDRESS=AMOUNT`; may be repeated")
+	f.DurationVar(&o.epoch, "epoch", ledger.DefaultEpochDuration, "`TIME` that an epoch lasts, such as 24h")
+	f.StringVar(&o.start, "time", "", "start of the first epoch, a `TIME` such as 2026-01-31T12:00:00Z (default: now)")
 	f.StringVarP(&o.out, "out", "o", "genesis.yaml", "write to `FILE`")
 	return c
 }
@@ -82,7 +82,7 @@ func (a *terminal) genesisNew(o *genesisNew) error {
 			Shards  int    `json:"shards"`
 		}{absolute(o.out), g.Network, g.Shards})
 	}
-	_, err = fmt.Fprintf(a.stdout, "made %s, which has no members yet: add what walrus node init --network %s prints on each machine, with\nwalrus genesis add %s FILES...\n",
+	_, err = fmt.Fprintf(a.stdout, "made %s, which has no members yet\nnext: run walrus node init --network %s on each machine, then add the entries that it prints with\nwalrus genesis add %s FILES...\n",
 		visible(o.out), g.Network, visible(o.out))
 	return err
 }
@@ -157,11 +157,12 @@ func genesisAddCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "add GENESIS ENTRIES...",
 		Short: "add storage nodes to a genesis, before the network starts",
-		Long: `Add the entries of nodes, files with what walrus node init printed on their machines, to a genesis, and deal the shards out
-evenly to all members. Nodes shall have different numbers of shards? Change "shards:" in the file once all are added: whoever has
-changed it deals by hand, and add leaves it alone. The file is written anew, so comments in it are lost.
+		Long: `Add nodes to a genesis and spread the shards evenly over all members. ENTRIES are files with the output of walrus node
+init on each machine. To give nodes different numbers of shards, change "shards:" in the file after adding all nodes; a
+later add keeps your distribution. The file is rewritten, so its comments are lost.
 
-Only before the network starts: every change of the genesis makes another network of it. Give everybody the finished file.
+Add nodes only before the network starts: every change makes the file the genesis of another network. Give everybody the
+finished file.
 
   walrus node init --home walrus --network example-net > alpha.yaml      # on each machine
   walrus genesis add genesis.yaml alpha.yaml beta.yaml
@@ -200,29 +201,23 @@ func (a *terminal) tellProblems(what string, problems []error) error {
 		}
 		return fmt.Errorf("%s: %s", what, strings.Join(list, "; "))
 	}
-	if a.global.json { // one JSON object holds all problems
-		var all []string
-		for _, p := range problems {
-			all = append(all, p.Error())
-		}
-		return fmt.Errorf("%s: %d problems: %s", what, len(problems), strings.Join(all, "; "))
-	}
 	for _, p := range problems {
 		if _, err := fmt.Fprintln(a.stdout, "- "+visible(oneLine(p.Error()))); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("%s: %d problems, as listed", what, len(problems))
+	return fmt.Errorf("%s: %d problems, listed above", what, len(problems))
 }
 
 func genesisCheckCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [GENESIS]",
-		Short: "say what network a genesis makes, or all that is wrong with it",
-		Long: `List everything that is wrong with a genesis file, genesis.yaml unless named: fields that are missing or unreadable, keys that
-are there twice, proofs that are of another network, shards that nobody holds or several do. Exit code 1 if there is anything.
+		Short: "describe the network of a genesis, or list all its problems",
+		Long: `List all problems of a genesis file, genesis.yaml by default: missing or unreadable fields, duplicate keys, proofs for
+another network, shards held by no member or by several. If there are any, the exit code is 1.
 
-Otherwise say what the network will be, and its ID, a hash of everything in the file: all nodes and clients must have the same.
+Otherwise describe the network, and print its ID: a hash of everything in the file. All nodes and clients must have the
+same ID.
 
   walrus genesis check
   walrus genesis check /srv/walrus/genesis.yaml

@@ -58,7 +58,7 @@ func newGenesisReport(g *ledger.Genesis, now time.Time) (*genesisReport, error) 
 		MayFail: mayFail(com), Members: newGenesisMembers(g),
 	}
 	if r.MayFail == 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("no node may be down: the greatest has %d shards, and only %d may be missing", greatest(com), r.MaxFaulty))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("no node may be down: the largest has %d shards, and only %d may be missing", greatest(com), r.MaxFaulty))
 	}
 	voting, all := 0, 0
 	for _, m := range r.Members {
@@ -67,10 +67,10 @@ func newGenesisReport(g *ledger.Genesis, now time.Time) (*genesisReport, error) 
 		}
 	}
 	if voting < min(all, 4) {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("only %d of %d members have a consensus key: with fewer than 4 the ledger stands still when one is down", voting, all))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("only %d of %d members have a consensus key: with fewer than 4, the ledger stalls when one is down", voting, all))
 	}
 	if passed := now.Sub(g.Time) / g.EpochDuration; passed > latestStart {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%d epochs have passed since its time, %s: has the network started? If not, set time anew", passed, g.Time.Format(time.RFC3339)))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d epochs have passed since its start time, %s: unless the network has started, set a new \"time\"", passed, g.Time.Format(time.RFC3339)))
 	}
 	return r, nil
 }
@@ -112,10 +112,10 @@ func (a *terminal) printGenesis(g *ledger.Genesis, r *genesisReport) error {
 		{"network", r.Network},
 		{"network ID", r.ID},
 		{"epochs", fmt.Sprintf("%s each; the first %s, at %s", g.EpochDuration, begins, g.Time.Format(time.RFC3339))},
-		{"shards", fmt.Sprintf("%d: up to %d may be lost, %d confirm a blob", r.Shards, r.MaxFaulty, r.Quorum)},
-		{"nodes", fmt.Sprintf("%d, of which any %d may be down", len(r.Members), r.MayFail)},
-		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold %d epochs ahead", g.StoragePrice, g.WritePrice, g.MaxEpochsAhead)},
-		{"fees", fmt.Sprintf("%s for a transaction, and %s for each of its bytes", g.FeeTx, g.FeeByte)},
+		{"shards", fmt.Sprintf("%d: up to %d may be lost, %d must confirm a blob", r.Shards, r.MaxFaulty, r.Quorum)},
+		{"nodes", fmt.Sprintf("%d: any %d may be down", len(r.Members), r.MayFail)},
+		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold up to %d epochs ahead", g.StoragePrice, g.WritePrice, g.MaxEpochsAhead)},
+		{"fees", fmt.Sprintf("%s per transaction, and %s for each of its bytes", g.FeeTx, g.FeeByte)},
 		{"capacity", byteSize(g.Capacity) + " of encoded size"},
 	}
 	for _, b := range balances {
@@ -123,7 +123,7 @@ func (a *terminal) printGenesis(g *ledger.Genesis, r *genesisReport) error {
 		if b.Address == g.Treasury {
 			who += ", the treasury"
 		}
-		rows = append(rows, []string{"has WAL", b.Amount.String() + ": " + who})
+		rows = append(rows, []string{"account", b.Amount.String() + ": " + who})
 		if len(rows) > maxListed {
 			rows = append(rows, []string{"", fmt.Sprintf("%d accounts in all", len(balances))})
 			break

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,9 +15,9 @@ import (
 func healthCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "health",
-		Short: "show how every storage node is",
-		Long: `Ask every storage node how it is. The exit code is 0 only if every node serves and has all the slivers that it
-owes; else it is 1, and the last column says why.
+		Short: "show the health of every storage node",
+		Long: `Ask every storage node for its state. The exit code is 0 only if every node serves and holds all slivers that it owes.
+Otherwise it is 1, and the last column gives the problem. "owed" counts the slivers that a node still has to repair.
 
   walrus health
   until walrus health; do sleep 1; done
@@ -28,6 +29,9 @@ owes; else it is 1, and the last column says why.
 		RunE: func(c *cobra.Command, _ []string) error { return a.health(c.Context()) },
 	}
 }
+
+// errUnhealthy is returned by health if a node does not serve or lacks slivers.
+var errUnhealthy = errors.New("not all nodes are healthy")
 
 func (a *app) health(ctx context.Context) (err error) {
 	ctx, cancel := a.withTimeout(ctx, askTimeout)
@@ -56,7 +60,7 @@ func (a *app) health(ctx context.Context) (err error) {
 		err = a.printHealth(report, well)
 	}
 	if err == nil && !h.OK {
-		return fmt.Errorf("%d of %d nodes are well", well, len(h.Nodes))
+		return fmt.Errorf("%w: %d of %d are", errUnhealthy, well, len(h.Nodes))
 	}
 	return err
 }
@@ -120,10 +124,10 @@ func newNodeState(s *p2p.NodeStatus) nodeState {
 func (s *nodeState) diskText() string {
 	text := byteSize(s.DiskBytes) + " used"
 	if s.DiskLimit > 0 {
-		text += " of the " + byteSize(s.DiskLimit) + " it may"
+		text += " of at most " + byteSize(s.DiskLimit)
 	}
 	if s.DiskReserve > 0 { // older nodes do not report it
-		text += fmt.Sprintf("; %s free, of which %s stay so", byteSize(s.DiskFree), byteSize(s.DiskReserve))
+		text += fmt.Sprintf("; %s free, %s of it reserved", byteSize(s.DiskFree), byteSize(s.DiskReserve))
 	}
 	return text
 }
@@ -137,7 +141,7 @@ func (s *nodeState) diskCell() string {
 }
 
 func (a *terminal) printHealth(r healthReport, well int) error {
-	rows := [][]string{{"node", "reachable", "state", "shards", "blobs", "slivers", "owed", "corrupt", "disk", "version", ""}}
+	rows := [][]string{{"node", "reachable", "state", "shards", "blobs", "slivers", "owed", "corrupt", "disk", "version", "problem"}}
 	for _, n := range r.Nodes {
 		row := []string{n.NodeName, yesNo(n.Reachable), "-", fmt.Sprint(len(n.Shards)), "-", "-", "-", "-", "-", "-", n.Why}
 		if n.Reachable {
@@ -151,6 +155,6 @@ func (a *terminal) printHealth(r healthReport, well int) error {
 	if err := table(a.stdout, "", rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.stdout, "%d of %d nodes are well\n", well, len(r.Nodes))
+	_, err := fmt.Fprintf(a.stdout, "%d of %d nodes are healthy\n", well, len(r.Nodes))
 	return err
 }

@@ -10,7 +10,7 @@ import (
 // TestDiskText: health shows a node's disk use, and why it accepts no new data.
 func TestDiskText(t *testing.T) {
 	s := newNodeState(&p2p.NodeStatus{DiskBytes: 3 << 29, DiskLimit: 2 << 30, DiskFree: 5 << 30, DiskReserve: 256 << 20, Refuses: "disk is\nfull"})
-	if got := s.diskText(); got != "1.50 GiB used of the 2.00 GiB it may; 5.00 GiB free, of which 256.00 MiB stay so" || s.Refuses != "disk is full" {
+	if got := s.diskText(); got != "1.50 GiB used of at most 2.00 GiB; 5.00 GiB free, 256.00 MiB of it reserved" || s.Refuses != "disk is full" {
 		t.Errorf("disk %q, refuses %q", got, s.Refuses)
 	}
 	var b strings.Builder

@@ -19,10 +19,12 @@ import (
 func infoCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "info",
-		Short: "show the network: epoch, prices, capacity, nodes, what storing costs",
-		Long: `Show the network of your configuration as its ledger proves it: the epoch and how long it lasts, prices and capacity,
-the supply of WAL, the encoding, who holds which shards, and what blobs take and cost. Whether the nodes are up is what
-walrus health tells. When the ledger cannot be asked, it shows what the genesis says, and the exit code is 1.
+		Short: "show the network: epoch, prices, capacity, nodes, costs of storing",
+		Long: `Show the configured network, as proven by its ledger: the current epoch and its length, prices and capacity, the supply
+of WAL, the encoding, the nodes and their shards, and the size and cost of example blobs. walrus health shows whether the
+nodes are up.
+
+If the ledger does not answer, only the values of the genesis are shown, and the exit code is 1.
 
   walrus info
   walrus info --json`,
@@ -61,7 +63,7 @@ func (a *app) info(ctx context.Context) error {
 		err = a.printInfo(r, info)
 	}
 	if failure != nil {
-		failure = fmt.Errorf("the ledger cannot be asked, so this is only what the genesis says: %w", failure)
+		failure = fmt.Errorf("the ledger does not answer, so only the values of the genesis are shown: %w", failure)
 	}
 	return errors.Join(failure, err)
 }
@@ -84,24 +86,24 @@ func (a *terminal) printInfo(r *infoReport, info *client.Info) error {
 	}
 	rows = append(rows, [][]string{
 		{"storage nodes", fmt.Sprint(r.Storage.NNodes)},
-		{"shards", fmt.Sprintf("%d: up to %d may be lost, %d confirm a blob", b.NShards, b.MaxFaultyShards, b.QuorumThreshold)},
+		{"shards", fmt.Sprintf("%d: up to %d may be lost, %d must confirm a blob", b.NShards, b.MaxFaultyShards, b.QuorumThreshold)},
 		{"encoding", fmt.Sprintf("%s, %d rows of %d symbols", jsonform.EncodingType, c.NPrimarySourceSymbols, c.NSecondarySourceSymbols)},
 		{"largest blob", byteSize(r.Size.MaxBlobSize)},
-		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold %d epochs ahead",
+		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold up to %d epochs ahead",
 			p.StoragePrice, p.WritePrice, p.MaxEpochsAhead)},
-		{"fees", fmt.Sprintf("%s for a transaction, and %s for each of its bytes", p.FeeTx, p.FeeByte)},
+		{"fees", fmt.Sprintf("%s per transaction, and %s for each of its bytes", p.FeeTx, p.FeeByte)},
 	}...)
 	if s := r.Supply; s != nil {
 		rows = append(rows, [][]string{
-			{"capacity", fmt.Sprintf("%s of encoded size, of which %s are sold in this epoch", byteSize(p.Capacity), byteSize(info.Sold))},
-			{"rewards", fmt.Sprintf("%s at the end of this epoch, so far", info.Rewards)},
-			{"supply", fmt.Sprintf("%s, of which %s are burned", ledger.TotalSupply-info.Burned, info.Burned)},
+			{"capacity", fmt.Sprintf("%s of encoded size, %s of it sold in this epoch", byteSize(p.Capacity), byteSize(info.Sold))},
+			{"rewards", fmt.Sprintf("%s so far, paid out at the end of this epoch", info.Rewards)},
+			{"supply", fmt.Sprintf("%s, and %s burned", ledger.TotalSupply-info.Burned, info.Burned)},
 		}...)
 	}
 	if err := table(a.stdout, "", rows); err != nil {
 		return err
 	}
-	rows = [][]string{{"blob of", "takes on all nodes together", "costs for an epoch", "and for each further"}}
+	rows = [][]string{{"blob", "encoded, on all nodes", "cost of one epoch", "of each further epoch"}}
 	for _, e := range r.Price.Examples {
 		rows = append(rows, []string{
 			byteSize(e.UnencodedSize), byteSize(e.EncodedSize), (e.StoragePrice + e.WritePrice).String(), e.StoragePrice.String(),

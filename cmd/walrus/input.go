@@ -46,7 +46,7 @@ func (a *terminal) inputOf(ctx context.Context, path string, f *os.File, tempDir
 		return nil, err
 	}
 	if st.IsDir() {
-		return nil, fmt.Errorf("open %s: it is a folder: name the files in it", path)
+		return nil, fmt.Errorf("open %s: is a folder: name the files in it", path)
 	}
 	if !st.Mode().IsRegular() {
 		return a.spool(ctx, path, f, tempDir)
@@ -61,9 +61,9 @@ func (a *terminal) inputOf(ctx context.Context, path string, f *os.File, tempDir
 	return a.spoolFile(ctx, path, begin, f, st, tempDir)
 }
 
-// asLongAsItSays reports whether a regular file has as many bytes as its size says. Files in /proc report 0, those in
-// /sys a page, those of some remote file systems anything. Such a file is read to its end instead; begin is the part
-// read here. A file that is being written to has another size by now, which is an error.
+// asLongAsItSays reports whether a regular file has as many bytes as its reported size. Files in /proc report 0, files
+// in /sys a page, files on some remote file systems anything. Such a file is read to its end instead; begin is the part
+// read here. A file that is being written to has changed its size by now: that is an error.
 func asLongAsItSays(ctx context.Context, name string, f *os.File, st fs.FileInfo) (begin []byte, ok bool, err error) {
 	if st.Size() == 0 {
 		var b bytes.Buffer

@@ -22,21 +22,22 @@ const maxRequest = 16 << 20
 func jsonCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "json [REQUEST]",
-		Short: "run a command that is given as a JSON object",
-		Long: `Run the command that a JSON object describes, given as an argument or on standard input, and print what --json prints of it:
-for programs, and for those that were written for the original Walrus.
+		Short: "run a command given as a JSON object",
+		Long: `Run the command described by a JSON object and print its --json output. The object is the argument, or standard input
+holds it. Programs use this command, such as those written for the original Walrus.
 
   walrus json '{"command":{"store":{"files":["photo.jpg"],"epochs":5,"permanent":true}}}'
   walrus json '{"config":"client.yaml","command":{"read":{"blobId":"BLOB_ID","out":"copy.jpg"}}}'
   echo '{"command":{"walletShow":{}}}' | walrus json
 
-The command's name and its fields are those of the command line, in camelCase: "blobStatus" is walrus blob-status, "walletSend" is
-walrus wallet send, "dryRun" is --dry-run, and "blobId" the argument BLOB_ID; ARGUMENTS... are a list. Names of the original that
-differ are understood, too, such as "blobObjId" or "burnBlobs". Amounts that are numbers are in FROST; a text such as "1.5" or "5FROST"
-is as on the command line. Beside "command" there may be "config", "wallet", "timeout", "logLevel", "logFormat"; "gasBudget" is
-accepted and means nothing. null is as if the field were not there. All other flags of this command line are ignored.
+Commands and fields have their names from the command line, in camelCase: "blobStatus" is walrus blob-status, "walletSend"
+is walrus wallet send, "dryRun" is --dry-run, and "blobId" is the argument BLOB_ID. Arguments such as FILES... are lists.
+Different names of the original, such as "blobObjId" or "burnBlobs", are accepted, too. An amount that is a number is in
+FROST; a string such as "1.5" or "5FROST" has the meaning it has on the command line. Beside "command", the object may hold
+"config", "wallet", "timeout", "logLevel" and "logFormat"; "gasBudget" is accepted and ignored. A null field counts as
+absent. Other flags of walrus json itself are ignored.
 
-Unknown names are wrong usage (exit code 2), and the error says which there are.`,
+Unknown names are wrong usage (exit code 2), and the error lists the known ones.`,
 		Args: args(cobra.MaximumNArgs(1), "at most one REQUEST"),
 		RunE: func(c *cobra.Command, args []string) error {
 			a.global.json = true
@@ -77,7 +78,7 @@ func (a *terminal) requestText(ctx context.Context, args []string) ([]byte, erro
 type usedInput struct{}
 
 func (usedInput) Read([]byte) (int, error) {
-	return 0, errors.New("standard input has the request: give that as an argument")
+	return 0, errors.New("standard input already held the request: give the request as an argument")
 }
 
 // parseRequest turns a request into a command line for root.

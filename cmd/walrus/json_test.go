@@ -61,18 +61,18 @@ func TestWrongRequests(t *testing.T) {
 		`{}`:                                   `"command" must be`,
 		`{"command":"info"}`:                   `"command" must be`,
 		`{"command":{"info":{},"health":{}}}`:  "one command",
-		`{"command":{"stor":{}}}`:              `unknown command "stor": did you mean "store"? there are aggregator, attributesRemove,`,
+		`{"command":{"stor":{}}}`:              `unknown command "stor": did you mean "store"? known are aggregator, attributesRemove,`,
 		`{"command":{"json":{}}}`:              "unknown command",
 		`{"command":{"store":[]}}`:             `the fields of "store" must be an object`,
-		`{"command":{"store":{"file":["a"]}}}`: `store: unknown field "file": did you mean "files"? there are attribute, deletable, dryRun,`,
-		`{"colour":1,"command":{"info":{}}}`:   `unknown field "colour": there are config, logFormat, logLevel, timeout, wallet`,
+		`{"command":{"store":{"file":["a"]}}}`: `store: unknown field "file": did you mean "files"? known are attribute, deletable, dryRun,`,
+		`{"colour":1,"command":{"info":{}}}`:   `unknown field "colour": known are config, logFormat, logLevel, timeout, wallet`,
 		`{"context":"testnet","command":{"info":{}}}`:       `field "context" of the original has no counterpart here`,
 		`{"command":{"store":{"ignoreResources":true}}}`:    `field "ignoreResources" of the original has no counterpart`,
 		`{"command":{"store":{"files":"a","force":"yes"}}}`: `field "force": want true or false`,
-		`{"command":{"store":{"files":[1]}}}`:               `field "files": want a list of texts`,
-		`{"command":{"store":{"epochs":[1]}}}`:              `field "epochs": want a number or a text`,
-		`{"command":{"read":{"blobId":["a","b"]}}}`:         "2 of them: the command takes one",
-		`{"command":{"read":{"out":1}}}`:                    `field "out": want a text`,
+		`{"command":{"store":{"files":[1]}}}`:               `field "files": want a list of strings`,
+		`{"command":{"store":{"epochs":[1]}}}`:              `field "epochs": want a number or a string`,
+		`{"command":{"read":{"blobId":["a","b"]}}}`:         "2 values: the command takes one",
+		`{"command":{"read":{"out":1}}}`:                    `field "out": want a string`,
 		`{"command":{"fund":{"amount":1}}}`:                 `field "objectId" is missing`,
 		`{"command":{"delete":{"blob":"a","blobId":"b"}}}`:  "under another name",
 		`{"command":{"daemon":{"apiKey":["a=b"]}}}`:         "want an object",
@@ -92,7 +92,7 @@ func TestWrongRequests(t *testing.T) {
 func TestRequestOnStdin(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	stdin := strings.NewReader(`{"command":{"blobId":{"file":"-","shards":10}}}`)
-	if code := run(t.Context(), []string{"json"}, stdin, &stdout, &stderr, noEnv); code != exitFailed || !strings.Contains(stderr.String(), "standard input has the request") {
+	if code := run(t.Context(), []string{"json"}, stdin, &stdout, &stderr, noEnv); code != exitFailed || !strings.Contains(stderr.String(), "standard input already held the request") {
 		t.Errorf("exit code %d, %q", code, &stderr)
 	}
 	stdout.Reset()

@@ -112,7 +112,7 @@ func (f *commandForm) arguments(fields map[string]any) (argv []string, err error
 				argv = append(argv, "--"+flag.Name+"="+text)
 			}
 		case given[name] != nil:
-			err = errors.New("it is there twice, under another name, too")
+			err = errors.New("given twice, once under another name")
 		default:
 			given[name], err = f.args[at].texts(value)
 		}
@@ -165,16 +165,16 @@ func (f *commandForm) unknown(field string) error {
 	}
 	slices.Sort(names)
 	if slices.Contains(f.neutral, field) {
-		return fmt.Errorf("field %q of the original has no counterpart here: leave it out; there are %s", field, strings.Join(names, ", "))
+		return fmt.Errorf("field %q of the original has no counterpart here: leave it out; known are %s", field, strings.Join(names, ", "))
 	}
 	return unknownName("field", field, names)
 }
 
 func unknownName(what, name string, names []string) error {
 	if near := config.Nearest(name, names); near != "" {
-		return fmt.Errorf("unknown %s %q: did you mean %q? there are %s", what, name, near, strings.Join(names, ", "))
+		return fmt.Errorf("unknown %s %q: did you mean %q? known are %s", what, name, near, strings.Join(names, ", "))
 	}
-	return fmt.Errorf("unknown %s %q: there are %s", what, name, strings.Join(names, ", "))
+	return fmt.Errorf("unknown %s %q: known are %s", what, name, strings.Join(names, ", "))
 }
 
 // texts returns the texts of an argument: one, or all in the list.
@@ -187,7 +187,7 @@ func (a *argument) texts(value any) ([]string, error) {
 	}
 	list, err := stringList(value)
 	if err == nil && len(list) > 1 && !a.many {
-		err = fmt.Errorf("%d of them: the command takes one", len(list))
+		err = fmt.Errorf("%d values: the command takes one", len(list))
 	}
 	return list, err
 }
@@ -222,7 +222,7 @@ func flagTexts(flag *pflag.Flag, value any) ([]string, error) {
 		if s, ok := value.(string); ok {
 			return []string{s}, nil
 		}
-		return nil, errors.New("want a text")
+		return nil, errors.New("want a string")
 	case (&amount{}).Type():
 		if n, ok := value.(json.Number); ok {
 			return []string{n.String() + "FROST"}, nil
@@ -234,7 +234,7 @@ func flagTexts(flag *pflag.Flag, value any) ([]string, error) {
 	case string:
 		return []string{v}, nil
 	}
-	return nil, errors.New("want a number or a text")
+	return nil, errors.New("want a number or a string")
 }
 
 // stringList accepts one text or a list of texts. Objects in it become JSON, for flags that take JSON.
@@ -244,7 +244,7 @@ func stringList(value any) (list []string, err error) {
 	}
 	items, ok := value.([]any)
 	if !ok {
-		return nil, errors.New("want a text, or a list of texts")
+		return nil, errors.New("want a string, or a list of strings")
 	}
 	for _, item := range items {
 		switch v := item.(type) {
@@ -257,7 +257,7 @@ func stringList(value any) (list []string, err error) {
 			}
 			list = append(list, string(text))
 		default:
-			return nil, errors.New("want a list of texts")
+			return nil, errors.New("want a list of strings")
 		}
 	}
 	return list, nil
@@ -268,14 +268,14 @@ func pairTexts(pairs map[string]any) (list []string, err error) {
 	for _, key := range slices.Sorted(maps.Keys(pairs)) {
 		text, ok := pairs[key].(string)
 		if !ok {
-			return nil, fmt.Errorf("%q: want a text", key)
+			return nil, fmt.Errorf("%q: want a string", key)
 		}
 		list = append(list, key+"="+text)
 	}
 	return list, nil
 }
 
-// quoted returns text as one field of a comma-separated line, which is how such flags parse it.
+// quoted returns text as one field of a comma-separated line, as such flags parse it.
 func quoted(text string) string {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)

@@ -14,7 +14,7 @@ func manCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "man FOLDER",
 		Short: "write the manual pages",
-		Long: `Write a manual page for each command into FOLDER, which is made if it is not there.
+		Long: `Write a manual page for each command into FOLDER, which is made if missing.
 
   walrus man ~/.local/share/man/man1
   man walrus-store-quilt
@@ -29,7 +29,8 @@ func (a *app) man(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // a folder of the user's, as others that they make: the umask decides
 		return err
 	}
-	root := newRoot(&app{terminal: terminal{stdin: a.stdin, stdout: a.stdout, stderr: a.stderr}, env: a.env}) // a new root with its own flags
+	// A new root has flags of its own.
+	root := newRoot(&app{terminal: terminal{stdin: a.stdin, stdout: a.stdout, stderr: a.stderr}, env: a.env})
 	forManual(root)
 	if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "walrus " + version, Manual: "Walrus"}, dir); err != nil {
 		return fmt.Errorf("write manual pages: %w", err)

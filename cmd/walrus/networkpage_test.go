@@ -148,7 +148,7 @@ func TestNetworkPage(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"nodes       4, of which any 1 may be down", "4 of 4 nodes are well", "certified in epoch 1: "} {
+	for _, want := range []string{"nodes       4: any 1 may be down", "4 of 4 nodes are healthy", "certified in epoch 1: "} {
 		if !strings.Contains(output, want) {
 			t.Errorf("nothing printed %q:\n%s", want, output)
 		}

@@ -19,9 +19,9 @@ import (
 func nodeCommand(a *app) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "node",
-		Short: "make, run and look at a storage node",
-		Long: `A storage node lives in a folder, its home: node.yaml, keys/, and the data. Make it with init, have its entry
-put into the network's genesis before the network starts (walrus genesis add), then run it.`,
+		Short: "make, run and inspect a storage node",
+		Long: `A storage node lives in a folder, its home, with node.yaml, keys/ and the data. Make the home with init. Have its entry
+added to the genesis before the network starts (walrus genesis add). Then run the node.`,
 		Example: "  walrus node init --home /var/lib/walrus --network example-net > alpha.yaml\n" +
 			"  walrus node run --home /var/lib/walrus\n  walrus node status --home /var/lib/walrus",
 	})
@@ -31,7 +31,7 @@ put into the network's genesis before the network starts (walrus genesis add), t
 
 // homeFlag adds the required flag --home.
 func homeFlag(c *cobra.Command, home *string) {
-	c.Flags().StringVar(home, "home", "", "`FOLDER` of the node (required)")
+	c.Flags().StringVar(home, "home", "", "home `FOLDER` of the node (required)")
 	check := c.Args
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
@@ -49,11 +49,12 @@ func nodeRunCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run --home FOLDER",
 		Short: "run a storage node until interrupted",
-		Long: `Run the storage node of a home made by walrus node init or walrus devnet init, in the foreground.
+		Long: `Run a storage node in the foreground. Its home was made by walrus node init or walrus devnet init.
 
-When the node answers requests and has joined the others, or has waited three seconds for them, it prints one line
-that begins with "ready" on standard output, or with --json an object {"ready":true,"name","peerId","addresses"} on one
-line. With gateway.bind in node.yaml it serves HTTP too, and says where. Logs go to standard error. The first interrupt (Ctrl-C, or SIGTERM) ends the node in order, a second one at once.
+Once the node answers requests and has joined the others, or has waited three seconds for them, it prints one line that
+begins with "ready" on standard output, or with --json the object {"ready":true,"name","peerId","addresses"} on one line.
+With gateway.bind in node.yaml it also serves HTTP, and the ready line names the URL. Logs go to standard error. The first
+interrupt (Ctrl-C, or SIGTERM) stops the node in order, a second one at once.
 
   walrus node run --home /var/lib/walrus
   walrus node run --home D/node-0 --log-level debug`,
@@ -114,7 +115,7 @@ func (a *app) openNode(home string, attrs []any) (*openedNode, error) {
 	}
 	n, err := node.New(cfg, open)
 	if err != nil {
-		return nil, err
+		return nil, adviseTaken(err, conf.Metrics, `"metrics" in node.yaml`)
 	}
 	return &openedNode{n, conf.Name, id.String()}, nil
 }
@@ -126,15 +127,15 @@ func nodeStatusCommand(a *app) *cobra.Command {
 	var home string
 	c := &cobra.Command{
 		Use:   "status --home FOLDER",
-		Short: "ask a running storage node how it is",
-		Long: `Ask the process that runs the node of a home how it is, by the node's own address. Exit code 1 if it does not
-run.
+		Short: "show the status of a running storage node",
+		Long: `Ask a running node for its status, at the node's own address. If the node is not running, the exit code is 1.
 
   walrus node status --home /var/lib/walrus
 
 --json prints {"nodeId","nodeName","address","state","epoch","ledgerHeight","ledger","version","shards","blobs","slivers","owed","corrupt",
-"diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","clockAheadSeconds","incidents"}. "refuses" is there when the node takes no
-new data, and says why; "clockAheadSeconds" when its clock differs from the others', and is negative for one that is behind.`,
+"diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","clockAheadSeconds","incidents"}.
+"refuses" is present while the node takes no new data, and gives the reason. "clockAheadSeconds" is present if the node's
+clock differs from the others'; a negative number means that it is behind.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.nodeStatus(c.Context(), home) },
 	}
@@ -169,7 +170,7 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 	}
 	st, err := clientnode.QueryStatus(ctx, cfg, addr)
 	if err != nil {
-		return fmt.Errorf("ask the node of %s: %w: is it running?", home, err)
+		return fmt.Errorf("ask the node at %s: %w: is it running?", home, err)
 	}
 	r := nodeStatusReport{NodeID: id.String(), NodeName: conf.Name, Address: addr, Shards: st.Shards, nodeState: newNodeState(&st)}
 	if a.global.json {
@@ -194,7 +195,7 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 		rows = append(rows, []string{"new data", "refused: " + r.Refuses})
 	}
 	if max(st.ClockAhead, -st.ClockAhead) >= light.ClockWarning {
-		rows = append(rows, []string{"clock", light.ClockText(st.ClockAhead) + " the network's: set it"})
+		rows = append(rows, []string{"clock", light.ClockText(st.ClockAhead) + " the network's: correct it"})
 	}
 	for _, incident := range r.Incidents {
 		rows = append(rows, []string{"incident", incident})

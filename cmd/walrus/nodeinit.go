@@ -27,12 +27,13 @@ func nodeInitCommand(a *app) *cobra.Command {
 		Short: "make keys and a configuration for a new storage node",
 		Long: `Make the home of a new storage node: its keys, which are never overwritten, and a commented node.yaml.
 
-It prints the node's entry for the genesis of a new network, which whoever sets up the network adds with walrus genesis add,
-before the first node starts. The entry proves that the node has its keys, for the network of that name only: that of the genesis,
-or --network if there is no genesis yet. Then copy the finished genesis to where node.yaml expects it.
+It prints the node's entry for the genesis of a new network. Send the entry to the person who sets up the network; they add
+it with walrus genesis add before the first node starts. The entry proves that the node owns its keys. The proof holds for
+one network only: the network of the genesis, or --network if there is no genesis yet. Then copy the finished genesis to
+the path in node.yaml.
 
-A network that has started takes no new members yet: its committee is that of its genesis. Do not add a node to the genesis of a
-running network: with one more member it is the genesis of another network, in which the node would wait alone.
+A running network takes no new members yet: its committee comes from its genesis. Do not add a node to the genesis of a
+running network: one more member makes it the genesis of another network, in which the node would wait alone.
 
   walrus node init --home /var/lib/walrus --network example-net --listen /ip4/0.0.0.0/tcp/4001 > alpha.yaml
   walrus node init --home /var/lib/walrus --genesis genesis.yaml --bootstrap /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo...
@@ -45,14 +46,14 @@ docs/network.md sets up a network of four machines, step by step.
 	}
 	homeFlag(c, &o.home)
 	f := c.Flags()
-	f.StringVar(&o.name, "name", "", "`NAME` for people (default the name of the folder)")
-	f.StringVar(&o.genesis, "genesis", "", "genesis `FILE` of the network (default genesis.yaml in the home)")
-	f.StringVar(&o.network, "network", "", "`NAME` of the network, when there is no genesis yet")
+	f.StringVar(&o.name, "name", "", "`NAME` in logs and tables (default: the name of the folder)")
+	f.StringVar(&o.genesis, "genesis", "", "genesis `FILE` of the network (default: genesis.yaml in the home)")
+	f.StringVar(&o.network, "network", "", "`NAME` of the network, if there is no genesis yet")
 	f.StringSliceVar(&o.listen, "listen", []string{"/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"},
-		"multi`ADDR`esses to accept connections on")
-	f.StringSliceVar(&o.announce, "announce", nil, "multi`ADDR`esses to tell others instead, behind port forwarding")
-	f.StringSliceVar(&o.bootstrap, "bootstrap", nil, "multi`ADDR`esses of other nodes, ending in /p2p/PEER_ID")
-	f.BoolVar(&o.mdns, "mdns", false, "find nodes on the local network by multicast, too")
+		"multiaddr `ADDR` to accept connections on; may be repeated")
+	f.StringSliceVar(&o.announce, "announce", nil, "multiaddr `ADDR` to announce instead, behind port forwarding; may be repeated")
+	f.StringSliceVar(&o.bootstrap, "bootstrap", nil, "multiaddr `ADDR` of another node, ending in /p2p/PEER_ID; may be repeated")
+	f.BoolVar(&o.mdns, "mdns", false, "also find nodes on the local network by multicast")
 	return c
 }
 
@@ -100,15 +101,15 @@ func (a *app) nodeInit(o nodeInit) error {
 // whatNext says what to do with the printed entry.
 func whatNext(genesis *ledger.Genesis, id peer.ID, home string) string {
 	if genesis == nil {
-		return "; this is its entry for the genesis, to be added with walrus genesis add before the network starts:"
+		return "; add this entry to the genesis with walrus genesis add before the network starts:"
 	}
 	for i := range genesis.Members {
 		if m := &genesis.Members[i]; m.Node == id {
-			return fmt.Sprintf(", of whose genesis it is member %s, with %d shards: run it with walrus node run --home %s", m.Name, len(m.Shards), home)
+			return fmt.Sprintf("; it is member %s of the genesis, with %d shards: run it with walrus node run --home %s", m.Name, len(m.Shards), home)
 		}
 	}
-	return ", of whose genesis it is no member. If the network has started, it cannot join: networks take no new members yet, and a genesis " +
-		"with one more is another network's. Only if no node has started yet: add this entry with walrus genesis add, and give everybody the new file:"
+	return "; it is not a member of the genesis. A network that has started takes no new members yet: a genesis with one more is another " +
+		"network's. If no node has started yet, add this entry with walrus genesis add and give everybody the new file:"
 }
 
 type memberJSON struct {
@@ -128,7 +129,7 @@ func (o nodeInit) findNetwork() (name string, genesis *ledger.Genesis, err error
 	genesis, err = config.LoadGenesis(path)
 	switch {
 	case err == nil && o.network != "" && o.network != genesis.Network:
-		return "", nil, usagef("--network %s: the genesis %s is of network %s", o.network, path, genesis.Network)
+		return "", nil, usagef("--network %s: the genesis %s belongs to network %s", o.network, path, genesis.Network)
 	case err == nil:
 		return genesis.Network, genesis, nil
 	case !errors.Is(err, fs.ErrNotExist):
@@ -136,7 +137,7 @@ func (o nodeInit) findNetwork() (name string, genesis *ledger.Genesis, err error
 	case o.network == "" && o.genesis != "":
 		return "", nil, err
 	case o.network == "":
-		return "", nil, usagef("say which network the node is for: --genesis FILE, or --network NAME if there is no genesis yet")
+		return "", nil, usagef("name the node's network: --genesis FILE, or --network NAME if there is no genesis yet")
 	}
 	if err := ledger.CheckNetwork(o.network); err != nil {
 		return "", nil, &usageError{err}

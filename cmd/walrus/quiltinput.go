@@ -45,7 +45,7 @@ type blobSpec struct {
 	Tags       map[string]string `json:"tags"`
 }
 
-// newQuiltInput collects the files below paths, and those of specs, which are JSON.
+// newQuiltInput collects the files below paths and the files in specs, which are JSON.
 func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quiltInput, err error) {
 	in := &quiltInput{from: map[string]string{}, room: smallFiles}
 	defer func() {
@@ -82,7 +82,7 @@ func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quil
 		return nil, fmt.Errorf("no files in %s", strings.Join(paths, ", "))
 	}
 	if file, below, ok := quilt.Nested(maps.Keys(in.from)); ok {
-		return nil, fmt.Errorf("%s and %s would be %q and %q in the quilt, and no folder can hold both: name one of them with --blobs",
+		return nil, fmt.Errorf("%s and %s would be %q and %q in the quilt, and no folder can hold both: give one another identifier with --blobs",
 			in.from[file], in.from[below], file, below)
 	}
 	return in, nil
@@ -103,7 +103,7 @@ func (in *quiltInput) addTree(ctx context.Context, a *terminal, root string) err
 			return err
 		}
 		if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
-			a.warn("%s is left out: it is no regular file", path)
+			a.warn("skipped %s: not a regular file", path)
 			return nil
 		}
 		rel, err := filepath.Rel(root, path)
@@ -116,10 +116,10 @@ func (in *quiltInput) addTree(ctx context.Context, a *terminal, root string) err
 
 func (in *quiltInput) addFile(ctx context.Context, a *terminal, path, identifier string, tags map[string]string) error {
 	if err := quilt.ValidIdentifier(identifier); err != nil {
-		return fmt.Errorf("%s: %w: rename it, or name it with --blobs", path, err)
+		return fmt.Errorf("%s: %w: rename it, or set its identifier with --blobs", path, err)
 	}
 	if first, ok := in.from[identifier]; ok {
-		return fmt.Errorf("%s and %s would both be %q in the quilt: name one of them with --blobs", first, path, identifier)
+		return fmt.Errorf("%s and %s would both be %q in the quilt: give one another identifier with --blobs", first, path, identifier)
 	}
 	st, err := os.Stat(path)
 	if err != nil {

@@ -46,7 +46,7 @@ func (a *terminal) newFileSink(out string, patches []quilt.Patch) (*fileSink, er
 		}
 	}
 	if file, below, ok := quilt.Nested(slices.Values(names)); ok {
-		return nil, fmt.Errorf("%q and %q cannot both be below %s, where the first one would be a file and a folder: read each alone, by its patch ID",
+		return nil, fmt.Errorf("%q and %q cannot both be written to %s: the first would be a file and a folder: read each alone, by its patch ID",
 			file, below, out)
 	}
 	s.names = map[string]bool{}
@@ -90,7 +90,7 @@ func (s *fileSink) create(identifier string) (*userfile.File, error) {
 	name := filepath.FromSlash(identifier)
 	err := s.root.MkdirAll(filepath.Dir(name), 0o777)
 	if errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTDIR) {
-		err = fmt.Errorf("a file is in the place of a folder that it needs: remove it (%w)", err)
+		err = fmt.Errorf("a file is in the place of a folder: remove the file (%w)", err)
 	}
 	var f *userfile.File
 	if err == nil {
@@ -111,10 +111,10 @@ func (s *fileSink) close() {
 // claim checks that an identifier names a file below the folder, and is used only once.
 func (s *fileSink) claim(identifier string) error {
 	if path.Clean(identifier) != identifier || !filepath.IsLocal(filepath.FromSlash(identifier)) || strings.ContainsRune(identifier, 0) {
-		return fmt.Errorf("%q is no plain name below %s: read it alone, to standard output", identifier, s.out)
+		return fmt.Errorf("%q is not a plain path inside %s: read this file alone, to standard output", identifier, s.out)
 	}
 	if s.names[identifier] {
-		return fmt.Errorf("%q is there twice: read each alone, by its patch ID", identifier)
+		return fmt.Errorf("the quilt contains %q twice: read each alone, by its patch ID", identifier)
 	}
 	s.names[identifier] = true
 	return nil
@@ -126,7 +126,7 @@ func (s *fileSink) visit(p quilt.Patch, content io.WriterTo) error {
 	switch {
 	case s.inline:
 		if p.Size > s.room {
-			return fmt.Errorf("%q and those before it are too large for JSON: write them into a folder with --out DIR", p.Identifier)
+			return fmt.Errorf("the files up to %q are too large for JSON: write them to a folder with --out DIR", p.Identifier)
 		}
 		s.room -= p.Size
 		b := bytes.NewBuffer(make([]byte, 0, p.Size))

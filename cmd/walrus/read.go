@@ -28,32 +28,34 @@ func readCommand(a *app) *cobra.Command {
 		Short: "read a blob",
 		Long: `Read a blob and write it to standard output, or to a file with -o.
 
-Every byte is checked against the blob ID before it is written; nodes that are slow, down or lying are worked
-around and named on standard error. A file given with -o appears only when it is complete; links are followed, and what
-is no plain file, such as a device, a pipe or /dev/stdout, is written as the bytes come.
+Every byte is checked against the blob ID before it is written. Nodes that are slow, down or lying are worked around and
+named on standard error. A file given with -o appears only once it is complete. Links are followed. Devices and pipes, such
+as /dev/stdout, are written as the bytes arrive.
 
   walrus read BLOB_ID > photo.jpg
   walrus read BLOB_ID -o photo.jpg
   walrus read BLOB_ID --consistency strict -o photo.jpg
 
---range reads a part, and fetches little more than that: bytes START to END, both included and counted from 0, from START
-on, or the last so many.
+--range reads a part and fetches little more than that part: bytes START to END (counted from 0, both included), all bytes
+from START, or the last LENGTH bytes.
 
   walrus read BLOB_ID --range 0-99
   walrus read BLOB_ID --range 1000-
   walrus read BLOB_ID --range -100
 
-A blob that was stored with --encrypt is decrypted on this machine, whole or a range of its content.
+A blob stored with --encrypt is decrypted on this machine. --range then counts bytes of the decrypted content.
 
   walrus read BLOB_ID --identity me.key
   walrus read BLOB_ID --identity ~/.ssh/id_ed25519
   walrus read BLOB_ID --decrypt --passphrase --range 0-99
 
---consistency strict encodes the whole blob again before anything is written, which also finds a blob that its
-writer encoded wrongly, in parts that this read did not need. default checks what was read.
+--consistency strict encodes the whole blob again before anything is written. This also finds wrong encodings in parts that
+this read does not need. default checks only the bytes read.
+
+Exit code 3: there is no such blob. Exit code 4: too few nodes are up.
 
 --json prints {"blobId","out","size","fetched","decodedRows","badNodes":[{"node","name","reason","lied"}]}, with --range also
-"offset" and "length"; without -o the content itself is in it, as base64 in "blob", up to 64 MiB.`,
+"offset" and "length". Without -o it includes the content, as base64 in "blob", up to 64 MiB.`,
 		Args: args(cobra.ExactArgs(1), "one BLOB_ID"),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			if r.id, err = parseBlobID(args[0]); err != nil {
@@ -161,7 +163,7 @@ func (a *app) readTo(ctx context.Context, s *session, r *readRequest, w io.Write
 		a.nameBad(res.Bad)
 	}
 	if err == nil && len(r.identities) == 0 && client.LooksEncrypted(begin.bytes) && !a.stdout.readerGone {
-		a.warn("this blob is encrypted with age and was read as it is: --identity FILE or --passphrase decrypts it")
+		a.warn("this blob is encrypted with age and was not decrypted: give --identity FILE or --passphrase")
 	}
 	return res, err
 }

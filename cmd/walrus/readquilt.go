@@ -29,13 +29,15 @@ func readQuiltCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "read-quilt [QUILT_ID [IDENTIFIERS...]]",
 		Short: "read files of a quilt",
-		Long: `Read all files of a quilt, or some, into a folder; or one to standard output.
+		Long: `Read all or some files of a quilt into a folder, or one file to standard output.
 
-Of a file only its own columns are fetched, not the quilt. Every byte is checked against the quilt's ID before it is written;
-nodes that are slow, down or lying are worked around and named on standard error. A file appears only when it is complete.
-Folders are made as the identifiers say; an identifier that would lead out of the folder, such as ../x, and two of which one
-would have to be a file and a folder, such as x and x/y, are refused before anything is written: read such a file alone, to
-standard output. Links in the folder are followed as long as they stay in it.
+Only the columns of the wanted files are fetched, not the whole quilt. Every byte is checked against the quilt's ID before
+it is written. Nodes that are slow, down or lying are worked around and named on standard error. A file appears only once
+it is complete.
+
+Identifiers are paths inside the folder. Some are refused before anything is written: a path that leads out of the folder,
+such as ../x, and two paths that need the same name as a file and as a folder, such as x and x/y. Read such a file alone,
+to standard output. Links are followed as long as they stay in the folder.
 
   walrus read-quilt QUILT_ID -o site
   walrus read-quilt QUILT_ID img/logo.png > logo.png
@@ -43,10 +45,12 @@ standard output. Links in the folder are followed as long as they stay in it.
   walrus read-quilt --quilt-id QUILT_ID --tag type image --out here
   walrus read-quilt --quilt-patch-ids PATCH_ID > a.txt
 
-A patch ID leads to one file without the quilt's index; walrus list-patches-in-quilt tells it.
+A patch ID, printed by walrus list-patches-in-quilt, names one file. Reading it needs no index of the quilt.
 
---json prints {"out","retrievedBlobs":[{"identifier","tags","size","path"}],"size","fetched","badNodes"}; without --out the
-files themselves are in it, as base64 in "blob", up to 64 MiB together.`,
+Exit code 3: there is no such quilt or file. Exit code 4: too few nodes are up.
+
+--json prints {"out","retrievedBlobs":[{"identifier","tags","size","path"}],"size","fetched","badNodes"}. Without --out it
+includes the files, as base64 in "blob", up to 64 MiB together.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			q, err := parseQuiltQuery(id, identifiers, c.Flags().Changed("tag"), tag, patches, args)
 			if err != nil {
@@ -56,11 +60,11 @@ files themselves are in it, as base64 in "blob", up to 64 MiB together.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&id, "quilt-id", "", "the `QUILT_ID`, as without the flag")
+	f.StringVar(&id, "quilt-id", "", "the `QUILT_ID`, instead of as an argument")
 	f.StringArrayVar(&identifiers, "identifiers", nil, "read the file with this `IDENTIFIER`; more may follow as arguments")
-	f.StringVar(&tag, "tag", "", "read the files with this tag: `KEY` VALUE, or KEY=VALUE")
+	f.StringVar(&tag, "tag", "", "read the files with this tag: `KEY` VALUE or KEY=VALUE")
 	f.StringArrayVar(&patches, "quilt-patch-ids", nil, "read the file with this `PATCH_ID`; more may follow as arguments")
-	f.StringVarP(&out, "out", "o", "-", "write the files into folder `DIR`; - is standard output, for one file")
+	f.StringVarP(&out, "out", "o", "-", "write the files to folder `DIR`; - is standard output, for one file")
 	return c
 }
 
@@ -69,7 +73,7 @@ func parseQuiltQuery(id string, identifiers []string, tagged bool, tag string, p
 	q := &quiltQuery{}
 	if len(patches) > 0 {
 		if id != "" || len(identifiers) > 0 || tagged {
-			return nil, usagef("--quilt-patch-ids says it all: leave out --quilt-id, --identifiers and --tag")
+			return nil, usagef("--quilt-patch-ids already names the files: leave out --quilt-id, --identifiers and --tag")
 		}
 		for _, text := range append(patches, args...) {
 			p, err := quilt.ParsePatchID(strings.TrimPrefix(text, idMark))
@@ -82,7 +86,7 @@ func parseQuiltQuery(id string, identifiers []string, tagged bool, tag string, p
 	}
 	if id == "" {
 		if len(args) == 0 {
-			return nil, usagef("read-quilt takes a QUILT_ID, or --quilt-patch-ids (see walrus read-quilt --help)")
+			return nil, usagef("walrus read-quilt takes a QUILT_ID, or --quilt-patch-ids (see walrus read-quilt --help)")
 		}
 		id, args = args[0], args[1:]
 	}
@@ -96,7 +100,7 @@ func parseQuiltQuery(id string, identifiers []string, tagged bool, tag string, p
 			key, value, args, ok = tag, args[0], args[1:], true
 		}
 		if !ok || len(args) > 0 || len(identifiers) > 0 {
-			return nil, usagef("--tag takes KEY VALUE, and no --identifiers")
+			return nil, usagef("--tag takes KEY VALUE, and cannot be combined with --identifiers")
 		}
 		q.tag = &[2]string{key, value}
 	}
@@ -234,7 +238,7 @@ func listPatchesCommand(a *app) *cobra.Command {
 		Short:   "list the files of a quilt",
 		Long: `List the files of a quilt: their identifiers, tags, the columns they are in, and their patch IDs.
 
-Only the index is fetched. With a patch ID, walrus read-quilt --quilt-patch-ids reads one file, and even that not.
+Only the index is fetched. With a patch ID, walrus read-quilt --quilt-patch-ids reads one file without fetching the index.
 
   walrus list-patches-in-quilt QUILT_ID
   walrus list-patches-in-quilt QUILT_ID --json

@@ -16,15 +16,15 @@ import (
 	"walrus/shards"
 )
 
-const recordHelp = `BLOB is the record's object ID (0x…, see walrus list-blobs), or the blob ID if you have one live record of it.`
+const recordHelp = `BLOB is the record's object ID (0x…, see walrus list-blobs), or the blob ID if you have exactly one live record of it.`
 
 func listBlobsCommand(a *app) *cobra.Command {
 	var expired bool
 	c := &cobra.Command{
 		Use:   "list-blobs",
 		Short: "list the blobs that you pay for",
-		Long: `List the records of the configured wallet's account, those that end first come first. The ledger proves that none
-is missing.
+		Long: `List the records of the configured wallet's account, the earliest end first. The ledger proves that the list is
+complete.
 
 --json prints [{"id","registeredEpoch","blobId","size","encodingType","certifiedEpoch","storage":{"id","startEpoch",
 "endEpoch","storageSize"},"deletable"}].`,
@@ -32,7 +32,7 @@ is missing.
 		Args:    args(cobra.NoArgs, "no arguments"),
 		RunE:    func(c *cobra.Command, _ []string) error { return a.listBlobs(c.Context(), expired) },
 	}
-	c.Flags().BoolVar(&expired, "include-expired", false, "list records whose storage has ended, too")
+	c.Flags().BoolVar(&expired, "include-expired", false, "also list records whose storage has ended")
 	return c
 }
 
@@ -183,8 +183,8 @@ func extendCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "extend BLOB --epochs N",
 		Short: "keep a blob longer",
-		Long: `Prolong the storage of a blob by N epochs, or as far as storage is sold. Anybody can extend a shared blob; with
---from-funds its own funds pay.
+		Long: `Extend the storage of a blob by N epochs; max extends it as far ahead as storage is sold. This costs the price per epoch,
+see walrus info. Anybody can extend a shared blob, and with --from-funds the blob's own funds pay.
 
 ` + recordHelp + `
 
@@ -197,8 +197,8 @@ func extendCommand(a *app) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().Var(&epochs, "epochs", "by how many epochs, or max")
-	c.Flags().BoolVar(&fromFunds, "from-funds", false, "let the shared blob's funds pay")
+	c.Flags().Var(&epochs, "epochs", "number of epochs to add, or max")
+	c.Flags().BoolVar(&fromFunds, "from-funds", false, "pay from the shared blob's funds")
 	return c
 }
 
@@ -206,9 +206,10 @@ func deleteCommand(a *app) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:   "delete BLOB",
-		Short: "end a deletable blob",
-		Long: `End the storage of a deletable blob now. What is left of its storage is yours, and the next store uses it. The nodes
-drop the blob unless somebody else stores the same content. Copies that others made stay: this is no way to keep a secret.
+		Short: "delete a deletable blob before its end",
+		Long: `Delete a deletable blob now, and ask first when run on a terminal. The rest of its storage stays yours: the next store
+uses it. The nodes drop the blob unless somebody else stores the same content. Others may have copies: do not rely on
+deletion to keep a secret.
 
 ` + recordHelp + `
 
@@ -243,7 +244,7 @@ func (a *terminal) confirm(ctx context.Context, what string) error {
 		return ctx.Err()
 	}
 	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || answer != "y" && answer != "yes" {
-		return errors.New("nothing was done")
+		return errors.New("not confirmed: nothing was done")
 	}
 	return nil
 }
@@ -271,9 +272,9 @@ func shareCommand(a *app) *cobra.Command {
 	var sum amount
 	c := &cobra.Command{
 		Use:   "share BLOB",
-		Short: "give a permanent blob's record to everybody",
-		Long: `Make the record of a permanent blob common property: from then on anybody can fund and extend it, and it has no
-owner any more. --amount is put into its funds.
+		Short: "share a permanent blob's record with everybody",
+		Long: `Share the record of a permanent blob. From then on it has no owner, and anybody can fund and extend it. This cannot be
+undone. --amount is paid into its funds.
 
 ` + recordHelp,
 		Example: "  walrus share BLOB_ID --amount 0.5",
@@ -284,7 +285,7 @@ owner any more. --amount is put into its funds.
 			})
 		},
 	}
-	c.Flags().Var(&sum, "amount", "funds for its extension")
+	c.Flags().Var(&sum, "amount", "amount to pay into its funds")
 	return c
 }
 
@@ -293,7 +294,7 @@ func fundCommand(a *app) *cobra.Command {
 		Use:     "fund OBJECT_ID AMOUNT",
 		Aliases: []string{"fund-shared-blob"},
 		Short:   "add to the funds of a shared blob",
-		Long:    "Pay AMOUNT into the funds of a shared blob, with which anybody can extend it.",
+		Long:    "Pay AMOUNT into the funds of a shared blob. Anybody can extend the blob with its funds.",
 		Example: "  walrus fund 0x4c1f... 2\n  walrus fund 0x4c1f... 1500FROST",
 		Args:    args(cobra.ExactArgs(2), "an OBJECT_ID and an AMOUNT"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -311,8 +312,8 @@ func fundCommand(a *app) *cobra.Command {
 func burnCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "burn BLOB",
-		Short: "give up the record of a blob",
-		Long: `Give up a record: nobody can extend or delete it any more. The blob is kept until its end.
+		Short: "give up a blob's record",
+		Long: `Give up a record for ever: nobody can extend or delete it any more. The nodes keep the blob until its end.
 
 ` + recordHelp,
 		Example: "  walrus burn BLOB_ID",
@@ -329,8 +330,8 @@ func attributesCommand(a *app) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "attributes",
 		Short: "show and set the attributes of a blob's record",
-		Long: `A record carries attributes, pairs of text that everybody can read: a content type, a file name. There may be 64 of
-them, keys of at most 256 bytes and values of at most 1024.
+		Long: `A record carries attributes: pairs of text, such as a content type or a file name, that everybody can read. A record has
+at most 64 attributes, with keys of at most 256 bytes and values of at most 1024 bytes.
 
 ` + recordHelp,
 		Example: "  walrus attributes show BLOB_ID\n  walrus attributes set BLOB_ID content-type=image/png",
@@ -338,7 +339,7 @@ them, keys of at most 256 bytes and values of at most 1024.
 	show := &cobra.Command{
 		Use:   "show BLOB",
 		Short: "show the attributes",
-		Long: "Show the attributes of a record, anybody's if its object ID is given.\n\n" + recordHelp + `
+		Long: "Show the attributes of a record. Give an object ID to see anybody's record.\n\n" + recordHelp + `
 
 --json prints {"attribute":{"metadata":{"KEY":"VALUE"}}}.`,
 		Example: "  walrus attributes show BLOB_ID",
@@ -348,7 +349,7 @@ them, keys of at most 256 bytes and values of at most 1024.
 	set := &cobra.Command{
 		Use:   "set BLOB KEY=VALUE...",
 		Short: "set attributes",
-		Long: "Set attributes of a record of yours; others that it has stay as they are.\n\n" + recordHelp + `
+		Long: "Set attributes of one of your records. Its other attributes do not change.\n\n" + recordHelp + `
 
 --json prints {"id","blobId","endEpoch","cost","feeFrost","txId"}.`,
 		Example: "  walrus attributes set BLOB_ID content-type=image/png title='a photo'",
@@ -366,7 +367,7 @@ them, keys of at most 256 bytes and values of at most 1024.
 	remove := &cobra.Command{
 		Use:   "remove BLOB KEY...",
 		Short: "remove attributes",
-		Long: "Remove attributes of a record of yours.\n\n" + recordHelp + `
+		Long: "Remove attributes of one of your records.\n\n" + recordHelp + `
 
 --json prints {"id","blobId","endEpoch","cost","feeFrost","txId"}.`,
 		Example: "  walrus attributes remove BLOB_ID title",

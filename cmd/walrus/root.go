@@ -20,25 +20,25 @@ type globalFlags struct {
 	timeout   time.Duration
 }
 
-const rootLong = `Walrus keeps blobs on many storage nodes, erasure-coded, so that they can be read while up to a third of
-the network is down or lying.
+const rootLong = `Walrus stores files as blobs, erasure-coded over many storage nodes. A blob stays readable while up to a third of the
+network is down or lying.
 
 To try it on this machine:
 
-  walrus devnet up --dir /tmp/devnet                    # seven nodes; prints a line with "ready"
+  walrus devnet up --dir /tmp/devnet                    # seven nodes; wait for the line that begins with "ready"
   export WALRUS_CONFIG=/tmp/devnet/client.yaml          # in another terminal
-  walrus store README.md
+  walrus store README.md                                # prints the blob ID
   walrus read BLOB_ID -o copy.md
   walrus wallet show
   walrus health
-  curl -T README.md http://127.0.0.1:31415/v1/blobs     # the same over HTTP; a browser shows the network there
+  curl -T README.md http://127.0.0.1:31415/v1/blobs     # the same over HTTP; this address in a browser shows the network
 
-Storing costs WAL, from the wallet that the configuration names; a devnet's holds some. Reading is free.
+Storing costs WAL. The wallet named in the configuration pays; a devnet comes with a funded wallet. Reading is free.
 
-Data goes to standard output, everything else to standard error; - stands for standard input or output.
-With --json, a command that fails leaves one object on standard error: {"error","code","hint"}, and "warnings" if there were
-any; the code is the exit code.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not enough nodes, or the ledger stands still for want of them.`
+Data goes to standard output, everything else to standard error. A file named - is standard input or output.
+With --json, a failed command prints one object on standard error: {"error","code","hint"}, and "warnings" if there were
+any. "code" is the exit code.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 too few nodes are up, or the ledger is stalled.`
 
 // otherGroup is the heading of commands outside all groups.
 const otherGroup = "Other"
@@ -58,13 +58,13 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.global.config, "config", "",
-		"client configuration `FILE` (default $WALRUS_CONFIG, ./walrus.yaml, ~/.config/walrus/walrus.yaml)")
-	flags.StringVar(&a.global.wallet, "wallet", "", "`FILE` of the wallet that pays (default that which the configuration names)")
+		"client configuration `FILE` (default: $WALRUS_CONFIG, else ./walrus.yaml, else ~/.config/walrus/walrus.yaml)")
+	flags.StringVar(&a.global.wallet, "wallet", "", "`FILE` of the wallet that pays (default: the wallet in the configuration)")
 	flags.BoolVar(&a.global.json, "json", false, "print JSON on standard output")
-	flags.StringVar(&a.global.logLevel, "log-level", "", "debug, info, warn or error (default $WALRUS_LOG_LEVEL, else the configuration)")
-	flags.StringVar(&a.global.logFormat, "log-format", "", "text or json (default the configuration)")
+	flags.StringVar(&a.global.logLevel, "log-level", "", "`LEVEL` of logs: debug, info, warn or error (default: $WALRUS_LOG_LEVEL, else the configuration's)")
+	flags.StringVar(&a.global.logFormat, "log-format", "", "`FORMAT` of logs: text or json (default: the configuration's)")
 	flags.DurationVar(&a.global.timeout, "timeout", 0,
-		"give up after this `TIME`, such as 90s or 5m, where a command ends by itself (default: each command's own)")
+		"give up after `TIME`, such as 90s or 5m; no effect on commands that run until interrupted")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if err := expandPaths(c.Flags()); err != nil {
 			return err
@@ -140,8 +140,10 @@ func strict(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		switch c.Name() {
 		case "completion":
+			c.Short = "write a script that makes your shell complete walrus commands"
 			group(c)
 		case "help":
+			c.Short = "show the help of a command"
 			c.Args = func(_ *cobra.Command, args []string) error {
 				of, rest, err := root.Find(args)
 				if err != nil {

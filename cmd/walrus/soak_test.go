@@ -161,7 +161,7 @@ func (c *cluster) awaitHealed(limit time.Duration) (refused int) {
 			return refused
 		}
 		if time.Since(start) > limit {
-			c.t.Fatalf("not all nodes are well after %s:\n%s", limit, r.stdout)
+			c.t.Fatalf("not all nodes are healthy after %s:\n%s", limit, r.stdout)
 		}
 	}
 }

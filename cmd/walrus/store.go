@@ -22,27 +22,30 @@ func storeCommand(a *app) *cobra.Command {
 		Short: "store files, each as a blob",
 		Long: `Store each of FILES as a blob. - is standard input.
 
-A blob is certified, and safe, once nodes with more than two thirds of all shards have confirmed that they keep
-their slivers on disk, and the ledger has their certificate. The configured wallet pays: for each MiB of encoded size a
-price per epoch and a price for writing, see walrus info; --dry-run tells what it would cost and does nothing.
+A blob is certified, and safe, once nodes with more than two thirds of all shards have confirmed that their slivers are on
+disk, and their certificate is on the ledger. The configured wallet pays, for each MiB of encoded size, a price per epoch
+and a price for writing; walrus info shows both. --dry-run shows the cost and stores nothing.
 
-Storing the same bytes again costs nothing while they are certified for long enough; storing again after an
-interruption uses what was paid and sends only what is missing. Several files are stored side by side, and registered and
-certified together, as far as memory allows; they are told in the order of FILES. One file that cannot be stored does not
-stop the others; the exit code is then the worst.
+Storing the same bytes again is free while they are certified for long enough. After an interruption, store the file
+again: the earlier payment counts, and only the missing slivers are sent.
+
+Several files are stored in parallel, as far as memory allows, and share transactions. Results are printed in the order of
+FILES. If a file fails, the others are still stored, and the exit code is the worst of all.
 
   walrus store photo.jpg
   walrus store --epochs 10 --permanent thesis.pdf
   walrus store --dry-run *.jpg
   tar c docs | walrus store -
 
-Everybody who has a blob's ID can read it. --encrypt encrypts on this machine before anything is sent, in the format of
-age, for those who have a key (see walrus encryption-key), or with a passphrase. The same file encrypted again is another
-blob, and is paid again. Who loses the key loses the content.
+Everybody who knows a blob's ID can read the blob. --encrypt encrypts it on this machine before anything is sent, in the
+format of age: for the holders of keys (see walrus encryption-key) or with a passphrase. The same file encrypted again is
+another blob, and costs again. If you lose the key, you lose the content.
 
   walrus store --encrypt --recipient age1… --recipient @team.txt plan.pdf
   walrus store --encrypt --recipient "$(cat ~/.ssh/id_ed25519.pub)" plan.pdf
   walrus store --encrypt --passphrase diary.txt
+
+Exit code 4: too few nodes are up, or the ledger is stalled.
 
 --json prints an array with one entry per file:
   {"path", "blobStoreResult": {"newlyCreated": {"blobObject": {"id","registeredEpoch","blobId","size","encodingType",
@@ -83,14 +86,14 @@ type storeFlags struct {
 }
 
 func (s *storeFlags) add(f *pflag.FlagSet) {
-	f.Var(&s.epochs, "epochs", "how many epochs to keep the blobs, this one included, or max (default: the configuration's)")
-	f.BoolVar(&s.deletable, "deletable", false, "you may delete the blobs before their end (the default)")
+	f.Var(&s.epochs, "epochs", "number of epochs to keep the blobs, the current one included, or max (default: the configuration's)")
+	f.BoolVar(&s.deletable, "deletable", false, "allow deletion of the blobs before their end (the default)")
 	f.BoolVar(&s.permanent, "permanent", false, "nobody can delete the blobs before their end")
-	f.BoolVar(&s.opt.Share, "share", false, "give the records to everybody, for others to fund and extend; implies --permanent")
-	f.Var(&s.fund, "fund", "how much to put into a shared blob's funds")
-	f.StringArrayVar(&s.attributes, "attribute", nil, "attribute of the record, as `KEY=VALUE`; may be repeated")
-	f.BoolVar(&s.opt.DryRun, "dry-run", false, "tell what it would cost, and do nothing")
-	f.BoolVar(&s.opt.Force, "force", false, "register the blob anew even if it is certified already, and pay for it")
+	f.BoolVar(&s.opt.Share, "share", false, "share the records, so that anybody can fund and extend them; implies --permanent")
+	f.Var(&s.fund, "fund", "amount to pay into a shared blob's funds")
+	f.StringArrayVar(&s.attributes, "attribute", nil, "set an attribute of the record, as `KEY=VALUE`; may be repeated")
+	f.BoolVar(&s.opt.DryRun, "dry-run", false, "show the cost and store nothing")
+	f.BoolVar(&s.opt.Force, "force", false, "register and pay for the blob even if it is certified already")
 }
 
 // options returns the store options that the flags ask for.
@@ -100,7 +103,7 @@ func (s *storeFlags) options() (client.StoreOptions, error) {
 		return opt, usagef("--deletable and --permanent contradict each other: choose one")
 	}
 	if s.fund.Amount > 0 && !opt.Share || opt.Share && s.deletable {
-		return opt, usagef("--fund is for blobs that are shared (--share), and these are permanent")
+		return opt, usagef("--fund needs --share, and shared blobs cannot be --deletable")
 	}
 	list, err := parseAttributes(s.attributes)
 	if err != nil {
@@ -213,7 +216,7 @@ func (a *terminal) printStored(path string, r *client.StoreResult, opt client.St
 	rows := [][]string{
 		{r.BlobID.String()},
 		{"  file", path},
-		{"  size", byteSize(r.Size) + sealed + ", " + byteSize(r.EncodedSize) + " encoded on all nodes together"},
+		{"  size", byteSize(r.Size) + sealed + ", " + byteSize(r.EncodedSize) + " encoded, on all nodes together"},
 		{"  state", storedState(r, dry)},
 		{"  kept until", endEpoch(r.EndEpoch) + ", " + keptHow(r)},
 	}
@@ -229,7 +232,7 @@ func (a *terminal) printStored(path string, r *client.StoreResult, opt client.St
 	if err := table(a.stdout, "", rows); err != nil || len(r.Nodes) == 0 {
 		return err
 	}
-	rows = [][]string{{"node", "shards", "confirmed", "sent", ""}}
+	rows = [][]string{{"node", "shards", "confirmed", "sent", "problem"}}
 	for _, n := range r.Nodes {
 		why := ""
 		if n.Err != nil {
@@ -245,7 +248,7 @@ func storedState(r *client.StoreResult, dry bool) string {
 	case dry && r.Operation == client.AlreadyCertified:
 		return fmt.Sprintf("certified in epoch %d already: nothing would be sent", r.CertifiedEpoch)
 	case dry:
-		return "not stored: this is what would be done (" + string(r.Operation) + ")"
+		return "not stored: a store would do this (" + string(r.Operation) + ")"
 	case r.AlreadyCertified:
 		return fmt.Sprintf("already certified in epoch %d: nothing was paid", r.CertifiedEpoch)
 	case len(r.Nodes) == 0:

@@ -21,23 +21,23 @@ func storeQuiltCommand(a *app) *cobra.Command {
 		Use:     "store-quilt PATHS...",
 		Aliases: []string{"write-quilt"},
 		Short:   "store many small files together, as one blob",
-		Long: `Store files together as one blob, a quilt, of which each file can be read alone.
+		Long: `Store files together as one blob, a quilt. Each file can still be read alone.
 
-A blob costs at least a megabyte or so of encoded size on a large network, however small it is; in a quilt hundreds of files
-share that. What is done to a quilt is done to all its files: they are paid, extended and deleted together.
+On a large network even the smallest blob costs about a megabyte of encoded size. In a quilt, hundreds of files share that
+cost. They are paid for, extended and deleted together.
 
-PATHS are files and folders. A file in a folder is called, in the quilt, by its path in the folder, such as img/logo.png, so
-that walrus read-quilt -o makes the same folder again; a file that is named itself, by its name alone. Empty folders, modes and
-times are not kept. Names must not end in white space or have control characters. A quilt takes as many files as the network
-has source columns, less one: 666 with 1000 shards, 66 with 100.
+PATHS are files and folders. The identifier of a file in a folder is its path in the folder, such as img/logo.png, so
+walrus read-quilt -o restores the folder. The identifier of any other file is its name. Empty folders, modes and times are
+not kept. Identifiers must not end in white space or contain control characters. A quilt holds one file less than the
+network has source columns: 666 files with 1000 shards, 66 with 100.
 
   walrus store-quilt site/
   walrus store-quilt --epochs 10 a.txt b.txt
   walrus store-quilt --dry-run --paths site/ --paths more/
   walrus store-quilt --blobs '{"path":"a.jpg","identifier":"cover","tags":{"type":"image"}}' '{"path":"b.txt"}'
 
---json prints {"blobStoreResult": {as of walrus store}, "storedQuiltBlobs": [{"identifier","quiltPatchId","range":[first
-column, column after the last]}], "shards", "nodes"}, and with --dry-run {"quiltBlobOutput": {as of walrus store --dry-run},
+--json prints {"blobStoreResult": {as in walrus store}, "storedQuiltBlobs": [{"identifier","quiltPatchId","range":[first
+column, column after the last]}], "shards", "nodes"}, and with --dry-run {"quiltBlobOutput": {as in walrus store --dry-run},
 "quiltIndex": {"v1": {"quiltPatches": [{"startIndex","endIndex","identifier","tags"}]}}}.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			opt, err := flags.options()
@@ -58,7 +58,7 @@ column, column after the last]}], "shards", "nodes"}, and with --dry-run {"quilt
 			return a.storeQuilt(c.Context(), paths, blobs, opt)
 		},
 	}
-	c.Flags().StringArrayVar(&paths, "paths", nil, "files and folders to store, as `PATHS` without the flag")
+	c.Flags().StringArrayVar(&paths, "paths", nil, "file or folder to store, instead of `PATHS` as arguments; may be repeated")
 	c.Flags().StringArrayVar(&blobs, "blobs", nil, "one file as `JSON`: {\"path\",\"identifier\",\"tags\"}; more may follow as arguments")
 	flags.add(c.Flags())
 	return c

@@ -11,7 +11,7 @@ func versionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
-		Long: `Print the version of this program, of the Go that built it, and the system it is for.
+		Long: `Print the version of this program, the Go version that built it, and its platform.
 
 --json prints {"version","go","platform"}.`,
 		Example: "  walrus version",

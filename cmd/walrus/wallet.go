@@ -17,9 +17,10 @@ import (
 func walletCommand(a *app) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "wallet",
-		Short: "the account that pays: balance, payments, history",
-		Long: `A wallet is a file with the secret key of an account; the client's configuration names it (wallet: FILE). Who has
-the file has the WAL: keep a copy in a safe place, and keep it private (mode 0600; others are refused).
+		Short: "manage the account that pays: balance, payments, history",
+		Long: `A wallet is a file with the secret key of an account. The client's configuration names it (wallet: FILE). The wallet file
+is the money: keep a copy in a safe place. Keep it private, too: a file that other users can read is refused (use mode
+0600).
 
 Amounts are in WAL, such as 1.5, or in FROST, the smallest unit, such as 1500FROST. 1 WAL = 1000000000 FROST.`,
 		Example: "  walrus wallet new\n  walrus wallet show\n  walrus wallet send 0x4c1f... 12.5\n  walrus wallet history",
@@ -32,8 +33,8 @@ func walletNewCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "new [FILE]",
 		Short: "make a new wallet",
-		Long: `Make a new account, with nothing in it, and write its secret key to FILE, or to where the client's configuration
-expects the wallet. A file that exists is never overwritten.
+		Long: `Make a new, empty account and write its secret key to FILE, by default to the wallet's path in the client's
+configuration. An existing file is never overwritten.
 
   walrus wallet new
   walrus wallet new savings.yaml
@@ -50,7 +51,7 @@ expects the wallet. A file that exists is never overwritten.
 					return err
 				}
 				if path = conf.Wallet; path == "" {
-					return usagef("%s names no wallet: say which FILE to make", conf.Path)
+					return usagef("%s names no wallet: give the FILE to make", conf.Path)
 				}
 			}
 			return a.walletNew(path)
@@ -72,15 +73,15 @@ func (a *terminal) walletNew(path string) error {
 			Path    string         `json:"path"`
 		}{w.Address(), path})
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s\nits key is in %s: whoever has this file has the WAL\n", w.Address(), visible(path))
+	_, err = fmt.Fprintf(a.stdout, "%s\nits key is in %s: the file is the money, keep a copy\n", w.Address(), visible(path))
 	return err
 }
 
 func walletShowCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show [ADDRESS]",
-		Short: "show address and balance",
-		Long: `Show the account of the configured wallet, or that of ADDRESS: what the ledger proves.
+		Short: "show an account's address and balance",
+		Long: `Show the account of the configured wallet, or the account ADDRESS, as proven by the ledger.
 
 --json prints {"address","balance","balanceFrost","nonce","blobs","storages"}.`,
 		Example: "  walrus wallet show\n  walrus wallet show 0x4c1f...",
@@ -138,18 +139,18 @@ func (a *app) walletShow(ctx context.Context, of *ledger.Address) (err error) {
 		{"balance", account.Balance.String()},
 		{"transactions", fmt.Sprint(account.Nonce)},
 		{"blobs", fmt.Sprintf("%d records", account.Blobs)},
-		{"storage", fmt.Sprintf("%d resources not used yet", account.Storages)},
+		{"storage", fmt.Sprintf("%d unused resources", account.Storages)},
 	})
 }
 
-// warnStalled turns the error for a ledger that stands still into a warning, because its last state was returned. It
-// returns other errors.
+// warnStalled turns the error for a stalled ledger into a warning, because its last state was returned. It returns
+// other errors.
 func (a *terminal) warnStalled(err error) error {
 	var stall *light.Stall
 	if !errors.As(err, &stall) {
 		return err
 	}
-	a.warn("this is how it was last: %s", stall)
+	a.warn("showing the last known state: %s", stall)
 	return nil
 }
 
@@ -178,7 +179,7 @@ func walletSendCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "send ADDRESS AMOUNT",
 		Short: "pay WAL to an account",
-		Long: `Pay AMOUNT to the account ADDRESS. It is final.
+		Long: `Pay AMOUNT to the account ADDRESS. The wallet also pays a small fee, see walrus info. A payment is final.
 
   walrus wallet send 0x4c1f... 12.5
   walrus wallet send 0x4c1f... 1500FROST
@@ -234,8 +235,8 @@ func walletFaucetCommand(a *app) *cobra.Command {
 	var to string
 	c := &cobra.Command{
 		Use:   "faucet",
-		Short: "on a devnet, get WAL for nothing",
-		Long: `Pay WAL from a devnet's faucet to the configured wallet, or to any account. Public networks have no faucet.
+		Short: "get WAL for free, on a devnet",
+		Long: `Pay WAL from a devnet's faucet to the configured wallet, or to another account. Public networks have no faucet.
 
   walrus wallet faucet
   walrus wallet faucet --amount 5 --to 0x4c1f...`,
@@ -247,8 +248,8 @@ func walletFaucetCommand(a *app) *cobra.Command {
 			return a.walletFaucet(c.Context(), to, sum.Amount)
 		},
 	}
-	c.Flags().Var(&sum, "amount", "how much")
-	c.Flags().StringVar(&to, "to", "", "`ADDRESS` that gets it (default the configured wallet's)")
+	c.Flags().Var(&sum, "amount", "amount to pay")
+	c.Flags().StringVar(&to, "to", "", "`ADDRESS` to pay to (default: the configured wallet's)")
 	return c
 }
 
@@ -286,16 +287,16 @@ func walletHistoryCommand(a *app) *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use:   "history [ADDRESS]",
-		Short: "show what an account sent and received",
-		Long: `Show the transactions of the configured wallet, or of ADDRESS, the newest first: those it sent, and those that
-paid it. Each is proven; that a node leaves out a payment received cannot be.
+		Short: "show an account's transactions",
+		Long: `Show the transactions of the configured wallet, or of ADDRESS, the newest first: sent transactions, and received payments.
+Each transaction shown is proven. A node could still leave out received payments.
 
 --json prints [{"time","height","txId","operations","code","log","feeFrost","sentFrost","receivedFrost"}].`,
 		Example: "  walrus wallet history --limit 100\n  walrus wallet history 0x4c1f... --json",
 		Args:    args(cobra.MaximumNArgs(1), "at most one ADDRESS"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if limit < 1 {
-				return usagef("--limit %d: at least 1", limit)
+				return usagef("--limit %d: must be at least 1", limit)
 			}
 			text := ""
 			if len(args) > 0 {
@@ -350,7 +351,7 @@ func (a *app) walletHistory(ctx context.Context, text string, limit int) (err er
 		}
 		if page.Next == nil {
 			if page.Oldest > 0 {
-				a.warn("transactions before height %d are not kept any more by the node that was asked", page.Oldest)
+				a.warn("the node that answered no longer has transactions before height %d", page.Oldest)
 			}
 			break
 		}
@@ -359,7 +360,7 @@ func (a *app) walletHistory(ctx context.Context, text string, limit int) (err er
 	if a.global.json {
 		return a.printJSON(lines)
 	}
-	rows := [][]string{{"time", "height", "what", "sent", "received", "fee", "transaction"}}
+	rows := [][]string{{"time", "height", "operations", "sent", "received", "fee", "transaction"}}
 	for _, l := range lines {
 		what := strings.Join(l.Operations, ", ")
 		if l.Log != "" {

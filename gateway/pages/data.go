@@ -32,7 +32,7 @@ type Data interface {
 	Store(ctx context.Context, u Upload) (*Stored, error)
 }
 
-// Ledger answers the questions of the pages about the ledger.
+// Ledger reads the ledger's history and accounts: see Data.
 type Ledger interface {
 	// Record returns a blob's record on the ledger.
 	Record(ctx context.Context, object ledger.ObjectID) (*RecordDetail, error)

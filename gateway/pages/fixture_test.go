@@ -271,4 +271,4 @@ func (f *fixture) Store(_ context.Context, u Upload) (*Stored, error) {
 }
 
 // errNetwork is the fixture's error for everything.
-var errNetwork = errors.New("the ledger stands still")
+var errNetwork = errors.New("the ledger is stalled")

@@ -229,9 +229,9 @@ func TestErrors(t *testing.T) {
 		{h, "GET", "/nothing", http.StatusNotFound, "There is no such page"},
 		{h, "GET", "/explorer/assets/none.js", http.StatusNotFound, "There is no such page"},
 		{h, "POST", "/", http.StatusMethodNotAllowed, "This address is read-only"},
-		{newSite(t, away), "GET", "/", http.StatusServiceUnavailable, "the ledger stands still"},
-		{newSite(t, away), "GET", "/explorer/live", http.StatusServiceUnavailable, "the ledger stands still"},
-		{newSite(t, away), "GET", "/explorer/search?q=node-1", http.StatusServiceUnavailable, "the ledger stands still"},
+		{newSite(t, away), "GET", "/", http.StatusServiceUnavailable, "the ledger is stalled"},
+		{newSite(t, away), "GET", "/explorer/live", http.StatusServiceUnavailable, "the ledger is stalled"},
+		{newSite(t, away), "GET", "/explorer/search?q=node-1", http.StatusServiceUnavailable, "the ledger is stalled"},
 	} {
 		w := httptest.NewRecorder()
 		tt.h.ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, nil))
@@ -248,13 +248,13 @@ func TestErrors(t *testing.T) {
 func TestLedgerAway(t *testing.T) {
 	f := newFixture()
 	f.network.Epoch, f.network.Prices, f.network.Capacity, f.network.Supply, f.network.Throughput = nil, nil, nil, nil, nil
-	f.network.Ledger = LedgerState{Error: "stands still at height 812", Height: 812}
+	f.network.Ledger = LedgerState{Error: "is stalled at height 812", Height: 812}
 	b := f.blobs[blobID(2)]
-	b.Status, b.Ledger = StatusUnknown, BlobLedger{Error: "stands still at height 812"}
+	b.Status, b.Ledger = StatusUnknown, BlobLedger{Error: "is stalled at height 812"}
 	h := newSite(t, f)
 	for path, want := range map[string]string{"/": "No measurements yet", "/explorer/upload": "nothing can be stored", "/explorer/blobs/" + blobID(2).String(): "the ledger does not answer"} {
 		w := get(t, h, path)
-		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) || !strings.Contains(w.Body.String(), "stands still at height 812") {
+		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) || !strings.Contains(w.Body.String(), "is stalled at height 812") {
 			t.Errorf("%s: status %d, lacks %q or why", path, w.Code, want)
 		}
 	}

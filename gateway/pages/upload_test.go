@@ -131,7 +131,7 @@ func TestUploadRefused(t *testing.T) {
 	f.storedErr = errNetwork
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, formOf(t, []byte("x"), nil))
-	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "the ledger stands still") {
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "the ledger is stalled") {
 		t.Errorf("network away: status %d", w.Code)
 	}
 }

@@ -22,7 +22,7 @@ type module struct {
 	testsEverywhere bool
 }
 
-// file is what the check needs to know of a Go file.
+// file holds the facts about a Go file that the check uses.
 type file struct {
 	name    string // slash-separated, from the root of the module
 	test    bool

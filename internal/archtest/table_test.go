@@ -151,7 +151,7 @@ var modules = map[string]module{
 	"github.com/google/go-cmp": {testsEverywhere: true},
 }
 
-// standard is what of the standard library, by the same kind of prefix, is not for everybody. Tests are free.
+// standard restricts packages of the standard library, by the same kind of prefix. Tests are free.
 var standard = map[string]module{
 	// The pure packages do no I/O and know no clock.
 	"net":              {except: pure, everywhere: true},

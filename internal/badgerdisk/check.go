@@ -41,15 +41,15 @@ type check struct {
 	opt    *badger.Options
 	mode   Mode
 	damage error
-	notes  []string        // what was repaired
+	notes  []string        // a line for each repair
 	tables map[uint64]bool // whether it is whole, by number
 	mems   []string
 	vlogs  map[uint64]string
 }
 
 // Check examines the files of the closed database that opt describes, repairs what mode allows, and adapts opt. It
-// returns what it repaired. An error means that the database cannot be used: it wraps damage, is ErrLocked, or is what
-// the operating system refused.
+// returns a line for each repair. An error means that the database cannot be used: it wraps damage, is ErrLocked, or is
+// an error of the operating system.
 //
 // Badger trusts its files more than a node may. On some damage Open ends the process, on other damage a goroutine does
 // so later, and some damaged tables are left out without a word.

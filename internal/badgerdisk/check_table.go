@@ -37,8 +37,8 @@ func (c *check) checkTables() error {
 		if c.mode != Salvage || slices.Contains(named, id) {
 			continue
 		}
-		// Badger deletes tables that the manifest does not name. After a crash they are what Badger was about to name,
-		// perhaps not whole, or what it had merged; after damage they are what is left.
+		// Badger deletes tables that the manifest does not name. After a crash, Badger was about to name them, and they
+		// may be incomplete, or it had merged them. After damage they are the remaining data.
 		if err != nil || c.checkTable(table.NewFilename(id, c.dir)) == nil {
 			named, rebuild = append(named, id), true
 		}
@@ -195,7 +195,7 @@ func (c *check) checkTable(path string) error {
 			err = errors.New("offsets out of bounds")
 		}
 		if err != nil {
-			return fmt.Errorf("part %d at byte %d: %w", i, o.Offset(), err)
+			return fmt.Errorf("block %d at byte %d: %w", i, o.Offset(), err)
 		}
 	}
 	return nil

@@ -1,7 +1,7 @@
 // Package faultfs is a file system for tests that loses whatever was not synced, and fails when told to. Mount mounts
-// it through FUSE, so programs under test use it with ordinary system calls and memory maps, and the kernel's page cache
-// lies between, as on a disk. PowerLoss writes into a directory what the disk would hold if the power failed now. Set
-// makes operations fail, wait or run out of space. Linux as root only; elsewhere Mount skips the test.
+// it through FUSE, so programs under test use it with ordinary system calls and memory maps, and the kernel's page
+// cache lies between, as on a disk. PowerLoss writes into a directory what the disk would hold if the power failed now.
+// Set makes operations fail, wait or run out of space. Linux as root only; elsewhere Mount skips the test.
 //
 // # What survives a loss of power
 //

@@ -88,7 +88,7 @@ func (c *Chain) Delay(d time.Duration) {
 	c.delay = d
 }
 
-// Halt makes the ledger stand still and return err to readers; nil lets it continue.
+// Halt stalls the ledger, which then returns err to readers; nil lets it continue.
 func (c *Chain) Halt(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,7 +172,7 @@ func (c *Chain) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, erro
 	return r, r.Err()
 }
 
-// Committees returns the current epoch and the committees, also while the ledger stands still.
+// Committees returns the current epoch and the committees, also while the ledger is stalled.
 func (c *Chain) Committees(ctx context.Context) (epoch uint32, all certs.Committees, err error) {
 	return c.Epoch(), c.committees, ctx.Err()
 }
@@ -261,7 +261,7 @@ func (p *Payer) Address() ledger.Address {
 	return ledger.PublicKey(p.key[ed25519.SeedSize:]).Address()
 }
 
-// Do signs and submits a transaction. It waits while the ledger stands still.
+// Do signs and submits a transaction. It waits while the ledger is halted.
 func (p *Payer) Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
 	p.chain.submitting.Lock()
 	defer p.chain.submitting.Unlock()

@@ -112,7 +112,7 @@ func (n *Node) Follow(ctx context.Context, from uint64, fn func(height uint64, e
 	}
 }
 
-// Health returns the node's height, the block's time, and what is wrong with the ledger.
+// Health returns the node's height, the block's time, and the ledger's problem.
 func (n *Node) Health() (height uint64, at time.Time, trouble string) {
 	b, _ := n.head()
 	n.chain.mu.Lock()

@@ -14,7 +14,7 @@ import (
 func CreateNew(path string, content []byte, mode fs.FileMode) error {
 	if err := createNew(path, content, mode); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%s exists and is not overwritten: %w", path, fs.ErrExist)
+			return fmt.Errorf("create %s: %w, and is never overwritten: choose another name", path, fs.ErrExist)
 		}
 		return fmt.Errorf("create %s: %w", path, plain(err))
 	}
@@ -106,7 +106,7 @@ func openPlain(path string) (*File, error) {
 		return nil, err
 	}
 	if t.exists && (t.descriptor >= 0 || !t.stat.Mode().IsRegular()) {
-		return nil, errors.New("it is no regular file")
+		return nil, errors.New("not a regular file")
 	}
 	f := &File{shown: path, place: system{}, name: t.path}
 	return f, f.begin(t, t.path, 0o600)

@@ -72,9 +72,9 @@ func open(ctx context.Context, path string) (*File, error) {
 	}
 	switch {
 	case t.exists && st.IsDir():
-		return nil, errors.New("it is a folder: name a file")
+		return nil, errors.New("is a folder: name a file")
 	case t.exists && st.Mode()&fs.ModeSocket != 0:
-		return nil, errors.New("it is a socket: name a file")
+		return nil, errors.New("is a socket: name a file")
 	case t.exists && (!st.Mode().IsRegular() || t.stat.Mode()&fs.ModeSymlink != 0):
 		f.out, err = openUntil(ctx, func() (*os.File, error) { return os.OpenFile(t.path, os.O_WRONLY, 0) })
 		if err != nil {
@@ -111,11 +111,11 @@ func resolveIn(root *os.Root, name string) (target, string, error) {
 	rel, err := filepath.Rel(top, t.path)
 	switch {
 	case err != nil || !filepath.IsLocal(rel) || t.descriptor >= 0:
-		return target{}, "", fmt.Errorf("a link there leads out of the folder, to %s: remove it", t.path)
+		return target{}, "", fmt.Errorf("a link leads out of the folder, to %s: remove it", t.path)
 	case t.exists && t.stat.IsDir():
-		return target{}, "", errors.New("there is a folder of this name: remove it")
+		return target{}, "", errors.New("a folder has this name: remove it")
 	case t.exists && !t.stat.Mode().IsRegular():
-		return target{}, "", errors.New("what is there is no regular file: remove it")
+		return target{}, "", errors.New("something other than a regular file has this name: remove it")
 	}
 	return t, rel, nil
 }
@@ -167,7 +167,7 @@ func createPartial(p place, name string, mode fs.FileMode) (*os.File, string, er
 			return f, partial, err
 		}
 	}
-	return nil, "", errors.New("too many partial files from earlier: remove them")
+	return nil, "", errors.New("too many partial files of interrupted writes: remove them")
 }
 
 const shortPrefix = ".walrus-partial"

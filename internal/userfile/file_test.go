@@ -117,7 +117,7 @@ func TestLinksAreWrittenThrough(t *testing.T) {
 	wantFile(t, filepath.Join(dir, "b", "none-yet"), "made")
 
 	symlink(t, "circle", filepath.Join(dir, "circle"))
-	if _, err := Open(t.Context(), filepath.Join(dir, "circle")); err == nil || !strings.Contains(err.Error(), "in a circle") {
+	if _, err := Open(t.Context(), filepath.Join(dir, "circle")); err == nil || !strings.Contains(err.Error(), "links form a circle") {
 		t.Errorf("a circle of links: %v", err)
 	}
 }
@@ -144,11 +144,11 @@ func TestRefusedBeforehand(t *testing.T) {
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, "file"), "old")
 	for path, want := range map[string]string{
-		dir:                               "it is a folder",
-		dir + "/":                         "it names a folder",
+		dir:                               "is a folder",
+		dir + "/":                         "names a folder",
 		filepath.Join(dir, "none", "out"): "there is no folder " + filepath.Join(dir, "none"),
 		filepath.Join(dir, "file", "out"): "not a directory",
-		dir + "/..":                       "it names a folder",
+		dir + "/..":                       "names a folder",
 		"/proc/self/fd/99999":             "no such descriptor",
 	} {
 		if runtime.GOOS != "linux" && strings.HasPrefix(path, "/proc") {
@@ -300,7 +300,7 @@ func TestCreateNew(t *testing.T) {
 	if err := CreateNew(path, []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := CreateNew(path, []byte("other"), 0o600); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), path+" exists") {
+	if err := CreateNew(path, []byte("other"), 0o600); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), path+": file already exists, and is never overwritten") {
 		t.Errorf("a second time: %v", err)
 	}
 	wantFile(t, path, "secret")
@@ -378,7 +378,7 @@ func TestOpenIn(t *testing.T) {
 		t.Errorf("the link inside is a link no more: %v, %v", st.Mode(), err)
 	}
 	for name, want := range map[string]string{
-		"leads-out": "leads out of the folder", "folder-out/file": "leads out of the folder", "sub": "there is a folder", "../other/file": "leads out",
+		"leads-out": "leads out of the folder", "folder-out/file": "leads out of the folder", "sub": "a folder has this name", "../other/file": "leads out",
 	} {
 		if _, err := OpenIn(root, name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", name, err, want)

@@ -15,11 +15,11 @@ func Expand(path string) (string, error) {
 	case !ok:
 		return path, nil
 	case rest != "" && !os.IsPathSeparator(rest[0]):
-		return "", fmt.Errorf("%s: only ~/ is understood, your own home: write the whole path, or ./%s for a file of this name", path, path)
+		return "", fmt.Errorf("%s: only ~/, your own home, is supported: write the whole path, or ./%s for a file of this name", path, path)
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("%s: ~ is your home, which the system does not tell (%w): write the whole path", path, err)
+		return "", fmt.Errorf("%s: find your home, for ~: %w: write the whole path", path, err)
 	}
 	return filepath.Join(home, rest), nil
 }

@@ -26,7 +26,7 @@ type target struct {
 func resolve(path string) (target, error) {
 	last := path[strings.LastIndexFunc(path, func(r rune) bool { return r < 128 && os.IsPathSeparator(uint8(r)) })+1:]
 	if last == "" || last == "." || last == ".." {
-		return target{}, errors.New("it names a folder: name a file")
+		return target{}, errors.New("names a folder: name a file")
 	}
 	for range maxLinks {
 		folder, base := filepath.Split(path)
@@ -62,7 +62,7 @@ func resolve(path string) (target, error) {
 		}
 		path = to
 	}
-	return target{}, errors.New("its links lead in a circle")
+	return target{}, errors.New("its links form a circle")
 }
 
 // descriptor parses the name of a descriptor of this process.

@@ -19,7 +19,7 @@ func duplicate(fd int, name string) (*os.File, error) {
 		return nil, errors.New("no such descriptor is open")
 	}
 	if flags&unix.O_ACCMODE == unix.O_RDONLY {
-		return nil, errors.New("it is open for reading only")
+		return nil, errors.New("is open for reading only")
 	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

@@ -30,7 +30,7 @@ func CheckText(text []byte) error {
 // Nil if neither is the case.
 func MarkedText(text []byte) error {
 	if _, had := CutBOM(text); had {
-		return errors.New("it begins with a byte order mark (BOM), which cannot be seen: save it as UTF-8 without BOM")
+		return errors.New("it begins with a byte order mark (BOM), which editors do not show: save it as UTF-8 without BOM")
 	}
 	return CheckText(text)
 }

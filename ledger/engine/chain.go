@@ -191,7 +191,8 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 	// If all nodes start together, the last block may be old, which clients take for a stall. Proving the state takes
 	// one more block, too. So make a block soon.
 	cfg.Consensus.CreateEmptyBlocksInterval = min(firstBeat, c.cfg.heartbeat)
-	n, err = node.NewNodeWithContext(ctx, cfg, c.cfg.signs, &p2p.NodeKey{PrivKey: ed25519.GenPrivKey()}, // for CometBFT's network
+	key := &p2p.NodeKey{PrivKey: ed25519.GenPrivKey()} // for CometBFT's own network, which never runs
+	n, err = node.NewNodeWithContext(ctx, cfg, c.cfg.signs, key,
 		proxy.NewConnSyncLocalClientCreator(c.guard),
 		func() (*types.GenesisDoc, error) { return c.cfg.doc, nil },
 		c.watchStores(c.cfg.stores), c.metrics(cfg.Instrumentation), logger)

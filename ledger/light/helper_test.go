@@ -18,7 +18,7 @@ func contains(text string, parts ...string) bool {
 	return true
 }
 
-// sleep replaces the chain by one that stood still for age after its third block and then went on. It returns the
+// sleep replaces the chain by one that stalled for age after its third block and then went on. It returns the
 // chain of a node that did not notice that it went on.
 func (w *world) sleep(t testing.TB, age time.Duration) *chain {
 	t.Helper()

@@ -158,13 +158,13 @@ func TestStall(t *testing.T) {
 	stale.trouble = "58 of 100 shards are reachable\x1b[31m"
 	w.tale.Store(&source{Source: stale})
 	if _, err := c.Account(ctx, alice); err != nil {
-		t.Errorf("one node stands still, the other does not: %v", err)
+		t.Errorf("one node is stalled, the other is not: %v", err)
 	}
 	alone := w.asking(t, w.liar)
 	v, err := alone.Get(ctx, 0, ledger.KeyEpoch())
 	var stall *Stall
 	if v == nil || !errors.As(err, &stall) || !errors.Is(err, ErrStalled) || stall.Height != stale.height() {
-		t.Fatalf("all nodes stand still: %+v, %v", v, err)
+		t.Fatalf("all nodes are stalled: %+v, %v", v, err)
 	}
 	if want := "58 of 100 shards are reachable?[31m"; stall.Reason != want || !contains(err.Error(), "node-0", want) {
 		t.Errorf("reason %q in %q", stall.Reason, err)
@@ -173,7 +173,7 @@ func TestStall(t *testing.T) {
 		t.Errorf("the last state has epoch %+v, %v", e, err)
 	}
 	if set, err := alone.Committee(ctx); err != nil || set.Epoch() != 1 {
-		t.Errorf("committee of a ledger that stands still: %v", err)
+		t.Errorf("committee of a stalled ledger: %v", err)
 	}
 	if h, err := alone.Head(ctx); !errors.Is(err, ErrStalled) || h.Height != stale.height() {
 		t.Errorf("head %+v, %v", h, err)

@@ -277,7 +277,7 @@ func TestSubmitPending(t *testing.T) {
 	}
 	w.tale.Store(&source{Source: w.sleep(t, time.Hour), receipt: never.receipt})
 	if _, err := w.asking(t, w.liar).Submit(limited(t), w.tx(1, bob)); !errors.Is(err, ErrPending) || !errors.Is(err, ErrStalled) {
-		t.Errorf("the ledger stands still: %v", err)
+		t.Errorf("the ledger is stalled: %v", err)
 	}
 }
 

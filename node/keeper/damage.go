@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"walrus/internal/pause"
 	"walrus/shards"
 	"walrus/store"
 )
@@ -98,8 +99,8 @@ func (d *damage) count() int {
 	return len(d.refs)
 }
 
-// runScrub reads back and checks everything stored, at the start and then after each pause.
-func (d *damage) runScrub(ctx context.Context, pause time.Duration, first func()) error {
+// runScrub reads back and checks everything stored, at the start and then after every pause.
+func (d *damage) runScrub(ctx context.Context, every time.Duration, first func()) error {
 	for ; ; first = func() {} {
 		start := time.Now()
 		stats, err := d.shelf.Scrub(ctx, d.note)
@@ -111,7 +112,7 @@ func (d *damage) runScrub(ctx context.Context, pause time.Duration, first func()
 		}
 		d.log.Info("read back everything stored", "slivers", stats.Slivers, "bytes", stats.Bytes, "corrupt", stats.Corrupt, "took", time.Since(start).Round(time.Millisecond).String())
 		first()
-		if !wait(ctx, pause, nil) {
+		if !pause.For(ctx, every) {
 			return nil
 		}
 	}

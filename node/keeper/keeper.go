@@ -1,7 +1,7 @@
 // Package keeper does a storage node's duty: it stores blobs, confirms them, repairs missing slivers and drops ended
-// blobs. It opens and closes nothing: package node hands it the disk, the other nodes and the ledger. Start with Keeper,
-// which makes the parts and lists their tasks. The fields of a part are constant after New, unless it says otherwise.
-// Each part has a file of its own:
+// blobs. It opens and closes nothing: package node hands it the disk, the other nodes and the ledger. Start with
+// Keeper, which makes the parts and lists their tasks. The fields of a part are constant after New, unless it says
+// otherwise. Each part has a file of its own:
 //
 //	seat        which shards are ours, and in which epoch; nothing else knows
 //	ledger      a blob's registration, on the ledger's copy here

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"walrus/internal/pause"
 )
 
 // States of a node, in the order in which it passes them. In all of them it serves the data it has.
@@ -75,7 +77,8 @@ func (l *life) become(state string) {
 
 // runReady closes ready once the node serves, or after patience.
 func (l *life) runReady(ctx context.Context, patience time.Duration) error {
-	if wait(ctx, patience, l.serving.done) {
+	pause.Until(ctx, patience, l.serving.done)
+	if ctx.Err() == nil {
 		l.ready.set()
 	}
 	return nil

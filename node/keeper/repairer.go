@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
+	"walrus/internal/pause"
 	"walrus/shards"
 	"walrus/store"
 )
@@ -47,14 +48,15 @@ func (r *repairer) run(ctx context.Context) error {
 // repairNext waits for the next debt and works on it. It returns false when ctx has ended.
 func (r *repairer) repairNext(ctx context.Context) bool {
 	if errors.Is(r.shelf.Refuses(), store.ErrFull) { // rebuilt slivers could not be stored
-		return wait(ctx, roomLook, nil)
+		return pause.For(ctx, roomLook)
 	}
-	id, ok, pause := r.debts.next(time.Now())
+	id, ok, due := r.debts.next(time.Now())
 	if !ok {
-		if pause == 0 {
-			pause = time.Hour
+		if due == 0 {
+			due = time.Hour
 		}
-		return wait(ctx, pause, r.debts.wake)
+		pause.Until(ctx, due, r.debts.wake)
+		return ctx.Err() == nil
 	}
 	r.debts.wake.ring() // another worker may take the next one
 	start := time.Now()

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
+	"walrus/internal/pause"
 	"walrus/p2p"
 	"walrus/shards"
 )
@@ -52,12 +53,12 @@ func (s *syncer) run(ctx context.Context) error {
 	}
 	s.life.become(Syncing)
 	for !s.compareAll(ctx, false) {
-		if !wait(ctx, syncRetry, s.book.resync) {
+		if pause.Until(ctx, syncRetry, s.book.resync); ctx.Err() != nil {
 			return nil
 		}
 	}
 	for round := 1; ; round++ {
-		woken := !waitTimer(ctx, s.cfg.Sync, s.book.resync)
+		woken := !pause.Until(ctx, s.cfg.Sync, s.book.resync)
 		if ctx.Err() != nil {
 			return nil
 		}
