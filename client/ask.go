@@ -13,15 +13,15 @@ import (
 	"walrus/shards"
 )
 
-// verifiedCertificate decodes a peer's certificate and checks that the committee of its epoch certifies blob id with
-// it. It returns that committee too, which the certificate's signers are members of.
+// verifiedCertificate decodes a peer's certificate for blob id and verifies it with the committee of its epoch. It
+// returns this committee too: the signers are its members.
 func verifiedCertificate(all certs.Committees, id shards.BlobID, b []byte) (*certs.Certificate, *certs.Committee, error) {
 	cert, err := certs.UnmarshalCertificate(b)
 	if err != nil {
 		return nil, nil, err
 	}
 	if cert.Blob != id {
-		return nil, nil, fmt.Errorf("%w: another blob's certificate", errLied)
+		return nil, nil, fmt.Errorf("%w: sent another blob's certificate", errLied)
 	}
 	com, err := all.At(cert.Epoch)
 	if err != nil {
@@ -31,7 +31,7 @@ func verifiedCertificate(all certs.Committees, id shards.BlobID, b []byte) (*cer
 }
 
 // noteAnswer remembers how long an answer took, if there was one.
-func (c *Client) noteAnswer(start time.Time, err error) {
+func (c *nodes) noteAnswer(start time.Time, err error) {
 	if err == nil || errors.Is(err, p2p.ErrNotFound) {
 		c.patience.note(time.Now(), time.Since(start))
 	}
@@ -51,7 +51,7 @@ const askTimeout = 10 * time.Second
 // ask sends a question to every node of the committee at once. It calls enough after each answer, from the caller's
 // goroutine, until enough returns true or all nodes have answered. Then it cancels the rest and returns the final
 // tally.
-func (c *Client) ask(ctx context.Context, com *certs.Committee, question func(context.Context, int, *certs.Member) (any, error), enough func(answers) bool) answers {
+func (c *nodes) ask(ctx context.Context, com *certs.Committee, question func(context.Context, int, *certs.Member) (any, error), enough func(answers) bool) answers {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type answer struct {
@@ -65,7 +65,7 @@ func (c *Client) ask(ctx context.Context, com *certs.Committee, question func(co
 	for i := range members {
 		g.Go(func() error {
 			a := answer{i: i}
-			if a.err = c.connect(ctx, members[i].Node); a.err == nil {
+			if a.err = c.Connect(ctx, members[i].Node); a.err == nil {
 				ctx, cancel := context.WithTimeout(ctx, askTimeout)
 				defer cancel()
 				start := time.Now()

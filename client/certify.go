@@ -35,7 +35,7 @@ func (u *upload) confirm(ctx context.Context, i int) error {
 		if lost != nil {
 			return lost
 		}
-		if proven != p || err != nil && ended(moved) { // it was another in between, and the asking was broken off
+		if proven != p || err != nil && isClosed(moved) { // the prediction was wrong, or wrong for a while
 			p, moved = proven, nil
 			continue
 		}
@@ -47,7 +47,7 @@ func (u *upload) confirm(ctx context.Context, i int) error {
 			return err
 		}
 		if conf.Blob != u.id || conf.Persistence != p {
-			return fmt.Errorf("%w: a confirmation of another blob or record", errLied)
+			return fmt.Errorf("%w: sent a confirmation for another blob or record", errLied)
 		}
 		com, err := u.sameEpoch(ctx, conf.Epoch)
 		if err != nil {
@@ -61,7 +61,7 @@ func (u *upload) confirm(ctx context.Context, i int) error {
 			return nil
 		}
 		if try == confirmTries {
-			return fmt.Errorf("confirms for epoch %d, this is %d", conf.Epoch, com.Epoch())
+			return fmt.Errorf("confirms for epoch %d, the current epoch is %d", conf.Epoch, com.Epoch())
 		}
 		if !pause.For(ctx, confirmPause) {
 			return ctx.Err()
@@ -69,8 +69,8 @@ func (u *upload) confirm(ctx context.Context, i int) error {
 	}
 }
 
-// ended tells whether c is closed; nil never is.
-func ended(c <-chan struct{}) bool {
+// isClosed reports whether c is closed; a nil channel never is.
+func isClosed(c <-chan struct{}) bool {
 	select {
 	case <-c:
 		return true
@@ -92,7 +92,7 @@ func (u *upload) askConfirmation(ctx context.Context, node peer.ID, p certs.Pers
 		case <-ctx.Done():
 		}
 	})
-	return patient(ctx, func() ([]byte, error) { return u.c.swarm.Confirm(ctx, node, u.id, p) })
+	return patient(ctx, func() ([]byte, error) { return u.c.nodes.Confirm(ctx, node, u.id, p) })
 }
 
 // sameEpoch returns the committee of the upload's epoch. If theirs is later, it reads the current epoch from the ledger
@@ -151,8 +151,8 @@ func (u *upload) certify(ctx context.Context) error {
 	raw := cert.Marshal()
 	ctx, cancel := context.WithTimeout(ctx, maxSpread)
 	defer cancel()
-	u.c.ask(ctx, u.com, func(ctx context.Context, _ int, m *certs.Member) (any, error) {
-		return nil, u.c.swarm.PutCertificate(ctx, m.Node, raw)
+	u.c.nodes.ask(ctx, u.com, func(ctx context.Context, _ int, m *certs.Member) (any, error) {
+		return nil, u.c.nodes.PutCertificate(ctx, m.Node, raw)
 	}, func(a answers) bool { return a.nodes >= reachable })
 	return nil
 }
@@ -210,7 +210,7 @@ func (u *upload) confirmAgain(ctx context.Context) {
 		if stale {
 			g.Go(func() error {
 				if err := u.confirm(ctx, i); err != nil {
-					u.end(i, err)
+					u.endNode(i, err)
 				}
 				return nil
 			})

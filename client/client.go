@@ -7,7 +7,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -43,15 +42,20 @@ type Payer interface {
 	Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error)
 }
 
-// Swarm reaches storage nodes by peer ID. p2p.Host implements the sliver operations; their errors wrap its sentinels.
-type Swarm interface {
-	// Connect finds a node's addresses and dials it, unless connected.
-	Connect(ctx context.Context, node peer.ID) error
+// Swarm reaches storage nodes by peer ID.
+type Swarm struct {
+	Dialer
 	Uploader
 	Fetcher
 }
 
-// Uploader sends a blob's parts to one node.
+// Dialer connects to nodes. *dht.DHT implements it.
+type Dialer interface {
+	// Connect finds a node's addresses and dials it, unless connected.
+	Connect(ctx context.Context, node peer.ID) error
+}
+
+// Uploader sends a blob's parts to one node. *p2p.Host implements it; errors wrap its sentinels.
 type Uploader interface {
 	PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) (held []int, err error)
 	StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64, body func(io.Writer) error) error
@@ -59,7 +63,7 @@ type Uploader interface {
 	PutCertificate(ctx context.Context, to peer.ID, certificate []byte) error
 }
 
-// Fetcher fetches blob parts and status from one node.
+// Fetcher fetches blob parts and status from one node. *p2p.Host implements it; errors wrap its sentinels.
 type Fetcher interface {
 	Metadata(ctx context.Context, to peer.ID, id shards.BlobID, max int) ([]byte, error)
 	FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, offset, length int64) (io.ReadCloser, error)
@@ -110,10 +114,9 @@ func Default() Config {
 // Client stores and reads blobs in one network. It is safe for concurrent use. It needs Close only after OpenCache. For
 // a few seconds it remembers which nodes were silent and which blobs were opened.
 type Client struct {
-	cfg     Config // constant after New, as the next nine
-	swarm   Swarm
-	chain   Ledger
-	payer   Payer // nil: the client can only read
+	cfg Config // constant after New, as the next eight
+	books
+	nodes   *nodes
 	log     *slog.Logger
 	buffers *buffers
 	flights *sharing[rowKey, *flight] // rows being fetched now
@@ -121,20 +124,16 @@ type Client struct {
 	decoding *sharing[shards.BlobID, chan struct{}]
 	opened   *openedBlobs
 	claims   *claims
-	patience patience  // guards itself
 	cache    *rowCache // constant after OpenCache; nil: none
-
-	mu     sync.Mutex
-	silent map[peer.ID]time.Time // nodes that did not answer in a read, and when; guarded by mu
 }
 
 // New makes a client over swarm; it starts nothing. Without a payer, nil, the client can only read.
 func New(cfg Config, swarm Swarm, chain Ledger, payer Payer, log *slog.Logger) *Client {
 	return &Client{
-		cfg: cfg, swarm: swarm, chain: chain, payer: payer, log: log,
+		cfg: cfg, books: books{chain, payer, cfg.Commit}, nodes: newNodes(swarm, cfg.DialTimeout), log: log,
 		buffers: &buffers{}, flights: newSharing[rowKey]((*flight).end),
 		decoding: newSharing[shards.BlobID, chan struct{}](nil), opened: newOpenedBlobs(),
-		claims: &claims{held: map[ledger.ObjectID]bool{}}, silent: map[peer.ID]time.Time{},
+		claims: &claims{held: map[ledger.ObjectID]bool{}},
 	}
 }
 
@@ -153,15 +152,6 @@ func (c *Client) CacheStats() CacheStats { return c.cache.stats() }
 // Committee returns the committee of the current epoch; of the newest known, if the ledger cannot be asked.
 func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {
 	epoch, all, err := c.chain.Committees(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return all.At(epoch)
-}
-
-// committeeAt returns the committee of an epoch that was just read from the ledger.
-func (c *Client) committeeAt(ctx context.Context, epoch uint32) (*certs.Committee, error) {
-	_, all, err := c.chain.Committees(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -190,9 +180,4 @@ func (p Progress) report(stage Stage, done, total int64) {
 	if p != nil {
 		p(stage, done, total)
 	}
-}
-
-// connect dials node within DialTimeout, which patience extends on a slow line.
-func (c *Client) connect(ctx context.Context, node peer.ID) error {
-	return c.patience.within(ctx, c.cfg.DialTimeout, func(ctx context.Context) error { return c.swarm.Connect(ctx, node) })
 }

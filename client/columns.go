@@ -37,14 +37,14 @@ type columnReader struct {
 func (q *Quilt) newReader(res *QuiltRead) *columnReader {
 	return &columnReader{
 		c: q.c, com: q.com, params: q.com.Params(), meta: q.meta, id: q.id, layout: q.meta.Layout(shards.Secondary),
-		dialHedge: q.dialHedge, owner: gather.Owners(q.com, q.id, shards.Secondary), holders: q.c.silentNodes(q.com), res: res,
+		dialHedge: q.dialHedge, owner: gather.Owners(q.com, q.id, shards.Secondary), holders: q.c.nodes.known(q.com), res: res,
 	}
 }
 
 // close names the nodes that failed, and remembers the silent ones for later reads.
 func (r *columnReader) close() {
 	r.res.Bad = blame(r.res.Bad, r.com, r.holders.Failures())
-	r.c.rememberSilent(r.com, r.holders)
+	r.c.nodes.rememberSilent(r.com, r.holders)
 	if r.file != nil {
 		_ = r.file.Close()
 	}
@@ -167,12 +167,12 @@ func (f *columnFetch) Write(p []byte) (int, error) {
 // fetchColumn fetches secondary sliver f.index, verifying it as it comes in.
 func (r *columnReader) fetchColumn(ctx context.Context, f *columnFetch) error {
 	node := r.com.Members()[r.owner[f.index]].Node
-	if err := r.c.connect(ctx, node); err != nil {
+	if err := r.c.nodes.Connect(ctx, node); err != nil {
 		return err
 	}
 	f.connected.Store(true)
 	f.moved.Store(time.Now().UnixNano())
-	body, err := r.c.swarm.FetchSliver(ctx, node, r.id, shards.Secondary, f.index, 0, r.layout.Size())
+	body, err := r.c.nodes.FetchSliver(ctx, node, r.id, shards.Secondary, f.index, 0, r.layout.Size())
 	if err != nil {
 		return err
 	}

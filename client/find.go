@@ -76,7 +76,7 @@ func within(d time.Duration, done <-chan struct{}) {
 
 // stored returns nil for a blob that the ledger lists as certified. For any other blob it wraps ErrNotFound and gives
 // the reason. All other errors come from the ledger.
-func (c *Client) stored(ctx context.Context, id shards.BlobID) error {
+func (c *books) stored(ctx context.Context, id shards.BlobID) error {
 	r, err := c.chain.Peek(ctx, ledger.KeyEpoch(), ledger.KeyBlobInfo(id))
 	if err != nil {
 		return err

@@ -64,12 +64,12 @@ func (f *flight) run(ctx context.Context, ready func()) error {
 // fetch fetches the primary sliver into its row, verifying it as it comes in.
 func (f *flight) fetch(ctx context.Context) error {
 	c, layout, index := f.blob.c, f.place.layout, f.key.index
-	if err := c.connect(ctx, f.key.node); err != nil {
+	if err := c.nodes.Connect(ctx, f.key.node); err != nil {
 		return err
 	}
 	f.connected.Store(true)
 	f.moved.Store(time.Now().UnixNano())
-	body, err := c.swarm.FetchSliver(ctx, f.key.node, f.key.blob, shards.Primary, index, 0, layout.Size())
+	body, err := c.nodes.FetchSliver(ctx, f.key.node, f.key.blob, shards.Primary, index, 0, layout.Size())
 	if err != nil {
 		return err
 	}

@@ -50,13 +50,13 @@ func (c *Client) Health(ctx context.Context) (*Health, error) {
 		g.Go(func() error {
 			n := &h.Nodes[i]
 			n.Node, n.Name, n.Shards = members[i].Node, members[i].Name, members[i].Shards
-			err := c.connect(ctx, n.Node)
+			err := c.nodes.Connect(ctx, n.Node)
 			if err == nil {
 				ctx, cancel := context.WithTimeout(ctx, askTimeout)
 				defer cancel()
 				start := time.Now()
-				n.Status, err = c.swarm.NodeStatus(ctx, n.Node)
-				c.noteAnswer(start, err)
+				n.Status, err = c.nodes.NodeStatus(ctx, n.Node)
+				c.nodes.noteAnswer(start, err)
 			}
 			if n.Reachable = err == nil; !n.Reachable {
 				n.Why = reason(err)
@@ -82,10 +82,10 @@ func (c *Client) Health(ctx context.Context) (*Health, error) {
 func (c *Client) NodeHistory(ctx context.Context, id peer.ID) ([]p2p.HistoryPoint, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	if err := c.connect(ctx, id); err != nil {
+	if err := c.nodes.Connect(ctx, id); err != nil {
 		return nil, err
 	}
-	return c.swarm.NodeHistory(ctx, id)
+	return c.nodes.NodeHistory(ctx, id)
 }
 
 // knownBlobs returns the greatest number of certified blobs that nodes with f+1 shards report, one of them honest. A

@@ -5,15 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
+	"walrus/certs"
 	"walrus/internal/pause"
 	"walrus/ledger"
 )
 
+// books reads the ledger and runs operations of the client's account on it.
+type books struct {
+	chain  Ledger // constant, as the next two
+	payer  Payer  // nil: the client can only read
+	commit time.Duration
+}
+
 // run has the payer run operations and returns the receipt of the committed transaction. It waits until ctx ends or the
 // ledger is stalled. Errors wrap ErrNoWallet, ErrStalled, ErrUnknown or ErrNoFunds, or are a *ledger.OpError with the
 // ledger's reason for refusing.
-func (c *Client) run(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
+func (c *books) run(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
 	if c.payer == nil {
 		return ledger.Receipt{}, ErrNoWallet
 	}
@@ -29,7 +38,7 @@ func (c *Client) run(ctx context.Context, build ledger.Build) (ledger.Receipt, e
 	case errors.As(err, &funds):
 		return receipt, &NoFundsError{Account: c.payer.Address(), Need: funds.Need, Have: funds.Have}
 	case errors.As(context.Cause(moving), &still):
-		return receipt, fmt.Errorf("the transaction was not committed within %v and may still be: %w: %w", c.cfg.Commit, ErrUnknown, still.error)
+		return receipt, fmt.Errorf("the transaction was not committed within %v and may still be: %w: %w", c.commit, ErrUnknown, still.error)
 	case errors.As(err, &refused) && (refused.Code == ledger.CodeBalance || refused.Code == ledger.CodeFee):
 		return receipt, fmt.Errorf("%w: %w", ErrNoFunds, err)
 	}
@@ -41,11 +50,11 @@ type ledgerStall struct{ error }
 
 // whileItMoves returns a context for waiting for a transaction. It ends, with a *ledgerStall as its cause, if the
 // ledger is stalled. A wait that is long because the wallet or the ledger is busy does not end it.
-func (c *Client) whileItMoves(ctx context.Context) (moving context.Context, end func()) {
+func (c *books) whileItMoves(ctx context.Context) (moving context.Context, end func()) {
 	moving, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() {
-		for pause.For(moving, c.cfg.Commit) {
+		for pause.For(moving, c.commit) {
 			if _, err := c.chain.Read(moving, ledger.KeyEpoch()); errors.Is(err, ErrStalled) && moving.Err() == nil {
 				cancel(&ledgerStall{err})
 			}
@@ -58,7 +67,7 @@ func (c *Client) whileItMoves(ctx context.Context) (moving context.Context, end 
 }
 
 // afford checks that the payer's account can pay cost.
-func (c *Client) afford(balance ledger.Amount, cost Cost) error {
+func (c *books) afford(balance ledger.Amount, cost Cost) error {
 	need, err := cost.sum()
 	if err != nil {
 		return err
@@ -71,12 +80,12 @@ func (c *Client) afford(balance ledger.Amount, cost Cost) error {
 
 // now reads the state that every decision needs: parameters, epoch, the payer's account (the zero Account without a
 // payer), and the keys in more.
-func (c *Client) now(ctx context.Context, more ...[]byte) (k known, r ledger.Reader, err error) {
+func (c *books) now(ctx context.Context, more ...[]byte) (k known, r ledger.Reader, err error) {
 	return c.nowBy(ctx, c.chain.Read, more)
 }
 
 // nowBy does the work of now with read, which is c.chain.Read or Peek.
-func (c *Client) nowBy(ctx context.Context, read func(context.Context, ...[]byte) (ledger.Reader, error), more [][]byte) (k known, r ledger.Reader, err error) {
+func (c *books) nowBy(ctx context.Context, read func(context.Context, ...[]byte) (ledger.Reader, error), more [][]byte) (k known, r ledger.Reader, err error) {
 	keys := append([][]byte{ledger.KeyParams(), ledger.KeyEpoch()}, more...)
 	if c.payer != nil {
 		keys = append(keys, ledger.KeyAccount(c.payer.Address()))
@@ -110,4 +119,13 @@ func replan(err error) bool {
 		return true
 	}
 	return false
+}
+
+// committeeAt returns the committee of an epoch that was just read from the ledger.
+func (c *books) committeeAt(ctx context.Context, epoch uint32) (*certs.Committee, error) {
+	_, all, err := c.chain.Committees(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return all.At(epoch)
 }

@@ -39,8 +39,8 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 		open++
 		g.Go(func() error {
 			a := answer{i: i}
-			if a.err = u.c.connect(ctx, members[i].Node); a.err == nil {
-				a.held, a.err = patient(ctx, func() ([]int, error) { return u.c.swarm.PutMetadata(ctx, members[i].Node, u.id, u.raw) })
+			if a.err = u.c.nodes.Connect(ctx, members[i].Node); a.err == nil {
+				a.held, a.err = patient(ctx, func() ([]int, error) { return u.c.nodes.PutMetadata(ctx, members[i].Node, u.id, u.raw) })
 			} else if ctx.Err() == nil {
 				u.mu.Lock()
 				u.nodes[i].gone = true
@@ -58,10 +58,10 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 		select {
 		case a := <-ch:
 			if a.err != nil {
-				u.end(a.i, a.err)
+				u.endNode(a.i, a.err)
 				continue
 			}
-			lacks[a.i] = u.begin(a.i, a.held)
+			lacks[a.i] = u.startNode(a.i, a.held)
 			if weight += u.com.Weight(a.i); weight >= u.com.Quorum() && late == nil {
 				late = time.After(time.Since(start) + u.c.cfg.DialTimeout/4)
 			}
@@ -74,8 +74,8 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 	return lacks
 }
 
-// begin lets node i take part in the round and returns the pairs that it lacks; never nil.
-func (u *upload) begin(i int, held []int) []int {
+// startNode lets node i take part in the round and returns the pairs that it lacks; never nil.
+func (u *upload) startNode(i int, held []int) []int {
 	has := make(map[int]bool, len(held))
 	for _, p := range held {
 		has[p] = true

@@ -23,7 +23,7 @@ func (c *Client) reach(ctx context.Context, com *certs.Committee) *connecting {
 	w := &connecting{com: com, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
-		w.tally = c.ask(ctx, com, func(context.Context, int, *certs.Member) (any, error) { return nil, nil },
+		w.tally = c.nodes.ask(ctx, com, func(context.Context, int, *certs.Member) (any, error) { return nil, nil },
 			func(a answers) bool { return a.answered >= com.Quorum() })
 		w.err = context.Cause(ctx)
 	}()

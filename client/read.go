@@ -47,8 +47,8 @@ func (c *Client) Read(ctx context.Context, id shards.BlobID, w io.Writer, opt Re
 func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.BlobID, op string) (*shards.Metadata, []BadNode, error) {
 	params := com.Params()
 	var meta *shards.Metadata
-	tally := c.ask(ctx, com, func(ctx context.Context, i int, m *certs.Member) (any, error) {
-		b, err := c.swarm.Metadata(ctx, m.Node, id, params.MetadataSize())
+	tally := c.nodes.ask(ctx, com, func(ctx context.Context, i int, m *certs.Member) (any, error) {
+		b, err := c.nodes.Metadata(ctx, m.Node, id, params.MetadataSize())
 		if err != nil {
 			return nil, err
 		}

@@ -47,7 +47,7 @@ func newReader(b *Blob, w io.Writer, off, n int64, progress Progress) *reader {
 	c, params, layout := b.c, b.com.Params(), b.meta.Layout(shards.Primary)
 	owner := gather.Owners(b.com, b.id, shards.Primary)
 	plan := gather.RowsConfig{
-		Sources: params.Rows(), Owner: owner, Holders: c.silentNodes(b.com),
+		Sources: params.Rows(), Owner: owner, Holders: c.nodes.known(b.com),
 		Window: int(min(max(c.cfg.ReadMemory/layout.Size(), 2), maxWindow)), Decoding: maxWindow,
 		Patience: c.patienceFor(layout.Size(), b.dialHedge),
 		Stored:   func(i int) bool { return c.cache.has(b.id, i) },
@@ -73,7 +73,7 @@ func (r *reader) run(ctx context.Context) error {
 		cancel()
 		r.fetches.close()
 		r.res.Bad = r.badNodes()
-		r.blob.c.rememberSilent(r.blob.com, r.plan.Holders)
+		r.blob.c.nodes.rememberSilent(r.blob.com, r.plan.Holders)
 	}()
 	err := r.read(ctx)
 	if few := (*NotEnoughError)(nil); err == nil || errors.As(err, &few) { // says by itself what was being done

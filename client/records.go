@@ -99,7 +99,7 @@ func (c *Client) ListStorage(ctx context.Context, expired bool) ([]OwnedStorage,
 }
 
 // owned reads all objects of the account.
-func (c *Client) owned(ctx context.Context) (known, error) {
+func (c *books) owned(ctx context.Context) (known, error) {
 	if c.payer == nil {
 		return known{}, ErrNoWallet
 	}
@@ -147,7 +147,7 @@ func (c *Client) Extend(ctx context.Context, object ledger.ObjectID, epochs uint
 		if !opt.FromFunds {
 			cost.Storage = price
 		} else if b.Funds < price {
-			return nil, cost, fmt.Errorf("%w: it takes %v, the shared record has %v: fund it, or pay from your account", ErrNoFunds, price, b.Funds)
+			return nil, cost, fmt.Errorf("%w: %v needed, the shared record has %v: fund it, or pay from your account", ErrNoFunds, price, b.Funds)
 		}
 		b.End = uint32(end)
 		op := ledger.ExtendBlob{Object: object, Epochs: epochs, FromFunds: opt.FromFunds}
@@ -231,13 +231,13 @@ func (c *Client) Record(ctx context.Context, object ledger.ObjectID) (*ledger.Bl
 	}
 	b, err := ledger.ReadBlob(r, object)
 	if errors.Is(err, ledger.ErrNotFound) {
-		return nil, fmt.Errorf("record %s: %w: it is not on the ledger, or no longer", object, ErrNotFound)
+		return nil, fmt.Errorf("record %s: %w: the ledger has no such record", object, ErrNotFound)
 	}
 	return &b, err
 }
 
-// change runs one operation on a record. Before anything is sent, prepare returns the operation and its cost, or an
-// error why it cannot be done, and updates the record's end.
+// change runs one operation on a record. Before anything is sent, prepare returns the operation and its cost, or why it
+// cannot be done, and updates the record's end.
 func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID, prepare func(*known, *ledger.Blob) (ledger.Op, Cost, error)) (*Changed, error) {
 	fail := func(err error) (*Changed, error) { return nil, fmt.Errorf("%s %s: %w", verb, object, err) }
 	if c.payer == nil {
@@ -249,13 +249,13 @@ func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID
 	}
 	b, err := ledger.ReadBlob(r, object)
 	if errors.Is(err, ledger.ErrNotFound) {
-		return fail(fmt.Errorf("%w: there is no such record on the ledger, or no longer", ErrNotFound))
+		return fail(fmt.Errorf("%w: the ledger has no such record", ErrNotFound))
 	}
 	if err != nil {
 		return fail(err)
 	}
 	if b.End <= k.epoch && verb != "burn" {
-		return fail(fmt.Errorf("%w: its storage ended with epoch %d, this is %d", ErrNotFound, b.End-1, k.epoch))
+		return fail(fmt.Errorf("%w: its storage ended with epoch %d, the current epoch is %d", ErrNotFound, b.End-1, k.epoch))
 	}
 	op, cost, err := prepare(&k, &b)
 	if err != nil {
@@ -299,7 +299,7 @@ func (c *Client) Info(ctx context.Context) (*Info, error) {
 	if err != nil {
 		return nil, fmt.Errorf("info: %w", err)
 	}
-	// the epoch tells which pot to read: the next one is read too, in case the epoch changes just now
+	// pots are read by epoch: read the next one too, in case the epoch changes meanwhile
 	k, r, err := c.now(ctx, ledger.KeySupply(), ledger.KeyPot(com.Epoch()), ledger.KeyPot(com.Epoch()+1))
 	if err == nil && k.epoch > com.Epoch()+1 {
 		k, r, err = c.now(ctx, ledger.KeySupply(), ledger.KeyPot(k.epoch), ledger.KeyPot(k.epoch+1))

@@ -145,8 +145,8 @@ func (r *registration) isCertified(ctx context.Context) bool {
 	return err == nil && b.Certified != 0
 }
 
-// tell adds to res the transactions and the fees paid, failed ones too. The registration must be done.
-func (r *registration) tell(res *StoreResult) {
+// addPaid adds to res the transactions and the fees paid, failed ones too. The registration must be done.
+func (r *registration) addPaid(res *StoreResult) {
 	res.Object = r.object
 	for i, receipt := range append([]ledger.Receipt{r.receipt}, r.certified...) {
 		if receipt.ID == (ledger.TxID{}) {

@@ -64,10 +64,10 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 		if begun {
 			return nil, errors.New("became busy in the middle of the upload")
 		}
-		return nil, u.c.swarm.StorePairs(ctx, u.com.Members()[i].Node, u.id, t.pairs, size*int64(len(t.pairs)), body)
+		return nil, u.c.nodes.StorePairs(ctx, u.com.Members()[i].Node, u.id, t.pairs, size*int64(len(t.pairs)), body)
 	})
 	if err != nil {
-		u.end(i, why(ctx, err)) // report it at once, not only when the tap has been drained
+		u.endNode(i, why(ctx, err)) // report it at once, not only when the tap has been drained
 	}
 	return err
 }

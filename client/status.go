@@ -123,8 +123,8 @@ func (c *Client) recordStatus(ctx context.Context, st *BlobStatus) error {
 // askSlivers asks every node of com which slivers of the blob it has.
 func (c *Client) askSlivers(ctx context.Context, com *certs.Committee, all certs.Committees, st *BlobStatus) {
 	var mu sync.Mutex
-	tally := c.ask(ctx, com, func(ctx context.Context, i int, m *certs.Member) (any, error) {
-		s, err := c.swarm.BlobStatus(ctx, m.Node, st.BlobID)
+	tally := c.nodes.ask(ctx, com, func(ctx context.Context, i int, m *certs.Member) (any, error) {
+		s, err := c.nodes.BlobStatus(ctx, m.Node, st.BlobID)
 		if err != nil {
 			return nil, err
 		}

@@ -44,7 +44,7 @@ type StoreOptions struct {
 	DryRun bool
 }
 
-// StoreResult says how a blob was stored and what was paid.
+// StoreResult reports how a blob was stored and what was paid.
 type StoreResult struct {
 	BlobID      shards.BlobID
 	Size        uint64 // bytes of the blob
@@ -61,14 +61,19 @@ type StoreResult struct {
 	Cost            Cost   // paid; after a dry run, the most that storing would cost
 	Txs             []ledger.TxID
 
-	AlreadyCertified bool               // nothing was paid and nothing uploaded
-	Certificate      *certs.Certificate // proof that a quorum keeps the blob; nil if nothing was uploaded
-	Confirmed        int                // shards whose nodes confirmed that they keep the blob
-	Needed           int                // shards in a quorum
-	Shards           int                // n
-	Nodes            []NodeUpload       // in committee order; empty if nothing was uploaded
-	Encoding         time.Duration      // time to compute the blob ID
-	Uploading        time.Duration      // from the blob ID until the blob was certified
+	AlreadyCertified bool          // nothing was paid and nothing uploaded
+	Encoding         time.Duration // time to compute the blob ID
+	UploadResult
+}
+
+// UploadResult says which nodes keep the blob. Nothing but Needed and Shards is set if nothing was uploaded.
+type UploadResult struct {
+	Certificate *certs.Certificate // proof that a quorum keeps the blob
+	Confirmed   int                // shards whose nodes confirmed that they keep the blob
+	Needed      int                // shards in a quorum
+	Shards      int                // n
+	Nodes       []NodeUpload       // in committee order
+	Uploading   time.Duration      // from the blob ID until the blob was certified
 }
 
 // NodeUpload reports one node's part in a Store.
@@ -118,8 +123,8 @@ func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt St
 		anew: opt.Force, share: opt.Share, fund: opt.Fund, sendTo: opt.SendTo, attributes: attributes,
 	}
 	res := &StoreResult{
-		BlobID: w.id, Size: size, EncodedSize: com.Params().EncodedSize(size),
-		Needed: com.Quorum(), Shards: com.Params().Shards(), Encoding: time.Since(start),
+		BlobID: w.id, Size: size, EncodedSize: com.Params().EncodedSize(size), Encoding: time.Since(start),
+		UploadResult: UploadResult{Needed: com.Quorum(), Shards: com.Params().Shards()},
 	}
 	for attempt := 1; ; attempt++ {
 		err := c.store(ctx, way, enc, w, opt, res)
@@ -128,7 +133,7 @@ func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt St
 		}
 		if attempt == storeAttempts || !replan(err) || ctx.Err() != nil {
 			if errors.Is(err, ErrStalled) {
-				err = fmt.Errorf("%w; reads go on, and storing again when the ledger goes on uses what was paid and sent", err)
+				err = fmt.Errorf("%w: blobs can still be read; store again when the ledger runs: what was paid and sent is used then", err)
 			}
 			return res, fmt.Errorf("store %s: %w", w.id, err)
 		}
@@ -166,7 +171,7 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 	}
 	start := time.Now()
 	uploads := p.certified == 0
-	if uploads { // nothing is paid for what cannot be certified
+	if uploads { // pay only if the blob can be certified
 		if res.Nodes, err = way.wait(); err != nil {
 			return err
 		}
@@ -175,13 +180,13 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 	defer func() { _ = reg.wait() }() // it uses ctx
 	if !uploads {
 		err := reg.wait()
-		reg.tell(res)
+		reg.addPaid(res)
 		return err
 	}
 	u := newUpload(c, com, enc, w, reg, opt.Progress)
 	err = u.run(ctx)
 	_ = reg.wait()
-	reg.tell(res)
+	reg.addPaid(res)
 	res.Certificate, res.Confirmed, res.Nodes = u.cert, u.weight(), u.outcome()
 	if u.cert != nil {
 		res.Uploading = u.certified.Sub(start)
@@ -223,7 +228,8 @@ func (c *Client) planStore(ctx context.Context, w *want) (*plan, *certs.Committe
 	return p, com, nil
 }
 
-// claims lists the storage resources that stores of this client are about to use, so that no two plan with the same.
+// claims lists the storage resources that stores of this client are about to use, so that no two of them plan with the
+// same one.
 type claims struct {
 	mu   sync.Mutex
 	held map[ledger.ObjectID]bool // guarded by mu

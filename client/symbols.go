@@ -6,20 +6,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/libp2p/go-libp2p/core/peer"
-
 	"walrus/gather"
 	"walrus/shards"
 )
-
-// unhurried is the client's swarm, but for connections: those wait as the client's line requires.
-type unhurried struct {
-	Swarm
-	c *Client
-}
-
-// Connect implements gather.Swarm.
-func (p unhurried) Connect(ctx context.Context, node peer.ID) error { return p.c.connect(ctx, node) }
 
 // recovery makes columns from the symbols of other nodes' primary slivers.
 type recovery struct {
@@ -30,7 +19,7 @@ type recovery struct {
 
 // gatherSymbols gathers the symbols for the columns in targets. Only constant fields of r are used.
 func (r *columnReader) gatherSymbols(ctx context.Context, targets []int, holders gather.Holders) *recovery {
-	got, err := gather.Symbols(ctx, unhurried{r.c.swarm, r.c}, gather.Want{
+	got, err := gather.Symbols(ctx, r.c.nodes, gather.Want{
 		Committee: r.com, ID: r.id, Meta: r.meta, Axis: shards.Secondary, Targets: targets, Window: maxWindow, Holders: holders,
 	})
 	var few *gather.Error

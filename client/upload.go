@@ -153,7 +153,7 @@ func (u *upload) round(ctx context.Context) error {
 			taps = append(taps, fan.add(i, group, window, cancel))
 		}
 		g.Go(func() error {
-			u.end(i, why(nodeCtx, u.serveNode(nodeCtx, i, taps)))
+			u.endNode(i, why(nodeCtx, u.serveNode(nodeCtx, i, taps)))
 			return nil
 		})
 	}
@@ -223,8 +223,8 @@ func why(ctx context.Context, err error) error {
 	return err
 }
 
-// end records that node i's part in the round is over: err says why it did not confirm, nil that it did.
-func (u *upload) end(i int, err error) {
+// endNode records that node i's part in the round is over: err says why it did not confirm, nil that it did.
+func (u *upload) endNode(i int, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.nodes[i].working, u.nodes[i].err = false, err

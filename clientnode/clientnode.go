@@ -46,15 +46,6 @@ type Node struct {
 	close   func() error // once
 }
 
-// swarm implements client.Swarm.
-type swarm struct {
-	*p2p.Host
-	dht *dht.DHT
-}
-
-// Connect finds a node by its peer ID and dials it.
-func (s swarm) Connect(ctx context.Context, node peer.ID) error { return s.dht.Connect(ctx, node) }
-
 // newClientHost makes the host of a process that does not listen.
 func newClientHost(cfg Config) (*p2p.Host, error) {
 	_, key, err := ed25519.GenerateKey(nil)
@@ -120,7 +111,7 @@ func newNode(cfg Config, host *p2p.Host, table *dht.DHT, open OpenChain) (*Node,
 	}
 	c := &Node{
 		host: host, dht: table, chain: chain, stop: func() {}, release: func() error { return nil },
-		client: client.New(cfg.Client, swarm{host, table}, chain.Ledger, chain.Payer, cfg.Logger),
+		client: client.New(cfg.Client, client.Swarm{Dialer: table, Uploader: host, Fetcher: host}, chain.Ledger, chain.Payer, cfg.Logger),
 	}
 	c.close = sync.OnceValue(c.leave)
 	if err := c.client.OpenCache(); err != nil {
@@ -148,7 +139,9 @@ func (c *Node) watchClock(ctx context.Context, log *slog.Logger) {
 func (c *Node) Client() *client.Client { return c.client }
 
 // Swarm returns access to single storage nodes.
-func (c *Node) Swarm() client.Swarm { return swarm{c.host, c.dht} }
+func (c *Node) Swarm() client.Swarm {
+	return client.Swarm{Dialer: c.dht, Uploader: c.host, Fetcher: c.host}
+}
 
 // Chain returns the process's view of the ledger.
 func (c *Node) Chain() Chain { return c.chain }

@@ -127,8 +127,9 @@ func (r *Rows) Wrote(kept bool) {
 func (r *Rows) Fetch(now time.Time, flying int) (rows []int) {
 	r.Decide(now)
 	if !r.decode {
-		for i := r.Next; i < min(r.Next+r.Window, r.End) && flying+len(rows) < r.Window; i++ {
-			if r.state[i] == unknown {
+		for i := r.Next; i < min(r.Next+r.Window, r.End); i++ {
+			// the next row even if fetches that hang, and are no longer counted on, fill the window
+			if r.state[i] == unknown && (i == r.Next || flying+len(rows) < r.Window) {
 				rows = append(rows, i)
 			}
 		}

@@ -46,14 +46,14 @@ type Want struct {
 // need is the number of crossing slivers that rebuild a target.
 func (w *Want) need() int { return w.Meta.Params().SourceSymbols(w.Axis) }
 
-// symbolBytes returns the bytes of a symbol and its proof on the wire.
-func (w *Want) symbolBytes() int64 {
-	params := w.Meta.Params()
-	return params.SymbolSize(w.Meta.Length) + int64(params.ProofSize()*shards.HashSize)
+// SymbolBytes returns the size of a blob's symbol with its proof on the wire.
+func SymbolBytes(meta *shards.Metadata) int64 {
+	params := meta.Params()
+	return params.SymbolSize(meta.Length) + int64(params.ProofSize()*shards.HashSize)
 }
 
 // batch returns how many targets fit in one request.
-func (w *Want) batch() int { return int(min(p2p.MaxSymbolsBytes/w.symbolBytes(), p2p.MaxTargets)) }
+func (w *Want) batch() int { return int(min(p2p.MaxSymbolsBytes/SymbolBytes(w.Meta), p2p.MaxTargets)) }
 
 // Gathered is the result of Symbols.
 type Gathered struct {
@@ -99,7 +99,8 @@ func Symbols(ctx context.Context, swarm Swarm, w Want) (*Gathered, error) {
 		out.Holders = w.Holders.Clone()
 	}
 	if w.batch() == 0 {
-		return out, fmt.Errorf("%w: %d bytes each, %d at most", ErrTooLarge, w.symbolBytes(), p2p.MaxSymbolsBytes)
+		return out, fmt.Errorf("%w: a symbol has %d bytes in a network of %d shards, the limit is %d",
+			ErrTooLarge, SymbolBytes(w.Meta), w.Meta.Params().Shards(), p2p.MaxSymbolsBytes)
 	}
 	local, found := w.Committee.Member(w.Local)
 	if !found {
@@ -145,7 +146,7 @@ func Symbols(ctx context.Context, swarm Swarm, w Want) (*Gathered, error) {
 			}
 			out.rows[a.sliver] = a.row
 			if owner[a.sliver] != local {
-				out.Traffic += int64(len(a.row)) * w.symbolBytes()
+				out.Traffic += int64(len(a.row)) * SymbolBytes(w.Meta)
 			}
 			next = plan.delivered(time.Now(), a.sliver)
 		case <-timer.C:
@@ -159,7 +160,7 @@ func Symbols(ctx context.Context, swarm Swarm, w Want) (*Gathered, error) {
 // ask gets the symbols of one crossing sliver, in as many requests as the limits of the protocol require, and verifies
 // each.
 func (w *Want) ask(ctx context.Context, swarm Swarm, node peer.ID, sliver int) (row [][]byte, err error) {
-	limit := requestTime + time.Duration(int64(len(w.Targets))*w.symbolBytes()/requestRate)*time.Second
+	limit := requestTime + time.Duration(int64(len(w.Targets))*SymbolBytes(w.Meta)/requestRate)*time.Second
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if node != w.Local {

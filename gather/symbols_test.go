@@ -128,7 +128,7 @@ func TestSymbols(t *testing.T) {
 					t.Fatal(err)
 				}
 				f.check(t, g)
-				if size := int64(len(f.want.Targets)) * f.want.symbolBytes(); g.Traffic != int64(f.want.need()-4)*size {
+				if size := int64(len(f.want.Targets)) * SymbolBytes(f.want.Meta); g.Traffic != int64(f.want.need()-4)*size {
 					t.Errorf("%d bytes of traffic: want all but those of the four local slivers", g.Traffic)
 				}
 				for _, l := range g.Liars() {

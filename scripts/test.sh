@@ -11,8 +11,8 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # These have goroutines or locks, but are not worth the race detector's time: commands whose tests mostly start
-# processes, a benchmark, tables that are built once.
-plain='^walrus(/cmd/.*|.*/bench|/shards/fft16)?$'
+# processes, a benchmark, tables that are built once, test kits that the tests of others run under it.
+plain='^walrus(/cmd/.*|.*/bench|/shards/fft16|/internal/(swarm|ledger)test)?$'
 
 # concurrent lists packages whose code, tests aside, starts goroutines or holds locks.
 concurrent() {

@@ -36,7 +36,10 @@ var units = map[string]unit{
 
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p")},
-	"client": {imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"), tests: []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"}},
+	"client": {
+		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"),
+		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"},
+	},
 	// A unit of its own, so that the gateway and the command print the same JSON.
 	"client/jsonform": {imports: []string{"shards", ledger, "client"}},
 	// The package at the top is for programs of others: what it imports, they link.
@@ -57,7 +60,7 @@ var units = map[string]unit{
 	},
 
 	// A unit of its own: a storage node's duty is given its parts, and opens none.
-	"node/keeper": {imports: join(core, ledger, "store", "p2p", "internal/pause")},
+	"node/keeper": {imports: join(core, ledger, "store", "p2p", "gather", "internal/pause")},
 
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"walrus/gather"
 	"walrus/p2p"
 	"walrus/shards"
 	"walrus/store"
@@ -89,7 +90,7 @@ func (l *library) Symbols(ctx context.Context, id shards.BlobID, axis shards.Axi
 			return nil, fmt.Errorf("%w: no symbol %d among %d", p2p.ErrBadRequest, t, l.shelf.params.Shards())
 		}
 	}
-	if size := symbolBytes(meta); int64(len(targets))*size > p2p.MaxSymbolsBytes {
+	if size := gather.SymbolBytes(meta); int64(len(targets))*size > p2p.MaxSymbolsBytes {
 		return nil, fmt.Errorf("%w: %d symbols of %d bytes: at most %d bytes in one request", p2p.ErrBadRequest, len(targets), size, p2p.MaxSymbolsBytes)
 	}
 	symbols, err := l.symbols(meta, ref, index, targets)

@@ -118,17 +118,17 @@ func (r *repairer) rebuild(ctx context.Context, meta *shards.Metadata, step step
 	for i, t := range step {
 		indices[i] = t.index
 	}
-	got, traffic, err := r.collect(ctx, meta, axis, indices)
+	got, err := r.collect(ctx, meta, axis, indices)
 	if err != nil {
-		return 0, traffic, err
+		return 0, got.Traffic, err
 	}
 	for i, t := range step {
-		if err := r.keep(meta, t, got[i]); err != nil {
-			return made, traffic, err
+		if err := r.keep(meta, t, got.Of(i)); err != nil {
+			return made, got.Traffic, err
 		}
 		made++
 	}
-	return made, traffic, nil
+	return made, got.Traffic, nil
 }
 
 // keep rebuilds one sliver from its symbols, which also checks it, and stores it.

@@ -95,9 +95,3 @@ func (s *shelf) locate(id shards.BlobID, axis shards.Axis, index int) (store.Ref
 	}
 	return store.Ref{Blob: id, Shard: shard, Axis: axis}, nil
 }
-
-// symbolBytes returns the size of one symbol with its proof on the wire.
-func symbolBytes(meta *shards.Metadata) int64 {
-	p := meta.Params()
-	return p.SymbolSize(meta.Length) + int64(p.ProofSize()*shards.HashSize)
-}
