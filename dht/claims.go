@@ -104,9 +104,23 @@ func (d *DHT) newClaims() *claims {
 	}
 }
 
-// search asks the network for the addresses of id and collects the answers.
+// search asks the network for the addresses of id and collects the answers. It asks again if nobody knew any: in a small
+// table one stream that breaks is enough for that.
 func (d *DHT) search(ctx context.Context, id peer.ID, c *claims) error {
 	defer d.want(id)()
+	err := d.ask(ctx, id, c)
+	if err != nil && len(c.best(1, nil)) == 0 && !d.connected(id) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(searchPause):
+			err = d.ask(ctx, id, c)
+		}
+	}
+	return err
+}
+
+// ask runs one look-up for search.
+func (d *DHT) ask(ctx context.Context, id peer.ID, c *claims) error {
 	ctx, stop := context.WithCancel(ctx)
 	asking, events := routing.RegisterForQueryEvents(ctx)
 	var reading sync.WaitGroup

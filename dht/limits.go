@@ -29,6 +29,9 @@ const (
 	// claimPause collects answers to a search before they are dialled.
 	claimPause = 50 * time.Millisecond
 
+	// searchPause separates two searches for a peer that nobody knew.
+	searchPause = 250 * time.Millisecond
+
 	// maxGroupPerBucket and maxGroupInTable bound the strangers of one IP group in a bucket of the routing table, and in
 	// all of it.
 	maxGroupPerBucket = 5
