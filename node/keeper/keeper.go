@@ -65,7 +65,7 @@ type Keeper struct {
 	meters    *meters
 }
 
-// New makes a keeper. It starts nothing.
+// New makes a keeper and asks the host to keep room for the committee. It starts nothing.
 func New(cfg Config, p Parts) (*Keeper, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -100,6 +100,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.syncer = &syncer{
 		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, swarm: swarm, life: k.life, log: log,
 	}
+	k.follower.guard() // before anybody connects: strangers must not be there first
 	return k, nil
 }
 
