@@ -1,0 +1,389 @@
+package keeper
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/certs"
+	"walrus/gather"
+	"walrus/ledger"
+	"walrus/p2p"
+	"walrus/shards"
+	"walrus/store"
+)
+
+// traceShards is the number of shards in the traces: 7 are a quorum. 4 primary slivers rebuild a secondary one, and 7
+// secondary slivers a primary one.
+const traceShards = 10
+
+// scene is one keeper, with a ledger and other members that a trace directs.
+type scene struct {
+	t         *testing.T
+	out       strings.Builder
+	start     time.Time
+	members   map[string]member
+	known     committees
+	ledger    *state
+	keeper    *Keeper
+	others    *others
+	blobs     []*traced
+	answers   chan error // of hand-overs
+	endUpload func()
+	close     func()
+}
+
+// traced is a blob of a trace, with what was last told of it.
+type traced struct {
+	name  string
+	meta  *shards.Metadata
+	pairs []shards.Pair
+
+	certified uint32 // epoch of the certificate here; 0: none
+	owed      int
+	due       time.Time
+}
+
+func (b *traced) id() shards.BlobID { return b.meta.ID() }
+
+func (b *traced) sliver(axis shards.Axis, pair int) []byte {
+	if axis == shards.Primary {
+		return b.pairs[pair].Primary
+	}
+	return b.pairs[pair].Secondary
+}
+
+func newScene(t *testing.T) *scene {
+	s := &scene{
+		t: t, start: time.Now(), members: map[string]member{}, known: committees{}, answers: make(chan error, 8),
+		ledger: &state{values: map[string][]byte{}, ready: make(chan struct{})},
+	}
+	close(s.ledger.ready)
+	s.others = &others{scene: s, moods: map[peer.ID]string{}}
+	scfg := store.Default(t.TempDir())
+	scfg.Logger = slog.New(slog.DiscardHandler)
+	st, err := store.Open(scfg)
+	s.must(err)
+	s.close = func() { s.must(st.Close()) }
+	cfg := Default()
+	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: traceShards}, s.member("us").key, slog.New(journal{scene: s})
+	s.keeper, err = New(cfg, Parts{Self: "us", Committees: s.known, Store: st, Peers: s.others, Network: s.others, Ledger: s.ledger})
+	s.must(err)
+	return s
+}
+
+func (s *scene) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatalf("%v; so far:\n%s", err, s.out.String())
+	}
+}
+
+// say writes a line, with names in the place of IDs.
+func (s *scene) say(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	for _, b := range s.blobs {
+		text = strings.ReplaceAll(text, b.id().String(), b.name)
+	}
+	for name, m := range s.members {
+		text = strings.ReplaceAll(text, m.id.String(), name)
+	}
+	fmt.Fprintln(&s.out, "    "+text)
+}
+
+// tell says what has changed since the last event.
+func (s *scene) tell() {
+	synctest.Wait()
+	for len(s.answers) > 0 {
+		if err := <-s.answers; err != nil {
+			s.say("the client hears: %v", err)
+		} else {
+			s.say("the client hears: taken")
+		}
+	}
+	for _, b := range s.blobs {
+		epoch := uint32(0)
+		if raw, err := s.keeper.shelf.Certificate(b.id()); err == nil {
+			cert, err := certs.UnmarshalCertificate(raw)
+			s.must(err)
+			epoch = cert.Epoch
+		}
+		switch {
+		case epoch == b.certified:
+		case epoch == 0:
+			s.say("the certificate of %s is gone", b.name)
+		default:
+			s.say("recorded: %s is certified, by a certificate of epoch %d", b.name, epoch)
+		}
+		b.certified = epoch
+		owed, due := 0, time.Time{}
+		if d := s.keeper.debts.owed[b.id()]; d != nil {
+			owed, due = d.slivers, d.due
+		}
+		switch {
+		case owed == b.owed && due.Equal(b.due):
+		case owed == 0:
+			s.say("nothing of %s is owed any more", b.name)
+		default:
+			s.say("owed: %d sliver%s of %s, to be repaired from %v on", owed, strings.Repeat("s", min(owed-1, 1)), b.name, due.Sub(s.start))
+		}
+		b.owed, b.due = owed, due
+	}
+}
+
+// nextDue returns the blob whose debt is due first; nil if nothing is owed.
+func (s *scene) nextDue() (first *traced) {
+	for _, b := range s.blobs {
+		if b.owed > 0 && (first == nil || b.due.Before(first.due)) {
+			first = b
+		}
+	}
+	return first
+}
+
+func (s *scene) number(text string) int {
+	n, err := strconv.Atoi(text)
+	s.must(err)
+	return n
+}
+
+// member returns a node by its name.
+func (s *scene) member(name string) member {
+	if m, ok := s.members[name]; ok {
+		return m
+	}
+	key, err := certs.NewSecretKey(rand.NewChaCha8([32]byte([]byte(fmt.Sprintf("%-32s", name)))))
+	s.must(err)
+	s.members[name] = member{peer.ID(name), key}
+	return s.members[name]
+}
+
+// blob returns a blob by its name, from which its content follows.
+func (s *scene) blob(name string) *traced {
+	for _, b := range s.blobs {
+		if b.name == name {
+			return b
+		}
+	}
+	params, err := shards.NewParams(traceShards)
+	s.must(err)
+	b := &traced{name: name}
+	b.meta, b.pairs, err = shards.Encode(params, bytes.Repeat([]byte(name), 2800))
+	s.must(err)
+	s.blobs = append(s.blobs, b)
+	return b
+}
+
+// committee makes the committee of an epoch from names with shards: us:0,1 ana:2,3.
+func (s *scene) committee(epoch uint32, seats []string) *certs.Committee {
+	var list []certs.Member
+	for _, text := range seats {
+		name, held, _ := strings.Cut(text, ":")
+		m := s.member(name)
+		seat := certs.Member{Node: m.id, Name: name, Key: m.key.Public(), Proof: m.key.ProvePossession("test", m.id)}
+		for _, shard := range strings.Split(held, ",") {
+			seat.Shards = append(seat.Shards, s.number(shard))
+		}
+		list = append(list, seat)
+	}
+	com, err := certs.NewCommittee("test", certs.NetworkID{1}, epoch, traceShards, list)
+	s.must(err)
+	return com
+}
+
+// certificate makes a certificate from words: x@5 us,ana forged. Its signers need be neither a quorum nor members. It
+// also says who has signed it.
+func (s *scene) certificate(words []string) (raw []byte, signed string) {
+	name, at, _ := strings.Cut(words[0], "@")
+	epoch, signers := uint32(s.number(at)), strings.Split(words[1], ",")
+	id := s.blob(name).id()
+	if slices.Contains(words, "forged") {
+		id[0] ^= 1 // they have signed another blob
+	}
+	// The signers sign in a committee of their own: the certificate of a quorum names no shards.
+	seats := make([]string, len(signers))
+	for shard := range traceShards {
+		if i := shard % len(signers); seats[i] == "" {
+			seats[i] = fmt.Sprintf("%s:%d", signers[i], shard)
+		} else {
+			seats[i] += fmt.Sprintf(",%d", shard)
+		}
+	}
+	alone := s.committee(epoch, seats)
+	var confirmations []certs.Confirmation
+	for _, signer := range signers {
+		m := s.member(signer)
+		confirmations = append(confirmations, alone.Sign(m.key, m.id, id, certs.Persistence{}))
+	}
+	cert, _, err := alone.Aggregate(id, certs.Persistence{}, confirmations)
+	s.must(err)
+	cert.Blob = s.blob(name).id()
+	if com := s.known[epoch]; com != nil {
+		for i, signer := range signers {
+			index, ok := com.Member(peer.ID(signer))
+			if !ok {
+				index = len(com.Members()) + i
+			}
+			cert.Signers[i] = uint16(index)
+		}
+		slices.Sort(cert.Signers)
+		signed = fmt.Sprintf("%s: signed by %d of %d shards of epoch %d", name, cert.Weight(com), traceShards, epoch)
+	} else {
+		signed = fmt.Sprintf("%s: signed in epoch %d", name, epoch)
+	}
+	raw = cert.Marshal()
+	if slices.Contains(words, "cut") {
+		raw = raw[:len(raw)-1]
+	}
+	return raw, signed
+}
+
+// others plays the other members, and the topic of certificates.
+type others struct {
+	Peers
+	Topic
+	scene *scene
+	moods map[peer.ID]string // of members that are not well
+	page  [][]byte           // answer to the next request for certificates
+
+	mu    sync.Mutex   // guards the rest
+	steps []*askedStep // of the last repair
+}
+
+// askedStep is a step of a repair, as the requests to others show it.
+type askedStep struct {
+	axis    shards.Axis // of the slivers to rebuild
+	targets []int
+	given   int      // slivers of which others gave symbols
+	givers  []string // ascending
+	failed  bool     // how many gave symbols is chance
+}
+
+func (o *others) Protect(peer.ID, string)      {}
+func (o *others) Unprotect(peer.ID, string)    {}
+func (o *others) Joined(context.Context) error { return nil }
+func (o *others) Elsewhere() string            { return "" }
+
+func (o *others) Connect(_ context.Context, id peer.ID) error {
+	if o.moods[id] == "down" {
+		return p2p.ErrUnavailable
+	}
+	return nil
+}
+
+func (o *others) Publish(_ context.Context, raw []byte) error {
+	cert, err := certs.UnmarshalCertificate(raw)
+	if err != nil {
+		return err
+	}
+	state := "NOT recorded before"
+	if o.scene.keeper.shelf.certified(cert.Blob) {
+		state = "recorded before"
+	}
+	owed := 0
+	if d := o.scene.keeper.debts.owed[cert.Blob]; d != nil {
+		owed = d.slivers
+	}
+	o.scene.say("publish the certificate of %s, %s, with %d slivers counted as owed", cert.Blob, state, owed)
+	return nil
+}
+
+func (o *others) Certificates(context.Context, peer.ID, shards.BlobID, int) ([][]byte, bool, error) {
+	return o.page, false, nil
+}
+
+// blob finds a blob, unless the member lacks everything.
+func (o *others) blob(who peer.ID, id shards.BlobID) (*traced, error) {
+	if o.moods[who] == "everything" { // it lacks that
+		return nil, p2p.ErrNotFound
+	}
+	for _, b := range o.scene.blobs {
+		if b.id() == id {
+			return b, nil
+		}
+	}
+	return nil, p2p.ErrNotFound
+}
+
+func (o *others) Metadata(_ context.Context, to peer.ID, id shards.BlobID, _ int) ([]byte, error) {
+	b, err := o.blob(to, id)
+	if err != nil {
+		return nil, err
+	}
+	raw := b.meta.Marshal()
+	if o.moods[to] == "lies" {
+		raw[len(raw)-1] ^= 1
+	}
+	return raw, nil
+}
+
+func (o *others) Symbols(_ context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, _ int64, _ int) ([]shards.Symbol, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if last := len(o.steps) - 1; last < 0 || o.steps[last].axis == axis || !slices.Equal(o.steps[last].targets, targets) {
+		o.steps = append(o.steps, &askedStep{axis: axis.Other(), targets: targets})
+	}
+	step := o.steps[len(o.steps)-1]
+	b, err := o.blob(to, id)
+	if err != nil {
+		return nil, err
+	}
+	sliver := b.sliver(axis, b.meta.Params().PairOfSliver(axis, index))
+	symbols, err := b.meta.ExtractSymbols(axis, index, bytes.NewReader(sliver), targets)
+	if err != nil {
+		return nil, err
+	}
+	if o.moods[to] == "lies" {
+		symbols[0].Data[0] ^= 1
+		return symbols, nil
+	}
+	if step.given++; !slices.Contains(step.givers, string(to)) {
+		step.givers = append(step.givers, string(to))
+		slices.Sort(step.givers)
+	}
+	return symbols, nil
+}
+
+// journal writes the keeper's log into the trace.
+type journal struct {
+	slog.Handler
+	scene *scene
+}
+
+func (j journal) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+func (j journal) WithAttrs([]slog.Attr) slog.Handler           { return j }
+
+func (j journal) Handle(_ context.Context, r slog.Record) error {
+	line := "log: " + r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		text := a.Value.String()
+		var few *gather.Error
+		if err, _ := a.Value.Any().(error); errors.As(err, &few) { // how many have answered is chance
+			j.scene.others.steps[len(j.scene.others.steps)-1].failed = true
+			text = fmt.Sprintf("fewer than %d %s slivers", few.Need, few.Axis.Other())
+			for _, f := range few.Failures {
+				text += fmt.Sprintf("; %s: %v", few.Committee.Members()[f.Holder].Name, f.Err)
+			}
+		}
+		line += fmt.Sprintf(", %s %s", a.Key, text)
+		return true
+	})
+	j.scene.say("%s", chosen.ReplaceAllString(line, "of a $1 sliver"))
+	return nil
+}
+
+// chosen finds slivers in errors that were chosen by chance.
+var chosen = regexp.MustCompile(`of (\w+) sliver \d+`)
