@@ -24,7 +24,8 @@ var update = flag.Bool("update", false, "write the traces anew")
 // happens. Below each line, indented, stands what is decided and what has changed here.
 //
 //	seats 5 us:0,1 ana:2,3     the committee of epoch 5
-//	ledger enters epoch 5      also: registers x until 8, certifies CERT, repeats CERT, deletes x, is behind, has caught up
+//	ledger enters epoch 5      also: registers x until 8, certifies CERT, repeats CERT, deletes x, is behind,
+//	                           has caught up
 //	client hands over CERT     CERT names a blob, an epoch, signers, and perhaps a fault: x@5 us,ana forged
 //	ana gossips CERT           also: we gossip CERT
 //	ana lists CERT; CERT       a page in a comparison of certificates
