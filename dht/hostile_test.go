@@ -174,7 +174,7 @@ func TestMembersArePinned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := swarmtest.NewNetwork(7)
 		first := simulated(t, n, 0, 0, Config{Server: true})
-		// with it in its table, first does not dial all that it remembers
+		// With a live peer in its table, first does not dial all that it remembers.
 		simulated(t, n, 4, 4, Config{Server: true, Bootstrap: zero(t, n)})
 		pinned, stranger := simulated(t, n, 1, 1, Config{Server: true}), simulated(t, n, 2, 2, Config{Server: true})
 		first.host.ConnManager().Protect(pinned.host.ID(), "committee")
