@@ -46,7 +46,7 @@ type traced struct {
 	meta  *shards.Metadata
 	pairs []shards.Pair
 
-	certified uint32 // epoch of the certificate here; 0: none
+	certified string // who signed the certificate here; empty: there is none
 	owed      int
 	due       time.Time
 }
@@ -109,20 +109,20 @@ func (s *scene) tell() {
 		}
 	}
 	for _, b := range s.blobs {
-		epoch := uint32(0)
+		signed := ""
 		if raw, err := s.keeper.shelf.Certificate(b.id()); err == nil {
 			cert, err := certs.UnmarshalCertificate(raw)
 			s.must(err)
-			epoch = cert.Epoch
+			signed = fmt.Sprintf("signed by %d of %d shards of epoch %d", cert.Weight(s.known[cert.Epoch]), traceShards, cert.Epoch)
 		}
 		switch {
-		case epoch == b.certified:
-		case epoch == 0:
+		case signed == b.certified:
+		case signed == "":
 			s.say("the certificate of %s is gone", b.name)
 		default:
-			s.say("recorded: %s is certified, by a certificate of epoch %d", b.name, epoch)
+			s.say("recorded: the certificate of %s %s", b.name, signed)
 		}
-		b.certified = epoch
+		b.certified = signed
 		owed, due := 0, time.Time{}
 		if d := s.keeper.debts.owed[b.id()]; d != nil {
 			owed, due = d.slivers, d.due
