@@ -484,7 +484,7 @@ func TestClaimsAreRanked(t *testing.T) {
 	c.add("y", []multiaddr.Multiaddr{addr("44.2.2.2")})
 	c.add("z", []multiaddr.Multiaddr{addr("44.2.2.2"), addr("10.0.0.1")})
 	c.add("trusted", []multiaddr.Multiaddr{addr("44.3.3.3")})
-	best := c.best(3)
+	best := c.best(3, nil)
 	if len(best) != 3 || !best[0].Equal(addr("44.3.3.3")) || !best[1].Equal(addr("44.2.2.2")) {
 		t.Errorf("got %v", best)
 	}
