@@ -120,7 +120,7 @@ func (s *scene) tell() {
 		case signed == "":
 			s.say("the certificate of %s is gone", b.name)
 		default:
-			s.say("recorded: the certificate of %s %s", b.name, signed)
+			s.say("recorded: the certificate of %s, %s", b.name, signed)
 		}
 		b.certified = signed
 		owed, due := 0, time.Time{}
