@@ -26,7 +26,8 @@ var update = flag.Bool("update", false, "write the traces anew")
 //	seats 5 us:0,1 ana:2,3     the committee of epoch 5
 //	ledger enters epoch 5      also: registers x until 8, certifies CERT, repeats CERT, deletes x, is behind,
 //	                           has caught up
-//	client hands over CERT     CERT names a blob, an epoch, signers, and perhaps a fault: x@5 us,ana forged
+//	client hands over CERT     CERT names a blob, an epoch, signers, and perhaps a fault: x@5 us,ana forged;
+//	                           also: cut; relabelled, signed in the epoch before
 //	ana gossips CERT           also: we gossip CERT
 //	ana lists CERT; CERT       a page in a comparison of certificates
 //	client uploads x           also: ends

@@ -216,7 +216,11 @@ func (s *scene) certificate(words []string) (raw []byte, signed string) {
 			seats[i] += fmt.Sprintf(",%d", shard)
 		}
 	}
-	alone := s.committee(epoch, seats)
+	in := epoch
+	if slices.Contains(words, "relabelled") {
+		in-- // the epoch that they signed
+	}
+	alone := s.committee(in, seats)
 	var confirmations []certs.Confirmation
 	for _, signer := range signers {
 		m := s.member(signer)
@@ -224,7 +228,7 @@ func (s *scene) certificate(words []string) (raw []byte, signed string) {
 	}
 	cert, _, err := alone.Aggregate(id, certs.Persistence{}, confirmations)
 	s.must(err)
-	cert.Blob = s.blob(name).id()
+	cert.Blob, cert.Epoch = s.blob(name).id(), epoch
 	if com := s.known[epoch]; com != nil {
 		for i, signer := range signers {
 			index, ok := com.Member(peer.ID(signer))
