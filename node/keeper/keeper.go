@@ -12,7 +12,7 @@
 //	book        certificates, and the count of what is owed for them; clerk: those from clients and by gossip
 //	verdict     whether a certificate is good and new: pure decisions
 //	debts       which blobs lack slivers, and when each is due
-//	plan        in which steps a blob is rebuilt: a pure decision; repairer does it; rebuild collects the symbols
+//	plan        in which steps a blob is rebuilt: a pure decision; repairer does it; sources collects the symbols
 //	damage      slivers found corrupt; the daily scrub
 //	syncer      comparing certificates with other members
 //	follower    events of the ledger; lease: extended, deleted and ended blobs
