@@ -113,10 +113,36 @@ func (d *DHT) search(ctx context.Context, id peer.ID, c *claims) error {
 		select {
 		case <-ctx.Done():
 		case <-time.After(searchPause):
+			d.refill()
 			err = d.ask(ctx, id, c)
 		}
 	}
 	return err
+}
+
+// searchToEnd searches even if nobody waits for it any more, for reachTimeout at most. A search that is cut off while it
+// opens a stream breaks that stream for all other searches, and Kademlia then drops the peer from the table, perhaps the
+// only one.
+func (d *DHT) searchToEnd(ctx context.Context, id peer.ID, c *claims) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), reachTimeout)
+	defer stop()
+	d.searches.Go(func() {
+		select {
+		case <-d.closing:
+			stop()
+		case <-ctx.Done():
+		}
+	})
+	return d.search(ctx, id, c)
+}
+
+// refill puts connected servers back into the table.
+func (d *DHT) refill() {
+	for _, id := range d.host.Network().Peers() {
+		if d.speaksOurs(id) {
+			_, _ = d.kad.RoutingTable().TryAddPeer(id, true, false) // if it is full, others are there
+		}
+	}
 }
 
 // ask runs one look-up for search.
@@ -271,14 +297,15 @@ type claimStore struct {
 	dht *DHT
 }
 
-// AddAddrs takes claims about the addresses of a peer. Claims about members are not stored, and few about the peers
-// that are being searched: while Kademlia dials these, there must be room to dial better ones.
+// AddAddrs takes claims about the addresses of a peer. None are stored about members with proven addresses, and few
+// about other members and the peers that are being searched: while Kademlia dials these, there must be room to dial
+// better ones.
 func (s claimStore) AddAddrs(id peer.ID, addrs []multiaddr.Multiaddr, ttl time.Duration) {
-	if s.dht.member(id) {
+	most, member := maxStored, s.dht.member(id)
+	if member && len(s.dht.book.addrs(id)) > 0 {
 		return
 	}
-	most := maxStored
-	if s.dht.wanted.has(id) {
+	if member || s.dht.wanted.has(id) {
 		most = maxDialled
 	}
 	room := most - len(s.Peerstore.Addrs(id))

@@ -76,8 +76,10 @@ type DHT struct {
 	pins      *pins              // has its own lock
 	found     chan peer.AddrInfo // from mDNS to Run
 
-	closing sync.Once
-	closed  error // set by Close
+	searches sync.WaitGroup // may outlive the calls that began them
+	closing  chan struct{}  // closed by Close
+	once     sync.Once      // guards Close
+	closed   error          // set by Close
 }
 
 // New makes a DHT on h and starts its table, which only listens until Run joins. The caller owns h and closes it
@@ -97,7 +99,7 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	d := &DHT{
 		host: h, proto: prefix + "/kad/1.0.0", bootstrap: peers, cfg: cfg, log: cfg.Logger,
 		wanted: wanted{searches: make(map[peer.ID]int)},
-		found:  make(chan peer.AddrInfo, maxFoundQueue),
+		found:  make(chan peer.AddrInfo, maxFoundQueue), closing: make(chan struct{}),
 	}
 	d.pins = &pins{store: h.Peerstore(), member: d.member, addrs: make(map[peer.ID][]multiaddr.Multiaddr)}
 	d.book = newBook(cfg.AddressBook)
@@ -146,8 +148,10 @@ func (d *DHT) tableOptions(prefix protocol.ID) []kad.Option {
 
 // Close stops the table and every dial in progress. Run must have returned or be about to. The host stays open.
 func (d *DHT) Close() error {
-	d.closing.Do(func() {
+	d.once.Do(func() {
+		close(d.closing)
 		d.dials.close()
+		d.searches.Wait()
 		if err := d.kad.Close(); err != nil {
 			d.closed = fmt.Errorf("close dht: %w", err)
 		}

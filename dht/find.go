@@ -132,7 +132,7 @@ func (d *DHT) lookUpAndDial(ctx context.Context, id peer.ID) error {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	defer stop()
-	tasks.Go(func() { searched <- d.search(ctx, id, said) })
+	d.searches.Go(func() { searched <- d.searchToEnd(ctx, id, said) })
 	var result error
 	var tried []multiaddr.Multiaddr
 	running, ended := false, false
