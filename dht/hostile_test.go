@@ -169,12 +169,13 @@ func TestOldClaimsAreNotDialled(t *testing.T) {
 	}
 }
 
-// The proven addresses of a member outlive its connection for good, and those of a stranger do not.
+// A member's proven addresses are kept for good after its connection ends; a stranger's are not.
 func TestMembersArePinned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := swarmtest.NewNetwork(7)
 		first := simulated(t, n, 0, 0, Config{Server: true})
-		simulated(t, n, 4, 4, Config{Server: true, Bootstrap: zero(t, n)}) // with it in its table, first does not dial all that it remembers
+		// With this peer in its table, first does not dial all the peers it remembers.
+		simulated(t, n, 4, 4, Config{Server: true, Bootstrap: zero(t, n)})
 		pinned, stranger := simulated(t, n, 1, 1, Config{Server: true}), simulated(t, n, 2, 2, Config{Server: true})
 		first.host.ConnManager().Protect(pinned.host.ID(), "committee")
 		for _, m := range []*member{pinned, stranger} {
