@@ -55,8 +55,8 @@ type run struct{ from, to int }
 const minRun = 8
 
 // joinColumns returns the roots of width trees that lie side by side in level. The leaves in the rows of equal are
-// the same; only the first of these rows is filled. dst is room for the next level. level keeps its values, but more
-// of it may be filled.
+// the same; only the first of these rows is filled. dst is room for the next level. Values in level are kept, but
+// joinColumns may fill more of the rows of equal.
 func joinColumns(dst, level []Hash, width int, equal run) []Hash {
 	for rows := len(level) / width; rows > 1; rows = (rows + 1) / 2 {
 		level = level[:rows*width]
