@@ -74,8 +74,9 @@ func (d *DHT) awaitTable(ctx context.Context) bool {
 	return true
 }
 
-// keepJoined dials until there is a table, and afterwards every keepUp: a restarted bootstrap peer knows nobody, and
-// two halves of a network that was cut find each other again through it.
+// keepJoined dials until there is a table, and then bootstrap peers every keepUp. A restarted bootstrap peer knows
+// nobody until somebody dials it, and the halves of a network that was cut find each other again through bootstrap
+// peers.
 func (d *DHT) keepJoined(ctx context.Context) error {
 	retry := minRejoin
 	for ctx.Err() == nil {
@@ -187,8 +188,8 @@ func (d *DHT) keepBook(ctx context.Context, events event.Subscription) error {
 	}
 }
 
-// pin keeps the addresses of a member in the peerstore for good, and unpins the ones pinned before. It also unpins
-// peers that are no longer members.
+// pin keeps the addresses of a member in the peerstore for good, in place of its earlier ones. It also unpins peers
+// that are no longer members.
 func (d *DHT) pin(id peer.ID, addrs []multiaddr.Multiaddr) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -224,7 +225,8 @@ func (d *DHT) pinBook() {
 	}
 }
 
-// provenAddrs lists the addresses of id: first those that we dialled successfully, then those that it announces.
+// provenAddrs lists the addresses of id: first the addresses that we dialled successfully, then the addresses that it
+// announces.
 func (d *DHT) provenAddrs(id peer.ID) []multiaddr.Multiaddr {
 	var proven []multiaddr.Multiaddr
 	for _, c := range d.host.Network().ConnsToPeer(id) {
@@ -280,7 +282,7 @@ func (d *DHT) explain() string {
 		result := d.tried[p.ID]
 		switch name := d.networkOf(p.ID); {
 		case name != "" && name != d.cfg.Network:
-			result = fmt.Sprintf("connected, but it is of network %q", name)
+			result = fmt.Sprintf("connected, but it belongs to network %q", name)
 		case result == "":
 			result = "no answer yet"
 		}
@@ -294,7 +296,7 @@ func (d *DHT) explain() string {
 // versionPrefix begins the protocol version of this system's hosts; the network's name and a number follow.
 const versionPrefix = "walrus/"
 
-// networkOf returns the name of a connected peer's network, by its own word; empty if it has not said one.
+// networkOf returns the network that a connected peer says it belongs to; empty if it names none.
 func (d *DHT) networkOf(id peer.ID) string {
 	v, err := d.host.Peerstore().Get(id, "ProtocolVersion")
 	text, ok := v.(string)
@@ -306,9 +308,8 @@ func (d *DHT) networkOf(id peer.ID) string {
 	return name
 }
 
-// Elsewhere returns the name of the other network that all bootstrap peers say they are of; empty if they do not
-// agree or a peer of our network is known. Their addresses contain their peer IDs, so the connections prove that it
-// is they who say so.
+// Elsewhere returns the name of another network if all bootstrap peers say that they belong to it; empty if they do not
+// agree or a peer of our network is known. Bootstrap addresses contain peer IDs, so nobody else can answer for them.
 func (d *DHT) Elsewhere() string {
 	if d.TableSize() > 0 || len(d.bootstrap) == 0 {
 		return ""

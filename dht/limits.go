@@ -19,8 +19,8 @@ const (
 	// swarm dials 8 addresses of a peer at once: a few good ones must not wait behind bad ones that do not answer.
 	maxProven  = 4
 	maxDialled = 8
-	// maxClaimed bounds the addresses of one peer that are taken from one answer, and maxClaims the ones from all answers
-	// to one search.
+	// maxClaimed bounds the addresses of one peer that are taken from one answer; maxClaims bounds the addresses taken
+	// from all answers to one search.
 	maxClaimed = 8
 	maxClaims  = 128
 	// maxStored bounds the addresses of a stranger in the peerstore, beyond which no claims are added.
@@ -40,8 +40,8 @@ const (
 	// maxRecords bounds the provider records kept for others, ~500 bytes each. A full store drops the oldest record of
 	// the network that has the most.
 	maxRecords = 100_000
-	// maxRecordsPerPeer bounds the records of one announcer, and maxRecordsPerNet those of all announcers in a /24 of
-	// IPv4 or a /32 of IPv6. More are refused.
+	// maxRecordsPerPeer bounds the records of one announcer; maxRecordsPerNet bounds the records of all announcers in a
+	// /24 of IPv4 or a /32 of IPv6. More are refused.
 	maxRecordsPerPeer = 10_000
 	maxRecordsPerNet  = 20_000
 	// recordValidity is the lifetime of a record that is not announced again: a dead pin is forgotten in a day.

@@ -7,7 +7,8 @@ import (
 	"walrus/shards"
 )
 
-// maxDeletableEnds bounds the list of ends of a blob ID's deletable records: one for each epoch that storage is sold for.
+// maxDeletableEnds bounds the list of ends of a blob ID's deletable records: one for each epoch that storage is sold
+// for.
 const maxDeletableEnds = MaxEpochsAhead + 1
 
 func (a *Account) form(f *form) {

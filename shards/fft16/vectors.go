@@ -96,8 +96,8 @@ func (v Vectors) inverseLayers(slot, at, size, have int) {
 }
 
 // AddDerivative adds to the polynomials with coefficients in slots 0…size−1 their formal derivative. In the Cantor
-// basis, the derivative of basis polynomial x is the sum of the basis polynomials whose index is x with one bit cleared.
-// Only the first want coefficients, a power of two, are valid afterwards.
+// basis, the derivative of basis polynomial x is the sum of the basis polynomials whose index is x with one bit
+// cleared. Only the first want coefficients, a power of two, are valid afterwards.
 func (v Vectors) AddDerivative(size, want int) {
 	for x := 1; x < want; x++ {
 		low := x & -x
