@@ -16,8 +16,8 @@ func (s *Store) EndEpochs() []uint32 {
 	return epochs
 }
 
-// Blobs lists up to limit of the blobs that PutBlob has recorded, in order of ID, from the first ID above after. No blob
-// has the zero ID, so the zero ID starts at the first blob. A list shorter than limit is the last.
+// Blobs lists up to limit of the blobs that PutBlob has recorded, in order of ID, from the first ID above after. No
+// blob has the zero ID, so the zero ID starts at the first blob. A list shorter than limit is the last.
 func (s *Store) Blobs(after shards.BlobID, limit int) ([]shards.BlobID, error) {
 	ids, err := s.catalog.list(keyBlob, after, limit)
 	if err != nil {
