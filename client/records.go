@@ -192,7 +192,7 @@ func (c *Client) Fund(ctx context.Context, object ledger.ObjectID, amount ledger
 	})
 }
 
-// Burn removes a record of ours; the blob stays stored until its end.
+// Burn gives up a record of ours: nobody owns it any more. The blob stays stored until its end.
 func (c *Client) Burn(ctx context.Context, object ledger.ObjectID) (*Changed, error) {
 	return c.change(ctx, "burn", object, func(*known, *ledger.Blob) (ledger.Op, Cost, error) {
 		return ledger.BurnBlob{Object: object}, Cost{}, nil
