@@ -14,7 +14,7 @@ type Committees struct {
 
 var _ certs.Committees = (*Committees)(nil)
 
-// Committees returns the committees of the network. Errors are those of Genesis.Committee.
+// Committees returns the committees of the network. Errors: as from Genesis.Committee.
 func (g *Genesis) Committees() (*Committees, error) {
 	c, err := g.Committee()
 	if err != nil {
@@ -24,7 +24,7 @@ func (g *Genesis) Committees() (*Committees, error) {
 }
 
 // CommitteesOf makes the committees of the network from the members that its ledger lists for an epoch. It verifies
-// their keys, which takes about 0.9 ms per member. Errors are those of certs.NewCommittee.
+// their keys, which takes about 0.9 ms per member. Errors: as from certs.NewCommittee.
 func (g *Genesis) CommitteesOf(epoch uint32, members []Member) (*Committees, error) {
 	list := make([]certs.Member, len(members))
 	for i, m := range members {

@@ -134,7 +134,7 @@ func (x *matrix) joinRows() {
 	}
 }
 
-// joinLevel replaces the nodes of some rows by those of the level above, in place. Neighbouring blocks may share
+// joinLevel replaces the nodes of some rows by the nodes of the level above, in place. Neighbouring blocks may share
 // memory. none is a row of zeros, for missing siblings.
 func joinLevel(level [][]Hash, none []Hash) [][]Hash {
 	same := func(a, b int) bool { return b < len(level) && &level[a][0] == &level[b][0] }

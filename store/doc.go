@@ -20,7 +20,7 @@
 //	DIR/clean                  made by Close; if it is missing, Open removes segments that a crash left
 //	DIR/meta/                  a database: blob records, certificates, state
 //	DIR/slivers/<epoch>/       a database, or bucket, for each end epoch: slivers and metadata
-//	DIR/…/<name>.corrupt-<n>   a damaged database that was moved aside; DropEpoch removes those of its epoch
+//	DIR/…/<name>.corrupt-<n>   a damaged database that was moved aside; DropEpoch removes the copies of its epoch
 //	DIR/slivers/…/*.corrupt    a damaged index table that was left out of its bucket
 //	DIR/slivers/<epoch>.dropped      a bucket that is being removed
 //
