@@ -45,9 +45,9 @@
 // # What it costs
 //
 // An open database takes 0.3 MiB of memory, ten goroutines, next to no processor time, and a file descriptor for each
-// 512 MiB of slivers. While it is written to it takes some 12 MiB more. A writer and a reader each hold one segment in
-// memory, however large the sliver.
-// Slivers are read and written through memory maps, so the resident size that the system shows includes page cache.
+// 512 MiB of slivers. A database being written to takes some 12 MiB more. A writer and a reader each hold one segment
+// in memory, however large the sliver. Slivers are read and written through memory maps, so the resident size that the
+// system shows includes page cache.
 //
 // # What it cannot survive
 //

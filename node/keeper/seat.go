@@ -68,8 +68,8 @@ func (s *seats) now() (seat, error) {
 	return s.at(epoch)
 }
 
-// recent lists the shards of which slivers may lie here: ours in the current epoch and in the one before, whose slivers
-// outlast its end.
+// recent lists the shards whose slivers may be on this disk: ours in the current epoch, and ours in the epoch before,
+// whose slivers stay beyond its end.
 func (s *seats) recent() ([]int, error) {
 	at, err := s.now()
 	if err != nil {
@@ -84,7 +84,8 @@ func (s *seats) recent() ([]int, error) {
 	return slices.Compact(all), nil
 }
 
-// guard keeps connections to the members of an epoch that began, and no longer to those who have left.
+// guard protects the connections to the members of an epoch that began, and no longer the connections to members that
+// left.
 func (s *seats) guard(p Peers, epoch uint32) error {
 	const tag = "committee"
 	com, err := s.committees.At(epoch)
