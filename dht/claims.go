@@ -104,8 +104,8 @@ func (d *DHT) newClaims() *claims {
 	}
 }
 
-// search asks the network for the addresses of id and collects the answers. It asks again if nobody knew any: in a small
-// table one stream that breaks is enough for that.
+// search asks the network for the addresses of id and collects the answers. It asks again if nobody knew any: in a
+// small table one stream that breaks is enough for that.
 func (d *DHT) search(ctx context.Context, id peer.ID, c *claims) error {
 	defer d.want(id)()
 	err := d.ask(ctx, id, c)
