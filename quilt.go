@@ -15,7 +15,7 @@ import (
 
 // StoreFS stores all regular files of fsys as one quilt: paid as one blob, each file readable alone. Identifiers are
 // the files' paths. Files must not change meanwhile and are read several times. Files that are no io.ReaderAt are
-// held in memory. It returns as Store does. Errors: those of Store, and of quilt.New.
+// held in memory. It returns as Store does. Errors: as from Store and quilt.New.
 func (c *Client) StoreFS(ctx context.Context, fsys fs.FS, opt StoreOptions) (*client.QuiltResult, error) {
 	var files []quilt.File
 	err := fs.WalkDir(fsys, ".", func(path string, d fs.DirEntry, err error) error {
@@ -69,7 +69,7 @@ func (f *fsContent) ReadAt(p []byte, off int64) (n int, err error) {
 
 // OpenFS opens a quilt as a file system; slashes in identifiers make folders. It fetches only the index; opening a file
 // fetches the file's columns. Identifiers that are no valid fs.FS path, such as "/a" or "../b", are left out: use
-// Blobs().OpenQuilt to read them. The result works until ctx ends. Errors: those of Read, and quilt.ErrFormat for a
+// Blobs().OpenQuilt to read them. The result works until ctx ends. Errors: as from Read, and quilt.ErrFormat for a
 // blob that is no quilt.
 func (c *Client) OpenFS(ctx context.Context, id BlobID) (fs.FS, error) {
 	q, err := c.blobs.OpenQuilt(ctx, id)

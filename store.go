@@ -39,7 +39,7 @@ type sized interface {
 // the shards have it on disk, and the ledger has the proof. The content is read twice. Unless src can be read at any
 // offset, as a *bytes.Reader can, it is copied first, to a temporary file if it is large. Storing bytes that are
 // already stored for long enough costs nothing. Storing again after a failure continues where it stopped. Errors:
-// ErrNoWallet, ErrNoFunds, ErrCost, ErrStalled, *client.NotEnoughError; those of src.
+// ErrNoWallet, ErrNoFunds, ErrCost, ErrStalled, *client.NotEnoughError; the errors of src.
 //
 // The end of ctx does not interrupt a Read of src: one that waits for a person or a network must end by itself.
 func (c *Client) Store(ctx context.Context, src io.Reader, opt StoreOptions) (*client.StoreResult, error) {

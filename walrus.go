@@ -146,14 +146,14 @@ func (c *Client) Blobs() *client.Client { return c.blobs }
 func (c *Client) Close() error { return c.node.Close() }
 
 // Read writes the blob to w. Every byte is verified before it is written, so the bytes written before an error are a
-// correct prefix of the blob. Errors: ErrNotFound, *client.NotEnoughError, and those of w.
+// correct prefix of the blob. Errors: ErrNotFound, *client.NotEnoughError, and the errors of w.
 func (c *Client) Read(ctx context.Context, id BlobID, w io.Writer) error {
 	_, err := c.blobs.Read(ctx, id, w, client.ReadOptions{})
 	return err
 }
 
 // NewReader finds the blob and returns its content as a file: Read, Seek and ReadAt fetch only the bytes they return.
-// The reader works until ctx ends and holds nothing to close. Errors: those of Read.
+// The reader works until ctx ends and holds nothing to close. Errors: as from Read.
 func (c *Client) NewReader(ctx context.Context, id BlobID) (*io.SectionReader, error) {
 	b, err := c.blobs.Open(ctx, id)
 	if err != nil {
@@ -163,7 +163,7 @@ func (c *Client) NewReader(ctx context.Context, id BlobID) (*io.SectionReader, e
 }
 
 // Extend keeps the blob for more epochs, by extending the account's record of it. Errors: ErrNotFound if the account
-// has no record, *client.ManyRecordsError if it has several; those of a payment.
+// has no record, *client.ManyRecordsError if it has several; the errors of a payment.
 func (c *Client) Extend(ctx context.Context, id BlobID, epochs uint32) (*client.Changed, error) {
 	object, err := c.blobs.OwnRecord(ctx, id)
 	if err != nil {
@@ -172,7 +172,7 @@ func (c *Client) Extend(ctx context.Context, id BlobID, epochs uint32) (*client.
 	return c.blobs.Extend(ctx, object, epochs, client.ExtendOptions{})
 }
 
-// Delete deletes the account's record of the blob, which must be deletable. Errors: those of Extend.
+// Delete deletes the account's record of the blob, which must be deletable. Errors: as from Extend.
 func (c *Client) Delete(ctx context.Context, id BlobID) (*client.Changed, error) {
 	object, err := c.blobs.OwnRecord(ctx, id)
 	if err != nil {
@@ -181,7 +181,7 @@ func (c *Client) Delete(ctx context.Context, id BlobID) (*client.Changed, error)
 	return c.blobs.Delete(ctx, object)
 }
 
-// Attributes returns the attributes of the account's record of the blob. Errors: those of Extend.
+// Attributes returns the attributes of the account's record of the blob. Errors: as from Extend.
 func (c *Client) Attributes(ctx context.Context, id BlobID) (map[string]string, error) {
 	object, err := c.blobs.OwnRecord(ctx, id)
 	if err != nil {

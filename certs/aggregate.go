@@ -44,7 +44,7 @@ func (c *Committee) Aggregate(blob shards.BlobID, p Persistence, confs []Confirm
 		return nil, bad, fmt.Errorf("aggregate confirmations of blob %s: %w", blob, c.errWeight(w))
 	}
 	key, sig := c.sum(good)
-	if len(wrong) > 0 { // sums that verified add up to one that does, unless it is infinity
+	if len(wrong) > 0 { // the sum of sums that verify does too, unless it is infinity
 		if err := verify(key, hash, sig); err != nil {
 			return nil, bad, fmt.Errorf("aggregate confirmations of blob %s: %w", blob, err)
 		}

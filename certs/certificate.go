@@ -51,7 +51,7 @@ func (c *Committee) Verify(cert *Certificate) error {
 	return nil
 }
 
-// Weight returns the number of the signers' shards in c; signers unknown to c count nothing.
+// Weight returns the number of the signers' shards in c. Signers unknown to c are not counted.
 func (cert *Certificate) Weight(c *Committee) int {
 	w := 0
 	for _, i := range cert.Signers {

@@ -157,7 +157,7 @@ type Committees interface {
 	At(epoch uint32) (*Committee, error)
 }
 
-// ForEpoch returns the same committee for another epoch. It shares all data with c and takes no time. Only an
+// ForEpoch returns the same committee for another epoch. It shares all data with c, so it is cheap. Only an
 // implementation of Committees may use it: everybody else asks for a committee by epoch.
 func (c *Committee) ForEpoch(epoch uint32) *Committee {
 	other := *c

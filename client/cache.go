@@ -219,8 +219,8 @@ func (c *rowCache) put(id shards.BlobID, index int, r row, size int64) {
 	c.add(cacheKey(id, index), file)
 }
 
-// write writes a row to a temporary file and renames it when it is complete. The file is not synced: one left
-// half-written by a crash of the machine has wrong checksums.
+// write writes a row to a temporary file and renames it when it is complete. The file is not synced: if
+// the machine crashes, checksums reveal a half-written file.
 func (c *rowCache) write(id shards.BlobID, index int, r row, size int64) (*rowFile, error) {
 	f, err := CreateTemp(c.dir, cacheTemp)
 	if err != nil {

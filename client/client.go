@@ -90,8 +90,8 @@ type Config struct {
 	DialTimeout time.Duration
 	// Hedge: a row that holds up a read is decoded from other rows after this time at the earliest. Default 2 s.
 	Hedge time.Duration
-	// Commit: after this long without a receipt, and again each time, the client looks whether the ledger is stalled.
-	// If it does, the client gives up. Default 30 s: a working ledger needs less than one second.
+	// Commit: each time this long has passed without a receipt, the client checks whether the ledger is stalled, and
+	// if so gives up. Default 30 s: a working ledger needs less than one second.
 	Commit time.Duration
 	// Cache keeps rows that were read on disk, for later reads. Default: no cache.
 	Cache CacheConfig
@@ -149,7 +149,7 @@ func (c *Client) Close() { c.cache.close() }
 // CacheStats returns the cache's counters; all zero without a cache.
 func (c *Client) CacheStats() CacheStats { return c.cache.stats() }
 
-// Committee returns the committee of the current epoch; of the newest known, if the ledger cannot be asked.
+// Committee returns the committee of the current epoch. If the ledger cannot be asked, it is the newest known one.
 func (c *Client) Committee(ctx context.Context) (*certs.Committee, error) {
 	epoch, all, err := c.chain.Committees(ctx)
 	if err != nil {

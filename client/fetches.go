@@ -52,13 +52,13 @@ func (r *rowFetches) start(ctx context.Context, i int, spill bool) {
 	})
 }
 
-// finish counts a fetch as ended, and reports whether its row is still wanted from it.
+// finish counts a fetch as ended, and reports whether the reader still waits for its row.
 func (r *rowFetches) finish(f *fetch) (wanted bool) {
 	r.flying--
 	return r.rows[f.index] == f
 }
 
-// abandon lets row i no longer come from its fetch.
+// abandon stops waiting for the fetch of row i, which goes on until its context ends.
 func (r *rowFetches) abandon(i int) { r.rows[i] = nil }
 
 // motion tells how far the fetch of row i has come.

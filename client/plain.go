@@ -23,7 +23,7 @@ type Plain struct {
 }
 
 // Decrypted finds the key and the content size of an encrypted blob. To read the whole content, use CopyDecrypted: it
-// fetches less. Errors: as CopyDecrypted.
+// fetches less. Errors: as from CopyDecrypted.
 func (b *Blob) Decrypted(ctx context.Context, identities []age.Identity) (*Plain, error) {
 	p, fetched, err := b.decrypted(ctx, identities)
 	if err := b.decryptErr(fetched, err); err != nil {
@@ -82,7 +82,8 @@ func (p *Plain) ID() shards.BlobID { return p.b.id }
 // Size returns the size of the content in bytes.
 func (p *Plain) Size() uint64 { return uint64(p.size) }
 
-// CopyRange decrypts n bytes of the content, from byte off on, to w. Errors: ErrRange, ErrDamaged, and as Read.
+// CopyRange decrypts n bytes of the content, from byte off on, to w. Errors: ErrRange, ErrDamaged, and the errors of
+// Read.
 func (p *Plain) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt ReadOptions) (*ReadResult, error) {
 	if err := checkRange(p.b.id, off, n, p.Size()); err != nil || n == 0 {
 		return &ReadResult{Size: p.Size()}, err

@@ -82,7 +82,7 @@ func (r *reader) run(ctx context.Context) error {
 	return fmt.Errorf("read %s: %w", r.blob.id, err)
 }
 
-// read is run without the cleaning up.
+// read does the work of run, which cleans up after it.
 func (r *reader) read(ctx context.Context) error {
 	tick := time.NewTicker(readTick)
 	defer tick.Stop()

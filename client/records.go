@@ -137,7 +137,7 @@ func (c *Client) Extend(ctx context.Context, object ledger.ObjectID, epochs uint
 		}
 		end := uint64(b.End) + uint64(epochs)
 		if epochs == 0 || end > uint64(k.epoch)+uint64(k.params.MaxEpochsAhead) {
-			return nil, cost, requestError("it ends with epoch %d, this is %d, storage is sold for %d epochs ahead: it can be extended by %d at most",
+			return nil, cost, requestError("it ends with epoch %d, the current epoch is %d, storage is sold for %d epochs ahead: extend it by %d at most",
 				b.End-1, k.epoch, k.params.MaxEpochsAhead, k.epoch+k.params.MaxEpochsAhead-b.End)
 		}
 		price, err := k.params.StorageCost(b.Bytes, epochs)
@@ -192,7 +192,7 @@ func (c *Client) Fund(ctx context.Context, object ledger.ObjectID, amount ledger
 	})
 }
 
-// Burn removes a record of ours; the blob stays stored until its end.
+// Burn gives up a record of ours: nobody owns it any more. The blob stays stored until its end.
 func (c *Client) Burn(ctx context.Context, object ledger.ObjectID) (*Changed, error) {
 	return c.change(ctx, "burn", object, func(*known, *ledger.Blob) (ledger.Op, Cost, error) {
 		return ledger.BurnBlob{Object: object}, Cost{}, nil

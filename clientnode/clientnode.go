@@ -34,7 +34,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Node is a running client: a client.Client over a host and a DHT, its own or those of a storage node in its process.
+// Node is a running client: a client.Client over a host and a DHT. Both are its own, or belong to a storage node in the
+// same process.
 type Node struct {
 	host    *p2p.Host
 	dht     *dht.DHT

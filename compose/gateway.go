@@ -17,7 +17,7 @@ type Gateway struct {
 	Site   gateway.SiteConfig
 }
 
-// DefaultGateway returns a Gateway of which only the site is set: for this machine, with the original's limits.
+// DefaultGateway returns a Gateway with only Site set: a site for this machine, with the original's limits.
 func DefaultGateway() *Gateway { return &Gateway{Site: gateway.DefaultSite()} }
 
 // OperatorToken returns the token by which every record of the gateway's wallet can be managed.

@@ -67,8 +67,8 @@ func (l Log) level() (slog.Level, error) {
 	return 0, fmt.Errorf("log level %q: use debug, info, warn or error", l.Level)
 }
 
-// Serving returns l for a process that serves others: its default level is info, because nobody sees other output of
-// it.
+// Serving returns l for a process that serves others: its default level is info, because the log is all that
+// people see of it.
 func (l Log) Serving() Log {
 	if l.Level == "" {
 		l.Level = "info"

@@ -6,13 +6,14 @@ import (
 	"walrus/p2p"
 )
 
-// Connections is the section of node.yaml about connections of strangers: of all peers that the ledger does not name.
+// Connections is the section of node.yaml about connections of strangers. A stranger is a peer that the ledger does not
+// name.
 type Connections struct {
 	// Strangers bounds the connections that strangers make, 20 to 20000. Default 600.
 	Strangers int `yaml:"strangers"`
-	// PerAddress bounds those from one IPv4 address or IPv6 /56. Default 32.
+	// PerAddress bounds their connections from one IPv4 address or IPv6 /56. Default 32.
 	PerAddress int `yaml:"perAddress"`
-	// PerNetwork bounds those from one IPv4 /24 or IPv6 /48; an IPv6 /32 may have twice as many. Default 64.
+	// PerNetwork bounds their connections from one IPv4 /24 or IPv6 /48; an IPv6 /32 may have twice as many. Default 64.
 	PerNetwork int `yaml:"perNetwork"`
 	// LimitPrivate applies the limits per address and network to private and loopback addresses, too. Default false.
 	LimitPrivate bool `yaml:"limitPrivate"`
@@ -38,7 +39,7 @@ func (c Connections) validate() error {
 	return nil
 }
 
-// Limits returns the limits of the node's host. A node that trims connections leaves two thirds of the strangers'.
+// Limits returns the limits of the node's host. Trimming stops when two thirds of the strangers' connections are left.
 func (c Connections) Limits() p2p.Limits {
 	l := p2p.DefaultLimits()
 	l.Conns.Strangers, l.Conns.StrangersOut = c.Strangers, c.Strangers/2

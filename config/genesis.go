@@ -9,7 +9,7 @@ import (
 	"walrus/ledger"
 )
 
-// InspectGenesis reads the genesis at path and lists all its problems. err says that it cannot be read.
+// InspectGenesis reads the genesis at path and lists all its problems. If it cannot be read, err says why.
 func InspectGenesis(path string) (g *ledger.Genesis, problems []error, err error) {
 	raw, err := readFile(path, ledger.MaxGenesisSize)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // Announce tells the network that this peer holds the content that key names, such as a pinned blob. Others find the
-// record for a day; announce again every AnnounceEvery. It needs a joined table.
+// record for a day; announce again every AnnounceEvery. The DHT must have joined.
 func (d *DHT) Announce(ctx context.Context, key [32]byte) error {
 	c, err := recordKey(key)
 	if err != nil {
@@ -31,8 +31,8 @@ func (d *DHT) Announce(ctx context.Context, key [32]byte) error {
 	return nil
 }
 
-// Holders returns up to limit peers, other than ourselves, that announced key, in no order; none is no error. If ctx
-// ends, the peers found so far are returned with its error.
+// Holders returns up to limit peers, other than ourselves, that announced key, in no particular order. An empty result
+// is no error. If ctx ends, the peers found so far are returned with its error.
 func (d *DHT) Holders(ctx context.Context, key [32]byte, limit int) ([]peer.AddrInfo, error) {
 	if limit < 1 || limit > maxHolders {
 		return nil, fmt.Errorf("find holders: limit %d: want 1 to %d", limit, maxHolders)
@@ -60,8 +60,8 @@ func (d *DHT) Holders(ctx context.Context, key [32]byte, limit int) ([]peer.Addr
 	return out, nil
 }
 
-// Peers returns up to limit storage nodes that announced themselves, other than ourselves, in no order. It serves to
-// meet nodes without a list; only the committee tells which are legitimate. Results are as of Holders.
+// Peers returns up to limit storage nodes that announced themselves, other than ourselves, in no particular
+// order. It finds nodes without a list of them; only the committee tells which are legitimate. Errors: as from Holders.
 func (d *DHT) Peers(ctx context.Context, limit int) ([]peer.AddrInfo, error) {
 	found, err := d.Holders(ctx, d.rendezvous(), limit)
 	if err != nil {

@@ -35,7 +35,7 @@ type book struct {
 type bookEntry struct {
 	addrs   []multiaddr.Multiaddr // at least one
 	seen    time.Time
-	network netip.Prefix // of the first address: of the one that we dialled, if any
+	network netip.Prefix // network of the first address: the address that we dialled, if any
 }
 
 func newBookEntry(addrs []multiaddr.Multiaddr, seen time.Time) bookEntry {
@@ -159,7 +159,7 @@ func (b *book) remember(id peer.ID, addrs []multiaddr.Multiaddr, now time.Time) 
 	if _, known := b.peers[id]; !known && len(b.peers) >= maxBookPeers {
 		drop := b.victim()
 		if drop == "" && !b.member(id) {
-			return // members only, and this is none
+			return // the book is full of members, and id is not a member
 		}
 		if drop == "" {
 			drop = b.oldest(func(peer.ID, bookEntry) bool { return true })
@@ -170,8 +170,8 @@ func (b *book) remember(id peer.ID, addrs []multiaddr.Multiaddr, now time.Time) 
 	b.changed = true
 }
 
-// victim returns the stranger not seen for longest, among those in the network that most strangers are in; "" if there
-// are only members. Hold mu.
+// victim returns a stranger of the network with the most strangers: the one not seen for longest. It returns "" if
+// there are only members. The caller holds mu.
 func (b *book) victim() peer.ID {
 	strangers := make(map[netip.Prefix]int)
 	for id, e := range b.peers {
@@ -185,13 +185,13 @@ func (b *book) victim() peer.ID {
 			most = network
 		}
 	}
-	if strangers[most] == 1 { // nobody has more than another
+	if strangers[most] == 1 { // no network has more than another
 		return b.oldest(func(id peer.ID, _ bookEntry) bool { return !b.member(id) })
 	}
 	return b.oldest(func(id peer.ID, e bookEntry) bool { return !b.member(id) && e.network == most })
 }
 
-// oldest returns the peer not seen for longest among some. Hold mu.
+// oldest returns, of the peers that among accepts, the one not seen for longest. The caller holds mu.
 func (b *book) oldest(among func(peer.ID, bookEntry) bool) (oldest peer.ID) {
 	for id, e := range b.peers {
 		if among(id, e) && (oldest == "" || e.seen.Before(b.peers[oldest].seen)) {

@@ -94,7 +94,7 @@ func (b *bootstrap) explain() string {
 		result := b.outcomes[p.ID]
 		switch name := b.networkOf(p.ID); {
 		case name != "" && name != b.network:
-			result = fmt.Sprintf("connected, but it is of network %q", name)
+			result = fmt.Sprintf("connected, but it belongs to network %q", name)
 		case result == "":
 			result = "no answer yet"
 		}

@@ -18,27 +18,27 @@ import (
 	"walrus/internal/ipgroup"
 )
 
-// claims collects what other peers say about the addresses of one peer. Those that a trusted peer named come first,
-// then those that peers in the most networks agree on.
+// claims collects what other peers say about the addresses of one peer. Addresses named by a trusted peer rank first.
+// The others rank by the number of networks whose peers named them.
 type claims struct {
 	trusts  func(peer.ID) bool             // constant
-	network func(peer.ID) netip.Prefix     // of a peer that answers; constant
-	allowed func(multiaddr.Multiaddr) bool // for the answers of strangers; constant
-	news    chan struct{}                  // has room for one: something was added
+	network func(peer.ID) netip.Prefix     // network of a peer that answers; constant
+	allowed func(multiaddr.Multiaddr) bool // whether a stranger may name the address; constant
+	news    chan struct{}                  // capacity 1: an address was added
 
 	mu    sync.Mutex
-	list  []*claim        // in the order they came; guarded by mu
+	list  []*claim        // in order of arrival; guarded by mu
 	heard map[string]bool // peers whose answer was taken; guarded by mu
 }
 
-// claim is one address, and who named it.
+// claim is one address with its sources.
 type claim struct {
 	addr     multiaddr.Multiaddr
-	trusted  bool
-	networks map[string]bool // one for each network, or for each peer where networks mean nothing
+	trusted  bool            // a trusted peer named it
+	networks map[string]bool // networks that named it; a peer of no known network counts as one by itself
 }
 
-// add takes a peer's answer: its first one, and of it the first maxClaimed addresses.
+// add takes a peer's first answer, and of that the first maxClaimed addresses. It ignores the peer's later answers.
 func (c *claims) add(from peer.ID, addrs []multiaddr.Multiaddr) {
 	trusted, source := c.trusts(from), string(from)
 	if net := c.network(from); net.IsValid() {
@@ -73,7 +73,7 @@ func (c *claims) add(from peer.ID, addrs []multiaddr.Multiaddr) {
 	}
 }
 
-// best returns the addresses that are worth the most, at most n and without the ones tried.
+// best returns the addresses that rank highest, at most n, without the ones tried.
 func (c *claims) best(n int, tried []multiaddr.Multiaddr) []multiaddr.Multiaddr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -195,7 +195,7 @@ func (w *wanted) has(id peer.ID) bool {
 	return w.searches[id] > 0
 }
 
-// memberTags are the reasons for which package p2p protects the committee and the other nodes that the ledger knows.
+// memberTags are the tags under which package p2p protects the committee and the other nodes that the ledger knows.
 var memberTags = []string{"committee", "registered"}
 
 // member reports whether id is a node that the ledger knows.
@@ -203,7 +203,7 @@ func (d *DHT) member(id peer.ID) bool {
 	return slices.ContainsFunc(memberTags, func(tag string) bool { return d.host.ConnManager().IsProtected(id, tag) })
 }
 
-// trusts reports whether what id says about others comes before what strangers say.
+// trusts reports whether claims of id rank before claims of strangers.
 func (d *DHT) trusts(id peer.ID) bool {
 	return d.member(id) || d.bootstrap.addrs(id) != nil
 }
@@ -219,9 +219,9 @@ func (d *DHT) networkAddr(id peer.ID) netip.Prefix {
 	return netip.Prefix{}
 }
 
-// scope returns the least reach of the addresses that are taken from strangers. A node with public addresses takes
-// public ones only, or strangers could make it dial machines and services behind its firewall. Bootstrap addresses that
-// are all private show that the network is.
+// scope returns the least reach that an address named by a stranger must have. A node with a public address takes only
+// public ones: otherwise strangers could make it dial machines and services behind its firewall. If all bootstrap
+// addresses are private, so is the network, and private addresses are taken.
 func (d *DHT) scope() ipgroup.Reach {
 	scope := ipgroup.Internet
 	widest := func(addrs []multiaddr.Multiaddr) {
@@ -246,8 +246,8 @@ func (d *DHT) scope() ipgroup.Reach {
 	return scope
 }
 
-// allowed reports whether a stranger may name address a. Names are not taken where private addresses are not: they may
-// resolve to one.
+// allowed reports whether a stranger may name address a. Where private addresses are refused, DNS names are too: a name
+// may resolve to a private address.
 func allowed(a multiaddr.Multiaddr, scope ipgroup.Reach) bool {
 	if !ipgroup.IP(a).IsValid() && scope == ipgroup.Internet {
 		return false
@@ -255,7 +255,7 @@ func allowed(a multiaddr.Multiaddr, scope ipgroup.Reach) bool {
 	return ipgroup.ReachOf(a) >= scope
 }
 
-// filter drops the addresses that strangers may not name. The table passes our own through it as well.
+// filter drops the addresses that strangers may not name. It keeps our own, because the table filters these too.
 func (d *DHT) filter(addrs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
 	scope, own := d.scope(), d.host.Addrs()
 	return slices.DeleteFunc(slices.Clone(addrs), func(a multiaddr.Multiaddr) bool {
@@ -263,20 +263,20 @@ func (d *DHT) filter(addrs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
 	})
 }
 
-// tableHost is the host as Kademlia sees it. Kademlia stores claims of strangers as if they were addresses, and exempts
-// strangers from the trimming of connections because their IDs are rare.
+// tableHost is the host as Kademlia sees it. With the real host, Kademlia would store claims of strangers like proven
+// addresses, and would exempt strangers with rare IDs from the trimming of connections.
 type tableHost struct {
 	host.Host
 	store claimStore
 }
 
-// Peerstore returns a store that takes few claims.
+// Peerstore returns a claimStore.
 func (h tableHost) Peerstore() peerstore.Peerstore { return h.store }
 
-// ConnManager returns a manager that does not protect.
+// ConnManager returns a manager that tags peers instead of protecting them.
 func (h tableHost) ConnManager() connmgr.ConnManager { return tagger{h.Host.ConnManager()} }
 
-// tagger turns protection into a tag: such peers are trimmed later than others, but are trimmed.
+// tagger turns protection into a tag: tagged peers are trimmed too, but later than others.
 type tagger struct{ connmgr.ConnManager }
 
 // protectScore is the weight of that tag. Kademlia's own tag weighs 5.
@@ -291,7 +291,7 @@ func (t tagger) Unprotect(id peer.ID, tag string) bool {
 	return false
 }
 
-// claimStore is the peerstore as Kademlia sees it.
+// claimStore is the peerstore as Kademlia sees it. It takes few claims, and prefers proven addresses.
 type claimStore struct {
 	peerstore.Peerstore
 	dht *DHT
@@ -315,7 +315,7 @@ func (s claimStore) AddAddrs(id peer.ID, addrs []multiaddr.Multiaddr, ttl time.D
 	}
 }
 
-// Addrs returns the addresses of a peer that we tell others: the proven ones, if there are any.
+// Addrs returns the addresses that we tell others. For a member without a connection they are its proven ones, if any.
 func (s claimStore) Addrs(id peer.ID) []multiaddr.Multiaddr {
 	if proven := s.dht.book.addrs(id); s.dht.member(id) && len(proven) > 0 && !s.dht.connected(id) {
 		return proven

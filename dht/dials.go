@@ -63,7 +63,7 @@ func (d *dials) enter(ctx context.Context, id peer.ID, try func(context.Context,
 		a.waiters++
 		return a, nil
 	}
-	// The attempt may outlive its first caller, because others join it, but not its last.
+	// The attempt may outlive its first caller, because others may join. It ends when its last caller leaves.
 	shared, stop := context.WithTimeout(context.WithoutCancel(ctx), reachTimeout)
 	a := &attempt{stop: stop, waiters: 1, done: make(chan struct{})}
 	if d.running == nil {
@@ -105,7 +105,7 @@ func (d *dials) finish(id peer.ID, a *attempt) {
 	close(a.done)
 }
 
-// remember records a failure. Hold mu.
+// remember records a failure. The caller holds mu.
 func (d *dials) remember(id peer.ID, err error) {
 	now := time.Now()
 	if len(d.failed) >= maxFailures {

@@ -16,9 +16,9 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-// FindPeer returns addresses of id. The proven ones come first: of an open connection, of the address book, of the
-// configuration, or signed by the peer. After them come those that others in the network claim. Any may be stale;
-// Connect finds out. ErrNotFound if there are none.
+// FindPeer returns addresses of id, proven ones first: from an open connection, the address book, the configuration, or
+// a record signed by the peer. Claims of other peers follow. Any of them may be stale: only Connect can tell. If there
+// are none, the error is ErrNotFound.
 func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	if err := id.Validate(); err != nil {
 		return peer.AddrInfo{}, fmt.Errorf("find peer: %w", err)
@@ -63,8 +63,8 @@ func (d *DHT) awaitIdentify(ctx context.Context, id peer.ID) {
 }
 
 // Connect returns once there is a connection to id. Concurrent callers for one peer share one attempt. For
-// negativeTTL after a failure, callers get the same error again, so that a dead peer costs little. ErrNotFound if no
-// peer asked knows an address.
+// negativeTTL after a failure, callers get the same error again, so that a dead peer costs little. If no peer asked
+// knows an address, the error is ErrNotFound.
 func (d *DHT) Connect(ctx context.Context, id peer.ID) error {
 	if err := id.Validate(); err != nil {
 		return fmt.Errorf("connect: %w", err)
@@ -79,8 +79,8 @@ func (d *DHT) Connect(ctx context.Context, id peer.ID) error {
 	return nil
 }
 
-// reach dials the known addresses and, if that takes longer than headStart, asks the network for newer ones and dials
-// those too. The first connection wins.
+// reach dials the known addresses. If that takes longer than headStart, it also asks the network for newer ones and
+// dials them. The first connection wins.
 func (d *DHT) reach(ctx context.Context, id peer.ID) error {
 	ctx, stop := context.WithCancel(ctx)
 	var racers sync.WaitGroup
@@ -168,9 +168,9 @@ func (d *DHT) lookUpAndDial(ctx context.Context, id peer.ID) error {
 	}
 }
 
-// dial connects to p. It first clears the swarm's memory of failed dials, whose pauses grow to five minutes. Our
-// callers pace themselves, and a peer that is back on its old address must not have to wait. Other addresses of p are
-// forgotten, since the swarm would dial them too.
+// dial connects to p. It first clears the swarm's memory of failed dials, which delays the next dial by up to five
+// minutes: our callers pace themselves, and a peer that is back on its old address must not have to wait. It also
+// removes other addresses of p from the peerstore, because the swarm would dial them too.
 func (d *DHT) dial(ctx context.Context, p peer.AddrInfo) error {
 	if s, ok := d.host.Network().(*swarm.Swarm); ok {
 		s.Backoff().Clear(p.ID)
@@ -202,7 +202,7 @@ func (e dialError) Error() string {
 // Unwrap returns the swarm's error.
 func (e dialError) Unwrap() error { return e.error }
 
-// known lists addresses of id without asking the network: proven ones, or else those that others have claimed lately.
+// known lists addresses of id without asking the network: proven ones, or recent claims of others if there are none.
 func (d *DHT) known(id peer.ID) peer.AddrInfo {
 	configured := d.bootstrap.addrs(id)
 	proven := mergeAddrs(d.book.addrs(id), configured)

@@ -169,7 +169,7 @@ func TestOldClaimsAreNotDialled(t *testing.T) {
 	}
 }
 
-// The proven addresses of a member outlive its connection for good, and those of a stranger do not.
+// A member's proven addresses are kept for good after its connection ends; a stranger's are not.
 func TestMembersArePinned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := swarmtest.NewNetwork(7)

@@ -72,8 +72,9 @@ func (d *DHT) awaitTable(ctx context.Context) bool {
 	return true
 }
 
-// keepJoined dials until there is a table, and afterwards every keepUp: a restarted bootstrap peer knows nobody, and
-// two halves of a network that was cut find each other again through it.
+// keepJoined dials until there is a table, and then bootstrap peers every keepUp. A restarted bootstrap peer knows
+// nobody until somebody dials it, and the halves of a network that was cut find each other again through bootstrap
+// peers.
 func (d *DHT) keepJoined(ctx context.Context) error {
 	retry := minRejoin
 	for ctx.Err() == nil {

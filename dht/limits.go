@@ -20,8 +20,8 @@ const (
 	// answer.
 	maxProven  = 4
 	maxDialled = 4
-	// maxClaimed bounds the addresses of one peer that are taken from one answer, and maxClaims the ones from all answers
-	// to one search.
+	// maxClaimed bounds the addresses of one peer that are taken from one answer; maxClaims bounds the addresses taken
+	// from all answers to one search.
 	maxClaimed = 8
 	maxClaims  = 128
 	// maxStored bounds the addresses of a stranger in the peerstore, beyond which no claims are added.
@@ -44,8 +44,8 @@ const (
 	// maxRecords bounds the provider records kept for others, ~500 bytes each. A full store drops the oldest record of
 	// the network that has the most.
 	maxRecords = 100_000
-	// maxRecordsPerPeer bounds the records of one announcer, and maxRecordsPerNet those of all announcers in a /24 of
-	// IPv4 or a /32 of IPv6. More are refused.
+	// maxRecordsPerPeer bounds the records of one announcer; maxRecordsPerNet bounds the records of all announcers in a
+	// /24 of IPv4 or a /32 of IPv6. More are refused.
 	maxRecordsPerPeer = 10_000
 	maxRecordsPerNet  = 20_000
 	// recordValidity is the lifetime of a record that is not announced again: a dead pin is forgotten in a day.

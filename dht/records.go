@@ -23,12 +23,12 @@ var errRecordsFull = errors.New("too many provider records")
 // grows without limit and is scanned as a whole for every read. Names are <key>/<announcing peer>, as the library
 // writes them; grouped by key, a read costs only as much as it returns.
 //
-// When it is full, the oldest record goes of the announcer that has most, in the network that has most. Members lose
-// none.
+// When the store is full, a new record replaces a stranger's: the oldest record of the announcer with the most records,
+// in the network with the most records. Records of members are never replaced.
 type recordStore struct {
 	max, maxPerPeer, maxPerNet int // constant
-	// origin tells members from strangers, and names a stranger's network; announcers without one are a network each.
-	// Constant; nil: all are strangers without a network.
+	// origin tells members from strangers, and names a stranger's network. A stranger without one counts as a network
+	// by itself. Constant; nil: all are strangers without a network.
 	origin func(announcer string) (member bool, network netip.Prefix)
 
 	mu     sync.RWMutex
@@ -52,7 +52,7 @@ type announcer struct {
 	ranked
 	id      string
 	net     *recordNet
-	records list.List // *record, the one renewed longest ago first
+	records list.List // *record, the least recently renewed first
 }
 
 // recordNet holds the announcers of one network. Only strangers' networks are in ranking.
@@ -257,7 +257,7 @@ func (r *recordStore) Query(_ context.Context, q query.Query) (query.Results, er
 	return query.NaiveQueryApply(q, query.ResultsWithEntries(q, entries)), nil
 }
 
-// Batch returns a batch that is not atomic, as do the library's own stores in memory.
+// Batch returns a batch that is not atomic, like the batches of the library's own stores in memory.
 func (r *recordStore) Batch(context.Context) (datastore.Batch, error) {
 	return datastore.NewBasicBatch(r), nil
 }
@@ -268,7 +268,7 @@ func (r *recordStore) Sync(context.Context, datastore.Key) error { return nil }
 // Close does nothing.
 func (r *recordStore) Close() error { return nil }
 
-// announcer classifies the announcer of a record, which is connected while it announces. Its name is as in a record.
+// announcer classifies the announcer of a record, which is connected while it announces. name is its ID in the record.
 func (d *DHT) announcer(name string) (member bool, network netip.Prefix) {
 	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(name)
 	if err != nil {
@@ -277,7 +277,7 @@ func (d *DHT) announcer(name string) (member bool, network netip.Prefix) {
 	return d.member(peer.ID(raw)), d.networkAddr(peer.ID(raw))
 }
 
-// ranked is the place of something in a ranking.
+// ranked is the position of an item in a ranking.
 type ranked struct {
 	size  int
 	index int

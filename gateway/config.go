@@ -12,7 +12,8 @@ import (
 type Config struct {
 	// Bind is the address to listen on. Default 127.0.0.1:31415: the original's port, on this machine only.
 	Bind string
-	// Publisher enables the routes that store, Aggregator those that read. At least one is required. Default both.
+	// Publisher enables the routes that store; Aggregator enables the routes that read. At least one is required.
+	// Default both.
 	Publisher, Aggregator bool
 	// Version of the program, shown in the OpenAPI document.
 	Version string
@@ -74,7 +75,8 @@ type TimeConfig struct {
 	// Stall bounds the time without progress of a body, up or down: slow clients are served, stalled ones are cut off.
 	// Default 30 s.
 	Stall time.Duration
-	// Store bounds the storing of a blob after its body has arrived. It continues if the client leaves. Default 10 min.
+	// Store bounds the time to store a blob once its body has arrived. Storing continues if the client leaves. Default
+	// 10 min.
 	Store time.Duration
 	// Open bounds the time to the first byte of a read. Default 1 min.
 	Open time.Duration

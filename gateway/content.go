@@ -15,7 +15,7 @@ type content interface {
 	CopyRange(ctx context.Context, w io.Writer, off, n int64, strict bool) error
 }
 
-// open finds a blob. Errors are those of client.Open.
+// open finds a blob. Errors: as from client.Open.
 func (g *aggregator) open(ctx context.Context, id shards.BlobID) (content, error) {
 	if err := g.allowed(id); err != nil {
 		return nil, err

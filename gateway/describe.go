@@ -37,7 +37,7 @@ func describe(doc *huma.OpenAPI) {
 	doc.Servers = []*huma.Server{{URL: "/", Description: "This gateway"}}
 	doc.Security = []map[string][]string{{}} // no identification needed, unless an operation requires it
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		ownerToken:       {Type: "http", Scheme: "bearer", Description: "The token of a record, which the response to its upload has in " + ownerHeader + "; or the operator's token."},
+		ownerToken:       {Type: "http", Scheme: "bearer", Description: "The token of a record, from the header " + ownerHeader + " of the response to its upload; or the operator's token."},
 		ownerTokenHeader: {Type: "apiKey", In: "header", Name: ownerHeader, Description: "The same token, for requests that use Authorization for something else."},
 		publisherToken:   {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Needed if the operator of this publisher requires tokens, as in the original."},
 	}

@@ -47,7 +47,7 @@ func (e *Explorer) blob(id shards.BlobID) *recent[*pages.Blob] {
 		if len(e.blobs) < exploreBlobs {
 			break
 		}
-		delete(e.blobs, k) // those who wait for it still hold it
+		delete(e.blobs, k) // callers that wait for it still hold it
 	}
 	r = &recent[*pages.Blob]{}
 	e.blobs[id] = r

@@ -10,7 +10,7 @@ import (
 )
 
 // The parameters of resumable uploads, for the document: tusd reads the headers itself. The protocol decides which are
-// needed; the document describes those of tus.
+// needed; the document describes tus's.
 type (
 	uploadNew struct {
 		Resumable string `header:"Tus-Resumable" example:"1.0.0" doc:"Version of the protocol."`

@@ -10,7 +10,7 @@ import (
 	"walrus/shards"
 )
 
-// ErrSilent says that a holder had not answered when the work was done without it.
+// ErrSilent says that a holder had not answered when the work was completed without it.
 var ErrSilent = errors.New("did not answer in time")
 
 // A busy holder rests for firstRest, then twice as long each time, up to longestRest. After maxRests in a row, 5.4
@@ -129,7 +129,7 @@ func (s Holders) Clone() Holders {
 	return c
 }
 
-// Learn adds what another run, on a clone, found out meanwhile.
+// Learn adds the findings of another run, which worked on a clone meanwhile.
 func (s Holders) Learn(from Holders) {
 	for i := range s {
 		to, h := &s[i], &from[i]

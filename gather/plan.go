@@ -45,7 +45,7 @@ type decision struct {
 	wake time.Time // call look then, unless an answer comes before; zero: only an answer helps
 }
 
-// newPlan plans to ask for slivers in the given order, the local holder's before all others.
+// newPlan plans to ask for the local holder's slivers first, then for the others in the given order.
 func newPlan(need, window, local int, owner, order []int, holders Holders) *plan {
 	p := &plan{need: need, window: window, owner: owner, local: local, flying: map[int]request{}, holders: holders}
 	var others []int
@@ -68,8 +68,8 @@ func (p *plan) delivered(now time.Time, sliver int) decision {
 	return p.look(now)
 }
 
-// failed takes the event that a request failed. Only the local holder is asked for its other slivers whatever happened:
-// one that cannot be read says nothing about the rest of the disk.
+// failed takes the event that a request failed. The local holder is still asked for its other slivers, whatever the
+// error: one unreadable sliver says nothing about the rest of the disk.
 func (p *plan) failed(now time.Time, sliver int, err error) decision {
 	delete(p.flying, sliver)
 	if holder := p.owner[sliver]; holder != p.local && p.holders.Fail(now, holder, err) == Busy {
@@ -114,8 +114,8 @@ func (p *plan) look(now time.Time) (d decision) {
 	return d
 }
 
-// next takes the next sliver to ask for. It passes over holders that are out or resting, and takes silent and lately
-// busy holders last.
+// next takes the next sliver to ask for. It passes over holders that are out or resting, and takes slivers of silent
+// and lately busy holders last.
 func (p *plan) next(now time.Time) (sliver int, ok bool) {
 	at := -1
 	for k, sliver := range p.order {

@@ -10,9 +10,9 @@ const slowFactor = 4
 
 // Patience bounds how long a sliver may hold up a read.
 type Patience struct {
-	Hedge time.Duration // without a byte
-	Dial  time.Duration // without a connection, if that is less
-	First time.Duration // as a whole, as long as no other sliver has told how long one takes
+	Hedge time.Duration // time without a byte
+	Dial  time.Duration // time without a connection, if that is less
+	First time.Duration // whole time, until another sliver has shown how long one takes
 }
 
 // Motion tells how far a fetch has come.
@@ -100,7 +100,7 @@ func (r *Rows) Arrived(i int, fetched bool) {
 	}
 }
 
-// Took records how long a row took that was fetched for this read alone.
+// Took records the time of a fetch that served this read alone.
 func (r *Rows) Took(took time.Duration) { r.took = append(r.took, took) }
 
 // Failed records that row i cannot be fetched now.

@@ -6,15 +6,15 @@ import (
 	"walrus/certs"
 )
 
-// Committees knows the committee of each epoch. Members do not change yet, so every epoch has those of the genesis:
-// only this file knows it. Safe for concurrent use.
+// Committees knows the committee of each epoch. Members do not change yet: every epoch has the members of the genesis.
+// Only this file relies on that. Safe for concurrent use.
 type Committees struct {
 	known *certs.Committee
 }
 
 var _ certs.Committees = (*Committees)(nil)
 
-// Committees returns the committees of the network. Errors are those of Genesis.Committee.
+// Committees returns the committees of the network. Errors: as from Genesis.Committee.
 func (g *Genesis) Committees() (*Committees, error) {
 	c, err := g.Committee()
 	if err != nil {
@@ -23,8 +23,8 @@ func (g *Genesis) Committees() (*Committees, error) {
 	return &Committees{c}, nil
 }
 
-// CommitteesOf returns the committees of the network from the members that its ledger has in an epoch. It verifies
-// their keys, which takes about 0.9 ms per member. Errors are those of certs.NewCommittee.
+// CommitteesOf makes the committees of the network from the members that its ledger lists for an epoch. It verifies
+// their keys, which takes about 0.9 ms per member. Errors: as from certs.NewCommittee.
 func (g *Genesis) CommitteesOf(epoch uint32, members []Member) (*Committees, error) {
 	list := make([]certs.Member, len(members))
 	for i, m := range members {
@@ -37,7 +37,7 @@ func (g *Genesis) CommitteesOf(epoch uint32, members []Member) (*Committees, err
 	return &Committees{c}, nil
 }
 
-// At returns the committee of an epoch. It takes no time.
+// At returns the committee of an epoch. It does not block.
 func (c *Committees) At(epoch uint32) (*certs.Committee, error) {
 	if epoch < FirstEpoch {
 		return nil, fmt.Errorf("epoch %d: %w", epoch, certs.ErrUnknownEpoch)

@@ -204,7 +204,7 @@ func (g *Genesis) balances() ([]GenesisAccount, error) {
 
 func compareAccounts(a, b GenesisAccount) int { return bytes.Compare(a.Address[:], b.Address[:]) }
 
-// Committee returns the committee of the first epoch. Errors wrap ErrGenesis and those of certs.NewCommittee.
+// Committee returns the committee of the first epoch. Errors wrap ErrGenesis and the errors of certs.NewCommittee.
 func (g *Genesis) Committee() (*certs.Committee, error) {
 	if err := g.check(); err != nil {
 		return nil, err

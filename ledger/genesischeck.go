@@ -36,7 +36,7 @@ func (g *Genesis) Problems() []error {
 	return problems
 }
 
-// check does Validate's checks without those of certs.NewCommittee.
+// check does Validate's checks, except the checks of certs.NewCommittee.
 func (g *Genesis) check() error {
 	problems := append(g.rules(), g.members()...)
 	if len(problems) == 0 {

@@ -7,7 +7,8 @@ import (
 	"walrus/shards"
 )
 
-// maxDeletableEnds bounds the ends of a blob ID's deletable records: one for each epoch that storage is sold for.
+// maxDeletableEnds bounds the list of ends of a blob ID's deletable records: one for each epoch that storage is sold
+// for.
 const maxDeletableEnds = MaxEpochsAhead + 1
 
 func (a *Account) form(f *form) {
@@ -139,8 +140,8 @@ func read[T any, P interface {
 	return v, nil
 }
 
-// UnmarshalAccount decodes the binary form. Errors wrap ErrFormat and name the field, as do those of the functions
-// below.
+// UnmarshalAccount decodes the binary form. Errors of this function and the functions below wrap ErrFormat and name the
+// field.
 func UnmarshalAccount(b []byte) (Account, error) { return read[Account]("account", b) }
 
 // UnmarshalStorage reads the binary form.

@@ -33,7 +33,7 @@ func ReadPot(r Reader, epoch uint32) (Pot, error) {
 	return orZero(readKey[Pot](r, KeyPot(epoch), "pot of epoch", epoch))
 }
 
-// ReadEpoch reads the current epoch, or fails with ErrNotFound if r is no ledger's.
+// ReadEpoch reads the current epoch, or fails with ErrNotFound if r does not read a ledger.
 func ReadEpoch(r Reader) (EpochInfo, error) {
 	return readKey[EpochInfo](r, KeyEpoch(), "the current", "epoch")
 }
@@ -43,7 +43,7 @@ func ReadSupply(r Reader) (Supply, error) {
 	return orZero(readKey[Supply](r, KeySupply(), "the", "supply"))
 }
 
-// ReadParams reads the network's parameters, or fails with ErrNotFound if r is no ledger's.
+// ReadParams reads the network's parameters, or fails with ErrNotFound if r does not read a ledger.
 func ReadParams(r Reader) (Params, error) {
 	return readKey[Params](r, KeyParams(), "the network's", "parameters")
 }

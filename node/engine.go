@@ -34,7 +34,7 @@ func (r *replica) State() (ledger.Reader, uint64) {
 	return v, v.Height
 }
 
-// Follow calls fn with each block's events: the block's own, then those of its receipts.
+// Follow calls fn with each block's events: the block's own, then the events of its receipts.
 func (r *replica) Follow(ctx context.Context, from uint64, fn func(height uint64, events []ledger.Event) error) (kept bool, err error) {
 	err = r.Node.Follow(ctx, from, func(b engine.Block) error {
 		events := slices.Clone(b.Events)

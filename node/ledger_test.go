@@ -299,7 +299,7 @@ func TestLedgerStalled(t *testing.T) {
 		c.awaitServing(1)
 		c.mustRead(cl, res.BlobID, data)
 		c.chain.Halt(nil)
-		c.awaitStatus("go on", func(st p2p.NodeStatus) bool { return st.Ledger == "goes on" })
+		c.awaitStatus("go on", func(st p2p.NodeStatus) bool { return st.Ledger == "running" })
 		c.storeFor(cl, []byte("more"), client.StoreOptions{})
 		c.holds(2)
 	})

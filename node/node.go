@@ -63,7 +63,7 @@ func New(cfg Config, open OpenLedger) (*Node, error) {
 	return n, nil
 }
 
-// open opens the parts, each over those before it. After an error, Close closes those that are open.
+// open opens the parts in an order in which each finds the parts it uses. After an error, Close closes the open ones.
 func (n *Node) open(committees certs.Committees, open OpenLedger) (err error) {
 	if n.store, err = store.Open(n.cfg.Store); err != nil {
 		return err
@@ -119,7 +119,8 @@ func (n *Node) Addrs() []string {
 	return out
 }
 
-// Ready is closed once the node serves, or after Config.Ready without that. The node then answers requests.
+// Ready is closed once the node serves, or after Config.Ready if it does not serve by then. The node then answers
+// requests.
 func (n *Node) Ready() <-chan struct{} { return n.keeper.Ready() }
 
 // Serving is closed once the node has counted what it owes and serves.

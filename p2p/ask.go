@@ -198,7 +198,8 @@ func (a *answer) Close() error {
 	return nil
 }
 
-// callError turns an error of a stream into one that callers branch on. If the caller's context has ended, it is cause.
+// callError turns an error of a stream into one that callers branch on. If the caller's context has ended, it returns
+// cause.
 func callError(cause, err error) error {
 	var broken *network.StreamError
 	switch {

@@ -110,7 +110,7 @@ type NodeStatus struct {
 	ClockAhead time.Duration
 	Ledger     string // state of the ledger, for people: progress, or why it stalls; at most MaxStatusText bytes
 
-	Refuses     string // reason for taking no new data, for people; empty while it does; at most MaxStatusText bytes
+	Refuses     string // for people: why the node takes no new data; empty while it does; at most MaxStatusText bytes
 	DiskLimit   uint64 // bytes that stored data may use; 0: only the disk bounds it
 	DiskFree    uint64 // free bytes on the disk of the stored data
 	DiskReserve uint64 // with fewer free bytes than this it takes no new data

@@ -16,9 +16,9 @@ import (
 	"walrus/internal/ipgroup"
 )
 
-// door decides which connections may be. Protected peers always may. Strangers have a number of places in all, and in
-// each network of theirs. When all places are taken, a stranger from a network with few connections gets the place of
-// the newest one from the network with most.
+// door decides which connections are allowed. Protected peers are always allowed. The places for strangers are limited,
+// in all and in each network. When all places are taken, a stranger from a network with few connections gets the place
+// of the newest stranger from the network with the most connections.
 type door struct {
 	limits  ConnLimits     // constant
 	members *members       // has its own lock
@@ -85,7 +85,7 @@ func acceptLimiter(l ConnLimits) *rate.Limiter {
 	}
 }
 
-// InterceptPeerDial refuses to dial a stranger while too many strangers that we dialled are connected. Without
+// InterceptPeerDial refuses to dial a stranger while we have dialled too many connected strangers. Without
 // protected peers, as in a client, nothing is refused: the nodes that a client needs are strangers.
 func (d *door) InterceptPeerDial(p peer.ID) bool {
 	if d.members.has(p) || !d.members.any() {
@@ -149,8 +149,8 @@ func (d *door) drop(c network.Conn) {
 	}
 }
 
-// reclassify counts the connections of a peer that became protected, or is no more, in its new class. Nobody is
-// disconnected.
+// reclassify counts the connections of a peer in its new class, after the peer became protected or ceased to be. It
+// disconnects nobody.
 func (d *door) reclassify(id peer.ID) {
 	stranger := !d.members.has(id)
 	d.mu.Lock()
@@ -210,8 +210,8 @@ func unit(ip netip.Addr) netip.Addr {
 	return ip
 }
 
-// replace frees a place for a stranger at ip, if another network has at least two places more than its own would.
-// d.mu is held.
+// replace frees a place for a stranger at ip, if another network has at least two places more than ip's network would
+// have then. d.mu is held.
 func (d *door) replace(ip netip.Addr) bool {
 	if !d.netFits(ip) {
 		return false
@@ -236,7 +236,7 @@ func (d *door) replace(ip netip.Addr) bool {
 		return false
 	}
 	d.drop(victim)
-	// Closing tells us that the connection is gone, which needs d.mu.
+	// In a goroutine: closing calls Disconnected, which locks d.mu.
 	d.closing.Go(func() { _ = victim.CloseWithError(network.ConnGarbageCollected) })
 	return true
 }

@@ -20,7 +20,7 @@ type flow struct {
 	mu                sync.Mutex
 	changed           *sync.Cond
 	unread            bytes.Buffer // guarded by mu, as all others
-	ended, dropped    bool         // the writer, the reader has closed its side
+	ended, dropped    bool         // the writer has closed its side; the reader has
 	readErr, writeErr error        // set when the flow was cut
 }
 
@@ -133,5 +133,5 @@ func (d *deadline) set(t time.Time) {
 	d.flow.changed.Broadcast()
 }
 
-// passed reports whether the deadline is over. Hold the flow's mu.
+// passed reports whether the deadline is over. The caller holds the flow's mu.
 func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }

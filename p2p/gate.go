@@ -13,7 +13,8 @@ import (
 // to leave no room for the next. Shared-buffer switches call this dynamic thresholds.
 //
 // Strangers together get a part of the room, so that protected peers always find some. The strangers of one network
-// with a request inside get at most half of the part that is free: many identities are no more than a few.
+// with a request inside get at most half of the part that is free: so many identities in one network gain no more than
+// a few.
 type gate struct {
 	all, perPeer, strangers load // limits; constant
 
@@ -34,7 +35,7 @@ type load struct {
 	bytes    int64
 }
 
-// guest has the requests of one peer inside. Its class is the one it had when the first came in.
+// guest holds the admitted requests of one peer. The peer keeps the class that it had when the first was admitted.
 type guest struct {
 	load
 	member bool

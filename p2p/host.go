@@ -96,7 +96,7 @@ func (h *Host) Connect(ctx context.Context, info peer.AddrInfo) error {
 }
 
 // Protect exempts a peer from the trimming of connections and from the limits for strangers, for the reason tag. The
-// host itself cannot be exempt: a gateway that asks through it asks for strangers.
+// host itself is never exempt, because a gateway that uses it asks on behalf of strangers.
 func (h *Host) Protect(id peer.ID, tag string) {
 	if id == h.ID() {
 		return

@@ -90,7 +90,7 @@ type Limits struct {
 type ConnLimits struct {
 	// Connections above High are trimmed until Low are left to strangers. Protected peers are never trimmed.
 	Low, High int
-	// Strangers bounds the connections that strangers dialled, and StrangersOut the ones that we dialled.
+	// Strangers bounds the connections that strangers dialled; StrangersOut bounds our connections to strangers.
 	Strangers, StrangersOut int
 	// Members is the number of connections for which room is kept beside the strangers'.
 	Members int

@@ -39,8 +39,8 @@ const (
 	// certificates, a peer gets no more gossip after about four such messages within minutes; after ten, nothing from
 	// it is read.
 	Reject
-	// Replay drops a message that was known here already, which happens two minutes after it came at the earliest:
-	// before that, the library drops it without asking. Twenty cost the peer that passed them on nothing, k more cost k².
+	// Replay drops a message that was known here already, and first came at least two minutes ago: earlier repeats are
+	// dropped by the library. The peer that passed them on may do so twenty times; k more cost it k² of its score.
 	Replay
 )
 
@@ -65,7 +65,7 @@ func Certificates(validate func(ctx context.Context, from peer.ID, data []byte) 
 	return TopicConfig{Name: certificates, MaxMessage: MaxCertificate, Score: certificateScore, Validate: validate}
 }
 
-// Message is an accepted message. From is ourselves for what we published.
+// Message is an accepted message. From is ourselves if we published it.
 type Message struct {
 	From    peer.ID
 	Data    []byte
@@ -205,8 +205,8 @@ func (h *Host) gossipOptions(prefix string, topics []TopicConfig) []pubsub.Optio
 
 // messageID tells messages apart by topic and hash: the same certificate from several publishers travels once. The IDs
 // of certificates are bare hashes, as they were before there were other topics. All other IDs name their topic;
-// otherwise anybody could publish a message where it is rejected, and so have every node count it as seen where it
-// belongs.
+// otherwise anybody could publish a message in a topic that rejects it, and every node would count it as seen in the
+// topic where it belongs.
 func messageID(prefix string) func(*pubsub_pb.Message) string {
 	return func(m *pubsub_pb.Message) string {
 		hash := sha256.Sum256(m.GetData())

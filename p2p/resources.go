@@ -29,8 +29,8 @@ func resourceManager(cfg *Config, d *door) (network.ResourceManager, error) {
 	libp2p.SetDefaultServiceLimits(&defaults)
 	fixed := rcmgr.NewFixedLimiter(limits.Build(defaults.Scale(cfg.Limits.Memory, conns)))
 
-	// The library applies its limits per address before it knows the peer, and to dials as well. They are wide: the
-	// door applies the narrow ones, to strangers only.
+	// The library applies its limits per address before it knows the peer, and to dials as well. So these are wide. The
+	// door applies narrow limits, to strangers only.
 	v4, v6 := freeRanges(c)
 	rm, err := rcmgr.NewResourceManager(fixed,
 		rcmgr.WithNetworkPrefixLimit(v4, v6),
@@ -52,7 +52,7 @@ func resourceManager(cfg *Config, d *door) (network.ResourceManager, error) {
 	return guarded{rm, d.streams}, nil
 }
 
-// addrOf returns the address with which the library's list of allowed peers names one peer at one address.
+// addrOf returns the multiaddr that allows peer id at address ip in the library's list of allowed peers.
 func addrOf(id peer.ID, ip netip.Addr) multiaddr.Multiaddr {
 	version := "/ip6/"
 	if ip.Is4() {
@@ -80,12 +80,12 @@ func resourceLimits(cfg *Config) (limits rcmgr.PartialLimitConfig, conns int) {
 	system.FD = rcmgr.LimitVal(conns)
 	// A dial passes through here, too, if only for a moment.
 	handshakes := rcmgr.ResourceLimits{
-		// Streams are here until their protocol is chosen. The gate bounds those of strangers.
+		// A stream counts here until its protocol is chosen. The gate bounds the streams of strangers.
 		Streams: rcmgr.Unlimited, StreamsInbound: all.StreamsInbound, StreamsOutbound: rcmgr.Unlimited, Memory: all.Memory,
 		Conns: rcmgr.LimitVal(2 * c.Handshakes), ConnsInbound: rcmgr.LimitVal(c.Handshakes), ConnsOutbound: rcmgr.LimitVal(2 * c.Handshakes),
 		FD: rcmgr.LimitVal(2 * c.Handshakes),
 	}
-	// Protected peers come through here when the others are full, if their addresses are known.
+	// When the other limits are reached, a protected peer with a known address is admitted under these.
 	reserve := rcmgr.ResourceLimits{
 		Conns: rcmgr.LimitVal(c.Members), ConnsInbound: rcmgr.LimitVal(c.Members), ConnsOutbound: rcmgr.LimitVal(c.Members),
 		FD: rcmgr.LimitVal(c.Members),
@@ -109,7 +109,7 @@ func resourceLimits(cfg *Config) (limits rcmgr.PartialLimitConfig, conns int) {
 
 // freeRanges exempts private addresses from the limits per address, unless c limits them.
 func freeRanges(c *ConnLimits) (v4, v6 []rcmgr.NetworkPrefixLimit) {
-	v4, v6 = []rcmgr.NetworkPrefixLimit{}, []rcmgr.NetworkPrefixLimit{} // not nil, for which the library has its own
+	v4, v6 = []rcmgr.NetworkPrefixLimit{}, []rcmgr.NetworkPrefixLimit{} // not nil: nil means the library's own
 	if c.LimitPrivate {
 		return v4, v6
 	}
@@ -124,22 +124,22 @@ func freeRanges(c *ConnLimits) (v4, v6 []rcmgr.NetworkPrefixLimit) {
 	return v4, v6
 }
 
-// newStreamGate returns the gate for the streams that strangers open, of all protocols. At most three eighths of the
-// memory go to their first windows, and libp2p lets windows grow only while half is free: so an eighth is always left
-// to the streams of protected peers.
+// newStreamGate returns the gate for the streams that strangers open, of all protocols. An eighth of the memory is
+// always left to the streams of protected peers: the first windows of strangers' streams take at most three eighths,
+// and libp2p lets windows grow only while half is free.
 func newStreamGate(l Limits) *gate {
 	all := load{math.MaxInt, math.MaxInt64}
 	most := load{max(int(l.Memory/8*3/streamMemory), 1), math.MaxInt64}
 	return &gate{all: all, perPeer: all, strangers: most, peers: map[peer.ID]*guest{}, nets: map[netip.Prefix]*load{}}
 }
 
-// guarded lets the streams of strangers in through a gate.
+// guarded is a resource manager that admits strangers' streams only as far as a gate has room.
 type guarded struct {
 	network.ResourceManager
 	streams *gate
 }
 
-// OpenStream refuses a stranger's stream for which the gate has no room.
+// OpenStream refuses a stranger's stream when the gate has no room.
 func (g guarded) OpenStream(p peer.ID, dir network.Direction) (network.StreamManagementScope, error) {
 	if dir != network.DirInbound {
 		return g.ResourceManager.OpenStream(p, dir)
@@ -155,7 +155,7 @@ func (g guarded) OpenStream(p peer.ID, dir network.Direction) (network.StreamMan
 	return &guardedStream{StreamManagementScope: scope, leave: sync.OnceFunc(func() { g.streams.leave(p, 0) })}, nil
 }
 
-// guardedStream leaves the gate when it is done.
+// guardedStream gives its room in the gate back when it is done.
 type guardedStream struct {
 	network.StreamManagementScope
 	leave func()

@@ -18,7 +18,7 @@ const (
 	graylistThreshold = -1000 // everything it sends is dropped unread
 )
 
-// sharedIP peers may share a public address. Each further one costs all of them score.
+// sharedIP peers may share a public address without loss. Each further peer lowers the scores of all of them.
 const sharedIP = 16
 
 // TopicScore weighs what peers do in a topic. Peers are not expected to deliver anything: messages may be rare.

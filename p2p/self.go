@@ -17,7 +17,7 @@ import (
 )
 
 // selfHost lets a libp2p host, which cannot dial itself, open streams to its own peer ID. So a gateway beside a storage
-// node asks that node like any other. These streams stay in memory; otherwise they are streams as all others are:
+// node asks that node like any other. These streams stay in memory; in all else they are like other streams:
 // negotiated, answered by the handlers of their protocol, bounded by the resource manager and by the limits of a peer.
 type selfHost struct {
 	host.Host

@@ -108,7 +108,7 @@ func (s *server) readHeader(st duplex, r *bufio.Reader, header *wire.Request, wa
 // attend answers a request, but gives it up when its peer leaves.
 func (s *server) attend(ctx context.Context, st duplex, r *bufio.Reader, x *request, run operations) error {
 	if x.body.left > 0 {
-		return s.answer(ctx, x, run) // whoever reads the payload notices
+		return s.answer(ctx, x, run) // the reader of the payload notices
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

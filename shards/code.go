@@ -92,7 +92,7 @@ type operand struct {
 	split, live int
 }
 
-// list fills symbols with the live originals, which are vectors of one part.
+// list fills symbols with the live originals, each a vector of first or rest.
 func (o operand) list(symbols [][]byte) {
 	for i := range o.split {
 		symbols[i] = o.first.Buf[i*o.first.Stride:][:o.first.Width]
@@ -102,7 +102,7 @@ func (o operand) list(symbols [][]byte) {
 	}
 }
 
-// from returns o without its first k originals, cut to the next size of them.
+// from returns the size originals of o that follow its first k.
 func (o operand) from(k, size int) operand {
 	switch {
 	case k < o.split:

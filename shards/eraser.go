@@ -125,8 +125,9 @@ func walshHadamard(a []int64) {
 	}
 }
 
-// decode computes the missing originals from the given positions. Before it the slots of the points have the given
-// values, afterwards the missing ones as well. v has e.size slots; all but the given ones are overwritten.
+// decode computes the missing originals from the given positions. Before the call, the slots of the given points hold
+// their values. Afterwards the slots of the missing originals do, too. v has e.size slots; all but the given ones are
+// overwritten.
 func (e *eraser) decode(v fft16.Vectors) {
 	if e.factors != nil {
 		for m, i := range e.missing {

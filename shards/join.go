@@ -55,8 +55,8 @@ type run struct{ from, to int }
 const minRun = 8
 
 // joinColumns returns the roots of width trees that lie side by side in level. The leaves in the rows of equal are
-// the same; only the first of these rows is filled. dst is room for the next level. level keeps its values, but more
-// of it may be filled.
+// the same; only the first of these rows is filled. dst is room for the next level. Values in level are kept, but
+// joinColumns may fill more of the rows of equal.
 func joinColumns(dst, level []Hash, width int, equal run) []Hash {
 	for rows := len(level) / width; rows > 1; rows = (rows + 1) / 2 {
 		level = level[:rows*width]
@@ -134,7 +134,7 @@ func (x *matrix) joinRows() {
 	}
 }
 
-// joinLevel replaces the nodes of some rows by those of the level above, in place. Neighbouring blocks may share
+// joinLevel replaces the nodes of some rows by the nodes of the level above, in place. Neighbouring blocks may share
 // memory. none is a row of zeros, for missing siblings.
 func joinLevel(level [][]Hash, none []Hash) [][]Hash {
 	same := func(a, b int) bool { return b < len(level) && &level[a][0] == &level[b][0] }

@@ -23,9 +23,8 @@ func (p Params) newLine(axis Axis, z int64, leaves treehash.Leaves, targets []in
 // windowWidth returns the best number of bytes of each symbol for one call of absorb.
 func (l *line) windowWidth() int { return slotWidth(l.span(), treehash.Window) }
 
-// absorb adds the next width bytes of each symbol, those of symbol k at cells[k·stride:]. width is a multiple of
+// absorb adds the next width bytes of each symbol; symbol k has them at cells[k·stride:]. width is a multiple of
 // treehash.Window except in the last call.
-// treehash.Window except for the last ones.
 func (l *line) absorb(ws *workspace, cells []byte, stride, width int) {
 	v := ws.vectors(l.span(), packedSize(width))
 	if width < groupSize {

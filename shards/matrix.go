@@ -9,7 +9,7 @@ import (
 )
 
 // matrix is the state of pass one: the hashes of all n×n symbols of the fully expanded matrix, window by window. The
-// leaf of symbol (i, j) serves both the tree of row i and that of column j.
+// leaf of symbol (i, j) serves both the tree of row i and the tree of column j.
 type matrix struct {
 	Params
 	rows, cols code // the code along a row, s→n, and along a column, p→n

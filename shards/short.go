@@ -8,7 +8,7 @@ import (
 	"walrus/shards/treehash"
 )
 
-// Symbols shorter than a group are packed: those of several rows or columns share a slot, all in one window.
+// Symbols shorter than a group are packed: symbols of several rows or columns share a slot, all in one window.
 
 func (x *matrix) short() bool { return x.z < groupSize }
 

@@ -71,11 +71,11 @@ type Claim struct {
 	Symbol
 }
 
-// claimBatch is the number of claims verified side by side: a few times the hashes that are computed together.
+// claimBatch: claims are verified in batches of this size, a few times the number of hashes computed together.
 const claimBatch = 32
 
-// VerifySymbols checks many symbols of one or several slivers along axis, in far less time than one after the other.
-// It returns the error of the first wrong one, which wraps ErrSymbol if the symbol is at fault.
+// VerifySymbols checks many symbols of one or several slivers along axis, far faster than VerifySymbol one by one. It
+// returns an error for the first wrong symbol. The error wraps ErrSymbol if the symbol is at fault.
 func (m *Metadata) VerifySymbols(axis Axis, claims []Claim) error {
 	for i := range claims {
 		if err := m.checkClaim(axis, &claims[i]); err != nil {

@@ -60,7 +60,7 @@ func newVerifier(m *Metadata, axis Axis, index int, targets []int) (*Verifier, e
 	return v, nil
 }
 
-// WriteStrip adds the next strip. Its size must be exactly that of Layout; errors wrap ErrSliver.
+// WriteStrip adds the next strip, whose size must be exactly as Layout has it. Errors wrap ErrSliver.
 func (v *Verifier) WriteStrip(strip []byte) error {
 	if v.closed || v.strip >= v.layout.Strips() {
 		return fmt.Errorf("%w: more than %d strips", ErrSliver, v.layout.Strips())

@@ -30,8 +30,8 @@ func (w Work) Plus(other Work) Work {
 }
 
 // MetadataWork returns the work of Encoder.Metadata. Every symbol of the expanded matrix is computed once and hashed
-// once, for both the tree of its row and that of its column. Rows and columns beyond the end of the blob are zero and
-// cost nothing.
+// once, for both the tree of its row and the tree of its column. Rows and columns beyond the end of the blob are zero
+// and cost nothing.
 func (p Params) MetadataWork(length uint64) Work {
 	z := p.SymbolSize(length)
 	live := p.live(length)

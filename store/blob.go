@@ -48,7 +48,7 @@ func (s *Store) PutBlob(id shards.BlobID, metadata []byte, endEpoch uint32) erro
 	return nil
 }
 
-// putBlob needs catalog.mu.
+// putBlob does the work of PutBlob. The caller holds catalog.mu.
 func (s *Store) putBlob(id shards.BlobID, metadata []byte, endEpoch uint32) error {
 	old, rerr := s.catalog.endEpoch(id)
 	if rerr != nil && !errors.Is(rerr, ErrNotFound) && !errors.Is(rerr, ErrCorrupt) {
@@ -91,7 +91,7 @@ func (s *Store) Metadata(id shards.BlobID) ([]byte, error) {
 }
 
 // findMetadata looks into the bucket of epoch end first, then into all others: an extended blob stays in its first
-// bucket until that one ends.
+// bucket until that bucket ends.
 func (s *Store) findMetadata(id shards.BlobID, end uint32) ([]byte, error) {
 	found := ErrNotFound
 	for _, b := range s.buckets.from(end) {

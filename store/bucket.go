@@ -80,7 +80,7 @@ func (d *database) pages(prefix []byte, fn func(keys [][]byte) error) error {
 // come together.
 func (b *bucket) removeOrphans() error {
 	var (
-		last   []byte // the key of a segment of the write looked at last, without the index
+		last   []byte // the segment key looked at last, without the index: all segments of a write share it
 		orphan bool
 	)
 	return b.pages([]byte{keySegment}, func(keys [][]byte) error {
@@ -124,7 +124,7 @@ func (b *bucket) find(r Ref) (sliver, error) {
 	return b.stored(r)
 }
 
-// commit makes v visible, and first is true. If another write of r is visible already, it changes nothing.
+// commit makes v visible and returns first = true, unless another write of r is visible already.
 func (b *bucket) commit(r Ref, v sliver, started uint64) (first bool, pending int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -164,7 +164,7 @@ func (b *bucket) invalidate() {
 	b.closings++
 }
 
-// start returns a number for a writer to hand to commit. If it has changed by then, the written data does not count.
+// start returns a number that a writer later passes to commit. If the number has changed by then, commit refuses.
 func (b *bucket) start() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()

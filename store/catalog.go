@@ -57,7 +57,7 @@ func (c *catalog) certificate(id shards.BlobID) (cert []byte, epoch uint32, err 
 	return v[4:], binary.BigEndian.Uint32(v), nil
 }
 
-// list lists the blobs that have a record of a kind in meta.
+// list lists up to limit blobs that have a record of a kind, in order of ID, from the first ID above after.
 func (c *catalog) list(kind byte, after shards.BlobID, limit int) ([]shards.BlobID, error) {
 	if err := c.life.open(); err != nil {
 		return nil, err

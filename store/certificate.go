@@ -42,8 +42,8 @@ func (s *Store) Certificate(id shards.BlobID) ([]byte, error) {
 	return cert, nil
 }
 
-// Certificates lists up to limit blobs that have a certificate and whose IDs are greater than after, in the order
-// of their IDs. The zero ID, which no blob has, is before the first. Fewer than limit means there are no more.
+// Certificates lists up to limit blobs that have a certificate, in order of ID, from the first ID above after. No blob
+// has the zero ID, so the zero ID starts at the first blob. A list shorter than limit is the last.
 func (s *Store) Certificates(after shards.BlobID, limit int) ([]shards.BlobID, error) {
 	ids, err := s.catalog.list(keyCertificate, after, limit)
 	if err != nil {

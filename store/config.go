@@ -13,7 +13,7 @@ type Config struct {
 	// Logger receives the warnings of Open and of the databases; nil discards.
 	Logger *slog.Logger
 	// MemTable is the size in bytes of each database's write buffer. Each open database touches at most about
-	// three of them; one of 4 MiB indexes some 12 GB of slivers before it is flushed.
+	// three of them; a buffer of 4 MiB indexes some 12 GB of slivers before it is flushed.
 	MemTable int64
 	// ValueLog is the size in bytes of a file of sliver data. All files stay open, so at 512 MiB a store of 1 TB needs
 	// some 2000 file descriptors.

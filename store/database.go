@@ -52,7 +52,7 @@ func (d *database) get(key []byte, fn func([]byte) error) error {
 	return d.use(func() error { return d.eng.get(key, fn) })
 }
 
-// write applies a batch that need not survive a failed sync. An error is as bad as one of sync, because the engine
+// write applies a batch that need not survive a failed sync. A failed write counts as a failed sync, because the engine
 // sometimes syncs by itself.
 func (d *database) write(batch ...entry) error {
 	return d.use(func() error {

@@ -20,7 +20,7 @@
 //	DIR/clean                  made by Close; if it is missing, Open removes segments that a crash left
 //	DIR/meta/                  a database: blob records, certificates, state
 //	DIR/slivers/<epoch>/       a database, or bucket, for each end epoch: slivers and metadata
-//	DIR/…/<name>.corrupt-<n>   a damaged database that was moved aside; DropEpoch removes those of its epoch
+//	DIR/…/<name>.corrupt-<n>   a damaged database that was moved aside; DropEpoch removes the copies of its epoch
 //	DIR/slivers/…/*.corrupt    a damaged index table that was left out of its bucket
 //	DIR/slivers/<epoch>.dropped      a bucket that is being removed
 //
@@ -45,9 +45,9 @@
 // # What it costs
 //
 // An open database takes 0.3 MiB of memory, ten goroutines, next to no processor time, and a file descriptor for each
-// 512 MiB of slivers. While it is written to it takes some 12 MiB more. A writer and a reader each hold one segment in
-// memory, however large the sliver.
-// Slivers are read and written through memory maps, so the resident size that the system shows includes page cache.
+// 512 MiB of slivers. A database being written to takes some 12 MiB more. A writer and a reader each hold one segment
+// in memory, however large the sliver. Slivers are read and written through memory maps, so the resident size that the
+// system shows includes page cache.
 //
 // # What it cannot survive
 //

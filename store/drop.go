@@ -16,8 +16,8 @@ func (s *Store) EndEpochs() []uint32 {
 	return epochs
 }
 
-// Blobs lists up to limit blobs that PutBlob has made known and whose IDs are greater than after, in the order of their
-// IDs. The zero ID, which no blob has, is before the first. Fewer than limit means there are no more.
+// Blobs lists up to limit of the blobs that PutBlob has recorded, in order of ID, from the first ID above after. No
+// blob has the zero ID, so the zero ID starts at the first blob. A list shorter than limit is the last.
 func (s *Store) Blobs(after shards.BlobID, limit int) ([]shards.BlobID, error) {
 	ids, err := s.catalog.list(keyBlob, after, limit)
 	if err != nil {
@@ -27,7 +27,7 @@ func (s *Store) Blobs(after shards.BlobID, limit int) ([]shards.BlobID, error) {
 }
 
 // DropBlob removes one blob before its end: the slivers on the given shards, metadata, certificate and record. The
-// space of the slivers is free when their bucket is dropped. After an error call it again. A blob that does not exist
+// slivers' space is freed when their bucket is dropped. After an error call DropBlob again. A blob that does not exist
 // is no error.
 func (s *Store) DropBlob(id shards.BlobID, held []int) error {
 	for _, shard := range held {

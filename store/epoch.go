@@ -39,7 +39,7 @@ func (s *Store) dropBucket(b *bucket) error {
 	if err := s.moveExtended(b); err != nil {
 		return err
 	}
-	// Again for blobs that were extended meanwhile. Under the lock no further blob can be.
+	// Again for blobs that were extended meanwhile. Under the lock no further blob can be extended.
 	s.catalog.mu.Lock()
 	defer s.catalog.mu.Unlock()
 	b.invalidate()

@@ -9,9 +9,9 @@ import (
 )
 
 var (
-	// ErrNotFound means that the store does not hold it.
+	// ErrNotFound means that the store does not hold the item.
 	ErrNotFound = errors.New("not found")
-	// ErrCorrupt means that the store holds it, but damaged: fetch it again from others. It comes as a *CorruptError.
+	// ErrCorrupt means that the item on disk is damaged: fetch it again from others. The error is a *CorruptError.
 	ErrCorrupt = errors.New("corrupt on disk")
 	// ErrLocked is returned by Open for a directory that another process uses.
 	ErrLocked = badgerdisk.ErrLocked

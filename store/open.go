@@ -23,8 +23,8 @@ type opener struct {
 	incidents *incidents // of the store
 }
 
-// open opens or makes the database in path. A damaged database is moved aside and replaced. With salvage, one
-// that has lost some of its keys is used without them.
+// open opens or makes the database in path. A damaged database is moved aside and replaced. With salvage, a
+// database that has lost some of its keys is used without them.
 func (o opener) open(path string, salvage bool) (*database, error) {
 	d, err := o.try(path, salvage)
 	if err == nil || !damage(err) {

@@ -23,7 +23,7 @@ type SliverReader struct {
 
 // find returns a committed sliver and its bucket. Errors: ErrNotFound, ErrCorrupt.
 func (s *Store) find(ref Ref) (*bucket, sliver, error) {
-	end, _ := s.catalog.endEpoch(ref.Blob) // without a record all buckets are as likely
+	end, _ := s.catalog.endEpoch(ref.Blob) // without a record all buckets are equally likely
 	found := ErrNotFound
 	for _, b := range s.buckets.from(end) {
 		v, err := b.find(ref)
@@ -71,8 +71,8 @@ func (s *Store) HasSliver(ref Ref) (bool, error) {
 	return err == nil, err
 }
 
-// DeleteSliver removes a sliver, damaged or not. A sliver that does not exist is no error. Its space is free when its
-// bucket is dropped.
+// DeleteSliver removes a sliver, damaged or not. A sliver that does not exist is no error. Its space is freed when
+// its bucket is dropped.
 func (s *Store) DeleteSliver(ref Ref) error {
 	if err := ref.check(); err != nil {
 		return err

@@ -21,7 +21,7 @@ const (
 
 const (
 	crcSize = 4
-	// segmentSize in bytes is the greatest strip of a sliver. Each segment is one value.
+	// segmentSize is the size of a segment in bytes: the greatest strip of a sliver. Each segment is one value.
 	segmentSize = 512 << 10
 	// maxSegmentSize bounds the segment size in a sliver record.
 	maxSegmentSize = 1 << 20

@@ -25,7 +25,7 @@ func (e *FullError) Error() string {
 	return fmt.Sprintf("%s: free some space on the disk of %s", e.Reason(), e.Dir)
 }
 
-// Reason is for other nodes and clients. It does not disclose the directory.
+// Reason gives the reason without the directory, for other nodes and clients to see.
 func (e *FullError) Reason() string {
 	if e.Limit > 0 {
 		return fmt.Sprintf("%v: the store uses %s of its limit of %s", ErrFull, size(e.Used), size(e.Limit))
@@ -98,8 +98,8 @@ func (p *space) forData() error {
 	return nil
 }
 
-// forRecord refuses a small record, such as a certificate, once half of the reserve is used up. A node that takes no
-// more data can so still note which slivers it owes, and how far it has followed the ledger.
+// forRecord refuses a small record, such as a certificate, once half of the reserve is used up. So a node that takes no
+// more data can still record which slivers it owes, and how far it has followed the ledger.
 func (p *space) forRecord() error {
 	if err := p.life.open(); err != nil {
 		return err
@@ -131,7 +131,7 @@ type usage struct {
 
 	mu    sync.Mutex
 	bytes int64     // by the last measurement; guarded by mu
-	at    time.Time // of that measurement; guarded by mu
+	at    time.Time // time of the last measurement; guarded by mu
 }
 
 // measure returns the disk space of all files in dir: a measurement at most age old, plus the bytes written since.

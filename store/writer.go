@@ -163,8 +163,8 @@ func (w *SliverWriter) Abort() {
 	}
 }
 
-// discard tries to delete the written segments. The next Open after a crash finds those that stay, and in any case they
-// are removed with the bucket.
+// discard tries to delete the written segments. Segments that stay are deleted by the next Open after a crash, or with
+// the bucket.
 func (w *SliverWriter) discard() {
 	if w.buf == nil {
 		return

@@ -120,7 +120,7 @@ func newNodeState(s *p2p.NodeStatus) nodeState {
 	}
 }
 
-// diskText says how much of the disk is used, and how much more may be.
+// diskText formats the store's size and limit, and the free and reserved space of the disk.
 func (s *nodeState) diskText() string {
 	text := byteSize(s.DiskBytes) + " used"
 	if s.DiskLimit > 0 {

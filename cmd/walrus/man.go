@@ -26,7 +26,7 @@ func manCommand(a *app) *cobra.Command {
 }
 
 func (a *app) man(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // a folder of the user's, as others that they make: the umask decides
+	if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // the user's own folder: the umask decides
 		return err
 	}
 	// A new root has flags of its own.

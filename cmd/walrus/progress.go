@@ -136,7 +136,7 @@ func (f *fileBars) done(i int) {
 	f.showLocked(i, f.sizes[i])
 }
 
-// showLocked updates the bar: sent bytes of the i-th file are sent.
+// showLocked updates the bar. sent counts the bytes of the i-th file sent so far.
 func (f *fileBars) showLocked(i int, sent int64) {
 	f.gone += sent - f.sent[i]
 	f.sent[i] = sent

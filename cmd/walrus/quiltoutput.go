@@ -50,7 +50,7 @@ func (a *terminal) newFileSink(out string, patches []quilt.Patch) (*fileSink, er
 			file, below, out)
 	}
 	s.names = map[string]bool{}
-	if err := os.MkdirAll(out, 0o777); err != nil { //nolint:gosec // a folder of the user's, as others that they make: the umask decides
+	if err := os.MkdirAll(out, 0o777); err != nil { //nolint:gosec // the user's own folder: the umask decides
 		return nil, err
 	}
 	var err error
@@ -152,7 +152,7 @@ func (s *fileSink) visit(p quilt.Patch, content io.WriterTo) error {
 	return nil
 }
 
-// write writes a file, which gets its name when it is complete.
+// write writes a file. It appears under its name only when it is complete.
 func (s *fileSink) write(identifier string, content io.WriterTo) error {
 	f, err := s.create(identifier)
 	if err != nil {

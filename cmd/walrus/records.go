@@ -154,7 +154,8 @@ func (a *terminal) printChanged(c *client.Changed, done string) error {
 		{"  " + done, "ends at " + endEpoch(c.EndEpoch)},
 		{"  paid", paid(c.Cost)},
 	}
-	if c.Storage != (ledger.ObjectID{}) {
+	if c.Storage != (ledger.ObjectID{}) { // deleted: the record has ended
+		rows[2][1] = fmt.Sprintf("in epoch %d", c.EndEpoch)
 		rows = append(rows, []string{"  left", "storage " + c.Storage.String() + ", which the next store uses"})
 	}
 	return table(a.stdout, "", rows)

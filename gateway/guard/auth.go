@@ -103,7 +103,7 @@ func (g *Guard) checkTimes(c *claims) *Refusal {
 	return nil
 }
 
-// checkUpload checks a request against its token. A body without a length is checked while it comes.
+// checkUpload checks a request against its token. A body without a length is checked as it arrives.
 func (g *Guard) checkUpload(c *claims, r *http.Request) *Refusal {
 	if concat(r) != partialUpload { // the whole states the epochs and the owner
 		if f := c.checkQuery(r, g.cfg.JWT.Epochs); f != nil {
@@ -135,8 +135,8 @@ func (g *Guard) checkUpload(c *claims, r *http.Request) *Refusal {
 	return nil
 }
 
-// useToken uses up the token of a request whose turn has come. A part of an upload does not: it stores nothing by
-// itself, and the request that joins the parts must show the same token.
+// useToken uses up the token of a request whose turn has come. A part of an upload does not use it up: a part stores
+// nothing by itself, and the request that joins the parts must show the same token.
 func (g *Guard) useToken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visited(r.Context())

@@ -13,7 +13,7 @@ import (
 // ErrNotFound is wrapped by Data's errors for a node, a blob or a record that does not exist.
 var ErrNotFound = errors.New("not found")
 
-// Data provides what the pages show of the network and of blobs. Answers, also those of Ledger, may be a few seconds
+// Data provides what the pages show of the network and of blobs. Answers, also from Ledger, may be a few seconds
 // old; callers must not change them. Errors that wrap ErrNotFound become 404, ErrRange 400, a *Refusal its own status,
 // and all others 503: the network does not answer.
 type Data interface {

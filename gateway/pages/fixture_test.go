@@ -60,7 +60,7 @@ func newFixture() *fixture {
 				Name: fmt.Sprintf("node-%d", i), Peer: peerName(i), Reachable: true, OK: true, State: "serving",
 				Blobs: 1842, DiskBytes: 8 << 30, Epoch: 12, Height: 81234 - uint64(i), Version: "v0.5.0",
 			},
-			Time: start, Weight: committee, Slivers: 52000, Uptime: 50 * time.Hour, Peers: 6, Ledger: "goes on", History: newHistory(),
+			Time: start, Weight: committee, Slivers: 52000, Uptime: 50 * time.Hour, Peers: 6, Ledger: "running", History: newHistory(),
 			Limit: 20 << 30, Free: 100 << 30, Reserve: 256 << 20, Addresses: []string{fmt.Sprintf("/ip4/192.0.2.%d/tcp/4001", i), fmt.Sprintf("/ip4/192.0.2.%d/udp/4001/quic-v1", i)},
 			Earnings: &Earnings{Pot: 4_250_000_000, Burn: 127_500_000, Share: 577_150_000, Epoch: 12, EpochEnd: f.network.Epoch.End},
 		}

@@ -110,7 +110,7 @@ type listView struct {
 }
 
 // notComplete tells readers what is not proven about lists of transactions.
-const notComplete = "Each transaction is proven to this gateway by the signatures of two thirds of the shards. That none is missing is only the word of the node that was asked."
+const notComplete = "Each transaction is proven to this gateway by the signatures of two thirds of the shards. The list may be incomplete: that none is missing is only the word of the node that was asked."
 
 func (l *TransactionList) next(folder string) string {
 	if l.Next == "" {

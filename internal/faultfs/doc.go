@@ -15,6 +15,6 @@
 // That is the least that POSIX promises. Linux's file systems promise more: most keep the entry of a new file that was
 // synced itself. A program that survives here does not depend on it.
 //
-// The file system runs in a process of its own: a thread of the test that waits for a page could otherwise keep the
-// very goroutine from running that has the page. Call Main at the start of TestMain.
+// The file system runs in a process of its own. In the test's own process, a thread that waits for a page could block
+// the goroutine that serves the page. Call Main at the start of TestMain.
 package faultfs

@@ -36,7 +36,7 @@ type content struct {
 	dirty       map[int64]bool // pages that may differ between the two
 }
 
-// listing is a directory, in the same way.
+// listing is a directory: its entries now, and the entries that would be left after a loss of power.
 type listing struct {
 	now, synced map[string]entry
 }
@@ -111,7 +111,7 @@ func (c *content) truncate(size int64) (cut int) {
 	return cut
 }
 
-// sync makes the content now the one that is left.
+// sync makes the content now survive a loss of power.
 func (c *content) sync() {
 	for i := range c.dirty {
 		if p, ok := c.now.pages[i]; ok {
@@ -128,7 +128,7 @@ func (c *content) sync() {
 // writes it. Linux treats pages so after a failed fsync.
 func (c *content) lose() { clear(c.dirty) }
 
-// sync makes the entries now those that are left.
+// sync makes the entries now survive a loss of power.
 func (l *listing) sync() { l.synced = maps.Clone(l.now) }
 
 // left returns a version that a loss of power may leave: the synced one if r is nil, else with any part of what was

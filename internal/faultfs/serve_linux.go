@@ -33,9 +33,9 @@ type node struct {
 	entry
 }
 
-// command is what a test asks of the process that serves.
+// command is a request of the test to the process that serves.
 type command struct {
-	Faults []Fault `json:",omitempty"` // replaces those set before, if Set
+	Faults []Fault `json:",omitempty"` // replaces the earlier faults, if Set
 	Pages  int64   `json:",omitempty"` // limit in pages, if Set
 	Set    bool
 	Dump   string // directory to write a loss of power into; empty: none

@@ -1,5 +1,5 @@
-// Package ipgroup sorts IP addresses by how far they reach, and public ones by the network that one owner is likely to
-// have as a whole. Limits per address alone do not bind an owner of many. Start with Of.
+// Package ipgroup tells from where an IP address can be reached, and groups public addresses that probably have one
+// owner. A limit per address alone does not bind an owner of many addresses. Start with Of.
 package ipgroup
 
 import (

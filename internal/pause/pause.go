@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// For waits for d. It reports whether ctx goes on afterwards.
+// For waits for d. It reports false if ctx ended first.
 func For(ctx context.Context, d time.Duration) bool {
 	return Until(ctx, d, nil)
 }
 
-// Until waits for d, or until wake delivers. It reports whether the whole of d has passed and ctx goes on.
+// Until waits for d, or until wake delivers. It reports false if wake delivered or ctx ended first.
 func Until(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

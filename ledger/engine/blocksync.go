@@ -53,7 +53,7 @@ func popping() bool {
 	}
 }
 
-// metrics returns CometBFT's metrics, which nobody reads, but for syncing.
+// metrics returns metrics for CometBFT. Nobody reads them; only the gauge syncing does something.
 func (c *chain) metrics(cfg *config.InstrumentationConfig) node.MetricsProvider {
 	return func(id string) (
 		*consensus.Metrics, *p2p.Metrics, *mempool.Metrics, *sm.Metrics, *proxy.Metrics, *blocksync.Metrics, *statesync.Metrics,

@@ -81,7 +81,7 @@ func genesisDoc(chainID string, start time.Time, members []member) (*types.Genes
 	return doc, nil
 }
 
-// cometConfig sets every CometBFT option that differs from its default, and those that matter.
+// cometConfig sets every CometBFT option that matters or differs from its default.
 func cometConfig(cfg *chainConfig) *config.Config {
 	c := config.DefaultConfig().SetRoot(cfg.dir)
 	c.RPC.ListenAddress, c.RPC.GRPCListenAddress, c.RPC.PprofListenAddress = "", "", "" // nothing listens
@@ -157,7 +157,7 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 }
 
 // openStores opens the stores that we read beside CometBFT, and repairs them after a crash during a join by snapshot.
-// CometBFT clears the height to fetch blocks from while it is assembled, before it has the first of them.
+// CometBFT, while it is assembled, clears the height from which it fetches blocks, before it has fetched any.
 func (c *chain) openStores() error {
 	blocks, err := c.cfg.stores(&config.DBContext{ID: blockStore})
 	if err != nil {

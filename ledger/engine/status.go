@@ -92,7 +92,7 @@ func (s *Status) stalled(since, lost, frozen, heartbeat time.Duration) string {
 	return fmt.Sprintf("%s, %d needed; not reachable: %s", text, need, s.names(false))
 }
 
-// names lists the validators that are reachable, or those that are not.
+// names lists the reachable validators, or the unreachable validators.
 func (s *Status) names(reachable bool) string {
 	var names []string
 	for _, m := range s.Validators {
@@ -123,7 +123,7 @@ func (c *chain) committed(height int64) {
 const frozenFrom = 4 * stallGrace
 
 // seen records that the process is running. After a gap it restarts the stall timers: no block could have come in it.
-// Hold c.mu.
+// The caller holds c.mu.
 func (c *chain) seen(now time.Time) {
 	if gap := now.Sub(c.alive); gap >= frozenFrom && !c.alive.IsZero() {
 		c.frozen, c.heightAt, c.enoughAt = gap, now, now

@@ -27,8 +27,8 @@ type wal struct {
 }
 
 // trim is called after each committed block by the goroutine that writes the log. It starts a new file if the current
-// one is large, and removes those that recovery does not need. The end of this block was written after the block
-// before had been committed, so no file older than the one then in use has it.
+// one is large, and removes files that recovery does not need. Recovery needs the end of this block. That was written
+// after the block before had been committed, so files older than the file in use at that time do not have it.
 func (w *wal) trim(n *node.Node) error {
 	group := walGroup(n)
 	if group == nil { // during block sync there is no log yet

@@ -21,7 +21,7 @@ const (
 	ClockWarning = 5 * time.Second
 	// clockPeers limits the members asked, picked at random: if a third of all lie, they are hardly half of this many.
 	clockPeers = 31
-	// clockTime bounds a comparison, and clockGlance one of a hasty caller. After a quorum has answered, the others
+	// clockTime bounds a comparison, clockGlance a hasty caller's comparison. After a quorum has answered, the others
 	// get clockGrace.
 	clockTime, clockGlance, clockGrace = 3 * time.Second, 500 * time.Millisecond, 200 * time.Millisecond
 	// clockFresh is the lifetime of a comparison, clockRetry if it had too few answers. WatchClock compares

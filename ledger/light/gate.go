@@ -56,7 +56,7 @@ func (g *gate) enter(from peer.ID, bytes int64, weight float64, now time.Time) b
 	return true
 }
 
-// visitor finds or creates the peer's entry and updates its tokens; nil if there is no room. Hold g.mu.
+// visitor finds or creates the peer's entry and updates its tokens; nil if there is no room. The caller holds g.mu.
 func (g *gate) visitor(id peer.ID, now time.Time) *visitor {
 	v := g.peers[id]
 	if v == nil {
@@ -78,7 +78,7 @@ func (g *gate) refill(v *visitor, now time.Time) {
 	v.seen = now
 }
 
-// forget drops peers without requests inside whose tokens are full again. Hold g.mu.
+// forget drops peers without requests inside whose tokens are full again. The caller holds g.mu.
 func (g *gate) forget(now time.Time) {
 	for id, v := range g.peers {
 		if g.refill(v, now); v.requests == 0 && v.tokens >= g.limits.Burst {

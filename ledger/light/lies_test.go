@@ -86,8 +86,8 @@ func TestLies(t *testing.T) {
 		"an old state":           {lie(w.chain, func(r *Reading) { *r = *w.stateAt(2, ledger.KeyAccount(alice)) }), "old state"},
 		"fewer values":           {lie(w.chain, func(r *Reading) { r.Items = nil }), "0 values for 1 keys"},
 		"more values":            {lie(w.chain, func(r *Reading) { r.Items = append(r.Items, r.Items[0]) }), "2 values for 1 keys"},
-		"another height":         {lie(w.chain, func(r *Reading) { r.Height++ }), "instead of the one after"},
-		"a huge height":          {lie(w.chain, func(r *Reading) { r.Height = 1<<64 - 1 }), "instead of the one after"},
+		"another height":         {lie(w.chain, func(r *Reading) { r.Height++ }), "instead of the next block"},
+		"a huge height":          {lie(w.chain, func(r *Reading) { r.Height = 1<<64 - 1 }), "instead of the next block"},
 		"another network":        {foreign, "belongs to chain"},
 		"another genesis":        {otherChain, "belongs to chain"},
 		"too few signed":         {w.forge(t, rich, set, few(set)), "does not follow from"},
@@ -96,7 +96,7 @@ func TestLies(t *testing.T) {
 		"another validator set": {lie(w.chain, func(r *Reading) {
 			r.Block = &types.LightBlock{SignedHeader: r.Block.SignedHeader, ValidatorSet: strangers}
 		}), ""},
-		"an old header":    {lie(w.chain, func(r *Reading) { r.Block = w.blocks[2].light }), "instead of the one after"},
+		"an old header":    {lie(w.chain, func(r *Reading) { r.Block = w.blocks[2].light }), "instead of the next block"},
 		"a changed header": {lie(w.chain, func(r *Reading) { r.Block = changed(r.Block, func(h *types.Header) { h.AppHash = make([]byte, 32) }) }), ""},
 		"no root":          {lie(w.chain, func(r *Reading) { r.Block = changed(r.Block, func(h *types.Header) { h.AppHash = nil }) }), ""},
 		"signatures of another block": {lie(w.chain, func(r *Reading) {

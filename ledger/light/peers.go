@@ -79,7 +79,7 @@ func (b *book) usual(id peer.ID) time.Duration {
 	return 0
 }
 
-// entry finds or creates the entry of a node. Hold b.mu.
+// entry finds or creates the entry of a node. The caller holds b.mu.
 func (b *book) entry(id peer.ID) *node {
 	n := b.nodes[id]
 	if n == nil {

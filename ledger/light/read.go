@@ -70,7 +70,7 @@ func (c *Client) readFrom(ctx context.Context, id peer.ID, atLeast uint64, keys 
 	case answer.Height < atLeast:
 		return nil, wrong("it gave an old state: at height %d instead of at least %d", answer.Height, atLeast)
 	case uint64(b.Height) != answer.Height+1:
-		return nil, wrong("it proved the state at height %d with block %d instead of the one after", answer.Height, b.Height)
+		return nil, wrong("it proved the state at height %d with block %d instead of the next block", answer.Height, b.Height)
 	}
 	if err := c.verify(ctx, id, answer.Block); err != nil {
 		return nil, err
@@ -103,8 +103,8 @@ func read[T any](ctx context.Context, c *Client, key []byte, parse func(ledger.R
 	return value, stall
 }
 
-// Account reads an account; one never paid is zero. If the ledger is stalled, this method and those below return the
-// last value and a *Stall.
+// Account reads an account; an account that was never paid is zero. If the ledger is stalled, this method and the
+// methods below return the last value and a *Stall.
 func (c *Client) Account(ctx context.Context, a ledger.Address) (ledger.Account, error) {
 	return read(ctx, c, ledger.KeyAccount(a), func(r ledger.Reader) (ledger.Account, error) { return ledger.ReadAccount(r, a) })
 }
@@ -119,7 +119,7 @@ func (c *Client) Blob(ctx context.Context, id ledger.ObjectID) (ledger.Blob, err
 	return read(ctx, c, ledger.KeyBlob(id), func(r ledger.Reader) (ledger.Blob, error) { return ledger.ReadBlob(r, id) })
 }
 
-// BlobInfo reads the ledger's information on a blob ID; it is zero for one never registered.
+// BlobInfo reads the ledger's information on a blob ID; it is zero if the blob was never registered.
 func (c *Client) BlobInfo(ctx context.Context, id shards.BlobID) (ledger.BlobInfo, error) {
 	return read(ctx, c, ledger.KeyBlobInfo(id), func(r ledger.Reader) (ledger.BlobInfo, error) { return ledger.ReadBlobInfo(r, id) })
 }

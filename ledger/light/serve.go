@@ -99,7 +99,7 @@ func (m *receiptRequest) answer(ctx context.Context, s Source) (message, error) 
 	return receipt(ctx, s, m.ID, lookTime)
 }
 
-// lookTime bounds a node's look for a receipt that it should have.
+// lookTime bounds a node's search for a receipt that it should have.
 const lookTime = 200 * time.Millisecond
 
 // troubleTime is the wait for a receipt after which the node checks whether the ledger moves at all.

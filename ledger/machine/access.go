@@ -7,7 +7,7 @@ import (
 	"walrus/shards"
 )
 
-// access lists the records a transaction may touch, and the order that follows. Owned by plan, but for waits.
+// access lists the records a transaction may touch, and the order that follows. Owned by plan, except waits.
 type access struct {
 	claims []*claim
 	sells  bool         // may touch the pots of all epochs

@@ -1,6 +1,6 @@
 // Package machine holds the ledger's rules: it applies a block of transactions to the state. It is pure: no clock, no
-// network, no disk but through the Reader it is given. Results, events, changes and root are the same for any number of
-// workers. Keeping states, agreeing on blocks and serving reads are not done here. Start with State.Apply.
+// network, no disk except through the Reader it is given. Results, events, changes and root are the same for any number
+// of workers. Keeping states, agreeing on blocks and serving reads are not done here. Start with State.Apply.
 //
 // A block is applied in steps:
 //

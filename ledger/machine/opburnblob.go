@@ -4,8 +4,8 @@ import "walrus/ledger"
 
 func declareBurnBlob(x *run, op ledger.BurnBlob) { x.declareBlob(op.Object) }
 
-// applyBurnBlob takes the owner off a live record, which stays until its end as the stored blob does. It removes an
-// expired record.
+// applyBurnBlob removes the owner of a live record; the record and the stored blob stay until their end. It removes an
+// expired record altogether.
 func applyBurnBlob(x *run, op ledger.BurnBlob) *ledger.OpError {
 	b, ok := x.blob(op.Object)
 	if !ok {

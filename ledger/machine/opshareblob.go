@@ -4,7 +4,7 @@ import "walrus/ledger"
 
 func declareShareBlob(x *run, op ledger.ShareBlob) { declare(x, &x.block.blobs, op.Object) }
 
-// applyShareBlob takes the owner off a permanent record, for anybody to extend, and gives it funds for that.
+// applyShareBlob removes the owner of a permanent record, so that anybody can extend it, and adds to its funds.
 func applyShareBlob(x *run, op ledger.ShareBlob) *ledger.OpError {
 	b, refused := x.ownBlob(op.Object)
 	if refused != nil {

@@ -9,7 +9,7 @@ import (
 	"walrus/shards"
 )
 
-// confirmer signs that slivers are here to stay.
+// confirmer signs confirmations: all pairs of a blob that this node must hold are on its disk, synced.
 type confirmer struct {
 	shelf   *shelf
 	chain   chain
@@ -20,7 +20,8 @@ type confirmer struct {
 }
 
 // Confirm signs that every pair this node is responsible for is verified and durable. The ledger must have a live
-// registration of the blob with persistence p. The confirmation is of the epoch in which it had.
+// registration of the blob with persistence p. The confirmation names the epoch in which the ledger was seen to have
+// it.
 func (c *confirmer) Confirm(ctx context.Context, id shards.BlobID, p certs.Persistence) ([]byte, error) {
 	var epoch uint32
 	err := c.pending.await(ctx, func() (err error) { epoch, err = c.chain.registered(id, p); return err })
@@ -28,7 +29,7 @@ func (c *confirmer) Confirm(ctx context.Context, id shards.BlobID, p certs.Persi
 		return nil, err
 	}
 	defer c.leases.hold()()
-	if err := c.leases.prolong(id); err != nil { // before we vouch for it: keep it until this registration ends
+	if err := c.leases.prolong(id); err != nil { // before signing: keep the blob until this registration ends
 		return nil, wireError(err)
 	}
 	for {

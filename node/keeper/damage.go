@@ -51,8 +51,8 @@ func (d *damage) note(ref store.Ref, err error) {
 	}
 }
 
-// noteRecord handles a corrupt record of a blob, its metadata or certificate: repair fetches metadata again, a
-// comparison with other members the certificate.
+// noteRecord handles a corrupt record of a blob, its metadata or certificate: repair fetches metadata again,
+// and a comparison with other members fetches certificates.
 func (d *damage) noteRecord(id shards.BlobID, err error) {
 	d.log.Error("a stored record is corrupt; it will be fetched again from other nodes", "blob", id.String(), "err", err)
 	if d.shelf.certified(id) {

@@ -16,8 +16,8 @@ const (
 	uploadPatience = 30 * time.Second
 )
 
-// debts lists the certified blobs of which the node lacks slivers, and when to work on each. Nothing of it is stored:
-// it is recomputed from certificates and slivers at every start.
+// debts lists the certified blobs of which the node lacks slivers, and when to work on each. The list is not stored. It
+// is recomputed from certificates and slivers at every start.
 type debts struct {
 	wake bell // a debt may have become due
 
@@ -38,7 +38,7 @@ type debt struct {
 	settled  bool // no longer owed, or hopeless: its queue entry is skipped
 }
 
-// patience is the end of the time for which repair waits for uploads. Without it anyone could prevent a repair by
+// patience returns when repair stops waiting for uploads. Without this bound anyone could prevent a repair by
 // uploading.
 func (x *debt) patience() time.Time { return x.since.Add(uploadPatience) }
 
@@ -105,7 +105,7 @@ func (d *debts) failed(blob shards.BlobID, now time.Time, backoff, most time.Dur
 	d.wake.ring()
 }
 
-// forget drops the debt of a blob of which nothing is owed any more, or ever was: it is inconsistent.
+// forget drops the debt of a blob: nothing of it is owed any more, or it is inconsistent and cannot be repaired.
 func (d *debts) forget(blob shards.BlobID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

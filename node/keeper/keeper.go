@@ -6,10 +6,10 @@
 //	seat        which shards are ours, and in which epoch; nothing else knows
 //	ledger      a blob's registration, on the ledger's copy here
 //	shelf       which of our slivers are on the disk
-//	receiver    uploads; pending: those that come before their registration
+//	receiver    uploads; pending: uploads that come before their registration
 //	confirmer   signed confirmations
 //	library     answers to reads: metadata, slivers, symbols
-//	book        certificates, and the count of what is owed for them; clerk: those from clients and by gossip
+//	book        certificates, and the count of what is owed for them; clerk: certificates from clients and gossip
 //	verdict     whether a certificate is good and new: pure decisions
 //	debts       which blobs lack slivers, and when each is due
 //	plan        in which steps a blob is rebuilt: a pure decision; repairer does it; sources collects the symbols
@@ -136,7 +136,8 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 	}
 }
 
-// Ready is closed once the node serves, or after Config.Ready without that. The node then answers requests.
+// Ready is closed once the node serves, or after Config.Ready if it does not serve by then. The node then answers
+// requests.
 func (k *Keeper) Ready() <-chan struct{} { return k.life.ready.done }
 
 // Serving is closed once the node has counted what it owes and serves.

@@ -106,8 +106,8 @@ func (l *leases) endEpochs(began uint32) error {
 	return l.eachBlob(l.dropDead)
 }
 
-// compareWithLedger drops the blobs that ended and prolongs those extended while this node was away. Failures are left
-// to the next comparison: a full disk must not keep the node from serving.
+// compareWithLedger drops the blobs that ended, and prolongs the blobs that were extended, while this node was away.
+// Failures are left to the next comparison: a full disk must not keep the node from serving.
 func (l *leases) compareWithLedger(ctx context.Context) {
 	err := l.eachBlob(func(id shards.BlobID) error {
 		if err := ctx.Err(); err != nil {

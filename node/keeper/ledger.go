@@ -148,5 +148,5 @@ func (c chain) describe() (height uint64, text string) {
 	case !c.caughtUp():
 		return height, fmt.Sprintf("catching up, at height %d", height)
 	}
-	return height, "goes on"
+	return height, "running"
 }

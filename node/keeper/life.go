@@ -25,7 +25,7 @@ const (
 // large store takes hours, and the ledger may stall.
 const scrubPatience = 10 * time.Second
 
-// mark is an event that happens once. To set it again changes nothing.
+// mark is an event that happens once. Setting it again changes nothing.
 type mark struct {
 	once sync.Once
 	done chan struct{}
@@ -86,7 +86,7 @@ func (l *life) runReady(ctx context.Context, patience time.Duration) error {
 
 // runServing makes the node serve once enough members have been heard, the disk has been scrubbed and the store has
 // been compared with the ledger. For the scrub and the comparison it waits scrubPatience at most. Until the scrub has
-// finished, damaged slivers are not counted as owed; until the comparison has, ended ones still are.
+// finished, damaged slivers are not counted as owed. Until the comparison has finished, ended blobs are still counted.
 func (l *life) runServing(ctx context.Context) error {
 	select {
 	case <-l.heard.done:

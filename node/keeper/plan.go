@@ -22,7 +22,7 @@ type step []target
 var repairOrder = []shards.Axis{shards.Secondary, shards.Primary}
 
 // planRepair decides how the missing slivers of a blob are rebuilt: secondaries before primaries, in steps that fit in
-// memory, of one sliver at least. size returns the bytes of a sliver.
+// memory. A step has at least one sliver, of any size. size returns the bytes of a sliver.
 func planRepair(params shards.Params, missing []store.Ref, memory int64, size func(shards.Axis) int64) (plan []step) {
 	for _, axis := range repairOrder {
 		var targets step

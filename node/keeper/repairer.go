@@ -79,7 +79,7 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 	default:
 		r.log.Info("repaired", "blob", id.String(), "slivers", rebuilt, "fetched bytes", traffic, "took", time.Since(start).Round(time.Millisecond).String())
 		r.book.owe(id)
-		r.debts.failed(id, time.Now(), r.cfg.Backoff, r.cfg.MaxBackoff) // if owe found more
+		r.debts.failed(id, time.Now(), r.cfg.Backoff, r.cfg.MaxBackoff) // no effect unless owe found more missing
 	}
 	return true
 }
@@ -106,7 +106,7 @@ func (r *repairer) repair(ctx context.Context, id shards.BlobID) (rebuilt int, t
 	return rebuilt, traffic, r.shelf.Sync()
 }
 
-// rebuild does a step of the plan.
+// rebuild carries out one step of the plan.
 func (r *repairer) rebuild(ctx context.Context, meta *shards.Metadata, step step) (made int, traffic int64, err error) {
 	axis := step[0].Axis
 	weight := min(int64(len(step))*meta.Layout(axis).Size(), r.cfg.Memory)

@@ -9,7 +9,7 @@ import (
 	"walrus/store"
 )
 
-// roomLook is the pause between checks whether the disk takes data, for the log. Uploads check by themselves.
+// roomLook is the pause between runRoom's checks of the disk, which serve the log. Uploads check by themselves.
 const roomLook = 10 * time.Second
 
 // runRoom logs when the node stops taking new data, and when it takes data again.
@@ -34,7 +34,7 @@ func (s *shelf) runRoom(ctx context.Context, log *slog.Logger) error {
 	}
 }
 
-// refusal returns the reason, in words for others, why the node takes no new data; empty if it takes data.
+// refusal returns why the node takes no new data, in words that peers may see; empty if it takes data.
 func refusal(err error) string {
 	if !errors.Is(err, store.ErrFull) {
 		return ""

@@ -68,8 +68,8 @@ func (s *seats) now() (seat, error) {
 	return s.at(epoch)
 }
 
-// recent lists the shards of which slivers may lie here: ours in the current epoch and in the one before, whose slivers
-// outlast its end.
+// recent lists the shards whose slivers may be on this disk: ours in the current epoch, and ours in the epoch before,
+// whose slivers stay beyond its end.
 func (s *seats) recent() ([]int, error) {
 	at, err := s.now()
 	if err != nil {

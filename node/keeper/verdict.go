@@ -26,7 +26,7 @@ const (
 	isFresh   finding = "fresh"                // to be recorded
 )
 
-// judge decides what a certificate is.
+// judge classifies a certificate.
 func judge(f facts) finding {
 	switch {
 	case f.ours, f.known:
@@ -41,8 +41,8 @@ func judge(f facts) finding {
 	return isFresh
 }
 
-// judgeGossip decides on a certificate from the topic, with the reason. Bad ones cost their sender; others that bring
-// nothing new here are not passed on. Ours have been recorded before.
+// judgeGossip decides on a certificate from the topic, with the reason. A bad certificate costs its sender score; one
+// that brings nothing new here is not passed on. Our own were recorded before.
 func judgeGossip(f facts) (v p2p.Verdict, why finding) {
 	why = judge(f)
 	switch {

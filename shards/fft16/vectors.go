@@ -36,7 +36,7 @@ func (v Vectors) Slots(x, y int) []byte { return v.buf[x*v.width : y*v.width] }
 // MulAdd computes dst ^= c·src, element by element, in full groups. dst may be src.
 func MulAdd(dst, src []byte, c uint16) {
 	if len(dst) != len(src) || len(src)%GroupSize != 0 {
-		panic("fft16: two vectors of one size, of full groups, wanted")
+		panic("fft16: vectors must have the same size, a multiple of GroupSize")
 	}
 	if c != 0 && len(src) > 0 {
 		multiplyAdd(dst, src, c)
@@ -96,8 +96,8 @@ func (v Vectors) inverseLayers(slot, at, size, have int) {
 }
 
 // AddDerivative adds to the polynomials with coefficients in slots 0…size−1 their formal derivative. In the Cantor
-// basis, the derivative of basis polynomial x is the sum of those whose index is x with one bit cleared. Only the
-// first want coefficients, a power of two, are valid afterwards.
+// basis, the derivative of basis polynomial x is the sum of the basis polynomials whose index is x with one bit
+// cleared. Only the first want coefficients, a power of two, are valid afterwards.
 func (v Vectors) AddDerivative(size, want int) {
 	for x := 1; x < want; x++ {
 		low := x & -x

@@ -64,7 +64,7 @@ var sigma = [10][16]uint8{
 
 const rounds = 12
 
-// compress adds one block: counter is the number of bytes with it, last is all ones for the final block.
+// compress adds one block. counter is the number of bytes up to and including it; last is all ones for the final block.
 func (s *state) compress(block *[blockSize]byte, counter, last uint64) {
 	var m [16]uint64
 	for i := range m {

@@ -72,7 +72,7 @@ func (l Leaves) Reset() {
 // with size bytes. Every part but the last must be a multiple of Window long.
 func (l Leaves) Absorb(data [][]byte, before, size int64) {
 	if len(data) != l.count {
-		panic("treehash: as many parts as leaves wanted")
+		panic("treehash: want one part for each leaf")
 	}
 	if len(data) == 0 {
 		return
@@ -109,7 +109,7 @@ func (l Leaves) Spread(dst []Hash, step int) {
 // Parents sets dst[i] to the inner node of left[i] and right[i]. dst may be left or right.
 func Parents(dst, left, right []Hash) {
 	if len(left) != len(dst) || len(right) != len(dst) {
-		panic("treehash: as many nodes left and right as parents wanted")
+		panic("treehash: want one left and one right node for each parent")
 	}
 	if len(dst) > 0 {
 		parents(dst, left, right, 1, 0)

@@ -144,8 +144,8 @@ func (a *App) fail(err error) error {
 	return a.fault
 }
 
-// Query answers only CometBFT's question whether to connect to a peer, with no: our own host connects peers. Reads
-// are served from views.
+// Query answers no when CometBFT asks whether to connect to a peer: our own host connects peers. It answers no other
+// question, because reads are served from views.
 func (a *App) Query(_ context.Context, r *abci.RequestQuery) (*abci.ResponseQuery, error) {
 	if strings.HasPrefix(r.Path, "/p2p/filter/") {
 		return &abci.ResponseQuery{Code: 1, Log: "peers are accepted over libp2p only"}, nil

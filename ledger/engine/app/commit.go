@@ -53,7 +53,7 @@ func (a *App) run(hash []byte, height uint64, time int64, raw [][]byte, txs []de
 	return b, nil
 }
 
-// reads records the values that a block reads, which are most of those it replaces.
+// reads records the values that a block reads. Most values that the block replaces are among them.
 type reads struct {
 	view *View
 	mu   sync.Mutex

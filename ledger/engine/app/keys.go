@@ -14,11 +14,11 @@ import (
 //	m network                       network ID
 //	m restoring                     present while a snapshot is restored: everything else is then incomplete
 //	s ‖ key                         the state
-//	o ‖ owner ‖ object ID           kind of what the account owns, the letter of its key in the state
+//	o ‖ owner ‖ object ID           kind of the owned object: the letter of its key in the state
 //	n ‖ height ‖ 0 u32              the log: time and events of the block
 //	n ‖ height ‖ 1 + index u32      the log: sender and receipt of a transaction
 //	x ‖ transaction ID              height u64 ‖ index u32
-//	h ‖ account ‖ height ‖ index    nothing: the transaction concerns the account; the zero account is all
+//	h ‖ account ‖ height ‖ index    empty: the transaction concerns the account; the zero account stands for all
 //	k ‖ height ‖ part u32           part of a snapshot
 //	k ‖ height ‖ 2³²−1              header of a snapshot, written last
 var (

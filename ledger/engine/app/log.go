@@ -88,9 +88,9 @@ func (a *App) receiptAt(p Position) (ledger.Receipt, error) {
 	return r, err
 }
 
-// History returns the receipts of the transactions that an account sent and paid for, and of those that paid it or gave
-// it something: newest first, at most limit, all before a position. The zero Position starts at the newest. The zero
-// address has the receipts of all accounts.
+// History returns the receipts of the transactions that an account sent and paid for, and of transactions that paid it
+// or gave it something: newest first, at most limit, all before a position. The zero Position starts at the newest. The
+// zero address has the receipts of all accounts.
 func (a *App) History(account ledger.Address, before Position, limit int) ([]ledger.Receipt, error) {
 	if head := a.View().Height; before == (Position{}) || before.Height > head {
 		before = Position{Height: head + 1}

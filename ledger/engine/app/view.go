@@ -54,7 +54,7 @@ type Object struct {
 	Blob bool // a blob's record; false: a storage resource
 }
 
-// Objects lists the objects that an account owns: at most limit, ascending by ID, starting after after.
+// Objects lists the objects that an account owns: at most limit, ascending by ID, from the first ID above after.
 func (v *View) Objects(owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error) {
 	from := ownerKey(owner)
 	if after != (ledger.ObjectID{}) {
