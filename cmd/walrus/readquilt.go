@@ -278,8 +278,5 @@ func (a *app) listPatches(ctx context.Context, id shards.BlobID) (err error) {
 		list = append(list, patch{p.Identifier, p.ID(id), notNil(p.Tags)})
 		rows = append(rows, []string{p.ID(id).String(), columnRange(p.Start, p.End), printable(p.Identifier) + tagList(p.Tags)})
 	}
-	if a.global.json {
-		return a.printJSON(list)
-	}
-	return table(a.stdout, "", rows)
+	return a.resultTable(list, rows)
 }
