@@ -79,9 +79,7 @@ type Explorer struct {
 }
 
 // NewExplorer makes an Explorer over c. It starts nothing.
-func NewExplorer(cfg ExploreConfig, c *client.Client) *Explorer { return newExplorer(cfg, c) }
-
-func newExplorer(cfg ExploreConfig, c explored) *Explorer {
+func NewExplorer(cfg ExploreConfig, c explored) *Explorer {
 	if cfg.Store == nil {
 		cfg.Store = c.Store
 	}

@@ -100,32 +100,16 @@ func (m *Member) form(f *form) {
 	ascending(f, "shards", m.Shards, func(a, b *int) bool { return *a < *b })
 }
 
-// Marshal returns the binary form.
-func (a Account) Marshal() []byte { return marshal(&a, 24) }
-
-// Marshal returns the binary form.
-func (s Storage) Marshal() []byte { return marshal(&s, 48) }
-
-// Marshal returns the binary form.
-func (b Blob) Marshal() []byte { return marshal(&b, 160) }
-
-// Marshal returns the binary form.
-func (i BlobInfo) Marshal() []byte { return marshal(&i, 14+12*len(i.Deletable)) }
-
-// Marshal returns the binary form.
-func (p Pot) Marshal() []byte { return marshal(&p, 16) }
-
-// Marshal returns the binary form.
+// Marshal returns the binary form. So do the methods below.
+func (a Account) Marshal() []byte   { return marshal(&a, 24) }
+func (s Storage) Marshal() []byte   { return marshal(&s, 48) }
+func (b Blob) Marshal() []byte      { return marshal(&b, 160) }
+func (i BlobInfo) Marshal() []byte  { return marshal(&i, 14+12*len(i.Deletable)) }
+func (p Pot) Marshal() []byte       { return marshal(&p, 16) }
 func (e EpochInfo) Marshal() []byte { return marshal(&e, 20) }
-
-// Marshal returns the binary form.
-func (s Supply) Marshal() []byte { return marshal(&s, 8) }
-
-// Marshal returns the binary form.
-func (p Params) Marshal() []byte { return marshal(&p, 72) }
-
-// Marshal returns the binary form.
-func (m Member) Marshal() []byte { return marshal(&m, 512) }
+func (s Supply) Marshal() []byte    { return marshal(&s, 8) }
+func (p Params) Marshal() []byte    { return marshal(&p, 72) }
+func (m Member) Marshal() []byte    { return marshal(&m, 512) }
 
 // read decodes a T from its binary form.
 func read[T any, P interface {
@@ -141,28 +125,8 @@ func read[T any, P interface {
 
 // UnmarshalAccount decodes the binary form. Errors wrap ErrFormat and name the field, as do those of the functions
 // below.
-func UnmarshalAccount(b []byte) (Account, error) { return read[Account]("account", b) }
-
-// UnmarshalStorage reads the binary form.
-func UnmarshalStorage(b []byte) (Storage, error) { return read[Storage]("storage resource", b) }
-
-// UnmarshalBlob reads the binary form.
-func UnmarshalBlob(b []byte) (Blob, error) { return read[Blob]("blob record", b) }
-
-// UnmarshalBlobInfo reads the binary form.
+func UnmarshalAccount(b []byte) (Account, error)   { return read[Account]("account", b) }
+func UnmarshalStorage(b []byte) (Storage, error)   { return read[Storage]("storage resource", b) }
+func UnmarshalBlob(b []byte) (Blob, error)         { return read[Blob]("blob record", b) }
 func UnmarshalBlobInfo(b []byte) (BlobInfo, error) { return read[BlobInfo]("blob info", b) }
-
-// UnmarshalPot reads the binary form.
-func UnmarshalPot(b []byte) (Pot, error) { return read[Pot]("pot", b) }
-
-// UnmarshalEpochInfo reads the binary form.
-func UnmarshalEpochInfo(b []byte) (EpochInfo, error) { return read[EpochInfo]("epoch", b) }
-
-// UnmarshalSupply reads the binary form.
-func UnmarshalSupply(b []byte) (Supply, error) { return read[Supply]("supply", b) }
-
-// UnmarshalParams reads the binary form.
-func UnmarshalParams(b []byte) (Params, error) { return read[Params]("parameters", b) }
-
-// UnmarshalMember reads the binary form.
-func UnmarshalMember(b []byte) (Member, error) { return read[Member]("member", b) }
+func UnmarshalPot(b []byte) (Pot, error)           { return read[Pot]("pot", b) }
