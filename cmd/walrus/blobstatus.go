@@ -50,9 +50,7 @@ Exit code 3: there is no such blob. Exit code 4: too few nodes answer to tell. -
 }
 
 func (a *app) blobStatus(ctx context.Context, id shards.BlobID) (err error) {
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
-	s, err := a.open(ctx)
+	ctx, s, err := a.open(ctx, askTimeout)
 	if err != nil {
 		return err
 	}

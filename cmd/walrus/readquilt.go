@@ -112,9 +112,7 @@ func (a *app) readQuilt(ctx context.Context, q *quiltQuery, out string) (err err
 	if out == "" {
 		return usagef("-o: want a folder, or - for standard output")
 	}
-	ctx, cancel := a.withTimeout(ctx, 0)
-	defer cancel()
-	s, err := a.open(ctx)
+	ctx, s, err := a.open(ctx, 0)
 	if err != nil {
 		return err
 	}
@@ -256,9 +254,7 @@ Only the index is fetched. With a patch ID, walrus read-quilt --quilt-patch-ids 
 }
 
 func (a *app) listPatches(ctx context.Context, id shards.BlobID) (err error) {
-	ctx, cancel := a.withTimeout(ctx, 0)
-	defer cancel()
-	s, err := a.open(ctx)
+	ctx, s, err := a.open(ctx, 0)
 	if err != nil {
 		return err
 	}

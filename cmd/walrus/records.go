@@ -37,9 +37,7 @@ complete.
 }
 
 func (a *app) listBlobs(ctx context.Context, expired bool) (err error) {
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
-	s, err := a.openPaying(ctx)
+	ctx, s, err := a.openPaying(ctx, askTimeout)
 	if err != nil {
 		return err
 	}
@@ -105,9 +103,7 @@ func (a *app) change(ctx context.Context, arg, done string, op func(context.Cont
 	if err != nil {
 		return err
 	}
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
-	s, err := a.openPaying(ctx)
+	ctx, s, err := a.openPaying(ctx, askTimeout)
 	if err != nil {
 		return err
 	}
@@ -390,14 +386,12 @@ func (a *app) attributesShow(ctx context.Context, arg string) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
 	// Anybody may read attributes; only finding one's own record of a blob ID needs a wallet.
 	open := a.open
 	if name.blob != nil {
 		open = a.openPaying
 	}
-	s, err := open(ctx)
+	ctx, s, err := open(ctx, askTimeout)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (a *app) storeQuilt(ctx context.Context, paths, blobs []string, opt client.
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	s, err := a.openPaying(ctx)
+	ctx, s, err := a.openPaying(ctx, 0)
 	if err != nil {
 		return err
 	}

@@ -90,13 +90,11 @@ func walletShowCommand(a *app) *cobra.Command {
 }
 
 func (a *app) walletShow(ctx context.Context, args []string) (err error) {
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
 	conf, of, err := a.loadAccount(args)
 	if err != nil {
 		return err
 	}
-	s, err := a.join(ctx, conf, nil)
+	ctx, s, err := a.join(ctx, askTimeout, conf, nil)
 	if err != nil {
 		return err
 	}
@@ -173,9 +171,7 @@ func walletSendCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx, cancel := a.withTimeout(c.Context(), askTimeout)
-			defer cancel()
-			s, err := a.openPaying(ctx)
+			ctx, s, err := a.openPaying(c.Context(), askTimeout)
 			if err != nil {
 				return err
 			}
@@ -229,8 +225,6 @@ func walletFaucetCommand(a *app) *cobra.Command {
 }
 
 func (a *app) walletFaucet(ctx context.Context, text string, sum ledger.Amount) error {
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
 	conf, err := a.loadClient()
 	if err != nil {
 		return err
@@ -251,7 +245,7 @@ func (a *app) walletFaucet(ctx context.Context, text string, sum ledger.Amount) 
 		}
 		to = w.Address()
 	}
-	s, err := a.join(ctx, conf, faucet)
+	ctx, s, err := a.join(ctx, askTimeout, conf, faucet)
 	if err != nil {
 		return err
 	}
@@ -301,13 +295,11 @@ Each transaction shown is proven. A node could still leave out received payments
 const historyPage = 50
 
 func (a *app) walletHistory(ctx context.Context, args []string, limit int) (err error) {
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
 	conf, of, err := a.loadAccount(args)
 	if err != nil {
 		return err
 	}
-	s, err := a.join(ctx, conf, nil)
+	ctx, s, err := a.join(ctx, askTimeout, conf, nil)
 	if err != nil {
 		return err
 	}
