@@ -175,19 +175,19 @@ func walletSendCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.pay(ctx, s, to, sum)
+			return s.pay(ctx, &a.terminal, to, sum)
 		},
 	}
 }
 
 // pay pays sum to an account, prints that, and closes the session.
-func (a *app) pay(ctx context.Context, s *session, to ledger.Address, sum ledger.Amount) (err error) {
+func (s *session) pay(ctx context.Context, out *terminal, to ledger.Address, sum ledger.Amount) (err error) {
 	defer s.close(&err)
 	receipt, err := s.node.Chain().Payer.Do(ctx, ledger.Fixed(ledger.Transfer{To: to, Amount: sum}))
 	if err != nil {
 		return fmt.Errorf("pay %s to %s: %w", sum, to, err)
 	}
-	return a.resultTable(struct {
+	return out.resultTable(struct {
 		To     ledger.Address `json:"to"`
 		Amount uint64         `json:"amountFrost"`
 		Fee    uint64         `json:"feeFrost"`
@@ -249,7 +249,7 @@ func (a *app) walletFaucet(ctx context.Context, text string, sum ledger.Amount) 
 	if err != nil {
 		return err
 	}
-	return a.pay(ctx, s, to, sum)
+	return s.pay(ctx, &a.terminal, to, sum)
 }
 
 // loadAccount reads the configuration and the address that the arguments give, or else the configured wallet's.
