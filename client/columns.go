@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync/atomic"
 	"time"
@@ -90,7 +89,7 @@ func (c *column) put(layout shards.Layout, t int, strip []byte) error {
 	for k := range layout.Symbols {
 		at := c.off + int64(k)*layout.SymbolSize + int64(t)*int64(layout.Width)
 		if _, err := c.file.WriteAt(strip[k*width:(k+1)*width], at); err != nil {
-			return &localError{err}
+			return err
 		}
 	}
 	return nil
@@ -180,31 +179,8 @@ func (r *columnReader) fetchColumn(ctx context.Context, f *columnFetch) error {
 	return r.fill(&f.column, f.index, io.TeeReader(body, f))
 }
 
-// fill reads a sliver in strip order into c and verifies it.
 func (r *columnReader) fill(c *column, index int, from io.Reader) error {
-	v, err := shards.NewVerifier(r.meta, shards.Secondary, index)
-	if err != nil {
-		return err
-	}
-	_, size := r.layout.Strip(0)
-	strip := make([]byte, size)
-	for t := range r.layout.Strips() {
-		off, size := r.layout.Strip(t)
-		n, err := io.ReadFull(from, strip[:size])
-		if err != nil {
-			return fmt.Errorf("sent %d of %d bytes of secondary sliver %d: %w", off+int64(n), r.layout.Size(), index, err)
-		}
-		if err := v.WriteStrip(strip[:size]); err != nil {
-			return err
-		}
-		if err := c.put(r.layout, t, strip[:size]); err != nil {
-			return err
-		}
-	}
-	if err := v.Close(); err != nil {
-		return fmt.Errorf("served wrong bytes for secondary sliver %d: %w", index, err)
-	}
-	return nil
+	return readSliver(r.meta, shards.Secondary, index, from, func(t int, strip []byte) error { return c.put(r.layout, t, strip) })
 }
 
 // batch fetches columns and returns them in the order of list. Every goroutine it started has ended when it returns.

@@ -74,27 +74,33 @@ func (f *flight) fetch(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = body.Close() }()
-	v, err := shards.NewVerifier(f.blob.meta, shards.Primary, index)
+	return readSliver(f.blob.meta, shards.Primary, index, progressReader{body, f}, f.row.put)
+}
+
+// readSliver reads a sliver in strip order, verifies it, and puts each strip where it belongs.
+func readSliver(meta *shards.Metadata, axis shards.Axis, index int, from io.Reader, put func(t int, strip []byte) error) error {
+	v, err := shards.NewVerifier(meta, axis, index)
 	if err != nil {
 		return err
 	}
+	layout := meta.Layout(axis)
 	_, size := layout.Strip(0)
 	strip := make([]byte, size)
 	for t := range layout.Strips() {
 		off, size := layout.Strip(t)
-		n, err := io.ReadFull(progressReader{body, f}, strip[:size])
+		n, err := io.ReadFull(from, strip[:size])
 		if err != nil {
-			return fmt.Errorf("sent %d of %d bytes of primary sliver %d: %w", off+int64(n), layout.Size(), index, err)
+			return fmt.Errorf("sent %d of %d bytes of %s sliver %d: %w", off+int64(n), layout.Size(), axis, index, err)
 		}
 		if err := v.WriteStrip(strip[:size]); err != nil {
 			return err
 		}
-		if err := f.row.put(t, strip[:size]); err != nil {
+		if err := put(t, strip[:size]); err != nil {
 			return &localError{err}
 		}
 	}
 	if err := v.Close(); err != nil {
-		return fmt.Errorf("served wrong bytes for primary sliver %d: %w", index, err)
+		return fmt.Errorf("served wrong bytes for %s sliver %d: %w", axis, index, err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -65,7 +66,8 @@ func (c *Client) Health(ctx context.Context) (*Health, error) {
 		})
 	}
 	_ = g.Wait()
-	known := knownBlobs(com, h.Nodes)
+	// a node that knows fewer blobs has not caught up, even if it reports nothing missing
+	known := h.Vouched(com.OneHonest(), func(s *p2p.NodeStatus) uint64 { return s.Blobs })
 	for i := range h.Nodes {
 		n := &h.Nodes[i]
 		if n.Reachable {
@@ -88,26 +90,18 @@ func (c *Client) NodeHistory(ctx context.Context, id peer.ID) ([]p2p.HistoryPoin
 	return c.nodes.NodeHistory(ctx, id)
 }
 
-// knownBlobs returns the greatest number of certified blobs that nodes with f+1 shards report, one of them honest. A
-// node that knows fewer has not caught up, even if it reports nothing missing.
-func knownBlobs(com *certs.Committee, nodes []NodeHealth) uint64 {
-	order := make([]int, len(nodes))
-	for i := range order {
-		order[i] = i
+// Vouched returns the greatest value that nodes holding weight shards together report to have reached: with f+1 shards,
+// one of them is honest.
+func (h *Health) Vouched(weight int, value func(*p2p.NodeStatus) uint64) uint64 {
+	order := make([]*NodeHealth, len(h.Nodes))
+	for i := range h.Nodes {
+		order[i] = &h.Nodes[i]
 	}
-	slices.SortFunc(order, func(a, b int) int {
-		switch x, y := nodes[a].Status.Blobs, nodes[b].Status.Blobs; {
-		case x > y:
-			return -1
-		case x < y:
-			return 1
-		}
-		return 0
-	})
-	weight := 0
-	for _, i := range order {
-		if weight += com.Weight(i); weight >= com.OneHonest() {
-			return nodes[i].Status.Blobs
+	slices.SortFunc(order, func(a, b *NodeHealth) int { return cmp.Compare(value(&b.Status), value(&a.Status)) })
+	have := 0
+	for _, n := range order {
+		if have += len(n.Shards); have >= weight {
+			return value(&n.Status)
 		}
 	}
 	return 0

@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -280,10 +281,5 @@ func feeOf(p *ledger.Params, ops []ledger.Op) ledger.Amount {
 }
 
 func sortedIDs[T any](m map[ledger.ObjectID]T) []ledger.ObjectID {
-	ids := make([]ledger.ObjectID, 0, len(m))
-	for id := range m {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b ledger.ObjectID) int { return slices.Compare(a[:], b[:]) })
-	return ids
+	return slices.SortedFunc(maps.Keys(m), func(a, b ledger.ObjectID) int { return slices.Compare(a[:], b[:]) })
 }

@@ -101,7 +101,7 @@ func (c *call[K, V]) leave() {
 	c.s.mu.Lock()
 	c.users--
 	last := c.users == 0
-	if last && !c.made() {
+	if last && !isClosed(c.ready) {
 		c.forgetLocked()
 		c.cancel()
 	}
@@ -123,15 +123,5 @@ func (c *call[K, V]) leave() {
 	c.cancel()
 	if c.s.end != nil {
 		c.s.end(c.val)
-	}
-}
-
-// made reports whether the value can be used.
-func (c *call[K, V]) made() bool {
-	select {
-	case <-c.ready:
-		return true
-	default:
-		return false
 	}
 }

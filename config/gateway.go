@@ -28,7 +28,7 @@ func (g *Gateway) MaxBodyBytes() (int64, error) {
 	if g.MaxBody == "" {
 		return 0, nil
 	}
-	n, err := parseSize(g.MaxBody)
+	n, err := ParseSize(g.MaxBody)
 	if err == nil && n > shards.MaxLength {
 		err = fmt.Errorf("%q exceeds the largest possible blob", g.MaxBody)
 	}

@@ -98,7 +98,7 @@ func (s *Storage) LimitBytes() (int64, error) {
 	if s.Limit == "" || s.Limit == "0" {
 		return 0, nil
 	}
-	n, err := parseSize(s.Limit)
+	n, err := ParseSize(s.Limit)
 	if err != nil {
 		return 0, fmt.Errorf("key \"store.limit\": %w", err)
 	}

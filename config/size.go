@@ -15,8 +15,8 @@ var sizeUnits = []struct {
 	{"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"PB", 1e15}, {"B", 1}, {"", 1},
 }
 
-// parseSize reads a whole number of bytes, such as 500GiB, 2 TB or 1000000.
-func parseSize(text string) (int64, error) {
+// ParseSize reads a whole number of bytes, such as 500GiB, 2 TB or 1000000.
+func ParseSize(text string) (int64, error) {
 	for _, unit := range sizeUnits {
 		number, ok := strings.CutSuffix(text, unit.name)
 		if !ok {

@@ -1,14 +1,6 @@
 package config
 
-import (
-	"slices"
-	"strings"
-)
-
-func sortedList(names []string) string {
-	slices.Sort(names)
-	return strings.Join(names, ", ")
-}
+import "strings"
 
 // Nearest returns the name that word was probably meant to be, "" if none is near.
 func Nearest(word string, names []string) (best string) {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -104,12 +106,9 @@ func at(prefix string) string {
 
 // suggest names the closest known key, or all keys if none is close.
 func suggest(key string, fields map[string]reflect.Value) string {
-	names := make([]string, 0, len(fields))
-	for name := range fields {
-		names = append(names, name)
-	}
+	names := slices.Sorted(maps.Keys(fields))
 	if best := Nearest(key, names); best != "" {
 		return fmt.Sprintf(": did you mean %q?", best)
 	}
-	return ": known keys are " + sortedList(names)
+	return ": known keys are " + strings.Join(names, ", ")
 }

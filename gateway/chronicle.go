@@ -27,7 +27,6 @@ func gone(err error) error {
 	return err
 }
 
-// Head implements Chronicle.
 func (c chronicle) Head(ctx context.Context) (uint64, error) {
 	h, err := c.light.Head(ctx)
 	if h.Height > 0 {
@@ -36,7 +35,6 @@ func (c chronicle) Head(ctx context.Context) (uint64, error) {
 	return 0, err
 }
 
-// Block implements Chronicle.
 func (c chronicle) Block(ctx context.Context, height uint64) (*pages.Block, error) {
 	h, err := c.light.Header(ctx, height)
 	if err != nil {
@@ -51,7 +49,6 @@ func (c chronicle) Block(ctx context.Context, height uint64) (*pages.Block, erro
 	return b, nil
 }
 
-// History implements Chronicle.
 func (c chronicle) History(ctx context.Context, account ledger.Address, before string, limit int) (*pages.TransactionList, error) {
 	from, err := light.ParseCursor(before)
 	if err != nil {
@@ -71,7 +68,6 @@ func (c chronicle) History(ctx context.Context, account ledger.Address, before s
 	return list, nil
 }
 
-// In implements Chronicle.
 func (c chronicle) In(ctx context.Context, height uint64, limit int) (list []pages.Transaction, more bool, err error) {
 	h, err := c.light.History(ctx, ledger.Address{}, light.Before(light.Position{Height: height + 1}), limit)
 	if h == nil {
@@ -87,7 +83,6 @@ func (c chronicle) In(ctx context.Context, height uint64, limit int) (list []pag
 	return list, h.Next != nil, nil
 }
 
-// Transaction implements Chronicle.
 func (c chronicle) Transaction(ctx context.Context, id ledger.TxID) (*pages.Transaction, error) {
 	e, err := c.light.Transaction(ctx, id)
 	if err != nil {
@@ -97,7 +92,6 @@ func (c chronicle) Transaction(ctx context.Context, id ledger.TxID) (*pages.Tran
 	return &x, nil
 }
 
-// Account implements Chronicle.
 func (c chronicle) Account(ctx context.Context, a ledger.Address) (*pages.Owner, error) {
 	owned, err := c.light.Objects(ctx, a)
 	if owned == nil {

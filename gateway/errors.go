@@ -146,8 +146,10 @@ func humaError(status int, msg string, errs ...error) huma.StatusError {
 }
 
 // shorten bounds the part of a request that a message repeats.
-func shorten(s string) string {
-	const limit = 300
+func shorten(s string) string { return cut(s, 300) }
+
+// cut cuts a text of more than limit bytes.
+func cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 	"mime"
 	"sync"
 	"time"
@@ -79,9 +78,7 @@ type Explorer struct {
 }
 
 // NewExplorer makes an Explorer over c. It starts nothing.
-func NewExplorer(cfg ExploreConfig, c *client.Client) *Explorer { return newExplorer(cfg, c) }
-
-func newExplorer(cfg ExploreConfig, c explored) *Explorer {
+func NewExplorer(cfg ExploreConfig, c explored) *Explorer {
 	if cfg.Store == nil {
 		cfg.Store = c.Store
 	}
@@ -248,14 +245,4 @@ func asAbsent(err error) error {
 		return absent{err}
 	}
 	return err
-}
-
-// portion returns ⌊a·part/whole⌋ for part ≤ whole, rounded as the ledger does.
-func portion(a ledger.Amount, part, whole uint64) ledger.Amount {
-	if whole == 0 || part > whole {
-		return 0
-	}
-	hi, lo := bits.Mul64(uint64(a), part)
-	q, _ := bits.Div64(hi, lo, whole)
-	return ledger.Amount(q)
 }

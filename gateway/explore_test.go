@@ -124,7 +124,7 @@ func newSaying(t *testing.T) *saying {
 
 func TestExplorerNetwork(t *testing.T) {
 	s := newSaying(t)
-	n, err := newExplorer(ExploreConfig{}, s).Network(t.Context())
+	n, err := NewExplorer(ExploreConfig{}, s).Network(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestExplorerNetwork(t *testing.T) {
 func TestExplorerLedgerAway(t *testing.T) {
 	s := newSaying(t)
 	s.infoErr, s.info = fmt.Errorf("info: %w at height 812", client.ErrStalled), nil
-	e := newExplorer(ExploreConfig{}, s)
+	e := NewExplorer(ExploreConfig{}, s)
 	n, err := e.Network(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestExplorerLedgerAway(t *testing.T) {
 func TestExplorerNode(t *testing.T) {
 	s := newSaying(t)
 	s.health.Nodes[1].Name = s.health.Nodes[0].Node.String() // must not answer requests for node-0
-	e := newExplorer(ExploreConfig{}, s)
+	e := NewExplorer(ExploreConfig{}, s)
 	for _, key := range []string{"node-0", s.health.Nodes[0].Node.String()} {
 		n, err := e.Node(t.Context(), key)
 		if err != nil || n.Name != "node-0" {
@@ -196,7 +196,7 @@ func TestExplorerNode(t *testing.T) {
 
 func TestExplorerPrice(t *testing.T) {
 	s := newSaying(t)
-	e := newExplorer(ExploreConfig{}, s)
+	e := NewExplorer(ExploreConfig{}, s)
 	p, err := e.Price(t.Context(), 1<<20, 5)
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +220,7 @@ func TestExplorerPrice(t *testing.T) {
 
 func TestExplorerStore(t *testing.T) {
 	s := newSaying(t)
-	e := newExplorer(ExploreConfig{}, s)
+	e := NewExplorer(ExploreConfig{}, s)
 	for kind, attributes := range map[string]int{"image/png": 1, "": 0, "application/octet-stream": 0, "no type\r\n": 0, "text/" + strings.Repeat("x", 2000): 0} {
 		done, err := e.Store(t.Context(), pages.Upload{File: strings.NewReader("x"), Size: 1, ContentType: kind, Epochs: 4, Permanent: true})
 		if err != nil || done.ID != (shards.BlobID{6}) || done.Cost != 4 {
@@ -234,7 +234,7 @@ func TestExplorerStore(t *testing.T) {
 
 // TestExplorerRefuses passes on the API's answer: a used-up quota is not the network's fault.
 func TestExplorerRefuses(t *testing.T) {
-	e := newExplorer(ExploreConfig{Store: func(context.Context, io.ReaderAt, uint64, client.StoreOptions) (*client.StoreResult, error) {
+	e := NewExplorer(ExploreConfig{Store: func(context.Context, io.ReaderAt, uint64, client.StoreOptions) (*client.StoreResult, error) {
 		return nil, fmt.Errorf("store: %w", &guard.Refusal{Code: 429, Status: "RESOURCE_EXHAUSTED", Message: "spent", Retry: time.Minute})
 	}}, newSaying(t))
 	_, err := e.Store(t.Context(), pages.Upload{File: strings.NewReader("x"), Size: 1, Epochs: 1})
@@ -249,7 +249,7 @@ func TestExplorerAsksOnce(t *testing.T) {
 	s := newSaying(t)
 	s.delay = 5 * time.Second
 	synctest.Test(t, func(t *testing.T) {
-		e := newExplorer(ExploreConfig{}, s)
+		e := NewExplorer(ExploreConfig{}, s)
 		ask := func() (slowest time.Duration) {
 			var wg sync.WaitGroup
 			var mu sync.Mutex
@@ -298,7 +298,7 @@ func TestExplorerSamples(t *testing.T) {
 	s := newSaying(t)
 	synctest.Test(t, func(t *testing.T) {
 		var stored, read atomic.Uint64
-		e := newExplorer(ExploreConfig{Stored: stored.Load, Read: read.Load}, s)
+		e := NewExplorer(ExploreConfig{Stored: stored.Load, Read: read.Load}, s)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- e.Run(ctx) }()

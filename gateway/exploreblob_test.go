@@ -39,7 +39,7 @@ func saidBlob(s *saying) *client.BlobStatus {
 func TestExplorerBlob(t *testing.T) {
 	s := newSaying(t)
 	s.status = saidBlob(s)
-	b, err := newExplorer(ExploreConfig{}, s).Blob(t.Context(), shards.BlobID{9})
+	b, err := NewExplorer(ExploreConfig{}, s).Blob(t.Context(), shards.BlobID{9})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestExplorerBlob(t *testing.T) {
 		t.Errorf("not certified: %s until %d", b.Status, b.Ledger.EndEpoch)
 	}
 	s.status = nil
-	if _, err := newExplorer(ExploreConfig{}, s).Blob(t.Context(), shards.BlobID{9}); !errors.Is(err, pages.ErrNotFound) || !strings.Contains(err.Error(), "ended with epoch 9") {
+	if _, err := NewExplorer(ExploreConfig{}, s).Blob(t.Context(), shards.BlobID{9}); !errors.Is(err, pages.ErrNotFound) || !strings.Contains(err.Error(), "ended with epoch 9") {
 		t.Errorf("no blob: %v", err)
 	}
 }
@@ -101,7 +101,7 @@ func TestInspect(t *testing.T) {
 		{"nothing", "", "", nil, "", ""},
 		{"out of reach", "", "", client.ErrNotFound, "", ""},
 	} {
-		e := newExplorer(ExploreConfig{Head: func(context.Context, shards.BlobID, int) ([]byte, error) { return []byte(tt.head), tt.failure }}, newSaying(t))
+		e := NewExplorer(ExploreConfig{Head: func(context.Context, shards.BlobID, int) ([]byte, error) { return []byte(tt.head), tt.failure }}, newSaying(t))
 		b := &pages.Blob{}
 		if tt.attribute != "" {
 			b.Ledger.Records = []pages.Record{{Attributes: []ledger.Attribute{{Key: "title", Value: "x"}, {Key: "Content-Type", Value: tt.attribute}}}}
@@ -118,7 +118,7 @@ func TestExplorerForgets(t *testing.T) {
 	s := newSaying(t)
 	s.status = saidBlob(s)
 	synctest.Test(t, func(t *testing.T) {
-		e := newExplorer(ExploreConfig{}, s)
+		e := NewExplorer(ExploreConfig{}, s)
 		for round := range 2 {
 			for i := range 3 * exploreBlobs {
 				if _, err := e.Blob(t.Context(), shards.BlobID{byte(i), byte(round)}); err != nil {

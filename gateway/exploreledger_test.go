@@ -55,7 +55,7 @@ func (a *annals) Account(_ context.Context, of ledger.Address) (*pages.Owner, er
 
 func TestExplorerBlocks(t *testing.T) {
 	a := &annals{head: 50, kept: 8}
-	e := newExplorer(ExploreConfig{Chronicle: a}, newSaying(t))
+	e := NewExplorer(ExploreConfig{Chronicle: a}, newSaying(t))
 	var heights []uint64
 	next := uint64(0)
 	for range 5 {
@@ -100,13 +100,13 @@ func TestExplorerBlocks(t *testing.T) {
 	if _, err := e.Blocks(t.Context(), 0); !errors.Is(err, client.ErrStalled) {
 		t.Errorf("without an answer: %v", err)
 	}
-	if _, err := newExplorer(ExploreConfig{}, newSaying(t)).Blocks(t.Context(), 0); !errors.Is(err, errNoChronicle) {
+	if _, err := NewExplorer(ExploreConfig{}, newSaying(t)).Blocks(t.Context(), 0); !errors.Is(err, errNoChronicle) {
 		t.Errorf("without a ledger: %v", err)
 	}
 }
 
 func TestExplorerOwner(t *testing.T) {
-	e := newExplorer(ExploreConfig{Chronicle: &annals{head: 1}}, newSaying(t))
+	e := NewExplorer(ExploreConfig{Chronicle: &annals{head: 1}}, newSaying(t))
 	o, err := e.Owner(t.Context(), ledger.Address{1}, "p")
 	if err != nil || o.Epoch != 3 || len(o.Transactions) != 1 || o.Next != "px" || o.Address != (ledger.Address{1}) {
 		t.Errorf("%+v, %v", o, err)
@@ -128,7 +128,7 @@ func TestExplorerOwner(t *testing.T) {
 func TestExplorerHistory(t *testing.T) {
 	s := newSaying(t)
 	synctest.Test(t, func(t *testing.T) {
-		e := newExplorer(ExploreConfig{}, s)
+		e := NewExplorer(ExploreConfig{}, s)
 		if n, err := e.Node(t.Context(), "node-0"); err != nil || n.History != nil {
 			t.Errorf("of an old version: %+v, %v", n.History, err)
 		}
@@ -181,7 +181,7 @@ func TestInspectQuilt(t *testing.T) {
 		files, asked    int
 	}{{"\x01rest", "", nil, 2, 1}, {"\x01rest", "", io.ErrUnexpectedEOF, 0, 1}, {"\x02rest", "", nil, 0, 0}, {"text", "", nil, 0, 0}, {"\x01rest", "application/x-own", nil, 0, 0}} {
 		asked := 0
-		e := newExplorer(ExploreConfig{
+		e := NewExplorer(ExploreConfig{
 			Head: func(context.Context, shards.BlobID, int) ([]byte, error) { return []byte(tt.head), nil },
 			Quilt: func(context.Context, shards.BlobID) ([]pages.QuiltFile, error) {
 				asked++

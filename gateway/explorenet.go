@@ -1,9 +1,7 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 	"walrus/client"
 	"walrus/gateway/pages"
 	"walrus/ledger"
+	"walrus/p2p"
 )
 
 // networkState is the network's state at one time. It is immutable.
@@ -87,8 +86,8 @@ func (s *networkState) describe(now time.Time) *pages.Network {
 		n.Storage.DiskBytes += nodes[i].Status.DiskBytes
 		n.Storage.Owed += nodes[i].Status.Owed
 	}
-	n.Ledger.Height = vouched(nodes, s.committee.OneHonest(), func(h *client.NodeHealth) uint64 { return h.Status.Height })
-	n.Storage.Blobs = vouched(nodes, s.committee.OneHonest(), func(h *client.NodeHealth) uint64 { return h.Status.Blobs })
+	n.Ledger.Height = s.health.Vouched(s.committee.OneHonest(), func(s *p2p.NodeStatus) uint64 { return s.Height })
+	n.Storage.Blobs = s.health.Vouched(s.committee.OneHonest(), func(s *p2p.NodeStatus) uint64 { return s.Blobs })
 	return n
 }
 
@@ -102,23 +101,6 @@ func summarize(h *client.NodeHealth) pages.NodeSummary {
 		Name: h.Name, Peer: h.Node.String(), Shards: len(h.Shards), Reachable: h.Reachable, OK: h.OK, Why: h.Why,
 		State: st.State, Blobs: st.Blobs, DiskBytes: st.DiskBytes, Owed: st.Owed, Epoch: st.Epoch, Height: st.Height, Version: st.Version,
 	}
-}
-
-// vouched returns the greatest value that nodes holding weight shards together report to have reached: one of them is
-// honest.
-func vouched(nodes []client.NodeHealth, weight int, value func(*client.NodeHealth) uint64) uint64 {
-	order := make([]*client.NodeHealth, len(nodes))
-	for i := range nodes {
-		order[i] = &nodes[i]
-	}
-	slices.SortFunc(order, func(a, b *client.NodeHealth) int { return cmp.Compare(value(b), value(a)) })
-	have := 0
-	for _, n := range order {
-		if have += len(n.Shards); have >= weight {
-			return value(n)
-		}
-	}
-	return 0
 }
 
 // node returns one node with all details.
@@ -137,9 +119,9 @@ func (s *networkState) node(h *client.NodeHealth) *pages.Node {
 
 // earnings divides the pot so far as the end of the epoch will.
 func earnings(info *client.Info, weight int) *pages.Earnings {
-	burn := portion(info.Rewards, uint64(info.Params.BurnBasis), ledger.BasisPoints)
+	burn := info.Rewards.Portion(uint64(info.Params.BurnBasis), ledger.BasisPoints)
 	return &pages.Earnings{
-		Pot: info.Rewards, Burn: burn, Share: portion(info.Rewards-burn, uint64(weight), uint64(info.Params.Shards)),
+		Pot: info.Rewards, Burn: burn, Share: (info.Rewards - burn).Portion(uint64(weight), uint64(info.Params.Shards)),
 		Epoch: info.Epoch, EpochEnd: info.EpochEnd,
 	}
 }

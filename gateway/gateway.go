@@ -65,17 +65,8 @@ func New(cfg Config, c *client.Client, limits Limits, log *slog.Logger) (*Gatewa
 // Handler returns the API's handler. The server's write timeout must be off: downloads bound their own progress.
 func (g *Gateway) Handler() http.Handler { return g.handler }
 
-// Run listens on the configured address and serves until ctx ends, then gives running requests time to drain.
-func (g *Gateway) Run(ctx context.Context) error {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", g.cfg.Bind)
-	if err != nil {
-		return fmt.Errorf("gateway: %w", err)
-	}
-	return g.Serve(ctx, l, g.handler)
-}
-
-// Serve is Run on a listener, which it closes, and with a handler that wraps Handler. A gateway serves once.
+// Serve serves on l, which it closes, until ctx ends, then gives running requests time to drain. The handler wraps
+// Handler. A gateway serves once.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handler) (err error) {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()

@@ -22,14 +22,7 @@ func (g *Gateway) addParts(api huma.API) {
 		OperationID: "readByteRange", Path: "/v1/blobs/{blob_id}/byte-range", Summary: "Read a part of a blob",
 		Description: "The status is 200, so that caches without support for ranges can keep the response.",
 	}, func(w http.ResponseWriter, r *http.Request, in *rangeIn) error {
-		id, err := in.id()
-		if err == nil {
-			err = in.check()
-		}
-		if err != nil {
-			return err
-		}
-		blob, err := g.find(r.Context(), id)
+		id, blob, err := g.findChecked(r.Context(), &in.BlobPath, &in.ReadParams)
 		if err != nil {
 			return err
 		}
@@ -50,14 +43,7 @@ func (g *Gateway) addParts(api huma.API) {
 		OperationID: "readStream", Path: "/v1alpha/blobs/{blob_id}/stream", Summary: "Read a blob as a stream",
 		Description: "Every read streams here. This route exists for clients of the original.",
 	}, func(w http.ResponseWriter, r *http.Request, in *streamIn) error {
-		id, err := in.id()
-		if err == nil {
-			err = in.check()
-		}
-		if err != nil {
-			return err
-		}
-		blob, err := g.find(r.Context(), id)
+		id, blob, err := g.findChecked(r.Context(), &in.BlobPath, &in.ReadParams)
 		if err != nil {
 			return err
 		}

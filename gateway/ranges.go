@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"walrus/client"
 )
 
 // maxRanges bounds the ranges of one request: many small ranges cost more than the whole blob.
@@ -62,55 +64,15 @@ func parseRange(header string, size int64) ([]span, error) {
 
 // parseSpan reads a-b, a- or -n. A well-formed span outside the blob has no bytes.
 func parseSpan(s string, size int64) (span, error) {
-	first, last, ok := strings.Cut(s, "-")
-	if !ok || first == "" && last == "" {
+	r, err := client.ParseByteRange(s)
+	if err != nil {
 		return span{}, errRange
 	}
-	if first == "" {
-		n, err := parsePosition(last, size)
-		return span{size - n, n}, err
-	}
-	a, err := parsePosition(first, size)
+	off, n, err := r.Within(uint64(size))
 	if err != nil {
-		return span{}, err
+		return span{}, nil //nolint:nilerr // it lies outside
 	}
-	b := size - 1
-	if last != "" {
-		end, err := parsePosition(last, size)
-		if err != nil {
-			return span{}, err
-		}
-		if lessDecimal(last, first) {
-			return span{}, errRange
-		}
-		b = min(b, end)
-	}
-	if a >= size {
-		return span{}, nil
-	}
-	return span{a, b - a + 1}, nil
-}
-
-// parsePosition reads digits of any length; numbers above size become size.
-func parsePosition(s string, size int64) (n int64, err error) {
-	for _, c := range []byte(s) {
-		if c < '0' || c > '9' {
-			return 0, errRange
-		}
-		if n < size {
-			n = n*10 + int64(c-'0')
-		}
-	}
-	return min(n, size), nil
-}
-
-// lessDecimal compares decimal numbers of any length.
-func lessDecimal(a, b string) bool {
-	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
-	if len(a) != len(b) {
-		return len(a) < len(b)
-	}
-	return a < b
+	return span{off, n}, nil
 }
 
 // wanted returns the parts of a blob that a request asks for; none means the whole.

@@ -83,14 +83,11 @@ func (g *Gateway) addRead(api huma.API) {
 		OperationID: "readBlob", Path: "/v1/blobs/{blob_id}", Summary: "Read a blob",
 		Description: "The content type is taken from the request's Accept header, if it names a single type.",
 	}, func(w http.ResponseWriter, r *http.Request, in *blobIn) error {
-		id, err := in.id()
-		if err == nil {
-			err = in.check()
-		}
+		id, blob, err := g.findChecked(r.Context(), &in.BlobPath, &in.ReadParams)
 		if err != nil {
 			return err
 		}
-		return g.serveBlob(w, r, id, in.Strict)
+		return g.serveContent(w, r, &download{content: blob, tag: id.String(), strict: in.Strict})
 	})
 	type objectIn struct {
 		ObjectPath
@@ -112,17 +109,24 @@ func (g *Gateway) addRead(api huma.API) {
 		if err != nil {
 			return err
 		}
-		return g.serveBlob(w, r, rec.BlobID, in.Strict, rec.Attributes...)
+		blob, err := g.find(r.Context(), rec.BlobID)
+		if err != nil {
+			return err
+		}
+		g.attributeHeaders(w.Header(), rec.Attributes)
+		return g.serveContent(w, r, &download{content: blob, tag: rec.BlobID.String(), strict: in.Strict})
 	})
 }
 
-func (g *aggregator) serveBlob(w http.ResponseWriter, r *http.Request, id shards.BlobID, strict bool, attributes ...ledger.Attribute) error {
-	blob, err := g.find(r.Context(), id)
-	if err != nil {
-		return err
+// findChecked finds the blob of a path, if the parameters are valid too.
+func (g *aggregator) findChecked(ctx context.Context, path *BlobPath, params *ReadParams) (id shards.BlobID, blob content, err error) {
+	if id, err = path.id(); err == nil {
+		err = params.check()
 	}
-	g.attributeHeaders(w.Header(), attributes)
-	return g.serveContent(w, r, &download{content: blob, tag: id.String(), strict: strict})
+	if err == nil {
+		blob, err = g.find(ctx, id)
+	}
+	return id, blob, err
 }
 
 // find opens a blob within the time for opening.
@@ -181,5 +185,3 @@ func blobTooLarge(size, limit uint64) *failure {
 		message: fmt.Sprintf("the blob has %d bytes: the limit of this aggregator is %d", size, limit),
 	}
 }
-
-func containsStar(s string) bool { return strings.Contains(s, "*") }

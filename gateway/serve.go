@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -82,7 +83,7 @@ func (g *aggregator) contentHeaders(h http.Header, r *http.Request, tag string) 
 // contentType returns the type that the client says it expects, as in the original: the gateway does not know the type.
 // Without one, the original sends no header; this returns a generic type, because generated clients require it.
 func contentType(r *http.Request) string {
-	if accept := r.Header.Get("Accept"); accept != "" && !containsStar(accept) {
+	if accept := r.Header.Get("Accept"); accept != "" && !strings.Contains(accept, "*") {
 		return accept
 	}
 	if t := r.Header.Get("Content-Type"); t != "" && r.Method == http.MethodGet {

@@ -160,13 +160,13 @@ func (g *aggregator) quiltFiles(ctx context.Context, id shards.BlobID) ([]pages.
 	}
 	var list []pages.QuiltFile
 	for _, p := range q.Index().Patches {
-		f := pages.QuiltFile{Identifier: cut(p.Identifier), PatchID: p.ID(id).String(), Columns: p.End - p.Start}
+		f := pages.QuiltFile{Identifier: cut(p.Identifier, shownText), PatchID: p.ID(id).String(), Columns: p.End - p.Start}
 		for k, v := range p.Tags {
 			if f.Tags == nil {
 				f.Tags = map[string]string{}
 			}
 			if len(f.Tags) < shownTags {
-				f.Tags[cut(k)] = cut(v)
+				f.Tags[cut(k, shownText)] = cut(v, shownText)
 			}
 		}
 		list = append(list, f)
@@ -179,13 +179,6 @@ const (
 	shownText = 200
 	shownTags = 8
 )
-
-func cut(s string) string {
-	if len(s) <= shownText {
-		return s
-	}
-	return strings.ToValidUTF8(s[:shownText], "") + "…"
-}
 
 // storeForm stores a file from the pages' form, as an upload like others.
 func (g *Gateway) storeForm(ctx context.Context, src io.ReaderAt, size uint64, opt client.StoreOptions) (*client.StoreResult, error) {

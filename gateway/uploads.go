@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -118,9 +119,7 @@ func (u *uploads) finished(hook handler.HookEvent) (handler.HTTPResponse, error)
 		return handler.HTTPResponse{}, u.refusal(err)
 	}
 	res := handler.HTTPResponse{Header: handler.HTTPHeader{}}
-	for k, v := range done.headers() {
-		res.Header[k] = v
-	}
+	maps.Copy(res.Header, done.headers())
 	if wantsBody(hook.HTTPRequest.Header) {
 		res.StatusCode, res.Body, res.Header["Content-Type"] = http.StatusOK, string(done.Result), "application/json"
 	}

@@ -45,6 +45,16 @@ func (a Amount) Times(k uint64) (Amount, error) {
 	return Amount(lo), nil
 }
 
+// Portion returns ⌊a·part/whole⌋; 0 if part is more than whole.
+func (a Amount) Portion(part, whole uint64) Amount {
+	if whole == 0 || part > whole {
+		return 0
+	}
+	hi, lo := bits.Mul64(uint64(a), part)
+	q, _ := bits.Div64(hi, lo, whole)
+	return Amount(q)
+}
+
 // String returns the exact sum in WAL: "1.5 WAL".
 func (a Amount) String() string {
 	text := strconv.FormatUint(uint64(a/WAL), 10)

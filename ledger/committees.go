@@ -26,11 +26,7 @@ func (g *Genesis) Committees() (*Committees, error) {
 // CommitteesOf makes the committees of the network from the members that its ledger lists for an epoch. It verifies
 // their keys, which takes about 0.9 ms per member. Errors: as from certs.NewCommittee.
 func (g *Genesis) CommitteesOf(epoch uint32, members []Member) (*Committees, error) {
-	list := make([]certs.Member, len(members))
-	for i, m := range members {
-		list[i] = certs.Member{Node: m.Node, Name: m.Name, Key: m.Key, Proof: m.Proof, Shards: m.Shards}
-	}
-	c, err := certs.NewCommittee(g.Network, g.NetworkID(), epoch, g.Shards, list)
+	c, err := g.committee(epoch, members)
 	if err != nil {
 		return nil, fmt.Errorf("make a committee of the ledger's members in epoch %d: %w", epoch, err)
 	}

@@ -100,13 +100,8 @@ func NewGenesis(network string, n int, members []GenesisMember) (*Genesis, error
 	if len(members) == 0 || len(members) > n {
 		return nil, fmt.Errorf("%w: %d members for %d shards: each needs at least one", ErrGenesis, len(members), n)
 	}
-	g := &Genesis{
-		Network: network, Shards: n, Time: defaultTime, EpochDuration: DefaultEpochDuration,
-		MaxEpochsAhead: DefaultMaxEpochsAhead, StoragePrice: DefaultStoragePrice, WritePrice: DefaultWritePrice,
-		FeeTx: DefaultFeeTx, FeeByte: DefaultFeeByte, Capacity: DefaultCapacity, BurnBasis: DefaultBurnBasis,
-		Members: make([]GenesisMember, len(members)),
-	}
-	for i, m := range members {
+	g := NewDraft(network, n)
+	for _, m := range members {
 		key, ok := identityKey(m.Node)
 		if ok && m.Consensus == (PublicKey{}) {
 			m.Consensus = key
@@ -114,7 +109,7 @@ func NewGenesis(network string, n int, members []GenesisMember) (*Genesis, error
 		if ok && m.Reward == (Address{}) {
 			m.Reward = key.Address()
 		}
-		g.Members[i] = m
+		g.Members = append(g.Members, m)
 	}
 	g.Treasury = g.Members[0].Reward
 	g.deal()
@@ -209,15 +204,20 @@ func (g *Genesis) Committee() (*certs.Committee, error) {
 	if err := g.check(); err != nil {
 		return nil, err
 	}
-	members := make([]certs.Member, len(g.Members))
-	for i, m := range g.Members {
-		members[i] = certs.Member{Node: m.Node, Name: m.Name, Key: m.Key, Proof: m.Proof, Shards: m.Shards}
-	}
-	c, err := certs.NewCommittee(g.Network, g.NetworkID(), FirstEpoch, g.Shards, members)
+	c, err := g.committee(FirstEpoch, g.Members)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGenesis, err)
 	}
 	return c, nil
+}
+
+// committee makes a committee of members in an epoch. Errors are those of certs.NewCommittee.
+func (g *Genesis) committee(epoch uint32, members []Member) (*certs.Committee, error) {
+	list := make([]certs.Member, len(members))
+	for i, m := range members {
+		list[i] = certs.Member{Node: m.Node, Name: m.Name, Key: m.Key, Proof: m.Proof, Shards: m.Shards}
+	}
+	return certs.NewCommittee(g.Network, g.NetworkID(), epoch, g.Shards, list)
 }
 
 const genesisDomain = "walrus genesis 2\x00"

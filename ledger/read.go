@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"walrus/certs"
 	"walrus/shards"
 )
 
@@ -51,22 +50,6 @@ func ReadParams(r Reader) (Params, error) {
 // ReadMember reads the committee's i-th member, or fails with ErrNotFound if there are not that many.
 func ReadMember(r Reader, i uint16) (Member, error) {
 	return readKey[Member](r, KeyMember(i), "member", i)
-}
-
-// ReadMembers reads the whole committee, in order.
-func ReadMembers(r Reader) ([]Member, error) {
-	var members []Member
-	for i := range uint16(certs.MaxMembers) {
-		m, err := ReadMember(r, i)
-		if errors.Is(err, ErrNotFound) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		members = append(members, m)
-	}
-	return members, nil
 }
 
 // readKey reads the value of key, or fails with ErrNotFound. what and id name it in errors.

@@ -6,8 +6,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-
-	"walrus/certs"
 )
 
 // values is a Reader of the values in a map.
@@ -66,31 +64,6 @@ func TestRead(t *testing.T) {
 		if v, err := e.read(broken{down}); !errors.Is(err, down) {
 			t.Errorf("unreadable %s: %+v, %v", name, v, err)
 		}
-	}
-}
-
-func TestReadMembers(t *testing.T) {
-	v := values{}
-	var want []Member
-	for i := range uint16(3) {
-		m := testMember()
-		m.Shards = []int{int(i)}
-		want = append(want, m)
-		v[string(KeyMember(i))] = m.Marshal()
-	}
-	if got, err := ReadMembers(v); err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("%+v, %v", got, err)
-	}
-	v[string(KeyMember(1))] = []byte{1}
-	if _, err := ReadMembers(v); !errors.Is(err, ErrFormat) {
-		t.Errorf("%v, want ErrFormat", err)
-	}
-	m := testMember().Marshal()
-	for i := range uint16(certs.MaxMembers + 1) {
-		v[string(KeyMember(i))] = m
-	}
-	if got, err := ReadMembers(v); err != nil || len(got) != certs.MaxMembers {
-		t.Errorf("%d members, %v", len(got), err)
 	}
 }
 

@@ -63,6 +63,10 @@ type Result struct {
 	Events []Event `json:"events,omitempty"` // none if Code is not CodeOK
 }
 
+// Effective reports whether the transaction was paid for. Without effect it is only included in a block, and another
+// block may include it with effect.
+func (r *Result) Effective() bool { return r.Code == CodeOK || r.Op >= 0 || r.Fee > 0 }
+
 // ErrUnknown reports a transaction that was sent without an answer: it may have taken effect, or still may.
 var ErrUnknown = errors.New("it is not known whether the transaction took effect")
 

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"walrus/config"
 	"walrus/internal/bench"
 )
 
@@ -214,28 +214,21 @@ func figure(x float64) string {
 // byteCount is a flag with a size in bytes.
 type byteCount uint64
 
-// byteUnits lists the units of a size. The first unit that fits is used for printing.
+// byteUnits lists the units in which a size is printed: in the first that fits.
 var byteUnits = []struct {
 	name string
 	size uint64
 }{
-	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1}, {"", 1},
+	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1},
 }
 
 func (b *byteCount) Set(text string) error {
-	for _, unit := range byteUnits {
-		number, ok := strings.CutSuffix(text, unit.name)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseUint(strings.TrimSpace(number), 10, 64)
-		if err != nil || n < 1 || n > bench.MaxSize/unit.size {
-			break
-		}
-		*b = byteCount(n * unit.size)
-		return nil
+	n, err := config.ParseSize(text)
+	if err != nil || n > bench.MaxSize {
+		return errors.New("want a whole number from 1 to 16GiB, such as 1000, 1KiB or 32MiB")
 	}
-	return fmt.Errorf("want a whole number from 1 to 16GiB, such as 1000, 1KiB or 32MiB")
+	*b = byteCount(n)
+	return nil
 }
 
 func (b *byteCount) String() string {

@@ -89,16 +89,12 @@ func (a *app) blobID(ctx context.Context, path string, n int) (err error) {
 		return fmt.Errorf("encode %s: %w", path, blame(err, in.unchanged))
 	}
 	bars.finish()
-	if a.global.json {
-		return a.printJSON(struct {
-			BlobID          shards.BlobID `json:"blobId"`
-			File            string        `json:"file"`
-			UnencodedLength uint64        `json:"unencodedLength"`
-			EncodingType    string        `json:"encodingType"`
-		}{meta.ID(), path, in.size, jsonform.EncodingType})
-	}
-	_, err = fmt.Fprintln(a.stdout, meta.ID())
-	return err
+	return a.result(struct {
+		BlobID          shards.BlobID `json:"blobId"`
+		File            string        `json:"file"`
+		UnencodedLength uint64        `json:"unencodedLength"`
+		EncodingType    string        `json:"encodingType"`
+	}{meta.ID(), path, in.size, jsonform.EncodingType}, "%s\n", meta.ID())
 }
 
 // configuredShards returns the number of shards of the configured network, or of the public one without a

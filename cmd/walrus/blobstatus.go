@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -49,9 +50,7 @@ Exit code 3: there is no such blob. Exit code 4: too few nodes answer to tell. -
 }
 
 func (a *app) blobStatus(ctx context.Context, id shards.BlobID) (err error) {
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
-	s, err := a.open(ctx)
+	ctx, s, err := a.open(ctx, askTimeout)
 	if err != nil {
 		return err
 	}
@@ -172,7 +171,7 @@ func (a *terminal) printBlobStatus(com *certs.Committee, st *client.BlobStatus) 
 		return err
 	}
 	if len(st.Shards) <= maxMap {
-		if err := a.printShardMap(st.Shards); err != nil {
+		if err := printShardMap(a.stdout, st.Shards); err != nil {
 			return err
 		}
 	}
@@ -193,7 +192,7 @@ func (a *terminal) printBlobStatus(com *certs.Committee, st *client.BlobStatus) 
 }
 
 // printShardMap shows a letter for each shard: the worse of its two slivers.
-func (a *terminal) printShardMap(list []client.ShardStatus) error {
+func printShardMap(w io.Writer, list []client.ShardStatus) error {
 	var b strings.Builder
 	for at := 0; at < len(list); at += mapWidth {
 		fmt.Fprintf(&b, "  %5d ", at)
@@ -203,7 +202,7 @@ func (a *terminal) printShardMap(list []client.ShardStatus) error {
 		b.WriteByte('\n')
 	}
 	b.WriteString("        # both slivers stored, + one stored, r repairing, x corrupt, . missing, ? unreachable\n")
-	_, err := a.stdout.Write([]byte(b.String()))
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 

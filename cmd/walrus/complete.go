@@ -67,7 +67,7 @@ func (a *app) completeBlobs(c *cobra.Command, args []string, typed string) ([]co
 }
 
 func (a *app) ownBlobs(ctx context.Context) (list []client.OwnedBlob, err error) {
-	s, err := a.openPaying(ctx)
+	ctx, s, err := a.openPaying(ctx, completionTimeout)
 	if err != nil {
 		return nil, err
 	}

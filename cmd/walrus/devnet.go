@@ -84,13 +84,9 @@ process of its own, or all of them in one process with walrus devnet up.
 			if err != nil {
 				return err
 			}
-			if a.global.json {
-				return a.printJSON(newDevnetReport(made))
-			}
-			_, err = fmt.Fprintf(a.stdout, "made a devnet of %d nodes and %d shards in %s\n"+
+			return a.result(newDevnetReport(made), "made a devnet of %d nodes and %d shards in %s\n"+
 				"run it: walrus devnet up --dir %s\nuse it: walrus --config %s health\n",
 				len(made.Homes), made.Shards, visible(made.Dir), visible(made.Dir), visible(made.Client))
-			return err
 		},
 	}
 	d.add(c)
@@ -177,11 +173,11 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet, web *devnetGatew
 			start(g.Run)
 			r.Gateway, r.Metrics = g.URL(), g.MetricsURL()
 		}
-		if a.global.json {
-			return a.printJSONLine(r)
+		orAt := ""
+		if r.Gateway != "" {
+			orAt = " or at " + r.Gateway
 		}
-		_, err := fmt.Fprintf(a.stdout, "ready: %d nodes, %d shards; use them with --config %s%s\n", len(nodes), net.Shards, visible(net.Client), orAt(r.Gateway))
-		return err
+		return a.ready(r, "ready: %d nodes, %d shards; use them with --config %s%s\n", len(nodes), net.Shards, visible(net.Client), orAt)
 	})
 }
 
@@ -195,14 +191,6 @@ type devnetReport struct {
 	Addresses []string `json:"addresses"`
 	Gateway   string   `json:"gateway,omitempty"` // where it serves HTTP
 	Metrics   string   `json:"metrics,omitempty"` // of the gateway
-}
-
-// orAt returns the end of a ready line, with the gateway's URL.
-func orAt(url string) string {
-	if url == "" {
-		return ""
-	}
-	return " or at " + url
 }
 
 func newDevnetReport(d *config.Devnet) devnetReport {

@@ -86,11 +86,7 @@ func (a *terminal) encryptionKeyShow(ctx context.Context, path string) error {
 			return fmt.Errorf("%s is an SSH key: its recipient is the .pub file beside it", path)
 		}
 	}
-	if a.global.json {
-		return a.printJSON(struct {
-			Recipients []string `json:"recipients"`
-		}{recipients})
-	}
-	_, err = fmt.Fprintln(a.stdout, strings.Join(recipients, "\n"))
-	return err
+	return a.result(struct {
+		Recipients []string `json:"recipients"`
+	}{recipients}, "%s\n", strings.Join(recipients, "\n"))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -95,14 +94,10 @@ func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggreg
 	if err != nil {
 		return adviseTaken(err, f.bind, "--bind", gw.Site.Metrics, "--metrics-address")
 	}
-	if a.global.json {
-		err = a.printJSONLine(struct {
-			Ready bool   `json:"ready"`
-			URL   string `json:"url"`
-		}{true, g.URL()})
-	} else {
-		_, err = fmt.Fprintf(a.stdout, "ready %s\n", g.URL())
-	}
+	err = a.ready(struct {
+		Ready bool   `json:"ready"`
+		URL   string `json:"url"`
+	}{true, g.URL()}, "ready %s\n", g.URL())
 	if err != nil {
 		return errors.Join(err, g.Close())
 	}
@@ -115,13 +110,9 @@ func (a *terminal) printOperatorToken(gw *compose.Gateway) error {
 	if err != nil {
 		return err
 	}
-	if a.global.json {
-		return a.printJSON(struct {
-			Token string `json:"operatorToken"`
-		}{token})
-	}
-	_, err = fmt.Fprintln(a.stdout, token)
-	return err
+	return a.result(struct {
+		Token string `json:"operatorToken"`
+	}{token}, "%s\n", token)
 }
 
 // startNodeGateway starts the gateway that the configuration of a running node asks for, on the node's host. It returns

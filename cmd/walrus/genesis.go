@@ -75,16 +75,13 @@ func (a *terminal) genesisNew(o *genesisNew) error {
 	if err := config.CreateGenesis(o.out, g); err != nil {
 		return err
 	}
-	if a.global.json {
-		return a.printJSON(struct {
-			Path    string `json:"path"`
-			Network string `json:"network"`
-			Shards  int    `json:"shards"`
-		}{absolute(o.out), g.Network, g.Shards})
-	}
-	_, err = fmt.Fprintf(a.stdout, "made %s, which has no members yet\nnext: run walrus node init --network %s on each machine, then add the entries that it prints with\nwalrus genesis add %s FILES...\n",
+	return a.result(struct {
+		Path    string `json:"path"`
+		Network string `json:"network"`
+		Shards  int    `json:"shards"`
+	}{absolute(o.out), g.Network, g.Shards},
+		"made %s, which has no members yet\nnext: run walrus node init --network %s on each machine, then add the entries that it prints with\nwalrus genesis add %s FILES...\n",
 		visible(o.out), g.Network, visible(o.out))
-	return err
 }
 
 // draft makes the genesis. The error lists everything that is missing.

@@ -58,7 +58,7 @@ func newGenesisReport(g *ledger.Genesis, now time.Time) (*genesisReport, error) 
 		MayFail: mayFail(com), Members: newGenesisMembers(g),
 	}
 	if r.MayFail == 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("no node may be down: the largest has %d shards, and only %d may be missing", greatest(com), r.MaxFaulty))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("no node may be down: the largest has %d shards, and only %d may be missing", slices.Max(weights(com)), r.MaxFaulty))
 	}
 	voting, all := 0, 0
 	for _, m := range r.Members {
@@ -77,13 +77,8 @@ func newGenesisReport(g *ledger.Genesis, now time.Time) (*genesisReport, error) 
 
 // mayFail returns how many nodes, any of them, may be down while the others still store and read everything.
 func mayFail(com *certs.Committee) (nodes int) {
-	var weights []int
-	for i := range com.Members() {
-		weights = append(weights, com.Weight(i))
-	}
-	slices.Sort(weights)
 	left := com.Params().Shards()
-	for _, w := range slices.Backward(weights) {
+	for _, w := range slices.Backward(slices.Sorted(slices.Values(weights(com)))) {
 		if left -= w; left < com.Quorum() {
 			break
 		}
@@ -92,11 +87,11 @@ func mayFail(com *certs.Committee) (nodes int) {
 	return nodes
 }
 
-func greatest(com *certs.Committee) (weight int) {
+func weights(com *certs.Committee) (list []int) {
 	for i := range com.Members() {
-		weight = max(weight, com.Weight(i))
+		list = append(list, com.Weight(i))
 	}
-	return weight
+	return list
 }
 
 func (a *terminal) printGenesis(g *ledger.Genesis, r *genesisReport) error {

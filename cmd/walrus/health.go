@@ -34,9 +34,7 @@ Otherwise it is 1, and the last column gives the problem. "owed" counts the sliv
 var errUnhealthy = errors.New("not all nodes are healthy")
 
 func (a *app) health(ctx context.Context) (err error) {
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
-	s, err := a.open(ctx)
+	ctx, s, err := a.open(ctx, askTimeout)
 	if err != nil {
 		return err
 	}

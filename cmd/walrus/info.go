@@ -35,8 +35,6 @@ If the ledger does not answer, only the values of the genesis are shown, and the
 
 // info prints the ledger's parameters, or the genesis's if the ledger cannot be asked.
 func (a *app) info(ctx context.Context) error {
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
 	conf, err := a.loadClient()
 	if err != nil {
 		return err
@@ -69,7 +67,7 @@ func (a *app) info(ctx context.Context) error {
 }
 
 func (a *app) askInfo(ctx context.Context, conf *config.Client) (info *client.Info, err error) {
-	s, err := a.join(ctx, conf, nil)
+	ctx, s, err := a.join(ctx, askTimeout, conf, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -39,14 +39,10 @@ func (a *app) man(dir string) error {
 	if err != nil {
 		return err
 	}
-	if a.global.json {
-		return a.printJSON(struct {
-			Folder string `json:"folder"`
-			Pages  int    `json:"pages"`
-		}{absolute(dir), len(pages)})
-	}
-	_, err = fmt.Fprintf(a.stdout, "%d pages in %s\n", len(pages), visible(dir))
-	return err
+	return a.result(struct {
+		Folder string `json:"folder"`
+		Pages  int    `json:"pages"`
+	}{absolute(dir), len(pages)}, "%d pages in %s\n", len(pages), visible(dir))
 }
 
 // forManual turns the help texts into Markdown, for the library. Indented text stays as it is.

@@ -75,17 +75,14 @@ func (a *app) nodeRun(ctx context.Context, home string) error {
 		if err != nil {
 			return err
 		}
-		if a.global.json {
-			return a.printJSONLine(struct {
-				Ready     bool     `json:"ready"`
-				Name      string   `json:"name"`
-				PeerID    string   `json:"peerId"`
-				Addresses []string `json:"addresses"`
-				Gateway   string   `json:"gateway,omitempty"`
-			}{true, n.name, n.peer, n.Addrs(), url})
-		}
-		_, err = fmt.Fprintf(a.stdout, "ready %s %s\n", visible(n.name), strings.TrimSpace(strings.Join(n.Addrs(), " ")+" "+url))
-		return err
+		return a.ready(struct {
+			Ready     bool     `json:"ready"`
+			Name      string   `json:"name"`
+			PeerID    string   `json:"peerId"`
+			Addresses []string `json:"addresses"`
+			Gateway   string   `json:"gateway,omitempty"`
+		}{true, n.name, n.peer, n.Addrs(), url},
+			"ready %s %s\n", visible(n.name), strings.TrimSpace(strings.Join(n.Addrs(), " ")+" "+url))
 	})
 }
 
@@ -173,9 +170,6 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 		return fmt.Errorf("ask the node at %s: %w: is it running?", home, err)
 	}
 	r := nodeStatusReport{NodeID: id.String(), NodeName: conf.Name, Address: addr, Shards: st.Shards, nodeState: newNodeState(&st)}
-	if a.global.json {
-		return a.printJSON(r)
-	}
 	rows := [][]string{
 		{"node", r.NodeName},
 		{"peer ID", r.NodeID},
@@ -200,7 +194,7 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 	for _, incident := range r.Incidents {
 		rows = append(rows, []string{"incident", incident})
 	}
-	return table(a.stdout, "", rows)
+	return a.resultTable(r, rows)
 }
 
 // nodeStatusReport is the JSON output of node status.

@@ -19,8 +19,28 @@ func (a *terminal) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// printJSONLine writes v as JSON on one line of stdout, for programs that read line by line.
-func (a *terminal) printJSONLine(v any) error {
+// result prints v as JSON with --json, and else the text.
+func (a *terminal) result(v any, format string, args ...any) error {
+	if a.global.json {
+		return a.printJSON(v)
+	}
+	_, err := fmt.Fprintf(a.stdout, format, args...)
+	return err
+}
+
+// resultTable prints v as JSON with --json, and else the rows.
+func (a *terminal) resultTable(v any, rows [][]string) error {
+	if a.global.json {
+		return a.printJSON(v)
+	}
+	return table(a.stdout, "", rows)
+}
+
+// ready is result with JSON on one line, for programs that wait for a service and read line by line.
+func (a *terminal) ready(v any, format string, args ...any) error {
+	if !a.global.json {
+		return a.result(v, format, args...)
+	}
 	enc := json.NewEncoder(&asciiControls{a.stdout})
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)

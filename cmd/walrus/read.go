@@ -109,7 +109,7 @@ func (a *app) read(ctx context.Context, r *readRequest) (err error) {
 		}
 		defer f.Discard()
 	}
-	s, err := a.open(ctx)
+	ctx, s, err := a.open(ctx, 0)
 	if err != nil {
 		return err
 	}

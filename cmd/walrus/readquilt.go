@@ -112,9 +112,7 @@ func (a *app) readQuilt(ctx context.Context, q *quiltQuery, out string) (err err
 	if out == "" {
 		return usagef("-o: want a folder, or - for standard output")
 	}
-	ctx, cancel := a.withTimeout(ctx, 0)
-	defer cancel()
-	s, err := a.open(ctx)
+	ctx, s, err := a.open(ctx, 0)
 	if err != nil {
 		return err
 	}
@@ -256,9 +254,7 @@ Only the index is fetched. With a patch ID, walrus read-quilt --quilt-patch-ids 
 }
 
 func (a *app) listPatches(ctx context.Context, id shards.BlobID) (err error) {
-	ctx, cancel := a.withTimeout(ctx, 0)
-	defer cancel()
-	s, err := a.open(ctx)
+	ctx, s, err := a.open(ctx, 0)
 	if err != nil {
 		return err
 	}
@@ -278,8 +274,5 @@ func (a *app) listPatches(ctx context.Context, id shards.BlobID) (err error) {
 		list = append(list, patch{p.Identifier, p.ID(id), notNil(p.Tags)})
 		rows = append(rows, []string{p.ID(id).String(), columnRange(p.Start, p.End), printable(p.Identifier) + tagList(p.Tags)})
 	}
-	if a.global.json {
-		return a.printJSON(list)
-	}
-	return table(a.stdout, "", rows)
+	return a.resultTable(list, rows)
 }

@@ -37,9 +37,7 @@ complete.
 }
 
 func (a *app) listBlobs(ctx context.Context, expired bool) (err error) {
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
-	s, err := a.openPaying(ctx)
+	ctx, s, err := a.openPaying(ctx, askTimeout)
 	if err != nil {
 		return err
 	}
@@ -48,19 +46,13 @@ func (a *app) listBlobs(ctx context.Context, expired bool) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.global.json {
-		out := make([]jsonform.BlobObject, 0, len(list))
-		for i := range list {
-			out = append(out, jsonform.NewBlobObject(list[i].Object, &list[i].Blob))
-		}
-		return a.printJSON(out)
-	}
-	rows := [][]string{{"blob", "size", "kept until", "state", "record"}}
+	out, rows := make([]jsonform.BlobObject, 0, len(list)), [][]string{{"blob", "size", "kept until", "state", "record"}}
 	for i := range list {
 		b := &list[i]
+		out = append(out, jsonform.NewBlobObject(b.Object, &b.Blob))
 		rows = append(rows, []string{b.BlobID.String(), byteSize(b.Size), endEpoch(b.End), recordState(b), b.Object.String()})
 	}
-	return table(a.stdout, "", rows)
+	return a.resultTable(out, rows)
 }
 
 func recordState(b *client.OwnedBlob) string {
@@ -111,9 +103,7 @@ func (a *app) change(ctx context.Context, arg, done string, op func(context.Cont
 	if err != nil {
 		return err
 	}
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
-	s, err := a.openPaying(ctx)
+	ctx, s, err := a.openPaying(ctx, askTimeout)
 	if err != nil {
 		return err
 	}
@@ -141,12 +131,9 @@ type changedReport struct {
 }
 
 func (a *terminal) printChanged(c *client.Changed, done string) error {
-	if a.global.json {
-		r := changedReport{ID: c.Object, BlobID: c.BlobID, EndEpoch: c.EndEpoch, Cost: c.Cost.Total() - c.Cost.Fee, Fee: c.Cost.Fee, Tx: c.Receipt.ID}
-		if c.Storage != (ledger.ObjectID{}) {
-			r.StorageID = &c.Storage
-		}
-		return a.printJSON(r)
+	r := changedReport{
+		ID: c.Object, BlobID: c.BlobID, EndEpoch: c.EndEpoch, StorageID: objectOrNil(c.Storage), Cost: c.Cost.Total() - c.Cost.Fee, Fee: c.Cost.Fee,
+		Tx: c.Receipt.ID,
 	}
 	rows := [][]string{
 		{c.BlobID.String()},
@@ -158,7 +145,7 @@ func (a *terminal) printChanged(c *client.Changed, done string) error {
 		rows[2][1] = fmt.Sprintf("in epoch %d", c.EndEpoch)
 		rows = append(rows, []string{"  left", "storage " + c.Storage.String() + ", which the next store uses"})
 	}
-	return table(a.stdout, "", rows)
+	return a.resultTable(r, rows)
 }
 
 // paid formats a cost for people.
@@ -400,14 +387,12 @@ func (a *app) attributesShow(ctx context.Context, arg string) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
 	// Anybody may read attributes; only finding one's own record of a blob ID needs a wallet.
 	open := a.open
 	if name.blob != nil {
 		open = a.openPaying
 	}
-	s, err := open(ctx)
+	ctx, s, err := open(ctx, askTimeout)
 	if err != nil {
 		return err
 	}
@@ -420,18 +405,13 @@ func (a *app) attributesShow(ctx context.Context, arg string) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.global.json {
-		pairs := make(map[string]string, len(b.Attributes))
-		for _, x := range b.Attributes {
-			pairs[x.Key] = x.Value
-		}
-		return a.printJSON(map[string]any{"attribute": map[string]any{"metadata": pairs}})
-	}
+	pairs := make(map[string]string, len(b.Attributes))
 	var rows [][]string
 	for _, x := range b.Attributes {
+		pairs[x.Key] = x.Value
 		rows = append(rows, []string{printable(x.Key), printable(x.Value)})
 	}
-	return table(a.stdout, "", rows)
+	return a.resultTable(map[string]any{"attribute": map[string]any{"metadata": pairs}}, rows)
 }
 
 // printable stops foreign text from controlling the terminal.

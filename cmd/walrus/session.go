@@ -19,46 +19,53 @@ type session struct {
 	*client.Client
 	node *clientnode.Node
 	conf *config.Client
+	end  context.CancelFunc // of the session's context
 }
 
-// open joins the configured network for reading. The caller closes the session.
-func (a *app) open(ctx context.Context) (*session, error) {
+// open joins the configured network for reading; see join.
+func (a *app) open(ctx context.Context, own time.Duration) (context.Context, *session, error) {
 	conf, err := a.loadClient()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return a.join(ctx, conf, nil)
+	return a.join(ctx, own, conf, nil)
 }
 
-// openPaying joins the configured network with the configured wallet. The caller closes the session.
-func (a *app) openPaying(ctx context.Context) (*session, error) {
+// openPaying joins the configured network with the configured wallet; see join.
+func (a *app) openPaying(ctx context.Context, own time.Duration) (context.Context, *session, error) {
 	conf, err := a.loadClient()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	payer, err := conf.LoadWallet()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return a.join(ctx, conf, payer)
+	return a.join(ctx, own, conf, payer)
 }
 
-// join joins the network of conf; payer may be nil.
-func (a *app) join(ctx context.Context, conf *config.Client, payer *wallet.Wallet) (*session, error) {
+// join joins the network of conf; payer may be nil. The returned context is bounded by --timeout or else own, and ends
+// when the caller closes the session.
+func (a *app) join(ctx context.Context, own time.Duration, conf *config.Client, payer *wallet.Wallet) (context.Context, *session, error) {
 	log, err := a.logger(conf.Log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cfg, open, err := conf.Compose(version, payer, log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	ctx, cancel := a.withTimeout(ctx, own)
 	n, err := clientnode.Open(ctx, cfg, open)
 	if err != nil {
-		return nil, err
+		cancel()
+		return nil, nil, err
 	}
-	return &session{Client: n.Client(), node: n, conf: conf}, nil
+	return ctx, &session{Client: n.Client(), node: n, conf: conf, end: cancel}, nil
 }
 
 // close leaves the network and adds its error to err.
-func (s *session) close(err *error) { *err = errors.Join(*err, s.node.Close()) }
+func (s *session) close(err *error) {
+	*err = errors.Join(*err, s.node.Close())
+	s.end()
+}

@@ -143,9 +143,7 @@ func (e *epochCount) String() string { return string(*e) }
 func (e *epochCount) Type() string   { return "N" }
 
 func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions) (err error) {
-	ctx, cancel := a.withTimeout(ctx, 0)
-	defer cancel()
-	s, err := a.openPaying(ctx)
+	ctx, s, err := a.openPaying(ctx, 0)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -72,7 +73,7 @@ func (a *app) storeQuilt(ctx context.Context, paths, blobs []string, opt client.
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	s, err := a.openPaying(ctx)
+	ctx, s, err := a.openPaying(ctx, 0)
 	if err != nil {
 		return err
 	}
@@ -96,13 +97,13 @@ func (a *app) storeQuilt(ctx context.Context, paths, blobs []string, opt client.
 	if err := a.printStored(what, res.StoreResult, opt, false); err != nil || opt.DryRun {
 		return err
 	}
-	return a.printPatches(res)
+	return printPatches(a.stdout, res)
 }
 
 // maxListed bounds the files listed for people; list-patches-in-quilt lists all.
 const maxListed = 20
 
-func (a *terminal) printPatches(res *client.QuiltResult) error {
+func printPatches(w io.Writer, res *client.QuiltResult) error {
 	rows := [][]string{{"file", "columns", "patch ID"}}
 	for i, p := range res.Patches {
 		if i == maxListed {
@@ -111,7 +112,7 @@ func (a *terminal) printPatches(res *client.QuiltResult) error {
 		}
 		rows = append(rows, []string{printable(p.Identifier), columnRange(p.Start, p.End), p.ID.String()})
 	}
-	return table(a.stdout, "  ", rows)
+	return table(w, "  ", rows)
 }
 
 func columnRange(start, end int) string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -17,13 +16,9 @@ func versionCommand(a *app) *cobra.Command {
 		Example: "  walrus version",
 		Args:    args(cobra.NoArgs, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			if a.global.json {
-				return a.printJSON(map[string]string{
-					"version": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
-				})
-			}
-			_, err := fmt.Fprintf(a.stdout, "walrus %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
+			platform := runtime.GOOS + "/" + runtime.GOARCH
+			return a.result(map[string]string{"version": version, "go": runtime.Version(), "platform": platform},
+				"walrus %s (%s, %s)\n", version, runtime.Version(), platform)
 		},
 	}
 }

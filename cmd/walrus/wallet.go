@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"walrus/config"
 	"walrus/ledger"
 	"walrus/ledger/light"
 	"walrus/ledger/wallet"
@@ -67,14 +68,10 @@ func (a *terminal) walletNew(path string) error {
 	if err := w.Create(path); err != nil {
 		return err
 	}
-	if a.global.json {
-		return a.printJSON(struct {
-			Address ledger.Address `json:"address"`
-			Path    string         `json:"path"`
-		}{w.Address(), path})
-	}
-	_, err = fmt.Fprintf(a.stdout, "%s\nits key is in %s: the file is the money, keep a copy\n", w.Address(), visible(path))
-	return err
+	return a.result(struct {
+		Address ledger.Address `json:"address"`
+		Path    string         `json:"path"`
+	}{w.Address(), path}, "%s\nits key is in %s: the file is the money, keep a copy\n", w.Address(), visible(path))
 }
 
 func walletShowCommand(a *app) *cobra.Command {
@@ -87,54 +84,33 @@ func walletShowCommand(a *app) *cobra.Command {
 		Example: "  walrus wallet show\n  walrus wallet show 0x4c1f...",
 		Args:    args(cobra.MaximumNArgs(1), "at most one ADDRESS"),
 		RunE: func(c *cobra.Command, args []string) error {
-			var of *ledger.Address
-			if len(args) > 0 {
-				address, err := ledger.ParseAddress(args[0])
-				if err != nil {
-					return &usageError{err}
-				}
-				of = &address
-			}
-			return a.walletShow(c.Context(), of)
+			return a.walletShow(c.Context(), args)
 		},
 	}
 }
 
-func (a *app) walletShow(ctx context.Context, of *ledger.Address) (err error) {
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
-	conf, err := a.loadClient()
+func (a *app) walletShow(ctx context.Context, args []string) (err error) {
+	conf, of, err := a.loadAccount(args)
 	if err != nil {
 		return err
 	}
-	if of == nil {
-		w, err := conf.LoadWallet()
-		if err != nil {
-			return err
-		}
-		own := w.Address()
-		of = &own
-	}
-	s, err := a.join(ctx, conf, nil)
+	ctx, s, err := a.join(ctx, askTimeout, conf, nil)
 	if err != nil {
 		return err
 	}
 	defer s.close(&err)
-	account, err := s.node.Chain().Light.Account(ctx, *of)
+	account, err := s.node.Chain().Light.Account(ctx, of)
 	if err = a.warnStalled(err); err != nil {
 		return fmt.Errorf("read account: %w", err)
 	}
-	if a.global.json {
-		return a.printJSON(struct {
-			Address      ledger.Address `json:"address"`
-			Balance      string         `json:"balance"`
-			BalanceFrost uint64         `json:"balanceFrost"`
-			Nonce        uint64         `json:"nonce"`
-			Blobs        uint32         `json:"blobs"`
-			Storages     uint32         `json:"storages"`
-		}{*of, account.Balance.String(), uint64(account.Balance), account.Nonce, account.Blobs, account.Storages})
-	}
-	return table(a.stdout, "", [][]string{
+	return a.resultTable(struct {
+		Address      ledger.Address `json:"address"`
+		Balance      string         `json:"balance"`
+		BalanceFrost uint64         `json:"balanceFrost"`
+		Nonce        uint64         `json:"nonce"`
+		Blobs        uint32         `json:"blobs"`
+		Storages     uint32         `json:"storages"`
+	}{of, account.Balance.String(), uint64(account.Balance), account.Nonce, account.Blobs, account.Storages}, [][]string{
 		{"address", of.String()},
 		{"balance", account.Balance.String()},
 		{"transactions", fmt.Sprint(account.Nonce)},
@@ -195,34 +171,29 @@ func walletSendCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx, cancel := a.withTimeout(c.Context(), askTimeout)
-			defer cancel()
-			s, err := a.openPaying(ctx)
+			ctx, s, err := a.openPaying(c.Context(), askTimeout)
 			if err != nil {
 				return err
 			}
-			return a.pay(ctx, s, to, sum)
+			return s.pay(ctx, &a.terminal, to, sum)
 		},
 	}
 }
 
 // pay pays sum to an account, prints that, and closes the session.
-func (a *app) pay(ctx context.Context, s *session, to ledger.Address, sum ledger.Amount) (err error) {
+func (s *session) pay(ctx context.Context, out *terminal, to ledger.Address, sum ledger.Amount) (err error) {
 	defer s.close(&err)
 	receipt, err := s.node.Chain().Payer.Do(ctx, ledger.Fixed(ledger.Transfer{To: to, Amount: sum}))
 	if err != nil {
 		return fmt.Errorf("pay %s to %s: %w", sum, to, err)
 	}
-	if a.global.json {
-		return a.printJSON(struct {
-			To     ledger.Address `json:"to"`
-			Amount uint64         `json:"amountFrost"`
-			Fee    uint64         `json:"feeFrost"`
-			Tx     ledger.TxID    `json:"txId"`
-			Height uint64         `json:"height"`
-		}{to, uint64(sum), uint64(receipt.Fee), receipt.ID, receipt.Height})
-	}
-	return table(a.stdout, "", [][]string{
+	return out.resultTable(struct {
+		To     ledger.Address `json:"to"`
+		Amount uint64         `json:"amountFrost"`
+		Fee    uint64         `json:"feeFrost"`
+		Tx     ledger.TxID    `json:"txId"`
+		Height uint64         `json:"height"`
+	}{to, uint64(sum), uint64(receipt.Fee), receipt.ID, receipt.Height}, [][]string{
 		{"paid", sum.String()},
 		{"to", to.String()},
 		{"fee", receipt.Fee.String()},
@@ -254,8 +225,6 @@ func walletFaucetCommand(a *app) *cobra.Command {
 }
 
 func (a *app) walletFaucet(ctx context.Context, text string, sum ledger.Amount) error {
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
 	conf, err := a.loadClient()
 	if err != nil {
 		return err
@@ -276,11 +245,28 @@ func (a *app) walletFaucet(ctx context.Context, text string, sum ledger.Amount) 
 		}
 		to = w.Address()
 	}
-	s, err := a.join(ctx, conf, faucet)
+	ctx, s, err := a.join(ctx, askTimeout, conf, faucet)
 	if err != nil {
 		return err
 	}
-	return a.pay(ctx, s, to, sum)
+	return s.pay(ctx, &a.terminal, to, sum)
+}
+
+// loadAccount reads the configuration and the address that the arguments give, or else the configured wallet's.
+func (a *app) loadAccount(args []string) (conf *config.Client, of ledger.Address, err error) {
+	if len(args) > 0 {
+		if of, err = ledger.ParseAddress(args[0]); err != nil {
+			return nil, of, &usageError{err}
+		}
+	}
+	if conf, err = a.loadClient(); err != nil || len(args) > 0 {
+		return conf, of, err
+	}
+	w, err := conf.LoadWallet()
+	if err != nil {
+		return nil, of, err
+	}
+	return conf, w.Address(), nil
 }
 
 func walletHistoryCommand(a *app) *cobra.Command {
@@ -298,11 +284,7 @@ Each transaction shown is proven. A node could still leave out received payments
 			if limit < 1 {
 				return usagef("--limit %d: must be at least 1", limit)
 			}
-			text := ""
-			if len(args) > 0 {
-				text = args[0]
-			}
-			return a.walletHistory(c.Context(), text, limit)
+			return a.walletHistory(c.Context(), args, limit)
 		},
 	}
 	c.Flags().IntVar(&limit, "limit", 20, "show at most `N` transactions")
@@ -312,26 +294,12 @@ Each transaction shown is proven. A node could still leave out received payments
 // historyPage is the number of transactions requested at once.
 const historyPage = 50
 
-func (a *app) walletHistory(ctx context.Context, text string, limit int) (err error) {
-	ctx, cancel := a.withTimeout(ctx, askTimeout)
-	defer cancel()
-	conf, err := a.loadClient()
+func (a *app) walletHistory(ctx context.Context, args []string, limit int) (err error) {
+	conf, of, err := a.loadAccount(args)
 	if err != nil {
 		return err
 	}
-	var of ledger.Address
-	if text != "" {
-		if of, err = ledger.ParseAddress(text); err != nil {
-			return &usageError{err}
-		}
-	} else {
-		w, err := conf.LoadWallet()
-		if err != nil {
-			return err
-		}
-		of = w.Address()
-	}
-	s, err := a.join(ctx, conf, nil)
+	ctx, s, err := a.join(ctx, askTimeout, conf, nil)
 	if err != nil {
 		return err
 	}
@@ -357,9 +325,6 @@ func (a *app) walletHistory(ctx context.Context, text string, limit int) (err er
 		}
 		next = *page.Next
 	}
-	if a.global.json {
-		return a.printJSON(lines)
-	}
 	rows := [][]string{{"time", "height", "operations", "sent", "received", "fee", "transaction"}}
 	for _, l := range lines {
 		what := strings.Join(l.Operations, ", ")
@@ -371,7 +336,7 @@ func (a *app) walletHistory(ctx context.Context, text string, limit int) (err er
 			orDash(l.Sent), orDash(l.Received), l.Fee.String(), l.Tx.String()[:12] + "…",
 		})
 	}
-	return table(a.stdout, "", rows)
+	return a.resultTable(lines, rows)
 }
 
 func orDash(sum ledger.Amount) string {

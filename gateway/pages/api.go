@@ -5,49 +5,35 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-
-	"walrus/shards"
 )
 
-func (s *site) apiNetwork(w http.ResponseWriter, r *http.Request) {
-	n, err := s.data.Network(r.Context())
-	s.answer(w, r, n, err)
-}
-
-func (s *site) apiNode(w http.ResponseWriter, r *http.Request) {
-	n, err := s.data.Node(r.Context(), r.PathValue("key"))
-	s.answer(w, r, n, err)
-}
-
-func (s *site) apiBlob(w http.ResponseWriter, r *http.Request) {
-	id, err := shards.ParseBlobID(r.PathValue("id"))
-	if err != nil {
-		s.answer(w, r, nil, malformed{err})
-		return
+// plain lists the subjects that have JSON here, and pages of their own kind.
+func (s *site) plain() []subject {
+	return []subject{
+		{path: "network", ask: func(r *http.Request) (any, error) { return s.data.Network(r.Context()) }},
+		{path: "nodes/{key}", ask: func(r *http.Request) (any, error) { return s.data.Node(r.Context(), r.PathValue("key")) }},
+		{path: "blobs/{id}", ask: func(r *http.Request) (any, error) { return byText(r, "id", s.data.Blob) }},
+		{path: "price", ask: s.askPrice},
 	}
-	b, err := s.data.Blob(r.Context(), id)
-	s.answer(w, r, b, err)
 }
 
-func (s *site) apiPrice(w http.ResponseWriter, r *http.Request) {
+func (s *site) askPrice(r *http.Request) (any, error) {
 	q := r.URL.Query()
 	size, err := strconv.ParseUint(q.Get("size"), 10, 64)
 	if err != nil {
-		s.answer(w, r, nil, malformed{fmt.Errorf("size=%.40q: must be a number of bytes", q.Get("size"))})
-		return
+		return nil, malformed{fmt.Errorf("size=%.40q: must be a number of bytes", q.Get("size"))}
 	}
 	epochs, err := parseEpochs(q.Get("epochs"))
 	if err != nil {
-		s.answer(w, r, nil, malformed{err})
-		return
+		return nil, malformed{err}
 	}
 	p, err := s.data.Price(r.Context(), size, epochs)
-	if err == nil {
-		said := *p
-		said.EndText = timeText(p.End)
-		p = &said
+	if err != nil {
+		return nil, err
 	}
-	s.answer(w, r, p, err)
+	said := *p
+	said.EndText = timeText(p.End)
+	return &said, nil
 }
 
 // parseEpochs reads a number of epochs; an empty text means 1.

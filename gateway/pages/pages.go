@@ -74,10 +74,9 @@ func New(cfg Config, data Data, chain Ledger, log *slog.Logger) (http.Handler, e
 	mux.HandleFunc("GET /explorer/search", s.search)
 	mux.HandleFunc("GET /explorer/assets/{name}", s.asset)
 	mux.HandleFunc("GET /favicon.ico", s.favicon)
-	mux.HandleFunc("GET /explorer/api/network", s.apiNetwork)
-	mux.HandleFunc("GET /explorer/api/nodes/{key}", s.apiNode)
-	mux.HandleFunc("GET /explorer/api/blobs/{id}", s.apiBlob)
-	mux.HandleFunc("GET /explorer/api/price", s.apiPrice)
+	for _, one := range s.plain() {
+		s.addJSON(mux, one)
+	}
 	for _, one := range s.subjects() {
 		s.add(mux, one)
 		s.addJSON(mux, one)

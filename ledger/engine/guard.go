@@ -61,13 +61,13 @@ type guard struct {
 
 // check reports an error. During block sync CometBFT would answer it with a panic that ends the process: check ends
 // that goroutine instead, and with it block sync.
-func (g *guard) check(what string, err error) error {
+func (c *chain) check(what string, err error) error {
 	if err == nil {
 		return nil
 	}
 	err = fmt.Errorf("%w: %s: %w", ErrHalted, what, err)
-	g.chain.fail(err)
-	if n := g.chain.node; n != nil && n.ConsensusReactor().WaitSync() {
+	c.fail(err)
+	if n := c.node; n != nil && n.ConsensusReactor().WaitSync() {
 		runtime.Goexit()
 	}
 	return err
@@ -77,7 +77,7 @@ func (g *guard) check(what string, err error) error {
 func (g *guard) PrepareProposal(ctx context.Context, r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
 	r.MaxTxBytes = min(r.MaxTxBytes, maxTxs)
 	res, err := g.Application.PrepareProposal(ctx, r)
-	return res, g.check("propose a block", err)
+	return res, g.chain.check("propose a block", err)
 }
 
 // ProcessProposal implements abci.Application.
@@ -86,20 +86,20 @@ func (g *guard) ProcessProposal(ctx context.Context, r *abci.RequestProcessPropo
 		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
 	}
 	res, err := g.Application.ProcessProposal(ctx, r)
-	return res, g.check("check a proposed block", err)
+	return res, g.chain.check("check a proposed block", err)
 }
 
 // FinalizeBlock implements abci.Application.
 func (g *guard) FinalizeBlock(ctx context.Context, r *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
 	res, err := g.Application.FinalizeBlock(ctx, r)
 	g.height, g.time = r.Height, r.Time
-	return res, g.check(fmt.Sprintf("apply block %d", r.Height), err)
+	return res, g.chain.check(fmt.Sprintf("apply block %d", r.Height), err)
 }
 
 // Commit implements abci.Application.
 func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.ResponseCommit, error) {
 	res, err := g.Application.Commit(ctx, r)
-	if err := g.check(fmt.Sprintf("commit block %d", g.height), err); err != nil {
+	if err := g.chain.check(fmt.Sprintf("commit block %d", g.height), err); err != nil {
 		return nil, err
 	}
 	g.chain.committed(g.height)

@@ -59,16 +59,12 @@ func newLogger(ctx context.Context, log *slog.Logger, fail func(error) bool) *lo
 
 var _ log.Logger = (*logger)(nil)
 
-// Debug implements log.Logger.
 func (l *logger) Debug(msg string, args ...any) { l.log(levelTrace, l.with, msg, args...) }
 
-// Info implements log.Logger.
 func (l *logger) Info(msg string, args ...any) { l.log(slog.LevelDebug, l.with, msg, args...) }
 
-// Warn implements log.Logger.
 func (l *logger) Warn(msg string, args ...any) { l.log(slog.LevelInfo, l.with, msg, args...) }
 
-// Error implements log.Logger.
 func (l *logger) Error(msg string, args ...any) {
 	text := fmt.Sprint(value(args, "err"))
 	if why := halt(msg, text); why != "" {

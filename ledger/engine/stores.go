@@ -1,9 +1,6 @@
 package engine
 
 import (
-	"fmt"
-	"runtime"
-
 	dbm "github.com/cometbft/cometbft-db"
 	"github.com/cometbft/cometbft/config"
 )
@@ -38,18 +35,8 @@ func (c *chain) tellSaved() {
 	c.saved = make(chan struct{})
 }
 
-// written reports a failed write. See guard.check.
-func (c *chain) written(err error) error {
-	if err == nil {
-		return nil
-	}
-	err = fmt.Errorf("%w: write a block: %w", ErrHalted, err)
-	c.fail(err)
-	if n := c.node; n != nil && n.ConsensusReactor().WaitSync() {
-		runtime.Goexit()
-	}
-	return err
-}
+// written reports a failed write.
+func (c *chain) written(err error) error { return c.check("write a block", err) }
 
 type watchedDB struct {
 	dbm.DB

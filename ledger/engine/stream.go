@@ -102,10 +102,8 @@ func (c *streamConn) Write(b []byte) (int, error) {
 // Close implements net.Conn. It drops unsent bytes: consensus does not depend on them.
 func (c *streamConn) Close() error { return c.Reset() }
 
-// LocalAddr implements net.Conn.
 func (c *streamConn) LocalAddr() net.Addr { return c.local }
 
-// RemoteAddr implements net.Conn.
 func (c *streamConn) RemoteAddr() net.Addr { return c.remote }
 
 // tcpAddr returns a as a *net.TCPAddr, the type that CometBFT expects.

@@ -326,8 +326,11 @@ func (c *chain) find(id ledger.TxID) (*Inclusion, error) {
 }
 
 func (c *chain) include(r ledger.Receipt) (*Inclusion, error) {
-	b := c.blocks[r.Height]
-	return Include(b.block, b.results, c.blocks[r.Height+1].light, r)
+	b, i := c.blocks[r.Height], int(r.Index)
+	return &Inclusion{
+		Tx: b.block.Txs[i], Receipt: r, Header: &b.block.Header, Next: c.blocks[r.Height+1].light, Total: int64(len(b.results)),
+		InData: b.block.Txs.Proof(i).Proof.Aunts, InNext: types.NewResults(b.results).ProveResult(i).Aunts,
+	}, nil
 }
 
 func (c *chain) History(_ context.Context, a ledger.Address, before Position, limit int) ([]Inclusion, uint64, error) {

@@ -135,7 +135,7 @@ func (h *historian) entry(ctx context.Context, from Cursor, i *Inclusion) (Entry
 		return Entry{}, wrong("transactions of %s are not in order", account)
 	}
 	tx, err := ledger.UnmarshalTx(i.Tx)
-	if err != nil || !effective(&r.Result) {
+	if err != nil || !r.Effective() {
 		return Entry{}, wrong("transaction %s had no effect, so it belongs to no history", r.ID)
 	}
 	concerned := account == ledger.Address{} || tx.Sender.Address() == account

@@ -109,11 +109,6 @@ func (c *Client) Account(ctx context.Context, a ledger.Address) (ledger.Account,
 	return read(ctx, c, ledger.KeyAccount(a), func(r ledger.Reader) (ledger.Account, error) { return ledger.ReadAccount(r, a) })
 }
 
-// Storage reads a storage resource, or fails with ledger.ErrNotFound.
-func (c *Client) Storage(ctx context.Context, id ledger.ObjectID) (ledger.Storage, error) {
-	return read(ctx, c, ledger.KeyStorage(id), func(r ledger.Reader) (ledger.Storage, error) { return ledger.ReadStorage(r, id) })
-}
-
 // Blob reads a blob's record, or fails with ledger.ErrNotFound.
 func (c *Client) Blob(ctx context.Context, id ledger.ObjectID) (ledger.Blob, error) {
 	return read(ctx, c, ledger.KeyBlob(id), func(r ledger.Reader) (ledger.Blob, error) { return ledger.ReadBlob(r, id) })
@@ -124,11 +119,6 @@ func (c *Client) BlobInfo(ctx context.Context, id shards.BlobID) (ledger.BlobInf
 	return read(ctx, c, ledger.KeyBlobInfo(id), func(r ledger.Reader) (ledger.BlobInfo, error) { return ledger.ReadBlobInfo(r, id) })
 }
 
-// Pot reads an epoch's pot.
-func (c *Client) Pot(ctx context.Context, epoch uint32) (ledger.Pot, error) {
-	return read(ctx, c, ledger.KeyPot(epoch), func(r ledger.Reader) (ledger.Pot, error) { return ledger.ReadPot(r, epoch) })
-}
-
 // Epoch reads the current epoch.
 func (c *Client) Epoch(ctx context.Context) (ledger.EpochInfo, error) {
 	return read(ctx, c, ledger.KeyEpoch(), ledger.ReadEpoch)
@@ -137,11 +127,6 @@ func (c *Client) Epoch(ctx context.Context) (ledger.EpochInfo, error) {
 // Params reads the network's parameters.
 func (c *Client) Params(ctx context.Context) (ledger.Params, error) {
 	return read(ctx, c, ledger.KeyParams(), ledger.ReadParams)
-}
-
-// Supply reads the totals of WAL.
-func (c *Client) Supply(ctx context.Context) (ledger.Supply, error) {
-	return read(ctx, c, ledger.KeySupply(), ledger.ReadSupply)
 }
 
 // answered reports whether a value came with err: it is nil, or only a stall.

@@ -61,10 +61,6 @@ func (i *Inclusion) path(aunts [][]byte, root, leaf []byte) error {
 	return p.Verify(root, leaf)
 }
 
-// effective reports whether a transaction was paid for. Without effect it is only included in a block, and another
-// block may include it with effect.
-func effective(r *ledger.Result) bool { return r.Code == ledger.CodeOK || r.Op >= 0 || r.Fee > 0 }
-
 // Receipt asks for the receipt of a transaction. If no node has one, and nodes with more than a third of the shards say
 // so, the error wraps ledger.ErrNotFound: not all of them lie. It wraps ErrPending, too, because the transaction may
 // still be committed until it expires. With fewer answers it wraps ErrPending alone.
@@ -120,7 +116,7 @@ func (c *Client) receiptFrom(ctx context.Context, node peer.ID, protocol string,
 	if err := c.prove(ctx, node, i); err != nil {
 		return nil, err
 	}
-	if !effective(&i.Receipt.Result) {
+	if !i.Receipt.Effective() {
 		return nil, fmt.Errorf("%w: block %d includes it without effect: %s", ErrPending, i.Receipt.Height, i.Receipt.Code)
 	}
 	return i, nil

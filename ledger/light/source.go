@@ -2,10 +2,7 @@ package light
 
 import (
 	"context"
-	"errors"
 
-	abci "github.com/cometbft/cometbft/abci/types"
-	cmtmerkle "github.com/cometbft/cometbft/crypto/merkle"
 	"github.com/cometbft/cometbft/types"
 
 	"walrus/ledger"
@@ -96,20 +93,6 @@ type Inclusion struct {
 	InData  [][]byte          // from the transaction to the data hash
 	InNext  [][]byte          // from the result to the results' hash
 }
-
-// Include makes the Inclusion of a receipt's transaction, from its block with the results and the next header.
-func Include(block *types.Block, results []*abci.ExecTxResult, next *types.LightBlock, receipt ledger.Receipt) (*Inclusion, error) {
-	i := int(receipt.Index)
-	if i >= len(block.Txs) || len(results) != len(block.Txs) {
-		return nil, errors.New("prove receipt: block, results and receipt do not match")
-	}
-	return &Inclusion{
-		Tx: block.Txs[i], Receipt: receipt, Header: &block.Header, Next: next, Total: int64(len(results)),
-		InData: aunts(block.Txs.Proof(i).Proof), InNext: aunts(types.NewResults(results).ProveResult(i)),
-	}, nil
-}
-
-func aunts(p cmtmerkle.Proof) [][]byte { return p.Aunts }
 
 // Object names an object that an account owns.
 type Object struct {

@@ -2,7 +2,6 @@ package machine
 
 import (
 	"fmt"
-	"math/bits"
 
 	"walrus/ledger"
 )
@@ -45,7 +44,7 @@ func (k *block) settleEpoch() error {
 		return err
 	}
 	pot.drop()
-	burned := share(total, uint64(k.params.BurnBasis), ledger.BasisPoints)
+	burned := total.Portion(uint64(k.params.BurnBasis), ledger.BasisPoints)
 	if k.supply.Burned, err = k.supply.Burned.Add(burned); err != nil {
 		return err
 	}
@@ -53,7 +52,7 @@ func (k *block) settleEpoch() error {
 	rest := total - burned
 	k.epoch.Leftover = rest
 	for i := range committee.Members() {
-		part := share(rest, uint64(committee.Weight(i)), uint64(k.params.Shards))
+		part := rest.Portion(uint64(committee.Weight(i)), uint64(k.params.Shards))
 		if part == 0 {
 			continue
 		}
@@ -68,13 +67,6 @@ func (k *block) settleEpoch() error {
 	k.epochMoved = true
 	k.events = append(k.events, ledger.Event{Kind: ledger.EventEpoch, Epoch: k.epoch.Epoch, Amount: burned})
 	return nil
-}
-
-// share returns ⌊a·part/whole⌋ for part ≤ whole.
-func share(a ledger.Amount, part, whole uint64) ledger.Amount {
-	hi, lo := bits.Mul64(uint64(a), part)
-	q, _ := bits.Div64(hi, lo, whole)
-	return ledger.Amount(q)
 }
 
 // reward pays the i-th member and returns its reward address.

@@ -110,7 +110,7 @@ func compareLog(t *testing.T, a *App, c *chain, first uint64) {
 	var everybody []ledger.Receipt
 	for _, b := range c.log[first-1:] {
 		for _, r := range b.Receipts {
-			if !effective(r.Result) {
+			if !r.Effective() {
 				continue
 			}
 			byID[r.ID] = r
@@ -305,7 +305,7 @@ func TestPrune(t *testing.T) {
 	}
 	for _, b := range c.log[:first-1] {
 		for _, r := range b.Receipts {
-			if _, err := a.Receipt(r.ID); effective(r.Result) && !errors.Is(err, ledger.ErrNotFound) {
+			if _, err := a.Receipt(r.ID); r.Effective() && !errors.Is(err, ledger.ErrNotFound) {
 				t.Errorf("receipt of height %d: %v, want ErrNotFound", r.Height, err)
 			}
 		}

@@ -184,7 +184,7 @@ func (a *App) writeLog(batch *badgerdb.Batch, b *block) {
 		}
 		receipt := ledger.Receipt{ID: tx.id, Height: p.Height, Index: p.Index, Time: b.time, Result: result}
 		batch.Set(a.space, logKey(p.Height, p.Index+1), append(sender[:], receipt.Marshal()...))
-		if !effective(result) {
+		if !result.Effective() {
 			continue // a later block may include it; perhaps its sender never signed it
 		}
 		batch.Set(a.space, txKey(tx.id), position(nil, p.Height, p.Index))
@@ -193,9 +193,6 @@ func (a *App) writeLog(batch *badgerdb.Batch, b *block) {
 		}
 	}
 }
-
-// effective reports whether a transaction was paid for. Others have no effect at all.
-func effective(r ledger.Result) bool { return r.Code == ledger.CodeOK || r.Op >= 0 || r.Fee > 0 }
 
 // concerns returns the accounts whose history lists an effective transaction. The zero address, which nobody owns,
 // stands for all accounts: its history lists every effective transaction.
@@ -236,7 +233,7 @@ func (a *App) prune(batch *badgerdb.Batch, height uint64) (kept uint64, err erro
 		if err != nil {
 			return 0, err
 		}
-		if !effective(receipt.Result) {
+		if !receipt.Effective() {
 			continue
 		}
 		batch.Delete(a.space, txKey(receipt.ID))

@@ -84,11 +84,7 @@ func (v *View) scan(from, to []byte, limit, maxBytes int) (pairs []badgerdb.Pair
 	if err != nil {
 		return nil, nil, err
 	}
-	size := 0
-	for _, p := range pairs {
-		size += len(p.Key) + len(p.Value)
-	}
-	if len(pairs) == limit || size >= maxBytes {
+	if len(pairs) == limit || sizeOf(pairs) >= maxBytes {
 		next = append(bytes.Clone(pairs[len(pairs)-1].Key), 0)
 		to = next
 	}
