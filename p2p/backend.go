@@ -15,7 +15,7 @@ import (
 //
 // Each ctx ends when the host is closed, when the context of Serve ends, after Limits.ResponseTimeout, or when the peer
 // that asks resets its stream or is gone. StorePairs and OpenSliver have no such timeout: they last as long as their
-// bytes move. The ctx of PutMetadata and PutCertificate does not end with their peer: what it sent is complete.
+// bytes move. So does Symbols from its first write on. The ctx of PutMetadata and PutCertificate does not end with their peer: what it sent is complete.
 //
 // Blob IDs, axes and the lengths of lists have been checked. Indices are below 65535, but the Backend must check that
 // they exist in its network.
@@ -44,9 +44,11 @@ type BlobBackend interface {
 	Metadata(ctx context.Context, id shards.BlobID) ([]byte, error)
 	// OpenSliver opens a sliver for reading in strip order. The caller closes it. ErrNotFound, ErrNotOwner, ErrCorrupt.
 	OpenSliver(ctx context.Context, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
-	// Symbols expands a sliver and returns the symbol at each of targets, in order, with its proof. It refuses more
-	// than MaxSymbolsBytes with ErrBadRequest. ErrNotFound, ErrNotOwner, ErrCorrupt.
-	Symbols(ctx context.Context, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error)
+	// Symbols expands a sliver and writes, for each target in order, its symbol and the hashes of its proof. It checks
+	// everything that it can before its first write: later errors cut the stream. It holds little memory and no share
+	// of the CPU while a write waits for a slow peer. ErrBadRequest if the blob has other sizes than those expected,
+	// ErrBusy, ErrNotFound, ErrNotOwner, ErrCorrupt.
+	Symbols(ctx context.Context, r SymbolRequest, w io.Writer) error
 	// BlobStatus reports what the node has of a blob: the zero BlobStatus, without an error, for an unknown one.
 	BlobStatus(ctx context.Context, id shards.BlobID) (BlobStatus, error)
 }
@@ -64,6 +66,17 @@ type NodeBackend interface {
 	// Certificates returns a page of up to limit certificates, which may hold fewer, and whether more follow it. The
 	// page is in blob ID order and begins strictly after the given ID; an ID of zeros begins at the start.
 	Certificates(ctx context.Context, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error)
+}
+
+// SymbolRequest asks for symbols of one sliver's expansion.
+type SymbolRequest struct {
+	From       peer.ID
+	Blob       shards.BlobID
+	Axis       shards.Axis
+	Index      int
+	Targets    []int // positions in the expansion, each once; at most MaxTargets
+	SymbolSize int64 // bytes; what the peer expects of this blob
+	ProofLen   int   // hashes; the same. All symbols and proofs together have at most MaxSymbolsBytes by these numbers
 }
 
 // SliverReader reads an open sliver, its bytes in strip order.

@@ -8,7 +8,8 @@
 //	shelf       which of our slivers are on the disk
 //	receiver    uploads; pending: those that come before their registration
 //	confirmer   signed confirmations
-//	library     answers to reads: metadata, slivers, symbols
+//	library     answers to reads: metadata, slivers
+//	symbols     answers to repair: symbols of expanded slivers; lines: those kept; shares: who gets CPU and memory
 //	book        certificates, and the count of what is owed for them; clerk: those from clients and by gossip
 //	verdict     whether a certificate is good and new: pure decisions
 //	debts       which blobs lack slivers, and when each is due
@@ -56,6 +57,7 @@ type Keeper struct {
 	life      *life
 	pending   *pending
 	library   *library
+	expander  *expander
 	receiver  *receiver
 	confirmer *confirmer
 	clerk     *clerk
@@ -82,6 +84,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, resync: newBell(), log: log}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
+	k.expander = newExpander(k.library)
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
 	k.receiver = &receiver{
 		shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, pending: k.pending, meters: k.meters,
@@ -108,6 +111,7 @@ type Backend struct {
 	*receiver
 	*confirmer
 	*library
+	*expander
 	*book
 	publisher
 }
@@ -117,7 +121,7 @@ func (k *Keeper) Certificates() p2p.TopicConfig { return p2p.Certificates(k.cler
 
 // Backend answers peers; it publishes new certificates in topic.
 func (k *Keeper) Backend(topic Topic) Backend {
-	return Backend{k.receiver, k.confirmer, k.library, k.book, publisher{k.clerk, topic}}
+	return Backend{k.receiver, k.confirmer, k.library, k.expander, k.book, publisher{k.clerk, topic}}
 }
 
 // Tasks returns the work to run, by name. Each task returns when its ctx has ended; an error must end the node.

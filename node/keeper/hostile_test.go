@@ -1,0 +1,318 @@
+package keeper
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/ledger"
+	"walrus/p2p"
+	"walrus/shards"
+	"walrus/store"
+)
+
+// outpost is a keeper that serves one blob over real sockets, and keys of another member.
+type outpost struct {
+	*Keeper
+	t      *testing.T
+	host   *p2p.Host
+	ledger *state
+	meta   *shards.Metadata
+	other  ed25519.PrivateKey
+}
+
+func newOutpost(t *testing.T, n int, data []byte) *outpost {
+	t.Helper()
+	params, err := shards.NewParams(n)
+	must(t, err)
+	st, err := store.Open(func() store.Config {
+		cfg := store.Default(t.TempDir())
+		cfg.Logger = slog.New(slog.DiscardHandler)
+		return cfg
+	}())
+	must(t, err)
+	t.Cleanup(func() { must(t, st.Close()) })
+	us, other := newHost(t), newHost(t)
+	o := &outpost{t: t, host: us.Host, other: other.key}
+	members := []member{{id: us.ID(), key: newMember(t).key}, {id: other.ID(), key: newMember(t).key}}
+	rest := make([]int, n-1)
+	for i := range rest {
+		rest[i] = i + 1
+	}
+	known := committees{}
+	for epoch := range uint32(3) {
+		known[epoch] = seated(t, epoch, members, []int{0}, rest)
+	}
+	meta, pairs, err := shards.Encode(params, data)
+	must(t, err)
+	o.meta = meta
+	id := meta.ID()
+	o.ledger = &state{ready: make(chan struct{}), values: map[string][]byte{
+		string(ledger.KeyEpoch()):      ledger.EpochInfo{Epoch: 1}.Marshal(),
+		string(ledger.KeyBlobInfo(id)): ledger.BlobInfo{PermanentEnd: 9}.Marshal(),
+	}}
+	close(o.ledger.ready)
+	cfg := Default()
+	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: n}, members[0].key, slog.New(slog.DiscardHandler)
+	o.Keeper, err = New(cfg, Parts{Self: us.ID(), Committees: known, Store: st, Ledger: o.ledger})
+	must(t, err)
+	must(t, st.PutBlob(id, meta.Marshal(), 9))
+	pair := params.PairOnShard(id, 0)
+	for axis, sliver := range map[shards.Axis][]byte{shards.Primary: pairs[pair].Primary, shards.Secondary: pairs[pair].Secondary} {
+		w, err := st.Create(store.Ref{Blob: id, Axis: axis}, int64(len(sliver)))
+		must(t, err)
+		_, err = w.Write(sliver)
+		must(t, err)
+		must(t, w.Commit())
+	}
+	must(t, us.Serve(t.Context(), struct {
+		Backend
+		nobody
+	}{Backend: o.Keeper.Backend(nil)}))
+	return o
+}
+
+// nobody answers what no test asks.
+type nobody struct{}
+
+func (nobody) NodeStatus(context.Context) (p2p.NodeStatus, error)      { return p2p.NodeStatus{}, nil }
+func (nobody) NodeHistory(context.Context) ([]p2p.HistoryPoint, error) { return nil, nil }
+
+type keyed struct {
+	*p2p.Host
+	key ed25519.PrivateKey
+}
+
+func newHost(t *testing.T) keyed {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	return keyed{hostOf(t, key), key}
+}
+
+// hostOf opens a host on loopback.
+func hostOf(t *testing.T, key ed25519.PrivateKey) *p2p.Host {
+	t.Helper()
+	h, err := p2p.New(p2p.Config{
+		Network: "test", Key: key, Role: p2p.StorageNode, Limits: p2p.DefaultLimits(), Logger: slog.New(slog.DiscardHandler),
+		Listen: []string{"/ip4/127.0.0.1/tcp/0"},
+	})
+	must(t, err)
+	t.Cleanup(func() { must(t, h.Close()) })
+	return h
+}
+
+// stranger opens a host that is connected to the outpost.
+func (o *outpost) stranger() *p2p.Host {
+	o.t.Helper()
+	return o.connected(newHost(o.t).Host)
+}
+
+func (o *outpost) connected(h *p2p.Host) *p2p.Host {
+	o.t.Helper()
+	must(o.t, h.Connect(o.t.Context(), peer.AddrInfo{ID: o.host.ID(), Addrs: o.host.Addrs()}))
+	return h
+}
+
+// sliver returns the index of the outpost's sliver along axis.
+func (o *outpost) sliver(axis shards.Axis) int {
+	p := o.meta.Params()
+	return p.SliverOfPair(axis, p.PairOnShard(o.meta.ID(), 0))
+}
+
+// ask sends a request for symbols of the outpost's primary sliver as raw bytes, and reads nothing.
+func (o *outpost) ask(h *p2p.Host, targets []int, symbolSize, proofLen int) {
+	o.t.Helper()
+	st, err := h.Libp2p().NewStream(o.t.Context(), o.host.ID(), "/walrus/test/sliver/1.1.0")
+	must(o.t, err)
+	id := o.meta.ID()
+	var list []byte
+	for _, i := range targets {
+		list = binary.AppendUvarint(list, uint64(i))
+	}
+	op := binary.AppendUvarint([]byte{2 << 3}, uint64(o.sliver(shards.Primary)))
+	op = append(binary.AppendUvarint(append(op, 3<<3|2), uint64(len(list))), list...)
+	op = binary.AppendUvarint(append(op, 4<<3), uint64(symbolSize))
+	op = binary.AppendUvarint(append(op, 5<<3), uint64(proofLen))
+	header := append([]byte{2<<3 | 2, 32}, id[:]...)
+	header = append(binary.AppendUvarint(append(header, 8<<3|2), uint64(len(op))), op...)
+	_, err = st.Write(append(binary.AppendUvarint(nil, uint64(len(header))), header...))
+	must(o.t, err)
+}
+
+// peakHeap runs work and returns by how much the heap grew at most.
+func peakHeap(work func()) int64 {
+	defer debug.SetGCPercent(debug.SetGCPercent(20))
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	before, peak := int64(m.HeapAlloc), int64(0)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work()
+	}()
+	for {
+		runtime.ReadMemStats(&m)
+		peak = max(peak, int64(m.HeapAlloc)-before)
+		select {
+		case <-done:
+			return peak
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// TestSymbolMemory: strangers who ask for many large symbols, with claims that are false or true, and read nothing,
+// take a bounded part of the memory. Another stranger and a member still get theirs.
+func TestSymbolMemory(t *testing.T) {
+	data := make([]byte, 48<<20) // symbols of 8 MiB
+	for i := range data {
+		data[i] = byte(i * 7 >> 3)
+	}
+	o := newOutpost(t, 4, data)
+	data = nil
+	var strangers []*p2p.Host
+	for range 4 {
+		strangers = append(strangers, o.stranger())
+	}
+	for name, claim := range map[string]int{"false": 10, "true": 8 << 20} {
+		peak := peakHeap(func() {
+			for range 8 {
+				for _, h := range strangers {
+					o.ask(h, []int{0, 1, 2, 3}, claim, 2)
+				}
+			}
+			member := o.connected(hostOf(t, o.other))
+			got, err := member.Symbols(t.Context(), o.host.ID(), o.meta.ID(), shards.Primary, o.sliver(shards.Primary), []int{3}, 8<<20, 2)
+			must(t, err)
+			must(t, o.meta.VerifySymbol(shards.Primary, o.sliver(shards.Primary), 3, got[0]))
+			<-time.After(time.Second)
+		})
+		t.Logf("32 requests with %s claims: the heap grew by %d MiB", name, peak>>20)
+		if peak > 160<<20 {
+			t.Errorf("32 requests with %s claims: the heap grew by %d MiB", name, peak>>20)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSymbolsOfKeptLine: what was expanded is sent again without CPU, in any order and from any place, for as long as
+// the sliver is here.
+func TestSymbolsOfKeptLine(t *testing.T) {
+	for _, size := range []int{100, 2 << 20, 7 << 20} { // the last is too long to be kept whole
+		data := make([]byte, size)
+		_, _ = rand.Read(data)
+		o := newOutpost(t, 4, data)
+		h := o.stranger()
+		z := o.meta.Layout(shards.Primary).SymbolSize
+		for _, axis := range axes {
+			index := o.sliver(axis)
+			get := func(targets ...int) error {
+				got, err := h.Symbols(t.Context(), o.host.ID(), o.meta.ID(), axis, index, targets, z, 2)
+				for i := range got {
+					must(t, o.meta.VerifySymbol(axis, index, targets[i], got[i]))
+				}
+				return err
+			}
+			must(t, get(3, 0))
+			all := visitor{"all of the CPU", true}
+			o.expander.cpu.perPeer = o.expander.cpu.all
+			must(t, o.expander.cpu.take(t.Context(), all, o.expander.cpu.all))
+			if 4*z <= wholeLine {
+				must(t, get(0, 2, 1, 3))
+			}
+			o.expander.cpu.give(all, o.expander.cpu.all)
+			must(t, get(1, 2, 0))
+			if _, err := h.Symbols(t.Context(), o.host.ID(), o.meta.ID(), axis, index, []int{0}, z+2, 2); !errors.Is(err, p2p.ErrBadRequest) {
+				t.Errorf("other symbols than this blob has: %v", err)
+			}
+			must(t, o.shelf.DeleteSliver(store.Ref{Blob: o.meta.ID(), Axis: axis}))
+			if err := get(3); !errors.Is(err, p2p.ErrNotFound) {
+				t.Errorf("a sliver that is no longer here: %v", err)
+			}
+		}
+	}
+}
+
+// TestLongSymbols: symbols too long to be held are sent while the sliver is read, and answers too long are sent in
+// batches.
+func TestLongSymbols(t *testing.T) {
+	data := make([]byte, 60<<20) // symbols of 10 MiB
+	_, _ = rand.Read(data[:1<<20])
+	o := newOutpost(t, 4, data)
+	got, err := o.stranger().Symbols(t.Context(), o.host.ID(), o.meta.ID(), shards.Secondary, o.sliver(shards.Secondary), []int{3, 0, 1}, 10<<20, 2)
+	must(t, err)
+	for i, target := range []int{3, 0, 1} {
+		must(t, o.meta.VerifySymbol(shards.Secondary, o.sliver(shards.Secondary), target, got[i]))
+	}
+	if used := o.expander.memory.used; used != 0 {
+		t.Errorf("%d bytes are still held", used)
+	}
+}
+
+// TestSymbolsUnderSiege: strangers who ask without end, and leave before the answer, do not keep a member from its
+// symbols, and nothing goes on once they have left.
+func TestSymbolsUnderSiege(t *testing.T) {
+	data := make([]byte, 24<<20)
+	_, _ = rand.Read(data[:1<<20])
+	o := newOutpost(t, 4, data)
+	z := int(o.meta.Layout(shards.Primary).SymbolSize)
+	member := o.connected(hostOf(t, o.other))
+	symbols := func() time.Duration {
+		start := time.Now()
+		_, err := member.Symbols(t.Context(), o.host.ID(), o.meta.ID(), shards.Primary, o.sliver(shards.Primary), []int{3}, int64(z), 2)
+		must(t, err)
+		return time.Since(start)
+	}
+	alone := symbols()
+	ctx, leave := context.WithCancel(t.Context())
+	var siege sync.WaitGroup
+	for range 4 {
+		h := o.stranger()
+		for range 16 {
+			siege.Go(func() {
+				for ctx.Err() == nil {
+					short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+					_, _ = h.Symbols(short, o.host.ID(), o.meta.ID(), shards.Primary, o.sliver(shards.Primary), []int{0, 1, 2, 3}, int64(z), 2)
+					cancel()
+				}
+			})
+		}
+	}
+	var worst time.Duration
+	for range 10 {
+		worst = max(worst, symbols())
+	}
+	leave()
+	siege.Wait()
+	t.Logf("a member gets a symbol in %v alone, and in %v at worst besides 64 requests of strangers", alone.Round(time.Millisecond), worst.Round(time.Millisecond))
+	for end := time.Now().Add(5 * time.Second); ; {
+		o.expander.cpu.mu.Lock()
+		used, queued := o.expander.cpu.used, len(o.expander.cpu.queue)
+		o.expander.cpu.mu.Unlock()
+		if used == 0 && queued == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("after all have left, %d expansions go on and %d wait", used, queued)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
