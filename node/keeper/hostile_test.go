@@ -15,6 +15,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/certs"
 	"walrus/ledger"
 	"walrus/p2p"
 	"walrus/shards"
@@ -29,6 +30,8 @@ type outpost struct {
 	ledger *state
 	meta   *shards.Metadata
 	other  ed25519.PrivateKey
+	com    *certs.Committee // of epoch 1
+	keys   []member
 }
 
 func newOutpost(t *testing.T, n int, data []byte) *outpost {
@@ -53,6 +56,7 @@ func newOutpost(t *testing.T, n int, data []byte) *outpost {
 	for epoch := range uint32(3) {
 		known[epoch] = seated(t, epoch, members, []int{0}, rest)
 	}
+	o.com, o.keys = known[1], members
 	meta, pairs, err := shards.Encode(params, data)
 	must(t, err)
 	o.meta = meta
@@ -78,7 +82,7 @@ func newOutpost(t *testing.T, n int, data []byte) *outpost {
 	must(t, us.Serve(t.Context(), struct {
 		Backend
 		nobody
-	}{Backend: o.Keeper.Backend(nil)}))
+	}{Backend: o.Keeper.Backend(silent{})}))
 	return o
 }
 
@@ -87,6 +91,11 @@ type nobody struct{}
 
 func (nobody) NodeStatus(context.Context) (p2p.NodeStatus, error)      { return p2p.NodeStatus{}, nil }
 func (nobody) NodeHistory(context.Context) ([]p2p.HistoryPoint, error) { return nil, nil }
+
+// silent is a topic that nobody hears.
+type silent struct{ Topic }
+
+func (silent) Publish(context.Context, []byte) error { return nil }
 
 type keyed struct {
 	*p2p.Host
@@ -314,5 +323,82 @@ func TestSymbolsUnderSiege(t *testing.T) {
 			t.Fatalf("after all have left, %d expansions go on and %d wait", used, queued)
 		}
 		<-time.After(10 * time.Millisecond)
+	}
+}
+
+// certificate makes a certificate of a permanent record, signed by all.
+func (o *outpost) certificate(id shards.BlobID) []byte {
+	o.t.Helper()
+	var all []certs.Confirmation
+	for _, m := range o.keys {
+		all = append(all, o.com.Sign(m.key, m.id, id, certs.Persistence{}))
+	}
+	cert, _, err := o.com.Aggregate(id, certs.Persistence{}, all)
+	must(o.t, err)
+	return cert.Marshal()
+}
+
+// TestOldCertificate: a certificate of a blob that was registered anew and never uploaded has no effect, whoever sends
+// it and how, until the ledger here has the blob certified. Then it is taken at once.
+func TestOldCertificate(t *testing.T) {
+	o := newOutpost(t, 4, []byte("a blob that is here"))
+	h := o.stranger()
+	id := blob(7)
+	raw := o.certificate(id)
+	info := func(i ledger.BlobInfo) {
+		o.ledger.mu.Lock()
+		defer o.ledger.mu.Unlock()
+		o.ledger.values[string(ledger.KeyBlobInfo(id))] = i.Marshal()
+	}
+	info(ledger.BlobInfo{PermanentEnd: 9})
+	untouched := func(by string) {
+		t.Helper()
+		if _, err := o.shelf.Certificate(id); err == nil || o.Owed() != 0 {
+			t.Errorf("by %s: %d slivers are owed of a blob that is not certified; its certificate: %v", by, o.Owed(), err)
+		}
+	}
+	short, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if err := h.PutCertificate(short, o.host.ID(), raw); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a certificate that is not on the ledger: %v", err)
+	}
+	untouched("a client")
+	v, decoded := o.clerk.validate(t.Context(), h.ID(), raw)
+	o.clerk.take(p2p.Message{From: h.ID(), Data: raw, Decoded: decoded})
+	if untouched("gossip"); v != p2p.Ignore {
+		t.Errorf("gossip: verdict %v", v)
+	}
+	must(t, o.syncer.takePage([][]byte{raw}))
+	untouched("a comparison")
+	forged := o.certificate(blob(8))
+	copy(forged[5:], id[:])
+	if err := h.PutCertificate(t.Context(), o.host.ID(), forged); !errors.Is(err, p2p.ErrBadRequest) {
+		t.Errorf("a forged certificate waits: %v", err)
+	}
+
+	taken := make(chan error)
+	go func() { taken <- h.PutCertificate(t.Context(), o.host.ID(), raw) }()
+	<-time.After(100 * time.Millisecond)
+	info(ledger.BlobInfo{PermanentEnd: 9, PermanentCertifiedEnd: 9, InitialCertified: 1})
+	o.pending.wake()
+	must(t, <-taken)
+	if _, err := o.shelf.Certificate(id); err != nil || o.Owed() != 2 {
+		t.Errorf("certified: %v, %d slivers are owed", err, o.Owed())
+	}
+
+	if v, _ := o.clerk.validate(t.Context(), h.ID(), raw); v != p2p.Ignore {
+		t.Errorf("gossip that comes late: verdict %v", v)
+	}
+	o.book.recent.begun = time.Now().Add(-3 * gossipTime)
+	if v, _ := o.clerk.validate(t.Context(), h.ID(), raw); v != p2p.Replay {
+		t.Errorf("a replay: verdict %v", v)
+	}
+	if v, _ := o.clerk.validate(t.Context(), h.ID(), o.certificate(blob(9))); v != p2p.Ignore {
+		t.Errorf("of a blob that nobody knows: verdict %v", v)
+	}
+	info(ledger.BlobInfo{PermanentEnd: 12}) // ended, and registered once more
+	must(t, o.book.recount(id, 0))
+	if o.Owed() != 0 {
+		t.Errorf("registered once more: %d slivers are owed", o.Owed())
 	}
 }

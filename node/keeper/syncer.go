@@ -157,7 +157,7 @@ func (s *syncer) compare(ctx context.Context, m *certs.Member, light bool) error
 	}
 }
 
-// takePage records the certificates of a page that we lack and whose blobs are registered.
+// takePage records the certificates of a page that we lack and whose records are certified on the ledger here.
 func (s *syncer) takePage(page [][]byte) error {
 	for _, raw := range page {
 		cert, f := s.book.examine(raw)

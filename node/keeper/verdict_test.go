@@ -28,7 +28,9 @@ func TestVerdicts(t *testing.T) {
 		{facts{err: forged}, isBad, p2p.Reject, refuseIt},
 		{facts{err: strange}, isStrange, p2p.Ignore, deferIt},
 		{facts{}, isIdle, p2p.Ignore, awaitThen},
-		{facts{alive: true}, isFresh, p2p.Accept, recordIt},
+		{facts{certified: true}, isFresh, p2p.Accept, recordIt},
+		{facts{certified: true, err: forged}, isBad, p2p.Reject, refuseIt},
+		{facts{known: true, replay: true}, isKnown, p2p.Replay, syncIt},
 	} {
 		v, why := judgeGossip(tt.facts)
 		if h := takeFromClient(tt.facts); v != tt.gossip || why != tt.finding || h != tt.handover {
