@@ -230,8 +230,8 @@ func TestBackAfterEpochs(t *testing.T) {
 }
 
 // TestRegisteredAnew stops a node while a blob is certified, deleted and registered anew, but not certified. Back
-// again, the node hears of the old certificate and does not owe the blob. Nobody else does either, though a client hands
-// all of them the old certificate.
+// again, the node hears of the old certificate and does not owe the blob. Nobody else does either, though a client
+// hands all of them the old certificate.
 func TestRegisteredAnew(t *testing.T) {
 	virtual(t, func(c *cluster, cl *client.Client) {
 		c.stop(2)

@@ -69,7 +69,7 @@ func (l liar) Metadata(context.Context, shards.BlobID) ([]byte, error) {
 	return wrong, nil
 }
 
-func (l liar) NodeStatus(context.Context) (p2p.NodeStatus, error) {
+func (l liar) NodeStatus(context.Context, peer.ID) (p2p.NodeStatus, error) {
 	return p2p.NodeStatus{Version: "1", State: "serving", Epoch: 1, Blobs: 1 << 40}, nil
 }
 

@@ -15,7 +15,8 @@ import (
 //
 // Each ctx ends when the host is closed, when the context of Serve ends, after Limits.ResponseTimeout, or when the peer
 // that asks resets its stream or is gone. StorePairs and OpenSliver have no such timeout: they last as long as their
-// bytes move. So does Symbols from its first write on. The ctx of PutMetadata and PutCertificate does not end with their peer: what it sent is complete.
+// bytes move. So does Symbols from its first write on. The ctx of PutMetadata and PutCertificate does not end with
+// their peer: what it sent is complete.
 //
 // Blob IDs, axes and the lengths of lists have been checked. Indices are below 65535, but the Backend must check that
 // they exist in its network.
@@ -55,8 +56,8 @@ type BlobBackend interface {
 
 // NodeBackend answers the requests of the node protocol.
 type NodeBackend interface {
-	// NodeStatus describes the node now.
-	NodeStatus(ctx context.Context) (NodeStatus, error)
+	// NodeStatus describes the node now, in constant time. Only the node's operator sees local paths, see OperatorID.
+	NodeStatus(ctx context.Context, from peer.ID) (NodeStatus, error)
 	// NodeHistory describes the node's past: at most MaxHistory points, oldest first.
 	NodeHistory(ctx context.Context) ([]HistoryPoint, error)
 	// Certificate returns the blob's certificate, at most MaxCertificate bytes. ErrNotFound.

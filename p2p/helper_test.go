@@ -168,7 +168,7 @@ var testNodeStatus = NodeStatus{
 	Addresses: []string{"/ip4/192.0.2.1/tcp/4001"}, Height: 1 << 40, ClockAhead: -61 * time.Second, Ledger: "stalled for 14 s at height 812",
 }
 
-func (m *memory) NodeStatus(ctx context.Context) (NodeStatus, error) {
+func (m *memory) NodeStatus(ctx context.Context, from peer.ID) (NodeStatus, error) {
 	return testNodeStatus, m.do(ctx, "NodeStatus")
 }
 

@@ -6,7 +6,10 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -89,7 +92,9 @@ func newOutpost(t *testing.T, n int, data []byte) *outpost {
 // nobody answers what no test asks.
 type nobody struct{}
 
-func (nobody) NodeStatus(context.Context) (p2p.NodeStatus, error)      { return p2p.NodeStatus{}, nil }
+func (nobody) NodeStatus(context.Context, peer.ID) (p2p.NodeStatus, error) {
+	return p2p.NodeStatus{}, nil
+}
 func (nobody) NodeHistory(context.Context) ([]p2p.HistoryPoint, error) { return nil, nil }
 
 // silent is a topic that nobody hears.
@@ -400,5 +405,40 @@ func TestOldCertificate(t *testing.T) {
 	must(t, o.book.recount(id, 0))
 	if o.Owed() != 0 {
 		t.Errorf("registered once more: %d slivers are owed", o.Owed())
+	}
+}
+
+// TestStatusIsCheap: to describe a node takes no look at its disk, however many files it has.
+func TestStatusIsCheap(t *testing.T) {
+	dir := t.TempDir()
+	cfg := store.Default(dir)
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	st, err := store.Open(cfg)
+	must(t, err)
+	defer func() { must(t, st.Close()) }()
+	params, err := shards.NewParams(4)
+	must(t, err)
+	l := &state{ready: make(chan struct{}), values: map[string][]byte{string(ledger.KeyEpoch()): ledger.EpochInfo{Epoch: 1}.Marshal()}}
+	k := testKeeper(t, st, l, params)
+	before, err := k.Status()
+	must(t, err)
+	for i := range 1000 {
+		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprint("file-", i)), make([]byte, 5000), 0o600))
+	}
+	start := time.Now()
+	const asked = 100
+	for range asked {
+		after, err := k.Status()
+		must(t, err)
+		if after.DiskBytes != before.DiskBytes {
+			t.Fatalf("a request for the status measured the disk: %d bytes, before %d", after.DiskBytes, before.DiskBytes)
+		}
+	}
+	t.Logf("a status of a store of 1,000 files takes %v", time.Since(start)/asked)
+	k.gauge.measure()
+	after, err := k.Status()
+	must(t, err)
+	if after.DiskBytes < before.DiskBytes+1000*5000 {
+		t.Errorf("measured %d bytes, before %d", after.DiskBytes, before.DiskBytes)
 	}
 }

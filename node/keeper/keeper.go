@@ -18,7 +18,7 @@
 //	syncer      comparing certificates with other members
 //	follower    events of the ledger; lease: extended, deleted and ended blobs
 //	life        joining, syncing, serving
-//	room        a full disk
+//	room        the disk space, and a full disk
 //	status      the answer to operators
 package keeper
 
@@ -50,6 +50,7 @@ type Parts struct {
 type Keeper struct {
 	cfg       Config
 	shelf     *shelf
+	gauge     *gauge
 	chain     chain
 	debts     *debts
 	book      *book
@@ -81,6 +82,8 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		cfg: cfg, chain: chain{p.Ledger}, debts: newDebts(), life: newLife(log.With("name", cfg.Name)), pending: newPending(), meters: newMeters(),
 	}
 	k.shelf = &shelf{Store: p.Store, seats: &seats{p.Self, p.Committees, k.chain}, params: params}
+	k.gauge = &gauge{shelf: k.shelf}
+	k.gauge.measure() // an error comes with the first status
 	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, resync: newBell(), log: log}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
@@ -135,7 +138,7 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"sync":         k.syncer.run,
 		"repair":       k.repairer.run,
 		"scrub":        func(ctx context.Context) error { return k.damage.runScrub(ctx, k.cfg.Scrub, k.life.scrubbed.set) },
-		"room":         func(ctx context.Context) error { return k.shelf.runRoom(ctx, k.cfg.Logger) },
+		"room":         func(ctx context.Context) error { return k.gauge.run(ctx, k.cfg.Logger) },
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"walrus/ledger"
 	"walrus/shards"
@@ -19,6 +20,8 @@ type state struct {
 	mu     sync.Mutex // taken by Get, and by tests that change values meanwhile
 	values map[string][]byte
 }
+
+func (s *state) Health() (uint64, time.Time, string) { return 7, time.Time{}, "" }
 
 func (s *state) State() (ledger.Reader, uint64) { return s, 7 }
 func (s *state) Ready() <-chan struct{}         { return s.ready }

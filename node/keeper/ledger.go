@@ -117,9 +117,9 @@ func (c chain) registered(id shards.BlobID, p certs.Persistence) (epoch uint32, 
 	return e.Epoch, nil
 }
 
-// certified returns nil if the ledger here has a certified record of blob id that is alive; only then a certificate of the
-// blob is worth anything. ErrNotRegistered if it has none; ErrUnavailable if this node has not caught up and may not know
-// of one.
+// certified returns nil if the ledger here has a certified record of blob id that is alive; only then a certificate of
+// the blob is worth anything. ErrNotRegistered if it has none; ErrUnavailable if this node has not caught up and may
+// not know of one.
 func (c chain) certified(id shards.BlobID) error {
 	info, epoch, err := c.lookUp(id)
 	switch {
@@ -142,8 +142,8 @@ func (c chain) dead(id shards.BlobID) bool {
 	return err == nil && info.RegisteredUntil(epoch) == 0
 }
 
-// owesNothing reports that no sliver of blob id is owed: the ledger here has caught up and has no certified record of it
-// that is alive. An upload may be under way.
+// owesNothing reports that no sliver of blob id is owed: the ledger here has caught up and has no certified record of
+// it that is alive. An upload may be under way.
 func (c chain) owesNothing(id shards.BlobID) bool {
 	return errors.Is(c.certified(id), p2p.ErrNotRegistered)
 }
