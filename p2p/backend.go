@@ -35,7 +35,7 @@ type BlobBackend interface {
 	// StorePairs takes sliver pairs from a peer: exactly size bytes of body. For each strip, and within it for each
 	// pair in the order given, body has the strip of the primary sliver, then the strip of the secondary sliver.
 	// StorePairs may fail before the end of body. ErrBadRequest for a size that the metadata contradicts, ErrNotFound
-	// without metadata, ErrNotOwner, ErrMismatch.
+	// without metadata, ErrNotOwner, ErrMismatch; ErrHave, before it reads anything, if all these slivers are here.
 	StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error
 	// Confirm returns the node's confirmation of a blob registered with persistence p, at most MaxConfirmation bytes.
 	// Every pair the node is responsible for is then verified and durable. ErrNotFound while pairs are missing,

@@ -7,11 +7,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -440,5 +442,140 @@ func TestStatusIsCheap(t *testing.T) {
 	must(t, err)
 	if after.DiskBytes < before.DiskBytes+1000*5000 {
 		t.Errorf("measured %d bytes, before %d", after.DiskBytes, before.DiskBytes)
+	}
+}
+
+// register puts a blob on the ledger and its metadata on the disk, and returns the outpost's pair of it.
+func (o *outpost) register(h *p2p.Host, data []byte) (id shards.BlobID, pair int, body []byte) {
+	o.t.Helper()
+	p := o.meta.Params()
+	meta, pairs, err := shards.Encode(p, data)
+	must(o.t, err)
+	id = meta.ID()
+	o.ledger.mu.Lock()
+	o.ledger.values[string(ledger.KeyBlobInfo(id))] = ledger.BlobInfo{PermanentEnd: 9}.Marshal()
+	o.ledger.mu.Unlock()
+	_, err = h.PutMetadata(o.t.Context(), o.host.ID(), id, meta.Marshal())
+	must(o.t, err)
+	pair = p.PairOnShard(id, 0)
+	primary, secondary := meta.Layout(shards.Primary), meta.Layout(shards.Secondary)
+	for t := range primary.Strips() {
+		at, size := primary.Strip(t)
+		body = append(body, pairs[pair].Primary[at:][:size]...)
+		at, size = secondary.Strip(t)
+		body = append(body, pairs[pair].Secondary[at:][:size]...)
+	}
+	return id, pair, body
+}
+
+// send uploads a pair, and tells how much of its body was asked for.
+func (o *outpost) send(h *p2p.Host, id shards.BlobID, pair int, body []byte) (sent int, err error) {
+	err = h.StorePairs(o.t.Context(), o.host.ID(), id, []int{pair}, int64(len(body)), func(w io.Writer) error {
+		for part := range slices.Chunk(body, 64<<10) {
+			n, err := w.Write(part)
+			if sent += n; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return sent, err
+}
+
+// TestGarbage: uploads that are refused take a bounded part of the disk. What is here is not taken once more.
+func TestGarbage(t *testing.T) {
+	o := newOutpost(t, 4, []byte("another blob"))
+	h := o.stranger()
+	data := make([]byte, 12<<20)
+	_, _ = rand.Read(data)
+	id, pair, body := o.register(h, data)
+	used := func() int64 {
+		st, err := o.shelf.Stats()
+		must(t, err)
+		return st.Bytes >> 20
+	}
+	wrong := slices.Clone(body)
+	wrong[0] ^= 1
+	before := used()
+	refused := map[error]int{}
+	for range 30 {
+		_, err := o.send(h, id, pair, wrong)
+		for _, why := range []error{p2p.ErrMismatch, p2p.ErrBusy} {
+			if errors.Is(err, why) {
+				refused[why]++
+			}
+		}
+	}
+	t.Logf("30 refused uploads of %d MiB: the store grew from %d to %d MiB", len(body)>>20, before, used())
+	if grown := used() - before; grown > int64(2*len(body)>>20)+8 {
+		t.Errorf("the store grew by %d MiB", grown)
+	}
+	if refused[p2p.ErrMismatch] == 0 || refused[p2p.ErrMismatch] > 2 || refused[p2p.ErrMismatch]+refused[p2p.ErrBusy] != 30 {
+		t.Errorf("refused: %v", refused)
+	}
+
+	id, pair, body = o.register(h, data[1:]) // another blob is taken, also after one refusal
+	wrong = slices.Clone(body)
+	wrong[len(wrong)-1] ^= 1
+	if _, err := o.send(h, id, pair, wrong); !errors.Is(err, p2p.ErrMismatch) {
+		t.Errorf("garbage: %v", err)
+	}
+	if _, err := o.send(h, id, pair, body); err != nil {
+		t.Errorf("after one refusal: %v", err)
+	}
+	before = used()
+	for range 10 {
+		if sent, err := o.send(h, id, pair, body); !errors.Is(err, p2p.ErrHave) {
+			t.Errorf("what is here already: %v, after %d of %d bytes", err, sent, len(body))
+		}
+	}
+	if grown := used() - before; grown > 1 {
+		t.Errorf("what is here already made the store grow by %d MiB", grown)
+	}
+	held, err := h.PutMetadata(t.Context(), o.host.ID(), o.meta.ID(), o.meta.Marshal())
+	must(t, err)
+	if !slices.Equal(held, []int{o.meta.Params().PairOnShard(o.meta.ID(), 0)}) {
+		t.Errorf("holds %v", held)
+	}
+}
+
+// TestUploadShares: one peer does not take all memory of uploads, and dozens do not take the last of it.
+func TestUploadShares(t *testing.T) {
+	u := newUploads(1 << 20)
+	if release, err := u.admit("large", 1<<30); err != nil {
+		t.Errorf("one upload alone: %v", err)
+	} else {
+		release()
+	}
+	var release []func()
+	for _, id := range []peer.ID{"a", "b", "c", "d", "e", "f"} {
+		got := 0
+		for {
+			end, err := u.admit(id, 8<<10)
+			if err != nil {
+				break
+			}
+			got++
+			release = append(release, end)
+		}
+		if got == 0 {
+			t.Errorf("peer %s finds no memory", id)
+		}
+	}
+	for _, end := range release {
+		end()
+	}
+	if u.used != 0 || len(u.peers) != 0 {
+		t.Errorf("%d bytes are still held by %d peers", u.used, len(u.peers))
+	}
+	for i := range 2 * maxWasted {
+		end, err := u.write(shards.BlobID{byte(i), byte(i >> 8)}, 10, 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end(int64(i%10 + 1))
+	}
+	if len(u.blobs) > maxWasted {
+		t.Errorf("remembers %d blobs", len(u.blobs))
 	}
 }

@@ -6,7 +6,7 @@
 //	seat        which shards are ours, and in which epoch; nothing else knows
 //	ledger      a blob's registration, on the ledger's copy here
 //	shelf       which of our slivers are on the disk
-//	receiver    uploads; pending: those that come before their registration
+//	receiver    uploads; uploads: what they may take; pending: those that come before their registration
 //	confirmer   signed confirmations
 //	library     answers to reads: metadata, slivers
 //	symbols     answers to repair: symbols of expanded slivers; lines: those kept; shares: who gets CPU and memory
@@ -91,7 +91,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
 	k.receiver = &receiver{
 		shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, pending: k.pending, meters: k.meters,
-		limit: cfg.UploadMemory, memory: semaphore.NewWeighted(cfg.UploadMemory), log: log,
+		uploads: newUploads(cfg.UploadMemory), log: log,
 	}
 	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, key: cfg.Key, meters: k.meters}
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
