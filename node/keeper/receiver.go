@@ -158,8 +158,8 @@ func (r *receiver) uploadMetadata(id shards.BlobID) (raw []byte, early bool, err
 	return raw, false, err
 }
 
-// memory estimates the bytes that incoming pairs of a blob need: for each sliver a segment, or the whole if smaller, and
-// the hash states of its n symbols.
+// memory estimates the bytes that incoming pairs of a blob need: for each sliver a segment, or the whole if smaller,
+// and the hash states of its n symbols.
 func (r *receiver) memory(meta *shards.Metadata, pairs int) (bytes int64) {
 	const segment, state = 512 << 10, 128
 	for _, axis := range axes {
@@ -226,8 +226,8 @@ func lacking(meta *shards.Metadata, in []*incoming) (bytes int64) {
 	return bytes
 }
 
-// abort ends all writers. It returns the bytes that lie on the disk and belong to no sliver: the store frees their space
-// late.
+// abort ends all writers. It returns the bytes that lie on the disk and belong to no sliver: the store frees their
+// space late.
 func abort(in []*incoming) (wasted int64) {
 	for _, s := range in {
 		if s.writer == nil {
