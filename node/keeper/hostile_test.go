@@ -437,7 +437,7 @@ func TestStatusIsCheap(t *testing.T) {
 		}
 	}
 	t.Logf("a status of a store of 1,000 files takes %v", time.Since(start)/asked)
-	for end := time.Now().Add(10 * time.Second); ; <-time.After(100 * time.Millisecond) { // the store measures once a second
+	for end := time.Now().Add(10 * time.Second); ; <-time.After(100 * time.Millisecond) { // it measures once a second
 		k.gauge.measure()
 		after, err := k.Status()
 		must(t, err)
