@@ -38,6 +38,7 @@ const (
 	refusing      // takes metadata, refuses pairs
 	forging       // confirms with a signature of other data
 	mute          // takes everything and never confirms
+	served        // gets the pairs from somebody else meanwhile, and says so
 )
 
 // fakeSwarm is a network of nodes that keep blobs in memory.
@@ -235,6 +236,9 @@ func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID
 				n.slivers[k] = append(n.slivers[k], all.Next(strip)...)
 			}
 		}
+	}
+	if m == served {
+		return fmt.Errorf("fake: %w", p2p.ErrHave)
 	}
 	return nil
 }

@@ -66,6 +66,9 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 		}
 		return nil, u.c.nodes.StorePairs(ctx, u.com.Members()[i].Node, u.id, t.pairs, size*int64(len(t.pairs)), body)
 	})
+	if errors.Is(err, p2p.ErrHave) { // somebody else has sent them since
+		return nil
+	}
 	if err != nil {
 		u.endNode(i, why(ctx, err)) // report it at once, not only when the tap has been drained
 	}

@@ -49,11 +49,14 @@ type Node struct {
 
 // newClientHost makes the host of a process that does not listen.
 func newClientHost(cfg Config) (*p2p.Host, error) {
-	_, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		return nil, err
+	if cfg.P2P.Key == nil {
+		_, key, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			return nil, err
+		}
+		cfg.P2P.Key = key
 	}
-	cfg.P2P.Role, cfg.P2P.Key, cfg.P2P.Logger = p2p.Client, key, cfg.Logger
+	cfg.P2P.Role, cfg.P2P.Logger = p2p.Client, cfg.Logger
 	cfg.P2P.Protocols = light.Protocols(cfg.P2P.Network)
 	return p2p.New(cfg.P2P)
 }

@@ -11,13 +11,19 @@ import (
 	"walrus/p2p"
 )
 
-// ComposeQuery makes the configuration of a process that only asks n's node for its status.
+// ComposeQuery makes the configuration of a process that only asks n's node for its status, as its operator.
 func (n *Node) ComposeQuery(version string, log *slog.Logger) (clientnode.Config, error) {
 	genesis, err := LoadGenesis(n.Genesis)
 	if err != nil {
 		return clientnode.Config{}, err
 	}
-	return ClientProcess(genesis.Network, version, log), nil
+	keys, err := LoadKeys(n.Home)
+	if err != nil {
+		return clientnode.Config{}, err
+	}
+	cfg := ClientProcess(genesis.Network, version, log)
+	cfg.P2P.Key = p2p.OperatorKey(keys.P2P)
+	return cfg, nil
 }
 
 // joinTimeout bounds a client's wait for the first node. All bootstrap addresses are tried at once, so a network that

@@ -1,12 +1,19 @@
 package node_test
 
 import (
+	"crypto/ed25519"
 	"io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"walrus/clientnode"
+	"walrus/p2p"
 )
 
 // TestDamagedDisk flips bytes all over the files of a stopped node. When started again it serves no wrong byte,
@@ -40,11 +47,25 @@ func TestDamagedDisk(t *testing.T) {
 			if len(st.Incidents) == 0 || !c.logs.of(3).contains("corrupt") {
 				t.Errorf("the node does not say that its disk was damaged: incidents %q", st.Incidents)
 			}
+			if public, own := c.askIncidents(3, nil), c.askIncidents(3, p2p.OperatorKey(c.members[3].key)); len(public) == 0 ||
+				strings.Contains(strings.Join(public, "\n"), c.members[3].dir) || !slices.Equal(own, st.Incidents) {
+				t.Errorf("strangers see %q, the operator %q", public, own)
+			}
 			if st.Slivers != 8 || st.Corrupt != 0 {
 				t.Errorf("status after repair: %+v", st)
 			}
 		})
 	}
+}
+
+// askIncidents asks node i for its incidents, as a stranger or with a key.
+func (c *cluster) askIncidents(i int, key ed25519.PrivateKey) []string {
+	c.t.Helper()
+	st, err := clientnode.QueryStatus(c.t.Context(), clientnode.Config{
+		P2P: p2p.Config{Network: network, Key: key}, Logger: slog.New(slog.DiscardHandler),
+	}, c.members[i].addr)
+	must(c.t, err)
+	return st.Incidents
 }
 
 // damage flips a byte in every 20,000, and at least 20, of each file under dir whose name matches.

@@ -230,13 +230,19 @@ func TestBackAfterEpochs(t *testing.T) {
 }
 
 // TestRegisteredAnew stops a node while a blob is certified, deleted and registered anew, but not certified. Back
-// again, the node hears of the old certificate and does not owe the blob.
+// again, the node hears of the old certificate and does not owe the blob. Nobody else does either, though a client
+// hands all of them the old certificate.
 func TestRegisteredAnew(t *testing.T) {
 	virtual(t, func(c *cluster, cl *client.Client) {
 		c.stop(2)
 		data := random(c.t, 50_000)
 		res := c.storeFor(cl, data, client.StoreOptions{Epochs: 3})
-		_, err := cl.Delete(c.t.Context(), res.Object)
+		cn := c.client(1)
+		defer func() { must(c.t, cn.Close()) }()
+		must(c.t, cn.Swarm().Connect(c.t.Context(), c.members[0].id))
+		had, err := cn.Swarm().BlobStatus(c.t.Context(), c.members[0].id, res.BlobID)
+		must(c.t, err)
+		_, err = cl.Delete(c.t.Context(), res.Object)
 		must(c.t, err)
 		c.holds(0)
 		meta, _, err := shards.Encode(c.committee().Params(), data)
@@ -245,11 +251,21 @@ func TestRegisteredAnew(t *testing.T) {
 		must(c.t, err)
 		c.start(2)
 		c.awaitServing(2)
+		var g errgroup.Group
+		for _, m := range c.members {
+			g.Go(func() error {
+				must(c.t, cn.Swarm().Connect(c.t.Context(), m.id))
+				return cn.Swarm().PutCertificate(c.t.Context(), m.id, had.Certificate)
+			})
+		}
+		wantErr(c.t, g.Wait(), p2p.ErrNotRegistered)
 		<-time.After(time.Minute)
-		st, err := c.nodes[2].Status()
-		must(c.t, err)
-		if st.Blobs != 0 || st.Owed != 0 {
-			c.t.Errorf("of a blob that is not certified any more the node owes %d slivers, and knows %d blobs", st.Owed, st.Blobs)
+		for i := range c.nodes {
+			st, err := c.nodes[i].Status()
+			must(c.t, err)
+			if st.Blobs != 0 || st.Owed != 0 {
+				c.t.Errorf("of a blob that is not certified any more node %d owes %d slivers, and knows %d blobs", i, st.Owed, st.Blobs)
+			}
 		}
 	})
 }

@@ -54,17 +54,13 @@ func (l liar) OpenSliver(ctx context.Context, _ shards.BlobID, axis shards.Axis,
 	return fakeSliver{bytes.NewReader(wrong)}, nil
 }
 
-func (l liar) Symbols(ctx context.Context, _ shards.BlobID, _ shards.Axis, _ int, targets []int) ([]shards.Symbol, error) {
+func (l liar) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer) error {
 	if l.lie == "silent" {
 		<-ctx.Done()
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	p := l.meta.Params()
-	out := make([]shards.Symbol, len(targets))
-	for i := range out {
-		out[i] = shards.Symbol{Data: make([]byte, p.SymbolSize(l.meta.Length)), Proof: make([]shards.Hash, p.ProofSize())}
-	}
-	return out, nil
+	_, err := w.Write(make([]byte, int64(len(r.Targets))*(r.SymbolSize+int64(r.ProofLen)*32)))
+	return err
 }
 
 func (l liar) Metadata(context.Context, shards.BlobID) ([]byte, error) {
@@ -73,7 +69,7 @@ func (l liar) Metadata(context.Context, shards.BlobID) ([]byte, error) {
 	return wrong, nil
 }
 
-func (l liar) NodeStatus(context.Context) (p2p.NodeStatus, error) {
+func (l liar) NodeStatus(context.Context, peer.ID) (p2p.NodeStatus, error) {
 	return p2p.NodeStatus{Version: "1", State: "serving", Epoch: 1, Blobs: 1 << 40}, nil
 }
 

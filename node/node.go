@@ -137,7 +137,11 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
-	if err := n.host.Serve(ctx, backend{n.keeper.Backend(topics[0]), n}); err != nil {
+	operator, err := p2p.OperatorID(n.cfg.P2P.Key)
+	if err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	if err := n.host.Serve(ctx, backend{n.keeper.Backend(topics[0]), n, operator}); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
 	tasks := n.keeper.Tasks(topics[0])

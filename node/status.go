@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"walrus/node/keeper"
 	"walrus/p2p"
 )
@@ -11,13 +13,20 @@ import (
 // backend answers peers: with the keeper for the node's duty, by itself for what the process knows.
 type backend struct {
 	keeper.Backend
-	n *Node
+	n        *Node
+	operator peer.ID // may see local paths
 }
 
 var _ p2p.Backend = backend{}
 
-// NodeStatus describes this node.
-func (b backend) NodeStatus(context.Context) (p2p.NodeStatus, error) { return b.n.Status() }
+// NodeStatus describes this node; to strangers, without the places of its files.
+func (b backend) NodeStatus(_ context.Context, from peer.ID) (p2p.NodeStatus, error) {
+	st, err := b.n.Status()
+	if from != b.operator {
+		st.Incidents = b.n.keeper.Incidents(false)
+	}
+	return st, err
+}
 
 // NodeHistory describes this node's past.
 func (b backend) NodeHistory(context.Context) ([]p2p.HistoryPoint, error) {

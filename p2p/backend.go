@@ -15,7 +15,8 @@ import (
 //
 // Each ctx ends when the host is closed, when the context of Serve ends, after Limits.ResponseTimeout, or when the peer
 // that asks resets its stream or is gone. StorePairs and OpenSliver have no such timeout: they last as long as their
-// bytes move. The ctx of PutMetadata and PutCertificate does not end with their peer: what it sent is complete.
+// bytes move. So does Symbols from its first write on. The ctx of PutMetadata and PutCertificate does not end with
+// their peer: what it sent is complete.
 //
 // Blob IDs, axes and the lengths of lists have been checked. Indices are below 65535, but the Backend must check that
 // they exist in its network.
@@ -34,7 +35,7 @@ type BlobBackend interface {
 	// StorePairs takes sliver pairs from a peer: exactly size bytes of body. For each strip, and within it for each
 	// pair in the order given, body has the strip of the primary sliver, then the strip of the secondary sliver.
 	// StorePairs may fail before the end of body. ErrBadRequest for a size that the metadata contradicts, ErrNotFound
-	// without metadata, ErrNotOwner, ErrMismatch.
+	// without metadata, ErrNotOwner, ErrMismatch; ErrHave, before it reads anything, if all these slivers are here.
 	StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error
 	// Confirm returns the node's confirmation of a blob registered with persistence p, at most MaxConfirmation bytes.
 	// Every pair the node is responsible for is then verified and durable. ErrNotFound while pairs are missing,
@@ -44,17 +45,19 @@ type BlobBackend interface {
 	Metadata(ctx context.Context, id shards.BlobID) ([]byte, error)
 	// OpenSliver opens a sliver for reading in strip order. The caller closes it. ErrNotFound, ErrNotOwner, ErrCorrupt.
 	OpenSliver(ctx context.Context, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
-	// Symbols expands a sliver and returns the symbol at each of targets, in order, with its proof. It refuses more
-	// than MaxSymbolsBytes with ErrBadRequest. ErrNotFound, ErrNotOwner, ErrCorrupt.
-	Symbols(ctx context.Context, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error)
+	// Symbols expands a sliver and writes, for each target in order, its symbol and the hashes of its proof. It checks
+	// everything that it can before its first write: later errors cut the stream. It holds little memory and no share
+	// of the CPU while a write waits for a slow peer. ErrBadRequest if the blob has other sizes than those expected,
+	// ErrBusy, ErrNotFound, ErrNotOwner, ErrCorrupt.
+	Symbols(ctx context.Context, r SymbolRequest, w io.Writer) error
 	// BlobStatus reports what the node has of a blob: the zero BlobStatus, without an error, for an unknown one.
 	BlobStatus(ctx context.Context, id shards.BlobID) (BlobStatus, error)
 }
 
 // NodeBackend answers the requests of the node protocol.
 type NodeBackend interface {
-	// NodeStatus describes the node now.
-	NodeStatus(ctx context.Context) (NodeStatus, error)
+	// NodeStatus describes the node now, in constant time. Only the node's operator sees local paths, see OperatorID.
+	NodeStatus(ctx context.Context, from peer.ID) (NodeStatus, error)
 	// NodeHistory describes the node's past: at most MaxHistory points, oldest first.
 	NodeHistory(ctx context.Context) ([]HistoryPoint, error)
 	// Certificate returns the blob's certificate, at most MaxCertificate bytes. ErrNotFound.
@@ -64,6 +67,17 @@ type NodeBackend interface {
 	// Certificates returns a page of up to limit certificates, which may hold fewer, and whether more follow it. The
 	// page is in blob ID order and begins strictly after the given ID; an ID of zeros begins at the start.
 	Certificates(ctx context.Context, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error)
+}
+
+// SymbolRequest asks for symbols of one sliver's expansion.
+type SymbolRequest struct {
+	From       peer.ID
+	Blob       shards.BlobID
+	Axis       shards.Axis
+	Index      int
+	Targets    []int // positions in the expansion, each once; at most MaxTargets
+	SymbolSize int64 // bytes; what the peer expects of this blob
+	ProofLen   int   // hashes; the same. All symbols and proofs together have at most MaxSymbolsBytes by these numbers
 }
 
 // SliverReader reads an open sliver, its bytes in strip order.

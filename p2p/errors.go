@@ -28,6 +28,8 @@ var (
 	ErrMismatch = errors.New("bytes do not match the blob ID")
 	// ErrUnavailable: the peer cannot be reached, stopped answering, or cannot serve now.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrHave: the node has all that the peer wants to send.
+	ErrHave = errors.New("already here")
 	// ErrInternal: something went wrong inside the node, which gives no details.
 	ErrInternal = errors.New("internal error")
 )
@@ -38,7 +40,7 @@ var ErrProtocol = errors.New("peer broke the protocol")
 // codes lists the errors by their number on the wire; 0 is success. A number never changes its meaning.
 var codes = [...]error{
 	1: ErrNotFound, 2: ErrBusy, 3: ErrBadRequest, 4: ErrNotOwner, 5: ErrNotRegistered,
-	6: ErrCorrupt, 7: ErrMismatch, 8: ErrUnavailable, 9: ErrInternal,
+	6: ErrCorrupt, 7: ErrMismatch, 8: ErrUnavailable, 9: ErrInternal, 10: ErrHave,
 }
 
 const codeInternal = 9

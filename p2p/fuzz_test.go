@@ -59,12 +59,12 @@ func (s strict) OpenSliver(_ context.Context, _ shards.BlobID, axis shards.Axis,
 	return openSliver{bytes.NewReader(s.sliver)}, nil
 }
 
-func (s strict) Symbols(_ context.Context, _ shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error) {
-	s.list(targets)
-	if !axis.Valid() || index < 0 || index >= wire.MaxShards {
-		s.t.Fatalf("%s sliver %d", axis, index)
+func (s strict) Symbols(_ context.Context, r SymbolRequest, w io.Writer) error {
+	s.list(r.Targets)
+	if !r.Axis.Valid() || r.Index < 0 || r.Index >= wire.MaxShards {
+		s.t.Fatalf("%s sliver %d", r.Axis, r.Index)
 	}
-	return testSymbols(targets), nil
+	return writeSymbols(r, w)
 }
 
 func (s strict) PutCertificate(_ context.Context, certificate []byte) error {

@@ -120,8 +120,28 @@ func (m *memory) OpenSliver(ctx context.Context, id shards.BlobID, axis shards.A
 
 const testSymbol, testProof = 100, 3
 
-func (m *memory) Symbols(ctx context.Context, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error) {
-	return testSymbols(targets), m.do(ctx, "Symbols")
+func (m *memory) Symbols(ctx context.Context, r SymbolRequest, w io.Writer) error {
+	if err := m.do(ctx, "Symbols"); err != nil {
+		return err
+	}
+	return writeSymbols(r, w)
+}
+
+func writeSymbols(r SymbolRequest, w io.Writer) error {
+	if r.SymbolSize != testSymbol || r.ProofLen != testProof {
+		return fmt.Errorf("%w: other sizes", ErrBadRequest)
+	}
+	for _, sym := range testSymbols(r.Targets) {
+		if _, err := w.Write(sym.Data); err != nil {
+			return err
+		}
+		for i := range sym.Proof {
+			if _, err := w.Write(sym.Proof[i][:]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func testSymbols(targets []int) []shards.Symbol {
@@ -148,7 +168,7 @@ var testNodeStatus = NodeStatus{
 	Addresses: []string{"/ip4/192.0.2.1/tcp/4001"}, Height: 1 << 40, ClockAhead: -61 * time.Second, Ledger: "stalled for 14 s at height 812",
 }
 
-func (m *memory) NodeStatus(ctx context.Context) (NodeStatus, error) {
+func (m *memory) NodeStatus(ctx context.Context, from peer.ID) (NodeStatus, error) {
 	return testNodeStatus, m.do(ctx, "NodeStatus")
 }
 

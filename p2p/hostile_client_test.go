@@ -257,9 +257,7 @@ func (refusing) StorePairs(context.Context, peer.ID, shards.BlobID, []int, io.Re
 	return ErrNotRegistered
 }
 
-func (refusing) Symbols(context.Context, shards.BlobID, shards.Axis, int, []int) ([]shards.Symbol, error) {
-	return nil, ErrNotFound
-}
+func (refusing) Symbols(context.Context, SymbolRequest, io.Writer) error { return ErrNotFound }
 
 // recorded is a stream that plays the bytes of a peer and forgets everything written to it.
 type recorded struct{ io.Reader }

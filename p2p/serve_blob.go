@@ -120,36 +120,45 @@ func (x *request) readSliver(ctx context.Context, op *wire.ReadSliver) error {
 	}
 }
 
+// symbols streams recovery symbols. As in readSliver, a failure after the first bytes cuts the stream.
 func (x *request) symbols(ctx context.Context, op *wire.GetSymbols) error {
-	targets := ints(op.GetTargets())
-	symbols, err := x.backend.Symbols(ctx, x.id, shards.Axis(op.GetAxis()), int(op.GetIndex()), targets)
+	out := &symbolStream{x: x, left: int64(x.Bounds().Response)}
+	err := x.backend.Symbols(ctx, SymbolRequest{
+		From: x.from, Blob: x.id, Axis: shards.Axis(op.GetAxis()), Index: int(op.GetIndex()), Targets: ints(op.GetTargets()),
+		SymbolSize: int64(op.GetSymbolSize()), ProofLen: int(op.GetProofLen()),
+	}, out)
 	if err != nil {
 		return err
 	}
-	if len(symbols) != len(targets) {
-		return fmt.Errorf("backend returned %d symbols for %d targets", len(symbols), len(targets))
+	if out.left > 0 {
+		return fmt.Errorf("backend left %d bytes of the symbols unwritten", out.left)
 	}
-	for _, sym := range symbols {
-		if uint64(len(sym.Data)) != op.GetSymbolSize() || uint32(len(sym.Proof)) != op.GetProofLen() {
-			return fmt.Errorf("%w: symbols of this blob have %d bytes and proofs of %d hashes, not %d and %d",
-				ErrBadRequest, len(sym.Data), len(sym.Proof), op.GetSymbolSize(), op.GetProofLen())
+	return out.w.Flush()
+}
+
+// symbolStream sends the header of a response before the first byte of its payload.
+type symbolStream struct {
+	x    *request
+	left int64         // of the payload
+	w    *bufio.Writer // nil before the first Write
+}
+
+func (s *symbolStream) Write(b []byte) (int, error) {
+	if int64(len(b)) > s.left {
+		return 0, fmt.Errorf("backend wrote %d bytes more than the symbols have", int64(len(b))-s.left)
+	}
+	if s.w == nil {
+		head, err := wire.AppendHeader(nil, &wire.Response{Payload: uint64(s.left)})
+		if err != nil {
+			return 0, err
 		}
+		s.x.begin()
+		s.w = bufio.NewWriterSize(s.x.w, int(min(s.left+readBuffer, writeSize)))
+		_, _ = s.w.Write(head) // Flush returns the first error
 	}
-	total := x.Bounds().Response
-	head, err := wire.AppendHeader(nil, &wire.Response{Payload: total})
-	if err != nil {
-		return err
-	}
-	x.replied = true
-	w := bufio.NewWriterSize(x.w, int(min(total+readBuffer, writeSize)))
-	_, _ = w.Write(head) // Flush returns the first error
-	for _, sym := range symbols {
-		_, _ = w.Write(sym.Data)
-		for i := range sym.Proof {
-			_, _ = w.Write(sym.Proof[i][:])
-		}
-	}
-	return w.Flush()
+	n, err := s.w.Write(b)
+	s.left -= int64(n)
+	return n, err
 }
 
 // Bits for a shard in the payload of a blob status.

@@ -35,7 +35,7 @@ func nodeOperation(ctx context.Context, x *request) error {
 }
 
 func (x *request) nodeStatus(ctx context.Context) error {
-	s, err := x.backend.NodeStatus(ctx)
+	s, err := x.backend.NodeStatus(ctx, x.from)
 	if err != nil {
 		return err
 	}

@@ -41,12 +41,13 @@ type server struct {
 // request holds one request while it is served.
 type request struct {
 	*wire.Request
-	backend Backend
-	from    peer.ID
-	id      shards.BlobID // zero where the operation has none
-	body    payload
-	w       *pacedWriter
-	replied bool // part of the reply may have been sent
+	backend  Backend
+	from     peer.ID
+	id       shards.BlobID // zero where the operation has none
+	body     payload
+	w        *pacedWriter
+	replied  bool        // part of the reply may have been sent
+	patience *time.Timer // ends the request; nil for uploads
 }
 
 // serve answers the requests of one stream, one after the other, until the stream or ctx ends or the peer misbehaves.
@@ -153,8 +154,10 @@ func (s *server) admit(ctx context.Context, x *request, run operations) (err err
 	}()
 	if !x.streamed() {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.limits.ResponseTimeout)
+		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()
+		x.patience = time.AfterFunc(s.limits.ResponseTimeout, cancel)
+		defer x.patience.Stop()
 	}
 	err = run(ctx, x)
 	if err == nil || x.replied || x.body.err != nil {
@@ -169,6 +172,12 @@ func (s *server) admit(ctx context.Context, x *request, run operations) (err err
 	return err
 }
 
+// begin notes that the reply begins. From then on the operation may last as long as its bytes move.
+func (x *request) begin() {
+	x.replied = true
+	x.patience.Stop()
+}
+
 // streamed reports whether the operation may last as long as its bytes move. All others have a time limit.
 func (x *request) streamed() bool { return x.GetStorePairs() != nil || x.GetReadSliver() != nil }
 
@@ -177,11 +186,11 @@ func (x *request) cost() int64 {
 	switch x.GetOp().(type) {
 	case *wire.Request_PutMetadata, *wire.Request_PutCertificate:
 		return int64(x.GetPayload())
-	case *wire.Request_StorePairs:
+	case *wire.Request_StorePairs, *wire.Request_GetSymbols: // streamed, whatever the peer claims about their size
 		return writeSize
 	case *wire.Request_ReadSliver:
 		return int64(min(x.Bounds().Response, writeSize))
-	case *wire.Request_GetSymbols, *wire.Request_ListCertificates:
+	case *wire.Request_ListCertificates:
 		return int64(x.Bounds().Response)
 	}
 	return answerCost

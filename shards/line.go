@@ -13,6 +13,8 @@ type line struct {
 	at      int64    // bytes of each symbol absorbed so far
 	targets []int    // symbols of the expansion to keep
 	kept    [][]byte // their bytes so far
+
+	unhashed bool // only keeps the targets
 }
 
 // newLine makes a line. leaves must be n leaves without data.
@@ -46,7 +48,9 @@ func (l *line) absorb(ws *workspace, cells []byte, stride, width int) {
 	for i := l.k; i < len(symbols); i++ {
 		symbols[i] = v.Slot(l.point(i))[:width]
 	}
-	l.leaves.Absorb(symbols, l.at, l.z)
+	if !l.unhashed {
+		l.leaves.Absorb(symbols, l.at, l.z)
+	}
 	for t, i := range l.targets {
 		l.kept[t] = append(l.kept[t], symbols[i]...)
 	}

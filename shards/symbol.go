@@ -1,7 +1,6 @@
 package shards
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math/bits"
@@ -22,39 +21,13 @@ func (p Params) ProofSize() int { return bits.Len(uint(p.n - 1)) }
 // in the sliver's expansion. It fails with ErrSliver if the sliver does not match its root. It needs memory for one
 // strip, a Verifier and the returned symbols.
 func (m *Metadata) ExtractSymbols(axis Axis, index int, r io.Reader, targets []int) ([]Symbol, error) {
-	v, err := newVerifier(m, axis, index, targets)
+	e, kept, err := m.Expand(axis, index, r, targets)
 	if err != nil {
 		return nil, err
 	}
-	for _, target := range targets {
-		if target < 0 || target >= len(m.Pairs) {
-			return nil, fmt.Errorf("symbol %d: must be below %d", target, len(m.Pairs))
-		}
-	}
-	strip := make([]byte, v.layout.Symbols*v.layout.StripWidth(0))
-	for t := range v.layout.Strips() {
-		_, size := v.layout.Strip(t)
-		if _, err := io.ReadFull(r, strip[:size]); err != nil {
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				return nil, fmt.Errorf("%w: it ends in strip %d of %d", ErrSliver, t, v.layout.Strips())
-			}
-			return nil, fmt.Errorf("read %s sliver %d: %w", axis, index, err)
-		}
-		if err := v.WriteStrip(strip[:size]); err != nil {
-			return nil, err
-		}
-	}
-	ws := newWorkspace()
-	defer ws.release()
-	proofs, root := merkleProofs(v.line.digests(ws), targets)
-	kept := v.line.kept
-	v.release()
-	if err := v.compare(root); err != nil {
-		return nil, err
-	}
 	symbols := make([]Symbol, len(targets))
-	for i := range symbols {
-		symbols[i] = Symbol{Data: kept[i], Proof: proofs[i]}
+	for i, target := range targets {
+		symbols[i] = Symbol{Data: kept[i], Proof: e.Proof(target)}
 	}
 	return symbols, nil
 }

@@ -8,12 +8,22 @@ type Stats struct {
 	Bytes                        int64 // of disk space, copies of damaged databases included
 }
 
-// Stats returns counts that are kept in memory, and measures the disk space.
-func (s *Store) Stats() (Stats, error) {
-	if err := s.life.open(); err != nil {
-		return Stats{}, err
+// Stats returns the counts, and measures the disk space: it looks at every file.
+func (s *Store) Stats() (t Stats, err error) {
+	if t, err = s.Counts(); err != nil {
+		return t, err
 	}
-	var t Stats
+	if t.Bytes, err = s.space.usage.measure(s.cfg.Dir, 0); err != nil {
+		return t, fmt.Errorf("disk space of the store: %w", err)
+	}
+	return t, nil
+}
+
+// Counts returns the Stats that are kept in memory: all but Bytes.
+func (s *Store) Counts() (t Stats, err error) {
+	if err := s.life.open(); err != nil {
+		return t, err
+	}
 	s.catalog.mu.Lock()
 	t.Blobs, t.Certificates = s.catalog.blobs, s.catalog.certs
 	s.catalog.mu.Unlock()
@@ -21,10 +31,6 @@ func (s *Store) Stats() (Stats, error) {
 		b.mu.Lock()
 		t.Slivers += b.slivers
 		b.mu.Unlock()
-	}
-	var err error
-	if t.Bytes, err = s.space.usage.measure(s.cfg.Dir, 0); err != nil {
-		return t, fmt.Errorf("disk space of the store: %w", err)
 	}
 	return t, nil
 }

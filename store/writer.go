@@ -156,6 +156,9 @@ func (w *SliverWriter) Commit() error {
 	return nil
 }
 
+// Flushed returns the bytes that were written to the disk. After Abort they take space until the bucket is dropped.
+func (w *SliverWriter) Flushed() int64 { return min(int64(w.next)*int64(w.rec.segment), w.rec.size) }
+
 // Abort ends the writer and deletes its segments. After Commit, or a second time, it does nothing.
 func (w *SliverWriter) Abort() {
 	if w.buf != nil {

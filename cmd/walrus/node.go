@@ -126,6 +126,7 @@ func nodeStatusCommand(a *app) *cobra.Command {
 		Use:   "status --home FOLDER",
 		Short: "show the status of a running storage node",
 		Long: `Ask a running node for its status, at the node's own address. If the node is not running, the exit code is 1.
+The keys in FOLDER prove that you operate the node: only you see where its files are damaged.
 
   walrus node status --home /var/lib/walrus
 

@@ -33,7 +33,7 @@ func (s slivers) OpenSliver(context.Context, shards.BlobID, shards.Axis, int) (p
 	return openSliver{bytes.NewReader(s.sliver)}, nil
 }
 
-func (s slivers) NodeStatus(context.Context) (p2p.NodeStatus, error) {
+func (s slivers) NodeStatus(context.Context, peer.ID) (p2p.NodeStatus, error) {
 	return p2p.NodeStatus{Version: "1", State: "serving"}, nil
 }
 

@@ -1,10 +1,12 @@
 package keeper
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,24 +25,34 @@ type book struct {
 	chain     chain
 	debts     *debts
 	resync    bell         // asks for a full comparison with other members
+	recent    recent       // blobs whose certificates were recorded lately: others may still gossip them
 	recording atomic.Int64 // certificates not yet counted, because their recording is under way
 	log       *slog.Logger
 }
 
-// examine decodes and verifies a certificate from outside. It stops at the first fact that decides.
+// examine decodes a certificate from outside and judges it by the ledger here. It stops at the first fact that
+// decides, and verifies the signature last.
 func (b *book) examine(raw []byte) (cert *certs.Certificate, f facts) {
 	if cert, f.err = certs.UnmarshalCertificate(raw); f.err != nil {
 		return nil, f
 	}
-	if f.known = b.shelf.certified(cert.Blob); f.known {
+	if here, err := b.shelf.Certificate(cert.Blob); err == nil {
+		f.known, f.replay = true, bytes.Equal(here, raw) && !b.recent.has(cert.Blob)
 		return cert, f
 	}
-	at, err := b.shelf.seats.at(cert.Epoch)
-	if err == nil {
-		err = at.Verify(cert)
+	if f.certified = b.chain.certified(cert.Blob) == nil; f.certified {
+		f.err = b.verify(cert)
 	}
-	f.err, f.alive = err, err == nil && b.chain.alive(cert.Blob)
 	return cert, f
+}
+
+// verify checks the signatures of a certificate.
+func (b *book) verify(cert *certs.Certificate) error {
+	at, err := b.shelf.seats.at(cert.Epoch)
+	if err != nil {
+		return err
+	}
+	return at.Verify(cert)
 }
 
 // record stores a verified certificate and counts the slivers we owe for it. The certificate is durable when it
@@ -48,11 +60,46 @@ func (b *book) examine(raw []byte) (cert *certs.Certificate, f facts) {
 func (b *book) record(cert *certs.Certificate, raw []byte, grace time.Duration) error {
 	b.recording.Add(1) // the blob counts as known only after its debt is counted
 	defer b.recording.Add(-1)
+	b.recent.add(cert.Blob)
 	if err := b.shelf.PutCertificate(cert.Blob, cert.Epoch, raw); err != nil {
 		return err
 	}
 	err := b.shelf.Sync()
 	return errors.Join(err, b.recount(cert.Blob, grace))
+}
+
+// gossipTime bounds the time for which honest nodes may still pass on a certificate that is recorded here.
+const gossipTime = 2 * time.Minute
+
+// recent remembers blobs for one to two gossipTime. The ledger bounds their number: each was certified on it.
+type recent struct {
+	mu           sync.Mutex
+	begun        time.Time // of the newer generation; guarded by mu, as is the next
+	newer, older map[shards.BlobID]bool
+}
+
+func (r *recent) add(id shards.BlobID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turn()
+	r.newer[id] = true
+}
+
+func (r *recent) has(id shards.BlobID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turn()
+	return r.newer[id] || r.older[id]
+}
+
+// turn forgets the older generation once the newer one has lasted. r.mu is held.
+func (r *recent) turn() {
+	switch age := time.Since(r.begun); {
+	case age > 2*gossipTime:
+		r.begun, r.newer, r.older = time.Now(), map[shards.BlobID]bool{}, nil
+	case age > gossipTime:
+		r.begun, r.newer, r.older = time.Now(), map[shards.BlobID]bool{}, r.newer
+	}
 }
 
 // stock counts the parts of a certified blob that are here.
@@ -72,7 +119,7 @@ func (s stock) owed() int {
 
 // recount compares the stored slivers of a certified blob with those that belong here, and updates the debts.
 func (b *book) recount(id shards.BlobID, grace time.Duration) error {
-	if b.chain.dead(id) {
+	if b.chain.owesNothing(id) {
 		b.debts.forget(id)
 		return nil
 	}

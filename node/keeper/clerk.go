@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -44,8 +45,12 @@ func (p publisher) PutCertificate(ctx context.Context, raw []byte) error {
 	case syncIt:
 		return wireError(p.book.shelf.Sync())
 	case awaitThen:
-		err := p.pending.await(ctx, func() error { _, err := p.book.chain.mayStore(cert.Blob); return err })
-		if err != nil {
+		if err := p.book.verify(cert); errors.Is(err, p2p.ErrUnavailable) {
+			return err
+		} else if err != nil { // nobody waits for a forgery
+			return fmt.Errorf("%w: %w", p2p.ErrBadRequest, err)
+		}
+		if err := p.pending.await(ctx, func() error { return p.book.chain.certified(cert.Blob) }); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"walrus/certs"
 	"walrus/ledger"
+	"walrus/p2p"
 	"walrus/store"
 )
 
@@ -141,9 +142,13 @@ func (f *follower) apply(height uint64, events []ledger.Event) error {
 // takeEvent records the certificate of an event, which the network has verified. It skips a blob that was deleted
 // since. A new registration of that blob promises nothing until it is certified.
 func (f *follower) takeEvent(e *ledger.Event) error {
-	info, epoch, err := f.chain.lookUp(e.Blob)
-	if err != nil || info.CertifiedUntil(epoch) == 0 || f.shelf.certified(e.Blob) {
+	if err := f.chain.certified(e.Blob); errors.Is(err, p2p.ErrNotRegistered) {
+		return nil
+	} else if err != nil {
 		return err
+	}
+	if f.shelf.certified(e.Blob) { // by an earlier record, perhaps one that has ended
+		return f.book.recount(e.Blob, f.grace)
 	}
 	cert, err := certs.UnmarshalCertificate(e.Certificate)
 	if err != nil {
@@ -155,10 +160,10 @@ func (f *follower) takeEvent(e *ledger.Event) error {
 // guard keeps room for the members of the current epoch, and the connections to them.
 func (f *follower) guard() {
 	epoch, err := f.chain.epoch()
-	if err == nil {
-		err = f.shelf.seats.guard(f.peers, epoch)
+	if err != nil { // a new node, whose ledger is still to come: run asks again
+		return
 	}
-	if err != nil {
+	if err := f.shelf.seats.guard(f.peers, epoch); err != nil {
 		f.log.Error("cannot protect the connections to the committee", "err", err)
 	}
 }

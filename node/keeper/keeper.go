@@ -6,9 +6,10 @@
 //	seat        which shards are ours, and in which epoch; nothing else knows
 //	ledger      a blob's registration, on the ledger's copy here
 //	shelf       which of our slivers are on the disk
-//	receiver    uploads; pending: uploads that come before their registration
+//	receiver    uploads; uploads: what they may take; pending: uploads that come before their registration
 //	confirmer   signed confirmations
-//	library     answers to reads: metadata, slivers, symbols
+//	library     answers to reads: metadata, slivers
+//	symbols     answers to repair: symbols of expanded slivers; lines: those kept; shares: who gets CPU and memory
 //	book        certificates, and the count of what is owed for them; clerk: certificates from clients and gossip
 //	verdict     whether a certificate is good and new: pure decisions
 //	debts       which blobs lack slivers, and when each is due
@@ -17,7 +18,7 @@
 //	syncer      comparing certificates with other members
 //	follower    events of the ledger; lease: extended, deleted and ended blobs
 //	life        joining, syncing, serving
-//	room        a full disk
+//	room        the disk space, and a full disk
 //	status      the answer to operators
 package keeper
 
@@ -49,6 +50,7 @@ type Parts struct {
 type Keeper struct {
 	cfg       Config
 	shelf     *shelf
+	gauge     *gauge
 	chain     chain
 	debts     *debts
 	book      *book
@@ -56,6 +58,7 @@ type Keeper struct {
 	life      *life
 	pending   *pending
 	library   *library
+	expander  *expander
 	receiver  *receiver
 	confirmer *confirmer
 	clerk     *clerk
@@ -79,13 +82,16 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		cfg: cfg, chain: chain{p.Ledger}, debts: newDebts(), life: newLife(log.With("name", cfg.Name)), pending: newPending(), meters: newMeters(),
 	}
 	k.shelf = &shelf{Store: p.Store, seats: &seats{p.Self, p.Committees, k.chain}, params: params}
+	k.gauge = &gauge{shelf: k.shelf}
+	k.gauge.measure() // an error comes with the first status
 	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, resync: newBell(), log: log}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
+	k.expander = newExpander(k.library)
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
 	k.receiver = &receiver{
 		shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, pending: k.pending, meters: k.meters,
-		limit: cfg.UploadMemory, memory: semaphore.NewWeighted(cfg.UploadMemory), log: log,
+		uploads: newUploads(cfg.UploadMemory), log: log,
 	}
 	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, key: cfg.Key, meters: k.meters}
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
@@ -109,6 +115,7 @@ type Backend struct {
 	*receiver
 	*confirmer
 	*library
+	*expander
 	*book
 	publisher
 }
@@ -118,7 +125,7 @@ func (k *Keeper) Certificates() p2p.TopicConfig { return p2p.Certificates(k.cler
 
 // Backend answers peers; it publishes new certificates in topic.
 func (k *Keeper) Backend(topic Topic) Backend {
-	return Backend{k.receiver, k.confirmer, k.library, k.book, publisher{k.clerk, topic}}
+	return Backend{k.receiver, k.confirmer, k.library, k.expander, k.book, publisher{k.clerk, topic}}
 }
 
 // Tasks returns the work to run, by name. Each task returns when its ctx has ended; an error must end the node.
@@ -132,7 +139,7 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"sync":         k.syncer.run,
 		"repair":       k.repairer.run,
 		"scrub":        func(ctx context.Context) error { return k.damage.runScrub(ctx, k.cfg.Scrub, k.life.scrubbed.set) },
-		"room":         func(ctx context.Context) error { return k.shelf.runRoom(ctx, k.cfg.Logger) },
+		"room":         func(ctx context.Context) error { return k.gauge.run(ctx, k.cfg.Logger) },
 	}
 }
 

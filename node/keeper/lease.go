@@ -116,6 +116,9 @@ func (l *leases) compareWithLedger(ctx context.Context) {
 		if l.chain.dead(id) {
 			return l.dropDead(id)
 		}
+		if l.chain.owesNothing(id) { // it was counted before the ledger here had caught up
+			l.debts.forget(id)
+		}
 		return l.prolong(id)
 	})
 	if err == nil {

@@ -3,7 +3,9 @@ package keeper
 import (
 	"crypto/rand"
 	"log/slog"
+	"sync"
 	"testing"
+	"time"
 
 	"walrus/ledger"
 	"walrus/shards"
@@ -13,13 +15,22 @@ import (
 // state is a ledger with one fixed state.
 type state struct {
 	Ledger
+	ready chan struct{}
+
+	mu     sync.Mutex // taken by Get, and by tests that change values meanwhile
 	values map[string][]byte
-	ready  chan struct{}
 }
 
+func (s *state) Health() (uint64, time.Time, string) { return 7, time.Time{}, "" }
+
 func (s *state) State() (ledger.Reader, uint64) { return s, 7 }
-func (s *state) Get(key []byte) ([]byte, error) { return s.values[string(key)], nil }
 func (s *state) Ready() <-chan struct{}         { return s.ready }
+
+func (s *state) Get(key []byte) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.values[string(key)], nil
+}
 
 // TestEndOfExtended ends the epoch of an extended blob whose extension was not stored, because the disk failed: the
 // blob stays.

@@ -117,13 +117,23 @@ func (c chain) registered(id shards.BlobID, p certs.Persistence) (epoch uint32, 
 	return e.Epoch, nil
 }
 
-// alive reports whether the ledger here has a live registration of blob id.
-func (c chain) alive(id shards.BlobID) bool {
-	_, err := c.mayStore(id)
-	return err == nil
+// certified returns nil if the ledger here has a certified record of blob id that is alive; only then a certificate of
+// the blob is worth anything. ErrNotRegistered if it has none; ErrUnavailable if this node has not caught up and may
+// not know of one.
+func (c chain) certified(id shards.BlobID) error {
+	info, epoch, err := c.lookUp(id)
+	switch {
+	case err != nil:
+		return err
+	case info.CertifiedUntil(epoch) > 0:
+		return nil
+	case info.RegisteredUntil(epoch) == 0 || !c.caughtUp():
+		return c.notRegistered(epoch)
+	}
+	return fmt.Errorf("%w as certified in epoch %d", p2p.ErrNotRegistered, epoch)
 }
 
-// dead reports that nothing of blob id is owed: the ledger here has caught up and has no live registration of it.
+// dead reports that nothing of blob id must be kept: the ledger here has caught up and has no live registration of it.
 func (c chain) dead(id shards.BlobID) bool {
 	if !c.caughtUp() {
 		return false
@@ -132,11 +142,16 @@ func (c chain) dead(id shards.BlobID) bool {
 	return err == nil && info.RegisteredUntil(epoch) == 0
 }
 
+// owesNothing reports that no sliver of blob id is owed: the ledger here has caught up and has no certified record of
+// it that is alive. An upload may be under way.
+func (c chain) owesNothing(id shards.BlobID) bool {
+	return errors.Is(c.certified(id), p2p.ErrNotRegistered)
+}
+
 // mayExist reports whether a blob that is not here may exist: the ledger has it certified, or this node has not caught
 // up with the ledger and may not know of its certificate.
 func (c chain) mayExist(id shards.BlobID) bool {
-	info, epoch, err := c.lookUp(id)
-	return err != nil || info.CertifiedUntil(epoch) > 0 || !c.caughtUp()
+	return !c.owesNothing(id)
 }
 
 // describe sums up the ledger's condition in one line, for the node's status.

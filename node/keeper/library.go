@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"walrus/gather"
 	"walrus/p2p"
 	"walrus/shards"
 	"walrus/store"
@@ -75,32 +74,7 @@ func (w *watchedSliver) ReadAt(p []byte, off int64) (int, error) {
 	return k, wireError(err)
 }
 
-// Symbols expands a sliver and returns symbols of it with proofs.
-func (l *library) Symbols(ctx context.Context, id shards.BlobID, axis shards.Axis, index int, targets []int) ([]shards.Symbol, error) {
-	ref, err := l.shelf.locate(id, axis, index)
-	if err != nil {
-		return nil, err
-	}
-	meta, err := l.shelf.metadata(id)
-	if err != nil {
-		return nil, wireError(err)
-	}
-	for _, t := range targets {
-		if t < 0 || t >= l.shelf.params.Shards() {
-			return nil, fmt.Errorf("%w: no symbol %d among %d", p2p.ErrBadRequest, t, l.shelf.params.Shards())
-		}
-	}
-	if size := gather.SymbolBytes(meta); int64(len(targets))*size > p2p.MaxSymbolsBytes {
-		return nil, fmt.Errorf("%w: %d symbols of %d bytes: at most %d bytes in one request", p2p.ErrBadRequest, len(targets), size, p2p.MaxSymbolsBytes)
-	}
-	symbols, err := l.symbols(meta, ref, index, targets)
-	if err != nil {
-		return nil, wireError(err)
-	}
-	return symbols, ctx.Err()
-}
-
-// symbols reads one of our slivers and extracts symbols of its expansion.
+// symbols reads one of our slivers and extracts symbols of its expansion, for our own repair.
 func (l *library) symbols(meta *shards.Metadata, ref store.Ref, index int, targets []int) ([]shards.Symbol, error) {
 	r, err := l.open(ref)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"golang.org/x/sync/semaphore"
 
 	"walrus/p2p"
 	"walrus/shards"
@@ -24,8 +23,7 @@ type receiver struct {
 	damage  *damage
 	pending *pending
 	meters  *meters
-	limit   int64               // Config.UploadMemory
-	memory  *semaphore.Weighted // of limit
+	uploads *uploads
 	log     *slog.Logger
 }
 
@@ -100,46 +98,52 @@ func (r *receiver) StorePairs(ctx context.Context, from peer.ID, id shards.BlobI
 		}
 		r.pending.remove(id)
 	}
-	release, err := r.admit(meta, len(pairs))
+	in, err := r.expect(meta, id, pairs)
+	if err != nil {
+		return err
+	}
+	release, err := r.uploads.admit(from, r.memory(meta, len(pairs)))
 	if err != nil {
 		return err
 	}
 	defer release()
-	defer r.debts.upload(id)()
-	in := make([]*incoming, 0, len(axes)*len(pairs))
-	defer func() {
-		for _, s := range in {
-			s.writer.Abort()
-		}
-	}()
-	for _, pair := range pairs {
-		for _, axis := range axes {
-			s, err := r.expect(meta, id, axis, pair)
-			if err != nil {
-				return err
-			}
-			in = append(in, s)
-		}
+	written, err := r.uploads.write(upload{from, id}, lacking(meta, in), r.space(meta))
+	if err != nil {
+		return err
 	}
-	if err := receive(meta, in, body); err != nil {
+	defer func() { written(abort(in)) }()
+	defer r.debts.upload(id)()
+	if err := r.receive(meta, in, body); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := r.commit(from, in); err != nil {
+		return err
+	}
+	if r.shelf.certified(id) {
+		return r.book.recount(id, 0)
+	}
+	return nil
+}
+
+// commit makes the received slivers visible, up to the first that does not match its root.
+func (r *receiver) commit(from peer.ID, in []*incoming) error {
 	for _, s := range in {
+		if s.here {
+			continue
+		}
 		if err := s.verifier.Close(); err != nil {
-			r.log.Warn("peer sent a sliver that does not match its blob", "peer", from.String(), "blob", id.String(), "shard", s.ref.Shard, "err", err)
+			r.log.Warn("peer sent a sliver that does not match its blob", "peer", from.String(), "blob", s.ref.Blob.String(), "shard", s.ref.Shard, "err", err)
 			return fmt.Errorf("%w: shard %d: %w", p2p.ErrMismatch, s.ref.Shard, err)
 		}
 		if err := s.writer.Commit(); err != nil {
 			return wireError(err)
 		}
+		s.here = true
 		r.damage.mended(s.ref)
 		r.meters.stored(s.ref.Axis)
-	}
-	if r.shelf.certified(id) {
-		return r.book.recount(id, 0)
 	}
 	return nil
 }
@@ -154,51 +158,110 @@ func (r *receiver) uploadMetadata(id shards.BlobID) (raw []byte, early bool, err
 	return raw, false, err
 }
 
-// admit reserves memory for an upload until release; ErrBusy if there is none. It estimates the bytes that incoming
-// pairs of a blob need: for each sliver a segment, or the whole if smaller, and the hash states of its n symbols.
-func (r *receiver) admit(meta *shards.Metadata, pairs int) (release func(), err error) {
+// memory estimates the bytes that incoming pairs of a blob need: for each sliver a segment, or the whole if smaller,
+// and the hash states of its n symbols.
+func (r *receiver) memory(meta *shards.Metadata, pairs int) (bytes int64) {
 	const segment, state = 512 << 10, 128
-	var each int64
 	for _, axis := range axes {
-		each += min(meta.Layout(axis).Size(), segment) + int64(r.shelf.params.Shards())*state
+		bytes += min(meta.Layout(axis).Size(), segment) + int64(r.shelf.params.Shards())*state
 	}
-	weight := min(int64(pairs)*each, r.limit)
-	if !r.memory.TryAcquire(weight) {
-		return nil, fmt.Errorf("%w: too many uploads at once", p2p.ErrBusy)
+	return int64(pairs) * bytes
+}
+
+// space returns the bytes that uploads of a blob may take on the disk in all: twice the slivers that belong here.
+func (r *receiver) space(meta *shards.Metadata) (bytes int64) {
+	at, err := r.shelf.seats.now()
+	if err != nil {
+		return 0
 	}
-	return func() { r.memory.Release(weight) }, nil
+	for _, ref := range at.slivers(meta.ID()) {
+		bytes += 2 * meta.Layout(ref.Axis).Size()
+		if here, err := r.shelf.HasSliver(ref); err == nil && here {
+			bytes -= meta.Layout(ref.Axis).Size()
+		}
+	}
+	return bytes
 }
 
 // incoming holds what a sliver needs while it is received.
 type incoming struct {
 	ref      store.Ref
+	index    int  // of the sliver along its axis
+	here     bool // already: its bytes are skipped
 	verifier *shards.Verifier
 	writer   *store.SliverWriter
 }
 
-// expect opens a verifier and a writer for a sliver of pair; ErrNotOwner if it does not belong here.
-func (r *receiver) expect(meta *shards.Metadata, id shards.BlobID, axis shards.Axis, pair int) (*incoming, error) {
-	if pair < 0 || pair >= r.shelf.params.Shards() {
-		return nil, fmt.Errorf("%w: no sliver pair %d among %d", p2p.ErrBadRequest, pair, r.shelf.params.Shards())
+// expect lists the slivers of an upload, in the order in which they come, and refuses it if all of them are here
+// already. ErrNotOwner if one does not belong here.
+func (r *receiver) expect(meta *shards.Metadata, id shards.BlobID, pairs []int) (in []*incoming, err error) {
+	for _, pair := range pairs {
+		if pair < 0 || pair >= r.shelf.params.Shards() {
+			return nil, fmt.Errorf("%w: no sliver pair %d among %d", p2p.ErrBadRequest, pair, r.shelf.params.Shards())
+		}
+		for _, axis := range axes {
+			s := &incoming{index: r.shelf.params.SliverOfPair(axis, pair)}
+			if s.ref, err = r.shelf.locate(id, axis, s.index); err != nil {
+				return nil, err
+			}
+			if s.here, err = r.shelf.HasSliver(s.ref); err != nil && !errors.Is(err, store.ErrCorrupt) {
+				return nil, wireError(err)
+			}
+			in = append(in, s)
+		}
 	}
-	index := r.shelf.params.SliverOfPair(axis, pair)
-	ref, err := r.shelf.locate(id, axis, index)
-	if err != nil {
-		return nil, err
+	if lacking(meta, in) == 0 {
+		return nil, fmt.Errorf("%w: all slivers of these pairs are here", p2p.ErrHave)
 	}
-	verifier, err := shards.NewVerifier(meta, axis, index)
-	if err != nil {
-		return nil, err
+	return in, nil
+}
+
+// lacking returns the bytes of the slivers that are not here.
+func lacking(meta *shards.Metadata, in []*incoming) (bytes int64) {
+	for _, s := range in {
+		if !s.here {
+			bytes += meta.Layout(s.ref.Axis).Size()
+		}
 	}
-	writer, err := r.shelf.Create(ref, meta.Layout(axis).Size())
-	if err != nil {
-		return nil, wireError(err)
+	return bytes
+}
+
+// abort ends all writers. It returns the bytes that lie on the disk and belong to no sliver: the store frees their
+// space late.
+func abort(in []*incoming) (wasted int64) {
+	for _, s := range in {
+		if s.writer == nil {
+			continue
+		}
+		s.writer.Abort()
+		if !s.here {
+			wasted += s.writer.Flushed()
+		}
 	}
-	return &incoming{ref: ref, verifier: verifier, writer: writer}, nil
+	return wasted
+}
+
+// open opens a verifier and a writer for a sliver, unless it is here.
+func (r *receiver) open(meta *shards.Metadata, s *incoming) (err error) {
+	if s.here {
+		return nil
+	}
+	if s.verifier, err = shards.NewVerifier(meta, s.ref.Axis, s.index); err != nil {
+		return err
+	}
+	if s.writer, err = r.shelf.Create(s.ref, meta.Layout(s.ref.Axis).Size()); err != nil {
+		return wireError(err)
+	}
+	return nil
 }
 
 // receive reads body strip by strip: strip t of every sliver, then strip t+1. It holds one strip in memory.
-func receive(meta *shards.Metadata, in []*incoming, body io.Reader) error {
+func (r *receiver) receive(meta *shards.Metadata, in []*incoming, body io.Reader) error {
+	for _, s := range in {
+		if err := r.open(meta, s); err != nil {
+			return err
+		}
+	}
 	_, size := meta.Layout(shards.Primary).Strip(0)
 	buf := make([]byte, size)
 	for t := range meta.Layout(shards.Primary).Strips() {
@@ -207,6 +270,9 @@ func receive(meta *shards.Metadata, in []*incoming, body io.Reader) error {
 			strip := buf[:size]
 			if _, err := io.ReadFull(body, strip); err != nil {
 				return fmt.Errorf("receive strip %d: %w", t, err)
+			}
+			if s.here {
+				continue
 			}
 			if err := s.verifier.WriteStrip(strip); err != nil {
 				return fmt.Errorf("%w: shard %d: %w", p2p.ErrMismatch, s.ref.Shard, err)

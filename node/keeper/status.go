@@ -1,20 +1,23 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"walrus/p2p"
+	"walrus/store"
 )
 
-// Status describes the node's duty to peers and operators.
+// Status describes the node's duty to its operator, in constant time: from counts that are kept, and the disk space
+// measured last. Others must not see its Incidents.
 func (k *Keeper) Status() (p2p.NodeStatus, error) {
-	stats, err := k.shelf.Stats()
+	stats, err := k.shelf.Counts()
 	if err != nil {
 		return p2p.NodeStatus{}, wireError(err)
 	}
-	r, err := k.shelf.Room()
+	r, err := k.gauge.room()
 	if err != nil {
 		return p2p.NodeStatus{}, wireError(err)
 	}
@@ -33,14 +36,29 @@ func (k *Keeper) Status() (p2p.NodeStatus, error) {
 	if st.Refuses != "" && st.State == Serving {
 		st.State = ReadOnly
 	}
+	st.Incidents = k.Incidents(true)
+	return st, nil
+}
+
+// Incidents lists damage to the disk, newest first. Only the operator may see the paths of files.
+func (k *Keeper) Incidents(paths bool) (list []string) {
 	for _, i := range slices.Backward(k.shelf.Incidents()) {
-		if len(st.Incidents) == p2p.MaxIncidents {
+		if len(list) == p2p.MaxIncidents {
 			break
 		}
-		text := fmt.Sprintf("%s %s: %v", i.Time.UTC().Format(time.RFC3339), i.Path, i.Err)
-		st.Incidents = append(st.Incidents, text[:min(len(text), p2p.MaxStatusText)])
+		text := i.Time.UTC().Format(time.RFC3339) + " "
+		var damaged *store.CorruptError
+		switch {
+		case paths:
+			text += fmt.Sprintf("%s: %v", i.Path, i.Err)
+		case errors.As(i.Err, &damaged): // without the cause, which may name files
+			text += (&store.CorruptError{Kind: damaged.Kind, Ref: damaged.Ref, Segment: damaged.Segment}).Error()
+		default:
+			text += "a database was damaged"
+		}
+		list = append(list, text[:min(len(text), p2p.MaxStatusText)])
 	}
-	return st, nil
+	return list
 }
 
 // Unready lists the reasons why this node should not be counted on yet.

@@ -134,7 +134,7 @@ func (s *syncer) compare(ctx context.Context, m *certs.Member, light bool) error
 		if err != nil {
 			return err
 		}
-		if ours, err := s.shelf.Stats(); err != nil || theirs.Blobs <= uint64(ours.Certificates) {
+		if ours, err := s.shelf.Counts(); err != nil || theirs.Blobs <= uint64(ours.Certificates) {
 			return err
 		}
 	}
@@ -157,7 +157,7 @@ func (s *syncer) compare(ctx context.Context, m *certs.Member, light bool) error
 	}
 }
 
-// takePage records the certificates of a page that we lack and whose blobs are registered.
+// takePage records the certificates of a page that we lack and whose records are certified on the ledger here.
 func (s *syncer) takePage(page [][]byte) error {
 	for _, raw := range page {
 		cert, f := s.book.examine(raw)

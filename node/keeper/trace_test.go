@@ -153,8 +153,16 @@ func (s *scene) ledgerEvent(words []string) {
 		set(ledger.KeyBlobInfo(e.Blob), info.Marshal())
 	case "is":
 		s.ledger.ready = make(chan struct{})
-	case "has":
-		close(s.ledger.ready)
+	case "has": // caught up, or: x certified until 8
+		if words[len(words)-2] != "until" {
+			close(s.ledger.ready)
+			break
+		}
+		e = ledger.Event{Kind: ledger.EventRegistered, Blob: s.blob(words[1]).id()}
+		end := uint32(s.number(words[4]))
+		epoch, err := s.keeper.chain.epoch()
+		s.must(err)
+		set(ledger.KeyBlobInfo(e.Blob), ledger.BlobInfo{InitialCertified: epoch, PermanentEnd: end, PermanentCertifiedEnd: end}.Marshal())
 	default:
 		s.t.Fatalf("the ledger %q", words)
 	}
@@ -163,7 +171,7 @@ func (s *scene) ledgerEvent(words []string) {
 }
 
 // verdicts are the words for what gossip does with a message.
-var verdicts = map[p2p.Verdict]string{p2p.Accept: "accept and pass on", p2p.Reject: "reject, at a cost for the sender", p2p.Ignore: "ignore"}
+var verdicts = map[p2p.Verdict]string{p2p.Accept: "accept and pass on", p2p.Reject: "reject, at a cost for the sender", p2p.Ignore: "ignore", p2p.Replay: "ignore, and count as a replay"}
 
 // examine makes a certificate and says what it is found to be, with the reason.
 func (s *scene) examine(words []string) (raw []byte, f facts) {
@@ -174,14 +182,13 @@ func (s *scene) examine(words []string) (raw []byte, f facts) {
 	case isBad, isStrange:
 		text += ": " + f.err.Error()
 	case isIdle:
-		_, err := s.keeper.chain.mayStore(cert.Blob)
-		text += " here: " + err.Error()
+		text += " here: " + s.keeper.chain.certified(cert.Blob).Error()
 	case isKnown:
 		text += " here already"
 	case isFresh:
 		end, err := s.keeper.chain.mayStore(cert.Blob)
 		s.must(err)
-		text += fmt.Sprintf(": registered here until epoch %d", end)
+		text += fmt.Sprintf(": certified here until epoch %d", end)
 	}
 	s.say("%s; %s", signed, text)
 	return raw, f

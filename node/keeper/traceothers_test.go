@@ -39,8 +39,7 @@ type askedStep struct {
 	failed  bool     // how many gave symbols is chance
 }
 
-func (o *others) Protect(peer.ID, string)      {}
-func (o *others) Unprotect(peer.ID, string)    {}
+func (*others) SetProtected(string, []peer.ID) {}
 func (o *others) Joined(context.Context) error { return nil }
 func (o *others) Elsewhere() string            { return "" }
 

@@ -1,0 +1,333 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"time"
+
+	"walrus/p2p"
+	"walrus/shards"
+	"walrus/store"
+)
+
+const (
+	// symbolBatch bounds the symbols, in bytes, that one request holds at a time. A longer answer reads the sliver
+	// again for each batch; a symbol that is longer by itself is passed on as it is read.
+	symbolBatch = 8 << 20
+	// symbolMemory bounds the memory of all requests for symbols together. Strangers get half of it, and one peer a
+	// quarter.
+	symbolMemory = 128 << 20
+	// turnTime is the time after which a long expansion lets others have the CPU.
+	turnTime = 20 * time.Millisecond
+)
+
+// expander sends symbols of our slivers to peers, within the shares of each. All fields are constant.
+type expander struct {
+	library     *library
+	cpu, memory *shares // cpu: expansions at the same time
+	lines       *lines
+}
+
+func newExpander(l *library) *expander {
+	cpus := int64(max(runtime.GOMAXPROCS(0), 2))
+	return &expander{
+		library: l, lines: newLines(),
+		cpu: newShares(cpus, cpus/2, max(cpus/4, 1)), memory: newShares(symbolMemory, symbolMemory/2, symbolMemory/4),
+	}
+}
+
+// Symbols writes symbols of a sliver's expansion with their proofs. It computes what they take from what is stored, and
+// waits for its peer's share of that, before it reads the sliver. It holds symbolBatch of them at most.
+func (x *expander) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer) error {
+	ref, err := x.library.shelf.locate(r.Blob, r.Axis, r.Index)
+	if err != nil {
+		return err
+	}
+	n := x.library.shelf.params.Shards()
+	for _, t := range r.Targets {
+		if t < 0 || t >= n {
+			return fmt.Errorf("%w: no symbol %d among %d", p2p.ErrBadRequest, t, n)
+		}
+	}
+	sliver, err := x.library.open(ref)
+	if err != nil {
+		return wireError(err)
+	}
+	t := &turn{cpu: x.cpu, who: x.visitor(r)}
+	defer t.leave()
+	job := &expansion{expander: x, turn: t, ref: ref, sliver: sliver, request: r}
+	return wireError(job.run(ctx, w))
+}
+
+// visitor classifies the peer of a request. A gateway that asks through our own host asks for strangers.
+func (x *expander) visitor(r p2p.SymbolRequest) visitor {
+	at, err := x.library.shelf.seats.now()
+	if err != nil || r.From == at.self {
+		return visitor{id: r.From}
+	}
+	_, member := at.Member(r.From)
+	return visitor{r.From, member}
+}
+
+// expansion is one request for symbols.
+type expansion struct {
+	*expander
+	turn    *turn
+	ref     store.Ref
+	sliver  *watchedSliver
+	request p2p.SymbolRequest
+	held    int64 // share of the memory
+}
+
+func (e *expansion) run(ctx context.Context, w io.Writer) error {
+	found := e.lines.get(e.ref)
+	if found == nil {
+		if err := e.turn.enter(ctx); err != nil {
+			return err
+		}
+		found = e.lines.get(e.ref) // another request may have expanded it meanwhile
+	}
+	if found != nil {
+		e.turn.leave()
+		return e.answer(ctx, w, found)
+	}
+	meta, err := e.library.shelf.metadata(e.ref.Blob)
+	e.turn.leave()
+	if err != nil {
+		return err
+	}
+	return e.expand(ctx, w, meta)
+}
+
+// check compares the sizes that the peer expects with those of the blob.
+func (e *expansion) check(size int64) error {
+	if proof := e.library.shelf.params.ProofSize(); e.request.SymbolSize != size || e.request.ProofLen != proof {
+		return fmt.Errorf("%w: symbols of this blob have %d bytes and proofs of %d hashes, not %d and %d",
+			p2p.ErrBadRequest, size, proof, e.request.SymbolSize, e.request.ProofLen)
+	}
+	return nil
+}
+
+// answer sends symbols of a line that has been expanded before.
+func (e *expansion) answer(ctx context.Context, w io.Writer, l *line) error {
+	if err := e.check(l.size); err != nil {
+		return err
+	}
+	if l.symbols == nil {
+		if err := e.hold(ctx, e.scratch(l.size)+e.batchBytes(l.size)); err != nil {
+			return err
+		}
+		defer e.release()
+	}
+	return e.write(ctx, w, l, nil)
+}
+
+// expand reads the sliver, which proves it, and sends symbols of it. The first batch is kept on the way.
+func (e *expansion) expand(ctx context.Context, w io.Writer, meta *shards.Metadata) error {
+	n := int64(e.library.shelf.params.Shards())
+	size := meta.Layout(e.ref.Axis).SymbolSize
+	if err := e.check(size); err != nil {
+		return err
+	}
+	keep, kept := e.request.Targets[:e.batch(size)], e.batchBytes(size)
+	l := &line{size: size, bytes: 2 * n * 64} // the tree and the metadata
+	whole := n*size <= wholeLine
+	if whole {
+		keep, kept = make([]int, n), n*size
+		for i := range keep {
+			keep[i] = i
+		}
+	} else if size > symbolBatch {
+		keep = nil
+	}
+	if err := e.hold(ctx, e.scratch(size)+l.bytes+kept); err != nil {
+		return err
+	}
+	defer e.release()
+	if err := e.turn.enter(ctx); err != nil {
+		return err
+	}
+	var symbols [][]byte
+	var err error
+	l.Expansion, symbols, err = meta.Expand(e.ref.Axis, e.request.Index, e.reader(ctx), keep)
+	e.turn.leave()
+	if errors.Is(err, shards.ErrSliver) { // the checksums hold, so wrong data was written
+		err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+		e.library.damage.note(e.ref, err)
+	}
+	if err != nil {
+		return err
+	}
+	if whole {
+		l.symbols, l.bytes, symbols = symbols, l.bytes+kept, nil
+	}
+	e.lines.put(e.ref, l)
+	return e.write(ctx, w, l, symbols)
+}
+
+// write sends the symbols at all targets, batch by batch. first has the first batch, unless it is empty.
+func (e *expansion) write(ctx context.Context, w io.Writer, l *line, first [][]byte) error {
+	for targets := e.request.Targets; len(targets) > 0; first = nil {
+		batch := targets[:min(e.batch(l.size), len(targets))]
+		targets = targets[len(batch):]
+		if l.symbols == nil && l.size > symbolBatch {
+			if err := e.pass(ctx, w, l, batch[0]); err != nil {
+				return err
+			}
+			continue
+		}
+		if l.symbols == nil && len(first) == 0 {
+			var err error
+			if first, err = e.read(ctx, l, batch); err != nil {
+				return err
+			}
+		}
+		for i, target := range batch {
+			from, at := first, i
+			if l.symbols != nil {
+				from, at = l.symbols, target
+			}
+			if _, err := w.Write(from[at]); err != nil {
+				return err
+			}
+			if err := writeProof(w, l.Proof(target)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// read reads the symbols of a batch from the sliver.
+func (e *expansion) read(ctx context.Context, l *line, batch []int) ([][]byte, error) {
+	symbols := make([][]byte, len(batch))
+	for i := range symbols {
+		symbols[i] = make([]byte, 0, l.size)
+	}
+	if err := e.turn.take(ctx); err != nil {
+		return nil, err
+	}
+	defer e.turn.leave()
+	return symbols, l.Read(e.reader(ctx), batch, func(parts [][]byte) error {
+		for i, part := range parts {
+			symbols[i] = append(symbols[i], part...)
+		}
+		return nil
+	})
+}
+
+// pass sends one long symbol while it is read. It holds no CPU while the peer is slow.
+func (e *expansion) pass(ctx context.Context, w io.Writer, l *line, target int) error {
+	if err := e.turn.take(ctx); err != nil {
+		return err
+	}
+	defer e.turn.leave()
+	err := l.Read(e.reader(ctx), []int{target}, func(parts [][]byte) error {
+		e.turn.leave()
+		if _, err := w.Write(parts[0]); err != nil {
+			return err
+		}
+		return e.turn.take(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	return writeProof(w, l.Proof(target))
+}
+
+func writeProof(w io.Writer, proof []shards.Hash) error {
+	for i := range proof {
+		if _, err := w.Write(proof[i][:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reader reads the sliver from its start. It stops when ctx ends, and lets others have the CPU now and then.
+func (e *expansion) reader(ctx context.Context) io.Reader {
+	from := io.NewSectionReader(e.sliver, 0, e.sliver.Size())
+	return readerFunc(func(p []byte) (int, error) {
+		if err := e.turn.step(ctx); err != nil {
+			return 0, err
+		}
+		return from.Read(p)
+	})
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// batch returns the number of symbols in the first batch.
+func (e *expansion) batch(size int64) int {
+	return int(min(max(symbolBatch/size, 1), int64(len(e.request.Targets))))
+}
+
+// batchBytes returns the bytes of the largest batch that is held.
+func (e *expansion) batchBytes(size int64) int64 {
+	if size > symbolBatch {
+		return 0
+	}
+	return int64(e.batch(size)) * size
+}
+
+// scratch estimates the memory in which a sliver is expanded: a strip, and what a shards.Verifier keeps.
+func (e *expansion) scratch(size int64) int64 {
+	p := e.library.shelf.params
+	own := int64(p.SourceSymbols(e.ref.Axis))
+	return (min(size, int64(p.StripWidth()))+256)*own + int64(p.Shards())*65
+}
+
+// hold takes a share of the memory.
+func (e *expansion) hold(ctx context.Context, bytes int64) error {
+	if err := e.memory.enter(ctx, e.turn.who, bytes); err != nil {
+		return err
+	}
+	e.held = bytes
+	return nil
+}
+
+func (e *expansion) release() { e.memory.give(e.turn.who, e.held) }
+
+// turn is a share of the CPU that a request takes while it computes, and leaves while it waits for its peer.
+type turn struct {
+	cpu   *shares // constant, as is who
+	who   visitor
+	held  bool
+	since time.Time
+}
+
+// enter takes the CPU at the start of a request.
+func (t *turn) enter(ctx context.Context) error { return t.taken(t.cpu.enter(ctx, t.who, 1)) }
+
+// take takes the CPU in the middle of a request.
+func (t *turn) take(ctx context.Context) error { return t.taken(t.cpu.take(ctx, t.who, 1)) }
+
+func (t *turn) taken(err error) error {
+	t.held, t.since = err == nil, time.Now()
+	return err
+}
+
+// step goes to the end of the queue if others wait and turnTime is over.
+func (t *turn) step(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if time.Since(t.since) < turnTime {
+		return nil
+	}
+	t.leave()
+	return t.take(ctx)
+}
+
+// leave gives the CPU back, if it is held.
+func (t *turn) leave() {
+	if t.held {
+		t.held = false
+		t.cpu.give(t.who, 1)
+	}
+}

@@ -1,0 +1,101 @@
+package shards
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"walrus/shards/treehash"
+)
+
+// Expansion proves symbols of one sliver's expansion, and reads them from the sliver again. It holds the Merkle tree of
+// the n symbols and none of their bytes: 64 bytes for each. It is safe for concurrent use.
+type Expansion struct {
+	meta  *Metadata
+	axis  Axis
+	index int
+	tree  [][]Hash // the leaves, and each level above them up to the root
+}
+
+// Expand reads sliver index along axis from r, in strip order, and compares it with its root. It also returns the
+// symbols at the positions keep, each 0…n−1 in the expansion. It fails with ErrSliver if the sliver does not match. It
+// needs memory for one strip, a Verifier and the symbols kept.
+func (m *Metadata) Expand(axis Axis, index int, r io.Reader, keep []int) (e *Expansion, kept [][]byte, err error) {
+	v, err := newVerifier(m, axis, index, keep)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if v.memory != nil {
+			v.release()
+		}
+	}()
+	if err := v.readStrips(r, func() error { return nil }); err != nil {
+		return nil, nil, err
+	}
+	ws := newWorkspace()
+	defer ws.release()
+	e = &Expansion{meta: m, axis: axis, index: index}
+	for level := slices.Clone(v.line.digests(ws)); ; level = treehash.Fold(slices.Clone(level)) {
+		e.tree = append(e.tree, slices.Clip(level))
+		if len(level) == 1 {
+			return e, v.line.kept, v.compare(level[0])
+		}
+	}
+}
+
+// Proof returns the siblings on the way from the symbol at target, 0…n−1, to the root.
+func (e *Expansion) Proof(target int) []Hash {
+	proof := make([]Hash, len(e.tree)-1)
+	for up := range proof {
+		if at := target>>up ^ 1; at < len(e.tree[up]) { // else 32 zero bytes
+			proof[up] = e.tree[up][at]
+		}
+	}
+	return proof
+}
+
+// Read reads the sliver again from r, without hashing, and calls emit after each strip with the next bytes of the
+// symbols at targets; parts may be empty, and are overwritten afterwards. It stops at the first error of emit.
+func (e *Expansion) Read(r io.Reader, targets []int, emit func(parts [][]byte) error) error {
+	v, err := newVerifier(e.meta, e.axis, e.index, targets)
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	v.line.unhashed = true
+	return v.readStrips(r, func() error {
+		err := emit(v.line.kept)
+		for i := range v.line.kept {
+			v.line.kept[i] = v.line.kept[i][:0]
+		}
+		return err
+	})
+}
+
+// readStrips feeds all strips of a sliver to v, and calls done after each.
+func (v *Verifier) readStrips(r io.Reader, done func() error) error {
+	for _, target := range v.line.targets {
+		if n := v.line.k + v.line.r; target < 0 || target >= n {
+			return fmt.Errorf("symbol %d: must be below %d", target, n)
+		}
+	}
+	strip := make([]byte, v.layout.Symbols*v.layout.StripWidth(0))
+	for t := range v.layout.Strips() {
+		_, size := v.layout.Strip(t)
+		if _, err := io.ReadFull(r, strip[:size]); err != nil {
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				return fmt.Errorf("%w: it ends in strip %d of %d", ErrSliver, t, v.layout.Strips())
+			}
+			return fmt.Errorf("read %s sliver %d: %w", v.axis, v.index, err)
+		}
+		if err := v.WriteStrip(strip[:size]); err != nil {
+			return err
+		}
+		if err := done(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
