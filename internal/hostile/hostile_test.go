@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,24 +36,25 @@ var (
 type row struct {
 	name   string
 	attack string
-	// open says what is not built yet, for a row that does not hold. Such a row is shown and fails nothing.
-	open  string
-	short bool // part of the short form
-	run   func(*testing.T, *referee) outcome
+	// open and openLatency say what is not built yet, for a row whose figure, or whose honest client beside it, is not
+	// as it should be. Such a row is shown and fails nothing.
+	open, openLatency string
+	short             bool // part of the short form
+	run               func(*testing.T, *referee) outcome
 }
 
 // rows are those of the table of what a public node must withstand.
 var rows = []row{
-	{"garbage", "a stranger uploads wrong pairs of a live blob", "upload tokens, and counts of refused bytes", true, refereeGarbage(false)},
-	{"again", "a stranger uploads again what the nodes have", "offer before upload", false, refereeGarbage(true)},
-	{"symbols", "four strangers ask for symbols without end", "cost from what is stored; streamed symbols", false, refereeSymbols},
-	{"silence", "a stranger begins uploads and says nothing", "admission in classes", true, refereeSilence},
-	{"slots", "1,000 identities from 20 networks connect and idle", "", false, refereeSlots},
-	{"junk", "512 liars answer with 200 junk addresses of each member", "", true, refereeJunk},
-	{"providers", "ten identities announce 10,000 providers each", "", true, refereeProviders},
-	{"replay", "an old certificate for a blob registered anew", "certificates checked against the ledger's record", true, refereeReplay},
-	{"status", "strangers ask 1,000 times a second for the status", "constant cost; no paths", false, refereeStatus},
-	{"gossip", "four strangers gossip bad certificates and replays", "", false, refereeGossip},
+	{"garbage", "a stranger uploads wrong pairs of a live blob", "upload tokens, and counts of refused bytes", "", true, refereeGarbage(false)},
+	{"again", "a stranger uploads again what the nodes have", "offer before upload", "", false, refereeGarbage(true)},
+	{"symbols", "four strangers ask for symbols without end", "cost from what is stored; streamed symbols", "CPU in classes", false, refereeSymbols},
+	{"silence", "a stranger begins uploads and says nothing", "admission in classes", "", true, refereeSilence},
+	{"slots", "1,000 identities from 20 networks connect and idle", "", "", false, refereeSlots},
+	{"junk", "512 liars answer with 200 junk addresses of each member", "", "", true, refereeJunk},
+	{"providers", "ten identities announce 10,000 providers each", "", "", true, refereeProviders},
+	{"replay", "an old certificate for a blob registered anew", "certificates checked against the ledger's record", "", true, refereeReplay},
+	{"status", "strangers ask 1,000 times a second for the status", "constant cost; no paths", "", false, refereeStatus},
+	{"gossip", "four strangers gossip bad certificates and replays", "", "", false, refereeGossip},
 }
 
 // referee judges attacks on a network.
@@ -132,11 +134,15 @@ func TestHostile(t *testing.T) {
 			continue
 		}
 		began := time.Now()
-		v := r.judge(row, row.run(t, r))
+		v, slow := r.judge(row, row.run(t, r))
+		if slow && v.broken {
+			t.Logf("%s: %s; once more: a busy machine is slow by itself", row.name, v.text)
+			v, _ = r.judge(row, row.run(t, r))
+		}
 		t.Logf("%s: %s (%s)", row.name, v.text, time.Since(began).Round(time.Second))
 		table = append(table, v)
 	}
-	table = append(table, r.overall())
+	table = append(table, r.overall(table))
 	t.Logf("took %s\n%s", time.Since(begin).Round(time.Second), r.print(table))
 	for _, v := range table {
 		if v.broken {
@@ -156,46 +162,59 @@ const (
 	maxHeap = 512 << 20
 )
 
-// judge makes the verdict on a row.
-func (r *referee) judge(row row, o outcome) verdict {
-	v := verdict{row: row, outcome: o}
-	var wrong []string
-	if !o.holds {
-		wrong = append(wrong, o.why)
+// judge makes the verdict on a row. slow: nothing is wrong but what is open, and that the honest client was slow.
+func (r *referee) judge(row row, o outcome) (v verdict, slow bool) {
+	v = verdict{row: row, outcome: o}
+	late, failed := r.beside(o.samples)
+	var parts []string
+	part := func(good bool, open, why string) {
+		switch {
+		case good:
+		case open != "":
+			parts = append(parts, "open ("+open+"): "+why)
+		default:
+			v.broken = true
+			parts = append(parts, "BROKEN: "+why)
+		}
 	}
+	part(o.holds, row.open, o.why)
+	part(failed == "", row.open, failed)
+	part(late == "", row.openLatency, late)
+	if v.text = strings.Join(parts, "; "); v.text == "" {
+		v.text = "holds"
+	}
+	if o.holds && failed == "" && row.open != "" {
+		v.text += " (the figure is as it should be: take the row off the open ones)"
+	}
+	return v, late != "" && (row.open != "" || o.holds && failed == "")
+}
+
+// beside says how the honest client fared beside an attack: whether it was slow, and whether it failed.
+func (r *referee) beside(samples []sample) (late, failed string) {
 	for _, store := range []bool{false, true} {
 		word := map[bool]string{false: "read", true: "store"}[store]
 		quiet, _, _ := p99(r.quiet, store)
-		beside, n, failed := p99(o.samples, store)
-		if len(failed) > 0 {
-			wrong = append(wrong, fmt.Sprintf("%d of %d honest %ss fail: %s", len(failed), n, word, failed[0]))
+		took, n, errs := p99(samples, store)
+		if len(errs) > 0 {
+			failed += fmt.Sprintf("%d of %d honest %ss fail: %s. ", len(errs), n, word, errs[0])
 		}
-		if r.full && beside > slower*quiet+noise {
-			wrong = append(wrong, fmt.Sprintf("honest %ss take %s, quiet %s", word, beside.Round(time.Millisecond), quiet.Round(time.Millisecond)))
+		if r.full && took > slower*quiet+noise {
+			late += fmt.Sprintf("honest %ss take %s, quiet %s. ", word, round(took), round(quiet))
 		}
 	}
-	switch {
-	case len(wrong) == 0 && row.open != "":
-		v.text = "holds now: take it off the open rows"
-	case len(wrong) == 0:
-		v.text = "holds"
-	case row.open != "":
-		v.text = "open (" + row.open + "): " + strings.Join(wrong, "; ")
-	default:
-		v.text, v.broken = "BROKEN: "+strings.Join(wrong, "; "), true
-	}
-	return v
+	return strings.TrimSpace(late), strings.TrimSpace(failed)
 }
 
-// overall judges the whole run.
-func (r *referee) overall() verdict {
+// overall judges the whole run. While a row is open, its attack may be to blame.
+func (r *referee) overall(table []verdict) verdict {
 	v := verdict{row: row{name: "all", attack: "all of them, one after the other"}, outcome: outcome{
 		figure: "greatest heap and resident memory of a node; greatest age of the newest block",
 		during: fmt.Sprintf("%s, %s; %.1f s", mib(r.peak.heap), mib(r.peak.rss), r.peak.age),
 	}, text: "holds"}
 	if r.full && (r.peak.heap > maxHeap || r.peak.age > maxBlockAge) {
-		// The rows say whose fault it is, and whether a defence is missing.
-		v.text = fmt.Sprintf("open: heap at most %s, block age at most %d s", mib(maxHeap), maxBlockAge)
+		v.text = fmt.Sprintf("heap at most %s, block age at most %d s", mib(maxHeap), maxBlockAge)
+		v.broken = !slices.ContainsFunc(table, func(v verdict) bool { return strings.HasPrefix(v.text, "open") })
+		v.text = map[bool]string{true: "BROKEN: ", false: "open (with the rows above): "}[v.broken] + v.text
 	}
 	return v
 }
@@ -211,7 +230,13 @@ func (r *referee) print(table []verdict) string {
 	for _, v := range table {
 		read, _, _ := p99(v.samples, false)
 		store, _, _ := p99(v.samples, true)
-		short, _, _ := strings.Cut(v.text, ":")
+		short := "holds"
+		switch {
+		case v.broken:
+			short = "BROKEN"
+		case strings.HasPrefix(v.text, "open"):
+			short = "open"
+		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.name, v.attack, round(read), round(store), v.before, v.during, v.after, short)
 	}
 	_ = w.Flush()
@@ -238,12 +263,20 @@ func (r *referee) long(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * *longer)
 }
 
-// rest lets the network be for a while, and measures the honest client.
+// rest lets the network be for a while, and measures the honest client, beside a process that takes as much CPU as
+// attackers do and asks nobody anything.
 func (r *referee) rest(t *testing.T, d time.Duration) vitals {
 	t.Helper()
+	end, err := launch(t.Context(), "nothing", &arena{}, r.full, slotTime)
+	if err != nil {
+		t.Fatal(err)
+	}
 	mark := r.honest.mark()
 	v := r.watch(t, d)
 	r.quiet = append(r.quiet, r.honest.since(mark)...)
+	if _, err := end(); err != nil {
+		t.Fatal(err)
+	}
 	return v
 }
 
@@ -253,7 +286,7 @@ func (r *referee) arena(a *arena) *arena {
 	return a
 }
 
-// under rests, attacks for at least d, and meanwhile calls during.
+// under rests, and attacks for d beside the honest client. Then, still under attack, it calls during.
 func (r *referee) under(t *testing.T, name string, a *arena, d time.Duration, during func(context.Context)) (p phase) {
 	t.Helper()
 	p.before = r.rest(t, r.long(3*time.Second))
@@ -263,12 +296,11 @@ func (r *referee) under(t *testing.T, name string, a *arena, d time.Duration, du
 	watched.Go(func() { p.during = r.watchUntil(ctx) })
 	end, err := launch(t.Context(), name, r.arena(a), r.full, slotTime)
 	if err == nil {
-		begin := time.Now()
+		pause.For(t.Context(), d)
+		p.samples = r.honest.since(mark)
 		if during != nil {
 			during(t.Context())
 		}
-		pause.For(t.Context(), d-time.Since(begin))
-		p.samples = r.honest.since(mark)
 		p.score, err = end()
 	}
 	cancel()

@@ -3,6 +3,7 @@ package hostile
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -26,6 +28,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/multiformats/go-multiaddr"
 
+	"walrus/internal/pause"
 	"walrus/p2p"
 	"walrus/shards"
 )
@@ -53,6 +56,22 @@ type attack func(ctx context.Context, a *arena, ready func()) (score, error)
 var attacks = map[string]attack{
 	"garbage": uploadGarbage, "symbols": floodSymbols, "silence": holdUploads, "slots": takeSlots, "junk": spreadJunk,
 	"providers": spamProviders, "replay": replayCertificate, "status": askStatus, "gossip": gossipGarbage,
+	"nothing": doNothing,
+}
+
+// doNothing only takes the CPU that attackers would take.
+func doNothing(ctx context.Context, _ *arena, ready func()) (score, error) {
+	ready()
+	each(runtime.GOMAXPROCS(0), runtime.GOMAXPROCS(0), func(int) {
+		sum := make([]byte, 32)
+		for ctx.Err() == nil {
+			for range 1000 {
+				next := sha256.Sum256(sum)
+				sum = next[:]
+			}
+		}
+	})
+	return score{}, nil
 }
 
 // attackerEnv names the attack that a process of this test binary runs instead of tests.
@@ -273,15 +292,19 @@ func (t *tally) total() score {
 	return t.counts
 }
 
-// pairsOf asks a node for its shards and returns the pairs of a blob on them.
-func pairsOf(ctx context.Context, h *p2p.Host, params shards.Params, id shards.BlobID, n peer.ID) ([]int, error) {
-	st, err := h.NodeStatus(ctx, n)
-	if err != nil {
-		return nil, err
+// pairsOf asks a node for its shards and returns the pairs of a blob on them. It is patient: attackers get little CPU.
+func pairsOf(ctx context.Context, h *p2p.Host, params shards.Params, id shards.BlobID, n peer.ID) (pairs []int, err error) {
+	for range 10 {
+		var st p2p.NodeStatus
+		if st, err = h.NodeStatus(ctx, n); err == nil {
+			for _, shard := range st.Shards {
+				pairs = append(pairs, params.PairOnShard(id, shard))
+			}
+			return pairs, nil
+		}
+		if !pause.For(ctx, time.Second) {
+			break
+		}
 	}
-	var pairs []int
-	for _, shard := range st.Shards {
-		pairs = append(pairs, params.PairOnShard(id, shard))
-	}
-	return pairs, nil
+	return nil, err
 }

@@ -37,7 +37,8 @@ func floodSymbols(ctx context.Context, a *arena, ready func()) (score, error) {
 		for _, n := range a.Nodes {
 			pairs, err := pairsOf(ctx, h, params, a.Blob.ID, n.ID)
 			if err != nil {
-				return nil, err
+				t.add("unanswered", 1)
+				continue
 			}
 			for k := range symbolParallel {
 				work.Go(func() {
