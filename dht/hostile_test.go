@@ -174,7 +174,8 @@ func TestMembersArePinned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := swarmtest.NewNetwork(7)
 		first := simulated(t, n, 0, 0, Config{Server: true})
-		simulated(t, n, 4, 4, Config{Server: true, Bootstrap: zero(t, n)}) // with it in its table, first does not dial all that it remembers
+		// With a live peer in its table, first does not dial all that it remembers.
+		simulated(t, n, 4, 4, Config{Server: true, Bootstrap: zero(t, n)})
 		pinned, stranger := simulated(t, n, 1, 1, Config{Server: true}), simulated(t, n, 2, 2, Config{Server: true})
 		first.host.ConnManager().Protect(pinned.host.ID(), "committee")
 		for _, m := range []*member{pinned, stranger} {
@@ -483,7 +484,7 @@ func TestClaimsAreRanked(t *testing.T) {
 	c.add("y", []multiaddr.Multiaddr{addr("44.2.2.2")})
 	c.add("z", []multiaddr.Multiaddr{addr("44.2.2.2"), addr("10.0.0.1")})
 	c.add("trusted", []multiaddr.Multiaddr{addr("44.3.3.3")})
-	best := c.best(3)
+	best := c.best(3, nil)
 	if len(best) != 3 || !best[0].Equal(addr("44.3.3.3")) || !best[1].Equal(addr("44.2.2.2")) {
 		t.Errorf("got %v", best)
 	}
