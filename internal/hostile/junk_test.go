@@ -138,7 +138,7 @@ func refereeJunk(t *testing.T, r *referee) outcome {
 		return fmt.Sprintf("%d of %d, slowest %s", n, members, d.Round(time.Millisecond))
 	}
 	return outcome{
-		phase: ph, figure: "members that a new client reaches; members of a restarted node",
+		phase: ph, figure: "members that a new client reaches; a restarted node",
 		before: text(quiet, quietSlowest), during: text(found, slowest) + "; " + word(restarted), after: "",
 		holds: found == members && restarted == nil && slowest <= reachTime,
 		why:   fmt.Sprintf("found %d of %d, the slowest in %s; restarted node: %v; liars: %v", found, members, slowest, restarted, ph.score),

@@ -27,7 +27,7 @@ func askStatus(ctx context.Context, a *arena, ready func()) (score, error) {
 			return nil, err
 		}
 		defer h.Close()
-		if err := h.Connect(ctx, a.Nodes[0]); err != nil {
+		if err := connectAll(ctx, h, &arena{Nodes: a.Nodes[:1]}); err != nil {
 			return nil, err
 		}
 		hosts = append(hosts, h)
