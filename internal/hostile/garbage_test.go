@@ -7,13 +7,14 @@ import (
 	"io"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"walrus/client"
 	"walrus/shards"
 )
 
 // uploadGarbage uploads the pairs of a live blob to every node, Count times: with wrong bytes, or if Right is set once
-// more with the right ones. It returns when it is done.
+// more with the right ones.
 func uploadGarbage(ctx context.Context, a *arena, ready func()) (score, error) {
 	params, err := shards.NewParams(a.Shards)
 	if err != nil {
@@ -38,6 +39,11 @@ func uploadGarbage(ctx context.Context, a *arena, ready func()) (score, error) {
 		if err != nil || ctx.Err() != nil {
 			t.add("unanswered", 1)
 			return
+		}
+		if len(a.Metadata) > 0 {
+			if _, err := h.PutMetadata(ctx, n, a.Blob.ID, a.Metadata); err != nil {
+				t.add("metadata refused", 1)
+			}
 		}
 		size := meta.Layout(shards.Primary).Size() + meta.Layout(shards.Secondary).Size()
 		t.outcome(h.StorePairs(ctx, n, a.Blob.ID, mine, size*int64(len(mine)), func(w io.Writer) error {
@@ -84,7 +90,13 @@ func refereeGarbage(right bool) func(*testing.T, *referee) outcome {
 		if !r.full {
 			size, count, noise = 1<<20, 16, diskNoise/4
 		}
-		blob := r.store(t, size, client.StoreOptions{Permanent: true})
+		var blob deposit
+		var metadata []byte // of a blob that its owner has paid for and not uploaded yet: no node has it
+		if right {
+			blob = r.store(t, size, client.StoreOptions{Permanent: true})
+		} else {
+			blob, metadata = r.promised(t, size)
+		}
 		params, err := shards.NewParams(r.fleet.net.Shards)
 		if err != nil {
 			t.Fatal(err)
@@ -92,7 +104,7 @@ func refereeGarbage(right bool) func(*testing.T, *referee) outcome {
 		// What the record's pairs take on the node with most of them, twice: the room for honest retries.
 		most := 2*float64(params.EncodedSize(uint64(size)))/float64(len(r.fleet.nodes)) + noise
 		before := r.disks()
-		ph := r.under(t, "garbage", &arena{Blob: blob, Count: count, Right: right}, 0, nil)
+		ph := r.under(t, "garbage", &arena{Blob: blob, Metadata: metadata, Count: count, Right: right}, 0, nil)
 		during := r.grown(before)
 		last := len(r.fleet.nodes) - 1
 		if err := r.fleet.restart(last, nil); err != nil {
@@ -100,11 +112,13 @@ func refereeGarbage(right bool) func(*testing.T, *referee) outcome {
 		}
 		after := r.grown(before)
 		grown := max(during, after)
+		begin := time.Now()
+		_, owner := r.honest.upload(t.Context(), blob, client.StoreOptions{}) // the room for its pairs is not used up
 		return outcome{
-			phase: ph, figure: "store's growth on the worst node",
-			before: "0", during: mib(during), after: mib(after) + " (node restarted)",
-			holds: grown <= most && (right || ph.score["accepted"] == 0),
-			why:   fmt.Sprintf("grew by %s, at most %s; uploads: %v", mib(grown), mib(most), ph.score),
+			phase: ph, figure: "store's growth on the worst node, again after its restart; the owner's own upload",
+			before: "0", during: mib(during), after: mib(after) + "; " + result(owner, time.Since(begin)),
+			holds: grown <= most && owner == nil && (right || ph.score["accepted"] == 0),
+			why:   fmt.Sprintf("grew by %s, at most %s; the owner's upload: %v; uploads: %v", mib(grown), mib(most), owner, ph.score),
 		}
 	}
 }

@@ -118,15 +118,20 @@ func (h *honest) mustPut(t *testing.T, size int, opt client.StoreOptions) deposi
 
 // put stores a new blob.
 func (h *honest) put(ctx context.Context, size int, opt client.StoreOptions) (deposit, *client.StoreResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*operation)
-	defer cancel()
 	h.seed++
 	d := deposit{Seed: h.seed, Size: size}
-	r, err := h.Client().Store(ctx, bytes.NewReader(d.content()), uint64(size), opt)
+	r, err := h.upload(ctx, d, opt)
 	if r != nil {
 		d.ID = r.BlobID
 	}
 	return d, r, err
+}
+
+// upload stores a blob, with the record that it has, if any.
+func (h *honest) upload(ctx context.Context, d deposit, opt client.StoreOptions) (*client.StoreResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*operation)
+	defer cancel()
+	return h.Client().Store(ctx, bytes.NewReader(d.content()), uint64(d.Size), opt)
 }
 
 // get reads a blob and compares it.

@@ -45,10 +45,10 @@ type row struct {
 
 // rows are those of the table of what a public node must withstand.
 var rows = []row{
-	{"garbage", "a stranger uploads wrong pairs of a live blob", "upload tokens, and counts of refused bytes", "", true, refereeGarbage(false)},
+	{"garbage", "a stranger uploads wrong pairs of a blob that is paid for", "upload tokens, and counts of refused bytes", "", true, refereeGarbage(false)},
 	{"again", "a stranger uploads again what the nodes have", "offer before upload", "", false, refereeGarbage(true)},
 	{"symbols", "four strangers ask for symbols without end", "cost from what is stored; streamed symbols", "CPU in classes", false, refereeSymbols},
-	{"silence", "a stranger begins uploads and says nothing", "admission in classes", "", false, refereeSilence},
+	{"silence", "a stranger begins uploads of such a blob and says nothing", "admission in classes", "", false, refereeSilence},
 	{"slots", "1,000 identities from 20 networks connect and idle", "", "", false, refereeSlots},
 	{"junk", "512 liars answer with 200 junk addresses of each member", "", "", true, refereeJunk},
 	{"providers", "ten identities announce 10,000 providers each", "", "shares of a DHT server's time", true, refereeProviders},

@@ -41,7 +41,7 @@ func refereeReplay(t *testing.T, r *referee) outcome {
 	if _, err := r.honest.Client().Delete(t.Context(), stored.Object); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.registerOnly(t.Context(), blob); err != nil {
+	if _, err := r.registerOnly(t.Context(), &blob); err != nil {
 		t.Fatal(err)
 	}
 	before := r.owed(t)
@@ -53,27 +53,44 @@ func refereeReplay(t *testing.T, r *referee) outcome {
 	}
 }
 
-// registerOnly pays for a record of a blob and uploads nothing.
-func (r *referee) registerOnly(ctx context.Context, d deposit) error {
+// registerOnly pays for a record of a blob and uploads nothing. It returns the blob's metadata.
+func (r *referee) registerOnly(ctx context.Context, d *deposit) ([]byte, error) {
 	params, err := shards.NewParams(r.fleet.net.Shards)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	meta, _, err := shards.Encode(params, d.content())
+	enc, err := shards.NewEncoder(params, shards.Bytes(d.content()), uint64(d.Size))
 	if err != nil {
-		return err
+		return nil, err
 	}
+	meta, err := enc.Metadata(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	d.ID = meta.ID()
 	state, err := r.honest.Chain().Ledger.Read(ctx, ledger.KeyEpoch())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	now, err := ledger.ReadEpoch(state)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	buy := ledger.BuyStorage{Bytes: uint64(params.EncodedSize(meta.Length)), Start: now.Epoch, End: now.Epoch + 1}
 	_, err = r.honest.Chain().Payer.Do(ctx, func(object func(int) ledger.ObjectID) []ledger.Op {
 		return []ledger.Op{buy, ledger.RegisterBlob{Storage: object(0), BlobID: d.ID, Root: meta.BlobRoot(), Size: meta.Length, Deletable: true}}
 	})
-	return err
+	return meta.Marshal(), err
+}
+
+// promised registers a new blob that no node has yet: its owner is about to upload it.
+func (r *referee) promised(t *testing.T, size int) (deposit, []byte) {
+	t.Helper()
+	r.honest.seed++
+	d := deposit{Seed: r.honest.seed, Size: size}
+	meta, err := r.registerOnly(t.Context(), &d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, meta
 }

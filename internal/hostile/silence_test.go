@@ -38,6 +38,9 @@ func holdUploads(ctx context.Context, a *arena, ready func()) (score, error) {
 			t.add("unanswered", 1)
 			continue
 		}
+		if _, err := h.PutMetadata(ctx, n.ID, a.Blob.ID, a.Metadata); err != nil {
+			t.add("metadata refused", 1)
+		}
 		for k := range 2 * silentUploads {
 			mine := pairs
 			if k >= silentUploads {
@@ -64,10 +67,10 @@ func holdUploads(ctx context.Context, a *arena, ready func()) (score, error) {
 
 func refereeSilence(t *testing.T, r *referee) outcome {
 	size := 32 << 20 // 512 KiB of each sliver: all that a node's default memory for uploads can hold 17 times
-	blob := r.store(t, size, client.StoreOptions{Permanent: true})
+	blob, metadata := r.promised(t, size)
 	var took time.Duration
 	var err error
-	ph := r.under(t, "silence", &arena{Blob: blob}, r.long(5*time.Second), func(ctx context.Context) {
+	ph := r.under(t, "silence", &arena{Blob: blob, Metadata: metadata}, r.long(5*time.Second), func(ctx context.Context) {
 		begin := time.Now()
 		_, _, err = r.honest.put(ctx, 1<<20, client.StoreOptions{})
 		took = time.Since(begin)

@@ -39,7 +39,8 @@ type arena struct {
 	Network     string
 	Shards      int
 	Nodes       []peer.AddrInfo
-	Blob        deposit // a live, certified blob
+	Blob        deposit // a live blob
+	Metadata    []byte  // its own, if nodes may lack it
 	Certificate []byte
 	Count       int // of identities, uploads or records, as the attack wants
 	Rate        int // per second
@@ -291,7 +292,8 @@ func (t *tally) total() score {
 	return t.counts
 }
 
-// pairsOf asks a node for its shards and returns the pairs of a blob on them. It is patient: attackers get little CPU.
+// pairsOf asks a node for its shards and returns the pairs of a blob on them. It is patient: attackers get little
+// CPU.
 func pairsOf(ctx context.Context, h *p2p.Host, params shards.Params, id shards.BlobID, n peer.ID) (pairs []int, err error) {
 	for range 10 {
 		var st p2p.NodeStatus
