@@ -292,8 +292,7 @@ func (t *tally) total() score {
 	return t.counts
 }
 
-// pairsOf asks a node for its shards and returns the pairs of a blob on them. It is patient: attackers get little
-// CPU.
+// pairsOf asks a node for its shards and returns the pairs of a blob on them. It is patient: its process comes last.
 func pairsOf(ctx context.Context, h *p2p.Host, params shards.Params, id shards.BlobID, n peer.ID) (pairs []int, err error) {
 	for range 10 {
 		var st p2p.NodeStatus
