@@ -43,7 +43,7 @@ type row struct {
 	run               func(*testing.T, *referee) outcome
 }
 
-// rows are those of the table of what a public node must withstand.
+// rows are those of the table of what a public node must withstand. The last one may leave debts that nobody can pay.
 var rows = []row{
 	{"garbage", "a stranger uploads wrong pairs of a blob that is paid for", "upload tokens, and counts of refused bytes", "", true, refereeGarbage(false)},
 	{"again", "a stranger uploads again what the nodes have", "offer before upload", "", false, refereeGarbage(true)},
@@ -52,9 +52,9 @@ var rows = []row{
 	{"slots", "1,000 identities from 20 networks connect and idle", "", "", false, refereeSlots},
 	{"junk", "512 liars answer with 200 junk addresses of each member", "", "", true, refereeJunk},
 	{"providers", "ten identities announce 10,000 providers each", "", "shares of a DHT server's time", true, refereeProviders},
-	{"replay", "an old certificate for a blob registered anew", "certificates checked against the ledger's record", "", true, refereeReplay},
 	{"status", "strangers ask 1,000 times a second for the status", "constant cost; no paths", "", false, refereeStatus},
 	{"gossip", "four strangers gossip bad certificates and replays", "", "", true, refereeGossip},
+	{"replay", "an old certificate for a blob registered anew", "certificates checked against the ledger's record", "", true, refereeReplay},
 }
 
 // referee judges attacks on a network.

@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"walrus/client"
+	"walrus/internal/pause"
 	"walrus/shards"
 )
 
-// silentUploads is the number of uploads that the stranger begins at each node, once with all pairs and once with one.
-const silentUploads = 24
+// silentUploads and smallSilent are the uploads that the stranger begins at each node: of all its pairs of a large blob,
+// and then of single pairs of a small one, for what room is left.
+const silentUploads, smallSilent = 24, 80
 
-// holdUploads begins uploads of a live blob's pairs at all nodes and never sends a byte of them.
+// holdUploads begins uploads of live blobs' pairs at all nodes and never sends a byte of them.
 func holdUploads(ctx context.Context, a *arena, ready func()) (score, error) {
 	params, err := shards.NewParams(a.Shards)
 	if err != nil {
@@ -29,37 +31,40 @@ func holdUploads(ctx context.Context, a *arena, ready func()) (score, error) {
 	if err := connectAll(ctx, h, a); err != nil {
 		return nil, err
 	}
-	size := params.Layout(shards.Primary, uint64(a.Blob.Size)).Size() + params.Layout(shards.Secondary, uint64(a.Blob.Size)).Size()
 	var t tally
-	var work, begun sync.WaitGroup
-	for _, n := range a.Nodes {
-		pairs, err := pairsOf(ctx, h, params, a.Blob.ID, n.ID)
-		if err != nil {
-			t.add("unanswered", 1)
-			continue
-		}
-		if _, err := h.PutMetadata(ctx, n.ID, a.Blob.ID, a.Metadata); err != nil {
-			t.add("metadata refused", 1)
-		}
-		for k := range 2 * silentUploads {
-			mine := pairs
-			if k >= silentUploads {
-				mine = pairs[:1]
+	var work sync.WaitGroup
+	hold := func(blob deposit, metadata []byte, count, most int) {
+		var begun sync.WaitGroup
+		pairSize := params.Layout(shards.Primary, uint64(blob.Size)).Size() + params.Layout(shards.Secondary, uint64(blob.Size)).Size()
+		for _, n := range a.Nodes {
+			pairs, err := pairsOf(ctx, h, params, blob.ID, n.ID)
+			if err != nil {
+				t.add("unanswered", 1)
+				continue
 			}
-			begun.Add(1)
-			work.Go(func() {
-				said := sync.OnceFunc(begun.Done)
-				defer said()
-				t.outcome(h.StorePairs(ctx, n.ID, a.Blob.ID, mine, size*int64(len(mine)), func(io.Writer) error {
-					t.add("begun", 1)
-					said()
-					<-ctx.Done()
-					return ctx.Err()
-				}))
-			})
+			if _, err := h.PutMetadata(ctx, n.ID, blob.ID, metadata); err != nil {
+				t.add("metadata refused", 1)
+			}
+			pairs = pairs[:min(len(pairs), most)]
+			begun.Add(count)
+			for range count {
+				work.Go(func() {
+					said := sync.OnceFunc(begun.Done)
+					defer said()
+					t.outcome(h.StorePairs(ctx, n.ID, blob.ID, pairs, pairSize*int64(len(pairs)), func(io.Writer) error {
+						t.add("begun", 1)
+						said()
+						<-ctx.Done()
+						return ctx.Err()
+					}))
+				})
+			}
 		}
+		begun.Wait()
+		pause.For(ctx, time.Second) // the nodes admit or refuse them
 	}
-	begun.Wait()
+	hold(a.Blob, a.Metadata, silentUploads, params.Shards())
+	hold(a.Small, a.SmallMeta, smallSilent, 1)
 	ready()
 	work.Wait()
 	return t.total(), nil
@@ -68,9 +73,10 @@ func holdUploads(ctx context.Context, a *arena, ready func()) (score, error) {
 func refereeSilence(t *testing.T, r *referee) outcome {
 	size := 32 << 20 // 512 KiB of each sliver: all that a node's default memory for uploads can hold 17 times
 	blob, metadata := r.promised(t, size)
+	small, smallMeta := r.promised(t, smallBlob)
 	var took time.Duration
 	var err error
-	ph := r.under(t, "silence", &arena{Blob: blob, Metadata: metadata}, r.long(5*time.Second), func(ctx context.Context) {
+	ph := r.under(t, "silence", &arena{Blob: blob, Metadata: metadata, Small: small, SmallMeta: smallMeta}, r.long(5*time.Second), func(ctx context.Context) {
 		begin := time.Now()
 		_, _, err = r.honest.put(ctx, 1<<20, client.StoreOptions{})
 		took = time.Since(begin)

@@ -41,6 +41,8 @@ type arena struct {
 	Nodes       []peer.AddrInfo
 	Blob        deposit // a live blob
 	Metadata    []byte  // its own, if nodes may lack it
+	Small       deposit // another one, and its metadata
+	SmallMeta   []byte
 	Certificate []byte
 	Count       int // of identities, uploads or records, as the attack wants
 	Rate        int // per second
@@ -213,7 +215,7 @@ func newStranger(a *arena, i int) (*p2p.Host, error) {
 	})
 }
 
-// connectAll connects a stranger to all nodes, some of which may be busy. It fails only if there is no connection at all.
+// connectAll connects a stranger to all nodes, some of which may be busy. It fails only if there is no connection.
 func connectAll(ctx context.Context, h *p2p.Host, a *arena) error {
 	errs := make([]error, len(a.Nodes))
 	for range 3 {
