@@ -13,9 +13,9 @@ import (
 	"walrus/shards"
 )
 
-// silentUploads and smallSilent are the uploads that the stranger begins at each node: of all its pairs of a large blob,
-// and then of single pairs of a small one, for what room is left.
-const silentUploads, smallSilent = 24, 80
+// silentUploads and smallSilent are the uploads that the stranger begins at each node: of all its pairs of a large
+// blob, of single ones, and then of single pairs of a small blob, for what room is left.
+const silentUploads, smallSilent = 24, 60
 
 // holdUploads begins uploads of live blobs' pairs at all nodes and never sends a byte of them.
 func holdUploads(ctx context.Context, a *arena, ready func()) (score, error) {
@@ -64,6 +64,7 @@ func holdUploads(ctx context.Context, a *arena, ready func()) (score, error) {
 		pause.For(ctx, time.Second) // the nodes admit or refuse them
 	}
 	hold(a.Blob, a.Metadata, silentUploads, params.Shards())
+	hold(a.Blob, a.Metadata, silentUploads, 1)
 	hold(a.Small, a.SmallMeta, smallSilent, 1)
 	ready()
 	work.Wait()
