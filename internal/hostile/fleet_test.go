@@ -118,7 +118,6 @@ func (f *fleet) begin(i int) (ready func() error, err error) {
 	}
 	cmd := exec.Command(f.binary, "node", "run", "--home", f.net.Homes[i])
 	cmd.Stdout, cmd.Stderr = in, log
-	// The kernel ends the node if the test dies before it can.
 	if err := errors.Join(cmd.Start(), in.Close()); err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
