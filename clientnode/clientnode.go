@@ -73,6 +73,7 @@ func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(err, table.Close(), host.Close())
 	}
+	host.SetProtected("registered", c.chain.Named)
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- table.Run(run) }()

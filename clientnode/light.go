@@ -22,6 +22,7 @@ type Chain struct {
 	Ledger client.Ledger
 	Payer  client.Payer  // nil without a wallet
 	Light  *light.Client // nil in tests without one
+	Named  []peer.ID     // nodes that the genesis names: lies about their addresses must not hide them
 }
 
 // OpenChain opens a client's view of the ledger over its host. connect finds a peer's addresses and dials it.
@@ -35,6 +36,9 @@ func Light(g *ledger.Genesis, w *wallet.Wallet, log *slog.Logger) OpenChain {
 			return Chain{}, err
 		}
 		c := Chain{Ledger: &proven{l, log}, Light: l}
+		for _, m := range g.Members {
+			c.Named = append(c.Named, m.Node)
+		}
 		if w != nil {
 			c.Payer = wallet.NewPayer(w, payable{l, g.NetworkID()})
 		}

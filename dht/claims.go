@@ -104,10 +104,10 @@ func (d *DHT) newClaims() *claims {
 	}
 }
 
-// search asks the network for the addresses of id and collects the answers. It asks again if nobody knew any: in a small
-// table one stream that breaks is enough for that.
+// search asks the network for the addresses of id and collects the answers. It asks again if nobody knew any: in a
+// small table one stream that breaks is enough for that.
 func (d *DHT) search(ctx context.Context, id peer.ID, c *claims) error {
-	defer d.want(id)()
+	defer d.wanted.begin(id)()
 	err := d.ask(ctx, id, c)
 	if err != nil && len(c.best(1, nil)) == 0 && !d.connected(id) {
 		select {
@@ -142,25 +142,31 @@ func (d *DHT) ask(ctx context.Context, id peer.ID, c *claims) error {
 	return err
 }
 
-// want keeps most of what others say about a peer out of the peerstore while it is searched, and returns the end of
-// that: claims are ranked by who makes them, which the peerstore does not know.
-func (d *DHT) want(id peer.ID) (done func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.wanted[id]++
+// wanted counts the searches for each peer. Most of what others say about a peer stays out of the peerstore while it is
+// searched: claims are ranked by who makes them, which the peerstore does not know.
+type wanted struct {
+	mu       sync.Mutex
+	searches map[peer.ID]int // guarded by mu; no zeros
+}
+
+// begin counts a search until it is done.
+func (w *wanted) begin(id peer.ID) (done func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.searches[id]++
 	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.wanted[id]--; d.wanted[id] == 0 {
-			delete(d.wanted, id)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.searches[id]--; w.searches[id] == 0 {
+			delete(w.searches, id)
 		}
 	}
 }
 
-func (d *DHT) wants(id peer.ID) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.wanted[id] > 0
+func (w *wanted) has(id peer.ID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.searches[id] > 0
 }
 
 // memberTags are the reasons for which package p2p protects the committee and the other nodes that the ledger knows.
@@ -173,7 +179,7 @@ func (d *DHT) member(id peer.ID) bool {
 
 // trusts reports whether what id says about others comes before what strangers say.
 func (d *DHT) trusts(id peer.ID) bool {
-	return d.member(id) || slices.ContainsFunc(d.bootstrap, func(p peer.AddrInfo) bool { return p.ID == id })
+	return d.member(id) || d.bootstrap.addrs(id) != nil
 }
 
 // networkAddr returns the network of a connected peer, or the zero Prefix if it is unknown or private.
@@ -204,7 +210,7 @@ func (d *DHT) scope() ipgroup.Reach {
 	}
 	widest(d.host.Addrs())
 	var bootstrap []multiaddr.Multiaddr
-	for _, p := range d.bootstrap {
+	for _, p := range d.bootstrap.peers {
 		bootstrap = append(bootstrap, p.Addrs...)
 	}
 	widest(bootstrap)
@@ -272,7 +278,7 @@ func (s claimStore) AddAddrs(id peer.ID, addrs []multiaddr.Multiaddr, ttl time.D
 		return
 	}
 	most := maxStored
-	if s.dht.wants(id) {
+	if s.dht.wanted.has(id) {
 		most = maxDialled
 	}
 	room := most - len(s.Peerstore.Addrs(id))

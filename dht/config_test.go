@@ -17,9 +17,9 @@ func TestJoinedExplainsWhatWasTried(t *testing.T) {
 	dead.Close()
 	client := start(t, nil, Config{Bootstrap: []string{addr}})
 	eventually(t, "the first dial has ended", func() bool {
-		client.mu.Lock()
-		defer client.mu.Unlock()
-		return len(client.tried) == 1
+		client.bootstrap.mu.Lock()
+		defer client.bootstrap.mu.Unlock()
+		return len(client.bootstrap.outcomes) == 1
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -77,7 +77,7 @@ func TestOwnBootstrapAddressIsSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if len(d.bootstrap) != 0 {
+	if len(d.bootstrap.peers) != 0 {
 		t.Fatal("would dial itself")
 	}
 }

@@ -67,17 +67,15 @@ type DHT struct {
 	host      host.Host          // constant after New, not owned
 	kad       *kad.IpfsDHT       // constant after New
 	proto     protocol.ID        // protocol of our network's servers; constant after New
-	bootstrap []peer.AddrInfo    // constant after New, never includes ourselves
+	bootstrap *bootstrap         // has its own lock
 	cfg       Config             // constant after New
 	log       *slog.Logger       // constant after New
 	book      *book              // has its own lock
 	dials     dials              // has its own lock
+	wanted    wanted             // has its own lock
+	pins      *pins              // has its own lock
 	found     chan peer.AddrInfo // from mDNS to Run
 
-	mu      sync.Mutex
-	tried   map[peer.ID]string                // why the last dial of a bootstrap peer failed; guarded by mu
-	wanted  map[peer.ID]int                   // searches for each peer; guarded by mu; no zeros
-	pinned  map[peer.ID][]multiaddr.Multiaddr // addresses of members in the peerstore; guarded by mu
 	closing sync.Once
 	closed  error // set by Close
 }
@@ -91,25 +89,19 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	bootstrap, err := parseBootstrap(cfg.Bootstrap)
+	peers, err := newBootstrap(h, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("configure dht: %w", err)
 	}
 	prefix := protocol.ID("/walrus/" + cfg.Network)
 	d := &DHT{
-		host: h, proto: prefix + "/kad/1.0.0", cfg: cfg, log: cfg.Logger,
+		host: h, proto: prefix + "/kad/1.0.0", bootstrap: peers, cfg: cfg, log: cfg.Logger,
+		wanted: wanted{searches: make(map[peer.ID]int)},
 		found:  make(chan peer.AddrInfo, maxFoundQueue),
-		tried:  make(map[peer.ID]string),
-		wanted: make(map[peer.ID]int),
-		pinned: make(map[peer.ID][]multiaddr.Multiaddr),
 	}
+	d.pins = &pins{store: h.Peerstore(), member: d.member, addrs: make(map[peer.ID][]multiaddr.Multiaddr)}
 	d.book = newBook(cfg.AddressBook)
 	d.book.member = d.member
-	for _, p := range bootstrap {
-		if p.ID != h.ID() {
-			d.bootstrap = append(d.bootstrap, p)
-		}
-	}
 	if d.kad, err = kad.New(tableHost{h, claimStore{h.Peerstore(), d}}, d.tableOptions(prefix)...); err != nil {
 		return nil, fmt.Errorf("start dht: %w", err)
 	}
@@ -150,29 +142,6 @@ func (d *DHT) tableOptions(prefix protocol.ID) []kad.Option {
 		size = lightBucketSize
 	}
 	return append(opts, kad.BucketSize(size), kad.Resiliency(size))
-}
-
-// parseBootstrap merges addresses of the same peer and rejects addresses that can never be dialled.
-func parseBootstrap(addrs []string) ([]peer.AddrInfo, error) {
-	if len(addrs) > maxBootstrap {
-		return nil, fmt.Errorf("%d bootstrap addresses: list at most %d", len(addrs), maxBootstrap)
-	}
-	parsed := make([]multiaddr.Multiaddr, 0, len(addrs))
-	for _, s := range addrs {
-		a, err := multiaddr.NewMultiaddr(s)
-		if err != nil {
-			return nil, fmt.Errorf("bootstrap address %q: %w: write it like /ip4/192.0.2.1/tcp/9000/p2p/12D3Koo…", s, err)
-		}
-		if t, id := peer.SplitAddr(a); t == nil || id == "" {
-			return nil, fmt.Errorf("bootstrap address %q: want an address that ends in /p2p/<peer ID>", s)
-		}
-		parsed = append(parsed, a)
-	}
-	infos, err := peer.AddrInfosFromP2pAddrs(parsed...)
-	if err != nil {
-		return nil, fmt.Errorf("bootstrap addresses: %w", err)
-	}
-	return infos, nil
 }
 
 // Close stops the table and every dial in progress. Run must have returned or be about to. The host stays open.

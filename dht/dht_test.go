@@ -257,7 +257,7 @@ func TestElsewhere(t *testing.T) {
 		if got := d.Elsewhere(); got != tt.want {
 			t.Errorf("%q and %q: elsewhere is %q, want %q", tt.first, tt.second, got, tt.want)
 		}
-		if got := d.explain(); strings.Contains(got, `it is of network "two"`) != (tt.first == "walrus/two/1") {
+		if got := d.bootstrap.explain(); strings.Contains(got, `it is of network "two"`) != (tt.first == "walrus/two/1") {
 			t.Errorf("%q and %q: %s", tt.first, tt.second, got)
 		}
 	}

@@ -204,12 +204,7 @@ func (e dialError) Unwrap() error { return e.error }
 
 // known lists addresses of id without asking the network: proven ones, or else those that others have claimed lately.
 func (d *DHT) known(id peer.ID) peer.AddrInfo {
-	var configured []multiaddr.Multiaddr
-	for _, p := range d.bootstrap {
-		if p.ID == id {
-			configured = p.Addrs
-		}
-	}
+	configured := d.bootstrap.addrs(id)
 	proven := mergeAddrs(d.book.addrs(id), configured)
 	if len(configured) > 0 && len(proven) > maxProven { // half each
 		proven = mergeAddrs(proven[:maxProven/2], configured)

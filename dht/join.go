@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
@@ -40,7 +38,7 @@ func (d *DHT) Run(ctx context.Context) error {
 			defer stop()
 		}
 	}
-	d.pinBook()
+	d.pins.setAll(d.book.sample(maxBookPeers))
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return d.keepJoined(ctx) })
 	tasks.Go(func() error { return d.keepBook(ctx, events) })
@@ -57,7 +55,7 @@ func (d *DHT) Joined(ctx context.Context) error {
 	if d.awaitTable(ctx) {
 		return nil
 	}
-	return fmt.Errorf("join network %q: %w: %s", d.cfg.Network, context.Cause(ctx), d.explain())
+	return fmt.Errorf("join network %q: %w: %s", d.cfg.Network, context.Cause(ctx), d.bootstrap.explain())
 }
 
 // awaitTable reports whether the table got its first entry before ctx ended.
@@ -110,7 +108,7 @@ func (d *DHT) keepJoined(ctx context.Context) error {
 // round dials every bootstrap peer without a connection and, while we are alone, some remembered ones. It reports
 // whether any dial succeeded.
 func (d *DHT) round(ctx context.Context) bool {
-	targets := slices.Clone(d.bootstrap)
+	targets := slices.Clone(d.bootstrap.peers)
 	remembered := len(targets) // index of the first remembered peer
 	if d.TableSize() == 0 {
 		targets = append(targets, d.book.sample(joinSample)...)
@@ -132,7 +130,7 @@ func (d *DHT) round(ctx context.Context) bool {
 			if err == nil {
 				reached.Store(true)
 			}
-			d.noteTried(p.ID, err)
+			d.bootstrap.tried(p.ID, err)
 			return nil
 		})
 	}
@@ -179,47 +177,10 @@ func (d *DHT) keepBook(ctx context.Context, events event.Subscription) error {
 			}
 			proven := d.provenAddrs(met.Peer)
 			d.book.remember(met.Peer, proven, time.Now())
-			d.pin(met.Peer, proven)
+			d.pins.set(met.Peer, proven)
 			if due == nil {
 				due = time.After(saveDelay)
 			}
-		}
-	}
-}
-
-// pin keeps the addresses of a member in the peerstore for good, and unpins the ones pinned before. It also unpins
-// peers that are no longer members.
-func (d *DHT) pin(id peer.ID, addrs []multiaddr.Multiaddr) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.member(id) {
-		d.replacePins(id, addrs[:min(len(addrs), maxClaimed)])
-	}
-	for id := range d.pinned {
-		if !d.member(id) {
-			d.replacePins(id, nil)
-		}
-	}
-}
-
-// replacePins pins addrs of a peer and no others. d.mu is held.
-func (d *DHT) replacePins(id peer.ID, addrs []multiaddr.Multiaddr) {
-	store := d.host.Peerstore()
-	old := slices.DeleteFunc(d.pinned[id], func(a multiaddr.Multiaddr) bool { return slices.ContainsFunc(addrs, a.Equal) })
-	store.SetAddrs(id, old, peerstore.TempAddrTTL)
-	if len(addrs) == 0 {
-		delete(d.pinned, id)
-		return
-	}
-	store.AddAddrs(id, addrs, peerstore.PermanentAddrTTL)
-	d.pinned[id] = slices.Clone(addrs)
-}
-
-// pinBook pins the members of the address book.
-func (d *DHT) pinBook() {
-	for _, p := range d.book.sample(maxBookPeers) {
-		if d.member(p.ID) {
-			d.pin(p.ID, p.Addrs)
 		}
 	}
 }
@@ -254,72 +215,14 @@ func (d *DHT) dialFound(ctx context.Context) error {
 	}
 }
 
-// noteTried records the outcome of a dial for explain, for bootstrap peers only.
-func (d *DHT) noteTried(id peer.ID, err error) {
-	if !slices.ContainsFunc(d.bootstrap, func(p peer.AddrInfo) bool { return p.ID == id }) {
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err == nil {
-		d.tried[id] = "connected, but it does not serve this network"
-		return
-	}
-	d.tried[id] = err.Error()
-}
-
-// explain lists the outcome for each bootstrap address.
-func (d *DHT) explain() string {
-	if len(d.bootstrap) == 0 {
-		return "no bootstrap address is configured and nobody has dialled us: name one running peer"
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var out []string
-	for _, p := range d.bootstrap {
-		result := d.tried[p.ID]
-		switch name := d.networkOf(p.ID); {
-		case name != "" && name != d.cfg.Network:
-			result = fmt.Sprintf("connected, but it is of network %q", name)
-		case result == "":
-			result = "no answer yet"
-		}
-		for _, a := range p.Addrs {
-			out = append(out, fmt.Sprintf("%s/p2p/%s (%s)", a, p.ID, result))
-		}
-	}
-	return "tried " + strings.Join(out, ", ") + ": check that one of these runs, can be reached and is of this network"
-}
-
-// versionPrefix begins the protocol version of this system's hosts; the network's name and a number follow.
-const versionPrefix = "walrus/"
-
-// networkOf returns the name of a connected peer's network, by its own word; empty if it has not said one.
-func (d *DHT) networkOf(id peer.ID) string {
-	v, err := d.host.Peerstore().Get(id, "ProtocolVersion")
-	text, ok := v.(string)
-	name, found := strings.CutPrefix(text, versionPrefix)
-	if err != nil || !ok || !found || len(name) > 64 {
-		return ""
-	}
-	name, _, _ = strings.Cut(name, "/")
-	return name
-}
-
 // Elsewhere returns the name of the other network that all bootstrap peers say they are of; empty if they do not
 // agree or a peer of our network is known. Their addresses contain their peer IDs, so the connections prove that it
 // is they who say so.
 func (d *DHT) Elsewhere() string {
-	if d.TableSize() > 0 || len(d.bootstrap) == 0 {
+	if d.TableSize() > 0 {
 		return ""
 	}
-	name := d.networkOf(d.bootstrap[0].ID)
-	for _, p := range d.bootstrap {
-		if of := d.networkOf(p.ID); of == "" || of == d.cfg.Network || of != name {
-			return ""
-		}
-	}
-	return name
+	return d.bootstrap.elsewhere()
 }
 
 // jitter spreads a pause by a quarter either way, so that restarted peers do not stay in step.

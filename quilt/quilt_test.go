@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -285,23 +284,4 @@ func TestIndexJSON(t *testing.T) {
 	if want := `{"v1":{"quiltPatches":[{"startIndex":1,"endIndex":3,"identifier":"a","tags":{}}]}}`; err != nil || string(b) != want {
 		t.Errorf("got %s, %v, want %s", b, err, want)
 	}
-}
-
-func ExampleNew() {
-	p, _ := shards.NewParams(10)
-	q, err := New(p, []File{
-		{Identifier: "hello.txt", Size: 5, Content: strings.NewReader("hello")},
-		{Identifier: "again.txt", Size: 3, Content: strings.NewReader("bye")},
-	})
-	if err != nil {
-		return
-	}
-	fmt.Println(q.Size(), "bytes")
-	for _, patch := range q.Index().Patches {
-		fmt.Println(patch.Identifier, "in columns", patch.Start, "to", patch.End-1)
-	}
-	// Output:
-	// 112 bytes
-	// again.txt in columns 2 to 3
-	// hello.txt in columns 4 to 5
 }

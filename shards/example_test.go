@@ -8,6 +8,7 @@ import (
 	"walrus/shards"
 )
 
+// Encode a blob that fits in memory, and decode it from five verified slivers of thirteen.
 func ExampleEncode() {
 	p, err := shards.NewParams(13)
 	if err != nil {

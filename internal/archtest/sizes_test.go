@@ -28,7 +28,6 @@ const (
 
 // larger lists what may exceed a size, by "folder.Name", each with its reason.
 var larger = map[string]string{
-	"dht.DHT":             "discovery, the address book and the records of one routing table",
 	"ledger/light.Source": "composed of Blocks, States and Snapshots, of 4 methods at most: a node answers all its protocols or none",
 	"p2p.Backend":         "composed of BlobBackend and NodeBackend, of 7 and 5 methods: a host serves both protocols or none",
 }

@@ -34,7 +34,6 @@ type follower struct {
 // ended ones. After a restart it continues at the same height. At every start, and where events have been pruned, it
 // also compares the whole store with the state.
 func (f *follower) run(ctx context.Context) error {
-	f.guard()
 	select {
 	case <-f.chain.Ready():
 	case <-ctx.Done():
@@ -153,7 +152,7 @@ func (f *follower) takeEvent(e *ledger.Event) error {
 	return f.book.record(cert, e.Certificate, f.grace)
 }
 
-// guard keeps connections to the members of the current epoch.
+// guard keeps room for the members of the current epoch, and the connections to them.
 func (f *follower) guard() {
 	epoch, err := f.chain.epoch()
 	if err == nil {

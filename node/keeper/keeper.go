@@ -12,7 +12,7 @@
 //	book        certificates, and the count of what is owed for them; clerk: those from clients and by gossip
 //	verdict     whether a certificate is good and new: pure decisions
 //	debts       which blobs lack slivers, and when each is due
-//	plan        in which steps a blob is rebuilt: a pure decision; repairer does it; rebuild collects the symbols
+//	plan        in which steps a blob is rebuilt: a pure decision; repairer does it; sources collects the symbols
 //	damage      slivers found corrupt; the daily scrub
 //	syncer      comparing certificates with other members
 //	follower    events of the ledger; lease: extended, deleted and ended blobs
@@ -65,7 +65,7 @@ type Keeper struct {
 	meters    *meters
 }
 
-// New makes a keeper. It starts nothing.
+// New makes a keeper and asks the host to keep room for the committee. It starts nothing.
 func New(cfg Config, p Parts) (*Keeper, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -100,6 +100,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.syncer = &syncer{
 		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, swarm: swarm, life: k.life, log: log,
 	}
+	k.follower.guard() // before anybody connects: strangers must not be there first
 	return k, nil
 }
 

@@ -23,9 +23,8 @@ type Peers interface {
 	Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, symbolSize int64, proofSize int) ([]shards.Symbol, error)
 	NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus, error)
 	Certificates(ctx context.Context, to peer.ID, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error)
-	// Protect keeps the connection to a node while others are trimmed. Unprotect ends that.
-	Protect(id peer.ID, tag string)
-	Unprotect(id peer.ID, tag string)
+	// SetProtected keeps room for ids and the connections to them, for a reason; those it kept before lose it.
+	SetProtected(reason string, ids []peer.ID)
 }
 
 // Network finds nodes. *dht.DHT implements it.

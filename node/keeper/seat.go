@@ -84,25 +84,17 @@ func (s *seats) recent() ([]int, error) {
 	return slices.Compact(all), nil
 }
 
-// guard keeps connections to the members of an epoch that began, and no longer to those who have left.
+// guard keeps room for the members of an epoch, and the connections to them.
 func (s *seats) guard(p Peers, epoch uint32) error {
-	const tag = "committee"
 	com, err := s.committees.At(epoch)
 	if err != nil {
 		return err
 	}
-	for _, m := range com.Members() {
-		p.Protect(m.Node, tag)
+	ids := make([]peer.ID, len(com.Members()))
+	for i, m := range com.Members() {
+		ids[i] = m.Node
 	}
-	before, err := s.committees.At(epoch - 1)
-	if err != nil {
-		return nil // the first epoch has none before it
-	}
-	for _, m := range before.Members() {
-		if _, stays := com.Member(m.Node); !stays {
-			p.Unprotect(m.Node, tag)
-		}
-	}
+	p.SetProtected("committee", ids)
 	return nil
 }
 

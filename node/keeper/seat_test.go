@@ -78,21 +78,20 @@ func testKeeper(t *testing.T, st *store.Store, l Ledger, params shards.Params) *
 	}
 	cfg := Default()
 	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: params.Shards()}, all[0].key, slog.New(slog.DiscardHandler)
-	k, err := New(cfg, Parts{Self: all[0].id, Committees: known, Store: st, Ledger: l})
+	k, err := New(cfg, Parts{Self: all[0].id, Committees: known, Store: st, Peers: &guarded{}, Ledger: l})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return k
 }
 
-// guarded counts the reasons to keep each connection.
+// guarded notes for whom room is kept.
 type guarded struct {
 	Peers
-	tags map[peer.ID]int
+	ids []peer.ID
 }
 
-func (g guarded) Protect(id peer.ID, _ string)   { g.tags[id]++ }
-func (g guarded) Unprotect(id peer.ID, _ string) { delete(g.tags, id) }
+func (g *guarded) SetProtected(_ string, ids []peer.ID) { g.ids = ids }
 
 // TestSeats moves shards between three members over four epochs: what is ours follows the epoch asked for.
 func TestSeats(t *testing.T) {
@@ -107,7 +106,7 @@ func TestSeats(t *testing.T) {
 	if _, err := s.now(); !errors.Is(err, p2p.ErrUnavailable) {
 		t.Errorf("a ledger without an epoch: %v", err)
 	}
-	peers := guarded{tags: map[peer.ID]int{}}
+	peers := &guarded{}
 	for _, tt := range []struct {
 		epoch        uint32
 		ours, recent []int
@@ -131,13 +130,8 @@ func TestSeats(t *testing.T) {
 		if recent, err := s.recent(); err != nil || !slices.Equal(recent, tt.recent) {
 			t.Errorf("epoch %d: recent shards %v, %v, want %v", tt.epoch, recent, err, tt.recent)
 		}
-		if err := s.guard(peers, tt.epoch); err != nil || len(peers.tags) != len(tt.guarded) {
-			t.Errorf("epoch %d: %v, connections kept %v", tt.epoch, err, peers.tags)
-		}
-		for _, id := range tt.guarded {
-			if peers.tags[id] == 0 {
-				t.Errorf("epoch %d: connection to %s is not kept", tt.epoch, id)
-			}
+		if err := s.guard(peers, tt.epoch); err != nil || !slices.Equal(slices.Sorted(slices.Values(peers.ids)), slices.Sorted(slices.Values(tt.guarded))) {
+			t.Errorf("epoch %d: %v, room is kept for %v", tt.epoch, err, peers.ids)
 		}
 	}
 	l.values[string(ledger.KeyEpoch())] = ledger.EpochInfo{Epoch: 4}.Marshal()
