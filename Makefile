@@ -6,7 +6,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build man demo quick slowest test check race lint bench web soak sim fuzz clean
+.PHONY: help build man demo quick slowest test check race lint bench web soak hostile sim fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ web: build ## test a gateway with linters, contract tests, foreign clients and a
 
 soak: ## damage seven processes: 1000 SIGKILLs under a mixed load, then kills in uploads and flipped bits; some 25 minutes
 	@scripts/soak.sh
+
+hostile: build ## let strangers attack seven processes and print what they achieve; some 5 minutes
+	@scripts/hostile.sh
 
 sim: ## compare a million operations of the ledger's rules with a model; some minutes
 	@go test ./ledger/machine -count=1 -run 'TestModel$$' -model.ops=1000000 -timeout 30m -v

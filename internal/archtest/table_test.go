@@ -83,6 +83,9 @@ var units = map[string]unit{
 	// A file system that forgets what was not synced, for tests.
 	"internal/faultfs": {},
 
+	// Hostile peers against a network as it is deployed: only tests.
+	"internal/hostile": {tests: join(core, ledger, "p2p", "dht", "client", "clientnode", "config", "compose", "node", "internal/pause")},
+
 	"internal/archtest":   {},
 	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet", "internal/pause")},
 	"internal/swarmtest":  {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "node", "internal/ledgertest")},
@@ -102,13 +105,13 @@ var modules = map[string]module{
 	"github.com/multiformats/go-multiaddr":    {except: pure, everywhere: true},
 	"github.com/libp2p/go-libp2p/core/crypto": {units: join(networking, "config"), testsEverywhere: true},
 	"github.com/libp2p/go-libp2p/core/test":   {testsEverywhere: true},
-	"github.com/libp2p":                       {units: networking},
-	"github.com/libp2p/go-libp2p/core/host":   {units: networking, tests: []string{"cmd/walrus", "gateway"}},
+	"github.com/libp2p":                       {units: networking, tests: []string{"internal/hostile"}},
+	"github.com/libp2p/go-libp2p/core/host":   {units: networking, tests: []string{"cmd/walrus", "gateway", "internal/hostile"}},
 	"github.com/multiformats":                 {units: networking},
 	"github.com/ipfs":                         {units: networking},
 	"github.com/marcopolo/simnet":             {units: []string{"internal/swarmtest"}, tests: networking},
 	"github.com/quic-go":                      {units: []string{"p2p"}},
-	"google.golang.org/protobuf":              {units: []string{"p2p", "dht", "internal/badgerdisk"}},
+	"google.golang.org/protobuf":              {units: []string{"p2p", "dht", "internal/badgerdisk"}, tests: []string{"internal/hostile"}},
 
 	"github.com/klauspost/reedsolomon": {units: []string{"shards"}},
 	"github.com/klauspost/cpuid":       {units: []string{"shards"}},
