@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"walrus/node"
 )
 
 // TestDamagedDisk flips bytes all over the files of a stopped node. When started again it serves no wrong byte,
@@ -19,6 +21,7 @@ func TestDamagedDisk(t *testing.T) {
 			t.Logf("seed %d", seed)
 			c := newCluster(t, 7, 28)
 			c.useLoopback()
+			c.adjust = func(_ int, cfg *node.Config) { cfg.Keeper.Scrub = 2 * time.Second }
 			defer c.stopAll()
 			c.startAll()
 			cn := c.client(0)

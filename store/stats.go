@@ -1,30 +1,21 @@
 package store
 
-import "fmt"
-
 // Stats counts the contents of a store.
 type Stats struct {
 	Blobs, Certificates, Slivers int64
 	Bytes                        int64 // of disk space, copies of damaged databases included
 }
 
-// Stats returns counts that are kept in memory, and measures the disk space.
+// Stats returns what is kept by counting. After an upgrade or damage the counts are wrong until Tend has counted anew.
 func (s *Store) Stats() (Stats, error) {
 	if err := s.life.open(); err != nil {
 		return Stats{}, err
 	}
-	var t Stats
-	s.catalog.mu.Lock()
-	t.Blobs, t.Certificates = s.catalog.blobs, s.catalog.certs
-	s.catalog.mu.Unlock()
+	t := Stats{Bytes: s.space.usage.bytes.Load()}
+	n, _ := s.catalog.db.counts()
+	t.Blobs, t.Certificates = n[0], n[1]
 	for _, b := range s.buckets.all() {
-		b.mu.Lock()
-		t.Slivers += b.slivers
-		b.mu.Unlock()
-	}
-	var err error
-	if t.Bytes, err = s.space.usage.measure(s.cfg.Dir, 0); err != nil {
-		return t, fmt.Errorf("disk space of the store: %w", err)
+		t.Slivers += b.slivers()
 	}
 	return t, nil
 }

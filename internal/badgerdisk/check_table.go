@@ -27,19 +27,19 @@ func (c *check) checkTables() error {
 		return nil // a new database
 	case Refused(err):
 		return err
-	case err != nil && c.mode != Salvage:
+	case err != nil && c.mode < Salvage:
 		return fmt.Errorf("%w: manifest: %w", c.damage, err)
 	case err != nil:
 		c.note("manifest was rebuilt: %v", err)
 	}
 	rebuild := err != nil
 	for id := range c.tables {
-		if c.mode != Salvage || slices.Contains(named, id) {
+		if c.mode < Salvage || slices.Contains(named, id) {
 			continue
 		}
 		// Badger deletes tables that the manifest does not name. After a crash, Badger was about to name them, and they
 		// may be incomplete, or it had merged them. After damage they are the remaining data.
-		if err != nil || c.checkTable(table.NewFilename(id, c.dir)) == nil {
+		if err != nil || c.checkTable(table.NewFilename(id, c.dir), true) == nil {
 			named, rebuild = append(named, id), true
 		}
 	}
@@ -47,7 +47,7 @@ func (c *check) checkTables() error {
 		path := table.NewFilename(id, c.dir)
 		err := errors.New("missing")
 		if _, ok := c.tables[id]; ok {
-			err = c.checkTable(path)
+			err = c.checkTable(path, c.mode != Skim)
 		}
 		switch {
 		case err == nil:
@@ -55,7 +55,7 @@ func (c *check) checkTables() error {
 			continue
 		case Refused(err):
 			return err
-		case c.mode != Salvage:
+		case c.mode < Salvage:
 			return fmt.Errorf("%w: table %d: %w", c.damage, id, err)
 		}
 		c.note("index table %d was left out: %v", id, err)
@@ -152,12 +152,33 @@ func (c *check) writeManifest() error {
 	return SyncPath(c.dir)
 }
 
-// checkTable verifies every checksum in an index table, within bounds that Badger takes for granted:
+// CheckTable verifies every checksum in an index table of an open database in dir. It returns the bytes read. Damage is
+// an error that wraps damage.
+func CheckTable(dir string, id uint64, damage error) (read int64, err error) {
+	path := table.NewFilename(id, dir)
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	c := check{dir: dir, damage: damage}
+	err = guard(damage, func() {}, func() error { return c.checkTable(path, true) })
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !Refused(err) {
+		err = fmt.Errorf("%w: table %d: %w", damage, id, err)
+	}
+	return info.Size(), err
+}
+
+// checkTable verifies the checksum of an index table's index, and if whole is set those of its blocks, within bounds
+// that Badger takes for granted:
 //
 //	blocks ‖ index ‖ its length u32 ‖ its checksum as protobuf ‖ length of that u32
 //	block: entries ‖ offsets u32… ‖ their number u32 ‖ checksum as protobuf ‖ length of that u32
-func (c *check) checkTable(path string) error {
-	b, err := c.read(path)
+func (c *check) checkTable(path string, whole bool) error {
+	read := c.readIndex
+	if whole {
+		read = c.read
+	}
+	b, err := read(path)
 	if err != nil {
 		return err
 	}
@@ -184,6 +205,9 @@ func (c *check) checkTable(path string) error {
 		if !t.Offsets(&o, i) || uint64(o.Offset())+uint64(o.Len()) > uint64(len(blocks)) {
 			return fmt.Errorf("entry %d of the index is out of bounds", i)
 		}
+		if !whole {
+			continue
+		}
 		data, sum, err := cutSized(blocks[o.Offset():][:o.Len()])
 		if err == nil {
 			err = verify(data, sum)
@@ -199,6 +223,43 @@ func (c *check) checkTable(path string) error {
 		}
 	}
 	return nil
+}
+
+// readIndex reads the index of a table and what follows. In place of the blocks it returns zeros.
+func (c *check) readIndex(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxTable {
+		return nil, fmt.Errorf("%s has %d bytes", filepath.Base(path), info.Size())
+	}
+	b := make([]byte, info.Size())
+	at := len(b)
+	for range 2 { // the checksum, then the index
+		var size [4]byte
+		if at -= len(size); at < 0 {
+			return nil, errors.New("too short")
+		}
+		if _, err := f.ReadAt(size[:], int64(at)); err != nil {
+			return nil, err
+		}
+		copy(b[at:], size[:])
+		n := int64(binary.BigEndian.Uint32(size[:]))
+		if n > int64(at) {
+			return nil, fmt.Errorf("length %d is out of bounds", n)
+		}
+		at -= int(n)
+		if _, err := f.ReadAt(b[at:][:n], int64(at)); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
 }
 
 // cutSized splits off the last part of b, which has its length behind it.
