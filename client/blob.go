@@ -51,7 +51,7 @@ func (b *Blob) ID() shards.BlobID { return b.id }
 func (b *Blob) Size() uint64 { return b.meta.Length }
 
 // CopyRange writes n bytes of the blob, from byte off on, to w. It fetches only the source rows that hold them, and
-// starts to write when the first row is there. Errors: ErrRange, and the errors of Read.
+// starts to write when the first row is there. Errors: ErrRange, and as Read.
 func (b *Blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt ReadOptions) (*ReadResult, error) {
 	if err := checkRange(b.id, off, n, b.meta.Length); err != nil {
 		return &ReadResult{Size: b.meta.Length}, err

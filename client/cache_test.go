@@ -241,7 +241,7 @@ func TestCacheFull(t *testing.T) {
 	for range 2 {
 		copyAll(t, b, data)
 	}
-	if n := strings.Count(log.String(), "cannot be cached"); n != 1 || len(f.fetched()) == 0 {
+	if n := strings.Count(log.String(), "cannot be written to the cache"); n != 1 || len(f.fetched()) == 0 {
 		t.Errorf("said %d times: %s", n, log.String())
 	}
 	if _, err := openCache(CacheConfig{Bytes: 1}, c.log); err == nil {

@@ -78,9 +78,9 @@ type Config struct {
 	// UploadMemory bounds the bytes of encoded strips that wait for slow nodes while a blob is stored. Default 192 MiB:
 	// two strips of the largest network (64 MiB each at n = 1000) and one being made.
 	UploadMemory int64
-	// ReadMemory bounds the bytes of rows a read holds: all rows if they fit, otherwise those fetched ahead of the one
-	// being written out. A single row above half of it, and rows kept for decoding, wait in a temporary file. Default
-	// 96 MiB.
+	// ReadMemory bounds the bytes of rows a read holds: all rows if they fit, otherwise the rows fetched ahead of the
+	// one being written out. A single row above half of it, and rows kept for decoding, wait in a temporary file.
+	// Default 96 MiB.
 	ReadMemory int64
 	// Stall: a node far slower than the others may hold up an upload this long. Then it is left to repair itself.
 	// Default 10 s. Time that all nodes take because the client's own line is slow does not count.

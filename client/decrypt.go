@@ -40,8 +40,8 @@ const (
 )
 
 // CopyDecrypted decrypts the whole blob to w as it comes in. Bytes written before an error are a correct prefix of the
-// content. The result's Size counts the bytes written. Errors: ErrNotEncrypted, ErrWrongIdentity, ErrDamaged, and those
-// of Read.
+// content. The result's Size counts the bytes written. Errors: ErrNotEncrypted, ErrWrongIdentity, ErrDamaged, and as
+// Read.
 func (b *Blob) CopyDecrypted(ctx context.Context, w io.Writer, identities []age.Identity, opt ReadOptions) (*ReadResult, error) {
 	s := b.stream(ctx, 0, int64(b.Size()), opt)
 	written := &reporting{w: w}

@@ -35,7 +35,7 @@ func (c *nodes) Connect(ctx context.Context, node peer.ID) error {
 // hedge; decoding without it costs little.
 const silence = 10 * time.Second
 
-// known returns what is known of the committee's nodes: those that were silent lately.
+// known returns a record of the committee's nodes, with the lately silent ones marked.
 func (c *nodes) known(com *certs.Committee) gather.Holders {
 	c.mu.Lock()
 	defer c.mu.Unlock()

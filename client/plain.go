@@ -82,7 +82,7 @@ func (p *Plain) ID() shards.BlobID { return p.b.id }
 // Size returns the size of the content in bytes.
 func (p *Plain) Size() uint64 { return uint64(p.size) }
 
-// CopyRange decrypts n bytes of the content, from byte off on, to w. Errors: ErrRange, ErrDamaged, and those of Read.
+// CopyRange decrypts n bytes of the content, from byte off on, to w. Errors: ErrRange, ErrDamaged, and as Read.
 func (p *Plain) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt ReadOptions) (*ReadResult, error) {
 	if err := checkRange(p.b.id, off, n, p.Size()); err != nil || n == 0 {
 		return &ReadResult{Size: p.Size()}, err

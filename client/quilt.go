@@ -22,7 +22,7 @@ type StoredPatch struct {
 }
 
 // StoreQuilt stores files together as one blob, as Store does: paid once, each file readable alone. It holds only the
-// bytes being sent in memory. Errors: those of quilt.New and of Store. With an error of Store it also returns the
+// bytes being sent in memory. Errors: as quilt.New and Store. With an error of Store it also returns the
 // result so far.
 func (c *Client) StoreQuilt(ctx context.Context, files []quilt.File, opt StoreOptions) (*QuiltResult, error) {
 	com, err := c.Committee(ctx)

@@ -42,8 +42,8 @@ type QuiltRead struct {
 // bytes while it writes them out. Visit may leave content unread. Its first error ends the read.
 type Visit func(p quilt.Patch, content io.WriterTo) error
 
-// OpenQuilt finds the quilt and reads its index. It fetches the metadata and the index columns. Errors: those of Read,
-// and quilt.ErrFormat for a blob that is no quilt.
+// OpenQuilt finds the quilt and reads its index. It fetches the metadata and the index columns. Errors: as Read, and
+// quilt.ErrFormat for a blob that is no quilt.
 func (c *Client) OpenQuilt(ctx context.Context, id shards.BlobID) (*Quilt, error) {
 	q, err := c.findQuilt(ctx, id)
 	if err != nil {
@@ -141,7 +141,7 @@ func (q *Quilt) Find(identifiers ...string) ([]quilt.Patch, error) {
 func (q *Quilt) Opened() QuiltRead { return q.opened }
 
 // Stat reads the header of the file at p: identifier, tags, and size, which the index lacks. It fetches the columns
-// that hold the header: one column for most files. Errors: those of Read.
+// that hold the header: one column for most files. Errors: as Read.
 func (q *Quilt) Stat(ctx context.Context, p quilt.Patch) (quilt.Patch, error) {
 	if p.Start < 1 || p.End <= p.Start || p.End > q.com.Params().Columns() {
 		return p, fmt.Errorf("read quilt %s: %w: it has no columns %d to %d", q.id, quilt.ErrFormat, p.Start, p.End-1)

@@ -60,6 +60,8 @@ type Node struct {
 	// Metrics is the address of the node's Prometheus metrics, at /metrics, and of /healthz and /readyz. Default "":
 	// DefaultNodeMetrics if it is free. "none" turns them off.
 	Metrics string `yaml:"metrics"`
+	// Connections bounds the connections of strangers.
+	Connections Connections `yaml:"connections"`
 	// Gateway serves HTTP beside the node. Default none.
 	Gateway Gateway `yaml:"gateway"`
 	// Log configures logging. Default info, text.
@@ -105,7 +107,10 @@ func (s *Storage) LimitBytes() (int64, error) {
 
 // DefaultNode returns the default values of a node.yaml.
 func DefaultNode() Node {
-	return Node{Genesis: "genesis.yaml", Store: Storage{Path: "store"}, Ledger: "ledger", Pace: paceNetwork, AddressBook: "peers.json", Log: Log{Level: "info", Format: "text"}}
+	return Node{
+		Genesis: "genesis.yaml", Store: Storage{Path: "store"}, Ledger: "ledger", Pace: paceNetwork, AddressBook: "peers.json",
+		Connections: defaultConnections(), Log: Log{Level: "info", Format: "text"},
+	}
 }
 
 // LoadNode reads home/node.yaml and validates it.
@@ -167,6 +172,9 @@ func (n *Node) Validate() error {
 	}
 	if _, _, err := net.SplitHostPort(n.Metrics); err != nil && n.Metrics != "" && n.Metrics != noMetrics {
 		return fmt.Errorf("key \"metrics\" is %q: want an address and a port, such as %s, or none", n.Metrics, DefaultNodeMetrics)
+	}
+	if err := n.Connections.validate(); err != nil {
+		return err
 	}
 	if err := n.Gateway.validate(); err != nil {
 		return err

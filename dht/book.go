@@ -113,13 +113,13 @@ func parseBook(raw []byte) (map[peer.ID]bookEntry, error) {
 		return nil, err
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("bytes after the end")
+		return nil, errors.New("bytes after the end of the list")
 	}
 	if file.Version != bookVersion {
-		return nil, fmt.Errorf("version %d, want %d", file.Version, bookVersion)
+		return nil, fmt.Errorf("version %d: want %d", file.Version, bookVersion)
 	}
 	if len(file.Peers) > maxBookPeers {
-		return nil, fmt.Errorf("%d peers, at most %d", len(file.Peers), maxBookPeers)
+		return nil, fmt.Errorf("%d peers: want at most %d", len(file.Peers), maxBookPeers)
 	}
 	peers := make(map[peer.ID]bookEntry, len(file.Peers))
 	for i, p := range file.Peers {
@@ -128,12 +128,12 @@ func parseBook(raw []byte) (map[peer.ID]bookEntry, error) {
 			return nil, fmt.Errorf("peer %d: %w", i, err)
 		}
 		if len(p.Addrs) == 0 || len(p.Addrs) > maxPeerAddrs {
-			return nil, fmt.Errorf("peer %d: %d addresses, want 1 to %d", i, len(p.Addrs), maxPeerAddrs)
+			return nil, fmt.Errorf("peer %d: %d addresses: want 1 to %d", i, len(p.Addrs), maxPeerAddrs)
 		}
 		addrs := make([]multiaddr.Multiaddr, 0, len(p.Addrs))
 		for _, s := range p.Addrs {
 			if len(s) > maxAddrBytes {
-				return nil, fmt.Errorf("peer %d: address of %d bytes, at most %d", i, len(s), maxAddrBytes)
+				return nil, fmt.Errorf("peer %d: address of %d bytes: want at most %d", i, len(s), maxAddrBytes)
 			}
 			a, err := multiaddr.NewMultiaddr(s)
 			if err != nil {

@@ -73,8 +73,8 @@ func (c *claims) add(from peer.ID, addrs []multiaddr.Multiaddr) {
 	}
 }
 
-// best returns the addresses that are worth the most, at most n.
-func (c *claims) best(n int) []multiaddr.Multiaddr {
+// best returns the addresses that are worth the most, at most n and without the ones tried.
+func (c *claims) best(n int, tried []multiaddr.Multiaddr) []multiaddr.Multiaddr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ranked := slices.Clone(c.list)
@@ -88,8 +88,10 @@ func (c *claims) best(n int) []multiaddr.Multiaddr {
 		return cmp.Compare(len(b.networks), len(a.networks))
 	})
 	var out []multiaddr.Multiaddr
-	for _, l := range ranked[:min(n, len(ranked))] {
-		out = append(out, l.addr)
+	for _, l := range ranked {
+		if len(out) < n && !slices.ContainsFunc(tried, l.addr.Equal) {
+			out = append(out, l.addr)
+		}
 	}
 	return out
 }
@@ -102,9 +104,23 @@ func (d *DHT) newClaims() *claims {
 	}
 }
 
-// search asks the network for the addresses of id and collects the answers.
+// search asks the network for the addresses of id and collects the answers. It asks again if nobody knew any: in a small
+// table one stream that breaks is enough for that.
 func (d *DHT) search(ctx context.Context, id peer.ID, c *claims) error {
 	defer d.want(id)()
+	err := d.ask(ctx, id, c)
+	if err != nil && len(c.best(1, nil)) == 0 && !d.connected(id) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(searchPause):
+			err = d.ask(ctx, id, c)
+		}
+	}
+	return err
+}
+
+// ask runs one look-up for search.
+func (d *DHT) ask(ctx context.Context, id peer.ID, c *claims) error {
 	ctx, stop := context.WithCancel(ctx)
 	asking, events := routing.RegisterForQueryEvents(ctx)
 	var reading sync.WaitGroup
@@ -126,8 +142,8 @@ func (d *DHT) search(ctx context.Context, id peer.ID, c *claims) error {
 	return err
 }
 
-// want keeps what others say about a peer out of the peerstore while it is searched, and returns the end of that:
-// claims are ranked by who makes them, which the peerstore does not know.
+// want keeps most of what others say about a peer out of the peerstore while it is searched, and returns the end of
+// that: claims are ranked by who makes them, which the peerstore does not know.
 func (d *DHT) want(id peer.ID) (done func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -249,13 +265,17 @@ type claimStore struct {
 	dht *DHT
 }
 
-// AddAddrs takes claims about the addresses of a peer. Claims about members are not stored, nor claims about the peers
-// that are being searched.
+// AddAddrs takes claims about the addresses of a peer. Claims about members are not stored, and few about the peers
+// that are being searched: while Kademlia dials these, there must be room to dial better ones.
 func (s claimStore) AddAddrs(id peer.ID, addrs []multiaddr.Multiaddr, ttl time.Duration) {
-	if s.dht.member(id) || s.dht.wants(id) {
+	if s.dht.member(id) {
 		return
 	}
-	room := maxStored - len(s.Peerstore.Addrs(id))
+	most := maxStored
+	if s.dht.wants(id) {
+		most = maxDialled
+	}
+	room := most - len(s.Peerstore.Addrs(id))
 	addrs = addrs[:max(0, min(len(addrs), maxClaimed, room))]
 	if len(addrs) > 0 {
 		s.Peerstore.AddAddrs(id, addrs, ttl)

@@ -1,8 +1,8 @@
 // Package dht finds the network's peers, and the addresses at which a peer with a known ID can be dialled today. It
 // has a Kademlia table with its own protocol prefix, so that networks with different names never mix; a file that
 // remembers addresses across restarts; and a rendezvous under which storage nodes announce themselves. It moves no
-// blobs and needs no trust: everything found here is a claim, which the caller verifies by dialling, because a dial
-// proves the peer ID. Start with New, then Run.
+// blobs. What other peers say about addresses is a claim, which a dial verifies: it proves the peer ID. Addresses that
+// were proven before come before claims, and no stranger can replace them. Start with New, then Run.
 package dht
 
 import (
@@ -114,7 +114,7 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 		return nil, fmt.Errorf("start dht: %w", err)
 	}
 	if err := d.book.load(); err != nil {
-		d.log.Warn("address book ignored, it will be written anew", "err", err)
+		d.log.Warn("address book ignored; a new one will replace it", "err", err)
 	}
 	return d, nil
 }
@@ -155,7 +155,7 @@ func (d *DHT) tableOptions(prefix protocol.ID) []kad.Option {
 // parseBootstrap merges addresses of the same peer and rejects addresses that can never be dialled.
 func parseBootstrap(addrs []string) ([]peer.AddrInfo, error) {
 	if len(addrs) > maxBootstrap {
-		return nil, fmt.Errorf("%d bootstrap addresses: at most %d", len(addrs), maxBootstrap)
+		return nil, fmt.Errorf("%d bootstrap addresses: list at most %d", len(addrs), maxBootstrap)
 	}
 	parsed := make([]multiaddr.Multiaddr, 0, len(addrs))
 	for _, s := range addrs {
@@ -164,7 +164,7 @@ func parseBootstrap(addrs []string) ([]peer.AddrInfo, error) {
 			return nil, fmt.Errorf("bootstrap address %q: %w: write it like /ip4/192.0.2.1/tcp/9000/p2p/12D3Koo…", s, err)
 		}
 		if t, id := peer.SplitAddr(a); t == nil || id == "" {
-			return nil, fmt.Errorf("bootstrap address %q: needs an address and ends in /p2p/<peer ID>", s)
+			return nil, fmt.Errorf("bootstrap address %q: want an address that ends in /p2p/<peer ID>", s)
 		}
 		parsed = append(parsed, a)
 	}

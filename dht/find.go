@@ -38,7 +38,7 @@ func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	if ctx.Err() != nil {
 		return peer.AddrInfo{}, fmt.Errorf("find peer %s: %w", id, context.Cause(ctx))
 	}
-	info := peer.AddrInfo{ID: id, Addrs: mergeAddrs(d.known(id).Addrs, said.best(maxDialled))}
+	info := peer.AddrInfo{ID: id, Addrs: mergeAddrs(d.known(id).Addrs, said.best(maxPeerAddrs-maxProven, nil))}
 	if len(info.Addrs) > 0 {
 		return info, nil
 	}
@@ -153,12 +153,11 @@ func (d *DHT) lookUpAndDial(ctx context.Context, id peer.ID) error {
 			}
 			running, result = false, err
 		}
-		best := said.best(maxDialled)
-		fresh := slices.ContainsFunc(best, func(a multiaddr.Multiaddr) bool { return !slices.ContainsFunc(tried, a.Equal) })
+		best := said.best(maxDialled, tried)
 		switch {
 		case d.connected(id):
 			return nil
-		case !running && fresh:
+		case !running && len(best) > 0:
 			running, tried = true, slices.Concat(tried, best)
 			tasks.Go(func() { dialled <- d.dial(ctx, peer.AddrInfo{ID: id, Addrs: best}) })
 		case !running && ended && len(tried) == 0:

@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ipfs/go-datastore"
@@ -20,6 +22,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 	"google.golang.org/protobuf/encoding/protodelim"
+
+	"walrus/internal/swarmtest"
 )
 
 // liar runs a server of the table that answers every question with the same addresses, for the peer asked for.
@@ -66,6 +70,32 @@ func junk(t *testing.T, count int) func() []multiaddr.Multiaddr {
 	return func() []multiaddr.Multiaddr { return addrs }
 }
 
+// counter listens at an address and counts the connections.
+func counter(t *testing.T) (multiaddr.Multiaddr, *atomic.Int64) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dialled atomic.Int64
+	var accepting sync.WaitGroup
+	t.Cleanup(func() {
+		l.Close()
+		accepting.Wait()
+	})
+	accepting.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			dialled.Add(1)
+			c.Close()
+		}
+	})
+	return multiaddr.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", l.Addr().(*net.TCPAddr).Port)), &dialled
+}
+
 // meet connects d to a server and waits until the server is in the table.
 func meet(t *testing.T, d *member, h host.Host) {
 	t.Helper()
@@ -97,7 +127,11 @@ func TestJunkDoesNotReplaceMembers(t *testing.T) {
 	}
 	bad := junk(t, 200)
 	for range 8 {
-		meet(t, victim, liar(t, bad))
+		l := liar(t, bad)
+		meet(t, victim, l)
+		if victim.host.ConnManager().IsProtected(l.ID(), "") {
+			t.Error("a stranger is exempt from the trimming of connections because its ID is rare")
+		}
 	}
 	good, reached := 0, 0
 	var slowest time.Duration
@@ -119,6 +153,57 @@ func TestJunkDoesNotReplaceMembers(t *testing.T) {
 	if good < len(members) || reached < len(members) || slowest > time.Second {
 		t.Error("strangers hide members")
 	}
+}
+
+// Claims that came before a peer was looked for are not dialled when a proven address is known, even if it is dead.
+func TestOldClaimsAreNotDialled(t *testing.T) {
+	old, dialled := counter(t)
+	d, id := start(t, nil, Config{Server: true}), randomPeer(t)
+	d.host.Peerstore().AddAddrs(id, []multiaddr.Multiaddr{old}, time.Minute)
+	d.book.remember(id, []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/127.0.0.1/tcp/1")}, time.Now())
+	if err := d.Connect(within(t, 5*time.Second), id); err == nil {
+		t.Error("connected to nobody")
+	}
+	if dialled.Load() > 0 {
+		t.Error("an old claim was dialled")
+	}
+}
+
+// The proven addresses of a member outlive its connection for good, and those of a stranger do not.
+func TestMembersArePinned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := swarmtest.NewNetwork(7)
+		first := simulated(t, n, 0, 0, Config{Server: true})
+		// With a live peer in its table, first does not dial all that it remembers.
+		simulated(t, n, 4, 4, Config{Server: true, Bootstrap: zero(t, n)})
+		pinned, stranger := simulated(t, n, 1, 1, Config{Server: true}), simulated(t, n, 2, 2, Config{Server: true})
+		first.host.ConnManager().Protect(pinned.host.ID(), "committee")
+		for _, m := range []*member{pinned, stranger} {
+			if err := first.host.Connect(t.Context(), m.self()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			m.stop()
+			first.kad.RoutingTable().RemovePeer(m.host.ID()) // which keeps addresses, too
+			first.kad.RoutingTable().RemovePeer(m.host.ID()) // which keeps addresses, too
+		}
+		time.Sleep(3 * time.Hour) // longer than the addresses of a record live
+		if addrs := first.host.Peerstore().Addrs(pinned.host.ID()); len(addrs) == 0 {
+			t.Error("the member's addresses are gone")
+		}
+		if addrs := first.host.Peerstore().Addrs(stranger.host.ID()); len(addrs) != 0 {
+			t.Errorf("the stranger's addresses stay: %v", addrs)
+		}
+		first.host.ConnManager().Unprotect(pinned.host.ID(), "committee")
+		next := simulated(t, n, 3, 3, Config{Server: true})
+		if err := first.host.Connect(t.Context(), next.self()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if addrs := first.host.Peerstore().Addrs(pinned.host.ID()); len(addrs) != 0 {
+			t.Errorf("the addresses of a former member stay: %v", addrs)
+		}
+	})
 }
 
 // A newcomer that knows one good peer looks for a member that it has never met, among liars.
@@ -153,24 +238,12 @@ func TestJunkDoesNotHideFromNewcomers(t *testing.T) {
 
 // A node with public addresses does not dial private ones that strangers name.
 func TestPublicNodeDialsNoPrivateClaims(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	inside, dialled := counter(t)
+	port, err := inside.ValueForProtocol(multiaddr.P_TCP)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	var dialled atomic.Int64
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			dialled.Add(1)
-			c.Close()
-		}
-	}()
-	inside := multiaddr.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", l.Addr().(*net.TCPAddr).Port))
-	name := multiaddr.StringCast(fmt.Sprintf("/dns4/localhost/tcp/%d", l.Addr().(*net.TCPAddr).Port))
+	name := multiaddr.StringCast("/dns4/localhost/tcp/" + port)
 	for ours, want := range map[string]bool{"/ip4/203.0.113.5/tcp/4001": false, "/ip4/192.168.7.7/tcp/4001": false, "/ip4/127.0.0.1/tcp/4001": true} {
 		h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableMetrics(), libp2p.DisableRelay(),
 			libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr {
@@ -411,7 +484,7 @@ func TestClaimsAreRanked(t *testing.T) {
 	c.add("y", []multiaddr.Multiaddr{addr("44.2.2.2")})
 	c.add("z", []multiaddr.Multiaddr{addr("44.2.2.2"), addr("10.0.0.1")})
 	c.add("trusted", []multiaddr.Multiaddr{addr("44.3.3.3")})
-	best := c.best(3)
+	best := c.best(3, nil)
 	if len(best) != 3 || !best[0].Equal(addr("44.3.3.3")) || !best[1].Equal(addr("44.2.2.2")) {
 		t.Errorf("got %v", best)
 	}

@@ -35,7 +35,7 @@ func (d *DHT) Run(ctx context.Context) error {
 		stop, err := d.startMDNS()
 		if err != nil {
 			// Containers and some clouds have no multicast; the network can be joined without.
-			d.log.Warn("no discovery on the local network", "err", err)
+			d.log.Warn("peers on the local network are not found by multicast", "err", err)
 		} else {
 			defer stop()
 		}
@@ -159,7 +159,7 @@ func (d *DHT) keepBook(ctx context.Context, events event.Subscription) error {
 	save := func() {
 		due = nil
 		if err := d.book.save(); err != nil {
-			d.log.Warn("the address book could not be saved, a restart needs a live bootstrap peer", "err", err)
+			d.log.Warn("cannot save the address book: a restart needs a live bootstrap peer", "err", err)
 		}
 	}
 	defer save()
@@ -187,8 +187,8 @@ func (d *DHT) keepBook(ctx context.Context, events event.Subscription) error {
 	}
 }
 
-// pin keeps the addresses of a member in the peerstore for good, in place of those pinned before. Members' ends of
-// service are noticed here, too.
+// pin keeps the addresses of a member in the peerstore for good, and unpins the ones pinned before. It also unpins
+// peers that are no longer members.
 func (d *DHT) pin(id peer.ID, addrs []multiaddr.Multiaddr) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

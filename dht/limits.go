@@ -15,10 +15,11 @@ const (
 	maxAddrBytes = 256
 	maxBookBytes = 4 << 20
 
-	// maxProven bounds the proven addresses of one peer that are dialled, and maxDialled the claimed ones after them. The
-	// swarm dials 8 addresses of a peer at once: a few good ones must not wait behind bad ones that do not answer.
+	// maxProven bounds the proven addresses of one peer that are dialled, and maxDialled the claimed ones of each round
+	// after them. The swarm dials 8 addresses of a peer at once: good ones must not wait behind bad ones that do not
+	// answer.
 	maxProven  = 4
-	maxDialled = 8
+	maxDialled = 4
 	// maxClaimed bounds the addresses of one peer that are taken from one answer, and maxClaims the ones from all answers
 	// to one search.
 	maxClaimed = 8
@@ -27,6 +28,9 @@ const (
 	maxStored = 16
 	// claimPause collects answers to a search before they are dialled.
 	claimPause = 50 * time.Millisecond
+
+	// searchPause separates two searches for a peer that nobody knew.
+	searchPause = 250 * time.Millisecond
 
 	// maxGroupPerBucket and maxGroupInTable bound the strangers of one IP group in a bucket of the routing table, and in
 	// all of it.

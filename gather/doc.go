@@ -1,10 +1,11 @@
-// Package gather collects verified symbols of a blob from any k of its n holders. It decides who is asked next, who is
-// slow, who lies, and when nobody is left to ask. A client recovers the columns of a quilt with it, and a storage node
-// rebuilds its own slivers.
+// Package gather gets a blob's verified bytes from any k of its n holders, some of them slow, some lying. It decides
+// who is asked next, who is no longer counted on, who is not asked again, and when it is done or impossible. A client
+// reads rows and recovers the columns of a quilt with it, and a storage node rebuilds its own slivers.
 //
-// The decisions are pure: plan is told what happened and when, and answers with the slivers to ask for. testdata holds
-// its traces. Symbols does the work around it: it asks a Swarm, in goroutines, and verifies every symbol. Holders is
-// the record of how each holder behaved; readers of whole rows and columns keep one too.
+// The decisions are pure step functions, without clock, network or goroutines. There are two plans: one for symbols,
+// whose traces are testdata/symbols-*.txt, and Rows for whole rows written out in order, testdata/rows-*.txt. Both keep
+// their knowledge of each holder in Holders.
 //
-// The package does not connect, decode, store or log. Start with Symbols.
+// Symbols runs the first plan: it asks a Swarm and verifies every symbol. Whoever uses Rows fetches and verifies the
+// rows. The package does not connect, decode, store or log. Start with Symbols.
 package gather

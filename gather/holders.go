@@ -117,9 +117,6 @@ func (s Holders) Out(i int) bool { return s[i].out }
 // Silent reports whether holder i kept somebody waiting and has not delivered since.
 func (s Holders) Silent(i int) bool { return s[i].silent }
 
-// Delivered reports whether holder i delivered.
-func (s Holders) Delivered(i int) bool { return s[i].delivered }
-
 // Rest returns the end of holder i's newest rest; zero if it has delivered since, or never rested.
 func (s Holders) Rest(i int) time.Time { return s[i].until }
 

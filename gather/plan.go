@@ -45,7 +45,7 @@ type decision struct {
 	wake time.Time // call look then, unless an answer comes before; zero: only an answer helps
 }
 
-// newPlan plans to ask for slivers in the given order, but for those of the local holder first.
+// newPlan plans to ask for slivers in the given order, the local holder's before all others.
 func newPlan(need, window, local int, owner, order []int, holders Holders) *plan {
 	p := &plan{need: need, window: window, owner: owner, local: local, flying: map[int]request{}, holders: holders}
 	var others []int
@@ -114,8 +114,8 @@ func (p *plan) look(now time.Time) (d decision) {
 	return d
 }
 
-// next takes the next sliver to ask for: none of holders that are out or resting, those of silent and lately busy
-// holders last.
+// next takes the next sliver to ask for. It passes over holders that are out or resting, and takes silent and lately
+// busy holders last.
 func (p *plan) next(now time.Time) (sliver int, ok bool) {
 	at := -1
 	for k, sliver := range p.order {

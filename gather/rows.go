@@ -207,7 +207,7 @@ func (r *Rows) Inputs() (rows []int) {
 	return rows
 }
 
-// Missing lists the rows to decode: those still to be written that are neither held nor stored.
+// Missing lists the rows to decode: still to be written, neither held nor stored.
 func (r *Rows) Missing() (rows []int) {
 	for i := r.Next; i < r.End; i++ {
 		if r.state[i] != have && (r.state[i] != unknown || !r.Stored(i)) {

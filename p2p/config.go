@@ -66,10 +66,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("identity key of %d bytes: want an Ed25519 private key of %d", len(c.Key), ed25519.PrivateKeySize)
 	}
 	if c.Role != Client && c.Role != StorageNode {
-		return fmt.Errorf("unknown role %d", c.Role)
+		return fmt.Errorf("unknown role %d: want Client or StorageNode", c.Role)
 	}
 	if c.Logger == nil {
-		return errors.New("a logger is required")
+		return errors.New("no logger: set Logger")
 	}
 	if _, err := multiaddrs(c.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)

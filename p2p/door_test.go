@@ -159,8 +159,8 @@ func TestGateKeepsRoomForMembers(t *testing.T) {
 				got++
 			}
 		}
-		if got == 0 {
-			t.Errorf("network %d got nothing", n)
+		if got == 0 || got > l.Requests/4 { // half of what the first one leaves
+			t.Errorf("network %d got %d requests in", n, got)
 		}
 		inside += got
 	}

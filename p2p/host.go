@@ -147,7 +147,7 @@ func (h *Host) Serve(ctx context.Context, b Backend) error {
 		return fmt.Errorf("serve: %w", errClosed)
 	}
 	if h.serves {
-		return errors.New("serve: a backend is being served already")
+		return errors.New("serve: Serve may be called once")
 	}
 	h.serves = true
 	ctx = h.while(ctx)

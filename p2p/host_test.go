@@ -34,7 +34,7 @@ func TestConfig(t *testing.T) {
 		"listen: address":         func(c *Config) { c.Listen = []string{"0.0.0.0:4001"} },
 		"announce: address":       func(c *Config) { c.Announce = []string{"/ip4/1.2.3.4/tcp/99999"} },
 		"header timeout is 0":     func(c *Config) { c.Limits = DefaultLimits(); c.Limits.HeaderTimeout = 0 },
-		"above its high":          func(c *Config) { c.Limits = DefaultLimits(); c.Limits.BytesPerPeer = 1 << 50 },
+		"above bytes":             func(c *Config) { c.Limits = DefaultLimits(); c.Limits.BytesPerPeer = 1 << 50 },
 	} {
 		bad := good
 		change(&bad)

@@ -132,7 +132,7 @@ func DefaultConnLimits() ConnLimits {
 	}
 }
 
-// Validate checks that every limit is positive, and that no limit for one peer is above the limit for all peers.
+// Validate checks that every limit is positive, and that no limit for a part is above the limit for the whole.
 func (l Limits) Validate() error {
 	for _, v := range []struct {
 		name  string
@@ -151,8 +151,19 @@ func (l Limits) Validate() error {
 			return fmt.Errorf("limits: %s is %d: must be positive", v.name, v.value)
 		}
 	}
-	if l.Conns.Low > l.Conns.High || l.RequestsPerPeer > l.Requests || l.BytesPerPeer > l.Bytes {
-		return fmt.Errorf("limits: a low or per-peer limit is above its high or total one")
+	for _, v := range []struct {
+		part, whole string
+		low, high   int64
+	}{
+		{"conns low", "conns high", int64(l.Conns.Low), int64(l.Conns.High)},
+		{"conns per IP", "conns per net", int64(l.Conns.PerIP), int64(l.Conns.PerNet)},
+		{"conns per net", "conns per block", int64(l.Conns.PerNet), int64(l.Conns.PerBlock)},
+		{"requests per peer", "requests", int64(l.RequestsPerPeer), int64(l.Requests)},
+		{"bytes per peer", "bytes", l.BytesPerPeer, l.Bytes},
+	} {
+		if v.low > v.high {
+			return fmt.Errorf("limits: %s is %d, above %s, which is %d: lower it", v.part, v.low, v.whole, v.high)
+		}
 	}
 	return nil
 }

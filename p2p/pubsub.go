@@ -89,7 +89,7 @@ func (h *Host) Join(ctx context.Context, topics ...TopicConfig) (joined []*Topic
 		return nil, fmt.Errorf("join topics: %w", errClosed)
 	}
 	if h.joined {
-		return nil, errors.New("join topics: joined already")
+		return nil, errors.New("join topics: Join may be called once")
 	}
 	prefix := "/walrus/" + h.cfg.Network + "/"
 	ps, err := pubsub.NewGossipSub(h.while(ctx), h.host, h.gossipOptions(prefix, topics)...)

@@ -65,7 +65,6 @@ func addrOf(id peer.ID, ip netip.Addr) multiaddr.Multiaddr {
 func resourceLimits(cfg *Config) (limits rcmgr.PartialLimitConfig, conns int) {
 	l, c := &cfg.Limits, &cfg.Limits.Conns
 	streams := rcmgr.LimitVal(l.StreamsPerPeer)
-	// 8 KiB for the stream's goroutine and buffers, beside what yamux reserves.
 	all := rcmgr.ResourceLimits{
 		Streams: rcmgr.Unlimited, StreamsInbound: 96 * streams, StreamsOutbound: rcmgr.Unlimited,
 		Memory: rcmgr.LimitVal64(l.Memory),
@@ -81,6 +80,8 @@ func resourceLimits(cfg *Config) (limits rcmgr.PartialLimitConfig, conns int) {
 	system.FD = rcmgr.LimitVal(conns)
 	// A dial passes through here, too, if only for a moment.
 	handshakes := rcmgr.ResourceLimits{
+		// Streams are here until their protocol is chosen. The gate bounds those of strangers.
+		Streams: rcmgr.Unlimited, StreamsInbound: all.StreamsInbound, StreamsOutbound: rcmgr.Unlimited, Memory: all.Memory,
 		Conns: rcmgr.LimitVal(2 * c.Handshakes), ConnsInbound: rcmgr.LimitVal(c.Handshakes), ConnsOutbound: rcmgr.LimitVal(2 * c.Handshakes),
 		FD: rcmgr.LimitVal(2 * c.Handshakes),
 	}
@@ -129,7 +130,7 @@ func freeRanges(c *ConnLimits) (v4, v6 []rcmgr.NetworkPrefixLimit) {
 func newStreamGate(l Limits) *gate {
 	all := load{math.MaxInt, math.MaxInt64}
 	most := load{max(int(l.Memory/8*3/streamMemory), 1), math.MaxInt64}
-	return &gate{all: all, perPeer: most, strangers: most, peers: map[peer.ID]*guest{}, nets: map[netip.Prefix]*load{}}
+	return &gate{all: all, perPeer: all, strangers: most, peers: map[peer.ID]*guest{}, nets: map[netip.Prefix]*load{}}
 }
 
 // guarded lets the streams of strangers in through a gate.

@@ -192,7 +192,7 @@ func TestSilentHandshakes(t *testing.T) {
 		crowded(c)
 		c.Limits.Conns.Handshakes = 6
 		c.Limits.Conns.PerIP = 100
-		c.Limits.Conns.PerNet = 100
+		c.Limits.Conns.PerNet, c.Limits.Conns.PerBlock = 100, 100
 	})
 	if err := server.Serve(t.Context(), newMemory()); err != nil {
 		t.Fatal(err)
@@ -283,4 +283,39 @@ func TestStrangersHoldEveryStream(t *testing.T) {
 		}
 	}
 	t.Logf("strangers hold %d requests and opened %d silent streams; a member's 20 requests took %v", held.Load(), silent, time.Since(start).Round(time.Millisecond))
+}
+
+// Strangers open no more streams than their part, whatever the protocol. Members open more beside them.
+func TestStreamsOfStrangers(t *testing.T) {
+	h := newHost(t, func(c *Config) { c.Limits.Memory = 64 << 20 })
+	h.Protect("member", TagCommittee)
+	streams := h.host.Network().ResourceManager()
+	var open []network.StreamManagementScope
+	for i := range 1000 {
+		if st, err := streams.OpenStream(peer.ID(fmt.Sprint(i%50)), network.DirInbound); err == nil {
+			open = append(open, st)
+		}
+	}
+	if len(open) > 96 || len(open) < 80 {
+		t.Errorf("strangers opened %d streams, want some 96", len(open))
+	}
+	for range 100 {
+		st, err := streams.OpenStream("member", network.DirInbound)
+		if err != nil {
+			t.Fatalf("a member is refused a stream: %v", err)
+		}
+		defer st.Done()
+	}
+	if st, err := streams.OpenStream("stranger", network.DirOutbound); err != nil {
+		t.Errorf("a stream that we open is refused: %v", err)
+	} else {
+		st.Done()
+	}
+	for _, st := range open {
+		st.Done()
+		st.Done() // a second time changes nothing
+	}
+	if left := h.door.streams.strange.requests; left != 0 {
+		t.Errorf("%d streams are still counted", left)
+	}
 }

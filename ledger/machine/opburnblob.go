@@ -2,11 +2,11 @@ package machine
 
 import "walrus/ledger"
 
-func (x *run) declareBurnBlob(op ledger.BurnBlob) { x.declareBlob(op.Object) }
+func declareBurnBlob(x *run, op ledger.BurnBlob) { x.declareBlob(op.Object) }
 
-// burnBlob takes the owner off a live record, which stays until its end as the stored blob does. It removes an expired
-// record.
-func (x *run) burnBlob(op ledger.BurnBlob) *ledger.OpError {
+// applyBurnBlob takes the owner off a live record, which stays until its end as the stored blob does. It removes an
+// expired record.
+func applyBurnBlob(x *run, op ledger.BurnBlob) *ledger.OpError {
 	b, ok := x.blob(op.Object)
 	if !ok {
 		return refuse(ledger.CodeNotFound, "there is no blob record %s", op.Object)

@@ -2,12 +2,12 @@ package machine
 
 import "walrus/ledger"
 
-func (x *run) declareBuyStorage(_ ledger.BuyStorage) {
+func declareBuyStorage(x *run, _ ledger.BuyStorage) {
 	x.sell()
 	declare(x, &x.block.storages, x.object())
 }
 
-func (x *run) buyStorage(op ledger.BuyStorage) *ledger.OpError {
+func applyBuyStorage(x *run, op ledger.BuyStorage) *ledger.OpError {
 	if op.Bytes == 0 {
 		return refuse(ledger.CodeSize, "0 bytes: buy at least 1")
 	}

@@ -5,12 +5,12 @@ import (
 	"walrus/ledger"
 )
 
-func (x *run) declareCertifyBlob(op ledger.CertifyBlob) {
+func declareCertifyBlob(x *run, op ledger.CertifyBlob) {
 	x.declareBlob(op.Object)
-	x.foresee(op)
+	foresee(x, op)
 }
 
-func (x *run) certifyBlob(op ledger.CertifyBlob) *ledger.OpError {
+func applyCertifyBlob(x *run, op ledger.CertifyBlob) *ledger.OpError {
 	b, refused := x.liveBlob(op.Object)
 	if refused != nil {
 		return refused
@@ -18,7 +18,7 @@ func (x *run) certifyBlob(op ledger.CertifyBlob) *ledger.OpError {
 	if b.Certified != 0 {
 		return refuse(ledger.CodeState, "blob record %s is already certified, in epoch %d", op.Object, b.Certified)
 	}
-	if refused := x.checkCertificate(op, &b); refused != nil {
+	if refused := checkCertificate(x, op, &b); refused != nil {
 		return refused
 	}
 	x.changeInfo(&b, func(i *ledger.BlobInfo) {
@@ -37,7 +37,7 @@ func (x *run) certifyBlob(op ledger.CertifyBlob) *ledger.OpError {
 }
 
 // checkCertificate refuses a certificate that is not valid now or not for the record.
-func (x *run) checkCertificate(op ledger.CertifyBlob, b *ledger.Blob) *ledger.OpError {
+func checkCertificate(x *run, op ledger.CertifyBlob, b *ledger.Blob) *ledger.OpError {
 	cert, err := certs.UnmarshalCertificate(op.Certificate)
 	if err != nil {
 		return refuse(ledger.CodeCertificate, "%v", err)
@@ -64,7 +64,7 @@ func (x *run) checkCertificate(op ledger.CertifyBlob, b *ledger.Blob) *ledger.Op
 }
 
 // foresee makes prefetch verify the certificate, if it fits its record.
-func (x *run) foresee(op ledger.CertifyBlob) {
+func foresee(x *run, op ledger.CertifyBlob) {
 	k := x.block
 	cert, err := certs.UnmarshalCertificate(op.Certificate)
 	if err != nil || cert.Persistence.Deletable && cert.Persistence.Object != op.Object {

@@ -2,13 +2,13 @@ package machine
 
 import "walrus/ledger"
 
-func (x *run) declareDeleteBlob(op ledger.DeleteBlob) {
+func declareDeleteBlob(x *run, op ledger.DeleteBlob) {
 	declare(x, &x.block.storages, x.object())
 	x.declareBlob(op.Object)
 }
 
-// deleteBlob removes a deletable record and gives the rest of its storage back.
-func (x *run) deleteBlob(op ledger.DeleteBlob) *ledger.OpError {
+// applyDeleteBlob removes a deletable record and gives the rest of its storage back.
+func applyDeleteBlob(x *run, op ledger.DeleteBlob) *ledger.OpError {
 	b, refused := x.ownBlob(op.Object)
 	if refused != nil {
 		return refused

@@ -2,7 +2,7 @@ package machine
 
 import "walrus/ledger"
 
-func (x *run) declareExtendBlob(op ledger.ExtendBlob) {
+func declareExtendBlob(x *run, op ledger.ExtendBlob) {
 	if op.Storage != (ledger.ObjectID{}) {
 		declare(x, &x.block.storages, op.Storage)
 	} else {
@@ -11,9 +11,9 @@ func (x *run) declareExtendBlob(op ledger.ExtendBlob) {
 	x.declareBlob(op.Object)
 }
 
-// extendBlob prolongs the sender's record or a shared one. The storage for it comes from a resource, or is bought by
-// the sender or the record's funds.
-func (x *run) extendBlob(op ledger.ExtendBlob) *ledger.OpError {
+// applyExtendBlob prolongs the sender's record or a shared one. The storage for it comes from a resource, or is bought
+// by the sender or the record's funds.
+func applyExtendBlob(x *run, op ledger.ExtendBlob) *ledger.OpError {
 	b, refused := x.liveBlob(op.Object)
 	if refused != nil {
 		return refused
@@ -24,9 +24,9 @@ func (x *run) extendBlob(op ledger.ExtendBlob) *ledger.OpError {
 	old := b
 	var cost ledger.Amount
 	if op.Storage != (ledger.ObjectID{}) {
-		refused = x.extendByStorage(op, &b)
+		refused = extendByStorage(x, op, &b)
 	} else {
-		cost, refused = x.extendByPurchase(op, &b)
+		cost, refused = extendByPurchase(x, op, &b)
 	}
 	if refused != nil {
 		return refused
@@ -42,7 +42,7 @@ func (x *run) extendBlob(op ledger.ExtendBlob) *ledger.OpError {
 	return nil
 }
 
-func (x *run) extendByPurchase(op ledger.ExtendBlob, b *ledger.Blob) (ledger.Amount, *ledger.OpError) {
+func extendByPurchase(x *run, op ledger.ExtendBlob, b *ledger.Blob) (ledger.Amount, *ledger.OpError) {
 	if op.Epochs == 0 {
 		return 0, refuse(ledger.CodeEpoch, "extends by 0 epochs: extend by at least 1")
 	}
@@ -69,7 +69,7 @@ func (x *run) extendByPurchase(op ledger.ExtendBlob, b *ledger.Blob) (ledger.Amo
 	return cost, nil
 }
 
-func (x *run) extendByStorage(op ledger.ExtendBlob, b *ledger.Blob) *ledger.OpError {
+func extendByStorage(x *run, op ledger.ExtendBlob, b *ledger.Blob) *ledger.OpError {
 	if op.Epochs != 0 || op.FromFunds {
 		return refuse(ledger.CodeFormat, "it names a storage resource as well as epochs or funds: choose one way to extend")
 	}

@@ -2,10 +2,10 @@ package machine
 
 import "walrus/ledger"
 
-func (x *run) declareFundBlob(op ledger.FundBlob) { declare(x, &x.block.blobs, op.Object) }
+func declareFundBlob(x *run, op ledger.FundBlob) { declare(x, &x.block.blobs, op.Object) }
 
-// fundBlob adds to the funds of a shared record.
-func (x *run) fundBlob(op ledger.FundBlob) *ledger.OpError {
+// applyFundBlob adds to the funds of a shared record.
+func applyFundBlob(x *run, op ledger.FundBlob) *ledger.OpError {
 	b, refused := x.liveBlob(op.Object)
 	if refused != nil {
 		return refused

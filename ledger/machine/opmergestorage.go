@@ -2,11 +2,11 @@ package machine
 
 import "walrus/ledger"
 
-func (x *run) declareMergeStorage(op ledger.MergeStorage) {
+func declareMergeStorage(x *run, op ledger.MergeStorage) {
 	declare(x, &x.block.storages, op.A, op.B)
 }
 
-func (x *run) mergeStorage(op ledger.MergeStorage) *ledger.OpError {
+func applyMergeStorage(x *run, op ledger.MergeStorage) *ledger.OpError {
 	if op.A == op.B {
 		return refuse(ledger.CodeState, "storage resource %s cannot merge with itself: name two", op.A)
 	}

@@ -5,13 +5,13 @@ import (
 	"walrus/shards"
 )
 
-func (x *run) declareRegisterBlob(op ledger.RegisterBlob) {
+func declareRegisterBlob(x *run, op ledger.RegisterBlob) {
 	declare(x, &x.block.storages, op.Storage)
 	declare(x, &x.block.blobs, x.object())
 	declare(x, &x.block.infos, op.BlobID)
 }
 
-func (x *run) registerBlob(op ledger.RegisterBlob) *ledger.OpError {
+func applyRegisterBlob(x *run, op ledger.RegisterBlob) *ledger.OpError {
 	s, refused := x.ownStorage(op.Storage)
 	if refused != nil {
 		return refused

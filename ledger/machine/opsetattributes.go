@@ -2,9 +2,9 @@ package machine
 
 import "walrus/ledger"
 
-func (x *run) declareSetAttributes(op ledger.SetAttributes) { declare(x, &x.block.blobs, op.Object) }
+func declareSetAttributes(x *run, op ledger.SetAttributes) { declare(x, &x.block.blobs, op.Object) }
 
-func (x *run) setAttributes(op ledger.SetAttributes) *ledger.OpError {
+func applySetAttributes(x *run, op ledger.SetAttributes) *ledger.OpError {
 	b, refused := x.ownBlob(op.Object)
 	if refused != nil {
 		return refused

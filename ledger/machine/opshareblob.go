@@ -2,10 +2,10 @@ package machine
 
 import "walrus/ledger"
 
-func (x *run) declareShareBlob(op ledger.ShareBlob) { declare(x, &x.block.blobs, op.Object) }
+func declareShareBlob(x *run, op ledger.ShareBlob) { declare(x, &x.block.blobs, op.Object) }
 
-// shareBlob takes the owner off a permanent record, for anybody to extend, and gives it funds for that.
-func (x *run) shareBlob(op ledger.ShareBlob) *ledger.OpError {
+// applyShareBlob takes the owner off a permanent record, for anybody to extend, and gives it funds for that.
+func applyShareBlob(x *run, op ledger.ShareBlob) *ledger.OpError {
 	b, refused := x.ownBlob(op.Object)
 	if refused != nil {
 		return refused

@@ -2,11 +2,11 @@ package machine
 
 import "walrus/ledger"
 
-func (x *run) declareSplitStorage(op ledger.SplitStorage) {
+func declareSplitStorage(x *run, op ledger.SplitStorage) {
 	declare(x, &x.block.storages, op.Storage, x.object())
 }
 
-func (x *run) splitStorage(op ledger.SplitStorage) *ledger.OpError {
+func applySplitStorage(x *run, op ledger.SplitStorage) *ledger.OpError {
 	s, refused := x.ownStorage(op.Storage)
 	if refused != nil {
 		return refused

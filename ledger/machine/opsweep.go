@@ -3,14 +3,14 @@ package machine
 import "walrus/ledger"
 
 // declareSweep claims everything: who owns the objects is known only when the sweep runs.
-func (x *run) declareSweep(ledger.Sweep) { x.alone = true }
+func declareSweep(x *run, _ ledger.Sweep) { x.alone = true }
 
-// sweep removes expired records, whoever owns them. It passes over records that are gone, since several accounts may
-// sweep at the same time.
-func (x *run) sweep(op ledger.Sweep) *ledger.OpError {
+// applySweep removes expired records, whoever owns them. It passes over records that are gone, since several accounts
+// may sweep at the same time.
+func applySweep(x *run, op ledger.Sweep) *ledger.OpError {
 	swept := 0
 	for _, id := range op.Objects {
-		done, refused := x.sweepOne(id)
+		done, refused := sweepOne(x, id)
 		if refused != nil {
 			return refused
 		}
@@ -24,7 +24,7 @@ func (x *run) sweep(op ledger.Sweep) *ledger.OpError {
 	return nil
 }
 
-func (x *run) sweepOne(id ledger.ObjectID) (bool, *ledger.OpError) {
+func sweepOne(x *run, id ledger.ObjectID) (bool, *ledger.OpError) {
 	early := func(end uint32) *ledger.OpError {
 		return refuse(ledger.CodeState, "object %s lasts until the start of epoch %d, this is epoch %d: sweep it then", id, end, x.now())
 	}

@@ -2,10 +2,10 @@ package machine
 
 import "walrus/ledger"
 
-func (x *run) declareTransfer(op ledger.Transfer) { declare(x, &x.block.accounts, op.To) }
+func declareTransfer(x *run, op ledger.Transfer) { declare(x, &x.block.accounts, op.To) }
 
-// transfer pays from the sender to an account.
-func (x *run) transfer(op ledger.Transfer) *ledger.OpError {
+// applyTransfer pays from the sender to an account.
+func applyTransfer(x *run, op ledger.Transfer) *ledger.OpError {
 	if refused := checkRecipient(op.To); refused != nil {
 		return refused
 	}

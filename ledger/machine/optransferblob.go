@@ -2,13 +2,13 @@ package machine
 
 import "walrus/ledger"
 
-func (x *run) declareTransferBlob(op ledger.TransferBlob) {
+func declareTransferBlob(x *run, op ledger.TransferBlob) {
 	declare(x, &x.block.blobs, op.Object)
 	declare(x, &x.block.accounts, op.To)
 }
 
-// transferBlob gives a record to another account.
-func (x *run) transferBlob(op ledger.TransferBlob) *ledger.OpError {
+// applyTransferBlob gives a record to another account.
+func applyTransferBlob(x *run, op ledger.TransferBlob) *ledger.OpError {
 	if refused := checkRecipient(op.To); refused != nil {
 		return refused
 	}

@@ -2,12 +2,12 @@ package machine
 
 import "walrus/ledger"
 
-func (x *run) declareTransferStorage(op ledger.TransferStorage) {
+func declareTransferStorage(x *run, op ledger.TransferStorage) {
 	declare(x, &x.block.storages, op.Storage)
 	declare(x, &x.block.accounts, op.To)
 }
 
-func (x *run) transferStorage(op ledger.TransferStorage) *ledger.OpError {
+func applyTransferStorage(x *run, op ledger.TransferStorage) *ledger.OpError {
 	if refused := checkRecipient(op.To); refused != nil {
 		return refused
 	}

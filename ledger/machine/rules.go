@@ -23,21 +23,21 @@ func ruleOf[T ledger.Op](declare func(*run, T), apply func(*run, T) *ledger.OpEr
 
 // rules has one row for each kind of operation. A kind's file has the functions.
 var rules = byKind(
-	ruleOf((*run).declareTransfer, (*run).transfer),
-	ruleOf((*run).declareBuyStorage, (*run).buyStorage),
-	ruleOf((*run).declareSplitStorage, (*run).splitStorage),
-	ruleOf((*run).declareMergeStorage, (*run).mergeStorage),
-	ruleOf((*run).declareTransferStorage, (*run).transferStorage),
-	ruleOf((*run).declareRegisterBlob, (*run).registerBlob),
-	ruleOf((*run).declareCertifyBlob, (*run).certifyBlob),
-	ruleOf((*run).declareExtendBlob, (*run).extendBlob),
-	ruleOf((*run).declareDeleteBlob, (*run).deleteBlob),
-	ruleOf((*run).declareShareBlob, (*run).shareBlob),
-	ruleOf((*run).declareFundBlob, (*run).fundBlob),
-	ruleOf((*run).declareTransferBlob, (*run).transferBlob),
-	ruleOf((*run).declareBurnBlob, (*run).burnBlob),
-	ruleOf((*run).declareSetAttributes, (*run).setAttributes),
-	ruleOf((*run).declareSweep, (*run).sweep),
+	ruleOf(declareTransfer, applyTransfer),
+	ruleOf(declareBuyStorage, applyBuyStorage),
+	ruleOf(declareSplitStorage, applySplitStorage),
+	ruleOf(declareMergeStorage, applyMergeStorage),
+	ruleOf(declareTransferStorage, applyTransferStorage),
+	ruleOf(declareRegisterBlob, applyRegisterBlob),
+	ruleOf(declareCertifyBlob, applyCertifyBlob),
+	ruleOf(declareExtendBlob, applyExtendBlob),
+	ruleOf(declareDeleteBlob, applyDeleteBlob),
+	ruleOf(declareShareBlob, applyShareBlob),
+	ruleOf(declareFundBlob, applyFundBlob),
+	ruleOf(declareTransferBlob, applyTransferBlob),
+	ruleOf(declareBurnBlob, applyBurnBlob),
+	ruleOf(declareSetAttributes, applySetAttributes),
+	ruleOf(declareSweep, applySweep),
 )
 
 // byKind puts each row at its kind. A kind without a row declares nothing and is refused.
