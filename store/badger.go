@@ -139,6 +139,8 @@ func (e *badgerEngine) scan(prefix, after []byte, limit int, since uint64, fn fu
 
 func (e *badgerEngine) sync() error { return diskError(e.disk.Sync()) }
 
+func (e *badgerEngine) index() index { return e }
+
 // version: a transaction begins behind all that were committed.
 func (e *badgerEngine) version() (v uint64) {
 	_ = e.disk.Do(func(db *badger.DB) error { // it fails only by panicking, and then version 0 is noted

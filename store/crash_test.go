@@ -82,7 +82,7 @@ func afterKill(t *testing.T, dir string, synced int) int {
 		t.Errorf("%v: %v", r, err)
 	})
 	check(t, err)
-	check(t, s.sweep(t.Context()))
+	check(t, s.tending.sweep(t.Context()))
 	for _, b := range s.buckets.all() {
 		records := map[Ref]uint64{}
 		check(t, b.pages([]byte{keySegment}, func(keys [][]byte) error {

@@ -25,7 +25,7 @@ type database struct {
 	// refused is called when a write or a sync failed, so that earlier unsynced writes may be lost; constant.
 	refused func()
 	// grew is called with the bytes written; constant.
-	grew func(n int64)
+	grew    func(n int64)
 	dirty   atomic.Bool // something was written since the last sync began
 	syncing sync.Mutex  // one sync at a time, or the second would return before the first is done
 

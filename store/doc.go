@@ -11,8 +11,8 @@
 //   - Open repairs damaged files or moves them aside, and continues with the rest. A read of damaged data is an error.
 //
 // Incidents lists the damage that Open and reads have found; ScrubPart reads everything, a part at a time. After an
-// incident the node compares its data with what it should have. Lost records may leave no trace, and if the end of a log
-// was lost, a record in meta may have an earlier value again.
+// incident the node compares its data with what it should have. Lost records may leave no trace. If the end of a log was
+// lost, a record in meta may have an earlier value again.
 //
 // Open costs the same however many slivers there are, except that it reads the index in each index table: 5 % of the
 // index. It reads the whole of meta's. What else a start has to look at, Tend does in the background.
@@ -36,8 +36,8 @@
 // a value that belongs to another key.
 //
 //	all     'f'                                                     format version u32 (2)
-//	all     'n' ‖ number mod 1024, u16                              a batch: number u64 ‖ synced u64 ‖ doubt u8 ‖ 2 counts u64
-//	all     'n' ‖ ffff                                              the counts are in doubt
+//	all     'n' ‖ number mod 1024, u16        number of a batch u64 ‖ synced u64 ‖ doubt u8 ‖ 2 counts u64
+//	all     'n' ‖ ffff                        the counts are in doubt
 //	all     'v'                                                     version u64 of a write: later ones are the newest
 //	meta    'u'                                                     disk space of the store in bytes u64
 //	meta    'b' ‖ blob ID                                           end epoch u32
@@ -51,8 +51,8 @@
 // write, in the keys of its segments. Segments are written as they come. The record of the sliver is written after its
 // segments are synced, and selects one write. Segments that no record selects remain from a crash or an aborted write.
 //
-// The numbers of blobs, certificates and slivers are kept, not counted. Each batch that changes such records has the next
-// number and carries the counts behind it (blobs and certificates, or slivers). A loss of power may lose any batches
+// The numbers of blobs, certificates and slivers are kept, not counted. Each batch that changes such records has the
+// next number and carries the counts behind it (blobs and certificates, or slivers). A loss of power may lose any batches
 // behind the number that was synced: if one is missing, or the disk has refused something, Tend counts again. It also
 // counts a store of version 1, which has no counts.
 //

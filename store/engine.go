@@ -15,7 +15,7 @@ type engine interface {
 	// unknown, even if a later sync succeeds.
 	sync() error
 	close() error
-	index
+	index() index
 }
 
 // index is the sorted part of an engine.

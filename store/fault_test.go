@@ -164,6 +164,7 @@ func (e *memEngine) sync() error {
 	return err
 }
 
+func (e *memEngine) index() index                         { return e }
 func (e *memEngine) version() uint64                      { return 0 }
 func (e *memEngine) verify(uint64) (uint64, int64, error) { return 0, 0, nil }
 func (e *memEngine) crowded() bool                        { return false }

@@ -95,7 +95,7 @@ func (d *database) checkFormat() error {
 	}
 	batch := []entry{{key: key, value: binary.BigEndian.AppendUint32(nil, formatVersion)}}
 	if !fresh {
-		batch = append(batch, markEntry(d.eng.version()))
+		batch = append(batch, markEntry(d.eng.index().version()))
 		d.suspect()
 	}
 	return d.change(batch...)

@@ -84,7 +84,7 @@ func (s *Store) Scrub(ctx context.Context, corrupt func(Ref, error)) (stats Scru
 	return stats, nil
 }
 
-// ScrubPart is a part of Scrub: it reads some MiB, or a thousand small items, and moves at on. Before an error at stays.
+// ScrubPart is a part of Scrub: it reads some MiB, or a thousand small items, and moves at on. After an error at stays.
 func (s *Store) ScrubPart(ctx context.Context, at *Position, corrupt func(Ref, error)) (ScrubStats, error) {
 	if err := s.life.open(); err != nil {
 		return ScrubStats{}, err
@@ -95,13 +95,13 @@ func (s *Store) ScrubPart(ctx context.Context, at *Position, corrupt func(Ref, e
 	}
 	*at = c.at
 	if c.at.newest && c.at.Done() {
-		return c.stats, s.life.closedError(s.markChecked())
+		return c.stats, s.life.closedError(s.tending.markChecked())
 	}
 	return c.stats, nil
 }
 
-// Newest returns the position from which ScrubPart reads what was written last before an unclean stop: everything of the
-// last ten minutes, at least. After a clean stop that is nothing.
+// Newest returns the position from which ScrubPart reads what was written last before an unclean stop: everything of
+// the last ten minutes, at least. After a clean stop that is nothing.
 func (s *Store) Newest() Position {
 	if !s.tending.unchecked() {
 		return Position{stage: stageDone, newest: true}
@@ -190,11 +190,11 @@ func (c *scrub) tables(d *database, then stage) error {
 		}
 		var n int64
 		err := d.use(func() (err error) {
-			table, n, err = d.eng.verify(table)
+			table, n, err = d.eng.index().verify(table)
 			return err
 		})
 		if errors.Is(err, ErrCorrupt) {
-			c.s.blameIndex(d, err)
+			c.s.tending.blameIndex(d, err)
 			err = nil
 		}
 		if err != nil {

@@ -31,7 +31,7 @@ func (e countingEngine) scan(prefix, after []byte, limit int, since uint64, fn f
 	})
 }
 
-// TestStartReads opens stores of different sizes after a kill: Open reads no more keys from the larger one.
+// TestStartReads opens stores of different sizes after a kill: Open reads a few keys.
 func TestStartReads(t *testing.T) {
 	var reads []int64
 	for _, slivers := range []int{500, 5000} {
@@ -55,8 +55,8 @@ func TestStartReads(t *testing.T) {
 		}
 		reads = append(reads, keys.Load())
 	}
-	if reads[1] > reads[0]*3/2 {
-		t.Errorf("start read %v keys", reads)
+	if most := int64(100); reads[1] > most { // the batches since the last sync, and a few
+		t.Errorf("start read %v keys, want %d at most", reads, most)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestStartTime(t *testing.T) {
 		}
 		t.Logf("killed %t: %v", killed, took)
 		// The machine may be busy with other tests: some milliseconds are noise.
-		if took[1] > 2*max(took[0], 25*time.Millisecond) {
+		if took[1] > 2*max(took[0], 50*time.Millisecond) {
 			t.Errorf("killed %t: start takes %v with %v slivers", killed, took, sizes)
 		}
 	}

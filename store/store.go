@@ -75,6 +75,9 @@ func Open(cfg Config) (_ *Store, err error) {
 	s.buckets = buckets{
 		opener: opener, life: &s.life, dir: filepath.Join(cfg.Dir, sliversName), byEpoch: make(map[uint32]*bucket),
 	}
+	s.tending = tending{
+		dir: cfg.Dir, log: s.log, life: &s.life, incidents: &s.incidents, usage: &s.space.usage, catalog: &s.catalog, buckets: &s.buckets,
+	}
 	for _, dir := range []string{filepath.Clean(cfg.Dir), s.buckets.dir} {
 		if err := badgerdisk.MakeDir(dir); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
@@ -92,7 +95,7 @@ func Open(cfg Config) (_ *Store, err error) {
 	if err := s.space.atLeast(cfg.MinFree / 8); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := s.noteStop(); err != nil {
+	if err := s.tending.noteStop(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if s.catalog.db, err = opener.open(filepath.Join(cfg.Dir, metaName), false); err != nil {
@@ -101,7 +104,7 @@ func Open(cfg Config) (_ *Store, err error) {
 	if err := s.buckets.load(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := s.loadUsage(); err != nil {
+	if err := s.tending.loadUsage(); err != nil {
 		return nil, fmt.Errorf("open store: disk space: %w", err)
 	}
 	return s, nil
@@ -112,7 +115,7 @@ func (s *Store) Close() error {
 	if s.life.closed.Load() {
 		return nil
 	}
-	err := errors.Join(s.Sync(), s.markAll(), s.keepUsage(), s.Sync())
+	err := errors.Join(s.Sync(), s.tending.markAll(), s.tending.keepUsage(), s.Sync())
 	s.buckets.mu.Lock() // no bucket is made from here on
 	was := s.life.closed.Swap(true)
 	s.buckets.mu.Unlock()

@@ -24,7 +24,7 @@ func recounted(t testing.TB, d *database) (n counts) {
 // the number of databases in doubt.
 func wantCounts(t testing.TB, s *Store) (doubts int) {
 	t.Helper()
-	for _, d := range s.databases() {
+	for _, d := range s.tending.databases() {
 		want := recounted(t, d)
 		n, doubt := d.counts()
 		if doubt {
@@ -33,8 +33,8 @@ func wantCounts(t testing.TB, s *Store) (doubts int) {
 			t.Errorf("%s: counts are %v, there are %v", d.path, n, want)
 		}
 	}
-	check(t, s.countAll(t.Context()))
-	for _, d := range s.databases() {
+	check(t, s.tending.countAll(t.Context()))
+	for _, d := range s.tending.databases() {
 		if n, doubt := d.counts(); doubt || n != recounted(t, d) {
 			t.Errorf("%s: counts are %v (in doubt: %t) after counting", d.path, n, doubt)
 		}
@@ -133,7 +133,7 @@ func TestOlderFormat(t *testing.T) {
 		check(t, put(s, Ref{Blob: blobID(n)}, []byte{1}))
 	}
 	check(t, s.Sync())
-	for _, d := range s.databases() {
+	for _, d := range s.tending.databases() {
 		check(t, d.pages([]byte{keyTally}, func(keys [][]byte) error {
 			for _, k := range keys {
 				check(t, d.put(entry{key: k, del: true}))
@@ -212,7 +212,7 @@ func TestSweep(t *testing.T) {
 	if n := segments(); n != 4 {
 		t.Fatalf("%d segments before the sweep", n)
 	}
-	check(t, s.sweep(t.Context()))
+	check(t, s.tending.sweep(t.Context()))
 	if n := segments(); n != 3 {
 		t.Errorf("%d segments are left, want 3", n)
 	}
@@ -277,9 +277,9 @@ func TestNewestFirst(t *testing.T) {
 		t.Errorf("read %+v after another kill, nothing was written in between", st)
 	}
 	marks := map[*database]uint64{}
-	check(t, s.mark(marks))
+	check(t, s.tending.mark(marks))
 	write(23, 25)
-	check(t, s.mark(marks))
+	check(t, s.tending.mark(marks))
 	write(25, 26)
 	again := t.TempDir()
 	copyTree(t, again, killed)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -28,13 +29,21 @@ const (
 	usageStep = 1 << 20
 )
 
-// tending is background work that an earlier process left.
+// tending is the work in the background.
 type tending struct {
-	// orphans: after an unclean stop, until the file sweepName is removed, there may be segments of no sliver.
+	dir       string       // constant, as are the next six
+	log       *slog.Logger // of the store
+	life      *lifetime
+	incidents *incidents
+	usage     *usage
+	catalog   *catalog
+	buckets   *buckets
+	// orphans: after an unclean stop, until the file sweepName is removed, there may be segments of no sliver. Owned by
+	// run, after Open.
 	orphans bool
-	// fresh: what was written last before an unclean stop has not been read back. Guarded by mu.
+
 	mu    sync.Mutex
-	fresh bool
+	fresh bool // what was written last before an unclean stop has not been read back; guarded by mu
 }
 
 func (t *tending) unchecked() bool {
@@ -50,46 +59,48 @@ func (t *tending) checked() {
 }
 
 // noteStop takes note of how the last process ended.
-func (s *Store) noteStop() error {
-	clean, sweep := filepath.Join(s.cfg.Dir, cleanName), filepath.Join(s.cfg.Dir, sweepName)
+func (t *tending) noteStop() error {
+	clean, sweep := filepath.Join(t.dir, cleanName), filepath.Join(t.dir, sweepName)
 	_, cerr := os.Stat(clean)
-	_, merr := os.Stat(filepath.Join(s.cfg.Dir, metaName))
+	_, merr := os.Stat(filepath.Join(t.dir, metaName))
 	if cerr != nil && merr == nil {
-		s.tending.orphans, s.tending.fresh = true, true
+		t.orphans, t.fresh = true, true
 		if err := os.WriteFile(sweep, nil, 0o600); err != nil {
 			return err
 		}
 	} else if _, err := os.Stat(sweep); err == nil {
-		s.tending.orphans = true
+		t.orphans = true
 	}
 	if err := os.Remove(clean); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return badgerdisk.SyncPath(s.cfg.Dir)
+	return badgerdisk.SyncPath(t.dir)
 }
 
 // Tend works in the background until ctx ends: it counts records whose counts were lost, removes what a crash left,
 // merges index tables, and measures the disk space. It uses a tenth of the disk's time. Trouble is logged, and tried
 // again.
-func (s *Store) Tend(ctx context.Context) error {
+func (s *Store) Tend(ctx context.Context) error { return s.tending.run(ctx) }
+
+func (t *tending) run(ctx context.Context) error {
 	var measured, marked time.Time
 	var took time.Duration
 	marks := map[*database]uint64{}
 	for {
-		err := errors.Join(s.countAll(ctx), s.sweep(ctx), s.merge(ctx))
+		err := errors.Join(t.countAll(ctx), t.sweep(ctx), t.merge(ctx))
 		if now := time.Now(); now.Sub(measured) >= max(usageEvery, usageShare*took) {
-			err = errors.Join(err, s.measure())
+			err = errors.Join(err, t.measure())
 			measured, took = now, time.Since(now)
 		}
 		if now := time.Now(); now.Sub(marked) >= markEvery {
-			err = errors.Join(err, s.mark(marks))
+			err = errors.Join(err, t.mark(marks))
 			marked = now
 		}
-		if ctx.Err() != nil || s.life.closed.Load() {
+		if ctx.Err() != nil || t.life.closed.Load() {
 			return nil
 		}
 		if err != nil {
-			s.log.Warn("background work on the store failed; it will be tried again", "err", err)
+			t.log.Warn("background work on the store failed; it will be tried again", "err", err)
 		}
 		if !pause.For(ctx, tendLook) {
 			return nil
@@ -110,61 +121,61 @@ func resting(ctx context.Context) func() error {
 }
 
 // countAll counts where the counts are in doubt.
-func (s *Store) countAll(ctx context.Context) error {
-	errs := []error{s.count(ctx, s.catalog.db, &s.catalog.mu)}
-	for _, b := range s.buckets.all() {
-		errs = append(errs, s.count(ctx, b.database, &b.syncing))
+func (t *tending) countAll(ctx context.Context) error {
+	errs := []error{t.count(ctx, t.catalog.db, &t.catalog.mu)}
+	for _, b := range t.buckets.all() {
+		errs = append(errs, t.count(ctx, b.database, &b.syncing))
 	}
 	return errors.Join(errs...)
 }
 
-func (s *Store) count(ctx context.Context, d *database, changes sync.Locker) error {
+func (t *tending) count(ctx context.Context, d *database, changes sync.Locker) error {
 	if _, doubt := d.counts(); !doubt {
 		return nil
 	}
 	began := time.Now()
-	s.log.Info("counting the records of a database in the background", "path", d.path)
+	t.log.Info("counting the records of a database in the background", "path", d.path)
 	if err := d.count(changes, resting(ctx)); err != nil {
 		return ignoreGone(err)
 	}
 	n, _ := d.counts()
-	s.log.Info("counted the records", "path", d.path, "records", n[0]+n[1], "took", time.Since(began).Round(time.Millisecond).String())
+	t.log.Info("counted the records", "path", d.path, "records", n[0]+n[1], "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }
 
 // sweep removes segments that an unclean stop left.
-func (s *Store) sweep(ctx context.Context) error {
-	if !s.tending.orphans {
+func (t *tending) sweep(ctx context.Context) error {
+	if !t.orphans {
 		return nil
 	}
-	for _, b := range s.buckets.all() {
+	for _, b := range t.buckets.all() {
 		if err := ignoreGone(b.removeOrphans(resting(ctx))); err != nil {
 			return fmt.Errorf("remove what a crash left in %s: %w", b.path, err)
 		}
 	}
-	if err := os.Remove(filepath.Join(s.cfg.Dir, sweepName)); err != nil {
+	if err := os.Remove(filepath.Join(t.dir, sweepName)); err != nil {
 		return err
 	}
-	s.tending.orphans = false
+	t.orphans = false
 	return nil
 }
 
 // merge merges the index tables of databases that have many. First it verifies them.
-func (s *Store) merge(ctx context.Context) error {
-	for _, d := range s.databases() {
+func (t *tending) merge(ctx context.Context) error {
+	for _, d := range t.databases() {
 		rest := resting(ctx)
 		err := d.use(func() error {
-			if !d.eng.crowded() {
+			if !d.eng.index().crowded() {
 				return nil
 			}
 			for table := uint64(0); ; {
-				next, _, err := d.eng.verify(table)
+				next, _, err := d.eng.index().verify(table)
 				if err != nil {
-					s.blameIndex(d, err)
+					t.blameIndex(d, err)
 					return nil // it stays as it is: see fullCheck
 				}
 				if next == 0 {
-					return d.eng.compact()
+					return d.eng.index().compact()
 				}
 				table = next
 				if err := rest(); err != nil {
@@ -181,33 +192,33 @@ func (s *Store) merge(ctx context.Context) error {
 
 // blameIndex records a damaged index. Keys may be missing, so the records are counted again, and the next Open reads
 // the whole index.
-func (s *Store) blameIndex(d *database, err error) {
-	s.incidents.add(Incident{Path: d.path, Err: fmt.Errorf("%w: index: %w", ErrCorrupt, err)})
+func (t *tending) blameIndex(d *database, err error) {
+	t.incidents.add(Incident{Path: d.path, Err: fmt.Errorf("%w: index: %w", ErrCorrupt, err)})
 	d.suspect()
 	if err := os.WriteFile(d.path+checkSuffix, nil, 0o600); err != nil {
-		s.log.Warn("could not note that an index must be checked", "path", d.path, "err", err)
+		t.log.Warn("could not note that an index must be checked", "path", d.path, "err", err)
 	}
 }
 
 // measure measures the disk space, and keeps the result for the next start.
-func (s *Store) measure() error {
-	if err := s.space.usage.measure(s.cfg.Dir); err != nil {
+func (t *tending) measure() error {
+	if err := t.usage.measure(t.dir); err != nil {
 		return fmt.Errorf("disk space of the store: %w", err)
 	}
-	return s.keepUsage()
+	return t.keepUsage()
 }
 
 // keepUsage writes only what has changed, so that a start and a stop leave the files as they are.
-func (s *Store) keepUsage() error {
-	used := s.space.usage.bytes.Load()
-	if kept, err := s.keptUsage(); err == nil && max(used-kept, kept-used) < usageStep {
+func (t *tending) keepUsage() error {
+	used := t.usage.bytes.Load()
+	if kept, err := t.keptUsage(); err == nil && max(used-kept, kept-used) < usageStep {
 		return nil
 	}
-	return s.catalog.db.put(entry{key: []byte{keyUsage}, value: binary.BigEndian.AppendUint64(nil, uint64(used))})
+	return t.catalog.db.put(entry{key: []byte{keyUsage}, value: binary.BigEndian.AppendUint64(nil, uint64(used))})
 }
 
-func (s *Store) keptUsage() (int64, error) {
-	v, err := s.catalog.db.record([]byte{keyUsage})
+func (t *tending) keptUsage() (int64, error) {
+	v, err := t.catalog.db.record([]byte{keyUsage})
 	if err == nil && len(v) != 8 {
 		err = fmt.Errorf("%w: record of %d bytes", ErrCorrupt, len(v))
 	}
@@ -218,23 +229,23 @@ func (s *Store) keptUsage() (int64, error) {
 }
 
 // loadUsage takes over the disk space from the last process. Without that it measures.
-func (s *Store) loadUsage() error {
-	used, err := s.keptUsage()
+func (t *tending) loadUsage() error {
+	used, err := t.keptUsage()
 	if err != nil {
-		return s.space.usage.measure(s.cfg.Dir)
+		return t.usage.measure(t.dir)
 	}
-	s.space.usage.add(used)
+	t.usage.add(used)
 	return nil
 }
 
 // mark notes in each database which writes were there at the last call, and in marks which are there now. After an
 // unclean stop, later ones are read back first. It does nothing while those of the last unclean stop are waiting.
-func (s *Store) mark(marks map[*database]uint64) error {
-	if s.tending.unchecked() {
+func (t *tending) mark(marks map[*database]uint64) error {
+	if t.unchecked() {
 		return nil
 	}
 	var errs []error
-	for _, d := range s.databases() {
+	for _, d := range t.databases() {
 		if v, ok := marks[d]; ok {
 			errs = append(errs, ignoreGone(d.mark(v)))
 		}
@@ -244,22 +255,22 @@ func (s *Store) mark(marks map[*database]uint64) error {
 }
 
 // markAll marks all writes, before a clean stop.
-func (s *Store) markAll() error {
-	if s.tending.unchecked() {
+func (t *tending) markAll() error {
+	if t.unchecked() {
 		return nil
 	}
 	var errs []error
-	for _, d := range s.databases() {
+	for _, d := range t.databases() {
 		errs = append(errs, ignoreGone(d.mark(d.version())))
 	}
 	return errors.Join(errs...)
 }
 
 // markChecked marks all writes before this start, once the newest of them have been read back.
-func (s *Store) markChecked() error {
-	s.tending.checked()
+func (t *tending) markChecked() error {
+	t.checked()
 	var errs []error
-	for _, d := range s.databases() {
+	for _, d := range t.databases() {
 		errs = append(errs, ignoreGone(d.mark(d.marks.opened)))
 	}
 	return errors.Join(errs...)
@@ -268,7 +279,7 @@ func (s *Store) markChecked() error {
 // version returns the version of the last write, or 0 if the database is closed.
 func (d *database) version() (v uint64) {
 	_ = d.use(func() error {
-		v = d.eng.version()
+		v = d.eng.index().version()
 		return nil
 	})
 	return v
@@ -313,9 +324,9 @@ func (d *database) loadMark() error {
 }
 
 // databases returns meta and all buckets.
-func (s *Store) databases() []*database {
-	list := []*database{s.catalog.db}
-	for _, b := range s.buckets.all() {
+func (t *tending) databases() []*database {
+	list := []*database{t.catalog.db}
+	for _, b := range t.buckets.all() {
 		list = append(list, b.database)
 	}
 	return list

@@ -174,21 +174,16 @@ func CheckTable(dir string, id uint64, damage error) (read int64, err error) {
 //	blocks ‖ index ‖ its length u32 ‖ its checksum as protobuf ‖ length of that u32
 //	block: entries ‖ offsets u32… ‖ their number u32 ‖ checksum as protobuf ‖ length of that u32
 func (c *check) checkTable(path string, whole bool) error {
-	read := c.readIndex
+	var blocks, index, sum []byte
+	size, err := int64(0), error(nil)
 	if whole {
-		read = c.read
+		blocks, index, sum, err = c.readTable(path)
+		size = int64(len(blocks))
+	} else {
+		size, index, sum, err = readIndex(path)
 	}
-	b, err := read(path)
 	if err != nil {
 		return err
-	}
-	rest, sum, err := cutSized(b)
-	if err != nil {
-		return fmt.Errorf("checksum of the index: %w", err)
-	}
-	blocks, index, err := cutSized(rest)
-	if err != nil {
-		return fmt.Errorf("index: %w", err)
 	}
 	if err := verify(index, sum); err != nil {
 		return fmt.Errorf("index: %w", err)
@@ -202,7 +197,7 @@ func (c *check) checkTable(path string, whole bool) error {
 	}
 	for i := range t.OffsetsLength() {
 		var o fb.BlockOffset
-		if !t.Offsets(&o, i) || uint64(o.Offset())+uint64(o.Len()) > uint64(len(blocks)) {
+		if !t.Offsets(&o, i) || uint64(o.Offset())+uint64(o.Len()) > uint64(size) {
 			return fmt.Errorf("entry %d of the index is out of bounds", i)
 		}
 		if !whole {
@@ -225,41 +220,59 @@ func (c *check) checkTable(path string, whole bool) error {
 	return nil
 }
 
-// readIndex reads the index of a table and what follows. In place of the blocks it returns zeros.
-func (c *check) readIndex(path string) ([]byte, error) {
+// readTable reads the parts of a table.
+func (c *check) readTable(path string) (blocks, index, sum []byte, err error) {
+	b, err := c.read(path)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	rest, sum, err := cutSized(b)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("checksum of the index: %w", err)
+	}
+	blocks, index, err = cutSized(rest)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("index: %w", err)
+	}
+	return blocks, index, sum, nil
+}
+
+// readIndex reads a table without its blocks, of which it returns the size.
+func readIndex(path string) (blocks int64, index, sum []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return 0, nil, nil, err
 	}
 	defer func() { _ = f.Close() }() // only read
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return 0, nil, nil, err
 	}
-	if info.Size() > maxTable {
-		return nil, fmt.Errorf("%s has %d bytes", filepath.Base(path), info.Size())
-	}
-	b := make([]byte, info.Size())
-	at := len(b)
-	for range 2 { // the checksum, then the index
+	at := info.Size()
+	last := func() ([]byte, error) {
 		var size [4]byte
-		if at -= len(size); at < 0 {
+		if at -= int64(len(size)); at < 0 {
 			return nil, errors.New("too short")
 		}
-		if _, err := f.ReadAt(size[:], int64(at)); err != nil {
+		if _, err := f.ReadAt(size[:], at); err != nil {
 			return nil, err
 		}
-		copy(b[at:], size[:])
 		n := int64(binary.BigEndian.Uint32(size[:]))
-		if n > int64(at) {
+		if n > min(at, maxTable) {
 			return nil, fmt.Errorf("length %d is out of bounds", n)
 		}
-		at -= int(n)
-		if _, err := f.ReadAt(b[at:][:n], int64(at)); err != nil {
-			return nil, err
-		}
+		b := make([]byte, n)
+		at -= n
+		_, err := f.ReadAt(b, at)
+		return b, err
 	}
-	return b, nil
+	if sum, err = last(); err != nil {
+		return 0, nil, nil, fmt.Errorf("checksum of the index: %w", err)
+	}
+	if index, err = last(); err != nil {
+		return 0, nil, nil, fmt.Errorf("index: %w", err)
+	}
+	return at, index, sum, nil
 }
 
 // cutSized splits off the last part of b, which has its length behind it.

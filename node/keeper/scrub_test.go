@@ -68,8 +68,8 @@ func scrubFor(t *testing.T, dir string, d time.Duration) int64 {
 	return s.read
 }
 
-// TestScrubRestarts: restarts in a row read next to nothing, a node that is left alone reads everything once in a period,
-// at its pace, and continues after a restart.
+// TestScrubRestarts: restarts in a row read next to nothing, a node that is left alone reads everything once in a
+// period, at its pace, and continues after a restart.
 func TestScrubRestarts(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
