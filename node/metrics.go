@@ -23,7 +23,7 @@ import (
 const (
 	// metricsHeader bounds the time a client takes to send its request, metricsAnswer the whole exchange.
 	metricsHeader, metricsAnswer = 5 * time.Second, 30 * time.Second
-	// metricsAtOnce limits the scrapes under way: each reads the store's files.
+	// metricsAtOnce limits the scrapes under way.
 	metricsAtOnce = 4
 )
 

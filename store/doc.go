@@ -11,8 +11,8 @@
 //   - Open repairs damaged files or moves them aside, and continues with the rest. A read of damaged data is an error.
 //
 // Incidents lists the damage that Open and reads have found; ScrubPart reads everything, a part at a time. After an
-// incident the node compares its data with what it should have. Lost records may leave no trace. If the end of a log was
-// lost, a record in meta may have an earlier value again.
+// incident the node compares its data with what it should have. Lost records may leave no trace. If the end of a log
+// was lost, a record in meta may have an earlier value again.
 //
 // Open costs the same however many slivers there are, except that it reads the index in each index table: 5 % of the
 // index. It reads the whole of meta's. What else a start has to look at, Tend does in the background.
@@ -52,9 +52,9 @@
 // segments are synced, and selects one write. Segments that no record selects remain from a crash or an aborted write.
 //
 // The numbers of blobs, certificates and slivers are kept, not counted. Each batch that changes such records has the
-// next number and carries the counts behind it (blobs and certificates, or slivers). A loss of power may lose any batches
-// behind the number that was synced: if one is missing, or the disk has refused something, Tend counts again. It also
-// counts a store of version 1, which has no counts.
+// next number and carries the counts behind it (blobs and certificates, or slivers). A loss of power may lose any
+// batches behind the number that was synced: if one is missing, or the disk has refused something, Tend counts again.
+// It also counts a store of version 1, which has no counts.
 //
 // # What it costs
 //

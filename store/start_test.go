@@ -138,7 +138,8 @@ func fastDir(t testing.TB) string {
 	return dir
 }
 
-// BenchmarkStart opens stores with many small slivers. STORE_BENCH_SLIVERS adds a number of slivers.
+// BenchmarkStart opens stores with many small slivers, after a clean stop and without one. STORE_BENCH_SLIVERS adds a
+// number of slivers.
 func BenchmarkStart(b *testing.B) {
 	sizes := []int{10_000, 100_000}
 	var more int
@@ -153,12 +154,9 @@ func BenchmarkStart(b *testing.B) {
 			check(b, err)
 			fillSmall(b, s, slivers)
 			check(b, s.Close())
-			for b.Loop() {
-				start := time.Now()
-				s, err := Open(cfg)
-				check(b, err)
-				b.ReportMetric(float64(time.Since(start).Milliseconds()), "open-ms")
-				check(b, s.Close())
+			for _, killed := range []bool{false, true} {
+				start := startTime(b, cfg, slivers, killed)
+				b.ReportMetric(float64(start.Microseconds())/1000, fmt.Sprintf("ms/killed=%t", killed))
 			}
 		})
 	}
