@@ -51,8 +51,8 @@ func (s *Store) PutBlob(id shards.BlobID, metadata []byte, endEpoch uint32) erro
 // putBlob needs catalog.mu.
 func (s *Store) putBlob(id shards.BlobID, metadata []byte, endEpoch uint32) error {
 	old, rerr := s.catalog.endEpoch(id)
-	if rerr != nil && !errors.Is(rerr, ErrNotFound) && !errors.Is(rerr, ErrCorrupt) {
-		return rerr
+	if err := unknown(rerr); err != nil {
+		return err
 	}
 	end := max(old, endEpoch)
 	if m, err := s.findMetadata(id, end); err != nil || !bytes.Equal(m, metadata) {

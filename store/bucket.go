@@ -267,10 +267,12 @@ func (b *bucket) remove(r Ref) error {
 	}
 	damaged := err != nil
 	record := entry{key: sliverKey(r), del: true}
-	if _, err := b.stored(r); err == nil || errors.Is(err, ErrCorrupt) {
-		record.delta = -1
-	} else if !errors.Is(err, ErrNotFound) {
+	_, err = b.stored(r)
+	if err := unknown(err); err != nil {
 		return err
+	}
+	if !errors.Is(err, ErrNotFound) {
+		record.delta = -1
 	}
 	if err := b.change(record); err != nil {
 		return err

@@ -57,10 +57,21 @@ func (c *catalog) list(kind byte, after shards.BlobID, limit int) ([]shards.Blob
 	return ids, c.life.closedError(err)
 }
 
+// unknown returns the error of a read that leaves open whether there is a record. A damaged one is one.
+func unknown(err error) error {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+		return nil
+	}
+	return err
+}
+
 // drop deletes the record and the certificate of a blob, damaged or not. The caller holds mu.
 func (c *catalog) drop(id shards.BlobID) error {
 	_, known := c.endEpoch(id)
 	_, _, certified := c.certificate(id)
+	if err := errors.Join(unknown(known), unknown(certified)); err != nil {
+		return err
+	}
 	if errors.Is(known, ErrNotFound) && errors.Is(certified, ErrNotFound) {
 		return nil
 	}

@@ -19,6 +19,9 @@ func (s *Store) PutCertificate(id shards.BlobID, epoch uint32, cert []byte) erro
 	s.catalog.mu.Lock()
 	defer s.catalog.mu.Unlock()
 	_, _, err := s.catalog.certificate(id)
+	if err := unknown(err); err != nil {
+		return fmt.Errorf("put certificate of blob %s: %w", id, s.life.closedError(err))
+	}
 	rec := entry{key: blobKey(keyCertificate, id), value: append(binary.BigEndian.AppendUint32(nil, epoch), cert...)}
 	if errors.Is(err, ErrNotFound) {
 		rec.delta = 1
