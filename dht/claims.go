@@ -113,16 +113,16 @@ func (d *DHT) search(ctx context.Context, id peer.ID, c *claims) error {
 		select {
 		case <-ctx.Done():
 		case <-time.After(searchPause):
-			d.refill()
+			refill(d)
 			err = d.ask(ctx, id, c)
 		}
 	}
 	return err
 }
 
-// searchToEnd searches even if nobody waits for it any more, for reachTimeout at most. A search that is cut off while it
-// opens a stream breaks that stream for all other searches, and Kademlia then drops the peer from the table, perhaps the
-// only one.
+// searchToEnd searches even if nobody waits for it any more, for reachTimeout at most. A search that is cut off while
+// it opens a stream breaks that stream for all other searches, and Kademlia then drops the peer from the table, perhaps
+// the only one.
 func (d *DHT) searchToEnd(ctx context.Context, id peer.ID, c *claims) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), reachTimeout)
 	defer stop()
@@ -137,7 +137,7 @@ func (d *DHT) searchToEnd(ctx context.Context, id peer.ID, c *claims) error {
 }
 
 // refill puts connected servers back into the table.
-func (d *DHT) refill() {
+func refill(d *DHT) {
 	for _, id := range d.host.Network().Peers() {
 		if d.speaksOurs(id) {
 			_, _ = d.kad.RoutingTable().TryAddPeer(id, true, false) // if it is full, others are there

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"walrus/clientnode"
+	"walrus/node"
 	"walrus/p2p"
 )
 
@@ -26,6 +27,7 @@ func TestDamagedDisk(t *testing.T) {
 			t.Logf("seed %d", seed)
 			c := newCluster(t, 7, 28)
 			c.useLoopback()
+			c.adjust = func(_ int, cfg *node.Config) { cfg.Keeper.Scrub = 2 * time.Second }
 			defer c.stopAll()
 			c.startAll()
 			cn := c.client(0)

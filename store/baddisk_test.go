@@ -143,6 +143,7 @@ func wantDurable(t *testing.T, cfg Config, durable map[int]bool) {
 		t.Fatalf("open after a loss of power: %v\n%s", err, tree(cfg.Dir))
 	}
 	defer func() { check(t, s.Close()) }()
+	wantCounts(t, s)
 	for n := range durable {
 		ref, size := powerSliver(n)
 		got, err := get(s, ref)

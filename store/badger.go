@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
@@ -17,9 +19,11 @@ import (
 type badgerEngine struct {
 	dir  string
 	disk *badgerdisk.DB
+	// repaired: damage was found by Open, so keys may be missing.
+	repaired bool
 }
 
-// compactAbove: with more unmerged index tables than this, compact merges them.
+// compactAbove: with more unmerged index tables than this, they are merged.
 const compactAbove = 16
 
 func badgerOptions(dir string, cfg Config, log *slog.Logger) badger.Options {
@@ -35,26 +39,47 @@ func badgerOptions(dir string, cfg Config, log *slog.Logger) badger.Options {
 		WithNumLevelZeroTablesStall(math.MaxInt32)
 }
 
-// badger checks the files before Badger sees them. With salvage it goes on without damaged index tables.
+// badger checks the files before Badger sees them. With salvage it goes on without damaged index tables, of which it
+// reads the ends only, unless Badger refuses them or damage was found while the database was open.
 func (o opener) badger(path string, salvage bool) (engine, error) {
-	opt, mode := badgerOptions(path, o.cfg, o.log), badgerdisk.Salvage
+	opt := badgerOptions(path, o.cfg, o.log)
 	if !salvage {
 		// The small records of meta change, and Badger reclaims the space of old values in the index only.
-		opt, mode = opt.WithValueThreshold(o.cfg.MemTable/8), badgerdisk.Repair
+		return o.checked(opt.WithValueThreshold(o.cfg.MemTable/8), badgerdisk.Repair)
 	}
+	full := path + checkSuffix
+	_, err := os.Stat(full)
+	var e *badgerEngine
+	if err != nil {
+		e, err = o.checked(opt, badgerdisk.Skim)
+	}
+	if e == nil && (err == nil || damage(err)) {
+		e, err = o.checked(opt, badgerdisk.Salvage)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(full); err != nil && !errors.Is(err, os.ErrNotExist) {
+		o.log.Warn("could not remove a mark: the next start checks this index as a whole again", "mark", full, "err", err)
+	}
+	return e, nil
+}
+
+// checked checks a database and opens it.
+func (o opener) checked(opt badger.Options, mode badgerdisk.Mode) (*badgerEngine, error) {
 	repaired, err := badgerdisk.Check(&opt, mode, ErrCorrupt)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range repaired {
-		o.log.Warn("repaired a damaged database file", "path", path, "repair", r)
-		o.incidents.add(Incident{Path: path, Err: fmt.Errorf("%w: %s", ErrCorrupt, r)})
+		o.log.Warn("repaired a damaged database file", "path", opt.Dir, "repair", r)
+		o.incidents.add(Incident{Path: opt.Dir, Err: fmt.Errorf("%w: %s", ErrCorrupt, r)})
 	}
 	disk, err := badgerdisk.Open(opt, fmt.Errorf("%w: database", ErrCorrupt))
 	if err != nil {
 		return nil, err
 	}
-	return &badgerEngine{dir: path, disk: disk}, nil
+	return &badgerEngine{dir: opt.Dir, disk: disk, repaired: len(repaired) > 0}, nil
 }
 
 func (e *badgerEngine) get(key []byte, fn func([]byte) error) error {
@@ -92,11 +117,11 @@ func (e *badgerEngine) write(batch []entry) error {
 	return diskError(err)
 }
 
-func (e *badgerEngine) scan(prefix, after []byte, limit int, values bool, fn func(k, v []byte) error) error {
+func (e *badgerEngine) scan(prefix, after []byte, limit int, since uint64, fn func(key []byte) error) error {
 	return e.disk.Do(func(db *badger.DB) error {
 		txn := db.NewTransaction(false)
 		defer txn.Discard()
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, SinceTs: since})
 		defer it.Close()
 		from := prefix
 		if after != nil {
@@ -104,14 +129,7 @@ func (e *badgerEngine) scan(prefix, after []byte, limit int, values bool, fn fun
 		}
 		for it.Seek(from); it.Valid() && limit > 0; it.Next() {
 			limit--
-			var v []byte
-			if values {
-				var err error
-				if v, err = it.Item().ValueCopy(nil); err != nil {
-					return fmt.Errorf("%w: %w", ErrCorrupt, err)
-				}
-			}
-			if err := fn(it.Item().KeyCopy(nil), v); err != nil {
+			if err := fn(it.Item().KeyCopy(nil)); err != nil {
 				return err
 			}
 		}
@@ -121,21 +139,64 @@ func (e *badgerEngine) scan(prefix, after []byte, limit int, values bool, fn fun
 
 func (e *badgerEngine) sync() error { return diskError(e.disk.Sync()) }
 
-func (e *badgerEngine) verify() error { return e.disk.Do((*badger.DB).VerifyChecksum) }
+func (e *badgerEngine) index() index { return e }
 
-func (e *badgerEngine) compact() error {
-	return e.disk.Do(func(db *badger.DB) error {
-		tables := 0
-		for _, l := range db.Levels() {
-			if l.Level == 0 {
-				tables = l.NumTables
+// version: a transaction begins behind all that were committed.
+func (e *badgerEngine) version() (v uint64) {
+	_ = e.disk.Do(func(db *badger.DB) error { // it fails only by panicking, and then version 0 is noted
+		txn := db.NewTransaction(false)
+		defer txn.Discard()
+		v = txn.ReadTs()
+		return nil
+	})
+	return v
+}
+
+func (e *badgerEngine) verify(after uint64) (table uint64, bytes int64, err error) {
+	var ids []uint64
+	err = e.disk.Do(func(db *badger.DB) error {
+		for _, t := range db.Tables() {
+			if t.ID > after {
+				ids = append(ids, t.ID)
 			}
 		}
-		if tables <= compactAbove {
-			return nil
-		}
-		return db.Flatten(1)
+		return nil
 	})
+	if err != nil || len(ids) == 0 {
+		return 0, 0, err
+	}
+	id := slices.Min(ids)
+	bytes, err = badgerdisk.CheckTable(e.dir, id, ErrCorrupt)
+	if errors.Is(err, os.ErrNotExist) { // merged meanwhile
+		err = nil
+	}
+	return id, bytes, err
+}
+
+// tables counts the index tables, and those of them that are unmerged.
+func (e *badgerEngine) tables() (all, unmerged int) {
+	_ = e.disk.Do(func(db *badger.DB) error { // none, if it panics
+		for _, l := range db.Levels() {
+			if all += l.NumTables; l.Level == 0 {
+				unmerged = l.NumTables
+			}
+		}
+		return nil
+	})
+	return all, unmerged
+}
+
+// crowded: to merge costs as much as there is, so it waits until there is twice as much.
+func (e *badgerEngine) crowded() bool {
+	all, unmerged := e.tables()
+	return unmerged > compactAbove && 2*unmerged > all
+}
+
+func (e *badgerEngine) compact() error {
+	if _, unmerged := e.tables(); unmerged <= compactAbove {
+		return nil
+	}
+	return e.disk.Do(func(db *badger.DB) error { return db.Flatten(1) })
 }
 
 func (e *badgerEngine) close() error {

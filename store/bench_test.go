@@ -47,7 +47,7 @@ func BenchmarkWrite(b *testing.B) {
 }
 
 // blobIDIn makes blob n known when its first sliver comes.
-func blobIDIn(s *Store, b *testing.B, n int) shards.BlobID {
+func blobIDIn(s *Store, b testing.TB, n int) shards.BlobID {
 	id := blobID(n)
 	if _, err := s.catalog.endEpoch(id); err != nil {
 		check(b, s.PutBlob(id, meta(n), 5))

@@ -51,8 +51,8 @@ func (s *Store) PutBlob(id shards.BlobID, metadata []byte, endEpoch uint32) erro
 // putBlob does the work of PutBlob. The caller holds catalog.mu.
 func (s *Store) putBlob(id shards.BlobID, metadata []byte, endEpoch uint32) error {
 	old, rerr := s.catalog.endEpoch(id)
-	if rerr != nil && !errors.Is(rerr, ErrNotFound) && !errors.Is(rerr, ErrCorrupt) {
-		return rerr
+	if err := unknown(rerr); err != nil {
+		return err
 	}
 	end := max(old, endEpoch)
 	if m, err := s.findMetadata(id, end); err != nil || !bytes.Equal(m, metadata) {
@@ -67,11 +67,11 @@ func (s *Store) putBlob(id shards.BlobID, metadata []byte, endEpoch uint32) erro
 	if rerr == nil && old == end {
 		return nil
 	}
-	err := s.catalog.db.put(entry{key: blobKey(keyBlob, id), value: binary.BigEndian.AppendUint32(nil, end)})
-	if err == nil && errors.Is(rerr, ErrNotFound) {
-		s.catalog.blobs++
+	rec := entry{key: blobKey(keyBlob, id), value: binary.BigEndian.AppendUint32(nil, end)}
+	if errors.Is(rerr, ErrNotFound) {
+		rec.delta = 1
 	}
-	return err
+	return s.catalog.db.change(rec)
 }
 
 // Metadata returns a blob's metadata as it was put. Errors: ErrNotFound, ErrCorrupt.

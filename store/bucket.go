@@ -21,12 +21,19 @@ type bucket struct {
 	syncing sync.Mutex // held while records move from pending to the database, and by deletions
 
 	mu      sync.Mutex
-	pending map[Ref]sliver // committed, record not yet durable; guarded by mu
+	pending map[Ref]pending // guarded by mu
+	fresh   int64           // pending slivers without a record; guarded by mu
+	live    map[uint64]bool // the writes of open writers; guarded by mu
 	// refusals counts the times that the disk refused data: earlier writes of open writers may be lost; guarded by mu.
 	refusals uint64
 	// closings counts the calls of invalidate; guarded by mu.
 	closings uint64
-	slivers  int64 // guarded by mu
+}
+
+// pending is a committed sliver whose record is not yet durable.
+type pending struct {
+	sliver
+	fresh bool // there is no record of this sliver, not even a damaged one
 }
 
 // maxPending bounds the slivers that wait for a sync. At the bound Commit syncs.
@@ -36,22 +43,17 @@ const maxPending = 4096
 const batchKeys = 1024
 
 func newBucket(epoch uint32, db *database) *bucket {
-	b := &bucket{epoch: epoch, database: db, pending: make(map[Ref]sliver)}
+	b := &bucket{epoch: epoch, database: db, pending: make(map[Ref]pending), live: make(map[uint64]bool)}
 	db.refused = b.refuse
 	return b
 }
 
-// load counts the slivers. Unless the last process closed the store, it also removes half-written slivers.
-func (b *bucket) load(clean bool) error {
-	if !clean {
-		if err := b.removeOrphans(); err != nil {
-			return err
-		}
-	}
-	return b.pages([]byte{keySliver}, func(keys [][]byte) error {
-		b.slivers += int64(len(keys))
-		return nil
-	})
+// slivers counts the committed slivers.
+func (b *bucket) slivers() int64 {
+	n, _ := b.counts()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return n[0] + b.fresh
 }
 
 // pages calls fn with all keys that begin with prefix, in order, a page at a time and outside of any lock.
@@ -59,7 +61,7 @@ func (d *database) pages(prefix []byte, fn func(keys [][]byte) error) error {
 	var after []byte
 	for {
 		var page [][]byte
-		err := d.scan(prefix, after, batchKeys, false, func(k, _ []byte) error {
+		err := d.scan(prefix, after, batchKeys, 0, func(k []byte) error {
 			page = append(page, k)
 			return nil
 		})
@@ -76,9 +78,9 @@ func (d *database) pages(prefix []byte, fn func(keys [][]byte) error) error {
 	}
 }
 
-// removeOrphans deletes segments that no record names. Segments and records sort alike, so one write's segments
-// come together.
-func (b *bucket) removeOrphans() error {
+// removeOrphans deletes segments that belong neither to a sliver nor to an open writer. Segments and records sort
+// alike, so one write's segments come together. rest is called after each page, and may end the work.
+func (b *bucket) removeOrphans(rest func() error) error {
 	var (
 		last   []byte // the segment key looked at last, without the index: all segments of a write share it
 		orphan bool
@@ -89,18 +91,31 @@ func (b *bucket) removeOrphans() error {
 			r, write, ok := parseSegmentKey(k)
 			if w := k[:max(len(k)-4, 0)]; !ok || !bytes.Equal(w, last) {
 				last = w
-				v, err := b.stored(r)
-				orphan = !ok || errors.Is(err, ErrNotFound) || err == nil && v.write != write
+				orphan = !ok || b.orphaned(r, write)
 			}
 			if orphan {
 				batch = append(batch, entry{key: k, del: true})
 			}
 		}
-		if len(batch) == 0 {
-			return nil
+		if len(batch) > 0 {
+			if err := b.write(batch...); err != nil {
+				return err
+			}
 		}
-		return b.write(batch...)
+		return rest()
 	})
+}
+
+// orphaned reports that a write is not under way and was not committed, or another took its place.
+func (b *bucket) orphaned(r Ref, write uint64) bool {
+	b.mu.Lock()
+	live := b.live[write] // before the record: commit makes it, and then the writer is no longer live
+	b.mu.Unlock()
+	if live {
+		return false
+	}
+	v, err := b.find(r)
+	return errors.Is(err, ErrNotFound) || err == nil && v.write != write
 }
 
 // stored reads the record of a sliver from the database.
@@ -118,14 +133,14 @@ func (b *bucket) find(r Ref) (sliver, error) {
 	v, ok := b.pending[r]
 	b.mu.Unlock()
 	if ok {
-		return v, nil
+		return v.sliver, nil
 	}
 	// A record enters the database before it leaves pending.
 	return b.stored(r)
 }
 
 // commit makes v visible and returns first = true, unless another write of r is visible already.
-func (b *bucket) commit(r Ref, v sliver, started uint64) (first bool, pending int, err error) {
+func (b *bucket) commit(r Ref, v sliver, started uint64) (first bool, waiting int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.refusals+b.closings != started {
@@ -135,16 +150,18 @@ func (b *bucket) commit(r Ref, v sliver, started uint64) (first bool, pending in
 		return false, len(b.pending), nil
 	}
 	old, err := b.stored(r)
+	fresh := errors.Is(err, ErrNotFound)
 	switch {
 	case err == nil && old.write != v.write:
 		return false, len(b.pending), nil
 	case err == nil, errors.Is(err, ErrCorrupt): // the count has it already
-	case errors.Is(err, ErrNotFound):
-		b.slivers++
+	case fresh:
+		b.fresh++
 	default:
 		return false, 0, err
 	}
-	b.pending[r] = v
+	b.pending[r] = pending{v, fresh}
+	delete(b.live, v.write)
 	return true, len(b.pending), nil
 }
 
@@ -153,7 +170,7 @@ func (b *bucket) refuse() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refusals++
-	b.slivers -= int64(len(b.pending))
+	b.fresh = 0
 	clear(b.pending)
 }
 
@@ -164,11 +181,20 @@ func (b *bucket) invalidate() {
 	b.closings++
 }
 
-// start returns a number that a writer later passes to commit. If the number has changed by then, commit refuses.
-func (b *bucket) start() uint64 {
+// start returns a number that the writer of a write later passes to commit. If the number has changed by then, commit
+// refuses.
+func (b *bucket) start(write uint64) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.live[write] = true
 	return b.refusals + b.closings
+}
+
+// end notes that a write is no longer under way.
+func (b *bucket) end(write uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.live, write)
 }
 
 // flush makes everything committed before the call durable: it syncs the data, writes the records, and syncs again.
@@ -203,20 +229,32 @@ func (b *bucket) writeRecords(refs []Ref, refusals uint64) error {
 		return ErrUnsynced
 	}
 	for _, r := range refs {
-		batch = append(batch, entry{key: sliverKey(r), value: b.pending[r].marshal()})
+		e := entry{key: sliverKey(r), value: b.pending[r].marshal()}
+		if b.pending[r].fresh {
+			e.delta = 1
+		}
+		batch = append(batch, e)
 	}
 	b.mu.Unlock()
-	if err := b.put(batch...); err != nil {
+	if err := b.change(batch...); err != nil {
 		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.refusals == refusals {
 		for _, r := range refs {
-			delete(b.pending, r)
+			b.forget(r)
 		}
 	}
 	return nil
+}
+
+// forget removes a sliver from pending. The caller holds mu.
+func (b *bucket) forget(r Ref) {
+	if b.pending[r].fresh {
+		b.fresh--
+	}
+	delete(b.pending, r)
 }
 
 // remove deletes a sliver: first its record, so that a crash leaves only orphans.
@@ -228,12 +266,19 @@ func (b *bucket) remove(r Ref) error {
 		return err
 	}
 	damaged := err != nil
-	if err := b.put(entry{key: sliverKey(r), del: true}); err != nil {
+	record := entry{key: sliverKey(r), del: true}
+	_, err = b.stored(r)
+	if err := unknown(err); err != nil {
+		return err
+	}
+	if !errors.Is(err, ErrNotFound) {
+		record.delta = -1
+	}
+	if err := b.change(record); err != nil {
 		return err
 	}
 	b.mu.Lock()
-	delete(b.pending, r)
-	b.slivers--
+	b.forget(r)
 	b.mu.Unlock()
 	if damaged {
 		return nil
@@ -271,7 +316,7 @@ func (b *bucket) refs(shard int, after *Ref, limit int) ([]Ref, error) {
 		}
 	}
 	b.mu.Unlock()
-	err := b.scan(prefix, from, limit, false, func(k, _ []byte) error {
+	err := b.scan(prefix, from, limit, 0, func(k []byte) error {
 		if r, ok := parseSliverKey(k); ok {
 			refs = append(refs, r)
 		}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"walrus/internal/badgerdisk"
 )
 
 // buckets finds, makes and removes the buckets of a store.
@@ -17,7 +19,6 @@ type buckets struct {
 	opener opener    // constant, as are the next three
 	life   *lifetime // of the store
 	dir    string
-	clean  bool // the last process closed the store
 
 	mu      sync.RWMutex
 	byEpoch map[uint32]*bucket // by end epoch; guarded by mu
@@ -63,9 +64,6 @@ func (l *buckets) make(epoch uint32) (*bucket, error) {
 		return nil, err
 	}
 	b := newBucket(epoch, db)
-	if err := b.load(l.clean); err != nil {
-		return nil, errors.Join(fmt.Errorf("load bucket of epoch %d: %w", epoch, err), db.close())
-	}
 	l.byEpoch[epoch] = b
 	return b, nil
 }
@@ -125,7 +123,7 @@ func (l *buckets) remove(b *bucket) error {
 		}
 		delete(l.byEpoch, b.epoch)
 		// Renamed first, so that a crash does not leave half a bucket to open.
-		return errors.Join(os.RemoveAll(gone), os.Rename(b.path, gone))
+		return errors.Join(l.erase(gone), os.Rename(b.path, gone))
 	}()
 	if err != nil {
 		return err
@@ -137,10 +135,17 @@ func (l *buckets) remove(b *bucket) error {
 	}
 	for _, f := range files {
 		if strings.HasPrefix(f.Name(), filepath.Base(b.path)+".") {
-			if err := os.RemoveAll(filepath.Join(dir, f.Name())); err != nil {
+			if err := l.erase(filepath.Join(dir, f.Name())); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// erase removes a file or directory, and counts the space that becomes free.
+func (l *buckets) erase(path string) error {
+	used, _ := badgerdisk.Used(path) // what is not measured is corrected by the next measurement
+	l.opener.usage.add(-used)
+	return os.RemoveAll(path)
 }

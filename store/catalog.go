@@ -15,22 +15,7 @@ type catalog struct {
 	incidents *incidents // of the store
 	db        *database
 
-	mu           sync.Mutex // held to read, change and write a record
-	blobs, certs int64      // guarded by mu
-}
-
-// count counts the records.
-func (c *catalog) count() error {
-	for kind, n := range map[byte]*int64{keyBlob: &c.blobs, keyCertificate: &c.certs} {
-		err := c.db.pages([]byte{kind}, func(keys [][]byte) error {
-			*n += int64(len(keys))
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	mu sync.Mutex // held to read, change and write a record
 }
 
 // endEpoch reads a blob's record.
@@ -63,7 +48,7 @@ func (c *catalog) list(kind byte, after shards.BlobID, limit int) ([]shards.Blob
 		return nil, err
 	}
 	var ids []shards.BlobID
-	err := c.db.scan([]byte{kind}, blobKey(kind, after), limit, false, func(k, _ []byte) error {
+	err := c.db.scan([]byte{kind}, blobKey(kind, after), limit, 0, func(k []byte) error {
 		if len(k) == 1+idSize {
 			ids = append(ids, shards.BlobID(k[1:]))
 		}
@@ -72,21 +57,30 @@ func (c *catalog) list(kind byte, after shards.BlobID, limit int) ([]shards.Blob
 	return ids, c.life.closedError(err)
 }
 
+// unknown returns the error of a read that leaves open whether there is a record. A damaged one is one.
+func unknown(err error) error {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+		return nil
+	}
+	return err
+}
+
 // drop deletes the record and the certificate of a blob, damaged or not. The caller holds mu.
 func (c *catalog) drop(id shards.BlobID) error {
 	_, known := c.endEpoch(id)
 	_, _, certified := c.certificate(id)
+	if err := errors.Join(unknown(known), unknown(certified)); err != nil {
+		return err
+	}
 	if errors.Is(known, ErrNotFound) && errors.Is(certified, ErrNotFound) {
 		return nil
 	}
-	if err := c.db.put(entry{key: blobKey(keyBlob, id), del: true}, entry{key: blobKey(keyCertificate, id), del: true}); err != nil {
-		return err
-	}
+	blob, cert := entry{key: blobKey(keyBlob, id), del: true}, entry{key: blobKey(keyCertificate, id), del: true}
 	if !errors.Is(known, ErrNotFound) {
-		c.blobs--
+		blob.delta = -1
 	}
 	if !errors.Is(certified, ErrNotFound) {
-		c.certs--
+		cert.delta = -1
 	}
-	return nil
+	return c.db.change(blob, cert)
 }

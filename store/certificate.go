@@ -19,13 +19,15 @@ func (s *Store) PutCertificate(id shards.BlobID, epoch uint32, cert []byte) erro
 	s.catalog.mu.Lock()
 	defer s.catalog.mu.Unlock()
 	_, _, err := s.catalog.certificate(id)
-	missing := errors.Is(err, ErrNotFound)
-	value := append(binary.BigEndian.AppendUint32(nil, epoch), cert...)
-	if err := s.catalog.db.put(entry{key: blobKey(keyCertificate, id), value: value}); err != nil {
+	if err := unknown(err); err != nil {
 		return fmt.Errorf("put certificate of blob %s: %w", id, s.life.closedError(err))
 	}
-	if missing {
-		s.catalog.certs++
+	rec := entry{key: blobKey(keyCertificate, id), value: append(binary.BigEndian.AppendUint32(nil, epoch), cert...)}
+	if errors.Is(err, ErrNotFound) {
+		rec.delta = 1
+	}
+	if err := s.catalog.db.change(rec); err != nil {
+		return fmt.Errorf("put certificate of blob %s: %w", id, s.life.closedError(err))
 	}
 	return nil
 }

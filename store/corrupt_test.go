@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"walrus/shards"
@@ -133,5 +135,47 @@ func TestIncidents(t *testing.T) {
 	list := s.Incidents()
 	if len(list) != maxIncidents || list[0].Count != 3 {
 		t.Fatalf("%d incidents, the first %d times", len(list), list[0].Count)
+	}
+}
+
+// TestDamagedIndex damages a block in the middle of an index table. The store opens without reading it; the scrub finds
+// it; the next Open leaves the table out, and the one after has nothing to say.
+func TestDamagedIndex(t *testing.T) {
+	cfg := small(t.TempDir())
+	s := mustOpen(t, cfg)
+	const slivers = 8000
+	fillSmall(t, s, slivers)
+	check(t, s.Close())
+	tables, err := filepath.Glob(filepath.Join(cfg.Dir, sliversName, "5", "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("%d tables, %v", len(tables), err)
+	}
+	b, err := os.ReadFile(tables[0])
+	check(t, err)
+	b[len(b)/3] ^= 1
+	check(t, os.WriteFile(tables[0], b, 0o600))
+	for round, want := range []struct{ incidents, leftOut int }{{1, 0}, {1, 1}, {0, 1}} {
+		s = mustOpen(t, cfg)
+		var bad []Ref
+		_, err := s.Scrub(t.Context(), func(r Ref, _ error) { bad = append(bad, r) })
+		check(t, err)
+		for _, r := range bad { // whose record is in another table than the rest
+			if r.Shard < 0 {
+				check(t, s.PutBlob(r.Blob, []byte("m"), 5))
+			} else {
+				check(t, s.DeleteSliver(r))
+			}
+		}
+		if got := s.Incidents(); len(got) < want.incidents || want.incidents == 0 && len(got) > 0 {
+			t.Errorf("round %d: incidents %+v", round, got)
+		}
+		if left, _ := filepath.Glob(tables[0] + ".corrupt"); len(left) != want.leftOut {
+			t.Errorf("round %d: %d tables are left out, want %d", round, len(left), want.leftOut)
+		}
+		doubts := wantCounts(t, s)
+		if (doubts > 0) != (round < 2) {
+			t.Errorf("round %d: %d databases are in doubt", round, doubts)
+		}
+		check(t, s.Close())
 	}
 }

@@ -24,7 +24,8 @@ type database struct {
 	eng    engine       // constant
 	// refused is called when a write or a sync failed, so that earlier unsynced writes may be lost; constant.
 	refused func()
-
+	// grew is called with the bytes written; constant.
+	grew    func(n int64)
 	dirty   atomic.Bool // something was written since the last sync began
 	syncing sync.Mutex  // one sync at a time, or the second would return before the first is done
 
@@ -33,10 +34,12 @@ type database struct {
 	bytes    int              // of unsynced; guarded by mu
 	redo     bool             // write unsynced again before the next sync; guarded by mu
 	failures uint64           // of writes; guarded by mu
+	tally    tally            // guarded by mu
+	marks    marks            // see loadMark
 }
 
 func newDatabase(path string, eng engine) *database {
-	return &database{path: path, eng: eng, refused: func() {}, unsynced: make(map[string]entry)}
+	return &database{path: path, eng: eng, refused: func() {}, grew: func(int64) {}, unsynced: make(map[string]entry)}
 }
 
 func (d *database) use(fn func() error) error {
@@ -60,17 +63,23 @@ func (d *database) write(batch ...entry) error {
 		d.dirty.Store(true) // after the write: a sync that clears the mark must cover it
 		if err != nil {
 			d.mu.Lock()
-			d.redo = true
+			d.redo, d.tally.refused = true, true
 			d.failures++
 			d.mu.Unlock()
 			d.refused()
+			return err
 		}
-		return err
+		n := 0
+		for _, e := range batch {
+			n += len(e.key) + len(e.value)
+		}
+		d.grew(int64(n))
+		return nil
 	})
 }
 
-func (d *database) scan(prefix, after []byte, limit int, values bool, fn func(k, v []byte) error) error {
-	return d.use(func() error { return d.eng.scan(prefix, after, limit, values, fn) })
+func (d *database) scan(prefix, after []byte, limit int, since uint64, fn func(key []byte) error) error {
+	return d.use(func() error { return d.eng.scan(prefix, after, limit, since, fn) })
 }
 
 // record returns a copy of the payload of a sealed record.
@@ -85,26 +94,31 @@ func (d *database) record(key []byte) (payload []byte, err error) {
 	return payload, nil
 }
 
-// put seals and writes small records, and deletes others, all or none.
+// put seals and writes small records, and deletes others, all or none. Counted records need change.
 func (d *database) put(batch ...entry) error {
+	full, err := d.keep(batch)
+	if err == nil && full {
+		err = d.sync()
+	}
+	return err
+}
+
+// keep is put without a sync. It reports whether one is due.
+func (d *database) keep(batch []entry) (full bool, err error) {
 	for i, e := range batch {
 		if !e.del {
 			batch[i].value = seal(e.key, bytes.Clone(e.value))
 		}
 	}
 	if err := d.write(batch...); err != nil {
-		return err
+		return false, err
 	}
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, e := range batch {
 		d.remember(e)
 	}
-	full := d.bytes > maxUnsynced
-	d.mu.Unlock()
-	if full {
-		return d.sync()
-	}
-	return nil
+	return d.bytes > maxUnsynced, nil
 }
 
 // remember adds an entry to unsynced. The caller holds mu.
@@ -125,16 +139,14 @@ func (d *database) sync() error {
 		return nil
 	}
 	d.mu.Lock()
-	batch, size, redo, failures := d.unsynced, d.bytes, d.redo, d.failures
+	batch, size, redo, failures, seq := d.unsynced, d.bytes, d.redo, d.failures, d.tally.seq
 	d.unsynced, d.bytes, d.redo = make(map[string]entry), 0, false
 	d.mu.Unlock()
 
 	err := d.use(func() error {
 		if redo {
-			for _, e := range batch {
-				if err := d.eng.write([]entry{e}); err != nil {
-					return err
-				}
+			if err := d.rewrite(batch); err != nil {
+				return err
 			}
 		}
 		return d.eng.sync()
@@ -144,10 +156,11 @@ func (d *database) sync() error {
 		err = errors.New("a write failed during the sync")
 	}
 	if err == nil {
+		d.tally.synced = max(d.tally.synced, seq)
 		d.mu.Unlock()
 		return nil
 	}
-	d.redo = true
+	d.redo, d.tally.refused = true, true
 	newer := d.unsynced
 	d.unsynced, d.bytes = batch, size
 	for _, e := range newer {
@@ -157,6 +170,24 @@ func (d *database) sync() error {
 	d.dirty.Store(true)
 	d.refused()
 	return fmt.Errorf("sync %s: %w", d.path, err)
+}
+
+// rewrite writes records again, one by one, after making sure that the next Open counts: a crash in between may leave
+// records without their counts.
+func (d *database) rewrite(batch map[string]entry) error {
+	key := tallyKey(tallyRefused)
+	if err := d.eng.write([]entry{{key: key, value: seal(key, nil)}}); err != nil {
+		return err
+	}
+	if err := d.eng.sync(); err != nil {
+		return err
+	}
+	for _, e := range batch {
+		if err := d.eng.write([]entry{e}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // close waits for running operations. Unsynced writes may be lost.

@@ -29,7 +29,7 @@ func (s *Store) DropEpoch(endEpoch uint32) error {
 	if err := s.dropRecords(endEpoch); err != nil {
 		return fmt.Errorf("drop epoch %d: %w", endEpoch, s.life.closedError(err))
 	}
-	if err := s.catalog.db.use(s.catalog.db.eng.compact); err != nil {
+	if err := s.catalog.db.use(s.catalog.db.eng.index().compact); err != nil {
 		return fmt.Errorf("drop epoch %d: %w", endEpoch, s.life.closedError(err))
 	}
 	return nil

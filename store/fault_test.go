@@ -127,10 +127,9 @@ func (e *memEngine) write(batch []entry) error {
 	return err
 }
 
-func (e *memEngine) scan(prefix, after []byte, limit int, values bool, fn func(k, v []byte) error) error {
+func (e *memEngine) scan(prefix, after []byte, limit int, _ uint64, fn func(k []byte) error) error {
 	e.d.mu.Lock()
 	keys := slices.Sorted(maps.Keys(e.now))
-	now := maps.Clone(e.now)
 	e.d.mu.Unlock()
 	for _, k := range keys {
 		if limit == 0 {
@@ -138,7 +137,7 @@ func (e *memEngine) scan(prefix, after []byte, limit int, values bool, fn func(k
 		}
 		if strings.HasPrefix(k, string(prefix)) && (after == nil || k > string(after)) {
 			limit--
-			if err := fn([]byte(k), now[k]); err != nil {
+			if err := fn([]byte(k)); err != nil {
 				return err
 			}
 		}
@@ -165,9 +164,12 @@ func (e *memEngine) sync() error {
 	return err
 }
 
-func (e *memEngine) verify() error  { return nil }
-func (e *memEngine) compact() error { return nil }
-func (e *memEngine) close() error   { return nil }
+func (e *memEngine) index() index                         { return e }
+func (e *memEngine) version() uint64                      { return 0 }
+func (e *memEngine) verify(uint64) (uint64, int64, error) { return 0, 0, nil }
+func (e *memEngine) crowded() bool                        { return false }
+func (e *memEngine) compact() error                       { return nil }
+func (e *memEngine) close() error                         { return nil }
 
 // faultRun stores three slivers, one of which is being written while the others are stored, and tells which are
 // acknowledged. What fails is tried again, as a whole; a fault happens once, so the second time must do.
@@ -355,6 +357,7 @@ func runFault(t *testing.T, k int, m mode) *disk {
 		s.lock.Close()
 		s2, err := Open(again)
 		check(t, err)
+		wantCounts(t, s2)
 		g := &faultRun{t: t, s: s2, acked: maps.Clone(f.acked)}
 		g.visible(true)
 		g.retry(4, func() {})

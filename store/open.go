@@ -11,7 +11,8 @@ import (
 )
 
 // formatVersion is the version of the on-disk format in doc.go; every database carries it.
-const formatVersion = 1
+// Version 1 kept no counts.
+const formatVersion = 2
 
 // maxMoved bounds the damaged copies of one database.
 const maxMoved = 1000
@@ -21,6 +22,7 @@ type opener struct {
 	cfg       Config
 	log       *slog.Logger
 	incidents *incidents // of the store
+	usage     *usage     // of the store
 }
 
 // open opens or makes the database in path. A damaged database is moved aside and replaced. With salvage, a
@@ -53,9 +55,12 @@ func (o opener) try(path string, salvage bool) (*database, error) {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	d := newDatabase(path, eng)
-	err = d.checkFormat()
-	if err == nil {
-		err = eng.compact()
+	d.grew = o.usage.add
+	if err = d.checkFormat(); err == nil {
+		err = errors.Join(d.loadTally(), d.loadMark())
+	}
+	if b, ok := eng.(*badgerEngine); ok && b.repaired {
+		d.suspect()
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), d.close())
@@ -63,7 +68,8 @@ func (o opener) try(path string, salvage bool) (*database, error) {
 	return d, nil
 }
 
-// checkFormat refuses a database of a newer format and marks a new one.
+// checkFormat refuses a database of a newer format. It marks a new one, and one of an older format, whose records must
+// be counted.
 func (d *database) checkFormat() error {
 	key := []byte{keyFormat}
 	v, err := d.record(key)
@@ -75,9 +81,24 @@ func (d *database) checkFormat() error {
 			return fmt.Errorf("%w: %s has version %d, this program supports up to %d: use a newer program",
 				ErrFormat, d.path, got, formatVersion)
 		}
-		return nil
+		if binary.BigEndian.Uint32(v) == formatVersion {
+			return nil
+		}
 	}
-	return d.put(entry{key: key, value: binary.BigEndian.AppendUint32(nil, formatVersion)})
+	fresh := true
+	err = d.scan(nil, nil, 1, 0, func([]byte) error {
+		fresh = false
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	batch := []entry{{key: key, value: binary.BigEndian.AppendUint32(nil, formatVersion)}}
+	if !fresh {
+		batch = append(batch, markEntry(d.eng.index().version()))
+		d.suspect()
+	}
+	return d.change(batch...)
 }
 
 // damage reports that the data is damaged. A database that we or the system refuse for another reason stays in place.

@@ -106,6 +106,9 @@ func afterPowerLoss(t *testing.T, disk *faultfs.FS, seed uint64, synced, written
 		t.Fatalf("seed %d, %d synced: %v\n%s", seed, synced, err, tree(out))
 	}
 	defer func() { check(t, s.Close()) }()
+	if doubts := wantCounts(t, s); doubts > 0 {
+		t.Logf("seed %d: %d databases were counted anew", seed, doubts)
+	}
 	for n := range written {
 		ref, size := powerSliver(n)
 		got, err := get(s, ref)

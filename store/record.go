@@ -17,6 +17,9 @@ const (
 	keyMetadata    = 'm'
 	keySliver      = 's'
 	keySegment     = 'd'
+	keyTally       = 'n'
+	keyMark        = 'v'
+	keyUsage       = 'u'
 )
 
 const (

@@ -3,9 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"walrus/internal/badgerdisk"
 )
@@ -51,16 +49,13 @@ type Room struct {
 	Refuses       error // a *FullError if new data is refused, else nil
 }
 
-// Room measures the disk space, at most once a second.
+// Room returns the disk space that is kept by counting, and asks the system how much is free.
 func (s *Store) Room() (Room, error) {
 	if err := s.life.open(); err != nil {
 		return Room{}, err
 	}
-	r := Room{Limit: s.cfg.Limit, Reserve: s.cfg.MinFree}
+	r := Room{Used: s.space.usage.bytes.Load(), Limit: s.cfg.Limit, Reserve: s.cfg.MinFree}
 	var err error
-	if r.Used, err = s.space.usage.measure(s.cfg.Dir, usageAge); err != nil {
-		return r, fmt.Errorf("disk space of the store: %w", err)
-	}
 	if r.Free, err = badgerdisk.Free(s.cfg.Dir); err != nil {
 		return r, fmt.Errorf("free space of %s: %w", s.cfg.Dir, err)
 	}
@@ -88,11 +83,7 @@ func (p *space) forData() error {
 	if err := p.atLeast(p.cfg.MinFree); err != nil || p.cfg.Limit == 0 {
 		return err
 	}
-	used, err := p.usage.measure(p.cfg.Dir, usageAge)
-	if err != nil {
-		return fmt.Errorf("disk space of the store: %w", err)
-	}
-	if used >= p.cfg.Limit {
+	if used := p.usage.bytes.Load(); used >= p.cfg.Limit {
 		return &FullError{Dir: p.cfg.Dir, Used: used, Limit: p.cfg.Limit}
 	}
 	return nil
@@ -122,31 +113,20 @@ func (p *space) atLeast(least int64) error {
 	return nil
 }
 
-// usageAge: data is taken or refused by a measurement no older than this, plus the bytes written since.
-const usageAge = time.Second
-
-// usage measures the disk space of the store's files.
+// usage keeps the disk space of the store's files: by the last measurement, and by the bytes written and removed since.
 type usage struct {
-	written atomic.Int64 // bytes since the last measurement
-
-	mu    sync.Mutex
-	bytes int64     // by the last measurement; guarded by mu
-	at    time.Time // time of the last measurement; guarded by mu
+	bytes atomic.Int64
 }
 
-// measure returns the disk space of all files in dir: a measurement at most age old, plus the bytes written since.
-func (u *usage) measure(dir string, age time.Duration) (int64, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.at.IsZero() && time.Since(u.at) < age {
-		return u.bytes + u.written.Load(), nil
-	}
-	before := u.written.Load()
+// add counts bytes written, or removed if n is negative.
+func (u *usage) add(n int64) { u.bytes.Add(n) }
+
+// measure replaces the count by the disk space of all files in dir.
+func (u *usage) measure(dir string) error {
+	before := u.bytes.Load()
 	total, err := badgerdisk.Used(dir)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		u.bytes.Add(total - before) // what was written meanwhile counts, measured or not
 	}
-	u.written.Add(-before)
-	u.bytes, u.at = total, time.Now()
-	return u.bytes + u.written.Load(), nil
+	return err
 }

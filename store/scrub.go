@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"slices"
 
 	"walrus/shards"
@@ -14,7 +16,7 @@ import (
 // ScrubStats counts the items that Scrub has read.
 type ScrubStats struct {
 	Blobs, Certificates, Slivers int64
-	Bytes                        int64 // of slivers and metadata
+	Bytes                        int64 // of slivers, metadata, certificates and index tables
 	Corrupt                      int64 // reports
 }
 
@@ -69,50 +71,176 @@ func (s *Store) shardPage(shard int, after *Ref) ([]Ref, error) {
 
 // Scrub reads everything back, a segment at a time. It calls corrupt with a *CorruptError for each sliver, blob record,
 // metadata and certificate that is damaged, and for missing metadata; except for slivers, Ref.Shard is −1. It skips
-// slivers that are not yet synced, deletes nothing, and ends with ctx.
+// slivers that are not yet synced, deletes nothing, and ends with ctx. Damage of an index becomes an incident.
 func (s *Store) Scrub(ctx context.Context, corrupt func(Ref, error)) (stats ScrubStats, err error) {
-	if err := s.life.open(); err != nil {
-		return stats, err
+	var at Position
+	for !at.Done() {
+		part, err := s.ScrubPart(ctx, &at, corrupt)
+		stats.add(part)
+		if err != nil {
+			return stats, err
+		}
 	}
-	c := &scrub{s: s, ctx: ctx, corrupt: corrupt}
-	if err := c.run(); err != nil {
+	return stats, nil
+}
+
+// ScrubPart is a part of Scrub: it reads some MiB, or a thousand small items, and moves at on. After an error at stays.
+func (s *Store) ScrubPart(ctx context.Context, at *Position, corrupt func(Ref, error)) (ScrubStats, error) {
+	if err := s.life.open(); err != nil {
+		return ScrubStats{}, err
+	}
+	c := &scrub{s: s, ctx: ctx, corrupt: corrupt, at: *at}
+	if err := c.part(); err != nil {
 		return c.stats, fmt.Errorf("scrub: %w", s.life.closedError(err))
+	}
+	*at = c.at
+	if c.at.newest && c.at.Done() {
+		return c.stats, s.life.closedError(s.tending.markChecked())
 	}
 	return c.stats, nil
 }
 
-// scrub is one run of Scrub.
+// Newest returns the position from which ScrubPart reads what was written last before an unclean stop: everything of
+// the last ten minutes, at least. After a clean stop that is nothing.
+func (s *Store) Newest() Position {
+	if !s.tending.unchecked() {
+		return Position{stage: stageDone, newest: true}
+	}
+	return Position{newest: true}
+}
+
+func (t *ScrubStats) add(u ScrubStats) {
+	t.Blobs += u.Blobs
+	t.Certificates += u.Certificates
+	t.Slivers += u.Slivers
+	t.Bytes += u.Bytes
+	t.Corrupt += u.Corrupt
+}
+
+// scrubPart bounds the bytes that ScrubPart reads, but for the last item.
+const scrubPart = 4 << 20
+
+// scrub is the state of one call of ScrubPart.
 type scrub struct {
 	s       *Store
-	ctx     context.Context // of that one call of Scrub
+	ctx     context.Context // of that one call of ScrubPart
 	corrupt func(Ref, error)
+	at      Position
 	stats   ScrubStats
 }
 
-func (c *scrub) run() error {
-	if err := c.s.catalog.db.use(c.s.catalog.db.eng.verify); err != nil {
-		c.note(c.s.catalog.db, err)
+// part works at the position, and moves it on.
+func (c *scrub) part() error {
+	meta := c.s.catalog.db
+	switch c.at.stage {
+	case stageMeta:
+		return c.tables(meta, stageBlobs)
+	case stageBlobs:
+		return c.items(meta, keyBlob, stageCertificates, c.blob)
+	case stageCertificates:
+		c.at.epoch = math.MaxUint32
+		return c.items(meta, keyCertificate, stageBucket, c.certificate)
+	case stageDone:
+		return nil
 	}
-	if err := c.records(keyBlob, c.blob); err != nil {
-		return err
+	b := c.bucket()
+	if b == nil {
+		c.at = Position{stage: stageDone, newest: c.at.newest}
+		return nil
 	}
-	if err := c.records(keyCertificate, c.certificate); err != nil {
-		return err
+	if b.epoch != c.at.epoch { // the bucket before was finished or dropped
+		c.at = Position{stage: stageBucket, newest: c.at.newest, epoch: b.epoch}
 	}
+	var err error
+	if c.at.stage == stageBucket {
+		err = c.tables(b.database, stageSlivers)
+	} else {
+		lent := buffers.Get().(*[]byte)
+		defer buffers.Put(lent)
+		err = c.items(b.database, keySliver, stageDone, func(k []byte) error { return c.sliver(b, k, lent) })
+	}
+	if errors.Is(err, errGone) && !c.s.life.closed.Load() { // dropped
+		c.at.stage, err = stageDone, nil
+	}
+	if c.at.stage == stageDone && b.epoch > 0 { // with this bucket
+		c.at = Position{stage: stageBucket, newest: c.at.newest, epoch: b.epoch - 1}
+	}
+	return err
+}
+
+// bucket returns the bucket of the position, or the next one that is left: that of the next earlier epoch.
+func (c *scrub) bucket() *bucket {
 	for _, b := range c.s.buckets.all() {
-		if err := b.use(b.eng.verify); err != nil && !errors.Is(err, errGone) {
-			c.note(b.database, err)
-		}
-		if err := c.bucket(b); err != nil && (!errors.Is(err, errGone) || c.s.life.closed.Load()) {
-			return err
+		if b.epoch <= c.at.epoch {
+			return b
 		}
 	}
 	return nil
 }
 
-// note records a damaged index as an incident.
-func (c *scrub) note(d *database, err error) {
-	c.s.incidents.add(Incident{Path: d.path, Err: fmt.Errorf("%w: index: %w", ErrCorrupt, err)})
+// tables verifies the next index tables. Tables are not for the newest writes.
+func (c *scrub) tables(d *database, then stage) error {
+	var table uint64
+	if len(c.at.after) == 8 {
+		table = binary.BigEndian.Uint64(c.at.after)
+	}
+	for c.stats.Bytes < scrubPart && !c.at.newest {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		var n int64
+		err := d.use(func() (err error) {
+			table, n, err = d.eng.index().verify(table)
+			return err
+		})
+		if errors.Is(err, ErrCorrupt) {
+			c.s.tending.blameIndex(d, err)
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+		if c.stats.Bytes += n; table == 0 {
+			c.at.stage, c.at.after = then, nil
+			return nil
+		}
+		c.at.after = binary.BigEndian.AppendUint64(nil, table)
+	}
+	if c.at.newest {
+		c.at.stage, c.at.after = then, nil
+	}
+	return nil
+}
+
+// items checks the next records of a kind.
+func (c *scrub) items(d *database, kind byte, then stage, check func(key []byte) error) error {
+	since := uint64(0)
+	if c.at.newest {
+		since = d.marks.was
+	}
+	var keys [][]byte
+	err := d.scan([]byte{kind}, c.at.after, batchKeys, since, func(k []byte) error {
+		keys = append(keys, k)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		if err := check(k); err != nil {
+			return err
+		}
+		if c.at.after = k; c.stats.Bytes >= scrubPart {
+			return nil
+		}
+	}
+	if len(keys) < batchKeys {
+		c.at.stage, c.at.after = then, nil
+	}
+	return nil
 }
 
 // report hands damage to corrupt and returns other errors, which end the run.
@@ -125,24 +253,11 @@ func (c *scrub) report(r Ref, err error) error {
 	return nil
 }
 
-func (c *scrub) records(kind byte, check func(shards.BlobID) error) error {
-	return c.s.catalog.db.pages([]byte{kind}, func(keys [][]byte) error {
-		for _, k := range keys {
-			if err := c.ctx.Err(); err != nil {
-				return err
-			}
-			if len(k) != 1+idSize {
-				continue
-			}
-			if err := check(shards.BlobID(k[1:])); err != nil {
-				return err
-			}
-		}
+func (c *scrub) blob(key []byte) error {
+	if len(key) != 1+idSize {
 		return nil
-	})
-}
-
-func (c *scrub) blob(id shards.BlobID) error {
+	}
+	id := shards.BlobID(key[1:])
 	r := Ref{Blob: id, Shard: -1}
 	end, err := c.s.catalog.endEpoch(id)
 	if errors.Is(err, ErrNotFound) { // dropped meanwhile
@@ -167,8 +282,12 @@ func (c *scrub) blob(id shards.BlobID) error {
 	return nil
 }
 
-func (c *scrub) certificate(id shards.BlobID) error {
-	_, _, err := c.s.catalog.certificate(id)
+func (c *scrub) certificate(key []byte) error {
+	if len(key) != 1+idSize {
+		return nil
+	}
+	id := shards.BlobID(key[1:])
+	cert, _, err := c.s.catalog.certificate(id)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -176,28 +295,16 @@ func (c *scrub) certificate(id shards.BlobID) error {
 		return c.report(Ref{Blob: id, Shard: -1}, err)
 	}
 	c.stats.Certificates++
+	c.stats.Bytes += int64(len(cert))
 	return nil
 }
 
-// bucket reads all slivers of a bucket, with one buffer.
-func (c *scrub) bucket(b *bucket) error {
-	lent := buffers.Get().(*[]byte)
-	defer buffers.Put(lent)
-	return b.pages([]byte{keySliver}, func(keys [][]byte) error {
-		for _, k := range keys {
-			r, ok := parseSliverKey(k)
-			if !ok {
-				continue
-			}
-			if err := c.sliver(b, r, lent); err != nil {
-				return err
-			}
-		}
+// sliver reads a sliver with a lent buffer.
+func (c *scrub) sliver(b *bucket, key []byte, lent *[]byte) error {
+	ref, ok := parseSliverKey(key)
+	if !ok {
 		return nil
-	})
-}
-
-func (c *scrub) sliver(b *bucket, ref Ref, lent *[]byte) error {
+	}
 	rec, err := b.find(ref)
 	if errors.Is(err, ErrNotFound) {
 		return nil

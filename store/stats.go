@@ -1,36 +1,21 @@
 package store
 
-import "fmt"
-
 // Stats counts the contents of a store.
 type Stats struct {
 	Blobs, Certificates, Slivers int64
 	Bytes                        int64 // of disk space, copies of damaged databases included
 }
 
-// Stats returns the counts, and measures the disk space: it looks at every file.
-func (s *Store) Stats() (t Stats, err error) {
-	if t, err = s.Counts(); err != nil {
-		return t, err
-	}
-	if t.Bytes, err = s.space.usage.measure(s.cfg.Dir, 0); err != nil {
-		return t, fmt.Errorf("disk space of the store: %w", err)
-	}
-	return t, nil
-}
-
-// Counts returns the Stats that are kept in memory: all but Bytes.
-func (s *Store) Counts() (t Stats, err error) {
+// Stats returns what is kept by counting. After an upgrade or damage the counts are wrong until Tend has counted anew.
+func (s *Store) Stats() (Stats, error) {
 	if err := s.life.open(); err != nil {
-		return t, err
+		return Stats{}, err
 	}
-	s.catalog.mu.Lock()
-	t.Blobs, t.Certificates = s.catalog.blobs, s.catalog.certs
-	s.catalog.mu.Unlock()
+	t := Stats{Bytes: s.space.usage.bytes.Load()}
+	n, _ := s.catalog.db.counts()
+	t.Blobs, t.Certificates = n[0], n[1]
 	for _, b := range s.buckets.all() {
-		b.mu.Lock()
-		t.Slivers += b.slivers
-		b.mu.Unlock()
+		t.Slivers += b.slivers()
 	}
 	return t, nil
 }

@@ -24,6 +24,7 @@ type Store struct {
 	space     space
 	catalog   catalog
 	buckets   buckets
+	tending   tending
 	drops     sync.Mutex // one DropEpoch at a time
 }
 
@@ -50,9 +51,12 @@ const (
 	metaName    = "meta"
 	sliversName = "slivers"
 	lockName    = "lock"
-	// cleanName names a file that Close leaves. If it is missing, Open looks for the remains of a crash.
-	cleanName  = "clean"
-	dropSuffix = ".dropped"
+	// cleanName names a file that Close leaves. If it is missing, the last process did not close the store.
+	cleanName = "clean"
+	// sweepName names a file that exists while the remains of a crash have not been removed.
+	sweepName   = "sweep"
+	dropSuffix  = ".dropped"
+	checkSuffix = ".check"
 )
 
 // Open opens or makes the store in cfg.Dir. Databases that are damaged beyond use are moved aside, listed in
@@ -65,11 +69,14 @@ func Open(cfg Config) (_ *Store, err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	opener := opener{cfg: cfg, log: s.log, incidents: &s.incidents}
+	opener := opener{cfg: cfg, log: s.log, incidents: &s.incidents, usage: &s.space.usage}
 	s.space.life, s.space.cfg = &s.life, &s.cfg
 	s.catalog.life, s.catalog.incidents = &s.life, &s.incidents
 	s.buckets = buckets{
 		opener: opener, life: &s.life, dir: filepath.Join(cfg.Dir, sliversName), byEpoch: make(map[uint32]*bucket),
+	}
+	s.tending = tending{
+		dir: cfg.Dir, log: s.log, life: &s.life, incidents: &s.incidents, usage: &s.space.usage, catalog: &s.catalog, buckets: &s.buckets,
 	}
 	for _, dir := range []string{filepath.Clean(cfg.Dir), s.buckets.dir} {
 		if err := badgerdisk.MakeDir(dir); err != nil {
@@ -88,15 +95,17 @@ func Open(cfg Config) (_ *Store, err error) {
 	if err := s.space.atLeast(cfg.MinFree / 8); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s.buckets.clean = os.Remove(filepath.Join(cfg.Dir, cleanName)) == nil
-	if s.catalog.db, err = opener.open(filepath.Join(cfg.Dir, metaName), false); err != nil {
+	if err := s.tending.noteStop(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := s.catalog.count(); err != nil {
+	if s.catalog.db, err = opener.open(filepath.Join(cfg.Dir, metaName), false); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if err := s.buckets.load(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := s.tending.loadUsage(); err != nil {
+		return nil, fmt.Errorf("open store: disk space: %w", err)
 	}
 	return s, nil
 }
@@ -106,7 +115,7 @@ func (s *Store) Close() error {
 	if s.life.closed.Load() {
 		return nil
 	}
-	err := s.Sync()
+	err := errors.Join(s.Sync(), s.tending.markAll(), s.tending.keepUsage(), s.Sync())
 	s.buckets.mu.Lock() // no bucket is made from here on
 	was := s.life.closed.Swap(true)
 	s.buckets.mu.Unlock()

@@ -52,8 +52,9 @@ func (s *Store) Create(ref Ref, size int64) (*SliverWriter, error) {
 }
 
 func (s *Store) create(b *bucket, ref Ref, size int64) *SliverWriter {
-	return &SliverWriter{s: s, b: b, ref: ref, started: b.start(), buf: buffers.Get().(*[]byte),
-		rec: sliver{size: size, segment: segmentSize, write: rand.Uint64()}}
+	write := rand.Uint64()
+	return &SliverWriter{s: s, b: b, ref: ref, started: b.start(write), buf: buffers.Get().(*[]byte),
+		rec: sliver{size: size, segment: segmentSize, write: write}}
 }
 
 // errDone is returned by a writer after Commit or Abort.
@@ -101,7 +102,6 @@ func (w *SliverWriter) flush() error {
 		w.fail(w.s.life.closedError(gone(err)))
 		return w.err
 	}
-	w.s.space.usage.written.Add(int64(len(*w.buf)))
 	w.next++
 	*w.buf = (*w.buf)[:0]
 	return nil
@@ -173,6 +173,7 @@ func (w *SliverWriter) discard() {
 		return
 	}
 	w.release()
+	defer w.b.end(w.rec.write)
 	if err := w.b.removeSegments(w.ref, w.rec.write, w.next); err != nil && !errors.Is(err, errGone) {
 		w.s.log.Warn("could not remove the segments of an aborted sliver", "sliver", w.ref.String(), "err", err)
 	}

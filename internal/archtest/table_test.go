@@ -17,7 +17,7 @@ var units = map[string]unit{
 	"certs":  {imports: []string{"shards"}},
 	"quilt":  {imports: []string{"shards"}},
 
-	"store": {imports: join(core, "internal/badgerdisk"), tests: []string{"internal/faultfs"}},
+	"store": {imports: join(core, "internal/badgerdisk", "internal/pause"), tests: []string{"internal/faultfs"}},
 	"p2p":   {imports: join(core, "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
 	"dht":   {imports: join(core, "internal/pause", "internal/userfile", "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
 	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light

@@ -26,6 +26,8 @@ const (
 	// from the tables that are left. That suits a database of keys that are written once; in another, old values of lost
 	// keys would come back.
 	Salvage
+	// Skim is Salvage, but of index tables it reads only the index in them, a small part. CheckTable reads the rest.
+	Skim
 )
 
 const (

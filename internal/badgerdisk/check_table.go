@@ -27,19 +27,19 @@ func (c *check) checkTables() error {
 		return nil // a new database
 	case Refused(err):
 		return err
-	case err != nil && c.mode != Salvage:
+	case err != nil && c.mode < Salvage:
 		return fmt.Errorf("%w: manifest: %w", c.damage, err)
 	case err != nil:
 		c.note("manifest was rebuilt: %v", err)
 	}
 	rebuild := err != nil
 	for id := range c.tables {
-		if c.mode != Salvage || slices.Contains(named, id) {
+		if c.mode < Salvage || slices.Contains(named, id) {
 			continue
 		}
 		// Badger deletes tables that the manifest does not name. After a crash, Badger was about to name them, and they
 		// may be incomplete, or it had merged them. After damage they are the remaining data.
-		if err != nil || c.checkTable(table.NewFilename(id, c.dir)) == nil {
+		if err != nil || c.checkTable(table.NewFilename(id, c.dir), true) == nil {
 			named, rebuild = append(named, id), true
 		}
 	}
@@ -47,7 +47,7 @@ func (c *check) checkTables() error {
 		path := table.NewFilename(id, c.dir)
 		err := errors.New("missing")
 		if _, ok := c.tables[id]; ok {
-			err = c.checkTable(path)
+			err = c.checkTable(path, c.mode != Skim)
 		}
 		switch {
 		case err == nil:
@@ -55,7 +55,7 @@ func (c *check) checkTables() error {
 			continue
 		case Refused(err):
 			return err
-		case c.mode != Salvage:
+		case c.mode < Salvage:
 			return fmt.Errorf("%w: table %d: %w", c.damage, id, err)
 		}
 		c.note("index table %d was left out: %v", id, err)
@@ -152,22 +152,38 @@ func (c *check) writeManifest() error {
 	return SyncPath(c.dir)
 }
 
-// checkTable verifies every checksum in an index table, within bounds that Badger takes for granted:
+// CheckTable verifies every checksum in an index table of an open database in dir. It returns the bytes read. Damage is
+// an error that wraps damage.
+func CheckTable(dir string, id uint64, damage error) (read int64, err error) {
+	path := table.NewFilename(id, dir)
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	c := check{dir: dir, damage: damage}
+	err = guard(damage, func() {}, func() error { return c.checkTable(path, true) })
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !Refused(err) {
+		err = fmt.Errorf("%w: table %d: %w", damage, id, err)
+	}
+	return info.Size(), err
+}
+
+// checkTable verifies the checksum of an index table's index, and if whole is set those of its blocks, within bounds
+// that Badger takes for granted:
 //
 //	blocks ‖ index ‖ its length u32 ‖ its checksum as protobuf ‖ length of that u32
 //	block: entries ‖ offsets u32… ‖ their number u32 ‖ checksum as protobuf ‖ length of that u32
-func (c *check) checkTable(path string) error {
-	b, err := c.read(path)
+func (c *check) checkTable(path string, whole bool) error {
+	var blocks, index, sum []byte
+	size, err := int64(0), error(nil)
+	if whole {
+		blocks, index, sum, err = c.readTable(path)
+		size = int64(len(blocks))
+	} else {
+		size, index, sum, err = readIndex(path)
+	}
 	if err != nil {
 		return err
-	}
-	rest, sum, err := cutSized(b)
-	if err != nil {
-		return fmt.Errorf("checksum of the index: %w", err)
-	}
-	blocks, index, err := cutSized(rest)
-	if err != nil {
-		return fmt.Errorf("index: %w", err)
 	}
 	if err := verify(index, sum); err != nil {
 		return fmt.Errorf("index: %w", err)
@@ -181,8 +197,11 @@ func (c *check) checkTable(path string) error {
 	}
 	for i := range t.OffsetsLength() {
 		var o fb.BlockOffset
-		if !t.Offsets(&o, i) || uint64(o.Offset())+uint64(o.Len()) > uint64(len(blocks)) {
+		if !t.Offsets(&o, i) || uint64(o.Offset())+uint64(o.Len()) > uint64(size) {
 			return fmt.Errorf("entry %d of the index is out of bounds", i)
+		}
+		if !whole {
+			continue
 		}
 		data, sum, err := cutSized(blocks[o.Offset():][:o.Len()])
 		if err == nil {
@@ -199,6 +218,61 @@ func (c *check) checkTable(path string) error {
 		}
 	}
 	return nil
+}
+
+// readTable reads the parts of a table.
+func (c *check) readTable(path string) (blocks, index, sum []byte, err error) {
+	b, err := c.read(path)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	rest, sum, err := cutSized(b)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("checksum of the index: %w", err)
+	}
+	blocks, index, err = cutSized(rest)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("index: %w", err)
+	}
+	return blocks, index, sum, nil
+}
+
+// readIndex reads a table without its blocks, of which it returns the size.
+func readIndex(path string) (blocks int64, index, sum []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	info, err := f.Stat()
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	at := info.Size()
+	last := func() ([]byte, error) {
+		var size [4]byte
+		if at -= int64(len(size)); at < 0 {
+			return nil, errors.New("too short")
+		}
+		if _, err := f.ReadAt(size[:], at); err != nil {
+			return nil, err
+		}
+		n := int64(binary.BigEndian.Uint32(size[:]))
+		if n > min(at, maxTable) {
+			return nil, fmt.Errorf("length %d is out of bounds", n)
+		}
+		b := make([]byte, n)
+		at -= n
+		_, err := f.ReadAt(b, at)
+		return b, err
+	}
+	if sum, err = last(); err != nil {
+		return 0, nil, nil, fmt.Errorf("checksum of the index: %w", err)
+	}
+	if index, err = last(); err != nil {
+		return 0, nil, nil, fmt.Errorf("index: %w", err)
+	}
+	return at, index, sum, nil
 }
 
 // cutSized splits off the last part of b, which has its length behind it.

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -93,7 +95,7 @@ func TestCheck(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		harm func(t *testing.T, dir string)
-		want [3]string // by mode: "" as if nothing were, "refused: why", or "repaired: what"
+		want [3]string // by mode, Skim as Salvage: "" as if nothing were, "refused: why", or "repaired: what"
 	}{
 		{"nothing", func(*testing.T, string) {}, [3]string{}},
 		{"files without information are of another kind", func(t *testing.T, dir string) {
@@ -143,13 +145,17 @@ func TestCheck(t *testing.T) {
 			must(t, os.WriteFile(filepath.Join(dir, "copy.sst"), nil, 0o600))
 		}, [3]string{"refused: unexpected file", "refused: unexpected file", "refused: unexpected file"}},
 	} {
-		for mode, want := range tt.want {
+		for mode := Refuse; mode <= Skim; mode++ {
+			want := tt.want[min(mode, Salvage)]
+			if mode == Skim && tt.name == "table overwritten" {
+				continue // see TestSkim
+			}
 			t.Run(fmt.Sprintf("%s/mode %d", tt.name, mode), func(t *testing.T) {
 				dir := t.TempDir()
 				copyFiles(t, dir, template)
 				tt.harm(t, dir)
 				opt := smallOptions(dir)
-				repaired, err := Check(&opt, Mode(mode), errDamage)
+				repaired, err := Check(&opt, mode, errDamage)
 				kind, text, _ := strings.Cut(want, ": ")
 				switch {
 				case kind == "refused":
@@ -167,6 +173,32 @@ func TestCheck(t *testing.T) {
 				must(t, db.Close())
 			})
 		}
+	}
+}
+
+// TestSkim: damage in a block of a table is found by CheckTable, damage of the table's index by Check.
+func TestSkim(t *testing.T) {
+	dir := makeTemplate(t)
+	path := first(t, dir, ".sst")
+	id, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(path), ".sst"), 10, 64)
+	must(t, err)
+	if n, err := CheckTable(dir, id, errDamage); err != nil || n == 0 {
+		t.Errorf("a whole table: %d bytes, %v", n, err)
+	}
+	edit(t, path, func(b []byte) []byte { b[3] ^= 1; return b })
+	opt := smallOptions(dir)
+	if repaired, err := Check(&opt, Skim, errDamage); err != nil || len(repaired) > 0 {
+		t.Errorf("repaired %q, %v", repaired, err)
+	}
+	if _, err := CheckTable(dir, id, errDamage); !errors.Is(err, errDamage) {
+		t.Errorf("a damaged table: %v", err)
+	}
+	edit(t, path, func(b []byte) []byte { b[len(b)-20] ^= 1; return b })
+	if repaired, err := Check(&opt, Skim, errDamage); err != nil || len(repaired) != 1 {
+		t.Errorf("repaired %q, %v", repaired, err)
+	}
+	if _, err := CheckTable(dir, 999, errDamage); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no table: %v", err)
 	}
 }
 

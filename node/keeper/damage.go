@@ -1,15 +1,11 @@
 package keeper
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"sync"
-	"time"
 
-	"walrus/internal/pause"
 	"walrus/shards"
 	"walrus/store"
 )
@@ -97,23 +93,4 @@ func (d *damage) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.refs)
-}
-
-// runScrub reads back and checks everything stored, at the start and then after every pause.
-func (d *damage) runScrub(ctx context.Context, every time.Duration, first func()) error {
-	for ; ; first = func() {} {
-		start := time.Now()
-		stats, err := d.shelf.Scrub(ctx, d.note)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			return fmt.Errorf("read back the store: %w", err)
-		}
-		d.log.Info("read back everything stored", "slivers", stats.Slivers, "bytes", stats.Bytes, "corrupt", stats.Corrupt, "took", time.Since(start).Round(time.Millisecond).String())
-		first()
-		if !pause.For(ctx, every) {
-			return nil
-		}
-	}
 }

@@ -14,7 +14,7 @@
 //	verdict     whether a certificate is good and new: pure decisions
 //	debts       which blobs lack slivers, and when each is due
 //	plan        in which steps a blob is rebuilt: a pure decision; repairer does it; sources collects the symbols
-//	damage      slivers found corrupt; the daily scrub
+//	damage      slivers found corrupt; scrub: reading everything back
 //	syncer      comparing certificates with other members
 //	follower    events of the ledger; lease: extended, deleted and ended blobs
 //	life        joining, syncing, serving
@@ -65,6 +65,7 @@ type Keeper struct {
 	repairer  *repairer
 	follower  *follower
 	syncer    *syncer
+	scrubber  *scrubber
 	meters    *meters
 }
 
@@ -86,6 +87,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.gauge.measure() // an error comes with the first status
 	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, resync: newBell(), log: log}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
+	k.scrubber = &scrubber{shelf: k.shelf, note: k.damage.note, period: cfg.Scrub, log: log}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
 	k.expander = newExpander(k.library)
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
@@ -138,7 +140,8 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"serving":      k.life.runServing,
 		"sync":         k.syncer.run,
 		"repair":       k.repairer.run,
-		"scrub":        func(ctx context.Context) error { return k.damage.runScrub(ctx, k.cfg.Scrub, k.life.scrubbed.set) },
+		"scrub":        func(ctx context.Context) error { return k.scrubber.run(ctx, k.life.scrubbed.set) },
+		"tend":         k.shelf.Tend,
 		"room":         func(ctx context.Context) error { return k.gauge.run(ctx, k.cfg.Logger) },
 	}
 }

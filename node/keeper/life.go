@@ -21,8 +21,8 @@ const (
 	ReadOnly = "read-only"
 )
 
-// scrubPatience bounds how long the node waits for its first scrub and for the ledger before it serves. A scrub of a
-// large store takes hours, and the ledger may stall.
+// scrubPatience bounds how long the node waits before it serves: for the ledger, which may stall, and after an unclean
+// stop for the newest writes to be read back, which may be many.
 const scrubPatience = 10 * time.Second
 
 // mark is an event that happens once. Setting it again changes nothing.
@@ -40,7 +40,7 @@ type life struct {
 	ready    *mark // serving, or Config.Ready is over
 	serving  *mark // the state is Serving
 	heard    *mark // members with one honest shard among them have answered
-	scrubbed *mark // the first scrub is over
+	scrubbed *mark // the newest writes before an unclean stop were read back
 	compared *mark // the store has been compared with the ledger
 	log      *slog.Logger
 
@@ -84,9 +84,10 @@ func (l *life) runReady(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-// runServing makes the node serve once enough members have been heard, the disk has been scrubbed and the store has
-// been compared with the ledger. For the scrub and the comparison it waits scrubPatience at most. Until the scrub has
-// finished, damaged slivers are not counted as owed. Until the comparison has finished, ended blobs are still counted.
+// runServing makes the node serve once enough members have been heard, the newest writes have been checked if the last
+// stop was unclean, and the store has been compared with the ledger. For the check and the comparison it waits
+// scrubPatience at most. Damaged slivers are not counted as owed until they are found; ended ones still are until the
+// comparison has finished.
 func (l *life) runServing(ctx context.Context) error {
 	select {
 	case <-l.heard.done:

@@ -13,7 +13,7 @@ import (
 // Status describes the node's duty to its operator, in constant time: from counts that are kept, and the disk space
 // measured last. Others must not see its Incidents.
 func (k *Keeper) Status() (p2p.NodeStatus, error) {
-	stats, err := k.shelf.Counts()
+	stats, err := k.shelf.Stats()
 	if err != nil {
 		return p2p.NodeStatus{}, wireError(err)
 	}

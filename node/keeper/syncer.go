@@ -134,7 +134,7 @@ func (s *syncer) compare(ctx context.Context, m *certs.Member, light bool) error
 		if err != nil {
 			return err
 		}
-		if ours, err := s.shelf.Counts(); err != nil || theirs.Blobs <= uint64(ours.Certificates) {
+		if ours, err := s.shelf.Stats(); err != nil || theirs.Blobs <= uint64(ours.Certificates) {
 			return err
 		}
 	}

@@ -68,8 +68,8 @@ func (u *uploads) admit(from peer.ID, amount int64) (release func(), err error) 
 	}, nil
 }
 
-// write lets an upload write up to bytes, of most bytes in all; ErrBusy if the peer's uploads of this blob that are under
-// way, or were refused within wasteTime, have taken that. end tells how many bytes were wasted.
+// write lets an upload write up to bytes, of most bytes in all; ErrBusy if the peer's uploads of this blob that are
+// under way, or were refused within wasteTime, have taken that. end tells how many bytes were wasted.
 func (u *uploads) write(id upload, bytes, most int64) (end func(wasted int64), err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
