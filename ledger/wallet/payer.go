@@ -69,6 +69,9 @@ func (p *Payer) Address() ledger.Address { return p.wallet.address }
 //   - an error of Chain: the transaction reached no node
 //   - ledger.ErrFormat, wrapped: the operations are malformed
 func (p *Payer) Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
+	if ctx.Err() != nil { // a worker could be faster than the select below
+		return ledger.Receipt{}, notSent(context.Cause(ctx))
+	}
 	o := &order{build: build, done: make(chan struct{})}
 	p.mu.Lock()
 	p.queue = append(p.queue, o)
