@@ -45,16 +45,16 @@ type row struct {
 
 // rows are those of the table of what a public node must withstand. The last one may leave debts that nobody can pay.
 var rows = []row{
-	{"garbage", "a stranger uploads wrong pairs of a blob that is paid for", "upload tokens, and counts of refused bytes", "", true, refereeGarbage(false)},
-	{"again", "a stranger uploads again what the nodes have", "offer before upload", "", false, refereeGarbage(true)},
-	{"symbols", "four strangers ask for symbols without end", "cost from what is stored; streamed symbols", "CPU in classes", false, refereeSymbols},
-	{"silence", "a stranger begins uploads of such a blob and says nothing", "admission in classes", "", false, refereeSilence},
+	{"garbage", "a stranger uploads wrong pairs of a blob that is paid for", "upload tokens", "", true, refereeGarbage(false)},
+	{"again", "a stranger uploads again what the nodes have", "", "", false, refereeGarbage(true)},
+	{"symbols", "four strangers ask for symbols without end", "less memory for each request", "less CPU for strangers", false, refereeSymbols},
+	{"silence", "a stranger begins uploads of such a blob and says nothing", "", "", false, refereeSilence},
 	{"slots", "1,000 identities from 20 networks connect and idle", "", "", false, refereeSlots},
 	{"junk", "512 liars answer with 200 junk addresses of each member", "", "", true, refereeJunk},
 	{"providers", "ten identities announce 10,000 providers each", "", "shares of a DHT server's time", true, refereeProviders},
-	{"status", "strangers ask 1,000 times a second for the status", "constant cost; no paths", "", false, refereeStatus},
+	{"status", "strangers ask 1,000 times a second for the status", "", "", false, refereeStatus},
 	{"gossip", "four strangers gossip bad certificates and replays", "", "", true, refereeGossip},
-	{"replay", "an old certificate for a blob registered anew", "certificates checked against the ledger's record", "", true, refereeReplay},
+	{"replay", "an old certificate for a blob registered anew", "", "", true, refereeReplay},
 }
 
 // referee judges attacks on a network.
