@@ -31,7 +31,7 @@ const (
 	RegisterFromScratch Operation = "registerFromScratch"
 )
 
-// MaxEpochs, as the number of epochs, asks Store for as many as the network sells.
+// MaxEpochs as the number of epochs asks Store for as many as the network sells.
 const MaxEpochs = math.MaxUint32
 
 // Cost breaks down the price of an operation, planned or paid.

@@ -101,16 +101,32 @@ func (m *Member) form(f *form) {
 	ascending(f, "shards", m.Shards, func(a, b *int) bool { return *a < *b })
 }
 
-// Marshal returns the binary form. So do the methods below.
-func (a Account) Marshal() []byte   { return marshal(&a, 24) }
-func (s Storage) Marshal() []byte   { return marshal(&s, 48) }
-func (b Blob) Marshal() []byte      { return marshal(&b, 160) }
-func (i BlobInfo) Marshal() []byte  { return marshal(&i, 14+12*len(i.Deletable)) }
-func (p Pot) Marshal() []byte       { return marshal(&p, 16) }
+// Marshal returns the binary form.
+func (a Account) Marshal() []byte { return marshal(&a, 24) }
+
+// Marshal returns the binary form.
+func (s Storage) Marshal() []byte { return marshal(&s, 48) }
+
+// Marshal returns the binary form.
+func (b Blob) Marshal() []byte { return marshal(&b, 160) }
+
+// Marshal returns the binary form.
+func (i BlobInfo) Marshal() []byte { return marshal(&i, 14+12*len(i.Deletable)) }
+
+// Marshal returns the binary form.
+func (p Pot) Marshal() []byte { return marshal(&p, 16) }
+
+// Marshal returns the binary form.
 func (e EpochInfo) Marshal() []byte { return marshal(&e, 20) }
-func (s Supply) Marshal() []byte    { return marshal(&s, 8) }
-func (p Params) Marshal() []byte    { return marshal(&p, 72) }
-func (m Member) Marshal() []byte    { return marshal(&m, 512) }
+
+// Marshal returns the binary form.
+func (s Supply) Marshal() []byte { return marshal(&s, 8) }
+
+// Marshal returns the binary form.
+func (p Params) Marshal() []byte { return marshal(&p, 72) }
+
+// Marshal returns the binary form.
+func (m Member) Marshal() []byte { return marshal(&m, 512) }
 
 // read decodes a T from its binary form.
 func read[T any, P interface {

@@ -13,11 +13,11 @@ import (
 type Reach int
 
 const (
-	// Machine: from the machine itself.
+	// Machine means from the machine itself.
 	Machine Reach = iota
-	// Site: from within a private network.
+	// Site means from within a private network.
 	Site
-	// Internet: from everywhere. Names count as such.
+	// Internet means from everywhere. Names count as such.
 	Internet
 )
 
