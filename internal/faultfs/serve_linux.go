@@ -157,7 +157,7 @@ func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) sy
 }
 
 // Setattr changes the length of a file. Modes and times are not kept.
-func (n *node) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if size, ok := in.GetSize(); ok && n.file != nil {
 		if errno := n.begin(Resize, ""); errno != 0 {
 			return errno
@@ -165,7 +165,7 @@ func (n *node) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, o
 		n.disk.pages -= int64(n.file.truncate(int64(size)))
 		n.end()
 	}
-	return n.Getattr(context.Background(), nil, out)
+	return n.Getattr(ctx, nil, out)
 }
 
 // Statfs tells how much is free.

@@ -123,5 +123,5 @@ func refereeGarbage(right bool) func(*testing.T, *referee) outcome {
 	}
 }
 
-// diskNoise is what the honest client's blobs, logs and half-filled files add meanwhile.
+// diskNoise allows for the honest client's blobs, logs and half-filled files.
 const diskNoise = 24 << 20

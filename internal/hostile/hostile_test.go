@@ -43,7 +43,7 @@ type row struct {
 	run               func(*testing.T, *referee) outcome
 }
 
-// rows are those of the table of what a public node must withstand. The last one may leave debts that nobody can pay.
+// rows list the attacks that a public node must withstand. The last one may leave debts that nobody can pay.
 var rows = []row{
 	{"garbage", "a stranger uploads wrong pairs of a blob that is paid for", "upload tokens", "", true, refereeGarbage(false)},
 	{"again", "a stranger uploads again what the nodes have", "", "", false, refereeGarbage(true)},
