@@ -15,7 +15,9 @@ const (
 	MaxPairs = wire.MaxIndices
 	// MaxTargets bounds the targets of one Symbols.
 	MaxTargets = wire.MaxIndices
-	// MaxSymbolsBytes bounds the symbols and proofs of one Symbols, in bytes. Both sides hold them in memory.
+	// MaxSlivers bounds the slivers of one SymbolQuery.
+	MaxSlivers = wire.MaxSlivers
+	// MaxSymbolsBytes bounds the symbols and proofs of one Symbols, in bytes. The one who asks holds them in memory.
 	MaxSymbolsBytes = wire.MaxSymbols
 	// MaxConfirmation bounds a confirmation, in bytes.
 	MaxConfirmation = wire.MaxConfirmation

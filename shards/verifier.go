@@ -2,6 +2,7 @@ package shards
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"walrus/shards/fft16"
@@ -17,12 +18,14 @@ type Verifier struct {
 	root   Hash
 	layout Layout
 	strip  int // index of the next one
+	end    int // number of strips to read
 	line   *line
 	window int // bytes of each symbol to collect, if strips end inside a block of the hash
 	have   int // bytes of each symbol collected so far
 	memory *verifierMemory
 	closed bool
-	result error // the result of Close
+	result error  // the result of Close
+	leaves []Hash // of the expansion, if it does not match the root
 }
 
 // verifierMemory is reused by later Verifiers.
@@ -53,7 +56,7 @@ func newVerifier(m *Metadata, axis Axis, index int, targets []int) (*Verifier, e
 		memory.leaves.Reset()
 	}
 	v := &Verifier{
-		axis: axis, index: index, root: m.Root(axis, index), layout: layout, memory: memory,
+		axis: axis, index: index, root: m.Root(axis, index), layout: layout, memory: memory, end: layout.Strips(),
 		line: p.newLine(axis, layout.SymbolSize, memory.leaves, targets),
 	}
 	v.window = min(straddling, v.line.windowWidth())
@@ -81,7 +84,7 @@ func (v *Verifier) write(ws *workspace, strip []byte) {
 	for offset := 0; offset < width; {
 		rest := v.layout.SymbolSize - v.line.at
 		window := int(min(int64(v.window), rest))
-		if v.layout.Width%treehash.Window == 0 || rest <= int64(width-offset) {
+		if v.line.unhashed || v.layout.Width%treehash.Window == 0 || rest <= int64(width-offset) {
 			window = min(v.line.windowWidth(), width-offset)
 		}
 		n := min(window-v.have, width-offset)
@@ -115,10 +118,25 @@ func (v *Verifier) Close() error {
 	ws := newWorkspace()
 	defer ws.release()
 	if v.result = v.complete(); v.result == nil {
-		v.result = v.compare(v.line.root(ws))
+		if v.result = v.compare(v.line.root(ws)); v.result != nil {
+			v.leaves = slices.Clone(v.line.digests(ws))
+		}
 	}
 	v.release()
 	return v.result
+}
+
+// Leaves returns the leaf hash of each of the n symbols of the expansion, once Close has found that the sliver does not
+// match its root; nil otherwise. A sliver that was rebuilt from symbols has these symbols in its expansion, so their
+// hashes show which of them were wrong: see VerifyLeaves.
+func (v *Verifier) Leaves() []Hash { return v.leaves }
+
+// Abort ends a sliver that will not be complete. It has no effect after Close.
+func (v *Verifier) Abort() {
+	if !v.closed {
+		v.result = fmt.Errorf("%w: given up after %d of %d strips", ErrSliver, v.strip, v.layout.Strips())
+		v.release()
+	}
 }
 
 func (v *Verifier) release() {

@@ -520,14 +520,21 @@ func (x *ReadSliver) GetLength() uint64 {
 	return 0
 }
 
-// Response payload: for each target in order, the symbol (symbol_size bytes), then its proof (proof_len hashes).
+// Response payload: for each sliver, index and then more, for each target in order: the bytes [offset, offset+length) of
+// the symbol, then its proof (proof_len hashes).
 type GetSymbols struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Axis          uint32                 `protobuf:"varint,1,opt,name=axis,proto3" json:"axis,omitempty"`
-	Index         uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
-	Targets       []uint32               `protobuf:"varint,3,rep,packed,name=targets,proto3" json:"targets,omitempty"`
-	SymbolSize    uint64                 `protobuf:"varint,4,opt,name=symbol_size,json=symbolSize,proto3" json:"symbol_size,omitempty"`
-	ProofLen      uint32                 `protobuf:"varint,5,opt,name=proof_len,json=proofLen,proto3" json:"proof_len,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Axis       uint32                 `protobuf:"varint,1,opt,name=axis,proto3" json:"axis,omitempty"`
+	Index      uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Targets    []uint32               `protobuf:"varint,3,rep,packed,name=targets,proto3" json:"targets,omitempty"`
+	SymbolSize uint64                 `protobuf:"varint,4,opt,name=symbol_size,json=symbolSize,proto3" json:"symbol_size,omitempty"`
+	// 0: without proofs.
+	ProofLen uint32 `protobuf:"varint,5,opt,name=proof_len,json=proofLen,proto3" json:"proof_len,omitempty"`
+	// Further slivers along axis.
+	More []uint32 `protobuf:"varint,10,rep,packed,name=more,proto3" json:"more,omitempty"`
+	// Of each symbol. A length of 0 reaches to the symbol's end: with an offset of symbol_size only proofs are sent.
+	Offset        uint64 `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"`
+	Length        uint64 `protobuf:"varint,12,opt,name=length,proto3" json:"length,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -593,6 +600,27 @@ func (x *GetSymbols) GetSymbolSize() uint64 {
 func (x *GetSymbols) GetProofLen() uint32 {
 	if x != nil {
 		return x.ProofLen
+	}
+	return 0
+}
+
+func (x *GetSymbols) GetMore() []uint32 {
+	if x != nil {
+		return x.More
+	}
+	return nil
+}
+
+func (x *GetSymbols) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *GetSymbols) GetLength() uint64 {
+	if x != nil {
+		return x.Length
 	}
 	return 0
 }
@@ -1355,7 +1383,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x04R\x06offset\x12\x16\n" +
-	"\x06length\x18\x04 \x01(\x04R\x06length\"\x8e\x01\n" +
+	"\x06length\x18\x04 \x01(\x04R\x06length\"\xd2\x01\n" +
 	"\n" +
 	"GetSymbols\x12\x12\n" +
 	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
@@ -1363,7 +1391,11 @@ const file_wire_proto_rawDesc = "" +
 	"\atargets\x18\x03 \x03(\rR\atargets\x12\x1f\n" +
 	"\vsymbol_size\x18\x04 \x01(\x04R\n" +
 	"symbolSize\x12\x1b\n" +
-	"\tproof_len\x18\x05 \x01(\rR\bproofLen\"\x0f\n" +
+	"\tproof_len\x18\x05 \x01(\rR\bproofLen\x12\x12\n" +
+	"\x04more\x18\n" +
+	" \x03(\rR\x04more\x12\x16\n" +
+	"\x06offset\x18\v \x01(\x04R\x06offset\x12\x16\n" +
+	"\x06length\x18\f \x01(\x04R\x06length\"\x0f\n" +
 	"\rGetBlobStatus\"\x0f\n" +
 	"\rGetNodeStatus\"\x10\n" +
 	"\x0eGetCertificate\"\x10\n" +

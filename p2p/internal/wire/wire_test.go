@@ -25,6 +25,7 @@ func requests() []*Request {
 		{BlobId: id, Op: &Request_GetMetadata{GetMetadata: &GetMetadata{}}},
 		{BlobId: id, Op: &Request_ReadSliver{ReadSliver: &ReadSliver{Axis: 1, Index: 65534, Offset: MaxSliver, Length: MaxSliver}}},
 		{BlobId: id, Op: &Request_GetSymbols{GetSymbols: &GetSymbols{Axis: 1, Index: 3, Targets: []uint32{9, 1}, SymbolSize: 64, ProofLen: MaxProof}}},
+		{BlobId: id, Op: &Request_GetSymbols{GetSymbols: &GetSymbols{Targets: []uint32{9}, SymbolSize: 1 << 40, More: []uint32{4}, Offset: 1 << 20, Length: 1 << 20}}},
 		{BlobId: id, Op: &Request_GetBlobStatus{GetBlobStatus: &GetBlobStatus{}}},
 		{Op: &Request_GetNodeStatus{GetNodeStatus: &GetNodeStatus{}}},
 		{Op: &Request_GetNodeHistory{GetNodeHistory: &GetNodeHistory{}}},
