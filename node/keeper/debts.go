@@ -130,6 +130,13 @@ func (d *debts) upload(blob shards.BlobID) (end func()) {
 	}
 }
 
+// uploading reports whether uploads are under way.
+func (d *debts) uploading() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.uploads) > 0
+}
+
 // backlog counts the blobs that lack slivers: those waiting and those being repaired.
 func (d *debts) backlog() (waiting, active int) {
 	d.mu.Lock()

@@ -99,7 +99,8 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
 	k.repairer = &repairer{
 		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
-		swarm: swarm, memory: semaphore.NewWeighted(cfg.Repair.Memory), meters: k.meters, log: log,
+		swarm: swarm, memory: semaphore.NewWeighted(cfg.Repair.Memory), doubts: newDoubts(), meters: k.meters, log: log,
+		budget: &budget{rate: cfg.Repair.Rate, users: func() bool { return k.debts.uploading() || k.library.reading() }},
 	}
 	k.follower = &follower{
 		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, pending: k.pending, life: k.life, peers: p.Peers,

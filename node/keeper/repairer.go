@@ -27,7 +27,9 @@ type repairer struct {
 	library  *library
 	swarm    swarm
 	memory   *semaphore.Weighted // of RepairConfig.Memory
-	repaired atomic.Int64        // slivers since the start
+	budget   *budget
+	doubts   *doubts
+	repaired atomic.Int64 // slivers since the start
 	meters   *meters
 	log      *slog.Logger
 }
@@ -91,67 +93,19 @@ func (r *repairer) repair(ctx context.Context, id shards.BlobID) (rebuilt int, t
 	if err != nil {
 		return 0, 0, err
 	}
-	missing, err := r.shelf.missingNow(id)
+	at, err := r.shelf.seats.now()
 	if err != nil {
 		return 0, 0, err
 	}
-	size := func(axis shards.Axis) int64 { return meta.Layout(axis).Size() }
-	for _, step := range planRepair(r.shelf.params, missing, r.cfg.Memory, size) {
-		made, fetched, err := r.rebuild(ctx, meta, step)
-		rebuilt, traffic = rebuilt+made, traffic+fetched
-		if err != nil {
-			return rebuilt, traffic, err
-		}
-	}
-	return rebuilt, traffic, r.shelf.Sync()
-}
-
-// rebuild carries out one step of the plan.
-func (r *repairer) rebuild(ctx context.Context, meta *shards.Metadata, step step) (made int, traffic int64, err error) {
-	axis := step[0].Axis
-	weight := min(int64(len(step))*meta.Layout(axis).Size(), r.cfg.Memory)
-	if err := r.memory.Acquire(ctx, weight); err != nil {
+	missing, err := r.shelf.missing(id, at)
+	if err != nil {
 		return 0, 0, err
 	}
-	defer r.memory.Release(weight)
-	indices := make([]int, len(step))
-	for i, t := range step {
-		indices[i] = t.index
+	b := r.newRebuilding(meta, missing, at)
+	if err := b.do(ctx, planRepair(b.lack, missing, r.cfg.Memory)); err != nil {
+		return b.rebuilt, b.traffic, err
 	}
-	got, err := r.collect(ctx, meta, axis, indices)
-	if err != nil {
-		return 0, got.Traffic, err
-	}
-	for i, t := range step {
-		if err := r.keep(meta, t, got.Of(i)); err != nil {
-			return made, got.Traffic, err
-		}
-		made++
-	}
-	return made, got.Traffic, nil
-}
-
-// keep rebuilds one sliver from its symbols, which also checks it, and stores it.
-func (r *repairer) keep(meta *shards.Metadata, t target, symbols map[int][]byte) error {
-	sliver, err := meta.Rebuild(t.Axis, t.index, symbols)
-	if err != nil {
-		return fmt.Errorf("rebuild %s sliver %d: %w", t.Axis, t.index, err)
-	}
-	w, err := r.shelf.Create(t.Ref, int64(len(sliver)))
-	if err != nil {
-		return err
-	}
-	defer w.Abort()
-	if _, err := w.Write(sliver); err != nil {
-		return err
-	}
-	if err := w.Commit(); err != nil {
-		return err
-	}
-	r.damage.mended(t.Ref)
-	r.repaired.Add(1)
-	r.meters.stored(t.Axis)
-	return nil
+	return b.rebuilt, b.traffic, r.shelf.Sync()
 }
 
 // learnMetadata returns the metadata of a certified blob, from here or from the first member that has it.
