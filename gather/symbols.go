@@ -52,6 +52,9 @@ type Want struct {
 	Local peer.ID
 	// Zero tells which crossing slivers are known to be all zeros: nobody is asked for them. nil: none.
 	Zero func(sliver int) bool
+	// First lists crossing slivers to ask for before others. A caller that gathers part by part asks for those of the part
+	// before: only a sliver that gave all parts of a symbol can prove it.
+	First []int
 	// Without lists crossing slivers that are not asked for.
 	Without map[int]bool
 	// Holders says what is known already; nil: nothing. Symbols works on a clone.
@@ -103,6 +106,7 @@ type Gathered struct {
 	Holders Holders // how each holder behaved
 	Traffic int64   // bytes of symbols and proofs that holders sent
 
+	need int
 	zero []byte           // the symbol of slivers that are all zeros
 	rows map[int][][]byte // by crossing sliver: a symbol for each target
 }
@@ -116,8 +120,12 @@ func (g *Gathered) Of(k int) map[int][]byte {
 	return out
 }
 
-// Sources lists the crossing slivers whose symbols were gathered, ascending.
-func (g *Gathered) Sources() []int { return slices.Sorted(maps.Keys(g.rows)) }
+// Sources lists as many of the crossing slivers whose symbols were gathered as rebuild a target, ascending. If a late
+// holder has answered after all there are more; those with the lowest indices are chosen.
+func (g *Gathered) Sources() []int {
+	all := slices.Sorted(maps.Keys(g.rows))
+	return all[:min(g.need, len(all))]
+}
 
 // List returns the symbols for target k of the list, in the order of slivers.
 func (g *Gathered) List(k int, slivers []int) [][]byte {
@@ -146,7 +154,7 @@ type answer struct {
 // started has ended when it returns. Errors: *Error if not enough are left, ErrTooLarge, or ctx's; the result so far
 // comes with each.
 func Symbols(ctx context.Context, swarm Swarm, w Want) (*Gathered, error) {
-	out := &Gathered{Holders: NewHolders(len(w.Committee.Members())), rows: map[int][][]byte{}}
+	out := &Gathered{Holders: NewHolders(len(w.Committee.Members())), need: w.need(), rows: map[int][][]byte{}}
 	if w.Holders != nil {
 		out.Holders = w.Holders.Clone()
 	}
@@ -156,14 +164,17 @@ func Symbols(ctx context.Context, swarm Swarm, w Want) (*Gathered, error) {
 	}
 	owner := Owners(w.Committee, w.ID, w.Axis.Other())
 	var order []int
-	for _, sliver := range rand.Perm(len(owner)) { // spreads the work
+	seen := make([]bool, len(owner))
+	for _, sliver := range append(slices.Clone(w.First), rand.Perm(len(owner))...) { // a random order spreads the work
 		switch {
-		case w.Without[sliver]:
+		case w.Without[sliver] || seen[sliver]:
+			continue
 		case w.Zero != nil && w.Zero(sliver) && len(out.rows) < w.need():
 			out.rows[sliver] = nil
 		default:
 			order = append(order, sliver)
 		}
+		seen[sliver] = true
 	}
 	if len(out.rows) > 0 {
 		out.zero = make([]byte, w.length())

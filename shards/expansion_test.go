@@ -3,6 +3,7 @@ package shards
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 )
@@ -56,15 +57,21 @@ func TestExpansionReads(t *testing.T) {
 
 // TestReadSymbolParts reads parts of symbols, from recovery and source positions, and only the strips that have them.
 func TestReadSymbolParts(t *testing.T) {
+	for _, n := range []int{10, 100} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) { testReadSymbolParts(t, n) })
+	}
+}
+
+func testReadSymbolParts(t *testing.T, n int) {
 	r := newRand(t)
-	e := encode(t, 100, randomBytes(r, 30_000_000))
+	e := encode(t, n, randomBytes(r, 10_000_000+n*200_000))
 	for _, axis := range []Axis{Primary, Secondary} {
-		layout, index := e.m.Layout(axis), r.IntN(100)
+		layout, index := e.m.Layout(axis), r.IntN(n)
 		w, z := int64(layout.Width), layout.SymbolSize
 		if layout.Strips() < 4 {
 			t.Fatalf("only %d strips", layout.Strips())
 		}
-		for _, targets := range [][]int{{0, 7}, {99, 3, 40}} {
+		for _, targets := range [][]int{{0, 3}, {n - 1, 3, 4 * n / 10}} {
 			_, whole, err := e.m.Expand(axis, index, bytes.NewReader(e.sliver(axis, index)), targets)
 			if err != nil {
 				t.Fatal(err)

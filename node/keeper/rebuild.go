@@ -242,7 +242,7 @@ func (a *attempt) fromRows(ctx context.Context, at, length int64) error {
 // gather gets a part of the symbols for slivers along axis. It waits until the traffic is within the budget.
 func (a *attempt) gather(ctx context.Context, axis shards.Axis, targets []int, at, length int64) (*gather.Gathered, error) {
 	w := a.want(axis)
-	w.Targets, w.Offset, w.Length, w.Proofs = targets, at, length, a.way == byProvenSymbols
+	w.Targets, w.Offset, w.Length, w.Proofs, w.First = targets, at, length, a.way == byProvenSymbols, a.chosen
 	got, err := gather.Symbols(ctx, a.sources(), w)
 	a.learn(got.Holders, got.Traffic)
 	if err != nil {
