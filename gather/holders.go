@@ -128,6 +128,9 @@ func (s Holders) Lie(i int) error {
 	return nil
 }
 
+// Delivered reports whether holder i has delivered since the record began, or was cloned.
+func (s Holders) Delivered(i int) bool { return s[i].delivered }
+
 // Out reports whether holder i must not be asked again.
 func (s Holders) Out(i int) bool { return s[i].out }
 

@@ -19,10 +19,10 @@ type Proved struct {
 }
 
 // Prove asks who sent the wrong symbols of a line that was rebuilt from symbols without proofs and does not match its
-// root. target is its index along w.Axis, and leaf returns the hash of the symbol that a crossing sliver gave. Each holder
-// is asked for the proofs of its symbols, and for nothing else: 32·⌈log₂ n⌉ bytes each. A proof that does not fit the
-// symbol convicts its holder. A holder that gives no proof is not asked again either, or it could spoil one sliver after
-// the other. The error is ctx's.
+// root. target is its index along w.Axis, and leaf returns the hash of the symbol that a crossing sliver gave. Each
+// holder is asked for the proofs of its symbols, and for nothing else: 32·⌈log₂ n⌉ bytes each. A proof that does not
+// fit the symbol convicts its holder. A holder that gives no proof is not asked again either, or it could spoil one
+// sliver after the other. The error is ctx's.
 func Prove(ctx context.Context, swarm Swarm, w Want, target int, slivers []int, leaf func(sliver int) shards.Hash) (*Proved, error) {
 	out := &Proved{Holders: NewHolders(len(w.Committee.Members())), Proven: map[int]bool{}}
 	if w.Holders != nil {

@@ -249,8 +249,8 @@ func limit(ctx context.Context, bytes int64) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, requestTime+time.Duration(bytes/requestRate)*time.Second)
 }
 
-// ask gets the symbols of crossing slivers of one holder, by sliver and target, in as many requests as the limits of the
-// protocol require, and verifies those with proofs.
+// ask gets the symbols of crossing slivers of one holder, by sliver and target, in as many requests as the limits of
+// the protocol require, and verifies those with proofs.
 func (w *Want) ask(ctx context.Context, swarm Swarm, node peer.ID, slivers []int) (rows [][][]byte, err error) {
 	ctx, cancel := limit(ctx, int64(len(slivers)*len(w.Targets))*w.symbolBytes())
 	defer cancel()

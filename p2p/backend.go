@@ -76,8 +76,8 @@ type SymbolRequest struct {
 	SymbolQuery
 }
 
-// SymbolQuery asks for the bytes [Offset, Offset+Length) of symbols of several slivers' expansions, and for their proofs.
-// All of it together has at most MaxSymbolsBytes.
+// SymbolQuery asks for the bytes [Offset, Offset+Length) of symbols of several slivers' expansions, and for their
+// proofs. All of it together has at most MaxSymbolsBytes.
 type SymbolQuery struct {
 	Blob           shards.BlobID
 	Axis           shards.Axis
@@ -113,14 +113,13 @@ type ShardState struct {
 
 // NodeStatus holds a node's claims about itself. None of them is proven.
 type NodeStatus struct {
-	Version   string // at most MaxStatusText bytes
-	State     string // joining, syncing, serving, read-only, …; at most MaxStatusText bytes
-	Epoch     uint32
-	Shards    []int  // held in Epoch, ascending; at most 65535
-	Blobs     uint64 // blobs with any part stored
-	Slivers   uint64 // stored slivers
-	Owed      uint64 // slivers it should have but lacks
-	Corrupt   uint64 // slivers found damaged and not yet repaired
+	Version string // at most MaxStatusText bytes
+	State   string // joining, syncing, serving, read-only, …; at most MaxStatusText bytes
+	Epoch   uint32
+	Shards  []int  // held in Epoch, ascending; at most 65535
+	Blobs   uint64 // blobs with any part stored
+	Slivers uint64 // stored slivers
+	RepairState
 	DiskBytes uint64 // used by stored data
 	Uptime    time.Duration
 	Peers     int      // connected
@@ -136,4 +135,14 @@ type NodeStatus struct {
 	DiskLimit   uint64 // bytes that stored data may use; 0: only the disk bounds it
 	DiskFree    uint64 // free bytes on the disk of the stored data
 	DiskReserve uint64 // with fewer free bytes than this it takes no new data
+}
+
+// RepairState tells how far a node's repair is.
+type RepairState struct {
+	Owed    uint64 // slivers that the node should have but lacks
+	Corrupt uint64 // slivers found damaged and not yet repaired
+	// RepairRate is the number of slivers rebuilt per hour, lately. RepairLeft estimates the time until none is owed.
+	// 0: nothing is owed, or not known.
+	RepairRate uint64
+	RepairLeft time.Duration
 }

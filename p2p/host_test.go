@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -391,9 +391,12 @@ func TestRequestsAreChecked(t *testing.T) {
 		"range":       func() error { _, err := client.FetchSliver(ctx, to, testID, 0, 0, 1<<62, 1<<62); return err }(),
 		"targets":     func() error { _, err := client.Symbols(ctx, to, testID, 0, 0, nil, 2, 2); return err }(),
 		"symbol size": func() error { _, err := client.Symbols(ctx, to, testID, 0, 0, []int{1}, 1<<40, 2); return err }(),
-		"no slivers":  func() error { _, err := client.SymbolParts(ctx, to, SymbolQuery{Targets: []int{1}, SymbolSize: 2, Length: 2}); return err }(),
-		"proof":       func() error { _, err := client.Symbols(ctx, to, testID, 0, 0, []int{1}, 2, 17); return err }(),
-		"page":        func() error { _, _, err := client.Certificates(ctx, to, testID, MaxCertificates+1); return err }(),
+		"no slivers": func() error {
+			_, err := client.SymbolParts(ctx, to, SymbolQuery{Targets: []int{1}, SymbolSize: 2, Length: 2})
+			return err
+		}(),
+		"proof": func() error { _, err := client.Symbols(ctx, to, testID, 0, 0, []int{1}, 2, 17); return err }(),
+		"page":  func() error { _, _, err := client.Certificates(ctx, to, testID, MaxCertificates+1); return err }(),
 	} {
 		if !errors.Is(err, ErrBadRequest) {
 			t.Errorf("%s: got %v, want %v", name, err, ErrBadRequest)

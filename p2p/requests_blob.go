@@ -114,8 +114,8 @@ func (h *Host) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, ax
 	return a, nil
 }
 
-// Symbols fetches unverified recovery symbols of a sliver with their proofs, one for each of targets, in order. Each has
-// symbolSize bytes and a proof of proofLen hashes. Together they have at most MaxSymbolsBytes.
+// Symbols fetches unverified recovery symbols of a sliver with their proofs, one for each of targets, in order. Each
+// has symbolSize bytes and a proof of proofLen hashes. Together they have at most MaxSymbolsBytes.
 func (h *Host) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int,
 	targets []int, symbolSize int64, proofLen int) (symbols []shards.Symbol, err error) {
 	return h.SymbolParts(ctx, to, SymbolQuery{

@@ -9,8 +9,8 @@ import (
 	"walrus/shards/treehash"
 )
 
-// Expansion proves symbols of one sliver's expansion. It holds the Merkle tree of the n symbols and none of their bytes:
-// 64 bytes for each. It is safe for concurrent use.
+// Expansion proves symbols of one sliver's expansion. It holds the Merkle tree of the n symbols and none of their
+// bytes: 64 bytes for each. It is safe for concurrent use.
 type Expansion struct {
 	tree [][]Hash // the leaves, and each level above them up to the root
 }
@@ -53,11 +53,11 @@ func (e *Expansion) Proof(target int) []Hash {
 	return proof
 }
 
-// ReadSymbols reads the strips of sliver index along axis that have the bytes [offset, offset+length) of its symbols, and
-// calls emit after each strip with the next bytes of the symbols at targets. parts may be empty, and are overwritten
-// afterwards. It hashes nothing, so it is far cheaper than Expand, and the sliver is not compared with its root. offset
-// must be a multiple of the strips' width, as the end must, unless it is the end of the symbols. ReadSymbols stops at the
-// first error of emit.
+// ReadSymbols reads the strips of sliver index along axis that have the bytes [offset, offset+length) of its symbols,
+// and calls emit after each strip with the next bytes of the symbols at targets. parts may be empty, and are
+// overwritten afterwards. It hashes nothing, so it is far cheaper than Expand, and the sliver is not compared with its
+// root. offset must be a multiple of the strips' width, as the end must, unless it is the end of the symbols.
+// ReadSymbols stops at the first error of emit.
 func (m *Metadata) ReadSymbols(axis Axis, index int, r io.ReaderAt, targets []int, offset, length int64, emit func(parts [][]byte) error) error {
 	v, err := newVerifier(m, axis, index, targets)
 	if err != nil {

@@ -29,8 +29,8 @@ func NewRecovery(p Params, axis Axis, indices []int) (*Recovery, error) {
 }
 
 // Part rebuilds a part of a sliver: strips from the start of one on. symbols[k] has the bytes of the sliver's symbol in
-// crossing sliver indices[k], all as many. out receives as many bytes of each of the sliver's own symbols, in strip order.
-// Nothing is verified.
+// crossing sliver indices[k], all as many. out receives as many bytes of each of the sliver's own symbols, in strip
+// order. Nothing is verified.
 func (r *Recovery) Part(out []byte, symbols [][]byte) error {
 	e := r.eraser
 	if len(symbols) != e.k {
@@ -98,7 +98,8 @@ func (m *Metadata) ZeroRows() (from, to int) {
 			return to, to
 		}
 	}
-	if m.VerifySliver(Primary, from, make([]byte, layout.Size())) != nil { // at most 2·p·s bytes: a symbol has up to 2 that are not needed
+	// At most 2·p·s bytes: a symbol is at most 2 bytes longer than it must be.
+	if m.VerifySliver(Primary, from, make([]byte, layout.Size())) != nil {
 		return to, to
 	}
 	return from, to

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestRecoveryParts rebuilds slivers part by part, each part from other crossing slivers. A wrong symbol, among right ones,
-// shows in the leaves of the line that was rebuilt.
+// TestRecoveryParts rebuilds slivers part by part, each part from other crossing slivers. A wrong symbol, among right
+// ones, shows in the leaves of the line that was rebuilt.
 func TestRecoveryParts(t *testing.T) {
 	r := newRand(t)
 	for _, n := range []int{4, 10, 100} {

@@ -53,8 +53,8 @@ func (m *Metadata) VerifySymbols(axis Axis, claims []Claim) error {
 	return m.verifyClaims(axis, nil, claims)
 }
 
-// VerifyLeaves is VerifySymbols for symbols of which only the leaf hashes are known. leaves[i] is the hash of claims[i],
-// whose Data is ignored.
+// VerifyLeaves is VerifySymbols for symbols of which only the leaf hashes are known. leaves[i] is the hash of
+// claims[i], whose Data is ignored.
 func (m *Metadata) VerifyLeaves(axis Axis, leaves []Hash, claims []Claim) error {
 	if len(leaves) != len(claims) {
 		return fmt.Errorf("%d leaves for %d symbols", len(leaves), len(claims))
@@ -118,8 +118,8 @@ func hashClaims(ws *workspace, nodes []Hash, claims []Claim) {
 	leaves.Digests(nodes)
 }
 
-// wrongClaim returns the first claim whose proof does not lead to its root, or -1. hashes has the claims' leaf hashes, and
-// room for twice as many.
+// wrongClaim returns the first claim whose proof does not lead to its root, or -1. hashes has the claims' leaf hashes,
+// and room for twice as many.
 func (m *Metadata) wrongClaim(hashes []Hash, axis Axis, claims []Claim) int {
 	count := len(claims)
 	nodes, left, right := hashes[:count], hashes[count:2*count], hashes[2*count:3*count]

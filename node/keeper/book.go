@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"walrus/certs"
 	"walrus/p2p"
 	"walrus/shards"
@@ -24,6 +26,7 @@ type book struct {
 	shelf     *shelf
 	chain     chain
 	debts     *debts
+	reach     *reach
 	resync    bell         // asks for a full comparison with other members
 	recent    recent       // blobs whose certificates were recorded lately: others may still gossip them
 	recording atomic.Int64 // certificates not yet counted, because their recording is under way
@@ -132,7 +135,40 @@ func (b *book) recount(id shards.BlobID, grace time.Duration) error {
 	// without the ledger our shards are not known: the blob stays a debt until repair can count it
 	have := stock{missing: len(missing), metadata: noMetadata == nil && err == nil, record: noRecord == nil}
 	b.debts.set(id, have.owed(), time.Now().Add(grace))
+	if have.owed() > 0 {
+		b.rate(id, nil)
+	}
 	return nil
+}
+
+// rate tells the debts at what risk a blob is, as far as is known here. lacking lists members that do not have it.
+func (b *book) rate(id shards.BlobID, lacking map[peer.ID]bool) {
+	raw, err := b.shelf.Certificate(id)
+	if err != nil {
+		return
+	}
+	cert, err := certs.UnmarshalCertificate(raw)
+	if err != nil {
+		return
+	}
+	then, err := b.shelf.seats.at(cert.Epoch)
+	if err != nil {
+		return
+	}
+	now, err := b.shelf.seats.now()
+	if err != nil {
+		return
+	}
+	refs, err := b.shelf.missing(id, now)
+	if err != nil {
+		return
+	}
+	missing := map[int]bool{}
+	for _, ref := range refs {
+		missing[ref.Shard] = true
+	}
+	away := func(node peer.ID) bool { return lacking[node] || b.reach.isAway(node) }
+	b.debts.rate(id, surviving(signedShards(cert, then.Committee), now, away, missing))
 }
 
 // owe makes a certified blob due for repair at once.
@@ -144,6 +180,7 @@ func (b *book) owe(id shards.BlobID) {
 
 // recountAll recounts the debt of every certificate in the store.
 func (b *book) recountAll(ctx context.Context) error {
+	b.debts.restart()
 	err := eachOf(b.shelf.Certificates, func(id shards.BlobID) error {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -14,8 +14,8 @@ const yielding = 4
 // leastWait: shorter waits are left to the next fetch.
 const leastWait = 10 * time.Millisecond
 
-// budget paces the traffic of repairs. It lets them fetch, and then wait until the traffic so far is within the rate. So a
-// repair that comes alone waits for nobody.
+// budget paces the traffic of repairs. It lets them fetch, and then wait until the traffic so far is within the rate.
+// So a repair that comes alone waits for nobody.
 type budget struct {
 	rate  int64       // bytes per second, for all repairs together; constant
 	users func() bool // reports whether users read or upload now; constant

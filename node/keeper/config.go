@@ -51,7 +51,8 @@ type RepairConfig struct {
 	Blobs int
 	// Requests limits the requests for symbols under way for one blob. Default 8.
 	Requests int
-	// Backoff is the pause after a failed repair of a blob; it doubles up to MaxBackoff. Default 1 s and 15 s.
+	// Backoff is the pause after a failed repair of a blob; it doubles up to MaxBackoff. Default 1 s and 5 min. All that
+	// wait are tried again once a member that was out of reach answers.
 	Backoff, MaxBackoff time.Duration
 }
 
@@ -61,7 +62,7 @@ func Default() Config {
 		UploadMemory: 256 << 20,
 		Ready:        3 * time.Second,
 		Repair: RepairConfig{
-			Grace: 3 * time.Second, Memory: 128 << 20, Rate: 64 << 20, Blobs: 4, Requests: 8, Backoff: time.Second, MaxBackoff: 15 * time.Second,
+			Grace: 3 * time.Second, Memory: 128 << 20, Rate: 64 << 20, Blobs: 4, Requests: 8, Backoff: time.Second, MaxBackoff: 5 * time.Minute,
 		},
 		Sync:  20 * time.Second,
 		Scrub: 14 * 24 * time.Hour,

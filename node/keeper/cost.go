@@ -86,8 +86,8 @@ func (l lack) requests(sources, targets int, each int64) int64 {
 // symbolsTogether is the answer, in bytes, up to which package gather asks for several slivers together.
 const symbolsTogether = 1 << 20
 
-// cheapest chooses the way that costs least. Rows are encoded again in memory bytes; if one strip does not fit, they are
-// no way.
+// cheapest chooses the way that costs least. Rows are encoded again in memory bytes; if one strip does not fit, they
+// are no way.
 func (l lack) cheapest(memory int64) way {
 	if l.encoded()*min(l.symbol(), int64(l.params.StripWidth())) <= memory && l.cost(byRows) < l.cost(bySymbols) {
 		return byRows

@@ -7,8 +7,8 @@ import (
 	"walrus/store"
 )
 
-// TestPlanRepair: every missing sliver is in one step, of one axis, secondaries first; a step fits in memory. Slivers that
-// do not are rebuilt in parts of whole strips.
+// TestPlanRepair: every missing sliver is in one step, of one axis, secondaries first; a step fits in memory. Slivers
+// that do not are rebuilt in parts of whole strips.
 func TestPlanRepair(t *testing.T) {
 	params, err := shards.NewParams(20) // p = 8, s = 14
 	if err != nil {
@@ -59,8 +59,8 @@ func TestPlanRepair(t *testing.T) {
 	}
 }
 
-// TestCost: for each size of network and blob, and each loss, the way and its bytes in relation to what is lost. The last
-// column is the same with a proof for each symbol.
+// TestCost: for each size of network and blob, and each loss, the way and its bytes in relation to what is lost. The
+// last column is the same with a proof for each symbol.
 func TestCost(t *testing.T) {
 	const kib, mib, gib = 1 << 10, 1 << 20, 1 << 30
 	for _, tt := range []struct {

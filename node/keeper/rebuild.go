@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/gather"
 	"walrus/shards"
@@ -53,6 +56,17 @@ func (r *repairer) newRebuilding(meta *shards.Metadata, missing []store.Ref, at 
 		}
 	}
 	return b
+}
+
+// lacking lists the members that said that they do not have what they should.
+func (b *rebuilding) lacking() map[peer.ID]bool {
+	list := map[peer.ID]bool{}
+	for _, f := range b.holders.Failures() {
+		if gather.Judge(f.Err) == gather.Absent {
+			list[b.at.Members()[f.Holder].Node] = true
+		}
+	}
+	return list
 }
 
 // do carries out a plan. What was rebuilt before an error stays.
@@ -195,8 +209,8 @@ func (a *attempt) fetch(ctx context.Context, at, length int64) error {
 	return nil
 }
 
-// fromRows fetches the bytes [at, at+length) of all symbols of enough rows. They are a small blob of their own, which is
-// encoded again.
+// fromRows fetches the bytes [at, at+length) of all symbols of enough rows. They are a small blob of their own, which
+// is encoded again.
 func (a *attempt) fromRows(ctx context.Context, at, length int64) error {
 	p := a.lack.params
 	columns := make([]int, p.Columns())
@@ -280,7 +294,15 @@ func (b *rebuilding) learn(from gather.Holders, traffic int64) {
 	b.holders.Learn(from)
 	b.traffic += traffic
 	b.meters.repairFetched.Add(float64(traffic))
+	for _, f := range from.Failures() {
+		if gather.Judge(f.Err) == gather.Failed {
+			b.reach.lost(b.at.Members()[f.Holder].Node)
+		}
+	}
 	for i := range b.at.Members() {
+		if from.Delivered(i) && b.reach.heard(b.at.Members()[i].Node) {
+			b.debts.hasten(time.Now())
+		}
 		if lie := b.holders.Lie(i); lie != nil && before.Lie(i) == nil {
 			m := &b.at.Members()[i]
 			b.log.Warn("peer served wrong symbols", "peer", m.Name, "blob", b.meta.ID().String(), "err", lie)
@@ -333,6 +355,7 @@ func (a *attempt) finish(l *rebuilt) (err error) {
 	a.rebuilt++
 	a.damage.mended(l.Ref)
 	a.repaired.Add(1)
+	a.progress.rebuilt(time.Now())
 	a.meters.stored(l.Axis)
 	return nil
 }

@@ -29,12 +29,15 @@ type repairer struct {
 	memory   *semaphore.Weighted // of RepairConfig.Memory
 	budget   *budget
 	doubts   *doubts
+	reach    *reach
+	progress *progress
+	quiet    *quiet       // about single blobs
 	repaired atomic.Int64 // slivers since the start
 	meters   *meters
 	log      *slog.Logger
 }
 
-// run repairs blobs, several at once.
+// run repairs blobs, several at once, and logs now and then how far it is.
 func (r *repairer) run(ctx context.Context) error {
 	var g errgroup.Group
 	for range r.cfg.Blobs {
@@ -44,7 +47,42 @@ func (r *repairer) run(ctx context.Context) error {
 			return nil
 		})
 	}
+	g.Go(func() error {
+		for pause.For(ctx, reportPause) {
+			r.report(time.Now())
+		}
+		return nil
+	})
+	g.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-r.debts.refill:
+			}
+			if err := r.book.recountAll(ctx); err != nil {
+				r.log.Error("cannot list what is owed; what is listed is repaired", "err", err)
+			}
+		}
+	})
 	return g.Wait()
+}
+
+// reportPause is the time between two reports of a repair that goes on.
+const reportPause = time.Minute
+
+// report logs how far the repair is.
+func (r *repairer) report(now time.Time) {
+	owed := r.debts.total()
+	if owed == 0 {
+		return
+	}
+	waiting, active := r.debts.backlog()
+	estimate := "unknown"
+	if left := r.progress.left(now, owed); left > 0 {
+		estimate = left.String()
+	}
+	r.log.Info("repair goes on", "slivers owed", owed, "blobs", waiting+active, "repaired per second", fmt.Sprintf("%.1f", r.progress.rate(now)), "time left", estimate)
 }
 
 // repairNext waits for the next debt and works on it. It returns false when ctx has ended.
@@ -62,7 +100,7 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 	}
 	r.debts.wake.ring() // another worker may take the next one
 	start := time.Now()
-	rebuilt, traffic, err := r.repair(ctx, id)
+	b, err := r.repair(ctx, id)
 	status := "success"
 	if err != nil {
 		status = "failure"
@@ -74,38 +112,48 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 	case errors.Is(err, shards.ErrInconsistent):
 		r.log.Error("blob was encoded inconsistently by its writer; it cannot be repaired", "blob", id.String(), "err", err)
 		r.debts.forget(id)
-	case err != nil:
-		r.log.Warn("repair is incomplete; it will be tried again", "blob", id.String(), "rebuilt", rebuilt, "err", err)
-		r.book.owe(id)
-		r.debts.failed(id, time.Now(), r.cfg.Backoff, r.cfg.MaxBackoff)
+		return true
+	}
+	r.book.owe(id)
+	now := time.Now()
+	attempts := r.debts.failed(id, now, r.cfg.Backoff, r.cfg.MaxBackoff) // no effect if nothing is missing any more
+	level := slog.LevelDebug
+	switch {
+	case err == nil:
+		if r.quiet.allows(now) {
+			level = slog.LevelInfo
+		}
+		r.log.Log(ctx, level, "repaired", "blob", id.String(), "slivers", b.rebuilt, "fetched bytes", b.traffic, "took", time.Since(start).Round(time.Millisecond).String())
 	default:
-		r.log.Info("repaired", "blob", id.String(), "slivers", rebuilt, "fetched bytes", traffic, "took", time.Since(start).Round(time.Millisecond).String())
-		r.book.owe(id)
-		r.debts.failed(id, time.Now(), r.cfg.Backoff, r.cfg.MaxBackoff) // no effect unless owe found more missing
+		if attempts <= 1 && r.quiet.allows(now) { // later failures of the same blob show in the reports
+			level = slog.LevelWarn
+		}
+		r.book.rate(id, b.lacking())
+		r.log.Log(ctx, level, "repair is incomplete; it will be tried again", "blob", id.String(), "rebuilt", b.rebuilt, "err", err)
 	}
 	return true
 }
 
-// repair rebuilds every sliver of blob id that belongs here and is missing. It returns the number of slivers rebuilt
-// and the bytes of symbols fetched. Slivers rebuilt before a failure stay.
-func (r *repairer) repair(ctx context.Context, id shards.BlobID) (rebuilt int, traffic int64, err error) {
+// repair rebuilds every sliver of blob id that belongs here and is missing. Slivers rebuilt before a failure stay.
+func (r *repairer) repair(ctx context.Context, id shards.BlobID) (*rebuilding, error) {
+	b := new(rebuilding)
 	meta, err := r.learnMetadata(ctx, id)
 	if err != nil {
-		return 0, 0, err
+		return b, err
 	}
 	at, err := r.shelf.seats.now()
 	if err != nil {
-		return 0, 0, err
+		return b, err
 	}
 	missing, err := r.shelf.missing(id, at)
 	if err != nil {
-		return 0, 0, err
+		return b, err
 	}
-	b := r.newRebuilding(meta, missing, at)
+	b = r.newRebuilding(meta, missing, at)
 	if err := b.do(ctx, planRepair(b.lack, missing, r.cfg.Memory)); err != nil {
-		return b.rebuilt, b.traffic, err
+		return b, err
 	}
-	return b.rebuilt, b.traffic, r.shelf.Sync()
+	return b, r.shelf.Sync()
 }
 
 // learnMetadata returns the metadata of a certified blob, from here or from the first member that has it.

@@ -47,8 +47,8 @@ func (s sources) SymbolParts(ctx context.Context, to peer.ID, q p2p.SymbolQuery)
 	return all, nil
 }
 
-// symbols reads one of our slivers for our own repair. Proofs are only asked for by themselves: whoever reads the symbols
-// trusts the disk.
+// symbols reads one of our slivers for our own repair. Proofs are only asked for by themselves: whoever reads the
+// symbols trusts the disk.
 func (l *library) symbols(meta *shards.Metadata, ref store.Ref, index int, q p2p.SymbolQuery) ([]shards.Symbol, error) {
 	r, err := l.open(ref)
 	if err != nil {

@@ -169,11 +169,14 @@ type journal struct {
 	scene *scene
 }
 
-func (j journal) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
-func (j journal) WithAttrs([]slog.Attr) slog.Handler           { return j }
+func (j journal) Enabled(context.Context, slog.Level) bool { return true }
+func (j journal) WithAttrs([]slog.Attr) slog.Handler       { return j }
 
 func (j journal) Handle(_ context.Context, r slog.Record) error {
 	line := "log: " + r.Message
+	if r.Level < slog.LevelInfo {
+		line = "log, if all is logged: " + r.Message
+	}
 	r.Attrs(func(a slog.Attr) bool {
 		text := a.Value.String()
 		var few *gather.Error

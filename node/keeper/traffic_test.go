@@ -171,7 +171,8 @@ func (is *island) sliver(ref store.Ref) []byte {
 	return is.holders[0].sliver(ref.Axis, is.shelf.params.SliverOfPair(ref.Axis, is.shelf.params.PairOnShard(ref.Blob, ref.Shard)))
 }
 
-// lose drops slivers, repairs them, and compares them. It returns the bytes lost and those that crossed the wire, both ways.
+// lose drops slivers, repairs them, and compares them. It returns the bytes lost and those that crossed the wire, both
+// ways.
 func (is *island) lose(lost func(store.Ref) bool) (bytesLost, wire int64) {
 	is.t.Helper()
 	refs := is.at.slivers(is.meta.ID())
@@ -239,8 +240,8 @@ func TestRepairTraffic(t *testing.T) {
 	}
 }
 
-// TestRepairAmongLiars: liars that can prove nothing they sent are found by the proofs of one sliver, whatever they sent,
-// cost a bounded number of bytes, and are asked last from then on.
+// TestRepairAmongLiars: liars that can prove nothing they sent are found by the proofs of one sliver, whatever they
+// sent, cost a bounded number of bytes, and are asked last from then on.
 func TestRepairAmongLiars(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, nodes, liars = 100, 20, 6 // the others have just enough

@@ -1125,8 +1125,11 @@ type NodeStatus struct {
 	Addresses []string `protobuf:"bytes,40,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	// Milliseconds by which the node finds its clock ahead of the other members'; negative: behind; 0: none, or unknown.
 	ClockAheadMillis int64 `protobuf:"zigzag64,50,opt,name=clock_ahead_millis,json=clockAheadMillis,proto3" json:"clock_ahead_millis,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Slivers rebuilt per hour, lately, and the seconds until none will be owed at this rate; 0: unknown.
+	RepairedPerHour   uint64 `protobuf:"varint,55,opt,name=repaired_per_hour,json=repairedPerHour,proto3" json:"repaired_per_hour,omitempty"`
+	RepairSecondsLeft uint64 `protobuf:"varint,56,opt,name=repair_seconds_left,json=repairSecondsLeft,proto3" json:"repair_seconds_left,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
@@ -1292,6 +1295,20 @@ func (x *NodeStatus) GetClockAheadMillis() int64 {
 	return 0
 }
 
+func (x *NodeStatus) GetRepairedPerHour() uint64 {
+	if x != nil {
+		return x.RepairedPerHour
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetRepairSecondsLeft() uint64 {
+	if x != nil {
+		return x.RepairSecondsLeft
+	}
+	return 0
+}
+
 type CertificatePage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Size of each certificate, in bytes.
@@ -1420,7 +1437,7 @@ const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"BlobStatus\x12\x1a\n" +
 	"\bmetadata\x18\x01 \x01(\bR\bmetadata\x12 \n" +
-	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xac\x04\n" +
+	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\x88\x05\n" +
 	"\n" +
 	"NodeStatus\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
@@ -1444,7 +1461,9 @@ const file_wire_proto_rawDesc = "" +
 	"\tdisk_free\x18\x10 \x01(\x04R\bdiskFree\x12!\n" +
 	"\fdisk_reserve\x18\x11 \x01(\x04R\vdiskReserve\x12\x1c\n" +
 	"\taddresses\x18( \x03(\tR\taddresses\x12,\n" +
-	"\x12clock_ahead_millis\x182 \x01(\x12R\x10clockAheadMillis\";\n" +
+	"\x12clock_ahead_millis\x182 \x01(\x12R\x10clockAheadMillis\x12*\n" +
+	"\x11repaired_per_hour\x187 \x01(\x04R\x0frepairedPerHour\x12.\n" +
+	"\x13repair_seconds_left\x188 \x01(\x04R\x11repairSecondsLeft\";\n" +
 	"\x0fCertificatePage\x12\x14\n" +
 	"\x05sizes\x18\x01 \x03(\rR\x05sizes\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04moreB\x1aZ\x18walrus/p2p/internal/wireb\x06proto3"

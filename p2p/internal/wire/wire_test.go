@@ -44,7 +44,7 @@ func responses() []*Response {
 		{Payload: 106, Result: &Response_BlobStatus{BlobStatus: &BlobStatus{Metadata: true, Certificate: 100}}},
 		{Payload: 4, Result: &Response_NodeStatus{NodeStatus: &NodeStatus{
 			Version: "1", State: "serving", Epoch: 1, Blobs: 2, Slivers: 3, Owed: 4, Corrupt: 5, DiskBytes: 6, UptimeSeconds: 7, Peers: 8,
-			Incidents: []string{strings.Repeat("x", MaxStatusText)}, LedgerHeight: 9, Ledger: strings.Repeat("x", MaxStatusText),
+			Incidents: []string{strings.Repeat("x", MaxStatusText)}, RepairedPerHour: 13, RepairSecondsLeft: 14, LedgerHeight: 9, Ledger: strings.Repeat("x", MaxStatusText),
 			Refuses: strings.Repeat("x", MaxStatusText), DiskLimit: 10, DiskFree: 11, DiskReserve: 12,
 			Addresses: []string{strings.Repeat("x", MaxStatusText)},
 		}}},
