@@ -25,6 +25,7 @@ type fake struct {
 	want   Want
 	pairs  []shards.Pair
 	moods  map[peer.ID]func(context.Context, []shards.Symbol) error // of nodes that are not well
+	denies bool                                                     // nodes that are not well give no proofs alone
 	mu     sync.Mutex
 	asked  map[peer.ID]int
 	wanted []int // targets of each request
@@ -50,6 +51,9 @@ func (f *fake) SymbolParts(ctx context.Context, to peer.ID, q p2p.SymbolQuery) (
 		all = append(all, symbols...)
 	}
 	if mood := f.moods[to]; mood != nil {
+		if f.denies && q.Length == 0 {
+			return nil, p2p.ErrCorrupt
+		}
 		err = mood(ctx, all)
 	}
 	for i := range all {
