@@ -166,6 +166,26 @@ func (f *fakeSwarm) enter(ctx context.Context, to peer.ID) (i int, n *fakeNode, 
 	return i, n, m, nil
 }
 
+// ID implements Uploader.
+func (f *fakeSwarm) ID() peer.ID { return "the client" }
+
+// check checks an upload token as a node does. The record may not be on the ledger yet.
+func (f *fakeSwarm) check(id shards.BlobID, raw []byte) {
+	token, err := ledger.UnmarshalUploadToken(f.genesis.NetworkID(), id, f.ID(), raw)
+	if err == nil {
+		err = token.Verify()
+	}
+	if err == nil && token.Object != (ledger.ObjectID{}) {
+		b, lost := ledger.ReadBlob(f.chain.Head(), token.Object)
+		if lost == nil && (b.BlobID != id || b.Owner != token.Account.Address() && !b.Shared) { // shared at the end of a store
+			err = fmt.Errorf("record %+v", b)
+		}
+	}
+	if err != nil {
+		f.t.Errorf("upload token: %v", err)
+	}
+}
+
 func (f *fakeSwarm) Connect(ctx context.Context, to peer.ID) error {
 	i, _ := f.com.Member(to)
 	f.mu.Lock()
@@ -176,11 +196,12 @@ func (f *fakeSwarm) Connect(ctx context.Context, to peer.ID) error {
 	return ctx.Err()
 }
 
-func (f *fakeSwarm) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) ([]int, error) {
+func (f *fakeSwarm) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, token, metadata []byte) ([]int, error) {
 	i, n, _, err := f.enter(ctx, to)
 	if err != nil {
 		return nil, err
 	}
+	f.check(id, token)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n.metadata[id] = metadata
@@ -195,11 +216,12 @@ func (f *fakeSwarm) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobI
 	return held, nil
 }
 
-func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64, body func(io.Writer) error) error {
+func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, token []byte, pairs []int, size int64, body func(io.Writer) error) error {
 	i, n, m, err := f.enter(ctx, to)
 	if err != nil {
 		return err
 	}
+	f.check(id, token)
 	if m == refusing {
 		return fmt.Errorf("fake: %w", p2p.ErrInternal)
 	}

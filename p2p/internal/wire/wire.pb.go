@@ -286,9 +286,11 @@ func (*Request_ListCertificates) isRequest_Op() {}
 
 func (*Request_GetNodeHistory) isRequest_Op() {}
 
-// Payload: the metadata. Response payload: held pairs, each its index as u16 LE.
+// Offers a blob. Payload: the metadata. Response payload: held pairs, each its index as u16 LE.
 type PutMetadata struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Upload token, 136 bytes.
+	Token         []byte `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -323,10 +325,21 @@ func (*PutMetadata) Descriptor() ([]byte, []int) {
 	return file_wire_proto_rawDescGZIP(), []int{1}
 }
 
+func (x *PutMetadata) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
 // Payload: for each strip, for each pair in order, the strip of the primary sliver, then of the secondary.
 type StorePairs struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Pairs         []uint32               `protobuf:"varint,1,rep,packed,name=pairs,proto3" json:"pairs,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Pairs []uint32               `protobuf:"varint,1,rep,packed,name=pairs,proto3" json:"pairs,omitempty"`
+	// Upload token, 136 bytes.
+	Token []byte `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// The payload follows only after a response with the result accepted. Then comes a second response.
+	Offer         bool `protobuf:"varint,3,opt,name=offer,proto3" json:"offer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -366,6 +379,20 @@ func (x *StorePairs) GetPairs() []uint32 {
 		return x.Pairs
 	}
 	return nil
+}
+
+func (x *StorePairs) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *StorePairs) GetOffer() bool {
+	if x != nil {
+		return x.Offer
+	}
+	return false
 }
 
 // Response payload: the confirmation.
@@ -844,6 +871,7 @@ type Response struct {
 	//	*Response_BlobStatus
 	//	*Response_NodeStatus
 	//	*Response_Certificates
+	//	*Response_Accepted
 	Result        isResponse_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -943,6 +971,15 @@ func (x *Response) GetCertificates() *CertificatePage {
 	return nil
 }
 
+func (x *Response) GetAccepted() *Accepted {
+	if x != nil {
+		if x, ok := x.Result.(*Response_Accepted); ok {
+			return x.Accepted
+		}
+	}
+	return nil
+}
+
 type isResponse_Result interface {
 	isResponse_Result()
 }
@@ -963,6 +1000,10 @@ type Response_Certificates struct {
 	Certificates *CertificatePage `protobuf:"bytes,7,opt,name=certificates,proto3,oneof"`
 }
 
+type Response_Accepted struct {
+	Accepted *Accepted `protobuf:"bytes,60,opt,name=accepted,proto3,oneof"`
+}
+
 func (*Response_Sliver) isResponse_Result() {}
 
 func (*Response_BlobStatus) isResponse_Result() {}
@@ -970,6 +1011,45 @@ func (*Response_BlobStatus) isResponse_Result() {}
 func (*Response_NodeStatus) isResponse_Result() {}
 
 func (*Response_Certificates) isResponse_Result() {}
+
+func (*Response_Accepted) isResponse_Result() {}
+
+// The node waits for the payload that was offered.
+type Accepted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Accepted) Reset() {
+	*x = Accepted{}
+	mi := &file_wire_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Accepted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Accepted) ProtoMessage() {}
+
+func (x *Accepted) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Accepted.ProtoReflect.Descriptor instead.
+func (*Accepted) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{14}
+}
 
 type SliverInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -981,7 +1061,7 @@ type SliverInfo struct {
 
 func (x *SliverInfo) Reset() {
 	*x = SliverInfo{}
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1073,7 @@ func (x *SliverInfo) String() string {
 func (*SliverInfo) ProtoMessage() {}
 
 func (x *SliverInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1086,7 @@ func (x *SliverInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SliverInfo.ProtoReflect.Descriptor instead.
 func (*SliverInfo) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{14}
+	return file_wire_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SliverInfo) GetSize() uint64 {
@@ -1027,7 +1107,7 @@ type BlobStatus struct {
 
 func (x *BlobStatus) Reset() {
 	*x = BlobStatus{}
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1039,7 +1119,7 @@ func (x *BlobStatus) String() string {
 func (*BlobStatus) ProtoMessage() {}
 
 func (x *BlobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1052,7 +1132,7 @@ func (x *BlobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobStatus.ProtoReflect.Descriptor instead.
 func (*BlobStatus) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{15}
+	return file_wire_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BlobStatus) GetMetadata() bool {
@@ -1103,7 +1183,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_wire_proto_msgTypes[16]
+	mi := &file_wire_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1115,7 +1195,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[16]
+	mi := &file_wire_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1128,7 +1208,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{16}
+	return file_wire_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *NodeStatus) GetVersion() string {
@@ -1275,7 +1355,7 @@ type CertificatePage struct {
 
 func (x *CertificatePage) Reset() {
 	*x = CertificatePage{}
-	mi := &file_wire_proto_msgTypes[17]
+	mi := &file_wire_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1367,7 @@ func (x *CertificatePage) String() string {
 func (*CertificatePage) ProtoMessage() {}
 
 func (x *CertificatePage) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[17]
+	mi := &file_wire_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1380,7 @@ func (x *CertificatePage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePage.ProtoReflect.Descriptor instead.
 func (*CertificatePage) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{17}
+	return file_wire_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CertificatePage) GetSizes() []uint32 {
@@ -1342,11 +1422,14 @@ const file_wire_proto_rawDesc = "" +
 	"\x0fput_certificate\x18\f \x01(\v2\x1d.walrus.p2p.v1.PutCertificateH\x00R\x0eputCertificate\x12N\n" +
 	"\x11list_certificates\x18\r \x01(\v2\x1f.walrus.p2p.v1.ListCertificatesH\x00R\x10listCertificates\x12I\n" +
 	"\x10get_node_history\x18( \x01(\v2\x1d.walrus.p2p.v1.GetNodeHistoryH\x00R\x0egetNodeHistoryB\x04\n" +
-	"\x02op\"\r\n" +
-	"\vPutMetadata\"\"\n" +
+	"\x02op\"#\n" +
+	"\vPutMetadata\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\fR\x05token\"N\n" +
 	"\n" +
 	"StorePairs\x12\x14\n" +
-	"\x05pairs\x18\x01 \x03(\rR\x05pairs\"!\n" +
+	"\x05pairs\x18\x01 \x03(\rR\x05pairs\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\fR\x05token\x12\x14\n" +
+	"\x05offer\x18\x03 \x01(\bR\x05offer\"!\n" +
 	"\aConfirm\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\fR\x06object\"\r\n" +
 	"\vGetMetadata\"f\n" +
@@ -1370,7 +1453,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x0ePutCertificate\"(\n" +
 	"\x10ListCertificates\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\"\x10\n" +
-	"\x0eGetNodeHistory\"\xcf\x02\n" +
+	"\x0eGetNodeHistory\"\x86\x03\n" +
 	"\bResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x14\n" +
 	"\x05error\x18\x02 \x01(\tR\x05error\x12\x18\n" +
@@ -1380,8 +1463,11 @@ const file_wire_proto_rawDesc = "" +
 	"blobStatus\x12<\n" +
 	"\vnode_status\x18\x06 \x01(\v2\x19.walrus.p2p.v1.NodeStatusH\x00R\n" +
 	"nodeStatus\x12D\n" +
-	"\fcertificates\x18\a \x01(\v2\x1e.walrus.p2p.v1.CertificatePageH\x00R\fcertificatesB\b\n" +
-	"\x06result\" \n" +
+	"\fcertificates\x18\a \x01(\v2\x1e.walrus.p2p.v1.CertificatePageH\x00R\fcertificates\x125\n" +
+	"\baccepted\x18< \x01(\v2\x17.walrus.p2p.v1.AcceptedH\x00R\bacceptedB\b\n" +
+	"\x06result\"\n" +
+	"\n" +
+	"\bAccepted\" \n" +
 	"\n" +
 	"SliverInfo\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x04R\x04size\"J\n" +
@@ -1429,7 +1515,7 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_wire_proto_goTypes = []any{
 	(*Request)(nil),          // 0: walrus.p2p.v1.Request
 	(*PutMetadata)(nil),      // 1: walrus.p2p.v1.PutMetadata
@@ -1445,10 +1531,11 @@ var file_wire_proto_goTypes = []any{
 	(*ListCertificates)(nil), // 11: walrus.p2p.v1.ListCertificates
 	(*GetNodeHistory)(nil),   // 12: walrus.p2p.v1.GetNodeHistory
 	(*Response)(nil),         // 13: walrus.p2p.v1.Response
-	(*SliverInfo)(nil),       // 14: walrus.p2p.v1.SliverInfo
-	(*BlobStatus)(nil),       // 15: walrus.p2p.v1.BlobStatus
-	(*NodeStatus)(nil),       // 16: walrus.p2p.v1.NodeStatus
-	(*CertificatePage)(nil),  // 17: walrus.p2p.v1.CertificatePage
+	(*Accepted)(nil),         // 14: walrus.p2p.v1.Accepted
+	(*SliverInfo)(nil),       // 15: walrus.p2p.v1.SliverInfo
+	(*BlobStatus)(nil),       // 16: walrus.p2p.v1.BlobStatus
+	(*NodeStatus)(nil),       // 17: walrus.p2p.v1.NodeStatus
+	(*CertificatePage)(nil),  // 18: walrus.p2p.v1.CertificatePage
 }
 var file_wire_proto_depIdxs = []int32{
 	1,  // 0: walrus.p2p.v1.Request.put_metadata:type_name -> walrus.p2p.v1.PutMetadata
@@ -1463,15 +1550,16 @@ var file_wire_proto_depIdxs = []int32{
 	10, // 9: walrus.p2p.v1.Request.put_certificate:type_name -> walrus.p2p.v1.PutCertificate
 	11, // 10: walrus.p2p.v1.Request.list_certificates:type_name -> walrus.p2p.v1.ListCertificates
 	12, // 11: walrus.p2p.v1.Request.get_node_history:type_name -> walrus.p2p.v1.GetNodeHistory
-	14, // 12: walrus.p2p.v1.Response.sliver:type_name -> walrus.p2p.v1.SliverInfo
-	15, // 13: walrus.p2p.v1.Response.blob_status:type_name -> walrus.p2p.v1.BlobStatus
-	16, // 14: walrus.p2p.v1.Response.node_status:type_name -> walrus.p2p.v1.NodeStatus
-	17, // 15: walrus.p2p.v1.Response.certificates:type_name -> walrus.p2p.v1.CertificatePage
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	15, // 12: walrus.p2p.v1.Response.sliver:type_name -> walrus.p2p.v1.SliverInfo
+	16, // 13: walrus.p2p.v1.Response.blob_status:type_name -> walrus.p2p.v1.BlobStatus
+	17, // 14: walrus.p2p.v1.Response.node_status:type_name -> walrus.p2p.v1.NodeStatus
+	18, // 15: walrus.p2p.v1.Response.certificates:type_name -> walrus.p2p.v1.CertificatePage
+	14, // 16: walrus.p2p.v1.Response.accepted:type_name -> walrus.p2p.v1.Accepted
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -1498,6 +1586,7 @@ func file_wire_proto_init() {
 		(*Response_BlobStatus)(nil),
 		(*Response_NodeStatus)(nil),
 		(*Response_Certificates)(nil),
+		(*Response_Accepted)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1505,7 +1594,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
