@@ -38,6 +38,7 @@ const (
 	refusing      // takes metadata, refuses pairs
 	forging       // confirms with a signature of other data
 	mute          // takes everything and never confirms
+	full          // refuses metadata for good
 	served        // gets the pairs from somebody else meanwhile, and says so
 )
 
@@ -51,10 +52,11 @@ type fakeSwarm struct {
 	wallet  ed25519.PrivateKey
 	keys    []*certs.SecretKey
 	moods   []mood
-	ahead   map[int]uint32        // epochs by which a node is ahead of the ledger
-	confirm func(i int)           // called for each confirmation
-	pace    map[int]time.Duration // time a node takes for each write of pairs
-	clocks  map[int]time.Duration // how far nodes report their clock to be ahead
+	ahead   map[int]uint32               // epochs by which a node is ahead of the ledger
+	busy    func(i int, pairs bool) bool // whether a node is too busy for an offer, or for pairs; may be nil
+	confirm func(i int)                  // called for each confirmation
+	pace    map[int]time.Duration        // time a node takes for each write of pairs
+	clocks  map[int]time.Duration        // how far nodes report their clock to be ahead
 
 	mu           sync.Mutex
 	nodes        []fakeNode
@@ -202,6 +204,12 @@ func (f *fakeSwarm) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobI
 		return nil, err
 	}
 	f.check(id, token)
+	if f.moods[i] == full {
+		return nil, fmt.Errorf("fake: %w: the disk is full", p2p.ErrUnavailable)
+	}
+	if f.busy != nil && f.busy(i, false) {
+		return nil, fmt.Errorf("fake: %w", p2p.ErrBusy)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n.metadata[id] = metadata
@@ -222,6 +230,9 @@ func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID
 		return err
 	}
 	f.check(id, token)
+	if f.busy != nil && f.busy(i, true) {
+		return fmt.Errorf("fake: %w", p2p.ErrBusy)
+	}
 	if m == refusing {
 		return fmt.Errorf("fake: %w", p2p.ErrInternal)
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -39,6 +38,8 @@ type outpost struct {
 	other  ed25519.PrivateKey
 	com    *certs.Committee // of epoch 1
 	keys   []member
+	peers  *guarded
+	metas  map[shards.BlobID][]byte // of the blobs made by encoded
 }
 
 func newOutpost(t *testing.T, n int, data []byte) *outpost {
@@ -53,7 +54,7 @@ func newOutpost(t *testing.T, n int, data []byte) *outpost {
 	must(t, err)
 	t.Cleanup(func() { must(t, st.Close()) })
 	us, other := newHost(t), newHost(t)
-	o := &outpost{t: t, host: us.Host, other: other.key}
+	o := &outpost{t: t, host: us.Host, other: other.key, peers: &guarded{}, metas: map[shards.BlobID][]byte{}}
 	members := []member{{id: us.ID(), key: newMember(t).key}, {id: other.ID(), key: newMember(t).key}}
 	rest := make([]int, n-1)
 	for i := range rest {
@@ -68,13 +69,13 @@ func newOutpost(t *testing.T, n int, data []byte) *outpost {
 	must(t, err)
 	o.meta = meta
 	id := meta.ID()
-	o.ledger = &state{ready: make(chan struct{}), values: ownedBlob(id, 9)}
+	o.ledger = &state{ready: make(chan struct{}), values: ownedBlob(ownerKey, id, 9)}
 	o.ledger.values[string(ledger.KeyEpoch())] = ledger.EpochInfo{Epoch: 1}.Marshal()
 	o.ledger.values[string(ledger.KeyParams())] = ledger.Params{WritePrice: 1}.Marshal()
 	close(o.ledger.ready)
 	cfg := Default()
 	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: n}, members[0].key, slog.New(slog.DiscardHandler)
-	o.Keeper, err = New(cfg, Parts{Self: us.ID(), Committees: known, Store: st, Peers: &guarded{}, Ledger: o.ledger})
+	o.Keeper, err = New(cfg, Parts{Self: us.ID(), Committees: known, Store: st, Peers: o.peers, Ledger: o.ledger})
 	must(t, err)
 	must(t, st.PutBlob(id, meta.Marshal(), 9))
 	pair := params.PairOnShard(id, 0)
@@ -452,18 +453,14 @@ func TestStatusIsCheap(t *testing.T) {
 	}
 }
 
-// register puts a blob on the ledger and its metadata on the disk, and returns the outpost's pair of it.
-func (o *outpost) register(h *p2p.Host, data []byte) (id shards.BlobID, pair int, body []byte) {
+// encoded returns the outpost's pair of a blob.
+func (o *outpost) encoded(data []byte) (id shards.BlobID, pair int, body []byte) {
 	o.t.Helper()
 	p := o.meta.Params()
 	meta, pairs, err := shards.Encode(p, data)
 	must(o.t, err)
 	id = meta.ID()
-	o.ledger.mu.Lock()
-	maps.Copy(o.ledger.values, ownedBlob(id, 9))
-	o.ledger.mu.Unlock()
-	_, err = h.PutMetadata(o.t.Context(), o.host.ID(), id, o.token(h, id), meta.Marshal())
-	must(o.t, err)
+	o.metas[id] = meta.Marshal()
 	pair = p.PairOnShard(id, 0)
 	primary, secondary := meta.Layout(shards.Primary), meta.Layout(shards.Secondary)
 	for t := range primary.Strips() {
@@ -475,14 +472,35 @@ func (o *outpost) register(h *p2p.Host, data []byte) (id shards.BlobID, pair int
 	return id, pair, body
 }
 
-// token returns a token of the owner of o's blobs, for a peer.
-func (o *outpost) token(h *p2p.Host, id shards.BlobID) []byte {
-	return ownerToken(o.cfg.Genesis, id, h.ID())
+// registered puts a blob on the ledger as well, for the account of key.
+func (o *outpost) registered(key ed25519.PrivateKey, data []byte) (id shards.BlobID, pair int, body []byte) {
+	o.t.Helper()
+	id, pair, body = o.encoded(data)
+	o.ledger.set(ownedBlob(key, id, 9))
+	return id, pair, body
+}
+
+// register puts its metadata on the disk, too.
+func (o *outpost) register(h *p2p.Host, data []byte) (id shards.BlobID, pair int, body []byte) {
+	o.t.Helper()
+	id, pair, body = o.registered(ownerKey, data)
+	must(o.t, o.offer(h, o.token(ownerKey, h, id), id))
+	return id, pair, body
+}
+
+// token returns a token of the account of key, for a peer.
+func (o *outpost) token(key ed25519.PrivateKey, h *p2p.Host, id shards.BlobID) []byte {
+	return tokenOf(key, o.cfg.Genesis, id, h.ID())
+}
+
+func (o *outpost) offer(h *p2p.Host, token []byte, id shards.BlobID) error {
+	_, err := h.PutMetadata(o.t.Context(), o.host.ID(), id, token, o.metas[id])
+	return err
 }
 
 // send uploads a pair, and tells how much of its body was asked for.
-func (o *outpost) send(h *p2p.Host, id shards.BlobID, pair int, body []byte) (sent int, err error) {
-	err = h.StorePairs(o.t.Context(), o.host.ID(), id, o.token(h, id), []int{pair}, int64(len(body)), func(w io.Writer) error {
+func (o *outpost) send(h *p2p.Host, token []byte, id shards.BlobID, pair int, body []byte) (sent int, err error) {
+	err = h.StorePairs(o.t.Context(), o.host.ID(), id, token, []int{pair}, int64(len(body)), func(w io.Writer) error {
 		for part := range slices.Chunk(body, 64<<10) {
 			n, err := w.Write(part)
 			if sent += n; err != nil {
@@ -511,7 +529,7 @@ func TestGarbage(t *testing.T) {
 	before := used()
 	refused := map[error]int{}
 	for range 30 {
-		_, err := o.send(h, id, pair, wrong)
+		_, err := o.send(h, o.token(ownerKey, h, id), id, pair, wrong)
 		for _, why := range []error{p2p.ErrMismatch, p2p.ErrSpent} {
 			if errors.Is(err, why) {
 				refused[why]++
@@ -529,22 +547,22 @@ func TestGarbage(t *testing.T) {
 	id, pair, body = o.register(h, data[1:]) // another blob is taken, also after one refusal
 	wrong = slices.Clone(body)
 	wrong[len(wrong)-1] ^= 1
-	if _, err := o.send(h, id, pair, wrong); !errors.Is(err, p2p.ErrMismatch) {
+	if _, err := o.send(h, o.token(ownerKey, h, id), id, pair, wrong); !errors.Is(err, p2p.ErrMismatch) {
 		t.Errorf("garbage: %v", err)
 	}
-	if _, err := o.send(h, id, pair, body); err != nil {
+	if _, err := o.send(h, o.token(ownerKey, h, id), id, pair, body); err != nil {
 		t.Errorf("after one refusal: %v", err)
 	}
 	before = used()
 	for range 10 {
-		if sent, err := o.send(h, id, pair, body); !errors.Is(err, p2p.ErrHave) {
+		if sent, err := o.send(h, o.token(ownerKey, h, id), id, pair, body); !errors.Is(err, p2p.ErrHave) {
 			t.Errorf("what is here already: %v, after %d of %d bytes", err, sent, len(body))
 		}
 	}
 	if grown := used() - before; grown > 1 {
 		t.Errorf("what is here already made the store grow by %d MiB", grown)
 	}
-	held, err := h.PutMetadata(t.Context(), o.host.ID(), o.meta.ID(), o.token(h, o.meta.ID()), o.meta.Marshal())
+	held, err := h.PutMetadata(t.Context(), o.host.ID(), o.meta.ID(), o.token(ownerKey, h, o.meta.ID()), o.meta.Marshal())
 	must(t, err)
 	if !slices.Equal(held, []int{o.meta.Params().PairOnShard(o.meta.ID(), 0)}) {
 		t.Errorf("holds %v", held)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -91,30 +92,42 @@ func testKeeper(t *testing.T, st *store.Store, l Ledger, params shards.Params) *
 // guarded notes for whom room is kept.
 type guarded struct {
 	Peers
-	ids []peer.ID
+	ids    []peer.ID
+	payers sync.Map // by peer
 }
 
-func (g *guarded) SetProtected(_ string, ids []peer.ID)    { g.ids = ids }
-func (*guarded) Recognize(peer.ID, p2p.Account, time.Time) {}
+func (g *guarded) SetProtected(_ string, ids []peer.ID) { g.ids = ids }
 
-// owned is the ID of the record that makes account 1 the owner of a blob in tests.
+func (g *guarded) Recognize(id peer.ID, account p2p.Account, _ time.Time) {
+	g.payers.Store(id, account)
+}
+
+// payer returns the account for which a peer was recognized.
+func (g *guarded) payer(id peer.ID) any {
+	account, _ := g.payers.Load(id)
+	return account
+}
+
+// owned returns the ID of the record of a blob in tests.
 func owned(id shards.BlobID) ledger.ObjectID { return ledger.ObjectID(id) }
 
-var ownerKey = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
+// ownerKey and otherKey are the keys of accounts.
+var ownerKey, otherKey = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
 
-// ownedBlob returns the state in which account 1 owns a permanent record of a blob.
-func ownedBlob(id shards.BlobID, end uint32) map[string][]byte {
-	owner := ledger.PublicKey(ownerKey[32:]).Address()
+func addressOf(key ed25519.PrivateKey) ledger.Address { return ledger.PublicKey(key[32:]).Address() }
+
+// ownedBlob returns the state in which the account of key owns a permanent record of a blob.
+func ownedBlob(key ed25519.PrivateKey, id shards.BlobID, end uint32) map[string][]byte {
 	return map[string][]byte{
 		string(ledger.KeyBlobInfo(id)):    ledger.BlobInfo{PermanentEnd: end}.Marshal(),
-		string(ledger.KeyBlob(owned(id))): ledger.Blob{Owner: owner, BlobID: id, Start: 1, End: end, Registered: 1}.Marshal(),
+		string(ledger.KeyBlob(owned(id))): ledger.Blob{Owner: addressOf(key), BlobID: id, Start: 1, End: end, Registered: 1}.Marshal(),
 	}
 }
 
-// ownerToken is a token of account 1 for a peer.
-func ownerToken(g *ledger.Genesis, id shards.BlobID, from peer.ID) []byte {
+// tokenOf returns a token of the account of key for a peer.
+func tokenOf(key ed25519.PrivateKey, g *ledger.Genesis, id shards.BlobID, from peer.ID) []byte {
 	t := ledger.UploadToken{Network: g.NetworkID(), Blob: id, Peer: from, Object: owned(id), Expiry: uint64(time.Now().Add(time.Minute).Unix())}
-	t.Sign(ownerKey)
+	t.Sign(key)
 	return t.Marshal()
 }
 
@@ -195,7 +208,7 @@ func TestConfirmSeats(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	l := &state{ready: make(chan struct{}), values: ownedBlob(id, 9)}
+	l := &state{ready: make(chan struct{}), values: ownedBlob(ownerKey, id, 9)}
 	close(l.ready)
 	cfg := Default()
 	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: n}, us.key, log
@@ -205,7 +218,7 @@ func TestConfirmSeats(t *testing.T) {
 	}
 	epoch := func(e uint32) { l.values[string(ledger.KeyEpoch())] = ledger.EpochInfo{Epoch: e}.Marshal() }
 	epoch(2)
-	token := ownerToken(cfg.Genesis, id, b.id)
+	token := tokenOf(ownerKey, cfg.Genesis, id, b.id)
 	if _, err := k.receiver.PutMetadata(t.Context(), b.id, id, token, meta.Marshal()); err != nil {
 		t.Fatal(err)
 	}
