@@ -15,6 +15,8 @@
 //	debts       which blobs lack slivers, and when each is due
 //	plan        in which steps a blob is rebuilt: a pure decision; repairer does it; sources collects the symbols
 //	damage      slivers found corrupt; scrub: reading everything back
+//	kept        what a restart must know: debts, and how far the ledger was followed
+//	inventory   comparing all blobs with the ledger, in the background
 //	syncer      comparing certificates with other members
 //	follower    events of the ledger; lease: extended, deleted and ended blobs
 //	life        joining, syncing, serving
@@ -25,6 +27,7 @@ package keeper
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,7 +56,9 @@ type Keeper struct {
 	gauge     *gauge
 	chain     chain
 	debts     *debts
+	kept      *kept
 	book      *book
+	inventory *inventory
 	damage    *damage
 	life      *life
 	pending   *pending
@@ -85,7 +90,8 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.shelf = &shelf{Store: p.Store, seats: &seats{p.Self, p.Committees, k.chain}, params: params}
 	k.gauge = &gauge{shelf: k.shelf}
 	k.gauge.measure() // an error comes with the first status
-	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, resync: newBell(), log: log}
+	k.kept = newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
+	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: k.kept, resync: newBell(), log: log}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
 	k.scrubber = &scrubber{shelf: k.shelf, note: k.damage.note, period: cfg.Scrub, log: log}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
@@ -101,14 +107,26 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
 		swarm: swarm, memory: semaphore.NewWeighted(cfg.Repair.Memory), meters: k.meters, log: log,
 	}
+	k.inventory = &inventory{
+		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life,
+		period: cfg.Scrub, wake: newBell(), log: log, damaged: map[string]bool{},
+	}
+	k.kept.doubt = k.inventory.note
 	k.follower = &follower{
-		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, pending: k.pending, life: k.life, peers: p.Peers,
-		key: stateFollowed + cfg.Genesis.NetworkID().String(), grace: cfg.Repair.Grace, log: log,
+		shelf: k.shelf, chain: k.chain, book: k.book, kept: k.kept, inventory: k.inventory, leases: leases, pending: k.pending,
+		life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
 	}
 	k.syncer = &syncer{
-		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, swarm: swarm, life: k.life, log: log,
+		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: k.inventory, swarm: swarm, life: k.life, log: log,
 	}
 	k.follower.guard() // before anybody connects: strangers must not be there first
+	err = k.kept.load(func(id shards.BlobID, slivers int) { k.debts.set(id, slivers, time.Now()) })
+	if err == nil {
+		err = k.inventory.open()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keeper: %w", err)
+	}
 	return k, nil
 }
 
@@ -139,6 +157,8 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"ready":        func(ctx context.Context) error { return k.life.runReady(ctx, k.cfg.Ready) },
 		"serving":      k.life.runServing,
 		"sync":         k.syncer.run,
+		"keep":         func(ctx context.Context) error { return k.kept.run(ctx, k.book.verifyWhole) },
+		"inventory":    k.inventory.run,
 		"repair":       k.repairer.run,
 		"scrub":        func(ctx context.Context) error { return k.scrubber.run(ctx, k.life.scrubbed.set) },
 		"tend":         k.shelf.Tend,
