@@ -37,13 +37,40 @@ func (m *Metadata) Expand(axis Axis, index int, r io.Reader, keep []int) (e *Exp
 	ws := newWorkspace()
 	defer ws.release()
 	e = &Expansion{meta: m, axis: axis, index: index}
-	for level := slices.Clone(v.line.digests(ws)); ; level = treehash.Fold(slices.Clone(level)) {
+	return e, v.line.kept, v.compare(e.grow(slices.Clone(v.line.digests(ws))))
+}
+
+// NewExpansion returns the expansion whose symbols have the given hashes, n of them, which it keeps. It fails with
+// ErrSliver if they do not lead to the root of sliver index along axis.
+func (m *Metadata) NewExpansion(axis Axis, index int, leaves []Hash) (*Expansion, error) {
+	if err := m.check(axis, index); err != nil {
+		return nil, err
+	}
+	if len(leaves) != len(m.Pairs) {
+		return nil, fmt.Errorf("%w: %d hashes of symbols: want %d", ErrSliver, len(leaves), len(m.Pairs))
+	}
+	e := &Expansion{meta: m, axis: axis, index: index}
+	if e.grow(leaves) != m.Root(axis, index) {
+		return nil, fmt.Errorf("%w: the hashes of symbols do not match the root of %s sliver %d", ErrSliver, axis, index)
+	}
+	return e, nil
+}
+
+// grow builds the tree and returns its root.
+func (e *Expansion) grow(leaves []Hash) Hash {
+	for level := leaves; ; level = treehash.Fold(slices.Clone(level)) {
 		e.tree = append(e.tree, slices.Clip(level))
 		if len(level) == 1 {
-			return e, v.line.kept, v.compare(level[0])
+			return level[0]
 		}
 	}
 }
+
+// Leaf returns the hash of the symbol at target, 0…n−1.
+func (e *Expansion) Leaf(target int) Hash { return e.tree[0][target] }
+
+// Leaves returns the hashes of all n symbols. They are shared and read-only.
+func (e *Expansion) Leaves() []Hash { return e.tree[0] }
 
 // Proof returns the siblings on the way from the symbol at target, 0…n−1, to the root.
 func (e *Expansion) Proof(target int) []Hash {
