@@ -295,6 +295,15 @@ var everyOperation = []struct {
 	{"Symbols", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
 		return h.Symbols(ctx, to, testID, shards.Primary, 5, []int{9, 65534, 0}, testSymbol, testProof)
 	}},
+	{"Leaves", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		return h.Leaves(ctx, to, testID, shards.Secondary, 5, []int{9, 65534, 0}, testProof)
+	}},
+	{"Leaves", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		return h.AllLeaves(ctx, to, testID, shards.Secondary, 5, 7)
+	}},
+	{"PutProof", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		return nil, h.PutProof(ctx, to, testID, []byte("certificate"))
+	}},
 	{"BlobStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.BlobStatus(ctx, to, testID) }},
 	{"NodeStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.NodeStatus(ctx, to) }},
 	{"NodeHistory", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.NodeHistory(ctx, to) }},
@@ -317,9 +326,37 @@ type pageOf struct {
 func everyResult(m *memory) []any {
 	return []any{
 		[]int{}, nil, append([]byte("confirmed "), testID[:]...), []byte("metadata"), m.sliver[1000:501_000],
-		testSymbols([]int{9, 65534, 0}), testBlobStatus, testNodeStatus, testHistory, append([]byte("certificate "), testID[:]...), nil,
+		testSymbols([]int{9, 65534, 0}),
+		testLeaves([]int{9, 65534, 0}), []shards.Hash{{0}, {1}, {2}, {3}, {4}, {5}, {6}}, nil, testBlobStatus, testNodeStatus, testHistory, append([]byte("certificate "), testID[:]...), nil,
 		pageOf{[][]byte{bytes.Repeat([]byte{251}, 251), bytes.Repeat([]byte{252}, 252), bytes.Repeat([]byte{253}, 253)}, true},
 	}
+}
+
+// testLeaves returns the leaves that memory has at targets of sliver 5.
+func testLeaves(targets []int) (leaves []shards.Leaf) {
+	for _, target := range targets {
+		l := shards.Leaf{Index: 5, Target: target, Hash: shards.Hash{byte(target)}, Proof: make([]shards.Hash, testProof)}
+		l.Proof[testProof-1] = shards.Hash{1, byte(target)}
+		leaves = append(leaves, l)
+	}
+	return leaves
+}
+
+func (m *memory) Leaves(ctx context.Context, r LeafRequest) (leaves []shards.Leaf, err error) {
+	if len(r.Targets) == 0 {
+		for i := range 7 {
+			leaves = append(leaves, shards.Leaf{Hash: shards.Hash{byte(i)}})
+		}
+		return leaves, m.do(ctx, "Leaves")
+	}
+	return testLeaves(r.Targets), m.do(ctx, "Leaves")
+}
+
+func (m *memory) PutProof(ctx context.Context, from peer.ID, id shards.BlobID, proof []byte) error {
+	if string(proof) != "certificate" {
+		return fmt.Errorf("%w: proof %q", ErrBadRequest, proof)
+	}
+	return m.do(ctx, "PutProof")
 }
 
 // discard is a Backend that takes pairs and forgets them.

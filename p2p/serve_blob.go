@@ -31,6 +31,14 @@ func blobOperation(ctx context.Context, x *request) error {
 		return x.symbols(ctx, op.GetSymbols)
 	case *wire.Request_GetBlobStatus:
 		return x.blobStatus(ctx)
+	case *wire.Request_GetLeaves:
+		return x.leaves(ctx, op.GetLeaves)
+	case *wire.Request_PutProof:
+		proof, err := x.body.all()
+		if err == nil {
+			err = x.backend.PutProof(ctx, x.from, x.id, proof)
+		}
+		return x.replyBytes(nil, err)
 	}
 	return fmt.Errorf("%w: %s is not an operation of this protocol", ErrBadRequest, x.name())
 }

@@ -184,13 +184,13 @@ func (x *request) streamed() bool { return x.GetStorePairs() != nil || x.GetRead
 // cost returns the bytes in flight that a request counts for.
 func (x *request) cost() int64 {
 	switch x.GetOp().(type) {
-	case *wire.Request_PutMetadata, *wire.Request_PutCertificate:
+	case *wire.Request_PutMetadata, *wire.Request_PutCertificate, *wire.Request_PutProof:
 		return int64(x.GetPayload())
 	case *wire.Request_StorePairs, *wire.Request_GetSymbols: // streamed, whatever the peer claims about their size
 		return writeSize
 	case *wire.Request_ReadSliver:
 		return int64(min(x.Bounds().Response, writeSize))
-	case *wire.Request_ListCertificates:
+	case *wire.Request_ListCertificates, *wire.Request_GetLeaves:
 		return int64(x.Bounds().Response)
 	}
 	return answerCost

@@ -18,6 +18,10 @@ const (
 	// MaxSymbols bounds all symbols and proofs of one response, in bytes. Both sides hold them in memory. A blob with
 	// longer symbols is repaired from slivers.
 	MaxSymbols = 256 << 20
+	// MaxLeaves bounds the targets of a GetLeaves: 557 KB with the longest proofs.
+	MaxLeaves = 1 << 10
+	// MaxCellProof bounds a cell proof, in bytes: two cells and four paths of MaxProof hashes each.
+	MaxCellProof = 4 << 10
 	// MaxProof bounds the hashes in the Merkle path of a symbol, among 2^16 leaves.
 	MaxProof = 16
 	// MaxConfirmation bounds a confirmation, in bytes: the signed fields and a signature of 96 bytes.

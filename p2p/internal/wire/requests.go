@@ -103,6 +103,30 @@ func (r *Request_GetSymbols) bounds() Bounds {
 	return Bounds{Blob: true, Response: uint64(len(m.GetTargets())) * each}
 }
 
+func (r *Request_GetLeaves) validate() error {
+	m := r.GetLeaves
+	if len(m.GetTargets()) > MaxLeaves {
+		return fmt.Errorf("%d hashes of symbols: the limit is %d", len(m.GetTargets()), MaxLeaves)
+	}
+	if len(m.GetTargets()) > 0 {
+		if err := validIndices("targets", m.GetTargets()); err != nil {
+			return err
+		}
+	}
+	return validSliver(m.GetAxis(), m.GetIndex())
+}
+
+func (r *Request_GetLeaves) bounds() Bounds {
+	if n := len(r.GetLeaves.GetTargets()); n > 0 {
+		return Bounds{Blob: true, Response: uint64(n) * (1 + MaxProof) * HashSize}
+	}
+	return Bounds{Blob: true, Response: MaxShards * HashSize}
+}
+
+func (*Request_PutProof) validate() error { return nil }
+
+func (*Request_PutProof) bounds() Bounds { return Bounds{Blob: true, Payload: MaxCellProof} }
+
 func (*Request_GetBlobStatus) validate() error { return nil }
 
 func (*Request_GetBlobStatus) bounds() Bounds {
