@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-
-	"walrus/shards/treehash"
 )
 
 // Expansion proves symbols of one sliver's expansion, and reads them from the sliver again. It holds the Merkle tree of
@@ -36,25 +33,12 @@ func (m *Metadata) Expand(axis Axis, index int, r io.Reader, keep []int) (e *Exp
 	}
 	ws := newWorkspace()
 	defer ws.release()
-	e = &Expansion{meta: m, axis: axis, index: index}
-	for level := slices.Clone(v.line.digests(ws)); ; level = treehash.Fold(slices.Clone(level)) {
-		e.tree = append(e.tree, slices.Clip(level))
-		if len(level) == 1 {
-			return e, v.line.kept, v.compare(level[0])
-		}
-	}
+	e = &Expansion{meta: m, axis: axis, index: index, tree: treeOf(v.line.digests(ws))}
+	return e, v.line.kept, v.compare(e.tree[len(e.tree)-1][0])
 }
 
 // Proof returns the siblings on the way from the symbol at target, 0…n−1, to the root.
-func (e *Expansion) Proof(target int) []Hash {
-	proof := make([]Hash, len(e.tree)-1)
-	for up := range proof {
-		if at := target>>up ^ 1; at < len(e.tree[up]) { // else 32 zero bytes
-			proof[up] = e.tree[up][at]
-		}
-	}
-	return proof
-}
+func (e *Expansion) Proof(target int) []Hash { return pathIn(e.tree, target) }
 
 // Read reads the sliver again from r, without hashing, and calls emit after each strip with the next bytes of the
 // symbols at targets; parts may be empty, and are overwritten afterwards. It stops at the first error of emit.
