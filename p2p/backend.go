@@ -32,7 +32,7 @@ type Backend interface {
 type CheckBackend interface {
 	// Leaves returns the hashes of symbols of a sliver's expansion: for each target in order, with its proof; without
 	// targets all of them, without proofs. ErrBusy, ErrNotFound, ErrNotOwner, ErrCorrupt.
-	Leaves(ctx context.Context, r LeafRequest) ([]shards.Leaf, error)
+	Leaves(ctx context.Context, r LeafRequest) ([]shards.Opening, error)
 	// PutProof takes a cell proof, at most MaxCellProof bytes. ErrBadRequest for one that does not verify.
 	PutProof(ctx context.Context, from peer.ID, id shards.BlobID, proof []byte) error
 }

@@ -67,7 +67,7 @@ func (s strict) Symbols(_ context.Context, r SymbolRequest, w io.Writer) error {
 	return writeSymbols(r, w)
 }
 
-func (s strict) Leaves(_ context.Context, r LeafRequest) ([]shards.Leaf, error) {
+func (s strict) Leaves(_ context.Context, r LeafRequest) ([]shards.Opening, error) {
 	if len(r.Targets) > 0 {
 		s.list(r.Targets)
 	}

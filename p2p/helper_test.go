@@ -333,19 +333,19 @@ func everyResult(m *memory) []any {
 }
 
 // testLeaves returns the leaves that memory has at targets of sliver 5.
-func testLeaves(targets []int) (leaves []shards.Leaf) {
+func testLeaves(targets []int) (leaves []shards.Opening) {
 	for _, target := range targets {
-		l := shards.Leaf{Index: 5, Target: target, Hash: shards.Hash{byte(target)}, Proof: make([]shards.Hash, testProof)}
-		l.Proof[testProof-1] = shards.Hash{1, byte(target)}
+		l := shards.Opening{Leaf: shards.Hash{byte(target)}, Path: make([]shards.Hash, testProof)}
+		l.Path[testProof-1] = shards.Hash{1, byte(target)}
 		leaves = append(leaves, l)
 	}
 	return leaves
 }
 
-func (m *memory) Leaves(ctx context.Context, r LeafRequest) (leaves []shards.Leaf, err error) {
+func (m *memory) Leaves(ctx context.Context, r LeafRequest) (leaves []shards.Opening, err error) {
 	if len(r.Targets) == 0 {
 		for i := range 7 {
-			leaves = append(leaves, shards.Leaf{Hash: shards.Hash{byte(i)}})
+			leaves = append(leaves, shards.Opening{Leaf: shards.Hash{byte(i)}})
 		}
 		return leaves, m.do(ctx, "Leaves")
 	}

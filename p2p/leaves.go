@@ -24,8 +24,8 @@ func (x *request) leaves(ctx context.Context, op *wire.GetLeaves) error {
 	}
 	var payload []byte
 	for i := range list {
-		payload = append(payload, list[i].Hash[:]...)
-		for _, h := range list[i].Proof {
+		payload = append(payload, list[i].Leaf[:]...)
+		for _, h := range list[i].Path {
 			payload = append(payload, h[:]...)
 		}
 	}
@@ -33,8 +33,8 @@ func (x *request) leaves(ctx context.Context, op *wire.GetLeaves) error {
 }
 
 // Leaves fetches the unverified hashes of the symbols at targets of a sliver's expansion, each with a proof of proofLen
-// hashes. shards.Metadata.VerifyLeaves checks them.
-func (h *Host) Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, proofLen int) (leaves []shards.Leaf, err error) {
+// hashes. shards.Metadata.VerifyOpenings checks them.
+func (h *Host) Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, proofLen int) (leaves []shards.Opening, err error) {
 	defer describe(&err, to, "hashes of %s sliver %d of %s", axis, index, id)
 	if len(targets) == 0 || len(targets) > MaxLeaves || proofLen < 0 || proofLen > wire.MaxProof {
 		return nil, fmt.Errorf("%w: %d hashes with proofs of %d", ErrBadRequest, len(targets), proofLen)
@@ -44,13 +44,13 @@ func (h *Host) Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis sh
 		return nil, err
 	}
 	defer a.Close()
-	for _, target := range targets {
-		l := shards.Leaf{Index: index, Target: target, Proof: make([]shards.Hash, proofLen)}
-		if _, err := io.ReadFull(a, l.Hash[:]); err != nil {
+	for range targets {
+		l := shards.Opening{Path: make([]shards.Hash, proofLen)}
+		if _, err := io.ReadFull(a, l.Leaf[:]); err != nil {
 			return nil, err
 		}
-		for i := range l.Proof {
-			if _, err := io.ReadFull(a, l.Proof[i][:]); err != nil {
+		for i := range l.Path {
+			if _, err := io.ReadFull(a, l.Path[i][:]); err != nil {
 				return nil, err
 			}
 		}

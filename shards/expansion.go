@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-
-	"walrus/shards/treehash"
 )
 
 // Expansion proves symbols of one sliver's expansion, and reads them from the sliver again. It holds the Merkle tree of
@@ -36,12 +33,12 @@ func (m *Metadata) Expand(axis Axis, index int, r io.Reader, keep []int) (e *Exp
 	}
 	ws := newWorkspace()
 	defer ws.release()
-	e = &Expansion{meta: m, axis: axis, index: index}
-	return e, v.line.kept, v.compare(e.grow(slices.Clone(v.line.digests(ws))))
+	e = &Expansion{meta: m, axis: axis, index: index, tree: treeOf(v.line.digests(ws))}
+	return e, v.line.kept, v.compare(e.root())
 }
 
-// NewExpansion returns the expansion whose symbols have the given hashes, n of them, which it keeps. It fails with
-// ErrSliver if they do not lead to the root of sliver index along axis.
+// NewExpansion returns the expansion whose symbols have the given hashes, n of them. It fails with ErrSliver if they do
+// not lead to the root of sliver index along axis.
 func (m *Metadata) NewExpansion(axis Axis, index int, leaves []Hash) (*Expansion, error) {
 	if err := m.check(axis, index); err != nil {
 		return nil, err
@@ -49,39 +46,23 @@ func (m *Metadata) NewExpansion(axis Axis, index int, leaves []Hash) (*Expansion
 	if len(leaves) != len(m.Pairs) {
 		return nil, fmt.Errorf("%w: %d hashes of symbols: want %d", ErrSliver, len(leaves), len(m.Pairs))
 	}
-	e := &Expansion{meta: m, axis: axis, index: index}
-	if e.grow(leaves) != m.Root(axis, index) {
+	e := &Expansion{meta: m, axis: axis, index: index, tree: treeOf(leaves)}
+	if e.root() != m.Root(axis, index) {
 		return nil, fmt.Errorf("%w: the hashes of symbols do not match the root of %s sliver %d", ErrSliver, axis, index)
 	}
 	return e, nil
 }
 
-// grow builds the tree and returns its root.
-func (e *Expansion) grow(leaves []Hash) Hash {
-	for level := leaves; ; level = treehash.Fold(slices.Clone(level)) {
-		e.tree = append(e.tree, slices.Clip(level))
-		if len(level) == 1 {
-			return level[0]
-		}
-	}
-}
+func (e *Expansion) root() Hash { return e.tree[len(e.tree)-1][0] }
 
-// Leaf returns the hash of the symbol at target, 0…n−1.
-func (e *Expansion) Leaf(target int) Hash { return e.tree[0][target] }
+// Opening proves the leaf of the symbol at target, 0…n−1.
+func (e *Expansion) Opening(target int) Opening { return Opening{e.tree[0][target], e.Proof(target)} }
 
 // Leaves returns the hashes of all n symbols. They are shared and read-only.
 func (e *Expansion) Leaves() []Hash { return e.tree[0] }
 
 // Proof returns the siblings on the way from the symbol at target, 0…n−1, to the root.
-func (e *Expansion) Proof(target int) []Hash {
-	proof := make([]Hash, len(e.tree)-1)
-	for up := range proof {
-		if at := target>>up ^ 1; at < len(e.tree[up]) { // else 32 zero bytes
-			proof[up] = e.tree[up][at]
-		}
-	}
-	return proof
-}
+func (e *Expansion) Proof(target int) []Hash { return pathIn(e.tree, target) }
 
 // Read reads the sliver again from r, without hashing, and calls emit after each strip with the next bytes of the
 // symbols at targets; parts may be empty, and are overwritten afterwards. It stops at the first error of emit.

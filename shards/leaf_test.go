@@ -3,6 +3,7 @@ package shards
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -44,28 +45,30 @@ func TestLeaves(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		claims := make([]Leaf, p.Shards())
-		for i := range claims {
-			claims[i] = Leaf{Index: index, Target: i, Hash: e.Leaf(i), Proof: e.Proof(i)}
-			if read.Leaf(i) != e.Leaf(i) {
+		targets, openings := make([]int, p.Shards()), make([]Opening, p.Shards())
+		for i := range targets {
+			targets[i], openings[i] = i, e.Opening(i)
+			if read.Opening(i).Leaf != leaves[i] {
 				t.Errorf("%s leaf %d differs from the one of an expansion", axis, i)
 			}
 		}
-		if err := meta.VerifyLeaves(axis, claims); err != nil {
+		if err := meta.VerifyOpenings(axis, index, targets, openings); err != nil {
 			t.Error(err)
 		}
-		for name, spoil := range map[string]func(*Leaf){
-			"hash":     func(l *Leaf) { l.Hash[0] ^= 1 },
-			"position": func(l *Leaf) { l.Target ^= 1 },
-			"outside":  func(l *Leaf) { l.Target = p.Shards() },
-			"sliver":   func(l *Leaf) { l.Index-- },
-			"proof":    func(l *Leaf) { l.Proof = l.Proof[1:] },
+		for name, spoil := range map[string]func(targets []int, openings []Opening){
+			"hash":     func(_ []int, o []Opening) { o[3].Leaf[0] ^= 1 },
+			"position": func(targets []int, _ []Opening) { targets[3] ^= 1 },
+			"outside":  func(targets []int, _ []Opening) { targets[3] = p.Shards() },
+			"path":     func(_ []int, o []Opening) { o[3].Path = o[3].Path[1:] },
 		} {
-			all := append([]Leaf(nil), claims...)
-			spoil(&all[3])
-			if err := meta.VerifyLeaves(axis, all); !errors.Is(err, ErrSymbol) {
+			wrong, all := slices.Clone(targets), slices.Clone(openings)
+			spoil(wrong, all)
+			if err := meta.VerifyOpenings(axis, index, wrong, all); !errors.Is(err, ErrSymbol) {
 				t.Errorf("wrong %s: %v", name, err)
 			}
+		}
+		if err := meta.VerifyOpenings(axis, index-1, targets, openings); !errors.Is(err, ErrSymbol) {
+			t.Errorf("openings of another sliver: %v", err)
 		}
 		leaves[2][5] ^= 1
 		if _, err := meta.NewExpansion(axis, index, leaves); !errors.Is(err, ErrSliver) {

@@ -97,7 +97,7 @@ func (m *Metadata) wrongClaim(ws *workspace, axis Axis, claims []Claim) int {
 	leaves := ws.leaves(count)
 	leaves.Absorb(data, 0, int64(len(data[0])))
 	leaves.Digests(nodes)
-	climb(nodes, left, right, m.Params().ProofSize(), func(i int) (int, []Hash) { return claims[i].Target, claims[i].Proof })
+	climbAll(nodes, left, right, m.Params().ProofSize(), func(i int) (int, []Hash) { return claims[i].Target, claims[i].Proof })
 	for i := range claims {
 		if nodes[i] != m.Root(axis, claims[i].Index) {
 			return i
@@ -106,8 +106,8 @@ func (m *Metadata) wrongClaim(ws *workspace, axis Axis, claims []Claim) int {
 	return -1
 }
 
-// climb replaces each node, the leaf at a position, by the root to which its proof leads. left and right are scratch.
-func climb(nodes, left, right []Hash, levels int, path func(i int) (position int, proof []Hash)) {
+// climbAll replaces each node, the leaf at a position, by the root to which its proof leads. left and right are scratch.
+func climbAll(nodes, left, right []Hash, levels int, path func(i int) (position int, proof []Hash)) {
 	for up := range levels {
 		for i := range nodes {
 			position, proof := path(i)
