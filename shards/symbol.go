@@ -106,7 +106,8 @@ func (m *Metadata) wrongClaim(ws *workspace, axis Axis, claims []Claim) int {
 	return -1
 }
 
-// climbAll replaces each node, the leaf at a position, by the root to which its proof leads. left and right are scratch.
+// climbAll replaces each node, the leaf at a position, by the root to which its proof leads. left and right are
+// scratch.
 func climbAll(nodes, left, right []Hash, levels int, path func(i int) (position int, proof []Hash)) {
 	for up := range levels {
 		for i := range nodes {

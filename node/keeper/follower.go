@@ -142,7 +142,7 @@ func (f *follower) apply(height uint64, events []ledger.Event) error {
 // takeEvent records the certificate of an event, which the network has verified. It skips a blob that was deleted
 // since. A new registration of that blob promises nothing until it is certified.
 func (f *follower) takeEvent(e *ledger.Event) error {
-	if err := f.chain.certified(e.Blob); errors.Is(err, p2p.ErrNotRegistered) {
+	if err := f.chain.certified(e.Blob); errors.Is(err, p2p.ErrNotRegistered) || errors.Is(err, p2p.ErrInvalid) {
 		return nil
 	} else if err != nil {
 		return err

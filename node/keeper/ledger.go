@@ -27,7 +27,13 @@ type Ledger interface {
 }
 
 // chain answers questions about blobs from the ledger's copy here. Errors of an unreadable copy wrap ErrUnavailable.
-type chain struct{ Ledger }
+type chain struct {
+	Ledger
+	proven *proven // blobs proved to be invalid here; nil: none
+}
+
+// errInvalid refuses a blob whose rows and columns contradict each other.
+var errInvalid = fmt.Errorf("%w: it was encoded wrongly by its writer, and its slivers give different contents", p2p.ErrInvalid)
 
 func unreadable(err error) error {
 	return fmt.Errorf("%w: the ledger here cannot be read: %w", p2p.ErrUnavailable, err)
@@ -73,6 +79,9 @@ func (c chain) mayStore(id shards.BlobID) (end uint32, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if c.proven.has(id) {
+		return 0, errInvalid
+	}
 	if end := info.RegisteredUntil(epoch); end > 0 {
 		return end, nil
 	}
@@ -111,6 +120,8 @@ func (c chain) registered(id shards.BlobID, p certs.Persistence) (epoch uint32, 
 	switch {
 	case err != nil && !errors.Is(err, ledger.ErrNotFound):
 		return 0, unreadable(err)
+	case c.invalid(id):
+		return 0, errInvalid
 	case end <= e.Epoch:
 		return 0, c.notRegistered(e.Epoch)
 	}
@@ -125,6 +136,8 @@ func (c chain) certified(id shards.BlobID) error {
 	switch {
 	case err != nil:
 		return err
+	case c.proven.has(id):
+		return errInvalid
 	case info.CertifiedUntil(epoch) > 0:
 		return nil
 	case info.RegisteredUntil(epoch) == 0 || !c.caughtUp():
@@ -139,13 +152,19 @@ func (c chain) dead(id shards.BlobID) bool {
 		return false
 	}
 	info, epoch, err := c.lookUp(id)
-	return err == nil && info.RegisteredUntil(epoch) == 0
+	return err == nil && (info.RegisteredUntil(epoch) == 0 || c.proven.has(id))
+}
+
+// invalid reports that blob id has no content: the ledger here has marked it, or a proof is here.
+func (c chain) invalid(id shards.BlobID) bool {
+	return c.proven.has(id)
 }
 
 // owesNothing reports that no sliver of blob id is owed: the ledger here has caught up and has no certified record of
-// it that is alive. An upload may be under way.
+// it that is alive, or the blob is invalid. An upload may be under way.
 func (c chain) owesNothing(id shards.BlobID) bool {
-	return errors.Is(c.certified(id), p2p.ErrNotRegistered)
+	err := c.certified(id)
+	return errors.Is(err, p2p.ErrNotRegistered) || errors.Is(err, p2p.ErrInvalid)
 }
 
 // mayExist reports whether a blob that is not here may exist: the ledger has it certified, or this node has not caught

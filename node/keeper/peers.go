@@ -21,6 +21,8 @@ const (
 type Peers interface {
 	Metadata(ctx context.Context, to peer.ID, id shards.BlobID, most int) ([]byte, error)
 	Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, symbolSize int64, proofSize int) ([]shards.Symbol, error)
+	Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, proofSize int) ([]shards.Opening, error)
+	PutProof(ctx context.Context, to peer.ID, id shards.BlobID, proof []byte) error
 	NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus, error)
 	Certificates(ctx context.Context, to peer.ID, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error)
 	// SetProtected keeps room for ids and the connections to them, for a reason; those it kept before lose it.
