@@ -78,10 +78,19 @@ func (s strict) Leaves(_ context.Context, r LeafRequest) ([]shards.Opening, erro
 }
 
 func (s strict) PutProof(_ context.Context, _ peer.ID, _ shards.BlobID, proof []byte) error {
-	if len(proof) > MaxCellProof {
+	if len(proof) > MaxEvidence {
 		s.t.Fatalf("proof of %d bytes", len(proof))
 	}
 	return nil
+}
+
+func (s strict) LineProof(_ context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error) {
+	return s.OpenSliver(s.t.Context(), id, axis, index)
+}
+
+func (s strict) Refute(_ context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis, index int) ([]byte, error) {
+	_, err := s.OpenSliver(s.t.Context(), id, axis, index)
+	return nil, err
 }
 
 func (s strict) PutCertificate(_ context.Context, certificate []byte) error {

@@ -304,6 +304,17 @@ var everyOperation = []struct {
 	{"PutProof", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
 		return nil, h.PutProof(ctx, to, testID, []byte("certificate"))
 	}},
+	{"LineProof", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		r, err := h.FetchLineProof(ctx, to, testID, shards.Secondary, 5, 1<<20)
+		if err != nil {
+			return nil, err
+		}
+		b, err := io.ReadAll(r)
+		return b, errors.Join(err, r.Close())
+	}},
+	{"Refute", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		return h.Refute(ctx, to, testID, shards.Secondary, 5)
+	}},
 	{"BlobStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.BlobStatus(ctx, to, testID) }},
 	{"NodeStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.NodeStatus(ctx, to) }},
 	{"NodeHistory", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.NodeHistory(ctx, to) }},
@@ -327,7 +338,7 @@ func everyResult(m *memory) []any {
 	return []any{
 		[]int{}, nil, append([]byte("confirmed "), testID[:]...), []byte("metadata"), m.sliver[1000:501_000],
 		testSymbols([]int{9, 65534, 0}),
-		testLeaves([]int{9, 65534, 0}), []shards.Hash{{0}, {1}, {2}, {3}, {4}, {5}, {6}}, nil, testBlobStatus, testNodeStatus, testHistory, append([]byte("certificate "), testID[:]...), nil,
+		testLeaves([]int{9, 65534, 0}), []shards.Hash{{0}, {1}, {2}, {3}, {4}, {5}, {6}}, nil, m.sliver, []byte("secondary 5"), testBlobStatus, testNodeStatus, testHistory, append([]byte("certificate "), testID[:]...), nil,
 		pageOf{[][]byte{bytes.Repeat([]byte{251}, 251), bytes.Repeat([]byte{252}, 252), bytes.Repeat([]byte{253}, 253)}, true},
 	}
 }
@@ -357,6 +368,14 @@ func (m *memory) PutProof(ctx context.Context, from peer.ID, id shards.BlobID, p
 		return fmt.Errorf("%w: proof %q", ErrBadRequest, proof)
 	}
 	return m.do(ctx, "PutProof")
+}
+
+func (m *memory) LineProof(ctx context.Context, _ peer.ID, _ shards.BlobID, _ shards.Axis, _ int) (SliverReader, error) {
+	return openSliver{bytes.NewReader(m.sliver)}, m.do(ctx, "LineProof")
+}
+
+func (m *memory) Refute(ctx context.Context, _ peer.ID, _ shards.BlobID, axis shards.Axis, index int) ([]byte, error) {
+	return fmt.Append(nil, axis, index), m.do(ctx, "Refute")
 }
 
 // discard is a Backend that takes pairs and forgets them.

@@ -17,8 +17,8 @@ const (
 	MaxTargets = wire.MaxIndices
 	// MaxLeaves bounds the targets of one Leaves.
 	MaxLeaves = wire.MaxLeaves
-	// MaxCellProof bounds a cell proof, in bytes.
-	MaxCellProof = wire.MaxCellProof
+	// MaxEvidence bounds the evidence that a blob is invalid, in bytes.
+	MaxEvidence = wire.MaxEvidence
 	// MaxSymbolsBytes bounds the symbols and proofs of one Symbols, in bytes. Both sides hold them in memory.
 	MaxSymbolsBytes = wire.MaxSymbols
 	// MaxConfirmation bounds a confirmation, in bytes.

@@ -163,7 +163,7 @@ func (c *checker) check(ctx context.Context, id shards.BlobID, crossing int) {
 			continue
 		}
 		if proof := c.compare(ctx, meta, axis, at, lines, crossing); proof != nil {
-			c.invalids.take(id, proof, "found", "by comparing with other members")
+			c.invalids.take(id, evidence{cell: proof}, "found", "by comparing with other members")
 			return
 		}
 	}
@@ -202,7 +202,7 @@ func (c *checker) proveOwn(ctx context.Context, meta *shards.Metadata, at cell) 
 		c.log.Warn("slivers of ours contradict each other, and that cannot be proved now", "blob", id.String(), "row", at.row, "column", at.column, "err", err)
 		return
 	}
-	c.invalids.take(id, proof, "found", "by comparing our own slivers")
+	c.invalids.take(id, evidence{cell: proof}, "found", "by comparing our own slivers")
 }
 
 // lines returns the hashes of our lines along axis, by index: of all that are at hand, or else of checkLines.

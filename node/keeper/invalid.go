@@ -9,46 +9,66 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/certs"
 	"walrus/p2p"
 	"walrus/shards"
 )
 
 const (
-	// maxProven bounds the cell proofs that are kept until the ledger has them, 2 KB each. Each cost its writer a
+	// maxProven bounds the evidence that is kept until the ledger has it, 2 KB each. Each blob cost its writer a
 	// registration.
 	maxProven = 1024
 	// proofSpread is the number of members that get a new proof from here. Each passes it on in the same way.
 	proofSpread = 16
 )
 
-// proven keeps the proofs of blobs that were encoded wrongly. A nil proven has none.
-type proven struct {
-	mu     sync.Mutex
-	proofs map[shards.BlobID]*shards.CellProof // guarded by mu, as is order
-	order  []shards.BlobID                     // the oldest first
+// evidence shows that a blob is invalid: by one of both.
+type evidence struct {
+	cell    *shards.CellProof
+	refuted *certs.RefutationCertificate
 }
 
-func newProven() *proven { return &proven{proofs: map[shards.BlobID]*shards.CellProof{}} }
+func (e evidence) marshal() []byte {
+	if e.cell != nil {
+		return e.cell.Marshal()
+	}
+	return e.refuted.Marshal()
+}
+
+// proven keeps the evidence for blobs that were encoded wrongly. A nil proven has none.
+type proven struct {
+	mu    sync.Mutex
+	found map[shards.BlobID]evidence // guarded by mu, as is order
+	order []shards.BlobID            // the oldest first
+}
+
+func newProven() *proven { return &proven{found: map[shards.BlobID]evidence{}} }
 
 func (p *proven) has(id shards.BlobID) bool {
-	if p == nil {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.proofs[id] != nil
+	_, has := p.get(id)
+	return has
 }
 
-// add keeps a verified proof in place of the oldest. It reports whether the blob had none.
-func (p *proven) add(id shards.BlobID, proof *shards.CellProof) bool {
+func (p *proven) get(id shards.BlobID) (e evidence, has bool) {
+	if p == nil {
+		return e, false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.proofs[id] != nil {
+	e, has = p.found[id]
+	return e, has
+}
+
+// add keeps verified evidence in place of the oldest. It reports whether the blob had none.
+func (p *proven) add(id shards.BlobID, e evidence) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, has := p.found[id]; has {
 		return false
 	}
-	p.proofs[id] = proof
+	p.found[id] = e
 	if p.order = append(p.order, id); len(p.order) > maxProven {
-		delete(p.proofs, p.order[0])
+		delete(p.found, p.order[0])
 		p.order = p.order[1:]
 	}
 	return true
@@ -68,36 +88,62 @@ type invalids struct {
 	todo []shards.BlobID // guarded by mu
 }
 
-// PutProof takes a cell proof from a peer.
+// PutProof takes a cell proof or a refutation certificate from a peer.
 func (v *invalids) PutProof(_ context.Context, from peer.ID, id shards.BlobID, raw []byte) error {
 	if v.proven.has(id) {
 		return nil
 	}
-	proof, err := shards.UnmarshalCellProof(v.shelf.params, raw)
-	if err == nil {
-		err = proof.Verify(v.shelf.params, id)
-	}
+	e, err := v.examine(id, raw)
 	if err != nil {
-		return fmt.Errorf("%w: %w", p2p.ErrBadRequest, err)
+		return err
 	}
-	v.take(id, proof, "from", from.String())
+	v.take(id, e, "from", from.String())
 	return nil
 }
 
-// take notes a verified proof. run does the rest.
-func (v *invalids) take(id shards.BlobID, proof *shards.CellProof, source ...any) {
-	if !v.proven.add(id, proof) {
+// examine verifies evidence from outside. ErrBadRequest if it shows nothing.
+func (v *invalids) examine(id shards.BlobID, raw []byte) (evidence, error) {
+	cell, err := shards.UnmarshalCellProof(v.shelf.params, raw)
+	if err == nil {
+		err = cell.Verify(v.shelf.params, id)
+	}
+	if err == nil {
+		return evidence{cell: cell}, nil
+	}
+	cert, certErr := certs.UnmarshalRefutationCertificate(raw)
+	if certErr != nil {
+		return evidence{}, fmt.Errorf("%w: %w", p2p.ErrBadRequest, err)
+	}
+	at, err := v.shelf.seats.at(cert.Epoch)
+	if err != nil {
+		return evidence{}, err
+	}
+	if cert.Blob != id {
+		return evidence{}, fmt.Errorf("%w: the refutation is of blob %s", p2p.ErrBadRequest, cert.Blob)
+	}
+	if err := at.VerifyRefutations(cert); err != nil {
+		return evidence{}, fmt.Errorf("%w: %w", p2p.ErrBadRequest, err)
+	}
+	return evidence{refuted: cert}, nil
+}
+
+// take notes verified evidence. run does the rest.
+func (v *invalids) take(id shards.BlobID, e evidence, source ...any) {
+	if !v.proven.add(id, e) {
 		return
 	}
-	v.log.Error("a blob was encoded wrongly by its writer and has no content; its slivers are removed",
-		append([]any{"blob", id.String(), "row", proof.Row, "column", proof.Column}, source...)...)
+	what := []any{"blob", id.String()}
+	if e.cell != nil {
+		what = append(what, "row", e.cell.Row, "column", e.cell.Column)
+	}
+	v.log.Error("a blob was encoded wrongly by its writer and has no content; its slivers are removed", append(what, source...)...)
 	v.mu.Lock()
 	v.todo = append(v.todo, id)
 	v.mu.Unlock()
 	v.news.ring()
 }
 
-// run removes the slivers of invalid blobs and passes their proofs on.
+// run removes the slivers of invalid blobs and passes the evidence on.
 func (v *invalids) run(ctx context.Context) error {
 	for {
 		v.mu.Lock()
@@ -118,16 +164,14 @@ func (v *invalids) run(ctx context.Context) error {
 	}
 }
 
-// pass gives the proof to some other members.
+// pass gives the evidence to some other members.
 func (v *invalids) pass(ctx context.Context, id shards.BlobID) {
-	v.proven.mu.Lock()
-	proof := v.proven.proofs[id]
-	v.proven.mu.Unlock()
+	e, has := v.proven.get(id)
 	at, err := v.shelf.seats.now()
-	if proof == nil || err != nil {
+	if !has || err != nil {
 		return
 	}
-	raw := proof.Marshal()
+	raw := e.marshal()
 	var g sync.WaitGroup
 	others := at.others()
 	for _, i := range others[:min(len(others), proofSpread)] {

@@ -16,6 +16,7 @@
 //	plan        in which steps a blob is rebuilt: a pure decision; repairer does it; sources collects the symbols
 //	crossing    comparing our own rows and columns of a blob; checker: comparing them with other members'
 //	openings    answers to that: hashes of symbols
+//	refuter     line proofs: that a line cannot be what the metadata has
 //	invalid     blobs proved to be encoded wrongly
 //	damage      slivers found corrupt; scrub: reading everything back
 //	syncer      comparing certificates with other members
@@ -45,6 +46,7 @@ type Parts struct {
 	Committees certs.Committees
 	Store      *store.Store
 	Peers      Peers
+	Checks     Checks
 	Network    Network
 	Ledger     Ledger
 }
@@ -82,7 +84,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keeper: %w", err)
 	}
-	log, swarm := cfg.Logger, swarm{p.Peers, p.Network}
+	log, swarm := cfg.Logger, swarm{p.Peers, p.Checks, p.Network}
 	k := &Keeper{
 		cfg: cfg, chain: chain{p.Ledger, newProven()}, debts: newDebts(), life: newLife(log.With("name", cfg.Name)), pending: newPending(), meters: newMeters(),
 	}
@@ -109,7 +111,11 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
 	k.repairer = &repairer{
 		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
-		swarm: swarm, memory: semaphore.NewWeighted(cfg.Repair.Memory), meters: k.meters, log: log,
+		swarm: swarm, refuter: &refuter{
+			shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: invalids, turns: semaphore.NewWeighted(1), log: log,
+			made: map[shards.BlobID]*lineProof{},
+		},
+		memory: semaphore.NewWeighted(cfg.Repair.Memory), meters: k.meters, log: log,
 	}
 	k.follower = &follower{
 		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, pending: k.pending, life: k.life, peers: p.Peers,
@@ -129,6 +135,7 @@ type Backend struct {
 	*library
 	*expander
 	*invalids
+	*refuter
 	*book
 	publisher
 }
@@ -138,7 +145,7 @@ func (k *Keeper) Certificates() p2p.TopicConfig { return p2p.Certificates(k.cler
 
 // Backend answers peers; it publishes new certificates in topic.
 func (k *Keeper) Backend(topic Topic) Backend {
-	return Backend{k.receiver, k.confirmer, k.library, k.expander, k.checker.invalids, k.book, publisher{k.clerk, topic}}
+	return Backend{k.receiver, k.confirmer, k.library, k.expander, k.checker.invalids, k.repairer.refuter, k.book, publisher{k.clerk, topic}}
 }
 
 // Tasks returns the work to run, by name. Each task returns when its ctx has ended; an error must end the node.

@@ -125,7 +125,20 @@ func (r *Request_GetLeaves) bounds() Bounds {
 
 func (*Request_PutProof) validate() error { return nil }
 
-func (*Request_PutProof) bounds() Bounds { return Bounds{Blob: true, Payload: MaxCellProof} }
+func (*Request_PutProof) bounds() Bounds { return Bounds{Blob: true, Payload: MaxEvidence} }
+
+func (r *Request_GetLineProof) validate() error {
+	return validSliver(r.GetLineProof.GetAxis(), r.GetLineProof.GetIndex())
+}
+
+// It is streamed. Only who has the metadata knows how long it is.
+func (*Request_GetLineProof) bounds() Bounds { return Bounds{Blob: true, Response: math.MaxInt64} }
+
+func (r *Request_Refute) validate() error {
+	return validSliver(r.Refute.GetAxis(), r.Refute.GetIndex())
+}
+
+func (*Request_Refute) bounds() Bounds { return Bounds{Blob: true, Response: MaxRefutation} }
 
 func (*Request_GetBlobStatus) validate() error { return nil }
 

@@ -105,10 +105,32 @@ func (h *Host) askLeaves(ctx context.Context, to peer.ID, id shards.BlobID, axis
 // PutProof gives a node a proof that a blob was encoded wrongly.
 func (h *Host) PutProof(ctx context.Context, to peer.ID, id shards.BlobID, proof []byte) (err error) {
 	defer describe(&err, to, "put a proof about %s", id)
-	if len(proof) > MaxCellProof {
-		return fmt.Errorf("%w: proof of %d bytes: the limit is %d", ErrBadRequest, len(proof), MaxCellProof)
+	if len(proof) > MaxEvidence {
+		return fmt.Errorf("%w: proof of %d bytes: the limit is %d", ErrBadRequest, len(proof), MaxEvidence)
 	}
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_PutProof{PutProof: new(wire.PutProof)}}
 	_, err = h.askBytes(ctx, target{to, sliverProtocol}, req, proof)
 	return err
+}
+
+// FetchLineProof opens an unverified line proof that a node has made, followed by its sliver: size bytes in all. It
+// is like FetchSliver otherwise.
+func (h *Host) FetchLineProof(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, size int64) (r io.ReadCloser, err error) {
+	defer describe(&err, to, "line proof for %s sliver %d of %s", axis, index, id)
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetLineProof{GetLineProof: &wire.GetLineProof{Axis: uint32(axis), Index: uint32(index)}}}
+	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil)
+	if err != nil {
+		return nil, err
+	}
+	if a.payload.left != size {
+		return nil, a.broken("line proof of %d bytes: want %d", a.payload.left, size)
+	}
+	return a, nil
+}
+
+// Refute asks a member to fetch our line proof, to verify it and to sign that the blob is invalid.
+func (h *Host) Refute(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int) (refutation []byte, err error) {
+	defer describe(&err, to, "refute %s", id)
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_Refute{Refute: &wire.Refute{Axis: uint32(axis), Index: uint32(index)}}}
+	return h.askBytes(ctx, target{to, sliverProtocol}, req, nil)
 }
