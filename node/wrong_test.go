@@ -66,7 +66,11 @@ func (w *writer) store(e *wrongtest.Encoding) (refused []string, certified bool)
 		return refused, false
 	}
 	must(t, err)
-	must(t, payer.Run(t.Context(), ledger.CertifyBlob{Object: object, Certificate: cert.Marshal()}))
+	err = payer.Run(t.Context(), ledger.CertifyBlob{Object: object, Certificate: cert.Marshal()})
+	if op := (*ledger.OpError)(nil); errors.As(err, &op) && op.Code == ledger.CodeInvalidBlob { // marked already
+		return refused, false
+	}
+	must(t, err)
 	return refused, true
 }
 
@@ -97,11 +101,19 @@ func (w *writer) upload(e *wrongtest.Encoding, m certs.Member) ([]byte, error) {
 	return w.Confirm(ctx, m.Node, e.ID, certs.Persistence{})
 }
 
-// awaitInvalid waits until every node answers that the blob is invalid, and returns how long that took.
+// awaitInvalid waits until the ledger has the blob marked invalid, and returns how long that took. Then every node must
+// say so.
 func (w *writer) awaitInvalid(e *wrongtest.Encoding) time.Duration {
 	t := w.c.t
 	t.Helper()
 	start := time.Now()
+	for !w.marked(e.ID) {
+		if time.Since(start) > time.Minute {
+			t.Fatalf("%s: it is not marked on the ledger", e.Name)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	took := time.Since(start)
 	for _, m := range w.c.members {
 		for {
 			_, err := w.BlobStatus(t.Context(), m.id, e.ID)
@@ -114,7 +126,15 @@ func (w *writer) awaitInvalid(e *wrongtest.Encoding) time.Duration {
 			<-time.After(50 * time.Millisecond)
 		}
 	}
-	return time.Since(start)
+	return took
+}
+
+// marked reports whether the ledger has the blob marked invalid.
+func (w *writer) marked(id shards.BlobID) bool {
+	w.c.t.Helper()
+	info, err := ledger.ReadBlobInfo(w.c.chain.Head(), id)
+	must(w.c.t, err)
+	return info.Invalid
 }
 
 // mustGiveNothing asks every node for everything of the blob.

@@ -112,7 +112,7 @@ func (f *follower) apply(height uint64, events []ledger.Event) error {
 			err = f.takeEvent(e)
 		case ledger.EventRegistered, ledger.EventExtended:
 			err = f.leases.prolong(e.Blob)
-		case ledger.EventDeleted:
+		case ledger.EventDeleted, ledger.EventInvalid:
 			err = f.leases.dropDead(e.Blob)
 		case ledger.EventEpoch:
 			f.log.Info("epoch began", "epoch", e.Epoch)

@@ -2,14 +2,18 @@ package keeper
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
+	"walrus/internal/pause"
+	"walrus/ledger"
 	"walrus/p2p"
 	"walrus/shards"
 )
@@ -20,6 +24,10 @@ const (
 	maxProven = 1024
 	// proofSpread is the number of members that get a new proof from here. Each passes it on in the same way.
 	proofSpread = 16
+	// markPause is the pause until the evidence of a blob that the ledger has not marked is put there again, markExpiry the
+	// heights after which it must be.
+	markPause  = 2 * time.Second
+	markExpiry = 1000
 )
 
 // evidence shows that a blob is invalid: by one of both.
@@ -74,23 +82,27 @@ func (p *proven) add(id shards.BlobID, e evidence) bool {
 	return true
 }
 
-// invalids handles blobs that are proved to be encoded wrongly: it removes what is here of them and passes the proof
-// on.
+// invalids handles blobs that are proved to be encoded wrongly: it removes what is here of them, passes the evidence on
+// and puts it on the ledger.
 type invalids struct {
-	shelf  *shelf
-	proven *proven
-	leases *leases
-	swarm  swarm
-	log    *slog.Logger
+	shelf   *shelf
+	chain   chain
+	leases  *leases
+	swarm   swarm
+	key     ed25519.PrivateKey // of this peer
+	network certs.NetworkID
+	renew   func(context.Context, shards.BlobID) (*certs.RefutationCertificate, error)
+	log     *slog.Logger
 
 	news bell
 	mu   sync.Mutex
-	todo []shards.BlobID // guarded by mu
+	todo []shards.BlobID // guarded by mu, as is seen
+	seen uint64          // invalid blobs since the start
 }
 
 // PutProof takes a cell proof or a refutation certificate from a peer.
 func (v *invalids) PutProof(_ context.Context, from peer.ID, id shards.BlobID, raw []byte) error {
-	if v.proven.has(id) {
+	if v.chain.proven.has(id) {
 		return nil
 	}
 	e, err := v.examine(id, raw)
@@ -129,7 +141,7 @@ func (v *invalids) examine(id shards.BlobID, raw []byte) (evidence, error) {
 
 // take notes verified evidence. run does the rest.
 func (v *invalids) take(id shards.BlobID, e evidence, source ...any) {
-	if !v.proven.add(id, e) {
+	if !v.chain.proven.add(id, e) {
 		return
 	}
 	what := []any{"blob", id.String()}
@@ -139,12 +151,15 @@ func (v *invalids) take(id shards.BlobID, e evidence, source ...any) {
 	v.log.Error("a blob was encoded wrongly by its writer and has no content; its slivers are removed", append(what, source...)...)
 	v.mu.Lock()
 	v.todo = append(v.todo, id)
+	v.seen++
 	v.mu.Unlock()
 	v.news.ring()
 }
 
-// run removes the slivers of invalid blobs and passes the evidence on.
+// run removes the slivers of invalid blobs and passes the evidence on. It puts it on the ledger until the blob is marked
+// there.
 func (v *invalids) run(ctx context.Context) error {
+	unmarked := map[shards.BlobID]bool{}
 	for {
 		v.mu.Lock()
 		todo := v.todo
@@ -154,19 +169,61 @@ func (v *invalids) run(ctx context.Context) error {
 			if err := v.leases.dropDead(id); ignoreClosed(err) != nil {
 				v.log.Error("cannot remove an invalid blob; the next comparison with the ledger tries again", "blob", id.String(), "err", err)
 			}
+			unmarked[id] = true
 			v.pass(ctx, id)
 		}
-		select {
-		case <-v.news:
-		case <-ctx.Done():
+		for id := range unmarked {
+			if v.mark(ctx, id) {
+				delete(unmarked, id)
+			}
+		}
+		wait := time.Hour
+		if len(unmarked) > 0 {
+			wait = markPause
+		}
+		pause.Until(ctx, wait, v.news)
+		if ctx.Err() != nil {
 			return nil
 		}
 	}
 }
 
+// mark puts evidence on the ledger. It reports whether nothing is left to do: the blob is marked, or no registration of
+// it is alive.
+func (v *invalids) mark(ctx context.Context, id shards.BlobID) (done bool) {
+	info, epoch, err := v.chain.lookUp(id)
+	e, has := v.chain.proven.get(id)
+	if err != nil || !v.chain.caughtUp() {
+		return false
+	}
+	if !has || info.RegisteredUntil(epoch) == 0 {
+		return true
+	}
+	var op ledger.Op
+	switch {
+	case e.cell != nil:
+		op = ledger.DisproveBlob{BlobID: id, Proof: e.cell.Marshal()}
+	case e.refuted.Epoch == epoch:
+		op = ledger.RefuteBlob{BlobID: id, Certificate: e.refuted.Marshal()}
+	default: // the members that know the evidence sign again
+		cert, err := v.renew(ctx, id)
+		if err != nil {
+			v.log.Warn("cannot collect signatures again that a blob is invalid; it will be tried again", "blob", id.String(), "err", err)
+			return false
+		}
+		op = ledger.RefuteBlob{BlobID: id, Certificate: cert.Marshal()}
+	}
+	_, height := v.chain.State()
+	tx := ledger.NewFree(v.network, height+markExpiry, v.key, op)
+	if err := v.chain.Submit(ctx, tx.Marshal()); err != nil && ctx.Err() == nil {
+		v.log.Debug("cannot put on the ledger that a blob is invalid; it will be tried again", "blob", id.String(), "err", err)
+	}
+	return false
+}
+
 // pass gives the evidence to some other members.
 func (v *invalids) pass(ctx context.Context, id shards.BlobID) {
-	e, has := v.proven.get(id)
+	e, has := v.chain.proven.get(id)
 	at, err := v.shelf.seats.now()
 	if !has || err != nil {
 		return

@@ -28,6 +28,7 @@ package keeper
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -43,6 +44,7 @@ import (
 // Parts of the node that its duty needs. The node closes them after the tasks have returned.
 type Parts struct {
 	Self       peer.ID
+	Identity   ed25519.PrivateKey // of Self
 	Committees certs.Committees
 	Store      *store.Store
 	Peers      Peers
@@ -97,7 +99,14 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
 	k.expander = newExpander(k.library)
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
-	invalids := &invalids{shelf: k.shelf, proven: k.chain.proven, leases: leases, swarm: swarm, news: newBell(), log: log}
+	invalids := &invalids{
+		shelf: k.shelf, chain: k.chain, leases: leases, swarm: swarm, key: p.Identity, network: cfg.Genesis.NetworkID(), news: newBell(), log: log,
+	}
+	refuter := &refuter{
+		shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: invalids, turns: semaphore.NewWeighted(1), log: log,
+		made: map[shards.BlobID]*lineProof{},
+	}
+	invalids.renew = refuter.renew
 	k.checker = &checker{
 		shelf: k.shelf, chain: k.chain, swarm: swarm, expander: k.expander, crossings: &crossings{k.shelf, k.library, k.expander.leaves},
 		invalids: invalids, period: cfg.Scrub, meters: k.meters, log: log, wake: newBell(), known: map[shards.BlobID]bool{},
@@ -111,10 +120,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
 	k.repairer = &repairer{
 		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
-		swarm: swarm, refuter: &refuter{
-			shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: invalids, turns: semaphore.NewWeighted(1), log: log,
-			made: map[shards.BlobID]*lineProof{},
-		},
+		swarm: swarm, refuter: refuter,
 		memory: semaphore.NewWeighted(cfg.Repair.Memory), meters: k.meters, log: log,
 	}
 	k.follower = &follower{

@@ -24,6 +24,8 @@ type Ledger interface {
 	// Health returns the newest block here and its time. If the ledger stalls, trouble tells people for how long and
 	// why.
 	Health() (height uint64, at time.Time, trouble string)
+	// Submit queues a transaction for a block. It also succeeds if it is queued or committed already.
+	Submit(ctx context.Context, tx []byte) error
 }
 
 // chain answers questions about blobs from the ledger's copy here. Errors of an unreadable copy wrap ErrUnavailable.
@@ -79,7 +81,7 @@ func (c chain) mayStore(id shards.BlobID) (end uint32, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if c.proven.has(id) {
+	if c.isInvalid(id, &info) {
 		return 0, errInvalid
 	}
 	if end := info.RegisteredUntil(epoch); end > 0 {
@@ -136,7 +138,7 @@ func (c chain) certified(id shards.BlobID) error {
 	switch {
 	case err != nil:
 		return err
-	case c.proven.has(id):
+	case c.isInvalid(id, &info):
 		return errInvalid
 	case info.CertifiedUntil(epoch) > 0:
 		return nil
@@ -152,12 +154,17 @@ func (c chain) dead(id shards.BlobID) bool {
 		return false
 	}
 	info, epoch, err := c.lookUp(id)
-	return err == nil && (info.RegisteredUntil(epoch) == 0 || c.proven.has(id))
+	return err == nil && (info.RegisteredUntil(epoch) == 0 || c.isInvalid(id, &info))
 }
 
-// invalid reports that blob id has no content: the ledger here has marked it, or a proof is here.
+// invalid reports that blob id has no content: the ledger here has marked it, or it is proven here.
 func (c chain) invalid(id shards.BlobID) bool {
-	return c.proven.has(id)
+	info, _, err := c.lookUp(id)
+	return c.proven.has(id) || err == nil && info.Invalid
+}
+
+func (c chain) isInvalid(id shards.BlobID, info *ledger.BlobInfo) bool {
+	return info.Invalid || c.proven.has(id)
 }
 
 // owesNothing reports that no sliver of blob id is owed: the ledger here has caught up and has no certified record of

@@ -103,12 +103,21 @@ func (r *refuter) refute(ctx context.Context, swarm gather.Swarm, c *contradicti
 		defer r.mu.Unlock()
 		delete(r.made, id)
 	}()
-	cert, err := r.signed(ctx, at, id, c)
+	cert, err := r.signed(ctx, at, id, c.axis, c.index)
 	if err != nil {
 		return err
 	}
 	r.invalids.take(id, evidence{refuted: cert}, "axis", c.axis.String(), "line", c.index)
 	return nil
+}
+
+// renew collects the signatures of this epoch for a blob whose evidence is known to the members.
+func (r *refuter) renew(ctx context.Context, id shards.BlobID) (*certs.RefutationCertificate, error) {
+	at, err := r.shelf.seats.now()
+	if err != nil {
+		return nil, err
+	}
+	return r.signed(ctx, at, id, shards.Primary, 0)
 }
 
 // prove makes the line proof from verified symbols: lies among them were refused, but recorded.
@@ -123,7 +132,7 @@ func (r *refuter) prove(c *contradiction, symbols map[int]shards.Symbol) (*shard
 }
 
 // signed collects the signatures of members with one honest shard among them, ours first.
-func (r *refuter) signed(ctx context.Context, at seat, id shards.BlobID, c *contradiction) (*certs.RefutationCertificate, error) {
+func (r *refuter) signed(ctx context.Context, at seat, id shards.BlobID, axis shards.Axis, index int) (*certs.RefutationCertificate, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	list, weight := []certs.Refutation{at.Refute(r.key, at.self, id)}, len(at.shards)
@@ -139,7 +148,7 @@ func (r *refuter) signed(ctx context.Context, at seat, id shards.BlobID, c *cont
 		}
 		m := &at.Members()[i]
 		g.Go(func() error {
-			signed, err := r.ask(ctx, at, m, id, c)
+			signed, err := r.ask(ctx, at, m, id, axis, index)
 			if err != nil {
 				r.log.Debug("a member does not sign that a blob is invalid", "member", m.Name, "blob", id.String(), "err", err)
 				return nil
@@ -156,11 +165,11 @@ func (r *refuter) signed(ctx context.Context, at seat, id shards.BlobID, c *cont
 	return cert, err
 }
 
-func (r *refuter) ask(ctx context.Context, at seat, m *certs.Member, id shards.BlobID, c *contradiction) (certs.Refutation, error) {
+func (r *refuter) ask(ctx context.Context, at seat, m *certs.Member, id shards.BlobID, axis shards.Axis, index int) (certs.Refutation, error) {
 	if err := r.swarm.connect(ctx, m.Node); err != nil {
 		return certs.Refutation{}, err
 	}
-	raw, err := r.swarm.Refute(ctx, m.Node, id, c.axis, c.index)
+	raw, err := r.swarm.Refute(ctx, m.Node, id, axis, index)
 	if err != nil {
 		return certs.Refutation{}, err
 	}
