@@ -56,6 +56,7 @@ func (p *past) Follow(ctx context.Context, from uint64, fn func(uint64, []ledger
 // quietMember knows as many blobs as we do, and counts the pages of certificates that it is asked for.
 type quietMember struct {
 	Peers
+	Checks
 	Network
 	shelf *shelf
 	pages atomic.Int64
