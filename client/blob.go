@@ -107,7 +107,7 @@ func (b *Blob) copyStrict(ctx context.Context, w io.Writer, off, n int64, progre
 		return r.res, fmt.Errorf("read %s: encode it again: %w", b.id, err)
 	}
 	if again.ID() != b.id {
-		return r.res, fmt.Errorf("read %s: %w", b.id, ErrInconsistent)
+		return r.res, fmt.Errorf("read %s: %w", b.id, ErrInvalidBlob)
 	}
 	_, err = io.Copy(w, io.NewSectionReader(f, off, n))
 	return r.res, err

@@ -89,7 +89,7 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 	}
 	for k, i := range missing {
 		if err := d.checks[k].Close(); err != nil {
-			return fmt.Errorf("row %d: %w", i, ErrInconsistent)
+			return fmt.Errorf("row %d: %w", i, ErrInvalidBlob)
 		}
 		r.keepDecoded(i, r.publish(ctx, i, d.rows[k]))
 		d.rows[k] = nil

@@ -40,7 +40,7 @@ func (r *columnReader) gatherSymbols(ctx context.Context, targets []int, holders
 func (r *columnReader) rebuild(index int, symbols map[int][]byte) (column, error) {
 	sliver, err := r.meta.Rebuild(shards.Secondary, index, symbols)
 	if errors.Is(err, shards.ErrInconsistent) {
-		return column{}, fmt.Errorf("column %d: %w", index, ErrInconsistent)
+		return column{}, fmt.Errorf("column %d: %w", index, ErrInvalidBlob)
 	}
 	if err != nil {
 		return column{}, fmt.Errorf("make column %d from symbols: %w", index, err)

@@ -59,8 +59,8 @@ func classify(what action, err error) *failure {
 		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "INSUFFICIENT_CONFIRMATIONS", domain: domainStorage, message: err.Error(), retry: retrySeconds}
 	case errors.As(err, &notEnough):
 		return &failure{code: http.StatusServiceUnavailable, status: "UNAVAILABLE", reason: "BLOB_UNAVAILABLE", domain: domainDaemon, message: err.Error(), retry: retrySeconds}
-	case errors.Is(err, client.ErrInconsistent):
-		return &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "BLOB_INCONSISTENT", domain: domainDaemon, message: client.ErrInconsistent.Error()}
+	case errors.Is(err, client.ErrInvalidBlob):
+		return &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "BLOB_INCONSISTENT", domain: domainDaemon, message: client.ErrInvalidBlob.Error()}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED", domain: domainGlobal, message: "the network did not answer in time; try again", retry: retrySeconds}
 	case errors.Is(err, client.ErrStalled):

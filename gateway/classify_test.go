@@ -27,7 +27,7 @@ func TestClassify(t *testing.T) {
 		{reading, client.ErrNotFound, 404, "NOT_FOUND", "BLOB_NOT_FOUND", false},
 		{reading, &client.NotEnoughError{Op: "read"}, 503, "UNAVAILABLE", "BLOB_UNAVAILABLE", true},
 		{storing, &client.NotEnoughError{Op: "store"}, 504, "DEADLINE_EXCEEDED", "INSUFFICIENT_CONFIRMATIONS", true},
-		{reading, client.ErrInconsistent, 500, "INTERNAL", "BLOB_INCONSISTENT", false},
+		{reading, client.ErrInvalidBlob, 500, "INTERNAL", "BLOB_INCONSISTENT", false},
 		{reading, context.DeadlineExceeded, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", true},
 		{storing, context.DeadlineExceeded, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", true},
 		{storing, client.ErrUnknown, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", false},

@@ -27,6 +27,7 @@ type block struct {
 	storages table[ledger.ObjectID, ledger.Storage]
 	blobs    table[ledger.ObjectID, ledger.Blob]
 	infos    table[shards.BlobID, ledger.BlobInfo]
+	marks    table[shards.BlobID, ledger.InvalidBlob]
 	pots     table[uint32, ledger.Pot]
 	allPots  claim               // stands for every pot; declared by each transaction that sells storage
 	forSale  []*cell[ledger.Pot] // of pots, from the current epoch on; nil if not touched; goes with allPots
@@ -43,6 +44,7 @@ func newBlock(s State, b Block) (*block, error) {
 		storages: newTable(s.Values, ledger.KeyStorage, ledger.UnmarshalStorage),
 		blobs:    newTable(s.Values, ledger.KeyBlob, ledger.UnmarshalBlob),
 		infos:    newTable(s.Values, ledger.KeyBlobInfo, ledger.UnmarshalBlobInfo),
+		marks:    newTable(s.Values, ledger.KeyInvalidBlob, ledger.UnmarshalInvalidBlob),
 		pots:     newTable(s.Values, ledger.KeyPot, ledger.UnmarshalPot),
 	}
 	var err error

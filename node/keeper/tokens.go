@@ -59,13 +59,16 @@ func (t *tokens) read(from peer.ID, id shards.BlobID, raw []byte) (*ledger.Uploa
 }
 
 // record returns the live record that lets a token's account upload, and the epoch at whose start storage of the blob
-// ends. ErrDenied if the record that the token names does not; ErrNotRegistered or ErrUnavailable if a later block may
-// bring one.
+// ends. ErrDenied if the record that the token names does not; ErrInvalid if no record does; ErrNotRegistered or
+// ErrUnavailable if a later block may bring one.
 func (t *tokens) record(token *ledger.UploadToken) (object ledger.ObjectID, end uint32, err error) {
 	state, _ := t.chain.State()
 	info, epoch, err := t.chain.lookUp(token.Blob)
 	if err != nil {
 		return object, 0, err
+	}
+	if t.chain.isInvalid(token.Blob, &info) {
+		return object, 0, errInvalid
 	}
 	account := token.Account.Address()
 	made := t.recent.find(token.Blob, account) // it may be given away before the last nodes have their pairs
