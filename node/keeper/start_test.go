@@ -150,7 +150,7 @@ func (h *home) start(t *testing.T) *process {
 	h.ledger.reads.Store(0)
 	p := &process{Keeper: testKeeper(t, st, h.ledger, params), t: t, store: st}
 	p.member = &quietMember{shelf: p.shelf}
-	p.syncer.swarm = swarm{p.member, p.member}
+	p.syncer.swarm = swarm{p.member, p.member, p.member}
 	ctx, stop := context.WithCancel(t.Context())
 	p.stop, p.done, p.tasks = stop, ctx, new(errgroup.Group)
 	all := p.Tasks(silent{})
