@@ -65,8 +65,8 @@ type uploaderHost struct {
 	token []byte
 }
 
-// uploaders opens a connected host for each right. Without rights it opens one without a token, and one with a token of an
-// account that paid for nothing.
+// uploaders opens a connected host for each right. Without rights it opens one without a token, and one with a token
+// of an account that paid for nothing.
 func uploaders(ctx context.Context, a *arena) (list []uploaderHost, err error) {
 	add := func(h *p2p.Host, token []byte, err error) error {
 		if err == nil {
@@ -169,7 +169,8 @@ func (r *referee) garbageSize() int {
 	return 1 << 20
 }
 
-// refereeUploads watches the disk of the node that grows most, through uploads and a restart. It may grow by most bytes.
+// refereeUploads watches the disk of the node that grows most, through uploads and a restart. It may grow by most
+// bytes.
 func (r *referee) refereeUploads(t *testing.T, a *arena, most float64) outcome {
 	noise := float64(diskNoise)
 	if a.Count = 30; !r.full {

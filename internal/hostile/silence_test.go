@@ -14,8 +14,8 @@ import (
 	"walrus/shards"
 )
 
-// silentPayers accounts hold uploads through silentPeers identities each. Each begins at each node silentUploads uploads of
-// all its pairs of a large blob, and then of single ones, for what room is left.
+// silentPayers accounts hold uploads through silentPeers identities each. Each begins at each node silentUploads
+// uploads of all its pairs of a large blob, and then of single ones, for what room is left.
 const silentPayers, silentPeers, silentUploads = 4, 2, 12
 
 // holdUploads begins uploads of live blobs' pairs at all nodes and never sends a byte of them.
@@ -64,7 +64,8 @@ func holdUploads(ctx context.Context, a *arena, ready func()) (score, error) {
 }
 
 func refereeSilence(t *testing.T, r *referee) outcome {
-	blob := deposit{Seed: 1 << 42, Size: 32 << 20} // 512 KiB of each sliver: all that a node's default memory for uploads can hold 17 times
+	// 512 KiB of each sliver: all that a node's default memory for uploads can hold 17 times.
+	blob := deposit{Seed: 1 << 42, Size: 32 << 20}
 	meta := r.metadata(t, &blob)
 	a := &arena{Blob: blob, Metadata: meta.Marshal()}
 	for i := range silentPayers {
