@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -118,15 +119,21 @@ func (c *rowCheck) compare(ctx context.Context) error {
 	columns := c.columns
 	c.columns = map[int]*shards.Expansion{}
 	c.mu.Unlock()
+	var unproved error
 	for k, column := range c.blob.checks {
 		tree := columns[column]
 		for row, cells := range c.rows {
-			if tree != nil && tree.Leaves()[row] != cells[k] {
-				return c.differ(ctx, row, column, tree)
+			if tree == nil || tree.Leaves()[row] == cells[k] {
+				continue
 			}
+			err := c.differ(ctx, row, column, tree)
+			if invalid := (*InvalidBlobError)(nil); errors.As(err, &invalid) || ctx.Err() != nil {
+				return err
+			}
+			unproved = err // the node of another row may prove it
 		}
 	}
-	return nil
+	return unproved
 }
 
 // differ returns the error for a cell that is another one in its row, which was verified, than in its column. The row's
@@ -134,10 +141,7 @@ func (c *rowCheck) compare(ctx context.Context) error {
 func (c *rowCheck) differ(ctx context.Context, row, column int, tree *shards.Expansion) error {
 	b := c.blob
 	m := &b.com.Members()[gather.Owners(b.com, b.id, shards.Primary)[row]]
-	openings, err := b.c.nodes.Leaves(ctx, m.Node, b.id, shards.Primary, row, []int{column}, b.com.Params().ProofSize())
-	if err == nil {
-		err = b.meta.VerifyOpenings(shards.Primary, row, []int{column}, openings)
-	}
+	openings, err := b.prove(ctx, m, row, column)
 	var proof *shards.CellProof
 	if err == nil {
 		proof, err = shards.NewCellProof(b.meta, row, column, openings[0], tree.Opening(row))
@@ -146,4 +150,18 @@ func (c *rowCheck) differ(ctx context.Context, row, column int, tree *shards.Exp
 		return fmt.Errorf("row %d and column %d differ where they cross: %w", row, column, ErrInvalidBlob)
 	}
 	return b.c.proved(ctx, b.com, b.id, proof)
+}
+
+// prove asks the node of a row to prove the hash of a cell, in short: there are others.
+func (b *Blob) prove(ctx context.Context, m *certs.Member, row, column int) ([]shards.Opening, error) {
+	ctx, cancel := context.WithTimeout(ctx, proofTime)
+	defer cancel()
+	if err := b.c.nodes.Connect(ctx, m.Node); err != nil {
+		return nil, err
+	}
+	openings, err := b.c.nodes.Leaves(ctx, m.Node, b.id, shards.Primary, row, []int{column}, b.com.Params().ProofSize())
+	if err == nil {
+		err = b.meta.VerifyOpenings(shards.Primary, row, []int{column}, openings)
+	}
+	return openings, err
 }
