@@ -24,7 +24,31 @@ import (
 // Errors wrap the sentinels of this package. Any other error is logged here and sent as ErrInternal without its text.
 type Backend interface {
 	BlobBackend
+	CheckBackend
 	NodeBackend
+}
+
+// CheckBackend answers the requests of the sliver protocol that find wrongly encoded blobs.
+type CheckBackend interface {
+	// Leaves returns the hashes of symbols of a sliver's expansion: for each target in order, with its proof; without
+	// targets all of them, without proofs. ErrBusy, ErrNotFound, ErrNotOwner, ErrCorrupt.
+	Leaves(ctx context.Context, r LeafRequest) ([]shards.Opening, error)
+	// PutProof takes a cell proof or a refutation certificate, at most MaxEvidence bytes. ErrBadRequest for one that does not verify.
+	PutProof(ctx context.Context, from peer.ID, id shards.BlobID, proof []byte) error
+	// LineProof opens a line proof that this node has made, followed by its sliver. ErrNotFound.
+	LineProof(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
+	// Refute fetches a line proof from the peer that asks and verifies it. It returns this node's signature that the
+	// blob is invalid. ErrBadRequest for a proof that does not verify, ErrNotOwner for a peer that is no member.
+	Refute(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int) (refutation []byte, err error)
+}
+
+// LeafRequest asks for hashes of the symbols of one sliver's expansion.
+type LeafRequest struct {
+	From    peer.ID
+	Blob    shards.BlobID
+	Axis    shards.Axis
+	Index   int
+	Targets []int // positions in the expansion, each once; at most MaxLeaves. None: all positions
 }
 
 // BlobBackend answers the requests of the sliver protocol.

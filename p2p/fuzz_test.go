@@ -67,6 +67,32 @@ func (s strict) Symbols(_ context.Context, r SymbolRequest, w io.Writer) error {
 	return writeSymbols(r, w)
 }
 
+func (s strict) Leaves(_ context.Context, r LeafRequest) ([]shards.Opening, error) {
+	if len(r.Targets) > 0 {
+		s.list(r.Targets)
+	}
+	if !r.Axis.Valid() || r.Index < 0 || r.Index >= wire.MaxShards || len(r.Targets) > MaxLeaves {
+		s.t.Fatalf("%d hashes of %s sliver %d", len(r.Targets), r.Axis, r.Index)
+	}
+	return testLeaves(r.Targets), nil
+}
+
+func (s strict) PutProof(_ context.Context, _ peer.ID, _ shards.BlobID, proof []byte) error {
+	if len(proof) > MaxEvidence {
+		s.t.Fatalf("proof of %d bytes", len(proof))
+	}
+	return nil
+}
+
+func (s strict) LineProof(_ context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error) {
+	return s.OpenSliver(s.t.Context(), id, axis, index)
+}
+
+func (s strict) Refute(_ context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis, index int) ([]byte, error) {
+	_, err := s.OpenSliver(s.t.Context(), id, axis, index)
+	return nil, err
+}
+
 func (s strict) PutCertificate(_ context.Context, certificate []byte) error {
 	if len(certificate) > MaxCertificate {
 		s.t.Fatalf("certificate of %d bytes", len(certificate))

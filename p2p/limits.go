@@ -15,6 +15,10 @@ const (
 	MaxPairs = wire.MaxIndices
 	// MaxTargets bounds the targets of one Symbols.
 	MaxTargets = wire.MaxIndices
+	// MaxLeaves bounds the targets of one Leaves.
+	MaxLeaves = wire.MaxLeaves
+	// MaxEvidence bounds the evidence that a blob is invalid, in bytes.
+	MaxEvidence = wire.MaxEvidence
 	// MaxSymbolsBytes bounds the symbols and proofs of one Symbols, in bytes. Both sides hold them in memory.
 	MaxSymbolsBytes = wire.MaxSymbols
 	// MaxConfirmation bounds a confirmation, in bytes.

@@ -31,6 +31,23 @@ func blobOperation(ctx context.Context, x *request) error {
 		return x.symbols(ctx, op.GetSymbols)
 	case *wire.Request_GetBlobStatus:
 		return x.blobStatus(ctx)
+	case *wire.Request_GetLeaves:
+		return x.leaves(ctx, op.GetLeaves)
+	case *wire.Request_PutProof:
+		proof, err := x.body.all()
+		if err == nil {
+			err = x.backend.PutProof(ctx, x.from, x.id, proof)
+		}
+		return x.replyBytes(nil, err)
+	case *wire.Request_GetLineProof:
+		proof, err := x.backend.LineProof(ctx, x.from, x.id, shards.Axis(op.GetLineProof.GetAxis()), int(op.GetLineProof.GetIndex()))
+		if err != nil {
+			return err
+		}
+		return x.stream(proof, 0, proof.Size())
+	case *wire.Request_Refute:
+		refutation, err := x.backend.Refute(ctx, x.from, x.id, shards.Axis(op.Refute.GetAxis()), int(op.Refute.GetIndex()))
+		return x.replyBytes(refutation, err)
 	}
 	return fmt.Errorf("%w: %s is not an operation of this protocol", ErrBadRequest, x.name())
 }
@@ -86,8 +103,13 @@ func (x *request) readSliver(ctx context.Context, op *wire.ReadSliver) error {
 	if err != nil {
 		return err
 	}
+	return x.stream(sliver, int64(op.GetOffset()), int64(op.GetLength()))
+}
+
+// stream sends a range of a sliver, and closes it.
+func (x *request) stream(sliver SliverReader, offset, length int64) error {
 	defer func() { _ = sliver.Close() }() // only read
-	size, offset, length := sliver.Size(), int64(op.GetOffset()), int64(op.GetLength())
+	size := sliver.Size()
 	if offset > size || length > size-offset {
 		return fmt.Errorf("%w: bytes [%d, %d) of a sliver of %d", ErrBadRequest, offset, offset+length, size)
 	}

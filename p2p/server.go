@@ -179,18 +179,20 @@ func (x *request) begin() {
 }
 
 // streamed reports whether the operation may last as long as its bytes move. All others have a time limit.
-func (x *request) streamed() bool { return x.GetStorePairs() != nil || x.GetReadSliver() != nil }
+func (x *request) streamed() bool {
+	return x.GetStorePairs() != nil || x.GetReadSliver() != nil || x.GetGetLineProof() != nil
+}
 
 // cost returns the bytes in flight that a request counts for.
 func (x *request) cost() int64 {
 	switch x.GetOp().(type) {
-	case *wire.Request_PutMetadata, *wire.Request_PutCertificate:
+	case *wire.Request_PutMetadata, *wire.Request_PutCertificate, *wire.Request_PutProof:
 		return int64(x.GetPayload())
-	case *wire.Request_StorePairs, *wire.Request_GetSymbols: // streamed, whatever the peer claims about their size
+	case *wire.Request_StorePairs, *wire.Request_GetSymbols, *wire.Request_GetLineProof: // streamed, whatever the peer claims about their size
 		return writeSize
 	case *wire.Request_ReadSliver:
 		return int64(min(x.Bounds().Response, writeSize))
-	case *wire.Request_ListCertificates:
+	case *wire.Request_ListCertificates, *wire.Request_GetLeaves:
 		return int64(x.Bounds().Response)
 	}
 	return answerCost

@@ -34,8 +34,32 @@ func (m *Metadata) Expand(axis Axis, index int, r io.Reader, keep []int) (e *Exp
 	ws := newWorkspace()
 	defer ws.release()
 	e = &Expansion{meta: m, axis: axis, index: index, tree: treeOf(v.line.digests(ws))}
-	return e, v.line.kept, v.compare(e.tree[len(e.tree)-1][0])
+	return e, v.line.kept, v.compare(e.root())
 }
+
+// NewExpansion returns the expansion whose symbols have the given hashes, n of them. It fails with ErrSliver if they do
+// not lead to the root of sliver index along axis.
+func (m *Metadata) NewExpansion(axis Axis, index int, leaves []Hash) (*Expansion, error) {
+	if err := m.check(axis, index); err != nil {
+		return nil, err
+	}
+	if len(leaves) != len(m.Pairs) {
+		return nil, fmt.Errorf("%w: %d hashes of symbols: want %d", ErrSliver, len(leaves), len(m.Pairs))
+	}
+	e := &Expansion{meta: m, axis: axis, index: index, tree: treeOf(leaves)}
+	if e.root() != m.Root(axis, index) {
+		return nil, fmt.Errorf("%w: the hashes of symbols do not match the root of %s sliver %d", ErrSliver, axis, index)
+	}
+	return e, nil
+}
+
+func (e *Expansion) root() Hash { return e.tree[len(e.tree)-1][0] }
+
+// Opening proves the leaf of the symbol at target, 0…n−1.
+func (e *Expansion) Opening(target int) Opening { return Opening{e.tree[0][target], e.Proof(target)} }
+
+// Leaves returns the hashes of all n symbols. They are shared and read-only.
+func (e *Expansion) Leaves() []Hash { return e.tree[0] }
 
 // Proof returns the siblings on the way from the symbol at target, 0…n−1, to the root.
 func (e *Expansion) Proof(target int) []Hash { return pathIn(e.tree, target) }

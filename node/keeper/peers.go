@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -27,6 +28,14 @@ type Peers interface {
 	SetProtected(reason string, ids []peer.ID)
 }
 
+// Checks asks connected nodes about wrongly encoded blobs. *p2p.Host implements it, too.
+type Checks interface {
+	Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, proofSize int) ([]shards.Opening, error)
+	PutProof(ctx context.Context, to peer.ID, id shards.BlobID, proof []byte) error
+	FetchLineProof(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, size int64) (io.ReadCloser, error)
+	Refute(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int) (refutation []byte, err error)
+}
+
 // Network finds nodes. *dht.DHT implements it.
 type Network interface {
 	// Connect finds and dials a node.
@@ -37,9 +46,10 @@ type Network interface {
 	Elsewhere() string
 }
 
-// swarm holds both views of the other nodes.
+// swarm holds all views of the other nodes.
 type swarm struct {
 	Peers
+	Checks
 	Network
 }
 

@@ -24,6 +24,7 @@ type receiver struct {
 	pending *pending
 	meters  *meters
 	uploads *uploads
+	leaves  *leaves // of the slivers taken
 	log     *slog.Logger
 }
 
@@ -134,7 +135,8 @@ func (r *receiver) commit(from peer.ID, in []*incoming) error {
 		if s.here {
 			continue
 		}
-		if err := s.verifier.Close(); err != nil {
+		hashes, err := s.verifier.CloseLeaves()
+		if err != nil {
 			r.log.Warn("peer sent a sliver that does not match its blob", "peer", from.String(), "blob", s.ref.Blob.String(), "shard", s.ref.Shard, "err", err)
 			return fmt.Errorf("%w: shard %d: %w", p2p.ErrMismatch, s.ref.Shard, err)
 		}
@@ -142,6 +144,7 @@ func (r *receiver) commit(from peer.ID, in []*incoming) error {
 			return wireError(err)
 		}
 		s.here = true
+		r.leaves.put(s.ref, hashes)
 		r.damage.mended(s.ref)
 		r.meters.stored(s.ref.Axis)
 	}

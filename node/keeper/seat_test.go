@@ -102,7 +102,7 @@ func TestSeats(t *testing.T) {
 		3: seated(t, 3, []member{b, c}, []int{0, 1, 2}, []int{3}),
 	}
 	l := &state{values: map[string][]byte{}}
-	s := &seats{self: us.id, committees: known, chain: chain{l}}
+	s := &seats{self: us.id, committees: known, chain: chain{l, nil}}
 	if _, err := s.now(); !errors.Is(err, p2p.ErrUnavailable) {
 		t.Errorf("a ledger without an epoch: %v", err)
 	}

@@ -103,6 +103,43 @@ func (r *Request_GetSymbols) bounds() Bounds {
 	return Bounds{Blob: true, Response: uint64(len(m.GetTargets())) * each}
 }
 
+func (r *Request_GetLeaves) validate() error {
+	m := r.GetLeaves
+	if len(m.GetTargets()) > MaxLeaves {
+		return fmt.Errorf("%d hashes of symbols: the limit is %d", len(m.GetTargets()), MaxLeaves)
+	}
+	if len(m.GetTargets()) > 0 {
+		if err := validIndices("targets", m.GetTargets()); err != nil {
+			return err
+		}
+	}
+	return validSliver(m.GetAxis(), m.GetIndex())
+}
+
+func (r *Request_GetLeaves) bounds() Bounds {
+	if n := len(r.GetLeaves.GetTargets()); n > 0 {
+		return Bounds{Blob: true, Response: uint64(n) * (1 + MaxProof) * HashSize}
+	}
+	return Bounds{Blob: true, Response: MaxShards * HashSize}
+}
+
+func (*Request_PutProof) validate() error { return nil }
+
+func (*Request_PutProof) bounds() Bounds { return Bounds{Blob: true, Payload: MaxEvidence} }
+
+func (r *Request_GetLineProof) validate() error {
+	return validSliver(r.GetLineProof.GetAxis(), r.GetLineProof.GetIndex())
+}
+
+// It is streamed. Only who has the metadata knows how long it is.
+func (*Request_GetLineProof) bounds() Bounds { return Bounds{Blob: true, Response: math.MaxInt64} }
+
+func (r *Request_Refute) validate() error {
+	return validSliver(r.Refute.GetAxis(), r.Refute.GetIndex())
+}
+
+func (*Request_Refute) bounds() Bounds { return Bounds{Blob: true, Response: MaxRefutation} }
+
 func (*Request_GetBlobStatus) validate() error { return nil }
 
 func (*Request_GetBlobStatus) bounds() Bounds {
