@@ -46,7 +46,7 @@ func (s *site) blob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := blobView{Blob: b, Counts: countStates(b.Shards), Signers: signersTable(b.Certificate), Shards: shardsTable(b.Shards), Files: s.filesTable(b)}
-	if s.cfg.Aggregator {
+	if s.cfg.Aggregator && b.Status != StatusInvalid {
 		v.Source = source(b)
 		v.Preview = preview(b)
 	}
@@ -72,7 +72,7 @@ func preview(b *Blob) string {
 	switch {
 	case len(b.Quilt) > 0: // its files are listed instead
 		return ""
-	case b.Status == StatusRegistered || !b.SizeKnown || b.Size == 0:
+	case b.Status == StatusRegistered || b.Status == StatusInvalid || !b.SizeKnown || b.Size == 0:
 		return ""
 	case kind == "image" && b.Size <= maxPreview, kind == "video", kind == "audio":
 		return kind

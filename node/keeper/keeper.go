@@ -19,6 +19,8 @@
 //	refuter     line proofs: that a line cannot be what the metadata has
 //	invalid     blobs proved to be encoded wrongly
 //	damage      slivers found corrupt; scrub: reading everything back
+//	kept        what a restart must know: debts, and how far the ledger was followed
+//	inventory   comparing all blobs with the ledger, in the background
 //	syncer      comparing certificates with other members
 //	follower    events of the ledger; lease: extended, deleted and ended blobs
 //	life        joining, syncing, serving
@@ -30,6 +32,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,7 +63,9 @@ type Keeper struct {
 	gauge     *gauge
 	chain     chain
 	debts     *debts
+	kept      *kept
 	book      *book
+	inventory *inventory
 	damage    *damage
 	life      *life
 	pending   *pending
@@ -93,7 +98,8 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.shelf = &shelf{Store: p.Store, seats: &seats{p.Self, p.Committees, k.chain}, params: params}
 	k.gauge = &gauge{shelf: k.shelf}
 	k.gauge.measure() // an error comes with the first status
-	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, resync: newBell(), log: log}
+	k.kept = newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
+	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: k.kept, resync: newBell(), log: log}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
 	k.scrubber = &scrubber{shelf: k.shelf, note: k.damage.note, period: cfg.Scrub, log: log}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
@@ -123,14 +129,26 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		swarm: swarm, refuter: refuter,
 		memory: semaphore.NewWeighted(cfg.Repair.Memory), meters: k.meters, log: log,
 	}
+	k.inventory = &inventory{
+		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life,
+		period: cfg.Scrub, wake: newBell(), log: log, damaged: map[string]bool{},
+	}
+	k.kept.doubt = k.inventory.note
 	k.follower = &follower{
-		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, pending: k.pending, life: k.life, peers: p.Peers,
-		key: stateFollowed + cfg.Genesis.NetworkID().String(), grace: cfg.Repair.Grace, log: log,
+		shelf: k.shelf, chain: k.chain, book: k.book, kept: k.kept, inventory: k.inventory, leases: leases, pending: k.pending,
+		life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
 	}
 	k.syncer = &syncer{
-		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, swarm: swarm, life: k.life, log: log,
+		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: k.inventory, swarm: swarm, life: k.life, log: log,
 	}
 	k.follower.guard() // before anybody connects: strangers must not be there first
+	err = k.kept.load(func(id shards.BlobID, slivers int) { k.debts.set(id, slivers, time.Now()) })
+	if err == nil {
+		err = k.inventory.open()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keeper: %w", err)
+	}
 	return k, nil
 }
 
@@ -163,6 +181,8 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"ready":        func(ctx context.Context) error { return k.life.runReady(ctx, k.cfg.Ready) },
 		"serving":      k.life.runServing,
 		"sync":         k.syncer.run,
+		"keep":         func(ctx context.Context) error { return k.kept.run(ctx, k.book.verifyWhole) },
+		"inventory":    k.inventory.run,
 		"repair":       k.repairer.run,
 		"check":        k.checker.run,
 		"invalid":      k.checker.invalids.run,

@@ -26,39 +26,39 @@ type line struct {
 	bytes   int64    // in memory
 }
 
-func newLines() *kept[*line] {
-	return newKept(lineCache, func(l *line) int64 { return l.bytes })
+func newLines() *cached[*line] {
+	return newCached(lineCache, func(l *line) int64 { return l.bytes })
 }
 
 // leaves has the hashes of the n symbols of each sliver's expansion.
-type leaves = kept[[]shards.Hash]
+type leaves = cached[[]shards.Hash]
 
 func newLeaves() *leaves {
-	return newKept(leafCache, func(l []shards.Hash) int64 { return int64(len(l)) * shards.HashSize })
+	return newCached(leafCache, func(l []shards.Hash) int64 { return int64(len(l)) * shards.HashSize })
 }
 
-// kept keeps what was computed of slivers, within a bound on memory: what was not used for the longest time goes first.
-type kept[V any] struct {
+// cached keeps what was computed of slivers, within a bound on memory: what was not used for the longest time goes first.
+type cached[V any] struct {
 	limit int64         // constant, as is size
 	size  func(V) int64 // in bytes
 
 	mu    sync.Mutex
 	byRef map[store.Ref]*list.Element // guarded by mu, as are all others
-	order *list.List                  // of keptValue, the last used first
+	order *list.List                  // of cachedValue, the last used first
 	bytes int64
 }
 
-type keptValue[V any] struct {
+type cachedValue[V any] struct {
 	ref store.Ref
 	val V
 }
 
-func newKept[V any](limit int64, size func(V) int64) *kept[V] {
-	return &kept[V]{limit: limit, size: size, byRef: map[store.Ref]*list.Element{}, order: list.New()}
+func newCached[V any](limit int64, size func(V) int64) *cached[V] {
+	return &cached[V]{limit: limit, size: size, byRef: map[store.Ref]*list.Element{}, order: list.New()}
 }
 
 // get returns what is kept of a sliver, or the zero value.
-func (k *kept[V]) get(ref store.Ref) (v V) {
+func (k *cached[V]) get(ref store.Ref) (v V) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e := k.byRef[ref]
@@ -70,24 +70,24 @@ func (k *kept[V]) get(ref store.Ref) (v V) {
 }
 
 // put keeps v in place of what was not used for the longest time.
-func (k *kept[V]) put(ref store.Ref, v V) {
+func (k *cached[V]) put(ref store.Ref, v V) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if old := k.byRef[ref]; old != nil {
 		k.remove(old)
 	}
-	k.byRef[ref] = k.order.PushFront(keptValue[V]{ref, v})
+	k.byRef[ref] = k.order.PushFront(cachedValue[V]{ref, v})
 	for k.bytes += k.size(v); k.bytes > k.limit; {
 		k.remove(k.order.Back())
 	}
 }
 
-func (k *kept[V]) value(e *list.Element) keptValue[V] {
-	return e.Value.(keptValue[V]) //nolint:errcheck // all in the list are
+func (k *cached[V]) value(e *list.Element) cachedValue[V] {
+	return e.Value.(cachedValue[V]) //nolint:errcheck // all in the list are
 }
 
 // remove forgets a sliver. k.mu is held.
-func (k *kept[V]) remove(e *list.Element) {
+func (k *cached[V]) remove(e *list.Element) {
 	v := k.value(e)
 	k.order.Remove(e)
 	delete(k.byRef, v.ref)

@@ -30,7 +30,7 @@ const (
 type expander struct {
 	library     *library
 	cpu, memory *shares // cpu: expansions at the same time
-	lines       *kept[*line]
+	lines       *cached[*line]
 	leaves      *leaves
 }
 
