@@ -6,7 +6,8 @@
 //	seat        which shards are ours, and in which epoch; nothing else knows
 //	ledger      a blob's registration, on the ledger's copy here
 //	shelf       which of our slivers are on the disk
-//	receiver    uploads; uploads: what they may take; pending: uploads that come before their registration
+//	receiver    uploads; tokens: who may upload; uploads: what they may take; pending: uploads that come before their
+//	            registration
 //	confirmer   signed confirmations
 //	library     answers to reads: metadata, slivers
 //	symbols     answers to repair: symbols of expanded slivers; lines: those kept; shares: who gets CPU and memory
@@ -120,6 +121,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.book.check = k.checker.later
 	k.receiver = &receiver{
 		shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, pending: k.pending, meters: k.meters,
+		tokens:  &tokens{cfg.Genesis.NetworkID(), k.chain, params, k.pending.recent, p.Peers.Recognize},
 		uploads: newUploads(cfg.UploadMemory), leaves: k.expander.leaves, log: log,
 	}
 	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, checker: k.checker, key: cfg.Key, meters: k.meters}
