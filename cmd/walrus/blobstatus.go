@@ -122,7 +122,7 @@ func newStatusReport(st *client.BlobStatus) statusReport {
 		}
 	}
 	if st.LedgerErr != nil {
-		r.LedgerError = oneLine(st.LedgerErr.Error())
+		r.LedgerError = joined(st.LedgerErr)
 	}
 	return r
 }
