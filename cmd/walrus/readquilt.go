@@ -153,7 +153,7 @@ func (a *app) readQuilt(ctx context.Context, q *quiltQuery, out string) (err err
 		return a.printJSON(newQuiltReport(out, to, res))
 	}
 	if out != "-" {
-		a.warn("read %d files of %s into %s; %s fetched", len(to.read), byteSize(res.Size), out, byteSize(res.Fetched))
+		a.warn("read %s of %s into %s; %s fetched", plural(len(to.read), "file"), byteSize(res.Size), out, byteSize(res.Fetched))
 	}
 	return nil
 }

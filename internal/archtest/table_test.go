@@ -44,7 +44,7 @@ var units = map[string]unit{
 	"client/jsonform": {imports: []string{"shards", ledger, "client"}},
 	// The package at the top is for programs of others: what it imports, they link.
 	top: {
-		imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt"),
+		imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt", "internal/userfile"),
 		tests:   []string{"compose", "node"},
 	},
 	// What is only a client wires no store and no engine: programs of others link it.
