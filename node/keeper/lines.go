@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// lineCache bounds the bytes of expanded lines that are kept.
-	lineCache = 32 << 20
+	// lineCache bounds the bytes of expanded lines that are kept, those included that are being sent.
+	lineCache = 16 << 20
 	// wholeLine: a line whose expansion has at most this many bytes is kept whole. Of a longer one, the proofs are.
 	wholeLine = 4 << 20
 )
@@ -21,6 +21,7 @@ type line struct {
 	symbols [][]byte // all n; nil if they are read from the sliver when needed
 	size    int64    // of one symbol, in bytes
 	bytes   int64    // in memory
+	uses    int      // requests that send it; guarded by lines.mu while it is kept
 }
 
 // lines keeps the lines that were asked for last.
@@ -38,7 +39,7 @@ type keptLine struct {
 
 func newLines() *lines { return &lines{byRef: map[store.Ref]*list.Element{}, order: list.New()} }
 
-// get returns a kept line, or nil.
+// get returns a kept line, or nil. The caller calls done after it.
 func (l *lines) get(ref store.Ref) *line {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -47,19 +48,36 @@ func (l *lines) get(ref store.Ref) *line {
 		return nil
 	}
 	l.order.MoveToFront(e)
-	return e.Value.(keptLine).line
+	x := e.Value.(keptLine).line
+	x.uses++
+	return x
 }
 
-// put keeps a line in place of those that were not used for the longest time.
+// done ends a use of a line.
+func (l *lines) done(x *line) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x.uses--
+}
+
+// put keeps a line in place of those that were not used for the longest time. The caller, whose memory it is until then,
+// calls done after it. If slow readers hold too many others, the line is not kept.
 func (l *lines) put(ref store.Ref, x *line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if old := l.byRef[ref]; old != nil {
-		l.remove(old)
+	x.uses++
+	if l.byRef[ref] != nil {
+		return // another request was faster
 	}
-	l.byRef[ref] = l.order.PushFront(keptLine{ref, x})
-	for l.bytes += x.bytes; l.bytes > lineCache; {
-		l.remove(l.order.Back())
+	for e := l.order.Back(); e != nil && l.bytes+x.bytes > lineCache; {
+		old := e
+		if e = e.Prev(); old.Value.(keptLine).uses == 0 {
+			l.remove(old)
+		}
+	}
+	if l.bytes+x.bytes <= lineCache {
+		l.byRef[ref] = l.order.PushFront(keptLine{ref, x})
+		l.bytes += x.bytes
 	}
 }
 

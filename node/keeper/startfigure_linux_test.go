@@ -32,7 +32,9 @@ func TestStartFigure(t *testing.T) {
 	<-p.life.counted.done
 	for i := range slivers / 2 {
 		id := homeBlob(i)
+		h.ledger.mu.Lock()
 		h.certify(id)
+		h.ledger.mu.Unlock()
 		must(t, p.store.PutBlob(id, []byte("m"), 9))
 		putPair(t, p.store, id, size)
 		must(t, p.store.PutCertificate(id, 1, []byte("c")))
