@@ -81,7 +81,8 @@ func (c *Committee) AggregateRefutations(blob shards.BlobID, list []Refutation) 
 }
 
 // VerifyRefutations checks that cert is of the committee's epoch and network and signed by OneHonest shards. Cheap
-// checks come before the pairing, which takes about 0.8 ms. Errors wrap ErrEpoch, ErrSigners, ErrWeight or ErrSignature.
+// checks come before the pairing, which takes about 0.8 ms. Errors wrap ErrEpoch, ErrSigners, ErrWeight or
+// ErrSignature.
 func (c *Committee) VerifyRefutations(cert *RefutationCertificate) error {
 	if cert.Epoch != c.epoch {
 		return fmt.Errorf("refutation certificate of epoch %d, committee of epoch %d: %w", cert.Epoch, c.epoch, ErrEpoch)

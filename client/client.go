@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -49,6 +50,7 @@ type Swarm struct {
 	Dialer
 	Uploader
 	Fetcher
+	Checker
 }
 
 // Dialer connects to nodes. *dht.DHT implements it.
@@ -75,6 +77,14 @@ type Fetcher interface {
 	BlobStatus(ctx context.Context, to peer.ID, id shards.BlobID) (p2p.BlobStatus, error)
 	NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus, error)
 	NodeHistory(ctx context.Context, to peer.ID) ([]p2p.HistoryPoint, error)
+}
+
+// Checker compares cells of a blob and passes on proofs that it is invalid. *p2p.Host implements it; errors wrap its
+// sentinels.
+type Checker interface {
+	Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, proofLen int) ([]shards.Opening, error)
+	AllLeaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index, n int) ([]shards.Hash, error)
+	PutProof(ctx context.Context, to peer.ID, id shards.BlobID, proof []byte) error
 }
 
 // Config bounds the memory and the waiting of a client.
@@ -127,6 +137,7 @@ type Client struct {
 	// decoding lets one read at a time decode rows of a blob
 	decoding *sharing[shards.BlobID, chan struct{}]
 	opened   *openedBlobs
+	secret   uint64 // chooses the columns of checks
 	claims   *claims
 	cache    *rowCache // constant after OpenCache; nil: none
 }
@@ -136,7 +147,7 @@ func New(cfg Config, swarm Swarm, chain Ledger, payer Payer, log *slog.Logger) *
 	return &Client{
 		cfg: cfg, books: books{chain, payer, cfg.Commit}, nodes: newNodes(swarm, cfg.DialTimeout), log: log,
 		buffers: &buffers{}, flights: newSharing[rowKey]((*flight).end),
-		decoding: newSharing[shards.BlobID, chan struct{}](nil), opened: newOpenedBlobs(),
+		decoding: newSharing[shards.BlobID, chan struct{}](nil), opened: newOpenedBlobs(), secret: rand.Uint64(),
 		claims: &claims{held: map[ledger.ObjectID]bool{}},
 	}
 }

@@ -64,6 +64,7 @@ type fakeSwarm struct {
 	latency      time.Duration
 	cut          int               // fetches of slivers that were cancelled
 	sliversAsked map[sliverKey]int // how often a sliver was asked for; nil: not counted
+	proofs       []*shards.CellProof
 }
 
 type fakeNode struct {
@@ -118,7 +119,7 @@ func newFake(t testing.TB, nodes, n int) (*fakeSwarm, *Client) {
 func (f *fakeSwarm) client(key ed25519.PrivateKey) *Client {
 	cfg := Default()
 	cfg.TempDir = f.t.TempDir()
-	return New(cfg, Swarm{f, f, f}, f.chain, f.chain.Payer(key), slog.New(slog.DiscardHandler))
+	return New(cfg, Swarm{f, f, f, f}, f.chain, f.chain.Payer(key), slog.New(slog.DiscardHandler))
 }
 
 func newKey(t testing.TB) ed25519.PrivateKey {
@@ -458,6 +459,61 @@ func (f *fakeSwarm) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, a
 		symbols[len(symbols)/2].Data[0] ^= 1
 	}
 	return symbols, err
+}
+
+// tree returns the Merkle tree of a node's sliver.
+func (f *fakeSwarm) tree(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int) (*shards.Expansion, error) {
+	_, n, m, err := f.enter(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	b, raw := n.slivers[sliverKey{id, axis, index}], n.metadata[id]
+	f.mu.Unlock()
+	if b == nil || m == lacking {
+		return nil, fmt.Errorf("fake: %w", p2p.ErrNotFound)
+	}
+	meta, err := shards.UnmarshalMetadata(f.com.Params(), id, raw)
+	if err != nil {
+		return nil, err
+	}
+	tree, _, err := meta.Expand(axis, index, bytes.NewReader(b), nil)
+	if err == nil && m == lying {
+		tree.Leaves()[0][0] ^= 1
+	}
+	return tree, err
+}
+
+func (f *fakeSwarm) Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, _ int) (openings []shards.Opening, err error) {
+	tree, err := f.tree(ctx, to, id, axis, index)
+	if err != nil {
+		return nil, err
+	}
+	for _, target := range targets {
+		openings = append(openings, tree.Opening(target))
+	}
+	return openings, nil
+}
+
+func (f *fakeSwarm) AllLeaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index, _ int) ([]shards.Hash, error) {
+	tree, err := f.tree(ctx, to, id, axis, index)
+	if err != nil {
+		return nil, err
+	}
+	return tree.Leaves(), nil
+}
+
+func (f *fakeSwarm) PutProof(_ context.Context, _ peer.ID, id shards.BlobID, raw []byte) error {
+	proof, err := shards.UnmarshalCellProof(f.com.Params(), raw)
+	if err == nil {
+		err = proof.Verify(f.com.Params(), id)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil {
+		f.proofs = append(f.proofs, proof)
+	}
+	return err
 }
 
 type errReader struct{ err error }

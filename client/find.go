@@ -77,7 +77,8 @@ func within(d time.Duration, done <-chan struct{}) {
 }
 
 // stored returns nil for a blob that the ledger lists as certified. For one that it has marked invalid it returns an
-// *InvalidBlobError. For any other blob it wraps ErrNotFound and gives the reason. All other errors come from the ledger.
+// *InvalidBlobError. For any other blob it wraps ErrNotFound and gives the reason. All other errors come from the
+// ledger.
 func (c *books) stored(ctx context.Context, id shards.BlobID) error {
 	r, err := c.chain.Peek(ctx, ledger.KeyEpoch(), ledger.KeyBlobInfo(id))
 	if err != nil {

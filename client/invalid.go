@@ -86,8 +86,8 @@ func (e *InvalidBlobError) Event() (tx ledger.TxID, seq int, ok bool) {
 	return e.Mark.Tx, int(e.Mark.Event), true
 }
 
-// invalidBlob reads, from the parameters and the mark, why the ledger has marked a blob. It verifies a cell proof once more, which costs microseconds, and
-// leaves it out if it is wrong: the ledger's word stands by itself.
+// invalidBlob reads, from the parameters and the mark, why the ledger has marked a blob. It verifies a cell proof once
+// more, which costs microseconds, and leaves it out if it is wrong: the ledger's word stands by itself.
 func invalidBlob(r ledger.Reader, id shards.BlobID) error {
 	mark, err := ledger.ReadInvalidBlob(r, id)
 	if err != nil {

@@ -16,7 +16,7 @@ type ReadOptions struct {
 	Progress Progress
 	// Strict encodes the whole blob again and compares the blob ID before the first byte is written out. This also
 	// finds a writer who encoded parity wrongly. The default checks every source row against the metadata, without
-	// waiting.
+	// waiting. For files of a quilt, Strict compares every cell of their columns with its row, and the default some.
 	Strict bool
 }
 

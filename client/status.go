@@ -34,7 +34,8 @@ type BlobStatus struct {
 	CertifiedEpoch uint32          // epoch of the first certificate; 0 if there is none
 	Permanent      bool            // a permanent record is certified: nobody can delete the blob
 	Own            []OwnedBlob     // our records of the blob
-	// Invalid says why the ledger has marked the blob; nil: it has not. An invalid blob is neither registered nor certified.
+	// Invalid says why the ledger has marked the blob; nil: it has not. An invalid blob counts as neither registered nor
+	// certified.
 	Invalid *InvalidBlobError
 }
 

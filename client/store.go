@@ -90,9 +90,9 @@ type NodeUpload struct {
 // Store encodes src, registers the blob and uploads to each node the sliver pairs of its shards. It returns when a
 // quorum has confirmed, the ledger has the certificate, and the other nodes have had a bounded time to finish. src is
 // read twice and never held in memory. A Store repeated after a failure uses the existing registration and sends only
-// what nodes lack. Errors: *NotEnoughError; ErrNoWallet, ErrNoFunds, ErrStalled; *InvalidBlobError if somebody encoded a
-// blob of that ID wrongly; a *ledger.OpError; or the error of reading src. With an error Store also returns the result
-// so far.
+// what nodes lack. Errors: *NotEnoughError; ErrNoWallet, ErrNoFunds, ErrStalled; *InvalidBlobError if the ledger has
+// marked the blob ID; a *ledger.OpError; or the error of reading src. With an error Store also returns the result so
+// far.
 func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt StoreOptions) (*StoreResult, error) {
 	if c.payer == nil {
 		return nil, fmt.Errorf("store: %w", ErrNoWallet)

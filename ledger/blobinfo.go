@@ -1,7 +1,7 @@
 package ledger
 
-// RegisteredUntil returns the epoch at whose start the last registration alive in epoch now ends; 0 if there is none, or
-// the blob is invalid.
+// RegisteredUntil returns the epoch at whose start the last registration alive in epoch now ends; 0 if there is none,
+// or the blob is invalid.
 func (i *BlobInfo) RegisteredUntil(now uint32) uint32 {
 	if i.Invalid {
 		return 0

@@ -10,8 +10,8 @@ import (
 )
 
 // Free returns the blob ID that a transaction marks as invalid for nothing: it has a fee and a nonce of zero and one
-// operation, DisproveBlob or RefuteBlob. Its sender needs no account and gets none. It has an effect only if the mark is
-// right and new, so that it is worth nothing to anybody who would fill blocks. RefuteBlob is free for members alone,
+// operation, DisproveBlob or RefuteBlob. Its sender needs no account and gets none. It has an effect only if the mark
+// is right and new, so that it is worth nothing to anybody who would fill blocks. RefuteBlob is free for members alone,
 // because judging a certificate is expensive: the sender is the key of the member's peer ID.
 //
 // With a fee, the same operations are a transaction like any other.

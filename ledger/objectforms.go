@@ -14,8 +14,8 @@ import (
 // for.
 const maxDeletableEnds = MaxEpochsAhead + 1
 
-// invalidEnd stands last in the form of an invalid blob's ends, so that the form of all others is as it was before there
-// were invalid ones. No record ends in the last epoch.
+// invalidEnd stands last in the form of an invalid blob's ends, so that the form of all others is as it was before
+// there were invalid ones. No record ends in the last epoch.
 var invalidEnd = DeletableEnd{End: math.MaxUint32, Registered: 1}
 
 func (a *Account) form(f *form) {

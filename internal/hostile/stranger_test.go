@@ -43,6 +43,8 @@ type arena struct {
 	Nodes       []peer.AddrInfo
 	Blob        deposit // a live blob
 	Metadata    []byte  // its own, if nodes may lack it
+	Small       deposit // another one, and its metadata
+	SmallMeta   []byte
 	Rights      []right // to upload; empty: the attacker has none
 	Certificate []byte
 	Count       int // of identities, uploads or records, as the attack wants
@@ -69,7 +71,7 @@ type attack func(ctx context.Context, a *arena, ready func()) (score, error)
 var attacks = map[string]attack{
 	"garbage": uploadGarbage, "symbols": floodSymbols, "silence": holdUploads, "slots": takeSlots, "junk": spreadJunk,
 	"providers": spamProviders, "replay": replayCertificate, "status": askStatus, "gossip": gossipGarbage,
-	"nothing": doNothing,
+	"crowd": joinAll, "nothing": doNothing,
 }
 
 // doNothing only takes the CPU that attackers would take.

@@ -85,8 +85,8 @@ func (o *opArgs) op(t *testing.T) ledger.Op {
 	return nil
 }
 
-// disprove reads: disproveBlob blob, and what may be wrong with the proof: of=name (another blob's), garbage. A blob that
-// is encoded rightly has none; any bytes stand for it.
+// disprove reads: disproveBlob blob, and what may be wrong with the proof: of=name (another blob's), garbage. A blob
+// that is encoded rightly has none; any bytes stand for it.
 func (o *opArgs) disprove(t *testing.T) ledger.Op {
 	op := ledger.DisproveBlob{BlobID: o.scene.blob(o.at(1)), Proof: make([]byte, 653)}
 	if e := o.scene.wrong[o.text("of", o.at(1))]; e != nil {
