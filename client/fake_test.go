@@ -38,6 +38,7 @@ const (
 	refusing      // takes metadata, refuses pairs
 	forging       // confirms with a signature of other data
 	mute          // takes everything and never confirms
+	refuting      // says that every blob is invalid
 	served        // gets the pairs from somebody else meanwhile, and says so
 )
 
@@ -156,6 +157,8 @@ func (f *fakeSwarm) enter(ctx context.Context, to peer.ID) (i int, n *fakeNode, 
 	switch {
 	case m == down:
 		return i, n, m, fmt.Errorf("fake: %w", p2p.ErrUnavailable)
+	case m == refuting:
+		return i, n, m, fmt.Errorf("fake: %w", p2p.ErrInvalid)
 	case m == silent:
 		f.mu.Unlock()
 		<-ctx.Done()
