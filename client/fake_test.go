@@ -39,6 +39,7 @@ const (
 	forging       // confirms with a signature of other data
 	mute          // takes everything and never confirms
 	full          // refuses metadata for good
+	refuting      // says that every blob is invalid
 	served        // gets the pairs from somebody else meanwhile, and says so
 )
 
@@ -158,6 +159,8 @@ func (f *fakeSwarm) enter(ctx context.Context, to peer.ID) (i int, n *fakeNode, 
 	switch {
 	case m == down:
 		return i, n, m, fmt.Errorf("fake: %w", p2p.ErrUnavailable)
+	case m == refuting:
+		return i, n, m, fmt.Errorf("fake: %w", p2p.ErrInvalid)
 	case m == silent:
 		f.mu.Unlock()
 		<-ctx.Done()
