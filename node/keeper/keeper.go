@@ -138,7 +138,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.kept.doubt = k.inventory.note
 	k.follower = &follower{
 		shelf: k.shelf, chain: k.chain, book: k.book, kept: k.kept, inventory: k.inventory, leases: leases, pending: k.pending,
-		life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
+		invalids: invalids, life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
 	}
 	k.syncer = &syncer{
 		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: k.inventory, swarm: swarm, life: k.life, log: log,
