@@ -36,3 +36,38 @@ func (s *Store) State(key string) ([]byte, error) {
 	}
 	return v, nil
 }
+
+// StateKeys lists up to limit names of state that begin with prefix, in order, from the first name above after.
+func (s *Store) StateKeys(prefix, after string, limit int) ([]string, error) {
+	if err := s.life.open(); err != nil {
+		return nil, err
+	}
+	var from []byte
+	if after != "" {
+		from = stateKey(after)
+	}
+	var keys []string
+	err := s.catalog.db.scan(stateKey(prefix), from, limit, 0, func(k []byte) error {
+		keys = append(keys, string(k[1:]))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list state %q: %w", prefix, s.life.closedError(err))
+	}
+	return keys, nil
+}
+
+// DeleteState removes values, all or none. Names without a value are no error.
+func (s *Store) DeleteState(keys ...string) error {
+	if err := s.life.open(); err != nil {
+		return err
+	}
+	batch := make([]entry, len(keys))
+	for i, k := range keys {
+		batch[i] = entry{key: stateKey(k), del: true}
+	}
+	if err := s.catalog.db.put(batch...); err != nil {
+		return fmt.Errorf("delete state: %w", s.life.closedError(err))
+	}
+	return nil
+}

@@ -145,8 +145,8 @@ func hint(err error, code int, command string) string {
 		return "run the devnet with walrus devnet up, or choose another folder"
 	case errors.As(err, &request):
 		return "the request cannot succeed as it is; see " + command + " --help"
-	case errors.Is(err, client.ErrInconsistent):
-		return "ask the writer to store the content again"
+	case errors.Is(err, client.ErrInvalidBlob):
+		return "walrus blob-status explains the proof; ask the writer to store the content again"
 	case errors.Is(err, client.ErrNoFile):
 		return "list the quilt's files with walrus list-patches-in-quilt"
 	case errors.Is(err, client.ErrUnknown):

@@ -132,9 +132,9 @@ func (a *app) readQuilt(ctx context.Context, q *quiltQuery, out string) (err err
 	}
 	var res *client.QuiltRead
 	if opened == nil {
-		res, err = s.ReadPatches(ctx, q.patches, bars.progress(), to.visit)
+		res, err = s.ReadPatches(ctx, q.patches, client.ReadOptions{Progress: bars.progress()}, to.visit)
 	} else {
-		res, err = opened.Read(ctx, patches, bars.progress(), to.visit)
+		res, err = opened.Read(ctx, patches, client.ReadOptions{Progress: bars.progress()}, to.visit)
 		res.Fetched += opened.Opened().Fetched
 		for _, n := range opened.Opened().Bad {
 			if !slices.Contains(res.Bad, n) {

@@ -55,7 +55,7 @@ func (s *site) blob(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if s.cfg.Aggregator {
+	if s.cfg.Aggregator && b.Status != StatusInvalid {
 		v.Source = source(b)
 		v.Preview = preview(b)
 	}
@@ -81,7 +81,7 @@ func preview(b *Blob) string {
 	switch {
 	case len(b.Quilt) > 0: // its files are listed instead
 		return ""
-	case b.Status == StatusRegistered || !b.SizeKnown || b.Size == 0:
+	case b.Status == StatusRegistered || b.Status == StatusInvalid || !b.SizeKnown || b.Size == 0:
 		return ""
 	case kind == "image" && b.Size <= maxPreview, kind == "video", kind == "audio":
 		return kind

@@ -37,7 +37,7 @@ func pagePaths() []string {
 	list := []string{"/", "/explorer/upload", "/explorer/nodes/node-3", "/explorer/nodes/" + peerName(5), "/explorer/nodes/node-0"}
 	list = append(list, "/explorer/search", "/explorer/transactions", "/explorer/transactions/"+ledger.TxID{0xaa, 1}.String(), "/explorer/blobs", "/explorer/events",
 		"/explorer/blocks", "/explorer/blocks/81234", "/explorer/blocks/81233", "/explorer/owners/"+ledger.Address{0x99}.String(), "/explorer/records/"+ledger.ObjectID{7, 7}.String())
-	for i := range 6 {
+	for i := range 7 {
 		list = append(list, "/explorer/blobs/"+blobID(byte(i+1)).String())
 	}
 	return list
@@ -69,6 +69,10 @@ func TestPages(t *testing.T) {
 		{"/explorer/blobs/" + blobID(4).String(), []string{"Registered, not certified yet", "No node has sent a valid certificate"}},
 		{"/explorer/blobs/" + blobID(6).String(), []string{
 			">Quilt</h1>", "2 files stored together", `href="/v1/blobs/by-quilt-patch-id/AAAA"`, "photos/ice.jpg", `download="ice.jpg"`, "place: Svalbard, year: 2026",
+		}},
+		{"/explorer/blobs/" + blobID(7).String(), []string{
+			"Invalid: this blob has no content.", "row 3 and column 7 have different symbols", "since epoch 11", `href="/explorer/blocks/81233"`,
+			`href="/explorer/transactions/0xaa02`, "The blob ID leads to column 7.",
 		}},
 		{"/explorer/transactions", []string{
 			"certify blob", "buy storage, register blob (2)", "failed: balance", `href="/explorer/transactions/0xaa01`, `href="/explorer/owners/0x99`, `href="/explorer/blocks/81233"`,
@@ -336,5 +340,15 @@ func TestLargestCommittee(t *testing.T) {
 	body := get(t, newSite(t, f), "/explorer/blobs/"+blobID(1).String()).Body.String()
 	if n := strings.Count(body, "data-shard="); n != 1000 || len(body) > 1<<20 {
 		t.Errorf("%d shards in %d bytes", n, len(body))
+	}
+}
+
+// TestInvalidBlob: the page of an invalid blob offers none of its content.
+func TestInvalidBlob(t *testing.T) {
+	w := get(t, newSite(t, newFixture()), "/explorer/blobs/"+blobID(7).String())
+	for _, no := range []string{"/v1/blobs/", `id="download"`, `id="preview"`, "Certified and stored"} {
+		if strings.Contains(w.Body.String(), no) {
+			t.Errorf("the page has %q", no)
+		}
 	}
 }
