@@ -179,13 +179,16 @@ func (c *cluster) startAll() {
 	}
 }
 
+// patience bounds waits in real time: the machine may be busy with other tests.
+const patience = 3 * time.Minute
+
 func (c *cluster) awaitServing(i int) {
 	c.t.Helper()
 	select {
 	case <-c.nodes[i].Serving():
 	case err := <-c.nodes[i].done:
 		c.t.Fatalf("node %d ended: %v", i, err)
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		c.t.Fatalf("node %d does not serve", i)
 	}
 }

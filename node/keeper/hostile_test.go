@@ -218,7 +218,7 @@ func TestSymbolMemory(t *testing.T) {
 			<-time.After(time.Second)
 		})
 		t.Logf("32 requests with %s claims: the heap grew by %d MiB", name, peak>>20)
-		if peak > 160<<20 {
+		if peak > 96<<20 {
 			t.Errorf("32 requests with %s claims: the heap grew by %d MiB", name, peak>>20)
 		}
 	}

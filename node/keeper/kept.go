@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -267,25 +266,18 @@ func recheck(whole map[shards.BlobID]bool, lacks func(shards.BlobID) (int, error
 func (k *kept) strike(whole map[shards.BlobID]bool) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var keys []string
 	for id := range whole {
 		switch _, owed := k.owed[id]; {
 		case !k.whole[id] && owed:
-			keys = append(keys, owedKey(id))
+			if err := k.shelf.PutState(owedKey(id), nil); err != nil {
+				return err
+			}
+			delete(k.owed, id)
 		case k.whole[id] && !owed:
 			if err := k.shelf.PutState(owedKey(id), binary.BigEndian.AppendUint32(nil, 1)); err != nil {
 				return err
 			}
 			k.owed[id] = 1
-		}
-	}
-	for page := range slices.Chunk(keys, pageSize) {
-		if err := k.shelf.DeleteState(page...); err != nil {
-			return err
-		}
-		for _, key := range page {
-			id, _ := owedBlob(key)
-			delete(k.owed, id)
 		}
 	}
 	return nil
