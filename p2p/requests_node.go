@@ -31,7 +31,7 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	}
 	status = NodeStatus{
 		Version: printable(s.GetVersion()), State: printable(s.GetState()), Epoch: s.GetEpoch(), Shards: list,
-		Blobs: bounded(s.GetBlobs()), Slivers: bounded(s.GetSlivers()),
+		Blobs: bounded(s.GetBlobs()), Slivers: bounded(s.GetSlivers()), Invalid: bounded(s.GetInvalid()),
 		RepairState: RepairState{
 			Owed: bounded(s.GetOwed()), Corrupt: bounded(s.GetCorrupt()),
 			RepairRate: bounded(s.GetRepairedPerHour()), RepairLeft: time.Duration(s.GetRepairSecondsLeft()) * time.Second,

@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-
-	"walrus/shards/treehash"
 )
 
 // Expansion proves symbols of one sliver's expansion. It holds the Merkle tree of the n symbols and none of their
@@ -33,25 +30,36 @@ func (m *Metadata) Expand(axis Axis, index int, r io.Reader, keep []int) (e *Exp
 	}
 	ws := newWorkspace()
 	defer ws.release()
-	e = &Expansion{}
-	for level := slices.Clone(v.line.digests(ws)); ; level = treehash.Fold(slices.Clone(level)) {
-		e.tree = append(e.tree, slices.Clip(level))
-		if len(level) == 1 {
-			return e, v.line.kept, v.compare(level[0])
-		}
-	}
+	e = &Expansion{tree: treeOf(v.line.digests(ws))}
+	return e, v.line.kept, v.compare(e.root())
 }
 
-// Proof returns the siblings on the way from the symbol at target, 0…n−1, to the root.
-func (e *Expansion) Proof(target int) []Hash {
-	proof := make([]Hash, len(e.tree)-1)
-	for up := range proof {
-		if at := target>>up ^ 1; at < len(e.tree[up]) { // else 32 zero bytes
-			proof[up] = e.tree[up][at]
-		}
+// NewExpansion returns the expansion whose symbols have the given hashes, n of them. It fails with ErrSliver if they do
+// not lead to the root of sliver index along axis.
+func (m *Metadata) NewExpansion(axis Axis, index int, leaves []Hash) (*Expansion, error) {
+	if err := m.check(axis, index); err != nil {
+		return nil, err
 	}
-	return proof
+	if len(leaves) != len(m.Pairs) {
+		return nil, fmt.Errorf("%w: %d hashes of symbols: want %d", ErrSliver, len(leaves), len(m.Pairs))
+	}
+	e := &Expansion{tree: treeOf(leaves)}
+	if e.root() != m.Root(axis, index) {
+		return nil, fmt.Errorf("%w: the hashes of symbols do not match the root of %s sliver %d", ErrSliver, axis, index)
+	}
+	return e, nil
 }
+
+func (e *Expansion) root() Hash { return e.tree[len(e.tree)-1][0] }
+
+// Opening proves the leaf of the symbol at target, 0…n−1.
+func (e *Expansion) Opening(target int) Opening { return Opening{e.tree[0][target], e.Proof(target)} }
+
+// Leaves returns the hashes of all n symbols. They are shared and read-only.
+func (e *Expansion) Leaves() []Hash { return e.tree[0] }
+
+// Proof returns the siblings on the way from the symbol at target, 0…n−1, to the root.
+func (e *Expansion) Proof(target int) []Hash { return pathIn(e.tree, target) }
 
 // ReadSymbols reads the strips of sliver index along axis that have the bytes [offset, offset+length) of its symbols,
 // and calls emit after each strip with the next bytes of the symbols at targets. parts may be empty, and are
@@ -68,7 +76,7 @@ func (m *Metadata) ReadSymbols(axis Axis, index int, r io.ReaderAt, targets []in
 	if offset < 0 || length < 1 || length > v.layout.SymbolSize-offset || offset%w != 0 || length%w != 0 && offset+length != v.layout.SymbolSize {
 		return fmt.Errorf("bytes [%d, %d) of symbols of %d bytes: must be whole strips of %d", offset, offset+length, v.layout.SymbolSize, w)
 	}
-	v.strip, v.end = int(offset/w), int((offset+length+w-1)/w)
+	v.strip, v.stop = int(offset/w), int((offset+length+w-1)/w)
 	v.line.at, v.line.unhashed = offset, true
 	from, _ := v.layout.Strip(v.strip)
 	return v.readStrips(io.NewSectionReader(r, from, v.layout.Size()-from), func() error {
@@ -80,7 +88,7 @@ func (m *Metadata) ReadSymbols(axis Axis, index int, r io.ReaderAt, targets []in
 	})
 }
 
-// readStrips feeds the strips up to v.end to v, and calls done after each.
+// readStrips feeds the strips up to v.stop to v, and calls done after each.
 func (v *Verifier) readStrips(r io.Reader, done func() error) error {
 	for _, target := range v.line.targets {
 		if n := v.line.k + v.line.r; target < 0 || target >= n {
@@ -88,7 +96,7 @@ func (v *Verifier) readStrips(r io.Reader, done func() error) error {
 		}
 	}
 	strip := make([]byte, v.layout.Symbols*v.layout.StripWidth(0))
-	for t := v.strip; t < v.end; t++ {
+	for t := v.strip; t < v.stop; t++ {
 		_, size := v.layout.Strip(t)
 		if _, err := io.ReadFull(r, strip[:size]); err != nil {
 			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

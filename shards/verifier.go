@@ -18,14 +18,13 @@ type Verifier struct {
 	root   Hash
 	layout Layout
 	strip  int // index of the next one
-	end    int // number of strips to read
+	stop   int // number of strips to read
 	line   *line
 	window int // bytes of each symbol to collect, if strips end inside a block of the hash
 	have   int // bytes of each symbol collected so far
 	memory *verifierMemory
 	closed bool
-	result error  // the result of Close
-	leaves []Hash // of the expansion, if it does not match the root
+	result error // the result of Close
 }
 
 // verifierMemory is reused by later Verifiers.
@@ -56,7 +55,7 @@ func newVerifier(m *Metadata, axis Axis, index int, targets []int) (*Verifier, e
 		memory.leaves.Reset()
 	}
 	v := &Verifier{
-		axis: axis, index: index, root: m.Root(axis, index), layout: layout, memory: memory, end: layout.Strips(),
+		axis: axis, index: index, root: m.Root(axis, index), layout: layout, memory: memory, stop: layout.Strips(),
 		line: p.newLine(axis, layout.SymbolSize, memory.leaves, targets),
 	}
 	v.window = min(straddling, v.line.windowWidth())
@@ -112,24 +111,34 @@ func (v *Verifier) wait(strip []byte, width, n, window int) {
 
 // Close ends the sliver. It returns nil if the sliver matches its root, and otherwise an error that wraps ErrSliver.
 func (v *Verifier) Close() error {
-	if v.closed {
-		return v.result
+	if !v.closed {
+		v.end(func([]Hash) {})
 	}
-	ws := newWorkspace()
-	defer ws.release()
-	if v.result = v.complete(); v.result == nil {
-		if v.result = v.compare(v.line.root(ws)); v.result != nil {
-			v.leaves = slices.Clone(v.line.digests(ws))
-		}
-	}
-	v.release()
 	return v.result
 }
 
-// Leaves returns the leaf hash of each of the n symbols of the expansion, once Close has found that the sliver does not
-// match its root; nil otherwise. A sliver that was rebuilt from symbols has these symbols in its expansion, so their
-// hashes show which of them were wrong: see VerifyLeaves.
-func (v *Verifier) Leaves() []Hash { return v.leaves }
+// CloseLeaves ends the sliver as Close does, and returns the hashes of the n symbols of its expansion. A sliver that was
+// rebuilt from symbols has these symbols in its expansion, so their hashes show which of them were wrong: see
+// VerifyLeaves.
+func (v *Verifier) CloseLeaves() (leaves []Hash, err error) {
+	if v.closed {
+		return nil, fmt.Errorf("%w: it was closed before", ErrSliver)
+	}
+	v.end(func(all []Hash) { leaves = slices.Clone(all) })
+	return leaves, v.result
+}
+
+// end computes the result of Close, and lets seen look at the leaves.
+func (v *Verifier) end(seen func(leaves []Hash)) {
+	ws := newWorkspace()
+	defer ws.release()
+	if v.result = v.complete(); v.result == nil {
+		leaves := v.line.digests(ws)
+		seen(leaves)
+		v.result = v.compare(merkleRoot(leaves))
+	}
+	v.release()
+}
 
 // Abort ends a sliver that will not be complete. It has no effect after Close.
 func (v *Verifier) Abort() {

@@ -17,13 +17,12 @@ const (
 	uploadPatience = 30 * time.Second
 )
 
-// maxDebts bounds the blobs in the list, at some 200 bytes each. What is owed beyond them is only counted, and found
-// again on the disk once half of the list is done.
+// maxDebts bounds the blobs in the list, at some 200 bytes each. What is owed beyond them is only counted, and taken
+// from kept once half of the list is done.
 const maxDebts = 1 << 16
 
 // debts lists the certified blobs of which the node lacks slivers, and when to work on each. Of those that are due, the
-// blob with the fewest surviving shards comes first. The list is not stored. It is recomputed from certificates and
-// slivers at every start.
+// blob with the fewest surviving shards comes first. Of the list, kept stores the blobs.
 type debts struct {
 	wake   bell // a debt may have become due
 	refill bell // the list has room for debts that were only counted
@@ -183,7 +182,7 @@ func (d *debts) drop(x *debt) {
 	d.wake.ring()
 }
 
-// restart notes that everything on the disk is about to be counted anew.
+// restart notes that everything that is owed is about to be listed anew.
 func (d *debts) restart() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

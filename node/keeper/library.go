@@ -34,6 +34,9 @@ func (l *library) reading() bool {
 
 // Metadata of a blob. If the blob may exist elsewhere, the error is ErrUnavailable, never ErrNotFound.
 func (l *library) Metadata(_ context.Context, id shards.BlobID) ([]byte, error) {
+	if l.chain.invalid(id) {
+		return nil, errInvalid
+	}
 	raw, err := l.shelf.Metadata(id)
 	if errors.Is(err, store.ErrCorrupt) {
 		l.damage.noteRecord(id, err)
@@ -47,6 +50,9 @@ func (l *library) Metadata(_ context.Context, id shards.BlobID) ([]byte, error) 
 // OpenSliver opens a sliver for reading. Damage found while reading is reported to the peer, never served, and
 // repaired.
 func (l *library) OpenSliver(_ context.Context, id shards.BlobID, axis shards.Axis, index int) (p2p.SliverReader, error) {
+	if l.chain.invalid(id) {
+		return nil, errInvalid
+	}
 	ref, err := l.shelf.locate(id, axis, index)
 	if err != nil {
 		return nil, err
@@ -100,6 +106,9 @@ func (w *watchedSliver) ReadAt(p []byte, off int64) (int, error) {
 
 // BlobStatus reports which records and slivers of a blob are here.
 func (l *library) BlobStatus(_ context.Context, id shards.BlobID) (p2p.BlobStatus, error) {
+	if l.chain.invalid(id) {
+		return p2p.BlobStatus{}, errInvalid
+	}
 	var st p2p.BlobStatus
 	if _, err := l.shelf.Metadata(id); err == nil {
 		st.Metadata = true

@@ -16,6 +16,7 @@ type meters struct {
 	recoverDuration  *prometheus.HistogramVec
 	refused          prometheus.Counter
 	repairFetched    prometheus.Counter
+	cells            prometheus.Counter
 }
 
 const sliverType = "sliver_type"
@@ -42,6 +43,7 @@ func newMeters() *meters {
 		}, []string{"status"}),
 		refused:       counter("walrus_node_writes_refused_total", "Requests to store refused for want of disk space."),
 		repairFetched: counter("walrus_node_repair_fetched_bytes_total", "Symbols and proofs fetched from other nodes to rebuild slivers."),
+		cells:         counter("walrus_node_cells_compared_total", "Cells of our slivers compared with other members' crossing slivers."),
 	}
 	for _, status := range []string{"success", "failure"} {
 		m.recoverDuration.WithLabelValues(status)
@@ -50,7 +52,9 @@ func newMeters() *meters {
 }
 
 func (m *meters) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.metadataStored, m.sliversStored, m.sliversRetrieved, m.confirmations, m.recoverDuration, m.refused, m.repairFetched}
+	return []prometheus.Collector{
+		m.metadataStored, m.sliversStored, m.sliversRetrieved, m.confirmations, m.recoverDuration, m.refused, m.repairFetched, m.cells,
+	}
 }
 
 func (m *meters) stored(axis shards.Axis)    { m.sliversStored.WithLabelValues(axis.String()).Inc() }

@@ -120,7 +120,8 @@ type rebuilt struct {
 	target
 	verifier *shards.Verifier
 	writer   *store.SliverWriter
-	whole    []byte // of a sliver with one part: it is written only once it is known to be right
+	whole    []byte        // of a sliver with one part: it is written only once it is known to be right
+	leaves   []shards.Hash // of its expansion, at the end
 }
 
 // run fetches and rebuilds part by part. It stores the slivers that match their roots, and returns the others.
@@ -337,7 +338,7 @@ func (a *attempt) add(l *rebuilt, part []byte) error {
 
 // finish stores a line if it matches its root. The error wraps ErrSliver if it does not.
 func (a *attempt) finish(l *rebuilt) (err error) {
-	if err := l.verifier.Close(); err != nil {
+	if l.leaves, err = l.verifier.CloseLeaves(); err != nil {
 		return err
 	}
 	if l.writer == nil {
@@ -379,8 +380,7 @@ func (a *attempt) blame(ctx context.Context, l *rebuilt) error {
 			partial = append(partial, sliver)
 		}
 	}
-	leaves := l.verifier.Leaves()
-	got, err := gather.Prove(ctx, a.sources(), a.want(l.Axis), l.index, asked, func(sliver int) shards.Hash { return leaves[sliver] })
+	got, err := gather.Prove(ctx, a.sources(), a.want(l.Axis), l.index, asked, func(sliver int) shards.Hash { return l.leaves[sliver] })
 	a.learn(got.Holders, got.Traffic)
 	if err != nil {
 		return err
@@ -390,7 +390,8 @@ func (a *attempt) blame(ctx context.Context, l *rebuilt) error {
 	}
 	culprits := culprits(asked, partial, got.Proven)
 	if culprits == nil {
-		return fmt.Errorf("%w: %s sliver %d, rebuilt from proven symbols of slivers %v, does not match its root", shards.ErrInconsistent, l.Axis, l.index, asked)
+		err := fmt.Errorf("%w: %s sliver %d, rebuilt from proven symbols of slivers %v, does not match its root", shards.ErrInconsistent, l.Axis, l.index, asked)
+		return &contradiction{a.meta, l.Axis, l.index, err}
 	}
 	for _, sliver := range culprits {
 		a.without[l.Axis][sliver] = true

@@ -26,6 +26,7 @@ type repairer struct {
 	damage   *damage
 	library  *library
 	swarm    swarm
+	refuter  *refuter
 	memory   *semaphore.Weighted // of RepairConfig.Memory
 	budget   *budget
 	doubts   *doubts
@@ -54,16 +55,18 @@ func (r *repairer) run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error {
-		for {
+		for ctx.Err() == nil {
+			r.debts.restart()
+			r.book.kept.each(func(id shards.BlobID, slivers int) {
+				r.debts.set(id, slivers, time.Now())
+				r.book.rate(id, nil)
+			})
 			select {
 			case <-ctx.Done():
-				return nil
 			case <-r.debts.refill:
 			}
-			if err := r.book.recountAll(ctx); err != nil {
-				r.log.Error("cannot list what is owed; what is listed is repaired", "err", err)
-			}
 		}
+		return nil
 	})
 	return g.Wait()
 }
@@ -110,8 +113,8 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 	case ctx.Err() != nil:
 		return false
 	case errors.Is(err, shards.ErrInconsistent):
-		r.log.Error("blob was encoded inconsistently by its writer; it cannot be repaired", "blob", id.String(), "err", err)
-		r.debts.forget(id)
+		r.log.Error("a sliver cannot be rebuilt: its blob was encoded wrongly by its writer", "blob", id.String(), "err", err)
+		r.refute(ctx, id, err)
 		return true
 	}
 	r.book.owe(id)
@@ -132,6 +135,23 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 		r.log.Log(ctx, level, "repair is incomplete; it will be tried again", "blob", id.String(), "rebuilt", b.rebuilt, "err", err)
 	}
 	return true
+}
+
+// refute proves that the blob is invalid. Until that is done, it stays a debt.
+func (r *repairer) refute(ctx context.Context, id shards.BlobID, cause error) {
+	var line *contradiction
+	if !errors.As(cause, &line) {
+		return
+	}
+	at, err := r.shelf.seats.now()
+	if err == nil {
+		err = r.refuter.refute(ctx, sources{r.swarm, r.library, at.self, line.meta}, line)
+	}
+	if err != nil && ctx.Err() == nil {
+		r.log.Warn("that a blob was encoded wrongly cannot be proved now; it will be tried again", "blob", id.String(), "err", err)
+	}
+	r.book.owe(id) // nothing, once it is proved
+	r.debts.failed(id, time.Now(), r.cfg.Backoff, r.cfg.MaxBackoff)
 }
 
 // repair rebuilds every sliver of blob id that belongs here and is missing. Slivers rebuilt before a failure stay.

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"walrus/p2p"
 	"walrus/shards"
 	"walrus/store"
@@ -18,8 +20,8 @@ const (
 	// again for each batch; a symbol that is longer by itself is passed on as it is read.
 	symbolBatch = 8 << 20
 	// symbolMemory bounds the memory of all requests for symbols together. Strangers get half of it, and one peer a
-	// quarter.
-	symbolMemory = 128 << 20
+	// quarter. Between two runs of the garbage collector the heap may grow by twice as much.
+	symbolMemory = 64 << 20
 	// turnTime is the time after which a long expansion lets others have the CPU.
 	turnTime = 20 * time.Millisecond
 )
@@ -28,13 +30,14 @@ const (
 type expander struct {
 	library     *library
 	cpu, memory *shares // cpu: expansions at the same time
-	lines       *lines
+	lines       *cached[*line]
+	leaves      *leaves
 }
 
 func newExpander(l *library) *expander {
 	cpus := int64(max(runtime.GOMAXPROCS(0), 2))
 	return &expander{
-		library: l, lines: newLines(),
+		library: l, lines: newLines(), leaves: newLeaves(),
 		cpu: newShares(cpus, cpus/2, max(cpus/4, 1)), memory: newShares(symbolMemory, symbolMemory/2, symbolMemory/4),
 	}
 }
@@ -43,6 +46,9 @@ func newExpander(l *library) *expander {
 // waits for its peer's share of that, before it reads a sliver. It holds symbolBatch of them at most. Symbols without
 // proofs are read without hashing; their reader compares what it rebuilds with its root.
 func (x *expander) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer) error {
+	if x.library.chain.invalid(r.Blob) {
+		return errInvalid
+	}
 	n := x.library.shelf.params.Shards()
 	for _, t := range r.Targets {
 		if t < 0 || t >= n {
@@ -59,7 +65,7 @@ func (x *expander) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer
 			return wireError(err)
 		}
 	}
-	job := &expansion{expander: x, turn: &turn{cpu: x.cpu, who: x.visitor(r)}, request: r}
+	job := &expansion{expander: x, turn: &turn{cpu: x.cpu, who: x.visitor(r.From)}, request: r}
 	defer job.turn.leave()
 	for i, sliver := range slivers {
 		job.ref, job.index, job.sliver, job.begun = sliver.ref, r.Slivers[i], sliver, i > 0
@@ -71,13 +77,13 @@ func (x *expander) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer
 }
 
 // visitor classifies the peer of a request. A gateway that asks through our own host asks for strangers.
-func (x *expander) visitor(r p2p.SymbolRequest) visitor {
+func (x *expander) visitor(from peer.ID) visitor {
 	at, err := x.library.shelf.seats.now()
-	if err != nil || r.From == at.self {
-		return visitor{id: r.From}
+	if err != nil || from == at.self {
+		return visitor{id: from}
 	}
-	_, member := at.Member(r.From)
-	return visitor{r.From, member}
+	_, member := at.Member(from)
+	return visitor{from, member}
 }
 
 // expansion is one request for symbols. It sends those of one sliver after the other.
@@ -102,20 +108,23 @@ func (e *expansion) run(ctx context.Context, w io.Writer) error {
 		}
 		found = e.lines.get(e.ref) // another request may have expanded it meanwhile
 	}
+	if found != nil {
+		defer e.lines.done(found)
+		e.turn.leave()
+		return e.answer(ctx, w, found)
+	}
 	var err error
-	if found == nil && e.meta == nil {
+	if e.meta == nil {
 		e.meta, err = e.library.shelf.metadata(e.ref.Blob)
 	}
 	e.turn.leave()
 	switch {
 	case err != nil:
 		return err
-	case found == nil && e.request.ProofLen > 0:
+	case e.request.ProofLen > 0:
 		return e.expand(ctx, w)
-	case found == nil:
-		found = &line{meta: e.meta, size: e.meta.Layout(e.ref.Axis).SymbolSize}
 	}
-	return e.answer(ctx, w, found)
+	return e.answer(ctx, w, &line{meta: e.meta, size: e.meta.Layout(e.ref.Axis).SymbolSize})
 }
 
 // enter takes the CPU: later in the request it waits as long as it takes.
@@ -194,6 +203,7 @@ func (e *expansion) expand(ctx context.Context, w io.Writer) error {
 		l.symbols, l.bytes, symbols = symbols, l.bytes+kept, nil
 	}
 	e.lines.put(e.ref, l)
+	defer e.lines.done(l)
 	return e.write(ctx, w, l, symbols)
 }
 
