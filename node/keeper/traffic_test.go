@@ -149,7 +149,7 @@ func newIsland(t *testing.T, n, nodes int, data []byte, wrong ...func(*shards.Me
 	close(chain.ready)
 	cfg := Default()
 	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: n}, members[0].key, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	is.Keeper, err = New(cfg, Parts{Self: hosts[0].ID(), Committees: known, Store: st, Peers: hosts[0], Network: dialler{Host: hosts[0], addrs: addrs}, Ledger: chain})
+	is.Keeper, err = New(cfg, Parts{Self: hosts[0].ID(), Committees: known, Store: st, Peers: hosts[0], Checks: hosts[0], Network: dialler{Host: hosts[0], addrs: addrs}, Ledger: chain})
 	must(t, err)
 	is.at, err = is.shelf.seats.now()
 	must(t, err)
@@ -324,8 +324,8 @@ func TestRepairByRowsAmongLiars(t *testing.T) {
 	})
 }
 
-// TestRepairInconsistent: a column that contradicts rows which are all proven convicts the writer, not a holder, and is
-// not owed for ever.
+// TestRepairInconsistent: a column that contradicts rows which are all proven convicts the writer, not a holder, and says
+// which line it is.
 func TestRepairInconsistent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := newIsland(t, 20, 5, bytes.Repeat([]byte("a blob of a wrong writer"), 1000), func(m *shards.Metadata) {
@@ -333,19 +333,17 @@ func TestRepairInconsistent(t *testing.T) {
 				m.Pairs[i].Secondary[0] ^= 1
 			}
 		})
-		b := is.repairer.newRebuilding(is.meta, is.at.slivers(is.meta.ID())[1:2], is.at)
-		must(t, is.shelf.DeleteSliver(is.at.slivers(is.meta.ID())[1]))
-		err := b.do(t.Context(), planRepair(b.lack, is.at.slivers(is.meta.ID())[1:2], is.repairer.cfg.Memory))
-		if !errors.Is(err, shards.ErrInconsistent) || len(is.repairer.doubts.until) > 0 {
-			t.Errorf("repair ends with %v; %d members are said to lie", err, len(is.repairer.doubts.until))
+		lost := is.at.slivers(is.meta.ID())[1:2]
+		must(t, is.shelf.DeleteSliver(lost[0]))
+		b := is.repairer.newRebuilding(is.meta, lost, is.at)
+		err := b.do(t.Context(), planRepair(b.lack, lost, is.repairer.cfg.Memory))
+		var line *contradiction
+		if !errors.Is(err, shards.ErrInconsistent) || !errors.As(err, &line) || len(is.repairer.doubts.until) > 0 {
+			t.Fatalf("repair ends with %v; %d members are said to lie", err, len(is.repairer.doubts.until))
 		}
-		must(t, is.book.recount(is.meta.ID(), 0))
-		if is.debts.total() == 0 {
-			t.Fatal("nothing is owed")
-		}
-		is.repairer.repairNext(t.Context())
-		if owed := is.debts.total(); owed > 0 {
-			t.Errorf("%d slivers are owed for ever", owed)
+		params := is.shelf.params
+		if want := params.SliverOfPair(shards.Secondary, params.PairOnShard(lost[0].Blob, lost[0].Shard)); line.axis != shards.Secondary || line.index != want {
+			t.Errorf("%s sliver %d contradicts, want secondary %d", line.axis, line.index, want)
 		}
 	})
 }
