@@ -95,7 +95,7 @@ func TestHostileAnswers(t *testing.T) {
 					t.Errorf("%s: got %.100v, %v; want %v or %v", op.name, got, err, ErrProtocol, ErrUnavailable)
 				}
 			}
-			if d := time.Since(start); d > 5*time.Second {
+			if d := time.Since(start); d > DefaultLimits().ResponseTimeout {
 				t.Errorf("took %v", d)
 			}
 		})
@@ -212,7 +212,7 @@ func TestRefusalEndsUpload(t *testing.T) {
 			if !errors.Is(err, ErrNotRegistered) {
 				t.Errorf("got %v, want %v", err, ErrNotRegistered)
 			}
-			if d := time.Since(start); d > 2*time.Second || written > 64<<20 {
+			if d := time.Since(start); d > time.Minute || written > 64<<20 {
 				t.Errorf("took %v and %d bytes", d, written)
 			}
 		}
