@@ -60,8 +60,8 @@ func (l *lines) done(x *line) {
 	x.uses--
 }
 
-// put keeps a line in place of those that were not used for the longest time. The caller, whose memory it is until then,
-// calls done after it. If slow readers hold too many others, the line is not kept.
+// put keeps a line in place of those that were not used for the longest time. The caller, whose memory it is until
+// then, calls done after it. If slow readers hold too many others, the line is not kept.
 func (l *lines) put(ref store.Ref, x *line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
