@@ -24,9 +24,10 @@ type book struct {
 	chain     chain
 	debts     *debts
 	kept      *kept
-	resync    bell         // asks for a full comparison with other members
-	recent    recent       // blobs whose certificates were recorded lately: others may still gossip them
-	recording atomic.Int64 // certificates not yet counted, because their recording is under way
+	resync    bell                // asks for a full comparison with other members
+	recent    recent              // blobs whose certificates were recorded lately: others may still gossip them
+	check     func(shards.BlobID) // compares the cells of a newly certified blob later
+	recording atomic.Int64        // certificates not yet counted, because their recording is under way
 	log       *slog.Logger
 }
 
@@ -65,6 +66,7 @@ func (b *book) record(cert *certs.Certificate, raw []byte, grace time.Duration) 
 		return err
 	}
 	err := b.shelf.Sync()
+	b.check(cert.Blob)
 	return errors.Join(err, b.recount(cert.Blob, grace))
 }
 
@@ -200,6 +202,9 @@ func eachOf(list func(after shards.BlobID, limit int) ([]shards.BlobID, error), 
 
 // Certificate of a blob.
 func (b *book) Certificate(_ context.Context, id shards.BlobID) ([]byte, error) {
+	if b.chain.invalid(id) {
+		return nil, errInvalid
+	}
 	raw, err := b.shelf.Certificate(id)
 	if errors.Is(err, store.ErrCorrupt) {
 		b.resync.ring()

@@ -106,7 +106,7 @@ func (f *follower) apply(height uint64, events []ledger.Event) {
 			err = f.takeEvent(e)
 		case ledger.EventRegistered, ledger.EventExtended:
 			err = f.leases.prolong(e.Blob)
-		case ledger.EventDeleted:
+		case ledger.EventDeleted, ledger.EventInvalid:
 			err = f.leases.dropDead(e.Blob)
 		case ledger.EventEpoch:
 			f.log.Info("epoch began", "epoch", e.Epoch)
@@ -130,7 +130,7 @@ func (f *follower) apply(height uint64, events []ledger.Event) {
 // takeEvent records the certificate of an event, which the network has verified. It skips a blob that was deleted
 // since. A new registration of that blob promises nothing until it is certified.
 func (f *follower) takeEvent(e *ledger.Event) error {
-	if err := f.chain.certified(e.Blob); errors.Is(err, p2p.ErrNotRegistered) {
+	if err := f.chain.certified(e.Blob); errors.Is(err, p2p.ErrNotRegistered) || errors.Is(err, p2p.ErrInvalid) {
 		return nil
 	} else if err != nil {
 		return err

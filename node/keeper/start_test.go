@@ -56,6 +56,7 @@ func (p *past) Follow(ctx context.Context, from uint64, fn func(uint64, []ledger
 // quietMember knows as many blobs as we do, and counts the pages of certificates that it is asked for.
 type quietMember struct {
 	Peers
+	Checks
 	Network
 	shelf *shelf
 	pages atomic.Int64
@@ -149,7 +150,7 @@ func (h *home) start(t *testing.T) *process {
 	h.ledger.reads.Store(0)
 	p := &process{Keeper: testKeeper(t, st, h.ledger, params), t: t, store: st}
 	p.member = &quietMember{shelf: p.shelf}
-	p.syncer.swarm = swarm{p.member, p.member}
+	p.syncer.swarm = swarm{p.member, p.member, p.member}
 	ctx, stop := context.WithCancel(t.Context())
 	p.stop, p.done, p.tasks = stop, ctx, new(errgroup.Group)
 	all := p.Tasks(silent{})
