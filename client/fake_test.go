@@ -180,7 +180,8 @@ func (f *fakeSwarm) check(id shards.BlobID, raw []byte) {
 	}
 	if err == nil && token.Object != (ledger.ObjectID{}) {
 		b, lost := ledger.ReadBlob(f.chain.Head(), token.Object)
-		if lost == nil && (b.BlobID != id || b.Owner != token.Account.Address() && !b.Shared) { // shared at the end of a store
+		// at the end of a store it may be shared
+		if lost == nil && (b.BlobID != id || b.Owner != token.Account.Address() && !b.Shared) {
 			err = fmt.Errorf("record %+v", b)
 		}
 	}

@@ -209,8 +209,8 @@ func (l late) StorePairs(_ context.Context, _ peer.ID, _ shards.BlobID, _ []byte
 	return err
 }
 
-// A refusal ends an upload, however many bytes are left. Before a large upload the peer hears it without a byte sent, and
-// the stream is used again.
+// A refusal ends an upload, however many bytes are left. Before a large upload the peer hears it without a byte sent,
+// and the stream is used again.
 func TestRefusalEndsUpload(t *testing.T) {
 	for _, transport := range []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"} {
 		m := newMemory()
