@@ -38,6 +38,8 @@ type Ledger interface {
 type Payer interface {
 	// Address of the account.
 	Address() ledger.Address
+	// SignToken signs an upload token as the account.
+	SignToken(t *ledger.UploadToken)
 	// Do signs a transaction of the operations that build returns and waits for its receipt. It calls build again if
 	// the transaction must be signed anew. A failed transaction returns a *ledger.OpError.
 	Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error)
@@ -59,8 +61,10 @@ type Dialer interface {
 
 // Uploader sends a blob's parts to one node. *p2p.Host implements it; errors wrap its sentinels.
 type Uploader interface {
-	PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) (held []int, err error)
-	StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64, body func(io.Writer) error) error
+	// ID returns the peer ID that nodes see.
+	ID() peer.ID
+	PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, token, metadata []byte) (held []int, err error)
+	StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, token []byte, pairs []int, size int64, body func(io.Writer) error) error
 	Confirm(ctx context.Context, to peer.ID, id shards.BlobID, p certs.Persistence) (confirmation []byte, err error)
 	PutCertificate(ctx context.Context, to peer.ID, certificate []byte) error
 }

@@ -38,6 +38,7 @@ const (
 	refusing      // takes metadata, refuses pairs
 	forging       // confirms with a signature of other data
 	mute          // takes everything and never confirms
+	full          // refuses metadata for good
 	refuting      // says that every blob is invalid
 	served        // gets the pairs from somebody else meanwhile, and says so
 )
@@ -52,10 +53,11 @@ type fakeSwarm struct {
 	wallet  ed25519.PrivateKey
 	keys    []*certs.SecretKey
 	moods   []mood
-	ahead   map[int]uint32        // epochs by which a node is ahead of the ledger
-	confirm func(i int)           // called for each confirmation
-	pace    map[int]time.Duration // time a node takes for each write of pairs
-	clocks  map[int]time.Duration // how far nodes report their clock to be ahead
+	ahead   map[int]uint32               // epochs by which a node is ahead of the ledger
+	busy    func(i int, pairs bool) bool // whether a node is too busy for an offer, or for pairs; may be nil
+	confirm func(i int)                  // called for each confirmation
+	pace    map[int]time.Duration        // time a node takes for each write of pairs
+	clocks  map[int]time.Duration        // how far nodes report their clock to be ahead
 
 	mu           sync.Mutex
 	nodes        []fakeNode
@@ -170,6 +172,27 @@ func (f *fakeSwarm) enter(ctx context.Context, to peer.ID) (i int, n *fakeNode, 
 	return i, n, m, nil
 }
 
+// ID implements Uploader.
+func (f *fakeSwarm) ID() peer.ID { return "the client" }
+
+// check checks an upload token as a node does. The record may not be on the ledger yet.
+func (f *fakeSwarm) check(id shards.BlobID, raw []byte) {
+	token, err := ledger.UnmarshalUploadToken(f.genesis.NetworkID(), id, f.ID(), raw)
+	if err == nil {
+		err = token.Verify()
+	}
+	if err == nil && token.Object != (ledger.ObjectID{}) {
+		b, lost := ledger.ReadBlob(f.chain.Head(), token.Object)
+		// at the end of a store it may be shared
+		if lost == nil && (b.BlobID != id || b.Owner != token.Account.Address() && !b.Shared) {
+			err = fmt.Errorf("record %+v", b)
+		}
+	}
+	if err != nil {
+		f.t.Errorf("upload token: %v", err)
+	}
+}
+
 func (f *fakeSwarm) Connect(ctx context.Context, to peer.ID) error {
 	i, _ := f.com.Member(to)
 	f.mu.Lock()
@@ -180,10 +203,17 @@ func (f *fakeSwarm) Connect(ctx context.Context, to peer.ID) error {
 	return ctx.Err()
 }
 
-func (f *fakeSwarm) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) ([]int, error) {
+func (f *fakeSwarm) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, token, metadata []byte) ([]int, error) {
 	i, n, _, err := f.enter(ctx, to)
 	if err != nil {
 		return nil, err
+	}
+	f.check(id, token)
+	if f.moods[i] == full {
+		return nil, fmt.Errorf("fake: %w: the disk is full", p2p.ErrUnavailable)
+	}
+	if f.busy != nil && f.busy(i, false) {
+		return nil, fmt.Errorf("fake: %w", p2p.ErrBusy)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -199,10 +229,14 @@ func (f *fakeSwarm) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobI
 	return held, nil
 }
 
-func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64, body func(io.Writer) error) error {
+func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, token []byte, pairs []int, size int64, body func(io.Writer) error) error {
 	i, n, m, err := f.enter(ctx, to)
 	if err != nil {
 		return err
+	}
+	f.check(id, token)
+	if f.busy != nil && f.busy(i, true) {
+		return fmt.Errorf("fake: %w", p2p.ErrBusy)
 	}
 	if m == refusing {
 		return fmt.Errorf("fake: %w", p2p.ErrInternal)

@@ -178,15 +178,16 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 		}
 	}
 	reg := c.register(ctx, w, p)
-	defer func() { _ = reg.wait() }() // it uses ctx
+	defer reg.end() // it uses ctx
 	if !uploads {
+		reg.begin()
 		err := reg.wait()
 		reg.addPaid(res)
 		return err
 	}
 	u := newUpload(c, com, enc, w, reg, opt.Progress)
 	err = u.run(ctx)
-	_ = reg.wait()
+	reg.end()
 	reg.addPaid(res)
 	res.Certificate, res.Confirmed, res.Nodes = u.cert, u.weight(), u.outcome()
 	if u.cert != nil {

@@ -77,13 +77,14 @@ func (w *writer) store(e *wrongtest.Encoding) (refused []string, certified bool)
 // upload gives one node its pairs and asks for its confirmation.
 func (w *writer) upload(e *wrongtest.Encoding, m certs.Member) ([]byte, error) {
 	ctx := w.c.t.Context()
-	if _, err := w.PutMetadata(ctx, m.Node, e.ID, e.Meta.Marshal()); err != nil {
+	token := w.c.token(w.ID(), e.ID)
+	if _, err := w.PutMetadata(ctx, m.Node, e.ID, token, e.Meta.Marshal()); err != nil {
 		return nil, err
 	}
 	for _, shard := range m.Shards {
 		pair := e.Params.PairOnShard(e.ID, shard)
 		primary, secondary := e.Pair(pair)
-		err := w.StorePairs(ctx, m.Node, e.ID, []int{pair}, int64(len(primary)+len(secondary)), func(out io.Writer) error {
+		err := w.StorePairs(ctx, m.Node, e.ID, token, []int{pair}, int64(len(primary)+len(secondary)), func(out io.Writer) error {
 			for t := range e.Meta.Layout(shards.Primary).Strips() {
 				for axis, sliver := range [][]byte{primary, secondary} {
 					off, size := e.Meta.Layout(shards.Axis(axis)).Strip(t)
@@ -150,7 +151,7 @@ func (w *writer) mustGiveNothing(e *wrongtest.Encoding) {
 			},
 			"certificate": func(ctx context.Context) error { _, err := w.Certificate(ctx, m.Node, e.ID); return err },
 			"put metadata": func(ctx context.Context) error {
-				_, err := w.PutMetadata(ctx, m.Node, e.ID, e.Meta.Marshal())
+				_, err := w.PutMetadata(ctx, m.Node, e.ID, w.c.token(w.ID(), e.ID), e.Meta.Marshal())
 				return err
 			},
 			"confirmation": func(ctx context.Context) error {

@@ -36,14 +36,14 @@ func (s strict) list(list []int) {
 	}
 }
 
-func (s strict) PutMetadata(_ context.Context, _ peer.ID, _ shards.BlobID, metadata []byte) ([]int, error) {
+func (s strict) PutMetadata(_ context.Context, _ peer.ID, _ shards.BlobID, _, metadata []byte) ([]int, error) {
 	if len(metadata) > MaxMetadata {
 		s.t.Fatalf("metadata of %d bytes", len(metadata))
 	}
 	return []int{1}, nil
 }
 
-func (s strict) StorePairs(_ context.Context, _ peer.ID, _ shards.BlobID, pairs []int, body io.Reader, size int64) error {
+func (s strict) StorePairs(_ context.Context, _ peer.ID, _ shards.BlobID, _ []byte, pairs []int, body Body, size int64) error {
 	s.list(pairs)
 	n, err := io.Copy(io.Discard, body)
 	if size < 0 || n > size || err == nil && n != size {

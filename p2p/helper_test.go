@@ -37,6 +37,9 @@ func newMemory() *memory {
 	}
 }
 
+// anybody is the origin of all peers in tests of a single gate.
+func anybody(peer.ID) origin { return origin{} }
+
 // mebibyte is read only.
 var mebibyte = pattern(1 << 20)
 
@@ -66,7 +69,7 @@ func (m *memory) on(hook func(ctx context.Context, op string) error) {
 	m.hook = hook
 }
 
-func (m *memory) PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, metadata []byte) ([]int, error) {
+func (m *memory) PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, token, metadata []byte) ([]int, error) {
 	if err := m.do(ctx, "PutMetadata"); err != nil {
 		return nil, err
 	}
@@ -76,7 +79,7 @@ func (m *memory) PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID
 	return m.pairs[id], nil
 }
 
-func (m *memory) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error {
+func (m *memory) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, token []byte, pairs []int, body Body, size int64) error {
 	if err := m.do(ctx, "StorePairs"); err != nil {
 		return err
 	}
@@ -164,7 +167,7 @@ func (m *memory) BlobStatus(ctx context.Context, id shards.BlobID) (BlobStatus, 
 var testNodeStatus = NodeStatus{
 	Version: "1.2.3", State: "serving", Epoch: 4, Shards: []int{1, 2, 65534}, Blobs: 5, Slivers: 6, Owed: 7, Corrupt: 8,
 	DiskBytes: 1 << 40, Uptime: 90 * time.Second, Peers: 9, Incidents: []string{"disk was slow", "größer"},
-	Refuses: "disk is full", DiskLimit: 1 << 41, DiskFree: 10, DiskReserve: 11,
+	Refuses: "disk is full", Invalid: 12, DiskLimit: 1 << 41, DiskFree: 10, DiskReserve: 11,
 	Addresses: []string{"/ip4/192.0.2.1/tcp/4001"}, Height: 1 << 40, ClockAhead: -61 * time.Second, Ledger: "stalled for 14 s at height 812",
 }
 
@@ -264,6 +267,9 @@ func connect(t testing.TB, from, to *Host) {
 
 var testID = shards.BlobID{1, 2, 3}
 
+// testToken is passed on as it is.
+var testToken = bytes.Repeat([]byte{7}, UploadTokenSize)
+
 var testPersistence = certs.Persistence{Deletable: true, Object: certs.ObjectID{31: 9}}
 
 // everyOperation calls each request once. The names are those of the Backend's methods.
@@ -272,10 +278,10 @@ var everyOperation = []struct {
 	call func(ctx context.Context, h *Host, to peer.ID) (any, error)
 }{
 	{"PutMetadata", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		return h.PutMetadata(ctx, to, testID, []byte("metadata"))
+		return h.PutMetadata(ctx, to, testID, testToken, []byte("metadata"))
 	}},
 	{"StorePairs", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		return nil, h.StorePairs(ctx, to, testID, []int{3, 1}, 300_000, func(w io.Writer) error {
+		return nil, h.StorePairs(ctx, to, testID, testToken, []int{3, 1}, 300_000, func(w io.Writer) error {
 			_, err := w.Write(mebibyte[:300_000])
 			return err
 		})
@@ -381,7 +387,7 @@ func (m *memory) Refute(ctx context.Context, _ peer.ID, _ shards.BlobID, axis sh
 // discard is a Backend that takes pairs and forgets them.
 type discard struct{ Backend }
 
-func (discard) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error {
+func (discard) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, token []byte, pairs []int, body Body, size int64) error {
 	_, err := io.Copy(io.Discard, body)
 	return err
 }

@@ -50,7 +50,7 @@ func TestOperations(t *testing.T) {
 			only := func(c *Config) { c.Listen = []string{transport} }
 			client, server := serving(t, m, only, only)
 			checkEveryOperation(t, client, server.ID(), m)
-			held, err := client.PutMetadata(t.Context(), server.ID(), testID, []byte("again"))
+			held, err := client.PutMetadata(t.Context(), server.ID(), testID, testToken, []byte("again"))
 			if err != nil || !reflect.DeepEqual(held, []int{3, 1}) {
 				t.Errorf("held pairs %v, %v; want [3 1]", held, err)
 			}

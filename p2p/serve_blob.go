@@ -16,7 +16,7 @@ import (
 func blobOperation(ctx context.Context, x *request) error {
 	switch op := x.GetOp().(type) {
 	case *wire.Request_PutMetadata:
-		return x.putMetadata(ctx)
+		return x.putMetadata(ctx, op.PutMetadata)
 	case *wire.Request_StorePairs:
 		return x.storePairs(ctx, op.StorePairs)
 	case *wire.Request_Confirm:
@@ -70,12 +70,12 @@ func persistence(op *wire.Confirm) (p certs.Persistence) {
 	return p
 }
 
-func (x *request) putMetadata(ctx context.Context) error {
+func (x *request) putMetadata(ctx context.Context, op *wire.PutMetadata) error {
 	metadata, err := x.body.all()
 	if err != nil {
 		return err
 	}
-	held, err := x.backend.PutMetadata(ctx, x.from, x.id, metadata)
+	held, err := x.backend.PutMetadata(ctx, x.from, x.id, op.GetToken(), metadata)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,9 @@ func (x *request) putMetadata(ctx context.Context) error {
 }
 
 func (x *request) storePairs(ctx context.Context, op *wire.StorePairs) error {
-	if err := x.backend.StorePairs(ctx, x.from, x.id, ints(op.GetPairs()), &x.body, x.body.left); err != nil {
+	err := x.backend.StorePairs(ctx, x.from, x.id, op.GetToken(), ints(op.GetPairs()), uploadBody{x}, x.body.left)
+	x.ending.finish()
+	if err != nil {
 		return err
 	}
 	if x.body.left > 0 {

@@ -7,7 +7,8 @@ import (
 	"walrus/shards"
 )
 
-// PutState keeps a value of up to 256 KiB for the node, under a name of up to 256 bytes.
+// PutState keeps a value of up to 256 KiB for the node, under a name of up to 256 bytes. An empty value removes the
+// name.
 func (s *Store) PutState(key string, value []byte) error {
 	if key == "" || len(key) > maxStateKey || len(value) > maxState {
 		return fmt.Errorf("put state %.64q: %d bytes of name and %d of value: the limits are %d and %d",
@@ -16,7 +17,8 @@ func (s *Store) PutState(key string, value []byte) error {
 	if err := s.space.forRecord(); err != nil {
 		return fmt.Errorf("put state %q: %w", key, err)
 	}
-	if err := s.catalog.db.put(entry{key: stateKey(key), value: value}); err != nil {
+	e := entry{key: stateKey(key), value: value, del: len(value) == 0}
+	if err := s.catalog.db.put(e); err != nil {
 		return fmt.Errorf("put state %q: %w", key, s.life.closedError(err))
 	}
 	return nil
@@ -55,19 +57,4 @@ func (s *Store) StateKeys(prefix, after string, limit int) ([]string, error) {
 		return nil, fmt.Errorf("list state %q: %w", prefix, s.life.closedError(err))
 	}
 	return keys, nil
-}
-
-// DeleteState removes values, all or none. Names without a value are no error.
-func (s *Store) DeleteState(keys ...string) error {
-	if err := s.life.open(); err != nil {
-		return err
-	}
-	batch := make([]entry, len(keys))
-	for i, k := range keys {
-		batch[i] = entry{key: stateKey(k), del: true}
-	}
-	if err := s.catalog.db.put(batch...); err != nil {
-		return fmt.Errorf("delete state: %w", s.life.closedError(err))
-	}
-	return nil
 }

@@ -153,7 +153,7 @@ func newStatusReport(st *client.BlobStatus) statusReport {
 		r.Invalid = &invalidReport{e.Mark.Epoch, e.Mark.Height, e.Mark.Tx, e.Why(), e.Explain(), e.Mark.Proof, e.Mark.Certificate}
 	}
 	if st.LedgerErr != nil {
-		r.LedgerError = oneLine(st.LedgerErr.Error())
+		r.LedgerError = joined(st.LedgerErr)
 	}
 	return r
 }

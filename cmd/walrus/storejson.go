@@ -97,7 +97,7 @@ func newStoreEntry(path string, r *client.StoreResult, err error) storeEntry {
 	switch {
 	case e.Result.MarkedInvalid != nil:
 	case err != nil:
-		e.Result.Error = &storeError{ErrorMsg: oneLine(err.Error())}
+		e.Result.Error = &storeError{ErrorMsg: joined(err)}
 		if r != nil {
 			e.Result.Error.BlobID = &r.BlobID
 		}

@@ -189,6 +189,55 @@ func TestTurnedText(t *testing.T) {
 	}
 }
 
+// TestQuiltIsPaged: each file of a large quilt is on one page, and the pages lead to each other.
+func TestQuiltIsPaged(t *testing.T) {
+	f := newFixture()
+	b := f.blobs[blobID(6)]
+	b.Quilt = nil
+	for i := range 666 {
+		b.Quilt = append(b.Quilt, QuiltFile{Identifier: fmt.Sprintf("file-%03d.txt", i), PatchID: fmt.Sprintf("P%03d", i), Columns: 1})
+	}
+	h := newSite(t, f)
+	url := "/explorer/blobs/" + b.ID.String()
+	name := regexp.MustCompile(`>file-(\d+)\.txt<`)
+	seen, page := 0, 0
+	for next := url; next != ""; page++ {
+		w := get(t, h, next)
+		body := w.Body.String()
+		names := name.FindAllStringSubmatch(body, -1)
+		if w.Code != http.StatusOK || len(names) == 0 || len(names) > maxFiles {
+			t.Fatalf("%s: %d, %d files", next, w.Code, len(names))
+		}
+		for _, n := range names {
+			if want := fmt.Sprintf("%03d", seen); n[1] != want {
+				t.Fatalf("%s: file %s, want %s", next, n[1], want)
+			}
+			seen++
+		}
+		if want := fmt.Sprintf("Files %d to %d of 666.", seen-len(names)+1, seen); !strings.Contains(body, want) {
+			t.Errorf("%s does not say %q", next, want)
+		}
+		if (page > 0) != strings.Contains(body, fmt.Sprintf(`href="%s?page=%d#files">Earlier files`, url, page)) {
+			t.Errorf("%s: wrong link to the page before", next)
+		}
+		next = ""
+		if link := fmt.Sprintf("%s?page=%d#files", url, page+2); strings.Contains(body, `href="`+link+`">More files`) {
+			next = strings.TrimSuffix(link, "#files")
+		}
+	}
+	if seen != 666 || page != 7 {
+		t.Errorf("%d files on %d pages", seen, page)
+	}
+	for _, wrong := range []string{"0", "8", "x", "-1", "70000"} {
+		if w := get(t, h, url+"?page="+wrong); w.Code != http.StatusBadRequest {
+			t.Errorf("page %s: %d %s", wrong, w.Code, w.Body)
+		}
+	}
+	if body := get(t, newSite(t, newFixture()), url).Body.String(); strings.Contains(body, "More files") || strings.Contains(body, "Files 1 to") {
+		t.Error("a small quilt has several pages")
+	}
+}
+
 func TestSearch(t *testing.T) {
 	h := newSite(t, newFixture())
 	object := ledger.ObjectID{7, 7}

@@ -17,7 +17,7 @@ var units = map[string]unit{
 	"certs":  {imports: []string{"shards"}},
 	"quilt":  {imports: []string{"shards"}},
 
-	"store": {imports: join(core, "internal/badgerdisk", "internal/pause"), tests: []string{"internal/faultfs"}},
+	"store": {imports: join(core, "internal/badgerdisk", "internal/pause"), tests: []string{"internal/faultfs", "node"}},
 	"p2p":   {imports: join(core, "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
 	"dht":   {imports: join(core, "internal/pause", "internal/userfile", "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
 	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light
@@ -32,7 +32,7 @@ var units = map[string]unit{
 		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A unit of its own, so that no other part of the engine sees Badger.
-	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}, tests: []string{"internal/faultfs"}},
+	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}, tests: []string{"internal/faultfs", "node"}},
 
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p")},
@@ -44,7 +44,7 @@ var units = map[string]unit{
 	"client/jsonform": {imports: []string{"shards", ledger, "client"}},
 	// The package at the top is for programs of others: what it imports, they link.
 	top: {
-		imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt"),
+		imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt", "internal/userfile"),
 		tests:   []string{"compose", "node"},
 	},
 	// What is only a client wires no store and no engine: programs of others link it.
@@ -87,7 +87,7 @@ var units = map[string]unit{
 	"internal/wrongtest": {imports: []string{"shards"}},
 
 	// Hostile peers against a network as it is deployed: only tests.
-	"internal/hostile": {tests: join(core, ledger, "p2p", "dht", "client", "clientnode", "config", "compose", "node", "internal/pause", "internal/wrongtest")},
+	"internal/hostile": {tests: join(core, ledger, "ledger/wallet", "p2p", "dht", "client", "clientnode", "config", "compose", "node", "internal/pause", "internal/wrongtest")},
 
 	"internal/archtest":   {},
 	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet", "internal/pause")},
@@ -120,7 +120,7 @@ var modules = map[string]module{
 	"github.com/klauspost/cpuid":       {units: []string{"shards"}},
 	"go.sia.tech/core":                 {units: []string{"shards"}},
 	// userfile asks whether a file is a mount of its own.
-	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}, tests: []string{"internal/faultfs"}},
+	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}, tests: []string{"internal/faultfs", "node"}},
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd

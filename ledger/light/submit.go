@@ -124,6 +124,7 @@ func (s *submission) offer(ctx context.Context, node peer.ID) (*Inclusion, error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var op *ledger.OpError
+	var before cutBefore
 	switch {
 	case errors.As(err, &op):
 		if s.refusals++; s.refusals >= enoughRefusals {
@@ -141,7 +142,7 @@ func (s *submission) offer(ctx context.Context, node peer.ID) (*Inclusion, error
 		s.taken, s.pending = true, err
 		s.moving++
 		s.since = time.Time{}
-	case errors.Is(err, errCut) || errors.Is(err, errSlow) || errors.Is(err, errInternal) || !refused(err):
+	case errors.Is(err, errCut) || errors.Is(err, errSlow) || errors.Is(err, errInternal) || errors.As(err, &before) || !refused(err):
 		s.taken = true
 	}
 	return i, err

@@ -6,7 +6,8 @@
 //	seat        which shards are ours, and in which epoch; nothing else knows
 //	ledger      a blob's registration, on the ledger's copy here
 //	shelf       which of our slivers are on the disk
-//	receiver    uploads; uploads: what they may take; pending: uploads that come before their registration
+//	receiver    uploads; tokens: who may upload; uploads: what they may take; pending: uploads that come before their
+//	            registration
 //	confirmer   signed confirmations
 //	library     answers to reads: metadata, slivers
 //	symbols     answers to repair: symbols of expanded slivers; lines: those kept; shares: who gets CPU and memory
@@ -63,7 +64,6 @@ type Keeper struct {
 	gauge     *gauge
 	chain     chain
 	debts     *debts
-	kept      *kept
 	book      *book
 	inventory *inventory
 	damage    *damage
@@ -98,8 +98,8 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.shelf = &shelf{Store: p.Store, seats: &seats{p.Self, p.Committees, k.chain}, params: params}
 	k.gauge = &gauge{shelf: k.shelf}
 	k.gauge.measure() // an error comes with the first status
-	k.kept = newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
-	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: k.kept, resync: newBell(), log: log}
+	kept := newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
+	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: kept, resync: newBell(), log: log}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
 	k.scrubber = &scrubber{shelf: k.shelf, note: k.damage.note, period: cfg.Scrub, log: log}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
@@ -120,6 +120,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.book.check = k.checker.later
 	k.receiver = &receiver{
 		shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, pending: k.pending, meters: k.meters,
+		tokens:  &tokens{cfg.Genesis.NetworkID(), k.chain, params, k.pending.recent, p.Peers.Recognize},
 		uploads: newUploads(cfg.UploadMemory), leaves: k.expander.leaves, log: log,
 	}
 	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, checker: k.checker, key: cfg.Key, meters: k.meters}
@@ -133,16 +134,16 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life,
 		period: cfg.Scrub, wake: newBell(), log: log, damaged: map[string]bool{},
 	}
-	k.kept.doubt = k.inventory.note
+	kept.doubt = k.inventory.note
 	k.follower = &follower{
-		shelf: k.shelf, chain: k.chain, book: k.book, kept: k.kept, inventory: k.inventory, leases: leases, pending: k.pending,
-		life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
+		shelf: k.shelf, chain: k.chain, book: k.book, kept: kept, inventory: k.inventory, leases: leases, pending: k.pending,
+		invalids: invalids, life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
 	}
 	k.syncer = &syncer{
 		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: k.inventory, swarm: swarm, life: k.life, log: log,
 	}
 	k.follower.guard() // before anybody connects: strangers must not be there first
-	err = k.kept.load(func(id shards.BlobID, slivers int) { k.debts.set(id, slivers, time.Now()) })
+	err = kept.load(func(id shards.BlobID, slivers int) { k.debts.set(id, slivers, time.Now()) })
 	if err == nil {
 		err = k.inventory.open()
 	}
@@ -181,7 +182,7 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"ready":        func(ctx context.Context) error { return k.life.runReady(ctx, k.cfg.Ready) },
 		"serving":      k.life.runServing,
 		"sync":         k.syncer.run,
-		"keep":         func(ctx context.Context) error { return k.kept.run(ctx, k.book.verifyWhole) },
+		"keep":         func(ctx context.Context) error { return k.book.kept.run(ctx, k.book.verifyWhole) },
 		"inventory":    k.inventory.run,
 		"repair":       k.repairer.run,
 		"check":        k.checker.run,

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -38,8 +37,9 @@ const (
 	maxUnsettled = 4096
 )
 
-// kept is the part of the node's knowledge that survives a restart: the blobs that may lack slivers, and the height up to
-// which the ledger's events are reflected in them. So a start reads neither blobs nor slivers. Whatever kills the node:
+// kept is the part of the node's knowledge that survives a restart: the blobs that may lack slivers, and the height up
+// to which the ledger's events are reflected in them. So a start reads neither blobs nor slivers. Whatever kills the
+// node:
 //   - A blob is written down as owed before the height that covers its certificate.
 //   - It is struck off only when a sync has made durable the slivers that it lacked.
 //   - Doubt about all of that is written before the height.
@@ -267,25 +267,18 @@ func recheck(whole map[shards.BlobID]bool, lacks func(shards.BlobID) (int, error
 func (k *kept) strike(whole map[shards.BlobID]bool) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var keys []string
 	for id := range whole {
 		switch _, owed := k.owed[id]; {
 		case !k.whole[id] && owed:
-			keys = append(keys, owedKey(id))
+			if err := k.shelf.PutState(owedKey(id), nil); err != nil {
+				return err
+			}
+			delete(k.owed, id)
 		case k.whole[id] && !owed:
 			if err := k.shelf.PutState(owedKey(id), binary.BigEndian.AppendUint32(nil, 1)); err != nil {
 				return err
 			}
 			k.owed[id] = 1
-		}
-	}
-	for page := range slices.Chunk(keys, pageSize) {
-		if err := k.shelf.DeleteState(page...); err != nil {
-			return err
-		}
-		for _, key := range page {
-			id, _ := owedBlob(key)
-			delete(k.owed, id)
 		}
 	}
 	return nil

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// lineCache bounds the bytes of expanded lines that are kept.
-	lineCache = 32 << 20
+	// lineCache bounds the bytes of expanded lines that are kept, those included that are being sent.
+	lineCache = 16 << 20
 	// wholeLine: a line whose expansion has at most this many bytes is kept whole. Of a longer one, the proofs are.
 	wholeLine = 4 << 20
 	// leafCache bounds the hashes of symbols that are kept of slivers verified lately, in bytes. A blob needs 64·n for
@@ -24,23 +24,25 @@ type line struct {
 	symbols [][]byte // all n; nil if they are read from the sliver when needed
 	size    int64    // of one symbol, in bytes
 	bytes   int64    // in memory
+	uses    int      // requests that send it; guarded by lines.mu while it is kept
 }
 
 func newLines() *cached[*line] {
-	return newCached(lineCache, func(l *line) int64 { return l.bytes })
+	return newCached(lineCache, func(l *line) int64 { return l.bytes }, func(l *line) *int { return &l.uses })
 }
 
 // leaves has the hashes of the n symbols of each sliver's expansion.
 type leaves = cached[[]shards.Hash]
 
 func newLeaves() *leaves {
-	return newCached(leafCache, func(l []shards.Hash) int64 { return int64(len(l)) * shards.HashSize })
+	return newCached(leafCache, func(l []shards.Hash) int64 { return int64(len(l)) * shards.HashSize }, nil)
 }
 
 // cached keeps what was computed of slivers, within a bound on memory: what was not used for the longest time goes first.
 type cached[V any] struct {
-	limit int64         // constant, as is size
+	limit int64         // constant, as are the next two
 	size  func(V) int64 // in bytes
+	uses  func(V) *int  // where the uses under way are counted; nil: they are not
 
 	mu    sync.Mutex
 	byRef map[store.Ref]*list.Element // guarded by mu, as are all others
@@ -53,11 +55,11 @@ type cachedValue[V any] struct {
 	val V
 }
 
-func newCached[V any](limit int64, size func(V) int64) *cached[V] {
-	return &cached[V]{limit: limit, size: size, byRef: map[store.Ref]*list.Element{}, order: list.New()}
+func newCached[V any](limit int64, size func(V) int64, uses func(V) *int) *cached[V] {
+	return &cached[V]{limit: limit, size: size, uses: uses, byRef: map[store.Ref]*list.Element{}, order: list.New()}
 }
 
-// get returns what is kept of a sliver, or the zero value.
+// get returns what is kept of a sliver, or the zero value. If uses are counted, the caller calls done after it.
 func (k *cached[V]) get(ref store.Ref) (v V) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -66,19 +68,43 @@ func (k *cached[V]) get(ref store.Ref) (v V) {
 		return v
 	}
 	k.order.MoveToFront(e)
-	return k.value(e).val
+	v = k.value(e).val
+	k.use(v, 1)
+	return v
 }
 
-// put keeps v in place of what was not used for the longest time.
+// done ends a use.
+func (k *cached[V]) done(v V) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.use(v, -1)
+}
+
+// use changes the number of uses of v. k.mu is held.
+func (k *cached[V]) use(v V, n int) {
+	if k.uses != nil {
+		*k.uses(v) += n
+	}
+}
+
+// put keeps v in place of what was not used for the longest time. If uses are counted, the caller, whose memory it is
+// until then, calls done after it. If slow uses hold too many others, v is not kept.
 func (k *cached[V]) put(ref store.Ref, v V) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if old := k.byRef[ref]; old != nil {
-		k.remove(old)
+	k.use(v, 1)
+	if k.byRef[ref] != nil {
+		return // another request was faster
 	}
-	k.byRef[ref] = k.order.PushFront(cachedValue[V]{ref, v})
-	for k.bytes += k.size(v); k.bytes > k.limit; {
-		k.remove(k.order.Back())
+	for e := k.order.Back(); e != nil && k.bytes+k.size(v) > k.limit; {
+		old := e
+		if e = e.Prev(); k.uses == nil || *k.uses(k.value(old).val) == 0 {
+			k.remove(old)
+		}
+	}
+	if k.bytes+k.size(v) <= k.limit {
+		k.byRef[ref] = k.order.PushFront(cachedValue[V]{ref, v})
+		k.bytes += k.size(v)
 	}
 }
 

@@ -47,6 +47,7 @@ func (x *expander) tree(ctx context.Context, who visitor, id shards.BlobID, axis
 		return nil, err
 	}
 	if l := x.lines.get(ref); l != nil {
+		defer x.lines.done(l)
 		return l.Expansion, nil
 	}
 	sliver, err := x.library.open(ref)
@@ -92,5 +93,6 @@ func (e *expansion) grow(ctx context.Context, meta *shards.Metadata) (*shards.Ex
 		return nil, err
 	}
 	e.lines.put(e.ref, l)
+	defer e.lines.done(l)
 	return l.Expansion, nil
 }

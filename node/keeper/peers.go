@@ -26,6 +26,8 @@ type Peers interface {
 	Certificates(ctx context.Context, to peer.ID, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error)
 	// SetProtected keeps room for ids and the connections to them, for a reason; those it kept before lose it.
 	SetProtected(reason string, ids []peer.ID)
+	// Recognize sets a peer apart from strangers until a time: it has a token of an account that pays for its uploads.
+	Recognize(id peer.ID, account p2p.Account, until time.Time)
 }
 
 // Checks asks connected nodes about wrongly encoded blobs. *p2p.Host implements it, too.

@@ -94,7 +94,7 @@ func newHome(t *testing.T, blobs int) *home {
 		id := homeBlob(i)
 		h.certify(id)
 		must(t, st.PutBlob(id, []byte("m"), 9))
-		putPair(t, st, id)
+		putPair(t, st, id, 8)
 		must(t, st.PutCertificate(id, 1, []byte("c")))
 	}
 	must(t, st.Close())
@@ -120,11 +120,11 @@ func (h *home) certify(id shards.BlobID) {
 }
 
 // putPair stores both slivers of shard 0.
-func putPair(t *testing.T, st *store.Store, id shards.BlobID) {
+func putPair(t *testing.T, st *store.Store, id shards.BlobID, size int) {
 	for _, axis := range axes {
-		w, err := st.Create(store.Ref{Blob: id, Axis: axis}, 8)
+		w, err := st.Create(store.Ref{Blob: id, Axis: axis}, int64(size))
 		must(t, err)
-		_, err = w.Write(id[:8])
+		_, err = w.Write(bytes.Repeat(id[:1], size))
 		must(t, err)
 		must(t, w.Commit())
 	}
@@ -197,8 +197,8 @@ func (p *process) kill(h *home) {
 	h.dir = to
 }
 
-// TestStartWalksNothing: a home without notes is looked at once, in the background. From then on a start serves at once and
-// looks at no blob, after a clean stop and after a kill, however much lies there.
+// TestStartWalksNothing: a home without notes is looked at once, in the background. From then on a start serves at once
+// and looks at no blob, after a clean stop and after a kill, however much lies there.
 func TestStartWalksNothing(t *testing.T) {
 	for _, blobs := range []int{50, 500} {
 		for _, killed := range []bool{false, true} {
@@ -254,7 +254,7 @@ func TestKillKeepsDebts(t *testing.T) {
 			t.Errorf("owed before the kill, now %d slivers are owed, want 2", n)
 		}
 		time.Sleep(time.Minute)
-		putPair(t, p.store, id) // not durable
+		putPair(t, p.store, id, 8) // not durable
 		p.book.owe(id)
 		if n := p.Owed(); n != 0 {
 			t.Errorf("%d slivers are owed that are here", n)
@@ -265,7 +265,7 @@ func TestKillKeepsDebts(t *testing.T) {
 			t.Errorf("lost by the kill, now %d slivers are owed, want 2", n)
 		}
 		time.Sleep(time.Minute)
-		putPair(t, p.store, id)
+		putPair(t, p.store, id, 8)
 		p.book.owe(id)
 		time.Sleep(2 * settleEvery)
 		p.kill(h)
@@ -281,8 +281,8 @@ func TestKillKeepsDebts(t *testing.T) {
 	})
 }
 
-// TestLostBucket: a bucket that vanishes while the node is down is noticed by the numbers that it kept. Damage of one sliver
-// survives a kill as well.
+// TestLostBucket: a bucket that vanishes while the node is down is noticed by the numbers that it kept. Damage of one
+// sliver survives a kill as well.
 func TestLostBucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHome(t, 300)

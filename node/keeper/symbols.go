@@ -20,8 +20,8 @@ const (
 	// again for each batch; a symbol that is longer by itself is passed on as it is read.
 	symbolBatch = 8 << 20
 	// symbolMemory bounds the memory of all requests for symbols together. Strangers get half of it, and one peer a
-	// quarter.
-	symbolMemory = 128 << 20
+	// quarter. Between two runs of the garbage collector the heap may grow by twice as much.
+	symbolMemory = 64 << 20
 	// turnTime is the time after which a long expansion lets others have the CPU.
 	turnTime = 20 * time.Millisecond
 )
@@ -97,6 +97,7 @@ func (e *expansion) run(ctx context.Context, w io.Writer) error {
 		found = e.lines.get(e.ref) // another request may have expanded it meanwhile
 	}
 	if found != nil {
+		defer e.lines.done(found)
 		e.turn.leave()
 		return e.answer(ctx, w, found)
 	}
@@ -171,6 +172,7 @@ func (e *expansion) expand(ctx context.Context, w io.Writer, meta *shards.Metada
 		l.symbols, l.bytes, symbols = symbols, l.bytes+kept, nil
 	}
 	e.lines.put(e.ref, l)
+	defer e.lines.done(l)
 	return e.write(ctx, w, l, symbols)
 }
 

@@ -94,8 +94,8 @@ func (s *syncer) join(ctx context.Context) (bool, error) {
 
 // compareAll compares certificates with every other member, in random order. It reports whether the members heard
 // have one honest shard among them; from then on the node may serve, and the rest are compared lightly. A light
-// comparison reads certificates only from members that know more blobs than we do, by no more of the ledger than we have
-// processed.
+// comparison reads certificates only from members that know more blobs than we do, by no more of the ledger than we
+// have processed.
 func (s *syncer) compareAll(ctx context.Context, light bool) bool {
 	at, err := s.shelf.seats.now()
 	if err != nil {

@@ -7,6 +7,8 @@ const (
 	MaxHeader = 64 << 10
 	// MaxShards bounds the shards, the pairs, and the symbols of an expanded sliver: each number fits a uint16.
 	MaxShards = 65535
+	// TokenSize is the size of an upload token, in bytes.
+	TokenSize = 136
 	// MaxIndices bounds the pairs of a StorePairs and the targets of a GetSymbols, so the list fits a header.
 	MaxIndices = 16 << 10
 	// MaxMetadata bounds metadata, in bytes. In the largest network it has a type, a length, and 64 bytes for each

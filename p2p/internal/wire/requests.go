@@ -46,13 +46,18 @@ func (r *Request) Validate() error {
 	return nil
 }
 
-func (*Request_PutMetadata) validate() error { return nil }
+func (r *Request_PutMetadata) validate() error { return validToken(r.PutMetadata.GetToken()) }
 
 func (*Request_PutMetadata) bounds() Bounds {
 	return Bounds{Blob: true, Payload: MaxMetadata, Response: ShardSize * MaxShards}
 }
 
-func (r *Request_StorePairs) validate() error { return validIndices("pairs", r.StorePairs.GetPairs()) }
+func (r *Request_StorePairs) validate() error {
+	if err := validIndices("pairs", r.StorePairs.GetPairs()); err != nil {
+		return err
+	}
+	return validToken(r.StorePairs.GetToken())
+}
 
 // Pairs are streamed. Only a node that has the metadata knows how long they are.
 func (*Request_StorePairs) bounds() Bounds { return Bounds{Blob: true, Payload: math.MaxInt64} }
@@ -176,6 +181,14 @@ func (r *Request_ListCertificates) validate() error {
 // The blob is the last one of the page before.
 func (r *Request_ListCertificates) bounds() Bounds {
 	return Bounds{Blob: true, Response: uint64(r.ListCertificates.GetLimit()) * MaxCertificate}
+}
+
+// validToken accepts a request without a token, too: the answer to it is a refusal with a reason.
+func validToken(token []byte) error {
+	if n := len(token); n != 0 && n != TokenSize {
+		return fmt.Errorf("upload token of %d bytes: want %d", n, TokenSize)
+	}
+	return nil
 }
 
 func validSliver(axis, index uint32) error {

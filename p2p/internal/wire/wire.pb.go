@@ -351,9 +351,11 @@ func (*Request_GetLineProof) isRequest_Op() {}
 
 func (*Request_Refute) isRequest_Op() {}
 
-// Payload: the metadata. Response payload: held pairs, each its index as u16 LE.
+// Offers a blob. Payload: the metadata. Response payload: held pairs, each its index as u16 LE.
 type PutMetadata struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Upload token, 136 bytes.
+	Token         []byte `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -388,10 +390,21 @@ func (*PutMetadata) Descriptor() ([]byte, []int) {
 	return file_wire_proto_rawDescGZIP(), []int{1}
 }
 
+func (x *PutMetadata) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
 // Payload: for each strip, for each pair in order, the strip of the primary sliver, then of the secondary.
 type StorePairs struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Pairs         []uint32               `protobuf:"varint,1,rep,packed,name=pairs,proto3" json:"pairs,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Pairs []uint32               `protobuf:"varint,1,rep,packed,name=pairs,proto3" json:"pairs,omitempty"`
+	// Upload token, 136 bytes.
+	Token []byte `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// The payload follows only after a response with the result accepted. Then comes a second response.
+	Offer         bool `protobuf:"varint,3,opt,name=offer,proto3" json:"offer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -431,6 +444,20 @@ func (x *StorePairs) GetPairs() []uint32 {
 		return x.Pairs
 	}
 	return nil
+}
+
+func (x *StorePairs) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *StorePairs) GetOffer() bool {
+	if x != nil {
+		return x.Offer
+	}
+	return false
 }
 
 // Response payload: the confirmation.
@@ -1115,6 +1142,7 @@ type Response struct {
 	//	*Response_BlobStatus
 	//	*Response_NodeStatus
 	//	*Response_Certificates
+	//	*Response_Accepted
 	Result        isResponse_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1214,6 +1242,15 @@ func (x *Response) GetCertificates() *CertificatePage {
 	return nil
 }
 
+func (x *Response) GetAccepted() *Accepted {
+	if x != nil {
+		if x, ok := x.Result.(*Response_Accepted); ok {
+			return x.Accepted
+		}
+	}
+	return nil
+}
+
 type isResponse_Result interface {
 	isResponse_Result()
 }
@@ -1234,6 +1271,10 @@ type Response_Certificates struct {
 	Certificates *CertificatePage `protobuf:"bytes,7,opt,name=certificates,proto3,oneof"`
 }
 
+type Response_Accepted struct {
+	Accepted *Accepted `protobuf:"bytes,60,opt,name=accepted,proto3,oneof"`
+}
+
 func (*Response_Sliver) isResponse_Result() {}
 
 func (*Response_BlobStatus) isResponse_Result() {}
@@ -1241,6 +1282,45 @@ func (*Response_BlobStatus) isResponse_Result() {}
 func (*Response_NodeStatus) isResponse_Result() {}
 
 func (*Response_Certificates) isResponse_Result() {}
+
+func (*Response_Accepted) isResponse_Result() {}
+
+// The node waits for the payload that was offered.
+type Accepted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Accepted) Reset() {
+	*x = Accepted{}
+	mi := &file_wire_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Accepted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Accepted) ProtoMessage() {}
+
+func (x *Accepted) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Accepted.ProtoReflect.Descriptor instead.
+func (*Accepted) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{18}
+}
 
 type SliverInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1252,7 +1332,7 @@ type SliverInfo struct {
 
 func (x *SliverInfo) Reset() {
 	*x = SliverInfo{}
-	mi := &file_wire_proto_msgTypes[18]
+	mi := &file_wire_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1264,7 +1344,7 @@ func (x *SliverInfo) String() string {
 func (*SliverInfo) ProtoMessage() {}
 
 func (x *SliverInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[18]
+	mi := &file_wire_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1277,7 +1357,7 @@ func (x *SliverInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SliverInfo.ProtoReflect.Descriptor instead.
 func (*SliverInfo) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{18}
+	return file_wire_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SliverInfo) GetSize() uint64 {
@@ -1298,7 +1378,7 @@ type BlobStatus struct {
 
 func (x *BlobStatus) Reset() {
 	*x = BlobStatus{}
-	mi := &file_wire_proto_msgTypes[19]
+	mi := &file_wire_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1390,7 @@ func (x *BlobStatus) String() string {
 func (*BlobStatus) ProtoMessage() {}
 
 func (x *BlobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[19]
+	mi := &file_wire_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1403,7 @@ func (x *BlobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobStatus.ProtoReflect.Descriptor instead.
 func (*BlobStatus) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{19}
+	return file_wire_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BlobStatus) GetMetadata() bool {
@@ -1368,13 +1448,15 @@ type NodeStatus struct {
 	Addresses []string `protobuf:"bytes,40,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	// Milliseconds by which the node finds its clock ahead of the other members'; negative: behind; 0: none, or unknown.
 	ClockAheadMillis int64 `protobuf:"zigzag64,50,opt,name=clock_ahead_millis,json=clockAheadMillis,proto3" json:"clock_ahead_millis,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Blobs that the node learned to be encoded wrongly since its start. It keeps nothing of them.
+	Invalid       uint64 `protobuf:"varint,70,opt,name=invalid,proto3" json:"invalid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_wire_proto_msgTypes[20]
+	mi := &file_wire_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1468,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[20]
+	mi := &file_wire_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1481,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{20}
+	return file_wire_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *NodeStatus) GetVersion() string {
@@ -1535,6 +1617,13 @@ func (x *NodeStatus) GetClockAheadMillis() int64 {
 	return 0
 }
 
+func (x *NodeStatus) GetInvalid() uint64 {
+	if x != nil {
+		return x.Invalid
+	}
+	return 0
+}
+
 type CertificatePage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Size of each certificate, in bytes.
@@ -1546,7 +1635,7 @@ type CertificatePage struct {
 
 func (x *CertificatePage) Reset() {
 	*x = CertificatePage{}
-	mi := &file_wire_proto_msgTypes[21]
+	mi := &file_wire_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1647,7 @@ func (x *CertificatePage) String() string {
 func (*CertificatePage) ProtoMessage() {}
 
 func (x *CertificatePage) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[21]
+	mi := &file_wire_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1660,7 @@ func (x *CertificatePage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePage.ProtoReflect.Descriptor instead.
 func (*CertificatePage) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{21}
+	return file_wire_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CertificatePage) GetSizes() []uint32 {
@@ -1618,11 +1707,14 @@ const file_wire_proto_rawDesc = "" +
 	"\tput_proof\x18G \x01(\v2\x17.walrus.p2p.v1.PutProofH\x00R\bputProof\x12C\n" +
 	"\x0eget_line_proof\x18H \x01(\v2\x1b.walrus.p2p.v1.GetLineProofH\x00R\fgetLineProof\x12/\n" +
 	"\x06refute\x18I \x01(\v2\x15.walrus.p2p.v1.RefuteH\x00R\x06refuteB\x04\n" +
-	"\x02op\"\r\n" +
-	"\vPutMetadata\"\"\n" +
+	"\x02op\"#\n" +
+	"\vPutMetadata\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\fR\x05token\"N\n" +
 	"\n" +
 	"StorePairs\x12\x14\n" +
-	"\x05pairs\x18\x01 \x03(\rR\x05pairs\"!\n" +
+	"\x05pairs\x18\x01 \x03(\rR\x05pairs\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\fR\x05token\x12\x14\n" +
+	"\x05offer\x18\x03 \x01(\bR\x05offer\"!\n" +
 	"\aConfirm\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\fR\x06object\"\r\n" +
 	"\vGetMetadata\"f\n" +
@@ -1658,7 +1750,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x05index\x18\x02 \x01(\rR\x05index\"2\n" +
 	"\x06Refute\x12\x12\n" +
 	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\rR\x05index\"\xcf\x02\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\"\x86\x03\n" +
 	"\bResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x14\n" +
 	"\x05error\x18\x02 \x01(\tR\x05error\x12\x18\n" +
@@ -1668,15 +1760,18 @@ const file_wire_proto_rawDesc = "" +
 	"blobStatus\x12<\n" +
 	"\vnode_status\x18\x06 \x01(\v2\x19.walrus.p2p.v1.NodeStatusH\x00R\n" +
 	"nodeStatus\x12D\n" +
-	"\fcertificates\x18\a \x01(\v2\x1e.walrus.p2p.v1.CertificatePageH\x00R\fcertificatesB\b\n" +
-	"\x06result\" \n" +
+	"\fcertificates\x18\a \x01(\v2\x1e.walrus.p2p.v1.CertificatePageH\x00R\fcertificates\x125\n" +
+	"\baccepted\x18< \x01(\v2\x17.walrus.p2p.v1.AcceptedH\x00R\bacceptedB\b\n" +
+	"\x06result\"\n" +
+	"\n" +
+	"\bAccepted\" \n" +
 	"\n" +
 	"SliverInfo\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x04R\x04size\"J\n" +
 	"\n" +
 	"BlobStatus\x12\x1a\n" +
 	"\bmetadata\x18\x01 \x01(\bR\bmetadata\x12 \n" +
-	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xac\x04\n" +
+	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xc6\x04\n" +
 	"\n" +
 	"NodeStatus\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
@@ -1700,7 +1795,8 @@ const file_wire_proto_rawDesc = "" +
 	"\tdisk_free\x18\x10 \x01(\x04R\bdiskFree\x12!\n" +
 	"\fdisk_reserve\x18\x11 \x01(\x04R\vdiskReserve\x12\x1c\n" +
 	"\taddresses\x18( \x03(\tR\taddresses\x12,\n" +
-	"\x12clock_ahead_millis\x182 \x01(\x12R\x10clockAheadMillis\";\n" +
+	"\x12clock_ahead_millis\x182 \x01(\x12R\x10clockAheadMillis\x12\x18\n" +
+	"\ainvalid\x18F \x01(\x04R\ainvalid\";\n" +
 	"\x0fCertificatePage\x12\x14\n" +
 	"\x05sizes\x18\x01 \x03(\rR\x05sizes\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04moreB\x1aZ\x18walrus/p2p/internal/wireb\x06proto3"
@@ -1717,7 +1813,7 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_wire_proto_goTypes = []any{
 	(*Request)(nil),          // 0: walrus.p2p.v1.Request
 	(*PutMetadata)(nil),      // 1: walrus.p2p.v1.PutMetadata
@@ -1737,10 +1833,11 @@ var file_wire_proto_goTypes = []any{
 	(*GetLineProof)(nil),     // 15: walrus.p2p.v1.GetLineProof
 	(*Refute)(nil),           // 16: walrus.p2p.v1.Refute
 	(*Response)(nil),         // 17: walrus.p2p.v1.Response
-	(*SliverInfo)(nil),       // 18: walrus.p2p.v1.SliverInfo
-	(*BlobStatus)(nil),       // 19: walrus.p2p.v1.BlobStatus
-	(*NodeStatus)(nil),       // 20: walrus.p2p.v1.NodeStatus
-	(*CertificatePage)(nil),  // 21: walrus.p2p.v1.CertificatePage
+	(*Accepted)(nil),         // 18: walrus.p2p.v1.Accepted
+	(*SliverInfo)(nil),       // 19: walrus.p2p.v1.SliverInfo
+	(*BlobStatus)(nil),       // 20: walrus.p2p.v1.BlobStatus
+	(*NodeStatus)(nil),       // 21: walrus.p2p.v1.NodeStatus
+	(*CertificatePage)(nil),  // 22: walrus.p2p.v1.CertificatePage
 }
 var file_wire_proto_depIdxs = []int32{
 	1,  // 0: walrus.p2p.v1.Request.put_metadata:type_name -> walrus.p2p.v1.PutMetadata
@@ -1759,15 +1856,16 @@ var file_wire_proto_depIdxs = []int32{
 	14, // 13: walrus.p2p.v1.Request.put_proof:type_name -> walrus.p2p.v1.PutProof
 	15, // 14: walrus.p2p.v1.Request.get_line_proof:type_name -> walrus.p2p.v1.GetLineProof
 	16, // 15: walrus.p2p.v1.Request.refute:type_name -> walrus.p2p.v1.Refute
-	18, // 16: walrus.p2p.v1.Response.sliver:type_name -> walrus.p2p.v1.SliverInfo
-	19, // 17: walrus.p2p.v1.Response.blob_status:type_name -> walrus.p2p.v1.BlobStatus
-	20, // 18: walrus.p2p.v1.Response.node_status:type_name -> walrus.p2p.v1.NodeStatus
-	21, // 19: walrus.p2p.v1.Response.certificates:type_name -> walrus.p2p.v1.CertificatePage
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	19, // 16: walrus.p2p.v1.Response.sliver:type_name -> walrus.p2p.v1.SliverInfo
+	20, // 17: walrus.p2p.v1.Response.blob_status:type_name -> walrus.p2p.v1.BlobStatus
+	21, // 18: walrus.p2p.v1.Response.node_status:type_name -> walrus.p2p.v1.NodeStatus
+	22, // 19: walrus.p2p.v1.Response.certificates:type_name -> walrus.p2p.v1.CertificatePage
+	18, // 20: walrus.p2p.v1.Response.accepted:type_name -> walrus.p2p.v1.Accepted
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -1798,6 +1896,7 @@ func file_wire_proto_init() {
 		(*Response_BlobStatus)(nil),
 		(*Response_NodeStatus)(nil),
 		(*Response_Certificates)(nil),
+		(*Response_Accepted)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1805,7 +1904,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
