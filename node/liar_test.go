@@ -77,7 +77,7 @@ func (l liar) Certificates(context.Context, shards.BlobID, int) ([][]byte, bool,
 	return [][]byte{[]byte("not a certificate")}, true, nil
 }
 
-func (l liar) PutMetadata(context.Context, peer.ID, shards.BlobID, []byte) ([]int, error) {
+func (l liar) PutMetadata(context.Context, peer.ID, shards.BlobID, []byte, []byte) ([]int, error) {
 	return nil, nil
 }
 
@@ -209,11 +209,16 @@ func TestForgedUpload(t *testing.T) {
 	raw := meta.Marshal()
 	wrong := bytes.Clone(raw)
 	wrong[40] ^= 1
-	_, err = h.PutMetadata(t.Context(), info.ID, id, wrong)
+	token := c.token(h.ID(), id)
+	_, err = h.PutMetadata(t.Context(), info.ID, id, token, wrong)
 	wantErr(t, err, p2p.ErrMismatch)
+	_, err = h.PutMetadata(t.Context(), info.ID, id, nil, raw)
+	wantErr(t, err, p2p.ErrDenied)
+	_, err = h.PutMetadata(t.Context(), info.ID, id, c.token("another peer", id), raw)
+	wantErr(t, err, p2p.ErrDenied)
 	_, err = c.chain.Payer(c.wallet).Register(t.Context(), meta, 1, false)
 	must(t, err)
-	held, err := h.PutMetadata(t.Context(), info.ID, id, raw)
+	held, err := h.PutMetadata(t.Context(), info.ID, id, token, raw)
 	must(t, err)
 	if len(held) != 0 {
 		t.Errorf("an empty node holds pairs %v", held)
@@ -226,7 +231,7 @@ func TestForgedUpload(t *testing.T) {
 	pair := params.PairOnShard(id, 0)
 	size := int64(len(pairs[pair].Primary) + len(pairs[pair].Secondary))
 	send := func(pair int, size int64, parts ...[]byte) error {
-		return h.StorePairs(t.Context(), info.ID, id, []int{pair}, size, func(w io.Writer) error {
+		return h.StorePairs(t.Context(), info.ID, id, token, []int{pair}, size, func(w io.Writer) error {
 			for _, p := range parts {
 				if _, err := w.Write(p); err != nil {
 					return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"walrus/client"
+	"walrus/internal/pause"
 	"walrus/ledger"
 	"walrus/ledger/light"
 	"walrus/ledger/wallet"
@@ -42,7 +43,7 @@ func fateOf(err error) fate {
 func expected(err error) bool {
 	var refused *ledger.OpError
 	switch {
-	case errors.Is(err, light.ErrLied), errors.Is(err, client.ErrInconsistent), errors.Is(err, client.ErrNoFunds), errors.Is(err, ledger.ErrFormat):
+	case errors.Is(err, light.ErrLied), errors.Is(err, client.ErrInvalidBlob), errors.Is(err, client.ErrNoFunds), errors.Is(err, ledger.ErrFormat):
 		return false
 	case errors.As(err, &refused):
 		switch refused.Code { // the epoch or the record ended, or a transaction that was given up took the nonce
@@ -310,9 +311,24 @@ func (l *load) hasEnded(ctx context.Context, a *account, d *deposit, err error) 
 	if err == nil || d.end == 0 || fateOf(err) == unknown {
 		return false
 	}
-	now, err := a.Chain().Light.Epoch(ctx)
-	d.ended = err == nil && now.Epoch >= d.end
+	epoch, err := epochAfter(ctx, a, time.Now())
+	d.ended = err == nil && epoch >= d.end
 	return d.ended
+}
+
+// epochAfter returns the epoch in a state that is newer than t. An older one, which a node that lags or a stalled ledger
+// gives, may be of the epoch before, while other nodes have begun the next.
+func epochAfter(ctx context.Context, a *account, t time.Time) (uint32, error) {
+	for {
+		v, err := a.Chain().Light.Get(ctx, 0, ledger.KeyEpoch())
+		if v != nil && v.Time.After(t) {
+			e, err := ledger.ReadEpoch(v)
+			return e.Epoch, err
+		}
+		if !pause.For(ctx, time.Second) {
+			return 0, errors.Join(ctx.Err(), err)
+		}
+	}
 }
 
 // readBack reads a blob; all bytes must be right.

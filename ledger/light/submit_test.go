@@ -397,3 +397,16 @@ func TestSubmitFails(t *testing.T) {
 		})
 	}
 }
+
+// A node that takes a transaction and is killed cannot be asked again: the transaction's fate is unknown, because others
+// may have it.
+func TestSubmitKilled(t *testing.T) {
+	w := newWorld(t)
+	w.tale.Store(&source{Source: w.chain, submit: func(ctxt, []byte) error {
+		w.client.Peerstore().ClearAddrs(w.liar.ID())
+		return w.client.Network().ClosePeer(w.liar.ID())
+	}})
+	if r, err := w.asking(t, w.liar).Submit(limited(t), w.tx(1, bob)); !errors.Is(err, ErrPending) {
+		t.Errorf("receipt %+v, %v", r, err)
+	}
+}
