@@ -56,7 +56,7 @@ func (s *Store) putBlob(id shards.BlobID, metadata []byte, endEpoch uint32) erro
 	}
 	end := max(old, endEpoch)
 	if m, err := s.findMetadata(id, end); err != nil || !bytes.Equal(m, metadata) {
-		b, err := s.buckets.at(end)
+		b, err := s.segments.at(end)
 		if err != nil {
 			return err
 		}
@@ -90,11 +90,11 @@ func (s *Store) Metadata(id shards.BlobID) ([]byte, error) {
 	return m, nil
 }
 
-// findMetadata looks into the bucket of epoch end first, then into all others: an extended blob stays in its first
-// bucket until that bucket ends.
+// findMetadata looks into the segment of epoch end first, then into all others: an extended blob stays in its first
+// segment until that segment ends.
 func (s *Store) findMetadata(id shards.BlobID, end uint32) ([]byte, error) {
 	found := ErrNotFound
-	for _, b := range s.buckets.from(end) {
+	for _, b := range s.segments.from(end) {
 		m, err := b.metadata(id)
 		switch {
 		case err == nil:

@@ -83,11 +83,11 @@ func afterKill(t *testing.T, dir string, synced int) int {
 	})
 	check(t, err)
 	check(t, s.tending.sweep(t.Context()))
-	for _, b := range s.buckets.all() {
+	for _, b := range s.segments.all() {
 		records := map[Ref]uint64{}
-		check(t, b.pages([]byte{keySegment}, func(keys [][]byte) error {
+		check(t, b.pages([]byte{keyExtent}, func(keys [][]byte) error {
 			for _, k := range keys {
-				r, write, _ := parseSegmentKey(k)
+				r, write, _ := parseExtentKey(k)
 				v, err := b.find(r)
 				if err != nil || v.write != write {
 					t.Fatalf("orphan %v of write %d: %v", r, write, err)

@@ -55,7 +55,7 @@ func templateRef(n int) (Ref, int) {
 	size := 3000 + 37*n
 	switch n % 10 {
 	case 3:
-		size = segmentSize + 70_000
+		size = extentSize + 70_000
 	case 7:
 		size = 40
 	}

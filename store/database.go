@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// errGone is returned by a closed database: the store was closed, or the bucket dropped.
+// errGone is returned by a closed database: the store was closed, or the segment dropped.
 var errGone = errors.New("database is closed")
 
 // maxUnsynced bounds the small records that wait for a sync, in bytes.

@@ -21,16 +21,16 @@
 //
 //	DIR/lock                   held (flock) while the store is open
 //	DIR/clean                  made by Close; if it is missing, the last process did not close the store
-//	DIR/sweep                  exists until Tend has removed the segments that a crash left
+//	DIR/sweep                  exists until Tend has removed the extents that a crash left
 //	DIR/meta/                  a database: blob records, certificates, state
-//	DIR/slivers/<epoch>/       a database, or bucket, for each end epoch: slivers and metadata
+//	DIR/slivers/<epoch>/       a database, or segment, for each end epoch: slivers and metadata
 //	DIR/…/<name>.corrupt-<n>   a damaged database that was moved aside; DropEpoch removes the copies of its epoch
-//	DIR/slivers/…/*.corrupt    a damaged index table that was left out of its bucket
-//	DIR/slivers/<epoch>.dropped      a bucket that is being removed
-//	DIR/slivers/<epoch>.check        damage was found in the bucket's index: the next Open reads all of it
+//	DIR/slivers/…/*.corrupt    a damaged index table that was left out of its segment
+//	DIR/slivers/<epoch>.dropped      a segment that is being removed
+//	DIR/slivers/<epoch>.check        damage was found in the segment's index: the next Open reads all of it
 //
-// A bucket is closed and removed as a whole, because Badger reclaims the space of large values badly. The space of
-// deleted slivers is free only then. An extended blob stays in its bucket until the bucket ends, and then moves.
+// A segment is closed and removed as a whole, because Badger reclaims the space of large values badly. The space of
+// deleted slivers is free only then. An extended blob stays in its segment until the segment ends, and then moves.
 //
 // Numbers are big-endian. Each value ends with a CRC32C u32 over its key and the rest of the value, which also detects
 // a value that belongs to another key.
@@ -43,13 +43,13 @@
 //	meta    'b' ‖ blob ID                                           end epoch u32
 //	meta    'c' ‖ blob ID                                           epoch of the certificate u32 ‖ certificate
 //	meta    'x' ‖ name                                              state
-//	bucket  'm' ‖ blob ID                                           metadata
-//	bucket  's' ‖ shard u16 ‖ blob ID ‖ axis u8                     size u64 ‖ segment size u32 ‖ write u64
-//	bucket  'd' ‖ shard u16 ‖ blob ID ‖ axis u8 ‖ write ‖ i u32     segment i of that sliver
+//	segment  'm' ‖ blob ID                                           metadata
+//	segment  's' ‖ shard u16 ‖ blob ID ‖ axis u8                     size u64 ‖ extent size u32 ‖ write u64
+//	segment  'd' ‖ shard u16 ‖ blob ID ‖ axis u8 ‖ write ‖ i u32     extent i of that sliver
 //
-// A sliver is cut into segments of 512 KiB; the last may be shorter. Each writer of a sliver has a random number, the
-// write, in the keys of its segments. Segments are written as they come. The record of the sliver is written after its
-// segments are synced, and selects one write. Segments that no record selects remain from a crash or an aborted write.
+// A sliver is cut into extents of 512 KiB; the last may be shorter. Each writer of a sliver has a random number, the
+// write, in the keys of its extents. Extents are written as they come. The record of the sliver is written after its
+// extents are synced, and selects one write. Extents that no record selects remain from a crash or an aborted write.
 //
 // The numbers of blobs, certificates and slivers are kept, not counted. Each batch that changes such records has the
 // next number and carries the counts behind it (blobs and certificates, or slivers). A loss of power may lose any
@@ -59,7 +59,7 @@
 // # What it costs
 //
 // An open database takes 0.3 MiB of memory, ten goroutines, next to no processor time, and a file descriptor for each
-// 512 MiB of slivers. A database being written to takes some 12 MiB more. A writer and a reader each hold one segment
+// 512 MiB of slivers. A database being written to takes some 12 MiB more. A writer and a reader each hold one extent
 // in memory, however large the sliver. Slivers are read and written through memory maps, so the resident size that the
 // system shows includes page cache.
 //

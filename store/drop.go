@@ -7,10 +7,10 @@ import (
 	"walrus/shards"
 )
 
-// EndEpochs lists the end epochs that have a bucket, ascending. DropEpoch drops one of them.
+// EndEpochs lists the end epochs that have a segment, ascending. DropEpoch drops one of them.
 func (s *Store) EndEpochs() []uint32 {
 	var epochs []uint32
-	for _, b := range s.buckets.all() {
+	for _, b := range s.segments.all() {
 		epochs = append([]uint32{b.epoch}, epochs...)
 	}
 	return epochs
@@ -27,7 +27,7 @@ func (s *Store) Blobs(after shards.BlobID, limit int) ([]shards.BlobID, error) {
 }
 
 // DropBlob removes one blob before its end: the slivers on the given shards, metadata, certificate and record. The
-// slivers' space is freed when their bucket is dropped. After an error call DropBlob again. A blob that does not exist
+// slivers' space is freed when their segment is dropped. After an error call DropBlob again. A blob that does not exist
 // is no error.
 func (s *Store) DropBlob(id shards.BlobID, held []int) error {
 	for _, shard := range held {
@@ -39,7 +39,7 @@ func (s *Store) DropBlob(id shards.BlobID, held []int) error {
 	}
 	s.catalog.mu.Lock()
 	defer s.catalog.mu.Unlock()
-	for _, b := range s.buckets.all() {
+	for _, b := range s.segments.all() {
 		err := b.put(entry{key: blobKey(keyMetadata, id), del: true})
 		if err != nil && !errors.Is(err, errGone) {
 			return fmt.Errorf("drop blob %s: %w", id, s.life.closedError(err))

@@ -8,7 +8,7 @@ import (
 	"walrus/shards"
 )
 
-// TestDropBlob drops one of three blobs, whose slivers are in two buckets because it was extended, and leaves the
+// TestDropBlob drops one of three blobs, whose slivers are in two segments because it was extended, and leaves the
 // others.
 func TestDropBlob(t *testing.T) {
 	cfg := small(t.TempDir())
@@ -33,7 +33,7 @@ func TestDropBlob(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := s.EndEpochs(); !slices.Equal(got, []uint32{5, 9}) {
-		t.Errorf("buckets of epochs %v, want 5 and 9", got)
+		t.Errorf("segments of epochs %v, want 5 and 9", got)
 	}
 	all, err := s.Blobs(shards.BlobID{}, 10)
 	if err != nil || len(all) != 3 {
@@ -66,7 +66,7 @@ func checkDropped(t *testing.T, s *Store) {
 	_, metadata := s.Metadata(id)
 	_, sliver := s.OpenSliver(Ref{Blob: id, Shard: 3})
 	_, extended := s.OpenSliver(Ref{Blob: id, Shard: 7, Axis: shards.Secondary})
-	for what, err := range map[string]error{"record": record, "certificate": certificate, "metadata": metadata, "sliver": sliver, "sliver of the new bucket": extended} {
+	for what, err := range map[string]error{"record": record, "certificate": certificate, "metadata": metadata, "sliver": sliver, "sliver of the new segment": extended} {
 		if !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s of the dropped blob: %v", what, err)
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 // DropEpoch removes the blobs that ended with endEpoch: slivers, metadata, certificates and records. The data of
-// extended blobs moves to their new bucket, except damaged slivers. Readers of removed slivers get ErrNotFound. After
+// extended blobs moves to their new segment, except damaged slivers. Readers of removed slivers get ErrNotFound. After
 // an error call it again.
 func (s *Store) DropEpoch(endEpoch uint32) error {
 	if err := s.life.open(); err != nil {
@@ -17,10 +17,10 @@ func (s *Store) DropEpoch(endEpoch uint32) error {
 	}
 	s.drops.Lock()
 	defer s.drops.Unlock()
-	if _, err := os.Stat(s.buckets.path(endEpoch)); err == nil {
-		b, err := s.buckets.at(endEpoch)
+	if _, err := os.Stat(s.segments.path(endEpoch)); err == nil {
+		b, err := s.segments.at(endEpoch)
 		if err == nil {
-			err = s.dropBucket(b)
+			err = s.dropSegment(b)
 		}
 		if err != nil {
 			return fmt.Errorf("drop epoch %d: %w", endEpoch, s.life.closedError(err))
@@ -35,7 +35,7 @@ func (s *Store) DropEpoch(endEpoch uint32) error {
 	return nil
 }
 
-func (s *Store) dropBucket(b *bucket) error {
+func (s *Store) dropSegment(b *segment) error {
 	if err := s.moveExtended(b); err != nil {
 		return err
 	}
@@ -46,15 +46,15 @@ func (s *Store) dropBucket(b *bucket) error {
 	if err := s.moveExtended(b); err != nil {
 		return err
 	}
-	return s.buckets.remove(b)
+	return s.segments.remove(b)
 }
 
-// moveExtended copies the data of blobs that end later to their buckets, and syncs it. It skips data already there.
-func (s *Store) moveExtended(b *bucket) error {
+// moveExtended copies the data of blobs that end later to their segments, and syncs it. It skips data already there.
+func (s *Store) moveExtended(b *segment) error {
 	if err := b.flush(); err != nil { // from pending, where pages does not look
 		return err
 	}
-	later := func(id shards.BlobID) (*bucket, error) {
+	later := func(id shards.BlobID) (*segment, error) {
 		end, err := s.catalog.endEpoch(id)
 		if err != nil || end <= b.epoch {
 			// Without a readable record nobody knows of an extension.
@@ -63,7 +63,7 @@ func (s *Store) moveExtended(b *bucket) error {
 			}
 			return nil, err
 		}
-		return s.buckets.at(end)
+		return s.segments.at(end)
 	}
 	err := b.pages([]byte{keyMetadata}, func(keys [][]byte) error {
 		for _, k := range keys {
@@ -102,7 +102,7 @@ func (s *Store) moveExtended(b *bucket) error {
 	return s.group.do(s.syncAll)
 }
 
-func (s *Store) moveMetadata(from, to *bucket, key []byte) error {
+func (s *Store) moveMetadata(from, to *segment, key []byte) error {
 	if _, err := to.record(key); err == nil {
 		return nil
 	}
@@ -112,7 +112,7 @@ func (s *Store) moveMetadata(from, to *bucket, key []byte) error {
 		return nil
 	}
 	if err == nil {
-		err = s.space.atLeast(s.cfg.MinFree) // without the limit: moving frees the old bucket
+		err = s.space.atLeast(s.cfg.MinFree) // without the limit: moving frees the old segment
 	}
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func (s *Store) moveMetadata(from, to *bucket, key []byte) error {
 	return to.put(entry{key: key, value: m})
 }
 
-func (s *Store) moveSliver(from, to *bucket, ref Ref) error {
+func (s *Store) moveSliver(from, to *segment, ref Ref) error {
 	if _, err := to.find(ref); err == nil {
 		return nil
 	}

@@ -31,7 +31,7 @@ var (
 type CorruptError struct {
 	Kind    string // "sliver", "metadata", "certificate", "blob record" or "state"
 	Ref     Ref    // of a sliver; only Ref.Blob otherwise, with Shard −1
-	Segment int    // of a sliver, from 0; −1 if no single segment is damaged
+	Extent int    // of a sliver, from 0; −1 if no single extent is damaged
 	Err     error  // the cause, if more is known
 }
 
@@ -39,8 +39,8 @@ type CorruptError struct {
 func (e *CorruptError) Error() string {
 	s := e.Kind + " of blob " + e.Ref.Blob.String()
 	switch {
-	case e.Kind == "sliver" && e.Segment >= 0:
-		s = fmt.Sprintf("%s: segment %d", e.Ref, e.Segment)
+	case e.Kind == "sliver" && e.Extent >= 0:
+		s = fmt.Sprintf("%s: extent %d", e.Ref, e.Extent)
 	case e.Kind == "sliver":
 		s = e.Ref.String()
 	case e.Kind == "state":

@@ -179,7 +179,7 @@ type faultRun struct {
 	acked map[Ref]bool
 }
 
-const faultSize = segmentSize + 100
+const faultSize = extentSize + 100
 
 // faultContent is content, made once.
 var faultContent = func() (all [5][]byte) {
@@ -201,11 +201,11 @@ func (f *faultRun) store(n int, between func()) error {
 			return err
 		}
 		defer w.Abort()
-		if _, err := w.Write(b[:segmentSize+10]); err != nil {
+		if _, err := w.Write(b[:extentSize+10]); err != nil {
 			return err
 		}
 		between()
-		if _, err := w.Write(b[segmentSize+10:]); err != nil {
+		if _, err := w.Write(b[extentSize+10:]); err != nil {
 			return err
 		}
 		if err := w.Commit(); err != nil {
@@ -374,10 +374,10 @@ func TestFull(t *testing.T) {
 	ref := Ref{Blob: blobID(1)}
 	check(t, s.PutBlob(ref.Blob, meta(1), 5))
 	check(t, put(s, ref, content(ref, 1000)))
-	w, err := s.Create(Ref{Blob: ref.Blob, Shard: 2}, 2*segmentSize)
+	w, err := s.Create(Ref{Blob: ref.Blob, Shard: 2}, 2*extentSize)
 	check(t, err)
 	s.cfg.MinFree = 1 << 62
-	_, err = w.Write(content(ref, 2*segmentSize))
+	_, err = w.Write(content(ref, 2*extentSize))
 	wantErr(t, err, ErrFull)
 	wantErr(t, w.Commit(), ErrFull)
 	_, err = s.Create(ref, 1)

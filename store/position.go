@@ -10,18 +10,18 @@ import (
 type Position struct {
 	stage  stage
 	newest bool   // only what was written last before an unclean stop
-	epoch  uint32 // of the bucket
+	epoch  uint32 // of the segment
 	after  []byte // the key read last, or the number of the index table
 }
 
 type stage uint8
 
-// Stages, in their order. The last two come again for each bucket, the latest epoch first.
+// Stages, in their order. The last two come again for each segment, the latest epoch first.
 const (
 	stageMeta stage = iota // index tables of meta
 	stageBlobs
 	stageCertificates
-	stageBucket // index tables of a bucket
+	stageSegment // index tables of a segment
 	stageSlivers
 	stageDone
 )
@@ -39,7 +39,7 @@ func (p Position) MarshalBinary() ([]byte, error) {
 
 // UnmarshalBinary decodes a position.
 func (p *Position) UnmarshalBinary(b []byte) error {
-	if len(b) < 5 || len(b) > 5+segmentKeySize || stage(b[0]) > stageDone {
+	if len(b) < 5 || len(b) > 5+extentKeySize || stage(b[0]) > stageDone {
 		return errors.New("no position of a scrub")
 	}
 	*p = Position{stage: stage(b[0]), epoch: binary.BigEndian.Uint32(b[1:]), after: slices.Clone(b[5:])}

@@ -48,13 +48,13 @@ func (s *Store) Shard(shard int) iter.Seq2[Ref, error] {
 	}
 }
 
-// shardPage merges a page of each bucket: the first slivers of all are among the first of each.
+// shardPage merges a page of each segment: the first slivers of all are among the first of each.
 func (s *Store) shardPage(shard int, after *Ref) ([]Ref, error) {
 	if err := s.life.open(); err != nil {
 		return nil, err
 	}
 	var page []Ref
-	for _, b := range s.buckets.all() {
+	for _, b := range s.segments.all() {
 		refs, err := b.refs(shard, after, batchKeys)
 		if errors.Is(err, errGone) && !s.life.closed.Load() {
 			continue
@@ -69,7 +69,7 @@ func (s *Store) shardPage(shard int, after *Ref) ([]Ref, error) {
 	return page[:min(len(page), batchKeys)], nil
 }
 
-// Scrub reads everything back, a segment at a time. It calls corrupt with a *CorruptError for each sliver, blob record,
+// Scrub reads everything back, a extent at a time. It calls corrupt with a *CorruptError for each sliver, blob record,
 // metadata and certificate that is damaged, and for missing metadata; except for slivers, Ref.Shard is −1. It skips
 // slivers that are not yet synced, deletes nothing, and ends with ctx. Damage of an index becomes an incident.
 func (s *Store) Scrub(ctx context.Context, corrupt func(Ref, error)) (stats ScrubStats, err error) {
@@ -139,20 +139,20 @@ func (c *scrub) part() error {
 		return c.items(meta, keyBlob, stageCertificates, c.blob)
 	case stageCertificates:
 		c.at.epoch = math.MaxUint32
-		return c.items(meta, keyCertificate, stageBucket, c.certificate)
+		return c.items(meta, keyCertificate, stageSegment, c.certificate)
 	case stageDone:
 		return nil
 	}
-	b := c.bucket()
+	b := c.segment()
 	if b == nil {
 		c.at = Position{stage: stageDone, newest: c.at.newest}
 		return nil
 	}
-	if b.epoch != c.at.epoch { // the bucket before was finished or dropped
-		c.at = Position{stage: stageBucket, newest: c.at.newest, epoch: b.epoch}
+	if b.epoch != c.at.epoch { // the segment before was finished or dropped
+		c.at = Position{stage: stageSegment, newest: c.at.newest, epoch: b.epoch}
 	}
 	var err error
-	if c.at.stage == stageBucket {
+	if c.at.stage == stageSegment {
 		err = c.tables(b.database, stageSlivers)
 	} else {
 		lent := buffers.Get().(*[]byte)
@@ -162,15 +162,15 @@ func (c *scrub) part() error {
 	if errors.Is(err, errGone) && !c.s.life.closed.Load() { // dropped
 		c.at.stage, err = stageDone, nil
 	}
-	if c.at.stage == stageDone && b.epoch > 0 { // with this bucket
-		c.at = Position{stage: stageBucket, newest: c.at.newest, epoch: b.epoch - 1}
+	if c.at.stage == stageDone && b.epoch > 0 { // with this segment
+		c.at = Position{stage: stageSegment, newest: c.at.newest, epoch: b.epoch - 1}
 	}
 	return err
 }
 
-// bucket returns the bucket of the position, or the next one that is left: that of the next earlier epoch.
-func (c *scrub) bucket() *bucket {
-	for _, b := range c.s.buckets.all() {
+// segment returns the segment of the position, or the next one that is left: that of the next earlier epoch.
+func (c *scrub) segment() *segment {
+	for _, b := range c.s.segments.all() {
 		if b.epoch <= c.at.epoch {
 			return b
 		}
@@ -272,7 +272,7 @@ func (c *scrub) blob(key []byte) error {
 		if _, err := c.s.catalog.endEpoch(id); errors.Is(err, ErrNotFound) {
 			return nil
 		}
-		err = &CorruptError{Kind: "metadata", Ref: r, Segment: -1, Err: ErrNotFound}
+		err = &CorruptError{Kind: "metadata", Ref: r, Extent: -1, Err: ErrNotFound}
 		return c.report(r, err)
 	}
 	c.stats.Bytes += int64(len(m))
@@ -300,7 +300,7 @@ func (c *scrub) certificate(key []byte) error {
 }
 
 // sliver reads a sliver with a lent buffer.
-func (c *scrub) sliver(b *bucket, key []byte, lent *[]byte) error {
+func (c *scrub) sliver(b *segment, key []byte, lent *[]byte) error {
 	ref, ok := parseSliverKey(key)
 	if !ok {
 		return nil
@@ -313,7 +313,7 @@ func (c *scrub) sliver(b *bucket, key []byte, lent *[]byte) error {
 		return c.report(ref, c.s.incidents.blame("sliver", ref, -1, err, b.path))
 	}
 	r := &SliverReader{s: c.s, ref: ref, b: b, rec: rec, have: -1, buf: (*lent)[:0]}
-	for off := int64(0); ; off += int64(rec.segment) {
+	for off := int64(0); ; off += int64(rec.extent) {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ func (s *Store) Stats() (Stats, error) {
 	t := Stats{Bytes: s.space.usage.bytes.Load()}
 	n, _ := s.catalog.db.counts()
 	t.Blobs, t.Certificates = n[0], n[1]
-	for _, b := range s.buckets.all() {
+	for _, b := range s.segments.all() {
 		t.Slivers += b.slivers()
 	}
 	return t, nil

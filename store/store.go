@@ -23,7 +23,7 @@ type Store struct {
 	group     group
 	space     space
 	catalog   catalog
-	buckets   buckets
+	segments   segments
 	tending   tending
 	drops     sync.Mutex // one DropEpoch at a time
 }
@@ -72,13 +72,13 @@ func Open(cfg Config) (_ *Store, err error) {
 	opener := opener{cfg: cfg, log: s.log, incidents: &s.incidents, usage: &s.space.usage}
 	s.space.life, s.space.cfg = &s.life, &s.cfg
 	s.catalog.life, s.catalog.incidents = &s.life, &s.incidents
-	s.buckets = buckets{
-		opener: opener, life: &s.life, dir: filepath.Join(cfg.Dir, sliversName), byEpoch: make(map[uint32]*bucket),
+	s.segments = segments{
+		opener: opener, life: &s.life, dir: filepath.Join(cfg.Dir, sliversName), byEpoch: make(map[uint32]*segment),
 	}
 	s.tending = tending{
-		dir: cfg.Dir, log: s.log, life: &s.life, incidents: &s.incidents, usage: &s.space.usage, catalog: &s.catalog, buckets: &s.buckets,
+		dir: cfg.Dir, log: s.log, life: &s.life, incidents: &s.incidents, usage: &s.space.usage, catalog: &s.catalog, segments: &s.segments,
 	}
-	for _, dir := range []string{filepath.Clean(cfg.Dir), s.buckets.dir} {
+	for _, dir := range []string{filepath.Clean(cfg.Dir), s.segments.dir} {
 		if err := badgerdisk.MakeDir(dir); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
@@ -101,7 +101,7 @@ func Open(cfg Config) (_ *Store, err error) {
 	if s.catalog.db, err = opener.open(filepath.Join(cfg.Dir, metaName), false); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := s.buckets.load(); err != nil {
+	if err := s.segments.load(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if err := s.tending.loadUsage(); err != nil {
@@ -116,9 +116,9 @@ func (s *Store) Close() error {
 		return nil
 	}
 	err := errors.Join(s.Sync(), s.tending.markAll(), s.tending.keepUsage(), s.Sync())
-	s.buckets.mu.Lock() // no bucket is made from here on
+	s.segments.mu.Lock() // no segment is made from here on
 	was := s.life.closed.Swap(true)
-	s.buckets.mu.Unlock()
+	s.segments.mu.Unlock()
 	if was {
 		return nil
 	}
@@ -130,7 +130,7 @@ func (s *Store) Close() error {
 
 func (s *Store) closeAll() error {
 	var errs []error
-	for _, b := range s.buckets.all() {
+	for _, b := range s.segments.all() {
 		errs = append(errs, b.close())
 	}
 	if s.catalog.db != nil {

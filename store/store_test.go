@@ -111,7 +111,7 @@ func wantSliver(t testing.TB, s *Store, ref Ref, want []byte) {
 	}
 }
 
-var sizes = []int{0, 1, 2, 1000, segmentSize - 1, segmentSize, segmentSize + 1, 3*segmentSize + 12345}
+var sizes = []int{0, 1, 2, 1000, extentSize - 1, extentSize, extentSize + 1, 3*extentSize + 12345}
 
 // TestConformance runs the rules that every store must keep. reopen returns the store again, with its content.
 func TestConformance(t *testing.T) {
@@ -245,7 +245,7 @@ func testWriter(t *testing.T, s *Store, ref Ref) {
 	if _, err := s.Create(ref, 1<<60); err == nil {
 		t.Error("create of 2⁶⁰ bytes: no error")
 	}
-	b := content(ref, segmentSize+10)
+	b := content(ref, extentSize+10)
 	w, err := s.Create(ref, int64(len(b)))
 	check(t, err)
 	_, err = w.Write(b[:len(b)-1])
@@ -301,7 +301,7 @@ func testWriter(t *testing.T, s *Store, ref Ref) {
 	}
 }
 
-// testLists fills three buckets and lists.
+// testLists fills three segments and lists.
 func testLists(t *testing.T, s *Store) {
 	var want []Ref
 	var certs []shards.BlobID
@@ -362,7 +362,7 @@ func TestClosed(t *testing.T) {
 	s := mustOpen(t, small(t.TempDir()))
 	ref := Ref{Blob: blobID(1)}
 	check(t, s.PutBlob(ref.Blob, meta(1), 5))
-	check(t, put(s, ref, content(ref, 2*segmentSize)))
+	check(t, put(s, ref, content(ref, 2*extentSize)))
 	r, err := s.OpenSliver(ref)
 	check(t, err)
 	w, err := s.Create(Ref{Blob: ref.Blob, Shard: 3}, 1)
@@ -413,8 +413,8 @@ func TestDropEpoch(t *testing.T) {
 		check(t, s.PutCertificate(ref.Blob, 1, []byte("c")))
 		return ref
 	}
-	ends := put(1, 3*segmentSize, 10)
-	extended := put(2, 2*segmentSize+5, 10)
+	ends := put(1, 3*extentSize, 10)
+	extended := put(2, 2*extentSize+5, 10)
 	other := put(3, 1000, 11)
 	check(t, s.Sync())
 	pending := put(4, 700_000, 10)
@@ -430,7 +430,7 @@ func TestDropEpoch(t *testing.T) {
 	check(t, s.DropEpoch(10))
 	verify := func() {
 		t.Helper()
-		for ref, size := range map[Ref]int{extended: 2*segmentSize + 5, other: 1000, pending: 700_000} {
+		for ref, size := range map[Ref]int{extended: 2*extentSize + 5, other: 1000, pending: 700_000} {
 			wantSliver(t, s, ref, content(ref, size))
 			m, err := s.Metadata(ref.Blob)
 			check(t, err)
@@ -455,16 +455,16 @@ func TestDropEpoch(t *testing.T) {
 	verify()
 	got, err := io.ReadAll(reader)
 	check(t, err)
-	if !bytes.Equal(got, content(extended, 2*segmentSize+5)) {
+	if !bytes.Equal(got, content(extended, 2*extentSize+5)) {
 		t.Fatal("a reader that was open when its sliver moved read something else")
 	}
 	_, err = dead.Read(make([]byte, 1))
 	wantErr(t, err, ErrNotFound)
 	if _, err := writer.Write([]byte{1}); err == nil {
-		t.Fatal("wrote to a bucket that is gone")
+		t.Fatal("wrote to a segment that is gone")
 	}
 	if _, err := os.Stat(filepath.Join(cfg.Dir, sliversName, "10")); !errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("bucket is still there: %v", err)
+		t.Fatalf("segment is still there: %v", err)
 	}
 	check(t, s.Close())
 	s = mustOpen(t, cfg)

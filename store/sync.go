@@ -52,7 +52,7 @@ func (s *Store) Sync() error {
 
 func (s *Store) syncAll() error {
 	var errs []error
-	for _, b := range s.buckets.all() {
+	for _, b := range s.segments.all() {
 		err := b.flush()
 		if errors.Is(err, errGone) && !s.life.closed.Load() {
 			continue // dropped

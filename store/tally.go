@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// counts are the numbers of the records of a database: of blobs and certificates in meta, of slivers in a bucket.
+// counts are the numbers of the records of a database: of blobs and certificates in meta, of slivers in a segment.
 type counts [2]int64
 
 // countedKinds are the kinds of records that are counted, ascending, and their places in counts.

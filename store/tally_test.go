@@ -166,7 +166,7 @@ func TestOlderFormat(t *testing.T) {
 		t.Errorf("counted in %d pages", pages)
 	}
 	if n := wantCounts(t, s); n != 1 {
-		t.Errorf("%d databases were still in doubt, want the bucket of epoch 5", n)
+		t.Errorf("%d databases were still in doubt, want the segment of epoch 5", n)
 	}
 	check(t, s.Close())
 	s = mustOpen(t, small(older))
@@ -181,9 +181,9 @@ func TestSweep(t *testing.T) {
 	s := mustOpen(t, cfg)
 	id := blobID(1)
 	check(t, s.PutBlob(id, meta(1), 5))
-	left, err := s.Create(Ref{Blob: id, Shard: 1}, 2*segmentSize)
+	left, err := s.Create(Ref{Blob: id, Shard: 1}, 2*extentSize)
 	check(t, err)
-	_, err = left.Write(make([]byte, segmentSize))
+	_, err = left.Write(make([]byte, extentSize))
 	check(t, err)
 	check(t, put(s, Ref{Blob: id, Shard: 2}, content(Ref{Blob: id, Shard: 2}, 5000)))
 	check(t, s.Sync())
@@ -195,34 +195,34 @@ func TestSweep(t *testing.T) {
 	check(t, s.Close()) // before the background work came to it
 	s = mustOpen(t, cfg)
 	open := Ref{Blob: id, Shard: 1} // the same sliver again
-	b := content(open, 2*segmentSize)
+	b := content(open, 2*extentSize)
 	w, err := s.Create(open, int64(len(b)))
 	check(t, err)
-	_, err = w.Write(b[:segmentSize])
+	_, err = w.Write(b[:extentSize])
 	check(t, err)
 	pending := Ref{Blob: id, Shard: 3}
 	check(t, put(s, pending, content(pending, 5000)))
-	segments := func() (n int) {
-		check(t, s.buckets.all()[0].pages([]byte{keySegment}, func(keys [][]byte) error {
+	extents := func() (n int) {
+		check(t, s.segments.all()[0].pages([]byte{keyExtent}, func(keys [][]byte) error {
 			n += len(keys)
 			return nil
 		}))
 		return n
 	}
-	if n := segments(); n != 4 {
-		t.Fatalf("%d segments before the sweep", n)
+	if n := extents(); n != 4 {
+		t.Fatalf("%d extents before the sweep", n)
 	}
 	check(t, s.tending.sweep(t.Context()))
-	if n := segments(); n != 3 {
-		t.Errorf("%d segments are left, want 3", n)
+	if n := extents(); n != 3 {
+		t.Errorf("%d extents are left, want 3", n)
 	}
-	_, err = w.Write(b[segmentSize:])
+	_, err = w.Write(b[extentSize:])
 	check(t, err)
 	check(t, w.Commit())
 	check(t, s.Sync())
 	wantSliver(t, s, open, b)
 	wantSliver(t, s, pending, content(pending, 5000))
-	if live := s.buckets.all()[0].live; len(live) > 0 {
+	if live := s.segments.all()[0].live; len(live) > 0 {
 		t.Errorf("%d writers are still live", len(live))
 	}
 	check(t, s.Close())

@@ -37,8 +37,8 @@ type tending struct {
 	incidents *incidents
 	usage     *usage
 	catalog   *catalog
-	buckets   *buckets
-	// orphans: after an unclean stop, until the file sweepName is removed, there may be segments of no sliver. Owned by
+	segments   *segments
+	// orphans: after an unclean stop, until the file sweepName is removed, there may be extents of no sliver. Owned by
 	// run, after Open.
 	orphans bool
 
@@ -123,7 +123,7 @@ func resting(ctx context.Context) func() error {
 // countAll counts where the counts are in doubt.
 func (t *tending) countAll(ctx context.Context) error {
 	errs := []error{t.count(ctx, t.catalog.db, &t.catalog.mu)}
-	for _, b := range t.buckets.all() {
+	for _, b := range t.segments.all() {
 		errs = append(errs, t.count(ctx, b.database, &b.syncing))
 	}
 	return errors.Join(errs...)
@@ -143,12 +143,12 @@ func (t *tending) count(ctx context.Context, d *database, changes sync.Locker) e
 	return nil
 }
 
-// sweep removes segments that an unclean stop left.
+// sweep removes extents that an unclean stop left.
 func (t *tending) sweep(ctx context.Context) error {
 	if !t.orphans {
 		return nil
 	}
-	for _, b := range t.buckets.all() {
+	for _, b := range t.segments.all() {
 		if err := ignoreGone(b.removeOrphans(resting(ctx))); err != nil {
 			return fmt.Errorf("remove what a crash left in %s: %w", b.path, err)
 		}
@@ -323,16 +323,16 @@ func (d *database) loadMark() error {
 	return err
 }
 
-// databases returns meta and all buckets.
+// databases returns meta and all segments.
 func (t *tending) databases() []*database {
 	list := []*database{t.catalog.db}
-	for _, b := range t.buckets.all() {
+	for _, b := range t.segments.all() {
 		list = append(list, b.database)
 	}
 	return list
 }
 
-// ignoreGone ignores that a bucket was dropped meanwhile, or the store closed.
+// ignoreGone ignores that a segment was dropped meanwhile, or the store closed.
 func ignoreGone(err error) error {
 	if errors.Is(err, errGone) || errors.Is(err, ErrClosed) {
 		return nil

@@ -7,24 +7,24 @@ import (
 	"sync"
 )
 
-// SliverWriter takes the bytes of one sliver and holds at most one segment of them in memory. It is not safe for
+// SliverWriter takes the bytes of one sliver and holds at most one extent of them in memory. It is not safe for
 // concurrent use, but several writers of the same sliver do not disturb each other.
 type SliverWriter struct {
 	s       *Store
-	b       *bucket
+	b       *segment
 	ref     Ref
 	rec     sliver
-	started uint64  // bucket.start when the writer was made
-	buf     *[]byte // the segment being filled; nil when done
+	started uint64  // segment.start when the writer was made
+	buf     *[]byte // the extent being filled; nil when done
 	at      int64   // bytes taken
-	next    uint32  // segment
+	next    uint32  // extent
 	err     error   // the first failure, returned by all later calls
 	moves   bool    // the sliver is in the store already: Config.Limit does not apply
 }
 
-// buffers hold a segment and its checksum.
+// buffers hold a extent and its checksum.
 var buffers = sync.Pool{New: func() any {
-	b := make([]byte, 0, segmentSize+crcSize)
+	b := make([]byte, 0, extentSize+crcSize)
 	return &b
 }}
 
@@ -44,17 +44,17 @@ func (s *Store) Create(ref Ref, size int64) (*SliverWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create %s: read the blob's record: %w", ref, s.life.closedError(err))
 	}
-	b, err := s.buckets.at(end)
+	b, err := s.segments.at(end)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", ref, err)
 	}
 	return s.create(b, ref, size), nil
 }
 
-func (s *Store) create(b *bucket, ref Ref, size int64) *SliverWriter {
+func (s *Store) create(b *segment, ref Ref, size int64) *SliverWriter {
 	write := rand.Uint64()
 	return &SliverWriter{s: s, b: b, ref: ref, started: b.start(write), buf: buffers.Get().(*[]byte),
-		rec: sliver{size: size, segment: segmentSize, write: write}}
+		rec: sliver{size: size, extent: extentSize, write: write}}
 }
 
 // errDone is returned by a writer after Commit or Abort.
@@ -74,11 +74,11 @@ func (w *SliverWriter) Write(p []byte) (n int, err error) {
 		return 0, fmt.Errorf("write %s: %w", w.ref, w.err)
 	}
 	for n < len(p) {
-		k := min(len(p)-n, w.rec.segmentLen(w.next)-len(*w.buf))
+		k := min(len(p)-n, w.rec.extentLen(w.next)-len(*w.buf))
 		*w.buf = append(*w.buf, p[n:n+k]...)
 		n += k
 		w.at += int64(k)
-		if len(*w.buf) == w.rec.segmentLen(w.next) {
+		if len(*w.buf) == w.rec.extentLen(w.next) {
 			if err := w.flush(); err != nil {
 				return n, fmt.Errorf("write %s: %w", w.ref, err)
 			}
@@ -87,7 +87,7 @@ func (w *SliverWriter) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// flush writes the full segment.
+// flush writes the full extent.
 func (w *SliverWriter) flush() error {
 	room := w.s.space.forData
 	if w.moves {
@@ -95,7 +95,7 @@ func (w *SliverWriter) flush() error {
 	}
 	err := room()
 	if err == nil {
-		key := segmentKey(w.ref, w.rec.write, w.next)
+		key := extentKey(w.ref, w.rec.write, w.next)
 		err = w.b.write(entry{key: key, value: seal(key, *w.buf)})
 	}
 	if err != nil {
@@ -107,7 +107,7 @@ func (w *SliverWriter) flush() error {
 	return nil
 }
 
-// gone returns the error of a writer whose bucket was dropped.
+// gone returns the error of a writer whose segment was dropped.
 func gone(err error) error {
 	if errors.Is(err, errGone) {
 		return fmt.Errorf("the blob's epoch has ended: %w", errors.Join(ErrNotFound, err))
@@ -156,26 +156,26 @@ func (w *SliverWriter) Commit() error {
 	return nil
 }
 
-// Flushed returns the bytes that were written to the disk. After Abort they take space until the bucket is dropped.
-func (w *SliverWriter) Flushed() int64 { return min(int64(w.next)*int64(w.rec.segment), w.rec.size) }
+// Flushed returns the bytes that were written to the disk. After Abort they take space until the segment is dropped.
+func (w *SliverWriter) Flushed() int64 { return min(int64(w.next)*int64(w.rec.extent), w.rec.size) }
 
-// Abort ends the writer and deletes its segments. After Commit, or a second time, it does nothing.
+// Abort ends the writer and deletes its extents. After Commit, or a second time, it does nothing.
 func (w *SliverWriter) Abort() {
 	if w.buf != nil {
 		w.fail(errDone)
 	}
 }
 
-// discard tries to delete the written segments. Segments that stay are deleted by the next Open after a crash, or with
-// the bucket.
+// discard tries to delete the written extents. Extents that stay are deleted by the next Open after a crash, or with
+// the segment.
 func (w *SliverWriter) discard() {
 	if w.buf == nil {
 		return
 	}
 	w.release()
 	defer w.b.end(w.rec.write)
-	if err := w.b.removeSegments(w.ref, w.rec.write, w.next); err != nil && !errors.Is(err, errGone) {
-		w.s.log.Warn("could not remove the segments of an aborted sliver", "sliver", w.ref.String(), "err", err)
+	if err := w.b.removeExtents(w.ref, w.rec.write, w.next); err != nil && !errors.Is(err, errGone) {
+		w.s.log.Warn("could not remove the extents of an aborted sliver", "sliver", w.ref.String(), "err", err)
 	}
 }
 

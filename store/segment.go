@@ -10,11 +10,11 @@ import (
 	"walrus/shards"
 )
 
-// bucket holds the slivers and metadata of the blobs that end in one epoch. Extended blobs stay until then.
+// segment holds the slivers and metadata of the blobs that end in one epoch. Extended blobs stay until then.
 //
-// A sliver's record is written only when its segments are durable, so that no crash can leave a record without
+// A sliver's record is written only when its extents are durable, so that no crash can leave a record without
 // data. Until then a committed sliver is pending: visible, but forgotten when the process ends.
-type bucket struct {
+type segment struct {
 	epoch uint32 // constant
 	*database
 
@@ -42,14 +42,14 @@ const maxPending = 4096
 // batchKeys bounds the keys that are written, deleted or listed at once.
 const batchKeys = 1024
 
-func newBucket(epoch uint32, db *database) *bucket {
-	b := &bucket{epoch: epoch, database: db, pending: make(map[Ref]pending), live: make(map[uint64]bool)}
+func newSegment(epoch uint32, db *database) *segment {
+	b := &segment{epoch: epoch, database: db, pending: make(map[Ref]pending), live: make(map[uint64]bool)}
 	db.refused = b.refuse
 	return b
 }
 
 // slivers counts the committed slivers.
-func (b *bucket) slivers() int64 {
+func (b *segment) slivers() int64 {
 	n, _ := b.counts()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -78,17 +78,17 @@ func (d *database) pages(prefix []byte, fn func(keys [][]byte) error) error {
 	}
 }
 
-// removeOrphans deletes segments that belong neither to a sliver nor to an open writer. Segments and records sort
-// alike, so one write's segments come together. rest is called after each page, and may end the work.
-func (b *bucket) removeOrphans(rest func() error) error {
+// removeOrphans deletes extents that belong neither to a sliver nor to an open writer. Extents and records sort
+// alike, so one write's extents come together. rest is called after each page, and may end the work.
+func (b *segment) removeOrphans(rest func() error) error {
 	var (
-		last   []byte // the segment key looked at last, without the index: all segments of a write share it
+		last   []byte // the extent key looked at last, without the index: all extents of a write share it
 		orphan bool
 	)
-	return b.pages([]byte{keySegment}, func(keys [][]byte) error {
+	return b.pages([]byte{keyExtent}, func(keys [][]byte) error {
 		var batch []entry
 		for _, k := range keys {
-			r, write, ok := parseSegmentKey(k)
+			r, write, ok := parseExtentKey(k)
 			if w := k[:max(len(k)-4, 0)]; !ok || !bytes.Equal(w, last) {
 				last = w
 				orphan = !ok || b.orphaned(r, write)
@@ -107,7 +107,7 @@ func (b *bucket) removeOrphans(rest func() error) error {
 }
 
 // orphaned reports that a write is not under way and was not committed, or another took its place.
-func (b *bucket) orphaned(r Ref, write uint64) bool {
+func (b *segment) orphaned(r Ref, write uint64) bool {
 	b.mu.Lock()
 	live := b.live[write] // before the record: commit makes it, and then the writer is no longer live
 	b.mu.Unlock()
@@ -119,7 +119,7 @@ func (b *bucket) orphaned(r Ref, write uint64) bool {
 }
 
 // stored reads the record of a sliver from the database.
-func (b *bucket) stored(r Ref) (sliver, error) {
+func (b *segment) stored(r Ref) (sliver, error) {
 	rec, err := b.record(sliverKey(r))
 	if err != nil {
 		return sliver{}, err
@@ -128,7 +128,7 @@ func (b *bucket) stored(r Ref) (sliver, error) {
 }
 
 // find returns the record of a committed sliver.
-func (b *bucket) find(r Ref) (sliver, error) {
+func (b *segment) find(r Ref) (sliver, error) {
 	b.mu.Lock()
 	v, ok := b.pending[r]
 	b.mu.Unlock()
@@ -140,7 +140,7 @@ func (b *bucket) find(r Ref) (sliver, error) {
 }
 
 // commit makes v visible and returns first = true, unless another write of r is visible already.
-func (b *bucket) commit(r Ref, v sliver, started uint64) (first bool, waiting int, err error) {
+func (b *segment) commit(r Ref, v sliver, started uint64) (first bool, waiting int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.refusals+b.closings != started {
@@ -166,7 +166,7 @@ func (b *bucket) commit(r Ref, v sliver, started uint64) (first bool, waiting in
 }
 
 // refuse forgets all slivers that are pending or being written: the disk refused data, so they may be lost.
-func (b *bucket) refuse() {
+func (b *segment) refuse() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refusals++
@@ -175,7 +175,7 @@ func (b *bucket) refuse() {
 }
 
 // invalidate makes the commits of all open writers fail.
-func (b *bucket) invalidate() {
+func (b *segment) invalidate() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closings++
@@ -183,7 +183,7 @@ func (b *bucket) invalidate() {
 
 // start returns a number that the writer of a write later passes to commit. If the number has changed by then, commit
 // refuses.
-func (b *bucket) start(write uint64) uint64 {
+func (b *segment) start(write uint64) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.live[write] = true
@@ -191,14 +191,14 @@ func (b *bucket) start(write uint64) uint64 {
 }
 
 // end notes that a write is no longer under way.
-func (b *bucket) end(write uint64) {
+func (b *segment) end(write uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.live, write)
 }
 
 // flush makes everything committed before the call durable: it syncs the data, writes the records, and syncs again.
-func (b *bucket) flush() error {
+func (b *segment) flush() error {
 	b.syncing.Lock()
 	defer b.syncing.Unlock()
 	b.mu.Lock()
@@ -221,7 +221,7 @@ func (b *bucket) flush() error {
 
 // writeRecords moves slivers whose data is synced from pending to the database. The caller holds syncing, so nothing
 // deletes or replaces them meanwhile. If the disk has refused data since the count was refusals, they are forgotten.
-func (b *bucket) writeRecords(refs []Ref, refusals uint64) error {
+func (b *segment) writeRecords(refs []Ref, refusals uint64) error {
 	batch := make([]entry, 0, len(refs))
 	b.mu.Lock()
 	if b.refusals != refusals {
@@ -250,7 +250,7 @@ func (b *bucket) writeRecords(refs []Ref, refusals uint64) error {
 }
 
 // forget removes a sliver from pending. The caller holds mu.
-func (b *bucket) forget(r Ref) {
+func (b *segment) forget(r Ref) {
 	if b.pending[r].fresh {
 		b.fresh--
 	}
@@ -258,7 +258,7 @@ func (b *bucket) forget(r Ref) {
 }
 
 // remove deletes a sliver: first its record, so that a crash leaves only orphans.
-func (b *bucket) remove(r Ref) error {
+func (b *segment) remove(r Ref) error {
 	b.syncing.Lock()
 	defer b.syncing.Unlock()
 	v, err := b.find(r)
@@ -283,15 +283,15 @@ func (b *bucket) remove(r Ref) error {
 	if damaged {
 		return nil
 	}
-	return b.removeSegments(r, v.write, v.segments())
+	return b.removeExtents(r, v.write, v.extents())
 }
 
-// removeSegments deletes the first n segments of a write.
-func (b *bucket) removeSegments(r Ref, write uint64, n uint32) error {
+// removeExtents deletes the first n extents of a write.
+func (b *segment) removeExtents(r Ref, write uint64, n uint32) error {
 	for i := uint32(0); i < n; {
 		batch := make([]entry, 0, min(n-i, batchKeys))
 		for ; i < n && len(batch) < batchKeys; i++ {
-			batch = append(batch, entry{key: segmentKey(r, write, i), del: true})
+			batch = append(batch, entry{key: extentKey(r, write, i), del: true})
 		}
 		if err := b.write(batch...); err != nil {
 			return err
@@ -301,7 +301,7 @@ func (b *bucket) removeSegments(r Ref, write uint64, n uint32) error {
 }
 
 // refs lists up to limit slivers of a shard after a blob and axis, in order, pending ones included.
-func (b *bucket) refs(shard int, after *Ref, limit int) ([]Ref, error) {
+func (b *segment) refs(shard int, after *Ref, limit int) ([]Ref, error) {
 	prefix := sliverKey(Ref{Shard: shard})[:3]
 	var from []byte
 	if after != nil {
@@ -331,6 +331,6 @@ func (b *bucket) refs(shard int, after *Ref, limit int) ([]Ref, error) {
 func compareRefs(a, b Ref) int { return bytes.Compare(sliverKey(a), sliverKey(b)) }
 
 // metadata returns a blob's metadata.
-func (b *bucket) metadata(id shards.BlobID) ([]byte, error) {
+func (b *segment) metadata(id shards.BlobID) ([]byte, error) {
 	return b.record(blobKey(keyMetadata, id))
 }

@@ -14,21 +14,21 @@ import (
 	"walrus/internal/badgerdisk"
 )
 
-// buckets finds, makes and removes the buckets of a store.
-type buckets struct {
+// segments finds, makes and removes the segments of a store.
+type segments struct {
 	opener opener    // constant, as are the next three
 	life   *lifetime // of the store
 	dir    string
 
 	mu      sync.RWMutex
-	byEpoch map[uint32]*bucket // by end epoch; guarded by mu
+	byEpoch map[uint32]*segment // by end epoch; guarded by mu
 }
 
-// maxBuckets bounds the databases that a store opens: no network sells storage for more than 1000 epochs ahead.
-const maxBuckets = 1024
+// maxSegments bounds the databases that a store opens: no network sells storage for more than 1000 epochs ahead.
+const maxSegments = 1024
 
-// load opens all buckets, and removes the remains of dropped ones.
-func (l *buckets) load() error {
+// load opens all segments, and removes the remains of dropped ones.
+func (l *segments) load() error {
 	list, err := os.ReadDir(l.dir)
 	if err != nil {
 		return err
@@ -50,26 +50,26 @@ func (l *buckets) load() error {
 	return nil
 }
 
-func (l *buckets) path(epoch uint32) string {
+func (l *segments) path(epoch uint32) string {
 	return filepath.Join(l.dir, strconv.FormatUint(uint64(epoch), 10))
 }
 
-// make opens or makes a bucket. The caller holds mu or is load.
-func (l *buckets) make(epoch uint32) (*bucket, error) {
-	if len(l.byEpoch) >= maxBuckets {
-		return nil, fmt.Errorf("open bucket of epoch %d: %d are open already: drop the ended ones", epoch, maxBuckets)
+// make opens or makes a segment. The caller holds mu or is load.
+func (l *segments) make(epoch uint32) (*segment, error) {
+	if len(l.byEpoch) >= maxSegments {
+		return nil, fmt.Errorf("open segment of epoch %d: %d are open already: drop the ended ones", epoch, maxSegments)
 	}
 	db, err := l.opener.open(l.path(epoch), true)
 	if err != nil {
 		return nil, err
 	}
-	b := newBucket(epoch, db)
+	b := newSegment(epoch, db)
 	l.byEpoch[epoch] = b
 	return b, nil
 }
 
-// at returns the bucket of an epoch, and makes it if there is none.
-func (l *buckets) at(epoch uint32) (*bucket, error) {
+// at returns the segment of an epoch, and makes it if there is none.
+func (l *segments) at(epoch uint32) (*segment, error) {
 	l.mu.RLock()
 	b := l.byEpoch[epoch]
 	l.mu.RUnlock()
@@ -87,17 +87,17 @@ func (l *buckets) at(epoch uint32) (*bucket, error) {
 	return l.make(epoch)
 }
 
-// all returns the buckets, the latest end epoch first.
-func (l *buckets) all() []*bucket {
+// all returns the segments, the latest end epoch first.
+func (l *segments) all() []*segment {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return slices.SortedFunc(maps.Values(l.byEpoch), func(a, b *bucket) int {
+	return slices.SortedFunc(maps.Values(l.byEpoch), func(a, b *segment) int {
 		return int(int64(b.epoch) - int64(a.epoch))
 	})
 }
 
-// from returns all buckets, the bucket of epoch first.
-func (l *buckets) from(epoch uint32) []*bucket {
+// from returns all segments, the segment of epoch first.
+func (l *segments) from(epoch uint32) []*segment {
 	all := l.all()
 	for i, b := range all {
 		if b.epoch == epoch {
@@ -109,20 +109,20 @@ func (l *buckets) from(epoch uint32) []*bucket {
 	return all
 }
 
-// remove closes a bucket and removes its files and damaged copies.
-func (l *buckets) remove(b *bucket) error {
+// remove closes a segment and removes its files and damaged copies.
+func (l *segments) remove(b *segment) error {
 	gone := b.path + dropSuffix
 	err := func() error {
-		l.mu.Lock() // until the directory is out of the way of a new bucket of this name
+		l.mu.Lock() // until the directory is out of the way of a new segment of this name
 		defer l.mu.Unlock()
 		if err := l.life.open(); err != nil {
 			return err
 		}
 		if err := b.close(); err != nil {
-			l.opener.log.Warn("could not close a bucket before dropping it", "path", b.path, "err", err)
+			l.opener.log.Warn("could not close a segment before dropping it", "path", b.path, "err", err)
 		}
 		delete(l.byEpoch, b.epoch)
-		// Renamed first, so that a crash does not leave half a bucket to open.
+		// Renamed first, so that a crash does not leave half a segment to open.
 		return errors.Join(l.erase(gone), os.Rename(b.path, gone))
 	}()
 	if err != nil {
@@ -144,7 +144,7 @@ func (l *buckets) remove(b *bucket) error {
 }
 
 // erase removes a file or directory, and counts the space that becomes free.
-func (l *buckets) erase(path string) error {
+func (l *segments) erase(path string) error {
 	used, _ := badgerdisk.Used(path) // what is not measured is corrected by the next measurement
 	l.opener.usage.add(-used)
 	return os.RemoveAll(path)
