@@ -35,7 +35,7 @@ func TestMisdirected(t *testing.T) {
 		db       *database
 		key, old []byte // old is the key that the value belongs to
 		kind     string
-		extent  int
+		extent   int
 		read     func() error
 	}{
 		{"extent", segment.database, extentKey(a, va.write, 1), extentKey(b, vb.write, 1), "sliver", 1, sliverErr},
@@ -146,7 +146,7 @@ func TestDamagedIndex(t *testing.T) {
 	const slivers = 8000
 	fillSmall(t, s, slivers)
 	check(t, s.Close())
-	tables, err := filepath.Glob(filepath.Join(cfg.Dir, sliversName, "5", "*.sst"))
+	tables, err := filepath.Glob(filepath.Join(cfg.Dir, segmentsName, "*", "*.sst"))
 	if err != nil || len(tables) == 0 {
 		t.Fatalf("%d tables, %v", len(tables), err)
 	}

@@ -34,5 +34,5 @@ type index interface {
 type entry struct {
 	key, value []byte
 	del        bool
-	delta      int64
+	delta      counts
 }

@@ -29,10 +29,10 @@ var (
 
 // CorruptError names a damaged item. It wraps ErrCorrupt.
 type CorruptError struct {
-	Kind    string // "sliver", "metadata", "certificate", "blob record" or "state"
-	Ref     Ref    // of a sliver; only Ref.Blob otherwise, with Shard −1
+	Kind   string // "sliver", "metadata", "certificate", "blob record" or "state"
+	Ref    Ref    // of a sliver; only Ref.Blob otherwise, with Shard −1
 	Extent int    // of a sliver, from 0; −1 if no single extent is damaged
-	Err     error  // the cause, if more is known
+	Err    error  // the cause, if more is known
 }
 
 // Error names the damaged item and the cause.

@@ -22,23 +22,16 @@ type SliverReader struct {
 }
 
 // find returns a committed sliver and its segment. Errors: ErrNotFound, ErrCorrupt.
-func (s *Store) find(ref Ref) (*segment, sliver, error) {
-	end, _ := s.catalog.endEpoch(ref.Blob) // without a record all segments are equally likely
-	found := ErrNotFound
-	for _, b := range s.segments.from(end) {
-		v, err := b.find(ref)
-		switch {
-		case err == nil:
-			return b, v, nil
-		case errors.Is(err, errGone), errors.Is(err, ErrNotFound):
-		default:
-			found = s.incidents.blame("sliver", ref, -1, err, b.path)
-		}
+func (s *Store) find(ref Ref) (in *segment, v sliver, err error) {
+	err = s.search(ref.Blob, func(b *segment) (err error) {
+		in = b
+		v, err = b.find(ref)
+		return s.incidents.blame("sliver", ref, -1, err, b.path)
+	})
+	if err != nil {
+		return nil, sliver{}, err
 	}
-	if errors.Is(found, ErrNotFound) && s.life.closed.Load() {
-		found = ErrClosed
-	}
-	return nil, sliver{}, found
+	return in, v, nil
 }
 
 // OpenSliver opens a committed sliver. Errors: ErrNotFound, ErrCorrupt.
@@ -71,8 +64,8 @@ func (s *Store) HasSliver(ref Ref) (bool, error) {
 	return err == nil, err
 }
 
-// DeleteSliver removes a sliver, damaged or not. A sliver that does not exist is no error. Its space is freed when
-// its segment is dropped.
+// DeleteSliver removes a sliver, damaged or not. A sliver that does not exist is no error. Its space comes back when the
+// compactor comes to its segment.
 func (s *Store) DeleteSliver(ref Ref) error {
 	if err := ref.check(); err != nil {
 		return err
@@ -80,11 +73,15 @@ func (s *Store) DeleteSliver(ref Ref) error {
 	if err := s.life.open(); err != nil {
 		return err
 	}
-	for _, b := range s.segments.all() {
-		err := b.remove(ref)
-		if err != nil && !errors.Is(err, ErrNotFound) && (!errors.Is(err, errGone) || s.life.closed.Load()) {
-			return fmt.Errorf("delete %s: %w", ref, s.life.closedError(err))
-		}
+	lock := s.catalog.locks.of(ref.Blob)
+	lock.Lock()
+	defer lock.Unlock()
+	list, err := s.lookup(ref.Blob)
+	for _, b := range list {
+		err = errors.Join(err, ignoreDropped(s, b.remove(ref)))
+	}
+	if err != nil {
+		return fmt.Errorf("delete %s: %w", ref, s.life.closedError(err))
 	}
 	return nil
 }
@@ -102,6 +99,12 @@ func (r *SliverReader) extent(i uint32) error {
 		return nil
 	}
 	r.have = -1
+	switch v, err := r.b.find(r.ref); {
+	case err != nil:
+		return r.explain(i, err)
+	case v.write != r.rec.write:
+		return r.explain(i, ErrNotFound)
+	}
 	key := extentKey(r.ref, r.rec.write, i)
 	err := r.b.get(key, func(v []byte) error {
 		if want := r.rec.extentLen(i) + crcSize; len(v) != want {

@@ -16,10 +16,14 @@ const (
 	keyState       = 'x'
 	keyMetadata    = 'm'
 	keySliver      = 's'
-	keyExtent     = 'd'
+	keyExtent      = 'd'
 	keyTally       = 'n'
 	keyMark        = 'v'
 	keyUsage       = 'u'
+	keyPlace       = 'p'
+	keyListed      = 'l'
+	keyEnded       = 'e'
+	keyForgot      = 'k'
 )
 
 const (
@@ -31,8 +35,8 @@ const (
 	// maxSliver bounds the size of a sliver, in bytes: no blob is longer.
 	maxSliver = shards.MaxLength
 
-	idSize         = len(shards.BlobID{})
-	sliverKeySize  = 1 + 2 + idSize + 1
+	idSize        = len(shards.BlobID{})
+	sliverKeySize = 1 + 2 + idSize + 1
 	extentKeySize = sliverKeySize + 8 + 4
 )
 
@@ -62,6 +66,15 @@ func unseal(key, value []byte) ([]byte, error) {
 
 func blobKey(kind byte, id shards.BlobID) []byte { return append([]byte{kind}, id[:]...) }
 
+// keyBlobID returns the blob of the key of metadata, a sliver, or a record in meta.
+func keyBlobID(k []byte) (id shards.BlobID, ok bool) {
+	if len(k) == 1+idSize {
+		return shards.BlobID(k[1:]), true
+	}
+	r, ok := parseSliverKey(k)
+	return r.Blob, ok && k[0] == keySliver
+}
+
 func stateKey(key string) []byte { return append([]byte{keyState}, key...) }
 
 func sliverKey(r Ref) []byte {
@@ -87,19 +100,11 @@ func parseSliverKey(k []byte) (Ref, bool) {
 	return r, r.check() == nil
 }
 
-func parseExtentKey(k []byte) (r Ref, write uint64, ok bool) {
-	if len(k) != extentKeySize {
-		return Ref{}, 0, false
-	}
-	r, ok = parseSliverKey(k)
-	return r, binary.BigEndian.Uint64(k[sliverKeySize:]), ok
-}
-
 // sliver is a sliver's record. It exists only if all extents do.
 type sliver struct {
-	size    int64
+	size   int64
 	extent int    // bytes of each extent but the last
-	write   uint64 // the random number of the writer
+	write  uint64 // the random number of the writer
 }
 
 const sliverRecordSize = 8 + 4 + 8

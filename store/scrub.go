@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"math"
-	"slices"
 
 	"walrus/shards"
 )
@@ -18,55 +16,6 @@ type ScrubStats struct {
 	Blobs, Certificates, Slivers int64
 	Bytes                        int64 // of slivers, metadata, certificates and index tables
 	Corrupt                      int64 // reports
-}
-
-// Shard lists the slivers of a shard, ordered by blob ID, primary before secondary. Slivers that are
-// committed or deleted meanwhile may or may not be listed.
-func (s *Store) Shard(shard int) iter.Seq2[Ref, error] {
-	return func(yield func(Ref, error) bool) {
-		if err := (Ref{Shard: shard}).check(); err != nil {
-			yield(Ref{}, err)
-			return
-		}
-		var after *Ref
-		for {
-			page, err := s.shardPage(shard, after)
-			if err != nil {
-				yield(Ref{}, fmt.Errorf("list shard %d: %w", shard, s.life.closedError(err)))
-				return
-			}
-			for _, r := range page {
-				if !yield(r, nil) {
-					return
-				}
-			}
-			if len(page) < batchKeys {
-				return
-			}
-			after = &page[len(page)-1]
-		}
-	}
-}
-
-// shardPage merges a page of each segment: the first slivers of all are among the first of each.
-func (s *Store) shardPage(shard int, after *Ref) ([]Ref, error) {
-	if err := s.life.open(); err != nil {
-		return nil, err
-	}
-	var page []Ref
-	for _, b := range s.segments.all() {
-		refs, err := b.refs(shard, after, batchKeys)
-		if errors.Is(err, errGone) && !s.life.closed.Load() {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		page = append(page, refs...)
-	}
-	slices.SortFunc(page, compareRefs)
-	page = slices.Compact(page)
-	return page[:min(len(page), batchKeys)], nil
 }
 
 // Scrub reads everything back, a extent at a time. It calls corrupt with a *CorruptError for each sliver, blob record,
@@ -138,7 +87,7 @@ func (c *scrub) part() error {
 	case stageBlobs:
 		return c.items(meta, keyBlob, stageCertificates, c.blob)
 	case stageCertificates:
-		c.at.epoch = math.MaxUint32
+		c.at.order = math.MaxInt64
 		return c.items(meta, keyCertificate, stageSegment, c.certificate)
 	case stageDone:
 		return nil
@@ -148,8 +97,8 @@ func (c *scrub) part() error {
 		c.at = Position{stage: stageDone, newest: c.at.newest}
 		return nil
 	}
-	if b.epoch != c.at.epoch { // the segment before was finished or dropped
-		c.at = Position{stage: stageSegment, newest: c.at.newest, epoch: b.epoch}
+	if b.order() != c.at.order { // the segment before was finished or removed
+		c.at = Position{stage: stageSegment, newest: c.at.newest, order: b.order()}
 	}
 	var err error
 	if c.at.stage == stageSegment {
@@ -162,16 +111,16 @@ func (c *scrub) part() error {
 	if errors.Is(err, errGone) && !c.s.life.closed.Load() { // dropped
 		c.at.stage, err = stageDone, nil
 	}
-	if c.at.stage == stageDone && b.epoch > 0 { // with this segment
-		c.at = Position{stage: stageSegment, newest: c.at.newest, epoch: b.epoch - 1}
+	if c.at.stage == stageDone && b.order() > 0 { // with this segment
+		c.at = Position{stage: stageSegment, newest: c.at.newest, order: b.order() - 1}
 	}
 	return err
 }
 
-// segment returns the segment of the position, or the next one that is left: that of the next earlier epoch.
+// segment returns the segment of the position, or the next one that is left: the next older one.
 func (c *scrub) segment() *segment {
 	for _, b := range c.s.segments.all() {
-		if b.epoch <= c.at.epoch {
+		if b.order() <= c.at.order && (!c.at.newest || b.marks.was+1 < b.marks.opened) {
 			return b
 		}
 	}
@@ -259,7 +208,7 @@ func (c *scrub) blob(key []byte) error {
 	}
 	id := shards.BlobID(key[1:])
 	r := Ref{Blob: id, Shard: -1}
-	end, err := c.s.catalog.endEpoch(id)
+	_, err := c.s.catalog.endEpoch(id)
 	if errors.Is(err, ErrNotFound) { // dropped meanwhile
 		return nil
 	}
@@ -267,7 +216,12 @@ func (c *scrub) blob(key []byte) error {
 		return c.report(r, err)
 	}
 	c.stats.Blobs++
-	m, err := c.s.findMetadata(id, end)
+	if _, err := c.s.catalog.places(id); errors.Is(err, ErrCorrupt) {
+		if err := c.s.mendPlaces(id); err != nil {
+			return err
+		}
+	}
+	m, err := c.s.findMetadata(id)
 	if errors.Is(err, ErrNotFound) {
 		if _, err := c.s.catalog.endEpoch(id); errors.Is(err, ErrNotFound) {
 			return nil

@@ -6,28 +6,33 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"walrus/shards"
 )
 
-// segment holds the slivers and metadata of the blobs that end in one epoch. Extended blobs stay until then.
+// segment is a database of bounded size that holds slivers and metadata of many blobs. It is written once: what is
+// deleted or aborted stays in it, dead, until the compactor copies what lives and removes the segment.
 //
-// A sliver's record is written only when its extents are durable, so that no crash can leave a record without
-// data. Until then a committed sliver is pending: visible, but forgotten when the process ends.
+// A sliver's record is written only when its extents are durable, so that no crash can leave a record without data.
+// Until then a committed sliver is pending: visible, but forgotten when the process ends. Extents without a record are
+// dead.
 type segment struct {
-	epoch uint32 // constant
+	id    uint64 // constant
+	class class  // constant
 	*database
 
 	syncing sync.Mutex // held while records move from pending to the database, and by deletions
 
-	mu      sync.Mutex
-	pending map[Ref]pending // guarded by mu
-	fresh   int64           // pending slivers without a record; guarded by mu
-	live    map[uint64]bool // the writes of open writers; guarded by mu
+	mu        sync.Mutex
+	pending   map[Ref]pending // guarded by mu
+	fresh     counts          // of pending slivers without a record; guarded by mu
+	writers   int             // under way; guarded by mu
+	announced int64           // bytes that these will write; guarded by mu
+	sealed    bool            // takes no more; guarded by mu
 	// refusals counts the times that the disk refused data: earlier writes of open writers may be lost; guarded by mu.
 	refusals uint64
-	// closings counts the calls of invalidate; guarded by mu.
-	closings uint64
+	blocked  atomic.Bool // something in it cannot be read, so it cannot be compacted
 }
 
 // pending is a committed sliver whose record is not yet durable.
@@ -42,18 +47,19 @@ const maxPending = 4096
 // batchKeys bounds the keys that are written, deleted or listed at once.
 const batchKeys = 1024
 
-func newSegment(epoch uint32, db *database) *segment {
-	b := &segment{epoch: epoch, database: db, pending: make(map[Ref]pending), live: make(map[uint64]bool)}
+func newSegment(id uint64, c class, db *database) *segment {
+	b := &segment{id: id, class: c, database: db, pending: make(map[Ref]pending)}
 	db.refused = b.refuse
 	return b
 }
 
-// slivers counts the committed slivers.
-func (b *segment) slivers() int64 {
+// live returns the numbers of slivers, and of bytes that live.
+func (b *segment) live() counts {
 	n, _ := b.counts()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return n[0] + b.fresh
+	n.add(b.fresh)
+	return n
 }
 
 // pages calls fn with all keys that begin with prefix, in order, a page at a time and outside of any lock.
@@ -78,44 +84,58 @@ func (d *database) pages(prefix []byte, fn func(keys [][]byte) error) error {
 	}
 }
 
-// removeOrphans deletes extents that belong neither to a sliver nor to an open writer. Extents and records sort
-// alike, so one write's extents come together. rest is called after each page, and may end the work.
-func (b *segment) removeOrphans(rest func() error) error {
-	var (
-		last   []byte // the extent key looked at last, without the index: all extents of a write share it
-		orphan bool
-	)
-	return b.pages([]byte{keyExtent}, func(keys [][]byte) error {
-		var batch []entry
-		for _, k := range keys {
-			r, write, ok := parseExtentKey(k)
-			if w := k[:max(len(k)-4, 0)]; !ok || !bytes.Equal(w, last) {
-				last = w
-				orphan = !ok || b.orphaned(r, write)
-			}
-			if orphan {
-				batch = append(batch, entry{key: k, del: true})
-			}
+// contents calls fn with the keys of all metadata and slivers, a page at a time.
+func (b *segment) contents(fn func(keys [][]byte) error) error {
+	for _, kind := range []byte{keyMetadata, keySliver} {
+		if err := b.pages([]byte{kind}, fn); err != nil {
+			return err
 		}
-		if len(batch) > 0 {
-			if err := b.write(batch...); err != nil {
-				return err
-			}
-		}
-		return rest()
-	})
+	}
+	return nil
 }
 
-// orphaned reports that a write is not under way and was not committed, or another took its place.
-func (b *segment) orphaned(r Ref, write uint64) bool {
+// begin admits a write of size bytes, unless the segment is sealed or has no room below most. Call end after it.
+func (b *segment) begin(size, most int64) bool {
 	b.mu.Lock()
-	live := b.live[write] // before the record: commit makes it, and then the writer is no longer live
-	b.mu.Unlock()
-	if live {
+	defer b.mu.Unlock()
+	if b.sealed || b.size.Load()+b.announced >= most {
 		return false
 	}
-	v, err := b.find(r)
-	return errors.Is(err, ErrNotFound) || err == nil && v.write != write
+	b.writers++
+	b.announced += size
+	return true
+}
+
+// end ends a write that begin has admitted.
+func (b *segment) end(size int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.writers--
+	b.announced -= size
+}
+
+// seal makes the segment take no more, unless a write is under way.
+func (b *segment) seal() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.writers > 0 {
+		return false
+	}
+	b.sealed = true
+	return true
+}
+
+func (b *segment) isSealed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sealed
+}
+
+// idle reports that nothing is being written and nothing waits for a sync.
+func (b *segment) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.writers == 0 && len(b.pending) == 0
 }
 
 // stored reads the record of a sliver from the database.
@@ -139,30 +159,29 @@ func (b *segment) find(r Ref) (sliver, error) {
 	return b.stored(r)
 }
 
-// commit makes v visible and returns first = true, unless another write of r is visible already.
-func (b *segment) commit(r Ref, v sliver, started uint64) (first bool, waiting int, err error) {
+// commit makes v visible, unless another write of r is visible already. The caller holds the blob's lock.
+func (b *segment) commit(r Ref, v sliver, started uint64) (waiting int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.refusals+b.closings != started {
-		return false, 0, ErrUnsynced
+	if b.refusals != started {
+		return 0, ErrUnsynced
 	}
 	if _, ok := b.pending[r]; ok {
-		return false, len(b.pending), nil
+		return len(b.pending), nil
 	}
 	old, err := b.stored(r)
 	fresh := errors.Is(err, ErrNotFound)
 	switch {
 	case err == nil && old.write != v.write:
-		return false, len(b.pending), nil
+		return len(b.pending), nil
 	case err == nil, errors.Is(err, ErrCorrupt): // the count has it already
 	case fresh:
-		b.fresh++
+		b.fresh.add(counts{1, v.weight()})
 	default:
-		return false, 0, err
+		return 0, err
 	}
 	b.pending[r] = pending{v, fresh}
-	delete(b.live, v.write)
-	return true, len(b.pending), nil
+	return len(b.pending), nil
 }
 
 // refuse forgets all slivers that are pending or being written: the disk refused data, so they may be lost.
@@ -170,31 +189,15 @@ func (b *segment) refuse() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refusals++
-	b.fresh = 0
+	b.fresh = counts{}
 	clear(b.pending)
 }
 
-// invalidate makes the commits of all open writers fail.
-func (b *segment) invalidate() {
+// started returns a number that a writer later passes to commit. If the number has changed by then, commit refuses.
+func (b *segment) started() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.closings++
-}
-
-// start returns a number that the writer of a write later passes to commit. If the number has changed by then, commit
-// refuses.
-func (b *segment) start(write uint64) uint64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.live[write] = true
-	return b.refusals + b.closings
-}
-
-// end notes that a write is no longer under way.
-func (b *segment) end(write uint64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.live, write)
+	return b.refusals
 }
 
 // flush makes everything committed before the call durable: it syncs the data, writes the records, and syncs again.
@@ -229,9 +232,13 @@ func (b *segment) writeRecords(refs []Ref, refusals uint64) error {
 		return ErrUnsynced
 	}
 	for _, r := range refs {
-		e := entry{key: sliverKey(r), value: b.pending[r].marshal()}
-		if b.pending[r].fresh {
-			e.delta = 1
+		v, ok := b.pending[r]
+		if !ok {
+			continue
+		}
+		e := entry{key: sliverKey(r), value: v.marshal()}
+		if v.fresh {
+			e.delta = counts{1, v.weight()}
 		}
 		batch = append(batch, e)
 	}
@@ -251,80 +258,46 @@ func (b *segment) writeRecords(refs []Ref, refusals uint64) error {
 
 // forget removes a sliver from pending. The caller holds mu.
 func (b *segment) forget(r Ref) {
-	if b.pending[r].fresh {
-		b.fresh--
+	if v := b.pending[r]; v.fresh {
+		b.fresh.add(counts{-1, -v.weight()})
 	}
 	delete(b.pending, r)
 }
 
-// remove deletes a sliver: first its record, so that a crash leaves only orphans.
-func (b *segment) remove(r Ref) error {
+// remove deletes slivers. Their extents stay, dead. Slivers that do not exist are no error. The caller holds the locks
+// of their blobs.
+func (b *segment) remove(refs ...Ref) error {
 	b.syncing.Lock()
 	defer b.syncing.Unlock()
-	v, err := b.find(r)
-	if err != nil && !errors.Is(err, ErrCorrupt) {
-		return err
-	}
-	damaged := err != nil
-	record := entry{key: sliverKey(r), del: true}
-	_, err = b.stored(r)
-	if err := unknown(err); err != nil {
-		return err
-	}
-	if !errors.Is(err, ErrNotFound) {
-		record.delta = -1
-	}
-	if err := b.change(record); err != nil {
-		return err
-	}
-	b.mu.Lock()
-	b.forget(r)
-	b.mu.Unlock()
-	if damaged {
-		return nil
-	}
-	return b.removeExtents(r, v.write, v.extents())
-}
-
-// removeExtents deletes the first n extents of a write.
-func (b *segment) removeExtents(r Ref, write uint64, n uint32) error {
-	for i := uint32(0); i < n; {
-		batch := make([]entry, 0, min(n-i, batchKeys))
-		for ; i < n && len(batch) < batchKeys; i++ {
-			batch = append(batch, entry{key: extentKey(r, write, i), del: true})
+	var batch []entry
+	for _, r := range refs {
+		v, err := b.stored(r)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			continue
+		case errors.Is(err, ErrCorrupt):
+			b.suspect() // its bytes were counted
+		case err != nil:
+			return err
 		}
-		if err := b.write(batch...); err != nil {
+		n := counts{-1, 0}
+		if err == nil {
+			n[1] = -v.weight()
+		}
+		batch = append(batch, entry{key: sliverKey(r), del: true, delta: n})
+	}
+	if len(batch) > 0 {
+		if err := b.change(batch...); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// refs lists up to limit slivers of a shard after a blob and axis, in order, pending ones included.
-func (b *segment) refs(shard int, after *Ref, limit int) ([]Ref, error) {
-	prefix := sliverKey(Ref{Shard: shard})[:3]
-	var from []byte
-	if after != nil {
-		from = sliverKey(*after)
-	}
-	var refs []Ref
-	// Pending slivers first: a record that moves to the database meanwhile is then seen twice rather than missed.
+	b.blocked.Store(false) // perhaps it was one of these
 	b.mu.Lock()
-	for r := range b.pending {
-		if r.Shard == shard && (after == nil || compareRefs(r, *after) > 0) {
-			refs = append(refs, r)
-		}
+	defer b.mu.Unlock()
+	for _, r := range refs {
+		b.forget(r)
 	}
-	b.mu.Unlock()
-	err := b.scan(prefix, from, limit, 0, func(k []byte) error {
-		if r, ok := parseSliverKey(k); ok {
-			refs = append(refs, r)
-		}
-		return nil
-	})
-	slices.SortFunc(refs, compareRefs)
-	refs = slices.Compact(refs)
-	return refs[:min(limit, len(refs))], err
+	return nil
 }
 
 // compareRefs orders slivers as their keys are ordered.
@@ -333,4 +306,38 @@ func compareRefs(a, b Ref) int { return bytes.Compare(sliverKey(a), sliverKey(b)
 // metadata returns a blob's metadata.
 func (b *segment) metadata(id shards.BlobID) ([]byte, error) {
 	return b.record(blobKey(keyMetadata, id))
+}
+
+// putMetadata keeps a blob's metadata. The caller holds the blob's lock.
+func (b *segment) putMetadata(id shards.BlobID, m []byte) error {
+	_, old, err := b.hasMetadata(id)
+	if err != nil {
+		return err
+	}
+	n := counts{0, metadataWeight(len(m))}
+	n.add(old.negative())
+	return b.change(entry{key: blobKey(keyMetadata, id), value: m, delta: n})
+}
+
+// removeMetadata deletes a blob's metadata, if it is there. The caller holds the blob's lock.
+func (b *segment) removeMetadata(id shards.BlobID) error {
+	has, old, err := b.hasMetadata(id)
+	if err != nil || !has {
+		return err
+	}
+	b.blocked.Store(false)
+	return b.change(entry{key: blobKey(keyMetadata, id), del: true, delta: old.negative()})
+}
+
+// hasMetadata reports whether there is metadata of a blob, damaged or not, and how it counts.
+func (b *segment) hasMetadata(id shards.BlobID) (has bool, n counts, err error) {
+	m, err := b.metadata(id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return false, n, nil
+	case errors.Is(err, ErrCorrupt):
+		b.suspect() // its bytes were counted
+		return true, n, nil
+	}
+	return true, counts{0, metadataWeight(len(m))}, err
 }

@@ -23,9 +23,12 @@ type Store struct {
 	group     group
 	space     space
 	catalog   catalog
-	segments   segments
+	segments  segments
 	tending   tending
 	drops     sync.Mutex // one DropEpoch at a time
+	compactor compactor
+	running   atomic.Bool  // Open is done
+	moves     atomic.Int64 // segments removed after their slivers have moved
 }
 
 // lifetime tells whether the store is open.
@@ -48,15 +51,20 @@ func (l *lifetime) closedError(err error) error {
 }
 
 const (
-	metaName    = "meta"
-	sliversName = "slivers"
-	lockName    = "lock"
+	metaName = "meta"
+	// segmentsName is the folder of segments, sliversName that of segments of format 2.
+	segmentsName = "segments"
+	sliversName  = "slivers"
+	lockName     = "lock"
 	// cleanName names a file that Close leaves. If it is missing, the last process did not close the store.
 	cleanName = "clean"
 	// sweepName names a file that exists while the remains of a crash have not been removed.
-	sweepName   = "sweep"
-	dropSuffix  = ".dropped"
-	checkSuffix = ".check"
+	sweepName    = "sweep"
+	dropSuffix   = ".dropped"
+	checkSuffix  = ".check"
+	closedSuffix = ".closed"
+	newSuffix    = ".new"
+	movedInfix   = ".corrupt-"
 )
 
 // Open opens or makes the store in cfg.Dir. Databases that are damaged beyond use are moved aside, listed in
@@ -69,19 +77,25 @@ func Open(cfg Config) (_ *Store, err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	opener := opener{cfg: cfg, log: s.log, incidents: &s.incidents, usage: &s.space.usage}
+	opener := opener{cfg: cfg, log: s.log, incidents: &s.incidents, usage: &s.space.usage, running: &s.running}
 	s.space.life, s.space.cfg = &s.life, &s.cfg
 	s.catalog.life, s.catalog.incidents = &s.life, &s.incidents
 	s.segments = segments{
-		opener: opener, life: &s.life, dir: filepath.Join(cfg.Dir, sliversName), byEpoch: make(map[uint32]*segment),
+		opener: opener, life: &s.life, catalog: &s.catalog, next: 1,
+		dir: filepath.Join(cfg.Dir, segmentsName), old: filepath.Join(cfg.Dir, sliversName),
+		keep: cfg.Open, byID: map[uint64]*segment{}, unlisted: map[uint64]*segment{}, active: map[class]*segment{},
 	}
 	s.tending = tending{
-		dir: cfg.Dir, log: s.log, life: &s.life, incidents: &s.incidents, usage: &s.space.usage, catalog: &s.catalog, segments: &s.segments,
+		dir: cfg.Dir, log: s.log, life: &s.life, incidents: &s.incidents, usage: &s.space.usage, catalog: &s.catalog,
+		segments: &s.segments, store: s,
 	}
 	for _, dir := range []string{filepath.Clean(cfg.Dir), s.segments.dir} {
 		if err := badgerdisk.MakeDir(dir); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
+	}
+	if err := s.sizeSegments(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if s.lock, err = badgerdisk.Lock(filepath.Join(cfg.Dir, lockName)); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", cfg.Dir, err)
@@ -101,13 +115,33 @@ func Open(cfg Config) (_ *Store, err error) {
 	if s.catalog.db, err = opener.open(filepath.Join(cfg.Dir, metaName), false); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := s.segments.load(); err != nil {
+	if err := errors.Join(s.segments.load(s.tending.orphans), s.catalog.load(s.segments.next+firstOrder)); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	s.segments.trim()
+	s.running.Store(true)
 	if err := s.tending.loadUsage(); err != nil {
 		return nil, fmt.Errorf("open store: disk space: %w", err)
 	}
 	return s, nil
+}
+
+// sizeSegments chooses the size of segments: a part of the disk, or of the limit, so that little of it is held in
+// reserve, within bounds. Smaller ones cost more memory for each byte, larger ones more copying at once.
+func (s *Store) sizeSegments() error {
+	size := s.cfg.Segment
+	if size == 0 {
+		total, err := badgerdisk.Size(s.cfg.Dir)
+		if err != nil {
+			return fmt.Errorf("size of the disk: %w", err)
+		}
+		if s.cfg.Limit > 0 {
+			total = min(total, s.cfg.Limit)
+		}
+		size = min(max(total/segmentParts, minSegment), maxSegment)
+	}
+	s.segments.most, s.space.most = size, size
+	return nil
 }
 
 // Close syncs and closes. It waits for operations under way; later ones return ErrClosed. Closing again is a no-op.
@@ -131,6 +165,9 @@ func (s *Store) Close() error {
 func (s *Store) closeAll() error {
 	var errs []error
 	for _, b := range s.segments.all() {
+		if _, err := b.tryPark(); err != nil { // with a summary, for the next start
+			errs = append(errs, err)
+		}
 		errs = append(errs, b.close())
 	}
 	if s.catalog.db != nil {

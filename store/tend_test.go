@@ -27,7 +27,7 @@ func TestTend(t *testing.T) {
 		s.space.usage.add(1 << 40)
 		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 		defer cancel()
-		check(t, s.Tend(ctx))
+		check(t, s.Tend(ctx, nil))
 		if s.tending.orphans || wantCounts(t, s) > 0 {
 			t.Error("there is still something to do")
 		}

@@ -14,12 +14,14 @@ type SliverWriter struct {
 	b       *segment
 	ref     Ref
 	rec     sliver
-	started uint64  // segment.start when the writer was made
-	buf     *[]byte // the extent being filled; nil when done
-	at      int64   // bytes taken
-	next    uint32  // extent
-	err     error   // the first failure, returned by all later calls
-	moves   bool    // the sliver is in the store already: Config.Limit does not apply
+	started uint64   // segment.started when the writer was made
+	buf     *[]byte  // the extent being filled; nil when done
+	at      int64    // bytes taken
+	next    uint32   // extent
+	err     error    // the first failure, returned by all later calls
+	from    *segment // not nil: the sliver moves from there
+	// fromWrite is the write that moves.
+	fromWrite uint64
 }
 
 // buffers hold a extent and its checksum.
@@ -37,24 +39,28 @@ func (s *Store) Create(ref Ref, size int64) (*SliverWriter, error) {
 	if size < 0 || size > maxSliver {
 		return nil, fmt.Errorf("create %s: %d bytes: the limit is %d", ref, size, int64(maxSliver))
 	}
-	if err := s.space.forData(); err != nil {
+	if err := s.makeRoom(); err != nil {
 		return nil, fmt.Errorf("create %s: %w", ref, err)
 	}
 	end, err := s.catalog.endEpoch(ref.Blob)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: read the blob's record: %w", ref, s.life.closedError(err))
 	}
-	b, err := s.segments.at(end)
+	w, err := s.create(ref, size, end)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", ref, err)
 	}
-	return s.create(b, ref, size), nil
+	return w, nil
 }
 
-func (s *Store) create(b *segment, ref Ref, size int64) *SliverWriter {
-	write := rand.Uint64()
-	return &SliverWriter{s: s, b: b, ref: ref, started: b.start(write), buf: buffers.Get().(*[]byte),
-		rec: sliver{size: size, extent: extentSize, write: write}}
+// create begins a sliver of a blob that ends in epoch end.
+func (s *Store) create(ref Ref, size int64, end uint32) (*SliverWriter, error) {
+	rec := sliver{size: size, extent: extentSize, write: rand.Uint64()}
+	b, err := s.segments.writable(end, rec.weight())
+	if err != nil {
+		return nil, err
+	}
+	return &SliverWriter{s: s, b: b, ref: ref, started: b.started(), buf: buffers.Get().(*[]byte), rec: rec}, nil
 }
 
 // errDone is returned by a writer after Commit or Abort.
@@ -89,9 +95,9 @@ func (w *SliverWriter) Write(p []byte) (n int, err error) {
 
 // flush writes the full extent.
 func (w *SliverWriter) flush() error {
-	room := w.s.space.forData
-	if w.moves {
-		room = func() error { return w.s.space.atLeast(w.s.cfg.MinFree) }
+	room := w.s.makeRoom
+	if w.from != nil {
+		room = w.s.space.forMove
 	}
 	err := room()
 	if err == nil {
@@ -99,7 +105,7 @@ func (w *SliverWriter) flush() error {
 		err = w.b.write(entry{key: key, value: seal(key, *w.buf)})
 	}
 	if err != nil {
-		w.fail(w.s.life.closedError(gone(err)))
+		w.fail(w.s.life.closedError(err))
 		return w.err
 	}
 	w.next++
@@ -107,17 +113,9 @@ func (w *SliverWriter) flush() error {
 	return nil
 }
 
-// gone returns the error of a writer whose segment was dropped.
-func gone(err error) error {
-	if errors.Is(err, errGone) {
-		return fmt.Errorf("the blob's epoch has ended: %w", errors.Join(ErrNotFound, err))
-	}
-	return err
-}
-
 // fail ends the writer with err.
 func (w *SliverWriter) fail(err error) {
-	w.discard()
+	w.release()
 	w.err = err
 }
 
@@ -140,14 +138,10 @@ func (w *SliverWriter) Commit() error {
 		w.fail(err)
 		return err
 	}
-	first, pending, err := w.b.commit(w.ref, w.rec, w.started)
+	pending, err := w.s.commit(w)
 	if err != nil {
-		w.fail(w.s.life.closedError(gone(err)))
+		w.fail(w.s.life.closedError(err))
 		return fmt.Errorf("commit %s: %w", w.ref, w.err)
-	}
-	if !first {
-		w.discard()
-		return nil
 	}
 	w.release()
 	if pending > maxPending {
@@ -156,31 +150,62 @@ func (w *SliverWriter) Commit() error {
 	return nil
 }
 
-// Flushed returns the bytes that were written to the disk. After Abort they take space until the segment is dropped.
+// commit makes the sliver of w visible, unless it is there already or, if it moves, no longer needed. It returns how many
+// slivers wait for a sync.
+func (s *Store) commit(w *SliverWriter) (waiting int, err error) {
+	lock := s.catalog.locks.of(w.ref.Blob)
+	lock.Lock()
+	defer lock.Unlock()
+	if w.from == nil {
+		if _, err := s.catalog.endEpoch(w.ref.Blob); err != nil {
+			return 0, fmt.Errorf("read the blob's record: %w", err)
+		}
+	} else if needed, err := s.needed(w.from, w.ref.Blob, sliverKey(w.ref), false); err != nil || !needed {
+		return 0, err
+	}
+	places, err := s.placesOf(w.ref.Blob)
+	if err != nil {
+		return 0, err
+	}
+	for _, o := range s.segments.at(places) {
+		if o == w.b || o == w.from {
+			continue
+		}
+		switch _, err := o.find(w.ref); {
+		case err == nil:
+			return 0, nil
+		case errors.Is(err, ErrCorrupt): // w replaces it
+			err = o.remove(w.ref)
+			fallthrough
+		default:
+			if err := unknown(ignoreDropped(s, err)); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if err := s.placeAmong(w.ref.Blob, w.b, places); err != nil {
+		return 0, err
+	}
+	return w.b.commit(w.ref, w.rec, w.started)
+}
+
+// Flushed returns the bytes that were written to the disk. After Abort they take space until their segment is compacted.
 func (w *SliverWriter) Flushed() int64 { return min(int64(w.next)*int64(w.rec.extent), w.rec.size) }
 
-// Abort ends the writer and deletes its extents. After Commit, or a second time, it does nothing.
+// Abort ends the writer. What it wrote is dead. After Commit, or a second time, it does nothing.
 func (w *SliverWriter) Abort() {
 	if w.buf != nil {
 		w.fail(errDone)
 	}
 }
 
-// discard tries to delete the written extents. Extents that stay are deleted by the next Open after a crash, or with
-// the segment.
-func (w *SliverWriter) discard() {
+// release gives back what the writer holds.
+func (w *SliverWriter) release() {
 	if w.buf == nil {
 		return
 	}
-	w.release()
-	defer w.b.end(w.rec.write)
-	if err := w.b.removeExtents(w.ref, w.rec.write, w.next); err != nil && !errors.Is(err, errGone) {
-		w.s.log.Warn("could not remove the extents of an aborted sliver", "sliver", w.ref.String(), "err", err)
-	}
-}
-
-func (w *SliverWriter) release() {
 	*w.buf = (*w.buf)[:0]
 	buffers.Put(w.buf)
 	w.buf = nil
+	w.b.end(w.rec.weight())
 }
