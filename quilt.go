@@ -17,6 +17,9 @@ import (
 // the files' paths. Files must not change meanwhile and are read several times. Files that are no io.ReaderAt are
 // held in memory. It returns as Store does. Errors: as from Store and quilt.New.
 func (c *Client) StoreFS(ctx context.Context, fsys fs.FS, opt StoreOptions) (*client.QuiltResult, error) {
+	if fsys == nil {
+		return nil, errors.New("store folder: the file system is nil: give one, such as os.DirFS")
+	}
 	var files []quilt.File
 	err := fs.WalkDir(fsys, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {

@@ -1,6 +1,7 @@
 package walrus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,9 @@ import (
 	"os"
 
 	"walrus/client"
+	"walrus/internal/userfile"
 	"walrus/ledger"
+	"walrus/shards"
 )
 
 // StoreOptions configures one Store call. The zero value keeps a deletable blob for the Config's epochs.
@@ -37,12 +40,16 @@ type sized interface {
 
 // Store stores all bytes of src as one blob. It returns once the blob is certified: nodes with more than two thirds of
 // the shards have it on disk, and the ledger has the proof. The content is read twice. Unless src can be read at any
-// offset, as a *bytes.Reader can, it is copied first, to a temporary file if it is large. Storing bytes that are
-// already stored for long enough costs nothing. Storing again after a failure continues where it stopped. Errors:
-// ErrNoWallet, ErrNoFunds, ErrCost, ErrStalled, *client.NotEnoughError; the errors of src.
+// offset, as a *bytes.Reader can, it is copied first, to a temporary file if it is large. The copy takes at most nine
+// tenths of the free space there. Storing bytes that are already stored for long enough costs nothing. Storing again
+// after a failure continues where it stopped. Errors: ErrNoWallet, ErrNoFunds, ErrCost, ErrStalled,
+// *client.NotEnoughError; the errors of src.
 //
 // The end of ctx does not interrupt a Read of src: one that waits for a person or a network must end by itself.
 func (c *Client) Store(ctx context.Context, src io.Reader, opt StoreOptions) (*client.StoreResult, error) {
+	if src == nil {
+		return nil, errors.New("store: the source is nil: give a reader of the content")
+	}
 	if s, ok := src.(sized); ok {
 		rest, err := restOf(s)
 		if err != nil {
@@ -110,12 +117,12 @@ func (c *Client) options(opt StoreOptions) client.StoreOptions {
 // spool copies src to a temporary file.
 func (c *Client) spool(ctx context.Context, src io.Reader) (*kept, error) {
 	k := &kept{dir: c.tempDir}
-	_, err := io.Copy(k, readerFunc(func(p []byte) (int, error) {
+	_, err := io.Copy(k, userfile.Within(readerFunc(func(p []byte) (int, error) {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
 		return src.Read(p)
-	}))
+	}), c.tempDir, cmp.Or(c.largest, shards.MaxLength)))
 	if err != nil {
 		return nil, errors.Join(err, k.Close())
 	}

@@ -100,6 +100,7 @@ type Client struct {
 	blobs   *client.Client
 	epochs  uint32
 	tempDir string
+	largest int64 // bound of sources that are copied, in bytes; 0: any blob
 }
 
 // OpenFile joins the network that the client.yaml at path names. An empty path is searched for as LoadConfig does.

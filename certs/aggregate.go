@@ -26,13 +26,38 @@ func (c *Committee) Aggregate(blob shards.BlobID, p Persistence, confs []Confirm
 	if err := p.Validate(); err != nil {
 		return nil, nil, err
 	}
-	hash, err := hashToG2(c.message(blob, p), dstSignature)
-	if err != nil {
-		return nil, nil, err
+	var votes []vote
+	for _, conf := range confs {
+		if _, err := c.checkConfirmation(conf); err != nil || conf.Blob != blob || conf.Persistence != p {
+			bad = append(bad, conf.Node)
+			continue
+		}
+		votes = append(votes, vote{conf.Node, conf.Signature})
 	}
-	all, bad := c.collect(blob, p, confs, hash)
-	if w := c.weightOf(all); w < c.Quorum() {
-		return nil, bad, fmt.Errorf("aggregate confirmations of blob %s: %w", blob, c.errWeight(w))
+	signers, sig, bad, err := c.aggregate(c.message(blob, p), votes, bad, c.Quorum())
+	if err != nil {
+		return nil, bad, fmt.Errorf("aggregate confirmations of blob %s: %w", blob, err)
+	}
+	return &Certificate{Epoch: c.epoch, Blob: blob, Persistence: p, Signers: signers, Signature: sig}, bad, nil
+}
+
+// vote is a member's signature of a message, not verified.
+type vote struct {
+	node peer.ID
+	raw  Signature
+}
+
+// aggregate adds up the votes of members for message that verify. They must have least shards. It adds the nodes with
+// bad signatures to bad.
+func (c *Committee) aggregate(message []byte, votes []vote, bad []peer.ID, least int) (signers []uint16, sum Signature, _ []peer.ID, err error) {
+	hash, err := hashToG2(message, dstSignature)
+	if err != nil {
+		return nil, sum, bad, err
+	}
+	all, wrongPoints := c.collect(votes, hash)
+	bad = append(bad, wrongPoints...)
+	if w := c.weightOf(all); w < least {
+		return nil, sum, bad, c.errWeight(w, least)
 	}
 	good, wrong := c.bisect(all, hash)
 	for _, s := range wrong {
@@ -40,42 +65,36 @@ func (c *Committee) Aggregate(blob shards.BlobID, p Persistence, confs []Confirm
 	}
 	slices.Sort(bad)
 	bad = slices.Compact(bad)
-	if w := c.weightOf(good); w < c.Quorum() {
-		return nil, bad, fmt.Errorf("aggregate confirmations of blob %s: %w", blob, c.errWeight(w))
+	if w := c.weightOf(good); w < least {
+		return nil, sum, bad, c.errWeight(w, least)
 	}
 	key, sig := c.sum(good)
 	if len(wrong) > 0 { // the sum of sums that verify does too, unless it is infinity
 		if err := verify(key, hash, sig); err != nil {
-			return nil, bad, fmt.Errorf("aggregate confirmations of blob %s: %w", blob, err)
+			return nil, sum, bad, err
 		}
 	}
-	cert = &Certificate{Epoch: c.epoch, Blob: blob, Persistence: p, Signature: sig.Bytes()}
 	for _, s := range good {
-		cert.Signers = append(cert.Signers, uint16(s.index))
+		signers = append(signers, uint16(s.index))
 	}
-	return cert, bad, nil
+	return signers, sig.Bytes(), bad, nil
 }
 
-// collect drops confirmations that are useless whatever the signature, and decodes the rest: one per member, by
-// ascending index.
-func (c *Committee) collect(blob shards.BlobID, p Persistence, confs []Confirmation, hash bls.G2Affine) (all []signed, bad []peer.ID) {
-	byIndex := make(map[int]signed, len(confs))
-	for _, conf := range confs {
-		index, err := c.checkConfirmation(conf)
-		if err != nil || conf.Blob != blob || conf.Persistence != p {
-			bad = append(bad, conf.Node)
-			continue
-		}
+// collect decodes the votes, one per member, by ascending index. It lists the nodes whose signatures are no points.
+func (c *Committee) collect(votes []vote, hash bls.G2Affine) (all []signed, bad []peer.ID) {
+	byIndex := make(map[int]signed, len(votes))
+	for _, v := range votes {
+		index := c.index[v.node]
 		first, again := byIndex[index]
-		if again && (first.raw == conf.Signature || verify(c.keys[index], hash, first.sig) == nil) {
+		if again && (first.raw == v.raw || verify(c.keys[index], hash, first.sig) == nil) {
 			continue // only one signature of a message verifies
 		}
-		sig, err := conf.Signature.point()
+		sig, err := v.raw.point()
 		if err != nil {
-			bad = append(bad, conf.Node)
+			bad = append(bad, v.node)
 			continue
 		}
-		byIndex[index] = signed{index, conf.Signature, sig}
+		byIndex[index] = signed{index, v.raw, sig}
 	}
 	for _, s := range byIndex {
 		all = append(all, s)

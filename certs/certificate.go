@@ -26,35 +26,44 @@ func (c *Committee) Verify(cert *Certificate) error {
 	if err := cert.Persistence.Validate(); err != nil {
 		return err
 	}
-	if err := checkSigners(cert.Signers, len(c.members)); err != nil {
-		return err
-	}
-	if w := cert.Weight(c); w < c.Quorum() {
-		return c.errWeight(w)
-	}
-	sig, err := cert.Signature.point()
-	if err != nil {
-		return fmt.Errorf("certificate of blob %s: %w", cert.Blob, err)
-	}
-	hash, err := hashToG2(c.message(cert.Blob, cert.Persistence), dstSignature)
-	if err != nil {
-		return err
-	}
-	var sum bls.G1Jac
-	for _, i := range cert.Signers {
-		sum.AddMixed(&c.keys[i])
-	}
-	var key bls.G1Affine
-	if err := verify(*key.FromJacobian(&sum), hash, sig); err != nil {
+	if err := c.verifySum(cert.Signers, c.message(cert.Blob, cert.Persistence), cert.Signature, c.Quorum()); err != nil {
 		return fmt.Errorf("certificate of blob %s: %w", cert.Blob, err)
 	}
 	return nil
 }
 
+// verifySum checks that signers, who have at least least shards, signed message. Cheap checks come first.
+func (c *Committee) verifySum(signers []uint16, message []byte, sum Signature, least int) error {
+	if err := checkSigners(signers, len(c.members)); err != nil {
+		return err
+	}
+	if w := c.weightOfSigners(signers); w < least {
+		return c.errWeight(w, least)
+	}
+	sig, err := sum.point()
+	if err != nil {
+		return err
+	}
+	hash, err := hashToG2(message, dstSignature)
+	if err != nil {
+		return err
+	}
+	var key bls.G1Jac
+	for _, i := range signers {
+		key.AddMixed(&c.keys[i])
+	}
+	var affine bls.G1Affine
+	return verify(*affine.FromJacobian(&key), hash, sig)
+}
+
 // Weight returns the number of the signers' shards in c. Signers unknown to c are not counted.
 func (cert *Certificate) Weight(c *Committee) int {
+	return c.weightOfSigners(cert.Signers)
+}
+
+func (c *Committee) weightOfSigners(signers []uint16) int {
 	w := 0
-	for _, i := range cert.Signers {
+	for _, i := range signers {
 		w += c.Weight(int(i))
 	}
 	return w
@@ -76,6 +85,6 @@ func checkSigners(signers []uint16, members int) error {
 	return nil
 }
 
-func (c *Committee) errWeight(have int) error {
-	return fmt.Errorf("%w: %d of %d, a quorum is %d", ErrWeight, have, c.params.Shards(), c.Quorum())
+func (c *Committee) errWeight(have, least int) error {
+	return fmt.Errorf("%w: %d of %d, and %d are needed", ErrWeight, have, c.params.Shards(), least)
 }

@@ -46,10 +46,11 @@ type Confirmation struct {
 	Signature   Signature
 }
 
-// The signed message starts as in the original Walrus: intent 1 (blob certified), version 0, application 3. The
-// network ID then keeps networks apart.
+// A signed message starts as in the original Walrus: intent 1 (blob certified) or 2 (blob ID invalid), version 0,
+// application 3. The network ID then keeps networks apart.
 const (
 	intentConfirmation = 1
+	intentRefutation   = 2
 	messageVersion     = 0
 	messageApp         = 3
 )
@@ -57,15 +58,20 @@ const (
 // message returns the bytes that a confirmation signs: intent ‖ version ‖ application ‖ network ID ‖ epoch u32 LE ‖
 // blob ID ‖ 0 if permanent, else 1 ‖ object ID.
 func (c *Committee) message(blob shards.BlobID, p Persistence) []byte {
-	b := []byte{intentConfirmation, messageVersion, messageApp}
-	b = append(b, c.network[:]...)
-	b = binary.LittleEndian.AppendUint32(b, c.epoch)
-	b = append(b, blob[:]...)
+	b := c.messageHead(intentConfirmation, blob)
 	if !p.Deletable {
 		return append(b, 0)
 	}
 	b = append(b, 1)
 	return append(b, p.Object[:]...)
+}
+
+// messageHead begins every signed message: intent ‖ version ‖ application ‖ network ID ‖ epoch u32 LE ‖ blob ID.
+func (c *Committee) messageHead(intent byte, blob shards.BlobID) []byte {
+	b := []byte{intent, messageVersion, messageApp}
+	b = append(b, c.network[:]...)
+	b = binary.LittleEndian.AppendUint32(b, c.epoch)
+	return append(b, blob[:]...)
 }
 
 // Sign makes node's confirmation for the committee's epoch. The caller must have synced the slivers to disk. Sign
@@ -84,31 +90,45 @@ func (c *Committee) VerifyConfirmation(conf Confirmation) error {
 	if err != nil {
 		return err
 	}
-	sig, err := conf.Signature.point()
-	if err != nil {
-		return fmt.Errorf("confirmation by %s: %w", conf.Node, err)
-	}
-	hash, err := hashToG2(c.message(conf.Blob, conf.Persistence), dstSignature)
-	if err != nil {
-		return err
-	}
-	if err := verify(c.keys[index], hash, sig); err != nil {
+	if err := c.verifyOne(index, c.message(conf.Blob, conf.Persistence), conf.Signature); err != nil {
 		return fmt.Errorf("confirmation by %s of blob %s: %w", conf.Node, conf.Blob, err)
 	}
 	return nil
 }
 
+// verifyOne checks that a member signed message.
+func (c *Committee) verifyOne(index int, message []byte, raw Signature) error {
+	sig, err := raw.point()
+	if err != nil {
+		return err
+	}
+	hash, err := hashToG2(message, dstSignature)
+	if err != nil {
+		return err
+	}
+	return verify(c.keys[index], hash, sig)
+}
+
 // checkConfirmation checks everything but the signature and returns the member's index.
 func (c *Committee) checkConfirmation(conf Confirmation) (int, error) {
-	if conf.Epoch != c.epoch {
-		return 0, fmt.Errorf("confirmation of epoch %d, committee of epoch %d: %w", conf.Epoch, c.epoch, ErrEpoch)
-	}
 	if err := conf.Persistence.Validate(); err != nil {
 		return 0, err
 	}
-	index, ok := c.index[conf.Node]
+	index, err := c.signer(conf.Node, conf.Epoch)
+	if err != nil {
+		return 0, fmt.Errorf("confirmation: %w", err)
+	}
+	return index, nil
+}
+
+// signer returns the index of node, a member, if epoch is the committee's.
+func (c *Committee) signer(node peer.ID, epoch uint32) (int, error) {
+	if epoch != c.epoch {
+		return 0, fmt.Errorf("of epoch %d, committee of epoch %d: %w", epoch, c.epoch, ErrEpoch)
+	}
+	index, ok := c.index[node]
 	if !ok {
-		return 0, fmt.Errorf("%w: %s is not in the committee of epoch %d", ErrSigners, conf.Node, c.epoch)
+		return 0, fmt.Errorf("%w: %s is not in the committee of epoch %d", ErrSigners, node, c.epoch)
 	}
 	return index, nil
 }

@@ -78,11 +78,16 @@ func UnmarshalConfirmation(node peer.ID, b []byte) (Confirmation, error) {
 func (cert *Certificate) Marshal() []byte {
 	size := headerSize + 2 + 2*len(cert.Signers) + SignatureSize
 	b := appendHeader(make([]byte, 0, size), cert.Epoch, cert.Blob, cert.Persistence)
-	b = binary.LittleEndian.AppendUint16(b, uint16(len(cert.Signers)))
-	for _, i := range cert.Signers {
+	return append(appendSigners(b, cert.Signers), cert.Signature[:]...)
+}
+
+// appendSigners appends the number of signers and their indices.
+func appendSigners(b []byte, signers []uint16) []byte {
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(signers)))
+	for _, i := range signers {
 		b = binary.LittleEndian.AppendUint16(b, i)
 	}
-	return append(b, cert.Signature[:]...)
+	return b
 }
 
 // UnmarshalCertificate decodes the binary form. It verifies only the form: call Committee.Verify before you believe
@@ -96,19 +101,26 @@ func UnmarshalCertificate(b []byte) (*Certificate, error) {
 	if cert.Epoch, cert.Blob, cert.Persistence, err = parseHeader(b); err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
-	b = b[headerSize:]
+	if cert.Signers, cert.Signature, err = parseSigners(b[headerSize:]); err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	return cert, nil
+}
+
+// parseSigners reads the number of signers, their indices, and the signature, which ends b.
+func parseSigners(b []byte) (signers []uint16, sig Signature, err error) {
 	count := int(binary.LittleEndian.Uint16(b))
 	b = b[2:]
 	if len(b) != 2*count+SignatureSize {
-		return nil, fmt.Errorf("certificate: %w: %d bytes after the count of %d signers", ErrFormat, len(b), count)
+		return nil, sig, fmt.Errorf("%w: %d bytes after the count of %d signers", ErrFormat, len(b), count)
 	}
-	cert.Signers = make([]uint16, count)
-	for k := range cert.Signers {
-		cert.Signers[k] = binary.LittleEndian.Uint16(b[2*k:])
+	signers = make([]uint16, count)
+	for k := range signers {
+		signers[k] = binary.LittleEndian.Uint16(b[2*k:])
 	}
-	if err := checkSigners(cert.Signers, MaxMembers); err != nil {
-		return nil, fmt.Errorf("certificate: %w", err)
+	if err := checkSigners(signers, MaxMembers); err != nil {
+		return nil, sig, err
 	}
-	copy(cert.Signature[:], b[2*count:])
-	return cert, nil
+	copy(sig[:], b[2*count:])
+	return signers, sig, nil
 }

@@ -42,6 +42,7 @@ type Blob struct {
 	id        shards.BlobID
 	bad       []BadNode     // nodes that lied about the metadata
 	dialHedge time.Duration // how long a row waits for a connection
+	checks    []int         // columns with which reads of the whole blob compare its rows
 }
 
 // ID returns the blob ID.
@@ -68,6 +69,7 @@ func (b *Blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt Rea
 // orGone returns ErrNotFound instead of err if too few nodes delivered because the blob's storage has ended since it
 // was opened.
 func (b *Blob) orGone(ctx context.Context, err error) error {
+	err = b.c.orInvalid(ctx, b.id, err)
 	var notEnough *NotEnoughError
 	if !errors.As(err, &notEnough) {
 		return err
@@ -107,7 +109,7 @@ func (b *Blob) copyStrict(ctx context.Context, w io.Writer, off, n int64, progre
 		return r.res, fmt.Errorf("read %s: encode it again: %w", b.id, err)
 	}
 	if again.ID() != b.id {
-		return r.res, fmt.Errorf("read %s: %w", b.id, ErrInconsistent)
+		return r.res, fmt.Errorf("read %s: %w", b.id, ErrInvalidBlob)
 	}
 	_, err = io.Copy(w, io.NewSectionReader(f, off, n))
 	return r.res, err

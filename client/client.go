@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -37,6 +38,8 @@ type Ledger interface {
 type Payer interface {
 	// Address of the account.
 	Address() ledger.Address
+	// SignToken signs an upload token as the account.
+	SignToken(t *ledger.UploadToken)
 	// Do signs a transaction of the operations that build returns and waits for its receipt. It calls build again if
 	// the transaction must be signed anew. A failed transaction returns a *ledger.OpError.
 	Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error)
@@ -47,6 +50,7 @@ type Swarm struct {
 	Dialer
 	Uploader
 	Fetcher
+	Checker
 }
 
 // Dialer connects to nodes. *dht.DHT implements it.
@@ -57,8 +61,10 @@ type Dialer interface {
 
 // Uploader sends a blob's parts to one node. *p2p.Host implements it; errors wrap its sentinels.
 type Uploader interface {
-	PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) (held []int, err error)
-	StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64, body func(io.Writer) error) error
+	// ID returns the peer ID that nodes see.
+	ID() peer.ID
+	PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, token, metadata []byte) (held []int, err error)
+	StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, token []byte, pairs []int, size int64, body func(io.Writer) error) error
 	Confirm(ctx context.Context, to peer.ID, id shards.BlobID, p certs.Persistence) (confirmation []byte, err error)
 	PutCertificate(ctx context.Context, to peer.ID, certificate []byte) error
 }
@@ -71,6 +77,14 @@ type Fetcher interface {
 	BlobStatus(ctx context.Context, to peer.ID, id shards.BlobID) (p2p.BlobStatus, error)
 	NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus, error)
 	NodeHistory(ctx context.Context, to peer.ID) ([]p2p.HistoryPoint, error)
+}
+
+// Checker compares cells of a blob and passes on proofs that it is invalid. *p2p.Host implements it; errors wrap its
+// sentinels.
+type Checker interface {
+	Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, proofLen int) ([]shards.Opening, error)
+	AllLeaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index, n int) ([]shards.Hash, error)
+	PutProof(ctx context.Context, to peer.ID, id shards.BlobID, proof []byte) error
 }
 
 // Config bounds the memory and the waiting of a client.
@@ -123,6 +137,7 @@ type Client struct {
 	// decoding lets one read at a time decode rows of a blob
 	decoding *sharing[shards.BlobID, chan struct{}]
 	opened   *openedBlobs
+	secret   uint64 // chooses the columns of checks
 	claims   *claims
 	cache    *rowCache // constant after OpenCache; nil: none
 }
@@ -132,7 +147,7 @@ func New(cfg Config, swarm Swarm, chain Ledger, payer Payer, log *slog.Logger) *
 	return &Client{
 		cfg: cfg, books: books{chain, payer, cfg.Commit}, nodes: newNodes(swarm, cfg.DialTimeout), log: log,
 		buffers: &buffers{}, flights: newSharing[rowKey]((*flight).end),
-		decoding: newSharing[shards.BlobID, chan struct{}](nil), opened: newOpenedBlobs(),
+		decoding: newSharing[shards.BlobID, chan struct{}](nil), opened: newOpenedBlobs(), secret: rand.Uint64(),
 		claims: &claims{held: map[ledger.ObjectID]bool{}},
 	}
 }

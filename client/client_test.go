@@ -268,13 +268,13 @@ func TestInconsistent(t *testing.T) {
 		f.nodes[owner].slivers[sliverKey{id, shards.Primary, i}] = pairs[i].Primary
 	}
 	_, err = c.Read(t.Context(), id, &bytes.Buffer{}, ReadOptions{Strict: true})
-	if !errors.Is(err, ErrInconsistent) {
+	if !errors.Is(err, ErrInvalidBlob) {
 		t.Errorf("strict read: %v", err)
 	}
 	owner, _ := f.com.Member(f.com.Owner(p.ShardOfPair(id, 0)).Node)
 	f.lose(owner)
 	_, err = c.Read(t.Context(), id, &bytes.Buffer{}, ReadOptions{})
-	if !errors.Is(err, ErrInconsistent) {
+	if !errors.Is(err, ErrInvalidBlob) {
 		t.Errorf("read that has to decode: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"walrus/gather"
+	"walrus/shards"
 )
 
 // columnBatch is the state of one batch of columns, owned by the loop of columnReader.batch. Each column is first asked
@@ -76,7 +77,7 @@ func (b *columnBatch) schedule(ctx context.Context) error {
 		b.recovering = make(chan *recovery, 1)
 		targets, known := b.missing(), holders.Clone()
 		b.g.Go(func() error {
-			b.recovering <- b.r.gatherSymbols(ctx, targets, known)
+			b.recovering <- b.r.gather(ctx, shards.Secondary, targets, known)
 			return nil
 		})
 		return nil

@@ -29,6 +29,7 @@ type columnReader struct {
 	owner     []int     // committee index by column
 	file      *tempFile // holds columns too large for memory; nil until needed
 	end       int64     // of the file
+	strict    bool      // compare every cell; constant
 	holders   gather.Holders
 	res       *QuiltRead
 }
@@ -56,10 +57,11 @@ func (r *columnReader) batchSize() int { return int(min(max(r.memory()/r.layout.
 
 // column is a verified sliver in the plain order of its symbols, in memory or in a file.
 type column struct {
-	plain []byte
-	file  *tempFile
-	off   int64
-	size  int64
+	plain  []byte
+	file   *tempFile
+	off    int64
+	size   int64
+	leaves []shards.Hash // of its expansion; nil once the column has been compared with rows
 }
 
 func (r *columnReader) create() (column, error) {
@@ -180,11 +182,19 @@ func (r *columnReader) fetchColumn(ctx context.Context, f *columnFetch) error {
 }
 
 func (r *columnReader) fill(c *column, index int, from io.Reader) error {
-	return readSliver(r.meta, shards.Secondary, index, from, func(t int, strip []byte) error { return c.put(r.layout, t, strip) })
+	leaves, err := readSliver(r.meta, shards.Secondary, index, from, func(t int, strip []byte) error { return c.put(r.layout, t, strip) })
+	c.leaves = leaves
+	return err
 }
 
-// batch fetches columns and returns them in the order of list. Every goroutine it started has ended when it returns.
+// batch fetches columns, compares them with rows, and returns them in the order of list. Every goroutine it started has
+// ended when it returns.
 func (r *columnReader) batch(ctx context.Context, list []int) ([]column, error) {
+	got, err := r.fetchBatch(ctx, list)
+	return got, r.c.orInvalid(ctx, r.id, err)
+}
+
+func (r *columnReader) fetchBatch(ctx context.Context, list []int) ([]column, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var g errgroup.Group
 	defer func() {
@@ -192,6 +202,8 @@ func (r *columnReader) batch(ctx context.Context, list []int) ([]column, error) 
 		_ = g.Wait()
 	}()
 	b := newColumnBatch(r, &g, list)
+	check := r.checkCells(ctx, b.wanted)
+	defer check.close()
 	tick := time.NewTicker(readTick)
 	defer tick.Stop()
 	for len(b.have) < len(b.wanted) {
@@ -214,9 +226,13 @@ func (r *columnReader) batch(ctx context.Context, list []int) ([]column, error) 
 			return nil, ctx.Err()
 		}
 	}
+	if err := check.compare(ctx, b.have); err != nil {
+		return nil, err
+	}
 	out := make([]column, len(list))
 	for i, c := range list {
 		out[i] = b.have[c]
+		out[i].leaves = nil
 	}
 	return out, nil
 }

@@ -30,6 +30,7 @@ func (r *reader) decodedElsewhere() (found bool) {
 		}
 		if call := c.flights.peek(rowKey{blob: id, index: i}); call != nil {
 			r.keepDecoded(i, held{call.val.row, call})
+			r.check.add(i, call.val.cells)
 			r.res.Cached += r.layout.Size()
 			found = true
 		} else if r.plan.GivenUp(i) && c.cache.has(id, i) {
@@ -88,10 +89,13 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 		}
 	}
 	for k, i := range missing {
-		if err := d.checks[k].Close(); err != nil {
-			return fmt.Errorf("row %d: %w", i, ErrInconsistent)
+		leaves, err := d.checks[k].CloseLeaves()
+		if err != nil {
+			return fmt.Errorf("row %d: %w", i, ErrInvalidBlob)
 		}
-		r.keepDecoded(i, r.publish(ctx, i, d.rows[k]))
+		cells := r.blob.checked(leaves)
+		r.check.add(i, cells)
+		r.keepDecoded(i, r.publish(ctx, i, d.rows[k], cells))
 		d.rows[k] = nil
 		r.res.Decoded++
 	}
@@ -99,10 +103,10 @@ func (r *reader) decodeMissing(ctx context.Context) error {
 }
 
 // publish shares a decoded row with other reads and the cache.
-func (r *reader) publish(ctx context.Context, i int, decoded row) held {
+func (r *reader) publish(ctx context.Context, i int, decoded row, cells []shards.Hash) held {
 	key := rowKey{blob: r.blob.id, index: i} // no node: the row was decoded
 	call, first := r.blob.c.flights.join(ctx, key, func() *flight {
-		return &flight{key: key, blob: r.blob, place: r.rows.place, row: decoded}
+		return &flight{key: key, blob: r.blob, place: r.rows.place, row: decoded, cells: cells}
 	}, func(_ context.Context, f *flight, ready func()) error {
 		ready()
 		r.blob.c.cache.put(r.blob.id, i, f.row, r.layout.Size())

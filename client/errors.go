@@ -59,10 +59,6 @@ func (e *NoFundsError) Error() string {
 // Unwrap returns ErrNoFunds.
 func (e *NoFundsError) Unwrap() error { return ErrNoFunds }
 
-// ErrInconsistent is returned for a blob that its writer encoded wrongly. Different slivers give different contents,
-// so reads return none.
-var ErrInconsistent = errors.New("the blob was encoded inconsistently by its writer and has no content")
-
 // BadNode names a node that did not do its part, and the reason.
 type BadNode struct {
 	Node   peer.ID `json:"node"`

@@ -38,6 +38,7 @@ const (
 	refusing      // takes metadata, refuses pairs
 	forging       // confirms with a signature of other data
 	mute          // takes everything and never confirms
+	full          // refuses metadata for good
 	served        // gets the pairs from somebody else meanwhile, and says so
 )
 
@@ -51,10 +52,11 @@ type fakeSwarm struct {
 	wallet  ed25519.PrivateKey
 	keys    []*certs.SecretKey
 	moods   []mood
-	ahead   map[int]uint32        // epochs by which a node is ahead of the ledger
-	confirm func(i int)           // called for each confirmation
-	pace    map[int]time.Duration // time a node takes for each write of pairs
-	clocks  map[int]time.Duration // how far nodes report their clock to be ahead
+	ahead   map[int]uint32               // epochs by which a node is ahead of the ledger
+	busy    func(i int, pairs bool) bool // whether a node is too busy for an offer, or for pairs; may be nil
+	confirm func(i int)                  // called for each confirmation
+	pace    map[int]time.Duration        // time a node takes for each write of pairs
+	clocks  map[int]time.Duration        // how far nodes report their clock to be ahead
 
 	mu           sync.Mutex
 	nodes        []fakeNode
@@ -62,6 +64,7 @@ type fakeSwarm struct {
 	latency      time.Duration
 	cut          int               // fetches of slivers that were cancelled
 	sliversAsked map[sliverKey]int // how often a sliver was asked for; nil: not counted
+	proofs       []*shards.CellProof
 }
 
 type fakeNode struct {
@@ -116,7 +119,7 @@ func newFake(t testing.TB, nodes, n int) (*fakeSwarm, *Client) {
 func (f *fakeSwarm) client(key ed25519.PrivateKey) *Client {
 	cfg := Default()
 	cfg.TempDir = f.t.TempDir()
-	return New(cfg, Swarm{f, f, f}, f.chain, f.chain.Payer(key), slog.New(slog.DiscardHandler))
+	return New(cfg, Swarm{f, f, f, f}, f.chain, f.chain.Payer(key), slog.New(slog.DiscardHandler))
 }
 
 func newKey(t testing.TB) ed25519.PrivateKey {
@@ -166,6 +169,26 @@ func (f *fakeSwarm) enter(ctx context.Context, to peer.ID) (i int, n *fakeNode, 
 	return i, n, m, nil
 }
 
+// ID implements Uploader.
+func (f *fakeSwarm) ID() peer.ID { return "the client" }
+
+// check checks an upload token as a node does. The record may not be on the ledger yet.
+func (f *fakeSwarm) check(id shards.BlobID, raw []byte) {
+	token, err := ledger.UnmarshalUploadToken(f.genesis.NetworkID(), id, f.ID(), raw)
+	if err == nil {
+		err = token.Verify()
+	}
+	if err == nil && token.Object != (ledger.ObjectID{}) {
+		b, lost := ledger.ReadBlob(f.chain.Head(), token.Object)
+		if lost == nil && (b.BlobID != id || b.Owner != token.Account.Address() && !b.Shared) { // shared at the end of a store
+			err = fmt.Errorf("record %+v", b)
+		}
+	}
+	if err != nil {
+		f.t.Errorf("upload token: %v", err)
+	}
+}
+
 func (f *fakeSwarm) Connect(ctx context.Context, to peer.ID) error {
 	i, _ := f.com.Member(to)
 	f.mu.Lock()
@@ -176,10 +199,17 @@ func (f *fakeSwarm) Connect(ctx context.Context, to peer.ID) error {
 	return ctx.Err()
 }
 
-func (f *fakeSwarm) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) ([]int, error) {
+func (f *fakeSwarm) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, token, metadata []byte) ([]int, error) {
 	i, n, _, err := f.enter(ctx, to)
 	if err != nil {
 		return nil, err
+	}
+	f.check(id, token)
+	if f.moods[i] == full {
+		return nil, fmt.Errorf("fake: %w: the disk is full", p2p.ErrUnavailable)
+	}
+	if f.busy != nil && f.busy(i, false) {
+		return nil, fmt.Errorf("fake: %w", p2p.ErrBusy)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -195,10 +225,14 @@ func (f *fakeSwarm) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobI
 	return held, nil
 }
 
-func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64, body func(io.Writer) error) error {
+func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, token []byte, pairs []int, size int64, body func(io.Writer) error) error {
 	i, n, m, err := f.enter(ctx, to)
 	if err != nil {
 		return err
+	}
+	f.check(id, token)
+	if f.busy != nil && f.busy(i, true) {
+		return fmt.Errorf("fake: %w", p2p.ErrBusy)
 	}
 	if m == refusing {
 		return fmt.Errorf("fake: %w", p2p.ErrInternal)
@@ -424,6 +458,61 @@ func (f *fakeSwarm) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, a
 		symbols[len(symbols)/2].Data[0] ^= 1
 	}
 	return symbols, err
+}
+
+// tree returns the Merkle tree of a node's sliver.
+func (f *fakeSwarm) tree(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int) (*shards.Expansion, error) {
+	_, n, m, err := f.enter(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	b, raw := n.slivers[sliverKey{id, axis, index}], n.metadata[id]
+	f.mu.Unlock()
+	if b == nil || m == lacking {
+		return nil, fmt.Errorf("fake: %w", p2p.ErrNotFound)
+	}
+	meta, err := shards.UnmarshalMetadata(f.com.Params(), id, raw)
+	if err != nil {
+		return nil, err
+	}
+	tree, _, err := meta.Expand(axis, index, bytes.NewReader(b), nil)
+	if err == nil && m == lying {
+		tree.Leaves()[0][0] ^= 1
+	}
+	return tree, err
+}
+
+func (f *fakeSwarm) Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, _ int) (openings []shards.Opening, err error) {
+	tree, err := f.tree(ctx, to, id, axis, index)
+	if err != nil {
+		return nil, err
+	}
+	for _, target := range targets {
+		openings = append(openings, tree.Opening(target))
+	}
+	return openings, nil
+}
+
+func (f *fakeSwarm) AllLeaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index, _ int) ([]shards.Hash, error) {
+	tree, err := f.tree(ctx, to, id, axis, index)
+	if err != nil {
+		return nil, err
+	}
+	return tree.Leaves(), nil
+}
+
+func (f *fakeSwarm) PutProof(_ context.Context, _ peer.ID, id shards.BlobID, raw []byte) error {
+	proof, err := shards.UnmarshalCellProof(f.com.Params(), raw)
+	if err == nil {
+		err = proof.Verify(f.com.Params(), id)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil {
+		f.proofs = append(f.proofs, proof)
+	}
+	return err
 }
 
 type errReader struct{ err error }

@@ -21,7 +21,8 @@ const (
 )
 
 // find asks the nodes for the blob's metadata and, at the same time, the ledger for its record. op begins its errors.
-// If the ledger says that the blob is not stored, find returns ErrNotFound. A ledger that does not answer is ignored.
+// If the ledger says that the blob is not stored, find returns ErrNotFound; if it has marked the blob, an
+// *InvalidBlobError. A ledger that does not answer is ignored.
 func (c *Client) find(ctx context.Context, com *certs.Committee, id shards.BlobID, op string) (meta *shards.Metadata, liars []BadNode, err error) {
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -39,9 +40,10 @@ func (c *Client) find(ctx context.Context, com *certs.Committee, id shards.BlobI
 	case <-found:
 		within(ledgerPatience, verdict)
 	case <-verdict:
-		if errors.Is(says, ErrNotFound) { // no need to wait for nodes that do not answer
+		switch {
+		case errors.Is(says, ErrNotFound): // no need to wait for nodes that do not answer
 			within(lagPatience, found)
-		} else {
+		case !errors.Is(says, ErrInvalidBlob): // which no node can change
 			<-found
 		}
 	}
@@ -54,7 +56,7 @@ func (c *Client) find(ctx context.Context, com *certs.Committee, id shards.BlobI
 	switch {
 	case ctx.Err() != nil:
 		return nil, nil, fmt.Errorf("%s: %w", op, ctx.Err())
-	case errors.Is(says, ErrNotFound):
+	case errors.Is(says, ErrNotFound), errors.Is(says, ErrInvalidBlob):
 		return nil, nil, fmt.Errorf("%s: %w", op, says)
 	case errors.Is(says, ErrStalled), errors.Is(says, context.Canceled):
 		c.log.Debug("the ledger does not answer; reading from what the nodes have", "blob", id.String(), "err", says)
@@ -74,8 +76,9 @@ func within(d time.Duration, done <-chan struct{}) {
 	}
 }
 
-// stored returns nil for a blob that the ledger lists as certified. For any other blob it wraps ErrNotFound and gives
-// the reason. All other errors come from the ledger.
+// stored returns nil for a blob that the ledger lists as certified. For one that it has marked invalid it returns an
+// *InvalidBlobError. For any other blob it wraps ErrNotFound and gives the reason. All other errors come from the
+// ledger.
 func (c *books) stored(ctx context.Context, id shards.BlobID) error {
 	r, err := c.chain.Peek(ctx, ledger.KeyEpoch(), ledger.KeyBlobInfo(id))
 	if err != nil {
@@ -88,6 +91,9 @@ func (c *books) stored(ctx context.Context, id shards.BlobID) error {
 	info, err := ledger.ReadBlobInfo(r, id)
 	if err != nil {
 		return err
+	}
+	if info.Invalid {
+		return c.peekInvalid(ctx, id)
 	}
 	return missing(&info, e.Epoch)
 }

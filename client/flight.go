@@ -26,8 +26,9 @@ type flight struct {
 	blob   *Blob
 	place  rowPlace
 	spill  bool
-	row    row  // constant once the call is ready
-	cached bool // constant once the call is ready: the row came from the cache
+	row    row           // constant once the call is ready
+	cached bool          // constant once the call is ready: the row came from the cache
+	cells  []shards.Hash // constant once the call is ready: the row's at Blob.checks; nil if it came from the cache
 	// connected reports a connection to the node; moved is when bytes last came in, in unix nanoseconds. Both are
 	// shared.
 	connected atomic.Bool
@@ -74,14 +75,19 @@ func (f *flight) fetch(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = body.Close() }()
-	return readSliver(f.blob.meta, shards.Primary, index, progressReader{body, f}, f.row.put)
+	leaves, err := readSliver(f.blob.meta, shards.Primary, index, progressReader{body, f}, f.row.put)
+	if err == nil {
+		f.cells = f.blob.checked(leaves)
+	}
+	return err
 }
 
-// readSliver reads a sliver in strip order, verifies it, and puts each strip where it belongs.
-func readSliver(meta *shards.Metadata, axis shards.Axis, index int, from io.Reader, put func(t int, strip []byte) error) error {
+// readSliver reads a sliver in strip order, verifies it, and puts each strip where it belongs. It returns the hashes of
+// the n symbols of its expansion.
+func readSliver(meta *shards.Metadata, axis shards.Axis, index int, from io.Reader, put func(t int, strip []byte) error) ([]shards.Hash, error) {
 	v, err := shards.NewVerifier(meta, axis, index)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	layout := meta.Layout(axis)
 	_, size := layout.Strip(0)
@@ -90,19 +96,20 @@ func readSliver(meta *shards.Metadata, axis shards.Axis, index int, from io.Read
 		off, size := layout.Strip(t)
 		n, err := io.ReadFull(from, strip[:size])
 		if err != nil {
-			return fmt.Errorf("sent %d of %d bytes of %s sliver %d: %w", off+int64(n), layout.Size(), axis, index, err)
+			return nil, fmt.Errorf("sent %d of %d bytes of %s sliver %d: %w", off+int64(n), layout.Size(), axis, index, err)
 		}
 		if err := v.WriteStrip(strip[:size]); err != nil {
-			return err
+			return nil, err
 		}
 		if err := put(t, strip[:size]); err != nil {
-			return &localError{err}
+			return nil, &localError{err}
 		}
 	}
-	if err := v.Close(); err != nil {
-		return fmt.Errorf("served wrong bytes for %s sliver %d: %w", axis, index, err)
+	leaves, err := v.CloseLeaves()
+	if err != nil {
+		return nil, fmt.Errorf("served wrong bytes for %s sliver %d: %w", axis, index, err)
 	}
-	return nil
+	return leaves, nil
 }
 
 // localError marks a failure of this machine, not of a node.

@@ -42,7 +42,7 @@ func (c *books) run(ctx context.Context, build ledger.Build) (ledger.Receipt, er
 	case errors.As(err, &refused) && (refused.Code == ledger.CodeBalance || refused.Code == ledger.CodeFee):
 		return receipt, fmt.Errorf("%w: %w", ErrNoFunds, err)
 	}
-	return receipt, err
+	return receipt, refusedAsInvalid(err)
 }
 
 // ledgerStall is the cancel cause for a transaction on a stalled ledger.

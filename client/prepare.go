@@ -2,17 +2,21 @@ package client
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"walrus/gather"
+	"walrus/ledger"
+	"walrus/p2p"
 	"walrus/shards"
 )
 
-// prepare connects to all unconfirmed nodes, sends them the metadata and learns which pairs each lacks. A nil entry
-// means that the node takes no part in this round. Once a quorum has answered, prepare waits for the others as long
-// again, plus a quarter of DialTimeout.
+// prepare connects to all unconfirmed nodes, offers them the blob by its metadata and learns which pairs each lacks. A nil
+// entry means that the node takes no part in this round. Once a quorum has accepted, registering begins, and prepare
+// waits for the others as long again, plus a quarter of DialTimeout. Without a quorum it goes on asking busy nodes until
+// ctx ends.
 func (u *upload) prepare(ctx context.Context) [][]int {
 	lacks := make([][]int, len(u.nodes))
 	type answer struct {
@@ -40,18 +44,19 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 		g.Go(func() error {
 			a := answer{i: i}
 			if a.err = u.c.nodes.Connect(ctx, members[i].Node); a.err == nil {
-				a.held, a.err = patient(ctx, func() ([]int, error) { return u.c.nodes.PutMetadata(ctx, members[i].Node, u.id, u.raw) })
+				a.held, a.err = patient(ctx, func() ([]int, error) { return u.c.nodes.PutMetadata(ctx, members[i].Node, u.id, u.token(), u.raw) })
 			} else if ctx.Err() == nil {
 				u.mu.Lock()
 				u.nodes[i].gone = true
 				u.mu.Unlock()
 			}
-			a.err = why(ctx, a.err)
+			if !errors.Is(a.err, p2p.ErrBusy) {
+				a.err = why(ctx, a.err)
+			}
 			ch <- a
 			return nil
 		})
 	}
-	defer func() { _ = g.Wait() }()
 	start := time.Now()
 	var late <-chan time.Time
 	for ; open > 0; open-- {
@@ -63,6 +68,7 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 			}
 			lacks[a.i] = u.startNode(a.i, a.held)
 			if weight += u.com.Weight(a.i); weight >= u.com.Quorum() && late == nil {
+				u.reg.begin()
 				late = time.After(time.Since(start) + u.c.cfg.DialTimeout/4)
 			}
 		case <-late:
@@ -71,6 +77,10 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 			open++
 		}
 	}
+	_ = g.Wait()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.accepted = weight
 	return lacks
 }
 
@@ -94,4 +104,30 @@ func (u *upload) startNode(i int, held []int) []int {
 	u.bytes.total += size * int64(len(pairs))
 	u.nodes[i].total += size * int64(len(pairs))
 	return pairs
+}
+
+const (
+	// tokenTime is the life of an upload token. Nodes accept an hour. It is renewed halfway.
+	tokenTime = 30 * time.Minute
+)
+
+// uploadRight is a token that is used again.
+type uploadRight struct {
+	object ledger.ObjectID
+	until  time.Time
+	token  []byte
+}
+
+// token returns an upload token for the blob's record, as far as the record's ID is known.
+func (u *upload) token() []byte {
+	object, now := u.reg.known(), time.Now()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if r := &u.right; r.token == nil || r.object != object || r.until.Sub(now) < tokenTime/2 {
+		*r = uploadRight{object: object, until: now.Add(tokenTime)}
+		t := ledger.UploadToken{Network: u.com.Network(), Blob: u.id, Peer: u.c.nodes.ID(), Object: object, Expiry: uint64(r.until.Unix())}
+		u.c.payer.SignToken(&t)
+		r.token = t.Marshal()
+	}
+	return u.right.token
 }

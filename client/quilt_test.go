@@ -35,7 +35,7 @@ func quiltFiles(count, size int) ([]quilt.File, map[string][]byte) {
 func readAll(t *testing.T, q *Quilt, patches []quilt.Patch, want map[string][]byte) *QuiltRead {
 	t.Helper()
 	seen := 0
-	res, err := q.Read(t.Context(), patches, nil, func(p quilt.Patch, content io.WriterTo) error {
+	res, err := q.Read(t.Context(), patches, ReadOptions{}, func(p quilt.Patch, content io.WriterTo) error {
 		var b bytes.Buffer
 		seen++
 		n, err := content.WriteTo(&b)
@@ -81,7 +81,7 @@ func TestQuilt(t *testing.T) {
 				}
 				for _, p := range stored.Patches { // one by one, without the index
 					visited := false
-					_, err := c.ReadPatches(t.Context(), []quilt.PatchID{p.ID}, nil, func(found quilt.Patch, content io.WriterTo) error {
+					_, err := c.ReadPatches(t.Context(), []quilt.PatchID{p.ID}, ReadOptions{}, func(found quilt.Patch, content io.WriterTo) error {
 						var b bytes.Buffer
 						_, err := content.WriteTo(&b)
 						visited = found.Identifier == p.Identifier && bytes.Equal(b.Bytes(), want[p.Identifier]) && len(found.Tags) == 1
@@ -187,14 +187,14 @@ func TestQuiltErrors(t *testing.T) {
 		t.Errorf("wrote to a full writer: %v", err)
 	}
 	skipped := 0 // content that is not requested
-	if _, err := q.Read(t.Context(), patches, nil, func(quilt.Patch, io.WriterTo) error { skipped++; return nil }); err != nil || skipped != 3 {
+	if _, err := q.Read(t.Context(), patches, ReadOptions{}, func(quilt.Patch, io.WriterTo) error { skipped++; return nil }); err != nil || skipped != 3 {
 		t.Errorf("looked at %d files: %v", skipped, err)
 	}
 	for i := range f.moods[:3] {
 		f.moods[i] = lacking
 	}
 	notEnough := (*NotEnoughError)(nil)
-	if _, err := q.Read(t.Context(), patches, nil, func(_ quilt.Patch, content io.WriterTo) error {
+	if _, err := q.Read(t.Context(), patches, ReadOptions{}, func(_ quilt.Patch, content io.WriterTo) error {
 		_, err := content.WriteTo(io.Discard)
 		return err
 	}); !errors.As(err, &notEnough) || notEnough.Needed != 4 {

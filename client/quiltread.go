@@ -78,7 +78,7 @@ func (c *Client) findQuilt(ctx context.Context, id shards.BlobID) (*Quilt, error
 }
 
 // ReadPatches reads files by their patch IDs, quilt after quilt, without any index. See Quilt.Read.
-func (c *Client) ReadPatches(ctx context.Context, ids []quilt.PatchID, progress Progress, visit Visit) (*QuiltRead, error) {
+func (c *Client) ReadPatches(ctx context.Context, ids []quilt.PatchID, opt ReadOptions, visit Visit) (*QuiltRead, error) {
 	res := &QuiltRead{}
 	var order []shards.BlobID
 	patches := map[shards.BlobID][]quilt.Patch{}
@@ -93,7 +93,7 @@ func (c *Client) ReadPatches(ctx context.Context, ids []quilt.PatchID, progress 
 		if err != nil {
 			return res, err
 		}
-		one, err := q.Read(ctx, patches[id], progress, visit)
+		one, err := q.Read(ctx, patches[id], opt, visit)
 		res.add(one)
 		res.add(&q.opened)
 		if err != nil {
@@ -166,7 +166,7 @@ func (q *Quilt) Stat(ctx context.Context, p quilt.Patch) (quilt.Patch, error) {
 // CopyFile writes the content of one file to w and returns its identifier, tags and size. See Read.
 func (q *Quilt) CopyFile(ctx context.Context, w io.Writer, p quilt.Patch) (quilt.Patch, *QuiltRead, error) {
 	found := p
-	res, err := q.Read(ctx, []quilt.Patch{p}, nil, func(p quilt.Patch, content io.WriterTo) error {
+	res, err := q.Read(ctx, []quilt.Patch{p}, ReadOptions{}, func(p quilt.Patch, content io.WriterTo) error {
 		found = p
 		_, err := content.WriteTo(w)
 		return err
@@ -176,9 +176,10 @@ func (q *Quilt) CopyFile(ctx context.Context, w io.Writer, p quilt.Patch) (quilt
 
 // Read reads files in the order of their columns, and fetches only those columns. A column is a secondary sliver,
 // verified against the metadata before use. If its node does not deliver, the column is made from other nodes' symbols.
-// Columns are fetched ahead within a bound on memory. With an error Read also returns the result so far. Errors:
-// quilt.ErrFormat if there is no such file, ErrInconsistent, *NotEnoughError, or visit's own.
-func (q *Quilt) Read(ctx context.Context, patches []quilt.Patch, progress Progress, visit Visit) (*QuiltRead, error) {
+// Columns are fetched ahead within a bound on memory, and compared with some of the rows they belong to before a byte of
+// them is used; with Strict, with all data rows. With an error Read also returns the result so far. Errors:
+// quilt.ErrFormat if there is no such file, ErrInvalidBlob, *NotEnoughError, or visit's own.
+func (q *Quilt) Read(ctx context.Context, patches []quilt.Patch, opt ReadOptions, visit Visit) (*QuiltRead, error) {
 	res := &QuiltRead{}
 	patches = slices.Clone(patches)
 	slices.SortStableFunc(patches, func(a, b quilt.Patch) int { return cmp.Compare(a.Start, b.Start) })
@@ -193,6 +194,7 @@ func (q *Quilt) Read(ctx context.Context, patches []quilt.Patch, progress Progre
 	}
 	r := q.newReader(res)
 	defer r.close()
+	r.strict = opt.Strict
 	ctx, cancel := context.WithCancel(ctx)
 	var g errgroup.Group
 	batches, failed := make(chan []column), error(nil)
@@ -219,7 +221,7 @@ func (q *Quilt) Read(ctx context.Context, patches []quilt.Patch, progress Progre
 		}
 		return nil, cmp.Or(failed, io.ErrUnexpectedEOF)
 	}}
-	written, err := q.visitAll(stream, patches, progress, visit)
+	written, err := q.visitAll(stream, patches, opt.Progress, visit)
 	cancel()
 	_ = g.Wait()
 	res.Size = written

@@ -16,7 +16,7 @@ type ReadOptions struct {
 	Progress Progress
 	// Strict encodes the whole blob again and compares the blob ID before the first byte is written out. This also
 	// finds a writer who encoded parity wrongly. The default checks every source row against the metadata, without
-	// waiting.
+	// waiting. For files of a quilt, Strict compares every cell of their columns with its row, and the default some.
 	Strict bool
 }
 
@@ -31,7 +31,7 @@ type ReadResult struct {
 
 // Read writes blob id to w, source row by source row, as rows come in and are verified. Rows that are missing or slow
 // are decoded from parity. Unverified bytes are never written. Read works while the ledger is stalled. If the ledger
-// says that the blob has ended or was never certified, Read returns ErrNotFound. Errors: ErrNotFound, ErrInconsistent,
+// says that the blob has ended or was never certified, Read returns ErrNotFound. Errors: ErrNotFound, ErrInvalidBlob,
 // *NotEnoughError, or w's own. Bytes written before an error are a correct prefix of the blob. With an error Read also
 // returns the result so far.
 func (c *Client) Read(ctx context.Context, id shards.BlobID, w io.Writer, opt ReadOptions) (*ReadResult, error) {

@@ -39,6 +39,7 @@ type reader struct {
 	fetches *rowFetches
 	rows    *rowStore
 	out     *output
+	check   *rowCheck // nil: the read is of a part, or too small
 	res     *ReadResult
 }
 
@@ -69,8 +70,12 @@ func newReader(b *Blob, w io.Writer, off, n int64, progress Progress) *reader {
 func (r *reader) run(ctx context.Context) error {
 	defer r.rows.close()
 	ctx, cancel := context.WithCancel(ctx)
+	if r.plan.Next == 0 && r.plan.End == r.plan.Sources && len(r.blob.checks) > 0 {
+		r.check = r.blob.startCheck(ctx)
+	}
 	defer func() {
 		cancel()
+		r.check.close()
 		r.fetches.close()
 		r.res.Bad = r.badNodes()
 		r.blob.c.nodes.rememberSilent(r.blob.com, r.plan.Holders)
@@ -87,7 +92,7 @@ func (r *reader) read(ctx context.Context) error {
 	tick := time.NewTicker(readTick)
 	defer tick.Stop()
 	for {
-		if err := r.writeReady(); err != nil || r.plan.Done() {
+		if err := r.writeReady(ctx); err != nil || r.plan.Done() {
 			return err
 		}
 		if r.plan.CanDecode() {
@@ -125,9 +130,14 @@ func (r *reader) read(ctx context.Context) error {
 }
 
 // writeReady writes out, in order, the next rows that have come in.
-func (r *reader) writeReady() error {
+func (r *reader) writeReady(ctx context.Context) error {
 	for !r.plan.Done() && r.plan.Has(r.plan.Next) {
 		i := r.plan.Next
+		if i == r.plan.End-1 { // a blob found invalid is not complete
+			if err := r.check.compare(ctx); err != nil {
+				return err
+			}
+		}
 		row := r.rows.rows[i].row
 		if err := r.out.write(i, row); errors.Is(err, errRotten) {
 			r.discard(i, err)
@@ -180,6 +190,7 @@ func (r *reader) takeOver(f *fetch) error {
 	fl := f.call.val
 	r.rows.rows[f.index] = held{fl.row, f.call}
 	r.plan.Arrived(f.index, !fl.cached)
+	r.check.add(f.index, fl.cells)
 	if f.ours && !fl.cached {
 		r.plan.Took(time.Since(f.start))
 		r.res.Fetched += r.layout.Size()

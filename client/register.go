@@ -3,21 +3,28 @@ package client
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"walrus/certs"
 	"walrus/ledger"
 )
 
-// registration follows the transaction of a plan to the ledger. The upload runs at the same time.
+// registration follows the transaction of a plan to the ledger. It begins when nodes with a quorum of shards have accepted
+// the blob. The upload goes on at the same time.
 type registration struct {
-	c *Client // constant after register, as the next two
-	w *want
-	p *plan
+	c   *Client // constant, as are the next three
+	w   *want
+	p   *plan
+	run func() // runs the plan's operations
 
 	composed chan struct{}   // closed when the new record's ID is first predicted
 	expected ledger.ObjectID // the predicted ID; constant once composed is closed
 	moved    chan struct{}   // closed when the transaction is composed anew and the prediction no longer holds
 	astray   bool            // moved is closed; used by expect only
+
+	mu     sync.Mutex
+	begun  bool // guarded by mu, as is the next
+	gaveUp bool
 
 	done chan struct{} // closed when the transaction is committed or has failed
 	// object is the blob's record: constant once done is closed, as the next two.
@@ -28,16 +35,17 @@ type registration struct {
 	certified []ledger.Receipt // certifications, failed ones too; owned by the upload
 }
 
-// register begins to run the plan's operations.
+// register prepares to run the plan's operations, with ctx. A plan without operations is done already.
 func (c *Client) register(ctx context.Context, w *want, p *plan) *registration {
 	r := &registration{
 		c: c, w: w, p: p, composed: make(chan struct{}), moved: make(chan struct{}), done: make(chan struct{}), object: p.object,
 	}
 	if p.compose == nil {
+		r.begun = true
 		close(r.done)
 		return r
 	}
-	go func() {
+	r.run = func() {
 		defer close(r.done)
 		r.receipt, r.err = c.run(ctx, func(object func(op int) ledger.ObjectID) []ledger.Op {
 			if p.registers >= 0 {
@@ -45,8 +53,56 @@ func (c *Client) register(ctx context.Context, w *want, p *plan) *registration {
 			}
 			return p.compose(object)
 		})
-	}()
+	}
 	return r
+}
+
+// begin runs the operations, once.
+func (r *registration) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.begun && !r.gaveUp {
+		r.begun = true
+		go r.run()
+	}
+}
+
+func (r *registration) hasBegun() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.begun
+}
+
+// giveUp ends a registration that has not begun: nothing is paid. It reports whether that was so.
+func (r *registration) giveUp() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.begun && !r.gaveUp {
+		r.gaveUp = true
+		close(r.done)
+	}
+	return r.gaveUp
+}
+
+// end waits until nothing is under way.
+func (r *registration) end() {
+	r.giveUp()
+	<-r.done
+}
+
+// known returns the record's ID as far as it is known; zero before it is predicted.
+func (r *registration) known() ledger.ObjectID {
+	select {
+	case <-r.done:
+		return r.object
+	default:
+	}
+	select {
+	case <-r.composed:
+		return r.expected
+	default:
+		return r.p.object
+	}
 }
 
 // expect records the ID that the transaction, as now composed, gives the new record. Calls do not overlap.

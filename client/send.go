@@ -1,9 +1,11 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,7 +27,8 @@ func (u *upload) serveNode(ctx context.Context, i int, taps []*tap) error {
 	return u.confirm(ctx, i)
 }
 
-// sendPairs streams one tap's pairs. It drains the tap in every case, so that the encoder continues for the others.
+// sendPairs streams one tap's pairs. A busy node is asked again, before it gets a byte, or with all bytes if they are few.
+// sendPairs drains the tap in every case, so that the encoder continues for the others.
 func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 	defer func() {
 		t.ended.Store(true)
@@ -33,7 +36,7 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 			s.done()
 		}
 	}()
-	size := u.meta.Layout(shards.Primary).Size() + u.meta.Layout(shards.Secondary).Size()
+	size := int64(len(t.pairs)) * (u.meta.Layout(shards.Primary).Size() + u.meta.Layout(shards.Secondary).Size())
 	params := u.com.Params()
 	strips := u.meta.Layout(shards.Primary).Strips()
 	begun := false // then the request cannot be repeated: strips are handed out once
@@ -60,11 +63,22 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 		}
 		return nil
 	}
-	_, err := patient(ctx, func() (any, error) {
-		if begun {
-			return nil, errors.New("became busy in the middle of the upload")
+	if size <= p2p.InlinePairs {
+		var whole bytes.Buffer
+		if err := body(&whole); err != nil {
+			return err
 		}
-		return nil, u.c.nodes.StorePairs(ctx, u.com.Members()[i].Node, u.id, t.pairs, size*int64(len(t.pairs)), body)
+		begun, body = false, func(w io.Writer) error {
+			_, err := w.Write(whole.Bytes())
+			return err
+		}
+	}
+	_, err := patient(ctx, func() (any, error) {
+		err := u.c.nodes.StorePairs(ctx, u.com.Members()[i].Node, u.id, u.token(), t.pairs, size, body)
+		if begun && errors.Is(err, p2p.ErrBusy) {
+			err = &interrupted{err}
+		}
+		return nil, err
 	})
 	if errors.Is(err, p2p.ErrHave) { // somebody else has sent them since
 		return nil
@@ -92,12 +106,23 @@ func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, t *tap, params 
 	return nil
 }
 
-// patient asks a busy node again, a few times.
+// interrupted is the error of an upload that a node ended because it was busy. It cannot just be repeated.
+type interrupted struct{ error }
+
+const (
+	// firstBusyPause and maxBusyPause bound the pause before a busy node is asked again. It doubles; half of it is random.
+	firstBusyPause, maxBusyPause = 100 * time.Millisecond, 2 * time.Second
+)
+
+// patient asks a busy node again until ctx ends.
 func patient[T any](ctx context.Context, question func() (T, error)) (T, error) {
-	for wait := 100 * time.Millisecond; ; wait *= 2 {
+	for wait := firstBusyPause; ; wait = min(2*wait, maxBusyPause) {
 		answer, err := question()
-		if !errors.Is(err, p2p.ErrBusy) || wait > 2*time.Second || !pause.For(ctx, wait) {
+		if !errors.Is(err, p2p.ErrBusy) || !pause.For(ctx, jitter(wait)) {
 			return answer, err
 		}
 	}
 }
+
+// jitter returns a random time from half of d to d.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }

@@ -34,6 +34,9 @@ type BlobStatus struct {
 	CertifiedEpoch uint32          // epoch of the first certificate; 0 if there is none
 	Permanent      bool            // a permanent record is certified: nobody can delete the blob
 	Own            []OwnedBlob     // our records of the blob
+	// Invalid says why the ledger has marked the blob; nil: it has not. An invalid blob counts as neither registered nor
+	// certified.
+	Invalid *InvalidBlobError
 }
 
 // States of a sliver, for ShardStatus.
@@ -80,6 +83,12 @@ func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus,
 	if st.LedgerErr == nil && st.CertifiedEnd == 0 { // an old certificate, of a record that has ended or was deleted
 		st.Certificate, st.Signers = nil, nil
 	}
+	if st.Invalid != nil { // nodes give nothing of it
+		if cell := st.Invalid.Cell; cell != nil {
+			st.Size, st.EncodedSize = cell.Length, params.EncodedSize(cell.Length)
+		}
+		return st, nil
+	}
 	// a node's word proves nothing: without the ledger, the blob exists if its certificate or its metadata does
 	meta, _, err := c.metadata(ctx, com, id, "blob status "+id.String())
 	if err != nil && st.Certificate == nil && st.LedgerErr != nil {
@@ -93,7 +102,7 @@ func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus,
 
 // recordStatus fills in the ledger's part. It returns ErrNotFound if no registration of the blob is live.
 func (c *Client) recordStatus(ctx context.Context, st *BlobStatus) error {
-	k, r, err := c.nowBy(ctx, c.chain.Peek, [][]byte{ledger.KeyBlobInfo(st.BlobID)})
+	k, r, err := c.nowBy(ctx, c.chain.Peek, [][]byte{ledger.KeyBlobInfo(st.BlobID), ledger.KeyInvalidBlob(st.BlobID)})
 	if err != nil {
 		return err
 	}
@@ -101,13 +110,24 @@ func (c *Client) recordStatus(ctx context.Context, st *BlobStatus) error {
 		return err
 	}
 	st.Epoch, st.EndEpoch, st.CertifiedEnd = k.epoch, st.Info.RegisteredUntil(k.epoch), st.Info.CertifiedUntil(k.epoch)
-	st.Permanent = st.Info.PermanentCertifiedEnd > k.epoch
+	st.Permanent = st.Info.PermanentCertifiedEnd > k.epoch && !st.Info.Invalid
 	if st.CertifiedEnd > 0 {
 		st.CertifiedEpoch = st.Info.InitialCertified
+	}
+	if st.Info.Invalid {
+		if err := invalidBlob(r, st.BlobID); !errors.As(err, &st.Invalid) {
+			return err
+		}
+		return c.ownRecords(ctx, st, &k)
 	}
 	if st.EndEpoch == 0 {
 		return missing(&st.Info, k.epoch)
 	}
+	return c.ownRecords(ctx, st, &k)
+}
+
+// ownRecords adds our records of the blob.
+func (c *Client) ownRecords(ctx context.Context, st *BlobStatus, k *known) error {
 	if k.account.Blobs == 0 {
 		return nil
 	}

@@ -90,8 +90,9 @@ type NodeUpload struct {
 // Store encodes src, registers the blob and uploads to each node the sliver pairs of its shards. It returns when a
 // quorum has confirmed, the ledger has the certificate, and the other nodes have had a bounded time to finish. src is
 // read twice and never held in memory. A Store repeated after a failure uses the existing registration and sends only
-// what nodes lack. Errors: *NotEnoughError; ErrNoWallet, ErrNoFunds, ErrStalled; a *ledger.OpError; or the error of
-// reading src. With an error Store also returns the result so far.
+// what nodes lack. Errors: *NotEnoughError; ErrNoWallet, ErrNoFunds, ErrStalled; *InvalidBlobError if the ledger has
+// marked the blob ID; a *ledger.OpError; or the error of reading src. With an error Store also returns the result so
+// far.
 func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt StoreOptions) (*StoreResult, error) {
 	if c.payer == nil {
 		return nil, fmt.Errorf("store: %w", ErrNoWallet)
@@ -177,15 +178,16 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 		}
 	}
 	reg := c.register(ctx, w, p)
-	defer func() { _ = reg.wait() }() // it uses ctx
+	defer reg.end() // it uses ctx
 	if !uploads {
+		reg.begin()
 		err := reg.wait()
 		reg.addPaid(res)
 		return err
 	}
 	u := newUpload(c, com, enc, w, reg, opt.Progress)
 	err = u.run(ctx)
-	_ = reg.wait()
+	reg.end()
 	reg.addPaid(res)
 	res.Certificate, res.Confirmed, res.Nodes = u.cert, u.weight(), u.outcome()
 	if u.cert != nil {
@@ -210,6 +212,9 @@ func (c *Client) planStore(ctx context.Context, w *want) (*plan, *certs.Committe
 	k.members = len(com.Members())
 	if k.info, err = ledger.ReadBlobInfo(r, w.id); err != nil {
 		return nil, nil, fmt.Errorf("plan: %w", err)
+	}
+	if k.info.Invalid {
+		return nil, nil, c.peekInvalid(ctx, w.id)
 	}
 	// the account's objects matter only if one of them can serve this store
 	if k.account.Storages > 0 || k.account.Blobs > 0 && k.info.RegisteredUntil(k.epoch) > 0 {

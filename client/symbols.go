@@ -17,10 +17,10 @@ type recovery struct {
 	err     error
 }
 
-// gatherSymbols gathers the symbols for the columns in targets. Only constant fields of r are used.
-func (r *columnReader) gatherSymbols(ctx context.Context, targets []int, holders gather.Holders) *recovery {
+// gather gathers the symbols for the lines in targets. Only constant fields of r are used.
+func (r *columnReader) gather(ctx context.Context, axis shards.Axis, targets []int, holders gather.Holders) *recovery {
 	got, err := gather.Symbols(ctx, r.c.nodes, gather.Want{
-		Committee: r.com, ID: r.id, Meta: r.meta, Axis: shards.Secondary, Targets: targets, Window: maxWindow, Holders: holders,
+		Committee: r.com, ID: r.id, Meta: r.meta, Axis: axis, Targets: targets, Window: maxWindow, Holders: holders,
 	})
 	var few *gather.Error
 	switch {
@@ -40,7 +40,7 @@ func (r *columnReader) gatherSymbols(ctx context.Context, targets []int, holders
 func (r *columnReader) rebuild(index int, symbols map[int][]byte) (column, error) {
 	sliver, err := r.meta.Rebuild(shards.Secondary, index, symbols)
 	if errors.Is(err, shards.ErrInconsistent) {
-		return column{}, fmt.Errorf("column %d: %w", index, ErrInconsistent)
+		return column{}, fmt.Errorf("column %d: %w", index, ErrInvalidBlob)
 	}
 	if err != nil {
 		return column{}, fmt.Errorf("make column %d from symbols: %w", index, err)

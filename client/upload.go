@@ -23,6 +23,8 @@ const (
 	// The last nodes may continue after the quorum for half the time the quorum took, but at least minTail. If one of
 	// them has most of its part by then, they get half as long again.
 	minTail = time.Second
+	// roundPause is the pause before a round if too few nodes have accepted in the last one.
+	roundPause = time.Second
 	// maxSpread bounds the sending of a certificate to nodes. They also learn of it from the ledger and by gossip.
 	maxSpread = 5 * time.Second
 )
@@ -44,6 +46,8 @@ type upload struct {
 	now       *certs.Committee // of the newest epoch seen: only its confirmations and shards count
 	nodes     []nodeState      // of com's members
 	bytes     sentBytes
+	accepted  int // shards of nodes that accepted the blob in this round, or have confirmed
+	right     uploadRight
 	cert      *certs.Certificate
 	certified time.Time
 }
@@ -85,7 +89,7 @@ func (u *upload) run(caller context.Context) error {
 	g.Go(func() error {
 		defer cancel(nil)
 		for n := range uploadRounds {
-			if n > 0 && u.reg.waitOr(ctx) != nil { // nodes may just have waited in vain for the registration
+			if n > 0 && !u.again(ctx) {
 				return nil
 			}
 			if err := u.round(ctx); err != nil {
@@ -128,6 +132,8 @@ func (u *upload) run(caller context.Context) error {
 		return context.Cause(caller)
 	case err != nil:
 		return err
+	case u.reg.giveUp():
+		return u.notAccepted()
 	case u.reg.wait() != nil:
 		return u.reg.err
 	case u.weight() >= u.com.Quorum(): // the quorum came as the round ended
@@ -136,9 +142,21 @@ func (u *upload) run(caller context.Context) error {
 	return u.notEnough()
 }
 
-// round offers every unconfirmed node the pairs it lacks: prepare, one encoding pass for all, confirm.
+// again waits before another round. It reports whether there is any use in one.
+func (u *upload) again(ctx context.Context) bool {
+	if !u.reg.hasBegun() {
+		return pause.For(ctx, jitter(roundPause))
+	}
+	return u.reg.waitOr(ctx) == nil // nodes may just have waited in vain for the registration
+}
+
+// round offers every unconfirmed node the pairs it lacks, and sends them if the blob is paid for: prepare, one encoding
+// pass for all, confirm.
 func (u *upload) round(ctx context.Context) error {
 	lacks := u.prepare(ctx)
+	if !u.reg.hasBegun() {
+		return nil
+	}
 	window := max(1, int(u.c.cfg.UploadMemory/max(1, u.enc.StripSize()))-1)
 	fan := &fanout{limit: u.c.cfg.Stall, spare: u.spare}
 	var g errgroup.Group
@@ -178,11 +196,20 @@ func split(pairs []int, k int) [][]int {
 	return groups
 }
 
+// notAccepted is the error of an upload that too few nodes accepted.
+func (u *upload) notAccepted() error {
+	e := u.missing("accepted", "start the missing nodes and store again: nothing was paid")
+	e.Have = u.accepted
+	return e
+}
+
 func (u *upload) notEnough() error {
-	e := &NotEnoughError{
-		Op: "upload", Did: "confirmed", Have: u.weight(), Needed: u.com.Quorum(), Shards: len(u.meta.Pairs),
-		Advice: "start the missing nodes and store again: what was uploaded is kept and not sent twice",
-	}
+	return u.missing("confirmed", "start the missing nodes and store again: what was uploaded is kept and not sent twice")
+}
+
+// missing names the nodes that did not do what a quorum must, and why.
+func (u *upload) missing(did, advice string) *NotEnoughError {
+	e := &NotEnoughError{Op: "upload", Did: did, Have: u.weight(), Needed: u.com.Quorum(), Shards: len(u.meta.Pairs), Advice: advice}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	mismatches := 0
@@ -264,7 +291,7 @@ func (u *upload) retryable() bool {
 	defer u.mu.Unlock()
 	for i := range u.nodes {
 		n := &u.nodes[i]
-		final := errors.Is(n.err, p2p.ErrNotOwner) || errors.Is(n.err, p2p.ErrMismatch)
+		final := errors.Is(n.err, p2p.ErrNotOwner) || errors.Is(n.err, p2p.ErrMismatch) || errors.Is(n.err, p2p.ErrDenied) || errors.Is(n.err, p2p.ErrSpent)
 		if !u.confirmedLocked(i) && !n.gone && !final {
 			return true
 		}

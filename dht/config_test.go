@@ -94,7 +94,7 @@ func TestMDNS(t *testing.T) {
 		a.stop()
 		t.Skipf("no multicast here: %v %s", err, &logs)
 	}
-	if err := b.Connect(ctx, a.host.ID()); err != nil {
+	if err := b.Connect(within(t, patience), a.host.ID()); err != nil {
 		t.Fatal(err)
 	}
 }

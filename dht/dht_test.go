@@ -77,6 +77,9 @@ func start(t *testing.T, key crypto.PrivKey, cfg Config) *member {
 	return m
 }
 
+// patience bounds waits: the machine may be busy with other tests.
+const patience = 2 * time.Minute
+
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -87,13 +90,13 @@ func within(t *testing.T, d time.Duration) context.Context {
 // eventually polls for results of other processes' background work, which nothing announces.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within %v: %s", patience, what)
 		case <-tick.C:
 		}
 	}
@@ -106,7 +109,7 @@ func TestEverybodyFindsEverybodyFromOneBootstrap(t *testing.T) {
 		nodes = append(nodes, start(t, nil, Config{Server: true, Bootstrap: []string{first.addr()}}))
 	}
 	client := start(t, nil, Config{Bootstrap: []string{first.addr()}})
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	everybody := append(slices.Clone(nodes), client)
 	for _, m := range everybody {
 		if err := m.Joined(ctx); err != nil {
@@ -158,7 +161,7 @@ func TestHoldersOfAPin(t *testing.T) {
 	first := start(t, nil, Config{Server: true})
 	pinner := start(t, nil, Config{Bootstrap: []string{first.addr()}})
 	reader := start(t, nil, Config{Bootstrap: []string{first.addr()}})
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, patience)
 	for _, m := range []*member{pinner, reader} {
 		if err := m.Joined(ctx); err != nil {
 			t.Fatal(err)
@@ -192,7 +195,7 @@ func TestAddressBookOutlivesBootstrap(t *testing.T) {
 	book := filepath.Join(t.TempDir(), "peers.json")
 	cfg := Config{Bootstrap: []string{first.addr()}, AddressBook: book}
 	client := start(t, nil, cfg)
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	for _, m := range []*member{second, client} {
 		if err := m.Joined(ctx); err != nil {
 			t.Fatal(err)
@@ -216,7 +219,9 @@ func TestAddressBookOutlivesBootstrap(t *testing.T) {
 func TestNetworksDoNotMix(t *testing.T) {
 	ours := start(t, nil, Config{Network: "one", Server: true})
 	theirs := start(t, nil, Config{Network: "two", Server: true, Bootstrap: []string{ours.addr()}})
-	eventually(t, "the two are connected", func() bool { return theirs.connected(ours.host.ID()) })
+	eventually(t, "the two know each other", func() bool {
+		return strings.Contains(theirs.bootstrap.explain(), "does not serve this network")
+	})
 	short, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	err := theirs.Joined(short)
@@ -267,7 +272,7 @@ func TestMovedPeerIsFound(t *testing.T) {
 	first := start(t, nil, Config{Server: true})
 	mover := start(t, nil, Config{Server: true, Bootstrap: []string{first.addr()}})
 	client := start(t, nil, Config{Bootstrap: []string{first.addr()}})
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	for _, m := range []*member{mover, client} {
 		if err := m.Joined(ctx); err != nil {
 			t.Fatal(err)
@@ -298,7 +303,7 @@ func TestMovedPeerIsFound(t *testing.T) {
 func TestRestartedBootstrapIsDialledAgain(t *testing.T) {
 	first := start(t, nil, Config{Server: true})
 	second := start(t, nil, Config{Server: true, Bootstrap: []string{first.addr()}})
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	if err := second.Joined(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +323,7 @@ func TestRestartedBootstrapIsDialledAgain(t *testing.T) {
 func TestUnknownPeer(t *testing.T) {
 	first := start(t, nil, Config{Server: true})
 	client := start(t, nil, Config{Bootstrap: []string{first.addr()}})
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, patience)
 	if err := client.Joined(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -54,30 +54,33 @@ func liar(t *testing.T, addrs func() []multiaddr.Multiaddr) host.Host {
 	return h
 }
 
-// junk returns addresses of a machine that accepts connections and never says a word: they cost the longest time.
-func junk(t *testing.T, count int) func() []multiaddr.Multiaddr {
+// junk returns addresses of a machine that accepts connections and never says a word: they cost the longest time. It
+// counts the connections.
+func junk(t *testing.T, count int) (func() []multiaddr.Multiaddr, *atomic.Int64) {
 	t.Helper()
 	var addrs []multiaddr.Multiaddr
-	l, err := net.Listen("tcp4", "0.0.0.0:0") // on all of 127.0.0.0/8
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	port := l.Addr().(*net.TCPAddr).Port
+	port, dialled := accept(t, "0.0.0.0:0", func(net.Conn) {}) // on all of 127.0.0.0/8
 	for i := range count {
 		addrs = append(addrs, multiaddr.StringCast(fmt.Sprintf("/ip4/127.%d.%d.77/tcp/%d", 1+i>>8, i%256, port)))
 	}
-	return func() []multiaddr.Multiaddr { return addrs }
+	return func() []multiaddr.Multiaddr { return addrs }, dialled
 }
 
 // counter listens at an address and counts the connections.
 func counter(t *testing.T) (multiaddr.Multiaddr, *atomic.Int64) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, dialled := accept(t, "127.0.0.1:0", func(c net.Conn) { c.Close() })
+	return multiaddr.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port)), dialled
+}
+
+// accept counts connections to a port, and closes what is left of them at the end of the test.
+func accept(t *testing.T, at string, do func(net.Conn)) (port int, dialled *atomic.Int64) {
+	t.Helper()
+	l, err := net.Listen("tcp4", at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var dialled atomic.Int64
+	dialled = new(atomic.Int64)
 	var accepting sync.WaitGroup
 	t.Cleanup(func() {
 		l.Close()
@@ -89,11 +92,12 @@ func counter(t *testing.T) (multiaddr.Multiaddr, *atomic.Int64) {
 			if err != nil {
 				return
 			}
+			defer c.Close()
 			dialled.Add(1)
-			c.Close()
+			do(c)
 		}
 	})
-	return multiaddr.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", l.Addr().(*net.TCPAddr).Port)), &dialled
+	return l.Addr().(*net.TCPAddr).Port, dialled
 }
 
 // meet connects d to a server and waits until the server is in the table.
@@ -125,7 +129,7 @@ func TestJunkDoesNotReplaceMembers(t *testing.T) {
 		members = append(members, m)
 		victim.book.remember(m.ID(), m.Addrs(), time.Now())
 	}
-	bad := junk(t, 200)
+	bad, dialled := junk(t, 200)
 	for range 8 {
 		l := liar(t, bad)
 		meet(t, victim, l)
@@ -134,23 +138,23 @@ func TestJunkDoesNotReplaceMembers(t *testing.T) {
 		}
 	}
 	good, reached := 0, 0
-	var slowest time.Duration
+	var wasted int64
 	for _, m := range members {
-		info, err := victim.FindPeer(within(t, 20*time.Second), m.ID())
+		info, err := victim.FindPeer(within(t, patience), m.ID())
 		if err == nil && slices.ContainsFunc(info.Addrs, m.Addrs()[0].Equal) {
 			good++
 		}
 		if victim.connected(m.ID()) { // by the search
 			part(t, victim, m)
 		}
-		begin := time.Now()
-		if victim.Connect(within(t, 3*time.Second), m.ID()) == nil {
+		before := dialled.Load()
+		if victim.Connect(within(t, patience), m.ID()) == nil {
 			reached++
 		}
-		slowest = max(slowest, time.Since(begin))
+		wasted += dialled.Load() - before
 	}
-	t.Logf("good addresses of %d of %d members are left, %d are reached, the slowest in %v", good, len(members), reached, slowest.Round(time.Millisecond))
-	if good < len(members) || reached < len(members) || slowest > time.Second {
+	t.Logf("good addresses of %d of %d members are left, %d are reached, after %d dials of junk", good, len(members), reached, wasted)
+	if good < len(members) || reached < len(members) || wasted > 0 {
 		t.Error("strangers hide members")
 	}
 }
@@ -210,15 +214,16 @@ func TestMembersArePinned(t *testing.T) {
 func TestJunkDoesNotHideFromNewcomers(t *testing.T) {
 	first := start(t, nil, Config{Server: true})
 	wanted := start(t, nil, Config{Server: true, Bootstrap: []string{first.addr()}})
-	if err := wanted.Joined(within(t, 10*time.Second)); err != nil {
+	if err := wanted.Joined(within(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	newcomer := start(t, nil, Config{Bootstrap: []string{first.addr()}})
-	if err := newcomer.Joined(within(t, 10*time.Second)); err != nil {
+	if err := newcomer.Joined(within(t, patience)); err != nil {
 		t.Fatal(err)
 	}
-	bad := junk(t, 200)
-	for range 10 {
+	const liars = 10
+	bad, dialled := junk(t, 200)
+	for range liars {
 		meet(t, newcomer, liar(t, bad))
 	}
 	if newcomer.connected(wanted.host.ID()) {
@@ -228,10 +233,12 @@ func TestJunkDoesNotHideFromNewcomers(t *testing.T) {
 	newcomer.book.mu.Lock()
 	newcomer.book.peers = map[peer.ID]bookEntry{}
 	newcomer.book.mu.Unlock()
-	begin := time.Now()
-	err := newcomer.Connect(within(t, 10*time.Second), wanted.host.ID())
-	t.Logf("%v after %v", err, time.Since(begin).Round(time.Millisecond))
-	if err != nil || time.Since(begin) > 2*time.Second {
+	before := dialled.Load()
+	err := newcomer.Connect(within(t, patience), wanted.host.ID())
+	wasted := dialled.Load() - before
+	t.Logf("%v after %d dials of junk", err, wasted)
+	// A round or two, as the answers come in, of the many that the liars name addresses for.
+	if err != nil || wasted > liars*maxClaimed/4 {
 		t.Error("liars hide a member from a newcomer")
 	}
 }
@@ -474,7 +481,7 @@ func TestClaimsAreRanked(t *testing.T) {
 		news:    make(chan struct{}, 1), heard: map[string]bool{},
 	}
 	addr := func(s string) multiaddr.Multiaddr { return multiaddr.StringCast("/ip4/" + s + "/tcp/1") }
-	many := junk(t, 1)()
+	many := []multiaddr.Multiaddr{addr("127.1.0.77")}
 	for i := range 200 {
 		many = append(many, addr(fmt.Sprintf("44.9.%d.1", i)))
 	}

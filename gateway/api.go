@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
 
+	"walrus/client"
 	"walrus/gateway/guard"
 )
 
@@ -94,6 +95,9 @@ func register[In any](g *Gateway, api huma.API, what action, op huma.Operation, 
 func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, what action, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		err = errClientLeft
+	}
+	if errors.Is(err, client.ErrInvalidBlob) {
+		guard.NoteInvalid(r.Context())
 	}
 	f := classify(what, err)
 	if f.code >= http.StatusInternalServerError {

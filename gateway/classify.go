@@ -59,8 +59,8 @@ func classify(what action, err error) *failure {
 		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "INSUFFICIENT_CONFIRMATIONS", domain: domainStorage, message: err.Error(), retry: retrySeconds}
 	case errors.As(err, &notEnough):
 		return &failure{code: http.StatusServiceUnavailable, status: "UNAVAILABLE", reason: "BLOB_UNAVAILABLE", domain: domainDaemon, message: err.Error(), retry: retrySeconds}
-	case errors.Is(err, client.ErrInconsistent):
-		return &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "BLOB_INCONSISTENT", domain: domainDaemon, message: client.ErrInconsistent.Error()}
+	case errors.Is(err, client.ErrInvalidBlob):
+		return invalidBlob(what, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED", domain: domainGlobal, message: "the network did not answer in time; try again", retry: retrySeconds}
 	case errors.Is(err, client.ErrStalled):
@@ -75,6 +75,31 @@ func classify(what action, err error) *failure {
 		return &failure{code: http.StatusBadRequest, status: "FAILED_PRECONDITION", reason: "LEDGER_REFUSED", domain: domainDaemon, message: err.Error()}
 	}
 	return &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "INTERNAL", domain: domainGlobal, message: internalMessage(err)}
+}
+
+// invalidBlob returns the failure for a blob that was encoded wrongly. As in the original, a blob that the ledger has
+// marked is not found; before that, what a read has proved is an internal error, as is storing under such an ID.
+func invalidBlob(what action, err error) *failure {
+	f := &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "BLOB_INVALID", domain: domainDaemon, message: client.ErrInvalidBlob.Error()}
+	var known *client.InvalidBlobError
+	var refused *ledger.OpError
+	switch {
+	case errors.As(err, &known):
+		f.message = known.Error()
+		if known.Mark == nil {
+			return f
+		}
+	case !errors.As(err, &refused): // a read found it, without a proof
+		return f
+	}
+	switch what {
+	case reading:
+		f.code, f.status = http.StatusNotFound, "NOT_FOUND"
+	case managing:
+		f.code, f.status = http.StatusBadRequest, "FAILED_PRECONDITION"
+	case storing:
+	}
+	return f
 }
 
 func unavailable(reason string, err error) *failure {

@@ -82,7 +82,7 @@ func storeResponses(api huma.API) map[string]*huma.Response {
 		http.StatusBadRequest:            problem(api, "The request is malformed, or the ledger does not allow it."),
 		http.StatusRequestTimeout:        problem(api, "The client stopped sending the body."),
 		http.StatusRequestEntityTooLarge: problem(api, "The body is larger than this publisher accepts."),
-		http.StatusInternalServerError:   problem(api, "Internal error of the gateway."),
+		http.StatusInternalServerError:   problem(api, "Internal error of the gateway. If the ledger has marked a blob of this ID as invalid, the body is a StoreResult with markedInvalid."),
 		http.StatusServiceUnavailable:    problem(api, "The ledger is stalled, the publisher cannot pay, or its disk is full; try again after Retry-After."),
 		http.StatusGatewayTimeout:        problem(api, "Too few nodes confirmed in time."),
 	}.document()
@@ -102,10 +102,10 @@ func readResponses(api huma.API, head bool) map[string]*huma.Response {
 		http.StatusNotModified:                {Description: "The client already has this blob."},
 		http.StatusBadRequest:                 problem(api, "The request is malformed."),
 		http.StatusForbidden:                  problem(api, "The blob is larger than this aggregator serves."),
-		http.StatusNotFound:                   problem(api, "The blob does not exist: enough nodes answered to be certain."),
+		http.StatusNotFound:                   problem(api, "The blob does not exist: enough nodes answered to be certain. Or the ledger has marked it as invalid: its writer encoded it wrongly, so it has no content (BLOB_INVALID)."),
 		http.StatusPreconditionFailed:         problem(api, "If-Match names another blob."),
 		http.StatusUnavailableForLegalReasons: problem(api, "The blob is on this gateway's blocklist."),
-		http.StatusInternalServerError:        problem(api, "The blob was encoded wrongly and has no content, or internal error of the gateway."),
+		http.StatusInternalServerError:        problem(api, "This read proved that the blob was encoded wrongly (BLOB_INVALID), before the ledger has marked it; or internal error of the gateway."),
 		http.StatusServiceUnavailable:         problem(api, "Too few nodes answered to find or read the blob; try again after Retry-After."),
 		http.StatusGatewayTimeout:             problem(api, "The network did not answer in time."),
 	}

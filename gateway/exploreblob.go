@@ -125,6 +125,8 @@ func describeBlob(s *networkState, st *client.BlobStatus, now time.Time) *pages.
 		Ledger: describeRecords(s, st), Shards: make([]pages.Shard, len(st.Shards)), Bad: []pages.BadNode{},
 	}
 	switch {
+	case st.Invalid != nil:
+		b.Status, b.Invalid = pages.StatusInvalid, describeInvalid(st.Invalid)
 	case st.CertifiedEnd > 0:
 		b.Status = pages.StatusCertified
 	case st.LedgerErr != nil:
@@ -142,6 +144,10 @@ func describeBlob(s *networkState, st *client.BlobStatus, now time.Time) *pages.
 		b.Certificate = describeCertificate(st.Signers, st.Certificate)
 	}
 	return b
+}
+
+func describeInvalid(e *client.InvalidBlobError) *pages.Invalid {
+	return &pages.Invalid{Epoch: e.Mark.Epoch, Height: e.Mark.Height, Tx: e.Mark.Tx.String(), Reason: e.Why(), Explanation: e.Explain()}
 }
 
 func describeRecords(s *networkState, st *client.BlobStatus) pages.BlobLedger {

@@ -67,6 +67,12 @@ func TestExplorerBlob(t *testing.T) {
 	if b := describeBlob(&networkState{network: &pages.Network{}, committee: s.com}, s.status, time.Time{}); b.Status != pages.StatusRegistered || b.Ledger.EndEpoch != 30 {
 		t.Errorf("not certified: %s until %d", b.Status, b.Ledger.EndEpoch)
 	}
+	s.status.Invalid = &client.InvalidBlobError{BlobID: shards.BlobID{9}, Mark: &ledger.InvalidBlob{Epoch: 3, Height: 8, Tx: ledger.TxID{5}},
+		Cell: &shards.CellProof{Row: 3, Column: 7}}
+	if b := describeBlob(&networkState{network: &pages.Network{}, committee: s.com}, s.status, time.Time{}); b.Status != pages.StatusInvalid || b.Invalid == nil ||
+		b.Invalid.Epoch != 3 || b.Invalid.Height != 8 || !strings.Contains(b.Invalid.Reason, "row 3 and column 7") || len(b.Invalid.Explanation) == 0 {
+		t.Errorf("invalid: %s, %+v", b.Status, b.Invalid)
+	}
 	s.status = nil
 	if _, err := NewExplorer(ExploreConfig{}, s).Blob(t.Context(), shards.BlobID{9}); !errors.Is(err, pages.ErrNotFound) || !strings.Contains(err.Error(), "ended with epoch 9") {
 		t.Errorf("no blob: %v", err)

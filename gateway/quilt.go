@@ -72,7 +72,7 @@ func (g *Gateway) addQuiltRead(api huma.API) {
 			return err
 		}
 		return g.serveFile(w, r, id.Quilt, func(ctx context.Context, visit client.Visit) error {
-			_, err := g.client.ReadPatches(ctx, []quilt.PatchID{id}, nil, visit)
+			_, err := g.client.ReadPatches(ctx, []quilt.PatchID{id}, client.ReadOptions{}, visit)
 			return err
 		})
 	})
@@ -94,7 +94,7 @@ func (g *Gateway) addQuiltRead(api huma.API) {
 			return err
 		}
 		return g.serveFile(w, r, id, func(ctx context.Context, visit client.Visit) error {
-			_, err := q.Read(ctx, patches, nil, visit)
+			_, err := q.Read(ctx, patches, client.ReadOptions{}, visit)
 			return err
 		})
 	})

@@ -16,6 +16,7 @@ import (
 
 	"walrus/client"
 	"walrus/client/jsonform"
+	"walrus/gateway/guard"
 	"walrus/quilt"
 )
 
@@ -125,6 +126,11 @@ func (g *Gateway) storeQuilt(w http.ResponseWriter, r *http.Request, opt client.
 		}
 		return res.StoreResult, err
 	})
+	if invalid := markedInvalid(err); invalid != nil {
+		guard.NoteInvalid(r.Context())
+		return writeStatus(w, http.StatusInternalServerError,
+			QuiltStoreResult{Blob: jsonform.StoreResult{MarkedInvalid: invalid}, Files: []StoredQuiltBlob{}})
+	}
 	if err != nil {
 		return err
 	}

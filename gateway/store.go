@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"walrus/client"
 	"walrus/client/jsonform"
+	"walrus/gateway/guard"
 	"walrus/ledger"
 )
 
@@ -95,11 +97,25 @@ func (g *Gateway) storeBlob(w http.ResponseWriter, r *http.Request, body *spool,
 	if closing := body.Close(); err == nil {
 		err = closing
 	}
+	if invalid := markedInvalid(err); invalid != nil {
+		guard.NoteInvalid(r.Context())
+		return writeStatus(w, http.StatusInternalServerError, jsonform.StoreResult{MarkedInvalid: invalid})
+	}
 	if err != nil {
 		return err
 	}
 	g.tellOwner(w.Header(), res, opt)
 	return writeJSON(w, jsonform.New(res))
+}
+
+// markedInvalid returns the original's answer to storing a blob that the ledger has marked; nil for other errors. Its
+// HTTP status is 500.
+func markedInvalid(err error) *jsonform.MarkedInvalid {
+	var known *client.InvalidBlobError
+	if !errors.As(err, &known) {
+		return nil
+	}
+	return jsonform.NewInvalid(known)
 }
 
 // storing returns the context for storing a blob.
@@ -119,13 +135,16 @@ func (g *Gateway) storing(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-func writeJSON(w http.ResponseWriter, v any) error {
+func writeJSON(w http.ResponseWriter, v any) error { return writeStatus(w, http.StatusOK, v) }
+
+func writeStatus(w http.ResponseWriter, status int, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(status)
 	_, _ = w.Write(b) // a client that has left needs no answer
 	return nil
 }

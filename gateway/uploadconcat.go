@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/tus/tusd/v2/pkg/handler"
 )
@@ -24,7 +25,7 @@ const (
 )
 
 // create begins an upload. A repeated request for the whole of the same parts gets the same answer, as the first may
-// have been lost.
+// have been lost. It waits for the first if that is not done: otherwise both would be stored and paid for.
 func (u *uploads) create(w http.ResponseWriter, r *http.Request) error {
 	concat := r.Header.Get(concatHeader)
 	if concat != "" && r.Header.Get(draftHeader) != "" {
@@ -38,6 +39,11 @@ func (u *uploads) create(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	release, err := u.joins.take(r.Context(), parts)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if done, err := u.outcome(parts[0]); err == nil && slices.Equal(done.Parts, parts) {
 		w.Header().Set("Location", uploadsPath+"/"+done.Final)
 		w.Header().Set("Tus-Resumable", "1.0.0")
@@ -69,6 +75,55 @@ func (u *uploads) parts(list string) (ids []string, err error) {
 		return nil, malformed(fmt.Sprintf("%s: %d parts: must be 1 to %d", concatHeader, len(ids), most))
 	}
 	return ids, nil
+}
+
+// claims holds the parts that are being joined, each by one request. The zero value is ready for use.
+type claims struct {
+	mu    sync.Mutex
+	taken map[string]chan struct{} // closed when the part is free again; guarded by mu
+}
+
+// take waits until no other request joins any of the parts, or ctx ends.
+func (c *claims) take(ctx context.Context, parts []string) (release func(), err error) {
+	for {
+		busy := c.try(parts)
+		if busy == nil {
+			return func() { c.release(parts) }, nil
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// try takes all parts, or returns the claim of one that is taken.
+func (c *claims) try(parts []string) (busy <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range parts {
+		if claim, ok := c.taken[id]; ok {
+			return claim
+		}
+	}
+	if c.taken == nil {
+		c.taken = map[string]chan struct{}{}
+	}
+	claim := make(chan struct{})
+	for _, id := range parts {
+		c.taken[id] = claim
+	}
+	return nil
+}
+
+func (c *claims) release(parts []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.taken[parts[0]])
+	for _, id := range parts {
+		delete(c.taken, id)
+	}
 }
 
 // uploadID matches the IDs of uploads.

@@ -28,6 +28,7 @@ type uploads struct {
 	store    filestore.FileStore
 	tus      *handler.UnroutedHandler
 	finishes singleflight.Group // by ID: one store per upload at a time
+	joins    claims             // of parts
 }
 
 // openUploads makes the directory of uploads, and their handler.
@@ -54,7 +55,7 @@ func newUploads(g *Gateway, dir *uploadDir) (*uploads, error) {
 	u.tus, err = handler.NewUnroutedHandler(handler.Config{
 		StoreComposer: parts, BasePath: uploadsPath, MaxSize: g.cfg.Store.MaxBody,
 		EnableExperimentalProtocol: true, DisableDownload: true,
-		Cors: &handler.CorsConfig{Disable: true}, RespectForwardedHeaders: true, NetworkTimeout: g.cfg.Time.Stall,
+		Cors: &handler.CorsConfig{Disable: true}, NetworkTimeout: g.cfg.Time.Stall,
 		GracefulRequestCompletionTimeout: g.cfg.Time.Drain, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		PreUploadCreateCallback: u.admit, PreFinishResponseCallback: u.finished,
 	})
@@ -186,7 +187,8 @@ func (g *Gateway) addUploads(api huma.API) {
 	describeTus(api)
 }
 
-// pass hands a request to tusd.
+// pass hands a request to tusd. Its answers name uploads by their path alone: tusd would make full addresses of the
+// Host header, or of headers that anybody can send, and know nothing of a proxy in front.
 func (u *uploads) pass(w http.ResponseWriter, r *http.Request, h http.HandlerFunc) error {
 	if r.ContentLength > u.g.cfg.Store.MaxBody {
 		return bodyTooLarge(u.g.cfg.Store.MaxBody)
@@ -194,9 +196,32 @@ func (u *uploads) pass(w http.ResponseWriter, r *http.Request, h http.HandlerFun
 	if r.Header.Get("Content-Type") == "application/octet-stream" {
 		r.Header.Set("Content-Type", "application/offset+octet-stream")
 	}
-	http.StripPrefix(uploadsPath, u.tus.Middleware(h)).ServeHTTP(w, r) // tusd takes the rest of the path as the ID
+	origin := "http://" + r.Host
+	if r.TLS != nil {
+		origin = "https://" + r.Host
+	}
+	out := &pathsOnly{ResponseWriter: w, origin: origin}
+	http.StripPrefix(uploadsPath, u.tus.Middleware(h)).ServeHTTP(out, r) // tusd takes the rest of the path as the ID
 	return nil
 }
+
+// pathsOnly removes the origin from the addresses of uploads in an answer's header.
+type pathsOnly struct {
+	http.ResponseWriter
+	origin string
+}
+
+func (p *pathsOnly) WriteHeader(code int) {
+	for _, k := range []string{"Location", concatHeader} {
+		if v := p.Header().Get(k); v != "" {
+			p.Header().Set(k, strings.ReplaceAll(v, p.origin+uploadsPath, uploadsPath))
+		}
+	}
+	p.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (p *pathsOnly) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // patch takes a piece. For a complete upload it returns the outcome, or stores it if that failed before.
 func (u *uploads) patch(w http.ResponseWriter, r *http.Request, id string) error {

@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,10 +26,10 @@ import (
 func begin(t testing.TB, s string, size int, meta string) string {
 	t.Helper()
 	a := do(t, http.MethodPost, s+"/v1/uploads", nil, "Tus-Resumable", "1.0.0", "Upload-Length", fmt.Sprint(size), "Upload-Metadata", meta)
-	if a.code != http.StatusCreated || !strings.HasPrefix(a.header.Get("Location"), s+"/v1/uploads/") {
+	if a.code != http.StatusCreated || !strings.HasPrefix(a.header.Get("Location"), "/v1/uploads/") {
 		t.Fatalf("create: %d %s %v", a.code, a.body, a.header)
 	}
-	return a.header.Get("Location")
+	return s + a.header.Get("Location")
 }
 
 func piece(t testing.TB, url string, off int, data []byte, header ...string) answer {
@@ -221,7 +223,7 @@ func part(t testing.TB, s string, data []byte, header ...string) string {
 	if a.code != http.StatusCreated {
 		t.Fatalf("part: %d %s", a.code, a.body)
 	}
-	url := a.header.Get("Location")
+	url := s + a.header.Get("Location")
 	if len(data) > 0 {
 		if a := piece(t, url, 0, data); a.code != http.StatusNoContent || a.header.Get("Walrus-Blob-Id") != "" {
 			t.Fatalf("piece of a part: %d %s %v", a.code, a.body, a.header)
@@ -287,7 +289,7 @@ func TestConcatenation(t *testing.T) {
 	}
 	list := "final;" + strings.Join(urls, " ")
 	a := concat(t, s.URL, list, -1, "Upload-Metadata", "epochs "+b64("3"))
-	final, id := a.header.Get("Location"), a.header.Get("Walrus-Blob-Id")
+	final, id := s.URL+a.header.Get("Location"), a.header.Get("Walrus-Blob-Id")
 	var res jsonform.StoreResult
 	if err := json.Unmarshal([]byte(a.header.Get("Walrus-Store-Result")), &res); err != nil || a.code != http.StatusCreated || res.NewlyCreated == nil {
 		t.Fatalf("final: %d %s %v", a.code, a.body, a.header)
@@ -310,8 +312,59 @@ func TestConcatenation(t *testing.T) {
 	if a := concat(t, s.URL, "final;"+urls[0]+" "+urls[1], -1); a.code != http.StatusBadRequest {
 		t.Errorf("parts that are spent: %d %s", a.code, a.body)
 	}
+	if a := do(t, http.MethodHead, final, nil, "Tus-Resumable", "1.0.0"); a.header.Get("Upload-Concat") != strings.ReplaceAll(list, s.URL, "") {
+		t.Errorf("the whole names its parts as %q", a.header.Get("Upload-Concat"))
+	}
 	for range 4 { // stored uploads have freed their space
 		concat(t, s.URL, "partial", 10)
+	}
+}
+
+// TestLocationIsAPath: no header of a client gets into the addresses of uploads, by any protocol.
+func TestLocationIsAPath(t *testing.T) {
+	s := serve(t, nil)
+	path := regexp.MustCompile("^/v1/uploads/[0-9a-f]{32}$")
+	forged := []string{"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "Forwarded", "host=evil.example;proto=https"}
+	for name, header := range map[string][]string{
+		"tus": {"Tus-Resumable", "1.0.0", "Upload-Length", "5"}, "part": {"Tus-Resumable", "1.0.0", "Upload-Length", "5", "Upload-Concat", "partial"},
+		"draft": {"Upload-Draft-Interop-Version", "6", "Upload-Complete", "?0"},
+	} {
+		a := do(t, http.MethodPost, s.URL+"/v1/uploads", nil, slices.Concat(header, forged)...)
+		if a.code != http.StatusCreated || !path.MatchString(a.header.Get("Location")) {
+			t.Errorf("%s: %d %s, Location %q", name, a.code, a.body, a.header.Get("Location"))
+		}
+	}
+}
+
+// TestJoinedOnce: the same parts joined by several requests at once are stored once, and all get the same answer.
+func TestJoinedOnce(t *testing.T) {
+	s := serve(t, nil)
+	data := random(55, 40_000)
+	one, two, three := part(t, s.URL, data[:10_000]), part(t, s.URL, data[10_000:30_000]), part(t, s.URL, data[30_000:])
+	lists := []string{"final;" + one + " " + two, "final;" + one + " " + two, "final;" + one + " " + two, "final;" + two + " " + three}
+	answers := make([]answer, len(lists))
+	var all sync.WaitGroup
+	for i, list := range lists {
+		all.Go(func() {
+			answers[i] = concat(t, s.URL, list, -1, "Upload-Metadata", "force "+b64("true"))
+		})
+	}
+	all.Wait()
+	stored := map[string]int{}
+	for _, a := range answers {
+		if a.code == http.StatusCreated {
+			stored[a.header.Get("Location")+a.header.Get("Walrus-Store-Result")]++
+		} else if a.code != http.StatusBadRequest {
+			t.Errorf("%d %s", a.code, a.body)
+		}
+	}
+	if len(stored) != 1 {
+		t.Errorf("one part is in %d stored blobs: %v", len(stored), stored)
+	}
+	for i := 1; i < 3; i++ {
+		if answers[i].code != answers[0].code {
+			t.Errorf("the same request got %d and %d", answers[i].code, answers[0].code)
+		}
 	}
 }
 

@@ -14,10 +14,10 @@ func TestBlobInfo(t *testing.T) {
 		left                  BlobInfo
 	}{
 		{1, 9, 5, all},
-		{3, 9, 5, BlobInfo{1, 7, 4, deletable[1:]}},
-		{4, 9, 5, BlobInfo{1, 7, 0, deletable[1:]}},
-		{5, 9, 0, BlobInfo{0, 7, 0, deletable[2:]}},
-		{8, 9, 0, BlobInfo{0, 0, 0, deletable[2:]}},
+		{3, 9, 5, BlobInfo{1, 7, 4, deletable[1:], false}},
+		{4, 9, 5, BlobInfo{1, 7, 0, deletable[1:], false}},
+		{5, 9, 0, BlobInfo{0, 7, 0, deletable[2:], false}},
+		{8, 9, 0, BlobInfo{0, 0, 0, deletable[2:], false}},
 		{9, 0, 0, BlobInfo{}},
 	} {
 		info := all
@@ -37,6 +37,13 @@ func TestBlobInfo(t *testing.T) {
 	}
 	if want := []DeletableEnd{{3, 2, 1}, {5, 1, 1}, {9, 1, 0}}; !reflect.DeepEqual(deletable, want) {
 		t.Errorf("Trim changed what others hold: %+v", deletable)
+	}
+	invalid := all
+	if invalid.Invalid = true; invalid.RegisteredUntil(1) != 0 || invalid.CertifiedUntil(1) != 0 {
+		t.Error("an invalid blob is registered or certified")
+	}
+	if invalid.Trim(9); !reflect.DeepEqual(invalid, BlobInfo{Invalid: true}) || invalid.IsZero() {
+		t.Errorf("of an invalid blob %+v is left: its mark must stay", invalid)
 	}
 	var none BlobInfo
 	if none.RegisteredUntil(0) != 0 || none.CertifiedUntil(0) != 0 || !none.IsZero() {

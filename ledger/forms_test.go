@@ -46,6 +46,8 @@ func everyOp() []Op {
 		BurnBlob{Object: id(20)},
 		SetAttributes{Object: id(21), Set: []Attribute{{"k", "v"}}, Remove: []string{"l", "m"}},
 		Sweep{Objects: []ObjectID{id(22), id(23)}},
+		DisproveBlob{BlobID: id(24), Proof: []byte{4, 5}},
+		RefuteBlob{BlobID: id(25), Certificate: []byte{6}},
 	}
 }
 
@@ -90,7 +92,11 @@ func testForms() map[string]namedForm {
 		"storage": formOf(Storage{id(1), 2, 3, 4 << 30}, UnmarshalStorage),
 		"blob": formOf(Blob{Owner: id(1), Shared: true, Funds: 2, BlobID: id(3), Size: 4, Root: id(5), Deletable: true, Registered: 6,
 			Certified: 7, Start: 8, End: 9, Bytes: 10, Attributes: []Attribute{{"a", "b"}, {"c", ""}}}, UnmarshalBlob),
-		"blobInfo":       formOf(BlobInfo{1, 2, 3, []DeletableEnd{{4, 5, 5}, {6, 1, 0}}}, UnmarshalBlobInfo),
+		"blobInfo":       formOf(BlobInfo{1, 2, 3, []DeletableEnd{{4, 5, 5}, {6, 1, 0}}, false}, UnmarshalBlobInfo),
+		"invalid info":   formOf(BlobInfo{InitialCertified: 1, Deletable: []DeletableEnd{{4, 5, 5}}, Invalid: true}, UnmarshalBlobInfo),
+		"bare mark":      formOf(BlobInfo{Invalid: true}, UnmarshalBlobInfo),
+		"mark by proof":  formOf(InvalidBlob{1, 2, id(3), 4, []byte{5, 6}, nil}, UnmarshalInvalidBlob),
+		"mark by shards": formOf(InvalidBlob{Epoch: 1, Tx: id(2), Certificate: []byte{3}}, UnmarshalInvalidBlob),
 		"pot":            formOf(Pot{1, 2}, UnmarshalPot),
 		"epoch":          formOf(EpochInfo{1, -2, 3}, unmarshalEpochInfo),
 		"supply":         formOf(Supply{1}, unmarshalSupply),
@@ -253,6 +259,7 @@ func TestHostileCounts(t *testing.T) {
 		"events":    {Receipt{}, MaxEvents, reader(UnmarshalReceipt)},
 		"shards":    {Member{}, shards.MaxShards, reader(unmarshalMember)},
 		"ends":      {BlobInfo{}, maxDeletableEnds, reader(UnmarshalBlobInfo)},
+		"proof":     {InvalidBlob{}, certs.MaxRefutationCertificateSize, reader(UnmarshalInvalidBlob)},
 		"of record": {Blob{}, MaxAttributes, reader(UnmarshalBlob)},
 	} {
 		b := tt.value.Marshal()
@@ -313,6 +320,8 @@ func TestRefusedForms(t *testing.T) {
 		{"101 objects", []Op{Sweep{objects(MaxSweep + 1)}}},
 		{"objects are not in ascending order", []Op{Sweep{[]ObjectID{id(2), id(1)}}}},
 		{"bytes of certificate", []Op{CertifyBlob{Certificate: make([]byte, certs.MaxCertificateSize+1)}}},
+		{"bytes of proof", []Op{DisproveBlob{Proof: make([]byte, shards.MaxCellProofSize+1)}}},
+		{"bytes of certificate", []Op{RefuteBlob{Certificate: make([]byte, certs.MaxRefutationCertificateSize+1)}}},
 	} {
 		tx := signed(tt.ops...)
 		if err := tx.Validate(); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), tt.text) {
@@ -330,7 +339,7 @@ func TestRefusedForms(t *testing.T) {
 		t.Errorf("as many operations as there may be: %v", err)
 	}
 	for name, b := range map[string][]byte{
-		"kind 0": {0}, "kind 16": {byte(len(opCodecs))}, "kind 255": {255},
+		"kind 0": {0}, "kind 18": {byte(len(opCodecs))}, "kind 255": {255},
 	} {
 		b = slices.Concat(make([]byte, minTxSize-64-2), []byte{1, 0}, b, make([]byte, 64))
 		if _, err := UnmarshalTx(b); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "operation 0: there is no operation of "+name) {

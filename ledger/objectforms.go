@@ -1,6 +1,9 @@
 package ledger
 
 import (
+	"math"
+	"slices"
+
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
@@ -10,6 +13,10 @@ import (
 // maxDeletableEnds bounds the list of ends of a blob ID's deletable records: one for each epoch that storage is sold
 // for.
 const maxDeletableEnds = MaxEpochsAhead + 1
+
+// invalidEnd stands last in the form of an invalid blob's ends, so that the form of all others is as it was before
+// there were invalid ones. No record ends in the last epoch.
+var invalidEnd = DeletableEnd{End: math.MaxUint32, Registered: 1}
 
 func (a *Account) form(f *form) {
 	f.amount("balance", &a.Balance)
@@ -45,13 +52,25 @@ func (i *BlobInfo) form(f *form) {
 	f.u32("initialCertified", &i.InitialCertified)
 	f.u32("permanentEnd", &i.PermanentEnd)
 	f.u32("permanentCertifiedEnd", &i.PermanentCertifiedEnd)
-	list(f, "ends of deletable records", &i.Deletable, maxDeletableEnds, 3*4, func(f *form, e *DeletableEnd) {
+	ends := i.Deletable
+	if !f.reading && i.Invalid {
+		ends = append(slices.Clip(ends), invalidEnd)
+	}
+	list(f, "ends of deletable records", &ends, maxDeletableEnds+1, 3*4, func(f *form, e *DeletableEnd) {
 		f.u32("end", &e.End)
 		f.u32("registered", &e.Registered)
 		f.u32("certified", &e.Certified)
 		f.check(e.Registered > 0 && e.Certified <= e.Registered, "%d of %d deletable records are certified", e.Certified, e.Registered)
+		f.check(e.End < invalidEnd.End || *e == invalidEnd, "%d deletable records end in epoch %d", e.Registered, e.End)
 	})
-	ascending(f, "ends of deletable records", i.Deletable, func(a, b *DeletableEnd) bool { return a.End < b.End })
+	ascending(f, "ends of deletable records", ends, func(a, b *DeletableEnd) bool { return a.End < b.End })
+	if last := len(ends) - 1; f.reading && last >= 0 && ends[last] == invalidEnd {
+		ends, i.Invalid = ends[:last], true
+	}
+	f.check(len(ends) <= maxDeletableEnds || !f.reading, "%d ends of deletable records: at most %d", len(ends), maxDeletableEnds)
+	if f.reading && len(ends) > 0 {
+		i.Deletable = ends
+	}
 }
 
 func (p *Pot) form(f *form) {

@@ -52,12 +52,14 @@ type Attribute struct {
 	Value string `json:"value"`
 }
 
-// BlobInfo sums up the records of one blob ID for storage nodes. Ends are exclusive; zero means none.
+// BlobInfo sums up the records of one blob ID for storage nodes. Ends are exclusive; zero means none. Ask
+// RegisteredUntil and CertifiedUntil, which know that an invalid blob is neither.
 type BlobInfo struct {
 	InitialCertified      uint32         `json:"initialCertifiedEpoch"` // epoch of the first certificate
 	PermanentEnd          uint32         `json:"permanentEndEpoch"`     // greatest end of permanent records
 	PermanentCertifiedEnd uint32         `json:"permanentCertifiedEndEpoch"`
 	Deletable             []DeletableEnd `json:"deletable,omitempty"` // ascending by End, none expired when last touched
+	Invalid               bool           `json:"invalid,omitempty"`   // for ever; InvalidBlob says why
 }
 
 // DeletableEnd counts the deletable records of a blob ID that end at one epoch.

@@ -47,6 +47,8 @@ var opCodecs = [...]opCodec{
 	13: codecOf[BurnBlob]("burnBlob"),
 	14: codecOf[SetAttributes]("setAttributes"),
 	15: codecOf[Sweep]("sweep"),
+	16: codecOf[DisproveBlob]("disproveBlob"),
+	17: codecOf[RefuteBlob]("refuteBlob"),
 }
 
 // OpKind returns the number of op's kind, the first byte of op in the binary form of a transaction.

@@ -103,14 +103,14 @@ func TestText(t *testing.T) {
 		t.Errorf("%s, %v", a, err)
 	}
 	seen := map[string]bool{}
-	for c := range CodeInternal + 1 {
+	for c := range CodeProof + 1 {
 		if name := c.String(); name == "" || seen[name] {
 			t.Errorf("code %d is called %q", uint32(c), name)
 		} else {
 			seen[name] = true
 		}
 	}
-	if got := (CodeInternal + 1).String(); got != "code 19" {
+	if got := (CodeProof + 1).String(); got != "code 21" {
 		t.Error(got)
 	}
 }

@@ -32,6 +32,8 @@ const (
 	CodeOverflow         // amounts or sizes beyond 64 bits
 	CodeLimit            // a list or text beyond its bound
 	CodeInternal         // a fault of the rules
+	CodeInvalidBlob      // the blob ID is invalid: its blob was encoded wrongly
+	CodeProof            // proves nothing against this blob ID
 )
 
 // codeNames holds the codes' names, by code. The text is part of interfaces.
@@ -40,6 +42,7 @@ var codeNames = [...]string{
 	CodeExpired: "expired", CodeFee: "fee", CodeBalance: "balance", CodeNotFound: "notFound", CodeNotOwner: "notOwner",
 	CodeState: "state", CodeEpoch: "epoch", CodeSize: "size", CodeCapacity: "capacity", CodeCertificate: "certificate",
 	CodeBlobID: "blobId", CodeOverflow: "overflow", CodeLimit: "limit", CodeInternal: "internal",
+	CodeInvalidBlob: "invalidBlob", CodeProof: "proof",
 }
 
 // String returns the code's name, like "notFound".
@@ -130,6 +133,7 @@ const (
 	EventSwept         EventKind = "swept"
 	EventEpoch         EventKind = "epochChanged"
 	EventPaidOut       EventKind = "rewardPaid"
+	EventInvalid       EventKind = "blobInvalid"
 )
 
 // Event is something that happened in a block. Kind determines which fields are used.

@@ -115,6 +115,13 @@ func newCluster(t testing.TB, nodes, n int) *cluster {
 	return c
 }
 
+// token returns an upload token for a peer, of the account that pays here. It names no record.
+func (c *cluster) token(from peer.ID, id shards.BlobID) []byte {
+	t := ledger.UploadToken{Network: c.genesis.NetworkID(), Blob: id, Peer: from, Expiry: uint64(time.Now().Add(time.Minute).Unix())}
+	t.Sign(c.wallet)
+	return t.Marshal()
+}
+
 // config of node i.
 func (c *cluster) config(i int) node.Config {
 	m := c.members[i]
@@ -172,13 +179,16 @@ func (c *cluster) startAll() {
 	}
 }
 
+// patience bounds waits in real time: the machine may be busy with other tests.
+const patience = 3 * time.Minute
+
 func (c *cluster) awaitServing(i int) {
 	c.t.Helper()
 	select {
 	case <-c.nodes[i].Serving():
 	case err := <-c.nodes[i].done:
 		c.t.Fatalf("node %d ended: %v", i, err)
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		c.t.Fatalf("node %d does not serve", i)
 	}
 }

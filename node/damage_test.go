@@ -34,19 +34,19 @@ func TestDamagedDisk(t *testing.T) {
 			cl := cn.Client()
 			data := random(t, 2_000_000)
 			res := c.store(cl, data)
-			c.awaitHealthy(cl, 30*time.Second)
+			c.awaitHealthy(cl, patience)
 
 			c.stop(3)
 			damage(t, c.members[3].dir, kind, rand.New(rand.NewPCG(seed, 0)))
 			c.start(3)
 			c.mustRead(cl, res.BlobID, data)
 			c.awaitServing(3)
-			c.awaitHealthy(cl, time.Minute)
+			c.awaitHealthy(cl, patience)
 			c.mustRead(cl, res.BlobID, data)
 			// The scrub finds the damage bit by bit, and meanwhile the node may look healthy.
 			st, err := c.nodes[3].Status()
 			must(t, err)
-			for end := time.Now().Add(time.Minute); time.Now().Before(end) && (len(st.Incidents) == 0 || st.Slivers != 8 || st.Corrupt != 0); <-time.After(100 * time.Millisecond) {
+			for end := time.Now().Add(patience); time.Now().Before(end) && (len(st.Incidents) == 0 || st.Slivers != 8 || st.Corrupt != 0); <-time.After(100 * time.Millisecond) {
 				st, err = c.nodes[3].Status()
 				must(t, err)
 			}

@@ -122,7 +122,7 @@ func TestNotRegistered(t *testing.T) {
 		must(c.t, err)
 		to := c.members[0].id
 		must(c.t, swarm.Connect(c.t.Context(), to))
-		_, err = swarm.PutMetadata(c.t.Context(), to, meta.ID(), meta.Marshal())
+		_, err = swarm.PutMetadata(c.t.Context(), to, meta.ID(), c.token(swarm.ID(), meta.ID()), meta.Marshal())
 		must(c.t, err) // held for a while
 		start := time.Now()
 		_, err = swarm.Confirm(c.t.Context(), to, meta.ID(), certs.Persistence{})
@@ -350,7 +350,7 @@ func TestPendingBounds(t *testing.T) {
 		put := func(i int) error {
 			meta, _, err := shards.Encode(c.committee().Params(), fmt.Appendf(nil, "blob %d", i)) //nolint:contextcheck // it has the test's
 			must(c.t, err)
-			_, err = swarm.PutMetadata(ctx, to, meta.ID(), meta.Marshal())
+			_, err = swarm.PutMetadata(ctx, to, meta.ID(), c.token(swarm.ID(), meta.ID()), meta.Marshal())
 			return err
 		}
 		var g errgroup.Group

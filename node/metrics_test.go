@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,25 @@ func (c *cluster) get(i int, path string) (int, string) {
 	b, err := io.ReadAll(res.Body)
 	must(c.t, err)
 	return res.StatusCode, string(b)
+}
+
+// awaitMetrics waits until the metrics of node i have all these lines: a store does not wait for the last node. It
+// returns all metrics.
+func (c *cluster) awaitMetrics(i int, lines ...string) string {
+	c.t.Helper()
+	for end := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
+		code, text := c.get(i, "/metrics")
+		if code != 200 {
+			c.t.Fatalf("/metrics is %d %s", code, text)
+		}
+		lack := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(text, "\n"+line+"\n") })
+		if len(lack) == 0 {
+			return text
+		}
+		if time.Now().After(end) {
+			c.t.Fatalf("metrics lack %q", lack)
+		}
+	}
 }
 
 // TestMetrics: a node reports its state to Prometheus and supervisors, its counters match what happened, and
@@ -53,29 +73,23 @@ func TestMetrics(t *testing.T) {
 	for i := 1; i < 4; i++ {
 		c.start(i)
 	}
+	for i := range c.nodes {
+		c.awaitServing(i)
+	}
 	cn := c.client(0)
 	defer func() { must(t, cn.Close()) }()
 	data := random(t, 100_000)
 	res := c.store(cn.Client(), data)
 	c.mustRead(cn.Client(), res.BlobID, data)
-	c.awaitServing(0)
 	if code, text := c.get(0, "/readyz"); code != 200 || text != "ok\n" {
 		t.Errorf("/readyz is %d %q", code, text)
 	}
-	code, text := c.get(0, "/metrics")
-	if code != 200 {
-		t.Fatalf("/metrics is %d %s", code, text)
-	}
-	for _, want := range []string{
+	text := c.awaitMetrics(0,
 		`walrus_current_node_status{status="serving"} 1`, `walrus_current_node_status{status="read-only"} 0`, `walrus_shards_owned{status="ready"} 4`,
 		`walrus_slivers_stored_total{sliver_type="primary"} 4`, `walrus_slivers_stored_total{sliver_type="secondary"} 4`, `walrus_metadata_stored_total 1`,
 		`walrus_storage_confirmations_issued_total 1`, `walrus_node_slivers 8`, `walrus_node_blobs 1`, `walrus_node_slivers_owed 0`, `walrus_node_refuses_writes 0`,
 		`walrus_build_info{version="test"} 1`, `walrus_ledger_caught_up 1`, `walrus_recover_blob_backlog{state="queued"} 0`,
-	} {
-		if !strings.Contains(text, "\n"+want+"\n") {
-			t.Errorf("metrics lack %s", want)
-		}
-	}
+	)
 	if code, _ := c.get(0, "/"); code != 404 {
 		t.Errorf("/ is %d", code)
 	}

@@ -29,7 +29,7 @@ func TestStoreReadRepair(t *testing.T) {
 	if again := c.store(cl, data); !again.AlreadyCertified {
 		t.Error("the same bytes were stored twice")
 	}
-	c.awaitHealthy(cl, 30*time.Second)
+	c.awaitHealthy(cl, patience)
 
 	c.stop(5)
 	c.stop(2)
@@ -58,7 +58,7 @@ func TestStoreReadRepair(t *testing.T) {
 	for _, i := range []int{0, 2, 5} {
 		c.start(i)
 	}
-	c.awaitHealthy(cl, time.Minute)
+	c.awaitHealthy(cl, patience)
 	st, err := cl.BlobStatus(t.Context(), res2.BlobID)
 	must(t, err)
 	for _, s := range st.Shards {

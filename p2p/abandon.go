@@ -2,7 +2,6 @@ package p2p
 
 import (
 	"bufio"
-	"errors"
 	"io"
 	"sync"
 	"time"
@@ -21,7 +20,8 @@ func watch(st duplex, r *bufio.Reader, gone func()) (stop func()) {
 		if !w.arm() {
 			return
 		}
-		if _, err := r.Peek(1); err != nil && !errors.Is(err, io.EOF) && !w.isStopped() {
+		// A bare io.EOF is the end of the peer's side. The error of a broken connection may wrap io.EOF.
+		if _, err := r.Peek(1); err != nil && err != io.EOF && !w.isStopped() {
 			gone()
 		}
 	})
@@ -42,11 +42,15 @@ type watcher struct {
 	stopped bool // guarded by mu
 }
 
-// arm lets the watcher read without a deadline, unless it is stopped already.
+// arm lets the watcher read without a deadline, unless it is stopped already. The deadline fails only on a dead stream,
+// whose reads end by themselves.
 func (w *watcher) arm() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.stopped && w.st.SetReadDeadline(time.Time{}) == nil
+	if !w.stopped {
+		_ = w.st.SetReadDeadline(time.Time{})
+	}
+	return !w.stopped
 }
 
 func (w *watcher) isStopped() bool {
@@ -55,7 +59,7 @@ func (w *watcher) isStopped() bool {
 	return w.stopped
 }
 
-// stop wakes the watcher. The deadline fails only on a dead stream, whose reads end by themselves.
+// stop wakes the watcher.
 func (w *watcher) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

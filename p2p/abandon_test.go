@@ -1,11 +1,17 @@
 package p2p
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
 
 	"walrus/shards"
 )
@@ -23,7 +29,7 @@ func TestRequestEndsWithItsPeer(t *testing.T) {
 		select {
 		case <-ctx.Done():
 			ended <- time.Since(start)
-		case <-time.After(2 * time.Second):
+		case <-time.After(30 * time.Second):
 			ended <- -1
 		}
 		return ctx.Err()
@@ -69,6 +75,40 @@ func TestRequestEndsWithItsPeer(t *testing.T) {
 	}
 	cancel() // it has asked again, over a new connection
 	<-failed
+}
+
+// endedStream is a stream whose reads fail with err.
+type endedStream struct {
+	duplex
+	err error
+}
+
+func (s endedStream) Read([]byte) (int, error)        { return 0, s.err }
+func (s endedStream) SetReadDeadline(time.Time) error { return nil }
+
+// A peer that has only closed its side waits for the reply. A broken connection may end in an error that wraps io.EOF:
+// yamux does so when the socket ends in order.
+func TestWatchTellsCloseFromBreak(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		gone bool
+	}{
+		{io.EOF, false},
+		{fmt.Errorf("%w: connection closed: %w", network.ErrReset, io.EOF), true},
+		{network.ErrReset, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			gone := false
+			st := endedStream{err: tt.err}
+			stop := watch(st, bufio.NewReader(st), func() { gone = true })
+			time.Sleep(2 * watchAfter)
+			synctest.Wait()
+			stop()
+			if gone != tt.gone {
+				t.Errorf("after %q the peer counts as gone: %v, want %v", tt.err, gone, tt.gone)
+			}
+		})
+	}
 }
 
 // Slow requests leave the stream usable for the next one.

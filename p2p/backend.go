@@ -24,19 +24,45 @@ import (
 // Errors wrap the sentinels of this package. Any other error is logged here and sent as ErrInternal without its text.
 type Backend interface {
 	BlobBackend
+	CheckBackend
 	NodeBackend
+}
+
+// CheckBackend answers the requests of the sliver protocol that find wrongly encoded blobs.
+type CheckBackend interface {
+	// Leaves returns the hashes of symbols of a sliver's expansion: for each target in order, with its proof; without
+	// targets all of them, without proofs. ErrBusy, ErrNotFound, ErrNotOwner, ErrCorrupt.
+	Leaves(ctx context.Context, r LeafRequest) ([]shards.Opening, error)
+	// PutProof takes a cell proof or a refutation certificate, at most MaxEvidence bytes. ErrBadRequest for one that does not verify.
+	PutProof(ctx context.Context, from peer.ID, id shards.BlobID, proof []byte) error
+	// LineProof opens a line proof that this node has made, followed by its sliver. ErrNotFound.
+	LineProof(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
+	// Refute fetches a line proof from the peer that asks and verifies it. It returns this node's signature that the
+	// blob is invalid. ErrBadRequest for a proof that does not verify, ErrNotOwner for a peer that is no member.
+	Refute(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int) (refutation []byte, err error)
+}
+
+// LeafRequest asks for hashes of the symbols of one sliver's expansion.
+type LeafRequest struct {
+	From    peer.ID
+	Blob    shards.BlobID
+	Axis    shards.Axis
+	Index   int
+	Targets []int // positions in the expansion, each once; at most MaxLeaves. None: all positions
 }
 
 // BlobBackend answers the requests of the sliver protocol.
 type BlobBackend interface {
-	// PutMetadata takes the metadata of a blob from a peer, before its sliver pairs. It returns the indices of the
-	// pairs whose two slivers this node already has. ErrNotRegistered, ErrMismatch.
-	PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, metadata []byte) (held []int, err error)
+	// PutMetadata takes the metadata of a blob from a peer, and so the offer of its sliver pairs. It returns the indices
+	// of the pairs whose two slivers this node already has. ErrDenied, ErrMismatch; ErrBusy if it has no room for an
+	// upload now.
+	PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, token, metadata []byte) (held []int, err error)
 	// StorePairs takes sliver pairs from a peer: exactly size bytes of body. For each strip, and within it for each
 	// pair in the order given, body has the strip of the primary sliver, then the strip of the secondary sliver.
-	// StorePairs may fail before the end of body. ErrBadRequest for a size that the metadata contradicts, ErrNotFound
-	// without metadata, ErrNotOwner, ErrMismatch; ErrHave, before it reads anything, if all these slivers are here.
-	StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error
+	// StorePairs may fail before the end of body. The first Read accepts the upload, if the peer waits for that.
+	// ErrDenied, ErrNotRegistered; ErrBadRequest for a size that the metadata contradicts, ErrNotFound without metadata,
+	// ErrNotOwner, ErrMismatch, ErrBusy, ErrSpent; ErrHave, before it reads anything, if all these slivers are here.
+	StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, token []byte, pairs []int, body Body, size int64) error
 	// Confirm returns the node's confirmation of a blob registered with persistence p, at most MaxConfirmation bytes.
 	// Every pair the node is responsible for is then verified and durable. ErrNotFound while pairs are missing,
 	// ErrNotRegistered without such a registration.
@@ -67,6 +93,13 @@ type NodeBackend interface {
 	// Certificates returns a page of up to limit certificates, which may hold fewer, and whether more follow it. The
 	// page is in blob ID order and begins strictly after the given ID; an ID of zeros begins at the start.
 	Certificates(ctx context.Context, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error)
+}
+
+// Body is the payload of an upload.
+type Body interface {
+	io.Reader
+	// End makes a Read that waits, and all later ones, fail with err.
+	End(err error)
 }
 
 // SymbolRequest asks for symbols of one sliver's expansion.

@@ -72,7 +72,7 @@ func BenchmarkStorePairs(b *testing.B) {
 	b.SetBytes(16 << 20)
 	b.ReportAllocs()
 	for b.Loop() {
-		err := client.StorePairs(b.Context(), server.ID(), testID, []int{1}, 16<<20, func(w io.Writer) error {
+		err := client.StorePairs(b.Context(), server.ID(), testID, testToken, []int{1}, 16<<20, func(w io.Writer) error {
 			_, err := w.Write(body)
 			return err
 		})

@@ -22,8 +22,9 @@ import (
 type door struct {
 	limits  ConnLimits     // constant
 	members *members       // has its own lock
+	payers  *payers        // has its own lock
 	accepts *rate.Limiter  // accepted connections that have not proved an identity; has its own lock
-	streams *gate          // streams of strangers; has its own lock
+	streams *gate          // streams of all but members; has its own lock
 	closing sync.WaitGroup // connections that lost their place
 
 	mu    sync.Mutex
@@ -54,12 +55,11 @@ type places struct {
 
 func newDoor(l Limits) *door {
 	d := &door{
-		limits: l.Conns, members: newMembers(), accepts: acceptLimiter(l.Conns),
+		limits: l.Conns, members: newMembers(), payers: newPayers(), accepts: acceptLimiter(l.Conns),
 		conns: map[network.Conn]*visit{}, peers: map[peer.ID][]*visit{},
 		in: places{ips: map[netip.Addr]int{}, nets: map[netip.Prefix]int{}, blocks: map[netip.Prefix]int{}},
 	}
-	d.streams = newStreamGate(l)
-	d.streams.origin = d.origin
+	d.streams = newStreamGate(l, d.origin)
 	return d
 }
 
@@ -167,19 +167,22 @@ func (d *door) reclassify(id peer.ID) {
 	}
 }
 
-// origin returns the class of a connected peer for a gate. Peers whose addresses have no limits have no network.
-func (d *door) origin(id peer.ID) (member bool, net netip.Prefix) {
+// origin returns the class of a connected peer, and its group. Strangers whose addresses have no limits have no group.
+func (d *door) origin(id peer.ID) origin {
 	if d.members.has(id) {
-		return true, netip.Prefix{}
+		return origin{class: member}
+	}
+	if account, known := d.payers.of(id); known {
+		return origin{payer, account}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, v := range d.peers[id] {
 		if d.limited(v.ip) {
-			return false, ipgroup.Block(v.ip)
+			return origin{stranger, ipgroup.Block(v.ip)}
 		}
 	}
-	return false, netip.Prefix{}
+	return origin{}
 }
 
 // limited reports whether connections of an address count for its networks.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -142,40 +143,78 @@ func TestMembersForgetAddresses(t *testing.T) {
 	}
 }
 
-// Many identities of a few networks take no more than the strangers' part, of which each network gets at most half of
-// what is free. A member always finds room.
-func TestGateKeepsRoomForMembers(t *testing.T) {
+// Many identities of a few networks, or of one account, take no more than the part of their class, of which each group
+// gets at most half of what is free. All other classes always find room.
+func TestGateKeepsRoom(t *testing.T) {
 	l := DefaultLimits()
-	g := newGate(l)
-	networks := map[peer.ID]netip.Prefix{}
-	g.origin = func(id peer.ID) (bool, netip.Prefix) { return id == "member", networks[id] }
-	inside := 0
-	for n := range 6 {
-		got := 0
-		for k := range 200 {
-			id := peer.ID(fmt.Sprintf("%d/%d", n, k))
-			networks[id] = netip.MustParsePrefix(fmt.Sprintf("10.0.%d.0/24", n))
-			for g.enter(id, writeSize) {
+	origins := map[peer.ID]origin{"member": {class: member}, "payer": {payer, Account{1}}, "stranger": {stranger, netip.MustParsePrefix("44.0.0.0/24")}}
+	for name, greedy := range map[class]func(n int) any{
+		stranger: func(n int) any { return netip.MustParsePrefix(fmt.Sprintf("10.0.%d.0/24", n)) },
+		payer:    func(n int) any { return Account{2, byte(n)} },
+		member:   func(int) any { return nil },
+	} {
+		g := newGate(l, func(id peer.ID) origin { return origins[id] })
+		inside := 0
+		for n := range 6 {
+			got := 0
+			for k := range 200 {
+				id := peer.ID(fmt.Sprintf("%d/%d", n, k))
+				origins[id] = origin{name, greedy(n)}
+				for g.enter(id, writeSize) {
+					got++
+				}
+			}
+			if name != member && (got == 0 || got > l.Requests/4) { // less than half of what the first one leaves
+				t.Errorf("class %d: group %d got %d requests in", name, n, got)
+			}
+			inside += got
+		}
+		if inside > l.Requests*3/4 {
+			t.Errorf("class %d has %d requests inside", name, inside)
+		}
+		for _, id := range []peer.ID{"stranger", "payer", "member"} {
+			got := 0
+			for origins[id].class != name && g.enter(id, writeSize) {
 				got++
 			}
+			if origins[id].class != name && got < 25 {
+				t.Errorf("beside class %d, a %s got %d requests in", name, id, got)
+			}
+			for range got {
+				g.leave(id, writeSize)
+			}
 		}
-		if got == 0 || got > l.Requests/4 { // half of what the first one leaves
-			t.Errorf("network %d got %d requests in", n, got)
+	}
+}
+
+// Payers are known until their tokens end. Neither one account nor all together have more than their entries.
+func TestPayers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(DefaultLimits())
+		soon := time.Now().Add(time.Minute)
+		d.payers.add("a", Account{1}, soon)
+		d.members.add("member", TagCommittee)
+		d.payers.add("member", Account{1}, soon)
+		for id, want := range map[peer.ID]origin{"a": {payer, Account{1}}, "b": {}, "member": {class: member}} {
+			if got := d.origin(id); got != want {
+				t.Errorf("%s: %+v, want %+v", id, got, want)
+			}
 		}
-		inside += got
-	}
-	if inside > l.Requests*3/4 {
-		t.Errorf("strangers have %d requests inside", inside)
-	}
-	got := 0
-	for g.enter("member", writeSize) {
-		got++
-	}
-	if got < 50 {
-		t.Errorf("a member got %d requests in", got)
-	}
-	for range got {
-		g.leave("member", writeSize)
-	}
-	t.Logf("strangers of 6 networks have %d requests inside, a member %d", inside, got)
+		for i := range 2 * maxPayersPerAccount {
+			d.payers.add(peer.ID(fmt.Sprint("greedy ", i)), Account{2}, soon)
+		}
+		if n := d.payers.accounts[Account{2}]; n != maxPayersPerAccount || d.origin("a").class != payer {
+			t.Errorf("an account has %d entries; another's: %+v", n, d.origin("a"))
+		}
+		for i := range 2 * maxPayers {
+			d.payers.add(peer.ID(fmt.Sprint(i)), Account{3, byte(i), byte(i >> 8)}, soon.Add(time.Duration(i)))
+		}
+		if n := len(d.payers.peers); n != maxPayers {
+			t.Errorf("%d entries", n)
+		}
+		time.Sleep(2 * time.Minute)
+		if got := d.origin("8191"); got != (origin{}) {
+			t.Errorf("after its token: %+v", got)
+		}
+	})
 }

@@ -30,6 +30,12 @@ var (
 	ErrUnavailable = errors.New("unavailable")
 	// ErrHave: the node has all that the peer wants to send.
 	ErrHave = errors.New("already here")
+	// ErrDenied: the upload token is missing, has ended, or is of an account that owns no live record of the blob.
+	ErrDenied = errors.New("no valid upload token")
+	// ErrSpent: uploads for this record have taken all the space that it pays for. It is not freed soon.
+	ErrSpent = errors.New("the record's space is used up")
+	// ErrInvalid: the blob was encoded wrongly and has no content. The node keeps nothing of it.
+	ErrInvalid = errors.New("blob is invalid")
 	// ErrInternal: something went wrong inside the node, which gives no details.
 	ErrInternal = errors.New("internal error")
 )
@@ -40,7 +46,8 @@ var ErrProtocol = errors.New("peer broke the protocol")
 // codes lists the errors by their number on the wire; 0 is success. A number never changes its meaning.
 var codes = [...]error{
 	1: ErrNotFound, 2: ErrBusy, 3: ErrBadRequest, 4: ErrNotOwner, 5: ErrNotRegistered,
-	6: ErrCorrupt, 7: ErrMismatch, 8: ErrUnavailable, 9: ErrInternal, 10: ErrHave,
+	6: ErrCorrupt, 7: ErrMismatch, 8: ErrUnavailable, 9: ErrInternal, 10: ErrHave, 11: ErrDenied, 12: ErrSpent,
+	13: ErrInvalid,
 }
 
 const codeInternal = 9
@@ -48,7 +55,7 @@ const codeInternal = 9
 // encodeError turns an error of a Backend into its code and text. The text of an error without a code is kept back.
 func encodeError(err error) (code uint32, text string) {
 	for i, sentinel := range codes {
-		if i > 0 && errors.Is(err, sentinel) {
+		if sentinel != nil && errors.Is(err, sentinel) {
 			if i == codeInternal {
 				break
 			}
@@ -61,7 +68,7 @@ func encodeError(err error) (code uint32, text string) {
 // decodeError turns a code and text from the wire into the caller's error. The text comes from a stranger.
 func decodeError(code uint32, text string) error {
 	sentinel := ErrInternal // stands for codes of later versions, too
-	if code > 0 && code < uint32(len(codes)) {
+	if code < uint32(len(codes)) && codes[code] != nil {
 		sentinel = codes[code]
 	}
 	text = printable(text)

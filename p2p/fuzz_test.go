@@ -36,14 +36,14 @@ func (s strict) list(list []int) {
 	}
 }
 
-func (s strict) PutMetadata(_ context.Context, _ peer.ID, _ shards.BlobID, metadata []byte) ([]int, error) {
+func (s strict) PutMetadata(_ context.Context, _ peer.ID, _ shards.BlobID, _, metadata []byte) ([]int, error) {
 	if len(metadata) > MaxMetadata {
 		s.t.Fatalf("metadata of %d bytes", len(metadata))
 	}
 	return []int{1}, nil
 }
 
-func (s strict) StorePairs(_ context.Context, _ peer.ID, _ shards.BlobID, pairs []int, body io.Reader, size int64) error {
+func (s strict) StorePairs(_ context.Context, _ peer.ID, _ shards.BlobID, _ []byte, pairs []int, body Body, size int64) error {
 	s.list(pairs)
 	n, err := io.Copy(io.Discard, body)
 	if size < 0 || n > size || err == nil && n != size {
@@ -65,6 +65,32 @@ func (s strict) Symbols(_ context.Context, r SymbolRequest, w io.Writer) error {
 		s.t.Fatalf("%s sliver %d", r.Axis, r.Index)
 	}
 	return writeSymbols(r, w)
+}
+
+func (s strict) Leaves(_ context.Context, r LeafRequest) ([]shards.Opening, error) {
+	if len(r.Targets) > 0 {
+		s.list(r.Targets)
+	}
+	if !r.Axis.Valid() || r.Index < 0 || r.Index >= wire.MaxShards || len(r.Targets) > MaxLeaves {
+		s.t.Fatalf("%d hashes of %s sliver %d", len(r.Targets), r.Axis, r.Index)
+	}
+	return testLeaves(r.Targets), nil
+}
+
+func (s strict) PutProof(_ context.Context, _ peer.ID, _ shards.BlobID, proof []byte) error {
+	if len(proof) > MaxEvidence {
+		s.t.Fatalf("proof of %d bytes", len(proof))
+	}
+	return nil
+}
+
+func (s strict) LineProof(_ context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error) {
+	return s.OpenSliver(s.t.Context(), id, axis, index)
+}
+
+func (s strict) Refute(_ context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis, index int) ([]byte, error) {
+	_, err := s.OpenSliver(s.t.Context(), id, axis, index)
+	return nil, err
 }
 
 func (s strict) PutCertificate(_ context.Context, certificate []byte) error {

@@ -37,6 +37,9 @@ func newMemory() *memory {
 	}
 }
 
+// anybody is the origin of all peers in tests of a single gate.
+func anybody(peer.ID) origin { return origin{} }
+
 // mebibyte is read only.
 var mebibyte = pattern(1 << 20)
 
@@ -66,7 +69,7 @@ func (m *memory) on(hook func(ctx context.Context, op string) error) {
 	m.hook = hook
 }
 
-func (m *memory) PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, metadata []byte) ([]int, error) {
+func (m *memory) PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, token, metadata []byte) ([]int, error) {
 	if err := m.do(ctx, "PutMetadata"); err != nil {
 		return nil, err
 	}
@@ -76,7 +79,7 @@ func (m *memory) PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID
 	return m.pairs[id], nil
 }
 
-func (m *memory) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error {
+func (m *memory) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, token []byte, pairs []int, body Body, size int64) error {
 	if err := m.do(ctx, "StorePairs"); err != nil {
 		return err
 	}
@@ -264,6 +267,9 @@ func connect(t testing.TB, from, to *Host) {
 
 var testID = shards.BlobID{1, 2, 3}
 
+// testToken is passed on as it is.
+var testToken = bytes.Repeat([]byte{7}, UploadTokenSize)
+
 var testPersistence = certs.Persistence{Deletable: true, Object: certs.ObjectID{31: 9}}
 
 // everyOperation calls each request once. The names are those of the Backend's methods.
@@ -272,10 +278,10 @@ var everyOperation = []struct {
 	call func(ctx context.Context, h *Host, to peer.ID) (any, error)
 }{
 	{"PutMetadata", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		return h.PutMetadata(ctx, to, testID, []byte("metadata"))
+		return h.PutMetadata(ctx, to, testID, testToken, []byte("metadata"))
 	}},
 	{"StorePairs", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		return nil, h.StorePairs(ctx, to, testID, []int{3, 1}, 300_000, func(w io.Writer) error {
+		return nil, h.StorePairs(ctx, to, testID, testToken, []int{3, 1}, 300_000, func(w io.Writer) error {
 			_, err := w.Write(mebibyte[:300_000])
 			return err
 		})
@@ -294,6 +300,26 @@ var everyOperation = []struct {
 	}},
 	{"Symbols", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
 		return h.Symbols(ctx, to, testID, shards.Primary, 5, []int{9, 65534, 0}, testSymbol, testProof)
+	}},
+	{"Leaves", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		return h.Leaves(ctx, to, testID, shards.Secondary, 5, []int{9, 65534, 0}, testProof)
+	}},
+	{"Leaves", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		return h.AllLeaves(ctx, to, testID, shards.Secondary, 5, 7)
+	}},
+	{"PutProof", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		return nil, h.PutProof(ctx, to, testID, []byte("certificate"))
+	}},
+	{"LineProof", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		r, err := h.FetchLineProof(ctx, to, testID, shards.Secondary, 5, 1<<20)
+		if err != nil {
+			return nil, err
+		}
+		b, err := io.ReadAll(r)
+		return b, errors.Join(err, r.Close())
+	}},
+	{"Refute", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
+		return h.Refute(ctx, to, testID, shards.Secondary, 5)
 	}},
 	{"BlobStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.BlobStatus(ctx, to, testID) }},
 	{"NodeStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.NodeStatus(ctx, to) }},
@@ -317,15 +343,51 @@ type pageOf struct {
 func everyResult(m *memory) []any {
 	return []any{
 		[]int{}, nil, append([]byte("confirmed "), testID[:]...), []byte("metadata"), m.sliver[1000:501_000],
-		testSymbols([]int{9, 65534, 0}), testBlobStatus, testNodeStatus, testHistory, append([]byte("certificate "), testID[:]...), nil,
+		testSymbols([]int{9, 65534, 0}),
+		testLeaves([]int{9, 65534, 0}), []shards.Hash{{0}, {1}, {2}, {3}, {4}, {5}, {6}}, nil, m.sliver, []byte("secondary 5"), testBlobStatus, testNodeStatus, testHistory, append([]byte("certificate "), testID[:]...), nil,
 		pageOf{[][]byte{bytes.Repeat([]byte{251}, 251), bytes.Repeat([]byte{252}, 252), bytes.Repeat([]byte{253}, 253)}, true},
 	}
+}
+
+// testLeaves returns the leaves that memory has at targets of sliver 5.
+func testLeaves(targets []int) (leaves []shards.Opening) {
+	for _, target := range targets {
+		l := shards.Opening{Leaf: shards.Hash{byte(target)}, Path: make([]shards.Hash, testProof)}
+		l.Path[testProof-1] = shards.Hash{1, byte(target)}
+		leaves = append(leaves, l)
+	}
+	return leaves
+}
+
+func (m *memory) Leaves(ctx context.Context, r LeafRequest) (leaves []shards.Opening, err error) {
+	if len(r.Targets) == 0 {
+		for i := range 7 {
+			leaves = append(leaves, shards.Opening{Leaf: shards.Hash{byte(i)}})
+		}
+		return leaves, m.do(ctx, "Leaves")
+	}
+	return testLeaves(r.Targets), m.do(ctx, "Leaves")
+}
+
+func (m *memory) PutProof(ctx context.Context, from peer.ID, id shards.BlobID, proof []byte) error {
+	if string(proof) != "certificate" {
+		return fmt.Errorf("%w: proof %q", ErrBadRequest, proof)
+	}
+	return m.do(ctx, "PutProof")
+}
+
+func (m *memory) LineProof(ctx context.Context, _ peer.ID, _ shards.BlobID, _ shards.Axis, _ int) (SliverReader, error) {
+	return openSliver{bytes.NewReader(m.sliver)}, m.do(ctx, "LineProof")
+}
+
+func (m *memory) Refute(ctx context.Context, _ peer.ID, _ shards.BlobID, axis shards.Axis, index int) ([]byte, error) {
+	return fmt.Append(nil, axis, index), m.do(ctx, "Refute")
 }
 
 // discard is a Backend that takes pairs and forgets them.
 type discard struct{ Backend }
 
-func (discard) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) error {
+func (discard) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, token []byte, pairs []int, body Body, size int64) error {
 	_, err := io.Copy(io.Discard, body)
 	return err
 }

@@ -48,7 +48,7 @@ func TestTraffic(t *testing.T) {
 		t.Fatal(err)
 	}
 	connect(t, client, server)
-	if _, err := client.PutMetadata(t.Context(), server.ID(), testID, mebibyte[:100_000]); err != nil {
+	if _, err := client.PutMetadata(t.Context(), server.ID(), testID, testToken, mebibyte[:100_000]); err != nil {
 		t.Fatal(err)
 	}
 	asked, answered := client.Traffic()

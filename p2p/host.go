@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -15,7 +16,7 @@ import (
 
 // The stream protocols, by name and version.
 const (
-	sliverProtocol = "sliver/1.1.0" // operations on blobs; since 1.1 a confirmation names its record
+	sliverProtocol = "sliver/1.2.0" // operations on blobs; since 1.2 uploads need tokens
 	nodeProtocol   = "node/1.0.0"   // status of nodes, and certificates
 )
 
@@ -128,6 +129,12 @@ func (h *Host) SetProtected(tag string, ids []peer.ID) {
 	}
 }
 
+// Recognize admits a peer as a payer of an account until a time, apart from strangers: it has presented a valid upload
+// token. Protected peers stay what they are.
+func (h *Host) Recognize(id peer.ID, account Account, until time.Time) {
+	h.door.payers.add(id, account, until)
+}
+
 // while returns a context for work of this host. It ends with ctx or with Close, whichever comes first. h.mu is held.
 func (h *Host) while(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
@@ -151,8 +158,7 @@ func (h *Host) Serve(ctx context.Context, b Backend) error {
 	}
 	h.serves = true
 	ctx = h.while(ctx)
-	s := &server{backend: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits), log: h.cfg.Logger}
-	s.gate.origin = h.door.origin
+	s := &server{backend: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits, h.door.origin), log: h.cfg.Logger}
 	for name, handle := range map[string]operations{sliverProtocol: blobOperation, nodeProtocol: nodeOperation} {
 		h.host.SetStreamHandler(protocolID(h.cfg.Network, name), func(st network.Stream) {
 			if st.Conn().Stat().Limited || !h.enter() { // limited: relayed, and relays are not for slivers

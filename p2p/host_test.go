@@ -202,7 +202,7 @@ func TestCancel(t *testing.T) {
 		<-entered
 		cancel(cause)
 	}()
-	err = client.StorePairs(ctx, server.ID(), testID, []int{1}, 1<<40, func(w io.Writer) error {
+	err = client.StorePairs(ctx, server.ID(), testID, testToken, []int{1}, 1<<40, func(w io.Writer) error {
 		for b := make([]byte, 1<<20); ; {
 			if _, err := w.Write(b); err != nil {
 				return err
@@ -357,7 +357,7 @@ func TestLargeMetadata(t *testing.T) {
 	client, server := serving(t, m, nil, nil)
 	want := pattern(MaxMetadata)
 	for range 2 {
-		if _, err := client.PutMetadata(t.Context(), server.ID(), testID, want); err != nil {
+		if _, err := client.PutMetadata(t.Context(), server.ID(), testID, testToken, want); err != nil {
 			t.Fatal(err)
 		}
 		got, err := client.Metadata(t.Context(), server.ID(), testID, MaxMetadata)
@@ -368,7 +368,7 @@ func TestLargeMetadata(t *testing.T) {
 	if _, err := client.Metadata(t.Context(), server.ID(), testID, 1000); !errors.Is(err, ErrProtocol) {
 		t.Errorf("more metadata than this network has: got %v, want %v", err, ErrProtocol)
 	}
-	if _, err := client.PutMetadata(t.Context(), server.ID(), testID, pattern(MaxMetadata+1)); !errors.Is(err, ErrBadRequest) {
+	if _, err := client.PutMetadata(t.Context(), server.ID(), testID, testToken, pattern(MaxMetadata+1)); !errors.Is(err, ErrBadRequest) {
 		t.Errorf("metadata too long: got %v, want %v", err, ErrBadRequest)
 	}
 }
@@ -379,11 +379,11 @@ func TestRequestsAreChecked(t *testing.T) {
 	ctx, to := t.Context(), server.ID()
 	nothing := func(io.Writer) error { return nil }
 	for name, err := range map[string]error{
-		"pair":        client.StorePairs(ctx, to, testID, []int{-1}, 10, nothing),
-		"big pair":    client.StorePairs(ctx, to, testID, []int{65535}, 10, nothing),
-		"no pairs":    client.StorePairs(ctx, to, testID, nil, 10, nothing),
-		"many pairs":  client.StorePairs(ctx, to, testID, make([]int, MaxPairs+1), 10, nothing),
-		"size":        client.StorePairs(ctx, to, testID, []int{1}, -1, nothing),
+		"pair":        client.StorePairs(ctx, to, testID, testToken, []int{-1}, 10, nothing),
+		"big pair":    client.StorePairs(ctx, to, testID, testToken, []int{65535}, 10, nothing),
+		"no pairs":    client.StorePairs(ctx, to, testID, testToken, nil, 10, nothing),
+		"many pairs":  client.StorePairs(ctx, to, testID, testToken, make([]int, MaxPairs+1), 10, nothing),
+		"size":        client.StorePairs(ctx, to, testID, testToken, []int{1}, -1, nothing),
 		"certificate": client.PutCertificate(ctx, to, make([]byte, MaxCertificate+1)),
 		"axis":        func() error { _, err := client.FetchSliver(ctx, to, testID, 2, 0, 0, 1); return err }(),
 		"index":       func() error { _, err := client.FetchSliver(ctx, to, testID, 0, -1, 0, 1); return err }(),

@@ -28,7 +28,7 @@ type pipe struct{ net.Conn }
 func (p pipe) Reset() error { return p.Close() }
 
 func newServer(b Backend, l Limits) *server {
-	return &server{backend: b, limits: &l, gate: newGate(l), log: quiet}
+	return &server{backend: b, limits: &l, gate: newGate(l, anybody), log: quiet}
 }
 
 // begin serves one stream. It returns the client's end, and a channel closed when the server is done with the stream.
@@ -253,7 +253,7 @@ func TestPromisesAreNotAllocated(t *testing.T) {
 // refusing is a Backend that reads nothing.
 type refusing struct{ Backend }
 
-func (refusing) StorePairs(context.Context, peer.ID, shards.BlobID, []int, io.Reader, int64) error {
+func (refusing) StorePairs(context.Context, peer.ID, shards.BlobID, []byte, []int, Body, int64) error {
 	return ErrNotRegistered
 }
 
@@ -320,7 +320,7 @@ func TestBusy(t *testing.T) {
 func TestGate(t *testing.T) {
 	l := DefaultLimits()
 	l.Requests, l.RequestsPerPeer, l.Bytes, l.BytesPerPeer = 40, 2, 1000, 60
-	g := newGate(l)
+	g := newGate(l, anybody)
 	for i, step := range []struct {
 		peer  peer.ID
 		cost  int64
@@ -343,7 +343,7 @@ func TestGate(t *testing.T) {
 			t.Fatalf("step %d: admitted %v, want %v", i, ok, step.ok)
 		}
 	}
-	if len(g.peers) != 0 || g.now != (load{}) {
+	if len(g.peers) != 0 || g.now != [classes]load{} {
 		t.Errorf("empty gate holds %+v of %d peers", g.now, len(g.peers))
 	}
 }
@@ -352,7 +352,7 @@ func TestGate(t *testing.T) {
 func TestGateIsFair(t *testing.T) {
 	l := DefaultLimits()
 	for _, cost := range []int64{0, writeSize, 1 << 20} {
-		g := newGate(l)
+		g := newGate(l, anybody)
 		for k := range 21 {
 			id := peer.ID(rune('A' + k))
 			got := 0
@@ -362,7 +362,7 @@ func TestGateIsFair(t *testing.T) {
 			if got == 0 || got > l.RequestsPerPeer {
 				t.Fatalf("cost %d: peer %d got %d requests in", cost, k, got)
 			}
-			if g.now.requests > l.Requests || g.now.bytes > l.Bytes {
+			if g.now[stranger].requests > l.Requests || g.now[stranger].bytes > l.Bytes {
 				t.Fatalf("cost %d: %+v are inside", cost, g.now)
 			}
 		}

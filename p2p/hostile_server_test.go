@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"testing"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
 	"walrus/p2p/internal/wire"
@@ -88,7 +90,7 @@ func TestHostileAnswers(t *testing.T) {
 			start := time.Now()
 			for _, op := range everyOperation {
 				got, err := op.call(t.Context(), client, server.ID())
-				if err == nil && plain[name] && (op.name == "PutMetadata" || op.name == "Confirm" || op.name == "Metadata" || op.name == "Certificate") {
+				if err == nil && plain[name] && (op.name == "PutMetadata" || op.name == "Confirm" || op.name == "Refute" || op.name == "Metadata" || op.name == "Certificate") {
 					continue // its answer may be a few bytes of any kind
 				}
 				if !errors.Is(err, ErrProtocol) && !errors.Is(err, ErrUnavailable) {
@@ -187,36 +189,88 @@ func (b *brokenSliver) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// A refusal ends an upload, however many bytes are left.
+// late is a Backend that reads a part of each upload, and then refuses it. With wake it lets another goroutine end the
+// upload.
+type late struct {
+	*memory
+	part int64
+	wake bool
+}
+
+func (l late) StorePairs(_ context.Context, _ peer.ID, _ shards.BlobID, _ []byte, _ []int, body Body, _ int64) error {
+	if _, err := io.CopyN(io.Discard, body, l.part); err != nil {
+		return err
+	}
+	if !l.wake {
+		return ErrSpent
+	}
+	time.AfterFunc(100*time.Millisecond, func() { body.End(fmt.Errorf("%w: too slow", ErrSpent)) })
+	_, err := io.Copy(io.Discard, body)
+	return err
+}
+
+// A refusal ends an upload, however many bytes are left. Before a large upload the peer hears it without a byte sent, and
+// the stream is used again.
 func TestRefusalEndsUpload(t *testing.T) {
 	for _, transport := range []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"} {
 		m := newMemory()
 		m.on(func(context.Context, string) error { return ErrNotRegistered })
 		only := func(c *Config) { c.Listen = []string{transport} }
-		client, server := serving(t, m, only, only)
-		const size = 1 << 40
-		for range 3 {
-			written := int64(0)
-			start := time.Now()
-			err := client.StorePairs(t.Context(), server.ID(), testID, []int{1}, size, func(w io.Writer) error {
-				b := make([]byte, 64<<10)
-				for written < size {
-					n, err := w.Write(b)
-					written += int64(n)
-					if err != nil {
+		for name, c := range map[string]struct {
+			backend Backend
+			size    int64
+			silent  bool // after the part that the backend reads
+			want    error
+			most    int64
+		}{
+			"offer":       {m, 1 << 40, false, ErrNotRegistered, 0},
+			"small":       {m, InlinePairs, false, ErrNotRegistered, InlinePairs},
+			"late":        {late{m, 1 << 20, false}, 1 << 40, false, ErrSpent, 64 << 20},
+			"ended":       {late{m, 1 << 20, true}, 1 << 40, true, ErrSpent, 1 << 20},
+			"small ended": {late{m, 1 << 10, true}, InlinePairs, true, ErrSpent, 1 << 10},
+		} {
+			client, server := serving(t, c.backend, only, only)
+			for range 3 {
+				written := int64(0)
+				start := time.Now()
+				err := client.StorePairs(t.Context(), server.ID(), testID, testToken, []int{1}, c.size, func(w io.Writer) error {
+					b := make([]byte, 1<<10)
+					for written < c.size && !(c.silent && written == c.most) {
+						n, err := w.Write(b)
+						written += int64(n)
+						if err != nil {
+							return err
+						}
+					}
+					if c.silent {
+						if f, ok := w.(interface{ Flush() error }); ok {
+							_ = f.Flush()
+						}
+						<-time.After(300 * time.Millisecond)
+						_, err := w.Write(make([]byte, min(256<<10, c.size-written)))
 						return err
 					}
+					return nil
+				})
+				if !errors.Is(err, c.want) {
+					t.Errorf("%s: got %v, want %v", name, err, c.want)
 				}
-				return nil
-			})
-			if !errors.Is(err, ErrNotRegistered) {
-				t.Errorf("got %v, want %v", err, ErrNotRegistered)
+				if d := time.Since(start); d > 3*time.Second || written > c.most {
+					t.Errorf("%s: took %v and %d bytes", name, d, written)
+				}
 			}
-			if d := time.Since(start); d > 2*time.Second || written > 64<<20 {
-				t.Errorf("took %v and %d bytes", d, written)
+			if n := idle(client, server.ID()); name == "offer" && n != 3 {
+				t.Errorf("%d streams are kept after refusals", n)
 			}
 		}
 	}
+}
+
+// idle counts the idle streams to a peer.
+func idle(h *Host, to peer.ID) int {
+	h.pool.mu.Lock()
+	defer h.pool.mu.Unlock()
+	return len(h.pool.idle[target{to, sliverProtocol}])
 }
 
 // An error of the function that writes an upload comes back unchanged. The function must write the announced size.
@@ -234,7 +288,7 @@ func TestUploadBodyFails(t *testing.T) {
 			return err
 		},
 	} {
-		err := client.StorePairs(t.Context(), server.ID(), testID, []int{1}, 1000, body)
+		err := client.StorePairs(t.Context(), server.ID(), testID, testToken, []int{1}, 1000, body)
 		if err == nil || !bytes.Contains([]byte(err.Error()), []byte(want)) || errors.Is(err, ErrUnavailable) {
 			t.Errorf("got %v, want %s", err, want)
 		}

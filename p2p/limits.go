@@ -11,10 +11,18 @@ import (
 const (
 	// MaxMetadata bounds the metadata of a blob, in bytes. A network of 65535 shards needs this much.
 	MaxMetadata = wire.MaxMetadata
+	// UploadTokenSize is the size of an upload token, in bytes.
+	UploadTokenSize = wire.TokenSize
+	// InlinePairs bounds the pairs, in bytes, that are sent with their request. Before others the node is asked.
+	InlinePairs = smallPayload
 	// MaxPairs bounds the sliver pairs of one StorePairs. More pairs need more requests.
 	MaxPairs = wire.MaxIndices
 	// MaxTargets bounds the targets of one Symbols.
 	MaxTargets = wire.MaxIndices
+	// MaxLeaves bounds the targets of one Leaves.
+	MaxLeaves = wire.MaxLeaves
+	// MaxEvidence bounds the evidence that a blob is invalid, in bytes.
+	MaxEvidence = wire.MaxEvidence
 	// MaxSymbolsBytes bounds the symbols and proofs of one Symbols, in bytes. Both sides hold them in memory.
 	MaxSymbolsBytes = wire.MaxSymbols
 	// MaxConfirmation bounds a confirmation, in bytes.
@@ -57,15 +65,16 @@ const (
 type Limits struct {
 	// Conns bounds connections.
 	Conns ConnLimits
-	// Memory bounds libp2p's memory for connections and streams, in bytes. The streams that strangers open get three
-	// eighths of it at most; each takes 256 KiB.
+	// Memory bounds libp2p's memory for connections and streams, in bytes. The streams that strangers and payers open get
+	// three eighths of it at most; each takes 256 KiB.
 	Memory int64
 
 	// StreamsPerPeer bounds the streams that one peer may have open to one protocol here.
 	StreamsPerPeer int
 	// Requests and RequestsPerPeer bound the requests served at the same time, in all and for one peer. Further
-	// requests get ErrBusy. A peer also gets at most a quarter of the free room. A quarter of all is kept for protected
-	// peers, and the strangers of one network get at most half of the room that is free for strangers.
+	// requests get ErrBusy. A quarter of all is kept for protected peers, an eighth for payers, and an eighth for
+	// strangers. A peer gets at most a quarter of the room that is free for its class; the peers of one account, or the
+	// strangers of one network, half of it.
 	Requests, RequestsPerPeer int
 	// Bytes and BytesPerPeer bound the bytes in flight in the same way. A streamed sliver counts 256 KiB. Data in
 	// memory counts in full, up to BytesPerPeer.

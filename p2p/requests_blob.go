@@ -28,10 +28,11 @@ func describe(err *error, to peer.ID, format string, args ...any) {
 	}
 }
 
-// PutMetadata gives a node the metadata of a blob. It returns the indices of the pairs that the node already has.
-func (h *Host) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, metadata []byte) (held []int, err error) {
+// PutMetadata offers a blob to a node by its metadata. It returns the indices of the pairs that the node already has;
+// the node has room for the others now. token is an upload token for this peer.
+func (h *Host) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, token, metadata []byte) (held []int, err error) {
 	defer describe(&err, to, "put metadata of %s", id)
-	req := &wire.Request{BlobId: id[:], Op: &wire.Request_PutMetadata{PutMetadata: new(wire.PutMetadata)}}
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_PutMetadata{PutMetadata: &wire.PutMetadata{Token: token}}}
 	var a *answer
 	if len(metadata) <= smallPayload {
 		a, err = h.ask(ctx, target{to, sliverProtocol}, req, metadata)
@@ -49,16 +50,18 @@ func (h *Host) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, me
 }
 
 // StorePairs uploads at most MaxPairs sliver pairs of a blob. body writes size bytes, in the order given at
-// BlobBackend.StorePairs, in writes of any size. When the node refuses, body's next Write fails and StorePairs returns
-// the node's error.
-func (h *Host) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, pairs []int, size int64,
+// BlobBackend.StorePairs, in writes of any size. If they are more than InlinePairs, the node is asked first, and body is not
+// called before it accepts. When the node refuses later, body's next Write fails and StorePairs returns the node's
+// error.
+func (h *Host) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, token []byte, pairs []int, size int64,
 	body func(io.Writer) error) (err error) {
 	defer describe(&err, to, "store %d pairs of %s", len(pairs), id)
 	list, err := indices(pairs)
 	if err != nil {
 		return err
 	}
-	req := &wire.Request{BlobId: id[:], Op: &wire.Request_StorePairs{StorePairs: &wire.StorePairs{Pairs: list}}}
+	op := &wire.StorePairs{Pairs: list, Token: token, Offer: size > InlinePairs}
+	req := &wire.Request{BlobId: id[:], Op: &wire.Request_StorePairs{StorePairs: op}}
 	a, err := h.upload(ctx, target{to, sliverProtocol}, req, size, body)
 	if err != nil {
 		return err

@@ -124,24 +124,15 @@ func freeRanges(c *ConnLimits) (v4, v6 []rcmgr.NetworkPrefixLimit) {
 	return v4, v6
 }
 
-// newStreamGate returns the gate for the streams that strangers open, of all protocols. An eighth of the memory is
-// always left to the streams of protected peers: the first windows of strangers' streams take at most three eighths,
-// and libp2p lets windows grow only while half is free.
-func newStreamGate(l Limits) *gate {
-	all := load{math.MaxInt, math.MaxInt64}
-	most := load{max(int(l.Memory/8*3/streamMemory), 1), math.MaxInt64}
-	return &gate{all: all, perPeer: all, strangers: most, peers: map[peer.ID]*guest{}, nets: map[netip.Prefix]*load{}}
-}
-
-// guarded is a resource manager that admits strangers' streams only as far as a gate has room.
+// guarded is a resource manager that admits streams of peers other than members only as far as a gate has room.
 type guarded struct {
 	network.ResourceManager
 	streams *gate
 }
 
-// OpenStream refuses a stranger's stream when the gate has no room.
+// OpenStream refuses a stream of a peer that is no member when the gate has no room.
 func (g guarded) OpenStream(p peer.ID, dir network.Direction) (network.StreamManagementScope, error) {
-	if dir != network.DirInbound {
+	if dir != network.DirInbound || g.streams.origin(p).class == member {
 		return g.ResourceManager.OpenStream(p, dir)
 	}
 	if !g.streams.enter(p, 0) {

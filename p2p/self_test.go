@@ -88,7 +88,7 @@ func TestSelfBeforeServe(t *testing.T) {
 func TestSelfHasLimits(t *testing.T) {
 	h := servingSelf(t, newMemory(), func(c *Config) { c.Limits.StreamsPerPeer = 10 })
 	h.SetProtected("committee", []peer.ID{h.ID()})
-	if member, _ := h.door.origin(h.ID()); member {
+	if h.door.origin(h.ID()).class == member {
 		t.Error("the host has the limits of a member for itself")
 	}
 	var held []network.Stream
@@ -116,7 +116,7 @@ func TestSelfHasLimits(t *testing.T) {
 		done <- err
 	}()
 	<-inside
-	if _, err := h.PutMetadata(t.Context(), h.ID(), testID, mebibyte[:200_000]); !errors.Is(err, ErrBusy) {
+	if _, err := h.PutMetadata(t.Context(), h.ID(), testID, testToken, mebibyte[:200_000]); !errors.Is(err, ErrBusy) {
 		t.Errorf("one request too many: got %v, want %v", err, ErrBusy)
 	}
 	close(leave)
@@ -131,7 +131,7 @@ func TestSelfUploadRefused(t *testing.T) {
 	m.on(func(context.Context, string) error { return ErrNotRegistered })
 	h := servingSelf(t, m, nil)
 	written := 0
-	err := h.StorePairs(t.Context(), h.ID(), testID, []int{1}, 1<<40, func(w io.Writer) error {
+	err := h.StorePairs(t.Context(), h.ID(), testID, testToken, []int{1}, 1<<40, func(w io.Writer) error {
 		for {
 			n, err := w.Write(mebibyte)
 			written += n

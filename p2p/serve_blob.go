@@ -16,7 +16,7 @@ import (
 func blobOperation(ctx context.Context, x *request) error {
 	switch op := x.GetOp().(type) {
 	case *wire.Request_PutMetadata:
-		return x.putMetadata(ctx)
+		return x.putMetadata(ctx, op.PutMetadata)
 	case *wire.Request_StorePairs:
 		return x.storePairs(ctx, op.StorePairs)
 	case *wire.Request_Confirm:
@@ -31,6 +31,23 @@ func blobOperation(ctx context.Context, x *request) error {
 		return x.symbols(ctx, op.GetSymbols)
 	case *wire.Request_GetBlobStatus:
 		return x.blobStatus(ctx)
+	case *wire.Request_GetLeaves:
+		return x.leaves(ctx, op.GetLeaves)
+	case *wire.Request_PutProof:
+		proof, err := x.body.all()
+		if err == nil {
+			err = x.backend.PutProof(ctx, x.from, x.id, proof)
+		}
+		return x.replyBytes(nil, err)
+	case *wire.Request_GetLineProof:
+		proof, err := x.backend.LineProof(ctx, x.from, x.id, shards.Axis(op.GetLineProof.GetAxis()), int(op.GetLineProof.GetIndex()))
+		if err != nil {
+			return err
+		}
+		return x.stream(proof, 0, proof.Size())
+	case *wire.Request_Refute:
+		refutation, err := x.backend.Refute(ctx, x.from, x.id, shards.Axis(op.Refute.GetAxis()), int(op.Refute.GetIndex()))
+		return x.replyBytes(refutation, err)
 	}
 	return fmt.Errorf("%w: %s is not an operation of this protocol", ErrBadRequest, x.name())
 }
@@ -53,12 +70,12 @@ func persistence(op *wire.Confirm) (p certs.Persistence) {
 	return p
 }
 
-func (x *request) putMetadata(ctx context.Context) error {
+func (x *request) putMetadata(ctx context.Context, op *wire.PutMetadata) error {
 	metadata, err := x.body.all()
 	if err != nil {
 		return err
 	}
-	held, err := x.backend.PutMetadata(ctx, x.from, x.id, metadata)
+	held, err := x.backend.PutMetadata(ctx, x.from, x.id, op.GetToken(), metadata)
 	if err != nil {
 		return err
 	}
@@ -70,7 +87,9 @@ func (x *request) putMetadata(ctx context.Context) error {
 }
 
 func (x *request) storePairs(ctx context.Context, op *wire.StorePairs) error {
-	if err := x.backend.StorePairs(ctx, x.from, x.id, ints(op.GetPairs()), &x.body, x.body.left); err != nil {
+	err := x.backend.StorePairs(ctx, x.from, x.id, op.GetToken(), ints(op.GetPairs()), uploadBody{x}, x.body.left)
+	x.ending.finish()
+	if err != nil {
 		return err
 	}
 	if x.body.left > 0 {
@@ -86,8 +105,13 @@ func (x *request) readSliver(ctx context.Context, op *wire.ReadSliver) error {
 	if err != nil {
 		return err
 	}
+	return x.stream(sliver, int64(op.GetOffset()), int64(op.GetLength()))
+}
+
+// stream sends a range of a sliver, and closes it.
+func (x *request) stream(sliver SliverReader, offset, length int64) error {
 	defer func() { _ = sliver.Close() }() // only read
-	size, offset, length := sliver.Size(), int64(op.GetOffset()), int64(op.GetLength())
+	size := sliver.Size()
 	if offset > size || length > size-offset {
 		return fmt.Errorf("%w: bytes [%d, %d) of a sliver of %d", ErrBadRequest, offset, offset+length, size)
 	}

@@ -48,6 +48,8 @@ type request struct {
 	w        *pacedWriter
 	replied  bool        // part of the reply may have been sent
 	patience *time.Timer // ends the request; nil for uploads
+	ending   *ending     // of the payload; nil for all but uploads
+	offered  bool        // the peer sends no payload before it is accepted
 }
 
 // serve answers the requests of one stream, one after the other, until the stream or ctx ends or the peer misbehaves.
@@ -75,8 +77,13 @@ func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operati
 		}
 		x := &request{Request: header, backend: s.backend, from: from, w: w}
 		copy(x.id[:], header.GetBlobId())
+		deadline := st.SetReadDeadline
+		if header.GetStorePairs() != nil {
+			x.ending, x.offered = &ending{st: st}, header.GetStorePairs().GetOffer() && header.GetPayload() > 0
+			deadline = x.ending.deadline
+		}
 		x.body = payload{
-			r:    newPacedReader(r, st.SetReadDeadline, s.limits.ProgressBytes, uploadPatience*s.limits.ProgressTime),
+			r:    newPacedReader(r, deadline, s.limits.ProgressBytes, uploadPatience*s.limits.ProgressTime),
 			left: int64(header.GetPayload()),
 		}
 		if err := s.attend(ctx, st, r, x, run); err != nil {
@@ -121,7 +128,10 @@ func (s *server) attend(ctx context.Context, st duplex, r *bufio.Reader, x *requ
 // answer runs a request and replies to it. After an error the stream is useless.
 func (s *server) answer(ctx context.Context, x *request, run operations) error {
 	err := s.admit(ctx, x, run)
-	if x.body.err != nil {
+	if x.offered { // and not accepted
+		x.body.left = 0
+	}
+	if x.body.err != nil && !x.ended() {
 		return x.body.err
 	}
 	if err != nil && x.replied {
@@ -132,7 +142,7 @@ func (s *server) answer(ctx context.Context, x *request, run operations) error {
 			return err
 		}
 	}
-	if x.body.left > 0 && x.body.left <= smallPayload {
+	if x.body.left > 0 && x.body.left <= smallPayload && !x.ended() {
 		_, err := io.Copy(io.Discard, &x.body)
 		return err
 	}
@@ -160,7 +170,7 @@ func (s *server) admit(ctx context.Context, x *request, run operations) (err err
 		defer x.patience.Stop()
 	}
 	err = run(ctx, x)
-	if err == nil || x.replied || x.body.err != nil {
+	if err == nil || x.replied || x.body.err != nil && !x.ended() {
 		return err
 	}
 	if cause := ctx.Err(); cause != nil && errors.Is(err, cause) {
@@ -179,18 +189,20 @@ func (x *request) begin() {
 }
 
 // streamed reports whether the operation may last as long as its bytes move. All others have a time limit.
-func (x *request) streamed() bool { return x.GetStorePairs() != nil || x.GetReadSliver() != nil }
+func (x *request) streamed() bool {
+	return x.GetStorePairs() != nil || x.GetReadSliver() != nil || x.GetGetLineProof() != nil
+}
 
 // cost returns the bytes in flight that a request counts for.
 func (x *request) cost() int64 {
 	switch x.GetOp().(type) {
-	case *wire.Request_PutMetadata, *wire.Request_PutCertificate:
+	case *wire.Request_PutMetadata, *wire.Request_PutCertificate, *wire.Request_PutProof:
 		return int64(x.GetPayload())
-	case *wire.Request_StorePairs, *wire.Request_GetSymbols: // streamed, whatever the peer claims about their size
+	case *wire.Request_StorePairs, *wire.Request_GetSymbols, *wire.Request_GetLineProof: // streamed, whatever the peer claims about their size
 		return writeSize
 	case *wire.Request_ReadSliver:
 		return int64(min(x.Bounds().Response, writeSize))
-	case *wire.Request_ListCertificates:
+	case *wire.Request_ListCertificates, *wire.Request_GetLeaves:
 		return int64(x.Bounds().Response)
 	}
 	return answerCost

@@ -285,7 +285,7 @@ func TestStrangersHoldEveryStream(t *testing.T) {
 	t.Logf("strangers hold %d requests and opened %d silent streams; a member's 20 requests took %v", held.Load(), silent, time.Since(start).Round(time.Millisecond))
 }
 
-// Strangers open no more streams than their part, whatever the protocol. Members open more beside them.
+// Strangers open no more streams than their part, whatever the protocol. Payers and members open more beside them.
 func TestStreamsOfStrangers(t *testing.T) {
 	h := newHost(t, func(c *Config) { c.Limits.Memory = 64 << 20 })
 	h.Protect("member", TagCommittee)
@@ -296,9 +296,15 @@ func TestStreamsOfStrangers(t *testing.T) {
 			open = append(open, st)
 		}
 	}
-	if len(open) > 96 || len(open) < 80 {
-		t.Errorf("strangers opened %d streams, want some 96", len(open))
+	if len(open) > 80 || len(open) < 66 {
+		t.Errorf("strangers opened %d streams, want some 80", len(open))
 	}
+	h.Recognize("payer", Account{1}, time.Now().Add(time.Hour))
+	st, err := streams.OpenStream("payer", network.DirInbound)
+	if err != nil {
+		t.Fatalf("a payer is refused a stream: %v", err)
+	}
+	open = append(open, st)
 	for range 100 {
 		st, err := streams.OpenStream("member", network.DirInbound)
 		if err != nil {
@@ -315,7 +321,7 @@ func TestStreamsOfStrangers(t *testing.T) {
 		st.Done()
 		st.Done() // a second time changes nothing
 	}
-	if left := h.door.streams.strange.requests; left != 0 {
+	if left := h.door.streams.now[stranger].requests; left != 0 {
 		t.Errorf("%d streams are still counted", left)
 	}
 }

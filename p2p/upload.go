@@ -32,6 +32,12 @@ func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size in
 	}
 	a := h.begin(ctx, st)
 	most := req.Bounds().Response
+	if req.GetStorePairs().GetOffer() {
+		if err := h.offer(a, msg); err != nil {
+			return nil, err
+		}
+		msg = nil // sent
+	}
 	answered := make(chan error, 1)
 	go func() {
 		err := wire.ReadHeader(st.r, a.Response)
@@ -70,6 +76,29 @@ func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size in
 		return nil, a.broken("accepted a payload that it did not take: %v", out.err)
 	}
 	return a.accept(nil, most)
+}
+
+// offer sends a request without its payload, and waits until the peer accepts that.
+func (h *Host) offer(a *answer, msg []byte) error {
+	l := &h.cfg.Limits
+	if _, err := newPacedWriter(a.st, a.st.SetWriteDeadline, l.ProgressTime).Write(msg); err != nil {
+		return a.fail(err)
+	}
+	if err := a.st.SetReadDeadline(time.Now().Add(l.ResponseTimeout)); err != nil {
+		return a.fail(err)
+	}
+	if err := wire.ReadHeader(a.st.r, a.Response); err != nil {
+		return a.fail(noEOF(err))
+	}
+	if a.GetCode() == 0 && a.GetAccepted() == nil {
+		return a.broken("neither accepted nor refused what was offered")
+	}
+	if a.GetCode() != 0 || a.GetPayload() > 0 {
+		_, err := a.accept(nil, 0)
+		return err
+	}
+	a.Response = new(wire.Response)
+	return a.st.SetReadDeadline(time.Time{})
 }
 
 func noEOF(err error) error {

@@ -172,7 +172,7 @@ func TestPausingUploader(t *testing.T) {
 		}
 		connect(t, hosts[0], hosts[1])
 		upload := func(pause time.Duration) error {
-			return hosts[0].StorePairs(t.Context(), hosts[1].ID(), testID, []int{1}, 1<<20, func(w io.Writer) error {
+			return hosts[0].StorePairs(t.Context(), hosts[1].ID(), testID, testToken, []int{1}, 1<<20, func(w io.Writer) error {
 				for part := range 4 {
 					if _, err := w.Write(mebibyte[part<<18:][:1<<18]); err != nil {
 						return err
@@ -217,12 +217,13 @@ func TestDrippingServer(t *testing.T) {
 		}
 		hosts[1].host.SetStreamHandler(protocolID("virtual", sliverProtocol), func(st network.Stream) {
 			defer st.Reset()
+			_, _ = st.Write(frame(&wire.Response{Result: &wire.Response_Accepted{Accepted: new(wire.Accepted)}}, nil))
 			for _, err := st.Read(make([]byte, 100)); err == nil; _, err = st.Read(make([]byte, 100)) {
 				time.Sleep(time.Second)
 			}
 		})
 		start = time.Now()
-		err = hosts[0].StorePairs(t.Context(), hosts[1].ID(), testID, []int{1}, 1<<40, func(w io.Writer) error {
+		err = hosts[0].StorePairs(t.Context(), hosts[1].ID(), testID, testToken, []int{1}, 1<<40, func(w io.Writer) error {
 			for {
 				if _, err := w.Write(mebibyte); err != nil {
 					return err

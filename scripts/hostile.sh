@@ -5,7 +5,7 @@
 #
 #   scripts/hostile.sh                                          all rows
 #   scripts/hostile.sh -hostile.rows 'slots|junk'               some of them
-#   scripts/hostile.sh -hostile.rows slots -hostile.longer 60   a crowd of 1,000 identities for five minutes
+#   scripts/hostile.sh -hostile.rows crowd -hostile.crowd 5m    1,000 identities do everything at once for five minutes
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ -x bin/walrus ] || { echo "hostile: bin/walrus is missing: run make build" >&2; exit 1; }

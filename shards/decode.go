@@ -82,18 +82,30 @@ func choose(parts map[int][]byte, k, n int, size int64) ([]int, error) {
 // sliver: any s for a primary, any p for a secondary sliver; more are ignored. An error that wraps ErrInconsistent
 // means that the symbols, each proven, do not give the sliver of the metadata.
 func (m *Metadata) Rebuild(axis Axis, index int, symbols map[int][]byte) ([]byte, error) {
-	if err := m.check(axis, index); err != nil {
+	sliver, root, err := m.rebuild(axis, index, symbols)
+	if err != nil {
 		return nil, err
+	}
+	if root != m.Root(axis, index) {
+		return nil, fmt.Errorf("%w: rebuilt %s sliver %d does not match its root", ErrInconsistent, axis, index)
+	}
+	return sliver, nil
+}
+
+// rebuild is Rebuild without the comparison: it also returns the root of the sliver.
+func (m *Metadata) rebuild(axis Axis, index int, symbols map[int][]byte) (sliver []byte, root Hash, err error) {
+	if err := m.check(axis, index); err != nil {
+		return nil, Hash{}, err
 	}
 	p, layout := m.Params(), m.Layout(axis)
 	z := int(layout.SymbolSize)
 	indices, err := choose(symbols, layout.Symbols, p.n, layout.SymbolSize)
 	if err != nil {
-		return nil, fmt.Errorf("rebuild %s sliver %d: %w", axis, index, err)
+		return nil, Hash{}, fmt.Errorf("rebuild %s sliver %d: %w", axis, index, err)
 	}
 	e, err := newEraser(p.code(axis), indices)
 	if err != nil {
-		return nil, fmt.Errorf("rebuild %s sliver %d: %w", axis, index, err)
+		return nil, Hash{}, fmt.Errorf("rebuild %s sliver %d: %w", axis, index, err)
 	}
 	plain := make([]byte, layout.Size())
 	for _, i := range indices {
@@ -104,7 +116,7 @@ func (m *Metadata) Rebuild(axis Axis, index int, symbols map[int][]byte) ([]byte
 	if len(e.missing) > 0 {
 		e.recover(plain, symbols, z)
 	}
-	sliver := make([]byte, len(plain))
+	sliver = make([]byte, len(plain))
 	for t := range layout.Strips() {
 		offset, size := layout.Strip(t)
 		layout.Gather(sliver[offset:][:size], t, plain)
@@ -113,10 +125,7 @@ func (m *Metadata) Rebuild(axis Axis, index int, symbols map[int][]byte) ([]byte
 	defer ws.release()
 	l := p.newLine(axis, layout.SymbolSize, ws.leaves(p.n), nil)
 	l.plain(ws, plain)
-	if l.root(ws) != m.Root(axis, index) {
-		return nil, fmt.Errorf("%w: rebuilt %s sliver %d does not match its root", ErrInconsistent, axis, index)
-	}
-	return sliver, nil
+	return sliver, l.root(ws), nil
 }
 
 // recover writes the missing symbols, z bytes each, to their places in plain.

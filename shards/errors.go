@@ -12,4 +12,6 @@ var (
 	// ErrInconsistent reports slivers or symbols that match their roots but contradict the metadata: the blob was
 	// encoded wrongly and has no valid content.
 	ErrInconsistent = errors.New("inconsistent encoding")
+	// ErrProof reports a cell proof or line proof that proves nothing.
+	ErrProof = errors.New("invalid proof")
 )

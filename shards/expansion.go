@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-
-	"walrus/shards/treehash"
 )
 
 // Expansion proves symbols of one sliver's expansion, and reads them from the sliver again. It holds the Merkle tree of
@@ -36,25 +33,36 @@ func (m *Metadata) Expand(axis Axis, index int, r io.Reader, keep []int) (e *Exp
 	}
 	ws := newWorkspace()
 	defer ws.release()
-	e = &Expansion{meta: m, axis: axis, index: index}
-	for level := slices.Clone(v.line.digests(ws)); ; level = treehash.Fold(slices.Clone(level)) {
-		e.tree = append(e.tree, slices.Clip(level))
-		if len(level) == 1 {
-			return e, v.line.kept, v.compare(level[0])
-		}
-	}
+	e = &Expansion{meta: m, axis: axis, index: index, tree: treeOf(v.line.digests(ws))}
+	return e, v.line.kept, v.compare(e.root())
 }
 
-// Proof returns the siblings on the way from the symbol at target, 0…n−1, to the root.
-func (e *Expansion) Proof(target int) []Hash {
-	proof := make([]Hash, len(e.tree)-1)
-	for up := range proof {
-		if at := target>>up ^ 1; at < len(e.tree[up]) { // else 32 zero bytes
-			proof[up] = e.tree[up][at]
-		}
+// NewExpansion returns the expansion whose symbols have the given hashes, n of them. It fails with ErrSliver if they do
+// not lead to the root of sliver index along axis.
+func (m *Metadata) NewExpansion(axis Axis, index int, leaves []Hash) (*Expansion, error) {
+	if err := m.check(axis, index); err != nil {
+		return nil, err
 	}
-	return proof
+	if len(leaves) != len(m.Pairs) {
+		return nil, fmt.Errorf("%w: %d hashes of symbols: want %d", ErrSliver, len(leaves), len(m.Pairs))
+	}
+	e := &Expansion{meta: m, axis: axis, index: index, tree: treeOf(leaves)}
+	if e.root() != m.Root(axis, index) {
+		return nil, fmt.Errorf("%w: the hashes of symbols do not match the root of %s sliver %d", ErrSliver, axis, index)
+	}
+	return e, nil
 }
+
+func (e *Expansion) root() Hash { return e.tree[len(e.tree)-1][0] }
+
+// Opening proves the leaf of the symbol at target, 0…n−1.
+func (e *Expansion) Opening(target int) Opening { return Opening{e.tree[0][target], e.Proof(target)} }
+
+// Leaves returns the hashes of all n symbols. They are shared and read-only.
+func (e *Expansion) Leaves() []Hash { return e.tree[0] }
+
+// Proof returns the siblings on the way from the symbol at target, 0…n−1, to the root.
+func (e *Expansion) Proof(target int) []Hash { return pathIn(e.tree, target) }
 
 // Read reads the sliver again from r, without hashing, and calls emit after each strip with the next bytes of the
 // symbols at targets; parts may be empty, and are overwritten afterwards. It stops at the first error of emit.

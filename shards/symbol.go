@@ -97,19 +97,26 @@ func (m *Metadata) wrongClaim(ws *workspace, axis Axis, claims []Claim) int {
 	leaves := ws.leaves(count)
 	leaves.Absorb(data, 0, int64(len(data[0])))
 	leaves.Digests(nodes)
-	for up := range m.Params().ProofSize() {
-		for i := range claims {
-			left[i], right[i] = nodes[i], claims[i].Proof[up]
-			if claims[i].Target>>up&1 == 1 {
-				left[i], right[i] = right[i], left[i]
-			}
-		}
-		treehash.Parents(nodes, left, right)
-	}
+	climbAll(nodes, left, right, m.Params().ProofSize(), func(i int) (int, []Hash) { return claims[i].Target, claims[i].Proof })
 	for i := range claims {
 		if nodes[i] != m.Root(axis, claims[i].Index) {
 			return i
 		}
 	}
 	return -1
+}
+
+// climbAll replaces each node, the leaf at a position, by the root to which its proof leads. left and right are
+// scratch.
+func climbAll(nodes, left, right []Hash, levels int, path func(i int) (position int, proof []Hash)) {
+	for up := range levels {
+		for i := range nodes {
+			position, proof := path(i)
+			left[i], right[i] = nodes[i], proof[up]
+			if position>>up&1 == 1 {
+				left[i], right[i] = right[i], left[i]
+			}
+		}
+		treehash.Parents(nodes, left, right)
+	}
 }

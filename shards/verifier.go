@@ -2,6 +2,7 @@ package shards
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"walrus/shards/fft16"
@@ -109,16 +110,31 @@ func (v *Verifier) wait(strip []byte, width, n, window int) {
 
 // Close ends the sliver. It returns nil if the sliver matches its root, and otherwise an error that wraps ErrSliver.
 func (v *Verifier) Close() error {
-	if v.closed {
-		return v.result
+	if !v.closed {
+		v.end(func([]Hash) {})
 	}
+	return v.result
+}
+
+// CloseLeaves ends the sliver as Close does, and returns the hashes of the n symbols of its expansion.
+func (v *Verifier) CloseLeaves() (leaves []Hash, err error) {
+	if v.closed {
+		return nil, fmt.Errorf("%w: it was closed before", ErrSliver)
+	}
+	v.end(func(all []Hash) { leaves = slices.Clone(all) })
+	return leaves, v.result
+}
+
+// end computes the result of Close, and lets seen look at the leaves.
+func (v *Verifier) end(seen func(leaves []Hash)) {
 	ws := newWorkspace()
 	defer ws.release()
 	if v.result = v.complete(); v.result == nil {
-		v.result = v.compare(v.line.root(ws))
+		leaves := v.line.digests(ws)
+		seen(leaves)
+		v.result = v.compare(merkleRoot(leaves))
 	}
 	v.release()
-	return v.result
 }
 
 func (v *Verifier) release() {

@@ -594,3 +594,27 @@ func TestSmallerMemTable(t *testing.T) {
 		}
 	}
 }
+
+// TestStateKeys lists names by their beginning, page by page, and removes some.
+func TestStateKeys(t *testing.T) {
+	s := mustOpen(t, small(t.TempDir()))
+	for _, key := range []string{"a", "b-1", "b-2", "b-3", "c"} {
+		check(t, s.PutState(key, []byte("v")))
+	}
+	check(t, s.PutState("b-2", nil))
+	_, err := s.State("b-2")
+	wantErr(t, err, ErrNotFound)
+	var all []string
+	for after := ""; ; {
+		page, err := s.StateKeys("b-", after, 1)
+		check(t, err)
+		if len(page) == 0 {
+			break
+		}
+		all, after = append(all, page...), page[0]
+	}
+	if !slices.Equal(all, []string{"b-1", "b-3"}) {
+		t.Errorf("names %q", all)
+	}
+	check(t, s.Close())
+}

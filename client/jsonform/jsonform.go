@@ -87,15 +87,6 @@ type MarkedInvalid struct {
 	Event  Event         `json:"event"`
 }
 
-// Event names a transaction of the original's chain. This ledger keeps no events, so the digest is zero.
-type Event struct {
-	TxDigest string `json:"txDigest" example:"11111111111111111111111111111111"`
-	EventSeq string `json:"eventSeq" example:"0"`
-}
-
-// noEvent has the zero digest in base58, which digest parsers accept.
-var noEvent = Event{TxDigest: "11111111111111111111111111111111", EventSeq: "0"}
-
 // New converts the result of a successful store.
 func New(r *client.StoreResult) StoreResult {
 	if r.AlreadyCertified {

@@ -10,6 +10,8 @@ import (
 
 	"walrus/certs"
 	"walrus/client"
+	"walrus/client/jsonform"
+	"walrus/ledger"
 	"walrus/shards"
 )
 
@@ -28,12 +30,16 @@ func blobStatusCommand(a *app) *cobra.Command {
 node reports the state of the two slivers on each of its shards: stored, missing, corrupt or repairing. These reports
 are not proven. The slivers of a node that does not answer are unreachable.
 
+A blob whose writer encoded it wrongly has no content. Once somebody has proved that, the ledger marks it as invalid for
+ever. This command verifies the proof and explains it.
+
   walrus blob-status BLOB_ID
   walrus blob-status BLOB_ID --json
 
 Exit code 3: there is no such blob. Exit code 4: too few nodes answer to tell. --json prints
-  {"blobId","status": "certified" or "uncertified","size","encodedLength","endEpoch","initialCertifiedEpoch",
+  {"blobId","status": "certified", "uncertified" or {"invalid": {"event": {"txDigest","eventSeq"}}},"size","encodedLength","endEpoch","initialCertifiedEpoch",
    "permanent": {"endEpoch","isCertified"} or null,"deletableCounts": {"count_deletable_total","count_deletable_certified"},
+   "invalid": {"epoch","height","txId","reason","explanation": [],"proof"} if the ledger has marked the blob,
    "certificate": {"epoch","blobId","persistence","signers","signature"} or null,"certifiedShards",
    "slivers": {"stored","missing","corrupt","repairing","unreachable"},
    "shards": [{"shard","pair","node","name","primary","secondary"}],
@@ -72,7 +78,7 @@ func (a *app) blobStatus(ctx context.Context, id shards.BlobID) (err error) {
 // statusReport is the JSON output of blob-status.
 type statusReport struct {
 	BlobID          shards.BlobID        `json:"blobId"`
-	Status          string               `json:"status"`
+	Status          any                  `json:"status"` // text, or an invalidStatus as in the original
 	Size            uint64               `json:"size"`
 	EncodedLength   int64                `json:"encodedLength"`
 	EndEpoch        uint32               `json:"endEpoch"` // 0: the ledger could not be asked
@@ -80,11 +86,30 @@ type statusReport struct {
 	Permanent       *permanentStatus     `json:"permanent"`
 	Deletable       deletableCounts      `json:"deletableCounts"`
 	LedgerError     string               `json:"ledgerError,omitempty"`
+	Invalid         *invalidReport       `json:"invalid,omitempty"`
 	Certificate     *certs.Certificate   `json:"certificate"`
 	CertifiedShards int                  `json:"certifiedShards"`
 	Slivers         map[string]int       `json:"slivers"`
 	Shards          []client.ShardStatus `json:"shards"`
 	BadNodes        []client.BadNode     `json:"badNodes"`
+}
+
+// invalidStatus is the original's status of an invalid blob.
+type invalidStatus struct {
+	Invalid struct {
+		Event jsonform.Event `json:"event"`
+	} `json:"invalid"`
+}
+
+// invalidReport says why a blob is invalid.
+type invalidReport struct {
+	Epoch       uint32      `json:"epoch"`
+	Height      uint64      `json:"height"`
+	Tx          ledger.TxID `json:"txId"`
+	Reason      string      `json:"reason"`
+	Explanation []string    `json:"explanation"`
+	Proof       []byte      `json:"proof,omitempty"`       // base64 of a cell proof
+	Certificate []byte      `json:"certificate,omitempty"` // base64 of members' signatures
 }
 
 // permanentStatus sums up the permanent records of a blob.
@@ -121,8 +146,14 @@ func newStatusReport(st *client.BlobStatus) statusReport {
 			r.Deletable.Certified += d.Certified
 		}
 	}
+	if e := st.Invalid; e != nil {
+		var invalid invalidStatus
+		invalid.Invalid.Event = jsonform.NewEvent(e.Mark.Tx, int(e.Mark.Event))
+		r.Status = invalid
+		r.Invalid = &invalidReport{e.Mark.Epoch, e.Mark.Height, e.Mark.Tx, e.Why(), e.Explain(), e.Mark.Proof, e.Mark.Certificate}
+	}
 	if st.LedgerErr != nil {
-		r.LedgerError = oneLine(st.LedgerErr.Error())
+		r.LedgerError = joined(st.LedgerErr)
 	}
 	return r
 }
@@ -138,6 +169,9 @@ func countSlivers(list []client.ShardStatus) map[string]int {
 }
 
 func (a *terminal) printBlobStatus(com *certs.Committee, st *client.BlobStatus) error {
+	if st.Invalid != nil {
+		return a.printInvalid(st)
+	}
 	state, kept := "not certified: store it again to finish", "unknown"
 	switch {
 	case st.Certificate != nil:
@@ -189,6 +223,26 @@ func (a *terminal) printBlobStatus(com *certs.Committee, st *client.BlobStatus) 
 		rows = append(rows, []string{m.Name, shardList(m.Shards), fmt.Sprint(stored), fmt.Sprint(2*len(own) - stored), bad[m.Node.String()]})
 	}
 	return table(a.stdout, "  ", rows)
+}
+
+// printInvalid explains why a blob is invalid. Of its slivers only those that are still there are counted.
+func (a *terminal) printInvalid(st *client.BlobStatus) error {
+	e := st.Invalid
+	rows := [][]string{
+		{st.BlobID.String()},
+		{"  state", "invalid: its writer encoded it wrongly, so it has no content"},
+		{"  because", e.Why()},
+		{"  marked", fmt.Sprintf("in epoch %d, at height %d, by transaction %s", e.Mark.Epoch, e.Mark.Height, e.Mark.Tx)},
+		{"  slivers", fmt.Sprintf("%d stored; nodes drop them", countSlivers(st.Shards)[client.Stored])},
+	}
+	for i, line := range e.Explain() {
+		name := ""
+		if i == 0 {
+			name = "  proof"
+		}
+		rows = append(rows, []string{name, line})
+	}
+	return table(a.stdout, "", rows)
 }
 
 // printShardMap shows a letter for each shard: the worse of its two slivers.

@@ -25,7 +25,7 @@ func TestProcesses(t *testing.T) {
 	seed, rnd := seeded(t)
 	t.Logf("seed %d", seed)
 	c := newCluster(t, config.DevnetOptions{Nodes: 7, Shards: 100})
-	c.awaitHealth(30 * time.Second)
+	c.awaitHealth()
 	first, _ := c.newBlob(rnd, 3<<20+17, exitDone)
 	c.read(first)
 
@@ -61,7 +61,7 @@ func TestProcesses(t *testing.T) {
 	c.wantPaying(5*ledger.WAL, stuck)
 
 	c.start(1, 4)
-	t.Logf("well %s after the restart of the others", c.awaitHealth(60*time.Second).Round(time.Millisecond))
+	t.Logf("well %s after the restart of the others", c.awaitHealth().Round(time.Millisecond))
 	c.wantWhole(first)
 	c.wantWhole(second)
 	c.walrus(exitDone, "store", third.path)
@@ -86,7 +86,7 @@ func (c *cluster) wantPaying(least ledger.Amount, stuck result) {
 		if paid = r.code == exitDone; !paid {
 			maybe = append(maybe, r)
 		}
-		if time.Since(start) > 60*time.Second {
+		if time.Since(start) > readyTimeout {
 			c.t.Fatalf("the ledger is still stalled: %s", r.stderr)
 		}
 	}

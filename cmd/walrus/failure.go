@@ -48,7 +48,7 @@ func (a *terminal) fail(ctx context.Context, command string, err error) int {
 	case interrupted(ctx, err):
 		text, code = "interrupted", exitFailed
 		if errors.Is(err, client.ErrUnknown) { // repeating it could pay twice
-			text += ": " + err.Error()
+			text += ": " + joined(err)
 		}
 	default:
 		text = a.explain(err)
@@ -59,7 +59,7 @@ func (a *terminal) fail(ctx context.Context, command string, err error) int {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	tellJSON(a.stderr, failure{oneLine(text), code, hint(err, code, command), a.warnings})
+	tellJSON(a.stderr, failure{text, code, hint(err, code, command), a.warnings})
 	a.warnings = nil
 	return code
 }
@@ -145,8 +145,8 @@ func hint(err error, code int, command string) string {
 		return "run the devnet with walrus devnet up, or choose another folder"
 	case errors.As(err, &request):
 		return "the request cannot succeed as it is; see " + command + " --help"
-	case errors.Is(err, client.ErrInconsistent):
-		return "ask the writer to store the content again"
+	case errors.Is(err, client.ErrInvalidBlob):
+		return "walrus blob-status explains the proof; ask the writer to store the content again"
 	case errors.Is(err, client.ErrNoFile):
 		return "list the quilt's files with walrus list-patches-in-quilt"
 	case errors.Is(err, client.ErrUnknown):
@@ -181,9 +181,29 @@ func (a *terminal) warn(format string, args ...any) {
 		tell(a.stderr, text)
 		return
 	}
+	a.keep(text)
+}
+
+// maxWarnings bounds the kept warnings: a log has no end.
+const maxWarnings = 100
+
+func (a *terminal) keep(warning string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.warnings = append(a.warnings, oneLine(text))
+	switch n := len(a.warnings); {
+	case n < maxWarnings:
+		a.warnings = append(a.warnings, warning)
+	case n == maxWarnings:
+		a.warnings = append(a.warnings, "more warnings are left out: see them with --log-level warn")
+	}
+}
+
+// keptLog keeps log lines as warnings.
+type keptLog struct{ *terminal }
+
+func (k keptLog) Write(line []byte) (int, error) {
+	k.keep(strings.TrimSpace(string(line)))
+	return len(line), nil
 }
 
 // tellWarnings prints the warnings kept by --json, if the command succeeded or will run for long.
@@ -198,15 +218,43 @@ func (a *terminal) tellWarnings() {
 	a.warnings = nil
 }
 
-// tell writes one line to stderr. If that fails, there is no place left to report it.
+// tell writes one line to stderr. A line end in text can only be part of a name, so it is shown as \n. If writing
+// fails, there is no place left to report it.
 func tell(stderr io.Writer, text string) {
-	_, _ = fmt.Fprintln(stderr, "walrus: "+visible(oneLine(text)))
+	_, _ = fmt.Fprintln(stderr, "walrus: "+visible(text))
 }
 
 func tellJSON(stderr io.Writer, v any) {
 	enc := json.NewEncoder(&asciiControls{stderr})
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(v)
+}
+
+// joined returns the text of err with "; " where errors.Join begins a new line. Line ends in names stay.
+func joined(err error) string {
+	text := err.Error()
+	var parts []error
+	switch e := err.(type) { //nolint:errorlint // the tree itself is walked
+	case interface{ Unwrap() error }:
+		parts = []error{e.Unwrap()}
+	case interface{ Unwrap() []error }:
+		parts = e.Unwrap()
+	}
+	plain, better := make([]string, 0, len(parts)), make([]string, 0, len(parts))
+	for _, part := range parts {
+		if part != nil {
+			plain, better = append(plain, part.Error()), append(better, joined(part))
+		}
+	}
+	if len(plain) > 1 && text == strings.Join(plain, "\n") {
+		return strings.Join(better, "; ")
+	}
+	for i, part := range plain {
+		if part != better[i] {
+			text = strings.Replace(text, part, better[i], 1)
+		}
+	}
+	return text
 }
 
 var lineEnd = regexp.MustCompile(`\s*[\r\n]\s*`)

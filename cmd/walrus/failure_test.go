@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"walrus/client"
+	"walrus/config"
 )
 
 func TestVisible(t *testing.T) {
@@ -55,6 +56,9 @@ func TestNamesOnTheTerminal(t *testing.T) {
 			t.Errorf("%s: %q", what, text)
 		}
 	}
+	if told, shown := strings.Count(stderr.String(), `x\x1b]0;owned\x07\u202e\ny\xff`), strings.Count(stderr.String(), "\n"); told != shown {
+		t.Errorf("%d of %d errors show the whole name:\n%s", told, shown, stderr)
+	}
 	if lines := strings.Count(b.String(), "\n"); lines != 2 {
 		t.Errorf("the table has %d lines:\n%s", lines, &b)
 	}
@@ -93,7 +97,8 @@ func TestFailuresAsJSON(t *testing.T) {
 		{&client.NoFundsError{}, failure{Code: exitFailed, Hint: "wallet faucet"}},
 		{&changedError{name: "x"}, failure{"x changed while", exitFailed, "try again when nothing writes", nil}},
 		{fmt.Errorf("pay: %w: %w", client.ErrUnknown, client.ErrStalled), failure{Code: exitNotEnough, Hint: "walrus wallet history before you pay again"}},
-		{errors.New("a\nb"), failure{"a b", exitFailed, "--log-level debug", nil}},
+		{errors.New("a\nb"), failure{"a\nb", exitFailed, "--log-level debug", nil}},
+		{errors.Join(errors.New("a\nb"), errors.New("c")), failure{"a\nb; c", exitFailed, "--log-level debug", nil}},
 		{fmt.Errorf("%w: 3 of 4 are", errUnhealthy), failure{"not all nodes are healthy: 3 of 4 are", exitFailed, `field "why"`, nil}},
 		{&os.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, failure{Code: exitFailed, Hint: "check the path"}},
 		{&os.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, failure{Code: exitFailed, Hint: "who may read and write it"}},
@@ -109,6 +114,69 @@ func TestFailuresAsJSON(t *testing.T) {
 		if code != tt.want.Code || got.Code != code || !strings.Contains(got.Error, tt.want.Error) || !strings.Contains(got.Hint, tt.want.Hint) ||
 			len(got.Warnings) != 1 || got.Warnings[0] != "a warning" {
 			t.Errorf("%v: exit code %d, %+v: want %+v", tt.err, code, got, tt.want)
+		}
+	}
+}
+
+// TestJoined: errors joined at any depth stay on one line, and line ends in names stay.
+func TestJoined(t *testing.T) {
+	one, other := errors.New("open a\nb: no"), fs.ErrClosed
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{one, "open a\nb: no"},
+		{errors.Join(one), "open a\nb: no"},
+		{errors.Join(one, nil, other), "open a\nb: no; file already closed"},
+		{fmt.Errorf("store: %w: try again", errors.Join(one, other)), "store: open a\nb: no; file already closed: try again"},
+		{errors.Join(fmt.Errorf("x: %w", errors.Join(one, other)), other), "x: open a\nb: no; file already closed; file already closed"},
+		{fmt.Errorf("%w and %w", errors.Join(other, one), one), "file already closed; open a\nb: no and open a\nb: no"},
+		{&toldError{text: "told", cause: errors.Join(one, other)}, "told"},
+	} {
+		if got := joined(tt.err); got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.err, got, tt.want)
+		}
+	}
+}
+
+// TestLogBesideJSON: with --json the log of a command is in its one object, unless somebody has chosen a level. Then
+// each line is an object.
+func TestLogBesideJSON(t *testing.T) {
+	for _, tt := range []struct {
+		flags globalFlags
+		conf  config.Log
+		lines int
+	}{
+		{globalFlags{json: true}, config.Log{Format: "text"}, 0},
+		{globalFlags{json: true, logFormat: "text"}, config.Log{Format: "text"}, 0},
+		{globalFlags{json: true, logLevel: "warn"}, config.Log{Format: "text"}, 2 * maxWarnings},
+		{globalFlags{json: true}, config.Log{Format: "text"}.Serving(), 2 * maxWarnings},
+	} {
+		a, stderr := testApp()
+		a.global = tt.flags
+		log, err := a.logger(tt.conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log = log.With("node", "alpha")
+		for i := range 2 * maxWarnings {
+			log.Debug("nobody sees it")
+			log.Warn("it is late", "by", i)
+		}
+		a.fail(t.Context(), "walrus store", errors.New("too late"))
+		dec := json.NewDecoder(stderr)
+		for range tt.lines {
+			var line struct{ Msg, Node string }
+			if err := dec.Decode(&line); err != nil || line.Msg != "it is late" || line.Node != "alpha" {
+				t.Fatalf("%+v: a log line: %v, %+v", tt, err, line)
+			}
+		}
+		var got failure
+		if err := dec.Decode(&got); err != nil || got.Error != "too late" || dec.More() {
+			t.Errorf("%+v: %v, %+v", tt, err, got)
+		}
+		if kept := len(got.Warnings); tt.lines == 0 && (kept != maxWarnings+1 || got.Warnings[1] != `msg="it is late" node=alpha by=1`) || tt.lines > 0 && kept > 0 {
+			t.Errorf("%+v: %d warnings: %q", tt, kept, got.Warnings)
 		}
 	}
 }

@@ -113,7 +113,7 @@ func TestGateways(t *testing.T) {
 	}
 	t.Parallel() // mostly waits for processes
 	c := newCluster(t, config.DevnetOptions{Nodes: 4, Shards: 10})
-	c.awaitHealth(30 * time.Second)
+	c.awaitHealth()
 	one, other := c.daemon("one", "--max-body-size", "32768"), c.daemon("other")
 	content := make([]byte, 24<<20) // more than the connection can buffer
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(content)
@@ -172,7 +172,7 @@ func TestGatewayLoad(t *testing.T) {
 		t.Parallel() // runs with the others that mostly wait
 	}
 	c := newCluster(t, config.DevnetOptions{Nodes: 4, Shards: 10})
-	c.awaitHealth(30 * time.Second)
+	c.awaitHealth()
 	w := c.daemon("daemon")
 	idle := w.resident(t)
 

@@ -199,11 +199,11 @@ func (a *terminal) tellProblems(what string, problems []error) error {
 		return fmt.Errorf("%s: %s", what, strings.Join(list, "; "))
 	}
 	for _, p := range problems {
-		if _, err := fmt.Fprintln(a.stdout, "- "+visible(oneLine(p.Error()))); err != nil {
+		if _, err := fmt.Fprintln(a.stdout, "- "+visible(joined(p))); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("%s: %d problems, listed above", what, len(problems))
+	return fmt.Errorf("%s: %s, listed above", what, plural(len(problems), "problem"))
 }
 
 func genesisCheckCommand(a *app) *cobra.Command {
@@ -244,7 +244,7 @@ func (a *terminal) genesisCheck(path string) error {
 		}
 	}
 	for _, p := range problems {
-		r.Problems = append(r.Problems, oneLine(p.Error()))
+		r.Problems = append(r.Problems, joined(p))
 	}
 	r.OK = len(problems) == 0
 	switch {

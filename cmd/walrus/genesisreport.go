@@ -58,7 +58,7 @@ func newGenesisReport(g *ledger.Genesis, now time.Time) (*genesisReport, error) 
 		MayFail: mayFail(com), Members: newGenesisMembers(g),
 	}
 	if r.MayFail == 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("no node may be down: the largest has %d shards, and only %d may be missing", slices.Max(weights(com)), r.MaxFaulty))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("no node may be down: the largest has %s, and only %d may be missing", plural(slices.Max(weights(com)), "shard"), r.MaxFaulty))
 	}
 	voting, all := 0, 0
 	for _, m := range r.Members {
@@ -109,7 +109,7 @@ func (a *terminal) printGenesis(g *ledger.Genesis, r *genesisReport) error {
 		{"epochs", fmt.Sprintf("%s each; the first %s, at %s", g.EpochDuration, begins, g.Time.Format(time.RFC3339))},
 		{"shards", fmt.Sprintf("%d: up to %d may be lost, %d must confirm a blob", r.Shards, r.MaxFaulty, r.Quorum)},
 		{"nodes", fmt.Sprintf("%d: any %d may be down", len(r.Members), r.MayFail)},
-		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold up to %d epochs ahead", g.StoragePrice, g.WritePrice, g.MaxEpochsAhead)},
+		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold up to %s ahead", g.StoragePrice, g.WritePrice, plural(g.MaxEpochsAhead, "epoch"))},
 		{"fees", fmt.Sprintf("%s per transaction, and %s for each of its bytes", g.FeeTx, g.FeeByte)},
 		{"capacity", byteSize(g.Capacity) + " of encoded size"},
 	}
@@ -120,7 +120,7 @@ func (a *terminal) printGenesis(g *ledger.Genesis, r *genesisReport) error {
 		}
 		rows = append(rows, []string{"account", b.Amount.String() + ": " + who})
 		if len(rows) > maxListed {
-			rows = append(rows, []string{"", fmt.Sprintf("%d accounts in all", len(balances))})
+			rows = append(rows, []string{"", plural(len(balances), "account") + " in all"})
 			break
 		}
 	}

@@ -153,6 +153,10 @@ func (a *terminal) printHealth(r healthReport, well int) error {
 	if err := table(a.stdout, "", rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.stdout, "%d of %d nodes are healthy\n", well, len(r.Nodes))
+	are := "are"
+	if len(r.Nodes) == 1 {
+		are = "is"
+	}
+	_, err := fmt.Fprintf(a.stdout, "%d of %s %s healthy\n", well, plural(len(r.Nodes), "node"), are)
 	return err
 }

@@ -15,7 +15,8 @@ func TestDiskText(t *testing.T) {
 	}
 	var b strings.Builder
 	a := &terminal{stdout: newOutput(t.Context(), &b)}
-	if err := a.printHealth(healthReport{Nodes: []nodeReport{{NodeName: "n", Reachable: true, nodeState: s}}}, 0); err != nil || !strings.Contains(b.String(), "1.50 GiB/2.00 GiB") {
+	if err := a.printHealth(healthReport{Nodes: []nodeReport{{NodeName: "n", Reachable: true, nodeState: s}}}, 0); err != nil || !strings.Contains(b.String(), "1.50 GiB/2.00 GiB") ||
+		!strings.HasSuffix(b.String(), "\n0 of 1 node is healthy\n") {
 		t.Errorf("%v: %s", err, b.String())
 	}
 	older := newNodeState(&p2p.NodeStatus{DiskBytes: 1})

@@ -119,7 +119,7 @@ func TestGatewayHostile(t *testing.T) {
 	t.Parallel() // mostly waits for connections to end
 	temp := t.TempDir()
 	c := newCluster(t, config.DevnetOptions{Nodes: 4, Shards: 10})
-	c.awaitHealth(30 * time.Second)
+	c.awaitHealth()
 	metrics := freeAddress(t)
 	c.temp = temp
 	w := c.daemon("daemon", "--max-body-size", "64", "--metrics-address", metrics, "--publisher-max-buffer-size", "1000", "--log-level", "debug",

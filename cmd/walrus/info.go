@@ -87,8 +87,8 @@ func (a *terminal) printInfo(r *infoReport, info *client.Info) error {
 		{"shards", fmt.Sprintf("%d: up to %d may be lost, %d must confirm a blob", b.NShards, b.MaxFaultyShards, b.QuorumThreshold)},
 		{"encoding", fmt.Sprintf("%s, %d rows of %d symbols", jsonform.EncodingType, c.NPrimarySourceSymbols, c.NSecondarySourceSymbols)},
 		{"largest blob", byteSize(r.Size.MaxBlobSize)},
-		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold up to %d epochs ahead",
-			p.StoragePrice, p.WritePrice, p.MaxEpochsAhead)},
+		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold up to %s ahead",
+			p.StoragePrice, p.WritePrice, plural(p.MaxEpochsAhead, "epoch"))},
 		{"fees", fmt.Sprintf("%s per transaction, and %s for each of its bytes", p.FeeTx, p.FeeByte)},
 	}...)
 	if s := r.Supply; s != nil {

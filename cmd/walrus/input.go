@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"walrus/client"
 	"walrus/internal/userfile"
+	"walrus/shards"
 )
 
 // input is a file of bytes to be encoded, which reads them twice.
@@ -98,7 +100,7 @@ func (a *terminal) spool(ctx context.Context, name string, r io.Reader, tempDir 
 	}
 	// without a name it is gone when the process ends in any way; not every system can unlink an open file
 	in := &input{watched: watched{file: f, name: name}, name: name, temp: os.Remove(f.Name()) != nil}
-	n, err := userfile.CopyUntil(ctx, f, r)
+	n, err := userfile.CopyUntil(ctx, f, userfile.Within(r, tempDir, cmp.Or(a.largest, shards.MaxLength)))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("keep a copy of %s in %s: %w", spoken(name), filepath.Dir(f.Name()), err), in.Close())
 	}

@@ -16,6 +16,7 @@ import (
 	"filippo.io/age"
 
 	"walrus/client"
+	"walrus/internal/userfile"
 )
 
 func testApp() (*app, *bytes.Buffer) {
@@ -67,6 +68,43 @@ func TestInputOfUnknownSize(t *testing.T) {
 	if got, err := io.ReadAll(io.NewSectionReader(f.Content, 0, f.Size)); err != nil || string(got) != want {
 		t.Errorf("in a quilt: %q, %v: want %q", got, err, want)
 	}
+}
+
+// TestEndlessInput: a source that never ends is given up once it is larger than any blob.
+func TestEndlessInput(t *testing.T) {
+	a, _ := testApp()
+	a.largest = 100_000
+	dir := t.TempDir()
+	for path, stdin := range map[string]io.Reader{"/dev/zero": nil, "-": io.MultiReader(strings.NewReader("x"), zeros{})} {
+		if _, err := os.Stat(path); err != nil && path != "-" {
+			t.Skipf("no endless device here: %v", err)
+		}
+		a.stdin = stdin
+		_, err := a.openInput(t.Context(), path, dir)
+		var tooLong *userfile.TooLongError
+		if !errors.As(err, &tooLong) || tooLong.Most != a.largest || !strings.HasPrefix(err.Error(), "keep a copy of "+spoken(path)) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	a.stdin = strings.NewReader(strings.Repeat("x", int(a.largest)))
+	in, err := a.openInput(t.Context(), "-", dir)
+	if err != nil || in.size != uint64(a.largest) {
+		t.Fatalf("the largest source: %v", err)
+	}
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// zeros never ends.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // TestEmptyInput: an empty file is not copied, because its size is right.

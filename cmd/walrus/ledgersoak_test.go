@@ -80,5 +80,5 @@ func TestSoakLedger(t *testing.T) {
 		t.Error("no node shows any transaction")
 	}
 	t.Logf("%d blobs are whole, %s", l.auditBlobs(), time.Since(start).Round(time.Millisecond))
-	t.Logf("height %d; well after %s", height, c.awaitHealth(3*time.Minute).Round(time.Millisecond))
+	t.Logf("height %d; well after %s", height, c.awaitHealth().Round(time.Millisecond))
 }

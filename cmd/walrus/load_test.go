@@ -42,7 +42,7 @@ func fateOf(err error) fate {
 func expected(err error) bool {
 	var refused *ledger.OpError
 	switch {
-	case errors.Is(err, light.ErrLied), errors.Is(err, client.ErrInconsistent), errors.Is(err, client.ErrNoFunds), errors.Is(err, ledger.ErrFormat):
+	case errors.Is(err, light.ErrLied), errors.Is(err, client.ErrInvalidBlob), errors.Is(err, client.ErrNoFunds), errors.Is(err, ledger.ErrFormat):
 		return false
 	case errors.As(err, &refused):
 		switch refused.Code { // the epoch or the record ended, or a transaction that was given up took the nonce

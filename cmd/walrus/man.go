@@ -42,7 +42,7 @@ func (a *app) man(dir string) error {
 	return a.result(struct {
 		Folder string `json:"folder"`
 		Pages  int    `json:"pages"`
-	}{absolute(dir), len(pages)}, "%d pages in %s\n", len(pages), visible(dir))
+	}{absolute(dir), len(pages)}, "%s in %s\n", plural(len(pages), "page"), visible(dir))
 }
 
 // forManual turns the help texts into Markdown, for the library. Indented text stays as it is.

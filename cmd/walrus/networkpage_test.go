@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -95,15 +96,38 @@ func (f *fleet) shell(ctx context.Context, t *testing.T, name, text string) stri
 	return string(out)
 }
 
-// freePort returns a port that is free on the loopback addresses of all machines now.
+// freePort returns a port that is free on the loopback addresses of all machines, and that no outgoing connection takes
+// before the nodes start: like a devnet's, it lies below the range for those.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.4:0")
-	if err != nil {
-		t.Skipf("this machine has only one loopback address: %v", err)
+	var last error
+	for range 64 {
+		port := strconv.Itoa(10_000 + rand.IntN(20_000))
+		if last = listenAll(t.Context(), port); last == nil {
+			return port
+		}
 	}
-	defer l.Close()
-	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+	t.Skipf("this machine has only one loopback address: %v", last)
+	return ""
+}
+
+// listenAll listens on a port, TCP and UDP, of each machine, and stops at once.
+func listenAll(ctx context.Context, port string) error {
+	var lc net.ListenConfig
+	for _, ip := range machines {
+		addr := net.JoinHostPort(strings.Replace(ip, "192.0.2.", "127.0.0.", 1), port)
+		tcp, err := lc.Listen(ctx, "tcp4", addr)
+		if err != nil {
+			return err
+		}
+		defer tcp.Close()
+		udp, err := lc.ListenPacket(ctx, "udp4", addr)
+		if err != nil {
+			return err
+		}
+		defer udp.Close()
+	}
+	return nil
 }
 
 // TestNetworkPage runs docs/network.md as printed: four homes made by hand become a network that stores a blob.

@@ -149,7 +149,7 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 		return err
 	}
 	level := conf.Log
-	level.Level = "warn"
+	level.Level = "" // a command's, not a node's
 	log, err := a.logger(level)
 	if err != nil {
 		return err

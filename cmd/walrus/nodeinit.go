@@ -105,7 +105,7 @@ func whatNext(genesis *ledger.Genesis, id peer.ID, home string) string {
 	}
 	for i := range genesis.Members {
 		if m := &genesis.Members[i]; m.Node == id {
-			return fmt.Sprintf("; it is member %s of the genesis, with %d shards: run it with walrus node run --home %s", m.Name, len(m.Shards), home)
+			return fmt.Sprintf("; it is member %s of the genesis, with %s: run it with walrus node run --home %s", m.Name, plural(len(m.Shards), "shard"), home)
 		}
 	}
 	return "; it is not a member of the genesis. A network that has started takes no new members yet: a genesis with one more is another " +

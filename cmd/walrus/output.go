@@ -76,6 +76,14 @@ func byteSize[T int64 | uint64](n T) string {
 	return fmt.Sprintf("%.2f %s", v, unit)
 }
 
+// plural formats a count for people: "1 file", "2 files".
+func plural[T int | int64 | uint16 | uint32 | uint64](n T, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
 // maxRanges bounds the ranges of shards in a cell.
 const maxRanges = 6
 

@@ -132,9 +132,9 @@ func (a *app) readQuilt(ctx context.Context, q *quiltQuery, out string) (err err
 	}
 	var res *client.QuiltRead
 	if opened == nil {
-		res, err = s.ReadPatches(ctx, q.patches, bars.progress(), to.visit)
+		res, err = s.ReadPatches(ctx, q.patches, client.ReadOptions{Progress: bars.progress()}, to.visit)
 	} else {
-		res, err = opened.Read(ctx, patches, bars.progress(), to.visit)
+		res, err = opened.Read(ctx, patches, client.ReadOptions{Progress: bars.progress()}, to.visit)
 		res.Fetched += opened.Opened().Fetched
 		for _, n := range opened.Opened().Bad {
 			if !slices.Contains(res.Bad, n) {
@@ -153,7 +153,7 @@ func (a *app) readQuilt(ctx context.Context, q *quiltQuery, out string) (err err
 		return a.printJSON(newQuiltReport(out, to, res))
 	}
 	if out != "-" {
-		a.warn("read %d files of %s into %s; %s fetched", len(to.read), byteSize(res.Size), out, byteSize(res.Fetched))
+		a.warn("read %s of %s into %s; %s fetched", plural(len(to.read), "file"), byteSize(res.Size), out, byteSize(res.Fetched))
 	}
 	return nil
 }

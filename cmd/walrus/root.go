@@ -37,7 +37,7 @@ Storing costs WAL. The wallet named in the configuration pays; a devnet comes wi
 
 Data goes to standard output, everything else to standard error. A file named - is standard input or output.
 With --json, a failed command prints one object on standard error: {"error","code","hint"}, and "warnings" if there were
-any. "code" is the exit code.
+any. "code" is the exit code. Logs appear there only if you choose a level, and from commands that serve: as JSON, too.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 too few nodes are up, or the ledger is stalled.`
 
 // otherGroup is the heading of commands outside all groups.
@@ -177,12 +177,27 @@ func (a *terminal) withTimeout(ctx context.Context, own time.Duration) (context.
 	return context.WithTimeout(ctx, limit)
 }
 
-// logger returns a logger to stderr, configured by l, flags and environment.
+// logger returns a logger to stderr, configured by l, flags and environment. With --json, log lines are JSON too. If
+// nobody has chosen a level, they are kept as warnings, because stderr then holds one object.
 func (a *app) logger(l config.Log) (*slog.Logger, error) {
+	if a.global.json {
+		l.Format = "json"
+	}
 	if err := l.Override(a.env, a.global.logLevel, a.global.logFormat); err != nil {
 		return nil, err
 	}
+	if a.global.json && l.Level == "" {
+		return slog.New(slog.NewTextHandler(keptLog{&a.terminal}, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: untimed})), nil
+	}
 	return l.Logger(a.stderr), nil
+}
+
+// untimed leaves out what a warning does not need.
+func untimed(groups []string, attr slog.Attr) slog.Attr {
+	if len(groups) == 0 && (attr.Key == slog.TimeKey || attr.Key == slog.LevelKey) {
+		return slog.Attr{}
+	}
+	return attr
 }
 
 // loadClient finds and reads the client's configuration.

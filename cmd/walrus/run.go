@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	a := &app{terminal: terminal{stdin: stdin, stdout: out, stderr: stderr}, env: env}
 	defer func() {
 		if r := recover(); r != nil {
-			code = a.fail(ctx, "walrus", fmt.Errorf("internal error: %v: please report this", r))
+			code = a.fail(ctx, "walrus", fmt.Errorf("internal error: %s: please report this", oneLine(fmt.Sprint(r))))
 		}
 	}()
 	root := newRoot(a) //nolint:contextcheck // cobra hands ctx to each command
@@ -66,6 +66,8 @@ type terminal struct {
 	stdout *output
 	stderr io.Writer
 	global globalFlags
+	// largest bounds sources that are copied because they cannot be read twice, in bytes; 0: any blob
+	largest int64
 
 	mu       sync.Mutex
 	warnings []string // kept until the end with --json; guarded by mu
@@ -141,7 +143,7 @@ func exitCode(err error) int {
 
 // explain returns err as one line for people.
 func (a *terminal) explain(err error) string {
-	text := err.Error()
+	text := joined(err)
 	if errors.Is(err, context.DeadlineExceeded) && a.global.timeout > 0 {
 		text += fmt.Sprintf(" (stopped after --timeout %s)", a.global.timeout)
 	}

@@ -128,6 +128,9 @@ func TestTexts(t *testing.T) {
 		{byteSize(int64(1 << 10)), "1.00 KiB"},
 		{byteSize(int64(3 << 19)), "1.50 MiB"},
 		{byteSize(uint64(1<<64 - 1)), "16.00 EiB"},
+		{plural(1, "file"), "1 file"},
+		{plural(0, "file"), "0 files"},
+		{plural(uint32(12), "unused resource"), "12 unused resources"},
 		{endEpoch(7), "the start of epoch 7"},
 		{oneLine(" a\n\tb  c\r\n"), "a b  c"},
 	} {

@@ -36,7 +36,7 @@ func TestSoakKills(t *testing.T) {
 	rnd := rand.New(src)
 	t.Logf("seed %d", seed)
 	c := newCluster(t, config.DevnetOptions{Nodes: 7, Shards: 100})
-	c.awaitHealth(30 * time.Second)
+	c.awaitHealth()
 	var blobs []blob
 	for round := range rounds {
 		victim := rnd.IntN(len(c.node))
@@ -53,7 +53,7 @@ func TestSoakKills(t *testing.T) {
 		c.start(victim)
 		t.Logf("round %d: killed node %d after %s", round, victim, after.Round(time.Millisecond))
 	}
-	t.Logf("well after %s", c.awaitHealth(120*time.Second).Round(time.Millisecond))
+	t.Logf("well after %s", c.awaitHealth().Round(time.Millisecond))
 	for _, b := range blobs {
 		c.read(b)
 		c.wantWhole(b)
@@ -69,7 +69,7 @@ func TestSoakDamage(t *testing.T) {
 	rnd := rand.New(src)
 	t.Logf("seed %d", seed)
 	c := newCluster(t, config.DevnetOptions{Nodes: 7, Shards: 100})
-	c.awaitHealth(30 * time.Second)
+	c.awaitHealth()
 	var blobs []blob
 	for range 3 {
 		b, _ := c.newBlob(src, 3<<20, exitDone)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"walrus/client"
 	"walrus/client/jsonform"
 	"walrus/ledger"
@@ -16,9 +18,10 @@ type storeEntry struct {
 }
 
 type storeResult struct {
-	NewlyCreated     *newlyCreated     `json:"newlyCreated,omitempty"`
-	AlreadyCertified *alreadyCertified `json:"alreadyCertified,omitempty"`
-	Error            *storeError       `json:"error,omitempty"`
+	NewlyCreated     *newlyCreated           `json:"newlyCreated,omitempty"`
+	AlreadyCertified *alreadyCertified       `json:"alreadyCertified,omitempty"`
+	MarkedInvalid    *jsonform.MarkedInvalid `json:"markedInvalid,omitempty"`
+	Error            *storeError             `json:"error,omitempty"`
 }
 
 // newlyCreated is a gateway's description of a stored blob, with more fields.
@@ -87,9 +90,14 @@ func newStoreEntry(path string, r *client.StoreResult, err error) storeEntry {
 			e.Nodes = append(e.Nodes, node)
 		}
 	}
+	var invalid *client.InvalidBlobError
+	if errors.As(err, &invalid) {
+		e.Result.MarkedInvalid = jsonform.NewInvalid(invalid)
+	}
 	switch {
+	case e.Result.MarkedInvalid != nil:
 	case err != nil:
-		e.Result.Error = &storeError{ErrorMsg: oneLine(err.Error())}
+		e.Result.Error = &storeError{ErrorMsg: joined(err)}
 		if r != nil {
 			e.Result.Error.BlobID = &r.BlobID
 		}

@@ -93,7 +93,7 @@ func (a *app) storeQuilt(ctx context.Context, paths, blobs []string, opt client.
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("%d files of %s, in one quilt", len(in.files), byteSize(in.size()))
+	what := fmt.Sprintf("%s of %s, in one quilt", plural(len(in.files), "file"), byteSize(in.size()))
 	if err := a.printStored(what, res.StoreResult, opt, false); err != nil || opt.DryRun {
 		return err
 	}

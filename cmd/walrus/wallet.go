@@ -114,8 +114,8 @@ func (a *app) walletShow(ctx context.Context, args []string) (err error) {
 		{"address", of.String()},
 		{"balance", account.Balance.String()},
 		{"transactions", fmt.Sprint(account.Nonce)},
-		{"blobs", fmt.Sprintf("%d records", account.Blobs)},
-		{"storage", fmt.Sprintf("%d unused resources", account.Storages)},
+		{"blobs", plural(account.Blobs, "record")},
+		{"storage", plural(account.Storages, "unused resource")},
 	})
 }
 

@@ -136,18 +136,14 @@ func (g *Guard) checkUpload(c *claims, r *http.Request) *Refusal {
 }
 
 // useToken uses up the token of a request whose turn has come. A part of an upload does not use it up: a part stores
-// nothing by itself, and the request that joins the parts must show the same token.
+// nothing by itself, and the request that joins the parts must show the same token. Parts are only counted.
 func (g *Guard) useToken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visited(r.Context())
-		if c := v.claims; c != nil && (v.class != write || concat(r) != partialUpload) {
-			ok, wait := g.replays.use(c.ID, c.ExpiresAt.Time)
-			switch {
-			case wait > 0:
-				g.denied(w, r, tooMany("TOO_MANY_TOKENS", domainAuth, "too many tokens are in use: try again when some have expired", wait))
-				return
-			case !ok:
-				g.denied(w, r, tooMany("TOKEN_ALREADY_USED", domainAuth, "the JWT token has already been used", 0))
+		if c := v.claims; c != nil {
+			part := v.class == write && concat(r) == partialUpload
+			if f := g.replays.use(c.ID, c.ExpiresAt.Time, part); f != nil {
+				g.denied(w, r, f)
 				return
 			}
 		}

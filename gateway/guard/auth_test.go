@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -194,6 +195,35 @@ func TestReplay(t *testing.T) {
 			t.Errorf("after one expired: %d", w.Code)
 		}
 		wantRefusal(t, do(h, put(one)), 401, "EXPIRED_SIGNATURE")
+	})
+}
+
+// TestPartsOfOneToken: a token begins a bounded number of parts, and none once it is used up. The whole needs it still.
+func TestPartsOfOneToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newGuard(t, withJWT(func(c *JWTConfig) { c.CacheSize = 1 })).Wrap(http.HandlerFunc(reader))
+		post := func(token, concat string) *httptest.ResponseRecorder {
+			return do(h, request("POST", "/v1/uploads", "", "Authorization", "Bearer "+token, "Upload-Length", "1", "Upload-Concat", concat))
+		}
+		token, other := sign(t, jwt.SigningMethodHS256, []byte(secret), nil), sign(t, jwt.SigningMethodHS256, []byte(secret), nil)
+		for range maxParts {
+			if w := post(token, "partial"); w.Code != 200 {
+				t.Fatalf("a part: %d %s", w.Code, w.Body)
+			}
+		}
+		wantRefusal(t, post(token, "partial"), 429, "TOO_MANY_PARTS")
+		wantRefusal(t, post(other, "partial"), 429, "TOO_MANY_TOKENS") // a token with parts is remembered like a used one
+		if w := post(token, "final;x"); w.Code != 200 {
+			t.Errorf("the whole: %d %s", w.Code, w.Body)
+		}
+		for _, concat := range []string{"partial", "final;x", ""} {
+			wantRefusal(t, post(token, concat), 429, "TOKEN_ALREADY_USED")
+		}
+		time.Sleep(60 * time.Second)
+		wantRefusal(t, post(token, "partial"), 401, "EXPIRED_SIGNATURE")
+		if w := post(sign(t, jwt.SigningMethodHS256, []byte(secret), nil), "partial"); w.Code != 200 {
+			t.Errorf("after one expired: %d %s", w.Code, w.Body)
+		}
 	})
 }
 

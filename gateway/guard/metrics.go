@@ -18,6 +18,7 @@ type metrics struct {
 	rejected     *prometheus.CounterVec
 	authFailures *prometheus.CounterVec
 	spent        prometheus.Counter
+	invalid      prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -42,8 +43,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "walrus_gateway_auth_failures_total", Help: "Requests refused for a missing or invalid token or API key."}, []string{"reason"}),
 		spent: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "walrus_gateway_spent_frost_total", Help: "FROST paid for clients of the publisher."}),
+		invalid: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "walrus_gateway_invalid_blobs_total", Help: "Requests that failed because a blob is invalid: its writer encoded it wrongly."}),
 	}
-	for _, c := range []prometheus.Collector{m.active, m.duration, m.in, m.out, m.waiting, m.rejected, m.authFailures, m.spent} {
+	for _, c := range []prometheus.Collector{m.active, m.duration, m.in, m.out, m.waiting, m.rejected, m.authFailures, m.spent, m.invalid} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("guard: %w", err)
 		}
@@ -61,6 +64,9 @@ func (g *Guard) measure(next http.Handler) http.Handler {
 		v.rec.onHeader = func() { header = time.Now() }
 		defer func() {
 			active.Dec()
+			if v.invalid {
+				g.metrics.invalid.Inc()
+			}
 			route, status := v.route, strconv.Itoa(v.status())
 			if route == "" {
 				route = "unmatched"

@@ -3,41 +3,62 @@ package guard
 import (
 	"container/heap"
 	"crypto/sha256"
+	"strconv"
 	"sync"
 	"time"
 )
 
-// replays remembers used tokens until they expire. It never forgets an unexpired token: when it is full, it accepts no
+// maxParts bounds the parts of a resumable upload that one token begins. Clients send some ten at once; the rest is for
+// requests that are repeated because their answer was lost.
+const maxParts = 32
+
+// replays remembers shown tokens until they expire. It never forgets an unexpired token: when it is full, it accepts no
 // more tokens.
 type replays struct {
-	max  int
-	mu   sync.Mutex
-	used map[[32]byte]bool // by hash: clients choose the IDs, of any length; guarded by mu
-	ends expiries          // the same tokens, the next to expire first; guarded by mu
+	max   int
+	mu    sync.Mutex
+	shown map[[32]byte]*shown // by hash: clients choose the IDs, of any length; guarded by mu
+	ends  expiries            // the same tokens, the next to expire first; guarded by mu
+}
+
+// shown records the use of a token.
+type shown struct {
+	parts int  // begun with it
+	used  bool // used up
 }
 
 func newReplays(max int) *replays {
-	return &replays{max: max, used: map[[32]byte]bool{}}
+	return &replays{max: max, shown: map[[32]byte]*shown{}}
 }
 
-// use marks a token as used. It returns false if it was used before, or if there is no room until wait has passed.
-func (s *replays) use(jti string, expires time.Time) (ok bool, wait time.Duration) {
+// use uses a token up, or with part begins one of its parts. It returns nil, or why not.
+func (s *replays) use(jti string, expires time.Time, part bool) *Refusal {
 	name, now := sha256.Sum256([]byte(jti)), time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.ends) > 0 && !s.ends[0].at.After(now) {
-		delete(s.used, s.ends[0].name)
+		delete(s.shown, s.ends[0].name)
 		heap.Pop(&s.ends)
 	}
+	t := s.shown[name]
 	switch {
-	case s.used[name]:
-		return false, 0
-	case len(s.ends) >= s.max:
-		return false, s.ends[0].at.Sub(now)
+	case t == nil && len(s.ends) >= s.max:
+		return tooMany("TOO_MANY_TOKENS", domainAuth, "too many tokens are in use: try again when some have expired", s.ends[0].at.Sub(now))
+	case t == nil:
+		t = &shown{}
+		s.shown[name] = t
+		heap.Push(&s.ends, expiry{name, expires})
+	case t.used:
+		return tooMany("TOKEN_ALREADY_USED", domainAuth, "the JWT token has already been used", 0)
+	case part && t.parts == maxParts:
+		return tooMany("TOO_MANY_PARTS", domainAuth, "the token has begun "+strconv.Itoa(maxParts)+" parts of an upload, the limit: send larger parts, with a new token", 0)
 	}
-	s.used[name] = true
-	heap.Push(&s.ends, expiry{name, expires})
-	return true, 0
+	if part {
+		t.parts++
+	} else {
+		t.used = true
+	}
+	return nil
 }
 
 type expiry struct {

@@ -24,6 +24,8 @@ type visit struct {
 	route  string  // route pattern; "" until a router has matched
 	claims *claims // of the token; nil without
 	owner  string  // the key that is charged for the request; "" if it writes nothing
+
+	invalid bool // it failed because of an invalid blob
 }
 
 type visitKey struct{}
@@ -41,6 +43,13 @@ func RequestID(ctx context.Context) string {
 		return v.id
 	}
 	return ""
+}
+
+// NoteInvalid counts a request that failed because a blob is invalid.
+func NoteInvalid(ctx context.Context) {
+	if v := visited(ctx); v != nil {
+		v.invalid = true
+	}
 }
 
 // visit starts the visit of a request.

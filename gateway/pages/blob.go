@@ -1,10 +1,12 @@
 package pages
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"walrus/shards"
@@ -13,14 +15,17 @@ import (
 // maxPreview bounds the images that a page loads by itself, in bytes.
 const maxPreview = 32 << 20
 
+// maxFiles bounds the files of a quilt on one page. A quilt has up to 666 with 1000 shards.
+const maxFiles = 100
+
 type blobView struct {
 	*Blob
 	Counts  []count
 	Signers table
 	Shards  table
-	Files   table  // of a quilt
-	Preview string // image, video, audio, text, or empty
-	Source  string // URL of the content; empty if this gateway does not serve it
+	Files   filesView // of a quilt
+	Preview string    // image, video, audio, text, or empty
+	Source  string    // URL of the content; empty if this gateway does not serve it
 }
 
 // count is a number of slivers in one state.
@@ -45,8 +50,12 @@ func (s *site) blob(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, p, id.String())
 		return
 	}
-	v := blobView{Blob: b, Counts: countStates(b.Shards), Signers: signersTable(b.Certificate), Shards: shardsTable(b.Shards), Files: s.filesTable(b)}
-	if s.cfg.Aggregator {
+	v := blobView{Blob: b, Counts: countStates(b.Shards), Signers: signersTable(b.Certificate), Shards: shardsTable(b.Shards)}
+	if v.Files, err = s.files(b, r.URL.Query().Get("page")); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if s.cfg.Aggregator && b.Status != StatusInvalid {
 		v.Source = source(b)
 		v.Preview = preview(b)
 	}
@@ -72,7 +81,7 @@ func preview(b *Blob) string {
 	switch {
 	case len(b.Quilt) > 0: // its files are listed instead
 		return ""
-	case b.Status == StatusRegistered || !b.SizeKnown || b.Size == 0:
+	case b.Status == StatusRegistered || b.Status == StatusInvalid || !b.SizeKnown || b.Size == 0:
 		return ""
 	case kind == "image" && b.Size <= maxPreview, kind == "video", kind == "audio":
 		return kind
@@ -101,10 +110,41 @@ func shardsTable(list []Shard) table {
 	return t
 }
 
-// filesTable lists the files of a quilt, each with a link if this gateway serves content.
-func (s *site) filesTable(b *Blob) table {
+// filesView is one page of a quilt's files.
+type filesView struct {
+	Table          table
+	First, Last    int    // counted from 1
+	Earlier, Later string // URLs of the pages before and behind; empty for none
+}
+
+// files returns a page of the files of a quilt. The first is 1, or empty.
+func (s *site) files(b *Blob, page string) (v filesView, err error) {
+	n, all := uint64(1), len(b.Quilt)
+	if page != "" {
+		if n, err = strconv.ParseUint(page, 10, 16); err != nil || n == 0 {
+			return v, malformed{fmt.Errorf("page=%.40q: must be a number from 1", page)}
+		}
+	}
+	first := (int(n) - 1) * maxFiles
+	if first > 0 && first >= all {
+		return v, malformed{fmt.Errorf("page=%d: there are only %s", n, plural(max(1, (all+maxFiles-1)/maxFiles), "page"))}
+	}
+	last := min(first+maxFiles, all)
+	v = filesView{Table: s.filesTable(b.Quilt[first:last]), First: first + 1, Last: last}
+	at := func(n uint64) string { return fmt.Sprintf("/explorer/blobs/%s?page=%d#files", b.ID, n) }
+	if n > 1 {
+		v.Earlier = at(n - 1)
+	}
+	if last < all {
+		v.Later = at(n + 1)
+	}
+	return v, nil
+}
+
+// filesTable lists files of a quilt, each with a link if this gateway serves content.
+func (s *site) filesTable(files []QuiltFile) table {
 	t := table{Name: "Files of the quilt", ID: "quilt-table", Cols: cols("File", "Columns#", "Tags", "Patch ID", "")}
-	for _, f := range b.Quilt {
+	for _, f := range files {
 		row := []cell{{Text: f.Identifier, Wide: true}, number(f.Columns), {Text: tagsText(f.Tags), Wide: true}, {Text: f.PatchID, Code: true}, text("")}
 		if s.cfg.Aggregator {
 			row[0].Link = "/v1/blobs/by-quilt-patch-id/" + f.PatchID

@@ -18,6 +18,7 @@ type Blob struct {
 
 	Ledger      BlobLedger   `json:"ledger"`
 	Certificate *Certificate `json:"certificate,omitempty"`
+	Invalid     *Invalid     `json:"invalid,omitempty"`
 	Shards      []Shard      `json:"shards"` // in order
 	Bad         []BadNode    `json:"unansweredNodes"`
 
@@ -32,6 +33,7 @@ const (
 	StatusCertified  = "certified"  // on the ledger, with a certificate
 	StatusRegistered = "registered" // paid for, not certified yet
 	StatusUnknown    = "unknown"    // nodes have it; the ledger does not answer
+	StatusInvalid    = "invalid"    // on the ledger, as encoded wrongly: it has no content
 )
 
 // BlobLedger is the ledger's report about a blob. If the ledger did not answer, only Error is set.
@@ -45,6 +47,15 @@ type BlobLedger struct {
 	PermanentEnd   uint32    `json:"permanentEndEpoch,omitempty"`
 	Deletable      []Ending  `json:"deletable"` // deletable records, by end
 	Records        []Record  `json:"records"`   // records of this gateway's account
+}
+
+// Invalid says why a blob has no content: the ledger has marked it for ever.
+type Invalid struct {
+	Epoch       uint32   `json:"epoch"`
+	Height      uint64   `json:"height"`
+	Tx          string   `json:"txId"`
+	Reason      string   `json:"reason"`
+	Explanation []string `json:"explanation"`
 }
 
 // Ending counts the deletable records that end with one epoch.

@@ -186,7 +186,7 @@ func (f *fixture) Owner(_ context.Context, a ledger.Address, _ string) (*Owner, 
 // text everywhere (5), and a quilt (6).
 func (f *fixture) addBlobs() {
 	end := f.network.Epoch.At(19)
-	for i, kind := range []string{"image/png", "text/plain; charset=utf-8", "video/mp4", "", "text/html", "application/x-walrus-quilt"} {
+	for i, kind := range []string{"image/png", "text/plain; charset=utf-8", "video/mp4", "", "text/html", "application/x-walrus-quilt", "image/png"} {
 		id := blobID(byte(i + 1))
 		b := &Blob{
 			ID: id, Status: StatusCertified, Size: 1_500_000, SizeKnown: true, EncodedSize: 7_900_000, Time: start, ContentType: kind,
@@ -223,9 +223,20 @@ func (f *fixture) addBlobs() {
 		{Identifier: "photos/ice.jpg", PatchID: "AAAA", Columns: 3, Tags: map[string]string{"year": "2026", "place": "Svalbard"}}, {Identifier: hostile, PatchID: "BBBB", Columns: 1},
 	}
 	four, five := f.blobs[blobID(4)], f.blobs[blobID(5)]
+	f.blobs[blobID(7)].invalidate()
 	four.Status, four.SizeKnown, four.Certificate, four.Ledger.CertifiedEpoch = StatusRegistered, false, nil, 0
 	five.Head, five.Bad[0].Reason, five.Shards[0].Name, five.Certificate.Signers[0].Name = hostile, hostile, hostile, hostile
 	five.Ledger.Records = []Record{{Object: object.String(), Attributes: []ledger.Attribute{{Key: hostile, Value: hostile}, {Key: "content-type", Value: "text/html"}}}}
+}
+
+// invalidate marks a blob.
+func (b *Blob) invalidate() {
+	b.Status, b.Certificate = StatusInvalid, nil
+	b.Ledger = BlobLedger{Epoch: 12, Deletable: []Ending{}}
+	b.Invalid = &Invalid{
+		Epoch: 11, Height: 81233, Tx: ledger.TxID{0xaa, 2}.String(), Reason: "row 3 and column 7 have different symbols where they cross",
+		Explanation: []string{"The blob ID leads to row 3.", "The blob ID leads to column 7."},
+	}
 }
 
 func (f *fixture) Network(context.Context) (*Network, error) { return f.network, f.err }

@@ -17,7 +17,7 @@ var templateFiles embed.FS
 func parsePages(a assets) (map[string]*template.Template, error) {
 	funcs := template.FuncMap{
 		"asset": a.url, "bytes": bytesText, "since": sinceText, "time": timeText, "visible": visibleText, "iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"number": numberText, "percent": percentText, "shards": rangesText, "short": shortText, "mark": markOf, "plural": plural,
+		"number": numberText, "percent": percentText, "shards": rangesText, "short": shortText, "mark": markOf, "plural": plural, "noun": noun,
 		"until": func(t time.Time) string { return sinceText(time.Until(t)) }, "incident": incidentOf, "attributes": attributesTable,
 	}
 	pages := map[string]*template.Template{}
@@ -178,9 +178,13 @@ func markOf(s State) string {
 	return "?"
 }
 
-func plural(n any, word string) string {
-	if s := numberText(n); s != "1" {
-		return s + " " + word + "s"
+// plural formats a count: "1 file", "2 files".
+func plural(n any, word string) string { return numberText(n) + " " + noun(n, word) }
+
+// noun returns word for a count that is shown apart from it.
+func noun(n any, word string) string {
+	if fmt.Sprint(n) == "1" {
+		return word
 	}
-	return "1 " + word
+	return word + "s"
 }

@@ -14,7 +14,7 @@ func TestFormat(t *testing.T) {
 		{sinceText(24 * time.Hour), "1 d"}, {sinceText(50*time.Hour + time.Minute), "2 d 2 h"},
 		{rangesText(nil), ""}, {rangesText([]int{4}), "4"}, {rangesText([]int{0, 1, 2, 5, 7, 8}), "0–2, 5, 7–8"},
 		{percentText(1, 0), "0 %"}, {percentText(1, 1<<40), "< 0.01 %"}, {percentText(1, 3), "33.33 %"},
-		{numberText(uint64(1234567)), "1\u202f234\u202f567"}, {plural(1, "node"), "1 node"}, {plural(0, "node"), "0 nodes"},
+		{numberText(uint64(1234567)), "1\u202f234\u202f567"}, {plural(1, "node"), "1 node"}, {plural(0, "node"), "0 nodes"}, {noun(uint64(1), "block"), "block"}, {noun(2, "block"), "blocks"},
 		{shortText("12D3KooWabcdefghijklmnopqrstuvwxyz"), "12D3KooW…stuvwxyz"}, {shortText("node"), "node"},
 	} {
 		if tt.got != tt.want {

@@ -37,7 +37,7 @@ func pagePaths() []string {
 	list := []string{"/", "/explorer/upload", "/explorer/nodes/node-3", "/explorer/nodes/" + peerName(5), "/explorer/nodes/node-0"}
 	list = append(list, "/explorer/search", "/explorer/transactions", "/explorer/transactions/"+ledger.TxID{0xaa, 1}.String(), "/explorer/blobs", "/explorer/events",
 		"/explorer/blocks", "/explorer/blocks/81234", "/explorer/blocks/81233", "/explorer/owners/"+ledger.Address{0x99}.String(), "/explorer/records/"+ledger.ObjectID{7, 7}.String())
-	for i := range 6 {
+	for i := range 7 {
 		list = append(list, "/explorer/blobs/"+blobID(byte(i+1)).String())
 	}
 	return list
@@ -69,6 +69,10 @@ func TestPages(t *testing.T) {
 		{"/explorer/blobs/" + blobID(4).String(), []string{"Registered, not certified yet", "No node has sent a valid certificate"}},
 		{"/explorer/blobs/" + blobID(6).String(), []string{
 			">Quilt</h1>", "2 files stored together", `href="/v1/blobs/by-quilt-patch-id/AAAA"`, "photos/ice.jpg", `download="ice.jpg"`, "place: Svalbard, year: 2026",
+		}},
+		{"/explorer/blobs/" + blobID(7).String(), []string{
+			"Invalid: this blob has no content.", "row 3 and column 7 have different symbols", "since epoch 11", `href="/explorer/blocks/81233"`,
+			`href="/explorer/transactions/0xaa02`, "The blob ID leads to column 7.",
 		}},
 		{"/explorer/transactions", []string{
 			"certify blob", "buy storage, register blob (2)", "failed: balance", `href="/explorer/transactions/0xaa01`, `href="/explorer/owners/0x99`, `href="/explorer/blocks/81233"`,
@@ -185,6 +189,55 @@ func TestTurnedText(t *testing.T) {
 	}
 }
 
+// TestQuiltIsPaged: each file of a large quilt is on one page, and the pages lead to each other.
+func TestQuiltIsPaged(t *testing.T) {
+	f := newFixture()
+	b := f.blobs[blobID(6)]
+	b.Quilt = nil
+	for i := range 666 {
+		b.Quilt = append(b.Quilt, QuiltFile{Identifier: fmt.Sprintf("file-%03d.txt", i), PatchID: fmt.Sprintf("P%03d", i), Columns: 1})
+	}
+	h := newSite(t, f)
+	url := "/explorer/blobs/" + b.ID.String()
+	name := regexp.MustCompile(`>file-(\d+)\.txt<`)
+	seen, page := 0, 0
+	for next := url; next != ""; page++ {
+		w := get(t, h, next)
+		body := w.Body.String()
+		names := name.FindAllStringSubmatch(body, -1)
+		if w.Code != http.StatusOK || len(names) == 0 || len(names) > maxFiles {
+			t.Fatalf("%s: %d, %d files", next, w.Code, len(names))
+		}
+		for _, n := range names {
+			if want := fmt.Sprintf("%03d", seen); n[1] != want {
+				t.Fatalf("%s: file %s, want %s", next, n[1], want)
+			}
+			seen++
+		}
+		if want := fmt.Sprintf("Files %d to %d of 666.", seen-len(names)+1, seen); !strings.Contains(body, want) {
+			t.Errorf("%s does not say %q", next, want)
+		}
+		if (page > 0) != strings.Contains(body, fmt.Sprintf(`href="%s?page=%d#files">Earlier files`, url, page)) {
+			t.Errorf("%s: wrong link to the page before", next)
+		}
+		next = ""
+		if link := fmt.Sprintf("%s?page=%d#files", url, page+2); strings.Contains(body, `href="`+link+`">More files`) {
+			next = strings.TrimSuffix(link, "#files")
+		}
+	}
+	if seen != 666 || page != 7 {
+		t.Errorf("%d files on %d pages", seen, page)
+	}
+	for _, wrong := range []string{"0", "8", "x", "-1", "70000"} {
+		if w := get(t, h, url+"?page="+wrong); w.Code != http.StatusBadRequest {
+			t.Errorf("page %s: %d %s", wrong, w.Code, w.Body)
+		}
+	}
+	if body := get(t, newSite(t, newFixture()), url).Body.String(); strings.Contains(body, "More files") || strings.Contains(body, "Files 1 to") {
+		t.Error("a small quilt has several pages")
+	}
+}
+
 func TestSearch(t *testing.T) {
 	h := newSite(t, newFixture())
 	object := ledger.ObjectID{7, 7}
@@ -287,5 +340,15 @@ func TestLargestCommittee(t *testing.T) {
 	body := get(t, newSite(t, f), "/explorer/blobs/"+blobID(1).String()).Body.String()
 	if n := strings.Count(body, "data-shard="); n != 1000 || len(body) > 1<<20 {
 		t.Errorf("%d shards in %d bytes", n, len(body))
+	}
+}
+
+// TestInvalidBlob: the page of an invalid blob offers none of its content.
+func TestInvalidBlob(t *testing.T) {
+	w := get(t, newSite(t, newFixture()), "/explorer/blobs/"+blobID(7).String())
+	for _, no := range []string{"/v1/blobs/", `id="download"`, `id="preview"`, "Certified and stored"} {
+		if strings.Contains(w.Body.String(), no) {
+			t.Errorf("the page has %q", no)
+		}
 	}
 }

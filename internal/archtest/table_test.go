@@ -13,18 +13,18 @@ var siblings = []string{"store", "p2p", "dht", "ledger/light", "ledger/wallet"}
 
 // units are all units of the project and the units each may import: only down. A package not listed is a violation.
 var units = map[string]unit{
-	"shards": {},
+	"shards": {tests: []string{"internal/wrongtest"}},
 	"certs":  {imports: []string{"shards"}},
 	"quilt":  {imports: []string{"shards"}},
 
-	"store": {imports: join(core, "internal/badgerdisk", "internal/pause"), tests: []string{"internal/faultfs"}},
+	"store": {imports: join(core, "internal/badgerdisk", "internal/pause"), tests: []string{"internal/faultfs", "node"}},
 	"p2p":   {imports: join(core, "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
 	"dht":   {imports: join(core, "internal/pause", "internal/userfile", "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
 	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light
 	// clients, and joins a network as one of them.
 	"ledger":         {imports: core},
 	"ledger/merkle":  {},
-	"ledger/machine": {imports: join(core, ledger, "ledger/merkle")},
+	"ledger/machine": {imports: join(core, ledger, "ledger/merkle"), tests: []string{"internal/wrongtest"}},
 	"ledger/wallet":  {imports: join(core, ledger, "internal/pause", "internal/userfile"), tests: []string{"ledger/machine"}},
 	"ledger/light":   {imports: join(core, ledger, "ledger/merkle", "internal/pause"), tests: []string{"ledger/machine", "internal/swarmtest"}},
 	"ledger/engine": {
@@ -32,19 +32,19 @@ var units = map[string]unit{
 		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest"},
 	},
 	// A unit of its own, so that no other part of the engine sees Badger.
-	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}, tests: []string{"internal/faultfs"}},
+	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}, tests: []string{"internal/faultfs", "node"}},
 
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p")},
 	"client": {
 		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"),
-		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest"},
+		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A unit of its own, so that the gateway and the command print the same JSON.
 	"client/jsonform": {imports: []string{"shards", ledger, "client"}},
 	// The package at the top is for programs of others: what it imports, they link.
 	top: {
-		imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt"),
+		imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt", "internal/userfile"),
 		tests:   []string{"compose", "node"},
 	},
 	// What is only a client wires no store and no engine: programs of others link it.
@@ -52,20 +52,20 @@ var units = map[string]unit{
 	"gateway": {
 		// light shows what it proves; p2p only for the types of the client's answers
 		imports: join(core, ledger, "ledger/light", "client", "client/jsonform", "p2p", "quilt"),
-		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest"},
+		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 	"node": {
 		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper"),
-		tests:   []string{"internal/ledgertest", "internal/swarmtest"},
+		tests:   []string{"internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 
 	// A unit of its own: a storage node's duty is given its parts, and opens none.
-	"node/keeper": {imports: join(core, ledger, "store", "p2p", "gather", "internal/pause")},
+	"node/keeper": {imports: join(core, ledger, "store", "p2p", "gather", "internal/pause"), tests: []string{"internal/wrongtest"}},
 
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "node", "client", "client/jsonform", "clientnode", "p2p", "quilt", "internal/userfile"), tests: []string{"internal/pause"}},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "node", "client", "client/jsonform", "clientnode", "p2p", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest"}},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
@@ -83,8 +83,11 @@ var units = map[string]unit{
 	// A file system that forgets what was not synced, for tests.
 	"internal/faultfs": {},
 
+	// Blobs encoded wrongly, for tests.
+	"internal/wrongtest": {imports: []string{"shards"}},
+
 	// Hostile peers against a network as it is deployed: only tests.
-	"internal/hostile": {tests: join(core, ledger, "p2p", "dht", "client", "clientnode", "config", "compose", "node", "internal/pause")},
+	"internal/hostile": {tests: join(core, ledger, "p2p", "dht", "client", "clientnode", "config", "compose", "node", "internal/pause", "internal/wrongtest")},
 
 	"internal/archtest":   {},
 	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet", "internal/pause")},
@@ -117,7 +120,7 @@ var modules = map[string]module{
 	"github.com/klauspost/cpuid":       {units: []string{"shards"}},
 	"go.sia.tech/core":                 {units: []string{"shards"}},
 	// userfile asks whether a file is a mount of its own.
-	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}, tests: []string{"internal/faultfs"}},
+	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}, tests: []string{"internal/faultfs", "node"}},
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd
@@ -169,7 +172,7 @@ var standard = map[string]module{
 	"expvar":           {},
 	"plugin":           {},
 	"encoding/gob":     {},
-	"testing":          {units: []string{"internal/swarmtest", "internal/ledgertest", "internal/faultfs"}},
+	"testing":          {units: []string{"internal/swarmtest", "internal/ledgertest", "internal/faultfs", "internal/wrongtest"}},
 	"testing/synctest": {units: []string{"internal/swarmtest"}},
 }
 

@@ -47,13 +47,14 @@ type row struct {
 var rows = []row{
 	{"garbage", "a stranger uploads wrong pairs of a blob that is paid for", "upload tokens", "", true, refereeGarbage(false)},
 	{"again", "a stranger uploads again what the nodes have", "", "", false, refereeGarbage(true)},
-	{"symbols", "four strangers ask for symbols without end", "less memory for each request", "less CPU for strangers", false, refereeSymbols},
+	{"symbols", "four strangers ask for symbols without end", "", "less CPU for strangers", false, refereeSymbols},
 	{"silence", "a stranger begins uploads of such a blob and says nothing", "", "", false, refereeSilence},
 	{"slots", "1,000 identities from 20 networks connect and idle", "", "", false, refereeSlots},
 	{"junk", "512 liars answer with 200 junk addresses of each member", "", "", true, refereeJunk},
 	{"providers", "ten identities announce 10,000 providers each", "", "shares of a DHT server's time", true, refereeProviders},
 	{"status", "strangers ask 1,000 times a second for the status", "", "", false, refereeStatus},
 	{"gossip", "four strangers gossip bad certificates and replays", "", "", true, refereeGossip},
+	{"crowd", "1,000 identities do all of this at once", "", "less CPU for strangers", false, refereeCrowd},
 	{"replay", "an old certificate for a blob registered anew", "", "", true, refereeReplay},
 }
 

@@ -60,7 +60,7 @@ type attack func(ctx context.Context, a *arena, ready func()) (score, error)
 var attacks = map[string]attack{
 	"garbage": uploadGarbage, "symbols": floodSymbols, "silence": holdUploads, "slots": takeSlots, "junk": spreadJunk,
 	"providers": spamProviders, "replay": replayCertificate, "status": askStatus, "gossip": gossipGarbage,
-	"nothing": doNothing,
+	"crowd": joinAll, "nothing": doNothing,
 }
 
 // doNothing only takes the CPU that attackers would take.

@@ -261,6 +261,9 @@ func (p *Payer) Address() ledger.Address {
 	return ledger.PublicKey(p.key[ed25519.SeedSize:]).Address()
 }
 
+// SignToken signs an upload token as the account.
+func (p *Payer) SignToken(t *ledger.UploadToken) { t.Sign(p.key) }
+
 // Do signs and submits a transaction. It waits while the ledger is halted.
 func (p *Payer) Do(ctx context.Context, build ledger.Build) (ledger.Receipt, error) {
 	p.chain.submitting.Lock()

@@ -59,6 +59,16 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 }
 
+// Submit commits a transaction in its own block.
+func (n *Node) Submit(ctx context.Context, tx []byte) error {
+	read, err := ledger.UnmarshalTx(tx)
+	if err != nil {
+		return err
+	}
+	_, err = n.chain.Submit(ctx, read)
+	return err
+}
+
 // Close does nothing.
 func (n *Node) Close() error { return nil }
 

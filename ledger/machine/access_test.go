@@ -31,8 +31,16 @@ func TestUndeclaredAccess(t *testing.T) {
 	}
 	permanent, deletable, shared, later := made(0, 7), made(0, 8), made(0, 9), made(0, 12)
 	cert := n.certificate(t, 1, blob, certs.Persistence{}, 0, 1, 2).Marshal()
+	wrong := contradictory(t, "wrong")
+	if r := n.commit(t, Options{}, n.sign(alice, 1, ledger.RegisterBlob{
+		Storage: made(0, 2), BlobID: wrong.ID, Root: wrong.Meta.BlobRoot(), Size: wrong.Meta.Length,
+	}).Marshal()).Results[0]; r.Code != ledger.CodeOK {
+		t.Fatal(r.Log)
+	}
 	for _, op := range []ledger.Op{
 		transferTo(bob),
+		ledger.DisproveBlob{BlobID: wrong.ID, Proof: wrong.Proof(t).Marshal()},
+		ledger.RefuteBlob{BlobID: blob, Certificate: n.refutation(t, blob, 0, 1).Marshal()},
 		ledger.BuyStorage{Bytes: 1, Start: 1, End: 3},
 		ledger.SplitStorage{Storage: made(0, 0), Bytes: 1},
 		ledger.MergeStorage{A: made(0, 0), B: made(0, 1)},
@@ -49,7 +57,7 @@ func TestUndeclaredAccess(t *testing.T) {
 		ledger.BurnBlob{Object: permanent},
 		ledger.SetAttributes{Object: permanent, Set: []ledger.Attribute{{Key: "a"}}},
 	} {
-		b := Block{Height: 2, Time: n.time, Txs: [][]byte{n.sign(alice, 1, transferTo(bob), op).Marshal()}}
+		b := Block{Height: 3, Time: n.time, Txs: [][]byte{n.sign(alice, 2, transferTo(bob), op).Marshal()}}
 		if _, burn := op.(ledger.BurnBlob); burn { // what it declares it needs once the record has expired
 			b.Time += 2 * int64(n.genesis.EpochDuration)
 		}

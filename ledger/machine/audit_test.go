@@ -15,6 +15,7 @@ type census struct {
 	counts map[ledger.Address][2]uint32 // storages and blobs owned
 	sold   map[uint32]uint64            // bytes of storage that exist, by epoch
 	infos  map[shards.BlobID]ledger.BlobInfo
+	marks  map[shards.BlobID]bool
 	now    uint32
 	params ledger.Params
 }
@@ -32,6 +33,7 @@ func audit(m memory, g *ledger.Genesis) error {
 	c := &census{
 		wal: epoch.Leftover + supply.Burned, now: epoch.Epoch, params: g.Params(),
 		counts: map[ledger.Address][2]uint32{}, sold: map[uint32]uint64{}, infos: map[shards.BlobID]ledger.BlobInfo{},
+		marks: map[shards.BlobID]bool{},
 	}
 	for key, value := range m {
 		if err := c.object(key, value); err != nil {
@@ -50,6 +52,9 @@ func audit(m memory, g *ledger.Genesis) error {
 		if counts != [2]uint32{} {
 			return fmt.Errorf("%s owns %v objects that its account does not count", owner, counts)
 		}
+	}
+	if len(c.marks) > 0 {
+		return fmt.Errorf("%d marks without info", len(c.marks))
 	}
 	for blob, info := range c.infos {
 		if !info.IsZero() {
@@ -103,6 +108,15 @@ func (c *census) object(key string, value []byte) error {
 			c.infos[b.BlobID] = info
 		}
 		return c.room(b.Start, b.End, b.Bytes)
+	case 'i':
+		why, err := ledger.UnmarshalInvalidBlob(value)
+		if err != nil {
+			return err
+		}
+		if why.Epoch > c.now || why.Height == 0 {
+			return fmt.Errorf("mark %+v", why)
+		}
+		c.marks[shards.BlobID([]byte(key[1:]))] = true
 	}
 	return nil
 }
@@ -186,7 +200,8 @@ func (c *census) derived(key string, value []byte) error {
 		if i.InitialCertified > want.InitialCertified || (i.InitialCertified == 0) != (want.InitialCertified == 0) {
 			return fmt.Errorf("initially certified %d, the records say %d", i.InitialCertified, want.InitialCertified)
 		}
-		i.InitialCertified = want.InitialCertified
+		i.InitialCertified, want.Invalid = want.InitialCertified, c.marks[blob]
+		delete(c.marks, blob)
 		if len(i.Deletable) == 0 {
 			i.Deletable = nil
 		}

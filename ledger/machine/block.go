@@ -23,27 +23,36 @@ type block struct {
 	burned     bool
 	events     []ledger.Event
 
-	accounts table[ledger.Address, ledger.Account]
-	storages table[ledger.ObjectID, ledger.Storage]
-	blobs    table[ledger.ObjectID, ledger.Blob]
-	infos    table[shards.BlobID, ledger.BlobInfo]
-	pots     table[uint32, ledger.Pot]
-	allPots  claim               // stands for every pot; declared by each transaction that sells storage
-	forSale  []*cell[ledger.Pot] // of pots, from the current epoch on; nil if not touched; goes with allPots
+	tables
+	allPots claim               // stands for every pot; declared by each transaction that sells storage
+	forSale []*cell[ledger.Pot] // of pots, from the current epoch on; nil if not touched; goes with allPots
 
 	certificates *certificates
 	born         map[ledger.ObjectID]birth
 	runs         []run
 }
 
+// tables holds the records that a block touches, by kind.
+type tables struct {
+	accounts table[ledger.Address, ledger.Account]
+	storages table[ledger.ObjectID, ledger.Storage]
+	blobs    table[ledger.ObjectID, ledger.Blob]
+	infos    table[shards.BlobID, ledger.BlobInfo]
+	marks    table[shards.BlobID, ledger.InvalidBlob]
+	pots     table[uint32, ledger.Pot]
+}
+
 func newBlock(s State, b Block) (*block, error) {
 	k := &block{
 		height: b.Height, network: s.Network, committees: s.Committees,
-		accounts: newTable(s.Values, ledger.KeyAccount, ledger.UnmarshalAccount),
-		storages: newTable(s.Values, ledger.KeyStorage, ledger.UnmarshalStorage),
-		blobs:    newTable(s.Values, ledger.KeyBlob, ledger.UnmarshalBlob),
-		infos:    newTable(s.Values, ledger.KeyBlobInfo, ledger.UnmarshalBlobInfo),
-		pots:     newTable(s.Values, ledger.KeyPot, ledger.UnmarshalPot),
+		tables: tables{
+			accounts: newTable(s.Values, ledger.KeyAccount, ledger.UnmarshalAccount),
+			storages: newTable(s.Values, ledger.KeyStorage, ledger.UnmarshalStorage),
+			blobs:    newTable(s.Values, ledger.KeyBlob, ledger.UnmarshalBlob),
+			infos:    newTable(s.Values, ledger.KeyBlobInfo, ledger.UnmarshalBlobInfo),
+			marks:    newTable(s.Values, ledger.KeyInvalidBlob, ledger.UnmarshalInvalidBlob),
+			pots:     newTable(s.Values, ledger.KeyPot, ledger.UnmarshalPot),
+		},
 	}
 	var err error
 	if k.params, err = ledger.ReadParams(s.Values); err != nil {

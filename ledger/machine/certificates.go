@@ -11,7 +11,7 @@ import (
 // CertificateKey names a certificate that was verified against the committee of an epoch.
 type CertificateKey struct {
 	Epoch uint32
-	Hash  [32]byte // BLAKE2b-256 of the binary form
+	Hash  [32]byte // BLAKE2b-256 of the binary form, of refutations after a domain
 }
 
 // Certificates remembers valid certificates, so that each is verified once. It is safe for concurrent use and may
@@ -32,8 +32,37 @@ type certificates struct {
 
 // expectation pairs a certificate with its transaction.
 type expectation struct {
-	raw []byte
-	of  *run
+	kind *certificateKind
+	raw  []byte
+	of   *run
+}
+
+// certificateKind says what members signed.
+type certificateKind struct {
+	domain string // of the hash that names the certificate
+	judge  func(committee *certs.Committee, raw []byte) error
+}
+
+var (
+	confirmations = &certificateKind{"", judgeCertificate}
+	// refutations have a domain that no certificate begins with, so that neither is taken for the other.
+	refutations = &certificateKind{"refutations", judgeRefutation}
+)
+
+func judgeCertificate(committee *certs.Committee, raw []byte) error {
+	cert, err := certs.UnmarshalCertificate(raw)
+	if err != nil {
+		return err
+	}
+	return committee.Verify(cert)
+}
+
+func judgeRefutation(committee *certs.Committee, raw []byte) error {
+	cert, err := certs.UnmarshalRefutationCertificate(raw)
+	if err != nil {
+		return err
+	}
+	return committee.VerifyRefutations(cert)
 }
 
 type judgement struct {
@@ -46,8 +75,8 @@ func newCertificates(committee *certs.Committee, cache Certificates) *certificat
 }
 
 // expect makes prefetch verify a certificate of x.
-func (c *certificates) expect(raw []byte, x *run) {
-	c.expected = append(c.expected, expectation{raw, x})
+func (c *certificates) expect(kind *certificateKind, raw []byte, x *run) {
+	c.expected = append(c.expected, expectation{kind, raw, x})
 }
 
 // prefetch verifies the expected certificates in parallel; each takes about 0.8 ms. After a transaction's first bad
@@ -55,7 +84,7 @@ func (c *certificates) expect(raw []byte, x *run) {
 // was skipped is verified when its operation runs.
 func (c *certificates) prefetch(workers int) {
 	parallel(len(c.expected), 1, workers, func(i int) {
-		if e := c.expected[i]; !e.of.hopeless.Load() && c.verify(e.raw) != nil {
+		if e := c.expected[i]; !e.of.hopeless.Load() && c.verify(e.kind, e.raw) != nil {
 			e.of.hopeless.Store(true)
 		}
 	})
@@ -63,8 +92,8 @@ func (c *certificates) prefetch(workers int) {
 }
 
 // verify reads a certificate and checks it against the committee.
-func (c *certificates) verify(raw []byte) error {
-	hash := blake2b.Sum256(raw)
+func (c *certificates) verify(kind *certificateKind, raw []byte) error {
+	hash := blake2b.Sum256(append([]byte(kind.domain), raw...))
 	c.mu.Lock()
 	j := c.judged[hash]
 	if j == nil {
@@ -72,19 +101,15 @@ func (c *certificates) verify(raw []byte) error {
 		c.judged[hash] = j
 	}
 	c.mu.Unlock()
-	j.once.Do(func() { j.err = c.judge(raw, CertificateKey{c.committee.Epoch(), hash}) })
+	j.once.Do(func() { j.err = c.judge(kind, raw, CertificateKey{c.committee.Epoch(), hash}) })
 	return j.err
 }
 
-func (c *certificates) judge(raw []byte, key CertificateKey) error {
+func (c *certificates) judge(kind *certificateKind, raw []byte, key CertificateKey) error {
 	if c.cache != nil && c.cache.Has(key) {
 		return nil
 	}
-	cert, err := certs.UnmarshalCertificate(raw)
-	if err != nil {
-		return err
-	}
-	if err := c.committee.Verify(cert); err != nil {
+	if err := kind.judge(c.committee, raw); err != nil {
 		return err
 	}
 	if c.cache != nil {

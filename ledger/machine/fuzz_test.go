@@ -14,18 +14,20 @@ func FuzzApply(f *testing.F) {
 	n := funded(f, 100*ledger.WAL, alice, bob)
 	root, blob := testBlob("a", 1)
 	var ops []ledger.Op
-	for range 4 {
+	wrong := contradictory(f, "wrong")
+	for range 5 {
 		ops = append(ops, ledger.BuyStorage{Bytes: 1 << 20, Start: 1, End: 3})
 	}
 	made := func(op int) ledger.ObjectID { return ledger.NewObjectID(alice.address, 0, op) }
 	for i := range 3 {
 		ops = append(ops, ledger.RegisterBlob{Storage: made(i), BlobID: blob, Root: root, Size: 1, Deletable: i == 1})
 	}
-	ops = append(ops, ledger.ShareBlob{Object: made(6), Amount: ledger.WAL})
+	ops = append(ops, ledger.ShareBlob{Object: made(7), Amount: ledger.WAL},
+		ledger.RegisterBlob{Storage: made(4), BlobID: wrong.ID, Root: wrong.Meta.BlobRoot(), Size: wrong.Meta.Length})
 	if out := n.commit(f, Options{}, n.sign(alice, 0, ops...).Marshal()); out.Results[0].Code != ledger.CodeOK {
 		f.Fatal(out.Results[0].Log)
 	}
-	storage, permanent, deletable, shared := made(3), made(4), made(5), made(6)
+	storage, permanent, deletable, shared := made(3), made(5), made(6), made(7)
 	cert := n.certificate(f, 1, blob, certs.Persistence{}, 0, 1, 2).Marshal()
 	for _, ops := range [][]ledger.Op{
 		{transferTo(bob), ledger.BuyStorage{Bytes: 1, Start: 1, End: 2}},
@@ -36,6 +38,8 @@ func FuzzApply(f *testing.F) {
 		{ledger.ExtendBlob{Object: shared, Epochs: 3, FromFunds: true}, ledger.FundBlob{Object: shared, Amount: 9}},
 		{ledger.ExtendBlob{Object: permanent, Storage: storage}, ledger.TransferBlob{Object: permanent, To: bob.address}},
 		{ledger.DeleteBlob{Object: deletable}, ledger.ShareBlob{Object: permanent, Amount: 1}},
+		{ledger.DisproveBlob{BlobID: wrong.ID, Proof: wrong.Proof(f).Marshal()}},
+		{ledger.RefuteBlob{BlobID: blob, Certificate: n.refutation(f, blob, 0, 1).Marshal()}, ledger.CertifyBlob{Object: permanent, Certificate: cert}},
 		{ledger.SetAttributes{Object: deletable, Set: []ledger.Attribute{{Key: "k", Value: "v"}}}, ledger.Sweep{Objects: []ledger.ObjectID{storage}}},
 	} {
 		f.Add(n.sign(alice, 1, ops...).Marshal(), int64(0))

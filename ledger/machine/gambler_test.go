@@ -15,6 +15,18 @@ import (
 
 // transaction makes one and applies it to the model.
 func (g *gambler) transaction(t *testing.T) ([]byte, ledger.Result) {
+	if g.IntN(25) == 0 {
+		tx := g.free(t)
+		raw, signed := tx.Marshal(), g.IntN(20) > 0
+		if !signed {
+			tx.Signature[g.IntN(64)] ^= 1 << g.IntN(8)
+			raw = tx.Marshal()
+		}
+		g.ops++
+		var r ledger.Result
+		r.Code, r.Op, r.Fee, r.Spent = g.m.apply(tx, len(raw), signed)
+		return raw, r
+	}
 	w := g.wallets[g.IntN(len(g.wallets))]
 	nonce := g.m.accounts[w.address].Nonce
 	tx := &ledger.Tx{Network: g.m.network, Nonce: nonce, Expiry: g.m.height + uint64(g.IntN(100))}
@@ -145,7 +157,7 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 	now := g.m.now
 	any := func(ledger.Storage) bool { return true }
 	mine := func(b ledger.Blob) bool { return b.Owner == w.address }
-	switch g.IntN(30) {
+	switch g.IntN(31) {
 	case 0, 1, 2:
 		return ledger.Transfer{To: g.address(), Amount: g.amount(w)}
 	case 3, 4, 5, 6, 7:
@@ -172,6 +184,10 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 			op.Size = blobSizes[i]
 			op.Root, op.BlobID = testBlob(fmt.Sprint("blob ", g.IntN(3)), op.Size)
 		}
+		if g.IntN(4) == 0 {
+			e := g.wrongBlob(t)
+			op.Root, op.BlobID, op.Size = e.Meta.BlobRoot(), e.ID, e.Meta.Length
+		}
 		if g.IntN(50) == 0 {
 			op.Size++
 		}
@@ -197,6 +213,8 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 		return ledger.BurnBlob{Object: g.blob(w, tx, mine)}
 	case 28:
 		return g.attributes(w, tx)
+	case 29:
+		return g.mark(t)
 	default:
 		return g.sweep()
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"walrus/ledger"
+	"walrus/shards"
 )
 
 // MaxPending bounds the transactions of one account that wait for a block.
@@ -23,6 +24,7 @@ type Gate struct {
 	params  ledger.Params            // of state
 	height  uint64                   // of the next block; 0 before the first Update
 	waiting map[ledger.Address]*lane // accounts with transactions that wait
+	proofs  map[shards.BlobID]bool   // blobs about which a free transaction waits
 	total   int                      // transactions that wait
 }
 
@@ -34,7 +36,7 @@ type lane struct {
 
 // NewGate makes a Gate that lets at most limit transactions wait, and none before the first Update.
 func NewGate(limit int) *Gate {
-	return &Gate{limit: limit, waiting: make(map[ledger.Address]*lane)}
+	return &Gate{limit: limit, waiting: make(map[ledger.Address]*lane), proofs: make(map[shards.BlobID]bool)}
 }
 
 // Update starts anew with the state after a block: nothing waits. The caller, who keeps the transactions, then admits
@@ -47,7 +49,7 @@ func (g *Gate) Update(s State, height uint64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.state, g.params, g.height = s, params, height+1
-	g.waiting, g.total = make(map[ledger.Address]*lane), 0
+	g.waiting, g.proofs, g.total = make(map[ledger.Address]*lane), make(map[shards.BlobID]bool), 0
 	return nil
 }
 
@@ -59,10 +61,17 @@ func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool) (*ledger.Tx, l
 	if err != nil {
 		return nil, id, refuse(ledger.CodeFormat, "%v", err)
 	}
+	signed := func() bool { return verified != nil && verified(id) || tx.Verify() == nil }
+	if blob, free := tx.Free(); free {
+		if err := g.admitFree(tx, blob, signed); err != nil {
+			return nil, id, err
+		}
+		return tx, id, nil
+	}
 	if refused := g.admit(tx, len(raw), false); refused != nil { // cheap checks come before the signature
 		return nil, id, refused
 	}
-	if (verified == nil || !verified(id)) && tx.Verify() != nil {
+	if !signed() {
 		return nil, id, errSignature()
 	}
 	if refused := g.admit(tx, len(raw), true); refused != nil {
@@ -76,7 +85,7 @@ func (g *Gate) admit(tx *ledger.Tx, size int, count bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.height == 0 {
-		return errors.New("admit transaction: the ledger has not started yet")
+		return errNotStarted
 	}
 	if refused := checkEnvelope(tx, g.state.Network, g.height); refused != nil {
 		return refused
@@ -96,8 +105,8 @@ func (g *Gate) admit(tx *ledger.Tx, size int, count bool) error {
 	if l.count >= MaxPending {
 		return refuse(ledger.CodeLimit, "%d transactions of this account are pending, the most allowed: wait until a block has some of them", l.count)
 	}
-	if g.total >= g.limit {
-		return refuse(ledger.CodeLimit, "%d transactions are pending, the most this node keeps: try again later", g.total)
+	if err := g.roomForOne(); err != nil {
+		return err
 	}
 	if count {
 		l.account.Balance -= tx.Fee
@@ -106,6 +115,16 @@ func (g *Gate) admit(tx *ledger.Tx, size int, count bool) error {
 		l.count++
 		g.total++
 		g.waiting[sender] = l
+	}
+	return nil
+}
+
+var errNotStarted = errors.New("admit transaction: the ledger has not started yet")
+
+// roomForOne reports whether one more transaction may wait. The caller holds mu.
+func (g *Gate) roomForOne() error {
+	if g.total >= g.limit {
+		return refuse(ledger.CodeLimit, "%d transactions are pending, the most this node keeps: try again later", g.total)
 	}
 	return nil
 }

@@ -33,6 +33,9 @@ func (m memory) apply(changes []Change) {
 }
 
 // testKeys are the BLS keys of the members of all test networks, and the members, made once.
+// testIdentities are the keys of the members' peer IDs; testKeys makes them.
+var testIdentities []ed25519.PrivateKey
+
 var testKeys = sync.OnceValues(func() ([]*certs.SecretKey, []ledger.GenesisMember) {
 	r := rand.NewChaCha8([32]byte{7})
 	var keys []*certs.SecretKey
@@ -42,6 +45,7 @@ var testKeys = sync.OnceValues(func() ([]*certs.SecretKey, []ledger.GenesisMembe
 		if err != nil {
 			panic(err)
 		}
+		testIdentities = append(testIdentities, identity)
 		key, err := crypto.UnmarshalEd25519PrivateKey(identity)
 		if err != nil {
 			panic(err)
@@ -128,7 +132,10 @@ type wallet struct {
 func newWallet(seed string) wallet {
 	raw := make([]byte, ed25519.SeedSize)
 	copy(raw, seed)
-	key := ed25519.NewKeyFromSeed(raw)
+	return walletOf(ed25519.NewKeyFromSeed(raw))
+}
+
+func walletOf(key ed25519.PrivateKey) wallet {
 	var public ledger.PublicKey
 	copy(public[:], key[ed25519.SeedSize:])
 	return wallet{key, public.Address()}
@@ -169,6 +176,24 @@ func (n *network) certificate(t testing.TB, epoch uint32, blob shards.BlobID, p 
 	}
 	for i, m := range members {
 		cert.Signers[i] = uint16(m)
+	}
+	return cert
+}
+
+// refutation is signed by members, whose shards must be enough.
+func (n *network) refutation(t testing.TB, blob shards.BlobID, members ...int) *certs.RefutationCertificate {
+	t.Helper()
+	committee, err := n.Committees.At(n.epoch(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []certs.Refutation
+	for _, m := range members {
+		list = append(list, committee.Refute(n.keys[m], committee.Members()[m].Node, blob))
+	}
+	cert, _, err := committee.AggregateRefutations(blob, list)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return cert
 }

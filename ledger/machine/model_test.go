@@ -22,6 +22,7 @@ type model struct {
 	members  []ledger.Member
 	good     map[string]bool // certificates that verify, by epoch and binary form
 	initial  map[shards.BlobID]uint32
+	events   int // of the transaction so far
 
 	world
 }
@@ -32,10 +33,11 @@ type world struct {
 	storages map[ledger.ObjectID]ledger.Storage
 	blobs    map[ledger.ObjectID]ledger.Blob
 	pots     map[uint32]ledger.Pot
+	invalid  map[shards.BlobID]ledger.InvalidBlob
 }
 
 func (w world) clone() world {
-	return world{maps.Clone(w.accounts), maps.Clone(w.storages), maps.Clone(w.blobs), maps.Clone(w.pots)}
+	return world{maps.Clone(w.accounts), maps.Clone(w.storages), maps.Clone(w.blobs), maps.Clone(w.pots), maps.Clone(w.invalid)}
 }
 
 func newModel(g *ledger.Genesis) *model {
@@ -45,6 +47,7 @@ func newModel(g *ledger.Genesis) *model {
 		world: world{
 			accounts: map[ledger.Address]ledger.Account{}, storages: map[ledger.ObjectID]ledger.Storage{},
 			blobs: map[ledger.ObjectID]ledger.Blob{}, pots: map[uint32]ledger.Pot{},
+			invalid: map[shards.BlobID]ledger.InvalidBlob{},
 		},
 	}
 	balances, err := g.Balances()
@@ -102,6 +105,10 @@ func (m *model) settle() {
 // apply runs a transaction and returns its result.
 func (m *model) apply(tx *ledger.Tx, size int, signed bool) (code ledger.Code, op int, fee, spent ledger.Amount) {
 	who := tx.Sender.Address()
+	m.events = 0
+	if isFree(tx) {
+		return m.applyFree(tx, signed), -1, 0, 0
+	}
 	a := m.accounts[who]
 	least := m.params.FeeTx + m.params.FeeByte*ledger.Amount(size)
 	switch {
@@ -124,10 +131,11 @@ func (m *model) apply(tx *ledger.Tx, size int, signed bool) (code ledger.Code, o
 	saved, initial := m.clone(), maps.Clone(m.initial)
 	for i, op := range tx.Ops {
 		id := ledger.NewObjectID(who, tx.Nonce, i)
-		if code := m.do(who, id, op); code != ledger.CodeOK {
+		if code := m.do(who, id, tx, op); code != ledger.CodeOK {
 			m.world, m.initial = saved, initial
 			return code, i, tx.Fee, tx.Fee
 		}
+		m.events++
 		m.settle()
 	}
 	return ledger.CodeOK, -1, tx.Fee, before - m.accounts[who].Balance
@@ -197,7 +205,7 @@ func (m *model) myBlob(who ledger.Address, id ledger.ObjectID) (ledger.Blob, led
 	return b, code
 }
 
-func (m *model) do(who ledger.Address, made ledger.ObjectID, op ledger.Op) ledger.Code {
+func (m *model) do(who ledger.Address, made ledger.ObjectID, tx *ledger.Tx, op ledger.Op) ledger.Code {
 	switch op := op.(type) {
 	case ledger.Transfer:
 		switch {
@@ -234,6 +242,8 @@ func (m *model) do(who ledger.Address, made ledger.ObjectID, op ledger.Op) ledge
 		return m.extend(who, op)
 	case ledger.Sweep:
 		return m.doSweep(op)
+	case ledger.DisproveBlob, ledger.RefuteBlob:
+		return m.mark(tx, op)
 	default:
 		return m.doBlob(who, made, op)
 	}

@@ -81,6 +81,9 @@ func (m *model) register(who ledger.Address, made ledger.ObjectID, op ledger.Reg
 	if err != nil {
 		panic(err)
 	}
+	if m.marked(op.BlobID) {
+		return ledger.CodeInvalidBlob
+	}
 	encoded := uint64(p.EncodedSize(op.Size))
 	if s.Bytes < encoded {
 		return ledger.CodeSize
@@ -106,6 +109,9 @@ func (m *model) certify(op ledger.CertifyBlob) ledger.Code {
 	if b.Certified > 0 {
 		return ledger.CodeState
 	}
+	if m.marked(b.BlobID) {
+		return ledger.CodeInvalidBlob
+	}
 	c, err := certs.UnmarshalCertificate(op.Certificate)
 	if err != nil || c.Blob != b.BlobID || c.Persistence.Deletable != b.Deletable || b.Deletable && c.Persistence.Object != op.Object ||
 		c.Epoch != m.now || !m.good[string(op.Certificate)] {
@@ -126,6 +132,9 @@ func (m *model) extend(who ledger.Address, op ledger.ExtendBlob) ledger.Code {
 	}
 	if !b.Shared && b.Owner != who {
 		return ledger.CodeNotOwner
+	}
+	if m.marked(b.BlobID) {
+		return ledger.CodeInvalidBlob
 	}
 	if op.Storage != (ledger.ObjectID{}) {
 		if op.Epochs > 0 || op.FromFunds {
@@ -190,6 +199,9 @@ func (m *model) doBlob(who ledger.Address, made ledger.ObjectID, op ledger.Op) l
 		if b.Deletable {
 			return ledger.CodeState
 		}
+		if m.marked(b.BlobID) {
+			return ledger.CodeInvalidBlob
+		}
 		if !m.pay(who, op.Amount) {
 			return ledger.CodeBalance
 		}
@@ -202,6 +214,9 @@ func (m *model) doBlob(who ledger.Address, made ledger.ObjectID, op ledger.Op) l
 		}
 		if !b.Shared {
 			return ledger.CodeState
+		}
+		if m.marked(b.BlobID) {
+			return ledger.CodeInvalidBlob
 		}
 		if !m.pay(who, op.Amount) {
 			return ledger.CodeBalance
@@ -269,14 +284,16 @@ func (m *model) attributes(who ledger.Address, op ledger.SetAttributes) ledger.C
 }
 
 func (m *model) doSweep(op ledger.Sweep) ledger.Code {
-	swept := false
+	swept, events := false, -1
 	for _, id := range op.Objects {
 		s, isStorage := m.storages[id]
 		b, isBlob := m.blobs[id]
 		if isStorage && s.End > m.now || isBlob && b.End > m.now {
 			return ledger.CodeState
 		}
-		swept = swept || isStorage || isBlob
+		if isStorage || isBlob {
+			swept, events = true, events+1
+		}
 		delete(m.storages, id)
 		delete(m.blobs, id)
 		if b.Funds > 0 {
@@ -286,5 +303,6 @@ func (m *model) doSweep(op ledger.Sweep) ledger.Code {
 	if !swept {
 		return ledger.CodeNotFound
 	}
+	m.events += events // one is counted for each operation
 	return ledger.CodeOK
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"walrus/certs"
+	"walrus/internal/wrongtest"
 	"walrus/ledger"
 	"walrus/shards"
 )
@@ -51,7 +52,7 @@ func TestModel(t *testing.T) {
 	for _, code := range []ledger.Code{
 		ledger.CodeOK, ledger.CodeFormat, ledger.CodeNetwork, ledger.CodeSignature, ledger.CodeNonce, ledger.CodeExpired, ledger.CodeFee,
 		ledger.CodeBalance, ledger.CodeNotFound, ledger.CodeNotOwner, ledger.CodeState, ledger.CodeEpoch, ledger.CodeSize,
-		ledger.CodeCapacity, ledger.CodeCertificate, ledger.CodeBlobID,
+		ledger.CodeCapacity, ledger.CodeCertificate, ledger.CodeBlobID, ledger.CodeInvalidBlob, ledger.CodeProof,
 	} {
 		if g.seen[code] == 0 && !testing.Short() {
 			t.Errorf("no transaction came to %v: the test does not try enough", code)
@@ -70,6 +71,7 @@ type gambler struct {
 	wallets []wallet
 	vouched vouchers
 	made    map[certificateOf][]byte
+	wrong   [4]*wrongtest.Encoding
 	ops     int
 	seen    map[ledger.Code]int
 
@@ -254,6 +256,7 @@ func (g *gambler) compare() error {
 	for epoch, p := range m.pots {
 		want[string(ledger.KeyPot(epoch))] = p.Marshal()
 	}
+	m.addMarks(infos, want)
 	for blob, info := range infos {
 		info.InitialCertified = m.initial[blob]
 		want[string(ledger.KeyBlobInfo(blob))] = info.Marshal()

@@ -18,6 +18,9 @@ func applyCertifyBlob(x *run, op ledger.CertifyBlob) *ledger.OpError {
 	if b.Certified != 0 {
 		return refuse(ledger.CodeState, "blob record %s is already certified, in epoch %d", op.Object, b.Certified)
 	}
+	if refused := x.checkValid(b.BlobID); refused != nil {
+		return refused
+	}
 	if refused := checkCertificate(x, op, &b); refused != nil {
 		return refused
 	}
@@ -57,7 +60,7 @@ func checkCertificate(x *run, op ledger.CertifyBlob, b *ledger.Blob) *ledger.OpE
 	case cert.Epoch != x.now():
 		return refuse(ledger.CodeCertificate, "the certificate is from epoch %d, this is epoch %d: collect confirmations in this epoch", cert.Epoch, x.now())
 	}
-	if err := x.block.certificates.verify(op.Certificate); err != nil {
+	if err := x.block.certificates.verify(confirmations, op.Certificate); err != nil {
 		return refuse(ledger.CodeCertificate, "%v: collect the confirmations of a quorum again", err)
 	}
 	return nil
@@ -75,14 +78,15 @@ func foresee(x *run, op ledger.CertifyBlob) {
 		fits = s.value.BlobID == cert.Blob && s.value.Certified == 0
 	}
 	if fits {
-		k.certificates.expect(op.Certificate, x)
+		k.certificates.expect(confirmations, op.Certificate, x)
 	}
 }
 
 // certificatesOf counts the certificates in a transaction; see Order.
 func certificatesOf(tx *ledger.Tx) (n int) {
 	for _, op := range tx.Ops {
-		if _, ok := op.(ledger.CertifyBlob); ok {
+		switch op.(type) {
+		case ledger.CertifyBlob, ledger.RefuteBlob:
 			n++
 		}
 	}

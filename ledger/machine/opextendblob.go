@@ -21,6 +21,9 @@ func applyExtendBlob(x *run, op ledger.ExtendBlob) *ledger.OpError {
 	if refused := x.checkOwner(op.Object, &b); refused != nil && !b.Shared {
 		return refused
 	}
+	if refused := x.checkValid(b.BlobID); refused != nil {
+		return refused
+	}
 	old := b
 	var cost ledger.Amount
 	if op.Storage != (ledger.ObjectID{}) {

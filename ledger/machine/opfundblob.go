@@ -2,7 +2,7 @@ package machine
 
 import "walrus/ledger"
 
-func declareFundBlob(x *run, op ledger.FundBlob) { declare(x, &x.block.blobs, op.Object) }
+func declareFundBlob(x *run, op ledger.FundBlob) { x.declareBlob(op.Object) }
 
 // applyFundBlob adds to the funds of a shared record.
 func applyFundBlob(x *run, op ledger.FundBlob) *ledger.OpError {
@@ -12,6 +12,9 @@ func applyFundBlob(x *run, op ledger.FundBlob) *ledger.OpError {
 	}
 	if !b.Shared {
 		return refuse(ledger.CodeState, "blob record %s is not shared and has no funds: only its owner can extend it", op.Object)
+	}
+	if refused := x.checkValid(b.BlobID); refused != nil {
+		return refused
 	}
 	if refused := x.pay(op.Amount); refused != nil {
 		return refused

@@ -25,6 +25,9 @@ func applyRegisterBlob(x *run, op ledger.RegisterBlob) *ledger.OpError {
 	if id := shards.DeriveBlobID(op.Size, op.Root); id != op.BlobID {
 		return refuse(ledger.CodeBlobID, "blob ID %s does not follow from size and root, which make %s", op.BlobID, id)
 	}
+	if refused := x.checkValid(op.BlobID); refused != nil {
+		return refused
+	}
 	encoded := uint64(x.block.encoding.EncodedSize(op.Size))
 	if s.Bytes < encoded {
 		return refuse(ledger.CodeSize, "storage resource %s has %d bytes, and the blob of %d bytes needs %d encoded: buy %d more",

@@ -2,7 +2,7 @@ package machine
 
 import "walrus/ledger"
 
-func declareShareBlob(x *run, op ledger.ShareBlob) { declare(x, &x.block.blobs, op.Object) }
+func declareShareBlob(x *run, op ledger.ShareBlob) { x.declareBlob(op.Object) }
 
 // applyShareBlob removes the owner of a permanent record, so that anybody can extend it, and adds to its funds.
 func applyShareBlob(x *run, op ledger.ShareBlob) *ledger.OpError {
@@ -12,6 +12,9 @@ func applyShareBlob(x *run, op ledger.ShareBlob) *ledger.OpError {
 	}
 	if b.Deletable {
 		return refuse(ledger.CodeState, "blob record %s is deletable: only permanent ones can be shared", op.Object)
+	}
+	if refused := x.checkValid(b.BlobID); refused != nil {
+		return refused
 	}
 	if refused := x.pay(op.Amount); refused != nil {
 		return refused

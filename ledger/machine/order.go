@@ -109,7 +109,13 @@ func newQueue(p *ledger.Params, txs [][]byte) *queue {
 	for i, raw := range txs {
 		tx, err := ledger.UnmarshalTx(raw)
 		least := p.MinFee(len(raw))
-		if err != nil || tx.Fee < least {
+		if err != nil {
+			continue
+		}
+		if _, free := tx.Free(); free {
+			least = 0
+		}
+		if tx.Fee < least {
 			continue
 		}
 		s := by[tx.Sender]

@@ -38,6 +38,8 @@ var rules = byKind(
 	ruleOf(declareBurnBlob, applyBurnBlob),
 	ruleOf(declareSetAttributes, applySetAttributes),
 	ruleOf(declareSweep, applySweep),
+	ruleOf(declareDisproveBlob, applyDisproveBlob),
+	ruleOf(declareRefuteBlob, applyRefuteBlob),
 )
 
 // byKind puts each row at its kind. A kind without a row declares nothing and is refused.

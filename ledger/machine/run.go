@@ -24,7 +24,7 @@ type run struct {
 	op     int             // index of the operation that declares or runs now
 	undo   []func()        // of the operations so far
 	earned ledger.Amount   // for the pot of the current epoch; added by block.earn
-	paid   bool            // the fee, so the transaction is valid
+	paid   bool            // the fee, or it is free, so the transaction is valid
 	fault  *ledger.OpError // it touched a record that it had not declared
 	broken error           // the state cannot be read
 	result ledger.Result
@@ -75,6 +75,10 @@ func (x *run) execute() {
 	}
 	for _, c := range x.claims {
 		c.holder.Store(x.position)
+	}
+	if _, free := x.tx.Free(); free {
+		x.executeFree()
+		return
 	}
 	payer := x.account(x.sender)
 	if refused := checkPayer(x.tx, x.size, payer, &x.block.params); refused != nil || x.stopped() != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"walrus/certs"
+	"walrus/internal/wrongtest"
 	"walrus/ledger"
 	"walrus/shards"
 )
@@ -17,9 +18,10 @@ type scene struct {
 	*network
 	wallets map[string]wallet
 	objects map[string]ledger.ObjectID
-	blobs   map[string]blobName // by name and by object
-	names   map[string]string   // by text form
-	seen    map[string]bool     // codes, and operations with codes
+	blobs   map[string]blobName            // by name and by object
+	names   map[string]string              // by text form
+	wrong   map[string]*wrongtest.Encoding // the contradictory ones of blobs
+	seen    map[string]bool                // codes, and operations with codes
 }
 
 // note what a trace has shown.
@@ -46,7 +48,13 @@ type blobName struct {
 // genesis makes accounts of the arguments whose names are no parameters.
 func (s *scene) genesis(t *testing.T, a args) string {
 	t.Helper()
-	*s = scene{wallets: map[string]wallet{}, objects: map[string]ledger.ObjectID{}, blobs: map[string]blobName{}, names: map[string]string{}, seen: s.seen}
+	*s = scene{wallets: map[string]wallet{}, objects: map[string]ledger.ObjectID{}, blobs: map[string]blobName{}, names: map[string]string{},
+		wrong: map[string]*wrongtest.Encoding{}, seen: s.seen}
+	for i := range testIdentities {
+		w := walletOf(testIdentities[i])
+		name := fmt.Sprintf("identity-%d", i)
+		s.wallets[name], s.names[w.address.String()] = w, name
+	}
 	s.network = newNetwork(t, func(g *ledger.Genesis) {
 		g.EpochDuration = a.duration("epoch", time.Hour)
 		g.MaxEpochsAhead = a.epoch("ahead", g.MaxEpochsAhead)
@@ -76,6 +84,16 @@ func (s *scene) wallet(who string) wallet {
 		s.wallets[who], s.names[w.address.String()] = w, who
 	}
 	return w
+}
+
+// blob of a name; an unknown one is of no blob.
+func (s *scene) blob(name string) shards.BlobID {
+	b, ok := s.blobs[name]
+	if !ok {
+		_, b.id = testBlob(name, 1000)
+		s.names[b.id.String()] = name
+	}
+	return b.id
 }
 
 // address of a name; "zero" is the zero address.
@@ -233,6 +251,12 @@ func (s *scene) show(t *testing.T, a args) string {
 			fail(err)
 			fmt.Fprintf(&b, "%s: initially certified %d, permanent until %d, certified until %d, deletable %v\n",
 				word, v.InitialCertified, v.PermanentEnd, v.PermanentCertifiedEnd, v.Deletable)
+			if v.Invalid {
+				why, err := ledger.ReadInvalidBlob(s.values, blob.id)
+				fail(err)
+				fmt.Fprintf(&b, "%s: invalid since epoch %d, height %d, event %d, proof of %d bytes, certificate of %d bytes\n",
+					word, why.Epoch, why.Height, why.Event, len(why.Proof), len(why.Certificate))
+			}
 		default:
 			t.Fatalf("show %q: there is nothing of that name", word)
 		}

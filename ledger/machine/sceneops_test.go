@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"walrus/certs"
+	"walrus/internal/wrongtest"
 	"walrus/ledger"
+	"walrus/shards"
 )
 
 // opArgs is one operation of a script.
@@ -67,6 +69,10 @@ func (o *opArgs) op(t *testing.T) ledger.Op {
 		return ledger.BurnBlob{Object: o.objectAt(1)}
 	case "setAttributes":
 		return o.setAttributes()
+	case "disproveBlob":
+		return o.disprove(t)
+	case "refuteBlob":
+		return o.refute(t)
 	case "sweep":
 		var op ledger.Sweep
 		for i := 1; i < len(o.words); i++ {
@@ -79,11 +85,59 @@ func (o *opArgs) op(t *testing.T) ledger.Op {
 	return nil
 }
 
-// register reads: registerBlob storage blob=name size=bytes deletable attributes=key:value,… wrong (blob ID).
+// disprove reads: disproveBlob blob, and what may be wrong with the proof: of=name (another blob's), garbage. A blob
+// that is encoded rightly has none; any bytes stand for it.
+func (o *opArgs) disprove(t *testing.T) ledger.Op {
+	op := ledger.DisproveBlob{BlobID: o.scene.blob(o.at(1)), Proof: make([]byte, 653)}
+	if e := o.scene.wrong[o.text("of", o.at(1))]; e != nil {
+		op.Proof = e.Proof(t).Marshal()
+	}
+	if o.has("garbage") {
+		op.Proof = op.Proof[1:]
+	}
+	return op
+}
+
+// refute reads: refuteBlob blob signers=0,1 (members), and what may be wrong: epoch, of=name (another blob), forged,
+// garbage.
+func (o *opArgs) refute(t *testing.T) ledger.Op {
+	blob := o.scene.blob(o.at(1))
+	epoch := uint32(o.offset("epoch", uint64(o.scene.epoch(t))))
+	committee, err := o.scene.Committees.At(epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := o.scene.blob(o.text("of", o.at(1)))
+	cert := &certs.RefutationCertificate{Epoch: epoch, Blob: signed}
+	var list []certs.Refutation
+	for _, s := range strings.Split(o.text("signers", "0,1"), ",") {
+		i := int(parseNumber(t, s))
+		list = append(list, committee.Refute(o.scene.keys[i], committee.Members()[i].Node, signed))
+		cert.Signers = append(cert.Signers, uint16(i))
+	}
+	if full, _, err := committee.AggregateRefutations(signed, list); err == nil {
+		cert = full
+	}
+	if o.has("forged") {
+		cert.Signers[len(cert.Signers)-1]++
+	}
+	op := ledger.RefuteBlob{BlobID: blob, Certificate: cert.Marshal()}
+	if o.has("garbage") {
+		op.Certificate = op.Certificate[1:]
+	}
+	return op
+}
+
+// register reads: registerBlob storage blob=name size=bytes deletable attributes=key:value,… wrong (blob ID), or
+// contradictory (its columns are another blob's).
 func (o *opArgs) register() ledger.Op {
 	name := o.text("blob", "blob")
 	op := ledger.RegisterBlob{Storage: o.objectAt(1), Size: o.bytes("size", 1000), Deletable: o.has("deletable")}
 	op.Root, op.BlobID = testBlob(name, op.Size)
+	if o.has("contradictory") {
+		e := contradictory(o.t, name)
+		o.scene.wrong[name], op.Root, op.BlobID, op.Size = e, e.Meta.BlobRoot(), e.ID, e.Meta.Length
+	}
 	b := blobName{op.BlobID, op.Root, op.Size, op.Deletable}
 	o.scene.blobs[name] = b
 	if as := o.text("as", ""); as != "" {
@@ -149,6 +203,17 @@ func (o *opArgs) certificate(t *testing.T) []byte {
 		raw = raw[:len(raw)-1]
 	}
 	return raw
+}
+
+// contradictory is a blob whose columns are those of another.
+func contradictory(t testing.TB, name string) *wrongtest.Encoding {
+	t.Helper()
+	p, err := shards.NewParams(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns := func(axis shards.Axis, _ int) bool { return axis == shards.Secondary }
+	return wrongtest.Mix(t, name, p, []byte(name), bytes.Repeat([]byte{0}, len(name)), columns)
 }
 
 func otherNetwork(t *testing.T) *network {

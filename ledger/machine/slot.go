@@ -111,6 +111,7 @@ func (k *block) changes() []Change {
 	out = k.storages.changes(out)
 	out = k.blobs.changes(out)
 	out = k.infos.changes(out)
+	out = k.marks.changes(out)
 	out = k.pots.changes(out)
 	slices.SortFunc(out, func(a, b Change) int { return bytes.Compare(a.Key, b.Key) })
 	return out

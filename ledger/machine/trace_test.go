@@ -41,14 +41,14 @@ func TestTraces(t *testing.T) {
 			}
 		})
 	}
-	for code := range ledger.CodeInternal { // that one does not happen
-		if !seen[code.String()] {
+	for code := range ledger.CodeProof + 1 {
+		if code != ledger.CodeInternal && !seen[code.String()] {
 			t.Errorf("no trace comes to %v", code)
 		}
 	}
 	for _, op := range []string{
 		"transfer", "buyStorage", "splitStorage", "mergeStorage", "transferStorage", "registerBlob", "certifyBlob", "extendBlob",
-		"deleteBlob", "shareBlob", "fundBlob", "transferBlob", "burnBlob", "setAttributes", "sweep",
+		"deleteBlob", "shareBlob", "fundBlob", "transferBlob", "burnBlob", "setAttributes", "sweep", "disproveBlob", "refuteBlob",
 	} {
 		for _, code := range []ledger.Code{ledger.CodeOK, ledger.CodeNotFound} {
 			if !seen[op+" "+code.String()] && op != "buyStorage" {

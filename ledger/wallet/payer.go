@@ -58,6 +58,9 @@ func NewPayer(w *Wallet, chain Chain) *Payer {
 // Address of the account that pays.
 func (p *Payer) Address() ledger.Address { return p.wallet.address }
 
+// SignToken signs an upload token as the account.
+func (p *Payer) SignToken(t *ledger.UploadToken) { t.Sign(p.wallet.key) }
+
 // Do runs operations and waits for the receipt. They go alone or share a transaction with concurrent calls, at the
 // least fee. The receipt is this call's part: its own events and costs, with operations counted from its own first.
 // Other calls do not matter: if an operation of theirs fails, the rest goes into a new transaction. Do retries until

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -24,9 +23,11 @@ type book struct {
 	shelf     *shelf
 	chain     chain
 	debts     *debts
-	resync    bell         // asks for a full comparison with other members
-	recent    recent       // blobs whose certificates were recorded lately: others may still gossip them
-	recording atomic.Int64 // certificates not yet counted, because their recording is under way
+	kept      *kept
+	resync    bell                // asks for a full comparison with other members
+	recent    recent              // blobs whose certificates were recorded lately: others may still gossip them
+	check     func(shards.BlobID) // compares the cells of a newly certified blob later
+	recording atomic.Int64        // certificates not yet counted, because their recording is under way
 	log       *slog.Logger
 }
 
@@ -65,6 +66,7 @@ func (b *book) record(cert *certs.Certificate, raw []byte, grace time.Duration) 
 		return err
 	}
 	err := b.shelf.Sync()
+	b.check(cert.Blob)
 	return errors.Join(err, b.recount(cert.Blob, grace))
 }
 
@@ -117,22 +119,58 @@ func (s stock) owed() int {
 	return s.missing
 }
 
-// recount compares the stored slivers of a certified blob with those that belong here, and updates the debts.
-func (b *book) recount(id shards.BlobID, grace time.Duration) error {
+// lacks counts the slivers of a certified blob that belong here and are not stored.
+func (b *book) lacks(id shards.BlobID) (int, error) {
 	if b.chain.owesNothing(id) {
-		b.debts.forget(id)
-		return nil
+		return 0, nil
 	}
 	missing, err := b.shelf.missingNow(id)
 	if err != nil && !errors.Is(err, p2p.ErrUnavailable) {
-		return err
+		return 0, err
 	}
 	_, noMetadata := b.shelf.Metadata(id)
 	_, noRecord := b.shelf.Blob(id)
 	// without the ledger our shards are not known: the blob stays a debt until repair can count it
 	have := stock{missing: len(missing), metadata: noMetadata == nil && err == nil, record: noRecord == nil}
-	b.debts.set(id, have.owed(), time.Now().Add(grace))
-	return nil
+	return have.owed(), nil
+}
+
+// recount compares the stored slivers of a certified blob with those that belong here, and updates the debts.
+func (b *book) recount(id shards.BlobID, grace time.Duration) error {
+	n, err := b.lacks(id)
+	if err != nil {
+		return err
+	}
+	b.debts.set(id, n, time.Now().Add(grace))
+	return b.kept.count(id, n)
+}
+
+// verifyWhole counts what a blob lacks that was whole. If that cannot be read, it counts as one sliver.
+func (b *book) verifyWhole(id shards.BlobID) (int, error) {
+	n, err := b.lacks(id)
+	if errors.Is(err, store.ErrClosed) {
+		return 0, err
+	}
+	if err != nil {
+		b.log.Error("cannot count the slivers of a blob", "blob", id.String(), "err", err)
+		n = 1
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	b.debts.set(id, n, time.Now())
+	return n, b.kept.count(id, n)
+}
+
+// expect writes down that slivers of a certified blob may be missing, before they are removed.
+func (b *book) expect(id shards.BlobID) error {
+	if !b.shelf.certified(id) || b.kept.owes(id) {
+		return nil
+	}
+	if err := b.kept.count(id, 1); err != nil {
+		return err
+	}
+	return b.shelf.Sync()
 }
 
 // owe makes a certified blob due for repair at once.
@@ -140,20 +178,6 @@ func (b *book) owe(id shards.BlobID) {
 	if err := b.recount(id, 0); err != nil {
 		b.log.Error("cannot count the slivers of a blob", "blob", id.String(), "err", err)
 	}
-}
-
-// recountAll recounts the debt of every certificate in the store.
-func (b *book) recountAll(ctx context.Context) error {
-	err := eachOf(b.shelf.Certificates, func(id shards.BlobID) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return b.recount(id, 0)
-	})
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("count the missing slivers: %w", err)
-	}
-	return nil
 }
 
 // eachOf calls fn for every blob of a list that is read in pages.
@@ -178,6 +202,9 @@ func eachOf(list func(after shards.BlobID, limit int) ([]shards.BlobID, error), 
 
 // Certificate of a blob.
 func (b *book) Certificate(_ context.Context, id shards.BlobID) ([]byte, error) {
+	if b.chain.invalid(id) {
+		return nil, errInvalid
+	}
 	raw, err := b.shelf.Certificate(id)
 	if errors.Is(err, store.ErrCorrupt) {
 		b.resync.ring()

@@ -15,6 +15,7 @@ type confirmer struct {
 	chain   chain
 	pending *pending
 	leases  *leases
+	checker *checker
 	key     *certs.SecretKey
 	meters  *meters
 }
@@ -41,6 +42,9 @@ func (c *confirmer) Confirm(ctx context.Context, id shards.BlobID, p certs.Persi
 			return nil, fmt.Errorf("%w: this node holds no shard in epoch %d", p2p.ErrNotOwner, epoch)
 		}
 		if err := c.shelf.durable(id, at); err != nil {
+			return nil, err
+		}
+		if err := c.checker.own(ctx, id, at); err != nil {
 			return nil, err
 		}
 		if epoch, err = c.chain.registered(id, p); err != nil { // it may have ended in the meantime

@@ -16,8 +16,8 @@ const (
 	uploadPatience = 30 * time.Second
 )
 
-// debts lists the certified blobs of which the node lacks slivers, and when to work on each. The list is not stored. It
-// is recomputed from certificates and slivers at every start.
+// debts lists the certified blobs of which the node lacks slivers, and when to work on each. Of the list, kept stores
+// the blobs.
 type debts struct {
 	wake bell // a debt may have become due
 

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -37,6 +38,8 @@ type outpost struct {
 	other  ed25519.PrivateKey
 	com    *certs.Committee // of epoch 1
 	keys   []member
+	peers  *guarded
+	metas  map[shards.BlobID][]byte // of the blobs made by encoded
 }
 
 func newOutpost(t *testing.T, n int, data []byte) *outpost {
@@ -51,7 +54,7 @@ func newOutpost(t *testing.T, n int, data []byte) *outpost {
 	must(t, err)
 	t.Cleanup(func() { must(t, st.Close()) })
 	us, other := newHost(t), newHost(t)
-	o := &outpost{t: t, host: us.Host, other: other.key}
+	o := &outpost{t: t, host: us.Host, other: other.key, peers: &guarded{}, metas: map[shards.BlobID][]byte{}}
 	members := []member{{id: us.ID(), key: newMember(t).key}, {id: other.ID(), key: newMember(t).key}}
 	rest := make([]int, n-1)
 	for i := range rest {
@@ -66,14 +69,13 @@ func newOutpost(t *testing.T, n int, data []byte) *outpost {
 	must(t, err)
 	o.meta = meta
 	id := meta.ID()
-	o.ledger = &state{ready: make(chan struct{}), values: map[string][]byte{
-		string(ledger.KeyEpoch()):      ledger.EpochInfo{Epoch: 1}.Marshal(),
-		string(ledger.KeyBlobInfo(id)): ledger.BlobInfo{PermanentEnd: 9}.Marshal(),
-	}}
+	o.ledger = &state{ready: make(chan struct{}), values: ownedBlob(ownerKey, id, 9)}
+	o.ledger.values[string(ledger.KeyEpoch())] = ledger.EpochInfo{Epoch: 1}.Marshal()
+	o.ledger.values[string(ledger.KeyParams())] = ledger.Params{WritePrice: 1}.Marshal()
 	close(o.ledger.ready)
 	cfg := Default()
 	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: n}, members[0].key, slog.New(slog.DiscardHandler)
-	o.Keeper, err = New(cfg, Parts{Self: us.ID(), Committees: known, Store: st, Peers: &guarded{}, Ledger: o.ledger})
+	o.Keeper, err = New(cfg, Parts{Self: us.ID(), Committees: known, Store: st, Peers: o.peers, Ledger: o.ledger})
 	must(t, err)
 	must(t, st.PutBlob(id, meta.Marshal(), 9))
 	pair := params.PairOnShard(id, 0)
@@ -149,7 +151,7 @@ func (o *outpost) sliver(axis shards.Axis) int {
 // ask sends a request for symbols of the outpost's primary sliver as raw bytes, and reads nothing.
 func (o *outpost) ask(h *p2p.Host, targets []int, symbolSize, proofLen int) {
 	o.t.Helper()
-	st, err := h.Libp2p().NewStream(o.t.Context(), o.host.ID(), "/walrus/test/sliver/1.1.0")
+	st, err := h.Libp2p().NewStream(o.t.Context(), o.host.ID(), "/walrus/test/sliver/1.2.0")
 	must(o.t, err)
 	id := o.meta.ID()
 	var list []byte
@@ -216,7 +218,7 @@ func TestSymbolMemory(t *testing.T) {
 			<-time.After(time.Second)
 		})
 		t.Logf("32 requests with %s claims: the heap grew by %d MiB", name, peak>>20)
-		if peak > 160<<20 {
+		if peak > 96<<20 {
 			t.Errorf("32 requests with %s claims: the heap grew by %d MiB", name, peak>>20)
 		}
 	}
@@ -451,18 +453,14 @@ func TestStatusIsCheap(t *testing.T) {
 	}
 }
 
-// register puts a blob on the ledger and its metadata on the disk, and returns the outpost's pair of it.
-func (o *outpost) register(h *p2p.Host, data []byte) (id shards.BlobID, pair int, body []byte) {
+// encoded returns the outpost's pair of a blob.
+func (o *outpost) encoded(data []byte) (id shards.BlobID, pair int, body []byte) {
 	o.t.Helper()
 	p := o.meta.Params()
 	meta, pairs, err := shards.Encode(p, data)
 	must(o.t, err)
 	id = meta.ID()
-	o.ledger.mu.Lock()
-	o.ledger.values[string(ledger.KeyBlobInfo(id))] = ledger.BlobInfo{PermanentEnd: 9}.Marshal()
-	o.ledger.mu.Unlock()
-	_, err = h.PutMetadata(o.t.Context(), o.host.ID(), id, meta.Marshal())
-	must(o.t, err)
+	o.metas[id] = meta.Marshal()
 	pair = p.PairOnShard(id, 0)
 	primary, secondary := meta.Layout(shards.Primary), meta.Layout(shards.Secondary)
 	for t := range primary.Strips() {
@@ -474,9 +472,35 @@ func (o *outpost) register(h *p2p.Host, data []byte) (id shards.BlobID, pair int
 	return id, pair, body
 }
 
+// registered puts a blob on the ledger as well, for the account of key.
+func (o *outpost) registered(key ed25519.PrivateKey, data []byte) (id shards.BlobID, pair int, body []byte) {
+	o.t.Helper()
+	id, pair, body = o.encoded(data)
+	o.ledger.set(ownedBlob(key, id, 9))
+	return id, pair, body
+}
+
+// register puts its metadata on the disk, too.
+func (o *outpost) register(h *p2p.Host, data []byte) (id shards.BlobID, pair int, body []byte) {
+	o.t.Helper()
+	id, pair, body = o.registered(ownerKey, data)
+	must(o.t, o.offer(h, o.token(ownerKey, h, id), id))
+	return id, pair, body
+}
+
+// token returns a token of the account of key, for a peer.
+func (o *outpost) token(key ed25519.PrivateKey, h *p2p.Host, id shards.BlobID) []byte {
+	return tokenOf(key, o.cfg.Genesis, id, h.ID())
+}
+
+func (o *outpost) offer(h *p2p.Host, token []byte, id shards.BlobID) error {
+	_, err := h.PutMetadata(o.t.Context(), o.host.ID(), id, token, o.metas[id])
+	return err
+}
+
 // send uploads a pair, and tells how much of its body was asked for.
-func (o *outpost) send(h *p2p.Host, id shards.BlobID, pair int, body []byte) (sent int, err error) {
-	err = h.StorePairs(o.t.Context(), o.host.ID(), id, []int{pair}, int64(len(body)), func(w io.Writer) error {
+func (o *outpost) send(h *p2p.Host, token []byte, id shards.BlobID, pair int, body []byte) (sent int, err error) {
+	err = h.StorePairs(o.t.Context(), o.host.ID(), id, token, []int{pair}, int64(len(body)), func(w io.Writer) error {
 		for part := range slices.Chunk(body, 64<<10) {
 			n, err := w.Write(part)
 			if sent += n; err != nil {
@@ -505,8 +529,8 @@ func TestGarbage(t *testing.T) {
 	before := used()
 	refused := map[error]int{}
 	for range 30 {
-		_, err := o.send(h, id, pair, wrong)
-		for _, why := range []error{p2p.ErrMismatch, p2p.ErrBusy} {
+		_, err := o.send(h, o.token(ownerKey, h, id), id, pair, wrong)
+		for _, why := range []error{p2p.ErrMismatch, p2p.ErrSpent} {
 			if errors.Is(err, why) {
 				refused[why]++
 			}
@@ -516,88 +540,107 @@ func TestGarbage(t *testing.T) {
 	if grown := used() - before; grown > int64(2*len(body)>>20)+8 {
 		t.Errorf("the store grew by %d MiB", grown)
 	}
-	if refused[p2p.ErrMismatch] == 0 || refused[p2p.ErrMismatch] > 2 || refused[p2p.ErrMismatch]+refused[p2p.ErrBusy] != 30 {
+	if refused[p2p.ErrMismatch] == 0 || refused[p2p.ErrMismatch] > 2 || refused[p2p.ErrMismatch]+refused[p2p.ErrSpent] != 30 {
 		t.Errorf("refused: %v", refused)
 	}
 
 	id, pair, body = o.register(h, data[1:]) // another blob is taken, also after one refusal
 	wrong = slices.Clone(body)
 	wrong[len(wrong)-1] ^= 1
-	if _, err := o.send(h, id, pair, wrong); !errors.Is(err, p2p.ErrMismatch) {
+	if _, err := o.send(h, o.token(ownerKey, h, id), id, pair, wrong); !errors.Is(err, p2p.ErrMismatch) {
 		t.Errorf("garbage: %v", err)
 	}
-	if _, err := o.send(h, id, pair, body); err != nil {
+	if _, err := o.send(h, o.token(ownerKey, h, id), id, pair, body); err != nil {
 		t.Errorf("after one refusal: %v", err)
 	}
 	before = used()
 	for range 10 {
-		if sent, err := o.send(h, id, pair, body); !errors.Is(err, p2p.ErrHave) {
+		if sent, err := o.send(h, o.token(ownerKey, h, id), id, pair, body); !errors.Is(err, p2p.ErrHave) {
 			t.Errorf("what is here already: %v, after %d of %d bytes", err, sent, len(body))
 		}
 	}
 	if grown := used() - before; grown > 1 {
 		t.Errorf("what is here already made the store grow by %d MiB", grown)
 	}
-	held, err := h.PutMetadata(t.Context(), o.host.ID(), o.meta.ID(), o.meta.Marshal())
+	held, err := h.PutMetadata(t.Context(), o.host.ID(), o.meta.ID(), o.token(ownerKey, h, o.meta.ID()), o.meta.Marshal())
 	must(t, err)
 	if !slices.Equal(held, []int{o.meta.Params().PairOnShard(o.meta.ID(), 0)}) {
 		t.Errorf("holds %v", held)
 	}
 }
 
-// TestUploadShares: one peer does not take all memory of uploads, and dozens do not take the last of it.
+// TestUploadShares: one peer, one account, one record does not take all memory of uploads, and dozens do not take the
+// last of it.
 func TestUploadShares(t *testing.T) {
-	u := newUploads(1 << 20)
-	if release, err := u.admit("large", 1<<30); err != nil {
-		t.Errorf("one upload alone: %v", err)
-	} else {
-		release()
-	}
-	var release []func()
-	for _, id := range []peer.ID{"a", "b", "c", "d", "e", "f"} {
-		got := 0
-		for {
-			end, err := u.admit(id, 8<<10)
-			if err != nil {
-				break
+	for name, who := range map[string]func(group, i byte) uploader{
+		"peer": func(g, i byte) uploader { return uploader{peer.ID(g), ledger.Address{i, g}, ledger.ObjectID{i, g}} },
+		"account": func(g, i byte) uploader {
+			return uploader{peer.ID([]byte{i, g}), ledger.Address{g}, ledger.ObjectID{i, g}}
+		},
+		"record": func(g, i byte) uploader {
+			return uploader{peer.ID([]byte{i, g}), ledger.Address{i, g}, ledger.ObjectID{g}}
+		},
+	} {
+		u := newUploads(1 << 20)
+		if release, err := u.admit(who(0, 0), 1<<30); err != nil {
+			t.Errorf("one upload alone: %v", err)
+		} else {
+			release()
+		}
+		var release []func()
+		for g := range byte(6) {
+			got := 0
+			for i := range byte(200) {
+				end, err := u.admit(who(g, i), 8<<10)
+				if err != nil {
+					break
+				}
+				got++
+				release = append(release, end)
 			}
-			got++
-			release = append(release, end)
+			if got == 0 || got > 1<<20/(8<<10)/3+1 {
+				t.Errorf("%s %d got in with %d uploads", name, g, got)
+			}
 		}
-		if got == 0 {
-			t.Errorf("peer %s finds no memory", id)
+		for _, end := range release {
+			end()
 		}
-	}
-	for _, end := range release {
-		end()
-	}
-	if u.used != 0 || len(u.peers) != 0 {
-		t.Errorf("%d bytes are still held by %d peers", u.used, len(u.peers))
-	}
-	for i := range 2 * maxWasted {
-		end, err := u.write(upload{blob: shards.BlobID{byte(i), byte(i >> 8)}}, 10, 20)
-		if err != nil {
-			t.Fatal(err)
+		if u.used != 0 || len(u.shares) != 0 {
+			t.Errorf("%d bytes are still held by %d", u.used, len(u.shares))
 		}
-		end(int64(i%10 + 1))
-	}
-	if len(u.blobs) > maxWasted {
-		t.Errorf("remembers %d blobs", len(u.blobs))
 	}
 }
 
-// TestGarbageIsTheStrangers: what a stranger wastes of a blob does not keep its owner out.
-func TestGarbageIsTheStrangers(t *testing.T) {
-	u, id := newUploads(1<<20), shards.BlobID{1}
-	for range 2 {
-		end, err := u.write(upload{"stranger", id}, 10, 20)
+// TestRecordSpace: what a record's uploads waste counts for the record, whoever sends it, and for an hour.
+func TestRecordSpace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUploads(1 << 20)
+		record, other := ledger.ObjectID{1}, ledger.ObjectID{2}
+		for range 2 {
+			end, err := u.write(record, 10, 20)
+			must(t, err)
+			end(10)
+		}
+		if _, err := u.write(record, 10, 20); !errors.Is(err, p2p.ErrSpent) {
+			t.Errorf("the record may go on: %v", err)
+		}
+		end, err := u.write(other, 20, 20)
 		must(t, err)
-		end(10)
-	}
-	if _, err := u.write(upload{"stranger", id}, 10, 20); !errors.Is(err, p2p.ErrBusy) {
-		t.Errorf("the stranger may go on: %v", err)
-	}
-	end, err := u.write(upload{"owner", id}, 20, 20)
-	must(t, err)
-	end(0)
+		if _, err := u.write(other, 1, 20); !errors.Is(err, p2p.ErrBusy) {
+			t.Errorf("beside an upload for all: %v", err)
+		}
+		end(0)
+		time.Sleep(wasteTime + time.Second)
+		end, err = u.write(record, 10, 20)
+		must(t, err)
+		end(0)
+		for i := range 2 * maxWasted {
+			end, err := u.write(ledger.ObjectID{byte(i), byte(i >> 8)}, 10, 20)
+			must(t, err)
+			end(int64(i%10 + 1))
+		}
+		if len(u.records) > maxWasted {
+			t.Errorf("remembers %d records", len(u.records))
+		}
+	})
 }

@@ -6,7 +6,8 @@
 //	seat        which shards are ours, and in which epoch; nothing else knows
 //	ledger      a blob's registration, on the ledger's copy here
 //	shelf       which of our slivers are on the disk
-//	receiver    uploads; uploads: what they may take; pending: uploads that come before their registration
+//	receiver    uploads; tokens: who may upload; uploads: what they may take; pending: uploads that come before their
+//	            registration
 //	confirmer   signed confirmations
 //	library     answers to reads: metadata, slivers
 //	symbols     answers to repair: symbols of expanded slivers; lines: those kept; shares: who gets CPU and memory
@@ -14,7 +15,13 @@
 //	verdict     whether a certificate is good and new: pure decisions
 //	debts       which blobs lack slivers, and when each is due
 //	plan        in which steps a blob is rebuilt: a pure decision; repairer does it; sources collects the symbols
+//	crossing    comparing our own rows and columns of a blob; checker: comparing them with other members'
+//	openings    answers to that: hashes of symbols
+//	refuter     line proofs: that a line cannot be what the metadata has
+//	invalid     blobs proved to be encoded wrongly
 //	damage      slivers found corrupt; scrub: reading everything back
+//	kept        what a restart must know: debts, and how far the ledger was followed
+//	inventory   comparing all blobs with the ledger, in the background
 //	syncer      comparing certificates with other members
 //	follower    events of the ledger; lease: extended, deleted and ended blobs
 //	life        joining, syncing, serving
@@ -24,7 +31,9 @@ package keeper
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,9 +48,11 @@ import (
 // Parts of the node that its duty needs. The node closes them after the tasks have returned.
 type Parts struct {
 	Self       peer.ID
+	Identity   ed25519.PrivateKey // of Self
 	Committees certs.Committees
 	Store      *store.Store
 	Peers      Peers
+	Checks     Checks
 	Network    Network
 	Ledger     Ledger
 }
@@ -53,12 +64,15 @@ type Keeper struct {
 	gauge     *gauge
 	chain     chain
 	debts     *debts
+	kept      *kept
 	book      *book
+	inventory *inventory
 	damage    *damage
 	life      *life
 	pending   *pending
 	library   *library
 	expander  *expander
+	checker   *checker
 	receiver  *receiver
 	confirmer *confirmer
 	clerk     *clerk
@@ -78,37 +92,65 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keeper: %w", err)
 	}
-	log, swarm := cfg.Logger, swarm{p.Peers, p.Network}
+	log, swarm := cfg.Logger, swarm{p.Peers, p.Checks, p.Network}
 	k := &Keeper{
-		cfg: cfg, chain: chain{p.Ledger}, debts: newDebts(), life: newLife(log.With("name", cfg.Name)), pending: newPending(), meters: newMeters(),
+		cfg: cfg, chain: chain{p.Ledger, newProven()}, debts: newDebts(), life: newLife(log.With("name", cfg.Name)), pending: newPending(), meters: newMeters(),
 	}
 	k.shelf = &shelf{Store: p.Store, seats: &seats{p.Self, p.Committees, k.chain}, params: params}
 	k.gauge = &gauge{shelf: k.shelf}
 	k.gauge.measure() // an error comes with the first status
-	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, resync: newBell(), log: log}
+	k.kept = newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
+	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: k.kept, resync: newBell(), log: log}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
 	k.scrubber = &scrubber{shelf: k.shelf, note: k.damage.note, period: cfg.Scrub, log: log}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
 	k.expander = newExpander(k.library)
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
+	invalids := &invalids{
+		shelf: k.shelf, chain: k.chain, leases: leases, swarm: swarm, key: p.Identity, network: cfg.Genesis.NetworkID(), news: newBell(), log: log,
+	}
+	refuter := &refuter{
+		shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: invalids, turns: semaphore.NewWeighted(1), log: log,
+		made: map[shards.BlobID]*lineProof{},
+	}
+	invalids.renew = refuter.renew
+	k.checker = &checker{
+		shelf: k.shelf, chain: k.chain, swarm: swarm, expander: k.expander, crossings: &crossings{k.shelf, k.library, k.expander.leaves},
+		invalids: invalids, period: cfg.Scrub, meters: k.meters, log: log, wake: newBell(), known: map[shards.BlobID]bool{},
+	}
+	k.book.check = k.checker.later
 	k.receiver = &receiver{
 		shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, pending: k.pending, meters: k.meters,
-		uploads: newUploads(cfg.UploadMemory), log: log,
+		tokens:  &tokens{cfg.Genesis.NetworkID(), k.chain, params, k.pending.recent, p.Peers.Recognize},
+		uploads: newUploads(cfg.UploadMemory), leaves: k.expander.leaves, log: log,
 	}
-	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, key: cfg.Key, meters: k.meters}
+	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, checker: k.checker, key: cfg.Key, meters: k.meters}
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
 	k.repairer = &repairer{
 		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
-		swarm: swarm, memory: semaphore.NewWeighted(cfg.Repair.Memory), meters: k.meters, log: log,
+		swarm: swarm, refuter: refuter,
+		memory: semaphore.NewWeighted(cfg.Repair.Memory), meters: k.meters, log: log,
 	}
+	k.inventory = &inventory{
+		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life,
+		period: cfg.Scrub, wake: newBell(), log: log, damaged: map[string]bool{},
+	}
+	k.kept.doubt = k.inventory.note
 	k.follower = &follower{
-		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, pending: k.pending, life: k.life, peers: p.Peers,
-		key: stateFollowed + cfg.Genesis.NetworkID().String(), grace: cfg.Repair.Grace, log: log,
+		shelf: k.shelf, chain: k.chain, book: k.book, kept: k.kept, inventory: k.inventory, leases: leases, pending: k.pending,
+		life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
 	}
 	k.syncer = &syncer{
-		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, swarm: swarm, life: k.life, log: log,
+		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: k.inventory, swarm: swarm, life: k.life, log: log,
 	}
 	k.follower.guard() // before anybody connects: strangers must not be there first
+	err = k.kept.load(func(id shards.BlobID, slivers int) { k.debts.set(id, slivers, time.Now()) })
+	if err == nil {
+		err = k.inventory.open()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keeper: %w", err)
+	}
 	return k, nil
 }
 
@@ -118,6 +160,8 @@ type Backend struct {
 	*confirmer
 	*library
 	*expander
+	*invalids
+	*refuter
 	*book
 	publisher
 }
@@ -127,7 +171,7 @@ func (k *Keeper) Certificates() p2p.TopicConfig { return p2p.Certificates(k.cler
 
 // Backend answers peers; it publishes new certificates in topic.
 func (k *Keeper) Backend(topic Topic) Backend {
-	return Backend{k.receiver, k.confirmer, k.library, k.expander, k.book, publisher{k.clerk, topic}}
+	return Backend{k.receiver, k.confirmer, k.library, k.expander, k.checker.invalids, k.repairer.refuter, k.book, publisher{k.clerk, topic}}
 }
 
 // Tasks returns the work to run, by name. Each task returns when its ctx has ended; an error must end the node.
@@ -139,7 +183,11 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"ready":        func(ctx context.Context) error { return k.life.runReady(ctx, k.cfg.Ready) },
 		"serving":      k.life.runServing,
 		"sync":         k.syncer.run,
+		"keep":         func(ctx context.Context) error { return k.kept.run(ctx, k.book.verifyWhole) },
+		"inventory":    k.inventory.run,
 		"repair":       k.repairer.run,
+		"check":        k.checker.run,
+		"invalid":      k.checker.invalids.run,
 		"scrub":        func(ctx context.Context) error { return k.scrubber.run(ctx, k.life.scrubbed.set) },
 		"tend":         func(ctx context.Context) error { return k.shelf.Tend(ctx, k.damage.note) },
 		"room":         func(ctx context.Context) error { return k.gauge.run(ctx, k.cfg.Logger) },

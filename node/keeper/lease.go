@@ -1,7 +1,6 @@
 package keeper
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -66,6 +65,7 @@ func (l *leases) dropDead(id shards.BlobID) error {
 	}
 	l.debts.forget(id)
 	l.damage.forget(id)
+	l.book.kept.forget(id)
 	return l.shelf.DropBlob(id, held)
 }
 
@@ -110,30 +110,24 @@ func (l *leases) endEpochs(began uint32) error {
 	return l.eachBlob(l.dropDead)
 }
 
-// compareWithLedger drops the blobs that ended, and prolongs the blobs that were extended, while this node was away.
-// Failures are left to the next comparison: a full disk must not keep the node from serving.
-func (l *leases) compareWithLedger(ctx context.Context) {
-	err := l.eachBlob(func(id shards.BlobID) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if l.chain.dead(id) {
-			return l.dropDead(id)
-		}
-		if l.chain.owesNothing(id) { // it was counted before the ledger here had caught up
-			l.debts.forget(id)
-		}
-		return l.prolong(id)
-	})
-	if err == nil {
-		var epoch uint32
-		if epoch, err = l.chain.epoch(); err == nil {
-			err = l.endEpochs(epoch)
-		}
+// compare drops a blob that has ended, and prolongs one that was extended.
+func (l *leases) compare(id shards.BlobID) error {
+	if l.chain.dead(id) {
+		return l.dropDead(id)
 	}
-	if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrClosed) {
-		l.log.Error("cannot compare the store with the ledger; the next comparison tries again", "err", err)
+	return l.prolong(id)
+}
+
+// dropEnded removes what has ended by the ledger here, if a bucket has.
+func (l *leases) dropEnded() error {
+	epoch, err := l.chain.epoch()
+	if err != nil {
+		return err
 	}
+	if ends := l.shelf.EndEpochs(); len(ends) == 0 || ends[0] > epoch {
+		return nil
+	}
+	return l.endEpochs(epoch)
 }
 
 // eachBlob calls fn for every blob and every certificate in the store; a blob with both gets two calls.

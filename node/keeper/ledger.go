@@ -24,10 +24,18 @@ type Ledger interface {
 	// Health returns the newest block here and its time. If the ledger stalls, trouble tells people for how long and
 	// why.
 	Health() (height uint64, at time.Time, trouble string)
+	// Submit queues a transaction for a block. It also succeeds if it is queued or committed already.
+	Submit(ctx context.Context, tx []byte) error
 }
 
 // chain answers questions about blobs from the ledger's copy here. Errors of an unreadable copy wrap ErrUnavailable.
-type chain struct{ Ledger }
+type chain struct {
+	Ledger
+	proven *proven // blobs proved to be invalid here; nil: none
+}
+
+// errInvalid refuses a blob whose rows and columns contradict each other.
+var errInvalid = fmt.Errorf("%w: it was encoded wrongly by its writer, and its slivers give different contents", p2p.ErrInvalid)
 
 func unreadable(err error) error {
 	return fmt.Errorf("%w: the ledger here cannot be read: %w", p2p.ErrUnavailable, err)
@@ -73,6 +81,9 @@ func (c chain) mayStore(id shards.BlobID) (end uint32, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if c.isInvalid(id, &info) {
+		return 0, errInvalid
+	}
 	if end := info.RegisteredUntil(epoch); end > 0 {
 		return end, nil
 	}
@@ -111,6 +122,8 @@ func (c chain) registered(id shards.BlobID, p certs.Persistence) (epoch uint32, 
 	switch {
 	case err != nil && !errors.Is(err, ledger.ErrNotFound):
 		return 0, unreadable(err)
+	case c.invalid(id):
+		return 0, errInvalid
 	case end <= e.Epoch:
 		return 0, c.notRegistered(e.Epoch)
 	}
@@ -125,6 +138,8 @@ func (c chain) certified(id shards.BlobID) error {
 	switch {
 	case err != nil:
 		return err
+	case c.isInvalid(id, &info):
+		return errInvalid
 	case info.CertifiedUntil(epoch) > 0:
 		return nil
 	case info.RegisteredUntil(epoch) == 0 || !c.caughtUp():
@@ -139,13 +154,24 @@ func (c chain) dead(id shards.BlobID) bool {
 		return false
 	}
 	info, epoch, err := c.lookUp(id)
-	return err == nil && info.RegisteredUntil(epoch) == 0
+	return err == nil && (info.RegisteredUntil(epoch) == 0 || c.isInvalid(id, &info))
+}
+
+// invalid reports that blob id has no content: the ledger here has marked it, or it is proven here.
+func (c chain) invalid(id shards.BlobID) bool {
+	info, _, err := c.lookUp(id)
+	return c.proven.has(id) || err == nil && info.Invalid
+}
+
+func (c chain) isInvalid(id shards.BlobID, info *ledger.BlobInfo) bool {
+	return info.Invalid || c.proven.has(id)
 }
 
 // owesNothing reports that no sliver of blob id is owed: the ledger here has caught up and has no certified record of
-// it that is alive. An upload may be under way.
+// it that is alive, or the blob is invalid. An upload may be under way.
 func (c chain) owesNothing(id shards.BlobID) bool {
-	return errors.Is(c.certified(id), p2p.ErrNotRegistered)
+	err := c.certified(id)
+	return errors.Is(err, p2p.ErrNotRegistered) || errors.Is(err, p2p.ErrInvalid)
 }
 
 // mayExist reports whether a blob that is not here may exist: the ledger has it certified, or this node has not caught

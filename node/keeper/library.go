@@ -22,6 +22,9 @@ type library struct {
 
 // Metadata of a blob. If the blob may exist elsewhere, the error is ErrUnavailable, never ErrNotFound.
 func (l *library) Metadata(_ context.Context, id shards.BlobID) ([]byte, error) {
+	if l.chain.invalid(id) {
+		return nil, errInvalid
+	}
 	raw, err := l.shelf.Metadata(id)
 	if errors.Is(err, store.ErrCorrupt) {
 		l.damage.noteRecord(id, err)
@@ -35,6 +38,9 @@ func (l *library) Metadata(_ context.Context, id shards.BlobID) ([]byte, error) 
 // OpenSliver opens a sliver for reading. Damage found while reading is reported to the peer, never served, and
 // repaired.
 func (l *library) OpenSliver(_ context.Context, id shards.BlobID, axis shards.Axis, index int) (p2p.SliverReader, error) {
+	if l.chain.invalid(id) {
+		return nil, errInvalid
+	}
 	ref, err := l.shelf.locate(id, axis, index)
 	if err != nil {
 		return nil, err
@@ -90,6 +96,9 @@ func (l *library) symbols(meta *shards.Metadata, ref store.Ref, index int, targe
 
 // BlobStatus reports which records and slivers of a blob are here.
 func (l *library) BlobStatus(_ context.Context, id shards.BlobID) (p2p.BlobStatus, error) {
+	if l.chain.invalid(id) {
+		return p2p.BlobStatus{}, errInvalid
+	}
 	var st p2p.BlobStatus
 	if _, err := l.shelf.Metadata(id); err == nil {
 		st.Metadata = true

@@ -15,15 +15,15 @@ const (
 	Joining = "joining"
 	// Syncing: learning which blobs are certified and which slivers of them are missing here.
 	Syncing = "syncing"
-	// Serving: the node knows what it owes.
+	// Serving: other nodes were heard, and the node knows what it owes, or counts it in the background.
 	Serving = "serving"
 	// ReadOnly replaces Serving, for others to see, while the node takes no new data.
 	ReadOnly = "read-only"
 )
 
-// scrubPatience bounds how long the node waits before it serves: for the ledger, which may stall, and after an unclean
-// stop for the newest writes to be read back, which may be many.
-const scrubPatience = 10 * time.Second
+// startPatience bounds how long the node waits before it serves: for the ledger, which may stall, for what is in doubt,
+// and after an unclean stop for the newest writes to be read back, which may be many.
+const startPatience = 3 * time.Second
 
 // mark is an event that happens once. Setting it again changes nothing.
 type mark struct {
@@ -33,6 +33,15 @@ type mark struct {
 
 func newMark() *mark { return &mark{done: make(chan struct{})} }
 
+func (m *mark) isSet() bool {
+	select {
+	case <-m.done:
+		return true
+	default:
+		return false
+	}
+}
+
 func (m *mark) set() { m.once.Do(func() { close(m.done) }) }
 
 // life tracks a node from start to serving.
@@ -41,7 +50,9 @@ type life struct {
 	serving  *mark // the state is Serving
 	heard    *mark // members with one honest shard among them have answered
 	scrubbed *mark // the newest writes before an unclean stop were read back
-	compared *mark // the store has been compared with the ledger
+	reached  *mark // the ledger here is as new as before the last restart
+	level    *mark // its events until the start have been processed
+	counted  *mark // no blob is in doubt
 	log      *slog.Logger
 
 	mu    sync.Mutex
@@ -51,7 +62,7 @@ type life struct {
 func newLife(log *slog.Logger) *life {
 	return &life{
 		log: log, state: Joining,
-		ready: newMark(), serving: newMark(), heard: newMark(), scrubbed: newMark(), compared: newMark(),
+		ready: newMark(), serving: newMark(), heard: newMark(), scrubbed: newMark(), reached: newMark(), level: newMark(), counted: newMark(),
 	}
 }
 
@@ -84,19 +95,18 @@ func (l *life) runReady(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-// runServing makes the node serve once enough members have been heard, the newest writes have been checked if the last
-// stop was unclean, and the store has been compared with the ledger. For the check and the comparison it waits
-// scrubPatience at most. Damaged slivers are not counted as owed until they are found; ended ones still are until the
-// comparison has finished.
+// runServing makes the node serve once enough members have been heard. For the checks it waits startPatience at most,
+// and they go on in the background: the newest writes after an unclean stop, the ledger's events while the node was
+// away, and the inventory in doubt. Until they have ended, the node may owe more than it says.
 func (l *life) runServing(ctx context.Context) error {
 	select {
 	case <-l.heard.done:
 	case <-ctx.Done():
 		return nil
 	}
-	patience := time.NewTimer(scrubPatience)
+	patience := time.NewTimer(startPatience)
 	defer patience.Stop()
-	for _, m := range []*mark{l.scrubbed, l.compared} {
+	for _, m := range []*mark{l.scrubbed, l.level, l.counted} {
 		select {
 		case <-m.done:
 			continue

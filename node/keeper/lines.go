@@ -9,10 +9,13 @@ import (
 )
 
 const (
-	// lineCache bounds the bytes of expanded lines that are kept.
-	lineCache = 32 << 20
+	// lineCache bounds the bytes of expanded lines that are kept, those included that are being sent.
+	lineCache = 16 << 20
 	// wholeLine: a line whose expansion has at most this many bytes is kept whole. Of a longer one, the proofs are.
 	wholeLine = 4 << 20
+	// leafCache bounds the hashes of symbols that are kept of slivers verified lately, in bytes. A blob needs 64·n for
+	// each of our shards: 640 KiB with 10 of 1000 shards.
+	leafCache = 32 << 20
 )
 
 // line is the expansion of a sliver that matched its root.
@@ -21,51 +24,98 @@ type line struct {
 	symbols [][]byte // all n; nil if they are read from the sliver when needed
 	size    int64    // of one symbol, in bytes
 	bytes   int64    // in memory
+	uses    int      // requests that send it; guarded by lines.mu while it is kept
 }
 
-// lines keeps the lines that were asked for last.
-type lines struct {
+func newLines() *cached[*line] {
+	return newCached(lineCache, func(l *line) int64 { return l.bytes }, func(l *line) *int { return &l.uses })
+}
+
+// leaves has the hashes of the n symbols of each sliver's expansion.
+type leaves = cached[[]shards.Hash]
+
+func newLeaves() *leaves {
+	return newCached(leafCache, func(l []shards.Hash) int64 { return int64(len(l)) * shards.HashSize }, nil)
+}
+
+// cached keeps what was computed of slivers, within a bound on memory: what was not used for the longest time goes first.
+type cached[V any] struct {
+	limit int64         // constant, as are the next two
+	size  func(V) int64 // in bytes
+	uses  func(V) *int  // where the uses under way are counted; nil: they are not
+
 	mu    sync.Mutex
 	byRef map[store.Ref]*list.Element // guarded by mu, as are all others
-	order *list.List                  // of keptLine, the last used first
+	order *list.List                  // of cachedValue, the last used first
 	bytes int64
 }
 
-type keptLine struct {
+type cachedValue[V any] struct {
 	ref store.Ref
-	*line
+	val V
 }
 
-func newLines() *lines { return &lines{byRef: map[store.Ref]*list.Element{}, order: list.New()} }
+func newCached[V any](limit int64, size func(V) int64, uses func(V) *int) *cached[V] {
+	return &cached[V]{limit: limit, size: size, uses: uses, byRef: map[store.Ref]*list.Element{}, order: list.New()}
+}
 
-// get returns a kept line, or nil.
-func (l *lines) get(ref store.Ref) *line {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e := l.byRef[ref]
+// get returns what is kept of a sliver, or the zero value. If uses are counted, the caller calls done after it.
+func (k *cached[V]) get(ref store.Ref) (v V) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e := k.byRef[ref]
 	if e == nil {
-		return nil
+		return v
 	}
-	l.order.MoveToFront(e)
-	return e.Value.(keptLine).line
+	k.order.MoveToFront(e)
+	v = k.value(e).val
+	k.use(v, 1)
+	return v
 }
 
-// put keeps a line in place of those that were not used for the longest time.
-func (l *lines) put(ref store.Ref, x *line) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if old := l.byRef[ref]; old != nil {
-		l.remove(old)
-	}
-	l.byRef[ref] = l.order.PushFront(keptLine{ref, x})
-	for l.bytes += x.bytes; l.bytes > lineCache; {
-		l.remove(l.order.Back())
+// done ends a use.
+func (k *cached[V]) done(v V) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.use(v, -1)
+}
+
+// use changes the number of uses of v. k.mu is held.
+func (k *cached[V]) use(v V, n int) {
+	if k.uses != nil {
+		*k.uses(v) += n
 	}
 }
 
-// remove forgets a line. l.mu is held.
-func (l *lines) remove(e *list.Element) {
-	kept := l.order.Remove(e).(keptLine)
-	delete(l.byRef, kept.ref)
-	l.bytes -= kept.bytes
+// put keeps v in place of what was not used for the longest time. If uses are counted, the caller, whose memory it is
+// until then, calls done after it. If slow uses hold too many others, v is not kept.
+func (k *cached[V]) put(ref store.Ref, v V) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.use(v, 1)
+	if k.byRef[ref] != nil {
+		return // another request was faster
+	}
+	for e := k.order.Back(); e != nil && k.bytes+k.size(v) > k.limit; {
+		old := e
+		if e = e.Prev(); k.uses == nil || *k.uses(k.value(old).val) == 0 {
+			k.remove(old)
+		}
+	}
+	if k.bytes+k.size(v) <= k.limit {
+		k.byRef[ref] = k.order.PushFront(cachedValue[V]{ref, v})
+		k.bytes += k.size(v)
+	}
+}
+
+func (k *cached[V]) value(e *list.Element) cachedValue[V] {
+	return e.Value.(cachedValue[V]) //nolint:errcheck // all in the list are
+}
+
+// remove forgets a sliver. k.mu is held.
+func (k *cached[V]) remove(e *list.Element) {
+	v := k.value(e)
+	k.order.Remove(e)
+	delete(k.byRef, v.ref)
+	k.bytes -= k.size(v.val)
 }

@@ -15,6 +15,7 @@ type meters struct {
 	confirmations    prometheus.Counter
 	recoverDuration  *prometheus.HistogramVec
 	refused          prometheus.Counter
+	cells            prometheus.Counter
 }
 
 const sliverType = "sliver_type"
@@ -40,6 +41,7 @@ func newMeters() *meters {
 			Buckets: prometheus.ExponentialBuckets(0.05, 3, 9), // to 5.5 minutes
 		}, []string{"status"}),
 		refused: counter("walrus_node_writes_refused_total", "Requests to store refused for want of disk space."),
+		cells:   counter("walrus_node_cells_compared_total", "Cells of our slivers compared with other members' crossing slivers."),
 	}
 	for _, status := range []string{"success", "failure"} {
 		m.recoverDuration.WithLabelValues(status)
@@ -48,7 +50,7 @@ func newMeters() *meters {
 }
 
 func (m *meters) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.metadataStored, m.sliversStored, m.sliversRetrieved, m.confirmations, m.recoverDuration, m.refused}
+	return []prometheus.Collector{m.metadataStored, m.sliversStored, m.sliversRetrieved, m.confirmations, m.recoverDuration, m.refused, m.cells}
 }
 
 func (m *meters) stored(axis shards.Axis)    { m.sliversStored.WithLabelValues(axis.String()).Inc() }

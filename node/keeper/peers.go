@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -25,6 +26,16 @@ type Peers interface {
 	Certificates(ctx context.Context, to peer.ID, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error)
 	// SetProtected keeps room for ids and the connections to them, for a reason; those it kept before lose it.
 	SetProtected(reason string, ids []peer.ID)
+	// Recognize sets a peer apart from strangers until a time: it has a token of an account that pays for its uploads.
+	Recognize(id peer.ID, account p2p.Account, until time.Time)
+}
+
+// Checks asks connected nodes about wrongly encoded blobs. *p2p.Host implements it, too.
+type Checks interface {
+	Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, proofSize int) ([]shards.Opening, error)
+	PutProof(ctx context.Context, to peer.ID, id shards.BlobID, proof []byte) error
+	FetchLineProof(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, size int64) (io.ReadCloser, error)
+	Refute(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int) (refutation []byte, err error)
 }
 
 // Network finds nodes. *dht.DHT implements it.
@@ -37,9 +48,10 @@ type Network interface {
 	Elsewhere() string
 }
 
-// swarm holds both views of the other nodes.
+// swarm holds all views of the other nodes.
 type swarm struct {
 	Peers
+	Checks
 	Network
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/ledger"
 	"walrus/p2p"
 	"walrus/shards"
 	"walrus/store"
@@ -22,47 +23,82 @@ type receiver struct {
 	debts   *debts
 	damage  *damage
 	pending *pending
+	tokens  *tokens
 	meters  *meters
 	uploads *uploads
+	leaves  *leaves // of the slivers taken
 	log     *slog.Logger
 }
 
 // PutMetadata stores the metadata of a registered blob and returns the pairs that are here already. Metadata of a
-// blob not yet registered is held for registrationPatience.
-func (r *receiver) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, metadata []byte) (held []int, err error) {
+// blob not yet registered by the token's account is held for registrationPatience. ErrBusy if there is no memory for an
+// upload now.
+func (r *receiver) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, raw, metadata []byte) (held []int, err error) {
 	defer func() { r.countRefusal(err) }()
-	if _, err := shards.UnmarshalMetadata(r.shelf.params, id, metadata); err != nil {
-		return nil, fmt.Errorf("%w: %w", p2p.ErrMismatch, err)
-	}
-	end, err := r.chain.mayStore(id)
-	if notYet(err) {
-		return nil, r.pending.put(from, id, metadata)
-	}
+	token, err := r.tokens.read(from, id, raw)
 	if err != nil {
 		return nil, err
+	}
+	meta, err := shards.UnmarshalMetadata(r.shelf.params, id, metadata)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", p2p.ErrMismatch, err)
+	}
+	record, end, err := r.tokens.record(token)
+	early := notYet(err)
+	if err != nil && !early {
+		return nil, err
+	}
+	if early {
+		if err := r.tokens.promise(token, meta.Length); err != nil {
+			return nil, err
+		}
+	}
+	held, lacks, err := r.have(id)
+	if err != nil {
+		return nil, err
+	}
+	if lacks > 0 {
+		if err := r.shelf.Refuses(); err != nil {
+			return nil, wireError(err)
+		}
+		who := uploader{from, token.Account.Address(), record}
+		if err := r.uploads.fits(who, r.memory(meta, (lacks+usualStreams-1)/usualStreams)); err != nil {
+			return nil, err
+		}
+	}
+	if early {
+		return held, r.pending.put(from, token.Account.Address(), id, metadata)
 	}
 	if err := r.shelf.PutBlob(id, metadata, end); err != nil {
 		return nil, wireError(err)
 	}
 	r.meters.metadataStored.Inc()
+	return held, nil
+}
+
+// usualStreams carry a node's pairs of a blob, if its client is ours.
+const usualStreams = 4
+
+// have returns the pairs of a blob that are here, of those that belong here, and the number of the others.
+func (r *receiver) have(id shards.BlobID) (held []int, lacks int, err error) {
 	at, err := r.shelf.seats.now()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	missing, err := r.shelf.missing(id, at)
 	if err != nil {
-		return nil, wireError(err)
+		return nil, 0, wireError(err)
 	}
-	lacks := make(map[int]bool, len(missing))
+	lacking := make(map[int]bool, len(missing))
 	for _, ref := range missing {
-		lacks[ref.Shard] = true
+		lacking[ref.Shard] = true
 	}
 	for _, shard := range at.shards {
-		if !lacks[shard] {
+		if !lacking[shard] {
 			held = append(held, r.shelf.params.PairOnShard(id, shard))
 		}
 	}
-	return held, nil
+	return held, len(lacking), nil
 }
 
 // countRefusal counts a request to store that was refused for lack of space.
@@ -72,10 +108,14 @@ func (r *receiver) countRefusal(err error) {
 	}
 }
 
-// StorePairs takes sliver pairs of a blob whose metadata is here, once the blob is registered. Slivers are verified
-// strip by strip as they arrive. Verified slivers become visible at the end; others are discarded.
-func (r *receiver) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, pairs []int, body io.Reader, size int64) (err error) {
+// StorePairs takes sliver pairs of a blob whose metadata is here, once the token's account has registered the blob.
+// Slivers are verified strip by strip as they arrive. Verified slivers become visible at the end; others are discarded.
+func (r *receiver) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, rawToken []byte, pairs []int, body p2p.Body, size int64) (err error) {
 	defer func() { r.countRefusal(err) }()
+	token, err := r.tokens.read(from, id, rawToken)
+	if err != nil {
+		return err
+	}
 	raw, early, err := r.uploadMetadata(id)
 	if err != nil {
 		return wireError(err)
@@ -88,8 +128,9 @@ func (r *receiver) StorePairs(ctx context.Context, from peer.ID, id shards.BlobI
 	if size != want {
 		return fmt.Errorf("%w: %d bytes announced for %d pairs: they have %d", p2p.ErrBadRequest, size, len(pairs), want)
 	}
-	var end uint32
-	if err := r.pending.await(ctx, func() (err error) { end, err = r.chain.mayStore(id); return err }); err != nil {
+	who := uploader{from: from, account: token.Account.Address()}
+	end, err := r.right(ctx, token, &who, meta.Length)
+	if err != nil {
 		return err
 	}
 	if early {
@@ -102,18 +143,19 @@ func (r *receiver) StorePairs(ctx context.Context, from peer.ID, id shards.BlobI
 	if err != nil {
 		return err
 	}
-	release, err := r.uploads.admit(from, r.memory(meta, len(pairs)))
+	memory := r.memory(meta, len(pairs))
+	release, err := r.uploads.admit(who, memory)
 	if err != nil {
 		return err
 	}
 	defer release()
-	written, err := r.uploads.write(upload{from, id}, lacking(meta, in), r.space(meta))
+	written, err := r.uploads.write(who.record, lacking(meta, in), r.space(meta))
 	if err != nil {
 		return err
 	}
 	defer func() { written(abort(in)) }()
 	defer r.debts.upload(id)()
-	if err := r.receive(meta, in, body); err != nil {
+	if err := r.receive(meta, in, newPacedBody(body, r.uploads, memory)); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -128,13 +170,28 @@ func (r *receiver) StorePairs(ctx context.Context, from peer.ID, id shards.BlobI
 	return nil
 }
 
+// right waits until the ledger has the record that lets a token's account upload, notes it in who, and returns the epoch
+// at whose start storage of the blob ends.
+func (r *receiver) right(ctx context.Context, token *ledger.UploadToken, who *uploader, size uint64) (end uint32, err error) {
+	record, end, err := r.tokens.record(token)
+	if notYet(err) {
+		if err := r.tokens.promise(token, size); err != nil {
+			return 0, err
+		}
+		err = r.pending.awaitUpload(ctx, who.account, func() (err error) { record, end, err = r.tokens.record(token); return err })
+	}
+	who.record = record
+	return end, err
+}
+
 // commit makes the received slivers visible, up to the first that does not match its root.
 func (r *receiver) commit(from peer.ID, in []*incoming) error {
 	for _, s := range in {
 		if s.here {
 			continue
 		}
-		if err := s.verifier.Close(); err != nil {
+		hashes, err := s.verifier.CloseLeaves()
+		if err != nil {
 			r.log.Warn("peer sent a sliver that does not match its blob", "peer", from.String(), "blob", s.ref.Blob.String(), "shard", s.ref.Shard, "err", err)
 			return fmt.Errorf("%w: shard %d: %w", p2p.ErrMismatch, s.ref.Shard, err)
 		}
@@ -142,6 +199,7 @@ func (r *receiver) commit(from peer.ID, in []*incoming) error {
 			return wireError(err)
 		}
 		s.here = true
+		r.leaves.put(s.ref, hashes)
 		r.damage.mended(s.ref)
 		r.meters.stored(s.ref.Axis)
 	}

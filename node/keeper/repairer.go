@@ -26,6 +26,7 @@ type repairer struct {
 	damage   *damage
 	library  *library
 	swarm    swarm
+	refuter  *refuter
 	memory   *semaphore.Weighted // of RepairConfig.Memory
 	repaired atomic.Int64        // slivers since the start
 	meters   *meters
@@ -70,8 +71,8 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 	case ctx.Err() != nil:
 		return false
 	case errors.Is(err, shards.ErrInconsistent):
-		r.log.Error("blob was encoded inconsistently by its writer; it cannot be repaired", "blob", id.String(), "err", err)
-		r.debts.forget(id)
+		r.log.Error("a sliver cannot be rebuilt: its blob was encoded wrongly by its writer", "blob", id.String(), "err", err)
+		r.refute(ctx, id, err)
 	case err != nil:
 		r.log.Warn("repair is incomplete; it will be tried again", "blob", id.String(), "rebuilt", rebuilt, "err", err)
 		r.book.owe(id)
@@ -82,6 +83,23 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 		r.debts.failed(id, time.Now(), r.cfg.Backoff, r.cfg.MaxBackoff) // no effect unless owe found more missing
 	}
 	return true
+}
+
+// refute proves that the blob is invalid. Until that is done, it stays a debt.
+func (r *repairer) refute(ctx context.Context, id shards.BlobID, cause error) {
+	var line *contradiction
+	if !errors.As(cause, &line) {
+		return
+	}
+	at, err := r.shelf.seats.now()
+	if err == nil {
+		err = r.refuter.refute(ctx, sources{r.swarm, r.library, at.self, line.meta}, line)
+	}
+	if err != nil && ctx.Err() == nil {
+		r.log.Warn("that a blob was encoded wrongly cannot be proved now; it will be tried again", "blob", id.String(), "err", err)
+	}
+	r.book.owe(id) // nothing, once it is proved
+	r.debts.failed(id, time.Now(), r.cfg.Backoff, r.cfg.MaxBackoff)
 }
 
 // repair rebuilds every sliver of blob id that belongs here and is missing. It returns the number of slivers rebuilt
@@ -135,7 +153,11 @@ func (r *repairer) rebuild(ctx context.Context, meta *shards.Metadata, step step
 func (r *repairer) keep(meta *shards.Metadata, t target, symbols map[int][]byte) error {
 	sliver, err := meta.Rebuild(t.Axis, t.index, symbols)
 	if err != nil {
-		return fmt.Errorf("rebuild %s sliver %d: %w", t.Axis, t.index, err)
+		err = fmt.Errorf("rebuild %s sliver %d: %w", t.Axis, t.index, err)
+		if errors.Is(err, shards.ErrInconsistent) {
+			err = &contradiction{meta, t.Axis, t.index, err}
+		}
+		return err
 	}
 	w, err := r.shelf.Create(t.Ref, int64(len(sliver)))
 	if err != nil {

@@ -2,12 +2,16 @@ package keeper
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/test"
@@ -88,10 +92,49 @@ func testKeeper(t *testing.T, st *store.Store, l Ledger, params shards.Params) *
 // guarded notes for whom room is kept.
 type guarded struct {
 	Peers
-	ids []peer.ID
+	ids    []peer.ID
+	payers sync.Map // by peer
 }
 
 func (g *guarded) SetProtected(_ string, ids []peer.ID) { g.ids = ids }
+
+func (g *guarded) Recognize(id peer.ID, account p2p.Account, _ time.Time) {
+	g.payers.Store(id, account)
+}
+
+// payer returns the account for which a peer was recognized.
+func (g *guarded) payer(id peer.ID) any {
+	account, _ := g.payers.Load(id)
+	return account
+}
+
+// owned returns the ID of the record of a blob in tests.
+func owned(id shards.BlobID) ledger.ObjectID { return ledger.ObjectID(id) }
+
+// ownerKey and otherKey are the keys of accounts.
+var ownerKey, otherKey = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
+
+func addressOf(key ed25519.PrivateKey) ledger.Address { return ledger.PublicKey(key[32:]).Address() }
+
+// ownedBlob returns the state in which the account of key owns a permanent record of a blob.
+func ownedBlob(key ed25519.PrivateKey, id shards.BlobID, end uint32) map[string][]byte {
+	return map[string][]byte{
+		string(ledger.KeyBlobInfo(id)):    ledger.BlobInfo{PermanentEnd: end}.Marshal(),
+		string(ledger.KeyBlob(owned(id))): ledger.Blob{Owner: addressOf(key), BlobID: id, Start: 1, End: end, Registered: 1}.Marshal(),
+	}
+}
+
+// tokenOf returns a token of the account of key for a peer.
+func tokenOf(key ed25519.PrivateKey, g *ledger.Genesis, id shards.BlobID, from peer.ID) []byte {
+	t := ledger.UploadToken{Network: g.NetworkID(), Blob: id, Peer: from, Object: owned(id), Expiry: uint64(time.Now().Add(time.Minute).Unix())}
+	t.Sign(key)
+	return t.Marshal()
+}
+
+// wholeBody is an upload's payload in memory.
+type wholeBody struct{ io.Reader }
+
+func (wholeBody) End(error) {}
 
 // TestSeats moves shards between three members over four epochs: what is ours follows the epoch asked for.
 func TestSeats(t *testing.T) {
@@ -102,7 +145,7 @@ func TestSeats(t *testing.T) {
 		3: seated(t, 3, []member{b, c}, []int{0, 1, 2}, []int{3}),
 	}
 	l := &state{values: map[string][]byte{}}
-	s := &seats{self: us.id, committees: known, chain: chain{l}}
+	s := &seats{self: us.id, committees: known, chain: chain{l, nil}}
 	if _, err := s.now(); !errors.Is(err, p2p.ErrUnavailable) {
 		t.Errorf("a ledger without an epoch: %v", err)
 	}
@@ -165,23 +208,24 @@ func TestConfirmSeats(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	l := &state{ready: make(chan struct{}), values: map[string][]byte{string(ledger.KeyBlobInfo(id)): ledger.BlobInfo{PermanentEnd: 9}.Marshal()}}
+	l := &state{ready: make(chan struct{}), values: ownedBlob(ownerKey, id, 9)}
 	close(l.ready)
 	cfg := Default()
 	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: n}, us.key, log
-	k, err := New(cfg, Parts{Self: us.id, Committees: known, Store: st, Ledger: l})
+	k, err := New(cfg, Parts{Self: us.id, Committees: known, Store: st, Peers: &guarded{}, Ledger: l})
 	if err != nil {
 		t.Fatal(err)
 	}
 	epoch := func(e uint32) { l.values[string(ledger.KeyEpoch())] = ledger.EpochInfo{Epoch: e}.Marshal() }
 	epoch(2)
-	if _, err := k.receiver.PutMetadata(t.Context(), b.id, id, meta.Marshal()); err != nil {
+	token := tokenOf(ownerKey, cfg.Genesis, id, b.id)
+	if _, err := k.receiver.PutMetadata(t.Context(), b.id, id, token, meta.Marshal()); err != nil {
 		t.Fatal(err)
 	}
 	put := func(shard int) error {
 		pair := params.PairOnShard(id, shard)
 		body := slices.Concat(pairs[pair].Primary, pairs[pair].Secondary)
-		return k.receiver.StorePairs(t.Context(), b.id, id, []int{pair}, bytes.NewReader(body), int64(len(body)))
+		return k.receiver.StorePairs(t.Context(), b.id, id, token, []int{pair}, wholeBody{bytes.NewReader(body)}, int64(len(body)))
 	}
 	if err := put(0); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"walrus/p2p"
 	"walrus/shards"
 	"walrus/store"
@@ -18,8 +20,8 @@ const (
 	// again for each batch; a symbol that is longer by itself is passed on as it is read.
 	symbolBatch = 8 << 20
 	// symbolMemory bounds the memory of all requests for symbols together. Strangers get half of it, and one peer a
-	// quarter.
-	symbolMemory = 128 << 20
+	// quarter. Between two runs of the garbage collector the heap may grow by twice as much.
+	symbolMemory = 64 << 20
 	// turnTime is the time after which a long expansion lets others have the CPU.
 	turnTime = 20 * time.Millisecond
 )
@@ -28,13 +30,14 @@ const (
 type expander struct {
 	library     *library
 	cpu, memory *shares // cpu: expansions at the same time
-	lines       *lines
+	lines       *cached[*line]
+	leaves      *leaves
 }
 
 func newExpander(l *library) *expander {
 	cpus := int64(max(runtime.GOMAXPROCS(0), 2))
 	return &expander{
-		library: l, lines: newLines(),
+		library: l, lines: newLines(), leaves: newLeaves(),
 		cpu: newShares(cpus, cpus/2, max(cpus/4, 1)), memory: newShares(symbolMemory, symbolMemory/2, symbolMemory/4),
 	}
 }
@@ -42,6 +45,9 @@ func newExpander(l *library) *expander {
 // Symbols writes symbols of a sliver's expansion with their proofs. It computes what they take from what is stored, and
 // waits for its peer's share of that, before it reads the sliver. It holds symbolBatch of them at most.
 func (x *expander) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer) error {
+	if x.library.chain.invalid(r.Blob) {
+		return errInvalid
+	}
 	ref, err := x.library.shelf.locate(r.Blob, r.Axis, r.Index)
 	if err != nil {
 		return err
@@ -56,20 +62,20 @@ func (x *expander) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer
 	if err != nil {
 		return wireError(err)
 	}
-	t := &turn{cpu: x.cpu, who: x.visitor(r)}
+	t := &turn{cpu: x.cpu, who: x.visitor(r.From)}
 	defer t.leave()
 	job := &expansion{expander: x, turn: t, ref: ref, sliver: sliver, request: r}
 	return wireError(job.run(ctx, w))
 }
 
 // visitor classifies the peer of a request. A gateway that asks through our own host asks for strangers.
-func (x *expander) visitor(r p2p.SymbolRequest) visitor {
+func (x *expander) visitor(from peer.ID) visitor {
 	at, err := x.library.shelf.seats.now()
-	if err != nil || r.From == at.self {
-		return visitor{id: r.From}
+	if err != nil || from == at.self {
+		return visitor{id: from}
 	}
-	_, member := at.Member(r.From)
-	return visitor{r.From, member}
+	_, member := at.Member(from)
+	return visitor{from, member}
 }
 
 // expansion is one request for symbols.
@@ -91,6 +97,7 @@ func (e *expansion) run(ctx context.Context, w io.Writer) error {
 		found = e.lines.get(e.ref) // another request may have expanded it meanwhile
 	}
 	if found != nil {
+		defer e.lines.done(found)
 		e.turn.leave()
 		return e.answer(ctx, w, found)
 	}
@@ -165,6 +172,7 @@ func (e *expansion) expand(ctx context.Context, w io.Writer, meta *shards.Metada
 		l.symbols, l.bytes, symbols = symbols, l.bytes+kept, nil
 	}
 	e.lines.put(e.ref, l)
+	defer e.lines.done(l)
 	return e.write(ctx, w, l, symbols)
 }
 

@@ -19,8 +19,6 @@ import (
 const (
 	// syncRetry is the pause after a first comparison that reached too few members.
 	syncRetry = time.Second
-	// fullEvery: after this many light comparisons, which compare counts, a full one reads all certificates.
-	fullEvery = 30
 	// compareWidth limits the members with which certificates are compared at once.
 	compareWidth = 4
 	// joinWarning is the pause between warnings that the node reaches no other.
@@ -31,43 +29,46 @@ const (
 
 // syncer learns of certificates from the other members.
 type syncer struct {
-	cfg    *Config
-	shelf  *shelf
-	chain  chain
-	book   *book
-	leases *leases
-	swarm  swarm
-	life   *life
-	log    *slog.Logger
+	cfg       *Config
+	shelf     *shelf
+	chain     chain
+	book      *book
+	inventory *inventory
+	swarm     swarm
+	life      *life
+	log       *slog.Logger
 }
 
-// run learns which blobs are certified: first from our own store, then from other members. The node can serve
-// once members with one honest shard among them have been heard. After that it compares now and then, because gossip
-// can be missed.
+// run learns from other members of certificates that events and gossip did not bring. The node can serve once members
+// with one honest shard among them have been heard.
 func (s *syncer) run(ctx context.Context) error {
-	if err := s.book.recountAll(ctx); err != nil {
-		return err
-	}
 	if joined, err := s.join(ctx); !joined {
 		return err
 	}
 	s.life.become(Syncing)
-	for !s.compareAll(ctx, false) {
+	for !s.round(ctx, false) {
 		if pause.Until(ctx, syncRetry, s.book.resync); ctx.Err() != nil {
 			return nil
 		}
 	}
-	for round := 1; ; round++ {
+	for {
 		woken := !pause.Until(ctx, s.cfg.Sync, s.book.resync)
 		if ctx.Err() != nil {
 			return nil
 		}
-		full := woken || round%fullEvery == 0
-		s.compareAll(ctx, !full)
-		if full && s.chain.caughtUp() {
-			s.leases.compareWithLedger(ctx)
-		}
+		s.round(ctx, woken)
 	}
+}
+
+// round compares with all members: in full if that was asked for, or if certificates may be missing.
+func (s *syncer) round(ctx context.Context, full bool) (heard bool) {
+	// The ledger must know the blobs of the certificates that come.
+	unsure := s.inventory.unsure() && s.chain.caughtUp()
+	heard = s.compareAll(ctx, !full && !unsure)
+	if heard && unsure {
+		s.inventory.sure()
+	}
+	return heard
 }
 
 // join waits until another node is reached, and logs now and then that it waits. It returns false when ctx has ended.
@@ -93,7 +94,8 @@ func (s *syncer) join(ctx context.Context) (bool, error) {
 
 // compareAll compares certificates with every other member, in random order. It reports whether the members heard
 // have one honest shard among them; from then on the node may serve, and the rest are compared lightly. A light
-// comparison reads certificates only from members that know more blobs than we do.
+// comparison reads certificates only from members that know more blobs than we do, by no more of the ledger than we
+// have processed.
 func (s *syncer) compareAll(ctx context.Context, light bool) bool {
 	at, err := s.shelf.seats.now()
 	if err != nil {
@@ -134,7 +136,7 @@ func (s *syncer) compare(ctx context.Context, m *certs.Member, light bool) error
 		if err != nil {
 			return err
 		}
-		if ours, err := s.shelf.Stats(); err != nil || theirs.Blobs <= uint64(ours.Certificates) {
+		if ours, err := s.shelf.Stats(); err != nil || theirs.Blobs <= uint64(ours.Certificates) || theirs.Height > s.book.kept.at() {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -42,6 +43,8 @@ type askedStep struct {
 func (*others) SetProtected(string, []peer.ID) {}
 func (o *others) Joined(context.Context) error { return nil }
 func (o *others) Elsewhere() string            { return "" }
+
+func (o *others) Recognize(peer.ID, p2p.Account, time.Time) {}
 
 func (o *others) Connect(_ context.Context, id peer.ID) error {
 	if o.moods[id] == "down" {

@@ -7,6 +7,8 @@ const (
 	MaxHeader = 64 << 10
 	// MaxShards bounds the shards, the pairs, and the symbols of an expanded sliver: each number fits a uint16.
 	MaxShards = 65535
+	// TokenSize is the size of an upload token, in bytes.
+	TokenSize = 136
 	// MaxIndices bounds the pairs of a StorePairs and the targets of a GetSymbols, so the list fits a header.
 	MaxIndices = 16 << 10
 	// MaxMetadata bounds metadata, in bytes. In the largest network it has a type, a length, and 64 bytes for each
@@ -18,6 +20,13 @@ const (
 	// MaxSymbols bounds all symbols and proofs of one response, in bytes. Both sides hold them in memory. A blob with
 	// longer symbols is repaired from slivers.
 	MaxSymbols = 256 << 20
+	// MaxLeaves bounds the targets of a GetLeaves: 557 KB with the longest proofs.
+	MaxLeaves = 1 << 10
+	// MaxEvidence bounds the evidence that a blob is invalid, in bytes: a cell proof has four paths of MaxProof hashes, a
+	// refutation certificate two bytes for each of up to 4096 signers.
+	MaxEvidence = 10 << 10
+	// MaxRefutation bounds a refutation, in bytes: the signed fields and a signature of 96 bytes.
+	MaxRefutation = 1 << 10
 	// MaxProof bounds the hashes in the Merkle path of a symbol, among 2^16 leaves.
 	MaxProof = 16
 	// MaxConfirmation bounds a confirmation, in bytes: the signed fields and a signature of 96 bytes.

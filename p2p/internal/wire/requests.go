@@ -46,13 +46,18 @@ func (r *Request) Validate() error {
 	return nil
 }
 
-func (*Request_PutMetadata) validate() error { return nil }
+func (r *Request_PutMetadata) validate() error { return validToken(r.PutMetadata.GetToken()) }
 
 func (*Request_PutMetadata) bounds() Bounds {
 	return Bounds{Blob: true, Payload: MaxMetadata, Response: ShardSize * MaxShards}
 }
 
-func (r *Request_StorePairs) validate() error { return validIndices("pairs", r.StorePairs.GetPairs()) }
+func (r *Request_StorePairs) validate() error {
+	if err := validIndices("pairs", r.StorePairs.GetPairs()); err != nil {
+		return err
+	}
+	return validToken(r.StorePairs.GetToken())
+}
 
 // Pairs are streamed. Only a node that has the metadata knows how long they are.
 func (*Request_StorePairs) bounds() Bounds { return Bounds{Blob: true, Payload: math.MaxInt64} }
@@ -103,6 +108,43 @@ func (r *Request_GetSymbols) bounds() Bounds {
 	return Bounds{Blob: true, Response: uint64(len(m.GetTargets())) * each}
 }
 
+func (r *Request_GetLeaves) validate() error {
+	m := r.GetLeaves
+	if len(m.GetTargets()) > MaxLeaves {
+		return fmt.Errorf("%d hashes of symbols: the limit is %d", len(m.GetTargets()), MaxLeaves)
+	}
+	if len(m.GetTargets()) > 0 {
+		if err := validIndices("targets", m.GetTargets()); err != nil {
+			return err
+		}
+	}
+	return validSliver(m.GetAxis(), m.GetIndex())
+}
+
+func (r *Request_GetLeaves) bounds() Bounds {
+	if n := len(r.GetLeaves.GetTargets()); n > 0 {
+		return Bounds{Blob: true, Response: uint64(n) * (1 + MaxProof) * HashSize}
+	}
+	return Bounds{Blob: true, Response: MaxShards * HashSize}
+}
+
+func (*Request_PutProof) validate() error { return nil }
+
+func (*Request_PutProof) bounds() Bounds { return Bounds{Blob: true, Payload: MaxEvidence} }
+
+func (r *Request_GetLineProof) validate() error {
+	return validSliver(r.GetLineProof.GetAxis(), r.GetLineProof.GetIndex())
+}
+
+// It is streamed. Only who has the metadata knows how long it is.
+func (*Request_GetLineProof) bounds() Bounds { return Bounds{Blob: true, Response: math.MaxInt64} }
+
+func (r *Request_Refute) validate() error {
+	return validSliver(r.Refute.GetAxis(), r.Refute.GetIndex())
+}
+
+func (*Request_Refute) bounds() Bounds { return Bounds{Blob: true, Response: MaxRefutation} }
+
 func (*Request_GetBlobStatus) validate() error { return nil }
 
 func (*Request_GetBlobStatus) bounds() Bounds {
@@ -139,6 +181,14 @@ func (r *Request_ListCertificates) validate() error {
 // The blob is the last one of the page before.
 func (r *Request_ListCertificates) bounds() Bounds {
 	return Bounds{Blob: true, Response: uint64(r.ListCertificates.GetLimit()) * MaxCertificate}
+}
+
+// validToken accepts a request without a token, too: the answer to it is a refusal with a reason.
+func validToken(token []byte) error {
+	if n := len(token); n != 0 && n != TokenSize {
+		return fmt.Errorf("upload token of %d bytes: want %d", n, TokenSize)
+	}
+	return nil
 }
 
 func validSliver(axis, index uint32) error {

@@ -44,6 +44,10 @@ type Request struct {
 	//	*Request_PutCertificate
 	//	*Request_ListCertificates
 	//	*Request_GetNodeHistory
+	//	*Request_GetLeaves
+	//	*Request_PutProof
+	//	*Request_GetLineProof
+	//	*Request_Refute
 	Op            isRequest_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -208,6 +212,42 @@ func (x *Request) GetGetNodeHistory() *GetNodeHistory {
 	return nil
 }
 
+func (x *Request) GetGetLeaves() *GetLeaves {
+	if x != nil {
+		if x, ok := x.Op.(*Request_GetLeaves); ok {
+			return x.GetLeaves
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetPutProof() *PutProof {
+	if x != nil {
+		if x, ok := x.Op.(*Request_PutProof); ok {
+			return x.PutProof
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetGetLineProof() *GetLineProof {
+	if x != nil {
+		if x, ok := x.Op.(*Request_GetLineProof); ok {
+			return x.GetLineProof
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetRefute() *Refute {
+	if x != nil {
+		if x, ok := x.Op.(*Request_Refute); ok {
+			return x.Refute
+		}
+	}
+	return nil
+}
+
 type isRequest_Op interface {
 	isRequest_Op()
 }
@@ -262,6 +302,23 @@ type Request_GetNodeHistory struct {
 	GetNodeHistory *GetNodeHistory `protobuf:"bytes,40,opt,name=get_node_history,json=getNodeHistory,proto3,oneof"`
 }
 
+type Request_GetLeaves struct {
+	// Protocol "sliver".
+	GetLeaves *GetLeaves `protobuf:"bytes,70,opt,name=get_leaves,json=getLeaves,proto3,oneof"`
+}
+
+type Request_PutProof struct {
+	PutProof *PutProof `protobuf:"bytes,71,opt,name=put_proof,json=putProof,proto3,oneof"`
+}
+
+type Request_GetLineProof struct {
+	GetLineProof *GetLineProof `protobuf:"bytes,72,opt,name=get_line_proof,json=getLineProof,proto3,oneof"`
+}
+
+type Request_Refute struct {
+	Refute *Refute `protobuf:"bytes,73,opt,name=refute,proto3,oneof"`
+}
+
 func (*Request_PutMetadata) isRequest_Op() {}
 
 func (*Request_StorePairs) isRequest_Op() {}
@@ -286,9 +343,19 @@ func (*Request_ListCertificates) isRequest_Op() {}
 
 func (*Request_GetNodeHistory) isRequest_Op() {}
 
-// Payload: the metadata. Response payload: held pairs, each its index as u16 LE.
+func (*Request_GetLeaves) isRequest_Op() {}
+
+func (*Request_PutProof) isRequest_Op() {}
+
+func (*Request_GetLineProof) isRequest_Op() {}
+
+func (*Request_Refute) isRequest_Op() {}
+
+// Offers a blob. Payload: the metadata. Response payload: held pairs, each its index as u16 LE.
 type PutMetadata struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Upload token, 136 bytes.
+	Token         []byte `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -323,10 +390,21 @@ func (*PutMetadata) Descriptor() ([]byte, []int) {
 	return file_wire_proto_rawDescGZIP(), []int{1}
 }
 
+func (x *PutMetadata) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
 // Payload: for each strip, for each pair in order, the strip of the primary sliver, then of the secondary.
 type StorePairs struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Pairs         []uint32               `protobuf:"varint,1,rep,packed,name=pairs,proto3" json:"pairs,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Pairs []uint32               `protobuf:"varint,1,rep,packed,name=pairs,proto3" json:"pairs,omitempty"`
+	// Upload token, 136 bytes.
+	Token []byte `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// The payload follows only after a response with the result accepted. Then comes a second response.
+	Offer         bool `protobuf:"varint,3,opt,name=offer,proto3" json:"offer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -366,6 +444,20 @@ func (x *StorePairs) GetPairs() []uint32 {
 		return x.Pairs
 	}
 	return nil
+}
+
+func (x *StorePairs) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *StorePairs) GetOffer() bool {
+	if x != nil {
+		return x.Offer
+	}
+	return false
 }
 
 // Response payload: the confirmation.
@@ -830,6 +922,212 @@ func (*GetNodeHistory) Descriptor() ([]byte, []int) {
 	return file_wire_proto_rawDescGZIP(), []int{12}
 }
 
+// Response payload: for each target in order, the hash of the symbol, then its proof; without targets, the hashes of
+// all symbols of the sliver's expansion.
+type GetLeaves struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Axis          uint32                 `protobuf:"varint,1,opt,name=axis,proto3" json:"axis,omitempty"`
+	Index         uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Targets       []uint32               `protobuf:"varint,3,rep,packed,name=targets,proto3" json:"targets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLeaves) Reset() {
+	*x = GetLeaves{}
+	mi := &file_wire_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLeaves) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLeaves) ProtoMessage() {}
+
+func (x *GetLeaves) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLeaves.ProtoReflect.Descriptor instead.
+func (*GetLeaves) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *GetLeaves) GetAxis() uint32 {
+	if x != nil {
+		return x.Axis
+	}
+	return 0
+}
+
+func (x *GetLeaves) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *GetLeaves) GetTargets() []uint32 {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+// Payload: a cell proof or a refutation certificate, which shows that the blob was encoded wrongly.
+type PutProof struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutProof) Reset() {
+	*x = PutProof{}
+	mi := &file_wire_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutProof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutProof) ProtoMessage() {}
+
+func (x *PutProof) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutProof.ProtoReflect.Descriptor instead.
+func (*PutProof) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{14}
+}
+
+// Response payload: the line proof, then the sliver that belongs to it.
+type GetLineProof struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Axis          uint32                 `protobuf:"varint,1,opt,name=axis,proto3" json:"axis,omitempty"`
+	Index         uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLineProof) Reset() {
+	*x = GetLineProof{}
+	mi := &file_wire_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLineProof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLineProof) ProtoMessage() {}
+
+func (x *GetLineProof) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLineProof.ProtoReflect.Descriptor instead.
+func (*GetLineProof) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *GetLineProof) GetAxis() uint32 {
+	if x != nil {
+		return x.Axis
+	}
+	return 0
+}
+
+func (x *GetLineProof) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+// Asks a member to fetch this line proof from the peer that asks, and to sign that the blob is invalid. Response
+// payload: the refutation.
+type Refute struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Axis          uint32                 `protobuf:"varint,1,opt,name=axis,proto3" json:"axis,omitempty"`
+	Index         uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refute) Reset() {
+	*x = Refute{}
+	mi := &file_wire_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refute) ProtoMessage() {}
+
+func (x *Refute) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refute.ProtoReflect.Descriptor instead.
+func (*Refute) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Refute) GetAxis() uint32 {
+	if x != nil {
+		return x.Axis
+	}
+	return 0
+}
+
+func (x *Refute) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 type Response struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0 is success; each other code stands for an error of package p2p.
@@ -844,6 +1142,7 @@ type Response struct {
 	//	*Response_BlobStatus
 	//	*Response_NodeStatus
 	//	*Response_Certificates
+	//	*Response_Accepted
 	Result        isResponse_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -851,7 +1150,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_wire_proto_msgTypes[13]
+	mi := &file_wire_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1162,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[13]
+	mi := &file_wire_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1175,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{13}
+	return file_wire_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Response) GetCode() uint32 {
@@ -943,6 +1242,15 @@ func (x *Response) GetCertificates() *CertificatePage {
 	return nil
 }
 
+func (x *Response) GetAccepted() *Accepted {
+	if x != nil {
+		if x, ok := x.Result.(*Response_Accepted); ok {
+			return x.Accepted
+		}
+	}
+	return nil
+}
+
 type isResponse_Result interface {
 	isResponse_Result()
 }
@@ -963,6 +1271,10 @@ type Response_Certificates struct {
 	Certificates *CertificatePage `protobuf:"bytes,7,opt,name=certificates,proto3,oneof"`
 }
 
+type Response_Accepted struct {
+	Accepted *Accepted `protobuf:"bytes,60,opt,name=accepted,proto3,oneof"`
+}
+
 func (*Response_Sliver) isResponse_Result() {}
 
 func (*Response_BlobStatus) isResponse_Result() {}
@@ -970,6 +1282,45 @@ func (*Response_BlobStatus) isResponse_Result() {}
 func (*Response_NodeStatus) isResponse_Result() {}
 
 func (*Response_Certificates) isResponse_Result() {}
+
+func (*Response_Accepted) isResponse_Result() {}
+
+// The node waits for the payload that was offered.
+type Accepted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Accepted) Reset() {
+	*x = Accepted{}
+	mi := &file_wire_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Accepted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Accepted) ProtoMessage() {}
+
+func (x *Accepted) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Accepted.ProtoReflect.Descriptor instead.
+func (*Accepted) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{18}
+}
 
 type SliverInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -981,7 +1332,7 @@ type SliverInfo struct {
 
 func (x *SliverInfo) Reset() {
 	*x = SliverInfo{}
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1344,7 @@ func (x *SliverInfo) String() string {
 func (*SliverInfo) ProtoMessage() {}
 
 func (x *SliverInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1357,7 @@ func (x *SliverInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SliverInfo.ProtoReflect.Descriptor instead.
 func (*SliverInfo) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{14}
+	return file_wire_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SliverInfo) GetSize() uint64 {
@@ -1027,7 +1378,7 @@ type BlobStatus struct {
 
 func (x *BlobStatus) Reset() {
 	*x = BlobStatus{}
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1039,7 +1390,7 @@ func (x *BlobStatus) String() string {
 func (*BlobStatus) ProtoMessage() {}
 
 func (x *BlobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1052,7 +1403,7 @@ func (x *BlobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobStatus.ProtoReflect.Descriptor instead.
 func (*BlobStatus) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{15}
+	return file_wire_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BlobStatus) GetMetadata() bool {
@@ -1103,7 +1454,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_wire_proto_msgTypes[16]
+	mi := &file_wire_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1115,7 +1466,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[16]
+	mi := &file_wire_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1128,7 +1479,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{16}
+	return file_wire_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *NodeStatus) GetVersion() string {
@@ -1275,7 +1626,7 @@ type CertificatePage struct {
 
 func (x *CertificatePage) Reset() {
 	*x = CertificatePage{}
-	mi := &file_wire_proto_msgTypes[17]
+	mi := &file_wire_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1638,7 @@ func (x *CertificatePage) String() string {
 func (*CertificatePage) ProtoMessage() {}
 
 func (x *CertificatePage) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[17]
+	mi := &file_wire_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1651,7 @@ func (x *CertificatePage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePage.ProtoReflect.Descriptor instead.
 func (*CertificatePage) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{17}
+	return file_wire_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CertificatePage) GetSizes() []uint32 {
@@ -1322,7 +1673,7 @@ var File_wire_proto protoreflect.FileDescriptor
 const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"wire.proto\x12\rwalrus.p2p.v1\"\xf1\x06\n" +
+	"wire.proto\x12\rwalrus.p2p.v1\"\xda\b\n" +
 	"\aRequest\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\x04R\apayload\x12\x17\n" +
 	"\ablob_id\x18\x02 \x01(\fR\x06blobId\x12?\n" +
@@ -1341,12 +1692,20 @@ const file_wire_proto_rawDesc = "" +
 	"\x0fget_certificate\x18\v \x01(\v2\x1d.walrus.p2p.v1.GetCertificateH\x00R\x0egetCertificate\x12H\n" +
 	"\x0fput_certificate\x18\f \x01(\v2\x1d.walrus.p2p.v1.PutCertificateH\x00R\x0eputCertificate\x12N\n" +
 	"\x11list_certificates\x18\r \x01(\v2\x1f.walrus.p2p.v1.ListCertificatesH\x00R\x10listCertificates\x12I\n" +
-	"\x10get_node_history\x18( \x01(\v2\x1d.walrus.p2p.v1.GetNodeHistoryH\x00R\x0egetNodeHistoryB\x04\n" +
-	"\x02op\"\r\n" +
-	"\vPutMetadata\"\"\n" +
+	"\x10get_node_history\x18( \x01(\v2\x1d.walrus.p2p.v1.GetNodeHistoryH\x00R\x0egetNodeHistory\x129\n" +
+	"\n" +
+	"get_leaves\x18F \x01(\v2\x18.walrus.p2p.v1.GetLeavesH\x00R\tgetLeaves\x126\n" +
+	"\tput_proof\x18G \x01(\v2\x17.walrus.p2p.v1.PutProofH\x00R\bputProof\x12C\n" +
+	"\x0eget_line_proof\x18H \x01(\v2\x1b.walrus.p2p.v1.GetLineProofH\x00R\fgetLineProof\x12/\n" +
+	"\x06refute\x18I \x01(\v2\x15.walrus.p2p.v1.RefuteH\x00R\x06refuteB\x04\n" +
+	"\x02op\"#\n" +
+	"\vPutMetadata\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\fR\x05token\"N\n" +
 	"\n" +
 	"StorePairs\x12\x14\n" +
-	"\x05pairs\x18\x01 \x03(\rR\x05pairs\"!\n" +
+	"\x05pairs\x18\x01 \x03(\rR\x05pairs\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\fR\x05token\x12\x14\n" +
+	"\x05offer\x18\x03 \x01(\bR\x05offer\"!\n" +
 	"\aConfirm\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\fR\x06object\"\r\n" +
 	"\vGetMetadata\"f\n" +
@@ -1370,7 +1729,19 @@ const file_wire_proto_rawDesc = "" +
 	"\x0ePutCertificate\"(\n" +
 	"\x10ListCertificates\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\"\x10\n" +
-	"\x0eGetNodeHistory\"\xcf\x02\n" +
+	"\x0eGetNodeHistory\"O\n" +
+	"\tGetLeaves\x12\x12\n" +
+	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\x12\x18\n" +
+	"\atargets\x18\x03 \x03(\rR\atargets\"\n" +
+	"\n" +
+	"\bPutProof\"8\n" +
+	"\fGetLineProof\x12\x12\n" +
+	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\"2\n" +
+	"\x06Refute\x12\x12\n" +
+	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\"\x86\x03\n" +
 	"\bResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x14\n" +
 	"\x05error\x18\x02 \x01(\tR\x05error\x12\x18\n" +
@@ -1380,8 +1751,11 @@ const file_wire_proto_rawDesc = "" +
 	"blobStatus\x12<\n" +
 	"\vnode_status\x18\x06 \x01(\v2\x19.walrus.p2p.v1.NodeStatusH\x00R\n" +
 	"nodeStatus\x12D\n" +
-	"\fcertificates\x18\a \x01(\v2\x1e.walrus.p2p.v1.CertificatePageH\x00R\fcertificatesB\b\n" +
-	"\x06result\" \n" +
+	"\fcertificates\x18\a \x01(\v2\x1e.walrus.p2p.v1.CertificatePageH\x00R\fcertificates\x125\n" +
+	"\baccepted\x18< \x01(\v2\x17.walrus.p2p.v1.AcceptedH\x00R\bacceptedB\b\n" +
+	"\x06result\"\n" +
+	"\n" +
+	"\bAccepted\" \n" +
 	"\n" +
 	"SliverInfo\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x04R\x04size\"J\n" +
@@ -1429,7 +1803,7 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_wire_proto_goTypes = []any{
 	(*Request)(nil),          // 0: walrus.p2p.v1.Request
 	(*PutMetadata)(nil),      // 1: walrus.p2p.v1.PutMetadata
@@ -1444,11 +1818,16 @@ var file_wire_proto_goTypes = []any{
 	(*PutCertificate)(nil),   // 10: walrus.p2p.v1.PutCertificate
 	(*ListCertificates)(nil), // 11: walrus.p2p.v1.ListCertificates
 	(*GetNodeHistory)(nil),   // 12: walrus.p2p.v1.GetNodeHistory
-	(*Response)(nil),         // 13: walrus.p2p.v1.Response
-	(*SliverInfo)(nil),       // 14: walrus.p2p.v1.SliverInfo
-	(*BlobStatus)(nil),       // 15: walrus.p2p.v1.BlobStatus
-	(*NodeStatus)(nil),       // 16: walrus.p2p.v1.NodeStatus
-	(*CertificatePage)(nil),  // 17: walrus.p2p.v1.CertificatePage
+	(*GetLeaves)(nil),        // 13: walrus.p2p.v1.GetLeaves
+	(*PutProof)(nil),         // 14: walrus.p2p.v1.PutProof
+	(*GetLineProof)(nil),     // 15: walrus.p2p.v1.GetLineProof
+	(*Refute)(nil),           // 16: walrus.p2p.v1.Refute
+	(*Response)(nil),         // 17: walrus.p2p.v1.Response
+	(*Accepted)(nil),         // 18: walrus.p2p.v1.Accepted
+	(*SliverInfo)(nil),       // 19: walrus.p2p.v1.SliverInfo
+	(*BlobStatus)(nil),       // 20: walrus.p2p.v1.BlobStatus
+	(*NodeStatus)(nil),       // 21: walrus.p2p.v1.NodeStatus
+	(*CertificatePage)(nil),  // 22: walrus.p2p.v1.CertificatePage
 }
 var file_wire_proto_depIdxs = []int32{
 	1,  // 0: walrus.p2p.v1.Request.put_metadata:type_name -> walrus.p2p.v1.PutMetadata
@@ -1463,15 +1842,20 @@ var file_wire_proto_depIdxs = []int32{
 	10, // 9: walrus.p2p.v1.Request.put_certificate:type_name -> walrus.p2p.v1.PutCertificate
 	11, // 10: walrus.p2p.v1.Request.list_certificates:type_name -> walrus.p2p.v1.ListCertificates
 	12, // 11: walrus.p2p.v1.Request.get_node_history:type_name -> walrus.p2p.v1.GetNodeHistory
-	14, // 12: walrus.p2p.v1.Response.sliver:type_name -> walrus.p2p.v1.SliverInfo
-	15, // 13: walrus.p2p.v1.Response.blob_status:type_name -> walrus.p2p.v1.BlobStatus
-	16, // 14: walrus.p2p.v1.Response.node_status:type_name -> walrus.p2p.v1.NodeStatus
-	17, // 15: walrus.p2p.v1.Response.certificates:type_name -> walrus.p2p.v1.CertificatePage
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	13, // 12: walrus.p2p.v1.Request.get_leaves:type_name -> walrus.p2p.v1.GetLeaves
+	14, // 13: walrus.p2p.v1.Request.put_proof:type_name -> walrus.p2p.v1.PutProof
+	15, // 14: walrus.p2p.v1.Request.get_line_proof:type_name -> walrus.p2p.v1.GetLineProof
+	16, // 15: walrus.p2p.v1.Request.refute:type_name -> walrus.p2p.v1.Refute
+	19, // 16: walrus.p2p.v1.Response.sliver:type_name -> walrus.p2p.v1.SliverInfo
+	20, // 17: walrus.p2p.v1.Response.blob_status:type_name -> walrus.p2p.v1.BlobStatus
+	21, // 18: walrus.p2p.v1.Response.node_status:type_name -> walrus.p2p.v1.NodeStatus
+	22, // 19: walrus.p2p.v1.Response.certificates:type_name -> walrus.p2p.v1.CertificatePage
+	18, // 20: walrus.p2p.v1.Response.accepted:type_name -> walrus.p2p.v1.Accepted
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -1492,12 +1876,17 @@ func file_wire_proto_init() {
 		(*Request_PutCertificate)(nil),
 		(*Request_ListCertificates)(nil),
 		(*Request_GetNodeHistory)(nil),
+		(*Request_GetLeaves)(nil),
+		(*Request_PutProof)(nil),
+		(*Request_GetLineProof)(nil),
+		(*Request_Refute)(nil),
 	}
-	file_wire_proto_msgTypes[13].OneofWrappers = []any{
+	file_wire_proto_msgTypes[17].OneofWrappers = []any{
 		(*Response_Sliver)(nil),
 		(*Response_BlobStatus)(nil),
 		(*Response_NodeStatus)(nil),
 		(*Response_Certificates)(nil),
+		(*Response_Accepted)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1505,7 +1894,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
