@@ -44,6 +44,9 @@ func (s *Store) dropEpoch(end uint32) error {
 	return s.catalog.db.use(func() error { return s.catalog.db.eng.index().compact() })
 }
 
+// Ended returns the last epoch for which DropEpoch has removed what ended; 0 if there was none.
+func (s *Store) Ended() uint32 { return s.catalog.ended.Load() }
+
 // ignoreDropped ignores that a segment was removed meanwhile.
 func ignoreDropped(s *Store, err error) error {
 	if errors.Is(err, errGone) && !s.life.closed.Load() {

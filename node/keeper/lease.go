@@ -118,13 +118,13 @@ func (l *leases) compare(id shards.BlobID) error {
 	return l.prolong(id)
 }
 
-// dropEnded removes what has ended by the ledger here, if a bucket has.
+// dropEnded removes what has ended by the ledger here, unless it has done so in this epoch.
 func (l *leases) dropEnded() error {
 	epoch, err := l.chain.epoch()
 	if err != nil {
 		return err
 	}
-	if ends := l.shelf.EndEpochs(); len(ends) == 0 || ends[0] > epoch {
+	if l.shelf.Ended() >= epoch {
 		return nil
 	}
 	return l.endEpochs(epoch)
