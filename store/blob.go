@@ -57,7 +57,7 @@ func (s *Store) putBlob(id shards.BlobID, metadata []byte, endEpoch uint32) erro
 	}
 	end := max(old, endEpoch)
 	var batch []entry
-	if m, err := s.findMetadata(id); err != nil || !bytes.Equal(m, metadata) {
+	if m, err := s.places.metadata(id); err != nil || !bytes.Equal(m, metadata) {
 		placed, err := s.putMetadata(id, metadata, end)
 		if err != nil {
 			return err
@@ -80,7 +80,7 @@ func (s *Store) putBlob(id shards.BlobID, metadata []byte, endEpoch uint32) erro
 // putMetadata writes metadata into a segment, in place of any other copy. It returns what must be written to meta. The
 // caller holds the blob's lock.
 func (s *Store) putMetadata(id shards.BlobID, metadata []byte, end uint32) (batch []entry, err error) {
-	places, err := s.placesOf(id)
+	places, err := s.places.of(id)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (s *Store) putMetadata(id shards.BlobID, metadata []byte, end uint32) (batc
 		return nil, err
 	}
 	defer b.end(size)
-	if place, need := s.placing(id, b, places); need {
+	if place, need := s.places.placing(id, b, places); need {
 		batch = append(batch, place)
 	}
 	if err := b.putMetadata(id, metadata); err != nil {
@@ -110,57 +110,11 @@ func (s *Store) Metadata(id shards.BlobID) ([]byte, error) {
 	if err := s.life.open(); err != nil {
 		return nil, err
 	}
-	m, err := s.findMetadata(id)
+	m, err := s.places.metadata(id)
 	if err != nil {
 		return nil, fmt.Errorf("metadata of blob %s: %w", id, s.life.closedError(err))
 	}
 	return m, nil
-}
-
-// findMetadata looks into the segments that may hold metadata of a blob.
-func (s *Store) findMetadata(id shards.BlobID) (m []byte, err error) {
-	err = s.search(id, func(b *segment) error {
-		m, err = b.metadata(id)
-		return s.incidents.blame("metadata", Ref{Blob: id, Shard: -1}, -1, err, b.path)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return m, nil
-}
-
-// search calls find for the segments that may hold something of a blob until it returns no error. Else it returns
-// damage, if there is any, or ErrNotFound. While something moves it looks again: it may have been missed.
-func (s *Store) search(id shards.BlobID, find func(*segment) error) error {
-	for tries := 0; ; tries++ {
-		moved := s.moves.Load()
-		list, err := s.lookup(id)
-		if err != nil {
-			return s.life.closedError(err)
-		}
-		found := error(ErrNotFound)
-		for _, b := range list {
-			switch err := find(b); {
-			case err == nil:
-				return nil
-			case errors.Is(err, ErrNotFound):
-			case errors.Is(err, errGone):
-				if s.life.closed.Load() {
-					return ErrClosed
-				}
-			case errors.Is(err, ErrCorrupt):
-				found = err
-			default:
-				return err
-			}
-		}
-		if s.life.closed.Load() {
-			return ErrClosed
-		}
-		if !errors.Is(found, ErrNotFound) || moved == s.moves.Load() || tries == maxMoves {
-			return found
-		}
-	}
 }
 
 // Blob returns the record of a blob. Errors: ErrNotFound, ErrCorrupt.

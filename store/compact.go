@@ -16,6 +16,7 @@ import (
 // What was copied is synced, and looked for again, before the segment goes. A crash, or an error of the disk, at any
 // point leaves the segment, and copies that are found in its place or are dead.
 type compactor struct {
+	s      *Store                           // constant
 	mu     sync.Mutex                       // one compaction at a time
 	report atomic.Pointer[func(Ref, error)] // takes damage; see Tend
 	moved  atomic.Int64                     // bytes of slivers, since Open
@@ -60,10 +61,10 @@ func victim(list []load, most int64, short bool) int {
 }
 
 // loads lists the segments that may be compacted. What is damaged or in doubt waits.
-func (s *Store) loads() (list []*segment, loads []load) {
-	ended := s.catalog.ended.Load()
-	s.segments.each(func(b *segment) {
-		if _, doubt := b.counts(); doubt || b.blocked.Load() || s.segments.unlisted[b.id] != nil {
+func (c *compactor) loads() (list []*segment, loads []load) {
+	ended := c.s.catalog.ended.Load()
+	c.s.segments.each(func(b *segment) {
+		if _, doubt := b.counts(); doubt || b.blocked.Load() || c.s.segments.unlisted[b.id] != nil {
 			return
 		}
 		b.mu.Lock()
@@ -79,17 +80,17 @@ func (s *Store) loads() (list []*segment, loads []load) {
 	return list, loads
 }
 
-// compact compacts one segment, if one is worth it, and reports whether it did. rest is called now and then, and may end
+// once compacts one segment, if one is worth it, and reports whether it did. rest is called now and then, and may end
 // the work.
-func (s *Store) compact(short bool, rest func() error) (bool, error) {
-	s.compactor.mu.Lock()
-	defer s.compactor.mu.Unlock()
-	list, loads := s.loads()
-	i := victim(loads, s.segments.most, short)
+func (c *compactor) once(short bool, rest func() error) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list, loads := c.loads()
+	i := victim(loads, c.s.segments.most, short)
 	if i < 0 {
 		return false, nil
 	}
-	err := s.empty(list[i], rest)
+	err := c.empty(list[i], rest)
 	if errors.Is(err, errBusy) {
 		return false, nil
 	}
@@ -103,36 +104,36 @@ func (s *Store) compact(short bool, rest func() error) (bool, error) {
 }
 
 // reclaim makes room for a write that the disk has none for. It reports whether it did.
-func (s *Store) reclaim() bool {
-	done, err := s.compact(true, func() error { return nil })
+func (c *compactor) reclaim() bool {
+	done, err := c.once(true, func() error { return nil })
 	if err != nil {
-		s.log.Warn("could not make room on the disk", "err", err)
+		c.s.log.Warn("could not make room on the disk", "err", err)
 	}
 	return done
 }
 
 // reclaimable reports that reclaim would find something.
-func (s *Store) reclaimable() bool {
-	_, loads := s.loads()
-	return victim(loads, s.segments.most, true) >= 0
+func (c *compactor) reclaimable() bool {
+	_, loads := c.loads()
+	return victim(loads, c.s.segments.most, true) >= 0
 }
 
-// compactAll compacts as long as there is something to do, at full speed only while room is short.
-func (s *Store) compactAll(ctx context.Context) error {
+// all compacts as long as there is something to do, at full speed only while room is short.
+func (c *compactor) all(ctx context.Context) error {
 	for {
-		short := s.space.short()
+		short := c.s.space.short()
 		rest := resting(ctx)
 		if short {
 			rest = ctx.Err
 		}
-		if done, err := s.compact(short, rest); err != nil || !done {
+		if done, err := c.once(short, rest); err != nil || !done {
 			return ignoreGone(err)
 		}
 	}
 }
 
 // empty moves what lives out of a segment and removes it. The caller holds compactor.mu.
-func (s *Store) empty(b *segment, rest func() error) error {
+func (c *compactor) empty(b *segment, rest func() error) error {
 	if !b.seal() {
 		return errBusy
 	}
@@ -141,7 +142,7 @@ func (s *Store) empty(b *segment, rest func() error) error {
 	}
 	err := b.contents(func(keys [][]byte) error {
 		for _, k := range keys {
-			if err := s.move(b, k); err != nil {
+			if err := c.move(b, k); err != nil {
 				return err
 			}
 			if err := rest(); err != nil {
@@ -153,28 +154,28 @@ func (s *Store) empty(b *segment, rest func() error) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Sync(); err != nil {
+	if err := c.s.Sync(); err != nil {
 		return err
 	}
-	if err := s.allMoved(b); err != nil {
+	if err := c.allMoved(b); err != nil {
 		return err
 	}
-	s.moves.Add(1)
-	return s.segments.remove(b)
+	c.s.places.moves.Add(1)
+	return c.s.segments.remove(b)
 }
 
 // allMoved makes sure that all that lives of a segment is in others too, durably. After Sync only what a failed sync
 // forgot is missing, and what could not be read.
-func (s *Store) allMoved(b *segment) error {
+func (c *compactor) allMoved(b *segment) error {
 	return b.contents(func(keys [][]byte) error {
 		for _, k := range keys {
 			id, ok := keyBlobID(k)
 			if !ok {
 				continue
 			}
-			lock := s.catalog.locks.of(id)
+			lock := c.s.catalog.locks.of(id)
 			lock.Lock()
-			needed, err := s.needed(b, id, k, true)
+			needed, err := c.needed(b, id, k, true)
 			lock.Unlock()
 			if err != nil {
 				return err
@@ -189,10 +190,10 @@ func (s *Store) allMoved(b *segment) error {
 
 // removeDead removes a segment in which nothing is alive, and reports whether it did. It looks no further than to the
 // first that is.
-func (s *Store) removeDead(b *segment) (bool, error) {
-	s.compactor.mu.Lock()
-	defer s.compactor.mu.Unlock()
-	if alive, err := s.anyAlive(b); alive || err != nil {
+func (c *compactor) removeDead(b *segment) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if alive, err := c.anyAlive(b); alive || err != nil {
 		return false, err
 	}
 	if !b.seal() {
@@ -201,18 +202,18 @@ func (s *Store) removeDead(b *segment) (bool, error) {
 	if err := b.flush(); err != nil {
 		return false, err
 	}
-	if err := s.allMoved(b); err != nil { // what came meanwhile
+	if err := c.allMoved(b); err != nil { // what came meanwhile
 		if errors.Is(err, errStays) {
 			err = nil
 		}
 		return false, err
 	}
-	s.moves.Add(1)
-	return true, s.segments.remove(b)
+	c.s.places.moves.Add(1)
+	return true, c.s.segments.remove(b)
 }
 
 // anyAlive reports whether something in a segment lives. It ends at the first that does.
-func (s *Store) anyAlive(b *segment) (alive bool, err error) {
+func (c *compactor) anyAlive(b *segment) (alive bool, err error) {
 	err = b.contents(func(keys [][]byte) error {
 		for _, k := range keys {
 			id, ok := keyBlobID(k)
@@ -220,7 +221,7 @@ func (s *Store) anyAlive(b *segment) (alive bool, err error) {
 				continue
 			}
 			var err error
-			if alive, err = s.alive(id, b); err != nil {
+			if alive, err = c.s.places.alive(id, b); err != nil {
 				return err
 			}
 			if alive {
@@ -237,8 +238,8 @@ func (s *Store) anyAlive(b *segment) (alive bool, err error) {
 
 // needed reports whether a record of a segment lives and no other segment has it, if durable is set: on the disk. The
 // caller holds the blob's lock.
-func (s *Store) needed(b *segment, id shards.BlobID, key []byte, durable bool) (bool, error) {
-	alive, err := s.alive(id, b)
+func (c *compactor) needed(b *segment, id shards.BlobID, key []byte, durable bool) (bool, error) {
+	alive, err := c.s.places.alive(id, b)
 	if err != nil || !alive {
 		return false, err
 	}
@@ -250,7 +251,7 @@ func (s *Store) needed(b *segment, id shards.BlobID, key []byte, durable bool) (
 	} else if _, err := b.metadata(id); errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
-	list, err := s.lookup(id)
+	list, err := c.s.places.lookup(id)
 	for _, o := range list {
 		if o == b {
 			continue
@@ -276,21 +277,21 @@ func (s *Store) needed(b *segment, id shards.BlobID, key []byte, durable bool) (
 
 // move copies what belongs to a key to another segment, unless it is dead or there already. Damage is reported; then
 // allMoved keeps the segment.
-func (s *Store) move(b *segment, key []byte) error {
+func (c *compactor) move(b *segment, key []byte) error {
 	id, ok := keyBlobID(key)
 	if !ok {
 		return nil
 	}
 	ref, sliver := parseSliverKey(key)
-	lock := s.catalog.locks.of(id)
+	lock := c.s.catalog.locks.of(id)
 	lock.Lock()
-	needed, err := s.needed(b, id, key, false)
+	needed, err := c.needed(b, id, key, false)
 	if err == nil && needed && !sliver {
-		err = s.moveMetadata(b, id)
+		err = c.moveMetadata(b, id)
 	}
 	lock.Unlock()
 	if err == nil && needed && sliver {
-		err = s.moveSliver(b, ref)
+		err = c.moveSliver(b, ref)
 	}
 	if !errors.Is(err, ErrCorrupt) {
 		return err
@@ -298,15 +299,15 @@ func (s *Store) move(b *segment, key []byte) error {
 	if !sliver {
 		ref = Ref{Blob: id, Shard: -1}
 	}
-	if report := s.compactor.report.Load(); report != nil {
+	if report := c.report.Load(); report != nil {
 		(*report)(ref, err)
 	}
 	return nil
 }
 
 // endOf returns when a blob ends: for one without a record, when the class of segment b does.
-func (s *Store) endOf(id shards.BlobID, b *segment) uint32 {
-	end, err := s.catalog.endEpoch(id)
+func (c *compactor) endOf(id shards.BlobID, b *segment) uint32 {
+	end, err := c.s.catalog.endEpoch(id)
 	if err != nil {
 		return b.class.last
 	}
@@ -314,42 +315,42 @@ func (s *Store) endOf(id shards.BlobID, b *segment) uint32 {
 }
 
 // moveMetadata copies a blob's metadata. The caller holds the blob's lock.
-func (s *Store) moveMetadata(b *segment, id shards.BlobID) error {
+func (c *compactor) moveMetadata(b *segment, id shards.BlobID) error {
 	m, err := b.metadata(id)
 	if err != nil {
-		return s.incidents.blame("metadata", Ref{Blob: id, Shard: -1}, -1, err, b.path)
+		return c.s.incidents.blame("metadata", Ref{Blob: id, Shard: -1}, -1, err, b.path)
 	}
-	if err := s.space.forMove(); err != nil {
+	if err := c.s.space.forMove(); err != nil {
 		return err
 	}
 	size := metadataWeight(len(m))
-	to, err := s.segments.writable(s.endOf(id, b), size)
+	to, err := c.s.segments.writable(c.endOf(id, b), size)
 	if err != nil {
 		return err
 	}
 	defer to.end(size)
-	if err := s.place(id, to); err != nil {
+	if err := c.s.places.add(id, to); err != nil {
 		return err
 	}
 	return to.putMetadata(id, m)
 }
 
 // moveSliver copies a sliver.
-func (s *Store) moveSliver(b *segment, ref Ref) error {
+func (c *compactor) moveSliver(b *segment, ref Ref) error {
 	rec, err := b.stored(ref)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil {
-		return s.incidents.blame("sliver", ref, -1, err, b.path)
+		return c.s.incidents.blame("sliver", ref, -1, err, b.path)
 	}
-	w, err := s.create(ref, rec.size, s.endOf(ref.Blob, b))
+	w, err := c.s.create(ref, rec.size, c.endOf(ref.Blob, b))
 	if err != nil {
 		return err
 	}
 	defer w.Abort()
 	w.from, w.fromWrite = b, rec.write
-	r := &SliverReader{s: s, ref: ref, b: b, rec: rec, have: -1}
+	r := &SliverReader{s: c.s, ref: ref, b: b, rec: rec, have: -1}
 	if _, err := r.WriteTo(w); err != nil {
 		if errors.Is(err, ErrNotFound) { // deleted meanwhile
 			return nil
@@ -359,6 +360,6 @@ func (s *Store) moveSliver(b *segment, ref Ref) error {
 	if err := w.Commit(); err != nil {
 		return err
 	}
-	s.compactor.moved.Add(rec.size)
+	c.moved.Add(rec.size)
 	return nil
 }

@@ -66,7 +66,7 @@ func TestVictim(t *testing.T) {
 // compactNow compacts as if room were short, until nothing is left to do.
 func compactNow(s *Store) (n int, err error) {
 	for {
-		done, err := s.compact(true, func() error { return nil })
+		done, err := s.compactor.once(true, func() error { return nil })
 		if err != nil || !done {
 			return n, err
 		}

@@ -37,7 +37,7 @@ func (s *Store) DropBlob(id shards.BlobID, held []int) error {
 			refs = append(refs, ref)
 		}
 	}
-	list, err := s.lookup(id)
+	list, err := s.places.lookup(id)
 	for _, b := range list {
 		err = errors.Join(err, ignoreDropped(s, errors.Join(b.remove(refs...), b.removeMetadata(id))))
 	}

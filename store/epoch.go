@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"walrus/shards"
 )
@@ -17,31 +18,37 @@ func (s *Store) DropEpoch(endEpoch uint32) error {
 	if err := s.life.open(); err != nil {
 		return err
 	}
-	s.drops.Lock()
-	defer s.drops.Unlock()
-	if err := s.dropEpoch(endEpoch); err != nil {
+	s.dropper.mu.Lock()
+	defer s.dropper.mu.Unlock()
+	if err := s.dropper.epoch(endEpoch); err != nil {
 		return fmt.Errorf("drop epoch %d: %w", endEpoch, s.life.closedError(err))
 	}
 	return nil
 }
 
-func (s *Store) dropEpoch(end uint32) error {
-	touched, err := s.dropRecords(end)
+// dropper removes what has ended.
+type dropper struct {
+	s  *Store     // constant
+	mu sync.Mutex // one DropEpoch at a time
+}
+
+func (d *dropper) epoch(end uint32) error {
+	touched, err := d.records(end)
 	if err != nil {
 		return err
 	}
-	if err := s.catalog.setEnded(end); err != nil {
+	if err := d.s.catalog.setEnded(end); err != nil {
 		return err
 	}
 	for _, b := range touched {
-		if err := ignoreDropped(s, s.dropDead(b)); err != nil {
+		if err := ignoreDropped(d.s, d.dead(b)); err != nil {
 			return err
 		}
 	}
-	if err := s.segments.removeMoved(end); err != nil {
+	if err := d.s.segments.removeMoved(end); err != nil {
 		return err
 	}
-	return s.catalog.db.use(func() error { return s.catalog.db.eng.index().compact() })
+	return d.s.catalog.db.use(func() error { return d.s.catalog.db.eng.index().compact() })
 }
 
 // Ended returns the last epoch for which DropEpoch has removed what ended; 0 if there was none.
@@ -55,20 +62,20 @@ func ignoreDropped(s *Store, err error) error {
 	return err
 }
 
-// dropRecords deletes the records and certificates of the blobs that end with epoch end or before. It returns the
+// records deletes the records and certificates of the blobs that end with epoch end or before. It returns the
 // segments that may hold something of them, and those whose class has ended.
-func (s *Store) dropRecords(end uint32) ([]*segment, error) {
+func (d *dropper) records(end uint32) ([]*segment, error) {
 	touched := map[*segment]bool{}
-	s.segments.each(func(b *segment) { // what lost its record
-		touched[b] = b.class.last <= end && b.order() < s.catalog.forgot.Load()
+	d.s.segments.each(func(b *segment) { // what lost its record
+		touched[b] = b.class.last <= end && b.order() < d.s.catalog.forgot.Load()
 	})
-	err := s.catalog.db.pages([]byte{keyBlob}, func(keys [][]byte) error {
+	err := d.s.catalog.db.pages([]byte{keyBlob}, func(keys [][]byte) error {
 		for _, k := range keys {
 			id, ok := keyBlobID(k)
 			if !ok {
 				continue
 			}
-			if err := s.dropRecord(id, end, touched); err != nil {
+			if err := d.record(id, end, touched); err != nil {
 				return err
 			}
 		}
@@ -78,23 +85,23 @@ func (s *Store) dropRecords(end uint32) ([]*segment, error) {
 	return slices.Collect(maps.Keys(touched)), err
 }
 
-// dropRecord deletes the record of a blob if it ends with epoch end or before.
-func (s *Store) dropRecord(id shards.BlobID, end uint32, touched map[*segment]bool) error {
-	lock := s.catalog.locks.of(id)
+// record deletes the record of a blob if it ends with epoch end or before.
+func (d *dropper) record(id shards.BlobID, end uint32, touched map[*segment]bool) error {
+	lock := d.s.catalog.locks.of(id)
 	lock.Lock()
 	defer lock.Unlock()
-	until, err := s.catalog.endEpoch(id)
+	until, err := d.s.catalog.endEpoch(id)
 	if err != nil || until > end {
 		return unknown(err)
 	}
-	list, err := s.lookup(id)
+	list, err := d.s.places.lookup(id)
 	if err != nil {
 		return err
 	}
 	for _, b := range list {
 		touched[b] = true
 	}
-	return s.catalog.drop(id)
+	return d.s.catalog.drop(id)
 }
 
 // ended returns the last epoch whose blobs were dropped, and forgot the number below which segments may hold slivers
@@ -135,52 +142,29 @@ func (c *catalog) setEnded(epoch uint32) error {
 	return nil
 }
 
-// alive reports whether what segment b holds of a blob is to be kept: if the blob has a record, and b is among its
-// places, without which nothing is found. If meta was damaged, records may have been lost: then until b's class ends.
-func (s *Store) alive(id shards.BlobID, b *segment) (bool, error) {
-	_, err := s.catalog.endEpoch(id)
-	if errors.Is(err, ErrNotFound) {
-		return b.order() < s.catalog.forgot.Load() && b.class.last > s.catalog.ended.Load(), nil
-	}
-	if err := unknown(err); err != nil {
-		return false, err
-	}
-	s.segments.mu.RLock()
-	unlisted := s.segments.unlisted[b.id] != nil
-	s.segments.mu.RUnlock()
-	if unlisted {
-		return true, nil
-	}
-	places, err := s.catalog.places(id)
-	if errors.Is(err, ErrCorrupt) {
-		return true, nil
-	}
-	return slices.Contains(places, b.id), err
-}
-
-// dropDead removes a segment in which nothing is alive, and else deletes from it what is not.
-func (s *Store) dropDead(b *segment) error {
-	gone, err := s.removeDead(b)
+// dead removes a segment in which nothing is alive, and else deletes from it what is not.
+func (d *dropper) dead(b *segment) error {
+	gone, err := d.s.compactor.removeDead(b)
 	if err != nil || gone {
 		return err
 	}
-	return s.prune(b, func() error { return nil })
+	return d.prune(b, func() error { return nil })
 }
 
 // prune deletes from a segment what is not alive, as after a drop of the records.
-func (s *Store) prune(b *segment, rest func() error) error {
+func (d *dropper) prune(b *segment, rest func() error) error {
 	if err := b.flush(); err != nil { // from pending, where pages does not look
 		return err
 	}
 	return b.contents(func(keys [][]byte) error {
-		if err := s.prunePage(b, keys); err != nil {
+		if err := d.prunePage(b, keys); err != nil {
 			return err
 		}
 		return rest()
 	})
 }
 
-func (s *Store) prunePage(b *segment, keys [][]byte) error {
+func (d *dropper) prunePage(b *segment, keys [][]byte) error {
 	var ids []shards.BlobID
 	var dead [][]byte
 	for _, k := range keys {
@@ -188,7 +172,7 @@ func (s *Store) prunePage(b *segment, keys [][]byte) error {
 		if !ok {
 			continue
 		}
-		alive, err := s.alive(id, b)
+		alive, err := d.s.places.alive(id, b)
 		if err != nil {
 			return err
 		}
@@ -199,10 +183,10 @@ func (s *Store) prunePage(b *segment, keys [][]byte) error {
 	if len(dead) == 0 {
 		return nil
 	}
-	defer s.catalog.locks.all(ids)()
+	defer d.s.catalog.locks.all(ids)()
 	var refs []Ref
 	for i, k := range dead {
-		if alive, err := s.alive(ids[i], b); alive || err != nil { // it may have come again
+		if alive, err := d.s.places.alive(ids[i], b); alive || err != nil { // it may have come again
 			if err != nil {
 				return err
 			}

@@ -21,19 +21,6 @@ type SliverReader struct {
 	have int64  // index of that extent; −1 if none
 }
 
-// find returns a committed sliver and its segment. Errors: ErrNotFound, ErrCorrupt.
-func (s *Store) find(ref Ref) (in *segment, v sliver, err error) {
-	err = s.search(ref.Blob, func(b *segment) (err error) {
-		in = b
-		v, err = b.find(ref)
-		return s.incidents.blame("sliver", ref, -1, err, b.path)
-	})
-	if err != nil {
-		return nil, sliver{}, err
-	}
-	return in, v, nil
-}
-
 // OpenSliver opens a committed sliver. Errors: ErrNotFound, ErrCorrupt.
 func (s *Store) OpenSliver(ref Ref) (*SliverReader, error) {
 	if err := ref.check(); err != nil {
@@ -42,7 +29,7 @@ func (s *Store) OpenSliver(ref Ref) (*SliverReader, error) {
 	if err := s.life.open(); err != nil {
 		return nil, err
 	}
-	b, rec, err := s.find(ref)
+	b, rec, err := s.places.find(ref)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", ref, err)
 	}
@@ -57,7 +44,7 @@ func (s *Store) HasSliver(ref Ref) (bool, error) {
 	if err := s.life.open(); err != nil {
 		return false, err
 	}
-	_, _, err := s.find(ref)
+	_, _, err := s.places.find(ref)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
@@ -76,7 +63,7 @@ func (s *Store) DeleteSliver(ref Ref) error {
 	lock := s.catalog.locks.of(ref.Blob)
 	lock.Lock()
 	defer lock.Unlock()
-	list, err := s.lookup(ref.Blob)
+	list, err := s.places.lookup(ref.Blob)
 	for _, b := range list {
 		err = errors.Join(err, ignoreDropped(s, b.remove(ref)))
 	}
@@ -141,7 +128,7 @@ func (r *SliverReader) explain(i uint32, err error) error {
 		return err
 	}
 	// The segment was dropped; the sliver of an extended blob has moved to another.
-	b, rec, ferr := r.s.find(r.ref)
+	b, rec, ferr := r.s.places.find(r.ref)
 	if ferr != nil {
 		return ferr
 	}

@@ -69,7 +69,7 @@ func (s *Store) Room() (Room, error) {
 // compactor could remove.
 func (s *Store) Refuses() error {
 	err := s.space.forData(0)
-	if errors.Is(err, ErrFull) && s.reclaimable() {
+	if errors.Is(err, ErrFull) && s.compactor.reclaimable() {
 		return nil
 	}
 	return err
@@ -79,7 +79,7 @@ func (s *Store) Refuses() error {
 func (s *Store) makeRoom() error {
 	for {
 		err := s.space.forData(0)
-		if !errors.Is(err, ErrFull) || !s.reclaim() && errors.Is(s.space.forData(0), ErrFull) {
+		if !errors.Is(err, ErrFull) || !s.compactor.reclaim() && errors.Is(s.space.forData(0), ErrFull) {
 			return err
 		}
 	}

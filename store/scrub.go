@@ -217,11 +217,11 @@ func (c *scrub) blob(key []byte) error {
 	}
 	c.stats.Blobs++
 	if _, err := c.s.catalog.places(id); errors.Is(err, ErrCorrupt) {
-		if err := c.s.mendPlaces(id); err != nil {
+		if err := c.s.places.mend(id); err != nil {
 			return err
 		}
 	}
-	m, err := c.s.findMetadata(id)
+	m, err := c.s.places.metadata(id)
 	if errors.Is(err, ErrNotFound) {
 		if _, err := c.s.catalog.endEpoch(id); errors.Is(err, ErrNotFound) {
 			return nil

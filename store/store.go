@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 
 	"walrus/internal/badgerdisk"
@@ -25,10 +24,10 @@ type Store struct {
 	catalog   catalog
 	segments  segments
 	tending   tending
-	drops     sync.Mutex // one DropEpoch at a time
+	dropper   dropper
+	places    places
 	compactor compactor
-	running   atomic.Bool  // Open is done
-	moves     atomic.Int64 // segments removed after their slivers have moved
+	running   atomic.Bool // Open is done
 }
 
 // lifetime tells whether the store is open.
@@ -85,6 +84,8 @@ func Open(cfg Config) (_ *Store, err error) {
 		dir: filepath.Join(cfg.Dir, segmentsName), old: filepath.Join(cfg.Dir, sliversName),
 		keep: cfg.Open, byID: map[uint64]*segment{}, unlisted: map[uint64]*segment{}, active: map[class]*segment{},
 	}
+	s.places.life, s.places.incidents, s.places.catalog, s.places.segments = &s.life, &s.incidents, &s.catalog, &s.segments
+	s.compactor.s, s.dropper.s = s, s
 	s.tending = tending{
 		dir: cfg.Dir, log: s.log, life: &s.life, incidents: &s.incidents, usage: &s.space.usage, catalog: &s.catalog,
 		segments: &s.segments, store: s,

@@ -331,7 +331,7 @@ func wantReachable(t testing.TB, s *Store) {
 				if _, err := s.catalog.endEpoch(id); err != nil || !ok {
 					t.Errorf("%s: %x belongs to no blob: %v", b.path, k, err)
 				}
-				list, err := s.lookup(id)
+				list, err := s.places.lookup(id)
 				check(t, err)
 				if !slices.Contains(list, b) {
 					t.Errorf("%s: %x is not found by the places of its blob", b.path, k)

@@ -94,7 +94,7 @@ func (t *tending) run(ctx context.Context) error {
 	var took time.Duration
 	marks := map[*database]uint64{}
 	for {
-		err := errors.Join(t.countAll(ctx), t.sweep(ctx), t.list(ctx), t.store.compactAll(ctx), t.merge(ctx))
+		err := errors.Join(t.countAll(ctx), t.sweep(ctx), t.list(ctx), t.store.compactor.all(ctx), t.merge(ctx))
 		if now := time.Now(); now.Sub(measured) >= max(usageEvery, usageShare*took) {
 			err = errors.Join(err, t.measure())
 			measured, took = now, time.Since(now)
@@ -155,7 +155,7 @@ func (t *tending) sweep(ctx context.Context) error {
 		return nil
 	}
 	for _, b := range t.segments.all() {
-		if err := ignoreGone(t.store.prune(b, resting(ctx))); err != nil {
+		if err := ignoreGone(t.store.dropper.prune(b, resting(ctx))); err != nil {
 			return fmt.Errorf("remove what a crash left in %s: %w", b.path, err)
 		}
 	}
@@ -172,7 +172,7 @@ func (t *tending) list(ctx context.Context) error {
 	todo := slices.Collect(maps.Values(t.segments.unlisted))
 	t.segments.mu.RUnlock()
 	for _, b := range todo {
-		if err := ignoreGone(t.store.listSegment(b, resting(ctx))); err != nil {
+		if err := ignoreGone(t.store.places.list(b, resting(ctx))); err != nil {
 			return fmt.Errorf("list the blobs of %s: %w", b.path, err)
 		}
 	}

@@ -105,7 +105,7 @@ func TestUpgrade(t *testing.T) {
 	// A kill in the middle of the listing.
 	stop := errors.New("killed")
 	b := s.segments.all()[0]
-	if err := s.listSegment(b, func() error { return stop }); err != stop {
+	if err := s.places.list(b, func() error { return stop }); err != stop {
 		t.Fatal(err)
 	}
 	check(t, s.Sync())

@@ -160,10 +160,10 @@ func (s *Store) commit(w *SliverWriter) (waiting int, err error) {
 		if _, err := s.catalog.endEpoch(w.ref.Blob); err != nil {
 			return 0, fmt.Errorf("read the blob's record: %w", err)
 		}
-	} else if needed, err := s.needed(w.from, w.ref.Blob, sliverKey(w.ref), false); err != nil || !needed {
+	} else if needed, err := s.compactor.needed(w.from, w.ref.Blob, sliverKey(w.ref), false); err != nil || !needed {
 		return 0, err
 	}
-	places, err := s.placesOf(w.ref.Blob)
+	places, err := s.places.of(w.ref.Blob)
 	if err != nil {
 		return 0, err
 	}
@@ -183,7 +183,7 @@ func (s *Store) commit(w *SliverWriter) (waiting int, err error) {
 			}
 		}
 	}
-	if err := s.placeAmong(w.ref.Blob, w.b, places); err != nil {
+	if err := s.places.addAmong(w.ref.Blob, w.b, places); err != nil {
 		return 0, err
 	}
 	return w.b.commit(w.ref, w.rec, w.started)
