@@ -10,9 +10,9 @@ import (
 // class is a range of end epochs. The blobs of a segment end in its class when they are stored.
 type class struct{ first, last uint32 }
 
-// classOf returns the class of what is stored in epoch now until epoch end. The epochs that are left are rounded down to
-// a power of two: so many epochs the class has. So the first and the last of a segment end within the time for which they
-// were stored, and there are at most two classes for each power of two.
+// classOf returns the class of what is stored in epoch now until epoch end. The epochs that are left are rounded down
+// to a power of two: so many epochs the class has. So the first and the last of a segment end within the time for
+// which they were stored, and there are at most two classes for each power of two.
 func classOf(end, now uint32) class {
 	left := uint32(1)
 	if end > now {

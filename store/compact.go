@@ -40,7 +40,8 @@ type load struct {
 }
 
 // victim chooses the segment to compact: that with the least live share. It returns −1 if none is worth it: a copy
-// should free as much as it writes; when room is short, a sixteenth of that is enough. most is the size of a full segment.
+// should free as much as it writes; when room is short, a sixteenth of that is enough. most is the size of a full
+// segment.
 func victim(list []load, most int64, short bool) int {
 	best, share := -1, 1.0
 	for i, l := range list {

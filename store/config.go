@@ -27,9 +27,9 @@ type Config struct {
 	// Open bounds the segments that are open at a time, but for those being written. Each takes some 0.3 MiB of memory,
 	// ten goroutines, and a file descriptor for each ValueLog of its size.
 	Open int
-	// MinFree is a reserve of free disk space in bytes. New data is refused with ErrFull when less is free, small records
-	// when less than half of it is free; Open wants an eighth. It must not be zero in production: the databases write
-	// through memory maps, where a full disk is a fatal signal, not an error.
+	// MinFree is a reserve of free disk space in bytes. New data is refused with ErrFull when less is free, small
+	// records when less than half of it is free; Open wants an eighth. It must not be zero in production: the
+	// databases write through memory maps, where a full disk is a fatal signal, not an error.
 	MinFree int64
 
 	// engine opens a database in place of Badger, for tests.

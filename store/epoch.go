@@ -12,8 +12,8 @@ import (
 )
 
 // DropEpoch removes the blobs that end with endEpoch or before: slivers, metadata, certificates and records. Their
-// space comes back at once where nothing else lies in a segment, else when the segment is compacted. Later calls are for
-// later epochs. After an error call it again.
+// space comes back at once where nothing else lies in a segment, else when the segment is compacted. Later calls are
+// for later epochs. After an error call it again.
 func (s *Store) DropEpoch(endEpoch uint32) error {
 	if err := s.life.open(); err != nil {
 		return err

@@ -19,8 +19,8 @@ var (
 	ErrClosed = errors.New("store is closed")
 	// ErrFormat is returned by Open for a directory written by a newer version.
 	ErrFormat = errors.New("unknown on-disk format")
-	// ErrFull is returned for writes that would leave less than Config.MinFree on the disk, or exceed Config.Limit. Reads
-	// go on. The error is then a *FullError, unless the disk itself refused the write.
+	// ErrFull is returned for writes that would leave less than Config.MinFree on the disk, or exceed Config.Limit.
+	// Reads go on. The error is then a *FullError, unless the disk itself refused the write.
 	ErrFull = errors.New("disk is full")
 	// ErrUnsynced is returned when the disk refused data after a sliver was begun. Parts of the sliver may be lost:
 	// write it again.

@@ -14,9 +14,9 @@ import (
 	"walrus/internal/badgerdisk"
 )
 
-// parking lets a segment's database be closed while it is not used, and opened when it is. What the store must know of a
-// parked one is in memory, and for the next start in a summary beside its folder. A summary exists only while nothing
-// has been written since, so it is never wrong.
+// parking lets a segment's database be closed while it is not used, and opened when it is. What the store must know of
+// a parked one is in memory, and for the next start in a summary beside its folder. A summary exists only while
+// nothing has been written since, so it is never wrong.
 type parking struct {
 	reopen func() (*database, error) // nil: the database is never parked; constant
 	opened func()                    // called after it was opened again; constant
@@ -29,7 +29,7 @@ type parking struct {
 // summarySize: version u64 ‖ noted version u64 ‖ slivers u64 ‖ bytes that live u64 ‖ disk space u64
 const summarySize = 5 * 8
 
-// summaryKey is what the summary's checksum covers beside it.
+// summaryKey returns what the summary's checksum covers beside it.
 func summaryKey(path string) []byte { return []byte(filepath.Base(path)) }
 
 // forget removes the summary, durably, before the first write.

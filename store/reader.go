@@ -51,8 +51,8 @@ func (s *Store) HasSliver(ref Ref) (bool, error) {
 	return err == nil, err
 }
 
-// DeleteSliver removes a sliver, damaged or not. A sliver that does not exist is no error. Its space comes back when the
-// compactor comes to its segment.
+// DeleteSliver removes a sliver, damaged or not. A sliver that does not exist is no error. Its space comes back when
+// the compactor comes to its segment.
 func (s *Store) DeleteSliver(ref Ref) error {
 	if err := ref.check(); err != nil {
 		return err

@@ -93,8 +93,8 @@ type space struct {
 	usage usage
 }
 
-// forData refuses data that would use up the disk's reserve, or the compactor's, or exceed the store's limit; with ahead:
-// that many bytes before that.
+// forData refuses data that would use up the disk's reserve, or the compactor's, or exceed the store's limit; with
+// ahead: that many bytes before that.
 func (p *space) forData(ahead int64) error {
 	if err := p.life.open(); err != nil {
 		return err

@@ -101,7 +101,8 @@ func (l *segments) take(id uint64, c class, path string) (*segment, error) {
 // use notes that a segment is used.
 func (l *segments) use(b *segment) { b.park.used.Store(l.clock.Load()) }
 
-// writable returns a segment for size bytes of a blob that ends in epoch end. The caller calls end when they are written.
+// writable returns a segment for size bytes of a blob that ends in epoch end. The caller calls end when they are
+// written.
 func (l *segments) writable(end uint32, size int64) (*segment, error) {
 	c := classOf(end, l.catalog.ended.Load())
 	l.mu.RLock()

@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// counts are what is counted in a database. In meta: blobs, certificates. In a segment: slivers, and the bytes that
+// counts hold two numbers for a database. For meta: blobs, certificates. For a segment: slivers, and the bytes that
 // live, by weight.
 type counts [2]int64
 
@@ -28,14 +28,14 @@ const (
 	segmentOverhead = 256 << 10
 )
 
-// weight is what a sliver takes on the disk, in bytes.
+// weight returns the bytes that a sliver takes on the disk.
 func (v sliver) weight() int64 {
 	const record = sliverKeySize + sliverRecordSize + crcSize + keyOverhead
 	const extent = extentKeySize + crcSize + 2*keyOverhead // in the index, and in the log of values
 	return v.size + int64(int(v.extents())*extent+record)
 }
 
-// metadataWeight is what metadata of n bytes takes.
+// metadataWeight returns the bytes that metadata of n bytes takes.
 func metadataWeight(n int) int64 { return int64(n) + int64(1+idSize) + crcSize + 2*keyOverhead }
 
 // countOf returns by how much a record counts. A damaged one counts as one without bytes.

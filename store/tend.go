@@ -24,7 +24,8 @@ const (
 	tendLook = time.Minute
 	// markEvery: writes older than one to two of these are not among the newest after an unclean stop.
 	markEvery = 10 * time.Minute
-	// usageEvery is the pause between measurements of the disk space, at least. usageShare bounds their share of the time.
+	// usageEvery is the pause between measurements of the disk space, at least. usageShare bounds their share of the
+	// time.
 	usageEvery = 10 * time.Minute
 	usageShare = 100
 	// usageStep is the change in bytes that is worth a write.
@@ -41,8 +42,8 @@ type tending struct {
 	catalog   *catalog
 	segments  *segments
 	store     *Store
-	// orphans: after an unclean stop, until the file sweepName is removed, there may be slivers of no blob. Owned by run,
-	// after Open.
+	// orphans: after an unclean stop, until the file sweepName is removed, there may be slivers of no blob. Owned by
+	// run, after Open.
 	orphans bool
 
 	mu    sync.Mutex
@@ -81,9 +82,9 @@ func (t *tending) noteStop() error {
 }
 
 // Tend works in the background until ctx ends: it counts records whose counts were lost, removes what a crash left,
-// completes the places after a crash or an upgrade, compacts segments, merges index tables, and measures the disk space.
-// It uses a tenth of the disk's time, except to make room. Trouble is logged, and tried again. corrupt is called with
-// what a compaction could not read, as by Scrub: the segment stays until it is deleted.
+// completes the places after a crash or an upgrade, compacts segments, merges index tables, and measures the disk
+// space. It uses a tenth of the disk's time, except to make room. Trouble is logged, and tried again. corrupt is
+// called with what a compaction could not read, as by Scrub: the segment stays until it is deleted.
 func (s *Store) Tend(ctx context.Context, corrupt func(Ref, error)) error {
 	s.compactor.report.Store(&corrupt)
 	return s.tending.run(ctx)

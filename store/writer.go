@@ -150,8 +150,8 @@ func (w *SliverWriter) Commit() error {
 	return nil
 }
 
-// commit makes the sliver of w visible, unless it is there already or, if it moves, no longer needed. It returns how many
-// slivers wait for a sync.
+// commit makes the sliver of w visible, unless it is there already or, if it moves, no longer needed. It returns how
+// many slivers wait for a sync.
 func (s *Store) commit(w *SliverWriter) (waiting int, err error) {
 	lock := s.catalog.locks.of(w.ref.Blob)
 	lock.Lock()
@@ -189,7 +189,8 @@ func (s *Store) commit(w *SliverWriter) (waiting int, err error) {
 	return w.b.commit(w.ref, w.rec, w.started)
 }
 
-// Flushed returns the bytes that were written to the disk. After Abort they take space until their segment is compacted.
+// Flushed returns the bytes that were written to the disk. After Abort they take space until their segment is
+// compacted.
 func (w *SliverWriter) Flushed() int64 { return min(int64(w.next)*int64(w.rec.extent), w.rec.size) }
 
 // Abort ends the writer. What it wrote is dead. After Commit, or a second time, it does nothing.

@@ -69,9 +69,9 @@ func (l *leases) dropDead(id shards.BlobID) error {
 	return l.shelf.DropBlob(id, held)
 }
 
-// endEpochs removes ended blobs: first it records the later end of those that were extended, then it drops all that have
-// ended, then all others without a live registration. What ends with a blob whose end cannot be looked up stays, and what
-// ends later. If a later epoch has begun already, it does nothing: the event of that epoch will follow.
+// endEpochs removes ended blobs: first it records the later end of those that were extended, then it drops all that
+// have ended, then all others without a live registration. What ends with a blob whose end cannot be looked up stays,
+// and what ends later. If a later epoch has begun already, it does nothing: the event of that epoch will follow.
 func (l *leases) endEpochs(began uint32) error {
 	epoch, err := l.chain.epoch()
 	if err != nil || began < epoch {
