@@ -38,7 +38,7 @@ type Config struct {
 
 // Default is the configuration of a node that keeps its data in dir.
 func Default(dir string) Config {
-	return Config{Dir: dir, MemTable: 4 << 20, ValueLog: 512 << 20, Open: 64, MinFree: 256 << 20}
+	return Config{Dir: dir, MemTable: 4 << 20, ValueLog: 512 << 20, Open: 32, MinFree: 256 << 20}
 }
 
 // Bounds of the configuration.

@@ -51,8 +51,14 @@ func (d *dropper) epoch(end uint32) error {
 	return d.s.catalog.db.use(func() error { return d.s.catalog.db.eng.index().compact() })
 }
 
-// Ended returns the last epoch for which DropEpoch has removed what ended; 0 if there was none.
-func (s *Store) Ended() uint32 { return s.catalog.ended.Load() }
+// HasEnded reports whether something may end with epoch or before that DropEpoch has not removed.
+func (s *Store) HasEnded(epoch uint32) (has bool) {
+	if s.catalog.ended.Load() >= epoch {
+		return false
+	}
+	s.segments.each(func(b *segment) { has = has || b.class.first <= epoch })
+	return has
+}
 
 // ignoreDropped ignores that a segment was removed meanwhile.
 func ignoreDropped(s *Store, err error) error {

@@ -81,7 +81,9 @@ func (l *segments) take(id uint64, c class, path string) (*segment, error) {
 			return nil, err
 		}
 	}
-	db.park.reopen = func() (*database, error) { return l.opener.open(path, true) }
+	again := l.opener
+	again.cfg.MemTable = min(again.cfg.MemTable, minMemTable) // it is mostly read
+	db.park.reopen = func() (*database, error) { return again.open(path, true) }
 	b := newSegment(id, c, db)
 	l.use(b)
 	db.park.opened = func() {

@@ -118,13 +118,13 @@ func (l *leases) compare(id shards.BlobID) error {
 	return l.prolong(id)
 }
 
-// dropEnded removes what has ended by the ledger here, unless it has done so in this epoch.
+// dropEnded removes what has ended by the ledger here, if anything may have.
 func (l *leases) dropEnded() error {
 	epoch, err := l.chain.epoch()
 	if err != nil {
 		return err
 	}
-	if l.shelf.Ended() >= epoch {
+	if !l.shelf.HasEnded(epoch) {
 		return nil
 	}
 	return l.endEpochs(epoch)
