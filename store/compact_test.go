@@ -354,3 +354,30 @@ func TestCompactConcurrent(t *testing.T) {
 	_, err := s.Scrub(t.Context(), func(r Ref, err error) { t.Errorf("%v: %v", r, err) })
 	check(t, err)
 }
+
+// TestSmallSliversStay: what each sliver and metadata takes beside its bytes is not taken for dead, while it is fresh
+// and after a restart.
+func TestSmallSliversStay(t *testing.T) {
+	cfg := small(fastDir(t))
+	s := mustOpen(t, cfg)
+	fillSmall(t, s, 30_000)
+	for n := 1; n <= 3000; n++ {
+		check(t, s.PutBlob(blobID(n), []byte("m"), 100))
+	}
+	check(t, s.Sync())
+	for range 2 {
+		_, loads := s.compactor.loads()
+		for _, l := range loads {
+			t.Logf("%d bytes on the disk, %d of them live, %d slivers", l.size, l.live, l.slivers)
+		}
+		if i := victim(loads, s.segments.most, true); i >= 0 || len(loads) == 0 {
+			t.Errorf("%+v would be compacted", loads[i])
+		}
+		check(t, s.Close())
+		s = mustOpen(t, cfg)
+		for _, b := range s.segments.all() {
+			_, err := b.metadata(blobID(1)) // opens it
+			check(t, unknown(err))
+		}
+	}
+}

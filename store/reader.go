@@ -8,7 +8,7 @@ import (
 )
 
 // SliverReader reads one sliver and checks every byte before it returns it. It needs no closing. It is safe for
-// concurrent use; concurrent reads take turns, a extent each.
+// concurrent use; concurrent reads take turns, an extent each.
 type SliverReader struct {
 	s   *Store
 	ref Ref
@@ -139,7 +139,7 @@ func (r *SliverReader) explain(i uint32, err error) error {
 	return r.extent(i)
 }
 
-// at returns the checked bytes from off to the end of a extent; io.EOF at the end. The caller holds mu.
+// at returns the checked bytes from off to the end of an extent; io.EOF at the end. The caller holds mu.
 func (r *SliverReader) at(off int64) ([]byte, error) {
 	if off < 0 {
 		return nil, fmt.Errorf("read %s: offset %d", r.ref, off)

@@ -28,7 +28,7 @@ const (
 
 const (
 	crcSize = 4
-	// extentSize is the size of a extent in bytes: the greatest strip of a sliver. Each extent is one value.
+	// extentSize is the size of an extent in bytes: the greatest strip of a sliver. Each extent is one value.
 	extentSize = 512 << 10
 	// maxExtentSize bounds the extent size in a sliver record.
 	maxExtentSize = 1 << 20
@@ -90,7 +90,7 @@ func extentKey(r Ref, write uint64, index uint32) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(k, write), index)
 }
 
-// parseSliverKey reads the Ref of a sliver's or a extent's key.
+// parseSliverKey reads the Ref of a sliver's or an extent's key.
 func parseSliverKey(k []byte) (Ref, bool) {
 	if len(k) < sliverKeySize {
 		return Ref{}, false

@@ -18,7 +18,7 @@ type ScrubStats struct {
 	Corrupt                      int64 // reports
 }
 
-// Scrub reads everything back, a extent at a time. It calls corrupt with a *CorruptError for each sliver, blob record,
+// Scrub reads everything back, an extent at a time. It calls corrupt with a *CorruptError for each sliver, blob record,
 // metadata and certificate that is damaged, and for missing metadata; except for slivers, Ref.Shard is −1. It skips
 // slivers that are not yet synced, deletes nothing, and ends with ctx. Damage of an index becomes an incident.
 func (s *Store) Scrub(ctx context.Context, corrupt func(Ref, error)) (stats ScrubStats, err error) {

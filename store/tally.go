@@ -24,7 +24,7 @@ var countedKinds = []byte{keyBlob, keyCertificate, keyMetadata, keySliver}
 
 // What Badger takes beside keys and values, in bytes, by measurement: for each key, and once for a segment.
 const (
-	keyOverhead     = 40
+	keyOverhead     = 16
 	segmentOverhead = 256 << 10
 )
 
@@ -35,8 +35,10 @@ func (v sliver) weight() int64 {
 	return v.size + int64(int(v.extents())*extent+record)
 }
 
-// metadataWeight returns the bytes that metadata of n bytes takes.
-func metadataWeight(n int) int64 { return int64(n) + int64(1+idSize) + crcSize + 2*keyOverhead }
+// metadataWeight returns the bytes that metadata of n bytes takes, and the counts that are written with it.
+func metadataWeight(n int) int64 {
+	return int64(n + 1 + idSize + tallySize + 2*crcSize + 3*keyOverhead)
+}
 
 // countOf returns by how much a record counts. A damaged one counts as one without bytes.
 func (d *database) countOf(key []byte) (counts, error) {

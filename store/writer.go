@@ -24,7 +24,7 @@ type SliverWriter struct {
 	fromWrite uint64
 }
 
-// buffers hold a extent and its checksum.
+// buffers hold an extent and its checksum.
 var buffers = sync.Pool{New: func() any {
 	b := make([]byte, 0, extentSize+crcSize)
 	return &b
