@@ -33,7 +33,8 @@ type CheckBackend interface {
 	// Leaves returns the hashes of symbols of a sliver's expansion: for each target in order, with its proof; without
 	// targets all of them, without proofs. ErrBusy, ErrNotFound, ErrNotOwner, ErrCorrupt.
 	Leaves(ctx context.Context, r LeafRequest) ([]shards.Opening, error)
-	// PutProof takes a cell proof or a refutation certificate, at most MaxEvidence bytes. ErrBadRequest for one that does not verify.
+	// PutProof takes a cell proof or a refutation certificate, at most MaxEvidence bytes. ErrBadRequest for one that does
+	// not verify.
 	PutProof(ctx context.Context, from peer.ID, id shards.BlobID, proof []byte) error
 	// LineProof opens a line proof that this node has made, followed by its sliver. ErrNotFound.
 	LineProof(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
