@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestPayAfterAccepted: nothing is paid before nodes with a quorum of shards have accepted the blob, however long they are
-// busy, and nothing at all if too few ever do.
+// TestPayAfterAccepted: nothing is paid before nodes with a quorum of shards have accepted the blob, however long
+// they are busy, and nothing at all if too few ever do.
 func TestPayAfterAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, c := newFake(t, 7, 28)

@@ -13,10 +13,10 @@ import (
 	"walrus/shards"
 )
 
-// prepare connects to all unconfirmed nodes, offers them the blob by its metadata and learns which pairs each lacks. A nil
-// entry means that the node takes no part in this round. Once a quorum has accepted, registering begins, and prepare
-// waits for the others as long again, plus a quarter of DialTimeout. Without a quorum it goes on asking busy nodes until
-// ctx ends.
+// prepare connects to all unconfirmed nodes, offers them the blob by its metadata and learns which pairs each lacks.
+// A nil entry means that the node takes no part in this round. Once a quorum has accepted, registering begins, and
+// prepare waits for the others as long again, plus a quarter of DialTimeout. Without a quorum it goes on asking busy
+// nodes until ctx ends.
 func (u *upload) prepare(ctx context.Context) [][]int {
 	lacks := make([][]int, len(u.nodes))
 	type answer struct {

@@ -9,8 +9,8 @@ import (
 	"walrus/ledger"
 )
 
-// registration follows the transaction of a plan to the ledger. It begins when nodes with a quorum of shards have accepted
-// the blob. The upload goes on at the same time.
+// registration follows the transaction of a plan to the ledger. It begins when nodes with a quorum of shards have
+// accepted the blob. The upload goes on at the same time.
 type registration struct {
 	c   *Client // constant, as are the next three
 	w   *want

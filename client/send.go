@@ -27,8 +27,8 @@ func (u *upload) serveNode(ctx context.Context, i int, taps []*tap) error {
 	return u.confirm(ctx, i)
 }
 
-// sendPairs streams one tap's pairs. A busy node is asked again, before it gets a byte, or with all bytes if they are few.
-// sendPairs drains the tap in every case, so that the encoder continues for the others.
+// sendPairs streams one tap's pairs. A busy node is asked again, before it gets a byte, or with all bytes if they are
+// few. sendPairs drains the tap in every case, so that the encoder continues for the others.
 func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 	defer func() {
 		t.ended.Store(true)
@@ -110,7 +110,8 @@ func (u *upload) writeStrip(w io.Writer, i int, s *shards.Strip, t *tap, params 
 type interrupted struct{ error }
 
 const (
-	// firstBusyPause and maxBusyPause bound the pause before a busy node is asked again. It doubles; half of it is random.
+	// firstBusyPause and maxBusyPause bound the pause before a busy node is asked again. It doubles; half of it is
+	// random.
 	firstBusyPause, maxBusyPause = 100 * time.Millisecond, 2 * time.Second
 )
 

@@ -33,8 +33,8 @@ type CheckBackend interface {
 	// Leaves returns the hashes of symbols of a sliver's expansion: for each target in order, with its proof; without
 	// targets all of them, without proofs. ErrBusy, ErrNotFound, ErrNotOwner, ErrCorrupt.
 	Leaves(ctx context.Context, r LeafRequest) ([]shards.Opening, error)
-	// PutProof takes a cell proof or a refutation certificate, at most MaxEvidence bytes. ErrBadRequest for one that does
-	// not verify.
+	// PutProof takes a cell proof or a refutation certificate, at most MaxEvidence bytes. ErrBadRequest for one that
+	// does not verify.
 	PutProof(ctx context.Context, from peer.ID, id shards.BlobID, proof []byte) error
 	// LineProof opens a line proof that this node has made, followed by its sliver. ErrNotFound.
 	LineProof(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
@@ -54,15 +54,16 @@ type LeafRequest struct {
 
 // BlobBackend answers the requests of the sliver protocol.
 type BlobBackend interface {
-	// PutMetadata takes the metadata of a blob from a peer, and so the offer of its sliver pairs. It returns the indices
-	// of the pairs whose two slivers this node already has. ErrDenied, ErrMismatch; ErrBusy if it has no room for an
-	// upload now.
+	// PutMetadata takes the metadata of a blob from a peer, and so the offer of its sliver pairs. It returns the
+	// indices of the pairs whose two slivers this node already has. ErrDenied, ErrMismatch; ErrBusy if it has no room
+	// for an upload now.
 	PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, token, metadata []byte) (held []int, err error)
 	// StorePairs takes sliver pairs from a peer: exactly size bytes of body. For each strip, and within it for each
 	// pair in the order given, body has the strip of the primary sliver, then the strip of the secondary sliver.
 	// StorePairs may fail before the end of body. The first Read accepts the upload, if the peer waits for that.
-	// ErrDenied, ErrNotRegistered; ErrBadRequest for a size that the metadata contradicts, ErrNotFound without metadata,
-	// ErrNotOwner, ErrMismatch, ErrBusy, ErrSpent; ErrHave, before it reads anything, if all these slivers are here.
+	// ErrDenied, ErrNotRegistered; ErrBadRequest for a size that the metadata contradicts, ErrNotFound without
+	// metadata, ErrNotOwner, ErrMismatch, ErrBusy, ErrSpent; ErrHave, before it reads anything, if all these slivers
+	// are here.
 	StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, token []byte, pairs []int, body Body, size int64) error
 	// Confirm returns the node's confirmation of a blob registered with persistence p, at most MaxConfirmation bytes.
 	// Every pair the node is responsible for is then verified and durable. ErrNotFound while pairs are missing,

@@ -50,9 +50,9 @@ func (h *Host) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, to
 }
 
 // StorePairs uploads at most MaxPairs sliver pairs of a blob. body writes size bytes, in the order given at
-// BlobBackend.StorePairs, in writes of any size. If they are more than InlinePairs, the node is asked first, and body is not
-// called before it accepts. When the node refuses later, body's next Write fails and StorePairs returns the node's
-// error.
+// BlobBackend.StorePairs, in writes of any size. If they are more than InlinePairs, the node is asked first, and body
+// is not called before it accepts. When the node refuses later, body's next Write fails and StorePairs returns the
+// node's error.
 func (h *Host) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID, token []byte, pairs []int, size int64,
 	body func(io.Writer) error) (err error) {
 	defer describe(&err, to, "store %d pairs of %s", len(pairs), id)

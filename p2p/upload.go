@@ -33,7 +33,7 @@ func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size in
 	a := h.begin(ctx, st)
 	most := req.Bounds().Response
 	if req.GetStorePairs().GetOffer() {
-		if err := h.offer(a, msg); err != nil {
+		if err := a.offer(msg); err != nil {
 			return nil, err
 		}
 		msg = nil // sent
@@ -79,8 +79,8 @@ func (h *Host) upload(ctx context.Context, to target, req *wire.Request, size in
 }
 
 // offer sends a request without its payload, and waits until the peer accepts that.
-func (h *Host) offer(a *answer, msg []byte) error {
-	l := &h.cfg.Limits
+func (a *answer) offer(msg []byte) error {
+	l := &a.host.cfg.Limits
 	if _, err := newPacedWriter(a.st, a.st.SetWriteDeadline, l.ProgressTime).Write(msg); err != nil {
 		return a.fail(err)
 	}

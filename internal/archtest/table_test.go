@@ -29,7 +29,7 @@ var units = map[string]unit{
 	"ledger/light":   {imports: join(core, ledger, "ledger/merkle", "internal/pause"), tests: []string{"ledger/machine", "internal/swarmtest"}},
 	"ledger/engine": {
 		imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/light", "ledger/engine/badgerdb"),
-		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest"},
+		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A unit of its own, so that no other part of the engine sees Badger.
 	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}, tests: []string{"internal/faultfs", "node"}},
@@ -87,7 +87,7 @@ var units = map[string]unit{
 	"internal/wrongtest": {imports: []string{"shards"}},
 
 	// Hostile peers against a network as it is deployed: only tests.
-	"internal/hostile": {tests: join(core, ledger, "p2p", "dht", "client", "clientnode", "config", "compose", "node", "internal/pause", "internal/wrongtest")},
+	"internal/hostile": {tests: join(core, ledger, "ledger/wallet", "p2p", "dht", "client", "clientnode", "config", "compose", "node", "internal/pause", "internal/wrongtest")},
 
 	"internal/archtest":   {},
 	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet", "internal/pause")},

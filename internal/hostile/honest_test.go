@@ -19,6 +19,7 @@ import (
 	"walrus/clientnode"
 	"walrus/config"
 	"walrus/internal/pause"
+	"walrus/ledger/wallet"
 	"walrus/shards"
 )
 
@@ -61,9 +62,9 @@ type sample struct {
 	err   error
 }
 
-// join opens a client of the network as the commands do, with a fresh identity and without an address book. A name
-// without a wallet cannot pay.
-func (f *fleet) join(ctx context.Context, name string, pays bool) (*clientnode.Node, error) {
+// join opens a client of the network as the commands do, with a fresh identity and without an address book. Without a
+// wallet, nil, it cannot pay.
+func (f *fleet) join(ctx context.Context, name string, w *wallet.Wallet) (*clientnode.Node, error) {
 	conf, err := config.LoadClient(f.net.Client)
 	if err != nil {
 		return nil, err
@@ -74,13 +75,6 @@ func (f *fleet) join(ctx context.Context, name string, pays bool) (*clientnode.N
 		return nil, err
 	}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	w, err := conf.LoadWallet()
-	if err != nil {
-		return nil, err
-	}
-	if !pays {
-		w = nil
-	}
 	cfg, open, err := conf.Compose("honest", w, logger)
 	if err != nil {
 		return nil, err
@@ -91,7 +85,15 @@ func (f *fleet) join(ctx context.Context, name string, pays bool) (*clientnode.N
 // newHonest joins and stores the blobs that it will read.
 func newHonest(t *testing.T, f *fleet) *honest {
 	t.Helper()
-	n, err := f.join(t.Context(), "honest", true)
+	conf, err := config.LoadClient(f.net.Client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := conf.LoadWallet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := f.join(t.Context(), "honest", w)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,10 +45,11 @@ type row struct {
 
 // rows list the attacks that a public node must withstand. The last one may leave debts that nobody can pay.
 var rows = []row{
-	{"garbage", "a stranger uploads wrong pairs of a blob that is paid for", "upload tokens", "", true, refereeGarbage(false)},
-	{"again", "a stranger uploads again what the nodes have", "", "", false, refereeGarbage(true)},
+	{"garbage", "a stranger uploads wrong pairs of a blob that another has paid for", "", "", true, refereeGarbage},
+	{"payer", "who has paid for a blob uploads wrong pairs of it, as twelve peers", "", "", true, refereePayer},
+	{"again", "who has paid for a blob uploads again what the nodes have", "", "", false, refereeAgain},
 	{"symbols", "four strangers ask for symbols without end", "", "less CPU for strangers", false, refereeSymbols},
-	{"silence", "a stranger begins uploads of such a blob and says nothing", "", "", false, refereeSilence},
+	{"silence", "four payers hold all memory for uploads and say nothing", "", "", false, refereeSilence},
 	{"slots", "1,000 identities from 20 networks connect and idle", "", "", false, refereeSlots},
 	{"junk", "512 liars answer with 200 junk addresses of each member", "", "", true, refereeJunk},
 	{"providers", "ten identities announce 10,000 providers each", "", "shares of a DHT server's time", true, refereeProviders},
@@ -287,7 +288,7 @@ func (r *referee) rest(t *testing.T, d time.Duration) vitals {
 
 // arena completes the description of the network.
 func (r *referee) arena(a *arena) *arena {
-	a.Network, a.Shards, a.Nodes = r.fleet.genesis.Network, r.fleet.net.Shards, r.nodes
+	a.Network, a.NetworkID, a.Shards, a.Nodes = r.fleet.genesis.Network, r.fleet.genesis.NetworkID(), r.fleet.net.Shards, r.nodes
 	return a
 }
 
@@ -325,7 +326,7 @@ func (r *referee) store(t *testing.T, size int, opt client.StoreOptions) deposit
 func (r *referee) visit(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, operation)
 	defer cancel()
-	n, err := r.fleet.join(ctx, name, false)
+	n, err := r.fleet.join(ctx, name, nil)
 	if err != nil {
 		return err
 	}

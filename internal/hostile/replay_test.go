@@ -2,13 +2,19 @@ package hostile
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"walrus/client"
 	"walrus/internal/pause"
 	"walrus/ledger"
+	"walrus/ledger/wallet"
 	"walrus/shards"
 )
 
@@ -41,9 +47,7 @@ func refereeReplay(t *testing.T, r *referee) outcome {
 	if _, err := r.honest.Client().Delete(t.Context(), stored.Object); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.registerOnly(t.Context(), &blob); err != nil {
-		t.Fatal(err)
-	}
+	r.honest.register(t, r.metadata(t, &blob))
 	before := r.owed(t)
 	ph := r.under(t, "replay", &arena{Certificate: old}, r.long(6*time.Second), nil)
 	after := r.owed(t)
@@ -53,44 +57,93 @@ func refereeReplay(t *testing.T, r *referee) outcome {
 	}
 }
 
-// registerOnly pays for a record of a blob and uploads nothing. It returns the blob's metadata.
-func (r *referee) registerOnly(ctx context.Context, d *deposit) ([]byte, error) {
-	params, err := shards.NewParams(r.fleet.net.Shards)
-	if err != nil {
-		return nil, err
-	}
-	enc, err := shards.NewEncoder(params, shards.Bytes(d.content()), uint64(d.Size))
-	if err != nil {
-		return nil, err
-	}
-	meta, err := enc.Metadata(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	d.ID = meta.ID()
-	state, err := r.honest.Chain().Ledger.Read(ctx, ledger.KeyEpoch())
-	if err != nil {
-		return nil, err
-	}
-	now, err := ledger.ReadEpoch(state)
-	if err != nil {
-		return nil, err
-	}
-	buy := ledger.BuyStorage{Bytes: uint64(params.EncodedSize(meta.Length)), Start: now.Epoch, End: now.Epoch + 1}
-	_, err = r.honest.Chain().Payer.Do(ctx, func(object func(int) ledger.ObjectID) []ledger.Op {
-		return []ledger.Op{buy, ledger.RegisterBlob{Storage: object(0), BlobID: d.ID, Root: meta.BlobRoot(), Size: meta.Length, Deletable: true}}
-	})
-	return meta.Marshal(), err
-}
-
-// promised registers a new blob that no node has yet: its owner is about to upload it.
-func (r *referee) promised(t *testing.T, size int) (deposit, []byte) {
+// metadata encodes a blob.
+func (r *referee) metadata(t *testing.T, d *deposit) *shards.Metadata {
 	t.Helper()
-	r.honest.seed++
-	d := deposit{Seed: r.honest.seed, Size: size}
-	meta, err := r.registerOnly(t.Context(), &d)
+	enc, err := shards.NewEncoder(r.params(t), shards.Bytes(d.content()), uint64(d.Size))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d, meta
+	meta, err := enc.Metadata(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.ID = meta.ID()
+	return meta
+}
+
+// register pays for a record of a blob and uploads nothing.
+func (h *honest) register(t *testing.T, meta *shards.Metadata) (record ledger.ObjectID) {
+	t.Helper()
+	state, err := h.Chain().Ledger.Read(t.Context(), ledger.KeyEpoch())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := ledger.ReadEpoch(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buy := ledger.BuyStorage{Bytes: uint64(meta.Params().EncodedSize(meta.Length)), Start: now.Epoch, End: now.Epoch + 1}
+	_, err = h.Chain().Payer.Do(t.Context(), func(object func(int) ledger.ObjectID) []ledger.Op {
+		record = object(1)
+		return []ledger.Op{buy, ledger.RegisterBlob{Storage: object(0), BlobID: meta.ID(), Root: meta.BlobRoot(), Size: meta.Length, Deletable: true}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record
+}
+
+// promised registers a new blob that no node has yet: its owner is about to upload it.
+func (h *honest) promised(t *testing.T, r *referee, size int) (d deposit, metadata []byte, record ledger.ObjectID) {
+	t.Helper()
+	h.seed++
+	d = deposit{Seed: h.seed, Size: size}
+	meta := r.metadata(t, &d)
+	return d, meta.Marshal(), h.register(t, meta)
+}
+
+// rights signs tokens for new identities.
+func (h *honest) rights(t *testing.T, r *referee, id shards.BlobID, record ledger.ObjectID, count int) (list []right) {
+	t.Helper()
+	for range count {
+		identity := make([]byte, ed25519.SeedSize)
+		_, _ = rand.Read(identity) // never fails
+		key, err := crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(identity))
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, err := peer.IDFromPrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token := ledger.UploadToken{
+			Network: r.fleet.genesis.NetworkID(), Blob: id, Peer: from, Object: record, Expiry: uint64(time.Now().Add(30 * time.Minute).Unix()),
+		}
+		h.Chain().Payer.SignToken(&token)
+		list = append(list, right{identity, token.Marshal()})
+	}
+	return list
+}
+
+// payer joins as a client with an account of its own. Its blobs begin at seed.
+func (r *referee) payer(t *testing.T, name string, seed uint64) *honest {
+	t.Helper()
+	w, err := wallet.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.honest.Chain().Payer.Do(t.Context(), ledger.Fixed(ledger.Transfer{To: w.Address(), Amount: 10 * ledger.WAL})); err != nil {
+		t.Fatal(err)
+	}
+	n, err := r.fleet.join(t.Context(), name, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Errorf("%s leaves: %v", name, err)
+		}
+	})
+	return &honest{Node: n, seed: seed}
 }

@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -13,9 +14,9 @@ import (
 	"walrus/shards"
 )
 
-// silentUploads and smallSilent are the uploads that the stranger begins at each node: of all its pairs of a large
-// blob, of single ones, and then of single pairs of a small blob, for what room is left.
-const silentUploads, smallSilent = 24, 60
+// silentPayers accounts hold uploads through silentPeers identities each. Each begins at each node silentUploads
+// uploads of all its pairs of a large blob, and then of single ones, for what room is left.
+const silentPayers, silentPeers, silentUploads = 4, 2, 12
 
 // holdUploads begins uploads of live blobs' pairs at all nodes and never sends a byte of them.
 func holdUploads(ctx context.Context, a *arena, ready func()) (score, error) {
@@ -23,68 +24,64 @@ func holdUploads(ctx context.Context, a *arena, ready func()) (score, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := newStranger(a, 0)
+	list, err := uploaders(ctx, a)
 	if err != nil {
-		return nil, err
-	}
-	defer h.Close()
-	if err := connectAll(ctx, h, a); err != nil {
 		return nil, err
 	}
 	var t tally
 	var work sync.WaitGroup
-	hold := func(blob deposit, metadata []byte, count, most int) {
-		var begun sync.WaitGroup
-		pairSize := params.Layout(shards.Primary, uint64(blob.Size)).Size() + params.Layout(shards.Secondary, uint64(blob.Size)).Size()
-		for _, n := range a.Nodes {
-			pairs, err := pairsOf(ctx, h, params, blob.ID, n.ID)
+	pairSize := params.Layout(shards.Primary, uint64(a.Blob.Size)).Size() + params.Layout(shards.Secondary, uint64(a.Blob.Size)).Size()
+	for _, most := range []int{params.Shards(), 1} {
+		each(len(list)*len(a.Nodes), len(a.Nodes), func(i int) {
+			u, n := list[i/len(a.Nodes)], a.Nodes[i%len(a.Nodes)].ID
+			pairs, err := pairsOf(ctx, u.Host, params, a.Blob.ID, n)
 			if err != nil {
 				t.add("unanswered", 1)
-				continue
+				return
 			}
-			if _, err := h.PutMetadata(ctx, n.ID, blob.ID, metadata); err != nil {
+			if _, err := u.PutMetadata(ctx, n, a.Blob.ID, u.token, a.Metadata); err != nil {
 				t.add("metadata refused", 1)
 			}
 			pairs = pairs[:min(len(pairs), most)]
-			begun.Add(count)
-			for range count {
+			for range silentUploads {
 				work.Go(func() {
-					said := sync.OnceFunc(begun.Done)
-					defer said()
-					t.outcome(h.StorePairs(ctx, n.ID, blob.ID, pairs, pairSize*int64(len(pairs)), func(io.Writer) error {
-						t.add("begun", 1)
-						said()
+					t.outcome(u.StorePairs(ctx, n, a.Blob.ID, u.token, pairs, pairSize*int64(len(pairs)), func(io.Writer) error {
+						t.add("held", 1)
 						<-ctx.Done()
 						return ctx.Err()
 					}))
 				})
 			}
-		}
-		begun.Wait()
+		})
 		pause.For(ctx, time.Second) // the nodes admit or refuse them
 	}
-	hold(a.Blob, a.Metadata, silentUploads, params.Shards())
-	hold(a.Blob, a.Metadata, silentUploads, 1)
-	hold(a.Small, a.SmallMeta, smallSilent, 1)
 	ready()
 	work.Wait()
-	return t.total(), nil
+	for _, u := range list {
+		err = errors.Join(err, u.Close())
+	}
+	return t.total(), err
 }
 
 func refereeSilence(t *testing.T, r *referee) outcome {
-	size := 32 << 20 // 512 KiB of each sliver: all that a node's default memory for uploads can hold 17 times
-	blob, metadata := r.promised(t, size)
-	small, smallMeta := r.promised(t, smallBlob)
+	// 512 KiB of each sliver: all that a node's default memory for uploads can hold 17 times.
+	blob := deposit{Seed: 1 << 42, Size: 32 << 20}
+	meta := r.metadata(t, &blob)
+	a := &arena{Blob: blob, Metadata: meta.Marshal()}
+	for i := range silentPayers {
+		p := r.payer(t, fmt.Sprint("silent payer ", i), 0)
+		a.Rights = append(a.Rights, p.rights(t, r, blob.ID, p.register(t, meta), silentPeers)...)
+	}
 	var took time.Duration
 	var err error
-	ph := r.under(t, "silence", &arena{Blob: blob, Metadata: metadata, Small: small, SmallMeta: smallMeta}, r.long(5*time.Second), func(ctx context.Context) {
+	ph := r.under(t, "silence", a, r.long(8*time.Second), func(ctx context.Context) {
 		begin := time.Now()
 		_, _, err = r.honest.put(ctx, 1<<20, client.StoreOptions{})
 		took = time.Since(begin)
 	})
 	return outcome{
 		phase: ph, figure: "an honest store of 1 MiB", before: "succeeds", during: result(err, took), after: "",
-		holds: err == nil, why: fmt.Sprintf("%v; uploads begun: %v", err, ph.score["begun"]),
+		holds: err == nil && ph.score["held"] >= float64(len(a.Rights)), why: fmt.Sprintf("%v; uploads held: %v", err, ph.score),
 	}
 }
 

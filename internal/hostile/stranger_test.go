@@ -29,6 +29,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/multiformats/go-multiaddr"
 
+	"walrus/certs"
 	"walrus/internal/pause"
 	"walrus/p2p"
 	"walrus/shards"
@@ -37,17 +38,26 @@ import (
 // arena describes the network to an attacker: nothing in it is secret.
 type arena struct {
 	Network     string
+	NetworkID   certs.NetworkID
 	Shards      int
 	Nodes       []peer.AddrInfo
 	Blob        deposit // a live blob
 	Metadata    []byte  // its own, if nodes may lack it
-	Small       deposit // another one, and its metadata
-	SmallMeta   []byte
+	Stored      deposit // another, which all nodes have
+	Rights      []right // to upload; empty: the attacker has none
 	Certificate []byte
 	Count       int // of identities, uploads or records, as the attack wants
 	Rate        int // per second
 	Right       bool
 }
+
+// right lets an identity of an attacker upload a blob.
+type right struct {
+	Identity []byte // seed of its key
+	Token    []byte
+}
+
+func (r right) key() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(r.Identity) }
 
 // score counts an attacker's deeds, by name.
 type score map[string]float64
@@ -207,6 +217,11 @@ func newStranger(a *arena, i int) (*p2p.Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newStrangerWith(a, i, key)
+}
+
+// newStrangerWith is newStranger with an identity.
+func newStrangerWith(a *arena, i int, key ed25519.PrivateKey) (*p2p.Host, error) {
 	return p2p.New(p2p.Config{
 		Network: a.Network, Key: key, Logger: slog.New(slog.DiscardHandler), TestTransport: true,
 		Libp2p: []libp2p.Option{

@@ -57,8 +57,8 @@ func newPending() *pending {
 	}
 }
 
-// put holds the metadata of a blob for registrationPatience. When there is no room, the oldest entry goes of the account
-// that has most, if it has two more than this one; else ErrBusy.
+// put holds the metadata of a blob for registrationPatience. When there is no room, the oldest entry goes of the
+// account that has most, if it has two more than this one; else ErrBusy.
 func (p *pending) put(from peer.ID, account ledger.Address, id shards.BlobID, metadata []byte) error {
 	now := time.Now()
 	p.mu.Lock()
@@ -157,8 +157,8 @@ func (p *pending) await(ctx context.Context, look func() error) error {
 	})
 }
 
-// awaitUpload does the same for an upload on behalf of an account. All uploads of one account that wait get at most half
-// of the places left.
+// awaitUpload does the same for an upload on behalf of an account. All uploads of one account that wait get at most
+// half of the places left.
 func (p *pending) awaitUpload(ctx context.Context, account ledger.Address, look func() error) error {
 	return p.wait(ctx, look, func() (func(), bool) {
 		p.mu.Lock()

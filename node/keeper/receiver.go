@@ -170,8 +170,8 @@ func (r *receiver) StorePairs(ctx context.Context, from peer.ID, id shards.BlobI
 	return nil
 }
 
-// right waits until the ledger has the record that lets a token's account upload, notes it in who, and returns the epoch
-// at whose start storage of the blob ends.
+// right waits until the ledger has the record that lets a token's account upload, notes it in who, and returns the
+// epoch at whose start storage of the blob ends.
 func (r *receiver) right(ctx context.Context, token *ledger.UploadToken, who *uploader, size uint64) (end uint32, err error) {
 	record, end, err := r.tokens.record(token)
 	if notYet(err) {

@@ -25,8 +25,8 @@ const (
 	maxRegistrations = 4096
 )
 
-// tokens decides who may upload: a peer with a token of the account that owns a live record of the blob, or registered it
-// lately.
+// tokens decides who may upload: a peer with a token of the account that owns a live record of the blob, or
+// registered it lately.
 type tokens struct {
 	network   certs.NetworkID
 	chain     chain

@@ -77,8 +77,8 @@ func TestWhoMayUpload(t *testing.T) {
 	}
 }
 
-// TestUploadBeforeRegistration: an account with WAL may upload ahead of its registration, without knowing the record's ID.
-// Nothing is on the disk before the registration. An account without WAL may not.
+// TestUploadBeforeRegistration: an account with WAL may upload ahead of its registration, without knowing the
+// record's ID. Nothing is on the disk before the registration. An account without WAL may not.
 func TestUploadBeforeRegistration(t *testing.T) {
 	o := newOutpost(t, 4, []byte("another blob"))
 	h := o.stranger()

@@ -108,8 +108,8 @@ func (u *uploads) pressed() bool {
 	return time.Since(u.refused) < pressTime
 }
 
-// write lets an upload write up to bytes, of most bytes in all for its record; ErrSpent if the record's uploads that are
-// under way, or were refused within wasteTime, have taken that. end tells how many bytes were wasted.
+// write lets an upload write up to bytes, of most bytes in all for its record; ErrSpent if the record's uploads that
+// are under way, or were refused within wasteTime, have taken that. end tells how many bytes were wasted.
 func (u *uploads) write(record ledger.ObjectID, bytes, most int64) (end func(wasted int64), err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
