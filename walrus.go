@@ -27,6 +27,8 @@ import (
 var (
 	// ErrNotFound: no such blob, or its storage has ended.
 	ErrNotFound = client.ErrNotFound
+	// ErrInvalidBlob: the blob's writer encoded it wrongly, so it has no content. A *client.InvalidBlobError has the proof.
+	ErrInvalidBlob = client.ErrInvalidBlob
 	// ErrStalled: the ledger makes no blocks. Reads continue; operations that cost WAL must wait.
 	ErrStalled = client.ErrStalled
 	// ErrNoFunds: the account has too little WAL.
@@ -147,7 +149,7 @@ func (c *Client) Blobs() *client.Client { return c.blobs }
 func (c *Client) Close() error { return c.node.Close() }
 
 // Read writes the blob to w. Every byte is verified before it is written, so the bytes written before an error are a
-// correct prefix of the blob. Errors: ErrNotFound, *client.NotEnoughError, and the errors of w.
+// correct prefix of the blob. Errors: ErrNotFound, ErrInvalidBlob, *client.NotEnoughError, and the errors of w.
 func (c *Client) Read(ctx context.Context, id BlobID, w io.Writer) error {
 	_, err := c.blobs.Read(ctx, id, w, client.ReadOptions{})
 	return err

@@ -41,6 +41,7 @@ func (c *nodes) noteAnswer(start time.Time, err error) {
 type answers struct {
 	nodes                      int // nodes that answered the question
 	answered, notFound, failed int // shards
+	invalid                    int // shards whose nodes say that the blob is invalid
 	last                       any // value of the newest answer, nil if it was an error
 	bad                        []BadNode
 }
@@ -89,6 +90,8 @@ collect:
 				tally.last = a.val
 			case errors.Is(a.err, p2p.ErrNotFound):
 				tally.notFound += w
+			case errors.Is(a.err, p2p.ErrInvalid):
+				tally.invalid += w
 			default:
 				tally.failed += w
 				tally.bad = append(tally.bad, badNode(&members[a.i], a.err))

@@ -39,6 +39,7 @@ const (
 	forging       // confirms with a signature of other data
 	mute          // takes everything and never confirms
 	full          // refuses metadata for good
+	refuting      // says that every blob is invalid
 	served        // gets the pairs from somebody else meanwhile, and says so
 )
 
@@ -158,6 +159,8 @@ func (f *fakeSwarm) enter(ctx context.Context, to peer.ID) (i int, n *fakeNode, 
 	switch {
 	case m == down:
 		return i, n, m, fmt.Errorf("fake: %w", p2p.ErrUnavailable)
+	case m == refuting:
+		return i, n, m, fmt.Errorf("fake: %w", p2p.ErrInvalid)
 	case m == silent:
 		f.mu.Unlock()
 		<-ctx.Done()
@@ -233,6 +236,9 @@ func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID
 	}
 	f.check(id, token)
 	if f.busy != nil && f.busy(i, true) {
+		if size <= p2p.InlinePairs { // sent with the request
+			_ = body(io.Discard)
+		}
 		return fmt.Errorf("fake: %w", p2p.ErrBusy)
 	}
 	if m == refusing {

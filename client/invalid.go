@@ -15,13 +15,14 @@ import (
 var ErrInvalidBlob = errors.New("the blob is invalid: its writer encoded it wrongly, so it has no content")
 
 // InvalidBlobError says how it is known that a blob is invalid: the ledger has marked it, or somebody has proved it
-// before that. Its proofs have been verified here.
+// before that, or the ledger does not answer and the nodes say so. Its proofs have been verified here.
 type InvalidBlobError struct {
 	BlobID shards.BlobID
 	Mark   *ledger.InvalidBlob // on the ledger; nil: it does not say so yet
 	Cell   *shards.CellProof   // may be nil, as the next two
 	Line   *shards.LineProof   // not on the ledger itself: members verify it and sign
 	Signed *certs.RefutationCertificate
+	Said   int // shards whose nodes say so without a proof, more than may lie; 0: it was not needed
 }
 
 // Error returns the whole sentence for people.
@@ -32,6 +33,9 @@ func (e *InvalidBlobError) Error() string {
 	}
 	if e.Mark != nil {
 		return fmt.Sprintf("%s (on the ledger since epoch %d)", text, e.Mark.Epoch)
+	}
+	if e.Said > 0 {
+		return text
 	}
 	return text + " (proved here; the ledger has not marked it yet)"
 }
@@ -48,6 +52,8 @@ func (e *InvalidBlobError) Why() string {
 		return fmt.Sprintf("%s sliver %d is not what %d crossing slivers give", e.Line.Axis, e.Line.Index, len(e.Line.Crossing))
 	case e.Signed != nil:
 		return fmt.Sprintf("%d nodes, with more shards than may lie, have verified a proof and signed", len(e.Signed.Signers))
+	case e.Said > 0:
+		return fmt.Sprintf("nodes with %d shards, more than may lie, say so", e.Said)
 	}
 	return ""
 }

@@ -138,3 +138,32 @@ func TestRefusedAsInvalid(t *testing.T) {
 		t.Error("an error of nothing")
 	}
 }
+
+// TestInvalidWithoutLedger: while the ledger does not answer, nodes that cannot all lie are believed, and fewer are not.
+func TestInvalidWithoutLedger(t *testing.T) {
+	f, c := newFake(t, 7, 28) // 4 shards each; f+1 are 10
+	res, err := store(t, c, wrongtest.Content(5000, 3), StoreOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.chain.Halt(ErrStalled)
+	for said, want := range map[int]bool{2: false, 3: true} {
+		c.opened.forget(res.BlobID)
+		for i := range f.moods {
+			f.moods[i] = well
+			if i < said {
+				f.moods[i] = refuting
+			} else if want {
+				f.moods[i] = silent // else their metadata may come first
+			}
+		}
+		var invalid *InvalidBlobError
+		_, err := c.Read(t.Context(), res.BlobID, &bytes.Buffer{}, ReadOptions{})
+		if errors.As(err, &invalid) != want || !want && err != nil {
+			t.Errorf("%d of 7 nodes say that it is invalid: %v", said, err)
+		}
+		if want && (invalid.Said != 12 || !strings.Contains(err.Error(), "12 shards")) {
+			t.Errorf("%v: want 12 shards", err)
+		}
+	}
+}

@@ -43,7 +43,7 @@ func (c *Client) Read(ctx context.Context, id shards.BlobID, w io.Writer, opt Re
 }
 
 // metadata fetches the blob's metadata from the first node that has it. op begins its errors. The BadNodes returned
-// served false metadata.
+// served false metadata. The error is an *InvalidBlobError if nodes say so whose shards cannot all lie.
 func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.BlobID, op string) (*shards.Metadata, []BadNode, error) {
 	params := com.Params()
 	var meta *shards.Metadata
@@ -57,7 +57,7 @@ func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.B
 		if m, ok := a.last.(*shards.Metadata); ok {
 			meta = m
 		}
-		return meta != nil || a.notFound >= com.Quorum()
+		return meta != nil || a.notFound >= com.Quorum() || a.invalid >= com.OneHonest()
 	})
 	var liars []BadNode
 	for _, b := range tally.bad {
@@ -66,6 +66,8 @@ func (c *Client) metadata(ctx context.Context, com *certs.Committee, id shards.B
 		}
 	}
 	switch {
+	case tally.invalid >= com.OneHonest(): // one of them is honest
+		return nil, nil, fmt.Errorf("%s: %w", op, &InvalidBlobError{BlobID: id, Said: tally.invalid})
 	case meta != nil:
 		return meta, liars, nil
 	case ctx.Err() != nil:

@@ -157,7 +157,7 @@ func (p payable) Used(ctx context.Context, a ledger.Address, nonce uint64) (ledg
 			return ledger.Receipt{}, asStalled(err)
 		}
 		for _, e := range h.Entries {
-			if e.Tx.Sender.Address() == a && e.Tx.Nonce == nonce {
+			if _, free := e.Tx.Free(); e.Tx.Sender.Address() == a && e.Tx.Nonce == nonce && !free {
 				return e.Receipt, nil
 			}
 		}

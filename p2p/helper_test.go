@@ -167,7 +167,7 @@ func (m *memory) BlobStatus(ctx context.Context, id shards.BlobID) (BlobStatus, 
 var testNodeStatus = NodeStatus{
 	Version: "1.2.3", State: "serving", Epoch: 4, Shards: []int{1, 2, 65534}, Blobs: 5, Slivers: 6, Owed: 7, Corrupt: 8,
 	DiskBytes: 1 << 40, Uptime: 90 * time.Second, Peers: 9, Incidents: []string{"disk was slow", "größer"},
-	Refuses: "disk is full", DiskLimit: 1 << 41, DiskFree: 10, DiskReserve: 11,
+	Refuses: "disk is full", Invalid: 12, DiskLimit: 1 << 41, DiskFree: 10, DiskReserve: 11,
 	Addresses: []string{"/ip4/192.0.2.1/tcp/4001"}, Height: 1 << 40, ClockAhead: -61 * time.Second, Ledger: "stalled for 14 s at height 812",
 }
 
@@ -302,16 +302,16 @@ var everyOperation = []struct {
 		return h.Symbols(ctx, to, testID, shards.Primary, 5, []int{9, 65534, 0}, testSymbol, testProof)
 	}},
 	{"Leaves", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		return h.Leaves(ctx, to, testID, shards.Secondary, 5, []int{9, 65534, 0}, testProof)
+		return h.Checks().Leaves(ctx, to, testID, shards.Secondary, 5, []int{9, 65534, 0}, testProof)
 	}},
 	{"Leaves", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		return h.AllLeaves(ctx, to, testID, shards.Secondary, 5, 7)
+		return h.Checks().AllLeaves(ctx, to, testID, shards.Secondary, 5, 7)
 	}},
 	{"PutProof", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		return nil, h.PutProof(ctx, to, testID, []byte("certificate"))
+		return nil, h.Checks().PutProof(ctx, to, testID, []byte("certificate"))
 	}},
 	{"LineProof", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		r, err := h.FetchLineProof(ctx, to, testID, shards.Secondary, 5, 1<<20)
+		r, err := h.Checks().FetchLineProof(ctx, to, testID, shards.Secondary, 5, 1<<20)
 		if err != nil {
 			return nil, err
 		}
@@ -319,7 +319,7 @@ var everyOperation = []struct {
 		return b, errors.Join(err, r.Close())
 	}},
 	{"Refute", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		return h.Refute(ctx, to, testID, shards.Secondary, 5)
+		return h.Checks().Refute(ctx, to, testID, shards.Secondary, 5)
 	}},
 	{"BlobStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.BlobStatus(ctx, to, testID) }},
 	{"NodeStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.NodeStatus(ctx, to) }},

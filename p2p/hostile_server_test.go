@@ -90,14 +90,14 @@ func TestHostileAnswers(t *testing.T) {
 			start := time.Now()
 			for _, op := range everyOperation {
 				got, err := op.call(t.Context(), client, server.ID())
-				if err == nil && plain[name] && (op.name == "PutMetadata" || op.name == "Confirm" || op.name == "Metadata" || op.name == "Certificate") {
+				if err == nil && plain[name] && (op.name == "PutMetadata" || op.name == "Confirm" || op.name == "Refute" || op.name == "Metadata" || op.name == "Certificate") {
 					continue // its answer may be a few bytes of any kind
 				}
 				if !errors.Is(err, ErrProtocol) && !errors.Is(err, ErrUnavailable) {
 					t.Errorf("%s: got %.100v, %v; want %v or %v", op.name, got, err, ErrProtocol, ErrUnavailable)
 				}
 			}
-			if d := time.Since(start); d > 5*time.Second {
+			if d := time.Since(start); d > DefaultLimits().ResponseTimeout {
 				t.Errorf("took %v", d)
 			}
 		})
@@ -255,7 +255,7 @@ func TestRefusalEndsUpload(t *testing.T) {
 				if !errors.Is(err, c.want) {
 					t.Errorf("%s: got %v, want %v", name, err, c.want)
 				}
-				if d := time.Since(start); d > 3*time.Second || written > c.most {
+				if d := time.Since(start); d > time.Minute || written > c.most {
 					t.Errorf("%s: took %v and %d bytes", name, d, written)
 				}
 			}

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"walrus/client"
@@ -57,10 +58,7 @@ func (a *terminal) fail(ctx context.Context, command string, err error) int {
 		tell(a.stderr, text)
 		return code
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	tellJSON(a.stderr, failure{text, code, hint(err, code, command), a.warnings})
-	a.warnings = nil
+	tellJSON(a.stderr, failure{text, code, hint(err, code, command), a.warnings.take()})
 	return code
 }
 
@@ -181,41 +179,50 @@ func (a *terminal) warn(format string, args ...any) {
 		tell(a.stderr, text)
 		return
 	}
-	a.keep(text)
+	a.warnings.keep(text)
+}
+
+// warnings are kept until the end of a command with --json.
+type warnings struct {
+	mu   sync.Mutex
+	list []string // guarded by mu
 }
 
 // maxWarnings bounds the kept warnings: a log has no end.
 const maxWarnings = 100
 
-func (a *terminal) keep(warning string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	switch n := len(a.warnings); {
+func (w *warnings) keep(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch n := len(w.list); {
 	case n < maxWarnings:
-		a.warnings = append(a.warnings, warning)
+		w.list = append(w.list, text)
 	case n == maxWarnings:
-		a.warnings = append(a.warnings, "more warnings are left out: see them with --log-level warn")
+		w.list = append(w.list, "more warnings are left out: see them with --log-level warn")
 	}
 }
 
-// keptLog keeps log lines as warnings.
-type keptLog struct{ *terminal }
+func (w *warnings) take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := w.list
+	w.list = nil
+	return list
+}
 
-func (k keptLog) Write(line []byte) (int, error) {
-	k.keep(strings.TrimSpace(string(line)))
+// Write keeps a line of a log.
+func (w *warnings) Write(line []byte) (int, error) {
+	w.keep(strings.TrimSpace(string(line)))
 	return len(line), nil
 }
 
 // tellWarnings prints the warnings kept by --json, if the command succeeded or will run for long.
 func (a *terminal) tellWarnings() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.warnings) > 0 {
+	if list := a.warnings.take(); len(list) > 0 {
 		tellJSON(a.stderr, struct {
 			Warnings []string `json:"warnings"`
-		}{a.warnings})
+		}{list})
 	}
-	a.warnings = nil
 }
 
 // tell writes one line to stderr. A line end in text can only be part of a name, so it is shown as \n. If writing

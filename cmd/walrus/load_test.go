@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"walrus/client"
+	"walrus/internal/pause"
 	"walrus/ledger"
 	"walrus/ledger/light"
 	"walrus/ledger/wallet"
@@ -310,9 +311,24 @@ func (l *load) hasEnded(ctx context.Context, a *account, d *deposit, err error) 
 	if err == nil || d.end == 0 || fateOf(err) == unknown {
 		return false
 	}
-	now, err := a.Chain().Light.Epoch(ctx)
-	d.ended = err == nil && now.Epoch >= d.end
+	epoch, err := epochAfter(ctx, a, time.Now())
+	d.ended = err == nil && epoch >= d.end
 	return d.ended
+}
+
+// epochAfter returns the epoch in a state that is newer than t. An older one, which a node that lags or a stalled ledger
+// gives, may be of the epoch before, while other nodes have begun the next.
+func epochAfter(ctx context.Context, a *account, t time.Time) (uint32, error) {
+	for {
+		v, err := a.Chain().Light.Get(ctx, 0, ledger.KeyEpoch())
+		if v != nil && v.Time.After(t) {
+			e, err := ledger.ReadEpoch(v)
+			return e.Epoch, err
+		}
+		if !pause.For(ctx, time.Second) {
+			return 0, errors.Join(ctx.Err(), err)
+		}
+	}
 }
 
 // readBack reads a blob; all bytes must be right.

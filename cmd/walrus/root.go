@@ -187,7 +187,7 @@ func (a *app) logger(l config.Log) (*slog.Logger, error) {
 		return nil, err
 	}
 	if a.global.json && l.Level == "" {
-		return slog.New(slog.NewTextHandler(keptLog{&a.terminal}, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: untimed})), nil
+		return slog.New(slog.NewTextHandler(&a.warnings, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: untimed})), nil
 	}
 	return l.Logger(a.stderr), nil
 }

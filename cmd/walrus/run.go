@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 
 	"golang.org/x/term"
@@ -69,8 +68,7 @@ type terminal struct {
 	// largest bounds sources that are copied because they cannot be read twice, in bytes; 0: any blob
 	largest int64
 
-	mu       sync.Mutex
-	warnings []string // kept until the end with --json; guarded by mu
+	warnings warnings // kept with --json
 }
 
 // output is stdout. It remembers that its reader has left, so that the command ends without an error message.

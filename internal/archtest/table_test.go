@@ -29,7 +29,7 @@ var units = map[string]unit{
 	"ledger/light":   {imports: join(core, ledger, "ledger/merkle", "internal/pause"), tests: []string{"ledger/machine", "internal/swarmtest"}},
 	"ledger/engine": {
 		imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/light", "ledger/engine/badgerdb"),
-		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest"},
+		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A unit of its own, so that no other part of the engine sees Badger.
 	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}, tests: []string{"internal/faultfs", "node"}},

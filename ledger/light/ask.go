@@ -40,7 +40,9 @@ func (c *caller) ask(ctx context.Context, to peer.ID, name string, m, answer mes
 	defer cancel()
 	err = c.attempt(limited, to, name, e, frame, answer)
 	if errors.Is(err, errCut) && limited.Err() == nil { // the connection had ended unnoticed: try once more
-		err = c.attempt(limited, to, name, e, frame, answer)
+		if err = c.attempt(limited, to, name, e, frame, answer); err != nil {
+			err = cutBefore{err}
+		}
 	}
 	switch trip := time.Since(start); {
 	case e.wait > readWait: // the node may have to wait, so its time says nothing
@@ -60,6 +62,12 @@ var (
 	// errSlow reports a node that took too long over its answer.
 	errSlow = fmt.Errorf("%w in time", ErrUnavailable)
 )
+
+// cutBefore is the error of a second attempt. The request may have arrived by the first, whose stream broke: perhaps the
+// node was killed when it had passed the request on.
+type cutBefore struct{ error }
+
+func (c cutBefore) Unwrap() error { return c.error }
 
 func (c *caller) attempt(ctx context.Context, to peer.ID, name string, e *endpoint, frame []byte, answer message) error {
 	st, err := c.open(ctx, to, name)

@@ -101,7 +101,7 @@ func (h *historian) page(ctx context.Context, from Cursor, limit int) (*History,
 		if err != nil {
 			return nil, err
 		}
-		if e.Tx.Sender.Address() == account {
+		if _, free := e.Tx.Free(); e.Tx.Sender.Address() == account && !free { // a free one used no nonce
 			// Transactions committed after the account was read may come before those that its nonce counts.
 			if next := e.Tx.Nonce == from.nonce-1; !next && (!newest || e.Tx.Nonce < from.nonce) {
 				return nil, wrong("it withholds transactions of %s between nonces %d and %d", account, e.Tx.Nonce, from.nonce)

@@ -66,6 +66,25 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// TestHistoryFree has free transactions, which use no nonce, between others: nothing is missing.
+func TestHistoryFree(t *testing.T) {
+	w := newWorld(t)
+	c := w.asking(t, w.honest)
+	free := func() {
+		tx := w.tx(0, bob)
+		tx.Fee, tx.Ops = 0, []ledger.Op{ledger.DisproveBlob{BlobID: [32]byte{1}, Proof: []byte{2}}}
+		w.add(t, blockOf{txs: []happening{{tx, ledger.Result{Op: -1, Events: []ledger.Event{{Kind: ledger.EventInvalid, From: sender()}}}}}})
+	}
+	free()
+	w.live(t, 10)
+	free()
+	w.grow(t)
+	got, _, err := all(t, c, 4)
+	if err != nil || len(got) != 17 {
+		t.Errorf("%d transactions, %v, want 17", len(got), err)
+	}
+}
+
 // TestHistoryOfAll reads the transactions of all accounts, page by page, and from a position on.
 func TestHistoryOfAll(t *testing.T) {
 	w := newWorld(t)

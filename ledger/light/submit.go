@@ -72,6 +72,9 @@ func (c *Client) Submit(ctx context.Context, tx *ledger.Tx) (ledger.Receipt, err
 
 // watchNonce cancels the submission once the sender's account provably has used the nonce and no receipt comes.
 func (s *submission) watchNonce(ctx context.Context, cancel context.CancelCauseFunc) {
+	if _, free := s.tx.Free(); free { // it uses none
+		return
+	}
 	sender := s.tx.Sender.Address()
 	for pause.For(ctx, nonceLook) {
 		v, _ := s.client.Get(ctx, 0, ledger.KeyAccount(sender)) // a stall is handled elsewhere
@@ -121,6 +124,7 @@ func (s *submission) offer(ctx context.Context, node peer.ID) (*Inclusion, error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var op *ledger.OpError
+	var before cutBefore
 	switch {
 	case errors.As(err, &op):
 		if s.refusals++; s.refusals >= enoughRefusals {
@@ -138,7 +142,7 @@ func (s *submission) offer(ctx context.Context, node peer.ID) (*Inclusion, error
 		s.taken, s.pending = true, err
 		s.moving++
 		s.since = time.Time{}
-	case errors.Is(err, errCut) || errors.Is(err, errSlow) || errors.Is(err, errInternal) || !refused(err):
+	case errors.Is(err, errCut) || errors.Is(err, errSlow) || errors.Is(err, errInternal) || errors.As(err, &before) || !refused(err):
 		s.taken = true
 	}
 	return i, err
@@ -183,7 +187,7 @@ func (s *submission) stillPending(ctx context.Context) error {
 	if err != nil {
 		return s.unknown(err)
 	}
-	if account.Nonce > s.tx.Nonce { // used by this transaction or another: watchNonce will end this
+	if _, free := s.tx.Free(); account.Nonce > s.tx.Nonce && !free { // used by this transaction or another: watchNonce will end this
 		return nil
 	}
 	return &ledger.OpError{Code: ledger.CodeExpired, Op: -1, Text: fmt.Sprintf(

@@ -137,7 +137,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	kept.doubt = k.inventory.note
 	k.follower = &follower{
 		shelf: k.shelf, chain: k.chain, book: k.book, kept: kept, inventory: k.inventory, leases: leases, pending: k.pending,
-		life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
+		invalids: invalids, life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
 	}
 	k.syncer = &syncer{
 		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: k.inventory, swarm: swarm, life: k.life, log: log,
@@ -188,7 +188,7 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"check":        k.checker.run,
 		"invalid":      k.checker.invalids.run,
 		"scrub":        func(ctx context.Context) error { return k.scrubber.run(ctx, k.life.scrubbed.set) },
-		"tend":         k.shelf.Tend,
+		"tend":         func(ctx context.Context) error { return k.shelf.Tend(ctx, k.damage.note) },
 		"room":         func(ctx context.Context) error { return k.gauge.run(ctx, k.cfg.Logger) },
 	}
 }
