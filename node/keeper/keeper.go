@@ -67,7 +67,6 @@ type Keeper struct {
 	chain     chain
 	debts     *debts
 	book      *book
-	inventory *inventory
 	damage    *damage
 	life      *life
 	pending   *pending
@@ -132,22 +131,22 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		swarm: swarm, refuter: refuter, memory: semaphore.NewWeighted(cfg.Repair.Memory), doubts: newDoubts(), reach: k.book.reach, progress: &progress{}, quiet: &quiet{}, meters: k.meters, log: log,
 		budget: &budget{rate: cfg.Repair.Rate, users: func() bool { return k.debts.uploading() || k.library.reading() }},
 	}
-	k.inventory = &inventory{
+	inventory := &inventory{
 		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life,
 		period: cfg.Scrub, wake: newBell(), log: log, damaged: map[string]bool{},
 	}
-	kept.doubt = k.inventory.note
+	kept.doubt = inventory.note
 	k.follower = &follower{
-		shelf: k.shelf, chain: k.chain, book: k.book, kept: kept, inventory: k.inventory, leases: leases, pending: k.pending,
+		shelf: k.shelf, chain: k.chain, book: k.book, kept: kept, inventory: inventory, leases: leases, pending: k.pending,
 		invalids: invalids, life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
 	}
 	k.syncer = &syncer{
-		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: k.inventory, swarm: swarm, life: k.life, log: log,
+		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: inventory, swarm: swarm, life: k.life, log: log,
 	}
 	k.follower.guard() // before anybody connects: strangers must not be there first
 	err = kept.load(func(id shards.BlobID, slivers int) { k.debts.set(id, slivers, time.Now()) })
 	if err == nil {
-		err = k.inventory.open()
+		err = inventory.open()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("keeper: %w", err)
@@ -185,7 +184,7 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"serving":      k.life.runServing,
 		"sync":         k.syncer.run,
 		"keep":         func(ctx context.Context) error { return k.book.kept.run(ctx, k.book.verifyWhole) },
-		"inventory":    k.inventory.run,
+		"inventory":    k.follower.inventory.run,
 		"repair":       k.repairer.run,
 		"check":        k.checker.run,
 		"invalid":      k.checker.invalids.run,
