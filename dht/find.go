@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	"github.com/multiformats/go-multiaddr"
@@ -33,7 +32,7 @@ func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	}
 	if d.connected(id) { // connected during the search, which then finds nothing
 		d.awaitIdentify(ctx, id)
-		return peer.AddrInfo{ID: id, Addrs: mergeAddrs(d.provenAddrs(id), d.known(id).Addrs)}, nil
+		return peer.AddrInfo{ID: id, Addrs: mergeAddrs(dialled(d.host, id), d.known(id).Addrs)}, nil
 	}
 	if ctx.Err() != nil {
 		return peer.AddrInfo{}, fmt.Errorf("find peer %s: %w", id, context.Cause(ctx))
@@ -215,23 +214,6 @@ func (d *DHT) known(id peer.ID) peer.AddrInfo {
 		return peer.AddrInfo{ID: id, Addrs: proven[:min(len(proven), maxDialled)]}
 	}
 	return peer.AddrInfo{ID: id, Addrs: proven[:min(len(proven), maxProven)]}
-}
-
-// signed returns the addresses in the newest record that the peer has signed and sent us.
-func (d *DHT) signed(id peer.ID) []multiaddr.Multiaddr {
-	certified, ok := peerstore.GetCertifiedAddrBook(d.host.Peerstore())
-	if !ok {
-		return nil
-	}
-	envelope := certified.GetPeerRecord(id)
-	if envelope == nil {
-		return nil
-	}
-	record, err := envelope.Record()
-	if r, ok := record.(*peer.PeerRecord); err == nil && ok {
-		return r.Addrs
-	}
-	return nil
 }
 
 // mergeAddrs joins two lists without duplicates, the first list first, up to maxPeerAddrs.

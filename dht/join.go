@@ -10,10 +10,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
-	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
-	"github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
 
 	"walrus/internal/pause"
@@ -176,7 +173,7 @@ func (d *DHT) keepBook(ctx context.Context, events event.Subscription) error {
 			if !ok || !d.speaksOurs(met.Peer) {
 				continue
 			}
-			proven := d.provenAddrs(met.Peer)
+			proven := d.proven(met)
 			d.book.remember(met.Peer, proven, time.Now())
 			d.pins.set(met.Peer, proven)
 			if due == nil {
@@ -184,17 +181,6 @@ func (d *DHT) keepBook(ctx context.Context, events event.Subscription) error {
 			}
 		}
 	}
-}
-
-// provenAddrs lists the addresses of id: first those that we dialled successfully, then those that it announces.
-func (d *DHT) provenAddrs(id peer.ID) []multiaddr.Multiaddr {
-	var proven []multiaddr.Multiaddr
-	for _, c := range d.host.Network().ConnsToPeer(id) {
-		if c.Stat().Direction == network.DirOutbound {
-			proven = append(proven, c.RemoteMultiaddr())
-		}
-	}
-	return mergeAddrs(proven, d.host.Peerstore().Addrs(id))
 }
 
 // dialFound dials peers found by multicast.

@@ -98,7 +98,7 @@ func raw(t testing.TB, addr, request string) (code int, header http.Header, body
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, request); err != nil {
@@ -125,7 +125,7 @@ func rawHead(t testing.TB, addr, request string) string {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, request); err != nil {
@@ -173,7 +173,7 @@ func TestHostile(t *testing.T) {
 
 // TestLyingBodies sends bodies that differ from their announcement.
 func TestLyingBodies(t *testing.T) {
-	s := serve(t, func(c *gateway.Config) { c.Store.MaxBody, c.Time.Stall = 10_000, 300*time.Millisecond })
+	s := serve(t, func(c *gateway.Config) { c.Store.MaxBody, c.Time.Stall = 10_000, time.Second })
 	addr := s.Listener.Addr().String()
 	const head = "PUT /v1/blobs HTTP/1.1\r\nHost: x\r\n"
 	for name, tt := range map[string]struct {
@@ -203,7 +203,7 @@ func TestManyHostile(t *testing.T) {
 	if testing.Short() {
 		count = 1000
 	}
-	s := serve(t, func(c *gateway.Config) { c.Store.MaxBody, c.Time.Stall = 10_000, 2*time.Second })
+	s := serve(t, func(c *gateway.Config) { c.Store.MaxBody, c.Time.Stall = 10_000, 20*time.Second })
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))

@@ -17,7 +17,7 @@ import (
 // settled waits until no request is running and no client connection is open. The network's own goroutines vary.
 func settled(t *testing.T) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	buf := make([]byte, 16<<20)
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
 		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
@@ -84,7 +84,7 @@ func TestDisconnects(t *testing.T) {
 
 // TestSlowReader cuts off a client that reads nothing.
 func TestSlowReader(t *testing.T) {
-	s := serve(t, func(c *gateway.Config) { c.Time.Stall = 300 * time.Millisecond })
+	s := serve(t, func(c *gateway.Config) { c.Time.Stall = time.Second })
 	data := random(4, 9<<20)
 	id := put(t, s.URL+"/v1/blobs", data)
 	c, err := net.Dial("tcp", s.Listener.Addr().String())

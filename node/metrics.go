@@ -161,6 +161,7 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge("walrus_node_disk_limit_bytes", "Disk space that the store may use; 0 is no limit.", float64(st.DiskLimit))
 	gauge("walrus_node_disk_free_bytes", "Free space of the store's disk.", float64(st.DiskFree))
 	gauge("walrus_node_disk_reserve_bytes", "Free space below which the node takes no new data.", float64(st.DiskReserve))
+	gauge("walrus_node_invalid_blobs", "Blobs that this node learned to be encoded wrongly since its start.", float64(st.Invalid))
 	gauge("walrus_node_refuses_writes", "1 while the node takes no new data.", truth(st.Refuses != ""))
 	gauge("walrus_node_peers", "Peers connected.", float64(st.Peers))
 	gauge("walrus_node_incidents", "Damage to the disk found since the start.", float64(len(st.Incidents)))

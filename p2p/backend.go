@@ -148,6 +148,7 @@ type NodeStatus struct {
 	Slivers   uint64 // stored slivers
 	Owed      uint64 // slivers it should have but lacks
 	Corrupt   uint64 // slivers found damaged and not yet repaired
+	Invalid   uint64 // blobs that it learned to be encoded wrongly since its start; it keeps nothing of them
 	DiskBytes uint64 // used by stored data
 	Uptime    time.Duration
 	Peers     int      // connected

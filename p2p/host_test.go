@@ -314,7 +314,7 @@ func TestTooManyStreams(t *testing.T) {
 			t.Fatal(err)
 		}
 		held = append(held, st)
-		st.SetDeadline(time.Now().Add(5 * time.Second))
+		st.SetDeadline(time.Now().Add(time.Minute))
 		r := requestFrame(t, readSliver(0, 10))
 		if _, err := st.Write(r); err != nil {
 			refused++

@@ -243,7 +243,7 @@ func damageTrial(t *testing.T, r *rand.Rand, template string) {
 		noted = noted && n
 		harms = append(harms, what)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	out, err := command(ctx, "damaged", dir, fmt.Sprintf("STORE_TEST_NOTED=%t", noted)).CombinedOutput()
 	if err != nil {

@@ -17,13 +17,15 @@ func healthCommand(a *app) *cobra.Command {
 		Use:   "health",
 		Short: "show the health of every storage node",
 		Long: `Ask every storage node for its state. The exit code is 0 only if every node serves and holds all slivers that it owes.
-Otherwise it is 1, and the last column gives the problem. "owed" counts the slivers that a node still has to repair.
+Otherwise it is 1, and the last column gives the problem. "owed" counts the slivers that a node still has to repair. "invalid"
+counts the blobs that a node learned to be encoded wrongly by their writers since its start: it keeps nothing of them, and
+that is no fault of the node.
 
   walrus health
   until walrus health; do sleep 1; done
 
 --json prints {"ok","nodes":[{"nodeId","nodeName","ok","why","reachable","shards","state","epoch","ledgerHeight",
-"ledger","version","blobs","slivers","owed","corrupt","diskBytes","diskLimit","diskFree",
+"ledger","version","blobs","slivers","owed","corrupt","invalid","diskBytes","diskLimit","diskFree",
 "diskReserve","refuses","uptimeSeconds","peers","clockAheadSeconds","incidents"}]}.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.health(c.Context()) },
@@ -91,6 +93,7 @@ type nodeState struct {
 	Slivers       uint64 `json:"slivers"`
 	Owed          uint64 `json:"owed"`
 	Corrupt       uint64 `json:"corrupt"`
+	Invalid       uint64 `json:"invalid"`
 	DiskBytes     uint64 `json:"diskBytes"`
 	DiskLimit     uint64 `json:"diskLimit,omitempty"`
 	DiskFree      uint64 `json:"diskFree"`
@@ -113,7 +116,7 @@ func newNodeReport(n *client.NodeHealth) nodeReport {
 func newNodeState(s *p2p.NodeStatus) nodeState {
 	return nodeState{
 		State: s.State, Epoch: s.Epoch, LedgerHeight: s.Height, Ledger: s.Ledger, Version: s.Version, Blobs: s.Blobs, Slivers: s.Slivers, Owed: s.Owed,
-		Corrupt: s.Corrupt, DiskBytes: s.DiskBytes, DiskLimit: s.DiskLimit, DiskFree: s.DiskFree, DiskReserve: s.DiskReserve, Refuses: oneLine(s.Refuses),
+		Corrupt: s.Corrupt, Invalid: s.Invalid, DiskBytes: s.DiskBytes, DiskLimit: s.DiskLimit, DiskFree: s.DiskFree, DiskReserve: s.DiskReserve, Refuses: oneLine(s.Refuses),
 		UptimeSeconds: int64(s.Uptime / time.Second), Peers: s.Peers, ClockAhead: s.ClockAhead.Seconds(), Incidents: s.Incidents,
 	}
 }

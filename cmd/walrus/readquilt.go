@@ -19,11 +19,13 @@ type quiltQuery struct {
 	identifiers []string
 	tag         *[2]string // key and value
 	patches     []quilt.PatchID
+	strict      bool
 }
 
 func readQuiltCommand(a *app) *cobra.Command {
 	var (
 		id, tag, out         string
+		consistency          string
 		identifiers, patches []string
 	)
 	c := &cobra.Command{
@@ -47,6 +49,9 @@ to standard output. Links are followed as long as they stay in the folder.
 
 A patch ID, printed by walrus list-patches-in-quilt, names one file. Reading it needs no index of the quilt.
 
+Every column is compared with some of the rows that it crosses, so that a wrong encoding is noticed. --consistency strict
+compares it with all data rows: see docs/wrong-encodings.md.
+
 Exit code 3: there is no such quilt or file. Exit code 4: too few nodes are up.
 
 --json prints {"out","retrievedBlobs":[{"identifier","tags","size","path"}],"size","fetched","badNodes"}. Without --out it
@@ -56,6 +61,10 @@ includes the files, as base64 in "blob", up to 64 MiB together.`,
 			if err != nil {
 				return err
 			}
+			if consistency != "default" && consistency != "strict" {
+				return usagef("--consistency %q: use default or strict", consistency)
+			}
+			q.strict = consistency == "strict"
 			return a.readQuilt(c.Context(), q, out)
 		},
 	}
@@ -64,6 +73,7 @@ includes the files, as base64 in "blob", up to 64 MiB together.`,
 	f.StringArrayVar(&identifiers, "identifiers", nil, "read the file with this `IDENTIFIER`; more may follow as arguments")
 	f.StringVar(&tag, "tag", "", "read the files with this tag: `KEY` VALUE or KEY=VALUE")
 	f.StringArrayVar(&patches, "quilt-patch-ids", nil, "read the file with this `PATCH_ID`; more may follow as arguments")
+	f.StringVar(&consistency, "consistency", "default", "`LEVEL` of checking: default or strict")
 	f.StringVarP(&out, "out", "o", "-", "write the files to folder `DIR`; - is standard output, for one file")
 	return c
 }
@@ -132,9 +142,9 @@ func (a *app) readQuilt(ctx context.Context, q *quiltQuery, out string) (err err
 	}
 	var res *client.QuiltRead
 	if opened == nil {
-		res, err = s.ReadPatches(ctx, q.patches, client.ReadOptions{Progress: bars.progress()}, to.visit)
+		res, err = s.ReadPatches(ctx, q.patches, client.ReadOptions{Progress: bars.progress(), Strict: q.strict}, to.visit)
 	} else {
-		res, err = opened.Read(ctx, patches, client.ReadOptions{Progress: bars.progress()}, to.visit)
+		res, err = opened.Read(ctx, patches, client.ReadOptions{Progress: bars.progress(), Strict: q.strict}, to.visit)
 		res.Fetched += opened.Opened().Fetched
 		for _, n := range opened.Opened().Bad {
 			if !slices.Contains(res.Bad, n) {

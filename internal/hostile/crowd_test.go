@@ -26,9 +26,9 @@ func joinAll(ctx context.Context, a *arena, ready func()) (score, error) {
 		on   arena
 	}{
 		{"slots", takeSlots, arena{Count: a.Count}},
-		{"symbols", floodSymbols, arena{Blob: a.Blob}},
-		{"silence", holdUploads, arena{Blob: a.Small, Metadata: a.SmallMeta, Rights: a.Rights}},
-		{"garbage", uploadGarbage, arena{Blob: a.Small, Metadata: a.SmallMeta, Count: 4}},
+		{"symbols", floodSymbols, arena{Blob: a.Stored}},
+		{"silence", holdUploads, arena{Blob: a.Blob, Metadata: a.Metadata, Rights: a.Rights}},
+		{"garbage", uploadGarbage, arena{Blob: a.Blob, Metadata: a.Metadata, Rights: a.Rights, Count: 4}},
 		{"providers", spamProviders, arena{Count: 1000}},
 		{"status", askStatus, arena{Rate: 200}},
 		{"gossip", gossipGarbage, arena{Certificate: a.Certificate}},
@@ -62,8 +62,8 @@ func joinAll(ctx context.Context, a *arena, ready func()) (score, error) {
 // refereeCrowd: whatever a stranger with many identities does, nodes stay small, blobs are read, and blocks go on.
 func refereeCrowd(t *testing.T, r *referee) outcome {
 	blob := r.store(t, 8<<20, client.StoreOptions{Permanent: true})
-	payer := r.payer(t, "payer in the crowd", 1<<43)
-	promised, metadata, record := payer.promised(t, r, 8<<20)
+	p := r.payer(t, "payer in the crowd", 1<<43)
+	promised, metadata, record := p.promised(t, r, 8<<20)
 	_, stored, err := r.honest.put(t.Context(), smallBlob, client.StoreOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,8 @@ func refereeCrowd(t *testing.T, r *referee) outcome {
 	var ph phase
 	crowded := blocks(func() {
 		ph = r.under(t, "crowd", &arena{
-			Blob: blob, Small: promised, SmallMeta: metadata, Rights: payer.rights(t, r, promised.ID, record, 2), Certificate: stored.Certificate.Marshal(), Count: count,
+			Blob: promised, Metadata: metadata, Rights: p.rights(t, r, promised.ID, record, 4), Stored: blob,
+			Certificate: stored.Certificate.Marshal(), Count: count,
 		}, time.Duration(float64(d)**longer), nil)
 	})
 	_, reads, failed := p99(ph.samples, false)

@@ -43,8 +43,7 @@ type arena struct {
 	Nodes       []peer.AddrInfo
 	Blob        deposit // a live blob
 	Metadata    []byte  // its own, if nodes may lack it
-	Small       deposit // another one, and its metadata
-	SmallMeta   []byte
+	Stored      deposit // another, which all nodes have
 	Rights      []right // to upload; empty: the attacker has none
 	Certificate []byte
 	Count       int // of identities, uploads or records, as the attack wants

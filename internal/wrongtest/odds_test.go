@@ -118,13 +118,13 @@ func ownOdds(t *testing.T) string {
 
 func adversaryOdds(t *testing.T) string {
 	var b strings.Builder
-	b.WriteString("| shards | found by nodes after the certificate, 16 cells | by a reader of that column, 16 data cells | by a strict reader of it |\n|---|---|---|---|\n")
-	const k = 16
+	b.WriteString("| shards | found by nodes after the certificate, 16 cells | by a reader of that column, 8 data cells | by a strict reader of it |\n|---|---|---|---|\n")
+	const k, read = 16, 8
 	for _, n := range []int{100, 1000} {
 		p := params(t, n)
 		honest := n - p.Faulty()
 		each := miss(honest, 1, k)
-		fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", n, percent(1-each*each), percent(1-miss(p.Rows(), 1, k)), percent(1-miss(p.Rows(), 1, p.Rows())))
+		fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", n, percent(1-each*each), percent(1-miss(p.Rows(), 1, read)), percent(1-miss(p.Rows(), 1, p.Rows())))
 	}
 	return b.String()
 }

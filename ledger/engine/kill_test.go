@@ -80,7 +80,7 @@ func TestKilled(t *testing.T) {
 // killOnce runs a child until it has paid a few times and a moment longer. It returns the number of payments in all.
 func killOnce(t *testing.T, dir string, paid int, r *rand.Rand) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	exe, err := os.Executable()
 	if err != nil {

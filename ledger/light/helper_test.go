@@ -31,8 +31,3 @@ func (w *world) sleep(t testing.TB, age time.Duration) *chain {
 	w.grow(t)
 	return asleep
 }
-
-func withTimeout(t testing.TB, d time.Duration) (context.Context, context.CancelFunc) {
-	t.Helper()
-	return context.WithTimeout(t.Context(), d)
-}

@@ -262,8 +262,9 @@ func TestSubmitPending(t *testing.T) {
 	never.receipt = func(ctxt, ledger.TxID) (*Inclusion, error) { return nil, ErrPending }
 	w.tale.Store(never)
 	c := w.asking(t, w.liar)
-	short, cancel := withTimeout(t, 700*time.Millisecond)
+	short, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	never.receipt = func(ctxt, ledger.TxID) (*Inclusion, error) { cancel(); return nil, ErrPending } // it was taken
 	if _, err := c.Submit(short, w.tx(1, bob)); !errors.Is(err, ErrPending) || errors.As(err, new(*ledger.OpError)) {
 		t.Errorf("ctx ended: %v", err)
 	}
@@ -306,7 +307,7 @@ func testOvertaken(t *testing.T, receipt func(ctxt, ledger.TxID) (*Inclusion, er
 	if !errors.As(err, &op) || op.Code != ledger.CodeNonce || errors.Is(err, ErrPending) {
 		t.Errorf("overtaken: %v", err)
 	}
-	if took := time.Since(start); took > 8*time.Second { // until it expires would be 50 heights
+	if took := time.Since(start); took > patience/2 { // until it expires would be 50 heights
 		t.Errorf("took %v", took)
 	}
 }
@@ -352,8 +353,13 @@ func TestIneffective(t *testing.T) {
 	if r, err := c.Receipt(limited(t), tx.ID()); !errors.Is(err, ledger.ErrNotFound) {
 		t.Errorf("receipt %+v, %v", r, err)
 	}
-	short, cancel := withTimeout(t, 500*time.Millisecond)
+	short, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	w.tale.Store(&source{Source: w.chain, receipt: func(ctx ctxt, id ledger.TxID) (*Inclusion, error) {
+		time.AfterFunc(300*time.Millisecond, cancel) // once the receipt has been looked at
+		return w.chain.Receipt(ctx, id)
+	}})
+	c = w.asking(t, w.liar)
 	if r, err := c.Submit(short, tx); !errors.Is(err, ErrPending) {
 		t.Errorf("receipt %+v, %v", r, err)
 	}
@@ -376,9 +382,15 @@ func TestSubmitFails(t *testing.T) {
 		"inside": errors.New("disk is gone"), "pruned": ErrPruned, "stops": context.Canceled, "not ready": ErrUnavailable,
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.tale.Store(&source{Source: w.chain, receipt: func(ctxt, ledger.TxID) (*Inclusion, error) { return nil, failure }})
-			short, cancel := withTimeout(t, 300*time.Millisecond)
+			short, cancel := context.WithCancel(t.Context())
 			defer cancel()
+			var asked atomic.Int32
+			w.tale.Store(&source{Source: w.chain, receipt: func(ctxt, ledger.TxID) (*Inclusion, error) {
+				if asked.Add(1) == 2 {
+					cancel()
+				}
+				return nil, failure
+			}})
 			if r, err := w.asking(t, w.liar).Submit(short, w.tx(1, bob)); !errors.Is(err, ErrPending) {
 				t.Errorf("receipt %+v, %v", r, err)
 			}

@@ -186,7 +186,7 @@ func TestNoNodes(t *testing.T) {
 	dead := newHost(t) // nobody knows its addresses
 	start := time.Now()
 	c = w.asking(t, dead, w.honest)
-	if _, err := c.Account(limited(t), alice); err != nil || time.Since(start) > 5*time.Second {
+	if _, err := c.Account(limited(t), alice); err != nil || time.Since(start) > connectTime {
 		t.Errorf("with one dead node: %v after %v", err, time.Since(start))
 	}
 	connects := 0

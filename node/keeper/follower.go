@@ -22,6 +22,7 @@ type follower struct {
 	inventory *inventory
 	leases    *leases
 	pending   *pending
+	invalids  *invalids
 	life      *life
 	peers     Peers
 	grace     time.Duration // RepairConfig.Grace
@@ -106,7 +107,9 @@ func (f *follower) apply(height uint64, events []ledger.Event) {
 			err = f.takeEvent(e)
 		case ledger.EventRegistered, ledger.EventExtended:
 			err = f.leases.prolong(e.Blob)
-		case ledger.EventDeleted, ledger.EventInvalid:
+		case ledger.EventInvalid:
+			err = f.invalids.marked(e.Blob)
+		case ledger.EventDeleted:
 			err = f.leases.dropDead(e.Blob)
 		case ledger.EventEpoch:
 			f.log.Info("epoch began", "epoch", e.Epoch)

@@ -156,6 +156,24 @@ func (v *invalids) take(id shards.BlobID, e evidence, source ...any) {
 	v.news.ring()
 }
 
+// marked notes that the ledger has marked a blob, and removes what is here of it.
+func (v *invalids) marked(id shards.BlobID) error {
+	if !v.chain.proven.has(id) {
+		v.log.Error("the ledger has marked a blob as invalid, because its writer encoded it wrongly; its slivers are removed", "blob", id.String())
+		v.mu.Lock()
+		v.seen++
+		v.mu.Unlock()
+	}
+	return v.leases.dropDead(id)
+}
+
+// count returns the number of invalid blobs since the start.
+func (v *invalids) count() uint64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.seen
+}
+
 // run removes the slivers of invalid blobs and passes the evidence on. It puts it on the ledger until the blob is marked
 // there.
 func (v *invalids) run(ctx context.Context) error {

@@ -64,7 +64,6 @@ type Keeper struct {
 	gauge     *gauge
 	chain     chain
 	debts     *debts
-	kept      *kept
 	book      *book
 	inventory *inventory
 	damage    *damage
@@ -99,8 +98,8 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.shelf = &shelf{Store: p.Store, seats: &seats{p.Self, p.Committees, k.chain}, params: params}
 	k.gauge = &gauge{shelf: k.shelf}
 	k.gauge.measure() // an error comes with the first status
-	k.kept = newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
-	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: k.kept, resync: newBell(), log: log}
+	kept := newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
+	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: kept, resync: newBell(), log: log}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
 	k.scrubber = &scrubber{shelf: k.shelf, note: k.damage.note, period: cfg.Scrub, log: log}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
@@ -135,16 +134,16 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life,
 		period: cfg.Scrub, wake: newBell(), log: log, damaged: map[string]bool{},
 	}
-	k.kept.doubt = k.inventory.note
+	kept.doubt = k.inventory.note
 	k.follower = &follower{
-		shelf: k.shelf, chain: k.chain, book: k.book, kept: k.kept, inventory: k.inventory, leases: leases, pending: k.pending,
-		life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
+		shelf: k.shelf, chain: k.chain, book: k.book, kept: kept, inventory: k.inventory, leases: leases, pending: k.pending,
+		invalids: invalids, life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
 	}
 	k.syncer = &syncer{
 		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: k.inventory, swarm: swarm, life: k.life, log: log,
 	}
 	k.follower.guard() // before anybody connects: strangers must not be there first
-	err = k.kept.load(func(id shards.BlobID, slivers int) { k.debts.set(id, slivers, time.Now()) })
+	err = kept.load(func(id shards.BlobID, slivers int) { k.debts.set(id, slivers, time.Now()) })
 	if err == nil {
 		err = k.inventory.open()
 	}
@@ -183,7 +182,7 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"ready":        func(ctx context.Context) error { return k.life.runReady(ctx, k.cfg.Ready) },
 		"serving":      k.life.runServing,
 		"sync":         k.syncer.run,
-		"keep":         func(ctx context.Context) error { return k.kept.run(ctx, k.book.verifyWhole) },
+		"keep":         func(ctx context.Context) error { return k.book.kept.run(ctx, k.book.verifyWhole) },
 		"inventory":    k.inventory.run,
 		"repair":       k.repairer.run,
 		"check":        k.checker.run,

@@ -37,8 +37,9 @@ const (
 	maxUnsettled = 4096
 )
 
-// kept is the part of the node's knowledge that survives a restart: the blobs that may lack slivers, and the height up to
-// which the ledger's events are reflected in them. So a start reads neither blobs nor slivers. Whatever kills the node:
+// kept is the part of the node's knowledge that survives a restart: the blobs that may lack slivers, and the height up
+// to which the ledger's events are reflected in them. So a start reads neither blobs nor slivers. Whatever kills the
+// node:
 //   - A blob is written down as owed before the height that covers its certificate.
 //   - It is struck off only when a sync has made durable the slivers that it lacked.
 //   - Doubt about all of that is written before the height.

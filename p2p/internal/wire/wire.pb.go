@@ -1448,8 +1448,10 @@ type NodeStatus struct {
 	Addresses []string `protobuf:"bytes,40,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	// Milliseconds by which the node finds its clock ahead of the other members'; negative: behind; 0: none, or unknown.
 	ClockAheadMillis int64 `protobuf:"zigzag64,50,opt,name=clock_ahead_millis,json=clockAheadMillis,proto3" json:"clock_ahead_millis,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Blobs that the node learned to be encoded wrongly since its start. It keeps nothing of them.
+	Invalid       uint64 `protobuf:"varint,70,opt,name=invalid,proto3" json:"invalid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
@@ -1615,6 +1617,13 @@ func (x *NodeStatus) GetClockAheadMillis() int64 {
 	return 0
 }
 
+func (x *NodeStatus) GetInvalid() uint64 {
+	if x != nil {
+		return x.Invalid
+	}
+	return 0
+}
+
 type CertificatePage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Size of each certificate, in bytes.
@@ -1762,7 +1771,7 @@ const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"BlobStatus\x12\x1a\n" +
 	"\bmetadata\x18\x01 \x01(\bR\bmetadata\x12 \n" +
-	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xac\x04\n" +
+	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xc6\x04\n" +
 	"\n" +
 	"NodeStatus\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
@@ -1786,7 +1795,8 @@ const file_wire_proto_rawDesc = "" +
 	"\tdisk_free\x18\x10 \x01(\x04R\bdiskFree\x12!\n" +
 	"\fdisk_reserve\x18\x11 \x01(\x04R\vdiskReserve\x12\x1c\n" +
 	"\taddresses\x18( \x03(\tR\taddresses\x12,\n" +
-	"\x12clock_ahead_millis\x182 \x01(\x12R\x10clockAheadMillis\";\n" +
+	"\x12clock_ahead_millis\x182 \x01(\x12R\x10clockAheadMillis\x12\x18\n" +
+	"\ainvalid\x18F \x01(\x04R\ainvalid\";\n" +
 	"\x0fCertificatePage\x12\x14\n" +
 	"\x05sizes\x18\x01 \x03(\rR\x05sizes\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04moreB\x1aZ\x18walrus/p2p/internal/wireb\x06proto3"

@@ -49,7 +49,7 @@ func responses() []*Response {
 		{Payload: 4, Result: &Response_NodeStatus{NodeStatus: &NodeStatus{
 			Version: "1", State: "serving", Epoch: 1, Blobs: 2, Slivers: 3, Owed: 4, Corrupt: 5, DiskBytes: 6, UptimeSeconds: 7, Peers: 8,
 			Incidents: []string{strings.Repeat("x", MaxStatusText)}, LedgerHeight: 9, Ledger: strings.Repeat("x", MaxStatusText),
-			Refuses: strings.Repeat("x", MaxStatusText), DiskLimit: 10, DiskFree: 11, DiskReserve: 12,
+			Refuses: strings.Repeat("x", MaxStatusText), Invalid: 13, DiskLimit: 10, DiskFree: 11, DiskReserve: 12,
 			Addresses: []string{strings.Repeat("x", MaxStatusText)},
 		}}},
 		{Payload: 30, Result: &Response_Certificates{Certificates: &CertificatePage{Sizes: []uint32{10, 20}, More: true}}},

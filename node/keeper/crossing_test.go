@@ -1,0 +1,119 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"walrus/certs"
+	"walrus/internal/wrongtest"
+	"walrus/ledger"
+	"walrus/p2p"
+	"walrus/shards"
+	"walrus/store"
+)
+
+// keep stores a pair of another encoding, without its hashes, as a node finds it after a restart.
+func (o *outpost) keep(e *wrongtest.Encoding) {
+	o.t.Helper()
+	o.ledger.values[string(ledger.KeyBlobInfo(e.ID))] = ledger.BlobInfo{PermanentEnd: 9}.Marshal()
+	must(o.t, o.shelf.PutBlob(e.ID, e.Meta.Marshal(), 9))
+	primary, secondary := e.Pair(e.Params.PairOnShard(e.ID, 0))
+	for axis, sliver := range [][]byte{primary, secondary} {
+		w, err := o.shelf.Create(store.Ref{Blob: e.ID, Axis: shards.Axis(axis)}, int64(len(sliver)))
+		must(o.t, err)
+		_, err = w.Write(sliver)
+		must(o.t, err)
+		must(o.t, w.Commit())
+	}
+}
+
+// TestCrossingRead: cells are read from the disk if the hashes are not at hand. A blob whose row and column here differ
+// is not confirmed, and the evidence is kept; another one is confirmed.
+func TestCrossingRead(t *testing.T) {
+	o := newOutpost(t, 10, []byte("a blob"))
+	params := o.shelf.params
+	for seed := range byte(255) {
+		blob := wrongtest.Content(3000, seed)
+		for name, foreign := range map[string]bool{"wrong": true, "right": false} {
+			e := wrongtest.Mix(t, name, params, blob, wrongtest.Content(3000, 255),
+				func(axis shards.Axis, _ int) bool { return foreign && axis == shards.Secondary })
+			row := params.PairOnShard(e.ID, 0)
+			column := params.SliverOfPair(shards.Secondary, row)
+			if row >= params.Rows() || column >= params.Columns() {
+				continue // the cell is a symbol of neither sliver itself
+			}
+			o.keep(e)
+			_, err := o.confirmer.Confirm(t.Context(), e.ID, certs.Persistence{})
+			if !foreign {
+				must(t, err)
+				continue
+			}
+			if !errors.Is(err, p2p.ErrInvalid) {
+				t.Fatalf("confirm: %v, want %v", err, p2p.ErrInvalid)
+			}
+			found, has := o.chain.proven.get(e.ID)
+			if !has || found.cell == nil || found.cell.Row != row || found.cell.Column != column {
+				t.Errorf("evidence %+v, want the cell (%d, %d)", found, row, column)
+			}
+			if err := o.chain.certified(e.ID); err == nil || !o.chain.dead(e.ID) {
+				t.Errorf("a blob proved invalid: certified %v", err)
+			}
+			if seed > 50 {
+				return
+			}
+		}
+	}
+}
+
+// TestLaterChecks: a blob waits once, is taken when it is due, and the queue is bounded.
+func TestLaterChecks(t *testing.T) {
+	c := &checker{wake: newBell(), known: map[shards.BlobID]bool{}}
+	for i := range maxChecks + 10 {
+		c.later(shards.BlobID{byte(i), byte(i >> 8)})
+		c.later(shards.BlobID{byte(i), byte(i >> 8)})
+	}
+	if len(c.queue) != maxChecks {
+		t.Fatalf("%d blobs wait: want %d", len(c.queue), maxChecks)
+	}
+	first := c.queue[0].due
+	for _, q := range c.queue {
+		if q.due.Before(first) {
+			first = q.due
+		}
+	}
+	if _, ok, wait := c.next(first.Add(-1)); ok || wait <= 0 {
+		t.Errorf("taken before it is due, or nothing to wait for: %v", wait)
+	}
+	id, ok, _ := c.next(first)
+	if !ok || c.known[id] || len(c.queue) != maxChecks-1 {
+		t.Errorf("%d blobs wait after one was due", len(c.queue))
+	}
+}
+
+// BenchmarkCrossing compares all cells where the lines of a node cross, whose hashes are at hand.
+func BenchmarkCrossing(b *testing.B) {
+	params, err := shards.NewParams(1000)
+	if err != nil {
+		b.Fatal(err)
+	}
+	meta := &shards.Metadata{Length: 1, Pairs: make([]shards.PairRoots, 1000)}
+	for _, own := range []int{10, 100, 500} {
+		b.Run(fmt.Sprint(own, " shards"), func(b *testing.B) {
+			c := &crossings{shelf: &shelf{params: params}, leaves: newLeaves()}
+			at := seat{}
+			hashes := make([]shards.Hash, 1000)
+			for shard := range own {
+				at.shards = append(at.shards, shard)
+				for _, axis := range axes {
+					c.leaves.put(store.Ref{Blob: meta.ID(), Shard: shard, Axis: axis}, hashes)
+				}
+			}
+			for b.Loop() {
+				if _, differs, err := c.differing(b.Context(), meta, at); differs || err != nil {
+					b.Fatal(differs, err)
+				}
+			}
+		})
+	}
+}
