@@ -2,23 +2,38 @@ package gateway_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"mime"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/pb33f/libopenapi"
-	validator "github.com/pb33f/libopenapi-validator"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"walrus/gateway"
 	"walrus/gateway/guard"
 )
 
-// contract validates every response of these tests against the API's document.
-var contract = sync.OnceValues(func() (validator.Validator, error) {
+// document is the API's document. Its parts are read where they are needed.
+type document struct {
+	Paths map[string]map[string]struct {
+		Responses map[string]struct {
+			Content map[string]struct{ Schema any }
+			Headers map[string]struct{ Required bool }
+		}
+	}
+	schemas *jsonschema.Compiler
+}
+
+// contract is the document that every response of these tests is compared with.
+var contract = sync.OnceValues(func() (*document, error) {
 	cfg := fullConfig()
 	cfg.Store.TempDir = shared.dir
 	g, err := gateway.New(cfg, shared.client, nil, slog.New(slog.DiscardHandler))
@@ -31,16 +46,102 @@ var contract = sync.OnceValues(func() (validator.Validator, error) {
 		return nil, err
 	}
 	g.Handler().ServeHTTP(w, req)
-	doc, err := libopenapi.NewDocument(w.body.Bytes())
-	if err != nil {
-		return nil, err
-	}
-	v, errs := validator.NewValidator(doc)
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("%v", errs)
-	}
-	return v, nil
+	d := &document{schemas: jsonschema.NewCompiler()}
+	whole, err := jsonschema.UnmarshalJSON(bytes.NewReader(w.body.Bytes()))
+	return d, errors.Join(err, json.Unmarshal(w.body.Bytes(), d), d.schemas.AddResource(documentURL, whole))
 })
+
+const documentURL = "http://localhost/openapi.json"
+
+// path returns the path of the document that a request is for: of several, the one with the fewest variables.
+func (d *document) path(of string) (path string) {
+	segments, fewest := strings.Split(of, "/"), len(of)
+	for p := range d.Paths {
+		want, n := strings.Split(p, "/"), strings.Count(p, "{")
+		same := func(i int) bool {
+			return want[i] == segments[i] || strings.HasPrefix(want[i], "{") && segments[i] != ""
+		}
+		if len(want) != len(segments) || n >= fewest {
+			continue
+		}
+		matches := true
+		for i := range want {
+			matches = matches && same(i)
+		}
+		if matches {
+			path, fewest = p, n
+		}
+	}
+	return path
+}
+
+// validate reports how a response differs from the document: its status, headers that lack or do not follow their
+// schemas, its kind of content, and, if that is JSON, its schema.
+func (d *document) validate(req *http.Request, a answer) error {
+	path, method, code := d.path(req.URL.EscapedPath()), strings.ToLower(req.Method), strconv.Itoa(a.code)
+	r, ok := d.Paths[path][method].Responses[code]
+	if !ok {
+		return fmt.Errorf("path %q of the document has no %s with status %s", path, method, code)
+	}
+	at := []string{"paths", path, method, "responses", code}
+	for name, h := range r.Headers {
+		value := a.header.Get(name)
+		if value == "" && h.Required {
+			return fmt.Errorf("there is no header %s", name)
+		}
+		if err := d.headerFollows(value, append(slices.Clone(at), "headers", name, "schema")); value != "" && err != nil {
+			return fmt.Errorf("header %s: %w", name, err)
+		}
+	}
+	if len(r.Content) == 0 || len(a.body) == 0 {
+		return nil
+	}
+	kind, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
+	if err != nil {
+		return err
+	}
+	major, _, _ := strings.Cut(kind, "/")
+	for _, k := range []string{kind, major + "/*", "*/*"} {
+		c, ok := r.Content[k]
+		if !ok {
+			continue
+		}
+		at := append(at, "content", k, "schema")
+		switch {
+		case c.Schema == nil:
+			return nil
+		case major == "text":
+			return d.follows(string(a.body), at)
+		case kind != "application/json":
+			return nil
+		}
+		body, err := jsonschema.UnmarshalJSON(bytes.NewReader(a.body))
+		return errors.Join(err, d.follows(body, at))
+	}
+	return fmt.Errorf("content %q is not one of the document's", kind)
+}
+
+// follows checks a value against the schema at a place of the document.
+func (d *document) follows(value any, at []string) error {
+	var pointer strings.Builder
+	for _, part := range at {
+		pointer.WriteString("/" + url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(part)))
+	}
+	schema, err := d.schemas.Compile(documentURL + "#" + pointer.String())
+	if err != nil {
+		return err
+	}
+	return schema.Validate(value)
+}
+
+// headerFollows takes the value for a number or a truth value if that is what its schema wants.
+func (d *document) headerFollows(value string, at []string) error {
+	err := d.follows(value, at)
+	if other, jerr := jsonschema.UnmarshalJSON(strings.NewReader(value)); err != nil && jerr == nil {
+		err = d.follows(other, at)
+	}
+	return err
+}
 
 // fullConfig enables every route.
 func fullConfig() gateway.Config {
@@ -76,21 +177,18 @@ func checkContract(t testing.TB, req *http.Request, a answer) {
 	if a.code == http.StatusMethodNotAllowed || a.code == http.StatusNotFound && bytes.Contains(a.body, []byte("NO_SUCH_ROUTE")) {
 		return
 	}
-	v, err := contract()
+	d, err := contract()
 	if err != nil {
 		t.Fatal(err)
 	}
-	res := &http.Response{StatusCode: a.code, Header: a.header, Body: io.NopCloser(bytes.NewReader(a.body)), Request: req}
-	if ok, errs := v.ValidateHttpResponse(req, res); !ok {
-		for _, e := range errs {
-			t.Errorf("%s %s: %d: not as documented: %s: %s %v", req.Method, req.URL, a.code, e.Message, e.Reason, e.SchemaValidationErrors)
-		}
+	if err := d.validate(req, a); err != nil {
+		t.Errorf("%s %s: %d: not as documented: %v", req.Method, req.URL, a.code, err)
 	}
 }
 
 // TestContractCatches makes sure that checkContract can fail.
 func TestContractCatches(t *testing.T) {
-	v, err := contract()
+	d, err := contract()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,13 +197,13 @@ func TestContractCatches(t *testing.T) {
 		"a body":    {http.StatusOK, http.Header{"Content-Type": {"application/json"}}, []byte(`{"newlyCreated":{"cost":"much"}}`)},
 		"an error":  {http.StatusBadRequest, http.Header{"Content-Type": {"application/json"}}, []byte(`{"error":"wrong"}`)},
 		"a content": {http.StatusOK, http.Header{"Content-Type": {"text/plain"}}, []byte(`OK`)},
+		"a field":   {http.StatusOK, http.Header{"Content-Type": {"application/json"}}, []byte(`{"newlyCreated":{"cost":1}}`)},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://localhost/v1/blobs", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		res := &http.Response{StatusCode: a.code, Header: a.header, Body: io.NopCloser(bytes.NewReader(a.body)), Request: req}
-		if ok, _ := v.ValidateHttpResponse(req, res); ok {
+		if d.validate(req, a) == nil {
 			t.Errorf("%s that is not documented was not noticed", name)
 		}
 	}
