@@ -79,8 +79,8 @@ type Fetcher interface {
 	NodeHistory(ctx context.Context, to peer.ID) ([]p2p.HistoryPoint, error)
 }
 
-// Checker compares cells of a blob and passes on proofs that it is invalid. *p2p.Host implements it; errors wrap its
-// sentinels.
+// Checker compares cells of a blob and passes on proofs that it is invalid. p2p.Checks implements it; errors wrap the
+// sentinels of p2p.
 type Checker interface {
 	Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, proofLen int) ([]shards.Opening, error)
 	AllLeaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index, n int) ([]shards.Hash, error)

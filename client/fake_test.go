@@ -236,6 +236,9 @@ func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID
 	}
 	f.check(id, token)
 	if f.busy != nil && f.busy(i, true) {
+		if size <= p2p.InlinePairs { // sent with the request
+			_ = body(io.Discard)
+		}
 		return fmt.Errorf("fake: %w", p2p.ErrBusy)
 	}
 	if m == refusing {

@@ -75,7 +75,7 @@ func (c *Client) open(ctx context.Context, id shards.BlobID) (*Blob, error) {
 		return nil, err
 	}
 	return &Blob{
-		c: c, com: com, meta: meta, id: id, bad: bad, checks: c.checkColumns(id, meta),
+		c: c, com: com, meta: meta, id: id, bad: bad, checks: checkColumns(c.secret, id, meta),
 		dialHedge: max(minDialHedge, dialHedgeFactor*time.Since(start)),
 	}, nil
 }

@@ -21,11 +21,11 @@ const maxCheckColumns, checkShare = 4, 33
 
 // checkColumns chooses the columns with which reads of a whole blob compare its rows: always the same in this process,
 // because reads share rows, and such that nobody else knows them.
-func (c *Client) checkColumns(id shards.BlobID, meta *shards.Metadata) []int {
+func checkColumns(secret uint64, id shards.BlobID, meta *shards.Metadata) []int {
 	p := meta.Params()
 	n := p.Shards()
 	count := min(maxCheckColumns, max(1, p.Rows()/checkShare), int(meta.Length/checkShare/uint64(n*shards.HashSize)))
-	r := rand.New(rand.NewPCG(c.secret, binary.BigEndian.Uint64(id[:])))
+	r := rand.New(rand.NewPCG(secret, binary.BigEndian.Uint64(id[:])))
 	return r.Perm(n)[:count]
 }
 

@@ -116,7 +116,7 @@ func newNode(cfg Config, host *p2p.Host, table *dht.DHT, open OpenChain) (*Node,
 	}
 	c := &Node{
 		host: host, dht: table, chain: chain, stop: func() {}, release: func() error { return nil },
-		client: client.New(cfg.Client, client.Swarm{Dialer: table, Uploader: host, Fetcher: host, Checker: host}, chain.Ledger, chain.Payer, cfg.Logger),
+		client: client.New(cfg.Client, client.Swarm{Dialer: table, Uploader: host, Fetcher: host, Checker: host.Checks()}, chain.Ledger, chain.Payer, cfg.Logger),
 	}
 	c.close = sync.OnceValue(c.leave)
 	if err := c.client.OpenCache(); err != nil {
@@ -145,7 +145,7 @@ func (c *Node) Client() *client.Client { return c.client }
 
 // Swarm returns access to single storage nodes.
 func (c *Node) Swarm() client.Swarm {
-	return client.Swarm{Dialer: c.dht, Uploader: c.host, Fetcher: c.host, Checker: c.host}
+	return client.Swarm{Dialer: c.dht, Uploader: c.host, Fetcher: c.host, Checker: c.host.Checks()}
 }
 
 // Chain returns the process's view of the ledger.

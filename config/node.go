@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"text/template"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
@@ -91,6 +92,23 @@ type Storage struct {
 	Path string `yaml:"path"`
 	// Limit bounds the disk space, such as 500GiB. Default "": as much as the disk has.
 	Limit string `yaml:"limit"`
+	// Scrub is the period in which everything stored is read back and checked once, such as 336h. Default "": 14 days.
+	Scrub string `yaml:"scrub"`
+}
+
+// minScrub: a shorter period would only read the same again.
+const minScrub = time.Second
+
+// ScrubPeriod returns Scrub; 0 means the default.
+func (s *Storage) ScrubPeriod() (time.Duration, error) {
+	if s.Scrub == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s.Scrub)
+	if err != nil || d < minScrub {
+		return 0, fmt.Errorf("key \"store.scrub\": %q is not a period of at least %v: want a number with a unit, such as 336h", s.Scrub, minScrub)
+	}
+	return d, nil
 }
 
 // LimitBytes returns Limit in bytes; 0 means none.
@@ -168,6 +186,9 @@ func (n *Node) Validate() error {
 		return err
 	}
 	if _, err := n.Store.LimitBytes(); err != nil {
+		return err
+	}
+	if _, err := n.Store.ScrubPeriod(); err != nil {
 		return err
 	}
 	if _, _, err := net.SplitHostPort(n.Metrics); err != nil && n.Metrics != "" && n.Metrics != noMetrics {

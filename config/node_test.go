@@ -191,6 +191,8 @@ func TestNodeErrors(t *testing.T) {
 		{"bad metrics", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", Metrics: "off"} }, `key "gateway.metrics" is "off"`},
 		{"bad metrics", func(n *Node) { n.Metrics = "9184" }, `key "metrics" is "9184": want an address and a port`},
 		{"bad limit", func(n *Node) { n.Store.Limit = "a lot" }, `key "store.limit": "a lot" is not a size`},
+		{"bad scrub", func(n *Node) { n.Store.Scrub = "two weeks" }, `key "store.scrub": "two weeks" is not a period`},
+		{"scrub without a rest", func(n *Node) { n.Store.Scrub = "1ms" }, `key "store.scrub"`},
 		{"limit too great", func(n *Node) { n.Store.Limit = "10000PiB" }, `key "store.limit"`},
 		{"no genesis", func(n *Node) { n.Genesis = "" }, `key "genesis" is empty`},
 		{"bad log", func(n *Node) { n.Log.Level = "x" }, "log level"},

@@ -12,7 +12,9 @@ import (
 	"testing"
 
 	"walrus/client"
+	"walrus/client/jsonform"
 	"walrus/ledger"
+	"walrus/shards"
 )
 
 func TestClassify(t *testing.T) {
@@ -71,5 +73,22 @@ func TestErrorBody(t *testing.T) {
 	h := w.Header()
 	if w.Code != http.StatusNotFound || h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" || h.Get("Content-Type") != "application/json" {
 		t.Errorf("%d %v", w.Code, h)
+	}
+}
+
+// TestMarkedInvalid: storing under a marked ID is answered as in the original.
+func TestMarkedInvalid(t *testing.T) {
+	e := &client.InvalidBlobError{BlobID: shards.BlobID{1}}
+	if markedInvalid(e) != nil || markedInvalid(errors.New("boom")) != nil {
+		t.Error("an answer about a blob that is not marked")
+	}
+	e.Mark = &ledger.InvalidBlob{Event: 2}
+	w := httptest.NewRecorder()
+	if err := writeStatus(w, http.StatusInternalServerError, jsonform.StoreResult{MarkedInvalid: markedInvalid(fmt.Errorf("store: %w", e))}); err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"markedInvalid":{"blobId":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","event":{"txDigest":"11111111111111111111111111111111","eventSeq":"2"}}}`
+	if w.Code != http.StatusInternalServerError || w.Body.String() != want {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

@@ -96,7 +96,7 @@ func (n *Node) open(committees certs.Committees, open OpenLedger) (err error) {
 	}
 	n.closers = append(n.closers, n.ledger.Close) // closed first: it uses streams of the host
 	n.keeper, err = keeper.New(n.cfg.Keeper, keeper.Parts{
-		Self: n.host.ID(), Identity: n.cfg.P2P.Key, Committees: committees, Store: n.store, Peers: n.host, Checks: n.host, Network: n.dht, Ledger: n.ledger,
+		Self: n.host.ID(), Identity: n.cfg.P2P.Key, Committees: committees, Store: n.store, Peers: n.host, Checks: n.host.Checks(), Network: n.dht, Ledger: n.ledger,
 	})
 	return err
 }

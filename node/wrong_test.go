@@ -171,7 +171,7 @@ func (w *writer) mustGiveNothing(e *wrongtest.Encoding) {
 				return err
 			},
 			"hashes": func(ctx context.Context) error {
-				_, err := w.AllLeaves(ctx, m.Node, e.ID, shards.Primary, e.Params.PairOnShard(e.ID, m.Shards[0]), e.Params.Shards())
+				_, err := w.Checks().AllLeaves(ctx, m.Node, e.ID, shards.Primary, e.Params.PairOnShard(e.ID, m.Shards[0]), e.Params.Shards())
 				return err
 			},
 		} {

@@ -32,14 +32,20 @@ func (x *request) leaves(ctx context.Context, op *wire.GetLeaves) error {
 	return x.replyBytes(payload, nil)
 }
 
+// Checks asks peers about wrongly encoded blobs. Errors are as of the other requests.
+type Checks struct{ h *Host }
+
+// Checks returns the requests about wrongly encoded blobs.
+func (h *Host) Checks() Checks { return Checks{h} }
+
 // Leaves fetches the unverified hashes of the symbols at targets of a sliver's expansion, each with a proof of proofLen
 // hashes. shards.Metadata.VerifyOpenings checks them.
-func (h *Host) Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, proofLen int) (leaves []shards.Opening, err error) {
+func (c Checks) Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, proofLen int) (leaves []shards.Opening, err error) {
 	defer describe(&err, to, "hashes of %s sliver %d of %s", axis, index, id)
 	if len(targets) == 0 || len(targets) > MaxLeaves || proofLen < 0 || proofLen > wire.MaxProof {
 		return nil, fmt.Errorf("%w: %d hashes with proofs of %d", ErrBadRequest, len(targets), proofLen)
 	}
-	a, err := h.askLeaves(ctx, to, id, axis, index, targets, len(targets)*(1+proofLen))
+	a, err := c.askLeaves(ctx, to, id, axis, index, targets, len(targets)*(1+proofLen))
 	if err != nil {
 		return nil, err
 	}
@@ -61,12 +67,12 @@ func (h *Host) Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis sh
 
 // AllLeaves fetches the unverified hashes of all n symbols of a sliver's expansion. shards.Metadata.NewExpansion checks
 // them.
-func (h *Host) AllLeaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index, n int) (leaves []shards.Hash, err error) {
+func (c Checks) AllLeaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index, n int) (leaves []shards.Hash, err error) {
 	defer describe(&err, to, "hashes of %s sliver %d of %s", axis, index, id)
 	if n < 1 || n > wire.MaxShards {
 		return nil, fmt.Errorf("%w: %d hashes", ErrBadRequest, n)
 	}
-	a, err := h.askLeaves(ctx, to, id, axis, index, nil, n)
+	a, err := c.askLeaves(ctx, to, id, axis, index, nil, n)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +87,7 @@ func (h *Host) AllLeaves(ctx context.Context, to peer.ID, id shards.BlobID, axis
 }
 
 // askLeaves opens an answer of a known number of hashes.
-func (h *Host) askLeaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, hashes int) (*answer, error) {
+func (c Checks) askLeaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, hashes int) (*answer, error) {
 	list, err := indices(targets)
 	if err != nil {
 		return nil, err
@@ -92,7 +98,7 @@ func (h *Host) askLeaves(ctx context.Context, to peer.ID, id shards.BlobID, axis
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetLeaves{GetLeaves: &wire.GetLeaves{
 		Axis: uint32(axis), Index: uint32(index), Targets: list,
 	}}}
-	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil)
+	a, err := c.h.ask(ctx, target{to, sliverProtocol}, req, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -103,22 +109,22 @@ func (h *Host) askLeaves(ctx context.Context, to peer.ID, id shards.BlobID, axis
 }
 
 // PutProof gives a node a proof that a blob was encoded wrongly.
-func (h *Host) PutProof(ctx context.Context, to peer.ID, id shards.BlobID, proof []byte) (err error) {
+func (c Checks) PutProof(ctx context.Context, to peer.ID, id shards.BlobID, proof []byte) (err error) {
 	defer describe(&err, to, "put a proof about %s", id)
 	if len(proof) > MaxEvidence {
 		return fmt.Errorf("%w: proof of %d bytes: the limit is %d", ErrBadRequest, len(proof), MaxEvidence)
 	}
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_PutProof{PutProof: new(wire.PutProof)}}
-	_, err = h.askBytes(ctx, target{to, sliverProtocol}, req, proof)
+	_, err = c.h.askBytes(ctx, target{to, sliverProtocol}, req, proof)
 	return err
 }
 
 // FetchLineProof opens an unverified line proof that a node has made, followed by its sliver: size bytes in all. It
 // is like FetchSliver otherwise.
-func (h *Host) FetchLineProof(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, size int64) (r io.ReadCloser, err error) {
+func (c Checks) FetchLineProof(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, size int64) (r io.ReadCloser, err error) {
 	defer describe(&err, to, "line proof for %s sliver %d of %s", axis, index, id)
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetLineProof{GetLineProof: &wire.GetLineProof{Axis: uint32(axis), Index: uint32(index)}}}
-	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil)
+	a, err := c.h.ask(ctx, target{to, sliverProtocol}, req, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -129,8 +135,8 @@ func (h *Host) FetchLineProof(ctx context.Context, to peer.ID, id shards.BlobID,
 }
 
 // Refute asks a member to fetch our line proof, to verify it and to sign that the blob is invalid.
-func (h *Host) Refute(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int) (refutation []byte, err error) {
+func (c Checks) Refute(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int) (refutation []byte, err error) {
 	defer describe(&err, to, "refute %s", id)
 	req := &wire.Request{BlobId: id[:], Op: &wire.Request_Refute{Refute: &wire.Refute{Axis: uint32(axis), Index: uint32(index)}}}
-	return h.askBytes(ctx, target{to, sliverProtocol}, req, nil)
+	return c.h.askBytes(ctx, target{to, sliverProtocol}, req, nil)
 }

@@ -302,16 +302,16 @@ var everyOperation = []struct {
 		return h.Symbols(ctx, to, testID, shards.Primary, 5, []int{9, 65534, 0}, testSymbol, testProof)
 	}},
 	{"Leaves", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		return h.Leaves(ctx, to, testID, shards.Secondary, 5, []int{9, 65534, 0}, testProof)
+		return h.Checks().Leaves(ctx, to, testID, shards.Secondary, 5, []int{9, 65534, 0}, testProof)
 	}},
 	{"Leaves", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		return h.AllLeaves(ctx, to, testID, shards.Secondary, 5, 7)
+		return h.Checks().AllLeaves(ctx, to, testID, shards.Secondary, 5, 7)
 	}},
 	{"PutProof", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		return nil, h.PutProof(ctx, to, testID, []byte("certificate"))
+		return nil, h.Checks().PutProof(ctx, to, testID, []byte("certificate"))
 	}},
 	{"LineProof", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		r, err := h.FetchLineProof(ctx, to, testID, shards.Secondary, 5, 1<<20)
+		r, err := h.Checks().FetchLineProof(ctx, to, testID, shards.Secondary, 5, 1<<20)
 		if err != nil {
 			return nil, err
 		}
@@ -319,7 +319,7 @@ var everyOperation = []struct {
 		return b, errors.Join(err, r.Close())
 	}},
 	{"Refute", func(ctx context.Context, h *Host, to peer.ID) (any, error) {
-		return h.Refute(ctx, to, testID, shards.Secondary, 5)
+		return h.Checks().Refute(ctx, to, testID, shards.Secondary, 5)
 	}},
 	{"BlobStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.BlobStatus(ctx, to, testID) }},
 	{"NodeStatus", func(ctx context.Context, h *Host, to peer.ID) (any, error) { return h.NodeStatus(ctx, to) }},

@@ -3,7 +3,8 @@ package shards
 import "fmt"
 
 // VerifyOpenings checks that the leaves stand at targets, 0…n−1, in the expansion of sliver index along axis: one
-// opening for each target. It returns an error for the first wrong one, which wraps ErrSymbol if the opening is at fault.
+// opening for each target. It returns an error for the first wrong one, which wraps ErrSymbol if the opening is at
+// fault.
 func (m *Metadata) VerifyOpenings(axis Axis, index int, targets []int, openings []Opening) error {
 	if err := m.check(axis, index); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -166,19 +167,32 @@ func TestLineProof(t *testing.T) {
 	})
 }
 
-// TestLineProofStrips: a proof of long symbols is verified strip by strip.
+// TestLineProofStrips: a proof of long symbols is verified strip by strip, in memory for one.
 func TestLineProofStrips(t *testing.T) {
-	p := mustParams(t, 7)
-	size := p.Rows() * p.Columns() * (p.StripWidth() + 70)
-	e := wrongtest.Kinds(t, p, wrongtest.Content(size, 1))[0]
-	if e.Meta.Layout(shards.Primary).Strips() < 2 {
-		t.Fatal("one strip only")
+	p := mustParams(t, 4)
+	blob := wrongtest.Content(p.Rows()*p.Columns()*(6*p.StripWidth()+70), 1)
+	one := func(axis shards.Axis, index int) bool { return axis == shards.Primary && index == 0 }
+	e := wrongtest.Mix(t, "one row", p, blob, wrongtest.Content(len(blob), 2), one)
+	layout := e.Meta.Layout(shards.Primary)
+	if layout.Strips() != 7 {
+		t.Fatalf("%d strips", layout.Strips())
 	}
-	proofs, slivers, _ := contradicted(e)
-	for i, proof := range proofs {
-		if err := proof.Verify(e.Meta, bytes.NewReader(slivers[i])); err != nil {
-			t.Error(err)
-		}
+	proof, sliver, err := shards.NewLineProof(e.Meta, shards.Primary, 0, e.Symbols(shards.Primary, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := proof.Verify(e.Meta, bytes.NewReader(sliver)); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	_, strip := layout.Strip(0)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 2*uint64(strip) {
+		t.Errorf("%d bytes of memory for a sliver of %d in strips of %d", used, len(sliver), strip)
+	}
+	if err := proof.Verify(e.Meta, bytes.NewReader(e.Sliver(shards.Primary, 0))); !errors.Is(err, shards.ErrProof) {
+		t.Errorf("the sliver of the metadata: %v, want ErrProof", err)
 	}
 }
 

@@ -51,7 +51,13 @@ func (o opener) badger(path string, salvage bool) (engine, error) {
 	_, err := os.Stat(full)
 	var e *badgerEngine
 	if err != nil {
-		e, err = o.checked(opt, badgerdisk.Skim)
+		mode := badgerdisk.Skim
+		if o.running.Load() {
+			mode = badgerdisk.Patient
+		}
+		if e, err = o.checked(opt, mode); err != nil && mode == badgerdisk.Patient && badgerdisk.Unreadable(err) {
+			return nil, err
+		}
 	}
 	if e == nil && (err == nil || damage(err)) {
 		e, err = o.checked(opt, badgerdisk.Salvage)

@@ -33,45 +33,76 @@ func (s *Store) PutBlob(id shards.BlobID, metadata []byte, endEpoch uint32) erro
 	if len(metadata) > maxMetadata {
 		return fmt.Errorf("put blob %s: metadata of %d bytes: the limit is %d", id, len(metadata), maxMetadata)
 	}
-	room := s.space.forData
+	room := s.makeRoom
 	if _, err := s.catalog.endEpoch(id); err == nil {
 		room = s.space.forRecord // extending a blob adds no data
 	}
 	if err := room(); err != nil {
 		return fmt.Errorf("put blob %s: %w", id, err)
 	}
-	s.catalog.mu.Lock()
-	defer s.catalog.mu.Unlock()
+	lock := s.catalog.locks.of(id)
+	lock.Lock()
+	defer lock.Unlock()
 	if err := s.putBlob(id, metadata, endEpoch); err != nil {
 		return fmt.Errorf("put blob %s: %w", id, s.life.closedError(err))
 	}
 	return nil
 }
 
-// putBlob does the work of PutBlob. The caller holds catalog.mu.
+// putBlob does the work of PutBlob. The caller holds the blob's lock.
 func (s *Store) putBlob(id shards.BlobID, metadata []byte, endEpoch uint32) error {
 	old, rerr := s.catalog.endEpoch(id)
 	if err := unknown(rerr); err != nil {
 		return err
 	}
 	end := max(old, endEpoch)
-	if m, err := s.findMetadata(id, end); err != nil || !bytes.Equal(m, metadata) {
-		b, err := s.buckets.at(end)
+	var batch []entry
+	if m, err := s.places.metadata(id); err != nil || !bytes.Equal(m, metadata) {
+		placed, err := s.putMetadata(id, metadata, end)
 		if err != nil {
 			return err
 		}
-		if err := b.put(entry{key: blobKey(keyMetadata, id), value: metadata}); err != nil {
-			return err
-		}
+		batch = append(batch, placed...)
 	}
-	if rerr == nil && old == end {
+	if rerr != nil || old != end {
+		rec := entry{key: blobKey(keyBlob, id), value: binary.BigEndian.AppendUint32(nil, end)}
+		if errors.Is(rerr, ErrNotFound) {
+			rec.delta = counts{1, 0}
+		}
+		batch = append(batch, rec)
+	}
+	if len(batch) == 0 {
 		return nil
 	}
-	rec := entry{key: blobKey(keyBlob, id), value: binary.BigEndian.AppendUint32(nil, end)}
-	if errors.Is(rerr, ErrNotFound) {
-		rec.delta = 1
+	return s.catalog.db.change(batch...)
+}
+
+// putMetadata writes metadata into a segment, in place of any other copy. It returns what must be written to meta. The
+// caller holds the blob's lock.
+func (s *Store) putMetadata(id shards.BlobID, metadata []byte, end uint32) (batch []entry, err error) {
+	places, err := s.places.of(id)
+	if err != nil {
+		return nil, err
 	}
-	return s.catalog.db.change(rec)
+	others := s.segments.at(places)
+	size := metadataWeight(len(metadata))
+	b, err := s.segments.writable(end, size)
+	if err != nil {
+		return nil, err
+	}
+	defer b.end(size)
+	if place, need := s.places.placing(id, b, places); need {
+		batch = append(batch, place)
+	}
+	if err := b.putMetadata(id, metadata); err != nil {
+		return nil, err
+	}
+	for _, o := range others {
+		if o != b {
+			err = errors.Join(err, ignoreDropped(s, o.removeMetadata(id)))
+		}
+	}
+	return batch, err
 }
 
 // Metadata returns a blob's metadata as it was put. Errors: ErrNotFound, ErrCorrupt.
@@ -79,36 +110,11 @@ func (s *Store) Metadata(id shards.BlobID) ([]byte, error) {
 	if err := s.life.open(); err != nil {
 		return nil, err
 	}
-	end, err := s.catalog.endEpoch(id)
-	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
-		return nil, fmt.Errorf("metadata of blob %s: %w", id, s.life.closedError(err))
-	}
-	m, err := s.findMetadata(id, end)
+	m, err := s.places.metadata(id)
 	if err != nil {
 		return nil, fmt.Errorf("metadata of blob %s: %w", id, s.life.closedError(err))
 	}
 	return m, nil
-}
-
-// findMetadata looks into the bucket of epoch end first, then into all others: an extended blob stays in its first
-// bucket until that bucket ends.
-func (s *Store) findMetadata(id shards.BlobID, end uint32) ([]byte, error) {
-	found := ErrNotFound
-	for _, b := range s.buckets.from(end) {
-		m, err := b.metadata(id)
-		switch {
-		case err == nil:
-			return m, nil
-		case errors.Is(err, errGone):
-		case errors.Is(err, ErrNotFound):
-		default:
-			found = s.incidents.blame("metadata", Ref{Blob: id, Shard: -1}, -1, err, b.path)
-		}
-	}
-	if errors.Is(found, ErrNotFound) && s.life.closed.Load() {
-		return nil, ErrClosed
-	}
-	return nil, found
 }
 
 // Blob returns the record of a blob. Errors: ErrNotFound, ErrCorrupt.

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 
 	"walrus/shards"
 )
@@ -14,8 +14,10 @@ type catalog struct {
 	life      *lifetime  // constant, as are the next two
 	incidents *incidents // of the store
 	db        *database
+	locks     locks
 
-	mu sync.Mutex // held to read, change and write a record
+	ended  atomic.Uint32 // the last epoch whose blobs were dropped
+	forgot atomic.Uint64 // segments below this number may hold slivers whose record was lost; 0 for none
 }
 
 // endEpoch reads a blob's record.
@@ -65,7 +67,7 @@ func unknown(err error) error {
 	return err
 }
 
-// drop deletes the record and the certificate of a blob, damaged or not. The caller holds mu.
+// drop deletes the record, the certificate and the places of a blob, damaged or not. The caller holds the blob's lock.
 func (c *catalog) drop(id shards.BlobID) error {
 	_, known := c.endEpoch(id)
 	_, _, certified := c.certificate(id)
@@ -77,10 +79,10 @@ func (c *catalog) drop(id shards.BlobID) error {
 	}
 	blob, cert := entry{key: blobKey(keyBlob, id), del: true}, entry{key: blobKey(keyCertificate, id), del: true}
 	if !errors.Is(known, ErrNotFound) {
-		blob.delta = -1
+		blob.delta = counts{-1, 0}
 	}
 	if !errors.Is(certified, ErrNotFound) {
-		cert.delta = -1
+		cert.delta = counts{0, -1}
 	}
-	return c.db.change(blob, cert)
+	return c.db.change(blob, cert, entry{key: blobKey(keyPlace, id), del: true})
 }

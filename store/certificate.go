@@ -16,15 +16,16 @@ func (s *Store) PutCertificate(id shards.BlobID, epoch uint32, cert []byte) erro
 	if err := s.space.forRecord(); err != nil {
 		return fmt.Errorf("put certificate of blob %s: %w", id, err)
 	}
-	s.catalog.mu.Lock()
-	defer s.catalog.mu.Unlock()
+	lock := s.catalog.locks.of(id)
+	lock.Lock()
+	defer lock.Unlock()
 	_, _, err := s.catalog.certificate(id)
 	if err := unknown(err); err != nil {
 		return fmt.Errorf("put certificate of blob %s: %w", id, s.life.closedError(err))
 	}
 	rec := entry{key: blobKey(keyCertificate, id), value: append(binary.BigEndian.AppendUint32(nil, epoch), cert...)}
 	if errors.Is(err, ErrNotFound) {
-		rec.delta = 1
+		rec.delta = counts{0, 1}
 	}
 	if err := s.catalog.db.change(rec); err != nil {
 		return fmt.Errorf("put certificate of blob %s: %w", id, s.life.closedError(err))

@@ -21,9 +21,15 @@ type Config struct {
 	// Limit bounds the disk space of the store in bytes, including the overhead of its databases. Beyond it new data is
 	// refused with ErrFull, but small records are still kept. The default 0 means no limit but the disk.
 	Limit int64
-	// MinFree is a reserve of free disk space in bytes. New data is refused with ErrFull when less is free, small records
-	// when less than half of it is free; Open wants an eighth. It must not be zero in production: the databases write
-	// through memory maps, where a full disk is a fatal signal, not an error.
+	// Segment is the size in bytes at which a segment is full. The default 0 chooses it by the size of the disk and the
+	// limit.
+	Segment int64
+	// Open bounds the segments that are open at a time, but for those being written. Each takes some 0.3 MiB of memory,
+	// ten goroutines, and a file descriptor for each ValueLog of its size.
+	Open int
+	// MinFree is a reserve of free disk space in bytes. New data is refused with ErrFull when less is free, small
+	// records when less than half of it is free; Open wants an eighth. It must not be zero in production: the
+	// databases write through memory maps, where a full disk is a fatal signal, not an error.
 	MinFree int64
 
 	// engine opens a database in place of Badger, for tests.
@@ -32,7 +38,7 @@ type Config struct {
 
 // Default is the configuration of a node that keeps its data in dir.
 func Default(dir string) Config {
-	return Config{Dir: dir, MemTable: 4 << 20, ValueLog: 512 << 20, MinFree: 256 << 20}
+	return Config{Dir: dir, MemTable: 4 << 20, ValueLog: 512 << 20, Open: 32, MinFree: 256 << 20}
 }
 
 // Bounds of the configuration.
@@ -41,6 +47,10 @@ const (
 	maxMemTable = 256 << 20
 	minValueLog = 1 << 20
 	maxValueLog = 1 << 30
+	// A segment is a 128th of the disk, within these bounds.
+	segmentParts = 128
+	minSegment   = 8 << 20
+	maxSegment   = 4 << 30
 )
 
 // Validate reports the first field out of bounds.
@@ -52,6 +62,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("store: memtable of %d bytes: must be between %d and %d", c.MemTable, minMemTable, maxMemTable)
 	case c.ValueLog < minValueLog || c.ValueLog > maxValueLog:
 		return fmt.Errorf("store: value log of %d bytes: must be between %d and %d", c.ValueLog, minValueLog, maxValueLog)
+	case c.Segment != 0 && (c.Segment < 1<<20 || c.Segment > maxSegment):
+		return fmt.Errorf("store: segment of %d bytes: must be between %d and %d", c.Segment, 1<<20, int64(maxSegment))
+	case c.Open < 1:
+		return fmt.Errorf("store: %d open segments: must be at least 1", c.Open)
 	case c.Limit < 0:
 		return fmt.Errorf("store: limit of %d bytes: must not be negative", c.Limit)
 	case c.MinFree < 0:

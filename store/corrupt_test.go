@@ -18,15 +18,15 @@ func TestMisdirected(t *testing.T) {
 	b := Ref{Blob: blobID(2), Shard: 1, Axis: shards.Primary}
 	for _, r := range []Ref{a, b} {
 		check(t, s.PutBlob(r.Blob, r.Blob[:], 5))
-		check(t, put(s, r, content(r, segmentSize+5)))
+		check(t, put(s, r, content(r, extentSize+5)))
 		check(t, s.PutCertificate(r.Blob, 1, r.Blob[:]))
 		check(t, s.PutState(r.Blob.String(), r.Blob[:]))
 	}
 	check(t, s.Sync())
-	bucket := s.buckets.all()[0]
-	va, err := bucket.find(a)
+	segment := s.segments.all()[0]
+	va, err := segment.find(a)
 	check(t, err)
-	vb, err := bucket.find(b)
+	vb, err := segment.find(b)
 	check(t, err)
 
 	sliverErr := func() error { _, err := get(s, a); return err }
@@ -35,13 +35,13 @@ func TestMisdirected(t *testing.T) {
 		db       *database
 		key, old []byte // old is the key that the value belongs to
 		kind     string
-		segment  int
+		extent   int
 		read     func() error
 	}{
-		{"segment", bucket.database, segmentKey(a, va.write, 1), segmentKey(b, vb.write, 1), "sliver", 1, sliverErr},
-		{"other segment", bucket.database, segmentKey(a, va.write, 1), segmentKey(a, va.write, 0), "sliver", 1, sliverErr},
-		{"sliver", bucket.database, sliverKey(a), sliverKey(b), "sliver", -1, sliverErr},
-		{"metadata", bucket.database, blobKey(keyMetadata, a.Blob), blobKey(keyMetadata, b.Blob), "metadata", -1,
+		{"extent", segment.database, extentKey(a, va.write, 1), extentKey(b, vb.write, 1), "sliver", 1, sliverErr},
+		{"other extent", segment.database, extentKey(a, va.write, 1), extentKey(a, va.write, 0), "sliver", 1, sliverErr},
+		{"sliver", segment.database, sliverKey(a), sliverKey(b), "sliver", -1, sliverErr},
+		{"metadata", segment.database, blobKey(keyMetadata, a.Blob), blobKey(keyMetadata, b.Blob), "metadata", -1,
 			func() error { _, err := s.Metadata(a.Blob); return err }},
 		{"certificate", s.catalog.db, blobKey(keyCertificate, a.Blob), blobKey(keyCertificate, b.Blob), "certificate", -1,
 			func() error { _, err := s.Certificate(a.Blob); return err }},
@@ -64,7 +64,7 @@ func TestMisdirected(t *testing.T) {
 				if !errors.As(err, &e) || !errors.Is(err, ErrCorrupt) {
 					t.Fatalf("value of %d bytes: got error %v", len(bad), err)
 				}
-				if e.Kind != test.kind || e.Segment != test.segment || test.kind != "state" && e.Ref.Blob != a.Blob {
+				if e.Kind != test.kind || e.Extent != test.extent || test.kind != "state" && e.Ref.Blob != a.Blob {
 					t.Errorf("got %+v", e)
 				}
 				reports := 0
@@ -88,24 +88,24 @@ func TestMisdirected(t *testing.T) {
 	}
 }
 
-// TestReplace puts a sliver again whose segments or record are damaged.
+// TestReplace puts a sliver again whose extents or record are damaged.
 func TestReplace(t *testing.T) {
 	for _, damageRecord := range []bool{false, true} {
 		cfg := small(t.TempDir())
 		s := mustOpen(t, cfg)
 		r := Ref{Blob: blobID(1), Shard: 1, Axis: shards.Primary}
-		b := content(r, 2*segmentSize)
+		b := content(r, 2*extentSize)
 		check(t, s.PutBlob(r.Blob, meta(1), 5))
 		check(t, put(s, r, b))
 		check(t, s.Sync())
-		bucket := s.buckets.all()[0]
-		v, err := bucket.find(r)
+		segment := s.segments.all()[0]
+		v, err := segment.find(r)
 		check(t, err)
-		key := segmentKey(r, v.write, 1)
+		key := extentKey(r, v.write, 1)
 		if damageRecord {
 			key = sliverKey(r)
 		}
-		check(t, bucket.write(entry{key: key, value: []byte("junk")}))
+		check(t, segment.write(entry{key: key, value: []byte("junk")}))
 		_, err = get(s, r)
 		wantErr(t, err, ErrCorrupt)
 		check(t, s.DeleteSliver(r))
@@ -127,7 +127,7 @@ func TestReplace(t *testing.T) {
 func TestIncidents(t *testing.T) {
 	var s Store
 	for i := range 2 * maxIncidents {
-		err := &CorruptError{Kind: "metadata", Ref: Ref{Blob: blobID(i)}, Segment: -1}
+		err := &CorruptError{Kind: "metadata", Ref: Ref{Blob: blobID(i)}, Extent: -1}
 		for range 3 {
 			s.incidents.add(Incident{Path: "p", Err: err})
 		}
@@ -146,7 +146,7 @@ func TestDamagedIndex(t *testing.T) {
 	const slivers = 8000
 	fillSmall(t, s, slivers)
 	check(t, s.Close())
-	tables, err := filepath.Glob(filepath.Join(cfg.Dir, sliversName, "5", "*.sst"))
+	tables, err := filepath.Glob(filepath.Join(cfg.Dir, segmentsName, "*", "*.sst"))
 	if err != nil || len(tables) == 0 {
 		t.Fatalf("%d tables, %v", len(tables), err)
 	}

@@ -83,20 +83,7 @@ func afterKill(t *testing.T, dir string, synced int) int {
 	})
 	check(t, err)
 	check(t, s.tending.sweep(t.Context()))
-	for _, b := range s.buckets.all() {
-		records := map[Ref]uint64{}
-		check(t, b.pages([]byte{keySegment}, func(keys [][]byte) error {
-			for _, k := range keys {
-				r, write, _ := parseSegmentKey(k)
-				v, err := b.find(r)
-				if err != nil || v.write != write {
-					t.Fatalf("orphan %v of write %d: %v", r, write, err)
-				}
-				records[r] = write
-			}
-			return nil
-		}))
-	}
+	wantReachable(t, s)
 	if i := s.Incidents(); len(i) > 0 {
 		t.Errorf("incidents after a kill: %+v", i)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
@@ -55,7 +56,7 @@ func templateRef(n int) (Ref, int) {
 	size := 3000 + 37*n
 	switch n % 10 {
 	case 3:
-		size = segmentSize + 70_000
+		size = extentSize + 70_000
 	case 7:
 		size = 40
 	}
@@ -337,13 +338,6 @@ func readDamaged(s *Store, round int) {
 			die("%s is corrupt and scrub does not say so", what)
 		}
 	}
-	for i := range 4 {
-		for _, err := range s.Shard(i) {
-			if err != nil {
-				die("shard: %v", err)
-			}
-		}
-	}
 	if _, err := s.Stats(); err != nil {
 		die("stats: %v", err)
 	}
@@ -391,7 +385,7 @@ func cutWhileOpen(dir string) {
 	if err != nil {
 		die("open: %v", err)
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "slivers", "*", "00000[12].vlog"))
+	files, err := filepath.Glob(filepath.Join(dir, segmentsName, "*", "00000[12].vlog"))
 	if err != nil || len(files) == 0 {
 		die("%d files, %v", len(files), err)
 	}
@@ -432,17 +426,35 @@ func cutWhileOpen(dir string) {
 // TestDatabaseInUse: a database that another program has open is not taken for a damaged one.
 func TestDatabaseInUse(t *testing.T) {
 	dir := makeTemplate(t, false)
-	for _, path := range []string{"meta", "slivers/5"} {
-		unlock, err := badgerdisk.Lock(filepath.Join(dir, path))
-		check(t, err)
-		_, err = Open(small(dir))
-		wantErr(t, err, ErrLocked)
-		check(t, unlock.Close())
+	hold := func(glob string) (release func()) {
+		paths, err := filepath.Glob(filepath.Join(dir, glob))
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%d databases, %v", len(paths), err)
+		}
+		var held []io.Closer
+		for _, path := range paths {
+			unlock, err := badgerdisk.Lock(path)
+			check(t, err)
+			held = append(held, unlock)
+		}
+		return func() {
+			for _, h := range held {
+				check(t, h.Close())
+			}
+		}
 	}
+	release := hold(metaName)
+	_, err := Open(small(dir))
+	wantErr(t, err, ErrLocked)
+	release()
+	release = hold("segments/*[0-9]") // opened when it is needed
 	s := mustOpen(t, small(dir))
+	ref, size := templateRef(0)
+	_, err = get(s, ref)
+	wantErr(t, err, ErrLocked)
+	release()
+	wantSliver(t, s, ref, content(ref, size))
 	if list := s.Incidents(); len(list) > 0 {
 		t.Errorf("incidents %+v", list)
 	}
-	ref, size := templateRef(0)
-	wantSliver(t, s, ref, content(ref, size))
 }

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// errGone is returned by a closed database: the store was closed, or the bucket dropped.
+// errGone is returned by a closed database: the store was closed, or the segment dropped.
 var errGone = errors.New("database is closed")
 
 // maxUnsynced bounds the small records that wait for a sync, in bytes.
@@ -19,15 +19,21 @@ const maxUnsynced = 8 << 20
 type database struct {
 	path string // constant
 
-	life   sync.RWMutex // held shared by each operation, exclusively to close
+	life   sync.RWMutex // held shared by each operation, exclusively to park and to close
 	closed bool         // guarded by life
-	eng    engine       // constant
+	eng    engine       // nil while parked; guarded by life
+	park   parking
 	// refused is called when a write or a sync failed, so that earlier unsynced writes may be lost; constant.
 	refused func()
 	// grew is called with the bytes written; constant.
 	grew    func(n int64)
-	dirty   atomic.Bool // something was written since the last sync began
-	syncing sync.Mutex  // one sync at a time, or the second would return before the first is done
+	dirty   atomic.Bool  // something was written since the last sync began
+	syncing sync.Mutex   // one sync at a time, or the second would return before the first is done
+	syncs   atomic.Int32 // syncs under way, or waiting
+	// changing: counted records change one batch after the other.
+	changing sync.Mutex
+	size     atomic.Int64 // bytes of disk space, by what it was when opened and what was written since
+	damaged  bool         // something was lost when it was opened: constant after opening
 
 	mu       sync.Mutex
 	unsynced map[string]entry // records written since the last sync that succeeded; guarded by mu
@@ -43,11 +49,21 @@ func newDatabase(path string, eng engine) *database {
 }
 
 func (d *database) use(fn func() error) error {
-	d.life.RLock()
-	defer d.life.RUnlock()
-	if d.closed {
-		return errGone
+	for {
+		d.life.RLock()
+		if d.closed {
+			d.life.RUnlock()
+			return errGone
+		}
+		if d.eng != nil {
+			break
+		}
+		d.life.RUnlock()
+		if err := d.unpark(); err != nil {
+			return err
+		}
 	}
+	defer d.life.RUnlock()
 	return fn()
 }
 
@@ -59,6 +75,9 @@ func (d *database) get(key []byte, fn func([]byte) error) error {
 // sometimes syncs by itself.
 func (d *database) write(batch ...entry) error {
 	return d.use(func() error {
+		if err := d.park.forget(d.path); err != nil {
+			return diskError(err)
+		}
 		err := d.eng.write(batch)
 		d.dirty.Store(true) // after the write: a sync that clears the mark must cover it
 		if err != nil {
@@ -73,6 +92,7 @@ func (d *database) write(batch ...entry) error {
 		for _, e := range batch {
 			n += len(e.key) + len(e.value)
 		}
+		d.size.Add(int64(n))
 		d.grew(int64(n))
 		return nil
 	})
@@ -131,8 +151,16 @@ func (d *database) remember(e entry) {
 	d.bytes += len(k) + len(e.value)
 }
 
+// clean reports that everything written is durable.
+func (d *database) clean() bool {
+	// A sync clears the mark before it is done, and sets it again if it fails.
+	return !d.dirty.Load() && d.syncs.Load() == 0 && !d.dirty.Load()
+}
+
 // sync makes everything written before the call durable.
 func (d *database) sync() error {
+	d.syncs.Add(1) // before the mark is cleared
+	defer d.syncs.Add(-1)
 	d.syncing.Lock()
 	defer d.syncing.Unlock()
 	if !d.dirty.Swap(false) {
@@ -198,5 +226,8 @@ func (d *database) close() error {
 		return nil
 	}
 	d.closed = true
+	if d.eng == nil {
+		return nil
+	}
 	return d.eng.close()
 }

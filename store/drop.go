@@ -7,15 +7,6 @@ import (
 	"walrus/shards"
 )
 
-// EndEpochs lists the end epochs that have a bucket, ascending. DropEpoch drops one of them.
-func (s *Store) EndEpochs() []uint32 {
-	var epochs []uint32
-	for _, b := range s.buckets.all() {
-		epochs = append([]uint32{b.epoch}, epochs...)
-	}
-	return epochs
-}
-
 // Blobs lists up to limit of the blobs that PutBlob has recorded, in order of ID, from the first ID above after. No
 // blob has the zero ID, so the zero ID starts at the first blob. A list shorter than limit is the last.
 func (s *Store) Blobs(after shards.BlobID, limit int) ([]shards.BlobID, error) {
@@ -26,26 +17,34 @@ func (s *Store) Blobs(after shards.BlobID, limit int) ([]shards.BlobID, error) {
 	return ids, nil
 }
 
-// DropBlob removes one blob before its end: the slivers on the given shards, metadata, certificate and record. The
-// slivers' space is freed when their bucket is dropped. After an error call DropBlob again. A blob that does not exist
-// is no error.
+// DropBlob removes one blob before its end: the slivers on the given shards, metadata, certificate and record. Their
+// space comes back when the compactor comes to their segments. After an error call DropBlob again. A blob that does not
+// exist is no error.
 func (s *Store) DropBlob(id shards.BlobID, held []int) error {
+	if err := s.life.open(); err != nil {
+		return err
+	}
+	lock := s.catalog.locks.of(id)
+	lock.Lock()
+	defer lock.Unlock()
+	refs := make([]Ref, 0, 2*len(held))
 	for _, shard := range held {
 		for _, axis := range []shards.Axis{shards.Primary, shards.Secondary} {
-			if err := s.DeleteSliver(Ref{Blob: id, Shard: shard, Axis: axis}); err != nil {
+			ref := Ref{Blob: id, Shard: shard, Axis: axis}
+			if err := ref.check(); err != nil {
 				return fmt.Errorf("drop blob %s: %w", id, err)
 			}
+			refs = append(refs, ref)
 		}
 	}
-	s.catalog.mu.Lock()
-	defer s.catalog.mu.Unlock()
-	for _, b := range s.buckets.all() {
-		err := b.put(entry{key: blobKey(keyMetadata, id), del: true})
-		if err != nil && !errors.Is(err, errGone) {
-			return fmt.Errorf("drop blob %s: %w", id, s.life.closedError(err))
-		}
+	list, err := s.places.lookup(id)
+	for _, b := range list {
+		err = errors.Join(err, ignoreDropped(s, errors.Join(b.remove(refs...), b.removeMetadata(id))))
 	}
-	if err := s.catalog.drop(id); err != nil { // last, so that a crash in between leaves the record
+	if err == nil {
+		err = s.catalog.drop(id) // last, so that a crash in between leaves the record
+	}
+	if err != nil {
 		return fmt.Errorf("drop blob %s: %w", id, s.life.closedError(err))
 	}
 	return nil

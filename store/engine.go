@@ -8,8 +8,8 @@ type engine interface {
 	get(key []byte, fn func(value []byte) error) error
 	// write applies all entries or none. After an error nobody knows which.
 	write(batch []entry) error
-	// scan calls fn with up to limit keys that begin with prefix and are greater than after, in order. A nil after starts
-	// at the first key. It leaves out keys that were last written at version since or before. fn may keep keys.
+	// scan calls fn with up to limit keys that begin with prefix and are greater than after, in order. A nil after
+	// starts at the first key. It leaves out keys that were last written at version since or before. fn may keep keys.
 	scan(prefix, after []byte, limit int, since uint64, fn func(key []byte) error) error
 	// sync makes every write that returned before the call durable. After an error the fate of those writes stays
 	// unknown, even if a later sync succeeds.
@@ -34,5 +34,5 @@ type index interface {
 type entry struct {
 	key, value []byte
 	del        bool
-	delta      int64
+	delta      counts
 }

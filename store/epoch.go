@@ -1,171 +1,208 @@
 package store
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
+	"maps"
+	"slices"
+	"sync"
 
 	"walrus/shards"
 )
 
-// DropEpoch removes the blobs that ended with endEpoch: slivers, metadata, certificates and records. The data of
-// extended blobs moves to their new bucket, except damaged slivers. Readers of removed slivers get ErrNotFound. After
-// an error call it again.
+// DropEpoch removes the blobs that end with endEpoch or before: slivers, metadata, certificates and records. Their
+// space comes back at once where nothing else lies in a segment, else when the segment is compacted. Later calls are
+// for later epochs. After an error call it again.
 func (s *Store) DropEpoch(endEpoch uint32) error {
 	if err := s.life.open(); err != nil {
 		return err
 	}
-	s.drops.Lock()
-	defer s.drops.Unlock()
-	if _, err := os.Stat(s.buckets.path(endEpoch)); err == nil {
-		b, err := s.buckets.at(endEpoch)
-		if err == nil {
-			err = s.dropBucket(b)
-		}
-		if err != nil {
-			return fmt.Errorf("drop epoch %d: %w", endEpoch, s.life.closedError(err))
-		}
-	}
-	if err := s.dropRecords(endEpoch); err != nil {
-		return fmt.Errorf("drop epoch %d: %w", endEpoch, s.life.closedError(err))
-	}
-	if err := s.catalog.db.use(s.catalog.db.eng.index().compact); err != nil {
+	s.dropper.mu.Lock()
+	defer s.dropper.mu.Unlock()
+	if err := s.dropper.epoch(endEpoch); err != nil {
 		return fmt.Errorf("drop epoch %d: %w", endEpoch, s.life.closedError(err))
 	}
 	return nil
 }
 
-func (s *Store) dropBucket(b *bucket) error {
-	if err := s.moveExtended(b); err != nil {
-		return err
-	}
-	// Again for blobs that were extended meanwhile. Under the lock no further blob can be extended.
-	s.catalog.mu.Lock()
-	defer s.catalog.mu.Unlock()
-	b.invalidate()
-	if err := s.moveExtended(b); err != nil {
-		return err
-	}
-	return s.buckets.remove(b)
+// dropper removes what has ended.
+type dropper struct {
+	s  *Store     // constant
+	mu sync.Mutex // one DropEpoch at a time
 }
 
-// moveExtended copies the data of blobs that end later to their buckets, and syncs it. It skips data already there.
-func (s *Store) moveExtended(b *bucket) error {
-	if err := b.flush(); err != nil { // from pending, where pages does not look
-		return err
-	}
-	later := func(id shards.BlobID) (*bucket, error) {
-		end, err := s.catalog.endEpoch(id)
-		if err != nil || end <= b.epoch {
-			// Without a readable record nobody knows of an extension.
-			if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
-				err = nil
-			}
-			return nil, err
-		}
-		return s.buckets.at(end)
-	}
-	err := b.pages([]byte{keyMetadata}, func(keys [][]byte) error {
-		for _, k := range keys {
-			to, err := later(shards.BlobID(k[1:]))
-			if err == nil && to != nil {
-				err = s.moveMetadata(b, to, k)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+func (d *dropper) epoch(end uint32) error {
+	touched, err := d.records(end)
 	if err != nil {
 		return err
 	}
-	err = b.pages([]byte{keySliver}, func(keys [][]byte) error {
-		for _, k := range keys {
-			ref, ok := parseSliverKey(k)
-			if !ok {
-				continue
-			}
-			to, err := later(ref.Blob)
-			if err == nil && to != nil {
-				err = s.moveSliver(b, to, ref)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := d.s.catalog.setEnded(end); err != nil {
 		return err
 	}
-	return s.group.do(s.syncAll)
+	for _, b := range touched {
+		if err := ignoreDropped(d.s, d.dead(b)); err != nil {
+			return err
+		}
+	}
+	if err := d.s.segments.removeMoved(end); err != nil {
+		return err
+	}
+	return d.s.catalog.db.use(func() error { return d.s.catalog.db.eng.index().compact() })
 }
 
-func (s *Store) moveMetadata(from, to *bucket, key []byte) error {
-	if _, err := to.record(key); err == nil {
-		return nil
+// HasEnded reports whether something may end with epoch or before that DropEpoch has not removed.
+func (s *Store) HasEnded(epoch uint32) (has bool) {
+	if s.catalog.ended.Load() >= epoch {
+		return false
 	}
-	m, err := from.record(key)
-	if errors.Is(err, ErrCorrupt) {
-		_ = s.incidents.blame("metadata", Ref{Blob: shards.BlobID(key[1:]), Shard: -1}, -1, err, from.path) // left behind
-		return nil
-	}
-	if err == nil {
-		err = s.space.atLeast(s.cfg.MinFree) // without the limit: moving frees the old bucket
-	}
-	if err != nil {
-		return err
-	}
-	return to.put(entry{key: key, value: m})
+	s.segments.each(func(b *segment) { has = has || b.class.first <= epoch })
+	return has
 }
 
-func (s *Store) moveSliver(from, to *bucket, ref Ref) error {
-	if _, err := to.find(ref); err == nil {
+// ignoreDropped ignores that a segment was removed meanwhile.
+func ignoreDropped(s *Store, err error) error {
+	if errors.Is(err, errGone) && !s.life.closed.Load() {
 		return nil
-	}
-	rec, err := from.find(ref)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		err = s.incidents.blame("sliver", ref, -1, err, from.path)
-	} else {
-		r := &SliverReader{s: s, ref: ref, b: from, rec: rec, have: -1}
-		w := s.create(to, ref, rec.size)
-		w.moves = true
-		defer w.Abort()
-		if _, err = r.WriteTo(w); err == nil {
-			err = w.Commit()
-		}
-	}
-	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNotFound) {
-		return nil // noted; left behind
 	}
 	return err
 }
 
-// dropRecords deletes the records and certificates of the blobs that ended with epoch.
-func (s *Store) dropRecords(epoch uint32) error {
-	return s.catalog.db.pages([]byte{keyBlob}, func(keys [][]byte) error {
-		s.catalog.mu.Lock()
-		defer s.catalog.mu.Unlock()
+// records deletes the records and certificates of the blobs that end with epoch end or before. It returns the
+// segments that may hold something of them, and those whose class has ended.
+func (d *dropper) records(end uint32) ([]*segment, error) {
+	touched := map[*segment]bool{}
+	d.s.segments.each(func(b *segment) { // what lost its record
+		touched[b] = b.class.last <= end && b.order() < d.s.catalog.forgot.Load()
+	})
+	err := d.s.catalog.db.pages([]byte{keyBlob}, func(keys [][]byte) error {
 		for _, k := range keys {
-			if len(k) != 1+idSize {
+			id, ok := keyBlobID(k)
+			if !ok {
 				continue
 			}
-			id := shards.BlobID(k[1:])
-			end, err := s.catalog.endEpoch(id)
-			if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
-				return err
-			}
-			if err != nil || end != epoch {
-				continue
-			}
-			if err := s.catalog.drop(id); err != nil {
+			if err := d.record(id, end, touched); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	maps.DeleteFunc(touched, func(_ *segment, is bool) bool { return !is })
+	return slices.Collect(maps.Keys(touched)), err
+}
+
+// record deletes the record of a blob if it ends with epoch end or before.
+func (d *dropper) record(id shards.BlobID, end uint32, touched map[*segment]bool) error {
+	lock := d.s.catalog.locks.of(id)
+	lock.Lock()
+	defer lock.Unlock()
+	until, err := d.s.catalog.endEpoch(id)
+	if err != nil || until > end {
+		return unknown(err)
+	}
+	list, err := d.s.places.lookup(id)
+	if err != nil {
+		return err
+	}
+	for _, b := range list {
+		touched[b] = true
+	}
+	return d.s.catalog.drop(id)
+}
+
+// ended returns the last epoch whose blobs were dropped, and forgot the number below which segments may hold slivers
+// whose record was lost.
+func (c *catalog) load(next uint64) error {
+	for key, to := range map[byte]func(uint64){keyEnded: func(n uint64) { c.ended.Store(uint32(n)) }, keyForgot: c.forgot.Store} {
+		v, err := c.db.record([]byte{key})
+		if err := unknown(err); err != nil {
+			return err
+		}
+		if err == nil && len(v) == 8 {
+			to(binary.BigEndian.Uint64(v))
+		}
+	}
+	if !c.db.damaged {
+		return nil
+	}
+	c.forgot.Store(next)
+	if err := c.db.put(numberEntry(keyForgot, next)); err != nil {
+		return err
+	}
+	return c.db.sync()
+}
+
+func numberEntry(key byte, n uint64) entry {
+	return entry{key: []byte{key}, value: binary.BigEndian.AppendUint64(nil, n)}
+}
+
+// setEnded notes that all blobs that end with an epoch were dropped.
+func (c *catalog) setEnded(epoch uint32) error {
+	if epoch <= c.ended.Load() {
+		return nil
+	}
+	if err := c.db.put(numberEntry(keyEnded, uint64(epoch))); err != nil {
+		return err
+	}
+	c.ended.Store(epoch)
+	return nil
+}
+
+// dead removes a segment in which nothing is alive, and else deletes from it what is not.
+func (d *dropper) dead(b *segment) error {
+	gone, err := d.s.compactor.removeDead(b)
+	if err != nil || gone {
+		return err
+	}
+	return d.prune(b, func() error { return nil })
+}
+
+// prune deletes from a segment what is not alive, as after a drop of the records.
+func (d *dropper) prune(b *segment, rest func() error) error {
+	if err := b.flush(); err != nil { // from pending, where pages does not look
+		return err
+	}
+	return b.contents(func(keys [][]byte) error {
+		if err := d.prunePage(b, keys); err != nil {
+			return err
+		}
+		return rest()
+	})
+}
+
+func (d *dropper) prunePage(b *segment, keys [][]byte) error {
+	var ids []shards.BlobID
+	var dead [][]byte
+	for _, k := range keys {
+		id, ok := keyBlobID(k)
+		if !ok {
+			continue
+		}
+		alive, err := d.s.places.alive(id, b)
+		if err != nil {
+			return err
+		}
+		if !alive {
+			ids, dead = append(ids, id), append(dead, k)
+		}
+	}
+	if len(dead) == 0 {
+		return nil
+	}
+	defer d.s.catalog.locks.all(ids)()
+	var refs []Ref
+	for i, k := range dead {
+		if alive, err := d.s.places.alive(ids[i], b); alive || err != nil { // it may have come again
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if r, ok := parseSliverKey(k); ok && k[0] == keySliver {
+			refs = append(refs, r)
+		} else if err := b.removeMetadata(ids[i]); err != nil {
+			return err
+		}
+	}
+	return b.remove(refs...)
 }

@@ -19,8 +19,8 @@ var (
 	ErrClosed = errors.New("store is closed")
 	// ErrFormat is returned by Open for a directory written by a newer version.
 	ErrFormat = errors.New("unknown on-disk format")
-	// ErrFull is returned for writes that would leave less than Config.MinFree on the disk, or exceed Config.Limit. Reads
-	// go on. The error is then a *FullError, unless the disk itself refused the write.
+	// ErrFull is returned for writes that would leave less than Config.MinFree on the disk, or exceed Config.Limit.
+	// Reads go on. The error is then a *FullError, unless the disk itself refused the write.
 	ErrFull = errors.New("disk is full")
 	// ErrUnsynced is returned when the disk refused data after a sliver was begun. Parts of the sliver may be lost:
 	// write it again.
@@ -29,18 +29,18 @@ var (
 
 // CorruptError names a damaged item. It wraps ErrCorrupt.
 type CorruptError struct {
-	Kind    string // "sliver", "metadata", "certificate", "blob record" or "state"
-	Ref     Ref    // of a sliver; only Ref.Blob otherwise, with Shard −1
-	Segment int    // of a sliver, from 0; −1 if no single segment is damaged
-	Err     error  // the cause, if more is known
+	Kind   string // "sliver", "metadata", "certificate", "blob record" or "state"
+	Ref    Ref    // of a sliver; only Ref.Blob otherwise, with Shard −1
+	Extent int    // of a sliver, from 0; −1 if no single extent is damaged
+	Err    error  // the cause, if more is known
 }
 
 // Error names the damaged item and the cause.
 func (e *CorruptError) Error() string {
 	s := e.Kind + " of blob " + e.Ref.Blob.String()
 	switch {
-	case e.Kind == "sliver" && e.Segment >= 0:
-		s = fmt.Sprintf("%s: segment %d", e.Ref, e.Segment)
+	case e.Kind == "sliver" && e.Extent >= 0:
+		s = fmt.Sprintf("%s: extent %d", e.Ref, e.Extent)
 	case e.Kind == "sliver":
 		s = e.Ref.String()
 	case e.Kind == "state":

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -51,10 +53,33 @@ type memEngine struct {
 func (d *disk) open(path string) (engine, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	mark := filepath.Join(path, "MODEL") // goes with the folder when a segment is removed
+	if _, err := os.Stat(mark); err != nil {
+		delete(d.files, path)
+		if err := os.WriteFile(mark, nil, 0o600); err != nil {
+			return nil, err
+		}
+	}
 	if d.files[path] == nil {
 		d.files[path] = &memEngine{d: d, now: map[string][]byte{}, durable: map[string][]byte{}}
 	}
 	return d.files[path], nil
+}
+
+// crashed returns the configuration of a store on a copy of the disk after a crash. dir is the store's.
+func (d *disk) crashed(t *testing.T, dir string, r *rand.Rand) Config {
+	cfg := small(t.TempDir())
+	copyTree(t, cfg.Dir, dir)
+	to := &disk{files: map[string]*memEngine{}, fail: -1}
+	for path, e := range d.files {
+		rel, err := filepath.Rel(dir, path)
+		check(t, err)
+		to.files[filepath.Join(cfg.Dir, rel)] = &memEngine{d: to, now: maps.Clone(e.now), durable: maps.Clone(e.durable),
+			dirty: slices.Clone(e.dirty)}
+	}
+	to.crash(r)
+	cfg.engine = to.open
+	return cfg
 }
 
 // crash loses most writes that are not durable.
@@ -179,7 +204,7 @@ type faultRun struct {
 	acked map[Ref]bool
 }
 
-const faultSize = segmentSize + 100
+const faultSize = extentSize + 100
 
 // faultContent is content, made once.
 var faultContent = func() (all [5][]byte) {
@@ -201,11 +226,11 @@ func (f *faultRun) store(n int, between func()) error {
 			return err
 		}
 		defer w.Abort()
-		if _, err := w.Write(b[:segmentSize+10]); err != nil {
+		if _, err := w.Write(b[:extentSize+10]); err != nil {
 			return err
 		}
 		between()
-		if _, err := w.Write(b[segmentSize+10:]); err != nil {
+		if _, err := w.Write(b[extentSize+10:]); err != nil {
 			return err
 		}
 		if err := w.Commit(); err != nil {
@@ -345,17 +370,7 @@ func runFault(t *testing.T, k int, m mode) *disk {
 		}
 	}
 	for i := range 2 { // what is left of unsynced writes is a matter of luck
-		crashed := &disk{files: map[string]*memEngine{}, fail: -1}
-		for path, e := range d.files {
-			crashed.files[path] = &memEngine{d: crashed, now: maps.Clone(e.now), durable: maps.Clone(e.durable),
-				dirty: slices.Clone(e.dirty)}
-		}
-		crashed.crash(rand.New(rand.NewPCG(uint64(k), uint64(i))))
-		again := cfg
-		again.engine = crashed.open
-		// The first store still has the directory; the databases are apart.
-		s.lock.Close()
-		s2, err := Open(again)
+		s2, err := Open(d.crashed(t, cfg.Dir, rand.New(rand.NewPCG(uint64(k), uint64(i)))))
 		check(t, err)
 		wantCounts(t, s2)
 		g := &faultRun{t: t, s: s2, acked: maps.Clone(f.acked)}
@@ -367,6 +382,86 @@ func runFault(t *testing.T, k int, m mode) *disk {
 	return d
 }
 
+// TestFaultsCompact lets every single operation of a compaction go wrong, in every way, and then the power fail. What
+// lives stays, and in the end the compaction succeeds.
+func TestFaultsCompact(t *testing.T) {
+	step := 1
+	if testing.Short() {
+		step = 5
+	}
+	for _, m := range []mode{lost, landed, swept, stopped} {
+		t.Run(m.String(), func(t *testing.T) {
+			t.Parallel()
+			for k := 0; ; k += step {
+				d := runCompactFault(t, k, m)
+				if t.Failed() {
+					t.Fatalf("operation %d, %q, %s", k, d.hit, m)
+				}
+				if d.hit == "" {
+					if k < 60 {
+						t.Fatalf("only %d operations", k)
+					}
+					t.Logf("%d operations", k)
+					return
+				}
+			}
+		})
+	}
+}
+
+func runCompactFault(t *testing.T, k int, m mode) *disk {
+	d := &disk{files: map[string]*memEngine{}, fail: -1, mode: m}
+	cfg := small(t.TempDir())
+	cfg.engine = d.open
+	s, err := Open(cfg)
+	check(t, err)
+	f := &faultRun{t: t, s: s, acked: map[Ref]bool{}}
+	for n := 1; n <= 4; n++ {
+		check(t, f.store(n, func() {}))
+	}
+	for n := 3; n <= 4; n++ {
+		check(t, s.DropBlob(blobID(n), []int{n}))
+		delete(f.acked, Ref{Blob: blobID(n), Shard: n, Axis: shards.Primary})
+	}
+	check(t, s.Sync())
+	d.mu.Lock()
+	d.ops, d.fail = 0, k
+	d.mu.Unlock()
+	if _, err := compactNow(s); err != nil && d.hit == "" {
+		t.Errorf("compact without a fault: %v", err)
+	}
+	done := func(f *faultRun) {
+		f.visible(true)
+		if _, err := compactNow(f.s); err != nil {
+			t.Errorf("compact again: %v", err)
+		}
+		f.visible(true)
+		for _, b := range f.s.segments.all() {
+			if dead := b.size.Load() - b.live()[1]; dead > 2*extentSize {
+				t.Errorf("%s has %d dead bytes", b.path, dead)
+			}
+		}
+	}
+	for i := range 2 {
+		s2, err := Open(d.crashed(t, cfg.Dir, rand.New(rand.NewPCG(uint64(k), uint64(i)))))
+		check(t, err)
+		wantCounts(t, s2)
+		check(t, errors.Join(s2.tending.sweep(t.Context()), s2.tending.list(t.Context())))
+		wantReachable(t, s2)
+		done(&faultRun{t: t, s: s2, acked: maps.Clone(f.acked)})
+		check(t, s2.Close())
+	}
+	d.mu.Lock()
+	ended := d.dead
+	d.fail = -1
+	d.mu.Unlock()
+	if !ended {
+		done(f)
+	}
+	check(t, s.lock.Close())
+	return d
+}
+
 // TestFull checks that a full disk refuses writes, and nothing else.
 func TestFull(t *testing.T) {
 	cfg := small(t.TempDir())
@@ -374,10 +469,10 @@ func TestFull(t *testing.T) {
 	ref := Ref{Blob: blobID(1)}
 	check(t, s.PutBlob(ref.Blob, meta(1), 5))
 	check(t, put(s, ref, content(ref, 1000)))
-	w, err := s.Create(Ref{Blob: ref.Blob, Shard: 2}, 2*segmentSize)
+	w, err := s.Create(Ref{Blob: ref.Blob, Shard: 2}, 2*extentSize)
 	check(t, err)
 	s.cfg.MinFree = 1 << 62
-	_, err = w.Write(content(ref, 2*segmentSize))
+	_, err = w.Write(content(ref, 2*extentSize))
 	wantErr(t, err, ErrFull)
 	wantErr(t, w.Commit(), ErrFull)
 	_, err = s.Create(ref, 1)

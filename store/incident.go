@@ -41,11 +41,11 @@ func (l *incidents) add(i Incident) {
 }
 
 // blame turns damage into a *CorruptError and records an incident. It returns other errors unchanged.
-func (l *incidents) blame(kind string, r Ref, segment int, err error, path string) error {
+func (l *incidents) blame(kind string, r Ref, extent int, err error, path string) error {
 	if !errors.Is(err, ErrCorrupt) {
 		return err
 	}
-	e := &CorruptError{Kind: kind, Ref: r, Segment: segment, Err: err}
+	e := &CorruptError{Kind: kind, Ref: r, Extent: extent, Err: err}
 	l.add(Incident{Path: path, Err: e})
 	return e
 }

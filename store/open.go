@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 
 	"walrus/internal/badgerdisk"
 )
 
 // formatVersion is the version of the on-disk format in doc.go; every database carries it.
-// Version 1 kept no counts.
-const formatVersion = 2
+// Version 1 kept no counts, version 2 no bytes that live: a segment was an end epoch, without a bound.
+const formatVersion = 3
 
 // maxMoved bounds the damaged copies of one database.
 const maxMoved = 1000
@@ -23,13 +24,15 @@ type opener struct {
 	log       *slog.Logger
 	incidents *incidents // of the store
 	usage     *usage     // of the store
+	// running: the store is open. A database that the disk fails to read stays in place: the disk may read it later.
+	running *atomic.Bool
 }
 
 // open opens or makes the database in path. A damaged database is moved aside and replaced. With salvage, a
 // database that has lost some of its keys is used without them.
 func (o opener) open(path string, salvage bool) (*database, error) {
 	d, err := o.try(path, salvage)
-	if err == nil || !damage(err) {
+	if err == nil || !damage(err) || o.running.Load() && badgerdisk.Unreadable(err) {
 		return d, err
 	}
 	moved, merr := moveAside(path)
@@ -39,7 +42,11 @@ func (o opener) open(path string, salvage bool) (*database, error) {
 	o.log.Error("moved a damaged database aside: its contents must be fetched again",
 		"path", path, "moved", moved, "err", err)
 	o.incidents.add(Incident{Path: path, Moved: moved, Err: err})
-	return o.try(path, salvage)
+	d, err = o.try(path, salvage)
+	if err == nil {
+		d.damaged = true
+	}
+	return d, err
 }
 
 func (o opener) try(path string, salvage bool) (*database, error) {
@@ -60,8 +67,12 @@ func (o opener) try(path string, salvage bool) (*database, error) {
 		err = errors.Join(d.loadTally(), d.loadMark())
 	}
 	if b, ok := eng.(*badgerEngine); ok && b.repaired {
+		d.damaged = true
 		d.suspect()
 	}
+	used, uerr := badgerdisk.Used(path)
+	d.size.Store(used)
+	err = errors.Join(err, uerr)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), d.close())
 	}
@@ -95,7 +106,7 @@ func (d *database) checkFormat() error {
 	}
 	batch := []entry{{key: key, value: binary.BigEndian.AppendUint32(nil, formatVersion)}}
 	if !fresh {
-		batch = append(batch, markEntry(d.eng.index().version()))
+		batch = append(batch, markEntry(d.eng.index().version()), entry{key: tallyKey(tallyRefused)})
 		d.suspect()
 	}
 	return d.change(batch...)

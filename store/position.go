@@ -10,18 +10,18 @@ import (
 type Position struct {
 	stage  stage
 	newest bool   // only what was written last before an unclean stop
-	epoch  uint32 // of the bucket
+	order  uint64 // of the segment
 	after  []byte // the key read last, or the number of the index table
 }
 
 type stage uint8
 
-// Stages, in their order. The last two come again for each bucket, the latest epoch first.
+// Stages, in their order. The last two come again for each segment, the newest segment first.
 const (
 	stageMeta stage = iota // index tables of meta
 	stageBlobs
 	stageCertificates
-	stageBucket // index tables of a bucket
+	stageSegment // index tables of a segment
 	stageSlivers
 	stageDone
 )
@@ -29,20 +29,25 @@ const (
 // Done reports that everything has been read.
 func (p Position) Done() bool { return p.stage == stageDone }
 
-// MarshalBinary encodes a position of a scrub of everything: stage u8 ‖ epoch u32, big-endian ‖ the rest.
+// positionFormat marks an encoded position: earlier ones named end epochs.
+const positionFormat = 0x30
+
+// MarshalBinary encodes a position of a scrub of everything: 0x30 + stage u8 ‖ order of the segment u64, big-endian ‖
+// the rest.
 func (p Position) MarshalBinary() ([]byte, error) {
 	if p.newest {
 		return nil, errors.New("position among the newest writes is not kept")
 	}
-	return append(binary.BigEndian.AppendUint32([]byte{byte(p.stage)}, p.epoch), p.after...), nil
+	return append(binary.BigEndian.AppendUint64([]byte{positionFormat | byte(p.stage)}, p.order), p.after...), nil
 }
 
 // UnmarshalBinary decodes a position.
 func (p *Position) UnmarshalBinary(b []byte) error {
-	if len(b) < 5 || len(b) > 5+segmentKeySize || stage(b[0]) > stageDone {
+	const head = 1 + 8
+	if len(b) < head || len(b) > head+extentKeySize || b[0] < positionFormat || stage(b[0]-positionFormat) > stageDone {
 		return errors.New("no position of a scrub")
 	}
-	*p = Position{stage: stage(b[0]), epoch: binary.BigEndian.Uint32(b[1:]), after: slices.Clone(b[5:])}
+	*p = Position{stage: stage(b[0] - positionFormat), order: binary.BigEndian.Uint64(b[1:]), after: slices.Clone(b[head:])}
 	if len(p.after) == 0 {
 		p.after = nil
 	}

@@ -8,37 +8,17 @@ import (
 )
 
 // SliverReader reads one sliver and checks every byte before it returns it. It needs no closing. It is safe for
-// concurrent use; concurrent reads take turns, a segment each.
+// concurrent use; concurrent reads take turns, an extent each.
 type SliverReader struct {
 	s   *Store
 	ref Ref
 
 	mu   sync.Mutex
-	b    *bucket // guarded by mu, as are all fields below
+	b    *segment // guarded by mu, as are all fields below
 	rec  sliver
 	off  int64
-	buf  []byte // the segment read last, without checksum
-	have int64  // index of that segment; −1 if none
-}
-
-// find returns a committed sliver and its bucket. Errors: ErrNotFound, ErrCorrupt.
-func (s *Store) find(ref Ref) (*bucket, sliver, error) {
-	end, _ := s.catalog.endEpoch(ref.Blob) // without a record all buckets are equally likely
-	found := ErrNotFound
-	for _, b := range s.buckets.from(end) {
-		v, err := b.find(ref)
-		switch {
-		case err == nil:
-			return b, v, nil
-		case errors.Is(err, errGone), errors.Is(err, ErrNotFound):
-		default:
-			found = s.incidents.blame("sliver", ref, -1, err, b.path)
-		}
-	}
-	if errors.Is(found, ErrNotFound) && s.life.closed.Load() {
-		found = ErrClosed
-	}
-	return nil, sliver{}, found
+	buf  []byte // the extent read last, without checksum
+	have int64  // index of that extent; −1 if none
 }
 
 // OpenSliver opens a committed sliver. Errors: ErrNotFound, ErrCorrupt.
@@ -49,7 +29,7 @@ func (s *Store) OpenSliver(ref Ref) (*SliverReader, error) {
 	if err := s.life.open(); err != nil {
 		return nil, err
 	}
-	b, rec, err := s.find(ref)
+	b, rec, err := s.places.find(ref)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", ref, err)
 	}
@@ -64,15 +44,15 @@ func (s *Store) HasSliver(ref Ref) (bool, error) {
 	if err := s.life.open(); err != nil {
 		return false, err
 	}
-	_, _, err := s.find(ref)
+	_, _, err := s.places.find(ref)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// DeleteSliver removes a sliver, damaged or not. A sliver that does not exist is no error. Its space is freed when
-// its bucket is dropped.
+// DeleteSliver removes a sliver, damaged or not. A sliver that does not exist is no error. Its space comes back when
+// the compactor comes to its segment.
 func (s *Store) DeleteSliver(ref Ref) error {
 	if err := ref.check(); err != nil {
 		return err
@@ -80,11 +60,15 @@ func (s *Store) DeleteSliver(ref Ref) error {
 	if err := s.life.open(); err != nil {
 		return err
 	}
-	for _, b := range s.buckets.all() {
-		err := b.remove(ref)
-		if err != nil && !errors.Is(err, ErrNotFound) && (!errors.Is(err, errGone) || s.life.closed.Load()) {
-			return fmt.Errorf("delete %s: %w", ref, s.life.closedError(err))
-		}
+	lock := s.catalog.locks.of(ref.Blob)
+	lock.Lock()
+	defer lock.Unlock()
+	list, err := s.places.lookup(ref.Blob)
+	for _, b := range list {
+		err = errors.Join(err, ignoreDropped(s, b.remove(ref)))
+	}
+	if err != nil {
+		return fmt.Errorf("delete %s: %w", ref, s.life.closedError(err))
 	}
 	return nil
 }
@@ -96,15 +80,21 @@ func (r *SliverReader) Size() int64 {
 	return r.rec.size
 }
 
-// segment reads and checks segment i into r.buf. Deleting the sliver meanwhile gives ErrNotFound.
-func (r *SliverReader) segment(i uint32) error {
+// extent reads and checks extent i into r.buf. Deleting the sliver meanwhile gives ErrNotFound.
+func (r *SliverReader) extent(i uint32) error {
 	if r.have == int64(i) {
 		return nil
 	}
 	r.have = -1
-	key := segmentKey(r.ref, r.rec.write, i)
+	switch v, err := r.b.find(r.ref); {
+	case err != nil:
+		return r.explain(i, err)
+	case v.write != r.rec.write:
+		return r.explain(i, ErrNotFound)
+	}
+	key := extentKey(r.ref, r.rec.write, i)
 	err := r.b.get(key, func(v []byte) error {
-		if want := r.rec.segmentLen(i) + crcSize; len(v) != want {
+		if want := r.rec.extentLen(i) + crcSize; len(v) != want {
 			return fmt.Errorf("%w: value of %d bytes: want %d", ErrCorrupt, len(v), want)
 		}
 		if cap(r.buf) < len(v) {
@@ -123,7 +113,7 @@ func (r *SliverReader) segment(i uint32) error {
 	return r.explain(i, err)
 }
 
-// explain finds the reason why segment i cannot be read.
+// explain finds the reason why extent i cannot be read.
 func (r *SliverReader) explain(i uint32, err error) error {
 	if !errors.Is(err, errGone) {
 		switch v, ferr := r.b.find(r.ref); {
@@ -137,8 +127,8 @@ func (r *SliverReader) explain(i uint32, err error) error {
 	if err := r.s.life.open(); err != nil {
 		return err
 	}
-	// The bucket was dropped; the sliver of an extended blob has moved to another.
-	b, rec, ferr := r.s.find(r.ref)
+	// The segment was dropped; the sliver of an extended blob has moved to another.
+	b, rec, ferr := r.s.places.find(r.ref)
 	if ferr != nil {
 		return ferr
 	}
@@ -146,10 +136,10 @@ func (r *SliverReader) explain(i uint32, err error) error {
 		return fmt.Errorf("%s was deleted: %w", r.ref, ErrNotFound)
 	}
 	r.b, r.rec = b, rec
-	return r.segment(i)
+	return r.extent(i)
 }
 
-// at returns the checked bytes from off to the end of a segment; io.EOF at the end. The caller holds mu.
+// at returns the checked bytes from off to the end of an extent; io.EOF at the end. The caller holds mu.
 func (r *SliverReader) at(off int64) ([]byte, error) {
 	if off < 0 {
 		return nil, fmt.Errorf("read %s: offset %d", r.ref, off)
@@ -157,10 +147,10 @@ func (r *SliverReader) at(off int64) ([]byte, error) {
 	if off >= r.rec.size {
 		return nil, io.EOF
 	}
-	if err := r.segment(uint32(off / int64(r.rec.segment))); err != nil {
+	if err := r.extent(uint32(off / int64(r.rec.extent))); err != nil {
 		return nil, err
 	}
-	return r.buf[off%int64(r.rec.segment):], nil
+	return r.buf[off%int64(r.rec.extent):], nil
 }
 
 // ReadAt implements io.ReaderAt. Errors besides io.EOF: ErrCorrupt, ErrNotFound if the sliver was deleted.

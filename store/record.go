@@ -16,24 +16,28 @@ const (
 	keyState       = 'x'
 	keyMetadata    = 'm'
 	keySliver      = 's'
-	keySegment     = 'd'
+	keyExtent      = 'd'
 	keyTally       = 'n'
 	keyMark        = 'v'
 	keyUsage       = 'u'
+	keyPlace       = 'p'
+	keyListed      = 'l'
+	keyEnded       = 'e'
+	keyForgot      = 'k'
 )
 
 const (
 	crcSize = 4
-	// segmentSize is the size of a segment in bytes: the greatest strip of a sliver. Each segment is one value.
-	segmentSize = 512 << 10
-	// maxSegmentSize bounds the segment size in a sliver record.
-	maxSegmentSize = 1 << 20
+	// extentSize is the size of an extent in bytes: the greatest strip of a sliver. Each extent is one value.
+	extentSize = 512 << 10
+	// maxExtentSize bounds the extent size in a sliver record.
+	maxExtentSize = 1 << 20
 	// maxSliver bounds the size of a sliver, in bytes: no blob is longer.
 	maxSliver = shards.MaxLength
 
-	idSize         = len(shards.BlobID{})
-	sliverKeySize  = 1 + 2 + idSize + 1
-	segmentKeySize = sliverKeySize + 8 + 4
+	idSize        = len(shards.BlobID{})
+	sliverKeySize = 1 + 2 + idSize + 1
+	extentKeySize = sliverKeySize + 8 + 4
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -62,22 +66,31 @@ func unseal(key, value []byte) ([]byte, error) {
 
 func blobKey(kind byte, id shards.BlobID) []byte { return append([]byte{kind}, id[:]...) }
 
+// keyBlobID returns the blob of the key of metadata, a sliver, or a record in meta.
+func keyBlobID(k []byte) (id shards.BlobID, ok bool) {
+	if len(k) == 1+idSize {
+		return shards.BlobID(k[1:]), true
+	}
+	r, ok := parseSliverKey(k)
+	return r.Blob, ok && k[0] == keySliver
+}
+
 func stateKey(key string) []byte { return append([]byte{keyState}, key...) }
 
 func sliverKey(r Ref) []byte {
-	k := make([]byte, 0, segmentKeySize)
+	k := make([]byte, 0, extentKeySize)
 	k = binary.BigEndian.AppendUint16(append(k, keySliver), uint16(r.Shard))
 	return append(append(k, r.Blob[:]...), byte(r.Axis))
 }
 
-// segmentKey returns the key of one segment of one write of r.
-func segmentKey(r Ref, write uint64, index uint32) []byte {
+// extentKey returns the key of one extent of one write of r.
+func extentKey(r Ref, write uint64, index uint32) []byte {
 	k := sliverKey(r)
-	k[0] = keySegment
+	k[0] = keyExtent
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(k, write), index)
 }
 
-// parseSliverKey reads the Ref of a sliver's or a segment's key.
+// parseSliverKey reads the Ref of a sliver's or an extent's key.
 func parseSliverKey(k []byte) (Ref, bool) {
 	if len(k) < sliverKeySize {
 		return Ref{}, false
@@ -87,19 +100,11 @@ func parseSliverKey(k []byte) (Ref, bool) {
 	return r, r.check() == nil
 }
 
-func parseSegmentKey(k []byte) (r Ref, write uint64, ok bool) {
-	if len(k) != segmentKeySize {
-		return Ref{}, 0, false
-	}
-	r, ok = parseSliverKey(k)
-	return r, binary.BigEndian.Uint64(k[sliverKeySize:]), ok
-}
-
-// sliver is a sliver's record. It exists only if all segments do.
+// sliver is a sliver's record. It exists only if all extents do.
 type sliver struct {
-	size    int64
-	segment int    // bytes of each segment but the last
-	write   uint64 // the random number of the writer
+	size   int64
+	extent int    // bytes of each extent but the last
+	write  uint64 // the random number of the writer
 }
 
 const sliverRecordSize = 8 + 4 + 8
@@ -107,7 +112,7 @@ const sliverRecordSize = 8 + 4 + 8
 func (v sliver) marshal() []byte {
 	b := make([]byte, 0, sliverRecordSize+crcSize)
 	b = binary.BigEndian.AppendUint64(b, uint64(v.size))
-	b = binary.BigEndian.AppendUint32(b, uint32(v.segment))
+	b = binary.BigEndian.AppendUint32(b, uint32(v.extent))
 	return binary.BigEndian.AppendUint64(b, v.write)
 }
 
@@ -115,17 +120,17 @@ func unmarshalSliver(b []byte) (sliver, error) {
 	if len(b) != sliverRecordSize {
 		return sliver{}, fmt.Errorf("%w: record of %d bytes", ErrCorrupt, len(b))
 	}
-	size, segment := binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:])
-	if size > maxSliver || segment == 0 || segment > maxSegmentSize {
-		return sliver{}, fmt.Errorf("%w: sliver of %d bytes in segments of %d", ErrCorrupt, size, segment)
+	size, extent := binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:])
+	if size > maxSliver || extent == 0 || extent > maxExtentSize {
+		return sliver{}, fmt.Errorf("%w: sliver of %d bytes in extents of %d", ErrCorrupt, size, extent)
 	}
-	return sliver{size: int64(size), segment: int(segment), write: binary.BigEndian.Uint64(b[12:])}, nil
+	return sliver{size: int64(size), extent: int(extent), write: binary.BigEndian.Uint64(b[12:])}, nil
 }
 
-// segments returns the number of segments.
-func (v sliver) segments() uint32 { return uint32((v.size + int64(v.segment) - 1) / int64(v.segment)) }
+// extents returns the number of extents.
+func (v sliver) extents() uint32 { return uint32((v.size + int64(v.extent) - 1) / int64(v.extent)) }
 
-// segmentLen returns the length of segment i in bytes.
-func (v sliver) segmentLen(i uint32) int {
-	return int(min(int64(v.segment), v.size-int64(i)*int64(v.segment)))
+// extentLen returns the length of extent i in bytes.
+func (v sliver) extentLen(i uint32) int {
+	return int(min(int64(v.extent), v.size-int64(i)*int64(v.extent)))
 }

@@ -54,39 +54,82 @@ func (s *Store) Room() (Room, error) {
 	if err := s.life.open(); err != nil {
 		return Room{}, err
 	}
-	r := Room{Used: s.space.usage.bytes.Load(), Limit: s.cfg.Limit, Reserve: s.cfg.MinFree}
+	r := Room{Used: s.space.usage.bytes.Load(), Limit: s.cfg.Limit, Reserve: s.cfg.MinFree + s.space.reserve()}
 	var err error
 	if r.Free, err = badgerdisk.Free(s.cfg.Dir); err != nil {
 		return r, fmt.Errorf("free space of %s: %w", s.cfg.Dir, err)
 	}
-	if err := s.space.forData(); errors.Is(err, ErrFull) {
+	if err := s.Refuses(); errors.Is(err, ErrFull) {
 		r.Refuses = err
 	}
 	return r, nil
 }
 
-// Refuses returns an error that wraps ErrFull if new data is refused now.
-func (s *Store) Refuses() error { return s.space.forData() }
+// Refuses returns an error that wraps ErrFull if new data is refused now: there is no room, and no dead data that the
+// compactor could remove.
+func (s *Store) Refuses() error {
+	err := s.space.forData(0)
+	if errors.Is(err, ErrFull) && s.compactor.reclaimable() {
+		return nil
+	}
+	return err
+}
+
+// makeRoom refuses data for which there is no room. Before that it removes dead data.
+func (s *Store) makeRoom() error {
+	for {
+		err := s.space.forData(0)
+		if !errors.Is(err, ErrFull) || !s.compactor.reclaim() && errors.Is(s.space.forData(0), ErrFull) {
+			return err
+		}
+	}
+}
 
 // space watches the room on the disk for a store.
 type space struct {
 	life  *lifetime // constant, as is the next
 	cfg   *Config   // of the store
+	most  int64     // bytes of a full segment; constant
 	usage usage
 }
 
-// forData refuses data that would use up the disk's reserve or exceed the store's limit.
-func (p *space) forData() error {
+// forData refuses data that would use up the disk's reserve, or the compactor's, or exceed the store's limit; with
+// ahead: that many bytes before that.
+func (p *space) forData(ahead int64) error {
 	if err := p.life.open(); err != nil {
 		return err
 	}
-	if err := p.atLeast(p.cfg.MinFree); err != nil || p.cfg.Limit == 0 {
-		return err
+	if p.cfg.MinFree > 0 {
+		if err := p.atLeast(p.cfg.MinFree + p.reserve() + ahead); err != nil {
+			return err
+		}
 	}
-	if used := p.usage.bytes.Load(); used >= p.cfg.Limit {
-		return &FullError{Dir: p.cfg.Dir, Used: used, Limit: p.cfg.Limit}
+	if p.cfg.Limit == 0 {
+		return nil
+	}
+	if used := p.usage.bytes.Load(); used >= p.cfg.Limit-p.reserve()-ahead {
+		return &FullError{Dir: p.cfg.Dir, Used: used, Limit: p.cfg.Limit, Reserve: p.reserve()}
 	}
 	return nil
+}
+
+// reserve returns the bytes that the compactor may need to copy a segment.
+func (p *space) reserve() int64 {
+	if p.cfg.Limit > 0 {
+		return min(p.most, p.cfg.Limit/8)
+	}
+	return p.most
+}
+
+// short reports that there is little room left, so that dead data is worth more work.
+func (p *space) short() bool { return errors.Is(p.forData(2*p.reserve()), ErrFull) }
+
+// forMove lets the compactor write into its reserve.
+func (p *space) forMove() error {
+	if err := p.life.open(); err != nil {
+		return err
+	}
+	return p.atLeast(p.cfg.MinFree / 2)
 }
 
 // forRecord refuses a small record, such as a certificate, once half of the reserve is used up. So a node that takes no

@@ -20,11 +20,11 @@ func TestLimit(t *testing.T) {
 		t.Errorf("room without a limit: %+v", r)
 	}
 	const more = 8
-	s.cfg.Limit = r.Used + more/2*segmentSize
+	s.cfg.Limit = r.Used + more/2*extentSize
 	taken := 0
 	for i := range more {
 		ref := Ref{Blob: id, Shard: i + 1}
-		if err = put(s, ref, content(ref, segmentSize)); err != nil {
+		if err = put(s, ref, content(ref, extentSize)); err != nil {
 			break
 		}
 		taken++

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"math"
-	"slices"
 
 	"walrus/shards"
 )
@@ -20,56 +18,7 @@ type ScrubStats struct {
 	Corrupt                      int64 // reports
 }
 
-// Shard lists the slivers of a shard, ordered by blob ID, primary before secondary. Slivers that are
-// committed or deleted meanwhile may or may not be listed.
-func (s *Store) Shard(shard int) iter.Seq2[Ref, error] {
-	return func(yield func(Ref, error) bool) {
-		if err := (Ref{Shard: shard}).check(); err != nil {
-			yield(Ref{}, err)
-			return
-		}
-		var after *Ref
-		for {
-			page, err := s.shardPage(shard, after)
-			if err != nil {
-				yield(Ref{}, fmt.Errorf("list shard %d: %w", shard, s.life.closedError(err)))
-				return
-			}
-			for _, r := range page {
-				if !yield(r, nil) {
-					return
-				}
-			}
-			if len(page) < batchKeys {
-				return
-			}
-			after = &page[len(page)-1]
-		}
-	}
-}
-
-// shardPage merges a page of each bucket: the first slivers of all are among the first of each.
-func (s *Store) shardPage(shard int, after *Ref) ([]Ref, error) {
-	if err := s.life.open(); err != nil {
-		return nil, err
-	}
-	var page []Ref
-	for _, b := range s.buckets.all() {
-		refs, err := b.refs(shard, after, batchKeys)
-		if errors.Is(err, errGone) && !s.life.closed.Load() {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		page = append(page, refs...)
-	}
-	slices.SortFunc(page, compareRefs)
-	page = slices.Compact(page)
-	return page[:min(len(page), batchKeys)], nil
-}
-
-// Scrub reads everything back, a segment at a time. It calls corrupt with a *CorruptError for each sliver, blob record,
+// Scrub reads everything back, an extent at a time. It calls corrupt with a *CorruptError for each sliver, blob record,
 // metadata and certificate that is damaged, and for missing metadata; except for slivers, Ref.Shard is −1. It skips
 // slivers that are not yet synced, deletes nothing, and ends with ctx. Damage of an index becomes an incident.
 func (s *Store) Scrub(ctx context.Context, corrupt func(Ref, error)) (stats ScrubStats, err error) {
@@ -138,21 +87,21 @@ func (c *scrub) part() error {
 	case stageBlobs:
 		return c.items(meta, keyBlob, stageCertificates, c.blob)
 	case stageCertificates:
-		c.at.epoch = math.MaxUint32
-		return c.items(meta, keyCertificate, stageBucket, c.certificate)
+		c.at.order = math.MaxInt64
+		return c.items(meta, keyCertificate, stageSegment, c.certificate)
 	case stageDone:
 		return nil
 	}
-	b := c.bucket()
+	b := c.segment()
 	if b == nil {
 		c.at = Position{stage: stageDone, newest: c.at.newest}
 		return nil
 	}
-	if b.epoch != c.at.epoch { // the bucket before was finished or dropped
-		c.at = Position{stage: stageBucket, newest: c.at.newest, epoch: b.epoch}
+	if b.order() != c.at.order { // the segment before was finished or removed
+		c.at = Position{stage: stageSegment, newest: c.at.newest, order: b.order()}
 	}
 	var err error
-	if c.at.stage == stageBucket {
+	if c.at.stage == stageSegment {
 		err = c.tables(b.database, stageSlivers)
 	} else {
 		lent := buffers.Get().(*[]byte)
@@ -162,16 +111,16 @@ func (c *scrub) part() error {
 	if errors.Is(err, errGone) && !c.s.life.closed.Load() { // dropped
 		c.at.stage, err = stageDone, nil
 	}
-	if c.at.stage == stageDone && b.epoch > 0 { // with this bucket
-		c.at = Position{stage: stageBucket, newest: c.at.newest, epoch: b.epoch - 1}
+	if c.at.stage == stageDone && b.order() > 0 { // with this segment
+		c.at = Position{stage: stageSegment, newest: c.at.newest, order: b.order() - 1}
 	}
 	return err
 }
 
-// bucket returns the bucket of the position, or the next one that is left: that of the next earlier epoch.
-func (c *scrub) bucket() *bucket {
-	for _, b := range c.s.buckets.all() {
-		if b.epoch <= c.at.epoch {
+// segment returns the segment of the position, or the next one that is left: the next older one.
+func (c *scrub) segment() *segment {
+	for _, b := range c.s.segments.all() {
+		if b.order() <= c.at.order && (!c.at.newest || b.marks.was+1 < b.marks.opened) {
 			return b
 		}
 	}
@@ -259,7 +208,7 @@ func (c *scrub) blob(key []byte) error {
 	}
 	id := shards.BlobID(key[1:])
 	r := Ref{Blob: id, Shard: -1}
-	end, err := c.s.catalog.endEpoch(id)
+	_, err := c.s.catalog.endEpoch(id)
 	if errors.Is(err, ErrNotFound) { // dropped meanwhile
 		return nil
 	}
@@ -267,12 +216,17 @@ func (c *scrub) blob(key []byte) error {
 		return c.report(r, err)
 	}
 	c.stats.Blobs++
-	m, err := c.s.findMetadata(id, end)
+	if _, err := c.s.catalog.places(id); errors.Is(err, ErrCorrupt) {
+		if err := c.s.places.mend(id); err != nil {
+			return err
+		}
+	}
+	m, err := c.s.places.metadata(id)
 	if errors.Is(err, ErrNotFound) {
 		if _, err := c.s.catalog.endEpoch(id); errors.Is(err, ErrNotFound) {
 			return nil
 		}
-		err = &CorruptError{Kind: "metadata", Ref: r, Segment: -1, Err: ErrNotFound}
+		err = &CorruptError{Kind: "metadata", Ref: r, Extent: -1, Err: ErrNotFound}
 		return c.report(r, err)
 	}
 	c.stats.Bytes += int64(len(m))
@@ -300,7 +254,7 @@ func (c *scrub) certificate(key []byte) error {
 }
 
 // sliver reads a sliver with a lent buffer.
-func (c *scrub) sliver(b *bucket, key []byte, lent *[]byte) error {
+func (c *scrub) sliver(b *segment, key []byte, lent *[]byte) error {
 	ref, ok := parseSliverKey(key)
 	if !ok {
 		return nil
@@ -313,7 +267,7 @@ func (c *scrub) sliver(b *bucket, key []byte, lent *[]byte) error {
 		return c.report(ref, c.s.incidents.blame("sliver", ref, -1, err, b.path))
 	}
 	r := &SliverReader{s: c.s, ref: ref, b: b, rec: rec, have: -1, buf: (*lent)[:0]}
-	for off := int64(0); ; off += int64(rec.segment) {
+	for off := int64(0); ; off += int64(rec.extent) {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}

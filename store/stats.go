@@ -14,8 +14,6 @@ func (s *Store) Stats() (Stats, error) {
 	t := Stats{Bytes: s.space.usage.bytes.Load()}
 	n, _ := s.catalog.db.counts()
 	t.Blobs, t.Certificates = n[0], n[1]
-	for _, b := range s.buckets.all() {
-		t.Slivers += b.slivers()
-	}
+	s.segments.each(func(b *segment) { t.Slivers += b.live()[0] })
 	return t, nil
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 
 	"walrus/internal/badgerdisk"
@@ -23,9 +22,12 @@ type Store struct {
 	group     group
 	space     space
 	catalog   catalog
-	buckets   buckets
+	segments  segments
 	tending   tending
-	drops     sync.Mutex // one DropEpoch at a time
+	dropper   dropper
+	places    places
+	compactor compactor
+	running   atomic.Bool // Open is done
 }
 
 // lifetime tells whether the store is open.
@@ -48,15 +50,20 @@ func (l *lifetime) closedError(err error) error {
 }
 
 const (
-	metaName    = "meta"
-	sliversName = "slivers"
-	lockName    = "lock"
+	metaName = "meta"
+	// segmentsName is the folder of segments, sliversName that of segments of format 2.
+	segmentsName = "segments"
+	sliversName  = "slivers"
+	lockName     = "lock"
 	// cleanName names a file that Close leaves. If it is missing, the last process did not close the store.
 	cleanName = "clean"
 	// sweepName names a file that exists while the remains of a crash have not been removed.
-	sweepName   = "sweep"
-	dropSuffix  = ".dropped"
-	checkSuffix = ".check"
+	sweepName    = "sweep"
+	dropSuffix   = ".dropped"
+	checkSuffix  = ".check"
+	closedSuffix = ".closed"
+	newSuffix    = ".new"
+	movedInfix   = ".corrupt-"
 )
 
 // Open opens or makes the store in cfg.Dir. Databases that are damaged beyond use are moved aside, listed in
@@ -69,19 +76,27 @@ func Open(cfg Config) (_ *Store, err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	opener := opener{cfg: cfg, log: s.log, incidents: &s.incidents, usage: &s.space.usage}
+	opener := opener{cfg: cfg, log: s.log, incidents: &s.incidents, usage: &s.space.usage, running: &s.running}
 	s.space.life, s.space.cfg = &s.life, &s.cfg
 	s.catalog.life, s.catalog.incidents = &s.life, &s.incidents
-	s.buckets = buckets{
-		opener: opener, life: &s.life, dir: filepath.Join(cfg.Dir, sliversName), byEpoch: make(map[uint32]*bucket),
+	s.segments = segments{
+		opener: opener, life: &s.life, catalog: &s.catalog, next: 1,
+		dir: filepath.Join(cfg.Dir, segmentsName), old: filepath.Join(cfg.Dir, sliversName),
+		keep: cfg.Open, byID: map[uint64]*segment{}, unlisted: map[uint64]*segment{}, active: map[class]*segment{},
 	}
+	s.places.life, s.places.incidents, s.places.catalog, s.places.segments = &s.life, &s.incidents, &s.catalog, &s.segments
+	s.compactor.s, s.dropper.s = s, s
 	s.tending = tending{
-		dir: cfg.Dir, log: s.log, life: &s.life, incidents: &s.incidents, usage: &s.space.usage, catalog: &s.catalog, buckets: &s.buckets,
+		dir: cfg.Dir, log: s.log, life: &s.life, incidents: &s.incidents, usage: &s.space.usage, catalog: &s.catalog,
+		segments: &s.segments, store: s,
 	}
-	for _, dir := range []string{filepath.Clean(cfg.Dir), s.buckets.dir} {
+	for _, dir := range []string{filepath.Clean(cfg.Dir), s.segments.dir} {
 		if err := badgerdisk.MakeDir(dir); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
+	}
+	if err := s.sizeSegments(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if s.lock, err = badgerdisk.Lock(filepath.Join(cfg.Dir, lockName)); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", cfg.Dir, err)
@@ -101,13 +116,33 @@ func Open(cfg Config) (_ *Store, err error) {
 	if s.catalog.db, err = opener.open(filepath.Join(cfg.Dir, metaName), false); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := s.buckets.load(); err != nil {
+	if err := errors.Join(s.segments.load(s.tending.orphans), s.catalog.load(s.segments.next+firstOrder)); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	s.segments.trim()
+	s.running.Store(true)
 	if err := s.tending.loadUsage(); err != nil {
 		return nil, fmt.Errorf("open store: disk space: %w", err)
 	}
 	return s, nil
+}
+
+// sizeSegments chooses the size of segments: a part of the disk, or of the limit, so that little of it is held in
+// reserve, within bounds. Smaller ones cost more memory for each byte, larger ones more copying at once.
+func (s *Store) sizeSegments() error {
+	size := s.cfg.Segment
+	if size == 0 {
+		total, err := badgerdisk.Size(s.cfg.Dir)
+		if err != nil {
+			return fmt.Errorf("size of the disk: %w", err)
+		}
+		if s.cfg.Limit > 0 {
+			total = min(total, s.cfg.Limit)
+		}
+		size = min(max(total/segmentParts, minSegment), maxSegment)
+	}
+	s.segments.most, s.space.most = size, size
+	return nil
 }
 
 // Close syncs and closes. It waits for operations under way; later ones return ErrClosed. Closing again is a no-op.
@@ -116,9 +151,9 @@ func (s *Store) Close() error {
 		return nil
 	}
 	err := errors.Join(s.Sync(), s.tending.markAll(), s.tending.keepUsage(), s.Sync())
-	s.buckets.mu.Lock() // no bucket is made from here on
+	s.segments.mu.Lock() // no segment is made from here on
 	was := s.life.closed.Swap(true)
-	s.buckets.mu.Unlock()
+	s.segments.mu.Unlock()
 	if was {
 		return nil
 	}
@@ -130,7 +165,10 @@ func (s *Store) Close() error {
 
 func (s *Store) closeAll() error {
 	var errs []error
-	for _, b := range s.buckets.all() {
+	for _, b := range s.segments.all() {
+		if _, err := b.tryPark(); err != nil { // with a summary, for the next start
+			errs = append(errs, err)
+		}
 		errs = append(errs, b.close())
 	}
 	if s.catalog.db != nil {

@@ -52,7 +52,13 @@ func (s *Store) Sync() error {
 
 func (s *Store) syncAll() error {
 	var errs []error
-	for _, b := range s.buckets.all() {
+	var list []*segment
+	s.segments.each(func(b *segment) {
+		if !b.clean() || !b.idle() {
+			list = append(list, b)
+		}
+	})
+	for _, b := range list {
 		err := b.flush()
 		if errors.Is(err, errGone) && !s.life.closed.Load() {
 			continue // dropped

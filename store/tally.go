@@ -5,24 +5,64 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
 )
 
-// counts are the numbers of the records of a database: of blobs and certificates in meta, of slivers in a bucket.
+// counts hold two numbers for a database. For meta: blobs, certificates. For a segment: slivers, and the bytes that
+// live, by weight.
 type counts [2]int64
 
-// countedKinds are the kinds of records that are counted, ascending, and their places in counts.
-var countedKinds = []struct {
-	kind  byte
-	place int
-}{{keyBlob, 0}, {keyCertificate, 1}, {keySliver, 0}}
-
-func (c *counts) add(key []byte, n int64) {
-	for _, k := range countedKinds {
-		if key[0] == k.kind {
-			c[k.place] += n
-		}
+func (c *counts) add(d counts) {
+	for i := range c {
+		c[i] += d[i]
 	}
+}
+
+func (c counts) negative() counts { return counts{-c[0], -c[1]} }
+
+// countedKinds are the kinds of records that are counted, ascending.
+var countedKinds = []byte{keyBlob, keyCertificate, keyMetadata, keySliver}
+
+// What Badger takes beside keys and values, in bytes, by measurement: for each key, and once for a segment.
+const (
+	keyOverhead     = 16
+	segmentOverhead = 256 << 10
+)
+
+// weight returns the bytes that a sliver takes on the disk.
+func (v sliver) weight() int64 {
+	const record = sliverKeySize + sliverRecordSize + crcSize + keyOverhead
+	const extent = extentKeySize + crcSize + 2*keyOverhead // in the index, and in the log of values
+	return v.size + int64(int(v.extents())*extent+record)
+}
+
+// metadataWeight returns the bytes that metadata of n bytes takes, and the counts that are written with it.
+func metadataWeight(n int) int64 {
+	return int64(n + 1 + idSize + tallySize + 2*crcSize + 3*keyOverhead)
+}
+
+// countOf returns by how much a record counts. A damaged one counts as one without bytes.
+func (d *database) countOf(key []byte) (counts, error) {
+	switch key[0] {
+	case keyBlob:
+		return counts{1, 0}, nil
+	case keyCertificate:
+		return counts{0, 1}, nil
+	}
+	rec, err := d.record(key)
+	if key[0] == keyMetadata {
+		if err != nil {
+			return counts{}, unknown(err)
+		}
+		return counts{0, metadataWeight(len(rec))}, nil
+	}
+	if err != nil {
+		return counts{1, 0}, unknown(err)
+	}
+	v, err := unmarshalSliver(rec)
+	if err != nil {
+		return counts{1, 0}, unknown(err)
+	}
+	return counts{1, v.weight()}, nil
 }
 
 // tally keeps the counts of a database in that database. Each batch of counted records has a number and carries the
@@ -113,44 +153,52 @@ func (d *database) loadTally() error {
 	return nil
 }
 
-// change puts and deletes counted records, all or none, with their counts. An entry's delta says by how many it changes
-// the number of records of its kind. The caller must keep others from changing counted records of this database.
+// change puts and deletes counted records, all or none, with their counts. An entry's delta says by how much it changes
+// them.
 func (d *database) change(batch ...entry) error {
+	full, err := d.tallied(batch)
+	if err == nil && full {
+		err = d.sync()
+	}
+	return err
+}
+
+// tallied is change without a sync. It reports whether one is due.
+func (d *database) tallied(batch []entry) (full bool, err error) {
+	d.changing.Lock()
+	defer d.changing.Unlock()
 	d.mu.Lock()
 	crowded := d.tally.seq-d.tally.synced >= tallySlots-1
 	d.mu.Unlock()
 	if crowded {
 		if err := d.sync(); err != nil {
-			return err
+			return false, err
 		}
 	}
 	d.mu.Lock()
 	n := d.tally.n
 	for _, e := range batch {
-		n.add(e.key, e.delta)
+		n.add(e.delta)
 	}
 	next := d.tally.seq + 1
 	counted := d.tally.entry(next, n)
 	d.mu.Unlock()
 
-	full, err := d.keep(append(batch, counted))
+	full, err = d.keep(append(batch, counted))
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.tally.seq = next
 	if err == nil {
 		d.tally.n = n
 		if r := d.tally.recount; r != nil {
 			for _, e := range batch {
 				if bytes.Compare(e.key, r.cursor) <= 0 {
-					r.n.add(e.key, e.delta)
+					r.n.add(e.delta)
 				}
 			}
 		}
 	}
-	d.mu.Unlock()
-	if err == nil && full {
-		err = d.sync()
-	}
-	return err
+	return full, err
 }
 
 // counts returns the numbers of records. In doubt they may be wrong.
@@ -167,9 +215,9 @@ func (d *database) suspect() {
 	d.tally.doubt = true
 }
 
-// count counts the records anew if the counts are in doubt. changes is the lock that callers of change hold; it is held
-// for a page at a time. rest is called in between, and may end the count.
-func (d *database) count(changes sync.Locker, rest func() error) error {
+// count counts the records anew if the counts are in doubt. Changes wait for a page at a time. rest is called in
+// between, and may end the count.
+func (d *database) count(rest func() error) error {
 	if _, doubt := d.counts(); !doubt {
 		return nil
 	}
@@ -182,42 +230,52 @@ func (d *database) count(changes sync.Locker, rest func() error) error {
 		defer d.mu.Unlock()
 		d.tally.recount = nil
 	}()
-	for _, k := range countedKinds {
-		r.move(d, []byte{k.kind}, 0)
+	for _, kind := range countedKinds {
+		d.mu.Lock()
+		r.cursor = []byte{kind}
+		d.mu.Unlock()
 		for last := false; !last; {
-			keys := 0
-			changes.Lock()
-			at := r.cursor
-			err := d.scan([]byte{k.kind}, at, batchKeys, 0, func(k []byte) error {
-				keys++
-				at = k
-				return nil
-			})
-			if err == nil {
-				r.move(d, at, keys)
-			}
-			changes.Unlock()
+			n, err := d.countPage(r, kind)
 			if err == nil {
 				err = rest()
 			}
 			if err != nil {
 				return fmt.Errorf("count the records of %s: %w", d.path, err)
 			}
-			last = keys < batchKeys
+			last = n == 0
 		}
 	}
-	changes.Lock()
-	defer changes.Unlock()
+	d.changing.Lock()
 	d.mu.Lock()
 	d.tally.n, d.tally.doubt = r.n, false
 	d.mu.Unlock()
+	d.changing.Unlock()
 	return d.change(entry{key: tallyKey(tallyRefused), del: true})
 }
 
-// move takes a page of records into account.
-func (r *recount) move(d *database, to []byte, keys int) {
+// countPage counts the next records of a kind. It returns their number.
+func (d *database) countPage(r *recount, kind byte) (int, error) {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	var keys [][]byte
+	err := d.scan([]byte{kind}, r.cursor, batchKeys/4, 0, func(k []byte) error {
+		keys = append(keys, k)
+		return nil
+	})
+	if err != nil || len(keys) == 0 {
+		return 0, err
+	}
+	var sum counts
+	for _, k := range keys {
+		n, err := d.countOf(k)
+		if err != nil {
+			return 0, err
+		}
+		sum.add(n)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	r.cursor = to
-	r.n.add(to, int64(keys))
+	r.cursor = keys[len(keys)-1]
+	r.n.add(sum)
+	return len(keys), nil
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +24,8 @@ const (
 	tendLook = time.Minute
 	// markEvery: writes older than one to two of these are not among the newest after an unclean stop.
 	markEvery = 10 * time.Minute
-	// usageEvery is the pause between measurements of the disk space, at least. usageShare bounds their share of the time.
+	// usageEvery is the pause between measurements of the disk space, at least. usageShare bounds their share of the
+	// time.
 	usageEvery = 10 * time.Minute
 	usageShare = 100
 	// usageStep is the change in bytes that is worth a write.
@@ -31,14 +34,15 @@ const (
 
 // tending is the work in the background.
 type tending struct {
-	dir       string       // constant, as are the next six
+	dir       string       // constant, as are the next seven
 	log       *slog.Logger // of the store
 	life      *lifetime
 	incidents *incidents
 	usage     *usage
 	catalog   *catalog
-	buckets   *buckets
-	// orphans: after an unclean stop, until the file sweepName is removed, there may be segments of no sliver. Owned by
+	segments  *segments
+	store     *Store
+	// orphans: after an unclean stop, until the file sweepName is removed, there may be slivers of no blob. Owned by
 	// run, after Open.
 	orphans bool
 
@@ -78,16 +82,20 @@ func (t *tending) noteStop() error {
 }
 
 // Tend works in the background until ctx ends: it counts records whose counts were lost, removes what a crash left,
-// merges index tables, and measures the disk space. It uses a tenth of the disk's time. Trouble is logged, and tried
-// again.
-func (s *Store) Tend(ctx context.Context) error { return s.tending.run(ctx) }
+// completes the places after a crash or an upgrade, compacts segments, merges index tables, and measures the disk
+// space. It uses a tenth of the disk's time, except to make room. Trouble is logged, and tried again. corrupt is
+// called with what a compaction could not read, as by Scrub: the segment stays until it is deleted.
+func (s *Store) Tend(ctx context.Context, corrupt func(Ref, error)) error {
+	s.compactor.report.Store(&corrupt)
+	return s.tending.run(ctx)
+}
 
 func (t *tending) run(ctx context.Context) error {
 	var measured, marked time.Time
 	var took time.Duration
 	marks := map[*database]uint64{}
 	for {
-		err := errors.Join(t.countAll(ctx), t.sweep(ctx), t.merge(ctx))
+		err := errors.Join(t.countAll(ctx), t.sweep(ctx), t.list(ctx), t.store.compactor.all(ctx), t.merge(ctx))
 		if now := time.Now(); now.Sub(measured) >= max(usageEvery, usageShare*took) {
 			err = errors.Join(err, t.measure())
 			measured, took = now, time.Since(now)
@@ -122,34 +130,33 @@ func resting(ctx context.Context) func() error {
 
 // countAll counts where the counts are in doubt.
 func (t *tending) countAll(ctx context.Context) error {
-	errs := []error{t.count(ctx, t.catalog.db, &t.catalog.mu)}
-	for _, b := range t.buckets.all() {
-		errs = append(errs, t.count(ctx, b.database, &b.syncing))
+	errs := []error{t.count(ctx, t.catalog.db)}
+	for _, b := range t.segments.all() {
+		errs = append(errs, t.count(ctx, b.database))
 	}
 	return errors.Join(errs...)
 }
 
-func (t *tending) count(ctx context.Context, d *database, changes sync.Locker) error {
+func (t *tending) count(ctx context.Context, d *database) error {
 	if _, doubt := d.counts(); !doubt {
 		return nil
 	}
 	began := time.Now()
 	t.log.Info("counting the records of a database in the background", "path", d.path)
-	if err := d.count(changes, resting(ctx)); err != nil {
+	if err := d.count(resting(ctx)); err != nil {
 		return ignoreGone(err)
 	}
-	n, _ := d.counts()
-	t.log.Info("counted the records", "path", d.path, "records", n[0]+n[1], "took", time.Since(began).Round(time.Millisecond).String())
+	t.log.Info("counted the records", "path", d.path, "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }
 
-// sweep removes segments that an unclean stop left.
+// sweep removes slivers of blobs that were dropped, if the process was stopped meanwhile.
 func (t *tending) sweep(ctx context.Context) error {
 	if !t.orphans {
 		return nil
 	}
-	for _, b := range t.buckets.all() {
-		if err := ignoreGone(b.removeOrphans(resting(ctx))); err != nil {
+	for _, b := range t.segments.all() {
+		if err := ignoreGone(t.store.dropper.prune(b, resting(ctx))); err != nil {
 			return fmt.Errorf("remove what a crash left in %s: %w", b.path, err)
 		}
 	}
@@ -157,6 +164,19 @@ func (t *tending) sweep(ctx context.Context) error {
 		return err
 	}
 	t.orphans = false
+	return nil
+}
+
+// list completes the places of blobs.
+func (t *tending) list(ctx context.Context) error {
+	t.segments.mu.RLock()
+	todo := slices.Collect(maps.Values(t.segments.unlisted))
+	t.segments.mu.RUnlock()
+	for _, b := range todo {
+		if err := ignoreGone(t.store.places.list(b, resting(ctx))); err != nil {
+			return fmt.Errorf("list the blobs of %s: %w", b.path, err)
+		}
+	}
 	return nil
 }
 
@@ -323,16 +343,16 @@ func (d *database) loadMark() error {
 	return err
 }
 
-// databases returns meta and all buckets.
+// databases returns meta and the segments that are open. In others nothing is to be done.
 func (t *tending) databases() []*database {
 	list := []*database{t.catalog.db}
-	for _, b := range t.buckets.all() {
+	for _, b := range t.segments.opened() {
 		list = append(list, b.database)
 	}
 	return list
 }
 
-// ignoreGone ignores that a bucket was dropped meanwhile, or the store closed.
+// ignoreGone ignores that a segment was dropped meanwhile, or the store closed.
 func ignoreGone(err error) error {
 	if errors.Is(err, errGone) || errors.Is(err, ErrClosed) {
 		return nil

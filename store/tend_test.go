@@ -14,9 +14,9 @@ func TestTend(t *testing.T) {
 	dir, killed := t.TempDir(), t.TempDir()
 	s := mustOpen(t, small(dir))
 	fillSmall(t, s, 3000)
-	left, err := s.Create(Ref{Blob: blobIDIn(s, t, 1)}, 2*segmentSize)
+	left, err := s.Create(Ref{Blob: blobIDIn(s, t, 1)}, 2*extentSize)
 	check(t, err)
-	_, err = left.Write(make([]byte, segmentSize))
+	_, err = left.Write(make([]byte, extentSize))
 	check(t, err)
 	check(t, s.Sync())
 	copyTree(t, killed, dir)
@@ -27,7 +27,7 @@ func TestTend(t *testing.T) {
 		s.space.usage.add(1 << 40)
 		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 		defer cancel()
-		check(t, s.Tend(ctx))
+		check(t, s.Tend(ctx, nil))
 		if s.tending.orphans || wantCounts(t, s) > 0 {
 			t.Error("there is still something to do")
 		}

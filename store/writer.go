@@ -7,24 +7,26 @@ import (
 	"sync"
 )
 
-// SliverWriter takes the bytes of one sliver and holds at most one segment of them in memory. It is not safe for
+// SliverWriter takes the bytes of one sliver and holds at most one extent of them in memory. It is not safe for
 // concurrent use, but several writers of the same sliver do not disturb each other.
 type SliverWriter struct {
 	s       *Store
-	b       *bucket
+	b       *segment
 	ref     Ref
 	rec     sliver
-	started uint64  // bucket.start when the writer was made
-	buf     *[]byte // the segment being filled; nil when done
-	at      int64   // bytes taken
-	next    uint32  // segment
-	err     error   // the first failure, returned by all later calls
-	moves   bool    // the sliver is in the store already: Config.Limit does not apply
+	started uint64   // segment.started when the writer was made
+	buf     *[]byte  // the extent being filled; nil when done
+	at      int64    // bytes taken
+	next    uint32   // extent
+	err     error    // the first failure, returned by all later calls
+	from    *segment // not nil: the sliver moves from there
+	// fromWrite is the write that moves.
+	fromWrite uint64
 }
 
-// buffers hold a segment and its checksum.
+// buffers hold an extent and its checksum.
 var buffers = sync.Pool{New: func() any {
-	b := make([]byte, 0, segmentSize+crcSize)
+	b := make([]byte, 0, extentSize+crcSize)
 	return &b
 }}
 
@@ -37,24 +39,28 @@ func (s *Store) Create(ref Ref, size int64) (*SliverWriter, error) {
 	if size < 0 || size > maxSliver {
 		return nil, fmt.Errorf("create %s: %d bytes: the limit is %d", ref, size, int64(maxSliver))
 	}
-	if err := s.space.forData(); err != nil {
+	if err := s.makeRoom(); err != nil {
 		return nil, fmt.Errorf("create %s: %w", ref, err)
 	}
 	end, err := s.catalog.endEpoch(ref.Blob)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: read the blob's record: %w", ref, s.life.closedError(err))
 	}
-	b, err := s.buckets.at(end)
+	w, err := s.create(ref, size, end)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", ref, err)
 	}
-	return s.create(b, ref, size), nil
+	return w, nil
 }
 
-func (s *Store) create(b *bucket, ref Ref, size int64) *SliverWriter {
-	write := rand.Uint64()
-	return &SliverWriter{s: s, b: b, ref: ref, started: b.start(write), buf: buffers.Get().(*[]byte),
-		rec: sliver{size: size, segment: segmentSize, write: write}}
+// create begins a sliver of a blob that ends in epoch end.
+func (s *Store) create(ref Ref, size int64, end uint32) (*SliverWriter, error) {
+	rec := sliver{size: size, extent: extentSize, write: rand.Uint64()}
+	b, err := s.segments.writable(end, rec.weight())
+	if err != nil {
+		return nil, err
+	}
+	return &SliverWriter{s: s, b: b, ref: ref, started: b.started(), buf: buffers.Get().(*[]byte), rec: rec}, nil
 }
 
 // errDone is returned by a writer after Commit or Abort.
@@ -74,11 +80,11 @@ func (w *SliverWriter) Write(p []byte) (n int, err error) {
 		return 0, fmt.Errorf("write %s: %w", w.ref, w.err)
 	}
 	for n < len(p) {
-		k := min(len(p)-n, w.rec.segmentLen(w.next)-len(*w.buf))
+		k := min(len(p)-n, w.rec.extentLen(w.next)-len(*w.buf))
 		*w.buf = append(*w.buf, p[n:n+k]...)
 		n += k
 		w.at += int64(k)
-		if len(*w.buf) == w.rec.segmentLen(w.next) {
+		if len(*w.buf) == w.rec.extentLen(w.next) {
 			if err := w.flush(); err != nil {
 				return n, fmt.Errorf("write %s: %w", w.ref, err)
 			}
@@ -87,19 +93,19 @@ func (w *SliverWriter) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// flush writes the full segment.
+// flush writes the full extent.
 func (w *SliverWriter) flush() error {
-	room := w.s.space.forData
-	if w.moves {
-		room = func() error { return w.s.space.atLeast(w.s.cfg.MinFree) }
+	room := w.s.makeRoom
+	if w.from != nil {
+		room = w.s.space.forMove
 	}
 	err := room()
 	if err == nil {
-		key := segmentKey(w.ref, w.rec.write, w.next)
+		key := extentKey(w.ref, w.rec.write, w.next)
 		err = w.b.write(entry{key: key, value: seal(key, *w.buf)})
 	}
 	if err != nil {
-		w.fail(w.s.life.closedError(gone(err)))
+		w.fail(w.s.life.closedError(err))
 		return w.err
 	}
 	w.next++
@@ -107,17 +113,9 @@ func (w *SliverWriter) flush() error {
 	return nil
 }
 
-// gone returns the error of a writer whose bucket was dropped.
-func gone(err error) error {
-	if errors.Is(err, errGone) {
-		return fmt.Errorf("the blob's epoch has ended: %w", errors.Join(ErrNotFound, err))
-	}
-	return err
-}
-
 // fail ends the writer with err.
 func (w *SliverWriter) fail(err error) {
-	w.discard()
+	w.release()
 	w.err = err
 }
 
@@ -140,14 +138,10 @@ func (w *SliverWriter) Commit() error {
 		w.fail(err)
 		return err
 	}
-	first, pending, err := w.b.commit(w.ref, w.rec, w.started)
+	pending, err := w.s.commit(w)
 	if err != nil {
-		w.fail(w.s.life.closedError(gone(err)))
+		w.fail(w.s.life.closedError(err))
 		return fmt.Errorf("commit %s: %w", w.ref, w.err)
-	}
-	if !first {
-		w.discard()
-		return nil
 	}
 	w.release()
 	if pending > maxPending {
@@ -156,31 +150,63 @@ func (w *SliverWriter) Commit() error {
 	return nil
 }
 
-// Flushed returns the bytes that were written to the disk. After Abort they take space until the bucket is dropped.
-func (w *SliverWriter) Flushed() int64 { return min(int64(w.next)*int64(w.rec.segment), w.rec.size) }
+// commit makes the sliver of w visible, unless it is there already or, if it moves, no longer needed. It returns how
+// many slivers wait for a sync.
+func (s *Store) commit(w *SliverWriter) (waiting int, err error) {
+	lock := s.catalog.locks.of(w.ref.Blob)
+	lock.Lock()
+	defer lock.Unlock()
+	if w.from == nil {
+		if _, err := s.catalog.endEpoch(w.ref.Blob); err != nil {
+			return 0, fmt.Errorf("read the blob's record: %w", err)
+		}
+	} else if needed, err := s.compactor.needed(w.from, w.ref.Blob, sliverKey(w.ref), false); err != nil || !needed {
+		return 0, err
+	}
+	places, err := s.places.of(w.ref.Blob)
+	if err != nil {
+		return 0, err
+	}
+	for _, o := range s.segments.at(places) {
+		if o == w.b || o == w.from {
+			continue
+		}
+		switch _, err := o.find(w.ref); {
+		case err == nil:
+			return 0, nil
+		case errors.Is(err, ErrCorrupt): // w replaces it
+			err = o.remove(w.ref)
+			fallthrough
+		default:
+			if err := unknown(ignoreDropped(s, err)); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if err := s.places.addAmong(w.ref.Blob, w.b, places); err != nil {
+		return 0, err
+	}
+	return w.b.commit(w.ref, w.rec, w.started)
+}
 
-// Abort ends the writer and deletes its segments. After Commit, or a second time, it does nothing.
+// Flushed returns the bytes that were written to the disk. After Abort they take space until their segment is
+// compacted.
+func (w *SliverWriter) Flushed() int64 { return min(int64(w.next)*int64(w.rec.extent), w.rec.size) }
+
+// Abort ends the writer. What it wrote is dead. After Commit, or a second time, it does nothing.
 func (w *SliverWriter) Abort() {
 	if w.buf != nil {
 		w.fail(errDone)
 	}
 }
 
-// discard tries to delete the written segments. Segments that stay are deleted by the next Open after a crash, or with
-// the bucket.
-func (w *SliverWriter) discard() {
+// release gives back what the writer holds.
+func (w *SliverWriter) release() {
 	if w.buf == nil {
 		return
 	}
-	w.release()
-	defer w.b.end(w.rec.write)
-	if err := w.b.removeSegments(w.ref, w.rec.write, w.next); err != nil && !errors.Is(err, errGone) {
-		w.s.log.Warn("could not remove the segments of an aborted sliver", "sliver", w.ref.String(), "err", err)
-	}
-}
-
-func (w *SliverWriter) release() {
 	*w.buf = (*w.buf)[:0]
 	buffers.Put(w.buf)
 	w.buf = nil
+	w.b.end(w.rec.weight())
 }

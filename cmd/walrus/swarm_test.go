@@ -215,25 +215,6 @@ func (c *cluster) until(limit time.Duration, args ...string) time.Duration {
 	}
 }
 
-// awaitLog waits until a node has logged text.
-func (c *cluster) awaitLog(i int, text string) {
-	c.t.Helper()
-	poll := time.NewTicker(50 * time.Millisecond)
-	defer poll.Stop()
-	for start := time.Now(); ; <-poll.C {
-		raw, err := os.ReadFile(c.log(i))
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		if bytes.Contains(raw, []byte(text)) {
-			return
-		}
-		if time.Since(start) > readyTimeout {
-			c.t.Fatalf("node %d has not logged %q after %s", i, text, readyTimeout)
-		}
-	}
-}
-
 // wantWhole checks that every shard has both slivers of the blob.
 func (c *cluster) wantWhole(b blob) {
 	c.t.Helper()

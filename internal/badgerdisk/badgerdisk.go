@@ -22,6 +22,9 @@ import (
 // ErrLocked is returned for a file or directory that another process has locked.
 var ErrLocked = errors.New("in use by another process")
 
+// errFault is wrapped by the error that the fault of a memory map becomes.
+var errFault = errors.New("the disk could not be read")
+
 // DB is an open Badger database. It is safe for concurrent use, but nothing may follow Close.
 type DB struct {
 	dir    string      // constant; empty if in memory
@@ -58,6 +61,9 @@ func Options(dir string, log *slog.Logger) badger.Options {
 func Open(opt badger.Options, damage error) (*DB, error) {
 	d := &DB{dir: opt.Dir, damage: damage, files: make(map[string]bool)}
 	err := d.guard(func() (err error) {
+		if err := makeDiscard(opt.Dir); err != nil {
+			return err
+		}
 		d.badger, err = badger.Open(opt)
 		return err
 	})
@@ -68,6 +74,23 @@ func Open(opt badger.Options, damage error) (*DB, error) {
 		return nil, ErrLocked
 	}
 	return nil, err
+}
+
+// makeDiscard makes the file of discard statistics, if it is missing. Badger ends the process if it cannot.
+func makeDiscard(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	const size = 1 << 20 // as Badger makes it, without blocks
+	f, err := os.OpenFile(filepath.Join(dir, discardName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() < size {
+		err = f.Truncate(size)
+	}
+	return errors.Join(err, f.Close())
 }
 
 // Do runs fn on the database. A panic of fn, or a fault of its memory maps, becomes an error that wraps damage.
@@ -89,9 +112,14 @@ func (d *DB) guard(fn func() error) error {
 func guard(damage error, caught func(), fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		if r := recover(); r != nil {
-			caught()
-			err = fmt.Errorf("%w: %.200v", damage, r)
+		r := recover()
+		if r == nil {
+			return
+		}
+		caught()
+		err = fmt.Errorf("%w: %.200v", damage, r)
+		if _, fault := r.(interface{ Addr() uintptr }); fault {
+			err = fmt.Errorf("%w: %w", err, errFault)
 		}
 	}()
 	return fn()

@@ -28,13 +28,16 @@ const (
 	Salvage
 	// Skim is Salvage, but of index tables it reads only the index in them, a small part. CheckTable reads the rest.
 	Skim
+	// Patient is Skim, but a disk that fails to read is no damage: it may read later.
+	Patient
 )
 
 const (
 	maxTable = 1 << 30 // bytes of an index table or a write-ahead log; Badger's are some MiB
 	maxFile  = 1 << 31 // the greatest number of a file
 
-	memExt = ".mem" // of a write-ahead log
+	memExt      = ".mem"    // of a write-ahead log
+	discardName = "DISCARD" // of a file that Badger makes anew
 )
 
 // check is one run of Check.
@@ -96,7 +99,7 @@ func (c *check) list() error {
 	for _, f := range files {
 		name := f.Name()
 		switch name {
-		case "DISCARD", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "MANIFEST-REWRITE", "LOCK":
+		case discardName, "KEYREGISTRY", "REWRITE-KEYREGISTRY", "MANIFEST-REWRITE", "LOCK":
 			if err := os.RemoveAll(filepath.Join(c.dir, name)); err != nil {
 				return err
 			}

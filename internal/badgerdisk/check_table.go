@@ -25,7 +25,7 @@ func (c *check) checkTables() error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && len(c.tables)+len(c.mems)+len(c.vlogs) == 0:
 		return nil // a new database
-	case Refused(err):
+	case c.refused(err):
 		return err
 	case err != nil && c.mode < Salvage:
 		return fmt.Errorf("%w: manifest: %w", c.damage, err)
@@ -47,13 +47,13 @@ func (c *check) checkTables() error {
 		path := table.NewFilename(id, c.dir)
 		err := errors.New("missing")
 		if _, ok := c.tables[id]; ok {
-			err = c.checkTable(path, c.mode != Skim)
+			err = c.checkTable(path, c.mode < Skim)
 		}
 		switch {
 		case err == nil:
 			c.tables[id] = true
 			continue
-		case Refused(err):
+		case c.refused(err):
 			return err
 		case c.mode < Salvage:
 			return fmt.Errorf("%w: table %d: %w", c.damage, id, err)
@@ -68,6 +68,11 @@ func (c *check) checkTables() error {
 		return c.writeManifest()
 	}
 	return nil
+}
+
+// refused reports that the disk or the system is to blame rather than the data.
+func (c *check) refused(err error) bool {
+	return Refused(err) || c.mode == Patient && Unreadable(err)
 }
 
 // manifest returns the numbers of the tables that the manifest names, as Badger replays it.

@@ -45,6 +45,17 @@ func Used(dir string) (total int64, err error) {
 	return total, err
 }
 
+// Unreadable reports that a disk failed to read or write, or that a memory map of a file had a fault, as when the disk
+// fails to read. Another time it may succeed.
+func Unreadable(err error) bool {
+	for _, r := range failures {
+		if err != nil && (errors.Is(err, r) || strings.Contains(err.Error(), r.Error())) {
+			return true
+		}
+	}
+	return errors.Is(err, errFault)
+}
+
 // Refused distinguishes an operating system that refuses to open or write files from files that are damaged.
 func Refused(err error) bool {
 	for _, r := range refusals {

@@ -15,6 +15,11 @@ func Lock(string) (unlock io.Closer, err error) { return io.NopCloser(nil), nil 
 // Free is not known on this system.
 func Free(string) (int64, error) { return math.MaxInt64, nil }
 
+// Size is not known on this system.
+func Size(string) (int64, error) { return math.MaxInt64, nil }
+
 func allocated(info fs.FileInfo) int64 { return info.Size() }
+
+var failures []error
 
 var refusals = []error{os.ErrPermission}

@@ -39,6 +39,15 @@ func Free(dir string) (int64, error) {
 	return int64(st.Bavail) * int64(uint64(st.Bsize)), nil // their types differ between systems
 }
 
+// Size returns the bytes of the disk of dir.
+func Size(dir string) (int64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Blocks) * int64(uint64(st.Bsize)), nil // their types differ between systems
+}
+
 // allocated returns the disk space of a file in bytes. A sparse file takes less than its length.
 func allocated(info fs.FileInfo) int64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
@@ -46,6 +55,9 @@ func allocated(info fs.FileInfo) int64 {
 	}
 	return info.Size()
 }
+
+// failures of the disk.
+var failures = []error{syscall.EIO}
 
 // refusals of the operating system that are no damage to the data.
 var refusals = []error{

@@ -188,7 +188,7 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"check":        k.checker.run,
 		"invalid":      k.checker.invalids.run,
 		"scrub":        func(ctx context.Context) error { return k.scrubber.run(ctx, k.life.scrubbed.set) },
-		"tend":         k.shelf.Tend,
+		"tend":         func(ctx context.Context) error { return k.shelf.Tend(ctx, k.damage.note) },
 		"room":         func(ctx context.Context) error { return k.gauge.run(ctx, k.cfg.Logger) },
 	}
 }

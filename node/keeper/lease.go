@@ -69,39 +69,43 @@ func (l *leases) dropDead(id shards.BlobID) error {
 	return l.shelf.DropBlob(id, held)
 }
 
-// endEpochs removes ended blobs: first it moves extended blobs to their later end, then it drops whole buckets, then
-// all other blobs without a live registration. A bucket stays while a blob in it cannot be moved. If a later epoch has
-// begun already, it does nothing: the event of that epoch will follow.
+// endEpochs removes ended blobs: first it records the later end of those that were extended, then it drops all that
+// have ended, then all others without a live registration. What ends with a blob whose end cannot be looked up stays,
+// and what ends later. If a later epoch has begun already, it does nothing: the event of that epoch will follow.
 func (l *leases) endEpochs(began uint32) error {
 	epoch, err := l.chain.epoch()
 	if err != nil || began < epoch {
 		return err
 	}
-	owed := map[uint32]error{}
+	last := epoch
+	var owed error
+	ended := 0
 	err = l.eachBlob(func(id shards.BlobID) error {
 		rec, err := l.shelf.Blob(id)
-		if err != nil || rec.EndEpoch > epoch {
+		if err != nil || rec.EndEpoch > last {
 			return nil
 		}
-		if err := l.prolong(id); err != nil {
-			owed[rec.EndEpoch] = err
+		err = l.prolong(id)
+		if rec, rerr := l.shelf.Blob(id); rerr == nil && rec.EndEpoch <= epoch {
+			ended++
+		}
+		if err != nil {
+			last = max(rec.EndEpoch, 1) - 1
+			owed = fmt.Errorf("keep the slivers that end in epoch %d: a blob among them may have been extended: %w", rec.EndEpoch, err)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, end := range l.shelf.EndEpochs() {
-		if end > epoch {
-			break
-		}
-		if err := owed[end]; err != nil {
-			return fmt.Errorf("keep the slivers that end in epoch %d: an extended blob among them cannot be moved: %w", end, err)
-		}
-		if err := l.shelf.DropEpoch(end); err != nil {
-			return err
-		}
-		l.log.Info("removed the blobs that ended", "epoch", end)
+	if err := l.shelf.DropEpoch(last); err != nil {
+		return err
+	}
+	if ended > 0 {
+		l.log.Info("removed the blobs that ended", "epoch", last)
+	}
+	if owed != nil {
+		return owed
 	}
 	return l.eachBlob(l.dropDead)
 }
@@ -114,13 +118,13 @@ func (l *leases) compare(id shards.BlobID) error {
 	return l.prolong(id)
 }
 
-// dropEnded removes what has ended by the ledger here, if a bucket has.
+// dropEnded removes what has ended by the ledger here, if anything may have.
 func (l *leases) dropEnded() error {
 	epoch, err := l.chain.epoch()
 	if err != nil {
 		return err
 	}
-	if ends := l.shelf.EndEpochs(); len(ends) == 0 || ends[0] > epoch {
+	if !l.shelf.HasEnded(epoch) {
 		return nil
 	}
 	return l.endEpochs(epoch)

@@ -30,7 +30,7 @@ type Peers interface {
 	Recognize(id peer.ID, account p2p.Account, until time.Time)
 }
 
-// Checks asks connected nodes about wrongly encoded blobs. *p2p.Host implements it, too.
+// Checks asks connected nodes about wrongly encoded blobs. p2p.Checks implements it.
 type Checks interface {
 	Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, proofSize int) ([]shards.Opening, error)
 	PutProof(ctx context.Context, to peer.ID, id shards.BlobID, proof []byte) error

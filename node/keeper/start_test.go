@@ -281,9 +281,9 @@ func TestKillKeepsDebts(t *testing.T) {
 	})
 }
 
-// TestLostBucket: a bucket that vanishes while the node is down is noticed by the numbers that it kept. Damage of one
+// TestLostSegments: segments that vanish while the node is down are noticed by the numbers that it kept. Damage of one
 // sliver survives a kill as well.
-func TestLostBucket(t *testing.T) {
+func TestLostSegments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHome(t, 300)
 		p := h.start(t)
@@ -296,7 +296,7 @@ func TestLostBucket(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		p.end()
-		must(t, os.RemoveAll(filepath.Join(h.dir, "slivers", "9")))
+		must(t, os.RemoveAll(filepath.Join(h.dir, "segments")))
 		p = h.start(t)
 		<-p.Serving()
 		if n := p.Owed(); n != 600 {

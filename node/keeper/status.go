@@ -52,7 +52,7 @@ func (k *Keeper) Incidents(paths bool) (list []string) {
 		case paths:
 			text += fmt.Sprintf("%s: %v", i.Path, i.Err)
 		case errors.As(i.Err, &damaged): // without the cause, which may name files
-			text += (&store.CorruptError{Kind: damaged.Kind, Ref: damaged.Ref, Segment: damaged.Segment}).Error()
+			text += (&store.CorruptError{Kind: damaged.Kind, Ref: damaged.Ref, Extent: damaged.Extent}).Error()
 		default:
 			text += "a database was damaged"
 		}
