@@ -72,7 +72,6 @@ type Keeper struct {
 	pending   *pending
 	library   *library
 	expander  *expander
-	checker   *checker
 	receiver  *receiver
 	confirmer *confirmer
 	clerk     *clerk
@@ -114,17 +113,17 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		made: map[shards.BlobID]*lineProof{},
 	}
 	invalids.renew = refuter.renew
-	k.checker = &checker{
+	checker := &checker{
 		shelf: k.shelf, chain: k.chain, swarm: swarm, expander: k.expander, crossings: &crossings{k.shelf, k.library, k.expander.leaves},
 		invalids: invalids, period: cfg.Scrub, meters: k.meters, log: log, wake: newBell(), known: map[shards.BlobID]bool{},
 	}
-	k.book.check = k.checker.later
+	k.book.check = checker.later
 	k.receiver = &receiver{
 		shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, pending: k.pending, meters: k.meters,
 		tokens:  &tokens{cfg.Genesis.NetworkID(), k.chain, params, k.pending.recent, p.Peers.Recognize},
 		uploads: newUploads(cfg.UploadMemory), leaves: k.expander.leaves, log: log,
 	}
-	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, checker: k.checker, key: cfg.Key, meters: k.meters}
+	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, checker: checker, key: cfg.Key, meters: k.meters}
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
 	k.repairer = &repairer{
 		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
@@ -171,7 +170,7 @@ func (k *Keeper) Certificates() p2p.TopicConfig { return p2p.Certificates(k.cler
 
 // Backend answers peers; it publishes new certificates in topic.
 func (k *Keeper) Backend(topic Topic) Backend {
-	return Backend{k.receiver, k.confirmer, k.library, k.expander, k.checker.invalids, k.repairer.refuter, k.book, publisher{k.clerk, topic}}
+	return Backend{k.receiver, k.confirmer, k.library, k.expander, k.confirmer.checker.invalids, k.repairer.refuter, k.book, publisher{k.clerk, topic}}
 }
 
 // Tasks returns the work to run, by name. Each task returns when its ctx has ended; an error must end the node.
@@ -186,8 +185,8 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"keep":         func(ctx context.Context) error { return k.book.kept.run(ctx, k.book.verifyWhole) },
 		"inventory":    k.follower.inventory.run,
 		"repair":       k.repairer.run,
-		"check":        k.checker.run,
-		"invalid":      k.checker.invalids.run,
+		"check":        k.confirmer.checker.run,
+		"invalid":      k.confirmer.checker.invalids.run,
 		"scrub":        func(ctx context.Context) error { return k.scrubber.run(ctx, k.life.scrubbed.set) },
 		"tend":         func(ctx context.Context) error { return k.shelf.Tend(ctx, k.damage.note) },
 		"room":         func(ctx context.Context) error { return k.gauge.run(ctx, k.cfg.Logger) },
