@@ -454,26 +454,32 @@ func (f *fakeSwarm) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobI
 	return io.NopCloser(bytes.NewReader(b)), nil
 }
 
-func (f *fakeSwarm) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, _ int64, _ int) ([]shards.Symbol, error) {
+func (f *fakeSwarm) SymbolParts(ctx context.Context, to peer.ID, q p2p.SymbolQuery) (all []shards.Symbol, err error) {
 	_, n, m, err := f.enter(ctx, to)
 	if err != nil {
 		return nil, err
 	}
-	f.mu.Lock()
-	b, raw := n.slivers[sliverKey{id, axis, index}], n.metadata[id]
-	f.mu.Unlock()
-	if b == nil || m == lacking {
-		return nil, fmt.Errorf("fake: %w", p2p.ErrNotFound)
+	for _, index := range q.Slivers {
+		f.mu.Lock()
+		b, raw := n.slivers[sliverKey{q.Blob, q.Axis, index}], n.metadata[q.Blob]
+		f.mu.Unlock()
+		if b == nil || m == lacking {
+			return nil, fmt.Errorf("fake: %w", p2p.ErrNotFound)
+		}
+		meta, err := shards.UnmarshalMetadata(f.com.Params(), q.Blob, raw)
+		if err != nil {
+			return nil, err
+		}
+		symbols, err := meta.ExtractSymbols(q.Axis, index, bytes.NewReader(b), q.Targets)
+		if err != nil {
+			return nil, err
+		}
+		if m == lying {
+			symbols[len(symbols)/2].Data[0] ^= 1
+		}
+		all = append(all, symbols...)
 	}
-	meta, err := shards.UnmarshalMetadata(f.com.Params(), id, raw)
-	if err != nil {
-		return nil, err
-	}
-	symbols, err := meta.ExtractSymbols(axis, index, bytes.NewReader(b), targets)
-	if err == nil && m == lying {
-		symbols[len(symbols)/2].Data[0] ^= 1
-	}
-	return symbols, err
+	return all, nil
 }
 
 // tree returns the Merkle tree of a node's sliver.

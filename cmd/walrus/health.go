@@ -25,8 +25,8 @@ that is no fault of the node.
   until walrus health; do sleep 1; done
 
 --json prints {"ok","nodes":[{"nodeId","nodeName","ok","why","reachable","shards","state","epoch","ledgerHeight",
-"ledger","version","blobs","slivers","owed","corrupt","invalid","diskBytes","diskLimit","diskFree",
-"diskReserve","refuses","uptimeSeconds","peers","clockAheadSeconds","incidents"}]}.`,
+"ledger","version","blobs","slivers","owed","corrupt","invalid","repairedPerHour","repairSecondsLeft",
+"diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","clockAheadSeconds","incidents"}]}.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.health(c.Context()) },
 	}
@@ -93,6 +93,8 @@ type nodeState struct {
 	Slivers       uint64 `json:"slivers"`
 	Owed          uint64 `json:"owed"`
 	Corrupt       uint64 `json:"corrupt"`
+	RepairPerHour uint64 `json:"repairedPerHour,omitempty"`
+	RepairLeft    int64  `json:"repairSecondsLeft,omitempty"`
 	Invalid       uint64 `json:"invalid"`
 	DiskBytes     uint64 `json:"diskBytes"`
 	DiskLimit     uint64 `json:"diskLimit,omitempty"`
@@ -116,9 +118,19 @@ func newNodeReport(n *client.NodeHealth) nodeReport {
 func newNodeState(s *p2p.NodeStatus) nodeState {
 	return nodeState{
 		State: s.State, Epoch: s.Epoch, LedgerHeight: s.Height, Ledger: s.Ledger, Version: s.Version, Blobs: s.Blobs, Slivers: s.Slivers, Owed: s.Owed,
-		Corrupt: s.Corrupt, Invalid: s.Invalid, DiskBytes: s.DiskBytes, DiskLimit: s.DiskLimit, DiskFree: s.DiskFree, DiskReserve: s.DiskReserve, Refuses: oneLine(s.Refuses),
+		Corrupt: s.Corrupt, Invalid: s.Invalid, RepairPerHour: s.RepairRate, RepairLeft: int64(s.RepairLeft / time.Second), DiskBytes: s.DiskBytes, DiskLimit: s.DiskLimit,
+		DiskFree: s.DiskFree, DiskReserve: s.DiskReserve, Refuses: oneLine(s.Refuses),
 		UptimeSeconds: int64(s.Uptime / time.Second), Peers: s.Peers, ClockAhead: s.ClockAhead.Seconds(), Incidents: s.Incidents,
 	}
+}
+
+// sliversText formats the slivers, and how far their repair is.
+func (s *nodeState) sliversText() string {
+	text := fmt.Sprintf("%d stored, %d owed, %d corrupt", s.Slivers, s.Owed, s.Corrupt)
+	if s.Owed > 0 && s.RepairLeft > 0 {
+		text += fmt.Sprintf("; %d rebuilt per hour, about %v left", s.RepairPerHour, time.Duration(s.RepairLeft)*time.Second)
+	}
+	return text
 }
 
 // diskText formats the store's size and limit, and the free and reserved space of the disk.

@@ -18,9 +18,10 @@ const (
 	leafCache = 32 << 20
 )
 
-// line is the expansion of a sliver that matched its root.
+// line is the expansion of a sliver that matched its root. Without the expansion it only serves symbols without proofs.
 type line struct {
 	*shards.Expansion
+	meta    *shards.Metadata
 	symbols [][]byte // all n; nil if they are read from the sliver when needed
 	size    int64    // of one symbol, in bytes
 	bytes   int64    // in memory
@@ -38,7 +39,8 @@ func newLeaves() *leaves {
 	return newCached(leafCache, func(l []shards.Hash) int64 { return int64(len(l)) * shards.HashSize }, nil)
 }
 
-// cached keeps what was computed of slivers, within a bound on memory: what was not used for the longest time goes first.
+// cached keeps what was computed of slivers, within a bound on memory: what was not used for the longest time goes
+// first.
 type cached[V any] struct {
 	limit int64         // constant, as are the next two
 	size  func(V) int64 // in bytes
