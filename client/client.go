@@ -73,7 +73,7 @@ type Uploader interface {
 type Fetcher interface {
 	Metadata(ctx context.Context, to peer.ID, id shards.BlobID, max int) ([]byte, error)
 	FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, offset, length int64) (io.ReadCloser, error)
-	Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, symbolSize int64, proofLen int) ([]shards.Symbol, error)
+	SymbolParts(ctx context.Context, to peer.ID, q p2p.SymbolQuery) ([]shards.Symbol, error)
 	BlobStatus(ctx context.Context, to peer.ID, id shards.BlobID) (p2p.BlobStatus, error)
 	NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus, error)
 	NodeHistory(ctx context.Context, to peer.ID) ([]p2p.HistoryPoint, error)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"walrus/certs"
 	"walrus/p2p"
@@ -29,6 +30,14 @@ func TestReasonKeepsCause(t *testing.T) {
 func TestUnwellFull(t *testing.T) {
 	n := &NodeHealth{Status: p2p.NodeStatus{State: "read-only", Refuses: "disk is full"}}
 	if got := unwell(new(certs.Committee), n, 0); got != "is read-only, takes no new data: disk is full" {
+		t.Errorf("unwell %q", got)
+	}
+}
+
+// TestUnwellOwes: the node's estimate stands beside what it owes.
+func TestUnwellOwes(t *testing.T) {
+	n := &NodeHealth{Status: p2p.NodeStatus{State: serving, RepairState: p2p.RepairState{Owed: 7, RepairLeft: 90 * time.Second}}}
+	if got := unwell(new(certs.Committee), n, 0); got != "owes 7 slivers for about 1m30s" {
 		t.Errorf("unwell %q", got)
 	}
 }

@@ -121,7 +121,11 @@ func unwell(com *certs.Committee, n *NodeHealth, known uint64) string {
 		why = append(why, fmt.Sprintf("is in epoch %d, not %d", s.Epoch, com.Epoch()))
 	}
 	if s.Owed > 0 {
-		why = append(why, fmt.Sprintf("owes %d slivers", s.Owed))
+		owes := fmt.Sprintf("owes %d slivers", s.Owed)
+		if s.RepairLeft > 0 { // its own estimate
+			owes += fmt.Sprintf(" for about %v", s.RepairLeft)
+		}
+		why = append(why, owes)
 	}
 	if s.Corrupt > 0 {
 		why = append(why, fmt.Sprintf("has %d corrupt slivers to repair", s.Corrupt))

@@ -44,6 +44,13 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 	if scrub > 0 {
 		c.Keeper.Scrub = scrub
 	}
+	rate, err := n.RepairBytes()
+	if err != nil {
+		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
+	}
+	if rate > 0 {
+		c.Keeper.Repair.Rate = rate
+	}
 	c.Metrics, c.MetricsIfFree = n.MetricsAddr()
 	if err := c.Validate(); err != nil {
 		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)

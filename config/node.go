@@ -50,6 +50,9 @@ type Node struct {
 	MDNS bool `yaml:"mdns"`
 	// Store configures the place of slivers, metadata and certificates. In the file, a plain text is its path.
 	Store Storage `yaml:"store"`
+	// RepairRate bounds the traffic of repairs per second, such as 10MiB. While users read or upload, repairs get a
+	// quarter. Default "": 64 MiB.
+	RepairRate string `yaml:"repairRate"`
 	// Ledger is the folder of the ledger's blocks and state. Default ledger.
 	Ledger string `yaml:"ledger"`
 	// Pace of the ledger, the same for all nodes of a network: network for nodes in different places, local for nodes
@@ -123,6 +126,18 @@ func (s *Storage) LimitBytes() (int64, error) {
 	return n, nil
 }
 
+// RepairBytes returns RepairRate in bytes; 0 means the default.
+func (n *Node) RepairBytes() (int64, error) {
+	if n.RepairRate == "" {
+		return 0, nil
+	}
+	rate, err := ParseSize(n.RepairRate)
+	if err != nil {
+		return 0, fmt.Errorf("key \"repairRate\": %w", err)
+	}
+	return rate, nil
+}
+
 // DefaultNode returns the default values of a node.yaml.
 func DefaultNode() Node {
 	return Node{
@@ -189,6 +204,9 @@ func (n *Node) Validate() error {
 		return err
 	}
 	if _, err := n.Store.ScrubPeriod(); err != nil {
+		return err
+	}
+	if _, err := n.RepairBytes(); err != nil {
 		return err
 	}
 	if _, _, err := net.SplitHostPort(n.Metrics); err != nil && n.Metrics != "" && n.Metrics != noMetrics {

@@ -193,6 +193,8 @@ func TestNodeErrors(t *testing.T) {
 		{"bad limit", func(n *Node) { n.Store.Limit = "a lot" }, `key "store.limit": "a lot" is not a size`},
 		{"bad scrub", func(n *Node) { n.Store.Scrub = "two weeks" }, `key "store.scrub": "two weeks" is not a period`},
 		{"scrub without a rest", func(n *Node) { n.Store.Scrub = "1ms" }, `key "store.scrub"`},
+		{"bad rate", func(n *Node) { n.RepairRate = "fast" }, `key "repairRate": "fast" is not a size`},
+		{"no rate", func(n *Node) { n.RepairRate = "0" }, `key "repairRate": "0" is not a size`},
 		{"limit too great", func(n *Node) { n.Store.Limit = "10000PiB" }, `key "store.limit"`},
 		{"no genesis", func(n *Node) { n.Genesis = "" }, `key "genesis" is empty`},
 		{"bad log", func(n *Node) { n.Log.Level = "x" }, "log level"},

@@ -112,7 +112,7 @@ func newSaying(t *testing.T) *saying {
 	for i, m := range com.Members() {
 		n := client.NodeHealth{Node: m.Node, Name: m.Name, Shards: m.Shards, Reachable: i != 3, OK: i < 2}
 		if n.Reachable {
-			n.Status = p2p.NodeStatus{State: "serving", Epoch: 3, Blobs: 20, Height: 100 + uint64(i), DiskBytes: 1000, Owed: uint64(i)}
+			n.Status = p2p.NodeStatus{State: "serving", Epoch: 3, Blobs: 20, Height: 100 + uint64(i), DiskBytes: 1000, RepairState: p2p.RepairState{Owed: uint64(i)}}
 		} else {
 			n.Why = "did not answer in time"
 		}

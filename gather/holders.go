@@ -111,6 +111,26 @@ func (s Holders) Fail(now time.Time, i int, err error) Verdict {
 	return verdict
 }
 
+// Exclude records that holder i must not be asked again, whatever the error.
+func (s Holders) Exclude(i int, err error) {
+	h := &s[i]
+	if h.err == nil || Judge(h.err) != Lied {
+		h.err = err
+	}
+	h.out = true
+}
+
+// Lie returns the error that convicts holder i of a lie; nil if there is none.
+func (s Holders) Lie(i int) error {
+	if err := s[i].err; err != nil && Judge(err) == Lied {
+		return err
+	}
+	return nil
+}
+
+// Delivered reports whether holder i has delivered since the record began, or was cloned.
+func (s Holders) Delivered(i int) bool { return s[i].delivered }
+
 // Out reports whether holder i must not be asked again.
 func (s Holders) Out(i int) bool { return s[i].out }
 

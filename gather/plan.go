@@ -10,22 +10,26 @@ import (
 const patience = 3 * time.Second
 
 // plan decides which crossing slivers to ask for until enough have given their symbols. It is a step function without
-// clock, locks or goroutines: each method takes one event and its time, and returns what to do next.
+// clock, locks or goroutines: each method takes one event and its time, and returns what to do next. One request is for
+// slivers of one holder.
 type plan struct {
-	need    int // slivers that must deliver; constant, as the next three
+	need    int // slivers that must deliver; constant, as the next four
 	window  int // requests counted on at a time
+	batch   int // slivers of one request; the local holder is asked for one at a time
 	owner   []int
-	local   int   // holder that costs no traffic; -1: none
-	order   []int // slivers still to ask for
-	flying  map[int]request
+	local   int             // holder that costs no traffic; -1: none
+	order   []int           // slivers still to ask for
+	alone   map[int]bool    // slivers to ask for one at a time: of several together, their holder lacked some
+	flying  map[int]request // by their first sliver
 	got     int
 	holders Holders
 }
 
-// request is one sliver that was asked for.
+// request is a request for slivers of one holder.
 type request struct {
-	start time.Time
-	late  bool // no longer counted on; may still deliver
+	slivers []int
+	start   time.Time
+	late    bool // no longer counted on; may still deliver
 }
 
 // end says whether the plan goes on.
@@ -39,15 +43,17 @@ const (
 
 // decision tells the runner what to do after an event.
 type decision struct {
-	ask  []int     // slivers to ask their holders for, now
-	late []int     // slivers no longer counted on; others are asked in their place
+	ask  [][]int   // slivers to ask their holders for, now; each list is one request
+	late []int     // requests no longer counted on, by their first sliver; others are asked in their place
 	end  end       // if it is not open, nothing is asked and nothing more happens
 	wake time.Time // call look then, unless an answer comes before; zero: only an answer helps
 }
 
 // newPlan plans to ask for the local holder's slivers first, then for the others in the given order.
-func newPlan(need, window, local int, owner, order []int, holders Holders) *plan {
-	p := &plan{need: need, window: window, owner: owner, local: local, flying: map[int]request{}, holders: holders}
+func newPlan(need, window, batch, local int, owner, order []int, holders Holders) *plan {
+	p := &plan{
+		need: need, window: window, batch: batch, owner: owner, local: local, alone: map[int]bool{}, flying: map[int]request{}, holders: holders,
+	}
 	var others []int
 	for _, sliver := range order {
 		if owner[sliver] == local {
@@ -60,53 +66,67 @@ func newPlan(need, window, local int, owner, order []int, holders Holders) *plan
 	return p
 }
 
-// delivered takes the event that a sliver has given its symbols, all verified.
-func (p *plan) delivered(now time.Time, sliver int) decision {
-	delete(p.flying, sliver)
-	p.got++
-	p.holders.Deliver(p.owner[sliver])
+// delivered takes the event that the request with this first sliver has given all its symbols.
+func (p *plan) delivered(now time.Time, first int) decision {
+	p.got += len(p.flying[first].slivers)
+	delete(p.flying, first)
+	p.holders.Deliver(p.owner[first])
 	return p.look(now)
 }
 
 // failed takes the event that a request failed. The local holder is still asked for its other slivers, whatever the
-// error: one unreadable sliver says nothing about the rest of the disk.
-func (p *plan) failed(now time.Time, sliver int, err error) decision {
-	delete(p.flying, sliver)
-	if holder := p.owner[sliver]; holder != p.local && p.holders.Fail(now, holder, err) == Busy {
-		p.order = append(p.order, sliver)
+// error: one unreadable sliver says nothing about the rest of the disk. So it is with a holder that lacks a sliver.
+func (p *plan) failed(now time.Time, first int, err error) decision {
+	slivers := p.flying[first].slivers
+	delete(p.flying, first)
+	if holder := p.owner[first]; holder != p.local {
+		switch verdict := p.holders.Fail(now, holder, err); {
+		case verdict == Busy:
+			p.order = append(p.order, slivers...)
+		case verdict == Absent && len(slivers) > 1:
+			p.order = append(p.order, slivers...)
+			for _, sliver := range slivers {
+				p.alone[sliver] = true
+			}
+		}
 	}
 	return p.look(now)
 }
 
 // look decides what to do now.
 func (p *plan) look(now time.Time) (d decision) {
-	counted := 0
-	for sliver, r := range p.flying {
+	counted, coming, late := 0, 0, 0
+	for first, r := range p.flying {
 		switch {
 		case r.late:
+			late += len(r.slivers)
 		case now.Sub(r.start) < patience:
 			counted++
+			coming += len(r.slivers)
 		default:
-			p.flying[sliver] = request{r.start, true}
-			d.late = append(d.late, sliver)
-			if holder := p.owner[sliver]; holder != p.local {
+			r.late = true
+			p.flying[first] = r
+			d.late = append(d.late, first)
+			late += len(r.slivers)
+			if holder := p.owner[first]; holder != p.local {
 				p.holders.Silence(holder)
 			}
 		}
 	}
 	slices.Sort(d.late) // flying has no order
-	for ; counted < min(p.window, p.need-p.got); counted++ {
-		sliver, ok := p.next(now)
-		if !ok {
+	for ; counted < p.window && p.got+coming < p.need; counted++ {
+		slivers := p.next(now, p.need-p.got-coming)
+		if slivers == nil {
 			break
 		}
-		p.flying[sliver] = request{start: now}
-		d.ask = append(d.ask, sliver)
+		p.flying[slivers[0]] = request{slivers: slivers, start: now}
+		d.ask = append(d.ask, slivers)
+		coming += len(slivers)
 	}
 	switch {
 	case p.got >= p.need:
 		d.end = done
-	case p.got+len(p.flying)+p.askable() < p.need:
+	case p.got+coming+late+p.askable() < p.need:
 		d.end, d.ask = impossible, nil
 	default:
 		d.wake = p.wake(now)
@@ -114,9 +134,9 @@ func (p *plan) look(now time.Time) (d decision) {
 	return d
 }
 
-// next takes the next sliver to ask for. It passes over holders that are out or resting, and takes slivers of silent
-// and lately busy holders last.
-func (p *plan) next(now time.Time) (sliver int, ok bool) {
+// next takes the next slivers to ask for, at most so many, all of one holder; nil if there are none. It passes over
+// holders that are out or resting, and takes slivers of silent and lately busy holders last.
+func (p *plan) next(now time.Time, most int) (slivers []int) {
 	at := -1
 	for k, sliver := range p.order {
 		h := &p.holders[p.owner[sliver]]
@@ -132,11 +152,21 @@ func (p *plan) next(now time.Time) (sliver int, ok bool) {
 		}
 	}
 	if at < 0 {
-		return 0, false
+		return nil
 	}
-	sliver = p.order[at]
-	p.order = slices.Delete(p.order, at, at+1)
-	return sliver, true
+	first := p.order[at]
+	if most = min(most, p.batch); p.owner[first] == p.local || p.alone[first] {
+		most = 1
+	}
+	rest := slices.DeleteFunc(p.order[at:], func(sliver int) bool { // first is the first of its holder
+		take := len(slivers) < most && p.owner[sliver] == p.owner[first] && (sliver == first || !p.alone[sliver])
+		if take {
+			slivers = append(slivers, sliver)
+		}
+		return take
+	})
+	p.order = p.order[:at+len(rest)]
+	return slivers
 }
 
 // askable counts the slivers that can still be asked for, now or after a rest.

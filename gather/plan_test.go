@@ -48,7 +48,7 @@ func newGame(random *rand.Rand) *game {
 			g.can++
 		}
 	}
-	g.plan = newPlan(1+random.IntN(len(owner)), 1+random.IntN(8), random.IntN(len(g.nature)+1)-1, owner, random.Perm(len(owner)), NewHolders(len(g.nature)))
+	g.plan = newPlan(1+random.IntN(len(owner)), 1+random.IntN(8), 1+random.IntN(4), random.IntN(len(g.nature)+1)-1, owner, random.Perm(len(owner)), NewHolders(len(g.nature)))
 	return g
 }
 
@@ -88,6 +88,16 @@ func (g *game) run() error {
 	}
 }
 
+// coming counts the slivers counted on.
+func (g *game) coming() (n int) {
+	for _, r := range g.plan.flying {
+		if !r.late {
+			n += len(r.slivers)
+		}
+	}
+	return n
+}
+
 // check looks for what a plan must never do.
 func (g *game) check(d decision) error {
 	counted := 0
@@ -99,11 +109,22 @@ func (g *game) check(d decision) error {
 	if counted > g.plan.window {
 		return errors.New("counts on more than the window")
 	}
-	for _, sliver := range d.ask {
-		h := g.plan.holders[g.plan.owner[sliver]]
+	for _, slivers := range d.ask {
+		h := g.plan.holders[g.plan.owner[slivers[0]]]
 		if h.out || g.now.Before(h.until) {
 			return errors.New("asks a holder that is out or rests")
 		}
+		for _, sliver := range slivers {
+			if g.plan.owner[sliver] != g.plan.owner[slivers[0]] || len(slivers) > 1 && (g.plan.alone[sliver] || g.plan.owner[sliver] == g.plan.local) {
+				return errors.New("asks for slivers together that are not to be")
+			}
+		}
+		if len(slivers) > g.plan.batch {
+			return errors.New("asks for too many slivers together")
+		}
+	}
+	if len(d.ask) > 0 && g.plan.got+g.coming() > g.plan.need {
+		return errors.New("asks for more slivers than it needs")
 	}
 	if d.end == open && len(g.plan.flying) == 0 && d.wake.IsZero() {
 		return errors.New("waits for nothing")

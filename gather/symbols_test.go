@@ -25,6 +25,7 @@ type fake struct {
 	want   Want
 	pairs  []shards.Pair
 	moods  map[peer.ID]func(context.Context, []shards.Symbol) error // of nodes that are not well
+	denies bool                                                     // nodes that are not well give no proofs alone
 	mu     sync.Mutex
 	asked  map[peer.ID]int
 	wanted []int // targets of each request
@@ -32,21 +33,33 @@ type fake struct {
 
 func (f *fake) Connect(context.Context, peer.ID) error { return nil }
 
-func (f *fake) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, _ int64, _ int) ([]shards.Symbol, error) {
+func (f *fake) SymbolParts(ctx context.Context, to peer.ID, q p2p.SymbolQuery) (all []shards.Symbol, err error) {
 	f.mu.Lock()
 	f.asked[to]++
-	f.wanted = append(f.wanted, len(targets))
+	f.wanted = append(f.wanted, len(q.Targets)*len(q.Slivers))
 	f.mu.Unlock()
 	if f.pairs == nil {
-		return make([]shards.Symbol, len(targets)), nil
+		return make([]shards.Symbol, len(q.Targets)*len(q.Slivers)), nil
 	}
-	pair := f.pairs[f.want.Meta.Params().PairOfSliver(axis, index)]
-	sliver := map[shards.Axis][]byte{shards.Primary: pair.Primary, shards.Secondary: pair.Secondary}[axis]
-	symbols, err := f.want.Meta.ExtractSymbols(axis, index, bytes.NewReader(sliver), targets)
-	if mood := f.moods[to]; err == nil && mood != nil {
-		err = mood(ctx, symbols)
+	for _, index := range q.Slivers {
+		pair := f.pairs[f.want.Meta.Params().PairOfSliver(q.Axis, index)]
+		sliver := map[shards.Axis][]byte{shards.Primary: pair.Primary, shards.Secondary: pair.Secondary}[q.Axis]
+		symbols, err := f.want.Meta.ExtractSymbols(q.Axis, index, bytes.NewReader(sliver), q.Targets)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, symbols...)
 	}
-	return symbols, err
+	if mood := f.moods[to]; mood != nil {
+		if f.denies && q.Length == 0 {
+			return nil, p2p.ErrCorrupt
+		}
+		err = mood(ctx, all)
+	}
+	for i := range all {
+		all[i] = shards.Symbol{Data: all[i].Data[q.Offset:][:q.Length], Proof: all[i].Proof[:q.ProofLen]}
+	}
+	return all, err
 }
 
 // newFake makes a committee of nodes over n shards and a blob that they hold; the secondary slivers 1 and 3 are wanted.
@@ -73,7 +86,7 @@ func newFake(t *testing.T, nodes, n int) *fake {
 		t.Fatal(err)
 	}
 	return &fake{
-		want:  Want{Committee: com, ID: meta.ID(), Meta: meta, Axis: shards.Secondary, Targets: []int{1, 3}, Window: 8},
+		want:  Want{Committee: com, ID: meta.ID(), Meta: meta, Axis: shards.Secondary, Targets: []int{1, 3}, Window: 8, Proofs: true},
 		pairs: pairs, moods: map[peer.ID]func(context.Context, []shards.Symbol) error{}, asked: map[peer.ID]int{},
 	}
 }
@@ -128,10 +141,13 @@ func TestSymbols(t *testing.T) {
 					t.Fatal(err)
 				}
 				f.check(t, g)
-				if size := int64(len(f.want.Targets)) * SymbolBytes(f.want.Meta); g.Traffic != int64(f.want.need()-4)*size {
+				if size := int64(len(f.want.Targets)) * f.want.symbolBytes(); g.Traffic != int64(f.want.need()-4)*size {
 					t.Errorf("%d bytes of traffic: want all but those of the four local slivers", g.Traffic)
 				}
-				for _, l := range g.Liars() {
+				for _, l := range g.Holders.Failures() {
+					if !l.Lied() {
+						continue
+					}
 					if name != "lying" || l.Holder != 2 && l.Holder != 5 || f.asked[f.node(l.Holder)] != 1 {
 						t.Errorf("called %d a liar, who was asked %d times: %v", l.Holder, f.asked[f.node(l.Holder)], l.Err)
 					}

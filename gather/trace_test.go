@@ -111,12 +111,16 @@ func (s *scene) set(words []string) bool {
 		s.holders.Silence(slices.Index(s.names, words[1]))
 	case "stored":
 		s.stored = append(s.stored, s.number(words[1]))
-	case "need": // need 3 window 2
+	case "need": // need 3 window 2, perhaps: batch 4
 		order := make([]int, len(s.owner))
 		for i := range order {
 			order[i] = i
 		}
-		s.plan = newPlan(s.number(words[1]), s.number(words[3]), s.local, s.owner, order, s.holders)
+		batch := 1
+		if len(words) > 4 {
+			batch = s.number(words[5])
+		}
+		s.plan = newPlan(s.number(words[1]), s.number(words[3]), batch, s.local, s.owner, order, s.holders)
 	case "read": // read 0 to 3 sources 4 window 2
 		s.rows = NewRows(RowsConfig{
 			Next: s.number(words[1]), End: s.number(words[3]) + 1, Sources: s.number(words[5]), Window: s.number(words[7]), Decoding: 32,
@@ -250,8 +254,8 @@ func (s *scene) tell(d decision) {
 	for _, sliver := range d.late {
 		s.say("no longer count on %s", s.name(sliver))
 	}
-	for _, sliver := range d.ask {
-		s.say("ask %s", s.name(sliver))
+	for _, slivers := range d.ask {
+		s.say("ask %s for %s", s.names[s.owner[slivers[0]]], strings.Trim(fmt.Sprint(slivers), "[]"))
 	}
 	s.ended = d.end != open
 	switch d.end {

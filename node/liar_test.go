@@ -59,7 +59,7 @@ func (l liar) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer) err
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	_, err := w.Write(make([]byte, int64(len(r.Targets))*(r.SymbolSize+int64(r.ProofLen)*32)))
+	_, err := w.Write(make([]byte, int64(len(r.Slivers)*len(r.Targets))*(r.Length+int64(r.ProofLen)*32)))
 	return err
 }
 

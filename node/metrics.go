@@ -156,6 +156,8 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge("walrus_node_blobs", "Certified blobs that the node knows.", float64(st.Blobs))
 	gauge("walrus_node_slivers", "Slivers stored.", float64(st.Slivers))
 	gauge("walrus_node_slivers_owed", "Slivers that the node should have and lacks.", float64(st.Owed))
+	gauge("walrus_node_repair_slivers_per_hour", "Slivers rebuilt per hour, lately; 0 while none is owed.", float64(st.RepairRate))
+	gauge("walrus_node_repair_left_seconds", "Estimated time until no sliver is owed; 0: none is, or not known.", st.RepairLeft.Seconds())
 	gauge("walrus_node_slivers_corrupt", "Slivers found damaged and not rebuilt yet.", float64(st.Corrupt))
 	gauge("walrus_node_disk_used_bytes", "Disk space of the store.", float64(st.DiskBytes))
 	gauge("walrus_node_disk_limit_bytes", "Disk space that the store may use; 0 is no limit.", float64(st.DiskLimit))

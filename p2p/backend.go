@@ -73,7 +73,8 @@ type BlobBackend interface {
 	Metadata(ctx context.Context, id shards.BlobID) ([]byte, error)
 	// OpenSliver opens a sliver for reading in strip order. The caller closes it. ErrNotFound, ErrNotOwner, ErrCorrupt.
 	OpenSliver(ctx context.Context, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
-	// Symbols expands a sliver and writes, for each target in order, its symbol and the hashes of its proof. It checks
+	// Symbols expands slivers and writes, for each sliver and each target in order, the part of the symbol and the hashes
+	// of its proof. It checks
 	// everything that it can before its first write: later errors cut the stream. It holds little memory and no share
 	// of the CPU while a write waits for a slow peer. ErrBadRequest if the blob has other sizes than those expected,
 	// ErrBusy, ErrNotFound, ErrNotOwner, ErrCorrupt.
@@ -104,15 +105,22 @@ type Body interface {
 	End(err error)
 }
 
-// SymbolRequest asks for symbols of one sliver's expansion.
+// SymbolRequest is a peer's query. Its sizes are those that the peer expects.
 type SymbolRequest struct {
-	From       peer.ID
-	Blob       shards.BlobID
-	Axis       shards.Axis
-	Index      int
-	Targets    []int // positions in the expansion, each once; at most MaxTargets
-	SymbolSize int64 // bytes; what the peer expects of this blob
-	ProofLen   int   // hashes; the same. All symbols and proofs together have at most MaxSymbolsBytes by these numbers
+	From peer.ID
+	SymbolQuery
+}
+
+// SymbolQuery asks for the bytes [Offset, Offset+Length) of symbols of several slivers' expansions, and for their
+// proofs. All of it together has at most MaxSymbolsBytes.
+type SymbolQuery struct {
+	Blob           shards.BlobID
+	Axis           shards.Axis
+	Slivers        []int // each once; at most MaxSlivers
+	Targets        []int // positions in each expansion, each once; at most MaxTargets
+	SymbolSize     int64 // bytes
+	Offset, Length int64 // a multiple of the strips' width, or up to the end; a Length of 0 asks for proofs alone
+	ProofLen       int   // hashes; 0 without proofs, which are for whole symbols only
 }
 
 // SliverReader reads an open sliver, its bytes in strip order.
@@ -140,14 +148,13 @@ type ShardState struct {
 
 // NodeStatus holds a node's claims about itself. None of them is proven.
 type NodeStatus struct {
-	Version   string // at most MaxStatusText bytes
-	State     string // joining, syncing, serving, read-only, …; at most MaxStatusText bytes
-	Epoch     uint32
-	Shards    []int  // held in Epoch, ascending; at most 65535
-	Blobs     uint64 // blobs with any part stored
-	Slivers   uint64 // stored slivers
-	Owed      uint64 // slivers it should have but lacks
-	Corrupt   uint64 // slivers found damaged and not yet repaired
+	Version string // at most MaxStatusText bytes
+	State   string // joining, syncing, serving, read-only, …; at most MaxStatusText bytes
+	Epoch   uint32
+	Shards  []int  // held in Epoch, ascending; at most 65535
+	Blobs   uint64 // blobs with any part stored
+	Slivers uint64 // stored slivers
+	RepairState
 	Invalid   uint64 // blobs that it learned to be encoded wrongly since its start; it keeps nothing of them
 	DiskBytes uint64 // used by stored data
 	Uptime    time.Duration
@@ -164,4 +171,14 @@ type NodeStatus struct {
 	DiskLimit   uint64 // bytes that stored data may use; 0: only the disk bounds it
 	DiskFree    uint64 // free bytes on the disk of the stored data
 	DiskReserve uint64 // with fewer free bytes than this it takes no new data
+}
+
+// RepairState tells how far a node's repair is.
+type RepairState struct {
+	Owed    uint64 // slivers that the node should have but lacks
+	Corrupt uint64 // slivers found damaged and not yet repaired
+	// RepairRate is the number of slivers rebuilt per hour, lately. RepairLeft estimates the time until none is owed.
+	// 0: nothing is owed, or not known.
+	RepairRate uint64
+	RepairLeft time.Duration
 }

@@ -61,8 +61,12 @@ func (s strict) OpenSliver(_ context.Context, _ shards.BlobID, axis shards.Axis,
 
 func (s strict) Symbols(_ context.Context, r SymbolRequest, w io.Writer) error {
 	s.list(r.Targets)
-	if !r.Axis.Valid() || r.Index < 0 || r.Index >= wire.MaxShards {
-		s.t.Fatalf("%s sliver %d", r.Axis, r.Index)
+	s.list(r.Slivers)
+	if !r.Axis.Valid() || len(r.Slivers) > MaxSlivers {
+		s.t.Fatalf("%d %s slivers", len(r.Slivers), r.Axis)
+	}
+	if r.Offset < 0 || r.Length < 0 || r.Offset+r.Length > r.SymbolSize || r.SymbolSize > wire.MaxSliver {
+		s.t.Fatalf("bytes [%d, %d) of %d", r.Offset, r.Offset+r.Length, r.SymbolSize)
 	}
 	return writeSymbols(r, w)
 }
@@ -113,6 +117,7 @@ func FuzzServer(f *testing.F) {
 	for _, r := range []*wire.Request{
 		putMetadata(3), storePairs(3, 1, 2), readSliver(5, 6),
 		getSymbols(&wire.GetSymbols{Targets: []uint32{1, 2}, SymbolSize: testSymbol, ProofLen: testProof}),
+		getSymbols(&wire.GetSymbols{Targets: []uint32{1, 2}, More: []uint32{3}, SymbolSize: testSymbol, Offset: 10, Length: 20}),
 		{BlobId: testID[:], Op: &wire.Request_Confirm{}}, {BlobId: testID[:], Op: &wire.Request_GetBlobStatus{}},
 		{Op: &wire.Request_GetNodeStatus{}}, {Payload: 3, Op: &wire.Request_PutCertificate{}},
 		{BlobId: testID[:], Op: &wire.Request_ListCertificates{ListCertificates: &wire.ListCertificates{Limit: 3}}},

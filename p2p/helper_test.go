@@ -131,26 +131,33 @@ func (m *memory) Symbols(ctx context.Context, r SymbolRequest, w io.Writer) erro
 }
 
 func writeSymbols(r SymbolRequest, w io.Writer) error {
-	if r.SymbolSize != testSymbol || r.ProofLen != testProof {
+	if r.SymbolSize != testSymbol || r.ProofLen != testProof && r.ProofLen != 0 {
 		return fmt.Errorf("%w: other sizes", ErrBadRequest)
 	}
-	for _, sym := range testSymbols(r.Targets) {
-		if _, err := w.Write(sym.Data); err != nil {
-			return err
-		}
-		for i := range sym.Proof {
-			if _, err := w.Write(sym.Proof[i][:]); err != nil {
+	for range r.Slivers {
+		for _, sym := range testSymbols(r.Targets) {
+			if _, err := w.Write(sym.Data[r.Offset:][:r.Length]); err != nil {
 				return err
+			}
+			for i := range sym.Proof[:r.ProofLen] {
+				if _, err := w.Write(sym.Proof[i][:]); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
 }
 
+// testSymbols makes symbols of which each byte says where it stands.
 func testSymbols(targets []int) []shards.Symbol {
 	var out []shards.Symbol
 	for _, t := range targets {
-		out = append(out, shards.Symbol{Data: bytes.Repeat([]byte{byte(t)}, testSymbol), Proof: []shards.Hash{{1, byte(t)}, {2}, {3}}})
+		sym := shards.Symbol{Data: make([]byte, testSymbol), Proof: []shards.Hash{{1, byte(t)}, {2}, {3}}}
+		for i := range sym.Data {
+			sym.Data[i] = byte(t + i)
+		}
+		out = append(out, sym)
 	}
 	return out
 }
@@ -165,7 +172,7 @@ func (m *memory) BlobStatus(ctx context.Context, id shards.BlobID) (BlobStatus, 
 }
 
 var testNodeStatus = NodeStatus{
-	Version: "1.2.3", State: "serving", Epoch: 4, Shards: []int{1, 2, 65534}, Blobs: 5, Slivers: 6, Owed: 7, Corrupt: 8,
+	Version: "1.2.3", State: "serving", Epoch: 4, Shards: []int{1, 2, 65534}, Blobs: 5, Slivers: 6, RepairState: RepairState{Owed: 7, Corrupt: 8, RepairRate: 12, RepairLeft: 13 * time.Second},
 	DiskBytes: 1 << 40, Uptime: 90 * time.Second, Peers: 9, Incidents: []string{"disk was slow", "größer"},
 	Refuses: "disk is full", Invalid: 12, DiskLimit: 1 << 41, DiskFree: 10, DiskReserve: 11,
 	Addresses: []string{"/ip4/192.0.2.1/tcp/4001"}, Height: 1 << 40, ClockAhead: -61 * time.Second, Ledger: "stalled for 14 s at height 812",

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -390,11 +391,37 @@ func TestRequestsAreChecked(t *testing.T) {
 		"range":       func() error { _, err := client.FetchSliver(ctx, to, testID, 0, 0, 1<<62, 1<<62); return err }(),
 		"targets":     func() error { _, err := client.Symbols(ctx, to, testID, 0, 0, nil, 2, 2); return err }(),
 		"symbol size": func() error { _, err := client.Symbols(ctx, to, testID, 0, 0, []int{1}, 1<<40, 2); return err }(),
-		"proof":       func() error { _, err := client.Symbols(ctx, to, testID, 0, 0, []int{1}, 2, 17); return err }(),
-		"page":        func() error { _, _, err := client.Certificates(ctx, to, testID, MaxCertificates+1); return err }(),
+		"no slivers": func() error {
+			_, err := client.SymbolParts(ctx, to, SymbolQuery{Targets: []int{1}, SymbolSize: 2, Length: 2})
+			return err
+		}(),
+		"proof": func() error { _, err := client.Symbols(ctx, to, testID, 0, 0, []int{1}, 2, 17); return err }(),
+		"page":  func() error { _, _, err := client.Certificates(ctx, to, testID, MaxCertificates+1); return err }(),
 	} {
 		if !errors.Is(err, ErrBadRequest) {
 			t.Errorf("%s: got %v, want %v", name, err, ErrBadRequest)
+		}
+	}
+}
+
+// TestSymbolParts: of several slivers, parts without proofs, and proofs without symbols.
+func TestSymbolParts(t *testing.T) {
+	client, server := serving(t, newMemory(), nil, nil)
+	q := SymbolQuery{Blob: testID, Slivers: []int{5, 0, 9}, Targets: []int{2, 1}, SymbolSize: testSymbol}
+	for name, part := range map[string][3]int{
+		"whole": {0, testSymbol, testProof}, "without proof": {0, testSymbol, 0}, "middle": {64, 10, 0}, "end": {64, testSymbol - 64, 0},
+		"proof alone": {0, 0, testProof},
+	} {
+		q.Offset, q.Length, q.ProofLen = int64(part[0]), int64(part[1]), part[2]
+		var want []shards.Symbol
+		for range q.Slivers {
+			for _, sym := range testSymbols(q.Targets) {
+				want = append(want, shards.Symbol{Data: sym.Data[part[0]:][:part[1]], Proof: sym.Proof[:part[2]]})
+			}
+		}
+		got, err := client.SymbolParts(t.Context(), server.ID(), q)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %v, %v", name, got, err)
 		}
 	}
 }

@@ -96,6 +96,14 @@ func TestBadRequests(t *testing.T) {
 		"empty symbols":         requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}})),
 		"huge symbols":          requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, SymbolSize: 1 << 60})),
 		"too many symbols":      requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1, 2, 3}, SymbolSize: wire.MaxSymbols / 2})),
+		"sliver twice":          requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, More: []uint32{3, 0}, SymbolSize: 2})),
+		"too many slivers":      requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, More: manyIndices(wire.MaxSlivers), SymbolSize: 2})),
+		"offset in no symbol":   requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, SymbolSize: 2, Offset: 3})),
+		"part in no symbol":     requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, SymbolSize: 8, Offset: 4, Length: 5})),
+		"part that overflows":   requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, SymbolSize: 8, Offset: 4, Length: 1<<64 - 4})),
+		"proof of a part":       requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, SymbolSize: 8, Offset: 4, ProofLen: 3})),
+		"nothing of a symbol":   requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, SymbolSize: 8, Offset: 8})),
+		"too many in all":       requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1, 2}, More: []uint32{1, 2}, SymbolSize: wire.MaxSymbols / 5})),
 		"long proofs":           requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, SymbolSize: 2, ProofLen: 17})),
 		"other size of symbols": requestFrame(t, getSymbols(&wire.GetSymbols{Targets: []uint32{1}, SymbolSize: testSymbol + 1, ProofLen: testProof})),
 		"other protocol":        requestFrame(t, &wire.Request{Op: &wire.Request_GetNodeStatus{GetNodeStatus: &wire.GetNodeStatus{}}}),
@@ -117,6 +125,14 @@ func TestBadRequests(t *testing.T) {
 			})
 		})
 	}
+}
+
+// manyIndices lists the numbers from 1 on.
+func manyIndices(count int) (list []uint32) {
+	for i := range count {
+		list = append(list, uint32(i+1))
+	}
+	return list
 }
 
 // A peer that stalls, at any point, is cut off in bounded time.

@@ -19,11 +19,13 @@ const (
 	MaxPairs = wire.MaxIndices
 	// MaxTargets bounds the targets of one Symbols.
 	MaxTargets = wire.MaxIndices
+	// MaxSlivers bounds the slivers of one SymbolQuery.
+	MaxSlivers = wire.MaxSlivers
 	// MaxLeaves bounds the targets of one Leaves.
 	MaxLeaves = wire.MaxLeaves
 	// MaxEvidence bounds the evidence that a blob is invalid, in bytes.
 	MaxEvidence = wire.MaxEvidence
-	// MaxSymbolsBytes bounds the symbols and proofs of one Symbols, in bytes. Both sides hold them in memory.
+	// MaxSymbolsBytes bounds the symbols and proofs of one Symbols, in bytes. The one who asks holds them in memory.
 	MaxSymbolsBytes = wire.MaxSymbols
 	// MaxConfirmation bounds a confirmation, in bytes.
 	MaxConfirmation = wire.MaxConfirmation

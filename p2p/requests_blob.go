@@ -117,21 +117,26 @@ func (h *Host) FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, ax
 	return a, nil
 }
 
-// Symbols fetches unverified recovery symbols of a sliver, one for each of targets, in order. Each has symbolSize bytes
-// and a proof of proofLen hashes. Together they have at most MaxSymbolsBytes.
+// Symbols fetches unverified recovery symbols of a sliver with their proofs, one for each of targets, in order. Each
+// has symbolSize bytes and a proof of proofLen hashes. Together they have at most MaxSymbolsBytes.
 func (h *Host) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int,
 	targets []int, symbolSize int64, proofLen int) (symbols []shards.Symbol, err error) {
-	defer describe(&err, to, "symbols of %s sliver %d of %s", axis, index, id)
-	list, err := indices(targets)
+	return h.SymbolParts(ctx, to, SymbolQuery{
+		Blob: id, Axis: axis, Slivers: []int{index}, Targets: targets, SymbolSize: symbolSize, Length: symbolSize, ProofLen: proofLen,
+	})
+}
+
+// SymbolParts fetches what q asks for, unverified: for each sliver in order, a symbol for each target in order.
+func (h *Host) SymbolParts(ctx context.Context, to peer.ID, q SymbolQuery) (symbols []shards.Symbol, err error) {
+	defer describe(&err, to, "symbols of %d %s slivers of %s", len(q.Slivers), q.Axis, q.Blob)
+	op, err := q.encode()
 	if err != nil {
 		return nil, err
 	}
-	if index < 0 || index >= wire.MaxShards || symbolSize < 1 || proofLen < 0 || proofLen > wire.MaxProof {
-		return nil, fmt.Errorf("%w: sliver %d, symbols of %d bytes with %d hashes", ErrBadRequest, index, symbolSize, proofLen)
+	req := &wire.Request{BlobId: q.Blob[:], Op: &wire.Request_GetSymbols{GetSymbols: op}}
+	if err := req.Validate(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
 	}
-	req := &wire.Request{BlobId: id[:], Op: &wire.Request_GetSymbols{GetSymbols: &wire.GetSymbols{
-		Axis: uint32(axis), Index: uint32(index), Targets: list, SymbolSize: uint64(symbolSize), ProofLen: uint32(proofLen),
-	}}}
 	a, err := h.ask(ctx, target{to, sliverProtocol}, req, nil)
 	if err != nil {
 		return nil, err
@@ -140,8 +145,9 @@ func (h *Host) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis s
 	if want := int64(req.Bounds().Response); a.payload.left != want {
 		return nil, a.broken("symbols of %d bytes: want %d", a.payload.left, want)
 	}
-	for range targets {
-		sym := shards.Symbol{Data: make([]byte, symbolSize), Proof: make([]shards.Hash, proofLen)}
+	symbols = make([]shards.Symbol, 0, len(q.Slivers)*len(q.Targets))
+	for range cap(symbols) {
+		sym := shards.Symbol{Data: make([]byte, q.Length), Proof: make([]shards.Hash, q.ProofLen)}
 		if _, err := io.ReadFull(a, sym.Data); err != nil {
 			return nil, err
 		}
@@ -153,6 +159,45 @@ func (h *Host) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis s
 		symbols = append(symbols, sym)
 	}
 	return symbols, nil
+}
+
+// encode makes the operation. On the wire a length of 0 reaches to the end of the symbols.
+func (q *SymbolQuery) encode() (*wire.GetSymbols, error) {
+	targets, err := indices(q.Targets)
+	if err != nil {
+		return nil, err
+	}
+	slivers, err := indices(q.Slivers)
+	if err != nil {
+		return nil, err
+	}
+	if len(slivers) == 0 || q.SymbolSize < 1 || q.ProofLen < 0 || q.Offset < 0 || q.Length < 0 {
+		return nil, fmt.Errorf("%w: %d slivers, bytes [%d, %d) of symbols of %d bytes with %d hashes",
+			ErrBadRequest, len(slivers), q.Offset, q.Offset+q.Length, q.SymbolSize, q.ProofLen)
+	}
+	op := &wire.GetSymbols{
+		Axis: uint32(q.Axis), Index: slivers[0], More: slivers[1:], Targets: targets,
+		SymbolSize: uint64(q.SymbolSize), ProofLen: uint32(q.ProofLen), Offset: uint64(q.Offset), Length: uint64(q.Length),
+	}
+	switch {
+	case q.Length == 0:
+		op.Offset = op.SymbolSize
+	case q.Offset+q.Length == q.SymbolSize:
+		op.Length = 0
+	}
+	return op, nil
+}
+
+// decodeQuery reads a valid operation.
+func decodeQuery(id shards.BlobID, op *wire.GetSymbols) SymbolQuery {
+	q := SymbolQuery{
+		Blob: id, Axis: shards.Axis(op.GetAxis()), Slivers: append([]int{int(op.GetIndex())}, ints(op.GetMore())...), Targets: ints(op.GetTargets()),
+		SymbolSize: int64(op.GetSymbolSize()), ProofLen: int(op.GetProofLen()), Offset: int64(op.GetOffset()), Length: int64(op.GetLength()),
+	}
+	if q.Length == 0 {
+		q.Length = q.SymbolSize - q.Offset
+	}
+	return q
 }
 
 // BlobStatus asks a node for the parts of a blob that it has.

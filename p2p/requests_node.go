@@ -31,7 +31,11 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	}
 	status = NodeStatus{
 		Version: printable(s.GetVersion()), State: printable(s.GetState()), Epoch: s.GetEpoch(), Shards: list,
-		Blobs: bounded(s.GetBlobs()), Slivers: bounded(s.GetSlivers()), Owed: bounded(s.GetOwed()), Corrupt: bounded(s.GetCorrupt()), Invalid: bounded(s.GetInvalid()),
+		Blobs: bounded(s.GetBlobs()), Slivers: bounded(s.GetSlivers()), Invalid: bounded(s.GetInvalid()),
+		RepairState: RepairState{
+			Owed: bounded(s.GetOwed()), Corrupt: bounded(s.GetCorrupt()),
+			RepairRate: bounded(s.GetRepairedPerHour()), RepairLeft: time.Duration(s.GetRepairSecondsLeft()) * time.Second,
+		},
 		DiskBytes: bounded(s.GetDiskBytes()), Uptime: time.Duration(s.GetUptimeSeconds()) * time.Second, Peers: int(s.GetPeers()),
 		Height: bounded(s.GetLedgerHeight()), Ledger: printable(s.GetLedger()), Refuses: printable(s.GetRefuses()),
 		DiskLimit: bounded(s.GetDiskLimit()), DiskFree: bounded(s.GetDiskFree()), DiskReserve: bounded(s.GetDiskReserve()),

@@ -147,10 +147,7 @@ func (x *request) stream(sliver SliverReader, offset, length int64) error {
 // symbols streams recovery symbols. As in readSliver, a failure after the first bytes cuts the stream.
 func (x *request) symbols(ctx context.Context, op *wire.GetSymbols) error {
 	out := &symbolStream{x: x, left: int64(x.Bounds().Response)}
-	err := x.backend.Symbols(ctx, SymbolRequest{
-		From: x.from, Blob: x.id, Axis: shards.Axis(op.GetAxis()), Index: int(op.GetIndex()), Targets: ints(op.GetTargets()),
-		SymbolSize: int64(op.GetSymbolSize()), ProofLen: int(op.GetProofLen()),
-	}, out)
+	err := x.backend.Symbols(ctx, SymbolRequest{From: x.from, SymbolQuery: decodeQuery(x.id, op)}, out)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,8 @@ func (x *request) nodeStatus(ctx context.Context) error {
 	}
 	result := &wire.NodeStatus{
 		Version: clip(s.Version), State: clip(s.State), Epoch: s.Epoch,
-		Blobs: s.Blobs, Slivers: s.Slivers, Owed: s.Owed, Corrupt: s.Corrupt, Invalid: s.Invalid, DiskBytes: s.DiskBytes,
+		Blobs: s.Blobs, Slivers: s.Slivers, Owed: s.Owed, Corrupt: s.Corrupt, Invalid: s.Invalid,
+		RepairedPerHour: s.RepairRate, RepairSecondsLeft: uint64(max(0, s.RepairLeft) / time.Second), DiskBytes: s.DiskBytes,
 		UptimeSeconds: uint64(max(s.Uptime, 0) / time.Second), Peers: uint32(max(s.Peers, 0)),
 		LedgerHeight: s.Height, Ledger: clip(s.Ledger),
 		Refuses: clip(s.Refuses), DiskLimit: s.DiskLimit, DiskFree: s.DiskFree, DiskReserve: s.DiskReserve,

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
-
-	"walrus/shards/fft16"
 )
 
 // Decode returns a blob, in memory, from verified slivers along one axis, by index and in strip order: any p primary
@@ -82,64 +80,34 @@ func choose(parts map[int][]byte, k, n int, size int64) ([]int, error) {
 // sliver: any s for a primary, any p for a secondary sliver; more are ignored. An error that wraps ErrInconsistent
 // means that the symbols, each proven, do not give the sliver of the metadata.
 func (m *Metadata) Rebuild(axis Axis, index int, symbols map[int][]byte) ([]byte, error) {
-	sliver, root, err := m.rebuild(axis, index, symbols)
+	sliver, err := m.rebuild(axis, index, symbols)
 	if err != nil {
 		return nil, err
 	}
-	if root != m.Root(axis, index) {
+	if err := m.VerifySliver(axis, index, sliver); err != nil {
 		return nil, fmt.Errorf("%w: rebuilt %s sliver %d does not match its root", ErrInconsistent, axis, index)
 	}
 	return sliver, nil
 }
 
-// rebuild is Rebuild without the comparison: it also returns the root of the sliver.
-func (m *Metadata) rebuild(axis Axis, index int, symbols map[int][]byte) (sliver []byte, root Hash, err error) {
+// rebuild is Rebuild without the comparison.
+func (m *Metadata) rebuild(axis Axis, index int, symbols map[int][]byte) ([]byte, error) {
 	if err := m.check(axis, index); err != nil {
-		return nil, Hash{}, err
+		return nil, err
 	}
-	p, layout := m.Params(), m.Layout(axis)
-	z := int(layout.SymbolSize)
-	indices, err := choose(symbols, layout.Symbols, p.n, layout.SymbolSize)
+	layout := m.Layout(axis)
+	indices, err := choose(symbols, layout.Symbols, m.Params().n, layout.SymbolSize)
 	if err != nil {
-		return nil, Hash{}, fmt.Errorf("rebuild %s sliver %d: %w", axis, index, err)
+		return nil, fmt.Errorf("rebuild %s sliver %d: %w", axis, index, err)
 	}
-	e, err := newEraser(p.code(axis), indices)
+	r, err := NewRecovery(m.Params(), axis, indices)
 	if err != nil {
-		return nil, Hash{}, fmt.Errorf("rebuild %s sliver %d: %w", axis, index, err)
+		return nil, err
 	}
-	plain := make([]byte, layout.Size())
-	for _, i := range indices {
-		if i < layout.Symbols {
-			copy(plain[i*z:], symbols[i])
-		}
+	parts := make([][]byte, len(indices))
+	for k, i := range indices {
+		parts[k] = symbols[i]
 	}
-	if len(e.missing) > 0 {
-		e.recover(plain, symbols, z)
-	}
-	sliver = make([]byte, len(plain))
-	for t := range layout.Strips() {
-		offset, size := layout.Strip(t)
-		layout.Gather(sliver[offset:][:size], t, plain)
-	}
-	ws := newWorkspace()
-	defer ws.release()
-	l := p.newLine(axis, layout.SymbolSize, ws.leaves(p.n), nil)
-	l.plain(ws, plain)
-	return sliver, l.root(ws), nil
-}
-
-// recover writes the missing symbols, z bytes each, to their places in plain.
-func (e *eraser) recover(plain []byte, symbols map[int][]byte, z int) {
-	cuts := newCuts(z, z, slotWidth(e.size, fft16.GroupSize))
-	parallel(cuts.count, func(ws *workspace, t int) {
-		from, to, width := cuts.part(t)
-		v := ws.vectors(e.size, packedSize(to-from))
-		for _, i := range e.positions {
-			pack(v.Slot(e.point(i)), symbols[i][from:to], width)
-		}
-		e.decode(v)
-		for _, i := range e.missing {
-			unpack(plain[i*z+from:i*z+to], v.Slot(e.point(i)), width)
-		}
-	})
+	sliver := make([]byte, layout.Size())
+	return sliver, r.Part(sliver, parts)
 }

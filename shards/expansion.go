@@ -6,13 +6,10 @@ import (
 	"io"
 )
 
-// Expansion proves symbols of one sliver's expansion, and reads them from the sliver again. It holds the Merkle tree of
-// the n symbols and none of their bytes: 64 bytes for each. It is safe for concurrent use.
+// Expansion proves symbols of one sliver's expansion. It holds the Merkle tree of the n symbols and none of their
+// bytes: 64 bytes for each. It is safe for concurrent use.
 type Expansion struct {
-	meta  *Metadata
-	axis  Axis
-	index int
-	tree  [][]Hash // the leaves, and each level above them up to the root
+	tree [][]Hash // the leaves, and each level above them up to the root
 }
 
 // Expand reads sliver index along axis from r, in strip order, and compares it with its root. It also returns the
@@ -33,7 +30,7 @@ func (m *Metadata) Expand(axis Axis, index int, r io.Reader, keep []int) (e *Exp
 	}
 	ws := newWorkspace()
 	defer ws.release()
-	e = &Expansion{meta: m, axis: axis, index: index, tree: treeOf(v.line.digests(ws))}
+	e = &Expansion{tree: treeOf(v.line.digests(ws))}
 	return e, v.line.kept, v.compare(e.root())
 }
 
@@ -46,7 +43,7 @@ func (m *Metadata) NewExpansion(axis Axis, index int, leaves []Hash) (*Expansion
 	if len(leaves) != len(m.Pairs) {
 		return nil, fmt.Errorf("%w: %d hashes of symbols: want %d", ErrSliver, len(leaves), len(m.Pairs))
 	}
-	e := &Expansion{meta: m, axis: axis, index: index, tree: treeOf(leaves)}
+	e := &Expansion{tree: treeOf(leaves)}
 	if e.root() != m.Root(axis, index) {
 		return nil, fmt.Errorf("%w: the hashes of symbols do not match the root of %s sliver %d", ErrSliver, axis, index)
 	}
@@ -64,16 +61,25 @@ func (e *Expansion) Leaves() []Hash { return e.tree[0] }
 // Proof returns the siblings on the way from the symbol at target, 0…n−1, to the root.
 func (e *Expansion) Proof(target int) []Hash { return pathIn(e.tree, target) }
 
-// Read reads the sliver again from r, without hashing, and calls emit after each strip with the next bytes of the
-// symbols at targets; parts may be empty, and are overwritten afterwards. It stops at the first error of emit.
-func (e *Expansion) Read(r io.Reader, targets []int, emit func(parts [][]byte) error) error {
-	v, err := newVerifier(e.meta, e.axis, e.index, targets)
+// ReadSymbols reads the strips of sliver index along axis that have the bytes [offset, offset+length) of its symbols,
+// and calls emit after each strip with the next bytes of the symbols at targets. parts may be empty, and are
+// overwritten afterwards. It hashes nothing, so it is far cheaper than Expand, and the sliver is not compared with its
+// root. offset must be a multiple of the strips' width, as the end must, unless it is the end of the symbols.
+// ReadSymbols stops at the first error of emit.
+func (m *Metadata) ReadSymbols(axis Axis, index int, r io.ReaderAt, targets []int, offset, length int64, emit func(parts [][]byte) error) error {
+	v, err := newVerifier(m, axis, index, targets)
 	if err != nil {
 		return err
 	}
 	defer v.release()
-	v.line.unhashed = true
-	return v.readStrips(r, func() error {
+	w := int64(v.layout.Width)
+	if offset < 0 || length < 1 || length > v.layout.SymbolSize-offset || offset%w != 0 || length%w != 0 && offset+length != v.layout.SymbolSize {
+		return fmt.Errorf("bytes [%d, %d) of symbols of %d bytes: must be whole strips of %d", offset, offset+length, v.layout.SymbolSize, w)
+	}
+	v.strip, v.stop = int(offset/w), int((offset+length+w-1)/w)
+	v.line.at, v.line.unhashed = offset, true
+	from, _ := v.layout.Strip(v.strip)
+	return v.readStrips(io.NewSectionReader(r, from, v.layout.Size()-from), func() error {
 		err := emit(v.line.kept)
 		for i := range v.line.kept {
 			v.line.kept[i] = v.line.kept[i][:0]
@@ -82,7 +88,7 @@ func (e *Expansion) Read(r io.Reader, targets []int, emit func(parts [][]byte) e
 	})
 }
 
-// readStrips feeds all strips of a sliver to v, and calls done after each.
+// readStrips feeds the strips up to v.stop to v, and calls done after each.
 func (v *Verifier) readStrips(r io.Reader, done func() error) error {
 	for _, target := range v.line.targets {
 		if n := v.line.k + v.line.r; target < 0 || target >= n {
@@ -90,7 +96,7 @@ func (v *Verifier) readStrips(r io.Reader, done func() error) error {
 		}
 	}
 	strip := make([]byte, v.layout.Symbols*v.layout.StripWidth(0))
-	for t := range v.layout.Strips() {
+	for t := v.strip; t < v.stop; t++ {
 		_, size := v.layout.Strip(t)
 		if _, err := io.ReadFull(r, strip[:size]); err != nil {
 			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

@@ -1,6 +1,8 @@
 package shards
 
 import (
+	"slices"
+
 	"walrus/shards/fft16"
 	"walrus/shards/treehash"
 )
@@ -28,6 +30,13 @@ func (l *line) windowWidth() int { return slotWidth(l.span(), treehash.Window) }
 // absorb adds the next width bytes of each symbol; symbol k has them at cells[k·stride:]. width is a multiple of
 // treehash.Window except in the last call.
 func (l *line) absorb(ws *workspace, cells []byte, stride, width int) {
+	if l.unhashed && l.plainTargets() {
+		for t, i := range l.targets {
+			l.kept[t] = append(l.kept[t], cells[i*stride:][:width]...)
+		}
+		l.at += int64(width)
+		return
+	}
 	v := ws.vectors(l.span(), packedSize(width))
 	if width < groupSize {
 		for k := range l.k {
@@ -55,6 +64,11 @@ func (l *line) absorb(ws *workspace, cells []byte, stride, width int) {
 		l.kept[t] = append(l.kept[t], symbols[i]...)
 	}
 	l.at += int64(width)
+}
+
+// plainTargets reports whether all targets are symbols of the sliver itself, which needs no expansion.
+func (l *line) plainTargets() bool {
+	return !slices.ContainsFunc(l.targets, func(i int) bool { return i >= l.k })
 }
 
 // plain adds a whole sliver whose symbols lie one after the other.

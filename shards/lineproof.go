@@ -45,7 +45,7 @@ func NewLineProof(m *Metadata, axis Axis, index int, symbols map[int]Symbol) (l 
 	for i := range symbols {
 		data[i] = symbols[i].Data
 	}
-	sliver, _, err = m.rebuild(axis, index, data)
+	sliver, err = m.rebuild(axis, index, data)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -50,14 +50,38 @@ const claimBatch = 32
 // VerifySymbols checks many symbols of one or several slivers along axis, far faster than VerifySymbol one by one. It
 // returns an error for the first wrong symbol. The error wraps ErrSymbol if the symbol is at fault.
 func (m *Metadata) VerifySymbols(axis Axis, claims []Claim) error {
+	return m.verifyClaims(axis, nil, claims)
+}
+
+// VerifyLeaves is VerifySymbols for symbols of which only the leaf hashes are known. leaves[i] is the hash of
+// claims[i], whose Data is ignored.
+func (m *Metadata) VerifyLeaves(axis Axis, leaves []Hash, claims []Claim) error {
+	if len(leaves) != len(claims) {
+		return fmt.Errorf("%d leaves for %d symbols", len(leaves), len(claims))
+	}
+	return m.verifyClaims(axis, leaves, claims)
+}
+
+// verifyClaims checks the claims. Without leaves it hashes their data.
+func (m *Metadata) verifyClaims(axis Axis, leaves []Hash, claims []Claim) error {
 	for i := range claims {
 		if err := m.checkClaim(axis, &claims[i]); err != nil {
 			return err
 		}
+		if size := m.Params().SymbolSize(m.Length); leaves == nil && int64(len(claims[i].Data)) != size {
+			return fmt.Errorf("%w: %d bytes: want %d", ErrSymbol, len(claims[i].Data), size)
+		}
 	}
 	wrong := make([]int, (len(claims)+claimBatch-1)/claimBatch)
 	parallel(len(wrong), func(ws *workspace, b int) {
-		wrong[b] = m.wrongClaim(ws, axis, claims[b*claimBatch:min((b+1)*claimBatch, len(claims))])
+		from, to := b*claimBatch, min((b+1)*claimBatch, len(claims))
+		nodes := grow(&ws.hashes, 3*claimBatch)
+		if leaves != nil {
+			copy(nodes, leaves[from:to])
+		} else {
+			hashClaims(ws, nodes[:to-from], claims[from:to])
+		}
+		wrong[b] = m.wrongClaim(nodes, axis, claims[from:to])
 	})
 	for b, i := range wrong {
 		if i >= 0 {
@@ -68,7 +92,7 @@ func (m *Metadata) VerifySymbols(axis Axis, claims []Claim) error {
 	return nil
 }
 
-// checkClaim checks everything but the hashes.
+// checkClaim checks everything but the symbol and the hashes.
 func (m *Metadata) checkClaim(axis Axis, c *Claim) error {
 	if err := m.check(axis, c.Index); err != nil {
 		return err
@@ -77,26 +101,28 @@ func (m *Metadata) checkClaim(axis Axis, c *Claim) error {
 	switch {
 	case c.Target < 0 || c.Target >= p.n:
 		return fmt.Errorf("%w: position %d: must be below %d", ErrSymbol, c.Target, p.n)
-	case int64(len(c.Data)) != p.SymbolSize(m.Length):
-		return fmt.Errorf("%w: %d bytes: want %d", ErrSymbol, len(c.Data), p.SymbolSize(m.Length))
 	case len(c.Proof) != p.ProofSize():
 		return fmt.Errorf("%w: proof of %d hashes: want %d", ErrSymbol, len(c.Proof), p.ProofSize())
 	}
 	return nil
 }
 
-// wrongClaim returns the first claim whose proof does not lead to its root, or -1.
-func (m *Metadata) wrongClaim(ws *workspace, axis Axis, claims []Claim) int {
-	count := len(claims)
-	hashes := grow(&ws.hashes, 3*count)
-	nodes, left, right := hashes[:count], hashes[count:2*count], hashes[2*count:3*count]
-	data := grow(&ws.symbols, count)
+// hashClaims computes the leaf hashes of claims.
+func hashClaims(ws *workspace, nodes []Hash, claims []Claim) {
+	data := grow(&ws.symbols, len(claims))
 	for i := range claims {
 		data[i] = claims[i].Data
 	}
-	leaves := ws.leaves(count)
+	leaves := ws.leaves(len(claims))
 	leaves.Absorb(data, 0, int64(len(data[0])))
 	leaves.Digests(nodes)
+}
+
+// wrongClaim returns the first claim whose proof does not lead to its root, or -1. hashes has the claims' leaf hashes,
+// and room for twice as many.
+func (m *Metadata) wrongClaim(hashes []Hash, axis Axis, claims []Claim) int {
+	count := len(claims)
+	nodes, left, right := hashes[:count], hashes[count:2*count], hashes[2*count:3*count]
 	climbAll(nodes, left, right, m.Params().ProofSize(), func(i int) (int, []Hash) { return claims[i].Target, claims[i].Proof })
 	for i := range claims {
 		if nodes[i] != m.Root(axis, claims[i].Index) {

@@ -18,6 +18,7 @@ type Verifier struct {
 	root   Hash
 	layout Layout
 	strip  int // index of the next one
+	stop   int // number of strips to read
 	line   *line
 	window int // bytes of each symbol to collect, if strips end inside a block of the hash
 	have   int // bytes of each symbol collected so far
@@ -54,7 +55,7 @@ func newVerifier(m *Metadata, axis Axis, index int, targets []int) (*Verifier, e
 		memory.leaves.Reset()
 	}
 	v := &Verifier{
-		axis: axis, index: index, root: m.Root(axis, index), layout: layout, memory: memory,
+		axis: axis, index: index, root: m.Root(axis, index), layout: layout, memory: memory, stop: layout.Strips(),
 		line: p.newLine(axis, layout.SymbolSize, memory.leaves, targets),
 	}
 	v.window = min(straddling, v.line.windowWidth())
@@ -82,7 +83,7 @@ func (v *Verifier) write(ws *workspace, strip []byte) {
 	for offset := 0; offset < width; {
 		rest := v.layout.SymbolSize - v.line.at
 		window := int(min(int64(v.window), rest))
-		if v.layout.Width%treehash.Window == 0 || rest <= int64(width-offset) {
+		if v.line.unhashed || v.layout.Width%treehash.Window == 0 || rest <= int64(width-offset) {
 			window = min(v.line.windowWidth(), width-offset)
 		}
 		n := min(window-v.have, width-offset)
@@ -116,7 +117,9 @@ func (v *Verifier) Close() error {
 	return v.result
 }
 
-// CloseLeaves ends the sliver as Close does, and returns the hashes of the n symbols of its expansion.
+// CloseLeaves ends the sliver as Close does, and returns the hashes of the n symbols of its expansion. A sliver that
+// was rebuilt from symbols has these symbols in its expansion, so their hashes show which of them were wrong: see
+// VerifyLeaves.
 func (v *Verifier) CloseLeaves() (leaves []Hash, err error) {
 	if v.closed {
 		return nil, fmt.Errorf("%w: it was closed before", ErrSliver)
@@ -135,6 +138,14 @@ func (v *Verifier) end(seen func(leaves []Hash)) {
 		v.result = v.compare(merkleRoot(leaves))
 	}
 	v.release()
+}
+
+// Abort ends a sliver that will not be complete. It has no effect after Close.
+func (v *Verifier) Abort() {
+	if !v.closed {
+		v.result = fmt.Errorf("%w: given up after %d of %d strips", ErrSliver, v.strip, v.layout.Strips())
+		v.release()
+	}
 }
 
 func (v *Verifier) release() {

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"walrus/p2p"
 )
@@ -22,5 +23,19 @@ func TestDiskText(t *testing.T) {
 	older := newNodeState(&p2p.NodeStatus{DiskBytes: 1})
 	if got := older.diskText(); got != "1 B used" {
 		t.Errorf("disk of a node that tells no more %q", got)
+	}
+}
+
+// TestSliversText tells how far a repair is, if that is known.
+func TestSliversText(t *testing.T) {
+	for want, st := range map[string]p2p.NodeStatus{
+		"3 stored, 0 owed, 0 corrupt":                                        {Slivers: 3, RepairState: p2p.RepairState{RepairRate: 9}},
+		"3 stored, 4 owed, 1 corrupt":                                        {Slivers: 3, RepairState: p2p.RepairState{Owed: 4, Corrupt: 1}},
+		"3 stored, 4 owed, 1 corrupt; 120 rebuilt per hour, about 2m0s left": {Slivers: 3, RepairState: p2p.RepairState{Owed: 4, Corrupt: 1, RepairRate: 120, RepairLeft: 2 * time.Minute}},
+	} {
+		s := newNodeState(&st)
+		if got := s.sliversText(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

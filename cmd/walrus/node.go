@@ -131,7 +131,8 @@ The keys in FOLDER prove that you operate the node: only you see where its files
   walrus node status --home /var/lib/walrus
 
 --json prints {"nodeId","nodeName","address","state","epoch","ledgerHeight","ledger","version","shards","blobs","slivers","owed","corrupt",
-"diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","clockAheadSeconds","incidents"}.
+"repairedPerHour","repairSecondsLeft","diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","clockAheadSeconds","incidents"}.
+"repairedPerHour" and "repairSecondsLeft" are present while slivers are owed and some have been rebuilt lately.
 "refuses" is present while the node takes no new data, and gives the reason. "clockAheadSeconds" is present if the node's
 clock differs from the others'; a negative number means that it is behind.`,
 		Args: args(cobra.NoArgs, "no arguments"),
@@ -183,7 +184,7 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 		{"peers", fmt.Sprint(r.Peers)},
 		{"shards", shardList(r.Shards)},
 		{"blobs", fmt.Sprint(r.Blobs)},
-		{"slivers", fmt.Sprintf("%d stored, %d owed, %d corrupt", r.Slivers, r.Owed, r.Corrupt)},
+		{"slivers", r.sliversText()},
 		{"disk", r.diskText()},
 	}
 	if r.Refuses != "" {

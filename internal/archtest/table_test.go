@@ -60,7 +60,10 @@ var units = map[string]unit{
 	},
 
 	// A unit of its own: a storage node's duty is given its parts, and opens none.
-	"node/keeper": {imports: join(core, ledger, "store", "p2p", "gather", "internal/pause"), tests: []string{"internal/wrongtest"}},
+	"node/keeper": {
+		imports: join(core, ledger, "store", "p2p", "gather", "internal/pause"),
+		tests:   []string{"internal/swarmtest", "internal/wrongtest"},
+	},
 
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},

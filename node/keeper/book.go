@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"walrus/certs"
 	"walrus/p2p"
 	"walrus/shards"
@@ -23,6 +25,7 @@ type book struct {
 	shelf     *shelf
 	chain     chain
 	debts     *debts
+	reach     *reach
 	kept      *kept
 	resync    bell                // asks for a full comparison with other members
 	recent    recent              // blobs whose certificates were recorded lately: others may still gossip them
@@ -142,6 +145,9 @@ func (b *book) recount(id shards.BlobID, grace time.Duration) error {
 		return err
 	}
 	b.debts.set(id, n, time.Now().Add(grace))
+	if n > 0 {
+		b.rate(id, nil)
+	}
 	return b.kept.count(id, n)
 }
 
@@ -171,6 +177,36 @@ func (b *book) expect(id shards.BlobID) error {
 		return err
 	}
 	return b.shelf.Sync()
+}
+
+// rate tells the debts at what risk a blob is, as far as is known here. lacking lists members that do not have it.
+func (b *book) rate(id shards.BlobID, lacking map[peer.ID]bool) {
+	raw, err := b.shelf.Certificate(id)
+	if err != nil {
+		return
+	}
+	cert, err := certs.UnmarshalCertificate(raw)
+	if err != nil {
+		return
+	}
+	then, err := b.shelf.seats.at(cert.Epoch)
+	if err != nil {
+		return
+	}
+	now, err := b.shelf.seats.now()
+	if err != nil {
+		return
+	}
+	refs, err := b.shelf.missing(id, now)
+	if err != nil {
+		return
+	}
+	missing := map[int]bool{}
+	for _, ref := range refs {
+		missing[ref.Shard] = true
+	}
+	away := func(node peer.ID) bool { return lacking[node] || b.reach.isAway(node) }
+	b.debts.rate(id, surviving(signedShards(cert, then.Committee), now, away, missing))
 }
 
 // owe makes a certified blob due for repair at once.

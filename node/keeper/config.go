@@ -41,14 +41,18 @@ type RepairConfig struct {
 	// Grace delays the repair of a newly certified blob, because its upload may still be under way. Default 3 s.
 	// Repair also waits for an upload that it sees going on.
 	Grace time.Duration
-	// Memory limits the bytes of symbols held while slivers are rebuilt, for all blobs together. One sliver is always
-	// rebuilt, whatever its size. Default 128 MiB.
+	// Memory limits the bytes of symbols held while slivers are rebuilt, for all blobs together. Slivers above it are
+	// rebuilt part by part. Default 128 MiB.
 	Memory int64
+	// Rate limits the traffic of all repairs together, in bytes per second. While users read or upload here, repair gets a
+	// quarter of it. Default 64 MiB: half of a line of 1 Gbit/s.
+	Rate int64
 	// Blobs limits the blobs repaired at once. Default 4.
 	Blobs int
 	// Requests limits the requests for symbols under way for one blob. Default 8.
 	Requests int
-	// Backoff is the pause after a failed repair of a blob; it doubles up to MaxBackoff. Default 1 s and 15 s.
+	// Backoff is the pause after a failed repair of a blob; it doubles up to MaxBackoff. Default 1 s and 5 min. All that
+	// wait are tried again once a member that was out of reach answers.
 	Backoff, MaxBackoff time.Duration
 }
 
@@ -58,7 +62,7 @@ func Default() Config {
 		UploadMemory: 256 << 20,
 		Ready:        3 * time.Second,
 		Repair: RepairConfig{
-			Grace: 3 * time.Second, Memory: 128 << 20, Blobs: 4, Requests: 8, Backoff: time.Second, MaxBackoff: 15 * time.Second,
+			Grace: 3 * time.Second, Memory: 128 << 20, Rate: 64 << 20, Blobs: 4, Requests: 8, Backoff: time.Second, MaxBackoff: 5 * time.Minute,
 		},
 		Sync:  20 * time.Second,
 		Scrub: 14 * 24 * time.Hour,
@@ -74,7 +78,7 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("keeper: sync every %v, scrub every %v, ready after %v, upload memory %d: must be positive", c.Sync, c.Scrub, c.Ready, c.UploadMemory)
 	}
 	r := c.Repair
-	if r.Grace < 0 || r.Memory <= 0 || r.Blobs <= 0 || r.Requests <= 0 || r.Backoff <= 0 || r.MaxBackoff < r.Backoff {
+	if r.Grace < 0 || r.Memory <= 0 || r.Rate <= 0 || r.Blobs <= 0 || r.Requests <= 0 || r.Backoff <= 0 || r.MaxBackoff < r.Backoff {
 		return fmt.Errorf("keeper: repair settings %+v: must be positive", r)
 	}
 	return nil

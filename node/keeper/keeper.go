@@ -14,7 +14,9 @@
 //	book        certificates, and the count of what is owed for them; clerk: certificates from clients and gossip
 //	verdict     whether a certificate is good and new: pure decisions
 //	debts       which blobs lack slivers, and when each is due
-//	plan        in which steps a blob is rebuilt: a pure decision; repairer does it; sources collects the symbols
+//	risk        which blob is most urgent, how fast repair goes; budget: the pace of repair; doubts: members that lied
+//	plan        in which steps a blob is rebuilt, by cost: pure decisions; repairer takes debts, rebuild does the steps;
+//	            sources collects the symbols
 //	crossing    comparing our own rows and columns of a blob; checker: comparing them with other members'
 //	openings    answers to that: hashes of symbols
 //	refuter     line proofs: that a line cannot be what the metadata has
@@ -65,7 +67,6 @@ type Keeper struct {
 	chain     chain
 	debts     *debts
 	book      *book
-	inventory *inventory
 	damage    *damage
 	life      *life
 	pending   *pending
@@ -98,7 +99,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.gauge = &gauge{shelf: k.shelf}
 	k.gauge.measure() // an error comes with the first status
 	kept := newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
-	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: kept, resync: newBell(), log: log}
+	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: kept, reach: newReach(), resync: newBell(), log: log}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
 	k.scrubber = &scrubber{shelf: k.shelf, note: k.damage.note, period: cfg.Scrub, log: log}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
@@ -126,25 +127,25 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
 	k.repairer = &repairer{
 		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
-		swarm: swarm, refuter: refuter,
-		memory: semaphore.NewWeighted(cfg.Repair.Memory), meters: k.meters, log: log,
+		swarm: swarm, refuter: refuter, memory: semaphore.NewWeighted(cfg.Repair.Memory), doubts: newDoubts(), reach: k.book.reach, progress: &progress{}, quiet: &quiet{}, meters: k.meters, log: log,
+		budget: &budget{rate: cfg.Repair.Rate, users: func() bool { return k.debts.uploading() || k.library.reading() }},
 	}
-	k.inventory = &inventory{
+	inventory := &inventory{
 		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life,
 		period: cfg.Scrub, wake: newBell(), log: log, damaged: map[string]bool{},
 	}
-	kept.doubt = k.inventory.note
+	kept.doubt = inventory.note
 	k.follower = &follower{
-		shelf: k.shelf, chain: k.chain, book: k.book, kept: kept, inventory: k.inventory, leases: leases, pending: k.pending,
+		shelf: k.shelf, chain: k.chain, book: k.book, kept: kept, inventory: inventory, leases: leases, pending: k.pending,
 		invalids: invalids, life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
 	}
 	k.syncer = &syncer{
-		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: k.inventory, swarm: swarm, life: k.life, log: log,
+		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: inventory, swarm: swarm, life: k.life, log: log,
 	}
 	k.follower.guard() // before anybody connects: strangers must not be there first
 	err = kept.load(func(id shards.BlobID, slivers int) { k.debts.set(id, slivers, time.Now()) })
 	if err == nil {
-		err = k.inventory.open()
+		err = inventory.open()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("keeper: %w", err)
@@ -182,7 +183,7 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"serving":      k.life.runServing,
 		"sync":         k.syncer.run,
 		"keep":         func(ctx context.Context) error { return k.book.kept.run(ctx, k.book.verifyWhole) },
-		"inventory":    k.inventory.run,
+		"inventory":    k.follower.inventory.run,
 		"repair":       k.repairer.run,
 		"check":        k.confirmer.checker.run,
 		"invalid":      k.confirmer.checker.invalids.run,

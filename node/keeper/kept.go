@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -308,4 +309,15 @@ func (k *kept) shrunk() bool {
 		}
 	}
 	return false
+}
+
+// each calls fn for every blob that may lack slivers.
+func (k *kept) each(fn func(id shards.BlobID, slivers int)) {
+	k.mu.Lock()
+	owed := maps.Clone(k.owed)
+	maps.DeleteFunc(owed, func(id shards.BlobID, _ uint32) bool { return k.whole[id] })
+	k.mu.Unlock()
+	for id, n := range owed {
+		fn(id, int(n))
+	}
 }

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"sync/atomic"
+	"time"
 
 	"walrus/p2p"
 	"walrus/shards"
@@ -18,6 +19,17 @@ type library struct {
 	debts  *debts
 	damage *damage
 	meters *meters
+
+	readers  atomic.Int64 // slivers that users read now
+	lastRead atomic.Int64 // when one of them was opened or closed last, in Unix nanoseconds
+}
+
+// readingTime: for so long after a read, more reads are expected.
+const readingTime = time.Second
+
+// reading reports whether users read slivers, or did a moment ago.
+func (l *library) reading() bool {
+	return l.readers.Load() > 0 || time.Since(time.Unix(0, l.lastRead.Load())) < readingTime
 }
 
 // Metadata of a blob. If the blob may exist elsewhere, the error is ErrUnavailable, never ErrNotFound.
@@ -50,7 +62,22 @@ func (l *library) OpenSliver(_ context.Context, id shards.BlobID, axis shards.Ax
 		return nil, wireError(err)
 	}
 	l.meters.retrieved(axis)
-	return r, nil
+	l.readers.Add(1)
+	l.lastRead.Store(time.Now().UnixNano())
+	return &servedSliver{watchedSliver: r, library: l}, nil
+}
+
+// servedSliver is open for a user.
+type servedSliver struct {
+	*watchedSliver
+	library *library
+}
+
+// Close ends the read. Call it once.
+func (s *servedSliver) Close() error {
+	s.library.readers.Add(-1)
+	s.library.lastRead.Store(time.Now().UnixNano())
+	return nil
 }
 
 // open opens a sliver. Damage found now or in later reads is noted.
@@ -70,28 +97,11 @@ type watchedSliver struct {
 	ref    store.Ref
 }
 
-// Close does nothing: a store's reader holds nothing open.
-func (w *watchedSliver) Close() error { return nil }
-
 // ReadAt reads verified bytes. Errors wrap p2p's sentinels.
 func (w *watchedSliver) ReadAt(p []byte, off int64) (int, error) {
 	k, err := w.SliverReader.ReadAt(p, off)
 	w.damage.note(w.ref, err)
 	return k, wireError(err)
-}
-
-// symbols reads one of our slivers and extracts symbols of its expansion, for our own repair.
-func (l *library) symbols(meta *shards.Metadata, ref store.Ref, index int, targets []int) ([]shards.Symbol, error) {
-	r, err := l.open(ref)
-	if err != nil {
-		return nil, err
-	}
-	symbols, err := meta.ExtractSymbols(ref.Axis, index, io.NewSectionReader(r, 0, r.Size()), targets)
-	if errors.Is(err, shards.ErrSliver) { // the checksums hold, so wrong data was written
-		err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
-		l.damage.note(ref, err)
-	}
-	return symbols, err
 }
 
 // BlobStatus reports which records and slivers of a blob are here.

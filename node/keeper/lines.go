@@ -18,9 +18,10 @@ const (
 	leafCache = 32 << 20
 )
 
-// line is the expansion of a sliver that matched its root.
+// line is the expansion of a sliver that matched its root. Without the expansion it only serves symbols without proofs.
 type line struct {
 	*shards.Expansion
+	meta    *shards.Metadata
 	symbols [][]byte // all n; nil if they are read from the sliver when needed
 	size    int64    // of one symbol, in bytes
 	bytes   int64    // in memory

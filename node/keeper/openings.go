@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"walrus/p2p"
 	"walrus/shards"
@@ -55,7 +56,7 @@ func (x *expander) tree(ctx context.Context, who visitor, id shards.BlobID, axis
 		return nil, err
 	}
 	e := &expansion{
-		expander: x, turn: &turn{cpu: x.cpu, who: who}, ref: ref, sliver: sliver, request: p2p.SymbolRequest{Index: index},
+		expander: x, turn: &turn{cpu: x.cpu, who: who}, ref: ref, sliver: sliver, index: index,
 	}
 	defer e.turn.leave()
 	if err := e.turn.enter(ctx); err != nil {
@@ -74,7 +75,7 @@ func (x *expander) tree(ctx context.Context, who visitor, id shards.BlobID, axis
 // grow reads the whole sliver and keeps its tree.
 func (e *expansion) grow(ctx context.Context, meta *shards.Metadata) (*shards.Expansion, error) {
 	size := meta.Layout(e.ref.Axis).SymbolSize
-	l := &line{size: size, bytes: 2 * int64(len(meta.Pairs)) * 64} // the tree and the metadata
+	l := &line{meta: meta, size: size, bytes: 2 * int64(len(meta.Pairs)) * 64} // the tree and the metadata
 	e.turn.leave()
 	if err := e.hold(ctx, e.scratch(size)+l.bytes); err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func (e *expansion) grow(ctx context.Context, meta *shards.Metadata) (*shards.Ex
 		return nil, err
 	}
 	var err error
-	l.Expansion, _, err = meta.Expand(e.ref.Axis, e.request.Index, e.reader(ctx), nil)
+	l.Expansion, _, err = meta.Expand(e.ref.Axis, e.index, io.NewSectionReader(e.reader(ctx), 0, e.sliver.Size()), nil)
 	if errors.Is(err, shards.ErrSliver) { // the checksums hold, so wrong data was written
 		err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 		e.library.damage.note(e.ref, err)

@@ -21,7 +21,7 @@ const (
 // Peers asks connected nodes. *p2p.Host implements it; its methods state the errors.
 type Peers interface {
 	Metadata(ctx context.Context, to peer.ID, id shards.BlobID, most int) ([]byte, error)
-	Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, symbolSize int64, proofSize int) ([]shards.Symbol, error)
+	SymbolParts(ctx context.Context, to peer.ID, q p2p.SymbolQuery) ([]shards.Symbol, error)
 	NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus, error)
 	Certificates(ctx context.Context, to peer.ID, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error)
 	// SetProtected keeps room for ids and the connections to them, for a reason; those it kept before lose it.

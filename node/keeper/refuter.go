@@ -65,13 +65,15 @@ type recorder struct {
 	symbols map[int]shards.Symbol // by crossing line; guarded by mu
 }
 
-// Symbols asks for the symbol of one line.
-func (r *recorder) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, symbolSize int64, proofLen int) ([]shards.Symbol, error) {
-	list, err := r.Swarm.Symbols(ctx, to, id, axis, index, targets, symbolSize, proofLen)
-	if err == nil && len(list) == 1 {
+// SymbolParts asks for the symbols of one line.
+func (r *recorder) SymbolParts(ctx context.Context, to peer.ID, q p2p.SymbolQuery) ([]shards.Symbol, error) {
+	list, err := r.Swarm.SymbolParts(ctx, to, q)
+	if err == nil && len(list) == len(q.Slivers) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.symbols[index] = list[0]
+		for i, index := range q.Slivers {
+			r.symbols[index] = list[i]
+		}
 	}
 	return list, err
 }
@@ -84,7 +86,7 @@ func (r *refuter) refute(ctx context.Context, swarm gather.Swarm, c *contradicti
 	}
 	id, record := c.meta.ID(), &recorder{Swarm: swarm, symbols: map[int]shards.Symbol{}}
 	_, err = gather.Symbols(ctx, record, gather.Want{
-		Committee: at.Committee, ID: id, Meta: c.meta, Axis: c.axis, Targets: []int{c.index}, Window: refuteRequests, Local: at.self,
+		Committee: at.Committee, ID: id, Meta: c.meta, Axis: c.axis, Targets: []int{c.index}, Window: refuteRequests, Proofs: true, Local: at.self,
 	})
 	if err != nil {
 		return err

@@ -28,12 +28,17 @@ type repairer struct {
 	swarm    swarm
 	refuter  *refuter
 	memory   *semaphore.Weighted // of RepairConfig.Memory
-	repaired atomic.Int64        // slivers since the start
+	budget   *budget
+	doubts   *doubts
+	reach    *reach
+	progress *progress
+	quiet    *quiet       // about single blobs
+	repaired atomic.Int64 // slivers since the start
 	meters   *meters
 	log      *slog.Logger
 }
 
-// run repairs blobs, several at once.
+// run repairs blobs, several at once, and logs now and then how far it is.
 func (r *repairer) run(ctx context.Context) error {
 	var g errgroup.Group
 	for range r.cfg.Blobs {
@@ -43,7 +48,44 @@ func (r *repairer) run(ctx context.Context) error {
 			return nil
 		})
 	}
+	g.Go(func() error {
+		for pause.For(ctx, reportPause) {
+			r.report(time.Now())
+		}
+		return nil
+	})
+	g.Go(func() error {
+		for ctx.Err() == nil {
+			r.debts.restart()
+			r.book.kept.each(func(id shards.BlobID, slivers int) {
+				r.debts.set(id, slivers, time.Now())
+				r.book.rate(id, nil)
+			})
+			select {
+			case <-ctx.Done():
+			case <-r.debts.refill:
+			}
+		}
+		return nil
+	})
 	return g.Wait()
+}
+
+// reportPause is the time between two reports of a repair that goes on.
+const reportPause = time.Minute
+
+// report logs how far the repair is.
+func (r *repairer) report(now time.Time) {
+	owed := r.debts.total()
+	if owed == 0 {
+		return
+	}
+	waiting, active := r.debts.backlog()
+	estimate := "unknown"
+	if left := r.progress.left(now, owed); left > 0 {
+		estimate = left.String()
+	}
+	r.log.Info("repair goes on", "slivers owed", owed, "blobs", waiting+active, "repaired per second", fmt.Sprintf("%.1f", r.progress.rate(now)), "time left", estimate)
 }
 
 // repairNext waits for the next debt and works on it. It returns false when ctx has ended.
@@ -61,7 +103,7 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 	}
 	r.debts.wake.ring() // another worker may take the next one
 	start := time.Now()
-	rebuilt, traffic, err := r.repair(ctx, id)
+	b, err := r.repair(ctx, id)
 	status := "success"
 	if err != nil {
 		status = "failure"
@@ -73,14 +115,24 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 	case errors.Is(err, shards.ErrInconsistent):
 		r.log.Error("a sliver cannot be rebuilt: its blob was encoded wrongly by its writer", "blob", id.String(), "err", err)
 		r.refute(ctx, id, err)
-	case err != nil:
-		r.log.Warn("repair is incomplete; it will be tried again", "blob", id.String(), "rebuilt", rebuilt, "err", err)
-		r.book.owe(id)
-		r.debts.failed(id, time.Now(), r.cfg.Backoff, r.cfg.MaxBackoff)
+		return true
+	}
+	r.book.owe(id)
+	now := time.Now()
+	attempts := r.debts.failed(id, now, r.cfg.Backoff, r.cfg.MaxBackoff) // no effect if nothing is missing any more
+	level := slog.LevelDebug
+	switch {
+	case err == nil:
+		if r.quiet.allows(now) {
+			level = slog.LevelInfo
+		}
+		r.log.Log(ctx, level, "repaired", "blob", id.String(), "slivers", b.rebuilt, "fetched bytes", b.traffic, "took", time.Since(start).Round(time.Millisecond).String())
 	default:
-		r.log.Info("repaired", "blob", id.String(), "slivers", rebuilt, "fetched bytes", traffic, "took", time.Since(start).Round(time.Millisecond).String())
-		r.book.owe(id)
-		r.debts.failed(id, time.Now(), r.cfg.Backoff, r.cfg.MaxBackoff) // no effect unless owe found more missing
+		if attempts <= 1 && r.quiet.allows(now) { // later failures of the same blob show in the reports
+			level = slog.LevelWarn
+		}
+		r.book.rate(id, b.lacking())
+		r.log.Log(ctx, level, "repair is incomplete; it will be tried again", "blob", id.String(), "rebuilt", b.rebuilt, "err", err)
 	}
 	return true
 }
@@ -102,78 +154,26 @@ func (r *repairer) refute(ctx context.Context, id shards.BlobID, cause error) {
 	r.debts.failed(id, time.Now(), r.cfg.Backoff, r.cfg.MaxBackoff)
 }
 
-// repair rebuilds every sliver of blob id that belongs here and is missing. It returns the number of slivers rebuilt
-// and the bytes of symbols fetched. Slivers rebuilt before a failure stay.
-func (r *repairer) repair(ctx context.Context, id shards.BlobID) (rebuilt int, traffic int64, err error) {
+// repair rebuilds every sliver of blob id that belongs here and is missing. Slivers rebuilt before a failure stay.
+func (r *repairer) repair(ctx context.Context, id shards.BlobID) (*rebuilding, error) {
+	b := new(rebuilding)
 	meta, err := r.learnMetadata(ctx, id)
 	if err != nil {
-		return 0, 0, err
+		return b, err
 	}
-	missing, err := r.shelf.missingNow(id)
+	at, err := r.shelf.seats.now()
 	if err != nil {
-		return 0, 0, err
+		return b, err
 	}
-	size := func(axis shards.Axis) int64 { return meta.Layout(axis).Size() }
-	for _, step := range planRepair(r.shelf.params, missing, r.cfg.Memory, size) {
-		made, fetched, err := r.rebuild(ctx, meta, step)
-		rebuilt, traffic = rebuilt+made, traffic+fetched
-		if err != nil {
-			return rebuilt, traffic, err
-		}
-	}
-	return rebuilt, traffic, r.shelf.Sync()
-}
-
-// rebuild carries out one step of the plan.
-func (r *repairer) rebuild(ctx context.Context, meta *shards.Metadata, step step) (made int, traffic int64, err error) {
-	axis := step[0].Axis
-	weight := min(int64(len(step))*meta.Layout(axis).Size(), r.cfg.Memory)
-	if err := r.memory.Acquire(ctx, weight); err != nil {
-		return 0, 0, err
-	}
-	defer r.memory.Release(weight)
-	indices := make([]int, len(step))
-	for i, t := range step {
-		indices[i] = t.index
-	}
-	got, err := r.collect(ctx, meta, axis, indices)
+	missing, err := r.shelf.missing(id, at)
 	if err != nil {
-		return 0, got.Traffic, err
+		return b, err
 	}
-	for i, t := range step {
-		if err := r.keep(meta, t, got.Of(i)); err != nil {
-			return made, got.Traffic, err
-		}
-		made++
+	b = r.newRebuilding(meta, missing, at)
+	if err := b.do(ctx, planRepair(b.lack, missing, r.cfg.Memory)); err != nil {
+		return b, err
 	}
-	return made, got.Traffic, nil
-}
-
-// keep rebuilds one sliver from its symbols, which also checks it, and stores it.
-func (r *repairer) keep(meta *shards.Metadata, t target, symbols map[int][]byte) error {
-	sliver, err := meta.Rebuild(t.Axis, t.index, symbols)
-	if err != nil {
-		err = fmt.Errorf("rebuild %s sliver %d: %w", t.Axis, t.index, err)
-		if errors.Is(err, shards.ErrInconsistent) {
-			err = &contradiction{meta, t.Axis, t.index, err}
-		}
-		return err
-	}
-	w, err := r.shelf.Create(t.Ref, int64(len(sliver)))
-	if err != nil {
-		return err
-	}
-	defer w.Abort()
-	if _, err := w.Write(sliver); err != nil {
-		return err
-	}
-	if err := w.Commit(); err != nil {
-		return err
-	}
-	r.damage.mended(t.Ref)
-	r.repaired.Add(1)
-	r.meters.stored(t.Axis)
-	return nil
+	return b, r.shelf.Sync()
 }
 
 // learnMetadata returns the metadata of a certified blob, from here or from the first member that has it.

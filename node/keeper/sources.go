@@ -3,12 +3,14 @@ package keeper
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"walrus/gather"
 	"walrus/p2p"
 	"walrus/shards"
+	"walrus/store"
 )
 
 // sources asks members for symbols of one blob, and the disk for symbols of our own slivers. It implements
@@ -23,34 +25,56 @@ type sources struct {
 // Connect dials a member within dialTimeout.
 func (s sources) Connect(ctx context.Context, node peer.ID) error { return s.connect(ctx, node) }
 
-// Symbols asks a member, or reads our own sliver.
-func (s sources) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, symbolSize int64, proofLen int) ([]shards.Symbol, error) {
+// SymbolParts asks a member, or reads our own slivers.
+func (s sources) SymbolParts(ctx context.Context, to peer.ID, q p2p.SymbolQuery) (all []shards.Symbol, err error) {
 	if to != s.self {
-		return s.swarm.Symbols(ctx, to, id, axis, index, targets, symbolSize, proofLen)
+		return s.swarm.SymbolParts(ctx, to, q)
 	}
-	ref, err := s.library.shelf.locate(id, axis, index)
+	for _, index := range q.Slivers {
+		ref, err := s.library.shelf.locate(q.Blob, q.Axis, index)
+		if err != nil {
+			return nil, err
+		}
+		if ok, err := s.library.shelf.HasSliver(ref); err != nil || !ok {
+			return nil, errors.Join(p2p.ErrNotFound, err)
+		}
+		symbols, err := s.library.symbols(s.meta, ref, index, q)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, symbols...)
+	}
+	return all, nil
+}
+
+// symbols reads one of our slivers for our own repair. Proofs are only asked for by themselves: whoever reads the
+// symbols trusts the disk.
+func (l *library) symbols(meta *shards.Metadata, ref store.Ref, index int, q p2p.SymbolQuery) ([]shards.Symbol, error) {
+	r, err := l.open(ref)
 	if err != nil {
 		return nil, err
 	}
-	if ok, err := s.library.shelf.HasSliver(ref); err != nil || !ok {
-		return nil, errors.Join(p2p.ErrNotFound, err)
+	symbols := make([]shards.Symbol, len(q.Targets))
+	if q.ProofLen > 0 {
+		x, _, err := meta.Expand(ref.Axis, index, io.NewSectionReader(r, 0, r.Size()), nil)
+		if errors.Is(err, shards.ErrSliver) { // the checksums hold, so wrong data was written
+			err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+			l.damage.note(ref, err)
+		}
+		if err != nil {
+			return nil, wireError(err)
+		}
+		for i, target := range q.Targets {
+			symbols[i].Proof = x.Proof(target)
+		}
 	}
-	return s.library.symbols(s.meta, ref, index, targets)
-}
-
-// collect gathers the symbols from which the slivers of a blob at the indices targets along axis are rebuilt. The
-// result so far comes with an error too.
-func (r *repairer) collect(ctx context.Context, meta *shards.Metadata, axis shards.Axis, targets []int) (*gather.Gathered, error) {
-	at, err := r.shelf.seats.now()
-	if err != nil {
-		return &gather.Gathered{}, err
+	if q.Length == 0 {
+		return symbols, nil
 	}
-	id := meta.ID()
-	got, err := gather.Symbols(ctx, sources{r.swarm, r.library, at.self, meta}, gather.Want{
-		Committee: at.Committee, ID: id, Meta: meta, Axis: axis, Targets: targets, Window: r.cfg.Requests, Local: at.self,
+	return symbols, meta.ReadSymbols(ref.Axis, index, r, q.Targets, q.Offset, q.Length, func(parts [][]byte) error {
+		for i, part := range parts {
+			symbols[i].Data = append(symbols[i].Data, part...)
+		}
+		return nil
 	})
-	for _, liar := range got.Liars() {
-		r.log.Warn("peer served wrong symbols", "peer", at.Members()[liar.Holder].Name, "blob", id.String(), "err", liar.Err)
-	}
-	return got, err
 }

@@ -42,15 +42,12 @@ func newExpander(l *library) *expander {
 	}
 }
 
-// Symbols writes symbols of a sliver's expansion with their proofs. It computes what they take from what is stored, and
-// waits for its peer's share of that, before it reads the sliver. It holds symbolBatch of them at most.
+// Symbols writes symbols of slivers' expansions, and their proofs. It computes what they take from what is stored, and
+// waits for its peer's share of that, before it reads a sliver. It holds symbolBatch of them at most. Symbols without
+// proofs are read without hashing; their reader compares what it rebuilds with its root.
 func (x *expander) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer) error {
 	if x.library.chain.invalid(r.Blob) {
 		return errInvalid
-	}
-	ref, err := x.library.shelf.locate(r.Blob, r.Axis, r.Index)
-	if err != nil {
-		return err
 	}
 	n := x.library.shelf.params.Shards()
 	for _, t := range r.Targets {
@@ -58,14 +55,25 @@ func (x *expander) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer
 			return fmt.Errorf("%w: no symbol %d among %d", p2p.ErrBadRequest, t, n)
 		}
 	}
-	sliver, err := x.library.open(ref)
-	if err != nil {
-		return wireError(err)
+	slivers := make([]*watchedSliver, len(r.Slivers))
+	for i, index := range r.Slivers {
+		ref, err := x.library.shelf.locate(r.Blob, r.Axis, index)
+		if err != nil {
+			return err
+		}
+		if slivers[i], err = x.library.open(ref); err != nil {
+			return wireError(err)
+		}
 	}
-	t := &turn{cpu: x.cpu, who: x.visitor(r.From)}
-	defer t.leave()
-	job := &expansion{expander: x, turn: t, ref: ref, sliver: sliver, request: r}
-	return wireError(job.run(ctx, w))
+	job := &expansion{expander: x, turn: &turn{cpu: x.cpu, who: x.visitor(r.From)}, request: r}
+	defer job.turn.leave()
+	for i, sliver := range slivers {
+		job.ref, job.index, job.sliver, job.begun = sliver.ref, r.Slivers[i], sliver, i > 0
+		if err := job.run(ctx, w); err != nil {
+			return wireError(err)
+		}
+	}
+	return nil
 }
 
 // visitor classifies the peer of a request. A gateway that asks through our own host asks for strangers.
@@ -78,20 +86,24 @@ func (x *expander) visitor(from peer.ID) visitor {
 	return visitor{from, member}
 }
 
-// expansion is one request for symbols.
+// expansion is one request for symbols. It sends those of one sliver after the other.
 type expansion struct {
 	*expander
 	turn    *turn
-	ref     store.Ref
-	sliver  *watchedSliver
 	request p2p.SymbolRequest
-	held    int64 // share of the memory
+	meta    *shards.Metadata // nil while all lines that were needed were kept
+	begun   bool             // symbols have been sent: from now on it waits for its share instead of being refused
+
+	ref    store.Ref // the sliver, as the next two
+	index  int
+	sliver *watchedSliver
+	held   int64 // share of the memory
 }
 
 func (e *expansion) run(ctx context.Context, w io.Writer) error {
 	found := e.lines.get(e.ref)
 	if found == nil {
-		if err := e.turn.enter(ctx); err != nil {
+		if err := e.enter(ctx); err != nil {
 			return err
 		}
 		found = e.lines.get(e.ref) // another request may have expanded it meanwhile
@@ -101,30 +113,49 @@ func (e *expansion) run(ctx context.Context, w io.Writer) error {
 		e.turn.leave()
 		return e.answer(ctx, w, found)
 	}
-	meta, err := e.library.shelf.metadata(e.ref.Blob)
-	e.turn.leave()
-	if err != nil {
-		return err
+	var err error
+	if e.meta == nil {
+		e.meta, err = e.library.shelf.metadata(e.ref.Blob)
 	}
-	return e.expand(ctx, w, meta)
+	e.turn.leave()
+	switch {
+	case err != nil:
+		return err
+	case e.request.ProofLen > 0:
+		return e.expand(ctx, w)
+	}
+	return e.answer(ctx, w, &line{meta: e.meta, size: e.meta.Layout(e.ref.Axis).SymbolSize})
+}
+
+// enter takes the CPU: later in the request it waits as long as it takes.
+func (e *expansion) enter(ctx context.Context) error {
+	if e.begun {
+		return e.turn.take(ctx)
+	}
+	return e.turn.enter(ctx)
 }
 
 // check compares the sizes that the peer expects with those of the blob.
 func (e *expansion) check(size int64) error {
-	if proof := e.library.shelf.params.ProofSize(); e.request.SymbolSize != size || e.request.ProofLen != proof {
+	q, params := &e.request, e.library.shelf.params
+	if q.SymbolSize != size || q.ProofLen != params.ProofSize() && q.ProofLen != 0 {
 		return fmt.Errorf("%w: symbols of this blob have %d bytes and proofs of %d hashes, not %d and %d",
-			p2p.ErrBadRequest, size, proof, e.request.SymbolSize, e.request.ProofLen)
+			p2p.ErrBadRequest, size, params.ProofSize(), q.SymbolSize, q.ProofLen)
+	}
+	w, end := int64(params.StripWidth()), q.Offset+q.Length
+	if q.Length > 0 && (q.Offset%w != 0 || end%w != 0 && end != size) {
+		return fmt.Errorf("%w: bytes [%d, %d) of symbols of %d: must be whole strips of %d", p2p.ErrBadRequest, q.Offset, end, size, w)
 	}
 	return nil
 }
 
-// answer sends symbols of a line that has been expanded before.
+// answer sends symbols of a line that has been expanded before, or that needs no proofs.
 func (e *expansion) answer(ctx context.Context, w io.Writer, l *line) error {
 	if err := e.check(l.size); err != nil {
 		return err
 	}
-	if l.symbols == nil {
-		if err := e.hold(ctx, e.scratch(l.size)+e.batchBytes(l.size)); err != nil {
+	if l.symbols == nil && e.request.Length > 0 {
+		if err := e.hold(ctx, e.scratch(l.size)+e.batchBytes()); err != nil {
 			return err
 		}
 		defer e.release()
@@ -133,33 +164,33 @@ func (e *expansion) answer(ctx context.Context, w io.Writer, l *line) error {
 }
 
 // expand reads the sliver, which proves it, and sends symbols of it. The first batch is kept on the way.
-func (e *expansion) expand(ctx context.Context, w io.Writer, meta *shards.Metadata) error {
+func (e *expansion) expand(ctx context.Context, w io.Writer) error {
 	n := int64(e.library.shelf.params.Shards())
-	size := meta.Layout(e.ref.Axis).SymbolSize
+	size := e.meta.Layout(e.ref.Axis).SymbolSize
 	if err := e.check(size); err != nil {
 		return err
 	}
-	keep, kept := e.request.Targets[:e.batch(size)], e.batchBytes(size)
-	l := &line{size: size, bytes: 2 * n * 64} // the tree and the metadata
+	keep, kept := e.request.Targets[:e.batch()], e.batchBytes()
+	l := &line{meta: e.meta, size: size, bytes: 2 * n * 64} // the tree and the metadata
 	whole := n*size <= wholeLine
 	if whole {
 		keep, kept = make([]int, n), n*size
 		for i := range keep {
 			keep[i] = i
 		}
-	} else if size > symbolBatch {
+	} else if kept == 0 {
 		keep = nil
 	}
 	if err := e.hold(ctx, e.scratch(size)+l.bytes+kept); err != nil {
 		return err
 	}
 	defer e.release()
-	if err := e.turn.enter(ctx); err != nil {
+	if err := e.enter(ctx); err != nil {
 		return err
 	}
 	var symbols [][]byte
 	var err error
-	l.Expansion, symbols, err = meta.Expand(e.ref.Axis, e.request.Index, e.reader(ctx), keep)
+	l.Expansion, symbols, err = e.meta.Expand(e.ref.Axis, e.index, io.NewSectionReader(e.reader(ctx), 0, e.sliver.Size()), keep)
 	e.turn.leave()
 	if errors.Is(err, shards.ErrSliver) { // the checksums hold, so wrong data was written
 		err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
@@ -178,30 +209,30 @@ func (e *expansion) expand(ctx context.Context, w io.Writer, meta *shards.Metada
 
 // write sends the symbols at all targets, batch by batch. first has the first batch, unless it is empty.
 func (e *expansion) write(ctx context.Context, w io.Writer, l *line, first [][]byte) error {
-	for targets := e.request.Targets; len(targets) > 0; first = nil {
-		batch := targets[:min(e.batch(l.size), len(targets))]
+	q := &e.request
+	for targets := q.Targets; len(targets) > 0; first = nil {
+		batch := targets[:min(e.batch(), len(targets))]
 		targets = targets[len(batch):]
-		if l.symbols == nil && l.size > symbolBatch {
-			if err := e.pass(ctx, w, l, batch[0]); err != nil {
-				return err
+		parts, err := first, error(nil)
+		switch {
+		case q.Length == 0:
+			parts = make([][]byte, len(batch))
+		case l.symbols != nil:
+			parts = make([][]byte, len(batch))
+			for i, target := range batch {
+				parts[i] = l.symbols[target][q.Offset:][:q.Length]
 			}
-			continue
+		case q.Length > symbolBatch:
+			parts = [][]byte{nil}
+			err = e.pass(ctx, w, l, batch[0])
+		case len(first) == 0:
+			parts, err = e.read(ctx, l, batch)
 		}
-		if l.symbols == nil && len(first) == 0 {
-			var err error
-			if first, err = e.read(ctx, l, batch); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
 		for i, target := range batch {
-			from, at := first, i
-			if l.symbols != nil {
-				from, at = l.symbols, target
-			}
-			if _, err := w.Write(from[at]); err != nil {
-				return err
-			}
-			if err := writeProof(w, l.Proof(target)); err != nil {
+			if err := e.send(w, l, parts[i], target); err != nil {
 				return err
 			}
 		}
@@ -209,17 +240,28 @@ func (e *expansion) write(ctx context.Context, w io.Writer, l *line, first [][]b
 	return nil
 }
 
+// send writes a symbol and its proof, if it is asked for.
+func (e *expansion) send(w io.Writer, l *line, part []byte, target int) error {
+	if _, err := w.Write(part); err != nil {
+		return err
+	}
+	if e.request.ProofLen == 0 {
+		return nil
+	}
+	return writeProof(w, l.Proof(target))
+}
+
 // read reads the symbols of a batch from the sliver.
 func (e *expansion) read(ctx context.Context, l *line, batch []int) ([][]byte, error) {
 	symbols := make([][]byte, len(batch))
 	for i := range symbols {
-		symbols[i] = make([]byte, 0, l.size)
+		symbols[i] = make([]byte, 0, e.request.Length)
 	}
 	if err := e.turn.take(ctx); err != nil {
 		return nil, err
 	}
 	defer e.turn.leave()
-	return symbols, l.Read(e.reader(ctx), batch, func(parts [][]byte) error {
+	return symbols, e.each(ctx, l, batch, func(parts [][]byte) error {
 		for i, part := range parts {
 			symbols[i] = append(symbols[i], part...)
 		}
@@ -233,17 +275,18 @@ func (e *expansion) pass(ctx context.Context, w io.Writer, l *line, target int) 
 		return err
 	}
 	defer e.turn.leave()
-	err := l.Read(e.reader(ctx), []int{target}, func(parts [][]byte) error {
+	return e.each(ctx, l, []int{target}, func(parts [][]byte) error {
 		e.turn.leave()
 		if _, err := w.Write(parts[0]); err != nil {
 			return err
 		}
 		return e.turn.take(ctx)
 	})
-	if err != nil {
-		return err
-	}
-	return writeProof(w, l.Proof(target))
+}
+
+// each reads the part of the symbols that is asked for.
+func (e *expansion) each(ctx context.Context, l *line, targets []int, emit func(parts [][]byte) error) error {
+	return l.meta.ReadSymbols(e.ref.Axis, e.index, e.reader(ctx), targets, e.request.Offset, e.request.Length, emit)
 }
 
 func writeProof(w io.Writer, proof []shards.Hash) error {
@@ -255,32 +298,31 @@ func writeProof(w io.Writer, proof []shards.Hash) error {
 	return nil
 }
 
-// reader reads the sliver from its start. It stops when ctx ends, and lets others have the CPU now and then.
-func (e *expansion) reader(ctx context.Context) io.Reader {
-	from := io.NewSectionReader(e.sliver, 0, e.sliver.Size())
-	return readerFunc(func(p []byte) (int, error) {
+// reader reads the sliver. It stops when ctx ends, and lets others have the CPU now and then.
+func (e *expansion) reader(ctx context.Context) io.ReaderAt {
+	return readerAtFunc(func(p []byte, off int64) (int, error) {
 		if err := e.turn.step(ctx); err != nil {
 			return 0, err
 		}
-		return from.Read(p)
+		return e.sliver.ReadAt(p, off)
 	})
 }
 
-type readerFunc func([]byte) (int, error)
+type readerAtFunc func(p []byte, off int64) (int, error)
 
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+func (f readerAtFunc) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
 
 // batch returns the number of symbols in the first batch.
-func (e *expansion) batch(size int64) int {
-	return int(min(max(symbolBatch/size, 1), int64(len(e.request.Targets))))
+func (e *expansion) batch() int {
+	return int(min(max(symbolBatch/max(e.request.Length, 1), 1), int64(len(e.request.Targets))))
 }
 
 // batchBytes returns the bytes of the largest batch that is held.
-func (e *expansion) batchBytes(size int64) int64 {
-	if size > symbolBatch {
+func (e *expansion) batchBytes() int64 {
+	if e.request.Length > symbolBatch {
 		return 0
 	}
-	return int64(e.batch(size)) * size
+	return int64(e.batch()) * e.request.Length
 }
 
 // scratch estimates the memory in which a sliver is expanded: a strip, and what a shards.Verifier keeps.
@@ -292,7 +334,11 @@ func (e *expansion) scratch(size int64) int64 {
 
 // hold takes a share of the memory.
 func (e *expansion) hold(ctx context.Context, bytes int64) error {
-	if err := e.memory.enter(ctx, e.turn.who, bytes); err != nil {
+	hold := e.memory.enter
+	if e.begun {
+		hold = e.memory.take
+	}
+	if err := hold(ctx, e.turn.who, bytes); err != nil {
 		return err
 	}
 	e.held = bytes

@@ -131,6 +131,9 @@ func (s *syncer) compare(ctx context.Context, m *certs.Member, light bool) error
 	if err := s.swarm.connect(ctx, m.Node); err != nil {
 		return err
 	}
+	if s.book.reach.heard(m.Node) {
+		s.book.debts.hasten(time.Now())
+	}
 	if light {
 		theirs, err := bounded(ctx, func(ctx context.Context) (p2p.NodeStatus, error) { return s.swarm.NodeStatus(ctx, m.Node) })
 		if err != nil {

@@ -292,16 +292,20 @@ func (s *scene) repair() {
 		s.say("it is being uploaded: look again later")
 	}
 	for i, step := range s.others.steps {
+		if step.failed > 0 {
+			s.say("step %d: symbols for %d %s slivers: too few come", i+1, step.failed, step.axis)
+			continue
+		}
 		var on []string
 		for _, index := range step.targets {
 			on = append(on, fmt.Sprint(k.shelf.params.ShardOfPair(b.id(), k.shelf.params.PairOfSliver(step.axis, index))))
 		}
 		need := k.shelf.params.SourceSymbols(step.axis)
-		from := fmt.Sprintf("%d are ours, %d come from %s", need-step.given, step.given, strings.Join(step.givers, " and "))
-		if step.failed {
-			from = "too few come"
+		from := fmt.Sprintf("from %d %s slivers: %d are ours, %d come from %s", need, step.axis.Other(), need-step.given, step.given, strings.Join(step.givers, " and "))
+		if step.length == 0 {
+			from = "from " + strings.Join(step.givers, " and ")
 		}
-		s.say("step %d: the %s slivers of shards [%s], from %d %s slivers: %s", i+1, step.axis, strings.Join(on, " "), need, step.axis.Other(), from)
+		s.say("step %d: %s the %s slivers of shards [%s], %s", i+1, step.what(), step.axis, strings.Join(on, " "), from)
 	}
 	s.out.WriteString(log)
 }

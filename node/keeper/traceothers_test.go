@@ -33,11 +33,14 @@ type others struct {
 
 // askedStep is a step of a repair, as the requests to others show it.
 type askedStep struct {
-	axis    shards.Axis // of the slivers to rebuild
-	targets []int
-	given   int      // slivers of which others gave symbols
-	givers  []string // ascending
-	failed  bool     // how many gave symbols is chance
+	axis         shards.Axis // of the slivers to rebuild
+	targets      []int
+	proven       bool     // with proofs
+	offset, size int64    // of a symbol
+	length       int64    // of the part that is asked for
+	given        int      // slivers of which others gave symbols
+	givers       []string // ascending
+	failed       int      // too few gave symbols for so many slivers
 }
 
 func (*others) SetProtected(string, []peer.ID) {}
@@ -99,31 +102,68 @@ func (o *others) Metadata(_ context.Context, to peer.ID, id shards.BlobID, _ int
 	return raw, nil
 }
 
-func (o *others) Symbols(_ context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, _ int64, _ int) ([]shards.Symbol, error) {
+func (o *others) SymbolParts(_ context.Context, to peer.ID, q p2p.SymbolQuery) (all []shards.Symbol, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if last := len(o.steps) - 1; last < 0 || o.steps[last].axis == axis || !slices.Equal(o.steps[last].targets, targets) {
-		o.steps = append(o.steps, &askedStep{axis: axis.Other(), targets: targets})
+	asked := askedStep{axis: q.Axis.Other(), targets: q.Targets, proven: q.ProofLen > 0, offset: q.Offset, length: q.Length, size: q.SymbolSize}
+	if last := len(o.steps) - 1; last < 0 || !o.steps[last].same(asked) {
+		o.steps = append(o.steps, &asked)
 	}
 	step := o.steps[len(o.steps)-1]
-	b, err := o.blob(to, id)
+	b, err := o.blob(to, q.Blob)
 	if err != nil {
 		return nil, err
 	}
-	sliver := b.sliver(axis, b.meta.Params().PairOfSliver(axis, index))
-	symbols, err := b.meta.ExtractSymbols(axis, index, bytes.NewReader(sliver), targets)
-	if err != nil {
-		return nil, err
+	for _, index := range q.Slivers {
+		sliver := b.sliver(q.Axis, b.meta.Params().PairOfSliver(q.Axis, index))
+		symbols, err := b.meta.ExtractSymbols(q.Axis, index, bytes.NewReader(sliver), q.Targets)
+		if err != nil {
+			return nil, err
+		}
+		for i, sym := range symbols {
+			symbols[i] = shards.Symbol{Data: sym.Data[min(q.Offset, q.SymbolSize):][:q.Length], Proof: sym.Proof[:q.ProofLen]}
+		}
+		all = append(all, symbols...)
 	}
-	if o.moods[to] == "lies" {
-		symbols[0].Data[0] ^= 1
-		return symbols, nil
+	if o.moods[to] == "lies" && q.Length > 0 {
+		all[0].Data[0] ^= 1
+		if q.ProofLen > 0 {
+			return all, nil
+		}
 	}
-	if step.given++; !slices.Contains(step.givers, string(to)) {
+	if step.given += len(q.Slivers); !slices.Contains(step.givers, string(to)) {
 		step.givers = append(step.givers, string(to))
 		slices.Sort(step.givers)
 	}
-	return symbols, nil
+	return all, nil
+}
+
+// same reports whether two requests belong to the same step.
+func (a askedStep) same(b askedStep) bool {
+	return a.axis == b.axis && slices.Equal(a.targets, b.targets) && a.proven == b.proven && a.offset == b.offset && a.length == b.length
+}
+
+// what names the part of the symbols that is asked for.
+func (a askedStep) what() string {
+	switch {
+	case a.length == 0:
+		return "proofs for"
+	case a.proven:
+		return "symbols with proofs for"
+	case a.length < a.size:
+		return fmt.Sprintf("bytes %d to %d for", a.offset, a.offset+a.length)
+	}
+	return "symbols for"
+}
+
+// fail notes that a step failed. Whether anybody was asked in it is chance.
+func (o *others) fail(few *gather.Error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if last := len(o.steps) - 1; last >= 0 && o.steps[last].length > 0 && o.steps[last].axis == few.Axis && len(o.steps[last].targets) == few.Targets {
+		o.steps = o.steps[:last]
+	}
+	o.steps = append(o.steps, &askedStep{axis: few.Axis, failed: few.Targets})
 }
 
 // journal writes the keeper's log into the trace.
@@ -132,16 +172,19 @@ type journal struct {
 	scene *scene
 }
 
-func (j journal) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
-func (j journal) WithAttrs([]slog.Attr) slog.Handler           { return j }
+func (j journal) Enabled(context.Context, slog.Level) bool { return true }
+func (j journal) WithAttrs([]slog.Attr) slog.Handler       { return j }
 
 func (j journal) Handle(_ context.Context, r slog.Record) error {
 	line := "log: " + r.Message
+	if r.Level < slog.LevelInfo {
+		line = "log, if all is logged: " + r.Message
+	}
 	r.Attrs(func(a slog.Attr) bool {
 		text := a.Value.String()
 		var few *gather.Error
 		if err, _ := a.Value.Any().(error); errors.As(err, &few) { // how many have answered is chance
-			j.scene.others.steps[len(j.scene.others.steps)-1].failed = true
+			j.scene.others.fail(few)
 			text = fmt.Sprintf("fewer than %d %s slivers", few.Need, few.Axis.Other())
 			for _, f := range few.Failures {
 				text += fmt.Sprintf("; %s: %v", few.Committee.Members()[f.Holder].Name, f.Err)

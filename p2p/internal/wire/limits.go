@@ -17,9 +17,11 @@ const (
 	// MaxSliver bounds a sliver, in bytes: 16 TiB, the greatest blob. The sum of a few slivers does not overflow an
 	// int64.
 	MaxSliver = 1 << 44
-	// MaxSymbols bounds all symbols and proofs of one response, in bytes. Both sides hold them in memory. A blob with
-	// longer symbols is repaired from slivers.
+	// MaxSymbols bounds all symbols and proofs of one response, in bytes. The one who asks holds them in memory. Longer
+	// symbols are asked for part by part.
 	MaxSymbols = 256 << 20
+	// MaxSlivers bounds the slivers of one GetSymbols: each is read and expanded.
+	MaxSlivers = 64
 	// MaxLeaves bounds the targets of a GetLeaves: 557 KB with the longest proofs.
 	MaxLeaves = 1 << 10
 	// MaxEvidence bounds the evidence that a blob is invalid, in bytes: a cell proof has four paths of MaxProof hashes, a

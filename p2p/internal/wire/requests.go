@@ -93,19 +93,41 @@ func (r *Request_GetSymbols) validate() error {
 	if err := validIndices("targets", m.GetTargets()); err != nil {
 		return err
 	}
+	if len(m.GetMore()) >= MaxSlivers {
+		return fmt.Errorf("%d slivers: the limit is %d", len(m.GetMore())+1, MaxSlivers)
+	}
+	if err := validIndices("slivers", append([]uint32{m.GetIndex()}, m.GetMore()...)); err != nil {
+		return err
+	}
 	if m.GetProofLen() > MaxProof {
 		return fmt.Errorf("proofs of %d hashes: the limit is %d", m.GetProofLen(), MaxProof)
 	}
-	if m.GetSymbolSize() == 0 || m.GetSymbolSize() > MaxSymbols || r.bounds().Response > MaxSymbols {
-		return fmt.Errorf("%d symbols of %d bytes: the limit is %d bytes together", len(m.GetTargets()), m.GetSymbolSize(), MaxSymbols)
+	size, part := m.GetSymbolSize(), m.part()
+	if size == 0 || size > MaxSliver || m.GetOffset() > size || m.GetLength() > size-m.GetOffset() {
+		return fmt.Errorf("bytes [%d, %d) of symbols of %d bytes", m.GetOffset(), m.GetOffset()+m.GetLength(), size)
+	}
+	if m.GetProofLen() > 0 && part > 0 && part < size {
+		return errors.New("proofs of parts of symbols")
+	}
+	if each := part + uint64(m.GetProofLen())*HashSize; each == 0 || each > MaxSymbols || r.bounds().Response > MaxSymbols {
+		return fmt.Errorf("%d symbols of %d slivers, %d bytes each: must have between 1 and %d bytes together",
+			len(m.GetTargets()), len(m.GetMore())+1, each, MaxSymbols)
 	}
 	return validSliver(m.GetAxis(), m.GetIndex())
 }
 
 func (r *Request_GetSymbols) bounds() Bounds {
 	m := r.GetSymbols
-	each := m.GetSymbolSize() + uint64(m.GetProofLen())*HashSize
-	return Bounds{Blob: true, Response: uint64(len(m.GetTargets())) * each}
+	each := m.part() + uint64(m.GetProofLen())*HashSize
+	return Bounds{Blob: true, Response: uint64(len(m.GetTargets())) * uint64(len(m.GetMore())+1) * each}
+}
+
+// part returns the bytes asked for of each symbol.
+func (m *GetSymbols) part() uint64 {
+	if m.GetLength() > 0 {
+		return m.GetLength()
+	}
+	return m.GetSymbolSize() - m.GetOffset()
 }
 
 func (r *Request_GetLeaves) validate() error {

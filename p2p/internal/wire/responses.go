@@ -77,6 +77,9 @@ func (m *NodeStatus) Validate(payload uint64) error {
 	if m.GetUptimeSeconds() > math.MaxInt32 { // 68 years fit a duration in nanoseconds
 		return fmt.Errorf("uptime of %d seconds", m.GetUptimeSeconds())
 	}
+	if m.GetRepairSecondsLeft() > math.MaxInt32 {
+		return fmt.Errorf("%d seconds until nothing is owed", m.GetRepairSecondsLeft())
+	}
 	if m.GetPeers() > math.MaxInt32 {
 		return fmt.Errorf("%d peers", m.GetPeers())
 	}

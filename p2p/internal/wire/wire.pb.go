@@ -612,14 +612,21 @@ func (x *ReadSliver) GetLength() uint64 {
 	return 0
 }
 
-// Response payload: for each target in order, the symbol (symbol_size bytes), then its proof (proof_len hashes).
+// Response payload: for each sliver, index and then more, for each target in order: the bytes [offset, offset+length) of
+// the symbol, then its proof (proof_len hashes).
 type GetSymbols struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Axis          uint32                 `protobuf:"varint,1,opt,name=axis,proto3" json:"axis,omitempty"`
-	Index         uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
-	Targets       []uint32               `protobuf:"varint,3,rep,packed,name=targets,proto3" json:"targets,omitempty"`
-	SymbolSize    uint64                 `protobuf:"varint,4,opt,name=symbol_size,json=symbolSize,proto3" json:"symbol_size,omitempty"`
-	ProofLen      uint32                 `protobuf:"varint,5,opt,name=proof_len,json=proofLen,proto3" json:"proof_len,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Axis       uint32                 `protobuf:"varint,1,opt,name=axis,proto3" json:"axis,omitempty"`
+	Index      uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Targets    []uint32               `protobuf:"varint,3,rep,packed,name=targets,proto3" json:"targets,omitempty"`
+	SymbolSize uint64                 `protobuf:"varint,4,opt,name=symbol_size,json=symbolSize,proto3" json:"symbol_size,omitempty"`
+	// 0: without proofs.
+	ProofLen uint32 `protobuf:"varint,5,opt,name=proof_len,json=proofLen,proto3" json:"proof_len,omitempty"`
+	// Further slivers along axis.
+	More []uint32 `protobuf:"varint,10,rep,packed,name=more,proto3" json:"more,omitempty"`
+	// Of each symbol. A length of 0 reaches to the symbol's end: with an offset of symbol_size only proofs are sent.
+	Offset        uint64 `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"`
+	Length        uint64 `protobuf:"varint,12,opt,name=length,proto3" json:"length,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -685,6 +692,27 @@ func (x *GetSymbols) GetSymbolSize() uint64 {
 func (x *GetSymbols) GetProofLen() uint32 {
 	if x != nil {
 		return x.ProofLen
+	}
+	return 0
+}
+
+func (x *GetSymbols) GetMore() []uint32 {
+	if x != nil {
+		return x.More
+	}
+	return nil
+}
+
+func (x *GetSymbols) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *GetSymbols) GetLength() uint64 {
+	if x != nil {
+		return x.Length
 	}
 	return 0
 }
@@ -1448,6 +1476,9 @@ type NodeStatus struct {
 	Addresses []string `protobuf:"bytes,40,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	// Milliseconds by which the node finds its clock ahead of the other members'; negative: behind; 0: none, or unknown.
 	ClockAheadMillis int64 `protobuf:"zigzag64,50,opt,name=clock_ahead_millis,json=clockAheadMillis,proto3" json:"clock_ahead_millis,omitempty"`
+	// Slivers rebuilt per hour, lately, and the seconds until none will be owed at this rate; 0: unknown.
+	RepairedPerHour   uint64 `protobuf:"varint,55,opt,name=repaired_per_hour,json=repairedPerHour,proto3" json:"repaired_per_hour,omitempty"`
+	RepairSecondsLeft uint64 `protobuf:"varint,56,opt,name=repair_seconds_left,json=repairSecondsLeft,proto3" json:"repair_seconds_left,omitempty"`
 	// Blobs that the node learned to be encoded wrongly since its start. It keeps nothing of them.
 	Invalid       uint64 `protobuf:"varint,70,opt,name=invalid,proto3" json:"invalid,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1617,6 +1648,20 @@ func (x *NodeStatus) GetClockAheadMillis() int64 {
 	return 0
 }
 
+func (x *NodeStatus) GetRepairedPerHour() uint64 {
+	if x != nil {
+		return x.RepairedPerHour
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetRepairSecondsLeft() uint64 {
+	if x != nil {
+		return x.RepairSecondsLeft
+	}
+	return 0
+}
+
 func (x *NodeStatus) GetInvalid() uint64 {
 	if x != nil {
 		return x.Invalid
@@ -1723,7 +1768,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x04R\x06offset\x12\x16\n" +
-	"\x06length\x18\x04 \x01(\x04R\x06length\"\x8e\x01\n" +
+	"\x06length\x18\x04 \x01(\x04R\x06length\"\xd2\x01\n" +
 	"\n" +
 	"GetSymbols\x12\x12\n" +
 	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
@@ -1731,7 +1776,11 @@ const file_wire_proto_rawDesc = "" +
 	"\atargets\x18\x03 \x03(\rR\atargets\x12\x1f\n" +
 	"\vsymbol_size\x18\x04 \x01(\x04R\n" +
 	"symbolSize\x12\x1b\n" +
-	"\tproof_len\x18\x05 \x01(\rR\bproofLen\"\x0f\n" +
+	"\tproof_len\x18\x05 \x01(\rR\bproofLen\x12\x12\n" +
+	"\x04more\x18\n" +
+	" \x03(\rR\x04more\x12\x16\n" +
+	"\x06offset\x18\v \x01(\x04R\x06offset\x12\x16\n" +
+	"\x06length\x18\f \x01(\x04R\x06length\"\x0f\n" +
 	"\rGetBlobStatus\"\x0f\n" +
 	"\rGetNodeStatus\"\x10\n" +
 	"\x0eGetCertificate\"\x10\n" +
@@ -1771,7 +1820,7 @@ const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"BlobStatus\x12\x1a\n" +
 	"\bmetadata\x18\x01 \x01(\bR\bmetadata\x12 \n" +
-	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xc6\x04\n" +
+	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xa2\x05\n" +
 	"\n" +
 	"NodeStatus\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
@@ -1795,7 +1844,9 @@ const file_wire_proto_rawDesc = "" +
 	"\tdisk_free\x18\x10 \x01(\x04R\bdiskFree\x12!\n" +
 	"\fdisk_reserve\x18\x11 \x01(\x04R\vdiskReserve\x12\x1c\n" +
 	"\taddresses\x18( \x03(\tR\taddresses\x12,\n" +
-	"\x12clock_ahead_millis\x182 \x01(\x12R\x10clockAheadMillis\x12\x18\n" +
+	"\x12clock_ahead_millis\x182 \x01(\x12R\x10clockAheadMillis\x12*\n" +
+	"\x11repaired_per_hour\x187 \x01(\x04R\x0frepairedPerHour\x12.\n" +
+	"\x13repair_seconds_left\x188 \x01(\x04R\x11repairSecondsLeft\x12\x18\n" +
 	"\ainvalid\x18F \x01(\x04R\ainvalid\";\n" +
 	"\x0fCertificatePage\x12\x14\n" +
 	"\x05sizes\x18\x01 \x03(\rR\x05sizes\x12\x12\n" +

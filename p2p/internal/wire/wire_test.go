@@ -25,6 +25,7 @@ func requests() []*Request {
 		{BlobId: id, Op: &Request_GetMetadata{GetMetadata: &GetMetadata{}}},
 		{BlobId: id, Op: &Request_ReadSliver{ReadSliver: &ReadSliver{Axis: 1, Index: 65534, Offset: MaxSliver, Length: MaxSliver}}},
 		{BlobId: id, Op: &Request_GetSymbols{GetSymbols: &GetSymbols{Axis: 1, Index: 3, Targets: []uint32{9, 1}, SymbolSize: 64, ProofLen: MaxProof}}},
+		{BlobId: id, Op: &Request_GetSymbols{GetSymbols: &GetSymbols{Targets: []uint32{9}, SymbolSize: 1 << 40, More: []uint32{4}, Offset: 1 << 20, Length: 1 << 20}}},
 		{BlobId: id, Op: &Request_GetLeaves{GetLeaves: &GetLeaves{Axis: 1, Index: 3, Targets: []uint32{9, 1}}}},
 		{BlobId: id, Op: &Request_GetLeaves{GetLeaves: &GetLeaves{Index: 3}}},
 		{Payload: MaxEvidence, BlobId: id, Op: &Request_PutProof{PutProof: &PutProof{}}},
@@ -48,7 +49,7 @@ func responses() []*Response {
 		{Payload: 106, Result: &Response_BlobStatus{BlobStatus: &BlobStatus{Metadata: true, Certificate: 100}}},
 		{Payload: 4, Result: &Response_NodeStatus{NodeStatus: &NodeStatus{
 			Version: "1", State: "serving", Epoch: 1, Blobs: 2, Slivers: 3, Owed: 4, Corrupt: 5, DiskBytes: 6, UptimeSeconds: 7, Peers: 8,
-			Incidents: []string{strings.Repeat("x", MaxStatusText)}, LedgerHeight: 9, Ledger: strings.Repeat("x", MaxStatusText),
+			Incidents: []string{strings.Repeat("x", MaxStatusText)}, RepairedPerHour: 13, RepairSecondsLeft: 14, LedgerHeight: 9, Ledger: strings.Repeat("x", MaxStatusText),
 			Refuses: strings.Repeat("x", MaxStatusText), Invalid: 13, DiskLimit: 10, DiskFree: 11, DiskReserve: 12,
 			Addresses: []string{strings.Repeat("x", MaxStatusText)},
 		}}},
