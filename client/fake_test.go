@@ -66,6 +66,7 @@ type fakeSwarm struct {
 	cut          int               // fetches of slivers that were cancelled
 	sliversAsked map[sliverKey]int // how often a sliver was asked for; nil: not counted
 	proofs       []*shards.CellProof
+	deny         func(ledger.ObjectID) bool // tells whether a token's record is another's; nil for never
 }
 
 type fakeNode struct {
@@ -175,8 +176,8 @@ func (f *fakeSwarm) enter(ctx context.Context, to peer.ID) (i int, n *fakeNode, 
 // ID implements Uploader.
 func (f *fakeSwarm) ID() peer.ID { return "the client" }
 
-// check checks an upload token as a node does. The record may not be on the ledger yet.
-func (f *fakeSwarm) check(id shards.BlobID, raw []byte) {
+// check checks an upload token as a node does. The record may not be on the ledger yet. If deny says so, it is another's.
+func (f *fakeSwarm) check(id shards.BlobID, raw []byte) error {
 	token, err := ledger.UnmarshalUploadToken(f.genesis.NetworkID(), id, f.ID(), raw)
 	if err == nil {
 		err = token.Verify()
@@ -191,6 +192,10 @@ func (f *fakeSwarm) check(id shards.BlobID, raw []byte) {
 	if err != nil {
 		f.t.Errorf("upload token: %v", err)
 	}
+	if f.deny != nil && f.deny(token.Object) {
+		return fmt.Errorf("fake: %w", p2p.ErrDenied)
+	}
+	return nil
 }
 
 func (f *fakeSwarm) Connect(ctx context.Context, to peer.ID) error {
@@ -208,7 +213,9 @@ func (f *fakeSwarm) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobI
 	if err != nil {
 		return nil, err
 	}
-	f.check(id, token)
+	if err := f.check(id, token); err != nil {
+		return nil, err
+	}
 	if f.moods[i] == full {
 		return nil, fmt.Errorf("fake: %w: the disk is full", p2p.ErrUnavailable)
 	}
@@ -234,7 +241,9 @@ func (f *fakeSwarm) StorePairs(ctx context.Context, to peer.ID, id shards.BlobID
 	if err != nil {
 		return err
 	}
-	f.check(id, token)
+	if err := f.check(id, token); err != nil {
+		return err
+	}
 	if f.busy != nil && f.busy(i, true) {
 		if size <= p2p.InlinePairs { // sent with the request
 			_ = body(io.Discard)

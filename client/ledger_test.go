@@ -584,3 +584,30 @@ func TestConfirmEarly(t *testing.T) {
 		}
 	}
 }
+
+// TestPredictionTaken: a node that has seen another transaction take the predicted record's ID refuses a token for it.
+// It is asked again with a token for the record that was made in the end.
+func TestPredictionTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c := newFake(t, 7, 28)
+		taken := make(chan struct{})
+		var refusals atomic.Int32
+		f.deny = func(object ledger.ObjectID) bool {
+			if object != (ledger.ObjectID{0xff, 0}) {
+				return false
+			}
+			if refusals.Add(1) == 1 {
+				close(taken)
+			}
+			return true
+		}
+		c.payer = recomposing{c.payer, taken, false}
+		res, err := store(t, c, noise(1, 100_000), StoreOptions{})
+		if err != nil || refusals.Load() == 0 {
+			t.Fatalf("after %d refusals: %v", refusals.Load(), err)
+		}
+		if res.Confirmed != res.Shards {
+			t.Errorf("%d of %d shards confirmed", res.Confirmed, res.Shards)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -44,7 +45,9 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 		g.Go(func() error {
 			a := answer{i: i}
 			if a.err = u.c.nodes.Connect(ctx, members[i].Node); a.err == nil {
-				a.held, a.err = patient(ctx, func() ([]int, error) { return u.c.nodes.PutMetadata(ctx, members[i].Node, u.id, u.token(), u.raw) })
+				a.held, a.err = entitled(ctx, u, func(token []byte) ([]int, error) {
+					return u.c.nodes.PutMetadata(ctx, members[i].Node, u.id, token, u.raw)
+				})
 			} else if ctx.Err() == nil {
 				u.mu.Lock()
 				u.nodes[i].gone = true
@@ -130,4 +133,27 @@ func (u *upload) token() []byte {
 		r.token = t.Marshal()
 	}
 	return u.right.token
+}
+
+// entitled patiently asks a node something that needs a token. If the node refuses the token for a predicted record,
+// because another transaction of the account took that ID, it is asked again once the record's real ID is known.
+func entitled[T any](ctx context.Context, u *upload, question func(token []byte) (T, error)) (T, error) {
+	var token []byte
+	ask := func() (T, error) {
+		token = u.token()
+		return question(token)
+	}
+	answer, err := patient(ctx, ask)
+	if !errors.Is(err, p2p.ErrDenied) || !u.reg.hasBegun() {
+		return answer, err
+	}
+	select {
+	case <-u.reg.done:
+	case <-ctx.Done():
+		return answer, err
+	}
+	if bytes.Equal(token, u.token()) {
+		return answer, err
+	}
+	return patient(ctx, ask)
 }

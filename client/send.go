@@ -73,8 +73,8 @@ func (u *upload) sendPairs(ctx context.Context, i int, t *tap) error {
 			return err
 		}
 	}
-	_, err := patient(ctx, func() (any, error) {
-		err := u.c.nodes.StorePairs(ctx, u.com.Members()[i].Node, u.id, u.token(), t.pairs, size, body)
+	_, err := entitled(ctx, u, func(token []byte) (any, error) {
+		err := u.c.nodes.StorePairs(ctx, u.com.Members()[i].Node, u.id, token, t.pairs, size, body)
 		if begun && errors.Is(err, p2p.ErrBusy) {
 			err = &interrupted{err}
 		}

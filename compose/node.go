@@ -37,19 +37,19 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 	if c.Store.Limit, err = n.Store.LimitBytes(); err != nil {
 		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
 	}
-	rate, err := n.RepairBytes()
-	if err != nil {
-		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
-	}
-	if rate > 0 {
-		c.Keeper.Repair.Rate = rate
-	}
 	scrub, err := n.Store.ScrubPeriod()
 	if err != nil {
 		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
 	}
 	if scrub > 0 {
 		c.Keeper.Scrub = scrub
+	}
+	rate, err := n.RepairBytes()
+	if err != nil {
+		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
+	}
+	if rate > 0 {
+		c.Keeper.Repair.Rate = rate
 	}
 	c.Metrics, c.MetricsIfFree = n.MetricsAddr()
 	if err := c.Validate(); err != nil {

@@ -203,10 +203,10 @@ func (n *Node) Validate() error {
 	if _, err := n.Store.LimitBytes(); err != nil {
 		return err
 	}
-	if _, err := n.RepairBytes(); err != nil {
+	if _, err := n.Store.ScrubPeriod(); err != nil {
 		return err
 	}
-	if _, err := n.Store.ScrubPeriod(); err != nil {
+	if _, err := n.RepairBytes(); err != nil {
 		return err
 	}
 	if _, _, err := net.SplitHostPort(n.Metrics); err != nil && n.Metrics != "" && n.Metrics != noMetrics {

@@ -26,6 +26,8 @@ func BenchmarkSwarm(b *testing.B) {
 	var last *client.StoreResult
 	b.Run("store", func(b *testing.B) {
 		b.SetBytes(size)
+		used := cpu(b)
+		defer func() { b.ReportMetric(float64((cpu(b)-used).Milliseconds())/float64(b.N), "cpu-ms/op") }()
 		for i := range b.N {
 			data[0], data[1], data[2] = byte(i), byte(i>>8), byte(b.N) // a new blob each time
 			res, err := cl.Store(b.Context(), bytes.NewReader(data), size, client.StoreOptions{})
@@ -35,6 +37,8 @@ func BenchmarkSwarm(b *testing.B) {
 	})
 	b.Run("read", func(b *testing.B) {
 		b.SetBytes(size)
+		used := cpu(b)
+		defer func() { b.ReportMetric(float64((cpu(b)-used).Milliseconds())/float64(b.N), "cpu-ms/op") }()
 		for range b.N {
 			_, err := cl.Read(b.Context(), last.BlobID, io.Discard, client.ReadOptions{})
 			must(b, err)

@@ -198,7 +198,8 @@ func (x *request) cost() int64 {
 	switch x.GetOp().(type) {
 	case *wire.Request_PutMetadata, *wire.Request_PutCertificate, *wire.Request_PutProof:
 		return int64(x.GetPayload())
-	case *wire.Request_StorePairs, *wire.Request_GetSymbols, *wire.Request_GetLineProof: // streamed, whatever the peer claims about their size
+	case *wire.Request_StorePairs, *wire.Request_GetSymbols, *wire.Request_GetLineProof:
+		// streamed, whatever the peer claims about their size
 		return writeSize
 	case *wire.Request_ReadSliver:
 		return int64(min(x.Bounds().Response, writeSize))

@@ -99,10 +99,25 @@ func makeTemplate(t *testing.T, killed bool) string {
 	return dir
 }
 
-// copyTree copies files and leaves holes where there are zeros.
+// copyTree copies files and leaves holes where there are zeros. If a file vanishes meanwhile, because a table took the
+// place of a log, it copies everything again.
 func copyTree(t *testing.T, to, from string) {
 	t.Helper()
-	check(t, filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+	for range 100 {
+		err := copyOnce(to, from)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		check(t, os.RemoveAll(to))
+	}
+	t.Fatalf("%s does not come to rest", from)
+}
+
+func copyOnce(to, from string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -122,7 +137,7 @@ func copyTree(t *testing.T, to, from string) {
 			return err
 		}
 		return os.Truncate(dst, int64(len(b)))
-	}))
+	})
 }
 
 // harm damages one file and says how. Loss that this causes is noted by the store, if noted is set: of a

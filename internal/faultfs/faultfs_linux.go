@@ -1,6 +1,7 @@
 package faultfs
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func Mount(t testing.TB) *FS {
 	}
 	_ = f.Close()
 	dir := t.TempDir()
-	c := exec.Command(os.Args[0]) //nolint:gosec // ourselves
+	c := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0]) //nolint:gosec // ourselves, until in is closed
 	c.Env = append(os.Environ(), serveVariable+"="+dir)
 	c.Stderr = os.Stderr
 	in, err := c.StdinPipe()

@@ -67,13 +67,11 @@ type Keeper struct {
 	chain     chain
 	debts     *debts
 	book      *book
-	inventory *inventory
 	damage    *damage
 	life      *life
 	pending   *pending
 	library   *library
 	expander  *expander
-	checker   *checker
 	receiver  *receiver
 	confirmer *confirmer
 	clerk     *clerk
@@ -115,39 +113,39 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		made: map[shards.BlobID]*lineProof{},
 	}
 	invalids.renew = refuter.renew
-	k.checker = &checker{
+	checker := &checker{
 		shelf: k.shelf, chain: k.chain, swarm: swarm, expander: k.expander, crossings: &crossings{k.shelf, k.library, k.expander.leaves},
 		invalids: invalids, period: cfg.Scrub, meters: k.meters, log: log, wake: newBell(), known: map[shards.BlobID]bool{},
 	}
-	k.book.check = k.checker.later
+	k.book.check = checker.later
 	k.receiver = &receiver{
 		shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, pending: k.pending, meters: k.meters,
 		tokens:  &tokens{cfg.Genesis.NetworkID(), k.chain, params, k.pending.recent, p.Peers.Recognize},
 		uploads: newUploads(cfg.UploadMemory), leaves: k.expander.leaves, log: log,
 	}
-	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, checker: k.checker, key: cfg.Key, meters: k.meters}
+	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, checker: checker, key: cfg.Key, meters: k.meters}
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
 	k.repairer = &repairer{
 		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
 		swarm: swarm, refuter: refuter, memory: semaphore.NewWeighted(cfg.Repair.Memory), doubts: newDoubts(), reach: k.book.reach, progress: &progress{}, quiet: &quiet{}, meters: k.meters, log: log,
 		budget: &budget{rate: cfg.Repair.Rate, users: func() bool { return k.debts.uploading() || k.library.reading() }},
 	}
-	k.inventory = &inventory{
+	inventory := &inventory{
 		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life,
 		period: cfg.Scrub, wake: newBell(), log: log, damaged: map[string]bool{},
 	}
-	kept.doubt = k.inventory.note
+	kept.doubt = inventory.note
 	k.follower = &follower{
-		shelf: k.shelf, chain: k.chain, book: k.book, kept: kept, inventory: k.inventory, leases: leases, pending: k.pending,
+		shelf: k.shelf, chain: k.chain, book: k.book, kept: kept, inventory: inventory, leases: leases, pending: k.pending,
 		invalids: invalids, life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
 	}
 	k.syncer = &syncer{
-		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: k.inventory, swarm: swarm, life: k.life, log: log,
+		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: inventory, swarm: swarm, life: k.life, log: log,
 	}
 	k.follower.guard() // before anybody connects: strangers must not be there first
 	err = kept.load(func(id shards.BlobID, slivers int) { k.debts.set(id, slivers, time.Now()) })
 	if err == nil {
-		err = k.inventory.open()
+		err = inventory.open()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("keeper: %w", err)
@@ -172,7 +170,7 @@ func (k *Keeper) Certificates() p2p.TopicConfig { return p2p.Certificates(k.cler
 
 // Backend answers peers; it publishes new certificates in topic.
 func (k *Keeper) Backend(topic Topic) Backend {
-	return Backend{k.receiver, k.confirmer, k.library, k.expander, k.checker.invalids, k.repairer.refuter, k.book, publisher{k.clerk, topic}}
+	return Backend{k.receiver, k.confirmer, k.library, k.expander, k.confirmer.checker.invalids, k.repairer.refuter, k.book, publisher{k.clerk, topic}}
 }
 
 // Tasks returns the work to run, by name. Each task returns when its ctx has ended; an error must end the node.
@@ -185,10 +183,10 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"serving":      k.life.runServing,
 		"sync":         k.syncer.run,
 		"keep":         func(ctx context.Context) error { return k.book.kept.run(ctx, k.book.verifyWhole) },
-		"inventory":    k.inventory.run,
+		"inventory":    k.follower.inventory.run,
 		"repair":       k.repairer.run,
-		"check":        k.checker.run,
-		"invalid":      k.checker.invalids.run,
+		"check":        k.confirmer.checker.run,
+		"invalid":      k.confirmer.checker.invalids.run,
 		"scrub":        func(ctx context.Context) error { return k.scrubber.run(ctx, k.life.scrubbed.set) },
 		"tend":         func(ctx context.Context) error { return k.shelf.Tend(ctx, k.damage.note) },
 		"room":         func(ctx context.Context) error { return k.gauge.run(ctx, k.cfg.Logger) },

@@ -39,7 +39,8 @@ func newLeaves() *leaves {
 	return newCached(leafCache, func(l []shards.Hash) int64 { return int64(len(l)) * shards.HashSize }, nil)
 }
 
-// cached keeps what was computed of slivers, within a bound on memory: what was not used for the longest time goes first.
+// cached keeps what was computed of slivers, within a bound on memory: what was not used for the longest time goes
+// first.
 type cached[V any] struct {
 	limit int64         // constant, as are the next two
 	size  func(V) int64 // in bytes

@@ -113,11 +113,13 @@ func (p *pending) get(id shards.BlobID) []byte {
 	return p.blobs[id].metadata
 }
 
-// remove forgets the held metadata of a blob.
-func (p *pending) remove(id shards.BlobID) {
+// remove forgets the held metadata of a blob, and reports whether there was any.
+func (p *pending) remove(id shards.BlobID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	_, held := p.blobs[id]
 	p.removeLocked(id)
+	return held
 }
 
 func (p *pending) removeLocked(id shards.BlobID) {

@@ -137,7 +137,9 @@ func (r *receiver) StorePairs(ctx context.Context, from peer.ID, id shards.BlobI
 		if err := r.shelf.PutBlob(id, raw, end); err != nil {
 			return wireError(err)
 		}
-		r.pending.remove(id)
+		if r.pending.remove(id) {
+			r.meters.metadataStored.Inc()
+		}
 	}
 	in, err := r.expect(meta, id, pairs)
 	if err != nil {

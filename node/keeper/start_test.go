@@ -326,14 +326,14 @@ func TestInventoryResumes(t *testing.T) {
 				p.stop()
 			}
 		}
-		p.inventory.suspect("a test")
+		p.follower.inventory.suspect("a test")
 		<-p.done.Done()
 		p.end()
 		h.ledger.cut = nil
 		p = h.start(t)
 		time.Sleep(time.Minute)
-		if rest := h.ledger.reads.Load(); rest < whole/4 || rest > whole*3/4 || p.inventory.inDoubt() {
-			t.Errorf("%d reads for a whole pass, %d after a restart in the middle; in doubt: %t", whole, rest, p.inventory.inDoubt())
+		if rest := h.ledger.reads.Load(); rest < whole/4 || rest > whole*3/4 || p.follower.inventory.inDoubt() {
+			t.Errorf("%d reads for a whole pass, %d after a restart in the middle; in doubt: %t", whole, rest, p.follower.inventory.inDoubt())
 		}
 		p.end()
 	})

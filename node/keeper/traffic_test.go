@@ -149,7 +149,7 @@ func newIsland(t *testing.T, n, nodes int, data []byte, wrong ...func(*shards.Me
 	close(chain.ready)
 	cfg := Default()
 	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: n}, members[0].key, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	is.Keeper, err = New(cfg, Parts{Self: hosts[0].ID(), Committees: known, Store: st, Peers: hosts[0], Network: dialler{Host: hosts[0], addrs: addrs}, Ledger: chain})
+	is.Keeper, err = New(cfg, Parts{Self: hosts[0].ID(), Committees: known, Store: st, Peers: hosts[0], Checks: hosts[0].Checks(), Network: dialler{Host: hosts[0], addrs: addrs}, Ledger: chain})
 	must(t, err)
 	is.at, err = is.shelf.seats.now()
 	must(t, err)
