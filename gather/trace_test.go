@@ -121,6 +121,10 @@ func (s *scene) set(words []string) bool {
 			batch = s.number(words[5])
 		}
 		s.plan = newPlan(s.number(words[1]), s.number(words[3]), batch, s.local, s.owner, order, s.holders)
+	case "pinned": // after need: slivers that come first, with no others
+		for _, word := range words[1:] {
+			s.plan.pinned[s.number(word)] = true
+		}
 	case "read": // read 0 to 3 sources 4 window 2
 		s.rows = NewRows(RowsConfig{
 			Next: s.number(words[1]), End: s.number(words[3]) + 1, Sources: s.number(words[5]), Window: s.number(words[7]), Decoding: 32,
