@@ -55,7 +55,7 @@ hostile: build ## let strangers attack seven processes and print what they achie
 	@scripts/hostile.sh
 
 sim: ## compare a million operations of the ledger's rules with a model; some minutes
-	@go test ./ledger/machine -count=1 -run 'TestModel$$' -model.ops=1000000 -timeout 30m -v
+	@go test ./ledger/machine -count=1 -run 'TestModel$$' -model.ops=1000000 -timeout 120m -v
 
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@go list ./... | while read -r pkg; do \

@@ -117,8 +117,8 @@ func (v *Verifier) Close() error {
 	return v.result
 }
 
-// CloseLeaves ends the sliver as Close does, and returns the hashes of the n symbols of its expansion. A sliver that was
-// rebuilt from symbols has these symbols in its expansion, so their hashes show which of them were wrong: see
+// CloseLeaves ends the sliver as Close does, and returns the hashes of the n symbols of its expansion. A sliver that
+// was rebuilt from symbols has these symbols in its expansion, so their hashes show which of them were wrong: see
 // VerifyLeaves.
 func (v *Verifier) CloseLeaves() (leaves []Hash, err error) {
 	if v.closed {

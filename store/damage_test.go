@@ -99,23 +99,24 @@ func makeTemplate(t *testing.T, killed bool) string {
 	return dir
 }
 
-// copyTree copies files and leaves holes where there are zeros.
+// copyTree copies files and leaves holes where there are zeros. If a file vanishes meanwhile, because a table took the
+// place of a log, it copies everything again.
 func copyTree(t *testing.T, to, from string) {
 	t.Helper()
 	for range 100 {
-		err := copyFiles(to, from)
+		err := copyOnce(to, from)
 		if err == nil {
 			return
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
-		check(t, os.RemoveAll(to)) // the store wrote a table meanwhile and removed its log
+		check(t, os.RemoveAll(to))
 	}
-	t.Fatal("the files of the store do not come to rest")
+	t.Fatalf("%s does not come to rest", from)
 }
 
-func copyFiles(to, from string) error {
+func copyOnce(to, from string) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

@@ -73,12 +73,12 @@
 //	meta     'p' ‖ blob ID                                           places: numbers of segments, u64 each
 //	meta     'l' ‖ number of a segment u64                           the places name it wherever they must
 //	meta     'e'                                                     last epoch that was dropped u64
-//	meta     'k'                                                     older segments may hold slivers that lost their record u64
+//	meta     'k'                                     segments below this u64 may hold slivers that lost their record
 //	meta     'x' ‖ name                                              state
 //	segment  'm' ‖ blob ID                                           metadata
 //	segment  's' ‖ shard u16 ‖ blob ID ‖ axis u8                     size u64 ‖ extent size u32 ‖ write u64
 //	segment  'd' ‖ shard u16 ‖ blob ID ‖ axis u8 ‖ write ‖ i u32     extent i of that sliver
-//	summary  version u64 ‖ noted version u64 ‖ slivers u64 ‖ bytes that live u64 ‖ disk space u64; the name counts as key
+//	summary  version u64 ‖ noted version u64 ‖ slivers u64 ‖ bytes that live u64 ‖ disk space u64; the name is its key
 //
 // A sliver is cut into extents of 512 KiB; the last may be shorter. Each writer of a sliver has a random number, the
 // write, in the keys of its extents. Extents are written as they come. The record of the sliver is written after its

@@ -84,17 +84,16 @@ type nodeReport struct {
 
 // nodeState is a node's report about itself.
 type nodeState struct {
-	State         string `json:"state,omitempty"`
-	Epoch         uint32 `json:"epoch"`
-	LedgerHeight  uint64 `json:"ledgerHeight"`
-	Ledger        string `json:"ledger,omitempty"`
-	Version       string `json:"version,omitempty"`
-	Blobs         uint64 `json:"blobs"`
-	Slivers       uint64 `json:"slivers"`
-	Owed          uint64 `json:"owed"`
-	Corrupt       uint64 `json:"corrupt"`
-	RepairPerHour uint64 `json:"repairedPerHour,omitempty"`
-	RepairLeft    int64  `json:"repairSecondsLeft,omitempty"`
+	State        string `json:"state,omitempty"`
+	Epoch        uint32 `json:"epoch"`
+	LedgerHeight uint64 `json:"ledgerHeight"`
+	Ledger       string `json:"ledger,omitempty"`
+	Version      string `json:"version,omitempty"`
+	Blobs        uint64 `json:"blobs"`
+	Slivers      uint64 `json:"slivers"`
+	Owed         uint64 `json:"owed"`
+	Corrupt      uint64 `json:"corrupt"`
+	repairProgress
 	Invalid       uint64 `json:"invalid"`
 	DiskBytes     uint64 `json:"diskBytes"`
 	DiskLimit     uint64 `json:"diskLimit,omitempty"`
@@ -108,6 +107,12 @@ type nodeState struct {
 	Incidents  []string `json:"incidents,omitempty"`
 }
 
+// repairProgress tells how fast a node rebuilds slivers.
+type repairProgress struct {
+	RepairPerHour uint64 `json:"repairedPerHour,omitempty"`
+	RepairLeft    int64  `json:"repairSecondsLeft,omitempty"`
+}
+
 func newNodeReport(n *client.NodeHealth) nodeReport {
 	return nodeReport{
 		NodeID: n.Node.String(), NodeName: n.Name, OK: n.OK, Why: oneLine(n.Why), Reachable: n.Reachable, Shards: n.Shards,
@@ -118,7 +123,7 @@ func newNodeReport(n *client.NodeHealth) nodeReport {
 func newNodeState(s *p2p.NodeStatus) nodeState {
 	return nodeState{
 		State: s.State, Epoch: s.Epoch, LedgerHeight: s.Height, Ledger: s.Ledger, Version: s.Version, Blobs: s.Blobs, Slivers: s.Slivers, Owed: s.Owed,
-		Corrupt: s.Corrupt, Invalid: s.Invalid, RepairPerHour: s.RepairRate, RepairLeft: int64(s.RepairLeft / time.Second), DiskBytes: s.DiskBytes, DiskLimit: s.DiskLimit,
+		Corrupt: s.Corrupt, Invalid: s.Invalid, repairProgress: repairProgress{s.RepairRate, int64(s.RepairLeft / time.Second)}, DiskBytes: s.DiskBytes, DiskLimit: s.DiskLimit,
 		DiskFree: s.DiskFree, DiskReserve: s.DiskReserve, Refuses: oneLine(s.Refuses),
 		UptimeSeconds: int64(s.Uptime / time.Second), Peers: s.Peers, ClockAhead: s.ClockAhead.Seconds(), Incidents: s.Incidents,
 	}

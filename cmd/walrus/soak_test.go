@@ -105,6 +105,10 @@ func TestSoakDamage(t *testing.T) {
 		c.awaitPasses(victim, before+2) // the first may have begun before the damage
 		refused += c.awaitHealed(2 * time.Minute)
 		t.Logf("round %d: node %d well after %s", round, victim, time.Since(start).Round(time.Millisecond))
+		// A database found damaged while it was open is examined, and rid of damaged tables, when it is opened again.
+		c.stop(victim)
+		refused += c.startDamaged(victim)
+		refused += c.awaitHealed(2 * time.Minute)
 	}
 	// Every node reads everything again, and must find no more damage.
 	for i := range c.node {

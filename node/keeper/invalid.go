@@ -24,8 +24,8 @@ const (
 	maxProven = 1024
 	// proofSpread is the number of members that get a new proof from here. Each passes it on in the same way.
 	proofSpread = 16
-	// markPause is the pause until the evidence of a blob that the ledger has not marked is put there again, markExpiry the
-	// heights after which it must be.
+	// markPause is the pause until the evidence of a blob that the ledger has not marked is put there again, markExpiry
+	// the heights after which it must be.
 	markPause  = 2 * time.Second
 	markExpiry = 1000
 )
@@ -174,8 +174,8 @@ func (v *invalids) count() uint64 {
 	return v.seen
 }
 
-// run removes the slivers of invalid blobs and passes the evidence on. It puts it on the ledger until the blob is marked
-// there.
+// run removes the slivers of invalid blobs and passes the evidence on. It puts it on the ledger until the blob is
+// marked there.
 func (v *invalids) run(ctx context.Context) error {
 	unmarked := map[shards.BlobID]bool{}
 	for {

@@ -324,8 +324,8 @@ func TestRepairByRowsAmongLiars(t *testing.T) {
 	})
 }
 
-// TestRepairInconsistent: a column that contradicts rows which are all proven convicts the writer, not a holder, and says
-// which line it is.
+// TestRepairInconsistent: a column that contradicts rows which are all proven convicts the writer, not a holder, and
+// says which line it is.
 func TestRepairInconsistent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := newIsland(t, 20, 5, bytes.Repeat([]byte("a blob of a wrong writer"), 1000), func(m *shards.Metadata) {
