@@ -20,6 +20,7 @@ type plan struct {
 	local   int             // holder that costs no traffic; -1: none
 	order   []int           // slivers still to ask for
 	alone   map[int]bool    // slivers to ask for one at a time: of several together, their holder lacked some
+	pinned  map[int]bool    // slivers that come before all others, in order; no others are asked for with them
 	flying  map[int]request // by their first sliver
 	got     int
 	holders Holders
@@ -52,7 +53,7 @@ type decision struct {
 // newPlan plans to ask for the local holder's slivers first, then for the others in the given order.
 func newPlan(need, window, batch, local int, owner, order []int, holders Holders) *plan {
 	p := &plan{
-		need: need, window: window, batch: batch, owner: owner, local: local, alone: map[int]bool{}, flying: map[int]request{}, holders: holders,
+		need: need, window: window, batch: batch, owner: owner, local: local, alone: map[int]bool{}, pinned: map[int]bool{}, flying: map[int]request{}, holders: holders,
 	}
 	var others []int
 	for _, sliver := range order {
@@ -159,7 +160,8 @@ func (p *plan) next(now time.Time, most int) (slivers []int) {
 		most = 1
 	}
 	rest := slices.DeleteFunc(p.order[at:], func(sliver int) bool { // first is the first of its holder
-		take := len(slivers) < most && p.owner[sliver] == p.owner[first] && (sliver == first || !p.alone[sliver])
+		take := len(slivers) < most && p.owner[sliver] == p.owner[first] &&
+			(sliver == first || !p.alone[sliver] && p.pinned[sliver] == p.pinned[first])
 		if take {
 			slivers = append(slivers, sliver)
 		}

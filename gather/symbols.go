@@ -179,7 +179,11 @@ func Symbols(ctx context.Context, swarm Swarm, w Want) (*Gathered, error) {
 	if len(out.rows) > 0 {
 		out.zero = make([]byte, w.length())
 	}
-	return out, w.run(ctx, swarm, newPlan(w.need()-len(out.rows), w.Window, w.batch(), w.local(), owner, order, out.Holders), out)
+	plan := newPlan(w.need()-len(out.rows), w.Window, w.batch(), w.local(), owner, order, out.Holders)
+	for _, sliver := range w.First {
+		plan.pinned[sliver] = true
+	}
+	return out, w.run(ctx, swarm, plan, out)
 }
 
 // local returns the committee index of the local holder; -1 if there is none.
