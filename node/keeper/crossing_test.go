@@ -117,3 +117,31 @@ func BenchmarkCrossing(b *testing.B) {
 		})
 	}
 }
+
+// TestProofOfNothing: proofs against blob IDs that nobody has registered, which cost nothing, are not kept. So they do
+// not push out the evidence about a registered blob, which is kept.
+func TestProofOfNothing(t *testing.T) {
+	o := newOutpost(t, 4, []byte("a blob"))
+	h, p := o.stranger(), o.shelf.params
+	wrong := func(seed byte) *wrongtest.Encoding { return wrongtest.OneCell(t, p, wrongtest.Content(300, seed), 0, 1) }
+	put := func(e *wrongtest.Encoding) error {
+		return h.Checks().PutProof(t.Context(), o.host.ID(), e.ID, e.Proof(t).Marshal())
+	}
+	for _, state := range []ledger.BlobInfo{{}, {PermanentEnd: 1}} {
+		e := wrong(1)
+		o.ledger.set(map[string][]byte{string(ledger.KeyBlobInfo(e.ID)): state.Marshal()})
+		if err := put(e); !errors.Is(err, p2p.ErrNotRegistered) || o.chain.proven.has(e.ID) {
+			t.Errorf("not registered: %v, kept: %t", err, o.chain.proven.has(e.ID))
+		}
+	}
+	marked := wrong(2)
+	o.ledger.set(map[string][]byte{string(ledger.KeyBlobInfo(marked.ID)): ledger.BlobInfo{PermanentEnd: 9, Invalid: true}.Marshal()})
+	if err := put(marked); err != nil || o.chain.proven.has(marked.ID) {
+		t.Errorf("marked on the ledger: %v, kept: %t", err, o.chain.proven.has(marked.ID))
+	}
+	e := wrong(3)
+	o.ledger.set(map[string][]byte{string(ledger.KeyBlobInfo(e.ID)): ledger.BlobInfo{PermanentEnd: 9}.Marshal()})
+	if err := put(e); err != nil || !o.chain.proven.has(e.ID) {
+		t.Errorf("registered: %v, kept: %t", err, o.chain.proven.has(e.ID))
+	}
+}

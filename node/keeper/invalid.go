@@ -100,10 +100,18 @@ type invalids struct {
 	seen uint64          // invalid blobs since the start
 }
 
-// PutProof takes a cell proof or a refutation certificate from a peer.
+// PutProof takes a cell proof or a refutation certificate from a peer, about a blob with a live registration. Anybody
+// can make blob IDs with proofs against them for nothing: these would push out the evidence that counts, and each member
+// would pass them on to others. ErrNotRegistered, or ErrUnavailable if this node has not caught up.
 func (v *invalids) PutProof(_ context.Context, from peer.ID, id shards.BlobID, raw []byte) error {
-	if v.chain.proven.has(id) {
+	info, epoch, err := v.chain.lookUp(id)
+	switch {
+	case err != nil:
+		return err
+	case v.chain.isInvalid(id, &info):
 		return nil
+	case info.RegisteredUntil(epoch) == 0:
+		return v.chain.notRegistered(epoch)
 	}
 	e, err := v.examine(id, raw)
 	if err != nil {
