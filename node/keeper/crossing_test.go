@@ -145,3 +145,21 @@ func TestProofOfNothing(t *testing.T) {
 		t.Errorf("registered: %v, kept: %t", err, o.chain.proven.has(e.ID))
 	}
 }
+
+// TestOldSignatures: signatures that a blob is invalid count in their epoch and the next. Later, former members could
+// make nodes remove a good blob.
+func TestOldSignatures(t *testing.T) {
+	for epoch, taken := range map[uint32]bool{0: true, 1: true, 2: false} {
+		o := newOutpost(t, 4, []byte("a blob"))
+		o.ledger.set(map[string][]byte{string(ledger.KeyEpoch()): ledger.EpochInfo{Epoch: epoch}.Marshal()})
+		com, err := o.shelf.seats.at(0)
+		must(t, err)
+		id, liar := o.meta.ID(), o.keys[1]
+		cert, _, err := com.AggregateRefutations(id, []certs.Refutation{com.Refute(liar.key, liar.id, id)})
+		must(t, err)
+		err = o.stranger().Checks().PutProof(t.Context(), o.host.ID(), id, cert.Marshal())
+		if errors.Is(err, p2p.ErrBadRequest) == taken || o.chain.proven.has(id) != taken {
+			t.Errorf("signatures of epoch 0 in epoch %d: %v", epoch, err)
+		}
+	}
+}
