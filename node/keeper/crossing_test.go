@@ -1,9 +1,13 @@
 package keeper
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
 	"walrus/internal/wrongtest"
@@ -123,7 +127,9 @@ func BenchmarkCrossing(b *testing.B) {
 func TestProofOfNothing(t *testing.T) {
 	o := newOutpost(t, 4, []byte("a blob"))
 	h, p := o.stranger(), o.shelf.params
-	wrong := func(seed byte) *wrongtest.Encoding { return wrongtest.OneCell(t, p, wrongtest.Content(300, seed), 0, 1) }
+	wrong := func(seed byte) *wrongtest.Encoding {
+		return wrongtest.OneCell(t, p, wrongtest.Content(300, seed), 0, 1)
+	}
 	put := func(e *wrongtest.Encoding) error {
 		return h.Checks().PutProof(t.Context(), o.host.ID(), e.ID, e.Proof(t).Marshal())
 	}
@@ -161,5 +167,46 @@ func TestOldSignatures(t *testing.T) {
 		if errors.Is(err, p2p.ErrBadRequest) == taken || o.chain.proven.has(id) != taken {
 			t.Errorf("signatures of epoch 0 in epoch %d: %v", epoch, err)
 		}
+	}
+}
+
+// slowProof is a member whose line proof does not come.
+type slowProof struct {
+	Checks
+	from  peer.ID
+	asked chan struct{}
+}
+
+var errFetched = errors.New("asked for the line proof")
+
+func (s *slowProof) FetchLineProof(ctx context.Context, to peer.ID, _ shards.BlobID, _ shards.Axis, _ int, _ int64) (io.ReadCloser, error) {
+	if to == s.from {
+		close(s.asked)
+		<-ctx.Done()
+	}
+	return nil, errFetched
+}
+
+// TestSlowLineProof: a member whose line proof does not come holds up only itself.
+func TestSlowLineProof(t *testing.T) {
+	o := newOutpost(t, 4, []byte("a blob"))
+	r, slow := o.repairer.refuter, &slowProof{from: "slow", asked: make(chan struct{})}
+	r.swarm.Checks = slow
+	verify := func(ctx context.Context, from peer.ID) error {
+		return r.verify(ctx, from, o.meta.ID(), shards.Primary, 0)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- verify(ctx, "slow") }()
+	<-slow.asked
+	if err := verify(ctx, "slow"); !errors.Is(err, p2p.ErrBusy) {
+		t.Errorf("a second one of the same member: %v", err)
+	}
+	if err := verify(ctx, "other"); !errors.Is(err, errFetched) {
+		t.Errorf("another member's: %v", err)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, errFetched) || len(r.verifying) != 0 {
+		t.Errorf("%v, %d are left", err, len(r.verifying))
 	}
 }
