@@ -569,8 +569,8 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// TestTwins: of two uploads of one pair at once, what the second brought counts as wasted. Else somebody could send each
-// pair as often as all pairs together may be sent.
+// TestTwins: of two uploads of one pair at once, what the second brought counts as wasted. Else somebody could send
+// each pair as often as all pairs together may be sent.
 func TestTwins(t *testing.T) {
 	o := newOutpost(t, 4, []byte("another blob"))
 	h := o.stranger()

@@ -101,8 +101,8 @@ type invalids struct {
 }
 
 // PutProof takes a cell proof or a refutation certificate from a peer, about a blob with a live registration. Anybody
-// can make blob IDs with proofs against them for nothing: these would push out the evidence that counts, and each member
-// would pass them on to others. ErrNotRegistered, or ErrUnavailable if this node has not caught up.
+// can make blob IDs with proofs against them for nothing: these would push out the evidence that counts, and each
+// member would pass them on to others. ErrNotRegistered, or ErrUnavailable if this node has not caught up.
 func (v *invalids) PutProof(_ context.Context, from peer.ID, id shards.BlobID, raw []byte) error {
 	info, epoch, err := v.chain.lookUp(id)
 	switch {

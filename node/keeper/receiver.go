@@ -286,8 +286,8 @@ func lacking(meta *shards.Metadata, in []*incoming) (bytes int64) {
 	return bytes
 }
 
-// abort ends all writers. It returns the bytes that lie on the disk and belong to no sliver, also of slivers that another
-// upload has brought meanwhile: the store frees their space late.
+// abort ends all writers. It returns the bytes that lie on the disk and belong to no sliver, also of slivers that
+// another upload has brought meanwhile: the store frees their space late.
 func abort(in []*incoming) (wasted int64) {
 	for _, s := range in {
 		if s.writer != nil {

@@ -21,8 +21,8 @@ import (
 // refuteRequests is the number of members asked at a time to verify a line proof.
 const refuteRequests = 4
 
-// maxVerifying bounds the line proofs that are verified at a time, a strip and n hashes each: one of each member, so that
-// a slow one does not hold up the others'.
+// maxVerifying bounds the line proofs that are verified at a time, a strip and n hashes each: one of each member, so
+// that a slow one does not hold up the others'.
 const maxVerifying = 8
 
 // refuter shows that a blob is invalid whose lines cannot be rebuilt: it makes a line proof, and members sign that they
