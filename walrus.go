@@ -27,7 +27,7 @@ import (
 var (
 	// ErrNotFound: no such blob, or its storage has ended.
 	ErrNotFound = client.ErrNotFound
-	// ErrInvalidBlob: the blob's writer encoded it wrongly, so it has no content. A *client.InvalidBlobError has the proof.
+	// ErrInvalidBlob: the writer encoded the blob wrongly, so it has no content. A *client.InvalidBlobError has the proof.
 	ErrInvalidBlob = client.ErrInvalidBlob
 	// ErrStalled: the ledger makes no blocks. Reads continue; operations that cost WAL must wait.
 	ErrStalled = client.ErrStalled

@@ -115,7 +115,7 @@ func TestColumnCheck(t *testing.T) {
 	}
 }
 
-// TestOneContent reads blobs encoded wrongly in random ways: by rows as a whole, by a range, and by columns. Whatever is
+// TestOneContent reads blobs encoded wrongly in random ways: by rows as a whole, by a range, and by columns. What is
 // read without an error is the same content.
 func TestOneContent(t *testing.T) {
 	kinds := 1000

@@ -176,7 +176,8 @@ func (f *fakeSwarm) enter(ctx context.Context, to peer.ID) (i int, n *fakeNode, 
 // ID implements Uploader.
 func (f *fakeSwarm) ID() peer.ID { return "the client" }
 
-// check checks an upload token as a node does. The record may not be on the ledger yet. If deny says so, it is another's.
+// check checks an upload token as a node does. The record may not be on the ledger yet. If deny says so, it is
+// another's.
 func (f *fakeSwarm) check(id shards.BlobID, raw []byte) error {
 	token, err := ledger.UnmarshalUploadToken(f.genesis.NetworkID(), id, f.ID(), raw)
 	if err == nil {

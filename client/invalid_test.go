@@ -139,7 +139,7 @@ func TestRefusedAsInvalid(t *testing.T) {
 	}
 }
 
-// TestInvalidWithoutLedger: while the ledger does not answer, nodes that cannot all lie are believed, and fewer are not.
+// TestInvalidWithoutLedger: while the ledger does not answer, nodes that cannot all lie are believed, fewer are not.
 func TestInvalidWithoutLedger(t *testing.T) {
 	f, c := newFake(t, 7, 28) // 4 shards each; f+1 are 10
 	res, err := store(t, c, wrongtest.Content(5000, 3), StoreOptions{})

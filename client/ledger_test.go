@@ -593,7 +593,7 @@ func TestPredictionTaken(t *testing.T) {
 		taken := make(chan struct{})
 		var refusals atomic.Int32
 		f.deny = func(object ledger.ObjectID) bool {
-			if object != (ledger.ObjectID{0xff, 0}) {
+			if object != (ledger.ObjectID{0xff, object[1]}) { // what recomposing predicts
 				return false
 			}
 			if refusals.Add(1) == 1 {
@@ -601,6 +601,8 @@ func TestPredictionTaken(t *testing.T) {
 			}
 			return true
 		}
+		var asked [7]atomic.Bool
+		f.busy = func(i int, pairs bool) bool { return pairs && !asked[i].Swap(true) } // until the ID is predicted
 		c.payer = recomposing{c.payer, taken, false}
 		res, err := store(t, c, noise(1, 100_000), StoreOptions{})
 		if err != nil || refusals.Load() == 0 {

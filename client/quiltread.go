@@ -176,8 +176,8 @@ func (q *Quilt) CopyFile(ctx context.Context, w io.Writer, p quilt.Patch) (quilt
 
 // Read reads files in the order of their columns, and fetches only those columns. A column is a secondary sliver,
 // verified against the metadata before use. If its node does not deliver, the column is made from other nodes' symbols.
-// Columns are fetched ahead within a bound on memory, and compared with some of the rows they belong to before a byte of
-// them is used; with Strict, with all data rows. With an error Read also returns the result so far. Errors:
+// Columns are fetched ahead within a bound on memory, and compared with some of the rows that they cross before a byte
+// of them is used; with Strict, with all data rows. With an error Read also returns the result so far. Errors:
 // quilt.ErrFormat if there is no such file, ErrInvalidBlob, *NotEnoughError, or visit's own.
 func (q *Quilt) Read(ctx context.Context, patches []quilt.Patch, opt ReadOptions, visit Visit) (*QuiltRead, error) {
 	res := &QuiltRead{}

@@ -14,9 +14,9 @@ import (
 	"walrus/shards"
 )
 
-// A read of a whole blob compares its rows with maxCheckColumns columns at most, of which it fetches only the hashes:
-// 32·n bytes each, and one part in checkShare of the blob in all. Their nodes read the columns, so the number is bounded
-// by p/checkShare too.
+// A read of a whole blob compares its rows with maxCheckColumns columns at most, of which it fetches just the hashes:
+// 32·n bytes each, and one part in checkShare of the blob in all. Their nodes read the columns, so p/checkShare bounds
+// the number too.
 const maxCheckColumns, checkShare = 4, 33
 
 // checkColumns chooses the columns with which reads of a whole blob compare its rows: always the same in this process,

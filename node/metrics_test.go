@@ -44,7 +44,7 @@ func (c *cluster) awaitMetrics(i int, lines ...string) string {
 			return text
 		}
 		if time.Now().After(end) {
-			c.t.Fatalf("metrics lack %q\n%s", lack, text)
+			c.t.Fatalf("metrics lack %q", lack)
 		}
 	}
 }

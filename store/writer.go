@@ -19,6 +19,7 @@ type SliverWriter struct {
 	at      int64    // bytes taken
 	next    uint32   // extent
 	err     error    // the first failure, returned by all later calls
+	kept    bool     // Commit made what it wrote visible
 	from    *segment // not nil: the sliver moves from there
 	// fromWrite is the write that moves.
 	fromWrite uint64
@@ -186,12 +187,22 @@ func (s *Store) commit(w *SliverWriter) (waiting int, err error) {
 	if err := s.places.addAmong(w.ref.Blob, w.b, places); err != nil {
 		return 0, err
 	}
-	return w.b.commit(w.ref, w.rec, w.started)
+	waiting, err = w.b.commit(w.ref, w.rec, w.started)
+	if err == nil {
+		v, ferr := w.b.find(w.ref)
+		w.kept = ferr == nil && v.write == w.rec.write
+	}
+	return waiting, err
 }
 
-// Flushed returns the bytes that were written to the disk. After Abort they take space until their segment is
-// compacted.
-func (w *SliverWriter) Flushed() int64 { return min(int64(w.next)*int64(w.rec.extent), w.rec.size) }
+// Wasted returns the bytes on the disk that belong to no sliver, once the writer has ended: after Abort, and after a
+// Commit that came second. They take space until their segment is compacted.
+func (w *SliverWriter) Wasted() int64 {
+	if w.kept {
+		return 0
+	}
+	return min(int64(w.next)*int64(w.rec.extent), w.rec.size)
+}
 
 // Abort ends the writer. What it wrote is dead. After Commit, or a second time, it does nothing.
 func (w *SliverWriter) Abort() {

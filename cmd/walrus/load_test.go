@@ -316,7 +316,7 @@ func (l *load) hasEnded(ctx context.Context, a *account, d *deposit, err error) 
 	return d.ended
 }
 
-// epochAfter returns the epoch in a state that is newer than t. An older one, which a node that lags or a stalled ledger
+// epochAfter returns the epoch in a state that is newer than t. An older one, which a late node or a stalled ledger
 // gives, may be of the epoch before, while other nodes have begun the next.
 func epochAfter(ctx context.Context, a *account, t time.Time) (uint32, error) {
 	for {

@@ -123,7 +123,7 @@ var modules = map[string]module{
 	"github.com/klauspost/cpuid":       {units: []string{"shards"}},
 	"go.sia.tech/core":                 {units: []string{"shards"}},
 	// userfile asks whether a file is a mount of its own.
-	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}, tests: []string{"internal/faultfs", "node"}},
+	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}, tests: []string{"internal/faultfs", "node", "node/keeper"}},
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd
@@ -147,17 +147,17 @@ var modules = map[string]module{
 	"github.com/tus/tusd":                     {units: []string{"gateway"}},
 	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "node/keeper", "gateway"}},
 
-	"github.com/spf13/cobra":   {units: []string{"cmd/walrus"}},
-	"github.com/spf13/pflag":   {units: []string{"cmd/walrus"}},
-	"github.com/cheggaaa/pb":   {units: []string{"cmd/walrus"}},
-	"golang.org/x/term":        {units: []string{"cmd/walrus"}},
-	"golang.org/x/tools":       {testsEverywhere: true},
-	"github.com/rogpeppe":      {testsEverywhere: true},
-	"github.com/chromedp":      {testsEverywhere: true},
-	"github.com/pb33f":         {testsEverywhere: true},
-	"go.uber.org/goleak":       {testsEverywhere: true},
-	"pgregory.net/rapid":       {testsEverywhere: true},
-	"github.com/google/go-cmp": {testsEverywhere: true},
+	"github.com/spf13/cobra":                {units: []string{"cmd/walrus"}},
+	"github.com/spf13/pflag":                {units: []string{"cmd/walrus"}},
+	"github.com/cheggaaa/pb":                {units: []string{"cmd/walrus"}},
+	"golang.org/x/term":                     {units: []string{"cmd/walrus"}},
+	"golang.org/x/tools":                    {testsEverywhere: true},
+	"github.com/rogpeppe":                   {testsEverywhere: true},
+	"github.com/chromedp":                   {testsEverywhere: true},
+	"github.com/santhosh-tekuri/jsonschema": {testsEverywhere: true},
+	"go.uber.org/goleak":                    {testsEverywhere: true},
+	"pgregory.net/rapid":                    {testsEverywhere: true},
+	"github.com/google/go-cmp":              {testsEverywhere: true},
 }
 
 // standard restricts packages of the standard library, by the same kind of prefix. Tests are free.

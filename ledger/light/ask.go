@@ -63,7 +63,7 @@ var (
 	errSlow = fmt.Errorf("%w in time", ErrUnavailable)
 )
 
-// cutBefore is the error of a second attempt. The request may have arrived by the first, whose stream broke: perhaps the
+// cutBefore is the error of a second attempt. The request may have arrived by the first, whose stream broke: maybe the
 // node was killed when it had passed the request on.
 type cutBefore struct{ error }
 

@@ -187,7 +187,8 @@ func (s *submission) stillPending(ctx context.Context) error {
 	if err != nil {
 		return s.unknown(err)
 	}
-	if _, free := s.tx.Free(); account.Nonce > s.tx.Nonce && !free { // used by this transaction or another: watchNonce will end this
+	// A nonce that was used, by this transaction or another, is for watchNonce to notice.
+	if _, free := s.tx.Free(); account.Nonce > s.tx.Nonce && !free {
 		return nil
 	}
 	return &ledger.OpError{Code: ledger.CodeExpired, Op: -1, Text: fmt.Sprintf(

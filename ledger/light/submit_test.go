@@ -398,8 +398,8 @@ func TestSubmitFails(t *testing.T) {
 	}
 }
 
-// A node that takes a transaction and is killed cannot be asked again: the transaction's fate is unknown, because others
-// may have it.
+// A node that takes a transaction and is killed cannot be asked again. The transaction's fate is unknown: others may
+// have it.
 func TestSubmitKilled(t *testing.T) {
 	w := newWorld(t)
 	w.tale.Store(&source{Source: w.chain, submit: func(ctxt, []byte) error {

@@ -1,9 +1,13 @@
 package keeper
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
 	"walrus/internal/wrongtest"
@@ -115,5 +119,94 @@ func BenchmarkCrossing(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestProofOfNothing: proofs against blob IDs that nobody has registered, which cost nothing, are not kept. So they do
+// not push out the evidence about a registered blob, which is kept.
+func TestProofOfNothing(t *testing.T) {
+	o := newOutpost(t, 4, []byte("a blob"))
+	h, p := o.stranger(), o.shelf.params
+	wrong := func(seed byte) *wrongtest.Encoding {
+		return wrongtest.OneCell(t, p, wrongtest.Content(300, seed), 0, 1)
+	}
+	put := func(e *wrongtest.Encoding) error {
+		return h.Checks().PutProof(t.Context(), o.host.ID(), e.ID, e.Proof(t).Marshal())
+	}
+	for _, state := range []ledger.BlobInfo{{}, {PermanentEnd: 1}} {
+		e := wrong(1)
+		o.ledger.set(map[string][]byte{string(ledger.KeyBlobInfo(e.ID)): state.Marshal()})
+		if err := put(e); !errors.Is(err, p2p.ErrNotRegistered) || o.chain.proven.has(e.ID) {
+			t.Errorf("not registered: %v, kept: %t", err, o.chain.proven.has(e.ID))
+		}
+	}
+	marked := wrong(2)
+	o.ledger.set(map[string][]byte{string(ledger.KeyBlobInfo(marked.ID)): ledger.BlobInfo{PermanentEnd: 9, Invalid: true}.Marshal()})
+	if err := put(marked); err != nil || o.chain.proven.has(marked.ID) {
+		t.Errorf("marked on the ledger: %v, kept: %t", err, o.chain.proven.has(marked.ID))
+	}
+	e := wrong(3)
+	o.ledger.set(map[string][]byte{string(ledger.KeyBlobInfo(e.ID)): ledger.BlobInfo{PermanentEnd: 9}.Marshal()})
+	if err := put(e); err != nil || !o.chain.proven.has(e.ID) {
+		t.Errorf("registered: %v, kept: %t", err, o.chain.proven.has(e.ID))
+	}
+}
+
+// TestOldSignatures: signatures that a blob is invalid count in their epoch and the next. Later, former members could
+// make nodes remove a good blob.
+func TestOldSignatures(t *testing.T) {
+	for epoch, taken := range map[uint32]bool{0: true, 1: true, 2: false} {
+		o := newOutpost(t, 4, []byte("a blob"))
+		o.ledger.set(map[string][]byte{string(ledger.KeyEpoch()): ledger.EpochInfo{Epoch: epoch}.Marshal()})
+		com, err := o.shelf.seats.at(0)
+		must(t, err)
+		id, liar := o.meta.ID(), o.keys[1]
+		cert, _, err := com.AggregateRefutations(id, []certs.Refutation{com.Refute(liar.key, liar.id, id)})
+		must(t, err)
+		err = o.stranger().Checks().PutProof(t.Context(), o.host.ID(), id, cert.Marshal())
+		if errors.Is(err, p2p.ErrBadRequest) == taken || o.chain.proven.has(id) != taken {
+			t.Errorf("signatures of epoch 0 in epoch %d: %v", epoch, err)
+		}
+	}
+}
+
+// slowProof is a member whose line proof does not come.
+type slowProof struct {
+	Checks
+	from  peer.ID
+	asked chan struct{}
+}
+
+var errFetched = errors.New("asked for the line proof")
+
+func (s *slowProof) FetchLineProof(ctx context.Context, to peer.ID, _ shards.BlobID, _ shards.Axis, _ int, _ int64) (io.ReadCloser, error) {
+	if to == s.from {
+		close(s.asked)
+		<-ctx.Done()
+	}
+	return nil, errFetched
+}
+
+// TestSlowLineProof: a member whose line proof does not come holds up only itself.
+func TestSlowLineProof(t *testing.T) {
+	o := newOutpost(t, 4, []byte("a blob"))
+	r, slow := o.repairer.refuter, &slowProof{from: "slow", asked: make(chan struct{})}
+	r.swarm.Checks = slow
+	verify := func(ctx context.Context, from peer.ID) error {
+		return r.verify(ctx, from, o.meta.ID(), shards.Primary, 0)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- verify(ctx, "slow") }()
+	<-slow.asked
+	if err := verify(ctx, "slow"); !errors.Is(err, p2p.ErrBusy) {
+		t.Errorf("a second one of the same member: %v", err)
+	}
+	if err := verify(ctx, "other"); !errors.Is(err, errFetched) {
+		t.Errorf("another member's: %v", err)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, errFetched) || len(r.verifying) != 0 {
+		t.Errorf("%v, %d are left", err, len(r.verifying))
 	}
 }

@@ -569,6 +569,38 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
+// TestTwins: of two uploads of one pair at once, what the second brought counts as wasted. Else somebody could send
+// each pair as often as all pairs together may be sent.
+func TestTwins(t *testing.T) {
+	o := newOutpost(t, 4, []byte("another blob"))
+	h := o.stranger()
+	data := make([]byte, 4<<20)
+	_, _ = rand.Read(data)
+	id, pair, body := o.register(h, data)
+	var both, done sync.WaitGroup
+	both.Add(2)
+	for range 2 {
+		done.Go(func() {
+			err := h.StorePairs(t.Context(), o.host.ID(), id, o.token(ownerKey, h, id), []int{pair}, int64(len(body)), func(w io.Writer) error {
+				both.Done()
+				both.Wait()
+				_, err := w.Write(body)
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	done.Wait()
+	u := o.receiver.uploads
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if w := u.records[owned(id)]; w == nil || w.wasted != int64(len(body)) {
+		t.Errorf("two uploads of %d bytes have wasted %+v", len(body), w)
+	}
+}
+
 // TestUploadShares: one peer, one account, one record does not take all memory of uploads, and dozens do not take the
 // last of it.
 func TestUploadShares(t *testing.T) {

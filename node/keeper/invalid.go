@@ -100,12 +100,20 @@ type invalids struct {
 	seen uint64          // invalid blobs since the start
 }
 
-// PutProof takes a cell proof or a refutation certificate from a peer.
+// PutProof takes a cell proof or a refutation certificate from a peer, about a blob with a live registration. Anybody
+// can make blob IDs with proofs against them for nothing: these would push out the evidence that counts, and each
+// member would pass them on to others. ErrNotRegistered, or ErrUnavailable if this node has not caught up.
 func (v *invalids) PutProof(_ context.Context, from peer.ID, id shards.BlobID, raw []byte) error {
-	if v.chain.proven.has(id) {
+	info, epoch, err := v.chain.lookUp(id)
+	switch {
+	case err != nil:
+		return err
+	case v.chain.isInvalid(id, &info):
 		return nil
+	case info.RegisteredUntil(epoch) == 0:
+		return v.chain.notRegistered(epoch)
 	}
-	e, err := v.examine(id, raw)
+	e, err := v.examine(id, raw, epoch)
 	if err != nil {
 		return err
 	}
@@ -113,8 +121,9 @@ func (v *invalids) PutProof(_ context.Context, from peer.ID, id shards.BlobID, r
 	return nil
 }
 
-// examine verifies evidence from outside. ErrBadRequest if it shows nothing.
-func (v *invalids) examine(id shards.BlobID, raw []byte) (evidence, error) {
+// examine verifies evidence from outside, in epoch now. ErrBadRequest if it shows nothing. Signatures must be of this
+// epoch or the last: those who left long ago risk nothing by a lie, and members that believe it sign it anew.
+func (v *invalids) examine(id shards.BlobID, raw []byte, now uint32) (evidence, error) {
 	cell, err := shards.UnmarshalCellProof(v.shelf.params, raw)
 	if err == nil {
 		err = cell.Verify(v.shelf.params, id)
@@ -126,12 +135,15 @@ func (v *invalids) examine(id shards.BlobID, raw []byte) (evidence, error) {
 	if certErr != nil {
 		return evidence{}, fmt.Errorf("%w: %w", p2p.ErrBadRequest, err)
 	}
+	switch {
+	case cert.Blob != id:
+		return evidence{}, fmt.Errorf("%w: the refutation is of blob %s", p2p.ErrBadRequest, cert.Blob)
+	case cert.Epoch < now && now-cert.Epoch > 1:
+		return evidence{}, fmt.Errorf("%w: the refutation is of epoch %d, this is epoch %d: collect signatures again", p2p.ErrBadRequest, cert.Epoch, now)
+	}
 	at, err := v.shelf.seats.at(cert.Epoch)
 	if err != nil {
 		return evidence{}, err
-	}
-	if cert.Blob != id {
-		return evidence{}, fmt.Errorf("%w: the refutation is of blob %s", p2p.ErrBadRequest, cert.Blob)
 	}
 	if err := at.VerifyRefutations(cert); err != nil {
 		return evidence{}, fmt.Errorf("%w: %w", p2p.ErrBadRequest, err)

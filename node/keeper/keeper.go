@@ -109,8 +109,8 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		shelf: k.shelf, chain: k.chain, leases: leases, swarm: swarm, key: p.Identity, network: cfg.Genesis.NetworkID(), news: newBell(), log: log,
 	}
 	refuter := &refuter{
-		shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: invalids, turns: semaphore.NewWeighted(1), log: log,
-		made: map[shards.BlobID]*lineProof{},
+		shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: invalids, log: log,
+		made: map[shards.BlobID]*lineProof{}, verifying: map[peer.ID]bool{},
 	}
 	invalids.renew = refuter.renew
 	checker := &checker{

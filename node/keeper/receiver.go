@@ -286,16 +286,13 @@ func lacking(meta *shards.Metadata, in []*incoming) (bytes int64) {
 	return bytes
 }
 
-// abort ends all writers. It returns the bytes that lie on the disk and belong to no sliver: the store frees their
-// space late.
+// abort ends all writers. It returns the bytes that lie on the disk and belong to no sliver, also of slivers that
+// another upload has brought meanwhile: the store frees their space late.
 func abort(in []*incoming) (wasted int64) {
 	for _, s := range in {
-		if s.writer == nil {
-			continue
-		}
-		s.writer.Abort()
-		if !s.here {
-			wasted += s.writer.Flushed()
+		if s.writer != nil {
+			s.writer.Abort()
+			wasted += s.writer.Wasted()
 		}
 	}
 	return wasted

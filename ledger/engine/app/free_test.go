@@ -13,7 +13,7 @@ import (
 	"walrus/shards"
 )
 
-// TestFreeProof takes a proof without a fee, from somebody without an account, through all that CometBFT asks: it waits,
+// TestFreeProof takes a proof without a fee, from somebody without account, through all that CometBFT asks. It waits,
 // is proposed, marks the blob, has a receipt, and does not come in again.
 func TestFreeProof(t *testing.T) {
 	c := newChain(t, 1)
