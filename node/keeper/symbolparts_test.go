@@ -13,9 +13,9 @@ import (
 	"walrus/shards"
 )
 
-// TestSymbolPartsServed asks a node for parts of symbols, for symbols without proofs and for proofs alone, of lines that
-// are kept whole, of lines whose proofs are kept, and of lines that were never expanded. Parts that are no strips, and
-// proofs of another length, are refused.
+// TestSymbolPartsServed asks a node for parts of symbols, for symbols without proofs and for proofs alone, of lines
+// that are kept whole, of lines whose proofs are kept, and of lines that were never expanded. Parts that are no strips,
+// and proofs of another length, are refused.
 func TestSymbolPartsServed(t *testing.T) {
 	for _, size := range []int{100, 2 << 20, 14 << 20} {
 		data := bytes.Repeat([]byte("symbols of a blob"), size/17+1)
