@@ -26,16 +26,17 @@ import (
 type past struct {
 	*state
 	reads  atomic.Int64
-	cut    func(int64)      // hears of each read
-	blocks [][]ledger.Event // from height 1 on
-	pruned uint64           // the first height that is kept
+	cut    atomic.Pointer[func(int64)] // hears of each read
+	blocks [][]ledger.Event            // from height 1 on
+	pruned uint64                      // the first height that is kept
 }
 
 func (p *past) State() (ledger.Reader, uint64) { return p, uint64(len(p.blocks)) }
 
 func (p *past) Get(key []byte) ([]byte, error) {
-	if n := p.reads.Add(1); p.cut != nil {
-		p.cut(n)
+	n := p.reads.Add(1)
+	if cut := p.cut.Load(); cut != nil {
+		(*cut)(n)
 	}
 	return p.state.Get(key)
 }
@@ -321,15 +322,16 @@ func TestInventoryResumes(t *testing.T) {
 		p = h.start(t)
 		time.Sleep(time.Minute)
 		h.ledger.reads.Store(0)
-		h.ledger.cut = func(n int64) {
+		stop := func(n int64) {
 			if n == whole/2 {
 				p.stop()
 			}
 		}
+		h.ledger.cut.Store(&stop)
 		p.follower.inventory.suspect("a test")
 		<-p.done.Done()
 		p.end()
-		h.ledger.cut = nil
+		h.ledger.cut.Store(nil)
 		p = h.start(t)
 		time.Sleep(time.Minute)
 		if rest := h.ledger.reads.Load(); rest < whole/4 || rest > whole*3/4 || p.follower.inventory.inDoubt() {
