@@ -201,8 +201,8 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// TestHope: silent holders are not waited for longer than was said, beside the time for a full request, if nobody else is
-// left.
+// TestHope: silent holders are not waited for longer than was said, beside the time for a full request, if nobody
+// else is left.
 func TestHope(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, 4, 4)
