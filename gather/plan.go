@@ -13,9 +13,10 @@ const patience = 3 * time.Second
 // clock, locks or goroutines: each method takes one event and its time, and returns what to do next. One request is for
 // slivers of one holder.
 type plan struct {
-	need    int // slivers that must deliver; constant, as the next four
-	window  int // requests counted on at a time
-	batch   int // slivers of one request; the local holder is asked for one at a time
+	need    int           // slivers that must deliver; constant, as the next five
+	window  int           // requests counted on at a time
+	batch   int           // slivers of one request; the local holder is asked for one at a time
+	hope    time.Duration // a request that lasts longer is not hoped for, even if no other is left; 0: without end
 	owner   []int
 	local   int             // holder that costs no traffic; -1: none
 	order   []int           // slivers still to ask for
@@ -100,7 +101,9 @@ func (p *plan) look(now time.Time) (d decision) {
 	for first, r := range p.flying {
 		switch {
 		case r.late:
-			late += len(r.slivers)
+			if p.hope == 0 || now.Sub(r.start) < p.hope {
+				late += len(r.slivers)
+			}
 		case now.Sub(r.start) < patience:
 			counted++
 			coming += len(r.slivers)
@@ -191,6 +194,8 @@ func (p *plan) wake(now time.Time) (at time.Time) {
 	for _, r := range p.flying {
 		if !r.late {
 			earlier(r.start.Add(patience))
+		} else if p.hope > 0 {
+			earlier(r.start.Add(p.hope))
 		}
 	}
 	for i := range p.holders {

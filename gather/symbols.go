@@ -43,6 +43,9 @@ type Want struct {
 	Axis      shards.Axis // of the targets
 	Targets   []int       // slivers along Axis that the symbols rebuild
 	Window    int         // requests counted on at a time
+	// Hope bounds the wait for holders that are late, beside the time that their bytes take at requestRate, if all others
+	// have answered or failed. 0: as long as a request may take.
+	Hope time.Duration
 	// Proofs asks for each symbol's proof. Without them nothing is verified: compare what is rebuilt with its root, and
 	// call Prove if it does not match.
 	Proofs bool
@@ -180,6 +183,9 @@ func Symbols(ctx context.Context, swarm Swarm, w Want) (*Gathered, error) {
 		out.zero = make([]byte, w.length())
 	}
 	plan := newPlan(w.need()-len(out.rows), w.Window, w.batch(), w.local(), owner, order, out.Holders)
+	if w.Hope > 0 {
+		plan.hope = w.Hope + w.duration(plan.batch)
+	}
 	for _, sliver := range w.First {
 		plan.pinned[sliver] = true
 	}
@@ -251,6 +257,11 @@ func (w *Want) run(ctx context.Context, swarm Swarm, plan *plan, out *Gathered) 
 // limit bounds a request for so many bytes.
 func limit(ctx context.Context, bytes int64) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, requestTime+time.Duration(bytes/requestRate)*time.Second)
+}
+
+// duration returns the time in which symbols of so many slivers arrive at least.
+func (w *Want) duration(slivers int) time.Duration {
+	return time.Duration(int64(slivers*len(w.Targets))*w.symbolBytes()/requestRate) * time.Second
 }
 
 // ask gets the symbols of crossing slivers of one holder, by sliver and target, in as many requests as the limits of

@@ -200,3 +200,20 @@ func TestSplit(t *testing.T) {
 		t.Errorf("symbols above the limit: %v", err)
 	}
 }
+
+// TestHope: silent holders are not waited for longer than was said, beside the time for a full request, if nobody
+// else is left.
+func TestHope(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, 4, 4)
+		for i := range 3 {
+			f.moods[f.node(i)] = hang
+		}
+		f.want.Hope = 15 * time.Second
+		start := time.Now()
+		var few *Error
+		if _, err := Symbols(t.Context(), f, f.want); !errors.As(err, &few) || time.Since(start) > 40*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
+}

@@ -125,6 +125,12 @@ func (s *scene) set(words []string) bool {
 		for _, word := range words[1:] {
 			s.plan.pinned[s.number(word)] = true
 		}
+	case "hope": // after need
+		hope, err := time.ParseDuration(words[1])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.plan.hope = hope
 	case "read": // read 0 to 3 sources 4 window 2
 		s.rows = NewRows(RowsConfig{
 			Next: s.number(words[1]), End: s.number(words[3]) + 1, Sources: s.number(words[5]), Window: s.number(words[7]), Decoding: 32,

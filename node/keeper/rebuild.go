@@ -16,6 +16,10 @@ import (
 	"walrus/store"
 )
 
+// lastHope bounds the wait for silent members, if all others have answered or failed: to begin anew, and reach those
+// that failed, helps more.
+const lastHope = 15 * time.Second
+
 // maxRounds bounds the attempts at one step. Each but the first follows a lie, and is made without the liars.
 const maxRounds = 8
 
@@ -274,7 +278,7 @@ func (b *rebuilding) sources() sources { return sources{b.swarm, b.library, b.at
 // want describes whom to ask for symbols of slivers along axis.
 func (b *rebuilding) want(axis shards.Axis) gather.Want {
 	w := gather.Want{
-		Committee: b.at.Committee, ID: b.meta.ID(), Meta: b.meta, Axis: axis, Window: b.cfg.Requests, Local: b.at.self,
+		Committee: b.at.Committee, ID: b.meta.ID(), Meta: b.meta, Axis: axis, Window: b.cfg.Requests, Hope: lastHope, Local: b.at.self,
 		Holders: b.holders, Without: b.without[axis],
 	}
 	if axis == shards.Secondary {
