@@ -102,6 +102,9 @@ func (p *spaceRun) verify() {
 // size of the disk.
 func TestSpace(t *testing.T) {
 	size := int64(256 << 20)
+	if testing.Short() { // under the race detector
+		size /= 2
+	}
 	if gib := os.Getenv("STORE_SPACE_GIB"); gib != "" {
 		n, err := strconv.ParseInt(gib, 10, 32)
 		check(t, err)

@@ -160,9 +160,13 @@ func compareLog(t *testing.T, a *App, c *chain, first uint64) {
 }
 
 func TestRandomBlocks(t *testing.T) {
+	rounds := 4
+	if testing.Short() { // under the race detector
+		rounds = 2
+	}
 	dir := t.TempDir()
 	c := newChain(t, 1)
-	for round := range 4 {
+	for round := range rounds {
 		db := openDB(t, dir)
 		a, err := Open(Config{DB: db, Genesis: c.genesis, SnapshotEvery: 17})
 		check(t, err)

@@ -292,57 +292,77 @@ func versions(t *testing.T, s *Space) []byte {
 
 const large = 8000 // writes of 400 bytes: several transactions
 
-// TestLargeBatch ends at each step of a large batch, and opens what is left.
+// TestLargeBatch ends at each step of a large batch, and opens what is left. Short tests end only at the first and the
+// last step of each kind.
 func TestLargeBatch(t *testing.T) {
-	steps := map[string]int{}
-	for stop := 0; ; stop++ {
-		dir := t.TempDir()
-		db := mustOpen(t, dir)
-		s := db.Space("s")
-		check(t, db.Write(fill(s, 1, large)))
-		check(t, db.Sync())
-		at, reached, killed := 0, "", ""
-		db.hook = func(step string) error {
-			if at++; at <= stop {
-				return nil
-			}
-			reached, killed = step, crash(t, dir)
-			return errors.New("stopped")
+	before := t.TempDir()
+	db := mustOpen(t, before)
+	check(t, db.Write(fill(db.Space("s"), 1, large)))
+	check(t, db.Close())
+	steps, kinds := largeSteps(t, before), map[string]int{}
+	for i, step := range steps {
+		kinds[step]++
+		if testing.Short() && i > 0 && i+1 < len(steps) && steps[i-1] == step && steps[i+1] == step {
+			continue
 		}
-		err := db.Write(fill(s, 2, large))
-		if reached == "" {
-			check(t, err)
-			if got := versions(t, s); !bytes.Equal(got, []byte{2}) {
-				t.Errorf("after the batch: versions %v", got)
-			}
-			break
-		}
-		if err == nil {
-			t.Fatalf("stopped at %s: no error", reached)
-		}
-		steps[reached]++
-		want := byte(2)
-		if reached == "part" {
-			want = 1
-		}
-		for round := range 2 {
-			again := mustOpen(t, killed)
-			if got := versions(t, again.Space("s")); !bytes.Equal(got, []byte{want}) {
-				t.Errorf("stopped at %s %d, opened %d times: versions %v, want %d alone", reached, steps[reached], round, got, want)
-			}
-			left, err := again.Space("journal").Scan(Range{Limit: 100})
-			check(t, err)
-			for _, p := range left {
-				if reached != "clear" && round == 0 {
-					t.Errorf("stopped at %s: %q is left of the journal", reached, p.Key)
-				}
-			}
-			check(t, again.Close())
-		}
-		check(t, db.Close())
+		stopLarge(t, before, i, step)
 	}
-	if steps["part"] < 3 || steps["done"] != 1 || steps["apply"] < 3 || steps["clear"] < 1 {
-		t.Errorf("steps %v: want several of each", steps)
+	if kinds["part"] < 3 || kinds["done"] != 1 || kinds["apply"] < 3 || kinds["clear"] < 1 {
+		t.Errorf("steps %v: want several of each", kinds)
+	}
+}
+
+// largeSteps writes a large batch after another, and returns its steps.
+func largeSteps(t *testing.T, before string) (steps []string) {
+	t.Helper()
+	dir := t.TempDir()
+	check(t, copyFiles(dir, before))
+	db := mustOpen(t, dir)
+	defer func() { check(t, db.Close()) }()
+	db.hook = func(step string) error { steps = append(steps, step); return nil }
+	s := db.Space("s")
+	check(t, db.Write(fill(s, 2, large)))
+	if got := versions(t, s); !bytes.Equal(got, []byte{2}) {
+		t.Errorf("after the batch: versions %v", got)
+	}
+	return steps
+}
+
+// stopLarge writes a large batch after another, ends at a step, and opens what is left, twice.
+func stopLarge(t *testing.T, before string, stop int, name string) {
+	t.Helper()
+	dir := t.TempDir()
+	check(t, copyFiles(dir, before))
+	db := mustOpen(t, dir)
+	at, reached, killed := 0, "", ""
+	db.hook = func(step string) error {
+		if at++; at <= stop {
+			return nil
+		}
+		reached, killed = step, crash(t, dir)
+		return errors.New("stopped")
+	}
+	if err := db.Write(fill(db.Space("s"), 2, large)); err == nil || reached != name {
+		t.Fatalf("stopped at %q, want %q: %v", reached, name, err)
+	}
+	check(t, db.Close())
+	want := byte(2)
+	if reached == "part" {
+		want = 1
+	}
+	for round := range 2 {
+		again := mustOpen(t, killed)
+		if got := versions(t, again.Space("s")); !bytes.Equal(got, []byte{want}) {
+			t.Errorf("stopped at step %d, %s, opened %d times: versions %v, want %d alone", stop, reached, round, got, want)
+		}
+		left, err := again.Space("journal").Scan(Range{Limit: 100})
+		check(t, err)
+		for _, p := range left {
+			if reached != "clear" && round == 0 {
+				t.Errorf("stopped at step %d, %s: %q is left of the journal", stop, reached, p.Key)
+			}
+		}
+		check(t, again.Close())
 	}
 }
 
