@@ -72,7 +72,8 @@ func (e *InvalidBlobError) Explain() (lines []string) {
 	case e.Line != nil:
 		l := e.Line
 		return []string{
-			fmt.Sprintf("%d slivers that cross %s sliver %d have one symbol of it each. Together these fix the whole sliver.", len(l.Crossing), l.Axis, l.Index),
+			fmt.Sprintf("%d slivers that cross %s sliver %d have one symbol of it each. Together these fix the whole sliver.",
+				len(l.Crossing), l.Axis, l.Index),
 			"The sliver that they give is not the one that the blob ID has.",
 		}
 	case e.Signed != nil:

@@ -291,8 +291,8 @@ func (u *upload) retryable() bool {
 	defer u.mu.Unlock()
 	for i := range u.nodes {
 		n := &u.nodes[i]
-		final := errors.Is(n.err, p2p.ErrNotOwner) || errors.Is(n.err, p2p.ErrMismatch) || errors.Is(n.err, p2p.ErrDenied) || errors.Is(n.err, p2p.ErrSpent) ||
-			errors.Is(n.err, p2p.ErrInvalid)
+		final := errors.Is(n.err, p2p.ErrNotOwner) || errors.Is(n.err, p2p.ErrMismatch) ||
+			errors.Is(n.err, p2p.ErrDenied) || errors.Is(n.err, p2p.ErrSpent) || errors.Is(n.err, p2p.ErrInvalid)
 		if !u.confirmedLocked(i) && !n.gone && !final {
 			return true
 		}

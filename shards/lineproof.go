@@ -60,8 +60,8 @@ func NewLineProof(m *Metadata, axis Axis, index int, symbols map[int]Symbol) (l 
 }
 
 // Verify checks the proof against the metadata of the blob. It reads the sliver from r, which gives Layout.Size bytes
-// in strip order, and needs memory for one strip and a Verifier. Errors wrap ErrProof if the proof is wrong, and
-// otherwise are those of r.
+// in strip order, and needs memory for one strip and a Verifier. Errors wrap ErrProof if the proof is wrong. An error
+// of r is returned as it is.
 func (l *LineProof) Verify(m *Metadata, r io.Reader) error {
 	if err := m.check(l.Axis, l.Index); err != nil {
 		return fmt.Errorf("%w: %w", ErrProof, err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -90,14 +91,21 @@ func newFleet(t *testing.T, binary string, nodes int) *fleet {
 	return f
 }
 
+// freeAddress returns an address whose port lies below the range for outgoing connections: one of them could take it
+// before the node starts.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var last error
+	for range 64 {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000))))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+		last = err
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal(last)
+	return ""
 }
 
 func (f *fleet) log(i int) string { return filepath.Join(f.dir, fmt.Sprintf("node-%d.log", i)) }

@@ -26,7 +26,7 @@ type crossings struct {
 	leaves  *leaves
 }
 
-// cell is where a row and a column of a blob cross.
+// cell names the symbol in which a row and a column of a blob cross.
 type cell struct{ row, column int }
 
 // differing returns a cell at which a row and a column of ours differ, if one was found. Lines that are not here are

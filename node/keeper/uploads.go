@@ -33,7 +33,7 @@ type uploads struct {
 	records map[ledger.ObjectID]*written
 }
 
-// uploader is who uploads, and by which right.
+// uploader names the peer that uploads, and the account and record that give it the right.
 type uploader struct {
 	from    peer.ID
 	account ledger.Address
