@@ -1,6 +1,7 @@
-// Package doctor finds out how other peers can reach this computer, and what else keeps it from taking part in a network.
-// Examine collects the facts: it asks members from which address they see us, has others dial back, asks the router, and
-// looks at clock and disk. Judge turns facts into findings and does no I/O. Start with Judge; Facts says what it knows.
+// Package doctor finds out how other peers can reach this computer, and what else keeps it from taking part in a
+// network. Examine collects the facts: it asks members from which address they see us, has others dial back, asks the
+// router, and looks at clock and disk. Judge turns facts into findings and does no I/O. Start with Judge; Facts says
+// what it knows.
 package doctor
 
 import (
@@ -11,8 +12,8 @@ import (
 // Role of the process that is examined.
 type Role string
 
-// A storage node must be reachable by everybody. The others work behind any router that lets them out; a peer that serves
-// others from home must at least be punchable.
+// A storage node must be reachable by everybody. The others work behind any router that lets them out; a peer that
+// serves others from home must at least be punchable.
 const (
 	StorageNode Role = "storage node"
 	HomePeer    Role = "home peer"
