@@ -131,7 +131,8 @@ func unwell(com *certs.Committee, n *NodeHealth, known uint64) string {
 		why = append(why, fmt.Sprintf("has %s to repair", slivers(s.Corrupt, "corrupt ")))
 	}
 	if ahead := s.ClockAhead; max(ahead, -ahead) >= clockWarning {
-		why = append(why, fmt.Sprintf("has a clock that is %.0f s %s the others'", max(ahead, -ahead).Seconds(), map[bool]string{true: "ahead of", false: "behind"}[ahead > 0]))
+		why = append(why, fmt.Sprintf("has a clock that is %.0f s %s the others'", max(ahead, -ahead).Seconds(),
+			map[bool]string{true: "ahead of", false: "behind"}[ahead > 0]))
 	}
 	if s.Blobs < known {
 		why = append(why, fmt.Sprintf("knows %d of %d blobs", s.Blobs, known))

@@ -117,7 +117,8 @@ func homeBlob(i int) (id shards.BlobID) {
 }
 
 func (h *home) certify(id shards.BlobID) {
-	h.ledger.values[string(ledger.KeyBlobInfo(id))] = ledger.BlobInfo{InitialCertified: 1, PermanentEnd: 9, PermanentCertifiedEnd: 9}.Marshal()
+	h.ledger.values[string(ledger.KeyBlobInfo(id))] = ledger.BlobInfo{InitialCertified: 1, PermanentEnd: 9,
+		PermanentCertifiedEnd: 9}.Marshal()
 }
 
 // putPair stores both slivers of shard 0.
@@ -375,7 +376,8 @@ func TestInventoryResumes(t *testing.T) {
 		p = h.start(t)
 		time.Sleep(time.Minute)
 		if rest := h.ledger.reads.Load(); rest < whole/4 || rest > whole*3/4 || p.follower.inventory.inDoubt() {
-			t.Errorf("%d reads for a whole pass, %d after a restart in the middle; in doubt: %t", whole, rest, p.follower.inventory.inDoubt())
+			t.Errorf("%d reads for a whole pass, %d after a restart in the middle; in doubt: %t", whole, rest,
+				p.follower.inventory.inDoubt())
 		}
 		p.end()
 	})
