@@ -17,7 +17,7 @@ import (
 // The stream protocols, by name and version.
 const (
 	sliverProtocol = "sliver/1.2.0" // operations on blobs; since 1.2 uploads need tokens
-	nodeProtocol   = "node/1.0.0"   // status of nodes, and certificates
+	nodeProtocol   = "node/1.0.0"   // status of nodes, and certificates; alone allowed over relays
 )
 
 func protocolID(network, name string) protocol.ID {
@@ -32,6 +32,8 @@ type Host struct {
 	door    *door
 	pool    *pool
 	conduct conduct        // of peers in gossip; has its own lock
+	watch   *lookout       // how others reach this host; has its own lock
+	relays  *relaySource   // has its own lock
 	server  sync.WaitGroup // handlers at work
 
 	traffic traffic
@@ -59,12 +61,22 @@ func New(cfg Config) (*Host, error) {
 		cfg.UserAgent = "walrus"
 	}
 	d := newDoor(cfg.Limits)
-	h, err := openHost(&cfg, d)
+	relays, guests := newRelaySource(), newRelayGuests()
+	h, err := openHost(&cfg, d, relays, guests)
 	if err != nil {
 		return nil, err
 	}
-	h.Network().Notify(&network.NotifyBundle{DisconnectedF: func(_ network.Network, c network.Conn) { d.Disconnected(c) }})
-	return &Host{host: newSelfHost(h), cfg: cfg, door: d, pool: newPool(cfg.Limits.IdleTimeout), stop: func() {}}, nil
+	h.Network().Notify(&network.NotifyBundle{DisconnectedF: func(n network.Network, c network.Conn) {
+		d.Disconnected(c)
+		if n.Connectedness(c.RemotePeer()) == network.NotConnected {
+			guests.left(c.RemotePeer())
+		}
+	}})
+	out := &Host{host: newSelfHost(h), cfg: cfg, door: d, pool: newPool(cfg.Limits.IdleTimeout), relays: relays, stop: func() {}}
+	if out.watch, err = newLookout(h, &cfg, relays); err != nil {
+		return nil, errors.Join(fmt.Errorf("watch reachability: %w", err), h.Close())
+	}
+	return out, nil
 }
 
 // ID returns the host's peer ID.
@@ -159,16 +171,28 @@ func (h *Host) Serve(ctx context.Context, b Backend) error {
 	h.serves = true
 	ctx = h.while(ctx)
 	s := &server{backend: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits, h.door.origin), log: h.cfg.Logger}
-	for name, handle := range map[string]operations{sliverProtocol: blobOperation, nodeProtocol: nodeOperation} {
+	handle := func(name string, relayed bool, serve func(st network.Stream)) {
 		h.host.SetStreamHandler(protocolID(h.cfg.Network, name), func(st network.Stream) {
-			if st.Conn().Stat().Limited || !h.enter() { // limited: relayed, and relays are not for slivers
+			if st.Conn().Stat().Limited && !relayed || !h.enter() { // limited: relayed
 				st.Reset()
 				return
 			}
 			defer h.server.Done()
-			s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), handle)
+			serve(st)
 		})
 	}
+	handle(sliverProtocol, false, func(st network.Stream) {
+		s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), blobOperation)
+	})
+	handle(nodeProtocol, true, func(st network.Stream) {
+		run := nodeOperation
+		if st.Conn().Stat().Limited {
+			run = relayedOperation
+		}
+		s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), run)
+	})
+	who := newWhoami(h)
+	handle(whoamiProtocol, false, func(st network.Stream) { who.serve(ctx, st) })
 	return nil
 }
 
@@ -191,6 +215,7 @@ func (h *Host) Close() error {
 	h.mu.Unlock()
 	stop()
 	h.pool.close()
+	h.watch.close()
 	err := h.host.Close()
 	h.server.Wait()
 	h.door.closing.Wait()

@@ -36,6 +36,10 @@ var units = map[string]unit{
 
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p")},
+	// p2p only for the errors and types of the protocol: it is given a network.
+	"pin": {imports: join(core, "p2p", "gather", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
+	// The pins over HTTP, and at a socket; the pins themselves it is given.
+	"pinapi": {imports: []string{"shards", "pin", "internal/userfile"}},
 	"client": {
 		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"),
 		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
@@ -113,8 +117,10 @@ var modules = map[string]module{
 	"github.com/libp2p/go-libp2p/core/test":   {testsEverywhere: true},
 	"github.com/libp2p":                       {units: networking, tests: []string{"internal/hostile"}},
 	"github.com/libp2p/go-libp2p/core/host":   {units: networking, tests: []string{"cmd/walrus", "gateway", "internal/hostile"}},
-	"github.com/multiformats":                 {units: networking},
-	"github.com/ipfs":                         {units: networking},
+	"github.com/multiformats":                 {units: join(networking, "pin")},
+	"github.com/ipfs":                         {units: join(networking, "pin")}, // pin: CIDs
+	"github.com/ipfs/go-cid":                  {units: join(networking, "pin", "pinapi")},
+	"github.com/ipfs/boxo":                    {tests: []string{"pinapi", "cmd/walrus"}}, // a client of others
 	"github.com/marcopolo/simnet":             {units: []string{"internal/swarmtest"}, tests: networking},
 	"github.com/quic-go":                      {units: []string{"p2p"}},
 	"google.golang.org/protobuf":              {units: []string{"p2p", "dht", "internal/badgerdisk"}, tests: []string{"internal/hostile"}},
@@ -127,11 +133,11 @@ var modules = map[string]module{
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd
-	"golang.org/x/time":                 {units: []string{"p2p", "gateway", "node"}},
+	"golang.org/x/time":                 {units: []string{"p2p", "gateway", "node", "pin"}},
 	"github.com/consensys/gnark-crypto": {units: []string{"certs"}},
 	"github.com/cloudflare/circl":       {units: []string{"certs"}},
 	"github.com/hanwen/go-fuse":         {units: []string{"internal/faultfs"}},
-	"github.com/dgraph-io":              {units: []string{"store", "ledger/engine/badgerdb", "internal/badgerdisk"}},
+	"github.com/dgraph-io":              {units: []string{"store", "ledger/engine/badgerdb", "internal/badgerdisk", "pin"}},
 	"github.com/dgraph-io/ristretto":    {units: []string{"client", "gateway"}}, // TinyLFU; Badger brings it
 	"github.com/go-kit/kit":             {units: []string{"ledger/engine"}},     // a type of CometBFT's metrics
 	"github.com/cometbft":               {units: []string{"ledger/engine", "ledger/engine/badgerdb", "ledger/light"}},
