@@ -72,7 +72,7 @@ func within(ctx context.Context, cfg Config, do func(ctx context.Context, r *res
 		return err
 	}
 	r := &resident{x.host, x.table, x.members(ctx)}
-	r.host.SetRelays(func() []peer.AddrInfo { return r.members })
+	r.host.Outside().SetRelays(func() []peer.AddrInfo { return r.members })
 	err = do(ctx, r)
 	stop()
 	work.Wait()
@@ -84,7 +84,7 @@ func Stay(ctx context.Context, cfg Config, tell func(Online) error) error {
 	return within(ctx, cfg, func(ctx context.Context, r *resident) (err error) {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		r.host.WatchReach(ctx, func(reach p2p.Reach) {
+		r.host.Outside().Watch(ctx, func(reach p2p.Reach) {
 			o := Online{PeerID: r.host.ID(), Verdict: reach.Summary()}
 			for _, a := range r.host.FullAddrs() {
 				o.Addresses = append(o.Addresses, a.String())

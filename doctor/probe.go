@@ -159,7 +159,7 @@ func (p *probe) see(ctx context.Context, members []peer.AddrInfo) {
 			if p.host.Connect(ctx, peer.AddrInfo{ID: m.ID, Addrs: []multiaddr.Multiaddr{addr}}) != nil {
 				return
 			}
-			seen, err := p.host.Whoami(ctx, m.ID)
+			seen, err := p.host.Outside().Whoami(ctx, m.ID)
 			if err != nil {
 				return
 			}
@@ -188,7 +188,7 @@ func (p *probe) back(ctx context.Context, b Back) []Back {
 	// Two at once: one may be busy, or lie.
 	for _, via := range asked[:min(len(asked), 2)] {
 		asking.Go(func() {
-			d, err := p.host.DialBack(ctx, via, addr, true)
+			d, err := p.host.Outside().DialBack(ctx, via, addr, true)
 			if err != nil || !d.OK {
 				return
 			}
