@@ -51,6 +51,9 @@ func (b *Blob) ID() shards.BlobID { return b.id }
 // Size returns the size of the blob in bytes.
 func (b *Blob) Size() uint64 { return b.meta.Length }
 
+// Metadata returns the blob's verified metadata. Callers must not change it.
+func (b *Blob) Metadata() *shards.Metadata { return b.meta }
+
 // CopyRange writes n bytes of the blob, from byte off on, to w. It fetches only the source rows that hold them, and
 // starts to write when the first row is there. Errors: ErrRange, and as from Read.
 func (b *Blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt ReadOptions) (*ReadResult, error) {
