@@ -82,7 +82,8 @@ func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
 	return c, nil
 }
 
-// Join joins the network with a host and a DHT alone, for questions to the DHT. leave closes both. Errors: as from Open.
+// Join joins the network with a host and a DHT alone, for questions to the DHT. leave closes both. Errors: as from
+// Open.
 func Join(ctx context.Context, cfg Config) (table *dht.DHT, leave func() error, err error) {
 	_, table, leave, err = start(ctx, cfg)
 	if err != nil {
