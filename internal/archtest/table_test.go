@@ -38,6 +38,8 @@ var units = map[string]unit{
 	"gather": {imports: join(core, "p2p")},
 	// p2p only for the errors and types of the protocol: it is given a network.
 	"pin": {imports: join(core, "p2p", "gather", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
+	// The pins over HTTP, and at a socket; the pins themselves it is given.
+	"pinapi": {imports: []string{"shards", "pin", "internal/userfile"}},
 	"client": {
 		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause", "internal/ipgroup"),
 		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
@@ -117,6 +119,8 @@ var modules = map[string]module{
 	"github.com/libp2p/go-libp2p/core/host":   {units: networking, tests: []string{"cmd/walrus", "gateway", "internal/hostile"}},
 	"github.com/multiformats":                 {units: join(networking, "pin")},
 	"github.com/ipfs":                         {units: join(networking, "pin")}, // pin: CIDs
+	"github.com/ipfs/go-cid":                  {units: join(networking, "pin", "pinapi")},
+	"github.com/ipfs/boxo":                    {tests: []string{"pinapi", "cmd/walrus"}}, // a client of others
 	"github.com/marcopolo/simnet":             {units: []string{"internal/swarmtest"}, tests: networking},
 	"github.com/quic-go":                      {units: []string{"p2p"}},
 	"google.golang.org/protobuf":              {units: []string{"p2p", "dht", "internal/badgerdisk"}, tests: []string{"internal/hostile"}},
