@@ -58,9 +58,11 @@ var units = map[string]unit{
 		imports: join(core, ledger, "ledger/light", "client", "client/jsonform", "p2p", "quilt"),
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
+	// A pinner's process: no store of slivers, no engine.
+	"pinnode": {imports: []string{"shards", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "pin"),
-		tests:   []string{"internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper"),
+		tests:   []string{"pin", "pinnode", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 
 	// A unit of its own: a storage node's duty is given its parts, and opens none.
@@ -70,9 +72,9 @@ var units = map[string]unit{
 	},
 
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
-	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
+	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node", "pin", "pinapi", "pinnode")},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "node", "client", "client/jsonform", "clientnode", "p2p", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest"}},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "node", "client", "client/jsonform", "clientnode", "p2p", "pin", "pinapi", "pinnode", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest"}},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
@@ -151,7 +153,7 @@ var modules = map[string]module{
 	"github.com/go-chi":                       {units: []string{"gateway"}},
 	"github.com/golang-jwt/jwt":               {units: []string{"gateway"}},
 	"github.com/tus/tusd":                     {units: []string{"gateway"}},
-	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "node/keeper", "gateway"}},
+	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "node/keeper", "gateway", "pinnode"}},
 
 	"github.com/spf13/cobra":                {units: []string{"cmd/walrus"}},
 	"github.com/spf13/pflag":                {units: []string{"cmd/walrus"}},
