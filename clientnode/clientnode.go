@@ -147,8 +147,8 @@ func newNode(cfg Config, host *p2p.Host, table *dht.DHT, open OpenChain) (*Node,
 	}
 	c := &Node{
 		host: host, dht: table, chain: chain, stop: func() {}, release: func() error { return nil },
-		client: client.New(cfg.Client, client.Swarm{Dialer: table, Uploader: host, Fetcher: host, Checker: host.Checks()}, chain.Ledger, chain.Payer, cfg.Logger),
 	}
+	c.client = client.New(cfg.Client, c.Swarm(), chain.Ledger, chain.Payer, cfg.Logger)
 	c.close = sync.OnceValue(c.leave)
 	if err := c.client.OpenCache(); err != nil {
 		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
@@ -176,7 +176,13 @@ func (c *Node) Client() *client.Client { return c.client }
 
 // Swarm returns access to single storage nodes.
 func (c *Node) Swarm() client.Swarm {
-	return client.Swarm{Dialer: c.dht, Uploader: c.host, Fetcher: c.host, Checker: c.host.Checks()}
+	return client.Swarm{Dialer: c.dht, Uploader: c.host, Fetcher: c.host, Checker: c.host.Checks(), Pins: pins{c.dht, c.host.Pins()}}
+}
+
+// pins finds peers that pin blobs in the DHT, and asks them.
+type pins struct {
+	*dht.DHT
+	p2p.Content
 }
 
 // Chain returns the process's view of the ledger.

@@ -46,10 +46,7 @@ func (r remote) Copy(ctx context.Context, w io.Writer, off, n int64) error {
 
 // judge refuses blobs that the ledger has marked as invalid. Other errors tell nothing: a pin outlives its lease.
 func (n *Node) judge(ctx context.Context, id shards.BlobID) error {
-	if _, err := n.client.Client().Open(ctx, id); errors.Is(err, client.ErrInvalidBlob) {
-		return refusal(err)
-	}
-	return nil
+	return refusal(n.client.Client().Invalid(ctx, id))
 }
 
 // announcer tells the DHT what is here.

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
 	"walrus/clientnode"
@@ -182,6 +183,12 @@ func (n *Node) Run(ctx context.Context, ready func() error) (err error) {
 	}
 	return err
 }
+
+// Keeper returns the pins, for requests. They are closed when Run returns.
+func (n *Node) Keeper() *pin.Keeper { return n.keeper }
+
+// ID returns the pinner's peer ID.
+func (n *Node) ID() peer.ID { return n.host.ID() }
 
 // Addrs returns the full multiaddrs under which others reach this pinner; its peer ID alone if there are none.
 func (n *Node) Addrs() []string {

@@ -41,7 +41,7 @@ var units = map[string]unit{
 	// The pins over HTTP, and at a socket; the pins themselves it is given.
 	"pinapi": {imports: []string{"shards", "pin", "internal/userfile"}},
 	"client": {
-		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"),
+		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause", "internal/ipgroup"),
 		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A unit of its own, so that the gateway and the command print the same JSON.
@@ -62,7 +62,7 @@ var units = map[string]unit{
 	"pinnode": {imports: []string{"shards", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
 	"node": {
 		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper"),
-		tests:   []string{"internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
+		tests:   []string{"pin", "pinnode", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 
 	// A unit of its own: a storage node's duty is given its parts, and opens none.
