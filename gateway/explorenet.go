@@ -109,7 +109,7 @@ func (s *networkState) node(h *client.NodeHealth) *pages.Node {
 	n := &pages.Node{
 		NodeSummary: summarize(h), Time: s.network.Time, ShardIDs: h.Shards, Weight: s.network.Committee, Slivers: st.Slivers, Corrupt: st.Corrupt,
 		Uptime: st.Uptime, Peers: st.Peers, Incidents: append([]string{}, st.Incidents...), Addresses: append([]string{}, st.Addresses...),
-		Limit: st.DiskLimit, Free: st.DiskFree, Reserve: st.DiskReserve, Refuses: st.Refuses, Ledger: st.Ledger,
+		Limit: st.DiskLimit, Free: st.DiskFree, Reserve: st.DiskReserve, Refuses: st.Refuses, Ledger: st.Ledger, Reach: st.Reach,
 	}
 	if s.info != nil {
 		n.Earnings = earnings(s.info, len(h.Shards))

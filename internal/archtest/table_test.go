@@ -55,7 +55,7 @@ var units = map[string]unit{
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "internal/pause"),
 		tests:   []string{"internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 
