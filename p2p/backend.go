@@ -170,6 +170,7 @@ type NodeStatus struct {
 	// ClockAhead compares the node's clock with the clocks of other members. Negative: behind. 0: equal, or not known
 	// yet.
 	ClockAhead time.Duration
+	Reach      string // how others reach the node, for people: a Reach's Summary; at most MaxStatusText bytes
 	Ledger     string // state of the ledger, for people: progress, or why it stalls; at most MaxStatusText bytes
 
 	Refuses     string // for people: why the node takes no new data; empty while it does; at most MaxStatusText bytes

@@ -26,7 +26,7 @@ that is no fault of the node.
 
 --json prints {"ok","nodes":[{"nodeId","nodeName","ok","why","reachable","shards","state","epoch","ledgerHeight",
 "ledger","version","blobs","slivers","owed","corrupt","invalid","repairedPerHour","repairSecondsLeft",
-"diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","clockAheadSeconds","incidents"}]}.`,
+"diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","clockAheadSeconds","reach","incidents"}]}.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.health(c.Context()) },
 	}
@@ -103,8 +103,10 @@ type nodeState struct {
 	UptimeSeconds int64  `json:"uptimeSeconds"`
 	Peers         int    `json:"peers"`
 	// ClockAhead is the node's own estimate, in seconds, of how far its clock is ahead of the others'.
-	ClockAhead float64  `json:"clockAheadSeconds,omitempty"`
-	Incidents  []string `json:"incidents,omitempty"`
+	ClockAhead float64 `json:"clockAheadSeconds,omitempty"`
+	// Reach tells how others reach the node.
+	Reach     string   `json:"reach,omitempty"`
+	Incidents []string `json:"incidents,omitempty"`
 }
 
 // repairProgress tells how fast a node rebuilds slivers.
@@ -129,7 +131,7 @@ func newNodeState(s *p2p.NodeStatus) nodeState {
 		DiskLimit: s.DiskLimit,
 		DiskFree:  s.DiskFree, DiskReserve: s.DiskReserve, Refuses: oneLine(s.Refuses),
 		UptimeSeconds: int64(s.Uptime / time.Second), Peers: s.Peers, ClockAhead: s.ClockAhead.Seconds(),
-		Incidents: s.Incidents,
+		Reach: oneLine(s.Reach), Incidents: s.Incidents,
 	}
 }
 
