@@ -43,8 +43,9 @@ type Facts struct {
 	Versions []string
 	// Twins lists places where another process uses our keys.
 	Twins []string
-	// Running reports whether the storage node runs. What it knows of itself is in Announced of Paths.
-	Running bool
+	// Running has the verdicts that a running storage node gives about its own ports, by transport. Nil if none runs. The
+	// measurements are then of other ports of the same computer, which the router does not forward.
+	Running map[Transport]Verdict
 }
 
 // Transport of a path.
@@ -71,8 +72,7 @@ type Path struct {
 // Back is an attempt to dial this computer from outside.
 type Back struct {
 	Addr netip.AddrPort
-	// Mapped: the router forwards Addr at our request. Announced: the configuration tells it to others, or the running
-	// node does.
+	// Mapped: the router forwards Addr at our request. Announced: the configuration tells it to others.
 	Mapped, Announced bool
 	OK                bool
 }
