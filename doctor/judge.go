@@ -18,7 +18,7 @@ type Verdict string
 const (
 	Reachable   Verdict = "reachable"    // peers dial this computer's own address
 	Mapped      Verdict = "mapped"       // peers dial a port that the router forwards
-	Punchable   Verdict = "punchable"    // a peer behind a router with predictable ports, too, gets through after an introduction
+	Punchable   Verdict = "punchable"    // most peers connect after an introduction
 	RelayedOnly Verdict = "relayed only" // only small requests get through, by way of a member
 	Blocked     Verdict = "blocked"      // nothing gets out
 )

@@ -142,13 +142,13 @@ func (b *bench) pairs() (table [][]string) {
 	return append(table, []string{"all pairs", "", fmt.Sprintf("%.0f s", took.Seconds())}, nil)
 }
 
-// maxCalls bounds the calls of a pair that should get a direct connection. Not every punch succeeds: if the round trip
-// is measured too long, one side dials late, and the packets of the plain dial before it have left a state in its router
-// that the late ones do not fit. A call later comes from another port.
+// maxCalls bounds the calls of a pair that should get a direct connection. Not every punch succeeds: if the round
+// trip is measured too long, one side dials late, and the packets of the plain dial before it have left a state in its
+// router that the late ones do not fit. A later call comes from another port.
 const maxCalls = 3
 
-// call lets home c call home a until they have a connection of the class wanted, and fills in a row. took is the time of
-// the punch; 0 if none was needed, or none is possible.
+// call lets home c call the home that stays until they have a connection of the class wanted, and fills in a row.
+// took is the time of the punch; 0 if none was needed, or none is possible.
 func (b *bench) call(c *host, stays *process, s stayed, want class, row []string) (w way, took time.Duration, err error) {
 	for calls := 1; calls <= maxCalls; calls++ {
 		w = way{}
