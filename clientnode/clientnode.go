@@ -49,8 +49,9 @@ type Node struct {
 	close   func() error // once
 }
 
-// newClientHost makes the host of a process that does not listen.
-func newClientHost(cfg Config) (*p2p.Host, error) {
+// NewHost makes the host of a process that stores no slivers. It listens only if cfg.P2P says where, and has a fresh
+// identity unless that has a key.
+func NewHost(cfg Config) (*p2p.Host, error) {
 	if cfg.P2P.Key == nil {
 		_, key, err := ed25519.GenerateKey(nil)
 		if err != nil {
@@ -61,6 +62,13 @@ func newClientHost(cfg Config) (*p2p.Host, error) {
 	if cfg.P2P.Role != p2p.Home {
 		cfg.P2P.Role = p2p.Client
 	}
+	cfg.P2P.Public = p2p.IsPublic(cfg.DHT.Bootstrap...)
+	if cfg.P2P.Public && len(cfg.P2P.Listen) == 0 {
+		cfg.P2P.Listen = p2p.AnyPort()
+	}
+	if cfg.P2P.Public && cfg.P2P.Limits == (p2p.Limits{}) {
+		cfg.P2P.Limits = p2p.HomeLimits()
+	}
 	cfg.P2P.Logger = cfg.Logger
 	cfg.P2P.Protocols = light.Protocols(cfg.P2P.Network)
 	return p2p.New(cfg.P2P)
@@ -69,44 +77,18 @@ func newClientHost(cfg Config) (*p2p.Host, error) {
 // Open joins the network. If no node could be reached in time, the error says what was tried. The caller must close the
 // Node.
 func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
-	cfg.P2P.Public = p2p.IsPublic(cfg.DHT.Bootstrap...)
-	if cfg.P2P.Public && len(cfg.P2P.Listen) == 0 {
-		cfg.P2P.Listen = p2p.AnyPort()
-	}
-	if cfg.P2P.Public && cfg.P2P.Limits == (p2p.Limits{}) {
-		cfg.P2P.Limits = p2p.HomeLimits()
-	}
-	host, err := newClientHost(cfg)
+	host, table, leave, err := start(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
+		return nil, err
 	}
-	cfg.DHT.Public, cfg.DHT.WhenReachable = cfg.P2P.Public, cfg.P2P.Role == p2p.Home
-	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Logger = cfg.P2P.Network, false, cfg.Logger
-	table, err := dht.New(host.Libp2p(), cfg.DHT)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("client: %w", err), host.Close())
-	}
-	host.Outside().SetRelays(table.Relays)
 	c, err := newNode(cfg, host, table, open)
 	if err != nil {
-		return nil, errors.Join(err, table.Close(), host.Close())
+		return nil, errors.Join(err, leave())
 	}
 	host.SetProtected("registered", c.chain.Named)
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan error, 1)
-	go func() { done <- table.Run(run) }()
-	c.release = func() error {
-		stop()
-		err := <-done
-		if errors.Is(err, context.Canceled) {
-			err = nil
-		}
-		return errors.Join(err, table.Close(), host.Close())
-	}
-	join, cancel := context.WithTimeout(ctx, cfg.Join)
-	defer cancel()
-	if err := table.Joined(join); err != nil {
-		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
+	c.release = leave
+	if err := joined(ctx, cfg, table); err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
 	c.watchClock(ctx, cfg.Logger)
 	if cfg.P2P.Role == p2p.Home {
@@ -116,6 +98,55 @@ func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
 		c.watch.Go(func() { host.Outside().Log(seen, cfg.Logger) })
 	}
 	return c, nil
+}
+
+// Join joins the network with a host and a DHT alone, for questions to the DHT. leave closes both. Errors: as from
+// Open.
+func Join(ctx context.Context, cfg Config) (table *dht.DHT, leave func() error, err error) {
+	_, table, leave, err = start(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := joined(ctx, cfg, table); err != nil {
+		return nil, nil, errors.Join(err, leave())
+	}
+	return table, leave, nil
+}
+
+// start opens a host and runs a DHT on it until leave is called.
+func start(ctx context.Context, cfg Config) (*p2p.Host, *dht.DHT, func() error, error) {
+	host, err := NewHost(cfg)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("client: %w", err)
+	}
+	cfg.DHT.Public, cfg.DHT.WhenReachable = p2p.IsPublic(cfg.DHT.Bootstrap...), cfg.P2P.Role == p2p.Home
+	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Logger = cfg.P2P.Network, false, cfg.Logger
+	table, err := dht.New(host.Libp2p(), cfg.DHT)
+	if err != nil {
+		return nil, nil, nil, errors.Join(fmt.Errorf("client: %w", err), host.Close())
+	}
+	host.Outside().SetRelays(table.Relays)
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- table.Run(run) }()
+	return host, table, func() error {
+		stop()
+		err := <-done
+		if errors.Is(err, context.Canceled) {
+			err = nil
+		}
+		return errors.Join(err, table.Close(), host.Close())
+	}, nil
+}
+
+// joined waits for the first node of the network, for cfg.Join.
+func joined(ctx context.Context, cfg Config, table *dht.DHT) error {
+	ctx, cancel := context.WithTimeout(ctx, cfg.Join)
+	defer cancel()
+	if err := table.Joined(ctx); err != nil {
+		return fmt.Errorf("client: %w", err)
+	}
+	return nil
 }
 
 // Beside opens a client on the host and the DHT of a storage node in the same process, which must outlive it. It uses
@@ -136,8 +167,8 @@ func newNode(cfg Config, host *p2p.Host, table *dht.DHT, open OpenChain) (*Node,
 	}
 	c := &Node{
 		host: host, dht: table, chain: chain, stop: func() {}, release: func() error { return nil },
-		client: client.New(cfg.Client, client.Swarm{Dialer: table, Uploader: host, Fetcher: host, Checker: host.Checks()}, chain.Ledger, chain.Payer, cfg.Logger),
 	}
+	c.client = client.New(cfg.Client, c.Swarm(), chain.Ledger, chain.Payer, cfg.Logger)
 	c.close = sync.OnceValue(c.leave)
 	if err := c.client.OpenCache(); err != nil {
 		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
@@ -165,7 +196,13 @@ func (c *Node) Client() *client.Client { return c.client }
 
 // Swarm returns access to single storage nodes.
 func (c *Node) Swarm() client.Swarm {
-	return client.Swarm{Dialer: c.dht, Uploader: c.host, Fetcher: c.host, Checker: c.host.Checks()}
+	return client.Swarm{Dialer: c.dht, Uploader: c.host, Fetcher: c.host, Checker: c.host.Checks(), Pins: pins{c.dht, c.host.Pins()}}
+}
+
+// pins finds peers that pin blobs in the DHT, and asks them.
+type pins struct {
+	*dht.DHT
+	p2p.Content
 }
 
 // Chain returns the process's view of the ledger.
@@ -190,7 +227,7 @@ func QueryStatus(ctx context.Context, cfg Config, addr string) (st p2p.NodeStatu
 	if err != nil {
 		return st, fmt.Errorf("node address %q: %w", addr, err)
 	}
-	host, err := newClientHost(cfg)
+	host, err := NewHost(cfg)
 	if err != nil {
 		return st, err
 	}

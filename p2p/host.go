@@ -18,6 +18,7 @@ import (
 const (
 	sliverProtocol = "sliver/1.2.0" // operations on blobs; since 1.2 uploads need tokens
 	nodeProtocol   = "node/1.0.0"   // status of nodes, and certificates; alone allowed over relays
+	pinProtocol    = "pin/1.0.0"    // the operations that read blobs, at peers that pin them
 )
 
 func protocolID(network, name string) protocol.ID {
@@ -27,6 +28,7 @@ func protocolID(network, name string) protocol.ID {
 // Host asks peers, itself included, and after Serve answers them. It owns the libp2p host of this process. Its methods
 // may be called concurrently.
 type Host struct {
+	Content           // of nodes; constant
 	host    host.Host // constant, like cfg
 	cfg     Config
 	door    *door
@@ -43,6 +45,7 @@ type Host struct {
 	stop   func() // ends handlers and gossip; guarded by mu
 	joined bool   // gossip runs; guarded by mu
 	serves bool   // guarded by mu
+	pins   bool   // serves pins; guarded by mu
 }
 
 // errClosed refuses to start work on a closed host.
@@ -73,9 +76,11 @@ func New(cfg Config) (*Host, error) {
 		}
 	}})
 	out := &Host{host: newSelfHost(h, d.turn()), cfg: cfg, door: d, pool: newPool(cfg.Limits.IdleTimeout), relays: relays, stop: func() {}}
+	out.Content = Content{out, sliverProtocol}
 	if out.watch, err = newLookout(h, &cfg, relays); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch reachability: %w", err), h.Close())
 	}
+	out.Content = Content{out, sliverProtocol}
 	return out, nil
 }
 
@@ -160,31 +165,15 @@ func (h *Host) while(ctx context.Context) context.Context {
 
 // Serve lets b answer requests until ctx ends or the host is closed. It returns at once, and may be called once.
 func (h *Host) Serve(ctx context.Context, b Backend) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return fmt.Errorf("serve: %w", errClosed)
+	ctx, s, err := h.newServer(ctx, &h.serves, b)
+	if err != nil {
+		return err
 	}
-	if h.serves {
-		return errors.New("serve: Serve may be called once")
-	}
-	h.serves = true
-	ctx = h.while(ctx)
-	s := &server{backend: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits, h.door.origin), log: h.cfg.Logger}
-	handle := func(name string, relayed bool, serve func(st network.Stream)) {
-		h.host.SetStreamHandler(protocolID(h.cfg.Network, name), func(st network.Stream) {
-			if st.Conn().Stat().Limited && !relayed || !h.enter() { // limited: relayed
-				st.Reset()
-				return
-			}
-			defer h.server.Done()
-			serve(st)
-		})
-	}
-	handle(sliverProtocol, false, func(st network.Stream) {
+	s.backend = b
+	h.handle(sliverProtocol, false, func(st network.Stream) {
 		s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), blobOperation)
 	})
-	handle(nodeProtocol, true, func(st network.Stream) {
+	h.handle(nodeProtocol, true, func(st network.Stream) {
 		run := nodeOperation
 		if st.Conn().Stat().Limited {
 			run = relayedOperation
@@ -192,8 +181,47 @@ func (h *Host) Serve(ctx context.Context, b Backend) error {
 		s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), run)
 	})
 	who := newWhoami(h)
-	handle(whoamiProtocol, false, func(st network.Stream) { who.serve(ctx, st) })
+	h.handle(whoamiProtocol, false, func(st network.Stream) { who.serve(ctx, st) })
 	return nil
+}
+
+// ServePins lets b answer requests of the pin protocol, as Serve does for the others, with the same limits apart from
+// them. A host may do both.
+func (h *Host) ServePins(ctx context.Context, b ContentBackend) error {
+	ctx, s, err := h.newServer(ctx, &h.pins, b)
+	if err != nil {
+		return err
+	}
+	h.handle(pinProtocol, false, func(st network.Stream) {
+		s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), contentOperation)
+	})
+	return nil
+}
+
+// newServer makes a server, once for each flag, and the context in which it serves. h.mu guards the flag.
+func (h *Host) newServer(ctx context.Context, flag *bool, b ContentBackend) (context.Context, *server, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, nil, fmt.Errorf("serve: %w", errClosed)
+	}
+	if *flag {
+		return nil, nil, errors.New("serve: it may be called once")
+	}
+	*flag = true
+	return h.while(ctx), &server{content: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits, h.door.origin), log: h.cfg.Logger}, nil
+}
+
+// handle lets serve answer the streams of a protocol. relayed allows those over relays.
+func (h *Host) handle(name string, relayed bool, serve func(st network.Stream)) {
+	h.host.SetStreamHandler(protocolID(h.cfg.Network, name), func(st network.Stream) {
+		if st.Conn().Stat().Limited && !relayed || !h.enter() { // limited: relayed
+			st.Reset()
+			return
+		}
+		defer h.server.Done()
+		serve(st)
+	})
 }
 
 // enter counts a handler that Close waits for, unless the host is closed.
