@@ -32,9 +32,10 @@ const (
 // gate decides whether a storage node may serve as a member: a node that others cannot dial would count for quorums and
 // be missing from them. It is pure: admit concludes from what heard was told.
 //
-// In a network on the Internet, three other members must have dialled the node back: or all others, if there are fewer;
-// or, after gatePatience, all that have answered, so that a network in which most nodes are down can start again. In a
-// private network and on one machine nothing is asked. An open gate stays open.
+// In a network on the Internet, three other members must have dialled the node back; or, if there are few, as many as
+// are left when a third of them lie. After gatePatience, if not enough answer to decide, those that answered do, again
+// but for a third of all: so a network in which most nodes are down can start again. In a private network and on one
+// machine nothing is asked. An open gate stays open.
 type gate struct {
 	public bool      // the network is on the Internet
 	began  time.Time // of the questions
@@ -53,9 +54,10 @@ func (g *gate) admit(others int, now time.Time) error {
 			ok++
 		}
 	}
-	need := min(gateMembers, others)
-	late := now.Sub(g.began) >= gatePatience
-	if !g.public || ok >= need || late && ok >= min(need, len(g.heard)) {
+	liars := others / 3
+	need := min(gateMembers, others-liars)
+	undecided := now.Sub(g.began) >= gatePatience && len(g.heard) < need+liars
+	if !g.public || ok >= need || undecided && ok >= max(len(g.heard)-liars, min(1, len(g.heard))) {
 		g.open = true
 	}
 	if g.open {

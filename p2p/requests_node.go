@@ -37,7 +37,7 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 			RepairRate: bounded(s.GetRepairedPerHour()), RepairLeft: time.Duration(s.GetRepairSecondsLeft()) * time.Second,
 		},
 		DiskBytes: bounded(s.GetDiskBytes()), Uptime: time.Duration(s.GetUptimeSeconds()) * time.Second, Peers: int(s.GetPeers()),
-		Height: bounded(s.GetLedgerHeight()), Ledger: printable(s.GetLedger()), Refuses: printable(s.GetRefuses()), Reach: printable(s.GetReach()),
+		Height: bounded(s.GetLedgerHeight()), Ledger: printable(s.GetLedger()), Refuses: printable(s.GetRefuses()),
 		DiskLimit: bounded(s.GetDiskLimit()), DiskFree: bounded(s.GetDiskFree()), DiskReserve: bounded(s.GetDiskReserve()),
 	}
 	for _, incident := range s.GetIncidents() {
@@ -45,6 +45,7 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	}
 	const longest = 1 << 43 // milliseconds: some 280 years, which fit a Duration
 	status.ClockAhead = time.Duration(max(-longest, min(longest, s.GetClockAheadMillis()))) * time.Millisecond
+	status.Reach = printable(s.GetReach())
 	for _, address := range s.GetAddresses() {
 		status.Addresses = append(status.Addresses, printable(address))
 	}
