@@ -115,22 +115,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
 	k.expander = newExpander(k.library)
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
-	k.invalids = &invalids{
-		shelf: k.shelf, chain: k.chain, leases: leases, swarm: swarm, key: p.Identity, network: cfg.Genesis.NetworkID(),
-		news: newBell(), log: log,
-	}
-	k.refuter = &refuter{
-		shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: k.invalids, log: log,
-		made: map[shards.BlobID]*lineProof{}, verifying: map[peer.ID]bool{},
-	}
-	k.invalids.renew = k.refuter.renew
-	k.checker = &checker{
-		shelf: k.shelf, chain: k.chain, swarm: swarm, expander: k.expander,
-		crossings: &crossings{k.shelf, k.library, k.expander.leaves},
-		invalids:  k.invalids, period: cfg.Scrub, meters: k.meters, log: log,
-		wake: newBell(), known: map[shards.BlobID]bool{},
-	}
-	k.book.check = k.checker.later
+	k.doubt(p.Identity, swarm, leases)
 	k.receiver = &receiver{
 		shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, pending: k.pending, meters: k.meters,
 		tokens:  &tokens{cfg.Genesis.NetworkID(), k.chain, params, k.pending.recent, p.Peers.Recognize},
@@ -166,6 +151,27 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		return nil, fmt.Errorf("keeper: %w", err)
 	}
 	return k, nil
+}
+
+// doubt makes the parts that find, prove and mark blobs that were encoded wrongly.
+func (k *Keeper) doubt(identity ed25519.PrivateKey, swarm swarm, leases *leases) {
+	cfg, log := &k.cfg, k.cfg.Logger
+	k.invalids = &invalids{
+		shelf: k.shelf, chain: k.chain, leases: leases, swarm: swarm, key: identity, network: cfg.Genesis.NetworkID(),
+		news: newBell(), log: log,
+	}
+	k.refuter = &refuter{
+		shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: k.invalids, log: log,
+		made: map[shards.BlobID]*lineProof{}, verifying: map[peer.ID]bool{},
+	}
+	k.invalids.renew = k.refuter.renew
+	k.checker = &checker{
+		shelf: k.shelf, chain: k.chain, swarm: swarm, expander: k.expander,
+		crossings: &crossings{k.shelf, k.library, k.expander.leaves},
+		invalids:  k.invalids, period: cfg.Scrub, meters: k.meters, log: log,
+		wake: newBell(), known: map[shards.BlobID]bool{},
+	}
+	k.book.check = k.checker.later
 }
 
 // Backend answers peers, for p2p.Backend; package node adds the status and the history.
