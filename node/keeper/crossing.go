@@ -76,7 +76,7 @@ func (c *crossings) sample(ctx context.Context, meta *shards.Metadata, rows,
 	return cell{}, false, nil
 }
 
-// ownLine is a sliver of ours. hashes has those of its n symbols; nil if they are not at hand.
+// ownLine is a sliver of ours. hashes has the hashes of its n symbols; nil if not at hand.
 type ownLine struct {
 	index  int
 	hashes []shards.Hash
