@@ -21,8 +21,8 @@ import (
 // refuteRequests is the number of members asked at a time to verify a line proof.
 const refuteRequests = 4
 
-// maxVerifying bounds the line proofs that are verified at a time. Each takes a strip and n hashes of memory. A member has
-// one at a time, so that a slow member does not hold up the others.
+// maxVerifying bounds the line proofs that are verified at a time. Each takes a strip and n hashes of memory. A member
+// has one at a time, so that a slow member does not hold up the others.
 const maxVerifying = 8
 
 // refuter shows that a blob is invalid if its lines cannot be rebuilt. It makes a line proof, and asks other members to
