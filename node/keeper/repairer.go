@@ -122,21 +122,20 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 	now := time.Now()
 	attempts := r.debts.failed(id, now, r.cfg.Backoff, r.cfg.MaxBackoff) // no effect if nothing is missing any more
 	level := slog.LevelDebug
-	switch {
-	case err == nil:
+	if err == nil {
 		if r.quiet.allows(now) {
 			level = slog.LevelInfo
 		}
 		r.log.Log(ctx, level, "repaired", "blob", id.String(), "slivers", b.rebuilt, "fetched bytes", b.traffic, "took",
 			time.Since(start).Round(time.Millisecond).String())
-	default:
-		if attempts <= 1 && r.quiet.allows(now) { // later failures of the same blob show in the reports
-			level = slog.LevelWarn
-		}
-		r.book.rate(id, b.lacking())
-		r.log.Log(ctx, level, "repair is incomplete; it will be tried again", "blob", id.String(), "rebuilt",
-			b.rebuilt, "err", err)
+		return true
 	}
+	if attempts <= 1 && r.quiet.allows(now) { // later failures of the same blob show in the reports
+		level = slog.LevelWarn
+	}
+	r.book.rate(id, b.lacking())
+	r.log.Log(ctx, level, "repair is incomplete; it will be tried again", "blob", id.String(), "rebuilt", b.rebuilt,
+		"err", err)
 	return true
 }
 
