@@ -17,11 +17,17 @@ import (
 
 func blobsDir(dir string) string { return filepath.Join(dir, "blobs") }
 
+// copies are the files of a Keeper.
+type copies struct {
+	blobs  string // the folder of all
+	params shards.Params
+}
+
 // path is the file of a blob. Names are hexadecimal, because some file systems ignore case; folders bound the entries
 // of one.
-func (k *Keeper) path(id shards.BlobID) string {
+func (cs *copies) path(id shards.BlobID) string {
 	name := hex.EncodeToString(id[:])
-	return filepath.Join(blobsDir(k.cfg.Dir), name[:2], name)
+	return filepath.Join(cs.blobs, name[:2], name)
 }
 
 // block is the unit in which file systems give out space.
@@ -68,8 +74,8 @@ type copyFile struct {
 }
 
 // createCopy opens the file of a blob for writing, or makes it in its full size, and writes the metadata.
-func (k *Keeper) createCopy(id shards.BlobID, meta *shards.Metadata) (*copyFile, error) {
-	path := k.path(id)
+func (cs *copies) createCopy(id shards.BlobID, meta *shards.Metadata) (*copyFile, error) {
+	path := cs.path(id)
 	if err := badgerdisk.MakeDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
@@ -77,7 +83,7 @@ func (k *Keeper) createCopy(id shards.BlobID, meta *shards.Metadata) (*copyFile,
 	if err != nil {
 		return nil, err
 	}
-	c := &copyFile{f, meta, int64(k.cfg.Params.MetadataSize())}
+	c := &copyFile{f, meta, int64(cs.params.MetadataSize())}
 	if _, err = f.WriteAt(meta.Marshal(), 0); err == nil {
 		err = f.Truncate(c.head + int64(meta.Length))
 	}
@@ -88,16 +94,16 @@ func (k *Keeper) createCopy(id shards.BlobID, meta *shards.Metadata) (*copyFile,
 }
 
 // openCopy opens the file of a blob for reading. Errors wrap ErrDamaged if it is not what was written.
-func (k *Keeper) openCopy(id shards.BlobID) (*copyFile, error) {
-	f, err := os.Open(k.path(id))
+func (cs *copies) openCopy(id shards.BlobID) (*copyFile, error) {
+	f, err := os.Open(cs.path(id))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: the file %s is missing", ErrDamaged, k.path(id))
+		return nil, fmt.Errorf("%w: the file %s is missing", ErrDamaged, cs.path(id))
 	}
 	if err != nil {
 		return nil, err
 	}
-	c := &copyFile{File: f, head: int64(k.cfg.Params.MetadataSize())}
-	if err := c.readMeta(k.cfg.Params, id); err != nil {
+	c := &copyFile{File: f, head: int64(cs.params.MetadataSize())}
+	if err := c.readMeta(cs.params, id); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return c, nil
@@ -147,7 +153,7 @@ func (c *copyFile) row(p []byte, off int64) error {
 }
 
 // sync makes the file and its names durable.
-func (k *Keeper) syncCopy(c *copyFile) error {
+func (cs *copies) syncCopy(c *copyFile) error {
 	if err := c.Sync(); err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 // Package pin keeps whole copies of blobs for whoever asks, apart from the committee and longer than the storage that
-// was paid for. It fetches blobs row by row, checks them against their IDs, announces them, serves them,
-// and reads them again from time to time. A copy is the metadata and the bytes of the blob, which are its data rows; any
-// sliver can be made from them. What it needs of the network it declares as interfaces. Start with Open, then Run.
+// was paid for. It fetches blobs row by row, checks them against their IDs, announces and serves them, and reads them
+// again from time to time. A copy is the metadata and the bytes of the blob, which are its data rows; any sliver can be
+// made from them. What it needs of the network it declares as interfaces. Start with Open, then Run.
 package pin
 
 import (
@@ -75,6 +75,7 @@ type Config struct {
 // Keeper keeps pins. Its methods may be called concurrently, before Run and while it runs.
 type Keeper struct {
 	*records
+	*copies
 	cfg   Config // constant, as the next five
 	plan  Schedule
 	log   *slog.Logger
@@ -95,7 +96,7 @@ func Open(cfg Config) (_ *Keeper, err error) {
 	}
 	k := &Keeper{cfg: cfg, plan: cfg.Schedule.orDefault(), log: cfg.Logger, records: &records{
 		schedules: newSchedules(), params: cfg.Params, limit: cfg.Limit, served: newMeter(cfg.Daily), active: map[shards.BlobID]*activity{},
-	}}
+	}, copies: &copies{blobsDir(cfg.Dir), cfg.Params}}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}

@@ -156,7 +156,7 @@ func awaitStatus(t *testing.T, k *Keeper, id string, want Status) Request {
 		if r.Status == want {
 			return r
 		}
-		time.Sleep(5 * time.Millisecond)
+		sleep(t.Context(), 5*time.Millisecond)
 	}
 	t.Fatalf("request %s is %q (%s), want %q", id, r.Status, r.Reason, want)
 	return r
@@ -189,7 +189,7 @@ func TestPinned(t *testing.T) {
 			if told.count(id) > 0 {
 				break
 			}
-			time.Sleep(5 * time.Millisecond)
+			sleep(t.Context(), 5*time.Millisecond)
 		}
 		if told.count(id) != 1 {
 			t.Errorf("announced %d times", told.count(id))
@@ -202,7 +202,7 @@ func TestPinned(t *testing.T) {
 			if _, err := k.openCopy(id); errors.Is(err, ErrDamaged) {
 				break
 			}
-			time.Sleep(5 * time.Millisecond)
+			sleep(t.Context(), 5*time.Millisecond)
 		}
 		if _, err := k.openCopy(id); !errors.Is(err, ErrDamaged) {
 			t.Errorf("the file of a removed pin is still there: %v", err)
