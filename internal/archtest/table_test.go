@@ -32,7 +32,7 @@ var units = map[string]unit{
 		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A unit of its own, so that no other part of the engine sees Badger.
-	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}, tests: []string{"internal/faultfs", "node"}},
+	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk", "internal/pause"}, tests: []string{"internal/faultfs", "node"}},
 
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p")},
@@ -68,7 +68,7 @@ var units = map[string]unit{
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "node", "client", "client/jsonform", "clientnode", "p2p", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest"}},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "node", "client", "client/jsonform", "clientnode", "p2p", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest", "internal/badgerdisk", "shards", "store"}},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
