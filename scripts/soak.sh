@@ -6,10 +6,13 @@
 # 2. SIGKILL in the middle of large uploads, and flipped bits in the files of stopped nodes, their ledger included. Every
 #    stored blob must read back unchanged, and every node must repair itself.
 # 3. Twenty processes at a time store and pay with one wallet. All must succeed, and the sums must be exact.
+# 4. Nodes with many small slivers are stopped and killed. They must serve soon, and read little of what lies there.
 #
 #   scripts/soak.sh [ROUNDS]           kills under load, default 1000; a second each
 #   WALRUS_SOAK=… scripts/soak.sh      rounds of the others, default 20
+#   WALRUS_START=… scripts/soak.sh     slivers of those nodes, default 100000
 #   WALRUS_SEED=… scripts/soak.sh      repeat a run; each run prints its seed
 set -euo pipefail
 cd "$(dirname "$0")/.."
-WALRUS_KILLS=${1:-1000} WALRUS_SOAK=${WALRUS_SOAK:-20} exec go test -count=1 -run '^TestSoak' -v -timeout 180m ./cmd/walrus
+WALRUS_KILLS=${1:-1000} WALRUS_SOAK=${WALRUS_SOAK:-20} WALRUS_START=${WALRUS_START:-100000} \
+	exec go test -count=1 -run '^TestSoak' -v -timeout 180m ./cmd/walrus
