@@ -1,4 +1,4 @@
-// Package clientnode wires a process that stores and reads but holds no slivers: a libp2p host that does not listen, a
+// Package clientnode wires a process that stores and reads but holds no slivers: a libp2p host, a
 // DHT in client mode, and the proven ledger, under a client.Client. It links neither consensus nor a storage node's
 // disk code. Start with Open.
 package clientnode
@@ -22,7 +22,9 @@ import (
 
 // Config of a client process.
 type Config struct {
-	// P2P configures the host: its network and test options. Every process gets a fresh identity, and nothing listens.
+	// P2P configures the host: its network and test options. Its Role is Client or Home. Without a key, the process gets
+	// a fresh identity. In a public network it listens on a port that is free, so that peers behind routers can punch
+	// holes to it, and has HomeLimits unless there are others.
 	P2P p2p.Config
 	// DHT configures peer discovery. Open sets its Network, Server and Logger.
 	DHT dht.Config
@@ -56,7 +58,10 @@ func newClientHost(cfg Config) (*p2p.Host, error) {
 		}
 		cfg.P2P.Key = key
 	}
-	cfg.P2P.Role, cfg.P2P.Logger = p2p.Client, cfg.Logger
+	if cfg.P2P.Role != p2p.Home {
+		cfg.P2P.Role = p2p.Client
+	}
+	cfg.P2P.Logger = cfg.Logger
 	cfg.P2P.Protocols = light.Protocols(cfg.P2P.Network)
 	return p2p.New(cfg.P2P)
 }
@@ -64,24 +69,60 @@ func newClientHost(cfg Config) (*p2p.Host, error) {
 // Open joins the network. If no node could be reached in time, the error says what was tried. The caller must close the
 // Node.
 func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
-	host, err := newClientHost(cfg)
+	host, table, err := newNetwork(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
-	}
-	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Logger = cfg.P2P.Network, false, cfg.Logger
-	table, err := dht.New(host.Libp2p(), cfg.DHT)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("client: %w", err), host.Close())
+		return nil, err
 	}
 	c, err := newNode(cfg, host, table, open)
 	if err != nil {
 		return nil, errors.Join(err, table.Close(), host.Close())
 	}
 	host.SetProtected("registered", c.chain.Named)
+	c.release = run(ctx, host, table)
+	join, cancel := context.WithTimeout(ctx, cfg.Join)
+	defer cancel()
+	if err := table.Joined(join); err != nil {
+		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
+	}
+	c.watchClock(ctx, cfg.Logger)
+	if cfg.P2P.Role == p2p.Home {
+		seen, stop := context.WithCancel(context.WithoutCancel(ctx))
+		before := c.stop
+		c.stop = func() { before(); stop() }
+		c.watch.Go(func() { host.Outside().Log(seen, cfg.Logger) })
+	}
+	return c, nil
+}
+
+// newNetwork opens a host and its view of the network, which does not run yet.
+func newNetwork(cfg Config) (*p2p.Host, *dht.DHT, error) {
+	cfg.P2P.Public = p2p.IsPublic(cfg.DHT.Bootstrap...)
+	if cfg.P2P.Public && len(cfg.P2P.Listen) == 0 {
+		cfg.P2P.Listen = p2p.AnyPort()
+	}
+	if cfg.P2P.Public && cfg.P2P.Limits == (p2p.Limits{}) {
+		cfg.P2P.Limits = p2p.HomeLimits()
+	}
+	host, err := newClientHost(cfg)
+	if err != nil {
+		return nil, nil, fmt.Errorf("client: %w", err)
+	}
+	cfg.DHT.Public, cfg.DHT.WhenReachable = cfg.P2P.Public, cfg.P2P.Role == p2p.Home
+	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Logger = cfg.P2P.Network, false, cfg.Logger
+	table, err := dht.New(host.Libp2p(), cfg.DHT)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("client: %w", err), host.Close())
+	}
+	host.Outside().SetRelays(table.Relays)
+	return host, table, nil
+}
+
+// run joins the network until release is called, which closes the table and the host.
+func run(ctx context.Context, host *p2p.Host, table *dht.DHT) (release func() error) {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- table.Run(run) }()
-	c.release = func() error {
+	return func() error {
 		stop()
 		err := <-done
 		if errors.Is(err, context.Canceled) {
@@ -89,13 +130,6 @@ func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
 		}
 		return errors.Join(err, table.Close(), host.Close())
 	}
-	join, cancel := context.WithTimeout(ctx, cfg.Join)
-	defer cancel()
-	if err := table.Joined(join); err != nil {
-		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
-	}
-	c.watchClock(ctx, cfg.Logger)
-	return c, nil
 }
 
 // Beside opens a client on the host and the DHT of a storage node in the same process, which must outlive it. It uses
@@ -116,8 +150,8 @@ func newNode(cfg Config, host *p2p.Host, table *dht.DHT, open OpenChain) (*Node,
 	}
 	c := &Node{
 		host: host, dht: table, chain: chain, stop: func() {}, release: func() error { return nil },
-		client: client.New(cfg.Client, client.Swarm{Dialer: table, Uploader: host, Fetcher: host, Checker: host.Checks()}, chain.Ledger, chain.Payer, cfg.Logger),
 	}
+	c.client = client.New(cfg.Client, c.Swarm(), chain.Ledger, chain.Payer, cfg.Logger)
 	c.close = sync.OnceValue(c.leave)
 	if err := c.client.OpenCache(); err != nil {
 		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
@@ -145,11 +179,26 @@ func (c *Node) Client() *client.Client { return c.client }
 
 // Swarm returns access to single storage nodes.
 func (c *Node) Swarm() client.Swarm {
-	return client.Swarm{Dialer: c.dht, Uploader: c.host, Fetcher: c.host, Checker: c.host.Checks()}
+	return client.Swarm{Dialer: c.dht, Uploader: c.host, Fetcher: c.host, Checker: c.host.Checks(), Pins: pins{c.dht, c.host.Pins()}}
 }
+
+// pins finds peers that pin blobs in the DHT, and asks them.
+type pins struct {
+	*dht.DHT
+	p2p.Content
+}
+
+// Host returns the libp2p host of the process.
+func (c *Node) Host() *p2p.Host { return c.host }
+
+// DHT returns the process's view of the network.
+func (c *Node) DHT() *dht.DHT { return c.dht }
 
 // Chain returns the process's view of the ledger.
 func (c *Node) Chain() Chain { return c.chain }
+
+// Outside tells how others reach this process.
+func (c *Node) Outside() p2p.Outside { return c.host.Outside() }
 
 // Close leaves the network; a storage node beside the client stays. A second call returns the first one's error.
 func (c *Node) Close() error { return c.close() }

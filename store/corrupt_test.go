@@ -42,7 +42,7 @@ func TestMisdirected(t *testing.T) {
 		{"extent", segment.database, extentKey(a, va.write, 1), extentKey(b, vb.write, 1), "sliver", 1, sliverErr},
 		{"other extent", segment.database, extentKey(a, va.write, 1), extentKey(a, va.write, 0), "sliver", 1, sliverErr},
 		{"sliver", segment.database, sliverKey(a), sliverKey(b), "sliver", -1, sliverErr},
-		{"metadata", segment.database, blobKey(keyMetadata, a.Blob), blobKey(keyMetadata, b.Blob), "metadata", -1,
+		{"metadata", segment.database, metadataKey(a.Blob, va.life()), metadataKey(b.Blob, vb.life()), "metadata", -1,
 			func() error { _, err := s.Metadata(a.Blob); return err }},
 		{"certificate", s.catalog.db, blobKey(keyCertificate, a.Blob), blobKey(keyCertificate, b.Blob), "certificate", -1,
 			func() error { _, err := s.Certificate(a.Blob); return err }},
@@ -140,8 +140,8 @@ func TestIncidents(t *testing.T) {
 }
 
 // TestDamagedIndex damages a block in the middle of an index table. If the file was changed, Open leaves the table
-// out, and the next Open has nothing to say. If the disk has lost what it had, the store opens without reading the block; the
-// scrub finds it, and the next Open leaves the table out.
+// out, and the next Open has nothing to say. If the disk has lost what it had, the store opens without reading the
+// block; the scrub finds it, and the next Open leaves the table out.
 func TestDamagedIndex(t *testing.T) {
 	type round struct{ incidents, leftOut int }
 	for _, tt := range []struct {
@@ -187,10 +187,10 @@ func TestDamagedIndex(t *testing.T) {
 			if left, _ := filepath.Glob(tables[0] + ".corrupt"); len(left) != want.leftOut {
 				t.Errorf("%s, round %d: %d tables are left out, want %d", tt.name, n, len(left), want.leftOut)
 			}
-			doubts := wantCounts(t, s)
-			if (doubts > 0) != (n < len(tt.rounds)-1) {
-				t.Errorf("%s, round %d: %d databases are in doubt", tt.name, n, doubts)
+			if doubts := len(doubted(s)); (doubts > 0) != (n < len(tt.rounds)-1) {
+				t.Errorf("%s, round %d: %d segments are in doubt", tt.name, n, doubts)
 			}
+			wantCounts(t, s)
 			check(t, s.Close())
 		}
 	}
