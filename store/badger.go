@@ -41,7 +41,8 @@ func badgerOptions(dir string, cfg Config, log *slog.Logger) badger.Options {
 }
 
 // badger checks the files before Badger sees them. Index tables that were whole once are read again as a whole only if
-// damage was found while the database was open, or if Badger refuses them. With salvage it goes on without damaged ones.
+// damage was found while the database was open, or if Badger refuses them. With salvage it goes on without damaged
+// ones.
 func (o opener) badger(path string, salvage bool) (engine, error) {
 	opt, mode := badgerOptions(path, o.cfg, o.log), badgerdisk.Salvage
 	switch {

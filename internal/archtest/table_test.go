@@ -134,7 +134,7 @@ var modules = map[string]module{
 	"github.com/klauspost/cpuid":       {units: []string{"shards"}},
 	"go.sia.tech/core":                 {units: []string{"shards"}},
 	// userfile asks whether a file is a mount of its own.
-	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "doctor", "internal/userfile"}, tests: []string{"internal/faultfs", "internal/natbench", "node", "node/keeper"}},
+	"golang.org/x/sys":                  {units: []string{"internal/badgerdisk", "shards", "store", "ledger/engine", "cmd/walrus", "doctor", "internal/userfile"}, tests: []string{"internal/faultfs", "internal/natbench", "node", "node/keeper"}},
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd
