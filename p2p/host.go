@@ -30,6 +30,7 @@ type Host struct {
 	host    host.Host // constant, like cfg
 	cfg     Config
 	door    *door
+	pacer   *pacer
 	pool    *pool
 	conduct conduct        // of peers in gossip; has its own lock
 	server  sync.WaitGroup // handlers at work
@@ -64,7 +65,7 @@ func New(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	h.Network().Notify(&network.NotifyBundle{DisconnectedF: func(_ network.Network, c network.Conn) { d.Disconnected(c) }})
-	return &Host{host: newSelfHost(h), cfg: cfg, door: d, pool: newPool(cfg.Limits.IdleTimeout), stop: func() {}}, nil
+	return &Host{host: newSelfHost(h), cfg: cfg, door: d, pacer: newPacer(), pool: newPool(cfg.Limits.IdleTimeout), stop: func() {}}, nil
 }
 
 // ID returns the host's peer ID.
@@ -158,7 +159,7 @@ func (h *Host) Serve(ctx context.Context, b Backend) error {
 	}
 	h.serves = true
 	ctx = h.while(ctx)
-	s := &server{backend: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits, h.door.origin), log: h.cfg.Logger}
+	s := &server{backend: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits, h.door.origin), pacer: h.pacer, self: h.ID(), log: h.cfg.Logger}
 	for name, handle := range map[string]operations{sliverProtocol: blobOperation, nodeProtocol: nodeOperation} {
 		h.host.SetStreamHandler(protocolID(h.cfg.Network, name), func(st network.Stream) {
 			if st.Conn().Stat().Limited || !h.enter() { // limited: relayed, and relays are not for slivers
@@ -190,6 +191,7 @@ func (h *Host) Close() error {
 	stop := h.stop
 	h.mu.Unlock()
 	stop()
+	h.pacer.close()
 	h.pool.close()
 	err := h.host.Close()
 	h.server.Wait()
