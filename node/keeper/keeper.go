@@ -110,7 +110,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	}
 	refuter := &refuter{
 		shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: invalids, log: log,
-		made: map[shards.BlobID]*lineProof{}, verifying: map[peer.ID]bool{},
+		made: map[shards.BlobID]*lineProof{}, turns: newTurns(maxVerifying, verifyTime),
 	}
 	invalids.renew = refuter.renew
 	checker := &checker{
