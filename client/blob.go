@@ -43,7 +43,16 @@ type Blob struct {
 	bad       []BadNode     // nodes that lied about the metadata
 	dialHedge time.Duration // how long a row waits for a connection
 	checks    []int         // columns with which reads of the whole blob compare its rows
+	pins      *pinned       // who pins it, if the committee does not have it; else nil
+	why       error         // why the committee does not have it; nil if it has
 }
+
+// Metadata returns the verified metadata. It is shared and read-only.
+func (b *Blob) Metadata() *shards.Metadata { return b.meta }
+
+// Pinned returns nil for a blob that the committee has. For one that is read from peers that pin it, it says why the
+// committee does not have it.
+func (b *Blob) Pinned() error { return b.why }
 
 // ID returns the blob ID.
 func (b *Blob) ID() shards.BlobID { return b.id }
@@ -61,7 +70,7 @@ func (b *Blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, opt Rea
 		res, err := b.copyStrict(ctx, w, off, n, opt.Progress)
 		return res, b.orGone(ctx, err)
 	}
-	r := newReader(b, w, off, n, opt.Progress)
+	r := b.newRangeRead(w, off, n, opt.Progress)
 	err := r.run(ctx)
 	return r.res, b.orGone(ctx, err)
 }
@@ -96,7 +105,7 @@ func (b *Blob) copyStrict(ctx context.Context, w io.Writer, off, n int64, progre
 		return &ReadResult{Size: b.meta.Length}, fmt.Errorf("read %s: make a temporary file to check it in: %w", b.id, err)
 	}
 	defer func() { _ = f.Close() }() // the file was only read
-	r := newReader(b, f, 0, int64(b.meta.Length), progress)
+	r := b.newRangeRead(f, 0, int64(b.meta.Length), progress)
 	if err := r.run(ctx); err != nil {
 		return r.res, err
 	}

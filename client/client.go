@@ -51,6 +51,8 @@ type Swarm struct {
 	Uploader
 	Fetcher
 	Checker
+	// Pins are asked for blobs that the committee does not have or does not give. Default nil: they are not.
+	Pins Pins
 }
 
 // Dialer connects to nodes. *dht.DHT implements it.
@@ -128,9 +130,10 @@ func Default() Config {
 // Client stores and reads blobs in one network. It is safe for concurrent use. It needs Close only after OpenCache. For
 // a few seconds it remembers which nodes were silent and which blobs were opened.
 type Client struct {
-	cfg Config // constant after New, as the next eight
+	cfg Config // constant after New, as the next nine
 	books
 	nodes   *nodes
+	pins    *pinners
 	log     *slog.Logger
 	buffers *buffers
 	flights *sharing[rowKey, *flight] // rows being fetched now
@@ -145,7 +148,7 @@ type Client struct {
 // New makes a client over swarm; it starts nothing. Without a payer, nil, the client can only read.
 func New(cfg Config, swarm Swarm, chain Ledger, payer Payer, log *slog.Logger) *Client {
 	return &Client{
-		cfg: cfg, books: books{chain, payer, cfg.Commit}, nodes: newNodes(swarm, cfg.DialTimeout), log: log,
+		cfg: cfg, books: books{chain, payer, cfg.Commit}, nodes: newNodes(swarm, cfg.DialTimeout), pins: newPinners(swarm), log: log,
 		buffers: &buffers{}, flights: newSharing[rowKey]((*flight).end),
 		decoding: newSharing[shards.BlobID, chan struct{}](nil), opened: newOpenedBlobs(), secret: rand.Uint64(),
 		claims: &claims{held: map[ledger.ObjectID]bool{}},

@@ -110,3 +110,17 @@ func missing(info *ledger.BlobInfo, epoch uint32) error {
 	}
 	return fmt.Errorf("%w: the ledger has no live registration of it", ErrNotFound)
 }
+
+// Invalid returns an *InvalidBlobError if the ledger has marked the blob, and nil if it has not. Other errors come from
+// the ledger.
+func (c *books) Invalid(ctx context.Context, id shards.BlobID) error {
+	r, err := c.chain.Peek(ctx, ledger.KeyBlobInfo(id))
+	if err != nil {
+		return err
+	}
+	info, err := ledger.ReadBlobInfo(r, id)
+	if err == nil && info.Invalid {
+		err = c.peekInvalid(ctx, id)
+	}
+	return err
+}

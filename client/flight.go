@@ -22,8 +22,9 @@ type rowKey struct {
 
 // flight fetches a row for all reads that want it now.
 type flight struct {
-	key    rowKey // constant, as the next two
+	key    rowKey // constant, as the next three
 	blob   *Blob
+	from   rowSource
 	place  rowPlace
 	spill  bool
 	row    row           // constant once the call is ready
@@ -64,13 +65,13 @@ func (f *flight) run(ctx context.Context, ready func()) error {
 
 // fetch fetches the primary sliver into its row, verifying it as it comes in.
 func (f *flight) fetch(ctx context.Context) error {
-	c, layout, index := f.blob.c, f.place.layout, f.key.index
-	if err := c.nodes.Connect(ctx, f.key.node); err != nil {
+	layout, index := f.place.layout, f.key.index
+	if err := f.from.Connect(ctx, f.key.node); err != nil {
 		return err
 	}
 	f.connected.Store(true)
 	f.moved.Store(time.Now().UnixNano())
-	body, err := c.nodes.FetchSliver(ctx, f.key.node, f.key.blob, shards.Primary, index, 0, layout.Size())
+	body, err := f.from.FetchSliver(ctx, f.key.node, f.key.blob, shards.Primary, index, 0, layout.Size())
 	if err != nil {
 		return err
 	}

@@ -71,6 +71,13 @@ func (c *Client) open(ctx context.Context, id shards.BlobID) (*Blob, error) {
 	}
 	start := time.Now()
 	meta, bad, err := c.find(ctx, com, id, "read "+id.String())
+	var pins *pinned
+	if c.pins.worth(ctx, err) {
+		pins = c.pins.find(ctx, com.Params(), id)
+	}
+	if pins != nil {
+		return &Blob{c: c, com: com, meta: pins.meta, id: id, bad: pins.bad, pins: pins, why: err}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

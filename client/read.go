@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"walrus/certs"
 	"walrus/gather"
 	"walrus/shards"
@@ -26,7 +28,11 @@ type ReadResult struct {
 	Fetched int64     // bytes of slivers received and verified
 	Cached  int64     // bytes of slivers taken from the cache or from another read
 	Decoded int       // source rows decoded from parity because their nodes did not deliver
-	Bad     []BadNode // nodes that served wrong bytes or did not deliver
+	Bad     []BadNode // nodes and pinners that served wrong bytes or did not deliver
+	Pinned  int64     // of Fetched: bytes from peers that pin the blob
+	Pinners []peer.ID // the peers that gave them
+	// WhyPinned says why the committee did not give them; nil if Pinners is empty.
+	WhyPinned error
 }
 
 // Read writes blob id to w, source row by source row, as rows come in and are verified. Rows that are missing or slow

@@ -41,6 +41,8 @@ type reader struct {
 	out     *output
 	check   *rowCheck // nil: the read is of a part, or too small
 	res     *ReadResult
+	hurry   chan *pinned // not nil: if the first row is late, pinners are looked for, and come here
+	pinned  *pinned      // who pins the blob, after errSlow
 }
 
 // newReader makes a reader of n bytes of the blob from off; the range must lie within the blob.
@@ -59,7 +61,7 @@ func newReader(b *Blob, w io.Writer, off, n int64, progress Progress) *reader {
 	place := rowPlace{layout: layout, memory: c.cfg.ReadMemory / 2, file: &spillFile{dir: c.cfg.TempDir}, buffers: c.buffers}
 	return &reader{
 		blob: b, layout: layout, plan: gather.NewRows(plan),
-		fetches: newRowFetches(b, place, owner),
+		fetches: newRowFetches(b, place, c.nodes, len(owner), 1),
 		rows:    &rowStore{place: place, rows: map[int]held{}, keep: layout.Size()*int64(params.Rows()) <= c.cfg.ReadMemory},
 		out:     &output{w: w, layout: layout, progress: progress, off: off, end: off + n, total: n},
 		res:     &ReadResult{Size: b.meta.Length, Bad: slices.Clone(b.bad)},
@@ -91,6 +93,7 @@ func (r *reader) run(ctx context.Context) error {
 func (r *reader) read(ctx context.Context) error {
 	tick := time.NewTicker(readTick)
 	defer tick.Stop()
+	start, looking := time.Now(), false
 	for {
 		if err := r.writeReady(ctx); err != nil || r.plan.Done() {
 			return err
@@ -109,7 +112,7 @@ func (r *reader) read(ctx context.Context) error {
 			return r.notEnough()
 		}
 		for _, i := range wanted {
-			r.fetches.start(ctx, i, r.rows.spill)
+			r.fetches.start(ctx, i, r.plan.Owner[i], r.blob.com.Members()[r.plan.Owner[i]].Node, r.rows.spill)
 		}
 		select {
 		case f := <-r.fetches.ended:
@@ -123,11 +126,22 @@ func (r *reader) read(ctx context.Context) error {
 				}
 			}
 			r.plan.Look(time.Now(), r.fetches.motion)
+			if r.hurry != nil && !looking && r.nothing() && time.Since(start) > r.blob.c.cfg.Hedge {
+				looking = true
+				r.fetches.all.Go(func() { r.hurry <- r.blob.c.pins.find(ctx, r.blob.com.Params(), r.blob.id) })
+			}
+		case r.pinned = <-r.hurry:
+			if r.pinned != nil && r.nothing() {
+				return errSlow
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
+
+// nothing reports that no row has come in.
+func (r *reader) nothing() bool { return r.plan.Held() == 0 && r.out.off == r.out.end-r.out.total }
 
 // writeReady writes out, in order, the next rows that have come in.
 func (r *reader) writeReady(ctx context.Context) error {

@@ -64,31 +64,16 @@ func newClientHost(cfg Config) (*p2p.Host, error) {
 // Open joins the network. If no node could be reached in time, the error says what was tried. The caller must close the
 // Node.
 func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
-	host, err := newClientHost(cfg)
+	host, table, err := newNetwork(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
-	}
-	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Logger = cfg.P2P.Network, false, cfg.Logger
-	table, err := dht.New(host.Libp2p(), cfg.DHT)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("client: %w", err), host.Close())
+		return nil, err
 	}
 	c, err := newNode(cfg, host, table, open)
 	if err != nil {
 		return nil, errors.Join(err, table.Close(), host.Close())
 	}
 	host.SetProtected("registered", c.chain.Named)
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan error, 1)
-	go func() { done <- table.Run(run) }()
-	c.release = func() error {
-		stop()
-		err := <-done
-		if errors.Is(err, context.Canceled) {
-			err = nil
-		}
-		return errors.Join(err, table.Close(), host.Close())
-	}
+	c.release = run(ctx, host, table)
 	join, cancel := context.WithTimeout(ctx, cfg.Join)
 	defer cancel()
 	if err := table.Joined(join); err != nil {
@@ -96,6 +81,35 @@ func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
 	}
 	c.watchClock(ctx, cfg.Logger)
 	return c, nil
+}
+
+// newNetwork opens a host and its view of the network, which does not run yet.
+func newNetwork(cfg Config) (*p2p.Host, *dht.DHT, error) {
+	host, err := newClientHost(cfg)
+	if err != nil {
+		return nil, nil, fmt.Errorf("client: %w", err)
+	}
+	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Logger = cfg.P2P.Network, false, cfg.Logger
+	table, err := dht.New(host.Libp2p(), cfg.DHT)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("client: %w", err), host.Close())
+	}
+	return host, table, nil
+}
+
+// run joins the network until release is called, which closes the table and the host.
+func run(ctx context.Context, host *p2p.Host, table *dht.DHT) (release func() error) {
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- table.Run(run) }()
+	return func() error {
+		stop()
+		err := <-done
+		if errors.Is(err, context.Canceled) {
+			err = nil
+		}
+		return errors.Join(err, table.Close(), host.Close())
+	}
 }
 
 // Beside opens a client on the host and the DHT of a storage node in the same process, which must outlive it. It uses
@@ -116,8 +130,8 @@ func newNode(cfg Config, host *p2p.Host, table *dht.DHT, open OpenChain) (*Node,
 	}
 	c := &Node{
 		host: host, dht: table, chain: chain, stop: func() {}, release: func() error { return nil },
-		client: client.New(cfg.Client, client.Swarm{Dialer: table, Uploader: host, Fetcher: host, Checker: host.Checks()}, chain.Ledger, chain.Payer, cfg.Logger),
 	}
+	c.client = client.New(cfg.Client, c.Swarm(), chain.Ledger, chain.Payer, cfg.Logger)
 	c.close = sync.OnceValue(c.leave)
 	if err := c.client.OpenCache(); err != nil {
 		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
@@ -145,8 +159,20 @@ func (c *Node) Client() *client.Client { return c.client }
 
 // Swarm returns access to single storage nodes.
 func (c *Node) Swarm() client.Swarm {
-	return client.Swarm{Dialer: c.dht, Uploader: c.host, Fetcher: c.host, Checker: c.host.Checks()}
+	return client.Swarm{Dialer: c.dht, Uploader: c.host, Fetcher: c.host, Checker: c.host.Checks(), Pins: pins{c.dht, c.host.Pins()}}
 }
+
+// pins finds peers that pin blobs in the DHT, and asks them.
+type pins struct {
+	*dht.DHT
+	p2p.Content
+}
+
+// Host returns the libp2p host of the process.
+func (c *Node) Host() *p2p.Host { return c.host }
+
+// DHT returns the process's view of the network.
+func (c *Node) DHT() *dht.DHT { return c.dht }
 
 // Chain returns the process's view of the ledger.
 func (c *Node) Chain() Chain { return c.chain }

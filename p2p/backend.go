@@ -52,6 +52,20 @@ type LeafRequest struct {
 	Targets []int // positions in the expansion, each once; at most MaxLeaves. None: all positions
 }
 
+// ContentBackend answers the requests that read blobs. The pin protocol has no others.
+type ContentBackend interface {
+	// Metadata returns the blob's metadata in binary form. ErrNotFound.
+	Metadata(ctx context.Context, id shards.BlobID) ([]byte, error)
+	// OpenSliver opens a sliver for reading in strip order. The caller closes it. ErrNotFound, ErrNotOwner, ErrCorrupt.
+	OpenSliver(ctx context.Context, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
+	// Symbols expands slivers and writes, for each sliver and each target in order, the part of the symbol and the hashes
+	// of its proof. It checks
+	// everything that it can before its first write: later errors cut the stream. It holds little memory and no share
+	// of the CPU while a write waits for a slow peer. ErrBadRequest if the blob has other sizes than those expected,
+	// ErrBusy, ErrNotFound, ErrNotOwner, ErrCorrupt.
+	Symbols(ctx context.Context, r SymbolRequest, w io.Writer) error
+}
+
 // BlobBackend answers the requests of the sliver protocol.
 type BlobBackend interface {
 	// PutMetadata takes the metadata of a blob from a peer, and so the offer of its sliver pairs. read fetches the
@@ -71,16 +85,7 @@ type BlobBackend interface {
 	// Every pair the node is responsible for is then verified and durable. ErrNotFound while pairs are missing,
 	// ErrNotRegistered without such a registration.
 	Confirm(ctx context.Context, id shards.BlobID, p certs.Persistence) (confirmation []byte, err error)
-	// Metadata returns the blob's metadata in binary form. ErrNotFound.
-	Metadata(ctx context.Context, id shards.BlobID) ([]byte, error)
-	// OpenSliver opens a sliver for reading in strip order. The caller closes it. ErrNotFound, ErrNotOwner, ErrCorrupt.
-	OpenSliver(ctx context.Context, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
-	// Symbols expands slivers and writes, for each sliver and each target in order, the part of the symbol and the hashes
-	// of its proof. It checks
-	// everything that it can before its first write: later errors cut the stream. It holds little memory and no share
-	// of the CPU while a write waits for a slow peer. ErrBadRequest if the blob has other sizes than those expected,
-	// ErrBusy, ErrNotFound, ErrNotOwner, ErrCorrupt.
-	Symbols(ctx context.Context, r SymbolRequest, w io.Writer) error
+	ContentBackend
 	// BlobStatus reports what the node has of a blob: the zero BlobStatus, without an error, for an unknown one.
 	BlobStatus(ctx context.Context, id shards.BlobID) (BlobStatus, error)
 }

@@ -16,11 +16,15 @@ import (
 type Role int
 
 const (
-	// Client uses the network and runs no service for other peers.
+	// Client uses the network and runs no service for other peers. If it listens, peers behind routers can punch holes to
+	// it.
 	Client Role = iota
 	// StorageNode is publicly reachable. It also tells other peers whether they are, and relays signalling for peers
 	// that are not. Slivers never go through a relay.
 	StorageNode
+	// Home serves other peers from behind any router, like a pin or a monitor: it asks the router for a port, and
+	// storage nodes to relay signals.
+	Home
 )
 
 // Config of a Host.
@@ -31,11 +35,17 @@ type Config struct {
 	// Key determines the peer ID. Required.
 	Key ed25519.PrivateKey
 	// Listen lists multiaddrs of this machine, such as /ip4/0.0.0.0/tcp/4001 and /ip4/0.0.0.0/udp/4001/quic-v1. Use the
-	// same port number for both; every port must be free. Default none: a client that only dials.
+	// same port number for both; every port must be free. Port 0 in all of them means one free port for all. Default
+	// none: a client that only dials.
 	Listen []string
-	// Announce lists multiaddrs to tell others instead of the ones found out. Needed behind port forwarding.
-	// Default none.
+	// Announce lists multiaddrs to tell others beside the ones found out, names such as /dns4/node.example.org/tcp/4001
+	// among them. Default none.
 	Announce []string
+	// AnnounceOnly tells others the addresses of Announce and no others, and leaves the router alone. Default false.
+	AnnounceOnly bool
+	// Public says that the network is on the Internet. Private addresses are then not told to others, and dialled only
+	// within the networks of this machine's own interfaces. Default false: they are like all others.
+	Public bool
 	// UserAgent is told to peers. Default "walrus".
 	UserAgent string
 	// Role chooses the services run for other peers. Default Client.
@@ -65,8 +75,11 @@ func (c *Config) Validate() error {
 	if len(c.Key) != ed25519.PrivateKeySize {
 		return fmt.Errorf("identity key of %d bytes: want an Ed25519 private key of %d", len(c.Key), ed25519.PrivateKeySize)
 	}
-	if c.Role != Client && c.Role != StorageNode {
-		return fmt.Errorf("unknown role %d: want Client or StorageNode", c.Role)
+	if c.Role != Client && c.Role != StorageNode && c.Role != Home {
+		return fmt.Errorf("unknown role %d: want Client, StorageNode or Home", c.Role)
+	}
+	if c.AnnounceOnly && len(c.Announce) == 0 {
+		return errors.New("announce only, but no address to announce")
 	}
 	if c.Logger == nil {
 		return errors.New("no logger: set Logger")

@@ -185,6 +185,13 @@ func (d *door) origin(id peer.ID) origin {
 	return origin{}
 }
 
+// at reports whether a peer is connected from an address in a block of addresses.
+func (d *door) at(id peer.ID, block netip.Prefix) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.peers[id], func(v *visit) bool { return ipgroup.Block(v.ip) == block })
+}
+
 // limited reports whether connections of an address count for its networks.
 func (d *door) limited(ip netip.Addr) bool {
 	if !ip.IsValid() {

@@ -214,6 +214,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, i int, answer []byte) {
 		op := everyOperation[uint(i)%uint(len(everyOperation))]
 		h := &Host{host: fakeHost{answer: answer}, cfg: Config{Limits: DefaultLimits()}, pool: newPool(time.Hour)}
+		h.Content = Content{h, sliverProtocol}
 		defer h.pool.close()
 		got, err := op.call(t.Context(), h, "peer")
 		if err != nil {

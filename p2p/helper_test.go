@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
 
 	"walrus/certs"
+	"walrus/p2p/internal/wire"
 	"walrus/shards"
 )
 
@@ -402,4 +404,9 @@ type discard struct{ Backend }
 func (discard) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, token []byte, pairs []int, body Body, size int64) error {
 	_, err := io.Copy(io.Discard, body)
 	return err
+}
+
+// whoamiFor asks to dial another peer.
+func whoamiFor(addr multiaddr.Multiaddr, id peer.ID) *wire.Whoami {
+	return &wire.Whoami{Address: addr.Bytes(), Peer: []byte(id)}
 }

@@ -17,7 +17,8 @@ import (
 // The stream protocols, by name and version.
 const (
 	sliverProtocol = "sliver/1.2.0" // operations on blobs; since 1.2 uploads need tokens
-	nodeProtocol   = "node/1.0.0"   // status of nodes, and certificates
+	nodeProtocol   = "node/1.0.0"   // status of nodes, and certificates; alone allowed over relays
+	pinProtocol    = "pin/1.0.0"    // the operations that read blobs, at peers that pin them
 )
 
 func protocolID(network, name string) protocol.ID {
@@ -27,12 +28,15 @@ func protocolID(network, name string) protocol.ID {
 // Host asks peers, itself included, and after Serve answers them. It owns the libp2p host of this process. Its methods
 // may be called concurrently.
 type Host struct {
+	Content           // of nodes; constant
 	host    host.Host // constant, like cfg
 	cfg     Config
 	door    *door
 	pacer   *pacer
 	pool    *pool
 	conduct conduct        // of peers in gossip; has its own lock
+	watch   *lookout       // how others reach this host; has its own lock
+	relays  *relaySource   // has its own lock
 	server  sync.WaitGroup // handlers at work
 
 	traffic traffic
@@ -42,6 +46,7 @@ type Host struct {
 	stop   func() // ends handlers and gossip; guarded by mu
 	joined bool   // gossip runs; guarded by mu
 	serves bool   // guarded by mu
+	pins   bool   // serves pins; guarded by mu
 }
 
 // errClosed refuses to start work on a closed host.
@@ -60,12 +65,23 @@ func New(cfg Config) (*Host, error) {
 		cfg.UserAgent = "walrus"
 	}
 	d := newDoor(cfg.Limits)
-	h, err := openHost(&cfg, d)
+	relays, guests := newRelaySource(), newRelayGuests()
+	h, err := openHost(&cfg, d, relays, guests)
 	if err != nil {
 		return nil, err
 	}
-	h.Network().Notify(&network.NotifyBundle{DisconnectedF: func(_ network.Network, c network.Conn) { d.Disconnected(c) }})
-	return &Host{host: newSelfHost(h), cfg: cfg, door: d, pacer: newPacer(), pool: newPool(cfg.Limits.IdleTimeout), stop: func() {}}, nil
+	h.Network().Notify(&network.NotifyBundle{DisconnectedF: func(n network.Network, c network.Conn) {
+		d.Disconnected(c)
+		if n.Connectedness(c.RemotePeer()) == network.NotConnected {
+			guests.left(c.RemotePeer())
+		}
+	}})
+	out := &Host{host: newSelfHost(h), cfg: cfg, door: d, pacer: newPacer(), pool: newPool(cfg.Limits.IdleTimeout), relays: relays, stop: func() {}}
+	out.Content = Content{out, sliverProtocol}
+	if out.watch, err = newLookout(h, &cfg, relays); err != nil {
+		return nil, errors.Join(fmt.Errorf("watch reachability: %w", err), h.Close())
+	}
+	return out, nil
 }
 
 // ID returns the host's peer ID.
@@ -149,26 +165,51 @@ func (h *Host) while(ctx context.Context) context.Context {
 
 // Serve lets b answer requests until ctx ends or the host is closed. It returns at once, and may be called once.
 func (h *Host) Serve(ctx context.Context, b Backend) error {
+	return h.serve(ctx, &h.serves, &server{backend: b, content: b}, map[string]operations{sliverProtocol: blobOperation, nodeProtocol: nodeOperation})
+}
+
+// ServePins lets b answer requests of the pin protocol, as Serve does for the others, with the same limits apart from
+// them. A host may do both.
+func (h *Host) ServePins(ctx context.Context, b ContentBackend) error {
+	return h.serve(ctx, &h.pins, &server{content: b}, map[string]operations{pinProtocol: contentOperation})
+}
+
+// serve runs a server once. done is guarded by h.mu.
+func (h *Host) serve(ctx context.Context, done *bool, s *server, protocols map[string]operations) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		return fmt.Errorf("serve: %w", errClosed)
 	}
-	if h.serves {
-		return errors.New("serve: Serve may be called once")
+	if *done {
+		return errors.New("serve: it may be called once")
 	}
-	h.serves = true
+	*done = true
 	ctx = h.while(ctx)
-	s := &server{backend: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits, h.door.origin), pacer: h.pacer, self: h.ID(), log: h.cfg.Logger}
-	for name, handle := range map[string]operations{sliverProtocol: blobOperation, nodeProtocol: nodeOperation} {
+	s.limits, s.gate, s.log = &h.cfg.Limits, newGate(h.cfg.Limits, h.door.origin), h.cfg.Logger
+	s.pacer, s.self = h.pacer, h.ID()
+	handle := func(name string, relayed bool, serve func(st network.Stream)) {
 		h.host.SetStreamHandler(protocolID(h.cfg.Network, name), func(st network.Stream) {
-			if st.Conn().Stat().Limited || !h.enter() { // limited: relayed, and relays are not for slivers
+			if st.Conn().Stat().Limited && !relayed || !h.enter() { // limited: relayed
 				st.Reset()
 				return
 			}
 			defer h.server.Done()
-			s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), handle)
+			serve(st)
 		})
+	}
+	for name, direct := range protocols {
+		handle(name, name == nodeProtocol, func(st network.Stream) {
+			run := direct
+			if st.Conn().Stat().Limited {
+				run = relayedOperation
+			}
+			s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), run)
+		})
+	}
+	if s.backend != nil { // a node
+		who := newWhoami(h)
+		handle(whoamiProtocol, false, func(st network.Stream) { who.serve(ctx, st) })
 	}
 	return nil
 }
@@ -193,6 +234,7 @@ func (h *Host) Close() error {
 	stop()
 	h.pacer.close()
 	h.pool.close()
+	h.watch.close()
 	err := h.host.Close()
 	h.server.Wait()
 	h.door.closing.Wait()

@@ -46,7 +46,7 @@ func TestConfig(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	h := newHost(t, func(c *Config) { c.Announce = []string{"/ip4/203.0.113.5/tcp/4001"} })
+	h := newHost(t, func(c *Config) { c.Announce, c.AnnounceOnly = []string{"/ip4/203.0.113.5/tcp/4001"}, true })
 	want := "/ip4/203.0.113.5/tcp/4001/p2p/" + h.ID().String()
 	if full := h.FullAddrs(); len(full) != 1 || full[0].String() != want {
 		t.Errorf("got %v, want %s", full, want)

@@ -28,7 +28,7 @@ type pipe struct{ net.Conn }
 func (p pipe) Reset() error { return p.Close() }
 
 func newServer(b Backend, l Limits) *server {
-	return &server{backend: b, limits: &l, gate: newGate(l, anybody), pacer: newPacer(), log: quiet}
+	return &server{backend: b, content: b, limits: &l, gate: newGate(l, anybody), pacer: newPacer(), log: quiet}
 }
 
 // begin serves one stream. It returns the client's end, and a channel closed when the server is done with the stream.

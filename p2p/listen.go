@@ -22,10 +22,13 @@ import (
 // needs it, libp2p lets other processes bind its TCP ports too; the system then splits the connections among them. So
 // openHost first binds all ports exclusively for a moment. A lock serializes this check among processes that start at
 // once.
-func openHost(cfg *Config, d *door) (host.Host, error) {
+func openHost(cfg *Config, d *door, relays *relaySource, guests *relayGuests) (host.Host, error) {
 	listen, err := multiaddrs(cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("p2p config: %w", err)
+	}
+	if listen, err = onePort(listen); err != nil {
+		return nil, err
 	}
 	if !cfg.TestTransport {
 		unlock, err := lockPorts(ports(listen))
@@ -37,7 +40,7 @@ func openHost(cfg *Config, d *door) (host.Host, error) {
 			return nil, err
 		}
 	}
-	opts, err := options(cfg, d)
+	opts, err := options(cfg, listen, d, relays, guests)
 	if err != nil {
 		return nil, fmt.Errorf("p2p config: %w", err)
 	}
@@ -49,6 +52,65 @@ func openHost(cfg *Config, d *door) (host.Host, error) {
 		return nil, errors.Join(err, h.Close())
 	}
 	return h, nil
+}
+
+// maxPortTries bounds the search for a port that is free for all addresses.
+const maxPortTries = 32
+
+// onePort chooses one free port for all addresses if each has port 0: a router then has one port to open, and a peer
+// that knows the one for UDP knows the one for TCP.
+func onePort(addrs []multiaddr.Multiaddr) ([]multiaddr.Multiaddr, error) {
+	if len(addrs) < 2 || slices.ContainsFunc(addrs, func(a multiaddr.Multiaddr) bool {
+		_, _, port := hostPort(a)
+		return port != "0"
+	}) {
+		return addrs, nil
+	}
+	var err error
+	for range maxPortTries {
+		var port int
+		if port, err = anyPort(addrs[0]); err != nil {
+			return nil, listenError(addrs[0], nil, err)
+		}
+		chosen := make([]multiaddr.Multiaddr, len(addrs))
+		for i, a := range addrs {
+			chosen[i] = withPort(a, port)
+		}
+		if err = tryListen(chosen); err == nil {
+			return chosen, nil
+		}
+	}
+	return nil, err
+}
+
+// anyPort returns a port that is free at an address.
+func anyPort(a multiaddr.Multiaddr) (int, error) {
+	c, err := bind(a)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = c.Close() }() // nothing was sent
+	switch l := c.(type) {
+	case *net.TCPListener:
+		return l.Addr().(*net.TCPAddr).Port, nil
+	case *net.UDPConn:
+		return l.LocalAddr().(*net.UDPAddr).Port, nil
+	}
+	return 0, fmt.Errorf("%s has no port", a)
+}
+
+// withPort returns an address with another port.
+func withPort(a multiaddr.Multiaddr, port int) (out multiaddr.Multiaddr) {
+	for _, part := range a {
+		if code := part.Protocol().Code; code == multiaddr.P_TCP || code == multiaddr.P_UDP {
+			c, err := multiaddr.NewComponent(part.Protocol().Name, strconv.Itoa(port))
+			if err == nil {
+				part = *c
+			}
+		}
+		out = append(out, part)
+	}
+	return out
 }
 
 // ports returns the TCP and UDP port numbers in addresses, each once and ascending. It omits 0: the system chooses a

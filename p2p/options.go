@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -11,23 +12,22 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/libp2p/go-libp2p/p2p/security/tls"
 	"github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"walrus/internal/ipgroup"
 )
 
 // options returns the options of the libp2p host. cfg is valid.
-func options(cfg *Config, d *door) ([]libp2p.Option, error) {
+func options(cfg *Config, listen []multiaddr.Multiaddr, d *door, relays *relaySource, guests *relayGuests) ([]libp2p.Option, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(cfg.Key)
 	if err != nil {
 		return nil, fmt.Errorf("identity key: %w", err)
-	}
-	listen, err := multiaddrs(cfg.Listen)
-	if err != nil {
-		return nil, err
 	}
 	announce, err := multiaddrs(cfg.Announce)
 	if err != nil {
@@ -49,14 +49,14 @@ func options(cfg *Config, d *door) ([]libp2p.Option, error) {
 	} else {
 		opts = append(opts, libp2p.ListenAddrs(listen...))
 	}
-	if len(announce) > 0 {
-		opts = append(opts, libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return announce }))
-	}
+	opts = append(opts, libp2p.AddrsFactory(func(found []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+		return told(found, announce, cfg.AnnounceOnly, cfg.Public)
+	}))
 	if given.DialRanker == nil {
 		opts = append(opts, libp2p.SwarmOpts(swarm.WithDialRanker(tcpFirst), swarm.WithDialTimeoutLocal(localDialTimeout)))
 	}
 	opts = append(opts, transports(cfg, &given)...)
-	opts = append(opts, reachability(cfg, listen)...)
+	opts = append(opts, reachability(cfg, listen, relays, guests)...)
 	return bounds(cfg, &given, d, opts)
 }
 
@@ -81,12 +81,32 @@ func transports(cfg *Config, given *libp2pconfig.Config) []libp2p.Option {
 	return opts
 }
 
-// reachability enables the services that help us and others through NATs. They need a real network.
-func reachability(cfg *Config, listen []multiaddr.Multiaddr) []libp2p.Option {
-	if cfg.TestTransport {
-		return []libp2p.Option{libp2p.DisableIdentifyAddressDiscovery()}
+// told returns the addresses to tell others: those found out and those announced, or the latter alone. In a public
+// network it leaves out the private ones found out: neighbours learn them by multicast.
+func told(found, announce []multiaddr.Multiaddr, only, public bool) []multiaddr.Multiaddr {
+	out := slices.Clone(announce)
+	if only {
+		return out
 	}
-	var opts []libp2p.Option
+	for _, a := range found {
+		if public && !isRelayed(a) && ipgroup.ReachOf(a) < ipgroup.Internet || slices.ContainsFunc(out, a.Equal) {
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// reachability enables the services that help us and others through NATs. They need a real network. What this host is
+// at first, libp2p is told by role; the lookout tells it when more is known.
+func reachability(cfg *Config, listen []multiaddr.Multiaddr, relays *relaySource, guests *relayGuests) []libp2p.Option {
+	opts := []libp2p.Option{libp2p.ForceReachabilityPrivate()}
+	if cfg.Role == StorageNode {
+		opts[0] = libp2p.ForceReachabilityPublic()
+	}
+	if cfg.TestTransport {
+		return append(opts, libp2p.DisableIdentifyAddressDiscovery())
+	}
 	outside := false
 	for _, a := range listen {
 		outside = outside || !manet.IsIPLoopback(a)
@@ -94,12 +114,15 @@ func reachability(cfg *Config, listen []multiaddr.Multiaddr) []libp2p.Option {
 	if !outside {
 		return opts
 	}
-	opts = append(opts, libp2p.EnableAutoNATv2())
-	if len(cfg.Announce) == 0 {
-		opts = append(opts, libp2p.NATPortMap(), libp2p.EnableRelay(), libp2p.EnableHolePunching())
+	opts = append(opts, libp2p.EnableRelay(), libp2p.EnableHolePunching(holepunch.WithAddrFilter(punchAddrs{slices.ContainsFunc(listen, isDirectTCP)})))
+	switch cfg.Role {
+	case StorageNode:
+		opts = append(opts, libp2p.EnableAutoNATv2(), libp2p.EnableRelayService(relayService(guests)...))
+	case Home:
+		opts = append(opts, libp2p.EnableAutoNATv2(), libp2p.EnableAutoRelayWithPeerSource(relays.source, autoRelay()...))
 	}
-	if cfg.Role == StorageNode {
-		opts = append(opts, libp2p.EnableNATService(), libp2p.EnableRelay(), libp2p.EnableRelayService())
+	if cfg.Role != Client && !cfg.AnnounceOnly {
+		opts = append(opts, libp2p.NATPortMap())
 	}
 	return opts
 }

@@ -92,7 +92,7 @@ func resourceLimits(cfg *Config) (limits rcmgr.PartialLimitConfig, conns int) {
 	}
 	limits = rcmgr.PartialLimitConfig{
 		System: system, Transient: handshakes, AllowlistedSystem: reserve, AllowlistedTransient: reserve,
-		// Two protocols of ours, the ledger's, the DHT, gossip and identify.
+		// Three protocols of ours, the ledger's, the DHT, gossip and identify.
 		PeerDefault: rcmgr.ResourceLimits{
 			Streams: 5 * streams, StreamsInbound: 3 * streams, StreamsOutbound: 3 * streams,
 			Memory: perPeer.Memory,
@@ -100,7 +100,7 @@ func resourceLimits(cfg *Config) (limits rcmgr.PartialLimitConfig, conns int) {
 		Protocol:     map[protocol.ID]rcmgr.ResourceLimits{},
 		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{},
 	}
-	for _, id := range append([]protocol.ID{protocolID(cfg.Network, sliverProtocol), protocolID(cfg.Network, nodeProtocol)}, cfg.Protocols...) {
+	for _, id := range append([]protocol.ID{protocolID(cfg.Network, sliverProtocol), protocolID(cfg.Network, nodeProtocol), protocolID(cfg.Network, whoamiProtocol), protocolID(cfg.Network, pinProtocol)}, cfg.Protocols...) {
 		limits.Protocol[id] = all
 		limits.ProtocolPeer[id] = perPeer
 	}

@@ -22,13 +22,6 @@ func blobOperation(ctx context.Context, x *request) error {
 	case *wire.Request_Confirm:
 		confirmation, err := x.backend.Confirm(ctx, x.id, persistence(op.Confirm))
 		return x.replyBytes(confirmation, err)
-	case *wire.Request_GetMetadata:
-		metadata, err := x.backend.Metadata(ctx, x.id)
-		return x.replyBytes(metadata, err)
-	case *wire.Request_ReadSliver:
-		return x.readSliver(ctx, op.ReadSliver)
-	case *wire.Request_GetSymbols:
-		return x.symbols(ctx, op.GetSymbols)
 	case *wire.Request_GetBlobStatus:
 		return x.blobStatus(ctx)
 	case *wire.Request_GetLeaves:
@@ -48,6 +41,20 @@ func blobOperation(ctx context.Context, x *request) error {
 	case *wire.Request_Refute:
 		refutation, err := x.backend.Refute(ctx, x.from, x.id, shards.Axis(op.Refute.GetAxis()), int(op.Refute.GetIndex()))
 		return x.replyBytes(refutation, err)
+	}
+	return contentOperation(ctx, x)
+}
+
+// contentOperation runs the operations that read blobs: all of the pin protocol.
+func contentOperation(ctx context.Context, x *request) error {
+	switch op := x.GetOp().(type) {
+	case *wire.Request_GetMetadata:
+		metadata, err := x.content.Metadata(ctx, x.id)
+		return x.replyBytes(metadata, err)
+	case *wire.Request_ReadSliver:
+		return x.readSliver(ctx, op.ReadSliver)
+	case *wire.Request_GetSymbols:
+		return x.symbols(ctx, op.GetSymbols)
 	}
 	return fmt.Errorf("%w: %s is not an operation of this protocol", ErrBadRequest, x.name())
 }
@@ -97,7 +104,7 @@ func (x *request) storePairs(ctx context.Context, op *wire.StorePairs) error {
 // readSliver streams a range of a sliver. A failure after the first bytes cuts the stream: the peer sees a truncated
 // payload, never wrong bytes.
 func (x *request) readSliver(ctx context.Context, op *wire.ReadSliver) error {
-	sliver, err := x.backend.OpenSliver(ctx, x.id, shards.Axis(op.GetAxis()), int(op.GetIndex()))
+	sliver, err := x.content.OpenSliver(ctx, x.id, shards.Axis(op.GetAxis()), int(op.GetIndex()))
 	if err != nil {
 		return err
 	}
@@ -143,7 +150,7 @@ func (x *request) stream(sliver SliverReader, offset, length int64) error {
 // symbols streams recovery symbols. As in readSliver, a failure after the first bytes cuts the stream.
 func (x *request) symbols(ctx context.Context, op *wire.GetSymbols) error {
 	out := &symbolStream{x: x, left: int64(x.Bounds().Response)}
-	err := x.backend.Symbols(ctx, SymbolRequest{From: x.from, SymbolQuery: decodeQuery(x.id, op)}, out)
+	err := x.content.Symbols(ctx, SymbolRequest{From: x.from, SymbolQuery: decodeQuery(x.id, op)}, out)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,14 @@ func nodeOperation(ctx context.Context, x *request) error {
 	return fmt.Errorf("%w: %s is not an operation of this protocol", ErrBadRequest, x.name())
 }
 
+// relayedOperation runs those operations of the node protocol that fit through a relay.
+func relayedOperation(ctx context.Context, x *request) error {
+	if x.Bounds().Response > maxRelayed || x.GetPayload() > maxRelayed {
+		return fmt.Errorf("%w: %s needs a direct connection, this one is relayed", ErrUnavailable, x.name())
+	}
+	return nodeOperation(ctx, x)
+}
+
 func (x *request) nodeStatus(ctx context.Context) error {
 	s, err := x.backend.NodeStatus(ctx, x.from)
 	if err != nil {

@@ -33,7 +33,8 @@ type operations func(ctx context.Context, x *request) error
 
 // server answers streams. All fields are constant.
 type server struct {
-	backend Backend
+	backend Backend // nil on a server of pins
+	content ContentBackend
 	limits  *Limits
 	gate    *gate
 	pacer   *pacer  // of strangers' requests
@@ -44,7 +45,8 @@ type server struct {
 // request holds one request while it is served.
 type request struct {
 	*wire.Request
-	backend  Backend
+	backend  Backend // nil for pins
+	content  ContentBackend
 	from     peer.ID
 	id       shards.BlobID // zero where the operation has none
 	body     payload
@@ -78,7 +80,7 @@ func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operati
 			st.Reset()
 			return
 		}
-		x := &request{Request: header, backend: s.backend, from: from, w: w}
+		x := &request{Request: header, backend: s.backend, content: s.content, from: from, w: w}
 		copy(x.id[:], header.GetBlobId())
 		deadline := st.SetReadDeadline
 		if header.GetStorePairs() != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"filippo.io/age"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/spf13/cobra"
 
 	"walrus/client"
@@ -52,10 +53,14 @@ A blob stored with --encrypt is decrypted on this machine. --range then counts b
 --consistency strict encodes the whole blob again before anything is written. This also finds wrong encodings in parts that
 this read does not need. default checks only the bytes read.
 
+What the nodes do not give, because its storage has ended or too few are up, is read from peers that pin it, if there are
+any. They are named on standard error.
+
 Exit code 3: there is no such blob. Exit code 4: too few nodes are up.
 
 --json prints {"blobId","out","size","fetched","decodedRows","badNodes":[{"node","name","reason","lied"}]}, with --range also
-"offset" and "length". Without -o it includes the content, as base64 in "blob", up to 64 MiB.`,
+"offset" and "length". If pinners had to help, "pinned" has the bytes they gave, "pinners" their peer IDs, and "whyPinned" the
+reason. Without -o it includes the content, as base64 in "blob", up to 64 MiB.`,
 		Args: args(cobra.ExactArgs(1), "one BLOB_ID"),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			if r.id, err = parseBlobID(args[0]); err != nil {
@@ -161,6 +166,9 @@ func (a *app) readTo(ctx context.Context, s *session, r *readRequest, w io.Write
 	bars.finish()
 	if res != nil && !a.stdout.readerGone {
 		a.nameBad(res.Bad)
+		if len(res.Pinners) > 0 {
+			a.warn("%s came from %d peers that pin the blob: %v", byteSize(res.Pinned), len(res.Pinners), res.WhyPinned)
+		}
 	}
 	if err == nil && len(r.identities) == 0 && client.LooksEncrypted(begin.bytes) && !a.stdout.readerGone {
 		a.warn("this blob is encrypted with age and was not decrypted: give --identity FILE or --passphrase")
@@ -169,7 +177,8 @@ func (a *app) readTo(ctx context.Context, s *session, r *readRequest, w io.Write
 }
 
 // copy writes the whole blob or the range, as stored or decrypted.
-func (r *readRequest) copy(ctx context.Context, s *session, w io.Writer, opt client.ReadOptions) (*client.ReadResult, error) {
+func (r *readRequest) copy(ctx context.Context, s *session, w io.Writer,
+	opt client.ReadOptions) (*client.ReadResult, error) {
 	b, err := s.Open(ctx, r.id)
 	if err != nil {
 		return nil, err
@@ -218,13 +227,19 @@ type readReport struct {
 	Fetched     int64            `json:"fetched"`
 	DecodedRows int              `json:"decodedRows"`
 	BadNodes    []client.BadNode `json:"badNodes"`
+	Pinned      int64            `json:"pinned,omitempty"`  // of fetched: bytes from peers that pin the blob
+	Pinners     []peer.ID        `json:"pinners,omitempty"` // these peers
+	WhyPinned   string           `json:"whyPinned,omitempty"`
 	Blob        []byte           `json:"blob,omitempty"`
 }
 
 func newReadReport(r *readRequest, out string, res *client.ReadResult) readReport {
 	report := readReport{
 		BlobID: r.id, Out: out, Size: res.Size, Fetched: res.Fetched, DecodedRows: res.Decoded,
-		BadNodes: append([]client.BadNode{}, res.Bad...),
+		BadNodes: append([]client.BadNode{}, res.Bad...), Pinned: res.Pinned, Pinners: res.Pinners,
+	}
+	if res.WhyPinned != nil {
+		report.WhyPinned = res.WhyPinned.Error()
 	}
 	if r.ranged {
 		report.Offset, report.Length = &r.off, &r.n

@@ -36,8 +36,12 @@ var units = map[string]unit{
 
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p")},
+	// p2p only for the errors and types of the protocol: it is given a network.
+	"pin": {imports: join(core, "p2p", "gather", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
+	// The pins over HTTP, and at a socket; the pins themselves it is given.
+	"pinapi": {imports: []string{"shards", "pin", "internal/userfile"}},
 	"client": {
-		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"),
+		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause", "internal/ipgroup"),
 		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A unit of its own, so that the gateway and the command print the same JSON.
@@ -55,7 +59,7 @@ var units = map[string]unit{
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "pin"),
 		tests:   []string{"internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 
@@ -66,9 +70,11 @@ var units = map[string]unit{
 	},
 
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
-	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "gateway", "node")},
+	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "doctor", "gateway", "node")},
+	// Measures with hosts of its own, and judges; it opens no store and no engine.
+	"doctor": {imports: []string{ledger, "ledger/light", "p2p", "dht", "internal/ipgroup", "internal/badgerdisk"}},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "node", "client", "client/jsonform", "clientnode", "p2p", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest"}},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "doctor", "node", "client", "client/jsonform", "clientnode", "p2p", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest"}},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
@@ -92,6 +98,9 @@ var units = map[string]unit{
 	// Hostile peers against a network as it is deployed: only tests.
 	"internal/hostile": {tests: join(core, ledger, "ledger/wallet", "p2p", "dht", "client", "clientnode", "config", "compose", "node", "internal/pause", "internal/wrongtest")},
 
+	// Processes behind routers: only tests.
+	"internal/natbench": {tests: []string{"config"}},
+
 	"internal/archtest":   {},
 	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet", "internal/pause")},
 	"internal/swarmtest":  {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "node", "internal/ledgertest")},
@@ -113,8 +122,10 @@ var modules = map[string]module{
 	"github.com/libp2p/go-libp2p/core/test":   {testsEverywhere: true},
 	"github.com/libp2p":                       {units: networking, tests: []string{"internal/hostile"}},
 	"github.com/libp2p/go-libp2p/core/host":   {units: networking, tests: []string{"cmd/walrus", "gateway", "internal/hostile"}},
-	"github.com/multiformats":                 {units: networking},
-	"github.com/ipfs":                         {units: networking},
+	"github.com/multiformats":                 {units: join(networking, "pin")},
+	"github.com/ipfs":                         {units: join(networking, "pin")}, // pin: CIDs
+	"github.com/ipfs/go-cid":                  {units: join(networking, "pin", "pinapi")},
+	"github.com/ipfs/boxo":                    {tests: []string{"pinapi", "cmd/walrus"}}, // a client of others
 	"github.com/marcopolo/simnet":             {units: []string{"internal/swarmtest"}, tests: networking},
 	"github.com/quic-go":                      {units: []string{"p2p"}},
 	"google.golang.org/protobuf":              {units: []string{"p2p", "dht", "internal/badgerdisk"}, tests: []string{"internal/hostile"}},
@@ -123,15 +134,15 @@ var modules = map[string]module{
 	"github.com/klauspost/cpuid":       {units: []string{"shards"}},
 	"go.sia.tech/core":                 {units: []string{"shards"}},
 	// userfile asks whether a file is a mount of its own.
-	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "internal/userfile"}, tests: []string{"internal/faultfs", "node", "node/keeper"}},
+	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "doctor", "internal/userfile"}, tests: []string{"internal/faultfs", "internal/natbench", "node", "node/keeper"}},
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd
-	"golang.org/x/time":                 {units: []string{"p2p", "gateway", "node"}},
+	"golang.org/x/time":                 {units: []string{"p2p", "gateway", "node", "pin"}},
 	"github.com/consensys/gnark-crypto": {units: []string{"certs"}},
 	"github.com/cloudflare/circl":       {units: []string{"certs"}},
 	"github.com/hanwen/go-fuse":         {units: []string{"internal/faultfs"}},
-	"github.com/dgraph-io":              {units: []string{"store", "ledger/engine/badgerdb", "internal/badgerdisk"}},
+	"github.com/dgraph-io":              {units: []string{"store", "ledger/engine/badgerdb", "internal/badgerdisk", "pin"}},
 	"github.com/dgraph-io/ristretto":    {units: []string{"client", "gateway"}}, // TinyLFU; Badger brings it
 	"github.com/go-kit/kit":             {units: []string{"ledger/engine"}},     // a type of CometBFT's metrics
 	"github.com/cometbft":               {units: []string{"ledger/engine", "ledger/engine/badgerdb", "ledger/light"}},

@@ -28,7 +28,8 @@ var sources = sync.OnceValues(func() (all []source, err error) {
 			continue
 		}
 		s := source{FileSet: token.NewFileSet(), name: f.name, test: f.test}
-		s.File, err = parser.ParseFile(s.FileSet, filepath.Join("../..", f.name), nil, parser.ParseComments|parser.SkipObjectResolution)
+		s.File, err = parser.ParseFile(s.FileSet, filepath.Join("../..", f.name), nil,
+			parser.ParseComments|parser.SkipObjectResolution)
 		all = append(all, s)
 	}
 	return all, err
@@ -55,7 +56,8 @@ func TestShort(t *testing.T) {
 			for _, at := range uses(decl, "testing", "Short") {
 				found++
 				if fn, ok := decl.(*ast.FuncDecl); !f.test || !ok || fn.Recv != nil || !isTest(fn.Name.Name) {
-					t.Errorf("%s: testing.Short() outside of a test's body: scripts/test.sh does not find the test that is shortened", f.Position(at))
+					t.Errorf("%s: testing.Short() outside of a test's body: scripts/test.sh does not find the test that is shortened",
+						f.Position(at))
 				}
 			}
 		}
@@ -68,7 +70,8 @@ func TestShort(t *testing.T) {
 // bubbles are files without a bubble of their own, whose functions are called in the bubbles of others.
 var bubbles = []string{"ledger/engine/nodes_test.go", "internal/swarmtest/swarm_test.go"}
 
-// TestSleeps: tests sleep in virtual time only.
+// TestSleeps: tests sleep in virtual time only. Bubbles are made in the test files of the packages that use them, where
+// scripts/test.sh looks for them.
 func TestSleeps(t *testing.T) {
 	all, err := sources()
 	if err != nil {
@@ -77,7 +80,12 @@ func TestSleeps(t *testing.T) {
 	for _, f := range all {
 		virtual := slices.Contains(bubbles, f.name)
 		for _, imp := range f.Imports {
-			virtual = virtual || imp.Path.Value == `"testing/synctest"`
+			if imp.Path.Value == `"testing/synctest"` {
+				virtual = true
+				if !f.test {
+					t.Errorf("%s imports testing/synctest: scripts/test.sh does not find the packages whose tests use it", f.name)
+				}
+			}
 		}
 		for _, decl := range f.Decls {
 			for _, at := range uses(decl, "time", "Sleep") {

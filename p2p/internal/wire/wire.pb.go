@@ -1722,6 +1722,143 @@ func (x *CertificatePage) GetMore() bool {
 	return false
 }
 
+// Protocol "whoami": the question of a stream. It has no payload.
+type Whoami struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The address to dial, in binary form. Empty: only the observed address is asked for.
+	Address []byte `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// Let another member dial.
+	Elsewhere bool `protobuf:"varint,2,opt,name=elsewhere,proto3" json:"elsewhere,omitempty"`
+	// Between members: the peer that asked, which is to be dialled. Empty: the asker itself.
+	Peer          []byte `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Whoami) Reset() {
+	*x = Whoami{}
+	mi := &file_wire_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Whoami) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Whoami) ProtoMessage() {}
+
+func (x *Whoami) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Whoami.ProtoReflect.Descriptor instead.
+func (*Whoami) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Whoami) GetAddress() []byte {
+	if x != nil {
+		return x.Address
+	}
+	return nil
+}
+
+func (x *Whoami) GetElsewhere() bool {
+	if x != nil {
+		return x.Elsewhere
+	}
+	return false
+}
+
+func (x *Whoami) GetPeer() []byte {
+	if x != nil {
+		return x.Peer
+	}
+	return nil
+}
+
+// The answer to Whoami.
+type Seen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The address from which the asker is connected, in binary form.
+	Observed []byte `protobuf:"bytes,1,opt,name=observed,proto3" json:"observed,omitempty"`
+	// What came of the dial: 0 none was asked for, 1 it succeeded, 2 it failed, 3 it was refused.
+	Dial uint32 `protobuf:"varint,2,opt,name=dial,proto3" json:"dial,omitempty"`
+	// Why it failed or was refused.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// The peer that dialled.
+	Dialler       []byte `protobuf:"bytes,4,opt,name=dialler,proto3" json:"dialler,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Seen) Reset() {
+	*x = Seen{}
+	mi := &file_wire_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Seen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Seen) ProtoMessage() {}
+
+func (x *Seen) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Seen.ProtoReflect.Descriptor instead.
+func (*Seen) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Seen) GetObserved() []byte {
+	if x != nil {
+		return x.Observed
+	}
+	return nil
+}
+
+func (x *Seen) GetDial() uint32 {
+	if x != nil {
+		return x.Dial
+	}
+	return 0
+}
+
+func (x *Seen) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Seen) GetDialler() []byte {
+	if x != nil {
+		return x.Dialler
+	}
+	return nil
+}
+
 var File_wire_proto protoreflect.FileDescriptor
 
 const file_wire_proto_rawDesc = "" +
@@ -1850,7 +1987,16 @@ const file_wire_proto_rawDesc = "" +
 	"\ainvalid\x18F \x01(\x04R\ainvalid\";\n" +
 	"\x0fCertificatePage\x12\x14\n" +
 	"\x05sizes\x18\x01 \x03(\rR\x05sizes\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04moreB\x1aZ\x18walrus/p2p/internal/wireb\x06proto3"
+	"\x04more\x18\x02 \x01(\bR\x04more\"T\n" +
+	"\x06Whoami\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\fR\aaddress\x12\x1c\n" +
+	"\telsewhere\x18\x02 \x01(\bR\telsewhere\x12\x12\n" +
+	"\x04peer\x18\x03 \x01(\fR\x04peer\"d\n" +
+	"\x04Seen\x12\x1a\n" +
+	"\bobserved\x18\x01 \x01(\fR\bobserved\x12\x12\n" +
+	"\x04dial\x18\x02 \x01(\rR\x04dial\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x18\n" +
+	"\adialler\x18\x04 \x01(\fR\adiallerB\x1aZ\x18walrus/p2p/internal/wireb\x06proto3"
 
 var (
 	file_wire_proto_rawDescOnce sync.Once
@@ -1864,7 +2010,7 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_wire_proto_goTypes = []any{
 	(*Request)(nil),          // 0: walrus.p2p.v1.Request
 	(*PutMetadata)(nil),      // 1: walrus.p2p.v1.PutMetadata
@@ -1889,6 +2035,8 @@ var file_wire_proto_goTypes = []any{
 	(*BlobStatus)(nil),       // 20: walrus.p2p.v1.BlobStatus
 	(*NodeStatus)(nil),       // 21: walrus.p2p.v1.NodeStatus
 	(*CertificatePage)(nil),  // 22: walrus.p2p.v1.CertificatePage
+	(*Whoami)(nil),           // 23: walrus.p2p.v1.Whoami
+	(*Seen)(nil),             // 24: walrus.p2p.v1.Seen
 }
 var file_wire_proto_depIdxs = []int32{
 	1,  // 0: walrus.p2p.v1.Request.put_metadata:type_name -> walrus.p2p.v1.PutMetadata
@@ -1955,7 +2103,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

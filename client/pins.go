@@ -1,0 +1,227 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/internal/ipgroup"
+	"walrus/shards"
+)
+
+// Pins finds and asks peers that pin blobs. Everything about them is a claim. Errors wrap the sentinels of p2p.
+type Pins interface {
+	// Holders returns up to limit peers that claim to hold what key names. With an error it may also return some.
+	Holders(ctx context.Context, key [32]byte, limit int) ([]peer.AddrInfo, error)
+	Metadata(ctx context.Context, to peer.ID, id shards.BlobID, max int) ([]byte, error)
+	FetchSliver(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, offset, length int64) (io.ReadCloser, error)
+}
+
+const (
+	// maxPinners bounds the pinners of one blob that are asked, and maxPinnersPerNet those in one /24 or /48.
+	maxPinners, maxPinnersPerNet = 20, 2
+	// findPinners bounds the search for them.
+	findPinners = 3 * time.Second
+	// firstPinners are asked for the metadata at once; another one is asked each time that metadataHedge passes.
+	firstPinners  = 2
+	metadataHedge = 500 * time.Millisecond
+	// noPinners: for this long after nobody was found, a blob is not looked for again.
+	noPinners = 5 * time.Second
+	// liarMemory: for this long after it served wrong bytes, a pinner is not asked.
+	liarMemory = time.Hour
+	maxLiars   = 1024
+)
+
+// pinners asks pinners for what the committee does not give. It remembers liars, and what nobody pins.
+type pinners struct {
+	Pins        // constant, as the next; nil: pinners are not asked
+	dial Dialer // finds their addresses
+
+	mu      sync.Mutex
+	liars   map[peer.ID]time.Time       // when a pinner lied; guarded by mu
+	missing map[shards.BlobID]time.Time // when nobody was found; guarded by mu
+}
+
+func newPinners(swarm Swarm) *pinners {
+	return &pinners{Pins: swarm.Pins, dial: swarm.Dialer, liars: map[peer.ID]time.Time{}, missing: map[shards.BlobID]time.Time{}}
+}
+
+// Connect dials a pinner, unless connected.
+func (p *pinners) Connect(ctx context.Context, node peer.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, findPinners)
+	defer cancel()
+	return p.dial.Connect(ctx, node)
+}
+
+// worth reports whether pinners may have what a read did not get because of err.
+func (p *pinners) worth(ctx context.Context, err error) bool {
+	var few *NotEnoughError
+	return p.Pins != nil && err != nil && ctx.Err() == nil && !errors.Is(err, ErrInvalidBlob) &&
+		(errors.Is(err, ErrNotFound) || errors.As(err, &few) || errors.Is(err, errSlow))
+}
+
+// pinned is a blob with the peers that claim to pin it.
+type pinned struct {
+	meta  *shards.Metadata
+	peers []peer.ID // the one that gave the metadata first
+	bad   []BadNode
+}
+
+// find looks for pinners of a blob and gets its metadata from one of them; nil if nobody gives it.
+func (p *pinners) find(ctx context.Context, params shards.Params, id shards.BlobID) *pinned {
+	if p.Pins == nil || recall(p, p.missing, id, noPinners) {
+		return nil
+	}
+	search, stop := context.WithTimeout(ctx, findPinners)
+	found, _ := p.Holders(search, id, maxPinners) // what was found is what counts
+	stop()
+	var peers []peer.ID
+	for _, f := range spreadOut(found) {
+		if !p.lied(f.ID) {
+			peers = append(peers, f.ID)
+		}
+	}
+	if len(peers) == 0 {
+		note(p, p.missing, id, noPinners)
+		return nil
+	}
+	f := p.metadata(ctx, params, id, peers)
+	if f.meta == nil {
+		return nil
+	}
+	return f
+}
+
+// metadata asks pinners for the metadata, a few at a time, until one gives it.
+func (p *pinners) metadata(ctx context.Context, params shards.Params, id shards.BlobID, peers []peer.ID) *pinned {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	type answer struct {
+		who  int
+		meta *shards.Metadata
+		err  error
+	}
+	answers := make(chan answer, len(peers))
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel()
+	ask := func(who int) {
+		all.Go(func() {
+			meta, err := p.askMetadata(ctx, params, id, peers[who])
+			answers <- answer{who, meta, err}
+		})
+	}
+	out := &pinned{peers: peers}
+	asked, answered := 0, 0
+	more := func() {
+		if asked < len(peers) {
+			ask(asked)
+			asked++
+		}
+	}
+	for range firstPinners {
+		more()
+	}
+	tick := time.NewTicker(metadataHedge)
+	defer tick.Stop()
+	for answered < len(peers) {
+		select {
+		case a := <-answers:
+			answered++
+			if a.err == nil {
+				out.meta = a.meta
+				peers[0], peers[a.who] = peers[a.who], peers[0]
+				return out
+			}
+			p.blame(&out.bad, peers[a.who], a.err)
+			more()
+		case <-tick.C:
+			more()
+		case <-ctx.Done():
+			return out
+		}
+	}
+	return out
+}
+
+func (p *pinners) askMetadata(ctx context.Context, params shards.Params, id shards.BlobID, from peer.ID) (*shards.Metadata, error) {
+	if err := p.Connect(ctx, from); err != nil {
+		return nil, err
+	}
+	b, err := p.Metadata(ctx, from, id, params.MetadataSize())
+	if err != nil {
+		return nil, err
+	}
+	return shards.UnmarshalMetadata(params, id, b)
+}
+
+// blame adds a pinner that failed to list, and remembers a liar.
+func (p *pinners) blame(list *[]BadNode, who peer.ID, err error) {
+	b := BadNode{Node: who, Name: "pinner " + who.String(), Reason: reason(err), Lied: lied(err)}
+	if b.Lied {
+		note(p, p.liars, who, liarMemory)
+	}
+	for i, old := range *list {
+		if old.Node == who {
+			if b.Lied && !old.Lied {
+				(*list)[i] = b
+			}
+			return
+		}
+	}
+	*list = append(*list, b)
+}
+
+func (p *pinners) lied(id peer.ID) bool { return recall(p, p.liars, id, liarMemory) }
+
+// spreadOut shuffles peers and leaves out those beyond maxPinnersPerNet in one network of the Internet: records cost
+// nothing, so whoever has many addresses must not be all that is asked.
+func spreadOut(found []peer.AddrInfo) (some []peer.AddrInfo) {
+	found = slices.Clone(found)
+	rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
+	nets := map[netip.Prefix]int{}
+	for _, f := range found {
+		var mine []netip.Prefix
+		for _, a := range f.Addrs {
+			if reach, net := ipgroup.Of(ipgroup.IP(a)); reach == ipgroup.Internet && net.IsValid() && !slices.Contains(mine, net) {
+				mine = append(mine, net)
+			}
+		}
+		if slices.ContainsFunc(mine, func(n netip.Prefix) bool { return nets[n] >= maxPinnersPerNet }) {
+			continue
+		}
+		for _, n := range mine {
+			nets[n]++
+		}
+		some = append(some, f)
+	}
+	return some
+}
+
+// recall reports whether key was noted within a time.
+func recall[K comparable](p *pinners, m map[K]time.Time, key K, within time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, ok := m[key]
+	return ok && time.Since(at) < within
+}
+
+// note notes key. A full memory loses what is too old, or else anything.
+func note[K comparable](p *pinners, m map[K]time.Time, key K, within time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(m) >= maxLiars {
+		for k, at := range m {
+			if len(m) >= maxLiars || time.Since(at) >= within {
+				delete(m, k)
+			}
+		}
+	}
+	m[key] = time.Now()
+}

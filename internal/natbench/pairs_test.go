@@ -1,0 +1,117 @@
+package natbench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// class of the connection between two homes.
+type class string
+
+const (
+	direct  class = "direct"
+	relayed class = "relayed"
+)
+
+// pairs lists the kinds of two routers, and the class that is possible between them.
+var pairs = []struct {
+	a, b kind
+	want class
+}{
+	{cone, cone, direct},
+	{fullCone, cone, direct},
+	{cone, symmetric, relayed},
+	{symmetric, symmetric, relayed},
+	{noUDP, cone, direct},
+	{nested, cone, direct},
+}
+
+// stayed is a line of walrus doctor --stay.
+type stayed struct {
+	PeerID    string   `json:"peerId"`
+	Addresses []string `json:"addresses"`
+}
+
+// way is the output of walrus doctor --peer.
+type way struct {
+	Class     class   `json:"class"`
+	Address   string  `json:"address"`
+	Relayed   float64 `json:"relayedSeconds"`
+	Direct    float64 `json:"directSeconds"`
+	Punch     float64 `json:"punchSeconds"`
+	Transport string  `json:"transport"`
+}
+
+// pairs lets a home behind one router call a home behind another.
+func (b *bench) pairs() (table [][]string) {
+	t := b.t
+	begin := time.Now()
+	homes := map[string]*host{}
+	at := func(side string, k kind) *host {
+		name := strings.ReplaceAll(side+"-"+string(k), " ", "")
+		if homes[name] == nil {
+			homes[name] = b.home(name, k)
+		}
+		return homes[name]
+	}
+	stay := map[*host]*process{}
+	since := map[*host]time.Time{}
+	for _, p := range pairs {
+		at("b", p.b)
+		if h := at("a", p.a); stay[h] == nil {
+			since[h] = time.Now()
+			stay[h] = h.start(h.name+"-stay", b.walrus, "--config", b.clientOf(h), "--json", "doctor", "--stay")
+		}
+	}
+	table = append(table, []string{"ROUTERS", "EXPECTED", "GOT", "RELAY ADDRESS", "RELAYED", "DIRECT", "PUNCH", "OVER"})
+	rows := make([][]string, len(pairs))
+	all(len(pairs), func(i int) {
+		p := pairs[i]
+		a, c := at("a", p.a), at("b", p.b)
+		name := fmt.Sprintf("%s × %s", p.a, p.b)
+		row := []string{name, string(p.want), "-", "-", "-", "-", "-", "-"}
+		defer func() { rows[i] = row }()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		var s stayed
+		_, when, err := stay[a].await(ctx, 0, func(line string) bool {
+			// A full cone needs no relay: it is dialled directly.
+			return json.Unmarshal([]byte(line), &s) == nil && (strings.Contains(line, "/p2p-circuit") || p.a == fullCone && strings.Contains(line, "/ip4/44."))
+		})
+		if err != nil {
+			t.Errorf("%s: no relay address: %v", name, err)
+			return
+		}
+		wait := when.Sub(since[a])
+		row[3] = fmt.Sprintf("%.1f s", wait.Seconds())
+		if wait > relayTime {
+			t.Errorf("%s: a relay address after %s: want at most %s", name, wait.Round(time.Millisecond), relayTime)
+		}
+		var w way
+		if _, _, err := b.ask(c, patience, &w, "doctor", "--peer", s.PeerID); err != nil {
+			t.Errorf("%s: %v", name, err)
+			return
+		}
+		row[2], row[7] = string(w.Class), w.Transport
+		for j, v := range []float64{w.Relayed, w.Direct, w.Punch} {
+			if v > 0 {
+				row[4+j] = fmt.Sprintf("%.0f ms", 1000*v)
+			}
+		}
+		if w.Class != p.want {
+			t.Errorf("%s: %s: want %s", name, w.Class, p.want)
+		}
+		if took := time.Duration(w.Punch * float64(time.Second)); w.Transport == "tcp" && took > punchTime {
+			t.Errorf("%s: a TCP punch took %s: want at most %s", name, took.Round(time.Millisecond), punchTime)
+		}
+	})
+	table = append(table, rows...)
+	took := time.Since(begin)
+	if took > pairTime {
+		t.Errorf("all pairs took %s: want at most %s", took.Round(time.Second), pairTime)
+	}
+	return append(table, []string{"all pairs", "", fmt.Sprintf("%.0f s", took.Seconds())}, nil)
+}

@@ -1,0 +1,173 @@
+package node_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/client"
+	"walrus/clientnode"
+	"walrus/dht"
+	"walrus/node"
+	"walrus/p2p"
+	"walrus/pin"
+	"walrus/shards"
+)
+
+// pinner runs a pinner as host i; the result ends it.
+func (c *cluster) pinner(i int) (p *node.Pinner, stop func()) {
+	c.t.Helper()
+	cfg := node.PinnerConfig{Client: clientnode.Config{
+		P2P: p2p.Config{Network: network, Key: newKey(c.t)}, DHT: dht.Config{Bootstrap: c.bootstrap(-1), Light: c.light},
+		Client: client.Default(), Join: 15 * time.Second,
+		Logger: slog.New(slog.NewTextHandler(c.logs.of(len(c.nodes)+i), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}, Pin: pin.Config{Dir: c.t.TempDir(), Schedule: pin.Schedule{Probe: 1, ProbeAfter: time.Second}}}
+	cfg.Client.Client.TempDir = c.t.TempDir()
+	c.p2p(len(c.nodes)+i, &cfg.Client.P2P)
+	p, err := node.OpenPinner(c.t.Context(), cfg, c.openChain(&cfg.Client))
+	must(c.t, err)
+	ctx, cancel := context.WithCancel(c.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	return p, func() {
+		cancel()
+		must(c.t, <-done)
+	}
+}
+
+func newKey(t testing.TB) ed25519.PrivateKey {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	return key
+}
+
+// lyingPinner announces a blob and serves it wrongly.
+type lyingPinner struct {
+	liar
+	right []byte // the metadata
+}
+
+// Metadata is right, so that the lie is in the rows.
+func (l lyingPinner) Metadata(ctx context.Context, _ shards.BlobID) ([]byte, error) {
+	if l.lie == "silent" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return l.right, nil
+}
+
+// lie runs a pinner that lies about a blob; the result ends it.
+func (c *cluster) lie(i int, id shards.BlobID, meta *shards.Metadata, lie string) (h *p2p.Host, end func()) {
+	c.t.Helper()
+	ctx, cancel := context.WithCancel(c.t.Context())
+	cfg := p2p.Config{Network: network, Key: newKey(c.t), Logger: slog.New(slog.DiscardHandler)}
+	c.p2p(len(c.nodes)+i, &cfg)
+	h, err := p2p.New(cfg)
+	must(c.t, err)
+	must(c.t, h.ServePins(ctx, lyingPinner{liar{meta: meta, lie: lie}, meta.Marshal()}))
+	table, err := dht.New(h.Libp2p(), dht.Config{Network: network, Bootstrap: c.bootstrap(-1), Light: c.light})
+	must(c.t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = table.Run(ctx)
+	}()
+	must(c.t, table.Joined(ctx))
+	must(c.t, table.Announce(ctx, id))
+	return h, func() {
+		cancel()
+		<-done
+		_ = table.Close()
+		_ = h.Close()
+	}
+}
+
+// TestPinOutlives: the storage of a blob ends and all nodes drop it. A fresh client reads it from the one pinner, among
+// four that lie, and names these.
+func TestPinOutlives(t *testing.T) {
+	c := newCluster(t, 4, 7)
+	c.useLoopback()
+	c.startAll()
+	defer c.stopAll()
+	cl := c.client(0)
+	data := random(t, 3_000_000)
+	res := c.store(cl.Client(), data)
+	p, stop := c.pinner(1)
+	defer stop()
+	r, err := p.Keeper().Add(t.Context(), pin.Request{Blob: res.BlobID})
+	must(t, err)
+	c.awaitPin(p, r.ID, func(r pin.Request) bool { return r.Status == pin.Pinned && !r.Announced.IsZero() })
+
+	must(t, c.chain.Advance(2))
+	for i := range c.nodes {
+		c.awaitDropped(cl, i, res.BlobID)
+	}
+	must(t, cl.Close())
+	meta, _, err := shards.Encode(c.committee().Params(), data)
+	must(t, err)
+	lies := []string{"wrong bytes", "truncated", "other blob", "silent"}
+	var liars []peer.ID
+	for i, l := range lies {
+		h, end := c.lie(2+i, res.BlobID, meta, l)
+		defer end()
+		liars = append(liars, h.ID())
+	}
+
+	named := map[peer.ID]string{}
+	for i := 0; len(named) < len(liars) && i < 20; i++ { // a reader asks no more pinners than it needs
+		fresh := c.client(10 + i)
+		got := c.mustRead(fresh.Client(), res.BlobID, data)
+		must(t, fresh.Close())
+		if got.Pinned == 0 || !slices.Equal(got.Pinners, []peer.ID{p.Node().Host().ID()}) {
+			t.Fatalf("the rows came from %v, %d bytes: want the pinner", got.Pinners, got.Pinned)
+		}
+		for _, b := range got.Bad {
+			named[b.Node] = b.Reason
+			if !slices.Contains(liars, b.Node) {
+				t.Errorf("%s is blamed: %s", b.Name, b.Reason)
+			}
+			if i := slices.Index(liars, b.Node); i >= 0 && b.Lied != (lies[i] == "wrong bytes" || lies[i] == "other blob") {
+				t.Errorf("the pinner that serves %s: lied is %v: %s", lies[i], b.Lied, b.Reason)
+			}
+		}
+	}
+	if len(named) < len(liars) {
+		t.Errorf("of the liars %v only %v are named", liars, named)
+	}
+}
+
+// awaitPin waits until a request is as wanted.
+func (c *cluster) awaitPin(p *node.Pinner, id string, ok func(pin.Request) bool) pin.Request {
+	c.t.Helper()
+	var r pin.Request
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		var err error
+		r, err = p.Keeper().Request(id)
+		must(c.t, err)
+		if ok(r) {
+			return r
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	c.t.Fatalf("pin %+v", r)
+	return r
+}
+
+// awaitDropped waits until node i knows nothing of a blob.
+func (c *cluster) awaitDropped(cl *clientnode.Node, i int, id shards.BlobID) {
+	c.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		st, err := cl.Swarm().BlobStatus(c.t.Context(), c.members[i].id, id)
+		if err == nil && !st.Metadata && len(st.Slivers) == 0 {
+			return
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	c.t.Fatalf("node %d does not drop the blob", i)
+}
