@@ -7,14 +7,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"walrus/p2p"
 )
 
 // TestBusyAfterAccepting: a node that accepts a blob and is then busy for ever does not keep the upload from nodes that
 // failed for a while. They are tried again as long as the user waits.
 func TestBusyAfterAccepting(t *testing.T) {
 	// Of seven nodes five make a quorum: the first lies, the last is down, and the second is down for a while.
+	const away = 15 * time.Second
 	liar := func(t *testing.T, down time.Duration, mood mood) (*fakeSwarm, *Client) {
 		f, c := newFake(t, 7, 28)
 		f.busy = func(i int, pairs bool) bool { return i == 0 && pairs }
@@ -25,17 +24,14 @@ func TestBusyAfterAccepting(t *testing.T) {
 	}
 	for _, m := range []mood{down, refusing} {
 		synctest.Test(t, func(t *testing.T) {
-			_, c := liar(t, 90*time.Second, m)
+			_, c := liar(t, away, m)
 			start := time.Now()
 			res, err := store(t, c, noise(7, 1000), StoreOptions{})
 			if err != nil || res.Confirmed != 20 {
 				t.Fatalf("mood %d: after %v: %+v, %v", m, time.Since(start), res, err)
 			}
-			if took := time.Since(start); took > 3*time.Minute {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("mood %d: took %v", m, took)
-			}
-			if err := res.Nodes[0].Err; !errors.Is(err, p2p.ErrBusy) {
-				t.Errorf("the liar: %v", err)
 			}
 		})
 	}
@@ -56,7 +52,7 @@ func TestBusyAfterAccepting(t *testing.T) {
 			if !errors.As(err, &few) || few.Have != 16 || len(few.Nodes) != 3 {
 				t.Errorf("deadline %v: %v", deadline, err)
 			}
-			if took := time.Since(start); took < end/2 || took > end+busyTime+maxRoundPause {
+			if took := time.Since(start); took < end/2 || took > end+2*busyTime+maxRoundPause {
 				t.Errorf("deadline %v: gave up after %v", deadline, took)
 			}
 		})

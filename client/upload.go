@@ -20,7 +20,7 @@ const (
 	uploadRounds = 3
 	// retryTime: once the blob is paid for, rounds go on until the caller's deadline, or without one for this long after
 	// the last confirmation.
-	retryTime = 2 * time.Minute
+	retryTime = 30 * time.Second
 	// busyTime: a node that is busy for this long in a round takes no more part in it. It is asked again in the next.
 	busyTime = 20 * time.Second
 	// streamsPerNode streams carry one node's pairs: several fill a long path better than one.
@@ -131,6 +131,8 @@ func (u *upload) run(caller context.Context) error {
 	switch {
 	case certified:
 		return nil
+	case errors.Is(caller.Err(), context.DeadlineExceeded) && u.reg.hasBegun():
+		return fmt.Errorf("%w: %w", context.Cause(caller), u.notEnough())
 	case caller.Err() != nil:
 		return context.Cause(caller)
 	case err != nil:
