@@ -48,14 +48,14 @@ var rows = []row{
 	{"garbage", "a stranger uploads wrong pairs of a blob that another has paid for", "", "", true, refereeGarbage},
 	{"payer", "who has paid for a blob uploads wrong pairs of it, as twelve peers", "", "", true, refereePayer},
 	{"again", "who has paid for a blob uploads again what the nodes have", "", "", false, refereeAgain},
-	{"symbols", "four strangers ask for symbols without end", "", "less CPU for strangers", false, refereeSymbols},
+	{"symbols", "four strangers ask for symbols without end", "", "", false, refereeSymbols},
 	{"silence", "four payers hold all memory for uploads and say nothing", "", "", false, refereeSilence},
 	{"slots", "1,000 identities from 20 networks connect and idle", "", "", false, refereeSlots},
 	{"junk", "512 liars answer with 200 junk addresses of each member", "", "", true, refereeJunk},
 	{"providers", "ten identities announce 10,000 providers each", "", "shares of a DHT server's time", true, refereeProviders},
 	{"status", "strangers ask 1,000 times a second for the status", "", "", false, refereeStatus},
 	{"gossip", "four strangers gossip bad certificates and replays", "", "", true, refereeGossip},
-	{"crowd", "1,000 identities do all of this at once", "", "less CPU for strangers", false, refereeCrowd},
+	{"crowd", "1,000 identities do all of this at once", "", "blocks come half as often", false, refereeCrowd},
 	{"replay", "an old certificate for a blob registered anew", "", "", true, refereeReplay},
 }
 
