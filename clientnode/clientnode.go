@@ -1,4 +1,4 @@
-// Package clientnode wires a process that stores and reads but holds no slivers: a libp2p host that does not listen, a
+// Package clientnode wires a process that stores and reads but holds no slivers: a libp2p host, a
 // DHT in client mode, and the proven ledger, under a client.Client. It links neither consensus nor a storage node's
 // disk code. Start with Open.
 package clientnode
@@ -22,7 +22,9 @@ import (
 
 // Config of a client process.
 type Config struct {
-	// P2P configures the host: its network and test options. Every process gets a fresh identity, and nothing listens.
+	// P2P configures the host: its network and test options. Its Role is Client or Home. Without a key, the process gets
+	// a fresh identity. In a public network it listens on a port that is free, so that peers behind routers can punch
+	// holes to it, and has HomeLimits unless there are others.
 	P2P p2p.Config
 	// DHT configures peer discovery. Open sets its Network, Server and Logger.
 	DHT dht.Config
@@ -47,8 +49,9 @@ type Node struct {
 	close   func() error // once
 }
 
-// newClientHost makes the host of a process that does not listen.
-func newClientHost(cfg Config) (*p2p.Host, error) {
+// NewHost makes the host of a process that stores no slivers. It listens only if cfg.P2P says where, and has a fresh
+// identity unless that has a key.
+func NewHost(cfg Config) (*p2p.Host, error) {
 	if cfg.P2P.Key == nil {
 		_, key, err := ed25519.GenerateKey(nil)
 		if err != nil {
@@ -56,7 +59,17 @@ func newClientHost(cfg Config) (*p2p.Host, error) {
 		}
 		cfg.P2P.Key = key
 	}
-	cfg.P2P.Role, cfg.P2P.Logger = p2p.Client, cfg.Logger
+	if cfg.P2P.Role != p2p.Home {
+		cfg.P2P.Role = p2p.Client
+	}
+	cfg.P2P.Public = p2p.IsPublic(cfg.DHT.Bootstrap...)
+	if cfg.P2P.Public && len(cfg.P2P.Listen) == 0 {
+		cfg.P2P.Listen = p2p.AnyPort()
+	}
+	if cfg.P2P.Public && cfg.P2P.Limits == (p2p.Limits{}) {
+		cfg.P2P.Limits = p2p.HomeLimits()
+	}
+	cfg.P2P.Logger = cfg.Logger
 	cfg.P2P.Protocols = light.Protocols(cfg.P2P.Network)
 	return p2p.New(cfg.P2P)
 }
@@ -64,52 +77,76 @@ func newClientHost(cfg Config) (*p2p.Host, error) {
 // Open joins the network. If no node could be reached in time, the error says what was tried. The caller must close the
 // Node.
 func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
-	host, table, err := newNetwork(cfg)
+	host, table, leave, err := start(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	c, err := newNode(cfg, host, table, open)
 	if err != nil {
-		return nil, errors.Join(err, table.Close(), host.Close())
+		return nil, errors.Join(err, leave())
 	}
 	host.SetProtected("registered", c.chain.Named)
-	c.release = run(ctx, host, table)
-	join, cancel := context.WithTimeout(ctx, cfg.Join)
-	defer cancel()
-	if err := table.Joined(join); err != nil {
-		return nil, errors.Join(fmt.Errorf("client: %w", err), c.Close())
+	c.release = leave
+	if err := joined(ctx, cfg, table); err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
 	c.watchClock(ctx, cfg.Logger)
+	if cfg.P2P.Role == p2p.Home {
+		seen, stop := context.WithCancel(context.WithoutCancel(ctx))
+		before := c.stop
+		c.stop = func() { before(); stop() }
+		c.watch.Go(func() { host.Outside().Log(seen, cfg.Logger) })
+	}
 	return c, nil
 }
 
-// newNetwork opens a host and its view of the network, which does not run yet.
-func newNetwork(cfg Config) (*p2p.Host, *dht.DHT, error) {
-	host, err := newClientHost(cfg)
+// Join joins the network with a host and a DHT alone, for questions to the DHT. leave closes both. Errors: as from
+// Open.
+func Join(ctx context.Context, cfg Config) (table *dht.DHT, leave func() error, err error) {
+	_, table, leave, err = start(ctx, cfg)
 	if err != nil {
-		return nil, nil, fmt.Errorf("client: %w", err)
+		return nil, nil, err
 	}
+	if err := joined(ctx, cfg, table); err != nil {
+		return nil, nil, errors.Join(err, leave())
+	}
+	return table, leave, nil
+}
+
+// start opens a host and runs a DHT on it until leave is called.
+func start(ctx context.Context, cfg Config) (*p2p.Host, *dht.DHT, func() error, error) {
+	host, err := NewHost(cfg)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("client: %w", err)
+	}
+	cfg.DHT.Public, cfg.DHT.WhenReachable = p2p.IsPublic(cfg.DHT.Bootstrap...), cfg.P2P.Role == p2p.Home
 	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Logger = cfg.P2P.Network, false, cfg.Logger
 	table, err := dht.New(host.Libp2p(), cfg.DHT)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("client: %w", err), host.Close())
+		return nil, nil, nil, errors.Join(fmt.Errorf("client: %w", err), host.Close())
 	}
-	return host, table, nil
-}
-
-// run joins the network until release is called, which closes the table and the host.
-func run(ctx context.Context, host *p2p.Host, table *dht.DHT) (release func() error) {
+	host.Outside().SetRelays(table.Relays)
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- table.Run(run) }()
-	return func() error {
+	return host, table, func() error {
 		stop()
 		err := <-done
 		if errors.Is(err, context.Canceled) {
 			err = nil
 		}
 		return errors.Join(err, table.Close(), host.Close())
+	}, nil
+}
+
+// joined waits for the first node of the network, for cfg.Join.
+func joined(ctx context.Context, cfg Config, table *dht.DHT) error {
+	ctx, cancel := context.WithTimeout(ctx, cfg.Join)
+	defer cancel()
+	if err := table.Joined(ctx); err != nil {
+		return fmt.Errorf("client: %w", err)
 	}
+	return nil
 }
 
 // Beside opens a client on the host and the DHT of a storage node in the same process, which must outlive it. It uses
@@ -168,14 +205,11 @@ type pins struct {
 	p2p.Content
 }
 
-// Host returns the libp2p host of the process.
-func (c *Node) Host() *p2p.Host { return c.host }
-
-// DHT returns the process's view of the network.
-func (c *Node) DHT() *dht.DHT { return c.dht }
-
 // Chain returns the process's view of the ledger.
 func (c *Node) Chain() Chain { return c.chain }
+
+// Outside tells how others reach this process.
+func (c *Node) Outside() p2p.Outside { return c.host.Outside() }
 
 // Close leaves the network; a storage node beside the client stays. A second call returns the first one's error.
 func (c *Node) Close() error { return c.close() }
@@ -193,7 +227,7 @@ func QueryStatus(ctx context.Context, cfg Config, addr string) (st p2p.NodeStatu
 	if err != nil {
 		return st, fmt.Errorf("node address %q: %w", addr, err)
 	}
-	host, err := newClientHost(cfg)
+	host, err := NewHost(cfg)
 	if err != nil {
 		return st, err
 	}

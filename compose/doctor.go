@@ -22,7 +22,7 @@ func DoctorClient(c *config.Client, version string, log *slog.Logger) (doctor.Co
 		return doctor.Config{}, err
 	}
 	return doctor.Config{
-		Role: doctor.HomePeer, Genesis: genesis, DHT: dht.Config{Bootstrap: c.Bootstrap, MDNS: c.MDNS, AddressBook: c.AddressBook},
+		Role: doctor.HomePeer, Genesis: genesis, DHT: dht.Config{Bootstrap: c.Bootstrap, MDNS: c.Neighbours(true), AddressBook: c.AddressBook},
 		Version: version, Logger: log,
 	}, nil
 }
@@ -47,7 +47,7 @@ func DoctorNode(ctx context.Context, n *config.Node, version string, log *slog.L
 	}
 	d := doctor.Config{
 		Role: doctor.StorageNode, Genesis: genesis, Self: id, Port: listenPort(n.Listen), Listen: n.Listen,
-		DHT:  dht.Config{Bootstrap: n.Bootstrap, MDNS: n.MDNS}, // the address book belongs to the node
+		DHT:  dht.Config{Bootstrap: n.Bootstrap, MDNS: n.Neighbours()}, // the address book belongs to the node
 		Data: n.Store.Path, Limit: uint64(limit), Version: version, Logger: log,
 	}
 	addr, err := n.LocalAddr()

@@ -29,7 +29,7 @@ type resident struct {
 }
 
 // within runs do with a home peer that has joined the network.
-func within(ctx context.Context, cfg Config, do func(ctx context.Context, r *resident) error) (err error) {
+func within(ctx context.Context, cfg Config, punched func(p2p.Punch), do func(ctx context.Context, r *resident) error) (err error) {
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func within(ctx context.Context, cfg Config, do func(ctx context.Context, r *res
 	}
 	x := &examination{cfg: cfg}
 	hc := x.hostConfig(key, listen...)
-	hc.Role = p2p.Home
+	hc.Role, hc.Punched = p2p.Home, punched
 	if x.host, err = p2p.New(hc); err != nil {
 		return err
 	}
@@ -79,9 +79,10 @@ func within(ctx context.Context, cfg Config, do func(ctx context.Context, r *res
 	return errors.Join(err, ended)
 }
 
-// Stay stays in the network as a home peer until ctx ends, and tells how others reach it, at first and at each change.
-func Stay(ctx context.Context, cfg Config, tell func(Online) error) error {
-	return within(ctx, cfg, func(ctx context.Context, r *resident) (err error) {
+// Stay stays in the network as a home peer until ctx ends. It tells how others reach it, at first and at each change, and
+// punched of every attempt to connect directly.
+func Stay(ctx context.Context, cfg Config, tell func(Online) error, punched func(p2p.Punch)) error {
+	return within(ctx, cfg, punched, func(ctx context.Context, r *resident) (err error) {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
 		r.host.Outside().Watch(ctx, func(reach p2p.Reach) {
@@ -99,6 +100,7 @@ func Stay(ctx context.Context, cfg Config, tell func(Online) error) error {
 
 // Way describes the connection to another peer.
 type Way struct {
+	Self      peer.ID // of this side
 	Direct    bool
 	Transport string // tcp or udp
 	Address   string // of the connection
@@ -110,23 +112,27 @@ type Way struct {
 // punchTime bounds the wait for a direct connection after a relayed one: three tries of some seconds each.
 const punchTime = 25 * time.Second
 
-// Visit dials a peer that stays and waits until the connection is direct.
-func Visit(ctx context.Context, cfg Config, id peer.ID) (w Way, err error) {
-	return w, within(ctx, cfg, func(ctx context.Context, r *resident) error {
-		w, err = r.visit(ctx, id)
+// Visit dials a peer that stays and waits until the connection is direct. Without addresses, the peer is looked up in the
+// network.
+func Visit(ctx context.Context, cfg Config, to peer.AddrInfo) (w Way, err error) {
+	err = within(ctx, cfg, nil, func(ctx context.Context, r *resident) (err error) {
+		w, err = r.visit(ctx, to)
 		return err
 	})
+	return w, err
 }
 
-func (r *resident) visit(ctx context.Context, id peer.ID) (w Way, err error) {
-	find, cancel := context.WithTimeout(ctx, 2*joinTime)
-	defer cancel()
-	info, err := r.table.FindPeer(find, id)
-	if err != nil {
-		return w, fmt.Errorf("find %s: %w: is walrus doctor --stay running there, in the same network?", id, err)
+func (r *resident) visit(ctx context.Context, to peer.AddrInfo) (w Way, err error) {
+	w.Self = r.host.ID()
+	if len(to.Addrs) == 0 {
+		find, cancel := context.WithTimeout(ctx, 2*joinTime)
+		defer cancel()
+		if to, err = r.table.FindPeer(find, to.ID); err != nil {
+			return w, fmt.Errorf("%w: is walrus doctor --stay running there, in the same network?", err)
+		}
 	}
-	begin := time.Now()
-	if err := r.host.Connect(ctx, info); err != nil {
+	id, begin := to.ID, time.Now()
+	if err := r.host.Connect(ctx, to); err != nil {
 		return w, err
 	}
 	look := time.NewTicker(time.Millisecond)

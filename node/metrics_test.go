@@ -169,6 +169,9 @@ func checkAlerts(t *testing.T, names map[string]bool) {
 	must(t, dec.Decode(&file))
 	rules := 0
 	for _, g := range file.Groups {
+		if g.Name == "walrus-pin" { // a pinner's; package pinnode checks them
+			continue
+		}
 		for _, r := range g.Rules {
 			rules++
 			checkMetrics(t, r.Alert, r.Expr, names, map[string]bool{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -13,27 +14,32 @@ import (
 	"walrus/client"
 	"walrus/clientnode"
 	"walrus/dht"
-	"walrus/node"
 	"walrus/p2p"
 	"walrus/pin"
+	"walrus/pinnode"
 	"walrus/shards"
 )
 
 // pinner runs a pinner as host i; the result ends it.
-func (c *cluster) pinner(i int) (p *node.Pinner, stop func()) {
+func (c *cluster) pinner(i int) (p *pinnode.Node, stop func()) {
 	c.t.Helper()
-	cfg := node.PinnerConfig{Client: clientnode.Config{
-		P2P: p2p.Config{Network: network, Key: newKey(c.t)}, DHT: dht.Config{Bootstrap: c.bootstrap(-1), Light: c.light},
-		Client: client.Default(), Join: 15 * time.Second,
-		Logger: slog.New(slog.NewTextHandler(c.logs.of(len(c.nodes)+i), &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}, Pin: pin.Config{Dir: c.t.TempDir(), Schedule: pin.Schedule{Probe: 1, ProbeAfter: time.Second}}}
-	cfg.Client.Client.TempDir = c.t.TempDir()
+	log := slog.New(slog.NewTextHandler(c.logs.of(len(c.nodes)+i), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	home := c.t.TempDir()
+	cfg := pinnode.Config{
+		Home: home, Logger: log,
+		Client: clientnode.Config{
+			P2P: p2p.Config{Network: network, Key: newKey(c.t)}, DHT: dht.Config{Bootstrap: c.bootstrap(-1), Light: c.light},
+			Client: client.Default(), Join: 15 * time.Second, Logger: log,
+		},
+		Pins: pin.Config{Dir: filepath.Join(home, "pins"), Params: c.committee().Params(), Schedule: pin.Schedule{Probe: 1, ProbeAfter: time.Second}},
+	}
+	cfg.Client.Client.TempDir = home
 	c.p2p(len(c.nodes)+i, &cfg.Client.P2P)
-	p, err := node.OpenPinner(c.t.Context(), cfg, c.openChain(&cfg.Client))
+	p, err := pinnode.Open(c.t.Context(), cfg, c.openChain(&cfg.Client))
 	must(c.t, err)
 	ctx, cancel := context.WithCancel(c.t.Context())
 	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
+	go func() { done <- p.Run(ctx, func() error { return nil }) }()
 	return p, func() {
 		cancel()
 		must(c.t, <-done)
@@ -124,7 +130,7 @@ func TestPinOutlives(t *testing.T) {
 		fresh := c.client(10 + i)
 		got := c.mustRead(fresh.Client(), res.BlobID, data)
 		must(t, fresh.Close())
-		if got.Pinned == 0 || !slices.Equal(got.Pinners, []peer.ID{p.Node().Host().ID()}) {
+		if got.Pinned == 0 || !slices.Equal(got.Pinners, []peer.ID{p.ID()}) {
 			t.Fatalf("the rows came from %v, %d bytes: want the pinner", got.Pinners, got.Pinned)
 		}
 		for _, b := range got.Bad {
@@ -143,7 +149,7 @@ func TestPinOutlives(t *testing.T) {
 }
 
 // awaitPin waits until a request is as wanted.
-func (c *cluster) awaitPin(p *node.Pinner, id string, ok func(pin.Request) bool) pin.Request {
+func (c *cluster) awaitPin(p *pinnode.Node, id string, ok func(pin.Request) bool) pin.Request {
 	c.t.Helper()
 	var r pin.Request
 	for end := time.Now().Add(patience); time.Now().Before(end); {

@@ -101,8 +101,8 @@ func encodeRequest(req *wire.Request) ([]byte, error) {
 	return wire.AppendHeader(nil, req)
 }
 
-// punchPatience bounds the wait for a direct connection while there is only a relayed one. A hole punch takes well under
-// a second over TCP, and 5 s over QUIC.
+// punchPatience bounds the wait for a direct connection while there is only a relayed one. A hole punch takes well
+// under a second over TCP, and 5 s over QUIC.
 const punchPatience = 10 * time.Second
 
 // open opens a stream, and dials the peer if there is no connection. Only the node protocol goes over relays; all else

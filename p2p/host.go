@@ -64,7 +64,7 @@ func New(cfg Config) (*Host, error) {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "walrus"
 	}
-	d := newDoor(cfg.Limits)
+	d := newDoor(cfg.Limits, cfg.Public)
 	relays, guests := newRelaySource(), newRelayGuests()
 	h, err := openHost(&cfg, d, relays, guests)
 	if err != nil {
@@ -76,7 +76,7 @@ func New(cfg Config) (*Host, error) {
 			guests.left(c.RemotePeer())
 		}
 	}})
-	out := &Host{host: newSelfHost(h), cfg: cfg, door: d, pacer: newPacer(), pool: newPool(cfg.Limits.IdleTimeout), relays: relays, stop: func() {}}
+	out := &Host{host: newSelfHost(h, d.turn()), cfg: cfg, door: d, pacer: newPacer(), pool: newPool(cfg.Limits.IdleTimeout), relays: relays, stop: func() {}}
 	out.Content = Content{out, sliverProtocol}
 	if out.watch, err = newLookout(h, &cfg, relays); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch reachability: %w", err), h.Close())
@@ -165,53 +165,65 @@ func (h *Host) while(ctx context.Context) context.Context {
 
 // Serve lets b answer requests until ctx ends or the host is closed. It returns at once, and may be called once.
 func (h *Host) Serve(ctx context.Context, b Backend) error {
-	return h.serve(ctx, &h.serves, &server{backend: b, content: b}, map[string]operations{sliverProtocol: blobOperation, nodeProtocol: nodeOperation})
+	ctx, s, err := h.newServer(ctx, &h.serves, b)
+	if err != nil {
+		return err
+	}
+	s.backend = b
+	h.handle(sliverProtocol, false, func(st network.Stream) {
+		s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), blobOperation)
+	})
+	h.handle(nodeProtocol, true, func(st network.Stream) {
+		run := nodeOperation
+		if st.Conn().Stat().Limited {
+			run = relayedOperation
+		}
+		s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), run)
+	})
+	who := newWhoami(h)
+	h.handle(whoamiProtocol, false, func(st network.Stream) { who.serve(ctx, st) })
+	return nil
 }
 
 // ServePins lets b answer requests of the pin protocol, as Serve does for the others, with the same limits apart from
 // them. A host may do both.
 func (h *Host) ServePins(ctx context.Context, b ContentBackend) error {
-	return h.serve(ctx, &h.pins, &server{content: b}, map[string]operations{pinProtocol: contentOperation})
+	ctx, s, err := h.newServer(ctx, &h.pins, b)
+	if err != nil {
+		return err
+	}
+	h.handle(pinProtocol, false, func(st network.Stream) {
+		s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), contentOperation)
+	})
+	return nil
 }
 
-// serve runs a server once. done is guarded by h.mu.
-func (h *Host) serve(ctx context.Context, done *bool, s *server, protocols map[string]operations) error {
+// newServer makes a server, once for each flag, and the context in which it serves. h.mu guards the flag.
+func (h *Host) newServer(ctx context.Context, flag *bool, b ContentBackend) (context.Context, *server, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return fmt.Errorf("serve: %w", errClosed)
+		return nil, nil, fmt.Errorf("serve: %w", errClosed)
 	}
-	if *done {
-		return errors.New("serve: it may be called once")
+	if *flag {
+		return nil, nil, errors.New("serve: it may be called once")
 	}
-	*done = true
-	ctx = h.while(ctx)
-	s.limits, s.gate, s.log = &h.cfg.Limits, newGate(h.cfg.Limits, h.door.origin), h.cfg.Logger
-	s.pacer, s.self = h.pacer, h.ID()
-	handle := func(name string, relayed bool, serve func(st network.Stream)) {
-		h.host.SetStreamHandler(protocolID(h.cfg.Network, name), func(st network.Stream) {
-			if st.Conn().Stat().Limited && !relayed || !h.enter() { // limited: relayed
-				st.Reset()
-				return
-			}
-			defer h.server.Done()
-			serve(st)
-		})
-	}
-	for name, direct := range protocols {
-		handle(name, name == nodeProtocol, func(st network.Stream) {
-			run := direct
-			if st.Conn().Stat().Limited {
-				run = relayedOperation
-			}
-			s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), run)
-		})
-	}
-	if s.backend != nil { // a node
-		who := newWhoami(h)
-		handle(whoamiProtocol, false, func(st network.Stream) { who.serve(ctx, st) })
-	}
-	return nil
+	*flag = true
+	return h.while(ctx), &server{
+		content: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits, h.door.origin), pacer: h.pacer, self: h.ID(), log: h.cfg.Logger,
+	}, nil
+}
+
+// handle lets serve answer the streams of a protocol. relayed allows those over relays.
+func (h *Host) handle(name string, relayed bool, serve func(st network.Stream)) {
+	h.host.SetStreamHandler(protocolID(h.cfg.Network, name), func(st network.Stream) {
+		if st.Conn().Stat().Limited && !relayed || !h.enter() { // limited: relayed
+			st.Reset()
+			return
+		}
+		defer h.server.Done()
+		serve(st)
+	})
 }
 
 // enter counts a handler that Close waits for, unless the host is closed.

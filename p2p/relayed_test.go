@@ -57,11 +57,10 @@ func TestRelayed(t *testing.T) {
 		}
 	}
 	later := make(chan error, 1)
-	go func() { // the hole punch succeeds while a request waits
-		time.Sleep(100 * time.Millisecond)
+	time.AfterFunc(100*time.Millisecond, func() { // the hole punch succeeds while a request waits
 		direct := network.WithForceDirectDial(context.WithoutCancel(t.Context()), "test")
 		later <- reader.host.Connect(direct, peer.AddrInfo{ID: home.ID(), Addrs: home.Addrs()})
-	}()
+	})
 	if got, err := reader.Confirm(t.Context(), home.ID(), testID, testPersistence); err != nil || len(got) == 0 {
 		t.Errorf("a request that waits for the hole punch: %v", err)
 	}
@@ -73,7 +72,9 @@ func TestRelayed(t *testing.T) {
 // reserve reserves a place for a host at a relay, which opens its service a little after it starts.
 func reserve(t *testing.T, guest, relay *Host) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for end := time.Now().Add(10 * time.Second); ; <-poll.C {
 		_, err := client.Reserve(t.Context(), guest.host, peer.AddrInfo{ID: relay.ID(), Addrs: relay.Addrs()})
 		if err == nil {
 			return

@@ -100,7 +100,10 @@ func resourceLimits(cfg *Config) (limits rcmgr.PartialLimitConfig, conns int) {
 		Protocol:     map[protocol.ID]rcmgr.ResourceLimits{},
 		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{},
 	}
-	for _, id := range append([]protocol.ID{protocolID(cfg.Network, sliverProtocol), protocolID(cfg.Network, nodeProtocol), protocolID(cfg.Network, whoamiProtocol), protocolID(cfg.Network, pinProtocol)}, cfg.Protocols...) {
+	for _, id := range append([]protocol.ID{
+		protocolID(cfg.Network, sliverProtocol), protocolID(cfg.Network, nodeProtocol), protocolID(cfg.Network, pinProtocol),
+		protocolID(cfg.Network, whoamiProtocol),
+	}, cfg.Protocols...) {
 		limits.Protocol[id] = all
 		limits.ProtocolPeer[id] = perPeer
 	}

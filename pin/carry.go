@@ -12,11 +12,11 @@ import (
 	"walrus/shards"
 )
 
-// The files of an exported blob: its bytes, and its metadata in binary form. Together they prove themselves.
-const (
-	contentExt  = ".blob"
-	metadataExt = ".metadata"
-)
+// ContentExt ends the name of the file that Export writes with the bytes of a blob, after the blob's ID.
+const ContentExt = ".blob"
+
+// metadataExt ends the name of the file with its metadata in binary form. Together they prove themselves.
+const metadataExt = ".metadata"
 
 // Export writes a pinned blob into a folder, which is made if missing: ID.blob, its bytes, and ID.metadata. They are
 // read whole and compared with the ID on the way.
@@ -47,7 +47,7 @@ func (k *Keeper) export(ctx context.Context, id shards.BlobID, dir string) error
 		return err
 	}
 	name := filepath.Join(dir, id.String())
-	if err := writeFile(ctx, name+contentExt, io.NewSectionReader(c.File, c.head, int64(c.meta.Length))); err != nil {
+	if err := writeFile(ctx, name+ContentExt, io.NewSectionReader(c.File, c.head, int64(c.meta.Length))); err != nil {
 		return err
 	}
 	return writeFile(ctx, name+metadataExt, strings.NewReader(string(c.meta.Marshal())))
@@ -116,7 +116,7 @@ func (k *Keeper) importOne(ctx context.Context, name string) (r Request, err err
 	if err != nil {
 		return r, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	f, err := os.Open(name + contentExt)
+	f, err := os.Open(name + ContentExt)
 	if err != nil {
 		return r, err
 	}

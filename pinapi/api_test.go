@@ -38,7 +38,9 @@ func serve(t *testing.T) *service {
 		t.Fatal(err)
 	}
 	s := &service{t: t, pins: &memory{}, token: secret, file: tokens}
-	api := NewAPI(Config{Delegates: func() []string { return []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"} }, Logger: slog.New(slog.DiscardHandler)}, s.pins)
+	api := NewAPI(Config{Delegates: func() []string {
+		return []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"}
+	}, Logger: slog.New(slog.DiscardHandler)}, s.pins)
 	srv := httptest.NewServer(api.Public(tokens))
 	t.Cleanup(srv.Close)
 	s.url = srv.URL
@@ -234,7 +236,9 @@ func TestRefused(t *testing.T) {
 		}
 		return strings.Join(list, ",")
 	}
-	post := func(format string, args ...any) string { return fmt.Sprintf(`{"cid":%q,`+format+`}`, append([]any{c}, args...)...) }
+	post := func(format string, args ...any) string {
+		return fmt.Sprintf(`{"cid":%q,`+format+`}`, append([]any{c}, args...)...)
+	}
 	s.want(202, "POST", "/pins", post(`"name":%q`, strings.Repeat("ä", 255)), nil)
 	s.want(202, "POST", "/pins", post(`"origins":[%s]`, origins(20)), nil)
 	for _, tt := range []struct {

@@ -16,6 +16,7 @@ const completionTimeout = 3 * time.Second
 
 // flagWords lists the values of flags that accept only a few words.
 var flagWords = map[string][]cobra.Completion{
+	"match": {"exact", "iexact", "partial", "ipartial"}, "status": {"queued", "pinning", "pinned", "failed"},
 	"consistency": {"default", "strict"}, "log-level": {"debug", "info", "warn", "error"}, "log-format": {"text", "json"},
 	"jwt-algorithm": {"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"},
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -12,6 +14,7 @@ import (
 	"walrus/compose"
 	"walrus/config"
 	"walrus/doctor"
+	"walrus/p2p"
 )
 
 func doctorCommand(a *app) *cobra.Command {
@@ -40,8 +43,9 @@ To test the way between two homes, run --stay in one, and in the other --peer wi
   walrus doctor --peer 12D3KooW…
 
 --json prints {"ok","verdict","findings":[{"check","verdict","state","what","why","do"}]}. "state" is ok, note or act. With --stay
-it prints a line {"peerId","addresses","verdict"} at each change; with --peer {"class","transport","address","relayedSeconds",
-"directSeconds"}, where "class" is direct or relayed.`,
+it prints a line {"peerId","addresses","verdict"} at each change, and {"punched","ok","seconds","rttSeconds","why"} for each attempt
+to connect directly. With --peer it prints {"peerId","class","transport","address","relayedSeconds","directSeconds"}, where "class" is
+direct or relayed.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
@@ -59,7 +63,7 @@ it prints a line {"peerId","addresses","verdict"} at each change; with --peer {"
 	}
 	c.Flags().StringVar(&home, "home", "", "home `FOLDER` of the storage node to examine (default: this computer as a client)")
 	c.Flags().BoolVar(&stay, "stay", false, "stay in the network until interrupted, so that another computer can test the way here")
-	c.Flags().StringVar(&friend, "peer", "", "test the way to the computer with this peer `ID`, which runs walrus doctor --stay")
+	c.Flags().StringVar(&friend, "peer", "", "test the way to the computer with this peer `ID`, or at this address, which runs walrus doctor --stay")
 	return c
 }
 
@@ -168,20 +172,47 @@ func (a *app) doctorStay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var mu sync.Mutex // of standard output
 	return doctor.Stay(ctx, cfg, func(o doctor.Online) error {
+		mu.Lock()
+		defer mu.Unlock()
 		return a.ready(struct {
 			PeerID    string   `json:"peerId"`
 			Addresses []string `json:"addresses"`
 			Verdict   string   `json:"verdict"`
 		}{o.PeerID.String(), o.Addresses, o.Verdict},
 			"%s: on the other computer, run walrus doctor --peer %s\n", o.Verdict, o.PeerID)
+	}, func(p p2p.Punch) {
+		mu.Lock()
+		defer mu.Unlock()
+		result := "connected directly"
+		if !p.OK {
+			result = "no direct connection: " + visible(oneLine(p.Why))
+		}
+		_ = a.ready(struct { // the next line of the same output reports a failure
+			Punched string  `json:"punched"`
+			OK      bool    `json:"ok"`
+			Seconds float64 `json:"seconds"`
+			RTT     float64 `json:"rttSeconds,omitempty"`
+			Why     string  `json:"why,omitempty"`
+		}{p.Peer.String(), p.OK, p.Took.Seconds(), p.RTT.Seconds(), p.Why},
+			"%s: %s, after %s\n", p.Peer, result, seconds(p.Took))
 	})
 }
 
 func (a *app) doctorVisit(ctx context.Context, friend string) error {
-	id, err := peer.Decode(friend)
+	var to peer.AddrInfo
+	var err error
+	if strings.HasPrefix(friend, "/") {
+		var info *peer.AddrInfo
+		if info, err = peer.AddrInfoFromString(friend); err == nil {
+			to = *info
+		}
+	} else {
+		to.ID, err = peer.Decode(friend)
+	}
 	if err != nil {
-		return usagef("--peer %q: want a peer ID, as walrus doctor --stay prints it", friend)
+		return usagef("--peer %q: want a peer ID or an address, as walrus doctor --stay prints them", friend)
 	}
 	ctx, cancel := a.withTimeout(ctx, time.Minute)
 	defer cancel()
@@ -189,7 +220,7 @@ func (a *app) doctorVisit(ctx context.Context, friend string) error {
 	if err != nil {
 		return err
 	}
-	w, err := doctor.Visit(ctx, cfg, id)
+	w, err := doctor.Visit(ctx, cfg, to)
 	if err != nil {
 		return err
 	}
@@ -198,10 +229,11 @@ func (a *app) doctorVisit(ctx context.Context, friend string) error {
 		class, text = "direct", fmt.Sprintf("directly over %s, after %s", w.Transport, seconds(w.Connected))
 	}
 	return a.result(struct {
+		PeerID    string  `json:"peerId"`
 		Class     string  `json:"class"`
 		Transport string  `json:"transport,omitempty"`
 		Address   string  `json:"address"`
 		Relayed   float64 `json:"relayedSeconds,omitempty"`
 		Direct    float64 `json:"directSeconds,omitempty"`
-	}{class, w.Transport, w.Address, w.Relayed.Seconds(), w.Connected.Seconds()}, "connected to %s %s\n", id, text)
+	}{w.Self.String(), class, w.Transport, w.Address, w.Relayed.Seconds(), w.Connected.Seconds()}, "connected to %s %s\n", to.ID, text)
 }

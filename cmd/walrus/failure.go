@@ -18,6 +18,8 @@ import (
 	"walrus/client"
 	"walrus/config"
 	"walrus/ledger/wallet"
+	"walrus/pin"
+	"walrus/pinapi"
 )
 
 // failure is printed to stderr by --json, on one line, when a command fails.
@@ -137,6 +139,12 @@ func hint(err error, code int, command string) string {
 		return "make a wallet with walrus wallet new, and name it in the configuration"
 	case errors.Is(err, client.ErrNoFunds):
 		return "pay WAL to the account; on a devnet, run walrus wallet faucet"
+	case errors.Is(err, pin.ErrNotFound):
+		return "list the pins with walrus pin ls; --home says whose"
+	case errors.Is(err, pin.ErrFull):
+		return "remove pins with walrus pin rm, or run walrus pin run with a larger --limit"
+	case errors.Is(err, pinapi.ErrNotRunning):
+		return "start the pin process with walrus pin run"
 	case errors.Is(err, errUnhealthy):
 		return "the field \"why\" of each node names its problem"
 	case errors.Is(err, config.ErrDevnetExists):

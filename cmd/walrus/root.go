@@ -86,6 +86,7 @@ func newRoot(a *app) *cobra.Command {
 			shareCommand(a), fundCommand(a), burnCommand(a), attributesCommand(a),
 		}},
 		{"Quilts", []*cobra.Command{storeQuiltCommand(a), readQuiltCommand(a), listPatchesCommand(a)}},
+		{"Pins", []*cobra.Command{pinCommand(a)}},
 		{"Wallet and keys", []*cobra.Command{walletCommand(a), encryptionKeyCommand(a)}},
 		{"The network", []*cobra.Command{infoCommand(a), healthCommand(a), doctorCommand(a)}},
 		{"Gateways", gatewayCommands(a)},

@@ -14,6 +14,7 @@ import (
 	"walrus/client"
 	"walrus/config"
 	"walrus/internal/userfile"
+	"walrus/pin"
 	"walrus/quilt"
 	"walrus/shards"
 )
@@ -133,7 +134,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &notEnough), errors.Is(err, client.ErrStalled):
 		return exitNotEnough
-	case errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrNoFile):
+	case errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrNoFile), errors.Is(err, pin.ErrNotFound):
 		return exitNotFound
 	}
 	return exitFailed

@@ -58,9 +58,11 @@ var units = map[string]unit{
 		imports: join(core, ledger, "ledger/light", "client", "client/jsonform", "p2p", "quilt"),
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
+	// A pinner's process: no store of slivers, no engine.
+	"pinnode": {imports: []string{"shards", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "pin"),
-		tests:   []string{"internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper"),
+		tests:   []string{"pin", "pinnode", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 
 	// A unit of its own: a storage node's duty is given its parts, and opens none.
@@ -70,11 +72,11 @@ var units = map[string]unit{
 	},
 
 	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
-	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "doctor", "gateway", "node")},
+	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "doctor", "gateway", "node", "pin", "pinapi", "pinnode")},
 	// Measures with hosts of its own, and judges; it opens no store and no engine.
 	"doctor": {imports: []string{ledger, "ledger/light", "p2p", "dht", "internal/ipgroup", "internal/badgerdisk"}},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "doctor", "node", "client", "client/jsonform", "clientnode", "p2p", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest"}},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "doctor", "node", "client", "client/jsonform", "clientnode", "p2p", "pin", "pinapi", "pinnode", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest"}},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
@@ -124,7 +126,7 @@ var modules = map[string]module{
 	"github.com/libp2p/go-libp2p/core/host":   {units: networking, tests: []string{"cmd/walrus", "gateway", "internal/hostile"}},
 	"github.com/multiformats":                 {units: join(networking, "pin")},
 	"github.com/ipfs":                         {units: join(networking, "pin")}, // pin: CIDs
-	"github.com/ipfs/go-cid":                  {units: join(networking, "pin", "pinapi")},
+	"github.com/ipfs/go-cid":                  {units: join(networking, "pin", "pinapi"), tests: []string{"cmd/walrus"}},
 	"github.com/ipfs/boxo":                    {tests: []string{"pinapi", "cmd/walrus"}}, // a client of others
 	"github.com/marcopolo/simnet":             {units: []string{"internal/swarmtest"}, tests: networking},
 	"github.com/quic-go":                      {units: []string{"p2p"}},
@@ -156,7 +158,7 @@ var modules = map[string]module{
 	"github.com/go-chi":                       {units: []string{"gateway"}},
 	"github.com/golang-jwt/jwt":               {units: []string{"gateway"}},
 	"github.com/tus/tusd":                     {units: []string{"gateway"}},
-	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "node/keeper", "gateway"}},
+	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "node/keeper", "gateway", "pinnode"}},
 
 	"github.com/spf13/cobra":                {units: []string{"cmd/walrus"}},
 	"github.com/spf13/pflag":                {units: []string{"cmd/walrus"}},

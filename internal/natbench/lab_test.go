@@ -214,6 +214,13 @@ func (p *process) await(ctx context.Context, from int, match func(line string) b
 	}
 }
 
+// said returns the last lines of standard output.
+func (p *process) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.lines[max(0, len(p.lines)-10):], "\n")
+}
+
 // tail returns the end of what the process wrote.
 func (p *process) tail() string {
 	raw, err := os.ReadFile(p.log)

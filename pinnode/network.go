@@ -1,0 +1,86 @@
+package pinnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/client"
+	"walrus/clientnode"
+	"walrus/pin"
+	"walrus/shards"
+)
+
+// source fetches blobs with the client, which asks the committee.
+type source struct{ n *Node }
+
+// Open implements pin.Source.
+func (s source) Open(ctx context.Context, id shards.BlobID, _ []string) (pin.Remote, error) {
+	b, err := s.n.client.Client().Open(ctx, id)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	return remote{b}, nil
+}
+
+// refusal marks errors that no later attempt can avoid.
+func refusal(err error) error {
+	if errors.Is(err, client.ErrInvalidBlob) {
+		return fmt.Errorf("%w: %w", pin.ErrRefused, err)
+	}
+	return err
+}
+
+type remote struct{ *client.Blob }
+
+// Copy implements pin.Remote.
+func (r remote) Copy(ctx context.Context, w io.Writer, off, n int64) error {
+	_, err := r.CopyRange(ctx, w, off, n, client.ReadOptions{})
+	return refusal(err)
+}
+
+// judge refuses blobs that the ledger has marked as invalid. Other errors tell nothing: a pin outlives its lease.
+func (n *Node) judge(ctx context.Context, id shards.BlobID) error {
+	return refusal(n.client.Client().Invalid(ctx, id))
+}
+
+// announcer tells the DHT what is here.
+type announcer struct{ n *Node }
+
+// Announce implements pin.Announcer.
+func (a announcer) Announce(ctx context.Context, key [32]byte) error {
+	return a.n.dht.Announce(ctx, key)
+}
+
+const (
+	// strangerTime bounds the time that a stranger needs to join and to look for all keys.
+	strangerTime = 2 * time.Minute
+	// holdersLooked is the number of holders among which a stranger looks for us.
+	holdersLooked = 50
+)
+
+// Findable implements pin.Announcer. It joins the network anew, with a fresh identity that knows nothing of us.
+func (a announcer) Findable(ctx context.Context, keys [][32]byte) (found []bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, strangerTime)
+	defer cancel()
+	cfg := a.n.cfg.Client
+	cfg.P2P.Key, cfg.P2P.Listen, cfg.P2P.Announce, cfg.DHT.AddressBook = nil, nil, nil, ""
+	table, leave, err := clientnode.Join(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, leave()) }()
+	for _, key := range keys {
+		holders, err := table.Holders(ctx, key, holdersLooked)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, slices.ContainsFunc(holders, func(p peer.AddrInfo) bool { return p.ID == a.n.host.ID() }))
+	}
+	return found, nil
+}
