@@ -162,7 +162,7 @@ func (k *Keeper) doubt(identity ed25519.PrivateKey, swarm swarm, leases *leases)
 	}
 	k.refuter = &refuter{
 		shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: k.invalids, log: log,
-		made: map[shards.BlobID]*lineProof{}, verifying: map[peer.ID]bool{},
+		made: map[shards.BlobID]*lineProof{}, turns: newTurns(maxVerifying, verifyTime),
 	}
 	k.invalids.renew = k.refuter.renew
 	k.checker = &checker{
