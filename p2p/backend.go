@@ -168,7 +168,7 @@ type NodeStatus struct {
 	Peers     int      // connected
 	Incidents []string // newest first; at most MaxIncidents, each at most MaxStatusText bytes
 	Height    uint64   // of the newest block of the ledger on this node
-	Addresses []string // the node's addresses for others; at most MaxAddresses, each at most MaxStatusText bytes
+	Presence
 	// ClockAhead compares the node's clock with the clocks of other members. Negative: behind. 0: equal, or not known
 	// yet.
 	ClockAhead time.Duration
@@ -178,6 +178,12 @@ type NodeStatus struct {
 	DiskLimit   uint64 // bytes that stored data may use; 0: only the disk bounds it
 	DiskFree    uint64 // free bytes on the disk of the stored data
 	DiskReserve uint64 // with fewer free bytes than this it takes no new data
+}
+
+// Presence tells where others find a node.
+type Presence struct {
+	Addresses []string // the node's addresses for others; at most MaxAddresses, each at most MaxStatusText bytes
+	Reach     string   // how others reach it, for people: a Reach's Summary; at most MaxStatusText bytes
 }
 
 // RepairState tells how far a node's repair is.

@@ -24,7 +24,7 @@ const (
 
 	// leastPart is the part of one core that strangers' requests get together at least. In each look, their part shrinks
 	// by lessPart while the CPU is short, and else grows by morePart: from all to the least in a second, and back in 5 s.
-	leastPart, lessPart, morePart = 0.02, 0.9, 1.02
+	leastPart, lessPart, morePart = 0.1, 0.9, 1.02
 	// requestWork is the CPU of a small request, with its transport; byteWork that of sending or receiving one byte.
 	requestWork = 100 * time.Microsecond
 	byteWork    = 3 * time.Nanosecond
@@ -37,7 +37,7 @@ const (
 	paceTime                   = 5 * time.Second
 	// refusePause delays the refusal of a stranger's request while the CPU is short. Without it, a peer that does not
 	// wait before it asks again costs more than by asking.
-	refusePause = time.Second
+	refusePause = 250 * time.Millisecond
 )
 
 // pacer keeps the requests of strangers from taking the CPU that others need. While there is enough, it lets all pass.

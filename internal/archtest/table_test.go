@@ -61,7 +61,7 @@ var units = map[string]unit{
 	// A pinner's process: no store of slivers, no engine.
 	"pinnode": {imports: []string{"shards", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "internal/pause"),
 		tests:   []string{"pin", "pinnode", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 

@@ -17,17 +17,18 @@ import (
 
 // receiver takes blobs from clients.
 type receiver struct {
-	shelf   *shelf
-	chain   chain
-	book    *book
-	debts   *debts
-	damage  *damage
-	pending *pending
-	tokens  *tokens
-	meters  *meters
-	uploads *uploads
-	leaves  *leaves // of the slivers taken
-	log     *slog.Logger
+	admitted *admission
+	shelf    *shelf
+	chain    chain
+	book     *book
+	debts    *debts
+	damage   *damage
+	pending  *pending
+	tokens   *tokens
+	meters   *meters
+	uploads  *uploads
+	leaves   *leaves // of the slivers taken
+	log      *slog.Logger
 }
 
 // PutMetadata stores the metadata of a registered blob and returns the pairs that are here already. Metadata of a
@@ -37,6 +38,9 @@ type receiver struct {
 func (r *receiver) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, raw []byte, size int64,
 	read func() ([]byte, error)) (held []int, err error) {
 	defer func() { r.countRefusal(err) }()
+	if err := r.admitted.check(); err != nil {
+		return nil, err
+	}
 	token, err := r.tokens.read(from, id, raw)
 	if err != nil {
 		return nil, err
