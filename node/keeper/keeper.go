@@ -57,6 +57,7 @@ type Parts struct {
 	Checks     Checks
 	Network    Network
 	Ledger     Ledger
+	Pins       Pins // nil: repairs ask members only
 }
 
 // Keeper keeps the slivers of this node's shards. Its parts are constant after New.
@@ -127,7 +128,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
 	k.repairer = &repairer{
 		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
-		swarm: swarm, refuter: refuter, memory: semaphore.NewWeighted(cfg.Repair.Memory), doubts: newDoubts(), reach: k.book.reach, progress: &progress{}, quiet: &quiet{}, meters: k.meters, log: log,
+		swarm: swarm, pins: p.Pins, refuter: refuter, memory: semaphore.NewWeighted(cfg.Repair.Memory), doubts: newDoubts(), reach: k.book.reach, progress: &progress{}, quiet: &quiet{}, meters: k.meters, log: log,
 		budget: &budget{rate: cfg.Repair.Rate, users: func() bool { return k.debts.uploading() || k.library.reading() }},
 	}
 	inventory := &inventory{
