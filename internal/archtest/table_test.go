@@ -35,13 +35,13 @@ var units = map[string]unit{
 	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk", "internal/pause"}, tests: []string{"internal/faultfs", "node"}},
 
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
-	"gather": {imports: join(core, "p2p")},
+	"gather": {imports: join(core, "p2p", "internal/ipgroup")},
 	// p2p only for the errors and types of the protocol: it is given a network.
 	"pin": {imports: join(core, "p2p", "gather", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
 	// The pins over HTTP, and at a socket; the pins themselves it is given.
 	"pinapi": {imports: []string{"shards", "pin", "internal/userfile"}},
 	"client": {
-		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause", "internal/ipgroup"),
+		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"),
 		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A unit of its own, so that the gateway and the command print the same JSON.

@@ -59,6 +59,7 @@ type Parts struct {
 	Ledger     Ledger
 	// NotAdmitted returns why the node must not serve as a member: take uploads, and confirm. nil: it may.
 	NotAdmitted func() error
+	Pins        Pins // nil: repairs ask members only
 }
 
 // Keeper keeps the slivers of this node's shards. Its parts are constant after New.
@@ -130,7 +131,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
 	k.repairer = &repairer{
 		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
-		swarm: swarm, refuter: k.refuter, memory: semaphore.NewWeighted(cfg.Repair.Memory), doubts: newDoubts(),
+		swarm: swarm, pins: p.Pins, refuter: k.refuter, memory: semaphore.NewWeighted(cfg.Repair.Memory), doubts: newDoubts(),
 		reach: k.book.reach, progress: &progress{}, quiet: &quiet{}, meters: k.meters, log: log,
 		budget: &budget{rate: cfg.Repair.Rate, users: func() bool { return k.debts.uploading() || k.library.reading() }},
 	}

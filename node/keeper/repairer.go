@@ -26,6 +26,7 @@ type repairer struct {
 	damage   *damage
 	library  *library
 	swarm    swarm
+	pins     Pins // nil: pinners are not asked
 	refuter  *refuter
 	memory   *semaphore.Weighted // of RepairConfig.Memory
 	budget   *budget
@@ -173,7 +174,12 @@ func (r *repairer) repair(ctx context.Context, id shards.BlobID) (*rebuilding, e
 		return b, err
 	}
 	b = r.newRebuilding(meta, missing, at)
-	if err := b.do(ctx, planRepair(b.lack, missing, r.cfg.Memory)); err != nil {
+	err = b.do(ctx, planRepair(b.lack, missing, r.cfg.Memory))
+	if err != nil && r.pins != nil && ctx.Err() == nil && !errors.Is(err, shards.ErrInconsistent) {
+		if pinned := b.fromPins(ctx); pinned != nil {
+			return b, fmt.Errorf("%w; from pinners: %w", err, pinned)
+		}
+	} else if err != nil {
 		return b, err
 	}
 	return b, r.shelf.Sync()
@@ -206,6 +212,9 @@ func (r *repairer) learnMetadata(ctx context.Context, id shards.BlobID) (*shards
 			errs = errors.Join(errs, fmt.Errorf("%s: %w", m.Name, err))
 			continue
 		}
+		return meta, r.keepMetadata(id, raw)
+	}
+	if raw, meta, err := r.pinnedMetadata(ctx, id); err == nil {
 		return meta, r.keepMetadata(id, raw)
 	}
 	return nil, fmt.Errorf("fetch metadata: %w", errs)
