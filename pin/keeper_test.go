@@ -316,7 +316,7 @@ func TestCarry(t *testing.T) {
 	if err := other.Verify(t.Context(), id); err != nil {
 		t.Error(err)
 	}
-	name := filepath.Join(dir, id.String()+contentExt)
+	name := filepath.Join(dir, id.String()+ContentExt)
 	content, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
