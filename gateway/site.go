@@ -38,6 +38,16 @@ type SiteConfig struct {
 	Light *light.Client
 }
 
+// The pins of a pinner, as the pages show them.
+type (
+	// Pins reads them.
+	Pins = pages.Pins
+	// PinList describes a pinner and a page of its pins.
+	PinList = pages.PinList
+	// Pin is one of them.
+	Pin = pages.Pin
+)
+
 // DefaultSite returns the configuration of a site for this machine.
 func DefaultSite() SiteConfig {
 	return SiteConfig{API: Default(), Guard: guard.Default(), Metrics: "127.0.0.1:27182", MetricsIfFree: true}
@@ -78,7 +88,7 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	}
 	explore := ExploreConfig{
 		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,
-		Quilt: s.gateway.quiltFiles,
+		Quilt: s.gateway.quiltFiles, Pinners: c.Pinners,
 	}
 	if cfg.Light != nil {
 		explore.Chronicle = chronicle{cfg.Light}
@@ -86,7 +96,7 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	s.explorer = NewExplorer(explore, c)
 	faces, err := pages.New(pages.Config{
 		Publisher: cfg.API.Publisher, Aggregator: cfg.API.Aggregator, MaxUpload: cfg.API.Store.MaxBody, MaxQuilt: cfg.API.Store.MaxQuiltBody,
-		TempDir: cfg.API.Store.TempDir, Epochs: cfg.API.Store.Epochs,
+		TempDir: cfg.API.Store.TempDir, Epochs: cfg.API.Store.Epochs, Pins: cfg.API.Pins,
 	}, s.explorer, s.explorer, log)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

@@ -21,7 +21,7 @@ func parsePages(a assets) (map[string]*template.Template, error) {
 		"until": func(t time.Time) string { return sinceText(time.Until(t)) }, "incident": incidentOf, "attributes": attributesTable,
 	}
 	pages := map[string]*template.Template{}
-	for _, name := range []string{"network", "node", "blob", "upload", "error", "search", "list", "block", "transaction", "owner", "record", "frame"} {
+	for _, name := range []string{"network", "node", "blob", "upload", "error", "search", "list", "block", "transaction", "owner", "record", "pins", "frame"} {
 		t, err := template.New(name).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, err

@@ -54,7 +54,7 @@ func TestServe(t *testing.T) {
 		{"quilt", "/explorer/blobs/" + blobID(6).String()}, {"transactions", "/explorer/transactions"}, {"transaction", "/explorer/transactions/" + ledger.TxID{0xaa, 2}.String()},
 		{"blobs", "/explorer/blobs"}, {"events", "/explorer/events"}, {"blocks", "/explorer/blocks"}, {"block", "/explorer/blocks/81234"},
 		{"owner", "/explorer/owners/" + ledger.Address{0x99}.String()}, {"record", "/explorer/records/" + ledger.ObjectID{7, 7}.String()},
-		{"upload", "/explorer/upload"}, {"search", "/explorer/search"},
+		{"upload", "/explorer/upload"}, {"search", "/explorer/search"}, {"pins", "/explorer/pins"},
 	} {
 		fmt.Println("page", p.name, p.path)
 	}
