@@ -2,18 +2,23 @@ package gateway
 
 import (
 	"context"
+	"io"
 	"testing"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/client"
 	"walrus/shards"
 )
 
 // TestPinners: a claim keeps the time at which it was first seen, and strangers' claims do not fill the memory.
 func TestPinners(t *testing.T) {
 	var found []peer.ID
-	e := NewExplorer(ExploreConfig{Pinners: func(context.Context, shards.BlobID) []peer.ID { return found }}, nil)
+	e := NewExplorer(ExploreConfig{
+		Store:   func(context.Context, io.ReaderAt, uint64, client.StoreOptions) (*client.StoreResult, error) { return nil, nil },
+		Pinners: func(context.Context, shards.BlobID) []peer.ID { return found },
+	}, nil)
 	id := shards.BlobID{1}
 	if list := e.pinners(t.Context(), id); list == nil || len(list) != 0 {
 		t.Errorf("nobody: %v", list)
