@@ -16,7 +16,9 @@ import (
 func TestPinners(t *testing.T) {
 	var found []peer.ID
 	e := NewExplorer(ExploreConfig{
-		Store:   func(context.Context, io.ReaderAt, uint64, client.StoreOptions) (*client.StoreResult, error) { return nil, nil },
+		Store: func(context.Context, io.ReaderAt, uint64, client.StoreOptions) (*client.StoreResult, error) {
+			return nil, nil
+		},
 		Pinners: func(context.Context, shards.BlobID) []peer.ID { return found },
 	}, nil)
 	id := shards.BlobID{1}

@@ -29,7 +29,7 @@ type PinList struct {
 	Served   uint64    `json:"servedBytes"`
 	Today    uint64    `json:"servedTodayBytes"`
 	Daily    uint64    `json:"dailyLimitBytes"` // 0: none
-	Pins     []Pin     `json:"pins"`       // newest first
+	Pins     []Pin     `json:"pins"`            // newest first
 	Next     string    `json:"nextBefore,omitempty"`
 }
 
