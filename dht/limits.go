@@ -72,6 +72,9 @@ const (
 	dialTimeout = 10 * time.Second
 	// reachTimeout bounds one attempt to find and dial a peer.
 	reachTimeout = 15 * time.Second
+	// punchTime bounds the wait for the hole punch after a relayed connection. It takes well under a second over TCP, and
+	// 5 s over QUIC.
+	punchTime = 10 * time.Second
 	// headStart: known addresses are tried for this long before the network is asked for newer ones. It is about one
 	// round trip across the globe with its handshakes, so that a peer that has not moved costs no query.
 	headStart = 500 * time.Millisecond

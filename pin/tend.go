@@ -12,6 +12,7 @@ const (
 	bellFetch = iota
 	bellAnnounce
 	bellTend
+	bellCheck
 	bells
 )
 

@@ -154,7 +154,7 @@ func (k *Keeper) checkAll(ctx context.Context) error {
 			if !later.IsZero() && later.Before(next) {
 				next = later
 			}
-			if !sleep(ctx, time.Until(next)) {
+			if !await(ctx, next, k.schedules[bellCheck]) {
 				return nil
 			}
 			continue

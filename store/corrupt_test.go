@@ -41,7 +41,7 @@ func TestMisdirected(t *testing.T) {
 		{"extent", segment.database, extentKey(a, va.write, 1), extentKey(b, vb.write, 1), "sliver", 1, sliverErr},
 		{"other extent", segment.database, extentKey(a, va.write, 1), extentKey(a, va.write, 0), "sliver", 1, sliverErr},
 		{"sliver", segment.database, sliverKey(a), sliverKey(b), "sliver", -1, sliverErr},
-		{"metadata", segment.database, blobKey(keyMetadata, a.Blob), blobKey(keyMetadata, b.Blob), "metadata", -1,
+		{"metadata", segment.database, metadataKey(a.Blob, va.life()), metadataKey(b.Blob, vb.life()), "metadata", -1,
 			func() error { _, err := s.Metadata(a.Blob); return err }},
 		{"certificate", s.catalog.db, blobKey(keyCertificate, a.Blob), blobKey(keyCertificate, b.Blob), "certificate", -1,
 			func() error { _, err := s.Certificate(a.Blob); return err }},
@@ -172,10 +172,10 @@ func TestDamagedIndex(t *testing.T) {
 		if left, _ := filepath.Glob(tables[0] + ".corrupt"); len(left) != want.leftOut {
 			t.Errorf("round %d: %d tables are left out, want %d", round, len(left), want.leftOut)
 		}
-		doubts := wantCounts(t, s)
-		if (doubts > 0) != (round < 2) {
-			t.Errorf("round %d: %d databases are in doubt", round, doubts)
+		if n := len(doubted(s)); (n > 0) != (round < 2) {
+			t.Errorf("round %d: %d segments are in doubt", round, n)
 		}
+		wantCounts(t, s)
 		check(t, s.Close())
 	}
 }

@@ -62,14 +62,22 @@ func (c *check) checkValueLogs() error {
 		info, err := os.Stat(path)
 		if err == nil && info.Size() == 0 {
 			delete(c.vlogs, last)
+			last = 0
+			for id := range c.vlogs {
+				last = max(last, id)
+			}
 			err = os.Remove(path)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	for _, name := range c.vlogs {
-		if err := c.checkHeader(filepath.Join(c.dir, name)); err != nil {
+	for id, name := range c.vlogs {
+		path := filepath.Join(c.dir, name)
+		if err := c.checkHeader(path); err != nil {
+			return err
+		}
+		if err := c.removeUnused(path, id == last); err != nil {
 			return err
 		}
 	}
@@ -82,6 +90,19 @@ func (c *check) checkValueLogs() error {
 	}
 	path := filepath.Join(c.dir, fmt.Sprintf("%06d.vlog", last+1))
 	return os.WriteFile(path, make([]byte, logHeader), 0o600)
+}
+
+// removeUnused removes a value log that has nothing behind its header, unless it is the last one. Badger would do so by
+// cutting it to nothing first: killed then, it would leave what looks like a log that has lost everything.
+func (c *check) removeUnused(path string, last bool) error {
+	if last {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Size() != logHeader {
+		return err
+	}
+	return os.Remove(path)
 }
 
 // checkMem cuts a memtable's write-ahead log behind its last good entry, as Badger would, but without trusting the

@@ -129,6 +129,10 @@ func TestCheck(t *testing.T) {
 		{"value log emptied", func(t *testing.T, dir string) {
 			must(t, os.Truncate(first(t, dir, ".vlog"), 0))
 		}, [3]string{"refused: wrong header", "repaired: header of 0 bytes", "repaired: header of 0 bytes"}},
+		{"value log without a value, as a killed process leaves it, behind the last one", func(t *testing.T, dir string) {
+			must(t, os.WriteFile(filepath.Join(dir, "000098.vlog"), make([]byte, logHeader), 0o600))
+			must(t, os.WriteFile(filepath.Join(dir, "000099.vlog"), make([]byte, logHeader), 0o600))
+		}, [3]string{}},
 		{"newest value log made and never written", func(t *testing.T, dir string) {
 			must(t, os.WriteFile(filepath.Join(dir, "000099.vlog"), nil, 0o600))
 		}, [3]string{"", "repaired: header of 0 bytes", "repaired: header of 0 bytes"}},

@@ -31,7 +31,8 @@ type cell struct{ row, column int }
 
 // differing returns a cell at which a row and a column of ours differ, if one was found. Lines that are not here are
 // skipped. The cost is 32 bytes for each of our m² cells, and a bounded number of reads for lines without hashes.
-func (c *crossings) differing(ctx context.Context, meta *shards.Metadata, at seat) (found cell, differs bool, err error) {
+func (c *crossings) differing(ctx context.Context, meta *shards.Metadata,
+	at seat) (found cell, differs bool, err error) {
 	id := meta.ID()
 	rows, columns := c.lines(id, shards.Primary, at), c.lines(id, shards.Secondary, at)
 	unknown := false
@@ -51,7 +52,8 @@ func (c *crossings) differing(ctx context.Context, meta *shards.Metadata, at sea
 }
 
 // sample reads random cells that could not be compared by their hashes, and are symbols of both slivers themselves.
-func (c *crossings) sample(ctx context.Context, meta *shards.Metadata, rows, columns []ownLine) (found cell, differs bool, err error) {
+func (c *crossings) sample(ctx context.Context, meta *shards.Metadata, rows,
+	columns []ownLine) (found cell, differs bool, err error) {
 	left := max(1, min(crossingSample, crossingBytes/meta.Layout(shards.Primary).SymbolSize))
 	for range len(rows) * len(columns) {
 		r, k := rows[rand.IntN(len(rows))], columns[rand.IntN(len(columns))]
@@ -123,7 +125,8 @@ func (c *crossings) read(meta *shards.Metadata, at cell) (same bool, err error) 
 }
 
 // symbol returns a reader of the part in strip t of symbol k of a sliver.
-func (c *crossings) symbol(meta *shards.Metadata, axis shards.Axis, index, k int) (func(t int, part []byte) error, error) {
+func (c *crossings) symbol(meta *shards.Metadata, axis shards.Axis, index,
+	k int) (func(t int, part []byte) error, error) {
 	ref, err := c.shelf.locate(meta.ID(), axis, index)
 	if err != nil {
 		return nil, err

@@ -93,20 +93,23 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	}
 	log, swarm := cfg.Logger, swarm{p.Peers, p.Checks, p.Network}
 	k := &Keeper{
-		cfg: cfg, chain: chain{p.Ledger, newProven()}, debts: newDebts(), life: newLife(log.With("name", cfg.Name)), pending: newPending(), meters: newMeters(),
+		cfg: cfg, chain: chain{p.Ledger, newProven()}, debts: newDebts(), life: newLife(log.With("name", cfg.Name)),
+		pending: newPending(), meters: newMeters(),
 	}
 	k.shelf = &shelf{Store: p.Store, seats: &seats{p.Self, p.Committees, k.chain}, params: params}
 	k.gauge = &gauge{shelf: k.shelf}
 	k.gauge.measure() // an error comes with the first status
 	kept := newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
-	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: kept, reach: newReach(), resync: newBell(), log: log}
+	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: kept, reach: newReach(),
+		resync: newBell(), log: log}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
 	k.scrubber = &scrubber{shelf: k.shelf, note: k.damage.note, period: cfg.Scrub, log: log}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
 	k.expander = newExpander(k.library)
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
 	invalids := &invalids{
-		shelf: k.shelf, chain: k.chain, leases: leases, swarm: swarm, key: p.Identity, network: cfg.Genesis.NetworkID(), news: newBell(), log: log,
+		shelf: k.shelf, chain: k.chain, leases: leases, swarm: swarm, key: p.Identity, network: cfg.Genesis.NetworkID(),
+		news: newBell(), log: log,
 	}
 	refuter := &refuter{
 		shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: invalids, log: log,
@@ -114,8 +117,9 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	}
 	invalids.renew = refuter.renew
 	checker := &checker{
-		shelf: k.shelf, chain: k.chain, swarm: swarm, expander: k.expander, crossings: &crossings{k.shelf, k.library, k.expander.leaves},
-		invalids: invalids, period: cfg.Scrub, meters: k.meters, log: log, wake: newBell(), known: map[shards.BlobID]bool{},
+		shelf: k.shelf, chain: k.chain, swarm: swarm, expander: k.expander,
+		crossings: &crossings{k.shelf, k.library, k.expander.leaves},
+		invalids:  invalids, period: cfg.Scrub, meters: k.meters, log: log, wake: newBell(), known: map[shards.BlobID]bool{},
 	}
 	k.book.check = checker.later
 	k.receiver = &receiver{
@@ -123,11 +127,13 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		tokens:  &tokens{cfg.Genesis.NetworkID(), k.chain, params, k.pending.recent, p.Peers.Recognize},
 		uploads: newUploads(cfg.UploadMemory), leaves: k.expander.leaves, log: log,
 	}
-	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, checker: checker, key: cfg.Key, meters: k.meters}
+	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, checker: checker,
+		key: cfg.Key, meters: k.meters}
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
 	k.repairer = &repairer{
 		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
-		swarm: swarm, refuter: refuter, memory: semaphore.NewWeighted(cfg.Repair.Memory), doubts: newDoubts(), reach: k.book.reach, progress: &progress{}, quiet: &quiet{}, meters: k.meters, log: log,
+		swarm: swarm, refuter: refuter, memory: semaphore.NewWeighted(cfg.Repair.Memory), doubts: newDoubts(),
+		reach: k.book.reach, progress: &progress{}, quiet: &quiet{}, meters: k.meters, log: log,
 		budget: &budget{rate: cfg.Repair.Rate, users: func() bool { return k.debts.uploading() || k.library.reading() }},
 	}
 	inventory := &inventory{
@@ -170,7 +176,8 @@ func (k *Keeper) Certificates() p2p.TopicConfig { return p2p.Certificates(k.cler
 
 // Backend answers peers; it publishes new certificates in topic.
 func (k *Keeper) Backend(topic Topic) Backend {
-	return Backend{k.receiver, k.confirmer, k.library, k.expander, k.confirmer.checker.invalids, k.repairer.refuter, k.book, publisher{k.clerk, topic}}
+	return Backend{k.receiver, k.confirmer, k.library, k.expander, k.confirmer.checker.invalids, k.repairer.refuter,
+		k.book, publisher{k.clerk, topic}}
 }
 
 // Tasks returns the work to run, by name. Each task returns when its ctx has ended; an error must end the node.

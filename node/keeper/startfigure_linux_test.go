@@ -54,7 +54,8 @@ func TestStartFigure(t *testing.T) {
 			took := time.Since(began)
 			runtime.GC()
 			t.Logf("killed %t: %d slivers of %d bytes: serving after %v, %d KiB read from the disk, heap %d KiB, %d reads of the ledger",
-				killed, slivers, size, took.Round(time.Millisecond), (diskReads(t)-read)>>10, (memory()-was)>>10, h.ledger.reads.Load())
+				killed, slivers, size, took.Round(time.Millisecond), (diskReads(t)-read)>>10, (memory()-was)>>10,
+				h.ledger.reads.Load())
 			p.stop()
 			must(t, p.tasks.Wait())
 			must(t, p.store.Close())

@@ -32,7 +32,8 @@ func (k *Keeper) Status() (p2p.NodeStatus, error) {
 		Blobs: known, Slivers: uint64(stats.Slivers), Invalid: k.confirmer.checker.invalids.count(),
 		RepairState: p2p.RepairState{Owed: k.debts.total(), Corrupt: uint64(k.damage.count())},
 		Height:      height, Ledger: text[:min(len(text), p2p.MaxStatusText)],
-		DiskBytes: uint64(r.Used), DiskLimit: uint64(r.Limit), DiskFree: uint64(r.Free), DiskReserve: uint64(r.Reserve), Refuses: refusal(r.Refuses),
+		DiskBytes: uint64(r.Used), DiskLimit: uint64(r.Limit), DiskFree: uint64(r.Free), DiskReserve: uint64(r.Reserve),
+		Refuses: refusal(r.Refuses),
 	}
 	if st.Refuses != "" && st.State == Serving {
 		st.State = ReadOnly
