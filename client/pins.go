@@ -178,9 +178,9 @@ func (p *pinners) blame(list *[]BadNode, who peer.ID, err error) {
 	*list = append(*list, b)
 }
 
-// Pinners returns peers that claim to pin a blob, at most a few of one network. Nobody has checked the claims. If ctx
-// ends, it returns those found by then.
-func (c *Client) Pinners(ctx context.Context, id shards.BlobID) []peer.ID {
+// Pinners returns peers that claim to pin a blob, found with c, at most a few of one network. Nobody has checked the
+// claims. If ctx ends, it returns those found by then.
+func Pinners(ctx context.Context, c *Client, id shards.BlobID) []peer.ID {
 	if c.pins.Pins == nil {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -90,7 +91,8 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	}
 	explore := ExploreConfig{
 		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,
-		Quilt: s.gateway.quiltFiles, Pinners: c.Pinners,
+		Quilt:   s.gateway.quiltFiles,
+		Pinners: func(ctx context.Context, id shards.BlobID) []peer.ID { return client.Pinners(ctx, c, id) },
 	}
 	if cfg.Light != nil {
 		explore.Chronicle = chronicle{cfg.Light}
