@@ -101,7 +101,7 @@ var units = map[string]unit{
 	"internal/hostile": {tests: join(core, ledger, "ledger/wallet", "p2p", "dht", "client", "clientnode", "config", "compose", "node", "internal/pause", "internal/wrongtest")},
 
 	// Processes behind routers: only tests.
-	"internal/natbench": {tests: []string{"config"}},
+	"internal/natbench": {tests: []string{"config", "internal/pause"}},
 
 	"internal/archtest":   {},
 	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet", "internal/pause")},
