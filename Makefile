@@ -45,13 +45,13 @@ lint: ## run golangci-lint with .golangci.yml; the first run downloads and build
 bench: ## run benchmarks; %bound compares with the machine's limit, see docs/performance.md
 	@go test -run '^$$' -bench . -benchmem ./shards/... ./certs/... ./store/...
 
-web: build ## test a gateway with linters, contract tests, foreign clients and a browser; installs Chromium from Debian's packages
+web: build ## test a gateway and a pinner with linters, contract tests, foreign clients and a browser; installs Chromium from Debian's packages
 	@scripts/web/run.sh
 
 nat: build ## put homes behind routers of every kind, in network namespaces; some two minutes
 	@scripts/nat.sh
 
-soak: ## damage seven processes: 1000 SIGKILLs under a mixed load, then kills in uploads and flipped bits; some 25 minutes
+soak: ## fill a small disk again and again; 1000 SIGKILLs under a mixed load, kills in uploads, flipped bits; 30 minutes
 	@scripts/soak.sh
 
 hostile: build ## let strangers attack seven processes and print what they achieve; some 5 minutes

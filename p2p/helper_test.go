@@ -71,9 +71,14 @@ func (m *memory) on(hook func(ctx context.Context, op string) error) {
 	m.hook = hook
 }
 
-func (m *memory) PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, token, metadata []byte) ([]int, error) {
+func (m *memory) PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, token []byte, size int64,
+	read func() ([]byte, error)) ([]int, error) {
 	if err := m.do(ctx, "PutMetadata"); err != nil {
 		return nil, err
+	}
+	metadata, err := read()
+	if err != nil || int64(len(metadata)) != size {
+		return nil, fmt.Errorf("%w: %d bytes of metadata, %d announced: %w", ErrBadRequest, len(metadata), size, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

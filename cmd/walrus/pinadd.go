@@ -61,7 +61,7 @@ long as it takes; --wait waits for it.
 	}
 	flags := c.Flags()
 	pinHomeFlag(c, &f.home)
-	flags.StringVar(&f.name, "name", "", "`NAME` of the pins, at most 255 bytes")
+	flags.StringVar(&f.name, "name", "", "`NAME` of the pins, at most 255 characters")
 	flags.StringToStringVar(&f.meta, "meta", nil, "`KEY=VALUE` to keep with the pins; may be repeated")
 	flags.StringVar(&f.file, "file", "", "`FILE` that lists blobs")
 	flags.StringVar(&f.owner, "owner", "", "`ADDRESS` of an account, all of whose blobs to pin")
