@@ -6,7 +6,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build man demo quick slowest test check race lint bench web soak hostile sim fuzz clean
+.PHONY: help build man demo quick slowest test check race lint bench web nat soak hostile sim fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,7 +48,10 @@ bench: ## run benchmarks; %bound compares with the machine's limit, see docs/per
 web: build ## test a gateway with linters, contract tests, foreign clients and a browser; installs Chromium from Debian's packages
 	@scripts/web/run.sh
 
-soak: ## damage seven processes: 1000 SIGKILLs under a mixed load, then kills in uploads and flipped bits; some 25 minutes
+nat: build ## put homes behind routers of every kind, in network namespaces; some two minutes
+	@scripts/nat.sh
+
+soak: ## fill a small disk again and again; 1000 SIGKILLs under a mixed load, kills in uploads, flipped bits; 30 minutes
 	@scripts/soak.sh
 
 hostile: build ## let strangers attack seven processes and print what they achieve; some 5 minutes

@@ -31,7 +31,8 @@ func TestPageProgram(t *testing.T) {
 		return path
 	}
 	program := filepath.Join(dir, "keep")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, write("main.go", source)).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program,
+		write("main.go", source)).CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	text := "kept by the program of the page\n"

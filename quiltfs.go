@@ -32,7 +32,8 @@ type quiltSource interface {
 }
 
 func newQuiltFS(ctx context.Context, q quiltSource, tempDir string) *quiltFS {
-	f := &quiltFS{ctx: ctx, quilt: q, tempDir: tempDir, files: map[string]quilt.Patch{}, folder: map[string][]string{".": nil}}
+	f := &quiltFS{ctx: ctx, quilt: q, tempDir: tempDir, files: map[string]quilt.Patch{},
+		folder: map[string][]string{".": nil}}
 	patches := slices.Clone(q.Index().Patches)
 	// Shorter paths first: a file "a" wins over "a/b", which is left out.
 	slices.SortStableFunc(patches, func(a, b quilt.Patch) int { return cmp.Compare(len(a.Identifier), len(b.Identifier)) })

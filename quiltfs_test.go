@@ -80,7 +80,8 @@ func TestQuiltFSFetches(t *testing.T) {
 // TestQuiltFSNames: identifiers that are no fs.FS path are left out, and no file is also a folder.
 func TestQuiltFSNames(t *testing.T) {
 	q := newFakeQuilt(map[string]string{
-		"/root": "", "../up": "", "a//b": "", ".": "", "./c": "", "ok": "1", "ok/below": "2", "ok/b/e/low": "3", "d/e": "4", "e/": "",
+		"/root": "", "../up": "", "a//b": "", ".": "", "./c": "", "ok": "1", "ok/below": "2", "ok/b/e/low": "3",
+		"d/e": "4", "e/": "",
 	})
 	fsys := newQuiltFS(t.Context(), q, t.TempDir())
 	var names []string
@@ -137,7 +138,8 @@ func TestSpool(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	c := &Client{tempDir: t.TempDir()}
-	if _, err := c.spool(t.Context(), readerFunc(func([]byte) (int, error) { return 0, broken })); !errors.Is(err, broken) {
+	if _, err := c.spool(t.Context(), readerFunc(func([]byte) (int, error) { return 0, broken })); !errors.Is(err,
+		broken) {
 		t.Errorf("a broken source: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -12,10 +12,12 @@ import (
 // TestNoSource: storing nothing is an error, not a panic.
 func TestNoSource(t *testing.T) {
 	c := &Client{}
-	if _, err := c.Store(t.Context(), nil, StoreOptions{}); err == nil || !strings.Contains(err.Error(), "the source is nil") {
+	if _, err := c.Store(t.Context(), nil, StoreOptions{}); err == nil ||
+		!strings.Contains(err.Error(), "the source is nil") {
 		t.Errorf("store: %v", err)
 	}
-	if _, err := c.StoreFS(t.Context(), nil, StoreOptions{}); err == nil || !strings.Contains(err.Error(), "the file system is nil") {
+	if _, err := c.StoreFS(t.Context(), nil, StoreOptions{}); err == nil ||
+		!strings.Contains(err.Error(), "the file system is nil") {
 		t.Errorf("store a folder: %v", err)
 	}
 }

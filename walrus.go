@@ -84,7 +84,7 @@ func LoadConfig(path string) (Config, error) {
 		return Config{}, err
 	}
 	c := Config{
-		Bootstrap: file.Bootstrap, MDNS: file.MDNS, AddressBook: file.AddressBook, Epochs: file.Epochs, TempDir: file.TempDir,
+		Bootstrap: file.Bootstrap, MDNS: file.Neighbours(true), AddressBook: file.AddressBook, Epochs: file.Epochs, TempDir: file.TempDir,
 	}
 	if c.Genesis, err = config.LoadGenesis(file.Genesis); err != nil {
 		return Config{}, err

@@ -22,7 +22,8 @@ type signed struct {
 // with one pairing. If that fails, it finds the bad ones by halving, drops them, and succeeds if the rest are still a
 // quorum. bad lists, also with an error, the nodes with useless confirmations: not a member, of another blob or
 // epoch, or wrongly signed. Errors wrap ErrFormat, ErrWeight or ErrSignature.
-func (c *Committee) Aggregate(blob shards.BlobID, p Persistence, confs []Confirmation) (cert *Certificate, bad []peer.ID, err error) {
+func (c *Committee) Aggregate(blob shards.BlobID, p Persistence,
+	confs []Confirmation) (cert *Certificate, bad []peer.ID, err error) {
 	if err := p.Validate(); err != nil {
 		return nil, nil, err
 	}
@@ -49,7 +50,8 @@ type vote struct {
 
 // aggregate adds up the votes of members for message that verify. They must have least shards. It adds the nodes with
 // bad signatures to bad.
-func (c *Committee) aggregate(message []byte, votes []vote, bad []peer.ID, least int) (signers []uint16, sum Signature, _ []peer.ID, err error) {
+func (c *Committee) aggregate(message []byte, votes []vote, bad []peer.ID,
+	least int) (signers []uint16, sum Signature, _ []peer.ID, err error) {
 	hash, err := hashToG2(message, dstSignature)
 	if err != nil {
 		return nil, sum, bad, err

@@ -66,7 +66,8 @@ func TestVerifyRefuses(t *testing.T) {
 		{"unsorted signers", with(func(c *Certificate) { c.Signers[0], c.Signers[1] = 1, 0 }), ErrSigners},
 		{"more signers than members", with(func(c *Certificate) { c.Signers = make([]uint16, 11) }), ErrSigners},
 		{"one below quorum", with(func(c *Certificate) { c.Signers, c.Signature = c.Signers[:6], sum(six...) }), ErrWeight},
-		{"f+1 colluders", with(func(c *Certificate) { c.Signers, c.Signature = c.Signers[:4], sum(colluders...) }), ErrWeight},
+		{"f+1 colluders", with(func(c *Certificate) { c.Signers, c.Signature = c.Signers[:4], sum(colluders...) }),
+			ErrWeight},
 		{"f+1 colluders claim a quorum", with(func(c *Certificate) { c.Signature = sum(colluders...) }), ErrSignature},
 		{"one signed twice for another", with(func(c *Certificate) {
 			c.Signers, c.Signature = c.Signers[:7], sum(append(six, six[0])...)
@@ -137,7 +138,8 @@ func TestWeightsAreShards(t *testing.T) {
 	if err != nil || c.Verify(cert) != nil || cert.Weight(c) != 7 {
 		t.Errorf("seven of ten shards in one hand are a quorum: %v", err)
 	}
-	if _, _, err := c.Aggregate(blobA, permanent, []Confirmation{c.Sign(small, m1.Node, blobA, permanent)}); !errors.Is(err, ErrWeight) {
+	if _, _, err := c.Aggregate(blobA, permanent,
+		[]Confirmation{c.Sign(small, m1.Node, blobA, permanent)}); !errors.Is(err, ErrWeight) {
 		t.Errorf("three of ten shards: %v, want ErrWeight", err)
 	}
 }
@@ -199,8 +201,10 @@ func TestWireIsPinned(t *testing.T) {
 	}{
 		{Confirmation{"node", 7, blobA, permanent, sig}.Marshal(), head + "00" + strings.Repeat("00", 32) + tail},
 		{Confirmation{"node", 7, blobA, deletable, sig}.Marshal(), head + "01" + object + tail},
-		{(&Certificate{7, blobA, deletable, []uint16{1, 0x203}, sig}).Marshal(), head + "01" + object + "0200" + "0100" + "0302" + tail},
-		{possessionMessage("net", "peer", PublicKey{9}), hex.EncodeToString([]byte("walrus proof of possession 1\x00\x03net\x04peer")) + "09" + strings.Repeat("00", 47)},
+		{(&Certificate{7, blobA, deletable, []uint16{1, 0x203}, sig}).Marshal(), head + "01" + object + "0200" +
+			"0100" + "0302" + tail},
+		{possessionMessage("net", "peer", PublicKey{9}),
+			hex.EncodeToString([]byte("walrus proof of possession 1\x00\x03net\x04peer")) + "09" + strings.Repeat("00", 47)},
 	} {
 		if got := hex.EncodeToString(tt.got); got != tt.want {
 			t.Errorf("%s\nwant %s", got, tt.want)

@@ -43,7 +43,8 @@ func NewCommittee(network string, id NetworkID, epoch uint32, n int, members []M
 		return nil, fmt.Errorf("%w: the network name has %d bytes: at most %d", ErrCommittee, len(network), MaxNetworkName)
 	}
 	if len(members) == 0 || len(members) > min(n, MaxMembers) {
-		return nil, fmt.Errorf("%w: %d members for %d shards: must be 1 to %d", ErrCommittee, len(members), n, min(n, MaxMembers))
+		return nil, fmt.Errorf("%w: %d members for %d shards: must be 1 to %d", ErrCommittee, len(members), n,
+			min(n, MaxMembers))
 	}
 	c := &Committee{
 		network: id, epoch: epoch, params: params,
@@ -59,7 +60,8 @@ func NewCommittee(network string, id NetworkID, epoch uint32, n int, members []M
 	for i := range c.members {
 		m := &c.members[i]
 		if len(m.Node) > MaxPeerIDSize || m.Node.Validate() != nil {
-			return nil, fmt.Errorf("%w: member %d: the peer ID is invalid or longer than %d bytes", ErrCommittee, i, MaxPeerIDSize)
+			return nil, fmt.Errorf("%w: member %d: the peer ID is invalid or longer than %d bytes",
+				ErrCommittee, i, MaxPeerIDSize)
 		}
 		if other, dup := c.index[m.Node]; dup {
 			return nil, fmt.Errorf("%w: members %d and %d have the same peer ID %s", ErrCommittee, other, i, m.Node)

@@ -30,19 +30,24 @@ func TestNewCommitteeRefuses(t *testing.T) {
 		{"no members", 4, nil, ErrCommittee, "0 members"},
 		{"more members than shards", 4, []Member{a, b, c, a, b}, ErrCommittee, "5 members"},
 		{"shard missing", 5, []Member{a, b, c}, ErrCommittee, "nobody holds shard 4"},
-		{"shard held twice", 4, []Member{a, b, with(c, func(m *Member) { m.Shards = []int{2} })}, ErrCommittee, "shard 2 is held twice"},
-		{"shard twice by one", 4, []Member{with(a, func(m *Member) { m.Shards = []int{0, 0} }), b, c}, ErrCommittee, "shard 0 is held twice"},
+		{"shard held twice", 4, []Member{a, b, with(c, func(m *Member) { m.Shards = []int{2} })}, ErrCommittee,
+			"shard 2 is held twice"},
+		{"shard twice by one", 4, []Member{with(a, func(m *Member) { m.Shards = []int{0, 0} }), b, c}, ErrCommittee,
+			"shard 0 is held twice"},
 		{"shard too large", 4, []Member{a, b, with(c, func(m *Member) { m.Shards = []int{4} })}, ErrCommittee, "shard 4"},
 		{"negative shard", 4, []Member{a, b, with(c, func(m *Member) { m.Shards = []int{-1} })}, ErrCommittee, "shard -1"},
 		{"no shard", 4, []Member{a, b, with(c, func(m *Member) { m.Shards = nil })}, ErrCommittee, "no shard"},
 		{"no peer ID", 4, []Member{a, b, with(c, func(m *Member) { m.Node = "" })}, ErrCommittee, "member 2"},
-		{"long peer ID", 4, []Member{a, b, with(c, func(m *Member) { m.Node = peer.ID(strings.Repeat("x", 65)) })}, ErrCommittee, "member 2"},
+		{"long peer ID", 4, []Member{a, b, with(c, func(m *Member) { m.Node = peer.ID(strings.Repeat("x", 65)) })},
+			ErrCommittee, "member 2"},
 		{"same peer ID", 4, []Member{a, b, with(c, func(m *Member) { m.Node = a.Node })}, ErrCommittee, "same peer ID"},
 		{"same key", 4, []Member{a, b, with(c, func(m *Member) { m.Key = a.Key })}, ErrCommittee, "same key"},
 		{"proof of another", 4, []Member{a, b, with(c, func(m *Member) { m.Proof = a.Proof })}, ErrKey, "member 2"},
 		{"no proof", 4, []Member{a, b, with(c, func(m *Member) { m.Proof = Signature{} })}, ErrKey, "member 2"},
-		{"key at infinity", 4, []Member{a, b, with(c, func(m *Member) { m.Key, m.Proof = infinityKey, infinitySignature })}, ErrKey, "member 2"},
-		{"key outside subgroup", 4, []Member{a, b, with(c, func(m *Member) { m.Key = keyOutsideSubgroup(t) })}, ErrKey, "subgroup"},
+		{"key at infinity", 4, []Member{a, b, with(c, func(m *Member) { m.Key, m.Proof = infinityKey, infinitySignature })},
+			ErrKey, "member 2"},
+		{"key outside subgroup", 4, []Member{a, b, with(c, func(m *Member) { m.Key = keyOutsideSubgroup(t) })},
+			ErrKey, "subgroup"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -55,7 +60,8 @@ func TestNewCommitteeRefuses(t *testing.T) {
 	if _, err := NewCommittee("other", NetworkID{}, 1, 4, []Member{a, b, c}); !errors.Is(err, ErrKey) {
 		t.Errorf("proofs for another network: %v, want ErrKey", err)
 	}
-	if _, err := NewCommittee(strings.Repeat("n", MaxNetworkName+1), NetworkID{}, 1, 4, []Member{a, b, c}); !errors.Is(err, ErrCommittee) {
+	if _, err := NewCommittee(strings.Repeat("n", MaxNetworkName+1), NetworkID{}, 1, 4,
+		[]Member{a, b, c}); !errors.Is(err, ErrCommittee) {
 		t.Errorf("long network name: %v, want ErrCommittee", err)
 	}
 }

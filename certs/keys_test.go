@@ -176,11 +176,13 @@ func TestTextForms(t *testing.T) {
 		Sig    Signature
 		Object ObjectID
 	}
-	if err := json.Unmarshal(b, &back); err != nil || back.Key != sk.Public() || back.Sig != sig || back.Object != (ObjectID{1}) {
+	if err := json.Unmarshal(b, &back); err != nil || back.Key != sk.Public() || back.Sig != sig ||
+		back.Object != (ObjectID{1}) {
 		t.Errorf("%s read back as %+v, %v", b, back, err)
 	}
 	good := sk.Public().String()
-	for _, text := range []string{"", "0x", good[2:], good[:96], good + "00", "0X" + good[2:], "0x" + strings.Repeat("g", 96)} {
+	for _, text := range []string{"", "0x", good[2:], good[:96], good + "00", "0X" + good[2:],
+		"0x" + strings.Repeat("g", 96)} {
 		key := PublicKey{1}
 		if err := key.UnmarshalText([]byte(text)); !errors.Is(err, ErrFormat) || key != (PublicKey{1}) {
 			t.Errorf("%q: %v, key %s: want ErrFormat and an untouched key", text, err, key)

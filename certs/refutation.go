@@ -45,7 +45,8 @@ const (
 // Refute makes node's refutation for the committee's epoch. The caller must have verified a proof. It does not check
 // that node is a member with that key; verifiers do.
 func (c *Committee) Refute(sk *SecretKey, node peer.ID, blob shards.BlobID) Refutation {
-	return Refutation{Node: node, Epoch: c.epoch, Blob: blob, Signature: sk.sign(c.messageHead(intentRefutation, blob), dstSignature)}
+	return Refutation{Node: node, Epoch: c.epoch, Blob: blob,
+		Signature: sk.sign(c.messageHead(intentRefutation, blob), dstSignature)}
 }
 
 // VerifyRefutation checks that r.Node, a member, signed r in the committee's epoch and network. The caller compares r
@@ -64,7 +65,8 @@ func (c *Committee) VerifyRefutation(r Refutation) error {
 // AggregateRefutations makes the certificate that blob is invalid from refutations, verified or not, in any order. Like
 // Aggregate, it drops bad ones, and lists their nodes. It succeeds if the rest have OneHonest shards. Errors wrap
 // ErrWeight or ErrSignature.
-func (c *Committee) AggregateRefutations(blob shards.BlobID, list []Refutation) (cert *RefutationCertificate, bad []peer.ID, err error) {
+func (c *Committee) AggregateRefutations(blob shards.BlobID,
+	list []Refutation) (cert *RefutationCertificate, bad []peer.ID, err error) {
 	var votes []vote
 	for _, r := range list {
 		if _, err := c.signer(r.Node, r.Epoch); err != nil || r.Blob != blob {
@@ -87,7 +89,8 @@ func (c *Committee) VerifyRefutations(cert *RefutationCertificate) error {
 	if cert.Epoch != c.epoch {
 		return fmt.Errorf("refutation certificate of epoch %d, committee of epoch %d: %w", cert.Epoch, c.epoch, ErrEpoch)
 	}
-	if err := c.verifySum(cert.Signers, c.messageHead(intentRefutation, cert.Blob), cert.Signature, c.OneHonest()); err != nil {
+	if err := c.verifySum(cert.Signers, c.messageHead(intentRefutation, cert.Blob), cert.Signature,
+		c.OneHonest()); err != nil {
 		return fmt.Errorf("refutation certificate of blob %s: %w", cert.Blob, err)
 	}
 	return nil

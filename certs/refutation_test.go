@@ -81,7 +81,8 @@ func TestRefutationCertificate(t *testing.T) {
 	if err != nil || !bytes.Equal(back.Marshal(), b) {
 		t.Fatal(err)
 	}
-	if _, bad, err := n.AggregateRefutations(blobA, append(n.refuteAll(0, 3, blobA), forged...)); !errors.Is(err, ErrWeight) || len(bad) != 2 {
+	if _, bad, err := n.AggregateRefutations(blobA,
+		append(n.refuteAll(0, 3, blobA), forged...)); !errors.Is(err, ErrWeight) || len(bad) != 2 {
 		t.Errorf("3 shards: bad %v, %v, want ErrWeight", bad, err)
 	}
 	with := func(change func(*RefutationCertificate)) *RefutationCertificate {
@@ -113,7 +114,8 @@ func TestRefutationCertificate(t *testing.T) {
 		t.Errorf("on another network: %v, want ErrSignature", err)
 	}
 	confirmed := n.certify(t, 7, blobA, permanent)
-	if err := n.VerifyRefutations(&RefutationCertificate{confirmed.Epoch, blobA, confirmed.Signers, confirmed.Signature}); !errors.Is(err, ErrSignature) {
+	if err := n.VerifyRefutations(&RefutationCertificate{confirmed.Epoch, blobA, confirmed.Signers,
+		confirmed.Signature}); !errors.Is(err, ErrSignature) {
 		t.Errorf("a certificate of confirmations: %v, want ErrSignature", err)
 	}
 }

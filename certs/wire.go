@@ -94,7 +94,8 @@ func appendSigners(b []byte, signers []uint16) []byte {
 // it. Errors wrap ErrFormat or ErrSigners.
 func UnmarshalCertificate(b []byte) (*Certificate, error) {
 	if len(b) < minCertificateSize || len(b) > MaxCertificateSize {
-		return nil, fmt.Errorf("certificate: %w: %d bytes: want %d to %d", ErrFormat, len(b), minCertificateSize, MaxCertificateSize)
+		return nil, fmt.Errorf("certificate: %w: %d bytes: want %d to %d", ErrFormat, len(b), minCertificateSize,
+			MaxCertificateSize)
 	}
 	cert := new(Certificate)
 	var err error

@@ -15,7 +15,8 @@ import (
 
 // verifiedCertificate decodes a peer's certificate for blob id and verifies it with the committee of its epoch. It
 // returns this committee too: the signers are its members.
-func verifiedCertificate(all certs.Committees, id shards.BlobID, b []byte) (*certs.Certificate, *certs.Committee, error) {
+func verifiedCertificate(all certs.Committees, id shards.BlobID,
+	b []byte) (*certs.Certificate, *certs.Committee, error) {
 	cert, err := certs.UnmarshalCertificate(b)
 	if err != nil {
 		return nil, nil, err
@@ -52,7 +53,8 @@ const askTimeout = 10 * time.Second
 // ask sends a question to every node of the committee at once. It calls enough after each answer, from the caller's
 // goroutine, until enough returns true or all nodes have answered. Then it cancels the rest and returns the final
 // tally.
-func (c *nodes) ask(ctx context.Context, com *certs.Committee, question func(context.Context, int, *certs.Member) (any, error), enough func(answers) bool) answers {
+func (c *nodes) ask(ctx context.Context, com *certs.Committee,
+	question func(context.Context, int, *certs.Member) (any, error), enough func(answers) bool) answers {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type answer struct {

@@ -54,7 +54,8 @@ func TestCopyRange(t *testing.T) {
 				row := int(f.com.Params().Layout(shards.Primary, uint64(size)).Size())
 				ranges := [][2]int{{0, 0}, {size, 0}, {0, size}, {size / 2, size - size/2}, {max(0, size-1), min(1, size)}}
 				if size > 3*row {
-					ranges = append(ranges, [][2]int{{row, row}, {row - 1, 2}, {row / 2, 2 * row}, {row + 3, 5}, {2*row - 1, row + 2}}...)
+					ranges = append(ranges, [][2]int{{row, row}, {row - 1, 2}, {row / 2, 2 * row}, {row + 3, 5},
+						{2*row - 1, row + 2}}...)
 				}
 				r := rand.New(rand.NewPCG(51, uint64(size)))
 				for range 10 {
@@ -66,7 +67,8 @@ func TestCopyRange(t *testing.T) {
 					f.fetched()
 					var out bytes.Buffer
 					var done, total int64
-					got, err := b.CopyRange(t.Context(), &out, int64(off), int64(n), ReadOptions{Progress: func(_ Stage, d, all int64) { done, total = d, all }})
+					got, err := b.CopyRange(t.Context(), &out, int64(off), int64(n),
+						ReadOptions{Progress: func(_ Stage, d, all int64) { done, total = d, all }})
 					if err != nil || !bytes.Equal(out.Bytes(), data[off:off+n]) || done != int64(n) || total != int64(n) {
 						t.Fatalf("%d bytes from %d on: %v, %d bytes, progress %d of %d", n, off, err, out.Len(), done, total)
 					}
@@ -99,7 +101,8 @@ func TestCopyRangeStrict(t *testing.T) {
 func TestRangeOutside(t *testing.T) {
 	_, c := newFake(t, 4, 4)
 	b := opened(t, c, noise(53, 1000))
-	for _, x := range [][2]int64{{-1, 1}, {0, -1}, {0, 1001}, {1000, 1}, {1001, 0}, {999, math.MaxInt64}, {math.MaxInt64, math.MaxInt64}, {math.MinInt64, 0}} {
+	for _, x := range [][2]int64{{-1, 1}, {0, -1}, {0, 1001}, {1000, 1}, {1001, 0}, {999, math.MaxInt64},
+		{math.MaxInt64, math.MaxInt64}, {math.MinInt64, 0}} {
 		var out bytes.Buffer
 		_, err := b.CopyRange(t.Context(), &out, x[0], x[1], ReadOptions{})
 		var outside *RangeError
@@ -201,7 +204,8 @@ func TestReaderAt(t *testing.T) {
 		off     int64
 		n, want int
 		err     error
-	}{{5, 10, 10, nil}, {99_990, 10, 10, nil}, {99_990, 11, 10, io.EOF}, {100_000, 1, 0, io.EOF}, {1 << 50, 1, 0, io.EOF}, {-1, 1, 0, ErrRange}, {5, 0, 0, nil}} {
+	}{{5, 10, 10, nil}, {99_990, 10, 10, nil}, {99_990, 11, 10, io.EOF}, {100_000, 1, 0, io.EOF}, {1 << 50, 1, 0, io.EOF},
+		{-1, 1, 0, ErrRange}, {5, 0, 0, nil}} {
 		p := make([]byte, x.n)
 		n, err := r.ReadAt(p, x.off)
 		if n != x.want || !errors.Is(err, x.err) || n > 0 && !slices.Equal(p[:n], data[x.off:int(x.off)+n]) {

@@ -242,5 +242,6 @@ func (c *rowCache) stats() CacheStats {
 	if c == nil {
 		return CacheStats{}
 	}
-	return CacheStats{Hits: c.hits.Load(), Misses: c.misses.Load(), Rotten: c.rotten.Load(), Bytes: c.bytes.Load(), Limit: c.index.MaxCost()}
+	return CacheStats{Hits: c.hits.Load(), Misses: c.misses.Load(), Rotten: c.rotten.Load(), Bytes: c.bytes.Load(),
+		Limit: c.index.MaxCost()}
 }

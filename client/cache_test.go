@@ -83,7 +83,8 @@ func TestCacheHits(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		if _, err := b.CopyRange(t.Context(), &out, 500_000, 300_000, ReadOptions{}); err != nil || !bytes.Equal(out.Bytes(), data[500_000:800_000]) || len(f.fetched()) != 0 {
+		if _, err := b.CopyRange(t.Context(), &out, 500_000, 300_000, ReadOptions{}); err != nil ||
+			!bytes.Equal(out.Bytes(), data[500_000:800_000]) || len(f.fetched()) != 0 {
 			t.Errorf("a range in the next process: %v", err)
 		}
 		again.Close()

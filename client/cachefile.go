@@ -93,7 +93,8 @@ type cachedRow struct {
 }
 
 // openCacheFile opens a row's file. Errors wrap errRotten if its content is not what was written.
-func openCacheFile(path string, id shards.BlobID, index int, layout shards.Layout, drop func(error)) (*cachedRow, error) {
+func openCacheFile(path string, id shards.BlobID, index int, layout shards.Layout,
+	drop func(error)) (*cachedRow, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -142,7 +143,8 @@ func (c *cachedRow) writeTo(w io.Writer, off, end int64) (done int64, err error)
 		}
 		for b := 0; b < len(chunk); b += cacheBlock {
 			block := int((start + int64(b)) / cacheBlock)
-			if crc32.Checksum(chunk[b:min(b+cacheBlock, len(chunk))], castagnoli) != binary.LittleEndian.Uint32(c.sums[4*block:]) {
+			if crc32.Checksum(chunk[b:min(b+cacheBlock, len(chunk))],
+				castagnoli) != binary.LittleEndian.Uint32(c.sums[4*block:]) {
 				return done, fmt.Errorf("%w: block %d of %s", errRotten, block, c.f.Name())
 			}
 		}

@@ -144,7 +144,8 @@ func (r *columnReader) cells(ctx context.Context, m *certs.Member, row int, colu
 }
 
 // prove asks a node to prove the hashes of symbols of its sliver.
-func (r *columnReader) prove(ctx context.Context, m *certs.Member, axis shards.Axis, index int, targets []int) ([]shards.Opening, error) {
+func (r *columnReader) prove(ctx context.Context, m *certs.Member, axis shards.Axis, index int,
+	targets []int) ([]shards.Opening, error) {
 	openings, err := r.c.nodes.Leaves(ctx, m.Node, r.id, axis, index, targets, r.params.ProofSize())
 	if err == nil {
 		err = r.meta.VerifyOpenings(axis, index, targets, openings)
@@ -284,7 +285,8 @@ func (c *Client) proved(ctx context.Context, com *certs.Committee, id shards.Blo
 				err = c.nodes.PutProof(ctx, members[i].Node, id, raw)
 			}
 			if err != nil {
-				c.log.Debug("a node did not take the proof that a blob is invalid", "node", members[i].Name, "blob", id.String(), "err", err)
+				c.log.Debug("a node did not take the proof that a blob is invalid", "node", members[i].Name,
+					"blob", id.String(), "err", err)
 			}
 		})
 	}

@@ -80,7 +80,8 @@ func isClosed(c <-chan struct{}) bool {
 }
 
 // askConfirmation asks a node to confirm, until moved is closed.
-func (u *upload) askConfirmation(ctx context.Context, node peer.ID, p certs.Persistence, moved <-chan struct{}) ([]byte, error) {
+func (u *upload) askConfirmation(ctx context.Context, node peer.ID, p certs.Persistence,
+	moved <-chan struct{}) ([]byte, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	defer watch.Wait()

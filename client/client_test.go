@@ -50,7 +50,8 @@ func TestStoreAndRead(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if res.BlobID != want.ID() || res.Confirmed < res.Needed || f.com.Verify(res.Certificate) != nil || res.Operation != RegisterFromScratch {
+				if res.BlobID != want.ID() || res.Confirmed < res.Needed || f.com.Verify(res.Certificate) != nil ||
+					res.Operation != RegisterFromScratch {
 					t.Errorf("result %+v", res)
 				}
 				var out bytes.Buffer

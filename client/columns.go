@@ -37,7 +37,8 @@ type columnReader struct {
 func (q *Quilt) newReader(res *QuiltRead) *columnReader {
 	return &columnReader{
 		c: q.c, com: q.com, params: q.com.Params(), meta: q.meta, id: q.id, layout: q.meta.Layout(shards.Secondary),
-		dialHedge: q.dialHedge, owner: gather.Owners(q.com, q.id, shards.Secondary), holders: q.c.nodes.known(q.com), res: res,
+		dialHedge: q.dialHedge, owner: gather.Owners(q.com, q.id, shards.Secondary), holders: q.c.nodes.known(q.com),
+		res: res,
 	}
 }
 
@@ -182,7 +183,8 @@ func (r *columnReader) fetchColumn(ctx context.Context, f *columnFetch) error {
 }
 
 func (r *columnReader) fill(c *column, index int, from io.Reader) error {
-	leaves, err := readSliver(r.meta, shards.Secondary, index, from, func(t int, strip []byte) error { return c.put(r.layout, t, strip) })
+	leaves, err := readSliver(r.meta, shards.Secondary, index, from,
+		func(t int, strip []byte) error { return c.put(r.layout, t, strip) })
 	c.leaves = leaves
 	return err
 }

@@ -42,7 +42,8 @@ const (
 // CopyDecrypted decrypts the whole blob to w as it comes in. Bytes written before an error are a correct prefix of the
 // content. The result's Size counts the bytes written. Errors: ErrNotEncrypted, ErrWrongIdentity, ErrDamaged, and
 // the errors of Read.
-func (b *Blob) CopyDecrypted(ctx context.Context, w io.Writer, identities []age.Identity, opt ReadOptions) (*ReadResult, error) {
+func (b *Blob) CopyDecrypted(ctx context.Context, w io.Writer, identities []age.Identity,
+	opt ReadOptions) (*ReadResult, error) {
 	s := b.stream(ctx, 0, int64(b.Size()), opt)
 	written := &reporting{w: w}
 	res, fetched, err := s.end(ctx, func() error {
@@ -129,7 +130,8 @@ func (s *stream) end(ctx context.Context, read func() error) (res *ReadResult, f
 
 // notAge returns the error for a blob that does not begin as age files do.
 func notAge(begin []byte) error {
-	if strings.HasPrefix("-----BEGIN AGE ENCRYPTED FILE-----", string(begin)) && len(begin) > 0 || bytes.HasPrefix(begin, []byte("-----BEGIN AGE ")) {
+	if strings.HasPrefix("-----BEGIN AGE ENCRYPTED FILE-----", string(begin)) && len(begin) > 0 ||
+		bytes.HasPrefix(begin, []byte("-----BEGIN AGE ")) {
 		return fmt.Errorf("%w, and decrypt its text form with age", ErrNotEncrypted)
 	}
 	return ErrNotEncrypted

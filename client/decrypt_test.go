@@ -69,7 +69,8 @@ func TestEncrypted(t *testing.T) {
 			if got, err := io.ReadAll(theirs); err != nil || !bytes.Equal(got, data) {
 				t.Errorf("age reads %d bytes, %v", len(got), err)
 			}
-			if _, err := b.CopyDecrypted(t.Context(), &out, identities, ReadOptions{}); err != nil || !bytes.Equal(out.Bytes(), data) {
+			if _, err := b.CopyDecrypted(t.Context(), &out, identities, ReadOptions{}); err != nil ||
+				!bytes.Equal(out.Bytes(), data) {
 				t.Errorf("the whole: %d bytes, %v", out.Len(), err)
 			}
 			p, err := b.Decrypted(t.Context(), identities)
@@ -87,7 +88,8 @@ func TestEncrypted(t *testing.T) {
 				f.fetched()
 				out.Reset()
 				var done int64
-				_, err := p.CopyRange(t.Context(), &out, int64(off), int64(n), ReadOptions{Progress: func(_ Stage, d, _ int64) { done = d }})
+				_, err := p.CopyRange(t.Context(), &out, int64(off), int64(n),
+					ReadOptions{Progress: func(_ Stage, d, _ int64) { done = d }})
 				if err != nil || !bytes.Equal(out.Bytes(), data[off:off+n]) || done != int64(n) {
 					t.Errorf("%d bytes from %d on: %d bytes, %v, progress %d", n, off, out.Len(), err, done)
 				}
@@ -118,11 +120,13 @@ func TestEncryptedIsMarked(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec, err := c.Record(t.Context(), res.Object)
-	if err != nil || len(rec.Attributes) != 2 || rec.Attributes[0] != (ledger.Attribute{Key: EncryptionAttribute, Value: EncryptionAge}) {
+	if err != nil || len(rec.Attributes) != 2 ||
+		rec.Attributes[0] != (ledger.Attribute{Key: EncryptionAttribute, Value: EncryptionAge}) {
 		t.Errorf("record %+v, %v", rec, err)
 	}
 	own = []ledger.Attribute{{Key: EncryptionAttribute, Value: "rot13"}}
-	if _, err := store(t, c, []byte("secret"), StoreOptions{Encrypt: []age.Recipient{key.Recipient()}, Attributes: own}); err == nil {
+	if _, err := store(t, c, []byte("secret"),
+		StoreOptions{Encrypt: []age.Recipient{key.Recipient()}, Attributes: own}); err == nil {
 		t.Error("stored with an attribute that encryption sets")
 	}
 }
@@ -167,13 +171,14 @@ func TestDecryptRefuses(t *testing.T) {
 		says string
 		late bool // ranges elsewhere do not detect it
 	}{
-		"another's":            {good, newIdentity(t), ErrWrongIdentity, "other recipients (X25519)", false},
-		"a passphrase for it":  {good, pass("x"), ErrWrongIdentity, "other recipients (X25519)", false},
-		"an identity for it":   {seal(word), key, ErrWrongIdentity, "encrypted with a passphrase", false},
-		"a wrong passphrase":   {seal(word), pass("wrong horse"), ErrWrongIdentity, "the passphrase is wrong", false},
-		"plain":                {noise(83, 1000), key, ErrNotEncrypted, "not encrypted", false},
-		"empty":                {nil, key, ErrNotEncrypted, "not encrypted", false},
-		"text form":            {[]byte("-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n"), key, ErrNotEncrypted, "text form", false},
+		"another's":           {good, newIdentity(t), ErrWrongIdentity, "other recipients (X25519)", false},
+		"a passphrase for it": {good, pass("x"), ErrWrongIdentity, "other recipients (X25519)", false},
+		"an identity for it":  {seal(word), key, ErrWrongIdentity, "encrypted with a passphrase", false},
+		"a wrong passphrase":  {seal(word), pass("wrong horse"), ErrWrongIdentity, "the passphrase is wrong", false},
+		"plain":               {noise(83, 1000), key, ErrNotEncrypted, "not encrypted", false},
+		"empty":               {nil, key, ErrNotEncrypted, "not encrypted", false},
+		"text form": {[]byte("-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n"), key, ErrNotEncrypted,
+			"text form", false},
 		"the intro alone":      {good[:25], key, ErrDamaged, "when it was stored", false},
 		"cut in the header":    {good[:100], key, ErrDamaged, "when it was stored", false},
 		"cut after the header": {good[:220], key, ErrDamaged, "when it was stored", false},

@@ -121,20 +121,29 @@ func unwell(com *certs.Committee, n *NodeHealth, known uint64) string {
 		why = append(why, fmt.Sprintf("is in epoch %d, not %d", s.Epoch, com.Epoch()))
 	}
 	if s.Owed > 0 {
-		owes := fmt.Sprintf("owes %d slivers", s.Owed)
+		owes := "owes " + slivers(s.Owed, "")
 		if s.RepairLeft > 0 { // its own estimate
 			owes += fmt.Sprintf(" for about %v", s.RepairLeft)
 		}
 		why = append(why, owes)
 	}
 	if s.Corrupt > 0 {
-		why = append(why, fmt.Sprintf("has %d corrupt slivers to repair", s.Corrupt))
+		why = append(why, fmt.Sprintf("has %s to repair", slivers(s.Corrupt, "corrupt ")))
 	}
 	if ahead := s.ClockAhead; max(ahead, -ahead) >= clockWarning {
-		why = append(why, fmt.Sprintf("has a clock that is %.0f s %s the others'", max(ahead, -ahead).Seconds(), map[bool]string{true: "ahead of", false: "behind"}[ahead > 0]))
+		why = append(why, fmt.Sprintf("has a clock that is %.0f s %s the others'", max(ahead, -ahead).Seconds(),
+			map[bool]string{true: "ahead of", false: "behind"}[ahead > 0]))
 	}
 	if s.Blobs < known {
 		why = append(why, fmt.Sprintf("knows %d of %d blobs", s.Blobs, known))
 	}
 	return strings.Join(why, ", ")
+}
+
+// slivers formats their number for people: "1 corrupt sliver", "2 slivers".
+func slivers(n uint64, kind string) string {
+	if n == 1 {
+		return "1 " + kind + "sliver"
+	}
+	return fmt.Sprintf("%d %sslivers", n, kind)
 }

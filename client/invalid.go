@@ -49,7 +49,8 @@ func (e *InvalidBlobError) Why() string {
 	case e.Cell != nil:
 		return fmt.Sprintf("row %d and column %d have different symbols where they cross", e.Cell.Row, e.Cell.Column)
 	case e.Line != nil:
-		return fmt.Sprintf("%s sliver %d is not what %d crossing slivers give", e.Line.Axis, e.Line.Index, len(e.Line.Crossing))
+		return fmt.Sprintf("%s sliver %d is not what %d crossing slivers give", e.Line.Axis, e.Line.Index,
+			len(e.Line.Crossing))
 	case e.Signed != nil:
 		return fmt.Sprintf("%d nodes, with more shards than may lie, have verified a proof and signed", len(e.Signed.Signers))
 	case e.Said > 0:
@@ -64,7 +65,8 @@ func (e *InvalidBlobError) Explain() (lines []string) {
 	case e.Cell != nil:
 		c := e.Cell
 		return []string{
-			fmt.Sprintf("A blob ID fixes every row and every column of a blob. Row %d and column %d cross in one symbol.", c.Row, c.Column),
+			fmt.Sprintf("A blob ID fixes every row and every column of a blob. Row %d and column %d cross in one symbol.", c.Row,
+				c.Column),
 			fmt.Sprintf("The blob ID leads to row %d, and there to a symbol with the hash %x.", c.Row, c.InRow.Leaf),
 			fmt.Sprintf("The blob ID leads to column %d, and there to a symbol with the hash %x.", c.Column, c.InColumn.Leaf),
 			"A right encoding has the same symbol in both. So reading by rows and reading by columns would give different contents.",
@@ -78,7 +80,8 @@ func (e *InvalidBlobError) Explain() (lines []string) {
 		}
 	case e.Signed != nil:
 		return []string{
-			fmt.Sprintf("In epoch %d, %d nodes verified a proof that is too large for the ledger, and signed.", e.Signed.Epoch, len(e.Signed.Signers)),
+			fmt.Sprintf("In epoch %d, %d nodes verified a proof that is too large for the ledger, and signed.", e.Signed.Epoch,
+				len(e.Signed.Signers)),
 			"They have more shards than may lie, so at least one of them is honest.",
 		}
 	}

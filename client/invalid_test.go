@@ -86,7 +86,8 @@ func TestInvalidBlob(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("status", status.Invalid)
-	if status.EndEpoch != 0 || status.CertifiedEnd != 0 || status.Permanent || status.Size != 50_000 || !status.Info.Invalid {
+	if status.EndEpoch != 0 || status.CertifiedEnd != 0 || status.Permanent || status.Size != 50_000 ||
+		!status.Info.Invalid {
 		t.Errorf("status %+v", status)
 	}
 	// Somebody else's right encoding of the same content has another ID; nobody can store under this one.
@@ -113,7 +114,8 @@ func TestStoreInvalid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.chain.Payer(f.wallet).Run(t.Context(), ledger.RefuteBlob{BlobID: e.ID, Certificate: signed.Marshal()}); err != nil {
+	if err := f.chain.Payer(f.wallet).Run(t.Context(),
+		ledger.RefuteBlob{BlobID: e.ID, Certificate: signed.Marshal()}); err != nil {
 		t.Fatal(err)
 	}
 	balance := f.balance()

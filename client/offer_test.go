@@ -37,7 +37,8 @@ func TestPayAfterAccepted(t *testing.T) {
 		f.busy = func(int, bool) bool { return true }
 		short, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := c.Store(short, bytes.NewReader(noise(2, 1000)), 1000, StoreOptions{}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := c.Store(short, bytes.NewReader(noise(2, 1000)), 1000,
+			StoreOptions{}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the user has left: %v", err)
 		}
 		f.busy = nil

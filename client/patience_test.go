@@ -20,9 +20,11 @@ func TestPatience(t *testing.T) {
 		err    bool
 		after  time.Duration
 	}{
-		{name: "down, others quick", others: []time.Duration{80 * time.Millisecond, s, 80 * time.Millisecond}, err: true, after: base},
+		{name: "down, others quick", others: []time.Duration{80 * time.Millisecond, s, 80 * time.Millisecond},
+			err: true, after: base},
 		{name: "down, nobody else heard", err: true, after: 3 * base},
-		{name: "down, the line is slow", others: []time.Duration{900 * time.Millisecond, 950 * time.Millisecond, s}, err: true, after: base + 3*base/4},
+		{name: "down, the line is slow", others: []time.Duration{900 * time.Millisecond, 950 * time.Millisecond, s},
+			err: true, after: base + 3*base/4},
 		{name: "slow, others quick", others: []time.Duration{80 * time.Millisecond}, takes: 6 * s, err: true, after: base},
 		{name: "slow, as the line", others: []time.Duration{900 * time.Millisecond}, takes: 6 * s, after: 6 * s},
 		{name: "slow, nobody else heard", takes: 9 * s, after: 9 * s},
@@ -42,7 +44,8 @@ func TestPatience(t *testing.T) {
 					<-ctx.Done()
 					return ctx.Err()
 				})
-				if (err != nil) != c.err || err != nil && !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != c.after {
+				if (err != nil) != c.err || err != nil && !errors.Is(err, context.DeadlineExceeded) ||
+					time.Since(start) != c.after {
 					t.Errorf("%v after %v; want an error %v after %v", err, time.Since(start), c.err, c.after)
 				}
 			})

@@ -38,7 +38,8 @@ func (c *books) run(ctx context.Context, build ledger.Build) (ledger.Receipt, er
 	case errors.As(err, &funds):
 		return receipt, &NoFundsError{Account: c.payer.Address(), Need: funds.Need, Have: funds.Have}
 	case errors.As(context.Cause(moving), &still):
-		return receipt, fmt.Errorf("the transaction was not committed within %v and may still be: %w: %w", c.commit, ErrUnknown, still.error)
+		return receipt, fmt.Errorf("the transaction was not committed within %v and may still be: %w: %w", c.commit,
+			ErrUnknown, still.error)
 	case errors.As(err, &refused) && (refused.Code == ledger.CodeBalance || refused.Code == ledger.CodeFee):
 		return receipt, fmt.Errorf("%w: %w", ErrNoFunds, err)
 	}
@@ -85,7 +86,8 @@ func (c *books) now(ctx context.Context, more ...[]byte) (k known, r ledger.Read
 }
 
 // nowBy does the work of now with read, which is c.chain.Read or Peek.
-func (c *books) nowBy(ctx context.Context, read func(context.Context, ...[]byte) (ledger.Reader, error), more [][]byte) (k known, r ledger.Reader, err error) {
+func (c *books) nowBy(ctx context.Context, read func(context.Context, ...[]byte) (ledger.Reader, error),
+	more [][]byte) (k known, r ledger.Reader, err error) {
 	keys := append([][]byte{ledger.KeyParams(), ledger.KeyEpoch()}, more...)
 	if c.payer != nil {
 		keys = append(keys, ledger.KeyAccount(c.payer.Address()))

@@ -149,11 +149,13 @@ func (w *want) reuseRecord(k *known, end uint32) (*plan, error) {
 	}
 	if k.info.PermanentCertifiedEnd >= end {
 		id, _ := w.longest(k, func(b *ledger.Blob) bool { return !b.Deletable && b.Certified != 0 })
-		return &plan{operation: AlreadyCertified, object: id, certified: k.info.InitialCertified, end: k.info.PermanentCertifiedEnd, registers: -1}, nil
+		return &plan{operation: AlreadyCertified, object: id, certified: k.info.InitialCertified,
+			end: k.info.PermanentCertifiedEnd, registers: -1}, nil
 	}
 	certified, b := w.longest(k, func(b *ledger.Blob) bool { return b.Deletable != w.permanent && b.Certified != 0 })
 	if b != nil && b.End >= end {
-		return &plan{operation: AlreadyCertified, object: certified, deletable: b.Deletable, certified: b.Certified, start: b.Registered, end: b.End, registers: -1}, nil
+		return &plan{operation: AlreadyCertified, object: certified, deletable: b.Deletable, certified: b.Certified,
+			start: b.Registered, end: b.End, registers: -1}, nil
 	}
 	if p, err := w.useRecord(k, end, false); err != nil || p != nil && (b == nil || p.operation == ReuseRegistration) {
 		return p, err
@@ -164,11 +166,15 @@ func (w *want) reuseRecord(k *known, end uint32) (*plan, error) {
 // useRecord plans with our longest record, extended if need be. certified selects certified or uncertified records. Nil
 // if there is none.
 func (w *want) useRecord(k *known, end uint32, certified bool) (*plan, error) {
-	id, b := w.longest(k, func(b *ledger.Blob) bool { return b.Deletable != w.permanent && (b.Certified != 0) == certified })
+	id, b := w.longest(k, func(b *ledger.Blob) bool {
+		return b.Deletable != w.permanent &&
+			(b.Certified != 0) == certified
+	})
 	if b == nil {
 		return nil, nil
 	}
-	p := &plan{operation: ReuseRegistration, object: id, deletable: b.Deletable, certified: b.Certified, start: b.Registered, end: max(b.End, end), registers: -1}
+	p := &plan{operation: ReuseRegistration, object: id, deletable: b.Deletable, certified: b.Certified,
+		start: b.Registered, end: max(b.End, end), registers: -1}
 	var ops []ledger.Op
 	if b.End < end {
 		p.operation, p.extended = ReuseAndExtendNonCertified, end-b.End
@@ -228,18 +234,21 @@ func (w *want) reuseStorage(k *known, end uint32) *plan {
 	if best.Bytes > w.encoded {
 		cuts = append(cuts, ledger.SplitStorage{Storage: from, Bytes: best.Bytes - w.encoded})
 	}
-	return &plan{operation: ReuseStorage, storage: from, start: k.epoch, end: end, registers: len(cuts), compose: ledger.Fixed(append(cuts, w.register(from))...)}
+	return &plan{operation: ReuseStorage, storage: from, start: k.epoch, end: end, registers: len(cuts),
+		compose: ledger.Fixed(append(cuts, w.register(from))...)}
 }
 
 func (w *want) buy(k *known, end uint32) *plan {
-	return &plan{operation: RegisterFromScratch, start: k.epoch, end: end, registers: 1, compose: func(object func(int) ledger.ObjectID) []ledger.Op {
-		return []ledger.Op{ledger.BuyStorage{Bytes: w.encoded, Start: k.epoch, End: end}, w.register(object(0))}
-	}}
+	return &plan{operation: RegisterFromScratch, start: k.epoch, end: end, registers: 1,
+		compose: func(object func(int) ledger.ObjectID) []ledger.Op {
+			return []ledger.Op{ledger.BuyStorage{Bytes: w.encoded, Start: k.epoch, End: end}, w.register(object(0))}
+		}}
 }
 
 func (w *want) register(storage ledger.ObjectID) ledger.RegisterBlob {
 	return ledger.RegisterBlob{
-		Storage: storage, BlobID: w.id, Root: w.meta.BlobRoot(), Size: w.meta.Length, Deletable: !w.permanent, Attributes: w.attributes,
+		Storage: storage, BlobID: w.id, Root: w.meta.BlobRoot(), Size: w.meta.Length, Deletable: !w.permanent,
+		Attributes: w.attributes,
 	}
 }
 

@@ -52,7 +52,8 @@ func readAll(t *testing.T, q *Quilt, patches []quilt.Patch, want map[string][]by
 
 // TestQuilt stores files and reads them back, while nodes are well and while one misbehaves.
 func TestQuilt(t *testing.T) {
-	for name, m := range map[string]mood{"well": well, "down": down, "lying": lying, "silent": silent, "cutting": cutting, "lacking": lacking, "busy": busyOnce, "slow": slow} {
+	for name, m := range map[string]mood{"well": well, "down": down, "lying": lying, "silent": silent, "cutting": cutting,
+		"lacking": lacking, "busy": busyOnce, "slow": slow} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, c := newFake(t, 5, 31)
@@ -81,12 +82,13 @@ func TestQuilt(t *testing.T) {
 				}
 				for _, p := range stored.Patches { // one by one, without the index
 					visited := false
-					_, err := c.ReadPatches(t.Context(), []quilt.PatchID{p.ID}, ReadOptions{}, func(found quilt.Patch, content io.WriterTo) error {
-						var b bytes.Buffer
-						_, err := content.WriteTo(&b)
-						visited = found.Identifier == p.Identifier && bytes.Equal(b.Bytes(), want[p.Identifier]) && len(found.Tags) == 1
-						return err
-					})
+					_, err := c.ReadPatches(t.Context(), []quilt.PatchID{p.ID}, ReadOptions{},
+						func(found quilt.Patch, content io.WriterTo) error {
+							var b bytes.Buffer
+							_, err := content.WriteTo(&b)
+							visited = found.Identifier == p.Identifier && bytes.Equal(b.Bytes(), want[p.Identifier]) && len(found.Tags) == 1
+							return err
+						})
 					if err != nil || !visited {
 						t.Errorf("%s by its patch ID: %v", p.Identifier, err)
 					}
@@ -115,10 +117,12 @@ func TestQuiltColumnsOnly(t *testing.T) {
 	p, _ := q.Index().Find("folder/0333.bin")
 	f.sliversAsked = map[sliverKey]int{}
 	res := readAll(t, q, []quilt.Patch{p}, want)
-	t.Logf("a quilt of %d bytes; the index took %d, one file of %d took %d", stored.Size, q.Opened().Fetched, len(want[p.Identifier]), res.Fetched)
+	t.Logf("a quilt of %d bytes; the index took %d, one file of %d took %d", stored.Size, q.Opened().Fetched,
+		len(want[p.Identifier]), res.Fetched)
 	cells := columnCells * q.meta.Layout(shards.Secondary).SymbolSize // for the comparison with rows
 	if p.End != p.Start+1 || res.Fetched != column+cells || res.Columns != 1 || column > 12<<10 {
-		t.Errorf("file in columns %d to %d of %d bytes: fetched %d bytes in %d columns", p.Start, p.End-1, column, res.Fetched, res.Columns)
+		t.Errorf("file in columns %d to %d of %d bytes: fetched %d bytes in %d columns", p.Start, p.End-1, column,
+			res.Fetched, res.Columns)
 	}
 	columns := func() map[sliverKey]int { // of rows, single cells are compared
 		asked := maps.Clone(f.sliversAsked)
@@ -178,13 +182,15 @@ func TestQuiltErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	patches := q.Index().Patches
-	if found, err := q.Find("folder/0002.bin", "folder/0000.bin"); err != nil || found[0].Start != patches[2].Start || found[1].Start != patches[0].Start {
+	if found, err := q.Find("folder/0002.bin", "folder/0000.bin"); err != nil || found[0].Start != patches[2].Start ||
+		found[1].Start != patches[0].Start {
 		t.Errorf("found %+v, %v", found, err)
 	}
 	if _, err := q.Find("folder/0000.bin", "nothing"); !errors.Is(err, ErrNoFile) {
 		t.Errorf("found what is not there: %v", err)
 	}
-	for _, bad := range []quilt.Patch{{Start: 0, End: 1}, {Start: 6, End: 9}, {Start: patches[0].Start + 1, End: patches[0].End + 1, Identifier: "folder/0000.bin"}} {
+	for _, bad := range []quilt.Patch{{Start: 0, End: 1}, {Start: 6, End: 9},
+		{Start: patches[0].Start + 1, End: patches[0].End + 1, Identifier: "folder/0000.bin"}} {
 		if _, _, err := q.CopyFile(t.Context(), io.Discard, bad); !errors.Is(err, quilt.ErrFormat) {
 			t.Errorf("read %+v: %v", bad, err)
 		}
@@ -193,7 +199,8 @@ func TestQuiltErrors(t *testing.T) {
 		t.Errorf("wrote to a full writer: %v", err)
 	}
 	skipped := 0 // content that is not requested
-	if _, err := q.Read(t.Context(), patches, ReadOptions{}, func(quilt.Patch, io.WriterTo) error { skipped++; return nil }); err != nil || skipped != 3 {
+	if _, err := q.Read(t.Context(), patches, ReadOptions{},
+		func(quilt.Patch, io.WriterTo) error { skipped++; return nil }); err != nil || skipped != 3 {
 		t.Errorf("looked at %d files: %v", skipped, err)
 	}
 	for i := range f.moods[:3] {

@@ -78,7 +78,8 @@ func (c *Client) findQuilt(ctx context.Context, id shards.BlobID) (*Quilt, error
 }
 
 // ReadPatches reads files by their patch IDs, quilt after quilt, without any index. See Quilt.Read.
-func (c *Client) ReadPatches(ctx context.Context, ids []quilt.PatchID, opt ReadOptions, visit Visit) (*QuiltRead, error) {
+func (c *Client) ReadPatches(ctx context.Context, ids []quilt.PatchID, opt ReadOptions,
+	visit Visit) (*QuiltRead, error) {
 	res := &QuiltRead{}
 	var order []shards.BlobID
 	patches := map[shards.BlobID][]quilt.Patch{}
@@ -229,7 +230,8 @@ func (q *Quilt) Read(ctx context.Context, patches []quilt.Patch, opt ReadOptions
 }
 
 // visitAll takes the files out of the columns, which stream returns in order.
-func (q *Quilt) visitAll(stream *columnStream, patches []quilt.Patch, progress Progress, visit Visit) (written uint64, err error) {
+func (q *Quilt) visitAll(stream *columnStream, patches []quilt.Patch, progress Progress,
+	visit Visit) (written uint64, err error) {
 	total, done := int64(0), int64(0)
 	column := q.meta.Layout(shards.Secondary).Size()
 	for _, p := range patches {

@@ -56,7 +56,8 @@ func (w *connecting) wait() ([]NodeUpload, error) {
 		nodes = append(nodes, n)
 	}
 	return nodes, &NotEnoughError{
-		Op: "upload", Did: "can be reached", Have: w.tally.answered, Needed: w.com.Quorum(), Shards: w.com.Params().Shards(), Nodes: w.tally.bad,
+		Op: "upload", Did: "can be reached", Have: w.tally.answered, Needed: w.com.Quorum(), Shards: w.com.Params().Shards(),
+		Nodes:  w.tally.bad,
 		Advice: "start the missing nodes and store again: nothing was paid",
 	}
 }

@@ -129,7 +129,8 @@ type ExtendOptions struct {
 }
 
 // Extend extends a record of a blob by epochs: our own record, or anyone's shared one.
-func (c *Client) Extend(ctx context.Context, object ledger.ObjectID, epochs uint32, opt ExtendOptions) (*Changed, error) {
+func (c *Client) Extend(ctx context.Context, object ledger.ObjectID, epochs uint32,
+	opt ExtendOptions) (*Changed, error) {
 	return c.change(ctx, "extend", object, func(k *known, b *ledger.Blob) (ledger.Op, Cost, error) {
 		var cost Cost
 		if epochs == MaxEpochs {
@@ -147,7 +148,8 @@ func (c *Client) Extend(ctx context.Context, object ledger.ObjectID, epochs uint
 		if !opt.FromFunds {
 			cost.Storage = price
 		} else if b.Funds < price {
-			return nil, cost, fmt.Errorf("%w: %v needed, the shared record has %v: fund it, or pay from your account", ErrNoFunds, price, b.Funds)
+			return nil, cost, fmt.Errorf("%w: %v needed, the shared record has %v: fund it, or pay from your account",
+				ErrNoFunds, price, b.Funds)
 		}
 		b.End = uint32(end)
 		op := ledger.ExtendBlob{Object: object, Epochs: epochs, FromFunds: opt.FromFunds}
@@ -200,7 +202,8 @@ func (c *Client) Burn(ctx context.Context, object ledger.ObjectID) (*Changed, er
 }
 
 // SetAttributes sets and removes attributes of a record of ours.
-func (c *Client) SetAttributes(ctx context.Context, object ledger.ObjectID, set []ledger.Attribute, remove []string) (*Changed, error) {
+func (c *Client) SetAttributes(ctx context.Context, object ledger.ObjectID, set []ledger.Attribute,
+	remove []string) (*Changed, error) {
 	set, err := sortedAttributes(set)
 	if err != nil {
 		return nil, fmt.Errorf("set attributes of %s: %w", object, err)
@@ -238,7 +241,8 @@ func (c *Client) Record(ctx context.Context, object ledger.ObjectID) (*ledger.Bl
 
 // change runs one operation on a record. Before anything is sent, prepare returns the operation and its cost, or why it
 // cannot be done, and updates the record's end.
-func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID, prepare func(*known, *ledger.Blob) (ledger.Op, Cost, error)) (*Changed, error) {
+func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID,
+	prepare func(*known, *ledger.Blob) (ledger.Op, Cost, error)) (*Changed, error) {
 	fail := func(err error) (*Changed, error) { return nil, fmt.Errorf("%s %s: %w", verb, object, err) }
 	if c.payer == nil {
 		return fail(ErrNoWallet)

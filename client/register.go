@@ -38,7 +38,8 @@ type registration struct {
 // register prepares to run the plan's operations, with ctx. A plan without operations is done already.
 func (c *Client) register(ctx context.Context, w *want, p *plan) *registration {
 	r := &registration{
-		c: c, w: w, p: p, composed: make(chan struct{}), moved: make(chan struct{}), done: make(chan struct{}), object: p.object,
+		c: c, w: w, p: p, composed: make(chan struct{}), moved: make(chan struct{}),
+		done: make(chan struct{}), object: p.object,
 	}
 	if p.compose == nil {
 		r.begun = true

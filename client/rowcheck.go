@@ -52,7 +52,8 @@ type rowCheck struct {
 // startCheck begins to fetch the columns' hashes.
 func (b *Blob) startCheck(ctx context.Context) *rowCheck {
 	ctx, stop := context.WithCancel(ctx)
-	c := &rowCheck{blob: b, rows: map[int][]shards.Hash{}, stop: stop, ended: make(chan struct{}), columns: map[int]*shards.Expansion{}}
+	c := &rowCheck{blob: b, rows: map[int][]shards.Hash{}, stop: stop, ended: make(chan struct{}),
+		columns: map[int]*shards.Expansion{}}
 	owner := gather.Owners(b.com, b.id, shards.Secondary)
 	var g sync.WaitGroup
 	for _, column := range b.checks {

@@ -78,7 +78,8 @@ func (u untilDone) Read(p []byte) (int, error) {
 }
 
 // storeSealed encrypts src for opt.Encrypt and stores the result.
-func (c *Client) storeSealed(ctx context.Context, src io.ReaderAt, size uint64, opt StoreOptions) (res *StoreResult, err error) {
+func (c *Client) storeSealed(ctx context.Context, src io.ReaderAt, size uint64,
+	opt StoreOptions) (res *StoreResult, err error) {
 	for _, a := range opt.Attributes {
 		if a.Key == EncryptionAttribute {
 			return nil, fmt.Errorf("store: attribute %q is set by encryption: leave it out", a.Key)
@@ -90,6 +91,7 @@ func (c *Client) storeSealed(ctx context.Context, src io.ReaderAt, size uint64, 
 	}
 	defer func() { err = errors.Join(err, sealed.Close()) }()
 	opt.Encrypt = nil
-	opt.Attributes = append(opt.Attributes[:len(opt.Attributes):len(opt.Attributes)], ledger.Attribute{Key: EncryptionAttribute, Value: EncryptionAge})
+	opt.Attributes = append(opt.Attributes[:len(opt.Attributes):len(opt.Attributes)],
+		ledger.Attribute{Key: EncryptionAttribute, Value: EncryptionAge})
 	return c.Store(ctx, sealed, sealed.Size(), opt)
 }

@@ -77,7 +77,8 @@ func (c *Client) BlobStatus(ctx context.Context, id shards.BlobID) (*BlobStatus,
 	}
 	for i := range st.Shards {
 		m := com.Owner(i)
-		st.Shards[i] = ShardStatus{Shard: i, Pair: params.PairOnShard(id, i), Node: m.Node, Name: m.Name, Primary: Unreachable, Secondary: Unreachable}
+		st.Shards[i] = ShardStatus{Shard: i, Pair: params.PairOnShard(id, i), Node: m.Node, Name: m.Name,
+			Primary: Unreachable, Secondary: Unreachable}
 	}
 	c.askSlivers(ctx, com, all, st)
 	if st.LedgerErr == nil && st.CertifiedEnd == 0 { // an old certificate, of a record that has ended or was deleted

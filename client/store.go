@@ -120,8 +120,9 @@ func (c *Client) Store(ctx context.Context, src io.ReaderAt, size uint64, opt St
 		return nil, fmt.Errorf("store: encode: %w", err)
 	}
 	w := &want{
-		meta: meta, id: meta.ID(), encoded: uint64(com.Params().EncodedSize(size)), epochs: max(1, opt.Epochs), permanent: opt.Permanent,
-		anew: opt.Force, share: opt.Share, fund: opt.Fund, sendTo: opt.SendTo, attributes: attributes,
+		meta: meta, id: meta.ID(), encoded: uint64(com.Params().EncodedSize(size)), epochs: max(1, opt.Epochs),
+		permanent: opt.Permanent,
+		anew:      opt.Force, share: opt.Share, fund: opt.Fund, sendTo: opt.SendTo, attributes: attributes,
 	}
 	res := &StoreResult{
 		BlobID: w.id, Size: size, EncodedSize: com.Params().EncodedSize(size), Encoding: time.Since(start),
@@ -151,7 +152,8 @@ const (
 )
 
 // store makes one attempt: it plans, pays and uploads.
-func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder, w *want, opt StoreOptions, res *StoreResult) error {
+func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder, w *want, opt StoreOptions,
+	res *StoreResult) error {
 	p, com, err := c.planStore(ctx, w)
 	if err != nil {
 		return err

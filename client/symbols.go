@@ -20,7 +20,8 @@ type recovery struct {
 // gather gathers the symbols for the lines in targets. Only constant fields of r are used.
 func (r *columnReader) gather(ctx context.Context, axis shards.Axis, targets []int, holders gather.Holders) *recovery {
 	got, err := gather.Symbols(ctx, r.c.nodes, gather.Want{
-		Committee: r.com, ID: r.id, Meta: r.meta, Axis: axis, Targets: targets, Window: maxWindow, Proofs: true, Holders: holders,
+		Committee: r.com, ID: r.id, Meta: r.meta, Axis: axis, Targets: targets, Window: maxWindow,
+		Proofs: true, Holders: holders,
 	})
 	var few *gather.Error
 	switch {

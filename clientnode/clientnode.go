@@ -1,4 +1,4 @@
-// Package clientnode wires a process that stores and reads but holds no slivers: a libp2p host that does not listen, a
+// Package clientnode wires a process that stores and reads but holds no slivers: a libp2p host, a
 // DHT in client mode, and the proven ledger, under a client.Client. It links neither consensus nor a storage node's
 // disk code. Start with Open.
 package clientnode
@@ -22,7 +22,9 @@ import (
 
 // Config of a client process.
 type Config struct {
-	// P2P configures the host: its network and test options. Every process gets a fresh identity, and nothing listens.
+	// P2P configures the host: its network and test options. Its Role is Client or Home. Without a key, the process gets
+	// a fresh identity. In a public network it listens on a port that is free, so that peers behind routers can punch
+	// holes to it, and has HomeLimits unless there are others.
 	P2P p2p.Config
 	// DHT configures peer discovery. Open sets its Network, Server and Logger.
 	DHT dht.Config
@@ -57,7 +59,17 @@ func NewHost(cfg Config) (*p2p.Host, error) {
 		}
 		cfg.P2P.Key = key
 	}
-	cfg.P2P.Role, cfg.P2P.Logger = p2p.Client, cfg.Logger
+	if cfg.P2P.Role != p2p.Home {
+		cfg.P2P.Role = p2p.Client
+	}
+	cfg.P2P.Public = p2p.IsPublic(cfg.DHT.Bootstrap...)
+	if cfg.P2P.Public && len(cfg.P2P.Listen) == 0 {
+		cfg.P2P.Listen = p2p.AnyPort()
+	}
+	if cfg.P2P.Public && cfg.P2P.Limits == (p2p.Limits{}) {
+		cfg.P2P.Limits = p2p.HomeLimits()
+	}
+	cfg.P2P.Logger = cfg.Logger
 	cfg.P2P.Protocols = light.Protocols(cfg.P2P.Network)
 	return p2p.New(cfg.P2P)
 }
@@ -79,6 +91,12 @@ func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	c.watchClock(ctx, cfg.Logger)
+	if cfg.P2P.Role == p2p.Home {
+		seen, stop := context.WithCancel(context.WithoutCancel(ctx))
+		before := c.stop
+		c.stop = func() { before(); stop() }
+		c.watch.Go(func() { host.Outside().Log(seen, cfg.Logger) })
+	}
 	return c, nil
 }
 
@@ -101,11 +119,13 @@ func start(ctx context.Context, cfg Config) (*p2p.Host, *dht.DHT, func() error, 
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("client: %w", err)
 	}
+	cfg.DHT.Public, cfg.DHT.WhenReachable = p2p.IsPublic(cfg.DHT.Bootstrap...), cfg.P2P.Role == p2p.Home
 	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Logger = cfg.P2P.Network, false, cfg.Logger
 	table, err := dht.New(host.Libp2p(), cfg.DHT)
 	if err != nil {
 		return nil, nil, nil, errors.Join(fmt.Errorf("client: %w", err), host.Close())
 	}
+	host.Outside().SetRelays(table.Relays)
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- table.Run(run) }()
@@ -187,6 +207,9 @@ type pins struct {
 
 // Chain returns the process's view of the ledger.
 func (c *Node) Chain() Chain { return c.chain }
+
+// Outside tells how others reach this process.
+func (c *Node) Outside() p2p.Outside { return c.host.Outside() }
 
 // Close leaves the network; a storage node beside the client stays. A second call returns the first one's error.
 func (c *Node) Close() error { return c.close() }

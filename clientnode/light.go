@@ -85,7 +85,8 @@ func (p *proven) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error
 }
 
 // Objects returns owner's objects, proven to be complete.
-func (p *proven) Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {
+func (p *proven) Objects(ctx context.Context,
+	owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {
 	o, err := p.light.Objects(ctx, owner)
 	if err != nil {
 		return nil, nil, asStalled(err)

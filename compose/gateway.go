@@ -74,6 +74,7 @@ func ClientGateway(c *config.Client, version string, payer *wallet.Wallet, log *
 	if g.Client, g.Open, err = c.Compose(version, payer, log); err != nil {
 		return nil, err
 	}
+	g.Client.DHT.MDNS = c.Neighbours(true)
 	g.Site.API.Version, g.Site.API.Publisher = version, payer != nil
 	g.Site.API.Store.Epochs, g.Site.API.Store.TempDir = c.Epochs, c.TempDir
 	g.Site.Guard.JWT.Epochs = c.Epochs

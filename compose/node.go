@@ -29,10 +29,10 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 	c := node.Default()
 	c.Name, c.Version, c.Keeper.Key, c.Genesis, c.Logger = n.Name, version, keys.BLS, genesis, log
 	c.P2P = p2p.Config{
-		Network: genesis.Network, Key: keys.P2P, Listen: n.Listen, Announce: n.Announce, UserAgent: "walrus/" + version,
+		Network: genesis.Network, Key: keys.P2P, Listen: n.Listen, Announce: n.Announce, AnnounceOnly: n.AnnounceOnly, UserAgent: "walrus/" + version,
 		Limits: n.Connections.Limits(),
 	}
-	c.DHT = dht.Config{Bootstrap: n.Bootstrap, MDNS: n.MDNS, AddressBook: n.AddressBook}
+	c.DHT = dht.Config{Bootstrap: n.Bootstrap, MDNS: n.Neighbours(), AddressBook: n.AddressBook}
 	c.Store = store.Default(n.Store.Path)
 	if c.Store.Limit, err = n.Store.LimitBytes(); err != nil {
 		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)

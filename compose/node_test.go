@@ -13,7 +13,8 @@ import (
 
 // TestWrongConsensusKey: a validator whose key cannot vote does not start as a mere follower.
 func TestWrongConsensusKey(t *testing.T) {
-	d, err := config.InitDevnet(t.Context(), filepath.Join(t.TempDir(), "devnet"), config.DevnetOptions{Nodes: 8, Shards: 16})
+	d, err := config.InitDevnet(t.Context(), filepath.Join(t.TempDir(), "devnet"),
+		config.DevnetOptions{Nodes: 8, Shards: 16})
 	if err != nil {
 		t.Fatal(err)
 	}

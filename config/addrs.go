@@ -1,10 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+
+	"walrus/p2p"
 )
 
 // maxAddrs bounds each list of addresses, far above any need.
@@ -20,6 +23,41 @@ func checkAddrs(key string, addrs []string) error {
 		}
 	}
 	return nil
+}
+
+// checkAnnounce refuses addresses at which nobody can dial the node.
+func checkAnnounce(addrs []string, only bool) error {
+	if err := checkAddrs("announce", addrs); err != nil {
+		return err
+	}
+	if only && len(addrs) == 0 {
+		return errors.New("key \"announceOnly\" is true, but \"announce\" is empty: name an address")
+	}
+	for _, s := range addrs {
+		a, err := multiaddr.NewMultiaddr(s)
+		if err != nil {
+			return err
+		}
+		switch first := a[0].Protocol().Code; {
+		case p2p.Announceable(a):
+		case first == multiaddr.P_IP4 || first == multiaddr.P_IP6 || first == multiaddr.P_DNS || first == multiaddr.P_DNS4 || first == multiaddr.P_DNS6:
+			return fmt.Errorf("key \"announce\": nobody can dial %q: want a TCP port, or a UDP port and /quic-v1, and nothing behind", s)
+		default:
+			return fmt.Errorf("key \"announce\": %q does not begin with an address or a name: want /ip4, /ip6, /dns4, /dns6 or /dns", s)
+		}
+	}
+	return nil
+}
+
+// onMachine reports whether all addresses are of this machine alone.
+func onMachine(addrs []string) bool {
+	for _, s := range addrs {
+		a, err := multiaddr.NewMultiaddr(s)
+		if err != nil || !p2p.IsLoopback(a) {
+			return false
+		}
+	}
+	return true
 }
 
 func checkPeerAddrs(key string, addrs []string) error {

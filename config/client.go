@@ -11,6 +11,7 @@ import (
 	"walrus/internal/userfile"
 	"walrus/ledger"
 	"walrus/ledger/wallet"
+	"walrus/p2p"
 )
 
 // ClientFile is the default name of the client's configuration file.
@@ -28,8 +29,13 @@ type Client struct {
 	Genesis string `yaml:"genesis"`
 	// Bootstrap lists addresses of nodes, ending in /p2p/<peer ID>; one that answers is enough. Required unless MDNS.
 	Bootstrap []string `yaml:"bootstrap"`
-	// MDNS finds nodes on the local network by multicast. Default false.
-	MDNS bool `yaml:"mdns"`
+	// MDNS finds nodes on the local network by multicast. Default null: true for gateways and other processes that run
+	// for long, unless all bootstrap nodes are on this machine; false for commands.
+	MDNS *bool `yaml:"mdns"`
+	// MaxConnections bounds the connections in a public network: small routers at home forget some when there are more
+	// than a few hundred. With 150 or fewer, the client also makes one new connection a second on average, after a first
+	// burst. Default 150.
+	MaxConnections int `yaml:"maxConnections"`
 	// AddressBook is the file that remembers nodes' addresses, so that the client can join when bootstrap nodes are
 	// down. "" remembers nothing. Default client-peers.json.
 	AddressBook string `yaml:"addressBook"`
@@ -50,7 +56,8 @@ type Client struct {
 func DefaultClient() Client {
 	return Client{
 		Genesis: "genesis.yaml", AddressBook: "client-peers.json", Wallet: "wallet.yaml", Epochs: 1,
-		Log: Log{Format: "text"},
+		MaxConnections: p2p.HomeLimits().Conns.All,
+		Log:            Log{Format: "text"},
 	}
 }
 
@@ -134,13 +141,38 @@ func (c *Client) Validate() error {
 	if c.Epochs == 0 || c.Epochs > ledger.MaxEpochsAhead {
 		return fmt.Errorf("key \"epochs\" is %d: must be 1 to %d", c.Epochs, ledger.MaxEpochsAhead)
 	}
-	if len(c.Bootstrap) == 0 && !c.MDNS {
+	if c.MaxConnections < minConnections || c.MaxConnections > maxStrangers {
+		return fmt.Errorf("key \"maxConnections\" is %d: want %d to %d", c.MaxConnections, minConnections, maxStrangers)
+	}
+	if len(c.Bootstrap) == 0 && (c.MDNS == nil || !*c.MDNS) {
 		return errors.New("key \"bootstrap\" is empty: name a node to start from, or set mdns: true")
 	}
 	if err := checkPeerAddrs("bootstrap", c.Bootstrap); err != nil {
 		return err
 	}
 	return c.Log.Validate()
+}
+
+// minConnections is enough for a small committee.
+const minConnections = 20
+
+// Limits returns the limits of the client's host in a public network.
+func (c *Client) Limits() p2p.Limits {
+	l := p2p.HomeLimits()
+	if c.MaxConnections > l.Conns.All {
+		l.Dials = p2p.DialLimits{}
+	}
+	l.Conns.All, l.Conns.High, l.Conns.Low = c.MaxConnections, c.MaxConnections*4/5, c.MaxConnections*2/3
+	l.Conns.Strangers, l.Conns.StrangersOut = c.MaxConnections/2, c.MaxConnections/2
+	return l
+}
+
+// Neighbours reports whether the client finds nodes by multicast; lasting is true for a process that runs for long.
+func (c *Client) Neighbours(lasting bool) bool {
+	if c.MDNS != nil {
+		return *c.MDNS
+	}
+	return lasting && !onMachine(c.Bootstrap)
 }
 
 //go:embed client.yaml.tmpl

@@ -48,7 +48,10 @@ func (c *Client) Compose(version string, payer *wallet.Wallet, log *slog.Logger)
 		return clientnode.Config{}, nil, err
 	}
 	cfg := ClientProcess(genesis.Network, version, log)
-	cfg.DHT = dht.Config{Bootstrap: c.Bootstrap, MDNS: c.MDNS, AddressBook: c.AddressBook}
+	cfg.DHT = dht.Config{Bootstrap: c.Bootstrap, MDNS: c.Neighbours(false), AddressBook: c.AddressBook}
+	if p2p.IsPublic(c.Bootstrap...) {
+		cfg.P2P.Limits = c.Limits()
+	}
 	cfg.Client.TempDir = c.TempDir
 	return cfg, clientnode.Light(genesis, payer, log), nil
 }

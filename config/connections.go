@@ -32,9 +32,11 @@ func (c Connections) validate() error {
 	case c.Strangers < minStrangers || c.Strangers > maxStrangers:
 		return fmt.Errorf("key \"connections.strangers\" is %d: want %d to %d", c.Strangers, minStrangers, maxStrangers)
 	case c.PerAddress < 1 || c.PerAddress > c.PerNetwork:
-		return fmt.Errorf("key \"connections.perAddress\" is %d: want 1 to perNetwork, which is %d", c.PerAddress, c.PerNetwork)
+		return fmt.Errorf("key \"connections.perAddress\" is %d: want 1 to perNetwork, which is %d",
+			c.PerAddress, c.PerNetwork)
 	case c.PerNetwork > c.Strangers:
-		return fmt.Errorf("key \"connections.perNetwork\" is %d: want at most strangers, which is %d", c.PerNetwork, c.Strangers)
+		return fmt.Errorf("key \"connections.perNetwork\" is %d: want at most strangers, which is %d",
+			c.PerNetwork, c.Strangers)
 	}
 	return nil
 }

@@ -72,7 +72,10 @@ func TestDevnet(t *testing.T) {
 	}
 	balances, err := genesis.Balances()
 	if err != nil || len(balances) != 2 || balances[0].Amount+balances[1].Amount != ledger.TotalSupply ||
-		!slices.ContainsFunc(balances, func(a ledger.GenesisAccount) bool { return a.Address == payer.Address() && a.Amount == devnetFunds }) ||
+		!slices.ContainsFunc(balances, func(a ledger.GenesisAccount) bool {
+			return a.Address == payer.Address() &&
+				a.Amount == devnetFunds
+		}) ||
 		!slices.ContainsFunc(balances, func(a ledger.GenesisAccount) bool { return a.Address == faucet.Address() }) {
 		t.Errorf("accounts %v, %v: want the two wallets", balances, err)
 	}
@@ -189,7 +192,8 @@ func TestLoadGenesis(t *testing.T) {
 	if _, err := LoadGenesis(path); !errors.Is(err, ledger.ErrGenesis) || !strings.HasPrefix(err.Error(), path) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := LoadGenesis(filepath.Join(t.TempDir(), "none")); err == nil || !strings.Contains(err.Error(), "no genesis at") {
+	if _, err := LoadGenesis(filepath.Join(t.TempDir(), "none")); err == nil ||
+		!strings.Contains(err.Error(), "no genesis at") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -49,7 +49,8 @@ func (g *Gateway) validate() error {
 		return fmt.Errorf("key \"gateway.bind\" is %q: want an address and a port, such as 127.0.0.1:31415", g.Bind)
 	}
 	if _, _, err := net.SplitHostPort(g.Metrics); err != nil && g.Metrics != "" && g.Metrics != "none" {
-		return fmt.Errorf("key \"gateway.metrics\" is %q: want an address and a port, such as 127.0.0.1:27182, or none", g.Metrics)
+		return fmt.Errorf("key \"gateway.metrics\" is %q: want an address and a port, such as 127.0.0.1:27182, or none",
+			g.Metrics)
 	}
 	_, err := g.MaxBodyBytes()
 	return err

@@ -105,7 +105,8 @@ func readEd25519(path, kind string) (ed25519.PrivateKey, error) {
 		return nil, err
 	}
 	if len(seed) != ed25519.SeedSize {
-		return nil, fmt.Errorf("%s: the key has %d bytes, not %d: restore it from a backup", path, len(seed), ed25519.SeedSize)
+		return nil, fmt.Errorf("%s: the key has %d bytes, not %d: restore it from a backup", path,
+			len(seed), ed25519.SeedSize)
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 
 	"walrus/internal/userfile"
+	"walrus/p2p"
 )
 
 // NodeFile is the name of the configuration file in a node's home.
@@ -40,14 +42,17 @@ type Node struct {
 	Genesis string `yaml:"genesis"`
 	// Listen lists multiaddrs to accept connections on: TCP and QUIC, which share a port number. Required.
 	Listen []string `yaml:"listen"`
-	// Announce lists the multiaddrs told to others instead of the detected ones. Needed behind port forwarding. Default
-	// none.
+	// Announce lists multiaddrs told to others beside the detected ones, names such as /dns4/node.example.org/tcp/4001
+	// among them. Needed behind port forwarding. Default none.
 	Announce []string `yaml:"announce"`
+	// AnnounceOnly tells others the addresses of Announce and no others. Default false.
+	AnnounceOnly bool `yaml:"announceOnly"`
 	// Bootstrap lists addresses of other nodes, ending in /p2p/<peer ID>; one that answers is enough. Default none: the
 	// node then waits to be dialled.
 	Bootstrap []string `yaml:"bootstrap"`
-	// MDNS finds nodes on the local network by multicast. Default false: the addresses above are enough.
-	MDNS bool `yaml:"mdns"`
+	// MDNS finds nodes on the local network by multicast. Default null: true in a private network of several machines,
+	// false on the Internet and on one machine.
+	MDNS *bool `yaml:"mdns"`
 	// Store configures the place of slivers, metadata and certificates. In the file, a plain text is its path.
 	Store Storage `yaml:"store"`
 	// RepairRate bounds the traffic of repairs per second, such as 10MiB. While users read or upload, repairs get a
@@ -194,7 +199,7 @@ func (n *Node) Validate() error {
 	if err := checkAddrs("listen", n.Listen); err != nil {
 		return err
 	}
-	if err := checkAddrs("announce", n.Announce); err != nil {
+	if err := checkAnnounce(n.Announce, n.AnnounceOnly); err != nil {
 		return err
 	}
 	if err := checkPeerAddrs("bootstrap", n.Bootstrap); err != nil {
@@ -219,6 +224,15 @@ func (n *Node) Validate() error {
 		return err
 	}
 	return n.Log.Validate()
+}
+
+// Neighbours reports whether the node finds others by multicast.
+func (n *Node) Neighbours() bool {
+	if n.MDNS != nil {
+		return *n.MDNS
+	}
+	all := slices.Concat(n.Listen, n.Announce, n.Bootstrap)
+	return !p2p.IsPublic(all...) && !onMachine(all)
 }
 
 // PeerID returns the node's peer ID, from its key file.

@@ -32,7 +32,8 @@ func TestCreateAndLoadNode(t *testing.T) {
 	}
 	n.Home = home
 	n.Ledger = filepath.Join(home, n.Ledger)
-	n.Genesis, n.Store.Path, n.AddressBook = filepath.Join(home, n.Genesis), filepath.Join(home, n.Store.Path), filepath.Join(home, n.AddressBook)
+	n.Genesis, n.Store.Path, n.AddressBook = filepath.Join(home, n.Genesis), filepath.Join(home,
+		n.Store.Path), filepath.Join(home, n.AddressBook)
 	if !reflect.DeepEqual(*got, n) {
 		t.Errorf("got %+v\nwant %+v", *got, n)
 	}
@@ -93,7 +94,8 @@ func TestKeepsKeys(t *testing.T) {
 	if err != nil || !got.P2P.Equal(keys.P2P) || got.BLS.Public() != keys.BLS.Public() {
 		t.Errorf("keys were replaced: %v", err)
 	}
-	if again, err := LoadKeys(home); err != nil || !again.Consensus.Equal(got.Consensus) || again.Consensus.Equal(keys.Consensus) {
+	if again, err := LoadKeys(home); err != nil || !again.Consensus.Equal(got.Consensus) ||
+		again.Consensus.Equal(keys.Consensus) {
 		t.Errorf("consensus key was not made: %v", err)
 	}
 }
@@ -112,7 +114,8 @@ func TestKeyFiles(t *testing.T) {
 		}, "is not a key of kind " + blsKeyKind},
 		{"cut", func(t *testing.T, p2p, _ string) { truncate(t, p2p, 40) }, "restore it from a backup"},
 		{"empty", func(t *testing.T, _, bls string) { truncate(t, bls, 0) }, "restore it from a backup"},
-		{"marked by an editor", func(t *testing.T, p2p, _ string) { overwrite(t, p2p, "\ufeff"+p2pKeyKind+" 00\n") }, "byte order mark"},
+		{"marked by an editor", func(t *testing.T, p2p, _ string) { overwrite(t, p2p, "\ufeff"+p2pKeyKind+" 00\n") },
+			"byte order mark"},
 		{"not hexadecimal", func(t *testing.T, p2p, _ string) { overwrite(t, p2p, p2pKeyKind+" secret\n") }, "is damaged"},
 		{"zero", func(t *testing.T, _, bls string) {
 			overwrite(t, bls, blsKeyKind+" "+strings.Repeat("00", 32)+"\n")
@@ -186,9 +189,12 @@ func TestNodeErrors(t *testing.T) {
 		{"bad bootstrap", func(n *Node) { n.Bootstrap = []string{"/p2p/x"} }, `key "bootstrap"`},
 		{"many", func(n *Node) { n.Bootstrap = make([]string, maxAddrs+1) }, "65 addresses: at most 64"},
 		{"no store", func(n *Node) { n.Store.Path = "" }, `key "store.path" is empty`},
-		{"bad body", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", MaxBody: "much"} }, `key "gateway.maxBody": "much" is not a size`},
-		{"body too great", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", MaxBody: "8PiB"} }, `key "gateway.maxBody": "8PiB" exceeds`},
-		{"bad metrics", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", Metrics: "off"} }, `key "gateway.metrics" is "off"`},
+		{"bad body", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", MaxBody: "much"} },
+			`key "gateway.maxBody": "much" is not a size`},
+		{"body too great", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", MaxBody: "8PiB"} },
+			`key "gateway.maxBody": "8PiB" exceeds`},
+		{"bad metrics", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", Metrics: "off"} },
+			`key "gateway.metrics" is "off"`},
 		{"bad metrics", func(n *Node) { n.Metrics = "9184" }, `key "metrics" is "9184": want an address and a port`},
 		{"bad limit", func(n *Node) { n.Store.Limit = "a lot" }, `key "store.limit": "a lot" is not a size`},
 		{"bad scrub", func(n *Node) { n.Store.Scrub = "two weeks" }, `key "store.scrub": "two weeks" is not a period`},

@@ -82,13 +82,16 @@ func decodeValue(file, key string, n *yaml.Node, out reflect.Value) error {
 		ok = ok && item.Kind == yaml.ScalarNode && item.Tag != "!!null"
 	}
 	if !ok || n.Decode(out.Addr().Interface()) != nil {
-		return fmt.Errorf("%s:%d: key %q: want %s", file, n.Line, key, wanted(out.Kind()))
+		return fmt.Errorf("%s:%d: key %q: want %s", file, n.Line, key, wanted(out.Type()))
 	}
 	return nil
 }
 
-func wanted(k reflect.Kind) string {
-	switch k {
+func wanted(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
 	case reflect.Bool:
 		return "true or false"
 	case reflect.Slice:

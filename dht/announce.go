@@ -77,6 +77,11 @@ func (d *DHT) keepAnnounced(ctx context.Context) error {
 		return nil
 	}
 	for delay := minAnnounce; ctx.Err() == nil; delay = min(2*delay, maxAnnounce) {
+		if !serves(d) { // not reachable: others would dial it in vain
+			delay = minAnnounce
+			pause.For(ctx, jitter(delay))
+			continue
+		}
 		short, stop := context.WithTimeout(ctx, announceTimeout)
 		err := d.Announce(short, d.rendezvous())
 		stop()

@@ -226,6 +226,18 @@ func (b *book) sample(n int) []peer.AddrInfo {
 	return out[:min(n, len(out))]
 }
 
+// members returns the remembered members.
+func (b *book) members() (out []peer.AddrInfo) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, e := range b.peers {
+		if b.member(id) {
+			out = append(out, peer.AddrInfo{ID: id, Addrs: slices.Clone(e.addrs)})
+		}
+	}
+	return out
+}
+
 // save writes the book if it has changed. After an error the change stays pending. Only Run calls it.
 func (b *book) save() error {
 	file, pending := b.snapshot()

@@ -219,11 +219,15 @@ func (d *DHT) networkAddr(id peer.ID) netip.Prefix {
 	return netip.Prefix{}
 }
 
-// scope returns the least reach that an address named by a stranger must have. A node with a public address takes only
+// scope returns the least reach that an address named by a stranger must have. In a public network all take only public
+// ones, also those at home, whose own addresses are private. Otherwise, a node with a public address takes only
 // public ones: otherwise strangers could make it dial machines and services behind its firewall. If all bootstrap
 // addresses are private, so is the network, and private addresses are taken.
 func (d *DHT) scope() ipgroup.Reach {
 	scope := ipgroup.Internet
+	if d.cfg.Public {
+		return scope
+	}
 	widest := func(addrs []multiaddr.Multiaddr) {
 		if len(addrs) == 0 {
 			return

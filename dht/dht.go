@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"sync"
 
 	kad "github.com/libp2p/go-libp2p-kad-dht"
@@ -33,9 +34,15 @@ var (
 type Config struct {
 	// Network is the name of the network, part of every protocol ID: 1 to 32 of a-z, 0-9 and '-'.
 	Network string
-	// Server makes this peer answer queries, keep records and announce itself as a storage node. Set it on every peer
-	// that can be dialled, not on clients behind a NAT.
+	// Server makes this peer answer queries, keep records and announce itself as a storage node, except while the host
+	// says that it is not reachable. Set it on storage nodes.
 	Server bool
+	// WhenReachable makes this peer answer queries and keep records while the host says that it is reachable. Set it on
+	// other peers that run for long.
+	WhenReachable bool
+	// Public says that the network is on the Internet: no stranger may make us dial private addresses. Default false:
+	// the addresses of this host and of the bootstrap peers decide.
+	Public bool
 	// Bootstrap lists multiaddrs ending in /p2p/<peer ID>. One that answers is enough to join. A server without any
 	// waits to be dialled.
 	Bootstrap []string
@@ -127,10 +134,13 @@ func (d *DHT) tableOptions(prefix protocol.ID) []kad.Option {
 		kad.ProviderManagerOpts(records.ProvideValidity(recordValidity), records.ProviderAddrTTL(recordAddrTTL)),
 	}
 	// By default the library answers no queries until a public address is proven, which never happens on a private
-	// network.
-	if cfg.Server {
-		opts = append(opts, kad.Mode(kad.ModeServer))
-	} else {
+	// network. The automatic modes follow event.EvtLocalReachabilityChanged.
+	switch {
+	case cfg.Server:
+		opts = append(opts, kad.Mode(kad.ModeAutoServer))
+	case cfg.WhenReachable:
+		opts = append(opts, kad.Mode(kad.ModeAuto))
+	default:
 		opts = append(opts, kad.Mode(kad.ModeClient))
 	}
 	if cfg.Light {
@@ -162,6 +172,9 @@ func (d *DHT) Close() error {
 // TableSize returns how many servers of the network are in the routing table.
 func (d *DHT) TableSize() int { return d.kad.RoutingTable().Size() }
 
+// serves reports whether this peer is a server of the DHT now.
+func serves(d *DHT) bool { return slices.Contains(d.host.Mux().Protocols(), d.proto) }
+
 // speaksOurs reports whether a connected, identified peer is a server of our network.
 func (d *DHT) speaksOurs(id peer.ID) bool {
 	got, err := d.host.Peerstore().SupportsProtocols(id, d.proto)
@@ -171,9 +184,4 @@ func (d *DHT) speaksOurs(id peer.ID) bool {
 // connected reports whether there is a connection that can carry slivers: a relayed one with limits does not count.
 func (d *DHT) connected(id peer.ID) bool {
 	return d.host.Network().Connectedness(id) == network.Connected
-}
-
-// self returns this peer's own ID and the addresses it believes it has.
-func (d *DHT) self() peer.AddrInfo {
-	return peer.AddrInfo{ID: d.host.ID(), Addrs: d.host.Addrs()}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
@@ -23,7 +24,7 @@ func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 		return peer.AddrInfo{}, fmt.Errorf("find peer: %w", err)
 	}
 	if id == d.host.ID() {
-		return d.self(), nil
+		return peer.AddrInfo{ID: id, Addrs: d.host.Addrs()}, nil
 	}
 	said := d.newClaims()
 	var err error
@@ -71,9 +72,33 @@ func (d *DHT) Connect(ctx context.Context, id peer.ID) error {
 	if id == d.host.ID() || d.connected(id) {
 		return nil
 	}
-	err := d.dials.do(ctx, id, d.reach)
+	err := d.dials.do(ctx, id, func(ctx context.Context, id peer.ID) error {
+		if err := d.reach(ctx, id); err != nil {
+			return err
+		}
+		return awaitDirect(ctx, d, id)
+	})
 	if err != nil {
 		return fmt.Errorf("connect to peer %s: %w", id, err)
+	}
+	return nil
+}
+
+// awaitDirect waits for the hole punch that follows a relayed connection.
+func awaitDirect(ctx context.Context, d *DHT, id peer.ID) error {
+	if d.host.Network().Connectedness(id) != network.Limited {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(ctx, punchTime)
+	defer stop()
+	poll := time.NewTicker(tablePoll)
+	defer poll.Stop()
+	for !d.connected(id) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("only a relayed connection, and no direct one within %v: the routers on both sides let no hole be punched", punchTime)
+		case <-poll.C:
+		}
 	}
 	return nil
 }

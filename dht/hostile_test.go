@@ -183,7 +183,7 @@ func TestMembersArePinned(t *testing.T) {
 		pinned, stranger := simulated(t, n, 1, 1, Config{Server: true}), simulated(t, n, 2, 2, Config{Server: true})
 		first.host.ConnManager().Protect(pinned.host.ID(), "committee")
 		for _, m := range []*member{pinned, stranger} {
-			if err := first.host.Connect(t.Context(), m.self()); err != nil {
+			if err := first.host.Connect(t.Context(), peer.AddrInfo{ID: m.host.ID(), Addrs: m.host.Addrs()}); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute)
@@ -200,7 +200,7 @@ func TestMembersArePinned(t *testing.T) {
 		}
 		first.host.ConnManager().Unprotect(pinned.host.ID(), "committee")
 		next := simulated(t, n, 3, 3, Config{Server: true})
-		if err := first.host.Connect(t.Context(), next.self()); err != nil {
+		if err := first.host.Connect(t.Context(), peer.AddrInfo{ID: next.host.ID(), Addrs: next.host.Addrs()}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)

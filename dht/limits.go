@@ -50,9 +50,10 @@ const (
 	maxRecordsPerNet  = 20_000
 	// recordValidity is the lifetime of a record that is not announced again: a dead pin is forgotten in a day.
 	recordValidity = 24 * time.Hour
-	// recordAddrTTL is the lifetime of addresses in records. It is short because a storage node announces hourly: its
-	// old addresses should not outlive a move.
-	recordAddrTTL = 2 * time.Hour
+	// recordAddrTTL is the lifetime of addresses in records: as long as that of the records. A peer that pins blobs
+	// announces each of them once a day, and may be known to nobody else. Addresses of a peer that has moved cost a
+	// dial each.
+	recordAddrTTL = recordValidity
 	// maxHolders bounds the records that one search returns.
 	maxHolders = 1000
 
@@ -72,6 +73,9 @@ const (
 	dialTimeout = 10 * time.Second
 	// reachTimeout bounds one attempt to find and dial a peer.
 	reachTimeout = 15 * time.Second
+	// punchTime bounds the wait for the hole punch after a relayed connection. It takes well under a second over TCP, and
+	// 5 s over QUIC.
+	punchTime = 10 * time.Second
 	// headStart: known addresses are tried for this long before the network is asked for newer ones. It is about one
 	// round trip across the globe with its handshakes, so that a peer that has not moved costs no query.
 	headStart = 500 * time.Millisecond

@@ -53,3 +53,15 @@ func (p *pins) setAll(list []peer.AddrInfo) {
 		}
 	}
 }
+
+// Relays lists nodes that may relay for this peer: the members and the bootstrap peers that were reached, each with its
+// proven addresses.
+func (d *DHT) Relays() []peer.AddrInfo {
+	out := d.book.members()
+	for _, p := range d.bootstrap.peers {
+		if known := d.known(p.ID); d.connected(p.ID) && !slices.ContainsFunc(out, func(o peer.AddrInfo) bool { return o.ID == p.ID }) {
+			out = append(out, peer.AddrInfo{ID: p.ID, Addrs: mergeAddrs(dialled(d.host, p.ID), known.Addrs)})
+		}
+	}
+	return out
+}

@@ -107,7 +107,8 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, what action, err 
 }
 
 // errClientLeft appears in the log only: there is nobody to answer.
-var errClientLeft = &failure{code: 499, status: "CANCELLED", reason: "CLIENT_LEFT", domain: domainGlobal, message: "the client disconnected"}
+var errClientLeft = &failure{code: 499, status: "CANCELLED", reason: "CLIENT_LEFT", domain: domainGlobal,
+	message: "the client disconnected"}
 
 // sane refuses requests that the router would misread, and turns a panic into a response.
 func (g *Gateway) sane(next http.Handler) http.Handler {
@@ -122,7 +123,8 @@ func (g *Gateway) sane(next http.Handler) http.Handler {
 				panic(p)
 			}
 			g.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-			f := &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "INTERNAL", domain: domainGlobal, message: "internal error of the gateway"}
+			f := &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "INTERNAL", domain: domainGlobal,
+				message: "internal error of the gateway"}
 			f.write(w, r.Method == http.MethodHead)
 		}()
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -148,7 +150,8 @@ func wrongMethod(w http.ResponseWriter, r *http.Request, mux *chi.Mux) {
 	if path == "" {
 		path = r.URL.Path
 	}
-	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch,
+		http.MethodDelete} {
 		if mux.Match(chi.NewRouteContext(), m, path) {
 			w.Header().Add("Allow", m)
 		}

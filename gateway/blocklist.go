@@ -59,7 +59,8 @@ func (b *blocklist) run(ctx context.Context, tell func(error)) {
 		case <-tick.C:
 		}
 		st, err := os.Stat(b.path)
-		if err == nil && !broken && os.SameFile(st, b.seen) && st.ModTime().Equal(b.seen.ModTime()) && st.Size() == b.seen.Size() {
+		if err == nil && !broken && os.SameFile(st, b.seen) && st.ModTime().Equal(b.seen.ModTime()) &&
+			st.Size() == b.seen.Size() {
 			continue
 		}
 		if err == nil {
@@ -125,7 +126,8 @@ func (g *aggregator) allowed(id shards.BlobID) error {
 		return nil
 	}
 	return &failure{
-		code: http.StatusUnavailableForLegalReasons, status: "UNAVAILABLE_FOR_LEGAL_REASONS", reason: "FORBIDDEN_BLOB", domain: domainDaemon,
+		code: http.StatusUnavailableForLegalReasons, status: "UNAVAILABLE_FOR_LEGAL_REASONS", reason: "FORBIDDEN_BLOB",
+		domain:  domainDaemon,
 		message: "this gateway does not serve the blob",
 	}
 }

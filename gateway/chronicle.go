@@ -41,7 +41,8 @@ func (c chronicle) Block(ctx context.Context, height uint64) (*pages.Block, erro
 		return nil, gone(err)
 	}
 	b := &pages.Block{
-		Height: h.Height, Time: h.Time.UTC(), Hash: fmt.Sprintf("%x", h.Hash), Empty: h.Empty, Proposer: h.Name, Signed: h.Signed, Of: h.Voting,
+		Height: h.Height, Time: h.Time.UTC(), Hash: fmt.Sprintf("%x", h.Hash), Empty: h.Empty, Proposer: h.Name,
+		Signed: h.Signed, Of: h.Voting,
 	}
 	if h.Proposer != "" {
 		b.Peer = h.Proposer.String()
@@ -49,7 +50,8 @@ func (c chronicle) Block(ctx context.Context, height uint64) (*pages.Block, erro
 	return b, nil
 }
 
-func (c chronicle) History(ctx context.Context, account ledger.Address, before string, limit int) (*pages.TransactionList, error) {
+func (c chronicle) History(ctx context.Context, account ledger.Address, before string,
+	limit int) (*pages.TransactionList, error) {
 	from, err := light.ParseCursor(before)
 	if err != nil {
 		return nil, gone(err)
@@ -114,8 +116,9 @@ func (c chronicle) Account(ctx context.Context, a ledger.Address) (*pages.Owner,
 func newTransaction(e *light.Entry) pages.Transaction {
 	r := &e.Receipt
 	x := pages.Transaction{
-		ID: r.ID, Height: r.Height, Index: r.Index, Time: time.Unix(0, r.Time).UTC(), Sender: e.Tx.Sender.Address(), Nonce: e.Tx.Nonce,
-		Code: r.Code.String(), Log: r.Log, Fee: r.Fee, Spent: r.Spent, Events: append([]ledger.Event{}, r.Events...),
+		ID: r.ID, Height: r.Height, Index: r.Index, Time: time.Unix(0, r.Time).UTC(), Sender: e.Tx.Sender.Address(),
+		Nonce: e.Tx.Nonce,
+		Code:  r.Code.String(), Log: r.Log, Fee: r.Fee, Spent: r.Spent, Events: append([]ledger.Event{}, r.Events...),
 	}
 	for _, op := range e.Tx.Ops {
 		x.Operations = append(x.Operations, ledger.OpName(op))

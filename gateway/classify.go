@@ -42,45 +42,57 @@ func classify(what action, err error) *failure {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &guarded):
-		return &failure{code: guarded.Code, status: guarded.Status, reason: guarded.Reason, domain: guarded.Domain, message: guarded.Message, retry: int(guarded.Retry / time.Second)}
+		return &failure{code: guarded.Code, status: guarded.Status, reason: guarded.Reason, domain: guarded.Domain,
+			message: guarded.Message, retry: int(guarded.Retry / time.Second)}
 	case errors.As(err, &wrong):
 		return malformed(wrong.Error())
 	case errors.As(err, &tooLarge):
 		return bodyTooLarge(tooLarge.Limit)
 	case errors.Is(err, errStalledBody):
-		return &failure{code: http.StatusRequestTimeout, status: "DEADLINE_EXCEEDED", reason: "BODY_STALLED", domain: domainGlobal, message: err.Error()}
+		return &failure{code: http.StatusRequestTimeout, status: "DEADLINE_EXCEEDED", reason: "BODY_STALLED",
+			domain: domainGlobal, message: err.Error()}
 	case errors.Is(err, client.ErrNotFound):
-		return &failure{code: http.StatusNotFound, status: "NOT_FOUND", reason: "BLOB_NOT_FOUND", domain: domainDaemon, message: notFoundMessage}
+		return &failure{code: http.StatusNotFound, status: "NOT_FOUND", reason: "BLOB_NOT_FOUND", domain: domainDaemon,
+			message: notFoundMessage}
 	case errors.Is(err, client.ErrNoFile), errors.Is(err, quilt.ErrFormat):
-		return &failure{code: http.StatusNotFound, status: "NOT_FOUND", reason: "QUILT_PATCH_NOT_FOUND", domain: domainDaemon, message: err.Error()}
+		return &failure{code: http.StatusNotFound, status: "NOT_FOUND", reason: "QUILT_PATCH_NOT_FOUND", domain: domainDaemon,
+			message: err.Error()}
 	case isQuiltRequest(err):
 		return malformed(shorten(err.Error()))
 	case errors.As(err, &notEnough) && what == storing:
-		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "INSUFFICIENT_CONFIRMATIONS", domain: domainStorage, message: err.Error(), retry: retrySeconds}
+		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "INSUFFICIENT_CONFIRMATIONS",
+			domain: domainStorage, message: err.Error(), retry: retrySeconds}
 	case errors.As(err, &notEnough):
-		return &failure{code: http.StatusServiceUnavailable, status: "UNAVAILABLE", reason: "BLOB_UNAVAILABLE", domain: domainDaemon, message: err.Error(), retry: retrySeconds}
+		return &failure{code: http.StatusServiceUnavailable, status: "UNAVAILABLE", reason: "BLOB_UNAVAILABLE",
+			domain: domainDaemon, message: err.Error(), retry: retrySeconds}
 	case errors.Is(err, client.ErrInvalidBlob):
 		return invalidBlob(what, err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED", domain: domainGlobal, message: "the network did not answer in time; try again", retry: retrySeconds}
+		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED",
+			domain: domainGlobal, message: "the network did not answer in time; try again", retry: retrySeconds}
 	case errors.Is(err, client.ErrStalled):
 		return unavailable("LEDGER_STALLED", err)
 	case errors.Is(err, client.ErrUnknown):
-		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED", domain: domainGlobal, message: err.Error()}
+		return &failure{code: http.StatusGatewayTimeout, status: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED",
+			domain: domainGlobal, message: err.Error()}
 	case errors.Is(err, client.ErrNoWallet), errors.Is(err, client.ErrNoFunds):
 		return unavailable("PUBLISHER_CANNOT_PAY", err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.EDQUOT):
-		return unavailable("GATEWAY_OUT_OF_RESOURCES", errors.New("the gateway has no free disk or memory for this request; try again later"))
+		return unavailable("GATEWAY_OUT_OF_RESOURCES",
+			errors.New("the gateway has no free disk or memory for this request; try again later"))
 	case errors.As(err, &refused):
-		return &failure{code: http.StatusBadRequest, status: "FAILED_PRECONDITION", reason: "LEDGER_REFUSED", domain: domainDaemon, message: err.Error()}
+		return &failure{code: http.StatusBadRequest, status: "FAILED_PRECONDITION", reason: "LEDGER_REFUSED",
+			domain: domainDaemon, message: err.Error()}
 	}
-	return &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "INTERNAL", domain: domainGlobal, message: internalMessage(err)}
+	return &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "INTERNAL", domain: domainGlobal,
+		message: internalMessage(err)}
 }
 
 // invalidBlob returns the failure for a blob that was encoded wrongly. As in the original, a blob that the ledger has
 // marked is not found; before that, what a read has proved is an internal error, as is storing under such an ID.
 func invalidBlob(what action, err error) *failure {
-	f := &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "BLOB_INVALID", domain: domainDaemon, message: client.ErrInvalidBlob.Error()}
+	f := &failure{code: http.StatusInternalServerError, status: "INTERNAL", reason: "BLOB_INVALID", domain: domainDaemon,
+		message: client.ErrInvalidBlob.Error()}
 	var known *client.InvalidBlobError
 	var refused *ledger.OpError
 	switch {
@@ -103,7 +115,8 @@ func invalidBlob(what action, err error) *failure {
 }
 
 func unavailable(reason string, err error) *failure {
-	return &failure{code: http.StatusServiceUnavailable, status: "UNAVAILABLE", reason: reason, domain: domainDaemon, message: err.Error(), retry: retrySeconds}
+	return &failure{code: http.StatusServiceUnavailable, status: "UNAVAILABLE", reason: reason, domain: domainDaemon,
+		message: err.Error(), retry: retrySeconds}
 }
 
 func bodyTooLarge(limit int64) *failure {
@@ -124,7 +137,8 @@ func internalMessage(err error) string {
 
 // isQuiltRequest reports whether err says that the files cannot form a quilt.
 func isQuiltRequest(err error) bool {
-	for _, wrong := range []error{quilt.ErrIdentifier, quilt.ErrDuplicate, quilt.ErrTags, quilt.ErrCount, quilt.ErrTooLarge} {
+	for _, wrong := range []error{quilt.ErrIdentifier, quilt.ErrDuplicate, quilt.ErrTags, quilt.ErrCount,
+		quilt.ErrTooLarge} {
 		if errors.Is(err, wrong) {
 			return true
 		}

@@ -33,7 +33,8 @@ func TestClassify(t *testing.T) {
 		{reading, &client.InvalidBlobError{}, 500, "INTERNAL", "BLOB_INVALID", false},
 		{reading, &client.InvalidBlobError{Mark: &ledger.InvalidBlob{}}, 404, "NOT_FOUND", "BLOB_INVALID", false},
 		{storing, &client.InvalidBlobError{Mark: &ledger.InvalidBlob{}}, 500, "INTERNAL", "BLOB_INVALID", false},
-		{managing, fmt.Errorf("%w: %w", client.ErrInvalidBlob, &ledger.OpError{Code: ledger.CodeInvalidBlob}), 400, "FAILED_PRECONDITION", "BLOB_INVALID", false},
+		{managing, fmt.Errorf("%w: %w", client.ErrInvalidBlob, &ledger.OpError{Code: ledger.CodeInvalidBlob}), 400,
+			"FAILED_PRECONDITION", "BLOB_INVALID", false},
 		{reading, context.DeadlineExceeded, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", true},
 		{storing, context.DeadlineExceeded, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", true},
 		{storing, client.ErrUnknown, 504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", false},
@@ -45,7 +46,8 @@ func TestClassify(t *testing.T) {
 		{storing, &http.MaxBytesError{Limit: 7}, 413, "SIZE_EXCEEDED", "SIZE_EXCEEDED", false},
 		{storing, errStalledBody, 408, "DEADLINE_EXCEEDED", "BODY_STALLED", false},
 		{storing, errBrokenBody, 400, "INVALID_ARGUMENT", "MALFORMED_REQUEST", false},
-		{storing, &fs.PathError{Op: "write", Path: "/secret", Err: syscall.ENOSPC}, 503, "UNAVAILABLE", "GATEWAY_OUT_OF_RESOURCES", true},
+		{storing, &fs.PathError{Op: "write", Path: "/secret", Err: syscall.ENOSPC}, 503, "UNAVAILABLE",
+			"GATEWAY_OUT_OF_RESOURCES", true},
 		{storing, &fs.PathError{Op: "write", Path: "/secret", Err: syscall.EIO}, 500, "INTERNAL", "INTERNAL", false},
 		{reading, errors.New("boom"), 500, "INTERNAL", "INTERNAL", false},
 	} {
@@ -71,7 +73,8 @@ func TestErrorBody(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	h := w.Header()
-	if w.Code != http.StatusNotFound || h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" || h.Get("Content-Type") != "application/json" {
+	if w.Code != http.StatusNotFound || h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" ||
+		h.Get("Content-Type") != "application/json" {
 		t.Errorf("%d %v", w.Code, h)
 	}
 }
@@ -84,7 +87,8 @@ func TestMarkedInvalid(t *testing.T) {
 	}
 	e.Mark = &ledger.InvalidBlob{Event: 2}
 	w := httptest.NewRecorder()
-	if err := writeStatus(w, http.StatusInternalServerError, jsonform.StoreResult{MarkedInvalid: markedInvalid(fmt.Errorf("store: %w", e))}); err != nil {
+	if err := writeStatus(w, http.StatusInternalServerError,
+		jsonform.StoreResult{MarkedInvalid: markedInvalid(fmt.Errorf("store: %w", e))}); err != nil {
 		t.Fatal(err)
 	}
 	const want = `{"markedInvalid":{"blobId":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","event":{"txDigest":"11111111111111111111111111111111","eventSeq":"2"}}}`

@@ -57,7 +57,8 @@ func (g *Gateway) addConcat(api huma.API) {
 		OperationID: "postConcat", Method: http.MethodPost, Path: "/v1alpha/blobs/concat", Tags: []string{tagRead},
 		Summary: "Read several blobs as one", Description: "The same as GET, for lists that are too long for a URL.",
 		RequestBody: &huma.RequestBody{
-			Description: "The blobs to read.", Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
+			Description: "The blobs to read.", Required: true,
+			Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
 		},
 		Responses: rs,
 	}, func(w http.ResponseWriter, r *http.Request, _ *struct{}) error {
@@ -78,7 +79,10 @@ func describeIDs(api huma.API) {
 	items.Pattern = "^" + one + "$"
 	ids.Items = &items
 	for _, op := range operations(api.OpenAPI().Paths["/v1alpha/blobs/concat"]) {
-		describeParams(op, map[string]func(*huma.Param){"ids": func(p *huma.Param) { p.Schema.Pattern = "^" + one + "(," + one + "){0,255}$" }})
+		describeParams(op, map[string]func(*huma.Param){"ids": func(p *huma.Param) {
+			p.Schema.Pattern = "^" + one + "(," +
+				one + "){0,255}$"
+		}})
 	}
 }
 
@@ -125,11 +129,13 @@ func (g *aggregator) serveConcat(w http.ResponseWriter, r *http.Request, req Con
 	}
 	g.attributeHeaders(w.Header(), attributes)
 	sum := sha256.Sum256([]byte(strings.Join(req.IDs, ",")))
-	return g.serveContent(w, r, &download{content: blobs, tag: base64.RawURLEncoding.EncodeToString(sum[:]), strict: req.Strict})
+	return g.serveContent(w, r, &download{content: blobs, tag: base64.RawURLEncoding.EncodeToString(sum[:]),
+		strict: req.Strict})
 }
 
 // findAll finds blobs by blob or object IDs. It returns the first ID's attributes, if that is an object.
-func (g *aggregator) findAll(ctx context.Context, ids []string) (blobs chain, attributes []ledger.Attribute, err error) {
+func (g *aggregator) findAll(ctx context.Context,
+	ids []string) (blobs chain, attributes []ledger.Attribute, err error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Time.Open)
 	defer cancel()
 	for i, s := range ids {
@@ -153,7 +159,8 @@ func (g *aggregator) findAll(ctx context.Context, ids []string) (blobs chain, at
 }
 
 // resolve turns a blob or object ID into a blob ID.
-func (g *aggregator) resolve(ctx context.Context, s string) (id shards.BlobID, attributes []ledger.Attribute, err error) {
+func (g *aggregator) resolve(ctx context.Context,
+	s string) (id shards.BlobID, attributes []ledger.Attribute, err error) {
 	if !strings.HasPrefix(s, "0x") {
 		if id, err = shards.ParseBlobID(s); err != nil {
 			return id, nil, invalid("INVALID_ID_FORMAT", err.Error())

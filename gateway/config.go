@@ -88,9 +88,11 @@ type TimeConfig struct {
 func Default() Config {
 	return Config{
 		Bind: "127.0.0.1:31415", Publisher: true, Aggregator: true, Version: "unknown",
-		Store: StoreConfig{MaxBody: 10 << 20, MaxQuiltBody: 100 << 20, Epochs: 1, MaxUploads: 100, UploadExpiry: 24 * time.Hour},
+		Store: StoreConfig{MaxBody: 10 << 20, MaxQuiltBody: 100 << 20, Epochs: 1, MaxUploads: 100,
+			UploadExpiry: 24 * time.Hour},
 		Read: ReadConfig{Headers: []string{
-			"content-type", "authorization", "content-disposition", "content-encoding", "content-language", "content-location", "link",
+			"content-type", "authorization", "content-disposition", "content-encoding", "content-language",
+			"content-location", "link",
 		}},
 		Time: TimeConfig{
 			Header: 10 * time.Second, Idle: 2 * time.Minute, Stall: 30 * time.Second, Store: 10 * time.Minute, Open: time.Minute,
@@ -105,11 +107,13 @@ func (c *Config) Validate() error {
 	case !c.Publisher && !c.Aggregator:
 		return errors.New("gateway: neither publisher nor aggregator is enabled: enable one")
 	case c.Store.MaxBody <= 0 || c.Store.MaxQuiltBody <= 0:
-		return fmt.Errorf("gateway: body limits of %d and %d bytes: both must be positive", c.Store.MaxBody, c.Store.MaxQuiltBody)
+		return fmt.Errorf("gateway: body limits of %d and %d bytes: both must be positive", c.Store.MaxBody,
+			c.Store.MaxQuiltBody)
 	case c.Store.MaxBody > shards.MaxLength:
 		return fmt.Errorf("gateway: body limit of %d bytes: a blob has at most %d", c.Store.MaxBody, int64(shards.MaxLength))
 	case c.Store.MaxUploads < 0 || c.Store.UploadExpiry <= 0:
-		return fmt.Errorf("gateway: %d resumable uploads, kept for %v: both must be positive", c.Store.MaxUploads, c.Store.UploadExpiry)
+		return fmt.Errorf("gateway: %d resumable uploads, kept for %v: both must be positive", c.Store.MaxUploads,
+			c.Store.UploadExpiry)
 	case c.Store.Epochs == 0:
 		return errors.New("gateway: blobs must be stored for at least 1 epoch")
 	case min(t.Header, t.Idle, t.Stall, t.Store, t.Open, t.Drain) <= 0:

@@ -174,7 +174,8 @@ func checkContract(t testing.TB, req *http.Request, a answer) {
 			return
 		}
 	}
-	if a.code == http.StatusMethodNotAllowed || a.code == http.StatusNotFound && bytes.Contains(a.body, []byte("NO_SUCH_ROUTE")) {
+	if a.code == http.StatusMethodNotAllowed || a.code == http.StatusNotFound &&
+		bytes.Contains(a.body, []byte("NO_SUCH_ROUTE")) {
 		return
 	}
 	d, err := contract()
@@ -193,11 +194,13 @@ func TestContractCatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, a := range map[string]answer{
-		"a status":  {http.StatusTeapot, http.Header{"Content-Type": {"application/json"}}, []byte(`{}`)},
-		"a body":    {http.StatusOK, http.Header{"Content-Type": {"application/json"}}, []byte(`{"newlyCreated":{"cost":"much"}}`)},
+		"a status": {http.StatusTeapot, http.Header{"Content-Type": {"application/json"}}, []byte(`{}`)},
+		"a body": {http.StatusOK, http.Header{"Content-Type": {"application/json"}},
+			[]byte(`{"newlyCreated":{"cost":"much"}}`)},
 		"an error":  {http.StatusBadRequest, http.Header{"Content-Type": {"application/json"}}, []byte(`{"error":"wrong"}`)},
 		"a content": {http.StatusOK, http.Header{"Content-Type": {"text/plain"}}, []byte(`OK`)},
-		"a field":   {http.StatusOK, http.Header{"Content-Type": {"application/json"}}, []byte(`{"newlyCreated":{"cost":1}}`)},
+		"a field": {http.StatusOK, http.Header{"Content-Type": {"application/json"}},
+			[]byte(`{"newlyCreated":{"cost":1}}`)},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://localhost/v1/blobs", nil)
 		if err != nil {

@@ -37,9 +37,12 @@ func describe(doc *huma.OpenAPI) {
 	doc.Servers = []*huma.Server{{URL: "/", Description: "This gateway"}}
 	doc.Security = []map[string][]string{{}} // no identification needed, unless an operation requires it
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		ownerToken:       {Type: "http", Scheme: "bearer", Description: "The token of a record, from the header " + ownerHeader + " of the response to its upload; or the operator's token."},
-		ownerTokenHeader: {Type: "apiKey", In: "header", Name: ownerHeader, Description: "The same token, for requests that use Authorization for something else."},
-		publisherToken:   {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Needed if the operator of this publisher requires tokens, as in the original."},
+		ownerToken: {Type: "http", Scheme: "bearer", Description: "The token of a record, from the header " +
+			ownerHeader + " of the response to its upload; or the operator's token."},
+		ownerTokenHeader: {Type: "apiKey", In: "header", Name: ownerHeader,
+			Description: "The same token, for requests that use Authorization for something else."},
+		publisherToken: {Type: "http", Scheme: "bearer", BearerFormat: "JWT",
+			Description: "Needed if the operator of this publisher requires tokens, as in the original."},
 	}
 	doc.Tags = []*huma.Tag{
 		{Name: tagStore, Description: "Store blobs."},
@@ -62,7 +65,8 @@ func (rs responses) document() map[string]*huma.Response {
 
 func problem(api huma.API, description string) *huma.Response {
 	schema := api.OpenAPI().Components.Schemas.Schema(errorBodyType, true, "")
-	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
+	return &huma.Response{Description: description,
+		Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
 }
 
 func header(description, example string) *huma.Param {
@@ -82,9 +86,11 @@ func storeResponses(api huma.API) map[string]*huma.Response {
 		http.StatusBadRequest:            problem(api, "The request is malformed, or the ledger does not allow it."),
 		http.StatusRequestTimeout:        problem(api, "The client stopped sending the body."),
 		http.StatusRequestEntityTooLarge: problem(api, "The body is larger than this publisher accepts."),
-		http.StatusInternalServerError:   problem(api, "Internal error of the gateway. If the ledger has marked a blob of this ID as invalid, the body is a StoreResult with markedInvalid."),
-		http.StatusServiceUnavailable:    problem(api, "The ledger is stalled, the publisher cannot pay, or its disk is full; try again after Retry-After."),
-		http.StatusGatewayTimeout:        problem(api, "Too few nodes confirmed in time."),
+		http.StatusInternalServerError: problem(api,
+			"Internal error of the gateway. If the ledger has marked a blob of this ID as invalid, the body is a StoreResult with markedInvalid."),
+		http.StatusServiceUnavailable: problem(api,
+			"The ledger is stalled, the publisher cannot pay, or its disk is full; try again after Retry-After."),
+		http.StatusGatewayTimeout: problem(api, "Too few nodes confirmed in time."),
 	}.document()
 }
 
@@ -92,22 +98,26 @@ func storeResponses(api huma.API) map[string]*huma.Response {
 func readResponses(api huma.API, head bool) map[string]*huma.Response {
 	headers := func() map[string]*huma.Param {
 		return map[string]*huma.Param{
-			"ETag":           header("The blob ID, which identifies the content.", `"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"`),
+			"ETag": header("The blob ID, which identifies the content.",
+				`"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"`),
 			"Cache-Control":  header("How long a cache may keep it.", cacheControl),
 			"Content-Length": header("Length of the body in bytes.", "17"),
 		}
 	}
 	rs := responses{
-		http.StatusOK:                         {Description: "The whole blob.", Headers: headers()},
-		http.StatusNotModified:                {Description: "The client already has this blob."},
-		http.StatusBadRequest:                 problem(api, "The request is malformed."),
-		http.StatusForbidden:                  problem(api, "The blob is larger than this aggregator serves."),
-		http.StatusNotFound:                   problem(api, "The blob does not exist: enough nodes answered to be certain. Or the ledger has marked it as invalid: its writer encoded it wrongly, so it has no content (BLOB_INVALID)."),
+		http.StatusOK:          {Description: "The whole blob.", Headers: headers()},
+		http.StatusNotModified: {Description: "The client already has this blob."},
+		http.StatusBadRequest:  problem(api, "The request is malformed."),
+		http.StatusForbidden:   problem(api, "The blob is larger than this aggregator serves."),
+		http.StatusNotFound: problem(api,
+			"The blob does not exist: enough nodes answered to be certain. Or the ledger has marked it as invalid: its writer encoded it wrongly, so it has no content (BLOB_INVALID)."),
 		http.StatusPreconditionFailed:         problem(api, "If-Match names another blob."),
 		http.StatusUnavailableForLegalReasons: problem(api, "The blob is on this gateway's blocklist."),
-		http.StatusInternalServerError:        problem(api, "This read proved that the blob was encoded wrongly (BLOB_INVALID), before the ledger has marked it; or internal error of the gateway."),
-		http.StatusServiceUnavailable:         problem(api, "Too few nodes answered to find or read the blob; try again after Retry-After."),
-		http.StatusGatewayTimeout:             problem(api, "The network did not answer in time."),
+		http.StatusInternalServerError: problem(api,
+			"This read proved that the blob was encoded wrongly (BLOB_INVALID), before the ledger has marked it; or internal error of the gateway."),
+		http.StatusServiceUnavailable: problem(api,
+			"Too few nodes answered to find or read the blob; try again after Retry-After."),
+		http.StatusGatewayTimeout: problem(api, "The network did not answer in time."),
 	}
 	if !head {
 		part := headers()
@@ -122,13 +132,15 @@ func readResponses(api huma.API, head bool) map[string]*huma.Response {
 func manageResponses(api huma.API, result reflect.Type) map[string]*huma.Response {
 	schema := api.OpenAPI().Components.Schemas.Schema(result, true, "")
 	return responses{
-		http.StatusOK:                  {Description: "Done.", Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}},
+		http.StatusOK: {Description: "Done.",
+			Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}},
 		http.StatusBadRequest:          problem(api, "The request is malformed, or the record does not allow it."),
 		http.StatusUnauthorized:        problem(api, "The request has no token."),
 		http.StatusForbidden:           problem(api, "The token belongs to another record."),
 		http.StatusNotFound:            problem(api, "There is no such record."),
 		http.StatusInternalServerError: problem(api, "Internal error of the gateway."),
-		http.StatusServiceUnavailable:  problem(api, "The ledger is stalled, or the publisher cannot pay; try again after Retry-After."),
-		http.StatusGatewayTimeout:      problem(api, "The network did not answer in time."),
+		http.StatusServiceUnavailable: problem(api,
+			"The ledger is stalled, or the publisher cannot pay; try again after Retry-After."),
+		http.StatusGatewayTimeout: problem(api, "The network did not answer in time."),
 	}.document()
 }

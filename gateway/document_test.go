@@ -22,7 +22,8 @@ func TestDocument(t *testing.T) {
 		if a.code != http.StatusOK || a.header.Get("Content-Type") != kind || len(a.body) < 500 {
 			t.Errorf("%s: %d, %s, %d bytes", path, a.code, a.header.Get("Content-Type"), len(a.body))
 		}
-		if csp := a.header.Get("Content-Security-Policy"); path == "/v1/api" && !strings.HasPrefix(csp, "default-src 'none'; script-src 'self'") {
+		if csp := a.header.Get("Content-Security-Policy"); path == "/v1/api" &&
+			!strings.HasPrefix(csp, "default-src 'none'; script-src 'self'") {
 			t.Errorf("%s: policy %q", path, csp)
 		}
 	}
@@ -67,8 +68,10 @@ func TestDocumentedAsAnswered(t *testing.T) {
 	}{
 		{"post", "/v1/uploads", "Tus-Resumable", "", true, []string{"Upload-Length", "1"}, 412},
 		{"post", "/v1/uploads", "Upload-Length", "^[0-9]{1,18}$", false, []string{"Tus-Resumable", "1.0.0"}, 400},
-		{"patch", one, "Tus-Resumable", "", true, []string{"Upload-Offset", "0", "Content-Type", "application/offset+octet-stream"}, 412},
-		{"patch", one, "Upload-Offset", "^[0-9]{1,18}$", true, []string{"Tus-Resumable", "1.0.0", "Content-Type", "application/offset+octet-stream"}, 400},
+		{"patch", one, "Tus-Resumable", "", true,
+			[]string{"Upload-Offset", "0", "Content-Type", "application/offset+octet-stream"}, 412},
+		{"patch", one, "Upload-Offset", "^[0-9]{1,18}$", true,
+			[]string{"Tus-Resumable", "1.0.0", "Content-Type", "application/offset+octet-stream"}, 400},
 		{"delete", one, "Tus-Resumable", "", true, nil, 412},
 	} {
 		op := doc.Paths[tt.path][tt.method]
@@ -91,7 +94,8 @@ func TestDocumentedAsAnswered(t *testing.T) {
 		}
 	}
 	form := doc.Paths["/v1/quilts"]["put"].RequestBody.Content["multipart/form-data"].Schema
-	if a := do(t, http.MethodPut, s.URL+"/v1/quilts", strings.NewReader("--x--\r\n"), "Content-Type", "multipart/form-data; boundary=x"); a.code != http.StatusBadRequest || form.MinProperties != 1 {
+	if a := do(t, http.MethodPut, s.URL+"/v1/quilts", strings.NewReader("--x--\r\n"), "Content-Type",
+		"multipart/form-data; boundary=x"); a.code != http.StatusBadRequest || form.MinProperties != 1 {
 		t.Errorf("an empty form: %d, described as %+v", a.code, form)
 	}
 }

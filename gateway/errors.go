@@ -78,7 +78,8 @@ func (f *failure) text() string {
 func (f *failure) write(w http.ResponseWriter, head bool) {
 	body := f.text()
 	h := w.Header()
-	for _, k := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Last-Modified", "Accept-Ranges", "Content-Range"} {
+	for _, k := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Last-Modified",
+		"Accept-Ranges", "Content-Range"} {
 		h.Del(k)
 	}
 	delete(h, bareETag)
@@ -104,7 +105,8 @@ func (f *failure) write(w http.ResponseWriter, head bool) {
 }
 
 func invalid(reason, message string) *failure {
-	return &failure{code: http.StatusBadRequest, status: "INVALID_ARGUMENT", reason: reason, domain: domainDaemon, message: message}
+	return &failure{code: http.StatusBadRequest, status: "INVALID_ARGUMENT", reason: reason,
+		domain: domainDaemon, message: message}
 }
 
 // malformed returns the failure for a request of wrong form, for which the original has no reason.
@@ -116,9 +118,12 @@ func malformed(message string) *failure {
 
 // statusNames gives the AIP-193 class of failures that come without one.
 var statusNames = map[int]string{
-	http.StatusBadRequest: "INVALID_ARGUMENT", http.StatusUnauthorized: "UNAUTHENTICATED", http.StatusForbidden: "PERMISSION_DENIED",
-	http.StatusNotFound: "NOT_FOUND", http.StatusMethodNotAllowed: "UNIMPLEMENTED", http.StatusRequestEntityTooLarge: "SIZE_EXCEEDED",
-	http.StatusTooManyRequests: "RESOURCE_EXHAUSTED", http.StatusServiceUnavailable: "UNAVAILABLE", http.StatusGatewayTimeout: "DEADLINE_EXCEEDED",
+	http.StatusBadRequest: "INVALID_ARGUMENT", http.StatusUnauthorized: "UNAUTHENTICATED",
+	http.StatusForbidden: "PERMISSION_DENIED",
+	http.StatusNotFound:  "NOT_FOUND", http.StatusMethodNotAllowed: "UNIMPLEMENTED",
+	http.StatusRequestEntityTooLarge: "SIZE_EXCEEDED",
+	http.StatusTooManyRequests:       "RESOURCE_EXHAUSTED", http.StatusServiceUnavailable: "UNAVAILABLE",
+	http.StatusGatewayTimeout: "DEADLINE_EXCEEDED",
 }
 
 // humaError converts errors that huma finds itself: unknown or malformed parameters. It does not repeat the request's

@@ -83,8 +83,10 @@ func NewExplorer(cfg ExploreConfig, c explored) *Explorer {
 		cfg.Store = c.Store
 	}
 	return &Explorer{
-		cfg: cfg, client: c, turn: make(chan struct{}, exploreAtOnce), blobs: map[shards.BlobID]*recent[*pages.Blob]{}, headers: map[uint64]*pages.Block{},
-		histories: map[peer.ID]*recent[[]p2p.HistoryPoint]{}, told: map[peer.ID]*pages.NodeHistory{}, seen: map[peer.ID]time.Time{},
+		cfg: cfg, client: c, turn: make(chan struct{}, exploreAtOnce), blobs: map[shards.BlobID]*recent[*pages.Blob]{},
+		headers:   map[uint64]*pages.Block{},
+		histories: map[peer.ID]*recent[[]p2p.HistoryPoint]{}, told: map[peer.ID]*pages.NodeHistory{},
+		seen: map[peer.ID]time.Time{},
 	}
 }
 
@@ -186,14 +188,16 @@ func (e *Explorer) Price(ctx context.Context, size uint64, epochs uint32) (*page
 	}
 	p := &s.info.Params
 	if size > shards.MaxLength {
-		return nil, fmt.Errorf("price: a blob of %d bytes is %w: the limit is %d", size, pages.ErrRange, uint64(shards.MaxLength))
+		return nil, fmt.Errorf("price: a blob of %d bytes is %w: the limit is %d", size, pages.ErrRange,
+			uint64(shards.MaxLength))
 	}
 	if epochs == 0 || epochs > p.MaxEpochsAhead {
 		return nil, fmt.Errorf("price: %d epochs are %w: 1 to %d are", epochs, pages.ErrRange, p.MaxEpochsAhead)
 	}
 	price := &pages.Price{
-		Size: size, EncodedSize: uint64(s.committee.Params().EncodedSize(size)), Epochs: epochs, Fees: aboutFees(p, len(s.committee.Members())),
-		End: s.network.Epoch.At(s.info.Epoch + epochs),
+		Size: size, EncodedSize: uint64(s.committee.Params().EncodedSize(size)), Epochs: epochs,
+		Fees: aboutFees(p, len(s.committee.Members())),
+		End:  s.network.Epoch.At(s.info.Epoch + epochs),
 	}
 	if price.Storage, err = p.StorageCost(price.EncodedSize, epochs); err != nil {
 		return nil, fmt.Errorf("price: %w", err)
@@ -219,7 +223,8 @@ func aboutFees(p *ledger.Params, members int) ledger.Amount {
 // Store implements pages.Data.
 func (e *Explorer) Store(ctx context.Context, u pages.Upload) (*pages.Stored, error) {
 	opt := client.StoreOptions{Epochs: u.Epochs, Permanent: u.Permanent}
-	if t, _, err := mime.ParseMediaType(u.ContentType); err == nil && t != "application/octet-stream" && len(u.ContentType) <= ledger.MaxAttributeValue {
+	if t, _, err := mime.ParseMediaType(u.ContentType); err == nil && t != "application/octet-stream" &&
+		len(u.ContentType) <= ledger.MaxAttributeValue {
 		opt.Attributes = []ledger.Attribute{{Key: contentTypeKey, Value: u.ContentType}}
 	}
 	res, err := e.cfg.Store(ctx, u.File, u.Size, opt)

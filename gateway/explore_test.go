@@ -69,7 +69,8 @@ func (s *saying) Record(_ context.Context, object ledger.ObjectID) (*ledger.Blob
 	return &ledger.Blob{BlobID: shards.BlobID{5}}, nil
 }
 
-func (s *saying) Store(_ context.Context, _ io.ReaderAt, size uint64, opt client.StoreOptions) (*client.StoreResult, error) {
+func (s *saying) Store(_ context.Context, _ io.ReaderAt, size uint64,
+	opt client.StoreOptions) (*client.StoreResult, error) {
 	s.stored = opt
 	return &client.StoreResult{BlobID: shards.BlobID{6}, Size: size, Cost: client.Cost{Storage: 3, Fee: 1}}, nil
 }
@@ -107,12 +108,14 @@ func newSaying(t *testing.T) *saying {
 		t.Fatal(err)
 	}
 	s := &saying{com: com, health: &client.Health{}}
-	s.info = &client.Info{Params: g.Params(), Committee: com, Epoch: 3, EpochEnd: time.Unix(1_800_000_000, 0), Burned: 7, Sold: 8 << 20, Rewards: 10_000}
+	s.info = &client.Info{Params: g.Params(), Committee: com, Epoch: 3, EpochEnd: time.Unix(1_800_000_000, 0), Burned: 7,
+		Sold: 8 << 20, Rewards: 10_000}
 	s.info.Params.EpochDuration = time.Hour
 	for i, m := range com.Members() {
 		n := client.NodeHealth{Node: m.Node, Name: m.Name, Shards: m.Shards, Reachable: i != 3, OK: i < 2}
 		if n.Reachable {
-			n.Status = p2p.NodeStatus{State: "serving", Epoch: 3, Blobs: 20, Height: 100 + uint64(i), DiskBytes: 1000, RepairState: p2p.RepairState{Owed: uint64(i)}}
+			n.Status = p2p.NodeStatus{State: "serving", Epoch: 3, Blobs: 20, Height: 100 + uint64(i), DiskBytes: 1000,
+				RepairState: p2p.RepairState{Owed: uint64(i)}}
 		} else {
 			n.Why = "did not answer in time"
 		}
@@ -128,17 +131,20 @@ func TestExplorerNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.OK || !n.Ledger.Live || n.Epoch.Number != 3 || n.Capacity.Sold != 8<<20 || n.Supply.Burned != 7 || n.Prices.Storage != ledger.DefaultStoragePrice {
+	if n.OK || !n.Ledger.Live || n.Epoch.Number != 3 || n.Capacity.Sold != 8<<20 || n.Supply.Burned != 7 ||
+		n.Prices.Storage != ledger.DefaultStoragePrice {
 		t.Errorf("%+v", n)
 	}
 	if n.Committee != (pages.Committee{Members: 4, Shards: 10, Faulty: 3, Quorum: 7}) {
 		t.Errorf("committee %+v", n.Committee)
 	}
 	// node-2, with 2 shards of 10, may report anything; node-0 has 3 shards and node-1 has 3
-	if n.Ledger.Height != 101 || n.Storage.Blobs != 20 || n.Ledger.Reachable != 8 || n.Storage.DiskBytes != 3000 || n.Storage.Owed != 3 {
+	if n.Ledger.Height != 101 || n.Storage.Blobs != 20 || n.Ledger.Reachable != 8 || n.Storage.DiskBytes != 3000 ||
+		n.Storage.Owed != 3 {
 		t.Errorf("ledger %+v, storage %+v", n.Ledger, n.Storage)
 	}
-	if len(n.Nodes) != 4 || n.Nodes[3].Why != "did not answer in time" || n.Nodes[3].Reachable || n.Nodes[0].State != "serving" || n.Throughput == nil {
+	if len(n.Nodes) != 4 || n.Nodes[3].Why != "did not answer in time" || n.Nodes[3].Reachable ||
+		n.Nodes[0].State != "serving" || n.Throughput == nil {
 		t.Errorf("nodes %+v", n.Nodes)
 	}
 }
@@ -179,17 +185,20 @@ func TestExplorerNode(t *testing.T) {
 			continue
 		}
 		// of 10,000 FROST 3 % are burned, and 3 shards of 10 get their share of the rest
-		if want := (pages.Earnings{Pot: 10_000, Burn: 300, Share: 2910, Epoch: 3, EpochEnd: s.info.EpochEnd}); *n.Earnings != want {
+		if want := (pages.Earnings{Pot: 10_000, Burn: 300, Share: 2910, Epoch: 3,
+			EpochEnd: s.info.EpochEnd}); *n.Earnings != want {
 			t.Errorf("earnings %+v, want %+v", *n.Earnings, want)
 		}
 	}
 	if _, err := e.Node(t.Context(), "nobody"); !errors.Is(err, pages.ErrNotFound) {
 		t.Errorf("nobody: %v", err)
 	}
-	if d, err := e.Record(t.Context(), ledger.ObjectID{1}); err != nil || d.BlobID != (shards.BlobID{5}) || d.Object != (ledger.ObjectID{1}) || d.Epoch != 3 {
+	if d, err := e.Record(t.Context(), ledger.ObjectID{1}); err != nil || d.BlobID != (shards.BlobID{5}) ||
+		d.Object != (ledger.ObjectID{1}) || d.Epoch != 3 {
 		t.Errorf("record: %+v, %v", d, err)
 	}
-	if _, err := e.Record(t.Context(), ledger.ObjectID{2}); !errors.Is(err, pages.ErrNotFound) || !errors.Is(err, client.ErrNotFound) {
+	if _, err := e.Record(t.Context(), ledger.ObjectID{2}); !errors.Is(err, pages.ErrNotFound) ||
+		!errors.Is(err, client.ErrNotFound) {
 		t.Errorf("no record: %v", err)
 	}
 }
@@ -202,7 +211,8 @@ func TestExplorerPrice(t *testing.T) {
 		t.Fatal(err)
 	}
 	units := s.info.Params.Units(uint64(s.com.Params().EncodedSize(1 << 20)))
-	if p.Storage != ledger.DefaultStoragePrice*ledger.Amount(units*5) || p.Write != ledger.DefaultWritePrice*ledger.Amount(units) || p.Total != p.Storage+p.Write+p.Fees || p.Fees == 0 {
+	if p.Storage != ledger.DefaultStoragePrice*ledger.Amount(units*5) ||
+		p.Write != ledger.DefaultWritePrice*ledger.Amount(units) || p.Total != p.Storage+p.Write+p.Fees || p.Fees == 0 {
 		t.Errorf("%+v of %d units", p, units)
 	}
 	if want := s.info.EpochEnd.Add(4 * time.Hour); !p.End.Equal(want) || p.Text != p.Total.String() {
@@ -221,8 +231,10 @@ func TestExplorerPrice(t *testing.T) {
 func TestExplorerStore(t *testing.T) {
 	s := newSaying(t)
 	e := NewExplorer(ExploreConfig{}, s)
-	for kind, attributes := range map[string]int{"image/png": 1, "": 0, "application/octet-stream": 0, "no type\r\n": 0, "text/" + strings.Repeat("x", 2000): 0} {
-		done, err := e.Store(t.Context(), pages.Upload{File: strings.NewReader("x"), Size: 1, ContentType: kind, Epochs: 4, Permanent: true})
+	for kind, attributes := range map[string]int{"image/png": 1, "": 0, "application/octet-stream": 0, "no type\r\n": 0,
+		"text/" + strings.Repeat("x", 2000): 0} {
+		done, err := e.Store(t.Context(), pages.Upload{File: strings.NewReader("x"), Size: 1, ContentType: kind,
+			Epochs: 4, Permanent: true})
 		if err != nil || done.ID != (shards.BlobID{6}) || done.Cost != 4 {
 			t.Errorf("%q: %+v, %v", kind, done, err)
 		}
@@ -234,8 +246,10 @@ func TestExplorerStore(t *testing.T) {
 
 // TestExplorerRefuses passes on the API's answer: a used-up quota is not the network's fault.
 func TestExplorerRefuses(t *testing.T) {
-	e := NewExplorer(ExploreConfig{Store: func(context.Context, io.ReaderAt, uint64, client.StoreOptions) (*client.StoreResult, error) {
-		return nil, fmt.Errorf("store: %w", &guard.Refusal{Code: 429, Status: "RESOURCE_EXHAUSTED", Message: "spent", Retry: time.Minute})
+	e := NewExplorer(ExploreConfig{Store: func(context.Context, io.ReaderAt, uint64,
+		client.StoreOptions) (*client.StoreResult, error) {
+		return nil, fmt.Errorf("store: %w", &guard.Refusal{Code: 429, Status: "RESOURCE_EXHAUSTED", Message: "spent",
+			Retry: time.Minute})
 	}}, newSaying(t))
 	_, err := e.Store(t.Context(), pages.Upload{File: strings.NewReader("x"), Size: 1, Epochs: 1})
 	var refused *pages.Refusal
@@ -313,7 +327,8 @@ func TestExplorerSamples(t *testing.T) {
 		if err != nil || len(n.Throughput) != 2 {
 			t.Fatalf("%+v, %v", n, err)
 		}
-		if a, b := n.Throughput[0], n.Throughput[1]; a.Stored != 1000 || a.Read != 0 || b.Stored != 0 || b.Read != 10 || b.Height != 101 || b.Blobs != 20 || !b.Time.After(a.Time) {
+		if a, b := n.Throughput[0], n.Throughput[1]; a.Stored != 1000 || a.Read != 0 || b.Stored != 0 || b.Read != 10 ||
+			b.Height != 101 || b.Blobs != 20 || !b.Time.After(a.Time) {
 			t.Errorf("%+v", n.Throughput)
 		}
 		time.Sleep(2 * sampleKeep * sampleEvery)

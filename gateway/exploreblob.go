@@ -25,7 +25,8 @@ const headLimit = 3 * time.Second
 
 // Blob implements pages.Data.
 func (e *Explorer) Blob(ctx context.Context, id shards.BlobID) (*pages.Blob, error) {
-	return e.blob(id).get(ctx, &e.work, false, func(ctx context.Context) (*pages.Blob, error) { return e.askBlob(ctx, id) })
+	return e.blob(id).get(ctx, &e.work, false,
+		func(ctx context.Context) (*pages.Blob, error) { return e.askBlob(ctx, id) })
 }
 
 // blob returns the place for answers about a blob. If there are too many, it drops old ones, or any if all are new.
@@ -121,7 +122,8 @@ func text(head []byte) string {
 // describeBlob converts the ledger's and the nodes' answers for the pages.
 func describeBlob(s *networkState, st *client.BlobStatus, now time.Time) *pages.Blob {
 	b := &pages.Blob{
-		ID: st.BlobID, Status: pages.StatusRegistered, Size: st.Size, SizeKnown: st.EncodedSize > 0, EncodedSize: uint64(st.EncodedSize), Time: now,
+		ID: st.BlobID, Status: pages.StatusRegistered, Size: st.Size, SizeKnown: st.EncodedSize > 0,
+		EncodedSize: uint64(st.EncodedSize), Time: now,
 		Ledger: describeRecords(s, st), Shards: make([]pages.Shard, len(st.Shards)), Bad: []pages.BadNode{},
 	}
 	switch {
@@ -134,7 +136,8 @@ func describeBlob(s *networkState, st *client.BlobStatus, now time.Time) *pages.
 	}
 	for i, x := range st.Shards {
 		b.Shards[i] = pages.Shard{
-			Index: x.Shard, Pair: x.Pair, Name: x.Name, Peer: x.Node.String(), Primary: pages.State(x.Primary), Secondary: pages.State(x.Secondary),
+			Index: x.Shard, Pair: x.Pair, Name: x.Name, Peer: x.Node.String(), Primary: pages.State(x.Primary),
+			Secondary: pages.State(x.Secondary),
 		}
 	}
 	for _, x := range st.Bad {
@@ -147,7 +150,8 @@ func describeBlob(s *networkState, st *client.BlobStatus, now time.Time) *pages.
 }
 
 func describeInvalid(e *client.InvalidBlobError) *pages.Invalid {
-	return &pages.Invalid{Epoch: e.Mark.Epoch, Height: e.Mark.Height, Tx: e.Mark.Tx.String(), Reason: e.Why(), Explanation: e.Explain()}
+	return &pages.Invalid{Epoch: e.Mark.Epoch, Height: e.Mark.Height, Tx: e.Mark.Tx.String(), Reason: e.Why(),
+		Explanation: e.Explain()}
 }
 
 func describeRecords(s *networkState, st *client.BlobStatus) pages.BlobLedger {
@@ -175,13 +179,15 @@ func describeRecords(s *networkState, st *client.BlobStatus) pages.BlobLedger {
 	}
 	for _, d := range st.Info.Deletable {
 		if d.End > st.Epoch {
-			l.Deletable = append(l.Deletable, pages.Ending{EndEpoch: d.End, EndTime: at(d.End), Registered: d.Registered, Certified: d.Certified})
+			l.Deletable = append(l.Deletable, pages.Ending{EndEpoch: d.End, EndTime: at(d.End), Registered: d.Registered,
+				Certified: d.Certified})
 		}
 	}
 	for _, o := range st.Own {
 		r := pages.Record{
-			Object: o.Object.String(), Deletable: o.Deletable, Shared: o.Shared, Registered: o.Registered, Certified: o.Certified,
-			EndEpoch: o.End, EndTime: at(o.End), Attributes: append([]ledger.Attribute{}, o.Attributes...),
+			Object: o.Object.String(), Deletable: o.Deletable, Shared: o.Shared, Registered: o.Registered,
+			Certified: o.Certified,
+			EndEpoch:  o.End, EndTime: at(o.End), Attributes: append([]ledger.Attribute{}, o.Attributes...),
 		}
 		if o.Owner != (ledger.Address{}) {
 			r.Owner = o.Owner.String()
@@ -194,7 +200,8 @@ func describeRecords(s *networkState, st *client.BlobStatus) pages.BlobLedger {
 // describeCertificate lists the signers of a certificate that the client has verified with the committee of its epoch.
 func describeCertificate(com *certs.Committee, cert *certs.Certificate) *pages.Certificate {
 	c := &pages.Certificate{
-		Epoch: cert.Epoch, Weight: cert.Weight(com), Quorum: com.Quorum(), Of: com.Params().Shards(), Signers: []pages.Signer{}, Absent: []string{}, Verified: true,
+		Epoch: cert.Epoch, Weight: cert.Weight(com), Quorum: com.Quorum(), Of: com.Params().Shards(),
+		Signers: []pages.Signer{}, Absent: []string{}, Verified: true,
 	}
 	if cert.Persistence.Deletable {
 		c.Object = cert.Persistence.Object.String()

@@ -19,19 +19,23 @@ import (
 func saidBlob(s *saying) *client.BlobStatus {
 	id := shards.BlobID{9}
 	st := &client.BlobStatus{
-		BlobID: id, Size: 1000, EncodedSize: 9000, Epoch: 3, EndEpoch: 30, CertifiedEnd: 8, CertifiedEpoch: 2, Permanent: true,
+		BlobID: id, Size: 1000, EncodedSize: 9000, Epoch: 3, EndEpoch: 30, CertifiedEnd: 8,
+		CertifiedEpoch: 2, Permanent: true,
 		Info: ledger.BlobInfo{
 			InitialCertified: 2, PermanentEnd: 30, PermanentCertifiedEnd: 6,
 			Deletable: []ledger.DeletableEnd{{End: 3, Registered: 1}, {End: 8, Registered: 2, Certified: 1}},
 		},
-		Certificate: &certs.Certificate{Epoch: 2, Blob: id, Persistence: certs.Persistence{Deletable: true, Object: ledger.ObjectID{4}}, Signers: []uint16{0, 1, 2}},
-		Signers:     s.com,
-		Bad:         []client.BadNode{{Node: s.com.Members()[3].Node, Name: "node-3", Reason: "did not answer in time"}},
-		Own:         []client.OwnedBlob{{Object: ledger.ObjectID{4}, Blob: ledger.Blob{Owner: ledger.Address{1}, End: 8, Deletable: true}}},
+		Certificate: &certs.Certificate{Epoch: 2, Blob: id,
+			Persistence: certs.Persistence{Deletable: true, Object: ledger.ObjectID{4}}, Signers: []uint16{0, 1, 2}},
+		Signers: s.com,
+		Bad:     []client.BadNode{{Node: s.com.Members()[3].Node, Name: "node-3", Reason: "did not answer in time"}},
+		Own: []client.OwnedBlob{{Object: ledger.ObjectID{4},
+			Blob: ledger.Blob{Owner: ledger.Address{1}, End: 8, Deletable: true}}},
 	}
 	for i := range 10 {
 		m := s.com.Owner(i)
-		st.Shards = append(st.Shards, client.ShardStatus{Shard: i, Pair: 9 - i, Node: m.Node, Name: m.Name, Primary: client.Stored, Secondary: client.Repairing})
+		st.Shards = append(st.Shards, client.ShardStatus{Shard: i, Pair: 9 - i, Node: m.Node, Name: m.Name,
+			Primary: client.Stored, Secondary: client.Repairing})
 	}
 	return st
 }
@@ -44,7 +48,8 @@ func TestExplorerBlob(t *testing.T) {
 		t.Fatal(err)
 	}
 	// this is epoch 3, which ends at EpochEnd; the last certified registration ends as epoch 8 begins
-	if want := s.info.EpochEnd.Add(4 * time.Hour); b.Status != pages.StatusCertified || b.Ledger.EndEpoch != 8 || !b.Ledger.EndTime.Equal(want) || b.Ledger.PermanentEnd != 6 {
+	if want := s.info.EpochEnd.Add(4 * time.Hour); b.Status != pages.StatusCertified || b.Ledger.EndEpoch != 8 ||
+		!b.Ledger.EndTime.Equal(want) || b.Ledger.PermanentEnd != 6 {
 		t.Errorf("%s until %d, %v, permanent until %d", b.Status, b.Ledger.EndEpoch, b.Ledger.EndTime, b.Ledger.PermanentEnd)
 	}
 	if d := b.Ledger.Deletable; len(d) != 1 || d[0].EndEpoch != 8 || d[0].Registered != 2 || d[0].Certified != 1 {
@@ -54,27 +59,34 @@ func TestExplorerBlob(t *testing.T) {
 		t.Errorf("records %+v", r)
 	}
 	c := b.Certificate
-	if c.Weight != 8 || c.Quorum != 7 || c.Of != 10 || len(c.Signers) != 3 || c.Signers[2].Name != "node-2" || strings.Join(c.Absent, " ") != "node-3" || c.Object != (ledger.ObjectID{4}).String() {
+	if c.Weight != 8 || c.Quorum != 7 || c.Of != 10 || len(c.Signers) != 3 || c.Signers[2].Name != "node-2" ||
+		strings.Join(c.Absent, " ") != "node-3" || c.Object != (ledger.ObjectID{4}).String() {
 		t.Errorf("certificate %+v", c)
 	}
-	if len(b.Shards) != 10 || b.Shards[3].Primary != pages.SliverStored || b.Shards[3].Secondary != pages.Repairing || b.Shards[3].Name != "node-3" || b.Shards[3].Pair != 6 {
+	if len(b.Shards) != 10 || b.Shards[3].Primary != pages.SliverStored || b.Shards[3].Secondary != pages.Repairing ||
+		b.Shards[3].Name != "node-3" || b.Shards[3].Pair != 6 {
 		t.Errorf("shards %+v", b.Shards)
 	}
 	if len(b.Bad) != 1 || b.Bad[0].Reason != "did not answer in time" {
 		t.Errorf("bad %+v", b.Bad)
 	}
 	s.status.CertifiedEnd = 0
-	if b := describeBlob(&networkState{network: &pages.Network{}, committee: s.com}, s.status, time.Time{}); b.Status != pages.StatusRegistered || b.Ledger.EndEpoch != 30 {
+	if b := describeBlob(&networkState{network: &pages.Network{}, committee: s.com}, s.status,
+		time.Time{}); b.Status != pages.StatusRegistered || b.Ledger.EndEpoch != 30 {
 		t.Errorf("not certified: %s until %d", b.Status, b.Ledger.EndEpoch)
 	}
-	s.status.Invalid = &client.InvalidBlobError{BlobID: shards.BlobID{9}, Mark: &ledger.InvalidBlob{Epoch: 3, Height: 8, Tx: ledger.TxID{5}},
+	s.status.Invalid = &client.InvalidBlobError{BlobID: shards.BlobID{9},
+		Mark: &ledger.InvalidBlob{Epoch: 3, Height: 8, Tx: ledger.TxID{5}},
 		Cell: &shards.CellProof{Row: 3, Column: 7}}
-	if b := describeBlob(&networkState{network: &pages.Network{}, committee: s.com}, s.status, time.Time{}); b.Status != pages.StatusInvalid || b.Invalid == nil ||
-		b.Invalid.Epoch != 3 || b.Invalid.Height != 8 || !strings.Contains(b.Invalid.Reason, "row 3 and column 7") || len(b.Invalid.Explanation) == 0 {
+	if b := describeBlob(&networkState{network: &pages.Network{}, committee: s.com}, s.status,
+		time.Time{}); b.Status != pages.StatusInvalid || b.Invalid == nil ||
+		b.Invalid.Epoch != 3 || b.Invalid.Height != 8 || !strings.Contains(b.Invalid.Reason, "row 3 and column 7") ||
+		len(b.Invalid.Explanation) == 0 {
 		t.Errorf("invalid: %s, %+v", b.Status, b.Invalid)
 	}
 	s.status = nil
-	if _, err := NewExplorer(ExploreConfig{}, s).Blob(t.Context(), shards.BlobID{9}); !errors.Is(err, pages.ErrNotFound) || !strings.Contains(err.Error(), "ended with epoch 9") {
+	if _, err := NewExplorer(ExploreConfig{}, s).Blob(t.Context(), shards.BlobID{9}); !errors.Is(err, pages.ErrNotFound) ||
+		!strings.Contains(err.Error(), "ended with epoch 9") {
 		t.Errorf("no blob: %v", err)
 	}
 }
@@ -82,7 +94,8 @@ func TestExplorerBlob(t *testing.T) {
 // TestStates checks that the pages use the client's words for the states of slivers.
 func TestStates(t *testing.T) {
 	for said, shown := range map[string]pages.State{
-		client.Stored: pages.SliverStored, client.Missing: pages.Missing, client.Corrupt: pages.Corrupt, client.Repairing: pages.Repairing, client.Unreachable: pages.Unreachable,
+		client.Stored: pages.SliverStored, client.Missing: pages.Missing, client.Corrupt: pages.Corrupt,
+		client.Repairing: pages.Repairing, client.Unreachable: pages.Unreachable,
 	} {
 		if said != string(shown) {
 			t.Errorf("the client says %q, the pages %q", said, shown)
@@ -97,7 +110,8 @@ func TestInspect(t *testing.T) {
 		kind, text            string
 	}{
 		{"text", "", "the walrus said", nil, "text/plain; charset=utf-8", "the walrus said"},
-		{"cut text", "", "W\u00e4lrus \u00e4"[:len("W\u00e4lrus \u00e4")-1], nil, "text/plain; charset=utf-8", "W\u00e4lrus "},
+		{"cut text", "", "W\u00e4lrus \u00e4"[:len("W\u00e4lrus \u00e4")-1], nil,
+			"text/plain; charset=utf-8", "W\u00e4lrus "},
 		{"image", "", "\x89PNG\r\n\x1a\n", nil, "image/png", ""},
 		{"film", "", "\x1aE\xdf\xa3", nil, "video/webm", ""},
 		{"sound or film", "", "OggS\x00", nil, "video/ogg", ""},
@@ -107,10 +121,14 @@ func TestInspect(t *testing.T) {
 		{"nothing", "", "", nil, "", ""},
 		{"out of reach", "", "", client.ErrNotFound, "", ""},
 	} {
-		e := NewExplorer(ExploreConfig{Head: func(context.Context, shards.BlobID, int) ([]byte, error) { return []byte(tt.head), tt.failure }}, newSaying(t))
+		e := NewExplorer(ExploreConfig{Head: func(context.Context, shards.BlobID,
+			int) ([]byte, error) {
+			return []byte(tt.head), tt.failure
+		}}, newSaying(t))
 		b := &pages.Blob{}
 		if tt.attribute != "" {
-			b.Ledger.Records = []pages.Record{{Attributes: []ledger.Attribute{{Key: "title", Value: "x"}, {Key: "Content-Type", Value: tt.attribute}}}}
+			b.Ledger.Records = []pages.Record{{Attributes: []ledger.Attribute{{Key: "title", Value: "x"},
+				{Key: "Content-Type", Value: tt.attribute}}}}
 		}
 		e.inspect(t.Context(), b)
 		if b.ContentType != tt.kind || b.Head != tt.text {

@@ -32,7 +32,8 @@ func (a *annals) Block(_ context.Context, height uint64) (*pages.Block, error) {
 	return &pages.Block{Height: height, Empty: height%2 == 1}, nil
 }
 
-func (a *annals) History(_ context.Context, account ledger.Address, before string, limit int) (*pages.TransactionList, error) {
+func (a *annals) History(_ context.Context, account ledger.Address, before string,
+	limit int) (*pages.TransactionList, error) {
 	list := &pages.TransactionList{Transactions: []pages.Transaction{}, Next: before + "x"}
 	if account == (ledger.Address{}) || account == (ledger.Address{1}) {
 		list.Transactions = append(list.Transactions, pages.Transaction{Sender: account})
@@ -116,7 +117,8 @@ func TestExplorerOwner(t *testing.T) {
 			t.Errorf("owner %s: %+v, %v", a, o, err)
 		}
 	}
-	if l, err := e.Transactions(t.Context(), ""); err != nil || len(l.Transactions) != 1 || l.Transactions[0].Sender != (ledger.Address{}) {
+	if l, err := e.Transactions(t.Context(), ""); err != nil || len(l.Transactions) != 1 ||
+		l.Transactions[0].Sender != (ledger.Address{}) {
 		t.Errorf("transactions of everybody: %+v, %v", l, err)
 	}
 	if x, err := e.Transaction(t.Context(), ledger.TxID{7}); err != nil || x.ID != (ledger.TxID{7}) {
@@ -135,7 +137,8 @@ func TestExplorerHistory(t *testing.T) {
 		start := time.Now()
 		for i := range 4 * 24 { // four days by the hour; the node was down for one of them
 			if i < 24 || i >= 48 {
-				s.history = append(s.history, p2p.HistoryPoint{End: start.Add(time.Duration(i+1) * time.Hour), Length: time.Hour, Up: time.Hour, Received: 1, Sent: 2, Repaired: 3, Disk: 4})
+				s.history = append(s.history, p2p.HistoryPoint{End: start.Add(time.Duration(i+1) * time.Hour), Length: time.Hour,
+					Up: time.Hour, Received: 1, Sent: 2, Repaired: 3, Disk: 4})
 			}
 		}
 		time.Sleep(exploreFresh)
@@ -144,10 +147,12 @@ func TestExplorerHistory(t *testing.T) {
 			t.Fatalf("%+v, %v", n, err)
 		}
 		day, month := n.History.Day, n.History.Month
-		if want := (pages.HistorySum{Span: 24 * time.Hour, Up: 24 * time.Hour, Received: 24, Sent: 48, Repaired: 72}); day != want {
+		if want := (pages.HistorySum{Span: 24 * time.Hour, Up: 24 * time.Hour, Received: 24, Sent: 48,
+			Repaired: 72}); day != want {
 			t.Errorf("the day: %+v, want %+v", day, want)
 		}
-		if want := (pages.HistorySum{Span: 96 * time.Hour, Up: 72 * time.Hour, Received: 72, Sent: 144, Repaired: 216}); month != want || month.Percent() != "75.00 %" {
+		if want := (pages.HistorySum{Span: 96 * time.Hour, Up: 72 * time.Hour, Received: 72, Sent: 144,
+			Repaired: 216}); month != want || month.Percent() != "75.00 %" {
 			t.Errorf("the month: %+v, want %+v", month, want)
 		}
 		if !n.Seen.IsZero() {
@@ -156,7 +161,8 @@ func TestExplorerHistory(t *testing.T) {
 		answered := time.Now()
 		time.Sleep(2 * exploreStale)
 		s.health.Nodes[0] = client.NodeHealth{Node: s.health.Nodes[0].Node, Name: "node-0", Why: "it is not running"}
-		if n, err = e.Node(t.Context(), "node-0"); err != nil || n.History == nil || !n.Seen.Equal(answered) || !n.History.Told.Equal(answered) {
+		if n, err = e.Node(t.Context(), "node-0"); err != nil || n.History == nil || !n.Seen.Equal(answered) ||
+			!n.History.Told.Equal(answered) {
 			t.Errorf("dead: %+v, %v; want what it told at %v", n, err, answered)
 		}
 		if n, err := e.Node(t.Context(), "node-3"); err != nil || n.History != nil || !n.Seen.IsZero() {
@@ -164,7 +170,8 @@ func TestExplorerHistory(t *testing.T) {
 		}
 	})
 	now := time.Now()
-	down := []p2p.HistoryPoint{{End: now.Add(-30 * time.Hour), Length: time.Hour, Up: time.Hour}, {End: now, Length: 6 * time.Hour, Up: 6 * time.Hour}}
+	down := []p2p.HistoryPoint{{End: now.Add(-30 * time.Hour), Length: time.Hour, Up: time.Hour},
+		{End: now, Length: 6 * time.Hour, Up: 6 * time.Hour}}
 	if s := sumHistory(down, 24*time.Hour); s.Span != 24*time.Hour || s.Percent() != "25.00 %" {
 		t.Errorf("up for 6 hours after a day of silence: %+v", s)
 	}
@@ -179,7 +186,8 @@ func TestInspectQuilt(t *testing.T) {
 		head, attribute string
 		err             error
 		files, asked    int
-	}{{"\x01rest", "", nil, 2, 1}, {"\x01rest", "", io.ErrUnexpectedEOF, 0, 1}, {"\x02rest", "", nil, 0, 0}, {"text", "", nil, 0, 0}, {"\x01rest", "application/x-own", nil, 0, 0}} {
+	}{{"\x01rest", "", nil, 2, 1}, {"\x01rest", "", io.ErrUnexpectedEOF, 0, 1}, {"\x02rest", "", nil, 0, 0},
+		{"text", "", nil, 0, 0}, {"\x01rest", "application/x-own", nil, 0, 0}} {
 		asked := 0
 		e := NewExplorer(ExploreConfig{
 			Head: func(context.Context, shards.BlobID, int) ([]byte, error) { return []byte(tt.head), nil },

@@ -72,7 +72,8 @@ func (s *networkState) describe(now time.Time) *pages.Network {
 	} else {
 		p := &s.info.Params
 		n.Epoch = &pages.Epoch{Number: s.info.Epoch, End: s.info.EpochEnd, Duration: p.EpochDuration}
-		n.Prices = &pages.Prices{Storage: p.StoragePrice, Write: p.WritePrice, FeeTx: p.FeeTx, FeeByte: p.FeeByte, MaxEpochs: p.MaxEpochsAhead}
+		n.Prices = &pages.Prices{Storage: p.StoragePrice, Write: p.WritePrice, FeeTx: p.FeeTx, FeeByte: p.FeeByte,
+			MaxEpochs: p.MaxEpochsAhead}
 		n.Capacity = &pages.Capacity{Total: p.Capacity, Sold: s.info.Sold}
 		n.Supply = &pages.Supply{Burned: s.info.Burned, Rewards: s.info.Rewards}
 	}
@@ -92,14 +93,16 @@ func (s *networkState) describe(now time.Time) *pages.Network {
 }
 
 func committeeNumbers(c *certs.Committee) pages.Committee {
-	return pages.Committee{Members: len(c.Members()), Shards: c.Params().Shards(), Faulty: c.Params().Faulty(), Quorum: c.Quorum()}
+	return pages.Committee{Members: len(c.Members()), Shards: c.Params().Shards(), Faulty: c.Params().Faulty(),
+		Quorum: c.Quorum()}
 }
 
 func summarize(h *client.NodeHealth) pages.NodeSummary {
 	st := &h.Status
 	return pages.NodeSummary{
 		Name: h.Name, Peer: h.Node.String(), Shards: len(h.Shards), Reachable: h.Reachable, OK: h.OK, Why: h.Why,
-		State: st.State, Blobs: st.Blobs, DiskBytes: st.DiskBytes, Owed: st.Owed, Epoch: st.Epoch, Height: st.Height, Version: st.Version,
+		State: st.State, Blobs: st.Blobs, DiskBytes: st.DiskBytes, Owed: st.Owed, Epoch: st.Epoch, Height: st.Height,
+		Version: st.Version,
 	}
 }
 
@@ -107,9 +110,11 @@ func summarize(h *client.NodeHealth) pages.NodeSummary {
 func (s *networkState) node(h *client.NodeHealth) *pages.Node {
 	st := &h.Status
 	n := &pages.Node{
-		NodeSummary: summarize(h), Time: s.network.Time, ShardIDs: h.Shards, Weight: s.network.Committee, Slivers: st.Slivers, Corrupt: st.Corrupt,
-		Uptime: st.Uptime, Peers: st.Peers, Incidents: append([]string{}, st.Incidents...), Addresses: append([]string{}, st.Addresses...),
-		Limit: st.DiskLimit, Free: st.DiskFree, Reserve: st.DiskReserve, Refuses: st.Refuses, Ledger: st.Ledger,
+		NodeSummary: summarize(h), Time: s.network.Time, ShardIDs: h.Shards, Weight: s.network.Committee, Slivers: st.Slivers,
+		Corrupt: st.Corrupt,
+		Uptime:  st.Uptime, Peers: st.Peers, Incidents: append([]string{}, st.Incidents...),
+		Addresses: append([]string{}, st.Addresses...),
+		Limit:     st.DiskLimit, Free: st.DiskFree, Reserve: st.DiskReserve, Refuses: st.Refuses, Ledger: st.Ledger,
 	}
 	if s.info != nil {
 		n.Earnings = earnings(s.info, len(h.Shards))

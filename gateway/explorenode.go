@@ -28,7 +28,8 @@ func (e *Explorer) remember(ctx context.Context, n *client.NodeHealth, page *pag
 	if n.Reachable {
 		ctx, cancel := context.WithTimeout(ctx, historyPatience)
 		defer cancel()
-		points, err := r.get(ctx, &e.work, true, func(ctx context.Context) ([]p2p.HistoryPoint, error) { return e.client.NodeHistory(ctx, n.Node) })
+		points, err := r.get(ctx, &e.work, true,
+			func(ctx context.Context) ([]p2p.HistoryPoint, error) { return e.client.NodeHistory(ctx, n.Node) })
 		if err == nil {
 			told := newNodeHistory(points, time.Now())
 			e.mu.Lock()
@@ -46,7 +47,8 @@ func newNodeHistory(points []p2p.HistoryPoint, now time.Time) *pages.NodeHistory
 	h := &pages.NodeHistory{Told: now, Points: make([]pages.HistoryPoint, len(points))}
 	for i, p := range points {
 		h.Points[i] = pages.HistoryPoint{
-			End: p.End, Length: p.Length, Up: p.Up, Disk: p.Disk, Owed: p.Owed, Received: p.Received, Sent: p.Sent, Repaired: p.Repaired,
+			End: p.End, Length: p.Length, Up: p.Up, Disk: p.Disk, Owed: p.Owed, Received: p.Received, Sent: p.Sent,
+			Repaired: p.Repaired,
 		}
 	}
 	h.Day, h.Month = sumHistory(points, 24*time.Hour), sumHistory(points, 30*24*time.Hour)

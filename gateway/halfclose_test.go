@@ -74,7 +74,8 @@ func TestHalfClosed(t *testing.T) {
 	data := random(90, 3<<20)
 	id := put(t, "http://"+addr+"/v1/blobs", data)
 	body, kind := newForm(t, testFile{"a", data[:5000]})
-	quilt := fmt.Sprintf("PUT /v1/quilts HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", kind, len(body), body)
+	quilt := fmt.Sprintf("PUT /v1/quilts HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+		kind, len(body), body)
 	ids := `{"ids":["` + id + `"]}`
 	for request, want := range map[string][]byte{
 		"GET /v1/blobs/" + id + " HTTP/1.1\r\nHost: x\r\n\r\n":                                                         data,

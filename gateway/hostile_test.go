@@ -147,7 +147,8 @@ func TestHostile(t *testing.T) {
 	addr := s.Listener.Addr().String()
 	for _, tt := range hostile {
 		name := fmt.Sprintf("%s %.80s %.20s", tt.method, tt.path, tt.body)
-		code, header, body := raw(t, addr, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", tt.method, tt.path, len(tt.body), tt.body))
+		code, header, body := raw(t, addr, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", tt.method,
+			tt.path, len(tt.body), tt.body))
 		if code != tt.code {
 			t.Errorf("%s: %d, want %d: %.200s", name, code, tt.code, body)
 			continue
@@ -156,7 +157,8 @@ func TestHostile(t *testing.T) {
 			continue
 		}
 		var e gateway.ErrorBody
-		if err := json.Unmarshal(body, &e); err != nil || e.Status.Code != code || e.Status.Message == "" || len(e.Status.Details) != 1 {
+		if err := json.Unmarshal(body, &e); err != nil || e.Status.Code != code || e.Status.Message == "" ||
+			len(e.Status.Details) != 1 {
 			t.Errorf("%s: body %s", name, body)
 		}
 		if len(body) > 100<<10 {
@@ -180,16 +182,18 @@ func TestLyingBodies(t *testing.T) {
 		request string
 		code    int
 	}{
-		"far too large, refused before it is sent":   {head + "Content-Length: 999999999999\r\n\r\n", 413},
-		"too large, asks first":                      {head + "Content-Length: 10001\r\nExpect: 100-continue\r\n\r\n", 413},
-		"chunks beyond the limit":                    {head + "Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1000\r\n"+strings.Repeat("x", 4096)+"\r\n", 3), 413},
-		"stalls":                                     {head + "Content-Length: 100\r\n\r\nxxx", 408},
-		"chunks that stall":                          {head + "Transfer-Encoding: chunked\r\n\r\n3\r\nxxx\r\n", 408},
-		"not a chunk":                                {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\nxxx\r\n", 400},
-		"negative length":                            {head + "Content-Length: -1\r\n\r\n", 400},
-		"two lengths":                                {head + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400},
-		"length beyond 64 bits":                      {head + "Content-Length: 99999999999999999999\r\n\r\n", 400},
-		"both a length and chunks is chunks, by RFC": {head + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nxxx\r\n0\r\n\r\n", 200},
+		"far too large, refused before it is sent": {head + "Content-Length: 999999999999\r\n\r\n", 413},
+		"too large, asks first":                    {head + "Content-Length: 10001\r\nExpect: 100-continue\r\n\r\n", 413},
+		"chunks beyond the limit": {head + "Transfer-Encoding: chunked\r\n\r\n" +
+			strings.Repeat("1000\r\n"+strings.Repeat("x", 4096)+"\r\n", 3), 413},
+		"stalls":                {head + "Content-Length: 100\r\n\r\nxxx", 408},
+		"chunks that stall":     {head + "Transfer-Encoding: chunked\r\n\r\n3\r\nxxx\r\n", 408},
+		"not a chunk":           {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\nxxx\r\n", 400},
+		"negative length":       {head + "Content-Length: -1\r\n\r\n", 400},
+		"two lengths":           {head + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400},
+		"length beyond 64 bits": {head + "Content-Length: 99999999999999999999\r\n\r\n", 400},
+		"both a length and chunks is chunks, by RFC": {head +
+			"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nxxx\r\n0\r\n\r\n", 200},
 	} {
 		if code, _, body := raw(t, addr, tt.request); code != tt.code {
 			t.Errorf("%s: %d, want %d: %s", name, code, tt.code, body)
@@ -221,12 +225,16 @@ func TestManyHostile(t *testing.T) {
 			}
 			br = bufio.NewReader(c)
 		}
-		name := pick(id, id, someID, someObject, "..", "%00", "%2e%2e%2f", strings.Repeat("a", 64<<10), "", "%ff", "concat", "by-object-id", "*")
-		path := pick("/v1/blobs/", "/v1/blobs/", "/v1/blobs/by-object-id/", "/v1alpha/blobs/", "/v1/quilts/", "/v1/uploads/", "/v1/", "/") + name +
-			pick("", "", "/byte-range", "/stream", "/patches", "/%00") + pick("", "?", "?epochs=2", "?start=1&length=2", "?start=-1&length=9223372036854775808", "?x[]=1", "?ids="+id)
+		name := pick(id, id, someID, someObject, "..", "%00", "%2e%2e%2f", strings.Repeat("a", 64<<10), "", "%ff", "concat",
+			"by-object-id", "*")
+		path := pick("/v1/blobs/", "/v1/blobs/", "/v1/blobs/by-object-id/", "/v1alpha/blobs/", "/v1/quilts/", "/v1/uploads/",
+			"/v1/", "/") + name +
+			pick("", "", "/byte-range", "/stream", "/patches", "/%00") + pick("", "?", "?epochs=2", "?start=1&length=2",
+			"?start=-1&length=9223372036854775808", "?x[]=1", "?ids="+id)
 		body := pick("", "", "x", "{}", `{"ids":["`+id+`"]}`, strings.Repeat("x", 20_000))
 		method := pick("GET", "GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE")
-		head := pick("", "Range: bytes=0-0\r\n", "Range: bytes=5-1,-1\r\n", "Range: bytes=9999999999999999999999-\r\n", "If-None-Match: "+id+"\r\n",
+		head := pick("", "Range: bytes=0-0\r\n", "Range: bytes=5-1,-1\r\n", "Range: bytes=9999999999999999999999-\r\n",
+			"If-None-Match: "+id+"\r\n",
 			"Accept: \xff\xfe\r\n", "Content-Type: multipart/form-data; boundary=x\r\n", "Authorization: Bearer x\r\n")
 		fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s", method, path, head, len(body), body)
 		res, err := http.ReadResponse(br, &http.Request{Method: method})

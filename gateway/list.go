@@ -25,7 +25,8 @@ func (g *Gateway) addList(api huma.API) {
 		PageToken string `query:"page_token" maxLength:"48" pattern:"^([A-Za-z0-9_-]{48})?$" example:"AAAAIwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" doc:"The nextPageToken of the previous page."`
 	}
 	register(g, api, managing, huma.Operation{
-		OperationID: "listBlobs", Method: http.MethodGet, Path: "/v1/blobs", Tags: []string{tagStore}, Summary: "List the blobs of an owner",
+		OperationID: "listBlobs", Method: http.MethodGet, Path: "/v1/blobs", Tags: []string{tagStore},
+		Summary:     "List the blobs of an owner",
 		Description: "Lists the live records that the token is valid for: one for the token of a record, all records of the publisher for the operator's token.",
 		Security:    ownerSecurity, Responses: manageResponses(api, reflect.TypeFor[BlobList]()),
 	}, func(w http.ResponseWriter, r *http.Request, in *in) error {

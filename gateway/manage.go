@@ -31,7 +31,8 @@ func (g *Gateway) addManage(api huma.API) {
 		ObjectPath
 	}
 	register(g, api, managing, huma.Operation{
-		OperationID: "deleteObject", Method: http.MethodDelete, Path: "/v1/blobs/by-object-id/{object_id}", Tags: []string{tagStore},
+		OperationID: "deleteObject", Method: http.MethodDelete, Path: "/v1/blobs/by-object-id/{object_id}",
+		Tags:    []string{tagStore},
 		Summary: "Delete the record of a blob", Description: "The content is dropped unless another record keeps it.",
 		Security: ownerSecurity, Responses: manageResponses(api, reflect.TypeFor[Deleted]()),
 	}, func(w http.ResponseWriter, r *http.Request, in *objectIn) error {
@@ -60,7 +61,8 @@ func (g *Gateway) addManage(api huma.API) {
 		Epochs string `query:"epochs" required:"true" pattern:"^(0*[1-9][0-9]*|max)$" maxLength:"10" example:"1" doc:"Number of epochs to add; max adds as many as the network sells."`
 	}
 	register(g, api, managing, huma.Operation{
-		OperationID: "extendObject", Method: http.MethodPost, Path: "/v1/blobs/by-object-id/{object_id}/extend", Tags: []string{tagStore},
+		OperationID: "extendObject", Method: http.MethodPost, Path: "/v1/blobs/by-object-id/{object_id}/extend",
+		Tags:    []string{tagStore},
 		Summary: "Store a blob for longer", Description: "The publisher pays. If it requires a token for uploads, it requires one here too; the owner's token is then sent in Walrus-Owner-Token.",
 		Security: ownerSecurity, Responses: manageResponses(api, reflect.TypeFor[Extension]()),
 	}, func(w http.ResponseWriter, r *http.Request, in *extendIn) error {

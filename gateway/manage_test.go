@@ -45,7 +45,8 @@ func TestOwner(t *testing.T) {
 		{"another's token", "DELETE", byObject, []string{"Authorization", "Bearer " + other}, 403},
 		{"another's token, by blob", "DELETE", s.URL + "/v1/blobs/" + id, []string{"Authorization", "Bearer " + other}, 403},
 		{"no such blob", "DELETE", s.URL + "/v1/blobs/" + someID, []string{"Authorization", "Bearer " + token}, 404},
-		{"no such object", "DELETE", s.URL + "/v1/blobs/by-object-id/" + someObject, []string{"Authorization", "Bearer " + token}, 403},
+		{"no such object", "DELETE", s.URL + "/v1/blobs/by-object-id/" + someObject,
+			[]string{"Authorization", "Bearer " + token}, 403},
 		{"extend without a token", "POST", byObject + "/extend?epochs=1", nil, 401},
 		{"extend by nothing", "POST", byObject + "/extend", []string{"Authorization", "Bearer " + token}, 400},
 		{"extend by 0", "POST", byObject + "/extend?epochs=0", []string{"Authorization", "Bearer " + token}, 400},
@@ -79,7 +80,8 @@ func TestOwner(t *testing.T) {
 	if a = do(t, http.MethodDelete, byObject, nil, "Authorization", "Bearer "+token); a.code != http.StatusNotFound {
 		t.Errorf("delete again: %d", a.code)
 	}
-	if a = do(t, http.MethodGet, s.URL+"/v1/blobs/"+id, nil); a.code != http.StatusNotFound || a.header.Get("Cache-Control") != "no-store" {
+	if a = do(t, http.MethodGet, s.URL+"/v1/blobs/"+id, nil); a.code != http.StatusNotFound ||
+		a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("read what was deleted: %d %v", a.code, a.header)
 	}
 }
@@ -88,10 +90,12 @@ func TestDeletePermanent(t *testing.T) {
 	s := serve(t, nil)
 	res, token := stored(t, s.URL+"/v1/blobs?permanent=true", random(22, 2000))
 	id := res.NewlyCreated.BlobObject.BlobID.String()
-	if a := do(t, http.MethodDelete, s.URL+"/v1/blobs/"+id, nil, "Authorization", "Bearer "+token); a.code != http.StatusBadRequest {
+	if a := do(t, http.MethodDelete, s.URL+"/v1/blobs/"+id, nil, "Authorization",
+		"Bearer "+token); a.code != http.StatusBadRequest {
 		t.Errorf("delete a permanent blob: %d %s", a.code, a.body)
 	}
-	if res, token := stored(t, s.URL+"/v1/blobs?permanent=true&share=true", random(23, 2000)); token != "" || res.NewlyCreated.SharedBlobObject == nil {
+	if res, token := stored(t, s.URL+"/v1/blobs?permanent=true&share=true", random(23, 2000)); token != "" ||
+		res.NewlyCreated.SharedBlobObject == nil {
 		t.Errorf("shared: token %q, %+v", token, res.NewlyCreated)
 	}
 	if _, token := stored(t, s.URL+"/v1/blobs?send_object_to="+someObject, random(24, 2000)); token != "" {

@@ -70,7 +70,8 @@ func run(m *testing.M) int {
 
 // newNetwork starts the nodes and joins as a client.
 func newNetwork(ctx context.Context, dir string) (n *network, err error) {
-	net, err := config.InitDevnet(ctx, filepath.Join(dir, "net"), config.DevnetOptions{Nodes: testNodes, Shards: testShards})
+	net, err := config.InitDevnet(ctx, filepath.Join(dir, "net"),
+		config.DevnetOptions{Nodes: testNodes, Shards: testShards})
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +131,8 @@ func (n *network) newNode(home string, key ed25519.PrivateKey) (*node.Node, erro
 	}
 	if n.chain == nil {
 		address := ledger.PublicKey(key.Public().(ed25519.PublicKey)).Address()
-		cfg.Genesis.Accounts = append(cfg.Genesis.Accounts, ledger.GenesisAccount{Address: address, Amount: 1_000_000 * ledger.WAL})
+		cfg.Genesis.Accounts = append(cfg.Genesis.Accounts,
+			ledger.GenesisAccount{Address: address, Amount: 1_000_000 * ledger.WAL})
 		if n.chain, err = ledgertest.New(cfg.Genesis); err != nil {
 			return nil, err
 		}

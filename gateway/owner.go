@@ -67,8 +67,10 @@ func presented(r *http.Request) (string, error) {
 	scheme, t, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || t == "" {
 		return "", &failure{
-			code: http.StatusUnauthorized, status: "UNAUTHENTICATED", reason: "MISSING_OWNER_TOKEN", domain: domainDaemon, challenge: "Bearer",
-			message: "only the owner may do this: send the token from the upload's response header " + ownerHeader + " as Authorization: Bearer",
+			code: http.StatusUnauthorized, status: "UNAUTHENTICATED", reason: "MISSING_OWNER_TOKEN", domain: domainDaemon,
+			challenge: "Bearer",
+			message: "only the owner may do this: send the token from the upload's response header " + ownerHeader +
+				" as Authorization: Bearer",
 		}
 	}
 	return strings.TrimSpace(t), nil

@@ -87,10 +87,12 @@ func operations(item *huma.PathItem) []*huma.Operation {
 }
 
 func newPageOperation(op *huma.Operation, route string) pageOperation {
-	p := pageOperation{ID: op.OperationID, Method: op.Method, Path: route, Summary: op.Summary, Description: op.Description}
+	p := pageOperation{ID: op.OperationID, Method: op.Method, Path: route, Summary: op.Summary,
+		Description: op.Description}
 	for _, param := range op.Parameters {
 		p.Params = append(p.Params, pageParam{
-			Name: param.Name, In: param.In, Type: param.Schema.Type, Description: param.Description, Example: param.Example, Required: param.Required,
+			Name: param.Name, In: param.In, Type: param.Schema.Type, Description: param.Description, Example: param.Example,
+			Required: param.Required,
 		})
 	}
 	if op.RequestBody != nil {

@@ -28,7 +28,8 @@ func (g *Gateway) addParts(api huma.API) {
 		}
 		size := int64(blob.Size())
 		if in.Start < 0 || in.Length <= 0 || in.Start > size || in.Length > size-in.Start {
-			return invalid("INVALID_BYTE_RANGE", fmt.Sprintf("%d bytes from byte %d on: the blob has only %d bytes", in.Length, in.Start, size))
+			return invalid("INVALID_BYTE_RANGE", fmt.Sprintf("%d bytes from byte %d on: the blob has only %d bytes",
+				in.Length, in.Start, size))
 		}
 		return g.serveContent(w, r, &download{
 			content: part{blob, in.Start, in.Length}, tag: fmt.Sprintf("%s-%d-%d", id, in.Start, in.Length), whole: true,

@@ -64,7 +64,8 @@ func mayBePaid(err error) bool {
 }
 
 // pay stores within the client's spending limit, and counts the bytes stored. ctx is the request's.
-func (g *Gateway) pay(ctx context.Context, opt client.StoreOptions, store func(client.StoreOptions) (*client.StoreResult, error)) (*client.StoreResult, error) {
+func (g *Gateway) pay(ctx context.Context, opt client.StoreOptions,
+	store func(client.StoreOptions) (*client.StoreResult, error)) (*client.StoreResult, error) {
 	var b bill
 	opt.Approve = b.approve(ctx, g.limits)
 	res, err := store(opt)

@@ -28,7 +28,8 @@ const (
 // nameFile puts a file's name into the headers. Browsers read header bytes as Latin-1, and receivers trim blanks, so a
 // name that is not plain ASCII is percent-encoded, readable by decodeURIComponent.
 func nameFile(h http.Header, name string) {
-	plain := strings.Trim(name, " ") == name && !strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c > '~' })
+	plain := strings.Trim(name, " ") == name &&
+		!strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c > '~' })
 	if plain {
 		h.Set(identifierHeader, name)
 		return
@@ -61,8 +62,11 @@ func (g *Gateway) addQuiltRead(api huma.API) {
 		RangeParams
 	}
 	both(g, api, huma.Operation{
-		OperationID: "readQuiltPatch", Path: "/v1/blobs/by-quilt-patch-id/{quilt_patch_id}", Summary: "Read a file of a quilt by its patch ID",
-		Description: "Fetches only the file's part of the quilt. " + identifierHeader + " has its name, as percent-encoded UTF-8 if " + identifierEncoding + " says so: names that are not ASCII are sent that way.",
+		OperationID: "readQuiltPatch", Path: "/v1/blobs/by-quilt-patch-id/{quilt_patch_id}",
+		Summary: "Read a file of a quilt by its patch ID",
+		Description: "Fetches only the file's part of the quilt. " + identifierHeader +
+			" has its name, as percent-encoded UTF-8 if " + identifierEncoding +
+			" says so: names that are not ASCII are sent that way.",
 	}, func(w http.ResponseWriter, r *http.Request, in *patchIn) error {
 		id, err := quilt.ParsePatchID(in.PatchID)
 		if err != nil { // well formed, but with impossible columns
@@ -82,7 +86,8 @@ func (g *Gateway) addQuiltRead(api huma.API) {
 		RangeParams
 	}
 	both(g, api, huma.Operation{
-		OperationID: "readQuiltFile", Path: "/v1/blobs/by-quilt-id/{quilt_id}/{identifier}", Summary: "Read a file of a quilt by its name",
+		OperationID: "readQuiltFile", Path: "/v1/blobs/by-quilt-id/{quilt_id}/{identifier}",
+		Summary:     "Read a file of a quilt by its name",
 		Description: "Fetches only the index and the file's part of the quilt.",
 	}, func(w http.ResponseWriter, r *http.Request, in *nameIn) error {
 		id, err := in.id()
@@ -115,7 +120,8 @@ func (g *Gateway) addQuiltList(api huma.API) {
 			id = "headQuiltList"
 		}
 		register(g, api, reading, huma.Operation{
-			OperationID: id, Method: method, Path: "/v1/quilts/{quilt_id}/patches", Tags: []string{tagRead}, Summary: "List the files of a quilt",
+			OperationID: id, Method: method, Path: "/v1/quilts/{quilt_id}/patches", Tags: []string{tagRead},
+			Summary:     "List the files of a quilt",
 			Description: "Fetches only the index of the quilt.", Responses: rs,
 		}, func(w http.ResponseWriter, r *http.Request, in *in) error {
 			id, err := in.id()
@@ -158,7 +164,8 @@ func (g *aggregator) openQuilt(ctx context.Context, id shards.BlobID) (*client.Q
 	return g.client.OpenQuilt(ctx, id)
 }
 
-func (g *aggregator) findFile(ctx context.Context, id shards.BlobID, identifier string) (*client.Quilt, []quilt.Patch, error) {
+func (g *aggregator) findFile(ctx context.Context, id shards.BlobID,
+	identifier string) (*client.Quilt, []quilt.Patch, error) {
 	q, err := g.openQuilt(ctx, id)
 	if err != nil {
 		return nil, nil, err
@@ -168,7 +175,8 @@ func (g *aggregator) findFile(ctx context.Context, id shards.BlobID, identifier 
 }
 
 // serveFile answers with the file that read passes to its visitor.
-func (g *aggregator) serveFile(w http.ResponseWriter, r *http.Request, id shards.BlobID, read func(context.Context, client.Visit) error) error {
+func (g *aggregator) serveFile(w http.ResponseWriter, r *http.Request, id shards.BlobID,
+	read func(context.Context, client.Visit) error) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	opening := time.AfterFunc(g.cfg.Time.Open, func() { cancel(context.DeadlineExceeded) })

@@ -96,24 +96,31 @@ func TestFileNames(t *testing.T) {
 func TestEscapedFormNames(t *testing.T) {
 	s := serve(t, nil)
 	for sent, want := range map[string]string{
-		"a %22quoted%22 name": `a "quoted" name`, "100%25.txt": "100%25.txt", "%2522": "%2522", "50%": "50%", "%C3%A4": "%C3%A4", "%2f": "%2f",
+		"a %22quoted%22 name": `a "quoted" name`, "100%25.txt": "100%25.txt", "%2522": "%2522", "50%": "50%",
+		"%C3%A4": "%C3%A4", "%2f": "%2f",
 	} {
-		body := "--x\r\nContent-Disposition: form-data; name=\"" + sent + "\"; filename=\"f\"\r\n\r\ncontent of " + sent + "\r\n--x\r\n" +
-			"Content-Disposition: form-data; name=\"_metadata\"\r\n\r\n" + `[{"identifier":` + strconv.Quote(want) + `,"tags":{"k":"v"}}]` + "\r\n--x--\r\n"
-		a := do(t, http.MethodPut, s.URL+"/v1/quilts", strings.NewReader(body), "Content-Type", "multipart/form-data; boundary=x")
+		body := "--x\r\nContent-Disposition: form-data; name=\"" + sent + "\"; filename=\"f\"\r\n\r\ncontent of " +
+			sent + "\r\n--x\r\n" +
+			"Content-Disposition: form-data; name=\"_metadata\"\r\n\r\n" + `[{"identifier":` + strconv.Quote(want) +
+			`,"tags":{"k":"v"}}]` + "\r\n--x--\r\n"
+		a := do(t, http.MethodPut, s.URL+"/v1/quilts", strings.NewReader(body), "Content-Type",
+			"multipart/form-data; boundary=x")
 		var res gateway.QuiltStoreResult
-		if err := json.Unmarshal(a.body, &res); err != nil || a.code != http.StatusOK || len(res.Files) != 1 || res.Files[0].Identifier != want {
+		if err := json.Unmarshal(a.body, &res); err != nil || a.code != http.StatusOK || len(res.Files) != 1 ||
+			res.Files[0].Identifier != want {
 			t.Errorf("%q: %d %s %v, want %q", sent, a.code, a.body, err, want)
 			continue
 		}
 		id := res.Files[0].PatchID.Quilt.String()
-		if list := do(t, http.MethodGet, s.URL+"/v1/quilts/"+id+"/patches", nil); !strings.Contains(string(list.body), `"tags":{"k":"v"}`) {
+		if list := do(t, http.MethodGet, s.URL+"/v1/quilts/"+id+"/patches", nil); !strings.Contains(string(list.body),
+			`"tags":{"k":"v"}`) {
 			t.Errorf("%q: its tags went to another name: %s", sent, list.body)
 		}
 	}
 	for _, sent := range []string{"a%0Ab", "a%0Db", "a%0D%0A"} { // not allowed as file names
 		body := "--x\r\nContent-Disposition: form-data; name=\"" + sent + "\"\r\n\r\nc\r\n--x--\r\n"
-		if a := do(t, http.MethodPut, s.URL+"/v1/quilts", strings.NewReader(body), "Content-Type", "multipart/form-data; boundary=x"); a.code != http.StatusBadRequest {
+		if a := do(t, http.MethodPut, s.URL+"/v1/quilts", strings.NewReader(body), "Content-Type",
+			"multipart/form-data; boundary=x"); a.code != http.StatusBadRequest {
 			t.Errorf("%q: %d %s", sent, a.code, a.body)
 		}
 	}
@@ -132,7 +139,8 @@ func TestQuilt(t *testing.T) {
 			Range                    [2]int
 		} `json:"storedQuiltBlobs"`
 	}
-	if err := json.Unmarshal(a.body, &res); err != nil || a.code != http.StatusOK || len(res.Files) != 3 || res.Blob.NewlyCreated == nil {
+	if err := json.Unmarshal(a.body, &res); err != nil || a.code != http.StatusOK || len(res.Files) != 3 ||
+		res.Blob.NewlyCreated == nil {
 		t.Fatalf("store: %d %s %v", a.code, a.body, err)
 	}
 	if a.header.Get("Walrus-Owner-Token") == "" {
@@ -145,7 +153,8 @@ func TestQuilt(t *testing.T) {
 	}
 	for _, f := range res.Files {
 		want := content[f.Identifier]
-		for _, path := range []string{"/v1/blobs/by-quilt-patch-id/" + f.QuiltPatchID, "/v1/blobs/by-quilt-id/" + id + "/" + url.PathEscape(f.Identifier)} {
+		for _, path := range []string{"/v1/blobs/by-quilt-patch-id/" + f.QuiltPatchID, "/v1/blobs/by-quilt-id/" + id + "/" +
+			url.PathEscape(f.Identifier)} {
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
 				a := do(t, method, s.URL+path, nil)
 				if a.code != http.StatusOK || method == http.MethodGet && !bytes.Equal(a.body, want) {
@@ -165,7 +174,8 @@ func TestQuilt(t *testing.T) {
 		}
 	}
 	b := s.URL + "/v1/blobs/by-quilt-id/" + id + "/b.txt"
-	if a := do(t, http.MethodGet, b, nil, "Range", "bytes=-7"); a.code != http.StatusPartialContent || !bytes.Equal(a.body, files[0].data[2993:]) {
+	if a := do(t, http.MethodGet, b, nil, "Range", "bytes=-7"); a.code != http.StatusPartialContent ||
+		!bytes.Equal(a.body, files[0].data[2993:]) {
 		t.Errorf("a range: %d, %d bytes", a.code, len(a.body))
 	}
 	if a := do(t, http.MethodGet, b, nil, "Range", "bytes=2000-2002,5-6"); a.code != http.StatusPartialContent ||
@@ -173,8 +183,10 @@ func TestQuilt(t *testing.T) {
 		t.Errorf("two ranges: %d, %d bytes", a.code, len(a.body))
 	}
 	a = do(t, http.MethodGet, s.URL+"/v1/quilts/"+id+"/patches", nil)
-	want := `{"identifier":"b.txt","patch_id":"` + res.Files[1].QuiltPatchID + `","tags":{"content-type":"text/plain","n":"1","o":"{\"a\":[1]}","x-other":"y"}}`
-	if a.code != http.StatusOK || !strings.Contains(string(a.body), want) || !strings.Contains(string(a.body), `"tags":{}`) {
+	want := `{"identifier":"b.txt","patch_id":"` + res.Files[1].QuiltPatchID +
+		`","tags":{"content-type":"text/plain","n":"1","o":"{\"a\":[1]}","x-other":"y"}}`
+	if a.code != http.StatusOK || !strings.Contains(string(a.body), want) ||
+		!strings.Contains(string(a.body), `"tags":{}`) {
 		t.Errorf("list: %d %s\nwant %s", a.code, a.body, want)
 	}
 	for path, code := range map[string]int{
@@ -230,7 +242,8 @@ func TestQuiltRefused(t *testing.T) {
 		"too large":          {[]testFile{{"a", make([]byte, 100_000)}}, "", 413},
 	} {
 		body, kind := newForm(t, tt.files...)
-		if a := do(t, http.MethodPut, s.URL+"/v1/quilts"+tt.query, bytes.NewReader(body), "Content-Type", kind); a.code != tt.code {
+		if a := do(t, http.MethodPut, s.URL+"/v1/quilts"+tt.query, bytes.NewReader(body), "Content-Type",
+			kind); a.code != tt.code {
 			t.Errorf("%s: %d, want %d: %s", name, a.code, tt.code, a.body)
 		}
 	}
@@ -249,7 +262,8 @@ func TestQuiltRefused(t *testing.T) {
 		"chunks too large": {large, largeKind, 413},
 	} {
 		// A reader without a known length.
-		a := do(t, http.MethodPut, s.URL+"/v1/quilts", struct{ *bytes.Buffer }{bytes.NewBuffer(tt.body)}, "Content-Type", tt.kind)
+		a := do(t, http.MethodPut, s.URL+"/v1/quilts", struct{ *bytes.Buffer }{bytes.NewBuffer(tt.body)},
+			"Content-Type", tt.kind)
 		if a.code != tt.code {
 			t.Errorf("%s: %d, want %d: %s", name, a.code, tt.code, a.body)
 		}

@@ -52,7 +52,8 @@ func newQuiltStoreResult(r *client.QuiltResult) QuiltStoreResult {
 func formSchema() *huma.Schema {
 	one := 1
 	return &huma.Schema{
-		Type: huma.TypeObject, MinProperties: &one, AdditionalProperties: &huma.Schema{Type: huma.TypeString, Format: "binary"},
+		Type: huma.TypeObject, MinProperties: &one,
+		AdditionalProperties: &huma.Schema{Type: huma.TypeString, Format: "binary"},
 		Properties: map[string]*huma.Schema{metadataField: {
 			Type: huma.TypeString, Description: "Tags of the files, as JSON. A form with only this field gets a 400.",
 		}},
@@ -68,11 +69,13 @@ func (g *Gateway) addQuiltStore(api huma.API) {
 	rs := storeResponses(api)
 	rs["200"].Content["application/json"].Schema = result
 	register(g, api, storing, huma.Operation{
-		OperationID: "storeQuilt", Method: http.MethodPut, Path: "/v1/quilts", Tags: []string{tagStore}, Summary: "Store files together as one blob",
+		OperationID: "storeQuilt", Method: http.MethodPut, Path: "/v1/quilts", Tags: []string{tagStore},
+		Summary:     "Store files together as one blob",
 		Description: `Each field of the form is a file; the name of the field becomes its identifier. The field _metadata may set tags: [{"identifier":"a.txt","tags":{"k":"v"}}].`,
 		Security:    []map[string][]string{{}, {publisherToken: {}}},
 		RequestBody: &huma.RequestBody{
-			Description: "The files: at least one. A form without files, or a body that is not a form, gets a 400.", Required: true,
+			Description: "The files: at least one. A form without files, or a body that is not a form, gets a 400.",
+			Required:    true,
 			Content: map[string]*huma.MediaType{"multipart/form-data": {
 				Schema:  formSchema(),
 				Example: map[string]any{"a.txt": "content of a.txt"},

@@ -84,7 +84,8 @@ func wanted(r *http.Request, tag string, size int64) ([]span, error) {
 	spans, err := parseRange(header, size)
 	if err != nil {
 		return nil, &failure{
-			code: http.StatusRequestedRangeNotSatisfiable, status: "RANGE_NOT_SATISFIABLE", reason: "INVALID_BYTE_RANGE", domain: domainDaemon,
+			code: http.StatusRequestedRangeNotSatisfiable, status: "RANGE_NOT_SATISFIABLE", reason: "INVALID_BYTE_RANGE",
+			domain:  domainDaemon,
 			message: err.Error(), ranges: fmt.Sprintf("bytes */%d", size),
 		}
 	}

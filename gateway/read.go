@@ -119,7 +119,8 @@ func (g *Gateway) addRead(api huma.API) {
 }
 
 // findChecked finds the blob of a path, if the parameters are valid too.
-func (g *aggregator) findChecked(ctx context.Context, path *BlobPath, params *ReadParams) (id shards.BlobID, blob content, err error) {
+func (g *aggregator) findChecked(ctx context.Context, path *BlobPath,
+	params *ReadParams) (id shards.BlobID, blob content, err error) {
 	if id, err = path.id(); err == nil {
 		err = params.check()
 	}

@@ -155,9 +155,11 @@ func TestBareETagOnTheWire(t *testing.T) {
 		id := put(t, s.URL+"/v1/blobs", random(2, 1000))
 		want := map[bool]string{false: "\r\nEtag: \"" + id + "\"\r\n", true: "\r\netag: " + id + "\r\n"}
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
-			for header, tagged := range map[string]bool{"X-None: 1": true, "Range: bytes=0-9": true, "If-None-Match: *": true, "If-Match: x": false} {
+			for header, tagged := range map[string]bool{"X-None: 1": true, "Range: bytes=0-9": true, "If-None-Match: *": true,
+				"If-Match: x": false} {
 				head := rawHead(t, s.Listener.Addr().String(), method+" /v1/blobs/"+id+" HTTP/1.1\r\nHost: x\r\n"+header+"\r\n\r\n")
-				if strings.Contains(head, want[bare]) != tagged || strings.Contains(head, want[!bare]) || tagged != strings.Contains(strings.ToLower(head), "\r\netag:") {
+				if strings.Contains(head, want[bare]) != tagged || strings.Contains(head, want[!bare]) ||
+					tagged != strings.Contains(strings.ToLower(head), "\r\netag:") {
 					t.Errorf("bare %v: %s with %s: %q", bare, method, header, head)
 				}
 			}
@@ -169,7 +171,8 @@ func TestHeadersOfReads(t *testing.T) {
 	s := serve(t, nil)
 	data := random(2, 1000)
 	id := put(t, s.URL+"/v1/blobs", data)
-	for _, path := range []string{"/v1/blobs/" + id, "/v1alpha/blobs/" + id + "/stream", "/v1alpha/blobs/concat?ids=" + id} {
+	for _, path := range []string{"/v1/blobs/" + id, "/v1alpha/blobs/" + id + "/stream",
+		"/v1alpha/blobs/concat?ids=" + id} {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
 			a := do(t, method, s.URL+path, nil)
 			want := data
@@ -180,7 +183,8 @@ func TestHeadersOfReads(t *testing.T) {
 				t.Errorf("%s %s: %d, %d bytes", method, path, a.code, len(a.body))
 			}
 			for k, v := range map[string]string{
-				"Content-Length": "1000", "Cache-Control": "public, max-age=86400, stale-while-revalidate=3600", "X-Content-Type-Options": "nosniff",
+				"Content-Length": "1000", "Cache-Control": "public, max-age=86400, stale-while-revalidate=3600",
+				"X-Content-Type-Options": "nosniff",
 			} {
 				if got := a.header.Get(k); got != v {
 					t.Errorf("%s %s: %s: %q, want %q", method, path, k, got, v)
@@ -221,8 +225,10 @@ func TestByteRange(t *testing.T) {
 	id := put(t, s.URL+"/v1/blobs", data)
 	for query, want := range map[string][]byte{
 		"start=0&length=1000": data, "start=10&length=5": data[10:15], "start=999&length=1": data[999:],
-		"start=999&length=2": nil, "start=1000&length=1": nil, "start=0&length=0": nil, "start=-1&length=1": nil, "start=0": nil, "length=1": nil, "": nil,
-		"start=0&length=18446744073709551616": nil, "start=9223372036854775807&length=9223372036854775807": nil, "start=a&length=1": nil,
+		"start=999&length=2": nil, "start=1000&length=1": nil, "start=0&length=0": nil, "start=-1&length=1": nil,
+		"start=0": nil, "length=1": nil, "": nil,
+		"start=0&length=18446744073709551616": nil, "start=9223372036854775807&length=9223372036854775807": nil,
+		"start=a&length=1":     nil,
 		"start=0&length=1&x=1": nil,
 	} {
 		a := do(t, http.MethodGet, s.URL+"/v1/blobs/"+id+"/byte-range?"+query, nil)

@@ -41,7 +41,8 @@ func (g *aggregator) serveContent(w http.ResponseWriter, r *http.Request, d *dow
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	case http.StatusPreconditionFailed:
-		return &failure{code: http.StatusPreconditionFailed, status: "FAILED_PRECONDITION", reason: "PRECONDITION_FAILED", domain: domainGlobal, message: "If-Match names another blob"}
+		return &failure{code: http.StatusPreconditionFailed, status: "FAILED_PRECONDITION", reason: "PRECONDITION_FAILED",
+			domain: domainGlobal, message: "If-Match names another blob"}
 	}
 	var spans []span
 	if !d.whole {
@@ -154,7 +155,8 @@ func (c *countWriter) Write(p []byte) (int, error) {
 
 // stream runs produce with a writer to the client. It cancels produce if the network delivers nothing for the opening
 // time, or the client takes nothing for the stall time. Failures after the first byte return errCutOff.
-func (g *aggregator) stream(w http.ResponseWriter, r *http.Request, d *download, status int, produce func(context.Context, io.Writer) error) error {
+func (g *aggregator) stream(w http.ResponseWriter, r *http.Request, d *download, status int,
+	produce func(context.Context, io.Writer) error) error {
 	patience := g.cfg.Time.Open
 	if d != nil && d.strict {
 		patience = g.cfg.Time.Store // the whole blob is read before the first byte

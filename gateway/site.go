@@ -73,8 +73,10 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	if s.gateway, err = New(cfg.API, c, g, log); err != nil {
 		return nil, err
 	}
-	if q := &cfg.Guard.Quota; cfg.API.Publisher && !cfg.Guard.Loopback && cfg.Guard.JWT.Secret == "" && q.Spend == 0 && q.TotalSpend == 0 {
-		log.Warn("anybody who reaches this publisher may spend all WAL of its wallet: require tokens or set a spending limit", "bind", cfg.API.Bind)
+	if q := &cfg.Guard.Quota; cfg.API.Publisher && !cfg.Guard.Loopback && cfg.Guard.JWT.Secret == "" && q.Spend == 0 &&
+		q.TotalSpend == 0 {
+		log.Warn("anybody who reaches this publisher may spend all WAL of its wallet: require tokens or set a spending limit",
+			"bind", cfg.API.Bind)
 	}
 	explore := ExploreConfig{
 		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,
@@ -85,8 +87,9 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	}
 	s.explorer = NewExplorer(explore, c)
 	faces, err := pages.New(pages.Config{
-		Publisher: cfg.API.Publisher, Aggregator: cfg.API.Aggregator, MaxUpload: cfg.API.Store.MaxBody, MaxQuilt: cfg.API.Store.MaxQuiltBody,
-		TempDir: cfg.API.Store.TempDir, Epochs: cfg.API.Store.Epochs,
+		Publisher: cfg.API.Publisher, Aggregator: cfg.API.Aggregator, MaxUpload: cfg.API.Store.MaxBody,
+		MaxQuilt: cfg.API.Store.MaxQuiltBody,
+		TempDir:  cfg.API.Store.TempDir, Epochs: cfg.API.Store.Epochs,
 	}, s.explorer, s.explorer, log)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -129,7 +132,8 @@ func (s *Site) Serve(ctx context.Context, l, metrics net.Listener) error {
 func (s *Site) serveMetrics(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: s.cfg.API.Time.Header, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: s.cfg.API.Time.Header,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -181,7 +185,8 @@ const (
 )
 
 // storeForm stores a file from the pages' form, as an upload like others.
-func (g *Gateway) storeForm(ctx context.Context, src io.ReaderAt, size uint64, opt client.StoreOptions) (*client.StoreResult, error) {
+func (g *Gateway) storeForm(ctx context.Context, src io.ReaderAt, size uint64,
+	opt client.StoreOptions) (*client.StoreResult, error) {
 	storing, done := g.storing(ctx)
 	defer done()
 	return g.pay(ctx, opt, func(opt client.StoreOptions) (*client.StoreResult, error) {

@@ -37,7 +37,8 @@ func TestExtendIsSpending(t *testing.T) {
 	s := visit(t, func(c *gateway.SiteConfig) { c.Guard.Quota.Spend = 1_000_000 })
 	res, token := stored(t, s.URL+"/v1/blobs", random(60, 2000))
 	extend := s.URL + "/v1/blobs/by-object-id/" + res.NewlyCreated.BlobObject.ID.String() + "/extend?epochs="
-	if a := do(t, http.MethodPost, extend+"max", nil, "Walrus-Owner-Token", token); a.code != http.StatusTooManyRequests || !strings.Contains(string(a.body), "SPEND_LIMIT_REACHED") {
+	if a := do(t, http.MethodPost, extend+"max", nil, "Walrus-Owner-Token", token); a.code != http.StatusTooManyRequests ||
+		!strings.Contains(string(a.body), "SPEND_LIMIT_REACHED") {
 		t.Errorf("extending beyond the limit: %d %s", a.code, a.body)
 	}
 	if a := do(t, http.MethodPost, extend+"1", nil, "Walrus-Owner-Token", token); a.code != http.StatusOK {
@@ -57,7 +58,8 @@ func TestExtendWantsToken(t *testing.T) {
 	res, token := stored(t, open.URL+"/v1/blobs", random(61, 2000))
 	s := visit(t, func(c *gateway.SiteConfig) { c.Guard.JWT.Secret = "only the issuer of tokens knows this" })
 	extend := s.URL + "/v1/blobs/by-object-id/" + res.NewlyCreated.BlobObject.ID.String() + "/extend?epochs=1"
-	if a := do(t, http.MethodPost, extend, nil, "Walrus-Owner-Token", token); a.code != http.StatusUnauthorized || !strings.Contains(string(a.body), "MISSING_TOKEN") {
+	if a := do(t, http.MethodPost, extend, nil, "Walrus-Owner-Token", token); a.code != http.StatusUnauthorized ||
+		!strings.Contains(string(a.body), "MISSING_TOKEN") {
 		t.Errorf("extending without a token of the publisher's: %d %s", a.code, a.body)
 	}
 }
@@ -74,7 +76,8 @@ func TestQuiltWithinToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := do(t, http.MethodPut, s.URL+"/v1/quilts", bytes.NewReader(body), "Content-Type", kind, "Authorization", "Bearer "+token)
+		a := do(t, http.MethodPut, s.URL+"/v1/quilts", bytes.NewReader(body), "Content-Type", kind,
+			"Authorization", "Bearer "+token)
 		if a.code != tt.want || tt.want == http.StatusForbidden && !strings.Contains(string(a.body), "INVALID_SIZE") {
 			t.Errorf("at most %d bytes: %d %s", tt.most, a.code, a.body)
 		}

@@ -70,7 +70,8 @@ func (g *Gateway) addStore(api huma.API) {
 		Security:    []map[string][]string{{}, {publisherToken: {}}},
 		RequestBody: &huma.RequestBody{
 			Description: "The blob.", Required: true,
-			Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+			Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString,
+				Format: "binary"}}},
 		},
 		Responses: storeResponses(api),
 	}, func(w http.ResponseWriter, r *http.Request, in *in) error {

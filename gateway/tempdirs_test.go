@@ -23,7 +23,8 @@ func TestCleanedTempFolders(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if a := piece(t, begin(t, s.URL, len(data), ""), 0, data); a.code != http.StatusNoContent || a.header.Get("Walrus-Blob-Id") == "" {
+		if a := piece(t, begin(t, s.URL, len(data), ""), 0, data); a.code != http.StatusNoContent ||
+			a.header.Get("Walrus-Blob-Id") == "" {
 			t.Errorf("%s: resumable upload: %d %s", name, a.code, a.body)
 		}
 		if a := piece(t, lost, 0, data); a.code != http.StatusNotFound {
@@ -36,7 +37,8 @@ func TestCleanedTempFolders(t *testing.T) {
 				return do(t, http.MethodPut, s.URL+"/v1/quilts", bytes.NewReader(body), "Content-Type", kind)
 			},
 			"strict": func() answer {
-				return do(t, http.MethodGet, s.URL+"/v1/blobs/"+put(t, s.URL+"/v1/blobs", data)+"?strict_consistency_check=true", nil)
+				return do(t, http.MethodGet, s.URL+"/v1/blobs/"+put(t, s.URL+"/v1/blobs", data)+"?strict_consistency_check=true",
+					nil)
 			},
 			"/explorer/upload": func() answer {
 				var form bytes.Buffer
@@ -69,7 +71,10 @@ func TestCleanedTempFolders(t *testing.T) {
 	}
 }
 
-var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+var noRedirects = &http.Client{CheckRedirect: func(*http.Request,
+	[]*http.Request) error {
+	return http.ErrUseLastResponse
+}}
 
 // TestForeignUploadFolder: a folder that another user made in place of the gateway's own gets no uploads.
 func TestForeignUploadFolder(t *testing.T) {
@@ -85,7 +90,8 @@ func TestForeignUploadFolder(t *testing.T) {
 	if err := os.Mkdir(list[0], 0o777); err != nil { //nolint:gosec // as an attacker would
 		t.Fatal(err)
 	}
-	if a := do(t, http.MethodPost, s.URL+"/v1/uploads", nil, "Tus-Resumable", "1.0.0", "Upload-Length", "1"); a.code != http.StatusInternalServerError {
+	if a := do(t, http.MethodPost, s.URL+"/v1/uploads", nil, "Tus-Resumable", "1.0.0", "Upload-Length",
+		"1"); a.code != http.StatusInternalServerError {
 		t.Errorf("upload into another's folder: %d %s", a.code, a.body)
 	}
 	if err := os.Remove(list[0]); err != nil {

@@ -33,7 +33,8 @@ type (
 
 // uploadOperation describes one of the routes of resumable uploads.
 func uploadOperation(api huma.API, method string, one bool) huma.Operation {
-	op := huma.Operation{Method: method, Path: uploadsPath, Tags: []string{tagStore}, Security: []map[string][]string{{}, {publisherToken: {}}}}
+	op := huma.Operation{Method: method, Path: uploadsPath, Tags: []string{tagStore},
+		Security: []map[string][]string{{}, {publisherToken: {}}}}
 	if one {
 		op.Path += "/{upload_id}"
 	}
@@ -42,18 +43,22 @@ func uploadOperation(api huma.API, method string, one bool) huma.Operation {
 		case http.MethodOptions:
 			return "uploadOptions", "Show the features of resumable uploads", "By the tus protocol 1.0.0."
 		case http.MethodPost:
-			return "createUpload", "Begin a resumable upload", "By the tus protocol 1.0.0, or the IETF draft on resumable uploads. Send the pieces to the returned Location."
+			return "createUpload", "Begin a resumable upload",
+				"By the tus protocol 1.0.0, or the IETF draft on resumable uploads. Send the pieces to the returned Location."
 		case http.MethodHead:
 			return "headUpload", "Get the progress of an upload", "Upload-Offset is the offset of the next piece."
 		case http.MethodPatch:
-			return "patchUpload", "Send a piece of an upload", "The last piece stores the blob; Walrus-Store-Result has the result. If storing fails, send an empty piece at the end to try again."
+			return "patchUpload", "Send a piece of an upload",
+				"The last piece stores the blob; Walrus-Store-Result has the result. If storing fails, send an empty piece at the end to try again."
 		case http.MethodDelete:
 			return "deleteUpload", "Cancel an upload", "The pieces received are deleted."
 		}
-		return "readUpload", "Get the result of an upload", "The same as the response to PUT /v1/blobs, after the last piece was sent."
+		return "readUpload", "Get the result of an upload",
+			"The same as the response to PUT /v1/blobs, after the last piece was sent."
 	}
 	op.OperationID, op.Summary, op.Description = text(method)
-	binary := map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}
+	binary := map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString,
+		Format: "binary"}}}
 	if method == http.MethodPatch || method == http.MethodPost {
 		op.RequestBody = &huma.RequestBody{Description: "The piece; optional when an upload begins. The content type of the tus protocol, application/offset+octet-stream, is accepted too.", Required: method == http.MethodPatch, Content: binary}
 	}
@@ -64,9 +69,13 @@ func uploadOperation(api huma.API, method string, one bool) huma.Operation {
 		return r
 	}
 	rs := responses{
-		http.StatusOK:                    {Description: "As asked.", Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}},
-		http.StatusCreated:               {Description: "The upload has begun.", Headers: map[string]*huma.Param{"Location": header("The address for the pieces.", "/v1/uploads/24e533e02ec3bc40c387f1a0e460e216")}},
-		http.StatusNoContent:             {Description: "Done.", Headers: map[string]*huma.Param{"Upload-Offset": header("Offset of the next piece.", "1000")}},
+		http.StatusOK: {Description: "As asked.",
+			Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}},
+		http.StatusCreated: {Description: "The upload has begun.",
+			Headers: map[string]*huma.Param{"Location": header("The address for the pieces.",
+				"/v1/uploads/24e533e02ec3bc40c387f1a0e460e216")}},
+		http.StatusNoContent: {Description: "Done.",
+			Headers: map[string]*huma.Param{"Upload-Offset": header("Offset of the next piece.", "1000")}},
 		http.StatusBadRequest:            refusal("The request is malformed."),
 		http.StatusNotFound:              refusal("There is no such upload."),
 		http.StatusRequestTimeout:        refusal("The client stopped sending the piece."),
@@ -83,9 +92,10 @@ func uploadOperation(api huma.API, method string, one bool) huma.Operation {
 	}
 	if method == http.MethodOptions {
 		rs[http.StatusOK] = &huma.Response{Description: "See the headers.", Headers: map[string]*huma.Param{
-			"Tus-Version":   header("Version of the protocol.", "1.0.0"),
-			"Tus-Extension": header("Supported extensions of the protocol.", "creation,creation-with-upload,termination,concatenation,creation-defer-length"),
-			"Tus-Max-Size":  header("Limit of an upload in bytes.", "10485760"),
+			"Tus-Version": header("Version of the protocol.", "1.0.0"),
+			"Tus-Extension": header("Supported extensions of the protocol.",
+				"creation,creation-with-upload,termination,concatenation,creation-defer-length"),
+			"Tus-Max-Size": header("Limit of an upload in bytes.", "10485760"),
 		}}
 	}
 	if method == http.MethodHead {

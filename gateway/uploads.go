@@ -138,7 +138,8 @@ func (u *uploads) options(meta handler.MetaData) (client.StoreOptions, error) {
 	if p.ContentType == "" {
 		p.ContentType = meta["filetype"] // the key that browsers' clients use
 	}
-	for k, v := range map[string]*bool{"permanent": &p.Permanent, "deletable": &p.Deletable, "force": &p.Force, "share": &p.Share} {
+	for k, v := range map[string]*bool{"permanent": &p.Permanent, "deletable": &p.Deletable, "force": &p.Force,
+		"share": &p.Share} {
 		switch meta[k] {
 		case "true":
 			*v = true
@@ -162,28 +163,34 @@ func tusError(f *failure) error {
 
 func (g *Gateway) addUploads(api huma.API) {
 	u := g.uploads
-	register(g, api, storing, uploadOperation(api, http.MethodOptions, false), func(w http.ResponseWriter, r *http.Request, _ *struct{}) error {
-		return u.pass(w, r, nil)
-	})
-	register(g, api, storing, uploadOperation(api, http.MethodPost, false), func(w http.ResponseWriter, r *http.Request, _ *uploadNew) error {
-		return u.create(w, r)
-	})
-	register(g, api, storing, uploadOperation(api, http.MethodHead, true), func(w http.ResponseWriter, r *http.Request, _ *uploadAt) error {
-		return u.pass(w, r, u.tus.HeadFile)
-	})
-	register(g, api, storing, uploadOperation(api, http.MethodPatch, true), func(w http.ResponseWriter, r *http.Request, in *uploadPiece) error {
-		return u.patch(w, r, in.ID)
-	})
-	register(g, api, storing, uploadOperation(api, http.MethodDelete, true), func(w http.ResponseWriter, r *http.Request, _ *uploadAt) error {
-		return u.pass(w, r, u.tus.DelFile)
-	})
-	register(g, api, storing, uploadOperation(api, http.MethodGet, true), func(w http.ResponseWriter, _ *http.Request, in *uploadAt) error {
-		done, err := u.outcome(in.ID)
-		if err != nil {
-			return err
-		}
-		return done.write(w)
-	})
+	register(g, api, storing, uploadOperation(api, http.MethodOptions, false),
+		func(w http.ResponseWriter, r *http.Request, _ *struct{}) error {
+			return u.pass(w, r, nil)
+		})
+	register(g, api, storing, uploadOperation(api, http.MethodPost, false),
+		func(w http.ResponseWriter, r *http.Request, _ *uploadNew) error {
+			return u.create(w, r)
+		})
+	register(g, api, storing, uploadOperation(api, http.MethodHead, true),
+		func(w http.ResponseWriter, r *http.Request, _ *uploadAt) error {
+			return u.pass(w, r, u.tus.HeadFile)
+		})
+	register(g, api, storing, uploadOperation(api, http.MethodPatch, true),
+		func(w http.ResponseWriter, r *http.Request, in *uploadPiece) error {
+			return u.patch(w, r, in.ID)
+		})
+	register(g, api, storing, uploadOperation(api, http.MethodDelete, true),
+		func(w http.ResponseWriter, r *http.Request, _ *uploadAt) error {
+			return u.pass(w, r, u.tus.DelFile)
+		})
+	register(g, api, storing, uploadOperation(api, http.MethodGet, true),
+		func(w http.ResponseWriter, _ *http.Request, in *uploadAt) error {
+			done, err := u.outcome(in.ID)
+			if err != nil {
+				return err
+			}
+			return done.write(w)
+		})
 	describeTus(api)
 }
 

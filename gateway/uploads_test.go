@@ -25,7 +25,8 @@ import (
 // begin creates an upload and returns its URL.
 func begin(t testing.TB, s string, size int, meta string) string {
 	t.Helper()
-	a := do(t, http.MethodPost, s+"/v1/uploads", nil, "Tus-Resumable", "1.0.0", "Upload-Length", fmt.Sprint(size), "Upload-Metadata", meta)
+	a := do(t, http.MethodPost, s+"/v1/uploads", nil, "Tus-Resumable", "1.0.0", "Upload-Length", fmt.Sprint(size),
+		"Upload-Metadata", meta)
 	if a.code != http.StatusCreated || !strings.HasPrefix(a.header.Get("Location"), "/v1/uploads/") {
 		t.Fatalf("create: %d %s %v", a.code, a.body, a.header)
 	}
@@ -34,7 +35,9 @@ func begin(t testing.TB, s string, size int, meta string) string {
 
 func piece(t testing.TB, url string, off int, data []byte, header ...string) answer {
 	t.Helper()
-	return do(t, http.MethodPatch, url, bytes.NewReader(data), append(header, "Tus-Resumable", "1.0.0", "Upload-Offset", fmt.Sprint(off), "Content-Type", "application/offset+octet-stream")...)
+	return do(t, http.MethodPatch, url, bytes.NewReader(data),
+		append(header, "Tus-Resumable", "1.0.0", "Upload-Offset", fmt.Sprint(off), "Content-Type",
+			"application/offset+octet-stream")...)
 }
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -61,7 +64,8 @@ func TestUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.ContentLength = 200_000
-	for k, v := range map[string]string{"Tus-Resumable": "1.0.0", "Upload-Offset": "100000", "Content-Type": "application/offset+octet-stream"} {
+	for k, v := range map[string]string{"Tus-Resumable": "1.0.0", "Upload-Offset": "100000",
+		"Content-Type": "application/offset+octet-stream"} {
 		req.Header.Set(k, v)
 	}
 	go func() {
@@ -74,13 +78,15 @@ func TestUpload(t *testing.T) {
 	settled(t)
 	a := do(t, http.MethodHead, url, nil, "Tus-Resumable", "1.0.0")
 	var off int
-	if _, err := fmt.Sscan(a.header.Get("Upload-Offset"), &off); err != nil || a.code != http.StatusOK || off < 100_000 || off > 150_000 {
+	if _, err := fmt.Sscan(a.header.Get("Upload-Offset"), &off); err != nil || a.code != http.StatusOK ||
+		off < 100_000 || off > 150_000 {
 		t.Fatalf("after the break: %d %v", a.code, a.header)
 	}
 	a = piece(t, url, off, data[off:]) // the protocol demands an answer without a body
 	id := a.header.Get("Walrus-Blob-Id")
 	var res jsonform.StoreResult
-	if err := json.Unmarshal([]byte(a.header.Get("Walrus-Store-Result")), &res); err != nil || a.code != http.StatusNoContent || res.NewlyCreated == nil ||
+	if err := json.Unmarshal([]byte(a.header.Get("Walrus-Store-Result")), &res); err != nil ||
+		a.code != http.StatusNoContent || res.NewlyCreated == nil ||
 		res.NewlyCreated.BlobObject.BlobID.String() != id || a.header.Get("Walrus-Owner-Token") == "" {
 		t.Fatalf("last piece: %d %s %v", a.code, a.body, a.header)
 	}
@@ -97,10 +103,12 @@ func TestUpload(t *testing.T) {
 	// A client that lost the answer asks again.
 	again := piece(t, url, len(data), nil, "Prefer", "return=representation")
 	result := do(t, http.MethodGet, url, nil)
-	if again.code != http.StatusOK || result.code != http.StatusOK || !bytes.Equal(again.body, result.body) || string(result.body) != a.header.Get("Walrus-Store-Result") {
+	if again.code != http.StatusOK || result.code != http.StatusOK || !bytes.Equal(again.body, result.body) ||
+		string(result.body) != a.header.Get("Walrus-Store-Result") {
 		t.Errorf("asked again: %d %s, %d %s", again.code, again.body, result.code, result.body)
 	}
-	if a := do(t, http.MethodHead, url, nil, "Tus-Resumable", "1.0.0"); a.header.Get("Upload-Offset") != fmt.Sprint(len(data)) {
+	if a := do(t, http.MethodHead, url, nil, "Tus-Resumable", "1.0.0"); a.header.Get("Upload-Offset") != fmt.Sprint(
+		len(data)) {
 		t.Errorf("a finished upload: %v", a.header)
 	}
 }
@@ -115,16 +123,17 @@ func TestUploadsRefused(t *testing.T) {
 		a    answer
 		code int
 	}{
-		"too large":           {create("Upload-Length", "10001"), 413},
-		"no length":           {create(), 400},
-		"negative":            {create("Upload-Length", "-1"), 400},
-		"wrong epochs":        {create("Upload-Length", "1", "Upload-Metadata", "epochs "+b64("x")), 400},
-		"neither":             {create("Upload-Length", "1", "Upload-Metadata", "permanent "+b64("perhaps")), 400},
-		"other version":       {create("Upload-Length", "1", "Tus-Resumable", "0.9"), 412},
-		"no such upload":      {piece(t, s.URL+"/v1/uploads/24e533e02ec3bc40c387f1a0e460e216", 0, []byte("x")), 404},
-		"no ID":               {piece(t, s.URL+"/v1/uploads/..%2f..%2fetc%2fpasswd", 0, []byte("x")), 400},
-		"result of nothing":   {do(t, http.MethodGet, s.URL+"/v1/uploads/24e533e02ec3bc40c387f1a0e460e216", nil), 404},
-		"deletes nothing":     {do(t, http.MethodDelete, s.URL+"/v1/uploads/24e533e02ec3bc40c387f1a0e460e216", nil, "Tus-Resumable", "1.0.0"), 404},
+		"too large":         {create("Upload-Length", "10001"), 413},
+		"no length":         {create(), 400},
+		"negative":          {create("Upload-Length", "-1"), 400},
+		"wrong epochs":      {create("Upload-Length", "1", "Upload-Metadata", "epochs "+b64("x")), 400},
+		"neither":           {create("Upload-Length", "1", "Upload-Metadata", "permanent "+b64("perhaps")), 400},
+		"other version":     {create("Upload-Length", "1", "Tus-Resumable", "0.9"), 412},
+		"no such upload":    {piece(t, s.URL+"/v1/uploads/24e533e02ec3bc40c387f1a0e460e216", 0, []byte("x")), 404},
+		"no ID":             {piece(t, s.URL+"/v1/uploads/..%2f..%2fetc%2fpasswd", 0, []byte("x")), 400},
+		"result of nothing": {do(t, http.MethodGet, s.URL+"/v1/uploads/24e533e02ec3bc40c387f1a0e460e216", nil), 404},
+		"deletes nothing": {do(t, http.MethodDelete, s.URL+"/v1/uploads/24e533e02ec3bc40c387f1a0e460e216", nil,
+			"Tus-Resumable", "1.0.0"), 404},
 		"what can it do":      {do(t, http.MethodOptions, s.URL+"/v1/uploads", nil), 200},
 		"metadata not base64": {create("Upload-Length", "1", "Upload-Metadata", "permanent !!!"), 201},
 	} {
@@ -176,16 +185,19 @@ func TestUploadByPostAlone(t *testing.T) {
 	for name, url := range map[string]string{"gateway": serve(t, nil).URL, "site": visit(t, nil).URL} {
 		data := random(52, 5000)
 		as := func(method, url string, body []byte, header ...string) answer {
-			return do(t, http.MethodPost, url, bytes.NewReader(body), append(header, "X-HTTP-Method-Override", method, "Tus-Resumable", "1.0.0")...)
+			return do(t, http.MethodPost, url, bytes.NewReader(body),
+				append(header, "X-HTTP-Method-Override", method, "Tus-Resumable", "1.0.0")...)
 		}
 		send := func(url string, off, end int) answer {
-			return as(http.MethodPatch, url, data[off:end], "Upload-Offset", fmt.Sprint(off), "Content-Type", "application/offset+octet-stream")
+			return as(http.MethodPatch, url, data[off:end], "Upload-Offset", fmt.Sprint(off), "Content-Type",
+				"application/offset+octet-stream")
 		}
 		up := begin(t, url, len(data), "")
 		if a := send(up, 0, 2000); a.code != http.StatusNoContent {
 			t.Fatalf("%s: first piece: %d %s", name, a.code, a.body)
 		}
-		if a := as(http.MethodHead, up, nil); a.code != http.StatusOK || a.header.Get("Upload-Offset") != "2000" || len(a.body) > 0 {
+		if a := as(http.MethodHead, up, nil); a.code != http.StatusOK || a.header.Get("Upload-Offset") != "2000" ||
+			len(a.body) > 0 {
 			t.Errorf("%s: how far: %d %v", name, a.code, a.header)
 		}
 		if a := as(http.MethodOptions, url+"/v1/uploads", nil); a.code != http.StatusOK || a.header.Get("Tus-Version") == "" {
@@ -201,7 +213,8 @@ func TestUploadByPostAlone(t *testing.T) {
 		if a := as(http.MethodHead, other, nil); a.code != http.StatusNotFound || len(a.body) > 0 {
 			t.Errorf("%s: what was given up: %d %s", name, a.code, a.body)
 		}
-		if a := do(t, http.MethodPost, url+"/v1/blobs/"+someID, nil, "X-HTTP-Method-Override", "GET"); a.code != http.StatusMethodNotAllowed {
+		if a := do(t, http.MethodPost, url+"/v1/blobs/"+someID, nil, "X-HTTP-Method-Override",
+			"GET"); a.code != http.StatusMethodNotAllowed {
 			t.Errorf("%s: elsewhere: %d", name, a.code)
 		}
 	}
@@ -236,7 +249,8 @@ func part(t testing.TB, s string, data []byte, header ...string) string {
 func TestConcatenation(t *testing.T) {
 	dir := t.TempDir()
 	s := serve(t, func(c *gateway.Config) { c.Store.UploadDir, c.Store.MaxBody, c.Store.MaxUploads = dir, 100_000, 6 })
-	if a := do(t, http.MethodOptions, s.URL+"/v1/uploads", nil); !strings.Contains(a.header.Get("Tus-Extension"), "concatenation") {
+	if a := do(t, http.MethodOptions, s.URL+"/v1/uploads", nil); !strings.Contains(a.header.Get("Tus-Extension"),
+		"concatenation") {
 		t.Errorf("extensions: %q", a.header.Get("Tus-Extension"))
 	}
 	data := random(53, 90_000)
@@ -291,7 +305,8 @@ func TestConcatenation(t *testing.T) {
 	a := concat(t, s.URL, list, -1, "Upload-Metadata", "epochs "+b64("3"))
 	final, id := s.URL+a.header.Get("Location"), a.header.Get("Walrus-Blob-Id")
 	var res jsonform.StoreResult
-	if err := json.Unmarshal([]byte(a.header.Get("Walrus-Store-Result")), &res); err != nil || a.code != http.StatusCreated || res.NewlyCreated == nil {
+	if err := json.Unmarshal([]byte(a.header.Get("Walrus-Store-Result")), &res); err != nil ||
+		a.code != http.StatusCreated || res.NewlyCreated == nil {
 		t.Fatalf("final: %d %s %v", a.code, a.body, a.header)
 	}
 	if op := res.NewlyCreated.ResourceOperation.RegisterFromScratch; op == nil || op.EpochsAhead != 3 {
@@ -301,7 +316,8 @@ func TestConcatenation(t *testing.T) {
 		t.Errorf("read: %d, %d bytes", a.code, len(a.body))
 	}
 	// A client that lost the answer asks again, by any of the IDs.
-	for name, again := range map[string]answer{"created again": concat(t, s.URL, list, -1), "patched": piece(t, final, len(data), nil), "a part": do(t, http.MethodGet, urls[1], nil)} {
+	for name, again := range map[string]answer{"created again": concat(t, s.URL, list, -1),
+		"patched": piece(t, final, len(data), nil), "a part": do(t, http.MethodGet, urls[1], nil)} {
 		if again.code >= 300 || again.header.Get("Walrus-Blob-Id") != id {
 			t.Errorf("%s: %d %s %v", name, again.code, again.body, again.header)
 		}
@@ -312,7 +328,8 @@ func TestConcatenation(t *testing.T) {
 	if a := concat(t, s.URL, "final;"+urls[0]+" "+urls[1], -1); a.code != http.StatusBadRequest {
 		t.Errorf("parts that are spent: %d %s", a.code, a.body)
 	}
-	if a := do(t, http.MethodHead, final, nil, "Tus-Resumable", "1.0.0"); a.header.Get("Upload-Concat") != strings.ReplaceAll(list, s.URL, "") {
+	if a := do(t, http.MethodHead, final, nil, "Tus-Resumable",
+		"1.0.0"); a.header.Get("Upload-Concat") != strings.ReplaceAll(list, s.URL, "") {
 		t.Errorf("the whole names its parts as %q", a.header.Get("Upload-Concat"))
 	}
 	for range 4 { // stored uploads have freed their space
@@ -324,9 +341,11 @@ func TestConcatenation(t *testing.T) {
 func TestLocationIsAPath(t *testing.T) {
 	s := serve(t, nil)
 	path := regexp.MustCompile("^/v1/uploads/[0-9a-f]{32}$")
-	forged := []string{"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "Forwarded", "host=evil.example;proto=https"}
+	forged := []string{"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "Forwarded",
+		"host=evil.example;proto=https"}
 	for name, header := range map[string][]string{
-		"tus": {"Tus-Resumable", "1.0.0", "Upload-Length", "5"}, "part": {"Tus-Resumable", "1.0.0", "Upload-Length", "5", "Upload-Concat", "partial"},
+		"tus":   {"Tus-Resumable", "1.0.0", "Upload-Length", "5"},
+		"part":  {"Tus-Resumable", "1.0.0", "Upload-Length", "5", "Upload-Concat", "partial"},
 		"draft": {"Upload-Draft-Interop-Version", "6", "Upload-Complete", "?0"},
 	} {
 		a := do(t, http.MethodPost, s.URL+"/v1/uploads", nil, slices.Concat(header, forged)...)
@@ -341,7 +360,8 @@ func TestJoinedOnce(t *testing.T) {
 	s := serve(t, nil)
 	data := random(55, 40_000)
 	one, two, three := part(t, s.URL, data[:10_000]), part(t, s.URL, data[10_000:30_000]), part(t, s.URL, data[30_000:])
-	lists := []string{"final;" + one + " " + two, "final;" + one + " " + two, "final;" + one + " " + two, "final;" + two + " " + three}
+	lists := []string{"final;" + one + " " + two, "final;" + one + " " + two, "final;" + one + " " + two,
+		"final;" + two + " " + three}
 	answers := make([]answer, len(lists))
 	var all sync.WaitGroup
 	for i, list := range lists {
@@ -384,7 +404,8 @@ func TestConcatenationWithinToken(t *testing.T) {
 	for _, tt := range []struct {
 		claims jwt.MapClaims
 		code   int
-	}{{jwt.MapClaims{"max_size": 3999}, 403}, {jwt.MapClaims{"size": 4001}, 403}, {jwt.MapClaims{"size": 4000, "epochs": 2}, 403}, {jwt.MapClaims{"size": 4000}, 201}} {
+	}{{jwt.MapClaims{"max_size": 3999}, 403}, {jwt.MapClaims{"size": 4001}, 403},
+		{jwt.MapClaims{"size": 4000, "epochs": 2}, 403}, {jwt.MapClaims{"size": 4000}, 201}} {
 		auth := sign(tt.claims)
 		list := "final;" + part(t, s.URL, data[:2000], auth...) + " " + part(t, s.URL, data[2000:], auth...)
 		if a := concat(t, s.URL, list, -1, auth...); a.code != tt.code {
@@ -401,9 +422,11 @@ func TestConcatenationWithinToken(t *testing.T) {
 	}
 	auth := sign(jwt.MapClaims{"max_size": 5, "n": 2})
 	for name, a := range map[string]answer{
-		"a large part":  concat(t, s.URL, "partial", 6, auth...),
-		"no size known": do(t, http.MethodPost, s.URL+"/v1/uploads", nil, append(auth, "Tus-Resumable", "1.0.0", "Upload-Defer-Length", "1", "Upload-Concat", "final;x")...),
-		"draft":         do(t, http.MethodPost, s.URL+"/v1/uploads", nil, append(auth, "Upload-Draft-Interop-Version", "6", "Upload-Complete", "?0", "Upload-Concat", "final;x")...),
+		"a large part": concat(t, s.URL, "partial", 6, auth...),
+		"no size known": do(t, http.MethodPost, s.URL+"/v1/uploads", nil,
+			append(auth, "Tus-Resumable", "1.0.0", "Upload-Defer-Length", "1", "Upload-Concat", "final;x")...),
+		"draft": do(t, http.MethodPost, s.URL+"/v1/uploads", nil,
+			append(auth, "Upload-Draft-Interop-Version", "6", "Upload-Complete", "?0", "Upload-Concat", "final;x")...),
 	} {
 		if a.code != http.StatusForbidden && a.code != http.StatusBadRequest {
 			t.Errorf("%s: %d %s", name, a.code, a.body)

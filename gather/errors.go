@@ -38,5 +38,6 @@ func (e *Error) Error() string {
 		why = append(why, e.Committee.Members()[f.Holder].Name+": "+strings.Join(strings.Fields(f.Err.Error()), " "))
 	}
 	slices.Sort(why)
-	return fmt.Sprintf("have %d of %d symbols for each of %d %s slivers: %s", e.Have, e.Need, e.Targets, e.Axis, strings.Join(why, "; "))
+	return fmt.Sprintf("have %d of %d symbols for each of %d %s slivers: %s", e.Have, e.Need, e.Targets, e.Axis,
+		strings.Join(why, "; "))
 }

@@ -54,7 +54,8 @@ type decision struct {
 // newPlan plans to ask for the local holder's slivers first, then for the others in the given order.
 func newPlan(need, window, batch, local int, owner, order []int, holders Holders) *plan {
 	p := &plan{
-		need: need, window: window, batch: batch, owner: owner, local: local, alone: map[int]bool{}, pinned: map[int]bool{}, flying: map[int]request{}, holders: holders,
+		need: need, window: window, batch: batch, owner: owner, local: local, alone: map[int]bool{}, pinned: map[int]bool{},
+		flying: map[int]request{}, holders: holders,
 	}
 	var others []int
 	for _, sliver := range order {

@@ -48,7 +48,8 @@ func newGame(random *rand.Rand) *game {
 			g.can++
 		}
 	}
-	g.plan = newPlan(1+random.IntN(len(owner)), 1+random.IntN(8), 1+random.IntN(4), random.IntN(len(g.nature)+1)-1, owner, random.Perm(len(owner)), NewHolders(len(g.nature)))
+	g.plan = newPlan(1+random.IntN(len(owner)), 1+random.IntN(8), 1+random.IntN(4), random.IntN(len(g.nature)+1)-1, owner,
+		random.Perm(len(owner)), NewHolders(len(g.nature)))
 	return g
 }
 
@@ -115,7 +116,8 @@ func (g *game) check(d decision) error {
 			return errors.New("asks a holder that is out or rests")
 		}
 		for _, sliver := range slivers {
-			if g.plan.owner[sliver] != g.plan.owner[slivers[0]] || len(slivers) > 1 && (g.plan.alone[sliver] || g.plan.owner[sliver] == g.plan.local) {
+			if g.plan.owner[sliver] != g.plan.owner[slivers[0]] || len(slivers) > 1 &&
+				(g.plan.alone[sliver] || g.plan.owner[sliver] == g.plan.local) {
 				return errors.New("asks for slivers together that are not to be")
 			}
 		}

@@ -23,13 +23,15 @@ type Proved struct {
 // holder is asked for the proofs of its symbols, and for nothing else: 32·⌈log₂ n⌉ bytes each. A proof that does not
 // fit the symbol convicts its holder. A holder that gives no proof is not asked again either, or it could spoil one
 // sliver after the other. The error is ctx's.
-func Prove(ctx context.Context, swarm Swarm, w Want, target int, slivers []int, leaf func(sliver int) shards.Hash) (*Proved, error) {
+func Prove(ctx context.Context, swarm Swarm, w Want, target int, slivers []int,
+	leaf func(sliver int) shards.Hash) (*Proved, error) {
 	out := &Proved{Holders: NewHolders(len(w.Committee.Members())), Proven: map[int]bool{}}
 	if w.Holders != nil {
 		out.Holders = w.Holders.Clone()
 	}
 	proofs := w
-	proofs.Targets, proofs.Proofs, proofs.Offset, proofs.Length = []int{target}, true, w.Meta.Params().SymbolSize(w.Meta.Length), 0
+	proofs.Targets, proofs.Proofs, proofs.Offset, proofs.Length = []int{target}, true, w.Meta.Params().SymbolSize(
+		w.Meta.Length), 0
 	owner := Owners(w.Committee, w.ID, w.Axis.Other())
 	byHolder := map[int][]int{}
 	for _, sliver := range slivers {
@@ -71,7 +73,8 @@ func Prove(ctx context.Context, swarm Swarm, w Want, target int, slivers []int, 
 }
 
 // prove gets the proofs of symbols of one holder's slivers and compares them with the symbols.
-func (w *Want) prove(ctx context.Context, swarm Swarm, holder int, slivers []int, leaf func(sliver int) shards.Hash) error {
+func (w *Want) prove(ctx context.Context, swarm Swarm, holder int, slivers []int,
+	leaf func(sliver int) shards.Hash) error {
 	node := w.Committee.Members()[holder].Node
 	ctx, cancel := limit(ctx, int64(len(slivers))*w.symbolBytes())
 	defer cancel()

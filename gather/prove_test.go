@@ -65,7 +65,8 @@ func TestProve(t *testing.T) {
 				if err == nil { // as if another sliver had been wrong
 					return
 				}
-				p, err := Prove(t.Context(), f, f.want, f.want.Targets[1], g.Sources(), func(sliver int) shards.Hash { return leaves[sliver] })
+				p, err := Prove(t.Context(), f, f.want, f.want.Targets[1], g.Sources(),
+					func(sliver int) shards.Hash { return leaves[sliver] })
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -157,7 +158,8 @@ func TestParts(t *testing.T) {
 			}
 			for _, sliver := range g.Sources() {
 				part := g.List(0, []int{sliver})[0]
-				if int64(len(part)) != f.want.Length || f.want.Without[sliver] || zero[sliver] && !bytes.Equal(part, make([]byte, len(part))) {
+				if int64(len(part)) != f.want.Length || f.want.Without[sliver] || zero[sliver] &&
+					!bytes.Equal(part, make([]byte, len(part))) {
 					t.Errorf("%d bytes of sliver %d", len(part), sliver)
 				}
 				whole[sliver] = append(whole[sliver], part...)

@@ -75,7 +75,8 @@ func playRead(random *rand.Rand) error {
 		case r.Done() && possible, r.Impossible() && !possible, late && !possible: // a row that hangs may yet come
 			return nil
 		case r.Done() || r.Impossible() || late:
-			return fmt.Errorf("done %v, impossible %v, late %v; possible %v: %+v, nature %v, flying %v", r.Done(), r.Impossible(), late, possible, r, nature, flying)
+			return fmt.Errorf("done %v, impossible %v, late %v; possible %v: %+v, nature %v, flying %v", r.Done(),
+				r.Impossible(), late, possible, r, nature, flying)
 		}
 		for _, i := range slices.Sorted(maps.Keys(flying)) {
 			err := nature[cfg.Owner[i]]

@@ -72,7 +72,8 @@ func newFake(t *testing.T, nodes, n int) *fake {
 			t.Fatal(err)
 		}
 		node := peer.ID(fmt.Sprintf("fake peer %02d", i))
-		members[i] = certs.Member{Node: node, Name: fmt.Sprint("node-", i), Key: key.Public(), Proof: key.ProvePossession("fake", node)}
+		members[i] = certs.Member{Node: node, Name: fmt.Sprint("node-", i), Key: key.Public(),
+			Proof: key.ProvePossession("fake", node)}
 	}
 	for s := range n {
 		members[s%nodes].Shards = append(members[s%nodes].Shards, s)
@@ -86,7 +87,8 @@ func newFake(t *testing.T, nodes, n int) *fake {
 		t.Fatal(err)
 	}
 	return &fake{
-		want:  Want{Committee: com, ID: meta.ID(), Meta: meta, Axis: shards.Secondary, Targets: []int{1, 3}, Window: 8, Proofs: true},
+		want: Want{Committee: com, ID: meta.ID(), Meta: meta, Axis: shards.Secondary, Targets: []int{1, 3},
+			Window: 8, Proofs: true},
 		pairs: pairs, moods: map[peer.ID]func(context.Context, []shards.Symbol) error{}, asked: map[peer.ID]int{},
 	}
 }

@@ -133,7 +133,8 @@ func (s *scene) set(words []string) bool {
 		s.plan.hope = hope
 	case "read": // read 0 to 3 sources 4 window 2
 		s.rows = NewRows(RowsConfig{
-			Next: s.number(words[1]), End: s.number(words[3]) + 1, Sources: s.number(words[5]), Window: s.number(words[7]), Decoding: 32,
+			Next: s.number(words[1]), End: s.number(words[3]) + 1, Sources: s.number(words[5]),
+			Window: s.number(words[7]), Decoding: 32,
 			Owner: s.owner, Holders: s.holders, Stored: func(i int) bool { return slices.Contains(s.stored, i) },
 			Patience: Patience{Hedge: 2 * time.Second, Dial: time.Second, First: 4 * time.Second},
 		})

@@ -29,16 +29,19 @@ func TestAmountText(t *testing.T) {
 func TestParseAmount(t *testing.T) {
 	for text, want := range map[string]Amount{
 		"1.5": 3 * WAL / 2, "1.5WAL": 3 * WAL / 2, " 1.5  WAL ": 3 * WAL / 2, "1500FROST": 1500, "1500 FROST": 1500,
-		"0": 0, "0.0": 0, "007": 7 * WAL, "1.500000000": 3 * WAL / 2, "0.000000001": 1, "18446744073709551615FROST": math.MaxUint64,
+		"0": 0, "0.0": 0, "007": 7 * WAL, "1.500000000": 3 * WAL / 2, "0.000000001": 1,
+		"18446744073709551615FROST": math.MaxUint64,
 	} {
 		if got, err := ParseAmount(text); err != nil || got != want {
 			t.Errorf("%q is %d FROST, %v: want %d", text, uint64(got), err, uint64(want))
 		}
 	}
 	for text, want := range map[string]error{
-		"": ErrFormat, "WAL": ErrFormat, "FROST": ErrFormat, ".5": ErrFormat, "1.": ErrFormat, "1.5.5": ErrFormat, "-1": ErrFormat,
+		"": ErrFormat, "WAL": ErrFormat, "FROST": ErrFormat, ".5": ErrFormat, "1.": ErrFormat,
+		"1.5.5": ErrFormat, "-1": ErrFormat,
 		"+1": ErrFormat, "1e9": ErrFormat, "0x10": ErrFormat, "1_000": ErrFormat, "1,5": ErrFormat, "1.5FROST": ErrFormat,
-		"1.0000000001": ErrFormat, "1.-5": ErrFormat, "1 000": ErrFormat, "1.5 wal": ErrFormat, "1 WAL FROST": ErrFormat, "٣": ErrFormat,
+		"1.0000000001": ErrFormat, "1.-5": ErrFormat, "1 000": ErrFormat, "1.5 wal": ErrFormat,
+		"1 WAL FROST": ErrFormat, "٣": ErrFormat,
 		"18446744074": ErrOverflow, "18446744073.709551616": ErrOverflow, "18446744073709551616FROST": ErrOverflow,
 		"99999999999999999999999": ErrOverflow,
 	} {
@@ -118,7 +121,8 @@ func TestPrices(t *testing.T) {
 		t.Errorf("write: %v, want ErrOverflow", err)
 	}
 	dear.FeeTx = math.MaxUint64
-	if a, b, c := dear.MinFee(1<<10), dear.MinFee(1), dear.MinFee(-1); a != math.MaxUint64 || b != math.MaxUint64 || c != math.MaxUint64 {
+	if a, b, c := dear.MinFee(1<<10), dear.MinFee(1), dear.MinFee(-1); a != math.MaxUint64 || b != math.MaxUint64 ||
+		c != math.MaxUint64 {
 		t.Errorf("fees are %d, %d and %d", a, b, c)
 	}
 }

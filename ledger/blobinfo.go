@@ -54,7 +54,8 @@ func (i *BlobInfo) Trim(now uint32) {
 
 // IsZero reports whether nothing is known of the blob.
 func (i *BlobInfo) IsZero() bool {
-	return i.InitialCertified == 0 && i.PermanentEnd == 0 && i.PermanentCertifiedEnd == 0 && len(i.Deletable) == 0 && !i.Invalid
+	return i.InitialCertified == 0 && i.PermanentEnd == 0 && i.PermanentCertifiedEnd == 0 &&
+		len(i.Deletable) == 0 && !i.Invalid
 }
 
 // alive returns end, or 0 if that epoch has begun.

@@ -28,10 +28,12 @@ func TestCommitteesAt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := read.At(8); err != nil || c.Epoch() != 8 || c.Network() != g.NetworkID() || len(c.Members()) != len(members) {
+	if c, err := read.At(8); err != nil || c.Epoch() != 8 || c.Network() != g.NetworkID() ||
+		len(c.Members()) != len(members) {
 		t.Errorf("from the members in epoch 7: %v, %v", c, err)
 	}
-	if _, err := g.CommitteesOf(7, members[1:]); !errors.Is(err, certs.ErrCommittee) || !strings.Contains(err.Error(), "epoch 7") {
+	if _, err := g.CommitteesOf(7, members[1:]); !errors.Is(err, certs.ErrCommittee) ||
+		!strings.Contains(err.Error(), "epoch 7") {
 		t.Errorf("without a member: %v", err)
 	}
 	if _, err := all.At(0); !errors.Is(err, certs.ErrUnknownEpoch) {

@@ -122,13 +122,14 @@ func oneLine(problems []error) error {
 func (f *genesisFile) genesis() *Genesis {
 	g := &Genesis{
 		Network: f.Network, Shards: f.Shards, MaxEpochsAhead: DefaultMaxEpochsAhead,
-		Time: f.Time.or(timeText{defaultTime}).Time, EpochDuration: f.EpochDuration.or(periodText{DefaultEpochDuration}).Duration,
-		StoragePrice: Amount(f.StoragePrice.or(priceText(DefaultStoragePrice))),
-		WritePrice:   Amount(f.WritePrice.or(priceText(DefaultWritePrice))),
-		FeeTx:        Amount(f.FeeTx.or(priceText(DefaultFeeTx))),
-		FeeByte:      Amount(f.FeeByte.or(priceText(DefaultFeeByte))),
-		Capacity:     uint64(f.Capacity.or(DefaultCapacity)),
-		BurnBasis:    DefaultBurnBasis, Treasury: f.Treasury.value,
+		Time:          f.Time.or(timeText{defaultTime}).Time,
+		EpochDuration: f.EpochDuration.or(periodText{DefaultEpochDuration}).Duration,
+		StoragePrice:  Amount(f.StoragePrice.or(priceText(DefaultStoragePrice))),
+		WritePrice:    Amount(f.WritePrice.or(priceText(DefaultWritePrice))),
+		FeeTx:         Amount(f.FeeTx.or(priceText(DefaultFeeTx))),
+		FeeByte:       Amount(f.FeeByte.or(priceText(DefaultFeeByte))),
+		Capacity:      uint64(f.Capacity.or(DefaultCapacity)),
+		BurnBasis:     DefaultBurnBasis, Treasury: f.Treasury.value,
 	}
 	if f.MaxEpochsAhead != nil {
 		g.MaxEpochsAhead = *f.MaxEpochsAhead
@@ -161,14 +162,16 @@ func (m *memberFile) member() GenesisMember {
 
 // missing lists the required fields that are absent.
 func (f *genesisFile) missing() (problems []error) {
-	absent := missing(need{"time", f.Time.set || f.Time.bad}, need{"epochDuration", f.EpochDuration.set || f.EpochDuration.bad})
+	absent := missing(need{"time", f.Time.set || f.Time.bad},
+		need{"epochDuration", f.EpochDuration.set || f.EpochDuration.bad})
 	if len(absent) == 2 {
 		absent[0] = fmt.Errorf("%w: genesis files of the first version lack it: make a new network", absent[0])
 	}
 	problems = append(problems, absent...)
 	for i := range f.Accounts {
 		a := &f.Accounts[i]
-		for _, err := range missing(need{"address", a.Address.set || a.Address.bad}, need{"amount", a.Amount.set || a.Amount.bad}) {
+		for _, err := range missing(need{"address", a.Address.set || a.Address.bad},
+			need{"amount", a.Amount.set || a.Amount.bad}) {
 			problems = append(problems, fmt.Errorf("account %d: %w", i, err))
 		}
 	}
@@ -181,7 +184,8 @@ func (f *genesisFile) missing() (problems []error) {
 }
 
 func (m *memberFile) missing() []error {
-	return missing(need{"node", m.Node.set || m.Node.bad}, need{"key", m.Key.set || m.Key.bad}, need{"proof", m.Proof.set || m.Proof.bad})
+	return missing(need{"node", m.Node.set || m.Node.bad}, need{"key", m.Key.set || m.Key.bad},
+		need{"proof", m.Proof.set || m.Proof.bad})
 }
 
 // need names a required field and says whether it is there.
@@ -204,8 +208,9 @@ func missing(fields ...need) (problems []error) {
 func (g *Genesis) Marshal() ([]byte, error) {
 	f := genesisFile{
 		Network: g.Network, Shards: g.Shards, Time: is(timeText{g.Time}), EpochDuration: is(periodText{g.EpochDuration}),
-		MaxEpochsAhead: &g.MaxEpochsAhead, StoragePrice: is(priceText(g.StoragePrice)), WritePrice: is(priceText(g.WritePrice)),
-		FeeTx: is(priceText(g.FeeTx)), FeeByte: is(priceText(g.FeeByte)), Capacity: is(sizeText(g.Capacity)),
+		MaxEpochsAhead: &g.MaxEpochsAhead, StoragePrice: is(priceText(g.StoragePrice)),
+		WritePrice: is(priceText(g.WritePrice)),
+		FeeTx:      is(priceText(g.FeeTx)), FeeByte: is(priceText(g.FeeByte)), Capacity: is(sizeText(g.Capacity)),
 		BurnBasis: &g.BurnBasis, Treasury: field[Address]{value: g.Treasury, set: g.Treasury != Address{}},
 	}
 	for _, a := range g.Accounts {
@@ -233,9 +238,11 @@ func (g *Genesis) Marshal() ([]byte, error) {
 
 // plainTypes replaces the decoder's Go types by the file's terms.
 var plainTypes = strings.NewReplacer(
-	" in type ledger.genesisFile", "", " in type ledger.memberFile", "", " in type ledger.accountFile", "", " in type ledger.entryFile", "",
+	" in type ledger.genesisFile", "", " in type ledger.memberFile", "", " in type ledger.accountFile", "",
+	" in type ledger.entryFile", "",
 	"[]ledger.memberFile", "a list of members", "[]ledger.accountFile", "a list of accounts",
-	"ledger.genesisFile", "a genesis", "ledger.memberFile", "a member", "ledger.accountFile", "an account", "ledger.entryFile", "an entry",
+	"ledger.genesisFile", "a genesis", "ledger.memberFile", "a member", "ledger.accountFile", "an account",
+	"ledger.entryFile", "an entry",
 )
 
 // explain returns the YAML decoder's message on one line.

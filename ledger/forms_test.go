@@ -36,7 +36,8 @@ func everyOp() []Op {
 		SplitStorage{Storage: id(2), Epoch: 5, Bytes: 6},
 		MergeStorage{A: id(3), B: id(4)},
 		TransferStorage{Storage: id(5), To: id(6)},
-		RegisterBlob{Storage: id(7), BlobID: id(8), Root: id(9), Size: 17, Deletable: true, Attributes: []Attribute{{"a", ""}, {"b", "ü"}}},
+		RegisterBlob{Storage: id(7), BlobID: id(8), Root: id(9), Size: 17, Deletable: true,
+			Attributes: []Attribute{{"a", ""}, {"b", "ü"}}},
 		CertifyBlob{Object: id(10), Certificate: []byte{1, 2, 3}},
 		ExtendBlob{Object: id(11), Epochs: 7, FromFunds: true, Storage: id(12)},
 		DeleteBlob{Object: id(13)},
@@ -90,10 +91,12 @@ func testForms() map[string]namedForm {
 	forms := map[string]namedForm{
 		"account": formOf(Account{5 * WAL, 6, 7, 8}, UnmarshalAccount),
 		"storage": formOf(Storage{id(1), 2, 3, 4 << 30}, UnmarshalStorage),
-		"blob": formOf(Blob{Owner: id(1), Shared: true, Funds: 2, BlobID: id(3), Size: 4, Root: id(5), Deletable: true, Registered: 6,
+		"blob": formOf(Blob{Owner: id(1), Shared: true, Funds: 2, BlobID: id(3), Size: 4, Root: id(5),
+			Deletable: true, Registered: 6,
 			Certified: 7, Start: 8, End: 9, Bytes: 10, Attributes: []Attribute{{"a", "b"}, {"c", ""}}}, UnmarshalBlob),
-		"blobInfo":       formOf(BlobInfo{1, 2, 3, []DeletableEnd{{4, 5, 5}, {6, 1, 0}}, false}, UnmarshalBlobInfo),
-		"invalid info":   formOf(BlobInfo{InitialCertified: 1, Deletable: []DeletableEnd{{4, 5, 5}}, Invalid: true}, UnmarshalBlobInfo),
+		"blobInfo": formOf(BlobInfo{1, 2, 3, []DeletableEnd{{4, 5, 5}, {6, 1, 0}}, false}, UnmarshalBlobInfo),
+		"invalid info": formOf(BlobInfo{InitialCertified: 1, Deletable: []DeletableEnd{{4, 5, 5}}, Invalid: true},
+			UnmarshalBlobInfo),
 		"bare mark":      formOf(BlobInfo{Invalid: true}, UnmarshalBlobInfo),
 		"mark by proof":  formOf(InvalidBlob{1, 2, id(3), 4, []byte{5, 6}, nil}, UnmarshalInvalidBlob),
 		"mark by shards": formOf(InvalidBlob{Epoch: 1, Tx: id(2), Certificate: []byte{3}}, UnmarshalInvalidBlob),
@@ -104,7 +107,8 @@ func testForms() map[string]namedForm {
 		"member":         formOf(testMember(), unmarshalMember),
 		"event":          formOf(testEvent(), UnmarshalEvent),
 		"transfer event": formOf(Event{Kind: EventTransferred, From: id(1), To: id(2), Amount: 3}, UnmarshalEvent),
-		"receipt": formOf(Receipt{id(1), 2, 3, 4, Result{CodeBalance, 5, "no", 6, 7, []Event{testEvent(), {Kind: EventEpoch}}}},
+		"receipt": formOf(Receipt{id(1), 2, 3, 4, Result{CodeBalance, 5, "no", 6, 7,
+			[]Event{testEvent(), {Kind: EventEpoch}}}},
 			UnmarshalReceipt),
 		"good receipt": formOf(Receipt{ID: id(1), Result: Result{Op: -1}}, UnmarshalReceipt),
 	}
@@ -182,8 +186,10 @@ func TestWritingReads(t *testing.T) {
 	for range 4 {
 		group.Go(func() {
 			for _, write := range []func(){
-				func() { tx.ID() }, func() { tx.SignBytes() }, func() { blob.Marshal() }, func() { info.Marshal() }, func() { member.Marshal() },
-				func() { receipt.Marshal() }, func() { receipt.Agreed() }, func() { epoch.Marshal() }, func() { (&receipt.Events[0]).Marshal() },
+				func() { tx.ID() }, func() { tx.SignBytes() }, func() { blob.Marshal() }, func() { info.Marshal() },
+				func() { member.Marshal() },
+				func() { receipt.Marshal() }, func() { receipt.Agreed() }, func() { epoch.Marshal() },
+				func() { (&receipt.Events[0]).Marshal() },
 			} {
 				write()
 			}
@@ -235,10 +241,11 @@ func TestHostileCounts(t *testing.T) {
 	head := bytes.Repeat([]byte{0}, 32+32+3*8)
 	many := []byte{0xff, 0xff}
 	for name, b := range map[string][]byte{
-		"operations":  append(head, many...),
-		"sweep":       slices.Concat(head, []byte{1, 0, Sweep{}.kind()}, many),
-		"attributes":  slices.Concat(head, []byte{1, 0, SetAttributes{}.kind()}, make([]byte, 32), many),
-		"key":         slices.Concat(head, []byte{1, 0, SetAttributes{}.kind()}, make([]byte, 32), []byte{1, 0}, many, make([]byte, 8)),
+		"operations": append(head, many...),
+		"sweep":      slices.Concat(head, []byte{1, 0, Sweep{}.kind()}, many),
+		"attributes": slices.Concat(head, []byte{1, 0, SetAttributes{}.kind()}, make([]byte, 32), many),
+		"key": slices.Concat(head, []byte{1, 0, SetAttributes{}.kind()}, make([]byte, 32), []byte{1, 0},
+			many, make([]byte, 8)),
 		"remove":      slices.Concat(head, []byte{1, 0, SetAttributes{}.kind()}, make([]byte, 34), many),
 		"certificate": slices.Concat(head, []byte{1, 0, CertifyBlob{}.kind()}, make([]byte, 32), many),
 	} {
@@ -272,7 +279,8 @@ func TestHostileCounts(t *testing.T) {
 			t.Errorf("%s: %d bytes of memory for a form of %d", name, used, len(b))
 		}
 	}
-	if _, err := UnmarshalTx(make([]byte, MaxTxSize+1)); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "65537") {
+	if _, err := UnmarshalTx(make([]byte, MaxTxSize+1)); !errors.Is(err, ErrFormat) ||
+		!strings.Contains(err.Error(), "65537") {
 		t.Errorf("too large: %v", err)
 	}
 	if _, err := UnmarshalReceipt(make([]byte, MaxReceiptSize+1)); !errors.Is(err, ErrFormat) {
@@ -306,8 +314,10 @@ func TestRefusedForms(t *testing.T) {
 	}{
 		{"no operations", nil},
 		{"257 operations", slices.Repeat(everyOp()[:1], MaxOps+1)},
-		{"operation 1: registerBlob: attributes are not in ascending order", []Op{BurnBlob{}, RegisterBlob{Attributes: []Attribute{{"b", ""}, {"a", ""}}}}},
-		{"setAttributes: attributes to set are not in ascending order", []Op{SetAttributes{Set: []Attribute{{"a", ""}, {"a", ""}}}}},
+		{"operation 1: registerBlob: attributes are not in ascending order",
+			[]Op{BurnBlob{}, RegisterBlob{Attributes: []Attribute{{"b", ""}, {"a", ""}}}}},
+		{"setAttributes: attributes to set are not in ascending order",
+			[]Op{SetAttributes{Set: []Attribute{{"a", ""}, {"a", ""}}}}},
 		{"setAttributes: attributes to remove are not in ascending order", []Op{SetAttributes{Remove: []string{"b", "a"}}}},
 		{`attribute "a" is set and removed`, []Op{SetAttributes{Set: []Attribute{{"a", ""}}, Remove: []string{"a"}}}},
 		{"key is empty", []Op{SetAttributes{Set: []Attribute{{"", ""}}}}},
@@ -329,7 +339,8 @@ func TestRefusedForms(t *testing.T) {
 		}
 	}
 	largest := []Op{
-		SetAttributes{Set: pairs(16, strings.Repeat("v", MaxAttributeValue-3)), Remove: []string{strings.Repeat("k", MaxAttributeKey)}},
+		SetAttributes{Set: pairs(16, strings.Repeat("v", MaxAttributeValue-3)),
+			Remove: []string{strings.Repeat("k", MaxAttributeKey)}},
 		Sweep{objects(MaxSweep)}, CertifyBlob{Certificate: make([]byte, certs.MaxCertificateSize)}, CertifyBlob{},
 	}
 	if err := signed(largest...).Validate(); err != nil {
@@ -342,7 +353,8 @@ func TestRefusedForms(t *testing.T) {
 		"kind 0": {0}, "kind 18": {byte(len(opCodecs))}, "kind 255": {255},
 	} {
 		b = slices.Concat(make([]byte, minTxSize-64-2), []byte{1, 0}, b, make([]byte, 64))
-		if _, err := UnmarshalTx(b); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "operation 0: there is no operation of "+name) {
+		if _, err := UnmarshalTx(b); !errors.Is(err, ErrFormat) ||
+			!strings.Contains(err.Error(), "operation 0: there is no operation of "+name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -360,9 +372,10 @@ func TestRefusedObjects(t *testing.T) {
 		"too many ends":     {BlobInfo{Deletable: make([]DeletableEnd, maxDeletableEnds+1)}, reader(UnmarshalBlobInfo)},
 		"unsorted pairs":    {Blob{Attributes: []Attribute{{"b", ""}, {"a", ""}}}, reader(UnmarshalBlob)},
 		"unsorted shards":   {Member{Shards: []int{1, 0}}, reader(unmarshalMember)},
-		"long peer ID":      {Member{Node: "12345678901234567890123456789012345678901234567890123456789012345"}, reader(unmarshalMember)},
-		"event of no kind":  {Event{}, reader(UnmarshalEvent)},
-		"operation 256":     {Receipt{Result: Result{Op: MaxOps}}, reader(UnmarshalReceipt)},
+		"long peer ID": {Member{Node: "12345678901234567890123456789012345678901234567890123456789012345"},
+			reader(unmarshalMember)},
+		"event of no kind": {Event{}, reader(UnmarshalEvent)},
+		"operation 256":    {Receipt{Result: Result{Op: MaxOps}}, reader(UnmarshalReceipt)},
 	} {
 		if err := tt.read(tt.value.Marshal()); !errors.Is(err, ErrFormat) {
 			t.Errorf("%s: %v, want ErrFormat", name, err)
@@ -398,7 +411,8 @@ func TestIDs(t *testing.T) {
 		{"address", tx.Sender.Address(), "a0ccc8bcc83f6c628340134f8546a21e0618fd1aaa02432bba454c4a2c2233da"},
 		{"object", NewObjectID(id(1), 2, 3), "8ebdb3f1b77c1fc8dafb008f8e5b793c0dde03cc08eefd70b833bfc37829620f"},
 		{"blob", shards.DeriveBlobID(4, id(5)), "9eab4c97434a3d864f9ab691d313a397bc6ff2199d19a43f6df743bf4810ae15"},
-		{"result", [32]byte(Result{Op: -1, Fee: 1, Spent: 2, Events: []Event{testEvent()}}.Agreed()[18:]), "aceb91591ded4b1a5fcf0791e7993d160642e34d83c09394973890ae4ae3c03d"},
+		{"result", [32]byte(Result{Op: -1, Fee: 1, Spent: 2, Events: []Event{testEvent()}}.Agreed()[18:]),
+			"aceb91591ded4b1a5fcf0791e7993d160642e34d83c09394973890ae4ae3c03d"},
 	} {
 		if got := hex.EncodeToString(tt.got[:]); got != tt.want {
 			t.Errorf("%s %s, want %s", tt.what, got, tt.want)
@@ -416,7 +430,8 @@ func TestIDs(t *testing.T) {
 		t.Error("what is signed is not the domain and the binary form")
 	}
 	ids := map[ObjectID]bool{}
-	for _, v := range []ObjectID{NewObjectID(id(1), 2, 3), NewObjectID(id(2), 2, 3), NewObjectID(id(1), 3, 3), NewObjectID(id(1), 2, 4)} {
+	for _, v := range []ObjectID{NewObjectID(id(1), 2, 3), NewObjectID(id(2), 2, 3), NewObjectID(id(1), 3, 3),
+		NewObjectID(id(1), 2, 4)} {
 		ids[v] = true
 	}
 	if len(ids) != 4 {

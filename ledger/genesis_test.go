@@ -96,7 +96,10 @@ func TestNewGenesisRefuses(t *testing.T) {
 		"long name":     func() (*Genesis, error) { return NewGenesis(strings.Repeat("x", 33), 10, members) },
 		"bad name":      func() (*Genesis, error) { return NewGenesis("dev/net", 10, members) },
 		"other network": func() (*Genesis, error) { return NewGenesis("mainnet", 10, members) },
-		"same node":     func() (*Genesis, error) { return NewGenesis("devnet", 10, []GenesisMember{members[0], members[0]}) },
+		"same node": func() (*Genesis, error) {
+			return NewGenesis("devnet", 10,
+				[]GenesisMember{members[0], members[0]})
+		},
 		"nameless": func() (*Genesis, error) {
 			m := members[0]
 			m.Name = ""
@@ -124,7 +127,8 @@ func TestNewGenesisRefuses(t *testing.T) {
 	}
 	g := newTestGenesis(t)
 	g.Members[2].Consensus = g.Members[0].Consensus
-	if err := g.Validate(); !errors.Is(err, ErrGenesis) || !strings.Contains(err.Error(), "members 0 and 2 have the same consensus key") {
+	if err := g.Validate(); !errors.Is(err, ErrGenesis) ||
+		!strings.Contains(err.Error(), "members 0 and 2 have the same consensus key") {
 		t.Errorf("one consensus key twice: %v, want ErrGenesis", err)
 	}
 	g = newTestGenesis(t)
@@ -157,10 +161,12 @@ func TestNetworkID(t *testing.T) {
 		"members": func(g *Genesis) { g.Members = g.Members[:2] }, "node": func(g *Genesis) { g.Members[0].Node += "x" },
 		"name": func(g *Genesis) { g.Members[0].Name += "x" }, "key": func(g *Genesis) { g.Members[0].Key[0] ^= 1 },
 		"proof": func(g *Genesis) { g.Members[0].Proof[0] ^= 1 }, "shard": func(g *Genesis) { g.Members[0].Shards[0]++ },
-		"consensus": func(g *Genesis) { g.Members[0].Consensus[0] ^= 1 }, "reward": func(g *Genesis) { g.Members[0].Reward[0] ^= 1 },
-		"time": func(g *Genesis) { g.Time = g.Time.Add(time.Second) }, "duration": func(g *Genesis) { g.EpochDuration++ },
+		"consensus": func(g *Genesis) { g.Members[0].Consensus[0] ^= 1 },
+		"reward":    func(g *Genesis) { g.Members[0].Reward[0] ^= 1 },
+		"time":      func(g *Genesis) { g.Time = g.Time.Add(time.Second) }, "duration": func(g *Genesis) { g.EpochDuration++ },
 		"ahead": func(g *Genesis) { g.MaxEpochsAhead++ }, "storage price": func(g *Genesis) { g.StoragePrice++ },
-		"write price": func(g *Genesis) { g.WritePrice++ }, "fee": func(g *Genesis) { g.FeeTx++ }, "byte fee": func(g *Genesis) { g.FeeByte++ },
+		"write price": func(g *Genesis) { g.WritePrice++ }, "fee": func(g *Genesis) { g.FeeTx++ },
+		"byte fee": func(g *Genesis) { g.FeeByte++ },
 		"capacity": func(g *Genesis) { g.Capacity++ }, "burn": func(g *Genesis) { g.BurnBasis++ },
 		"treasury": func(g *Genesis) { g.Treasury[0] ^= 1 }, "account": func(g *Genesis) { g.Accounts[1].Address[0] ^= 1 },
 		"amount": func(g *Genesis) { g.Accounts[1].Amount++ }, "accounts": func(g *Genesis) { g.Accounts = g.Accounts[1:] },
@@ -217,7 +223,8 @@ func TestDefaults(t *testing.T) {
 	var short []string
 	for line := range strings.Lines(string(b)) {
 		name, _, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if !slices.Contains([]string{"maxEpochsAhead", "storagePrice", "writePrice", "feeTx", "feeByte", "capacity", "burnBasis", "reward"}, name) {
+		if !slices.Contains([]string{"maxEpochsAhead", "storagePrice", "writePrice", "feeTx", "feeByte", "capacity",
+			"burnBasis", "reward"}, name) {
 			short = append(short, line)
 		}
 	}
@@ -273,8 +280,10 @@ func TestSpelling(t *testing.T) {
 		t.Fatal(err)
 	}
 	respelled := strings.NewReplacer(
-		"network: devnet", "network: 'devnet'", "shards: 0-2", "shards: \" 0, 1 - 1 ,2\"", "name: node-0", "name: \"node-\\u0030\" # first",
-		"\"2026-01-01T00:00:00Z\"", "2026-01-01T01:30:00+01:30", "336h0m0s", "20160m", "100000 FROST", "0.0001WAL", "1PiB", "1024 TiB", "burnBasis: 300\n", "",
+		"network: devnet", "network: 'devnet'", "shards: 0-2", "shards: \" 0, 1 - 1 ,2\"", "name: node-0",
+		"name: \"node-\\u0030\" # first",
+		"\"2026-01-01T00:00:00Z\"", "2026-01-01T01:30:00+01:30", "336h0m0s", "20160m", "100000 FROST", "0.0001WAL", "1PiB",
+		"1024 TiB", "burnBasis: 300\n", "",
 	).Replace(string(b))
 	if respelled == string(b) || !strings.Contains(respelled, "1 - 1") {
 		t.Fatalf("nothing was respelled in\n%s", b)
@@ -357,9 +366,11 @@ func TestParseGenesisRefuses(t *testing.T) {
 		{"account without address", replace("- address: ", "- #"), "account 0"},
 		{"bad address", replace("0x0909", "0x09"), "line 15: invalid format: address"},
 		{"nobody validates", strings.ReplaceAll(good, "consensus: ", "#"), "nobody could make blocks"},
-		{"consensus no point", replace("consensus: ", "consensus: \"0x"+strings.Repeat("02", 32)+"\" #"), "member 0 (node-0): consensus"},
+		{"consensus no point", replace("consensus: ", "consensus: \"0x"+strings.Repeat("02", 32)+"\" #"),
+			"member 0 (node-0): consensus"},
 		{"reward zero", replace("reward: ", "reward: \"0x"+strings.Repeat("00", 32)+"\" #"), "member 0 (node-0): reward"},
-		{"proof of another", replace("name: node-0", "name: node-0\n    proof: \"0x"+strings.Repeat("00", 96)+"\"\n    #"), "proof"},
+		{"proof of another", replace("name: node-0", "name: node-0\n    proof: \"0x"+strings.Repeat("00", 96)+"\"\n    #"),
+			"proof"},
 		{"too large", good + strings.Repeat("#", MaxGenesisSize), "bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -367,7 +378,8 @@ func TestParseGenesisRefuses(t *testing.T) {
 			if !errors.Is(err, ErrGenesis) || g != nil {
 				t.Fatalf("%v, %v: want ErrGenesis", g, err)
 			}
-			if msg := err.Error(); !strings.Contains(msg, tt.text) || strings.Contains(msg, "\n") || strings.Contains(msg, "ledger.") {
+			if msg := err.Error(); !strings.Contains(msg, tt.text) || strings.Contains(msg, "\n") ||
+				strings.Contains(msg, "ledger.") {
 				t.Errorf("%q: want one line for people with %q", msg, tt.text)
 			}
 		})

@@ -70,7 +70,8 @@ func (g *Genesis) times() (problems []error) {
 			g.Time.Format(time.RFC3339Nano), earliest.UTC().Year(), latest.Year()))
 	}
 	if g.EpochDuration < MinEpochDuration || g.EpochDuration > MaxEpochDuration {
-		problems = append(problems, fmt.Errorf("epochDuration is %s: must be %s to %s", g.EpochDuration, MinEpochDuration, MaxEpochDuration))
+		problems = append(problems, fmt.Errorf("epochDuration is %s: must be %s to %s", g.EpochDuration,
+			MinEpochDuration, MaxEpochDuration))
 	}
 	if g.MaxEpochsAhead < 1 || g.MaxEpochsAhead > MaxEpochsAhead {
 		problems = append(problems, fmt.Errorf("maxEpochsAhead is %d: must be 1 to %d", g.MaxEpochsAhead, MaxEpochsAhead))
@@ -89,7 +90,8 @@ func (g *Genesis) prices() (problems []error) {
 	}
 	params := g.Params()
 	if fee := params.MinFee(MaxTxSize); fee > TotalSupply {
-		problems = append(problems, fmt.Errorf("feeTx and feeByte make the largest transaction cost more than there is, %s", TotalSupply))
+		problems = append(problems, fmt.Errorf("feeTx and feeByte make the largest transaction cost more than there is, %s",
+			TotalSupply))
 	}
 	if g.Capacity < 1 || g.Capacity > MaxCapacity {
 		problems = append(problems, fmt.Errorf("capacity is %d bytes: must be 1 to %d", g.Capacity, uint64(MaxCapacity)))
@@ -116,7 +118,8 @@ func (g *Genesis) members() (problems []error) {
 			problems = append(problems, fmt.Errorf("%s: shards are not in ascending order", label))
 		}
 		if m.Reward == (Address{}) && m.Node != "" {
-			problems = append(problems, fmt.Errorf("%s: reward is the zero address: set one, only an Ed25519 peer ID has a default", label))
+			problems = append(problems, fmt.Errorf(
+				"%s: reward is the zero address: set one, only an Ed25519 peer ID has a default", label))
 		}
 		if !m.Validates() {
 			continue

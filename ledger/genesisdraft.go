@@ -29,7 +29,8 @@ func (g *Genesis) AddMembers(more []GenesisMember) (problems []error) {
 	changed.Members = append(slices.Clone(g.Members), more...)
 	for i := range more {
 		even = even && len(more[i].Shards) == 0
-		if at := len(g.Members) + i; slices.ContainsFunc(changed.Members[:at], func(m GenesisMember) bool { return m.Node == more[i].Node }) {
+		if at := len(g.Members) + i; slices.ContainsFunc(changed.Members[:at],
+			func(m GenesisMember) bool { return m.Node == more[i].Node }) {
 			problems = append(problems, fmt.Errorf("%s is already in the genesis", memberLabel(at, more[i].Name)))
 		}
 	}

@@ -60,14 +60,16 @@ func (i *BlobInfo) form(f *form) {
 		f.u32("end", &e.End)
 		f.u32("registered", &e.Registered)
 		f.u32("certified", &e.Certified)
-		f.check(e.Registered > 0 && e.Certified <= e.Registered, "%d of %d deletable records are certified", e.Certified, e.Registered)
+		f.check(e.Registered > 0 && e.Certified <= e.Registered, "%d of %d deletable records are certified",
+			e.Certified, e.Registered)
 		f.check(e.End < invalidEnd.End || *e == invalidEnd, "%d deletable records end in epoch %d", e.Registered, e.End)
 	})
 	ascending(f, "ends of deletable records", ends, func(a, b *DeletableEnd) bool { return a.End < b.End })
 	if last := len(ends) - 1; f.reading && last >= 0 && ends[last] == invalidEnd {
 		ends, i.Invalid = ends[:last], true
 	}
-	f.check(len(ends) <= maxDeletableEnds || !f.reading, "%d ends of deletable records: at most %d", len(ends), maxDeletableEnds)
+	f.check(len(ends) <= maxDeletableEnds || !f.reading, "%d ends of deletable records: at most %d",
+		len(ends), maxDeletableEnds)
 	if f.reading && len(ends) > 0 {
 		i.Deletable = ends
 	}

@@ -32,15 +32,18 @@ func readers() map[string]struct {
 		absent error
 	}
 	return map[string]entry{
-		"account":   {func(r Reader) (any, error) { return ReadAccount(r, id(1)) }, KeyAccount(id(1)), Account{Balance: 1}, nil},
-		"storage":   {func(r Reader) (any, error) { return ReadStorage(r, id(1)) }, KeyStorage(id(1)), Storage{Bytes: 1}, ErrNotFound},
-		"blob":      {func(r Reader) (any, error) { return ReadBlob(r, id(1)) }, KeyBlob(id(1)), Blob{Size: 1}, ErrNotFound},
-		"blob info": {func(r Reader) (any, error) { return ReadBlobInfo(r, id(1)) }, KeyBlobInfo(id(1)), BlobInfo{PermanentEnd: 1}, nil},
-		"pot":       {func(r Reader) (any, error) { return ReadPot(r, 1) }, KeyPot(1), Pot{Sold: 1}, nil},
-		"epoch":     {func(r Reader) (any, error) { return ReadEpoch(r) }, KeyEpoch(), EpochInfo{Epoch: 1}, ErrNotFound},
-		"supply":    {func(r Reader) (any, error) { return ReadSupply(r) }, KeySupply(), Supply{Burned: 1}, nil},
-		"params":    {func(r Reader) (any, error) { return ReadParams(r) }, KeyParams(), Params{Shards: 1}, ErrNotFound},
-		"member":    {func(r Reader) (any, error) { return ReadMember(r, 1) }, KeyMember(1), testMember(), ErrNotFound},
+		"account": {func(r Reader) (any, error) { return ReadAccount(r, id(1)) }, KeyAccount(id(1)),
+			Account{Balance: 1}, nil},
+		"storage": {func(r Reader) (any, error) { return ReadStorage(r, id(1)) }, KeyStorage(id(1)),
+			Storage{Bytes: 1}, ErrNotFound},
+		"blob": {func(r Reader) (any, error) { return ReadBlob(r, id(1)) }, KeyBlob(id(1)), Blob{Size: 1}, ErrNotFound},
+		"blob info": {func(r Reader) (any, error) { return ReadBlobInfo(r, id(1)) }, KeyBlobInfo(id(1)),
+			BlobInfo{PermanentEnd: 1}, nil},
+		"pot":    {func(r Reader) (any, error) { return ReadPot(r, 1) }, KeyPot(1), Pot{Sold: 1}, nil},
+		"epoch":  {func(r Reader) (any, error) { return ReadEpoch(r) }, KeyEpoch(), EpochInfo{Epoch: 1}, ErrNotFound},
+		"supply": {func(r Reader) (any, error) { return ReadSupply(r) }, KeySupply(), Supply{Burned: 1}, nil},
+		"params": {func(r Reader) (any, error) { return ReadParams(r) }, KeyParams(), Params{Shards: 1}, ErrNotFound},
+		"member": {func(r Reader) (any, error) { return ReadMember(r, 1) }, KeyMember(1), testMember(), ErrNotFound},
 	}
 }
 
@@ -70,7 +73,8 @@ func TestRead(t *testing.T) {
 // TestKeys pins the keys of the state.
 func TestKeys(t *testing.T) {
 	for want, key := range map[string][]byte{
-		"p": KeyParams(), "e": KeyEpoch(), "v": KeySupply(), "r\x01\x02\x03\x04": KeyPot(0x01020304), "m\x01\x02": KeyMember(0x0102),
+		"p": KeyParams(), "e": KeyEpoch(), "v": KeySupply(), "r\x01\x02\x03\x04": KeyPot(0x01020304),
+		"m\x01\x02":                      KeyMember(0x0102),
 		"a" + strings.Repeat("\x05", 32): KeyAccount(id(5)), "S" + strings.Repeat("\x05", 32): KeyStorage(id(5)),
 		"B" + strings.Repeat("\x05", 32): KeyBlob(id(5)), "b" + strings.Repeat("\x05", 32): KeyBlobInfo(id(5)),
 	} {
@@ -90,7 +94,8 @@ func TestText(t *testing.T) {
 		if err := v.UnmarshalText([]byte(digits)); err != nil || v.String() != digits {
 			t.Errorf("%s is read as %s, %v", name, v, err)
 		}
-		for _, bad := range []string{"", "0x", digits[2:], digits + "09", digits[:64], strings.Replace(digits, "9", "g", 1), "0X" + digits[2:]} {
+		for _, bad := range []string{"", "0x", digits[2:], digits + "09", digits[:64], strings.Replace(digits, "9", "g", 1),
+			"0X" + digits[2:]} {
 			if err := v.UnmarshalText([]byte(bad)); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s %q: %v, want ErrFormat", name, bad, err)
 			}
@@ -123,12 +128,15 @@ func TestJSON(t *testing.T) {
 		value any
 		want  string
 	}{
-		"transaction": {tx, `{"txId":"` + tx.ID().String() + `","sender":"` + tx.Sender.Address().String() + `","nonce":1,"expiry":515,"feeFrost":1029,"operations":[` +
-			`{"op":"transfer","to":` + nines + `,"amountFrost":5},{"op":"sweep","objects":[` + nines + `]},{"op":"burnBlob","object":` + nines + `}]}`},
+		"transaction": {tx, `{"txId":"` + tx.ID().String() + `","sender":"` + tx.Sender.Address().String() +
+			`","nonce":1,"expiry":515,"feeFrost":1029,"operations":[` +
+			`{"op":"transfer","to":` + nines + `,"amountFrost":5},{"op":"sweep","objects":[` + nines +
+			`]},{"op":"burnBlob","object":` + nines + `}]}`},
 		"account": {Account{Balance: 5, Nonce: 6}, `{"balanceFrost":5,"nonce":6,"storages":0,"blobs":0}`},
 		"receipt": {Receipt{Height: 2, Result: Result{Code: CodeNotFound, Op: -1, Log: "no"}},
 			`{"txId":"` + TxID{}.String() + `","height":2,"index":0,"time":0,"code":"notFound","operation":-1,"log":"no","feeFrost":0,"spentFrost":0}`},
-		"event": {Event{Kind: EventTransferred, To: id(9), Amount: 1}, `{"kind":"transferred","to":` + nines + `,"amountFrost":1}`},
+		"event": {Event{Kind: EventTransferred, To: id(9), Amount: 1}, `{"kind":"transferred","to":` + nines +
+			`,"amountFrost":1}`},
 	} {
 		if b, err := json.Marshal(tt.value); err != nil || string(b) != tt.want {
 			t.Errorf("%s: %s, %v\nwant %s", name, b, err, tt.want)
@@ -155,7 +163,8 @@ func TestErr(t *testing.T) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
-	if got := (&FundsError{Need: 2 * WAL, Have: WAL / 2}).Error(); !strings.HasPrefix(got, "not enough WAL: 2 are needed, the account has 0.5 WAL") {
+	if got := (&FundsError{Need: 2 * WAL, Have: WAL / 2}).Error(); !strings.HasPrefix(got,
+		"not enough WAL: 2 are needed, the account has 0.5 WAL") {
 		t.Error(got)
 	}
 }

@@ -74,7 +74,8 @@ func BenchmarkLedgerStore(b *testing.B) {
 		start := time.Now()
 		res, err := cl.Store(b.Context(), bytes.NewReader(data), size, client.StoreOptions{})
 		must(b, err)
-		took, encoding, uploading = append(took, time.Since(start)), append(encoding, res.Encoding), append(uploading, res.Uploading)
+		took, encoding, uploading = append(took, time.Since(start)), append(encoding, res.Encoding), append(uploading,
+			res.Uploading)
 	}
 	b.ReportMetric(float64((cpu(b)-used).Microseconds())/1000/float64(len(took)), "cpu-ms/store")
 	for name, list := range map[string][]time.Duration{"": took, "encode-": encoding, "upload-": uploading} {

@@ -17,7 +17,8 @@ func TestTellClock(t *testing.T) {
 		t.Errorf("ahead by %v", got)
 	}
 	n.tellClock(time.Second, false)
-	for _, want := range []string{"level=WARN msg=\"this computer's clock is 60 s behind the network's: set it\"", "right again"} {
+	for _, want := range []string{"level=WARN msg=\"this computer's clock is 60 s behind the network's: set it\"",
+		"right again"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("log %q lacks %q", log.String(), want)
 		}

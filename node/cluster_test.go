@@ -117,7 +117,8 @@ func newCluster(t testing.TB, nodes, n int) *cluster {
 
 // token returns an upload token for a peer, of the account that pays here. It names no record.
 func (c *cluster) token(from peer.ID, id shards.BlobID) []byte {
-	t := ledger.UploadToken{Network: c.genesis.NetworkID(), Blob: id, Peer: from, Expiry: uint64(time.Now().Add(time.Minute).Unix())}
+	t := ledger.UploadToken{Network: c.genesis.NetworkID(), Blob: id, Peer: from,
+		Expiry: uint64(time.Now().Add(time.Minute).Unix())}
 	t.Sign(c.wallet)
 	return t.Marshal()
 }

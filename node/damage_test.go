@@ -46,7 +46,8 @@ func TestDamagedDisk(t *testing.T) {
 			// The scrub finds the damage bit by bit, and meanwhile the node may look healthy.
 			st, err := c.nodes[3].Status()
 			must(t, err)
-			for end := time.Now().Add(patience); time.Now().Before(end) && (len(st.Incidents) == 0 || st.Slivers != 8 || st.Corrupt != 0); <-time.After(100 * time.Millisecond) {
+			for end := time.Now().Add(patience); time.Now().Before(end) &&
+				(len(st.Incidents) == 0 || st.Slivers != 8 || st.Corrupt != 0); <-time.After(100 * time.Millisecond) {
 				st, err = c.nodes[3].Status()
 				must(t, err)
 			}
@@ -55,7 +56,8 @@ func TestDamagedDisk(t *testing.T) {
 				t.Errorf("the node does not say that its disk was damaged: incidents %q", st.Incidents)
 			}
 			if public, own := c.askIncidents(3, nil), c.askIncidents(3, p2p.OperatorKey(c.members[3].key)); len(public) == 0 ||
-				strings.Contains(strings.Join(public, "\n"), c.members[3].dir) || !strings.Contains(strings.Join(own, "\n"), c.members[3].dir) {
+				strings.Contains(strings.Join(public, "\n"), c.members[3].dir) ||
+				!strings.Contains(strings.Join(own, "\n"), c.members[3].dir) {
 				t.Errorf("strangers see %q, the operator %q", public, own)
 			}
 			if st.Slivers != 8 || st.Corrupt != 0 {

@@ -35,7 +35,8 @@ func (r *replica) State() (ledger.Reader, uint64) {
 }
 
 // Follow calls fn with each block's events: the block's own, then the events of its receipts.
-func (r *replica) Follow(ctx context.Context, from uint64, fn func(height uint64, events []ledger.Event) error) (kept bool, err error) {
+func (r *replica) Follow(ctx context.Context, from uint64,
+	fn func(height uint64, events []ledger.Event) error) (kept bool, err error) {
 	err = r.Node.Follow(ctx, from, func(b engine.Block) error {
 		events := slices.Clone(b.Events)
 		for i := range b.Receipts {

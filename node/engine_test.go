@@ -74,7 +74,8 @@ func TestEngine(t *testing.T) {
 		if err != nil || len(list) != 1 || list[0].Object != res.Object || list[0].Certified != 1 {
 			t.Errorf("records %+v, %v", list, err)
 		}
-		if again := c.storeFor(cl, data, client.StoreOptions{}); again.Operation != client.AlreadyCertified || again.Cost.Total() != 0 {
+		if again := c.storeFor(cl, data, client.StoreOptions{}); again.Operation != client.AlreadyCertified ||
+			again.Cost.Total() != 0 {
 			t.Errorf("stored again: %+v", again)
 		}
 

@@ -21,20 +21,23 @@ type GatewayNode struct {
 }
 
 // OpenGateway listens on the configured addresses and joins the network. The result must be run or closed.
-func OpenGateway(ctx context.Context, cfg clientnode.Config, open clientnode.OpenChain, gw gateway.SiteConfig) (*GatewayNode, error) {
+func OpenGateway(ctx context.Context, cfg clientnode.Config, open clientnode.OpenChain,
+	gw gateway.SiteConfig) (*GatewayNode, error) {
 	return openGateway(ctx, cfg.Logger, gw, func() (*clientnode.Node, error) { return clientnode.Open(ctx, cfg, open) })
 }
 
 // OpenGatewayBeside opens a gateway on the host of n, which must run until the gateway has ended. The gateway asks n as
 // it asks every other node.
-func OpenGatewayBeside(ctx context.Context, n *Node, cfg clientnode.Config, open clientnode.OpenChain, gw gateway.SiteConfig) (*GatewayNode, error) {
+func OpenGatewayBeside(ctx context.Context, n *Node, cfg clientnode.Config, open clientnode.OpenChain,
+	gw gateway.SiteConfig) (*GatewayNode, error) {
 	return openGateway(ctx, cfg.Logger, gw, func() (*clientnode.Node, error) {
 		return clientnode.Beside(ctx, cfg, n.host, n.dht, open)
 	})
 }
 
 // openGateway listens before it opens the client: an address that is taken is the usual mistake.
-func openGateway(ctx context.Context, log *slog.Logger, gw gateway.SiteConfig, open func() (*clientnode.Node, error)) (g *GatewayNode, err error) {
+func openGateway(ctx context.Context, log *slog.Logger, gw gateway.SiteConfig,
+	open func() (*clientnode.Node, error)) (g *GatewayNode, err error) {
 	g = &GatewayNode{}
 	defer func() {
 		if err != nil {

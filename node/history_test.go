@@ -17,11 +17,13 @@ func TestHistory(t *testing.T) {
 		if away := end.AddDate(0, 0, -10); at.After(away) && !at.After(away.AddDate(0, 0, 1)) {
 			continue
 		}
-		h.add(p2p.HistoryPoint{End: at, Length: historyStep, Up: historyStep, Disk: uint64(at.Unix()), Received: 2, Sent: 3, Repaired: 1})
+		h.add(p2p.HistoryPoint{End: at, Length: historyStep, Up: historyStep, Disk: uint64(at.Unix()), Received: 2,
+			Sent: 3, Repaired: 1})
 	}
 	h.add(p2p.HistoryPoint{End: start}) // by a clock that was set back
 	points := h.points()
-	if len(points) > p2p.MaxHistory || len(h.day) != historyDay || len(h.month) != historyMonth || len(h.marshal()) > 256<<10 {
+	if len(points) > p2p.MaxHistory || len(h.day) != historyDay || len(h.month) != historyMonth ||
+		len(h.marshal()) > 256<<10 {
 		t.Fatalf("%d points, %d of the day, %d of the month", len(points), len(h.day), len(h.month))
 	}
 	var day, month p2p.HistoryPoint
@@ -45,7 +47,8 @@ func TestHistory(t *testing.T) {
 	if !reflect.DeepEqual(again.points(), points) {
 		t.Error("what was written is not what is read")
 	}
-	for _, damaged := range [][]byte{nil, {1}, {1, 255, 255}, {2, 0, 0}, append([]byte{1, 0, 0}, make([]byte, 63)...), append(h.marshal(), 0)} {
+	for _, damaged := range [][]byte{nil, {1}, {1, 255, 255}, {2, 0, 0}, append([]byte{1, 0, 0}, make([]byte, 63)...),
+		append(h.marshal(), 0)} {
 		if got := unmarshalHistory(damaged).points(); len(got) != 0 {
 			t.Errorf("%d damaged bytes are %d points", len(damaged), len(got))
 		}

@@ -147,7 +147,8 @@ func TestNotRegistered(t *testing.T) {
 // TestLifeOfBlobs lets epochs pass over blobs that end, are extended, deleted, and registered twice.
 func TestLifeOfBlobs(t *testing.T) {
 	virtual(t, func(c *cluster, cl *client.Client) {
-		short, long, extended, deleted, twice := random(c.t, 50_000), random(c.t, 60_000), random(c.t, 70_000), random(c.t, 80_000), random(c.t, 90_000)
+		short, long, extended, deleted, twice := random(c.t, 50_000), random(c.t, 60_000), random(c.t, 70_000), random(c.t,
+			80_000), random(c.t, 90_000)
 		rs := c.storeFor(cl, short, client.StoreOptions{Epochs: 1})
 		rl := c.storeFor(cl, long, client.StoreOptions{Epochs: 3, Permanent: true})
 		re := c.storeFor(cl, extended, client.StoreOptions{Epochs: 1})
@@ -196,7 +197,8 @@ func TestBackAfterEpochs(t *testing.T) {
 	for _, pruned := range []bool{false, true} {
 		t.Run(fmt.Sprintf("pruned=%v", pruned), func(t *testing.T) {
 			virtual(t, func(c *cluster, cl *client.Client) {
-				ends, extended, deleted, unseen := random(c.t, 50_000), random(c.t, 60_000), random(c.t, 70_000), random(c.t, 80_000)
+				ends, extended, deleted, unseen := random(c.t, 50_000), random(c.t, 60_000), random(c.t,
+					70_000), random(c.t, 80_000)
 				c.storeFor(cl, ends, client.StoreOptions{Epochs: 1})
 				re := c.storeFor(cl, extended, client.StoreOptions{Epochs: 1})
 				rd := c.storeFor(cl, deleted, client.StoreOptions{Epochs: 9})
@@ -264,7 +266,8 @@ func TestRegisteredAnew(t *testing.T) {
 			st, err := c.nodes[i].Status()
 			must(c.t, err)
 			if st.Blobs != 0 || st.Owed != 0 {
-				c.t.Errorf("of a blob that is not certified any more node %d owes %d slivers, and knows %d blobs", i, st.Owed, st.Blobs)
+				c.t.Errorf("of a blob that is not certified any more node %d owes %d slivers, and knows %d blobs",
+					i, st.Owed, st.Blobs)
 			}
 		}
 	})
@@ -309,7 +312,10 @@ func TestLedgerStalled(t *testing.T) {
 		_, err := cl.Store(c.t.Context(), strings.NewReader("more"), 4, client.StoreOptions{})
 		wantErr(c.t, err, client.ErrStalled)
 		c.mustRead(cl, res.BlobID, data)
-		c.awaitStatus("say so", func(st p2p.NodeStatus) bool { return strings.Contains(st.Ledger, "58 of 100 shards") && st.Height > 0 })
+		c.awaitStatus("say so", func(st p2p.NodeStatus) bool {
+			return strings.Contains(st.Ledger, "58 of 100 shards") &&
+				st.Height > 0
+		})
 		c.stop(1)
 		c.start(1) // a node that starts now serves too
 		c.awaitServing(1)

@@ -76,7 +76,8 @@ func (n *Node) runMetrics(ctx context.Context) error {
 		return err
 	}
 	srv := &http.Server{
-		Handler: handler, ReadHeaderTimeout: metricsHeader, ReadTimeout: metricsHeader, WriteTimeout: metricsAnswer, IdleTimeout: 2 * time.Minute,
+		Handler: handler, ReadHeaderTimeout: metricsHeader, ReadTimeout: metricsHeader, WriteTimeout: metricsAnswer,
+		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
 	defer context.AfterFunc(ctx, func() { _ = srv.Close() })()
@@ -156,14 +157,17 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge("walrus_node_blobs", "Certified blobs that the node knows.", float64(st.Blobs))
 	gauge("walrus_node_slivers", "Slivers stored.", float64(st.Slivers))
 	gauge("walrus_node_slivers_owed", "Slivers that the node should have and lacks.", float64(st.Owed))
-	gauge("walrus_node_repair_slivers_per_hour", "Slivers rebuilt per hour, lately; 0 while none is owed.", float64(st.RepairRate))
-	gauge("walrus_node_repair_left_seconds", "Estimated time until no sliver is owed; 0: none is, or not known.", st.RepairLeft.Seconds())
+	gauge("walrus_node_repair_slivers_per_hour", "Slivers rebuilt per hour, lately; 0 while none is owed.",
+		float64(st.RepairRate))
+	gauge("walrus_node_repair_left_seconds", "Estimated time until no sliver is owed; 0: none is, or not known.",
+		st.RepairLeft.Seconds())
 	gauge("walrus_node_slivers_corrupt", "Slivers found damaged and not rebuilt yet.", float64(st.Corrupt))
 	gauge("walrus_node_disk_used_bytes", "Disk space of the store.", float64(st.DiskBytes))
 	gauge("walrus_node_disk_limit_bytes", "Disk space that the store may use; 0 is no limit.", float64(st.DiskLimit))
 	gauge("walrus_node_disk_free_bytes", "Free space of the store's disk.", float64(st.DiskFree))
 	gauge("walrus_node_disk_reserve_bytes", "Free space below which the node takes no new data.", float64(st.DiskReserve))
-	gauge("walrus_node_invalid_blobs", "Blobs that this node learned to be encoded wrongly since its start.", float64(st.Invalid))
+	gauge("walrus_node_invalid_blobs", "Blobs that this node learned to be encoded wrongly since its start.",
+		float64(st.Invalid))
 	gauge("walrus_node_refuses_writes", "1 while the node takes no new data.", truth(st.Refuses != ""))
 	gauge("walrus_node_peers", "Peers connected.", float64(st.Peers))
 	gauge("walrus_node_incidents", "Damage to the disk found since the start.", float64(len(st.Incidents)))
@@ -172,7 +176,8 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge("walrus_ledger_height", "Newest block here.", float64(height))
 	gauge("walrus_ledger_block_age_seconds", "Age of the newest block here.", time.Since(at).Seconds())
 	gauge("walrus_ledger_stalled", "1 while the ledger stalls for this node.", truth(trouble != ""))
-	gauge("walrus_ledger_caught_up", "1 once the ledger here has been as new as the network's.", truth(c.n.keeper.CaughtUp()))
+	gauge("walrus_ledger_caught_up", "1 once the ledger here has been as new as the network's.",
+		truth(c.n.keeper.CaughtUp()))
 }
 
 // pairs makes labels of names and values in turn.

@@ -53,7 +53,8 @@ func New(cfg Config, open OpenLedger) (*Node, error) {
 	}
 	cfg.P2P.Role, cfg.P2P.Logger = p2p.StorageNode, cfg.Logger
 	cfg.P2P.Protocols = light.Protocols(cfg.P2P.Network)
-	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Logger = cfg.P2P.Network, true, cfg.Logger
+	cfg.P2P.Public = p2p.IsPublic(slices.Concat(cfg.P2P.Listen, cfg.P2P.Announce, cfg.DHT.Bootstrap)...)
+	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Public, cfg.DHT.Logger = cfg.P2P.Network, true, cfg.P2P.Public, cfg.Logger
 	cfg.Store.Logger = cfg.Logger
 	cfg.Keeper.Name, cfg.Keeper.Genesis, cfg.Keeper.Logger = cfg.Name, cfg.Genesis, cfg.Logger
 	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now()}

@@ -181,8 +181,8 @@ func (c *cluster) awaitDropped(cl *clientnode.Node, i int, id shards.BlobID) {
 	c.t.Fatalf("node %d does not drop the blob", i)
 }
 
-// TestRepairFromPin: three of four nodes lose everything they stored. What the members have left of a blob is too little,
-// so they repair it from the one peer that pins it.
+// TestRepairFromPin: three of four nodes lose everything they stored. What is left of a blob is too little, so they
+// repair it from the one peer that pins it.
 func TestRepairFromPin(t *testing.T) {
 	c := newCluster(t, 4, 7)
 	c.useLoopback()

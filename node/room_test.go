@@ -34,7 +34,8 @@ func TestFullNode(t *testing.T) {
 	}
 	st, err := c.nodes[0].Status()
 	must(t, err)
-	if st.State != keeper.ReadOnly || st.Refuses == "" || st.DiskLimit != 1 || st.DiskBytes == 0 || st.DiskFree == 0 || st.DiskReserve == 0 ||
+	if st.State != keeper.ReadOnly || st.Refuses == "" || st.DiskLimit != 1 || st.DiskBytes == 0 || st.DiskFree == 0 ||
+		st.DiskReserve == 0 ||
 		strings.Contains(st.Refuses, c.members[0].dir) {
 		t.Errorf("status of a full node: %+v", st)
 	}
@@ -45,7 +46,8 @@ func TestFullNode(t *testing.T) {
 	must(t, err)
 	for i := range h.Nodes {
 		n := &h.Nodes[i]
-		if full := n.Node == c.members[0].id || n.Node == c.members[1].id; full == n.OK || full && !strings.Contains(n.Why, "takes no new data: disk is full") {
+		if full := n.Node == c.members[0].id || n.Node == c.members[1].id; full == n.OK || full &&
+			!strings.Contains(n.Why, "takes no new data: disk is full") {
 			t.Errorf("health of %s: %v, %q", n.Name, n.OK, n.Why)
 		}
 	}

@@ -53,7 +53,8 @@ func TestFiftyHosts(t *testing.T) {
 			must(t, os.RemoveAll(c.members[i].dir))
 		}
 		got := c.mustRead(cl, res.BlobID, data)
-		t.Logf("read without %d of %d nodes: decoded %d rows, fetched %d bytes for a blob of %d", lost, nodes, got.Decoded, got.Fetched, len(data))
+		t.Logf("read without %d of %d nodes: decoded %d rows, fetched %d bytes for a blob of %d", lost, nodes, got.Decoded,
+			got.Fetched, len(data))
 
 		before := map[int]int64{}
 		for i := 1; i <= lost; i++ {

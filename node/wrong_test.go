@@ -84,17 +84,18 @@ func (w *writer) upload(e *wrongtest.Encoding, m certs.Member) ([]byte, error) {
 	for _, shard := range m.Shards {
 		pair := e.Params.PairOnShard(e.ID, shard)
 		primary, secondary := e.Pair(pair)
-		err := w.StorePairs(ctx, m.Node, e.ID, token, []int{pair}, int64(len(primary)+len(secondary)), func(out io.Writer) error {
-			for t := range e.Meta.Layout(shards.Primary).Strips() {
-				for axis, sliver := range [][]byte{primary, secondary} {
-					off, size := e.Meta.Layout(shards.Axis(axis)).Strip(t)
-					if _, err := out.Write(sliver[off:][:size]); err != nil {
-						return err
+		err := w.StorePairs(ctx, m.Node, e.ID, token, []int{pair}, int64(len(primary)+len(secondary)),
+			func(out io.Writer) error {
+				for t := range e.Meta.Layout(shards.Primary).Strips() {
+					for axis, sliver := range [][]byte{primary, secondary} {
+						off, size := e.Meta.Layout(shards.Axis(axis)).Strip(t)
+						if _, err := out.Write(sliver[off:][:size]); err != nil {
+							return err
+						}
 					}
 				}
-			}
-			return nil
-		})
+				return nil
+			})
 		if err != nil {
 			return nil, err
 		}
@@ -171,7 +172,8 @@ func (w *writer) mustGiveNothing(e *wrongtest.Encoding) {
 				return err
 			},
 			"hashes": func(ctx context.Context) error {
-				_, err := w.Checks().AllLeaves(ctx, m.Node, e.ID, shards.Primary, e.Params.PairOnShard(e.ID, m.Shards[0]), e.Params.Shards())
+				_, err := w.Checks().AllLeaves(ctx, m.Node, e.ID, shards.Primary, e.Params.PairOnShard(e.ID, m.Shards[0]),
+					e.Params.Shards())
 				return err
 			},
 		} {

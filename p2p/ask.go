@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/p2p/internal/wire"
 )
@@ -100,15 +101,35 @@ func encodeRequest(req *wire.Request) ([]byte, error) {
 	return wire.AppendHeader(nil, req)
 }
 
-// open opens a stream, and dials the peer if there is no connection.
+// punchPatience bounds the wait for a direct connection while there is only a relayed one. A hole punch takes well
+// under a second over TCP, and 5 s over QUIC.
+const punchPatience = 10 * time.Second
+
+// open opens a stream, and dials the peer if there is no connection. Only the node protocol goes over relays; all else
+// waits for a direct connection.
 func (h *Host) open(ctx context.Context, to target) (*stream, error) {
 	opening, cancel := context.WithTimeout(ctx, h.cfg.Limits.OpenTimeout)
 	defer cancel()
+	patience := min(punchPatience, h.cfg.Limits.OpenTimeout)
+	if to.protocol == nodeProtocol {
+		opening = network.WithAllowLimitedConn(opening, "small requests")
+	} else if h.host.Network().Connectedness(to.peer) != network.Connected {
+		if err := h.host.Connect(opening, peer.AddrInfo{ID: to.peer}); err != nil {
+			return nil, callError(context.Cause(ctx), err)
+		}
+		if h.host.Network().Connectedness(to.peer) == network.Limited {
+			opening, cancel = context.WithTimeout(opening, patience)
+			defer cancel()
+		}
+	}
 	id := protocolID(h.cfg.Network, to.protocol)
 	connected := h.host.Network().Connectedness(to.peer) == network.Connected
 	st, err := h.host.NewStream(opening, to.peer, id)
 	if err != nil && connected && opening.Err() == nil { // the connection was about to end: dial a new one
 		st, err = h.host.NewStream(opening, to.peer, id)
+	}
+	if err != nil && ctx.Err() == nil && h.host.Network().Connectedness(to.peer) == network.Limited {
+		return nil, fmt.Errorf("%w: only a relayed connection to the peer, and no direct one within %v: relays carry small requests only", ErrUnavailable, patience)
 	}
 	if err != nil {
 		return nil, callError(context.Cause(ctx), err)

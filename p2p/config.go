@@ -55,6 +55,9 @@ type Config struct {
 	Protocols []protocol.ID
 	// Limits bound what peers can use here. The zero value means DefaultLimits.
 	Limits Limits
+	// Punched is told of every attempt to get a direct connection instead of a relayed one. It must not block. Default
+	// none.
+	Punched func(Punch)
 	// Libp2p adds options, for tests. A resource manager, connection manager, muxer or security among them replaces
 	// ours.
 	Libp2p []libp2p.Option

@@ -26,6 +26,9 @@ type door struct {
 	accepts *rate.Limiter  // accepted connections that have not proved an identity; has its own lock
 	streams *gate          // streams of all but members; has its own lock
 	closing sync.WaitGroup // connections that lost their place
+	dials   turns          // has its own lock
+	public  bool           // private addresses are dialled only within own networks; constant
+	nets    *ownNets       // has its own lock
 
 	mu    sync.Mutex
 	conns map[network.Conn]*visit // guarded by mu
@@ -53,9 +56,10 @@ type places struct {
 	blocks map[netip.Prefix]int
 }
 
-func newDoor(l Limits) *door {
+func newDoor(l Limits, public bool) *door {
 	d := &door{
 		limits: l.Conns, members: newMembers(), payers: newPayers(), accepts: acceptLimiter(l.Conns),
+		dials: turns{limits: l.Dials}, public: public, nets: &ownNets{list: interfaceNets},
 		conns: map[network.Conn]*visit{}, peers: map[peer.ID][]*visit{},
 		in: places{ips: map[netip.Addr]int{}, nets: map[netip.Prefix]int{}, blocks: map[netip.Prefix]int{}},
 	}
@@ -85,19 +89,34 @@ func acceptLimiter(l ConnLimits) *rate.Limiter {
 	}
 }
 
+// turn returns a function that takes the turn to dial a peer, or tells how long to wait; nil without a limit.
+func (d *door) turn() func(peer.ID) time.Duration {
+	if d.dials.limits.PerSecond == 0 {
+		return nil
+	}
+	return func(id peer.ID) time.Duration { return d.dials.take(time.Now(), d.members.has(id)) }
+}
+
 // InterceptPeerDial refuses to dial a stranger while we have dialled too many connected strangers. Without
-// protected peers, as in a client, nothing is refused: the nodes that a client needs are strangers.
+// protected peers, as in a client, nothing is refused for that: the nodes that a client needs are strangers. Nobody is
+// dialled beyond the bound of all connections.
 func (d *door) InterceptPeerDial(p peer.ID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if full := func() bool { return d.limits.All > 0 && len(d.conns) >= d.limits.All }; full() && !(d.sweep() && !full()) {
+		return false
+	}
 	if d.members.has(p) || !d.members.any() {
 		return true
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	return d.out < d.limits.StrangersOut || d.sweep() && d.out < d.limits.StrangersOut
 }
 
-// InterceptAddrDial allows all addresses.
-func (d *door) InterceptAddrDial(peer.ID, multiaddr.Multiaddr) bool { return true }
+// InterceptAddrDial allows all addresses; in a public network, private ones only within the networks of our own
+// interfaces. Elsewhere another machine has them, or whatever a stranger wants us to reach behind our firewall.
+func (d *door) InterceptAddrDial(_ peer.ID, a multiaddr.Multiaddr) bool {
+	return !d.public || ipgroup.ReachOf(a) == ipgroup.Internet || d.nets.has(ipgroup.IP(a))
+}
 
 // InterceptAccept refuses connections from networks that made too many lately. Addresses where a protected peer has
 // been are exempt.
@@ -120,6 +139,9 @@ func (d *door) InterceptUpgraded(c network.Conn) (allow bool, reason control.Dis
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.limits.All > 0 && len(d.conns) >= d.limits.All-d.spare(v) && !(d.sweep() && len(d.conns) < d.limits.All-d.spare(v)) {
+		return false, 0
+	}
 	if v.stranger && v.inbound && !d.fits(v.ip) && !(d.sweep() && d.fits(v.ip)) && !d.replace(v.ip) {
 		return false, 0
 	}
@@ -127,6 +149,14 @@ func (d *door) InterceptUpgraded(c network.Conn) (allow bool, reason control.Dis
 	d.peers[v.peer] = append(d.peers[v.peer], v)
 	d.count(v, 1)
 	return true, 0
+}
+
+// spare returns the connections, of all, that are not for a visitor: a tenth is not for strangers that dial us.
+func (d *door) spare(v *visit) int {
+	if v.stranger && v.inbound {
+		return d.limits.All / 10
+	}
+	return 0
 }
 
 // Disconnected frees the place of a connection.
@@ -249,6 +279,31 @@ func (d *door) replace(ip netip.Addr) bool {
 	// In a goroutine: closing calls Disconnected, which locks d.mu.
 	d.closing.Go(func() { _ = victim.CloseWithError(network.ConnGarbageCollected) })
 	return true
+}
+
+// ownNetsAge bounds the age of what ownNets knows: a notebook changes networks.
+const ownNetsAge = time.Minute
+
+// ownNets knows the private networks of this machine's interfaces, without loopback.
+type ownNets struct {
+	list func() []netip.Prefix // constant
+
+	mu    sync.Mutex
+	known []netip.Prefix // guarded by mu
+	asked time.Time      // guarded by mu
+}
+
+// has reports whether an interface is in the network of an address.
+func (n *ownNets) has(ip netip.Addr) bool {
+	if !ip.IsValid() || reachOf(ip) == ipgroup.Machine {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if now := time.Now(); n.asked.IsZero() || now.Sub(n.asked) > ownNetsAge {
+		n.known, n.asked = n.list(), now
+	}
+	return slices.ContainsFunc(n.known, func(p netip.Prefix) bool { return p.Contains(ip.WithZone("")) })
 }
 
 // sweep drops connections that closed before anybody could tell us, and reports whether there were any. d.mu is held.

@@ -62,7 +62,7 @@ func TestDoorByNetwork(t *testing.T) {
 		"private":      {func(i int) string { return "10.0.0.1" }, l.Strangers},
 		"Internet":     {func(i int) string { return fmt.Sprintf("44.%d.%d.1", i>>8, i%256) }, l.Strangers},
 	} {
-		d := newDoor(DefaultLimits())
+		d := newDoor(DefaultLimits(), false)
 		got := 0
 		for i := range 2000 {
 			if knock(d, i, c.ip(i)) != nil {
@@ -87,7 +87,7 @@ func TestDoorByNetwork(t *testing.T) {
 func TestDoorReplaces(t *testing.T) {
 	l := DefaultLimits()
 	l.Conns.Strangers = 4
-	d := newDoor(l)
+	d := newDoor(l, false)
 	var many []*fakeConn
 	for i, ip := range []string{"198.51.100.1", "198.51.100.2", "198.51.100.3", "203.0.113.1"} {
 		many = append(many, knock(d, i, ip))
@@ -190,7 +190,7 @@ func TestGateKeepsRoom(t *testing.T) {
 // Payers are known until their tokens end. Neither one account nor all together have more than their entries.
 func TestPayers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDoor(DefaultLimits())
+		d := newDoor(DefaultLimits(), false)
 		soon := time.Now().Add(time.Minute)
 		d.payers.add("a", Account{1}, soon)
 		d.members.add("member", TagCommittee)

@@ -63,7 +63,7 @@ func New(cfg Config) (*Host, error) {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "walrus"
 	}
-	d := newDoor(cfg.Limits)
+	d := newDoor(cfg.Limits, cfg.Public)
 	relays, guests := newRelaySource(), newRelayGuests()
 	h, err := openHost(&cfg, d, relays, guests)
 	if err != nil {
@@ -75,7 +75,8 @@ func New(cfg Config) (*Host, error) {
 			guests.left(c.RemotePeer())
 		}
 	}})
-	out := &Host{host: newSelfHost(h), cfg: cfg, door: d, pool: newPool(cfg.Limits.IdleTimeout), relays: relays, stop: func() {}}
+	out := &Host{host: newSelfHost(h, d.turn()), cfg: cfg, door: d, pool: newPool(cfg.Limits.IdleTimeout), relays: relays, stop: func() {}}
+	out.Content = Content{out, sliverProtocol}
 	if out.watch, err = newLookout(h, &cfg, relays); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch reachability: %w", err), h.Close())
 	}

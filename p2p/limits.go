@@ -67,6 +67,8 @@ const (
 type Limits struct {
 	// Conns bounds connections.
 	Conns ConnLimits
+	// Dials bounds new connections that this host makes. The zero value: no bound.
+	Dials DialLimits
 	// Memory bounds libp2p's memory for connections and streams, in bytes. The streams that strangers and payers open get
 	// three eighths of it at most; each takes 256 KiB.
 	Memory int64
@@ -110,10 +112,35 @@ type ConnLimits struct {
 	// PerIP bounds the strangers at one IPv4 address or IPv6 /56: a few nodes behind one NAT. PerNet bounds them in a
 	// /24 or a /48, and PerBlock in an IPv6 /32.
 	PerIP, PerNet, PerBlock int
+	// All bounds the connections together: beyond it only protected peers connect, and at it nobody. 0: the other bounds
+	// are enough. A small router forgets connections when it has too many.
+	All int
 	// LimitPrivate applies the limits per address and network to private and loopback addresses, too. By default only
 	// Strangers bounds these: they cannot come from the Internet, and all containers, or a whole devnet, may share one.
 	LimitPrivate bool
 }
+
+// DialLimits bound the peers dialled: Burst at once, and PerSecond on average. A third of the burst is kept for
+// protected peers. A dial beyond the limits waits for its turn.
+type DialLimits struct {
+	PerSecond float64
+	Burst     int
+}
+
+// HomeLimits suit a host behind a small router, whose table of connections is short: at most 150 connections, and one
+// new one a second on average. The burst lets it reach a whole committee at the start.
+func HomeLimits() Limits {
+	l := DefaultLimits()
+	l.Conns.All, l.Conns.Low, l.Conns.High = homeConns, homeConns*2/3, homeConns*4/5
+	l.Conns.Strangers, l.Conns.StrangersOut = homeConns/2, homeConns/2
+	l.Dials = DialLimits{PerSecond: homeDialsPerSecond, Burst: homeConns}
+	return l
+}
+
+const (
+	homeConns          = 150
+	homeDialsPerSecond = 1
+)
 
 // DefaultLimits suit a storage node or gateway with 2 GiB of memory or more.
 func DefaultLimits() Limits {
@@ -161,6 +188,9 @@ func (l Limits) Validate() error {
 		if v.value <= 0 {
 			return fmt.Errorf("limits: %s is %d: must be positive", v.name, v.value)
 		}
+	}
+	if l.Conns.All < 0 || l.Dials.Burst < 0 || l.Dials.PerSecond < 0 || (l.Dials.Burst > 0) != (l.Dials.PerSecond > 0) {
+		return fmt.Errorf("limits: %d connections in all, dials %+v: must not be negative, and dials need a rate and a burst", l.Conns.All, l.Dials)
 	}
 	for _, v := range []struct {
 		part, whole string

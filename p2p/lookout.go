@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -202,4 +203,27 @@ func (o Outside) Watch(ctx context.Context, changed func(Reach)) {
 			return
 		}
 	}
+}
+
+// Log logs how others reach this host, when that is known and whenever it changes, until ctx ends.
+func (o Outside) Log(ctx context.Context, log *slog.Logger) {
+	told := Unknown.String()
+	o.Watch(ctx, func(r Reach) {
+		now := r.Summary()
+		if now == told || r.Verdict == Unknown {
+			return
+		}
+		told = now
+		args := []any{"reach", now, "relays", len(r.Relays)}
+		for _, a := range r.Addrs {
+			if a.Verdict != Unknown {
+				args = append(args, a.Addr.String(), a.Why)
+			}
+		}
+		if r.Verdict == Blocked {
+			log.Warn("others cannot reach this computer: forward its port in the router, or allow it in the firewall", args...)
+			return
+		}
+		log.Info("others reach this computer: "+r.Verdict.String(), args...)
+	})
 }

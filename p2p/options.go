@@ -9,6 +9,7 @@ import (
 	libp2pconfig "github.com/libp2p/go-libp2p/config"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
@@ -114,7 +115,11 @@ func reachability(cfg *Config, listen []multiaddr.Multiaddr, relays *relaySource
 	if !outside {
 		return opts
 	}
-	opts = append(opts, libp2p.EnableRelay(), libp2p.EnableHolePunching(holepunch.WithAddrFilter(punchAddrs{slices.ContainsFunc(listen, isDirectTCP)})))
+	punch := []holepunch.Option{holepunch.DirectDialTimeout(punchDialTime), holepunch.WithAddrFilter(punchAddrs{slices.ContainsFunc(listen, isDirectTCP)})}
+	if cfg.Punched != nil {
+		punch = append(punch, holepunch.WithTracer(&punches{tell: cfg.Punched, rtt: map[peer.ID]time.Duration{}}))
+	}
+	opts = append(opts, libp2p.EnableRelay(), libp2p.EnableHolePunching(punch...))
 	switch cfg.Role {
 	case StorageNode:
 		opts = append(opts, libp2p.EnableAutoNATv2(), libp2p.EnableRelayService(relayService(guests)...))

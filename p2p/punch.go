@@ -3,6 +3,7 @@ package p2p
 import (
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
@@ -14,6 +15,10 @@ import (
 type punchAddrs struct {
 	tcp bool // this host listens on TCP, at the same port as for QUIC
 }
+
+// punchDialTime bounds each dial of a punch, and the plain dial before it, which is in vain if the peer is behind a
+// router. libp2p's 5 s would delay every punch by as much; TCP and TLS need four round trips.
+const punchDialTime = 2 * time.Second
 
 // maxPunched bounds the addresses sent or dialled for one hole.
 const maxPunched = 12

@@ -21,6 +21,7 @@ import (
 // negotiated, answered by the handlers of their protocol, bounded by the resource manager and by the limits of a peer.
 type selfHost struct {
 	host.Host
+	turn     func(peer.ID) time.Duration // until the peer may be dialled; nil: no limit; constant
 	handlers sync.WaitGroup
 
 	mu     sync.Mutex
@@ -28,7 +29,9 @@ type selfHost struct {
 	open   map[*selfStream]bool // both ends of each; guarded by mu
 }
 
-func newSelfHost(h host.Host) *selfHost { return &selfHost{Host: h, open: map[*selfStream]bool{}} }
+func newSelfHost(h host.Host, turn func(peer.ID) time.Duration) *selfHost {
+	return &selfHost{Host: h, turn: turn, open: map[*selfStream]bool{}}
+}
 
 // IDService returns the host's identify service, or nil. Users of a host look for this method.
 func (h *selfHost) IDService() identify.IDService {
@@ -43,12 +46,18 @@ func (h *selfHost) Connect(ctx context.Context, info peer.AddrInfo) error {
 	if info.ID == h.ID() {
 		return nil
 	}
+	if err := h.awaitTurn(ctx, info.ID); err != nil {
+		return err
+	}
 	return h.Host.Connect(ctx, info)
 }
 
 // NewStream opens a stream to a peer, or in memory to this host.
 func (h *selfHost) NewStream(ctx context.Context, p peer.ID, protocols ...protocol.ID) (network.Stream, error) {
 	if p != h.ID() {
+		if err := h.awaitTurn(ctx, p); err != nil {
+			return nil, err
+		}
 		return h.Host.NewStream(ctx, p, protocols...)
 	}
 	st, err := h.loop()

@@ -166,11 +166,16 @@ func dialable(a multiaddr.Multiaddr) bool {
 	if len(a) < 2 || !ipgroup.IP(a).IsValid() || ipgroup.IP(a).IsUnspecified() || ipgroup.IP(a).IsMulticast() {
 		return false
 	}
-	switch a[1].Protocol().Code {
+	return hasPort(a[1:])
+}
+
+// hasPort reports whether the rest of an address is a TCP or a QUIC port.
+func hasPort(rest multiaddr.Multiaddr) bool {
+	switch rest[0].Protocol().Code {
 	case multiaddr.P_TCP:
-		return len(a) == 2 && a[1].Value() != "0"
+		return len(rest) == 1 && rest[0].Value() != "0"
 	case multiaddr.P_UDP:
-		return len(a) == 3 && a[2].Protocol().Code == multiaddr.P_QUIC_V1 && a[1].Value() != "0"
+		return len(rest) == 2 && rest[1].Protocol().Code == multiaddr.P_QUIC_V1 && rest[0].Value() != "0"
 	}
 	return false
 }

@@ -5,6 +5,7 @@ package pinapi
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,6 +57,7 @@ func NewAPI(cfg Config, pins Pins) *API {
 		"GET /pins/{requestid}":     a.get,
 		"POST /pins/{requestid}":    a.replace,
 		"DELETE /pins/{requestid}":  a.remove,
+		"GET " + documentPath:       document,
 		"OPTIONS /pins":             preflight,
 		"OPTIONS /pins/{requestid}": preflight,
 		"/pins":                     wrongMethod("GET, POST"),
@@ -70,7 +72,7 @@ func NewAPI(cfg Config, pins Pins) *API {
 // ServeHTTP answers a request without asking for a token. Public does.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
 
-// Public returns the API for other machines: every request needs a token of t. Scripts of all web pages may call it,
+// Public returns the API for other machines: every request but for the document needs a token of t. Scripts of all web pages may call it,
 // because a browser adds no token by itself.
 func (a *API) Public(t *Tokens) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -78,7 +80,7 @@ func (a *API) Public(t *Tokens) http.Handler {
 		h.Set("Access-Control-Allow-Origin", "*")
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
-		if r.Method != http.MethodOptions {
+		if r.Method != http.MethodOptions && r.URL.Path != documentPath {
 			ok, err := t.Allow(r.Header.Values("Authorization"))
 			if err != nil {
 				a.cfg.Logger.Error("pinning API: tokens", "err", err)
@@ -188,6 +190,16 @@ func (a *API) list(_ http.ResponseWriter, r *http.Request) (int, any, error) {
 		out.Results[i] = a.form(&page[i])
 	}
 	return http.StatusOK, out, nil
+}
+
+// documentPath has the API's document, for everybody.
+const documentPath = "/openapi.json"
+
+//go:embed openapi.json
+var openAPI []byte
+
+func document(http.ResponseWriter, *http.Request) (int, any, error) {
+	return http.StatusOK, json.RawMessage(openAPI), nil
 }
 
 func preflight(w http.ResponseWriter, _ *http.Request) (int, any, error) {

@@ -36,7 +36,8 @@ func fileHead(f *File) ([]byte, error) {
 	}
 	body := int64(len(b)-fileHeader) + f.Size
 	if f.Size > MaxFile || body > MaxFile {
-		return nil, fmt.Errorf("%w: %d bytes, the limit of one file is %d", ErrTooLarge, f.Size, int64(MaxFile)-int64(len(b)-fileHeader))
+		return nil, fmt.Errorf("%w: %d bytes, the limit of one file is %d", ErrTooLarge, f.Size,
+			int64(MaxFile)-int64(len(b)-fileHeader))
 	}
 	binary.LittleEndian.PutUint32(b[1:], uint32(body))
 	return b, nil

@@ -21,7 +21,8 @@ func (zeros) Read(p []byte) (int, error) {
 // FuzzReadIndex: bytes that are no index give ErrFormat; an index encodes to the same bytes again.
 func FuzzReadIndex(f *testing.F) {
 	p := mustParams(f, 10)
-	q, err := New(p, []File{newFile("a", nil, nil), newFile("b/c", content(1, 9), map[string]string{"k": "v", "kk": "", "j": "1"})})
+	q, err := New(p, []File{newFile("a", nil, nil),
+		newFile("b/c", content(1, 9), map[string]string{"k": "v", "kk": "", "j": "1"})})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -54,7 +55,8 @@ func FuzzReadIndex(f *testing.F) {
 // FuzzReadFile: bytes that are no file give ErrFormat; a file fits into its columns.
 func FuzzReadFile(f *testing.F) {
 	p := mustParams(f, 10)
-	for _, file := range []File{newFile("a", content(1, 20), nil), newFile("b/c", nil, map[string]string{"k": "v", "kk": "", "j": "1"})} {
+	for _, file := range []File{newFile("a", content(1, 20), nil),
+		newFile("b/c", nil, map[string]string{"k": "v", "kk": "", "j": "1"})} {
 		head, err := fileHead(&file)
 		if err != nil {
 			f.Fatal(err)
@@ -147,7 +149,8 @@ func TestMalformed(t *testing.T) {
 		}
 	}
 	ok := []byte{1, 4, 0, 0, 0, 0, 2, 0, 1, 'a'}
-	for _, patch := range []Patch{{Start: 0, End: 1}, {Start: 2, End: 2}, {Start: 1, End: 8}, {Identifier: "b", Start: 1, End: 2}} {
+	for _, patch := range []Patch{{Start: 0, End: 1}, {Start: 2, End: 2}, {Start: 1, End: 8},
+		{Identifier: "b", Start: 1, End: 2}} {
 		if _, err := ReadFile(p, length, patch, zeroAfter(ok)); !errors.Is(err, ErrFormat) {
 			t.Errorf("%+v: %v", patch, err)
 		}
@@ -158,7 +161,8 @@ func TestMalformed(t *testing.T) {
 		}
 	}
 	failing := errors.New("the network is down")
-	if _, err := ReadFile(p, length, Patch{Start: 1, End: 2}, io.MultiReader(bytes.NewReader(ok[:7]), failed{failing})); !errors.Is(err, failing) || errors.Is(err, ErrFormat) {
+	if _, err := ReadFile(p, length, Patch{Start: 1, End: 2},
+		io.MultiReader(bytes.NewReader(ok[:7]), failed{failing})); !errors.Is(err, failing) || errors.Is(err, ErrFormat) {
 		t.Errorf("got %v, want the reader's own error", err)
 	}
 }

@@ -131,7 +131,8 @@ type piece struct {
 // identifier. Errors wrap ErrIdentifier, ErrDuplicate, ErrTags, ErrCount or ErrTooLarge.
 func New(params shards.Params, files []File) (*Quilt, error) {
 	if len(files) == 0 || len(files) > MaxFiles(params) {
-		return nil, fmt.Errorf("%w: %d: a quilt on %d shards holds 1 to %d", ErrCount, len(files), params.Shards(), MaxFiles(params))
+		return nil, fmt.Errorf("%w: %d: a quilt on %d shards holds 1 to %d", ErrCount, len(files),
+			params.Shards(), MaxFiles(params))
 	}
 	files = slices.Clone(files)
 	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(a.Identifier, b.Identifier) })
@@ -160,7 +161,8 @@ func New(params shards.Params, files []File) (*Quilt, error) {
 func (q *Quilt) layOut() error {
 	indexSize := q.index.size()
 	if indexSize > MaxIndex {
-		return fmt.Errorf("%w: an index of %d bytes, the limit is %d: shorten identifiers and tags", ErrTooLarge, indexSize, MaxIndex)
+		return fmt.Errorf("%w: an index of %d bytes, the limit is %d: shorten identifiers and tags", ErrTooLarge,
+			indexSize, MaxIndex)
 	}
 	sizes := []int64{indexSize}
 	for _, p := range q.pieces[1:] {

@@ -82,7 +82,8 @@ func wantFiles(t interface {
 			if err != nil {
 				t.Fatalf("%q: %v", f.Identifier, err)
 			}
-			if got.Identifier != f.Identifier || got.Size != f.Size || !maps.Equal(got.Tags, f.Tags) || got.Start != patch.Start || got.End != patch.End {
+			if got.Identifier != f.Identifier || got.Size != f.Size || !maps.Equal(got.Tags, f.Tags) ||
+				got.Start != patch.Start || got.End != patch.End {
 				t.Errorf("got %+v, want %q of %d bytes, %v", got, f.Identifier, f.Size, f.Tags)
 			}
 			b, want := make([]byte, got.Size), make([]byte, f.Size)
@@ -143,7 +144,8 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		identifiers := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-zé日/. ]{0,12}[a-z]`), 1, MaxFiles(p), rapid.ID).Draw(t, "identifiers")
+		identifiers := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-zé日/. ]{0,12}[a-z]`), 1, MaxFiles(p),
+			rapid.ID).Draw(t, "identifiers")
 		tags := rapid.MapOfN(rapid.StringN(0, 5, -1), rapid.String(), 0, 3)
 		var files []File
 		for i, id := range identifiers {
@@ -232,7 +234,8 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 	}
-	if _, err := New(p, []File{newFile(strings.Repeat("a", MaxIdentifier), nil, nil), newFile(" _.a", nil, nil)}); err != nil {
+	if _, err := New(p, []File{newFile(strings.Repeat("a", MaxIdentifier), nil, nil),
+		newFile(" _.a", nil, nil)}); err != nil {
 		t.Errorf("what is just allowed: %v", err)
 	}
 	big.Size -= int64(len("big")) + 3
@@ -261,7 +264,8 @@ func TestPatchID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id.Start != 1 || id.End != 208 || id.Quilt.String() != "6XUOE-Q5-nAXHRifN6n9nomVDtHZQbGuAkW3PjlBuKo" || id.String() != example {
+	if id.Start != 1 || id.End != 208 || id.Quilt.String() != "6XUOE-Q5-nAXHRifN6n9nomVDtHZQbGuAkW3PjlBuKo" ||
+		id.String() != example {
 		t.Errorf("got %+v", id)
 	}
 	patch := Patch{Start: 1, End: 208}
@@ -281,7 +285,8 @@ func TestPatchID(t *testing.T) {
 
 func TestIndexJSON(t *testing.T) {
 	b, err := json.Marshal(&Index{[]Patch{{Identifier: "a", Start: 1, End: 3}}})
-	if want := `{"v1":{"quiltPatches":[{"startIndex":1,"endIndex":3,"identifier":"a","tags":{}}]}}`; err != nil || string(b) != want {
+	if want := `{"v1":{"quiltPatches":[{"startIndex":1,"endIndex":3,"identifier":"a","tags":{}}]}}`; err != nil ||
+		string(b) != want {
 		t.Errorf("got %s, %v, want %s", b, err, want)
 	}
 }

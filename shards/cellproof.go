@@ -124,7 +124,8 @@ func (c *CellProof) Marshal() []byte {
 // UnmarshalCellProof decodes the binary form for the network's n. It does not verify the proof. Errors wrap ErrProof.
 func UnmarshalCellProof(p Params, b []byte) (*CellProof, error) {
 	if len(b) != p.CellProofSize() {
-		return nil, fmt.Errorf("%w: a cell proof of %d bytes: want %d for %d shards", ErrProof, len(b), p.CellProofSize(), p.n)
+		return nil, fmt.Errorf("%w: a cell proof of %d bytes: want %d for %d shards", ErrProof, len(b),
+			p.CellProofSize(), p.n)
 	}
 	if b[0] != TypeRS2 {
 		return nil, fmt.Errorf("%w: encoding type %d: want %d", ErrProof, b[0], TypeRS2)

@@ -66,15 +66,18 @@ func (e *Expansion) Proof(target int) []Hash { return pathIn(e.tree, target) }
 // overwritten afterwards. It hashes nothing, so it is far cheaper than Expand, and the sliver is not compared with its
 // root. offset must be a multiple of the strips' width, as the end must, unless it is the end of the symbols.
 // ReadSymbols stops at the first error of emit.
-func (m *Metadata) ReadSymbols(axis Axis, index int, r io.ReaderAt, targets []int, offset, length int64, emit func(parts [][]byte) error) error {
+func (m *Metadata) ReadSymbols(axis Axis, index int, r io.ReaderAt, targets []int, offset, length int64,
+	emit func(parts [][]byte) error) error {
 	v, err := newVerifier(m, axis, index, targets)
 	if err != nil {
 		return err
 	}
 	defer v.release()
 	w := int64(v.layout.Width)
-	if offset < 0 || length < 1 || length > v.layout.SymbolSize-offset || offset%w != 0 || length%w != 0 && offset+length != v.layout.SymbolSize {
-		return fmt.Errorf("bytes [%d, %d) of symbols of %d bytes: must be whole strips of %d", offset, offset+length, v.layout.SymbolSize, w)
+	if offset < 0 || length < 1 || length > v.layout.SymbolSize-offset || offset%w != 0 || length%w != 0 &&
+		offset+length != v.layout.SymbolSize {
+		return fmt.Errorf("bytes [%d, %d) of symbols of %d bytes: must be whole strips of %d", offset, offset+length,
+			v.layout.SymbolSize, w)
 	}
 	v.strip, v.stop = int(offset/w), int((offset+length+w-1)/w)
 	v.line.at, v.line.unhashed = offset, true

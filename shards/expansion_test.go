@@ -43,7 +43,8 @@ func TestExpansionReads(t *testing.T) {
 				}
 			}
 			full := errors.New("full")
-			if err := e.m.ReadSymbols(axis, index, bytes.NewReader(sliver), targets, 0, z, func([][]byte) error { return full }); !errors.Is(err, full) {
+			if err := e.m.ReadSymbols(axis, index, bytes.NewReader(sliver), targets, 0, z,
+				func([][]byte) error { return full }); !errors.Is(err, full) {
 				t.Errorf("emit failed: %v", err)
 			}
 			wrong := slices.Clone(sliver)
@@ -78,12 +79,13 @@ func testReadSymbolParts(t *testing.T, n int) {
 			}
 			for _, part := range [][2]int64{{0, z}, {0, w}, {w, 2 * w}, {2 * w, z - 2*w}, {(z - 1) / w * w, (z-1)%w + 1}} {
 				got, read := make([][]byte, len(targets)), int64(0)
-				err := e.m.ReadSymbols(axis, index, countingReader{bytes.NewReader(e.sliver(axis, index)), &read}, targets, part[0], part[1], func(parts [][]byte) error {
-					for i, p := range parts {
-						got[i] = append(got[i], p...)
-					}
-					return nil
-				})
+				err := e.m.ReadSymbols(axis, index, countingReader{bytes.NewReader(e.sliver(axis, index)), &read}, targets, part[0],
+					part[1], func(parts [][]byte) error {
+						for i, p := range parts {
+							got[i] = append(got[i], p...)
+						}
+						return nil
+					})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -97,7 +99,8 @@ func testReadSymbolParts(t *testing.T, n int) {
 				}
 			}
 			for _, part := range [][2]int64{{1, w}, {0, w - 2}, {0, z + w}, {z, w}, {0, 0}, {-w, w}} {
-				if err := e.m.ReadSymbols(axis, index, bytes.NewReader(e.sliver(axis, index)), targets, part[0], part[1], nil); err == nil {
+				if err := e.m.ReadSymbols(axis, index, bytes.NewReader(e.sliver(axis, index)), targets, part[0],
+					part[1], nil); err == nil {
 					t.Errorf("read bytes %v of symbols of %d", part, z)
 				}
 			}

@@ -121,7 +121,8 @@ func (f *fill) extendRow(ws *workspace, c code, i, q int) int {
 			in = w.inBlob(w.from+int64(q*w.unit)).row(i, from, count*part, 1)
 		}
 		out := fft16.Strided{
-			Buf: together(w.parts[q], count, source+i*width+from), Stride: p.Rows() * width, Parts: count, Step: step, Width: part,
+			Buf: together(w.parts[q], count, source+i*width+from), Stride: p.Rows() * width, Parts: count,
+			Step: step, Width: part,
 		}
 		c.extend(ws.vectors(c.span(), count*packedSize(part)), operands(in, c.k), out, true)
 	}

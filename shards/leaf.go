@@ -29,7 +29,8 @@ func (m *Metadata) VerifyOpenings(axis Axis, index int, targets []int, openings 
 	climbAll(nodes, left, right, p.ProofSize(), func(i int) (int, []Hash) { return targets[i], openings[i].Path })
 	for i := range nodes {
 		if nodes[i] != m.Root(axis, index) {
-			return fmt.Errorf("%w: the hash of symbol %d of %s sliver %d does not match its root", ErrSymbol, targets[i], axis, index)
+			return fmt.Errorf("%w: the hash of symbol %d of %s sliver %d does not match its root", ErrSymbol,
+				targets[i], axis, index)
 		}
 	}
 	return nil

@@ -109,7 +109,8 @@ func TestCellProofAllocatesNothing(t *testing.T) {
 // TestNoProofOfRightEncoding: a right encoding has neither kind of proof.
 func TestNoProofOfRightEncoding(t *testing.T) {
 	p := mustParams(t, 7)
-	e := wrongtest.Mix(t, "right", p, wrongtest.Content(3000, 1), wrongtest.Content(3000, 2), func(shards.Axis, int) bool { return false })
+	e := wrongtest.Mix(t, "right", p, wrongtest.Content(3000, 1), wrongtest.Content(3000, 2),
+		func(shards.Axis, int) bool { return false })
 	for i := range p.Shards() {
 		for j := range p.Shards() {
 			if _, err := e.CellProof(i, j); !errors.Is(err, shards.ErrProof) {
@@ -310,7 +311,8 @@ func BenchmarkCellProofVerify(b *testing.B) {
 	for _, n := range []int{10, 1000} {
 		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
 			p := mustParams(b, n)
-			e := wrongtest.Mix(b, "all columns", p, []byte("one"), []byte("two"), func(a shards.Axis, _ int) bool { return a == shards.Secondary })
+			e := wrongtest.Mix(b, "all columns", p, []byte("one"), []byte("two"),
+				func(a shards.Axis, _ int) bool { return a == shards.Secondary })
 			proof, id := e.Proof(b), e.ID
 			for b.Loop() {
 				if err := proof.Verify(p, id); err != nil {

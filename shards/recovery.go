@@ -39,7 +39,8 @@ func (r *Recovery) Part(out []byte, symbols [][]byte) error {
 	width := len(symbols[0])
 	for k := range symbols {
 		if len(symbols[k]) != width || width == 0 || width%2 != 0 {
-			return fmt.Errorf("rebuild %s sliver: symbol %d has %d bytes: want %d, an even number", r.axis, e.positions[k], len(symbols[k]), width)
+			return fmt.Errorf("rebuild %s sliver: symbol %d has %d bytes: want %d, an even number", r.axis, e.positions[k],
+				len(symbols[k]), width)
 		}
 	}
 	if len(out) != e.k*width {

@@ -29,10 +29,11 @@ func TestRecoveryParts(t *testing.T) {
 					}
 					symbols := make([][]byte, len(crossing))
 					for k, c := range crossing {
-						err := e.m.ReadSymbols(axis.Other(), c, bytes.NewReader(e.sliver(axis.Other(), c)), []int{target}, at, part, func(parts [][]byte) error {
-							symbols[k] = append(symbols[k], parts[0]...)
-							return nil
-						})
+						err := e.m.ReadSymbols(axis.Other(), c, bytes.NewReader(e.sliver(axis.Other(), c)), []int{target}, at, part,
+							func(parts [][]byte) error {
+								symbols[k] = append(symbols[k], parts[0]...)
+								return nil
+							})
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -86,7 +87,8 @@ func TestRecoveryParts(t *testing.T) {
 // TestZeroRows finds the rows behind the blob's end, unless the writer put something else there.
 func TestZeroRows(t *testing.T) {
 	r := newRand(t)
-	for _, c := range []struct{ n, size, from int }{{10, 1, 1}, {10, 14, 1}, {10, 15, 2}, {10, 57, 3}, {10, 90, 4}, {100, 1000, 8}, {100, 0, 1}, {100, 1 << 20, 34}} {
+	for _, c := range []struct{ n, size, from int }{{10, 1, 1}, {10, 14, 1}, {10, 15, 2}, {10, 57, 3}, {10, 90, 4},
+		{100, 1000, 8}, {100, 0, 1}, {100, 1 << 20, 34}} {
 		e := encode(t, c.n, randomBytes(r, c.size))
 		from, to := e.m.ZeroRows()
 		if from != c.from || to != e.p.Rows() {

@@ -123,7 +123,8 @@ func hashClaims(ws *workspace, nodes []Hash, claims []Claim) {
 func (m *Metadata) wrongClaim(hashes []Hash, axis Axis, claims []Claim) int {
 	count := len(claims)
 	nodes, left, right := hashes[:count], hashes[count:2*count], hashes[2*count:3*count]
-	climbAll(nodes, left, right, m.Params().ProofSize(), func(i int) (int, []Hash) { return claims[i].Target, claims[i].Proof })
+	climbAll(nodes, left, right, m.Params().ProofSize(),
+		func(i int) (int, []Hash) { return claims[i].Target, claims[i].Proof })
 	for i := range claims {
 		if nodes[i] != m.Root(axis, claims[i].Index) {
 			return i

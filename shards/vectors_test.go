@@ -154,7 +154,8 @@ func TestLongSymbols(t *testing.T) {
 		p := mustParams(t, c.n)
 		blob := randomBytes(r, p.Rows()*p.Columns()*c.size+c.more)
 		t.Run(fmt.Sprintf("n=%d/length=%d", c.n, len(blob)), func(t *testing.T) {
-			checkStreams(t, p, blob, []int{0, p.Rows() - 2, p.Rows() - 1, p.Rows(), p.Columns() - 1, p.Columns(), c.n - 1, r.IntN(c.n)})
+			checkStreams(t, p, blob, []int{0, p.Rows() - 2, p.Rows() - 1, p.Rows(), p.Columns() - 1, p.Columns(),
+				c.n - 1, r.IntN(c.n)})
 		})
 	}
 }

@@ -151,7 +151,8 @@ func (w *window) gather(i int) {
 		if width == groupSize { // all parts at once
 			count, step = w.run(q, len(w.parts))
 		}
-		dst := fft16.Strided{Buf: together(w.parts[q], count, i*cols*width), Stride: width, Parts: count, Step: step, Width: width}
+		dst := fft16.Strided{Buf: together(w.parts[q], count, i*cols*width), Stride: width, Parts: count,
+			Step: step, Width: width}
 		src := fft16.Strided{Buf: row[q*w.unit:], Stride: int(w.src.z), Parts: count, Step: width, Width: width}
 		fft16.Move(dst, src, cols, gatherAhead, true)
 		q += count
@@ -200,7 +201,8 @@ func (p plane) row(i, from, width, count int) fft16.Strided {
 // part returns the plane of part q.
 func (w *window) part(q int) plane {
 	width := w.partWidth(q)
-	return plane{first: w.parts[q][:w.rows*w.src.Columns()*width], split: w.rows, rowStride: w.src.Columns() * width, cellStride: width}
+	return plane{first: w.parts[q][:w.rows*w.src.Columns()*width], split: w.rows, rowStride: w.src.Columns() * width,
+		cellStride: width}
 }
 
 // plane returns the loaded bytes of each symbol, from offset at on.

@@ -19,7 +19,8 @@ func TestWindowsAgree(t *testing.T) {
 		inMemory.r = Bytes(blob)
 		live := src.live()
 		unit := int(min(int64(groupSize*(1+r.IntN(4))), src.z))
-		read, gathered, place := newWindow(&src, live, unit), newWindow(&inMemory, live, unit), newWindow(&inMemory, live, unit)
+		read, gathered, place := newWindow(&src, live, unit), newWindow(&inMemory, live, unit), newWindow(&inMemory, live,
+			unit)
 		gathered.place = false
 		windows := []*window{read, gathered, place}
 		for _, w := range windows[:2] {

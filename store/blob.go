@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -51,21 +50,32 @@ func (s *Store) PutBlob(id shards.BlobID, metadata []byte, endEpoch uint32) erro
 
 // putBlob does the work of PutBlob. The caller holds the blob's lock.
 func (s *Store) putBlob(id shards.BlobID, metadata []byte, endEpoch uint32) error {
-	old, rerr := s.catalog.endEpoch(id)
+	old, of, rerr := s.catalog.blob(id)
 	if err := unknown(rerr); err != nil {
 		return err
 	}
 	end := max(old, endEpoch)
+	if rerr != nil {
+		var err error
+		if of, err = s.places.lifeOf(id); err != nil {
+			return err
+		}
+		if of == 0 {
+			of = newLife()
+		}
+	}
 	var batch []entry
 	if m, err := s.places.metadata(id); err != nil || !bytes.Equal(m, metadata) {
-		placed, err := s.putMetadata(id, metadata, end)
+		placed, err := s.putMetadata(id, metadata, end, of)
 		if err != nil {
 			return err
 		}
-		batch = append(batch, placed...)
+		if placed.key != nil {
+			batch = append(batch, placed)
+		}
 	}
 	if rerr != nil || old != end {
-		rec := entry{key: blobKey(keyBlob, id), value: binary.BigEndian.AppendUint32(nil, end)}
+		rec := blobEntry(id, end, of)
 		if errors.Is(rerr, ErrNotFound) {
 			rec.delta = counts{1, 0}
 		}
@@ -79,30 +89,59 @@ func (s *Store) putBlob(id shards.BlobID, metadata []byte, endEpoch uint32) erro
 
 // putMetadata writes metadata into a segment, in place of any other copy. It returns what must be written to meta. The
 // caller holds the blob's lock.
-func (s *Store) putMetadata(id shards.BlobID, metadata []byte, end uint32) (batch []entry, err error) {
-	places, err := s.places.of(id)
+func (s *Store) putMetadata(id shards.BlobID, metadata []byte, end uint32, of life) (placed entry, err error) {
+	others, err := s.places.lookup(id)
 	if err != nil {
-		return nil, err
+		return placed, err
 	}
-	others := s.segments.at(places)
 	size := metadataWeight(len(metadata))
 	b, err := s.segments.writable(end, size)
 	if err != nil {
-		return nil, err
+		return placed, err
 	}
 	defer b.end(size)
-	if place, need := s.places.placing(id, b, places); need {
-		batch = append(batch, place)
-	}
-	if err := b.putMetadata(id, metadata); err != nil {
-		return nil, err
-	}
 	for _, o := range others {
-		if o != b {
-			err = errors.Join(err, ignoreDropped(s, o.removeMetadata(id)))
+		if o.segment != b {
+			n, rerr := o.removeMetadata(id)
+			if rerr == nil && n != (counts{}) {
+				rerr = s.places.add(id, o.segment, o.life, n.negative())
+			}
+			err = errors.Join(err, ignoreDropped(s, rerr))
 		}
 	}
-	return batch, err
+	if err != nil {
+		return placed, err
+	}
+	return s.metadataIn(b, id, metadata, of)
+}
+
+// metadataIn writes metadata into segment b, and returns the entry that makes b a place of the blob. The caller holds
+// the blob's lock.
+func (s *Store) metadataIn(b *segment, id shards.BlobID, metadata []byte, of life) (entry, error) {
+	list, err := s.places.of(id)
+	if err != nil {
+		return entry{}, err
+	}
+	for _, e := range list {
+		if e.segment == b.id {
+			of = e.life
+		}
+	}
+	n, err := spot{b, place{life: of}}.putMetadata(id, metadata)
+	if err != nil {
+		return entry{}, err
+	}
+	e, _ := s.places.shifted(id, b, of, n, list)
+	return e, nil
+}
+
+// putMetadataIn writes metadata into segment b, and makes b a place of the blob. The caller holds the blob's lock.
+func (s *Store) putMetadataIn(b *segment, id shards.BlobID, metadata []byte, of life) error {
+	e, err := s.metadataIn(b, id, metadata, of)
+	if err != nil || e.key == nil {
+		return err
+	}
+	return s.catalog.db.change(e)
 }
 
 // Metadata returns a blob's metadata as it was put. Errors: ErrNotFound, ErrCorrupt.

@@ -20,16 +20,30 @@ type catalog struct {
 	forgot atomic.Uint64 // segments below this number may hold slivers whose record was lost; 0 for none
 }
 
-// endEpoch reads a blob's record.
-func (c *catalog) endEpoch(id shards.BlobID) (uint32, error) {
+// blob reads a blob's record: its end epoch and its life. Before format 4 there were no lives.
+func (c *catalog) blob(id shards.BlobID) (end uint32, of life, err error) {
 	rec, err := c.db.record(blobKey(keyBlob, id))
-	if err == nil && len(rec) != 4 {
+	if err == nil && len(rec) != 4 && len(rec) != 4+lifeSize {
 		err = fmt.Errorf("%w: record of %d bytes", ErrCorrupt, len(rec))
 	}
 	if err != nil {
-		return 0, c.incidents.blame("blob record", Ref{Blob: id, Shard: -1}, -1, err, c.db.path)
+		return 0, 0, c.incidents.blame("blob record", Ref{Blob: id, Shard: -1}, -1, err, c.db.path)
 	}
-	return binary.BigEndian.Uint32(rec), nil
+	if len(rec) > 4 {
+		of = life(binary.BigEndian.Uint32(rec[4:]))
+	}
+	return binary.BigEndian.Uint32(rec), of, nil
+}
+
+// endEpoch reads when a blob ends.
+func (c *catalog) endEpoch(id shards.BlobID) (uint32, error) {
+	end, _, err := c.blob(id)
+	return end, err
+}
+
+func blobEntry(id shards.BlobID, end uint32, of life) entry {
+	b := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, end), uint32(of))
+	return entry{key: blobKey(keyBlob, id), value: b}
 }
 
 // certificate reads a blob's certificate and its epoch.
@@ -67,14 +81,16 @@ func unknown(err error) error {
 	return err
 }
 
-// drop deletes the record, the certificate and the places of a blob, damaged or not. The caller holds the blob's lock.
+// drop deletes the record, the certificate and the places of a blob, damaged or not. With that, what segments hold of
+// it is dead, and counts no more. The caller holds the blob's lock.
 func (c *catalog) drop(id shards.BlobID) error {
 	_, known := c.endEpoch(id)
 	_, _, certified := c.certificate(id)
-	if err := errors.Join(unknown(known), unknown(certified)); err != nil {
+	list, placed := c.places(id)
+	if err := errors.Join(unknown(known), unknown(certified), unknown(placed)); err != nil {
 		return err
 	}
-	if errors.Is(known, ErrNotFound) && errors.Is(certified, ErrNotFound) {
+	if errors.Is(known, ErrNotFound) && errors.Is(certified, ErrNotFound) && placed == nil && len(list) == 0 {
 		return nil
 	}
 	blob, cert := entry{key: blobKey(keyBlob, id), del: true}, entry{key: blobKey(keyCertificate, id), del: true}
@@ -84,5 +100,12 @@ func (c *catalog) drop(id shards.BlobID) error {
 	if !errors.Is(certified, ErrNotFound) {
 		cert.delta = counts{0, -1}
 	}
-	return c.db.change(blob, cert, entry{key: blobKey(keyPlace, id), del: true})
+	place := entry{key: blobKey(keyPlace, id), del: true}
+	for _, e := range list {
+		place.shifts = append(place.shifts, shift{e.segment, e.n.negative()})
+	}
+	if placed != nil {
+		c.db.suspect() // by how much the damaged record has changed the accounts is not known
+	}
+	return c.db.change(blob, cert, place)
 }

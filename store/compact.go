@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 
@@ -61,11 +62,14 @@ func victim(list []load, most int64, short bool) int {
 	return best
 }
 
-// loads lists the segments that may be compacted. What is damaged or in doubt waits.
+// loads lists the segments that may be compacted. What is damaged waits, and all while the accounts are in doubt.
 func (c *compactor) loads() (list []*segment, loads []load) {
+	if _, doubt := c.s.catalog.db.counts(); doubt {
+		return nil, nil
+	}
 	ended := c.s.catalog.ended.Load()
 	c.s.segments.each(func(b *segment) {
-		if _, doubt := b.counts(); doubt || b.blocked.Load() || c.s.segments.unlisted[b.id] != nil {
+		if b.blocked.Load() || c.s.segments.unlisted[b.id] != nil {
 			return
 		}
 		b.mu.Lock()
@@ -74,7 +78,7 @@ func (c *compactor) loads() (list []*segment, loads []load) {
 		if busy {
 			return
 		}
-		n := b.live()
+		n := c.s.catalog.live(b)
 		list = append(list, b)
 		loads = append(loads, load{size: b.size.Load(), live: n[1], slivers: n[0], ended: b.class.last <= ended || b.isSealed()})
 	})
@@ -138,7 +142,7 @@ func (c *compactor) empty(b *segment, rest func() error) error {
 	if !b.seal() {
 		return errBusy
 	}
-	if err := b.flush(); err != nil {
+	if err := c.s.Sync(); err != nil { // contents does not look at what is pending
 		return err
 	}
 	err := b.contents(func(keys [][]byte) error {
@@ -161,6 +165,15 @@ func (c *compactor) empty(b *segment, rest func() error) error {
 	if err := c.allMoved(b); err != nil {
 		return err
 	}
+	return c.remove(b)
+}
+
+// remove removes a segment in which nothing lives that is not elsewhere. A drop by which something is dead is made
+// durable first.
+func (c *compactor) remove(b *segment) error {
+	if err := c.s.catalog.db.sync(); err != nil {
+		return err
+	}
 	c.s.places.moves.Add(1)
 	return c.s.segments.remove(b)
 }
@@ -176,7 +189,7 @@ func (c *compactor) allMoved(b *segment) error {
 			}
 			lock := c.s.catalog.locks.of(id)
 			lock.Lock()
-			needed, err := c.needed(b, id, k, true)
+			needed, _, err := c.needed(b, id, k, true)
 			lock.Unlock()
 			if err != nil {
 				return err
@@ -189,91 +202,73 @@ func (c *compactor) allMoved(b *segment) error {
 	})
 }
 
-// removeDead removes a segment in which nothing is alive, and reports whether it did. It looks no further than to the
-// first that is.
+// removeDead removes a segment in which nothing lives by its account, and reports whether it did.
 func (c *compactor) removeDead(b *segment) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if alive, err := c.anyAlive(b); alive || err != nil {
-		return false, err
-	}
-	if !b.seal() {
+	if _, doubt := c.s.catalog.db.counts(); doubt || c.s.catalog.live(b) != (counts{}) || !b.seal() {
 		return false, nil
 	}
-	if err := b.flush(); err != nil {
+	if err := c.s.Sync(); err != nil {
 		return false, err
 	}
-	if err := c.allMoved(b); err != nil { // what came meanwhile
+	if err := c.allMoved(b); err != nil { // what came meanwhile, or was not in the account
 		if errors.Is(err, errStays) {
 			err = nil
 		}
 		return false, err
 	}
-	c.s.places.moves.Add(1)
-	return true, c.s.segments.remove(b)
+	return true, c.remove(b)
 }
 
-// anyAlive reports whether something in a segment lives. It ends at the first that does.
-func (c *compactor) anyAlive(b *segment) (alive bool, err error) {
-	err = b.contents(func(keys [][]byte) error {
-		for _, k := range keys {
-			id, ok := keyBlobID(k)
-			if !ok {
-				continue
-			}
-			var err error
-			if alive, err = c.s.places.alive(id, b); err != nil {
-				return err
-			}
-			if alive {
-				return errStays
-			}
-		}
-		return nil
-	})
-	if errors.Is(err, errStays) {
-		err = nil
+// needed reports whether a record of a segment lives and no other segment has it, if durable is set: on the disk. Else
+// it returns the segment that has it, if there is one. The caller holds the blob's lock.
+func (c *compactor) needed(b *segment, id shards.BlobID, key []byte, durable bool) (needed bool, other *spot, err error) {
+	of, err := b.lifeAt(key)
+	if errors.Is(err, ErrNotFound) { // deleted meanwhile
+		return false, nil, nil
 	}
-	return alive, err
-}
-
-// needed reports whether a record of a segment lives and no other segment has it, if durable is set: on the disk. The
-// caller holds the blob's lock.
-func (c *compactor) needed(b *segment, id shards.BlobID, key []byte, durable bool) (bool, error) {
-	alive, err := c.s.places.alive(id, b)
+	damaged := errors.Is(err, ErrCorrupt)
+	if err := unknown(err); err != nil {
+		return false, nil, err
+	}
+	alive, err := c.s.places.alive(id, b, of)
+	if damaged && err == nil && !alive {
+		alive, err = c.s.places.placed(id, b) // of which life it is nobody knows
+	}
 	if err != nil || !alive {
-		return false, err
+		return false, nil, err
 	}
-	ref, sliver := parseSliverKey(key)
-	if sliver {
-		if _, err := b.stored(ref); errors.Is(err, ErrNotFound) { // deleted meanwhile
-			return false, nil
+	ref, isSliver := parseSliverKey(key)
+	isSliver = isSliver && key[0] == keySliver
+	if !isSliver {
+		if _, err := b.metadata(id, of); errors.Is(err, ErrNotFound) {
+			return false, nil, nil
 		}
-	} else if _, err := b.metadata(id); errors.Is(err, ErrNotFound) {
-		return false, nil
 	}
 	list, err := c.s.places.lookup(id)
 	for _, o := range list {
-		if o == b {
+		if o.segment == b {
 			continue
 		}
+		var v sliver
 		var err error
 		switch {
-		case !sliver:
-			_, err = o.metadata(id)
+		case !isSliver:
+			_, err = o.metadata(id, o.life)
 		case durable:
-			_, err = o.stored(ref)
+			v, err = o.stored(ref)
 		default:
-			_, err = o.find(ref)
+			v, err = o.find(ref)
 		}
-		if err == nil {
-			return false, nil
+		if err == nil && (!isSliver || o.accepts(v)) {
+			return false, &o, nil
 		}
 		if err := unknown(ignoreGone(err)); err != nil {
-			return false, err
+			return false, nil, err
 		}
 	}
-	return true, err
+	return true, nil, err
 }
 
 // move copies what belongs to a key to another segment, unless it is dead or there already. Damage is reported; then
@@ -283,27 +278,51 @@ func (c *compactor) move(b *segment, key []byte) error {
 	if !ok {
 		return nil
 	}
-	ref, sliver := parseSliverKey(key)
+	ref, isSliver := parseSliverKey(key)
+	isSliver = isSliver && key[0] == keySliver
 	lock := c.s.catalog.locks.of(id)
 	lock.Lock()
-	needed, err := c.needed(b, id, key, false)
-	if err == nil && needed && !sliver {
-		err = c.moveMetadata(b, id)
+	needed, other, err := c.needed(b, id, key, false)
+	if err == nil && needed && !isSliver {
+		err = c.moveMetadata(b, id, metadataLife(key))
 	}
 	lock.Unlock()
-	if err == nil && needed && sliver {
+	if err == nil && other != nil && isSliver {
+		needed, err = c.replace(*other, ref)
+	}
+	if err == nil && needed && isSliver {
 		err = c.moveSliver(b, ref)
 	}
 	if !errors.Is(err, ErrCorrupt) {
 		return err
 	}
-	if !sliver {
+	if !isSliver {
 		ref = Ref{Blob: id, Shard: -1}
 	}
 	if report := c.report.Load(); report != nil {
 		(*report)(ref, err)
 	}
 	return nil
+}
+
+// replace reads a sliver that an earlier compaction has copied, and deletes that copy if it is damaged. It reports
+// whether it did.
+func (c *compactor) replace(o spot, ref Ref) (bool, error) {
+	v, err := o.find(ref)
+	if err == nil {
+		r := &SliverReader{s: c.s, ref: ref, b: o.segment, rec: v, have: -1, moves: true}
+		_, err = r.WriteTo(io.Discard)
+	}
+	if !errors.Is(err, ErrCorrupt) {
+		return false, ignoreGone(unknown(err))
+	}
+	lock := c.s.catalog.locks.of(ref.Blob)
+	lock.Lock()
+	defer lock.Unlock()
+	if w, err := o.find(ref); err == nil && w.write != v.write {
+		return false, nil
+	}
+	return true, c.s.delete(o, ref)
 }
 
 // endOf returns when a blob ends: for one without a record, when the class of segment b does.
@@ -315,9 +334,9 @@ func (c *compactor) endOf(id shards.BlobID, b *segment) uint32 {
 	return end
 }
 
-// moveMetadata copies a blob's metadata. The caller holds the blob's lock.
-func (c *compactor) moveMetadata(b *segment, id shards.BlobID) error {
-	m, err := b.metadata(id)
+// moveMetadata copies a blob's metadata of a life. The caller holds the blob's lock.
+func (c *compactor) moveMetadata(b *segment, id shards.BlobID, of life) error {
+	m, err := b.metadata(id, of)
 	if err != nil {
 		return c.s.incidents.blame("metadata", Ref{Blob: id, Shard: -1}, -1, err, b.path)
 	}
@@ -330,10 +349,11 @@ func (c *compactor) moveMetadata(b *segment, id shards.BlobID) error {
 		return err
 	}
 	defer to.end(size)
-	if err := c.s.places.add(id, to); err != nil {
+	is, err := c.s.places.lifeOf(id)
+	if err != nil {
 		return err
 	}
-	return to.putMetadata(id, m)
+	return c.s.putMetadataIn(to, id, m, is)
 }
 
 // moveSliver copies a sliver.
@@ -345,13 +365,17 @@ func (c *compactor) moveSliver(b *segment, ref Ref) error {
 	if err != nil {
 		return c.s.incidents.blame("sliver", ref, -1, err, b.path)
 	}
-	w, err := c.s.create(ref, rec.size, c.endOf(ref.Blob, b))
+	is, err := c.s.places.lifeOf(ref.Blob)
+	if err != nil {
+		return err
+	}
+	w, err := c.s.create(ref, rec.size, c.endOf(ref.Blob, b), is)
 	if err != nil {
 		return err
 	}
 	defer w.Abort()
 	w.from, w.fromWrite = b, rec.write
-	r := &SliverReader{s: c.s, ref: ref, b: b, rec: rec, have: -1}
+	r := &SliverReader{s: c.s, ref: ref, b: b, rec: rec, have: -1, moves: true}
 	if _, err := r.WriteTo(w); err != nil {
 		if errors.Is(err, ErrNotFound) { // deleted meanwhile
 			return nil

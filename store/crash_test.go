@@ -82,8 +82,7 @@ func afterKill(t *testing.T, dir string, synced int) int {
 		t.Errorf("%v: %v", r, err)
 	})
 	check(t, err)
-	check(t, s.tending.sweep(t.Context()))
-	wantReachable(t, s)
+	check(t, s.tending.settle(t.Context()))
 	if i := s.Incidents(); len(i) > 0 {
 		t.Errorf("incidents after a kill: %+v", i)
 	}

@@ -33,15 +33,22 @@ type database struct {
 	// changing: counted records change one batch after the other.
 	changing sync.Mutex
 	size     atomic.Int64 // bytes of disk space, by what it was when opened and what was written since
-	damaged  bool         // something was lost when it was opened: constant after opening
+	faults
 
 	mu       sync.Mutex
 	unsynced map[string]entry // records written since the last sync that succeeded; guarded by mu
 	bytes    int              // of unsynced; guarded by mu
 	redo     bool             // write unsynced again before the next sync; guarded by mu
 	failures uint64           // of writes; guarded by mu
-	tally    tally            // guarded by mu
+	tally    tally            // of meta; guarded by mu
 	marks    marks            // see loadMark
+}
+
+// faults tells what damage and a refusing disk have done to a database.
+type faults struct {
+	damaged bool // something was lost when it was opened; constant after opening
+	// doubted: of a segment, its account may be wrong until settleAll has counted anew.
+	doubted atomic.Bool
 }
 
 func newDatabase(path string, eng engine) *database {
@@ -131,6 +138,7 @@ func (d *database) keep(batch []entry) (full bool, err error) {
 		}
 	}
 	if err := d.write(batch...); err != nil {
+		d.recall(batch)
 		return false, err
 	}
 	d.mu.Lock()
@@ -139,6 +147,24 @@ func (d *database) keep(batch []entry) (full bool, err error) {
 		d.remember(e)
 	}
 	return d.bytes > maxUnsynced, nil
+}
+
+// recall remembers what can be read after a batch has failed. It may have landed, and then a redo must not put earlier
+// values in its place.
+func (d *database) recall(batch []entry) {
+	for _, e := range batch {
+		now := entry{key: e.key}
+		err := d.get(e.key, func(v []byte) error {
+			now.value = bytes.Clone(v)
+			return nil
+		})
+		if now.del = errors.Is(err, ErrNotFound); err != nil && !now.del {
+			continue
+		}
+		d.mu.Lock()
+		d.remember(now)
+		d.mu.Unlock()
+	}
 }
 
 // remember adds an entry to unsynced. The caller holds mu.

@@ -14,9 +14,10 @@
 // incident the node compares its data with what it should have. Lost records may leave no trace. If the end of a log
 // was lost, a record in meta may have an earlier value again.
 //
-// Open costs the same however many slivers there are. It reads a summary of each segment, and the whole index of meta.
-// After an unclean stop it also opens the few segments that were open, and reads the ends of their index tables. What
-// else a start has to look at, Tend does in the background.
+// Open costs the same however many slivers there are. It reads a summary of each segment, and opens meta: an index
+// table that was whole once, and whose file was not changed since, is trusted, but for its own index and the few
+// records that Open needs. After an unclean stop Open also opens the few segments that were open, in the same way. What
+// else a start has to look at, Tend does in the background, a minute later.
 //
 // # Segments
 //
@@ -24,25 +25,37 @@
 // class of its end: a range of end epochs that is no wider than the time that is left, a power of two. So what lies
 // together ends together. To extend a blob changes its record and moves nothing.
 //
-// Badger reclaims the space of large values badly, so nothing is reclaimed within a segment. What was aborted,
-// deleted, or has ended is dead: it has no record any more. Each segment counts the bytes that live, with each change
-// of its records. The compactor copies what lives out of the segment with the least live share, and removes its
-// folder: when half of it is dead, or, when room is short, a sixteenth. A segment in which nothing lives goes at once.
-// The compactor writes into a reserve of one segment that data may not use, so a full disk recovers as soon as
-// something is deleted or ends. A writer that finds the disk full runs it, and is refused only if nothing is left to
-// compact.
+// Meta decides what lives. The places of a blob, a record in meta, name the segments that hold something of it, and say
+// how much. What no place names is dead: what was aborted, dropped, or has ended. To drop a blob is one write to meta,
+// wherever its slivers are, and opens no segment. The same write changes the accounts: the sums, for each segment, of
+// what the places say of it.
 //
-// The places of a blob, in meta, name the segments that may hold something of it. Their order of writes and syncs:
+// A segment keeps the records of what is dead. So each blob that is put gets a random number, its life, which its
+// places, slivers and metadata carry. When a blob is dropped and put again, even into the same segment, the places name
+// another life, and the old slivers stay dead: after a crash too, because the places are durable before a record is
+// written that they lead to.
 //
-//   - To commit a sliver: its extents, the places, all visible; then, to sync: the segment's extents, the sliver's
-//     record, meta. A loss of power in between leaves extents without a record, which are dead, or a record that no
-//     place leads to. So after an unclean stop each segment that was open is searched as if all places led to it,
-//     until Tend has read its keys and completed the places.
-//   - To compact: the copies and their places; a sync; a look whether all that lives is elsewhere and durable; the
-//     folder gets another name, and a sync of that; its files go. A loss of power in between leaves two copies, of
-//     which one is found dead weight by the next compaction.
-//   - To drop a blob: its record, certificate and places at once; then what segments hold of it. After an unclean stop
-//     Tend looks for slivers of no blob.
+// Badger reclaims the space of large values badly, so nothing is reclaimed within a segment. The compactor copies what
+// lives out of the segment with the least live share, and removes its folder: when half of it is dead, or, when room is
+// short, a sixteenth. A segment in which nothing lives goes at once. The compactor writes into a reserve of one segment
+// that data may not use, so a full disk recovers as soon as something is deleted or ends. A writer that finds the disk
+// full runs it, and is refused only if nothing is left to compact.
+//
+// The order of writes and syncs:
+//
+//   - To commit a sliver: its extents, and the place, both visible. Then, to sync: the segment's extents; the sliver is
+//     counted in its place; a sync of meta; the sliver's record; a sync of the segment. A crash in between leaves
+//     extents without a record, which are dead, and places that count too much. So Tend counts anew what the segments
+//     hold that were written to before an unclean stop. It reads all places, and of those segments the records.
+//   - To compact: the copies and their places; a sync; a look whether all that lives is elsewhere and durable; a sync
+//     of meta; the folder gets another name, and a sync of that; its files go. A crash in between leaves two copies.
+//     The next compaction reads the second before it believes in it.
+//   - To drop a blob: its record, certificate, places and what they count, at once.
+//   - To delete a damaged sliver: its record in the segment, then what its place counts.
+//
+// After the loss of meta, and in stores of earlier formats, segments have no accounts. They take no more slivers, and
+// are searched as if all places led to them with slivers of any life, until Tend has read their keys. Meanwhile a blob
+// that has ended, and is put again, may find its old slivers there.
 //
 // Whoever decides by the record of a blob holds the lock of that blob: see locks.
 //
@@ -50,8 +63,7 @@
 //
 //	DIR/lock                   held (flock) while the store is open
 //	DIR/clean                  made by Close; if it is missing, the last process did not close the store
-//	DIR/sweep                  exists until Tend has removed the slivers of no blob that a crash left
-//	DIR/meta/                  a database: blob records, certificates, state, places
+//	DIR/meta/                  a database: blob records, certificates, state, places, accounts
 //	DIR/segments/<number>_<first>-<last>/   a database: a segment of the class of those end epochs
 //	DIR/slivers/<epoch>/       the same, made by format 2: of one end epoch and without a bound. It takes no new slivers
 //	DIR/…/<name>.closed        a summary of a segment: it exists only while nothing has been written since
@@ -63,31 +75,35 @@
 // Numbers are big-endian. Each value ends with a CRC32C u32 over its key and the rest of the value, which also detects
 // a value that belongs to another key.
 //
-//	all      'f'                                                     format version u32 (3)
-//	all      'n' ‖ number mod 1024, u16        number of a batch u64 ‖ synced u64 ‖ doubt u8 ‖ 2 counts u64
-//	all      'n' ‖ ffff                        the counts are in doubt
+//	all      'f'                                                     format version u32 (4)
 //	all      'v'                                                     version u64 of a write: later ones are the newest
 //	meta     'u'                                                     disk space of the store in bytes u64
-//	meta     'b' ‖ blob ID                                           end epoch u32
+//	meta     'n' ‖ number mod 1024, u16        number of a batch u64 ‖ synced u64 ‖ doubt u8 ‖ 2 counts u64
+//	meta     'n' ‖ ffff                        the counts are in doubt
+//	meta     'b' ‖ blob ID                                           end epoch u32 ‖ life u32
 //	meta     'c' ‖ blob ID                                           epoch of the certificate u32 ‖ certificate
-//	meta     'p' ‖ blob ID                                           places: numbers of segments, u64 each
-//	meta     'l' ‖ number of a segment u64                           the places name it wherever they must
+//	meta     'p' ‖ blob ID                     1 ‖ places: segment u64 ‖ life u32 ‖ slivers u32 ‖ bytes that live u64
+//	meta     'a' ‖ number of a segment u64                           account: slivers u64 ‖ bytes that live u64
+//	meta     'i' ‖ number of a segment u64                           the places name it wherever they must
+//	meta     'h'                                                     number of the next segment u64
 //	meta     'e'                                                     last epoch that was dropped u64
 //	meta     'k'                                     segments below this u64 may hold slivers that lost their record
 //	meta     'x' ‖ name                                              state
-//	segment  'm' ‖ blob ID                                           metadata
+//	segment  'm' ‖ blob ID ‖ life u32                                metadata
 //	segment  's' ‖ shard u16 ‖ blob ID ‖ axis u8                     size u64 ‖ extent size u32 ‖ write u64
 //	segment  'd' ‖ shard u16 ‖ blob ID ‖ axis u8 ‖ write ‖ i u32     extent i of that sliver
-//	summary  version u64 ‖ noted version u64 ‖ slivers u64 ‖ bytes that live u64 ‖ disk space u64; the name is its key
+//	summary  version u64 ‖ noted version u64 ‖ disk space u64; the name is its key
 //
 // A sliver is cut into extents of 512 KiB; the last may be shorter. Each writer of a sliver has a random number, the
-// write, in the keys of its extents. Extents are written as they come. The record of the sliver is written after its
-// extents are synced, and selects one write.
+// write, in the keys of its extents: the life of the blob in 32 bits, and 32 random ones. Extents are written as they
+// come. The record of the sliver is written after its extents are synced, and selects one write.
 //
 // What is counted is kept, not counted anew. Each batch that changes such records has the next number and carries the
-// counts behind it: blobs and certificates, or slivers and the bytes that live. A loss of power may lose any
-// batches behind the number that was synced: if one is missing, or the disk has refused something, Tend counts again.
-// It also counts stores of earlier formats: version 1 has no counts, version 2 no bytes that live.
+// counts behind it: blobs and certificates, and the accounts that it changes. A loss of power may lose any batches
+// behind the number that was synced: if one is missing, or the disk has refused something, Tend counts again.
+//
+// Life 0 stands for any. Stores of earlier formats have it: before version 4 records of blobs and keys of metadata end
+// before the life, places are numbers of segments, u64 each, and accounts were in the segments.
 //
 // # What it costs
 //

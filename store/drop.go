@@ -17,9 +17,9 @@ func (s *Store) Blobs(after shards.BlobID, limit int) ([]shards.BlobID, error) {
 	return ids, nil
 }
 
-// DropBlob removes one blob before its end: the slivers on the given shards, metadata, certificate and record. Their
-// space comes back when the compactor comes to their segments. After an error call DropBlob again. A blob that does not
-// exist is no error.
+// DropBlob removes one blob before its end, and costs the same wherever it lies: with its record it is dead. held are
+// the shards whose slivers are looked for in segments that have lost their accounts. Its space comes back when the
+// compactor comes to its segments. After an error call DropBlob again. A blob that does not exist is no error.
 func (s *Store) DropBlob(id shards.BlobID, held []int) error {
 	if err := s.life.open(); err != nil {
 		return err
@@ -37,15 +37,41 @@ func (s *Store) DropBlob(id shards.BlobID, held []int) error {
 			refs = append(refs, ref)
 		}
 	}
-	list, err := s.places.lookup(id)
-	for _, b := range list {
-		err = errors.Join(err, ignoreDropped(s, errors.Join(b.remove(refs...), b.removeMetadata(id))))
-	}
+	err := s.dropUnlisted(id, refs)
 	if err == nil {
-		err = s.catalog.drop(id) // last, so that a crash in between leaves the record
+		err = s.dropBlob(id) // last, so that a crash in between leaves the record
 	}
 	if err != nil {
 		return fmt.Errorf("drop blob %s: %w", id, s.life.closedError(err))
 	}
 	return nil
+}
+
+// dropBlob makes a blob dead. The caller holds its lock.
+func (s *Store) dropBlob(id shards.BlobID) error {
+	list, err := s.catalog.places(id)
+	if err := unknown(err); err != nil {
+		return err
+	}
+	if err := s.catalog.drop(id); err != nil {
+		return err
+	}
+	s.segments.mu.RLock()
+	defer s.segments.mu.RUnlock()
+	for _, a := range s.segments.listed(list) {
+		a.forgetBlob(id)
+		a.blocked.Store(false) // perhaps it was one of these slivers
+	}
+	return nil
+}
+
+// dropUnlisted deletes what the segments that are not listed hold of a blob: they are searched without its places. The
+// caller holds the blob's lock.
+func (s *Store) dropUnlisted(id shards.BlobID, refs []Ref) (err error) {
+	for _, b := range s.segments.at(nil) {
+		_, _, rerr := b.remove(refs...)
+		_, merr := b.removeMetadata(id)
+		err = errors.Join(err, ignoreDropped(s, errors.Join(rerr, merr)))
+	}
+	return err
 }

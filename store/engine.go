@@ -30,9 +30,10 @@ type index interface {
 	compact() error
 }
 
-// entry is one key of a batch: a value to put or a deletion. delta is for change.
+// entry is one key of a batch: a value to put or a deletion. delta and shifts are for change.
 type entry struct {
 	key, value []byte
 	del        bool
 	delta      counts
+	shifts     []shift
 }

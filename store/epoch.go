@@ -11,8 +11,8 @@ import (
 	"walrus/shards"
 )
 
-// DropEpoch removes the blobs that end with endEpoch or before: slivers, metadata, certificates and records. Their
-// space comes back at once where nothing else lies in a segment, else when the segment is compacted. Later calls are
+// DropEpoch removes the blobs that end with endEpoch or before: with their records they are dead. Their space comes
+// back at once where nothing else lives in a segment, else when the segment is compacted. Later calls are
 // for later epochs. After an error call it again.
 func (s *Store) DropEpoch(endEpoch uint32) error {
 	if err := s.life.open(); err != nil {
@@ -41,7 +41,7 @@ func (d *dropper) epoch(end uint32) error {
 		return err
 	}
 	for _, b := range touched {
-		if err := ignoreDropped(d.s, d.dead(b)); err != nil {
+		if _, err := d.s.compactor.removeDead(b); ignoreDropped(d.s, err) != nil {
 			return err
 		}
 	}
@@ -105,9 +105,9 @@ func (d *dropper) record(id shards.BlobID, end uint32, touched map[*segment]bool
 		return err
 	}
 	for _, b := range list {
-		touched[b] = true
+		touched[b.segment] = true
 	}
-	return d.s.catalog.drop(id)
+	return d.s.dropBlob(id)
 }
 
 // ended returns the last epoch whose blobs were dropped, and forgot the number below which segments may hold slivers
@@ -146,63 +146,4 @@ func (c *catalog) setEnded(epoch uint32) error {
 	}
 	c.ended.Store(epoch)
 	return nil
-}
-
-// dead removes a segment in which nothing is alive, and else deletes from it what is not.
-func (d *dropper) dead(b *segment) error {
-	gone, err := d.s.compactor.removeDead(b)
-	if err != nil || gone {
-		return err
-	}
-	return d.prune(b, func() error { return nil })
-}
-
-// prune deletes from a segment what is not alive, as after a drop of the records.
-func (d *dropper) prune(b *segment, rest func() error) error {
-	if err := b.flush(); err != nil { // from pending, where pages does not look
-		return err
-	}
-	return b.contents(func(keys [][]byte) error {
-		if err := d.prunePage(b, keys); err != nil {
-			return err
-		}
-		return rest()
-	})
-}
-
-func (d *dropper) prunePage(b *segment, keys [][]byte) error {
-	var ids []shards.BlobID
-	var dead [][]byte
-	for _, k := range keys {
-		id, ok := keyBlobID(k)
-		if !ok {
-			continue
-		}
-		alive, err := d.s.places.alive(id, b)
-		if err != nil {
-			return err
-		}
-		if !alive {
-			ids, dead = append(ids, id), append(dead, k)
-		}
-	}
-	if len(dead) == 0 {
-		return nil
-	}
-	defer d.s.catalog.locks.all(ids)()
-	var refs []Ref
-	for i, k := range dead {
-		if alive, err := d.s.places.alive(ids[i], b); alive || err != nil { // it may have come again
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		if r, ok := parseSliverKey(k); ok && k[0] == keySliver {
-			refs = append(refs, r)
-		} else if err := b.removeMetadata(ids[i]); err != nil {
-			return err
-		}
-	}
-	return b.remove(refs...)
 }

@@ -202,21 +202,23 @@ type faultRun struct {
 	t     *testing.T
 	s     *Store
 	acked map[Ref]bool
+	gone  map[Ref]bool // must not be there
 }
+
+func faultRef(n int) Ref { return Ref{Blob: blobID(n), Shard: n, Axis: shards.Primary} }
 
 const faultSize = extentSize + 100
 
 // faultContent is content, made once.
 var faultContent = func() (all [5][]byte) {
 	for n := range all {
-		all[n] = content(Ref{Blob: blobID(n), Shard: n, Axis: shards.Primary}, faultSize)
+		all[n] = content(faultRef(n), faultSize)
 	}
 	return all
 }()
 
 func (f *faultRun) store(n int, between func()) error {
-	ref := Ref{Blob: blobID(n), Shard: n, Axis: shards.Primary}
-	b := faultContent[n]
+	ref, b := faultRef(n), faultContent[n]
 	err := func() error {
 		if err := f.s.PutBlob(ref.Blob, meta(n), 5); err != nil {
 			return err
@@ -265,7 +267,7 @@ func (f *faultRun) retry(n int, between func()) {
 func (f *faultRun) visible(all bool) {
 	f.t.Helper()
 	for n := 1; n <= 4; n++ {
-		ref := Ref{Blob: blobID(n), Shard: n, Axis: shards.Primary}
+		ref := faultRef(n)
 		err := compare(f.s, ref, faultContent[n])
 		if errors.Is(err, errDisk) {
 			err = compare(f.s, ref, faultContent[n])
@@ -273,6 +275,8 @@ func (f *faultRun) visible(all bool) {
 		switch {
 		case errors.Is(err, errDiffers):
 			f.t.Errorf("sliver %d: wrong bytes", n)
+		case err == nil && f.gone[ref]:
+			f.t.Errorf("sliver %d was deleted and is there", n)
 		case err == nil || errors.Is(err, errDisk) && !all:
 		case errors.Is(err, ErrNotFound):
 			if f.acked[ref] {
@@ -323,111 +327,202 @@ func compare(s *Store, ref Ref, want []byte) error {
 	return nil
 }
 
+// faultTable runs something once for each operation of a database that may go wrong, in every way, until there is no
+// such operation any more. It takes every step-th.
+func faultTable(t *testing.T, step int, run func(t *testing.T, k int, m mode) *disk) {
+	for _, m := range []mode{lost, landed, swept, stopped} {
+		t.Run(m.String(), func(t *testing.T) {
+			t.Parallel()
+			for k := 0; ; k += step {
+				d := run(t, k, m)
+				if t.Failed() {
+					t.Fatalf("operation %d, %q, %s", k, d.hit, m)
+				}
+				if d.hit == "" {
+					if k < 40 {
+						t.Fatalf("only %d operations", k)
+					}
+					t.Logf("%d operations", k)
+					return
+				}
+			}
+		})
+	}
+}
+
+// newFault opens a store on a disk of the model.
+func newFault(t *testing.T, m mode) (*disk, *faultRun) {
+	d := &disk{files: map[string]*memEngine{}, fail: -1, mode: m}
+	cfg := small(t.TempDir())
+	cfg.engine = d.open
+	s, err := Open(cfg)
+	check(t, err)
+	return d, &faultRun{t: t, s: s, acked: map[Ref]bool{}, gone: map[Ref]bool{}}
+}
+
+// failAt makes operation k from now on fail.
+func (d *disk) failAt(k int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ops, d.fail = 0, k
+}
+
+// afterCrashes opens copies of the disk as crashes leave it: what is left of unsynced writes is a matter of luck.
+func (f *faultRun) afterCrashes(d *disk, k int, look func(g *faultRun)) {
+	f.t.Helper()
+	for i := range 2 {
+		s, err := Open(d.crashed(f.t, f.s.cfg.Dir, rand.New(rand.NewPCG(uint64(k), uint64(i)))))
+		check(f.t, err)
+		wantCounts(f.t, s)
+		look(&faultRun{t: f.t, s: s, acked: maps.Clone(f.acked), gone: maps.Clone(f.gone)})
+		check(f.t, s.Close())
+	}
+}
+
 // TestFaults lets every single operation of a database go wrong, in every way, and then the power fail.
 func TestFaults(t *testing.T) {
 	step := 1
 	if testing.Short() { // under the race detector
 		step = 7
 	}
-	for _, m := range []mode{lost, landed, swept, stopped} {
-		t.Run(m.String(), func(t *testing.T) {
-			t.Parallel()
-			for k := 0; ; k += step {
-				d := runFault(t, k, m)
-				if t.Failed() {
-					t.Fatalf("operation %d, %q, %s", k, d.hit, m)
-				}
-				if d.hit == "" {
-					if k < 60 {
-						t.Fatalf("only %d operations", k)
-					}
-					t.Logf("%d operations", k)
-					return
-				}
-			}
-		})
-	}
+	faultTable(t, step, runFault)
 }
 
 func runFault(t *testing.T, k int, m mode) *disk {
-	d := &disk{files: map[string]*memEngine{}, fail: -1, mode: m}
-	cfg := small(t.TempDir())
-	cfg.engine = d.open
-	s, err := Open(cfg)
-	check(t, err)
-	d.mu.Lock()
-	d.ops, d.fail = 0, k
-	d.mu.Unlock()
-	f := &faultRun{t: t, s: s, acked: map[Ref]bool{}}
+	d, f := newFault(t, m)
+	d.failAt(k)
 	f.retry(1, func() {})
 	f.retry(2, func() { f.retry(3, func() {}) })
 	if m != stopped {
 		f.retry(4, func() {})
 		for n := 1; n <= 4; n++ {
-			if !f.acked[Ref{Blob: blobID(n), Shard: n, Axis: shards.Primary}] {
+			if !f.acked[faultRef(n)] {
 				t.Errorf("sliver %d cannot be stored after one fault", n)
 			}
 		}
 	}
-	for i := range 2 { // what is left of unsynced writes is a matter of luck
-		s2, err := Open(d.crashed(t, cfg.Dir, rand.New(rand.NewPCG(uint64(k), uint64(i)))))
-		check(t, err)
-		wantCounts(t, s2)
-		g := &faultRun{t: t, s: s2, acked: maps.Clone(f.acked)}
+	f.afterCrashes(d, k, func(g *faultRun) {
 		g.visible(true)
 		g.retry(4, func() {})
 		g.visible(true)
-		check(t, s2.Close())
-	}
+	})
 	return d
+}
+
+// TestFaultsDrop lets every single operation of a drop go wrong, and of what makes the blob known again, in every way,
+// and then the power fail. The sliver stays away until it is stored again, and others stay.
+func TestFaultsDrop(t *testing.T) {
+	step := 1
+	if testing.Short() { // under the race detector
+		step = 3
+	}
+	faultTable(t, step, runDropFault)
+}
+
+func runDropFault(t *testing.T, k int, m mode) *disk {
+	d, f := newFault(t, m)
+	for n := 1; n <= 3; n++ {
+		check(t, f.store(n, func() {}))
+	}
+	d.failAt(k)
+	ref := faultRef(2)
+	delete(f.acked, ref)
+	for range 3 {
+		if errors.Join(f.s.DropBlob(ref.Blob, []int{ref.Shard}), f.s.Sync()) == nil {
+			f.gone[ref] = true
+			break
+		}
+	}
+	f.visible(false)
+	for range 3 {
+		if errors.Join(f.s.PutBlob(ref.Blob, meta(2), 5), f.s.Sync()) == nil {
+			break
+		}
+	}
+	f.visible(false)
+	if m != stopped && !f.gone[ref] {
+		t.Error("the blob cannot be dropped after one fault")
+	}
+	look := func(g *faultRun) {
+		g.visible(true)
+		g.retry(4, func() {})
+		if _, err := compactNow(g.s); err != nil {
+			t.Errorf("compact: %v", err)
+		}
+		g.visible(true)
+		delete(g.gone, ref)
+		g.retry(2, func() {})
+		g.visible(true)
+		if !g.acked[ref] {
+			t.Error("the sliver cannot be stored again")
+		}
+		if g.s != f.s { // there a write that has failed may have landed
+			wantCounts(t, g.s)
+		}
+	}
+	f.afterCrashes(d, k, look)
+	d.mu.Lock()
+	ended := d.dead
+	d.fail = -1
+	d.mu.Unlock()
+	if !ended {
+		look(f)
+	}
+	check(t, f.s.lock.Close())
+	return d
+}
+
+// TestFaultsAgain lets every operation go wrong while a sliver is dropped and stored again before a sync, and then the
+// power fail. If that brings the old life of the blob back, the sliver is there.
+func TestFaultsAgain(t *testing.T) {
+	step := 1
+	if testing.Short() {
+		step = 3
+	}
+	faultTable(t, step, func(t *testing.T, k int, m mode) *disk {
+		d, f := newFault(t, m)
+		check(t, f.store(2, func() {}))
+		ref := faultRef(2)
+		_, old, err := f.s.catalog.blob(ref.Blob)
+		check(t, err)
+		delete(f.acked, ref)
+		d.failAt(k)
+		if f.s.DropBlob(ref.Blob, []int{ref.Shard}) == nil {
+			f.retry(2, func() {})
+		}
+		f.afterCrashes(d, k, func(g *faultRun) {
+			g.visible(true)
+			if _, of, err := g.s.catalog.blob(ref.Blob); err == nil && of == old {
+				check(t, compare(g.s, ref, faultContent[2]))
+			}
+		})
+		return d
+	})
 }
 
 // TestFaultsCompact lets every single operation of a compaction go wrong, in every way, and then the power fail. What
 // lives stays, and in the end the compaction succeeds.
 func TestFaultsCompact(t *testing.T) {
 	step := 1
-	if testing.Short() {
+	if testing.Short() { // under the race detector
 		step = 5
 	}
-	for _, m := range []mode{lost, landed, swept, stopped} {
-		t.Run(m.String(), func(t *testing.T) {
-			t.Parallel()
-			for k := 0; ; k += step {
-				d := runCompactFault(t, k, m)
-				if t.Failed() {
-					t.Fatalf("operation %d, %q, %s", k, d.hit, m)
-				}
-				if d.hit == "" {
-					if k < 60 {
-						t.Fatalf("only %d operations", k)
-					}
-					t.Logf("%d operations", k)
-					return
-				}
-			}
-		})
-	}
+	faultTable(t, step, runCompactFault)
 }
 
 func runCompactFault(t *testing.T, k int, m mode) *disk {
-	d := &disk{files: map[string]*memEngine{}, fail: -1, mode: m}
-	cfg := small(t.TempDir())
-	cfg.engine = d.open
-	s, err := Open(cfg)
-	check(t, err)
-	f := &faultRun{t: t, s: s, acked: map[Ref]bool{}}
+	d, f := newFault(t, m)
 	for n := 1; n <= 4; n++ {
 		check(t, f.store(n, func() {}))
 	}
 	for n := 3; n <= 4; n++ {
-		check(t, s.DropBlob(blobID(n), []int{n}))
-		delete(f.acked, Ref{Blob: blobID(n), Shard: n, Axis: shards.Primary})
+		check(t, f.s.DropBlob(blobID(n), []int{n}))
+		delete(f.acked, faultRef(n))
+		f.gone[faultRef(n)] = true
 	}
-	check(t, s.Sync())
-	d.mu.Lock()
-	d.ops, d.fail = 0, k
-	d.mu.Unlock()
-	if _, err := compactNow(s); err != nil && d.hit == "" {
+	check(t, f.s.Sync())
+	d.failAt(k)
+	if _, err := compactNow(f.s); err != nil && d.hit == "" {
 		t.Errorf("compact without a fault: %v", err)
 	}
 	done := func(f *faultRun) {
@@ -437,20 +532,12 @@ func runCompactFault(t *testing.T, k int, m mode) *disk {
 		}
 		f.visible(true)
 		for _, b := range f.s.segments.all() {
-			if dead := b.size.Load() - b.live()[1]; dead > 2*extentSize {
+			if dead := b.size.Load() - f.s.catalog.live(b)[1]; dead > 2*extentSize {
 				t.Errorf("%s has %d dead bytes", b.path, dead)
 			}
 		}
 	}
-	for i := range 2 {
-		s2, err := Open(d.crashed(t, cfg.Dir, rand.New(rand.NewPCG(uint64(k), uint64(i)))))
-		check(t, err)
-		wantCounts(t, s2)
-		check(t, errors.Join(s2.tending.sweep(t.Context()), s2.tending.list(t.Context())))
-		wantReachable(t, s2)
-		done(&faultRun{t: t, s: s2, acked: maps.Clone(f.acked)})
-		check(t, s2.Close())
-	}
+	f.afterCrashes(d, k, done)
 	d.mu.Lock()
 	ended := d.dead
 	d.fail = -1
@@ -458,7 +545,7 @@ func runCompactFault(t *testing.T, k int, m mode) *disk {
 	if !ended {
 		done(f)
 	}
-	check(t, s.lock.Close())
+	check(t, f.s.lock.Close())
 	return d
 }
 

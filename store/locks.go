@@ -15,11 +15,11 @@ type locks [256]sync.Mutex
 // of returns the lock of a blob. Blob IDs are hashes. The caller holds no other.
 func (l *locks) of(id shards.BlobID) *sync.Mutex { return &l[id[0]] }
 
-// all locks several blobs at once, which takes the locks in order. The caller holds none.
-func (l *locks) all(ids []shards.BlobID) (unlock func()) {
-	held := make([]byte, 0, len(ids))
-	for _, id := range ids {
-		held = append(held, id[0])
+// all locks the blobs of several slivers at once, which takes the locks in order. The caller holds none.
+func (l *locks) all(refs []Ref) (unlock func()) {
+	held := make([]byte, 0, len(refs))
+	for _, r := range refs {
+		held = append(held, r.Blob[0])
 	}
 	slices.Sort(held)
 	held = slices.Compact(held)

@@ -12,8 +12,9 @@ import (
 )
 
 // formatVersion is the version of the on-disk format in doc.go; every database carries it.
-// Version 1 kept no counts, version 2 no bytes that live: a segment was an end epoch, without a bound.
-const formatVersion = 3
+// Version 1 kept no counts, version 2 no bytes that live: a segment was an end epoch, without a bound. Version 3 kept
+// the accounts of segments in the segments, and had no lives.
+const formatVersion = 4
 
 // maxMoved bounds the damaged copies of one database.
 const maxMoved = 1000
@@ -63,11 +64,16 @@ func (o opener) try(path string, salvage bool) (*database, error) {
 	}
 	d := newDatabase(path, eng)
 	d.grew = o.usage.add
-	if err = d.checkFormat(); err == nil {
-		err = errors.Join(d.loadTally(), d.loadMark())
+	counts := !salvage // meta does
+	if err = d.checkFormat(counts); err == nil {
+		err = d.loadMark()
+		if counts {
+			err = errors.Join(d.loadTally(), err)
+		}
 	}
 	if b, ok := eng.(*badgerEngine); ok && b.repaired {
 		d.damaged = true
+		d.doubted.Store(true)
 		d.suspect()
 	}
 	used, uerr := badgerdisk.Used(path)
@@ -80,8 +86,8 @@ func (o opener) try(path string, salvage bool) (*database, error) {
 }
 
 // checkFormat refuses a database of a newer format. It marks a new one, and one of an older format, whose records must
-// be counted.
-func (d *database) checkFormat() error {
+// be counted, if it counts.
+func (d *database) checkFormat(counts bool) error {
 	key := []byte{keyFormat}
 	v, err := d.record(key)
 	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
@@ -106,10 +112,15 @@ func (d *database) checkFormat() error {
 	}
 	batch := []entry{{key: key, value: binary.BigEndian.AppendUint32(nil, formatVersion)}}
 	if !fresh {
-		batch = append(batch, markEntry(d.eng.index().version()), entry{key: tallyKey(tallyRefused)})
-		d.suspect()
+		batch = append(batch, markEntry(d.eng.index().version()))
+		if counts {
+			batch = append(batch, entry{key: tallyKey(tallyRefused)})
+		}
 	}
-	return d.change(batch...)
+	if counts {
+		return d.change(batch...)
+	}
+	return d.put(batch...)
 }
 
 // damage reports that the data is damaged. A database that we or the system refuse for another reason stays in place.

@@ -26,8 +26,8 @@ type parking struct {
 	mu sync.Mutex // held to remove the summary
 }
 
-// summarySize: version u64 ‖ noted version u64 ‖ slivers u64 ‖ bytes that live u64 ‖ disk space u64
-const summarySize = 5 * 8
+// summarySize: version u64 ‖ noted version u64 ‖ disk space u64. Format 3 had two more numbers before the last.
+const summarySize = 3 * 8
 
 // summaryKey returns what the summary's checksum covers beside it.
 func summaryKey(path string) []byte { return []byte(filepath.Base(path)) }
@@ -57,7 +57,7 @@ func (d *database) summary() []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b := make([]byte, 0, summarySize+crcSize)
-	for _, n := range []uint64{d.eng.index().version(), d.marks.noted, uint64(d.tally.n[0]), uint64(d.tally.n[1]), uint64(d.size.Load())} {
+	for _, n := range []uint64{d.eng.index().version(), d.marks.noted, uint64(d.size.Load())} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
 	return seal(summaryKey(d.path), b)
@@ -70,21 +70,17 @@ func (o opener) parked(path string) *database {
 		return nil
 	}
 	b, err = unseal(summaryKey(path), b)
-	if err != nil || len(b) != summarySize {
+	if err != nil || len(b) != summarySize && len(b) != summarySize+2*8 {
 		return nil
 	}
 	if _, err := os.Stat(path); err != nil {
 		return nil
 	}
-	var v [5]uint64
-	for i := range v {
-		v[i] = binary.BigEndian.Uint64(b[8*i:])
-	}
+	version, noted, size := binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[len(b)-8:])
 	d := newDatabase(path, nil)
 	d.grew = o.usage.add
-	d.marks = marks{opened: v[0], was: v[1], noted: v[1]}
-	d.tally.n = counts{int64(v[2]), int64(v[3])}
-	d.size.Store(int64(v[4]))
+	d.marks = marks{opened: version, was: noted, noted: noted}
+	d.size.Store(int64(size))
 	d.park.noted.Store(true)
 	return d
 }
@@ -106,14 +102,17 @@ func (d *database) unpark() error {
 		}
 		fresh.mu.Lock()
 		defer fresh.mu.Unlock()
-		if fresh.tally.doubt || fresh.damaged || fresh.dirty.Load() {
+		if fresh.doubted.Load() {
+			d.doubted.Store(true)
+		}
+		if fresh.doubted.Load() || fresh.damaged || fresh.dirty.Load() {
 			if err := d.park.forget(d.path); err != nil {
 				return errors.Join(err, fresh.eng.close())
 			}
 		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.eng, d.tally = fresh.eng, fresh.tally
+		d.eng = fresh.eng
 		if fresh.dirty.Load() { // it was damaged, and made anew
 			maps.Copy(d.unsynced, fresh.unsynced)
 			d.dirty.Store(true)
@@ -135,7 +134,7 @@ func (d *database) tryPark() (bool, error) {
 	}
 	defer d.life.Unlock()
 	d.mu.Lock()
-	busy := len(d.unsynced) > 0 || d.redo || d.tally.doubt || d.tally.refused || d.tally.recount != nil
+	busy := len(d.unsynced) > 0 || d.redo || d.tally.refused || d.doubted.Load()
 	d.mu.Unlock()
 	if d.closed || d.eng == nil || busy || !d.clean() {
 		return false, nil

@@ -12,6 +12,8 @@ import (
 type SliverReader struct {
 	s   *Store
 	ref Ref
+	// moves: a compaction reads, so what it reads need not be visible; constant.
+	moves bool
 
 	mu   sync.Mutex
 	b    *segment // guarded by mu, as are all fields below
@@ -65,12 +67,28 @@ func (s *Store) DeleteSliver(ref Ref) error {
 	defer lock.Unlock()
 	list, err := s.places.lookup(ref.Blob)
 	for _, b := range list {
-		err = errors.Join(err, ignoreDropped(s, b.remove(ref)))
+		err = errors.Join(err, ignoreDropped(s, s.delete(b, ref)))
 	}
 	if err != nil {
 		return fmt.Errorf("delete %s: %w", ref, s.life.closedError(err))
 	}
 	return nil
+}
+
+// delete removes a sliver from one place. The caller holds the blob's lock.
+func (s *Store) delete(b spot, ref Ref) error {
+	n, damaged, err := b.remove(ref)
+	if err != nil || n == (counts{}) && !damaged {
+		return err
+	}
+	if damaged {
+		held, err := b.heldShards()
+		if err != nil {
+			return err
+		}
+		return s.places.resettle(ref.Blob, b.segment, held, false)
+	}
+	return s.places.add(ref.Blob, b.segment, b.life, n.negative())
 }
 
 // Size of the sliver in bytes.
@@ -92,6 +110,9 @@ func (r *SliverReader) extent(i uint32) error {
 	case v.write != r.rec.write:
 		return r.explain(i, ErrNotFound)
 	}
+	if err := r.visible(); err != nil {
+		return err
+	}
 	key := extentKey(r.ref, r.rec.write, i)
 	err := r.b.get(key, func(v []byte) error {
 		if want := r.rec.extentLen(i) + crcSize; len(v) != want {
@@ -111,6 +132,18 @@ func (r *SliverReader) extent(i uint32) error {
 		return nil
 	}
 	return r.explain(i, err)
+}
+
+// visible returns ErrNotFound if the sliver's blob was dropped.
+func (r *SliverReader) visible() error {
+	if r.moves {
+		return nil
+	}
+	is, err := r.s.places.holds(r.ref.Blob, r.b, r.rec.life())
+	if err == nil && !is {
+		err = fmt.Errorf("%s was deleted: %w", r.ref, ErrNotFound)
+	}
+	return r.s.life.closedError(err)
 }
 
 // explain finds the reason why extent i cannot be read.

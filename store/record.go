@@ -21,7 +21,9 @@ const (
 	keyMark        = 'v'
 	keyUsage       = 'u'
 	keyPlace       = 'p'
-	keyListed      = 'l'
+	keyAccount     = 'a'
+	keyListed      = 'i'
+	keyNext        = 'h'
 	keyEnded       = 'e'
 	keyForgot      = 'k'
 )
@@ -37,6 +39,7 @@ const (
 
 	idSize        = len(shards.BlobID{})
 	sliverKeySize = 1 + 2 + idSize + 1
+	lifeSize      = 4
 	extentKeySize = sliverKeySize + 8 + 4
 )
 
@@ -68,11 +71,28 @@ func blobKey(kind byte, id shards.BlobID) []byte { return append([]byte{kind}, i
 
 // keyBlobID returns the blob of the key of metadata, a sliver, or a record in meta.
 func keyBlobID(k []byte) (id shards.BlobID, ok bool) {
-	if len(k) == 1+idSize {
-		return shards.BlobID(k[1:]), true
+	if len(k) == 1+idSize || len(k) == 1+idSize+lifeSize && k[0] == keyMetadata {
+		return shards.BlobID(k[1 : 1+idSize]), true
 	}
 	r, ok := parseSliverKey(k)
 	return r.Blob, ok && k[0] == keySliver
+}
+
+// metadataKey returns the key of a blob's metadata. That of life 0 is as formats before 4 had it.
+func metadataKey(id shards.BlobID, of life) []byte {
+	k := blobKey(keyMetadata, id)
+	if of == 0 {
+		return k
+	}
+	return binary.BigEndian.AppendUint32(k, uint32(of))
+}
+
+// metadataLife returns the life in the key of metadata.
+func metadataLife(k []byte) life {
+	if len(k) < 1+idSize+lifeSize {
+		return 0
+	}
+	return life(binary.BigEndian.Uint32(k[1+idSize:]))
 }
 
 func stateKey(key string) []byte { return append([]byte{keyState}, key...) }
@@ -104,8 +124,11 @@ func parseSliverKey(k []byte) (Ref, bool) {
 type sliver struct {
 	size   int64
 	extent int    // bytes of each extent but the last
-	write  uint64 // the random number of the writer
+	write  uint64 // the blob's life, and 32 random bits of the writer
 }
+
+// life returns the life of the blob in which the sliver was written.
+func (v sliver) life() life { return life(v.write >> 32) }
 
 const sliverRecordSize = 8 + 4 + 8
 

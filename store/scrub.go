@@ -263,6 +263,13 @@ func (c *scrub) sliver(b *segment, key []byte, lent *[]byte) error {
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
+	alive, aerr := c.s.places.holds(ref.Blob, b, rec.life())
+	if err != nil {
+		alive, aerr = c.s.places.placed(ref.Blob, b)
+	}
+	if aerr != nil || !alive {
+		return aerr
+	}
 	if err != nil {
 		return c.report(ref, c.s.incidents.blame("sliver", ref, -1, err, b.path))
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -33,11 +34,17 @@ type segments struct {
 	next     uint64              // number of the next segment; guarded by mu
 }
 
-// load takes up all segments, and removes the remains of dropped ones. It opens those without a summary: after an
-// unclean stop places that lead to them may be lost.
-func (l *segments) load(unclean bool) error {
+// load takes up all segments, and removes the remains of dropped ones. It opens those without a summary: they were
+// written to before an unclean stop, so less may be in them than was counted. To those that were never listed the
+// places of blobs may not lead.
+func (l *segments) load() error {
 	listed, err := l.catalog.listedSegments()
 	if err != nil {
+		return err
+	}
+	if v, err := l.catalog.db.record([]byte{keyNext}); err == nil && len(v) == 8 {
+		l.next = max(l.next, binary.BigEndian.Uint64(v))
+	} else if unknown(err) != nil {
 		return err
 	}
 	for _, d := range []struct {
@@ -63,7 +70,11 @@ func (l *segments) load(unclean bool) error {
 				if err != nil {
 					return err
 				}
-				if !listed[id] || unclean && !b.park.noted.Load() {
+				if !b.park.noted.Load() {
+					b.doubted.Store(true)
+				}
+				if !listed[id] {
+					b.sealed = true // what it holds is counted while nothing is added
 					l.unlisted[id] = b
 				}
 			}
@@ -84,6 +95,9 @@ func (l *segments) take(id uint64, c class, path string) (*segment, error) {
 	again := l.opener
 	again.cfg.MemTable = min(again.cfg.MemTable, minMemTable) // it is mostly read
 	db.park.reopen = func() (*database, error) { return again.open(path, true) }
+	if err := l.catalog.db.openAccount(id); err != nil {
+		return nil, errors.Join(err, db.close())
+	}
 	b := newSegment(id, c, db)
 	l.use(b)
 	db.park.opened = func() {
@@ -135,7 +149,7 @@ func (l *segments) begin(c class, size int64) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.catalog.noteListed(id); err != nil {
+	if err := l.catalog.db.put(entry{key: listedKey(id)}, numberEntry(keyNext, id+1)); err != nil {
 		l.unlisted[id] = b
 		return nil, err
 	}
@@ -184,24 +198,30 @@ func (l *segments) opened() (list []*segment) {
 	return slices.DeleteFunc(list, func(b *segment) bool { return b.parks() })
 }
 
-// at returns segments by number, as far as they are there, the last first, and then those that the places may lack.
-func (l *segments) at(ids []uint64) []*segment {
+// at returns the segments of places, as far as they are there, the last first, and then those that the places may lack.
+func (l *segments) at(list []place) []spot {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	list := make([]*segment, 0, len(ids)+len(l.unlisted))
-	for _, id := range slices.Backward(ids) {
-		if b := l.byID[id]; b != nil {
-			l.use(b)
-			list = append(list, b)
-		}
-	}
+	spots := l.listed(list)
 	for id, b := range l.unlisted {
-		if !slices.Contains(ids, id) {
+		if !slices.ContainsFunc(list, func(e place) bool { return e.segment == id }) {
 			l.use(b)
-			list = append(list, b)
+			spots = append(spots, spot{b, place{segment: id, unknown: true}})
 		}
 	}
-	return list
+	return spots
+}
+
+// listed is at without segments that the places lack. The caller holds mu.
+func (l *segments) listed(list []place) []spot {
+	spots := make([]spot, 0, len(list)+len(l.unlisted))
+	for _, e := range slices.Backward(list) {
+		if b := l.byID[e.segment]; b != nil {
+			l.use(b)
+			spots = append(spots, spot{b, e})
+		}
+	}
+	return spots
 }
 
 // trim parks the segments used least lately, beyond keep.
@@ -255,7 +275,7 @@ func (l *segments) remove(b *segment) error {
 	for _, path := range []string{b.path + closedSuffix, b.path + checkSuffix, gone} {
 		err = errors.Join(err, l.erase(path))
 	}
-	return errors.Join(err, l.catalog.unlist(b.id))
+	return errors.Join(err, l.catalog.forget(b.id))
 }
 
 // removeMoved removes damaged copies of segments whose class has ended.

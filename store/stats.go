@@ -14,6 +14,15 @@ func (s *Store) Stats() (Stats, error) {
 	t := Stats{Bytes: s.space.usage.bytes.Load()}
 	n, _ := s.catalog.db.counts()
 	t.Blobs, t.Certificates = n[0], n[1]
-	s.segments.each(func(b *segment) { t.Slivers += b.live()[0] })
+	s.segments.each(func(b *segment) { t.Slivers += s.catalog.live(b)[0] })
 	return t, nil
+}
+
+// live returns the numbers of slivers, and of bytes that live, in a segment.
+func (c *catalog) live(b *segment) counts {
+	b.mu.Lock()
+	n := b.fresh
+	b.mu.Unlock()
+	n.add(c.db.account(b.id))
+	return n
 }

@@ -56,9 +56,7 @@ const (
 	sliversName  = "slivers"
 	lockName     = "lock"
 	// cleanName names a file that Close leaves. If it is missing, the last process did not close the store.
-	cleanName = "clean"
-	// sweepName names a file that exists while the remains of a crash have not been removed.
-	sweepName    = "sweep"
+	cleanName    = "clean"
 	dropSuffix   = ".dropped"
 	checkSuffix  = ".check"
 	closedSuffix = ".closed"
@@ -116,7 +114,7 @@ func Open(cfg Config) (_ *Store, err error) {
 	if s.catalog.db, err = opener.open(filepath.Join(cfg.Dir, metaName), false); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := errors.Join(s.segments.load(s.tending.orphans), s.catalog.load(s.segments.next+firstOrder)); err != nil {
+	if err := errors.Join(s.segments.load(), s.catalog.load(s.segments.next+firstOrder)); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s.segments.trim()

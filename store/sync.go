@@ -41,7 +41,7 @@ func (g *group) do(fn func() error) error {
 
 // Sync makes everything committed or put before the call durable. Concurrent callers share one sync. After an error:
 //
-//   - slivers that were not yet durable are forgotten and must be written again;
+//   - slivers that were not yet durable may be forgotten and must be written again;
 //   - records are kept, and the next Sync writes and syncs them again.
 func (s *Store) Sync() error {
 	if err := s.life.open(); err != nil {
@@ -58,13 +58,21 @@ func (s *Store) syncAll() error {
 			list = append(list, b)
 		}
 	})
+	// First the data, then the places that lead to the records, then the records: see doc.go.
+	var steps []flushing
 	for _, b := range list {
-		err := b.flush()
-		if errors.Is(err, errGone) && !s.life.closed.Load() {
-			continue // dropped
+		f := b.flush()
+		if err := f.data(&s.places); err != nil {
+			errs = append(errs, ignoreDropped(s, err))
+			continue
 		}
-		errs = append(errs, err)
+		steps = append(steps, f)
 	}
-	errs = append(errs, s.catalog.db.sync())
+	if err := s.catalog.db.sync(); err != nil {
+		return s.life.closedError(errors.Join(append(errs, err)...))
+	}
+	for _, f := range steps {
+		errs = append(errs, ignoreDropped(s, f.records(&s.catalog.locks)))
+	}
 	return s.life.closedError(errors.Join(errs...))
 }

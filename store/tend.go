@@ -20,7 +20,8 @@ import (
 const (
 	// tendShare is the share of the disk's time that background work takes: one part in so many.
 	tendShare = 10
-	// tendLook is the pause between looks for background work.
+	// tendLook is the pause between looks for background work, and before the first: a node that restarts again and
+	// again reads nothing of what lies there.
 	tendLook = time.Minute
 	// markEvery: writes older than one to two of these are not among the newest after an unclean stop.
 	markEvery = 10 * time.Minute
@@ -42,12 +43,8 @@ type tending struct {
 	catalog   *catalog
 	segments  *segments
 	store     *Store
-	// orphans: after an unclean stop, until the file sweepName is removed, there may be slivers of no blob. Owned by
-	// run, after Open.
-	orphans bool
-
-	mu    sync.Mutex
-	fresh bool // what was written last before an unclean stop has not been read back; guarded by mu
+	mu        sync.Mutex
+	fresh     bool // what was written last before an unclean stop has not been read back; guarded by mu
 }
 
 func (t *tending) unchecked() bool {
@@ -64,27 +61,20 @@ func (t *tending) checked() {
 
 // noteStop takes note of how the last process ended.
 func (t *tending) noteStop() error {
-	clean, sweep := filepath.Join(t.dir, cleanName), filepath.Join(t.dir, sweepName)
+	clean := filepath.Join(t.dir, cleanName)
 	_, cerr := os.Stat(clean)
 	_, merr := os.Stat(filepath.Join(t.dir, metaName))
-	if cerr != nil && merr == nil {
-		t.orphans, t.fresh = true, true
-		if err := os.WriteFile(sweep, nil, 0o600); err != nil {
-			return err
-		}
-	} else if _, err := os.Stat(sweep); err == nil {
-		t.orphans = true
-	}
+	t.fresh = cerr != nil && merr == nil
 	if err := os.Remove(clean); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return badgerdisk.SyncPath(t.dir)
 }
 
-// Tend works in the background until ctx ends: it counts records whose counts were lost, removes what a crash left,
-// completes the places after a crash or an upgrade, compacts segments, merges index tables, and measures the disk
-// space. It uses a tenth of the disk's time, except to make room. Trouble is logged, and tried again. corrupt is
-// called with what a compaction could not read, as by Scrub: the segment stays until it is deleted.
+// Tend works in the background until ctx ends: it counts records whose counts were lost, counts anew what a crash has
+// left of slivers, completes the places after damage or an upgrade, compacts segments, merges index tables, and
+// measures the disk space. It uses a tenth of the disk's time, except to make room. Trouble is logged, and tried again.
+// corrupt is called with what a compaction could not read, as by Scrub: the segment stays until it is deleted.
 func (s *Store) Tend(ctx context.Context, corrupt func(Ref, error)) error {
 	s.compactor.report.Store(&corrupt)
 	return s.tending.run(ctx)
@@ -94,8 +84,11 @@ func (t *tending) run(ctx context.Context) error {
 	var measured, marked time.Time
 	var took time.Duration
 	marks := map[*database]uint64{}
+	if !pause.For(ctx, tendLook) {
+		return nil
+	}
 	for {
-		err := errors.Join(t.countAll(ctx), t.sweep(ctx), t.list(ctx), t.store.compactor.all(ctx), t.merge(ctx))
+		err := errors.Join(t.count(ctx), t.settle(ctx), t.list(ctx), t.store.compactor.all(ctx), t.merge(ctx))
 		if now := time.Now(); now.Sub(measured) >= max(usageEvery, usageShare*took) {
 			err = errors.Join(err, t.measure())
 			measured, took = now, time.Since(now)
@@ -128,16 +121,9 @@ func resting(ctx context.Context) func() error {
 	}
 }
 
-// countAll counts where the counts are in doubt.
-func (t *tending) countAll(ctx context.Context) error {
-	errs := []error{t.count(ctx, t.catalog.db)}
-	for _, b := range t.segments.all() {
-		errs = append(errs, t.count(ctx, b.database))
-	}
-	return errors.Join(errs...)
-}
-
-func (t *tending) count(ctx context.Context, d *database) error {
+// count counts the records if the counts are in doubt.
+func (t *tending) count(ctx context.Context) error {
+	d := t.catalog.db
 	if _, doubt := d.counts(); !doubt {
 		return nil
 	}
@@ -150,20 +136,11 @@ func (t *tending) count(ctx context.Context, d *database) error {
 	return nil
 }
 
-// sweep removes slivers of blobs that were dropped, if the process was stopped meanwhile.
-func (t *tending) sweep(ctx context.Context) error {
-	if !t.orphans {
-		return nil
+// settle counts anew what segments in doubt hold.
+func (t *tending) settle(ctx context.Context) error {
+	if err := ignoreGone(t.store.places.settleAll(resting(ctx))); err != nil {
+		return fmt.Errorf("count what a crash has left: %w", err)
 	}
-	for _, b := range t.segments.all() {
-		if err := ignoreGone(t.store.dropper.prune(b, resting(ctx))); err != nil {
-			return fmt.Errorf("remove what a crash left in %s: %w", b.path, err)
-		}
-	}
-	if err := os.Remove(filepath.Join(t.dir, sweepName)); err != nil {
-		return err
-	}
-	t.orphans = false
 	return nil
 }
 
@@ -215,6 +192,7 @@ func (t *tending) merge(ctx context.Context) error {
 func (t *tending) blameIndex(d *database, err error) {
 	t.incidents.add(Incident{Path: d.path, Err: fmt.Errorf("%w: index: %w", ErrCorrupt, err)})
 	d.suspect()
+	d.doubted.Store(true)
 	if err := os.WriteFile(d.path+checkSuffix, nil, 0o600); err != nil {
 		t.log.Warn("could not note that an index must be checked", "path", d.path, "err", err)
 	}

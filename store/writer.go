@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 )
 
@@ -43,20 +42,20 @@ func (s *Store) Create(ref Ref, size int64) (*SliverWriter, error) {
 	if err := s.makeRoom(); err != nil {
 		return nil, fmt.Errorf("create %s: %w", ref, err)
 	}
-	end, err := s.catalog.endEpoch(ref.Blob)
+	end, of, err := s.catalog.blob(ref.Blob)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: read the blob's record: %w", ref, s.life.closedError(err))
 	}
-	w, err := s.create(ref, size, end)
+	w, err := s.create(ref, size, end, of)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", ref, err)
 	}
 	return w, nil
 }
 
-// create begins a sliver of a blob that ends in epoch end.
-func (s *Store) create(ref Ref, size int64, end uint32) (*SliverWriter, error) {
-	rec := sliver{size: size, extent: extentSize, write: rand.Uint64()}
+// create begins a sliver of a life of a blob that ends in epoch end.
+func (s *Store) create(ref Ref, size int64, end uint32, of life) (*SliverWriter, error) {
+	rec := sliver{size: size, extent: extentSize, write: of.newWrite()}
 	b, err := s.segments.writable(end, rec.weight())
 	if err != nil {
 		return nil, err
@@ -157,26 +156,37 @@ func (s *Store) commit(w *SliverWriter) (waiting int, err error) {
 	lock := s.catalog.locks.of(w.ref.Blob)
 	lock.Lock()
 	defer lock.Unlock()
-	if w.from == nil {
-		if _, err := s.catalog.endEpoch(w.ref.Blob); err != nil {
-			return 0, fmt.Errorf("read the blob's record: %w", err)
+	_, of, err := s.catalog.blob(w.ref.Blob)
+	if w.from != nil {
+		needed, _, nerr := s.compactor.needed(w.from, w.ref.Blob, sliverKey(w.ref), false)
+		if nerr != nil || !needed {
+			return 0, nerr
 		}
-	} else if needed, err := s.compactor.needed(w.from, w.ref.Blob, sliverKey(w.ref), false); err != nil || !needed {
-		return 0, err
+		of, err = s.places.lifeOf(w.ref.Blob)
 	}
-	places, err := s.places.of(w.ref.Blob)
+	if err != nil {
+		return 0, fmt.Errorf("read the blob's record: %w", err)
+	}
+	if of != w.rec.life() {
+		return 0, fmt.Errorf("the blob was dropped meanwhile, and put again: %w", ErrNotFound)
+	}
+	list, err := s.places.of(w.ref.Blob)
 	if err != nil {
 		return 0, err
 	}
-	for _, o := range s.segments.at(places) {
-		if o == w.b || o == w.from {
+	to := spot{w.b, place{life: of}}
+	for _, o := range s.segments.at(list) {
+		if o.segment == w.b {
+			to = o
+		}
+		if o.segment == w.b || o.segment == w.from {
 			continue
 		}
 		switch _, err := o.find(w.ref); {
 		case err == nil:
 			return 0, nil
 		case errors.Is(err, ErrCorrupt): // w replaces it
-			err = o.remove(w.ref)
+			err = s.delete(o, w.ref)
 			fallthrough
 		default:
 			if err := unknown(ignoreDropped(s, err)); err != nil {
@@ -184,12 +194,12 @@ func (s *Store) commit(w *SliverWriter) (waiting int, err error) {
 			}
 		}
 	}
-	if err := s.places.addAmong(w.ref.Blob, w.b, places); err != nil {
+	if err := s.places.add(w.ref.Blob, w.b, of, counts{}); err != nil {
 		return 0, err
 	}
-	waiting, err = w.b.commit(w.ref, w.rec, w.started)
+	waiting, err = to.commit(w.ref, w.rec, w.started)
 	if err == nil {
-		v, ferr := w.b.find(w.ref)
+		v, ferr := to.find(w.ref)
 		w.kept = ferr == nil && v.write == w.rec.write
 	}
 	return waiting, err

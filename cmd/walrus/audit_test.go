@@ -131,7 +131,8 @@ func (l *load) checkBook(a *account, b book, now ledger.Account) {
 		}
 	}
 	if sent != now.Nonce || in-out != now.Balance {
-		l.t.Errorf("%s: %d transactions are on record, %v came in and %v went out: the account has nonce %d and %v", a.name, sent, in, out, now.Nonce, now.Balance)
+		l.t.Errorf("%s: %d transactions are on record, %v came in and %v went out: the account has nonce %d and %v", a.name,
+			sent, in, out, now.Nonce, now.Balance)
 	}
 	for _, p := range a.payments {
 		n := seen[p.amount]
@@ -141,7 +142,8 @@ func (l *load) checkBook(a *account, b book, now ledger.Account) {
 	}
 	for _, r := range a.receipts {
 		if e, ok := b[r.ID]; !ok || e.Receipt.Height != r.Height || e.Receipt.Index != r.Index || e.Receipt.Code != r.Code {
-			l.t.Errorf("%s: transaction %s, committed at height %d as number %d, is on record: %t, %+v", a.name, r.ID, r.Height, r.Index, ok, e.Receipt)
+			l.t.Errorf("%s: transaction %s, committed at height %d as number %d, is on record: %t, %+v", a.name, r.ID, r.Height,
+				r.Index, ok, e.Receipt)
 		}
 	}
 }
@@ -172,7 +174,8 @@ func (l *load) auditNodes(w *watch, books []book) (got int64) {
 						case errors.Is(err, light.ErrPruned):
 							return nil
 						case err == nil && (r.Height != want.Height || r.Index != want.Index || r.Code != want.Code):
-							l.t.Errorf("node %d: transaction %s should be number %d at height %d: %+v", i, want.ID, want.Index, want.Height, r)
+							l.t.Errorf("node %d: transaction %s should be number %d at height %d: %+v", i, want.ID,
+								want.Index, want.Height, r)
 						case err == nil:
 							compared.Add(1)
 						}
@@ -220,7 +223,8 @@ func (l *load) auditBlobs() (whole int) {
 			case d.gone == done && ok, d.gone == undone && !ok:
 				l.t.Errorf("%s: blob %s, whose deletion has fate %d, has a record: %t", a.name, d.id, d.gone, ok)
 			case ok && (r.BlobID != d.id || r.Certified == 0 || r.Deletable == d.opt.Permanent || d.end > 0 && r.End != d.end):
-				l.t.Errorf("%s: blob %s should end with epoch %d and be permanent %t: its record is %+v", a.name, d.id, d.end, d.opt.Permanent, r)
+				l.t.Errorf("%s: blob %s should end with epoch %d and be permanent %t: its record is %+v", a.name, d.id, d.end,
+					d.opt.Permanent, r)
 			}
 		}
 	}

@@ -150,7 +150,8 @@ func newStatusReport(st *client.BlobStatus) statusReport {
 		var invalid invalidStatus
 		invalid.Invalid.Event = jsonform.NewEvent(e.Mark.Tx, int(e.Mark.Event))
 		r.Status = invalid
-		r.Invalid = &invalidReport{e.Mark.Epoch, e.Mark.Height, e.Mark.Tx, e.Why(), e.Explain(), e.Mark.Proof, e.Mark.Certificate}
+		r.Invalid = &invalidReport{e.Mark.Epoch, e.Mark.Height, e.Mark.Tx, e.Why(), e.Explain(), e.Mark.Proof,
+			e.Mark.Certificate}
 	}
 	if st.LedgerErr != nil {
 		r.LedgerError = joined(st.LedgerErr)
@@ -160,7 +161,8 @@ func newStatusReport(st *client.BlobStatus) statusReport {
 
 // countSlivers counts slivers by state, with an entry for every state.
 func countSlivers(list []client.ShardStatus) map[string]int {
-	count := map[string]int{client.Stored: 0, client.Missing: 0, client.Corrupt: 0, client.Repairing: 0, client.Unreachable: 0}
+	count := map[string]int{client.Stored: 0, client.Missing: 0, client.Corrupt: 0, client.Repairing: 0,
+		client.Unreachable: 0}
 	for _, s := range list {
 		count[s.Primary]++
 		count[s.Secondary]++
@@ -175,7 +177,8 @@ func (a *terminal) printBlobStatus(com *certs.Committee, st *client.BlobStatus) 
 	state, kept := "not certified: store it again to finish", "unknown"
 	switch {
 	case st.Certificate != nil:
-		state = fmt.Sprintf("certified in epoch %d by %d of %d shards", st.Certificate.Epoch, st.Certificate.Weight(st.Signers), len(st.Shards))
+		state = fmt.Sprintf("certified in epoch %d by %d of %d shards", st.Certificate.Epoch,
+			st.Certificate.Weight(st.Signers), len(st.Shards))
 	case st.CertifiedEnd > 0:
 		state = fmt.Sprintf("certified in epoch %d", st.CertifiedEpoch)
 	}
@@ -220,7 +223,8 @@ func (a *terminal) printBlobStatus(com *certs.Committee, st *client.BlobStatus) 
 			own = append(own, st.Shards[shard])
 		}
 		stored := countSlivers(own)[client.Stored]
-		rows = append(rows, []string{m.Name, shardList(m.Shards), fmt.Sprint(stored), fmt.Sprint(2*len(own) - stored), bad[m.Node.String()]})
+		rows = append(rows, []string{m.Name, shardList(m.Shards), fmt.Sprint(stored), fmt.Sprint(2*len(own) - stored),
+			bad[m.Node.String()]})
 	}
 	return table(a.stdout, "  ", rows)
 }

@@ -24,7 +24,8 @@ func invalidOf(t *testing.T) *client.BlobStatus {
 	e := wrongtest.Kinds(t, p, wrongtest.Content(3000, 1))[0]
 	proof := e.Proof(t)
 	return &client.BlobStatus{BlobID: e.ID, Shards: make([]client.ShardStatus, 10), Invalid: &client.InvalidBlobError{
-		BlobID: e.ID, Cell: proof, Mark: &ledger.InvalidBlob{Epoch: 3, Height: 77, Tx: ledger.TxID{31: 5}, Event: 2, Proof: proof.Marshal()},
+		BlobID: e.ID, Cell: proof, Mark: &ledger.InvalidBlob{Epoch: 3, Height: 77, Tx: ledger.TxID{31: 5}, Event: 2,
+			Proof: proof.Marshal()},
 	}}
 }
 
@@ -49,7 +50,8 @@ func TestInvalidStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	const status = `"status":{"invalid":{"event":{"txDigest":"11111111111111111111111111111116","eventSeq":"2"}}}`
-	if !strings.Contains(string(b), status) || !strings.Contains(string(b), `"invalid":{"epoch":3,"height":77,"txId":"0x`) {
+	if !strings.Contains(string(b), status) ||
+		!strings.Contains(string(b), `"invalid":{"epoch":3,"height":77,"txId":"0x`) {
 		t.Errorf("%s", b)
 	}
 }
@@ -59,7 +61,8 @@ func TestStoreInvalid(t *testing.T) {
 	st := invalidOf(t)
 	failed := fmt.Errorf("store: %w", st.Invalid)
 	b, err := json.Marshal(newStoreEntry("f", &client.StoreResult{BlobID: st.BlobID}, failed).Result)
-	if want := `{"markedInvalid":{"blobId":"` + st.BlobID.String() + `","event":{"txDigest":"11111111111111111111111111111116","eventSeq":"2"}}}`; err != nil || string(b) != want {
+	if want := `{"markedInvalid":{"blobId":"` + st.BlobID.String() +
+		`","event":{"txDigest":"11111111111111111111111111111116","eventSeq":"2"}}}`; err != nil || string(b) != want {
 		t.Errorf("%s, %v, want %s", b, err, want)
 	}
 	if code := exitCode(failed); code != exitFailed {

@@ -33,7 +33,8 @@ type passphraseFlags struct {
 }
 
 func (p *passphraseFlags) add(f *pflag.FlagSet) {
-	f.BoolVar(&p.wanted, "passphrase", false, "use a passphrase, from $"+envPassphrase+" or else asked for on the terminal")
+	f.BoolVar(&p.wanted, "passphrase", false, "use a passphrase, from $"+envPassphrase+
+		" or else asked for on the terminal")
 	f.StringVar(&p.file, "passphrase-file", "", "use the passphrase in the first line of `FILE`")
 }
 
@@ -84,7 +85,8 @@ func (p *passphraseFlags) get(ctx context.Context, a *app, isNew bool) (string, 
 func (a *terminal) askSecret(ctx context.Context, prompt string) (string, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
-		return "", fmt.Errorf("ask for the passphrase: there is no terminal: set $%s or give --passphrase-file FILE", envPassphrase)
+		return "", fmt.Errorf("ask for the passphrase: there is no terminal: set $%s or give --passphrase-file FILE",
+			envPassphrase)
 	}
 	defer func() { _ = tty.Close() }()
 	fd := int(tty.Fd())
@@ -126,8 +128,10 @@ type encryptFlags struct {
 }
 
 func (e *encryptFlags) add(f *pflag.FlagSet) {
-	f.BoolVar(&e.encrypt, "encrypt", false, "encrypt before storing, for the given --recipient keys or else with a passphrase")
-	f.StringArrayVar(&e.recipients, "recipient", nil, "encrypt for `KEY`: age1…, ssh-ed25519 …, ssh-rsa …, or @FILE with one key per line; may be repeated")
+	f.BoolVar(&e.encrypt, "encrypt", false,
+		"encrypt before storing, for the given --recipient keys or else with a passphrase")
+	f.StringArrayVar(&e.recipients, "recipient", nil,
+		"encrypt for `KEY`: age1…, ssh-ed25519 …, ssh-rsa …, or @FILE with one key per line; may be repeated")
 	e.passphrase.add(f)
 }
 

@@ -48,7 +48,8 @@ func (d *devnetFlags) add(c *cobra.Command) {
 	f.StringVar(&d.dir, "dir", "", "`FOLDER` of the devnet (required)")
 	f.IntVar(&d.nodes, "nodes", config.DefaultDevnetNodes, "`N`umber of storage nodes")
 	f.IntVar(&d.shards, "shards", config.DefaultDevnetShards, "`N`umber of shards, spread over the nodes")
-	f.DurationVar(&d.epoch, "epoch", config.DefaultDevnetEpoch, "`TIME` that an epoch lasts, such as 1m or 24h; counts only when the devnet is made")
+	f.DurationVar(&d.epoch, "epoch", config.DefaultDevnetEpoch,
+		"`TIME` that an epoch lasts, such as 1m or 24h; counts only when the devnet is made")
 	check := c.Args
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
@@ -177,7 +178,8 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet, web *devnetGatew
 		if r.Gateway != "" {
 			orAt = " or at " + r.Gateway
 		}
-		return a.ready(r, "ready: %d nodes, %d shards; use them with --config %s%s\n", len(nodes), net.Shards, visible(net.Client), orAt)
+		return a.ready(r, "ready: %d nodes, %d shards; use them with --config %s%s\n", len(nodes), net.Shards,
+			visible(net.Client), orAt)
 	})
 }
 

@@ -27,9 +27,12 @@ type devnetGateway struct {
 
 func (g *devnetGateway) add(flags *pflag.FlagSet) {
 	site := compose.DefaultGateway().Site
-	flags.StringVar(&g.bind, "gateway", site.API.Bind, "`ADDRESS` to serve HTTP on: publisher, aggregator and pages; \"\" for none")
-	flags.Int64Var(&g.maxBody, "max-body-size", devnetMaxBody>>10, "largest blob, and largest quilt form, accepted over HTTP, in `KiB`")
-	flags.StringVar(&g.metrics, "metrics-address", site.Metrics, "`ADDRESS` and port for the gateway's Prometheus metrics, at /metrics; \"\" for none; a taken default is skipped")
+	flags.StringVar(&g.bind, "gateway", site.API.Bind,
+		"`ADDRESS` to serve HTTP on: publisher, aggregator and pages; \"\" for none")
+	flags.Int64Var(&g.maxBody, "max-body-size", devnetMaxBody>>10,
+		"largest blob, and largest quilt form, accepted over HTTP, in `KiB`")
+	flags.StringVar(&g.metrics, "metrics-address", site.Metrics,
+		"`ADDRESS` and port for the gateway's Prometheus metrics, at /metrics; \"\" for none; a taken default is skipped")
 	g.given = flags.Changed
 }
 
@@ -74,7 +77,8 @@ func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet)
 	gw.Site.API.Store.UploadDir = filepath.Join(devnet.Dir, "uploads")
 	opened, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
 	if errors.Is(err, syscall.EADDRINUSE) && !g.given("gateway") {
-		a.warn("%s is taken, perhaps by another devnet: the gateway uses another port; choose one with --gateway ADDRESS", g.bind)
+		a.warn("%s is taken, perhaps by another devnet: the gateway uses another port; choose one with --gateway ADDRESS",
+			g.bind)
 		a.tellWarnings()
 		gw.Site.Listen(anyPort)
 		opened, err = node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)

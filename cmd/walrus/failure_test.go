@@ -52,11 +52,13 @@ func TestNamesOnTheTerminal(t *testing.T) {
 		a.fail(t.Context(), "walrus", err)
 	}
 	for what, text := range map[string]string{"table": b.String(), "errors": stderr.String()} {
-		if strings.ContainsAny(text, "\x1b\x07\u202e") || strings.Contains(text, "\xff") || !strings.Contains(text, `\x1b]0;owned\x07\u202e`) {
+		if strings.ContainsAny(text, "\x1b\x07\u202e") || strings.Contains(text, "\xff") ||
+			!strings.Contains(text, `\x1b]0;owned\x07\u202e`) {
 			t.Errorf("%s: %q", what, text)
 		}
 	}
-	if told, shown := strings.Count(stderr.String(), `x\x1b]0;owned\x07\u202e\ny\xff`), strings.Count(stderr.String(), "\n"); told != shown {
+	if told, shown := strings.Count(stderr.String(), `x\x1b]0;owned\x07\u202e\ny\xff`), strings.Count(stderr.String(),
+		"\n"); told != shown {
 		t.Errorf("%d of %d errors show the whole name:\n%s", told, shown, stderr)
 	}
 	if lines := strings.Count(b.String(), "\n"); lines != 2 {
@@ -96,12 +98,15 @@ func TestFailuresAsJSON(t *testing.T) {
 		{notEnough, failure{notEnough.Error(), exitNotEnough, "walrus health", nil}},
 		{&client.NoFundsError{}, failure{Code: exitFailed, Hint: "wallet faucet"}},
 		{&changedError{name: "x"}, failure{"x changed while", exitFailed, "try again when nothing writes", nil}},
-		{fmt.Errorf("pay: %w: %w", client.ErrUnknown, client.ErrStalled), failure{Code: exitNotEnough, Hint: "walrus wallet history before you pay again"}},
+		{fmt.Errorf("pay: %w: %w", client.ErrUnknown, client.ErrStalled),
+			failure{Code: exitNotEnough, Hint: "walrus wallet history before you pay again"}},
 		{errors.New("a\nb"), failure{"a\nb", exitFailed, "--log-level debug", nil}},
 		{errors.Join(errors.New("a\nb"), errors.New("c")), failure{"a\nb; c", exitFailed, "--log-level debug", nil}},
-		{fmt.Errorf("%w: 3 of 4 are", errUnhealthy), failure{"not all nodes are healthy: 3 of 4 are", exitFailed, `field "why"`, nil}},
+		{fmt.Errorf("%w: 3 of 4 are", errUnhealthy), failure{"not all nodes are healthy: 3 of 4 are", exitFailed,
+			`field "why"`, nil}},
 		{&os.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, failure{Code: exitFailed, Hint: "check the path"}},
-		{&os.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, failure{Code: exitFailed, Hint: "who may read and write it"}},
+		{&os.PathError{Op: "open", Path: "x", Err: syscall.EACCES},
+			failure{Code: exitFailed, Hint: "who may read and write it"}},
 	} {
 		a, stderr := testApp()
 		a.global.json = true
@@ -111,7 +116,8 @@ func TestFailuresAsJSON(t *testing.T) {
 		if err := json.Unmarshal(stderr.Bytes(), &got); err != nil {
 			t.Fatalf("%v: stderr %q is not one object: %v", tt.err, stderr, err)
 		}
-		if code != tt.want.Code || got.Code != code || !strings.Contains(got.Error, tt.want.Error) || !strings.Contains(got.Hint, tt.want.Hint) ||
+		if code != tt.want.Code || got.Code != code || !strings.Contains(got.Error, tt.want.Error) ||
+			!strings.Contains(got.Hint, tt.want.Hint) ||
 			len(got.Warnings) != 1 || got.Warnings[0] != "a warning" {
 			t.Errorf("%v: exit code %d, %+v: want %+v", tt.err, code, got, tt.want)
 		}
@@ -129,7 +135,8 @@ func TestJoined(t *testing.T) {
 		{errors.Join(one), "open a\nb: no"},
 		{errors.Join(one, nil, other), "open a\nb: no; file already closed"},
 		{fmt.Errorf("store: %w: try again", errors.Join(one, other)), "store: open a\nb: no; file already closed: try again"},
-		{errors.Join(fmt.Errorf("x: %w", errors.Join(one, other)), other), "x: open a\nb: no; file already closed; file already closed"},
+		{errors.Join(fmt.Errorf("x: %w", errors.Join(one, other)), other),
+			"x: open a\nb: no; file already closed; file already closed"},
 		{fmt.Errorf("%w and %w", errors.Join(other, one), one), "file already closed; open a\nb: no and open a\nb: no"},
 		{&toldError{text: "told", cause: errors.Join(one, other)}, "told"},
 	} {
@@ -175,7 +182,8 @@ func TestLogBesideJSON(t *testing.T) {
 		if err := dec.Decode(&got); err != nil || got.Error != "too late" || dec.More() {
 			t.Errorf("%+v: %v, %+v", tt, err, got)
 		}
-		if kept := len(got.Warnings); tt.lines == 0 && (kept != maxWarnings+1 || got.Warnings[1] != `msg="it is late" node=alpha by=1`) || tt.lines > 0 && kept > 0 {
+		if kept := len(got.Warnings); tt.lines == 0 &&
+			(kept != maxWarnings+1 || got.Warnings[1] != `msg="it is late" node=alpha by=1`) || tt.lines > 0 && kept > 0 {
 			t.Errorf("%+v: %d warnings: %q", tt, kept, got.Warnings)
 		}
 	}
@@ -192,14 +200,16 @@ func TestTakenAddress(t *testing.T) {
 	_, err = net.Listen("tcp", addr)
 	err = fmt.Errorf("gateway: metrics: %w", err)
 	advised := adviseTaken(err, "127.0.0.1:1", "--bind", addr, "--metrics-address")
-	if !errors.Is(advised, syscall.EADDRINUSE) || !strings.HasSuffix(advised.Error(), "or choose another address with --metrics-address") {
+	if !errors.Is(advised, syscall.EADDRINUSE) ||
+		!strings.HasSuffix(advised.Error(), "or choose another address with --metrics-address") {
 		t.Errorf("got %v", advised)
 	}
 	if hint := hint(advised, exitFailed, "walrus daemon"); !strings.Contains(hint, "choose another address") {
 		t.Errorf("hint %q", hint)
 	}
 	other := errors.New("another error")
-	if got := adviseTaken(err, "127.0.0.1:1", "--bind"); !errors.Is(got, err) || adviseTaken(other, addr, "--bind") != other {
+	if got := adviseTaken(err, "127.0.0.1:1", "--bind"); !errors.Is(got, err) ||
+		adviseTaken(other, addr, "--bind") != other {
 		t.Errorf("got %v", got)
 	}
 }
@@ -215,7 +225,8 @@ func TestOneObjectOnStderr(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	var got failure
-	if err := json.Unmarshal(stderr.Bytes(), &got); err != nil || got.Code != exitNotEnough || !strings.HasPrefix(got.Error, "store a: no such file; store b: ") {
+	if err := json.Unmarshal(stderr.Bytes(), &got); err != nil || got.Code != exitNotEnough ||
+		!strings.HasPrefix(got.Error, "store a: no such file; store b: ") {
 		t.Errorf("%q: %v, %+v", stderr, err, got)
 	}
 	ended, cancel := context.WithCancel(t.Context())
@@ -226,8 +237,10 @@ func TestOneObjectOnStderr(t *testing.T) {
 		t.Errorf("got %q, want %q", stderr, want)
 	}
 	a, stderr = testApp()
-	a.fail(ended, "walrus wallet send", fmt.Errorf("transaction 0x12: %w: %w: look for it in the wallet's history", client.ErrUnknown, ended.Err()))
-	if told := stderr.String(); !strings.HasPrefix(told, "walrus: interrupted: transaction 0x12") || !strings.Contains(told, "look for it") {
+	a.fail(ended, "walrus wallet send", fmt.Errorf("transaction 0x12: %w: %w: look for it in the wallet's history",
+		client.ErrUnknown, ended.Err()))
+	if told := stderr.String(); !strings.HasPrefix(told, "walrus: interrupted: transaction 0x12") ||
+		!strings.Contains(told, "look for it") {
 		t.Errorf("of a payment that may have been made: %q", told)
 	}
 	late, cancel := context.WithTimeout(t.Context(), 0)
@@ -246,7 +259,8 @@ func TestOneObjectOnStderr(t *testing.T) {
 		var stderr bytes.Buffer
 		code := command(&stderr)
 		var got failure
-		if err := json.Unmarshal(stderr.Bytes(), &got); err != nil || got.Error != want || got.Code != code || code != exitFailed {
+		if err := json.Unmarshal(stderr.Bytes(), &got); err != nil || got.Error != want || got.Code != code ||
+			code != exitFailed {
 			t.Errorf("exit code %d, %q: %v, want %q", code, &stderr, err, want)
 		}
 	}

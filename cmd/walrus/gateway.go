@@ -117,7 +117,8 @@ func (a *terminal) printOperatorToken(gw *compose.Gateway) error {
 
 // startNodeGateway starts the gateway that the configuration of a running node asks for, on the node's host. It returns
 // the gateway's URL, or "" for none.
-func (a *app) startNodeGateway(ctx context.Context, n *node.Node, home string, start func(task)) (url string, err error) {
+func (a *app) startNodeGateway(ctx context.Context, n *node.Node, home string,
+	start func(task)) (url string, err error) {
 	conf, err := config.LoadNode(home)
 	if err != nil || conf.Gateway.Bind == "" {
 		return "", err
@@ -132,7 +133,8 @@ func (a *app) startNodeGateway(ctx context.Context, n *node.Node, home string, s
 	}
 	g, err := node.OpenGatewayBeside(ctx, n, gw.Client, gw.Open, gw.Site)
 	if err != nil {
-		return "", adviseTaken(err, conf.Gateway.Bind, `"gateway.bind" in node.yaml`, gw.Site.Metrics, `"gateway.metrics" in node.yaml`)
+		return "", adviseTaken(err, conf.Gateway.Bind, `"gateway.bind" in node.yaml`, gw.Site.Metrics,
+			`"gateway.metrics" in node.yaml`)
 	}
 	start(g.Run)
 	return g.URL(), nil

@@ -99,7 +99,8 @@ func (w *web) put(ctx context.Context, content []byte) (id string, busy int, err
 			} `json:"newlyCreated"`
 		}
 		if err := json.Unmarshal(a.body, &r); err != nil || r.NewlyCreated.BlobObject.BlobID == "" {
-			return "", busy, fmt.Errorf("stored as %s: %w", a.body, errors.Join(err, errors.New("want newlyCreated.blobObject.blobId")))
+			return "", busy, fmt.Errorf("stored as %s: %w", a.body,
+				errors.Join(err, errors.New("want newlyCreated.blobObject.blobId")))
 		}
 		return r.NewlyCreated.BlobObject.BlobID, busy, nil
 	}
@@ -152,7 +153,8 @@ func resume(t *testing.T, one, other *web, path string, some int) []byte {
 	rest, err := io.ReadAll(resp.Body) // the bytes in flight, then the end of the connection
 	t.Logf("%d bytes came after %d, then: %v", len(rest), some, err)
 	part = append(part, rest...)
-	a := other.ask(t.Context(), http.MethodGet, path, nil, "Range", fmt.Sprintf("bytes=%d-", len(part)), "If-Range", resp.Header.Get("Etag"))
+	a := other.ask(t.Context(), http.MethodGet, path, nil, "Range", fmt.Sprintf("bytes=%d-", len(part)), "If-Range",
+		resp.Header.Get("Etag"))
 	if a.err != nil || a.code != http.StatusPartialContent {
 		t.Fatalf("the other gateway answers %d: %v", a.code, a.err)
 	}
@@ -191,7 +193,8 @@ func TestGatewayLoad(t *testing.T) {
 	for _, n := range busy {
 		refused += n
 	}
-	t.Logf("%d uploads at once: %s, refused for now %d times; memory %d MiB, %d MiB idle", uploads, spread(took), refused, w.resident(t)>>20, idle>>20)
+	t.Logf("%d uploads at once: %s, refused for now %d times; memory %d MiB, %d MiB idle", uploads, spread(took), refused,
+		w.resident(t)>>20, idle>>20)
 
 	reads := make([]time.Duration, readers*rounds)
 	crowd(t, readers, func(i int) error {

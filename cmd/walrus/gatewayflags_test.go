@@ -53,7 +53,8 @@ func TestJWTSecret(t *testing.T) {
 		}
 		gw := compose.DefaultGateway()
 		err := f.apply(gw, func(string) string { return tt.env })
-		if usage := (*usageError)(nil); errors.As(err, &usage) != tt.usage || err != nil && !tt.usage || gw.Site.Guard.JWT.Secret != tt.want {
+		if usage := (*usageError)(nil); errors.As(err, &usage) != tt.usage || err != nil && !tt.usage ||
+			gw.Site.Guard.JWT.Secret != tt.want {
 			t.Errorf("%s: secret %q, %v", name, gw.Site.Guard.JWT.Secret, err)
 		}
 	}

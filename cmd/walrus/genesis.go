@@ -59,8 +59,10 @@ capacity and the limit on buying storage ahead have defaults: edit them in the f
 	f := c.Flags()
 	f.StringVar(&o.network, "network", "", "`NAME` of the network: 1 to 32 of a-z, 0-9 and - (required)")
 	f.Var(&o.shards, "shards", "`N`umber of shards, 4 to 49155 (required)")
-	f.StringVar(&o.treasury, "treasury", "", "`ADDRESS`, or wallet file, of the account that starts with all WAL not given to others (required)")
-	f.StringArrayVar(&o.accounts, "account", nil, "another account that starts with WAL, as `ADDRESS=AMOUNT`; may be repeated")
+	f.StringVar(&o.treasury, "treasury", "",
+		"`ADDRESS`, or wallet file, of the account that starts with all WAL not given to others (required)")
+	f.StringArrayVar(&o.accounts, "account", nil,
+		"another account that starts with WAL, as `ADDRESS=AMOUNT`; may be repeated")
 	f.DurationVar(&o.epoch, "epoch", ledger.DefaultEpochDuration, "`TIME` that an epoch lasts, such as 24h")
 	f.StringVar(&o.start, "time", "", "start of the first epoch, a `TIME` such as 2026-01-31T12:00:00Z (default: now)")
 	f.StringVarP(&o.out, "out", "o", "genesis.yaml", "write to `FILE`")

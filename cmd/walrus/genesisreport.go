@@ -53,12 +53,14 @@ func newGenesisReport(g *ledger.Genesis, now time.Time) (*genesisReport, error) 
 		return nil, err
 	}
 	r := &genesisReport{
-		Problems: []string{}, Warnings: []string{}, Network: g.Network, ID: g.NetworkID().String(), Ledger: g.ChainID(), Time: &g.Time,
+		Problems: []string{}, Warnings: []string{}, Network: g.Network, ID: g.NetworkID().String(),
+		Ledger: g.ChainID(), Time: &g.Time,
 		Epoch: g.EpochDuration.String(), Shards: g.Shards, MaxFaulty: g.Shards - com.Quorum(), Quorum: com.Quorum(),
 		MayFail: mayFail(com), Members: newGenesisMembers(g),
 	}
 	if r.MayFail == 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("no node may be down: the largest has %s, and only %d may be missing", plural(slices.Max(weights(com)), "shard"), r.MaxFaulty))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("no node may be down: the largest has %s, and only %d may be missing",
+			plural(slices.Max(weights(com)), "shard"), r.MaxFaulty))
 	}
 	voting, all := 0, 0
 	for _, m := range r.Members {
@@ -67,10 +69,13 @@ func newGenesisReport(g *ledger.Genesis, now time.Time) (*genesisReport, error) 
 		}
 	}
 	if voting < min(all, 4) {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("only %d of %d members have a consensus key: with fewer than 4, the ledger stalls when one is down", voting, all))
+		r.Warnings = append(r.Warnings, fmt.Sprintf(
+			"only %d of %d members have a consensus key: with fewer than 4, the ledger stalls when one is down", voting, all))
 	}
 	if passed := now.Sub(g.Time) / g.EpochDuration; passed > latestStart {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%d epochs have passed since its start time, %s: unless the network has started, set a new \"time\"", passed, g.Time.Format(time.RFC3339)))
+		r.Warnings = append(r.Warnings, fmt.Sprintf(
+			"%d epochs have passed since its start time, %s: unless the network has started, set a new \"time\"", passed,
+			g.Time.Format(time.RFC3339)))
 	}
 	return r, nil
 }
@@ -109,7 +114,8 @@ func (a *terminal) printGenesis(g *ledger.Genesis, r *genesisReport) error {
 		{"epochs", fmt.Sprintf("%s each; the first %s, at %s", g.EpochDuration, begins, g.Time.Format(time.RFC3339))},
 		{"shards", fmt.Sprintf("%d: up to %d may be lost, %d must confirm a blob", r.Shards, r.MaxFaulty, r.Quorum)},
 		{"nodes", fmt.Sprintf("%d: any %d may be down", len(r.Members), r.MayFail)},
-		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold up to %s ahead", g.StoragePrice, g.WritePrice, plural(g.MaxEpochsAhead, "epoch"))},
+		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold up to %s ahead",
+			g.StoragePrice, g.WritePrice, plural(g.MaxEpochsAhead, "epoch"))},
 		{"fees", fmt.Sprintf("%s per transaction, and %s for each of its bytes", g.FeeTx, g.FeeByte)},
 		{"capacity", byteSize(g.Capacity) + " of encoded size"},
 	}

@@ -48,10 +48,11 @@ func (c *cluster) newGuest(name string, w *wallet.Wallet) *guest {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	g.Node, err = clientnode.Open(c.t.Context(), cfg, func(h host.Host, connect func(context.Context, peer.ID) error) (clientnode.Chain, error) {
-		g.host, g.connect = h, connect
-		return open(h, connect)
-	})
+	g.Node, err = clientnode.Open(c.t.Context(), cfg,
+		func(h host.Host, connect func(context.Context, peer.ID) error) (clientnode.Chain, error) {
+			g.host, g.connect = h, connect
+			return open(h, connect)
+		})
 	if err != nil {
 		c.t.Fatalf("join as %s: %v", name, err)
 	}

@@ -122,10 +122,14 @@ func newNodeReport(n *client.NodeHealth) nodeReport {
 
 func newNodeState(s *p2p.NodeStatus) nodeState {
 	return nodeState{
-		State: s.State, Epoch: s.Epoch, LedgerHeight: s.Height, Ledger: s.Ledger, Version: s.Version, Blobs: s.Blobs, Slivers: s.Slivers, Owed: s.Owed,
-		Corrupt: s.Corrupt, Invalid: s.Invalid, repairProgress: repairProgress{s.RepairRate, int64(s.RepairLeft / time.Second)}, DiskBytes: s.DiskBytes, DiskLimit: s.DiskLimit,
-		DiskFree: s.DiskFree, DiskReserve: s.DiskReserve, Refuses: oneLine(s.Refuses),
-		UptimeSeconds: int64(s.Uptime / time.Second), Peers: s.Peers, ClockAhead: s.ClockAhead.Seconds(), Incidents: s.Incidents,
+		State: s.State, Epoch: s.Epoch, LedgerHeight: s.Height, Ledger: s.Ledger, Version: s.Version, Blobs: s.Blobs,
+		Slivers: s.Slivers, Owed: s.Owed,
+		Corrupt: s.Corrupt, Invalid: s.Invalid,
+		repairProgress: repairProgress{s.RepairRate, int64(s.RepairLeft / time.Second)}, DiskBytes: s.DiskBytes,
+		DiskLimit: s.DiskLimit,
+		DiskFree:  s.DiskFree, DiskReserve: s.DiskReserve, Refuses: oneLine(s.Refuses),
+		UptimeSeconds: int64(s.Uptime / time.Second), Peers: s.Peers, ClockAhead: s.ClockAhead.Seconds(),
+		Incidents: s.Incidents,
 	}
 }
 
@@ -159,7 +163,8 @@ func (s *nodeState) diskCell() string {
 }
 
 func (a *terminal) printHealth(r healthReport, well int) error {
-	rows := [][]string{{"node", "reachable", "state", "shards", "blobs", "slivers", "owed", "corrupt", "disk", "version", "problem"}}
+	rows := [][]string{{"node", "reachable", "state", "shards", "blobs", "slivers", "owed", "corrupt", "disk",
+		"version", "problem"}}
 	for _, n := range r.Nodes {
 		row := []string{n.NodeName, yesNo(n.Reachable), "-", fmt.Sprint(len(n.Shards)), "-", "-", "-", "-", "-", "-", n.Why}
 		if n.Reachable {

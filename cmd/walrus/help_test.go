@@ -39,7 +39,8 @@ func examples(c *cobra.Command) (lines []string) {
 func TestEveryCommandTeaches(t *testing.T) {
 	root := newRoot(&app{terminal: terminal{stdout: &output{w: &bytes.Buffer{}}}, env: noEnv})
 	everyCommand(root, func(c *cobra.Command) {
-		if c.Short == "" || c.Long == "" || c.Short[0] >= 'A' && c.Short[0] <= 'Z' && !strings.HasPrefix(c.Short, "HTTP") || strings.HasSuffix(c.Short, ".") {
+		if c.Short == "" || c.Long == "" || c.Short[0] >= 'A' && c.Short[0] <= 'Z' && !strings.HasPrefix(c.Short, "HTTP") ||
+			strings.HasSuffix(c.Short, ".") {
 			t.Errorf("%s: short %q and a long text of %d bytes", c.CommandPath(), c.Short, len(c.Long))
 		}
 		own := regexp.MustCompile(regexp.QuoteMeta(c.CommandPath()) + `\b`)
@@ -97,7 +98,8 @@ func TestDidYouMean(t *testing.T) {
 		{"store -z x", "unknown shorthand flag: 'z' in -z (see walrus store --help)"},
 	} {
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), strings.Fields(tt.line), nil, &stdout, &stderr, noEnv); code != exitUsage || !strings.Contains(stderr.String(), tt.want) {
+		if code := run(t.Context(), strings.Fields(tt.line), nil, &stdout, &stderr, noEnv); code != exitUsage ||
+			!strings.Contains(stderr.String(), tt.want) {
 			t.Errorf("%s: exit code %d, %s: want %q", tt.line, code, &stderr, tt.want)
 		}
 	}
@@ -143,10 +145,13 @@ func TestCompletions(t *testing.T) {
 	}{
 		{false, "", []string{describe(id.String(), "1.00 MiB, until the start of epoch 7, deletable"),
 			describe(other.String(), "3 B, until the start of epoch 9, permanent, not certified: store it again to finish")}},
-		{true, "", []string{describe(first.String(), "1.00 MiB, until the start of epoch 7, deletable"), describe(second.String(), "1.00 MiB, until the start of epoch 9, permanent"),
+		{true, "", []string{describe(first.String(), "1.00 MiB, until the start of epoch 7, deletable"),
+			describe(second.String(), "1.00 MiB, until the start of epoch 9, permanent"),
 			describe(other.String(), "3 B, until the start of epoch 9, permanent, not certified: store it again to finish")}},
-		{true, "0x03", []string{describe(third.String(), "3 B, until the start of epoch 9, permanent, not certified: store it again to finish")}},
-		{false, other.String()[:3], []string{describe(other.String(), "3 B, until the start of epoch 9, permanent, not certified: store it again to finish")}},
+		{true, "0x03", []string{describe(third.String(),
+			"3 B, until the start of epoch 9, permanent, not certified: store it again to finish")}},
+		{false, other.String()[:3], []string{describe(other.String(),
+			"3 B, until the start of epoch 9, permanent, not certified: store it again to finish")}},
 		{false, "zzz", nil},
 	} {
 		if got := blobCompletions(list, tt.records, tt.typed); strings.Join(got, "\n") != strings.Join(tt.want, "\n") {

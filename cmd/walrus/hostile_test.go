@@ -59,10 +59,12 @@ func attacks(id string, size int) []attack {
 		{"negative range", get(blob, "Range: bytes=--1"), 416, false},
 		{"thousands of ranges", get(blob, many), 416, false},
 		{"many headers with ranges", get(blob, "Range: bytes=0-0", "Range: bytes=1-1"), 206, false},
-		{"byte-range that overflows", get(blob + "/byte-range?start=9223372036854775807&length=9223372036854775807"), 400, false},
+		{"byte-range that overflows", get(blob + "/byte-range?start=9223372036854775807&length=9223372036854775807"), 400,
+			false},
 		{"byte-range of nothing", get(blob + "/byte-range?start=0&length=0"), 400, false},
 		{"another host", strings.Replace(get(blob), "localhost", "evil.example", 1), 421, false},
-		{"another host, absolute form", strings.Replace(get("http://evil.example"+blob), "localhost", "127.0.0.1", 1), 421, false},
+		{"another host, absolute form", strings.Replace(get("http://evil.example"+blob), "localhost", "127.0.0.1", 1), 421,
+			false},
 		{"two hosts", get(blob, "Host: localhost"), 400, false},
 		{"no host", "GET " + blob + " HTTP/1.1\r\n\r\n", 400, false},
 		{"not HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, false},
@@ -88,16 +90,21 @@ func attacks(id string, size int) []attack {
 		{"chunk of 2^64", put("Transfer-Encoding: chunked\r\n", "fffffffffffffffff\r\nabc"), 400, false},
 		{"chunk that is none", put("Transfer-Encoding: chunked\r\n", "zz\r\nabc"), 400, false},
 		{"chunk extensions", put("Transfer-Encoding: chunked\r\n", "1;"+strings.Repeat("x", 8000)+"\r\na\r\n"), 400, false},
-		{"endless chunks", put("Transfer-Encoding: chunked\r\n", strings.Repeat("2000\r\n"+strings.Repeat("x", 0x2000)+"\r\n", 20)), 413, false},
-		{"trailer bomb", put("Transfer-Encoding: chunked\r\nTrailer: X\r\n", "0\r\nX: "+strings.Repeat("x", 300<<10)+"\r\n\r\n"), 0, false},
-		{"unknown parameter", strings.Replace(put("Content-Length: 1\r\n", "a"), "/v1/blobs", "/v1/blobs?epoch=1", 1), 400, false},
-		{"epochs beyond 32 bits", strings.Replace(put("Content-Length: 1\r\n", "a"), "/v1/blobs", "/v1/blobs?epochs=4294967297", 1), 400, false},
+		{"endless chunks", put("Transfer-Encoding: chunked\r\n",
+			strings.Repeat("2000\r\n"+strings.Repeat("x", 0x2000)+"\r\n", 20)), 413, false},
+		{"trailer bomb", put("Transfer-Encoding: chunked\r\nTrailer: X\r\n", "0\r\nX: "+strings.Repeat("x", 300<<10)+
+			"\r\n\r\n"), 0, false},
+		{"unknown parameter", strings.Replace(put("Content-Length: 1\r\n", "a"), "/v1/blobs", "/v1/blobs?epoch=1", 1), 400,
+			false},
+		{"epochs beyond 32 bits", strings.Replace(put("Content-Length: 1\r\n", "a"), "/v1/blobs",
+			"/v1/blobs?epochs=4294967297", 1), 400, false},
 		{"leaves in mid-upload", put("Content-Length: 60000\r\n", strings.Repeat("x", 30_000)), 0, true},
 		{"leaves in mid-chunk", put("Transfer-Encoding: chunked\r\n", "8000\r\nxxx"), 0, true},
 		{"leaves in mid-header", "PUT /v1/blobs HTTP/1.1\r\nHost: loc", 0, true},
 		{"leaves in mid-download", get(blob), 0, true},
 		{"leaves in mid-form", "POST /explorer/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 60000\r\n\r\n" +
-			"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n" + strings.Repeat("x", 30_000), 0, true},
+			"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n" + strings.Repeat("x", 30_000), 0,
+			true},
 		{"form of another site", "POST /explorer/upload HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", 403, false},
 		{"streams that are reset at once", rapidReset(blob, 200), 0, true},
 		{"HTTP/2 with garbage", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + strings.Repeat("\xff", 200), 0, true},
@@ -122,7 +129,8 @@ func TestGatewayHostile(t *testing.T) {
 	c.awaitHealth()
 	metrics := freeAddress(t)
 	c.temp = temp
-	w := c.daemon("daemon", "--max-body-size", "64", "--metrics-address", metrics, "--publisher-max-buffer-size", "1000", "--log-level", "debug",
+	w := c.daemon("daemon", "--max-body-size", "64", "--metrics-address", metrics, "--publisher-max-buffer-size", "1000",
+		"--log-level", "debug",
 		"--upload-dir", filepath.Join(c.dir, "uploads"))
 	content := make([]byte, 60_000)
 	_, _ = rand.NewChaCha8([32]byte{3}).Read(content)
@@ -225,7 +233,8 @@ func vitals(t *testing.T, metrics string, before map[string]float64) map[string]
 		if a.err != nil {
 			t.Fatal(a.err)
 		}
-		now := map[string]float64{"go_goroutines": 0, "process_open_fds": 0, "process_resident_memory_bytes": 0, `http_server_active_requests{http_request_method="PUT"}`: 0}
+		now := map[string]float64{"go_goroutines": 0, "process_open_fds": 0, "process_resident_memory_bytes": 0,
+			`http_server_active_requests{http_request_method="PUT"}`: 0}
 		for line := range strings.Lines(string(a.body)) {
 			name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 			if _, wanted := now[name]; wanted {
@@ -267,7 +276,8 @@ func rapidReset(path string, streams int) string {
 	var b bytes.Buffer
 	b.WriteString("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 	frame := func(kind, flags byte, stream int, payload []byte) {
-		b.Write([]byte{byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), kind, flags, byte(stream >> 24), byte(stream >> 16), byte(stream >> 8), byte(stream)})
+		b.Write([]byte{byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), kind, flags, byte(stream >> 24),
+			byte(stream >> 16), byte(stream >> 8), byte(stream)})
 		b.Write(payload)
 	}
 	frame(4, 0, 0, nil)                                                  // SETTINGS

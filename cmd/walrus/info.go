@@ -80,12 +80,15 @@ func (a *terminal) printInfo(r *infoReport, info *client.Info) error {
 	rows := [][]string{{"network", r.Network.Name}, {"network ID", r.Network.ID}}
 	if e := r.Epoch; e != nil {
 		left := max(time.Until(info.EpochEnd), 0).Round(time.Second)
-		rows = append(rows, []string{"epoch", fmt.Sprintf("%d, ends in %s; each lasts %s", e.CurrentEpoch, left, p.EpochDuration)})
+		rows = append(rows, []string{"epoch", fmt.Sprintf("%d, ends in %s; each lasts %s", e.CurrentEpoch,
+			left, p.EpochDuration)})
 	}
 	rows = append(rows, [][]string{
 		{"storage nodes", fmt.Sprint(r.Storage.NNodes)},
-		{"shards", fmt.Sprintf("%d: up to %d may be lost, %d must confirm a blob", b.NShards, b.MaxFaultyShards, b.QuorumThreshold)},
-		{"encoding", fmt.Sprintf("%s, %d rows of %d symbols", jsonform.EncodingType, c.NPrimarySourceSymbols, c.NSecondarySourceSymbols)},
+		{"shards", fmt.Sprintf("%d: up to %d may be lost, %d must confirm a blob", b.NShards, b.MaxFaultyShards,
+			b.QuorumThreshold)},
+		{"encoding", fmt.Sprintf("%s, %d rows of %d symbols", jsonform.EncodingType, c.NPrimarySourceSymbols,
+			c.NSecondarySourceSymbols)},
 		{"largest blob", byteSize(r.Size.MaxBlobSize)},
 		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold up to %s ahead",
 			p.StoragePrice, p.WritePrice, plural(p.MaxEpochsAhead, "epoch"))},
@@ -93,7 +96,8 @@ func (a *terminal) printInfo(r *infoReport, info *client.Info) error {
 	}...)
 	if s := r.Supply; s != nil {
 		rows = append(rows, [][]string{
-			{"capacity", fmt.Sprintf("%s of encoded size, %s of it sold in this epoch", byteSize(p.Capacity), byteSize(info.Sold))},
+			{"capacity", fmt.Sprintf("%s of encoded size, %s of it sold in this epoch", byteSize(p.Capacity),
+				byteSize(info.Sold))},
 			{"rewards", fmt.Sprintf("%s so far, paid out at the end of this epoch", info.Rewards)},
 			{"supply", fmt.Sprintf("%s, and %s burned", ledger.TotalSupply-info.Burned, info.Burned)},
 		}...)
@@ -104,7 +108,8 @@ func (a *terminal) printInfo(r *infoReport, info *client.Info) error {
 	rows = [][]string{{"blob", "encoded, on all nodes", "cost of one epoch", "of each further epoch"}}
 	for _, e := range r.Price.Examples {
 		rows = append(rows, []string{
-			byteSize(e.UnencodedSize), byteSize(e.EncodedSize), (e.StoragePrice + e.WritePrice).String(), e.StoragePrice.String(),
+			byteSize(e.UnencodedSize), byteSize(e.EncodedSize), (e.StoragePrice + e.WritePrice).String(),
+			e.StoragePrice.String(),
 		})
 	}
 	if err := table(a.stdout, "  ", rows); err != nil {
@@ -197,8 +202,9 @@ func newInfoReport(genesis *ledger.Genesis, info *client.Info) *infoReport {
 	r.Network.Name, r.Network.ID = genesis.Network, com.Network().String()
 	r.Epoch = &epochInfo{
 		CurrentEpoch: info.Epoch, EndOfCurrent: info.EpochEnd.UTC(), MaxEpochsAhead: params.MaxEpochsAhead,
-		StartOfCurrent: map[string]string{"DateTime": info.EpochEnd.Add(-params.EpochDuration).UTC().Format(time.RFC3339Nano)},
-		EpochDuration:  jsonDuration{int64(params.EpochDuration / time.Second), int64(params.EpochDuration % time.Second)},
+		StartOfCurrent: map[string]string{"DateTime": info.EpochEnd.Add(-params.EpochDuration).UTC().Format(
+			time.RFC3339Nano)},
+		EpochDuration: jsonDuration{int64(params.EpochDuration / time.Second), int64(params.EpochDuration % time.Second)},
 	}
 	r.Supply = &supplyInfo{ledger.TotalSupply, info.Burned, info.Rewards, info.Sold}
 	r.Storage.NShards, r.Storage.NNodes, r.Storage.Capacity = p.Shards(), len(com.Members()), params.Capacity
@@ -222,7 +228,8 @@ func newInfoReport(genesis *ledger.Genesis, info *client.Info) *infoReport {
 	r.Committee.NPrimarySourceSymbols, r.Committee.NSecondarySourceSymbols = p.Rows(), p.Columns()
 	r.Committee.MetadataStorageSize = p.MetadataSize()
 	for _, m := range com.Members() {
-		r.Committee.CurrentStorageNodes = append(r.Committee.CurrentStorageNodes, infoNode{m.Name, m.Node.String(), m.Key, len(m.Shards), m.Shards})
+		r.Committee.CurrentStorageNodes = append(r.Committee.CurrentStorageNodes,
+			infoNode{m.Name, m.Node.String(), m.Key, len(m.Shards), m.Shards})
 	}
 	return r
 }

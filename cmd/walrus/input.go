@@ -82,7 +82,8 @@ func asLongAsItSays(ctx context.Context, name string, f *os.File, st fs.FileInfo
 }
 
 // spoolFile copies a file that does not report its length. begin was read already.
-func (a *terminal) spoolFile(ctx context.Context, name string, begin []byte, f *os.File, st fs.FileInfo, tempDir string) (*input, error) {
+func (a *terminal) spoolFile(ctx context.Context, name string, begin []byte, f *os.File, st fs.FileInfo,
+	tempDir string) (*input, error) {
 	in, err := a.spool(ctx, name, io.MultiReader(bytes.NewReader(begin), f), tempDir)
 	if err != nil {
 		return nil, err
@@ -102,7 +103,8 @@ func (a *terminal) spool(ctx context.Context, name string, r io.Reader, tempDir 
 	in := &input{watched: watched{file: f, name: name}, name: name, temp: os.Remove(f.Name()) != nil}
 	n, err := userfile.CopyUntil(ctx, f, userfile.Within(r, tempDir, cmp.Or(a.largest, shards.MaxLength)))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("keep a copy of %s in %s: %w", spoken(name), filepath.Dir(f.Name()), err), in.Close())
+		return nil, errors.Join(fmt.Errorf("keep a copy of %s in %s: %w", spoken(name), filepath.Dir(f.Name()), err),
+			in.Close())
 	}
 	in.size = uint64(n)
 	a.warn("%s: %s kept in a temporary file, because it is read twice", spoken(name), byteSize(n))
@@ -178,7 +180,8 @@ func sameSize(name string, f *os.File, before fs.FileInfo) error {
 type changedError struct{ name, how string }
 
 func (e *changedError) Error() string {
-	return fmt.Sprintf("%s changed while it was read%s: try again when nothing writes to it, or with a copy", e.name, e.how)
+	return fmt.Sprintf("%s changed while it was read%s: try again when nothing writes to it, or with a copy", e.name,
+		e.how)
 }
 
 // blame returns err, or an error for the changed file if it changed. A changed file also explains nodes that refuse the

@@ -21,7 +21,8 @@ import (
 
 func testApp() (*app, *bytes.Buffer) {
 	stderr := &bytes.Buffer{}
-	return &app{terminal: terminal{stdin: strings.NewReader(""), stdout: &output{until: io.Discard}, stderr: stderr}, env: noEnv}, stderr
+	return &app{terminal: terminal{stdin: strings.NewReader(""), stdout: &output{until: io.Discard}, stderr: stderr},
+		env: noEnv}, stderr
 }
 
 func writeFile(t *testing.T, dir, name, text string) string {
@@ -82,7 +83,8 @@ func TestEndlessInput(t *testing.T) {
 		a.stdin = stdin
 		_, err := a.openInput(t.Context(), path, dir)
 		var tooLong *userfile.TooLongError
-		if !errors.As(err, &tooLong) || tooLong.Most != a.largest || !strings.HasPrefix(err.Error(), "keep a copy of "+spoken(path)) {
+		if !errors.As(err, &tooLong) || tooLong.Most != a.largest ||
+			!strings.HasPrefix(err.Error(), "keep a copy of "+spoken(path)) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -170,7 +172,8 @@ func TestInputThatChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, reading := in.ReadAt(make([]byte, 3), 0)
-		for _, err := range []error{reading, in.unchanged(), blame(fmt.Errorf("store: encode: %w", reading), in.unchanged), blame(refused, in.unchanged)} {
+		for _, err := range []error{reading, in.unchanged(), blame(fmt.Errorf("store: encode: %w", reading), in.unchanged),
+			blame(refused, in.unchanged)} {
 			if exitCode(err) != exitFailed || err == nil || !strings.HasPrefix(err.Error(), path+" changed while it was read") {
 				t.Errorf("%s: exit code %d, %v", name, exitCode(err), err)
 			}
@@ -193,7 +196,8 @@ func TestQuiltFileThatChanges(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = in.files[0].Content.ReadAt(make([]byte, 3), 0)
-			if err := blame(err, in.unchanged); exitCode(err) != exitFailed || err == nil || !strings.HasPrefix(err.Error(), path+" changed") {
+			if err := blame(err, in.unchanged); exitCode(err) != exitFailed || err == nil ||
+				!strings.HasPrefix(err.Error(), path+" changed") {
 				t.Errorf("%s, small %v: %v", name, small, err)
 			}
 			if err := in.unchanged(); small != (err == nil) { // a small file is in memory by now, or was not read
@@ -225,7 +229,8 @@ func TestInterruptedAtPipe(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var stdout, stderr bytes.Buffer
 		time.AfterFunc(20*time.Millisecond, cancel)
-		if code := run(ctx, args, nil, &stdout, &stderr, noEnv); code != exitFailed || stderr.String() != "walrus: interrupted\n" {
+		if code := run(ctx, args, nil, &stdout, &stderr, noEnv); code != exitFailed ||
+			stderr.String() != "walrus: interrupted\n" {
 			t.Errorf("%v: exit code %d, stderr %q", args, code, &stderr)
 		}
 	}
@@ -298,11 +303,13 @@ func TestMarkedKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := writeFile(t, dir, "key", "\xef\xbb\xbf"+id.String()+"\n")
-	if _, err := loadIdentities(t.Context(), key); err == nil || !strings.Contains(err.Error(), key+": it begins with a byte order mark (BOM)") {
+	if _, err := loadIdentities(t.Context(), key); err == nil ||
+		!strings.Contains(err.Error(), key+": it begins with a byte order mark (BOM)") {
 		t.Errorf("identity: %v", err)
 	}
 	team := writeFile(t, dir, "team", "\xef\xbb\xbf# us\n"+id.Recipient().String()+"\n")
-	if _, err := parseRecipients(t.Context(), []string{"@" + team}); err == nil || !strings.Contains(err.Error(), team+": it begins with a byte order mark (BOM)") {
+	if _, err := parseRecipients(t.Context(), []string{"@" + team}); err == nil ||
+		!strings.Contains(err.Error(), team+": it begins with a byte order mark (BOM)") {
 		t.Errorf("recipients: %v", err)
 	}
 }

@@ -15,22 +15,27 @@ import (
 
 func requestArgs(t *testing.T, request string) (string, error) {
 	t.Helper()
-	argv, err := parseRequest(newRoot(&app{terminal: terminal{stdout: &output{w: &bytes.Buffer{}}}, env: noEnv}), []byte(request))
+	argv, err := parseRequest(newRoot(&app{terminal: terminal{stdout: &output{w: &bytes.Buffer{}}}, env: noEnv}),
+		[]byte(request))
 	return strings.Join(argv, " "), err
 }
 
 func TestRequests(t *testing.T) {
 	const id = "RcU82Mwf-CFkv1LaI_2qcpANwpGUuG3TMwnVzZxD2kY"
 	for _, tt := range []struct{ request, want string }{
-		{`{"command":{"store":{"files":["a","b c"],"epochs":5,"permanent":true}}}`, "--json store --epochs=5 --permanent=true -- a b c"},
+		{`{"command":{"store":{"files":["a","b c"],"epochs":5,"permanent":true}}}`,
+			"--json store --epochs=5 --permanent=true -- a b c"},
 		{`{"config":"c","wallet":"w","context":null,"gasBudget":500000000,"command":{"store":{"files":["a"],"epochs":"max","dryRun":false,
 		  "ignoreResources":false,"encodingType":"RS2","endEpoch":null}}}`, "--config=c --wallet=w --json store --dry-run=false --epochs=max -- a"},
-		{`{"timeout":"5s","logLevel":"warn","command":{"read":{"blobId":"` + id + `","out":"x","strictConsistencyCheck":true}}}`,
+		{`{"timeout":"5s","logLevel":"warn","command":{"read":{"blobId":"` + id +
+			`","out":"x","strictConsistencyCheck":true}}}`,
 			"--log-level=warn --timeout=5s --json read --out=x --consistency=strict -- " + id},
-		{`{"command":{"blobStatus":{"blobId":"` + id + `","timeout":"9s","file":null}}}`, "--json blob-status --timeout=9s -- " + id},
+		{`{"command":{"blobStatus":{"blobId":"` + id + `","timeout":"9s","file":null}}}`,
+			"--json blob-status --timeout=9s -- " + id},
 		{`{"command":{"blobId":{"file":"x","nShards":100}}}`, "--json blob-id --shards=100 -- x"},
 		{`{"command":{"storeQuilt":{"paths":["a","b"]}}}`, "--json store-quilt --paths=a --paths=b --"},
-		{`{"command":{"writeQuilt":{"blobs":[{"path":"a","tags":{"k":"v"}}]}}}`, `--json store-quilt --blobs={"path":"a","tags":{"k":"v"}} --`},
+		{`{"command":{"writeQuilt":{"blobs":[{"path":"a","tags":{"k":"v"}}]}}}`,
+			`--json store-quilt --blobs={"path":"a","tags":{"k":"v"}} --`},
 		{`{"command":{"readQuilt":{"quiltId":"Q","identifiers":["a","-b"],"out":"d"}}}`,
 			"--json read-quilt --identifiers=a --identifiers=-b --out=d --quilt-id=Q --"},
 		{`{"command":{"readQuilt":{"quiltId":"Q","tag":["k","v"]}}}`, "--json read-quilt --quilt-id=Q --tag=k -- v"},
@@ -40,12 +45,14 @@ func TestRequests(t *testing.T) {
 		{`{"command":{"share":{"blobObjId":"0x1","amount":1500}}}`, "--json share --amount=1500FROST -- 0x1"},
 		{`{"command":{"share":{"blob":"0x1","amount":"1.5"}}}`, "--json share --amount=1.5 -- 0x1"},
 		{`{"command":{"fundSharedBlob":{"sharedBlobObjId":"0x1","amount":1000}}}`, "--json fund -- 0x1 1000FROST"},
-		{`{"command":{"setBlobAttribute":{"blobObjId":"0x1","attributes":{"b":"2","a":"1"}}}}`, "--json attributes set -- 0x1 a=1 b=2"},
+		{`{"command":{"setBlobAttribute":{"blobObjId":"0x1","attributes":{"b":"2","a":"1"}}}}`,
+			"--json attributes set -- 0x1 a=1 b=2"},
 		{`{"command":{"removeBlobAttributeFields":{"blobObjId":"0x1","keys":["a"]}}}`, "--json attributes remove -- 0x1 a"},
 		{`{"command":{"walletSend":{"address":"0x2","amount":7}}}`, "--json wallet send -- 0x2 7FROST"},
 		{`{"command":{"info":{"command":null}}}`, "--json info"},
 		{`{"command":{"info":null}}`, "--json info"},
-		{`{"command":{"daemon":{"host":["a","b,c"],"apiKey":{"n":"k=,"}}}}`, `--json daemon --api-key="n=k=," --host=a --host="b,c"`},
+		{`{"command":{"daemon":{"host":["a","b,c"],"apiKey":{"n":"k=,"}}}}`,
+			`--json daemon --api-key="n=k=," --host=a --host="b,c"`},
 	} {
 		if got, err := requestArgs(t, tt.request); err != nil || got != tt.want {
 			t.Errorf("%s:\n got %s, %v\nwant %s", tt.request, got, err, tt.want)
@@ -92,16 +99,19 @@ func TestWrongRequests(t *testing.T) {
 func TestRequestOnStdin(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	stdin := strings.NewReader(`{"command":{"blobId":{"file":"-","shards":10}}}`)
-	if code := run(t.Context(), []string{"json"}, stdin, &stdout, &stderr, noEnv); code != exitFailed || !strings.Contains(stderr.String(), "standard input already held the request") {
+	if code := run(t.Context(), []string{"json"}, stdin, &stdout, &stderr, noEnv); code != exitFailed ||
+		!strings.Contains(stderr.String(), "standard input already held the request") {
 		t.Errorf("exit code %d, %q", code, &stderr)
 	}
 	stdout.Reset()
-	code := run(t.Context(), []string{"json", `{"command":{"blobId":{"file":"-","shards":10}}}`}, strings.NewReader("x"), &stdout, &stderr, noEnv)
+	code := run(t.Context(), []string{"json", `{"command":{"blobId":{"file":"-","shards":10}}}`}, strings.NewReader("x"),
+		&stdout, &stderr, noEnv)
 	if code != exitDone || !strings.Contains(stdout.String(), `"unencodedLength": 1`) {
 		t.Errorf("exit code %d, %q, %q", code, &stdout, &stderr)
 	}
 	stdout.Reset()
-	if code := run(t.Context(), []string{"json"}, strings.NewReader(`{"command":{"version":{}}}`), &stdout, &stderr, noEnv); code != exitDone || !strings.Contains(stdout.String(), `"version": "dev"`) {
+	if code := run(t.Context(), []string{"json"}, strings.NewReader(`{"command":{"version":{}}}`), &stdout, &stderr,
+		noEnv); code != exitDone || !strings.Contains(stdout.String(), `"version": "dev"`) {
 		t.Errorf("exit code %d, %q, %q", code, &stdout, &stderr)
 	}
 }
@@ -175,7 +185,8 @@ func TestEveryCommandAsJSON(t *testing.T) {
 	}
 	walk(root)
 	for table, paths := range map[string][]string{
-		"originalFields": slices.Collect(maps.Keys(originalFields)), "neutralFields": slices.Collect(maps.Keys(neutralFields)),
+		"originalFields": slices.Collect(maps.Keys(originalFields)),
+		"neutralFields":  slices.Collect(maps.Keys(neutralFields)),
 	} {
 		for _, path := range paths {
 			if c, rest, err := root.Find(strings.Fields(path)); err != nil || len(rest) > 0 || path != "" && !reached[c] {

@@ -36,7 +36,8 @@ type commandForm struct {
 
 func newCommandForm(c *cobra.Command) *commandForm {
 	_, path, _ := strings.Cut(c.CommandPath(), " ")
-	f := &commandForm{path: path, flags: map[string]*pflag.Flag{}, args: usageArguments(c.Use), neutral: neutralFields[path]}
+	f := &commandForm{path: path, flags: map[string]*pflag.Flag{}, args: usageArguments(c.Use),
+		neutral: neutralFields[path]}
 	c.LocalNonPersistentFlags().VisitAll(func(flag *pflag.Flag) {
 		if flag.Name != "help" {
 			f.flags[camelCase(flag.Name)] = flag
@@ -165,7 +166,8 @@ func (f *commandForm) unknown(field string) error {
 	}
 	slices.Sort(names)
 	if slices.Contains(f.neutral, field) {
-		return fmt.Errorf("field %q of the original has no counterpart here: leave it out; known are %s", field, strings.Join(names, ", "))
+		return fmt.Errorf("field %q of the original has no counterpart here: leave it out; known are %s", field,
+			strings.Join(names, ", "))
 	}
 	return unknownName("field", field, names)
 }

@@ -39,5 +39,6 @@ var neutralFields = map[string][]string{
 var argumentFields = map[string]string{"KEY=VALUE": "attributes", "KEY": "keys"}
 
 var neutralStore = []string{
-	"encodingType", "ignoreResources", "earliestExpiryTime", "endEpoch", "uploadRelay", "skipTipConfirmation", "childProcessUploads",
+	"encodingType", "ignoreResources", "earliestExpiryTime", "endEpoch", "uploadRelay", "skipTipConfirmation",
+	"childProcessUploads",
 }

@@ -199,7 +199,8 @@ func (k *killer) start(i int) {
 		if err := reach(k.watch.nodes[i], head); err != nil {
 			k.c.t.Errorf("node %d has not caught up: %v", i, err)
 		} else {
-			k.c.t.Logf("node %d has caught up to height %d, %s after its start", i, head, time.Since(started).Round(time.Millisecond))
+			k.c.t.Logf("node %d has caught up to height %d, %s after its start", i, head,
+				time.Since(started).Round(time.Millisecond))
 		}
 		k.caughtUp <- i
 	})

@@ -43,11 +43,13 @@ func fateOf(err error) fate {
 func expected(err error) bool {
 	var refused *ledger.OpError
 	switch {
-	case errors.Is(err, light.ErrLied), errors.Is(err, client.ErrInvalidBlob), errors.Is(err, client.ErrNoFunds), errors.Is(err, ledger.ErrFormat):
+	case errors.Is(err, light.ErrLied), errors.Is(err, client.ErrInvalidBlob), errors.Is(err, client.ErrNoFunds),
+		errors.Is(err, ledger.ErrFormat):
 		return false
 	case errors.As(err, &refused):
 		switch refused.Code { // the epoch or the record ended, or a transaction that was given up took the nonce
-		case ledger.CodeNonce, ledger.CodeExpired, ledger.CodeEpoch, ledger.CodeState, ledger.CodeNotFound, ledger.CodeCertificate:
+		case ledger.CodeNonce, ledger.CodeExpired, ledger.CodeEpoch, ledger.CodeState, ledger.CodeNotFound,
+			ledger.CodeCertificate:
 			return true
 		}
 		return false
@@ -190,7 +192,8 @@ func why(err error) string {
 		return fmt.Sprintf("%d of %d shards %s", few.Have, few.Shards, few.Did)
 	}
 	for _, kind := range []error{
-		wallet.ErrUnknown, client.ErrStalled, client.ErrNotFound, light.ErrUnavailable, light.ErrBusy, context.DeadlineExceeded,
+		wallet.ErrUnknown, client.ErrStalled, client.ErrNotFound, light.ErrUnavailable, light.ErrBusy,
+		context.DeadlineExceeded,
 	} {
 		if errors.Is(err, kind) {
 			return kind.Error()

@@ -32,7 +32,8 @@ func (a *app) man(dir string) error {
 	// A new root has flags of its own.
 	root := newRoot(&app{terminal: terminal{stdin: a.stdin, stdout: a.stdout, stderr: a.stderr}, env: a.env})
 	forManual(root)
-	if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "walrus " + version, Manual: "Walrus"}, dir); err != nil {
+	if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "walrus " + version, Manual: "Walrus"},
+		dir); err != nil {
 		return fmt.Errorf("write manual pages: %w", err)
 	}
 	pages, err := filepath.Glob(filepath.Join(dir, "walrus*.1"))

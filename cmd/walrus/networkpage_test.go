@@ -64,7 +64,8 @@ func (f *fleet) run(ctx context.Context, t *testing.T, b *block, name string) st
 	t.Helper()
 	text := f.local(b.text, b.on[0], name)
 	if args, found := strings.CutPrefix(strings.TrimSpace(text), "walrus node run --home "); found {
-		p, err := startProc(ctx, filepath.Join(f.dir, name+".log"), "node", "run", "--home", filepath.Join(f.home(name), args))
+		p, err := startProc(ctx, filepath.Join(f.dir, name+".log"), "node", "run", "--home",
+			filepath.Join(f.home(name), args))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +173,8 @@ func TestNetworkPage(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"nodes       4: any 1 may be down", "4 of 4 nodes are healthy", "certified in epoch 1: "} {
+	for _, want := range []string{"nodes       4: any 1 may be down", "4 of 4 nodes are healthy",
+		"certified in epoch 1: "} {
 		if !strings.Contains(output, want) {
 			t.Errorf("nothing printed %q:\n%s", want, output)
 		}
@@ -182,7 +184,8 @@ func TestNetworkPage(t *testing.T) {
 		t.Errorf("network IDs %v, want four that are equal", ids)
 	}
 	for _, name := range []string{"hello.txt", "copy.txt"} {
-		if got, err := os.ReadFile(filepath.Join(f.home("alpha"), name)); err != nil || string(got) != "hello from four machines\n" {
+		if got, err := os.ReadFile(filepath.Join(f.home("alpha"), name)); err != nil ||
+			string(got) != "hello from four machines\n" {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}

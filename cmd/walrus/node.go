@@ -171,7 +171,8 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 	if err != nil {
 		return fmt.Errorf("ask the node at %s: %w: is it running?", home, err)
 	}
-	r := nodeStatusReport{NodeID: id.String(), NodeName: conf.Name, Address: addr, Shards: st.Shards, nodeState: newNodeState(&st)}
+	r := nodeStatusReport{NodeID: id.String(), NodeName: conf.Name, Address: addr, Shards: st.Shards,
+		nodeState: newNodeState(&st)}
 	rows := [][]string{
 		{"node", r.NodeName},
 		{"peer ID", r.NodeID},

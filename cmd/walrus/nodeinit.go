@@ -67,7 +67,10 @@ func (a *app) nodeInit(o nodeInit) error {
 	if n.Name = o.name; n.Name == "" {
 		n.Name = filepath.Base(home)
 	}
-	n.Listen, n.Announce, n.Bootstrap, n.MDNS = o.listen, o.announce, o.bootstrap, o.mdns
+	n.Listen, n.Announce, n.Bootstrap = o.listen, o.announce, o.bootstrap
+	if o.mdns {
+		n.MDNS = &o.mdns
+	}
 	if o.genesis != "" {
 		n.Genesis = absolute(o.genesis)
 	}

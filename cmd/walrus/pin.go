@@ -19,7 +19,11 @@ import (
 	"walrus/shards"
 )
 
-func pinCommand(a *app) *cobra.Command {
+// pinApp runs the commands about pins.
+type pinApp struct{ *app }
+
+func pinCommand(app *app) *cobra.Command {
+	a := pinApp{app}
 	c := group(&cobra.Command{
 		Use:   "pin",
 		Short: "keep whole copies of blobs, and serve them to others",
@@ -47,7 +51,7 @@ func pinHomeFlag(c *cobra.Command, home *string) {
 }
 
 // pinHome returns the absolute path of the pins' home.
-func (a *app) pinHome(flag string) (string, error) {
+func (a pinApp) pinHome(flag string) (string, error) {
 	home := flag
 	if home == "" {
 		home = a.env(envPinHome)
@@ -84,7 +88,7 @@ type pinStore struct {
 }
 
 // openPins finds the pin process of a home, or opens its store.
-func (a *app) openPins(ctx context.Context, flag string, s pinStore) (*pinsOf, error) {
+func (a pinApp) openPins(ctx context.Context, flag string, s pinStore) (*pinsOf, error) {
 	home, err := a.pinHome(flag)
 	if err != nil {
 		return nil, err

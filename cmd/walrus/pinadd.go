@@ -29,7 +29,7 @@ type pinAddFlags struct {
 	wait                    bool
 }
 
-func pinAddCommand(a *app) *cobra.Command {
+func pinAddCommand(a pinApp) *cobra.Command {
 	var f pinAddFlags
 	c := &cobra.Command{
 		Use:   "add [BLOB...]",
@@ -72,7 +72,7 @@ long as it takes; --wait waits for it.
 	return c
 }
 
-func (a *app) pinAdd(ctx context.Context, f *pinAddFlags, args []string) (err error) {
+func (a pinApp) pinAdd(ctx context.Context, f *pinAddFlags, args []string) (err error) {
 	ctx, cancel := a.withTimeout(ctx, 0)
 	defer cancel()
 	blobs, err := a.blobsToPin(ctx, f, args)
@@ -105,7 +105,7 @@ func (a *app) pinAdd(ctx context.Context, f *pinAddFlags, args []string) (err er
 	return a.printAdded(list)
 }
 
-func (a *terminal) printAdded(list []pin.Request) error {
+func (a pinApp) printAdded(list []pin.Request) error {
 	rows := [][]string{{"request", "blob", "status"}}
 	for i := range list {
 		rows = append(rows, []string{list[i].ID, list[i].Blob.String(), string(list[i].Status)})
@@ -114,7 +114,7 @@ func (a *terminal) printAdded(list []pin.Request) error {
 }
 
 // blobsToPin gathers the blobs that are asked for, each once, in the order in which they are named.
-func (a *app) blobsToPin(ctx context.Context, f *pinAddFlags, args []string) (list []shards.BlobID, err error) {
+func (a pinApp) blobsToPin(ctx context.Context, f *pinAddFlags, args []string) (list []shards.BlobID, err error) {
 	if f.file != "" {
 		more, err := a.readBlobList(ctx, f.file)
 		if err != nil {
@@ -155,7 +155,7 @@ func (a *app) blobsToPin(ctx context.Context, f *pinAddFlags, args []string) (li
 const maxBlobList = 20 << 20
 
 // readBlobList reads the lines of a file.
-func (a *app) readBlobList(ctx context.Context, path string) (list []string, err error) {
+func (a pinApp) readBlobList(ctx context.Context, path string) (list []string, err error) {
 	src := a.stdin
 	if path != "-" {
 		f, err := os.Open(path)
@@ -187,7 +187,7 @@ func (a *app) readBlobList(ctx context.Context, path string) (list []string, err
 
 // blobsOf lists the certified blobs of an account that have all of the attributes. The ledger proves that the list is
 // complete.
-func (a *app) blobsOf(ctx context.Context, owner string, attributes map[string]string) (list []shards.BlobID, err error) {
+func (a pinApp) blobsOf(ctx context.Context, owner string, attributes map[string]string) (list []shards.BlobID, err error) {
 	var address ledger.Address
 	if err := address.UnmarshalText([]byte(owner)); err != nil {
 		return nil, usagef("--owner: %w", err)
@@ -222,9 +222,9 @@ func hasAttributes(have []ledger.Attribute, want map[string]string) bool {
 // pinPoll: so often the state of pins is asked while a command waits.
 const pinPoll = 300 * time.Millisecond
 
-// awaitPins waits until every request is pinned. It fails with the first one that fails, whose blob is tried again later
+// awaitPins waits until every request is pinned. It fails with the first one that fails; its blob is tried again later
 // all the same.
-func (a *app) awaitPins(ctx context.Context, p *pinsOf, list []pin.Request) ([]pin.Request, error) {
+func (a pinApp) awaitPins(ctx context.Context, p *pinsOf, list []pin.Request) ([]pin.Request, error) {
 	var bar *pb.ProgressBar
 	if a.newBars("") != nil {
 		bar = pb.New(100*len(list)).SetTemplateString(`{{string . "prefix"}} {{bar . "[" "=" ">" " " "]"}} {{percent .}}`).

@@ -26,7 +26,7 @@ type pinListFlags struct {
 	limit             int
 }
 
-func pinListCommand(a *app) *cobra.Command {
+func pinListCommand(a pinApp) *cobra.Command {
 	var f pinListFlags
 	c := &cobra.Command{
 		Use:     "ls",
@@ -76,7 +76,7 @@ func (f *pinListFlags) filter() (out pin.Filter, err error) {
 	return out, nil
 }
 
-func (a *app) pinList(ctx context.Context, f *pinListFlags) (err error) {
+func (a pinApp) pinList(ctx context.Context, f *pinListFlags) (err error) {
 	filter, err := f.filter()
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func agoOrNever(t time.Time) string {
 	}
 }
 
-func pinStatusCommand(a *app) *cobra.Command {
+func pinStatusCommand(a pinApp) *cobra.Command {
 	var home string
 	c := &cobra.Command{
 		Use:   "status [PIN]",
@@ -159,7 +159,7 @@ next try is. Without PIN, show the pin process and the counts of all pins.
 	return c
 }
 
-func (a *app) pinShow(ctx context.Context, home, arg string) (err error) {
+func (a pinApp) pinShow(ctx context.Context, home, arg string) (err error) {
 	ctx, cancel := a.withTimeout(ctx, askTimeout)
 	defer cancel()
 	p, err := a.openPins(ctx, home, pinStore{})
@@ -208,7 +208,7 @@ func pinDetail(r *pin.Request) [][]string {
 	return rows
 }
 
-func (a *app) pinStatus(ctx context.Context, home string) (err error) {
+func (a pinApp) pinStatus(ctx context.Context, home string) (err error) {
 	ctx, cancel := a.withTimeout(ctx, statusTimeout)
 	defer cancel()
 	p, err := a.openPins(ctx, home, pinStore{})
@@ -244,7 +244,7 @@ func (a *app) pinStatus(ctx context.Context, home string) (err error) {
 	return a.resultTable(s, rows)
 }
 
-func pinRemoveCommand(a *app) *cobra.Command {
+func pinRemoveCommand(a pinApp) *cobra.Command {
 	var home string
 	c := &cobra.Command{
 		Use:   "rm PIN...",
@@ -261,7 +261,7 @@ from your disk. The blob itself lives on in the network as long as its storage i
 	return c
 }
 
-func (a *app) pinRemove(ctx context.Context, home string, args []string) (err error) {
+func (a pinApp) pinRemove(ctx context.Context, home string, args []string) (err error) {
 	ctx, cancel := a.withTimeout(ctx, 0)
 	defer cancel()
 	p, err := a.openPins(ctx, home, pinStore{})
@@ -282,7 +282,7 @@ func (a *app) pinRemove(ctx context.Context, home string, args []string) (err er
 			}
 		}
 		if err != nil {
-			bad.add(ctx, a, "remove "+trimID(arg), err)
+			bad.add(ctx, a.app, "remove "+trimID(arg), err)
 		}
 	}
 	rows := [][]string{{"removed", "blob", "name"}}

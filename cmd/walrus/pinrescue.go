@@ -23,7 +23,7 @@ type pinRescueFlags struct {
 	dryRun    bool
 }
 
-func pinRescueCommand(a *app) *cobra.Command {
+func pinRescueCommand(a pinApp) *cobra.Command {
 	var f pinRescueFlags
 	c := &cobra.Command{
 		Use:   "rescue [PIN...]",
@@ -56,7 +56,7 @@ type rescued struct {
 	Error   string        `json:"error,omitempty"`
 }
 
-func (a *app) pinRescue(ctx context.Context, f *pinRescueFlags, args []string) error {
+func (a pinApp) pinRescue(ctx context.Context, f *pinRescueFlags, args []string) error {
 	return a.onPins(ctx, f.home, args, func(ctx context.Context, p *pinsOf, list []shards.BlobID) (err error) {
 		ctx, s, err := a.openPaying(ctx, 0)
 		if err != nil {
@@ -73,7 +73,7 @@ func (a *app) pinRescue(ctx context.Context, f *pinRescueFlags, args []string) e
 			r, err := a.rescueOne(ctx, p, s, id, f.within, opt)
 			if err != nil {
 				r.Error = joined(err)
-				bad.add(ctx, a, "rescue "+id.String(), err)
+				bad.add(ctx, a.app, "rescue "+id.String(), err)
 			}
 			if out = append(out, r); err == nil {
 				rows = append(rows, r.row(f.dryRun))
@@ -104,7 +104,7 @@ func (r *rescued) row(dry bool) []string {
 }
 
 // rescueOne stores one blob again if its storage ends within some epochs. An invalid blob is not stored.
-func (a *app) rescueOne(ctx context.Context, p *pinsOf, s *session, id shards.BlobID, within uint32, opt client.StoreOptions) (r rescued, err error) {
+func (a pinApp) rescueOne(ctx context.Context, p *pinsOf, s *session, id shards.BlobID, within uint32, opt client.StoreOptions) (r rescued, err error) {
 	r = rescued{BlobID: id}
 	st, err := s.BlobStatus(ctx, id)
 	switch {

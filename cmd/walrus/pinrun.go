@@ -19,7 +19,7 @@ type pinRunFlags struct {
 // Default addresses of a pinner: one port for TCP and QUIC, so that one rule of a router serves both.
 var pinListen = []string{"/ip4/0.0.0.0/tcp/4031", "/ip4/0.0.0.0/udp/4031/quic-v1", "/ip6/::/tcp/4031", "/ip6/::/udp/4031/quic-v1"}
 
-func pinRunCommand(a *app) *cobra.Command {
+func pinRunCommand(a pinApp) *cobra.Command {
 	var f pinRunFlags
 	c := &cobra.Command{
 		Use:   "run",
@@ -53,7 +53,7 @@ Once commands are answered, one line that begins with "ready" appears on standar
 	return c
 }
 
-func (a *app) pinRun(ctx context.Context, f *pinRunFlags) error {
+func (a pinApp) pinRun(ctx context.Context, f *pinRunFlags) error {
 	home, err := a.pinHome(f.home)
 	if err != nil {
 		return err

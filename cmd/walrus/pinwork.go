@@ -51,9 +51,9 @@ type blobDone struct {
 	Error  string        `json:"error,omitempty"`
 }
 
-// eachBlob runs an operation on blobs, one after the other, with a bar. It goes on after failures, and prints a line for
+// eachBlob runs an operation on blobs, one after the other, with a bar. It goes on after failures. It prints a line for
 // each blob.
-func (a *app) eachBlob(ctx context.Context, what, past string, list []shards.BlobID, op func(shards.BlobID) error) error {
+func (a pinApp) eachBlob(ctx context.Context, what, past string, list []shards.BlobID, op func(shards.BlobID) error) error {
 	var bar *pb.ProgressBar
 	if a.newBars("") != nil && len(list) > 1 {
 		bar = pb.New(len(list)).SetTemplateString(`{{string . "prefix"}} {{bar . "[" "=" ">" " " "]"}} {{counters .}} {{rtime . "%s left"}}`).
@@ -67,7 +67,7 @@ func (a *app) eachBlob(ctx context.Context, what, past string, list []shards.Blo
 		done := blobDone{BlobID: id, OK: err == nil}
 		if err != nil {
 			done.Error = joined(err)
-			bad.add(ctx, a, what+" "+id.String(), err)
+			bad.add(ctx, a.app, what+" "+id.String(), err)
 		} else {
 			rows = append(rows, []string{past, id.String()})
 		}
@@ -84,7 +84,7 @@ func (a *app) eachBlob(ctx context.Context, what, past string, list []shards.Blo
 	return bad.err()
 }
 
-func pinVerifyCommand(a *app) *cobra.Command {
+func pinVerifyCommand(a pinApp) *cobra.Command {
 	var home string
 	c := &cobra.Command{
 		Use:   "verify [PIN...]",
@@ -107,7 +107,7 @@ are verified, one after the other.
 }
 
 // onPins opens pins and calls fn with the blobs that args name.
-func (a *app) onPins(ctx context.Context, home string, args []string, fn func(context.Context, *pinsOf, []shards.BlobID) error) (err error) {
+func (a pinApp) onPins(ctx context.Context, home string, args []string, fn func(context.Context, *pinsOf, []shards.BlobID) error) (err error) {
 	ctx, cancel := a.withTimeout(ctx, 0)
 	defer cancel()
 	p, err := a.openPins(ctx, home, pinStore{})
@@ -122,7 +122,7 @@ func (a *app) onPins(ctx context.Context, home string, args []string, fn func(co
 	return fn(ctx, p, list)
 }
 
-func pinExportCommand(a *app) *cobra.Command {
+func pinExportCommand(a pinApp) *cobra.Command {
 	var home, dir string
 	c := &cobra.Command{
 		Use:   "export --dir FOLDER [PIN...]",
@@ -148,7 +148,7 @@ already is replaced.
 	return c
 }
 
-func pinImportCommand(a *app) *cobra.Command {
+func pinImportCommand(a pinApp) *cobra.Command {
 	var home, limit string
 	c := &cobra.Command{
 		Use:   "import FOLDER",
@@ -173,7 +173,7 @@ its ID. Files that do not fit their ID are refused.
 	return c
 }
 
-func (a *app) pinImport(ctx context.Context, home, dir string, limit int64) (err error) {
+func (a pinApp) pinImport(ctx context.Context, home, dir string, limit int64) (err error) {
 	ctx, cancel := a.withTimeout(ctx, 0)
 	defer cancel()
 	p, err := a.openPins(ctx, home, pinStore{create: true, limit: limit})
@@ -188,7 +188,7 @@ func (a *app) pinImport(ctx context.Context, home, dir string, limit int64) (err
 	return err
 }
 
-func pinTokenCommand(a *app) *cobra.Command {
+func pinTokenCommand(a pinApp) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "token",
 		Short: "make and remove tokens for the pinning API",
@@ -236,7 +236,7 @@ pins of the home.`,
 	return c
 }
 
-func (a *app) tokenCommand(use, short, long, example string, check cobra.PositionalArgs, want string, fn func(*pinapi.Tokens, []string) error) *cobra.Command {
+func (a pinApp) tokenCommand(use, short, long, example string, check cobra.PositionalArgs, want string, fn func(*pinapi.Tokens, []string) error) *cobra.Command {
 	var home string
 	c := &cobra.Command{
 		Use: use, Short: short, Long: long, Example: example, Args: args(check, want),
@@ -253,7 +253,7 @@ func (a *app) tokenCommand(use, short, long, example string, check cobra.Positio
 }
 
 // openTokens opens the file of tokens in a home, which is made if it does not exist.
-func (a *app) openTokens(flag string) (*pinapi.Tokens, error) {
+func (a pinApp) openTokens(flag string) (*pinapi.Tokens, error) {
 	home, err := a.pinHome(flag)
 	if err != nil {
 		return nil, err

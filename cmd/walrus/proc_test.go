@@ -41,7 +41,8 @@ func startProcWith(ctx context.Context, env []string, log string, args ...string
 	if err != nil {
 		return nil, err
 	}
-	p := &proc{cmd: exec.CommandContext(ctx, "walrus", args...), line: make(chan string, 1), log: log, done: make(chan struct{})}
+	p := &proc{cmd: exec.CommandContext(ctx, "walrus", args...), line: make(chan string, 1), log: log,
+		done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Env = w, stderr, append(os.Environ(), env...)
 	if err := errors.Join(p.cmd.Start(), w.Close()); err != nil {
 		return nil, errors.Join(err, r.Close())

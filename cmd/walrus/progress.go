@@ -40,7 +40,8 @@ func (b *bars) progress() client.Progress {
 			b.finish()
 			b.stage = stage
 			b.bar = pb.New64(total).Set(pb.Bytes, true).Set("prefix", stage.String()+" "+visible(b.what)).
-				SetTemplateString(barTemplate).SetWriter(b.terminal.stderr).SetWidth(barWidth(b.terminal.stderr)).Set(pb.CleanOnFinish, true).Start()
+				SetTemplateString(barTemplate).SetWriter(b.terminal.stderr).SetWidth(barWidth(b.terminal.stderr)).Set(
+				pb.CleanOnFinish, true).Start()
 		}
 		b.bar.SetTotal(total).SetCurrent(done)
 	}
@@ -141,7 +142,8 @@ func (f *fileBars) showLocked(i int, sent int64) {
 	f.gone += sent - f.sent[i]
 	f.sent[i] = sent
 	if f.stored == nil {
-		f.stored = pb.New64(f.all).Set(pb.Bytes, true).SetTemplateString(barTemplate).SetWriter(f.terminal.stderr).SetWidth(barWidth(f.terminal.stderr)).Set(pb.CleanOnFinish, true).Start()
+		f.stored = pb.New64(f.all).Set(pb.Bytes, true).SetTemplateString(barTemplate).SetWriter(f.terminal.stderr).SetWidth(
+			barWidth(f.terminal.stderr)).Set(pb.CleanOnFinish, true).Start()
 	}
 	f.stored.Set("prefix", fmt.Sprintf("storing: %d of %d files", f.ended, len(f.sizes))).SetCurrent(f.gone)
 }

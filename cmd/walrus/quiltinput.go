@@ -66,7 +66,8 @@ func (a *app) newQuiltInput(ctx context.Context, paths, specs []string) (_ *quil
 		dec := json.NewDecoder(strings.NewReader(text))
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&spec); err != nil || spec.Path == "" {
-			return nil, usagef(`--blobs %s: want {"path":"…","identifier":"…","tags":{"…":"…"}} (see walrus store-quilt --help)`, text)
+			return nil, usagef(`--blobs %s: want {"path":"…","identifier":"…","tags":{"…":"…"}} (see walrus store-quilt --help)`,
+				text)
 		}
 		if spec.Identifier == "" {
 			spec.Identifier = filepath.Base(spec.Path)
@@ -119,7 +120,8 @@ func (in *quiltInput) addFile(ctx context.Context, a *terminal, path, identifier
 		return fmt.Errorf("%s: %w: rename it, or set its identifier with --blobs", path, err)
 	}
 	if first, ok := in.from[identifier]; ok {
-		return fmt.Errorf("%s and %s would both be %q in the quilt: give one another identifier with --blobs", first, path, identifier)
+		return fmt.Errorf("%s and %s would both be %q in the quilt: give one another identifier with --blobs",
+			first, path, identifier)
 	}
 	st, err := os.Stat(path)
 	if err != nil {
@@ -144,7 +146,8 @@ func (in *quiltInput) addFile(ctx context.Context, a *terminal, path, identifier
 			return err
 		}
 		in.open = append(in.open, spooled)
-		in.files = append(in.files, quilt.File{Identifier: identifier, Tags: tags, Size: int64(spooled.size), Content: spooled})
+		in.files = append(in.files, quilt.File{Identifier: identifier, Tags: tags,
+			Size: int64(spooled.size), Content: spooled})
 		return nil
 	}
 	c := &pathContent{path: path, stat: st}

@@ -110,7 +110,8 @@ func (s *fileSink) close() {
 
 // claim checks that an identifier names a file below the folder, and is used only once.
 func (s *fileSink) claim(identifier string) error {
-	if path.Clean(identifier) != identifier || !filepath.IsLocal(filepath.FromSlash(identifier)) || strings.ContainsRune(identifier, 0) {
+	if path.Clean(identifier) != identifier || !filepath.IsLocal(filepath.FromSlash(identifier)) ||
+		strings.ContainsRune(identifier, 0) {
 		return fmt.Errorf("%q is not a plain path inside %s: read this file alone, to standard output", identifier, s.out)
 	}
 	if s.names[identifier] {

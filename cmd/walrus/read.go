@@ -177,7 +177,8 @@ func (a *app) readTo(ctx context.Context, s *session, r *readRequest, w io.Write
 }
 
 // copy writes the whole blob or the range, as stored or decrypted.
-func (r *readRequest) copy(ctx context.Context, s *session, w io.Writer, opt client.ReadOptions) (*client.ReadResult, error) {
+func (r *readRequest) copy(ctx context.Context, s *session, w io.Writer,
+	opt client.ReadOptions) (*client.ReadResult, error) {
 	b, err := s.Open(ctx, r.id)
 	if err != nil {
 		return nil, err

@@ -70,7 +70,8 @@ includes the files, as base64 in "blob", up to 64 MiB together.`,
 	}
 	f := c.Flags()
 	f.StringVar(&id, "quilt-id", "", "the `QUILT_ID`, instead of as an argument")
-	f.StringArrayVar(&identifiers, "identifiers", nil, "read the file with this `IDENTIFIER`; more may follow as arguments")
+	f.StringArrayVar(&identifiers, "identifiers", nil,
+		"read the file with this `IDENTIFIER`; more may follow as arguments")
 	f.StringVar(&tag, "tag", "", "read the files with this tag: `KEY` VALUE or KEY=VALUE")
 	f.StringArrayVar(&patches, "quilt-patch-ids", nil, "read the file with this `PATCH_ID`; more may follow as arguments")
 	f.StringVar(&consistency, "consistency", "default", "`LEVEL` of checking: default or strict")
@@ -79,7 +80,8 @@ includes the files, as base64 in "blob", up to 64 MiB together.`,
 }
 
 // parseQuiltQuery parses flags and the arguments that follow them.
-func parseQuiltQuery(id string, identifiers []string, tagged bool, tag string, patches, args []string) (*quiltQuery, error) {
+func parseQuiltQuery(id string, identifiers []string, tagged bool, tag string, patches,
+	args []string) (*quiltQuery, error) {
 	q := &quiltQuery{}
 	if len(patches) > 0 {
 		if id != "" || len(identifiers) > 0 || tagged {
@@ -163,7 +165,8 @@ func (a *app) readQuilt(ctx context.Context, q *quiltQuery, out string) (err err
 		return a.printJSON(newQuiltReport(out, to, res))
 	}
 	if out != "-" {
-		a.warn("read %s of %s into %s; %s fetched", plural(len(to.read), "file"), byteSize(res.Size), out, byteSize(res.Fetched))
+		a.warn("read %s of %s into %s; %s fetched", plural(len(to.read), "file"), byteSize(res.Size), out,
+			byteSize(res.Fetched))
 	}
 	return nil
 }
@@ -228,7 +231,8 @@ func newQuiltReport(out string, to *fileSink, res *client.QuiltRead) quiltReport
 		out = ""
 	}
 	return quiltReport{
-		Out: out, Files: append([]quiltFile{}, to.read...), Size: res.Size, Fetched: res.Fetched, BadNodes: append([]client.BadNode{}, res.Bad...),
+		Out: out, Files: append([]quiltFile{}, to.read...), Size: res.Size, Fetched: res.Fetched,
+		BadNodes: append([]client.BadNode{}, res.Bad...),
 	}
 }
 
@@ -282,7 +286,8 @@ func (a *app) listPatches(ctx context.Context, id shards.BlobID) (err error) {
 	list, rows := []patch{}, [][]string{{"patch ID", "columns", "file"}}
 	for _, p := range q.Index().Patches {
 		list = append(list, patch{p.Identifier, p.ID(id), notNil(p.Tags)})
-		rows = append(rows, []string{p.ID(id).String(), columnRange(p.Start, p.End), printable(p.Identifier) + tagList(p.Tags)})
+		rows = append(rows, []string{p.ID(id).String(), columnRange(p.Start, p.End),
+			printable(p.Identifier) + tagList(p.Tags)})
 	}
 	return a.resultTable(list, rows)
 }

@@ -98,7 +98,8 @@ func (s *session) record(ctx context.Context, name recordName) (id ledger.Object
 }
 
 // change runs an operation on the record named by arg, and prints the outcome.
-func (a *app) change(ctx context.Context, arg, done string, op func(context.Context, *session, ledger.ObjectID) (*client.Changed, error)) (err error) {
+func (a *app) change(ctx context.Context, arg, done string,
+	op func(context.Context, *session, ledger.ObjectID) (*client.Changed, error)) (err error) {
 	name, err := parseRecord(arg)
 	if err != nil {
 		return err
@@ -132,7 +133,8 @@ type changedReport struct {
 
 func (a *terminal) printChanged(c *client.Changed, done string) error {
 	r := changedReport{
-		ID: c.Object, BlobID: c.BlobID, EndEpoch: c.EndEpoch, StorageID: objectOrNil(c.Storage), Cost: c.Cost.Total() - c.Cost.Fee, Fee: c.Cost.Fee,
+		ID: c.Object, BlobID: c.BlobID, EndEpoch: c.EndEpoch, StorageID: objectOrNil(c.Storage),
+		Cost: c.Cost.Total() - c.Cost.Fee, Fee: c.Cost.Fee,
 		Tx: c.Receipt.ID,
 	}
 	rows := [][]string{
@@ -180,9 +182,10 @@ see walrus info. Anybody can extend a shared blob, and with --from-funds the blo
 		Example: "  walrus extend BLOB_ID --epochs 5\n  walrus extend 0x4c1f... --epochs max --from-funds",
 		Args:    args(cobra.ExactArgs(1), "one BLOB"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.change(c.Context(), args[0], "extended", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
-				return s.Extend(ctx, id, epochs.number(), client.ExtendOptions{FromFunds: fromFunds})
-			})
+			return a.change(c.Context(), args[0], "extended",
+				func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+					return s.Extend(ctx, id, epochs.number(), client.ExtendOptions{FromFunds: fromFunds})
+				})
 		},
 	}
 	c.Flags().Var(&epochs, "epochs", "number of epochs to add, or max")
@@ -210,9 +213,10 @@ deletion to keep a secret.
 					return err
 				}
 			}
-			return a.change(c.Context(), args[0], "deleted", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
-				return s.Delete(ctx, id)
-			})
+			return a.change(c.Context(), args[0], "deleted",
+				func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+					return s.Delete(ctx, id)
+				})
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
@@ -268,9 +272,10 @@ undone. --amount is paid into its funds.
 		Example: "  walrus share BLOB_ID --amount 0.5",
 		Args:    args(cobra.ExactArgs(1), "one BLOB"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.change(c.Context(), args[0], "shared", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
-				return s.Share(ctx, id, sum.Amount)
-			})
+			return a.change(c.Context(), args[0], "shared",
+				func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+					return s.Share(ctx, id, sum.Amount)
+				})
 		},
 	}
 	c.Flags().Var(&sum, "amount", "amount to pay into its funds")
@@ -290,9 +295,10 @@ func fundCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.change(c.Context(), args[0], "funded", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
-				return s.Fund(ctx, id, sum)
-			})
+			return a.change(c.Context(), args[0], "funded",
+				func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+					return s.Fund(ctx, id, sum)
+				})
 		},
 	}
 }
@@ -307,9 +313,10 @@ func burnCommand(a *app) *cobra.Command {
 		Example: "  walrus burn BLOB_ID",
 		Args:    args(cobra.ExactArgs(1), "one BLOB"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.change(c.Context(), args[0], "given up", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
-				return s.Burn(ctx, id)
-			})
+			return a.change(c.Context(), args[0], "given up",
+				func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+					return s.Burn(ctx, id)
+				})
 		},
 	}
 }
@@ -347,9 +354,10 @@ at most 64 attributes, with keys of at most 256 bytes and values of at most 1024
 			if err != nil {
 				return err
 			}
-			return a.change(c.Context(), args[0], "changed", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
-				return s.SetAttributes(ctx, id, list, nil)
-			})
+			return a.change(c.Context(), args[0], "changed",
+				func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+					return s.SetAttributes(ctx, id, list, nil)
+				})
 		},
 	}
 	remove := &cobra.Command{
@@ -361,9 +369,10 @@ at most 64 attributes, with keys of at most 256 bytes and values of at most 1024
 		Example: "  walrus attributes remove BLOB_ID title",
 		Args:    args(cobra.MinimumNArgs(2), "a BLOB and at least one KEY"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.change(c.Context(), args[0], "changed", func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
-				return s.SetAttributes(ctx, id, nil, args[1:])
-			})
+			return a.change(c.Context(), args[0], "changed",
+				func(ctx context.Context, s *session, id ledger.ObjectID) (*client.Changed, error) {
+					return s.SetAttributes(ctx, id, nil, args[1:])
+				})
 		},
 	}
 	c.AddCommand(show, set, remove)

@@ -88,7 +88,7 @@ func newRoot(a *app) *cobra.Command {
 		{"Quilts", []*cobra.Command{storeQuiltCommand(a), readQuiltCommand(a), listPatchesCommand(a)}},
 		{"Pins", []*cobra.Command{pinCommand(a)}},
 		{"Wallet and keys", []*cobra.Command{walletCommand(a), encryptionKeyCommand(a)}},
-		{"The network", []*cobra.Command{infoCommand(a), healthCommand(a)}},
+		{"The network", []*cobra.Command{infoCommand(a), healthCommand(a), doctorCommand(a)}},
 		{"Gateways", gatewayCommands(a)},
 		{"Nodes and new networks", []*cobra.Command{nodeCommand(a), genesisCommand(a), devnetCommand(a)}},
 		{otherGroup, []*cobra.Command{benchCommand(a), jsonCommand(a), manCommand(a), versionCommand(a)}},

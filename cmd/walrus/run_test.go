@@ -24,7 +24,8 @@ func (panicWriter) Write([]byte) (int, error) { panic("a bug\nwith two lines") }
 func TestPanicIsOneLine(t *testing.T) {
 	var stderr bytes.Buffer
 	code := run(t.Context(), []string{"version"}, nil, panicWriter{}, &stderr, noEnv)
-	if want := "walrus: internal error: a bug with two lines: please report this\n"; code != exitFailed || stderr.String() != want {
+	if want := "walrus: internal error: a bug with two lines: please report this\n"; code != exitFailed ||
+		stderr.String() != want {
 		t.Errorf("exit code %d, stderr %q: want %q", code, &stderr, want)
 	}
 }
@@ -42,7 +43,8 @@ func TestStdoutErrors(t *testing.T) {
 	}{
 		{&os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.EPIPE}, exitDone, ""},
 		{io.ErrClosedPipe, exitDone, ""},
-		{&os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}, exitFailed, "write /dev/stdout: no space left on device"},
+		{&os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}, exitFailed,
+			"write /dev/stdout: no space left on device"},
 	} {
 		for _, command := range [][]string{{"version"}, {"version", "--json"}} {
 			var stderr bytes.Buffer

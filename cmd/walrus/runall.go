@@ -16,7 +16,8 @@ type task func(context.Context) error
 // runAll runs nodes until ctx ends or one of them fails. It calls ready once the channel that await returns is closed
 // for every node. ready may start more tasks: they end with ctx, and everything ends if one fails. The nodes run until
 // the tasks have ended: a gateway drains its last requests through them.
-func runAll(ctx context.Context, nodes []*node.Node, await func(*node.Node) <-chan struct{}, ready func(ctx context.Context, start func(task)) error) error {
+func runAll(ctx context.Context, nodes []*node.Node, await func(*node.Node) <-chan struct{},
+	ready func(ctx context.Context, start func(task)) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	ctx, end := context.WithCancel(ctx)
 	defer end()

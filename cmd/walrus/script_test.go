@@ -61,7 +61,8 @@ func TestScripts(t *testing.T) {
 			env.Values[readyKey{}] = make(map[string]string)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": scriptExits, "up": scriptUp, "down": scriptDown, "http": scriptHTTP},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": scriptExits, "up": scriptUp,
+			"down": scriptDown, "http": scriptHTTP},
 	})
 }
 
@@ -92,12 +93,14 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 		var f failure
 		dec := json.NewDecoder(strings.NewReader(stderr))
 		dec.DisallowUnknownFields()
-		if err := dec.Decode(&f); err != nil || f.Error == "" || f.Code != want || f.Hint == "" || strings.Count(stderr, "\n") != 1 {
+		if err := dec.Decode(&f); err != nil || f.Error == "" || f.Code != want || f.Hint == "" ||
+			strings.Count(stderr, "\n") != 1 {
 			ts.Fatalf("stderr is not one object with error, code and hint: %v, %+v", err, f)
 		}
 		return
 	}
-	if want != 0 && (!strings.HasPrefix(stderr, "walrus: ") || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "goroutine ")) {
+	if want != 0 && (!strings.HasPrefix(stderr, "walrus: ") || strings.Count(stderr, "\n") != 1 ||
+		strings.Contains(stderr, "goroutine ")) {
 		ts.Fatalf("stderr is not one line that begins with walrus: ")
 	}
 	if want == exitUsage && ts.ReadFile("stdout") != "" {

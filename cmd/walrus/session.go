@@ -46,7 +46,8 @@ func (a *app) openPaying(ctx context.Context, own time.Duration) (context.Contex
 
 // join joins the network of conf; payer may be nil. The returned context is bounded by --timeout or else own, and ends
 // when the caller closes the session.
-func (a *app) join(ctx context.Context, own time.Duration, conf *config.Client, payer *wallet.Wallet) (context.Context, *session, error) {
+func (a *app) join(ctx context.Context, own time.Duration, conf *config.Client,
+	payer *wallet.Wallet) (context.Context, *session, error) {
 	log, err := a.logger(conf.Log)
 	if err != nil {
 		return nil, nil, err

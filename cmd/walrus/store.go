@@ -89,7 +89,8 @@ func (s *storeFlags) add(f *pflag.FlagSet) {
 	f.Var(&s.epochs, "epochs", "number of epochs to keep the blobs, the current one included, or max (default: the configuration's)")
 	f.BoolVar(&s.deletable, "deletable", false, "allow deletion of the blobs before their end (the default)")
 	f.BoolVar(&s.permanent, "permanent", false, "nobody can delete the blobs before their end")
-	f.BoolVar(&s.opt.Share, "share", false, "share the records, so that anybody can fund and extend them; implies --permanent")
+	f.BoolVar(&s.opt.Share, "share", false,
+		"share the records, so that anybody can fund and extend them; implies --permanent")
 	f.Var(&s.fund, "fund", "amount to pay into a shared blob's funds")
 	f.StringArrayVar(&s.attributes, "attribute", nil, "set an attribute of the record, as `KEY=VALUE`; may be repeated")
 	f.BoolVar(&s.opt.DryRun, "dry-run", false, "show the cost and store nothing")
@@ -188,7 +189,8 @@ func (a *app) store(ctx context.Context, paths []string, opt client.StoreOptions
 }
 
 // storeFile stores one file. With an error it may return the result so far.
-func (a *app) storeFile(ctx context.Context, s *session, path string, opt client.StoreOptions, progress client.Progress) (res *client.StoreResult, err error) {
+func (a *app) storeFile(ctx context.Context, s *session, path string, opt client.StoreOptions,
+	progress client.Progress) (res *client.StoreResult, err error) {
 	in, err := a.openInput(ctx, path, s.conf.TempDir)
 	if err != nil {
 		return nil, err
@@ -226,7 +228,8 @@ func (a *terminal) printStored(path string, r *client.StoreResult, opt client.St
 	if r.Object != (ledger.ObjectID{}) {
 		rows = append(rows, []string{"  record", r.Object.String()})
 	}
-	rows = append(rows, []string{"  took", fmt.Sprintf("%s to encode, %s to upload and certify", seconds(r.Encoding), seconds(r.Uploading))})
+	rows = append(rows, []string{"  took", fmt.Sprintf("%s to encode, %s to upload and certify", seconds(r.Encoding),
+		seconds(r.Uploading))})
 	if err := table(a.stdout, "", rows); err != nil || len(r.Nodes) == 0 {
 		return err
 	}
@@ -252,7 +255,8 @@ func storedState(r *client.StoreResult, dry bool) string {
 	case len(r.Nodes) == 0:
 		return fmt.Sprintf("certified in epoch %d, now kept longer", r.CertifiedEpoch)
 	}
-	return fmt.Sprintf("certified in epoch %d: %d of %d shards confirmed, %d needed", r.CertifiedEpoch, r.Confirmed, r.Shards, r.Needed)
+	return fmt.Sprintf("certified in epoch %d: %d of %d shards confirmed, %d needed", r.CertifiedEpoch, r.Confirmed,
+		r.Shards, r.Needed)
 }
 
 func keptHow(r *client.StoreResult) string {

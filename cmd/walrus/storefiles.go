@@ -17,14 +17,16 @@ const maxSideBySide = 64
 
 // storeFiles stores several files at once, within the memory of one large file, and calls tell for each in order. It
 // stops when tell fails. After ctx has ended it starts no more files and returns the cause.
-func (a *app) storeFiles(ctx context.Context, s *session, paths []string, opt client.StoreOptions, tell func(string, *client.StoreResult, error) error) error {
+func (a *app) storeFiles(ctx context.Context, s *session, paths []string, opt client.StoreOptions,
+	tell func(string, *client.StoreResult, error) error) error {
 	com, err := s.Committee(ctx)
 	if err != nil {
 		return err
 	}
 	memory := client.Default().UploadMemory
 	room := semaphore.NewWeighted(memory)
-	queue := &inOrder{results: make([]*storedFile, len(paths)), tell: func(i int, f *storedFile) error { return tell(paths[i], f.res, f.err) }}
+	queue := &inOrder{results: make([]*storedFile, len(paths)),
+		tell: func(i int, f *storedFile) error { return tell(paths[i], f.res, f.err) }}
 	bars := a.newFileBars(paths)
 	defer bars.finish()
 	g, gctx := errgroup.WithContext(ctx)

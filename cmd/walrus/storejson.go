@@ -53,8 +53,9 @@ type dryEntry struct {
 
 func newDryEntry(path string, r *client.StoreResult) dryEntry {
 	return dryEntry{
-		Path: path, BlobID: r.BlobID, UnencodedSize: r.Size, EncodedSize: r.EncodedSize, StorageCost: r.Cost.Storage + r.Cost.Write,
-		Fee: r.Cost.Fee, Operation: string(r.Operation), EndEpoch: r.EndEpoch, EncodingType: jsonform.EncodingType,
+		Path: path, BlobID: r.BlobID, UnencodedSize: r.Size, EncodedSize: r.EncodedSize,
+		StorageCost: r.Cost.Storage + r.Cost.Write,
+		Fee:         r.Cost.Fee, Operation: string(r.Operation), EndEpoch: r.EndEpoch, EncodingType: jsonform.EncodingType,
 	}
 }
 

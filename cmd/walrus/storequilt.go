@@ -59,8 +59,10 @@ column, column after the last]}], "shards", "nodes"}, and with --dry-run {"quilt
 			return a.storeQuilt(c.Context(), paths, blobs, opt)
 		},
 	}
-	c.Flags().StringArrayVar(&paths, "paths", nil, "file or folder to store, instead of `PATHS` as arguments; may be repeated")
-	c.Flags().StringArrayVar(&blobs, "blobs", nil, "one file as `JSON`: {\"path\",\"identifier\",\"tags\"}; more may follow as arguments")
+	c.Flags().StringArrayVar(&paths, "paths", nil,
+		"file or folder to store, instead of `PATHS` as arguments; may be repeated")
+	c.Flags().StringArrayVar(&blobs, "blobs", nil,
+		"one file as `JSON`: {\"path\",\"identifier\",\"tags\"}; more may follow as arguments")
 	flags.add(c.Flags())
 	return c
 }
@@ -107,7 +109,8 @@ func printPatches(w io.Writer, res *client.QuiltResult) error {
 	rows := [][]string{{"file", "columns", "patch ID"}}
 	for i, p := range res.Patches {
 		if i == maxListed {
-			rows = append(rows, []string{fmt.Sprintf("and %d more: walrus list-patches-in-quilt %s", len(res.Patches)-i, res.BlobID)})
+			rows = append(rows, []string{fmt.Sprintf("and %d more: walrus list-patches-in-quilt %s",
+				len(res.Patches)-i, res.BlobID)})
 			break
 		}
 		rows = append(rows, []string{printable(p.Identifier), columnRange(p.Start, p.End), p.ID.String()})

@@ -29,7 +29,8 @@ func TestUnit(t *testing.T) {
 	if err != nil || c.CommandPath() != "walrus node run" || c.ParseFlags(rest) != nil {
 		t.Errorf("there is no command %q", command)
 	}
-	if home := c.Flag("home").Value.String(); home != set["WorkingDirectory"] || home != "/var/lib/"+set["StateDirectory"] {
+	if home := c.Flag("home").Value.String(); home != set["WorkingDirectory"] ||
+		home != "/var/lib/"+set["StateDirectory"] {
 		t.Errorf("the home is %s: the unit may write to /var/lib/%s", home, set["StateDirectory"])
 	}
 	for key, want := range map[string]string{
@@ -44,7 +45,8 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no systemd-analyze: the rest is not checked")
 	}
-	out, err := exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--threshold=15", "--no-pager", unit).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--threshold=15", "--no-pager",
+		unit).CombinedOutput()
 	if err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -26,7 +26,8 @@ is the money: keep a copy in a safe place. Keep it private, too: a file that oth
 Amounts are in WAL, such as 1.5, or in FROST, the smallest unit, such as 1500FROST. 1 WAL = 1000000000 FROST.`,
 		Example: "  walrus wallet new\n  walrus wallet show\n  walrus wallet send 0x4c1f... 12.5\n  walrus wallet history",
 	})
-	c.AddCommand(walletNewCommand(a), walletShowCommand(a), walletSendCommand(a), walletHistoryCommand(a), walletFaucetCommand(a))
+	c.AddCommand(walletNewCommand(a), walletShowCommand(a), walletSendCommand(a), walletHistoryCommand(a),
+		walletFaucetCommand(a))
 	return c
 }
 
@@ -361,7 +362,8 @@ type historyLine struct {
 
 func newHistoryLine(of ledger.Address, e *light.Entry) historyLine {
 	r := &e.Receipt
-	l := historyLine{Time: time.Unix(0, r.Time).UTC(), Height: r.Height, Tx: r.ID, Code: r.Code.String(), Log: oneLine(r.Log)}
+	l := historyLine{Time: time.Unix(0, r.Time).UTC(), Height: r.Height, Tx: r.ID, Code: r.Code.String(),
+		Log: oneLine(r.Log)}
 	for _, op := range e.Tx.Ops {
 		l.Operations = append(l.Operations, ledger.OpName(op))
 	}

@@ -20,12 +20,14 @@ const skew = 5 * time.Second
 const realm = `Bearer realm="walrus publisher"`
 
 func unauthenticated(reason, message string) *Refusal {
-	return &Refusal{Code: http.StatusUnauthorized, Status: "UNAUTHENTICATED", Reason: reason, Domain: domainAuth, Message: message,
+	return &Refusal{Code: http.StatusUnauthorized, Status: "UNAUTHENTICATED", Reason: reason,
+		Domain: domainAuth, Message: message,
 		challenge: realm + `, error="invalid_token", error_description="` + message + `"`}
 }
 
 func forbidden(reason, message string) *Refusal {
-	return &Refusal{Code: http.StatusForbidden, Status: "PERMISSION_DENIED", Reason: reason, Domain: domainAuth, Message: message,
+	return &Refusal{Code: http.StatusForbidden, Status: "PERMISSION_DENIED", Reason: reason,
+		Domain: domainAuth, Message: message,
 		challenge: realm + `, error="insufficient_scope", error_description="` + message + `"`}
 }
 
@@ -73,14 +75,16 @@ func (g *Guard) token(headers []string) (*claims, *Refusal) {
 	if len(text) > maxToken {
 		return nil, unauthenticated("INVALID_TOKEN", "the JWT token is too long")
 	}
-	parser := jwt.NewParser(jwt.WithValidMethods([]string{g.cfg.JWT.Algorithm}), jwt.WithExpirationRequired(), jwt.WithStrictDecoding())
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{g.cfg.JWT.Algorithm}), jwt.WithExpirationRequired(),
+		jwt.WithStrictDecoding())
 	c := new(claims)
 	_, err := parser.ParseWithClaims(text, c, func(*jwt.Token) (any, error) { return g.key, nil })
 	switch {
 	case err == nil:
 		return c, g.checkTimes(c)
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenNotValidYet):
-		return nil, unauthenticated("INVALID_SIGNATURE", "the token's signature is invalid, uses another algorithm, or is not valid yet")
+		return nil, unauthenticated("INVALID_SIGNATURE",
+			"the token's signature is invalid, uses another algorithm, or is not valid yet")
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return nil, unauthenticated("EXPIRED_SIGNATURE", "the token has expired")
 	}
@@ -96,7 +100,8 @@ func (g *Guard) checkTimes(c *claims) *Refusal {
 	case !c.consistent():
 		return unauthenticated("INCONSISTENT_TOKEN", "the token has two claims that exclude each other")
 	case life > 0 && (c.IssuedAt == nil || c.ExpiresAt.Sub(c.IssuedAt.Time) != life):
-		return unauthenticated("INVALID_EXPIRATION", "the token must have an iat and expire "+strconv.Itoa(int(life/time.Second))+" seconds after it")
+		return unauthenticated("INVALID_EXPIRATION", "the token must have an iat and expire "+
+			strconv.Itoa(int(life/time.Second))+" seconds after it")
 	case life > 0 && time.Until(c.IssuedAt.Time) > skew:
 		return unauthenticated("INVALID_TIMESTAMP", "the token was issued in the future")
 	}

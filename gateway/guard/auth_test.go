@@ -59,20 +59,21 @@ func TestTokens(t *testing.T) {
 		code   int
 		reason string
 	}{
-		"valid":            {hs(nil), 0, 200, ""},
-		"lower case":       {"bearer " + hs(nil)[7:], 0, 200, ""},
-		"missing":          {"", 0, 401, "MISSING_TOKEN"},
-		"basic":            {"Basic abc", 0, 401, "MISSING_TOKEN"},
-		"rubbish":          {"Bearer a.b.c", 0, 401, "INVALID_TOKEN"},
-		"long":             {"Bearer " + strings.Repeat("a", maxToken+1), 0, 401, "INVALID_TOKEN"},
-		"expired":          {hs(jwt.MapClaims{"exp": now - 1}), 0, 401, "EXPIRED_SIGNATURE"},
-		"not yet":          {hs(jwt.MapClaims{"nbf": now + 100}), 0, 401, "INVALID_SIGNATURE"},
-		"no exp":           {hs(jwt.MapClaims{"exp": nil}), 0, 401, "INVALID_TOKEN"},
-		"no jti":           {hs(jwt.MapClaims{"jti": nil}), 0, 401, "INVALID_TOKEN"},
-		"number jti":       {hs(jwt.MapClaims{"jti": 7}), 0, 401, "INVALID_TOKEN"},
-		"other key":        {"Bearer " + sign(t, jwt.SigningMethodHS256, []byte("x"), nil), 0, 401, "INVALID_SIGNATURE"},
-		"other algorithm":  {"Bearer " + sign(t, jwt.SigningMethodHS512, []byte(secret), nil), 0, 401, "INVALID_SIGNATURE"},
-		"none":             {"Bearer " + sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil), 0, 401, "INVALID_SIGNATURE"},
+		"valid":           {hs(nil), 0, 200, ""},
+		"lower case":      {"bearer " + hs(nil)[7:], 0, 200, ""},
+		"missing":         {"", 0, 401, "MISSING_TOKEN"},
+		"basic":           {"Basic abc", 0, 401, "MISSING_TOKEN"},
+		"rubbish":         {"Bearer a.b.c", 0, 401, "INVALID_TOKEN"},
+		"long":            {"Bearer " + strings.Repeat("a", maxToken+1), 0, 401, "INVALID_TOKEN"},
+		"expired":         {hs(jwt.MapClaims{"exp": now - 1}), 0, 401, "EXPIRED_SIGNATURE"},
+		"not yet":         {hs(jwt.MapClaims{"nbf": now + 100}), 0, 401, "INVALID_SIGNATURE"},
+		"no exp":          {hs(jwt.MapClaims{"exp": nil}), 0, 401, "INVALID_TOKEN"},
+		"no jti":          {hs(jwt.MapClaims{"jti": nil}), 0, 401, "INVALID_TOKEN"},
+		"number jti":      {hs(jwt.MapClaims{"jti": 7}), 0, 401, "INVALID_TOKEN"},
+		"other key":       {"Bearer " + sign(t, jwt.SigningMethodHS256, []byte("x"), nil), 0, 401, "INVALID_SIGNATURE"},
+		"other algorithm": {"Bearer " + sign(t, jwt.SigningMethodHS512, []byte(secret), nil), 0, 401, "INVALID_SIGNATURE"},
+		"none": {"Bearer " + sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil), 0, 401,
+			"INVALID_SIGNATURE"},
 		"both sizes":       {hs(jwt.MapClaims{"size": 1, "max_size": 1}), 0, 401, "INCONSISTENT_TOKEN"},
 		"both epochs":      {hs(jwt.MapClaims{"epochs": 1, "max_epochs": 1}), 0, 401, "INCONSISTENT_TOKEN"},
 		"lifetime":         {hs(jwt.MapClaims{"iat": now, "exp": now + 60}), time.Minute, 200, ""},
@@ -111,30 +112,39 @@ func TestClaims(t *testing.T) {
 		chunked bool
 		reason  string
 	}{
-		"epochs":            {claims: jwt.MapClaims{"epochs": 5}, target: "/v1/blobs?epochs=5"},
-		"other epochs":      {claims: jwt.MapClaims{"epochs": 5}, target: "/v1/blobs?epochs=4", reason: "INVALID_EPOCHS"},
-		"no epochs":         {claims: jwt.MapClaims{"epochs": 5}, target: "/v1/blobs", reason: "INVALID_EPOCHS"},
-		"default epochs":    {claims: jwt.MapClaims{"epochs": 1}, target: "/v1/blobs"},
-		"twice":             {claims: jwt.MapClaims{"epochs": 5}, target: "/v1/blobs?epochs=5&epochs=9", reason: "INVALID_EPOCHS"},
-		"max epochs":        {claims: jwt.MapClaims{"max_epochs": 5}, target: "/v1/blobs?epochs=3"},
-		"above max":         {claims: jwt.MapClaims{"max_epochs": 5}, target: "/v1/blobs?epochs=6", reason: "INVALID_EPOCHS"},
-		"negative":          {claims: jwt.MapClaims{"max_epochs": 5}, target: "/v1/blobs?epochs=-1", reason: "INVALID_EPOCHS"},
-		"to":                {claims: jwt.MapClaims{"send_object_to": "0x0aB"}, target: "/v1/blobs?send_object_to=0xAb"},
-		"to another":        {claims: jwt.MapClaims{"send_object_to": "0xab"}, target: "/v1/blobs?send_object_to=0xac", reason: "INVALID_SEND_OBJECT_TO"},
-		"to nobody":         {claims: jwt.MapClaims{"send_object_to": "0xab"}, target: "/v1/blobs", reason: "INVALID_SEND_OBJECT_TO"},
-		"size":              {claims: jwt.MapClaims{"size": 10}, target: "/v1/blobs"},
-		"other size":        {claims: jwt.MapClaims{"size": 11}, target: "/v1/blobs", reason: "INVALID_SIZE"},
-		"max size":          {claims: jwt.MapClaims{"max_size": 10}, target: "/v1/blobs"},
-		"too large":         {claims: jwt.MapClaims{"max_size": 9}, target: "/v1/blobs", reason: "INVALID_SIZE"},
-		"chunked":           {claims: jwt.MapClaims{"size": 10}, target: "/v1/blobs", chunked: true},
-		"chunked too large": {claims: jwt.MapClaims{"max_size": 9}, target: "/v1/blobs", chunked: true, reason: "INVALID_SIZE"},
+		"epochs":         {claims: jwt.MapClaims{"epochs": 5}, target: "/v1/blobs?epochs=5"},
+		"other epochs":   {claims: jwt.MapClaims{"epochs": 5}, target: "/v1/blobs?epochs=4", reason: "INVALID_EPOCHS"},
+		"no epochs":      {claims: jwt.MapClaims{"epochs": 5}, target: "/v1/blobs", reason: "INVALID_EPOCHS"},
+		"default epochs": {claims: jwt.MapClaims{"epochs": 1}, target: "/v1/blobs"},
+		"twice": {claims: jwt.MapClaims{"epochs": 5}, target: "/v1/blobs?epochs=5&epochs=9",
+			reason: "INVALID_EPOCHS"},
+		"max epochs": {claims: jwt.MapClaims{"max_epochs": 5}, target: "/v1/blobs?epochs=3"},
+		"above max":  {claims: jwt.MapClaims{"max_epochs": 5}, target: "/v1/blobs?epochs=6", reason: "INVALID_EPOCHS"},
+		"negative": {claims: jwt.MapClaims{"max_epochs": 5}, target: "/v1/blobs?epochs=-1",
+			reason: "INVALID_EPOCHS"},
+		"to": {claims: jwt.MapClaims{"send_object_to": "0x0aB"}, target: "/v1/blobs?send_object_to=0xAb"},
+		"to another": {claims: jwt.MapClaims{"send_object_to": "0xab"}, target: "/v1/blobs?send_object_to=0xac",
+			reason: "INVALID_SEND_OBJECT_TO"},
+		"to nobody": {claims: jwt.MapClaims{"send_object_to": "0xab"}, target: "/v1/blobs",
+			reason: "INVALID_SEND_OBJECT_TO"},
+		"size":       {claims: jwt.MapClaims{"size": 10}, target: "/v1/blobs"},
+		"other size": {claims: jwt.MapClaims{"size": 11}, target: "/v1/blobs", reason: "INVALID_SIZE"},
+		"max size":   {claims: jwt.MapClaims{"max_size": 10}, target: "/v1/blobs"},
+		"too large":  {claims: jwt.MapClaims{"max_size": 9}, target: "/v1/blobs", reason: "INVALID_SIZE"},
+		"chunked":    {claims: jwt.MapClaims{"size": 10}, target: "/v1/blobs", chunked: true},
+		"chunked too large": {claims: jwt.MapClaims{"max_size": 9}, target: "/v1/blobs", chunked: true,
+			reason: "INVALID_SIZE"},
 		"chunked too small": {claims: jwt.MapClaims{"size": 11}, target: "/v1/blobs", chunked: true, reason: "INVALID_SIZE"},
 		"quilt":             {claims: jwt.MapClaims{"max_size": 9}, target: "/v1/quilts"}, // the handler calls CheckSize
-		"tus":               {claims: jwt.MapClaims{"epochs": 5, "size": 99}, method: "POST", target: "/v1/uploads", header: []string{"Upload-Length", "99", "Upload-Metadata", meta}},
-		"tus other epochs":  {claims: jwt.MapClaims{"epochs": 4}, method: "POST", target: "/v1/uploads", header: []string{"Upload-Length", "99", "Upload-Metadata", meta}, reason: "INVALID_EPOCHS"},
-		"tus too large":     {claims: jwt.MapClaims{"max_size": 98}, method: "POST", target: "/v1/uploads", header: []string{"Upload-Length", "99"}, reason: "INVALID_SIZE"},
-		"tus size untold":   {claims: jwt.MapClaims{"max_size": 98}, method: "POST", target: "/v1/uploads", header: []string{"Upload-Defer-Length", "1"}, reason: "INVALID_SIZE"},
-		"delete":            {claims: jwt.MapClaims{"epochs": 5}, method: "DELETE", target: "/v1/blobs/x"},
+		"tus": {claims: jwt.MapClaims{"epochs": 5, "size": 99}, method: "POST", target: "/v1/uploads",
+			header: []string{"Upload-Length", "99", "Upload-Metadata", meta}},
+		"tus other epochs": {claims: jwt.MapClaims{"epochs": 4}, method: "POST", target: "/v1/uploads",
+			header: []string{"Upload-Length", "99", "Upload-Metadata", meta}, reason: "INVALID_EPOCHS"},
+		"tus too large": {claims: jwt.MapClaims{"max_size": 98}, method: "POST", target: "/v1/uploads",
+			header: []string{"Upload-Length", "99"}, reason: "INVALID_SIZE"},
+		"tus size untold": {claims: jwt.MapClaims{"max_size": 98}, method: "POST", target: "/v1/uploads",
+			header: []string{"Upload-Defer-Length", "1"}, reason: "INVALID_SIZE"},
+		"delete": {claims: jwt.MapClaims{"epochs": 5}, method: "DELETE", target: "/v1/blobs/x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.method == "" {
@@ -203,9 +213,11 @@ func TestPartsOfOneToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newGuard(t, withJWT(func(c *JWTConfig) { c.CacheSize = 1 })).Wrap(http.HandlerFunc(reader))
 		post := func(token, concat string) *httptest.ResponseRecorder {
-			return do(h, request("POST", "/v1/uploads", "", "Authorization", "Bearer "+token, "Upload-Length", "1", "Upload-Concat", concat))
+			return do(h, request("POST", "/v1/uploads", "", "Authorization", "Bearer "+token, "Upload-Length", "1",
+				"Upload-Concat", concat))
 		}
-		token, other := sign(t, jwt.SigningMethodHS256, []byte(secret), nil), sign(t, jwt.SigningMethodHS256, []byte(secret), nil)
+		token, other := sign(t, jwt.SigningMethodHS256, []byte(secret), nil), sign(t, jwt.SigningMethodHS256,
+			[]byte(secret), nil)
 		for range maxParts {
 			if w := post(token, "partial"); w.Code != 200 {
 				t.Fatalf("a part: %d %s", w.Code, w.Body)
@@ -244,12 +256,15 @@ func TestKeys(t *testing.T) {
 		method jwt.SigningMethod
 		key    any // nil: the configuration is refused
 	}{
-		{secret, jwt.SigningMethodHS256, []byte(secret)}, {secret, jwt.SigningMethodHS384, []byte(secret)}, {"0x" + fmt.Sprintf("%x", secret), jwt.SigningMethodHS512, []byte(secret)},
+		{secret, jwt.SigningMethodHS256, []byte(secret)}, {secret, jwt.SigningMethodHS384, []byte(secret)},
+		{"0x" + fmt.Sprintf("%x", secret), jwt.SigningMethodHS512, []byte(secret)},
 		{spki(&rsaKey.PublicKey), jwt.SigningMethodRS256, rsaKey}, {spki(&rsaKey.PublicKey), jwt.SigningMethodPS512, rsaKey},
 		{spki(&p256.PublicKey), jwt.SigningMethodES256, p256}, {spki(&p384.PublicKey), jwt.SigningMethodES384, p384},
 		{spki(edPublic), jwt.SigningMethodEdDSA, ed}, {fmt.Sprintf("0x%x", []byte(edPublic)), jwt.SigningMethodEdDSA, ed},
-		{spki(&rsaKey.PublicKey), jwt.SigningMethodHS256, nil}, {spki(&p256.PublicKey), jwt.SigningMethodES384, nil}, {spki(edPublic), jwt.SigningMethodRS256, nil},
-		{"0xzz", jwt.SigningMethodHS256, nil}, {"0x", jwt.SigningMethodHS256, nil}, {secret, jwt.SigningMethodRS256, nil}, {secret, jwt.SigningMethodES512, nil},
+		{spki(&rsaKey.PublicKey), jwt.SigningMethodHS256, nil}, {spki(&p256.PublicKey), jwt.SigningMethodES384, nil},
+		{spki(edPublic), jwt.SigningMethodRS256, nil},
+		{"0xzz", jwt.SigningMethodHS256, nil}, {"0x", jwt.SigningMethodHS256, nil}, {secret, jwt.SigningMethodRS256, nil},
+		{secret, jwt.SigningMethodES512, nil},
 	} {
 		c := Default()
 		c.JWT.Secret, c.JWT.Algorithm = tt.secret, tt.method.Alg()
@@ -260,7 +275,8 @@ func TestKeys(t *testing.T) {
 			continue
 		}
 		h := newGuard(t, func(g *Config) { g.JWT = c.JWT }).Wrap(http.HandlerFunc(reader))
-		if w := do(h, request("PUT", "/v1/blobs", "x", "Authorization", "Bearer "+sign(t, tt.method, tt.key, nil))); w.Code != 200 {
+		if w := do(h, request("PUT", "/v1/blobs", "x", "Authorization",
+			"Bearer "+sign(t, tt.method, tt.key, nil))); w.Code != 200 {
 			t.Errorf("%s: %d %s", tt.method.Alg(), w.Code, w.Body)
 		}
 		forged := sign(t, jwt.SigningMethodHS256, []byte("public: "+tt.secret), nil)
@@ -270,8 +286,10 @@ func TestKeys(t *testing.T) {
 	}
 	// The classic attack: the public key, which everybody knows, used as an HMAC secret.
 	c := JWTConfig{Secret: spki(&rsaKey.PublicKey), Algorithm: "RS256"}
-	h := newGuard(t, withJWT(func(j *JWTConfig) { j.Secret, j.Algorithm = c.Secret, c.Algorithm })).Wrap(http.HandlerFunc(reader))
-	w := do(h, request("PUT", "/v1/blobs", "x", "Authorization", "Bearer "+sign(t, jwt.SigningMethodHS256, []byte(c.Secret), nil)))
+	h := newGuard(t, withJWT(func(j *JWTConfig) { j.Secret, j.Algorithm = c.Secret, c.Algorithm })).Wrap(
+		http.HandlerFunc(reader))
+	w := do(h, request("PUT", "/v1/blobs", "x", "Authorization",
+		"Bearer "+sign(t, jwt.SigningMethodHS256, []byte(c.Secret), nil)))
 	wantRefusal(t, w, 401, "INVALID_SIGNATURE")
 }
 

@@ -45,8 +45,10 @@ func (c *claims) checkQuery(r *http.Request, defaultEpochs uint32) *Refusal {
 			return forbidden("INVALID_EPOCHS", "the epochs field in the query does not match the token")
 		}
 	}
-	if to := given["send_object_to"]; c.SendObjectTo != nil && (len(to) != 1 || address(to[0]) != address(*c.SendObjectTo)) {
-		return forbidden("INVALID_SEND_OBJECT_TO", "the send_object_to field in the query does not match the token, or is missing")
+	if to := given["send_object_to"]; c.SendObjectTo != nil &&
+		(len(to) != 1 || address(to[0]) != address(*c.SendObjectTo)) {
+		return forbidden("INVALID_SEND_OBJECT_TO",
+			"the send_object_to field in the query does not match the token, or is missing")
 	}
 	return nil
 }

@@ -93,13 +93,15 @@ func (c *Config) Validate() error {
 	t := &c.Times
 	switch {
 	case min(c.Publisher.Running, c.Aggregator.Running) < 1 || min(c.Publisher.Waiting, c.Aggregator.Waiting) < 0:
-		return fmt.Errorf("guard: limits of requests %+v and %+v: running must be at least 1, waiting must not be negative", c.Publisher, c.Aggregator)
+		return fmt.Errorf("guard: limits of requests %+v and %+v: running must be at least 1, waiting must not be negative",
+			c.Publisher, c.Aggregator)
 	case min(t.Stall, t.Read, t.Write, t.Other) <= 0:
 		return fmt.Errorf("guard: times %+v: must be positive", *t)
 	case c.JWT.Lifetime < 0 || c.JWT.Lifetime%time.Second != 0:
 		return fmt.Errorf("guard: lifetime %v of tokens: must be whole seconds", c.JWT.Lifetime)
 	case c.JWT.CacheSize < 1 || c.Quota.MaxKeys < 1:
-		return fmt.Errorf("guard: %d remembered tokens and %d keys with accounts: must be positive", c.JWT.CacheSize, c.Quota.MaxKeys)
+		return fmt.Errorf("guard: %d remembered tokens and %d keys with accounts: must be positive",
+			c.JWT.CacheSize, c.Quota.MaxKeys)
 	case c.Quota.Rate < 0 || c.Quota.Burst < 0:
 		return fmt.Errorf("guard: rate %d and burst %d: must not be negative", c.Quota.Rate, c.Quota.Burst)
 	}

@@ -11,18 +11,22 @@ import (
 var sent = []string{
 	"Accept-Ranges", "Allow", "Cache-Control", "Connection", "Content-Disposition", "Content-Encoding", "Content-Language",
 	"Content-Length", "Content-Location", "Content-Range", "Content-Security-Policy", "Content-Type",
-	"Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy", "Date", "ETag", "Link", "Location", "Referrer-Policy", "Retry-After", "Vary",
+	"Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy", "Date", "ETag", "Link", "Location", "Referrer-Policy",
+	"Retry-After", "Vary",
 	"WWW-Authenticate", "X-Content-Type-Options", "X-Frame-Options", "X-Request-Id",
 	// of this API
 	"Walrus-Blob-Id", "Walrus-Owner-Token", "Walrus-Store-Result", "X-Quilt-Patch-Identifier",
 	"X-Quilt-Patch-Identifier-Encoding", "X-Walrus-Streaming",
 	// of resumable uploads: tus, and the IETF draft
-	"Tus-Extension", "Tus-Max-Size", "Tus-Resumable", "Tus-Version", "Upload-Complete", "Upload-Concat", "Upload-Defer-Length",
-	"Upload-Draft-Interop-Version", "Upload-Incomplete", "Upload-Length", "Upload-Limit", "Upload-Metadata", "Upload-Offset",
+	"Tus-Extension", "Tus-Max-Size", "Tus-Resumable", "Tus-Version", "Upload-Complete", "Upload-Concat",
+	"Upload-Defer-Length",
+	"Upload-Draft-Interop-Version", "Upload-Incomplete", "Upload-Length", "Upload-Limit",
+	"Upload-Metadata", "Upload-Offset",
 }
 
 // alwaysReadable lists the headers that the Fetch standard always exposes.
-var alwaysReadable = []string{"Cache-Control", "Content-Language", "Content-Length", "Content-Type", "Expires", "Last-Modified", "Pragma"}
+var alwaysReadable = []string{"Cache-Control", "Content-Language", "Content-Length", "Content-Type", "Expires",
+	"Last-Modified", "Pragma"}
 
 // Sends reports whether scripts of other origins may read a header, in upper or lower case.
 func Sends(header string) bool {

@@ -81,7 +81,8 @@ func wantRefusal(t *testing.T, w *httptest.ResponseRecorder, code int, reason st
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 		t.Fatalf("status %d, body %q: %v", w.Code, w.Body, err)
 	}
-	if e := body.Error; w.Code != code || e.Code != code || len(e.Details) != 1 || e.Details[0].Reason != reason || e.Details[0].Type != "ErrorInfo" {
+	if e := body.Error; w.Code != code || e.Code != code || len(e.Details) != 1 || e.Details[0].Reason != reason ||
+		e.Details[0].Type != "ErrorInfo" {
 		t.Fatalf("status %d, body %s, want %d %s", w.Code, w.Body, code, reason)
 	}
 }
@@ -94,9 +95,11 @@ func TestClassify(t *testing.T) {
 		{"GET", "/v1/blobs/abc", read}, {"HEAD", "/v1/blobs/abc", read}, {"GET", "/v1/quilts/x/patches", read},
 		{"GET", "/v1alpha/blobs/concat", read}, {"POST", "/v1alpha/blobs/concat", read},
 		{"GET", "/", other}, {"GET", "/v1/api", other}, {"GET", "/v1/blobsx", other}, {"OPTIONS", "/v1/blobs", other},
-		{"PUT", "/v1/blobs", write}, {"PUT", "/v1/quilts", write}, {"POST", "/v1/uploads", write}, {"DELETE", "/v1/blobs/x", manage},
+		{"PUT", "/v1/blobs", write}, {"PUT", "/v1/quilts", write}, {"POST", "/v1/uploads", write},
+		{"DELETE", "/v1/blobs/x", manage},
 		{"POST", "/v1/blobs/by-object-id/0x1/extend", write}, {"POST", "/v1/blobs/x", write},
-		{"PURGE", "/", write}, {"HEAD", "/v1/uploads/u", other}, {"PATCH", "/v1/uploads/u", resume}, {"DELETE", "/v1/uploads/u", resume},
+		{"PURGE", "/", write}, {"HEAD", "/v1/uploads/u", other}, {"PATCH", "/v1/uploads/u", resume},
+		{"DELETE", "/v1/uploads/u", resume},
 		{"PATCH", "/v1/uploadsx", write},
 	} {
 		if got := classify(request(tt.method, tt.path, "")); got != tt.want {
@@ -113,7 +116,8 @@ func TestHeaders(t *testing.T) {
 			t.Errorf("headers %v", h)
 		}
 	}
-	if csp := content.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "sandbox; default-src 'none'") || strings.Contains(csp, "allow-") {
+	if csp := content.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "sandbox; default-src 'none'") ||
+		strings.Contains(csp, "allow-") {
 		t.Errorf("content has the policy %q", csp)
 	}
 	if content.Get("Cross-Origin-Resource-Policy") != "cross-origin" || page.Get("Content-Security-Policy") != "" {
@@ -126,15 +130,17 @@ func TestCORS(t *testing.T) {
 	w := do(h, request("OPTIONS", "/v1/blobs", "", "Origin", "https://x.org", "Access-Control-Request-Method", "PUT",
 		"Access-Control-Request-Headers", "content-type, authorization"))
 	for k, want := range map[string]string{
-		"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "*", "Access-Control-Allow-Headers": "*, Authorization",
-		"Access-Control-Max-Age": "86400", "Access-Control-Allow-Credentials": "",
+		"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "*",
+		"Access-Control-Allow-Headers": "*, Authorization",
+		"Access-Control-Max-Age":       "86400", "Access-Control-Allow-Credentials": "",
 	} {
 		if got := w.Header().Get(k); got != want || w.Code != 200 {
 			t.Errorf("%d, %s: %q, want %q", w.Code, k, got, want)
 		}
 	}
 	w = do(h, request("GET", "/v1/blobs/x", ""))
-	if w.Header().Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(w.Header().Get("Access-Control-Expose-Headers"), "Content-Range") {
+	if w.Header().Get("Access-Control-Allow-Origin") != "*" ||
+		!strings.Contains(w.Header().Get("Access-Control-Expose-Headers"), "Content-Range") {
 		t.Errorf("headers %v", w.Header())
 	}
 	if w = do(h, request("PUT", "/v1/blobs", "x")); w.Code != 401 || w.Header().Get("Access-Control-Allow-Origin") != "*" {
@@ -150,7 +156,8 @@ func TestHosts(t *testing.T) {
 		host   string
 		code   int
 	}{
-		{local, "localhost", 200}, {local, "LOCALHOST:80", 200}, {local, "127.0.0.1:31415", 200}, {local, "[::1]:31415", 200}, {local, "[::1]", 200},
+		{local, "localhost", 200}, {local, "LOCALHOST:80", 200}, {local, "127.0.0.1:31415", 200}, {local, "[::1]:31415", 200},
+		{local, "[::1]", 200},
 		{local, "gate.example.org.:443", 200}, {local, "", 200}, {local, "evil.org", 421}, {local, "localhost.evil.org", 421},
 		{local, "10.0.0.1", 421}, {local, "[::1", 200}, {nil, "gate.example.org", 421}, {public, "evil.org", 200},
 	} {
@@ -164,7 +171,8 @@ func TestHosts(t *testing.T) {
 
 func TestRequestID(t *testing.T) {
 	var seen string
-	h := newGuard(t, nil).Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = RequestID(r.Context()) }))
+	h := newGuard(t, nil).Wrap(http.HandlerFunc(
+		func(_ http.ResponseWriter, r *http.Request) { seen = RequestID(r.Context()) }))
 	for _, tt := range []struct {
 		id   string
 		kept bool
@@ -204,12 +212,14 @@ func TestAccessLogKeepsSecrets(t *testing.T) {
 	h := g.Wrap(http.HandlerFunc(reader))
 	do(h, request("PUT", "/v1/blobs?epochs=1&x=SECRET", "x", "Authorization", "Bearer SECRET", "X-Api-Key", "SECRET"))
 	do(h, request("PATCH", "/v1/uploads/SECRET", "x"))
-	do(h, request("GET", "/v1/blobs/M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk", "", "User-Agent", strings.Repeat("u", 9999)))
+	do(h, request("GET", "/v1/blobs/M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk", "", "User-Agent",
+		strings.Repeat("u", 9999)))
 	got := log.String()
 	if strings.Contains(got, "SECRET") || len(got) > 3000 || strings.Count(got, "\n") != 3 {
 		t.Errorf("log: %s", got)
 	}
-	for _, want := range []string{"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk", `"status":401`, `"bytes_in":1`, `"bytes_out":6`, `"request_id":"`} {
+	for _, want := range []string{"M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk", `"status":401`, `"bytes_in":1`,
+		`"bytes_out":6`, `"request_id":"`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s is missing in: %s", want, got)
 		}
@@ -220,9 +230,11 @@ func TestPanic(t *testing.T) {
 	var log bytes.Buffer
 	g := newGuard(t, nil)
 	g.log = slog.New(slog.NewJSONHandler(&log, nil))
-	w := do(g.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") })), request("PUT", "/v1/blobs", "x"))
+	w := do(g.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") })),
+		request("PUT", "/v1/blobs", "x"))
 	wantRefusal(t, w, 500, "INTERNAL")
-	if !strings.Contains(log.String(), "oops") || !strings.Contains(log.String(), "guard_test.go") || strings.Contains(w.Body.String(), "oops") {
+	if !strings.Contains(log.String(), "oops") || !strings.Contains(log.String(), "guard_test.go") ||
+		strings.Contains(w.Body.String(), "oops") {
 		t.Errorf("log %s, body %s", &log, w.Body)
 	}
 	if len(g.quotas.accounts) != 1 {
@@ -279,7 +291,9 @@ func TestLimit(t *testing.T) {
 		go put(t.Context())
 		synctest.Wait()
 		w := do(h, request("PUT", "/v1/blobs", "x"))
-		if text := w.Body.String(); w.Code != 429 || text != "the publisher is receiving too many requests; please try again later" || w.Header().Get("Retry-After") == "" ||
+		if text := w.Body.String(); w.Code != 429 ||
+			text != "the publisher is receiving too many requests; please try again later" ||
+			w.Header().Get("Retry-After") == "" ||
 			!strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain") {
 			t.Errorf("beyond the buffer: %d %q %v", w.Code, text, w.Header())
 		}
@@ -304,7 +318,8 @@ func TestLimit(t *testing.T) {
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		do(newGuard(t, nil).Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })), request("GET", "/", ""))
+		do(newGuard(t, nil).Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })),
+			request("GET", "/", ""))
 		if d := time.Since(start); d != time.Minute {
 			t.Errorf("ended after %v", d)
 		}
@@ -344,7 +359,8 @@ func TestServer(t *testing.T) {
 		p.SetUnencryptedHTTP2(http2)
 		tr := &http.Transport{Protocols: p}
 		for range 2 {
-			r, _ := http.NewRequest("PUT", "http://"+l.Addr().String()+"/v1/blobs", strings.NewReader(strings.Repeat("x", 100001)))
+			r, _ := http.NewRequest("PUT", "http://"+l.Addr().String()+"/v1/blobs",
+				strings.NewReader(strings.Repeat("x", 100001)))
 			r.Header.Set("Expect", "100-continue")
 			resp, err := tr.RoundTrip(r)
 			if err != nil {
@@ -366,9 +382,11 @@ func TestValidate(t *testing.T) {
 	}
 	for name, change := range map[string]func(*Config){
 		"no room": func(c *Config) { c.Publisher.Running = 0 }, "no time": func(c *Config) { c.Times.Stall = 0 },
-		"half seconds": func(c *Config) { c.JWT.Lifetime = 1500 * time.Millisecond }, "no cache": func(c *Config) { c.JWT.CacheSize = 0 },
-		"short API key": func(c *Config) { c.Quota.APIKeys = map[string]string{"a": "b"} }, "proxy": func(c *Config) { c.TrustedProxies = []string{"x"} },
-		"alg none": func(c *Config) { c.JWT = JWTConfig{Secret: "s", Algorithm: "none", CacheSize: 1} },
+		"half seconds":  func(c *Config) { c.JWT.Lifetime = 1500 * time.Millisecond },
+		"no cache":      func(c *Config) { c.JWT.CacheSize = 0 },
+		"short API key": func(c *Config) { c.Quota.APIKeys = map[string]string{"a": "b"} },
+		"proxy":         func(c *Config) { c.TrustedProxies = []string{"x"} },
+		"alg none":      func(c *Config) { c.JWT = JWTConfig{Secret: "s", Algorithm: "none", CacheSize: 1} },
 		"one API key for two": func(c *Config) {
 			c.Quota.APIKeys = map[string]string{"a": "0123456789abcdef", "b": "0123456789abcdef"}
 		},

@@ -21,7 +21,8 @@ func (g *Guard) hostCheck(next http.Handler) http.Handler {
 		// Only HTTP/1.0 may omit the name, and browsers never do.
 		if name := hostName(r.Host); r.Host != "" && !known[name] && !loopback(name) {
 			g.metrics.rejected.WithLabelValues("host").Inc()
-			f := &Refusal{Code: http.StatusMisdirectedRequest, Status: "PERMISSION_DENIED", Reason: "UNKNOWN_HOST", Domain: domainGlobal,
+			f := &Refusal{Code: http.StatusMisdirectedRequest, Status: "PERMISSION_DENIED", Reason: "UNKNOWN_HOST",
+				Domain:  domainGlobal,
 				Message: "this gateway does not answer to that host name: use localhost or 127.0.0.1, or ask its operator to add the name"}
 			f.ServeHTTP(w, r)
 			return

@@ -49,7 +49,8 @@ func parseKey(c JWTConfig) (any, error) {
 		}
 	}
 	if !fits(key, c.Algorithm) {
-		return nil, fmt.Errorf("guard: JWT key is a %T, which does not fit %s (RSA keys need at least 2048 bits)", key, c.Algorithm)
+		return nil, fmt.Errorf("guard: JWT key is a %T, which does not fit %s (RSA keys need at least 2048 bits)", key,
+			c.Algorithm)
 	}
 	return key, nil
 }

@@ -17,7 +17,8 @@ type limit struct {
 }
 
 func newLimit(name string, size LimitConfig, m *metrics) *limit {
-	return &limit{name, make(chan struct{}, size.Running), make(chan struct{}, size.Waiting), m.waiting.WithLabelValues(name)}
+	return &limit{name, make(chan struct{}, size.Running), make(chan struct{}, size.Waiting),
+		m.waiting.WithLabelValues(name)}
 }
 
 // enter waits for a place. full: no place is free, not even to wait. It also fails when ctx ends.

@@ -28,7 +28,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		active: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "http_server_active_requests", Help: "Requests being served."}, labels[:1]),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "http_server_request_duration_seconds", Help: "Time to the header of the response, and from there to the end of its body.",
+			Name:    "http_server_request_duration_seconds",
+			Help:    "Time to the header of the response, and from there to the end of its body.",
 			Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 60, 120, 180, 240},
 		}, append(labels, "http_response_part")),
 		in: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -40,13 +41,16 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "walrus_gateway_rejected_total", Help: "Requests refused, by the limit that was reached."}, []string{"limit"}),
 		authFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "walrus_gateway_auth_failures_total", Help: "Requests refused for a missing or invalid token or API key."}, []string{"reason"}),
+			Name: "walrus_gateway_auth_failures_total", Help: "Requests refused for a missing or invalid token or API key."},
+			[]string{"reason"}),
 		spent: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "walrus_gateway_spent_frost_total", Help: "FROST paid for clients of the publisher."}),
 		invalid: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "walrus_gateway_invalid_blobs_total", Help: "Requests that failed because a blob is invalid: its writer encoded it wrongly."}),
+			Name: "walrus_gateway_invalid_blobs_total",
+			Help: "Requests that failed because a blob is invalid: its writer encoded it wrongly."}),
 	}
-	for _, c := range []prometheus.Collector{m.active, m.duration, m.in, m.out, m.waiting, m.rejected, m.authFailures, m.spent, m.invalid} {
+	for _, c := range []prometheus.Collector{m.active, m.duration, m.in, m.out, m.waiting, m.rejected, m.authFailures,
+		m.spent, m.invalid} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("guard: %w", err)
 		}
@@ -86,7 +90,8 @@ func (g *Guard) measure(next http.Handler) http.Handler {
 // methodLabel bounds the number of series: clients may invent methods.
 func methodLabel(m string) string {
 	switch m {
-	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete,
+		http.MethodOptions:
 		return m
 	}
 	return "_OTHER"

@@ -84,7 +84,8 @@ func TestStallingReader(t *testing.T) {
 // TestRefusalDoesNotWait: a refused client gets the answer even if the body never comes.
 func TestRefusalDoesNotWait(t *testing.T) {
 	g := newGuard(t, nil)
-	s := httptest.NewServer(g.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })))
+	s := httptest.NewServer(g.Wrap(http.HandlerFunc(
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })))
 	defer s.Close()
 	for name, request := range map[string]string{
 		"refused by the guard":   "PUT / HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 100\r\n\r\nx",

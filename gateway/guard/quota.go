@@ -112,7 +112,8 @@ func (g *Guard) quota(next http.Handler) http.Handler {
 		q.mu.Unlock()
 		if l != nil && !l.Allow() {
 			g.metrics.rejected.WithLabelValues("rate").Inc()
-			tooMany("RATE_LIMIT_REACHED", domainDaemon, "too many requests from this client: try again later", time.Duration(float64(time.Second)/float64(l.Limit()))).ServeHTTP(w, r)
+			tooMany("RATE_LIMIT_REACHED", domainDaemon, "too many requests from this client: try again later",
+				time.Duration(float64(time.Second)/float64(l.Limit()))).ServeHTTP(w, r)
 			return
 		}
 		if f := q.bytes(owner, max(r.ContentLength, 0), false); f != nil {
@@ -141,7 +142,8 @@ func (q *quotas) bytes(owner string, n int64, take bool) *Refusal {
 	defer q.mu.Unlock()
 	a := q.account(owner)
 	if a.bytes+uint64(n) > q.cfg.Bytes {
-		return tooMany("BYTE_QUOTA_REACHED", domainDaemon, "this client has used up its upload quota for today", untilTomorrow())
+		return tooMany("BYTE_QUOTA_REACHED", domainDaemon, "this client has used up its upload quota for today",
+			untilTomorrow())
 	}
 	if take {
 		a.bytes += uint64(n)

@@ -91,7 +91,8 @@ func TestKeysOfAccounts(t *testing.T) {
 func TestSubjectsHaveAccounts(t *testing.T) {
 	h := newGuard(t, func(c *Config) { c.JWT.Secret, c.Quota.Bytes = secret, 10 }).Wrap(http.HandlerFunc(reader))
 	put := func(subject string) *http.Request {
-		return from("1.1.1.1", "0123456789", "Authorization", "Bearer "+sign(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": subject}))
+		return from("1.1.1.1", "0123456789", "Authorization",
+			"Bearer "+sign(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": subject}))
 	}
 	for _, subject := range []string{"ann", "bob", strings.Repeat("c", 1000)} {
 		if w := do(h, put(subject)); w.Code != 200 {
@@ -123,8 +124,10 @@ func TestSpend(t *testing.T) {
 			plan, paid uint64
 			code       int
 		}{
-			{"1.1.1.1", 101, 0, 429}, {"1.1.1.1", ^uint64(0), 0, 429}, {"1.1.1.1", 100, 0, 200}, {"1.1.1.1", 100, 60, 200}, {"1.1.1.1", 41, 41, 429},
-			{"1.1.1.1", 40, 40, 200}, {"1.1.1.1", 1, 1, 429}, {"2.2.2.2", 51, 0, 429}, {"2.2.2.2", 50, 50, 200}, {"3.3.3.3", 1, 1, 429}, {"3.3.3.3", 0, 0, 200},
+			{"1.1.1.1", 101, 0, 429}, {"1.1.1.1", ^uint64(0), 0, 429}, {"1.1.1.1", 100, 0, 200}, {"1.1.1.1", 100, 60, 200},
+			{"1.1.1.1", 41, 41, 429},
+			{"1.1.1.1", 40, 40, 200}, {"1.1.1.1", 1, 1, 429}, {"2.2.2.2", 51, 0, 429}, {"2.2.2.2", 50, 50, 200},
+			{"3.3.3.3", 1, 1, 429}, {"3.3.3.3", 0, 0, 200},
 		} {
 			plan, paid = tt.plan, tt.paid
 			if w := do(h, from(tt.ip, "x")); w.Code != tt.code {

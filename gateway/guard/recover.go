@@ -17,7 +17,8 @@ func (g *Guard) recoverer(next http.Handler) http.Handler {
 				panic(p)
 			}
 			v := visited(r.Context())
-			g.log.Error("request panicked", "method", truncate(r.Method), "path", loggedPath(r.URL.Path), "request_id", v.id, "panic", p,
+			g.log.Error("request panicked", "method", truncate(r.Method), "path", loggedPath(r.URL.Path),
+				"request_id", v.id, "panic", p,
 				"stack", string(debug.Stack()))
 			if v.rec.status != 0 {
 				panic(http.ErrAbortHandler)

@@ -61,7 +61,8 @@ func (f *Refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // writeAll writes a whole body that caches must not keep: a request refused now may be accepted a moment later.
 func writeAll(w http.ResponseWriter, r *http.Request, code int, contentType string, retry time.Duration, body []byte) {
 	h := w.Header()
-	for _, k := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Last-Modified", "Accept-Ranges", "Content-Range"} {
+	for _, k := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Last-Modified",
+		"Accept-Ranges", "Content-Range"} {
 		h.Del(k)
 		delete(h, strings.ToLower(k)) // a handler may have set the header in another spelling
 	}
@@ -79,5 +80,6 @@ func writeAll(w http.ResponseWriter, r *http.Request, code int, contentType stri
 
 // tooMany returns the refusal for a limit that was reached.
 func tooMany(reason, domain, message string, retry time.Duration) *Refusal {
-	return &Refusal{Code: http.StatusTooManyRequests, Status: "RESOURCE_EXHAUSTED", Reason: reason, Domain: domain, Message: message, Retry: retry}
+	return &Refusal{Code: http.StatusTooManyRequests, Status: "RESOURCE_EXHAUSTED", Reason: reason, Domain: domain,
+		Message: message, Retry: retry}
 }

@@ -43,7 +43,8 @@ func (s *replays) use(jti string, expires time.Time, part bool) *Refusal {
 	t := s.shown[name]
 	switch {
 	case t == nil && len(s.ends) >= s.max:
-		return tooMany("TOO_MANY_TOKENS", domainAuth, "too many tokens are in use: try again when some have expired", s.ends[0].at.Sub(now))
+		return tooMany("TOO_MANY_TOKENS", domainAuth, "too many tokens are in use: try again when some have expired",
+			s.ends[0].at.Sub(now))
 	case t == nil:
 		t = &shown{}
 		s.shown[name] = t
@@ -51,7 +52,8 @@ func (s *replays) use(jti string, expires time.Time, part bool) *Refusal {
 	case t.used:
 		return tooMany("TOKEN_ALREADY_USED", domainAuth, "the JWT token has already been used", 0)
 	case part && t.parts == maxParts:
-		return tooMany("TOO_MANY_PARTS", domainAuth, "the token has begun "+strconv.Itoa(maxParts)+" parts of an upload, the limit: send larger parts, with a new token", 0)
+		return tooMany("TOO_MANY_PARTS", domainAuth, "the token has begun "+strconv.Itoa(maxParts)+
+			" parts of an upload, the limit: send larger parts, with a new token", 0)
 	}
 	if part {
 		t.parts++

@@ -33,9 +33,11 @@ func (q *quotas) reserve(owner string, frost uint64) (day int64, f *Refusal) {
 	a := q.account(owner)
 	switch {
 	case over(a.spent, frost, q.cfg.Spend):
-		return 0, tooMany("SPEND_LIMIT_REACHED", domainDaemon, "storing this costs more than this client may still spend today", untilTomorrow())
+		return 0, tooMany("SPEND_LIMIT_REACHED", domainDaemon,
+			"storing this costs more than this client may still spend today", untilTomorrow())
 	case over(q.total, frost, q.cfg.TotalSpend):
-		return 0, tooMany("SPEND_LIMIT_REACHED", domainDaemon, "storing this costs more than this publisher may still spend today", untilTomorrow())
+		return 0, tooMany("SPEND_LIMIT_REACHED", domainDaemon,
+			"storing this costs more than this publisher may still spend today", untilTomorrow())
 	}
 	a.spent += frost
 	q.total += frost

@@ -11,7 +11,10 @@ import (
 func (s *site) plain() []subject {
 	return []subject{
 		{path: "network", ask: func(r *http.Request) (any, error) { return s.data.Network(r.Context()) }},
-		{path: "nodes/{key}", ask: func(r *http.Request) (any, error) { return s.data.Node(r.Context(), r.PathValue("key")) }},
+		{path: "nodes/{key}", ask: func(r *http.Request) (any,
+			error) {
+			return s.data.Node(r.Context(), r.PathValue("key"))
+		}},
 		{path: "blobs/{id}", ask: func(r *http.Request) (any, error) { return byText(r, "id", s.data.Blob) }},
 		{path: "price", ask: s.askPrice},
 	}

@@ -30,20 +30,26 @@ func TestAPI(t *testing.T) {
 		{"/explorer/api/nodes/node-3", "", "addresses blobs committee connectedPeers corruptSlivers diskBytes diskFreeBytes diskLimitBytes diskReserveBytes earnings epoch history incidents ledger ledgerHeight name ok owedSlivers peer reachable shardIds shards slivers state time uptimeNanos version why"},
 		{"/explorer/api/nodes/" + peerName(3), "earnings", "burnFrost epoch epochEndTime potFrost shareFrost"},
 		{"/explorer/api/nodes/node-3", "history", "day month points time"},
-		{"/explorer/api/nodes/" + peerName(5), "", "addresses blobs committee connectedPeers corruptSlivers diskBytes diskFreeBytes diskReserveBytes earnings epoch history incidents ledgerHeight name ok owedSlivers peer reachable seenTime shardIds shards slivers time uptimeNanos why"},
+		{"/explorer/api/nodes/" + peerName(5), "",
+			"addresses blobs committee connectedPeers corruptSlivers diskBytes diskFreeBytes diskReserveBytes earnings epoch history incidents ledgerHeight name ok owedSlivers peer reachable seenTime shardIds shards slivers time uptimeNanos why"},
 		{"/explorer/api/transactions", "", "nextBefore transactions"},
-		{"/explorer/api/transactions", "transactions", "code events feeFrost height index nonce operations sender spentFrost time txId"},
-		{"/explorer/api/transactions/" + ledger.TxID{0xaa}.String(), "", "code events feeFrost height index nonce operations sender spentFrost time txId"},
+		{"/explorer/api/transactions", "transactions",
+			"code events feeFrost height index nonce operations sender spentFrost time txId"},
+		{"/explorer/api/transactions/" + ledger.TxID{0xaa}.String(), "",
+			"code events feeFrost height index nonce operations sender spentFrost time txId"},
 		{"/explorer/api/blocks", "blocks", "empty hash height proposer proposerPeer signedShards time votingShards"},
 		{"/explorer/api/blocks/81234", "", "empty hash headHeight height more proposer proposerPeer signedShards time transactions votingShards"},
-		{"/explorer/api/owners/" + ledger.Address{0x99}.String(), "", "address balanceFrost blobs epoch nextBefore nonce storages transactions"},
-		{"/explorer/api/records/" + ledger.ObjectID{7, 7}.String(), "", "attributes blobId certifiedEpoch deletable endEpoch endTime epoch fundsFrost objectId owner registeredEpoch shared size startEpoch storageSize"},
+		{"/explorer/api/owners/" + ledger.Address{0x99}.String(), "",
+			"address balanceFrost blobs epoch nextBefore nonce storages transactions"},
+		{"/explorer/api/records/" + ledger.ObjectID{7, 7}.String(), "",
+			"attributes blobId certifiedEpoch deletable endEpoch endTime epoch fundsFrost objectId owner registeredEpoch shared size startEpoch storageSize"},
 		{"/explorer/api/blobs/" + blobID(6).String(), "quilt", "columns identifier patchId tags"},
 		{blob, "", "blobId certificate contentType encodedSize ledger shards size sizeKnown status time unansweredNodes"},
 		{blob, "ledger", "certifiedEpoch deletable endEpoch endTime epoch permanent records"},
 		{blob, "certificate", "epoch notSigned quorumShards shards signedShards signers verified"},
 		{blob, "shards", "node pair peer primary secondary shard"},
-		{"/explorer/api/price?size=1000&epochs=5", "", "encodedSize endText endTime epochs feesFrost size storageFrost text totalFrost writeFrost"},
+		{"/explorer/api/price?size=1000&epochs=5", "",
+			"encodedSize endText endTime epochs feesFrost size storageFrost text totalFrost writeFrost"},
 	} {
 		w := get(t, h, tt.path)
 		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
@@ -94,12 +100,14 @@ func TestAPIErrors(t *testing.T) {
 	} {
 		w := get(t, h, tt.path)
 		var body apiError
-		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != tt.code || body.Error.Code != tt.code || body.Error.Status != tt.status || body.Error.Message == "" || body.Error.Details == nil {
+		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != tt.code || body.Error.Code != tt.code ||
+			body.Error.Status != tt.status || body.Error.Message == "" || body.Error.Details == nil {
 			t.Errorf("%s: status %d, %s", tt.path, w.Code, w.Body)
 		}
 	}
 	f.err = errNetwork
-	if w := get(t, h, "/explorer/api/network"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+	if w := get(t, h, "/explorer/api/network"); w.Code != http.StatusServiceUnavailable ||
+		w.Header().Get("Retry-After") == "" {
 		t.Errorf("network away: status %d", w.Code)
 	}
 }

@@ -25,7 +25,8 @@ type asset struct {
 
 // assetKinds maps file extensions to media types: the system's table may differ.
 var assetKinds = map[string]string{
-	".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",
+	".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+	".txt": "text/plain; charset=utf-8",
 }
 
 func loadAssets() (assets, error) {

@@ -50,7 +50,8 @@ func (s *site) blob(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, p, id.String())
 		return
 	}
-	v := blobView{Blob: b, Counts: countStates(b.Shards), Signers: signersTable(b.Certificate), Shards: shardsTable(b.Shards)}
+	v := blobView{Blob: b, Counts: countStates(b.Shards), Signers: signersTable(b.Certificate),
+		Shards: shardsTable(b.Shards)}
 	if v.Files, err = s.files(b, r.URL.Query().Get("page")); err != nil {
 		s.fail(w, r, err)
 		return
@@ -103,9 +104,11 @@ func signersTable(c *Certificate) table {
 }
 
 func shardsTable(list []Shard) table {
-	t := table{Name: "Shards and the state of their slivers, as a table", Cols: cols("Shard#", "Pair#", "Node", "Primary", "Secondary")}
+	t := table{Name: "Shards and the state of their slivers, as a table",
+		Cols: cols("Shard#", "Pair#", "Node", "Primary", "Secondary")}
 	for _, s := range list {
-		t.Rows = append(t.Rows, []cell{number(s.Index), number(s.Pair), link(s.Name, "/explorer/nodes/"+s.Peer), text(string(s.Primary)), text(string(s.Secondary))})
+		t.Rows = append(t.Rows, []cell{number(s.Index), number(s.Pair), link(s.Name, "/explorer/nodes/"+s.Peer),
+			text(string(s.Primary)), text(string(s.Secondary))})
 	}
 	return t
 }
@@ -145,7 +148,8 @@ func (s *site) files(b *Blob, page string) (v filesView, err error) {
 func (s *site) filesTable(files []QuiltFile) table {
 	t := table{Name: "Files of the quilt", ID: "quilt-table", Cols: cols("File", "Columns#", "Tags", "Patch ID", "")}
 	for _, f := range files {
-		row := []cell{{Text: f.Identifier, Wide: true}, number(f.Columns), {Text: tagsText(f.Tags), Wide: true}, {Text: f.PatchID, Code: true}, text("")}
+		row := []cell{{Text: f.Identifier, Wide: true}, number(f.Columns), {Text: tagsText(f.Tags), Wide: true},
+			{Text: f.PatchID, Code: true}, text("")}
 		if s.cfg.Aggregator {
 			row[0].Link = "/v1/blobs/by-quilt-patch-id/" + f.PatchID
 			row[4] = cell{Text: "Download", Link: row[0].Link, Save: path.Base(f.Identifier)}

@@ -38,7 +38,8 @@ type series struct {
 
 // chartSteps lists the round steps of the time axis.
 var chartSteps = []time.Duration{
-	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 6 * time.Hour,
+	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour,
+	4 * time.Hour, 6 * time.Hour,
 	12 * time.Hour, 24 * time.Hour, 48 * time.Hour, 120 * time.Hour, 168 * time.Hour,
 }
 
@@ -136,15 +137,18 @@ func throughput(list []Sample) chart {
 		times[i] = s.Time
 		stored.Values, read.Values = append(stored.Values, s.Stored), append(read.Values, s.Read)
 	}
-	return drawChart("Bytes stored and read per second by this gateway; the table below has the figures", "/s", times, stored, read)
+	return drawChart("Bytes stored and read per second by this gateway; the table below has the figures", "/s",
+		times, stored, read)
 }
 
 // samplesTable lists the newest samples, the newest first.
 func samplesTable(list []Sample) table {
-	t := table{Name: "Throughput, newest first", Cols: cols("Time", "Stored per second#", "Read per second#", "Blobs#", "Ledger height#")}
+	t := table{Name: "Throughput, newest first", Cols: cols("Time", "Stored per second#", "Read per second#",
+		"Blobs#", "Ledger height#")}
 	for i := len(list) - 1; i >= 0 && len(t.Rows) < tableRows; i-- {
 		s := list[i]
-		t.Rows = append(t.Rows, []cell{when(s.Time), text(bytesText(s.StoredWhole())), text(bytesText(s.ReadWhole())), number(s.Blobs), number(s.Height)})
+		t.Rows = append(t.Rows, []cell{when(s.Time), text(bytesText(s.StoredWhole())), text(bytesText(s.ReadWhole())),
+			number(s.Blobs), number(s.Height)})
 	}
 	return t
 }

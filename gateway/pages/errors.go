@@ -40,15 +40,20 @@ func problemOf(err error) problem {
 	var refused *Refusal
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return problem{Status: http.StatusNotFound, class: "NOT_FOUND", Heading: "Not found", Message: err.Error(), Advice: "Check the spelling: blob IDs tell upper case from lower case."}
+		return problem{Status: http.StatusNotFound, class: "NOT_FOUND", Heading: "Not found", Message: err.Error(),
+			Advice: "Check the spelling: blob IDs tell upper case from lower case."}
 	case errors.Is(err, errTooLarge):
-		return problem{Status: http.StatusRequestEntityTooLarge, class: "SIZE_EXCEEDED", Heading: "The file is too large", Message: err.Error(), Advice: "This gateway accepts only smaller files. The command line has no such limit."}
+		return problem{Status: http.StatusRequestEntityTooLarge, class: "SIZE_EXCEEDED", Heading: "The file is too large",
+			Message: err.Error(), Advice: "This gateway accepts only smaller files. The command line has no such limit."}
 	case errors.As(err, &bad), errors.Is(err, ErrRange):
-		return problem{Status: http.StatusBadRequest, class: "INVALID_ARGUMENT", Heading: "Invalid request", Message: err.Error()}
+		return problem{Status: http.StatusBadRequest, class: "INVALID_ARGUMENT", Heading: "Invalid request",
+			Message: err.Error()}
 	case errors.As(err, &refused):
-		return problem{Status: refused.Status, class: refused.Class, Heading: "Refused", Message: refused.Message, retry: refused.Retry}
+		return problem{Status: refused.Status, class: refused.Class, Heading: "Refused", Message: refused.Message,
+			retry: refused.Retry}
 	}
-	return problem{Status: http.StatusServiceUnavailable, class: "UNAVAILABLE", Heading: "The network does not answer", Message: err.Error(), Advice: "Try again in a few seconds.", retry: retryAfter}
+	return problem{Status: http.StatusServiceUnavailable, class: "UNAVAILABLE", Heading: "The network does not answer",
+		Message: err.Error(), Advice: "Try again in a few seconds.", retry: retryAfter}
 }
 
 // fail shows err as a page.
@@ -65,7 +70,8 @@ func (s *site) refuse(w http.ResponseWriter, r *http.Request, p problem, query s
 
 // nothing answers requests for pages that do not exist.
 func (s *site) nothing(w http.ResponseWriter, r *http.Request) {
-	p := problem{Status: http.StatusNotFound, Heading: "There is no such page", Message: "Nothing is served at this address.", Advice: "Use the search above, or start from the network page."}
+	p := problem{Status: http.StatusNotFound, Heading: "There is no such page",
+		Message: "Nothing is served at this address.", Advice: "Use the search above, or start from the network page."}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		p = problem{Status: http.StatusMethodNotAllowed, Heading: "Method not allowed", Message: "This address is read-only."}
@@ -77,7 +83,8 @@ func (s *site) nothing(w http.ResponseWriter, r *http.Request) {
 func (s *site) sameOrigin(next http.Handler) http.Handler {
 	p := http.NewCrossOriginProtection()
 	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.refuse(w, r, problem{Status: http.StatusForbidden, Heading: "Request from another site", Message: "Uploads are accepted only from this gateway's own page."}, "")
+		s.refuse(w, r, problem{Status: http.StatusForbidden, Heading: "Request from another site",
+			Message: "Uploads are accepted only from this gateway's own page."}, "")
 	}))
 	return p.Handler(next)
 }

@@ -44,9 +44,11 @@ func blobID(b byte) (id shards.BlobID) {
 // newFixture makes a network of 7 nodes and 100 shards, with one node away and one not well, and some blobs.
 func newFixture() *fixture {
 	committee := Committee{Members: 7, Shards: 100, Faulty: 33, Quorum: 67}
-	f := &fixture{nodes: map[string]*Node{}, blobs: map[shards.BlobID]*Blob{}, records: map[ledger.ObjectID]*RecordDetail{}}
+	f := &fixture{nodes: map[string]*Node{}, blobs: map[shards.BlobID]*Blob{},
+		records: map[ledger.ObjectID]*RecordDetail{}}
 	f.network = &Network{
-		ID: "27dd4287", Time: start, Epoch: &Epoch{Number: 12, End: start.Add(3*time.Hour + 25*time.Minute), Duration: 24 * time.Hour},
+		ID: "27dd4287", Time: start, Epoch: &Epoch{Number: 12, End: start.Add(3*time.Hour + 25*time.Minute),
+			Duration: 24 * time.Hour},
 		Prices:    &Prices{Storage: 100_000, Write: 20_000, FeeTx: 1000, FeeByte: 10, MaxEpochs: 53},
 		Capacity:  &Capacity{Total: 1 << 50, Sold: 3 << 40},
 		Supply:    &Supply{Burned: 12_345_678_900, Rewards: 4_250_000_000},
@@ -60,9 +62,12 @@ func newFixture() *fixture {
 				Name: fmt.Sprintf("node-%d", i), Peer: peerName(i), Reachable: true, OK: true, State: "serving",
 				Blobs: 1842, DiskBytes: 8 << 30, Epoch: 12, Height: 81234 - uint64(i), Version: "v0.5.0",
 			},
-			Time: start, Weight: committee, Slivers: 52000, Uptime: 50 * time.Hour, Peers: 6, Ledger: "running", History: newHistory(),
-			Limit: 20 << 30, Free: 100 << 30, Reserve: 256 << 20, Addresses: []string{fmt.Sprintf("/ip4/192.0.2.%d/tcp/4001", i), fmt.Sprintf("/ip4/192.0.2.%d/udp/4001/quic-v1", i)},
-			Earnings: &Earnings{Pot: 4_250_000_000, Burn: 127_500_000, Share: 577_150_000, Epoch: 12, EpochEnd: f.network.Epoch.End},
+			Time: start, Weight: committee, Slivers: 52000, Uptime: 50 * time.Hour, Peers: 6, Ledger: "running",
+			History: newHistory(),
+			Limit:   20 << 30, Free: 100 << 30, Reserve: 256 << 20, Addresses: []string{fmt.Sprintf("/ip4/192.0.2.%d/tcp/4001", i),
+				fmt.Sprintf("/ip4/192.0.2.%d/udp/4001/quic-v1", i)},
+			Earnings: &Earnings{Pot: 4_250_000_000, Burn: 127_500_000, Share: 577_150_000, Epoch: 12,
+				EpochEnd: f.network.Epoch.End},
 		}
 		for s := i; s < 100; s += 7 {
 			n.ShardIDs = append(n.ShardIDs, s)
@@ -73,15 +78,18 @@ func newFixture() *fixture {
 	f.nodes["node-3"].OK, f.nodes["node-3"].Why, f.nodes["node-3"].Owed = false, "owes 37 slivers", 37
 	f.nodes["node-3"].Incidents = []string{"2026-03-14T14:00:00Z sliver 12 of a blob was damaged: repaired"}
 	away := f.nodes["node-5"]
-	*away = Node{NodeSummary: NodeSummary{Name: away.Name, Peer: away.Peer, Shards: away.Shards, Why: "refused the connection: it is not running"},
-		Seen: start.Add(-40 * time.Minute), History: away.History, Time: start, Weight: committee, ShardIDs: away.ShardIDs, Earnings: away.Earnings}
+	*away = Node{NodeSummary: NodeSummary{Name: away.Name, Peer: away.Peer, Shards: away.Shards,
+		Why: "refused the connection: it is not running"},
+		Seen: start.Add(-40 * time.Minute), History: away.History, Time: start, Weight: committee, ShardIDs: away.ShardIDs,
+		Earnings: away.Earnings}
 	for i := range 7 {
 		f.network.Nodes = append(f.network.Nodes, f.nodes[fmt.Sprintf("node-%d", i)].NodeSummary)
 	}
 	for i := range 60 {
 		x := float64(i)
 		f.network.Throughput = append(f.network.Throughput, Sample{
-			Time: start.Add(time.Duration(i-60) * 5 * time.Second), Stored: 3e6 * (1 + math.Sin(x/6)), Read: 8e6 * (1 + math.Cos(x/9)), Blobs: 1800 + uint64(i), Height: 81000 + uint64(i),
+			Time: start.Add(time.Duration(i-60) * 5 * time.Second), Stored: 3e6 * (1 + math.Sin(x/6)),
+			Read: 8e6 * (1 + math.Cos(x/9)), Blobs: 1800 + uint64(i), Height: 81000 + uint64(i),
 		})
 	}
 	f.addBlobs()
@@ -97,18 +105,21 @@ func newHistory() *NodeHistory {
 			continue
 		}
 		h.Points = append(h.Points, HistoryPoint{
-			End: start.Add(time.Duration(i-648) * time.Hour), Length: 2 * time.Hour, Up: 2 * time.Hour, Disk: 7<<30 + uint64(i)<<20, Received: 3 << 30, Sent: 9 << 30,
+			End: start.Add(time.Duration(i-648) * time.Hour), Length: 2 * time.Hour, Up: 2 * time.Hour,
+			Disk: 7<<30 + uint64(i)<<20, Received: 3 << 30, Sent: 9 << 30,
 		})
 	}
 	for i := range 288 {
 		x := float64(i)
 		h.Points = append(h.Points, HistoryPoint{
-			End: start.Add(time.Duration(i-287) * 5 * time.Minute), Length: 5 * time.Minute, Up: 5 * time.Minute, Disk: 8<<30 + uint64(i)<<18,
+			End: start.Add(time.Duration(i-287) * 5 * time.Minute), Length: 5 * time.Minute, Up: 5 * time.Minute,
+			Disk:     8<<30 + uint64(i)<<18,
 			Received: uint64(1e8 * (1 + math.Sin(x/30))), Sent: uint64(3e8 * (1 + math.Cos(x/20))),
 		})
 	}
 	h.Day = HistorySum{Span: 24 * time.Hour, Up: 24 * time.Hour, Received: 28 << 30, Sent: 80 << 30, Repaired: 12}
-	h.Month = HistorySum{Span: 20 * 24 * time.Hour, Up: 19*24*time.Hour + 12*time.Hour, Received: 900 << 30, Sent: 3 << 40, Repaired: 48}
+	h.Month = HistorySum{Span: 20 * 24 * time.Hour, Up: 19*24*time.Hour + 12*time.Hour, Received: 900 << 30,
+		Sent: 3 << 40, Repaired: 48}
 	return h
 }
 
@@ -116,14 +127,17 @@ func newHistory() *NodeHistory {
 func (f *fixture) addLedger() {
 	owner := ledger.Address{0x99}
 	for i, x := range []Transaction{
-		{Operations: []string{"certifyBlob"}, Events: []ledger.Event{{Kind: ledger.EventCertified, Blob: blobID(1), Object: ledger.ObjectID{7, 7}, End: 19, Epoch: 12}}},
+		{Operations: []string{"certifyBlob"}, Events: []ledger.Event{{Kind: ledger.EventCertified, Blob: blobID(1),
+			Object: ledger.ObjectID{7, 7}, End: 19, Epoch: 12}}},
 		{Operations: []string{"transfer"}, Code: "balance", Log: hostile, Events: []ledger.Event{}},
 		{Operations: []string{"buyStorage", "registerBlob", "registerBlob"}, Spent: 7_900_000, Events: []ledger.Event{
 			{Kind: ledger.EventStorageBought, To: owner, Amount: 7_800_000, Object: ledger.ObjectID{8}, Bytes: 8 << 20},
-			{Kind: ledger.EventRegistered, Blob: blobID(1), Object: ledger.ObjectID{7, 7}, Size: 1_500_000, End: 19, Deletable: true},
+			{Kind: ledger.EventRegistered, Blob: blobID(1), Object: ledger.ObjectID{7, 7}, Size: 1_500_000,
+				End: 19, Deletable: true},
 		}},
 	} {
-		x.ID, x.Height, x.Index, x.Time, x.Sender, x.Nonce, x.Fee = ledger.TxID{0xaa, byte(i)}, 81234-uint64(i), 0, start.Add(-time.Duration(i)*time.Minute), owner, uint64(9-i), 5000
+		x.ID, x.Height, x.Index, x.Time, x.Sender, x.Nonce, x.Fee = ledger.TxID{0xaa, byte(i)}, 81234-uint64(i), 0, start.Add(
+			-time.Duration(i)*time.Minute), owner, uint64(9-i), 5000
 		if x.Code == "" {
 			x.Code = "ok"
 		}
@@ -131,10 +145,13 @@ func (f *fixture) addLedger() {
 	}
 	f.owner = &Owner{
 		Address: owner, Balance: 2_500_000_000, Nonce: 10, Epoch: 12,
-		Blobs:    []OwnedBlob{{ledger.ObjectID{7, 7}, ledger.Blob{Owner: owner, BlobID: blobID(1), Size: 1_500_000, Deletable: true, Registered: 11, Certified: 11, End: 19, Bytes: 8 << 20}}, {ledger.ObjectID{7, 8}, ledger.Blob{BlobID: blobID(2), Size: 40_000, End: 12}}},
+		Blobs: []OwnedBlob{{ledger.ObjectID{7, 7}, ledger.Blob{Owner: owner, BlobID: blobID(1), Size: 1_500_000,
+			Deletable: true, Registered: 11, Certified: 11, End: 19, Bytes: 8 << 20}},
+			{ledger.ObjectID{7, 8}, ledger.Blob{BlobID: blobID(2), Size: 40_000, End: 12}}},
 		Storages: []OwnedStorage{{ledger.ObjectID{8}, ledger.Storage{Bytes: 8 << 20, Start: 12, End: 19}}},
 	}
-	f.records[ledger.ObjectID{7, 7}] = &RecordDetail{OwnedBlob: f.owner.Blobs[0], Epoch: 12, EndTime: f.network.Epoch.At(19)}
+	f.records[ledger.ObjectID{7, 7}] = &RecordDetail{OwnedBlob: f.owner.Blobs[0], Epoch: 12,
+		EndTime: f.network.Epoch.At(19)}
 	f.records[ledger.ObjectID{7, 7}].Attributes = []ledger.Attribute{{Key: "title", Value: hostile}}
 }
 
@@ -155,7 +172,8 @@ func (f *fixture) Transaction(_ context.Context, id ledger.TxID) (*Transaction, 
 }
 
 func (f *fixture) block(height uint64) Block {
-	return Block{Height: height, Time: start, Hash: fmt.Sprintf("%064x", height), Empty: height%2 == 1, Proposer: "node-2", Peer: peerName(2), Signed: 86, Of: 100}
+	return Block{Height: height, Time: start, Hash: fmt.Sprintf("%064x", height), Empty: height%2 == 1, Proposer: "node-2",
+		Peer: peerName(2), Signed: 86, Of: 100}
 }
 
 func (f *fixture) Blocks(context.Context, uint64) (*BlockList, error) {
@@ -186,15 +204,19 @@ func (f *fixture) Owner(_ context.Context, a ledger.Address, _ string) (*Owner, 
 // text everywhere (5), and a quilt (6).
 func (f *fixture) addBlobs() {
 	end := f.network.Epoch.At(19)
-	for i, kind := range []string{"image/png", "text/plain; charset=utf-8", "video/mp4", "", "text/html", "application/x-walrus-quilt", "image/png"} {
+	for i, kind := range []string{"image/png", "text/plain; charset=utf-8", "video/mp4", "", "text/html",
+		"application/x-walrus-quilt", "image/png"} {
 		id := blobID(byte(i + 1))
 		b := &Blob{
-			ID: id, Status: StatusCertified, Size: 1_500_000, SizeKnown: true, EncodedSize: 7_900_000, Time: start, ContentType: kind,
-			Ledger: BlobLedger{Epoch: 12, EndEpoch: 19, EndTime: end, CertifiedEpoch: 11, Deletable: []Ending{{EndEpoch: 19, EndTime: end, Registered: 2, Certified: 1}}},
+			ID: id, Status: StatusCertified, Size: 1_500_000, SizeKnown: true, EncodedSize: 7_900_000,
+			Time: start, ContentType: kind,
+			Ledger: BlobLedger{Epoch: 12, EndEpoch: 19, EndTime: end, CertifiedEpoch: 11,
+				Deletable: []Ending{{EndEpoch: 19, EndTime: end, Registered: 2, Certified: 1}}},
 		}
 		for s := range 100 {
 			n := f.nodes[fmt.Sprintf("node-%d", s%7)]
-			sh := Shard{Index: s, Pair: (s + 31) % 100, Name: n.Name, Peer: n.Peer, Primary: SliverStored, Secondary: SliverStored}
+			sh := Shard{Index: s, Pair: (s + 31) % 100, Name: n.Name, Peer: n.Peer, Primary: SliverStored,
+				Secondary: SliverStored}
 			switch {
 			case !n.Reachable:
 				sh.Primary, sh.Secondary = Unreachable, Unreachable
@@ -215,18 +237,22 @@ func (f *fixture) addBlobs() {
 	}
 	object := ledger.ObjectID{7, 7}
 	f.blobs[blobID(1)].Ledger.Records = []Record{{
-		Object: object.String(), Owner: "0x" + fmt.Sprintf("%064x", 99), Deletable: true, Registered: 11, Certified: 11, EndEpoch: 19, EndTime: end,
-		Attributes: []ledger.Attribute{{Key: "content-type", Value: "image/png"}, {Key: "title", Value: "A walrus on the ice"}},
+		Object: object.String(), Owner: "0x" + fmt.Sprintf("%064x", 99), Deletable: true, Registered: 11, Certified: 11,
+		EndEpoch: 19, EndTime: end,
+		Attributes: []ledger.Attribute{{Key: "content-type", Value: "image/png"},
+			{Key: "title", Value: "A walrus on the ice"}},
 	}}
 	f.blobs[blobID(2)].Head = "The time has come, the walrus said,\nto talk of many things.\n"
 	f.blobs[blobID(6)].Quilt = []QuiltFile{
-		{Identifier: "photos/ice.jpg", PatchID: "AAAA", Columns: 3, Tags: map[string]string{"year": "2026", "place": "Svalbard"}}, {Identifier: hostile, PatchID: "BBBB", Columns: 1},
+		{Identifier: "photos/ice.jpg", PatchID: "AAAA", Columns: 3,
+			Tags: map[string]string{"year": "2026", "place": "Svalbard"}}, {Identifier: hostile, PatchID: "BBBB", Columns: 1},
 	}
 	four, five := f.blobs[blobID(4)], f.blobs[blobID(5)]
 	f.blobs[blobID(7)].invalidate()
 	four.Status, four.SizeKnown, four.Certificate, four.Ledger.CertifiedEpoch = StatusRegistered, false, nil, 0
 	five.Head, five.Bad[0].Reason, five.Shards[0].Name, five.Certificate.Signers[0].Name = hostile, hostile, hostile, hostile
-	five.Ledger.Records = []Record{{Object: object.String(), Attributes: []ledger.Attribute{{Key: hostile, Value: hostile}, {Key: "content-type", Value: "text/html"}}}}
+	five.Ledger.Records = []Record{{Object: object.String(), Attributes: []ledger.Attribute{{Key: hostile, Value: hostile},
+		{Key: "content-type", Value: "text/html"}}}}
 }
 
 // invalidate marks a blob.
@@ -234,7 +260,8 @@ func (b *Blob) invalidate() {
 	b.Status, b.Certificate = StatusInvalid, nil
 	b.Ledger = BlobLedger{Epoch: 12, Deletable: []Ending{}}
 	b.Invalid = &Invalid{
-		Epoch: 11, Height: 81233, Tx: ledger.TxID{0xaa, 2}.String(), Reason: "row 3 and column 7 have different symbols where they cross",
+		Epoch: 11, Height: 81233, Tx: ledger.TxID{0xaa, 2}.String(),
+		Reason:      "row 3 and column 7 have different symbols where they cross",
 		Explanation: []string{"The blob ID leads to row 3.", "The blob ID leads to column 7."},
 	}
 }
@@ -266,7 +293,8 @@ func (f *fixture) Price(_ context.Context, size uint64, epochs uint32) (*Price, 
 	if epochs > f.network.Prices.MaxEpochs {
 		return nil, fmt.Errorf("%d epochs: %w", epochs, ErrRange)
 	}
-	return &Price{Size: size, EncodedSize: 5 * size, Epochs: epochs, Storage: 3, Write: 2, Fees: 1, Total: 6, Text: ledger.Amount(6).String(), End: start}, f.err
+	return &Price{Size: size, EncodedSize: 5 * size, Epochs: epochs, Storage: 3, Write: 2, Fees: 1, Total: 6,
+		Text: ledger.Amount(6).String(), End: start}, f.err
 }
 
 func (f *fixture) Store(_ context.Context, u Upload) (*Stored, error) {

@@ -89,5 +89,6 @@ func (f *form) upload() (Upload, error) {
 	case err != nil:
 		return Upload{}, errors.New("Epochs must be a number from 1.") //nolint:staticcheck // a sentence for a page
 	}
-	return Upload{File: f.file, Size: f.size, ContentType: f.kind, Epochs: epochs, Permanent: f.fields["permanent"] == "true"}, nil
+	return Upload{File: f.file, Size: f.size, ContentType: f.kind, Epochs: epochs,
+		Permanent: f.fields["permanent"] == "true"}, nil
 }

@@ -16,13 +16,18 @@ var templateFiles embed.FS
 // parsePages parses the templates, each page with the layout.
 func parsePages(a assets) (map[string]*template.Template, error) {
 	funcs := template.FuncMap{
-		"asset": a.url, "bytes": bytesText, "since": sinceText, "time": timeText, "visible": visibleText, "iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"number": numberText, "percent": percentText, "shards": rangesText, "short": shortText, "mark": markOf, "plural": plural, "noun": noun,
-		"until": func(t time.Time) string { return sinceText(time.Until(t)) }, "incident": incidentOf, "attributes": attributesTable,
+		"asset": a.url, "bytes": bytesText, "since": sinceText, "time": timeText, "visible": visibleText,
+		"iso":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"number": numberText, "percent": percentText, "shards": rangesText, "short": shortText, "mark": markOf,
+		"plural": plural, "noun": noun,
+		"until": func(t time.Time) string { return sinceText(time.Until(t)) }, "incident": incidentOf,
+		"attributes": attributesTable,
 	}
 	pages := map[string]*template.Template{}
-	for _, name := range []string{"network", "node", "blob", "upload", "error", "search", "list", "block", "transaction", "owner", "record", "frame"} {
-		t, err := template.New(name).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
+	for _, name := range []string{"network", "node", "blob", "upload", "error", "search", "list", "block", "transaction",
+		"owner", "record", "frame"} {
+		t, err := template.New(name).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html",
+			"templates/"+name+".html")
 		if err != nil {
 			return nil, err
 		}

@@ -22,7 +22,8 @@ type subject struct {
 func (s *site) subjects() []subject {
 	return []subject{
 		{"transactions", s.askTransactions, pageOf(transactionsPage)},
-		{"transactions/{id}", func(r *http.Request) (any, error) { return byText(r, "id", s.ledger.Transaction) }, pageOf(transactionPage)},
+		{"transactions/{id}", func(r *http.Request) (any, error) { return byText(r, "id", s.ledger.Transaction) },
+			pageOf(transactionPage)},
 		{"blocks", s.askBlocks, pageOf(blocksPage)},
 		{"blocks/{height}", s.askBlock, pageOf(blockPage)},
 		{"owners/{address}", func(r *http.Request) (any, error) {
@@ -30,7 +31,8 @@ func (s *site) subjects() []subject {
 				return s.ledger.Owner(ctx, a, r.URL.Query().Get("before"))
 			})
 		}, pageOf(ownerPage)},
-		{"records/{id}", func(r *http.Request) (any, error) { return byText(r, "id", s.ledger.Record) }, pageOf(s.recordPage)},
+		{"records/{id}", func(r *http.Request) (any, error) { return byText(r, "id", s.ledger.Record) },
+			pageOf(s.recordPage)},
 	}
 }
 
@@ -121,13 +123,15 @@ func (l *TransactionList) next(folder string) string {
 
 func transactionsPage(l *TransactionList) (string, view) {
 	return "list", view{Title: "Transactions", Here: "ledger", Tab: "transactions", Data: listView{
-		Heading: "Transactions", Lead: notComplete, Table: transactionsTable(l.Transactions), Next: l.next("transactions"), Oldest: l.Oldest,
+		Heading: "Transactions", Lead: notComplete, Table: transactionsTable(l.Transactions),
+		Next: l.next("transactions"), Oldest: l.Oldest,
 		Empty: "No transactions are known.",
 	}}
 }
 
 func transactionsTable(list []Transaction) table {
-	t := table{Name: "Transactions, newest first", ID: "transaction-table", Cols: cols("Transaction", "Time", "Block#", "Operations", "Sender", "Spent#", "Result")}
+	t := table{Name: "Transactions, newest first", ID: "transaction-table",
+		Cols: cols("Transaction", "Time", "Block#", "Operations", "Sender", "Spent#", "Result")}
 	for i := range list {
 		x := &list[i]
 		result := cell{Text: "done", State: "good"}
@@ -135,7 +139,8 @@ func transactionsTable(list []Transaction) table {
 			result = cell{Text: "failed: " + x.Code, State: "bad", Note: x.Log, Wide: true}
 		}
 		t.Rows = append(t.Rows, []cell{
-			ident(x.ID.String(), "transactions"), when(x.Time), link(numberText(x.Height), blockLink(x.Height)), {Text: operations(x.Operations), Wide: true},
+			ident(x.ID.String(), "transactions"), when(x.Time), link(numberText(x.Height), blockLink(x.Height)),
+			{Text: operations(x.Operations), Wide: true},
 			ident(x.Sender.String(), "owners"), text(x.Spent.String()), result,
 		})
 	}
@@ -178,7 +183,8 @@ func words(name string) string {
 }
 
 func blobsPage(l *TransactionList) (string, view) {
-	t := table{Name: "Registered and certified blobs, newest first", ID: "blob-table", Cols: cols("Blob", "Event", "Size#", "Until epoch#", "Record", "Owner", "Time")}
+	t := table{Name: "Registered and certified blobs, newest first", ID: "blob-table",
+		Cols: cols("Blob", "Event", "Size#", "Until epoch#", "Record", "Owner", "Time")}
 	for _, e := range blobEvents(l.Transactions) {
 		size := text("–")
 		if e.Size > 0 {
@@ -189,11 +195,13 @@ func blobsPage(l *TransactionList) (string, view) {
 			end = number(e.End)
 		}
 		t.Rows = append(t.Rows, []cell{
-			ident(e.Blob.String(), "blobs"), text(e.What), size, end, ident(e.Object.String(), "records"), ident(e.Owner.String(), "owners"), when(e.Time),
+			ident(e.Blob.String(), "blobs"), text(e.What), size, end, ident(e.Object.String(), "records"),
+			ident(e.Owner.String(), "owners"), when(e.Time),
 		})
 	}
 	return "list", view{Title: "Recent blobs", Here: "ledger", Tab: "blobs", Data: listView{
-		Heading: "Recent blobs", Lead: notComplete, Table: t, Next: l.next("blobs"), Oldest: l.Oldest, Empty: "These transactions neither register nor certify a blob.",
+		Heading: "Recent blobs", Lead: notComplete, Table: t, Next: l.next("blobs"), Oldest: l.Oldest,
+		Empty: "These transactions neither register nor certify a blob.",
 	}}
 }
 
@@ -212,7 +220,8 @@ func blobEvents(list []Transaction) []BlobEvent {
 			if !ok {
 				at = len(out)
 				seen[e.Object] = at
-				out = append(out, BlobEvent{Blob: e.Blob, Object: e.Object, Owner: x.Sender, What: strings.TrimPrefix(words(string(e.Kind)), "blob "), Time: x.Time, Tx: x.ID})
+				out = append(out, BlobEvent{Blob: e.Blob, Object: e.Object, Owner: x.Sender,
+					What: strings.TrimPrefix(words(string(e.Kind)), "blob "), Time: x.Time, Tx: x.ID})
 			}
 			out[at].Size, out[at].End = max(out[at].Size, e.Size), max(out[at].End, e.End)
 		}
@@ -221,18 +230,21 @@ func blobEvents(list []Transaction) []BlobEvent {
 }
 
 func eventsPage(l *TransactionList) (string, view) {
-	t := table{Name: "Events, newest first", ID: "event-table", Cols: append(cols("Event", "Time", "Block#", "Transaction"), eventCols...)}
+	t := table{Name: "Events, newest first", ID: "event-table",
+		Cols: append(cols("Event", "Time", "Block#", "Transaction"), eventCols...)}
 	for i := range l.Transactions {
 		x := &l.Transactions[i]
 		for j := len(x.Events) - 1; j >= 0; j-- {
 			e := &x.Events[j]
 			t.Rows = append(t.Rows, append([]cell{
-				text(words(string(e.Kind))), when(x.Time), link(numberText(x.Height), blockLink(x.Height)), ident(x.ID.String(), "transactions"),
+				text(words(string(e.Kind))), when(x.Time), link(numberText(x.Height), blockLink(x.Height)),
+				ident(x.ID.String(), "transactions"),
 			}, eventCells(e)...))
 		}
 	}
 	return "list", view{Title: "Events", Here: "ledger", Tab: "events", Data: listView{
-		Heading: "Events", Lead: notComplete + " Events outside transactions, such as the start of an epoch and its rewards, are not listed here.", Table: t,
+		Heading: "Events", Lead: notComplete +
+			" Events outside transactions, such as the start of an epoch and its rewards, are not listed here.", Table: t,
 		Next: l.next("events"), Oldest: l.Oldest, Empty: "No events are known.",
 	}}
 }
@@ -263,7 +275,8 @@ func eventCells(e *ledger.Event) []cell {
 }
 
 func blocksPage(l *BlockList) (string, view) {
-	t := table{Name: "Blocks, newest first", ID: "block-table", Cols: cols("Height#", "Time", "Transactions", "Proposer", "Signed by shards#", "Hash")}
+	t := table{Name: "Blocks, newest first", ID: "block-table",
+		Cols: cols("Height#", "Time", "Transactions", "Proposer", "Signed by shards#", "Hash")}
 	for i := range l.Blocks {
 		b := &l.Blocks[i]
 		has := text("some")
@@ -275,7 +288,8 @@ func blocksPage(l *BlockList) (string, view) {
 			proposer.Link = "/explorer/nodes/" + b.Peer
 		}
 		t.Rows = append(t.Rows, []cell{
-			link(numberText(b.Height), blockLink(b.Height)), when(b.Time), has, proposer, text(fmt.Sprintf("%d of %d", b.Signed, b.Of)), {Text: b.Hash, Code: true},
+			link(numberText(b.Height), blockLink(b.Height)), when(b.Time), has, proposer,
+			text(fmt.Sprintf("%d of %d", b.Signed, b.Of)), {Text: b.Hash, Code: true},
 		})
 	}
 	v := listView{Heading: "Blocks", Lead: "Each block's header, time and proposer are proven to this gateway by the signatures of two thirds of the shards, all of which it verified.", Table: t, Empty: "There are no blocks."}
@@ -292,7 +306,8 @@ type blockView struct {
 }
 
 func blockPage(b *BlockDetail) (string, view) {
-	return "block", view{Title: "Block " + strconv.FormatUint(b.Height, 10), Here: "ledger", Tab: "blocks", Data: blockView{b, transactionsTable(b.Transactions), b.Height - 1, b.Height + 1}}
+	return "block", view{Title: "Block " + strconv.FormatUint(b.Height, 10), Here: "ledger", Tab: "blocks",
+		Data: blockView{b, transactionsTable(b.Transactions), b.Height - 1, b.Height + 1}}
 }
 
 type transactionView struct {
@@ -307,5 +322,6 @@ func transactionPage(x *Transaction) (string, view) {
 	for i := range x.Events {
 		t.Rows = append(t.Rows, append([]cell{text(words(string(x.Events[i].Kind)))}, eventCells(&x.Events[i])...))
 	}
-	return "transaction", view{Title: "Transaction " + x.ID.String(), Here: "ledger", Tab: "transactions", Data: transactionView{x, operations(x.Operations), x.Code == ledger.CodeOK.String(), t}}
+	return "transaction", view{Title: "Transaction " + x.ID.String(), Here: "ledger", Tab: "transactions",
+		Data: transactionView{x, operations(x.Operations), x.Code == ledger.CodeOK.String(), t}}
 }

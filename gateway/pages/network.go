@@ -17,11 +17,13 @@ func newNetworkView(n *Network) networkView {
 }
 
 func nodesTable(nodes []NodeSummary) table {
-	t := table{Name: "Nodes", ID: "node-table", Cols: cols("Name", "State", "Shards#", "Blobs#", "Disk#", "To repair#", "Epoch#", "Height#", "Version", "Peer")}
+	t := table{Name: "Nodes", ID: "node-table", Cols: cols("Name", "State", "Shards#", "Blobs#", "Disk#", "To repair#",
+		"Epoch#", "Height#", "Version", "Peer")}
 	for i := range nodes {
 		n := &nodes[i]
 		peer := cell{Text: n.Peer, Code: true}
-		row := []cell{link(n.Name, "/explorer/nodes/"+n.Peer), {Text: n.State, State: "good", Note: n.Why, Wide: true}, number(n.Shards)}
+		row := []cell{link(n.Name, "/explorer/nodes/"+n.Peer), {Text: n.State, State: "good", Note: n.Why, Wide: true},
+			number(n.Shards)}
 		switch {
 		case !n.Reachable:
 			row[1].Text, row[1].State = "unreachable", "bad"
@@ -30,7 +32,8 @@ func nodesTable(nodes []NodeSummary) table {
 		case !n.OK:
 			row[1].State = "warn"
 		}
-		t.Rows = append(t.Rows, append(row, number(n.Blobs), text(bytesText(n.DiskBytes)), number(n.Owed), number(n.Epoch), number(n.Height), text(n.Version), peer))
+		t.Rows = append(t.Rows, append(row, number(n.Blobs), text(bytesText(n.DiskBytes)), number(n.Owed), number(n.Epoch),
+			number(n.Height), text(n.Version), peer))
 	}
 	return t
 }

@@ -26,7 +26,8 @@ func (s *site) node(w http.ResponseWriter, r *http.Request) {
 }
 
 func spansTable(h *NodeHistory) table {
-	t := table{Name: "The node's report of its past", ID: "history-table", Cols: cols("Time", "Up", "Received#", "Sent#", "Slivers repaired#")}
+	t := table{Name: "The node's report of its past", ID: "history-table",
+		Cols: cols("Time", "Up", "Received#", "Sent#", "Slivers repaired#")}
 	for _, x := range []struct {
 		name string
 		full time.Duration
@@ -40,7 +41,8 @@ func spansTable(h *NodeHistory) table {
 			head.Note = "recorded for " + sinceText(x.sum.Span)
 		}
 		t.Rows = append(t.Rows, []cell{
-			head, {Text: x.sum.Percent(), Note: sinceText(x.sum.Up)}, text(bytesText(x.sum.Received)), text(bytesText(x.sum.Sent)), number(x.sum.Repaired),
+			head, {Text: x.sum.Percent(), Note: sinceText(x.sum.Up)}, text(bytesText(x.sum.Received)),
+			text(bytesText(x.sum.Sent)), number(x.sum.Repaired),
 		})
 	}
 	return t

@@ -18,7 +18,8 @@ import (
 // newSite serves a fixture.
 func newSite(t *testing.T, f *fixture) http.Handler {
 	t.Helper()
-	h, err := New(Config{Publisher: true, Aggregator: true, MaxUpload: 10 << 20, MaxQuilt: 20 << 20, Epochs: 1}, f, f, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	h, err := New(Config{Publisher: true, Aggregator: true, MaxUpload: 10 << 20, MaxQuilt: 20 << 20, Epochs: 1}, f, f,
+		slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,9 +35,12 @@ func get(t *testing.T, h http.Handler, target string) *httptest.ResponseRecorder
 
 // pagePaths lists all pages that have content.
 func pagePaths() []string {
-	list := []string{"/", "/explorer/upload", "/explorer/nodes/node-3", "/explorer/nodes/" + peerName(5), "/explorer/nodes/node-0"}
-	list = append(list, "/explorer/search", "/explorer/transactions", "/explorer/transactions/"+ledger.TxID{0xaa, 1}.String(), "/explorer/blobs", "/explorer/events",
-		"/explorer/blocks", "/explorer/blocks/81234", "/explorer/blocks/81233", "/explorer/owners/"+ledger.Address{0x99}.String(), "/explorer/records/"+ledger.ObjectID{7, 7}.String())
+	list := []string{"/", "/explorer/upload", "/explorer/nodes/node-3", "/explorer/nodes/" + peerName(5),
+		"/explorer/nodes/node-0"}
+	list = append(list, "/explorer/search", "/explorer/transactions", "/explorer/transactions/"+
+		ledger.TxID{0xaa, 1}.String(), "/explorer/blobs", "/explorer/events",
+		"/explorer/blocks", "/explorer/blocks/81234", "/explorer/blocks/81233",
+		"/explorer/owners/"+ledger.Address{0x99}.String(), "/explorer/records/"+ledger.ObjectID{7, 7}.String())
 	for i := range 7 {
 		list = append(list, "/explorer/blobs/"+blobID(byte(i+1)).String())
 	}
@@ -50,45 +54,71 @@ func TestPages(t *testing.T) {
 		want []string // in the page as served, so without JavaScript
 	}{
 		{"/", []string{
-			">Network</h1>", "<b>12</b> ends in", `datetime="2026-03-14T18:34:26Z"`, "81\u202f234", "0.0001 WAL", "0.00002 WAL", "3.00 TiB", "12.3456789 WAL",
-			"n = 100, f = 33", "67 are a quorum", `href="/explorer/nodes/` + peerName(3) + `"`, "owes 37 slivers", "unreachable", "refused the connection", "v0.5.0",
-			"<polyline", "<li>15:10</li>", "<li>16 MiB/s</li>", "<li>0 B/s</li>", `action="/explorer/search"`, "/explorer/api/network",
+			">Network</h1>", "<b>12</b> ends in", `datetime="2026-03-14T18:34:26Z"`, "81\u202f234", "0.0001 WAL", "0.00002 WAL",
+			"3.00 TiB", "12.3456789 WAL",
+			"n = 100, f = 33", "67 are a quorum", `href="/explorer/nodes/` + peerName(3) + `"`, "owes 37 slivers", "unreachable",
+			"refused the connection", "v0.5.0",
+			"<polyline", "<li>15:10</li>", "<li>16 MiB/s</li>", "<li>0 B/s</li>", `action="/explorer/search"`,
+			"/explorer/api/network",
 		}},
-		{"/explorer/nodes/node-3", []string{"node-3", peerName(3), "Reachable, not well:", "<b>37</b> slivers owed", "0.57715 WAL", "0.1275 WAL", "2 d 2 h", "3, 10, 17", "was damaged",
-			"14 Mar 2026, 14:00:00 UTC</time>: sliver 12", "8.00 GiB</b> of 20.0 GiB", "100 GiB free, of which 256 MiB stay unused", "/ip4/192.0.2.3/tcp/4001", "100.00 %", "97.50 %", "19 d 12 h", "recorded for 20 d",
-			"80.0 GiB", "3.00 TiB", ">48<", "received</span>", "sent</span>", "on disk</span>", "<li>12:00</li>", "<li>2 MiB/s</li>", "Reported by the node <time",
+		{"/explorer/nodes/node-3", []string{"node-3", peerName(3), "Reachable, not well:", "<b>37</b> slivers owed",
+			"0.57715 WAL", "0.1275 WAL", "2 d 2 h", "3, 10, 17", "was damaged",
+			"14 Mar 2026, 14:00:00 UTC</time>: sliver 12", "8.00 GiB</b> of 20.0 GiB",
+			"100 GiB free, of which 256 MiB stay unused", "/ip4/192.0.2.3/tcp/4001", "100.00 %", "97.50 %", "19 d 12 h",
+			"recorded for 20 d",
+			"80.0 GiB", "3.00 TiB", ">48<", "received</span>", "sent</span>", "on disk</span>", "<li>12:00</li>",
+			"<li>2 MiB/s</li>", "Reported by the node <time",
 		}},
-		{"/explorer/nodes/" + peerName(5), []string{"This node is dead", "refused the connection", "it is not running.</span> It last answered <time", "Last reported to this gateway <time", "14 Mar 2026, 14:29:26 UTC", "It does not answer", "97.50 %"}},
+		{"/explorer/nodes/" + peerName(5), []string{"This node is dead", "refused the connection",
+			"it is not running.</span> It last answered <time", "Last reported to this gateway <time",
+			"14 Mar 2026, 14:29:26 UTC", "It does not answer", "97.50 %"}},
 		{"/explorer/blobs/" + blobID(1).String(), []string{
-			"Certified and stored", "until epoch 19 begins", "20 Mar 2026, 18:34:26 UTC", "1.43 MiB", "7.53 MiB", "6 nodes with 86 of 100 shards signed", "a quorum is 67", "Did not sign: node-5",
-			`id="heatmap"`, "Shard 5 on node-5: primary unreachable, secondary unreachable", "Shard 10 on node-3: primary stored, secondary corrupt", "Shard 3 on node-3: primary repairing, secondary missing",
-			`<img src="/v1/blobs/by-object-id/0x0707`, `data-testid="download" href="/v1/blobs/by-object-id/0x0707`, "A walrus on the ice", "2 deletable records until epoch 19",
+			"Certified and stored", "until epoch 19 begins", "20 Mar 2026, 18:34:26 UTC", "1.43 MiB", "7.53 MiB",
+			"6 nodes with 86 of 100 shards signed", "a quorum is 67", "Did not sign: node-5",
+			`id="heatmap"`, "Shard 5 on node-5: primary unreachable, secondary unreachable",
+			"Shard 10 on node-3: primary stored, secondary corrupt", "Shard 3 on node-3: primary repairing, secondary missing",
+			`<img src="/v1/blobs/by-object-id/0x0707`, `data-testid="download" href="/v1/blobs/by-object-id/0x0707`,
+			"A walrus on the ice", "2 deletable records until epoch 19",
 		}},
-		{"/explorer/blobs/" + blobID(2).String(), []string{"the walrus said,", `href="/v1/blobs/` + blobID(2).String() + `"`}},
-		{"/explorer/blobs/" + blobID(3).String(), []string{`<video controls preload="metadata" src="/v1/blobs/` + blobID(3).String() + `"`}},
-		{"/explorer/blobs/" + blobID(4).String(), []string{"Registered, not certified yet", "No node has sent a valid certificate"}},
+		{"/explorer/blobs/" + blobID(2).String(),
+			[]string{"the walrus said,", `href="/v1/blobs/` + blobID(2).String() + `"`}},
+		{"/explorer/blobs/" + blobID(3).String(),
+			[]string{`<video controls preload="metadata" src="/v1/blobs/` + blobID(3).String() + `"`}},
+		{"/explorer/blobs/" + blobID(4).String(),
+			[]string{"Registered, not certified yet", "No node has sent a valid certificate"}},
 		{"/explorer/blobs/" + blobID(6).String(), []string{
-			">Quilt</h1>", "2 files stored together", `href="/v1/blobs/by-quilt-patch-id/AAAA"`, "photos/ice.jpg", `download="ice.jpg"`, "place: Svalbard, year: 2026",
+			">Quilt</h1>", "2 files stored together", `href="/v1/blobs/by-quilt-patch-id/AAAA"`, "photos/ice.jpg",
+			`download="ice.jpg"`, "place: Svalbard, year: 2026",
 		}},
 		{"/explorer/blobs/" + blobID(7).String(), []string{
-			"Invalid: this blob has no content.", "row 3 and column 7 have different symbols", "since epoch 11", `href="/explorer/blocks/81233"`,
+			"Invalid: this blob has no content.", "row 3 and column 7 have different symbols", "since epoch 11",
+			`href="/explorer/blocks/81233"`,
 			`href="/explorer/transactions/0xaa02`, "The blob ID leads to column 7.",
 		}},
 		{"/explorer/transactions", []string{
-			"certify blob", "buy storage, register blob (2)", "failed: balance", `href="/explorer/transactions/0xaa01`, `href="/explorer/owners/0x99`, `href="/explorer/blocks/81233"`,
+			"certify blob", "buy storage, register blob (2)", "failed: balance", `href="/explorer/transactions/0xaa01`,
+			`href="/explorer/owners/0x99`, `href="/explorer/blocks/81233"`,
 			`href="/explorer/transactions?before=81233.0.0"`, "is only the word of the node", "/explorer/api/transactions",
 		}},
-		{"/explorer/transactions/" + ledger.TxID{0xaa, 2}.String(), []string{"Done:", "storage bought", "blob registered", "0.0078 WAL", `href="/explorer/records/0x0707`, `href="/explorer/blobs/` + blobID(1).String()}},
+		{"/explorer/transactions/" + ledger.TxID{0xaa, 2}.String(),
+			[]string{"Done:", "storage bought", "blob registered", "0.0078 WAL", `href="/explorer/records/0x0707`,
+				`href="/explorer/blobs/` + blobID(1).String()}},
 		{"/explorer/transactions/" + ledger.TxID{0xaa, 1}.String(), []string{"Failed (balance):", "A node says:"}},
-		{"/explorer/blobs", []string{`href="/explorer/blobs/` + blobID(1).String(), "certified", "1.43 MiB", `href="/explorer/blobs?before=81233.0.0"`}},
+		{"/explorer/blobs", []string{`href="/explorer/blobs/` + blobID(1).String(), "certified", "1.43 MiB",
+			`href="/explorer/blobs?before=81233.0.0"`}},
 		{"/explorer/events", []string{"blob certified", "storage bought", "blob registered", "are not listed here"}},
-		{"/explorer/blocks", []string{`href="/explorer/blocks/81234"`, "86 of 100", "node-2", `href="/explorer/blocks?before=81233"`}},
+		{"/explorer/blocks", []string{`href="/explorer/blocks/81234"`, "86 of 100", "node-2",
+			`href="/explorer/blocks?before=81233"`}},
 		{"/explorer/blocks/81234", []string{"Block 81\u202f234", "certify blob", `href="/explorer/blocks/81233"`}},
 		{"/explorer/blocks/81233", []string{"None: the header proves it.", `href="/explorer/blocks/81234"`}},
-		{"/explorer/owners/" + ledger.Address{0x99}.String(), []string{"2.5 WAL", `href="/explorer/records/0x0707`, "ended", "8.00 MiB", "register blob", `href="/explorer/owners/0x99`, "?before=81233.0.7#transactions"}},
-		{"/explorer/records/" + ledger.ObjectID{7, 7}.String(), []string{`href="/explorer/blobs/` + blobID(1).String(), `href="/explorer/owners/0x99`, "certified", "deletable", "20 Mar 2026", "title", `data-object="0x0707`}},
+		{"/explorer/owners/" + ledger.Address{0x99}.String(), []string{"2.5 WAL", `href="/explorer/records/0x0707`, "ended",
+			"8.00 MiB", "register blob", `href="/explorer/owners/0x99`, "?before=81233.0.7#transactions"}},
+		{"/explorer/records/" + ledger.ObjectID{7, 7}.String(),
+			[]string{`href="/explorer/blobs/` + blobID(1).String(), `href="/explorer/owners/0x99`, "certified", "deletable",
+				"20 Mar 2026", "title", `data-object="0x0707`}},
 		{"/explorer/search", []string{`name="q"`, "a block by its height"}},
-		{"/explorer/upload", []string{`method="post" enctype="multipart/form-data"`, `name="file" type="file"`, `name="epochs"`, `max="53"`, `name="permanent"`, "10.0 MiB"}},
+		{"/explorer/upload", []string{`method="post" enctype="multipart/form-data"`, `name="file" type="file"`,
+			`name="epochs"`, `max="53"`, `name="permanent"`, "10.0 MiB"}},
 	} {
 		w := get(t, h, tt.path)
 		if w.Code != http.StatusOK {
@@ -113,7 +143,8 @@ func TestHeaders(t *testing.T) {
 		if got := w.Header().Get("Content-Type"); got != "text/html; charset=utf-8" {
 			t.Errorf("%s: content type %q", path, got)
 		}
-		if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") {
+		if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") ||
+			strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") {
 			t.Errorf("%s: policy %q", path, csp)
 		}
 		if w.Header().Get("X-Content-Type-Options") != "nosniff" || w.Header().Get("Cache-Control") != "no-store" {
@@ -121,11 +152,13 @@ func TestHeaders(t *testing.T) {
 		}
 		body := w.Body.String()
 		for _, tag := range tags.FindAllString(body, -1) {
-			if inline.MatchString(values.ReplaceAllString(tag, "")) || elsewhere.MatchString(tag) || strings.HasPrefix(tag, "<script") && !strings.Contains(tag, "src=") {
+			if inline.MatchString(values.ReplaceAllString(tag, "")) || elsewhere.MatchString(tag) ||
+				strings.HasPrefix(tag, "<script") && !strings.Contains(tag, "src=") {
 				t.Errorf("%s has %.120s", path, tag)
 			}
 		}
-		for _, once := range []string{"<title>", "<h1", "<main", "<header", `<nav aria-label="Main">`, "<footer", `class="skip"`, `<html lang="en">`} {
+		for _, once := range []string{"<title>", "<h1", "<main", "<header", `<nav aria-label="Main">`, "<footer",
+			`class="skip"`, `<html lang="en">`} {
 			if n := strings.Count(body, once); n != 1 {
 				t.Errorf("%s has %d %s", path, n, once)
 			}
@@ -150,7 +183,11 @@ func TestHostile(t *testing.T) {
 	f.network.Nodes[0].Peer = hostile
 	f.network.Ledger.Error = hostile
 	h := newSite(t, f)
-	for _, path := range []string{"/", "/explorer/live", "/explorer/upload", "/explorer/nodes/node-0", "/explorer/blobs/" + blobID(5).String(), "/explorer/blobs/" + blobID(6).String(), "/explorer/transactions", "/explorer/records/" + ledger.ObjectID{7, 7}.String(), "/explorer/search?q=%3C%2Ftitle%3E%3Cscript%3Ealert(1)%3C/script%3E", "/explorer/nodes/%3Cscript%3Ealert(1)%3C%2Fscript%3E"} {
+	for _, path := range []string{"/", "/explorer/live", "/explorer/upload", "/explorer/nodes/node-0",
+		"/explorer/blobs/" + blobID(5).String(), "/explorer/blobs/" + blobID(6).String(), "/explorer/transactions",
+		"/explorer/records/" + ledger.ObjectID{7, 7}.String(),
+		"/explorer/search?q=%3C%2Ftitle%3E%3Cscript%3Ealert(1)%3C/script%3E",
+		"/explorer/nodes/%3Cscript%3Ealert(1)%3C%2Fscript%3E"} {
 		body := get(t, h, path).Body.String()
 		if strings.Contains(body, "<script>alert") || strings.Contains(body, "<img src=x") {
 			t.Errorf("%s was broken out of", path)
@@ -159,7 +196,8 @@ func TestHostile(t *testing.T) {
 			t.Errorf("%s does not show the text at all", path)
 		}
 	}
-	if body := get(t, h, "/explorer/blobs/"+blobID(5).String()).Body.String(); strings.Contains(body, "<iframe") || strings.Contains(body, "<object") {
+	if body := get(t, h, "/explorer/blobs/"+blobID(5).String()).Body.String(); strings.Contains(body, "<iframe") ||
+		strings.Contains(body, "<object") {
 		t.Error("a page of HTML is shown as such")
 	}
 }
@@ -175,14 +213,16 @@ func TestTurnedText(t *testing.T) {
 	h := newSite(t, f)
 	values := regexp.MustCompile(`"[^"]*"`) // attribute values: texts to be saved or searched for stay unchanged
 	for path, shown := range map[string]int{
-		"/explorer/blobs/" + blobID(6).String(): 3, "/explorer/records/" + ledger.ObjectID{7, 7}.String(): 2, "/explorer/search?q=" + url.QueryEscape(turned): 1,
+		"/explorer/blobs/" + blobID(6).String(): 3, "/explorer/records/" + ledger.ObjectID{7, 7}.String(): 2,
+		"/explorer/search?q=" + url.QueryEscape(turned): 1,
 	} {
 		body := values.ReplaceAllString(get(t, h, path).Body.String(), "")
 		if n := strings.Count(body, `ice\u202egpj.exe`); n != shown || strings.Contains(body, "\u202e") {
 			t.Errorf("%s shows the name %d times, want %d; turned: %v", path, n, shown, strings.Contains(body, "\u202e"))
 		}
 	}
-	for text, want := range map[string]string{"ключ 👩\u200d🚀\u00a0é": "ключ 👩\u200d🚀\u00a0é", "a\x1bb\nc": `a\u001bb\u000ac`, "\U000e0001": `\U000e0001`} {
+	for text, want := range map[string]string{"ключ 👩\u200d🚀\u00a0é": "ключ 👩\u200d🚀\u00a0é",
+		"a\x1bb\nc": `a\u001bb\u000ac`, "\U000e0001": `\U000e0001`} {
 		if got := visibleText(text); got != want {
 			t.Errorf("%q is shown as %q, want %q", text, got, want)
 		}
@@ -195,7 +235,8 @@ func TestQuiltIsPaged(t *testing.T) {
 	b := f.blobs[blobID(6)]
 	b.Quilt = nil
 	for i := range 666 {
-		b.Quilt = append(b.Quilt, QuiltFile{Identifier: fmt.Sprintf("file-%03d.txt", i), PatchID: fmt.Sprintf("P%03d", i), Columns: 1})
+		b.Quilt = append(b.Quilt, QuiltFile{Identifier: fmt.Sprintf("file-%03d.txt", i), PatchID: fmt.Sprintf("P%03d", i),
+			Columns: 1})
 	}
 	h := newSite(t, f)
 	url := "/explorer/blobs/" + b.ID.String()
@@ -233,7 +274,8 @@ func TestQuiltIsPaged(t *testing.T) {
 			t.Errorf("page %s: %d %s", wrong, w.Code, w.Body)
 		}
 	}
-	if body := get(t, newSite(t, newFixture()), url).Body.String(); strings.Contains(body, "More files") || strings.Contains(body, "Files 1 to") {
+	if body := get(t, newSite(t, newFixture()), url).Body.String(); strings.Contains(body, "More files") ||
+		strings.Contains(body, "Files 1 to") {
 		t.Error("a small quilt has several pages")
 	}
 }
@@ -252,7 +294,8 @@ func TestSearch(t *testing.T) {
 		{ledger.Address{0x99}.String(), "/explorer/owners/" + ledger.Address{0x99}.String(), http.StatusSeeOther},
 		{"81234", "/explorer/blocks/81234", http.StatusSeeOther},
 		{"81235", "", http.StatusNotFound},
-		{quilt.PatchID{Quilt: blobID(6), Start: 1, End: 4}.String(), "/explorer/blobs/" + blobID(6).String(), http.StatusSeeOther},
+		{quilt.PatchID{Quilt: blobID(6), Start: 1, End: 4}.String(), "/explorer/blobs/" + blobID(6).String(),
+			http.StatusSeeOther},
 		{ledger.ObjectID{8}.String(), "", http.StatusNotFound},
 		{"node-4", "/explorer/nodes/" + peerName(4), http.StatusSeeOther},
 		{peerName(4), "/explorer/nodes/" + peerName(4), http.StatusSeeOther},
@@ -305,9 +348,11 @@ func TestLedgerAway(t *testing.T) {
 	b := f.blobs[blobID(2)]
 	b.Status, b.Ledger = StatusUnknown, BlobLedger{Error: "is stalled at height 812"}
 	h := newSite(t, f)
-	for path, want := range map[string]string{"/": "No measurements yet", "/explorer/upload": "nothing can be stored", "/explorer/blobs/" + blobID(2).String(): "the ledger does not answer"} {
+	for path, want := range map[string]string{"/": "No measurements yet", "/explorer/upload": "nothing can be stored",
+		"/explorer/blobs/" + blobID(2).String(): "the ledger does not answer"} {
 		w := get(t, h, path)
-		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) || !strings.Contains(w.Body.String(), "is stalled at height 812") {
+		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) ||
+			!strings.Contains(w.Body.String(), "is stalled at height 812") {
 			t.Errorf("%s: status %d, lacks %q or why", path, w.Code, want)
 		}
 	}
@@ -335,7 +380,8 @@ func TestLargestCommittee(t *testing.T) {
 	b := f.blobs[blobID(1)]
 	b.Shards = nil
 	for i := range 1000 {
-		b.Shards = append(b.Shards, Shard{Index: i, Name: fmt.Sprintf("node-%d", i), Peer: peerName(i), Primary: SliverStored, Secondary: Missing})
+		b.Shards = append(b.Shards, Shard{Index: i, Name: fmt.Sprintf("node-%d", i), Peer: peerName(i), Primary: SliverStored,
+			Secondary: Missing})
 	}
 	body := get(t, newSite(t, f), "/explorer/blobs/"+blobID(1).String()).Body.String()
 	if n := strings.Count(body, "data-shard="); n != 1000 || len(body) > 1<<20 {

@@ -50,10 +50,14 @@ func TestServe(t *testing.T) {
 	defer s.Close()
 	fmt.Println("url", s.URL)
 	for _, p := range []struct{ name, path string }{
-		{"network", "/"}, {"node", "/explorer/nodes/node-3"}, {"node-dead", "/explorer/nodes/node-5"}, {"blob", "/explorer/blobs/" + blobID(1).String()},
-		{"quilt", "/explorer/blobs/" + blobID(6).String()}, {"transactions", "/explorer/transactions"}, {"transaction", "/explorer/transactions/" + ledger.TxID{0xaa, 2}.String()},
-		{"blobs", "/explorer/blobs"}, {"events", "/explorer/events"}, {"blocks", "/explorer/blocks"}, {"block", "/explorer/blocks/81234"},
-		{"owner", "/explorer/owners/" + ledger.Address{0x99}.String()}, {"record", "/explorer/records/" + ledger.ObjectID{7, 7}.String()},
+		{"network", "/"}, {"node", "/explorer/nodes/node-3"}, {"node-dead", "/explorer/nodes/node-5"},
+		{"blob", "/explorer/blobs/" + blobID(1).String()},
+		{"quilt", "/explorer/blobs/" + blobID(6).String()}, {"transactions", "/explorer/transactions"},
+		{"transaction", "/explorer/transactions/" + ledger.TxID{0xaa, 2}.String()},
+		{"blobs", "/explorer/blobs"}, {"events", "/explorer/events"}, {"blocks", "/explorer/blocks"},
+		{"block", "/explorer/blocks/81234"},
+		{"owner", "/explorer/owners/" + ledger.Address{0x99}.String()},
+		{"record", "/explorer/records/" + ledger.ObjectID{7, 7}.String()},
 		{"upload", "/explorer/upload"}, {"search", "/explorer/search"},
 	} {
 		fmt.Println("page", p.name, p.path)

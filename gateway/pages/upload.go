@@ -21,7 +21,8 @@ type formView struct {
 func (s *site) form(w http.ResponseWriter, r *http.Request) { s.showForm(w, r, http.StatusOK, "") }
 
 func (s *site) showForm(w http.ResponseWriter, r *http.Request, status int, problem string) {
-	v := formView{Max: uint64(s.cfg.MaxUpload), MaxQuilt: uint64(s.cfg.MaxQuilt), Aggregator: s.cfg.Aggregator, Epochs: max(1, s.cfg.Epochs), Problem: problem}
+	v := formView{Max: uint64(s.cfg.MaxUpload), MaxQuilt: uint64(s.cfg.MaxQuilt), Aggregator: s.cfg.Aggregator,
+		Epochs: max(1, s.cfg.Epochs), Problem: problem}
 	v.Network, _ = s.data.Network(r.Context()) // an upload works without prices
 	s.show(w, r, status, "upload", view{Title: "Upload", Here: "upload", Data: v})
 }

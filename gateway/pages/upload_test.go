@@ -50,7 +50,8 @@ func TestUpload(t *testing.T) {
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/explorer/blobs/"+blobID(1).String() {
 		t.Fatalf("status %d to %q", w.Code, w.Header().Get("Location"))
 	}
-	if !bytes.Equal(f.stored, content) || f.upload.Epochs != 5 || !f.upload.Permanent || f.upload.ContentType != "application/octet-stream" {
+	if !bytes.Equal(f.stored, content) || f.upload.Epochs != 5 || !f.upload.Permanent ||
+		f.upload.ContentType != "application/octet-stream" {
 		t.Errorf("stored %d bytes of %d, %+v", len(f.stored), len(content), f.upload)
 	}
 }
@@ -77,7 +78,8 @@ func TestUploadKeepsNoName(t *testing.T) {
 		t.Fatal(err)
 	}
 	var broken *fs.PathError
-	if f, err = s.readForm(formOf(t, []byte("x"), nil)); !errors.As(err, &broken) || strings.Contains(formError(err, 1).Error(), dir) {
+	if f, err = s.readForm(formOf(t, []byte("x"), nil)); !errors.As(err, &broken) ||
+		strings.Contains(formError(err, 1).Error(), dir) {
 		t.Errorf("without a folder: %v", err)
 	}
 	f.close()
@@ -101,11 +103,15 @@ func TestUploadRefused(t *testing.T) {
 		{"no epochs", formOf(t, []byte("x"), map[string]string{"epochs": "none"}), nil, 400, "Epochs must be a number"},
 		{"too large", formOf(t, make([]byte, 10<<20+1), nil), nil, 413, "at most 10.0 MiB"},
 		{"far too large", formOf(t, make([]byte, 11<<20), nil), nil, 413, "too large"},
-		{"cut off", formOf(t, make([]byte, 5000), nil), func(r *http.Request) { r.Body = io.NopCloser(io.LimitReader(r.Body, 3000)) }, 400, "EOF"},
+		{"cut off", formOf(t, make([]byte, 5000), nil),
+			func(r *http.Request) { r.Body = io.NopCloser(io.LimitReader(r.Body, 3000)) }, 400, "EOF"},
 		{"many parts", formOf(t, []byte("x"), manyFields()), nil, 400, "too many parts"},
-		{"no form", httptest.NewRequest(http.MethodPost, "/explorer/upload", strings.NewReader("x")), nil, 400, "the form cannot be read"},
-		{"another site", formOf(t, []byte("x"), nil), func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403, "Request from another site"},
-		{"another origin", formOf(t, []byte("x"), nil), func(r *http.Request) { r.Header.Set("Origin", "https://elsewhere.example") }, 403, "Request from another site"},
+		{"no form", httptest.NewRequest(http.MethodPost, "/explorer/upload", strings.NewReader("x")), nil, 400,
+			"the form cannot be read"},
+		{"another site", formOf(t, []byte("x"), nil), func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+			403, "Request from another site"},
+		{"another origin", formOf(t, []byte("x"), nil),
+			func(r *http.Request) { r.Header.Set("Origin", "https://elsewhere.example") }, 403, "Request from another site"},
 	} {
 		if tt.change != nil {
 			tt.change(tt.r)
@@ -125,7 +131,8 @@ func TestUploadRefused(t *testing.T) {
 	f.storedErr = &Refusal{Status: http.StatusTooManyRequests, Message: "spent", Retry: 60}
 	refused := httptest.NewRecorder()
 	h.ServeHTTP(refused, formOf(t, []byte("x"), nil))
-	if refused.Code != http.StatusTooManyRequests || refused.Header().Get("Retry-After") != "60" || !strings.Contains(refused.Body.String(), "spent") {
+	if refused.Code != http.StatusTooManyRequests || refused.Header().Get("Retry-After") != "60" ||
+		!strings.Contains(refused.Body.String(), "spent") {
 		t.Errorf("refused: status %d, %v", refused.Code, refused.Header())
 	}
 	f.storedErr = errNetwork

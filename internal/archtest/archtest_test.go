@@ -101,15 +101,18 @@ func TestCheck(t *testing.T) {
 	small := table{
 		module: "m",
 		units: map[string]unit{
-			"pure": {}, "left": {imports: []string{"pure"}}, "right": {imports: []string{"pure"}, tests: []string{"internal/kit"}},
-			"top": {imports: []string{"left", "right"}}, "internal/kit": {imports: []string{"left"}}, "cmd/m": {imports: []string{"top"}},
+			"pure": {}, "left": {imports: []string{"pure"}},
+			"right": {imports: []string{"pure"}, tests: []string{"internal/kit"}},
+			"top":   {imports: []string{"left", "right"}}, "internal/kit": {imports: []string{"left"}},
+			"cmd/m": {imports: []string{"top"}},
 		},
 		modules: map[string]module{
 			"x.org/lib":       {units: []string{"left"}, tests: []string{"right"}},
 			"x.org/lib/words": {everywhere: true, except: []string{"pure"}},
 			"x.org/check":     {testsEverywhere: true},
 		},
-		standard: map[string]module{"net": {everywhere: true, except: []string{"pure"}}, "log": {}, "log/slog": {everywhere: true}},
+		standard: map[string]module{"net": {everywhere: true, except: []string{"pure"}}, "log": {},
+			"log/slog": {everywhere: true}},
 	}
 	for _, tt := range []struct {
 		name, imp string

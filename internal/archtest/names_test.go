@@ -191,7 +191,8 @@ func statedValue(s string) (constant.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	factor, ok := map[string]time.Duration{"": 1, "bytes": 1, "ms": time.Millisecond, "s": time.Second, "min": time.Minute, "h": time.Hour}[unit]
+	factor, ok := map[string]time.Duration{"": 1, "bytes": 1, "ms": time.Millisecond, "s": time.Second, "min": time.Minute,
+		"h": time.Hour}[unit]
 	if !ok {
 		return nil, fmt.Errorf("unit %q: use none, bytes, ms, s, min or h", unit)
 	}
@@ -250,7 +251,8 @@ func (c constants) value(dir, name string) (constant.Value, error) {
 }
 
 // foreign are the packages whose constants others are made of, by name.
-var foreign = map[string]string{"certs": "certs", "ledger": "ledger", "wire": "p2p/internal/wire", "treehash": "shards/treehash"}
+var foreign = map[string]string{"certs": "certs", "ledger": "ledger", "wire": "p2p/internal/wire",
+	"treehash": "shards/treehash"}
 
 func (c constants) eval(dir string, e ast.Expr) (constant.Value, error) {
 	switch e := e.(type) {
@@ -268,7 +270,8 @@ func (c constants) eval(dir string, e ast.Expr) (constant.Value, error) {
 		return constant.UnaryOp(e.Op, x, 0), nil
 	case *ast.SelectorExpr:
 		of := e.X.(*ast.Ident).Name
-		if unit, ok := map[string]time.Duration{"Millisecond": time.Millisecond, "Second": time.Second, "Minute": time.Minute, "Hour": time.Hour}[e.Sel.Name]; ok && of == "time" {
+		if unit, ok := map[string]time.Duration{"Millisecond": time.Millisecond, "Second": time.Second, "Minute": time.Minute,
+			"Hour": time.Hour}[e.Sel.Name]; ok && of == "time" {
 			return constant.MakeInt64(int64(unit)), nil
 		}
 		if foreign[of] == "" {

@@ -21,7 +21,8 @@ func TestModulePath(t *testing.T) {
 	}
 	dir := t.TempDir()
 	copySources(t, root, dir)
-	if out, err := exec.CommandContext(t.Context(), "bash", filepath.Join(dir, "scripts/module-path.sh"), path).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "bash", filepath.Join(dir, "scripts/module-path.sh"),
+		path).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
@@ -47,7 +48,8 @@ func TestModulePath(t *testing.T) {
 	if ours < 100 {
 		t.Errorf("only %d imports were looked at", ours)
 	}
-	if out, err := exec.CommandContext(t.Context(), "bash", filepath.Join(dir, "scripts/module-path.sh"), "no path").CombinedOutput(); err == nil {
+	if out, err := exec.CommandContext(t.Context(), "bash", filepath.Join(dir, "scripts/module-path.sh"),
+		"no path").CombinedOutput(); err == nil {
 		t.Errorf("a path that is none was taken: %s", out)
 	}
 }

@@ -73,7 +73,8 @@ func TestSizes(t *testing.T) {
 		t.Error(line)
 	}
 	if n := len(s.riddles); n > maxRiddles {
-		t.Errorf("%d comments begin like \"X is what\": name the thing, or open with a verb:\n%s", n, strings.Join(s.riddles, "\n"))
+		t.Errorf("%d comments begin like \"X is what\": name the thing, or open with a verb:\n%s", n,
+			strings.Join(s.riddles, "\n"))
 	}
 	for name := range larger {
 		if !s.found[name] {
@@ -189,7 +190,8 @@ func (s *survey) comments(name string, f *ast.File) {
 					columns += at.Column - 1
 				}
 				if columns > maxColumns && strings.TrimSpace(line) != "" && !directive.MatchString(line) {
-					s.tooLarge = append(s.tooLarge, fmt.Sprintf("%s:%d: a comment of %d columns: at most %d", name, at.Line+i, columns, maxColumns))
+					s.tooLarge = append(s.tooLarge, fmt.Sprintf("%s:%d: a comment of %d columns: at most %d", name, at.Line+i,
+						columns, maxColumns))
 				}
 			}
 		}

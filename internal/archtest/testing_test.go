@@ -28,7 +28,8 @@ var sources = sync.OnceValues(func() (all []source, err error) {
 			continue
 		}
 		s := source{FileSet: token.NewFileSet(), name: f.name, test: f.test}
-		s.File, err = parser.ParseFile(s.FileSet, filepath.Join("../..", f.name), nil, parser.ParseComments|parser.SkipObjectResolution)
+		s.File, err = parser.ParseFile(s.FileSet, filepath.Join("../..", f.name), nil,
+			parser.ParseComments|parser.SkipObjectResolution)
 		all = append(all, s)
 	}
 	return all, err
@@ -55,7 +56,8 @@ func TestShort(t *testing.T) {
 			for _, at := range uses(decl, "testing", "Short") {
 				found++
 				if fn, ok := decl.(*ast.FuncDecl); !f.test || !ok || fn.Recv != nil || !isTest(fn.Name.Name) {
-					t.Errorf("%s: testing.Short() outside of a test's body: scripts/test.sh does not find the test that is shortened", f.Position(at))
+					t.Errorf("%s: testing.Short() outside of a test's body: scripts/test.sh does not find the test that is shortened",
+						f.Position(at))
 				}
 			}
 		}

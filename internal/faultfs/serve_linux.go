@@ -172,7 +172,8 @@ func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
 	free := uint64(max(0, n.disk.most-n.disk.pages))
-	*out = fuse.StatfsOut{Blocks: uint64(n.disk.most), Bfree: free, Bavail: free, Bsize: pageSize, Frsize: pageSize, NameLen: 255}
+	*out = fuse.StatfsOut{Blocks: uint64(n.disk.most), Bfree: free, Bavail: free, Bsize: pageSize,
+		Frsize: pageSize, NameLen: 255}
 	return 0
 }
 
@@ -186,7 +187,8 @@ func (n *node) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.Entry
 }
 
 // Create makes a file.
-func (n *node) Create(ctx context.Context, name string, _, _ uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
+func (n *node) Create(ctx context.Context, name string, _, _ uint32,
+	out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
 	if errno := n.begin(DirOp, name); errno != 0 {
 		return nil, nil, 0, errno
 	}
@@ -281,7 +283,8 @@ func (n *node) remove(name string) syscall.Errno {
 }
 
 // Rename moves an entry, and replaces a file that has the new name.
-func (n *node) Rename(_ context.Context, name string, parent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+func (n *node) Rename(_ context.Context, name string, parent fs.InodeEmbedder, newName string,
+	flags uint32) syscall.Errno {
 	if flags != 0 {
 		return syscall.EINVAL
 	}

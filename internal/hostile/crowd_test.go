@@ -89,9 +89,12 @@ func refereeCrowd(t *testing.T, r *referee) outcome {
 	return outcome{
 		phase: ph, figure: "greatest heap; greatest age of the newest block, blocks a second; reads that succeed",
 		before: fmt.Sprintf("%s; %.1f s, %.1f/s", mib(ph.before.heap), ph.before.age, quiet),
-		during: fmt.Sprintf("%s; %.1f s, %.1f/s; %d of %d", mib(ph.during.heap), ph.during.age, crowded, reads-len(failed), reads),
+		during: fmt.Sprintf("%s; %.1f s, %.1f/s; %d of %d", mib(ph.during.heap), ph.during.age, crowded,
+			reads-len(failed), reads),
 		// In the short form, all nodes and strangers share one process.
-		holds: (!r.full || ph.during.heap <= maxHeap && ph.during.age <= maxBlockAge) && crowded > 0 && reads > 0 && len(failed) == 0,
-		why:   fmt.Sprintf("heap at most %s, block age at most %d s, all reads; crowd: %v", mib(maxHeap), maxBlockAge, ph.score),
+		holds: (!r.full || ph.during.heap <= maxHeap && ph.during.age <= maxBlockAge) && crowded > 0 &&
+			reads > 0 && len(failed) == 0,
+		why: fmt.Sprintf("heap at most %s, block age at most %d s, all reads; crowd: %v", mib(maxHeap),
+			maxBlockAge, ph.score),
 	}
 }

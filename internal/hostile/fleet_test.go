@@ -130,7 +130,8 @@ func (f *fleet) begin(i int) (ready func() error, err error) {
 		return nil, errors.Join(err, out.Close())
 	}
 	r := &running{
-		stop: func() { _ = cmd.Process.Signal(syscall.SIGTERM) }, kill: func() { _ = cmd.Process.Kill() }, done: make(chan struct{}),
+		stop: func() { _ = cmd.Process.Signal(syscall.SIGTERM) }, kill: func() { _ = cmd.Process.Kill() },
+		done: make(chan struct{}),
 	}
 	f.nodes[i] = r
 	go func() {

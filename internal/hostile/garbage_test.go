@@ -96,13 +96,15 @@ func uploaders(ctx context.Context, a *arena) (list []uploaderHost, err error) {
 	if err != nil {
 		return nil, err
 	}
-	token := ledger.UploadToken{Network: a.NetworkID, Blob: a.Blob.ID, Peer: h.ID(), Expiry: uint64(time.Now().Add(time.Minute).Unix())}
+	token := ledger.UploadToken{Network: a.NetworkID, Blob: a.Blob.ID, Peer: h.ID(),
+		Expiry: uint64(time.Now().Add(time.Minute).Unix())}
 	token.Sign(key)
 	return list, add(h, token.Marshal(), nil)
 }
 
 // writePairs writes pairs in the order of an upload. Wrong ones are right up to their last strip.
-func writePairs(w io.Writer, meta *shards.Metadata, all []shards.Pair, pairs []int, right bool, seed uint64) (sent int, err error) {
+func writePairs(w io.Writer, meta *shards.Metadata, all []shards.Pair, pairs []int, right bool,
+	seed uint64) (sent int, err error) {
 	strips := meta.Layout(shards.Primary).Strips()
 	noise := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
 	for t := range strips {
@@ -187,7 +189,8 @@ func (r *referee) refereeUploads(t *testing.T, a *arena, most float64) outcome {
 	grown := max(during, after)
 	return outcome{
 		phase: ph, figure: "store's growth on the worst node, again after its restart",
-		before: "0", during: mib(during), after: mib(after), holds: grown <= most && ph.score["unanswered"] < float64(a.Count),
+		before: "0", during: mib(during), after: mib(after), holds: grown <= most &&
+			ph.score["unanswered"] < float64(a.Count),
 		why: fmt.Sprintf("grew by %s, at most %s; uploads: %v", mib(grown), mib(most), ph.score),
 	}
 }

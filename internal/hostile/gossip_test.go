@@ -32,7 +32,10 @@ func gossipGarbage(ctx context.Context, a *arena, ready func()) (score, error) {
 			return
 		}
 		defer h.Close()
-		topics, err := h.Join(ctx, p2p.Certificates(func(context.Context, peerID, []byte) (p2p.Verdict, any) { return p2p.Accept, nil }))
+		topics, err := h.Join(ctx, p2p.Certificates(func(context.Context, peerID, []byte) (p2p.Verdict,
+			any) {
+			return p2p.Accept, nil
+		}))
 		if err != nil {
 			t.add("failed", 1)
 			return
@@ -78,13 +81,15 @@ func refereeGossip(t *testing.T, r *referee) outcome {
 	count := r.fleet.logged(complaint)
 	var spread time.Duration
 	var failed error
-	ph := r.under(t, "gossip", &arena{Certificate: stored.Certificate.Marshal()}, r.long(8*time.Second), func(ctx context.Context) {
-		spread, failed = r.spread(ctx)
-	})
+	ph := r.under(t, "gossip", &arena{Certificate: stored.Certificate.Marshal()}, r.long(8*time.Second),
+		func(ctx context.Context) {
+			spread, failed = r.spread(ctx)
+		})
 	read := float64(r.fleet.logged(complaint)-count) / float64(gossipers*len(r.fleet.nodes))
 	return outcome{
 		phase: ph, figure: "bad certificates read, each node from each peer; an honest one at all nodes",
-		before: "0", during: fmt.Sprintf("%.1f of %.0f; %s", read, ph.score["bad"]/gossipers, result(failed, spread)), after: "",
+		before: "0", during: fmt.Sprintf("%.1f of %.0f; %s", read, ph.score["bad"]/gossipers, result(failed, spread)),
+		after: "",
 		// A node reads no certificate of a blob that its ledger does not have certified, so none may be read at all.
 		holds: ph.score["bad"] > 0 && read <= maxBadRead && failed == nil,
 		why:   fmt.Sprintf("%.1f read, at most %d; honest certificate: %v; gossip: %v", read, maxBadRead, failed, ph.score),

@@ -141,6 +141,7 @@ func refereeJunk(t *testing.T, r *referee) outcome {
 		phase: ph, figure: "members that a new client reaches; a restarted node",
 		before: text(quiet, quietSlowest), during: text(found, slowest) + "; " + word(restarted), after: "",
 		holds: found == members && restarted == nil && slowest <= reachTime,
-		why:   fmt.Sprintf("found %d of %d, the slowest in %s; restarted node: %v; liars: %v", found, members, slowest, restarted, ph.score),
+		why: fmt.Sprintf("found %d of %d, the slowest in %s; restarted node: %v; liars: %v", found, members, slowest,
+			restarted, ph.score),
 	}
 }

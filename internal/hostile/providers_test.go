@@ -30,7 +30,8 @@ func spamProviders(ctx context.Context, a *arena, ready func()) (score, error) {
 			return
 		}
 		defer h.Close()
-		self := &kad_pb.Message_Peer{Id: []byte(h.ID()), Addrs: [][]byte{multiaddr.StringCast("/ip4/" + addressOf(i) + "/tcp/4001").Bytes()}}
+		self := &kad_pb.Message_Peer{Id: []byte(h.ID()),
+			Addrs: [][]byte{multiaddr.StringCast("/ip4/" + addressOf(i) + "/tcp/4001").Bytes()}}
 		each(len(a.Nodes), len(a.Nodes), func(k int) {
 			n := a.Nodes[k]
 			if h.Connect(ctx, n) != nil {
@@ -98,7 +99,8 @@ func refereeProviders(t *testing.T, r *referee) outcome {
 		}
 	})
 	return outcome{
-		phase: ph, figure: "holders found of an honest record", before: fmt.Sprint(before), during: during, after: fmt.Sprint(r.holders(t, late)),
+		phase: ph, figure: "holders found of an honest record", before: fmt.Sprint(before), during: during,
+		after: fmt.Sprint(r.holders(t, late)),
 		holds: before == 1 && found == 1, why: fmt.Sprintf("found %s; spam: %v", during, ph.score),
 	}
 }

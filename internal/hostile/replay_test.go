@@ -52,8 +52,10 @@ func refereeReplay(t *testing.T, r *referee) outcome {
 	ph := r.under(t, "replay", &arena{Certificate: old}, r.long(6*time.Second), nil)
 	after := r.owed(t)
 	return outcome{
-		phase: ph, figure: "slivers owed, all nodes", before: fmt.Sprint(before), during: fmt.Sprint(ph.during.owed), after: fmt.Sprint(after),
-		holds: max(ph.during.owed, after) == 0, why: fmt.Sprintf("nodes owe slivers that nobody has; certificates: %v", ph.score),
+		phase: ph, figure: "slivers owed, all nodes", before: fmt.Sprint(before), during: fmt.Sprint(ph.during.owed),
+		after: fmt.Sprint(after),
+		holds: max(ph.during.owed, after) == 0,
+		why:   fmt.Sprintf("nodes owe slivers that nobody has; certificates: %v", ph.score),
 	}
 }
 
@@ -86,7 +88,8 @@ func (h *honest) register(t *testing.T, meta *shards.Metadata) (record ledger.Ob
 	buy := ledger.BuyStorage{Bytes: uint64(meta.Params().EncodedSize(meta.Length)), Start: now.Epoch, End: now.Epoch + 1}
 	_, err = h.Chain().Payer.Do(t.Context(), func(object func(int) ledger.ObjectID) []ledger.Op {
 		record = object(1)
-		return []ledger.Op{buy, ledger.RegisterBlob{Storage: object(0), BlobID: meta.ID(), Root: meta.BlobRoot(), Size: meta.Length, Deletable: true}}
+		return []ledger.Op{buy, ledger.RegisterBlob{Storage: object(0), BlobID: meta.ID(), Root: meta.BlobRoot(),
+			Size: meta.Length, Deletable: true}}
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +121,8 @@ func (h *honest) rights(t *testing.T, r *referee, id shards.BlobID, record ledge
 			t.Fatal(err)
 		}
 		token := ledger.UploadToken{
-			Network: r.fleet.genesis.NetworkID(), Blob: id, Peer: from, Object: record, Expiry: uint64(time.Now().Add(30 * time.Minute).Unix()),
+			Network: r.fleet.genesis.NetworkID(), Blob: id, Peer: from, Object: record,
+			Expiry: uint64(time.Now().Add(30 * time.Minute).Unix()),
 		}
 		h.Chain().Payer.SignToken(&token)
 		list = append(list, right{identity, token.Marshal()})
@@ -133,7 +137,8 @@ func (r *referee) payer(t *testing.T, name string, seed uint64) *honest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.honest.Chain().Payer.Do(t.Context(), ledger.Fixed(ledger.Transfer{To: w.Address(), Amount: 10 * ledger.WAL})); err != nil {
+	if _, err := r.honest.Chain().Payer.Do(t.Context(),
+		ledger.Fixed(ledger.Transfer{To: w.Address(), Amount: 10 * ledger.WAL})); err != nil {
 		t.Fatal(err)
 	}
 	n, err := r.fleet.join(t.Context(), name, w)

@@ -30,7 +30,8 @@ func holdUploads(ctx context.Context, a *arena, ready func()) (score, error) {
 	}
 	var t tally
 	var work sync.WaitGroup
-	pairSize := params.Layout(shards.Primary, uint64(a.Blob.Size)).Size() + params.Layout(shards.Secondary, uint64(a.Blob.Size)).Size()
+	pairSize := params.Layout(shards.Primary, uint64(a.Blob.Size)).Size() +
+		params.Layout(shards.Secondary, uint64(a.Blob.Size)).Size()
 	for _, most := range []int{params.Shards(), 1} {
 		each(len(list)*len(a.Nodes), len(a.Nodes), func(i int) {
 			u, n := list[i/len(a.Nodes)], a.Nodes[i%len(a.Nodes)].ID
@@ -81,7 +82,8 @@ func refereeSilence(t *testing.T, r *referee) outcome {
 	})
 	return outcome{
 		phase: ph, figure: "an honest store of 1 MiB", before: "succeeds", during: result(err, took), after: "",
-		holds: err == nil && ph.score["held"] >= float64(len(a.Rights)), why: fmt.Sprintf("%v; uploads held: %v", err, ph.score),
+		holds: err == nil && ph.score["held"] >= float64(len(a.Rights)),
+		why:   fmt.Sprintf("%v; uploads held: %v", err, ph.score),
 	}
 }
 

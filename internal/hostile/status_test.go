@@ -74,7 +74,8 @@ func refereeStatus(t *testing.T, r *referee) outcome {
 		t.Fatal(err)
 	}
 	r.awaitServing(t, 0)
-	if err := r.await(t.Context(), 0, "everything repaired", func(m map[string]float64) bool { return m["walrus_node_slivers_owed"] == 0 }); err != nil {
+	if err := r.await(t.Context(), 0, "everything repaired",
+		func(m map[string]float64) bool { return m["walrus_node_slivers_owed"] == 0 }); err != nil {
 		t.Log(err)
 	}
 	seen := r.pathsShown(t)
@@ -89,7 +90,8 @@ func refereeStatus(t *testing.T, r *referee) outcome {
 		before: fmt.Sprintf("%s (few slivers)", cost(small).Round(10*time.Microsecond)),
 		during: fmt.Sprintf("%s (many); %.0f/s; %d", cost(ph).Round(10*time.Microsecond), rate, len(seen)),
 		holds:  cost(ph) <= min(statusCost, 2*cost(small)+statusNoise) && len(seen) == 0,
-		why:    fmt.Sprintf("%s each with many slivers, %s with few, at most %s; paths shown: %q; questions: %v", cost(ph), cost(small), statusCost, seen, ph.score),
+		why: fmt.Sprintf("%s each with many slivers, %s with few, at most %s; paths shown: %q; questions: %v", cost(ph),
+			cost(small), statusCost, seen, ph.score),
 	}
 }
 

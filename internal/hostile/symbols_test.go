@@ -88,8 +88,9 @@ func refereeSymbols(t *testing.T, r *referee) outcome {
 	grown := ph.during.heap - ph.before.heap
 	return outcome{
 		phase: ph, figure: "greatest heap; CPU of all nodes",
-		before: fmt.Sprintf("%s, %.1f", mib(ph.before.heap), ph.before.cpu), during: fmt.Sprintf("%s, %.1f", mib(ph.during.heap), ph.during.cpu),
-		after: fmt.Sprintf("%s, %.1f", mib(after.heap), after.cpu), holds: grown <= symbolHeap,
+		before: fmt.Sprintf("%s, %.1f", mib(ph.before.heap), ph.before.cpu),
+		during: fmt.Sprintf("%s, %.1f", mib(ph.during.heap), ph.during.cpu),
+		after:  fmt.Sprintf("%s, %.1f", mib(after.heap), after.cpu), holds: grown <= symbolHeap,
 		why: fmt.Sprintf("heap grew by %s, at most %s; requests: %v", mib(grown), mib(symbolHeap), ph.score),
 	}
 }

@@ -45,7 +45,8 @@ func (r *referee) watchUntil(ctx context.Context) (v vitals) {
 				continue
 			}
 			owed += m["walrus_node_slivers_owed"]
-			v.raise(vitals{heap: m["go_memstats_heap_inuse_bytes"], rss: m["process_resident_memory_bytes"], age: m["walrus_ledger_block_age_seconds"]})
+			v.raise(vitals{heap: m["go_memstats_heap_inuse_bytes"], rss: m["process_resident_memory_bytes"],
+				age: m["walrus_ledger_block_age_seconds"]})
 			now := reading{m["process_cpu_seconds_total"], time.Now()}
 			if was, known := first[i]; !known || now.cpu < was.cpu { // restarted
 				first[i] = now

@@ -31,7 +31,8 @@ func prefixes(list ...string) []netip.Prefix {
 
 var (
 	machine = prefixes("127.0.0.0/8", "0.0.0.0/8", "::1/128", "::/128")
-	site    = prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10")
+	site    = prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
+		"fc00::/7", "fe80::/10")
 )
 
 // Private lists the prefixes whose addresses do not reach the Internet. Packets from outside cannot have them.

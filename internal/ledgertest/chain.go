@@ -63,7 +63,8 @@ func New(g *ledger.Genesis) (*Chain, error) {
 	for _, c := range changes {
 		first.values[string(c.Key)] = c.Value
 	}
-	return &Chain{network: g.NetworkID(), committees: committees, params: g.Params(), blocks: []*Block{first}, changed: make(chan struct{})}, nil
+	return &Chain{network: g.NetworkID(), committees: committees, params: g.Params(), blocks: []*Block{first},
+		changed: make(chan struct{})}, nil
 }
 
 // Head returns the newest state.
@@ -137,11 +138,13 @@ func (c *Chain) commit(txs [][]byte, after time.Duration) (*machine.Outcome, err
 	}
 	last := c.blocks[len(c.blocks)-1]
 	block := machine.Block{Height: last.Height + 1, Time: last.Time + int64(after), Txs: txs}
-	out, err := machine.State{Tree: last.tree, Values: last, Network: c.network, Committees: c.committees}.Apply(block, machine.Options{Workers: 1})
+	out, err := machine.State{Tree: last.tree, Values: last, Network: c.network, Committees: c.committees}.Apply(block,
+		machine.Options{Workers: 1})
 	if err != nil {
 		return nil, err
 	}
-	next := &Block{Height: block.Height, Time: block.Time, values: maps.Clone(last.values), tree: out.Tree, Events: out.Events}
+	next := &Block{Height: block.Height, Time: block.Time, values: maps.Clone(last.values), tree: out.Tree,
+		Events: out.Events}
 	for _, ch := range out.Changes {
 		if next.values[string(ch.Key)] = ch.Value; ch.Value == nil {
 			delete(next.values, string(ch.Key))
@@ -214,7 +217,8 @@ func (n *named) Get(key []byte) ([]byte, error) {
 }
 
 // Objects returns everything owner owns.
-func (c *Chain) Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {
+func (c *Chain) Objects(ctx context.Context,
+	owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {
 	c.mu.Lock()
 	halted := c.halted
 	c.mu.Unlock()
@@ -296,13 +300,15 @@ func (p *Payer) Do(ctx context.Context, build ledger.Build) (ledger.Receipt, err
 }
 
 // Register buys storage for the given number of epochs from now and registers a blob in it.
-func (p *Payer) Register(ctx context.Context, meta *shards.Metadata, epochs uint32, deletable bool) (object ledger.ObjectID, err error) {
+func (p *Payer) Register(ctx context.Context, meta *shards.Metadata, epochs uint32,
+	deletable bool) (object ledger.ObjectID, err error) {
 	now, size := p.chain.Epoch(), uint64(meta.Params().EncodedSize(meta.Length))
 	_, err = p.Do(ctx, func(made func(int) ledger.ObjectID) []ledger.Op {
 		object = made(1)
 		return []ledger.Op{
 			ledger.BuyStorage{Bytes: size, Start: now, End: now + epochs},
-			ledger.RegisterBlob{Storage: made(0), BlobID: meta.ID(), Root: meta.BlobRoot(), Size: meta.Length, Deletable: deletable},
+			ledger.RegisterBlob{Storage: made(0), BlobID: meta.ID(), Root: meta.BlobRoot(), Size: meta.Length,
+				Deletable: deletable},
 		}
 	})
 	return object, err

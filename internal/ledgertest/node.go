@@ -97,7 +97,8 @@ func (n *Node) State() (ledger.Reader, uint64) {
 
 // Follow calls fn with the events of each block from a height on, in order, until ctx ends or fn fails. If these events
 // were pruned, it calls nothing and returns false.
-func (n *Node) Follow(ctx context.Context, from uint64, fn func(height uint64, events []ledger.Event) error) (kept bool, err error) {
+func (n *Node) Follow(ctx context.Context, from uint64,
+	fn func(height uint64, events []ledger.Event) error) (kept bool, err error) {
 	n.chain.mu.Lock()
 	pruned := n.chain.pruned
 	n.chain.mu.Unlock()

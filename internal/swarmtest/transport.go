@@ -63,7 +63,8 @@ func (t *hostTransport) Dial(ctx context.Context, a multiaddr.Multiaddr, p peer.
 	return c, nil
 }
 
-func (t *hostTransport) dial(ctx context.Context, a multiaddr.Multiaddr, p peer.ID, scope network.ConnManagementScope) (transport.CapableConn, error) {
+func (t *hostTransport) dial(ctx context.Context, a multiaddr.Multiaddr, p peer.ID,
+	scope network.ConnManagementScope) (transport.CapableConn, error) {
 	if err := scope.SetPeer(p); err != nil {
 		return nil, err
 	}

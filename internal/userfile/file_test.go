@@ -117,7 +117,8 @@ func TestLinksAreWrittenThrough(t *testing.T) {
 	wantFile(t, filepath.Join(dir, "b", "none-yet"), "made")
 
 	symlink(t, "circle", filepath.Join(dir, "circle"))
-	if _, err := Open(t.Context(), filepath.Join(dir, "circle")); err == nil || !strings.Contains(err.Error(), "links form a circle") {
+	if _, err := Open(t.Context(), filepath.Join(dir, "circle")); err == nil ||
+		!strings.Contains(err.Error(), "links form a circle") {
 		t.Errorf("a circle of links: %v", err)
 	}
 }
@@ -154,7 +155,8 @@ func TestRefusedBeforehand(t *testing.T) {
 		if runtime.GOOS != "linux" && strings.HasPrefix(path, "/proc") {
 			continue
 		}
-		if _, err := Open(t.Context(), path); err == nil || !strings.HasPrefix(err.Error(), "write "+path+": ") || !strings.Contains(err.Error(), want) {
+		if _, err := Open(t.Context(), path); err == nil || !strings.HasPrefix(err.Error(), "write "+path+": ") ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}
 	}
@@ -277,7 +279,8 @@ func TestDescriptorsAndDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer readOnly.Close()
-	if _, err := Open(t.Context(), "/dev/fd/"+itoa(readOnly.Fd())); err == nil || !strings.Contains(err.Error(), "for reading only") {
+	if _, err := Open(t.Context(), "/dev/fd/"+itoa(readOnly.Fd())); err == nil ||
+		!strings.Contains(err.Error(), "for reading only") {
 		t.Errorf("a descriptor for reading: %v", err)
 	}
 	symlink(t, "/dev/null", filepath.Join(dir, "null"))
@@ -300,7 +303,8 @@ func TestCreateNew(t *testing.T) {
 	if err := CreateNew(path, []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := CreateNew(path, []byte("other"), 0o600); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), path+": file already exists, and is never overwritten") {
+	if err := CreateNew(path, []byte("other"), 0o600); !errors.Is(err, fs.ErrExist) ||
+		!strings.Contains(err.Error(), path+": file already exists, and is never overwritten") {
 		t.Errorf("a second time: %v", err)
 	}
 	wantFile(t, path, "secret")
@@ -378,7 +382,8 @@ func TestOpenIn(t *testing.T) {
 		t.Errorf("the link inside is a link no more: %v, %v", st.Mode(), err)
 	}
 	for name, want := range map[string]string{
-		"leads-out": "leads out of the folder", "folder-out/file": "leads out of the folder", "sub": "a folder has this name", "../other/file": "leads out",
+		"leads-out": "leads out of the folder", "folder-out/file": "leads out of the folder", "sub": "a folder has this name",
+		"../other/file": "leads out",
 	} {
 		if _, err := OpenIn(root, name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", name, err, want)
@@ -430,7 +435,8 @@ func TestUntil(t *testing.T) {
 func TestCopyUntil(t *testing.T) {
 	text := strings.Repeat("0123456789", 100_000)
 	var b strings.Builder
-	if n, err := CopyUntil(t.Context(), &b, strings.NewReader(text)); err != nil || n != int64(len(text)) || b.String() != text {
+	if n, err := CopyUntil(t.Context(), &b, strings.NewReader(text)); err != nil || n != int64(len(text)) ||
+		b.String() != text {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	broken := io.MultiReader(strings.NewReader("abc"), errReader{})
@@ -453,8 +459,9 @@ func (errReader) Read([]byte) (int, error) { return 0, syscall.EIO }
 
 func TestText(t *testing.T) {
 	for text, want := range map[string]string{
-		"word": "", "wörd\n": "", "": "", "\xef\xbb\xbfword": "byte order mark", "\xff\xfew\x00": "UTF-16", "\xfe\xff\x00w": "UTF-16",
-		"w\x00o\x00": "NUL", "w\xf6rd": "not UTF-8",
+		"word": "", "wörd\n": "", "": "", "\xef\xbb\xbfword": "byte order mark", "\xff\xfew\x00": "UTF-16",
+		"\xfe\xff\x00w": "UTF-16",
+		"w\x00o\x00":    "NUL", "w\xf6rd": "not UTF-8",
 	} {
 		err := MarkedText([]byte(text))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

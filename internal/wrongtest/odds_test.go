@@ -82,7 +82,8 @@ func sizes(t *testing.T) string {
 	b.WriteString("| shards | cell proof, bytes | paths of a line proof about a row, bytes | about a column |\n|---|---|---|---|\n")
 	for _, n := range []int{10, 100, 1000, shards.MaxShards} {
 		p := params(t, n)
-		fmt.Fprintf(&b, "| %d | %d | %d | %d |\n", n, p.CellProofSize(), p.LineProofSize(shards.Primary), p.LineProofSize(shards.Secondary))
+		fmt.Fprintf(&b, "| %d | %d | %d | %d |\n", n, p.CellProofSize(), p.LineProofSize(shards.Primary),
+			p.LineProofSize(shards.Secondary))
 	}
 	return b.String()
 }
@@ -111,7 +112,8 @@ func ownOdds(t *testing.T) string {
 	b.WriteString("| shards | nodes | shards of the node | cells it compares | misses a wrong row | misses a wrong column |\n|---|---|---|---|---|---|\n")
 	for _, net := range []struct{ n, nodes int }{{100, 7}, {1000, 10}, {1000, 100}, {1000, 1000}} {
 		p, w := params(t, net.n), net.n/net.nodes
-		fmt.Fprintf(&b, "| %d | %d | %d | %d | %s | %s |\n", net.n, net.nodes, w, w*w, percent(miss(net.n, rowDistance(p), w)), percent(miss(net.n, columnDistance(p), w)))
+		fmt.Fprintf(&b, "| %d | %d | %d | %d | %s | %s |\n", net.n, net.nodes, w, w*w,
+			percent(miss(net.n, rowDistance(p), w)), percent(miss(net.n, columnDistance(p), w)))
 	}
 	return b.String()
 }
@@ -124,7 +126,8 @@ func adversaryOdds(t *testing.T) string {
 		p := params(t, n)
 		honest := n - p.Faulty()
 		each := miss(honest, 1, k)
-		fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", n, percent(1-each*each), percent(1-miss(p.Rows(), 1, read)), percent(1-miss(p.Rows(), 1, p.Rows())))
+		fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", n, percent(1-each*each), percent(1-miss(p.Rows(), 1, read)),
+			percent(1-miss(p.Rows(), 1, p.Rows())))
 	}
 	return b.String()
 }

@@ -56,7 +56,8 @@ func popping() bool {
 // metrics returns metrics for CometBFT. Nobody reads them; only the gauge syncing does something.
 func (c *chain) metrics(cfg *config.InstrumentationConfig) node.MetricsProvider {
 	return func(id string) (
-		*consensus.Metrics, *p2p.Metrics, *mempool.Metrics, *sm.Metrics, *proxy.Metrics, *blocksync.Metrics, *statesync.Metrics,
+		*consensus.Metrics, *p2p.Metrics, *mempool.Metrics, *sm.Metrics, *proxy.Metrics, *blocksync.Metrics,
+		*statesync.Metrics,
 	) {
 		cs, peers, pool, state, app, blocks, snapshots := node.DefaultMetricsProvider(cfg)(id)
 		blocks.Syncing = &syncing{blocks.Syncing, c.lostBlock}

@@ -73,7 +73,8 @@ func genesisDoc(chainID string, start time.Time, members []member) (*types.Genes
 			continue
 		}
 		key := ed25519.PubKey(m.key[:])
-		doc.Validators = append(doc.Validators, types.GenesisValidator{Address: key.Address(), PubKey: key, Power: m.shares, Name: m.name})
+		doc.Validators = append(doc.Validators,
+			types.GenesisValidator{Address: key.Address(), PubKey: key, Power: m.shares, Name: m.name})
 	}
 	if err := doc.ValidateAndComplete(); err != nil {
 		return nil, fmt.Errorf("translate the genesis for consensus: %w", err)
@@ -139,7 +140,8 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 		return nil, err
 	}
 	if have := c.node.GenesisDoc().ChainID; have != cfg.doc.ChainID {
-		return nil, errors.Join(c.release(), fmt.Errorf("%s holds the ledger of chain %s, not %s: use another directory", cfg.dir, have, cfg.doc.ChainID))
+		return nil, errors.Join(c.release(), fmt.Errorf("%s holds the ledger of chain %s, not %s: use another directory",
+			cfg.dir, have, cfg.doc.ChainID))
 	}
 	c.sw.info = c.node.NodeInfo()
 	c.height = c.node.BlockStore().Height()

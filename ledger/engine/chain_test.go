@@ -117,7 +117,8 @@ func TestSeven(t *testing.T) {
 			t.Error("three down: a transaction was committed")
 		}
 		text := c.nodes[0].status().Stalled
-		if !strings.Contains(text, fmt.Sprintf(" s at height %d: 40 of 70 shards are reachable, 47 needed; not reachable: node-4, node-5, node-6", height)) ||
+		if !strings.Contains(text, fmt.Sprintf(
+			" s at height %d: 40 of 70 shards are reachable, 47 needed; not reachable: node-4, node-5, node-6", height)) ||
 			!strings.HasPrefix(text, "ledger stalled for ") {
 			t.Errorf("three down: status is %q", text)
 		}
@@ -380,7 +381,8 @@ func TestForkedState(t *testing.T) {
 			case <-time.After(time.Minute):
 				t.Fatal("did not fail")
 			}
-			if err := c.end(3); !errors.Is(err, ErrHalted) || !strings.Contains(err.Error(), "differs from what the validators agreed on") {
+			if err := c.end(3); !errors.Is(err, ErrHalted) ||
+				!strings.Contains(err.Error(), "differs from what the validators agreed on") {
 				t.Errorf("%d blocks: error %v", blocks, err)
 			}
 		})

@@ -87,7 +87,8 @@ func newCluster(t *testing.T, shares ...int64) *cluster {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := &clusterNode{app: newCounter(), dbs: map[string]dbm.DB{}, key: seed("validator", i), log: slog.New(slog.DiscardHandler)}
+		n := &clusterNode{app: newCounter(), dbs: map[string]dbm.DB{}, key: seed("validator", i),
+			log: slog.New(slog.DiscardHandler)}
 		if os.Getenv("ENGINE_LOG") != "" {
 			n.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})).With("node", i)
 		}

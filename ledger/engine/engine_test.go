@@ -41,7 +41,8 @@ func TestNodes(t *testing.T) {
 		beat := light.Heartbeat(s.genesis.EpochDuration)
 		time.Sleep(3 * beat / 2)
 		for i := range 4 {
-			if st := s.nodes[i].Status(); st.Stalled != "" || st.CatchingUp || st.Height == 0 || time.Since(st.Time) > 2*beat+time.Second {
+			if st := s.nodes[i].Status(); st.Stalled != "" || st.CatchingUp || st.Height == 0 ||
+				time.Since(st.Time) > 2*beat+time.Second {
 				t.Errorf("status %+v", st)
 			}
 			s.same(0, i)
@@ -133,7 +134,8 @@ func TestFollow(t *testing.T) {
 				}
 				next++
 				for _, r := range b.Receipts {
-					transfers += len(slices.DeleteFunc(slices.Clone(r.Events), func(e ledger.Event) bool { return e.Kind != ledger.EventTransferred }))
+					transfers += len(slices.DeleteFunc(slices.Clone(r.Events),
+						func(e ledger.Event) bool { return e.Kind != ledger.EventTransferred }))
 				}
 				for _, e := range b.Events {
 					if e.Kind == ledger.EventEpoch {
@@ -213,7 +215,8 @@ func TestLightClient(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		_, err = c.Get(ctx, 0, ledger.KeyParams())
-		if !errors.Is(err, light.ErrStalled) || !strings.Contains(err.Error(), "20 of 40 shards are reachable, 27 needed; not reachable: node-0, node-1") {
+		if !errors.Is(err, light.ErrStalled) ||
+			!strings.Contains(err.Error(), "20 of 40 shards are reachable, 27 needed; not reachable: node-0, node-1") {
 			t.Errorf("two of four down: %v", err)
 		}
 	})

@@ -49,7 +49,8 @@ func TestFollowers(t *testing.T) {
 		s.close(2)
 		time.Sleep(light.Heartbeat(s.genesis.EpochDuration) + 2*stallPatience) // a follower notices only when a block is due
 		text := s.nodes[validators].Status().Stalled
-		if !strings.HasPrefix(text, "ledger stalled for ") || !strings.Contains(text, " at height ") || !strings.Contains(text, ": no block from node-") {
+		if !strings.HasPrefix(text, "ledger stalled for ") || !strings.Contains(text, " at height ") ||
+			!strings.Contains(text, ": no block from node-") {
 			t.Errorf("three down: a follower says %q", text)
 		}
 		text = s.nodes[3].Status().Stalled

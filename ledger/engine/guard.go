@@ -74,14 +74,16 @@ func (c *chain) check(what string, err error) error {
 }
 
 // PrepareProposal implements abci.Application. The application picks from more transactions than fit into a block.
-func (g *guard) PrepareProposal(ctx context.Context, r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
+func (g *guard) PrepareProposal(ctx context.Context,
+	r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
 	r.MaxTxBytes = min(r.MaxTxBytes, maxTxs)
 	res, err := g.Application.PrepareProposal(ctx, r)
 	return res, g.chain.check("propose a block", err)
 }
 
 // ProcessProposal implements abci.Application.
-func (g *guard) ProcessProposal(ctx context.Context, r *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
+func (g *guard) ProcessProposal(ctx context.Context,
+	r *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
 	if types.ComputeProtoSizeForTxs(types.ToTxs(r.Txs)) > maxTxs {
 		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
 	}

@@ -50,7 +50,8 @@ type offer struct {
 // errors that leave no usable database.
 func (n *Node) join(ctx context.Context) error {
 	client, err := light.New(light.Config{
-		Genesis: n.cfg.Genesis, Host: n.cfg.Host, Peers: n.others, Connect: n.cfg.Connect, Logger: n.log, Hasty: true, AnyClock: true,
+		Genesis: n.cfg.Genesis, Host: n.cfg.Host, Peers: n.others, Connect: n.cfg.Connect, Logger: n.log,
+		Hasty: true, AnyClock: true,
 	})
 	if err != nil {
 		return err
@@ -174,9 +175,11 @@ func (n *Node) joinBy(ctx context.Context, client *light.Client, o *offer) error
 }
 
 // restore fills the application with a snapshot and checks it against the state root in the next header.
-func (n *Node) restore(ctx context.Context, client *light.Client, o *offer, a *app.App, blocks [3]*types.LightBlock) error {
+func (n *Node) restore(ctx context.Context, client *light.Client, o *offer, a *app.App,
+	blocks [3]*types.LightBlock) error {
 	if len(blocks[1].AppHash) != len(merkle.Hash{}) {
-		return fmt.Errorf("app hash of block %d has %d bytes: must be %d", blocks[1].Height, len(blocks[1].AppHash), len(merkle.Hash{}))
+		return fmt.Errorf("app hash of block %d has %d bytes: must be %d", blocks[1].Height, len(blocks[1].AppHash),
+			len(merkle.Hash{}))
 	}
 	parts := newReader(ctx, int(o.Parts), func(ctx context.Context, part uint32) ([]byte, error) {
 		return client.SnapshotPart(ctx, o.node, o.Height, part)

@@ -93,7 +93,8 @@ func TestCutOffForLong(t *testing.T) {
 		s.net.Isolate(1)
 		height, _ := s.nodes[0].Head()
 		s.reach(0, height+150, time.Hour)
-		if text := s.nodes[1].Status().Stalled; !strings.Contains(text, "2 of 20 shards are reachable, 14 needed; not reachable: node-0") {
+		if text := s.nodes[1].Status().Stalled; !strings.Contains(text,
+			"2 of 20 shards are reachable, 14 needed; not reachable: node-0") {
 			t.Errorf("cut off: status is %q", text)
 		}
 		s.net.Heal()
@@ -198,7 +199,8 @@ func TestBootstrapTurns(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(got.ProposerPriorityHash(), want.ProposerPriorityHash()) || !bytes.Equal(got.GetProposer().Address, want.GetProposer().Address) {
+			if !bytes.Equal(got.ProposerPriorityHash(), want.ProposerPriorityHash()) ||
+				!bytes.Equal(got.GetProposer().Address, want.GetProposer().Address) {
 				t.Errorf("height %d: %v: want %v", height, got, want)
 			}
 		}
@@ -229,12 +231,14 @@ func TestVotersAt(t *testing.T) {
 		}
 		set := types.NewValidatorSet(list)
 		for height := range 3*set.TotalVotingPower() + 2 {
-			b := &types.LightBlock{SignedHeader: &types.SignedHeader{Header: &types.Header{Height: height + 1, ValidatorsHash: set.Hash()}}}
+			b := &types.LightBlock{SignedHeader: &types.SignedHeader{Header: &types.Header{Height: height + 1,
+				ValidatorsHash: set.Hash()}}}
 			got, err := votersAt(doc, [3]*types.LightBlock{b, b, b})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(got[0].ProposerPriorityHash(), set.ProposerPriorityHash()) || !bytes.Equal(got[0].Proposer.Address, set.Proposer.Address) {
+			if !bytes.Equal(got[0].ProposerPriorityHash(), set.ProposerPriorityHash()) ||
+				!bytes.Equal(got[0].Proposer.Address, set.Proposer.Address) {
 				t.Fatalf("shares %v, height %d: %v: want %v", members, height+1, got[0], set)
 			}
 			set.IncrementProposerPriority(1)

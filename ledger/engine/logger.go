@@ -17,7 +17,8 @@ const levelTrace = slog.LevelDebug - 4
 // lives on; empty for other lines. The error in the line tells a diverged state from a peer's bad block: a block is
 // checked against the state only after more than 2/3 have signed it.
 func halt(msg, err string) string {
-	forked := strings.Contains(err, "wrong Block.Header.AppHash") || strings.Contains(err, "wrong Block.Header.LastResultsHash")
+	forked := strings.Contains(err, "wrong Block.Header.AppHash") ||
+		strings.Contains(err, "wrong Block.Header.LastResultsHash")
 	failed := strings.HasPrefix(msg, "CONSENSUS FAILURE")
 	switch {
 	case forked && (failed || msg == "Error in validation"):
@@ -34,7 +35,7 @@ var harmless = map[string]bool{
 	"Error stopping consensus state":                         true,
 	"Not stopping State service -- has not been started yet": true,
 	"Connection failed @ sendRoutine":                        true, // links handle it
-	"SendTimeout":                                            true, // blocks are asked for from another peer
+	"SendTimeout":                                            true, // another peer is asked, or block sync is over
 	"Failed to add block":                                    true, // the block came from two peers
 }
 

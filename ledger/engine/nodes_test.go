@@ -280,7 +280,8 @@ func (s *fleet) reach(i int, height uint64, within time.Duration) {
 func (s *fleet) client(i int) (*light.Client, *p2p.Host) {
 	s.t.Helper()
 	h := s.newHost(i)
-	c, err := light.New(light.Config{Genesis: s.genesis, Host: h.Libp2p(), Connect: s.connect(h), Logger: slog.New(slog.DiscardHandler)})
+	c, err := light.New(light.Config{Genesis: s.genesis, Host: h.Libp2p(), Connect: s.connect(h),
+		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -107,7 +107,8 @@ func TestBestOffer(t *testing.T) {
 		{[]*offer{of("n", 1, "a")}, "a"},
 		{[]*offer{of("n", 1, "a"), of("m", 3, "c"), of("o", 2, "b")}, "c"},
 		{[]*offer{of("n", 1, "a"), of("m", math.MaxUint64, "c"), of("o", 2, "b")}, "c"},
-		{[]*offer{of("liar", 9, "x"), of("n", 3, "c"), of("n", 2, "b"), of("m", 3, "c"), of("m", 2, "b"), of("liar", 8, "x"), of("liar", 7, "x")}, "c"},
+		{[]*offer{of("liar", 9, "x"), of("n", 3, "c"), of("n", 2, "b"), of("m", 3, "c"), of("m", 2, "b"), of("liar", 8, "x"),
+			of("liar", 7, "x")}, "c"},
 	} {
 		if got := best(c.offers); string(got.Header) != c.want {
 			t.Errorf("best of %v is %q: want %q", c.offers, got.Header, c.want)

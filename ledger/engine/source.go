@@ -65,7 +65,8 @@ func (c *chain) lightBlock(height int64) (*types.LightBlock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read validators of block %d: %w", height, err)
 	}
-	return &types.LightBlock{SignedHeader: &types.SignedHeader{Header: &meta.Header, Commit: commit}, ValidatorSet: voters}, nil
+	return &types.LightBlock{SignedHeader: &types.SignedHeader{Header: &meta.Header, Commit: commit},
+		ValidatorSet: voters}, nil
 }
 
 // Submit implements light.Blocks.
@@ -118,7 +119,8 @@ func (s source) include(ctx context.Context, c *chain, r ledger.Receipt) (*light
 }
 
 // History implements light.Blocks.
-func (s source) History(ctx context.Context, account ledger.Address, before light.Position, limit int) (found []light.Inclusion, oldest uint64, err error) {
+func (s source) History(ctx context.Context, account ledger.Address, before light.Position,
+	limit int) (found []light.Inclusion, oldest uint64, err error) {
 	c, err := s.consensus()
 	if err != nil {
 		return nil, 0, err
@@ -224,7 +226,8 @@ func read(v *app.View, b *types.LightBlock, keys [][]byte) (*light.Reading, erro
 
 // Objects implements light.States. It lists the view that Read proves: a client would miss additional objects of a
 // newer one.
-func (s source) Objects(_ context.Context, owner ledger.Address, after ledger.ObjectID, limit int) ([]light.Object, error) {
+func (s source) Objects(_ context.Context, owner ledger.Address, after ledger.ObjectID,
+	limit int) ([]light.Object, error) {
 	c, err := s.consensus()
 	if err != nil {
 		return nil, err

@@ -155,7 +155,8 @@ func (c *chain) status() Status {
 			continue
 		}
 		self := m.id == c.cfg.host.ID()
-		s.Validators = append(s.Validators, MemberStatus{m.id, m.name, int(m.shares), self || c.sw.peer(m.id) != nil, c.sw.other(m.id)})
+		s.Validators = append(s.Validators, MemberStatus{m.id, m.name, int(m.shares), self ||
+			c.sw.peer(m.id) != nil, c.sw.other(m.id)})
 	}
 	s.Stalled = s.stalled(since, c.lost(s.enough()), frozen, c.cfg.heartbeat)
 	return s

@@ -20,7 +20,8 @@ func (n *Node) Submit(ctx context.Context, tx []byte) error {
 		return err
 	}
 	if len(tx) == 0 || len(tx) > ledger.MaxTxSize {
-		return &ledger.OpError{Code: ledger.CodeFormat, Op: -1, Text: fmt.Sprintf("transaction of %d bytes: must be 1 to %d", len(tx), ledger.MaxTxSize)}
+		return &ledger.OpError{Code: ledger.CodeFormat, Op: -1, Text: fmt.Sprintf("transaction of %d bytes: must be 1 to %d",
+			len(tx), ledger.MaxTxSize)}
 	}
 	c, err := n.running()
 	if err != nil {

@@ -23,7 +23,8 @@ func TestFinishSwap(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		for _, d := range append(c.dirs, walDir) {
-			if err := errors.Join(os.Mkdir(filepath.Join(dir, d), 0o700), os.WriteFile(filepath.Join(dir, d, "name"), []byte(d), 0o600)); err != nil {
+			if err := errors.Join(os.Mkdir(filepath.Join(dir, d), 0o700),
+				os.WriteFile(filepath.Join(dir, d, "name"), []byte(d), 0o600)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -106,7 +106,8 @@ func (c *switchConfig) peers() int {
 func newSwitch(cfg switchConfig, logger log.Logger) (*sw, error) {
 	s := &sw{
 		switchConfig: cfg, links: map[peer.ID]*link{}, dials: make(chan struct{}, dialers), peers: map[p2p.ID]*remote{},
-		attached: attached{reactors: map[string]p2p.Reactor{}, receivers: map[byte]p2p.Reactor{}, messages: map[byte]proto.Message{}},
+		attached: attached{reactors: map[string]p2p.Reactor{}, receivers: map[byte]p2p.Reactor{},
+			messages: map[byte]proto.Message{}},
 	}
 	s.BaseService = *service.NewBaseService(logger, "Switch", s)
 	self := cfg.self()

@@ -110,7 +110,8 @@ func TestOtherGenesisRefused(t *testing.T) {
 // endsForeign checks that node i ends because the others have another genesis.
 func (c *cluster) endsForeign(i int, say string) {
 	c.t.Helper()
-	if err := c.end(i); !errors.Is(err, ErrOtherGenesis) || !errors.Is(err, ErrHalted) || !strings.Contains(err.Error(), say) {
+	if err := c.end(i); !errors.Is(err, ErrOtherGenesis) || !errors.Is(err, ErrHalted) ||
+		!strings.Contains(err.Error(), say) {
 		c.t.Errorf("node %d ended with %v: want %q", i, err, say)
 	}
 }
@@ -190,7 +191,8 @@ func TestOtherName(t *testing.T) {
 func hostile() map[string][]byte {
 	packet := func(channel int32, eof bool, data []byte) []byte {
 		var b bytes.Buffer
-		p := &tmp2p.Packet{Sum: &tmp2p.Packet_PacketMsg{PacketMsg: &tmp2p.PacketMsg{ChannelID: channel, EOF: eof, Data: data}}}
+		p := &tmp2p.Packet{Sum: &tmp2p.Packet_PacketMsg{PacketMsg: &tmp2p.PacketMsg{ChannelID: channel, EOF: eof,
+			Data: data}}}
 		if _, err := protoio.NewDelimitedWriter(&b).WriteMsg(p); err != nil {
 			panic(err)
 		}
@@ -311,10 +313,12 @@ func TestStalled(t *testing.T) {
 		{down: 2, since: 19 * time.Second},
 		{down: 3, since: time.Second, lost: time.Second},
 		{down: 3, since: 9 * time.Second, lost: time.Second},
-		{down: 3, since: 14 * time.Second, lost: 15 * time.Second, want: "ledger stalled for 14 s at height 812: 60 of 103 shards are reachable, 69 needed; " +
-			"not reachable: node-5, node-6, node-7"},
-		{down: 3, since: 50 * time.Second, lost: 7 * time.Second, want: "ledger stalled for 7 s at height 812: 60 of 103 shards are reachable, 69 needed; " +
-			"not reachable: node-5, node-6, node-7"},
+		{down: 3, since: 14 * time.Second, lost: 15 * time.Second,
+			want: "ledger stalled for 14 s at height 812: 60 of 103 shards are reachable, 69 needed; " +
+				"not reachable: node-5, node-6, node-7"},
+		{down: 3, since: 50 * time.Second, lost: 7 * time.Second,
+			want: "ledger stalled for 7 s at height 812: 60 of 103 shards are reachable, 69 needed; " +
+				"not reachable: node-5, node-6, node-7"},
 		{down: 0, since: 31 * time.Second, want: "ledger stalled for 31 s at height 812: 103 of 103 shards are reachable, " +
 			"enough for a block: waiting for them to agree on one"},
 		{down: 7, since: 3 * time.Second, frozen: 5 * time.Minute, want: "this node was paused for 5 min, or " +
@@ -343,7 +347,8 @@ func TestFrozen(t *testing.T) {
 	} {
 		c.seen(start.Add(step.at))
 		if c.frozen != step.frozen || c.heightAt.Sub(start) != step.began {
-			t.Errorf("at %v: frozen for %v, waits since %v; want %v, %v", step.at, c.frozen, c.heightAt.Sub(start), step.frozen, step.began)
+			t.Errorf("at %v: frozen for %v, waits since %v; want %v, %v", step.at, c.frozen, c.heightAt.Sub(start),
+				step.frozen, step.began)
 		}
 	}
 	if c.committed(813); c.frozen != 0 {

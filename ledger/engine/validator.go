@@ -54,7 +54,8 @@ func loadSigner(key stded25519.PrivateKey, file string, fresh bool) (*privval.Fi
 	if err := errors.Join(cmtjson.Unmarshal(b, last), complete(b)); err != nil {
 		return nil, fmt.Errorf("validator: %s is damaged (%v): %s", file, err, lostSignature)
 	}
-	if last.Height < 0 || last.Round < 0 || last.Step < 0 || last.Step > 3 || len(last.SignBytes) > 0 && len(last.Signature) != ed25519.SignatureSize {
+	if last.Height < 0 || last.Round < 0 || last.Step < 0 || last.Step > 3 || len(last.SignBytes) > 0 &&
+		len(last.Signature) != ed25519.SignatureSize {
 		return nil, fmt.Errorf("validator: %s is damaged: height %d, round %d, step %d: %s",
 			file, last.Height, last.Round, last.Step, lostSignature)
 	}

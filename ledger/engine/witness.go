@@ -219,8 +219,10 @@ func (w *witness) stop(v *types.Vote) {
 		return
 	}
 	err := fmt.Errorf("%w: %w: a vote for height %d, round %d was not made here, so this node has stopped signing: "+
-		"another process runs with a copy of its keys; stop one of the two for good before you start the other again", ErrHalted, ErrSignedElsewhere, v.Height, v.Round)
-	w.log.Error("THIS NODE'S CONSENSUS KEY IS IN USE ELSEWHERE: this node stops signing and exits", "height", v.Height, "round", v.Round)
+		"another process runs with a copy of its keys; stop one of the two for good before you start the other again",
+		ErrHalted, ErrSignedElsewhere, v.Height, v.Round)
+	w.log.Error("THIS NODE'S CONSENSUS KEY IS IN USE ELSEWHERE: this node stops signing and exits",
+		"height", v.Height, "round", v.Round)
 	w.fail(err)
 }
 

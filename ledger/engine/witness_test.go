@@ -124,7 +124,8 @@ func TestWitnessCatchesUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &types.Commit{Height: height, Round: 2, BlockID: signed.BlockID, Signatures: []types.CommitSig{types.NewCommitSigAbsent(), signed.CommitSig()}}
+		return &types.Commit{Height: height, Round: 2, BlockID: signed.BlockID,
+			Signatures: []types.CommitSig{types.NewCommitSigAbsent(), signed.CommitSig()}}
 	}
 	w.look(commit(100), w.started.Add(-time.Minute))
 	if err := w.SignVote("chain", vote(100, 2, 2)); err == nil || failed() != nil {
@@ -204,7 +205,8 @@ func TestCopiedKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		dir := filepath.Join(c.dir, fmt.Sprint(copied))
-		if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "last-signature"), last, 0o600)); err != nil {
+		if err := errors.Join(os.Mkdir(dir, 0o700),
+			os.WriteFile(filepath.Join(dir, "last-signature"), last, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		c.nodes[copied].key = c.nodes[original].key

@@ -69,7 +69,8 @@ type cutBefore struct{ error }
 
 func (c cutBefore) Unwrap() error { return c.error }
 
-func (c *caller) attempt(ctx context.Context, to peer.ID, name string, e *endpoint, frame []byte, answer message) error {
+func (c *caller) attempt(ctx context.Context, to peer.ID, name string, e *endpoint, frame []byte,
+	answer message) error {
 	st, err := c.open(ctx, to, name)
 	if err != nil {
 		return err

@@ -18,7 +18,8 @@ func BenchmarkRead(b *testing.B) {
 			serve(b, w.honest, w.genesis, w.chain)
 			var many []merkle.Change
 			for i := range 100_000 {
-				many = append(many, put(ledger.KeyAccount(ledger.Address{byte(i), byte(i >> 8), byte(i >> 16)}), ledger.Account{Nonce: 1}.Marshal()))
+				many = append(many, put(ledger.KeyAccount(ledger.Address{byte(i), byte(i >> 8), byte(i >> 16)}),
+					ledger.Account{Nonce: 1}.Marshal()))
 			}
 			w.set(b, many...)
 			c := w.asking(b, w.honest)

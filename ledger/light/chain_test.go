@@ -112,7 +112,8 @@ func newChain(t testing.TB, g *ledger.Genesis, keys []ed25519.PrivKey) *chain {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &chain{genesis: g, keys: make(map[string]ed25519.PrivKey), grown: make(chan struct{}), values: map[string][]byte{}}
+	c := &chain{genesis: g, keys: make(map[string]ed25519.PrivKey), grown: make(chan struct{}),
+		values: map[string][]byte{}}
 	for _, k := range keys {
 		c.keys[string(k.PubKey().Address())] = k
 	}
@@ -229,9 +230,11 @@ func (r *record) id() types.BlockID {
 }
 
 // sign makes the light block of a header, signed by the validators that signs selects.
-func (c *chain) sign(t testing.TB, header *types.Header, set *types.ValidatorSet, signs func(*types.Validator) bool) *types.LightBlock {
+func (c *chain) sign(t testing.TB, header *types.Header, set *types.ValidatorSet,
+	signs func(*types.Validator) bool) *types.LightBlock {
 	t.Helper()
-	id := types.BlockID{Hash: header.Hash(), PartSetHeader: types.PartSetHeader{Total: 1, Hash: crypto.Sha256(header.Hash())}}
+	id := types.BlockID{Hash: header.Hash(),
+		PartSetHeader: types.PartSetHeader{Total: 1, Hash: crypto.Sha256(header.Hash())}}
 	commit := &types.Commit{Height: header.Height, BlockID: id}
 	for i, v := range set.Validators {
 		if signs != nil && !signs(v) {
@@ -328,7 +331,8 @@ func (c *chain) find(id ledger.TxID) (*Inclusion, error) {
 func (c *chain) include(r ledger.Receipt) (*Inclusion, error) {
 	b, i := c.blocks[r.Height], int(r.Index)
 	return &Inclusion{
-		Tx: b.block.Txs[i], Receipt: r, Header: &b.block.Header, Next: c.blocks[r.Height+1].light, Total: int64(len(b.results)),
+		Tx: b.block.Txs[i], Receipt: r, Header: &b.block.Header, Next: c.blocks[r.Height+1].light,
+		Total:  int64(len(b.results)),
 		InData: b.block.Txs.Proof(i).Proof.Aunts, InNext: types.NewResults(b.results).ProveResult(i).Aunts,
 	}, nil
 }
@@ -347,7 +351,8 @@ func (c *chain) History(_ context.Context, a ledger.Address, before Position, li
 			if err != nil {
 				return nil, 0, err
 			}
-			paid := a == ledger.Address{} || slices.ContainsFunc(r.Events, func(e ledger.Event) bool { return e.To == a || e.From == a })
+			paid := a == ledger.Address{} || slices.ContainsFunc(r.Events,
+				func(e ledger.Event) bool { return e.To == a || e.From == a })
 			if tx.Sender.Address() != a && !paid || len(page) == limit {
 				continue
 			}

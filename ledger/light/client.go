@@ -144,7 +144,10 @@ type Head struct {
 
 // Head returns the latest block. If the ledger is stalled, it returns the last one and a *Stall.
 func (c *Client) Head(ctx context.Context) (Head, error) {
-	b, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*types.LightBlock, error) { return c.blockFrom(ctx, id, 0) })
+	b, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*types.LightBlock,
+		error) {
+		return c.blockFrom(ctx, id, 0)
+	})
 	if b == nil {
 		return Head{}, fmt.Errorf("read the ledger's head: %w", err)
 	}
@@ -155,7 +158,8 @@ func (c *Client) Head(ctx context.Context) (Head, error) {
 // verified except for whose turn it is to propose.
 func (c *Client) Block(ctx context.Context, height uint64) (*types.LightBlock, error) {
 	if height == 0 || height > math.MaxInt64 {
-		return nil, fmt.Errorf("read block %d of the ledger: %w: heights go from 1 to %d", height, ErrRequest, int64(math.MaxInt64))
+		return nil, fmt.Errorf("read block %d of the ledger: %w: heights go from 1 to %d", height, ErrRequest,
+			int64(math.MaxInt64))
 	}
 	b, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*types.LightBlock, error) {
 		b, err := c.blockFrom(ctx, id, height)

@@ -132,7 +132,8 @@ collect:
 		}
 	}
 	if 3*have <= 2*total {
-		return 0, fmt.Errorf("compare clocks: %w from most nodes: %d of %d shards told their time", ErrUnavailable, have, total)
+		return 0, fmt.Errorf("compare clocks: %w from most nodes: %d of %d shards told their time",
+			ErrUnavailable, have, total)
 	}
 	return medianClock(list), nil
 }
@@ -181,7 +182,8 @@ func (c *Client) clockFault(ctx context.Context, err error, hasty bool) error {
 		defer cancel()
 	}
 	ahead, unknown := c.Clock(ctx)
-	if unknown != nil || max(ahead, -ahead) < ClockWarning || old && c.trust.now().Add(-ahead).Sub(s.Time) > staleAfter(c.epoch) {
+	if unknown != nil || max(ahead, -ahead) < ClockWarning || old &&
+		c.trust.now().Add(-ahead).Sub(s.Time) > staleAfter(c.epoch) {
 		return nil
 	}
 	return &ClockError{ahead}

@@ -49,7 +49,8 @@ func TestWrongClock(t *testing.T) {
 			continue
 		}
 		var clock *ClockError
-		if !errors.As(err, &clock) || !errors.Is(err, ErrClock) || errors.Is(err, ErrStalled) || !contains(err.Error(), c.want) {
+		if !errors.As(err, &clock) || !errors.Is(err, ErrClock) || errors.Is(err, ErrStalled) ||
+			!contains(err.Error(), c.want) {
 			t.Errorf("%v ahead: %v; want %q", c.ahead, err, c.want)
 		}
 		if _, err := client.Head(ctx); !errors.Is(err, ErrClock) {
@@ -117,7 +118,8 @@ func TestClockWatch(t *testing.T) {
 		ahead       time.Duration
 		tell, wrong bool
 	}{
-		{ahead: 0}, {ahead: 4 * s}, {5 * s, true, true}, {ahead: 6 * s, wrong: true}, {-10 * s, true, true}, {ahead: -12 * s, wrong: true},
+		{ahead: 0}, {ahead: 4 * s}, {5 * s, true, true}, {ahead: 6 * s, wrong: true}, {-10 * s, true, true},
+		{ahead: -12 * s, wrong: true},
 		{4 * s, true, false}, {ahead: -4 * s}, {-600 * s, true, true},
 	} {
 		if tell := w.step(step.ahead); tell != step.tell || w.wrong != step.wrong {
@@ -128,7 +130,8 @@ func TestClockWatch(t *testing.T) {
 
 func TestClockText(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		5 * time.Second: "5 s ahead of", -90 * time.Second: "90 s behind", 150 * time.Second: "2 min ahead of", -26 * time.Hour: "26 h behind",
+		5 * time.Second: "5 s ahead of", -90 * time.Second: "90 s behind", 150 * time.Second: "2 min ahead of",
+		-26 * time.Hour:      "26 h behind",
 		480 * 24 * time.Hour: "480 days ahead of",
 	} {
 		if got := ClockText(d); got != want {

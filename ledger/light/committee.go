@@ -63,7 +63,8 @@ func (c *Client) NewestCommittees() (epoch uint32, all certs.Committees, err err
 }
 
 // put caches what was read. It checks the members' keys only if they have changed: a check takes a millisecond per key.
-func (s *committeeCache) put(g *ledger.Genesis, now ledger.EpochInfo, members []ledger.Member) (epoch uint32, all certs.Committees, err error) {
+func (s *committeeCache) put(g *ledger.Genesis, now ledger.EpochInfo,
+	members []ledger.Member) (epoch uint32, all certs.Committees, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.members != nil && now.Epoch < s.epoch { // a concurrent reader has read a newer epoch
@@ -122,7 +123,8 @@ func readMembers(ctx context.Context, c *Client) (epoch ledger.EpochInfo, member
 			members = append(members, m)
 		}
 		if more, err := v.Get(ledger.KeyMember(uint16(count))); to > count && (err != nil || more != nil) {
-			return epoch, nil, fmt.Errorf("the ledger has more members than the genesis' %d: this program is too old: update it", count)
+			return epoch, nil, fmt.Errorf("the ledger has more members than the genesis' %d: this program is too old: update it",
+				count)
 		}
 		from = to
 	}

@@ -15,7 +15,8 @@ func ExampleClient_Account() {
 	network := light.NewExampleNetwork(0)
 	defer network.Close()
 
-	client, err := light.New(light.Config{Genesis: network.Genesis, Host: network.Host, Logger: slog.New(slog.DiscardHandler)})
+	client, err := light.New(light.Config{Genesis: network.Genesis, Host: network.Host,
+		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		panic(err)
 	}
@@ -29,7 +30,8 @@ func ExampleStall() {
 	network := light.NewExampleNetwork(time.Hour)
 	defer network.Close()
 
-	client, err := light.New(light.Config{Genesis: network.Genesis, Host: network.Host, Logger: slog.New(slog.DiscardHandler)})
+	client, err := light.New(light.Config{Genesis: network.Genesis, Host: network.Host,
+		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		panic(err)
 	}

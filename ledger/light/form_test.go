@@ -29,7 +29,8 @@ func messages(t testing.TB) []message {
 		&readRequest{9, [][]byte{{1}, {2, 3}}}, &readAnswer{*read, "why"},
 		&submitRequest{tx.Marshal()}, &receiptRequest{tx.ID(), true}, in,
 		&historyRequest{alice, Position{3, 4}, 5}, &historyAnswer{[]Inclusion{*in, *in}, true, 3},
-		&objectsRequest{alice, ledger.ObjectID{1}, 5}, &objectsAnswer{[]Object{{ledger.ObjectID{3}, true}, {ledger.ObjectID{4}, false}}},
+		&objectsRequest{alice, ledger.ObjectID{1}, 5},
+		&objectsAnswer{[]Object{{ledger.ObjectID{3}, true}, {ledger.ObjectID{4}, false}}},
 		&snapshotsRequest{}, &snapshotsAnswer{[]Snapshot{{1, 2, []byte{3}}}},
 		&partRequest{1, 2}, &partAnswer{[]byte{1}}, &refusal{"no", 3, 4},
 	}
@@ -133,7 +134,8 @@ func TestFlippedBytes(t *testing.T) {
 		}
 		root := merkle.Hash(a.Block.AppHash)
 		for k, key := range [][]byte{ledger.KeyEpoch(), ledger.KeySupply()} {
-			if merkle.Verify(root, key, a.Items[k].Value, a.Items[k].Proof) == nil && !bytes.Equal(a.Items[k].Value, r.Items[k].Value) {
+			if merkle.Verify(root, key, a.Items[k].Value, a.Items[k].Proof) == nil &&
+				!bytes.Equal(a.Items[k].Value, r.Items[k].Value) {
 				t.Fatalf("with byte %d flipped another value is accepted", i)
 			}
 		}

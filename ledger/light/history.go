@@ -39,7 +39,8 @@ func ParseCursor(s string) (c Cursor, err error) {
 	if s == "" {
 		return c, nil
 	}
-	if n, err := fmt.Sscanf(s, "%d.%d.%d", &c.before.Height, &c.before.Index, &c.nonce); err != nil || n != 3 || c.String() != s {
+	if n, err := fmt.Sscanf(s, "%d.%d.%d", &c.before.Height, &c.before.Index, &c.nonce); err != nil ||
+		n != 3 || c.String() != s {
 		return Cursor{}, fmt.Errorf("%w: cursor %.40q: must be three numbers", ErrRequest, s)
 	}
 	return c, nil
@@ -92,7 +93,8 @@ func (h *historian) page(ctx context.Context, from Cursor, limit int) (*History,
 		stall, from.nonce = err, a.Nonce
 	}
 	var page historyAnswer
-	if err := c.calls.ask(ctx, id, historyProtocol, &historyRequest{account, from.before, uint32(limit)}, &page); err != nil {
+	if err := c.calls.ask(ctx, id, historyProtocol, &historyRequest{account, from.before, uint32(limit)},
+		&page); err != nil {
 		return nil, err
 	}
 	found := &History{Entries: make([]Entry, 0, len(page.Inclusions))}

@@ -15,13 +15,15 @@ func (w *world) live(t testing.TB, count int) {
 	for i := range count {
 		other := w.tx(uint64(i), bob)
 		other.Sender, other.Fee = ledger.PublicKey{9}, 8
-		in := happening{other, ledger.Result{Op: -1, Fee: 8, Events: []ledger.Event{{Kind: ledger.EventTransferred, To: bob}}}}
+		in := happening{other, ledger.Result{Op: -1, Fee: 8,
+			Events: []ledger.Event{{Kind: ledger.EventTransferred, To: bob}}}}
 		if i%2 == 0 {
 			in.result.Events[0].To = sender()
 		}
 		a := ledger.Account{Nonce: uint64(i + 1)}
 		w.add(t, blockOf{
-			txs: []happening{in, paid(w.tx(uint64(i), bob))}, changes: append(give(0), put(ledger.KeyAccount(sender()), a.Marshal())),
+			txs:     []happening{in, paid(w.tx(uint64(i), bob))},
+			changes: append(give(0), put(ledger.KeyAccount(sender()), a.Marshal())),
 		})
 	}
 	w.grow(t)
@@ -73,7 +75,8 @@ func TestHistoryFree(t *testing.T) {
 	free := func() {
 		tx := w.tx(0, bob)
 		tx.Fee, tx.Ops = 0, []ledger.Op{ledger.DisproveBlob{BlobID: [32]byte{1}, Proof: []byte{2}}}
-		w.add(t, blockOf{txs: []happening{{tx, ledger.Result{Op: -1, Events: []ledger.Event{{Kind: ledger.EventInvalid, From: sender()}}}}}})
+		w.add(t, blockOf{txs: []happening{{tx,
+			ledger.Result{Op: -1, Events: []ledger.Event{{Kind: ledger.EventInvalid, From: sender()}}}}}})
 	}
 	free()
 	w.live(t, 10)
@@ -170,7 +173,8 @@ func TestHistoryLies(t *testing.T) {
 			if h, err := w.asking(t, w.liar).History(limited(t), sender(), Cursor{}, 32); !errors.Is(err, ErrLied) {
 				t.Errorf("history %+v, %v", h, err)
 			}
-			if h, err := w.asking(t, w.liar, w.honest).History(limited(t), sender(), Cursor{}, 32); err != nil || len(h.Entries) != 9 {
+			if h, err := w.asking(t, w.liar, w.honest).History(limited(t), sender(), Cursor{}, 32); err != nil ||
+				len(h.Entries) != 9 {
 				t.Errorf("with an honest node: %+v, %v", h, err)
 			}
 		})

@@ -241,7 +241,8 @@ func unmarshalBlock(b []byte) (*types.LightBlock, error) {
 	if pb.SignedHeader == nil || pb.SignedHeader.Header == nil || pb.SignedHeader.Commit == nil || pb.ValidatorSet == nil {
 		return nil, errors.New("header, signatures or validators are missing")
 	}
-	if n := len(pb.ValidatorSet.Validators); n == 0 || n > certs.MaxMembers || n != len(pb.SignedHeader.Commit.Signatures) {
+	if n := len(pb.ValidatorSet.Validators); n == 0 || n > certs.MaxMembers ||
+		n != len(pb.SignedHeader.Commit.Signatures) {
 		return nil, fmt.Errorf("%d validators with %d signatures: must be equally many, 1 to %d",
 			n, len(pb.SignedHeader.Commit.Signatures), certs.MaxMembers)
 	}

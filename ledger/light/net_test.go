@@ -78,14 +78,16 @@ func (s *source) Receipt(ctx context.Context, id ledger.TxID) (*Inclusion, error
 	return s.Source.Receipt(ctx, id)
 }
 
-func (s *source) History(ctx context.Context, a ledger.Address, before Position, limit int) ([]Inclusion, uint64, error) {
+func (s *source) History(ctx context.Context, a ledger.Address, before Position,
+	limit int) ([]Inclusion, uint64, error) {
 	if s.history != nil {
 		return s.history(ctx, a, before, limit)
 	}
 	return s.Source.History(ctx, a, before, limit)
 }
 
-func (s *source) Objects(ctx context.Context, owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error) {
+func (s *source) Objects(ctx context.Context, owner ledger.Address, after ledger.ObjectID,
+	limit int) ([]Object, error) {
 	if s.objects != nil {
 		return s.objects(ctx, owner, after, limit)
 	}
@@ -162,7 +164,8 @@ func (w *world) with(t testing.TB, trust *Checkpoint, hosts ...host.Host) *Clien
 		ids = append(ids, h.ID())
 	}
 	c, err := New(Config{
-		Genesis: w.genesis, Host: w.client, Trust: trust, Logger: quiet, Hasty: true, Peers: func(context.Context) []peer.ID { return ids },
+		Genesis: w.genesis, Host: w.client, Trust: trust, Logger: quiet, Hasty: true,
+		Peers: func(context.Context) []peer.ID { return ids },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -122,7 +122,8 @@ func (l *lister) once(ctx context.Context) (*Owned, error) {
 		}
 	}
 	if len(owned.Storages) != int(account.Storages) || len(owned.Blobs) != int(account.Blobs) {
-		return nil, l.mismatch(ctx, account, fmt.Sprintf("but the node shows %d and %d", len(owned.Storages), len(owned.Blobs)))
+		return nil, l.mismatch(ctx, account, fmt.Sprintf("but the node shows %d and %d",
+			len(owned.Storages), len(owned.Blobs)))
 	}
 	return owned, stall
 }
@@ -140,7 +141,8 @@ func (l *lister) mismatch(ctx context.Context, before ledger.Account, what strin
 	if now != before {
 		return ErrChanging
 	}
-	return fmt.Errorf("%w: %s owns %d storage resources and %d blobs, %s", errMismatch, l.owner, now.Storages, now.Blobs, what)
+	return fmt.Errorf("%w: %s owns %d storage resources and %d blobs, %s", errMismatch, l.owner,
+		now.Storages, now.Blobs, what)
 }
 
 // records reads the named objects and adds the owner's. The account must be unchanged.

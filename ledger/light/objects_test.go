@@ -19,7 +19,8 @@ func give(count int) []merkle.Change {
 		binary.BigEndian.PutUint32(id[:], uint32(i+1))
 		if i%3 == 0 {
 			a.Storages++
-			changes = append(changes, put(ledger.KeyStorage(id), ledger.Storage{Owner: alice, End: 5, Bytes: uint64(i)}.Marshal()))
+			changes = append(changes, put(ledger.KeyStorage(id),
+				ledger.Storage{Owner: alice, End: 5, Bytes: uint64(i)}.Marshal()))
 		} else {
 			a.Blobs++
 			changes = append(changes, put(ledger.KeyBlob(id), ledger.Blob{Owner: alice, End: 5, Size: uint64(i)}.Marshal()))
@@ -42,7 +43,8 @@ func TestObjects(t *testing.T) {
 		t.Fatalf("alice owns %d storage resources and %d blobs, %v", len(o.Storages), len(o.Blobs), err)
 	}
 	for i, b := range o.Blobs {
-		if n := binary.BigEndian.Uint32(b.ID[:]); b.Size != uint64(n-1) || i > 0 && slices.Compare(o.Blobs[i-1].ID[:], b.ID[:]) >= 0 {
+		if n := binary.BigEndian.Uint32(b.ID[:]); b.Size != uint64(n-1) || i > 0 &&
+			slices.Compare(o.Blobs[i-1].ID[:], b.ID[:]) >= 0 {
 			t.Fatalf("blob %d is %x of size %d", i, b.ID, b.Size)
 		}
 	}
@@ -82,7 +84,8 @@ func TestObjectsLies(t *testing.T) {
 			if o, err := w.asking(t, w.liar).Objects(ctx, alice); !errors.Is(err, ErrLied) || !contains(err.Error(), "node-0") {
 				t.Errorf("list %+v, %v", o, err)
 			}
-			if o, err := w.asking(t, w.liar, w.honest).Objects(ctx, alice); err != nil || len(o.Blobs) != 20 || len(o.Storages) != 10 {
+			if o, err := w.asking(t, w.liar, w.honest).Objects(ctx, alice); err != nil || len(o.Blobs) != 20 ||
+				len(o.Storages) != 10 {
 				t.Errorf("with an honest node %+v, %v", o, err)
 			}
 		})

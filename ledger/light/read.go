@@ -106,7 +106,8 @@ func read[T any](ctx context.Context, c *Client, key []byte, parse func(ledger.R
 // Account reads an account; an account that was never paid is zero. If the ledger is stalled, this method and the
 // methods below return the last value and a *Stall.
 func (c *Client) Account(ctx context.Context, a ledger.Address) (ledger.Account, error) {
-	return read(ctx, c, ledger.KeyAccount(a), func(r ledger.Reader) (ledger.Account, error) { return ledger.ReadAccount(r, a) })
+	return read(ctx, c, ledger.KeyAccount(a),
+		func(r ledger.Reader) (ledger.Account, error) { return ledger.ReadAccount(r, a) })
 }
 
 // Blob reads a blob's record, or fails with ledger.ErrNotFound.
@@ -116,7 +117,8 @@ func (c *Client) Blob(ctx context.Context, id ledger.ObjectID) (ledger.Blob, err
 
 // BlobInfo reads the ledger's information on a blob ID; it is zero if the blob was never registered.
 func (c *Client) BlobInfo(ctx context.Context, id shards.BlobID) (ledger.BlobInfo, error) {
-	return read(ctx, c, ledger.KeyBlobInfo(id), func(r ledger.Reader) (ledger.BlobInfo, error) { return ledger.ReadBlobInfo(r, id) })
+	return read(ctx, c, ledger.KeyBlobInfo(id),
+		func(r ledger.Reader) (ledger.BlobInfo, error) { return ledger.ReadBlobInfo(r, id) })
 }
 
 // Epoch reads the current epoch.

@@ -224,7 +224,8 @@ func TestBigCommittee(t *testing.T) {
 		t.Fatalf("%d validators", n)
 	}
 	c := w.asking(t, w.honest)
-	if set, err := c.Committee(limited(t)); err != nil || len(set.Members()) != count || set.Members()[count-1].Name != "node-147" {
+	if set, err := c.Committee(limited(t)); err != nil || len(set.Members()) != count ||
+		set.Members()[count-1].Name != "node-147" {
 		t.Errorf("committee: %v", err)
 	}
 	w.set(t, put(ledger.KeyMember(count), g.Members[0].Marshal()))

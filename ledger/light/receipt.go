@@ -29,7 +29,8 @@ func (c *Client) prove(ctx context.Context, from peer.ID, i *Inclusion) error {
 	case h.ValidateBasic() != nil:
 		return wrong("the header of the block of transaction %s is malformed", r.ID)
 	case r.Height != uint64(h.Height) || r.Time != h.Time.UnixNano():
-		return wrong("the receipt of transaction %s names height %d and time %d, but its block has height %d and time %d", r.ID,
+		return wrong("the receipt of transaction %s names height %d and time %d, but its block has height %d and time %d",
+			r.ID,
 			r.Height, r.Time, h.Height, h.Time.UnixNano())
 	case next.Height != h.Height+1 || len(h.Hash()) == 0 || string(next.LastBlockID.Hash) != string(h.Hash()):
 		return wrong("block %d does not follow block %d, in which transaction %s should be", next.Height, h.Height, r.ID)
@@ -105,7 +106,8 @@ func (c *Client) Transaction(ctx context.Context, id ledger.TxID) (*Entry, error
 }
 
 // receiptFrom sends one node a request that is answered with a receipt.
-func (c *Client) receiptFrom(ctx context.Context, node peer.ID, protocol string, id ledger.TxID, m message) (*Inclusion, error) {
+func (c *Client) receiptFrom(ctx context.Context, node peer.ID, protocol string, id ledger.TxID,
+	m message) (*Inclusion, error) {
 	i := new(Inclusion)
 	if err := c.calls.ask(ctx, node, protocol, m, i); err != nil {
 		return nil, err

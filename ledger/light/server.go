@@ -35,11 +35,13 @@ type Server struct {
 
 // Serve answers requests of a network's light clients from source, until ctx ends or Close is called. Clients can ask
 // when it returns.
-func Serve(ctx context.Context, h host.Host, genesis *ledger.Genesis, source Source, limits Limits, log *slog.Logger) (*Server, error) {
+func Serve(ctx context.Context, h host.Host, genesis *ledger.Genesis, source Source, limits Limits,
+	log *slog.Logger) (*Server, error) {
 	if err := limits.Validate(); err != nil {
 		return nil, fmt.Errorf("serve ledger: %w", err)
 	}
-	s := &Server{host: h, network: genesis.Network, id: genesis.NetworkID(), source: source, log: log, gate: newGate(limits)}
+	s := &Server{host: h, network: genesis.Network, id: genesis.NetworkID(), source: source, log: log,
+		gate: newGate(limits)}
 	ctx, s.cancel = context.WithCancel(ctx)
 	for name, e := range endpoints {
 		h.SetStreamHandler(protocolID(s.network, name), func(st network.Stream) {
@@ -197,7 +199,8 @@ func (s *Server) watch(ctx context.Context, st stream) (context.Context, func())
 func (s *Server) ask(ctx context.Context, m request, from peer.ID, name string) (answer message, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.log.Error("panic while serving a request", "peer", from, "protocol", name, "panic", v, "stack", string(debug.Stack()))
+			s.log.Error("panic while serving a request", "peer", from, "protocol", name, "panic", v,
+				"stack", string(debug.Stack()))
 			err = errInternal
 		}
 	}()

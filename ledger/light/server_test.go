@@ -45,15 +45,16 @@ func TestBadRequests(t *testing.T) {
 		protocol string
 		send     []byte
 	}{
-		"no body":          {readProtocol, frame(nil)},
-		"a huge count":     {readProtocol, frame(long)},
-		"too many bytes":   {blockProtocol, frame(make([]byte, 9))},
-		"a huge frame":     {readProtocol, []byte{255, 255, 255, 255}},
-		"a tiny frame":     {readProtocol, []byte{1, 0, 0, 0}},
-		"no limit":         {objectsProtocol, frame(make([]byte, 68))},
-		"a flag of 2":      {receiptProtocol, frame(append(make([]byte, 32), 2))},
-		"a huge page":      {historyProtocol, frame(append(make([]byte, 44), 0, 1, 0, 0))},
-		"a key too long":   {readProtocol, frame(append([]byte{0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 65, 0, 0, 0}, make([]byte, 65)...))},
+		"no body":        {readProtocol, frame(nil)},
+		"a huge count":   {readProtocol, frame(long)},
+		"too many bytes": {blockProtocol, frame(make([]byte, 9))},
+		"a huge frame":   {readProtocol, []byte{255, 255, 255, 255}},
+		"a tiny frame":   {readProtocol, []byte{1, 0, 0, 0}},
+		"no limit":       {objectsProtocol, frame(make([]byte, 68))},
+		"a flag of 2":    {receiptProtocol, frame(append(make([]byte, 32), 2))},
+		"a huge page":    {historyProtocol, frame(append(make([]byte, 44), 0, 1, 0, 0))},
+		"a key too long": {readProtocol, frame(append([]byte{0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 65, 0, 0, 0},
+			make([]byte, 65)...))},
 		"a truncated part": {partProtocol, frame(make([]byte, 11))},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +85,8 @@ func TestBadSource(t *testing.T) {
 		"none":   func() (*Reading, error) { return &Reading{}, nil },
 	} {
 		s.read = func(ctxt, uint64, [][]byte) (*Reading, error) { return f() }
-		if _, err := w.asking(t, w.liar).Account(limited(t), alice); !errors.Is(err, errInternal) || contains(err.Error(), "secret") {
+		if _, err := w.asking(t, w.liar).Account(limited(t), alice); !errors.Is(err, errInternal) ||
+			contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -239,7 +241,8 @@ func TestSnapshots(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Height != 2 || list[0].Parts != 2 || string(list[0].Header) != "header" {
 		t.Fatalf("snapshots %+v, %v", list, err)
 	}
-	if b, err := c.SnapshotPart(ctx, w.honest.ID(), 2, 1); err != nil || !bytes.Equal(b, bytes.Repeat([]byte{1}, MaxSnapshotPart)) {
+	if b, err := c.SnapshotPart(ctx, w.honest.ID(), 2, 1); err != nil ||
+		!bytes.Equal(b, bytes.Repeat([]byte{1}, MaxSnapshotPart)) {
 		t.Errorf("part of %d bytes, %v", len(b), err)
 	}
 	if _, err := c.SnapshotPart(ctx, w.honest.ID(), 2, 2); !errors.Is(err, ledger.ErrNotFound) {

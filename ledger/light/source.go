@@ -40,7 +40,8 @@ type Blocks interface {
 	// from or to it; for the zero address all transactions. It leaves out transactions without effect, and
 	// transactions whose next header is not signed yet. The newest come first: at most limit, all before a position.
 	// If there are fewer than limit, the node has no more. It has all from the height oldest on.
-	History(ctx context.Context, account ledger.Address, before Position, limit int) (page []Inclusion, oldest uint64, err error)
+	History(ctx context.Context, account ledger.Address, before Position, limit int) (page []Inclusion,
+		oldest uint64, err error)
 }
 
 // States gives access to the state.

@@ -81,7 +81,8 @@ func (s *submission) watchNonce(ctx context.Context, cancel context.CancelCauseF
 		if v == nil {
 			continue
 		}
-		if account, err := ledger.ReadAccount(v, sender); err == nil && account.Nonce > s.tx.Nonce && pause.For(ctx, nonceGrace) {
+		if account, err := ledger.ReadAccount(v, sender); err == nil && account.Nonce > s.tx.Nonce &&
+			pause.For(ctx, nonceGrace) {
 			cancel(errNonceUsed)
 			return
 		}
@@ -91,7 +92,8 @@ func (s *submission) watchNonce(ctx context.Context, cancel context.CancelCauseF
 // overtaken returns the error for a used nonce, most likely used by another transaction.
 func (s *submission) overtaken() error {
 	return &ledger.OpError{Code: ledger.CodeNonce, Op: -1, Text: fmt.Sprintf(
-		"transaction %s: nonce %d of account %s has been used: check its history for whether this transaction used it", s.id, s.tx.Nonce, s.tx.Sender.Address())}
+		"transaction %s: nonce %d of account %s has been used: check its history for whether this transaction used it", s.id,
+		s.tx.Nonce, s.tx.Sender.Address())}
 }
 
 // submission is a transaction being submitted.
@@ -142,7 +144,8 @@ func (s *submission) offer(ctx context.Context, node peer.ID) (*Inclusion, error
 		s.taken, s.pending = true, err
 		s.moving++
 		s.since = time.Time{}
-	case errors.Is(err, errCut) || errors.Is(err, errSlow) || errors.Is(err, errInternal) || errors.As(err, &before) || !refused(err):
+	case errors.Is(err, errCut) || errors.Is(err, errSlow) || errors.Is(err, errInternal) ||
+		errors.As(err, &before) || !refused(err):
 		s.taken = true
 	}
 	return i, err

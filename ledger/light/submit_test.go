@@ -21,7 +21,8 @@ func sender() ledger.Address { return ledger.PublicKey(sk.Public().(stded25519.P
 
 func (w *world) tx(nonce uint64, to ledger.Address) *ledger.Tx {
 	tx := &ledger.Tx{
-		Network: w.genesis.NetworkID(), Nonce: nonce, Expiry: 50, Fee: 9, Ops: []ledger.Op{ledger.Transfer{To: to, Amount: 5}},
+		Network: w.genesis.NetworkID(), Nonce: nonce, Expiry: 50, Fee: 9,
+		Ops: []ledger.Op{ledger.Transfer{To: to, Amount: 5}},
 	}
 	tx.Sign(sk)
 	return tx
@@ -79,7 +80,8 @@ func TestSubmit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.ID != tx.ID() || r.Index != 1 || r.Height != w.height()-1 || r.Code != ledger.CodeOK || r.Spent != 14 || len(r.Events) != 1 {
+	if r.ID != tx.ID() || r.Index != 1 || r.Height != w.height()-1 || r.Code != ledger.CodeOK || r.Spent != 14 ||
+		len(r.Events) != 1 {
 		t.Errorf("receipt %+v", r)
 	}
 	if c.lowest() != r.Height {
@@ -165,7 +167,10 @@ func TestReceiptLies(t *testing.T) {
 		"a forged next header": {tx, func(i *Inclusion) {
 			i.Receipt.Fee = 0
 			i.Total, i.Receipt.Index, i.InData, i.InNext = 1, 0, nil, nil
-			i.Next = changed(i.Next, func(h *types.Header) { h.LastResultsHash = types.ABCIResults{ResultOf(&i.Receipt.Result)}.Hash() })
+			i.Next = changed(i.Next, func(h *types.Header) {
+				h.LastResultsHash = types.ABCIResults{ResultOf(
+					&i.Receipt.Result)}.Hash()
+			})
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -230,7 +235,8 @@ func TestSubmitRefused(t *testing.T) {
 	w.tale.Store(refuses)
 	_, err := w.asking(t, w.liar).Submit(ctx, w.tx(1, bob))
 	var op *ledger.OpError
-	if !errors.As(err, &op) || op.Code != ledger.CodeBalance || op.Op != 0 || op.Text != "too poor" || errors.Is(err, ErrPending) {
+	if !errors.As(err, &op) || op.Code != ledger.CodeBalance || op.Op != 0 || op.Text != "too poor" ||
+		errors.Is(err, ErrPending) {
 		t.Errorf("refused by the only node: %v", err)
 	}
 	if r, err := w.asking(t, w.liar, w.honest).Submit(ctx, w.tx(2, bob)); err != nil {
@@ -277,7 +283,8 @@ func TestSubmitPending(t *testing.T) {
 		t.Errorf("expired: %v", err)
 	}
 	w.tale.Store(&source{Source: w.sleep(t, time.Hour), receipt: never.receipt})
-	if _, err := w.asking(t, w.liar).Submit(limited(t), w.tx(1, bob)); !errors.Is(err, ErrPending) || !errors.Is(err, ErrStalled) {
+	if _, err := w.asking(t, w.liar).Submit(limited(t), w.tx(1, bob)); !errors.Is(err, ErrPending) ||
+		!errors.Is(err, ErrStalled) {
 		t.Errorf("the ledger is stalled: %v", err)
 	}
 }

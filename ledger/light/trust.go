@@ -95,7 +95,8 @@ func (t *trust) verify(ctx context.Context, b *types.LightBlock, fetch fetchBloc
 		return err
 	}
 	if ahead := b.Time.Sub(now); ahead > clockSkew && !t.anyClock {
-		return fmt.Errorf("%w: block %d is %v ahead of this machine: set its clock", ErrClock, b.Height, ahead.Round(time.Second))
+		return fmt.Errorf("%w: block %d is %v ahead of this machine: set its clock", ErrClock, b.Height,
+			ahead.Round(time.Second))
 	}
 	t.add(b, false)
 	return nil
@@ -201,7 +202,8 @@ func (t *trust) add(b *types.LightBlock, stays bool) {
 	if b.Height > r.height {
 		r.height, r.hash = b.Height, [32]byte(b.Hash())
 	}
-	i, found := slices.BinarySearchFunc(t.blocks, b.Height, func(have *types.LightBlock, h int64) int { return int(have.Height - h) })
+	i, found := slices.BinarySearchFunc(t.blocks, b.Height,
+		func(have *types.LightBlock, h int64) int { return int(have.Height - h) })
 	switch {
 	case found:
 	case i == len(t.blocks) && !stays && i > 1 && sameSet(t.blocks[i-1], b) && sameSet(t.blocks[i-2], b):

@@ -192,7 +192,8 @@ func TestNoNodes(t *testing.T) {
 	connects := 0
 	c = w.asking(t, dead)
 	c.calls.connect = func(context.Context, ID) error { connects++; return errors.New("not\nfound") }
-	if _, err := c.Account(limited(t), alice); !errors.Is(err, ErrUnavailable) || connects != 1 || !contains(err.Error(), "not found") {
+	if _, err := c.Account(limited(t), alice); !errors.Is(err, ErrUnavailable) || connects != 1 ||
+		!contains(err.Error(), "not found") {
 		t.Errorf("%d connects, %v", connects, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

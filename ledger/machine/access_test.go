@@ -24,7 +24,8 @@ func TestUndeclaredAccess(t *testing.T) {
 	for i := 4; i < 7; i++ {
 		ops = append(ops, ledger.RegisterBlob{Storage: made(0, i), BlobID: blob, Root: root, Size: 1, Deletable: i == 5})
 	}
-	ops = append(ops, ledger.ShareBlob{Object: made(0, 9), Amount: ledger.WAL}, ledger.SplitStorage{Storage: made(0, 3), Epoch: 2},
+	ops = append(ops, ledger.ShareBlob{Object: made(0, 9), Amount: ledger.WAL},
+		ledger.SplitStorage{Storage: made(0, 3), Epoch: 2},
 		ledger.BuyStorage{Bytes: 1 << 20, Start: 3, End: 4})
 	if r := n.commit(t, Options{}, n.sign(alice, 0, ops...).Marshal()).Results[0]; r.Code != ledger.CodeOK {
 		t.Fatal(r.Log)
@@ -126,7 +127,8 @@ func TestSameObjectOfTwoBlobs(t *testing.T) {
 		}
 		blob := []([32]byte){blobA, blobB}[valid]
 		cert := n.certificate(t, 1, blob, certs.Persistence{}, 0, 1, 2)
-		txs := [][]byte{makes[0].Marshal(), makes[1].Marshal(), n.sign(bob, 0, ledger.CertifyBlob{Object: object, Certificate: cert.Marshal()}).Marshal()}
+		txs := [][]byte{makes[0].Marshal(), makes[1].Marshal(),
+			n.sign(bob, 0, ledger.CertifyBlob{Object: object, Certificate: cert.Marshal()}).Marshal()}
 		for _, o := range []Options{{Workers: 1}, {Workers: 4, eager: true}} {
 			out, err := n.Apply(Block{Height: 1, Time: n.time, Txs: txs}, o)
 			if err != nil {
@@ -156,7 +158,8 @@ func TestParallelAroundSweeps(t *testing.T) {
 	n.time += int64(n.genesis.EpochDuration)
 	txs = nil
 	for i, w := range wallets {
-		txs = append(txs, n.sign(w, 1, transferTo(wallets[(i+1)%40])).Marshal(), n.sign(w, 2, ledger.Sweep{Objects: []ledger.ObjectID{objects[(i+7)%40]}}).Marshal())
+		txs = append(txs, n.sign(w, 1, transferTo(wallets[(i+1)%40])).Marshal(),
+			n.sign(w, 2, ledger.Sweep{Objects: []ledger.ObjectID{objects[(i+7)%40]}}).Marshal())
 	}
 	for _, workers := range []int{1, 2, 8} {
 		out, err := n.Apply(Block{Height: 2, Time: n.time, Txs: txs}, Options{Workers: workers, eager: workers > 1})

@@ -6,7 +6,8 @@ import "walrus/ledger"
 func (x *run) pay(amount ledger.Amount) *ledger.OpError {
 	a := x.account(x.sender)
 	if a.Balance < amount {
-		return refuse(ledger.CodeBalance, "it costs %v, and the sender has %v left: add %v to the account", amount, a.Balance, amount-a.Balance)
+		return refuse(ledger.CodeBalance, "it costs %v, and the sender has %v left: add %v to the account", amount,
+			a.Balance, amount-a.Balance)
 	}
 	a.Balance -= amount
 	x.setAccount(x.sender, a)

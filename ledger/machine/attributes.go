@@ -11,7 +11,8 @@ import (
 func mergeAttributes(old, set []ledger.Attribute, remove []string) ([]ledger.Attribute, *ledger.OpError) {
 	merged := slices.Clone(old)
 	find := func(key string) (int, bool) {
-		return slices.BinarySearchFunc(merged, key, func(a ledger.Attribute, key string) int { return cmp.Compare(a.Key, key) })
+		return slices.BinarySearchFunc(merged, key,
+			func(a ledger.Attribute, key string) int { return cmp.Compare(a.Key, key) })
 	}
 	for _, key := range remove {
 		at, ok := find(key)

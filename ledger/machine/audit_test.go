@@ -93,7 +93,8 @@ func (c *census) object(key string, value []byte) error {
 			return err
 		}
 		owned := b.Owner != (ledger.Address{})
-		if b.Bytes < uint64(encoding.EncodedSize(b.Size)) || b.Start > b.Registered || b.Registered > c.now || b.Certified > c.now ||
+		if b.Bytes < uint64(encoding.EncodedSize(b.Size)) || b.Start > b.Registered || b.Registered > c.now ||
+			b.Certified > c.now ||
 			b.Certified != 0 && b.Certified < b.Registered || b.Shared && (b.Deletable || owned) || !b.Shared && b.Funds > 0 {
 			return fmt.Errorf("blob %+v", b)
 		}

@@ -55,7 +55,8 @@ func BenchmarkHotAccount(b *testing.B) {
 	for _, workers := range []int{1, 2} {
 		b.Run(fmt.Sprint("workers=", workers), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := n.Apply(block, Options{Workers: workers, Verified: func(ledger.TxID) bool { return true }}); err != nil {
+				if _, err := n.Apply(block, Options{Workers: workers,
+					Verified: func(ledger.TxID) bool { return true }}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -115,7 +116,8 @@ func BenchmarkAdmit(b *testing.B) {
 	n := funded(b, ledger.WAL, alice)
 	g := openGate(b, n, 1)
 	raw := n.sign(alice, 0, transferTo(alice)).Marshal()
-	for name, verified := range map[string]func(ledger.TxID) bool{"verified": func(ledger.TxID) bool { return true }, "unverified": nil} {
+	for name, verified := range map[string]func(ledger.TxID) bool{"verified": func(ledger.TxID) bool { return true },
+		"unverified": nil} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				if err := g.Update(n.State, 0); err != nil {

@@ -38,7 +38,8 @@ func (x *run) checkOwner(id ledger.ObjectID, b *ledger.Blob) *ledger.OpError {
 // blobEvent describes a record as it is after the operation.
 func (x *run) blobEvent(kind ledger.EventKind, id ledger.ObjectID, b *ledger.Blob) ledger.Event {
 	return ledger.Event{
-		Kind: kind, From: x.sender, Object: id, Blob: b.BlobID, Size: b.Size, Bytes: b.Bytes, Deletable: b.Deletable, End: b.End,
+		Kind: kind, From: x.sender, Object: id, Blob: b.BlobID, Size: b.Size, Bytes: b.Bytes,
+		Deletable: b.Deletable, End: b.End,
 	}
 }
 

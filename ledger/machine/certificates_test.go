@@ -75,7 +75,8 @@ func TestForesight(t *testing.T) {
 	good, other := cert.Marshal(), *cert
 	_, other.Blob = testBlob("b", 1)
 	certified, registered := ledger.NewObjectID(alice.address, 0, 1), ledger.NewObjectID(alice.address, 0, 3)
-	ops := slices.Concat(register(0, 0), register(0, 2), []ledger.Op{ledger.CertifyBlob{Object: certified, Certificate: good}})
+	ops := slices.Concat(register(0, 0), register(0, 2),
+		[]ledger.Op{ledger.CertifyBlob{Object: certified, Certificate: good}})
 	if r := n.commit(t, Options{}, n.sign(alice, 0, ops...).Marshal()).Results[0]; r.Code != ledger.CodeOK {
 		t.Fatal(r.Log)
 	}
@@ -94,15 +95,19 @@ func TestForesight(t *testing.T) {
 	}{
 		{"registered", []ledger.Op{ledger.CertifyBlob{Object: registered, Certificate: good}}, 1, 1},
 		{"registered in the block", append(register(1, 0), ledger.CertifyBlob{Object: made, Certificate: good}), 1, 1},
-		{"twice", []ledger.Op{ledger.CertifyBlob{Object: registered, Certificate: good}, ledger.CertifyBlob{Object: registered, Certificate: good}}, 2, 1},
+		{"twice", []ledger.Op{ledger.CertifyBlob{Object: registered, Certificate: good},
+			ledger.CertifyBlob{Object: registered, Certificate: good}}, 2, 1},
 		{"certified", []ledger.Op{ledger.CertifyBlob{Object: certified, Certificate: good}}, 0, 0},
 		{"of another blob", []ledger.Op{ledger.CertifyBlob{Object: registered, Certificate: other.Marshal()}}, 0, 0},
-		{"of another blob in the block", append(register(1, 0), ledger.CertifyBlob{Object: made, Certificate: other.Marshal()}), 0, 0},
+		{"of another blob in the block", append(register(1, 0),
+			ledger.CertifyBlob{Object: made, Certificate: other.Marshal()}), 0, 0},
 		{"not registered", []ledger.Op{ledger.CertifyBlob{Object: ledger.ObjectID{1}, Certificate: good}}, 0, 0},
 		{"no certificate", []ledger.Op{ledger.CertifyBlob{Object: registered, Certificate: []byte{1}}}, 0, 0},
 		{"good, bad, and more", []ledger.Op{
-			ledger.CertifyBlob{Object: registered, Certificate: good}, ledger.CertifyBlob{Object: registered, Certificate: forged(1)},
-			ledger.CertifyBlob{Object: registered, Certificate: forged(2)}, ledger.CertifyBlob{Object: registered, Certificate: forged(3)},
+			ledger.CertifyBlob{Object: registered, Certificate: good},
+			ledger.CertifyBlob{Object: registered, Certificate: forged(1)},
+			ledger.CertifyBlob{Object: registered, Certificate: forged(2)},
+			ledger.CertifyBlob{Object: registered, Certificate: forged(3)},
 		}, 4, 2},
 	} {
 		b := Block{Height: 2, Time: n.time, Txs: [][]byte{n.sign(alice, 1, tt.ops...).Marshal()}}
@@ -123,7 +128,8 @@ func TestForesight(t *testing.T) {
 		expected := len(k.certificates.expected)
 		k.certificates.prefetch(1)
 		if expected != tt.expected || cache.asked != tt.verified {
-			t.Errorf("%s: %d certificates expected, %d verified, want %d and %d", tt.name, expected, cache.asked, tt.expected, tt.verified)
+			t.Errorf("%s: %d certificates expected, %d verified, want %d and %d", tt.name, expected, cache.asked,
+				tt.expected, tt.verified)
 		}
 	}
 }

@@ -69,7 +69,8 @@ func (g *Gate) roomForFree(id shards.BlobID) error {
 }
 
 // judgeFree checks a free transaction against the state before its block. What costs least comes first.
-func judgeFree(s State, height uint64, params *ledger.Params, tx *ledger.Tx, id shards.BlobID, signed func() bool) error {
+func judgeFree(s State, height uint64, params *ledger.Params, tx *ledger.Tx, id shards.BlobID,
+	signed func() bool) error {
 	if refused := checkEnvelope(tx, s.Network, height); refused != nil {
 		return refused
 	}

@@ -21,7 +21,8 @@ func registered(t testing.TB, alice wallet, names ...string) (*network, []*wrong
 		e := contradictory(t, name)
 		all = append(all, e)
 		ops = append(ops, ledger.BuyStorage{Bytes: 1 << 20, Start: 1, End: 3},
-			ledger.RegisterBlob{Storage: ledger.NewObjectID(alice.address, 0, 2*i), BlobID: e.ID, Root: e.Meta.BlobRoot(), Size: e.Meta.Length})
+			ledger.RegisterBlob{Storage: ledger.NewObjectID(alice.address, 0, 2*i), BlobID: e.ID, Root: e.Meta.BlobRoot(),
+				Size: e.Meta.Length})
 	}
 	if r := n.commit(t, Options{}, n.sign(alice, 0, ops...).Marshal()).Results[0]; r.Code != ledger.CodeOK {
 		t.Fatal(r.Log)
@@ -59,7 +60,8 @@ func TestGateFree(t *testing.T) {
 		want ledger.Code
 	}{
 		{"garbage", free(stranger(0), garbage), ledger.CodeProof},
-		{"of another blob", free(stranger(0), ledger.DisproveBlob{BlobID: second.ID, Proof: disprove(t, first).Proof}), ledger.CodeProof},
+		{"of another blob", free(stranger(0), ledger.DisproveBlob{BlobID: second.ID, Proof: disprove(t, first).Proof}),
+			ledger.CodeProof},
 		{"not registered", free(stranger(0), disprove(t, contradictory(t, "three"))), ledger.CodeNotFound},
 		{"unsigned", unsigned.Marshal(), ledger.CodeSignature},
 		{"late", late.Marshal(), ledger.CodeExpired},
@@ -100,7 +102,8 @@ func TestProposeFree(t *testing.T) {
 	good, copied := free("a", disprove(t, all[0])), free("b", disprove(t, all[0]))
 	bad := free("c", ledger.DisproveBlob{BlobID: all[1].ID, Proof: disprove(t, all[0]).Proof})
 	paid := n.sign(alice, 1, disprove(t, all[1])).Marshal()
-	txs, err := n.Propose(Block{Height: n.height + 1, Time: n.time, Txs: [][]byte{bad, good, copied, paid}}, 1<<20, Options{})
+	txs, err := n.Propose(Block{Height: n.height + 1, Time: n.time, Txs: [][]byte{bad, good, copied, paid}}, 1<<20,
+		Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +123,8 @@ func TestMarkedInOneBlock(t *testing.T) {
 	n, all := registered(t, alice, "one")
 	object := ledger.NewObjectID(alice.address, 0, 1)
 	free := ledger.NewFree(n.Network, n.height+10, newWallet("stranger").key, disprove(t, all[0])).Marshal()
-	before, after := n.sign(alice, 1, ledger.ExtendBlob{Object: object, Epochs: 1}), n.sign(alice, 2, ledger.ExtendBlob{Object: object, Epochs: 1})
+	before, after := n.sign(alice, 1, ledger.ExtendBlob{Object: object, Epochs: 1}), n.sign(alice, 2,
+		ledger.ExtendBlob{Object: object, Epochs: 1})
 	for _, workers := range []int{1, 4} {
 		out, err := n.Apply(Block{Height: n.height + 1, Time: n.time, Txs: [][]byte{before.Marshal(), free, after.Marshal()}},
 			Options{Workers: workers, eager: workers > 1})
@@ -145,7 +149,8 @@ func TestCertificateKinds(t *testing.T) {
 	}
 	cache := &remembered{}
 	c := newCertificates(committee, cache)
-	refuted, confirmed := n.refutation(t, all[0].ID, 0, 1, 2).Marshal(), n.certificate(t, 1, all[0].ID, certs.Persistence{}, 0, 1, 2).Marshal()
+	refuted, confirmed := n.refutation(t, all[0].ID, 0, 1, 2).Marshal(), n.certificate(t, 1, all[0].ID,
+		certs.Persistence{}, 0, 1, 2).Marshal()
 	for _, tt := range []struct {
 		name string
 		kind *certificateKind

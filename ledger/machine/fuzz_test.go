@@ -31,16 +31,20 @@ func FuzzApply(f *testing.F) {
 	cert := n.certificate(f, 1, blob, certs.Persistence{}, 0, 1, 2).Marshal()
 	for _, ops := range [][]ledger.Op{
 		{transferTo(bob), ledger.BuyStorage{Bytes: 1, Start: 1, End: 2}},
-		{ledger.SplitStorage{Storage: storage, Epoch: 2}, ledger.MergeStorage{A: storage, B: ledger.NewObjectID(alice.address, 1, 0)}},
+		{ledger.SplitStorage{Storage: storage, Epoch: 2},
+			ledger.MergeStorage{A: storage, B: ledger.NewObjectID(alice.address, 1, 0)}},
 		{ledger.TransferStorage{Storage: storage, To: bob.address}},
-		{ledger.RegisterBlob{Storage: storage, BlobID: blob, Root: root, Size: 1}, ledger.BurnBlob{Object: ledger.NewObjectID(alice.address, 1, 0)}},
+		{ledger.RegisterBlob{Storage: storage, BlobID: blob, Root: root, Size: 1},
+			ledger.BurnBlob{Object: ledger.NewObjectID(alice.address, 1, 0)}},
 		{ledger.CertifyBlob{Object: permanent, Certificate: cert}, ledger.ExtendBlob{Object: permanent, Epochs: 3}},
 		{ledger.ExtendBlob{Object: shared, Epochs: 3, FromFunds: true}, ledger.FundBlob{Object: shared, Amount: 9}},
 		{ledger.ExtendBlob{Object: permanent, Storage: storage}, ledger.TransferBlob{Object: permanent, To: bob.address}},
 		{ledger.DeleteBlob{Object: deletable}, ledger.ShareBlob{Object: permanent, Amount: 1}},
 		{ledger.DisproveBlob{BlobID: wrong.ID, Proof: wrong.Proof(f).Marshal()}},
-		{ledger.RefuteBlob{BlobID: blob, Certificate: n.refutation(f, blob, 0, 1).Marshal()}, ledger.CertifyBlob{Object: permanent, Certificate: cert}},
-		{ledger.SetAttributes{Object: deletable, Set: []ledger.Attribute{{Key: "k", Value: "v"}}}, ledger.Sweep{Objects: []ledger.ObjectID{storage}}},
+		{ledger.RefuteBlob{BlobID: blob, Certificate: n.refutation(f, blob, 0, 1).Marshal()},
+			ledger.CertifyBlob{Object: permanent, Certificate: cert}},
+		{ledger.SetAttributes{Object: deletable, Set: []ledger.Attribute{{Key: "k", Value: "v"}}},
+			ledger.Sweep{Objects: []ledger.ObjectID{storage}}},
 	} {
 		f.Add(n.sign(alice, 1, ops...).Marshal(), int64(0))
 		f.Add(n.sign(alice, 1, ops...).Marshal(), 3*int64(n.genesis.EpochDuration))

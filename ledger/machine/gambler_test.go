@@ -165,11 +165,13 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 		if g.IntN(40) == 0 {
 			start -= 1
 		}
-		return ledger.BuyStorage{Bytes: uint64(min(g.IntN(30), 2) * g.IntN(1<<20)), Start: start, End: start + uint32(min(g.IntN(30), 1+g.IntN(4)))}
+		return ledger.BuyStorage{Bytes: uint64(min(g.IntN(30), 2) * g.IntN(1<<20)), Start: start,
+			End: start + uint32(min(g.IntN(30), 1+g.IntN(4)))}
 	case 8:
 		return ledger.SplitStorage{Storage: g.storage(w, tx, any), Bytes: uint64(g.IntN(1 << 20))}
 	case 9:
-		return ledger.SplitStorage{Storage: g.storage(w, tx, func(s ledger.Storage) bool { return s.End > s.Start+1 }), Epoch: now + uint32(g.IntN(4))}
+		return ledger.SplitStorage{Storage: g.storage(w, tx, func(s ledger.Storage) bool { return s.End > s.Start+1 }),
+			Epoch: now + uint32(g.IntN(4))}
 	case 10:
 		a := g.storage(w, tx, any)
 		return ledger.MergeStorage{A: a, B: g.storage(w, tx, func(s ledger.Storage) bool {
@@ -178,7 +180,8 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 	case 11:
 		return ledger.TransferStorage{Storage: g.storage(w, tx, any), To: g.address()}
 	case 12, 13, 14, 15, 16:
-		op := ledger.RegisterBlob{Storage: g.storage(w, tx, func(s ledger.Storage) bool { return s.Start <= now }), Deletable: g.IntN(2) == 0}
+		op := ledger.RegisterBlob{Storage: g.storage(w, tx, func(s ledger.Storage) bool { return s.Start <= now }),
+			Deletable: g.IntN(2) == 0}
 		op.Root, op.BlobID, op.Size = g.blobName()
 		if i := g.IntN(3); i < 2 { // one that fits, most likely
 			op.Size = blobSizes[i]
@@ -196,7 +199,8 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 		id := g.blob(w, tx, func(b ledger.Blob) bool { return b.Certified == 0 })
 		return ledger.CertifyBlob{Object: id, Certificate: g.certificate(t, id, tx)}
 	case 21, 22:
-		op := ledger.ExtendBlob{Object: g.blob(w, tx, func(b ledger.Blob) bool { return b.Shared || mine(b) }), Epochs: uint32(min(g.IntN(20), 1+g.IntN(3))), FromFunds: g.IntN(6) == 0}
+		op := ledger.ExtendBlob{Object: g.blob(w, tx, func(b ledger.Blob) bool { return b.Shared || mine(b) }),
+			Epochs: uint32(min(g.IntN(20), 1+g.IntN(3))), FromFunds: g.IntN(6) == 0}
 		if g.IntN(4) == 0 {
 			op.Storage, op.Epochs, op.FromFunds = g.storage(w, tx, any), uint32(g.IntN(20)/19), false
 		}
@@ -204,7 +208,8 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 	case 23:
 		return ledger.DeleteBlob{Object: g.blob(w, tx, func(b ledger.Blob) bool { return mine(b) && b.Deletable })}
 	case 24:
-		return ledger.ShareBlob{Object: g.blob(w, tx, func(b ledger.Blob) bool { return mine(b) && !b.Deletable }), Amount: g.amount(w)}
+		return ledger.ShareBlob{Object: g.blob(w, tx, func(b ledger.Blob) bool { return mine(b) && !b.Deletable }),
+			Amount: g.amount(w)}
 	case 25:
 		return ledger.FundBlob{Object: g.blob(w, tx, func(b ledger.Blob) bool { return b.Shared }), Amount: g.amount(w)}
 	case 26:

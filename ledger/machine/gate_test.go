@@ -269,7 +269,8 @@ func TestBrokenState(t *testing.T) {
 		t.Errorf("gate on nothing: %v", err)
 	}
 	n.values[string(ledger.KeyAccount(alice.address))] = []byte("nonsense")
-	if _, err := n.Apply(Block{Height: 1, Time: n.time, Txs: [][]byte{transfer}}, Options{}); !errors.Is(err, ledger.ErrFormat) {
+	if _, err := n.Apply(Block{Height: 1, Time: n.time, Txs: [][]byte{transfer}},
+		Options{}); !errors.Is(err, ledger.ErrFormat) {
 		t.Errorf("apply to a damaged account: %v", err)
 	}
 }

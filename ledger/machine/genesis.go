@@ -28,7 +28,8 @@ func Genesis(g *ledger.Genesis) ([]Change, *merkle.Tree, error) {
 		changes = append(changes, Change{Key: ledger.KeyMember(uint16(i)), Value: g.Members[i].Marshal()})
 	}
 	for _, b := range balances {
-		changes = append(changes, Change{Key: ledger.KeyAccount(b.Address), Value: ledger.Account{Balance: b.Amount}.Marshal()})
+		changes = append(changes, Change{Key: ledger.KeyAccount(b.Address),
+			Value: ledger.Account{Balance: b.Amount}.Marshal()})
 	}
 	slices.SortFunc(changes, func(a, b Change) int { return bytes.Compare(a.Key, b.Key) })
 	var tree *merkle.Tree

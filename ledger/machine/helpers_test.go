@@ -151,7 +151,8 @@ func (n *network) sign(w wallet, nonce uint64, ops ...ledger.Op) *ledger.Tx {
 }
 
 // certificate is signed by members, whether they are a quorum or not.
-func (n *network) certificate(t testing.TB, epoch uint32, blob shards.BlobID, p certs.Persistence, members ...int) *certs.Certificate {
+func (n *network) certificate(t testing.TB, epoch uint32, blob shards.BlobID, p certs.Persistence,
+	members ...int) *certs.Certificate {
 	t.Helper()
 	_, all := testKeys()
 	// A committee of these alone, who have all shards: whatever they sign is a quorum.

@@ -26,7 +26,8 @@ func addRecord(i *ledger.BlobInfo, b *ledger.Blob) {
 		}
 		return
 	}
-	at, found := slices.BinarySearchFunc(i.Deletable, b.End, func(d ledger.DeletableEnd, end uint32) int { return cmp.Compare(d.End, end) })
+	at, found := slices.BinarySearchFunc(i.Deletable, b.End,
+		func(d ledger.DeletableEnd, end uint32) int { return cmp.Compare(d.End, end) })
 	if !found {
 		i.Deletable = slices.Insert(i.Deletable, at, ledger.DeletableEnd{End: b.End})
 	}

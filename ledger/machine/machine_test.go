@@ -16,7 +16,8 @@ func TestApplyLeavesStateAlone(t *testing.T) {
 	n := funded(t, ledger.WAL, alice)
 	n.time += int64(n.genesis.EpochDuration)
 	before, root := maps.Clone(n.values), n.Tree.Root()
-	b := Block{Height: 1, Time: n.time, Txs: [][]byte{n.sign(alice, 0, ledger.BuyStorage{Bytes: 5, Start: 2, End: 9}).Marshal()}}
+	b := Block{Height: 1, Time: n.time, Txs: [][]byte{n.sign(alice, 0,
+		ledger.BuyStorage{Bytes: 5, Start: 2, End: 9}).Marshal()}}
 	first, err := n.Apply(b, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +26,8 @@ func TestApplyLeavesStateAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first.Results[0].Code != ledger.CodeOK || !reflect.DeepEqual(first.Results, second.Results) || first.Tree.Root() != second.Tree.Root() {
+	if first.Results[0].Code != ledger.CodeOK || !reflect.DeepEqual(first.Results, second.Results) ||
+		first.Tree.Root() != second.Tree.Root() {
 		t.Errorf("%+v, then %+v", first.Results, second.Results)
 	}
 	if !reflect.DeepEqual(n.values, before) || n.Tree.Root() != root {

@@ -37,7 +37,8 @@ type world struct {
 }
 
 func (w world) clone() world {
-	return world{maps.Clone(w.accounts), maps.Clone(w.storages), maps.Clone(w.blobs), maps.Clone(w.pots), maps.Clone(w.invalid)}
+	return world{maps.Clone(w.accounts), maps.Clone(w.storages), maps.Clone(w.blobs), maps.Clone(w.pots),
+		maps.Clone(w.invalid)}
 }
 
 func newModel(g *ledger.Genesis) *model {

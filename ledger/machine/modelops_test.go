@@ -113,7 +113,8 @@ func (m *model) certify(op ledger.CertifyBlob) ledger.Code {
 		return ledger.CodeInvalidBlob
 	}
 	c, err := certs.UnmarshalCertificate(op.Certificate)
-	if err != nil || c.Blob != b.BlobID || c.Persistence.Deletable != b.Deletable || b.Deletable && c.Persistence.Object != op.Object ||
+	if err != nil || c.Blob != b.BlobID || c.Persistence.Deletable != b.Deletable || b.Deletable &&
+		c.Persistence.Object != op.Object ||
 		c.Epoch != m.now || !m.good[string(op.Certificate)] {
 		return ledger.CodeCertificate
 	}

@@ -50,7 +50,8 @@ func TestModel(t *testing.T) {
 	checkState(t, g.n)
 	t.Logf("%d operations in %d blocks and %d epochs: %v", g.ops, g.n.height, g.m.now, g.seen)
 	for _, code := range []ledger.Code{
-		ledger.CodeOK, ledger.CodeFormat, ledger.CodeNetwork, ledger.CodeSignature, ledger.CodeNonce, ledger.CodeExpired, ledger.CodeFee,
+		ledger.CodeOK, ledger.CodeFormat, ledger.CodeNetwork, ledger.CodeSignature, ledger.CodeNonce,
+		ledger.CodeExpired, ledger.CodeFee,
 		ledger.CodeBalance, ledger.CodeNotFound, ledger.CodeNotOwner, ledger.CodeState, ledger.CodeEpoch, ledger.CodeSize,
 		ledger.CodeCapacity, ledger.CodeCertificate, ledger.CodeBlobID, ledger.CodeInvalidBlob, ledger.CodeProof,
 	} {
@@ -94,7 +95,8 @@ func (v vouchers) Add(CertificateKey)        {}
 
 func newGambler(t testing.TB, seed uint64) *gambler {
 	g := &gambler{
-		Rand: rand.New(rand.NewPCG(seed, 1)), vouched: vouchers{}, made: map[certificateOf][]byte{}, seen: map[ledger.Code]int{},
+		Rand: rand.New(rand.NewPCG(seed, 1)), vouched: vouchers{}, made: map[certificateOf][]byte{},
+		seen: map[ledger.Code]int{},
 	}
 	for i := range 12 {
 		g.wallets = append(g.wallets, newWallet(fmt.Sprintf("account %d", i)))
@@ -110,7 +112,8 @@ func newGambler(t testing.TB, seed uint64) *gambler {
 			gen.Members[i].Reward = g.wallets[i].address
 		}
 		for _, w := range g.wallets[1:8] {
-			gen.Accounts = append(gen.Accounts, ledger.GenesisAccount{Address: w.address, Amount: ledger.Amount(g.IntN(2_000_000_000))})
+			gen.Accounts = append(gen.Accounts, ledger.GenesisAccount{Address: w.address,
+				Amount: ledger.Amount(g.IntN(2_000_000_000))})
 		}
 	})
 	g.m = newModel(g.n.genesis)

@@ -23,6 +23,7 @@ func applyBuyStorage(x *run, op ledger.BuyStorage) *ledger.OpError {
 	}
 	id := x.object()
 	x.setStorage(id, ledger.Storage{Owner: x.sender, Start: op.Start, End: op.End, Bytes: op.Bytes})
-	x.event(ledger.Event{Kind: ledger.EventStorageBought, From: x.sender, Amount: cost, Object: id, Bytes: op.Bytes, End: op.End})
+	x.event(ledger.Event{Kind: ledger.EventStorageBought, From: x.sender, Amount: cost, Object: id,
+		Bytes: op.Bytes, End: op.End})
 	return x.count(x.sender, 1, 0)
 }

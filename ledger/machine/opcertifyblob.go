@@ -56,7 +56,8 @@ func checkCertificate(x *run, op ledger.CertifyBlob, b *ledger.Blob) *ledger.OpE
 		return refuse(ledger.CodeCertificate, "the certificate says deletable=%t, the record says %t: collect confirmations for this record",
 			cert.Persistence.Deletable, want.Deletable)
 	case cert.Persistence != want:
-		return refuse(ledger.CodeCertificate, "the certificate is for record %s, this is record %s", cert.Persistence.Object, op.Object)
+		return refuse(ledger.CodeCertificate, "the certificate is for record %s, this is record %s",
+			cert.Persistence.Object, op.Object)
 	case cert.Epoch != x.now():
 		return refuse(ledger.CodeCertificate, "the certificate is from epoch %d, this is epoch %d: collect confirmations in this epoch", cert.Epoch, x.now())
 	}

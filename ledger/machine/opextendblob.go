@@ -66,7 +66,8 @@ func extendByPurchase(x *run, op ledger.ExtendBlob, b *ledger.Blob) (ledger.Amou
 		return cost, x.pay(cost)
 	}
 	if b.Funds < cost {
-		return 0, refuse(ledger.CodeBalance, "it costs %v, and blob record %s has funds of %v: add %v to them", cost, op.Object, b.Funds, cost-b.Funds)
+		return 0, refuse(ledger.CodeBalance, "it costs %v, and blob record %s has funds of %v: add %v to them", cost,
+			op.Object, b.Funds, cost-b.Funds)
 	}
 	b.Funds -= cost
 	return cost, nil
@@ -85,7 +86,8 @@ func extendByStorage(x *run, op ledger.ExtendBlob, b *ledger.Blob) *ledger.OpErr
 	case s.End <= b.End:
 		return refuse(ledger.CodeEpoch, "storage resource %s ends at the start of epoch %d, no later than the record's end at the start of epoch %d", op.Storage, s.End, b.End)
 	case s.Bytes < b.Bytes:
-		return refuse(ledger.CodeSize, "storage resource %s has %d bytes, and the record needs %d", op.Storage, s.Bytes, b.Bytes)
+		return refuse(ledger.CodeSize, "storage resource %s has %d bytes, and the record needs %d",
+			op.Storage, s.Bytes, b.Bytes)
 	}
 	b.End = s.End
 	x.dropStorage(op.Storage)

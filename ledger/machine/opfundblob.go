@@ -11,7 +11,8 @@ func applyFundBlob(x *run, op ledger.FundBlob) *ledger.OpError {
 		return refused
 	}
 	if !b.Shared {
-		return refuse(ledger.CodeState, "blob record %s is not shared and has no funds: only its owner can extend it", op.Object)
+		return refuse(ledger.CodeState, "blob record %s is not shared and has no funds: only its owner can extend it",
+			op.Object)
 	}
 	if refused := x.checkValid(b.BlobID); refused != nil {
 		return refused

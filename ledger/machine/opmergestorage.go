@@ -32,6 +32,7 @@ func applyMergeStorage(x *run, op ledger.MergeStorage) *ledger.OpError {
 	}
 	x.setStorage(op.A, a)
 	x.dropStorage(op.B)
-	x.event(ledger.Event{Kind: ledger.EventStorageMerged, From: x.sender, Object: op.A, Other: op.B, Bytes: a.Bytes, End: a.End})
+	x.event(ledger.Event{Kind: ledger.EventStorageMerged, From: x.sender, Object: op.A, Other: op.B,
+		Bytes: a.Bytes, End: a.End})
 	return x.count(x.sender, -1, 0)
 }

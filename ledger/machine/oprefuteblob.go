@@ -36,7 +36,8 @@ func readRefutation(op ledger.RefuteBlob, now uint32) *ledger.OpError {
 	case err != nil:
 		return refuse(ledger.CodeCertificate, "%v", err)
 	case cert.Blob != op.BlobID:
-		return refuse(ledger.CodeCertificate, "the certificate is for blob %s, the operation for blob %s", cert.Blob, op.BlobID)
+		return refuse(ledger.CodeCertificate, "the certificate is for blob %s, the operation for blob %s",
+			cert.Blob, op.BlobID)
 	case cert.Epoch != now:
 		return refuse(ledger.CodeCertificate, "the certificate is from epoch %d, this is epoch %d: collect signatures in this epoch", cert.Epoch, now)
 	}

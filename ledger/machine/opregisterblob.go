@@ -17,7 +17,8 @@ func applyRegisterBlob(x *run, op ledger.RegisterBlob) *ledger.OpError {
 		return refused
 	}
 	if s.Start > x.now() {
-		return refuse(ledger.CodeEpoch, "storage resource %s begins in epoch %d, this is epoch %d: wait, or buy another", op.Storage, s.Start, x.now())
+		return refuse(ledger.CodeEpoch, "storage resource %s begins in epoch %d, this is epoch %d: wait, or buy another",
+			op.Storage, s.Start, x.now())
 	}
 	if op.Size > shards.MaxLength {
 		return refuse(ledger.CodeSize, "the blob has %d bytes: at most %d", op.Size, uint64(shards.MaxLength))

@@ -27,6 +27,7 @@ func applySplitStorage(x *run, op ledger.SplitStorage) *ledger.OpError {
 	id := x.object()
 	x.setStorage(op.Storage, s)
 	x.setStorage(id, part)
-	x.event(ledger.Event{Kind: ledger.EventStorageSplit, From: x.sender, Object: op.Storage, Other: id, Bytes: part.Bytes, End: part.End})
+	x.event(ledger.Event{Kind: ledger.EventStorageSplit, From: x.sender, Object: op.Storage, Other: id,
+		Bytes: part.Bytes, End: part.End})
 	return x.count(x.sender, 1, 0)
 }

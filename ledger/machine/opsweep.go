@@ -26,7 +26,8 @@ func applySweep(x *run, op ledger.Sweep) *ledger.OpError {
 
 func sweepOne(x *run, id ledger.ObjectID) (bool, *ledger.OpError) {
 	early := func(end uint32) *ledger.OpError {
-		return refuse(ledger.CodeState, "object %s lasts until the start of epoch %d, this is epoch %d: sweep it then", id, end, x.now())
+		return refuse(ledger.CodeState, "object %s lasts until the start of epoch %d, this is epoch %d: sweep it then", id,
+			end, x.now())
 	}
 	if s, ok := x.storage(id); ok {
 		if s.End > x.now() {

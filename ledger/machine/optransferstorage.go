@@ -17,7 +17,8 @@ func applyTransferStorage(x *run, op ledger.TransferStorage) *ledger.OpError {
 	}
 	s.Owner = op.To
 	x.setStorage(op.Storage, s)
-	x.event(ledger.Event{Kind: ledger.EventStorageMoved, From: x.sender, To: op.To, Object: op.Storage, Bytes: s.Bytes, End: s.End})
+	x.event(ledger.Event{Kind: ledger.EventStorageMoved, From: x.sender, To: op.To, Object: op.Storage,
+		Bytes: s.Bytes, End: s.End})
 	if refused := x.count(x.sender, -1, 0); refused != nil {
 		return refused
 	}

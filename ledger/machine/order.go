@@ -140,7 +140,8 @@ func (q *queue) Less(i, j int) bool {
 	if a.served != b.served {
 		return b.served
 	}
-	return cmp.Or(compareTips(&b.waiting[0], &a.waiting[0]), cmp.Compare(a.turns, b.turns), cmp.Compare(a.first, b.first)) < 0
+	return cmp.Or(compareTips(&b.waiting[0], &a.waiting[0]), cmp.Compare(a.turns, b.turns),
+		cmp.Compare(a.first, b.first)) < 0
 }
 
 // compareTips compares tips per byte.

@@ -22,7 +22,8 @@ func TestOrder(t *testing.T) {
 	a, b, c := newWallet("a"), newWallet("b"), newWallet("c")
 	n := funded(t, ledger.WAL, a, b, c)
 	params := n.genesis.Params()
-	a0, a1, a2, b0, b1, c0 := n.tipped(a, 0, 0), n.tipped(a, 1, 0), n.tipped(a, 2, 500), n.tipped(b, 0, 0), n.tipped(b, 1, 0), n.tipped(c, 0, 100)
+	a0, a1, a2, b0, b1, c0 := n.tipped(a, 0, 0), n.tipped(a, 1, 0), n.tipped(a, 2, 500), n.tipped(b, 0, 0), n.tipped(b, 1,
+		0), n.tipped(c, 0, 100)
 	long := n.sign(c, 1, slices.Repeat([]ledger.Op{transferTo(a)}, 100)...)
 	long.Fee += 500 // less for each byte than 100 for a short one
 	long.Sign(c.key)
@@ -45,7 +46,8 @@ func TestOrder(t *testing.T) {
 		{"tips for each byte", 1e6, [][]byte{c1, n.tipped(b, 0, 100)}, [][]byte{n.tipped(b, 0, 100), c1}},
 		{"too cheap, no transaction", 1e6, [][]byte{cheap.Marshal(), {1, 2}, nil, a0}, [][]byte{a0}},
 		{"full", 2 * size, [][]byte{a0, a1, b0}, [][]byte{a0, b0}},
-		{"a tip is worth no more than a share", 4 * size, [][]byte{c0, n.tipped(c, 1, 100), a0, b0}, [][]byte{c0, a0, b0, n.tipped(c, 1, 100)}},
+		{"a tip is worth no more than a share", 4 * size, [][]byte{c0, n.tipped(c, 1, 100), a0, b0},
+			[][]byte{c0, a0, b0, n.tipped(c, 1, 100)}},
 		{"almost full", 2*size - 1, [][]byte{a0, a1, b0}, [][]byte{a0}},
 		{"no room", 0, [][]byte{a0}, nil},
 	} {
@@ -65,7 +67,8 @@ func TestOrderIsFair(t *testing.T) {
 	n := funded(t, ledger.WAL, append(users, flooder)...)
 	var txs [][]byte
 	for nonce := range uint64(10_000) {
-		tx := &ledger.Tx{Network: n.Network, Sender: publicKey(flooder), Nonce: nonce, Expiry: 10, Fee: 3000, Ops: []ledger.Op{transferTo(flooder)}}
+		tx := &ledger.Tx{Network: n.Network, Sender: publicKey(flooder), Nonce: nonce, Expiry: 10, Fee: 3000,
+			Ops: []ledger.Op{transferTo(flooder)}}
 		txs = append(txs, tx.Marshal())
 	}
 	for _, u := range users {
@@ -116,7 +119,8 @@ func TestOrderBoundsCertificates(t *testing.T) {
 	n := funded(t, ledger.WAL, append(wallets, user)...)
 	var txs [][]byte
 	for _, w := range wallets {
-		txs = append(txs, n.sign(w, 0, slices.Repeat([]ledger.Op{ledger.CertifyBlob{}}, maxCertificates/2)...).Marshal(), n.tipped(w, 1, 0))
+		txs = append(txs, n.sign(w, 0, slices.Repeat([]ledger.Op{ledger.CertifyBlob{}}, maxCertificates/2)...).Marshal(),
+			n.tipped(w, 1, 0))
 	}
 	txs = append(txs, n.tipped(user, 0, 0))
 	want := [][]byte{txs[0], txs[2], txs[6], txs[1], txs[3]} // the third has its turn, but no room
@@ -180,7 +184,8 @@ func FuzzOrder(f *testing.F) {
 		var txs [][]byte
 		given := map[string]int{}
 		for range r.IntN(60) {
-			tx := &ledger.Tx{Sender: ledger.PublicKey{byte(r.IntN(5))}, Nonce: uint64(r.IntN(5)), Fee: ledger.Amount(2500 + r.IntN(3)*500)}
+			tx := &ledger.Tx{Sender: ledger.PublicKey{byte(r.IntN(5))}, Nonce: uint64(r.IntN(5)),
+				Fee: ledger.Amount(2500 + r.IntN(3)*500)}
 			tx.Ops = slices.Repeat([]ledger.Op{transferTo(wallet{})}, 1+r.IntN(3)*r.IntN(50))
 			raw := tx.Marshal()
 			txs = append(txs, raw)

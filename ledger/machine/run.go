@@ -39,11 +39,14 @@ func refuse(code ledger.Code, format string, args ...any) *ledger.OpError {
 func checkEnvelope(tx *ledger.Tx, network certs.NetworkID, height uint64) *ledger.OpError {
 	switch {
 	case tx.Network != network:
-		return refuse(ledger.CodeNetwork, "it was made for network %s, this is network %s: use this network's genesis", tx.Network, network)
+		return refuse(ledger.CodeNetwork, "it was made for network %s, this is network %s: use this network's genesis",
+			tx.Network, network)
 	case tx.Expiry < height:
-		return refuse(ledger.CodeExpired, "it expired at height %d, this is height %d: sign it again with a later expiry", tx.Expiry, height)
+		return refuse(ledger.CodeExpired, "it expired at height %d, this is height %d: sign it again with a later expiry",
+			tx.Expiry, height)
 	case tx.Expiry-height > ledger.MaxExpiry:
-		return refuse(ledger.CodeExpired, "it expires at height %d, %d ahead: at most %d", tx.Expiry, tx.Expiry-height, uint64(ledger.MaxExpiry))
+		return refuse(ledger.CodeExpired, "it expires at height %d, %d ahead: at most %d", tx.Expiry, tx.Expiry-height,
+			uint64(ledger.MaxExpiry))
 	}
 	return nil
 }
@@ -53,15 +56,18 @@ func checkPayer(tx *ledger.Tx, size int, a ledger.Account, p *ledger.Params) *le
 	least := p.MinFee(size)
 	switch {
 	case tx.Nonce < a.Nonce:
-		return refuse(ledger.CodeNonce, "nonce %d is already used, the account's next is %d: sign it again with that nonce", tx.Nonce, a.Nonce)
+		return refuse(ledger.CodeNonce, "nonce %d is already used, the account's next is %d: sign it again with that nonce",
+			tx.Nonce, a.Nonce)
 	case tx.Nonce > a.Nonce:
-		return refuse(ledger.CodeNonce, "nonce %d is ahead of the account's next, %d: submit the transactions between first", tx.Nonce, a.Nonce)
+		return refuse(ledger.CodeNonce, "nonce %d is ahead of the account's next, %d: submit the transactions between first",
+			tx.Nonce, a.Nonce)
 	case tx.Nonce == math.MaxUint64:
 		return refuse(ledger.CodeNonce, "nonce %d is the last of this account: use another account", tx.Nonce)
 	case tx.Fee < least:
 		return refuse(ledger.CodeFee, "the fee is %v, and a transaction of %d bytes needs at least %v: sign it again with that fee", tx.Fee, size, least)
 	case a.Balance < tx.Fee:
-		return refuse(ledger.CodeFee, "the fee is %v, and the sender has %v: add %v to the account", tx.Fee, a.Balance, tx.Fee-a.Balance)
+		return refuse(ledger.CodeFee, "the fee is %v, and the sender has %v: add %v to the account", tx.Fee,
+			a.Balance, tx.Fee-a.Balance)
 	}
 	return nil
 }

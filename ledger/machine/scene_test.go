@@ -48,7 +48,8 @@ type blobName struct {
 // genesis makes accounts of the arguments whose names are no parameters.
 func (s *scene) genesis(t *testing.T, a args) string {
 	t.Helper()
-	*s = scene{wallets: map[string]wallet{}, objects: map[string]ledger.ObjectID{}, blobs: map[string]blobName{}, names: map[string]string{},
+	*s = scene{wallets: map[string]wallet{}, objects: map[string]ledger.ObjectID{}, blobs: map[string]blobName{},
+		names: map[string]string{},
 		wrong: map[string]*wrongtest.Encoding{}, seen: s.seen}
 	for i := range testIdentities {
 		w := walletOf(testIdentities[i])
@@ -232,7 +233,8 @@ func (s *scene) show(t *testing.T, a args) string {
 		case key == "epoch":
 			e, err := ledger.ReadEpoch(s.values)
 			fail(err)
-			fmt.Fprintf(&b, "epoch %d since %s, leftover %d\n", e.Epoch, time.Unix(0, e.Start-s.network.genesis.Time.UnixNano()).UTC().Format("15:04:05"), e.Leftover)
+			fmt.Fprintf(&b, "epoch %d since %s, leftover %d\n", e.Epoch,
+				time.Unix(0, e.Start-s.network.genesis.Time.UnixNano()).UTC().Format("15:04:05"), e.Leftover)
 		case isWallet:
 			v, err := ledger.ReadAccount(s.values, s.wallet(word).address)
 			fail(err)
@@ -242,7 +244,8 @@ func (s *scene) show(t *testing.T, a args) string {
 				fmt.Fprintf(&b, "%s: storage of %s, %d bytes, epochs %d to %d\n", word, v.Owner, v.Bytes, v.Start, v.End)
 			} else if v, err := ledger.ReadBlob(s.values, id); err == nil {
 				fmt.Fprintf(&b, "%s: blob %s of %s, shared %t, funds %d, deletable %t, registered %d, certified %d, epochs %d to %d, %d bytes, attributes %s\n",
-					word, v.BlobID, v.Owner, v.Shared, v.Funds, v.Deletable, v.Registered, v.Certified, v.Start, v.End, v.Bytes, brief(v.Attributes))
+					word, v.BlobID, v.Owner, v.Shared, v.Funds, v.Deletable, v.Registered, v.Certified, v.Start, v.End, v.Bytes,
+					brief(v.Attributes))
 			} else {
 				fmt.Fprintf(&b, "%s: none\n", word)
 			}

@@ -40,7 +40,8 @@ func (o *opArgs) op(t *testing.T) ledger.Op {
 		return ledger.Transfer{To: o.scene.address(o.at(1)), Amount: parseAmount(t, o.at(2))}
 	case "buyStorage":
 		start, end, _ := strings.Cut(o.at(2), "-")
-		return ledger.BuyStorage{Bytes: parseNumber(t, o.at(1)), Start: uint32(parseNumber(t, start)), End: uint32(parseNumber(t, end))}
+		return ledger.BuyStorage{Bytes: parseNumber(t, o.at(1)), Start: uint32(parseNumber(t, start)),
+			End: uint32(parseNumber(t, end))}
 	case "splitStorage":
 		return ledger.SplitStorage{Storage: o.objectAt(1), Epoch: o.epoch("epoch", 0), Bytes: o.bytes("bytes", 0)}
 	case "mergeStorage":
@@ -238,7 +239,8 @@ func (o *opArgs) setAttributes() ledger.Op {
 		op.Set = sortedAttributes(strings.Split(pairs, ","))
 	}
 	for i := range o.number("fill", 0) {
-		op.Set = append(op.Set, ledger.Attribute{Key: o.text("key", "k") + strconv.Itoa(int(10+i)), Value: strings.Repeat("v", ledger.MaxAttributeValue)})
+		op.Set = append(op.Set, ledger.Attribute{Key: o.text("key", "k") + strconv.Itoa(int(10+i)),
+			Value: strings.Repeat("v", ledger.MaxAttributeValue)})
 	}
 	if keys := o.text("remove", ""); keys != "" {
 		op.Remove = strings.Split(keys, ",")

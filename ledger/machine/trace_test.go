@@ -37,7 +37,8 @@ func TestTraces(t *testing.T) {
 					t.Fatal(err)
 				}
 			case got != string(b):
-				t.Errorf("the rules give another trace; if that is right, run the test with -update:\n%s", firstDifference(string(b), got))
+				t.Errorf("the rules give another trace; if that is right, run the test with -update:\n%s",
+					firstDifference(string(b), got))
 			}
 		})
 	}
@@ -47,8 +48,10 @@ func TestTraces(t *testing.T) {
 		}
 	}
 	for _, op := range []string{
-		"transfer", "buyStorage", "splitStorage", "mergeStorage", "transferStorage", "registerBlob", "certifyBlob", "extendBlob",
-		"deleteBlob", "shareBlob", "fundBlob", "transferBlob", "burnBlob", "setAttributes", "sweep", "disproveBlob", "refuteBlob",
+		"transfer", "buyStorage", "splitStorage", "mergeStorage", "transferStorage", "registerBlob",
+		"certifyBlob", "extendBlob",
+		"deleteBlob", "shareBlob", "fundBlob", "transferBlob", "burnBlob", "setAttributes", "sweep",
+		"disproveBlob", "refuteBlob",
 	} {
 		for _, code := range []ledger.Code{ledger.CodeOK, ledger.CodeNotFound} {
 			if !seen[op+" "+code.String()] && op != "buyStorage" {
@@ -129,7 +132,8 @@ func (s *scene) block(t *testing.T, a args, lines []string) string {
 		t.Fatal(err)
 	}
 	out := s.commit(t, Options{Workers: 1}, txs...)
-	if s.Tree.Root() != parallel.Tree.Root() || !reflect.DeepEqual(out.Results, parallel.Results) || !reflect.DeepEqual(out.Changes, parallel.Changes) {
+	if s.Tree.Root() != parallel.Tree.Root() || !reflect.DeepEqual(out.Results, parallel.Results) ||
+		!reflect.DeepEqual(out.Changes, parallel.Changes) {
 		t.Fatalf("3 workers come to another result than one")
 	}
 	checkState(t, s.network)
@@ -137,7 +141,8 @@ func (s *scene) block(t *testing.T, a args, lines []string) string {
 	for i, e := range out.Events {
 		// Of many epochs in a row that paid nothing the first and the last are enough.
 		quiet := func(j int) bool {
-			return j >= 0 && j < len(out.Events) && reflect.DeepEqual(out.Events[j], ledger.Event{Kind: ledger.EventEpoch, Epoch: out.Events[j].Epoch})
+			return j >= 0 && j < len(out.Events) &&
+				reflect.DeepEqual(out.Events[j], ledger.Event{Kind: ledger.EventEpoch, Epoch: out.Events[j].Epoch})
 		}
 		switch {
 		case !quiet(i-1) || !quiet(i) || !quiet(i+1):

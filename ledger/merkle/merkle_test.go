@@ -113,7 +113,8 @@ func TestWorkersAgree(t *testing.T) {
 		for i := range n {
 			undo = append(undo, Change{Key: numbered(i)})
 		}
-		if left := got.Apply(undo[:n-1], workers); left.Len() != 1 || left.Root() != plain(map[string][]byte{string(numbered(n - 1)): numbered(n - 1)}) {
+		if left := got.Apply(undo[:n-1], workers); left.Len() != 1 ||
+			left.Root() != plain(map[string][]byte{string(numbered(n - 1)): numbered(n - 1)}) {
 			t.Errorf("%d workers: %d keys left, root %s", workers, left.Len(), left.Root())
 		}
 		if none := got.Apply(undo, workers); none.Root() != (Hash{}) || none.Len() != 0 {
@@ -157,7 +158,8 @@ func TestHistory(t *testing.T) {
 
 func TestNothingChanges(t *testing.T) {
 	tree := grow(100, 1)
-	same := tree.Apply([]Change{{numbered(5), numbered(5)}, {Key: []byte("absent")}, {numbered(7), []byte("x")}, {numbered(7), numbered(7)}}, 1)
+	same := tree.Apply([]Change{{numbered(5), numbered(5)}, {Key: []byte("absent")}, {numbered(7), []byte("x")},
+		{numbered(7), numbered(7)}}, 1)
 	if same.root != tree.root || same.Len() != 100 {
 		t.Error("changes to what is there already made new nodes")
 	}

@@ -83,9 +83,10 @@ func TestForgedAbsence(t *testing.T) {
 	for i := range 300 {
 		other := tree.Prove(numbered(i))
 		for name, p := range map[string]Proof{
-			"another's proof":         other,
-			"own path, another leaf":  {siblings: own.siblings, other: other.other, path: other.path, value: other.value},
-			"own leaf as the other":   {siblings: own.siblings, other: true, path: hashChanges([]Change{{key, key}}, 1)[0].path, value: hashChanges([]Change{{key, key}}, 1)[0].value},
+			"another's proof":        other,
+			"own path, another leaf": {siblings: own.siblings, other: other.other, path: other.path, value: other.value},
+			"own leaf as the other": {siblings: own.siblings, other: true, path: hashChanges([]Change{{key, key}}, 1)[0].path,
+				value: hashChanges([]Change{{key, key}}, 1)[0].value},
 			"cut short":               {siblings: own.siblings[:len(own.siblings)-1]},
 			"inner node as a sibling": {siblings: append(own.siblings[:len(own.siblings):len(own.siblings)], root)},
 		} {
@@ -107,7 +108,8 @@ func TestProofFormat(t *testing.T) {
 			t.Errorf("%d of %d bytes: %v, want ErrFormat", n, len(b), err)
 		}
 	}
-	for _, bad := range [][]byte{append(bytes.Clone(b), 0), {1, 1, 0}, {255, 255, 0}, {0, 0, 2}, {0, 0, 1}, make([]byte, MaxProofSize+1)} {
+	for _, bad := range [][]byte{append(bytes.Clone(b), 0), {1, 1, 0}, {255, 255, 0}, {0, 0, 2}, {0, 0, 1},
+		make([]byte, MaxProofSize+1)} {
 		if _, err := UnmarshalProof(bad); !errors.Is(err, ErrFormat) {
 			t.Errorf("% x…: %v, want ErrFormat", bad[:3], err)
 		}

@@ -63,7 +63,8 @@ func TestBatch(t *testing.T) {
 		together(t, chain, p, 30, func(i int) {
 			r, err := p.Do(t.Context(), pay(ledger.Amount(i)))
 			var no *ledger.OpError
-			if bad := i == 3 || i == 17; bad != (err != nil) || bad && (!errors.As(err, &no) || no.Code != ledger.CodeNotFound || no.Op != 0) {
+			if bad := i == 3 || i == 17; bad != (err != nil) || bad &&
+				(!errors.As(err, &no) || no.Code != ledger.CodeNotFound || no.Op != 0) {
 				t.Errorf("payment %d: %v", i, err)
 			}
 			if err == nil && (len(r.Events) != 1 || r.Events[0].Amount != ledger.Amount(i)) {
@@ -172,7 +173,8 @@ func TestBatchMalformed(t *testing.T) {
 		chain.head.Epoch = 5
 		p := NewPayer(newWallet(t), chain)
 		builds := []ledger.Build{
-			pay(1), ledger.Fixed(), ledger.Fixed(ledger.SetAttributes{Set: []ledger.Attribute{{Key: strings.Repeat("x", 1000)}}}), pay(2),
+			pay(1), ledger.Fixed(), ledger.Fixed(
+				ledger.SetAttributes{Set: []ledger.Attribute{{Key: strings.Repeat("x", 1000)}}}), pay(2),
 			ledger.Fixed(make([]ledger.Op, 0)...), ledger.Fixed(ledger.BuyStorage{Bytes: 1, Start: 4, End: 9}), pay(3),
 		}
 		together(t, chain, p, len(builds), func(i int) {

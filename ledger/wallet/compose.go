@@ -174,11 +174,13 @@ func stale(op ledger.Op, now uint32) *ledger.OpError {
 	switch o := op.(type) {
 	case ledger.BuyStorage:
 		if o.Start < now {
-			return &ledger.OpError{Code: ledger.CodeEpoch, Text: fmt.Sprintf("storage from epoch %d: the current epoch is %d", o.Start, now)}
+			return &ledger.OpError{Code: ledger.CodeEpoch,
+				Text: fmt.Sprintf("storage from epoch %d: the current epoch is %d", o.Start, now)}
 		}
 	case ledger.CertifyBlob:
 		if c, err := certs.UnmarshalCertificate(o.Certificate); err == nil && c.Epoch < now {
-			return &ledger.OpError{Code: ledger.CodeCertificate, Text: fmt.Sprintf("certificate of epoch %d: the current epoch is %d", c.Epoch, now)}
+			return &ledger.OpError{Code: ledger.CodeCertificate,
+				Text: fmt.Sprintf("certificate of epoch %d: the current epoch is %d", c.Epoch, now)}
 		}
 	}
 	return nil

@@ -68,7 +68,8 @@ func (c *counter) Submit(_ context.Context, tx *ledger.Tx) (ledger.Receipt, erro
 		return ledger.Receipt{}, err
 	}
 	c.blocks++
-	return ledger.Receipt{ID: tx.ID(), Height: 100 + c.blocks, Result: ledger.Result{Op: -1, Fee: tx.Fee, Spent: tx.Fee}}, nil
+	return ledger.Receipt{ID: tx.ID(), Height: 100 + c.blocks, Result: ledger.Result{Op: -1, Fee: tx.Fee, Spent: tx.Fee}},
+		nil
 }
 
 func (c *counter) Used(context.Context, ledger.Address, uint64) (ledger.Receipt, error) {

@@ -68,7 +68,8 @@ func TestLoadRefusesOthersEyes(t *testing.T) {
 	for _, tt := range []struct {
 		mode fs.FileMode
 		good bool
-	}{{0o600, true}, {0o400, true}, {0o640, false}, {0o604, false}, {0o620, false}, {0o602, false}, {0o610, false}, {0o601, false}, {0o666, false}} {
+	}{{0o600, true}, {0o400, true}, {0o640, false}, {0o604, false}, {0o620, false}, {0o602, false}, {0o610, false},
+		{0o601, false}, {0o666, false}} {
 		if err := os.Chmod(path, tt.mode); err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +133,8 @@ func TestLoadRefuses(t *testing.T) {
 	if _, err := Load(dir); !errors.Is(err, ErrFile) {
 		t.Errorf("a folder: %v, want ErrFile", err)
 	}
-	if _, err := Load(filepath.Join(dir, "none")); !errors.Is(err, ErrFile) || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "walrus wallet new") {
+	if _, err := Load(filepath.Join(dir, "none")); !errors.Is(err, ErrFile) || !errors.Is(err, fs.ErrNotExist) ||
+		!strings.Contains(err.Error(), "walrus wallet new") {
 		t.Errorf("no file: %v, want ErrFile and ErrNotExist", err)
 	}
 }

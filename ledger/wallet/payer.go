@@ -224,7 +224,8 @@ func (p *Payer) retry(ctx context.Context, b *batch, why error) {
 	lost := p.lost
 	p.mu.Unlock()
 	if !pause.For(ctx, rand.N(most)) {
-		p.settleAll(b, fmt.Errorf("other transactions took the nonce %d times in a row, last: %w: %w", lost, why, notSent(context.Cause(ctx))))
+		p.settleAll(b, fmt.Errorf("other transactions took the nonce %d times in a row, last: %w: %w", lost, why,
+			notSent(context.Cause(ctx))))
 		return
 	}
 	p.requeue(b, func(*order) {})

@@ -28,13 +28,15 @@ func TestDo(t *testing.T) {
 			t.Errorf("address %s, want %s", p.Address(), w.Address())
 		}
 		receipt, err := p.Do(t.Context(), func(object func(int) ledger.ObjectID) []ledger.Op {
-			return []ledger.Op{ledger.BuyStorage{Bytes: 1, Start: 1, End: 3}, ledger.RegisterBlob{Storage: object(0)}, ledger.CertifyBlob{Object: object(1)}}
+			return []ledger.Op{ledger.BuyStorage{Bytes: 1, Start: 1, End: 3}, ledger.RegisterBlob{Storage: object(0)},
+				ledger.CertifyBlob{Object: object(1)}}
 		})
 		if err != nil || receipt.Height != 101 {
 			t.Fatalf("%+v, %v", receipt, err)
 		}
 		tx := chain.committed[0]
-		if tx.Network != chain.head.Network || tx.Nonce != 5 || tx.Expiry != 1100+p.salt || tx.Sender.Address() != w.Address() {
+		if tx.Network != chain.head.Network || tx.Nonce != 5 || tx.Expiry != 1100+p.salt ||
+			tx.Sender.Address() != w.Address() {
 			t.Errorf("sent %+v", tx)
 		}
 		if size := len(tx.Marshal()); tx.Fee != ledger.Amount(1000+10*size) {
@@ -116,7 +118,8 @@ func testMany(t *testing.T, payers int, delay time.Duration) {
 	if took := time.Since(start); payers == 1 && (len(chain.committed) > 9 || delay == 0 && took > 4*blockTime) {
 		t.Errorf("%d at once took %d transactions and %s", each, len(chain.committed), took)
 	}
-	t.Logf("%d transactions in %s, sent %d times, %d reads of the head", len(chain.committed), time.Since(start), chain.sent, chain.reads)
+	t.Logf("%d transactions in %s, sent %d times, %d reads of the head", len(chain.committed), time.Since(start),
+		chain.sent, chain.reads)
 }
 
 func TestFunds(t *testing.T) {
@@ -125,7 +128,8 @@ func TestFunds(t *testing.T) {
 		p := NewPayer(newWallet(t), chain)
 		var poor *ledger.FundsError
 		_, err := p.Do(t.Context(), pay(ledger.WAL))
-		if !errors.As(err, &poor) || poor.Have != 10_000 || poor.Need != ledger.WAL+2950 || !strings.Contains(err.Error(), "walrus wallet faucet") {
+		if !errors.As(err, &poor) || poor.Have != 10_000 || poor.Need != ledger.WAL+2950 ||
+			!strings.Contains(err.Error(), "walrus wallet faucet") {
 			t.Fatalf("%v, want a FundsError", err)
 		}
 		if _, err := p.Do(t.Context(), pay(math.MaxUint64)); !errors.As(err, &poor) || poor.Need != math.MaxUint64 {
@@ -390,7 +394,8 @@ func TestCancel(t *testing.T) {
 			group.Wait()
 			synctest.Wait()
 			if p.workers != 0 || len(p.queue) != 0 || len(p.flights) != 0 {
-				t.Fatalf("after %s: %d are said to wait, %d to be on their way, %d at work", after, len(p.queue), len(p.flights), p.workers)
+				t.Fatalf("after %s: %d are said to wait, %d to be on their way, %d at work", after, len(p.queue),
+					len(p.flights), p.workers)
 			}
 			if _, err := p.Do(t.Context(), pay(2)); err != nil {
 				t.Errorf("after %s, the next: %v", after, err)
@@ -404,7 +409,8 @@ func TestHeadFails(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		chain := newChain(t, ledger.WAL)
-		if _, err := NewPayer(newWallet(t), chain).Do(ctx, pay(1)); !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnknown) || chain.sent != 0 {
+		if _, err := NewPayer(newWallet(t), chain).Do(ctx, pay(1)); !errors.Is(err, context.Canceled) ||
+			errors.Is(err, ErrUnknown) || chain.sent != 0 {
 			t.Errorf("%v, %d sent", err, chain.sent)
 		}
 	})

@@ -27,7 +27,8 @@ type swarmChain struct {
 }
 
 func newSwarmChain(t testing.TB, nodes int, gossip time.Duration) *swarmChain {
-	c := &swarmChain{fakeChain: newChain(t, ledger.WAL), gossip: gossip, pools: make([][]*ledger.Tx, nodes), moved: make(chan struct{})}
+	c := &swarmChain{fakeChain: newChain(t, ledger.WAL), gossip: gossip, pools: make([][]*ledger.Tx, nodes),
+		moved: make(chan struct{})}
 	return c
 }
 
@@ -101,7 +102,8 @@ func (c *swarmChain) propose() {
 	defer c.mu.Unlock()
 	left := false
 	for i, pool := range c.pools {
-		c.pools[i] = slices.DeleteFunc(slices.Clone(pool), func(tx *ledger.Tx) bool { return tx.Nonce < c.head.Account.Nonce })
+		c.pools[i] = slices.DeleteFunc(slices.Clone(pool),
+			func(tx *ledger.Tx) bool { return tx.Nonce < c.head.Account.Nonce })
 		left = left || len(c.pools[i]) > 0
 	}
 	if left {
@@ -176,9 +178,11 @@ func testProcesses(t *testing.T, homes [2]string, gossip time.Duration) {
 	var sum ledger.Amount
 	told.Range(func(_, spent any) bool { sum += spent.(ledger.Amount); return true })
 	if left := chain.head.Account.Balance; before-left != spent || sum > spent || fillers == 0 && sum != spent {
-		t.Errorf("%d left the account, %d by receipts, %d were told, with %d fillers", uint64(before-left), uint64(spent), uint64(sum), fillers)
+		t.Errorf("%d left the account, %d by receipts, %d were told, with %d fillers", uint64(before-left), uint64(spent),
+			uint64(sum), fillers)
 	}
-	t.Logf("%d payments in %d transactions and %s: sent %d times, %d gaps filled", processes*each, len(chain.committed), time.Since(start), chain.sent, fillers)
+	t.Logf("%d payments in %d transactions and %s: sent %d times, %d gaps filled", processes*each, len(chain.committed),
+		time.Since(start), chain.sent, fillers)
 }
 
 // withFile makes a payer that notes its nonces in a file.
@@ -305,7 +309,8 @@ func TestNeverSent(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		if _, err := p.Do(t.Context(), pay(2)); err != nil || chain.committed[0].Nonce != 5 || time.Since(start) > gapPatience {
+		if _, err := p.Do(t.Context(), pay(2)); err != nil || chain.committed[0].Nonce != 5 ||
+			time.Since(start) > gapPatience {
 			t.Errorf("%v after %s: nonce %d", err, time.Since(start), chain.committed[0].Nonce)
 		}
 	})
@@ -325,7 +330,8 @@ func TestOthersAlwaysFaster(t *testing.T) {
 		start := time.Now()
 		_, err := NewPayer(newWallet(t), chain).Do(ctx, pay(1))
 		var no *ledger.OpError
-		if took := time.Since(start); !errors.As(err, &no) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnknown) || took != time.Minute {
+		if took := time.Since(start); !errors.As(err, &no) || !errors.Is(err, context.DeadlineExceeded) ||
+			errors.Is(err, ErrUnknown) || took != time.Minute {
 			t.Errorf("%v after %s", err, took)
 		}
 		if chain.sent < 30 || chain.sent > 200 {

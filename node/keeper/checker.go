@@ -199,7 +199,8 @@ func (c *checker) proveOwn(ctx context.Context, meta *shards.Metadata, at cell) 
 		proof, err = shards.NewCellProof(meta, at.row, at.column, row.Opening(at.column), column.Opening(at.row))
 	}
 	if err != nil {
-		c.log.Warn("slivers of ours contradict each other, and that cannot be proved now", "blob", id.String(), "row", at.row, "column", at.column, "err", err)
+		c.log.Warn("slivers of ours contradict each other, and that cannot be proved now", "blob", id.String(), "row", at.row,
+			"column", at.column, "err", err)
 		return
 	}
 	c.invalids.take(id, evidence{cell: proof}, "found", "by comparing our own slivers")
@@ -227,7 +228,8 @@ func (c *checker) lines(ctx context.Context, meta *shards.Metadata, axis shards.
 
 // compare asks other members for the cells of random crossing lines, until as many as wanted have answered. It returns
 // a proof if one contradicts our lines.
-func (c *checker) compare(ctx context.Context, meta *shards.Metadata, axis shards.Axis, at seat, lines map[int][]shards.Hash, want int) (proof *shards.CellProof) {
+func (c *checker) compare(ctx context.Context, meta *shards.Metadata, axis shards.Axis, at seat,
+	lines map[int][]shards.Hash, want int) (proof *shards.CellProof) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var mu sync.Mutex // guards proof and answered
@@ -277,7 +279,8 @@ func some(lines map[int][]shards.Hash, most int) []int {
 }
 
 // ask fetches the hashes of symbols of another member's sliver, and verifies them.
-func (c *checker) ask(ctx context.Context, meta *shards.Metadata, axis shards.Axis, owner *certs.Member, index int, targets []int) ([]shards.Opening, error) {
+func (c *checker) ask(ctx context.Context, meta *shards.Metadata, axis shards.Axis, owner *certs.Member, index int,
+	targets []int) ([]shards.Opening, error) {
 	if err := c.swarm.connect(ctx, owner.Node); err != nil {
 		return nil, err
 	}
@@ -295,7 +298,8 @@ func (c *checker) ask(ctx context.Context, meta *shards.Metadata, axis shards.Ax
 
 // contradiction compares what a crossing line has at targets with our lines. It returns a proof for the first cell that
 // differs, or nil.
-func (c *checker) contradiction(meta *shards.Metadata, axis shards.Axis, lines map[int][]shards.Hash, index int, targets []int, theirs []shards.Opening) *shards.CellProof {
+func (c *checker) contradiction(meta *shards.Metadata, axis shards.Axis, lines map[int][]shards.Hash, index int,
+	targets []int, theirs []shards.Opening) *shards.CellProof {
 	for i, own := range targets {
 		c.meters.cells.Inc()
 		if theirs[i].Leaf == lines[own][index] {

@@ -58,7 +58,8 @@ func (p publisher) PutCertificate(ctx context.Context, raw []byte) error {
 		return wireError(err)
 	}
 	if err := p.topic.Publish(ctx, raw); err != nil {
-		p.log.Warn("cannot gossip a certificate; other nodes learn of it when they compare", "blob", cert.Blob.String(), "err", err)
+		p.log.Warn("cannot gossip a certificate; other nodes learn of it when they compare",
+			"blob", cert.Blob.String(), "err", err)
 	}
 	return nil
 }

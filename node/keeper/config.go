@@ -62,7 +62,8 @@ func Default() Config {
 		UploadMemory: 256 << 20,
 		Ready:        3 * time.Second,
 		Repair: RepairConfig{
-			Grace: 3 * time.Second, Memory: 128 << 20, Rate: 64 << 20, Blobs: 4, Requests: 8, Backoff: time.Second, MaxBackoff: 5 * time.Minute,
+			Grace: 3 * time.Second, Memory: 128 << 20, Rate: 64 << 20, Blobs: 4, Requests: 8, Backoff: time.Second,
+			MaxBackoff: 5 * time.Minute,
 		},
 		Sync:  20 * time.Second,
 		Scrub: 14 * 24 * time.Hour,
@@ -75,10 +76,12 @@ func (c *Config) Validate() error {
 		return errors.New("keeper: a BLS key is required")
 	}
 	if c.Sync <= 0 || c.Scrub <= 0 || c.Ready <= 0 || c.UploadMemory <= 0 {
-		return fmt.Errorf("keeper: sync every %v, scrub every %v, ready after %v, upload memory %d: must be positive", c.Sync, c.Scrub, c.Ready, c.UploadMemory)
+		return fmt.Errorf("keeper: sync every %v, scrub every %v, ready after %v, upload memory %d: must be positive", c.Sync,
+			c.Scrub, c.Ready, c.UploadMemory)
 	}
 	r := c.Repair
-	if r.Grace < 0 || r.Memory <= 0 || r.Rate <= 0 || r.Blobs <= 0 || r.Requests <= 0 || r.Backoff <= 0 || r.MaxBackoff < r.Backoff {
+	if r.Grace < 0 || r.Memory <= 0 || r.Rate <= 0 || r.Blobs <= 0 || r.Requests <= 0 || r.Backoff <= 0 ||
+		r.MaxBackoff < r.Backoff {
 		return fmt.Errorf("keeper: repair settings %+v: must be positive", r)
 	}
 	return nil

@@ -80,7 +80,8 @@ func (l lack) requests(sources, targets int, each int64) int64 {
 	held := max(1, l.params.Shards()/max(1, l.others)) // slivers of one holder
 	together := int(min(max(symbolsTogether/(each*int64(targets)), 1), p2p.MaxSlivers, int64(held)))
 	count := (sources + together - 1) / together
-	return int64(sources)*int64(targets)*each + int64(count)*(requestCost+indexCost*int64(targets)) + indexCost*int64(sources)
+	return int64(sources)*int64(targets)*each + int64(count)*(requestCost+indexCost*int64(targets)) +
+		indexCost*int64(sources)
 }
 
 // symbolsTogether is the answer, in bytes, up to which package gather asks for several slivers together.

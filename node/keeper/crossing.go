@@ -3,6 +3,7 @@ package keeper
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 
@@ -31,7 +32,8 @@ type cell struct{ row, column int }
 
 // differing returns a cell at which a row and a column of ours differ, if one was found. Lines that are not here are
 // skipped. The cost is 32 bytes for each of our m² cells, and a bounded number of reads for lines without hashes.
-func (c *crossings) differing(ctx context.Context, meta *shards.Metadata, at seat) (found cell, differs bool, err error) {
+func (c *crossings) differing(ctx context.Context, meta *shards.Metadata,
+	at seat) (found cell, differs bool, err error) {
 	id := meta.ID()
 	rows, columns := c.lines(id, shards.Primary, at), c.lines(id, shards.Secondary, at)
 	unknown := false
@@ -51,7 +53,8 @@ func (c *crossings) differing(ctx context.Context, meta *shards.Metadata, at sea
 }
 
 // sample reads random cells that could not be compared by their hashes, and are symbols of both slivers themselves.
-func (c *crossings) sample(ctx context.Context, meta *shards.Metadata, rows, columns []ownLine) (found cell, differs bool, err error) {
+func (c *crossings) sample(ctx context.Context, meta *shards.Metadata, rows,
+	columns []ownLine) (found cell, differs bool, err error) {
 	left := max(1, min(crossingSample, crossingBytes/meta.Layout(shards.Primary).SymbolSize))
 	for range len(rows) * len(columns) {
 		r, k := rows[rand.IntN(len(rows))], columns[rand.IntN(len(columns))]
@@ -73,7 +76,7 @@ func (c *crossings) sample(ctx context.Context, meta *shards.Metadata, rows, col
 	return cell{}, false, nil
 }
 
-// ownLine is a sliver of ours. hashes has those of its n symbols; nil if they are not at hand.
+// ownLine is a sliver of ours. hashes has the hashes of its n symbols; nil if not at hand.
 type ownLine struct {
 	index  int
 	hashes []shards.Hash
@@ -123,7 +126,8 @@ func (c *crossings) read(meta *shards.Metadata, at cell) (same bool, err error) 
 }
 
 // symbol returns a reader of the part in strip t of symbol k of a sliver.
-func (c *crossings) symbol(meta *shards.Metadata, axis shards.Axis, index, k int) (func(t int, part []byte) error, error) {
+func (c *crossings) symbol(meta *shards.Metadata, axis shards.Axis, index,
+	k int) (func(t int, part []byte) error, error) {
 	ref, err := c.shelf.locate(meta.ID(), axis, index)
 	if err != nil {
 		return nil, err
@@ -136,7 +140,7 @@ func (c *crossings) symbol(meta *shards.Metadata, axis shards.Axis, index, k int
 	return func(t int, part []byte) error {
 		off, _ := layout.Strip(t)
 		_, err := sliver.ReadAt(part, off+int64(k*len(part)))
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) { // the last part of the sliver
 			err = nil
 		}
 		return err

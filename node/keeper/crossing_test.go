@@ -141,7 +141,8 @@ func TestProofOfNothing(t *testing.T) {
 		}
 	}
 	marked := wrong(2)
-	o.ledger.set(map[string][]byte{string(ledger.KeyBlobInfo(marked.ID)): ledger.BlobInfo{PermanentEnd: 9, Invalid: true}.Marshal()})
+	o.ledger.set(map[string][]byte{string(ledger.KeyBlobInfo(marked.ID)): ledger.BlobInfo{PermanentEnd: 9,
+		Invalid: true}.Marshal()})
 	if err := put(marked); err != nil || o.chain.proven.has(marked.ID) {
 		t.Errorf("marked on the ledger: %v, kept: %t", err, o.chain.proven.has(marked.ID))
 	}
@@ -179,7 +180,8 @@ type slowProof struct {
 
 var errFetched = errors.New("asked for the line proof")
 
-func (s *slowProof) FetchLineProof(ctx context.Context, to peer.ID, _ shards.BlobID, _ shards.Axis, _ int, _ int64) (io.ReadCloser, error) {
+func (s *slowProof) FetchLineProof(ctx context.Context, to peer.ID, _ shards.BlobID, _ shards.Axis, _ int,
+	_ int64) (io.ReadCloser, error) {
 	if to == s.from {
 		close(s.asked)
 		<-ctx.Done()

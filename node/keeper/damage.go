@@ -36,12 +36,14 @@ func (d *damage) note(ref store.Ref, err error) {
 	d.log.Error("a stored sliver is corrupt; it is not served, and will be repaired from other nodes",
 		"blob", ref.Blob.String(), "shard", ref.Shard, "axis", ref.Axis.String(), "err", err)
 	if err := d.book.expect(ref.Blob); err != nil { // a kill in between must not hide that the sliver is missing
-		d.log.Error("cannot note that a sliver will be missing; the next read of it will try again", "blob", ref.Blob.String(), "shard", ref.Shard, "err", err)
+		d.log.Error("cannot note that a sliver will be missing; the next read of it will try again",
+			"blob", ref.Blob.String(), "shard", ref.Shard, "err", err)
 		d.mended(ref)
 		return
 	}
 	if err := d.shelf.DeleteSliver(ref); err != nil {
-		d.log.Error("cannot remove a corrupt sliver; the next read of it will try again", "blob", ref.Blob.String(), "shard", ref.Shard, "err", err)
+		d.log.Error("cannot remove a corrupt sliver; the next read of it will try again", "blob", ref.Blob.String(),
+			"shard", ref.Shard, "err", err)
 		d.mended(ref)
 		return
 	}

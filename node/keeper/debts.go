@@ -55,7 +55,8 @@ type debt struct {
 func (x *debt) patience() time.Time { return x.since.Add(uploadPatience) }
 
 func newDebts() *debts {
-	d := &debts{wake: newBell(), refill: newBell(), most: maxDebts, owed: map[shards.BlobID]*debt{}, uploads: map[shards.BlobID]int{}}
+	d := &debts{wake: newBell(), refill: newBell(), most: maxDebts, owed: map[shards.BlobID]*debt{},
+		uploads: map[shards.BlobID]int{}}
 	d.waiting.before = func(a, b *debt) bool { return a.due.Before(b.due) }
 	d.ready.before = func(a, b *debt) bool {
 		return a.surviving < b.surviving || a.surviving == b.surviving && a.due.Before(b.due)

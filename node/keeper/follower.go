@@ -65,7 +65,8 @@ func (f *follower) run(ctx context.Context) error {
 		case kept:
 			return err
 		}
-		f.inventory.suspect(fmt.Sprintf("the ledger's events from height %d to %d, since this node last ran, were pruned", followed+1, height))
+		f.inventory.suspect(fmt.Sprintf("the ledger's events from height %d to %d, since this node last ran, were pruned",
+			followed+1, height))
 		followed = height
 		f.kept.applied(followed, true)
 	}
@@ -123,7 +124,8 @@ func (f *follower) apply(height uint64, events []ledger.Event) {
 			return // the node is stopping
 		}
 		if err != nil {
-			f.log.Error("cannot apply an event of the ledger; it will be tried again", "event", string(e.Kind), "blob", e.Blob.String(), "height", height, "err", err)
+			f.log.Error("cannot apply an event of the ledger; it will be tried again", "event", string(e.Kind),
+				"blob", e.Blob.String(), "height", height, "err", err)
 			f.inventory.suspect("an event of the ledger could not be applied")
 		}
 	}

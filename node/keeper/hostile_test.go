@@ -74,12 +74,14 @@ func newOutpost(t *testing.T, n int, data []byte) *outpost {
 	o.ledger.values[string(ledger.KeyParams())] = ledger.Params{WritePrice: 1}.Marshal()
 	close(o.ledger.ready)
 	cfg := Default()
-	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: n}, members[0].key, slog.New(slog.DiscardHandler)
+	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: n}, members[0].key, slog.New(
+		slog.DiscardHandler)
 	o.Keeper, err = New(cfg, Parts{Self: us.ID(), Committees: known, Store: st, Peers: o.peers, Ledger: o.ledger})
 	must(t, err)
 	must(t, st.PutBlob(id, meta.Marshal(), 9))
 	pair := params.PairOnShard(id, 0)
-	for axis, sliver := range map[shards.Axis][]byte{shards.Primary: pairs[pair].Primary, shards.Secondary: pairs[pair].Secondary} {
+	for axis, sliver := range map[shards.Axis][]byte{shards.Primary: pairs[pair].Primary,
+		shards.Secondary: pairs[pair].Secondary} {
 		w, err := st.Create(store.Ref{Blob: id, Axis: axis}, int64(len(sliver)))
 		must(t, err)
 		_, err = w.Write(sliver)
@@ -89,7 +91,7 @@ func newOutpost(t *testing.T, n int, data []byte) *outpost {
 	must(t, us.Serve(t.Context(), struct {
 		Backend
 		nobody
-	}{Backend: o.Keeper.Backend(silent{})}))
+	}{Backend: o.Backend(silent{})}))
 	return o
 }
 
@@ -199,7 +201,6 @@ func TestSymbolMemory(t *testing.T) {
 		data[i] = byte(i * 7 >> 3)
 	}
 	o := newOutpost(t, 4, data)
-	data = nil
 	var strangers []*p2p.Host
 	for range 4 {
 		strangers = append(strangers, o.stranger())
@@ -212,7 +213,8 @@ func TestSymbolMemory(t *testing.T) {
 				}
 			}
 			member := o.connected(hostOf(t, o.other))
-			got, err := member.Symbols(t.Context(), o.host.ID(), o.meta.ID(), shards.Primary, o.sliver(shards.Primary), []int{3}, 8<<20, 2)
+			got, err := member.Symbols(t.Context(), o.host.ID(), o.meta.ID(), shards.Primary, o.sliver(shards.Primary),
+				[]int{3}, 8<<20, 2)
 			must(t, err)
 			must(t, o.meta.VerifySymbol(shards.Primary, o.sliver(shards.Primary), 3, got[0]))
 			<-time.After(time.Second)
@@ -258,7 +260,8 @@ func TestSymbolsOfKeptLine(t *testing.T) {
 			}
 			o.expander.cpu.give(all, o.expander.cpu.all)
 			must(t, get(1, 2, 0))
-			if _, err := h.Symbols(t.Context(), o.host.ID(), o.meta.ID(), axis, index, []int{0}, z+2, 2); !errors.Is(err, p2p.ErrBadRequest) {
+			if _, err := h.Symbols(t.Context(), o.host.ID(), o.meta.ID(), axis, index, []int{0}, z+2,
+				2); !errors.Is(err, p2p.ErrBadRequest) {
 				t.Errorf("other symbols than this blob has: %v", err)
 			}
 			must(t, o.shelf.DeleteSliver(store.Ref{Blob: o.meta.ID(), Axis: axis}))
@@ -275,7 +278,8 @@ func TestLongSymbols(t *testing.T) {
 	data := make([]byte, 60<<20) // symbols of 10 MiB
 	_, _ = rand.Read(data[:1<<20])
 	o := newOutpost(t, 4, data)
-	got, err := o.stranger().Symbols(t.Context(), o.host.ID(), o.meta.ID(), shards.Secondary, o.sliver(shards.Secondary), []int{3, 0, 1}, 10<<20, 2)
+	got, err := o.stranger().Symbols(t.Context(), o.host.ID(), o.meta.ID(), shards.Secondary, o.sliver(shards.Secondary),
+		[]int{3, 0, 1}, 10<<20, 2)
 	must(t, err)
 	for i, target := range []int{3, 0, 1} {
 		must(t, o.meta.VerifySymbol(shards.Secondary, o.sliver(shards.Secondary), target, got[i]))
@@ -295,7 +299,8 @@ func TestSymbolsUnderSiege(t *testing.T) {
 	member := o.connected(hostOf(t, o.other))
 	symbols := func() time.Duration {
 		start := time.Now()
-		_, err := member.Symbols(t.Context(), o.host.ID(), o.meta.ID(), shards.Primary, o.sliver(shards.Primary), []int{3}, int64(z), 2)
+		_, err := member.Symbols(t.Context(), o.host.ID(), o.meta.ID(), shards.Primary, o.sliver(shards.Primary),
+			[]int{3}, int64(z), 2)
 		must(t, err)
 		return time.Since(start)
 	}
@@ -308,7 +313,8 @@ func TestSymbolsUnderSiege(t *testing.T) {
 			siege.Go(func() {
 				for ctx.Err() == nil {
 					short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-					_, _ = h.Symbols(short, o.host.ID(), o.meta.ID(), shards.Primary, o.sliver(shards.Primary), []int{0, 1, 2, 3}, int64(z), 2)
+					_, _ = h.Symbols(short, o.host.ID(), o.meta.ID(), shards.Primary, o.sliver(shards.Primary),
+						[]int{0, 1, 2, 3}, int64(z), 2)
 					cancel()
 				}
 			})
@@ -320,7 +326,8 @@ func TestSymbolsUnderSiege(t *testing.T) {
 	}
 	leave()
 	siege.Wait()
-	t.Logf("a member gets a symbol in %v alone, and in %v at worst besides 64 requests of strangers", alone.Round(time.Millisecond), worst.Round(time.Millisecond))
+	t.Logf("a member gets a symbol in %v alone, and in %v at worst besides 64 requests of strangers",
+		alone.Round(time.Millisecond), worst.Round(time.Millisecond))
 	for end := time.Now().Add(time.Minute); ; {
 		o.expander.cpu.mu.Lock()
 		used, queued := o.expander.cpu.used, len(o.expander.cpu.queue)
@@ -422,7 +429,8 @@ func TestStatusIsCheap(t *testing.T) {
 	defer func() { must(t, st.Close()) }()
 	params, err := shards.NewParams(4)
 	must(t, err)
-	l := &state{ready: make(chan struct{}), values: map[string][]byte{string(ledger.KeyEpoch()): ledger.EpochInfo{Epoch: 1}.Marshal()}}
+	l := &state{ready: make(chan struct{}),
+		values: map[string][]byte{string(ledger.KeyEpoch()): ledger.EpochInfo{Epoch: 1}.Marshal()}}
 	k := testKeeper(t, st, l, params)
 	before, err := k.Status()
 	must(t, err)
@@ -540,7 +548,8 @@ func TestGarbage(t *testing.T) {
 	if grown := used() - before; grown > int64(2*len(body)>>20)+8 {
 		t.Errorf("the store grew by %d MiB", grown)
 	}
-	if refused[p2p.ErrMismatch] == 0 || refused[p2p.ErrMismatch] > 2 || refused[p2p.ErrMismatch]+refused[p2p.ErrSpent] != 30 {
+	if refused[p2p.ErrMismatch] == 0 || refused[p2p.ErrMismatch] > 2 || refused[p2p.ErrMismatch]+
+		refused[p2p.ErrSpent] != 30 {
 		t.Errorf("refused: %v", refused)
 	}
 
@@ -581,12 +590,13 @@ func TestTwins(t *testing.T) {
 	both.Add(2)
 	for range 2 {
 		done.Go(func() {
-			err := h.StorePairs(t.Context(), o.host.ID(), id, o.token(ownerKey, h, id), []int{pair}, int64(len(body)), func(w io.Writer) error {
-				both.Done()
-				both.Wait()
-				_, err := w.Write(body)
-				return err
-			})
+			err := h.StorePairs(t.Context(), o.host.ID(), id, o.token(ownerKey, h, id), []int{pair}, int64(len(body)),
+				func(w io.Writer) error {
+					both.Done()
+					both.Wait()
+					_, err := w.Write(body)
+					return err
+				})
 			if err != nil {
 				t.Error(err)
 			}

@@ -139,7 +139,8 @@ func (v *invalids) examine(id shards.BlobID, raw []byte, now uint32) (evidence, 
 	case cert.Blob != id:
 		return evidence{}, fmt.Errorf("%w: the refutation is of blob %s", p2p.ErrBadRequest, cert.Blob)
 	case cert.Epoch < now && now-cert.Epoch > 1:
-		return evidence{}, fmt.Errorf("%w: the refutation is of epoch %d, this is epoch %d: collect signatures again", p2p.ErrBadRequest, cert.Epoch, now)
+		return evidence{}, fmt.Errorf("%w: the refutation is of epoch %d, this is epoch %d: collect signatures again",
+			p2p.ErrBadRequest, cert.Epoch, now)
 	}
 	at, err := v.shelf.seats.at(cert.Epoch)
 	if err != nil {
@@ -160,7 +161,8 @@ func (v *invalids) take(id shards.BlobID, e evidence, source ...any) {
 	if e.cell != nil {
 		what = append(what, "row", e.cell.Row, "column", e.cell.Column)
 	}
-	v.log.Error("a blob was encoded wrongly by its writer and has no content; its slivers are removed", append(what, source...)...)
+	v.log.Error("a blob was encoded wrongly by its writer and has no content; its slivers are removed",
+		append(what, source...)...)
 	v.mu.Lock()
 	v.todo = append(v.todo, id)
 	v.seen++
@@ -171,7 +173,8 @@ func (v *invalids) take(id shards.BlobID, e evidence, source ...any) {
 // marked notes that the ledger has marked a blob, and removes what is here of it.
 func (v *invalids) marked(id shards.BlobID) error {
 	if !v.chain.proven.has(id) {
-		v.log.Error("the ledger has marked a blob as invalid, because its writer encoded it wrongly; its slivers are removed", "blob", id.String())
+		v.log.Error("the ledger has marked a blob as invalid, because its writer encoded it wrongly; its slivers are removed",
+			"blob", id.String())
 		v.mu.Lock()
 		v.seen++
 		v.mu.Unlock()
@@ -197,7 +200,8 @@ func (v *invalids) run(ctx context.Context) error {
 		v.mu.Unlock()
 		for _, id := range todo {
 			if err := v.leases.dropDead(id); ignoreClosed(err) != nil {
-				v.log.Error("cannot remove an invalid blob; the next comparison with the ledger tries again", "blob", id.String(), "err", err)
+				v.log.Error("cannot remove an invalid blob; the next comparison with the ledger tries again",
+					"blob", id.String(), "err", err)
 			}
 			unmarked[id] = true
 			v.pass(ctx, id)
@@ -238,7 +242,8 @@ func (v *invalids) mark(ctx context.Context, id shards.BlobID) (done bool) {
 	default: // the members that know the evidence sign again
 		cert, err := v.renew(ctx, id)
 		if err != nil {
-			v.log.Warn("cannot collect signatures again that a blob is invalid; it will be tried again", "blob", id.String(), "err", err)
+			v.log.Warn("cannot collect signatures again that a blob is invalid; it will be tried again",
+				"blob", id.String(), "err", err)
 			return false
 		}
 		op = ledger.RefuteBlob{BlobID: id, Certificate: cert.Marshal()}
@@ -246,7 +251,8 @@ func (v *invalids) mark(ctx context.Context, id shards.BlobID) (done bool) {
 	_, height := v.chain.State()
 	tx := ledger.NewFree(v.network, height+markExpiry, v.key, op)
 	if err := v.chain.Submit(ctx, tx.Marshal()); err != nil && ctx.Err() == nil {
-		v.log.Debug("cannot put on the ledger that a blob is invalid; it will be tried again", "blob", id.String(), "err", err)
+		v.log.Debug("cannot put on the ledger that a blob is invalid; it will be tried again",
+			"blob", id.String(), "err", err)
 	}
 	return false
 }

@@ -91,7 +91,8 @@ func (l *leases) endEpochs(began uint32) error {
 		}
 		if err != nil {
 			last = max(rec.EndEpoch, 1) - 1
-			owed = fmt.Errorf("keep the slivers that end in epoch %d: a blob among them may have been extended: %w", rec.EndEpoch, err)
+			owed = fmt.Errorf("keep the slivers that end in epoch %d: a blob among them may have been extended: %w",
+				rec.EndEpoch, err)
 		}
 		return nil
 	})

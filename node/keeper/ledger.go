@@ -35,7 +35,8 @@ type chain struct {
 }
 
 // errInvalid refuses a blob whose rows and columns contradict each other.
-var errInvalid = fmt.Errorf("%w: it was encoded wrongly by its writer, and its slivers give different contents", p2p.ErrInvalid)
+var errInvalid = fmt.Errorf("%w: it was encoded wrongly by its writer, and its slivers give different contents",
+	p2p.ErrInvalid)
 
 func unreadable(err error) error {
 	return fmt.Errorf("%w: the ledger here cannot be read: %w", p2p.ErrUnavailable, err)

@@ -49,7 +49,8 @@ func (l *library) Metadata(_ context.Context, id shards.BlobID) ([]byte, error) 
 
 // OpenSliver opens a sliver for reading. Damage found while reading is reported to the peer, never served, and
 // repaired.
-func (l *library) OpenSliver(_ context.Context, id shards.BlobID, axis shards.Axis, index int) (p2p.SliverReader, error) {
+func (l *library) OpenSliver(_ context.Context, id shards.BlobID, axis shards.Axis,
+	index int) (p2p.SliverReader, error) {
 	if l.chain.invalid(id) {
 		return nil, errInvalid
 	}
@@ -126,7 +127,8 @@ func (l *library) BlobStatus(_ context.Context, id shards.BlobID) (p2p.BlobStatu
 	repairing := l.debts.repairing(id)
 	for _, shard := range at.shards {
 		s := p2p.ShardState{Shard: shard, Repairing: repairing}
-		primary, secondary := store.Ref{Blob: id, Shard: shard, Axis: shards.Primary}, store.Ref{Blob: id, Shard: shard, Axis: shards.Secondary}
+		primary, secondary := store.Ref{Blob: id, Shard: shard, Axis: shards.Primary}, store.Ref{Blob: id, Shard: shard,
+			Axis: shards.Secondary}
 		s.Primary, _ = l.shelf.HasSliver(primary)
 		s.Secondary, _ = l.shelf.HasSliver(secondary)
 		s.Corrupt = l.damage.has(primary) || l.damage.has(secondary)

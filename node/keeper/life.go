@@ -62,7 +62,8 @@ type life struct {
 func newLife(log *slog.Logger) *life {
 	return &life{
 		log: log, state: Joining,
-		ready: newMark(), serving: newMark(), heard: newMark(), scrubbed: newMark(), reached: newMark(), level: newMark(), counted: newMark(),
+		ready: newMark(), serving: newMark(), heard: newMark(), scrubbed: newMark(), reached: newMark(), level: newMark(),
+		counted: newMark(),
 	}
 }
 

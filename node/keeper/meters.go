@@ -41,9 +41,11 @@ func newMeters() *meters {
 			Name: "walrus_recover_blob_duration_seconds", Help: "Time of one attempt to rebuild the missing slivers of a blob.",
 			Buckets: prometheus.ExponentialBuckets(0.05, 3, 9), // to 5.5 minutes
 		}, []string{"status"}),
-		refused:       counter("walrus_node_writes_refused_total", "Requests to store refused for want of disk space."),
-		repairFetched: counter("walrus_node_repair_fetched_bytes_total", "Symbols and proofs fetched from other nodes to rebuild slivers."),
-		cells:         counter("walrus_node_cells_compared_total", "Cells of our slivers compared with other members' crossing slivers."),
+		refused: counter("walrus_node_writes_refused_total", "Requests to store refused for want of disk space."),
+		repairFetched: counter("walrus_node_repair_fetched_bytes_total",
+			"Symbols and proofs fetched from other nodes to rebuild slivers."),
+		cells: counter("walrus_node_cells_compared_total",
+			"Cells of our slivers compared with other members' crossing slivers."),
 	}
 	for _, status := range []string{"success", "failure"} {
 		m.recoverDuration.WithLabelValues(status)
@@ -53,7 +55,8 @@ func newMeters() *meters {
 
 func (m *meters) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.metadataStored, m.sliversStored, m.sliversRetrieved, m.confirmations, m.recoverDuration, m.refused, m.repairFetched, m.cells,
+		m.metadataStored, m.sliversStored, m.sliversRetrieved, m.confirmations, m.recoverDuration, m.refused,
+		m.repairFetched, m.cells,
 	}
 }
 

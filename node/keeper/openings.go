@@ -42,7 +42,8 @@ func (x *expander) Leaves(ctx context.Context, r p2p.LeafRequest) ([]shards.Open
 }
 
 // tree returns the Merkle tree of one of our slivers, which has been compared with its root.
-func (x *expander) tree(ctx context.Context, who visitor, id shards.BlobID, axis shards.Axis, index int) (*shards.Expansion, error) {
+func (x *expander) tree(ctx context.Context, who visitor, id shards.BlobID, axis shards.Axis,
+	index int) (*shards.Expansion, error) {
 	ref, err := x.library.shelf.locate(id, axis, index)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,8 @@ type Peers interface {
 	Metadata(ctx context.Context, to peer.ID, id shards.BlobID, most int) ([]byte, error)
 	SymbolParts(ctx context.Context, to peer.ID, q p2p.SymbolQuery) ([]shards.Symbol, error)
 	NodeStatus(ctx context.Context, to peer.ID) (p2p.NodeStatus, error)
-	Certificates(ctx context.Context, to peer.ID, after shards.BlobID, limit int) (certificates [][]byte, more bool, err error)
+	Certificates(ctx context.Context, to peer.ID, after shards.BlobID, limit int) (certificates [][]byte,
+		more bool, err error)
 	// SetProtected keeps room for ids and the connections to them, for a reason; those it kept before lose it.
 	SetProtected(reason string, ids []peer.ID)
 	// Recognize sets a peer apart from strangers until a time: it has a token of an account that pays for its uploads.
@@ -32,9 +33,11 @@ type Peers interface {
 
 // Checks asks connected nodes about wrongly encoded blobs. p2p.Checks implements it.
 type Checks interface {
-	Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int, proofSize int) ([]shards.Opening, error)
+	Leaves(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, targets []int,
+		proofSize int) ([]shards.Opening, error)
 	PutProof(ctx context.Context, to peer.ID, id shards.BlobID, proof []byte) error
-	FetchLineProof(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int, size int64) (io.ReadCloser, error)
+	FetchLineProof(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int,
+		size int64) (io.ReadCloser, error)
 	Refute(ctx context.Context, to peer.ID, id shards.BlobID, axis shards.Axis, index int) (refutation []byte, err error)
 }
 

@@ -52,7 +52,8 @@ type early struct {
 
 func newPending() *pending {
 	return &pending{
-		waiting: semaphore.NewWeighted(maxWaiting), recent: newRegistrations(), blobs: map[shards.BlobID]early{}, peers: map[peer.ID]int{},
+		waiting: semaphore.NewWeighted(maxWaiting), recent: newRegistrations(), blobs: map[shards.BlobID]early{},
+		peers:    map[peer.ID]int{},
 		accounts: map[ledger.Address]int{}, uploads: map[ledger.Address]int{}, news: make(chan struct{}),
 	}
 }

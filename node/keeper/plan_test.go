@@ -27,13 +27,15 @@ func TestPlanRepair(t *testing.T) {
 		memory             int64
 		secondary, primary int // steps
 	}{
-		{100 * 14 * z, 1, 1}, {5 * 8 * z, 1, 3}, {5*8*z - 1, 2, 3}, {14 * z, 5, 5}, {14*z - 1, 5, 2}, {8*z - 1, 2, 3}, {8 * z / 2, 3, 5}, {14 * leastPart, 5, 5}, {1, 5, 5},
+		{100 * 14 * z, 1, 1}, {5 * 8 * z, 1, 3}, {5*8*z - 1, 2, 3}, {14 * z, 5, 5}, {14*z - 1, 5, 2}, {8*z - 1, 2, 3},
+		{8 * z / 2, 3, 5}, {14 * leastPart, 5, 5}, {1, 5, 5},
 	} {
 		seen, last, steps := map[store.Ref]bool{}, shards.Secondary, map[shards.Axis]int{}
 		for _, step := range planRepair(l, missing, tt.memory) {
 			along := step.targets[0].Axis
 			steps[along]++
-			if step.way != bySymbols || step.part <= 0 || step.part > z || step.part < z && step.part%int64(params.StripWidth()) != 0 {
+			if step.way != bySymbols || step.part <= 0 || step.part > z || step.part < z &&
+				step.part%int64(params.StripWidth()) != 0 {
 				t.Errorf("memory %d: by %s in parts of %d", tt.memory, step.way, step.part)
 			}
 			bytes := int64(len(step.targets)) * step.part * int64(params.SourceSymbols(along))
@@ -45,7 +47,8 @@ func TestPlanRepair(t *testing.T) {
 			}
 			last = along
 			for _, target := range step.targets {
-				if seen[target.Ref] = true; target.Axis != last || params.ShardOfPair(id, params.PairOfSliver(target.Axis, target.index)) != target.Shard {
+				if seen[target.Ref] = true; target.Axis != last ||
+					params.ShardOfPair(id, params.PairOfSliver(target.Axis, target.index)) != target.Shard {
 					t.Errorf("%+v among slivers along %s", target, last)
 				}
 			}
@@ -89,7 +92,8 @@ func TestCost(t *testing.T) {
 			t.Fatal(err)
 		}
 		own := tt.n / tt.nodes
-		l := lack{params: params, length: tt.size, primaries: tt.lost, secondaries: tt.lost, rows: own - tt.lost, columns: own - tt.lost, others: tt.nodes - 1}
+		l := lack{params: params, length: tt.size, primaries: tt.lost, secondaries: tt.lost, rows: own - tt.lost,
+			columns: own - tt.lost, others: tt.nodes - 1}
 		if tt.lost <= 0 {
 			l.secondaries, l.primaries, l.rows, l.columns = 1+tt.lost, -tt.lost, own, own
 		}
@@ -100,10 +104,12 @@ func TestCost(t *testing.T) {
 		got := l.cheapest(128 << 20)
 		bytes := l.cost(got)
 		if ratio := float64(bytes) / lost; got != tt.way || ratio > tt.most {
-			t.Errorf("n = %d, %d nodes, %d bytes, %d pairs lost: by %s for %.2f of the loss, want %s for at most %.2f", tt.n, tt.nodes, tt.size, tt.lost, got, ratio, tt.way, tt.most)
+			t.Errorf("n = %d, %d nodes, %d bytes, %d pairs lost: by %s for %.2f of the loss, want %s for at most %.2f", tt.n,
+				tt.nodes, tt.size, tt.lost, got, ratio, tt.way, tt.most)
 		}
 		if ratio := float64(l.cost(byProvenSymbols)) / lost; ratio < tt.proven {
-			t.Errorf("n = %d, %d bytes, %d pairs lost: with proofs %.2f of the loss, want at least %.2f", tt.n, tt.size, tt.lost, ratio, tt.proven)
+			t.Errorf("n = %d, %d bytes, %d pairs lost: with proofs %.2f of the loss, want at least %.2f", tt.n, tt.size,
+				tt.lost, ratio, tt.proven)
 		}
 		// a row holds s symbols even if the blob fills only some of them
 		if blob := int64(used*params.Columns()) * z; tt.all && float64(bytes) > 1.1*float64(blob)+20_000 {

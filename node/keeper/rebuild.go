@@ -259,7 +259,8 @@ func (a *attempt) fromRows(ctx context.Context, at, length int64) error {
 }
 
 // gather gets a part of the symbols for slivers along axis. It waits until the traffic is within the budget.
-func (a *attempt) gather(ctx context.Context, axis shards.Axis, targets []int, at, length int64) (*gather.Gathered, error) {
+func (a *attempt) gather(ctx context.Context, axis shards.Axis, targets []int, at,
+	length int64) (*gather.Gathered, error) {
 	w := a.want(axis)
 	w.Targets, w.Offset, w.Length, w.Proofs, w.First = targets, at, length, a.way == byProvenSymbols, a.chosen
 	got, err := gather.Symbols(ctx, a.sources(), w)
@@ -278,7 +279,8 @@ func (b *rebuilding) sources() sources { return sources{b.swarm, b.library, b.at
 // want describes whom to ask for symbols of slivers along axis.
 func (b *rebuilding) want(axis shards.Axis) gather.Want {
 	w := gather.Want{
-		Committee: b.at.Committee, ID: b.meta.ID(), Meta: b.meta, Axis: axis, Window: b.cfg.Requests, Hope: lastHope, Local: b.at.self,
+		Committee: b.at.Committee, ID: b.meta.ID(), Meta: b.meta, Axis: axis, Window: b.cfg.Requests,
+		Hope: lastHope, Local: b.at.self,
 		Holders: b.holders, Without: b.without[axis],
 	}
 	if axis == shards.Secondary {
@@ -384,7 +386,8 @@ func (a *attempt) blame(ctx context.Context, l *rebuilt) error {
 			partial = append(partial, sliver)
 		}
 	}
-	got, err := gather.Prove(ctx, a.sources(), a.want(l.Axis), l.index, asked, func(sliver int) shards.Hash { return l.leaves[sliver] })
+	got, err := gather.Prove(ctx, a.sources(), a.want(l.Axis), l.index, asked,
+		func(sliver int) shards.Hash { return l.leaves[sliver] })
 	a.learn(got.Holders, got.Traffic)
 	if err != nil {
 		return err
@@ -394,7 +397,8 @@ func (a *attempt) blame(ctx context.Context, l *rebuilt) error {
 	}
 	culprits := culprits(asked, partial, got.Proven)
 	if culprits == nil {
-		err := fmt.Errorf("%w: %s sliver %d, rebuilt from proven symbols of slivers %v, does not match its root", shards.ErrInconsistent, l.Axis, l.index, asked)
+		err := fmt.Errorf("%w: %s sliver %d, rebuilt from proven symbols of slivers %v, does not match its root",
+			shards.ErrInconsistent, l.Axis, l.index, asked)
 		return &contradiction{a.meta, l.Axis, l.index, err}
 	}
 	for _, sliver := range culprits {

@@ -21,12 +21,12 @@ import (
 // refuteRequests is the number of members asked at a time to verify a line proof.
 const refuteRequests = 4
 
-// maxVerifying bounds the line proofs that are verified at a time, a strip and n hashes each: one of each member, so
-// that a slow one does not hold up the others'.
+// maxVerifying bounds the line proofs that are verified at a time. Each takes a strip and n hashes of memory. A member
+// has one at a time, so that a slow member does not hold up the others.
 const maxVerifying = 8
 
-// refuter shows that a blob is invalid whose lines cannot be rebuilt: it makes a line proof, and members sign that they
-// have verified it. It signs those of other members.
+// refuter shows that a blob is invalid if its lines cannot be rebuilt. It makes a line proof, and asks other members to
+// verify and sign it. In the same way it verifies and signs other members' proofs.
 type refuter struct {
 	shelf    *shelf
 	chain    chain
@@ -89,7 +89,8 @@ func (r *refuter) refute(ctx context.Context, swarm gather.Swarm, c *contradicti
 	}
 	id, record := c.meta.ID(), &recorder{Swarm: swarm, symbols: map[int]shards.Symbol{}}
 	_, err = gather.Symbols(ctx, record, gather.Want{
-		Committee: at.Committee, ID: id, Meta: c.meta, Axis: c.axis, Targets: []int{c.index}, Window: refuteRequests, Proofs: true, Local: at.self,
+		Committee: at.Committee, ID: id, Meta: c.meta, Axis: c.axis, Targets: []int{c.index}, Window: refuteRequests,
+		Proofs: true, Local: at.self,
 	})
 	if err != nil {
 		return err
@@ -137,7 +138,8 @@ func (r *refuter) prove(c *contradiction, symbols map[int]shards.Symbol) (*shard
 }
 
 // signed collects the signatures of members with one honest shard among them, ours first.
-func (r *refuter) signed(ctx context.Context, at seat, id shards.BlobID, axis shards.Axis, index int) (*certs.RefutationCertificate, error) {
+func (r *refuter) signed(ctx context.Context, at seat, id shards.BlobID, axis shards.Axis,
+	index int) (*certs.RefutationCertificate, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	list, weight := []certs.Refutation{at.Refute(r.key, at.self, id)}, len(at.shards)
@@ -170,7 +172,8 @@ func (r *refuter) signed(ctx context.Context, at seat, id shards.BlobID, axis sh
 	return cert, err
 }
 
-func (r *refuter) ask(ctx context.Context, at seat, m *certs.Member, id shards.BlobID, axis shards.Axis, index int) (certs.Refutation, error) {
+func (r *refuter) ask(ctx context.Context, at seat, m *certs.Member, id shards.BlobID, axis shards.Axis,
+	index int) (certs.Refutation, error) {
 	if err := r.swarm.connect(ctx, m.Node); err != nil {
 		return certs.Refutation{}, err
 	}
@@ -189,7 +192,8 @@ func (r *refuter) ask(ctx context.Context, at seat, m *certs.Member, id shards.B
 }
 
 // LineProof opens a line proof made here.
-func (r *refuter) LineProof(_ context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis, index int) (p2p.SliverReader, error) {
+func (r *refuter) LineProof(_ context.Context, _ peer.ID, id shards.BlobID, axis shards.Axis,
+	index int) (p2p.SliverReader, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l := r.made[id]
@@ -200,7 +204,8 @@ func (r *refuter) LineProof(_ context.Context, _ peer.ID, id shards.BlobID, axis
 }
 
 // Refute verifies a line proof of another member, and signs that the blob is invalid.
-func (r *refuter) Refute(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int) ([]byte, error) {
+func (r *refuter) Refute(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis,
+	index int) ([]byte, error) {
 	at, err := r.shelf.seats.now()
 	if err != nil {
 		return nil, err
@@ -235,7 +240,8 @@ func (r *refuter) enter(from peer.ID) (leave func(), ok bool) {
 func (r *refuter) verify(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int) error {
 	leave, ok := r.enter(from)
 	if !ok {
-		return fmt.Errorf("%w: another line proof of this member, or %d of others, are being verified", p2p.ErrBusy, maxVerifying)
+		return fmt.Errorf("%w: another line proof of this member, or %d of others, are being verified",
+			p2p.ErrBusy, maxVerifying)
 	}
 	defer leave()
 	meta, err := r.shelf.metadata(id)

@@ -86,7 +86,8 @@ func (r *repairer) report(now time.Time) {
 	if left := r.progress.left(now, owed); left > 0 {
 		estimate = left.String()
 	}
-	r.log.Info("repair goes on", "slivers owed", owed, "blobs", waiting+active, "repaired per second", fmt.Sprintf("%.1f", r.progress.rate(now)), "time left", estimate)
+	r.log.Info("repair goes on", "slivers owed", owed, "blobs", waiting+active,
+		"repaired per second", fmt.Sprintf("%.1f", r.progress.rate(now)), "time left", estimate)
 }
 
 // repairNext waits for the next debt and works on it. It returns false when ctx has ended.
@@ -122,19 +123,20 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 	now := time.Now()
 	attempts := r.debts.failed(id, now, r.cfg.Backoff, r.cfg.MaxBackoff) // no effect if nothing is missing any more
 	level := slog.LevelDebug
-	switch {
-	case err == nil:
+	if err == nil {
 		if r.quiet.allows(now) {
 			level = slog.LevelInfo
 		}
-		r.log.Log(ctx, level, "repaired", "blob", id.String(), "slivers", b.rebuilt, "fetched bytes", b.traffic, "took", time.Since(start).Round(time.Millisecond).String())
-	default:
-		if attempts <= 1 && r.quiet.allows(now) { // later failures of the same blob show in the reports
-			level = slog.LevelWarn
-		}
-		r.book.rate(id, b.lacking())
-		r.log.Log(ctx, level, "repair is incomplete; it will be tried again", "blob", id.String(), "rebuilt", b.rebuilt, "err", err)
+		r.log.Log(ctx, level, "repaired", "blob", id.String(), "slivers", b.rebuilt, "fetched bytes", b.traffic, "took",
+			time.Since(start).Round(time.Millisecond).String())
+		return true
 	}
+	if attempts <= 1 && r.quiet.allows(now) { // later failures of the same blob show in the reports
+		level = slog.LevelWarn
+	}
+	r.book.rate(id, b.lacking())
+	r.log.Log(ctx, level, "repair is incomplete; it will be tried again", "blob", id.String(), "rebuilt", b.rebuilt,
+		"err", err)
 	return true
 }
 
@@ -149,7 +151,8 @@ func (r *repairer) refute(ctx context.Context, id shards.BlobID, cause error) {
 		err = r.refuter.refute(ctx, sources{r.swarm, r.library, at.self, line.meta}, line)
 	}
 	if err != nil && ctx.Err() == nil {
-		r.log.Warn("that a blob was encoded wrongly cannot be proved now; it will be tried again", "blob", id.String(), "err", err)
+		r.log.Warn("that a blob was encoded wrongly cannot be proved now; it will be tried again",
+			"blob", id.String(), "err", err)
 	}
 	r.book.owe(id) // nothing, once it is proved
 	r.debts.failed(id, time.Now(), r.cfg.Backoff, r.cfg.MaxBackoff)

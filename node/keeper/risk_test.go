@@ -109,7 +109,8 @@ func TestDebtsBeyond(t *testing.T) {
 func TestSurviving(t *testing.T) {
 	us, b, c, d := newMember(t), newMember(t), newMember(t), newMember(t)
 	then := seated(t, 1, []member{us, b, c, d}, []int{0, 1}, []int{2, 3}, []int{4, 5, 6}, []int{7, 8, 9})
-	now := seat{Committee: seated(t, 2, []member{us, b, c, d}, []int{0, 2}, []int{1, 3}, []int{4, 5, 6}, []int{7, 8, 9}), self: us.id}
+	now := seat{Committee: seated(t, 2, []member{us, b, c, d}, []int{0, 2}, []int{1, 3}, []int{4, 5, 6}, []int{7, 8, 9}),
+		self: us.id}
 	var confirmations []certs.Confirmation
 	for _, m := range []member{us, b, c} {
 		confirmations = append(confirmations, then.Sign(m.key, m.id, blob(1), certs.Persistence{}))
@@ -256,7 +257,8 @@ func TestManyDebts(t *testing.T) {
 		const blobs = 30
 		for i := range blobs {
 			b := s.blob(string(rune('a'+i%26)) + string(rune('a'+i/26)))
-			s.ledger.values[string(ledger.KeyBlobInfo(b.id()))] = ledger.BlobInfo{InitialCertified: 5, PermanentEnd: 9, PermanentCertifiedEnd: 9}.Marshal()
+			s.ledger.values[string(ledger.KeyBlobInfo(b.id()))] = ledger.BlobInfo{InitialCertified: 5, PermanentEnd: 9,
+				PermanentCertifiedEnd: 9}.Marshal()
 			raw, _ := s.certificate([]string{b.name + "@5", "ana"})
 			must(t, s.keeper.shelf.PutCertificate(b.id(), 5, raw))
 			must(t, s.keeper.book.recount(b.id(), 0))

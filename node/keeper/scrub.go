@@ -80,7 +80,8 @@ func (s *scrubber) pass(ctx context.Context, began time.Time, at store.Position)
 		took, n, err := s.part(ctx, &at)
 		if err != nil || at.Done() {
 			if err == nil {
-				s.log.Info("read back everything stored", "bytes", s.read-before, "took", time.Since(start).Round(time.Millisecond).String())
+				s.log.Info("read back everything stored", "bytes", s.read-before,
+					"took", time.Since(start).Round(time.Millisecond).String())
 			}
 			return err
 		}

@@ -68,7 +68,8 @@ func TestSharesWait(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		if err := s.enter(t.Context(), visitor{"late", false}, 1); !errors.Is(err, p2p.ErrBusy) || time.Since(start) != sharePatience {
+		if err := s.enter(t.Context(), visitor{"late", false}, 1); !errors.Is(err, p2p.ErrBusy) ||
+			time.Since(start) != sharePatience {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 		results := make(chan error, 1000)

@@ -117,7 +117,8 @@ func homeBlob(i int) (id shards.BlobID) {
 }
 
 func (h *home) certify(id shards.BlobID) {
-	h.ledger.values[string(ledger.KeyBlobInfo(id))] = ledger.BlobInfo{InitialCertified: 1, PermanentEnd: 9, PermanentCertifiedEnd: 9}.Marshal()
+	h.ledger.values[string(ledger.KeyBlobInfo(id))] = ledger.BlobInfo{InitialCertified: 1, PermanentEnd: 9,
+		PermanentCertifiedEnd: 9}.Marshal()
 }
 
 // putPair stores both slivers of shard 0.
@@ -172,8 +173,21 @@ func (p *process) end() {
 // kill ends the process; its home is then what the disk had at this moment.
 func (p *process) kill(h *home) {
 	p.t.Helper()
-	to := p.t.TempDir()
-	must(p.t, filepath.WalkDir(h.dir, func(path string, d fs.DirEntry, err error) error {
+	p.killed(h, h.copy(p.t))
+}
+
+// killed ends the process; its home is then a copy that was made earlier.
+func (p *process) killed(h *home, dir string) {
+	p.t.Helper()
+	p.end()
+	h.dir = dir
+}
+
+// copy returns a copy of the home as it is on the disk.
+func (h *home) copy(t *testing.T) string {
+	t.Helper()
+	to := t.TempDir()
+	must(t, filepath.WalkDir(h.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -194,8 +208,7 @@ func (p *process) kill(h *home) {
 		}
 		return os.Truncate(dst, int64(len(b)))
 	}))
-	p.end()
-	h.dir = to
+	return to
 }
 
 // TestStartWalksNothing: a home without notes is looked at once, in the background. From then on a start serves at once
@@ -282,6 +295,34 @@ func TestKillKeepsDebts(t *testing.T) {
 	})
 }
 
+// TestKillAmidDamage: a damaged sliver is owed after a kill that comes when it is removed, and not yet counted.
+func TestKillAmidDamage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHome(t, 3)
+		p := h.start(t)
+		time.Sleep(time.Minute)
+		ref := store.Ref{Blob: homeBlob(1)}
+		var then string
+		kill := func(int64) { // counting asks the ledger first
+			if _, err := p.store.OpenSliver(ref); err != nil && then == "" { // the sliver is gone
+				then = h.copy(t)
+			}
+		}
+		h.ledger.cut.Store(&kill)
+		p.damage.note(ref, store.ErrCorrupt)
+		h.ledger.cut.Store(nil)
+		if then == "" {
+			t.Fatal("the ledger was not asked after the sliver was removed: nothing was killed")
+		}
+		p.killed(h, then)
+		p = h.start(t)
+		if n := p.Owed(); n != 1 {
+			t.Errorf("%d slivers are owed, want the damaged one", n)
+		}
+		p.end()
+	})
+}
+
 // TestLostSegments: segments that vanish while the node is down are noticed by the numbers that it kept. Damage of one
 // sliver survives a kill as well.
 func TestLostSegments(t *testing.T) {
@@ -335,7 +376,8 @@ func TestInventoryResumes(t *testing.T) {
 		p = h.start(t)
 		time.Sleep(time.Minute)
 		if rest := h.ledger.reads.Load(); rest < whole/4 || rest > whole*3/4 || p.follower.inventory.inDoubt() {
-			t.Errorf("%d reads for a whole pass, %d after a restart in the middle; in doubt: %t", whole, rest, p.follower.inventory.inDoubt())
+			t.Errorf("%d reads for a whole pass, %d after a restart in the middle; in doubt: %t", whole, rest,
+				p.follower.inventory.inDoubt())
 		}
 		p.end()
 	})

@@ -86,7 +86,7 @@ func (x *expander) visitor(from peer.ID) visitor {
 	return visitor{from, member}
 }
 
-// expansion is one request for symbols. It sends those of one sliver after the other.
+// expansion is one request for symbols. It sends the symbols sliver by sliver.
 type expansion struct {
 	*expander
 	turn    *turn
@@ -135,7 +135,7 @@ func (e *expansion) enter(ctx context.Context) error {
 	return e.turn.enter(ctx)
 }
 
-// check compares the sizes that the peer expects with those of the blob.
+// check compares the sizes that the peer expects with the blob's.
 func (e *expansion) check(size int64) error {
 	q, params := &e.request, e.library.shelf.params
 	if q.SymbolSize != size || q.ProofLen != params.ProofSize() && q.ProofLen != 0 {
@@ -144,7 +144,8 @@ func (e *expansion) check(size int64) error {
 	}
 	w, end := int64(params.StripWidth()), q.Offset+q.Length
 	if q.Length > 0 && (q.Offset%w != 0 || end%w != 0 && end != size) {
-		return fmt.Errorf("%w: bytes [%d, %d) of symbols of %d: must be whole strips of %d", p2p.ErrBadRequest, q.Offset, end, size, w)
+		return fmt.Errorf("%w: bytes [%d, %d) of symbols of %d: must be whole strips of %d", p2p.ErrBadRequest,
+			q.Offset, end, size, w)
 	}
 	return nil
 }
@@ -190,7 +191,8 @@ func (e *expansion) expand(ctx context.Context, w io.Writer) error {
 	}
 	var symbols [][]byte
 	var err error
-	l.Expansion, symbols, err = e.meta.Expand(e.ref.Axis, e.index, io.NewSectionReader(e.reader(ctx), 0, e.sliver.Size()), keep)
+	l.Expansion, symbols, err = e.meta.Expand(e.ref.Axis, e.index, io.NewSectionReader(e.reader(ctx), 0, e.sliver.Size()),
+		keep)
 	e.turn.leave()
 	if errors.Is(err, shards.ErrSliver) { // the checksums hold, so wrong data was written
 		err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)

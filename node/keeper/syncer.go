@@ -135,11 +135,15 @@ func (s *syncer) compare(ctx context.Context, m *certs.Member, light bool) error
 		s.book.debts.hasten(time.Now())
 	}
 	if light {
-		theirs, err := bounded(ctx, func(ctx context.Context) (p2p.NodeStatus, error) { return s.swarm.NodeStatus(ctx, m.Node) })
+		theirs, err := bounded(ctx, func(ctx context.Context) (p2p.NodeStatus,
+			error) {
+			return s.swarm.NodeStatus(ctx, m.Node)
+		})
 		if err != nil {
 			return err
 		}
-		if ours, err := s.shelf.Stats(); err != nil || theirs.Blobs <= uint64(ours.Certificates) || theirs.Height > s.book.kept.at() {
+		if ours, err := s.shelf.Stats(); err != nil || theirs.Blobs <= uint64(ours.Certificates) ||
+			theirs.Height > s.book.kept.at() {
 			return err
 		}
 	}

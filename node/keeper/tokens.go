@@ -47,7 +47,8 @@ func (t *tokens) read(from peer.ID, id shards.BlobID, raw []byte) (*ledger.Uploa
 	now := time.Now()
 	switch end := time.Unix(int64(min(token.Expiry, 1<<40)), 0); {
 	case now.Add(-clockSkew).After(end):
-		return nil, fmt.Errorf("%w: it ended %v ago by this node's clock: get a new one, or set your clock", p2p.ErrDenied, now.Sub(end).Round(time.Second))
+		return nil, fmt.Errorf("%w: it ended %v ago by this node's clock: get a new one, or set your clock", p2p.ErrDenied,
+			now.Sub(end).Round(time.Second))
 	case now.Add(maxTokenTime + clockSkew).Before(end):
 		return nil, fmt.Errorf("%w: it ends in %v by this node's clock, at most %v: get a shorter one, or set your clock",
 			p2p.ErrDenied, end.Sub(now).Round(time.Second), maxTokenTime)

@@ -26,7 +26,8 @@ func TestWhoMayUpload(t *testing.T) {
 	id, pair, body := o.registered(ownerKey, []byte("the blob"))
 	make := func(change func(*ledger.UploadToken), key ed25519.PrivateKey) []byte {
 		token := &ledger.UploadToken{
-			Network: o.cfg.Genesis.NetworkID(), Blob: id, Peer: h.ID(), Object: owned(id), Expiry: uint64(time.Now().Add(time.Minute).Unix()),
+			Network: o.cfg.Genesis.NetworkID(), Blob: id, Peer: h.ID(), Object: owned(id),
+			Expiry: uint64(time.Now().Add(time.Minute).Unix()),
 		}
 		change(token)
 		token.Sign(key)
@@ -39,7 +40,10 @@ func TestWhoMayUpload(t *testing.T) {
 		"other peer":    make(func(t *ledger.UploadToken) { t.Peer = o.host.ID() }, ownerKey),
 		"other record":  make(func(t *ledger.UploadToken) { t.Object = owned(o.meta.ID()) }, ownerKey),
 		"other account": make(func(*ledger.UploadToken) {}, otherKey),
-		"ended":         make(func(t *ledger.UploadToken) { t.Expiry = uint64(time.Now().Add(-clockSkew - time.Minute).Unix()) }, ownerKey),
+		"ended": make(func(t *ledger.UploadToken) {
+			t.Expiry = uint64(
+				time.Now().Add(-clockSkew - time.Minute).Unix())
+		}, ownerKey),
 		"too long": make(func(t *ledger.UploadToken) {
 			t.Expiry = uint64(time.Now().Add(maxTokenTime + clockSkew + time.Minute).Unix())
 		}, ownerKey),
@@ -54,8 +58,9 @@ func TestWhoMayUpload(t *testing.T) {
 		t.Fatal("metadata is on the disk, and nobody had a valid token")
 	}
 	for name, raw := range map[string][]byte{
-		"its clock behind": make(func(t *ledger.UploadToken) { t.Expiry = uint64(time.Now().Add(-clockSkew / 2).Unix()) }, ownerKey),
-		"right":            o.token(ownerKey, h, id),
+		"its clock behind": make(func(t *ledger.UploadToken) { t.Expiry = uint64(time.Now().Add(-clockSkew / 2).Unix()) },
+			ownerKey),
+		"right": o.token(ownerKey, h, id),
 	} {
 		if err := o.offer(h, raw, id); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -83,7 +88,8 @@ func TestUploadBeforeRegistration(t *testing.T) {
 	o := newOutpost(t, 4, []byte("another blob"))
 	h := o.stranger()
 	id, pair, body := o.encoded([]byte("the blob"))
-	token := &ledger.UploadToken{Network: o.cfg.Genesis.NetworkID(), Blob: id, Peer: h.ID(), Expiry: uint64(time.Now().Add(time.Minute).Unix())}
+	token := &ledger.UploadToken{Network: o.cfg.Genesis.NetworkID(), Blob: id, Peer: h.ID(),
+		Expiry: uint64(time.Now().Add(time.Minute).Unix())}
 	token.Sign(ownerKey)
 	if err := o.offer(h, token.Marshal(), id); !errors.Is(err, p2p.ErrNotRegistered) {
 		t.Errorf("without WAL: %v", err)
@@ -115,11 +121,13 @@ func TestRecordGivenAway(t *testing.T) {
 	h := o.stranger()
 	id, pair, body := o.registered(ownerKey, []byte("the blob"))
 	must(t, o.offer(h, o.token(ownerKey, h, id), id))
-	o.ledger.set(map[string][]byte{string(ledger.KeyBlob(owned(id))): ledger.Blob{Shared: true, BlobID: id, Start: 1, End: 9, Registered: 1}.Marshal()})
+	o.ledger.set(map[string][]byte{string(ledger.KeyBlob(owned(id))): ledger.Blob{Shared: true, BlobID: id, Start: 1,
+		End: 9, Registered: 1}.Marshal()})
 	if _, err := o.send(h, o.token(ownerKey, h, id), id, pair, body); !errors.Is(err, p2p.ErrDenied) {
 		t.Errorf("of a record that it never registered: %v", err)
 	}
-	o.pending.recent.note([]ledger.Event{{Kind: ledger.EventRegistered, Blob: id, From: addressOf(ownerKey), Object: owned(id)}})
+	o.pending.recent.note([]ledger.Event{{Kind: ledger.EventRegistered, Blob: id, From: addressOf(ownerKey),
+		Object: owned(id)}})
 	if _, err := o.send(h, o.token(ownerKey, h, id), id, pair, body); err != nil {
 		t.Errorf("of one that it registered: %v", err)
 	}
@@ -129,10 +137,12 @@ func TestRecordGivenAway(t *testing.T) {
 func TestRegistrations(t *testing.T) {
 	r := newRegistrations()
 	of := func(i int) ledger.Event {
-		return ledger.Event{Kind: ledger.EventRegistered, Blob: shards.BlobID{byte(i), byte(i >> 8)}, From: ledger.Address{1}, Object: ledger.ObjectID{byte(i), byte(i >> 8), 1}}
+		return ledger.Event{Kind: ledger.EventRegistered, Blob: shards.BlobID{byte(i), byte(i >> 8)}, From: ledger.Address{1},
+			Object: ledger.ObjectID{byte(i), byte(i >> 8), 1}}
 	}
 	for i := range maxRegistrations + 100 {
-		r.note([]ledger.Event{of(i), of(i), {Kind: ledger.EventCertified, Blob: shards.BlobID{255, 255}, From: ledger.Address{1}, Object: ledger.ObjectID{9}}})
+		r.note([]ledger.Event{of(i), of(i), {Kind: ledger.EventCertified, Blob: shards.BlobID{255, 255},
+			From: ledger.Address{1}, Object: ledger.ObjectID{9}}})
 	}
 	if len(r.objects) != maxRegistrations || len(r.ring) != maxRegistrations {
 		t.Errorf("remembers %d, %d", len(r.objects), len(r.ring))
@@ -159,12 +169,13 @@ func TestSilentPayer(t *testing.T) {
 	other, otherPair, otherBody := o.registered(otherKey, data[1:])
 	begun, ended, speak := make(chan struct{}), make(chan error, 1), make(chan struct{})
 	go func() {
-		ended <- silent.StorePairs(t.Context(), o.host.ID(), id, o.token(ownerKey, silent, id), []int{pair}, int64(len(body)), func(w io.Writer) error {
-			close(begun)
-			<-speak
-			_, err := w.Write(body)
-			return err
-		})
+		ended <- silent.StorePairs(t.Context(), o.host.ID(), id, o.token(ownerKey, silent, id), []int{pair}, int64(len(body)),
+			func(w io.Writer) error {
+				close(begun)
+				<-speak
+				_, err := w.Write(body)
+				return err
+			})
 	}()
 	<-begun
 	select {
@@ -276,7 +287,8 @@ func TestPendingShares(t *testing.T) {
 	for i := range maxPendingPerPeer {
 		must(t, p.put("other", poor, shards.BlobID{byte(i), 0, 2}, nil))
 	}
-	if len(p.blobs) != maxPending || p.accounts[poor] != maxPendingPerPeer || p.get(shards.BlobID{3}) != nil && p.blobs[shards.BlobID{3}].account != rich {
+	if len(p.blobs) != maxPending || p.accounts[poor] != maxPendingPerPeer || p.get(shards.BlobID{3}) != nil &&
+		p.blobs[shards.BlobID{3}].account != rich {
 		t.Errorf("%d places, %d of the other", len(p.blobs), p.accounts[poor])
 	}
 	if err := p.put("other", poor, shards.BlobID{0, 0, 3}, nil); !errors.Is(err, p2p.ErrBusy) {

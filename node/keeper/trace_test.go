@@ -162,7 +162,8 @@ func (s *scene) ledgerEvent(words []string) {
 		end := uint32(s.number(words[4]))
 		epoch, err := s.keeper.chain.epoch()
 		s.must(err)
-		set(ledger.KeyBlobInfo(e.Blob), ledger.BlobInfo{InitialCertified: epoch, PermanentEnd: end, PermanentCertifiedEnd: end}.Marshal())
+		set(ledger.KeyBlobInfo(e.Blob), ledger.BlobInfo{InitialCertified: epoch, PermanentEnd: end,
+			PermanentCertifiedEnd: end}.Marshal())
 	default:
 		s.t.Fatalf("the ledger %q", words)
 	}
@@ -171,7 +172,8 @@ func (s *scene) ledgerEvent(words []string) {
 }
 
 // verdicts are the words for what gossip does with a message.
-var verdicts = map[p2p.Verdict]string{p2p.Accept: "accept and pass on", p2p.Reject: "reject, at a cost for the sender", p2p.Ignore: "ignore", p2p.Replay: "ignore, and count as a replay"}
+var verdicts = map[p2p.Verdict]string{p2p.Accept: "accept and pass on", p2p.Reject: "reject, at a cost for the sender",
+	p2p.Ignore: "ignore", p2p.Replay: "ignore, and count as a replay"}
 
 // examine makes a certificate and says what it is found to be, with the reason.
 func (s *scene) examine(words []string) (raw []byte, f facts) {
@@ -301,7 +303,8 @@ func (s *scene) repair() {
 			on = append(on, fmt.Sprint(k.shelf.params.ShardOfPair(b.id(), k.shelf.params.PairOfSliver(step.axis, index))))
 		}
 		need := k.shelf.params.SourceSymbols(step.axis)
-		from := fmt.Sprintf("from %d %s slivers: %d are ours, %d come from %s", need, step.axis.Other(), need-step.given, step.given, strings.Join(step.givers, " and "))
+		from := fmt.Sprintf("from %d %s slivers: %d are ours, %d come from %s", need, step.axis.Other(), need-step.given,
+			step.given, strings.Join(step.givers, " and "))
 		if step.length == 0 {
 			from = "from " + strings.Join(step.givers, " and ")
 		}

@@ -105,7 +105,8 @@ func (o *others) Metadata(_ context.Context, to peer.ID, id shards.BlobID, _ int
 func (o *others) SymbolParts(_ context.Context, to peer.ID, q p2p.SymbolQuery) (all []shards.Symbol, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	asked := askedStep{axis: q.Axis.Other(), targets: q.Targets, proven: q.ProofLen > 0, offset: q.Offset, length: q.Length, size: q.SymbolSize}
+	asked := askedStep{axis: q.Axis.Other(), targets: q.Targets, proven: q.ProofLen > 0, offset: q.Offset,
+		length: q.Length, size: q.SymbolSize}
 	if last := len(o.steps) - 1; last < 0 || !o.steps[last].same(asked) {
 		o.steps = append(o.steps, &asked)
 	}
@@ -140,7 +141,8 @@ func (o *others) SymbolParts(_ context.Context, to peer.ID, q p2p.SymbolQuery) (
 
 // same reports whether two requests belong to the same step.
 func (a askedStep) same(b askedStep) bool {
-	return a.axis == b.axis && slices.Equal(a.targets, b.targets) && a.proven == b.proven && a.offset == b.offset && a.length == b.length
+	return a.axis == b.axis && slices.Equal(a.targets, b.targets) && a.proven == b.proven && a.offset == b.offset &&
+		a.length == b.length
 }
 
 // what names the part of the symbols that is asked for.
@@ -160,7 +162,8 @@ func (a askedStep) what() string {
 func (o *others) fail(few *gather.Error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if last := len(o.steps) - 1; last >= 0 && o.steps[last].length > 0 && o.steps[last].axis == few.Axis && len(o.steps[last].targets) == few.Targets {
+	if last := len(o.steps) - 1; last >= 0 && o.steps[last].length > 0 && o.steps[last].axis == few.Axis &&
+		len(o.steps[last].targets) == few.Targets {
 		o.steps = o.steps[:last]
 	}
 	o.steps = append(o.steps, &askedStep{axis: few.Axis, failed: few.Targets})

@@ -73,8 +73,10 @@ func newScene(t *testing.T) *scene {
 	s.must(err)
 	s.close = func() { s.must(st.Close()) }
 	cfg := Default()
-	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: traceShards}, s.member("us").key, slog.New(journal{scene: s})
-	s.keeper, err = New(cfg, Parts{Self: "us", Committees: s.known, Store: st, Peers: s.others, Network: s.others, Ledger: s.ledger})
+	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: traceShards}, s.member(
+		"us").key, slog.New(journal{scene: s})
+	s.keeper, err = New(cfg, Parts{Self: "us", Committees: s.known, Store: st, Peers: s.others,
+		Network: s.others, Ledger: s.ledger})
 	s.must(err)
 	return s
 }
@@ -113,11 +115,12 @@ func (s *scene) tell() {
 		if raw, err := s.keeper.shelf.Certificate(b.id()); err == nil {
 			cert, err := certs.UnmarshalCertificate(raw)
 			s.must(err)
-			signed = fmt.Sprintf("signed by %d of %d shards of epoch %d", cert.Weight(s.known[cert.Epoch]), traceShards, cert.Epoch)
+			signed = fmt.Sprintf("signed by %d of %d shards of epoch %d", cert.Weight(s.known[cert.Epoch]),
+				traceShards, cert.Epoch)
 		}
-		switch {
-		case signed == b.certified:
-		case signed == "":
+		switch signed {
+		case b.certified:
+		case "":
 			s.say("the certificate of %s is gone", b.name)
 		default:
 			s.say("recorded: the certificate of %s, %s", b.name, signed)
@@ -132,7 +135,8 @@ func (s *scene) tell() {
 		case owed == 0:
 			s.say("nothing of %s is owed any more", b.name)
 		default:
-			s.say("owed: %d sliver%s of %s, to be repaired from %v on", owed, strings.Repeat("s", min(owed-1, 1)), b.name, due.Sub(s.start))
+			s.say("owed: %d sliver%s of %s, to be repaired from %v on", owed, strings.Repeat("s", min(owed-1, 1)),
+				b.name, due.Sub(s.start))
 		}
 		b.owed, b.due = owed, due
 	}

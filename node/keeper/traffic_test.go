@@ -51,12 +51,13 @@ func (h *holder) Symbols(_ context.Context, r p2p.SymbolRequest, w io.Writer) er
 		sliver := h.sliver(r.Axis, index)
 		symbols, expansion := make([][]byte, len(r.Targets)), (*shards.Expansion)(nil)
 		if r.Length > 0 {
-			err := h.meta.ReadSymbols(r.Axis, index, bytes.NewReader(sliver), r.Targets, r.Offset, r.Length, func(parts [][]byte) error {
-				for i := range parts {
-					symbols[i] = append(symbols[i], parts[i]...)
-				}
-				return nil
-			})
+			err := h.meta.ReadSymbols(r.Axis, index, bytes.NewReader(sliver), r.Targets, r.Offset, r.Length,
+				func(parts [][]byte) error {
+					for i := range parts {
+						symbols[i] = append(symbols[i], parts[i]...)
+					}
+					return nil
+				})
 			if err != nil {
 				return err
 			}
@@ -123,7 +124,8 @@ func newIsland(t *testing.T, n, nodes int, data []byte, wrong ...func(*shards.Me
 	held, addrs := make([][]int, nodes), map[peer.ID]peer.AddrInfo{}
 	for i := range nodes {
 		h, err := p2p.New(p2p.Config{
-			Network: "test", Key: is.net.Key(i), Role: p2p.StorageNode, Limits: p2p.DefaultLimits(), Logger: slog.New(slog.DiscardHandler),
+			Network: "test", Key: is.net.Key(i), Role: p2p.StorageNode, Limits: p2p.DefaultLimits(),
+			Logger: slog.New(slog.DiscardHandler),
 			Listen: []string{is.net.ListenAddr(i)}, Libp2p: is.net.Options(i), TestTransport: true,
 		})
 		must(t, err)
@@ -143,13 +145,16 @@ func newIsland(t *testing.T, n, nodes int, data []byte, wrong ...func(*shards.Me
 	must(t, err)
 	t.Cleanup(func() { must(t, st.Close()) })
 	chain := &state{ready: make(chan struct{}), values: map[string][]byte{
-		string(ledger.KeyEpoch()):             ledger.EpochInfo{Epoch: 1}.Marshal(),
-		string(ledger.KeyBlobInfo(meta.ID())): ledger.BlobInfo{InitialCertified: 1, PermanentEnd: 9, PermanentCertifiedEnd: 9}.Marshal(),
+		string(ledger.KeyEpoch()): ledger.EpochInfo{Epoch: 1}.Marshal(),
+		string(ledger.KeyBlobInfo(meta.ID())): ledger.BlobInfo{InitialCertified: 1, PermanentEnd: 9,
+			PermanentCertifiedEnd: 9}.Marshal(),
 	}}
 	close(chain.ready)
 	cfg := Default()
-	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: n}, members[0].key, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	is.Keeper, err = New(cfg, Parts{Self: hosts[0].ID(), Committees: known, Store: st, Peers: hosts[0], Checks: hosts[0].Checks(), Network: dialler{Host: hosts[0], addrs: addrs}, Ledger: chain})
+	cfg.Genesis, cfg.Key, cfg.Logger = &ledger.Genesis{Network: "test", Shards: n}, members[0].key, slog.New(
+		slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	is.Keeper, err = New(cfg, Parts{Self: hosts[0].ID(), Committees: known, Store: st, Peers: hosts[0],
+		Checks: hosts[0].Checks(), Network: dialler{Host: hosts[0], addrs: addrs}, Ledger: chain})
 	must(t, err)
 	is.at, err = is.shelf.seats.now()
 	must(t, err)
@@ -172,7 +177,8 @@ func newIsland(t *testing.T, n, nodes int, data []byte, wrong ...func(*shards.Me
 
 // sliver returns the right bytes of one of our slivers.
 func (is *island) sliver(ref store.Ref) []byte {
-	return is.holders[0].sliver(ref.Axis, is.shelf.params.SliverOfPair(ref.Axis, is.shelf.params.PairOnShard(ref.Blob, ref.Shard)))
+	return is.holders[0].sliver(ref.Axis, is.shelf.params.SliverOfPair(ref.Axis,
+		is.shelf.params.PairOnShard(ref.Blob, ref.Shard)))
 }
 
 // lose drops slivers, repairs them, and compares them. It returns the bytes lost and those that crossed the wire, both
@@ -235,7 +241,8 @@ func TestRepairTraffic(t *testing.T) {
 					}
 				}
 				lost, wire := is.lose(func(store.Ref) bool { return true })
-				t.Logf("all %d bytes of a node: %d bytes on the wire, %.2f × the loss, %.2f × the blob", lost, wire, float64(wire)/float64(lost), float64(wire)/float64(tt.size))
+				t.Logf("all %d bytes of a node: %d bytes on the wire, %.2f × the loss, %.2f × the blob", lost, wire,
+					float64(wire)/float64(lost), float64(wire)/float64(tt.size))
 				if float64(wire) > tt.all*float64(min(lost, int64(tt.size)))+4_000 {
 					t.Errorf("want at most %.2f × the smaller of the loss and the blob", tt.all)
 				}
@@ -258,7 +265,8 @@ func TestRepairAmongLiars(t *testing.T) {
 		paths := int64(is.shelf.params.Columns() * is.shelf.params.ProofSize() * shards.HashSize)
 		for round := 0; len(is.repairer.doubts.until) < liars; round++ {
 			lost, wire := is.lose(one)
-			t.Logf("%d bytes lost: %d on the wire with honest holders, %d among liars, %d of them known", lost, honest, wire, len(is.repairer.doubts.until))
+			t.Logf("%d bytes lost: %d on the wire with honest holders, %d among liars, %d of them known", lost, honest, wire,
+				len(is.repairer.doubts.until))
 			if most := 3*honest + 2*paths; wire > most {
 				t.Errorf("want at most %d: each liar costs what it sends, and one round of proofs", most)
 			}
@@ -279,7 +287,8 @@ func TestRepairInParts(t *testing.T) {
 		is := newIsland(t, 10, 10, bytes.Repeat([]byte("a blob with large symbols"), 400_000))
 		is.repairer.cfg.Memory = 400 << 10
 		z := is.meta.Layout(shards.Primary).SymbolSize
-		if plan := planRepair(lack{params: is.shelf.params, length: is.meta.Length, primaries: 1, others: 9}, is.at.slivers(is.meta.ID()), 400<<10); plan[0].part*3 > z {
+		if plan := planRepair(lack{params: is.shelf.params, length: is.meta.Length, primaries: 1, others: 9},
+			is.at.slivers(is.meta.ID()), 400<<10); plan[0].part*3 > z {
 			t.Fatalf("parts of %d bytes of symbols of %d", plan[0].part, z)
 		}
 		all := func(store.Ref) bool { return true }
@@ -342,7 +351,8 @@ func TestRepairInconsistent(t *testing.T) {
 			t.Fatalf("repair ends with %v; %d members are said to lie", err, len(is.repairer.doubts.until))
 		}
 		params := is.shelf.params
-		if want := params.SliverOfPair(shards.Secondary, params.PairOnShard(lost[0].Blob, lost[0].Shard)); line.axis != shards.Secondary || line.index != want {
+		if want := params.SliverOfPair(shards.Secondary,
+			params.PairOnShard(lost[0].Blob, lost[0].Shard)); line.axis != shards.Secondary || line.index != want {
 			t.Errorf("%s sliver %d contradicts, want secondary %d", line.axis, line.index, want)
 		}
 	})

@@ -118,7 +118,8 @@ func (v Vectors) forwardTo(slot, coefs, at, size, want int, dst Strided, stream 
 			to = forward4Stream
 		}
 		whole, spread := dst.masks()
-		to(&dst.Buf[0], dst.Stride, dst.Parts, dst.Step, &src[0], v.width, dst.groups(), whole, spread, blocks, &m[first], &m[2*first])
+		to(&dst.Buf[0], dst.Stride, dst.Parts, dst.Step, &src[0], v.width, dst.groups(), whole, spread, blocks,
+			&m[first], &m[2*first])
 	}
 	if want%4 > 0 {
 		first += blocks
@@ -166,7 +167,8 @@ func (v Vectors) inverseStart(slot, at, size int, src Strided, count int) int {
 	}
 	m, first := matrices(), at/4
 	whole, spread := src.masks()
-	inverse4From(&v.Slot(slot)[0], v.width, &src.Buf[0], src.Stride, src.Parts, src.Step, src.groups(), whole, spread, blocks,
+	inverse4From(&v.Slot(slot)[0], v.width, &src.Buf[0], src.Stride, src.Parts, src.Step, src.groups(),
+		whole, spread, blocks,
 		&m[first], &m[2*first])
 	return 4 * blocks
 }

@@ -28,31 +28,36 @@ func inverse4(dst *byte, src *byte, quarter int, blocks int, outer *[4]uint64, i
 // part of a vector has groups full groups and, if spread is not zero, a tail.
 //
 //go:noescape
-func inverse4From(dst *byte, width int, src *byte, stride int, parts int, step int, groups int, whole uint64, spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
+func inverse4From(dst *byte, width int, src *byte, stride int, parts int, step int, groups int, whole uint64,
+	spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
 
 // forward4To runs the last two layers over blocks of four slots of width bytes at src, into vectors at dst.
 // Each part has groups full groups and, if spread is not zero, a tail.
 //
 //go:noescape
-func forward4To(dst *byte, stride int, parts int, step int, src *byte, width int, groups int, whole uint64, spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
+func forward4To(dst *byte, stride int, parts int, step int, src *byte, width int, groups int, whole uint64,
+	spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
 
 // moveGroups copies count vectors: the full groups of each part, then the bytes of its tail that whole selects.
 // It prefetches ahead bytes beyond each read.
 //
 //go:noescape
-func moveGroups(dst *byte, dstStride int, dstStep int, src *byte, srcStride int, srcStep int, parts int, groups int, whole uint64, count int, ahead int)
+func moveGroups(dst *byte, dstStride int, dstStep int, src *byte, srcStride int, srcStep int, parts int, groups int,
+	whole uint64, count int, ahead int)
 
 // forward4Stream runs the last two layers over blocks of four slots of width bytes at src, into vectors at dst.
 // Each part has groups full groups and, if spread is not zero, a tail. It writes past the caches: dst must be aligned.
 //
 //go:noescape
-func forward4Stream(dst *byte, stride int, parts int, step int, src *byte, width int, groups int, whole uint64, spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
+func forward4Stream(dst *byte, stride int, parts int, step int, src *byte, width int, groups int, whole uint64,
+	spread uint64, blocks int, outer *[4]uint64, inner *[4]uint64)
 
 // moveStream copies count vectors: the full groups of each part, then the bytes of its tail that whole selects.
 // It prefetches ahead bytes beyond each read. It writes past the caches: dst must be aligned.
 //
 //go:noescape
-func moveStream(dst *byte, dstStride int, dstStep int, src *byte, srcStride int, srcStep int, parts int, groups int, whole uint64, count int, ahead int)
+func moveStream(dst *byte, dstStride int, dstStep int, src *byte, srcStride int, srcStep int, parts int, groups int,
+	whole uint64, count int, ahead int)
 
 // mulAdd computes dst ^= factor·src over size bytes.
 //

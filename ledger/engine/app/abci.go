@@ -23,7 +23,8 @@ const appVersion = 1
 func (a *App) Info(context.Context, *abci.RequestInfo) (*abci.ResponseInfo, error) {
 	v := a.View()
 	root := v.Root()
-	return &abci.ResponseInfo{Data: "walrus", AppVersion: appVersion, LastBlockHeight: int64(v.Height), LastBlockAppHash: root[:]}, nil
+	return &abci.ResponseInfo{Data: "walrus", AppVersion: appVersion, LastBlockHeight: int64(v.Height),
+		LastBlockAppHash: root[:]}, nil
 }
 
 // InitChain checks that CometBFT begins the same chain, and answers with the root of the genesis.
@@ -34,7 +35,8 @@ func (a *App) InitChain(_ context.Context, r *abci.RequestInitChain) (*abci.Resp
 	case r.ChainId != a.cfg.Genesis.ChainID():
 		return nil, fmt.Errorf("begin chain %q: the genesis is of chain %q", r.ChainId, a.cfg.Genesis.ChainID())
 	case r.InitialHeight != 1 || v.Height != 0:
-		return nil, fmt.Errorf("begin chain at height %d: must be 1, with the ledger at 0, but it is at %d", r.InitialHeight, v.Height)
+		return nil, fmt.Errorf("begin chain at height %d: must be 1, with the ledger at 0, but it is at %d",
+			r.InitialHeight, v.Height)
 	}
 	return &abci.ResponseInitChain{AppHash: root[:]}, nil
 }
@@ -54,7 +56,8 @@ func (a *App) CheckTx(_ context.Context, r *abci.RequestCheckTx) (*abci.Response
 }
 
 // PrepareProposal picks the transactions of a block from the waiting ones.
-func (a *App) PrepareProposal(_ context.Context, r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
+func (a *App) PrepareProposal(_ context.Context,
+	r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
 	v := a.View()
 	b := machine.Block{Height: uint64(r.Height), Time: r.Time.UnixNano(), Txs: r.Txs}
 	txs, err := a.state(v).Propose(b, r.MaxTxBytes, a.options())
@@ -66,11 +69,13 @@ func (a *App) PrepareProposal(_ context.Context, r *abci.RequestPrepareProposal)
 
 // ProcessProposal accepts blocks whose transactions belong to this network and are signed by their senders. It runs
 // the block at once, so that FinalizeBlock need not.
-func (a *App) ProcessProposal(_ context.Context, r *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
+func (a *App) ProcessProposal(_ context.Context,
+	r *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
 	txs := decode(r.Txs)
 	for i, tx := range txs {
 		if tx.tx == nil || tx.tx.Network != a.network {
-			a.log.Warn("proposed block refused: it contains something other than a transaction of this network", "height", r.Height, "index", i)
+			a.log.Warn("proposed block refused: it contains something other than a transaction of this network",
+				"height", r.Height, "index", i)
 			return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
 		}
 	}
@@ -99,7 +104,8 @@ func (a *App) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*a
 		return nil, a.fault
 	}
 	b := a.proposed
-	if a.proposed = nil; b == nil || !bytes.Equal(b.hash, r.Hash) || b.height != uint64(r.Height) || b.reads.view != a.View() {
+	if a.proposed = nil; b == nil || !bytes.Equal(b.hash, r.Hash) || b.height != uint64(r.Height) ||
+		b.reads.view != a.View() {
 		txs := decode(r.Txs)
 		a.known.verify(txs) // the rules refuse bad ones
 		var err error

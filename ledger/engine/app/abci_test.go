@@ -25,7 +25,8 @@ func TestInitChainRefuses(t *testing.T) {
 		}
 	}
 	run(t, a, c.add(t))
-	if _, err := a.InitChain(t.Context(), &abci.RequestInitChain{ChainId: c.genesis.ChainID(), InitialHeight: 1}); err == nil {
+	if _, err := a.InitChain(t.Context(), &abci.RequestInitChain{ChainId: c.genesis.ChainID(),
+		InitialHeight: 1}); err == nil {
 		t.Error("begun twice: no error")
 	}
 }
@@ -105,8 +106,10 @@ func TestProcessProposalRefuses(t *testing.T) {
 	forged[len(forged)-1] ^= 1
 	foreign := &ledger.Tx{Expiry: 5, Fee: 1 << 20, Ops: []ledger.Op{pay}}
 	foreign.Sign(wallets()[0].key)
-	for name, bad := range map[string][]byte{"no transaction": []byte("x"), "forged": forged, "foreign": foreign.Marshal()} {
-		r, err := a.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: 1, Time: time.Unix(0, c.time), Txs: [][]byte{good, bad}})
+	for name, bad := range map[string][]byte{"no transaction": []byte("x"), "forged": forged,
+		"foreign": foreign.Marshal()} {
+		r, err := a.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: 1, Time: time.Unix(0, c.time),
+			Txs: [][]byte{good, bad}})
 		if err != nil || r.Status != abci.ResponseProcessProposal_REJECT {
 			t.Errorf("%s: %v, %v, want it refused", name, r, err)
 		}
@@ -118,7 +121,8 @@ func TestProcessProposalRefuses(t *testing.T) {
 	for _, r := range response.TxResults {
 		codes = append(codes, ledger.Code(r.Code))
 	}
-	if want := []ledger.Code{ledger.CodeOK, ledger.CodeSignature, ledger.CodeNetwork, ledger.CodeFormat}; !slices.Equal(codes, want) {
+	if want := []ledger.Code{ledger.CodeOK, ledger.CodeSignature, ledger.CodeNetwork,
+		ledger.CodeFormat}; !slices.Equal(codes, want) {
 		t.Errorf("codes %v, want %v", codes, want)
 	}
 	compare(t, a, c)
@@ -168,7 +172,8 @@ func TestFaults(t *testing.T) {
 		"propose on a closed database": func(t *testing.T, a *App, c *chain) error {
 			check(t, a.db.Close())
 			r := c.add(t, c.sign(wallets()[0], c.nonce(t, wallets()[0]), ledger.Transfer{Amount: 1}))
-			_, err := a.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: r.Height, Time: r.Time, Txs: r.Txs, Hash: r.Hash})
+			_, err := a.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: r.Height, Time: r.Time,
+				Txs: r.Txs, Hash: r.Hash})
 			return err
 		},
 		"damaged record": func(t *testing.T, a *App, c *chain) error {
@@ -206,7 +211,8 @@ func TestFaults(t *testing.T) {
 			_, finalize := a.FinalizeBlock(t.Context(), c.blocks[10])
 			_, commit := a.Commit(t.Context(), nil)
 			r := c.blocks[10]
-			answer, process := a.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: r.Height, Time: r.Time, Txs: r.Txs, Hash: r.Hash})
+			answer, process := a.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: r.Height, Time: r.Time,
+				Txs: r.Txs, Hash: r.Hash})
 			if process == nil {
 				t.Errorf("a block was judged: %v", answer)
 			}

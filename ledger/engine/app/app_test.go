@@ -68,9 +68,11 @@ func compareView(t *testing.T, v *View, want, more memory) {
 		// Light clients compare a node's list with these counts.
 		account, err := ledger.ReadAccount(v, w.address)
 		check(t, err)
-		if blobs := len(slices.DeleteFunc(slices.Clone(got), func(o Object) bool { return !o.Blob })); int(account.Blobs) != blobs ||
+		if blobs := len(slices.DeleteFunc(slices.Clone(got), func(o Object) bool { return !o.Blob })); int(
+			account.Blobs) != blobs ||
 			int(account.Storages) != len(got)-blobs {
-			t.Fatalf("height %d: account %s owns %d blobs of %d objects, the state says %+v", v.Height, w.address, blobs, len(got), account)
+			t.Fatalf("height %d: account %s owns %d blobs of %d objects, the state says %+v", v.Height, w.address,
+				blobs, len(got), account)
 		}
 		var paged []Object
 		after := ledger.ObjectID{}
@@ -183,7 +185,8 @@ func TestRandomBlocks(t *testing.T) {
 			}
 			for i, result := range response.TxResults {
 				want := c.log[c.height-1].Receipts[i].Result
-				if result.Code != uint32(want.Code) || !bytes.Equal(result.Data, want.Agreed()) || result.Log != "" || result.Events != nil {
+				if result.Code != uint32(want.Code) || !bytes.Equal(result.Data, want.Agreed()) || result.Log != "" ||
+					result.Events != nil {
 					t.Fatalf("height %d: result %+v, want %+v", c.height, result, want)
 				}
 			}
@@ -215,7 +218,8 @@ func propose(t *testing.T, a *App, r *abci.RequestFinalizeBlock) {
 			want = abci.ResponseProcessProposal_REJECT
 		}
 	}
-	response, err := a.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: r.Height, Time: r.Time, Txs: r.Txs, Hash: r.Hash})
+	response, err := a.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: r.Height, Time: r.Time,
+		Txs: r.Txs, Hash: r.Hash})
 	check(t, err)
 	if response.Status != want {
 		t.Fatalf("height %d: proposal answered with %s, want %s", r.Height, response.Status, want)
@@ -230,8 +234,10 @@ func TestEmptyBlocks(t *testing.T) {
 	check(t, err)
 	begun, err := a.InitChain(t.Context(), &abci.RequestInitChain{ChainId: c.genesis.ChainID(), InitialHeight: 1})
 	check(t, err)
-	if info.LastBlockHeight != 0 || !bytes.Equal(begun.AppHash, c.roots[0][:]) || !bytes.Equal(info.LastBlockAppHash, begun.AppHash) {
-		t.Errorf("height %d with root %x, began with %x, want %s", info.LastBlockHeight, info.LastBlockAppHash, begun.AppHash, c.roots[0])
+	if info.LastBlockHeight != 0 || !bytes.Equal(begun.AppHash, c.roots[0][:]) ||
+		!bytes.Equal(info.LastBlockAppHash, begun.AppHash) {
+		t.Errorf("height %d with root %x, began with %x, want %s", info.LastBlockHeight, info.LastBlockAppHash,
+			begun.AppHash, c.roots[0])
 	}
 	for range 3 {
 		response := run(t, a, c.add(t))
@@ -336,7 +342,8 @@ func TestPrune(t *testing.T) {
 	}
 	response, err := a.FinalizeBlock(t.Context(), c.add(t))
 	check(t, err)
-	if commit, err := a.Commit(t.Context(), nil); err != nil || commit.RetainHeight != int64(c.height-keep) || response == nil {
+	if commit, err := a.Commit(t.Context(), nil); err != nil || commit.RetainHeight != int64(c.height-keep) ||
+		response == nil {
 		t.Errorf("retain height %d, %v, want %d", commit.RetainHeight, err, c.height-keep)
 	}
 }

@@ -38,7 +38,8 @@ func BenchmarkBlock(b *testing.B) {
 				for _, tx := range r.Txs { // they passed through the mempool
 					a.known.txs.Add(ledger.HashTx(tx), struct{}{})
 				}
-				_, err := a.ProcessProposal(b.Context(), &abci.RequestProcessProposal{Height: r.Height, Time: r.Time, Txs: r.Txs, Hash: r.Hash})
+				_, err := a.ProcessProposal(b.Context(), &abci.RequestProcessProposal{Height: r.Height, Time: r.Time,
+					Txs: r.Txs, Hash: r.Hash})
 				check(b, err)
 				_, err = a.FinalizeBlock(b.Context(), r)
 				check(b, err)

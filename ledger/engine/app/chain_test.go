@@ -145,7 +145,8 @@ func (c *chain) add(t testing.TB, txs ...[]byte) *abci.RequestFinalizeBlock {
 	c.apply(out.Changes)
 	b := Block{Height: c.height, Time: c.time, Events: out.Events}
 	for i, r := range out.Results {
-		b.Receipts = append(b.Receipts, ledger.Receipt{ID: ledger.HashTx(txs[i]), Height: c.height, Index: uint32(i), Time: c.time, Result: r})
+		b.Receipts = append(b.Receipts, ledger.Receipt{ID: ledger.HashTx(txs[i]), Height: c.height, Index: uint32(i),
+			Time: c.time, Result: r})
 		if tx, err := ledger.UnmarshalTx(txs[i]); err == nil {
 			c.senders[ledger.HashTx(txs[i])] = tx.Sender.Address()
 		}
@@ -242,7 +243,8 @@ func (c *chain) operations(t testing.TB, w wallet, nonce uint64) []ledger.Op {
 		}[c.rand.IntN(3)]}
 	}
 	return []ledger.Op{[]ledger.Op{
-		ledger.DeleteBlob{Object: o.ID}, ledger.TransferBlob{Object: o.ID, To: other}, ledger.ShareBlob{Object: o.ID, Amount: 5},
+		ledger.DeleteBlob{Object: o.ID}, ledger.TransferBlob{Object: o.ID, To: other},
+		ledger.ShareBlob{Object: o.ID, Amount: 5},
 		ledger.Sweep{Objects: []ledger.ObjectID{o.ID}},
 		ledger.SetAttributes{Object: o.ID, Set: []ledger.Attribute{{Key: "a", Value: fmt.Sprint(nonce)}}},
 	}[c.rand.IntN(5)]}

@@ -39,7 +39,8 @@ func (a *App) run(hash []byte, height uint64, time int64, raw [][]byte, txs []de
 	if height != v.Height+1 {
 		return nil, fmt.Errorf("run block %d: the ledger is at height %d", height, v.Height)
 	}
-	b := &block{hash: bytes.Clone(hash), height: height, time: time, txs: txs, reads: &reads{view: v, seen: make(map[string][]byte)}}
+	b := &block{hash: bytes.Clone(hash), height: height, time: time, txs: txs,
+		reads: &reads{view: v, seen: make(map[string][]byte)}}
 	state := a.state(v)
 	state.Values = b.reads
 	var err error

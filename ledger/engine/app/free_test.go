@@ -28,7 +28,8 @@ func TestFreeProof(t *testing.T) {
 	run(t, a, c.add(t, register))
 	stranger := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, ed25519.SeedSize))
 	free := func(proof []byte) []byte {
-		return ledger.NewFree(c.state.Network, c.height+100, stranger, ledger.DisproveBlob{BlobID: e.ID, Proof: proof}).Marshal()
+		return ledger.NewFree(c.state.Network, c.height+100, stranger,
+			ledger.DisproveBlob{BlobID: e.ID, Proof: proof}).Marshal()
 	}
 	good, bad := free(e.Proof(t).Marshal()), free(make([]byte, p.CellProofSize()))
 	admit := func(tx []byte, want ledger.Code) {

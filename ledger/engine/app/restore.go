@@ -22,7 +22,8 @@ type Trusted struct {
 // Restore replaces the genesis state with a snapshot, fetching its parts one after the other. It works only before the
 // first block. If it fails, it returns to the genesis state. The error wraps ErrSnapshot if the snapshot is not of the
 // trusted state, or fetch's error.
-func (a *App) Restore(ctx context.Context, t Trusted, header []byte, fetch func(ctx context.Context, part uint32) ([]byte, error)) error {
+func (a *App) Restore(ctx context.Context, t Trusted, header []byte,
+	fetch func(ctx context.Context, part uint32) ([]byte, error)) error {
 	a.step.Lock()
 	defer a.step.Unlock()
 	r, err := a.newRestoration(t, header)

@@ -86,7 +86,8 @@ func TestRestoreRefuses(t *testing.T) {
 	root.Root[5]++
 	at.Time++
 	a := openApp(t, t.TempDir(), c.genesis, nil)
-	refused := func(name string, tr Trusted, header []byte, fetch func(context.Context, uint32) ([]byte, error), want error) {
+	refused := func(name string, tr Trusted, header []byte, fetch func(context.Context, uint32) ([]byte, error),
+		want error) {
 		t.Helper()
 		if err := a.Restore(t.Context(), tr, header, fetch); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", name, err, want)
@@ -110,7 +111,8 @@ func TestRestoreRefuses(t *testing.T) {
 	good, err := from.SnapshotPart(60, 0)
 	check(t, err)
 	for name, f := range forgeries(t, good) {
-		refused(name, tr, headerOf(tr, f.keys, f.parts), func(_ context.Context, i uint32) ([]byte, error) { return f.parts[i], nil }, ErrSnapshot)
+		refused(name, tr, headerOf(tr, f.keys, f.parts),
+			func(_ context.Context, i uint32) ([]byte, error) { return f.parts[i], nil }, ErrSnapshot)
 	}
 	check(t, a.Restore(t.Context(), tr, s.Header, parts))
 	compareView(t, a.View(), c.states[60], c.states[60])

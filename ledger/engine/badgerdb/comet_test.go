@@ -172,7 +172,8 @@ func TestCometAfterClose(t *testing.T) {
 						it.Next()
 					}
 					_, getErr := d.Get([]byte("0001"))
-					for _, err := range []error{getErr, it.Error(), d.Set(fmt.Appendf(nil, "%d", w), []byte("x")), d.DeleteSync([]byte("0500"))} {
+					for _, err := range []error{getErr, it.Error(), d.Set(fmt.Appendf(nil, "%d", w), []byte("x")),
+						d.DeleteSync([]byte("0500"))} {
 						if err != nil {
 							t.Error(err)
 							return

@@ -396,7 +396,8 @@ func TestParseWrites(t *testing.T) {
 		}
 		if n == len(b) {
 			for i, w := range ws {
-				if !bytes.Equal(w.key, want[i].key) || !bytes.Equal(w.value, want[i].value) || (w.value == nil) != (want[i].value == nil) {
+				if !bytes.Equal(w.key, want[i].key) || !bytes.Equal(w.value, want[i].value) ||
+					(w.value == nil) != (want[i].value == nil) {
 					t.Errorf("write %d: %v, want %v", i, w, want[i])
 				}
 			}

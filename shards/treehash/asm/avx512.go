@@ -249,7 +249,8 @@ func prefix(m []reg.VecPhysical, mask reg.VecPhysical, one, low Mem) {
 	}
 	VPANDQ(mask, m[7], m[8])
 	for i := 7; i > 0; i-- { // the low byte comes from the word before
-		VPTERNLOGQ(U8(ternary(func(word, before, mask bool) bool { return mask && before || !mask && word })), mask, m[i-1], m[i])
+		VPTERNLOGQ(U8(ternary(func(word, before, mask bool) bool { return mask && before || !mask && word })),
+			mask, m[i-1], m[i])
 	}
 	VPANDNQ(m[0], mask, m[0])
 	VPORQ_BCST(one, m[0], m[0])

@@ -1,0 +1,147 @@
+package natbench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// class of the connection between two homes.
+type class string
+
+const (
+	direct  class = "direct"
+	relayed class = "relayed"
+)
+
+// pairs lists the kinds of two routers, and the class that is possible between them.
+var pairs = []struct {
+	a, b kind
+	want class
+}{
+	{cone, cone, direct},
+	{fullCone, cone, direct},
+	{cone, symmetric, relayed},
+	{symmetric, symmetric, relayed},
+	{noUDP, cone, direct},
+	{nested, cone, direct},
+}
+
+// stayed is a line of walrus doctor --stay.
+type stayed struct {
+	PeerID    string   `json:"peerId"`
+	Addresses []string `json:"addresses"`
+}
+
+// to returns an address at which the home can be called, best one through a relay.
+func (s stayed) to() string {
+	for _, a := range s.Addresses {
+		if strings.Contains(a, "/p2p-circuit") {
+			return a
+		}
+	}
+	return s.PeerID
+}
+
+// hole is another line of walrus doctor --stay.
+type hole struct {
+	Punched string  `json:"punched"`
+	OK      bool    `json:"ok"`
+	Seconds float64 `json:"seconds"`
+}
+
+// way is the output of walrus doctor --peer.
+type way struct {
+	PeerID    string  `json:"peerId"`
+	Class     class   `json:"class"`
+	Address   string  `json:"address"`
+	Relayed   float64 `json:"relayedSeconds"`
+	Direct    float64 `json:"directSeconds"`
+	Transport string  `json:"transport"`
+}
+
+// pairs lets a home behind one router call a home behind another.
+func (b *bench) pairs() (table [][]string) {
+	t := b.t
+	begin := time.Now()
+	homes := map[string]*host{}
+	at := func(side string, k kind) *host {
+		name := strings.ReplaceAll(side+"-"+string(k), " ", "")
+		if homes[name] == nil {
+			homes[name] = b.home(name, k)
+		}
+		return homes[name]
+	}
+	stay := map[*host]*process{}
+	since := map[*host]time.Time{}
+	for _, p := range pairs {
+		at("b", p.b)
+		if h := at("a", p.a); stay[h] == nil {
+			since[h] = time.Now()
+			stay[h] = h.start(h.name+"-stay", b.walrus, "--config", b.clientOf(h), "--json", "doctor", "--stay")
+		}
+	}
+	table = append(table, []string{"ROUTERS", "EXPECTED", "GOT", "RELAY ADDRESS", "RELAYED", "DIRECT", "PUNCH", "OVER"})
+	rows := make([][]string, len(pairs))
+	all(len(pairs), func(i int) {
+		p := pairs[i]
+		a, c := at("a", p.a), at("b", p.b)
+		name := fmt.Sprintf("%s × %s", p.a, p.b)
+		row := []string{name, string(p.want), "-", "-", "-", "-", "-", "-"}
+		defer func() { rows[i] = row }()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		var s stayed
+		_, when, err := stay[a].await(ctx, 0, func(line string) bool {
+			// A full cone needs no relay: it is dialled directly.
+			return json.Unmarshal([]byte(line), &s) == nil && (strings.Contains(line, "/p2p-circuit") || p.a == fullCone && strings.Contains(line, "/ip4/44."))
+		})
+		if err != nil {
+			t.Errorf("%s: no relay address: %v", name, err)
+			return
+		}
+		wait := when.Sub(since[a])
+		row[3] = fmt.Sprintf("%.1f s", wait.Seconds())
+		if wait > relayTime {
+			t.Errorf("%s: a relay address after %s: want at most %s", name, wait.Round(time.Millisecond), relayTime)
+		}
+		var w way
+		if _, _, err := b.ask(c, patience, &w, "doctor", "--peer", s.to()); err != nil {
+			t.Errorf("%s: %v", name, err)
+			return
+		}
+		row[2], row[7] = string(w.Class), w.Transport
+		for j, v := range []float64{w.Relayed, w.Direct} {
+			if v > 0 {
+				row[4+j] = fmt.Sprintf("%.0f ms", 1000*v)
+			}
+		}
+		if w.Class != p.want {
+			t.Errorf("%s: %s: want %s; the other side says\n%s", name, w.Class, p.want, stay[a].said())
+		}
+		if w.Class != direct || w.Relayed == 0 {
+			return // no hole was needed, or none is possible
+		}
+		// The other side calls for the punch, and knows how long it took from the moment at which both dialled.
+		var h hole
+		if _, _, err := stay[a].await(ctx, 0, func(line string) bool {
+			return json.Unmarshal([]byte(line), &h) == nil && h.Punched == w.PeerID && h.OK
+		}); err != nil {
+			t.Errorf("%s: no punch was reported: %v", name, err)
+			return
+		}
+		took := time.Duration(h.Seconds * float64(time.Second))
+		row[6] = fmt.Sprintf("%.0f ms", 1000*h.Seconds)
+		if w.Transport == "tcp" && took > punchTime {
+			t.Errorf("%s: a TCP punch took %s: want at most %s", name, took.Round(time.Millisecond), punchTime)
+		}
+	})
+	table = append(table, rows...)
+	took := time.Since(begin)
+	if took > pairTime {
+		t.Errorf("all pairs took %s: want at most %s", took.Round(time.Second), pairTime)
+	}
+	return append(table, []string{"all pairs", "", fmt.Sprintf("%.0f s", took.Seconds())}, nil)
+}
