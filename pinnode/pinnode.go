@@ -172,6 +172,7 @@ func (n *Node) Run(ctx context.Context, ready func() error) (err error) {
 	}
 	g.Go(func() error { return n.dht.Run(ctx) })
 	g.Go(func() error { return n.watchEpoch(ctx) })
+	g.Go(func() error { return n.follow(ctx) })
 	g.Go(func() error { return n.keeper.Run(ctx) })
 	n.log.Info("pinner started", "peer", n.host.ID().String(), "addresses", n.Addrs(), "home", n.cfg.Home, "api", n.APIURL(), "metrics", n.MetricsAddr())
 	if err := ready(); err != nil {
