@@ -51,7 +51,7 @@ web: build ## test a gateway and a pinner with linters, contract tests, foreign 
 nat: build ## put homes behind routers of every kind, in network namespaces; some two minutes
 	@scripts/nat.sh
 
-soak: ## damage seven processes: 1000 SIGKILLs under a mixed load, then kills in uploads and flipped bits; some 25 minutes
+soak: ## fill a small disk again and again; 1000 SIGKILLs under a mixed load, kills in uploads, flipped bits; 30 minutes
 	@scripts/soak.sh
 
 hostile: build ## let strangers attack seven processes and print what they achieve; some 5 minutes

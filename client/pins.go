@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
-	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"walrus/internal/ipgroup"
+	"walrus/gather"
 	"walrus/shards"
 )
 
@@ -25,8 +22,8 @@ type Pins interface {
 }
 
 const (
-	// maxPinners bounds the pinners of one blob that are asked, and maxPinnersPerNet those in one /24 or /48.
-	maxPinners, maxPinnersPerNet = 20, 2
+	// maxPinners bounds the pinners of one blob that are looked for.
+	maxPinners = 20
 	// findPinners bounds the search for them.
 	findPinners = 3 * time.Second
 	// firstPinners are asked for the metadata at once; another one is asked each time that metadataHedge passes.
@@ -83,7 +80,7 @@ func (p *pinners) find(ctx context.Context, params shards.Params, id shards.Blob
 	found, _ := p.Holders(search, id, maxPinners) // what was found is what counts
 	stop()
 	var peers []peer.ID
-	for _, f := range spreadOut(found) {
+	for _, f := range gather.SpreadOut(found) {
 		if !p.lied(f.ID) {
 			peers = append(peers, f.ID)
 		}
@@ -193,30 +190,6 @@ func Pinners(ctx context.Context, c *Client, id shards.BlobID) []peer.ID {
 }
 
 func (p *pinners) lied(id peer.ID) bool { return recall(p, p.liars, id, liarMemory) }
-
-// spreadOut shuffles peers and leaves out those beyond maxPinnersPerNet in one network of the Internet: records cost
-// nothing, so whoever has many addresses must not be all that is asked.
-func spreadOut(found []peer.AddrInfo) (some []peer.AddrInfo) {
-	found = slices.Clone(found)
-	rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
-	nets := map[netip.Prefix]int{}
-	for _, f := range found {
-		var mine []netip.Prefix
-		for _, a := range f.Addrs {
-			if reach, net := ipgroup.Of(ipgroup.IP(a)); reach == ipgroup.Internet && net.IsValid() && !slices.Contains(mine, net) {
-				mine = append(mine, net)
-			}
-		}
-		if slices.ContainsFunc(mine, func(n netip.Prefix) bool { return nets[n] >= maxPinnersPerNet }) {
-			continue
-		}
-		for _, n := range mine {
-			nets[n]++
-		}
-		some = append(some, f)
-	}
-	return some
-}
 
 // recall reports whether key was noted within a time.
 func recall[K comparable](p *pinners, m map[K]time.Time, key K, within time.Duration) bool {

@@ -211,7 +211,7 @@ func (g *Genesis) Committee() (*certs.Committee, error) {
 	return c, nil
 }
 
-// committee makes a committee of members in an epoch. Errors are those of certs.NewCommittee.
+// committee makes a committee of members in an epoch. It returns the errors of certs.NewCommittee.
 func (g *Genesis) committee(epoch uint32, members []Member) (*certs.Committee, error) {
 	list := make([]certs.Member, len(members))
 	for i, m := range members {

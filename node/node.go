@@ -97,9 +97,15 @@ func (n *Node) open(committees certs.Committees, open OpenLedger) (err error) {
 	}
 	n.closers = append(n.closers, n.ledger.Close) // closed first: it uses streams of the host
 	n.keeper, err = keeper.New(n.cfg.Keeper, keeper.Parts{
-		Self: n.host.ID(), Identity: n.cfg.P2P.Key, Committees: committees, Store: n.store, Peers: n.host, Checks: n.host.Checks(), Network: n.dht, Ledger: n.ledger,
+		Self: n.host.ID(), Identity: n.cfg.P2P.Key, Committees: committees, Store: n.store, Peers: n.host, Checks: n.host.Checks(), Network: n.dht, Ledger: n.ledger, Pins: pins{n.dht, n.host.Pins()},
 	})
 	return err
+}
+
+// pins finds peers that pin blobs in the DHT, and asks them.
+type pins struct {
+	*dht.DHT
+	p2p.Content
 }
 
 // Close releases the ledger, the host and the store of a node that was never Run. Run closes by itself.

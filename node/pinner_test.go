@@ -1,11 +1,14 @@
 package node_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,10 +43,10 @@ func (c *cluster) pinner(i int) (p *pinnode.Node, stop func()) {
 	ctx, cancel := context.WithCancel(c.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx, func() error { return nil }) }()
-	return p, func() {
+	return p, sync.OnceFunc(func() {
 		cancel()
 		must(c.t, <-done)
-	}
+	})
 }
 
 func newKey(t testing.TB) ed25519.PrivateKey {
@@ -176,4 +179,38 @@ func (c *cluster) awaitDropped(cl *clientnode.Node, i int, id shards.BlobID) {
 		<-time.After(100 * time.Millisecond)
 	}
 	c.t.Fatalf("node %d does not drop the blob", i)
+}
+
+// TestRepairFromPin: three of four nodes lose everything they stored. What is left of a blob is too little, so they
+// repair it from the one peer that pins it.
+func TestRepairFromPin(t *testing.T) {
+	c := newCluster(t, 4, 7)
+	c.useLoopback()
+	c.startAll()
+	defer c.stopAll()
+	cl := c.client(0)
+	defer func() { must(t, cl.Close()) }()
+	data := random(t, 700_000)
+	res, err := cl.Client().Store(t.Context(), bytes.NewReader(data), uint64(len(data)), client.StoreOptions{Epochs: 5})
+	must(t, err)
+	p, stop := c.pinner(1)
+	defer stop()
+	r, err := p.Keeper().Add(t.Context(), pin.Request{Blob: res.BlobID})
+	must(t, err)
+	c.awaitPin(p, r.ID, func(r pin.Request) bool { return r.Status == pin.Pinned && !r.Announced.IsZero() })
+	for i := 1; i < 4; i++ {
+		c.stop(i)
+		must(t, os.RemoveAll(c.members[i].dir))
+		c.start(i)
+	}
+	for i := range c.nodes {
+		c.awaitServing(i)
+	}
+	// the DHT keeps records in memory: those of the stopped nodes are gone, and the pinner announces again
+	must(t, p.Keeper().AnnounceAgain(res.BlobID))
+	c.awaitHealthy(cl.Client(), patience)
+	stop()
+	if got := c.mustRead(cl.Client(), res.BlobID, data); got.Pinned != 0 {
+		t.Errorf("read %d bytes from pinners after the repair", got.Pinned)
+	}
 }

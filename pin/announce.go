@@ -169,11 +169,16 @@ func (k *Keeper) found(id shards.BlobID, ok bool) {
 	}
 	k.missed.Add(1)
 	k.log.Warn("a pinned blob is not findable: it is announced again", "blob", id.String())
-	if err := k.alterBlob(id, func(r *record) error {
-		r.Again = time.Now()
-		return nil
-	}); err != nil && !errors.Is(err, ErrNotFound) {
+	if err := k.AnnounceAgain(id); err != nil && !errors.Is(err, ErrNotFound) {
 		k.log.Warn("announce a blob again", "blob", id.String(), "err", err)
 	}
-	k.ring(bellAnnounce)
+}
+
+// AnnounceAgain lets a pinned blob be announced now.
+func (k *Keeper) AnnounceAgain(id shards.BlobID) error {
+	defer k.ring(bellAnnounce)
+	return k.alterBlob(id, func(r *record) error {
+		r.Again = time.Now()
+		return nil
+	})
 }

@@ -10,9 +10,9 @@ import (
 	"slices"
 )
 
-// LineProof proves that a blob was encoded wrongly. Beside it belongs a sliver, in strip order, whose root is not that
-// of sliver Index in the metadata. But as many symbols of its expansion as determine it are what the crossing lines
-// have at Index. In a right encoding these would give the line of the metadata.
+// LineProof proves that a blob was encoded wrongly. It comes with a sliver, in strip order. The sliver was computed
+// from enough crossing lines: each has, at position Index, the symbol that the sliver has for it. In a right encoding
+// the sliver would be sliver Index of the metadata, but its root differs.
 //
 // The sliver is not a part of this value, because it may be large: it is read as a stream.
 type LineProof struct {

@@ -31,6 +31,7 @@ func badgerOptions(dir string, cfg Config, log *slog.Logger) badger.Options {
 		WithMemTableSize(cfg.MemTable).
 		WithNumMemtables(3).
 		WithValueLogFileSize(cfg.ValueLog).
+		WithBlockSize(16 << 10).     // the index of a table, which each start reads, has an entry for each block
 		WithValueThreshold(1 << 10). // the default of 1 MiB would send all slivers through the LSM tree
 		// No compaction in the background: the index of slivers is small (one table per some 12 GB), and a goroutine
 		// of Badger that meets a damaged table would end the process.
@@ -39,28 +40,34 @@ func badgerOptions(dir string, cfg Config, log *slog.Logger) badger.Options {
 		WithNumLevelZeroTablesStall(math.MaxInt32)
 }
 
-// badger checks the files before Badger sees them. With salvage it goes on without damaged index tables, of which it
-// reads the ends only, unless Badger refuses them or damage was found while the database was open.
+// badger checks the files before Badger sees them. Index tables that were whole once are read again as a whole only if
+// damage was found while the database was open, or if Badger refuses them. With salvage it goes on without damaged
+// ones.
 func (o opener) badger(path string, salvage bool) (engine, error) {
-	opt := badgerOptions(path, o.cfg, o.log)
-	if !salvage {
+	opt, mode := badgerOptions(path, o.cfg, o.log), badgerdisk.Salvage
+	switch {
+	case !salvage:
 		// The small records of meta change, and Badger reclaims the space of old values in the index only.
-		return o.checked(opt.WithValueThreshold(o.cfg.MemTable/8), badgerdisk.Repair)
+		opt, mode = opt.WithValueThreshold(o.cfg.MemTable/8), badgerdisk.Repair
+	case o.running.Load():
+		mode = badgerdisk.Patient
 	}
 	full := path + checkSuffix
 	_, err := os.Stat(full)
 	var e *badgerEngine
 	if err != nil {
-		mode := badgerdisk.Skim
-		if o.running.Load() {
-			mode = badgerdisk.Patient
-		}
-		if e, err = o.checked(opt, mode); err != nil && mode == badgerdisk.Patient && badgerdisk.Unreadable(err) {
+		e, err = o.checked(opt, mode)
+		if err != nil && (!damage(err) || !salvage || mode == badgerdisk.Patient && badgerdisk.Unreadable(err)) {
 			return nil, err
 		}
 	}
-	if e == nil && (err == nil || damage(err)) {
-		e, err = o.checked(opt, badgerdisk.Salvage)
+	if e == nil {
+		if salvage {
+			mode = badgerdisk.Salvage
+		}
+		if err = badgerdisk.Distrust(path); err == nil {
+			e, err = o.checked(opt, mode)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -71,9 +78,14 @@ func (o opener) badger(path string, salvage bool) (engine, error) {
 	return e, nil
 }
 
+// scanned are the keys that Open and the node read in order when they start: none of them may be missed.
+var scanned = []badgerdisk.Scan{
+	{Prefix: []byte{keyTally}, Last: tallyLast}, {Prefix: []byte{keyListed}}, {Prefix: []byte{keyState}},
+}
+
 // checked checks a database and opens it.
 func (o opener) checked(opt badger.Options, mode badgerdisk.Mode) (*badgerEngine, error) {
-	repaired, err := badgerdisk.Check(&opt, mode, ErrCorrupt)
+	repaired, err := badgerdisk.Check(&opt, mode, ErrCorrupt, scanned...)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,9 @@ package store
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -76,4 +79,47 @@ func BenchmarkRead(b *testing.B) {
 		i++
 	}
 	b.ReportMetric((cpu()-start).Seconds()/(float64(b.N)*size/1e9), "cpu-s/GB")
+}
+
+// BenchmarkDrop drops blobs at random from a store with many more segments than are open. STORE_BENCH_SEGMENTS chooses
+// another number of segments.
+func BenchmarkDrop(b *testing.B) {
+	const each = 16 // blobs of a segment
+	segments := 128
+	_, _ = fmt.Sscan(os.Getenv("STORE_BENCH_SEGMENTS"), &segments)
+	cfg := Default(fastDir(b))
+	cfg.MinFree, cfg.Segment, cfg.MemTable, cfg.ValueLog = 0, 1<<20, 1<<20, 4<<20
+	s := mustOpen(b, cfg)
+	data := make([]byte, cfg.Segment/each)
+	fill := func() (ids []shards.BlobID) {
+		for n := range segments * each {
+			id := blobID(n)
+			check(b, s.PutBlob(id, meta(n), 5))
+			check(b, put(s, Ref{Blob: id, Shard: n % 7}, data))
+			if n%each == 0 {
+				check(b, s.Sync())
+			}
+			ids = append(ids, id)
+		}
+		check(b, s.Close())
+		s = mustOpen(b, cfg) // in which all are closed
+		rand.New(rand.NewPCG(1, 2)).Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+		return ids
+	}
+	ids := fill()
+	var took []time.Duration
+	for b.Loop() {
+		if len(ids) == 0 {
+			b.StopTimer()
+			ids = fill()
+			b.StartTimer()
+		}
+		began := time.Now()
+		check(b, s.DropBlob(ids[0], []int{0, 1, 2, 3, 4, 5, 6}))
+		took = append(took, time.Since(began))
+		ids = ids[1:]
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "µs-median")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "µs-p99")
 }

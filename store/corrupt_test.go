@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"walrus/shards"
 )
@@ -138,44 +139,59 @@ func TestIncidents(t *testing.T) {
 	}
 }
 
-// TestDamagedIndex damages a block in the middle of an index table. The store opens without reading it; the scrub finds
-// it; the next Open leaves the table out, and the one after has nothing to say.
+// TestDamagedIndex damages a block in the middle of an index table. If the file was changed, Open leaves the table
+// out, and the next Open has nothing to say. If the disk has lost what it had, the store opens without reading the
+// block; the scrub finds it, and the next Open leaves the table out.
 func TestDamagedIndex(t *testing.T) {
-	cfg := small(t.TempDir())
-	s := mustOpen(t, cfg)
-	const slivers = 8000
-	fillSmall(t, s, slivers)
-	check(t, s.Close())
-	tables, err := filepath.Glob(filepath.Join(cfg.Dir, segmentsName, "*", "*.sst"))
-	if err != nil || len(tables) == 0 {
-		t.Fatalf("%d tables, %v", len(tables), err)
-	}
-	b, err := os.ReadFile(tables[0])
-	check(t, err)
-	b[len(b)/3] ^= 1
-	check(t, os.WriteFile(tables[0], b, 0o600))
-	for round, want := range []struct{ incidents, leftOut int }{{1, 0}, {1, 1}, {0, 1}} {
-		s = mustOpen(t, cfg)
-		var bad []Ref
-		_, err := s.Scrub(t.Context(), func(r Ref, _ error) { bad = append(bad, r) })
-		check(t, err)
-		for _, r := range bad { // whose record is in another table than the rest
-			if r.Shard < 0 {
-				check(t, s.PutBlob(r.Blob, []byte("m"), 5))
-			} else {
-				check(t, s.DeleteSliver(r))
-			}
-		}
-		if got := s.Incidents(); len(got) < want.incidents || want.incidents == 0 && len(got) > 0 {
-			t.Errorf("round %d: incidents %+v", round, got)
-		}
-		if left, _ := filepath.Glob(tables[0] + ".corrupt"); len(left) != want.leftOut {
-			t.Errorf("round %d: %d tables are left out, want %d", round, len(left), want.leftOut)
-		}
-		if n := len(doubted(s)); (n > 0) != (round < 2) {
-			t.Errorf("round %d: %d segments are in doubt", round, n)
-		}
-		wantCounts(t, s)
+	type round struct{ incidents, leftOut int }
+	for _, tt := range []struct {
+		name   string
+		decay  bool
+		rounds []round
+	}{
+		{"changed", false, []round{{1, 1}, {0, 1}}},
+		{"decayed", true, []round{{1, 0}, {1, 1}, {0, 1}}},
+	} {
+		cfg := small(t.TempDir())
+		s := mustOpen(t, cfg)
+		fillSmall(t, s, 8000)
 		check(t, s.Close())
+		tables, err := filepath.Glob(filepath.Join(cfg.Dir, segmentsName, "*", "*.sst"))
+		if err != nil || len(tables) == 0 {
+			t.Fatalf("%d tables, %v", len(tables), err)
+		}
+		info, err := os.Stat(tables[0])
+		check(t, err)
+		b, err := os.ReadFile(tables[0])
+		check(t, err)
+		b[len(b)/3] ^= 1
+		check(t, os.WriteFile(tables[0], b, 0o600))
+		if tt.decay {
+			check(t, os.Chtimes(tables[0], time.Time{}, info.ModTime()))
+		}
+		for n, want := range tt.rounds {
+			s = mustOpen(t, cfg)
+			var bad []Ref
+			_, err := s.Scrub(t.Context(), func(r Ref, _ error) { bad = append(bad, r) })
+			check(t, err)
+			for _, r := range bad { // whose record is in another table than the rest
+				if r.Shard < 0 {
+					check(t, s.PutBlob(r.Blob, []byte("m"), 5))
+				} else {
+					check(t, s.DeleteSliver(r))
+				}
+			}
+			if got := s.Incidents(); len(got) < want.incidents || want.incidents == 0 && len(got) > 0 {
+				t.Errorf("%s, round %d: incidents %+v", tt.name, n, got)
+			}
+			if left, _ := filepath.Glob(tables[0] + ".corrupt"); len(left) != want.leftOut {
+				t.Errorf("%s, round %d: %d tables are left out, want %d", tt.name, n, len(left), want.leftOut)
+			}
+			if doubts := len(doubted(s)); (doubts > 0) != (n < len(tt.rounds)-1) {
+				t.Errorf("%s, round %d: %d segments are in doubt", tt.name, n, doubts)
+			}
+			wantCounts(t, s)
+			check(t, s.Close())
+		}
 	}
 }

@@ -138,6 +138,7 @@ func (d *database) keep(batch []entry) (full bool, err error) {
 		}
 	}
 	if err := d.write(batch...); err != nil {
+		d.recall(batch)
 		return false, err
 	}
 	d.mu.Lock()
@@ -146,6 +147,24 @@ func (d *database) keep(batch []entry) (full bool, err error) {
 		d.remember(e)
 	}
 	return d.bytes > maxUnsynced, nil
+}
+
+// recall remembers what can be read after a batch has failed. It may have landed, and then a redo must not put earlier
+// values in its place.
+func (d *database) recall(batch []entry) {
+	for _, e := range batch {
+		now := entry{key: e.key}
+		err := d.get(e.key, func(v []byte) error {
+			now.value = bytes.Clone(v)
+			return nil
+		})
+		if now.del = errors.Is(err, ErrNotFound); err != nil && !now.del {
+			continue
+		}
+		d.mu.Lock()
+		d.remember(now)
+		d.mu.Unlock()
+	}
 }
 
 // remember adds an entry to unsynced. The caller holds mu.

@@ -14,9 +14,10 @@
 // incident the node compares its data with what it should have. Lost records may leave no trace. If the end of a log
 // was lost, a record in meta may have an earlier value again.
 //
-// Open costs the same however many slivers there are. It reads a summary of each segment, and the whole index of meta.
-// After an unclean stop it also opens the few segments that were open, and reads the ends of their index tables. What
-// else a start has to look at, Tend does in the background.
+// Open costs the same however many slivers there are. It reads a summary of each segment, and opens meta: an index
+// table that was whole once, and whose file was not changed since, is trusted, but for its own index and the few
+// records that Open needs. After an unclean stop Open also opens the few segments that were open, in the same way. What
+// else a start has to look at, Tend does in the background, a minute later.
 //
 // # Segments
 //

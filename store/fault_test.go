@@ -472,6 +472,34 @@ func runDropFault(t *testing.T, k int, m mode) *disk {
 	return d
 }
 
+// TestFaultsAgain lets every operation go wrong while a sliver is dropped and stored again before a sync, and then the
+// power fail. If that brings the old life of the blob back, the sliver is there.
+func TestFaultsAgain(t *testing.T) {
+	step := 1
+	if testing.Short() {
+		step = 3
+	}
+	faultTable(t, step, func(t *testing.T, k int, m mode) *disk {
+		d, f := newFault(t, m)
+		check(t, f.store(2, func() {}))
+		ref := faultRef(2)
+		_, old, err := f.s.catalog.blob(ref.Blob)
+		check(t, err)
+		delete(f.acked, ref)
+		d.failAt(k)
+		if f.s.DropBlob(ref.Blob, []int{ref.Shard}) == nil {
+			f.retry(2, func() {})
+		}
+		f.afterCrashes(d, k, func(g *faultRun) {
+			g.visible(true)
+			if _, of, err := g.s.catalog.blob(ref.Blob); err == nil && of == old {
+				check(t, compare(g.s, ref, faultContent[2]))
+			}
+		})
+		return d
+	})
+}
+
 // TestFaultsCompact lets every single operation of a compaction go wrong, in every way, and then the power fail. What
 // lives stays, and in the end the compaction succeeds.
 func TestFaultsCompact(t *testing.T) {

@@ -22,6 +22,10 @@ func memoryDisk(t testing.TB, size int64) string {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to mount a file system of a given size")
 	}
+	var memory syscall.Sysinfo_t
+	if err := syscall.Sysinfo(&memory); err != nil || int64(memory.Totalram)*int64(memory.Unit) < 2*size {
+		t.Skipf("needs %d MiB of memory for a file system of half of that: %v", 2*size>>20, err)
+	}
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
 		t.Skipf("cannot mount a file system of a given size: %v", err)
 	}
@@ -140,15 +144,18 @@ func TestSpace(t *testing.T) {
 	}
 	wantErr(t, err, ErrFull)
 	t.Logf("full with %.1f %% live: %v", 100*float64(p.live)/float64(size), err)
+	deleting := time.Now()
 	for range len(p.blobs) / 2 {
 		p.drop(p.r.IntN(len(p.blobs)))
 	}
 	half := p.live
+	t.Logf("deleted half in %v", time.Since(deleting).Round(time.Millisecond))
 	for float64(p.live) < 0.74*float64(size) {
 		if err := p.store(); err != nil {
 			t.Fatalf("after half was deleted, %d of %d MiB more were stored: %v", (p.live-half)>>20, size>>20, err)
 		}
 	}
+	t.Logf("stored %d MiB more after %v", (p.live-half)>>20, time.Since(deleting).Round(time.Millisecond))
 	p.verify()
 	wantCounts(t, p.s)
 	// What ends takes its space along.

@@ -169,26 +169,60 @@ func (t *tally) entry(seq uint64, n counts) entry {
 	return entry{key: tallyKey(seq % tallySlots), value: b}
 }
 
+// tallyLast: the counts are looked for among that many of the last writes at most, before all writes. An index table
+// has all versions of a record since the last merge, so to look through all of them costs more, the more was written.
+const tallyLast = 4 * tallySlots
+
 // loadTally reads the counts. Without doubt they equal the numbers of records.
 func (d *database) loadTally() error {
-	var keys [][]byte
-	err := d.scan([]byte{keyTally}, nil, tallySlots+1, 0, func(k []byte) error {
-		keys = append(keys, k)
+	version := d.eng.index().version()
+	t := tally{doubt: true} // as long as what was written is older
+	for last := uint64(8); t.doubt; last *= 2 {
+		since := version - min(version, last)
+		if last > tallyLast {
+			since = 0
+		}
+		var err error
+		if t, err = d.readTally(since); err != nil {
+			return err
+		}
+		if since == 0 {
+			break
+		}
+	}
+	// What this process found is all that there is: nothing before it can be lost.
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tally = t
+	return nil
+}
+
+// readTally reads the counts from the records written behind version since.
+func (d *database) readTally(since uint64) (t tally, err error) {
+	refused := tallyKey(tallyRefused)
+	keys := [][]byte{refused}
+	err = d.scan([]byte{keyTally}, nil, tallySlots+1, since, func(k []byte) error {
+		if !bytes.Equal(k, refused) {
+			keys = append(keys, k)
+		}
 		return nil
 	})
 	if err != nil {
-		return err
+		return t, err
 	}
-	t := tally{accounts: map[uint64]counts{}}
+	t.accounts = map[uint64]counts{}
 	seen := make(map[uint64]bool, len(keys))
 	for _, k := range keys {
 		v, err := d.record(k)
-		if bytes.Equal(k, tallyKey(tallyRefused)) || errors.Is(err, ErrCorrupt) || err == nil && len(v) != tallySize {
+		if bytes.Equal(k, refused) && errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if bytes.Equal(k, refused) && err == nil || errors.Is(err, ErrCorrupt) || err == nil && len(v) != tallySize {
 			t.doubt = true
 			continue
 		}
 		if err != nil {
-			return err
+			return t, err
 		}
 		seq := binary.BigEndian.Uint64(v)
 		seen[seq] = true
@@ -203,11 +237,7 @@ func (d *database) loadTally() error {
 	}
 	t.doubt = t.doubt || t.refused || t.seq == 0
 	t.refused = false
-	// What this process found is all that there is: nothing before it can be lost.
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.tally = t
-	return nil
+	return t, nil
 }
 
 // change puts and deletes counted records, all or none, with their counts. An entry's delta says by how much it changes

@@ -20,7 +20,8 @@ import (
 const (
 	// tendShare is the share of the disk's time that background work takes: one part in so many.
 	tendShare = 10
-	// tendLook is the pause between looks for background work.
+	// tendLook is the pause between looks for background work, and before the first: a node that restarts again and
+	// again reads nothing of what lies there.
 	tendLook = time.Minute
 	// markEvery: writes older than one to two of these are not among the newest after an unclean stop.
 	markEvery = 10 * time.Minute
@@ -83,6 +84,9 @@ func (t *tending) run(ctx context.Context) error {
 	var measured, marked time.Time
 	var took time.Duration
 	marks := map[*database]uint64{}
+	if !pause.For(ctx, tendLook) {
+		return nil
+	}
 	for {
 		err := errors.Join(t.count(ctx), t.settle(ctx), t.list(ctx), t.store.compactor.all(ctx), t.merge(ctx))
 		if now := time.Now(); now.Sub(measured) >= max(usageEvery, usageShare*took) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -174,5 +175,92 @@ func TestUpgrade(t *testing.T) {
 	if st, err := s.Stats(); err != nil || st.Slivers != 1 || st.Blobs != 1 {
 		t.Errorf("%+v, %v", st, err)
 	}
+	wantCounts(t, s)
+}
+
+// TestUpgradeFormat3 takes over a store of format 3, whose places are numbers of segments and whose segments kept their
+// own accounts, while it is changed: also after a kill, before any of the work in the background.
+func TestUpgradeFormat3(t *testing.T) {
+	const n = 24
+	cfg := small(t.TempDir())
+	s := mustOpen(t, cfg)
+	for i := range n {
+		ref, end := bucketBlob(i)
+		check(t, errors.Join(s.PutBlob(ref.Blob, meta(i), end), put(s, ref, content(ref, 50_000))))
+	}
+	check(t, s.Sync())
+	withoutLives(t, s)
+	for _, b := range s.segments.all() {
+		check(t, b.put(entry{key: []byte{keyFormat}, value: binary.BigEndian.AppendUint32(nil, 3)}))
+		check(t, b.sync())
+	}
+	meta := s.catalog.db
+	check(t, meta.pages([]byte{keyPlace}, func(keys [][]byte) error {
+		for _, k := range keys {
+			id, _ := keyBlobID(k)
+			list, err := s.catalog.places(id)
+			check(t, err)
+			var old []byte
+			for _, e := range list {
+				old = binary.BigEndian.AppendUint64(old, e.segment)
+			}
+			check(t, meta.put(entry{key: k, value: old}))
+		}
+		return nil
+	}))
+	for _, b := range s.segments.all() {
+		check(t, meta.put(entry{key: listedKey(b.id), del: true}, entry{key: accountKey(b.id), del: true},
+			entry{key: binary.BigEndian.AppendUint64([]byte{'l'}, b.id)}))
+	}
+	check(t, meta.put(entry{key: []byte{keyNext}, del: true},
+		entry{key: []byte{keyFormat}, value: binary.BigEndian.AppendUint32(nil, 3)}))
+	check(t, meta.sync())
+	old := t.TempDir()
+	copyTree(t, old, cfg.Dir)
+
+	s = mustOpen(t, small(old))
+	drop := func(i int) {
+		ref, _ := bucketBlob(i)
+		check(t, s.DropBlob(ref.Blob, []int{ref.Shard}))
+	}
+	again := func(i int) {
+		ref, end := bucketBlob(i)
+		check(t, s.PutBlob(ref.Blob, []byte("again"), end))
+	}
+	look := func(when string) {
+		t.Helper()
+		for i := range n {
+			ref, _ := bucketBlob(i)
+			got, err := get(s, ref)
+			if gone := i < 6; gone && !errors.Is(err, ErrNotFound) || !gone && !bytes.Equal(got, content(ref, 50_000)) {
+				t.Errorf("%s: sliver %d: %d bytes, %v", when, i, len(got), err)
+			}
+		}
+	}
+	for i := range 3 {
+		drop(i)
+		again(i)
+	}
+	drop(3)
+	drop(4)
+	drop(5)
+	look("upgraded")
+	check(t, s.Sync())
+	killed := t.TempDir()
+	copyTree(t, killed, old)
+	s = mustOpen(t, small(killed))
+	look("killed")
+	check(t, errors.Join(s.tending.count(t.Context()), s.tending.settle(t.Context()), s.tending.list(t.Context())))
+	wantCounts(t, s)
+	for i := 3; i < 6; i++ {
+		again(i)
+	}
+	look("listed")
+	if st, err := s.Stats(); err != nil || st.Slivers != n-6 || st.Blobs != n {
+		t.Errorf("%+v, %v", st, err)
+	}
+	_, err := compactNow(s)
+	check(t, err)
+	look("compacted")
 	wantCounts(t, s)
 }

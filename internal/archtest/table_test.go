@@ -32,16 +32,16 @@ var units = map[string]unit{
 		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A unit of its own, so that no other part of the engine sees Badger.
-	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk"}, tests: []string{"internal/faultfs", "node"}},
+	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk", "internal/pause"}, tests: []string{"internal/faultfs", "node"}},
 
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
-	"gather": {imports: join(core, "p2p")},
+	"gather": {imports: join(core, "p2p", "internal/ipgroup")},
 	// p2p only for the errors and types of the protocol: it is given a network.
 	"pin": {imports: join(core, "p2p", "gather", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
 	// The pins over HTTP, and at a socket; the pins themselves it is given.
 	"pinapi": {imports: []string{"shards", "pin", "internal/userfile"}},
 	"client": {
-		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause", "internal/ipgroup"),
+		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"),
 		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A unit of its own, so that the gateway and the command print the same JSON.
@@ -76,7 +76,7 @@ var units = map[string]unit{
 	// Measures with hosts of its own, and judges; it opens no store and no engine.
 	"doctor": {imports: []string{ledger, "ledger/light", "p2p", "dht", "internal/ipgroup", "internal/badgerdisk"}},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "doctor", "node", "client", "client/jsonform", "clientnode", "p2p", "pin", "pinapi", "pinnode", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest"}},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "doctor", "node", "client", "client/jsonform", "clientnode", "p2p", "pin", "pinapi", "pinnode", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest", "internal/badgerdisk", "shards", "store"}},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
@@ -136,7 +136,7 @@ var modules = map[string]module{
 	"github.com/klauspost/cpuid":       {units: []string{"shards"}},
 	"go.sia.tech/core":                 {units: []string{"shards"}},
 	// userfile asks whether a file is a mount of its own.
-	"golang.org/x/sys":                  {units: []string{"shards", "store", "ledger/engine", "cmd/walrus", "doctor", "internal/userfile"}, tests: []string{"internal/faultfs", "internal/natbench", "node", "node/keeper"}},
+	"golang.org/x/sys":                  {units: []string{"internal/badgerdisk", "shards", "store", "ledger/engine", "cmd/walrus", "doctor", "internal/userfile"}, tests: []string{"internal/faultfs", "internal/natbench", "node", "node/keeper"}},
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd

@@ -17,6 +17,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/badger/v4/table"
 )
 
 // ErrLocked is returned for a file or directory that another process has locked.
@@ -34,6 +35,10 @@ type DB struct {
 
 	syncing sync.Mutex      // held during a sync
 	files   map[string]bool // names whose directory entries are durable; guarded by syncing
+	// verified lists the tables known to be whole as the disk has it; distrusted: none is listed any more. Both are
+	// guarded by syncing.
+	verified   map[uint64]stamp
+	distrusted bool
 }
 
 // Options returns the settings common to all databases: one version of each key, every checksum verified, no caches,
@@ -69,6 +74,11 @@ func Open(opt badger.Options, damage error) (*DB, error) {
 	})
 	switch {
 	case err == nil:
+		if opt.Dir != "" {
+			d.verified = readVerified(opt.Dir)
+			d.distrusted = d.verified == nil // nobody has checked them
+			calm(opt.Dir)
+		}
 		return d, nil
 	case strings.Contains(err.Error(), "Another process is using this Badger database"): // it has no error value
 		return nil, ErrLocked
@@ -102,10 +112,23 @@ func (d *DB) Do(fn func(*badger.DB) error) error {
 func (d *DB) Wedged() bool { return d.wedged.Load() }
 
 // Close closes the database.
-func (d *DB) Close() error { return d.guard(d.badger.Close) }
+func (d *DB) Close() error {
+	d.syncing.Lock()
+	defer d.syncing.Unlock()
+	err := d.guard(d.badger.Close)
+	if err == nil {
+		_ = d.listClosed() // without the list the next start reads more
+	}
+	return err
+}
 
 func (d *DB) guard(fn func() error) error {
-	return guard(d.damage, func() { d.wedged.Store(true) }, fn)
+	return guard(d.damage, func() {
+		d.wedged.Store(true)
+		if d.dir != "" {
+			_ = Distrust(d.dir) // else the same may happen to the next process
+		}
+	}, fn)
 }
 
 // guard turns a panic, or the fault of a memory map whose file was cut short, into an error that wraps damage.
@@ -143,12 +166,16 @@ func (d *DB) Sync() error {
 	if err != nil {
 		return err
 	}
-	fresh := false
+	fresh, unlisted := false, false
 	files := make(map[string]bool, len(list))
 	for _, f := range list {
 		name := f.Name()
 		files[name] = true
 		fresh = fresh || !d.files[name]
+		if id, ok := table.ParseFileID(name); ok {
+			_, listed := d.verified[id]
+			unlisted = unlisted || !listed
+		}
 		if filepath.Ext(name) == memExt {
 			// A log that has disappeared meanwhile has become a table, which Badger syncs.
 			if err := SyncPath(filepath.Join(d.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -162,6 +189,9 @@ func (d *DB) Sync() error {
 		}
 	}
 	d.files = files
+	if unlisted {
+		_ = d.listTables() // without the list the next start reads more
+	}
 	return nil
 }
 

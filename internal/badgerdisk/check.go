@@ -26,30 +26,42 @@ const (
 	// from the tables that are left. That suits a database of keys that are written once; in another, old values of lost
 	// keys would come back.
 	Salvage
-	// Skim is Salvage, but of index tables it reads only the index in them, a small part. CheckTable reads the rest.
-	Skim
-	// Patient is Skim, but a disk that fails to read is no damage: it may read later.
+	// Patient is Salvage, but a disk that fails to read is no damage: it may read later.
 	Patient
 )
 
 const (
-	maxTable = 1 << 30 // bytes of an index table or a write-ahead log; Badger's are some MiB
-	maxFile  = 1 << 31 // the greatest number of a file
+	maxTable    = 1 << 30 // bytes of an index table or a write-ahead log; Badger's are some MiB
+	maxFile     = 1 << 31 // the greatest number of a file
+	maxVerified = 1 << 26 // bytes of the list of whole tables: those of some TiB
 
 	memExt      = ".mem"    // of a write-ahead log
+	tableExt    = ".sst"    // of an index table
 	discardName = "DISCARD" // of a file that Badger makes anew
 )
 
 // check is one run of Check.
 type check struct {
-	dir    string
-	opt    *badger.Options
-	mode   Mode
-	damage error
-	notes  []string        // a line for each repair
-	tables map[uint64]bool // whether it is whole, by number
-	mems   []string
-	vlogs  map[uint64]string
+	dir      string
+	opt      *badger.Options
+	mode     Mode
+	damage   error
+	scanned  []Scan
+	notes    []string        // a line for each repair
+	tables   map[uint64]bool // whether it is whole, by number
+	mems     []string
+	vlogs    map[uint64]string
+	verified map[uint64]stamp  // tables that were whole as they were then
+	whole    map[uint64]stamp  // tables that are whole
+	skimmed  map[uint64]uint64 // the last version in each table of which only a part was read
+	last     uint64            // the last version in any table
+}
+
+// Scan is a set of keys that are read in order once the database is open: those that begin with Prefix, and if Last is
+// not 0, only of so many of the last versions.
+type Scan struct {
+	Prefix []byte
+	Last   uint64
 }
 
 // Check examines the files of the closed database that opt describes, repairs what mode allows, and adapts opt. It
@@ -58,14 +70,25 @@ type check struct {
 //
 // Badger trusts its files more than a node may. On some damage Open ends the process, on other damage a goroutine does
 // so later, and some damaged tables are left out without a word.
-func Check(opt *badger.Options, mode Mode, damage error) (repaired []string, err error) {
+//
+// A table that was whole once, and whose file was not changed since, is not read again as a whole: only the index in
+// it, a small part, and the blocks with scanned keys. So the cost does not grow with
+// the database. Such a table may have decayed on the disk: CheckTable reads it again. A Get of a damaged block is an
+// error, but an iterator leaves the block out: name in scanned what must not miss a key. Distrust ends the trust.
+func Check(opt *badger.Options, mode Mode, damage error, scanned ...Scan) (repaired []string, err error) {
 	unlock, err := Lock(opt.Dir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = unlock.Close() }() // nothing was written
-	c := &check{dir: opt.Dir, opt: opt, mode: mode, damage: damage, tables: map[uint64]bool{}, vlogs: map[uint64]string{}}
-	err = guard(damage, func() {}, c.run)
+	c := &check{
+		dir: opt.Dir, opt: opt, mode: mode, damage: damage, scanned: scanned,
+		tables: map[uint64]bool{}, vlogs: map[uint64]string{},
+		verified: readVerified(opt.Dir), whole: map[uint64]stamp{}, skimmed: map[uint64]uint64{},
+	}
+	if err = guard(damage, func() {}, c.run); err == nil {
+		_ = writeVerified(c.dir, c.whole) // without it the next Check reads more
+	}
 	return c.notes, err
 }
 
@@ -106,7 +129,7 @@ func (c *check) list() error {
 			continue
 		}
 		ext := filepath.Ext(name)
-		if ext != ".sst" && ext != memExt && ext != ".vlog" {
+		if ext != tableExt && ext != memExt && ext != ".vlog" {
 			continue
 		}
 		id, err := strconv.ParseUint(strings.TrimSuffix(name, ext), 10, 32)
@@ -114,7 +137,7 @@ func (c *check) list() error {
 			return fmt.Errorf("%w: unexpected file %s", c.damage, name)
 		}
 		switch ext {
-		case ".sst":
+		case tableExt:
 			c.tables[id] = false
 		case memExt:
 			c.mems = append(c.mems, name)

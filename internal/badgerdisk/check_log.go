@@ -30,6 +30,7 @@ func (c *check) checkHeader(path string) error {
 		return err
 	}
 	defer func() { _ = f.Close() }() // where an error is returned already
+	exact(f)                         // this page is also what Badger reads first
 	var head [logHeader]byte
 	n, err := f.ReadAt(head[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {

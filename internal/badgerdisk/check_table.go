@@ -1,10 +1,12 @@
 package badgerdisk
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -39,35 +41,69 @@ func (c *check) checkTables() error {
 		}
 		// Badger deletes tables that the manifest does not name. After a crash, Badger was about to name them, and they
 		// may be incomplete, or it had merged them. After damage they are the remaining data.
-		if err != nil || c.checkTable(table.NewFilename(id, c.dir), true) == nil {
+		if err != nil || c.checkTable(table.NewFilename(id, c.dir), id, true, nil) == nil {
+			delete(c.verified, id)
 			named, rebuild = append(named, id), true
 		}
 	}
-	for _, id := range named {
-		path := table.NewFilename(id, c.dir)
-		err := errors.New("missing")
-		if _, ok := c.tables[id]; ok {
-			err = c.checkTable(path, c.mode < Skim)
+	for _, look := range []func(id uint64, path string) error{c.checkOnce, c.checkScanned} {
+		for _, id := range named {
+			path := table.NewFilename(id, c.dir)
+			err := errors.New("missing")
+			if _, ok := c.tables[id]; ok {
+				err = look(id, path)
+			}
+			switch {
+			case err == nil:
+				c.tables[id] = true
+				continue
+			case c.refused(err):
+				return err
+			case c.mode < Salvage:
+				return fmt.Errorf("%w: table %d: %w", c.damage, id, err)
+			}
+			c.note("index table %d was left out: %v", id, err)
+			rebuild = true
+			if err := os.Rename(path, path+".corrupt"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			delete(c.tables, id)
+			delete(c.whole, id)
 		}
-		switch {
-		case err == nil:
-			c.tables[id] = true
-			continue
-		case c.refused(err):
-			return err
-		case c.mode < Salvage:
-			return fmt.Errorf("%w: table %d: %w", c.damage, id, err)
-		}
-		c.note("index table %d was left out: %v", id, err)
-		rebuild = true
-		if err := os.Rename(path, path+".corrupt"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+		named = slices.DeleteFunc(named, func(id uint64) bool { return !c.tables[id] })
 	}
 	if rebuild {
 		return c.writeManifest()
 	}
 	return nil
+}
+
+// checkOnce checks a table as a whole, unless it was whole before and has not changed since.
+func (c *check) checkOnce(id uint64, path string) error {
+	info, err := os.Stat(path) // before the table is read: a change meanwhile shows the next time
+	if err != nil {
+		return err
+	}
+	now := stampOf(info)
+	was, known := c.verified[id]
+	if err := c.checkTable(path, id, !known || was != now, nil); err != nil {
+		return err
+	}
+	c.whole[id] = now
+	return nil
+}
+
+// checkScanned checks the scanned keys of a table of which only a part was read.
+func (c *check) checkScanned(id uint64, path string) error {
+	last, skimmed := c.skimmed[id]
+	if !skimmed {
+		return nil
+	}
+	scanned := slices.DeleteFunc(slices.Clone(c.scanned), func(s Scan) bool { return s.Last > 0 && last+s.Last < c.last })
+	if len(scanned) == 0 {
+		return nil
+	}
+	return c.checkTable(path, id, false, scanned)
 }
 
 // refused reports that the disk or the system is to blame rather than the data.
@@ -166,27 +202,39 @@ func CheckTable(dir string, id uint64, damage error) (read int64, err error) {
 		return 0, err
 	}
 	c := check{dir: dir, damage: damage}
-	err = guard(damage, func() {}, func() error { return c.checkTable(path, true) })
+	err = guard(damage, func() {}, func() error { return c.checkTable(path, id, true, nil) })
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !Refused(err) {
 		err = fmt.Errorf("%w: table %d: %w", damage, id, err)
 	}
 	return info.Size(), err
 }
 
-// checkTable verifies the checksum of an index table's index, and if whole is set those of its blocks, within bounds
-// that Badger takes for granted:
+// checkTable verifies the checksum of an index table's index, and those of its blocks, within bounds that Badger takes
+// for granted. Unless whole is set it reads only the blocks that Open needs, those with scanned keys and the last one.
 //
 //	blocks ‖ index ‖ its length u32 ‖ its checksum as protobuf ‖ length of that u32
 //	block: entries ‖ offsets u32… ‖ their number u32 ‖ checksum as protobuf ‖ length of that u32
-func (c *check) checkTable(path string, whole bool) error {
-	var blocks, index, sum []byte
-	size, err := int64(0), error(nil)
-	if whole {
-		blocks, index, sum, err = c.readTable(path)
-		size = int64(len(blocks))
-	} else {
-		size, index, sum, err = readIndex(path)
+func (c *check) checkTable(path string, id uint64, whole bool, scanned []Scan) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
 	}
+	defer func() { _ = f.Close() }() // only read
+	var from io.ReaderAt = f
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if whole {
+		b, err := c.read(path)
+		if err != nil {
+			return err
+		}
+		from = bytes.NewReader(b)
+	} else {
+		exact(f)
+	}
+	size, index, sum, err := readIndex(from, info.Size())
 	if err != nil {
 		return err
 	}
@@ -197,63 +245,68 @@ func (c *check) checkTable(path string, whole bool) error {
 		return fmt.Errorf("index of %d bytes", len(index))
 	}
 	t := fb.GetRootAsTableIndex(index, 0) // its checksum is right: it is as Badger wrote it
-	if t.OffsetsLength() == 0 {
+	n := t.OffsetsLength()
+	if n == 0 {
 		return errors.New("no entries")
 	}
-	for i := range t.OffsetsLength() {
-		var o fb.BlockOffset
+	if c.last = max(c.last, t.MaxVersion()); !whole {
+		c.skimmed[id] = t.MaxVersion()
+	}
+	var buf []byte
+	for i := range n {
+		var o, next fb.BlockOffset
 		if !t.Offsets(&o, i) || uint64(o.Offset())+uint64(o.Len()) > uint64(size) {
 			return fmt.Errorf("entry %d of the index is out of bounds", i)
 		}
-		if !whole {
+		var end []byte
+		if i+1 < n && t.Offsets(&next, i+1) {
+			end = next.KeyBytes()
+		}
+		if !whole && i+1 < n && !among(scanned, o.KeyBytes(), end) {
 			continue
 		}
-		data, sum, err := cutSized(blocks[o.Offset():][:o.Len()])
-		if err == nil {
-			err = verify(data, sum)
+		buf = slices.Grow(buf[:0], int(o.Len()))[:o.Len()]
+		if _, err := from.ReadAt(buf, int64(o.Offset())); err != nil {
+			return err
 		}
-		if err == nil && len(data) < 4 {
-			err = errors.New("too short")
-		}
-		if err == nil && uint64(binary.BigEndian.Uint32(data[len(data)-4:]))*4 > uint64(len(data)-4) {
-			err = errors.New("offsets out of bounds")
-		}
-		if err != nil {
+		if err := checkBlock(buf); err != nil {
 			return fmt.Errorf("block %d at byte %d: %w", i, o.Offset(), err)
 		}
 	}
 	return nil
 }
 
-// readTable reads the parts of a table.
-func (c *check) readTable(path string) (blocks, index, sum []byte, err error) {
-	b, err := c.read(path)
-	if err != nil {
-		return nil, nil, nil, err
+// among reports whether a block whose first key is first may hold scanned keys. The next block begins with next.
+func among(scanned []Scan, first, next []byte) bool {
+	for _, s := range scanned {
+		begins := bytes.HasPrefix(first, s.Prefix) || bytes.Compare(first, s.Prefix) < 0
+		if begins && bytes.Compare(next, s.Prefix) >= 0 {
+			return true
+		}
 	}
-	rest, sum, err := cutSized(b)
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("checksum of the index: %w", err)
-	}
-	blocks, index, err = cutSized(rest)
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("index: %w", err)
-	}
-	return blocks, index, sum, nil
+	return false
 }
 
-// readIndex reads a table without its blocks, of which it returns the size.
-func readIndex(path string) (blocks int64, index, sum []byte, err error) {
-	f, err := os.Open(path)
+// checkBlock verifies the checksum of a block.
+func checkBlock(b []byte) error {
+	data, sum, err := cutSized(b)
 	if err != nil {
-		return 0, nil, nil, err
+		return err
 	}
-	defer func() { _ = f.Close() }() // only read
-	info, err := f.Stat()
-	if err != nil {
-		return 0, nil, nil, err
+	if err := verify(data, sum); err != nil {
+		return err
 	}
-	at := info.Size()
+	if len(data) < 4 {
+		return errors.New("too short")
+	}
+	if uint64(binary.BigEndian.Uint32(data[len(data)-4:]))*4 > uint64(len(data)-4) {
+		return errors.New("offsets out of bounds")
+	}
+	return nil
+}
+
+// readIndex reads a table of a size without its blocks, of which it returns the size.
+func readIndex(f io.ReaderAt, at int64) (blocks int64, index, sum []byte, err error) {
 	last := func() ([]byte, error) {
 		var size [4]byte
 		if at -= int64(len(size)); at < 0 {

@@ -216,6 +216,8 @@ func (n *Node) runChain(ctx context.Context) error {
 		stop()
 	})
 	tasks.Go(func() { n.watchKey(ctx, chain) })
+	db := n.db // the next chain may have another
+	tasks.Go(func() { _ = chain.check("read back the database", db.Verify(ctx)) })
 	return chain.run(ctx)
 }
 

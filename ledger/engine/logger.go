@@ -35,7 +35,7 @@ var harmless = map[string]bool{
 	"Error stopping consensus state":                         true,
 	"Not stopping State service -- has not been started yet": true,
 	"Connection failed @ sendRoutine":                        true, // links handle it
-	"SendTimeout":                                            true, // blocks are asked for from another peer; once block sync has ended, nothing is
+	"SendTimeout":                                            true, // another peer is asked, or block sync is over
 	"Failed to add block":                                    true, // the block came from two peers
 }
 

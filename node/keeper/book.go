@@ -116,7 +116,7 @@ type stock struct {
 // owed counts the slivers to repair. Slivers that cannot be checked for lack of metadata, or would be dropped early for
 // lack of a record, count as one.
 func (s stock) owed() int {
-	if s.missing == 0 && !(s.metadata && s.record) {
+	if s.missing == 0 && (!s.metadata || !s.record) {
 		return 1
 	}
 	return s.missing

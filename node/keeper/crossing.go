@@ -3,6 +3,7 @@ package keeper
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 
@@ -75,7 +76,7 @@ func (c *crossings) sample(ctx context.Context, meta *shards.Metadata, rows,
 	return cell{}, false, nil
 }
 
-// ownLine is a sliver of ours. hashes has those of its n symbols; nil if they are not at hand.
+// ownLine is a sliver of ours. hashes has the hashes of its n symbols; nil if not at hand.
 type ownLine struct {
 	index  int
 	hashes []shards.Hash
@@ -139,7 +140,7 @@ func (c *crossings) symbol(meta *shards.Metadata, axis shards.Axis, index,
 	return func(t int, part []byte) error {
 		off, _ := layout.Strip(t)
 		_, err := sliver.ReadAt(part, off+int64(k*len(part)))
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) { // the last part of the sliver
 			err = nil
 		}
 		return err

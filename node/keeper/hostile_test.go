@@ -91,7 +91,7 @@ func newOutpost(t *testing.T, n int, data []byte) *outpost {
 	must(t, us.Serve(t.Context(), struct {
 		Backend
 		nobody
-	}{Backend: o.Keeper.Backend(silent{})}))
+	}{Backend: o.Backend(silent{})}))
 	return o
 }
 
@@ -201,7 +201,6 @@ func TestSymbolMemory(t *testing.T) {
 		data[i] = byte(i * 7 >> 3)
 	}
 	o := newOutpost(t, 4, data)
-	data = nil
 	var strangers []*p2p.Host
 	for range 4 {
 		strangers = append(strangers, o.stranger())

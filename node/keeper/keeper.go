@@ -57,29 +57,38 @@ type Parts struct {
 	Checks     Checks
 	Network    Network
 	Ledger     Ledger
+	Pins       Pins // nil: repairs ask members only
 }
 
 // Keeper keeps the slivers of this node's shards. Its parts are constant after New.
 type Keeper struct {
-	cfg       Config
-	shelf     *shelf
-	gauge     *gauge
-	chain     chain
-	debts     *debts
-	book      *book
-	damage    *damage
-	life      *life
-	pending   *pending
-	library   *library
-	expander  *expander
+	cfg      Config
+	shelf    *shelf
+	gauge    *gauge
+	chain    chain
+	debts    *debts
+	damage   *damage
+	life     *life
+	pending  *pending
+	clerk    *clerk
+	repairer *repairer
+	checker  *checker
+	follower *follower
+	syncer   *syncer
+	scrubber *scrubber
+	meters   *meters
+	answers
+}
+
+// answers are the parts that answer peers, by Backend.
+type answers struct {
 	receiver  *receiver
 	confirmer *confirmer
-	clerk     *clerk
-	repairer  *repairer
-	follower  *follower
-	syncer    *syncer
-	scrubber  *scrubber
-	meters    *meters
+	library   *library
+	expander  *expander
+	invalids  *invalids
+	refuter   *refuter
+	book      *book
 }
 
 // New makes a keeper and asks the host to keep room for the committee. It starts nothing.
@@ -107,32 +116,18 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
 	k.expander = newExpander(k.library)
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
-	invalids := &invalids{
-		shelf: k.shelf, chain: k.chain, leases: leases, swarm: swarm, key: p.Identity, network: cfg.Genesis.NetworkID(),
-		news: newBell(), log: log,
-	}
-	refuter := &refuter{
-		shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: invalids, log: log,
-		made: map[shards.BlobID]*lineProof{}, verifying: map[peer.ID]bool{},
-	}
-	invalids.renew = refuter.renew
-	checker := &checker{
-		shelf: k.shelf, chain: k.chain, swarm: swarm, expander: k.expander,
-		crossings: &crossings{k.shelf, k.library, k.expander.leaves},
-		invalids:  invalids, period: cfg.Scrub, meters: k.meters, log: log, wake: newBell(), known: map[shards.BlobID]bool{},
-	}
-	k.book.check = checker.later
+	k.doubt(p.Identity, swarm, leases)
 	k.receiver = &receiver{
 		shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, pending: k.pending, meters: k.meters,
 		tokens:  &tokens{cfg.Genesis.NetworkID(), k.chain, params, k.pending.recent, p.Peers.Recognize},
 		uploads: newUploads(cfg.UploadMemory), leaves: k.expander.leaves, log: log,
 	}
-	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, checker: checker,
+	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, checker: k.checker,
 		key: cfg.Key, meters: k.meters}
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
 	k.repairer = &repairer{
 		cfg: cfg.Repair, shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, library: k.library,
-		swarm: swarm, refuter: refuter, memory: semaphore.NewWeighted(cfg.Repair.Memory), doubts: newDoubts(),
+		swarm: swarm, pins: p.Pins, refuter: k.refuter, memory: semaphore.NewWeighted(cfg.Repair.Memory), doubts: newDoubts(),
 		reach: k.book.reach, progress: &progress{}, quiet: &quiet{}, meters: k.meters, log: log,
 		budget: &budget{rate: cfg.Repair.Rate, users: func() bool { return k.debts.uploading() || k.library.reading() }},
 	}
@@ -143,7 +138,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	kept.doubt = inventory.note
 	k.follower = &follower{
 		shelf: k.shelf, chain: k.chain, book: k.book, kept: kept, inventory: inventory, leases: leases, pending: k.pending,
-		invalids: invalids, life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
+		invalids: k.invalids, life: k.life, peers: p.Peers, grace: cfg.Repair.Grace, log: log,
 	}
 	k.syncer = &syncer{
 		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: inventory, swarm: swarm, life: k.life, log: log,
@@ -157,6 +152,27 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		return nil, fmt.Errorf("keeper: %w", err)
 	}
 	return k, nil
+}
+
+// doubt makes the parts that find, prove and mark blobs that were encoded wrongly.
+func (k *Keeper) doubt(identity ed25519.PrivateKey, swarm swarm, leases *leases) {
+	cfg, log := &k.cfg, k.cfg.Logger
+	k.invalids = &invalids{
+		shelf: k.shelf, chain: k.chain, leases: leases, swarm: swarm, key: identity, network: cfg.Genesis.NetworkID(),
+		news: newBell(), log: log,
+	}
+	k.refuter = &refuter{
+		shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: k.invalids, log: log,
+		made: map[shards.BlobID]*lineProof{}, verifying: map[peer.ID]bool{},
+	}
+	k.invalids.renew = k.refuter.renew
+	k.checker = &checker{
+		shelf: k.shelf, chain: k.chain, swarm: swarm, expander: k.expander,
+		crossings: &crossings{k.shelf, k.library, k.expander.leaves},
+		invalids:  k.invalids, period: cfg.Scrub, meters: k.meters, log: log,
+		wake: newBell(), known: map[shards.BlobID]bool{},
+	}
+	k.book.check = k.checker.later
 }
 
 // Backend answers peers, for p2p.Backend; package node adds the status and the history.
@@ -176,8 +192,9 @@ func (k *Keeper) Certificates() p2p.TopicConfig { return p2p.Certificates(k.cler
 
 // Backend answers peers; it publishes new certificates in topic.
 func (k *Keeper) Backend(topic Topic) Backend {
-	return Backend{k.receiver, k.confirmer, k.library, k.expander, k.confirmer.checker.invalids, k.repairer.refuter,
-		k.book, publisher{k.clerk, topic}}
+	return Backend{
+		k.receiver, k.confirmer, k.library, k.expander, k.invalids, k.refuter, k.book, publisher{k.clerk, topic},
+	}
 }
 
 // Tasks returns the work to run, by name. Each task returns when its ctx has ended; an error must end the node.
@@ -192,8 +209,8 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"keep":         func(ctx context.Context) error { return k.book.kept.run(ctx, k.book.verifyWhole) },
 		"inventory":    k.follower.inventory.run,
 		"repair":       k.repairer.run,
-		"check":        k.confirmer.checker.run,
-		"invalid":      k.confirmer.checker.invalids.run,
+		"check":        k.checker.run,
+		"invalid":      k.invalids.run,
 		"scrub":        func(ctx context.Context) error { return k.scrubber.run(ctx, k.life.scrubbed.set) },
 		"tend":         func(ctx context.Context) error { return k.shelf.Tend(ctx, k.damage.note) },
 		"room":         func(ctx context.Context) error { return k.gauge.run(ctx, k.cfg.Logger) },

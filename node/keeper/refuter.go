@@ -21,12 +21,12 @@ import (
 // refuteRequests is the number of members asked at a time to verify a line proof.
 const refuteRequests = 4
 
-// maxVerifying bounds the line proofs that are verified at a time, a strip and n hashes each: one of each member, so
-// that a slow one does not hold up the others'.
+// maxVerifying bounds the line proofs that are verified at a time. Each takes a strip and n hashes of memory. A member
+// has one at a time, so that a slow member does not hold up the others.
 const maxVerifying = 8
 
-// refuter shows that a blob is invalid whose lines cannot be rebuilt: it makes a line proof, and members sign that they
-// have verified it. It signs those of other members.
+// refuter shows that a blob is invalid if its lines cannot be rebuilt. It makes a line proof, and asks other members to
+// verify and sign it. In the same way it verifies and signs other members' proofs.
 type refuter struct {
 	shelf    *shelf
 	chain    chain

@@ -26,6 +26,7 @@ type repairer struct {
 	damage   *damage
 	library  *library
 	swarm    swarm
+	pins     Pins // nil: pinners are not asked
 	refuter  *refuter
 	memory   *semaphore.Weighted // of RepairConfig.Memory
 	budget   *budget
@@ -122,21 +123,20 @@ func (r *repairer) repairNext(ctx context.Context) bool {
 	now := time.Now()
 	attempts := r.debts.failed(id, now, r.cfg.Backoff, r.cfg.MaxBackoff) // no effect if nothing is missing any more
 	level := slog.LevelDebug
-	switch {
-	case err == nil:
+	if err == nil {
 		if r.quiet.allows(now) {
 			level = slog.LevelInfo
 		}
 		r.log.Log(ctx, level, "repaired", "blob", id.String(), "slivers", b.rebuilt, "fetched bytes", b.traffic, "took",
 			time.Since(start).Round(time.Millisecond).String())
-	default:
-		if attempts <= 1 && r.quiet.allows(now) { // later failures of the same blob show in the reports
-			level = slog.LevelWarn
-		}
-		r.book.rate(id, b.lacking())
-		r.log.Log(ctx, level, "repair is incomplete; it will be tried again", "blob", id.String(), "rebuilt",
-			b.rebuilt, "err", err)
+		return true
 	}
+	if attempts <= 1 && r.quiet.allows(now) { // later failures of the same blob show in the reports
+		level = slog.LevelWarn
+	}
+	r.book.rate(id, b.lacking())
+	r.log.Log(ctx, level, "repair is incomplete; it will be tried again", "blob", id.String(), "rebuilt", b.rebuilt,
+		"err", err)
 	return true
 }
 
@@ -174,7 +174,12 @@ func (r *repairer) repair(ctx context.Context, id shards.BlobID) (*rebuilding, e
 		return b, err
 	}
 	b = r.newRebuilding(meta, missing, at)
-	if err := b.do(ctx, planRepair(b.lack, missing, r.cfg.Memory)); err != nil {
+	err = b.do(ctx, planRepair(b.lack, missing, r.cfg.Memory))
+	if err != nil && r.pins != nil && ctx.Err() == nil && !errors.Is(err, shards.ErrInconsistent) {
+		if pinned := b.fromPins(ctx); pinned != nil {
+			return b, fmt.Errorf("%w; from pinners: %w", err, pinned)
+		}
+	} else if err != nil {
 		return b, err
 	}
 	return b, r.shelf.Sync()
@@ -207,6 +212,9 @@ func (r *repairer) learnMetadata(ctx context.Context, id shards.BlobID) (*shards
 			errs = errors.Join(errs, fmt.Errorf("%s: %w", m.Name, err))
 			continue
 		}
+		return meta, r.keepMetadata(id, raw)
+	}
+	if raw, meta, err := r.pinnedMetadata(ctx, id); err == nil {
 		return meta, r.keepMetadata(id, raw)
 	}
 	return nil, fmt.Errorf("fetch metadata: %w", errs)

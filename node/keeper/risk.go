@@ -9,8 +9,8 @@ import (
 	"walrus/certs"
 )
 
-// surviving counts the shards that probably have their pair of a blob: those whose owners signed its certificate,
-// without those whose owner is out of reach now, and without those of which something is missing here.
+// surviving counts the shards that probably have their pair of a blob. Their owners signed its certificate and can be
+// reached, and nothing of them is missing here.
 func surviving(signed []int, now seat, away func(peer.ID) bool, missing map[int]bool) (count int) {
 	for _, shard := range signed {
 		owner := now.Owner(shard)

@@ -29,7 +29,7 @@ func (k *Keeper) Status() (p2p.NodeStatus, error) {
 	known := uint64(max(0, stats.Certificates-k.book.recording.Load())) // read before the debts: see record
 	st := p2p.NodeStatus{
 		State: k.life.now(), Epoch: at.Epoch(), Shards: at.shards,
-		Blobs: known, Slivers: uint64(stats.Slivers), Invalid: k.confirmer.checker.invalids.count(),
+		Blobs: known, Slivers: uint64(stats.Slivers), Invalid: k.invalids.count(),
 		RepairState: p2p.RepairState{Owed: k.debts.total(), Corrupt: uint64(k.damage.count())},
 		Height:      height, Ledger: text[:min(len(text), p2p.MaxStatusText)],
 		DiskBytes: uint64(r.Used), DiskLimit: uint64(r.Limit), DiskFree: uint64(r.Free), DiskReserve: uint64(r.Reserve),

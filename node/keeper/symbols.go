@@ -86,7 +86,7 @@ func (x *expander) visitor(from peer.ID) visitor {
 	return visitor{from, member}
 }
 
-// expansion is one request for symbols. It sends those of one sliver after the other.
+// expansion is one request for symbols. It sends the symbols sliver by sliver.
 type expansion struct {
 	*expander
 	turn    *turn
@@ -135,7 +135,7 @@ func (e *expansion) enter(ctx context.Context) error {
 	return e.turn.enter(ctx)
 }
 
-// check compares the sizes that the peer expects with those of the blob.
+// check compares the sizes that the peer expects with the blob's.
 func (e *expansion) check(size int64) error {
 	q, params := &e.request, e.library.shelf.params
 	if q.SymbolSize != size || q.ProofLen != params.ProofSize() && q.ProofLen != 0 {

@@ -118,9 +118,9 @@ func (s *scene) tell() {
 			signed = fmt.Sprintf("signed by %d of %d shards of epoch %d", cert.Weight(s.known[cert.Epoch]),
 				traceShards, cert.Epoch)
 		}
-		switch {
-		case signed == b.certified:
-		case signed == "":
+		switch signed {
+		case b.certified:
+		case "":
 			s.say("the certificate of %s is gone", b.name)
 		default:
 			s.say("recorded: the certificate of %s, %s", b.name, signed)

@@ -75,7 +75,7 @@ func (u *uploads) fitsLocked(who uploader, amount int64) error {
 	return fmt.Errorf("%w: too many uploads at once", p2p.ErrBusy)
 }
 
-// admit reserves memory for an upload; errors are those of fits.
+// admit reserves memory for an upload; it returns the errors of fits.
 func (u *uploads) admit(who uploader, amount int64) (release func(), err error) {
 	amount = min(amount, u.memory)
 	u.mu.Lock()

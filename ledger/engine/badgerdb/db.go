@@ -145,7 +145,11 @@ func (db *DB) with(fn func(b *badger.DB) error) error {
 	if db.closed {
 		return ErrClosed
 	}
-	return db.disk.Do(fn)
+	err := db.disk.Do(fn)
+	if errors.Is(err, ErrCorrupt) {
+		err = db.distrust(err)
+	}
+	return err
 }
 
 // Sync makes every write that returned before the call durable. After an error the fate of those writes stays unknown:
