@@ -45,7 +45,7 @@ lint: ## run golangci-lint with .golangci.yml; the first run downloads and build
 bench: ## run benchmarks; %bound compares with the machine's limit, see docs/performance.md
 	@go test -run '^$$' -bench . -benchmem ./shards/... ./certs/... ./store/...
 
-web: build ## test a gateway with linters, contract tests, foreign clients and a browser; installs Chromium from Debian's packages
+web: build ## test a gateway and a pinner with linters, contract tests, foreign clients and a browser; installs Chromium from Debian's packages
 	@scripts/web/run.sh
 
 nat: build ## put homes behind routers of every kind, in network namespaces; some two minutes

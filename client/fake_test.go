@@ -199,6 +199,13 @@ func (f *fakeSwarm) check(id shards.BlobID, raw []byte) error {
 	return nil
 }
 
+// set changes the mood of a node during a test.
+func (f *fakeSwarm) set(i int, m mood) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.moods[i] = m
+}
+
 func (f *fakeSwarm) Connect(ctx context.Context, to peer.ID) error {
 	i, _ := f.com.Member(to)
 	f.mu.Lock()
@@ -210,14 +217,14 @@ func (f *fakeSwarm) Connect(ctx context.Context, to peer.ID) error {
 }
 
 func (f *fakeSwarm) PutMetadata(ctx context.Context, to peer.ID, id shards.BlobID, token, metadata []byte) ([]int, error) {
-	i, n, _, err := f.enter(ctx, to)
+	i, n, m, err := f.enter(ctx, to)
 	if err != nil {
 		return nil, err
 	}
 	if err := f.check(id, token); err != nil {
 		return nil, err
 	}
-	if f.moods[i] == full {
+	if m == full {
 		return nil, fmt.Errorf("fake: %w: the disk is full", p2p.ErrUnavailable)
 	}
 	if f.busy != nil && f.busy(i, false) {

@@ -144,7 +144,9 @@ func TestStoreOfOthers(t *testing.T) {
 }
 
 // TestStoreInterrupted pays and then fails because nodes are missing; the next attempt uses that registration.
-func TestStoreInterrupted(t *testing.T) {
+func TestStoreInterrupted(t *testing.T) { synctest.Test(t, testStoreInterrupted) }
+
+func testStoreInterrupted(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	data := noise(4, 30_000)
 	f.moods[0], f.moods[1], f.moods[2] = down, down, refusing

@@ -175,6 +175,20 @@ func (p *pinners) blame(list *[]BadNode, who peer.ID, err error) {
 	*list = append(*list, b)
 }
 
+// Pinners returns peers that claim to pin a blob, found with c, at most a few of one network. Nobody has checked the
+// claims. If ctx ends, it returns those found by then.
+func Pinners(ctx context.Context, c *Client, id shards.BlobID) []peer.ID {
+	if c.pins.Pins == nil {
+		return nil
+	}
+	found, _ := c.pins.Holders(ctx, id, maxPinners) // what was found is what counts
+	var list []peer.ID
+	for _, f := range spreadOut(found) {
+		list = append(list, f.ID)
+	}
+	return list
+}
+
 func (p *pinners) lied(id peer.ID) bool { return recall(p, p.liars, id, liarMemory) }
 
 // recall reports whether key was noted within a time.

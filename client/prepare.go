@@ -17,7 +17,7 @@ import (
 // prepare connects to all unconfirmed nodes, offers them the blob by its metadata and learns which pairs each lacks.
 // A nil entry means that the node takes no part in this round. Once a quorum has accepted, registering begins, and
 // prepare waits for the others as long again, plus a quarter of DialTimeout. Without a quorum it goes on asking busy
-// nodes until ctx ends.
+// nodes for busyTime.
 func (u *upload) prepare(ctx context.Context) [][]int {
 	lacks := make([][]int, len(u.nodes))
 	type answer struct {
@@ -33,12 +33,11 @@ func (u *upload) prepare(ctx context.Context) [][]int {
 	open, weight := 0, 0
 	for i := range members {
 		u.mu.Lock()
-		confirmed, gone := u.confirmedLocked(i), u.nodes[i].gone
+		confirmed := u.confirmedLocked(i)
+		u.nodes[i].gone = false
 		u.mu.Unlock()
 		if confirmed {
 			weight += u.com.Weight(i)
-		}
-		if confirmed || gone {
 			continue
 		}
 		open++

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"time"
@@ -115,11 +116,19 @@ const (
 	firstBusyPause, maxBusyPause = 100 * time.Millisecond, 2 * time.Second
 )
 
-// patient asks a busy node again until ctx ends.
+// patient asks a busy node again until ctx ends, or for busyTime: a node that lies about its load must not hold up the
+// others.
 func patient[T any](ctx context.Context, question func() (T, error)) (T, error) {
+	start, asked := time.Now(), 0
 	for wait := firstBusyPause; ; wait = min(2*wait, maxBusyPause) {
 		answer, err := question()
-		if !errors.Is(err, p2p.ErrBusy) || !pause.For(ctx, jitter(wait)) {
+		asked++
+		switch {
+		case !errors.Is(err, p2p.ErrBusy):
+			return answer, err
+		case time.Since(start) > busyTime:
+			return answer, fmt.Errorf("asked %d times in %v: %w", asked, time.Since(start).Round(time.Second), err)
+		case !pause.For(ctx, jitter(wait)):
 			return answer, err
 		}
 	}

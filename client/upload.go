@@ -16,15 +16,21 @@ import (
 )
 
 const (
-	// uploadRounds bounds how often nodes that failed during an upload are offered the rest while a quorum is missing.
+	// uploadRounds bounds how often nodes that failed, and were not just busy, are offered a blob that is not paid for.
 	uploadRounds = 3
+	// retryTime: once the blob is paid for, rounds go on until the caller's deadline, or without one for this long after
+	// the last confirmation.
+	retryTime = 30 * time.Second
+	// busyTime: a node that is busy for this long in a round takes no more part in it. It is asked again in the next.
+	busyTime = 20 * time.Second
 	// streamsPerNode streams carry one node's pairs: several fill a long path better than one.
 	streamsPerNode = 4
 	// The last nodes may continue after the quorum for half the time the quorum took, but at least minTail. If one of
 	// them has most of its part by then, they get half as long again.
 	minTail = time.Second
-	// roundPause is the pause before a round if too few nodes have accepted in the last one.
-	roundPause = time.Second
+	// roundPause is the pause before a round. Once the blob is paid for, the second round begins at once, and the pauses
+	// before the others grow from roundPause to maxRoundPause.
+	roundPause, maxRoundPause = time.Second, 10 * time.Second
 	// maxSpread bounds the sending of a certificate to nodes. They also learn of it from the ledger and by gossip.
 	maxSpread = 5 * time.Second
 )
@@ -67,7 +73,7 @@ func (b *sentBytes) add(n int64) {
 type nodeState struct {
 	conf    *certs.Confirmation
 	working bool // takes part in this round and has not failed
-	gone    bool // could not be reached; not tried again
+	gone    bool // could not be reached in this round
 	sent    int64
 	total   int64 // bytes it was to be sent, in all rounds
 	err     error // newest reason why it did not confirm
@@ -88,18 +94,15 @@ func (u *upload) run(caller context.Context) error {
 	var g errgroup.Group
 	g.Go(func() error {
 		defer cancel(nil)
-		for n := range uploadRounds {
-			if n > 0 && !u.again(ctx) {
-				return nil
-			}
+		retry := retries{since: start}
+		for {
 			if err := u.round(ctx); err != nil {
 				return err
 			}
-			if ctx.Err() != nil || u.weight() >= u.com.Quorum() || !u.retryable() {
+			if ctx.Err() != nil || u.weight() >= u.com.Quorum() || !u.again(ctx, &retry) {
 				return nil
 			}
 		}
-		return nil
 	})
 	g.Go(func() error { // if registering fails, uploading is pointless
 		if err := u.reg.waitOr(ctx); err != nil {
@@ -128,6 +131,8 @@ func (u *upload) run(caller context.Context) error {
 	switch {
 	case certified:
 		return nil
+	case errors.Is(caller.Err(), context.DeadlineExceeded) && u.reg.hasBegun():
+		return fmt.Errorf("%w: %w", context.Cause(caller), u.notEnough())
 	case caller.Err() != nil:
 		return context.Cause(caller)
 	case err != nil:
@@ -142,12 +147,39 @@ func (u *upload) run(caller context.Context) error {
 	return u.notEnough()
 }
 
+// retries counts the rounds without a quorum.
+type retries struct {
+	unpaid int           // rounds before the blob was paid for in which nobody was busy
+	weight int           // shards that have confirmed
+	since  time.Time     // when the last one did
+	wait   time.Duration // before the next round
+}
+
 // again waits before another round. It reports whether there is any use in one.
-func (u *upload) again(ctx context.Context) bool {
+func (u *upload) again(ctx context.Context, r *retries) bool {
 	if !u.reg.hasBegun() {
-		return pause.For(ctx, jitter(roundPause))
+		busy, others := u.retryable(false)
+		if !busy {
+			r.unpaid++
+		}
+		return (busy || others && r.unpaid < uploadRounds) && pause.For(ctx, jitter(roundPause))
 	}
-	return u.reg.waitOr(ctx) == nil // nodes may just have waited in vain for the registration
+	if u.reg.waitOr(ctx) != nil { // nodes may just have waited in vain for the registration
+		return false
+	}
+	if w := u.weight(); w > r.weight {
+		r.weight, r.since, r.wait = w, time.Now(), 0
+	}
+	end, limited := ctx.Deadline()
+	if !limited {
+		end = r.since.Add(retryTime)
+	}
+	if busy, others := u.retryable(true); !busy && !others || time.Until(end) <= r.wait {
+		return false
+	}
+	wait := r.wait
+	r.wait = min(max(2*wait, roundPause), maxRoundPause)
+	return wait == 0 || pause.For(ctx, jitter(wait))
 }
 
 // round offers every unconfirmed node the pairs it lacks, and sends them if the blob is paid for: prepare, one encoding
@@ -285,19 +317,24 @@ func (u *upload) spare(node int) bool {
 	return w >= u.com.Quorum()
 }
 
-// retryable reports whether another round could bring more confirmations.
-func (u *upload) retryable() bool {
+// retryable reports whether another round could bring more confirmations: of nodes that were busy, or of others, with or
+// without those that could not be reached.
+func (u *upload) retryable(gone bool) (busy, others bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for i := range u.nodes {
 		n := &u.nodes[i]
 		final := errors.Is(n.err, p2p.ErrNotOwner) || errors.Is(n.err, p2p.ErrMismatch) ||
 			errors.Is(n.err, p2p.ErrDenied) || errors.Is(n.err, p2p.ErrSpent) || errors.Is(n.err, p2p.ErrInvalid)
-		if !u.confirmedLocked(i) && !n.gone && !final {
-			return true
+		switch {
+		case u.confirmedLocked(i) || final || n.gone && !gone:
+		case errors.Is(n.err, p2p.ErrBusy):
+			busy = true
+		default:
+			others = true
 		}
 	}
-	return false
+	return busy, others
 }
 
 func (u *upload) weight() int {

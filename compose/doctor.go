@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -46,7 +47,7 @@ func DoctorNode(ctx context.Context, n *config.Node, version string, log *slog.L
 		return doctor.Config{}, fmt.Errorf("%s: %w", n.Home, err)
 	}
 	d := doctor.Config{
-		Role: doctor.StorageNode, Genesis: genesis, Self: id, Port: listenPort(n.Listen), Listen: n.Listen,
+		Role: doctor.StorageNode, Genesis: genesis, Self: id, Port: listenPort(n.Listen), Listen: n.Listen, Announce: n.Announce,
 		DHT:  dht.Config{Bootstrap: n.Bootstrap, MDNS: n.Neighbours()}, // the address book belongs to the node
 		Data: n.Store.Path, Limit: uint64(limit), Version: version, Logger: log,
 	}
@@ -64,7 +65,7 @@ func DoctorNode(ctx context.Context, n *config.Node, version string, log *slog.L
 	if err != nil {
 		return d, nil //nolint:nilerr // it does not run
 	}
-	d.Running, d.Listen, d.Used = true, nil, st.DiskBytes
+	d.Running, d.Listen, d.Used = cmp.Or(st.Reach, "unknown"), nil, st.DiskBytes
 	return d, nil
 }
 

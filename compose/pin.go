@@ -38,7 +38,7 @@ func Pinner(c *config.Client, home, version string, log *slog.Logger) (cfg pinno
 	if cfg.Client, open, err = c.Compose(version, nil, log); err != nil {
 		return cfg, nil, err
 	}
-	cfg.Client.DHT.AddressBook = filepath.Join(home, "peers.json")
+	cfg.Client.DHT.AddressBook, cfg.Client.DHT.MDNS = filepath.Join(home, "peers.json"), c.Neighbours(true)
 	if cfg.Client.P2P.Key, err = config.PinKey(home); err != nil {
 		return cfg, nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,21 +35,15 @@ type Config struct {
 	Port int
 	// Listen has the addresses to measure at, free at the moment. Empty: any free ports.
 	Listen []string
-	// Reached has what a running node knows about its addresses. Nil if none runs.
-	Reached []Reached
-	// Running reports whether the node runs.
-	Running bool
+	// Announce has the addresses that the configuration tells others.
+	Announce []string
+	// Running has the summary of a running node about its reach, as p2p.Reach.Summary makes it; "" if none runs.
+	Running string
 	// Data is the folder with the data; "" for none. Limit and Used are of the store, in bytes.
 	Data        string
 	Limit, Used uint64
 	Version     string
 	Logger      *slog.Logger
-}
-
-// Reached is what a running node knows about an address that it tells others.
-type Reached struct {
-	Addr multiaddr.Multiaddr
-	OK   bool
 }
 
 // The steps of an examination, which lasts at most the sum of the first three and a little: 15 s.
@@ -66,9 +61,26 @@ const (
 // Examine collects the facts about this computer. Failures are facts; the error is only for a host that cannot be made.
 func Examine(ctx context.Context, cfg Config) (*Facts, error) {
 	x := &examination{cfg: cfg, facts: Facts{
-		Role: cfg.Role, Port: cfg.Port, Own: ownAddrs(), Files: fileLimit(), Version: cfg.Version, Running: cfg.Running,
+		Role: cfg.Role, Port: cfg.Port, Own: ownAddrs(), Files: fileLimit(), Version: cfg.Version, Running: running(cfg.Running),
 	}}
 	return &x.facts, x.run(ctx)
+}
+
+// running reads the summary of a running node, such as "mapped, tcp mapped, quic blocked".
+func running(summary string) map[Transport]Verdict {
+	if summary == "" {
+		return nil
+	}
+	verdicts := map[Transport]Verdict{}
+	for _, part := range strings.Split(summary, ", ") {
+		name, verdict, _ := strings.Cut(part, " ")
+		for t, short := range map[Transport]string{TCP: "tcp", QUIC: "quic"} {
+			if name == short && slices.Contains(order, Verdict(verdict)) {
+				verdicts[t] = Verdict(verdict)
+			}
+		}
+	}
+	return verdicts
 }
 
 // examination is one run of Examine.

@@ -1,6 +1,7 @@
-// Package doctor finds out how other peers can reach this computer, and what else keeps it from taking part in a network.
-// Examine collects the facts: it asks members from which address they see us, has others dial back, asks the router, and
-// looks at clock and disk. Judge turns facts into findings and does no I/O. Start with Judge; Facts says what it knows.
+// Package doctor finds out how other peers can reach this computer, and what else keeps it from taking part in a
+// network. Examine collects the facts: it asks members from which address they see us, has others dial back, asks the
+// router, and looks at clock and disk. Judge turns facts into findings and does no I/O. Start with Judge; Facts says
+// what it knows.
 package doctor
 
 import (
@@ -11,8 +12,8 @@ import (
 // Role of the process that is examined.
 type Role string
 
-// A storage node must be reachable by everybody. The others work behind any router that lets them out; a peer that serves
-// others from home must at least be punchable.
+// A storage node must be reachable by everybody. The others work behind any router that lets them out; a peer that
+// serves others from home must at least be punchable.
 const (
 	StorageNode Role = "storage node"
 	HomePeer    Role = "home peer"
@@ -42,8 +43,9 @@ type Facts struct {
 	Versions []string
 	// Twins lists places where another process uses our keys.
 	Twins []string
-	// Running reports whether the storage node runs. What it knows of itself is in Announced of Paths.
-	Running bool
+	// Running has the verdicts that a running storage node gives about its own ports, by transport. Nil if none runs. The
+	// measurements are then of other ports of the same computer, which the router does not forward.
+	Running map[Transport]Verdict
 }
 
 // Transport of a path.
@@ -70,8 +72,7 @@ type Path struct {
 // Back is an attempt to dial this computer from outside.
 type Back struct {
 	Addr netip.AddrPort
-	// Mapped: the router forwards Addr at our request. Announced: the configuration tells it to others, or the running
-	// node does.
+	// Mapped: the router forwards Addr at our request. Announced: the configuration tells it to others.
 	Mapped, Announced bool
 	OK                bool
 }

@@ -79,8 +79,8 @@ func within(ctx context.Context, cfg Config, punched func(p2p.Punch), do func(ct
 	return errors.Join(err, ended)
 }
 
-// Stay stays in the network as a home peer until ctx ends. It tells how others reach it, at first and at each change, and
-// punched of every attempt to connect directly.
+// Stay stays in the network as a home peer until ctx ends. It tells how others reach it, at first and at each change,
+// and punched of every attempt to connect directly.
 func Stay(ctx context.Context, cfg Config, tell func(Online) error, punched func(p2p.Punch)) error {
 	return within(ctx, cfg, punched, func(ctx context.Context, r *resident) (err error) {
 		ctx, stop := context.WithCancel(ctx)
@@ -104,21 +104,30 @@ type Way struct {
 	Direct    bool
 	Transport string // tcp or udp
 	Address   string // of the connection
-	// Relayed and Connected are the times from the start of the dial to the relayed connection, if there was one, and to
-	// the direct one.
+	// Relayed and Connected are the times from the start of the dial to the relayed connection, if there was one, and
+	// to the direct one.
 	Relayed, Connected time.Duration
+	// Attempts to connect directly, in order.
+	Attempts []p2p.Punch
 }
 
 // punchTime bounds the wait for a direct connection after a relayed one: three tries of some seconds each.
 const punchTime = 25 * time.Second
 
-// Visit dials a peer that stays and waits until the connection is direct. Without addresses, the peer is looked up in the
-// network.
+// Visit dials a peer that stays and waits until the connection is direct. Without addresses, the peer is looked up in
+// the network.
 func Visit(ctx context.Context, cfg Config, to peer.AddrInfo) (w Way, err error) {
-	err = within(ctx, cfg, nil, func(ctx context.Context, r *resident) (err error) {
+	var mu sync.Mutex
+	var attempts []p2p.Punch // guarded by mu
+	err = within(ctx, cfg, func(p p2p.Punch) {
+		mu.Lock()
+		defer mu.Unlock()
+		attempts = append(attempts, p)
+	}, func(ctx context.Context, r *resident) (err error) {
 		w, err = r.visit(ctx, to)
 		return err
 	})
+	w.Attempts = attempts // the host is closed
 	return w, err
 }
 

@@ -18,7 +18,7 @@ type Verdict string
 const (
 	Reachable   Verdict = "reachable"    // peers dial this computer's own address
 	Mapped      Verdict = "mapped"       // peers dial a port that the router forwards
-	Punchable   Verdict = "punchable"    // a peer behind a router with predictable ports, too, gets through after an introduction
+	Punchable   Verdict = "punchable"    // most peers connect after an introduction
 	RelayedOnly Verdict = "relayed only" // only small requests get through, by way of a member
 	Blocked     Verdict = "blocked"      // nothing gets out
 )
@@ -134,7 +134,16 @@ func (f *Facts) firewalled(p *Path) bool {
 	return len(p.Seen) > 0 && slices.Contains(f.Own, p.Seen[0].Addr())
 }
 
+// verdict of a path: what a running node says of its own ports, if that is better than what was measured at others.
 func (p *Path) verdict(f *Facts) Verdict {
+	v := p.measured(f)
+	if told, ok := f.Running[p.Transport]; ok && told.Better(v) && told.Better(Punchable) {
+		return told
+	}
+	return v
+}
+
+func (p *Path) measured(f *Facts) Verdict {
 	if b, ok := p.came(); ok {
 		if slices.Contains(f.Own, b.Addr.Addr()) {
 			return Reachable
@@ -154,6 +163,11 @@ func (p *Path) verdict(f *Facts) Verdict {
 func (f *Facts) path(p *Path, best, family Verdict) Finding {
 	out := Finding{Check: p.name(), Verdict: p.verdict(f), State: OK}
 	members := count(len(p.Seen), "member")
+	if out.Verdict.Better(p.measured(f)) {
+		out.What = "everybody can reach the running node"
+		out.Why = "The node reports that members have dialled it."
+		return out
+	}
 	switch out.Verdict {
 	case Reachable:
 		b, _ := p.came()

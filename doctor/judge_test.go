@@ -119,6 +119,10 @@ func TestJudge(t *testing.T) {
 		{"firewall", node(facts(outer, Path{Seen: seen(outer, 4, 4001, 0), Back: []Back{back("44.1.0.1:4001", false)}},
 			Path{Seen: seen(outer, 4, 4001, 0), Back: []Back{back("44.1.0.1:4001", true)}})), Punchable, Reachable, false,
 			[]string{"firewall", "Open port 4001"}, []string{"The router"}},
+		{"forwarded port of a running node", node(with(coneFacts(), func(f *Facts) { f.Running = running("mapped, tcp mapped, quic blocked") })),
+			Mapped, Punchable, false, []string{"everybody can reach the running node"}, nil},
+		{"running node that nobody reaches", node(with(coneFacts(), func(f *Facts) { f.Running = running("unknown") })),
+			Punchable, Punchable, true, nil, []string{"running node"}},
 		{"wrong announce", node(with(publicFacts(), func(f *Facts) {
 			f.Paths[0].Back = append(f.Paths[0].Back, Back{Addr: netip.MustParseAddrPort("44.1.0.1:4009"), Announced: true})
 		})), Reachable, Reachable, true, []string{"44.1.0.1:4009", "Correct announce"}, nil},

@@ -98,11 +98,15 @@ func (x *examination) probe(ctx context.Context, probes []*probe, members []peer
 		seeing.Go(func() { p.see(ctx, members) })
 	}
 	seeing.Wait()
-	back := make([][]Back, 2*len(probes))
+	back := make([][]Back, 3*len(probes))
 	for i, p := range probes {
+		if len(p.path.Seen) == 0 {
+			continue
+		}
+		dialling.Go(func() { back[3*i] = p.back(ctx, Back{Addr: p.path.Seen[0]}) })
 		dialling.Go(func() {
-			if len(p.path.Seen) > 0 {
-				back[2*i] = p.back(ctx, Back{Addr: p.path.Seen[0]})
+			for _, at := range x.announced(p) {
+				back[3*i+1] = append(back[3*i+1], p.back(ctx, Back{Addr: at, Announced: true})...)
 			}
 		})
 	}
@@ -118,19 +122,12 @@ func (x *examination) probe(ctx context.Context, probes []*probe, members []peer
 		}
 		dialling.Go(func() {
 			// The router may not know its address, or a private one; members know where we come from.
-			back[2*i+1] = p.back(ctx, Back{Addr: netip.AddrPortFrom(p.path.Seen[0].Addr(), outer), Mapped: true})
+			back[3*i+2] = p.back(ctx, Back{Addr: netip.AddrPortFrom(p.path.Seen[0].Addr(), outer), Mapped: true})
 		})
 	}
 	dialling.Wait()
 	for i, p := range probes {
-		p.path.Back = append(back[2*i], back[2*i+1]...)
-		for _, r := range x.cfg.Reached {
-			if t, at, ok := endpoint(r.Addr); ok && t == p.path.Transport && at.Addr().Is6() == p.path.IPv6 {
-				if reach, _ := ipgroup.Of(at.Addr()); reach == ipgroup.Internet {
-					p.path.Back = append(p.path.Back, Back{Addr: at, Announced: true, OK: r.OK})
-				}
-			}
-		}
+		p.path.Back = slices.Concat(back[3*i : 3*i+3]...)
 		x.facts.Paths = append(x.facts.Paths, p.path)
 	}
 }
@@ -176,7 +173,29 @@ func (p *probe) see(ctx context.Context, members []peer.AddrInfo) {
 	asking.Wait()
 }
 
-// back lets members dial an address of the probe through members that it asked before.
+// maxAnnounced bounds the announced addresses that are dialled for one path: each takes up to backTime.
+const maxAnnounced = 1
+
+// announced returns the configured addresses that lead to a probe at the configured port. A running node has that port,
+// and judges by itself.
+func (x *examination) announced(p *probe) (list []netip.AddrPort) {
+	if x.cfg.Running != "" {
+		return nil
+	}
+	for _, text := range x.cfg.Announce {
+		a, err := multiaddr.NewMultiaddr(text)
+		if err != nil {
+			continue
+		}
+		if t, at, ok := endpoint(a); ok && t == p.path.Transport && at.Addr().Is6() == p.path.IPv6 && len(list) < maxAnnounced {
+			list = append(list, at)
+		}
+	}
+	return list
+}
+
+// back lets members dial an address of the probe through members that it asked before. If all refuse to, it returns
+// nothing.
 func (p *probe) back(ctx context.Context, b Back) []Back {
 	ctx, cancel := context.WithTimeout(ctx, backTime)
 	defer cancel()
@@ -184,21 +203,26 @@ func (p *probe) back(ctx context.Context, b Back) []Back {
 	asked := p.host.Libp2p().Network().Peers()
 	var mu sync.Mutex
 	var asking sync.WaitGroup
-	through := false
-	// Two at once: one may be busy, or lie.
-	for _, via := range asked[:min(len(asked), 2)] {
+	through, refused := false, 0
+	asked = asked[:min(len(asked), 2)] // one may be busy, or lie
+	for _, via := range asked {
 		asking.Go(func() {
 			d, err := p.host.Outside().DialBack(ctx, via, addr, true)
-			if err != nil || !d.OK {
-				return
-			}
 			mu.Lock()
 			defer mu.Unlock()
-			through = true
-			cancel() // one is enough
+			switch {
+			case err == nil && d.OK:
+				through = true
+				cancel() // one is enough
+			case err == nil && d.Refused:
+				refused++
+			}
 		})
 	}
 	asking.Wait()
+	if !through && refused == len(asked) {
+		return nil
+	}
 	b.OK = through
 	return []Back{b}
 }

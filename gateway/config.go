@@ -17,6 +17,8 @@ type Config struct {
 	Publisher, Aggregator bool
 	// Version of the program, shown in the OpenAPI document.
 	Version string
+	// Pins reads the pins of a pinner on this machine, for the pages. Default nil: there is no page of pins.
+	Pins Pins
 
 	// Store bounds uploads.
 	Store StoreConfig

@@ -40,6 +40,8 @@ type ExploreConfig struct {
 	Store func(ctx context.Context, src io.ReaderAt, size uint64, opt client.StoreOptions) (*client.StoreResult, error)
 	// Quilt lists the files of a blob that may be a quilt.
 	Quilt func(ctx context.Context, id shards.BlobID) ([]pages.QuiltFile, error)
+	// Pinners returns peers that claim to pin a blob, those found when ctx ends.
+	Pinners func(ctx context.Context, id shards.BlobID) []peer.ID
 	// Chronicle reads the ledger's blocks and transactions.
 	Chronicle Chronicle
 }
@@ -75,6 +77,7 @@ type Explorer struct {
 	headers   map[uint64]*pages.Block
 	blobs     map[shards.BlobID]*recent[*pages.Blob]
 	samples   []pages.Sample // oldest first
+	claims    map[claim]time.Time
 }
 
 // NewExplorer makes an Explorer over c. It starts nothing.
@@ -86,7 +89,7 @@ func NewExplorer(cfg ExploreConfig, c explored) *Explorer {
 		cfg: cfg, client: c, turn: make(chan struct{}, exploreAtOnce), blobs: map[shards.BlobID]*recent[*pages.Blob]{},
 		headers:   map[uint64]*pages.Block{},
 		histories: map[peer.ID]*recent[[]p2p.HistoryPoint]{}, told: map[peer.ID]*pages.NodeHistory{},
-		seen: map[peer.ID]time.Time{},
+		seen: map[peer.ID]time.Time{}, claims: map[claim]time.Time{},
 	}
 }
 

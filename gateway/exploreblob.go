@@ -1,11 +1,15 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
 	"walrus/client"
@@ -57,6 +61,10 @@ func (e *Explorer) blob(id shards.BlobID) *recent[*pages.Blob] {
 
 // askBlob asks the ledger and all nodes.
 func (e *Explorer) askBlob(ctx context.Context, id shards.BlobID) (*pages.Blob, error) {
+	search, stop := context.WithTimeout(ctx, pinnersLimit)
+	defer stop()
+	found := make(chan []pages.Pinner, 1)
+	e.work.Go(func() { found <- e.pinners(search, id) })
 	st, err := e.client.BlobStatus(ctx, id)
 	if err != nil {
 		return nil, asAbsent(err)
@@ -69,7 +77,63 @@ func (e *Explorer) askBlob(ctx context.Context, id shards.BlobID) (*pages.Blob, 
 	if b.Status == pages.StatusCertified && st.EncodedSize > 0 {
 		e.inspect(ctx, b)
 	}
+	b.Pinners = <-found
 	return b, nil
+}
+
+// pinnersLimit bounds the search for peers that pin a blob: a page without them is better than a late one.
+const pinnersLimit = 1500 * time.Millisecond
+
+const (
+	// maxClaims bounds the claims of pinners that are remembered.
+	maxClaims = 4096
+	// claimAge: a claim that was not seen for that long has lapsed in the DHT.
+	claimAge = 48 * time.Hour
+)
+
+// claim names a peer that says it pins a blob.
+type claim struct {
+	blob shards.BlobID
+	peer peer.ID
+}
+
+// pinners returns the peers that claim to pin a blob, and when each claim was first seen here.
+func (e *Explorer) pinners(ctx context.Context, id shards.BlobID) []pages.Pinner {
+	list := []pages.Pinner{}
+	if e.cfg.Pinners == nil {
+		return list
+	}
+	found, now := e.cfg.Pinners(ctx, id), time.Now().UTC()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range found {
+		c := claim{id, p}
+		if _, known := e.claims[c]; !known {
+			e.forgetClaims(now)
+			e.claims[c] = now
+		}
+		list = append(list, pages.Pinner{Peer: p.String(), Since: e.claims[c]})
+	}
+	slices.SortFunc(list, func(a, b pages.Pinner) int { return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.Peer, b.Peer)) })
+	return list
+}
+
+// forgetClaims makes room for a claim: it drops those that have lapsed, or any if none has. e.mu is held.
+func (e *Explorer) forgetClaims(now time.Time) {
+	if len(e.claims) < maxClaims {
+		return
+	}
+	for c, at := range e.claims {
+		if now.Sub(at) > claimAge {
+			delete(e.claims, c)
+		}
+	}
+	for c := range e.claims {
+		if len(e.claims) < maxClaims {
+			break
+		}
+		delete(e.claims, c)
+	}
 }
 
 // inspect determines the type of a blob, from its record or else from its first bytes.
@@ -125,6 +189,7 @@ func describeBlob(s *networkState, st *client.BlobStatus, now time.Time) *pages.
 		ID: st.BlobID, Status: pages.StatusRegistered, Size: st.Size, SizeKnown: st.EncodedSize > 0,
 		EncodedSize: uint64(st.EncodedSize), Time: now,
 		Ledger: describeRecords(s, st), Shards: make([]pages.Shard, len(st.Shards)), Bad: []pages.BadNode{},
+		Pinners: []pages.Pinner{},
 	}
 	switch {
 	case st.Invalid != nil:

@@ -115,6 +115,7 @@ func (s *networkState) node(h *client.NodeHealth) *pages.Node {
 		Uptime:  st.Uptime, Peers: st.Peers, Incidents: append([]string{}, st.Incidents...),
 		Addresses: append([]string{}, st.Addresses...),
 		Limit:     st.DiskLimit, Free: st.DiskFree, Reserve: st.DiskReserve, Refuses: st.Refuses, Ledger: st.Ledger,
+		Reach: st.Reach,
 	}
 	if s.info != nil {
 		n.Earnings = earnings(s.info, len(h.Shards))

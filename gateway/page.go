@@ -52,7 +52,7 @@ type (
 	}
 )
 
-func documentPage(doc *huma.OpenAPI, publisher bool) ([]byte, error) {
+func documentPage(doc *huma.OpenAPI, cfg *pages.Config) ([]byte, error) {
 	t, err := template.New("api").Parse(apiPage)
 	if err != nil {
 		return nil, fmt.Errorf("API page: %w", err)
@@ -77,7 +77,7 @@ func documentPage(doc *huma.OpenAPI, publisher bool) ([]byte, error) {
 	if err := t.Execute(&out, p); err != nil {
 		return nil, fmt.Errorf("API page: %w", err)
 	}
-	return pages.Frame("API", "api", publisher, template.HTML(out.String())) //nolint:gosec // made by a template of ours
+	return pages.Frame("API", "api", cfg, template.HTML(out.String())) //nolint:gosec // made by a template of ours
 }
 
 // operations lists the operations of a path in display order.

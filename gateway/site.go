@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -37,6 +38,16 @@ type SiteConfig struct {
 	// Light reads the ledger for the pages. nil: no pages of blocks, transactions and owners.
 	Light *light.Client
 }
+
+// The pins of a pinner, as the pages show them.
+type (
+	// Pins reads them.
+	Pins = pages.Pins
+	// PinList describes a pinner and a page of its pins.
+	PinList = pages.PinList
+	// Pin is one of them.
+	Pin = pages.Pin
+)
 
 // DefaultSite returns the configuration of a site for this machine.
 func DefaultSite() SiteConfig {
@@ -80,7 +91,8 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	}
 	explore := ExploreConfig{
 		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,
-		Quilt: s.gateway.quiltFiles,
+		Quilt:   s.gateway.quiltFiles,
+		Pinners: func(ctx context.Context, id shards.BlobID) []peer.ID { return client.Pinners(ctx, c, id) },
 	}
 	if cfg.Light != nil {
 		explore.Chronicle = chronicle{cfg.Light}
@@ -89,7 +101,7 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	faces, err := pages.New(pages.Config{
 		Publisher: cfg.API.Publisher, Aggregator: cfg.API.Aggregator, MaxUpload: cfg.API.Store.MaxBody,
 		MaxQuilt: cfg.API.Store.MaxQuiltBody,
-		TempDir:  cfg.API.Store.TempDir, Epochs: cfg.API.Store.Epochs,
+		TempDir:  cfg.API.Store.TempDir, Epochs: cfg.API.Store.Epochs, Pins: cfg.API.Pins,
 	}, s.explorer, s.explorer, log)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

@@ -77,8 +77,9 @@ func (l liar) Certificates(context.Context, shards.BlobID, int) ([][]byte, bool,
 	return [][]byte{[]byte("not a certificate")}, true, nil
 }
 
-func (l liar) PutMetadata(context.Context, peer.ID, shards.BlobID, []byte, []byte) ([]int, error) {
-	return nil, nil
+func (l liar) PutMetadata(_ context.Context, _ peer.ID, _ shards.BlobID, _ []byte, _ int64, read func() ([]byte, error)) ([]int, error) {
+	_, err := read()
+	return nil, err
 }
 
 // impersonate puts a liar in the place of node i, which has been stopped; the result ends it.

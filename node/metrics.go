@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"walrus/node/keeper"
+	"walrus/p2p"
 )
 
 const (
@@ -170,6 +171,7 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 		float64(st.Invalid))
 	gauge("walrus_node_refuses_writes", "1 while the node takes no new data.", truth(st.Refuses != ""))
 	gauge("walrus_node_peers", "Peers connected.", float64(st.Peers))
+	c.reach(gauge)
 	gauge("walrus_node_incidents", "Damage to the disk found since the start.", float64(len(st.Incidents)))
 	gauge("walrus_build_info", "1, with the version.", 1, "version", st.Version)
 	height, at, trouble := c.n.ledger.Health()
@@ -178,6 +180,21 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge("walrus_ledger_stalled", "1 while the ledger stalls for this node.", truth(trouble != ""))
 	gauge("walrus_ledger_caught_up", "1 once the ledger here has been as new as the network's.",
 		truth(c.n.keeper.CaughtUp()))
+}
+
+// reach exports how others reach the node: for each address a verdict, and the best of all.
+func (c *statusCollector) reach(gauge func(name, help string, v float64, labels ...string)) {
+	r := c.n.host.Outside().Reach()
+	const name, help = "walrus_node_reach", "1 for the way in which others reach the node."
+	for v := p2p.Blocked; v <= p2p.Reachable; v++ {
+		gauge(name, help, truth(r.Verdict == v), "verdict", v.String())
+	}
+	for _, a := range r.Addrs {
+		gauge("walrus_node_reach_address", "1 for the way in which others reach an address of the node.", 1,
+			"address", a.Addr.String(), "transport", a.Transport, "verdict", a.Verdict.String())
+	}
+	gauge("walrus_node_relays", "Nodes that relay signals for this one.", float64(len(r.Relays)))
+	gauge("walrus_node_admitted", "1 once enough members have reached the node for it to serve as a member.", truth(c.n.notAdmitted() == nil))
 }
 
 // pairs makes labels of names and values in turn.

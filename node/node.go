@@ -27,7 +27,7 @@ import (
 
 // Node is a storage node.
 type Node struct {
-	cfg        Config // constant after New, as are the next ten
+	cfg        Config // constant after New, as are the next twelve
 	log        *slog.Logger
 	started    time.Time
 	store      *store.Store
@@ -38,7 +38,9 @@ type Node struct {
 	metrics    net.Listener // nil: none
 	history    *history
 	closers    []func() error // of the open parts, in the order of opening
-	clockAhead atomic.Int64   // nanoseconds; see tellClock
+	committees certs.Committees
+	clockAhead atomic.Int64          // nanoseconds; see tellClock
+	refusal    atomic.Pointer[error] // why the node does not serve as a member; nil: it may
 }
 
 // New opens the store, the host and the ledger. The host listens at once; everything else starts with Run. After New
@@ -57,7 +59,11 @@ func New(cfg Config, open OpenLedger) (*Node, error) {
 	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Public, cfg.DHT.Logger = cfg.P2P.Network, true, cfg.P2P.Public, cfg.Logger
 	cfg.Store.Logger = cfg.Logger
 	cfg.Keeper.Name, cfg.Keeper.Genesis, cfg.Keeper.Logger = cfg.Name, cfg.Genesis, cfg.Logger
-	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now()}
+	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), committees: committees}
+	if cfg.P2P.Public {
+		err := errors.New("no member has been asked yet whether it reaches this node")
+		n.refusal.Store(&err)
+	}
 	if err := n.open(committees, open); err != nil {
 		return nil, errors.Join(fmt.Errorf("node: %w", err), n.Close())
 	}
@@ -97,7 +103,8 @@ func (n *Node) open(committees certs.Committees, open OpenLedger) (err error) {
 	}
 	n.closers = append(n.closers, n.ledger.Close) // closed first: it uses streams of the host
 	n.keeper, err = keeper.New(n.cfg.Keeper, keeper.Parts{
-		Self: n.host.ID(), Identity: n.cfg.P2P.Key, Committees: committees, Store: n.store, Peers: n.host, Checks: n.host.Checks(), Network: n.dht, Ledger: n.ledger, Pins: pins{n.dht, n.host.Pins()},
+		Self: n.host.ID(), Identity: n.cfg.P2P.Key, Committees: committees, Store: n.store, Peers: n.host, Checks: n.host.Checks(), Network: n.dht, Ledger: n.ledger,
+		NotAdmitted: n.notAdmitted, Pins: pins{n.dht, n.host.Pins()},
 	})
 	return err
 }
@@ -158,6 +165,11 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		"metrics": n.runMetrics,
 		"history": n.runHistory,
 		"clock":   n.runClock,
+		"gate":    n.runGate,
+		"reach": func(ctx context.Context) error {
+			n.host.Outside().Log(ctx, n.log)
+			return nil
+		},
 	})
 	for name, task := range tasks {
 		g.Go(func() error {

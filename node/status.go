@@ -40,6 +40,7 @@ func (n *Node) Status() (p2p.NodeStatus, error) {
 		return p2p.NodeStatus{}, err
 	}
 	st.Version, st.Uptime, st.Peers = n.cfg.Version, time.Since(n.started), len(n.host.Libp2p().Network().Peers())
+	st.Reach = n.host.Outside().Reach().Summary()
 	st.ClockAhead = time.Duration(n.clockAhead.Load())
 	for _, a := range n.host.Addrs() {
 		if text := a.String(); len(st.Addresses) < p2p.MaxAddresses && len(text) <= p2p.MaxStatusText {

@@ -68,10 +68,12 @@ type ContentBackend interface {
 
 // BlobBackend answers the requests of the sliver protocol.
 type BlobBackend interface {
-	// PutMetadata takes the metadata of a blob from a peer, and so the offer of its sliver pairs. It returns the
-	// indices of the pairs whose two slivers this node already has. ErrDenied, ErrMismatch; ErrBusy if it has no room
-	// for an upload now.
-	PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, token, metadata []byte) (held []int, err error)
+	// PutMetadata takes the metadata of a blob from a peer, and so the offer of its sliver pairs. read fetches the
+	// metadata, size bytes; until it is called, the peer has cost nothing but its header. PutMetadata returns the
+	// indices of the pairs whose two slivers this node already has. Before it reads: ErrDenied, ErrMismatch for a size
+	// that this network's metadata does not have. Later: ErrMismatch; ErrBusy if there is no room for an upload now.
+	PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, token []byte, size int64,
+		read func() ([]byte, error)) (held []int, err error)
 	// StorePairs takes sliver pairs from a peer: exactly size bytes of body. For each strip, and within it for each
 	// pair in the order given, body has the strip of the primary sliver, then the strip of the secondary sliver.
 	// StorePairs may fail before the end of body. The first Read accepts the upload, if the peer waits for that.
@@ -166,7 +168,7 @@ type NodeStatus struct {
 	Peers     int      // connected
 	Incidents []string // newest first; at most MaxIncidents, each at most MaxStatusText bytes
 	Height    uint64   // of the newest block of the ledger on this node
-	Addresses []string // the node's addresses for others; at most MaxAddresses, each at most MaxStatusText bytes
+	Presence
 	// ClockAhead compares the node's clock with the clocks of other members. Negative: behind. 0: equal, or not known
 	// yet.
 	ClockAhead time.Duration
@@ -176,6 +178,12 @@ type NodeStatus struct {
 	DiskLimit   uint64 // bytes that stored data may use; 0: only the disk bounds it
 	DiskFree    uint64 // free bytes on the disk of the stored data
 	DiskReserve uint64 // with fewer free bytes than this it takes no new data
+}
+
+// Presence tells where others find a node.
+type Presence struct {
+	Addresses []string // the node's addresses for others; at most MaxAddresses, each at most MaxStatusText bytes
+	Reach     string   // how others reach it, for people: a Reach's Summary; at most MaxStatusText bytes
 }
 
 // RepairState tells how far a node's repair is.

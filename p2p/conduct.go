@@ -33,7 +33,12 @@ type replays struct {
 
 // now returns the count at a later time.
 func (r replays) now(at time.Time) float64 {
-	return r.count * math.Exp2(-float64(at.Sub(r.at))/float64(replayHalfLife))
+	return r.count * halved(at.Sub(r.at), replayHalfLife)
+}
+
+// halved returns what is left of 1 after a time, if each halfLife leaves half of it.
+func halved(after, halfLife time.Duration) float64 {
+	return math.Exp2(-float64(after) / float64(halfLife))
 }
 
 // replayed counts one replay that a peer passed on.

@@ -36,11 +36,12 @@ func (s strict) list(list []int) {
 	}
 }
 
-func (s strict) PutMetadata(_ context.Context, _ peer.ID, _ shards.BlobID, _, metadata []byte) ([]int, error) {
-	if len(metadata) > MaxMetadata {
-		s.t.Fatalf("metadata of %d bytes", len(metadata))
+func (s strict) PutMetadata(_ context.Context, _ peer.ID, _ shards.BlobID, _ []byte, size int64, read func() ([]byte, error)) ([]int, error) {
+	metadata, err := read()
+	if size > MaxMetadata || int64(len(metadata)) > size || err == nil && int64(len(metadata)) != size {
+		s.t.Fatalf("metadata of %d bytes, %d announced: %v", len(metadata), size, err)
 	}
-	return []int{1}, nil
+	return []int{1}, err
 }
 
 func (s strict) StorePairs(_ context.Context, _ peer.ID, _ shards.BlobID, _ []byte, pairs []int, body Body, size int64) error {

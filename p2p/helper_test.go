@@ -71,9 +71,14 @@ func (m *memory) on(hook func(ctx context.Context, op string) error) {
 	m.hook = hook
 }
 
-func (m *memory) PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, token, metadata []byte) ([]int, error) {
+func (m *memory) PutMetadata(ctx context.Context, from peer.ID, id shards.BlobID, token []byte, size int64,
+	read func() ([]byte, error)) ([]int, error) {
 	if err := m.do(ctx, "PutMetadata"); err != nil {
 		return nil, err
+	}
+	metadata, err := read()
+	if err != nil || int64(len(metadata)) != size {
+		return nil, fmt.Errorf("%w: %d bytes of metadata, %d announced: %w", ErrBadRequest, len(metadata), size, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -177,7 +182,7 @@ var testNodeStatus = NodeStatus{
 	Version: "1.2.3", State: "serving", Epoch: 4, Shards: []int{1, 2, 65534}, Blobs: 5, Slivers: 6, RepairState: RepairState{Owed: 7, Corrupt: 8, RepairRate: 12, RepairLeft: 13 * time.Second},
 	DiskBytes: 1 << 40, Uptime: 90 * time.Second, Peers: 9, Incidents: []string{"disk was slow", "größer"},
 	Refuses: "disk is full", Invalid: 12, DiskLimit: 1 << 41, DiskFree: 10, DiskReserve: 11,
-	Addresses: []string{"/ip4/192.0.2.1/tcp/4001"}, Height: 1 << 40, ClockAhead: -61 * time.Second, Ledger: "stalled for 14 s at height 812",
+	Presence: Presence{Addresses: []string{"/ip4/192.0.2.1/tcp/4001"}, Reach: "mapped, tcp mapped"}, Height: 1 << 40, ClockAhead: -61 * time.Second, Ledger: "stalled for 14 s at height 812",
 }
 
 func (m *memory) NodeStatus(ctx context.Context, from peer.ID) (NodeStatus, error) {

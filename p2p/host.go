@@ -32,6 +32,7 @@ type Host struct {
 	host    host.Host // constant, like cfg
 	cfg     Config
 	door    *door
+	pacer   *pacer
 	pool    *pool
 	conduct conduct        // of peers in gossip; has its own lock
 	watch   *lookout       // how others reach this host; has its own lock
@@ -75,12 +76,11 @@ func New(cfg Config) (*Host, error) {
 			guests.left(c.RemotePeer())
 		}
 	}})
-	out := &Host{host: newSelfHost(h, d.turn()), cfg: cfg, door: d, pool: newPool(cfg.Limits.IdleTimeout), relays: relays, stop: func() {}}
+	out := &Host{host: newSelfHost(h, d.turn()), cfg: cfg, door: d, pacer: newPacer(), pool: newPool(cfg.Limits.IdleTimeout), relays: relays, stop: func() {}}
 	out.Content = Content{out, sliverProtocol}
 	if out.watch, err = newLookout(h, &cfg, relays); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch reachability: %w", err), h.Close())
 	}
-	out.Content = Content{out, sliverProtocol}
 	return out, nil
 }
 
@@ -209,7 +209,9 @@ func (h *Host) newServer(ctx context.Context, flag *bool, b ContentBackend) (con
 		return nil, nil, errors.New("serve: it may be called once")
 	}
 	*flag = true
-	return h.while(ctx), &server{content: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits, h.door.origin), log: h.cfg.Logger}, nil
+	return h.while(ctx), &server{
+		content: b, limits: &h.cfg.Limits, gate: newGate(h.cfg.Limits, h.door.origin), pacer: h.pacer, self: h.ID(), log: h.cfg.Logger,
+	}, nil
 }
 
 // handle lets serve answer the streams of a protocol. relayed allows those over relays.
@@ -242,6 +244,7 @@ func (h *Host) Close() error {
 	stop := h.stop
 	h.mu.Unlock()
 	stop()
+	h.pacer.close()
 	h.pool.close()
 	h.watch.close()
 	err := h.host.Close()

@@ -28,7 +28,7 @@ type pipe struct{ net.Conn }
 func (p pipe) Reset() error { return p.Close() }
 
 func newServer(b Backend, l Limits) *server {
-	return &server{backend: b, content: b, limits: &l, gate: newGate(l, anybody), log: quiet}
+	return &server{backend: b, content: b, limits: &l, gate: newGate(l, anybody), pacer: newPacer(), log: quiet}
 }
 
 // begin serves one stream. It returns the client's end, and a channel closed when the server is done with the stream.
@@ -383,4 +383,24 @@ func TestGateIsFair(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestMetadataIsReadLast: metadata that the Backend refuses by the header is not read.
+func TestMetadataIsReadLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.on(func(_ context.Context, op string) error { return ErrDenied })
+		st, done := begin(t, newServer(m, DefaultLimits()), blobOperation)
+		start := time.Now()
+		go st.Write(requestFrame(t, putMetadata(MaxMetadata))) // and nothing more
+		resp := new(wire.Response)
+		if err := wire.ReadHeader(bufio.NewReader(st), resp); err != nil || codes[resp.GetCode()] != ErrDenied {
+			t.Errorf("got %v, %v; want %v", resp, err, ErrDenied)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("refused after %v", took)
+		}
+		st.Close()
+		<-done
+	})
 }

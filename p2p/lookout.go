@@ -31,6 +31,7 @@ type lookout struct {
 	stop   context.CancelFunc
 	ended  chan struct{}
 	dials  chan dialledBack
+	punch  *puncher
 
 	mu      sync.Mutex
 	reach   Reach         // guarded by mu
@@ -47,6 +48,7 @@ func newLookout(h host.Host, cfg *Config, relays *relaySource) (*lookout, error)
 		host: h, relays: relays, fixed: announced, ended: make(chan struct{}), dials: make(chan dialledBack, maxDialBacks),
 		changed: make(chan struct{}), reach: Reach{Verdict: Unknown},
 	}
+	w.punch = newPuncher(h)
 	if w.emit, err = h.EventBus().Emitter(new(event.EvtLocalReachabilityChanged), eventbus.Stateful); err != nil {
 		return nil, err
 	}
@@ -88,20 +90,32 @@ func (w *lookout) run(ctx context.Context) {
 	state := newReachState()
 	state.step(w.addrs())
 	w.conclude(state.reach())
-	again := time.NewTicker(reachSettle)
+	again, look := time.NewTicker(reachSettle), time.NewTicker(punchLook)
 	defer again.Stop()
+	defer look.Stop()
+	defer w.punch.work.Wait()
+	changed := false // an address of ours, since the last look
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-again.C:
 			state.step(w.addrs())
+		case now := <-look.C:
+			w.punch.look(ctx, now, changed)
+			changed = false
+			continue
+		case c := <-w.punch.news:
+			w.punch.met(c, time.Now())
+			continue
 		case d := <-w.dials:
 			state.step(d)
 		case e, open := <-w.events.Out():
 			if !open {
 				return
 			}
+			_, moved := e.(event.EvtLocalAddressesUpdated)
+			changed = changed || moved
 			w.take(state, e)
 		}
 		w.conclude(state.reach())

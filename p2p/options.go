@@ -117,7 +117,7 @@ func reachability(cfg *Config, listen []multiaddr.Multiaddr, relays *relaySource
 	}
 	punch := []holepunch.Option{holepunch.DirectDialTimeout(punchDialTime), holepunch.WithAddrFilter(punchAddrs{slices.ContainsFunc(listen, isDirectTCP)})}
 	if cfg.Punched != nil {
-		punch = append(punch, holepunch.WithTracer(&punches{tell: cfg.Punched, rtt: map[peer.ID]time.Duration{}}))
+		punch = append(punch, holepunch.WithTracer(&punches{tell: cfg.Punched, started: map[peer.ID]*holepunch.StartHolePunchEvt{}}))
 	}
 	opts = append(opts, libp2p.EnableRelay(), libp2p.EnableHolePunching(punch...))
 	switch cfg.Role {

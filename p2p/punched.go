@@ -16,15 +16,17 @@ type Punch struct {
 	Took time.Duration
 	// RTT is the round trip through the relay. 0 for a plain dial, which precedes punches.
 	RTT time.Duration
-	Why string // it failed
+	// Addrs are the peer's, tried in a punch.
+	Addrs []string
+	Why   string // it failed
 }
 
 // punches reports the attempts that libp2p traces.
 type punches struct {
 	tell func(Punch)
 
-	mu  sync.Mutex
-	rtt map[peer.ID]time.Duration // of the attempts under way; guarded by mu
+	mu      sync.Mutex
+	started map[peer.ID]*holepunch.StartHolePunchEvt // attempts under way; guarded by mu
 }
 
 var _ holepunch.EventTracer = (*punches)(nil)
@@ -34,14 +36,18 @@ func (p *punches) Trace(e *holepunch.Event) {
 	switch v := e.Evt.(type) {
 	case *holepunch.StartHolePunchEvt:
 		p.mu.Lock()
-		p.rtt[e.Remote] = v.RTT
+		p.started[e.Remote] = v
 		p.mu.Unlock()
 	case *holepunch.EndHolePunchEvt:
 		p.mu.Lock()
-		rtt := p.rtt[e.Remote]
-		delete(p.rtt, e.Remote)
+		start := p.started[e.Remote]
+		delete(p.started, e.Remote)
 		p.mu.Unlock()
-		p.tell(Punch{Peer: e.Remote, OK: v.Success, Took: v.EllapsedTime, RTT: rtt, Why: v.Error})
+		out := Punch{Peer: e.Remote, OK: v.Success, Took: v.EllapsedTime, Why: v.Error}
+		if start != nil {
+			out.RTT, out.Addrs = start.RTT, start.RemoteAddrs
+		}
+		p.tell(out)
 	case *holepunch.DirectDialEvt:
 		p.tell(Punch{Peer: e.Remote, OK: v.Success, Took: v.EllapsedTime, Why: v.Error})
 	}

@@ -142,6 +142,9 @@ func chooseRelays(nodes []peer.AddrInfo, used []netip.Prefix, most int, shuffle 
 	return out
 }
 
+// IsRelayed reports whether an address leads through a relay.
+func IsRelayed(a multiaddr.Multiaddr) bool { return isRelayed(a) }
+
 // isRelayed reports whether an address leads through a relay.
 func isRelayed(a multiaddr.Multiaddr) bool {
 	_, err := a.ValueForProtocol(multiaddr.P_CIRCUIT)

@@ -78,11 +78,7 @@ func persistence(op *wire.Confirm) (p certs.Persistence) {
 }
 
 func (x *request) putMetadata(ctx context.Context, op *wire.PutMetadata) error {
-	metadata, err := x.body.all()
-	if err != nil {
-		return err
-	}
-	held, err := x.backend.PutMetadata(ctx, x.from, x.id, op.GetToken(), metadata)
+	held, err := x.backend.PutMetadata(ctx, x.from, x.id, op.GetToken(), x.body.left, x.body.all)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/internal/pause"
 	"walrus/p2p/internal/wire"
 	"walrus/shards"
 )
@@ -36,6 +37,8 @@ type server struct {
 	content ContentBackend
 	limits  *Limits
 	gate    *gate
+	pacer   *pacer  // of strangers' requests
+	self    peer.ID // of this host: its gateway has limits of its own
 	log     *slog.Logger
 }
 
@@ -140,6 +143,9 @@ func (s *server) answer(ctx context.Context, x *request, run operations) error {
 		return err
 	}
 	if err != nil {
+		if x.body.left <= smallPayload { // the peer waits, and is not sending
+			s.linger(ctx, x.from)
+		}
 		if err := refuse(x.w, err); err != nil {
 			return err
 		}
@@ -171,6 +177,11 @@ func (s *server) admit(ctx context.Context, x *request, run operations) (err err
 		x.patience = time.AfterFunc(s.limits.ResponseTimeout, cancel)
 		defer x.patience.Stop()
 	}
+	if o := s.gate.origin(x.from); o.class == stranger && x.from != s.self {
+		if err := s.pacer.enter(ctx, x.from, o, workOf(x.bytes())); err != nil {
+			return err
+		}
+	}
 	err = run(ctx, x)
 	if err == nil || x.replied || x.body.err != nil && !x.ended() {
 		return err
@@ -182,6 +193,13 @@ func (s *server) admit(ctx context.Context, x *request, run operations) (err err
 		s.log.Warn("request failed", "peer", x.from, "operation", x.name(), "blob", x.id, "error", err)
 	}
 	return err
+}
+
+// linger delays the refusal of a stranger's request while the CPU is short.
+func (s *server) linger(ctx context.Context, from peer.ID) {
+	if s.pacer.pressed() && s.gate.origin(from).class == stranger && from != s.self {
+		pause.For(ctx, refusePause)
+	}
 }
 
 // begin notes that the reply begins. From then on the operation may last as long as its bytes move.
@@ -209,6 +227,15 @@ func (x *request) cost() int64 {
 		return int64(x.Bounds().Response)
 	}
 	return answerCost
+}
+
+// bytes returns the bytes that a request takes to receive and to answer, as far as they are known beforehand.
+func (x *request) bytes() uint64 {
+	switch x.GetOp().(type) {
+	case *wire.Request_GetSymbols, *wire.Request_ReadSliver:
+		return x.GetPayload() + x.Bounds().Response
+	}
+	return x.GetPayload()
 }
 
 // name returns the operation's name, for logs.

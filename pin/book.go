@@ -25,6 +25,8 @@ type records struct {
 	active map[shards.BlobID]*activity // blobs worked on now; guarded by mu
 	used   int64                       // bytes of the database, some seconds ago; guarded by mu
 	closed bool                        // guarded by mu
+	// stamped is the time of the newest request; guarded by mu
+	stamped time.Time
 }
 
 // activity is work on one blob.

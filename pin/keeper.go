@@ -117,8 +117,15 @@ func Open(cfg Config) (_ *Keeper, err error) {
 		return nil, err
 	}
 	if err := k.db.view(func(t *tx) error {
-		_, err := t.get([]byte{keyCounts}, &k.counts)
-		return err
+		if _, err := t.get([]byte{keyCounts}, &k.counts); err != nil {
+			return err
+		}
+		return t.keys([]byte{keyRequest}, nil, true, func(key []byte) (bool, error) {
+			var newest Request
+			_, err := t.get(key, &newest)
+			k.stamped = newest.Created
+			return false, err
+		})
 	}); err != nil {
 		return nil, err
 	}
@@ -176,7 +183,7 @@ func (k *Keeper) release() (err error) {
 // Add asks for a blob, and returns the request as it was taken: it is durable. Adding a CID again makes another request
 // with its own ID. A CID of something else makes a request that has failed.
 func (k *Keeper) Add(ctx context.Context, r Request) (Request, error) {
-	r.Created = time.Now()
+	r.Created = k.stamp(time.Now())
 	r.ID = newID(r.Created)
 	if err := k.prepare(&r); err != nil {
 		return Request{}, err
@@ -190,7 +197,7 @@ func (k *Keeper) Add(ctx context.Context, r Request) (Request, error) {
 // Replace puts a request in the place of another one, as a whole: what both name is never given up in between. The new
 // one has an ID of its own.
 func (k *Keeper) Replace(ctx context.Context, id string, r Request) (Request, error) {
-	r.Created = time.Now()
+	r.Created = k.stamp(time.Now())
 	r.ID = newID(r.Created)
 	if err := k.prepare(&r); err != nil {
 		return Request{}, err
@@ -228,6 +235,19 @@ func (k *Keeper) Request(id string) (r Request, err error) {
 		return k.complete(t, &r)
 	})
 	return r, err
+}
+
+// stamp returns the time at which a request is made, in whole milliseconds and later than those of all others: clients
+// read lists page by page up to a time, and scripts know no finer ones.
+func (k *Keeper) stamp(now time.Time) time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now = now.Truncate(time.Millisecond)
+	if !now.After(k.stamped) {
+		now = k.stamped.Add(time.Millisecond)
+	}
+	k.stamped = now
+	return now
 }
 
 // prepare checks a new request and finds its blob.

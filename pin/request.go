@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"walrus/shards"
 )
@@ -32,7 +33,7 @@ type Request struct {
 	CID string
 	// Blob that CID names. Zero for a foreign CID, which is Failed for ever.
 	Blob shards.BlobID
-	Name string // at most 255 bytes
+	Name string // at most 255 characters
 	Meta map[string]string
 	// Origins are multiaddrs, with a peer ID, of peers that may have the blob; at most 20.
 	Origins []string
@@ -86,8 +87,8 @@ func (r *Request) validate() error {
 		return fmt.Errorf("%w: it names no CID", ErrInvalid)
 	case len(r.CID) > maxCID:
 		return fmt.Errorf("%w: a CID of %d bytes: at most %d", ErrInvalid, len(r.CID), maxCID)
-	case len(r.Name) > MaxName:
-		return fmt.Errorf("%w: a name of %d bytes: at most %d", ErrInvalid, len(r.Name), MaxName)
+	case utf8.RuneCountInString(r.Name) > MaxName:
+		return fmt.Errorf("%w: a name of %d characters: at most %d", ErrInvalid, utf8.RuneCountInString(r.Name), MaxName)
 	case len(r.Origins) > MaxOrigins:
 		return fmt.Errorf("%w: %d origins: at most %d", ErrInvalid, len(r.Origins), MaxOrigins)
 	case slices.ContainsFunc(r.Origins, func(o string) bool { return len(o) > maxOrigin }):

@@ -72,8 +72,8 @@ func NewAPI(cfg Config, pins Pins) *API {
 // ServeHTTP answers a request without asking for a token. Public does.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
 
-// Public returns the API for other machines: every request but for the document needs a token of t. Scripts of all web pages may call it,
-// because a browser adds no token by itself.
+// Public returns the API for other machines: every request but for the document needs a token of t. Scripts of all web
+// pages may call it, because a browser adds no token by itself.
 func (a *API) Public(t *Tokens) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

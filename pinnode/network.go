@@ -12,6 +12,7 @@ import (
 
 	"walrus/client"
 	"walrus/clientnode"
+	"walrus/p2p"
 	"walrus/pin"
 	"walrus/shards"
 )
@@ -70,6 +71,7 @@ func (a announcer) Findable(ctx context.Context, keys [][32]byte) (found []bool,
 	defer cancel()
 	cfg := a.n.cfg.Client
 	cfg.P2P.Key, cfg.P2P.Listen, cfg.P2P.Announce, cfg.DHT.AddressBook = nil, nil, nil, ""
+	cfg.P2P.Role = p2p.Client
 	table, leave, err := clientnode.Join(ctx, cfg)
 	if err != nil {
 		return nil, err

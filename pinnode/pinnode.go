@@ -83,16 +83,18 @@ func (n *Node) open(ctx context.Context, open clientnode.OpenChain) (err error) 
 	if err := n.listen(); err != nil {
 		return err
 	}
-	cfg.Client.Logger, cfg.Client.P2P.Logger = n.log, n.log
+	cfg.Client.Logger, cfg.Client.P2P.Logger, cfg.Client.P2P.Role = n.log, n.log, p2p.Home
 	if n.host, err = clientnode.NewHost(cfg.Client); err != nil {
 		return err
 	}
 	n.closers = append(n.closers, n.host.Close)
+	cfg.Client.DHT.Public, cfg.Client.DHT.WhenReachable = p2p.IsPublic(cfg.Client.DHT.Bootstrap...), true
 	cfg.Client.DHT.Network, cfg.Client.DHT.Server, cfg.Client.DHT.Logger = cfg.Client.P2P.Network, false, n.log
 	if n.dht, err = dht.New(n.host.Libp2p(), cfg.Client.DHT); err != nil {
 		return err
 	}
 	n.closers = append(n.closers, n.dht.Close)
+	n.host.Outside().SetRelays(n.dht.Relays)
 	if n.client, err = clientnode.Beside(ctx, cfg.Client, n.host, n.dht, open); err != nil {
 		return err
 	}
@@ -172,6 +174,11 @@ func (n *Node) Run(ctx context.Context, ready func() error) (err error) {
 	}
 	g.Go(func() error { return n.dht.Run(ctx) })
 	g.Go(func() error { return n.watchEpoch(ctx) })
+	g.Go(func() error { return n.follow(ctx) })
+	g.Go(func() error {
+		n.host.Outside().Log(ctx, n.log)
+		return nil
+	})
 	g.Go(func() error { return n.keeper.Run(ctx) })
 	n.log.Info("pinner started", "peer", n.host.ID().String(), "addresses", n.Addrs(), "home", n.cfg.Home, "api", n.APIURL(), "metrics", n.MetricsAddr())
 	if err := ready(); err != nil {

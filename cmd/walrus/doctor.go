@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -43,9 +44,9 @@ To test the way between two homes, run --stay in one, and in the other --peer wi
   walrus doctor --peer 12D3KooW…
 
 --json prints {"ok","verdict","findings":[{"check","verdict","state","what","why","do"}]}. "state" is ok, note or act. With --stay
-it prints a line {"peerId","addresses","verdict"} at each change, and {"punched","ok","seconds","rttSeconds","why"} for each attempt
-to connect directly. With --peer it prints {"peerId","class","transport","address","relayedSeconds","directSeconds"}, where "class" is
-direct or relayed.`,
+it prints a line {"peerId","addresses","verdict"} at each change, and {"punched","ok","seconds","rttSeconds","addresses","why"} for
+each attempt to connect directly. With --peer it prints {"peerId","class","transport","address","relayedSeconds","directSeconds",
+"attempts"}, where "class" is direct or relayed, and "attempts" has the same form as those lines.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
@@ -54,11 +55,11 @@ direct or relayed.`,
 			case home != "" && (stay || friend != ""):
 				return usagef("%s: --home: a storage node is not tested from here; leave it out", c.CommandPath())
 			case stay:
-				return a.doctorStay(c.Context())
+				return doctorStay(c.Context(), a)
 			case friend != "":
-				return a.doctorVisit(c.Context(), friend)
+				return doctorVisit(c.Context(), a, friend)
 			}
-			return a.doctor(c.Context(), home)
+			return runDoctor(c.Context(), a, home)
 		},
 	}
 	c.Flags().StringVar(&home, "home", "", "home `FOLDER` of the storage node to examine (default: this computer as a client)")
@@ -73,10 +74,10 @@ var errNeedsDoing = errors.New("something needs doing")
 // doctorTimeout is more than an examination lasts.
 const doctorTimeout = 30 * time.Second
 
-func (a *app) doctor(ctx context.Context, home string) error {
+func runDoctor(ctx context.Context, a *app, home string) error {
 	ctx, cancel := a.withTimeout(ctx, doctorTimeout)
 	defer cancel()
-	cfg, err := a.doctorConfig(ctx, home)
+	cfg, err := doctorConfig(ctx, a, home)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (a *app) doctor(ctx context.Context, home string) error {
 	if a.global.json {
 		err = a.printJSON(newDoctorReport(&r))
 	} else {
-		err = a.printDoctor(&r)
+		err = printDoctor(a.stdout, &r)
 	}
 	if err == nil && r.Act() {
 		return errNeedsDoing
@@ -96,7 +97,7 @@ func (a *app) doctor(ctx context.Context, home string) error {
 	return err
 }
 
-func (a *app) doctorConfig(ctx context.Context, home string) (doctor.Config, error) {
+func doctorConfig(ctx context.Context, a *app, home string) (doctor.Config, error) {
 	if home == "" {
 		conf, err := a.loadClient()
 		if err != nil {
@@ -147,7 +148,7 @@ func newDoctorReport(r *doctor.Report) doctorReport {
 	return out
 }
 
-func (a *terminal) printDoctor(r *doctor.Report) error {
+func printDoctor(w io.Writer, r *doctor.Report) error {
 	for _, f := range r.Findings {
 		what := f.What
 		if f.Verdict != "" {
@@ -160,15 +161,15 @@ func (a *terminal) printDoctor(r *doctor.Report) error {
 		if f.Do != "" {
 			text += "      To do: " + visible(f.Do) + "\n"
 		}
-		if _, err := fmt.Fprint(a.stdout, text); err != nil {
+		if _, err := fmt.Fprint(w, text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *app) doctorStay(ctx context.Context) error {
-	cfg, err := a.doctorConfig(ctx, "")
+func doctorStay(ctx context.Context, a *app) error {
+	cfg, err := doctorConfig(ctx, a, "")
 	if err != nil {
 		return err
 	}
@@ -189,18 +190,26 @@ func (a *app) doctorStay(ctx context.Context) error {
 		if !p.OK {
 			result = "no direct connection: " + visible(oneLine(p.Why))
 		}
-		_ = a.ready(struct { // the next line of the same output reports a failure
-			Punched string  `json:"punched"`
-			OK      bool    `json:"ok"`
-			Seconds float64 `json:"seconds"`
-			RTT     float64 `json:"rttSeconds,omitempty"`
-			Why     string  `json:"why,omitempty"`
-		}{p.Peer.String(), p.OK, p.Took.Seconds(), p.RTT.Seconds(), p.Why},
-			"%s: %s, after %s\n", p.Peer, result, seconds(p.Took))
+		// The next line of the same output reports a failure to write.
+		_ = a.ready(newDoctorPunch(&p), "%s: %s, after %s\n", p.Peer, result, seconds(p.Took))
 	})
 }
 
-func (a *app) doctorVisit(ctx context.Context, friend string) error {
+// doctorPunch is an attempt to connect directly, in the JSON output of doctor.
+type doctorPunch struct {
+	Punched   string   `json:"punched"`
+	OK        bool     `json:"ok"`
+	Seconds   float64  `json:"seconds"`
+	RTT       float64  `json:"rttSeconds,omitempty"`
+	Addresses []string `json:"addresses,omitempty"`
+	Why       string   `json:"why,omitempty"`
+}
+
+func newDoctorPunch(p *p2p.Punch) doctorPunch {
+	return doctorPunch{p.Peer.String(), p.OK, p.Took.Seconds(), p.RTT.Seconds(), p.Addrs, oneLine(p.Why)}
+}
+
+func doctorVisit(ctx context.Context, a *app, friend string) error {
 	var to peer.AddrInfo
 	var err error
 	if strings.HasPrefix(friend, "/") {
@@ -216,7 +225,7 @@ func (a *app) doctorVisit(ctx context.Context, friend string) error {
 	}
 	ctx, cancel := a.withTimeout(ctx, time.Minute)
 	defer cancel()
-	cfg, err := a.doctorConfig(ctx, "")
+	cfg, err := doctorConfig(ctx, a, "")
 	if err != nil {
 		return err
 	}
@@ -224,16 +233,21 @@ func (a *app) doctorVisit(ctx context.Context, friend string) error {
 	if err != nil {
 		return err
 	}
+	attempts := make([]doctorPunch, 0, len(w.Attempts))
+	for _, p := range w.Attempts {
+		attempts = append(attempts, newDoctorPunch(&p))
+	}
 	class, text := "relayed", "only through a relay: data cannot flow between these two computers"
 	if w.Direct {
 		class, text = "direct", fmt.Sprintf("directly over %s, after %s", w.Transport, seconds(w.Connected))
 	}
 	return a.result(struct {
-		PeerID    string  `json:"peerId"`
-		Class     string  `json:"class"`
-		Transport string  `json:"transport,omitempty"`
-		Address   string  `json:"address"`
-		Relayed   float64 `json:"relayedSeconds,omitempty"`
-		Direct    float64 `json:"directSeconds,omitempty"`
-	}{w.Self.String(), class, w.Transport, w.Address, w.Relayed.Seconds(), w.Connected.Seconds()}, "connected to %s %s\n", to.ID, text)
+		PeerID    string        `json:"peerId"`
+		Class     string        `json:"class"`
+		Transport string        `json:"transport,omitempty"`
+		Address   string        `json:"address"`
+		Relayed   float64       `json:"relayedSeconds,omitempty"`
+		Direct    float64       `json:"directSeconds,omitempty"`
+		Attempts  []doctorPunch `json:"attempts"`
+	}{w.Self.String(), class, w.Transport, w.Address, w.Relayed.Seconds(), w.Connected.Seconds(), attempts}, "connected to %s %s\n", to.ID, text)
 }

@@ -28,6 +28,7 @@ type gatewayFlags struct {
 	operator              bool
 	uploadDir             string
 	cacheDir              string
+	pins                  string
 	cacheSize             int64 // MiB
 }
 
@@ -44,6 +45,8 @@ func (f *gatewayFlags) add(c *cobra.Command, publish, aggregate bool) {
 		"host `NAME` to answer to, without port; may be repeated (default: any name, but only localhost on a loopback address)")
 	flags.StringSliceVar(&site.Guard.TrustedProxies, "trusted-proxy", nil,
 		"address or `NETWORK` of a proxy whose X-Forwarded-For is trusted; may be repeated")
+	flags.StringVar(&f.pins, "pins", "",
+		"home `FOLDER` of pins on this machine, which get a page; whoever reaches the gateway can see their names")
 	if publish {
 		f.addPublisher(flags)
 	}
@@ -120,6 +123,9 @@ func (f *gatewayFlags) apply(gw *compose.Gateway, env config.Env) error {
 	*cfg = given
 	cfg.MetricsIfFree = !f.given("metrics-address")
 	cfg.Listen(f.bind)
+	if f.pins != "" {
+		cfg.API.Pins = compose.PinPage(absolute(f.pins))
+	}
 	if f.cacheDir != "" {
 		if f.cacheSize < 1 || f.cacheSize > 1<<30 {
 			return usagef("--cache-size %d: must be 1 to %d MiB", f.cacheSize, 1<<30)

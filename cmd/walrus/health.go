@@ -26,7 +26,7 @@ that is no fault of the node.
 
 --json prints {"ok","nodes":[{"nodeId","nodeName","ok","why","reachable","shards","state","epoch","ledgerHeight",
 "ledger","version","blobs","slivers","owed","corrupt","invalid","repairedPerHour","repairSecondsLeft",
-"diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","clockAheadSeconds","incidents"}]}.`,
+"diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","reach","clockAheadSeconds","incidents"}]}.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.health(c.Context()) },
 	}
@@ -101,10 +101,16 @@ type nodeState struct {
 	DiskReserve   uint64 `json:"diskReserve"`
 	Refuses       string `json:"refuses,omitempty"`
 	UptimeSeconds int64  `json:"uptimeSeconds"`
-	Peers         int    `json:"peers"`
+	nodePresence
 	// ClockAhead is the node's own estimate, in seconds, of how far its clock is ahead of the others'.
 	ClockAhead float64  `json:"clockAheadSeconds,omitempty"`
 	Incidents  []string `json:"incidents,omitempty"`
+}
+
+// nodePresence tells who is connected to a node, and how others reach it.
+type nodePresence struct {
+	Peers int    `json:"peers"`
+	Reach string `json:"reach,omitempty"`
 }
 
 // repairProgress tells how fast a node rebuilds slivers.
@@ -128,8 +134,9 @@ func newNodeState(s *p2p.NodeStatus) nodeState {
 		repairProgress: repairProgress{s.RepairRate, int64(s.RepairLeft / time.Second)}, DiskBytes: s.DiskBytes,
 		DiskLimit: s.DiskLimit,
 		DiskFree:  s.DiskFree, DiskReserve: s.DiskReserve, Refuses: oneLine(s.Refuses),
-		UptimeSeconds: int64(s.Uptime / time.Second), Peers: s.Peers, ClockAhead: s.ClockAhead.Seconds(),
-		Incidents: s.Incidents,
+		UptimeSeconds: int64(s.Uptime / time.Second), ClockAhead: s.ClockAhead.Seconds(),
+		nodePresence: nodePresence{s.Peers, oneLine(s.Reach)},
+		Incidents:    s.Incidents,
 	}
 }
 

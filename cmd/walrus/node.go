@@ -131,10 +131,11 @@ The keys in FOLDER prove that you operate the node: only you see where its files
   walrus node status --home /var/lib/walrus
 
 --json prints {"nodeId","nodeName","address","state","epoch","ledgerHeight","ledger","version","shards","blobs","slivers","owed","corrupt",
-"repairedPerHour","repairSecondsLeft","diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","clockAheadSeconds","incidents"}.
+"repairedPerHour","repairSecondsLeft","diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","reach","clockAheadSeconds","incidents"}.
 "repairedPerHour" and "repairSecondsLeft" are present while slivers are owed and some have been rebuilt lately.
 "refuses" is present while the node takes no new data, and gives the reason. "clockAheadSeconds" is present if the node's
-clock differs from the others'; a negative number means that it is behind.`,
+clock differs from the others'; a negative number means that it is behind. "reach" tells how others reach the node: the best
+way (reachable, mapped, punchable, relayed only, blocked or unknown), then that of each transport.`,
 		Args: args(cobra.NoArgs, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.nodeStatus(c.Context(), home) },
 	}
@@ -183,6 +184,7 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 		{"version", r.Version},
 		{"up for", st.Uptime.Round(time.Second).String()},
 		{"peers", fmt.Sprint(r.Peers)},
+		{"reach", r.Reach},
 		{"shards", shardList(r.Shards)},
 		{"blobs", fmt.Sprint(r.Blobs)},
 		{"slivers", r.sliversText()},

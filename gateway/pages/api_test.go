@@ -44,10 +44,14 @@ func TestAPI(t *testing.T) {
 		{"/explorer/api/records/" + ledger.ObjectID{7, 7}.String(), "",
 			"attributes blobId certifiedEpoch deletable endEpoch endTime epoch fundsFrost objectId owner registeredEpoch shared size startEpoch storageSize"},
 		{"/explorer/api/blobs/" + blobID(6).String(), "quilt", "columns identifier patchId tags"},
-		{blob, "", "blobId certificate contentType encodedSize ledger shards size sizeKnown status time unansweredNodes"},
+		{blob, "", "blobId certificate contentType encodedSize ledger pinners shards size sizeKnown status time unansweredNodes"},
 		{blob, "ledger", "certifiedEpoch deletable endEpoch endTime epoch permanent records"},
 		{blob, "certificate", "epoch notSigned quorumShards shards signedShards signers verified"},
 		{blob, "shards", "node pair peer primary secondary shard"},
+		{"/explorer/api/blobs/" + blobID(2).String(), "pinners", "peer seenSince"},
+		{"/explorer/api/pins", "", "dailyLimitBytes diskBytes diskLimitBytes failing nextBefore peer pinned pins refused " +
+			"requests running servedBytes servedTodayBytes time waiting"},
+		{"/explorer/api/pins", "pins", "blobId cid created lastVerified name percent requestId servedBytes size sizeKnown status"},
 		{"/explorer/api/price?size=1000&epochs=5", "",
 			"encodedSize endText endTime epochs feesFrost size storageFrost text totalFrost writeFrost"},
 	} {

@@ -23,6 +23,7 @@ type blobView struct {
 	Counts  []count
 	Signers table
 	Shards  table
+	Pinning table
 	Files   filesView // of a quilt
 	Preview string    // image, video, audio, text, or empty
 	Source  string    // URL of the content; empty if this gateway does not serve it
@@ -51,7 +52,7 @@ func (s *site) blob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := blobView{Blob: b, Counts: countStates(b.Shards), Signers: signersTable(b.Certificate),
-		Shards: shardsTable(b.Shards)}
+		Shards: shardsTable(b.Shards), Pinning: pinnersTable(b.Pinners)}
 	if v.Files, err = s.files(b, r.URL.Query().Get("page")); err != nil {
 		s.fail(w, r, err)
 		return

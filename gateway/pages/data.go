@@ -152,6 +152,7 @@ type Node struct {
 	Uptime    time.Duration `json:"uptimeNanos"`
 	Peers     int           `json:"connectedPeers"`
 	Addresses []string      `json:"addresses"`                // reported by the node
+	Reach     string        `json:"reach,omitempty"`          // how others reach it, in its own words
 	Incidents []string      `json:"incidents"`                // newest first
 	Limit     uint64        `json:"diskLimitBytes,omitempty"` // set by its operator; 0: none
 	Free      uint64        `json:"diskFreeBytes"`            // free bytes of its file system

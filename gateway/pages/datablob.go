@@ -21,6 +21,7 @@ type Blob struct {
 	Invalid     *Invalid     `json:"invalid,omitempty"`
 	Shards      []Shard      `json:"shards"` // in order
 	Bad         []BadNode    `json:"unansweredNodes"`
+	Pinners     []Pinner     `json:"pinners"` // hints: nobody has checked them
 
 	ContentType string      `json:"contentType,omitempty"` // by attribute, or guessed from the first bytes
 	Quilt       []QuiltFile `json:"quilt,omitempty"`       // the files, if it is one

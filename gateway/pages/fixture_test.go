@@ -123,6 +123,28 @@ func newHistory() *NodeHistory {
 	return h
 }
 
+// Pins has a page with a pin in each state, and an end where no process runs.
+func (f *fixture) Pins(_ context.Context, before time.Time) (*PinList, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
+	if !before.IsZero() {
+		return &PinList{Time: start, Pins: []Pin{}}, nil
+	}
+	id := func(b byte) string { return blobID(b).String() }
+	return &PinList{
+		Time: start, Peer: peerName(77), Running: true, Requests: 5, Pinned: 2, Waiting: 2, Failing: 1, Disk: 4 << 30, Limit: 10 << 30, Served: 7 << 30, Today: 1 << 20,
+		Pins: []Pin{
+			{ID: "r5", CID: "bahlybqabuds", Blob: id(1), Name: hostile, Status: "pinned", Percent: 100, Size: 1_500_000, SizeKnown: true, Created: start, Verified: start.Add(-time.Hour), Served: 3 << 20},
+			{ID: "r4", CID: "bahlybqabudt", Blob: id(2), Status: "pinning", Percent: 41, Size: 4000, SizeKnown: true, Created: start.Add(-time.Minute)},
+			{ID: "r3", CID: "bahlybqabudu", Blob: id(3), Status: "queued", Created: start.Add(-2 * time.Minute)},
+			{ID: "r2", CID: "bahlybqabudv", Blob: id(4), Status: "failed", Reason: "only 3 of 34 rows", NextTry: start.Add(10 * time.Minute), Created: start.Add(-3 * time.Minute)},
+			{ID: "r1", CID: "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", Status: "failed", Reason: "not of a Walrus blob", Created: start.Add(-4 * time.Minute)},
+		},
+		Next: "2026-03-14T15:00:00Z",
+	}, nil
+}
+
 // addLedger adds some transactions: one that registered a blob, one that certified it, a transfer that failed.
 func (f *fixture) addLedger() {
 	owner := ledger.Address{0x99}
@@ -212,6 +234,9 @@ func (f *fixture) addBlobs() {
 			Time: start, ContentType: kind,
 			Ledger: BlobLedger{Epoch: 12, EndEpoch: 19, EndTime: end, CertifiedEpoch: 11,
 				Deletable: []Ending{{EndEpoch: 19, EndTime: end, Registered: 2, Certified: 1}}},
+		}
+		if i == 1 {
+			b.Pinners = []Pinner{{Peer: peerName(77), Since: start.Add(-time.Hour)}}
 		}
 		for s := range 100 {
 			n := f.nodes[fmt.Sprintf("node-%d", s%7)]

@@ -15,6 +15,7 @@
 //	GET /explorer/api/blocks/{height}       BlockDetail
 //	GET /explorer/api/owners/{address}      Owner
 //	GET /explorer/api/records/{object ID}   RecordDetail
+//	GET /explorer/api/pins?before=          PinList, if there is a pinner on this machine
 //
 // The pages have the same paths without api; the network's is /. There are also /explorer/blobs and /explorer/events,
 // made from transactions, /explorer/upload and /explorer/search?q=.
@@ -42,6 +43,8 @@ type Config struct {
 	TempDir string
 	// Epochs is the form's default storage period.
 	Epochs uint32
+	// Pins reads the pins of this machine's pinner. nil: no page of pins.
+	Pins Pins
 }
 
 // site serves the pages; all fields are constant after New.
@@ -77,7 +80,7 @@ func New(cfg Config, data Data, chain Ledger, log *slog.Logger) (http.Handler, e
 	for _, one := range s.plain() {
 		s.addJSON(mux, one)
 	}
-	for _, one := range s.subjects() {
+	for _, one := range append(s.subjects(), s.pins()...) {
 		s.add(mux, one)
 		s.addJSON(mux, one)
 	}
@@ -117,18 +120,19 @@ type view struct {
 	Tab       string // the same for the ledger's tabs
 	JSON      string // URL of the same data as JSON
 	Publisher bool
+	Pins      bool   // there is a page of pins
 	Query     string // the search text
 	Data      any
 }
 
 // show writes a page. It is rendered completely before the first byte goes out, so a failing template gives a 500.
 func (s *site) show(w http.ResponseWriter, r *http.Request, status int, page string, v view) {
-	v.Publisher = s.cfg.Publisher
+	v.Publisher, v.Pins = s.cfg.Publisher, s.cfg.Pins != nil
 	s.render(w, r, status, s.pages[page], "layout", v)
 }
 
-// Frame puts content into the pages' layout, for pages made elsewhere.
-func Frame(title, here string, publisher bool, content template.HTML) ([]byte, error) {
+// Frame puts content into the layout of the pages of cfg, for pages made elsewhere.
+func Frame(title, here string, cfg *Config, content template.HTML) ([]byte, error) {
 	a, err := loadAssets()
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
@@ -138,7 +142,7 @@ func Frame(title, here string, publisher bool, content template.HTML) ([]byte, e
 		return nil, fmt.Errorf("pages: %w", err)
 	}
 	var b bytes.Buffer
-	err = all["frame"].ExecuteTemplate(&b, "layout", view{Title: title, Here: here, Publisher: publisher, Data: content})
+	err = all["frame"].ExecuteTemplate(&b, "layout", view{Title: title, Here: here, Publisher: cfg.Publisher, Pins: cfg.Pins != nil, Data: content})
 	return b.Bytes(), err
 }
 

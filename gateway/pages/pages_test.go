@@ -18,7 +18,7 @@ import (
 // newSite serves a fixture.
 func newSite(t *testing.T, f *fixture) http.Handler {
 	t.Helper()
-	h, err := New(Config{Publisher: true, Aggregator: true, MaxUpload: 10 << 20, MaxQuilt: 20 << 20, Epochs: 1}, f, f,
+	h, err := New(Config{Publisher: true, Aggregator: true, Pins: f, MaxUpload: 10 << 20, MaxQuilt: 20 << 20, Epochs: 1}, f, f,
 		slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,8 @@ func pagePaths() []string {
 	list = append(list, "/explorer/search", "/explorer/transactions", "/explorer/transactions/"+
 		ledger.TxID{0xaa, 1}.String(), "/explorer/blobs", "/explorer/events",
 		"/explorer/blocks", "/explorer/blocks/81234", "/explorer/blocks/81233",
-		"/explorer/owners/"+ledger.Address{0x99}.String(), "/explorer/records/"+ledger.ObjectID{7, 7}.String())
+		"/explorer/owners/"+ledger.Address{0x99}.String(), "/explorer/records/"+ledger.ObjectID{7, 7}.String(),
+		"/explorer/pins", "/explorer/pins?before=2026-03-14T15:00:00Z")
 	for i := range 7 {
 		list = append(list, "/explorer/blobs/"+blobID(byte(i+1)).String())
 	}
@@ -116,6 +117,16 @@ func TestPages(t *testing.T) {
 		{"/explorer/records/" + ledger.ObjectID{7, 7}.String(),
 			[]string{`href="/explorer/blobs/` + blobID(1).String(), `href="/explorer/owners/0x99`, "certified", "deletable",
 				"20 Mar 2026", "title", `data-object="0x0707`}},
+		{"/explorer/blobs/" + blobID(2).String(),
+			[]string{"One peer says that it keeps", peerName(77), `datetime="2026-03-14T14:09:26Z"`}},
+		{"/explorer/blobs/" + blobID(3).String(), []string{"No peer says", "walrus pin add " + blobID(3).String()}},
+		{"/explorer/pins", []string{
+			"Some blobs cannot be pinned.", "<b>2</b> blobs", "by 5 requests", "40.00 % of the limit", "7.00 GiB",
+			`href="/explorer/blobs/` + blobID(1).String(), "100 %", "41 %", "never",
+			"only 3 of 34 rows; next try 14 Mar 2026, 15:19:26 UTC", "bafkreigh2a",
+			`href="/explorer/pins?before=2026-03-14T15%3A00%3A00Z"`, "/explorer/api/pins", `aria-current="page">Pins</a>`, peerName(77),
+		}},
+		{"/explorer/pins?before=2026-03-14T15:00:00Z", []string{"The pin process does not run", "None. Add one with"}},
 		{"/explorer/search", []string{`name="q"`, "a block by its height"}},
 		{"/explorer/upload", []string{`method="post" enctype="multipart/form-data"`, `name="file" type="file"`,
 			`name="epochs"`, `max="53"`, `name="permanent"`, "10.0 MiB"}},
@@ -367,8 +378,13 @@ func TestRoles(t *testing.T) {
 	if body := get(t, h, "/").Body.String(); strings.Contains(body, "/explorer/upload") {
 		t.Error("it offers uploads, which it does not take")
 	}
-	if w := get(t, h, "/explorer/upload"); w.Code != http.StatusNotFound {
-		t.Errorf("upload: status %d", w.Code)
+	for _, path := range []string{"/explorer/upload", "/explorer/pins", "/explorer/api/pins"} {
+		if w := get(t, h, path); w.Code != http.StatusNotFound {
+			t.Errorf("%s: status %d", path, w.Code)
+		}
+	}
+	if body := get(t, h, "/").Body.String(); strings.Contains(body, "/explorer/pins") {
+		t.Error("it links pins, which it has not")
 	}
 	if body := get(t, h, "/explorer/blobs/"+blobID(1).String()).Body.String(); strings.Contains(body, "/v1/blobs") {
 		t.Error("it offers content, which it does not serve")

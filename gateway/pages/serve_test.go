@@ -58,7 +58,7 @@ func TestServe(t *testing.T) {
 		{"block", "/explorer/blocks/81234"},
 		{"owner", "/explorer/owners/" + ledger.Address{0x99}.String()},
 		{"record", "/explorer/records/" + ledger.ObjectID{7, 7}.String()},
-		{"upload", "/explorer/upload"}, {"search", "/explorer/search"},
+		{"upload", "/explorer/upload"}, {"search", "/explorer/search"}, {"pins", "/explorer/pins"},
 	} {
 		fmt.Println("page", p.name, p.path)
 	}

@@ -18,7 +18,7 @@ var units = map[string]unit{
 	"quilt":  {imports: []string{"shards"}},
 
 	"store": {imports: join(core, "internal/badgerdisk", "internal/pause"), tests: []string{"internal/faultfs", "node"}},
-	"p2p":   {imports: join(core, "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
+	"p2p":   {imports: join(core, "internal/ipgroup", "internal/pause"), tests: []string{"internal/swarmtest"}},
 	"dht":   {imports: join(core, "internal/pause", "internal/userfile", "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
 	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light
 	// clients, and joins a network as one of them.
@@ -59,9 +59,9 @@ var units = map[string]unit{
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A pinner's process: no store of slivers, no engine.
-	"pinnode": {imports: []string{"shards", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
+	"pinnode": {imports: []string{"shards", ledger, "internal/userfile", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "internal/pause"),
 		tests:   []string{"pin", "pinnode", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 
@@ -101,7 +101,7 @@ var units = map[string]unit{
 	"internal/hostile": {tests: join(core, ledger, "ledger/wallet", "p2p", "dht", "client", "clientnode", "config", "compose", "node", "internal/pause", "internal/wrongtest")},
 
 	// Processes behind routers: only tests.
-	"internal/natbench": {tests: []string{"config"}},
+	"internal/natbench": {tests: []string{"config", "internal/pause"}},
 
 	"internal/archtest":   {},
 	"internal/ledgertest": {imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/wallet", "internal/pause")},

@@ -48,14 +48,14 @@ var rows = []row{
 	{"garbage", "a stranger uploads wrong pairs of a blob that another has paid for", "", "", true, refereeGarbage},
 	{"payer", "who has paid for a blob uploads wrong pairs of it, as twelve peers", "", "", true, refereePayer},
 	{"again", "who has paid for a blob uploads again what the nodes have", "", "", false, refereeAgain},
-	{"symbols", "four strangers ask for symbols without end", "", "less CPU for strangers", false, refereeSymbols},
+	{"symbols", "four strangers ask for symbols without end", "", "", false, refereeSymbols},
 	{"silence", "four payers hold all memory for uploads and say nothing", "", "", false, refereeSilence},
 	{"slots", "1,000 identities from 20 networks connect and idle", "", "", false, refereeSlots},
 	{"junk", "512 liars answer with 200 junk addresses of each member", "", "", true, refereeJunk},
 	{"providers", "ten identities announce 10,000 providers each", "", "shares of a DHT server's time", true, refereeProviders},
 	{"status", "strangers ask 1,000 times a second for the status", "", "", false, refereeStatus},
 	{"gossip", "four strangers gossip bad certificates and replays", "", "", true, refereeGossip},
-	{"crowd", "1,000 identities do all of this at once", "", "less CPU for strangers", false, refereeCrowd},
+	{"crowd", "1,000 identities do all of this at once", "", "blocks come half as often", false, refereeCrowd},
 	{"replay", "an old certificate for a blob registered anew", "", "", true, refereeReplay},
 }
 
@@ -83,6 +83,7 @@ type outcome struct {
 type phase struct {
 	before, during vitals
 	score          score
+	cores          float64 // of the attackers, on average
 	samples        []sample
 	failed         error // of the attacker itself: nothing is proven then
 }
@@ -232,7 +233,7 @@ func (r *referee) print(table []verdict) string {
 	quietStore, stores, _ := p99(r.quiet, true)
 	fmt.Fprintf(&b, "honest client, quiet: p99 of %d reads %s, of %d stores %s\n\n", reads, round(quietRead), stores, round(quietStore))
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ROW\tATTACK\tREAD p99\tSTORE p99\tBEFORE\tDURING\tAFTER\tVERDICT")
+	fmt.Fprintln(w, "ROW\tATTACK\tREAD p99\tSTORE p99\tCORES\tBEFORE\tDURING\tAFTER\tVERDICT")
 	for _, v := range table {
 		read, _, _ := p99(v.samples, false)
 		store, _, _ := p99(v.samples, true)
@@ -243,13 +244,30 @@ func (r *referee) print(table []verdict) string {
 		case strings.HasPrefix(v.text, "open"):
 			short = "open"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.name, v.attack, round(read), round(store), v.before, v.during, v.after, short)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			v.name, v.attack, times(read, quietRead), times(store, quietStore), v.taken(), v.before, v.during, v.after, short)
 	}
 	_ = w.Flush()
 	for _, v := range table {
 		fmt.Fprintf(&b, "\n%s: %s\n  %s", v.name, v.figure, v.text)
 	}
 	return b.String()
+}
+
+// taken tells the cores that the nodes took before and during an attack, and the attackers.
+func (p phase) taken() string {
+	if p.during.cpu == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f, %.1f + %.1f", p.before.cpu, p.during.cpu, p.cores)
+}
+
+// times shows a latency, and how many times as long it is as on a quiet network.
+func times(d, quiet time.Duration) string {
+	if d == 0 || quiet == 0 {
+		return round(d)
+	}
+	return fmt.Sprintf("%s (%.1f x)", round(d), d.Seconds()/quiet.Seconds())
 }
 
 func round(d time.Duration) string {
@@ -300,6 +318,7 @@ func (r *referee) under(t *testing.T, name string, a *arena, d time.Duration, du
 	var watched sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	watched.Go(func() { p.during = r.watchUntil(ctx) })
+	began := time.Now()
 	end, err := launch(t.Context(), name, r.arena(a), r.full, slotTime)
 	if err == nil {
 		pause.For(t.Context(), d)
@@ -308,6 +327,7 @@ func (r *referee) under(t *testing.T, name string, a *arena, d time.Duration, du
 			during(t.Context())
 		}
 		p.score, err = end()
+		p.cores = p.score[cpuScore] / time.Since(began).Seconds()
 	}
 	cancel()
 	watched.Wait()

@@ -46,8 +46,9 @@ type arena struct {
 	Stored      deposit // another, which all nodes have
 	Rights      []right // to upload; empty: the attacker has none
 	Certificate []byte
-	Count       int // of identities, uploads or records, as the attack wants
-	Rate        int // per second
+	Count       int     // of identities, uploads or records, as the attack wants
+	Rate        int     // per second
+	Cores       float64 // CPU to burn; 0: as much as there is
 	Right       bool
 }
 
@@ -73,20 +74,36 @@ var attacks = map[string]attack{
 	"crowd": joinAll, "nothing": doNothing,
 }
 
-// doNothing only takes the CPU that attackers would take.
-func doNothing(ctx context.Context, _ *arena, ready func()) (score, error) {
+// doNothing only takes the CPU that attackers would take: Cores of it on average, or all that is left.
+func doNothing(ctx context.Context, a *arena, ready func()) (score, error) {
 	ready()
-	each(runtime.GOMAXPROCS(0), runtime.GOMAXPROCS(0), func(int) {
+	threads := runtime.GOMAXPROCS(0)
+	each(threads, threads, func(int) {
 		sum := make([]byte, 32)
+		begin := time.Now()
 		for ctx.Err() == nil {
 			for range 1000 {
 				next := sha256.Sum256(sum)
 				sum = next[:]
 			}
+			if a.Cores > 0 && cpuSeconds() > a.Cores*time.Since(begin).Seconds() {
+				pause.For(ctx, time.Millisecond)
+			}
 		}
 	})
 	return score{}, nil
 }
+
+// cpuSeconds returns the CPU that this process has taken.
+func cpuSeconds() float64 {
+	var use syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &use) // never fails
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano()).Seconds()
+}
+
+// cpuScore is the entry of a score for the CPU that the attackers took, in seconds. An attack inside the referee's
+// process has none.
+const cpuScore = "cpu"
 
 // attackerEnv names the attack that a process of this test binary runs instead of tests.
 const attackerEnv = "WALRUS_HOSTILE_ATTACK"
@@ -172,7 +189,12 @@ func launch(ctx context.Context, name string, a *arena, apart bool, limit time.D
 		for s := range answers {
 			last = s
 		}
-		return last, errors.Join(err, cmd.Wait())
+		err = errors.Join(err, cmd.Wait())
+		if last == nil {
+			last = score{}
+		}
+		last[cpuScore] = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+		return last, err
 	}, nil
 }
 

@@ -20,7 +20,8 @@ type examined struct {
 	} `json:"findings"`
 }
 
-// patients lists set-ups, and what walrus doctor must say in each: the verdicts by transport, and words in its findings.
+// patients lists set-ups, and what walrus doctor must say in each: the verdicts by transport, and words in its
+// findings.
 var patients = []struct {
 	name     string
 	kind     kind // "" for a public address

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -47,9 +49,12 @@ func (s stayed) to() string {
 
 // hole is another line of walrus doctor --stay.
 type hole struct {
-	Punched string  `json:"punched"`
-	OK      bool    `json:"ok"`
-	Seconds float64 `json:"seconds"`
+	Punched string   `json:"punched"`
+	OK      bool     `json:"ok"`
+	Seconds float64  `json:"seconds"`
+	RTT     float64  `json:"rttSeconds"`
+	Addrs   []string `json:"addresses"`
+	Why     string   `json:"why"`
 }
 
 // way is the output of walrus doctor --peer.
@@ -60,6 +65,7 @@ type way struct {
 	Relayed   float64 `json:"relayedSeconds"`
 	Direct    float64 `json:"directSeconds"`
 	Transport string  `json:"transport"`
+	Attempts  []hole  `json:"attempts"`
 }
 
 // pairs lets a home behind one router call a home behind another.
@@ -83,13 +89,15 @@ func (b *bench) pairs() (table [][]string) {
 			stay[h] = h.start(h.name+"-stay", b.walrus, "--config", b.clientOf(h), "--json", "doctor", "--stay")
 		}
 	}
-	table = append(table, []string{"ROUTERS", "EXPECTED", "GOT", "RELAY ADDRESS", "RELAYED", "DIRECT", "PUNCH", "OVER"})
+	table = append(table, []string{"ROUTERS", "EXPECTED", "GOT", "RELAY ADDRESS", "RELAYED", "DIRECT", "PUNCH", "OVER", "CALLS"})
 	rows := make([][]string, len(pairs))
+	var mu sync.Mutex
+	var punches []time.Duration // over TCP; guarded by mu
 	all(len(pairs), func(i int) {
 		p := pairs[i]
 		a, c := at("a", p.a), at("b", p.b)
 		name := fmt.Sprintf("%s × %s", p.a, p.b)
-		row := []string{name, string(p.want), "-", "-", "-", "-", "-", "-"}
+		row := []string{name, string(p.want), "-", "-", "-", "-", "-", "-", "-"}
 		defer func() { rows[i] = row }()
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
@@ -107,41 +115,68 @@ func (b *bench) pairs() (table [][]string) {
 		if wait > relayTime {
 			t.Errorf("%s: a relay address after %s: want at most %s", name, wait.Round(time.Millisecond), relayTime)
 		}
-		var w way
-		if _, _, err := b.ask(c, patience, &w, "doctor", "--peer", s.to()); err != nil {
+		w, took, err := b.call(c, stay[a], s, p.want, row)
+		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			return
 		}
-		row[2], row[7] = string(w.Class), w.Transport
-		for j, v := range []float64{w.Relayed, w.Direct} {
-			if v > 0 {
-				row[4+j] = fmt.Sprintf("%.0f ms", 1000*v)
-			}
-		}
 		if w.Class != p.want {
-			t.Errorf("%s: %s: want %s; the other side says\n%s", name, w.Class, p.want, stay[a].said())
+			t.Errorf("%s: %s: want %s\nthis side: %+v\nthe other side: %s", name, w.Class, p.want, w, stay[a].said())
 		}
-		if w.Class != direct || w.Relayed == 0 {
-			return // no hole was needed, or none is possible
-		}
-		// The other side calls for the punch, and knows how long it took from the moment at which both dialled.
-		var h hole
-		if _, _, err := stay[a].await(ctx, 0, func(line string) bool {
-			return json.Unmarshal([]byte(line), &h) == nil && h.Punched == w.PeerID && h.OK
-		}); err != nil {
-			t.Errorf("%s: no punch was reported: %v", name, err)
-			return
-		}
-		took := time.Duration(h.Seconds * float64(time.Second))
-		row[6] = fmt.Sprintf("%.0f ms", 1000*h.Seconds)
-		if w.Transport == "tcp" && took > punchTime {
-			t.Errorf("%s: a TCP punch took %s: want at most %s", name, took.Round(time.Millisecond), punchTime)
+		if w.Transport == "tcp" && took > 0 {
+			mu.Lock()
+			defer mu.Unlock()
+			punches = append(punches, took)
 		}
 	})
 	table = append(table, rows...)
+	slices.Sort(punches)
+	// On a busy machine one of them may have waited for a processor.
+	if n := len(punches); n == 0 || punches[n/2] > punchTime {
+		t.Errorf("TCP punches took %v: want a median of at most %s", punches, punchTime)
+	}
 	took := time.Since(begin)
 	if took > pairTime {
 		t.Errorf("all pairs took %s: want at most %s", took.Round(time.Second), pairTime)
 	}
 	return append(table, []string{"all pairs", "", fmt.Sprintf("%.0f s", took.Seconds())}, nil)
+}
+
+// maxCalls bounds the calls of a pair that should get a direct connection. Not every punch succeeds: if the round
+// trip is measured too long, one side dials late, and the packets of the plain dial before it have left a state in its
+// router that the late ones do not fit. A later call comes from another port.
+const maxCalls = 3
+
+// call lets home c call the home that stays until they have a connection of the class wanted, and fills in a row.
+// took is the time of the punch; 0 if none was needed, or none is possible.
+func (b *bench) call(c *host, stays *process, s stayed, want class, row []string) (w way, took time.Duration, err error) {
+	for calls := 1; calls <= maxCalls; calls++ {
+		w = way{}
+		if _, _, err := b.ask(c, patience, &w, "doctor", "--peer", s.to()); err != nil {
+			return w, 0, err
+		}
+		row[2], row[7], row[8] = string(w.Class), w.Transport, fmt.Sprint(calls)
+		if w.Class == want {
+			break
+		}
+	}
+	for j, v := range []float64{w.Relayed, w.Direct} {
+		if v > 0 {
+			row[4+j] = fmt.Sprintf("%.0f ms", 1000*v)
+		}
+	}
+	if w.Class != direct || w.Relayed == 0 {
+		return w, 0, nil
+	}
+	// The other side calls for the punch, and knows how long it took from the moment at which both dialled.
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	var h hole
+	if _, _, err := stays.await(ctx, 0, func(line string) bool {
+		return json.Unmarshal([]byte(line), &h) == nil && h.Punched == w.PeerID && h.OK
+	}); err != nil {
+		return w, 0, fmt.Errorf("no punch was reported: %w", err)
+	}
+	row[6] = fmt.Sprintf("%.0f ms", 1000*h.Seconds)
+	return w, time.Duration(h.Seconds * float64(time.Second)), nil
 }

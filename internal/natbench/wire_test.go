@@ -137,8 +137,13 @@ func (p *tunPort) offer(x packet) {
 
 // send hands packets to the namespace when they are due.
 func (p *tunPort) send() {
+	due := time.NewTimer(0)
+	defer due.Stop()
 	for x := range p.out {
-		time.Sleep(time.Until(x.at))
+		if wait := time.Until(x.at); wait > 0 {
+			due.Reset(wait)
+			<-due.C
+		}
 		_, _ = p.file.Write(x.data) // without room, it is dropped
 		packets.Put(x.data[:mtu])
 	}

@@ -11,19 +11,23 @@ import (
 
 // confirmer signs confirmations: all pairs of a blob that this node must hold are on its disk, synced.
 type confirmer struct {
-	shelf   *shelf
-	chain   chain
-	pending *pending
-	leases  *leases
-	checker *checker
-	key     *certs.SecretKey
-	meters  *meters
+	admitted *admission
+	shelf    *shelf
+	chain    chain
+	pending  *pending
+	leases   *leases
+	checker  *checker
+	key      *certs.SecretKey
+	meters   *meters
 }
 
 // Confirm signs that every pair this node is responsible for is verified and durable. The ledger must have a live
 // registration of the blob with persistence p. The confirmation names the epoch in which the ledger was seen to have
 // it.
 func (c *confirmer) Confirm(ctx context.Context, id shards.BlobID, p certs.Persistence) ([]byte, error) {
+	if err := c.admitted.check(); err != nil {
+		return nil, err
+	}
 	var epoch uint32
 	err := c.pending.await(ctx, func() (err error) { epoch, err = c.chain.registered(id, p); return err })
 	if err != nil {

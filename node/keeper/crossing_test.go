@@ -208,7 +208,7 @@ func TestSlowLineProof(t *testing.T) {
 		t.Errorf("another member's: %v", err)
 	}
 	cancel()
-	if err := <-ended; !errors.Is(err, errFetched) || len(r.verifying) != 0 {
-		t.Errorf("%v, %d are left", err, len(r.verifying))
+	if err := <-ended; !errors.Is(err, errFetched) || len(r.turns.at) != 0 {
+		t.Errorf("%v, %d are left", err, len(r.turns.at))
 	}
 }

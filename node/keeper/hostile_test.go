@@ -686,3 +686,38 @@ func TestRecordSpace(t *testing.T) {
 		}
 	})
 }
+
+// TestMetadataNeedsToken: metadata is not read from a peer whose token does not stand for a record, or for an account
+// that can pay for one, nor if its size is not that of this network's metadata.
+func TestMetadataNeedsToken(t *testing.T) {
+	o := newOutpost(t, 4, []byte("another blob"))
+	h := o.stranger()
+	id, _, _ := o.registered(ownerKey, []byte("a blob"))
+	early, _, _ := o.encoded([]byte("a blob that nobody has registered"))
+	_, poor, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	size := int64(len(o.metas[id]))
+	for _, c := range []struct {
+		what  string
+		id    shards.BlobID
+		token []byte
+		size  int64
+		want  error
+	}{
+		{"no token", id, nil, size, p2p.ErrDenied},
+		{"a token for another blob", id, o.token(ownerKey, h, early), size, p2p.ErrDenied},
+		{"a token of an account without a record", id, o.token(poor, h, id), size, p2p.ErrDenied},
+		{"an account that can pay for nothing", early, o.token(poor, h, early), size, p2p.ErrNotRegistered},
+		{"too much", id, o.token(ownerKey, h, id), size + 1, p2p.ErrMismatch},
+		{"what it should be", id, o.token(ownerKey, h, id), size, nil},
+	} {
+		read := false
+		_, err := o.receiver.PutMetadata(t.Context(), h.ID(), c.id, c.token, c.size, func() ([]byte, error) {
+			read = true
+			return o.metas[c.id], nil
+		})
+		if !errors.Is(err, c.want) || read != (c.want == nil) {
+			t.Errorf("%s: read %v, %v; want %v", c.what, read, err, c.want)
+		}
+	}
+}

@@ -26,7 +26,7 @@
 //	inventory   comparing all blobs with the ledger, in the background
 //	syncer      comparing certificates with other members
 //	follower    events of the ledger; lease: extended, deleted and ended blobs
-//	life        joining, syncing, serving
+//	life        joining, syncing, serving; admission: whether others reach the node
 //	room        the disk space, and a full disk
 //	status      the answer to operators
 package keeper
@@ -57,12 +57,15 @@ type Parts struct {
 	Checks     Checks
 	Network    Network
 	Ledger     Ledger
-	Pins       Pins // nil: repairs ask members only
+	// NotAdmitted returns why the node must not serve as a member: take uploads, and confirm. nil: it may.
+	NotAdmitted func() error
+	Pins        Pins // nil: repairs ask members only
 }
 
 // Keeper keeps the slivers of this node's shards. Its parts are constant after New.
 type Keeper struct {
 	cfg      Config
+	admitted *admission
 	shelf    *shelf
 	gauge    *gauge
 	chain    chain
@@ -105,6 +108,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		cfg: cfg, chain: chain{p.Ledger, newProven()}, debts: newDebts(), life: newLife(log.With("name", cfg.Name)),
 		pending: newPending(), meters: newMeters(),
 	}
+	k.admitted = &admission{refusal: p.NotAdmitted}
 	k.shelf = &shelf{Store: p.Store, seats: &seats{p.Self, p.Committees, k.chain}, params: params}
 	k.gauge = &gauge{shelf: k.shelf}
 	k.gauge.measure() // an error comes with the first status
@@ -119,10 +123,10 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.doubt(p.Identity, swarm, leases)
 	k.receiver = &receiver{
 		shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, pending: k.pending, meters: k.meters,
-		tokens:  &tokens{cfg.Genesis.NetworkID(), k.chain, params, k.pending.recent, p.Peers.Recognize},
-		uploads: newUploads(cfg.UploadMemory), leaves: k.expander.leaves, log: log,
+		tokens:   &tokens{cfg.Genesis.NetworkID(), k.chain, params, k.pending.recent, p.Peers.Recognize},
+		admitted: k.admitted, uploads: newUploads(cfg.UploadMemory), leaves: k.expander.leaves, log: log,
 	}
-	k.confirmer = &confirmer{shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, checker: k.checker,
+	k.confirmer = &confirmer{admitted: k.admitted, shelf: k.shelf, chain: k.chain, pending: k.pending, leases: leases, checker: k.checker,
 		key: cfg.Key, meters: k.meters}
 	k.clerk = &clerk{self: p.Self, book: k.book, pending: k.pending, grace: cfg.Repair.Grace, log: log}
 	k.repairer = &repairer{
@@ -163,7 +167,7 @@ func (k *Keeper) doubt(identity ed25519.PrivateKey, swarm swarm, leases *leases)
 	}
 	k.refuter = &refuter{
 		shelf: k.shelf, chain: k.chain, swarm: swarm, key: cfg.Key, invalids: k.invalids, log: log,
-		made: map[shards.BlobID]*lineProof{}, verifying: map[peer.ID]bool{},
+		made: map[shards.BlobID]*lineProof{}, turns: newTurns(maxVerifying, verifyTime),
 	}
 	k.invalids.renew = k.refuter.renew
 	k.checker = &checker{
@@ -204,7 +208,7 @@ func (k *Keeper) Tasks(topic Topic) map[string]func(context.Context) error {
 		"follow":       k.follower.run,
 		"certificates": func(ctx context.Context) error { return topic.Run(ctx, k.clerk.take) },
 		"ready":        func(ctx context.Context) error { return k.life.runReady(ctx, k.cfg.Ready) },
-		"serving":      k.life.runServing,
+		"serving":      func(ctx context.Context) error { return k.life.runServing(ctx, k.admitted.wait) },
 		"sync":         k.syncer.run,
 		"keep":         func(ctx context.Context) error { return k.book.kept.run(ctx, k.book.verifyWhole) },
 		"inventory":    k.follower.inventory.run,

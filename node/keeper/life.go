@@ -96,15 +96,16 @@ func (l *life) runReady(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-// runServing makes the node serve once enough members have been heard. For the checks it waits startPatience at most,
-// and they go on in the background: the newest writes after an unclean stop, the ledger's events while the node was
-// away, and the inventory in doubt. Until they have ended, the node may owe more than it says.
-func (l *life) runServing(ctx context.Context) error {
+// runServing makes the node serve once enough members have been heard and the node is admitted. For the checks it waits
+// startPatience at most, and they go on in the background: the newest writes after an unclean stop, the ledger's events
+// while the node was away, and the inventory in doubt. Until they have ended, the node may owe more than it says.
+func (l *life) runServing(ctx context.Context, admitted func(context.Context)) error {
 	select {
 	case <-l.heard.done:
 	case <-ctx.Done():
 		return nil
 	}
+	admitted(ctx)
 	patience := time.NewTimer(startPatience)
 	defer patience.Stop()
 	for _, m := range []*mark{l.scrubbed, l.level, l.counted} {

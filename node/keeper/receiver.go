@@ -17,36 +17,52 @@ import (
 
 // receiver takes blobs from clients.
 type receiver struct {
-	shelf   *shelf
-	chain   chain
-	book    *book
-	debts   *debts
-	damage  *damage
-	pending *pending
-	tokens  *tokens
-	meters  *meters
-	uploads *uploads
-	leaves  *leaves // of the slivers taken
-	log     *slog.Logger
+	admitted *admission
+	shelf    *shelf
+	chain    chain
+	book     *book
+	debts    *debts
+	damage   *damage
+	pending  *pending
+	tokens   *tokens
+	meters   *meters
+	uploads  *uploads
+	leaves   *leaves // of the slivers taken
+	log      *slog.Logger
 }
 
 // PutMetadata stores the metadata of a registered blob and returns the pairs that are here already. Metadata of a
 // blob not yet registered by the token's account is held for registrationPatience. ErrBusy if there is no memory for an
-// upload now.
-func (r *receiver) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, raw, metadata []byte) (held []int, err error) {
+// upload now. Nothing is read without a valid token of an account that owns a record of the blob, or that can pay for
+// the smallest one.
+func (r *receiver) PutMetadata(_ context.Context, from peer.ID, id shards.BlobID, raw []byte, size int64,
+	read func() ([]byte, error)) (held []int, err error) {
 	defer func() { r.countRefusal(err) }()
+	if err := r.admitted.check(); err != nil {
+		return nil, err
+	}
 	token, err := r.tokens.read(from, id, raw)
+	if err != nil {
+		return nil, err
+	}
+	if want := int64(r.shelf.params.MetadataSize()); size != want {
+		return nil, fmt.Errorf("%w: %d bytes of metadata announced: a blob of this network has %d", p2p.ErrMismatch, size, want)
+	}
+	record, end, err := r.tokens.record(token)
+	early := notYet(err)
+	if early {
+		err = r.tokens.promise(token, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := read()
 	if err != nil {
 		return nil, err
 	}
 	meta, err := shards.UnmarshalMetadata(r.shelf.params, id, metadata)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", p2p.ErrMismatch, err)
-	}
-	record, end, err := r.tokens.record(token)
-	early := notYet(err)
-	if err != nil && !early {
-		return nil, err
 	}
 	if early {
 		if err := r.tokens.promise(token, meta.Length); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
@@ -21,9 +22,14 @@ import (
 // refuteRequests is the number of members asked at a time to verify a line proof.
 const refuteRequests = 4
 
-// maxVerifying bounds the line proofs that are verified at a time. Each takes a strip and n hashes of memory. A member
-// has one at a time, so that a slow member does not hold up the others.
-const maxVerifying = 8
+const (
+	// maxVerifying bounds the line proofs that are verified at a time, a strip and n hashes each: one of each member, so
+	// that a slow one does not hold up the others'.
+	maxVerifying = 8
+	// verifyTime is the length of a turn while other members wait: a line of 100 MiB takes 10 s at 10 MiB/s. In the time
+	// of a request, 60 s, each of 40 members gets a turn.
+	verifyTime = 12 * time.Second
+)
 
 // refuter shows that a blob is invalid if its lines cannot be rebuilt. It makes a line proof, and asks other members to
 // verify and sign it. In the same way it verifies and signs other members' proofs.
@@ -33,11 +39,11 @@ type refuter struct {
 	swarm    swarm
 	key      *certs.SecretKey
 	invalids *invalids
+	turns    *turns // to have a line proof verified
 	log      *slog.Logger
 
-	mu        sync.Mutex
-	made      map[shards.BlobID]*lineProof // being fetched by members; guarded by mu
-	verifying map[peer.ID]bool             // members whose line proofs are; guarded by mu
+	mu   sync.Mutex
+	made map[shards.BlobID]*lineProof // being fetched by members; guarded by mu
 }
 
 // contradiction reports a line that the crossing lines decode to another root than the metadata has.
@@ -221,27 +227,11 @@ func (r *refuter) Refute(ctx context.Context, from peer.ID, id shards.BlobID, ax
 	return at.Refute(r.key, at.self, id).Marshal(), nil
 }
 
-// enter takes a member's turn to have a line proof verified.
-func (r *refuter) enter(from peer.ID) (leave func(), ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.verifying[from] || len(r.verifying) >= maxVerifying {
-		return nil, false
-	}
-	r.verifying[from] = true
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.verifying, from)
-	}, true
-}
-
 // verify fetches a line proof and checks it, strip by strip.
 func (r *refuter) verify(ctx context.Context, from peer.ID, id shards.BlobID, axis shards.Axis, index int) error {
-	leave, ok := r.enter(from)
-	if !ok {
-		return fmt.Errorf("%w: another line proof of this member, or %d of others, are being verified",
-			p2p.ErrBusy, maxVerifying)
+	ctx, leave, err := r.turns.take(ctx, from)
+	if err != nil {
+		return err
 	}
 	defer leave()
 	meta, err := r.shelf.metadata(id)

@@ -219,7 +219,7 @@ func TestConfirmSeats(t *testing.T) {
 	epoch := func(e uint32) { l.values[string(ledger.KeyEpoch())] = ledger.EpochInfo{Epoch: e}.Marshal() }
 	epoch(2)
 	token := tokenOf(ownerKey, cfg.Genesis, id, b.id)
-	if _, err := k.receiver.PutMetadata(t.Context(), b.id, id, token, meta.Marshal()); err != nil {
+	if _, err := k.receiver.PutMetadata(t.Context(), b.id, id, token, int64(params.MetadataSize()), func() ([]byte, error) { return meta.Marshal(), nil }); err != nil {
 		t.Fatal(err)
 	}
 	put := func(shard int) error {

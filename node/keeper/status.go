@@ -35,6 +35,9 @@ func (k *Keeper) Status() (p2p.NodeStatus, error) {
 		DiskBytes: uint64(r.Used), DiskLimit: uint64(r.Limit), DiskFree: uint64(r.Free), DiskReserve: uint64(r.Reserve),
 		Refuses: refusal(r.Refuses),
 	}
+	if why := k.admitted.why(); why != "" {
+		st.Refuses = why[:min(len(why), p2p.MaxStatusText)]
+	}
 	if st.Refuses != "" && st.State == Serving {
 		st.State = ReadOnly
 	}
@@ -71,6 +74,9 @@ func (k *Keeper) Incidents(paths bool) (list []string) {
 func (k *Keeper) Unready() (why []string) {
 	if state := k.life.now(); state != Serving {
 		why = append(why, "is "+state)
+	}
+	if reason := k.admitted.why(); reason != "" {
+		why = append(why, reason)
 	}
 	if !k.CaughtUp() {
 		_, text := k.chain.describe()

@@ -4,17 +4,19 @@
 # accessibility rules of axe on every page. Installs what it needs: Chromium, ffmpeg and Python's venv from Debian's packages (as root),
 # the rest from npm and PyPI into .cache/web. `make web` builds and runs it.
 #
-#   scripts/web/run.sh [lint|contract|recipes|clients|browser]...    only these, in this order; default all
+#   scripts/web/run.sh [lint|contract|recipes|clients|pinning|browser]...    only these, in this order; default all
 #   scripts/web/run.sh screens                               look at every page, wide and narrow, light and dark, with the data of
 #                                                            the pages' tests, and make docs/screens anew
 #   SCREENSHOTS=folder scripts/web/run.sh browser            keep what the browser saw of a network of this machine
+#   PINNING_SPEC=file scripts/web/run.sh pinning             check pins against the schemas in ipfs-pinning-service.yaml 1.0.0 of
+#                                                            the specification instead of those in our document
 #   WALRUS=path/to/walrus                                    the program to run (default bin/walrus)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 root=$PWD here=$PWD/scripts/web cache=$PWD/.cache/web
 walrus=${WALRUS:-$root/bin/walrus}
 parts=("$@")
-((${#parts[@]})) || parts=(lint contract recipes clients browser)
+((${#parts[@]})) || parts=(lint contract recipes clients pinning browser)
 export SCREENSHOTS=${SCREENSHOTS:+$(realpath -m "$SCREENSHOTS")}
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
@@ -40,11 +42,19 @@ need_chromium() {
   apt-get update -qq && apt-get install -y --no-install-recommends chromium ffmpeg >/dev/null
 }
 
+# The suite's own dependencies have scripts that download an IPFS node, which it does not need here.
+need_suite() {
+  [[ -d $cache/pinning/node_modules/@ipfs-shipyard/pinning-service-compliance ]] && return
+  mkdir -p "$cache/pinning"
+  (cd "$cache/pinning" && npm install --silent --ignore-scripts --no-audit --no-fund @ipfs-shipyard/pinning-service-compliance@1.8.1)
+}
+
 dir=$(mktemp -d "${TMPDIR:-/tmp}/walrus-web.XXXXXX")
-net=
+net= pinner=
 finish() {
   local code=$?
   trap - EXIT INT TERM
+  [[ -n $pinner ]] && kill "$pinner" 2>/dev/null && wait "$pinner" 2>/dev/null
   [[ -n $net ]] && kill "$net" 2>/dev/null && wait "$net" 2>/dev/null
   ((code == 0)) || [[ ! -f $dir/net.log ]] || { echo "web: FAILED; the end of the log follows" >&2; tail -n 20 "$dir/net.log" >&2; }
   rm -rf "$dir"
@@ -108,6 +118,34 @@ clients() {
   need_npm
   cp "$here/client.mjs" "$cache/"
   node "$cache/client.mjs" "$url"
+}
+
+pinning() {
+  need_net
+  say "A pinner, by the compliance suite of the IPFS Pinning Service API"
+  need_suite
+  token=$("$walrus" pin token add suite --home "$dir/pins")
+  "$walrus" pin run --home "$dir/pins" --config "$dir/net/client.yaml" --listen /ip4/127.0.0.1/tcp/0 --pinning-api 127.0.0.1:0 \
+    >"$dir/pin.out" 2>"$dir/pin.log" &
+  pinner=$!
+  for _ in $(seq 100); do
+    grep -q ready "$dir/pin.out" && break
+    kill -0 "$pinner" || { tail -n 20 "$dir/pin.log" >&2; exit 1; }
+    sleep 0.2
+  done
+  api=$(awk '/ready/ {print $3}' "$dir/pin.out")
+  curl -fsS "$api/openapi.json" -o "$dir/pinning.json"
+  need_npm
+  (cd "$cache" && npx redocly lint --config "$here/redocly.yaml" "$dir/pinning.json")
+  suite=$cache/pinning/node_modules/@ipfs-shipyard/pinning-service-compliance/dist
+  mkdir -p "$suite/docs" # its report
+  PINNING_SPEC=${PINNING_SPEC:-$dir/pinning.json} node --require "$here/pinning.cjs" "$suite/src/index.js" -s "$api" "$token" \
+    >"$dir/suite.out" 2>&1 || true
+  sed -n '/^Summary/,/^See the full/p' "$dir/suite.out"
+  # Nine checks. Without schemas the suite drops four of them and still says that all were successful.
+  grep -q '^Summary (9/9 successful)' "$dir/suite.out" || { tail -n 60 "$dir/suite.out" >&2; exit 1; }
+  kill "$pinner" && wait "$pinner"
+  pinner=
 }
 
 browser() {

@@ -1480,7 +1480,9 @@ type NodeStatus struct {
 	RepairedPerHour   uint64 `protobuf:"varint,55,opt,name=repaired_per_hour,json=repairedPerHour,proto3" json:"repaired_per_hour,omitempty"`
 	RepairSecondsLeft uint64 `protobuf:"varint,56,opt,name=repair_seconds_left,json=repairSecondsLeft,proto3" json:"repair_seconds_left,omitempty"`
 	// Blobs that the node learned to be encoded wrongly since its start. It keeps nothing of them.
-	Invalid       uint64 `protobuf:"varint,70,opt,name=invalid,proto3" json:"invalid,omitempty"`
+	Invalid uint64 `protobuf:"varint,70,opt,name=invalid,proto3" json:"invalid,omitempty"`
+	// How others reach the node, for people.
+	Reach         string `protobuf:"bytes,80,opt,name=reach,proto3" json:"reach,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1667,6 +1669,13 @@ func (x *NodeStatus) GetInvalid() uint64 {
 		return x.Invalid
 	}
 	return 0
+}
+
+func (x *NodeStatus) GetReach() string {
+	if x != nil {
+		return x.Reach
+	}
+	return ""
 }
 
 type CertificatePage struct {
@@ -1957,7 +1966,7 @@ const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"BlobStatus\x12\x1a\n" +
 	"\bmetadata\x18\x01 \x01(\bR\bmetadata\x12 \n" +
-	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xa2\x05\n" +
+	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xb8\x05\n" +
 	"\n" +
 	"NodeStatus\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
@@ -1984,7 +1993,8 @@ const file_wire_proto_rawDesc = "" +
 	"\x12clock_ahead_millis\x182 \x01(\x12R\x10clockAheadMillis\x12*\n" +
 	"\x11repaired_per_hour\x187 \x01(\x04R\x0frepairedPerHour\x12.\n" +
 	"\x13repair_seconds_left\x188 \x01(\x04R\x11repairSecondsLeft\x12\x18\n" +
-	"\ainvalid\x18F \x01(\x04R\ainvalid\";\n" +
+	"\ainvalid\x18F \x01(\x04R\ainvalid\x12\x14\n" +
+	"\x05reach\x18P \x01(\tR\x05reach\";\n" +
 	"\x0fCertificatePage\x12\x14\n" +
 	"\x05sizes\x18\x01 \x03(\rR\x05sizes\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\"T\n" +

@@ -1,0 +1,132 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// starve makes a pacer see a machine that is short of CPU, or one that has enough, until end is called.
+func starve(p *pacer, short func() bool) (end func()) {
+	stop := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(senseEvery / 2):
+			}
+			p.mu.Lock()
+			if short() && !p.due.IsZero() {
+				p.due = p.due.Add(-10 * shortDelay)
+			}
+			p.mu.Unlock()
+		}
+	}()
+	return func() {
+		close(stop)
+		time.Sleep(time.Second)
+		p.close()
+	}
+}
+
+// flood lets a group ask without end, some requests at once. It counts those that pass.
+func flood(ctx context.Context, p *pacer, id peer.ID, atOnce int, work time.Duration) *atomic.Int64 {
+	var passed atomic.Int64
+	for range atOnce {
+		go func() {
+			for ctx.Err() == nil {
+				if p.enter(ctx, id, origin{}, work) == nil {
+					passed.Add(1)
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}()
+	}
+	return &passed
+}
+
+// TestPacer: strangers get all that they want while there is CPU, and little while it is short. Who asks for little is
+// served soon, whoever else asks.
+func TestPacer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacer()
+		var short atomic.Bool
+		end := starve(p, short.Load)
+		ctx, cancel := context.WithCancel(t.Context())
+		passed := flood(ctx, p, "greedy", maxPacedPerGroup, time.Millisecond)
+		rate := func(d time.Duration) float64 {
+			from := passed.Load()
+			time.Sleep(d)
+			return float64(passed.Load()-from) / d.Seconds()
+		}
+		if r := rate(time.Second); r < 1000 {
+			t.Errorf("with enough CPU, %.0f requests a second pass", r)
+		}
+		short.Store(true)
+		time.Sleep(5 * time.Second)
+		if r := rate(10 * time.Second); r < 10 || r > 30 { // of 1 ms each
+			t.Errorf("while the CPU is short, %.0f requests a second pass, want %.0f", r, 1000*leastPart)
+		}
+		for range 20 {
+			begin := time.Now()
+			if err := p.enter(ctx, "modest", origin{}, requestWork); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(begin); took > 200*time.Millisecond {
+				t.Errorf("a modest stranger waits %v", took)
+			}
+			time.Sleep(time.Second)
+		}
+		short.Store(false)
+		time.Sleep(10 * time.Second)
+		if r := rate(time.Second); r < 1000 {
+			t.Errorf("with enough CPU again, %.0f requests a second pass", r)
+		}
+		cancel()
+		time.Sleep(time.Second)
+		end()
+	})
+}
+
+// TestPacerBusy: a request waits for a bounded time, in a bounded queue.
+func TestPacerBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacer()
+		end := starve(p, func() bool { return true })
+		for range 200 { // until the strangers' part is small
+			_ = p.enter(t.Context(), "a stranger", origin{}, requestWork)
+			time.Sleep(senseEvery)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var busy, others atomic.Int64
+		for range 2 * maxPacedPerGroup {
+			go func() {
+				if err := p.enter(ctx, "greedy", origin{}, maxWork); errors.Is(err, ErrBusy) {
+					busy.Add(1)
+				} else {
+					others.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		if n := busy.Load(); n < maxPacedPerGroup-2 || n > maxPacedPerGroup {
+			t.Errorf("%d of %d are refused at once", n, 2*maxPacedPerGroup)
+		}
+		time.Sleep(paceTime)
+		synctest.Wait()
+		if n := busy.Load() + others.Load(); n != 2*maxPacedPerGroup {
+			t.Errorf("%d have an answer after %v", n, paceTime)
+		}
+		if n := others.Load(); n == 0 || n > 10 { // each takes a second
+			t.Errorf("%d pass", n)
+		}
+		cancel()
+		end()
+	})
+}
