@@ -210,8 +210,8 @@ func (r *columnReader) batch(ctx context.Context, list []int) ([]column, error) 
 	return r.fromBlob(ctx, list)
 }
 
-// fromBlob makes columns from the rows of a pinned blob, all of which it reads once. The rows are what the blob says, so
-// there is nothing to compare the columns with.
+// fromBlob makes columns from the rows of a pinned blob, all of which it reads once. The rows are the content: there is
+// nothing to compare the columns with.
 func (r *columnReader) fromBlob(ctx context.Context, list []int) ([]column, error) {
 	if r.whole == nil {
 		f, err := newTempFile(r.c.cfg.TempDir, "walrus-quilt-*")
