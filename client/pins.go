@@ -183,7 +183,7 @@ func Pinners(ctx context.Context, c *Client, id shards.BlobID) []peer.ID {
 	}
 	found, _ := c.pins.Holders(ctx, id, maxPinners) // what was found is what counts
 	var list []peer.ID
-	for _, f := range spreadOut(found) {
+	for _, f := range gather.SpreadOut(found) {
 		list = append(list, f.ID)
 	}
 	return list
