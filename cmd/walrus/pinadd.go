@@ -17,6 +17,7 @@ import (
 	"walrus/ledger"
 	"walrus/pin"
 	"walrus/pinapi"
+	"walrus/pinnode"
 	"walrus/shards"
 )
 
@@ -42,7 +43,7 @@ long as it takes; --wait waits for it.
   walrus pin add BLOB_ID
   walrus pin add BLOB_ID --name holiday.mp4 --meta album=2026 --wait
   walrus pin add --file list.txt                              # one BLOB a line; # begins a comment, - is standard input
-  walrus pin add --owner 0xADDRESS                            # all blobs of an account, as of now
+  walrus pin add --owner 0xADDRESS                            # all blobs of an account, as of now; see pin follow
   walrus pin add --owner 0xADDRESS --attribute keep=yes       # of these, the ones with that attribute
   walrus pin add BLOB_ID --until 90                           # removed by itself when epoch 90 begins
 
@@ -202,21 +203,11 @@ func (a pinApp) blobsOf(ctx context.Context, owner string, attributes map[string
 		return nil, fmt.Errorf("list the blobs of %s: %w", owner, err)
 	}
 	for i := range all.Blobs {
-		if b := &all.Blobs[i].Blob; b.Certified > 0 && hasAttributes(b.Attributes, attributes) {
+		if b := &all.Blobs[i].Blob; b.Certified > 0 && pinnode.HasAttributes(b.Attributes, attributes) {
 			list = append(list, b.BlobID)
 		}
 	}
 	return list, nil
-}
-
-func hasAttributes(have []ledger.Attribute, want map[string]string) bool {
-	found := 0
-	for _, attr := range have {
-		if v, ok := want[attr.Key]; ok && v == attr.Value {
-			found++
-		}
-	}
-	return found == len(want)
 }
 
 // pinPoll: so often the state of pins is asked while a command waits.
