@@ -142,3 +142,41 @@ func TestNobodyPins(t *testing.T) {
 		}
 	})
 }
+
+// TestQuiltPins: the files of a quilt are read from its pinner, when the committee does not have it and when the nodes
+// stop to deliver after it was opened.
+func TestQuiltPins(t *testing.T) {
+	for _, ended := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			f, c := newPinned(t, 5, 31)
+			files, want := quiltFiles(12, 5000)
+			stored, err := c.StoreQuilt(t.Context(), files, StoreOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var content bytes.Buffer
+			if _, err := c.Read(t.Context(), stored.BlobID, &content, ReadOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if id := f.add(t, content.Bytes()); id != stored.BlobID {
+				t.Fatalf("read %s", id)
+			}
+			if ended {
+				if err := f.chain.Advance(3); err != nil {
+					t.Fatal(err)
+				}
+			}
+			q, err := c.OpenQuilt(t.Context(), stored.BlobID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (q.pinned != nil) != ended {
+				t.Errorf("ended: %v, opened from pinners: %v", ended, q.pinned != nil)
+			}
+			for i := range f.moods {
+				f.moods[i] = down
+			}
+			readAll(t, q, q.Index().Patches, want)
+		})
+	}
+}

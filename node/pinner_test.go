@@ -151,6 +151,44 @@ func TestPinOutlives(t *testing.T) {
 	}
 }
 
+// TestPinOrigins: a pinner gets a blob that no node has and nobody has announced from the peer that its request names.
+func TestPinOrigins(t *testing.T) {
+	c := newCluster(t, 4, 7)
+	c.useLoopback()
+	c.startAll()
+	defer c.stopAll()
+	data := random(t, 200_000)
+	meta, _, err := shards.Encode(c.committee().Params(), data)
+	must(t, err)
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, meta.ID().String()+pin.ContentExt), data, 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, meta.ID().String()+".metadata"), meta.Marshal(), 0o600))
+	k, err := pin.Open(pin.Config{Dir: t.TempDir(), Params: meta.Params(), Source: noSource{}})
+	must(t, err)
+	defer func() { must(t, k.Close()) }()
+	_, err = k.Import(t.Context(), dir)
+	must(t, err)
+	cfg := p2p.Config{Network: network, Key: newKey(c.t), Logger: slog.New(slog.DiscardHandler)}
+	c.p2p(len(c.nodes), &cfg)
+	h, err := p2p.New(cfg)
+	must(t, err)
+	defer func() { must(t, h.Close()) }()
+	must(t, h.ServePins(t.Context(), k))
+
+	p, stop := c.pinner(1)
+	defer stop()
+	r, err := p.Keeper().Add(t.Context(), pin.Request{Blob: meta.ID(), Origins: []string{"nonsense", h.FullAddrs()[0].String()}})
+	must(t, err)
+	c.awaitPin(p, r.ID, func(r pin.Request) bool { return r.Status == pin.Pinned })
+}
+
+// noSource finds no blobs.
+type noSource struct{}
+
+func (noSource) Open(context.Context, shards.BlobID, []string) (pin.Remote, error) {
+	return nil, client.ErrNotFound
+}
+
 // awaitPin waits until a request is as wanted.
 func (c *cluster) awaitPin(p *pinnode.Node, id string, ok func(pin.Request) bool) pin.Request {
 	c.t.Helper()

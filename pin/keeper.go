@@ -159,12 +159,15 @@ func (k *Keeper) Run(ctx context.Context) error {
 func (k *Keeper) Close() error {
 	k.mu.Lock()
 	was := k.closed
-	k.closed = true
 	k.mu.Unlock()
 	if was {
 		return nil
 	}
-	return errors.Join(k.flushServed(), k.db.sync(), k.release())
+	err := k.flushServed()
+	k.mu.Lock()
+	k.closed = true
+	k.mu.Unlock()
+	return errors.Join(err, k.db.sync(), k.release())
 }
 
 func (k *Keeper) release() (err error) {
