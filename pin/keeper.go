@@ -240,19 +240,6 @@ func (k *Keeper) Request(id string) (r Request, err error) {
 	return r, err
 }
 
-// stamp returns the time at which a request is made, in whole milliseconds and later than those of all others: clients
-// read lists page by page up to a time, and scripts know no finer ones.
-func (k *Keeper) stamp(now time.Time) time.Time {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now = now.Truncate(time.Millisecond)
-	if !now.After(k.stamped) {
-		now = k.stamped.Add(time.Millisecond)
-	}
-	k.stamped = now
-	return now
-}
-
 // prepare checks a new request and finds its blob.
 func (k *Keeper) prepare(r *Request) (err error) {
 	if err := r.validate(); err != nil {
