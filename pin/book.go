@@ -278,7 +278,7 @@ func (rs *records) reserve(id shards.BlobID, meta *shards.Metadata) (rows bitmap
 				return nil
 			}
 			if need := rs.space(meta.Length); rs.limit > 0 && c.Space+rs.used+need > rs.limit {
-				full = fmt.Errorf("%w: the blob takes %d bytes, %d of %d are left", ErrFull, need, max(rs.limit-c.Space-rs.used, 0), rs.limit)
+				full = fmt.Errorf("%w: the blob takes %d bytes, %d of %d are left: remove pins, or raise --limit", ErrFull, need, max(rs.limit-c.Space-rs.used, 0), rs.limit)
 				return full
 			}
 			r.Known, r.Size = true, meta.Length

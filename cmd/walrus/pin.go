@@ -72,6 +72,9 @@ func (a pinApp) pinHome(flag string) (string, error) {
 	return filepath.Abs(home)
 }
 
+// errNoPins: nobody has pinned anything in a home.
+var errNoPins = fmt.Errorf("the folder has no pins (%w)", pin.ErrNotFound)
+
 // pinsOf are the pins of one home: in the process that keeps them, or opened here.
 type pinsOf struct {
 	pinapi.Pins
@@ -101,7 +104,7 @@ func (a pinApp) openPins(ctx context.Context, flag string, s pinStore) (*pinsOf,
 		return nil, err
 	}
 	if _, err := os.Stat(compose.PinDir(home)); errors.Is(err, fs.ErrNotExist) && !s.create {
-		return nil, fmt.Errorf("there are no pins in %s: %w: give --home FOLDER, or make the first one with walrus pin add", home, pin.ErrNotFound)
+		return nil, fmt.Errorf("look for pins in %s: %w: give --home FOLDER, or make the first pin with walrus pin add", home, errNoPins)
 	}
 	conf, err := a.loadClient()
 	if err != nil {

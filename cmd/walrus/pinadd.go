@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cheggaaa/pb/v3"
+	"github.com/multiformats/go-multiaddr"
 	"github.com/spf13/cobra"
 
 	"walrus/internal/userfile"
@@ -56,6 +57,14 @@ long as it takes; --wait waits for it.
 			if len(f.attribute) > 0 && f.owner == "" {
 				return usagef("--attribute needs --owner: the ledger lists blobs by their owner only")
 			}
+			if c.Flags().Changed("until") && f.until == 0 {
+				return usagef("--until 0: epochs count from 1; leave --until out to pin for ever")
+			}
+			for _, o := range f.origin {
+				if _, err := multiaddr.NewMultiaddr(o); err != nil {
+					return usagef("--origin %q: want a multiaddr, such as /ip4/192.0.2.1/tcp/4031/p2p/PEER_ID", o)
+				}
+			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error { return a.pinAdd(c.Context(), &f, args) },
@@ -70,6 +79,7 @@ long as it takes; --wait waits for it.
 	flags.StringArrayVar(&f.origin, "origin", nil, "`MULTIADDR` of a peer that may have the blobs; may be repeated")
 	flags.Uint32Var(&f.until, "until", 0, "remove the pins when `EPOCH` begins (default: never)")
 	flags.BoolVar(&f.wait, "wait", false, "wait until the blobs are pinned; a pin that fails ends the wait")
+	flags.Lookup("meta").DefValue, flags.Lookup("attribute").DefValue = "", "" // help shows no empty defaults
 	return c
 }
 
@@ -233,7 +243,7 @@ func (a pinApp) awaitPins(ctx context.Context, p *pinsOf, list []pin.Request) ([
 					return list, err
 				}
 				if r.Status == pin.Failed {
-					return list, fmt.Errorf("pin %s: %s", r.CID, r.Reason)
+					return list, fmt.Errorf("pin %s: %s", r.Blob, r.Reason)
 				}
 				list[i] = r
 			}
