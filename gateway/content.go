@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"io"
+	"net/http"
 
 	"walrus/client"
 	"walrus/shards"
@@ -33,4 +34,16 @@ type blob struct{ *client.Blob }
 func (b blob) CopyRange(ctx context.Context, w io.Writer, off, n int64, strict bool) error {
 	_, err := b.Blob.CopyRange(ctx, w, off, n, client.ReadOptions{Strict: strict})
 	return err
+}
+
+// allowed returns an error for a blocked blob.
+func (g *aggregator) allowed(id shards.BlobID) error {
+	if !g.blocked.Has(id) {
+		return nil
+	}
+	return &failure{
+		code: http.StatusUnavailableForLegalReasons, status: "UNAVAILABLE_FOR_LEGAL_REASONS", reason: "FORBIDDEN_BLOB",
+		domain:  domainDaemon,
+		message: "this gateway does not serve the blob",
+	}
 }

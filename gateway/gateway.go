@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"walrus/client"
+	"walrus/internal/blocklist"
 )
 
 // Gateway serves blobs over HTTP. All fields except the wait group and the counters are constant after New.
@@ -30,7 +31,7 @@ type aggregator struct {
 	cfg     Config
 	client  *client.Client
 	log     *slog.Logger
-	blocked *blocklist
+	blocked *blocklist.List
 	sent    atomic.Uint64 // bytes of blobs since the start
 }
 
@@ -45,7 +46,7 @@ func New(cfg Config, c *client.Client, limits Limits, log *slog.Logger) (*Gatewa
 	}
 	g := &Gateway{aggregator: aggregator{cfg: cfg, client: c, log: log}, limits: limits, end: make(chan struct{})}
 	var err error
-	if g.blocked, err = openBlocklist(cfg.Read.Blocklist); err != nil {
+	if g.blocked, err = blocklist.Open(cfg.Read.Blocklist); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if g.owners, err = newOwners(cfg.Store.OwnerKey); err != nil {
@@ -111,7 +112,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, handler http.Handle
 func (g *Gateway) startTasks(ctx context.Context) (finish func() error) {
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
-		g.blocked.run(ctx, func(err error) { g.log.Warn("read the blocklist; the one read before stays in use", "err", err) })
+		g.blocked.Run(ctx, func(err error) { g.log.Warn("read the blocklist; the one read before stays in use", "err", err) }, nil)
 	})
 	if g.uploads != nil {
 		tasks.Go(func() { g.uploads.run(ctx) })

@@ -112,6 +112,9 @@ func (k *Keeper) importOne(ctx context.Context, name string) (r Request, err err
 	if err != nil {
 		return r, err
 	}
+	if err := k.cfg.blocked(id); err != nil {
+		return r, err
+	}
 	meta, err := shards.UnmarshalMetadata(k.cfg.Params, id, raw)
 	if err != nil {
 		return r, fmt.Errorf("%w: %w", ErrInvalid, err)

@@ -77,8 +77,8 @@ func (k *Keeper) fetchOne(ctx context.Context, id shards.BlobID) error {
 
 // find finds a blob in the network and pins it.
 func (k *Keeper) find(ctx context.Context, id shards.BlobID) error {
-	if k.cfg.Blocked != nil && k.cfg.Blocked(id) {
-		return fmt.Errorf("%w: the operator blocks it", ErrRefused)
+	if err := k.cfg.blocked(id); err != nil {
+		return err
 	}
 	origins, err := k.origins(id)
 	if err != nil {

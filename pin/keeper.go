@@ -62,7 +62,8 @@ type Config struct {
 	// Judge returns an error that wraps ErrRefused for a blob that must not be kept or served any more, because the
 	// ledger has marked it as invalid. It is asked before each announcement and check. Default nil: none is.
 	Judge func(ctx context.Context, id shards.BlobID) error
-	// Blocked reports that the operator blocks a blob. Default nil: none is.
+	// Blocked reports that the operator blocks a blob: it is not served from then on. Call Keeper.Judge when its answer
+	// for a blob has changed. Default nil: none is.
 	Blocked func(id shards.BlobID) bool
 	// Epoch returns the current epoch; 0: not known. Requests with an end need it. Default nil: they do not end.
 	Epoch func() uint32

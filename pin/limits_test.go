@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -307,5 +308,72 @@ func TestManyPins(t *testing.T) {
 		many, took, (int64(after.HeapInuse)-int64(before.HeapInuse))>>10, used>>20, k.Status().Bytes>>20)
 	if took > 2*time.Second {
 		t.Errorf("served %v after the start", took)
+	}
+}
+
+// TestBlocked: a blob that the operator blocks is refused at once, or given up, and not served even while its copy is
+// open; it is not imported; once it is blocked no more it is fetched again.
+func TestBlocked(t *testing.T) {
+	src := newSource(t, 7)
+	first, second := src.add(t, randomBytes(8, 10_000)), src.add(t, randomBytes(9, 10_000))
+	var list sync.Map // blob ID → true
+	list.Store(second, true)
+	k, _ := running(t, Config{Dir: t.TempDir(), Params: src.params, Source: src, Blocked: func(id shards.BlobID) bool {
+		_, on := list.Load(id)
+		return on
+	}})
+	add := func(id shards.BlobID) string {
+		r, err := k.Add(t.Context(), Request{Blob: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.ID
+	}
+	kept, never := add(first), add(second)
+	awaitStatus(t, k, kept, Pinned)
+	if r := awaitStatus(t, k, never, Failed); !r.NextTry.IsZero() || !strings.Contains(r.Reason, "blocklist") {
+		t.Errorf("a blocked blob: %+v", r)
+	}
+	dir := t.TempDir()
+	if err := k.Export(t.Context(), first, dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Metadata(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	list.Store(first, true)
+	if _, err := k.Metadata(t.Context(), first); !errors.Is(err, p2p.ErrNotFound) {
+		t.Errorf("a blocked blob is served: %v", err)
+	}
+	judge := func(id shards.BlobID) {
+		if err := k.Judge(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	judge(first)
+	judge(shards.BlobID{1}) // nobody asked for it
+	if r := awaitStatus(t, k, kept, Failed); !strings.Contains(r.Reason, "blocklist") {
+		t.Errorf("a blob that came to the list: %+v", r)
+	}
+	var err error
+	for range 1000 {
+		if _, err = os.Stat(k.path(first)); errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		sleep(t.Context(), 5*time.Millisecond)
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the copy of a blocked blob: %v", err)
+	}
+	if _, err := k.Import(t.Context(), dir); !errors.Is(err, ErrRefused) {
+		t.Errorf("a blocked blob is imported: %v", err)
+	}
+	list.Clear()
+	judge(first)
+	judge(second)
+	awaitStatus(t, k, kept, Pinned)
+	awaitStatus(t, k, never, Pinned)
+	if _, err := k.Metadata(t.Context(), second); err != nil {
+		t.Errorf("a blob that left the list: %v", err)
 	}
 }

@@ -214,14 +214,14 @@ func newFiles(k *Keeper) *files {
 
 // open opens the copy of a pinned blob. The caller calls done when it needs it no longer.
 func (f *files) open(id shards.BlobID) (c *copyFile, done func(), err error) {
+	if f.k.cfg.blocked(id) != nil {
+		return nil, nil, fmt.Errorf("%w: not pinned here", p2p.ErrNotFound)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if e := f.byID[id]; e != nil {
 		f.order.MoveToFront(e)
 		return f.use(e.Value.(*openFile))
-	}
-	if f.k.cfg.Blocked != nil && f.k.cfg.Blocked(id) {
-		return nil, nil, fmt.Errorf("%w: not pinned here", p2p.ErrNotFound)
 	}
 	r, err := f.k.record(id)
 	switch {

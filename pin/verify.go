@@ -109,16 +109,45 @@ func (k *Keeper) check(ctx context.Context, id shards.BlobID) error {
 
 // judge asks whether a blob must not be kept any more, and gives it up then.
 func (k *Keeper) judge(ctx context.Context, id shards.BlobID) error {
-	var err error
-	if k.cfg.Blocked != nil && k.cfg.Blocked(id) {
-		err = fmt.Errorf("%w: the operator blocks it", ErrRefused)
-	} else if k.cfg.Judge != nil {
+	err := k.cfg.blocked(id)
+	if err == nil && k.cfg.Judge != nil {
 		err = k.cfg.Judge(ctx, id)
 	}
 	if errors.Is(err, ErrRefused) {
 		return errors.Join(err, k.giveUp(id, err))
 	}
 	return nil // a ledger that does not answer convicts nobody
+}
+
+// blocked returns an error that wraps ErrRefused for a blob that the operator blocks.
+func (c *Config) blocked(id shards.BlobID) error {
+	if c.Blocked != nil && c.Blocked(id) {
+		return fmt.Errorf("%w: it is on the operator's blocklist", ErrRefused)
+	}
+	return nil
+}
+
+// Judge lets a blob be judged anew, soon: a pinned one that is blocked now is given up, and one that was refused is
+// fetched again unless it still must not be. It costs one look-up for a blob that nobody asked for.
+func (k *Keeper) Judge(id shards.BlobID) error {
+	r, err := k.record(id)
+	if err == nil && r.State != want {
+		now := time.Now()
+		err = k.alterBlob(id, func(r *record) error {
+			switch r.State {
+			case pinned:
+				r.Check = now
+			case refused:
+				r.State, r.Asked, r.NextTry, r.Tries, r.Queue = want, now, now, 0, 0
+			}
+			return nil
+		})
+		k.wake()
+	}
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // giveUp stops keeping a blob. Its requests stay, and say why.

@@ -17,9 +17,11 @@ import (
 
 	"walrus/clientnode"
 	"walrus/dht"
+	"walrus/internal/blocklist"
 	"walrus/p2p"
 	"walrus/pin"
 	"walrus/pinapi"
+	"walrus/shards"
 )
 
 // Config of a pinner.
@@ -28,7 +30,7 @@ type Config struct {
 	Home string
 	// Client configures the host, with its key and addresses, the DHT and the client.
 	Client clientnode.Config
-	// Pins configures what is kept. Open sets its Source, Announcer, Judge and Epoch.
+	// Pins configures what is kept. Open sets its Source, Announcer, Judge, Blocked and Epoch.
 	Pins pin.Config
 	// API is the address of the IPFS Pinning Service API; "" turns it off.
 	API string
@@ -36,6 +38,9 @@ type Config struct {
 	Tokens *pinapi.Tokens
 	// Metrics is the address of Prometheus metrics, /healthz and /readyz; "" turns them off.
 	Metrics string
+	// Blocklist is a file with the IDs of blobs that are neither kept nor served, one per line. It is read again when it
+	// changes. "": none are.
+	Blocklist string
 	// Version is shown to commands.
 	Version string
 	// Logger receives what an operator can act on. Required.
@@ -49,6 +54,7 @@ const epochPause = 15 * time.Second
 type Node struct {
 	cfg     Config
 	log     *slog.Logger
+	blocked *blocklist.List
 	keeper  *pin.Keeper
 	host    *p2p.Host
 	dht     *dht.DHT
@@ -74,6 +80,10 @@ func Open(ctx context.Context, cfg Config, open clientnode.OpenChain) (*Node, er
 // open opens the parts. The pins come first: their lock tells whether another process uses the home.
 func (n *Node) open(ctx context.Context, open clientnode.OpenChain) (err error) {
 	cfg := &n.cfg
+	if n.blocked, err = blocklist.Open(cfg.Blocklist); err != nil {
+		return err
+	}
+	cfg.Pins.Blocked = n.blocked.Has
 	cfg.Pins.Source, cfg.Pins.Announcer, cfg.Pins.Judge = source{n}, announcer{n}, n.judge
 	cfg.Pins.Epoch, cfg.Pins.Logger = n.epoch.Load, n.log
 	if n.keeper, err = pin.Open(cfg.Pins); err != nil {
@@ -175,6 +185,7 @@ func (n *Node) Run(ctx context.Context, ready func() error) (err error) {
 	g.Go(func() error { return n.dht.Run(ctx) })
 	g.Go(func() error { return n.watchEpoch(ctx) })
 	g.Go(func() error { return n.follow(ctx) })
+	g.Go(func() error { return n.block(ctx) })
 	g.Go(func() error {
 		n.host.Outside().Log(ctx, n.log)
 		return nil
@@ -230,6 +241,23 @@ func (n *Node) About() pinapi.Process {
 	return pinapi.Process{
 		Running: true, Version: n.cfg.Version, Network: n.cfg.Client.P2P.Network, PeerID: n.host.ID().String(), Addresses: n.Addrs(), API: n.APIURL(),
 	}
+}
+
+// block follows the blocklist, and lets blobs be judged anew that came to it or left it.
+func (n *Node) block(ctx context.Context) error {
+	n.blocked.Run(ctx, func(err error) {
+		n.log.Warn("read the blocklist; the one read before stays in use", "err", err)
+	}, func(ids []shards.BlobID) {
+		for _, id := range ids {
+			if ctx.Err() != nil {
+				return
+			}
+			if err := n.keeper.Judge(id); err != nil {
+				n.log.Warn("judge a blob of the blocklist anew", "blob", id.String(), "err", err)
+			}
+		}
+	})
+	return nil
 }
 
 // watchEpoch keeps the current epoch.

@@ -40,15 +40,27 @@ func (c *cluster) newPinner() *pinner {
 			c.t.Error(err)
 		}
 	})
+	p.block("")
 	p.start()
 	return p
+}
+
+func (p *pinner) blocklist() string { return filepath.Join(p.home, "blocked.txt") }
+
+// block replaces the blocklist.
+func (p *pinner) block(text string) {
+	p.c.t.Helper()
+	if err := os.WriteFile(p.blocklist(), []byte(text), 0o600); err != nil {
+		p.c.t.Fatal(err)
+	}
 }
 
 func (p *pinner) start() {
 	p.c.t.Helper()
 	var err error
 	p.proc, err = startProc(context.Background(), filepath.Join(p.c.dir, "pin.log"), "pin", "run", "--home", p.home, "--config", p.c.net.Client,
-		"--listen", "/ip4/127.0.0.1/tcp/0", "--pinning-api", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0", "--limit", "1GiB", "--json")
+		"--listen", "/ip4/127.0.0.1/tcp/0", "--pinning-api", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0", "--limit", "1GiB", "--json",
+		"--blocklist", p.blocklist())
 	if err != nil {
 		p.c.t.Fatal(err)
 	}
@@ -90,19 +102,19 @@ func await(t *testing.T, api *remote.Client, id string, want remote.Status, limi
 	}
 }
 
-// awaitPinned waits until a blob has a pin with a name.
-func (p *pinner) awaitPinned(b blob, name string) time.Duration {
+// awaitPin waits until a blob has a pin with a name and a status.
+func (p *pinner) awaitPin(b blob, name string, want pin.Status) time.Duration {
 	p.c.t.Helper()
 	poll := time.NewTicker(200 * time.Millisecond)
 	defer poll.Stop()
 	for start := time.Now(); ; <-poll.C {
 		var page pinapi.List
-		p.run(exitDone, &page, "ls", "--blob", b.id, "--name", name, "--status", "pinned")
+		p.run(exitDone, &page, "ls", "--blob", b.id, "--name", name, "--status", string(want))
 		if page.Total == 1 {
 			return time.Since(start)
 		}
 		if time.Since(start) > time.Minute {
-			p.c.t.Fatalf("blob %s is not pinned as %q: %s", b.id, name, p.run(exitDone, nil, "ls").stdout)
+			p.c.t.Fatalf("blob %s is not %s as %q: %s", b.id, want, name, p.run(exitDone, nil, "ls").stdout)
 		}
 	}
 }
@@ -197,7 +209,7 @@ func TestPins(t *testing.T) {
 	// A blob stored later is pinned by itself.
 	p.run(exitDone, nil, "follow", c.address(), "--name", "followed")
 	late, _ := c.newBlob(rnd, 50_000, exitDone)
-	t.Logf("a followed blob was pinned after %s", p.awaitPinned(late, "followed"))
+	t.Logf("a followed blob was pinned after %s", p.awaitPin(late, "followed", pin.Pinned))
 	p.run(exitDone, nil, "follow", "--remove", c.address())
 	p.run(exitNotFound, nil, "follow", "--remove", c.address())
 
@@ -215,6 +227,12 @@ func TestPins(t *testing.T) {
 	third.run(exitFailed, nil, "import", out)
 
 	c.rescues(p, first)
+
+	// A blob that comes to the blocklist is given up, and fetched again when it leaves the list.
+	p.block("# not here\n- " + second.id + "\n")
+	t.Logf("a blocked blob was given up after %s", p.awaitPin(second, "second", pin.Failed))
+	p.block("")
+	t.Logf("a blob that is blocked no more was pinned after %s", p.awaitPin(second, "second", pin.Pinned))
 
 	p.run(exitDone, &list, "rm", second.id)
 	if len(list) != 3 {

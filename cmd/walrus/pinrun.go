@@ -13,7 +13,7 @@ import (
 type pinRunFlags struct {
 	home, limit, rate, daily string
 	listen, announce         []string
-	api, metrics             string
+	api, metrics, blocklist  string
 }
 
 // Default addresses of a pinner: one port for TCP and QUIC, so that one rule of a router serves both.
@@ -49,6 +49,7 @@ Once commands are answered, one line that begins with "ready" appears on standar
 	flags.StringArrayVar(&f.listen, "listen", pinListen, "`MULTIADDR` to accept connections on; may be repeated")
 	flags.StringArrayVar(&f.announce, "announce", nil, "`MULTIADDR` to tell others instead of the detected ones; may be repeated")
 	flags.StringVar(&f.api, "pinning-api", "", "serve the IPFS Pinning Service API at `ADDR`, such as 127.0.0.1:5050 (default: off)")
+	flags.StringVar(&f.blocklist, "blocklist", "", "`FILE` with the IDs of blobs that are neither kept nor served, one per line; reloaded when it changes")
 	flags.StringVar(&f.metrics, "metrics-address", "", "serve Prometheus metrics, /healthz and /readyz at `ADDR`, such as 127.0.0.1:9187 (default: off)")
 	return c
 }
@@ -106,6 +107,6 @@ func (f *pinRunFlags) apply(cfg *pinnode.Config) (err error) {
 		}
 	}
 	cfg.Client.P2P.Listen, cfg.Client.P2P.Announce = f.listen, f.announce
-	cfg.API, cfg.Metrics = f.api, f.metrics
+	cfg.API, cfg.Metrics, cfg.Blocklist = f.api, f.metrics, f.blocklist
 	return nil
 }

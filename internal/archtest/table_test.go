@@ -55,11 +55,11 @@ var units = map[string]unit{
 	"clientnode": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "client", "p2p", "dht")},
 	"gateway": {
 		// light shows what it proves; p2p only for the types of the client's answers
-		imports: join(core, ledger, "ledger/light", "client", "client/jsonform", "p2p", "quilt"),
+		imports: join(core, ledger, "ledger/light", "client", "client/jsonform", "p2p", "quilt", "internal/blocklist"),
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A pinner's process: no store of slivers, no engine.
-	"pinnode": {imports: []string{"shards", ledger, "internal/userfile", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
+	"pinnode": {imports: []string{"shards", ledger, "internal/blocklist", "internal/userfile", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
 	"node": {
 		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "internal/pause"),
 		tests:   []string{"pin", "pinnode", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
@@ -80,6 +80,9 @@ var units = map[string]unit{
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
+
+	// The file with the blobs that an operator blocks, for gateways and pinners.
+	"internal/blocklist": {imports: []string{"shards"}},
 
 	// Waiting no longer than a context.
 	"internal/pause": {},

@@ -1,9 +1,10 @@
-package gateway
+package blocklist
 
 import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,14 +13,17 @@ import (
 	"walrus/shards"
 )
 
-const blockedID = "M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"
+const (
+	blockedID = "M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"
+	otherID   = "oTiDMYR4mOrx88o-EzzfTy-UdC5OdoP04YGFEZDg6W8"
+)
 
-func TestParseBlocklist(t *testing.T) {
+func TestParse(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "", "[]\n": "", "# nothing\n\n": "", "- " + blockedID: blockedID, blockedID + "\r\n": blockedID,
 		"---\n  - \"" + blockedID + "\" # for a reason\n": blockedID, "- 'xyz'": "line 1", "\n- " + blockedID + "=": "line 2",
 	} {
-		listed, err := parseBlocklist(strings.NewReader(text))
+		listed, err := parse(strings.NewReader(text))
 		switch {
 		case strings.HasPrefix(want, "line"):
 			if err == nil || !strings.Contains(err.Error(), want) {
@@ -32,10 +36,9 @@ func TestParseBlocklist(t *testing.T) {
 }
 
 // TestMarkedBlocklist reads a list that begins with the mark that some editors write.
-func TestMarkedBlocklist(t *testing.T) {
-	const id = "M4hsZGQ1oCktdzegB6HnI6Mi28S2nqOPHxK-W7_4BUk"
-	for _, text := range []string{"\ufeff" + id + "\n", "\ufeff# a comment\n- " + id + "\n"} {
-		listed, err := parseBlocklist(strings.NewReader(text))
+func TestMark(t *testing.T) {
+	for _, text := range []string{"\ufeff" + blockedID + "\n", "\ufeff# a comment\n- " + blockedID + "\n"} {
+		listed, err := parse(strings.NewReader(text))
 		if err != nil || len(listed) != 1 {
 			t.Errorf("%q: %v, %v", text, listed, err)
 		}
@@ -43,7 +46,7 @@ func TestMarkedBlocklist(t *testing.T) {
 }
 
 // TestBlocklistChanges: a changed list counts at once, and a broken one leaves the old list in place.
-func TestBlocklistChanges(t *testing.T) {
+func TestChanges(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "blocked.yaml")
 	write := func(text string) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -55,29 +58,39 @@ func TestBlocklistChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other, err := shards.ParseBlobID(otherID)
+	if err != nil {
+		t.Fatal(err)
+	}
 	synctest.Test(t, func(t *testing.T) {
-		b, err := openBlocklist(path)
-		if err != nil || b.has(id) {
+		b, err := Open(path)
+		if err != nil || b.Has(id) {
 			t.Fatal(err)
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		var told []error
-		go b.run(ctx, func(err error) { told = append(told, err) })
+		var changed []shards.BlobID
+		go b.Run(ctx, func(err error) { told = append(told, err) }, func(ids []shards.BlobID) { changed = append(changed, ids...) })
 		for _, step := range []struct {
 			text    string
 			blocked bool
 			told    int
-		}{{"- " + blockedID, true, 0}, {"nonsense", true, 1}, {"more nonsense", true, 1}, {"# none", false, 1}} {
+			changed []shards.BlobID
+		}{
+			{"- " + blockedID, true, 0, []shards.BlobID{id}}, {blockedID + "\n" + otherID, true, 0, []shards.BlobID{other}},
+			{"nonsense", true, 1, nil}, {"more nonsense", true, 1, nil}, {otherID, false, 1, []shards.BlobID{id}},
+		} {
+			changed = nil
 			write(step.text)
-			time.Sleep(2 * blocklistLook) // virtual
+			time.Sleep(2 * look) // virtual
 			synctest.Wait()
-			if b.has(id) != step.blocked || len(told) != step.told {
-				t.Errorf("%q: blocked %v, told %v", step.text, b.has(id), told)
+			if b.Has(id) != step.blocked || len(told) != step.told || !slices.Equal(changed, step.changed) {
+				t.Errorf("%q: blocked %v, told %v, changed %v", step.text, b.Has(id), told, changed)
 			}
 		}
 		stop()
 	})
-	if _, err := openBlocklist(path + ".missing"); err == nil {
+	if _, err := Open(path + ".missing"); err == nil {
 		t.Error("a list that is not there was read")
 	}
 }
