@@ -10,6 +10,7 @@ import (
 
 	"walrus/clientnode"
 	"walrus/config"
+	"walrus/node"
 	"walrus/pin"
 	"walrus/pinapi"
 	"walrus/pinnode"
@@ -44,6 +45,29 @@ func Pinner(c *config.Client, home, version string, log *slog.Logger) (cfg pinno
 	}
 	cfg.Tokens, err = PinTokens(home)
 	return cfg, open, err
+}
+
+// NodePins opens the pinner that n asks for, on the host of the running node, which must outlive it. Its home is the
+// node's.
+func NodePins(ctx context.Context, n *config.Node, running *node.Node, version string, log *slog.Logger) (*pinnode.Node, error) {
+	genesis, err := config.LoadGenesis(n.Genesis)
+	if err != nil {
+		return nil, err
+	}
+	params, err := shards.NewParams(genesis.Shards)
+	if err != nil {
+		return nil, fmt.Errorf("open pins: %w", err)
+	}
+	cfg := pinnode.Config{
+		Home: n.Home, Client: config.ClientProcess(genesis.Network, version, log), Pins: pin.Config{Dir: PinDir(n.Home), Params: params},
+		Blocklist: n.Pins.Blocklist, Version: version, Logger: log,
+	}
+	if cfg.Pins.Limit, cfg.Pins.Rate, cfg.Pins.Daily, err = n.Pins.Sizes(); err != nil {
+		return nil, err
+	}
+	cfg.Client.DHT.Bootstrap, cfg.Client.DHT.MDNS = n.Bootstrap, n.Neighbours()
+	host, table := running.Parts()
+	return pinnode.OpenBeside(ctx, cfg, host, table, clientnode.Light(genesis, nil, log))
 }
 
 // OpenPinStore opens the pins of a home without a network: requests can be made and copies read, nothing is fetched.

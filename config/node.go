@@ -73,6 +73,8 @@ type Node struct {
 	Connections Connections `yaml:"connections"`
 	// Gateway serves HTTP beside the node. Default none.
 	Gateway Gateway `yaml:"gateway"`
+	// Pins keeps whole blobs beside the node. Default none.
+	Pins Pins `yaml:"pins"`
 	// Log configures logging. Default info, text.
 	Log Log `yaml:"log"`
 }
@@ -175,7 +177,8 @@ func LoadNode(home string) (*Node, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	err = locate(path, pathKey{"genesis", &n.Genesis}, pathKey{"store", &n.Store.Path}, pathKey{"ledger", &n.Ledger},
-		pathKey{"addressBook", &n.AddressBook}, pathKey{"gateway.wallet", &n.Gateway.Wallet})
+		pathKey{"addressBook", &n.AddressBook}, pathKey{"gateway.wallet", &n.Gateway.Wallet},
+		pathKey{"pins.blocklist", &n.Pins.Blocklist})
 	if err != nil {
 		return nil, err
 	}
@@ -221,6 +224,9 @@ func (n *Node) Validate() error {
 		return err
 	}
 	if err := n.Gateway.validate(); err != nil {
+		return err
+	}
+	if err := n.Pins.validate(); err != nil {
 		return err
 	}
 	return n.Log.Validate()

@@ -1,5 +1,6 @@
 // Package pinnode wires a process that keeps pins: a libp2p host that serves them, a DHT that announces them, a client
-// that fetches them, and the HTTP interfaces of package pinapi. Start with Open, then Run.
+// that fetches them, and the HTTP interfaces of package pinapi. Host and DHT may be those of a storage node. Start with
+// Open, then Run.
 package pinnode
 
 import (
@@ -63,6 +64,7 @@ type Node struct {
 	api     net.Listener // nil: none
 	metrics net.Listener // nil: none
 	epoch   atomic.Uint32
+	beside  bool           // host and dht belong to a storage node
 	closers []func() error // of the open parts, in the order of opening
 	started time.Time
 }
@@ -73,6 +75,16 @@ func Open(ctx context.Context, cfg Config, open clientnode.OpenChain) (*Node, er
 	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now()}
 	if err := n.open(ctx, open); err != nil {
 		return nil, errors.Join(fmt.Errorf("pinner: %w", err), n.Close())
+	}
+	return n, nil
+}
+
+// OpenBeside opens a pinner on the host and the DHT of a storage node in the same process, which must outlive it. What
+// cfg.Client says of the host and the DHT serves only to look for announcements as a stranger. Otherwise it is as Open.
+func OpenBeside(ctx context.Context, cfg Config, host *p2p.Host, table *dht.DHT, open clientnode.OpenChain) (*Node, error) {
+	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), host: host, dht: table, beside: true}
+	if err := n.open(ctx, open); err != nil {
+		return nil, errors.Join(fmt.Errorf("pins: %w", err), n.Close())
 	}
 	return n, nil
 }
@@ -93,23 +105,37 @@ func (n *Node) open(ctx context.Context, open clientnode.OpenChain) (err error) 
 	if err := n.listen(); err != nil {
 		return err
 	}
-	cfg.Client.Logger, cfg.Client.P2P.Logger, cfg.Client.P2P.Role = n.log, n.log, p2p.Home
+	cfg.Client.Logger, cfg.Client.P2P.Logger = n.log, n.log
+	cfg.Client.DHT.Public, cfg.Client.DHT.WhenReachable = p2p.IsPublic(cfg.Client.DHT.Bootstrap...), true
+	cfg.Client.DHT.Network, cfg.Client.DHT.Server, cfg.Client.DHT.Logger = cfg.Client.P2P.Network, false, n.log
+	if !n.beside {
+		if err := n.openHost(); err != nil {
+			return err
+		}
+	}
+	if n.client, err = clientnode.Beside(ctx, cfg.Client, n.host, n.dht, open); err != nil {
+		return err
+	}
+	n.closers = append(n.closers, n.client.Close)
+	if !n.beside {
+		n.host.SetProtected("registered", n.client.Chain().Named)
+	}
+	return nil
+}
+
+// openHost opens the pinner's own host and DHT.
+func (n *Node) openHost() (err error) {
+	cfg := &n.cfg
+	cfg.Client.P2P.Role = p2p.Home
 	if n.host, err = clientnode.NewHost(cfg.Client); err != nil {
 		return err
 	}
 	n.closers = append(n.closers, n.host.Close)
-	cfg.Client.DHT.Public, cfg.Client.DHT.WhenReachable = p2p.IsPublic(cfg.Client.DHT.Bootstrap...), true
-	cfg.Client.DHT.Network, cfg.Client.DHT.Server, cfg.Client.DHT.Logger = cfg.Client.P2P.Network, false, n.log
 	if n.dht, err = dht.New(n.host.Libp2p(), cfg.Client.DHT); err != nil {
 		return err
 	}
 	n.closers = append(n.closers, n.dht.Close)
 	n.host.Outside().SetRelays(n.dht.Relays)
-	if n.client, err = clientnode.Beside(ctx, cfg.Client, n.host, n.dht, open); err != nil {
-		return err
-	}
-	n.closers = append(n.closers, n.client.Close)
-	n.host.SetProtected("registered", n.client.Chain().Named)
 	return nil
 }
 
@@ -182,14 +208,16 @@ func (n *Node) Run(ctx context.Context, ready func() error) (err error) {
 		}
 		serve(n.metrics, pinapi.NewServer(h, n.log))
 	}
-	g.Go(func() error { return n.dht.Run(ctx) })
+	if !n.beside {
+		g.Go(func() error { return n.dht.Run(ctx) })
+		g.Go(func() error {
+			n.host.Outside().Log(ctx, n.log)
+			return nil
+		})
+	}
 	g.Go(func() error { return n.watchEpoch(ctx) })
 	g.Go(func() error { return n.follow(ctx) })
 	g.Go(func() error { return n.block(ctx) })
-	g.Go(func() error {
-		n.host.Outside().Log(ctx, n.log)
-		return nil
-	})
 	g.Go(func() error { return n.keeper.Run(ctx) })
 	n.log.Info("pinner started", "peer", n.host.ID().String(), "addresses", n.Addrs(), "home", n.cfg.Home, "api", n.APIURL(), "metrics", n.MetricsAddr())
 	if err := ready(); err != nil {

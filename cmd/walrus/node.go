@@ -53,7 +53,8 @@ func nodeRunCommand(a *app) *cobra.Command {
 
 Once the node answers requests and has joined the others, or has waited three seconds for them, it prints one line that
 begins with "ready" on standard output, or with --json the object {"ready":true,"name","peerId","addresses"} on one line.
-With gateway.bind in node.yaml it also serves HTTP, and the ready line names the URL. Logs go to standard error. The first
+With gateway.bind in node.yaml it also serves HTTP, and the ready line names the URL. With pins.enabled it also keeps pins:
+walrus pin finds them with the node's home. Logs go to standard error. The first
 interrupt (Ctrl-C, or SIGTERM) stops the node in order, a second one at once.
 
   walrus node run --home /var/lib/walrus
@@ -75,6 +76,9 @@ func (a *app) nodeRun(ctx context.Context, home string) error {
 		if err != nil {
 			return err
 		}
+		if err := (pinApp{a}).startNodePins(ctx, n.Node, home, start); err != nil {
+			return err
+		}
 		return a.ready(struct {
 			Ready     bool     `json:"ready"`
 			Name      string   `json:"name"`
@@ -84,6 +88,24 @@ func (a *app) nodeRun(ctx context.Context, home string) error {
 		}{true, n.name, n.peer, n.Addrs(), url},
 			"ready %s %s\n", visible(n.name), strings.TrimSpace(strings.Join(n.Addrs(), " ")+" "+url))
 	})
+}
+
+// startNodePins starts the pinner that the configuration of a running node asks for, on the node's host.
+func (a pinApp) startNodePins(ctx context.Context, n *node.Node, home string, start func(task)) error {
+	conf, err := config.LoadNode(home)
+	if err != nil || !conf.Pins.Enabled {
+		return err
+	}
+	log, err := a.logger(conf.Log)
+	if err != nil {
+		return err
+	}
+	p, err := compose.NodePins(ctx, conf, n, version, log)
+	if err != nil {
+		return err
+	}
+	start(func(ctx context.Context) error { return p.Run(ctx, func() error { return nil }) })
+	return nil
 }
 
 // openedNode is a node that listens but does not run yet.
