@@ -70,7 +70,7 @@ func TestPacer(t *testing.T) {
 		}
 		short.Store(true)
 		time.Sleep(5 * time.Second)
-		if r := rate(10 * time.Second); r < 10 || r > 30 { // of 1 ms each
+		if r := rate(10 * time.Second); r < 50 || r > 150 { // of 1 ms each
 			t.Errorf("while the CPU is short, %.0f requests a second pass, want %.0f", r, 1000*leastPart)
 		}
 		for range 20 {
@@ -127,6 +127,35 @@ func TestPacerBusy(t *testing.T) {
 			t.Errorf("%d pass", n)
 		}
 		cancel()
+		end()
+	})
+}
+
+// TestPacerFull: some networks that take all places leave one to the next network.
+func TestPacerFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacer()
+		end := starve(p, func() bool { return true })
+		for range 200 { // until the strangers' part is small
+			_ = p.enter(t.Context(), "a stranger", origin{}, requestWork)
+			time.Sleep(senseEvery)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		for i := range maxPaced/maxPacedPerGroup + 1 {
+			flood(ctx, p, peer.ID([]byte{byte(i)}), maxPacedPerGroup, maxWork)
+		}
+		time.Sleep(50 * time.Millisecond)
+		p.mu.Lock()
+		if n := len(p.queue); n != maxPaced {
+			t.Errorf("%d requests wait, want %d", n, maxPaced)
+		}
+		p.mu.Unlock()
+		begin := time.Now()
+		if err := p.enter(ctx, "modest", origin{}, requestWork); err != nil {
+			t.Errorf("a modest stranger after %v: %v", time.Since(begin), err)
+		}
+		cancel()
+		time.Sleep(time.Second)
 		end()
 	})
 }
