@@ -100,7 +100,8 @@ func (k *Keeper) Import(ctx context.Context, dir string) (done []Request, err er
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("import from %s: %w: no file in it ends in %s", dir, ErrInvalid, metadataExt)
+		return nil, fmt.Errorf("import from %s: %w: no file in it ends in %s: name a folder that walrus pin export wrote",
+			dir, ErrInvalid, metadataExt)
 	}
 	for _, name := range names {
 		r, err := k.importOne(ctx, strings.TrimSuffix(name, metadataExt))
