@@ -111,7 +111,24 @@ func TestPinOutlives(t *testing.T) {
 	defer stop()
 	r, err := p.Keeper().Add(t.Context(), pin.Request{Blob: res.BlobID})
 	must(t, err)
-	c.awaitPin(p, r.ID, func(r pin.Request) bool { return r.Status == pin.Pinned && !r.Announced.IsZero() })
+	r = c.awaitPin(p, r.ID, func(r pin.Request) bool { return r.Status == pin.Pinned && !r.Announced.IsZero() })
+	looker := c.client(3)
+	for end := time.Now().Add(patience); ; {
+		found, err := looker.Swarm().Pins.Holders(t.Context(), res.BlobID, 20)
+		must(t, err)
+		if slices.ContainsFunc(found, func(i peer.AddrInfo) bool { return i.ID == p.ID() }) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the pinner is not found")
+		}
+	}
+	found := time.Since(r.Announced)
+	t.Logf("found %v after the announcement", found)
+	if found > 5*time.Second { // one on a machine that does nothing else
+		t.Errorf("found %v after the announcement", found)
+	}
+	must(t, looker.Close())
 
 	must(t, c.chain.Advance(2))
 	for i := range c.nodes {

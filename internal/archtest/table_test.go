@@ -124,7 +124,7 @@ var modules = map[string]module{
 	"github.com/libp2p/go-libp2p/core/test":   {testsEverywhere: true},
 	"github.com/libp2p":                       {units: networking, tests: []string{"internal/hostile"}},
 	"github.com/libp2p/go-libp2p/core/host":   {units: networking, tests: []string{"cmd/walrus", "gateway", "internal/hostile"}},
-	"github.com/multiformats":                 {units: join(networking, "pin")},
+	"github.com/multiformats":                 {tests: []string{"pinapi"}, units: join(networking, "pin")},
 	"github.com/ipfs":                         {units: join(networking, "pin")}, // pin: CIDs
 	"github.com/ipfs/go-cid":                  {units: join(networking, "pin", "pinapi"), tests: []string{"cmd/walrus"}},
 	"github.com/ipfs/boxo":                    {tests: []string{"pinapi", "cmd/walrus"}}, // a client of others

@@ -27,7 +27,7 @@ func TestNotAdmitted(t *testing.T) {
 		return nil
 	}}
 	r, c := &receiver{admitted: a, meters: newMeters()}, &confirmer{admitted: a}
-	_, offer := r.PutMetadata(t.Context(), "", shards.BlobID{}, nil, nil)
+	_, offer := r.PutMetadata(t.Context(), "", shards.BlobID{}, nil, 0, nil)
 	upload := r.StorePairs(t.Context(), "", shards.BlobID{}, nil, nil, nil, 0)
 	_, confirm := c.Confirm(t.Context(), shards.BlobID{}, certs.Persistence{})
 	for name, err := range map[string]error{"offer": offer, "upload": upload, "confirm": confirm} {
