@@ -30,6 +30,8 @@ type Ledger interface {
 	// Peek is Read without the wait. If the ledger is stalled, or only begins to move, Peek may return the last known
 	// state together with ErrStalled.
 	Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error)
+	// CatchUp makes sure, if it can, that no later Read is older than what most nodes have.
+	CatchUp(ctx context.Context)
 	// Objects returns everything owner owns, expired or not.
 	Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error)
 }

@@ -249,6 +249,55 @@ func TestSendTo(t *testing.T) {
 	}
 }
 
+// lagging is a ledger read through a node that lags behind, until CatchUp.
+type lagging struct {
+	Ledger
+	old ledger.Reader // nil: no longer
+}
+
+func (l *lagging) Read(ctx context.Context, keys ...[]byte) (ledger.Reader, error) {
+	if l.old != nil {
+		return l.old, nil
+	}
+	return l.Ledger.Read(ctx, keys...)
+}
+
+func (l *lagging) CatchUp(context.Context) { l.old = nil }
+
+// TestPaidJustNow stores and extends with WAL that a node does not know of yet.
+func TestPaidJustNow(t *testing.T) {
+	f, c := newFake(t, 7, 28)
+	key := newKey(t)
+	old := f.chain.Head()
+	if _, err := c.payer.Do(t.Context(), ledger.Fixed(ledger.Transfer{To: addressOf(key), Amount: ledger.WAL})); err != nil {
+		t.Fatal(err)
+	}
+	poor := f.client(key)
+	chain := &lagging{poor.chain, old}
+	poor.chain = chain
+	res, err := store(t, poor, noise(12, 1000), StoreOptions{})
+	if err != nil {
+		t.Fatalf("store: %v", err)
+	}
+	chain.old = emptyAccount{f.chain.Head(), ledger.KeyAccount(addressOf(key))}
+	if _, err := poor.Extend(t.Context(), res.Object, 1, ExtendOptions{}); err != nil {
+		t.Errorf("extend: %v", err)
+	}
+}
+
+// emptyAccount is a state in which one account is empty.
+type emptyAccount struct {
+	ledger.Reader
+	account []byte
+}
+
+func (e emptyAccount) Get(key []byte) ([]byte, error) {
+	if bytes.Equal(key, e.account) {
+		return nil, nil
+	}
+	return e.Reader.Get(key)
+}
+
 // TestChangeRefuses reports errors before anything is sent, or passes on the ledger's reason.
 func TestChangeRefuses(t *testing.T) {
 	f, c := newFake(t, 7, 28)

@@ -79,6 +79,17 @@ func (c *books) afford(balance ledger.Amount, cost Cost) error {
 	return nil
 }
 
+// affording calls plan, which reads the balance. If it does not suffice, affording catches up with the ledger and calls
+// plan again: the balance may come from a node that lags behind.
+func (c *books) affording(ctx context.Context, plan func() error) error {
+	err := plan()
+	if errors.Is(err, ErrNoFunds) {
+		c.chain.CatchUp(ctx)
+		err = plan()
+	}
+	return err
+}
+
 // now reads the state that every decision needs: parameters, epoch, the payer's account (the zero Account without a
 // payer), and the keys in more.
 func (c *books) now(ctx context.Context, more ...[]byte) (k known, r ledger.Reader, err error) {

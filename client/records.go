@@ -247,30 +247,34 @@ func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID
 	if c.payer == nil {
 		return fail(ErrNoWallet)
 	}
-	k, r, err := c.now(ctx, ledger.KeyBlob(object))
+	var b ledger.Blob
+	var op ledger.Op
+	var cost Cost
+	err := c.affording(ctx, func() error {
+		k, r, err := c.now(ctx, ledger.KeyBlob(object))
+		if err != nil {
+			return err
+		}
+		b, err = ledger.ReadBlob(r, object)
+		if errors.Is(err, ledger.ErrNotFound) {
+			return fmt.Errorf("%w: the ledger has no such record", ErrNotFound)
+		}
+		if err != nil {
+			return err
+		}
+		if b.End <= k.epoch && verb != "burn" {
+			return fmt.Errorf("%w: its storage ended with epoch %d, the current epoch is %d", ErrNotFound, b.End-1, k.epoch)
+		}
+		if op, cost, err = prepare(&k, &b); err != nil {
+			return err
+		}
+		cost.Fee = feeOf(&k.params, []ledger.Op{op})
+		return c.afford(k.account.Balance, cost)
+	})
 	if err != nil {
 		return fail(err)
 	}
-	b, err := ledger.ReadBlob(r, object)
-	if errors.Is(err, ledger.ErrNotFound) {
-		return fail(fmt.Errorf("%w: the ledger has no such record", ErrNotFound))
-	}
-	if err != nil {
-		return fail(err)
-	}
-	if b.End <= k.epoch && verb != "burn" {
-		return fail(fmt.Errorf("%w: its storage ended with epoch %d, the current epoch is %d", ErrNotFound, b.End-1, k.epoch))
-	}
-	op, cost, err := prepare(&k, &b)
-	if err != nil {
-		return fail(err)
-	}
-	ops := []ledger.Op{op}
-	cost.Fee = feeOf(&k.params, ops)
-	if err := c.afford(k.account.Balance, cost); err != nil {
-		return fail(err)
-	}
-	receipt, err := c.run(ctx, ledger.Fixed(ops...))
+	receipt, err := c.run(ctx, ledger.Fixed(op))
 	if err != nil {
 		return fail(err)
 	}

@@ -201,8 +201,17 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 	return err
 }
 
-// planStore reads the ledger and decides how to store w, with the committee of the epoch it read.
-func (c *Client) planStore(ctx context.Context, w *want) (*plan, *certs.Committee, error) {
+// planStore decides how to store w, with the committee of the epoch it read.
+func (c *Client) planStore(ctx context.Context, w *want) (p *plan, com *certs.Committee, err error) {
+	err = c.affording(ctx, func() error {
+		p, com, err = c.planOnce(ctx, w)
+		return err
+	})
+	return p, com, err
+}
+
+// planOnce does planStore's work with the state that one node gives.
+func (c *Client) planOnce(ctx context.Context, w *want) (*plan, *certs.Committee, error) {
 	k, r, err := c.now(ctx, ledger.KeyBlobInfo(w.id))
 	if err != nil {
 		return nil, nil, fmt.Errorf("plan: %w", err)

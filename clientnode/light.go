@@ -84,6 +84,9 @@ func (p *proven) Peek(ctx context.Context, keys ...[]byte) (ledger.Reader, error
 	return v, asStalled(err)
 }
 
+// CatchUp makes later readings as new as what most nodes have.
+func (p *proven) CatchUp(ctx context.Context) { p.light.CatchUp(ctx) }
+
 // Objects returns owner's objects, proven to be complete.
 func (p *proven) Objects(ctx context.Context,
 	owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {

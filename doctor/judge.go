@@ -353,7 +353,7 @@ func (f *Facts) router(best Verdict) (out []Finding) {
 		return append(out, nested)
 	}
 	mapping := Finding{Check: "port mapping", State: state}
-	ask := "by UPnP or NAT-PMP"
+	ask := "by UPnP"
 	switch {
 	case f.Mapping.TCP != 0 || f.Mapping.UDP != 0:
 		mapping.State = OK

@@ -65,7 +65,7 @@ func TestPinners(t *testing.T) {
 					p.Deliver(a.Pinner)
 					p.Ended(a.Row, a.Pinner)
 				default:
-					p.Arrived(a.Row, a.Pinner)
+					p.Arrived(now, a.Row, a.Pinner)
 				}
 				if kind[a.Pinner] != 2 {
 					flying = append(flying[:i], flying[i+1:]...)

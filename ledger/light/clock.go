@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -19,11 +18,8 @@ const (
 	// ClockWarning is the offset from the network's clock from which this machine's clock is reported. It is less
 	// than clockSkew, beyond which the ledger cannot be used.
 	ClockWarning = 5 * time.Second
-	// clockPeers limits the members asked, picked at random: if a third of all lie, they are hardly half of this many.
-	clockPeers = 31
-	// clockTime bounds a comparison, clockGlance a hasty caller's comparison. After a quorum has answered, the others
-	// get clockGrace.
-	clockTime, clockGlance, clockGrace = 3 * time.Second, 500 * time.Millisecond, 200 * time.Millisecond
+	// clockGlance bounds a hasty caller's comparison.
+	clockGlance = 500 * time.Millisecond
 	// clockFresh is the lifetime of a comparison, clockRetry if it had too few answers. WatchClock compares
 	// every clockEvery.
 	clockFresh, clockRetry, clockEvery = 30 * time.Second, 5 * time.Second, time.Minute
@@ -95,42 +91,7 @@ type clockSample struct {
 }
 
 func compareClocks(ctx context.Context, c *Client) (time.Duration, error) {
-	var ids []peer.ID
-	for _, at := range rand.Perm(len(c.cfg.Genesis.Members)) {
-		if id := c.cfg.Genesis.Members[at].Node; id != c.cfg.Host.ID() && len(ids) < clockPeers {
-			ids = append(ids, id)
-		}
-	}
-	limited, cancel := context.WithTimeout(ctx, clockTime)
-	var asked sync.WaitGroup
-	defer asked.Wait()
-	defer cancel()
-	samples := make(chan *clockSample, len(ids)) // nil for a member that did not answer
-	total := 0
-	for _, id := range ids {
-		total += c.shards[id]
-		asked.Go(func() { samples <- clockOf(limited, c, id) })
-	}
-	var list []clockSample
-	var enough <-chan time.Time
-	have := 0
-collect:
-	for range ids {
-		select {
-		case s := <-samples:
-			if s == nil {
-				continue
-			}
-			list = append(list, *s)
-			if have += s.shards; 3*have > 2*total && enough == nil {
-				enough = time.After(clockGrace)
-			}
-		case <-enough:
-			break collect
-		case <-limited.Done():
-			break collect
-		}
-	}
+	list, have, total := poll(ctx, c, func(ctx context.Context, id peer.ID) *clockSample { return clockOf(ctx, c, id) })
 	if 3*have <= 2*total {
 		return 0, fmt.Errorf("compare clocks: %w from most nodes: %d of %d shards told their time",
 			ErrUnavailable, have, total)

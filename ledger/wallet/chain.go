@@ -20,6 +20,8 @@ type Head struct {
 type Chain interface {
 	// Head reads the account, proven, at a height not below any earlier answer.
 	Head(ctx context.Context, a ledger.Address) (Head, error)
+	// CatchUp makes sure, if it can, that no later Head is older than what most nodes have.
+	CatchUp(ctx context.Context)
 	// Submit sends a transaction and waits for its receipt. Sending the same one twice does no harm. Errors:
 	//   - *ledger.OpError: it was refused and is in no known block. With ledger.CodeNonce or ledger.CodeExpired a
 	//     block may have it all the same, or another one with that nonce: see Used

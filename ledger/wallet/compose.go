@@ -31,7 +31,10 @@ type part struct {
 // unpayable ones are settled with their error. Nil if no order is left.
 func (p *Payer) compose(ctx context.Context, b *batch) (*flight, error) {
 	for again := false; ; again = true {
-		head, fresh, err := p.current(ctx, again)
+		if again {
+			p.chain.CatchUp(ctx) // the node that gave the head may lag behind
+		}
+		head, err := p.current(ctx, again)
 		if err != nil {
 			return nil, err
 		}
@@ -39,7 +42,7 @@ func (p *Payer) compose(ctx context.Context, b *batch) (*flight, error) {
 		if err != nil {
 			return nil, notSent(err)
 		}
-		f, short := p.draft(b, &head, turn.nonce(head.Account.Nonce), fresh)
+		f, short := p.draft(b, &head, turn.nonce(head.Account.Nonce), again)
 		if f != nil {
 			turn.used(f.tx.Nonce)
 		}
@@ -51,14 +54,14 @@ func (p *Payer) compose(ctx context.Context, b *batch) (*flight, error) {
 }
 
 // current returns the head, read again if it is older than headAge or if must is set.
-func (p *Payer) current(ctx context.Context, must bool) (head Head, fresh bool, err error) {
+func (p *Payer) current(ctx context.Context, must bool) (Head, error) {
 	p.mu.Lock()
-	head, fresh = p.head, must || time.Since(p.read) > headAge
+	head, old := p.head, time.Since(p.read) > headAge
 	p.mu.Unlock()
-	if fresh {
-		head, err = p.refresh(ctx)
+	if must || old {
+		return p.refresh(ctx)
 	}
-	return head, fresh, err
+	return head, nil
 }
 
 // refresh reads the head from the chain.
@@ -78,9 +81,9 @@ func (p *Payer) refresh(ctx context.Context) (Head, error) {
 	return p.head, nil
 }
 
-// draft does compose's work with a given nonce. short means that the balance in the cached head does not cover all
-// orders, so it must be read again. With a fresh head it is never set.
-func (p *Payer) draft(b *batch, head *Head, nonce uint64, fresh bool) (f *flight, short bool) {
+// draft does compose's work with a given nonce. short means that the balance in the head does not cover all orders, so
+// it must be read again. With the newest head it is never set.
+func (p *Payer) draft(b *batch, head *Head, nonce uint64, newest bool) (f *flight, short bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	balance := head.Account.Balance
@@ -112,7 +115,7 @@ func (p *Payer) draft(b *batch, head *Head, nonce uint64, fresh bool) (f *flight
 		case first+len(ops) > ledger.MaxOps || size+bytes > ledger.MaxTxSize:
 			later = append(later, o)
 			continue
-		case total > balance && !fresh:
+		case total > balance && !newest:
 			return nil, true
 		case total > balance && len(f.parts)+len(p.flights) > 0: // wait: others may cost less than they reserve
 			o.short = true

@@ -63,6 +63,8 @@ func (c *counter) Head(context.Context, ledger.Address) (wallet.Head, error) {
 	}, nil
 }
 
+func (c *counter) CatchUp(context.Context) {}
+
 func (c *counter) Submit(_ context.Context, tx *ledger.Tx) (ledger.Receipt, error) {
 	if err := tx.Verify(); err != nil {
 		return ledger.Receipt{}, err

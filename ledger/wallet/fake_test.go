@@ -29,6 +29,8 @@ type fakeChain struct {
 	sent      int  // calls of Submit
 	forgets   bool // no longer knows which transaction used which nonce
 
+	caughtUp *Head // nil, or the head after CatchUp
+
 	gate    chan struct{}                  // nil, or closed when transactions may arrive
 	delay   time.Duration                  // transactions arrive late by up to this
 	refuse  func(*ledger.Tx) error         // called before anything else
@@ -51,6 +53,14 @@ func (c *fakeChain) Head(ctx context.Context, _ ledger.Address) (Head, error) {
 	defer c.mu.Unlock()
 	c.reads++
 	return c.head, ctx.Err()
+}
+
+func (c *fakeChain) CatchUp(context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.caughtUp != nil {
+		c.head = *c.caughtUp
+	}
 }
 
 func (c *fakeChain) Used(_ context.Context, _ ledger.Address, nonce uint64) (ledger.Receipt, error) {

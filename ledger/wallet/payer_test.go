@@ -138,6 +138,13 @@ func TestFunds(t *testing.T) {
 		if chain.sent != 0 {
 			t.Errorf("%d sent", chain.sent)
 		}
+		newer := chain.head // the node that was asked lags behind
+		newer.Height, newer.Account.Balance = newer.Height+1, 2*ledger.WAL
+		chain.caughtUp = &newer
+		if _, err := p.Do(t.Context(), pay(ledger.WAL)); err != nil {
+			t.Errorf("paid a moment ago: %v", err)
+		}
+		chain.caughtUp = nil
 		chain.change(func() { chain.head.Account.Balance = 2 * ledger.WAL })
 		if _, err := p.Do(t.Context(), pay(ledger.WAL)); err != nil {
 			t.Errorf("after WAL came in: %v", err)
