@@ -145,6 +145,9 @@ func (k *Keeper) importOne(ctx context.Context, name string) (r Request, err err
 		return r, err
 	}
 	if err := k.pinFrom(work, id, imported{meta, f}); err != nil {
+		if errors.Is(err, ErrDamaged) {
+			err = fmt.Errorf("%w: %s does not give its blob ID: export it again", ErrDamaged, f.Name())
+		}
 		return r, errors.Join(err, k.Remove(ctx, r.ID))
 	}
 	return k.Request(r.ID)

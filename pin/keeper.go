@@ -102,11 +102,7 @@ func Open(cfg Config) (_ *Keeper, err error) {
 	}
 	defer func() {
 		if err != nil {
-			advice := ""
-			if errors.Is(err, badgerdisk.ErrLocked) {
-				advice = ": stop walrus pin run or the command that works on these pins, or choose another home"
-			}
-			err = errors.Join(fmt.Errorf("open pins in %s: %w%s", cfg.Dir, err, advice), k.release())
+			err = errors.Join(fmt.Errorf("open pins in %s: %w", cfg.Dir, err), k.release())
 		}
 	}()
 	for _, dir := range []string{cfg.Dir, blobsDir(cfg.Dir)} {
