@@ -30,6 +30,8 @@ type columnReader struct {
 	file      *tempFile // holds columns too large for memory; nil until needed
 	end       int64     // of the file
 	strict    bool      // compare every cell; constant
+	pinned    *Blob     // read from its pinners; nil while the committee delivers
+	whole     *tempFile // all of it; nil until needed
 	holders   gather.Holders
 	res       *QuiltRead
 }
@@ -37,7 +39,7 @@ type columnReader struct {
 func (q *Quilt) newReader(res *QuiltRead) *columnReader {
 	return &columnReader{
 		c: q.c, com: q.com, params: q.com.Params(), meta: q.meta, id: q.id, layout: q.meta.Layout(shards.Secondary),
-		dialHedge: q.dialHedge, owner: gather.Owners(q.com, q.id, shards.Secondary), holders: q.c.nodes.known(q.com),
+		pinned: q.pinned, dialHedge: q.dialHedge, owner: gather.Owners(q.com, q.id, shards.Secondary), holders: q.c.nodes.known(q.com),
 		res: res,
 	}
 }
@@ -46,8 +48,10 @@ func (q *Quilt) newReader(res *QuiltRead) *columnReader {
 func (r *columnReader) close() {
 	r.res.Bad = blame(r.res.Bad, r.com, r.holders.Failures())
 	r.c.nodes.rememberSilent(r.com, r.holders)
-	if r.file != nil {
-		_ = r.file.Close()
+	for _, f := range []*tempFile{r.file, r.whole} {
+		if f != nil {
+			_ = f.Close()
+		}
 	}
 }
 
@@ -192,8 +196,62 @@ func (r *columnReader) fill(c *column, index int, from io.Reader) error {
 // batch fetches columns, compares them with rows, and returns them in the order of list. Every goroutine it started has
 // ended when it returns.
 func (r *columnReader) batch(ctx context.Context, list []int) ([]column, error) {
-	got, err := r.fetchBatch(ctx, list)
-	return got, r.c.orInvalid(ctx, r.id, err)
+	if r.pinned == nil {
+		got, err := r.fetchBatch(ctx, list)
+		if err = r.c.orInvalid(ctx, r.id, err); !r.c.pins.worth(ctx, err) {
+			return got, err
+		}
+		from := r.c.pins.find(ctx, r.params, r.id)
+		if from == nil {
+			return nil, err
+		}
+		r.pinned = &Blob{c: r.c, com: r.com, meta: r.meta, id: r.id, pins: from, why: err}
+	}
+	return r.fromBlob(ctx, list)
+}
+
+// fromBlob makes columns from the rows of a pinned blob, all of which it reads once. The rows are the content: there is
+// nothing to compare the columns with.
+func (r *columnReader) fromBlob(ctx context.Context, list []int) ([]column, error) {
+	if r.whole == nil {
+		f, err := newTempFile(r.c.cfg.TempDir, "walrus-quilt-*")
+		if err != nil {
+			return nil, &localError{err}
+		}
+		r.whole = f
+		res, err := r.pinned.CopyRange(ctx, f, 0, int64(r.meta.Length), ReadOptions{})
+		r.res.Fetched += res.Fetched
+		r.res.Bad = append(r.res.Bad, res.Bad...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	z, row := r.layout.SymbolSize, r.meta.Layout(shards.Primary).Size()
+	out := make([]column, 0, len(list))
+	symbol := make([]byte, z)
+	for _, j := range list {
+		c, err := r.create()
+		if err != nil {
+			return nil, err
+		}
+		for k := range r.layout.Symbols {
+			at := int64(k)*row + int64(j)*z
+			clear(symbol)
+			if n := min(z, int64(r.meta.Length)-at); n > 0 {
+				if _, err := r.whole.ReadAt(symbol[:n], at); err != nil {
+					return nil, &localError{err}
+				}
+			}
+			if c.file == nil {
+				copy(c.plain[int64(k)*z:], symbol)
+			} else if _, err := c.file.WriteAt(symbol, c.off+int64(k)*z); err != nil {
+				return nil, &localError{err}
+			}
+		}
+		out = append(out, c)
+		r.res.Columns++
+	}
+	return out, nil
 }
 
 func (r *columnReader) fetchBatch(ctx context.Context, list []int) ([]column, error) {

@@ -112,7 +112,7 @@ func (r *pinReader) finish(f *fetch) error {
 		r.plan.Ended(f.index, f.node)
 		return nil
 	}
-	r.plan.Arrived(f.index, f.node)
+	r.plan.Arrived(time.Now(), f.index, f.node)
 	r.rows[f.index] = held{f.call.val.row, f.call}
 	if f.ours && !f.call.val.cached {
 		r.res.Fetched += r.layout.Size()

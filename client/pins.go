@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -187,6 +188,24 @@ func Pinners(ctx context.Context, c *Client, id shards.BlobID) []peer.ID {
 		list = append(list, f.ID)
 	}
 	return list
+}
+
+// OpenFrom is Client.Open, but also asks peers that may pin the blob and have announced nothing. They must be
+// connected, or their addresses known.
+func OpenFrom(ctx context.Context, c *Client, id shards.BlobID, peers []peer.ID) (*Blob, error) {
+	b, err := c.Open(ctx, id)
+	if len(peers) == 0 || !c.pins.worth(ctx, err) {
+		return b, err
+	}
+	com, lost := c.Committee(ctx)
+	if lost != nil {
+		return nil, err
+	}
+	from := c.pins.metadata(ctx, com.Params(), id, slices.Clone(peers))
+	if from.meta == nil {
+		return nil, err
+	}
+	return &Blob{c: c, com: com, meta: from.meta, id: id, bad: from.bad, pins: from, why: err}, nil
 }
 
 func (p *pinners) lied(id peer.ID) bool { return recall(p, p.liars, id, liarMemory) }

@@ -24,6 +24,7 @@ type Quilt struct {
 	meta   *shards.Metadata
 	id     shards.BlobID
 	index  *quilt.Index
+	pinned *Blob // read from its pinners, because the committee does not have it; else nil
 	opened QuiltRead
 	// dialHedge: a column that waits this long for a connection is recovered from other nodes instead.
 	dialHedge time.Duration
@@ -70,6 +71,12 @@ func (c *Client) findQuilt(ctx context.Context, id shards.BlobID) (*Quilt, error
 	}
 	start := time.Now()
 	meta, bad, err := c.find(ctx, com, id, "open quilt "+id.String())
+	if c.pins.worth(ctx, err) {
+		if from := c.pins.find(ctx, com.Params(), id); from != nil {
+			b := &Blob{c: c, com: com, meta: from.meta, id: id, bad: from.bad, pins: from, why: err}
+			return &Quilt{c: c, com: com, meta: from.meta, id: id, pinned: b, opened: QuiltRead{Bad: from.bad}}, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

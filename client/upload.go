@@ -317,8 +317,8 @@ func (u *upload) spare(node int) bool {
 	return w >= u.com.Quorum()
 }
 
-// retryable reports whether another round could bring more confirmations: of nodes that were busy, or of others, with or
-// without those that could not be reached.
+// retryable reports whether another round could bring more confirmations: of nodes that were busy, or of others, with
+// or without those that could not be reached.
 func (u *upload) retryable(gone bool) (busy, others bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -39,7 +39,7 @@ func (p pinPage) Pins(ctx context.Context, before time.Time) (*gateway.PinList, 
 	}
 	l := &gateway.PinList{
 		Time: time.Now().UTC(), Peer: s.PeerID, Running: s.Running, Requests: s.Requests, Pinned: s.Pinned, Waiting: s.Queued + s.Fetching,
-		Failing: s.Failing, Refused: s.Refused, Disk: uint64(max(s.Bytes, 0)), Limit: uint64(max(s.Limit, 0)), Served: s.Served,
+		Failing: s.Failing, Refused: s.Refused + s.Foreign, Disk: uint64(max(s.Bytes, 0)), Limit: uint64(max(s.Limit, 0)), Served: s.Served,
 		Today: uint64(max(s.Today, 0)), Daily: uint64(max(s.Daily, 0)), Pins: make([]gateway.Pin, len(page)),
 	}
 	for i := range page {

@@ -55,9 +55,10 @@ const (
 	maxPaced = 4096
 	// recordValidity is the lifetime of a record that is not announced again: a dead pin is forgotten in a day.
 	recordValidity = 24 * time.Hour
-	// recordAddrTTL is the lifetime of addresses in records. It is short because a storage node announces hourly: its
-	// old addresses should not outlive a move.
-	recordAddrTTL = 2 * time.Hour
+	// recordAddrTTL is the lifetime of addresses in records: as long as that of the records. A peer that pins blobs
+	// announces each of them once a day, and may be known to nobody else. Addresses of a peer that has moved cost a
+	// dial each.
+	recordAddrTTL = recordValidity
 	// maxHolders bounds the records that one search returns.
 	maxHolders = 1000
 

@@ -79,7 +79,7 @@ type Back struct {
 
 // Mapping is the result of asking the router for a forwarded port.
 type Mapping struct {
-	Found    bool       // a router answers such requests, by UPnP or NAT-PMP
+	Found    bool       // a router answers such requests, by UPnP
 	External netip.Addr // the router's own outer address, if it told one
 	TCP, UDP uint16     // the outer ports it gave; 0 for none
 }

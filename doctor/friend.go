@@ -133,16 +133,18 @@ func Visit(ctx context.Context, cfg Config, to peer.AddrInfo) (w Way, err error)
 
 func (r *resident) visit(ctx context.Context, to peer.AddrInfo) (w Way, err error) {
 	w.Self = r.host.ID()
+	id, begin := to.ID, time.Now()
+	connected := func() bool { return len(r.host.Libp2p().Network().ConnsToPeer(id)) > 0 }
 	if len(to.Addrs) == 0 {
 		find, cancel := context.WithTimeout(ctx, 2*joinTime)
 		defer cancel()
-		if to, err = r.table.FindPeer(find, to.ID); err != nil {
-			return w, fmt.Errorf("%w: is walrus doctor --stay running there, in the same network?", err)
-		}
+		to, err = r.find(find, id, connected)
 	}
-	id, begin := to.ID, time.Now()
-	if err := r.host.Connect(ctx, to); err != nil {
-		return w, err
+	if err == nil && !connected() {
+		err = r.host.Connect(ctx, to)
+	}
+	if err != nil {
+		return w, fmt.Errorf("%w: is walrus doctor --stay running there, in the same network?", err)
 	}
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
@@ -175,4 +177,30 @@ func (r *resident) visit(ctx context.Context, to peer.AddrInfo) (w Way, err erro
 			return w, ctx.Err()
 		}
 	}
+}
+
+// find looks up the addresses of a peer. The search itself may get a relayed connection to the peer: then it is over.
+func (r *resident) find(ctx context.Context, id peer.ID, connected func() bool) (peer.AddrInfo, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		look := time.NewTicker(time.Millisecond)
+		defer look.Stop()
+		for !connected() {
+			select {
+			case <-look.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+		cancel()
+	})
+	info, err := r.table.FindPeer(ctx, id)
+	if err != nil && connected() {
+		return peer.AddrInfo{ID: id}, nil
+	}
+	return info, err
 }

@@ -178,6 +178,10 @@ func (f *Facts) path(p *Path, best, family Verdict) Finding {
 		b, _ := p.came()
 		out.What = fmt.Sprintf("everybody can reach this computer at %s", b.Addr)
 		out.Why = "The router lets this port through, and a member that had not been contacted before connected to it."
+		if b.Addr.Addr().IsLoopback() {
+			out.What = fmt.Sprintf("programs on this computer can reach it at %s", b.Addr)
+			out.Why = "All members that were asked run on this computer, so nothing is known about a router."
+		}
 		if b.Mapped {
 			out.Why = "The router forwards this port at our request, and a member connected to it."
 		}
@@ -349,7 +353,7 @@ func (f *Facts) router(best Verdict) (out []Finding) {
 		return append(out, nested)
 	}
 	mapping := Finding{Check: "port mapping", State: state}
-	ask := "by UPnP or NAT-PMP"
+	ask := "by UPnP"
 	switch {
 	case f.Mapping.TCP != 0 || f.Mapping.UDP != 0:
 		mapping.State = OK

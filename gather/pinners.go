@@ -11,6 +11,9 @@ const (
 	trials = 2
 	// perPinner is the number of rows that are asked of one pinner at a time once it has delivered.
 	perPinner = 4
+	// tooSlow: a row is asked of somebody else once it has taken this many times as long as the fastest one, for each row
+	// on its way: all of them share one line.
+	tooSlow = 4
 )
 
 // ErrNoPinner says that every pinner that was found has failed.
@@ -28,12 +31,15 @@ type Pinners struct {
 
 	Holders // by pinner
 	rows    map[int]pinnedRow
-	flying  []int // rows asked for, by pinner
+	flying  []int         // rows asked for, by pinner
+	since   time.Time     // the last row came then, or the first one was asked for
+	fastest time.Duration // the least time that a row took; 0: none has come
 }
 
 // pinnedRow is a row that is on its way, or here.
 type pinnedRow struct {
 	pinner int
+	asked  time.Time
 	here   bool
 }
 
@@ -63,6 +69,9 @@ func (p *Pinners) Impossible() bool {
 
 // Fetch decides which rows are fetched now.
 func (p *Pinners) Fetch(now time.Time) (asks []Ask) {
+	if p.since.IsZero() {
+		p.since = now
+	}
 	for row := p.Next; row < min(p.Next+p.Window, p.End); row++ {
 		if _, there := p.rows[row]; there {
 			continue
@@ -71,9 +80,16 @@ func (p *Pinners) Fetch(now time.Time) (asks []Ask) {
 		if i < 0 {
 			break
 		}
-		p.rows[row] = pinnedRow{pinner: i}
+		p.rows[row] = pinnedRow{pinner: i, asked: now}
 		p.flying[i]++
 		asks = append(asks, Ask{row, i})
+	}
+	if len(asks) == 0 && p.fastest == 0 && p.Next < p.End && !p.Has(p.Next) {
+		if i := p.choose(now); i >= 0 { // all rows are asked of pinners that bring none
+			p.rows[p.Next] = pinnedRow{pinner: i, asked: now}
+			p.flying[i]++
+			asks = append(asks, Ask{p.Next, i})
+		}
 	}
 	return asks
 }
@@ -81,7 +97,7 @@ func (p *Pinners) Fetch(now time.Time) (asks []Ask) {
 // choose returns the pinner to ask next: of those that have delivered the one with the least to do, then another one on
 // trial; one that kept somebody waiting only when no other is left. It returns −1 if all have enough to do.
 func (p *Pinners) choose(now time.Time) int {
-	best, onTrial := -1, 0
+	best, onTrial, most := -1, 0, p.trials(now)
 	for i := range p.Holders {
 		if !p.Delivered(i) && p.flying[i] > 0 && !p.Silent(i) {
 			onTrial++
@@ -101,7 +117,7 @@ func (p *Pinners) choose(now time.Time) int {
 				return 0
 			}
 			return 3 + perPinner - p.flying[i]
-		case p.flying[i] > 0 || onTrial >= trials:
+		case p.flying[i] > 0 || onTrial >= most:
 			return 0
 		}
 		return 2
@@ -112,6 +128,16 @@ func (p *Pinners) choose(now time.Time) int {
 		}
 	}
 	return best
+}
+
+// trials returns how many pinners may be on trial. The longer no row comes, the more: some may send so slowly that they
+// are not silent.
+func (p *Pinners) trials(now time.Time) int {
+	n := trials
+	for wait := max(p.Hedge, time.Millisecond); now.Sub(p.since) >= wait; wait *= 2 {
+		n++
+	}
+	return n
 }
 
 // others reports whether somebody other than pinner i is left who did not keep anybody waiting.
@@ -125,7 +151,13 @@ func (p *Pinners) others(i int) bool {
 }
 
 // Arrived records that row is verified and held, and came from pinner i.
-func (p *Pinners) Arrived(row, i int) {
+func (p *Pinners) Arrived(now time.Time, row, i int) {
+	if r, there := p.rows[row]; there && r.pinner == i {
+		if took := max(now.Sub(r.asked), 1); p.fastest == 0 || took < p.fastest {
+			p.fastest = took
+		}
+	}
+	p.since = now
 	p.end(row, i)
 	p.rows[row] = pinnedRow{pinner: i, here: true}
 	p.Deliver(i)
@@ -151,21 +183,31 @@ func (p *Pinners) end(row, i int) {
 	}
 }
 
-// Look gives up requests whose pinner sends nothing: their rows are asked of others. It returns them; Failed or Arrived
-// still tells of their ends.
+// Look gives up requests whose pinner sends nothing, or far too slowly: their rows are asked of others. It returns
+// those requests; Failed or Arrived still tells of their ends.
 func (p *Pinners) Look(now time.Time, motion func(row int) Motion) (late []Ask) {
+	patience := max(p.Hedge, tooSlow*p.fastest*time.Duration(p.underWay()))
 	for row := p.Next; row < min(p.Next+p.Window, p.End); row++ {
 		r, there := p.rows[row]
 		if !there || r.here || !p.others(r.pinner) {
 			continue
 		}
-		if (Patience{Hedge: p.Hedge, Dial: p.Hedge}).Silent(now, motion(row)) {
+		slow := p.fastest > 0 && now.Sub(r.asked) > patience
+		if slow || (Patience{Hedge: p.Hedge, Dial: p.Hedge}).Silent(now, motion(row)) {
 			p.Silence(r.pinner)
 			delete(p.rows, row)
 			late = append(late, Ask{row, r.pinner})
 		}
 	}
 	return late
+}
+
+// underWay counts the rows on their way.
+func (p *Pinners) underWay() (n int) {
+	for _, flying := range p.flying {
+		n += flying
+	}
+	return n
 }
 
 // Wrote records that the next row was written out.

@@ -111,7 +111,24 @@ func TestPinOutlives(t *testing.T) {
 	defer stop()
 	r, err := p.Keeper().Add(t.Context(), pin.Request{Blob: res.BlobID})
 	must(t, err)
-	c.awaitPin(p, r.ID, func(r pin.Request) bool { return r.Status == pin.Pinned && !r.Announced.IsZero() })
+	r = c.awaitPin(p, r.ID, func(r pin.Request) bool { return r.Status == pin.Pinned && !r.Announced.IsZero() })
+	looker := c.client(3)
+	for end := time.Now().Add(patience); ; {
+		found, err := looker.Swarm().Pins.Holders(t.Context(), res.BlobID, 20)
+		must(t, err)
+		if slices.ContainsFunc(found, func(i peer.AddrInfo) bool { return i.ID == p.ID() }) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the pinner is not found")
+		}
+	}
+	found := time.Since(r.Announced)
+	t.Logf("found %v after the announcement", found)
+	if found > 5*time.Second { // one on a machine that does nothing else
+		t.Errorf("found %v after the announcement", found)
+	}
+	must(t, looker.Close())
 
 	must(t, c.chain.Advance(2))
 	for i := range c.nodes {
@@ -151,6 +168,44 @@ func TestPinOutlives(t *testing.T) {
 	}
 }
 
+// TestPinOrigins: a pinner gets a blob that no node has and nobody has announced from the peer that its request names.
+func TestPinOrigins(t *testing.T) {
+	c := newCluster(t, 4, 7)
+	c.useLoopback()
+	c.startAll()
+	defer c.stopAll()
+	data := random(t, 200_000)
+	meta, _, err := shards.Encode(c.committee().Params(), data)
+	must(t, err)
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, meta.ID().String()+pin.ContentExt), data, 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, meta.ID().String()+".metadata"), meta.Marshal(), 0o600))
+	k, err := pin.Open(pin.Config{Dir: t.TempDir(), Params: meta.Params(), Source: noSource{}})
+	must(t, err)
+	defer func() { must(t, k.Close()) }()
+	_, err = k.Import(t.Context(), dir)
+	must(t, err)
+	cfg := p2p.Config{Network: network, Key: newKey(c.t), Logger: slog.New(slog.DiscardHandler)}
+	c.p2p(len(c.nodes), &cfg)
+	h, err := p2p.New(cfg)
+	must(t, err)
+	defer func() { must(t, h.Close()) }()
+	must(t, h.ServePins(t.Context(), k))
+
+	p, stop := c.pinner(1)
+	defer stop()
+	r, err := p.Keeper().Add(t.Context(), pin.Request{Blob: meta.ID(), Origins: []string{"nonsense", h.FullAddrs()[0].String()}})
+	must(t, err)
+	c.awaitPin(p, r.ID, func(r pin.Request) bool { return r.Status == pin.Pinned })
+}
+
+// noSource finds no blobs.
+type noSource struct{}
+
+func (noSource) Open(context.Context, shards.BlobID, []string) (pin.Remote, error) {
+	return nil, client.ErrNotFound
+}
+
 // awaitPin waits until a request is as wanted.
 func (c *cluster) awaitPin(p *pinnode.Node, id string, ok func(pin.Request) bool) pin.Request {
 	c.t.Helper()
@@ -181,8 +236,8 @@ func (c *cluster) awaitDropped(cl *clientnode.Node, i int, id shards.BlobID) {
 	c.t.Fatalf("node %d does not drop the blob", i)
 }
 
-// TestRepairFromPin: three of four nodes lose everything they stored. What the members have left of a blob is too little,
-// so they repair it from the one peer that pins it.
+// TestRepairFromPin: three of four nodes lose everything they stored. What is left of a blob is too little, so they
+// repair it from the one peer that pins it.
 func TestRepairFromPin(t *testing.T) {
 	c := newCluster(t, 4, 7)
 	c.useLoopback()

@@ -112,8 +112,8 @@ type ConnLimits struct {
 	// PerIP bounds the strangers at one IPv4 address or IPv6 /56: a few nodes behind one NAT. PerNet bounds them in a
 	// /24 or a /48, and PerBlock in an IPv6 /32.
 	PerIP, PerNet, PerBlock int
-	// All bounds the connections together: beyond it only protected peers connect, and at it nobody. 0: the other bounds
-	// are enough. A small router forgets connections when it has too many.
+	// All bounds the connections together, protected peers' included; strangers that dial us get nine tenths of it. 0: the
+	// other bounds are enough. A small router forgets connections when it has too many.
 	All int
 	// LimitPrivate applies the limits per address and network to private and loopback addresses, too. By default only
 	// Strangers bounds these: they cannot come from the Internet, and all containers, or a whole devnet, may share one.

@@ -14,7 +14,7 @@ type PortMap struct {
 	TCP, UDP uint16     // the outer ports; 0 for none
 }
 
-// MapPorts asks the router to forward two ports to this computer, by UPnP or NAT-PMP. 0 for a port asks for none. The
+// MapPorts asks the router to forward two ports to this computer, by UPnP. 0 for a port asks for none. The
 // mappings end with release, which must be called.
 func MapPorts(ctx context.Context, tcp, udp uint16) (m PortMap, release func() error) {
 	router, err := nat.DiscoverNAT(ctx)

@@ -156,13 +156,14 @@ func (p *probes) run(ctx context.Context) {
 			continue
 		}
 		for i, id := range ids {
-			p.k.found(id, found[i])
+			p.found(id, found[i])
 		}
 	}
 }
 
 // found notes the outcome of a search, and announces again what was not found.
-func (k *Keeper) found(id shards.BlobID, ok bool) {
+func (p *probes) found(id shards.BlobID, ok bool) {
+	k := p.k
 	k.looked.Add(1)
 	if ok {
 		return

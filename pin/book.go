@@ -72,6 +72,19 @@ func (rs *records) alter(t *tx, id shards.BlobID, c *counts, fn func(r *record) 
 	return errors.Join(t.put(blobKey(keyBlob, id), &r), t.put([]byte{keyCounts}, c))
 }
 
+// stamp returns the time at which a request is made, in whole milliseconds and later than those of all others: clients
+// read lists page by page up to a time, and scripts know no finer ones.
+func (rs *records) stamp(now time.Time) time.Time {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	now = now.Truncate(time.Millisecond)
+	if !now.After(rs.stamped) {
+		now = rs.stamped.Add(time.Millisecond)
+	}
+	rs.stamped = now
+	return now
+}
+
 // update runs a transaction that may alter records.
 func (rs *records) update(fn func(t *tx, c *counts) error) error {
 	rs.mu.Lock()
@@ -265,7 +278,7 @@ func (rs *records) reserve(id shards.BlobID, meta *shards.Metadata) (rows bitmap
 				return nil
 			}
 			if need := rs.space(meta.Length); rs.limit > 0 && c.Space+rs.used+need > rs.limit {
-				full = fmt.Errorf("%w: the blob takes %d bytes, %d of %d are left", ErrFull, need, max(rs.limit-c.Space-rs.used, 0), rs.limit)
+				full = fmt.Errorf("%w: the blob takes %d bytes, %d of %d are left: remove pins, or raise --limit", ErrFull, need, max(rs.limit-c.Space-rs.used, 0), rs.limit)
 				return full
 			}
 			r.Known, r.Size = true, meta.Length

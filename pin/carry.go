@@ -91,7 +91,7 @@ func (r whileReader) Read(p []byte) (int, error) {
 func (k *Keeper) Import(ctx context.Context, dir string) (done []Request, err error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*"+metadataExt))
 	if err != nil || len(names) == 0 {
-		return nil, fmt.Errorf("import from %s: %w: no file in it ends in %s", dir, ErrInvalid, metadataExt)
+		return nil, fmt.Errorf("import from %s: %w: no file in it ends in %s: name a folder that walrus pin export wrote", dir, ErrInvalid, metadataExt)
 	}
 	for _, name := range names {
 		r, err := k.importOne(ctx, strings.TrimSuffix(name, metadataExt))

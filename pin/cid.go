@@ -36,7 +36,7 @@ func ParseCID(s string) (id shards.BlobID, err error) {
 	}
 	c, err := cid.Decode(s)
 	if err != nil {
-		return id, fmt.Errorf("%q is neither a blob ID nor a CID: %w", s, err)
+		return id, fmt.Errorf("%.100q is neither a blob ID, which has 43 characters, nor a CID", s)
 	}
 	mh, err := multihash.Decode(c.Hash())
 	if err != nil {

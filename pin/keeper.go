@@ -102,7 +102,11 @@ func Open(cfg Config) (_ *Keeper, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("open pins in %s: %w", cfg.Dir, err), k.release())
+			advice := ""
+			if errors.Is(err, badgerdisk.ErrLocked) {
+				advice = ": stop walrus pin run or the command that works on these pins, or choose another home"
+			}
+			err = errors.Join(fmt.Errorf("open pins in %s: %w%s", cfg.Dir, err, advice), k.release())
 		}
 	}()
 	for _, dir := range []string{cfg.Dir, blobsDir(cfg.Dir)} {
@@ -159,12 +163,15 @@ func (k *Keeper) Run(ctx context.Context) error {
 func (k *Keeper) Close() error {
 	k.mu.Lock()
 	was := k.closed
-	k.closed = true
 	k.mu.Unlock()
 	if was {
 		return nil
 	}
-	return errors.Join(k.flushServed(), k.db.sync(), k.release())
+	err := k.flushServed()
+	k.mu.Lock()
+	k.closed = true
+	k.mu.Unlock()
+	return errors.Join(err, k.db.sync(), k.release())
 }
 
 func (k *Keeper) release() (err error) {
@@ -235,19 +242,6 @@ func (k *Keeper) Request(id string) (r Request, err error) {
 		return k.complete(t, &r)
 	})
 	return r, err
-}
-
-// stamp returns the time at which a request is made, in whole milliseconds and later than those of all others: clients
-// read lists page by page up to a time, and scripts know no finer ones.
-func (k *Keeper) stamp(now time.Time) time.Time {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now = now.Truncate(time.Millisecond)
-	if !now.After(k.stamped) {
-		now = k.stamped.Add(time.Millisecond)
-	}
-	k.stamped = now
-	return now
 }
 
 // prepare checks a new request and finds its blob.

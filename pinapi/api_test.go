@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
+
 	"walrus/pin"
 	"walrus/shards"
 )
@@ -236,6 +239,11 @@ func TestRefused(t *testing.T) {
 		}
 		return strings.Join(list, ",")
 	}
+	inline, err := multihash.Sum(make([]byte, maxCIDText), multihash.IDENTITY, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := cid.NewCidV1(cid.Raw, inline).String() // well-formed
 	post := func(format string, args ...any) string {
 		return fmt.Sprintf(`{"cid":%q,`+format+`}`, append([]any{c}, args...)...)
 	}
@@ -250,7 +258,7 @@ func TestRefused(t *testing.T) {
 		{400, "POST", "/pins", `{}`},
 		{400, "POST", "/pins", `{"cid":"nonsense"}`},
 		{400, "POST", "/pins", `{"cid":7}`},
-		{400, "POST", "/pins", fmt.Sprintf(`{"cid":%q}`, strings.Repeat("b", maxCIDText+1))},
+		{400, "POST", "/pins", fmt.Sprintf(`{"cid":%q}`, long)},
 		{400, "POST", "/pins", post(`"name":%q`, strings.Repeat("n", 256))},
 		{400, "POST", "/pins", post(`"origins":[%s]`, origins(21))},
 		{400, "POST", "/pins", post(`"origins":["/nothing"]`)},

@@ -87,7 +87,7 @@ func parseCID(text string) (shards.BlobID, error) {
 		return id, nil
 	}
 	if _, err := cid.Decode(text); err != nil {
-		return shards.BlobID{}, badRequest("%q is neither a CID nor a blob ID: %v", text, err)
+		return shards.BlobID{}, badRequest("%.100q is neither a CID nor a blob ID, which has 43 characters", text)
 	}
 	return shards.BlobID{}, nil
 }

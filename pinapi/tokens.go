@@ -105,7 +105,10 @@ func (t *Tokens) Create(name string) (string, error) {
 	return text, t.write(append(slices.Clone(list), Token{name, sha256.Sum256([]byte(text))}))
 }
 
-// Remove removes the token with a name. If there is none, the error wraps fs.ErrNotExist.
+// ErrNoToken: no token has the name.
+var ErrNoToken = errors.New("there is no such token")
+
+// Remove removes the token with a name. If there is none, the error wraps ErrNoToken.
 func (t *Tokens) Remove(name string) error {
 	list, err := t.current()
 	if err != nil {
@@ -113,7 +116,7 @@ func (t *Tokens) Remove(name string) error {
 	}
 	rest := slices.DeleteFunc(slices.Clone(list), func(old Token) bool { return old.Name == name })
 	if len(rest) == len(list) {
-		return fmt.Errorf("remove token %q: %w", name, fs.ErrNotExist)
+		return fmt.Errorf("remove token %q: %w: walrus pin token ls lists them", name, ErrNoToken)
 	}
 	return t.write(rest)
 }

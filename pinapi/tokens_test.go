@@ -2,7 +2,6 @@ package pinapi
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,7 +49,7 @@ func TestTokens(t *testing.T) {
 	}
 	allow(phone, false)
 	allow(laptop, true)
-	if err := a.Remove("phone"); !errors.Is(err, fs.ErrNotExist) {
+	if err := a.Remove("phone"); !errors.Is(err, ErrNoToken) {
 		t.Errorf("removed twice: %v", err)
 	}
 	for _, name := range []string{"", "a b", "laptop", "a\n", strings.Repeat("n", 65)} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -21,12 +22,42 @@ import (
 type source struct{ n *Node }
 
 // Open implements pin.Source.
-func (s source) Open(ctx context.Context, id shards.BlobID, _ []string) (pin.Remote, error) {
-	b, err := s.n.client.Client().Open(ctx, id)
+func (s source) Open(ctx context.Context, id shards.BlobID, origins []string) (pin.Remote, error) {
+	b, err := client.OpenFrom(ctx, s.n.client.Client(), id, s.connect(ctx, origins))
 	if err != nil {
 		return nil, refusal(err)
 	}
 	return remote{b}, nil
+}
+
+// originTime bounds the dials of the peers that a request names.
+const originTime = 5 * time.Second
+
+// connect dials the peers of multiaddrs, all at once, and returns those that answer.
+func (s source) connect(ctx context.Context, origins []string) (peers []peer.ID) {
+	ctx, cancel := context.WithTimeout(ctx, originTime)
+	defer cancel()
+	var all sync.WaitGroup
+	answers := make(chan peer.ID, len(origins))
+	for _, o := range origins {
+		info, err := peer.AddrInfoFromString(o)
+		if err != nil || info.ID == s.n.host.ID() {
+			continue // somebody else's idea of an origin
+		}
+		all.Go(func() {
+			if s.n.host.Connect(ctx, *info) == nil {
+				answers <- info.ID
+			}
+		})
+	}
+	all.Wait()
+	close(answers)
+	for id := range answers {
+		if !slices.Contains(peers, id) {
+			peers = append(peers, id)
+		}
+	}
+	return peers
 }
 
 // refusal marks errors that no later attempt can avoid.

@@ -174,6 +174,7 @@ func (n *Node) Run(ctx context.Context, ready func() error) (err error) {
 	}
 	g.Go(func() error { return n.dht.Run(ctx) })
 	g.Go(func() error { return n.watchEpoch(ctx) })
+	g.Go(func() error { return n.follow(ctx) })
 	g.Go(func() error {
 		n.host.Outside().Log(ctx, n.log)
 		return nil

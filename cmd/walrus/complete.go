@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"walrus/client"
+	"walrus/pin"
+	"walrus/pinapi"
 )
 
 // completionTimeout bounds the wait after the tab key.
@@ -32,7 +34,13 @@ func (a *app) addCompletions(c *cobra.Command) {
 		switch arguments[0].field {
 		case "blob", "blobId", "quiltId":
 			c.ValidArgsFunction = a.completeBlobs
-		case "objectId", "address", "request":
+		case "pin":
+			c.ValidArgsFunction = pinApp{a}.completePins
+		case "folder":
+			c.ValidArgsFunction = func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+				return nil, cobra.ShellCompDirectiveFilterDirs
+			}
+		case "objectId", "address", "request", "name":
 			c.ValidArgsFunction = cobra.NoFileCompletions
 		}
 	}
@@ -42,7 +50,7 @@ func (a *app) addCompletions(c *cobra.Command) {
 			_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
-	for _, dir := range []string{"home", "dir"} {
+	for _, dir := range []string{"home", "dir", "pins"} {
 		if c.LocalNonPersistentFlags().Lookup(dir) != nil {
 			_ = c.MarkFlagDirname(dir) // cannot fail: the flag exists
 		}
@@ -65,6 +73,48 @@ func (a *app) completeBlobs(c *cobra.Command, args []string, typed string) ([]co
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return blobCompletions(list, usageArguments(c.Use)[0].field == "blob", typed), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completePins offers the blobs that are pinned. It makes no home and opens no store: only a running process answers.
+func (a pinApp) completePins(c *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(c.Context(), completionTimeout)
+	defer cancel()
+	home := ""
+	if f := c.Flags().Lookup("home"); f != nil {
+		home = f.Value.String()
+	}
+	path, err := a.pinHome(home)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	p, err := pinapi.Dial(ctx, path)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	defer func() { _ = p.Close() }() // always nil
+	list, _, err := p.List(pin.Filter{Limit: pin.MaxPage})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return pinCompletions(list, args, typed), cobra.ShellCompDirectiveNoFileComp
+}
+
+// pinCompletions offers each blob once, without those typed already. Text that begins no blob ID may begin the
+// ID of a request.
+func pinCompletions(list []pin.Request, args []string, typed string) (all []cobra.Completion) {
+	seen := map[string]bool{}
+	for _, arg := range args {
+		seen[trimID(arg)] = true
+	}
+	for i := range list {
+		for _, id := range []string{shownBlob(&list[i]), list[i].ID} {
+			if !seen[id] && strings.HasPrefix(id, trimID(typed)) {
+				seen[id], all = true, append(all, cobra.CompletionWithDesc(id, strings.TrimSpace(list[i].Name+" "+string(list[i].Status))))
+				break
+			}
+		}
+	}
+	return all
 }
 
 func (a *app) ownBlobs(ctx context.Context) (list []client.OwnedBlob, err error) {

@@ -104,11 +104,11 @@ func devnetUpCommand(a *app) *cobra.Command {
 Otherwise it continues with the data in the folder.
 
 Once every node serves, one line that begins with "ready" appears on standard output, or with --json the object
-{"ready":true,"dir","config","nodes","shards","addresses","gateway","metrics"} on one line. Logs go to standard error.
+{"ready":true,"dir","config","nodes","shards","addresses","gateway","metrics","pins"} on one line. Logs go to standard error.
 
 A gateway serves HTTP and pays with the devnet's wallet. It has the API of the original Walrus, and pages that show the
 network. If its default port is taken, it uses another one, shown in the ready line; a taken port given with --gateway is
-an error. The gateway logs every request.
+an error. The gateway logs every request. With --pins a pin process runs, too; commands find it with --home D/pins.
 
   walrus devnet up --dir D
   walrus --config D/client.yaml store README.md      # in another terminal
@@ -174,6 +174,14 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet, web *devnetGatew
 			start(g.Run)
 			r.Gateway, r.Metrics = g.URL(), g.MetricsURL()
 		}
+		if web.pins {
+			p, err := web.openPins(ctx, a, net)
+			if err != nil {
+				return err
+			}
+			start(func(ctx context.Context) error { return p.Run(ctx, func() error { return nil }) })
+			r.Pins = devnetPins(net)
+		}
 		orAt := ""
 		if r.Gateway != "" {
 			orAt = " or at " + r.Gateway
@@ -193,6 +201,7 @@ type devnetReport struct {
 	Addresses []string `json:"addresses"`
 	Gateway   string   `json:"gateway,omitempty"` // where it serves HTTP
 	Metrics   string   `json:"metrics,omitempty"` // of the gateway
+	Pins      string   `json:"pins,omitempty"`    // home of the pin process
 }
 
 func newDevnetReport(d *config.Devnet) devnetReport {

@@ -12,6 +12,7 @@ import (
 	"walrus/compose"
 	"walrus/config"
 	"walrus/node"
+	"walrus/pinnode"
 )
 
 // devnetMaxBody is the default bound, in bytes, of blobs and quilt forms at a devnet's gateway: the users of a devnet
@@ -21,6 +22,7 @@ const devnetMaxBody = 1 << 30
 // devnetGateway configures the gateway of a devnet.
 type devnetGateway struct {
 	bind, metrics string
+	pins          bool  // run a pinner, too, and show its pins
 	maxBody       int64 // KiB
 	given         func(flag string) bool
 }
@@ -33,6 +35,7 @@ func (g *devnetGateway) add(flags *pflag.FlagSet) {
 		"largest blob, and largest quilt form, accepted over HTTP, in `KiB`")
 	flags.StringVar(&g.metrics, "metrics-address", site.Metrics,
 		"`ADDRESS` and port for the gateway's Prometheus metrics, at /metrics; \"\" for none; a taken default is skipped")
+	flags.BoolVar(&g.pins, "pins", false, "run a pin process, too, with its home in the folder \"pins\" of the devnet")
 	g.given = flags.Changed
 }
 
@@ -75,6 +78,9 @@ func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet)
 		return nil, err
 	}
 	gw.Site.API.Store.UploadDir = filepath.Join(devnet.Dir, "uploads")
+	if g.pins {
+		gw.Site.API.Pins = compose.PinPage(devnetPins(devnet))
+	}
 	opened, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
 	if errors.Is(err, syscall.EADDRINUSE) && !g.given("gateway") {
 		a.warn("%s is taken, perhaps by another devnet: the gateway uses another port; choose one with --gateway ADDRESS",
@@ -84,6 +90,27 @@ func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet)
 		opened, err = node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
 	}
 	return opened, adviseTaken(err, g.bind, "--gateway", gw.Site.Metrics, "--metrics-address")
+}
+
+// devnetPins returns the home of a devnet's pins.
+func devnetPins(devnet *config.Devnet) string { return filepath.Join(devnet.Dir, "pins") }
+
+// openPins opens the pinner of a devnet. Commands reach it at its home.
+func (g *devnetGateway) openPins(ctx context.Context, a *app, devnet *config.Devnet) (*pinnode.Node, error) {
+	conf, err := config.LoadClient(devnet.Client)
+	if err != nil {
+		return nil, err
+	}
+	log, err := a.logger(conf.Log.Serving())
+	if err != nil {
+		return nil, err
+	}
+	cfg, open, err := compose.Pinner(conf, devnetPins(devnet), version, log.With("node", "pins"))
+	if err != nil {
+		return nil, err
+	}
+	cfg.Client.P2P.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
+	return pinnode.Open(ctx, cfg, open)
 }
 
 // anyPort lets the system choose a port.

@@ -141,6 +141,8 @@ func hint(err error, code int, command string) string {
 		return "pay WAL to the account; on a devnet, run walrus wallet faucet"
 	case errors.Is(err, pin.ErrNotFound):
 		return "list the pins with walrus pin ls; --home says whose"
+	case errors.Is(err, pinapi.ErrNoToken):
+		return "list the tokens with walrus pin token ls; --home says whose"
 	case errors.Is(err, pin.ErrFull):
 		return "remove pins with walrus pin rm, or run walrus pin run with a larger --limit"
 	case errors.Is(err, pinapi.ErrNotRunning):

@@ -37,7 +37,7 @@ to the pin process of that home. When none is running, they work on the records 
 A PIN in a command is the ID of a request, a blob ID, or a CID.`,
 		Example: "  walrus pin run --home /srv/pins --limit 500GiB &\n  walrus pin add BLOB_ID --name holiday.mp4 --home /srv/pins\n  walrus pin ls --home /srv/pins",
 	})
-	c.AddCommand(pinRunCommand(a), pinAddCommand(a), pinListCommand(a), pinStatusCommand(a), pinRemoveCommand(a), pinVerifyCommand(a),
+	c.AddCommand(pinRunCommand(a), pinAddCommand(a), pinFollowCommand(a), pinListCommand(a), pinStatusCommand(a), pinRemoveCommand(a), pinVerifyCommand(a),
 		pinExportCommand(a), pinImportCommand(a), pinRescueCommand(a), pinTokenCommand(a))
 	return c
 }
@@ -72,6 +72,9 @@ func (a pinApp) pinHome(flag string) (string, error) {
 	return filepath.Abs(home)
 }
 
+// errNoPins: nobody has pinned anything in a home.
+var errNoPins = fmt.Errorf("the folder has no pins (%w)", pin.ErrNotFound)
+
 // pinsOf are the pins of one home: in the process that keeps them, or opened here.
 type pinsOf struct {
 	pinapi.Pins
@@ -101,7 +104,7 @@ func (a pinApp) openPins(ctx context.Context, flag string, s pinStore) (*pinsOf,
 		return nil, err
 	}
 	if _, err := os.Stat(compose.PinDir(home)); errors.Is(err, fs.ErrNotExist) && !s.create {
-		return nil, fmt.Errorf("there are no pins in %s: %w: give --home FOLDER, or make the first one with walrus pin add", home, pin.ErrNotFound)
+		return nil, fmt.Errorf("look for pins in %s: %w: give --home FOLDER, or make the first pin with walrus pin add", home, errNoPins)
 	}
 	conf, err := a.loadClient()
 	if err != nil {

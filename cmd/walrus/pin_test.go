@@ -90,6 +90,23 @@ func await(t *testing.T, api *remote.Client, id string, want remote.Status, limi
 	}
 }
 
+// awaitPinned waits until a blob has a pin with a name.
+func (p *pinner) awaitPinned(b blob, name string) time.Duration {
+	p.c.t.Helper()
+	poll := time.NewTicker(200 * time.Millisecond)
+	defer poll.Stop()
+	for start := time.Now(); ; <-poll.C {
+		var page pinapi.List
+		p.run(exitDone, &page, "ls", "--blob", b.id, "--name", name, "--status", "pinned")
+		if page.Total == 1 {
+			return time.Since(start)
+		}
+		if time.Since(start) > time.Minute {
+			p.c.t.Fatalf("blob %s is not pinned as %q: %s", b.id, name, p.run(exitDone, nil, "ls").stdout)
+		}
+	}
+}
+
 // TestPins pins blobs of a network with commands and with an IPFS node's client, kills the pin process, and carries the
 // copies elsewhere. A rescue pays only for what ends soon.
 func TestPins(t *testing.T) {
@@ -177,11 +194,18 @@ func TestPins(t *testing.T) {
 		t.Errorf("a second process: %s", r.stderr)
 	}
 
+	// A blob stored later is pinned by itself.
+	p.run(exitDone, nil, "follow", c.address(), "--name", "followed")
+	late, _ := c.newBlob(rnd, 50_000, exitDone)
+	t.Logf("a followed blob was pinned after %s", p.awaitPinned(late, "followed"))
+	p.run(exitDone, nil, "follow", "--remove", c.address())
+	p.run(exitNotFound, nil, "follow", "--remove", c.address())
+
 	// Copies in a folder are pins elsewhere, without a network.
 	out := filepath.Join(c.dir, "out")
 	p.run(exitDone, nil, "export", "--dir", out)
 	other := &pinner{c: c, home: filepath.Join(c.dir, "other")}
-	if other.run(exitDone, &list, "import", out); len(list) != 2 || list[0].Status != pin.Pinned || list[1].Status != pin.Pinned {
+	if other.run(exitDone, &list, "import", out); len(list) != 3 || list[0].Status != pin.Pinned || list[2].Status != pin.Pinned {
 		t.Errorf("imported: %+v", list)
 	}
 	if err := os.WriteFile(filepath.Join(out, first.id+pin.ContentExt), make([]byte, 2<<20+17), 0o600); err != nil {
@@ -193,8 +217,8 @@ func TestPins(t *testing.T) {
 	c.rescues(p, first)
 
 	p.run(exitDone, &list, "rm", second.id)
-	if len(list) != 2 {
-		t.Errorf("%d requests were removed, not 2", len(list))
+	if len(list) != 3 {
+		t.Errorf("%d requests were removed, not 3", len(list))
 	}
 	p.run(exitNotFound, nil, "status", second.id)
 	if err := p.proc.stop(); err != nil {

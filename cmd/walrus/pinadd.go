@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"github.com/cheggaaa/pb/v3"
+	"github.com/multiformats/go-multiaddr"
 	"github.com/spf13/cobra"
 
 	"walrus/internal/userfile"
 	"walrus/ledger"
 	"walrus/pin"
 	"walrus/pinapi"
+	"walrus/pinnode"
 	"walrus/shards"
 )
 
@@ -42,7 +44,7 @@ long as it takes; --wait waits for it.
   walrus pin add BLOB_ID
   walrus pin add BLOB_ID --name holiday.mp4 --meta album=2026 --wait
   walrus pin add --file list.txt                              # one BLOB a line; # begins a comment, - is standard input
-  walrus pin add --owner 0xADDRESS                            # all blobs of an account, as of now
+  walrus pin add --owner 0xADDRESS                            # all blobs of an account, as of now; see pin follow
   walrus pin add --owner 0xADDRESS --attribute keep=yes       # of these, the ones with that attribute
   walrus pin add BLOB_ID --until 90                           # removed by itself when epoch 90 begins
 
@@ -54,6 +56,14 @@ long as it takes; --wait waits for it.
 			}
 			if len(f.attribute) > 0 && f.owner == "" {
 				return usagef("--attribute needs --owner: the ledger lists blobs by their owner only")
+			}
+			if c.Flags().Changed("until") && f.until == 0 {
+				return usagef("--until 0: epochs count from 1; leave --until out to pin for ever")
+			}
+			for _, o := range f.origin {
+				if _, err := multiaddr.NewMultiaddr(o); err != nil {
+					return usagef("--origin %q: want a multiaddr, such as /ip4/192.0.2.1/tcp/4031/p2p/PEER_ID", o)
+				}
 			}
 			return nil
 		},
@@ -69,6 +79,7 @@ long as it takes; --wait waits for it.
 	flags.StringArrayVar(&f.origin, "origin", nil, "`MULTIADDR` of a peer that may have the blobs; may be repeated")
 	flags.Uint32Var(&f.until, "until", 0, "remove the pins when `EPOCH` begins (default: never)")
 	flags.BoolVar(&f.wait, "wait", false, "wait until the blobs are pinned; a pin that fails ends the wait")
+	flags.Lookup("meta").DefValue, flags.Lookup("attribute").DefValue = "", "" // help shows no empty defaults
 	return c
 }
 
@@ -202,21 +213,11 @@ func (a pinApp) blobsOf(ctx context.Context, owner string, attributes map[string
 		return nil, fmt.Errorf("list the blobs of %s: %w", owner, err)
 	}
 	for i := range all.Blobs {
-		if b := &all.Blobs[i].Blob; b.Certified > 0 && hasAttributes(b.Attributes, attributes) {
+		if b := &all.Blobs[i].Blob; b.Certified > 0 && pinnode.HasAttributes(b.Attributes, attributes) {
 			list = append(list, b.BlobID)
 		}
 	}
 	return list, nil
-}
-
-func hasAttributes(have []ledger.Attribute, want map[string]string) bool {
-	found := 0
-	for _, attr := range have {
-		if v, ok := want[attr.Key]; ok && v == attr.Value {
-			found++
-		}
-	}
-	return found == len(want)
 }
 
 // pinPoll: so often the state of pins is asked while a command waits.
@@ -242,7 +243,7 @@ func (a pinApp) awaitPins(ctx context.Context, p *pinsOf, list []pin.Request) ([
 					return list, err
 				}
 				if r.Status == pin.Failed {
-					return list, fmt.Errorf("pin %s: %s", r.CID, r.Reason)
+					return list, fmt.Errorf("pin %s: %s", r.Blob, r.Reason)
 				}
 				list[i] = r
 			}

@@ -229,11 +229,11 @@ func (a pinApp) pinStatus(ctx context.Context, home string) (err error) {
 	rows := [][]string{
 		{"home", p.home}, {"process", "not running: start it with walrus pin run"}, {"requests", fmt.Sprint(s.Requests)},
 		{"pinned", plural(s.Pinned, "blob")}, {"waiting", fmt.Sprintf("%d queued, %d being fetched, %d failing", s.Queued, s.Fetching, s.Failing)},
-		{"refused", fmt.Sprint(s.Refused)}, {"disk", byteSize(s.Bytes) + limit}, {"sent", fmt.Sprintf("%s, today %s", byteSize(s.Served), byteSize(s.Today))},
+		{"refused", fmt.Sprintf("%s, and %s for something else than a blob", plural(s.Refused, "blob"), plural(s.Foreign, "request"))}, {"disk", byteSize(s.Bytes) + limit}, {"sent", fmt.Sprintf("%s, today %s", byteSize(s.Served), byteSize(s.Today))},
 	}
 	if s.Running {
 		rows[1][1] = "running, version " + s.Version
-		rows = append(rows, []string{"peer ID", s.PeerID}, []string{"addresses", strings.Join(s.Addresses, " ")})
+		rows = append(rows, []string{"peer ID", s.PeerID}, []string{"addresses", strings.Join(s.Addresses, ", ")})
 	}
 	if s.API != "" {
 		rows = append(rows, []string{"pinning API", s.API})

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"walrus/client"
+	"walrus/ledger"
 	"walrus/pin"
 	"walrus/shards"
 )
@@ -53,6 +54,7 @@ type rescued struct {
 	Rescued bool          `json:"rescued"`
 	NewEnd  uint32        `json:"newEndEpoch,omitempty"`
 	Cost    string        `json:"costFrost,omitempty"`
+	paid    ledger.Amount // Cost
 	Error   string        `json:"error,omitempty"`
 }
 
@@ -96,11 +98,11 @@ func (r *rescued) row(dry bool) []string {
 	}
 	switch {
 	case r.Rescued:
-		return []string{r.BlobID.String(), end, endEpoch(r.NewEnd), r.Cost + " FROST"}
-	case dry && r.Cost != "":
-		return []string{r.BlobID.String(), end, "would be until " + endEpoch(r.NewEnd), "at most " + r.Cost + " FROST"}
+		return []string{r.BlobID.String(), end, endEpoch(r.NewEnd), r.paid.String()}
+	case dry && r.Cost != "" && (r.NewEnd > r.End || r.paid > 0):
+		return []string{r.BlobID.String(), end, "would be " + endEpoch(r.NewEnd), "at most " + r.paid.String()}
 	}
-	return []string{r.BlobID.String(), end, "left as it is", "0"}
+	return []string{r.BlobID.String(), end, "left as it is", ledger.Amount(0).String()}
 }
 
 // rescueOne stores one blob again if its storage ends within some epochs. An invalid blob is not stored.
@@ -147,6 +149,7 @@ func (a pinApp) rescueOne(ctx context.Context, p *pinsOf, s *session, id shards.
 	if res.BlobID != id {
 		return r, fmt.Errorf("the copy encodes to %s: run walrus pin verify", res.BlobID)
 	}
-	r.Rescued, r.NewEnd, r.Cost = !opt.DryRun && !res.AlreadyCertified, res.EndEpoch, fmt.Sprint(uint64(res.Cost.Total()))
+	r.paid = res.Cost.Total()
+	r.Rescued, r.NewEnd, r.Cost = !opt.DryRun && !res.AlreadyCertified, res.EndEpoch, fmt.Sprint(uint64(r.paid))
 	return r, nil
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -119,6 +121,9 @@ func (a pinApp) onPins(ctx context.Context, home string, args []string, fn func(
 	if err != nil {
 		return err
 	}
+	if len(list) == 0 {
+		a.warn("nothing is pinned yet in %s: see walrus pin ls", p.home)
+	}
 	return fn(ctx, p, list)
 }
 
@@ -176,12 +181,18 @@ its ID. Files that do not fit their ID are refused.
 func (a pinApp) pinImport(ctx context.Context, home, dir string, limit int64) (err error) {
 	ctx, cancel := a.withTimeout(ctx, 0)
 	defer cancel()
+	if _, err := os.ReadDir(dir); err != nil {
+		return fmt.Errorf("import: %w", err)
+	}
 	p, err := a.openPins(ctx, home, pinStore{create: true, limit: limit})
 	if err != nil {
 		return err
 	}
 	defer p.end(&err)
 	list, err := p.Import(ctx, absolute(dir))
+	if err != nil && len(list) == 0 {
+		return err
+	}
 	if printed := a.printAdded(list); err == nil {
 		err = printed
 	}

@@ -167,7 +167,7 @@ func (a *app) readTo(ctx context.Context, s *session, r *readRequest, w io.Write
 	if res != nil && !a.stdout.readerGone {
 		a.nameBad(res.Bad)
 		if len(res.Pinners) > 0 {
-			a.warn("%s came from %d peers that pin the blob: %v", byteSize(res.Pinned), len(res.Pinners), res.WhyPinned)
+			a.warn("%s came from %s who pin the blob, because the storage nodes did not give it: %v", byteSize(res.Pinned), plural(len(res.Pinners), "peer"), res.WhyPinned)
 		}
 	}
 	if err == nil && len(r.identities) == 0 && client.LooksEncrypted(begin.bytes) && !a.stdout.readerGone {

@@ -15,6 +15,7 @@ import (
 	"walrus/config"
 	"walrus/internal/userfile"
 	"walrus/pin"
+	"walrus/pinapi"
 	"walrus/quilt"
 	"walrus/shards"
 )
@@ -134,7 +135,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &notEnough), errors.Is(err, client.ErrStalled):
 		return exitNotEnough
-	case errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrNoFile), errors.Is(err, pin.ErrNotFound):
+	case errors.Is(err, client.ErrNotFound), errors.Is(err, client.ErrNoFile), errors.Is(err, pin.ErrNotFound), errors.Is(err, pinapi.ErrNoToken):
 		return exitNotFound
 	}
 	return exitFailed

@@ -103,7 +103,7 @@ func pinRow(p *Pin) []cell {
 	if !p.NextTry.IsZero() {
 		state.Note += "; next try " + timeText(p.NextTry)
 	}
-	return []cell{blob, {Text: p.Name, Wide: true}, state, text(fmt.Sprintf("%d %%", p.Percent)), size, verified, text(bytesText(p.Served)), when(p.Created)}
+	return []cell{blob, {Text: p.Name, Wide: len(p.Name) > 20}, state, text(fmt.Sprintf("%d %%", p.Percent)), size, verified, text(bytesText(p.Served)), when(p.Created)}
 }
 
 // Pinner is a peer that claims in the DHT to pin a blob.

@@ -59,7 +59,7 @@ var units = map[string]unit{
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A pinner's process: no store of slivers, no engine.
-	"pinnode": {imports: []string{"shards", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
+	"pinnode": {imports: []string{"shards", ledger, "internal/userfile", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
 	"node": {
 		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "internal/pause"),
 		tests:   []string{"pin", "pinnode", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
@@ -124,7 +124,7 @@ var modules = map[string]module{
 	"github.com/libp2p/go-libp2p/core/test":   {testsEverywhere: true},
 	"github.com/libp2p":                       {units: networking, tests: []string{"internal/hostile"}},
 	"github.com/libp2p/go-libp2p/core/host":   {units: networking, tests: []string{"cmd/walrus", "gateway", "internal/hostile"}},
-	"github.com/multiformats":                 {units: join(networking, "pin")},
+	"github.com/multiformats":                 {tests: []string{"pinapi"}, units: join(networking, "pin")},
 	"github.com/ipfs":                         {units: join(networking, "pin")}, // pin: CIDs
 	"github.com/ipfs/go-cid":                  {units: join(networking, "pin", "pinapi"), tests: []string{"cmd/walrus"}},
 	"github.com/ipfs/boxo":                    {tests: []string{"pinapi", "cmd/walrus"}}, // a client of others

@@ -37,16 +37,6 @@ type stayed struct {
 	Addresses []string `json:"addresses"`
 }
 
-// to returns an address at which the home can be called, best one through a relay.
-func (s stayed) to() string {
-	for _, a := range s.Addresses {
-		if strings.Contains(a, "/p2p-circuit") {
-			return a
-		}
-	}
-	return s.PeerID
-}
-
 // hole is another line of walrus doctor --stay.
 type hole struct {
 	Punched string   `json:"punched"`
@@ -152,7 +142,7 @@ const maxCalls = 3
 func (b *bench) call(c *host, stays *process, s stayed, want class, row []string) (w way, took time.Duration, err error) {
 	for calls := 1; calls <= maxCalls; calls++ {
 		w = way{}
-		if _, _, err := b.ask(c, patience, &w, "doctor", "--peer", s.to()); err != nil {
+		if _, _, err := b.ask(c, patience, &w, "doctor", "--peer", s.PeerID); err != nil {
 			return w, 0, err
 		}
 		row[2], row[7], row[8] = string(w.Class), w.Transport, fmt.Sprint(calls)

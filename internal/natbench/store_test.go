@@ -51,7 +51,8 @@ func (b *bench) store() [][]string {
 	return append(append(table, b.serve(writer, id, data)...), nil)
 }
 
-// serve lets a home pin the blob, the writer delete it, and another home read it from the pinner, through a hole.
+// serve lets a home pin the blob, the writer delete it, and another home read it from the pinner. Rows never go through
+// relays, so that is through a hole.
 func (b *bench) serve(writer *host, id string, data []byte) (table [][]string) {
 	t := b.t
 	pinner, reader := b.home("pinner", cone), b.home("far-reader", cone)
@@ -97,8 +98,8 @@ func (b *bench) serve(writer *host, id string, data []byte) (table [][]string) {
 		return table
 	}
 	back, err := os.ReadFile(out)
-	if err != nil || !bytes.Equal(back, data) || got.Pinned != blobSize || !slices.Contains(got.Pinners, ready.PeerID) {
-		t.Errorf("read %d bytes, %d of them from pinners %v, %v: want all %d from %s", len(back), got.Pinned, got.Pinners, err, blobSize, ready.PeerID)
+	if err != nil || !bytes.Equal(back, data) || got.Pinned < blobSize || !slices.Contains(got.Pinners, ready.PeerID) {
+		t.Errorf("read %d bytes, %d of them from pinners %v, %v: want at least %d from %s", len(back), got.Pinned, got.Pinners, err, blobSize, ready.PeerID)
 	}
 	return append(table, []string{"a home reads them from the pinner at home", fmt.Sprintf("%.1f s", took.Seconds())})
 }

@@ -128,6 +128,9 @@ func (r *receiver) countRefusal(err error) {
 // Slivers are verified strip by strip as they arrive. Verified slivers become visible at the end; others are discarded.
 func (r *receiver) StorePairs(ctx context.Context, from peer.ID, id shards.BlobID, rawToken []byte, pairs []int, body p2p.Body, size int64) (err error) {
 	defer func() { r.countRefusal(err) }()
+	if err := r.admitted.check(); err != nil {
+		return err
+	}
 	token, err := r.tokens.read(from, id, rawToken)
 	if err != nil {
 		return err

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"walrus/pin"
+	"walrus/pinnode"
+)
+
+// pinFollowFlags are the flags of pin follow.
+type pinFollowFlags struct {
+	home, name      string
+	attribute, meta map[string]string
+	remove          bool
+}
+
+func pinFollowCommand(a pinApp) *cobra.Command {
+	var f pinFollowFlags
+	c := &cobra.Command{
+		Use:   "follow [ADDRESS]",
+		Short: "keep all blobs of an account, also those to come",
+		Long: `Let the pin process pin every certified blob of an account, those of now and those to come, within seconds. With --attribute,
+only the blobs that have it. Following an account again replaces the rule. Without ADDRESS, list what is followed.
+
+--remove ends it; the pins that were made stay. A pin of a followed account that you remove with walrus pin rm is made again
+when the pin process starts again, so end the following first.
+
+--json prints the rules: [{"owner","attributes","name","meta"}].`,
+		Example: "  walrus pin follow 0xADDRESS\n  walrus pin follow 0xADDRESS --attribute keep=yes --name archive\n" +
+			"  walrus pin follow\n  walrus pin follow --remove 0xADDRESS",
+		Args: args(cobra.MaximumNArgs(1), "at most one ADDRESS"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 && (f.remove || f.name != "" || len(f.attribute)+len(f.meta) > 0) {
+				return usagef("%s: ADDRESS is missing", c.CommandPath())
+			}
+			return a.pinFollow(c.Context(), &f, args)
+		},
+	}
+	flags := c.Flags()
+	pinHomeFlag(c, &f.home)
+	flags.StringVar(&f.name, "name", "", "`NAME` of the pins, at most 255 characters")
+	flags.StringToStringVar(&f.meta, "meta", nil, "`KEY=VALUE` to keep with the pins; may be repeated")
+	flags.StringToStringVar(&f.attribute, "attribute", nil, "only blobs with the attribute `KEY=VALUE`; may be repeated")
+	flags.BoolVar(&f.remove, "remove", false, "follow the account no more")
+	return c
+}
+
+func (a pinApp) pinFollow(_ context.Context, f *pinFollowFlags, args []string) error {
+	home, err := a.pinHome(f.home)
+	if err != nil {
+		return err
+	}
+	list, err := pinnode.LoadFollows(home)
+	if err != nil {
+		return err
+	}
+	if len(args) == 1 {
+		rule := pinnode.Follow{Attributes: f.attribute, Name: f.name, Meta: f.meta}
+		if err := rule.Owner.UnmarshalText([]byte(args[0])); err != nil {
+			return usagef("follow: %w", err)
+		}
+		if list, err = changeFollows(list, rule, f.remove); err != nil {
+			return err
+		}
+		if err := errors.Join(os.MkdirAll(home, 0o700), pinnode.SaveFollows(home, list)); err != nil {
+			return err
+		}
+	}
+	rows := [][]string{{"account", "attributes", "name"}}
+	for _, rule := range list {
+		rows = append(rows, []string{rule.Owner.String(), pairsText(rule.Attributes), rule.Name})
+	}
+	return a.resultTable(append([]pinnode.Follow{}, list...), rows)
+}
+
+// changeFollows replaces the rule for an account, or removes it.
+func changeFollows(list []pinnode.Follow, rule pinnode.Follow, remove bool) ([]pinnode.Follow, error) {
+	same := func(old pinnode.Follow) bool { return old.Owner == rule.Owner }
+	had := slices.ContainsFunc(list, same)
+	if list = slices.DeleteFunc(list, same); !remove {
+		return append(list, rule), nil
+	}
+	if !had {
+		return nil, fmt.Errorf("follow %s no more: %w: it is not followed", rule.Owner, pin.ErrNotFound)
+	}
+	return list, nil
+}
+
+func pairsText(m map[string]string) string {
+	var list []string
+	for _, k := range sortedKeys(m) {
+		list = append(list, k+"="+m[k])
+	}
+	return strings.Join(list, ", ")
+}

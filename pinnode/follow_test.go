@@ -1,0 +1,105 @@
+package pinnode
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"walrus/ledger"
+	"walrus/pin"
+	"walrus/shards"
+)
+
+// book is a ledger with one account, and the pins made for it.
+type book struct {
+	account ledger.Account
+	blobs   map[ledger.ObjectID]ledger.Blob
+	listed  int
+	full    bool
+	made    []pin.Request
+}
+
+// Get implements ledger.Reader for the account alone.
+func (b *book) Get([]byte) ([]byte, error) {
+	return b.account.Marshal(), nil
+}
+
+func (b *book) Read(context.Context, ...[]byte) (ledger.Reader, error) { return b, nil }
+
+func (b *book) Objects(context.Context, ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {
+	b.listed++
+	return nil, b.blobs, nil
+}
+
+func (b *book) Add(_ context.Context, r pin.Request) (pin.Request, error) {
+	if b.full {
+		return r, pin.ErrFull
+	}
+	b.made = append(b.made, r)
+	return r, nil
+}
+
+func (b *book) List(f pin.Filter) (page []pin.Request, total int, err error) {
+	for _, r := range b.made {
+		if r.Meta[followedKey] == f.Meta[followedKey] {
+			page = append(page, r)
+		}
+	}
+	return page, len(page), nil
+}
+
+// TestFollow: each certified blob with the attributes is pinned once, also after a restart; nothing is listed while the
+// account's record is the same; a failure is made up for.
+func TestFollow(t *testing.T) {
+	keep := []ledger.Attribute{{Key: "keep", Value: "yes"}, {Key: "other", Value: "x"}}
+	b := &book{account: ledger.Account{Nonce: 1}, blobs: map[ledger.ObjectID]ledger.Blob{
+		{1}: {BlobID: shards.BlobID{1}, Certified: 1, Attributes: keep}, {2}: {BlobID: shards.BlobID{1}, Certified: 2, Attributes: keep},
+		{3}: {BlobID: shards.BlobID{3}, Attributes: keep}, {4}: {BlobID: shards.BlobID{4}, Certified: 1},
+	}}
+	home := t.TempDir()
+	rule := Follow{Owner: ledger.Address{7}, Attributes: map[string]string{"keep": "yes"}, Name: "n", Meta: map[string]string{"a": "b"}}
+	if err := SaveFollows(home, []Follow{rule}); err != nil {
+		t.Fatal(err)
+	}
+	f := newFollower(b, b)
+	look := func(made, listed int) {
+		t.Helper()
+		if err := f.lookAll(t.Context(), home); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.made) != made || b.listed != listed {
+			t.Errorf("%d pins after %d lists, want %d after %d", len(b.made), b.listed, made, listed)
+		}
+	}
+	look(1, 1)
+	if r := b.made[0]; r.Blob != (shards.BlobID{1}) || r.Name != "n" || r.Meta["a"] != "b" || r.Meta[followedKey] != rule.Owner.String() {
+		t.Errorf("pinned %+v", r)
+	}
+	look(1, 1)
+	third := b.blobs[ledger.ObjectID{3}]
+	third.Certified, b.account.Nonce, b.full = 1, 2, true
+	b.blobs[ledger.ObjectID{3}] = third
+	if err := f.lookAll(t.Context(), home); !errors.Is(err, pin.ErrFull) {
+		t.Errorf("full: %v", err)
+	}
+	b.full = false
+	look(2, 3)
+	f = newFollower(b, b)
+	look(2, 4)
+	rule.Attributes = nil
+	if err := SaveFollows(home, []Follow{rule}); err != nil {
+		t.Fatal(err)
+	}
+	look(3, 5)
+	if err := os.WriteFile(filepath.Join(home, followsFile), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.lookAll(t.Context(), home); err == nil {
+		t.Error("a damaged file is read")
+	}
+	if err := SaveFollows(home, make([]Follow, MaxFollows+1)); err == nil {
+		t.Error("too many accounts are followed")
+	}
+}
