@@ -23,7 +23,8 @@ const spammers = 10
 // spamTime is the time after which the row looks for honest records, whether or not all spam has been read.
 const spamTime = 5 * time.Second
 
-// spamProviders announces Count records of random content from each of ten identities to every node, as fast as they read.
+// spamProviders announces Count records of random content from each of ten identities to every node, as fast as they
+// read.
 func spamProviders(ctx context.Context, a *arena, ready func()) (score, error) {
 	var t tally
 	done := make(chan struct{})
