@@ -96,7 +96,7 @@ func Open(cfg Config) (_ *Keeper, err error) {
 	}
 	k := &Keeper{cfg: cfg, plan: cfg.Schedule.orDefault(), log: cfg.Logger, records: &records{
 		schedules: newSchedules(), params: cfg.Params, limit: cfg.Limit, served: newMeter(cfg.Daily), active: map[shards.BlobID]*activity{},
-	}, copies: &copies{blobsDir(cfg.Dir), cfg.Params}}
+	}, copies: &copies{blobsDir(cfg.Dir), cfg.Params, badgerdisk.Free}}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
@@ -247,6 +247,9 @@ func (k *Keeper) Request(id string) (r Request, err error) {
 // prepare checks a new request and finds its blob.
 func (k *Keeper) prepare(r *Request) (err error) {
 	if err := r.validate(); err != nil {
+		return err
+	}
+	if err := k.room(0); err != nil {
 		return err
 	}
 	if r.CID == "" {
