@@ -154,7 +154,12 @@ const (
 // store makes one attempt: it plans, pays and uploads.
 func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder, w *want, opt StoreOptions,
 	res *StoreResult) error {
-	p, com, err := c.planStore(ctx, w)
+	var p *plan
+	var com *certs.Committee
+	err := c.affording(ctx, func() (err error) {
+		p, com, err = c.planStore(ctx, w)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -201,17 +206,8 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 	return err
 }
 
-// planStore decides how to store w, with the committee of the epoch it read.
-func (c *Client) planStore(ctx context.Context, w *want) (p *plan, com *certs.Committee, err error) {
-	err = c.affording(ctx, func() error {
-		p, com, err = c.planOnce(ctx, w)
-		return err
-	})
-	return p, com, err
-}
-
-// planOnce does planStore's work with the state that one node gives.
-func (c *Client) planOnce(ctx context.Context, w *want) (*plan, *certs.Committee, error) {
+// planStore decides how to store w, with the state that one node gives and the committee of its epoch.
+func (c *Client) planStore(ctx context.Context, w *want) (*plan, *certs.Committee, error) {
 	k, r, err := c.now(ctx, ledger.KeyBlobInfo(w.id))
 	if err != nil {
 		return nil, nil, fmt.Errorf("plan: %w", err)

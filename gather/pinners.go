@@ -183,8 +183,8 @@ func (p *Pinners) end(row, i int) {
 	}
 }
 
-// Look gives up requests whose pinner sends nothing or far too slowly: others are asked for their rows. It returns them;
-// Failed or Arrived still tells of their ends.
+// Look gives up requests whose pinner sends nothing, or far too slowly: their rows are asked of others. It returns
+// those requests; Failed or Arrived still tells of their ends.
 func (p *Pinners) Look(now time.Time, motion func(row int) Motion) (late []Ask) {
 	patience := max(p.Hedge, tooSlow*p.fastest*time.Duration(p.underWay()))
 	for row := p.Next; row < min(p.Next+p.Window, p.End); row++ {
