@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	kad_pb "github.com/libp2p/go-libp2p-kad-dht/pb"
@@ -90,11 +91,17 @@ func TestAnnouncementsArePaced(t *testing.T) {
 
 // TestPaceIsBounded: many announcers take bounded memory, and those beyond share turns.
 func TestPaceIsBounded(t *testing.T) {
-	p := newPace()
-	for i := range 2 * maxPaced {
-		p.limiter(fmt.Sprint(i)).AllowN(time.Now(), announceBurst)
-	}
-	if len(p.of) > maxPaced || p.limiter("new") != p.rest {
-		t.Errorf("%d announcers are remembered, want %d at most, and others to share", len(p.of), maxPaced)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace()
+		for i := range 2 * maxPaced {
+			p.limiter(fmt.Sprint(i)).AllowN(time.Now(), announceBurst)
+		}
+		if len(p.of) != maxPaced || p.limiter("new") != p.rest {
+			t.Errorf("%d announcers are remembered, want %d, and others to share", len(p.of), maxPaced)
+		}
+		time.Sleep(announceBurst * time.Second / announceRate)
+		if p.limiter("new") == p.rest || len(p.of) != 1 {
+			t.Errorf("%d announcers are remembered after a rest, want the new one", len(p.of))
+		}
+	})
 }
