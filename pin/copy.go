@@ -24,8 +24,8 @@ type copies struct {
 	free   func(dir string) (int64, error) // badgerdisk.Free, except in tests
 }
 
-// leastFree: less of the disk is free only if others write to it. Far above minFree, because the records of failures are
-// written then, too.
+// leastFree: less of the disk is free only if others write to it. Far above minFree, because the records of failures
+// are written then, too.
 const leastFree = 2 * minFree
 
 // room returns ErrFull, wrapped, if there is no room on the disk for so many bytes.
