@@ -109,8 +109,8 @@ func TestDialBackAbuse(t *testing.T) {
 	}
 }
 
-// TestDialBackPrivate: in a public network nobody makes a node dial a private address, though the peer is seen there: it
-// may be that of a proxy, with other services on it.
+// TestDialBackPrivate: in a public network nobody makes a node dial a private address, though the peer is seen there:
+// it may be that of a proxy, with other services on it.
 func TestDialBackPrivate(t *testing.T) {
 	server := newHost(t, func(c *Config) { c.Public = true })
 	if err := server.Serve(t.Context(), newMemory()); err != nil {
