@@ -98,9 +98,9 @@ func (d *door) turn() func(peer.ID) time.Duration {
 	return func(id peer.ID) time.Duration { return d.dials.take(time.Now(), d.members.has(id)) }
 }
 
-// InterceptPeerDial refuses to dial a peer that is not on the allow list, and a stranger while we have dialled too many connected strangers. Without
-// protected peers, as in a client, nothing is refused for that: the nodes that a client needs are strangers. Nobody is
-// dialled beyond the bound of all connections.
+// InterceptPeerDial refuses to dial a peer that is not on the allow list, and a stranger while we have dialled too many
+// connected strangers. Without protected peers, as in a client, nothing is refused for the latter: the nodes that a
+// client needs are strangers. Nobody is dialled beyond the bound of all connections.
 func (d *door) InterceptPeerDial(p peer.ID) bool {
 	if d.admit(p) != nil {
 		return false
@@ -129,9 +129,9 @@ func (d *door) InterceptAccept(c network.ConnMultiaddrs) bool {
 	return d.members.hasIP(ip) || d.accepts.Allow(ip)
 }
 
-// InterceptSecured refuses peers that are not on the allow list, as soon as they have proved their identity: before
-// there are streams, so that they learn no protocol. It leaves the limits to InterceptUpgraded, since only that sees the
-// connection that may have to close.
+// InterceptSecured refuses peers that are not on the allow list as soon as they have proved their identity: before there
+// are streams, so that they learn no protocol. The limits are for InterceptUpgraded, since only that sees the connection
+// that may have to close.
 func (d *door) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
 	return d.admit(p) == nil
 }
