@@ -6,6 +6,7 @@
 package dht
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"sync"
 
 	kad "github.com/libp2p/go-libp2p-kad-dht"
+	kad_pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p-kad-dht/records"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -81,6 +83,7 @@ type DHT struct {
 	dials     dials              // has its own lock
 	wanted    wanted             // has its own lock
 	pins      *pins              // has its own lock
+	pace      *pace              // has its own lock
 	found     chan peer.AddrInfo // from mDNS to Run
 
 	searches sync.WaitGroup // may outlive the calls that began them
@@ -106,7 +109,7 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	d := &DHT{
 		host: h, proto: prefix + "/kad/1.0.0", bootstrap: peers, cfg: cfg, log: cfg.Logger,
 		wanted: wanted{searches: make(map[peer.ID]int)},
-		found:  make(chan peer.AddrInfo, maxFoundQueue), closing: make(chan struct{}),
+		found:  make(chan peer.AddrInfo, maxFoundQueue), closing: make(chan struct{}), pace: newPace(),
 	}
 	d.pins = &pins{store: h.Peerstore(), member: d.member, addrs: make(map[peer.ID][]multiaddr.Multiaddr)}
 	d.book = newBook(cfg.AddressBook)
@@ -131,6 +134,7 @@ func (d *DHT) tableOptions(prefix protocol.ID) []kad.Option {
 		kad.AddressFilter(d.filter),
 		kad.RoutingTablePeerDiversityFilter(newDiversity(d.host, d.member)),
 		kad.Datastore(kept),
+		kad.OnRequestHook(func(ctx context.Context, s network.Stream, req *kad_pb.Message) { d.pace.await(ctx, d, s, req) }),
 		kad.ProviderManagerOpts(records.ProvideValidity(recordValidity), records.ProviderAddrTTL(recordAddrTTL)),
 	}
 	// By default the library answers no queries until a public address is proven, which never happens on a private

@@ -48,6 +48,11 @@ const (
 	// /24 of IPv4 or a /32 of IPv6. More are refused.
 	maxRecordsPerPeer = 10_000
 	maxRecordsPerNet  = 20_000
+	// announceRate bounds the records of one announcer, or of a /24 of IPv4 or a /32 of IPv6, that are read in a second,
+	// and announceBurst those after a pause. All records that one may have are read in 200 s; a record takes some 30 µs.
+	announceRate, announceBurst = 50, 256
+	// maxPaced bounds the announcers that are remembered for this, some 200 bytes each.
+	maxPaced = 4096
 	// recordValidity is the lifetime of a record that is not announced again: a dead pin is forgotten in a day.
 	recordValidity = 24 * time.Hour
 	// recordAddrTTL is the lifetime of addresses in records: as long as that of the records. A peer that pins blobs

@@ -73,6 +73,9 @@ func (o Outside) DialBack(ctx context.Context, via peer.ID, addr multiaddr.Multi
 			return Dialled{}, fmt.Errorf("%w: peer that dialled: %w", ErrProtocol, err)
 		}
 	}
+	if d.By != "" && !elsewhere && d.By != via { // else one liar could speak for many
+		return Dialled{}, fmt.Errorf("%w: %s says that %s dialled", ErrProtocol, via, d.By)
+	}
 	if seen.GetDial() == wire.DialNone {
 		return Dialled{}, fmt.Errorf("%w: the peer did not say what came of the dial", ErrProtocol)
 	}

@@ -32,7 +32,8 @@ const (
 	maxWork = time.Duration(leastPart * float64(time.Second))
 	// workHalfLife halves the work that a group is remembered for.
 	workHalfLife = 2 * time.Second
-	// maxPaced and maxPacedPerGroup bound the requests that wait. They wait paceTime at most. Then the answer is busy.
+	// maxPaced and maxPacedPerGroup bound the requests that wait. They wait paceTime at most. Then the answer is busy. So
+	// it is for the newest request of the group with the most, when all places are taken and a group with fewer asks.
 	maxPaced, maxPacedPerGroup = 256, 16
 	paceTime                   = 5 * time.Second
 	// refusePause delays the refusal of a stranger's request while the CPU is short. Without it, a peer that does not
@@ -41,8 +42,8 @@ const (
 )
 
 // pacer keeps the requests of strangers from taking the CPU that others need. While there is enough, it lets all pass.
-// While it is short, the part that strangers get together shrinks. Of those who wait, the group comes first that was
-// served least lately: so who asks for little waits for little, whatever others do.
+// While it is short, the part that strangers get together shrinks. Of those who wait, the request passes first with
+// which its group will have been served least lately: so who asks for little waits for little, whatever others do.
 type pacer struct {
 	most float64 // cores; constant
 
@@ -74,6 +75,7 @@ type paced struct {
 	group   any
 	work    time.Duration
 	granted chan struct{} // closed under mu
+	dropped bool          // not granted, but closed: it lost its place; set before
 }
 
 func newPacer() *pacer {
@@ -111,6 +113,9 @@ func (p *pacer) enter(ctx context.Context, from peer.ID, o origin, work time.Dur
 	err := fmt.Errorf("%w: this node is short of CPU and serves its members and payers first", ErrBusy)
 	select {
 	case <-w.granted:
+		if w.dropped {
+			return errCrowded
+		}
 		return nil
 	case <-late.C:
 	case <-ctx.Done():
@@ -122,20 +127,42 @@ func (p *pacer) enter(ctx context.Context, from peer.ID, o origin, work time.Dur
 		p.queue = slices.Delete(p.queue, i, i+1)
 		return err
 	}
+	if w.dropped {
+		return errCrowded
+	}
 	return nil
 }
 
-// crowded refuses a request if too many wait. p.mu is held.
+var errCrowded = fmt.Errorf("%w: this node is short of CPU, and too many requests wait already", ErrBusy)
+
+// crowded refuses a request if too many wait, unless it makes room. p.mu is held.
 func (p *pacer) crowded(group any) error {
-	same := 0
-	for _, w := range p.queue {
-		if w.group == group {
-			same++
+	if len(p.queue) < maxPaced {
+		same := 0
+		for _, w := range p.queue {
+			if w.group == group {
+				same++
+			}
+		}
+		if same >= maxPacedPerGroup {
+			return errCrowded
+		}
+		return nil
+	}
+	waiting := map[any]int{}
+	victim := 0 // the newest of the group with the most
+	for i, w := range p.queue {
+		if waiting[w.group]++; waiting[w.group] >= waiting[p.queue[victim].group] {
+			victim = i
 		}
 	}
-	if len(p.queue) >= maxPaced || same >= maxPacedPerGroup {
-		return fmt.Errorf("%w: this node is short of CPU, and too many requests wait already", ErrBusy)
+	w := p.queue[victim]
+	if waiting[w.group] < waiting[group]+2 {
+		return errCrowded
 	}
+	p.queue = slices.Delete(p.queue, victim, victim+1)
+	w.dropped = true
+	close(w.granted)
 	return nil
 }
 
@@ -149,14 +176,14 @@ func (p *pacer) pressed() bool {
 	return p.short()
 }
 
-// grant lets the request pass whose group was served least lately, as often as the strangers' part allows. p.mu is
-// held.
+// grant lets the request pass with which its group will have been served least lately, as often as the strangers' part
+// allows. p.mu is held.
 func (p *pacer) grant() {
 	now := time.Now()
 	for len(p.queue) > 0 && (!p.short() || !now.Before(p.next)) {
 		first, least := 0, time.Duration(-1)
 		for i, w := range p.queue {
-			if work := p.served[w.group].now(now); least < 0 || work < least {
+			if work := p.served[w.group].now(now) + w.work; least < 0 || work < least {
 				first, least = i, work
 			}
 		}
@@ -165,7 +192,7 @@ func (p *pacer) grant() {
 		if len(p.served) >= maxPaced {
 			p.forget(now)
 		}
-		p.served[w.group] = served{least + w.work, now}
+		p.served[w.group] = served{least, now}
 		p.next = later(p.next, now).Add(time.Duration(float64(w.work) / p.part))
 		close(w.granted)
 	}

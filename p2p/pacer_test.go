@@ -130,3 +130,32 @@ func TestPacerBusy(t *testing.T) {
 		end()
 	})
 }
+
+// TestPacerFull: some networks that take all places leave one to the next network.
+func TestPacerFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacer()
+		end := starve(p, func() bool { return true })
+		for range 200 { // until the strangers' part is small
+			_ = p.enter(t.Context(), "a stranger", origin{}, requestWork)
+			time.Sleep(senseEvery)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		for i := range maxPaced/maxPacedPerGroup + 1 {
+			flood(ctx, p, peer.ID([]byte{byte(i)}), maxPacedPerGroup, maxWork)
+		}
+		time.Sleep(50 * time.Millisecond)
+		p.mu.Lock()
+		if n := len(p.queue); n != maxPaced {
+			t.Errorf("%d requests wait, want %d", n, maxPaced)
+		}
+		p.mu.Unlock()
+		begin := time.Now()
+		if err := p.enter(ctx, "modest", origin{}, requestWork); err != nil {
+			t.Errorf("a modest stranger after %v: %v", time.Since(begin), err)
+		}
+		cancel()
+		time.Sleep(time.Second)
+		end()
+	})
+}

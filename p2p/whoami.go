@@ -137,6 +137,9 @@ func (w *whoami) check(c network.Conn, q *wire.Whoami) (multiaddr.Multiaddr, pee
 	if err != nil || !dialable(addr) {
 		return nil, "", errors.New("want an IP address with a TCP or a QUIC port")
 	}
+	if w.host.door.public && ipgroup.ReachOf(addr) != ipgroup.Internet { // of a proxy before us, or behind our firewall
+		return nil, "", fmt.Errorf("address %s is private: only addresses on the Internet are dialled", ipgroup.IP(addr))
+	}
 	from := ipgroup.IP(c.RemoteMultiaddr())
 	if len(q.GetPeer()) == 0 {
 		if ip := ipgroup.IP(addr); ip != from {

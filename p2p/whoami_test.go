@@ -2,13 +2,17 @@ package p2p
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 
 	"walrus/internal/ipgroup"
+	"walrus/p2p/internal/wire"
 )
 
 // whoamiServers opens hosts that serve, each a member for the others, all connected.
@@ -102,6 +106,47 @@ func TestDialBackAbuse(t *testing.T) {
 	}
 	if d := ask(client); !d.Refused {
 		t.Errorf("a stranger asks for another peer: %+v", d)
+	}
+}
+
+// TestDialBackPrivate: in a public network nobody makes a node dial a private address, though the peer is seen there: it
+// may be that of a proxy, with other services on it.
+func TestDialBackPrivate(t *testing.T) {
+	server := newHost(t, func(c *Config) { c.Public = true })
+	if err := server.Serve(t.Context(), newMemory()); err != nil {
+		t.Fatal(err)
+	}
+	client := newHost(t, nil)
+	to := peer.AddrInfo{ID: server.ID(), Addrs: server.host.Network().ListenAddresses()} // it tells nobody
+	if err := client.host.Connect(t.Context(), to); err != nil {
+		t.Fatal(err)
+	}
+	d, err := client.Outside().DialBack(t.Context(), server.ID(), client.Addrs()[0], false)
+	if err != nil || !d.Refused || !strings.Contains(d.Why, "private") {
+		t.Errorf("dial back to %s: %+v, %v", client.Addrs()[0], d, err)
+	}
+}
+
+// TestDialBackNames: a peer that was asked to dial cannot say that another one did.
+func TestDialBackNames(t *testing.T) {
+	liar, client := newHost(t, nil), newHost(t, nil)
+	connect(t, client, liar)
+	other := newHost(t, nil).ID()
+	liar.host.SetStreamHandler(protocolID(liar.cfg.Network, whoamiProtocol), func(st network.Stream) {
+		b, err := wire.AppendHeader(nil, &wire.Seen{
+			Observed: st.Conn().RemoteMultiaddr().Bytes(), Dial: wire.DialFailed, Dialler: []byte(other),
+		})
+		if err == nil {
+			_, err = st.Write(b)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		_ = st.Close()
+	})
+	d, err := client.Outside().DialBack(t.Context(), liar.ID(), client.Addrs()[0], false)
+	if !errors.Is(err, ErrProtocol) {
+		t.Errorf("dial back: %+v, %v", d, err)
 	}
 }
 

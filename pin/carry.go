@@ -89,9 +89,19 @@ func (r whileReader) Read(p []byte) (int, error) {
 // Import pins every blob in a folder that Export has written, without the network. It returns the requests for those
 // that are pinned, also with an error.
 func (k *Keeper) Import(ctx context.Context, dir string) (done []Request, err error) {
-	names, err := filepath.Glob(filepath.Join(dir, "*"+metadataExt))
-	if err != nil || len(names) == 0 {
-		return nil, fmt.Errorf("import from %s: %w: no file in it ends in %s: name a folder that walrus pin export wrote", dir, ErrInvalid, metadataExt)
+	files, err := os.ReadDir(dir) // not Glob: the folder's name may have brackets
+	if err != nil {
+		return nil, fmt.Errorf("import from %s: %w", dir, err)
+	}
+	var names []string
+	for _, f := range files {
+		if strings.HasSuffix(f.Name(), metadataExt) {
+			names = append(names, filepath.Join(dir, f.Name()))
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("import from %s: %w: no file in it ends in %s: name a folder that walrus pin export wrote",
+			dir, ErrInvalid, metadataExt)
 	}
 	for _, name := range names {
 		r, err := k.importOne(ctx, strings.TrimSuffix(name, metadataExt))
@@ -108,7 +118,7 @@ func (k *Keeper) importOne(ctx context.Context, name string) (r Request, err err
 	if err != nil {
 		return r, fmt.Errorf("%w: its name is no blob ID", ErrInvalid)
 	}
-	raw, err := os.ReadFile(name + metadataExt)
+	raw, err := readSmall(name+metadataExt, k.cfg.Params.MetadataSize())
 	if err != nil {
 		return r, err
 	}
@@ -116,7 +126,7 @@ func (k *Keeper) importOne(ctx context.Context, name string) (r Request, err err
 	if err != nil {
 		return r, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	f, err := os.Open(name + ContentExt)
+	f, err := openRegular(name + ContentExt)
 	if err != nil {
 		return r, err
 	}
@@ -135,9 +145,36 @@ func (k *Keeper) importOne(ctx context.Context, name string) (r Request, err err
 		return r, err
 	}
 	if err := k.pinFrom(work, id, imported{meta, f}); err != nil {
+		if errors.Is(err, ErrDamaged) {
+			err = fmt.Errorf("%w: %s does not give its blob ID: export it again", ErrDamaged, f.Name())
+		}
 		return r, errors.Join(err, k.Remove(ctx, r.ID))
 	}
 	return k.Request(r.ID)
+}
+
+// openRegular opens a file for reading. Others may have made the folder: a pipe in it would block for ever.
+func openRegular(path string) (*os.File, error) {
+	if st, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is not a plain file", ErrInvalid, path)
+	}
+	return os.Open(path)
+}
+
+// readSmall reads a file of at most so many bytes.
+func readSmall(path string, most int) ([]byte, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	b, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
+	if err == nil && len(b) > most {
+		return nil, fmt.Errorf("%w: %s has more than %d bytes", ErrInvalid, path, most)
+	}
+	return b, err
 }
 
 // imported is a blob in a file. Its bytes are not verified; the copy is.

@@ -21,6 +21,24 @@ func blobsDir(dir string) string { return filepath.Join(dir, "blobs") }
 type copies struct {
 	blobs  string // the folder of all
 	params shards.Params
+	free   func(dir string) (int64, error) // badgerdisk.Free, except in tests
+}
+
+// leastFree: less of the disk is free only if others write to it. Far above minFree, because the records of failures are
+// written then, too.
+const leastFree = 2 * minFree
+
+// room returns ErrFull, wrapped, if there is no room on the disk for so many bytes.
+func (cs *copies) room(bytes int64) error {
+	free, err := cs.free(cs.blobs)
+	if err != nil {
+		return fmt.Errorf("read the free space of the disk: %w", err)
+	}
+	if free < leastFree || free-leastFree < bytes {
+		return fmt.Errorf("%w: %s has %d MiB free, of which %d stay free: free some space",
+			ErrFull, cs.blobs, free>>20, int64(leastFree)>>20)
+	}
+	return nil
 }
 
 // path is the file of a blob. Names are hexadecimal, because some file systems ignore case; folders bound the entries
@@ -40,6 +58,17 @@ func rowSize(p shards.Params, size uint64) int64 { return p.Layout(shards.Primar
 func liveRows(p shards.Params, size uint64) int {
 	row := rowSize(p, size)
 	return int((int64(size) + row - 1) / row)
+}
+
+// missing returns the bytes of the blob that are not here yet.
+func missing(p shards.Params, rows bitmap, size uint64) (n int64) {
+	row := rowSize(p, size)
+	for i := range liveRows(p, size) {
+		if !rows.has(i) {
+			n += min(row, int64(size)-int64(i)*row)
+		}
+	}
+	return n
 }
 
 // bitmap tells which rows are here.

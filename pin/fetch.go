@@ -107,6 +107,9 @@ func (k *Keeper) pinFrom(ctx context.Context, id shards.BlobID, remote Remote) e
 	if err != nil {
 		return err
 	}
+	if err := k.room(missing(k.cfg.Params, rows, meta.Length)); err != nil {
+		return err
+	}
 	c, err := k.createCopy(id, meta)
 	if err != nil {
 		return err
@@ -191,6 +194,9 @@ func (f *fetch) zeros() error {
 
 // Write takes verified bytes of the blob.
 func (f *fetch) Write(b []byte) (int, error) {
+	if err := f.k.room(int64(len(b))); err != nil {
+		return 0, err
+	}
 	done := 0
 	for done < len(b) {
 		row := int(f.at / f.row)

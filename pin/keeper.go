@@ -96,17 +96,13 @@ func Open(cfg Config) (_ *Keeper, err error) {
 	}
 	k := &Keeper{cfg: cfg, plan: cfg.Schedule.orDefault(), log: cfg.Logger, records: &records{
 		schedules: newSchedules(), params: cfg.Params, limit: cfg.Limit, served: newMeter(cfg.Daily), active: map[shards.BlobID]*activity{},
-	}, copies: &copies{blobsDir(cfg.Dir), cfg.Params}}
+	}, copies: &copies{blobsDir(cfg.Dir), cfg.Params, badgerdisk.Free}}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
 	defer func() {
 		if err != nil {
-			advice := ""
-			if errors.Is(err, badgerdisk.ErrLocked) {
-				advice = ": stop walrus pin run or the command that works on these pins, or choose another home"
-			}
-			err = errors.Join(fmt.Errorf("open pins in %s: %w%s", cfg.Dir, err, advice), k.release())
+			err = errors.Join(fmt.Errorf("open pins in %s: %w", cfg.Dir, err), k.release())
 		}
 	}()
 	for _, dir := range []string{cfg.Dir, blobsDir(cfg.Dir)} {
@@ -247,6 +243,9 @@ func (k *Keeper) Request(id string) (r Request, err error) {
 // prepare checks a new request and finds its blob.
 func (k *Keeper) prepare(r *Request) (err error) {
 	if err := r.validate(); err != nil {
+		return err
+	}
+	if err := k.room(0); err != nil {
 		return err
 	}
 	if r.CID == "" {

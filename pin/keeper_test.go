@@ -128,6 +128,12 @@ func running(t *testing.T, cfg Config) (k *Keeper, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return k, runs(t, k)
+}
+
+// runs does so with a keeper that is open.
+func runs(t *testing.T, k *Keeper) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- k.Run(ctx) }()
@@ -141,7 +147,7 @@ func running(t *testing.T, cfg Config) (k *Keeper, stop func()) {
 		}
 	})
 	t.Cleanup(stop)
-	return k, stop
+	return stop
 }
 
 // await waits until a request has a status.

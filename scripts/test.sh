@@ -48,7 +48,7 @@ shortened() {
 attempt() {
 	local log failed packages
 	log=$(mktemp)
-	if go test -vet=off $FLAGS "$@" 2>&1 | tee "$log"; then
+	if go test -vet=off -timeout 25m $FLAGS "$@" 2>&1 | tee "$log"; then
 		rm -f "$log"
 		return 0
 	fi
@@ -61,7 +61,7 @@ attempt() {
 	fi
 	grep -qE '^panic:|DATA RACE|\[(build|setup) failed\]' "$log" && packages=
 	rm -f "$log"
-	[ -n "$packages" ] && go test -vet=off -p 1 -count 1 $FLAGS -run "^($(paste -sd'|' <<<"$failed"))" $packages
+	[ -n "$packages" ] && go test -vet=off -timeout 25m -p 1 -count 1 $FLAGS -run "^($(paste -sd'|' <<<"$failed"))" $packages
 }
 
 race=$(concurrent) || exit

@@ -107,11 +107,12 @@ func pinCompletions(list []pin.Request, args []string, typed string) (all []cobr
 		seen[trimID(arg)] = true
 	}
 	for i := range list {
-		for _, id := range []string{shownBlob(&list[i]), list[i].ID} {
-			if !seen[id] && strings.HasPrefix(id, trimID(typed)) {
-				seen[id], all = true, append(all, cobra.CompletionWithDesc(id, strings.TrimSpace(list[i].Name+" "+string(list[i].Status))))
-				break
-			}
+		id := shownBlob(&list[i])
+		if !strings.HasPrefix(id, trimID(typed)) {
+			id = list[i].ID
+		}
+		if !seen[id] && strings.HasPrefix(id, trimID(typed)) {
+			seen[id], all = true, append(all, cobra.CompletionWithDesc(id, strings.TrimSpace(list[i].Name+" "+string(list[i].Status))))
 		}
 	}
 	return all

@@ -76,11 +76,15 @@ type failures struct {
 	first error
 }
 
-// add prints a failure at once, or keeps it if stderr must hold one JSON object. The first word of what may begin the
-// error, too.
+// add prints a failure at once, or keeps it if stderr must hold one JSON object. The error may begin with what, or with
+// a part of it: that is not repeated.
 func (f *failures) add(ctx context.Context, a *app, what string, err error) {
 	op, _, _ := strings.Cut(what, " ")
-	text := what + ": " + strings.TrimPrefix(a.explain(err), op+": ")
+	text := a.explain(err)
+	for _, twice := range []string{what, op, strings.TrimPrefix(what, op+" ")} {
+		text = strings.TrimPrefix(text, twice+": ")
+	}
+	text = what + ": " + text
 	if interrupted(ctx, err) {
 		text = what + ": interrupted"
 	}

@@ -48,6 +48,7 @@ when the pin process starts again, so end the following first.
 	flags.StringVar(&f.name, "name", "", "`NAME` of the pins, at most 255 characters")
 	flags.StringToStringVar(&f.meta, "meta", nil, "`KEY=VALUE` to keep with the pins; may be repeated")
 	flags.StringToStringVar(&f.attribute, "attribute", nil, "only blobs with the attribute `KEY=VALUE`; may be repeated")
+	flags.Lookup("meta").DefValue, flags.Lookup("attribute").DefValue = "", "" // help shows no empty defaults
 	flags.BoolVar(&f.remove, "remove", false, "follow the account no more")
 	return c
 }
@@ -88,7 +89,7 @@ func changeFollows(list []pinnode.Follow, rule pinnode.Follow, remove bool) ([]p
 		return append(list, rule), nil
 	}
 	if !had {
-		return nil, fmt.Errorf("follow %s no more: %w: it is not followed", rule.Owner, pin.ErrNotFound)
+		return nil, fmt.Errorf("follow %s no more: %w: walrus pin follow lists the accounts that are", rule.Owner, errNotFollowed)
 	}
 	return list, nil
 }
@@ -100,3 +101,6 @@ func pairsText(m map[string]string) string {
 	}
 	return strings.Join(list, ", ")
 }
+
+// errNotFollowed: no rule names the account.
+var errNotFollowed = fmt.Errorf("it is not followed (%w)", pin.ErrNotFound)

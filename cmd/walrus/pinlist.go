@@ -47,6 +47,7 @@ one is tried again, unless its blob can never be had; the reason is in the last 
 	flags.StringVar(&f.name, "name", "", "only pins with `NAME`")
 	flags.StringVar(&f.match, "match", "exact", "`WAY` to compare the name: exact, iexact, partial or ipartial; i ignores case")
 	flags.StringToStringVar(&f.meta, "meta", nil, "only pins with `KEY=VALUE`; may be repeated")
+	flags.Lookup("meta").DefValue = "" // help shows no empty default
 	flags.IntVar(&f.limit, "limit", 100, "list at most `N` pins, up to 1000")
 	return c
 }
@@ -229,7 +230,7 @@ func (a pinApp) pinStatus(ctx context.Context, home string) (err error) {
 	rows := [][]string{
 		{"home", p.home}, {"process", "not running: start it with walrus pin run"}, {"requests", fmt.Sprint(s.Requests)},
 		{"pinned", plural(s.Pinned, "blob")}, {"waiting", fmt.Sprintf("%d queued, %d being fetched, %d failing", s.Queued, s.Fetching, s.Failing)},
-		{"refused", fmt.Sprintf("%s, and %s for something else than a blob", plural(s.Refused, "blob"), plural(s.Foreign, "request"))}, {"disk", byteSize(s.Bytes) + limit}, {"sent", fmt.Sprintf("%s, today %s", byteSize(s.Served), byteSize(s.Today))},
+		{"refused", fmt.Sprintf("%s, and %s for something else than a blob", plural(s.Refused, "blob"), plural(s.Foreign, "request"))}, {"disk", byteSize(s.Bytes) + limit}, {"sent", fmt.Sprintf("%s since the process started, today %s", byteSize(s.Served), byteSize(s.Today))},
 	}
 	if s.Running {
 		rows[1][1] = "running, version " + s.Version

@@ -103,7 +103,8 @@ func pinRow(p *Pin) []cell {
 	if !p.NextTry.IsZero() {
 		state.Note += "; next try " + timeText(p.NextTry)
 	}
-	return []cell{blob, {Text: p.Name, Wide: len(p.Name) > 20}, state, text(fmt.Sprintf("%d %%", p.Percent)), size, verified, text(bytesText(p.Served)), when(p.Created)}
+	created := text(p.Created.UTC().Format("2 Jan 2006, 15:04")) // the footer says UTC
+	return []cell{blob, {Text: p.Name, Wide: len(p.Name) > 20}, state, text(fmt.Sprintf("%d %%", p.Percent)), size, verified, text(bytesText(p.Served)), created}
 }
 
 // Pinner is a peer that claims in the DHT to pin a blob.

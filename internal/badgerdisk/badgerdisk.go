@@ -21,7 +21,7 @@ import (
 )
 
 // ErrLocked is returned for a file or directory that another process has locked.
-var ErrLocked = errors.New("in use by another process")
+var ErrLocked = errors.New("in use by another process: end that one first")
 
 // errFault is wrapped by the error that the fault of a memory map becomes.
 var errFault = errors.New("the disk could not be read")

@@ -52,7 +52,7 @@ var rows = []row{
 	{"silence", "four payers hold all memory for uploads and say nothing", "", "", false, refereeSilence},
 	{"slots", "1,000 identities from 20 networks connect and idle", "", "", false, refereeSlots},
 	{"junk", "512 liars answer with 200 junk addresses of each member", "", "", true, refereeJunk},
-	{"providers", "ten identities announce 10,000 providers each", "", "shares of a DHT server's time", true, refereeProviders},
+	{"providers", "ten identities announce 10,000 providers each", "", "", true, refereeProviders},
 	{"status", "strangers ask 1,000 times a second for the status", "", "", false, refereeStatus},
 	{"gossip", "four strangers gossip bad certificates and replays", "", "", true, refereeGossip},
 	{"crowd", "1,000 identities do all of this at once", "", "blocks come half as often", false, refereeCrowd},

@@ -254,8 +254,8 @@ func TestOpen(t *testing.T) {
 			"no time":       func(c *Config) { c.Timing = Timing{Commit: time.Second} },
 			"keep nothing":  func(c *Config) { c.Limits = light.Limits{Requests: 1} },
 		} {
-			cfg := s.config(0, other.newHost(0))
-			host := cfg.Host
+			host := other.newHost(0)
+			cfg := s.config(0, host)
 			spoil(&cfg)
 			if n, err := New(cfg); err == nil {
 				t.Errorf("%s: taken (%v)", name, n.Close())

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,11 @@ const (
 	maxChecks = 4096
 	// checkWorkers is the number of blobs checked at a time, checkRequests the requests under way for one of them.
 	checkWorkers, checkRequests = 2, 4
-	// checkRest is the shortest pause between the checks of old blobs.
-	checkRest = time.Second
+	// checkRest is the shortest pause between the checks of old blobs, checkStart the pause after the start.
+	checkRest, checkStart = time.Second, time.Minute
+	// checkRun is the number of old blobs that are drawn at a time. In a large store a draw reads a block of each index
+	// table that is not merged, so some hundred of KiB.
+	checkRun = 64
 )
 
 // checker compares cells of our slivers with what crossing slivers of other members have there: of each blob soon after
@@ -122,21 +126,47 @@ func (c *checker) run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// patrol checks one cell of random blobs, without end.
+// patrol checks one cell of random blobs, without end. It draws runs of neighbours, which have nothing in common but
+// the beginnings of their IDs.
 func (c *checker) patrol(ctx context.Context) {
+	if !pause.For(ctx, checkStart) {
+		return
+	}
 	for {
-		stats, err := c.shelf.Stats()
-		if err != nil || !pause.For(ctx, max(checkRest, c.period/time.Duration(max(stats.Certificates, 1)))) {
-			return
-		}
 		var after shards.BlobID
 		for i := range after {
 			after[i] = byte(rand.Uint32())
 		}
-		if list, err := c.shelf.Certificates(after, 1); err == nil && len(list) == 1 {
-			c.check(ctx, list[0], 1)
+		run, err := draw(c.shelf.Certificates, after)
+		stats, serr := c.shelf.Stats()
+		rest := max(checkRest, c.period/time.Duration(max(stats.Certificates, 1)))
+		if serr != nil || (err != nil || len(run) == 0) && !pause.For(ctx, rest) {
+			return
+		}
+		rand.Shuffle(len(run), func(i, k int) { run[i], run[k] = run[k], run[i] })
+		for _, id := range run {
+			if !pause.For(ctx, rest) {
+				return
+			}
+			c.check(ctx, id, 1)
 		}
 	}
+}
+
+// draw returns up to checkRun certified blobs from an ID on. After the last comes the first, so that all come equally
+// often. list returns blobs in the order of their IDs.
+func draw(list func(after shards.BlobID, limit int) ([]shards.BlobID, error), after shards.BlobID) ([]shards.BlobID, error) {
+	run, err := list(after, checkRun)
+	if err != nil || len(run) == checkRun {
+		return run, err
+	}
+	first, err := list(shards.BlobID{}, checkRun-len(run))
+	for _, id := range first {
+		if bytes.Compare(id[:], after[:]) <= 0 {
+			run = append(run, id)
+		}
+	}
+	return run, err
 }
 
 // check compares our lines of a certified blob with each other, and with a number of lines of other members along each
