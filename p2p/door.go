@@ -129,9 +129,9 @@ func (d *door) InterceptAccept(c network.ConnMultiaddrs) bool {
 	return d.members.hasIP(ip) || d.accepts.Allow(ip)
 }
 
-// InterceptSecured refuses peers that are not on the allow list as soon as they have proved their identity: before there
-// are streams, so that they learn no protocol. The limits are for InterceptUpgraded, since only that sees the connection
-// that may have to close.
+// InterceptSecured refuses peers that are not on the allow list as soon as they have proved their identity: before
+// there are streams, so that they learn no protocol. The limits are for InterceptUpgraded, since only that sees the
+// connection that may have to close.
 func (d *door) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
 	return d.admit(p) == nil
 }
