@@ -6,12 +6,15 @@ package walrus
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/client"
 	"walrus/clientnode"
@@ -67,6 +70,10 @@ type Config struct {
 	TempDir string
 	// Logger receives warnings that cannot be returned to a caller. nil discards them.
 	Logger *slog.Logger
+	// Key is the client's identity, for private networks: their nodes must allow its peer ID. nil is a fresh one.
+	Key ed25519.PrivateKey
+	// Allow, in a private network, tells whom the client connects to beside nodes that the ledger names. nil: everybody.
+	Allow func(peer.ID) bool
 	// UserAgent is sent to nodes. "" means "walrus-go".
 	UserAgent string
 }
@@ -87,6 +94,12 @@ func LoadConfig(path string) (Config, error) {
 		Bootstrap: file.Bootstrap, MDNS: file.Neighbours(true), AddressBook: file.AddressBook, Epochs: file.Epochs, TempDir: file.TempDir,
 	}
 	if c.Genesis, err = config.LoadGenesis(file.Genesis); err != nil {
+		return Config{}, err
+	}
+	if c.Allow, err = file.Allowed(c.Genesis); err != nil {
+		return Config{}, err
+	}
+	if c.Key, err = file.IdentityKey(); err != nil {
 		return Config{}, err
 	}
 	if _, err := os.Stat(file.Wallet); file.Wallet == "" || errors.Is(err, os.ErrNotExist) {
@@ -132,7 +145,7 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 	bounds := client.Default()
 	bounds.TempDir = cfg.TempDir
 	n, err := clientnode.Open(ctx, clientnode.Config{
-		P2P:    p2p.Config{Network: cfg.Genesis.Network, UserAgent: cfg.UserAgent},
+		P2P:    p2p.Config{Network: cfg.Genesis.Network, Key: cfg.Key, Allow: cfg.Allow, UserAgent: cfg.UserAgent},
 		DHT:    dht.Config{Bootstrap: cfg.Bootstrap, MDNS: cfg.MDNS, AddressBook: cfg.AddressBook},
 		Client: bounds, Join: joinTimeout, Logger: cfg.Logger,
 	}, clientnode.Light(cfg.Genesis, cfg.Wallet, cfg.Logger))

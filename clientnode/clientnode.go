@@ -88,7 +88,7 @@ func Open(ctx context.Context, cfg Config, open OpenChain) (*Node, error) {
 	host.SetProtected("registered", c.chain.Named)
 	c.release = leave
 	if err := joined(ctx, cfg, table); err != nil {
-		return nil, errors.Join(err, c.Close())
+		return nil, errors.Join(hint(cfg, host.ID(), err), c.Close())
 	}
 	c.watchClock(ctx, cfg.Logger)
 	if cfg.P2P.Role == p2p.Home {
@@ -147,6 +147,17 @@ func joined(ctx context.Context, cfg Config, table *dht.DHT) error {
 		return fmt.Errorf("client: %w", err)
 	}
 	return nil
+}
+
+// hint adds what a client of a private network needs: nodes that do not know it hang up without a word.
+func hint(cfg Config, self peer.ID, err error) error {
+	switch {
+	case cfg.P2P.Key != nil:
+		return fmt.Errorf("%w; in a private network, \"allow\" of the nodes must list this peer: %s", err, self)
+	case cfg.P2P.Allow != nil:
+		return fmt.Errorf("%w; in a private network, the client needs a key: set \"identity\" in its configuration", err)
+	}
+	return err
 }
 
 // Beside opens a client on the host and the DHT of a storage node in the same process, which must outlive it. It uses

@@ -32,6 +32,13 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 		Network: genesis.Network, Key: keys.P2P, Listen: n.Listen, Announce: n.Announce, AnnounceOnly: n.AnnounceOnly, UserAgent: "walrus/" + version,
 		Limits: n.Connections.Limits(),
 	}
+	operator, err := p2p.OperatorID(keys.P2P)
+	if err != nil {
+		return node.Config{}, nil, err
+	}
+	if c.P2P.Allow, err = n.Allowed(genesis, operator); err != nil {
+		return node.Config{}, nil, err
+	}
 	c.DHT = dht.Config{Bootstrap: n.Bootstrap, MDNS: n.Neighbours(), AddressBook: n.AddressBook}
 	c.Store = store.Default(n.Store.Path)
 	if c.Store.Limit, err = n.Store.LimitBytes(); err != nil {

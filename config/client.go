@@ -29,6 +29,12 @@ type Client struct {
 	Genesis string `yaml:"genesis"`
 	// Bootstrap lists addresses of nodes, ending in /p2p/<peer ID>; one that answers is enough. Required unless MDNS.
 	Bootstrap []string `yaml:"bootstrap"`
+	// Allow makes the network private: it lists peer IDs, and files with one a line. Only these, the nodes that the ledger
+	// names and the bootstrap nodes get a connection. Default none: everybody does.
+	Allow []string `yaml:"allow"`
+	// Identity is the file with the client's own key, for networks whose nodes must know its peer ID. It is made when it
+	// is needed. Default "": a fresh identity for each process. A pinner has its own in its home.
+	Identity string `yaml:"identity"`
 	// MDNS finds nodes on the local network by multicast. Default null: true for gateways and other processes that run
 	// for long, unless all bootstrap nodes are on this machine; false for commands.
 	MDNS *bool `yaml:"mdns"`
@@ -110,8 +116,8 @@ func LoadClient(path string) (*Client, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	err = locate(path, pathKey{"genesis", &c.Genesis}, pathKey{"addressBook", &c.AddressBook}, pathKey{"tempDir", &c.TempDir},
-		pathKey{"wallet", &c.Wallet}, pathKey{"faucet", &c.Faucet})
-	if err != nil {
+		pathKey{"wallet", &c.Wallet}, pathKey{"faucet", &c.Faucet}, pathKey{"identity", &c.Identity})
+	if err = errors.Join(err, locateAllow(path, c.Allow)); err != nil {
 		return nil, err
 	}
 	return &c, nil

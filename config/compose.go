@@ -49,6 +49,12 @@ func (c *Client) Compose(version string, payer *wallet.Wallet, log *slog.Logger)
 	}
 	cfg := ClientProcess(genesis.Network, version, log)
 	cfg.DHT = dht.Config{Bootstrap: c.Bootstrap, MDNS: c.Neighbours(false), AddressBook: c.AddressBook}
+	if cfg.P2P.Allow, err = c.Allowed(genesis); err != nil {
+		return clientnode.Config{}, nil, err
+	}
+	if cfg.P2P.Key, err = c.IdentityKey(); err != nil {
+		return clientnode.Config{}, nil, err
+	}
 	if p2p.IsPublic(c.Bootstrap...) {
 		cfg.P2P.Limits = c.Limits()
 	}

@@ -50,6 +50,9 @@ type Node struct {
 	// Bootstrap lists addresses of other nodes, ending in /p2p/<peer ID>; one that answers is enough. Default none: the
 	// node then waits to be dialled.
 	Bootstrap []string `yaml:"bootstrap"`
+	// Allow makes the network private: it lists peer IDs, and files with one a line. Only these, the ledger's members and
+	// the bootstrap nodes get a connection. Default none: everybody does.
+	Allow []string `yaml:"allow"`
 	// MDNS finds nodes on the local network by multicast. Default null: true in a private network of several machines,
 	// false on the Internet and on one machine.
 	MDNS *bool `yaml:"mdns"`
@@ -179,7 +182,7 @@ func LoadNode(home string) (*Node, error) {
 	err = locate(path, pathKey{"genesis", &n.Genesis}, pathKey{"store", &n.Store.Path}, pathKey{"ledger", &n.Ledger},
 		pathKey{"addressBook", &n.AddressBook}, pathKey{"gateway.wallet", &n.Gateway.Wallet},
 		pathKey{"pins.blocklist", &n.Pins.Blocklist})
-	if err != nil {
+	if err = errors.Join(err, locateAllow(path, n.Allow)); err != nil {
 		return nil, err
 	}
 	return &n, nil

@@ -16,6 +16,7 @@ func someNode() Node {
 	n.Listen = []string{"/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"}
 	n.Announce = []string{"/dns4/example.org/tcp/4001"}
 	n.Bootstrap = []string{somePeer}
+	n.Allow = []string{"12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5"}
 	return n
 }
 

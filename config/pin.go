@@ -11,7 +11,11 @@ import (
 
 // PinKey reads the identity of the pinner at home, which fixes its peer ID. The first call makes it, and the home.
 func PinKey(home string) (ed25519.PrivateKey, error) {
-	path := filepath.Join(home, keysDir, p2pKeyFile)
+	return ownKey(filepath.Join(home, keysDir, p2pKeyFile))
+}
+
+// ownKey reads a peer key. The first call makes it, and its folder.
+func ownKey(path string) (ed25519.PrivateKey, error) {
 	key, err := readEd25519(path, p2pKeyKind)
 	if !errors.Is(err, errNoKey) {
 		return key, err

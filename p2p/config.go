@@ -8,6 +8,7 @@ import (
 	"regexp"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
 )
@@ -46,6 +47,9 @@ type Config struct {
 	// Public says that the network is on the Internet. Private addresses are then not told to others, and dialled only
 	// within the networks of this machine's own interfaces. Default false: they are like all others.
 	Public bool
+	// Allow makes the network private: of all others than protected peers, only those for which it returns true are
+	// dialled or get a connection. It must not block. Default nil: everybody.
+	Allow func(peer.ID) bool
 	// UserAgent is told to peers. Default "walrus".
 	UserAgent string
 	// Role chooses the services run for other peers. Default Client.

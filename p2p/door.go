@@ -29,6 +29,7 @@ type door struct {
 	dials   turns          // has its own lock
 	public  bool           // private addresses are dialled only within own networks; constant
 	nets    *ownNets       // has its own lock
+	private allowList      // constant
 
 	mu    sync.Mutex
 	conns map[network.Conn]*visit // guarded by mu
@@ -97,10 +98,13 @@ func (d *door) turn() func(peer.ID) time.Duration {
 	return func(id peer.ID) time.Duration { return d.dials.take(time.Now(), d.members.has(id)) }
 }
 
-// InterceptPeerDial refuses to dial a stranger while we have dialled too many connected strangers. Without
-// protected peers, as in a client, nothing is refused for that: the nodes that a client needs are strangers. Nobody is
-// dialled beyond the bound of all connections.
+// InterceptPeerDial refuses to dial a peer that is not on the allow list, and a stranger while we have dialled too many
+// connected strangers. Without protected peers, as in a client, nothing is refused for the latter: the nodes that a
+// client needs are strangers. Nobody is dialled beyond the bound of all connections.
 func (d *door) InterceptPeerDial(p peer.ID) bool {
+	if d.admit(p) != nil {
+		return false
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if full := func() bool { return d.limits.All > 0 && len(d.conns) >= d.limits.All }; full() && !(d.sweep() && !full()) {
@@ -125,8 +129,12 @@ func (d *door) InterceptAccept(c network.ConnMultiaddrs) bool {
 	return d.members.hasIP(ip) || d.accepts.Allow(ip)
 }
 
-// InterceptSecured allows all; InterceptUpgraded decides, since only it sees the connection that may have to close.
-func (d *door) InterceptSecured(network.Direction, peer.ID, network.ConnMultiaddrs) bool { return true }
+// InterceptSecured refuses peers that are not on the allow list as soon as they have proved their identity: before
+// there are streams, so that they learn no protocol. The limits are for InterceptUpgraded, since only that sees the
+// connection that may have to close.
+func (d *door) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
+	return d.admit(p) == nil
+}
 
 // InterceptUpgraded gives a connection a place, or refuses it.
 func (d *door) InterceptUpgraded(c network.Conn) (allow bool, reason control.DisconnectReason) {

@@ -65,6 +65,7 @@ func New(cfg Config) (*Host, error) {
 		cfg.UserAgent = "walrus"
 	}
 	d := newDoor(cfg.Limits, cfg.Public)
+	d.private = cfg.Allow
 	relays, guests := newRelaySource(), newRelayGuests()
 	h, err := openHost(&cfg, d, relays, guests)
 	if err != nil {
@@ -76,7 +77,7 @@ func New(cfg Config) (*Host, error) {
 			guests.left(c.RemotePeer())
 		}
 	}})
-	out := &Host{host: newSelfHost(h, d.turn()), cfg: cfg, door: d, pacer: newPacer(), pool: newPool(cfg.Limits.IdleTimeout), relays: relays, stop: func() {}}
+	out := &Host{host: newSelfHost(h, d), cfg: cfg, door: d, pacer: newPacer(), pool: newPool(cfg.Limits.IdleTimeout), relays: relays, stop: func() {}}
 	out.Content = Content{out, sliverProtocol}
 	if out.watch, err = newLookout(h, &cfg, relays); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch reachability: %w", err), h.Close())
@@ -103,7 +104,8 @@ func (h *Host) FullAddrs() []multiaddr.Multiaddr {
 // Libp2p returns the underlying host, for the DHT and other protocols that share it.
 func (h *Host) Libp2p() host.Host { return h.host }
 
-// Connect dials a peer unless there is a connection to it already. Errors wrap ErrUnavailable.
+// Connect dials a peer unless there is a connection to it already. Errors wrap ErrUnavailable; a *NotAllowedError is
+// among them.
 func (h *Host) Connect(ctx context.Context, info peer.AddrInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Limits.OpenTimeout)
 	defer cancel()
@@ -132,7 +134,7 @@ func (h *Host) Unprotect(id peer.ID, tag string) {
 }
 
 // SetProtected makes ids the peers that are protected for the reason tag, such as the committee of a new epoch. Peers
-// that lose their last tag stay connected as strangers.
+// that lose their last tag stay connected as strangers, in a private network too: they hand over what they hold.
 func (h *Host) SetProtected(tag string, ids []peer.ID) {
 	keep := make(map[peer.ID]bool, len(ids))
 	for _, id := range ids {

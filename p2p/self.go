@@ -21,6 +21,7 @@ import (
 // negotiated, answered by the handlers of their protocol, bounded by the resource manager and by the limits of a peer.
 type selfHost struct {
 	host.Host
+	admit    func(peer.ID) error         // returns why the peer must not be dialled; constant
 	turn     func(peer.ID) time.Duration // until the peer may be dialled; nil: no limit; constant
 	handlers sync.WaitGroup
 
@@ -29,8 +30,8 @@ type selfHost struct {
 	open   map[*selfStream]bool // both ends of each; guarded by mu
 }
 
-func newSelfHost(h host.Host, turn func(peer.ID) time.Duration) *selfHost {
-	return &selfHost{Host: h, turn: turn, open: map[*selfStream]bool{}}
+func newSelfHost(h host.Host, d *door) *selfHost {
+	return &selfHost{Host: h, admit: d.admit, turn: d.turn(), open: map[*selfStream]bool{}}
 }
 
 // IDService returns the host's identify service, or nil. Users of a host look for this method.

@@ -42,7 +42,13 @@ func (t *turns) take(now time.Time, protected bool) (wait time.Duration) {
 
 // awaitTurn waits until the host may dial a peer, if it has no connection to it and its dials are bounded.
 func (h *selfHost) awaitTurn(ctx context.Context, id peer.ID) error {
-	if h.turn == nil || h.Network().Connectedness(id) != network.NotConnected {
+	if h.Network().Connectedness(id) != network.NotConnected {
+		return nil
+	}
+	if err := h.admit(id); err != nil {
+		return err
+	}
+	if h.turn == nil {
 		return nil
 	}
 	if noDial, _ := network.GetNoDial(ctx); noDial {
