@@ -138,6 +138,16 @@ func (d *debts) failed(blob shards.BlobID, now time.Time, backoff, most time.Dur
 	return attempts
 }
 
+// age returns for how long a blob has been owed, 0 if it is not.
+func (d *debts) age(blob shards.BlobID, now time.Time) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if x := d.owed[blob]; x != nil {
+		return max(0, now.Sub(x.since))
+	}
+	return 0
+}
+
 // hastePause is the shortest time between two calls of hasten that have an effect.
 const hastePause = 15 * time.Second
 

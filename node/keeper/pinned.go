@@ -24,6 +24,9 @@ type Pins interface {
 const (
 	// maxPinners bounds the pinners of a blob that a repair asks.
 	maxPinners = 8
+	// pinPatience: members that start or come back usually give what is owed within this time. A search for pinners
+	// costs as much as the repair of a megabyte, so it begins later.
+	pinPatience = 10 * time.Second
 	// findPinners bounds the search for them.
 	findPinners = 5 * time.Second
 )
@@ -31,9 +34,9 @@ const (
 // errNoPins says that nobody pins a blob.
 var errNoPins = errors.New("nobody pins the blob")
 
-// pinners lists peers that claim to pin a blob, and that can be reached.
+// pinners lists peers that claim to pin a blob that has been owed for a while, and that can be reached.
 func (r *repairer) pinners(ctx context.Context, id shards.BlobID) (peers []peer.ID) {
-	if r.pins == nil {
+	if r.pins == nil || r.debts.age(id, time.Now()) < pinPatience {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, findPinners)
