@@ -70,7 +70,9 @@ func TestFiftyHosts(t *testing.T) {
 			worst = max(worst, net.Received(i)-before[i])
 		}
 		t.Logf("each node owed %d bytes of slivers; the one that received most to repair them got %d in all", owed, worst)
-		if worst > 2*owed { // a factor for proofs, connections and gossip
+		// Twice what is owed, for proofs, connections and gossip. Half as much again, for an attempt that began before
+		// enough members were back: the symbols that it got are dropped.
+		if worst > 2*owed+owed/2 {
 			t.Errorf("repair of %d bytes took %d bytes of traffic", owed, worst)
 		}
 		c.mustRead(cl, res.BlobID, data)
