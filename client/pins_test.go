@@ -94,7 +94,8 @@ func TestReadPins(t *testing.T) {
 		{"no node sends a row", true, []mood{lacking, lacking, lacking, lacking, lacking, lacking, lacking}, false, true, nil},
 		{"all nodes send too slowly", true, []mood{slow, slow, slow, slow, slow, slow, slow}, false, true, nil},
 		{"the pinner fails too", false, nil, true, false, ErrNotFound},
-		{"nodes say that it is invalid", true, []mood{refuting, refuting, refuting, refuting, refuting, refuting, refuting}, false, false, ErrInvalidBlob},
+		{"nodes say that it is invalid", true,
+			[]mood{refuting, refuting, refuting, refuting, refuting, refuting, refuting}, false, false, ErrInvalidBlob},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -64,7 +64,8 @@ each attempt to connect directly. With --peer it prints {"peerId","class","trans
 	}
 	c.Flags().StringVar(&home, "home", "", "home `FOLDER` of the storage node to examine (default: this computer as a client)")
 	c.Flags().BoolVar(&stay, "stay", false, "stay in the network until interrupted, so that another computer can test the way here")
-	c.Flags().StringVar(&friend, "peer", "", "test the way to the computer with this peer `ID`, or at this address, which runs walrus doctor --stay")
+	c.Flags().StringVar(&friend, "peer", "",
+		"test the way to the computer with this peer `ID`, or at this address, which runs walrus doctor --stay")
 	return c
 }
 

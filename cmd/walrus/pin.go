@@ -37,7 +37,8 @@ to the pin process of that home. When none is running, they work on the records 
 A PIN in a command is the ID of a request, a blob ID, or a CID.`,
 		Example: "  walrus pin run --home /srv/pins --limit 500GiB &\n  walrus pin add BLOB_ID --name holiday.mp4 --home /srv/pins\n  walrus pin ls --home /srv/pins",
 	})
-	c.AddCommand(pinRunCommand(a), pinAddCommand(a), pinFollowCommand(a), pinListCommand(a), pinStatusCommand(a), pinRemoveCommand(a), pinVerifyCommand(a),
+	c.AddCommand(pinRunCommand(a), pinAddCommand(a), pinFollowCommand(a), pinListCommand(a), pinStatusCommand(a),
+		pinRemoveCommand(a), pinVerifyCommand(a),
 		pinExportCommand(a), pinImportCommand(a), pinRescueCommand(a), pinTokenCommand(a))
 	return c
 }

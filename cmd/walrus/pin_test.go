@@ -84,7 +84,8 @@ func (p *pinner) run(code int, out any, args ...string) result {
 }
 
 // await asks the pinning API until a request has a status.
-func await(t *testing.T, api *remote.Client, id string, want remote.Status, limit time.Duration) (st remote.PinStatusGetter, after time.Duration) {
+func await(t *testing.T, api *remote.Client, id string, want remote.Status,
+	limit time.Duration) (st remote.PinStatusGetter, after time.Duration) {
 	t.Helper()
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
@@ -153,7 +154,8 @@ func TestPins(t *testing.T) {
 		}
 		return got
 	}
-	st, err := api.Add(t.Context(), decode(pin.CID(ids[first.id])), remote.PinOpts.WithName("first"), remote.PinOpts.AddMeta(map[string]string{"a": "b"}))
+	st, err := api.Add(t.Context(), decode(pin.CID(ids[first.id])),
+		remote.PinOpts.WithName("first"), remote.PinOpts.AddMeta(map[string]string{"a": "b"}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -154,7 +154,7 @@ func evict(t *testing.T, dir string) {
 	}
 }
 
-// hoard is what lies in a store: blobs, each with some slivers of a size in bytes.
+// hoard describes the content of a store: so many blobs with so many slivers each, of size bytes.
 type hoard struct{ blobs, each, size int }
 
 func (h hoard) String() string {
