@@ -3,6 +3,7 @@ package p2p
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +36,8 @@ type operations func(ctx context.Context, x *request) error
 type server struct {
 	backend Backend // nil on a server of pins
 	content ContentBackend
+	notary  Notary             // nil: answers are not signed
+	key     ed25519.PrivateKey // of this host
 	limits  *Limits
 	gate    *gate
 	pacer   *pacer  // of strangers' requests
@@ -47,6 +50,8 @@ type request struct {
 	*wire.Request
 	backend  Backend // nil for pins
 	content  ContentBackend
+	notary   Notary             // nil: answers are not signed
+	key      ed25519.PrivateKey // of this host
 	from     peer.ID
 	id       shards.BlobID // zero where the operation has none
 	body     payload
@@ -80,7 +85,7 @@ func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operati
 			st.Reset()
 			return
 		}
-		x := &request{Request: header, backend: s.backend, content: s.content, from: from, w: w}
+		x := &request{Request: header, backend: s.backend, content: s.content, notary: s.notary, key: s.key, from: from, w: w}
 		copy(x.id[:], header.GetBlobId())
 		deadline := st.SetReadDeadline
 		if header.GetStorePairs() != nil {
@@ -271,7 +276,11 @@ func (x *request) reply(resp *wire.Response, payload []byte) error {
 // refuse sends an error as the response.
 func refuse(w io.Writer, err error) error {
 	code, text := encodeError(err)
-	b, err := wire.AppendHeader(nil, &wire.Response{Code: code, Error: text})
+	response := &wire.Response{Code: code, Error: text}
+	if signed := (*signedRefusal)(nil); errors.As(err, &signed) {
+		response.Signature, response.Lacks = signed.signature[:], uint32(signed.lacks)
+	}
+	b, err := wire.AppendHeader(nil, response)
 	if err != nil {
 		return err
 	}
