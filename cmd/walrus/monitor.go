@@ -14,6 +14,7 @@ func monitorCommand(app *app) *cobra.Command {
 signed wrong answer convicts its node by itself, and so does a signed "I do not have it": anybody can check that, offline.`,
 		Example: "  walrus monitor verify evidence.json",
 	})
-	c.AddCommand(monitorVerifyCommand(a))
+	c.AddCommand(monitorVerifyCommand(a), monitorBondCommand(a), monitorUnbondCommand(a), monitorBondsCommand(a),
+		monitorAgreeCommand(a))
 	return c
 }
