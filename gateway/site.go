@@ -93,6 +93,7 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,
 		Quilt:   s.gateway.quiltFiles,
 		Pinners: func(ctx context.Context, id shards.BlobID) []peer.ID { return client.Pinners(ctx, c, id) },
+		Pinned:  func(ctx context.Context, id shards.BlobID) *client.Pinned { return client.FindPinned(ctx, c, id) },
 	}
 	if cfg.Light != nil {
 		explore.Chronicle = chronicle{cfg.Light}
