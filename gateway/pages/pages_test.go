@@ -59,7 +59,7 @@ func TestPages(t *testing.T) {
 			"3.00 TiB", "12.3456789 WAL",
 			"n = 100, f = 33", "67 are a quorum", `href="/explorer/nodes/` + peerName(3) + `"`, "owes 37 slivers", "unreachable",
 			"refused the connection", "v0.5.0",
-			"<polyline", "<li>15:10</li>", "<li>16 MiB/s</li>", "<li>0 B/s</li>", `action="/explorer/search"`,
+			`<path class="line stored" d="M`, "<li>15:10</li>", "<li>16 MiB/s</li>", "<li>0 B/s</li>", `action="/explorer/search"`,
 			"/explorer/api/network",
 		}},
 		{"/explorer/nodes/node-3", []string{"node-3", peerName(3), "Reachable, not well:", "<b>37</b> slivers owed",
