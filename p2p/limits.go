@@ -39,6 +39,12 @@ const (
 	MaxIncidents = wire.MaxIncidents
 	// MaxAddresses bounds the addresses in a NodeStatus.
 	MaxAddresses = wire.MaxAddresses
+	// MaxFault bounds the evidence that convicts a node, in bytes.
+	MaxFault = wire.MaxFault
+	// MaxReceipts bounds a monitor's receipts of one node in one round, in bytes.
+	MaxReceipts = wire.MaxReceipts
+	// MaxAttestation bounds a message about a round in gossip, in bytes: an attestation of 1000 nodes has some 2.5 KB.
+	MaxAttestation = 4096
 	// MaxHistory bounds the points of a node's history.
 	MaxHistory = wire.MaxHistory
 )
