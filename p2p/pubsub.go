@@ -67,7 +67,7 @@ func Certificates(validate func(ctx context.Context, from peer.ID, data []byte) 
 
 // Attestations is the topic of what monitors saw in a round, and of answers to it.
 func Attestations(validate func(ctx context.Context, from peer.ID, data []byte) (Verdict, any)) TopicConfig {
-	return TopicConfig{Name: "attestations/1", MaxMessage: MaxAttestation, Score: certificateScore, Validate: validate}
+	return TopicConfig{Name: "attestations/1", MaxMessage: MaxRoundMessage, Score: certificateScore, Validate: validate}
 }
 
 // Message is an accepted message. From is ourselves if we published it.
