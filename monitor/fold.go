@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -110,13 +109,6 @@ func (w *Watch) tell(events []Event) {
 			w.cfg.Tell(e)
 		}
 	}
-}
-
-func (w *Watch) start(number uint64) time.Time { return round.Start(number, w.length) }
-
-// peerKey is the key of what belongs to a round and a peer.
-func (w *Watch) peerKey(kind byte, number uint64, id peer.ID) []byte {
-	return append(roundKey(kind, w.start(number), number), id...)
 }
 
 func (w *Watch) recentOf(number uint64) *recent {

@@ -30,7 +30,8 @@ func (w *Watch) Round() RoundInfo {
 	return info
 }
 
-// Scores tells how each member of the committee fares, in the order of the committee; nothing before the ledger was read.
+// Scores tells how each member of the committee fares, in the order of the committee; nothing before the ledger was
+// read.
 func (w *Watch) Scores() []NodeScore {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -115,8 +116,8 @@ func (w *Watch) Hours(node peer.ID, from, to time.Time) ([]Hour, error) {
 	return list[0].Hours, nil
 }
 
-// Grid returns the hours of all nodes that were members in [from, to), those of the committee first and in its order. It
-// reads some 6 KB for each hour of 1,000 nodes. Errors as of Hours.
+// Grid returns the hours of all nodes that were members in [from, to), the committee's first and in its order. It reads
+// some 6 KB for each hour of 1,000 nodes. Errors as of Hours.
 func (w *Watch) Grid(from, to time.Time) ([]NodeHours, error) { return w.grid(from, to, "") }
 
 // grid returns the hours of one node, or of all.

@@ -58,8 +58,8 @@ type hourCell struct {
 // unknownLine stands for a score that nobody knows.
 const unknownLine = 255
 
-// marshal writes roster u32 ‖ number of cells u16 ‖ for each cell: a byte of bits that tell which counts follow, these as
-// varints in the order of badness, the three lines, round trip and rate.
+// marshal writes roster u32 ‖ number of cells u16 ‖ for each cell: a byte of bits that tell which counts follow, these
+// as varints in the order of badness, the three lines, round trip and rate.
 func (h *hourRecord) marshal() []byte {
 	b := binary.BigEndian.AppendUint32(make([]byte, 0, 6+8*len(h.cells)), h.roster)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(h.cells)))

@@ -29,8 +29,6 @@ const (
 	rawPerDay = 64 << 20
 	// evidencePerDay bounds the evidence kept of one day, in bytes.
 	evidencePerDay = 8 << 20
-	// settle: a round is judged no earlier than this after its last message may come, at most.
-	settle = 3 * time.Second
 	// lookTime bounds one reading of the ledger.
 	lookTime = 20 * time.Second
 	// foldAfter: a round is folded when so many have begun after it: rebuttals may come until then.
@@ -62,12 +60,12 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Watch observes the monitors of a network: it validates what they gossip, keeps it, and computes scores. It may be used
-// concurrently.
+// Watch observes the monitors of a network: it validates what they gossip, keeps it, and computes scores. It may be
+// used concurrently.
 type Watch struct {
-	cfg     Config // constant, as the next four
+	pace
+	cfg     Config // constant, as the next three
 	network certs.NetworkID
-	length  time.Duration
 	self    round.Key
 	db      *database
 
@@ -80,9 +78,7 @@ type Watch struct {
 	unsent []pair             // messages to write
 	topic  *p2p.Topic         // nil before Run
 	closed bool
-	prober *Prober             // nil: none probes in this process
-	blame  map[faultKey]string // IDs of the evidence put here lately, by what it says
-	ahead  time.Duration       // this machine's clock before the network's
+	ahead  time.Duration // this machine's clock before the network's
 }
 
 // Open opens the database of a Watch and reads what it kept. It reads no ledger yet. Close releases it.
@@ -95,10 +91,10 @@ func Open(cfg Config) (*Watch, error) {
 		return nil, fmt.Errorf("monitor: %w", err)
 	}
 	w := &Watch{
-		cfg: cfg, network: cfg.Genesis.NetworkID(), length: round.Length(cfg.Genesis.EpochDuration), self: self,
-		recent: map[uint64]*recent{}, blame: map[faultKey]string{},
+		cfg: cfg, network: cfg.Genesis.NetworkID(), pace: pace{round.Length(cfg.Genesis.EpochDuration)}, self: self,
+		recent: map[uint64]*recent{},
 	}
-	w.book = round.NewBook(w.network, w.length, w.checkRebuttal)
+	w.book = round.NewBook(w.network, w.length, nil)
 	if w.db, err = openDatabase(cfg.Dir, cfg.Logger); err != nil {
 		return nil, fmt.Errorf("monitor: open %s: %w", cfg.Dir, err)
 	}
@@ -119,9 +115,6 @@ func (w *Watch) Close() error {
 	w.mu.Unlock()
 	return errors.Join(w.flush(), w.db.sync(), w.db.close())
 }
-
-// Length returns the length of a round.
-func (w *Watch) Length() time.Duration { return w.length }
 
 // now is the time by the network's clock.
 func (w *Watch) now() time.Time {
@@ -223,9 +216,6 @@ func (w *Watch) until(failed bool) time.Duration {
 	next := round.Start(round.Number(now, w.length)+1, w.length).Add(w.settle())
 	return next.Sub(now)
 }
-
-// settle is the time after the beginning of a round in which the last messages of the one before come in.
-func (w *Watch) settle() time.Duration { return min(w.length/10, settle) }
 
 // step reads the ledger, folds what is over, writes, and removes what is too old.
 func (w *Watch) step(ctx context.Context) error {

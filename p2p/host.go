@@ -203,20 +203,6 @@ func (h *Host) ServePins(ctx context.Context, b ContentBackend) error {
 	return nil
 }
 
-// ServeRounds lets b answer requests of the monitor protocol, as Serve does for the others, with the same limits apart
-// from them.
-func (h *Host) ServeRounds(ctx context.Context, b RoundBackend) error {
-	ctx, s, err := h.newServer(ctx, &h.rounds, nil)
-	if err != nil {
-		return err
-	}
-	s.rounds = b
-	h.handle(monitorProtocol, false, func(st network.Stream) {
-		s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), roundOperation)
-	})
-	return nil
-}
-
 // newServer makes a server, once for each flag, and the context in which it serves. h.mu guards the flag.
 func (h *Host) newServer(ctx context.Context, flag *bool, b ContentBackend) (context.Context, *server, error) {
 	h.mu.Lock()

@@ -43,8 +43,8 @@ const (
 	MaxFault = wire.MaxFault
 	// MaxReceipts bounds a monitor's receipts of one node in one round, in bytes.
 	MaxReceipts = wire.MaxReceipts
-	// MaxRoundMessage bounds a message about a round in gossip, in bytes. An attestation of 1000 nodes has some 2.5 KB, and
-	// at most 4096 bytes; a proof of equivocation has two.
+	// MaxRoundMessage bounds a message about a round in gossip, in bytes. An attestation has 4096 at most; a proof of
+	// equivocation has two.
 	MaxRoundMessage = 8195
 	// MaxHistory bounds the points of a node's history.
 	MaxHistory = wire.MaxHistory

@@ -4,19 +4,20 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/p2p/internal/wire"
 )
 
-// RoundBackend answers the requests of the monitor protocol. Its methods are called concurrently, with contexts as those
-// of Backend. Errors wrap the sentinels of this package.
+// RoundBackend answers the requests of the monitor protocol. Its methods are called concurrently, with contexts as the
+// Backend's. Errors wrap the sentinels of this package.
 type RoundBackend interface {
 	// Receipts returns the receipts of this monitor's probes of a node in a round, at most MaxReceipts bytes. ErrNotFound
 	// if there are none, or no longer.
 	Receipts(ctx context.Context, from peer.ID, round uint64, node peer.ID) ([]byte, error)
 	// PutFault takes evidence that convicts this node, at most MaxFault bytes. ErrBadRequest for evidence that convicts
-	// nobody, ErrNotOwner for evidence against others, ErrBusy.
+	// nobody, or others; ErrBusy.
 	PutFault(ctx context.Context, from peer.ID, evidence []byte) error
 	// Relay probes the peer that asks and gossips the result, because a monitor did not reach that peer in a round.
 	// ErrNotOwner at a host that is no member, ErrBadRequest for a round that is over or an accuser that is unknown,
@@ -52,8 +53,22 @@ func roundOperation(ctx context.Context, x *request) error {
 // Rounds asks peers about rounds of probes. Errors are as of the other requests.
 type Rounds struct{ h *Host }
 
-// Rounds returns the requests about rounds of probes.
-func (h *Host) Rounds() Rounds { return Rounds{h} }
+// RoundsOf returns the requests of h about rounds of probes.
+func RoundsOf(h *Host) Rounds { return Rounds{h} }
+
+// Serve lets b answer requests of the monitor protocol, as Host.Serve does for the others, with the same limits apart
+// from them.
+func (r Rounds) Serve(ctx context.Context, b RoundBackend) error {
+	ctx, s, err := r.h.newServer(ctx, &r.h.rounds, nil)
+	if err != nil {
+		return err
+	}
+	s.rounds = b
+	r.h.handle(monitorProtocol, false, func(st network.Stream) {
+		s.serve(ctx, r.h.counted(st), st.Conn().RemotePeer(), roundOperation)
+	})
+	return nil
+}
 
 // Receipts fetches a monitor's unverified receipts of a node in a round.
 func (r Rounds) Receipts(ctx context.Context, monitor peer.ID, round uint64, node peer.ID) (receipts []byte, err error) {

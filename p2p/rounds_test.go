@@ -40,10 +40,10 @@ func (b *roundBook) Relay(_ context.Context, from peer.ID, round uint64, accuser
 func TestRounds(t *testing.T) {
 	client, server := serving(t, newMemory(), nil, nil)
 	b := &roundBook{answer: bytes.Repeat([]byte{7}, 100_000)}
-	if err := server.ServeRounds(t.Context(), b); err != nil {
+	if err := RoundsOf(server).Serve(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	ask, to, other := client.Rounds(), server.ID(), client.ID()
+	ask, to, other := RoundsOf(client), server.ID(), client.ID()
 	got, err := ask.Receipts(t.Context(), to, 1<<40, other)
 	if err != nil || !bytes.Equal(got, b.answer) || b.from != client.ID() || b.round != 1<<40 || b.node != other {
 		t.Errorf("receipts: %d bytes, %v; asked %+v", len(got), err, b.round)

@@ -8,9 +8,10 @@ import (
 	"walrus/ledger"
 )
 
-// HeaderBefore returns the newest verified header whose time is before at. Everybody who asks some seconds after at gets
-// the same one: a block agreed on later has a later time. A ledger that is stalled has one, too. It fetches a number of headers that grows with the logarithm of
-// the number of blocks since at. It returns ledger.ErrNotFound if at is before the first block.
+// HeaderBefore returns the newest verified header whose time is before at. Everybody who asks some seconds after at
+// gets the same one: a block agreed on later has a later time. A ledger that is stalled has one, too. It fetches a
+// number of headers that grows with the logarithm of the number of blocks since at. It returns ledger.ErrNotFound if at
+// is before the first block.
 func (c *Client) HeaderBefore(ctx context.Context, at time.Time) (*Header, error) {
 	head, err := c.Head(ctx)
 	if head.Height == 0 {
