@@ -39,8 +39,15 @@ type Remote interface {
 // Announcer tells the network what is kept here.
 type Announcer interface {
 	Announce(ctx context.Context, key [32]byte) error
+	// AnnounceAll announces many keys, at less cost for each. It returns for each the number of peers that were told,
+	// also with an error.
+	AnnounceAll(ctx context.Context, keys [][32]byte) (told []int, err error)
+	// Place orders keys: those with nearby places cost least when they are announced together.
+	Place(key [32]byte) (uint16, error)
 	// Findable looks for this peer's announcement as a stranger would, who shares no state with it.
 	Findable(ctx context.Context, keys [][32]byte) (found []bool, err error)
+	// Addrs returns the addresses to which announcements lead now, the peer's identity included. Empty: not known yet.
+	Addrs() []string
 }
 
 // ErrRefused marks a blob that must not be kept: it is invalid, or the operator blocks it.
@@ -147,7 +154,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	g.Go(func() error { return k.checkAll(ctx) })
 	g.Go(func() error { return k.tend(ctx) })
 	if k.cfg.Announcer != nil {
-		g.Go(func() error { return k.announceAll(ctx) })
+		g.Go(func() error { return newHerald(k).all(ctx) })
 	}
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {

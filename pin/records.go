@@ -28,6 +28,7 @@ import (
 //	'e' ‖ epoch u32 ‖ request ID   requests that end by themselves
 //	'd' ‖ blob ID                  files to be removed
 //	'n'                            counts
+//	't'                            the addresses that were announced
 const (
 	keyRequest  = 'r'
 	keyBlob     = 'b'
@@ -39,6 +40,7 @@ const (
 	keyEnd      = 'e'
 	keyDrop     = 'd'
 	keyCounts   = 'n'
+	keyTold     = 't'
 )
 
 // errDatabase marks a database whose files are damaged.
