@@ -34,6 +34,10 @@ var units = map[string]unit{
 	// A unit of its own, so that no other part of the engine sees Badger.
 	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk", "internal/pause"}, tests: []string{"internal/faultfs", "node"}},
 
+	// The rules of monitors: given the time, they know no clock.
+	"monitor/round": {imports: []string{"certs", "ledger/merkle"}},
+	"monitor/score": {imports: []string{"monitor/round"}},
+
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p", "internal/ipgroup")},
 	// p2p only for the errors and types of the protocol: it is given a network.
