@@ -80,6 +80,8 @@ type Node struct {
 	Pins Pins `yaml:"pins"`
 	// Alerts says how the operator hears of trouble that monitors see. Default: by the log alone.
 	Alerts Alerts `yaml:"alerts"`
+	// Monitor probes other nodes beside the node. Default none.
+	Monitor Monitor `yaml:"monitor"`
 	// Log configures logging. Default info, text.
 	Log Log `yaml:"log"`
 }
@@ -235,6 +237,7 @@ func (n *Node) Validate() error {
 		return err
 	}
 	if err := n.Alerts.validate(); err != nil {
+	if err := n.Monitor.validate(); err != nil {
 		return err
 	}
 	return n.Log.Validate()
