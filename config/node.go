@@ -237,6 +237,8 @@ func (n *Node) Validate() error {
 		return err
 	}
 	if err := n.Alerts.validate(); err != nil {
+		return err
+	}
 	if err := n.Monitor.validate(); err != nil {
 		return err
 	}
