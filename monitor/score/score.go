@@ -30,9 +30,10 @@ type Verdict struct {
 	RTT, Rate                       round.Code // weighted medians of those that measured
 }
 
-// Tally gives the verdict on each node, by index in the committee. attested has the accepted attestations of the round by
-// monitor. An attestation says something about a node only if its monitor was assigned to it, its round counts, and its
-// vector is of this committee. rebuttals are the accepted ones of the round.
+// Tally gives the verdict on each node, by index in the committee of epoch. attested has the accepted attestations of the
+// round by monitor, rebuttals the accepted ones of the round. An attestation says something about a node only if its
+// monitor was assigned to it, its round counts, and its vector is of this committee. If no more than a third of the
+// assigned weight reports on a node there is no verdict: perhaps nobody honest is among them.
 func Tally(a *round.Assignment, epoch uint32, attested map[round.Key]*round.Attestation,
 	rebuttals []*round.Rebuttal) []Verdict {
 	turned := rebutted(epoch, rebuttals)
@@ -83,7 +84,7 @@ func (v *Verdict) judge(votes []vote) {
 	}
 	v.Reported, v.Reports = all, len(votes)
 	if 3*all <= v.Assigned {
-		return // perhaps nobody honest is among them
+		return
 	}
 	room := all / rebuttalShare
 	var weights [8]uint64
@@ -122,9 +123,9 @@ func (v *Verdict) judge(votes []vote) {
 	v.RTT, v.Rate = round.Code(Median(rtt)), round.Code(Median(rate))
 }
 
-// rebuttalShare: rebuttals turn at most a fifth of the weight that reported on a node: a member's friends cannot make a
-// node look well that most monitors find silent.
-const rebuttalShare = 5
+// rebuttalShare: rebuttals turn at most an eighth of the weight that reported on a node. With all of a third that is
+// hostile, that does not make a node look well which the others find silent.
+const rebuttalShare = 8
 
 // neutral says nothing about durability.
 const neutral = Whole / 2

@@ -4,16 +4,16 @@ import "slices"
 
 // Constants of the scores.
 const (
-	// Forget: each round takes a hundredth off what earlier rounds say (λ = 0.99), so the half of it is gone in 69 rounds,
-	// which are 11.5 hours of ten-minute rounds.
+	// Forget: each round takes a hundredth off what earlier rounds say (λ = 0.99). After 69 rounds, 11.5 hours of
+	// ten-minute rounds, half of it is left.
 	Forget = 100
 	// FreshRounds: a line without data for more rounds than this says "no data".
 	FreshRounds = 6
 	// SilentRounds: a node that answers nobody for longer than this, 3 hours of ten-minute rounds, loses durability:
 	// what nobody can get is as good as lost.
 	SilentRounds = 18
-	// GoodFrom and WarnFrom are the least scores called good and warn, in hundredths of a point. Below WarnFrom, more was
-	// bad than good.
+	// GoodFrom and WarnFrom are the least scores called good and warn, in hundredths of a point. Below WarnFrom, more
+	// was bad than good.
 	GoodFrom = 95 * 100
 	WarnFrom = 50 * 100
 
@@ -51,8 +51,7 @@ type Line struct {
 	Age       uint32 // rounds since the last datum
 }
 
-// Score returns 0 to Whole, and whether there is data: at least one datum in the last FreshRounds rounds. Without, it is
-// 0.
+// Score returns 0 to Whole, and whether there is data: a datum in the last FreshRounds rounds. Without, it is 0.
 func (l Line) Score() (hundredths int, ok bool) {
 	all := l.Good + l.Bad
 	if all == 0 || l.Age > FreshRounds {
