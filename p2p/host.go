@@ -19,6 +19,8 @@ const (
 	sliverProtocol = "sliver/1.2.0" // operations on blobs; since 1.2 uploads need tokens
 	nodeProtocol   = "node/1.0.0"   // status of nodes, and certificates; alone allowed over relays
 	pinProtocol    = "pin/1.0.0"    // the operations that read blobs, at peers that pin them
+	// monitorProtocol has the operations about rounds of probes, at storage nodes and monitors.
+	monitorProtocol = "monitor/1.0.0"
 )
 
 func protocolID(network, name string) protocol.ID {
@@ -47,6 +49,7 @@ type Host struct {
 	joined bool   // gossip runs; guarded by mu
 	serves bool   // guarded by mu
 	pins   bool   // serves pins; guarded by mu
+	rounds bool   // serves rounds; guarded by mu
 }
 
 // errClosed refuses to start work on a closed host.

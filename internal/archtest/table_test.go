@@ -36,10 +36,19 @@ var units = map[string]unit{
 	// A unit of its own, so that no other part of the engine sees Badger.
 	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk", "internal/pause"}, tests: []string{"internal/faultfs", "node"}},
 
+	// The rules of monitors: given the time, they know no clock.
+	"monitor/round": {imports: []string{"certs", "ledger/merkle"}},
+	"monitor/score": {imports: []string{"monitor/round"}},
+
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p", "internal/ipgroup")},
 	// p2p only for the errors and types of the protocol: it is given a network.
 	"pin": {imports: join(core, "p2p", "gather", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
+	// It is given a network and the ledger; p2p only for the types of the protocol. It keeps what it saw in a Badger.
+	"monitor": {
+		imports: join(core, ledger, "ledger/light", "p2p", "monitor/round", "monitor/score", "internal/badgerdisk", "internal/pause"),
+		tests:   []string{"internal/swarmtest"},
+	},
 	// The pins over HTTP, and at a socket; the pins themselves it is given.
 	"pinapi": {imports: []string{"shards", "pin", "internal/userfile"}},
 	"client": {
@@ -149,7 +158,7 @@ var modules = map[string]module{
 	"github.com/consensys/gnark-crypto": {units: []string{"certs"}},
 	"github.com/cloudflare/circl":       {units: []string{"certs"}},
 	"github.com/hanwen/go-fuse":         {units: []string{"internal/faultfs"}},
-	"github.com/dgraph-io":              {units: []string{"store", "ledger/engine/badgerdb", "internal/badgerdisk", "pin"}},
+	"github.com/dgraph-io":              {units: []string{"store", "ledger/engine/badgerdb", "internal/badgerdisk", "pin", "monitor"}},
 	"github.com/dgraph-io/ristretto":    {units: []string{"client", "gateway"}}, // TinyLFU; Badger brings it
 	"github.com/go-kit/kit":             {units: []string{"ledger/engine"}},     // a type of CometBFT's metrics
 	"github.com/cometbft":               {units: []string{"ledger/engine", "ledger/engine/badgerdb", "ledger/light"}},

@@ -219,6 +219,26 @@ func (r *Request_ListCertificates) bounds() Bounds {
 	return Bounds{Blob: true, Response: uint64(r.ListCertificates.GetLimit()) * MaxCertificate}
 }
 
+func (r *Request_GetReceipts) validate() error { return validPeer(r.GetReceipts.GetNode()) }
+
+func (*Request_GetReceipts) bounds() Bounds { return Bounds{Response: MaxReceipts} }
+
+func (*Request_PutFault) validate() error { return nil }
+
+// The evidence itself names the blob.
+func (*Request_PutFault) bounds() Bounds { return Bounds{Payload: MaxFault} }
+
+func (r *Request_Relay) validate() error { return validPeer(r.Relay.GetAccuser()) }
+
+func (*Request_Relay) bounds() Bounds { return Bounds{} }
+
+func validPeer(id []byte) error {
+	if len(id) == 0 || len(id) > MaxPeerID {
+		return fmt.Errorf("peer ID of %d bytes: must be between 1 and %d", len(id), MaxPeerID)
+	}
+	return nil
+}
+
 // validToken accepts a request without a token, too: the answer to it is a refusal with a reason.
 func validToken(token []byte) error {
 	if n := len(token); n != 0 && n != TokenSize {
