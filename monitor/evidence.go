@@ -136,28 +136,29 @@ func splitEvidence(v []byte) (info EvidenceInfo, raw []byte, err error) {
 	return info, v[at+1:], nil
 }
 
-// accuse keeps evidence and gives it to the accused, without waiting for that.
-func (r *probing) accuse(e *probe.Evidence) {
-	info, fresh, err := r.watch.keepEvidence(e, r.watch.cfg.Self, r.number)
-	if err != nil {
-		r.cfg.Logger.Warn("keep evidence", "err", err)
-	}
-	if info.Node == "" || !fresh {
-		return
-	}
-	raw, err := e.Marshal()
-	if err != nil {
-		return
-	}
-	r.puts.Go(func() {
-		ctx, cancel := context.WithTimeout(r.life, putTime)
-		defer cancel()
-		if r.cfg.Swarm.PutFault(ctx, info.Node, raw) == nil { // else it learns of it by the attestation
+// accuse keeps evidence of this round against a node, and gives it to the node.
+func (r *probing) accuse(ctx context.Context, node int) {
+	r.lock.Lock()
+	list := slices.Clone(r.evidence[node])
+	r.lock.Unlock()
+	for _, e := range list {
+		info, fresh, err := r.watch.keepEvidence(e, r.watch.cfg.Self, r.number)
+		if err != nil {
+			r.cfg.Logger.Warn("keep evidence", "err", err)
+		}
+		raw, bad := e.Marshal()
+		if err != nil || bad != nil || !fresh {
+			continue
+		}
+		short, cancel := context.WithTimeout(ctx, putTime)
+		err = r.cfg.Swarm.PutFault(short, info.Node, raw)
+		cancel()
+		if err == nil { // else it learns of it by the attestation
 			r.mu.Lock()
 			r.status.Told++
 			r.mu.Unlock()
 		}
-	})
+	}
 }
 
 // receiptsVersion begins the answer to a question for receipts.
@@ -165,12 +166,14 @@ const receiptsVersion = 1
 
 // keep writes the receipts of the round, by node: 1 u8 ‖ number of receipts u16 ‖ for each: number u16 ‖ length u16 ‖
 // receipt ‖ number of pieces of evidence u16 ‖ for each: length u32 ‖ evidence.
-func (r *probing) keep() error {
+func (r *probing) keep(receipts []round.Receipt) error {
 	byNode := map[round.Key][]round.Receipt{}
-	for _, x := range r.receipts {
+	for _, x := range receipts {
 		byNode[x.Node] = append(byNode[x.Node], x)
 	}
-	begin, day := r.watch.start(r.number), dayOf(r.watch.start(r.number))
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	day := dayOf(r.watch.start(r.number))
 	var list []pair
 	for i, k := range r.v.nodes {
 		if len(byNode[k]) == 0 {
@@ -185,7 +188,6 @@ func (r *probing) keep() error {
 			list = append(list, pair{key, b})
 		}
 	}
-	_ = begin
 	for ; len(list) > 0; list = list[min(len(list), writeTogether):] {
 		if err := r.watch.db.put(list[:min(len(list), writeTogether)]...); err != nil {
 			return fmt.Errorf("keep receipts: %w", err)

@@ -49,7 +49,9 @@ type pool struct {
 	blobs map[shards.BlobID]*known // guarded by mu
 }
 
-func newPool(w *Watch, s Swarm) *pool { return &pool{watch: w, swarm: s, blobs: map[shards.BlobID]*known{}} }
+func newPool(w *Watch, s Swarm) *pool {
+	return &pool{watch: w, swarm: s, blobs: map[shards.BlobID]*known{}}
+}
 
 func (p *pool) size() int {
 	p.mu.Lock()
@@ -152,7 +154,7 @@ func (p *pool) page(ctx context.Context, v *view, member int) error {
 		if err != nil {
 			return fmt.Errorf("certificates of %s: %w", to, err)
 		}
-		if err := p.add(ctx, v, cert.BlobID); err != nil && !errors.Is(err, errGone) {
+		if err := p.add(ctx, v, cert.Blob); err != nil && !errors.Is(err, errGone) {
 			return err
 		}
 	}

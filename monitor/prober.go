@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,9 +58,6 @@ const (
 	publishBy = 40
 )
 
-// keySigned is the key of the last round that was signed, u64: a restart must not sign it again.
-const keySigned = 'k'
-
 // Prober makes the rounds of one monitor.
 type Prober struct {
 	cfg    ProberConfig // constant, as the next three
@@ -67,6 +65,7 @@ type Prober struct {
 	self   round.Key
 	secret [32]byte // decides when a node is probed, and for what; fresh at each start
 	pool   *pool
+	puts   sync.WaitGroup // work that outlives its round
 
 	mu     sync.Mutex
 	status ProberStatus // guarded by mu
@@ -110,9 +109,6 @@ func NewProber(w *Watch, cfg ProberConfig) (*Prober, error) {
 	}
 	p.pool = newPool(w, cfg.Swarm)
 	p.status.Monitor = w.cfg.Self
-	if err := w.risks.load(); err != nil {
-		return nil, err
-	}
 	return p, nil
 }
 
@@ -128,6 +124,7 @@ func (p *Prober) Status() ProberStatus {
 // Run makes rounds until ctx ends: from the first one on that begins after the call.
 func (p *Prober) Run(ctx context.Context) error {
 	var rounds sync.WaitGroup
+	defer p.puts.Wait()
 	defer rounds.Wait()
 	for {
 		next := round.Number(p.watch.now(), p.watch.length) + 1
@@ -210,12 +207,14 @@ func (r *probing) attest(ctx context.Context) error {
 	if len(raw) == 8 && binary.BigEndian.Uint64(raw) >= r.number {
 		return fmt.Errorf("round %d was attested before: is this computer's clock right, or does another process use this key?", r.number)
 	}
-	tree := round.ReceiptTree(r.receipts)
-	a.Receipts, a.Count = tree.Root(), uint16(min(len(r.receipts), 1<<16-1))
+	r.lock.Lock()
+	receipts := slices.Clone(r.receipts) // a sample may still add some
+	r.lock.Unlock()
+	a.Receipts, a.Count = round.ReceiptTree(receipts).Root(), uint16(min(len(receipts), 1<<16-1))
 	if err := a.Sign(r.watch.network, r.cfg.Key); err != nil {
 		return err
 	}
-	if err := r.keep(); err != nil {
+	if err := r.keep(receipts); err != nil {
 		return err
 	}
 	if err := r.watch.db.put(pair{[]byte{keySigned}, binary.BigEndian.AppendUint64(nil, r.number)}); err != nil {

@@ -57,7 +57,7 @@ func (r *probing) visitAll(ctx context.Context, plan []round.Visit) error {
 // visit probes one node.
 func (r *probing) visit(ctx context.Context, node int) round.Result {
 	now := time.Now()
-	ctx, cancel := context.WithDeadline(ctx, now.Add(r.patience.Whole))
+	whole, cancel := context.WithDeadline(ctx, now.Add(r.patience.Whole))
 	defer cancel()
 	questions := r.draw(node)
 	step := round.Probe{Count: len(questions)}
@@ -67,15 +67,18 @@ func (r *probing) visit(ctx context.Context, node int) round.Result {
 	act := step.Step(now, r.patience, round.Happened{Event: round.Begin})
 	for !act.Done {
 		switch {
-		case ctx.Err() != nil:
+		case whole.Err() != nil:
 			act = step.Step(time.Now(), r.patience, round.Happened{Event: round.Late})
 		case act.Ask:
-			h := r.ask(ctx, node, &questions[act.Question], act.Question)
+			h := r.ask(whole, node, &questions[act.Question], act.Question)
 			act = step.Step(time.Now(), r.patience, h)
 		default:
-			pause.For(ctx, time.Until(act.Wait))
+			pause.For(whole, time.Until(act.Wait))
 			act = step.Step(time.Now(), r.patience, round.Happened{Event: round.Again})
 		}
+	}
+	if act.Result.Outcome.Convicts() {
+		r.accuse(ctx, node)
 	}
 	return act.Result
 }
@@ -195,7 +198,7 @@ func (r *probing) receipt(node, number int, receipt *probe.Receipt) {
 	r.receipts = append(r.receipts, round.Receipt{Node: r.v.nodes[node], Number: uint16(number), Bytes: raw})
 }
 
-// convict keeps evidence, and tells the accused at once.
+// convict keeps evidence for the accused and for the receipts of the round.
 func (r *probing) convict(node int, e *probe.Evidence) {
 	r.lock.Lock()
 	r.evidence[node] = append(r.evidence[node], e)
@@ -203,5 +206,4 @@ func (r *probing) convict(node int, e *probe.Evidence) {
 	r.mu.Lock()
 	r.status.Convicted++
 	r.mu.Unlock()
-	r.accuse(e)
 }
