@@ -74,7 +74,12 @@ func (s *site) monitorPages(mux *http.ServeMux) {
 			}
 			name, v, err := page(r)
 			if err != nil {
-				s.fail(w, r, err)
+				p := problemOf(err)
+				if p.Status == http.StatusServiceUnavailable { // the text may name files of this machine
+					s.log.Warn("reading the data of monitors failed", "err", err)
+					p.Heading, p.Message = "No data now", "The data of monitors cannot be read now: the gateway's log has the reason."
+				}
+				s.refuse(w, r, p, "")
 				return
 			}
 			v.Here = "monitors"
