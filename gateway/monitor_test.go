@@ -127,7 +127,7 @@ func TestMonitorShared(t *testing.T) {
 	}
 	other := &seenNet{err: &fs.PathError{Op: "open", Path: "/home/operator/secret", Err: errors.New("no")}}
 	s = visit(t, func(c *gateway.SiteConfig) { c.API.Monitor = other })
-	for _, path := range []string{"/explorer/monitors", "/explorer/monitors/12D3first", "/explorer/risk"} {
+	for _, path := range []string{"/explorer/monitors", "/explorer/monitors/12D3first", "/explorer/seen", "/explorer/risk"} {
 		res, err := http.Get(s.URL + path) //nolint:noctx // a page, not a documented route
 		if err != nil {
 			t.Fatal(err)

@@ -28,8 +28,8 @@ const (
 )
 
 // risk is the page of the blobs at risk.
-func (s *site) risk(r *http.Request) (string, view, error) {
-	b, err := s.cfg.Monitor.Risk(r.Context())
+func (m monitoring) risk(r *http.Request) (string, view, error) {
+	b, err := m.Risk(r.Context())
 	if err != nil {
 		return "", view{}, err
 	}
@@ -69,7 +69,7 @@ func (s *site) risk(r *http.Request) (string, view, error) {
 			ident(n.Blob, "blobs"), margin, text(fmt.Sprintf("%d of %d", n.Rows, n.Shards)), number(n.Least), text(bytesText(n.Size)), when(n.At),
 		})
 	}
-	return "risk", view{Title: "Blobs at risk", JSON: "/v1/monitor/risk", Data: v}, nil
+	return "risk", view{Title: "Blobs at risk", Tab: "risk", JSON: "/v1/monitor/risk", Data: v}, nil
 }
 
 // shareText says what a step of the histogram counts.
