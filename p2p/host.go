@@ -168,13 +168,15 @@ func (h *Host) while(ctx context.Context) context.Context {
 	return ctx
 }
 
-// Serve lets b answer requests until ctx ends or the host is closed. It returns at once, and may be called once.
+// Serve lets b answer requests until ctx ends or the host is closed. It returns at once, and may be called once. If b
+// is a Notary, too, answers to questions with a nonce are signed.
 func (h *Host) Serve(ctx context.Context, b Backend) error {
 	ctx, s, err := h.newServer(ctx, &h.serves, b)
 	if err != nil {
 		return err
 	}
-	s.backend = b
+	s.backend, s.key = b, h.cfg.Key
+	s.notary, _ = b.(Notary)
 	h.handle(sliverProtocol, false, func(st network.Stream) {
 		s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), blobOperation)
 	})

@@ -3,6 +3,7 @@ package p2p
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -33,9 +34,11 @@ type operations func(ctx context.Context, x *request) error
 
 // server answers streams. All fields are constant.
 type server struct {
-	backend Backend        // nil on a server of pins or rounds
-	content ContentBackend // nil on a server of rounds
-	rounds  RoundBackend   // nil on others
+	backend Backend            // nil on a server of pins or rounds
+	content ContentBackend     // nil on a server of rounds
+	rounds  RoundBackend       // nil on others
+	notary  Notary             // nil: answers are not signed
+	key     ed25519.PrivateKey // of this host
 	limits  *Limits
 	gate    *gate
 	pacer   *pacer  // of strangers' requests
@@ -48,6 +51,8 @@ type request struct {
 	*wire.Request
 	backend  Backend // nil for pins and rounds
 	content  ContentBackend
+	notary   Notary             // nil: answers are not signed
+	key      ed25519.PrivateKey // of this host
 	rounds   RoundBackend
 	from     peer.ID
 	id       shards.BlobID // zero where the operation has none
@@ -82,7 +87,9 @@ func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operati
 			st.Reset()
 			return
 		}
-		x := &request{Request: header, backend: s.backend, content: s.content, rounds: s.rounds, from: from, w: w}
+		x := &request{
+			Request: header, backend: s.backend, content: s.content, rounds: s.rounds, notary: s.notary, key: s.key, from: from, w: w,
+		}
 		copy(x.id[:], header.GetBlobId())
 		deadline := st.SetReadDeadline
 		if header.GetStorePairs() != nil {
@@ -273,7 +280,11 @@ func (x *request) reply(resp *wire.Response, payload []byte) error {
 // refuse sends an error as the response.
 func refuse(w io.Writer, err error) error {
 	code, text := encodeError(err)
-	b, err := wire.AppendHeader(nil, &wire.Response{Code: code, Error: text})
+	response := &wire.Response{Code: code, Error: text}
+	if signed := (*signedRefusal)(nil); errors.As(err, &signed) {
+		response.Signature, response.Lacks = signed.signature[:], uint32(signed.lacks)
+	}
+	b, err := wire.AppendHeader(nil, response)
 	if err != nil {
 		return err
 	}

@@ -16,9 +16,11 @@ var units = map[string]unit{
 	"shards": {tests: []string{"internal/wrongtest"}},
 	"certs":  {imports: []string{"shards"}},
 	"quilt":  {imports: []string{"shards"}},
+	// Questions about cells, signed answers, and the judgement of both.
+	"probe": {imports: core, tests: []string{"internal/wrongtest"}},
 
 	"store": {imports: join(core, "internal/badgerdisk", "internal/pause"), tests: []string{"internal/faultfs", "node"}},
-	"p2p":   {imports: join(core, "internal/ipgroup", "internal/pause"), tests: []string{"internal/swarmtest"}},
+	"p2p":   {imports: join(core, "probe", "internal/ipgroup", "internal/pause"), tests: []string{"internal/swarmtest"}},
 	"dht":   {imports: join(core, "internal/pause", "internal/userfile", "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
 	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light
 	// clients, and joins a network as one of them.
@@ -76,7 +78,7 @@ var units = map[string]unit{
 
 	// A unit of its own: a storage node's duty is given its parts, and opens none.
 	"node/keeper": {
-		imports: join(core, ledger, "store", "p2p", "gather", "internal/pause"),
+		imports: join(core, ledger, "store", "p2p", "probe", "gather", "internal/pause"),
 		tests:   []string{"internal/swarmtest", "internal/wrongtest"},
 	},
 
@@ -85,7 +87,7 @@ var units = map[string]unit{
 	// Measures with hosts of its own, and judges; it opens no store and no engine.
 	"doctor": {imports: []string{ledger, "ledger/light", "p2p", "dht", "internal/ipgroup", "internal/badgerdisk"}},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "doctor", "node", "client", "client/jsonform", "clientnode", "p2p", "pin", "pinapi", "pinnode", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest", "internal/badgerdisk", "shards", "store"}},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "doctor", "node", "client", "client/jsonform", "clientnode", "p2p", "probe", "pin", "pinapi", "pinnode", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest", "internal/badgerdisk", "shards", "store"}},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
@@ -121,7 +123,7 @@ var units = map[string]unit{
 }
 
 // pure packages do no I/O and know no clock.
-var pure = []string{"shards", "certs", "quilt", "ledger/merkle", "ledger/machine"}
+var pure = []string{"shards", "certs", "quilt", "probe", "ledger/merkle", "ledger/machine"}
 
 // networking are the units whose business is libp2p.
 var networking = []string{"p2p", "dht", "node", "clientnode", "ledger/engine", "ledger/light", "internal/swarmtest"}

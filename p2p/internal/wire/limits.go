@@ -22,6 +22,9 @@ const (
 	MaxSymbols = 256 << 20
 	// MaxSlivers bounds the slivers of one GetSymbols: each is read and expanded.
 	MaxSlivers = 64
+	// Sizes in bytes: of the nonce of a question, and of the signature of its answer.
+	NonceSize     = 16
+	SignatureSize = 64
 	// MaxLeaves bounds the targets of a GetLeaves: 557 KB with the longest proofs.
 	MaxLeaves = 1 << 10
 	// MaxEvidence bounds the evidence that a blob is invalid, in bytes: a cell proof has four paths of MaxProof hashes, a

@@ -674,8 +674,12 @@ type GetSymbols struct {
 	// Further slivers along axis.
 	More []uint32 `protobuf:"varint,10,rep,packed,name=more,proto3" json:"more,omitempty"`
 	// Of each symbol. A length of 0 reaches to the symbol's end: with an offset of symbol_size only proofs are sent.
-	Offset        uint64 `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"`
-	Length        uint64 `protobuf:"varint,12,opt,name=length,proto3" json:"length,omitempty"`
+	Offset uint64 `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"`
+	Length uint64 `protobuf:"varint,12,opt,name=length,proto3" json:"length,omitempty"`
+	// 16 bytes ask for a signed answer: 64 more bytes of payload, or the fields signature and lacks. Empty: unsigned.
+	Nonce []byte `protobuf:"bytes,85,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	// With a nonce: height of the ledger.
+	Height        uint64 `protobuf:"varint,86,opt,name=height,proto3" json:"height,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -762,6 +766,20 @@ func (x *GetSymbols) GetOffset() uint64 {
 func (x *GetSymbols) GetLength() uint64 {
 	if x != nil {
 		return x.Length
+	}
+	return 0
+}
+
+func (x *GetSymbols) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+func (x *GetSymbols) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
 	}
 	return 0
 }
@@ -1366,7 +1384,11 @@ type Response struct {
 	//	*Response_NodeStatus
 	//	*Response_Certificates
 	//	*Response_Accepted
-	Result        isResponse_Result `protobuf_oneof:"result"`
+	Result isResponse_Result `protobuf_oneof:"result"`
+	// Of a refusal to a question with a nonce, 64 bytes; empty: unsigned.
+	Signature []byte `protobuf:"bytes,85,opt,name=signature,proto3" json:"signature,omitempty"`
+	// With a signature: the sliver that is not here.
+	Lacks         uint32 `protobuf:"varint,86,opt,name=lacks,proto3" json:"lacks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1472,6 +1494,20 @@ func (x *Response) GetAccepted() *Accepted {
 		}
 	}
 	return nil
+}
+
+func (x *Response) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *Response) GetLacks() uint32 {
+	if x != nil {
+		return x.Lacks
+	}
+	return 0
 }
 
 type isResponse_Result interface {
@@ -2113,7 +2149,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x04R\x06offset\x12\x16\n" +
-	"\x06length\x18\x04 \x01(\x04R\x06length\"\xd2\x01\n" +
+	"\x06length\x18\x04 \x01(\x04R\x06length\"\x80\x02\n" +
 	"\n" +
 	"GetSymbols\x12\x12\n" +
 	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
@@ -2125,7 +2161,9 @@ const file_wire_proto_rawDesc = "" +
 	"\x04more\x18\n" +
 	" \x03(\rR\x04more\x12\x16\n" +
 	"\x06offset\x18\v \x01(\x04R\x06offset\x12\x16\n" +
-	"\x06length\x18\f \x01(\x04R\x06length\"\x0f\n" +
+	"\x06length\x18\f \x01(\x04R\x06length\x12\x14\n" +
+	"\x05nonce\x18U \x01(\fR\x05nonce\x12\x16\n" +
+	"\x06height\x18V \x01(\x04R\x06height\"\x0f\n" +
 	"\rGetBlobStatus\"\x0f\n" +
 	"\rGetNodeStatus\"\x10\n" +
 	"\x0eGetCertificate\"\x10\n" +
@@ -2152,7 +2190,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x05index\x18\x02 \x01(\rR\x05index\"2\n" +
 	"\x06Refute\x12\x12\n" +
 	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\rR\x05index\"\x86\x03\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\"\xba\x03\n" +
 	"\bResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x14\n" +
 	"\x05error\x18\x02 \x01(\tR\x05error\x12\x18\n" +
@@ -2163,7 +2201,9 @@ const file_wire_proto_rawDesc = "" +
 	"\vnode_status\x18\x06 \x01(\v2\x19.walrus.p2p.v1.NodeStatusH\x00R\n" +
 	"nodeStatus\x12D\n" +
 	"\fcertificates\x18\a \x01(\v2\x1e.walrus.p2p.v1.CertificatePageH\x00R\fcertificates\x125\n" +
-	"\baccepted\x18< \x01(\v2\x17.walrus.p2p.v1.AcceptedH\x00R\bacceptedB\b\n" +
+	"\baccepted\x18< \x01(\v2\x17.walrus.p2p.v1.AcceptedH\x00R\baccepted\x12\x1c\n" +
+	"\tsignature\x18U \x01(\fR\tsignature\x12\x14\n" +
+	"\x05lacks\x18V \x01(\rR\x05lacksB\b\n" +
 	"\x06result\"\n" +
 	"\n" +
 	"\bAccepted\" \n" +
