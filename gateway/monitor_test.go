@@ -51,7 +51,7 @@ func (s *seenNet) Matrix(context.Context) (*gateway.MonitorMatrix, error) {
 }
 
 func (s *seenNet) Risk(context.Context) (*gateway.BlobRisks, error) {
-	return &gateway.BlobRisks{Histogram: make([]int, 21), Nearest: []gateway.BlobRisk{{Blob: "x", Rows: 5, Shards: 10, Least: 4, Margin: 1}}}, s.err
+	return &gateway.BlobRisks{Histogram: make([]int, 11), Nearest: []gateway.BlobRisk{{Blob: "x", Rows: 5, Shards: 10, Least: 4, Margin: 1}}}, s.err
 }
 
 func (s *seenNet) Evidence(_ context.Context, node string) ([]gateway.Evidence, error) {

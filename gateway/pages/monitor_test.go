@@ -58,8 +58,8 @@ func TestMonitorPages(t *testing.T) {
 		`href="/v1/monitor/evidence/`, `download="evidence-0000000000000000.json"`, "walrus monitor verify FILE", "primary sliver 3", "secondary sliver 96, symbol 41",
 		`/v1/monitor/badge/`+peerName(3)+`.svg`, "the last week", `class="line third"`, "11 h", "<li>100</li>", "<b>2\u202f930\u202f112</b>")
 	has(t, h, "/explorer/monitors/"+peerName(2), "No data.", "This does not mean that all is well")
-	has(t, h, "/explorer/risk", "1 blob can lose no row.", "431 blobs", `href="/explorer/blobs/`+blobID(4).String(), "-1", "41 of 100", `class="bar good"`,
-		"288 blobs with all of the rows")
+	has(t, h, "/explorer/risk", "Of 1 blob fewer rows answered", "431 blobs", `href="/explorer/blobs/`+blobID(4).String(), "-1", "41 of 100", `class="bar good"`,
+		"288 blobs with all rows", "2 blobs with 10 to 20 % of the rows beyond", "34 of its 100 rows")
 	for path, code := range map[string]int{
 		"/explorer/monitors/nobody": 404, "/explorer/monitors?span=year": 400, "/explorer/monitors?page=0": 400, "/explorer/monitors?page=2": 400,
 		"/explorer/seen?page=9": 400, "/explorer/monitors?page=x": 400,
