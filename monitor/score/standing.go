@@ -1,5 +1,7 @@
 package score
 
+import "slices"
+
 // Constants of the scores.
 const (
 	// Forget: each round takes a hundredth off what earlier rounds say (λ = 0.99), so the half of it is gone in 69 rounds,
@@ -30,10 +32,18 @@ const (
 	Good
 )
 
-func (l Level) String() string { return [...]string{"no data", "bad", "warn", "good"}[l] }
+var levelNames = [...]string{"no data", "bad", "warn", "good"}
+
+func (l Level) String() string { return levelNames[l] }
 
 // MarshalText returns the name.
 func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText reads the name; everything unknown is no data.
+func (l *Level) UnmarshalText(b []byte) error {
+	*l = Level(max(slices.Index(levelNames[:], string(b)), 0))
+	return nil
+}
 
 // Line is one smoothed score: the sums of the beta reputation. The zero Line has no data.
 type Line struct {

@@ -21,6 +21,7 @@
 //	openings    answers to that: hashes of symbols
 //	refuter     line proofs: that a line cannot be what the metadata has
 //	invalid     blobs proved to be encoded wrongly
+//	witness     slivers that are not as the node believes: others doubt them, or it finds them gone
 //	damage      slivers found corrupt; scrub: reading everything back
 //	kept        what a restart must know: debts, and how far the ledger was followed
 //	inventory   comparing all blobs with the ledger, in the background
@@ -59,7 +60,9 @@ type Parts struct {
 	Ledger     Ledger
 	// NotAdmitted returns why the node must not serve as a member: take uploads, and confirm. nil: it may.
 	NotAdmitted func() error
-	Pins        Pins // nil: repairs ask members only
+	// Lost is told of slivers that the node has found gone or damaged. It must not block. nil: nobody is.
+	Lost func(Loss)
+	Pins Pins // nil: repairs ask members only
 }
 
 // Keeper keeps the slivers of this node's shards. Its parts are constant after New.
@@ -115,9 +118,12 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	kept := newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
 	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: kept, reach: newReach(),
 		resync: newBell(), log: log}
-	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
+	seen := &witness{shelf: k.shelf, chain: k.chain, book: k.book, tell: p.Lost}
+	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{},
+		tell: func(ref store.Ref) { seen.report(ref, true) }}
 	k.scrubber = &scrubber{shelf: k.shelf, note: k.damage.note, period: cfg.Scrub, log: log}
-	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
+	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters, witness: seen}
+	seen.expand = k.library.prove
 	k.expander = newExpander(k.library)
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
 	k.doubt(p.Identity, swarm, leases)
@@ -136,7 +142,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		budget: &budget{rate: cfg.Repair.Rate, users: func() bool { return k.debts.uploading() || k.library.reading() }},
 	}
 	inventory := &inventory{
-		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life,
+		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life, witness: seen,
 		period: cfg.Scrub, wake: newBell(), log: log, damaged: map[string]bool{},
 	}
 	kept.doubt = inventory.note
