@@ -152,7 +152,7 @@ func (n *Node) listen() (err error) {
 		if l.addr == "" {
 			continue
 		}
-		if *l.to, err = net.Listen("tcp", l.addr); err != nil {
+		if *l.to, err = pinapi.Listen(l.addr); err != nil {
 			return err
 		}
 		n.closers = append(n.closers, closing(*l.to))
