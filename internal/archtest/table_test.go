@@ -143,7 +143,7 @@ var modules = map[string]module{
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd
-	"golang.org/x/net/netutil":          {units: []string{"pinapi"}}, // bounds connections
+	"golang.org/x/net/netutil":          {units: []string{"pinapi"}},  // bounds connections
 	"golang.org/x/time":                 {units: []string{"p2p", "dht", "gateway", "node", "pin"}},
 	"github.com/consensys/gnark-crypto": {units: []string{"certs"}},
 	"github.com/cloudflare/circl":       {units: []string{"certs"}},
