@@ -78,6 +78,8 @@ type Node struct {
 	Gateway Gateway `yaml:"gateway"`
 	// Pins keeps whole blobs beside the node. Default none.
 	Pins Pins `yaml:"pins"`
+	// Monitor probes other nodes beside the node. Default none.
+	Monitor Monitor `yaml:"monitor"`
 	// Log configures logging. Default info, text.
 	Log Log `yaml:"log"`
 }
@@ -230,6 +232,9 @@ func (n *Node) Validate() error {
 		return err
 	}
 	if err := n.Pins.validate(); err != nil {
+		return err
+	}
+	if err := n.Monitor.validate(); err != nil {
 		return err
 	}
 	return n.Log.Validate()

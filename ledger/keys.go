@@ -40,5 +40,8 @@ func KeyBlobInfo(id shards.BlobID) []byte { return append([]byte{'b'}, id[:]...)
 // KeyInvalidBlob is the key of an InvalidBlob.
 func KeyInvalidBlob(id shards.BlobID) []byte { return append([]byte{'i'}, id[:]...) }
 
+// KeyBonds is the key of Bonds.
+func KeyBonds() []byte { return []byte{'o'} }
+
 // KeyMember is the key of the committee's i-th Member, from 0; the first absent one ends the committee.
 func KeyMember(i uint16) []byte { return binary.BigEndian.AppendUint16([]byte{'m'}, i) }

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/p2p/internal/wire"
+	"walrus/probe"
 )
 
 // answer holds the response to a request. The caller reads its payload, then closes it.
@@ -156,6 +157,9 @@ func (a *answer) accept(err error, most uint64) (*answer, error) {
 	}
 	if a.GetCode() != 0 {
 		err := decodeError(a.GetCode(), a.GetError())
+		if len(a.GetSignature()) > 0 {
+			err = &signedRefusal{err, a.GetCode(), int(a.GetLacks()), [probe.SignatureSize]byte(a.GetSignature())}
+		}
 		a.Close() // the stream is still good
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/certs"
+	"walrus/probe"
 	"walrus/shards"
 )
 
@@ -58,11 +59,10 @@ type ContentBackend interface {
 	Metadata(ctx context.Context, id shards.BlobID) ([]byte, error)
 	// OpenSliver opens a sliver for reading in strip order. The caller closes it. ErrNotFound, ErrNotOwner, ErrCorrupt.
 	OpenSliver(ctx context.Context, id shards.BlobID, axis shards.Axis, index int) (SliverReader, error)
-	// Symbols expands slivers and writes, for each sliver and each target in order, the part of the symbol and the hashes
-	// of its proof. It checks
-	// everything that it can before its first write: later errors cut the stream. It holds little memory and no share
-	// of the CPU while a write waits for a slow peer. ErrBadRequest if the blob has other sizes than those expected,
-	// ErrBusy, ErrNotFound, ErrNotOwner, ErrCorrupt.
+	// Symbols expands slivers and writes, for each sliver and each target in order, the part of the symbol and the
+	// hashes of its proof. It checks everything that it can before its first write: later errors cut the stream. It
+	// holds little memory and no share of the CPU while a write waits for a slow peer. ErrBadRequest if the blob has
+	// other sizes than those expected, ErrBusy, ErrNotFound, ErrNotOwner, ErrCorrupt.
 	Symbols(ctx context.Context, r SymbolRequest, w io.Writer) error
 }
 
@@ -118,17 +118,29 @@ type SymbolRequest struct {
 	SymbolQuery
 }
 
-// SymbolQuery asks for the bytes [Offset, Offset+Length) of symbols of several slivers' expansions, and for their
-// proofs. All of it together has at most MaxSymbolsBytes.
-type SymbolQuery struct {
-	Blob           shards.BlobID
-	Axis           shards.Axis
-	Slivers        []int // each once; at most MaxSlivers
-	Targets        []int // positions in each expansion, each once; at most MaxTargets
-	SymbolSize     int64 // bytes
-	Offset, Length int64 // a multiple of the strips' width, or up to the end; a Length of 0 asks for proofs alone
-	ProofLen       int   // hashes; 0 without proofs, which are for whole symbols only
+// SymbolQuery asks for symbols of several slivers' expansions, and for their proofs. All of it together has at most
+// MaxSymbolsBytes. With a nonce the node is asked to sign what it answers; Network and Shards are not sent.
+type SymbolQuery = probe.Question
+
+// Notary is a Backend that lets its host sign answers to questions with a nonce, by the host's own key. A host whose
+// Backend is none signs nothing.
+type Notary interface {
+	// Stamp names the network, by its ID and its shards, and the height of the node's own ledger. Height 0: the node
+	// must not sign now.
+	Stamp() (network certs.NetworkID, n int, height uint64)
 }
+
+// Lack is an error of Symbols: the sliver Sliver of the request is not here. Err wraps ErrNotFound, ErrNotOwner or
+// ErrCorrupt, and is sent to the peer. Only refusals that are a *Lack are signed, and a signed one of ErrNotFound or
+// ErrCorrupt convicts the node: it must owe that sliver by its own ledger, for long enough.
+type Lack struct {
+	Sliver int
+	Err    error
+}
+
+func (l *Lack) Error() string { return l.Err.Error() }
+
+func (l *Lack) Unwrap() error { return l.Err }
 
 // SliverReader reads an open sliver, its bytes in strip order.
 type SliverReader interface {

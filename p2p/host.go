@@ -19,6 +19,8 @@ const (
 	sliverProtocol = "sliver/1.2.0" // operations on blobs; since 1.2 uploads need tokens
 	nodeProtocol   = "node/1.0.0"   // status of nodes, and certificates; alone allowed over relays
 	pinProtocol    = "pin/1.0.0"    // the operations that read blobs, at peers that pin them
+	// monitorProtocol has the operations about rounds of probes, at storage nodes and monitors.
+	monitorProtocol = "monitor/1.0.0"
 )
 
 func protocolID(network, name string) protocol.ID {
@@ -47,6 +49,7 @@ type Host struct {
 	joined bool   // gossip runs; guarded by mu
 	serves bool   // guarded by mu
 	pins   bool   // serves pins; guarded by mu
+	rounds bool   // serves rounds; guarded by mu
 }
 
 // errClosed refuses to start work on a closed host.
@@ -165,13 +168,15 @@ func (h *Host) while(ctx context.Context) context.Context {
 	return ctx
 }
 
-// Serve lets b answer requests until ctx ends or the host is closed. It returns at once, and may be called once.
+// Serve lets b answer requests until ctx ends or the host is closed. It returns at once, and may be called once. If b
+// is a Notary, too, answers to questions with a nonce are signed.
 func (h *Host) Serve(ctx context.Context, b Backend) error {
 	ctx, s, err := h.newServer(ctx, &h.serves, b)
 	if err != nil {
 		return err
 	}
-	s.backend = b
+	s.backend, s.key = b, h.cfg.Key
+	s.notary, _ = b.(Notary)
 	h.handle(sliverProtocol, false, func(st network.Stream) {
 		s.serve(ctx, h.counted(st), st.Conn().RemotePeer(), blobOperation)
 	})

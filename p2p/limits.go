@@ -39,6 +39,13 @@ const (
 	MaxIncidents = wire.MaxIncidents
 	// MaxAddresses bounds the addresses in a NodeStatus.
 	MaxAddresses = wire.MaxAddresses
+	// MaxFault bounds the evidence that convicts a node, in bytes.
+	MaxFault = wire.MaxFault
+	// MaxReceipts bounds a monitor's receipts of one node in one round, in bytes.
+	MaxReceipts = wire.MaxReceipts
+	// MaxRoundMessage bounds a message about a round in gossip, in bytes. An attestation has 4096 at most; a proof of
+	// equivocation has two.
+	MaxRoundMessage = 8195
 	// MaxHistory bounds the points of a node's history.
 	MaxHistory = wire.MaxHistory
 )

@@ -65,6 +65,11 @@ func Certificates(validate func(ctx context.Context, from peer.ID, data []byte) 
 	return TopicConfig{Name: certificates, MaxMessage: MaxCertificate, Score: certificateScore, Validate: validate}
 }
 
+// Attestations is the topic of what monitors saw in a round, and of answers to it.
+func Attestations(validate func(ctx context.Context, from peer.ID, data []byte) (Verdict, any)) TopicConfig {
+	return TopicConfig{Name: "attestations/1", MaxMessage: MaxRoundMessage, Score: certificateScore, Validate: validate}
+}
+
 // Message is an accepted message. From is ourselves if we published it.
 type Message struct {
 	From    peer.ID

@@ -8,6 +8,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/p2p/internal/wire"
+	"walrus/probe"
 	"walrus/shards"
 )
 
@@ -67,25 +68,15 @@ func (c Content) Symbols(ctx context.Context, to peer.ID, id shards.BlobID, axis
 	})
 }
 
-// SymbolParts fetches what q asks for, unverified: for each sliver in order, a symbol for each target in order.
+// SymbolParts fetches what q asks for, unverified: for each sliver in order, a symbol for each target in order. A
+// question with a nonce costs a signature, which is not looked at: see Host.Probe.
 func (c Content) SymbolParts(ctx context.Context, to peer.ID, q SymbolQuery) (symbols []shards.Symbol, err error) {
 	defer describe(&err, to, "symbols of %d %s slivers of %s", len(q.Slivers), q.Axis, q.Blob)
-	op, err := q.encode()
-	if err != nil {
-		return nil, err
-	}
-	req := &wire.Request{BlobId: q.Blob[:], Op: &wire.Request_GetSymbols{GetSymbols: op}}
-	if err := req.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
-	}
-	a, err := c.h.ask(ctx, target{to, c.protocol}, req, nil)
+	a, signed, err := c.askSymbols(ctx, to, &q)
 	if err != nil {
 		return nil, err
 	}
 	defer a.Close()
-	if want := int64(req.Bounds().Response); a.payload.left != want {
-		return nil, a.broken("symbols of %d bytes: want %d", a.payload.left, want)
-	}
 	symbols = make([]shards.Symbol, 0, len(q.Slivers)*len(q.Targets))
 	for range cap(symbols) {
 		sym := shards.Symbol{Data: make([]byte, q.Length), Proof: make([]shards.Hash, q.ProofLen)}
@@ -99,11 +90,36 @@ func (c Content) SymbolParts(ctx context.Context, to peer.ID, q SymbolQuery) (sy
 		}
 		symbols = append(symbols, sym)
 	}
-	return symbols, nil
+	if signed {
+		_, err = io.CopyN(io.Discard, a, wire.SignatureSize)
+	}
+	return symbols, err
 }
 
-// encode makes the operation. On the wire a length of 0 reaches to the end of the symbols.
-func (q *SymbolQuery) encode() (*wire.GetSymbols, error) {
+// askSymbols asks for symbols, and tells whether a signature follows them.
+func (c Content) askSymbols(ctx context.Context, to peer.ID, q *SymbolQuery) (a *answer, signed bool, err error) {
+	op, err := encodeQuery(q)
+	if err != nil {
+		return nil, false, err
+	}
+	req := &wire.Request{BlobId: q.Blob[:], Op: &wire.Request_GetSymbols{GetSymbols: op}}
+	if err := req.Validate(); err != nil {
+		return nil, false, fmt.Errorf("%w: %w", ErrBadRequest, err)
+	}
+	a, err = c.h.ask(ctx, target{to, c.protocol}, req, nil)
+	if err != nil {
+		return nil, false, err
+	}
+	want := int64(op.Symbols())
+	signed = len(op.GetNonce()) > 0 && a.payload.left == want+wire.SignatureSize
+	if a.payload.left != want && !signed {
+		return nil, false, a.broken("symbols of %d bytes: want %d", a.payload.left, want)
+	}
+	return a, signed, nil
+}
+
+// encodeQuery makes the operation. On the wire a length of 0 reaches to the end of the symbols.
+func encodeQuery(q *SymbolQuery) (*wire.GetSymbols, error) {
 	targets, err := indices(q.Targets)
 	if err != nil {
 		return nil, err
@@ -119,6 +135,9 @@ func (q *SymbolQuery) encode() (*wire.GetSymbols, error) {
 	op := &wire.GetSymbols{
 		Axis: uint32(q.Axis), Index: slivers[0], More: slivers[1:], Targets: targets,
 		SymbolSize: uint64(q.SymbolSize), ProofLen: uint32(q.ProofLen), Offset: uint64(q.Offset), Length: uint64(q.Length),
+	}
+	if q.Nonce != (probe.Nonce{}) {
+		op.Nonce, op.Height = q.Nonce[:], q.Height
 	}
 	switch {
 	case q.Length == 0:
@@ -137,6 +156,9 @@ func decodeQuery(id shards.BlobID, op *wire.GetSymbols) SymbolQuery {
 	}
 	if q.Length == 0 {
 		q.Length = q.SymbolSize - q.Offset
+	}
+	if len(op.GetNonce()) > 0 {
+		q.Nonce, q.Height = probe.Nonce(op.GetNonce()), op.GetHeight()
 	}
 	return q
 }

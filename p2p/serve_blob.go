@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
 	"walrus/certs"
 	"walrus/p2p/internal/wire"
+	"walrus/probe"
 	"walrus/shards"
 )
 
@@ -147,24 +149,34 @@ func (x *request) stream(sliver SliverReader, offset, length int64) error {
 	}
 }
 
-// symbols streams recovery symbols. As in readSliver, a failure after the first bytes cuts the stream.
+// symbols streams recovery symbols. As in readSliver, a failure after the first bytes cuts the stream, before anything
+// is signed.
 func (x *request) symbols(ctx context.Context, op *wire.GetSymbols) error {
-	out := &symbolStream{x: x, left: int64(x.Bounds().Response)}
-	err := x.content.Symbols(ctx, SymbolRequest{From: x.from, SymbolQuery: decodeQuery(x.id, op)}, out)
+	q := decodeQuery(x.id, op)
+	out := &symbolStream{x: x, left: int64(op.Symbols()), seal: x.seal(&q)}
+	if out.seal != nil {
+		out.answer = probe.NewAnswer(&out.seal.question, false)
+	}
+	err := x.content.Symbols(ctx, SymbolRequest{From: x.from, SymbolQuery: q}, out)
+	if refusal := out.seal.refuse(err); refusal != nil && !x.replied {
+		return refusal
+	}
 	if err != nil {
 		return err
 	}
 	if out.left > 0 {
 		return fmt.Errorf("backend left %d bytes of the symbols unwritten", out.left)
 	}
-	return out.w.Flush()
+	return out.end()
 }
 
-// symbolStream sends the header of a response before the first byte of its payload.
+// symbolStream sends the header of a response before the first byte of its payload, and the signature after the last.
 type symbolStream struct {
-	x    *request
-	left int64         // of the payload
-	w    *bufio.Writer // nil before the first Write
+	x      *request
+	left   int64         // of the symbols
+	seal   *seal         // nil: unsigned
+	answer *probe.Answer // nil: unsigned
+	w      *bufio.Writer // nil before the first Write
 }
 
 func (s *symbolStream) Write(b []byte) (int, error) {
@@ -172,17 +184,37 @@ func (s *symbolStream) Write(b []byte) (int, error) {
 		return 0, fmt.Errorf("backend wrote %d bytes more than the symbols have", int64(len(b))-s.left)
 	}
 	if s.w == nil {
-		head, err := wire.AppendHeader(nil, &wire.Response{Payload: uint64(s.left)})
+		size := s.left
+		if s.seal != nil {
+			size += wire.SignatureSize
+		}
+		head, err := wire.AppendHeader(nil, &wire.Response{Payload: uint64(size)})
 		if err != nil {
 			return 0, err
 		}
 		s.x.begin()
-		s.w = bufio.NewWriterSize(s.x.w, int(min(s.left+readBuffer, writeSize)))
+		s.w = bufio.NewWriterSize(s.x.w, int(min(size+readBuffer, writeSize)))
 		_, _ = s.w.Write(head) // Flush returns the first error
+	}
+	if s.answer != nil {
+		_, _ = s.answer.Write(b) // as many as the question is for
 	}
 	n, err := s.w.Write(b)
 	s.left -= int64(n)
 	return n, err
+}
+
+// end signs the symbols, and sends what is left.
+func (s *symbolStream) end() error {
+	if s.seal != nil {
+		sum, complete := s.answer.Sum()
+		if !complete {
+			return errors.New("sign symbols: the answer is incomplete")
+		}
+		signature := probe.Sign(s.seal.key, &s.seal.question, sum)
+		_, _ = s.w.Write(signature[:]) // Flush returns the first error
+	}
+	return s.w.Flush()
 }
 
 // Bits for a shard in the payload of a blob status.

@@ -3,6 +3,7 @@ package p2p
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -33,8 +34,11 @@ type operations func(ctx context.Context, x *request) error
 
 // server answers streams. All fields are constant.
 type server struct {
-	backend Backend // nil on a server of pins
-	content ContentBackend
+	backend Backend            // nil on a server of pins or rounds
+	content ContentBackend     // nil on a server of rounds
+	rounds  RoundBackend       // nil on others
+	notary  Notary             // nil: answers are not signed
+	key     ed25519.PrivateKey // of this host
 	limits  *Limits
 	gate    *gate
 	pacer   *pacer  // of strangers' requests
@@ -45,8 +49,11 @@ type server struct {
 // request holds one request while it is served.
 type request struct {
 	*wire.Request
-	backend  Backend // nil for pins
+	backend  Backend // nil for pins and rounds
 	content  ContentBackend
+	notary   Notary             // nil: answers are not signed
+	key      ed25519.PrivateKey // of this host
+	rounds   RoundBackend
 	from     peer.ID
 	id       shards.BlobID // zero where the operation has none
 	body     payload
@@ -80,7 +87,9 @@ func (s *server) serve(ctx context.Context, st duplex, from peer.ID, run operati
 			st.Reset()
 			return
 		}
-		x := &request{Request: header, backend: s.backend, content: s.content, from: from, w: w}
+		x := &request{
+			Request: header, backend: s.backend, content: s.content, rounds: s.rounds, notary: s.notary, key: s.key, from: from, w: w,
+		}
 		copy(x.id[:], header.GetBlobId())
 		deadline := st.SetReadDeadline
 		if header.GetStorePairs() != nil {
@@ -216,7 +225,7 @@ func (x *request) streamed() bool {
 // cost returns the bytes in flight that a request counts for.
 func (x *request) cost() int64 {
 	switch x.GetOp().(type) {
-	case *wire.Request_PutMetadata, *wire.Request_PutCertificate, *wire.Request_PutProof:
+	case *wire.Request_PutMetadata, *wire.Request_PutCertificate, *wire.Request_PutProof, *wire.Request_PutFault:
 		return int64(x.GetPayload())
 	case *wire.Request_StorePairs, *wire.Request_GetSymbols, *wire.Request_GetLineProof:
 		// streamed, whatever the peer claims about their size
@@ -271,7 +280,11 @@ func (x *request) reply(resp *wire.Response, payload []byte) error {
 // refuse sends an error as the response.
 func refuse(w io.Writer, err error) error {
 	code, text := encodeError(err)
-	b, err := wire.AppendHeader(nil, &wire.Response{Code: code, Error: text})
+	response := &wire.Response{Code: code, Error: text}
+	if signed := (*signedRefusal)(nil); errors.As(err, &signed) {
+		response.Signature, response.Lacks = signed.signature[:], uint32(signed.lacks)
+	}
+	b, err := wire.AppendHeader(nil, response)
 	if err != nil {
 		return err
 	}

@@ -87,6 +87,7 @@ func newRoot(a *app) *cobra.Command {
 		}},
 		{"Quilts", []*cobra.Command{storeQuiltCommand(a), readQuiltCommand(a), listPatchesCommand(a)}},
 		{"Pins", []*cobra.Command{pinCommand(a)}},
+		{"Monitors", []*cobra.Command{monitorCommand(a)}},
 		{"Wallet and keys", []*cobra.Command{walletCommand(a), encryptionKeyCommand(a)}},
 		{"The network", []*cobra.Command{infoCommand(a), healthCommand(a), doctorCommand(a)}},
 		{"Gateways", gatewayCommands(a)},

@@ -16,9 +16,11 @@ var units = map[string]unit{
 	"shards": {tests: []string{"internal/wrongtest"}},
 	"certs":  {imports: []string{"shards"}},
 	"quilt":  {imports: []string{"shards"}},
+	// Questions about cells, signed answers, and the judgement of both.
+	"probe": {imports: core, tests: []string{"internal/wrongtest"}},
 
 	"store": {imports: join(core, "internal/badgerdisk", "internal/pause"), tests: []string{"internal/faultfs", "node"}},
-	"p2p":   {imports: join(core, "internal/ipgroup", "internal/pause"), tests: []string{"internal/swarmtest"}},
+	"p2p":   {imports: join(core, "probe", "internal/ipgroup", "internal/pause"), tests: []string{"internal/swarmtest"}},
 	"dht":   {imports: join(core, "internal/pause", "internal/userfile", "internal/ipgroup"), tests: []string{"internal/swarmtest"}},
 	// The ledger: vocabulary, tree and rules are pure; the light client asks; the engine runs consensus, answers light
 	// clients, and joins a network as one of them.
@@ -34,10 +36,19 @@ var units = map[string]unit{
 	// A unit of its own, so that no other part of the engine sees Badger.
 	"ledger/engine/badgerdb": {imports: []string{"internal/badgerdisk", "internal/pause"}, tests: []string{"internal/faultfs", "node"}},
 
+	// The rules of monitors: given the time, they know no clock.
+	"monitor/round": {imports: []string{"certs", "ledger/merkle"}},
+	"monitor/score": {imports: []string{"monitor/round"}},
+
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p", "internal/ipgroup")},
 	// p2p only for the errors and types of the protocol: it is given a network.
 	"pin": {imports: join(core, "p2p", "gather", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
+	// It is given a network and the ledger; p2p only for the types of the protocol. It keeps what it saw in a Badger.
+	"monitor": {
+		imports: join(core, ledger, "ledger/light", "p2p", "monitor/round", "monitor/score", "internal/badgerdisk", "internal/pause"),
+		tests:   []string{"internal/swarmtest"},
+	},
 	// The pins over HTTP, and at a socket; the pins themselves it is given.
 	"pinapi": {imports: []string{"shards", "pin", "internal/userfile"}},
 	"client": {
@@ -67,7 +78,7 @@ var units = map[string]unit{
 
 	// A unit of its own: a storage node's duty is given its parts, and opens none.
 	"node/keeper": {
-		imports: join(core, ledger, "store", "p2p", "gather", "internal/pause"),
+		imports: join(core, ledger, "store", "p2p", "probe", "gather", "internal/pause"),
 		tests:   []string{"internal/swarmtest", "internal/wrongtest"},
 	},
 
@@ -76,7 +87,7 @@ var units = map[string]unit{
 	// Measures with hosts of its own, and judges; it opens no store and no engine.
 	"doctor": {imports: []string{ledger, "ledger/light", "p2p", "dht", "internal/ipgroup", "internal/badgerdisk"}},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "doctor", "node", "client", "client/jsonform", "clientnode", "p2p", "pin", "pinapi", "pinnode", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest", "internal/badgerdisk", "shards", "store"}},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "doctor", "node", "client", "client/jsonform", "clientnode", "p2p", "probe", "pin", "pinapi", "pinnode", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest", "internal/badgerdisk", "shards", "store"}},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
@@ -112,7 +123,7 @@ var units = map[string]unit{
 }
 
 // pure packages do no I/O and know no clock.
-var pure = []string{"shards", "certs", "quilt", "ledger/merkle", "ledger/machine"}
+var pure = []string{"shards", "certs", "quilt", "probe", "ledger/merkle", "ledger/machine"}
 
 // networking are the units whose business is libp2p.
 var networking = []string{"p2p", "dht", "node", "clientnode", "ledger/engine", "ledger/light", "internal/swarmtest"}
@@ -148,7 +159,7 @@ var modules = map[string]module{
 	"github.com/consensys/gnark-crypto": {units: []string{"certs"}},
 	"github.com/cloudflare/circl":       {units: []string{"certs"}},
 	"github.com/hanwen/go-fuse":         {units: []string{"internal/faultfs"}},
-	"github.com/dgraph-io":              {units: []string{"store", "ledger/engine/badgerdb", "internal/badgerdisk", "pin"}},
+	"github.com/dgraph-io":              {units: []string{"store", "ledger/engine/badgerdb", "internal/badgerdisk", "pin", "monitor"}},
 	"github.com/dgraph-io/ristretto":    {units: []string{"client", "gateway"}}, // TinyLFU; Badger brings it
 	"github.com/go-kit/kit":             {units: []string{"ledger/engine"}},     // a type of CometBFT's metrics
 	"github.com/cometbft":               {units: []string{"ledger/engine", "ledger/engine/badgerdb", "ledger/light"}},

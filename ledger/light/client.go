@@ -48,7 +48,7 @@ type Checkpoint struct {
 // called concurrently. They end with their contexts, or with an error soon after the last node has been asked. It
 // runs no goroutines between calls.
 type Client struct {
-	// Constant after New; the last five have their own locks.
+	// Constant after New; the last six have their own locks.
 	cfg    Config
 	id     certs.NetworkID
 	names  map[peer.ID]string
@@ -58,6 +58,7 @@ type Client struct {
 	trust  *trust
 	book   *book
 	sets   *committeeCache
+	bonds  bondCache
 	stall  stallMark
 	clock  clockMark
 

@@ -17,11 +17,12 @@ type Header struct {
 	Height   uint64
 	Time     time.Time // when the block before it was agreed on, by the validators' clocks
 	Hash     [32]byte
-	Empty    bool    // it has no transactions
-	Proposer peer.ID // empty if no genesis member has that key
-	Name     string  // of the proposer
-	Signed   int     // shards of the validators who signed it
-	Voting   int     // shards of all validators
+	AppHash  [32]byte // root of the state before this block
+	Empty    bool     // it has no transactions
+	Proposer peer.ID  // empty if no genesis member has that key
+	Name     string   // of the proposer
+	Signed   int      // shards of the validators who signed it
+	Voting   int      // shards of all validators
 }
 
 // Header returns the verified header of the block at a height, with each signature verified.
@@ -34,6 +35,7 @@ func (c *Client) Header(ctx context.Context, height uint64) (*Header, error) {
 		Height: uint64(b.Height), Time: b.Time, Hash: [32]byte(b.Hash()),
 		Empty: bytes.Equal(b.DataHash, types.Txs(nil).Hash()),
 	}
+	copy(h.AppHash[:], b.AppHash)
 	for i, v := range b.ValidatorSet.Validators {
 		h.Voting += int(v.VotingPower)
 		if b.Commit.Signatures[i].BlockIDFlag == types.BlockIDFlagCommit {

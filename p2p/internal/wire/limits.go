@@ -22,6 +22,9 @@ const (
 	MaxSymbols = 256 << 20
 	// MaxSlivers bounds the slivers of one GetSymbols: each is read and expanded.
 	MaxSlivers = 64
+	// Sizes in bytes: of the nonce of a question, and of the signature of its answer.
+	NonceSize     = 16
+	SignatureSize = 64
 	// MaxLeaves bounds the targets of a GetLeaves: 557 KB with the longest proofs.
 	MaxLeaves = 1 << 10
 	// MaxEvidence bounds the evidence that a blob is invalid, in bytes: a cell proof has four paths of MaxProof hashes, a
@@ -38,6 +41,11 @@ const (
 	MaxCertificate = 10 << 10
 	// MaxCertificates bounds a page of certificates: 2.5 MiB at worst, a few tens of KiB with a hundred nodes.
 	MaxCertificates = 256
+	// MaxFault bounds the evidence that convicts a node, in bytes: the metadata of a blob in the largest network, and
+	// some 4 MiB of symbols and proofs.
+	MaxFault = 8 << 20
+	// MaxReceipts bounds a monitor's receipts of one node in one round, in bytes.
+	MaxReceipts = 8 << 20
 	// MaxErrorText bounds the text of an error, in bytes.
 	MaxErrorText = 512
 	// MaxStatusText bounds each text in a node status, in bytes. Even with MaxIncidents texts a header stays far below

@@ -109,7 +109,13 @@ func (r *Request_GetSymbols) validate() error {
 	if m.GetProofLen() > 0 && part > 0 && part < size {
 		return errors.New("proofs of parts of symbols")
 	}
-	if each := part + uint64(m.GetProofLen())*HashSize; each == 0 || each > MaxSymbols || r.bounds().Response > MaxSymbols {
+	if n := len(m.GetNonce()); n != 0 && (n != NonceSize || [NonceSize]byte(m.GetNonce()) == [NonceSize]byte{}) {
+		return fmt.Errorf("nonce of %d bytes: want %d, not all zeros", n, NonceSize)
+	}
+	if len(m.GetNonce()) == 0 && m.GetHeight() != 0 {
+		return errors.New("height without a nonce")
+	}
+	if each := part + uint64(m.GetProofLen())*HashSize; each == 0 || each > MaxSymbols || m.Symbols() > MaxSymbols {
 		return fmt.Errorf("%d symbols of %d slivers, %d bytes each: must have between 1 and %d bytes together",
 			len(m.GetTargets()), len(m.GetMore())+1, each, MaxSymbols)
 	}
@@ -117,9 +123,17 @@ func (r *Request_GetSymbols) validate() error {
 }
 
 func (r *Request_GetSymbols) bounds() Bounds {
-	m := r.GetSymbols
+	b := Bounds{Blob: true, Response: r.GetSymbols.Symbols()}
+	if len(r.GetSymbols.GetNonce()) > 0 {
+		b.Response += SignatureSize
+	}
+	return b
+}
+
+// Symbols returns the bytes of all symbols and proofs asked for.
+func (m *GetSymbols) Symbols() uint64 {
 	each := m.part() + uint64(m.GetProofLen())*HashSize
-	return Bounds{Blob: true, Response: uint64(len(m.GetTargets())) * uint64(len(m.GetMore())+1) * each}
+	return uint64(len(m.GetTargets())) * uint64(len(m.GetMore())+1) * each
 }
 
 // part returns the bytes asked for of each symbol.
@@ -203,6 +217,26 @@ func (r *Request_ListCertificates) validate() error {
 // The blob is the last one of the page before.
 func (r *Request_ListCertificates) bounds() Bounds {
 	return Bounds{Blob: true, Response: uint64(r.ListCertificates.GetLimit()) * MaxCertificate}
+}
+
+func (r *Request_GetReceipts) validate() error { return validPeer(r.GetReceipts.GetNode()) }
+
+func (*Request_GetReceipts) bounds() Bounds { return Bounds{Response: MaxReceipts} }
+
+func (*Request_PutFault) validate() error { return nil }
+
+// The evidence itself names the blob.
+func (*Request_PutFault) bounds() Bounds { return Bounds{Payload: MaxFault} }
+
+func (r *Request_Relay) validate() error { return validPeer(r.Relay.GetAccuser()) }
+
+func (*Request_Relay) bounds() Bounds { return Bounds{} }
+
+func validPeer(id []byte) error {
+	if len(id) == 0 || len(id) > MaxPeerID {
+		return fmt.Errorf("peer ID of %d bytes: must be between 1 and %d", len(id), MaxPeerID)
+	}
+	return nil
 }
 
 // validToken accepts a request without a token, too: the answer to it is a refusal with a reason.

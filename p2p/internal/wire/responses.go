@@ -18,7 +18,16 @@ func (r *Response) Validate() error {
 		if len(r.GetError()) > MaxErrorText {
 			return fmt.Errorf("error text of %d bytes: the limit is %d", len(r.GetError()), MaxErrorText)
 		}
+		if n := len(r.GetSignature()); n != 0 && n != SignatureSize {
+			return fmt.Errorf("signature of %d bytes: want %d", n, SignatureSize)
+		}
+		if r.GetLacks() >= MaxShards {
+			return fmt.Errorf("lacks sliver %d: the limit is %d", r.GetLacks(), MaxShards-1)
+		}
 		return nil
+	}
+	if len(r.GetSignature()) > 0 || r.GetLacks() != 0 {
+		return errors.New("signature of a refusal with code 0")
 	}
 	if r.GetError() != "" {
 		return errors.New("error text with code 0")

@@ -48,6 +48,9 @@ type Request struct {
 	//	*Request_PutProof
 	//	*Request_GetLineProof
 	//	*Request_Refute
+	//	*Request_GetReceipts
+	//	*Request_PutFault
+	//	*Request_Relay
 	Op            isRequest_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -248,6 +251,33 @@ func (x *Request) GetRefute() *Refute {
 	return nil
 }
 
+func (x *Request) GetGetReceipts() *GetReceipts {
+	if x != nil {
+		if x, ok := x.Op.(*Request_GetReceipts); ok {
+			return x.GetReceipts
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetPutFault() *PutFault {
+	if x != nil {
+		if x, ok := x.Op.(*Request_PutFault); ok {
+			return x.PutFault
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetRelay() *Relay {
+	if x != nil {
+		if x, ok := x.Op.(*Request_Relay); ok {
+			return x.Relay
+		}
+	}
+	return nil
+}
+
 type isRequest_Op interface {
 	isRequest_Op()
 }
@@ -319,6 +349,19 @@ type Request_Refute struct {
 	Refute *Refute `protobuf:"bytes,73,opt,name=refute,proto3,oneof"`
 }
 
+type Request_GetReceipts struct {
+	// Protocol "monitor".
+	GetReceipts *GetReceipts `protobuf:"bytes,90,opt,name=get_receipts,json=getReceipts,proto3,oneof"`
+}
+
+type Request_PutFault struct {
+	PutFault *PutFault `protobuf:"bytes,91,opt,name=put_fault,json=putFault,proto3,oneof"`
+}
+
+type Request_Relay struct {
+	Relay *Relay `protobuf:"bytes,92,opt,name=relay,proto3,oneof"`
+}
+
 func (*Request_PutMetadata) isRequest_Op() {}
 
 func (*Request_StorePairs) isRequest_Op() {}
@@ -350,6 +393,12 @@ func (*Request_PutProof) isRequest_Op() {}
 func (*Request_GetLineProof) isRequest_Op() {}
 
 func (*Request_Refute) isRequest_Op() {}
+
+func (*Request_GetReceipts) isRequest_Op() {}
+
+func (*Request_PutFault) isRequest_Op() {}
+
+func (*Request_Relay) isRequest_Op() {}
 
 // Offers a blob. Payload: the metadata. Response payload: held pairs, each its index as u16 LE.
 type PutMetadata struct {
@@ -625,8 +674,12 @@ type GetSymbols struct {
 	// Further slivers along axis.
 	More []uint32 `protobuf:"varint,10,rep,packed,name=more,proto3" json:"more,omitempty"`
 	// Of each symbol. A length of 0 reaches to the symbol's end: with an offset of symbol_size only proofs are sent.
-	Offset        uint64 `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"`
-	Length        uint64 `protobuf:"varint,12,opt,name=length,proto3" json:"length,omitempty"`
+	Offset uint64 `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"`
+	Length uint64 `protobuf:"varint,12,opt,name=length,proto3" json:"length,omitempty"`
+	// 16 bytes ask for a signed answer: 64 more bytes of payload, or the fields signature and lacks. Empty: unsigned.
+	Nonce []byte `protobuf:"bytes,85,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	// With a nonce: height of the ledger.
+	Height        uint64 `protobuf:"varint,86,opt,name=height,proto3" json:"height,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -713,6 +766,20 @@ func (x *GetSymbols) GetOffset() uint64 {
 func (x *GetSymbols) GetLength() uint64 {
 	if x != nil {
 		return x.Length
+	}
+	return 0
+}
+
+func (x *GetSymbols) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+func (x *GetSymbols) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
 	}
 	return 0
 }
@@ -950,6 +1017,152 @@ func (*GetNodeHistory) Descriptor() ([]byte, []int) {
 	return file_wire_proto_rawDescGZIP(), []int{12}
 }
 
+// Receipts of a monitor's probes of one node in one round. Response payload: the receipts.
+type GetReceipts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Round uint64                 `protobuf:"varint,1,opt,name=round,proto3" json:"round,omitempty"`
+	// The probed node's peer ID.
+	Node          []byte `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReceipts) Reset() {
+	*x = GetReceipts{}
+	mi := &file_wire_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReceipts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReceipts) ProtoMessage() {}
+
+func (x *GetReceipts) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReceipts.ProtoReflect.Descriptor instead.
+func (*GetReceipts) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *GetReceipts) GetRound() uint64 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+func (x *GetReceipts) GetNode() []byte {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+// Payload: evidence that convicts the node that is asked.
+type PutFault struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutFault) Reset() {
+	*x = PutFault{}
+	mi := &file_wire_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutFault) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutFault) ProtoMessage() {}
+
+func (x *PutFault) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutFault.ProtoReflect.Descriptor instead.
+func (*PutFault) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{14}
+}
+
+// Asks a member to probe the node that asks, and to gossip the result, because a monitor did not reach it.
+type Relay struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The round of the attestation with which the node disagrees.
+	Round uint64 `protobuf:"varint,1,opt,name=round,proto3" json:"round,omitempty"`
+	// The peer ID of the monitor that made it.
+	Accuser       []byte `protobuf:"bytes,2,opt,name=accuser,proto3" json:"accuser,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Relay) Reset() {
+	*x = Relay{}
+	mi := &file_wire_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Relay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Relay) ProtoMessage() {}
+
+func (x *Relay) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Relay.ProtoReflect.Descriptor instead.
+func (*Relay) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Relay) GetRound() uint64 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+func (x *Relay) GetAccuser() []byte {
+	if x != nil {
+		return x.Accuser
+	}
+	return nil
+}
+
 // Response payload: for each target in order, the hash of the symbol, then its proof; without targets, the hashes of
 // all symbols of the sliver's expansion.
 type GetLeaves struct {
@@ -963,7 +1176,7 @@ type GetLeaves struct {
 
 func (x *GetLeaves) Reset() {
 	*x = GetLeaves{}
-	mi := &file_wire_proto_msgTypes[13]
+	mi := &file_wire_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1188,7 @@ func (x *GetLeaves) String() string {
 func (*GetLeaves) ProtoMessage() {}
 
 func (x *GetLeaves) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[13]
+	mi := &file_wire_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1201,7 @@ func (x *GetLeaves) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLeaves.ProtoReflect.Descriptor instead.
 func (*GetLeaves) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{13}
+	return file_wire_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetLeaves) GetAxis() uint32 {
@@ -1021,7 +1234,7 @@ type PutProof struct {
 
 func (x *PutProof) Reset() {
 	*x = PutProof{}
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1246,7 @@ func (x *PutProof) String() string {
 func (*PutProof) ProtoMessage() {}
 
 func (x *PutProof) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[14]
+	mi := &file_wire_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1259,7 @@ func (x *PutProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutProof.ProtoReflect.Descriptor instead.
 func (*PutProof) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{14}
+	return file_wire_proto_rawDescGZIP(), []int{17}
 }
 
 // Response payload: the line proof, then the sliver that belongs to it.
@@ -1060,7 +1273,7 @@ type GetLineProof struct {
 
 func (x *GetLineProof) Reset() {
 	*x = GetLineProof{}
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1285,7 @@ func (x *GetLineProof) String() string {
 func (*GetLineProof) ProtoMessage() {}
 
 func (x *GetLineProof) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[15]
+	mi := &file_wire_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1298,7 @@ func (x *GetLineProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLineProof.ProtoReflect.Descriptor instead.
 func (*GetLineProof) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{15}
+	return file_wire_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetLineProof) GetAxis() uint32 {
@@ -1114,7 +1327,7 @@ type Refute struct {
 
 func (x *Refute) Reset() {
 	*x = Refute{}
-	mi := &file_wire_proto_msgTypes[16]
+	mi := &file_wire_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1126,7 +1339,7 @@ func (x *Refute) String() string {
 func (*Refute) ProtoMessage() {}
 
 func (x *Refute) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[16]
+	mi := &file_wire_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1139,7 +1352,7 @@ func (x *Refute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refute.ProtoReflect.Descriptor instead.
 func (*Refute) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{16}
+	return file_wire_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Refute) GetAxis() uint32 {
@@ -1171,14 +1384,18 @@ type Response struct {
 	//	*Response_NodeStatus
 	//	*Response_Certificates
 	//	*Response_Accepted
-	Result        isResponse_Result `protobuf_oneof:"result"`
+	Result isResponse_Result `protobuf_oneof:"result"`
+	// Of a refusal to a question with a nonce, 64 bytes; empty: unsigned.
+	Signature []byte `protobuf:"bytes,85,opt,name=signature,proto3" json:"signature,omitempty"`
+	// With a signature: the sliver that is not here.
+	Lacks         uint32 `protobuf:"varint,86,opt,name=lacks,proto3" json:"lacks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_wire_proto_msgTypes[17]
+	mi := &file_wire_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1407,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[17]
+	mi := &file_wire_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1420,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{17}
+	return file_wire_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Response) GetCode() uint32 {
@@ -1279,6 +1496,20 @@ func (x *Response) GetAccepted() *Accepted {
 	return nil
 }
 
+func (x *Response) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *Response) GetLacks() uint32 {
+	if x != nil {
+		return x.Lacks
+	}
+	return 0
+}
+
 type isResponse_Result interface {
 	isResponse_Result()
 }
@@ -1322,7 +1553,7 @@ type Accepted struct {
 
 func (x *Accepted) Reset() {
 	*x = Accepted{}
-	mi := &file_wire_proto_msgTypes[18]
+	mi := &file_wire_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1565,7 @@ func (x *Accepted) String() string {
 func (*Accepted) ProtoMessage() {}
 
 func (x *Accepted) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[18]
+	mi := &file_wire_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1578,7 @@ func (x *Accepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Accepted.ProtoReflect.Descriptor instead.
 func (*Accepted) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{18}
+	return file_wire_proto_rawDescGZIP(), []int{21}
 }
 
 type SliverInfo struct {
@@ -1360,7 +1591,7 @@ type SliverInfo struct {
 
 func (x *SliverInfo) Reset() {
 	*x = SliverInfo{}
-	mi := &file_wire_proto_msgTypes[19]
+	mi := &file_wire_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1603,7 @@ func (x *SliverInfo) String() string {
 func (*SliverInfo) ProtoMessage() {}
 
 func (x *SliverInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[19]
+	mi := &file_wire_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1616,7 @@ func (x *SliverInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SliverInfo.ProtoReflect.Descriptor instead.
 func (*SliverInfo) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{19}
+	return file_wire_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SliverInfo) GetSize() uint64 {
@@ -1406,7 +1637,7 @@ type BlobStatus struct {
 
 func (x *BlobStatus) Reset() {
 	*x = BlobStatus{}
-	mi := &file_wire_proto_msgTypes[20]
+	mi := &file_wire_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1418,7 +1649,7 @@ func (x *BlobStatus) String() string {
 func (*BlobStatus) ProtoMessage() {}
 
 func (x *BlobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[20]
+	mi := &file_wire_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1431,7 +1662,7 @@ func (x *BlobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobStatus.ProtoReflect.Descriptor instead.
 func (*BlobStatus) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{20}
+	return file_wire_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BlobStatus) GetMetadata() bool {
@@ -1489,7 +1720,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_wire_proto_msgTypes[21]
+	mi := &file_wire_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1732,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[21]
+	mi := &file_wire_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1745,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{21}
+	return file_wire_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *NodeStatus) GetVersion() string {
@@ -1689,7 +1920,7 @@ type CertificatePage struct {
 
 func (x *CertificatePage) Reset() {
 	*x = CertificatePage{}
-	mi := &file_wire_proto_msgTypes[22]
+	mi := &file_wire_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1701,7 +1932,7 @@ func (x *CertificatePage) String() string {
 func (*CertificatePage) ProtoMessage() {}
 
 func (x *CertificatePage) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[22]
+	mi := &file_wire_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,7 +1945,7 @@ func (x *CertificatePage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePage.ProtoReflect.Descriptor instead.
 func (*CertificatePage) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{22}
+	return file_wire_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CertificatePage) GetSizes() []uint32 {
@@ -1746,7 +1977,7 @@ type Whoami struct {
 
 func (x *Whoami) Reset() {
 	*x = Whoami{}
-	mi := &file_wire_proto_msgTypes[23]
+	mi := &file_wire_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1758,7 +1989,7 @@ func (x *Whoami) String() string {
 func (*Whoami) ProtoMessage() {}
 
 func (x *Whoami) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[23]
+	mi := &file_wire_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1771,7 +2002,7 @@ func (x *Whoami) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Whoami.ProtoReflect.Descriptor instead.
 func (*Whoami) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{23}
+	return file_wire_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Whoami) GetAddress() []byte {
@@ -1812,7 +2043,7 @@ type Seen struct {
 
 func (x *Seen) Reset() {
 	*x = Seen{}
-	mi := &file_wire_proto_msgTypes[24]
+	mi := &file_wire_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1824,7 +2055,7 @@ func (x *Seen) String() string {
 func (*Seen) ProtoMessage() {}
 
 func (x *Seen) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[24]
+	mi := &file_wire_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1837,7 +2068,7 @@ func (x *Seen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seen.ProtoReflect.Descriptor instead.
 func (*Seen) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{24}
+	return file_wire_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Seen) GetObserved() []byte {
@@ -1873,7 +2104,8 @@ var File_wire_proto protoreflect.FileDescriptor
 const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"wire.proto\x12\rwalrus.p2p.v1\"\xda\b\n" +
+	"wire.proto\x12\rwalrus.p2p.v1\"\x81\n" +
+	"\n" +
 	"\aRequest\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\x04R\apayload\x12\x17\n" +
 	"\ablob_id\x18\x02 \x01(\fR\x06blobId\x12?\n" +
@@ -1897,7 +2129,10 @@ const file_wire_proto_rawDesc = "" +
 	"get_leaves\x18F \x01(\v2\x18.walrus.p2p.v1.GetLeavesH\x00R\tgetLeaves\x126\n" +
 	"\tput_proof\x18G \x01(\v2\x17.walrus.p2p.v1.PutProofH\x00R\bputProof\x12C\n" +
 	"\x0eget_line_proof\x18H \x01(\v2\x1b.walrus.p2p.v1.GetLineProofH\x00R\fgetLineProof\x12/\n" +
-	"\x06refute\x18I \x01(\v2\x15.walrus.p2p.v1.RefuteH\x00R\x06refuteB\x04\n" +
+	"\x06refute\x18I \x01(\v2\x15.walrus.p2p.v1.RefuteH\x00R\x06refute\x12?\n" +
+	"\fget_receipts\x18Z \x01(\v2\x1a.walrus.p2p.v1.GetReceiptsH\x00R\vgetReceipts\x126\n" +
+	"\tput_fault\x18[ \x01(\v2\x17.walrus.p2p.v1.PutFaultH\x00R\bputFault\x12,\n" +
+	"\x05relay\x18\\ \x01(\v2\x14.walrus.p2p.v1.RelayH\x00R\x05relayB\x04\n" +
 	"\x02op\"#\n" +
 	"\vPutMetadata\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\"N\n" +
@@ -1914,7 +2149,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x04R\x06offset\x12\x16\n" +
-	"\x06length\x18\x04 \x01(\x04R\x06length\"\xd2\x01\n" +
+	"\x06length\x18\x04 \x01(\x04R\x06length\"\x80\x02\n" +
 	"\n" +
 	"GetSymbols\x12\x12\n" +
 	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
@@ -1926,14 +2161,24 @@ const file_wire_proto_rawDesc = "" +
 	"\x04more\x18\n" +
 	" \x03(\rR\x04more\x12\x16\n" +
 	"\x06offset\x18\v \x01(\x04R\x06offset\x12\x16\n" +
-	"\x06length\x18\f \x01(\x04R\x06length\"\x0f\n" +
+	"\x06length\x18\f \x01(\x04R\x06length\x12\x14\n" +
+	"\x05nonce\x18U \x01(\fR\x05nonce\x12\x16\n" +
+	"\x06height\x18V \x01(\x04R\x06height\"\x0f\n" +
 	"\rGetBlobStatus\"\x0f\n" +
 	"\rGetNodeStatus\"\x10\n" +
 	"\x0eGetCertificate\"\x10\n" +
 	"\x0ePutCertificate\"(\n" +
 	"\x10ListCertificates\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\"\x10\n" +
-	"\x0eGetNodeHistory\"O\n" +
+	"\x0eGetNodeHistory\"7\n" +
+	"\vGetReceipts\x12\x14\n" +
+	"\x05round\x18\x01 \x01(\x04R\x05round\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\fR\x04node\"\n" +
+	"\n" +
+	"\bPutFault\"7\n" +
+	"\x05Relay\x12\x14\n" +
+	"\x05round\x18\x01 \x01(\x04R\x05round\x12\x18\n" +
+	"\aaccuser\x18\x02 \x01(\fR\aaccuser\"O\n" +
 	"\tGetLeaves\x12\x12\n" +
 	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x18\n" +
@@ -1945,7 +2190,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x05index\x18\x02 \x01(\rR\x05index\"2\n" +
 	"\x06Refute\x12\x12\n" +
 	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\rR\x05index\"\x86\x03\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\"\xba\x03\n" +
 	"\bResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x14\n" +
 	"\x05error\x18\x02 \x01(\tR\x05error\x12\x18\n" +
@@ -1956,7 +2201,9 @@ const file_wire_proto_rawDesc = "" +
 	"\vnode_status\x18\x06 \x01(\v2\x19.walrus.p2p.v1.NodeStatusH\x00R\n" +
 	"nodeStatus\x12D\n" +
 	"\fcertificates\x18\a \x01(\v2\x1e.walrus.p2p.v1.CertificatePageH\x00R\fcertificates\x125\n" +
-	"\baccepted\x18< \x01(\v2\x17.walrus.p2p.v1.AcceptedH\x00R\bacceptedB\b\n" +
+	"\baccepted\x18< \x01(\v2\x17.walrus.p2p.v1.AcceptedH\x00R\baccepted\x12\x1c\n" +
+	"\tsignature\x18U \x01(\fR\tsignature\x12\x14\n" +
+	"\x05lacks\x18V \x01(\rR\x05lacksB\b\n" +
 	"\x06result\"\n" +
 	"\n" +
 	"\bAccepted\" \n" +
@@ -2020,7 +2267,7 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_wire_proto_goTypes = []any{
 	(*Request)(nil),          // 0: walrus.p2p.v1.Request
 	(*PutMetadata)(nil),      // 1: walrus.p2p.v1.PutMetadata
@@ -2035,18 +2282,21 @@ var file_wire_proto_goTypes = []any{
 	(*PutCertificate)(nil),   // 10: walrus.p2p.v1.PutCertificate
 	(*ListCertificates)(nil), // 11: walrus.p2p.v1.ListCertificates
 	(*GetNodeHistory)(nil),   // 12: walrus.p2p.v1.GetNodeHistory
-	(*GetLeaves)(nil),        // 13: walrus.p2p.v1.GetLeaves
-	(*PutProof)(nil),         // 14: walrus.p2p.v1.PutProof
-	(*GetLineProof)(nil),     // 15: walrus.p2p.v1.GetLineProof
-	(*Refute)(nil),           // 16: walrus.p2p.v1.Refute
-	(*Response)(nil),         // 17: walrus.p2p.v1.Response
-	(*Accepted)(nil),         // 18: walrus.p2p.v1.Accepted
-	(*SliverInfo)(nil),       // 19: walrus.p2p.v1.SliverInfo
-	(*BlobStatus)(nil),       // 20: walrus.p2p.v1.BlobStatus
-	(*NodeStatus)(nil),       // 21: walrus.p2p.v1.NodeStatus
-	(*CertificatePage)(nil),  // 22: walrus.p2p.v1.CertificatePage
-	(*Whoami)(nil),           // 23: walrus.p2p.v1.Whoami
-	(*Seen)(nil),             // 24: walrus.p2p.v1.Seen
+	(*GetReceipts)(nil),      // 13: walrus.p2p.v1.GetReceipts
+	(*PutFault)(nil),         // 14: walrus.p2p.v1.PutFault
+	(*Relay)(nil),            // 15: walrus.p2p.v1.Relay
+	(*GetLeaves)(nil),        // 16: walrus.p2p.v1.GetLeaves
+	(*PutProof)(nil),         // 17: walrus.p2p.v1.PutProof
+	(*GetLineProof)(nil),     // 18: walrus.p2p.v1.GetLineProof
+	(*Refute)(nil),           // 19: walrus.p2p.v1.Refute
+	(*Response)(nil),         // 20: walrus.p2p.v1.Response
+	(*Accepted)(nil),         // 21: walrus.p2p.v1.Accepted
+	(*SliverInfo)(nil),       // 22: walrus.p2p.v1.SliverInfo
+	(*BlobStatus)(nil),       // 23: walrus.p2p.v1.BlobStatus
+	(*NodeStatus)(nil),       // 24: walrus.p2p.v1.NodeStatus
+	(*CertificatePage)(nil),  // 25: walrus.p2p.v1.CertificatePage
+	(*Whoami)(nil),           // 26: walrus.p2p.v1.Whoami
+	(*Seen)(nil),             // 27: walrus.p2p.v1.Seen
 }
 var file_wire_proto_depIdxs = []int32{
 	1,  // 0: walrus.p2p.v1.Request.put_metadata:type_name -> walrus.p2p.v1.PutMetadata
@@ -2061,20 +2311,23 @@ var file_wire_proto_depIdxs = []int32{
 	10, // 9: walrus.p2p.v1.Request.put_certificate:type_name -> walrus.p2p.v1.PutCertificate
 	11, // 10: walrus.p2p.v1.Request.list_certificates:type_name -> walrus.p2p.v1.ListCertificates
 	12, // 11: walrus.p2p.v1.Request.get_node_history:type_name -> walrus.p2p.v1.GetNodeHistory
-	13, // 12: walrus.p2p.v1.Request.get_leaves:type_name -> walrus.p2p.v1.GetLeaves
-	14, // 13: walrus.p2p.v1.Request.put_proof:type_name -> walrus.p2p.v1.PutProof
-	15, // 14: walrus.p2p.v1.Request.get_line_proof:type_name -> walrus.p2p.v1.GetLineProof
-	16, // 15: walrus.p2p.v1.Request.refute:type_name -> walrus.p2p.v1.Refute
-	19, // 16: walrus.p2p.v1.Response.sliver:type_name -> walrus.p2p.v1.SliverInfo
-	20, // 17: walrus.p2p.v1.Response.blob_status:type_name -> walrus.p2p.v1.BlobStatus
-	21, // 18: walrus.p2p.v1.Response.node_status:type_name -> walrus.p2p.v1.NodeStatus
-	22, // 19: walrus.p2p.v1.Response.certificates:type_name -> walrus.p2p.v1.CertificatePage
-	18, // 20: walrus.p2p.v1.Response.accepted:type_name -> walrus.p2p.v1.Accepted
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	16, // 12: walrus.p2p.v1.Request.get_leaves:type_name -> walrus.p2p.v1.GetLeaves
+	17, // 13: walrus.p2p.v1.Request.put_proof:type_name -> walrus.p2p.v1.PutProof
+	18, // 14: walrus.p2p.v1.Request.get_line_proof:type_name -> walrus.p2p.v1.GetLineProof
+	19, // 15: walrus.p2p.v1.Request.refute:type_name -> walrus.p2p.v1.Refute
+	13, // 16: walrus.p2p.v1.Request.get_receipts:type_name -> walrus.p2p.v1.GetReceipts
+	14, // 17: walrus.p2p.v1.Request.put_fault:type_name -> walrus.p2p.v1.PutFault
+	15, // 18: walrus.p2p.v1.Request.relay:type_name -> walrus.p2p.v1.Relay
+	22, // 19: walrus.p2p.v1.Response.sliver:type_name -> walrus.p2p.v1.SliverInfo
+	23, // 20: walrus.p2p.v1.Response.blob_status:type_name -> walrus.p2p.v1.BlobStatus
+	24, // 21: walrus.p2p.v1.Response.node_status:type_name -> walrus.p2p.v1.NodeStatus
+	25, // 22: walrus.p2p.v1.Response.certificates:type_name -> walrus.p2p.v1.CertificatePage
+	21, // 23: walrus.p2p.v1.Response.accepted:type_name -> walrus.p2p.v1.Accepted
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -2099,8 +2352,11 @@ func file_wire_proto_init() {
 		(*Request_PutProof)(nil),
 		(*Request_GetLineProof)(nil),
 		(*Request_Refute)(nil),
+		(*Request_GetReceipts)(nil),
+		(*Request_PutFault)(nil),
+		(*Request_Relay)(nil),
 	}
-	file_wire_proto_msgTypes[17].OneofWrappers = []any{
+	file_wire_proto_msgTypes[20].OneofWrappers = []any{
 		(*Response_Sliver)(nil),
 		(*Response_BlobStatus)(nil),
 		(*Response_NodeStatus)(nil),
@@ -2113,7 +2369,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,261 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/certs"
+	"walrus/internal/pause"
+	"walrus/ledger"
+	"walrus/monitor/round"
+	"walrus/p2p"
+)
+
+const (
+	// RawTime: the signed messages of monitors are kept for so long.
+	RawTime = 2 * 24 * time.Hour
+	// RoundTime: folded rounds, receipts and evidence are kept for so long.
+	RoundTime = 30 * 24 * time.Hour
+	// HourTime: summaries of hours are kept for so long.
+	HourTime = 366 * 24 * time.Hour
+	// rawPerDay bounds the signed messages kept of one day, in bytes. 150 monitors of 1,000 nodes send 50 MB.
+	rawPerDay = 64 << 20
+	// evidencePerDay bounds the evidence kept of one day, in bytes.
+	evidencePerDay = 8 << 20
+	// lookTime bounds one reading of the ledger.
+	lookTime = 20 * time.Second
+	// foldAfter: a round is folded when so many have begun after it: rebuttals may come until then.
+	foldAfter = round.RebuttalRounds + 1
+	// freshRounds: what was said in the last so many rounds is data; what is older is none.
+	freshRounds = foldAfter + 2
+)
+
+// Config of a Watch.
+type Config struct {
+	// Dir is the folder of the database; in memory if it is empty.
+	Dir string
+	// Genesis gives the network and the length of rounds. Required.
+	Genesis *ledger.Genesis
+	// Self is the peer ID of this process. Required.
+	Self peer.ID
+	// Chain reads the ledger. Required.
+	Chain Chain
+	// Network returns the group of addresses from which a peer is seen to connect; the zero Prefix if nobody knows. nil:
+	// nobody does.
+	Network func(peer.ID) netip.Prefix
+	// Ask fetches the receipts of a monitor. nil: evidence that others hold is not fetched.
+	Ask func(ctx context.Context, monitor peer.ID, number uint64, node peer.ID) ([]byte, error)
+	// Tell learns of what concerns this node. It must not block. nil: nobody does.
+	Tell func(Event)
+	// Relay answers p2p.RoundBackend.Relay. nil: this process relays nothing.
+	Relay func(ctx context.Context, from peer.ID, number uint64, accuser peer.ID) error
+	// Logger receives what an operator can act on. Required.
+	Logger *slog.Logger
+}
+
+// Watch observes the monitors of a network: it validates what they gossip, keeps it, and computes scores. It may be
+// used concurrently.
+type Watch struct {
+	pace
+	cfg     Config // constant, as the next three
+	network certs.NetworkID
+	self    round.Key
+	db      *database
+
+	mu     sync.Mutex
+	book   *round.Book        // guarded by mu, as the rest
+	view   *view              // nil before the ledger was read
+	recent map[uint64]*recent // rounds not folded yet
+	state  state              // persisted after each folded round
+	hour   *hourRecord        // of state.Hour; nil: not loaded
+	unsent []pair             // messages to write
+	topic  *p2p.Topic         // nil before Run
+	closed bool
+	ahead  time.Duration // this machine's clock before the network's
+}
+
+// Open opens the database of a Watch and reads what it kept. It reads no ledger yet. Close releases it.
+func Open(cfg Config) (*Watch, error) {
+	if cfg.Genesis == nil || cfg.Chain == nil || cfg.Logger == nil {
+		return nil, errors.New("monitor: a genesis, a chain and a logger are required")
+	}
+	self, err := round.KeyOf(cfg.Self)
+	if err != nil {
+		return nil, fmt.Errorf("monitor: %w", err)
+	}
+	w := &Watch{
+		cfg: cfg, network: cfg.Genesis.NetworkID(), pace: pace{round.Length(cfg.Genesis.EpochDuration)}, self: self,
+		recent: map[uint64]*recent{},
+	}
+	w.book = round.NewBook(w.network, w.length, nil)
+	if w.db, err = openDatabase(cfg.Dir, cfg.Logger); err != nil {
+		return nil, fmt.Errorf("monitor: open %s: %w", cfg.Dir, err)
+	}
+	if err := w.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("monitor: open %s: %w", cfg.Dir, err), w.db.close())
+	}
+	return w, nil
+}
+
+// Close writes what was not written yet, and releases the database. Run must have returned.
+func (w *Watch) Close() error {
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return nil
+	}
+	w.closed = true
+	w.mu.Unlock()
+	return errors.Join(w.flush(), w.db.sync(), w.db.close())
+}
+
+// now is the time by the network's clock.
+func (w *Watch) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.nowLocked()
+}
+
+// nowLocked is now while w.mu is held.
+func (w *Watch) nowLocked() time.Time { return time.Now().Add(-w.ahead) }
+
+// Topic returns the topic of gossip to join.
+func (w *Watch) Topic() p2p.TopicConfig { return p2p.Attestations(w.validate) }
+
+// validate judges a message and takes it in.
+func (w *Watch) validate(_ context.Context, _ peer.ID, data []byte) (p2p.Verdict, any) {
+	w.mu.Lock()
+	if w.view == nil || w.closed { // nobody is known yet
+		w.mu.Unlock()
+		return p2p.Ignore, nil
+	}
+	d := w.book.Step(w.nowLocked(), data)
+	events := w.take(&d, data)
+	topic := w.topic
+	w.mu.Unlock()
+	w.tell(events)
+	switch d.Verdict {
+	case round.Accept:
+		return p2p.Accept, proven{d.Proof, topic}
+	case round.Reject:
+		return p2p.Reject, nil
+	}
+	return p2p.Ignore, nil
+}
+
+// proven is a contradiction that was found in a message, to be published.
+type proven struct {
+	proof *round.Equivocation
+	topic *p2p.Topic
+}
+
+// deliver publishes what a message has proven.
+func (w *Watch) deliver(ctx context.Context, m p2p.Message) {
+	p, _ := m.Decoded.(proven)
+	if p.proof == nil || p.topic == nil {
+		return
+	}
+	raw, err := p.proof.Encode()
+	if err != nil || round.Kind(m.Data[0]) == round.KindEquivocation {
+		return // it is the message itself
+	}
+	w.cfg.Logger.Warn("a monitor signed two different attestations for one round; it counts no more for a month",
+		"monitor", p.proof.First.Monitor.String(), "round", p.proof.First.Round)
+	_ = p.topic.Publish(ctx, raw) // others may have been quicker
+}
+
+// Publish gossips a message of this process. It fails before Run, and if the message is not valid here.
+func (w *Watch) Publish(ctx context.Context, m round.Message) error {
+	w.mu.Lock()
+	topic := w.topic
+	w.mu.Unlock()
+	if topic == nil {
+		return errors.New("publish: gossip does not run yet")
+	}
+	raw, err := m.Encode()
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return topic.Publish(ctx, raw)
+}
+
+// Run takes messages from gossip and folds rounds until ctx ends. The host must have joined topic, which is Topic.
+func (w *Watch) Run(ctx context.Context, topic *p2p.Topic) error {
+	w.mu.Lock()
+	w.topic = topic
+	w.mu.Unlock()
+	ended := make(chan error, 1)
+	go func() { ended <- topic.Run(ctx, func(m p2p.Message) { w.deliver(ctx, m) }) }()
+	told := ""
+	for ctx.Err() == nil {
+		err := w.step(ctx)
+		if err != nil && ctx.Err() == nil && err.Error() != told {
+			w.cfg.Logger.Warn("follow the monitors", "err", err)
+		}
+		if told = ""; err != nil {
+			told = err.Error()
+		}
+		pause.For(ctx, w.until(err != nil))
+	}
+	return <-ended
+}
+
+// until is the pause to the next step: shortly after the next round begins, or soon after an error.
+func (w *Watch) until(failed bool) time.Duration {
+	if failed {
+		return min(w.length, settle)
+	}
+	now := w.now()
+	next := round.Start(round.Number(now, w.length)+1, w.length).Add(w.settle())
+	return next.Sub(now)
+}
+
+// step reads the ledger, folds what is over, writes, and removes what is too old.
+func (w *Watch) step(ctx context.Context) error {
+	looked := w.look(ctx)
+	folded := w.fold(ctx)
+	return errors.Join(looked, folded, w.flush(), w.age())
+}
+
+// look reads clock, committee and bonds.
+func (w *Watch) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	ahead := w.cfg.Chain.Ahead(ctx)
+	epoch, all, err := w.cfg.Chain.Committees(ctx)
+	if err != nil {
+		return fmt.Errorf("read the committee: %w", err)
+	}
+	bonds, err := w.cfg.Chain.Bonds(ctx)
+	if err != nil {
+		return fmt.Errorf("read the bonds: %w", err)
+	}
+	v, err := newView(epoch, all, bonds, w.cfg.Network)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ahead = ahead
+	if w.view == nil || w.view.epoch != epoch {
+		for e := max(epoch, ledger.FirstEpoch+1) - 1; e <= epoch; e++ {
+			if com, err := all.At(e); err == nil {
+				w.book.SetCommittee(e, keysOf(com))
+			}
+		}
+	}
+	first := w.view == nil
+	w.view = v
+	w.book.SetMonitors(v.monitors)
+	if first {
+		w.replay()
+	}
+	return nil
+}
