@@ -114,7 +114,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.gauge.measure() // an error comes with the first status
 	kept := newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
 	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: kept, reach: newReach(),
-		resync: newBell(), log: log}
+		resync: newBell(), fresh: newBell(), log: log}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
 	k.scrubber = &scrubber{shelf: k.shelf, note: k.damage.note, period: cfg.Scrub, log: log}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
@@ -178,6 +178,9 @@ func (k *Keeper) doubt(identity ed25519.PrivateKey, swarm swarm, leases *leases)
 	}
 	k.book.check = k.checker.later
 }
+
+// Fresh delivers when certificates have been recorded since the last time. It is for one reader.
+func (k *Keeper) Fresh() <-chan struct{} { return k.book.fresh }
 
 // Backend answers peers, for p2p.Backend; package node adds the status and the history.
 type Backend struct {
