@@ -17,9 +17,10 @@ import (
 type recent struct {
 	attested  map[round.Key]*round.Attestation
 	rebuttals []*round.Rebuttal
-	seed      *round.Seed     // nil: not read
-	verdicts  []score.Verdict // of the newest tally; nil: messages came since
-	epoch     uint32          // of verdicts
+	seed      *round.Seed        // nil: not read
+	verdicts  []score.Verdict    // of the newest tally; nil: messages came since
+	epoch     uint32             // of verdicts
+	asked     map[round.Key]bool // monitors asked for their evidence
 }
 
 // state goes on from one folded round to the next. It is persisted.
@@ -153,6 +154,24 @@ func (w *Watch) fold(ctx context.Context) error {
 		w.tell(events)
 	}
 	return errors.Join(errs...)
+}
+
+// seeds reads the seed of the current round if the round before has accusations that may be rebutted.
+func (w *Watch) seeds(ctx context.Context) error {
+	w.mu.Lock()
+	current := round.Number(w.nowLocked(), w.length)
+	silent := false
+	if r := w.recent[current-min(current, 1)]; r != nil && w.view != nil {
+		for _, a := range r.attested {
+			silent = silent || slices.ContainsFunc(a.Results, func(x round.Result) bool { return x.Outcome.Silent() })
+		}
+	}
+	w.mu.Unlock()
+	if !silent {
+		return nil
+	}
+	_, err := w.Seed(ctx, current)
+	return err
 }
 
 // needSeed reads the seed of a round, unless everybody probes everybody.

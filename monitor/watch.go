@@ -20,13 +20,13 @@ import (
 
 const (
 	// RawTime: the signed messages of monitors are kept for so long.
-	RawTime = 2 * 24 * time.Hour
+	RawTime = 24 * time.Hour
 	// RoundTime: folded rounds, receipts and evidence are kept for so long.
 	RoundTime = 30 * 24 * time.Hour
 	// HourTime: summaries of hours are kept for so long.
 	HourTime = 366 * 24 * time.Hour
-	// rawPerDay bounds the signed messages kept of one day, in bytes. 150 monitors of 1,000 nodes send 50 MB.
-	rawPerDay = 64 << 20
+	// rawPerDay bounds the signed messages kept of one day, in bytes. 1,000 monitors of 1,000 nodes send 84 MB.
+	rawPerDay = 40 << 20
 	// evidencePerDay bounds the evidence kept of one day, in bytes.
 	evidencePerDay = 8 << 20
 	// lookTime bounds one reading of the ledger.
@@ -64,10 +64,11 @@ type Config struct {
 // used concurrently.
 type Watch struct {
 	pace
-	cfg     Config // constant, as the next three
+	cfg     Config // constant, as the next four
 	network certs.NetworkID
 	self    round.Key
 	db      *database
+	risks   *risks
 
 	mu     sync.Mutex
 	book   *round.Book        // guarded by mu, as the rest
@@ -78,7 +79,8 @@ type Watch struct {
 	unsent []pair             // messages to write
 	topic  *p2p.Topic         // nil before Run
 	closed bool
-	ahead  time.Duration // this machine's clock before the network's
+	faults map[faultKey]EvidenceInfo // kept lately
+	ahead  time.Duration             // this machine's clock before the network's
 }
 
 // Open opens the database of a Watch and reads what it kept. It reads no ledger yet. Close releases it.
@@ -92,13 +94,14 @@ func Open(cfg Config) (*Watch, error) {
 	}
 	w := &Watch{
 		cfg: cfg, network: cfg.Genesis.NetworkID(), pace: pace{round.Length(cfg.Genesis.EpochDuration)}, self: self,
-		recent: map[uint64]*recent{},
+		recent: map[uint64]*recent{}, faults: map[faultKey]EvidenceInfo{},
 	}
-	w.book = round.NewBook(w.network, w.length, nil)
+	w.book = round.NewBook(w.network, w.length, w.checkRebuttal)
 	if w.db, err = openDatabase(cfg.Dir, cfg.Logger); err != nil {
 		return nil, fmt.Errorf("monitor: open %s: %w", cfg.Dir, err)
 	}
-	if err := w.load(); err != nil {
+	w.risks = &risks{db: w.db}
+	if err := errors.Join(w.load(), w.risks.load()); err != nil {
 		return nil, errors.Join(fmt.Errorf("monitor: open %s: %w", cfg.Dir, err), w.db.close())
 	}
 	return w, nil
@@ -114,6 +117,13 @@ func (w *Watch) Close() error {
 	w.closed = true
 	w.mu.Unlock()
 	return errors.Join(w.flush(), w.db.sync(), w.db.close())
+}
+
+// current returns the view of the ledger; nil before it was read.
+func (w *Watch) current() *view {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.view
 }
 
 // now is the time by the network's clock.
@@ -220,7 +230,10 @@ func (w *Watch) until(failed bool) time.Duration {
 // step reads the ledger, folds what is over, writes, and removes what is too old.
 func (w *Watch) step(ctx context.Context) error {
 	looked := w.look(ctx)
-	folded := w.fold(ctx)
+	if w.current() != nil {
+		w.collect(ctx)
+	}
+	folded := errors.Join(w.seeds(ctx), w.fold(ctx))
 	return errors.Join(looked, folded, w.flush(), w.age())
 }
 

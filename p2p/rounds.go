@@ -3,10 +3,12 @@ package p2p
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/internal/ipgroup"
 	"walrus/p2p/internal/wire"
 )
 
@@ -55,6 +57,17 @@ type Rounds struct{ h *Host }
 
 // RoundsOf returns the requests of h about rounds of probes.
 func RoundsOf(h *Host) Rounds { return Rounds{h} }
+
+// NetworkOf returns the block of addresses from which a peer is connected to h, see ipgroup.Block; the zero Prefix if it
+// is not connected, or over a relay only.
+func NetworkOf(h *Host, id peer.ID) netip.Prefix {
+	for _, c := range h.host.Network().ConnsToPeer(id) {
+		if ip := ipgroup.IP(c.RemoteMultiaddr()); ip.IsValid() && !c.Stat().Limited {
+			return ipgroup.Block(ip)
+		}
+	}
+	return netip.Prefix{}
+}
 
 // Serve lets b answer requests of the monitor protocol, as Host.Serve does for the others, with the same limits apart
 // from them.

@@ -22,6 +22,7 @@
 //	openings    answers to that: hashes of symbols
 //	refuter     line proofs: that a line cannot be what the metadata has
 //	invalid     blobs proved to be encoded wrongly
+//	witness     slivers that are not as the node believes: others doubt them, or it finds them gone
 //	damage      slivers found corrupt; scrub: reading everything back
 //	kept        what a restart must know: debts, and how far the ledger was followed
 //	inventory   comparing all blobs with the ledger, in the background
@@ -60,7 +61,9 @@ type Parts struct {
 	Ledger     Ledger
 	// NotAdmitted returns why the node must not serve as a member: take uploads, and confirm. nil: it may.
 	NotAdmitted func() error
-	Pins        Pins // nil: repairs ask members only
+	// Lost is told of slivers that the node has found gone or damaged. It must not block. nil: nobody is.
+	Lost func(Loss)
+	Pins Pins // nil: repairs ask members only
 }
 
 // Keeper keeps the slivers of this node's shards. Its parts are constant after New.
@@ -116,15 +119,18 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.gauge.measure() // an error comes with the first status
 	kept := newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
 	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: kept, reach: newReach(),
-		resync: newBell(), log: log}
-	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
+		resync: newBell(), fresh: newBell(), log: log}
+	seen := &witness{shelf: k.shelf, chain: k.chain, book: k.book, tell: p.Lost}
+	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{},
+		tell: func(ref store.Ref) { seen.report(ref, true) }}
 	k.scrubber = &scrubber{shelf: k.shelf, note: k.damage.note, period: cfg.Scrub, log: log}
-	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
+	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters, witness: seen}
+	seen.expand = k.library.prove
 	k.notary = &notary{
 		shelf: k.shelf, chain: k.chain, book: k.book, network: cfg.Genesis.NetworkID(), log: log,
 		young: young{grace: owedGrace(cfg.Genesis.EpochDuration)},
 	}
-	k.book.fresh = k.notary.young.add
+	k.book.young = k.notary.young.add
 	k.expander = newExpander(k.library, k.notary)
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
 	k.doubt(p.Identity, swarm, leases)
@@ -143,7 +149,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		budget: &budget{rate: cfg.Repair.Rate, users: func() bool { return k.debts.uploading() || k.library.reading() }},
 	}
 	inventory := &inventory{
-		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life,
+		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life, witness: seen,
 		period: cfg.Scrub, wake: newBell(), log: log, damaged: map[string]bool{},
 	}
 	kept.doubt = inventory.note
@@ -156,7 +162,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	}
 	k.follower.guard() // before anybody connects: strangers must not be there first
 	err = kept.load(func(id shards.BlobID, slivers int) {
-		k.book.fresh(id) // its upload may have been under way when the node stopped
+		k.book.young(id) // its upload may have been under way when the node stopped
 		k.debts.set(id, slivers, time.Now())
 	})
 	if err == nil {
@@ -188,6 +194,9 @@ func (k *Keeper) doubt(identity ed25519.PrivateKey, swarm swarm, leases *leases)
 	}
 	k.book.check = k.checker.later
 }
+
+// Fresh delivers when certificates have been recorded since the last time. It is for one reader.
+func (k *Keeper) Fresh() <-chan struct{} { return k.book.fresh }
 
 // Backend answers peers, for p2p.Backend; package node adds the status and the history.
 type Backend struct {
