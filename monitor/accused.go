@@ -34,20 +34,21 @@ func (w *Watch) noteSilence(a *round.Attestation) {
 
 // accusers lists the monitors with weight that attest for a round that this node was silent, and the nodes of the
 // committee. Those that were rebutted are left out.
-func (w *Watch) accusers(number uint64) (list []round.Monitor, nodes []round.Key) {
+func (r *Rebutter) accusers(number uint64) (list []round.Monitor, nodes []round.Key) {
+	w := r.watch
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r := w.recent[number]
-	if r == nil || w.view == nil {
+	said := w.recent[number]
+	if said == nil || w.view == nil {
 		return nil, nil
 	}
 	self := slices.Index(w.view.nodes, w.self)
 	if self < 0 {
 		return nil, nil
 	}
-	for k, a := range r.attested {
+	for k, a := range said.attested {
 		if a.Epoch == w.view.epoch && a.Counts() && self < len(a.Results) && a.Results[self].Outcome.Silent() &&
-			!r.rebutted(w.self, k) {
+			!said.rebutted(w.self, k) {
 			list = append(list, round.Monitor{Key: k, Weight: w.view.weights[k]})
 		}
 	}
@@ -56,7 +57,8 @@ func (w *Watch) accusers(number uint64) (list []round.Monitor, nodes []round.Key
 
 // appealTime returns the time to appeal against what came so far: the others who accuse have attested, too, and everybody
 // can know the seed.
-func (w *Watch) appealTime() time.Time {
+func (r *Rebutter) appealTime() time.Time {
+	w := r.watch
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	soon, seeded := w.nowLocked().Add(w.settle()), w.start(w.silent+1).Add(2*w.settle())
@@ -72,7 +74,8 @@ func (r *recent) rebutted(node, accuser round.Key) bool {
 }
 
 // rebuttable returns the index of the node from, if this process may rebut what accuser attests of it in a round.
-func (w *Watch) rebuttable(v *view, from peer.ID, number uint64, accuser peer.ID) (node int, err error) {
+func (r *Rebutter) rebuttable(v *view, from peer.ID, number uint64, accuser peer.ID) (node int, err error) {
+	w := r.watch
 	node, accused := v.com.Member(from)
 	current := round.Number(w.now(), w.length)
 	by, bad := round.KeyOf(accuser)
@@ -88,11 +91,11 @@ func (w *Watch) rebuttable(v *view, from peer.ID, number uint64, accuser peer.ID
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r := w.recent[number]
-	if r == nil || r.attested[by] == nil {
+	said := w.recent[number]
+	if said == nil || said.attested[by] == nil {
 		return 0, fmt.Errorf("%w: no attestation of %s for round %d is known here", p2p.ErrUnavailable, accuser, number)
 	}
-	a := r.attested[by]
+	a := said.attested[by]
 	if a.Epoch != v.epoch || !a.Counts() || node >= len(a.Results) || !a.Results[node].Outcome.Silent() {
 		return 0, fmt.Errorf("%w: %s does not attest for round %d that the node was silent", p2p.ErrBadRequest, accuser, number)
 	}

@@ -83,15 +83,15 @@ func NewRebutter(w *Watch, cfg RebutterConfig) (*Rebutter, error) {
 }
 
 // Run appeals against accusations until ctx ends. Without any it does nothing.
-func (r *Rebutter) Run(ctx context.Context) error {
+func (r *Rebutter) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-r.watch.accused:
 		}
-		if !pause.For(ctx, r.watch.appealTime().Sub(r.watch.now())) {
-			return nil
+		if !pause.For(ctx, r.appealTime().Sub(r.watch.now())) {
+			return
 		}
 		r.appeal(ctx)
 	}
@@ -105,7 +105,7 @@ func (r *Rebutter) appeal(ctx context.Context) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	for number := current - min(current, round.RebuttalRounds); number < current; number++ {
-		accusers, nodes := r.watch.accusers(number)
+		accusers, nodes := r.accusers(number)
 		if len(accusers) == 0 {
 			continue
 		}
@@ -159,7 +159,7 @@ func (r *Rebutter) relay(ctx context.Context, from peer.ID, number uint64, accus
 	if v == nil {
 		return fmt.Errorf("%w: the ledger was not read yet", p2p.ErrUnavailable)
 	}
-	node, err := r.watch.rebuttable(v, from, number, accuser)
+	node, err := r.rebuttable(v, from, number, accuser)
 	if err != nil {
 		return err
 	}

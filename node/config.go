@@ -28,6 +28,8 @@ type Config struct {
 	Store store.Config
 	// Keeper configures the storage node's duty; its Name, Genesis and Logger are set by New.
 	Keeper keeper.Config
+	// Watch is the folder of what monitors say. Default "": the node does not listen to them.
+	Watch string
 	// Metrics is the address of Prometheus metrics at /metrics, and of /healthz and /readyz. They need no secret:
 	// keep it on loopback, or behind a firewall. Default "": none.
 	Metrics string

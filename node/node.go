@@ -20,6 +20,7 @@ import (
 	"walrus/dht"
 	"walrus/ledger"
 	"walrus/ledger/light"
+	"walrus/monitor"
 	"walrus/node/keeper"
 	"walrus/p2p"
 	"walrus/store"
@@ -27,7 +28,7 @@ import (
 
 // Node is a storage node.
 type Node struct {
-	cfg        Config // constant after New, as are the next twelve
+	cfg        Config // constant after New, as are the next thirteen
 	log        *slog.Logger
 	started    time.Time
 	store      *store.Store
@@ -35,7 +36,9 @@ type Node struct {
 	dht        *dht.DHT
 	ledger     Ledger
 	keeper     *keeper.Keeper
-	metrics    net.Listener // nil: none
+	watch      *monitor.Watch    // nil: none
+	rebutter   *monitor.Rebutter // nil: none
+	metrics    net.Listener      // nil: none
 	history    *history
 	closers    []func() error // of the open parts, in the order of opening
 	committees certs.Committees
@@ -101,7 +104,10 @@ func (n *Node) open(committees certs.Committees, open OpenLedger) (err error) {
 	if n.ledger, err = open(n.host.Libp2p(), n.dht.Connect); err != nil {
 		return err
 	}
-	n.closers = append(n.closers, n.ledger.Close) // closed first: it uses streams of the host
+	n.closers = append(n.closers, n.ledger.Close) // closed early: it uses streams of the host
+	if err := n.openWatch(); err != nil {
+		return err
+	}
 	n.keeper, err = keeper.New(n.cfg.Keeper, keeper.Parts{
 		Self: n.host.ID(), Identity: n.cfg.P2P.Key, Committees: committees, Store: n.store, Peers: n.host, Checks: n.host.Checks(), Network: n.dht, Ledger: n.ledger,
 		NotAdmitted: n.notAdmitted, Pins: pins{n.dht, n.host.Pins()},
@@ -150,7 +156,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		n.log.Error("the store was damaged when it was opened; missing data will be repaired from other nodes", "path", i.Path, "err", i.Err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	topics, err := n.host.Join(ctx, n.keeper.Certificates())
+	topics, err := n.host.Join(ctx, n.topics()...)
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
@@ -169,6 +175,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		"history": n.runHistory,
 		"clock":   n.runClock,
 		"gate":    n.runGate,
+		"watch":   func(ctx context.Context) error { return n.runWatch(ctx, topics) },
 		"reach": func(ctx context.Context) error {
 			n.host.Outside().Log(ctx, n.log)
 			return nil

@@ -23,6 +23,7 @@ const devnetMaxBody = 1 << 30
 type devnetGateway struct {
 	bind, metrics string
 	pins          bool  // run a pinner, too, and show its pins
+	monitors      int   // nodes with a monitor beside them; −1: all
 	maxBody       int64 // KiB
 	given         func(flag string) bool
 }
@@ -36,6 +37,7 @@ func (g *devnetGateway) add(flags *pflag.FlagSet) {
 	flags.StringVar(&g.metrics, "metrics-address", site.Metrics,
 		"`ADDRESS` and port for the gateway's Prometheus metrics, at /metrics; \"\" for none; a taken default is skipped")
 	flags.BoolVar(&g.pins, "pins", false, "run a pin process, too, with its home in the folder \"pins\" of the devnet")
+	flags.IntVar(&g.monitors, "monitors", -1, "`N`umber of nodes with a monitor beside them; -1 for all")
 	g.given = flags.Changed
 }
 
@@ -90,6 +92,24 @@ func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet)
 		opened, err = node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
 	}
 	return opened, adviseTaken(err, g.bind, "--gateway", gw.Site.Metrics, "--metrics-address")
+}
+
+// startMonitors starts the monitors beside the first nodes.
+func (g *devnetGateway) startMonitors(ctx context.Context, a *app, devnet *config.Devnet, nodes []*node.Node, start func(task)) error {
+	for i, n := range nodes {
+		if g.monitors >= 0 && i >= g.monitors {
+			break
+		}
+		conf, err := config.LoadNode(devnet.Homes[i])
+		if err != nil {
+			return err
+		}
+		attrs := []any{"node", filepath.Base(devnet.Homes[i])}
+		if err := (monitorApp{a}).startMonitor(ctx, n, conf, attrs, start); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // devnetPins returns the home of a devnet's pins.
