@@ -132,21 +132,27 @@ func guild(t *testing.T, ctx context.Context, net *swarmtest.Network, c *crowd, 
 		if err != nil {
 			t.Fatal(err)
 		}
+		var parts sync.WaitGroup
 		if rebuts {
 			r, err := NewRebutter(m.watch, RebutterConfig{Key: key, Herald: m, Logger: quiet})
 			if err != nil {
 				t.Fatal(err)
 			}
-			running.Go(func() { r.Run(ctx) })
+			parts.Go(func() { r.Run(ctx) })
 		}
-		running.Go(func() {
+		parts.Go(func() {
 			if err := prober.Run(ctx); err != nil {
 				t.Error(err)
 			}
 		})
+		parts.Go(func() {
+			if err := m.watch.Run(ctx, topics[0]); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		})
 		running.Go(func() {
-			err := m.watch.Run(ctx, topics[0])
-			if err := errors.Join(err, m.watch.Close(), h.Close()); err != nil && ctx.Err() == nil {
+			parts.Wait()
+			if err := errors.Join(m.watch.Close(), h.Close()); err != nil {
 				t.Error(err)
 			}
 		})
