@@ -61,7 +61,7 @@ var errNoMonitor = errors.New("the folder has no monitor's key")
 
 // readMonitor reads the key of the monitor in a home.
 func (a monitorApp) readMonitor(flag string) (ed25519.PrivateKey, error) {
-	home, err := a.dataHome(flag, envMonitorHome, "monitor")
+	home, err := a.monitorHome(flag)
 	if err != nil {
 		return nil, err
 	}

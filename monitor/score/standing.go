@@ -10,7 +10,7 @@ const (
 	// FreshRounds: a line without data for more rounds than this says "no data".
 	FreshRounds = 6
 	// SilentRounds: a node that answers nobody for longer than this, 3 hours of ten-minute rounds, loses durability:
-	// what nobody can get is as good as lost.
+	// what nobody can get is as good as lost. The line says "no data" as long as that lasts; then it is seen.
 	SilentRounds = 18
 	// GoodFrom and WarnFrom are the least scores called good and warn, in hundredths of a point. Below WarnFrom, more
 	// was bad than good.
@@ -109,11 +109,10 @@ func Step(s Standing, v Verdict) Standing {
 			s.Silent = 0
 		}
 	}
-	durability := v.Durability
-	if !durability.Known && v.Reachability.Known && s.Silent > SilentRounds {
-		durability = Datum{Value: 0, Known: true}
+	s.Durability = s.Durability.step(v.Durability)
+	if !v.Durability.Known && v.Reachability.Known && s.Silent > SilentRounds {
+		s.Durability.Bad += unit // its age stays: this is no evidence, and must not look fresh
 	}
-	s.Durability = s.Durability.step(durability)
 	s.Reachability = s.Reachability.step(v.Reachability)
 	s.Speed = s.Speed.step(v.Speed)
 	return s
