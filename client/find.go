@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"walrus/certs"
@@ -96,6 +97,14 @@ func (c *books) stored(ctx context.Context, id shards.BlobID) error {
 		return c.peekInvalid(ctx, id)
 	}
 	return missing(&info, e.Epoch)
+}
+
+// GoneBecause returns the reason in an error that wraps ErrNotFound: the text behind that of ErrNotFound.
+func GoneBecause(err error) string {
+	if _, why, ok := strings.Cut(err.Error(), ErrNotFound.Error()+": "); ok {
+		return why
+	}
+	return "this network does not know it"
 }
 
 // missing returns ErrNotFound and the reason if the ledger does not list the blob as certified, and nil if it does.

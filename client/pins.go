@@ -190,6 +190,26 @@ func Pinners(ctx context.Context, c *Client, id shards.BlobID) []peer.ID {
 	return list
 }
 
+// Pinned describes a blob that peers pin, whatever the ledger says of it.
+type Pinned struct {
+	Size        uint64    // bytes, by the metadata that one of the peers gave: it has the blob's ID
+	EncodedSize int64     // bytes that all nodes would store together
+	Peers       []peer.ID // peers that claim to pin it; the first gave the metadata
+}
+
+// FindPinned looks with c for peers that pin a blob. It returns nil if none is found that gives its metadata.
+func FindPinned(ctx context.Context, c *Client, id shards.BlobID) *Pinned {
+	com, err := c.Committee(ctx)
+	if err != nil {
+		return nil
+	}
+	f := c.pins.find(ctx, com.Params(), id)
+	if f == nil {
+		return nil
+	}
+	return &Pinned{Size: f.meta.Length, EncodedSize: com.Params().EncodedSize(f.meta.Length), Peers: f.peers}
+}
+
 // OpenFrom is Client.Open, but also asks peers that may pin the blob and have announced nothing. They must be
 // connected, or their addresses known.
 func OpenFrom(ctx context.Context, c *Client, id shards.BlobID, peers []peer.ID) (*Blob, error) {

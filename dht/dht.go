@@ -84,6 +84,7 @@ type DHT struct {
 	wanted    wanted             // has its own lock
 	pins      *pins              // has its own lock
 	pace      *pace              // has its own lock
+	records   *recordStore       // has its own lock
 	found     chan peer.AddrInfo // from mDNS to Run
 
 	searches sync.WaitGroup // may outlive the calls that began them
@@ -126,14 +127,14 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 // tableOptions configures Kademlia for our own network. It has no value records, because we use none.
 func (d *DHT) tableOptions(prefix protocol.ID) []kad.Option {
 	cfg := d.cfg
-	kept := newRecordStore(maxRecords, maxRecordsPerPeer, maxRecordsPerNet)
-	kept.origin = d.announcer
+	d.records = newRecordStore(maxRecords, maxRecordsPerPeer, maxRecordsPerNet)
+	d.records.origin = d.announcer
 	opts := []kad.Option{
 		kad.ProtocolPrefix(prefix),
 		kad.DisableValues(),
 		kad.AddressFilter(d.filter),
 		kad.RoutingTablePeerDiversityFilter(newDiversity(d.host, d.member)),
-		kad.Datastore(kept),
+		kad.Datastore(d.records),
 		kad.OnRequestHook(func(ctx context.Context, s network.Stream, req *kad_pb.Message) { d.pace.await(ctx, d, s, req) }),
 		kad.ProviderManagerOpts(records.ProvideValidity(recordValidity), records.ProviderAddrTTL(recordAddrTTL)),
 	}
@@ -153,11 +154,16 @@ func (d *DHT) tableOptions(prefix protocol.ID) []kad.Option {
 	// A look-up ends after this many of the nearest servers have been asked. By default 3 are; in a young network
 	// perhaps none of these has met the peer yet. The library asks the rest of a bucket anyway, but does not wait for
 	// them.
-	size := bucketSize
-	if cfg.Light {
-		size = lightBucketSize
-	}
+	size := replicas(d.cfg)
 	return append(opts, kad.BucketSize(size), kad.Resiliency(size))
+}
+
+// replicas returns the number of servers that keep a record.
+func replicas(cfg Config) int {
+	if cfg.Light {
+		return lightBucketSize
+	}
+	return bucketSize
 }
 
 // Close stops the table and every dial in progress. Run must have returned or be about to. The host stays open.

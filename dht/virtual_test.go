@@ -9,6 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/internal/swarmtest"
@@ -16,6 +17,12 @@ import (
 
 // simulated starts a member in virtual time, with the identity of host who at the place of host where.
 func simulated(t *testing.T, n *swarmtest.Network, who, where int, cfg Config) *member {
+	t.Helper()
+	return simulatedOn(t, n, who, where, cfg, func(h host.Host) host.Host { return h })
+}
+
+// simulatedOn does so with a DHT on what wrap makes of the host.
+func simulatedOn(t *testing.T, n *swarmtest.Network, who, where int, cfg Config, wrap func(host.Host) host.Host) *member {
 	t.Helper()
 	key, err := crypto.UnmarshalEd25519PrivateKey(n.Key(who))
 	if err != nil {
@@ -26,7 +33,7 @@ func simulated(t *testing.T, n *swarmtest.Network, who, where int, cfg Config) *
 		t.Fatal(err)
 	}
 	cfg.Network = "sim"
-	d, err := New(h, cfg)
+	d, err := New(wrap(h), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,7 @@ func (g *Gateway) routes() (http.Handler, error) {
 		wrongMethod(w, r, mux)
 	})
 	g.addStatus(api)
+	g.addMonitor(api)
 	if g.cfg.Publisher {
 		g.addStore(api)
 		g.addQuiltStore(api)

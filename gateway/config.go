@@ -19,6 +19,8 @@ type Config struct {
 	Version string
 	// Pins reads the pins of a pinner on this machine, for the pages. Default nil: there is no page of pins.
 	Pins Pins
+	// Monitor reads what monitors saw, for the pages and /v1/monitor. Default nil: both say that nobody monitors here.
+	Monitor Monitor
 
 	// Store bounds uploads.
 	Store StoreConfig

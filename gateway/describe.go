@@ -47,6 +47,7 @@ func describe(doc *huma.OpenAPI) {
 	doc.Tags = []*huma.Tag{
 		{Name: tagStore, Description: "Store blobs."},
 		{Name: tagRead, Description: "Read blobs."},
+		{Name: tagMonitor, Description: "See what monitors saw of the network."},
 		{Name: tagService, Description: "The gateway itself."},
 	}
 }

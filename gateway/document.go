@@ -29,7 +29,7 @@ func (g *Gateway) addDocument(api huma.API, mux *chi.Mux) error {
 		serveFixed(mux, base+".json", "application/openapi+json", asJSON)
 		serveFixed(mux, base+".yaml", "application/openapi+yaml", asYAML)
 	}
-	page, err := documentPage(doc, &pages.Config{Publisher: g.cfg.Publisher, Pins: g.cfg.Pins})
+	page, err := documentPage(doc, &pages.Config{Publisher: g.cfg.Publisher, Pins: g.cfg.Pins, Monitor: g.cfg.Monitor})
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,8 @@ type ExploreConfig struct {
 	Quilt func(ctx context.Context, id shards.BlobID) ([]pages.QuiltFile, error)
 	// Pinners returns peers that claim to pin a blob, those found when ctx ends.
 	Pinners func(ctx context.Context, id shards.BlobID) []peer.ID
+	// Pinned looks for peers that pin a blob and give its metadata; nil if there are none.
+	Pinned func(ctx context.Context, id shards.BlobID) *client.Pinned
 	// Chronicle reads the ledger's blocks and transactions.
 	Chronicle Chronicle
 }

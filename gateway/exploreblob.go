@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -66,6 +67,11 @@ func (e *Explorer) askBlob(ctx context.Context, id shards.BlobID) (*pages.Blob, 
 	found := make(chan []pages.Pinner, 1)
 	e.work.Go(func() { found <- e.pinners(search, id) })
 	st, err := e.client.BlobStatus(ctx, id)
+	if errors.Is(err, client.ErrNotFound) {
+		if b := e.ended(ctx, id, err, <-found); b != nil {
+			return b, nil
+		}
+	}
 	if err != nil {
 		return nil, asAbsent(err)
 	}
@@ -79,6 +85,25 @@ func (e *Explorer) askBlob(ctx context.Context, id shards.BlobID) (*pages.Blob, 
 	}
 	b.Pinners = <-found
 	return b, nil
+}
+
+// ended describes a blob that is not stored because of why, but pinned. It returns nil unless one of the pinners has
+// proven it, by the metadata.
+func (e *Explorer) ended(ctx context.Context, id shards.BlobID, why error, pinners []pages.Pinner) *pages.Blob {
+	if len(pinners) == 0 || e.cfg.Pinned == nil {
+		return nil
+	}
+	p := e.cfg.Pinned(ctx, id)
+	if p == nil {
+		return nil
+	}
+	b := &pages.Blob{
+		ID: id, Status: pages.StatusPinned, Reason: client.GoneBecause(why), Size: p.Size, SizeKnown: true,
+		EncodedSize: uint64(p.EncodedSize), Time: time.Now(), Ledger: pages.BlobLedger{Deletable: []pages.Ending{}, Records: []pages.Record{}},
+		Shards: []pages.Shard{}, Bad: []pages.BadNode{}, Pinners: pinners,
+	}
+	e.inspect(ctx, b)
+	return b
 }
 
 // pinnersLimit bounds the search for peers that pin a blob: a page without them is better than a late one.

@@ -68,6 +68,7 @@ type Site struct {
 	log      *slog.Logger
 	gateway  *Gateway
 	explorer *Explorer
+	monitor  *sharedMonitor // nil without data of monitors
 	handler  http.Handler
 	registry *prometheus.Registry
 }
@@ -76,6 +77,9 @@ type Site struct {
 func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) {
 	s := &Site{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if s.monitor = shareMonitor(cfg.API.Monitor); s.monitor != nil {
+		cfg.API.Monitor = s.monitor
+	}
 	cfg.Guard.Expose = cfg.API.Read.Headers
 	g, err := guard.New(cfg.Guard, log, s.registry)
 	if err != nil {
@@ -93,6 +97,7 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 		Stored: s.gateway.stored.Load, Read: s.gateway.sent.Load, Head: s.gateway.beginning, Store: s.gateway.storeForm,
 		Quilt:   s.gateway.quiltFiles,
 		Pinners: func(ctx context.Context, id shards.BlobID) []peer.ID { return client.Pinners(ctx, c, id) },
+		Pinned:  func(ctx context.Context, id shards.BlobID) *client.Pinned { return client.FindPinned(ctx, c, id) },
 	}
 	if cfg.Light != nil {
 		explore.Chronicle = chronicle{cfg.Light}
@@ -101,7 +106,7 @@ func NewSite(cfg SiteConfig, c *client.Client, log *slog.Logger) (*Site, error) 
 	faces, err := pages.New(pages.Config{
 		Publisher: cfg.API.Publisher, Aggregator: cfg.API.Aggregator, MaxUpload: cfg.API.Store.MaxBody,
 		MaxQuilt: cfg.API.Store.MaxQuiltBody,
-		TempDir:  cfg.API.Store.TempDir, Epochs: cfg.API.Store.Epochs, Pins: cfg.API.Pins,
+		TempDir:  cfg.API.Store.TempDir, Epochs: cfg.API.Store.Epochs, Pins: cfg.API.Pins, Monitor: cfg.API.Monitor,
 	}, s.explorer, s.explorer, log)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -135,6 +140,9 @@ func (s *Site) Serve(ctx context.Context, l, metrics net.Listener) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.gateway.Serve(ctx, l, s.handler) })
 	g.Go(func() error { return s.explorer.Run(ctx) })
+	if s.monitor != nil {
+		defer s.monitor.work.Wait()
+	}
 	if metrics != nil {
 		g.Go(func() error { return s.serveMetrics(ctx, metrics) })
 	}

@@ -49,6 +49,8 @@ func everyOp() []Op {
 		Sweep{Objects: []ObjectID{id(22), id(23)}},
 		DisproveBlob{BlobID: id(24), Proof: []byte{4, 5}},
 		RefuteBlob{BlobID: id(25), Certificate: []byte{6}},
+		BondMonitor{Monitor: id(26), Amount: 27 * WAL, Agreement: [64]byte{28, 63: 29}},
+		UnbondMonitor{Monitor: id(30)},
 	}
 }
 
@@ -100,6 +102,7 @@ func testForms() map[string]namedForm {
 		"bare mark":      formOf(BlobInfo{Invalid: true}, UnmarshalBlobInfo),
 		"mark by proof":  formOf(InvalidBlob{1, 2, id(3), 4, []byte{5, 6}, nil}, UnmarshalInvalidBlob),
 		"mark by shards": formOf(InvalidBlob{Epoch: 1, Tx: id(2), Certificate: []byte{3}}, UnmarshalInvalidBlob),
+		"bonds":          formOf(Bonds{{id(1), id(2), 3, 1, 4, 0}, {id(5), id(6), 7, 0, 8, 9}}, UnmarshalBonds),
 		"pot":            formOf(Pot{1, 2}, UnmarshalPot),
 		"epoch":          formOf(EpochInfo{1, -2, 3}, unmarshalEpochInfo),
 		"supply":         formOf(Supply{1}, unmarshalSupply),
@@ -107,6 +110,7 @@ func testForms() map[string]namedForm {
 		"member":         formOf(testMember(), unmarshalMember),
 		"event":          formOf(testEvent(), UnmarshalEvent),
 		"transfer event": formOf(Event{Kind: EventTransferred, From: id(1), To: id(2), Amount: 3}, UnmarshalEvent),
+		"bond event":     formOf(Event{Kind: EventBonded, From: id(1), Amount: 2, Epoch: 3, Monitor: id(4)}, UnmarshalEvent),
 		"receipt": formOf(Receipt{id(1), 2, 3, 4, Result{CodeBalance, 5, "no", 6, 7,
 			[]Event{testEvent(), {Kind: EventEpoch}}}},
 			UnmarshalReceipt),
@@ -264,6 +268,7 @@ func TestHostileCounts(t *testing.T) {
 		read  func([]byte) error
 	}{ // all end with a count
 		"events":    {Receipt{}, MaxEvents, reader(UnmarshalReceipt)},
+		"bonds":     {Bonds{}, MaxBonds, reader(UnmarshalBonds)},
 		"shards":    {Member{}, shards.MaxShards, reader(unmarshalMember)},
 		"ends":      {BlobInfo{}, maxDeletableEnds, reader(UnmarshalBlobInfo)},
 		"proof":     {InvalidBlob{}, certs.MaxRefutationCertificateSize, reader(UnmarshalInvalidBlob)},
@@ -350,7 +355,7 @@ func TestRefusedForms(t *testing.T) {
 		t.Errorf("as many operations as there may be: %v", err)
 	}
 	for name, b := range map[string][]byte{
-		"kind 0": {0}, "kind 18": {byte(len(opCodecs))}, "kind 255": {255},
+		"kind 0": {0}, "kind 20": {byte(len(opCodecs))}, "kind 255": {255},
 	} {
 		b = slices.Concat(make([]byte, minTxSize-64-2), []byte{1, 0}, b, make([]byte, 64))
 		if _, err := UnmarshalTx(b); !errors.Is(err, ErrFormat) ||
@@ -371,6 +376,10 @@ func TestRefusedObjects(t *testing.T) {
 		"more certified":    {BlobInfo{Deletable: []DeletableEnd{{2, 1, 2}}}, reader(UnmarshalBlobInfo)},
 		"too many ends":     {BlobInfo{Deletable: make([]DeletableEnd, maxDeletableEnds+1)}, reader(UnmarshalBlobInfo)},
 		"unsorted pairs":    {Blob{Attributes: []Attribute{{"b", ""}, {"a", ""}}}, reader(UnmarshalBlob)},
+		"no bonds":          {Bonds{}, reader(UnmarshalBonds)},
+		"one monitor twice": {Bonds{{Monitor: id(1), Amount: 1}, {Monitor: id(1), Amount: 1}}, reader(UnmarshalBonds)},
+		"bond of nothing":   {Bonds{{Monitor: id(1)}}, reader(UnmarshalBonds)},
+		"more added":        {Bonds{{Monitor: id(1), Amount: 1, Added: 2}}, reader(UnmarshalBonds)},
 		"unsorted shards":   {Member{Shards: []int{1, 0}}, reader(unmarshalMember)},
 		"long peer ID": {Member{Node: "12345678901234567890123456789012345678901234567890123456789012345"},
 			reader(unmarshalMember)},

@@ -49,6 +49,8 @@ var opCodecs = [...]opCodec{
 	15: codecOf[Sweep]("sweep"),
 	16: codecOf[DisproveBlob]("disproveBlob"),
 	17: codecOf[RefuteBlob]("refuteBlob"),
+	18: codecOf[BondMonitor]("bondMonitor"),
+	19: codecOf[UnbondMonitor]("unbondMonitor"),
 }
 
 // OpKind returns the number of op's kind, the first byte of op in the binary form of a transaction.

@@ -43,6 +43,7 @@ func readers() map[string]struct {
 		"epoch":  {func(r Reader) (any, error) { return ReadEpoch(r) }, KeyEpoch(), EpochInfo{Epoch: 1}, ErrNotFound},
 		"supply": {func(r Reader) (any, error) { return ReadSupply(r) }, KeySupply(), Supply{Burned: 1}, nil},
 		"params": {func(r Reader) (any, error) { return ReadParams(r) }, KeyParams(), Params{Shards: 1}, ErrNotFound},
+		"bonds":  {func(r Reader) (any, error) { return ReadBonds(r) }, KeyBonds(), Bonds{{Monitor: id(1), Amount: 1}}, nil},
 		"member": {func(r Reader) (any, error) { return ReadMember(r, 1) }, KeyMember(1), testMember(), ErrNotFound},
 	}
 }
@@ -73,7 +74,7 @@ func TestRead(t *testing.T) {
 // TestKeys pins the keys of the state.
 func TestKeys(t *testing.T) {
 	for want, key := range map[string][]byte{
-		"p": KeyParams(), "e": KeyEpoch(), "v": KeySupply(), "r\x01\x02\x03\x04": KeyPot(0x01020304),
+		"p": KeyParams(), "e": KeyEpoch(), "v": KeySupply(), "o": KeyBonds(), "r\x01\x02\x03\x04": KeyPot(0x01020304),
 		"m\x01\x02":                      KeyMember(0x0102),
 		"a" + strings.Repeat("\x05", 32): KeyAccount(id(5)), "S" + strings.Repeat("\x05", 32): KeyStorage(id(5)),
 		"B" + strings.Repeat("\x05", 32): KeyBlob(id(5)), "b" + strings.Repeat("\x05", 32): KeyBlobInfo(id(5)),

@@ -134,6 +134,9 @@ const (
 	EventEpoch         EventKind = "epochChanged"
 	EventPaidOut       EventKind = "rewardPaid"
 	EventInvalid       EventKind = "blobInvalid"
+	EventBonded        EventKind = "monitorBonded"   // Amount was added to the bond
+	EventUnbonded      EventKind = "monitorUnbonded" // Amount comes back at the start of epoch End
+	EventBondReturned  EventKind = "bondReturned"    // in a block's events at its epoch; in a transaction's if pushed out
 )
 
 // Event is something that happened in a block. Kind determines which fields are used.
@@ -151,6 +154,7 @@ type Event struct {
 	Epoch       uint32        `json:"epoch,omitempty"` // of the event; for EventEpoch the one that began
 	End         uint32        `json:"endEpoch,omitempty"`
 	Certificate []byte        `json:"certificate,omitempty"`
+	Monitor     PeerKey       `json:"monitor,omitzero"`
 }
 
 // Receipt is the place and the result of a committed transaction.

@@ -214,14 +214,16 @@ func (rs *records) complete(t *tx, r *Request) error {
 	return nil
 }
 
-// dropped lists blobs whose files are to be removed.
-func (rs *records) dropped(most int) (ids []shards.BlobID, err error) {
+// dropped lists blobs whose files are to be removed, without those that skip names.
+func (rs *records) dropped(most int, skip func(shards.BlobID) bool) (ids []shards.BlobID, err error) {
 	err = rs.db.view(func(t *tx) error {
 		return t.keys([]byte{keyDrop}, nil, false, func(key []byte) (bool, error) {
 			if len(key) != 1+len(shards.BlobID{}) {
 				return false, fmt.Errorf("%w: key %x", errDatabase, key)
 			}
-			ids = append(ids, shards.BlobID(key[1:]))
+			if id := shards.BlobID(key[1:]); !skip(id) {
+				ids = append(ids, id)
+			}
 			return len(ids) < most, nil
 		})
 	})
@@ -258,6 +260,20 @@ func (rs *records) origins(id shards.BlobID) (origins []string, err error) {
 		})
 	})
 	return origins, err
+}
+
+// admit refuses a request that would need disk space when there is none left, not even for the smallest blob.
+func (rs *records) admit(id shards.BlobID) error {
+	rs.mu.Lock()
+	taken := rs.counts.Space + rs.used
+	rs.mu.Unlock()
+	if rs.limit == 0 || id == (shards.BlobID{}) || taken+rs.space(1) <= rs.limit {
+		return nil
+	}
+	if r, err := rs.record(id); err == nil && r.Known || err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return fmt.Errorf("%w: %d of %d bytes are taken: remove pins, or raise --limit", ErrFull, taken, rs.limit)
 }
 
 // reserve takes the disk space of a blob, once, and returns the rows that are here.

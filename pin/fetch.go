@@ -80,6 +80,14 @@ func (k *Keeper) find(ctx context.Context, id shards.BlobID) error {
 	if err := k.cfg.blocked(id); err != nil {
 		return err
 	}
+	if r, err := k.record(id); err == nil && r.Known && r.Have == k.cfg.Params.Rows() { // all is here, but not verified
+		if c, err := k.openCopy(id); err == nil {
+			err = errors.Join(k.pinFrom(ctx, id, imported{c.meta, c.blob()}), c.Close())
+			if !errors.Is(err, ErrDamaged) {
+				return err
+			}
+		}
+	}
 	origins, err := k.origins(id)
 	if err != nil {
 		return &databaseError{err}

@@ -39,8 +39,15 @@ type Remote interface {
 // Announcer tells the network what is kept here.
 type Announcer interface {
 	Announce(ctx context.Context, key [32]byte) error
+	// AnnounceAll announces many keys, at less cost for each. It returns for each the number of peers that were told,
+	// also with an error.
+	AnnounceAll(ctx context.Context, keys [][32]byte) (told []int, err error)
+	// Place orders keys: those with nearby places cost least when they are announced together.
+	Place(key [32]byte) (uint16, error)
 	// Findable looks for this peer's announcement as a stranger would, who shares no state with it.
 	Findable(ctx context.Context, keys [][32]byte) (found []bool, err error)
+	// Addrs returns the addresses to which announcements lead now, the peer's identity included. Empty: not known yet.
+	Addrs() []string
 }
 
 // ErrRefused marks a blob that must not be kept: it is invalid, or the operator blocks it.
@@ -114,23 +121,12 @@ func Open(cfg Config) (_ *Keeper, err error) {
 	if k.lock, err = badgerdisk.Lock(filepath.Join(cfg.Dir, "lock")); err != nil {
 		return nil, err
 	}
-	if k.db, err = openDatabase(databaseDir(cfg.Dir), k.log); err != nil {
-		return nil, err
-	}
-	if err := k.db.view(func(t *tx) error {
-		if _, err := t.get([]byte{keyCounts}, &k.counts); err != nil {
-			return err
+	if err = k.openRecords(); errors.Is(err, errDatabase) {
+		if err = rebuild(k, err); err == nil {
+			err = k.openRecords()
 		}
-		return t.keys([]byte{keyRequest}, nil, true, func(key []byte) (bool, error) {
-			var newest Request
-			_, err := t.get(key, &newest)
-			k.stamped = newest.Created
-			return false, err
-		})
-	}); err != nil {
-		return nil, err
 	}
-	if k.used, err = k.db.used(); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	k.files = newFiles(k)
@@ -140,20 +136,53 @@ func Open(cfg Config) (_ *Keeper, err error) {
 	return k, nil
 }
 
+// openRecords opens the database and reads what is not about single pins.
+func (k *Keeper) openRecords() (err error) {
+	if k.db, err = openDatabase(databaseDir(k.cfg.Dir), k.log); err != nil {
+		return err
+	}
+	if err = k.db.view(func(t *tx) error {
+		if _, err := t.get([]byte{keyCounts}, &k.counts); err != nil {
+			return err
+		}
+		if _, err := t.get([]byte{keyDay}, &k.served.dayCount); err != nil {
+			return err
+		}
+		return t.keys([]byte{keyRequest}, nil, true, func(key []byte) (bool, error) {
+			var newest Request
+			_, err := t.get(key, &newest)
+			k.stamped = newest.Created
+			return false, err
+		})
+	}); err == nil {
+		k.used, err = k.db.used()
+	}
+	if err != nil {
+		err = errors.Join(err, k.db.close())
+		k.db = nil
+	}
+	return err
+}
+
 // Run fetches, checks, announces and removes until ctx ends. It returns the first failure of its own database.
 func (k *Keeper) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return k.fetchAll(ctx) })
 	g.Go(func() error { return k.checkAll(ctx) })
 	g.Go(func() error { return k.tend(ctx) })
+	g.Go(func() error { return verifyDatabase(ctx, k.db) })
 	if k.cfg.Announcer != nil {
-		g.Go(func() error { return k.announceAll(ctx) })
+		g.Go(func() error { return newHerald(k).all(ctx) })
 	}
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, k.flushServed())
+	err = errors.Join(err, k.flushServed())
+	if errors.Is(err, errDatabase) { // the next Open looks, and rebuilds
+		err = errors.Join(fmt.Errorf("%w: start again: the records are rebuilt from the copies", err), k.db.disk.Distrust())
+	}
+	return err
 }
 
 // Close releases everything. Run must have returned, and no reader be open.
@@ -260,7 +289,11 @@ func (k *Keeper) prepare(r *Request) (err error) {
 			r.Status, r.Reason = Failed, err.Error()
 		}
 	}
-	return nil
+	if k.cfg.Epoch != nil && r.Until > 0 && r.Until <= k.cfg.Epoch() {
+		return fmt.Errorf("%w: pin until epoch %d: that epoch has begun, now is epoch %d: name a later one, or none",
+			ErrInvalid, r.Until, k.cfg.Epoch())
+	}
+	return k.admit(r.Blob)
 }
 
 // settled makes a new request durable.
@@ -353,6 +386,9 @@ func (k *Keeper) Status() Stats {
 	return s
 }
 
+// errStays: a file cannot be removed.
+var errStays = errors.New("remove a pinned blob: its file stays")
+
 // removeFiles removes the files of a blob that nobody wants any more, unless it is worked on.
 func (k *Keeper) removeFiles(ctx context.Context, id shards.BlobID) error {
 	_, release, ok := k.claim(ctx, id, false)
@@ -370,8 +406,7 @@ func (k *Keeper) removeFiles(ctx context.Context, id shards.BlobID) error {
 	}
 	k.files.forget(id)
 	if err := removeFile(k.path(id)); err != nil {
-		k.log.Warn("remove a pinned blob: its file stays", "blob", id.String(), "err", err)
-		return nil
+		return fmt.Errorf("%w: %w", errStays, err)
 	}
 	return k.update(func(t *tx, _ *counts) error { return t.remove(blobKey(keyDrop, id)) })
 }

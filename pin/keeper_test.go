@@ -96,6 +96,9 @@ type fakeAnnouncer struct {
 	mu    sync.Mutex
 	keys  map[[32]byte]int
 	blind bool // announcements are not found
+	addrs []string
+	all   [][]int // places of each AnnounceAll
+	block chan struct{}
 }
 
 func (f *fakeAnnouncer) Announce(_ context.Context, key [32]byte) error {
@@ -113,6 +116,44 @@ func (f *fakeAnnouncer) Findable(_ context.Context, keys [][32]byte) ([]bool, er
 		found[i] = f.keys[k] > 0 && !f.blind
 	}
 	return found, nil
+}
+
+func (f *fakeAnnouncer) AnnounceAll(ctx context.Context, keys [][32]byte) ([]int, error) {
+	f.mu.Lock()
+	block := f.block
+	f.mu.Unlock()
+	if block != nil {
+		select {
+		case <-block:
+		case <-ctx.Done():
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	told, places := make([]int, len(keys)), make([]int, len(keys))
+	for i, key := range keys {
+		f.keys[key]++
+		place, _ := f.Place(key)
+		told[i], places[i] = 20, int(place)
+	}
+	f.all = append(f.all, places)
+	return told, nil
+}
+
+func (f *fakeAnnouncer) Place(key [32]byte) (uint16, error) {
+	return uint16(key[0])<<8 | uint16(key[1]), nil
+}
+
+func (f *fakeAnnouncer) Addrs() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.addrs
+}
+
+func (f *fakeAnnouncer) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
 }
 
 func (f *fakeAnnouncer) count(key [32]byte) int {

@@ -19,6 +19,8 @@ type line struct {
 	// end.
 	symbol func(k int, p []byte, off int64) error
 	plain  func(p []byte, off int64) error // the whole sliver, if its bytes lie in strip order; else nil
+	// enter is called before a window is filled, and leave afterwards. Constant after the first ReadAt; nil: nothing.
+	enter func() (leave func(), err error)
 
 	mu     sync.Mutex
 	window []byte // guarded by mu
@@ -97,6 +99,13 @@ func (l *line) read(p []byte, off int64) error {
 
 // fill reads the window that begins with the strip of off. l.mu is held.
 func (l *line) fill(off int64) error {
+	if l.enter != nil {
+		leave, err := l.enter()
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
 	_, strip := l.layout.Strip(0)
 	first := int(off / int64(strip))
 	last := min(first+max(lineWindow/strip, 1), l.layout.Strips()) - 1

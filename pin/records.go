@@ -28,6 +28,8 @@ import (
 //	'e' ‖ epoch u32 ‖ request ID   requests that end by themselves
 //	'd' ‖ blob ID                  files to be removed
 //	'n'                            counts
+//	't'                            the addresses that were announced
+//	'y'                            the bytes served on the last day on which some were
 const (
 	keyRequest  = 'r'
 	keyBlob     = 'b'
@@ -39,6 +41,8 @@ const (
 	keyEnd      = 'e'
 	keyDrop     = 'd'
 	keyCounts   = 'n'
+	keyTold     = 't'
+	keyDay      = 'y'
 )
 
 // errDatabase marks a database whose files are damaged.
@@ -126,8 +130,7 @@ func openDatabase(dir string, log *slog.Logger) (*database, error) {
 	} else if free < minFree {
 		return nil, fmt.Errorf("%s has %d MiB free, needs %d: free some space", dir, free>>20, minFree>>20)
 	}
-	opt := badgerdisk.Options(dir, log).WithMemTableSize(memTable).WithNumMemtables(2).WithValueLogFileSize(valueLog).
-		WithValueThreshold(memTable / 8).WithNumCompactors(2).WithNumLevelZeroTables(4).WithNumLevelZeroTablesStall(12)
+	opt := databaseOptions(dir, log)
 	if _, err := badgerdisk.Check(&opt, badgerdisk.Refuse, errDatabase); err != nil {
 		return nil, err
 	}
@@ -136,6 +139,11 @@ func openDatabase(dir string, log *slog.Logger) (*database, error) {
 		return nil, err
 	}
 	return &database{dir: dir, disk: disk}, nil
+}
+
+func databaseOptions(dir string, log *slog.Logger) badger.Options {
+	return badgerdisk.Options(dir, log).WithMemTableSize(memTable).WithNumMemtables(2).WithValueLogFileSize(valueLog).
+		WithValueThreshold(memTable / 8).WithNumCompactors(2).WithNumLevelZeroTables(4).WithNumLevelZeroTablesStall(12)
 }
 
 func (d *database) close() error { return d.disk.Close() }
@@ -182,7 +190,7 @@ func (t *tx) raw(key []byte) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: key %x: %w", errDatabase, key, err)
 	}
 	return item.ValueCopy([]byte{})
 }

@@ -17,13 +17,18 @@ type Schedule struct {
 	Probe float64
 	// ProbeAfter is the time between an announcement and the search for it.
 	ProbeAfter time.Duration
+	// Sample is the pause between searches for a few announcements made earlier. The first comes soon after the start.
+	Sample time.Duration
+	// Settle: so long after the start, and then each time that this passes, the addresses are compared with those that
+	// were announced.
+	Settle time.Duration
 }
 
 // DefaultSchedule returns the times for public networks.
 func DefaultSchedule() Schedule {
 	return Schedule{
 		FirstRetry: 10 * time.Second, LastRetry: time.Hour, Announce: 22 * time.Hour, Check: 14 * 24 * time.Hour,
-		Probe: 0.01, ProbeAfter: time.Minute,
+		Probe: 0.01, ProbeAfter: time.Minute, Sample: time.Hour, Settle: time.Minute,
 	}
 }
 
@@ -31,7 +36,7 @@ func (s Schedule) orDefault() Schedule {
 	d := DefaultSchedule()
 	for _, f := range []struct{ mine, other *time.Duration }{
 		{&s.FirstRetry, &d.FirstRetry}, {&s.LastRetry, &d.LastRetry}, {&s.Announce, &d.Announce}, {&s.Check, &d.Check},
-		{&s.ProbeAfter, &d.ProbeAfter},
+		{&s.ProbeAfter, &d.ProbeAfter}, {&s.Sample, &d.Sample}, {&s.Settle, &d.Settle},
 	} {
 		if *f.mine <= 0 {
 			*f.mine = *f.other
@@ -66,6 +71,17 @@ func (s Schedule) retry(now time.Time, tries int) time.Time {
 // spread returns a time between 3/4 of a period and the whole.
 func spread(now time.Time, period time.Duration) time.Time {
 	return now.Add(period/4*3 + rand.N(period/4+1))
+}
+
+// slot returns the time of a pinned blob's next announcement: neighbours get the same one of so many slots in a period.
+// It is at most a period from now.
+func slot(now time.Time, period time.Duration, place uint16, slots int) time.Time {
+	soon := period / 16
+	cycle := period - soon
+	at := cycle * time.Duration(int(place)*slots>>16) / time.Duration(slots)
+	next := now.Add(soon)
+	passed := time.Duration(next.UnixNano()) % cycle
+	return next.Add((at - passed + cycle) % cycle)
 }
 
 // queue returns where a blob waits after a number of failed tries.

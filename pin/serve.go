@@ -53,16 +53,19 @@ func (k *Keeper) OpenSliver(ctx context.Context, id shards.BlobID, axis shards.A
 	if err != nil {
 		return nil, err
 	}
+	l := c.line(axis, index)
 	if computed(k.cfg.Params, axis, index) {
 		if !k.files.compute() {
 			done()
-			return nil, fmt.Errorf("%w: this pinner encodes other slivers", p2p.ErrBusy)
+			return nil, errEncodes
 		}
-		other := done
-		done = func() { k.files.computed(); other() }
+		k.files.computed() // a reader may be slow: the slot is taken for each window
+		l.enter = func() (func(), error) { return k.files.computed, k.files.awaitCompute(ctx) }
 	}
-	return &sliver{ctx: ctx, k: k, id: id, line: c.line(axis, index), close: done}, nil
+	return &sliver{ctx: ctx, k: k, id: id, line: l, close: done}, nil
 }
+
+var errEncodes = fmt.Errorf("%w: this pinner encodes other slivers", p2p.ErrBusy)
 
 // Symbols writes symbols of slivers of a pinned blob.
 func (k *Keeper) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer) error {
@@ -91,12 +94,16 @@ func (k *Keeper) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer) 
 		return fmt.Errorf("%w: symbols of %d bytes: at most %d at a time", p2p.ErrBusy, need, maxSymbols)
 	}
 	if !k.files.compute() {
-		return fmt.Errorf("%w: this pinner encodes other slivers", p2p.ErrBusy)
+		return errEncodes
 	}
-	defer k.files.computed()
-	for _, index := range r.Slivers {
+	for i, index := range r.Slivers {
+		if i > 0 {
+			if err := k.files.awaitCompute(ctx); err != nil {
+				return err
+			}
+		}
 		b, err := symbols(c, &r.SymbolQuery, index)
-		if err != nil {
+		if k.files.computed(); err != nil { // a slot is not held while the peer takes its bytes
 			return err
 		}
 		if err := k.pay(ctx, r.Blob, len(b)); err != nil {
@@ -295,6 +302,16 @@ func (f *files) compute() bool {
 	}
 }
 
+// awaitCompute waits for it.
+func (f *files) awaitCompute(ctx context.Context) error {
+	select {
+	case f.slot <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 func (f *files) computed() { <-f.slot }
 
 // suspect lets a blob be checked at once.
@@ -312,19 +329,24 @@ func (k *Keeper) suspect(id shards.BlobID) {
 type meter struct {
 	daily int64 // constant; 0: no bound
 
-	mu    sync.Mutex
-	day   int64                    // since 1970; guarded by mu
-	today int64                    // guarded by mu
-	total uint64                   // since Open; guarded by mu
+	mu sync.Mutex
+	dayCount
+	total uint64                   // since Open; guarded by mu, as is dayCount
 	blobs map[shards.BlobID]uint64 // not written down yet; guarded by mu
+}
+
+// dayCount is the number of bytes that were served on a day.
+type dayCount struct {
+	Day   int64 `json:"day"` // since 1970
+	Today int64 `json:"today"`
 }
 
 func newMeter(daily int64) *meter { return &meter{daily: daily, blobs: map[shards.BlobID]uint64{}} }
 
 // turn begins a new day. m.mu is held.
 func (m *meter) turn() {
-	if day := time.Now().Unix() / 86400; day != m.day {
-		m.day, m.today = day, 0
+	if day := time.Now().Unix() / 86400; day != m.Day {
+		m.Day, m.Today = day, 0
 	}
 }
 
@@ -332,10 +354,10 @@ func (m *meter) turn() {
 func (m *meter) take(id shards.BlobID, n int) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.turn(); m.daily > 0 && m.today+int64(n) > m.daily {
+	if m.turn(); m.daily > 0 && m.Today+int64(n) > m.daily {
 		return false
 	}
-	m.today += int64(n)
+	m.Today += int64(n)
 	m.total += uint64(n)
 	m.blobs[id] += uint64(n)
 	return true
@@ -345,7 +367,7 @@ func (m *meter) spent() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.turn()
-	return m.daily > 0 && m.today >= m.daily
+	return m.daily > 0 && m.Today >= m.daily
 }
 
 func (m *meter) pending(id shards.BlobID) uint64 {
@@ -358,7 +380,7 @@ func (m *meter) totals() (total uint64, today int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.turn()
-	return m.total, m.today
+	return m.total, m.Today
 }
 
 // flushServed writes down what was served.
@@ -366,7 +388,14 @@ func (k *Keeper) flushServed() error {
 	k.served.mu.Lock()
 	blobs := k.served.blobs
 	k.served.blobs = map[shards.BlobID]uint64{}
+	day := k.served.dayCount
 	k.served.mu.Unlock()
+	if len(blobs) == 0 {
+		return nil
+	}
+	if err := k.db.update(func(t *tx) error { return t.put([]byte{keyDay}, &day) }); err != nil {
+		return err
+	}
 	for id, n := range blobs {
 		if err := k.alterBlob(id, func(r *record) error {
 			r.Served += n

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
+
+	"walrus/shards"
 )
 
 // The schedules that can be woken.
@@ -58,17 +60,31 @@ func await(ctx context.Context, t time.Time, bell <-chan struct{}) bool {
 // sleep waits, and reports whether ctx lasted that long.
 func sleep(ctx context.Context, d time.Duration) bool { return await(ctx, time.Now().Add(d), nil) }
 
+// stay is a file that could not be removed.
+type stay struct {
+	tries int
+	until time.Time
+}
+
 // tend removes the files of what nobody wants any more, ends requests, and writes down what was served.
 func (k *Keeper) tend(ctx context.Context) error {
 	last := time.Now()
+	stuck := map[shards.BlobID]stay{}
 	for {
-		ids, err := k.dropped(perQueue)
+		ids, err := k.dropped(perQueue, func(id shards.BlobID) bool { return time.Now().Before(stuck[id].until) })
 		if err != nil {
 			return err
 		}
 		for _, id := range ids {
-			if err := k.removeFiles(ctx, id); err != nil {
+			switch err := k.removeFiles(ctx, id); {
+			case errors.Is(err, errStays):
+				tries := stuck[id].tries + 1
+				stuck[id] = stay{tries, k.plan.retry(time.Now(), tries)}
+				k.log.Warn("the file of a blob that nobody wants is tried again later", "blob", id.String(), "tries", tries, "err", err)
+			case err != nil:
 				return err
+			default:
+				delete(stuck, id)
 			}
 		}
 		if time.Since(last) >= tendEvery {

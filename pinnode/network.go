@@ -13,6 +13,7 @@ import (
 
 	"walrus/client"
 	"walrus/clientnode"
+	"walrus/dht"
 	"walrus/p2p"
 	"walrus/pin"
 	"walrus/shards"
@@ -87,6 +88,26 @@ type announcer struct{ n *Node }
 // Announce implements pin.Announcer.
 func (a announcer) Announce(ctx context.Context, key [32]byte) error {
 	return a.n.dht.Announce(ctx, key)
+}
+
+// AnnounceAll implements pin.Announcer.
+func (a announcer) AnnounceAll(ctx context.Context, keys [][32]byte) ([]int, error) {
+	return dht.AnnounceAll(ctx, a.n.dht, keys)
+}
+
+// Place implements pin.Announcer.
+func (a announcer) Place(key [32]byte) (uint16, error) { return dht.Place(key) }
+
+// Addrs implements pin.Announcer. Private addresses count only in a network that has no others: they may be the same at
+// home and elsewhere.
+func (a announcer) Addrs() (list []string) {
+	public := a.n.cfg.Client.DHT.Public
+	for _, addr := range a.n.host.FullAddrs() {
+		if text := addr.String(); !public || p2p.IsPublic(text) {
+			list = append(list, text)
+		}
+	}
+	return list
 }
 
 const (

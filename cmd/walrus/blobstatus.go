@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/spf13/cobra"
 
 	"walrus/certs"
@@ -36,14 +38,19 @@ ever. This command verifies the proof and explains it.
   walrus blob-status BLOB_ID
   walrus blob-status BLOB_ID --json
 
-Exit code 3: there is no such blob. Exit code 4: too few nodes answer to tell. --json prints
+A blob whose storage has ended, or that was never stored here, may still be pinned by peers, who keep whole copies. Then this
+command names them, and walrus read gives the content.
+
+Exit code 3: there is no such blob, and nobody is found who pins it. Exit code 4: too few nodes answer to tell. --json prints
   {"blobId","status": "certified", "uncertified" or {"invalid": {"event": {"txDigest","eventSeq"}}},"size","encodedLength","endEpoch","initialCertifiedEpoch",
    "permanent": {"endEpoch","isCertified"} or null,"deletableCounts": {"count_deletable_total","count_deletable_certified"},
    "invalid": {"epoch","height","txId","reason","explanation": [],"proof"} if the ledger has marked the blob,
    "certificate": {"epoch","blobId","persistence","signers","signature"} or null,"certifiedShards",
    "slivers": {"stored","missing","corrupt","repairing","unreachable"},
    "shards": [{"shard","pair","node","name","primary","secondary"}],
-   "badNodes": [{"node","name","reason","lied"}]}`,
+   "badNodes": [{"node","name","reason","lied"}]}
+and for a blob that is only pinned
+  {"blobId","status": "pinned","reason","size","encodedLength","pinners": [peer IDs]}`,
 		Args: args(cobra.ExactArgs(1), "one BLOB_ID"),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := parseBlobID(args[0])
@@ -62,6 +69,11 @@ func (a *app) blobStatus(ctx context.Context, id shards.BlobID) (err error) {
 	}
 	defer s.close(&err)
 	st, err := s.BlobStatus(ctx, id)
+	if errors.Is(err, client.ErrNotFound) {
+		if p := client.FindPinned(ctx, s.Client, id); p != nil {
+			return printPinned(a, id, err, p)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -73,6 +85,31 @@ func (a *app) blobStatus(ctx context.Context, id shards.BlobID) (err error) {
 		return a.printJSON(newStatusReport(st))
 	}
 	return a.printBlobStatus(com, st)
+}
+
+// pinnedReport is the JSON output of blob-status for a blob that is not stored, but pinned.
+type pinnedReport struct {
+	BlobID        shards.BlobID `json:"blobId"`
+	Status        string        `json:"status"` // "pinned"
+	Reason        string        `json:"reason"` // why it is not stored
+	Size          uint64        `json:"size"`
+	EncodedLength int64         `json:"encodedLength"`
+	Pinners       []peer.ID     `json:"pinners"`
+}
+
+// printPinned tells that a blob is not stored because of why, and who pins it.
+func printPinned(a *app, id shards.BlobID, why error, p *client.Pinned) error {
+	reason := client.GoneBecause(why)
+	rows := [][]string{
+		{id.String()},
+		{"  state", "not stored: " + reason},
+		{"  size", byteSize(p.Size)},
+		{"  pinned by", plural(len(p.Peers), "peer") + ", whose copies walrus read checks row by row"},
+	}
+	for _, who := range p.Peers {
+		rows = append(rows, []string{"", who.String()})
+	}
+	return a.resultTable(pinnedReport{id, "pinned", reason, p.Size, p.EncodedSize, p.Peers}, rows)
 }
 
 // statusReport is the JSON output of blob-status.

@@ -26,7 +26,7 @@ import (
 type failure struct {
 	Error    string   `json:"error"`
 	Code     int      `json:"code"` // the exit code
-	Hint     string   `json:"hint"` // advice for the user
+	Hint     string   `json:"hint"` // advice for the user; people see it on a line of its own
 	Warnings []string `json:"warnings,omitempty"`
 }
 
@@ -45,9 +45,6 @@ func (a *terminal) fail(ctx context.Context, command string, err error) int {
 	switch {
 	case errors.As(err, &told):
 		text = told.text
-		if !a.global.json {
-			return code
-		}
 	case interrupted(ctx, err):
 		text, code = "interrupted", exitFailed
 		if errors.Is(err, client.ErrUnknown) { // repeating it could pay twice
@@ -56,13 +53,21 @@ func (a *terminal) fail(ctx context.Context, command string, err error) int {
 	default:
 		text = a.explain(err)
 	}
-	if !a.global.json {
-		tell(a.stderr, text)
+	if a.global.json {
+		tellJSON(a.stderr, failure{text, code, hint(err, code, command), a.warnings.take()})
 		return code
 	}
-	tellJSON(a.stderr, failure{text, code, hint(err, code, command), a.warnings.take()})
+	if told == nil {
+		tell(a.stderr, text)
+	}
+	if !interrupted(ctx, err) && !errors.Is(err, errUnhealthy) && !saysHow.MatchString(text) {
+		tell(a.stderr, "hint: "+hint(err, code, command))
+	}
 	return code
 }
+
+// saysHow matches errors that already name a command or a flag: they need no hint.
+var saysHow = regexp.MustCompile(`\bwalrus [a-z]|--[a-z]`)
 
 // interrupted reports whether err comes only from the user's interrupt, not from a timeout.
 func interrupted(ctx context.Context, err error) bool {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,6 +58,11 @@ func TestNamesOnTheTerminal(t *testing.T) {
 			t.Errorf("%s: %q", what, text)
 		}
 	}
+	lines := slices.DeleteFunc(slices.Collect(strings.Lines(stderr.String())), func(line string) bool {
+		return strings.HasPrefix(line, "walrus: hint: ")
+	})
+	stderr.Reset()
+	stderr.WriteString(strings.Join(lines, ""))
 	if told, shown := strings.Count(stderr.String(), `x\x1b]0;owned\x07\u202e\ny\xff`), strings.Count(stderr.String(),
 		"\n"); told != shown {
 		t.Errorf("%d of %d errors show the whole name:\n%s", told, shown, stderr)
@@ -120,6 +126,46 @@ func TestFailuresAsJSON(t *testing.T) {
 			!strings.Contains(got.Hint, tt.want.Hint) ||
 			len(got.Warnings) != 1 || got.Warnings[0] != "a warning" {
 			t.Errorf("%v: exit code %d, %+v: want %+v", tt.err, code, got, tt.want)
+		}
+	}
+}
+
+// TestHints: people see a hint on a line of its own, unless the error itself names a command or a flag.
+func TestHints(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("read: %w", client.ErrNotFound), "walrus: read: no such blob\nwalrus: hint: check the ID"},
+		{&toldError{exitNotFound, "told", client.ErrNotFound}, "walrus: hint: check the ID"},
+		{usagef("-o: want a file (see walrus read --help)"), "walrus: -o: want a file (see walrus read --help)\n"},
+		{fmt.Errorf("%w: 3 of 4 are", errUnhealthy), "walrus: not all nodes are healthy: 3 of 4 are\n"},
+	} {
+		a, stderr := testApp()
+		a.fail(t.Context(), "walrus read", tt.err)
+		if got := stderr.String(); !strings.HasPrefix(got, tt.want) || strings.HasSuffix(tt.want, "\n") && got != tt.want {
+			t.Errorf("%v: got %q, want %q", tt.err, got, tt.want)
+		}
+	}
+	a, stderr := testApp()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	a.fail(ctx, "walrus read", ctx.Err())
+	if stderr.String() != "walrus: interrupted\n" {
+		t.Errorf("interrupted: %q", stderr)
+	}
+}
+
+// TestPlannedState: a dry run tells people in words what a store would do.
+func TestPlannedState(t *testing.T) {
+	for op, want := range map[client.Operation]string{
+		client.AlreadyCertified: "certified in epoch 3 already", client.ReuseRegistration: "never certified",
+		client.ReuseAndExtend: "would be extended by 2 epochs", client.ReuseAndExtendNonCertified: "extended by 2 epochs and used",
+		client.ReuseStorage: "storage that you own", client.RegisterFromScratch: "storage would be bought",
+	} {
+		got := storedState(&client.StoreResult{Operation: op, CertifiedEpoch: 3, EpochsExtended: 2}, true)
+		if !strings.Contains(got, want) || strings.Contains(got, string(op)) {
+			t.Errorf("%s: %q", op, got)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -124,7 +126,11 @@ func (f *gatewayFlags) apply(gw *compose.Gateway, env config.Env) error {
 	cfg.MetricsIfFree = !f.given("metrics-address")
 	cfg.Listen(f.bind)
 	if f.pins != "" {
-		cfg.API.Pins = compose.PinPage(absolute(f.pins))
+		home := absolute(f.pins)
+		if _, err := os.Stat(compose.PinDir(home)); errors.Is(err, fs.ErrNotExist) {
+			return usagef("--pins %s: %w: give the home of a pinner, or make the first pin there with walrus pin add --home", f.pins, errNoPins)
+		}
+		cfg.API.Pins = compose.PinPage(home)
 	}
 	if f.cacheDir != "" {
 		if f.cacheSize < 1 || f.cacheSize > 1<<30 {

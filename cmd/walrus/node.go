@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"walrus/config"
 	"walrus/ledger/light"
 	"walrus/node"
+	"walrus/p2p"
 )
 
 func nodeCommand(a *app) *cobra.Command {
@@ -194,8 +196,12 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 		return err
 	}
 	st, err := clientnode.QueryStatus(ctx, cfg, addr)
+	if errors.Is(err, p2p.ErrUnavailable) {
+		log.Debug("the node does not answer", "err", err)
+		return &silentNode{home, addr, err}
+	}
 	if err != nil {
-		return fmt.Errorf("ask the node at %s: %w: is it running?", home, err)
+		return fmt.Errorf("ask the node of %s: %w", home, err)
 	}
 	r := nodeStatusReport{NodeID: id.String(), NodeName: conf.Name, Address: addr, Shards: st.Shards,
 		nodeState: newNodeState(&st)}
@@ -226,6 +232,19 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 	}
 	return a.resultTable(r, rows)
 }
+
+// silentNode is the error for a node of this machine that does not answer. It leaves out the dialer's report.
+type silentNode struct {
+	home, addr string
+	err        error
+}
+
+func (e *silentNode) Error() string {
+	return fmt.Sprintf("ask the node of %s: nothing answers at %s: start it with walrus node run --home %s; if it runs, its log says why it does not answer",
+		e.home, e.addr, e.home)
+}
+
+func (e *silentNode) Unwrap() error { return e.err }
 
 // nodeStatusReport is the JSON output of node status.
 type nodeStatusReport struct {

@@ -52,8 +52,14 @@ func pinHomeFlag(c *cobra.Command, home *string) {
 // pinHome returns the absolute path of the pins' home.
 func (a pinApp) pinHome(flag string) (string, error) { return a.dataHome(flag, envPinHome, "pins") }
 
+// noPin is an error that counts as pin.ErrNotFound and has words of its own.
+type noPin string
+
+func (e noPin) Error() string      { return string(e) }
+func (noPin) Is(target error) bool { return target == pin.ErrNotFound }
+
 // errNoPins: nobody has pinned anything in a home.
-var errNoPins = fmt.Errorf("the folder has no pins (%w)", pin.ErrNotFound)
+const errNoPins = noPin("the folder has no pins")
 
 // pinsOf are the pins of one home: in the process that keeps them, or opened here.
 type pinsOf struct {

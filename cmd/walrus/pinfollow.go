@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"walrus/pin"
 	"walrus/pinnode"
 )
 
@@ -103,4 +102,4 @@ func pairsText(m map[string]string) string {
 }
 
 // errNotFollowed: no rule names the account.
-var errNotFollowed = fmt.Errorf("it is not followed (%w)", pin.ErrNotFound)
+const errNotFollowed = noPin("it is not followed")

@@ -99,9 +99,11 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return
 	}
-	if want != 0 && (!strings.HasPrefix(stderr, "walrus: ") || strings.Count(stderr, "\n") != 1 ||
+	lines := strings.SplitAfter(stderr, "\n") // the last is empty
+	hinted := len(lines) == 3 && strings.HasPrefix(lines[1], "walrus: hint: ")
+	if want != 0 && (!strings.HasPrefix(stderr, "walrus: ") || len(lines) != 2 && !hinted ||
 		strings.Contains(stderr, "goroutine ")) {
-		ts.Fatalf("stderr is not one line that begins with walrus: ")
+		ts.Fatalf("stderr is not one line that begins with walrus: and perhaps a hint")
 	}
 	if want == exitUsage && ts.ReadFile("stdout") != "" {
 		ts.Fatalf("wrong usage printed something on stdout")

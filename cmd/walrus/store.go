@@ -249,7 +249,7 @@ func storedState(r *client.StoreResult, dry bool) string {
 	case dry && r.Operation == client.AlreadyCertified:
 		return fmt.Sprintf("certified in epoch %d already: nothing would be sent", r.CertifiedEpoch)
 	case dry:
-		return "not stored: a store would do this (" + string(r.Operation) + ")"
+		return plannedState(r)
 	case r.AlreadyCertified:
 		return fmt.Sprintf("already certified in epoch %d: nothing was paid", r.CertifiedEpoch)
 	case len(r.Nodes) == 0:
@@ -257,6 +257,23 @@ func storedState(r *client.StoreResult, dry bool) string {
 	}
 	return fmt.Sprintf("certified in epoch %d: %d of %d shards confirmed, %d needed", r.CertifiedEpoch, r.Confirmed,
 		r.Shards, r.Needed)
+}
+
+// plannedState says what a store would do.
+func plannedState(r *client.StoreResult) string {
+	switch r.Operation {
+	case client.ReuseAndExtend:
+		return fmt.Sprintf("certified in epoch %d already: your record would be extended by %s, and nothing would be sent",
+			r.CertifiedEpoch, plural(r.EpochsExtended, "epoch"))
+	case client.ReuseRegistration:
+		return "not stored: your registration, which was never certified, would be used; only fees would be paid"
+	case client.ReuseAndExtendNonCertified:
+		return "not stored: your registration, which was never certified, would be extended by " +
+			plural(r.EpochsExtended, "epoch") + " and used"
+	case client.ReuseStorage:
+		return "not stored: storage that you own would be used; writing and fees would be paid"
+	}
+	return "not stored: storage would be bought for it"
 }
 
 func keptHow(r *client.StoreResult) string {

@@ -47,7 +47,7 @@ func (s *site) blob(w http.ResponseWriter, r *http.Request) {
 		if p.Status == http.StatusNotFound {
 			p.Heading = "No such blob"
 			p.Advice = "Its storage may have ended, its owner may have deleted it, or it was never stored on this network. " +
-				"If somebody pins it, /v1/blobs/" + id.String() + " still gives its content."
+				"Nobody was found who pins it."
 		}
 		s.refuse(w, r, p, id.String())
 		return

@@ -25,9 +25,9 @@ type chart struct {
 
 // chartLine is one line, and its entry in the legend.
 type chartLine struct {
-	Name   string
-	Class  string // stored or read: selects color and dashes
-	Points string
+	Name  string
+	Class string // stored, read or third: selects color and dashes
+	Path  string // an SVG path, with a gap where nothing is known
 }
 
 // series holds the values of a line; values below zero are gaps.
@@ -49,9 +49,26 @@ const (
 	chartLevels = 4
 )
 
-// drawChart draws series that share ascending times. unit is appended to the numbers of bytes. For fewer than two times
-// it returns the zero chart.
+// drawChart draws series of bytes that share ascending times. unit is appended to the numbers of bytes. For fewer than
+// two times it returns the zero chart.
 func drawChart(label, unit string, times []time.Time, list ...series) chart {
+	level := roundBytes(greatest(list) / chartLevels)
+	return drawLines(label, times, level, func(v float64) string { return axisBytes(v) + unit }, list...)
+}
+
+// greatest returns the greatest value of all series, at least 0.
+func greatest(list []series) (top float64) {
+	for _, s := range list {
+		for _, v := range s.Values {
+			top = max(top, v)
+		}
+	}
+	return top
+}
+
+// drawLines draws series that share ascending times. level is the distance of two of the chartLevels lines of the grid,
+// of which axis makes a label. For fewer than two times it returns the zero chart.
+func drawLines(label string, times []time.Time, level float64, axis func(float64) string, list ...series) chart {
 	if len(times) < 2 {
 		return chart{}
 	}
@@ -74,26 +91,24 @@ func drawChart(label, unit string, times []time.Time, list ...series) chart {
 			break
 		}
 	}
-	top := 0.0
-	for _, s := range list {
-		for _, v := range s.Values {
-			top = max(top, v)
-		}
-	}
-	level := roundBytes(top / chartLevels)
 	for i := range chartLevels + 1 {
-		c.Y = append(c.Y, axisBytes(level*float64(chartLevels-i))+unit)
+		c.Y = append(c.Y, axis(level*float64(chartLevels-i)))
 	}
 	for i, s := range list {
 		var b strings.Builder
+		sign := byte('M')
 		for j, v := range s.Values {
 			if v < 0 {
+				sign = 'M'
 				continue
 			}
 			x := float64(times[j].Sub(from)) / float64(to.Sub(from))
-			fmt.Fprintf(&b, "%.1f,%.1f ", chartWidth*x, chartHeight*(1-v/(level*chartLevels)))
+			fmt.Fprintf(&b, "%c%.1f %.1f", sign, chartWidth*x, chartHeight*(1-v/(level*chartLevels)))
+			if sign = 'L'; len(s.Values) > j+1 && s.Values[j+1] < 0 {
+				b.WriteString("h.1") // a point alone is visible, too
+			}
 		}
-		c.Lines = append(c.Lines, chartLine{s.Name, []string{"stored", "read"}[i%2], strings.TrimSpace(b.String())})
+		c.Lines = append(c.Lines, chartLine{s.Name, []string{"stored", "read", "third"}[i%3], b.String()})
 	}
 	return c
 }

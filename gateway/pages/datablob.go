@@ -10,11 +10,12 @@ import (
 // Blob describes a blob: GET /explorer/api/blobs/{id}.
 type Blob struct {
 	ID          shards.BlobID `json:"blobId"`
-	Status      string        `json:"status"`      // one of the Status constants
-	Size        uint64        `json:"size"`        // bytes; valid only if SizeKnown
-	SizeKnown   bool          `json:"sizeKnown"`   // some node has the metadata
-	EncodedSize uint64        `json:"encodedSize"` // bytes that all nodes store together
-	Time        time.Time     `json:"time"`        // when ledger and nodes were asked
+	Status      string        `json:"status"`           // one of the Status constants
+	Reason      string        `json:"reason,omitempty"` // why a blob that is only pinned is not stored
+	Size        uint64        `json:"size"`             // bytes; valid only if SizeKnown
+	SizeKnown   bool          `json:"sizeKnown"`        // some node has the metadata
+	EncodedSize uint64        `json:"encodedSize"`      // bytes that all nodes store together
+	Time        time.Time     `json:"time"`             // when ledger and nodes were asked
 
 	Ledger      BlobLedger   `json:"ledger"`
 	Certificate *Certificate `json:"certificate,omitempty"`
@@ -35,6 +36,7 @@ const (
 	StatusRegistered = "registered" // paid for, not certified yet
 	StatusUnknown    = "unknown"    // nodes have it; the ledger does not answer
 	StatusInvalid    = "invalid"    // on the ledger, as encoded wrongly: it has no content
+	StatusPinned     = "pinned"     // nothing on the ledger, or no longer, but peers keep copies
 )
 
 // BlobLedger is the ledger's report about a blob. If the ledger did not answer, only Error is set.

@@ -272,6 +272,8 @@ func (f *fixture) addBlobs() {
 		{Identifier: "photos/ice.jpg", PatchID: "AAAA", Columns: 3,
 			Tags: map[string]string{"year": "2026", "place": "Svalbard"}}, {Identifier: hostile, PatchID: "BBBB", Columns: 1},
 	}
+	f.blobs[blobID(8)] = &Blob{ID: blobID(8), Status: StatusPinned, Reason: "its storage has ended, this is epoch 12", Size: 1_500_000,
+		SizeKnown: true, EncodedSize: 7_900_000, Time: start, ContentType: "image/png", Pinners: []Pinner{{Peer: peerName(77), Since: start.Add(-time.Hour)}}}
 	four, five := f.blobs[blobID(4)], f.blobs[blobID(5)]
 	f.blobs[blobID(7)].invalidate()
 	four.Status, four.SizeKnown, four.Certificate, four.Ledger.CertifiedEpoch = StatusRegistered, false, nil, 0

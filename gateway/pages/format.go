@@ -21,11 +21,11 @@ func parsePages(a assets) (map[string]*template.Template, error) {
 		"number": numberText, "percent": percentText, "shards": rangesText, "short": shortText, "mark": markOf,
 		"plural": plural, "noun": noun,
 		"until": func(t time.Time) string { return sinceText(time.Until(t)) }, "incident": incidentOf,
-		"attributes": attributesTable,
+		"attributes": attributesTable, "score": scoreText, "trip": roundTrip, "share": shareOf,
 	}
 	pages := map[string]*template.Template{}
 	for _, name := range []string{"network", "node", "blob", "upload", "error", "search", "list", "block", "transaction",
-		"owner", "record", "pins", "frame"} {
+		"owner", "record", "pins", "monitors", "monitornode", "risk", "frame"} {
 		t, err := template.New(name).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html",
 			"templates/"+name+".html")
 		if err != nil {

@@ -42,7 +42,7 @@ func TestChart(t *testing.T) {
 	at := time.Date(2026, 3, 14, 15, 0, 0, 0, time.UTC)
 	c := throughput([]Sample{{Time: at, Read: 4096}, {Time: at.Add(90 * time.Second), Stored: 2048},
 		{Time: at.Add(3 * time.Minute), Stored: 4096}})
-	if c.Lines[0].Points != "0.0,200.0 480.0,100.0 960.0,0.0" || c.Lines[1].Points != "0.0,0.0 480.0,200.0 960.0,200.0" {
+	if c.Lines[0].Path != "M0.0 200.0L480.0 100.0L960.0 0.0" || c.Lines[1].Path != "M0.0 0.0L480.0 200.0L960.0 200.0" {
 		t.Errorf("lines %+v", c.Lines)
 	}
 	if x, y := strings.Join(c.X, " "), strings.Join(c.Y, ", "); x != "15:00 15:01 15:02 15:03" ||

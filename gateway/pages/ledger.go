@@ -262,6 +262,9 @@ func eventCells(e *ledger.Event) []cell {
 			row[1] = ident(e.Object.String(), "records")
 		}
 	}
+	if e.Monitor != (ledger.PeerKey{}) {
+		row[1] = cell{Text: e.Monitor.String(), Code: true}
+	}
 	if e.From != (ledger.Address{}) {
 		row[2] = ident(e.From.String(), "owners")
 	}

@@ -18,7 +18,8 @@
 //	GET /explorer/api/pins?before=          PinList, if there is a pinner on this machine
 //
 // The pages have the same paths without api; the network's is /. There are also /explorer/blobs and /explorer/events,
-// made from transactions, /explorer/upload and /explorer/search?q=.
+// made from transactions, /explorer/upload and /explorer/search?q=, and the pages of monitors, /explorer/monitors,
+// /explorer/monitors/{name or peer} and /explorer/risk, whose JSON the gateway serves at /v1/monitor.
 package pages
 
 import (
@@ -45,6 +46,8 @@ type Config struct {
 	Epochs uint32
 	// Pins reads the pins of this machine's pinner. nil: no page of pins.
 	Pins Pins
+	// Monitor reads what monitors saw. nil: the pages of monitors say that nobody monitors here.
+	Monitor Monitor
 }
 
 // site serves the pages; all fields are constant after New.
@@ -87,6 +90,7 @@ func New(cfg Config, data Data, chain Ledger, log *slog.Logger) (http.Handler, e
 	for _, one := range s.views() {
 		s.add(mux, one)
 	}
+	s.monitorPages(mux)
 	mux.HandleFunc("/explorer/api/", s.apiNothing)
 	mux.HandleFunc("/", s.nothing)
 	if cfg.Publisher {
@@ -121,13 +125,14 @@ type view struct {
 	JSON      string // URL of the same data as JSON
 	Publisher bool
 	Pins      bool   // there is a page of pins
+	Monitor   bool   // there are pages of monitors
 	Query     string // the search text
 	Data      any
 }
 
 // show writes a page. It is rendered completely before the first byte goes out, so a failing template gives a 500.
 func (s *site) show(w http.ResponseWriter, r *http.Request, status int, page string, v view) {
-	v.Publisher, v.Pins = s.cfg.Publisher, s.cfg.Pins != nil
+	v.Publisher, v.Pins, v.Monitor = s.cfg.Publisher, s.cfg.Pins != nil, s.cfg.Monitor != nil
 	s.render(w, r, status, s.pages[page], "layout", v)
 }
 
@@ -142,7 +147,8 @@ func Frame(title, here string, cfg *Config, content template.HTML) ([]byte, erro
 		return nil, fmt.Errorf("pages: %w", err)
 	}
 	var b bytes.Buffer
-	err = all["frame"].ExecuteTemplate(&b, "layout", view{Title: title, Here: here, Publisher: cfg.Publisher, Pins: cfg.Pins != nil, Data: content})
+	err = all["frame"].ExecuteTemplate(&b, "layout", view{Title: title, Here: here, Publisher: cfg.Publisher, Pins: cfg.Pins != nil,
+		Monitor: cfg.Monitor != nil, Data: content})
 	return b.Bytes(), err
 }
 

@@ -42,7 +42,7 @@ func pagePaths() []string {
 		"/explorer/blocks", "/explorer/blocks/81234", "/explorer/blocks/81233",
 		"/explorer/owners/"+ledger.Address{0x99}.String(), "/explorer/records/"+ledger.ObjectID{7, 7}.String(),
 		"/explorer/pins", "/explorer/pins?before=2026-03-14T15:00:00Z")
-	for i := range 7 {
+	for i := range 8 {
 		list = append(list, "/explorer/blobs/"+blobID(byte(i+1)).String())
 	}
 	return list
@@ -59,7 +59,7 @@ func TestPages(t *testing.T) {
 			"3.00 TiB", "12.3456789 WAL",
 			"n = 100, f = 33", "67 are a quorum", `href="/explorer/nodes/` + peerName(3) + `"`, "owes 37 slivers", "unreachable",
 			"refused the connection", "v0.5.0",
-			"<polyline", "<li>15:10</li>", "<li>16 MiB/s</li>", "<li>0 B/s</li>", `action="/explorer/search"`,
+			`<path class="line stored" d="M`, "<li>15:10</li>", "<li>16 MiB/s</li>", "<li>0 B/s</li>", `action="/explorer/search"`,
 			"/explorer/api/network",
 		}},
 		{"/explorer/nodes/node-3", []string{"node-3", peerName(3), "Reachable, not well:", "<b>37</b> slivers owed",
@@ -95,6 +95,10 @@ func TestPages(t *testing.T) {
 			"Invalid: this blob has no content.", "row 3 and column 7 have different symbols", "since epoch 11",
 			`href="/explorer/blocks/81233"`,
 			`href="/explorer/transactions/0xaa02`, "The blob ID leads to column 7.",
+		}},
+		{"/explorer/blobs/" + blobID(8).String(), []string{
+			"Not stored, but pinned:", "its storage has ended, this is epoch 12", "One peer says that it keeps", peerName(77),
+			"seen here since <time", "14 Mar 2026, 14:09:26 UTC", `data-testid="download" href="/v1/blobs/`, `<img src="/v1/blobs/`, "1.43 MiB",
 		}},
 		{"/explorer/transactions", []string{
 			"certify blob", "buy storage, register blob (2)", "failed: balance", `href="/explorer/transactions/0xaa01`,

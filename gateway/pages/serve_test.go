@@ -52,6 +52,7 @@ func TestServe(t *testing.T) {
 	for _, p := range []struct{ name, path string }{
 		{"network", "/"}, {"node", "/explorer/nodes/node-3"}, {"node-dead", "/explorer/nodes/node-5"},
 		{"blob", "/explorer/blobs/" + blobID(1).String()},
+		{"blob-pinned", "/explorer/blobs/" + blobID(8).String()},
 		{"quilt", "/explorer/blobs/" + blobID(6).String()}, {"transactions", "/explorer/transactions"},
 		{"transaction", "/explorer/transactions/" + ledger.TxID{0xaa, 2}.String()},
 		{"blobs", "/explorer/blobs"}, {"events", "/explorer/events"}, {"blocks", "/explorer/blocks"},

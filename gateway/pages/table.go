@@ -29,6 +29,7 @@ type cell struct {
 	Note  string // small text below the value
 	Wide  bool   // may wrap
 	Save  string // file name for a download link
+	Strip *strip // instead of everything else
 }
 
 // Short returns the displayed text.

@@ -13,7 +13,7 @@ import (
 // nothing of what it did stays. So every rule is held to what it declares, and declares nothing in vain.
 func TestUndeclaredAccess(t *testing.T) {
 	alice, bob := newWallet("alice"), newWallet("bob")
-	n := funded(t, 10*ledger.WAL, alice, bob)
+	n := funded(t, 10*ledger.WAL+ledger.MinBond, alice, bob)
 	root, blob := testBlob("a", 1)
 	made := func(nonce uint64, op int) ledger.ObjectID { return ledger.NewObjectID(alice.address, nonce, op) }
 	// Storage 0 to 3, and records: 4 permanent, 5 deletable, 6 permanent, shared.
@@ -32,10 +32,11 @@ func TestUndeclaredAccess(t *testing.T) {
 	}
 	permanent, deletable, shared, later := made(0, 7), made(0, 8), made(0, 9), made(0, 12)
 	cert := n.certificate(t, 1, blob, certs.Persistence{}, 0, 1, 2).Marshal()
+	monitor := ledger.SignBond(newWallet("monitor").key, n.Network, alice.address, ledger.MinBond)
 	wrong := contradictory(t, "wrong")
 	if r := n.commit(t, Options{}, n.sign(alice, 1, ledger.RegisterBlob{
 		Storage: made(0, 2), BlobID: wrong.ID, Root: wrong.Meta.BlobRoot(), Size: wrong.Meta.Length,
-	}).Marshal()).Results[0]; r.Code != ledger.CodeOK {
+	}, monitor).Marshal()).Results[0]; r.Code != ledger.CodeOK {
 		t.Fatal(r.Log)
 	}
 	for _, op := range []ledger.Op{
@@ -57,6 +58,7 @@ func TestUndeclaredAccess(t *testing.T) {
 		ledger.TransferBlob{Object: permanent, To: bob.address},
 		ledger.BurnBlob{Object: permanent},
 		ledger.SetAttributes{Object: permanent, Set: []ledger.Attribute{{Key: "a"}}},
+		ledger.UnbondMonitor{Monitor: monitor.Monitor},
 	} {
 		b := Block{Height: 3, Time: n.time, Txs: [][]byte{n.sign(alice, 2, transferTo(bob), op).Marshal()}}
 		if _, burn := op.(ledger.BurnBlob); burn { // what it declares it needs once the record has expired

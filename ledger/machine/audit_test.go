@@ -109,6 +109,18 @@ func (c *census) object(key string, value []byte) error {
 			c.infos[b.BlobID] = info
 		}
 		return c.room(b.Start, b.End, b.Bytes)
+	case 'o':
+		all, err := ledger.UnmarshalBonds(value)
+		if err != nil {
+			return err
+		}
+		for _, b := range all {
+			if b.Amount < ledger.MinBond || b.Account == (ledger.Address{}) || b.Since > c.now || b.Until > c.now+1 ||
+				b.Until != 0 && b.Return() <= c.now {
+				return fmt.Errorf("bond %+v", b)
+			}
+			c.wal += b.Amount
+		}
 	case 'i':
 		why, err := ledger.UnmarshalInvalidBlob(value)
 		if err != nil {

@@ -40,6 +40,7 @@ type tables struct {
 	infos    table[shards.BlobID, ledger.BlobInfo]
 	marks    table[shards.BlobID, ledger.InvalidBlob]
 	pots     table[uint32, ledger.Pot]
+	bonds    table[theBonds, ledger.Bonds]
 }
 
 func newBlock(s State, b Block) (*block, error) {
@@ -52,6 +53,7 @@ func newBlock(s State, b Block) (*block, error) {
 			infos:    newTable(s.Values, ledger.KeyBlobInfo, ledger.UnmarshalBlobInfo),
 			marks:    newTable(s.Values, ledger.KeyInvalidBlob, ledger.UnmarshalInvalidBlob),
 			pots:     newTable(s.Values, ledger.KeyPot, ledger.UnmarshalPot),
+			bonds:    newTable(s.Values, keyBonds, ledger.UnmarshalBonds),
 		},
 	}
 	var err error

@@ -35,6 +35,11 @@ func (k *block) decode(txs [][]byte, o Options) {
 			k.runs[of[j]].invalid = errSignature()
 		}
 	}
+	parallel(len(k.runs), decodedAtOnce, o.workers(), func(i int) {
+		if x := &k.runs[i]; x.invalid == nil {
+			x.checkAgreements()
+		}
+	})
 }
 
 func errSignature() *ledger.OpError {

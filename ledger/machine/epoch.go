@@ -28,7 +28,8 @@ func (k *block) settleEpochs(now int64) error {
 }
 
 // settleEpoch pays out the pot of the current epoch and begins the next. A part is burned, the members of the ended
-// epoch get the rest in proportion to their shards, and the remainder of the division goes into the next pot.
+// epoch get the rest in proportion to their shards, and the remainder of the division goes into the next pot. As the
+// next epoch begins, bonds return that were given up.
 func (k *block) settleEpoch() error {
 	ended := k.epoch.Epoch
 	committee, err := k.committees.At(ended)
@@ -66,7 +67,7 @@ func (k *block) settleEpoch() error {
 	k.epoch.Epoch++
 	k.epochMoved = true
 	k.events = append(k.events, ledger.Event{Kind: ledger.EventEpoch, Epoch: k.epoch.Epoch, Amount: burned})
-	return nil
+	return k.returnBonds()
 }
 
 // reward pays the i-th member and returns its reward address.
@@ -75,14 +76,20 @@ func (k *block) reward(i int, part ledger.Amount) (ledger.Address, error) {
 	if err != nil {
 		return ledger.Address{}, err
 	}
-	s := k.accounts.slot(m.Reward)
-	if err := k.accounts.load(m.Reward, s); err != nil {
-		return ledger.Address{}, err
+	return m.Reward, k.credit(m.Reward, part)
+}
+
+// credit pays an account at the end of an epoch.
+func (k *block) credit(to ledger.Address, amount ledger.Amount) error {
+	s := k.accounts.slot(to)
+	err := k.accounts.load(to, s)
+	if err != nil {
+		return err
 	}
 	v := s.value
-	if v.Balance, err = v.Balance.Add(part); err != nil {
-		return ledger.Address{}, err
+	if v.Balance, err = v.Balance.Add(amount); err != nil {
+		return err
 	}
 	s.put(v)
-	return m.Reward, nil
+	return nil
 }

@@ -157,7 +157,7 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 	now := g.m.now
 	any := func(ledger.Storage) bool { return true }
 	mine := func(b ledger.Blob) bool { return b.Owner == w.address }
-	switch g.IntN(31) {
+	switch g.IntN(35) {
 	case 0, 1, 2:
 		return ledger.Transfer{To: g.address(), Amount: g.amount(w)}
 	case 3, 4, 5, 6, 7:
@@ -220,6 +220,10 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 		return g.attributes(w, tx)
 	case 29:
 		return g.mark(t)
+	case 30, 31, 32:
+		return g.bond(w)
+	case 33:
+		return g.unbond(w)
 	default:
 		return g.sweep()
 	}

@@ -34,11 +34,12 @@ type world struct {
 	blobs    map[ledger.ObjectID]ledger.Blob
 	pots     map[uint32]ledger.Pot
 	invalid  map[shards.BlobID]ledger.InvalidBlob
+	bonds    map[ledger.PeerKey]ledger.Bond
 }
 
 func (w world) clone() world {
 	return world{maps.Clone(w.accounts), maps.Clone(w.storages), maps.Clone(w.blobs), maps.Clone(w.pots),
-		maps.Clone(w.invalid)}
+		maps.Clone(w.invalid), maps.Clone(w.bonds)}
 }
 
 func newModel(g *ledger.Genesis) *model {
@@ -48,7 +49,7 @@ func newModel(g *ledger.Genesis) *model {
 		world: world{
 			accounts: map[ledger.Address]ledger.Account{}, storages: map[ledger.ObjectID]ledger.Storage{},
 			blobs: map[ledger.ObjectID]ledger.Blob{}, pots: map[uint32]ledger.Pot{},
-			invalid: map[shards.BlobID]ledger.InvalidBlob{},
+			invalid: map[shards.BlobID]ledger.InvalidBlob{}, bonds: map[ledger.PeerKey]ledger.Bond{},
 		},
 	}
 	balances, err := g.Balances()
@@ -84,6 +85,7 @@ func (m *model) begin(time int64) {
 		m.leftover = ledger.Amount(left)
 		delete(m.pots, m.now)
 		m.now++
+		m.returnBonds()
 		m.settle()
 	}
 }
@@ -245,6 +247,10 @@ func (m *model) do(who ledger.Address, made ledger.ObjectID, tx *ledger.Tx, op l
 		return m.doSweep(op)
 	case ledger.DisproveBlob, ledger.RefuteBlob:
 		return m.mark(tx, op)
+	case ledger.BondMonitor:
+		return m.bond(who, op)
+	case ledger.UnbondMonitor:
+		return m.unbond(who, op)
 	default:
 		return m.doBlob(who, made, op)
 	}

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"flag"
 	"fmt"
 	"maps"
@@ -67,14 +68,15 @@ func TestModel(t *testing.T) {
 // gambler makes random transactions.
 type gambler struct {
 	*rand.Rand
-	n       *network
-	m       *model
-	wallets []wallet
-	vouched vouchers
-	made    map[certificateOf][]byte
-	wrong   [4]*wrongtest.Encoding
-	ops     int
-	seen    map[ledger.Code]int
+	n        *network
+	m        *model
+	wallets  []wallet
+	vouched  vouchers
+	made     map[certificateOf][]byte
+	wrong    [4]*wrongtest.Encoding
+	monitors []ed25519.PrivateKey
+	ops      int
+	seen     map[ledger.Code]int
 
 	missed   bool              // there was nothing to pick
 	storages []ledger.ObjectID // of the model, sorted, and some that are gone
@@ -117,6 +119,7 @@ func newGambler(t testing.TB, seed uint64) *gambler {
 		}
 	})
 	g.m = newModel(g.n.genesis)
+	g.fillBonds()
 	return g
 }
 
@@ -260,6 +263,9 @@ func (g *gambler) compare() error {
 		want[string(ledger.KeyPot(epoch))] = p.Marshal()
 	}
 	m.addMarks(infos, want)
+	if len(m.bonds) > 0 {
+		want[string(ledger.KeyBonds())] = m.sortedBonds().Marshal()
+	}
 	for blob, info := range infos {
 		info.InitialCertified = m.initial[blob]
 		want[string(ledger.KeyBlobInfo(blob))] = info.Marshal()

@@ -40,6 +40,8 @@ var rules = byKind(
 	ruleOf(declareSweep, applySweep),
 	ruleOf(declareDisproveBlob, applyDisproveBlob),
 	ruleOf(declareRefuteBlob, applyRefuteBlob),
+	ruleOf(declareBondMonitor, applyBondMonitor),
+	ruleOf(declareUnbondMonitor, applyUnbondMonitor),
 )
 
 // byKind puts each row at its kind. A kind without a row declares nothing and is refused.

@@ -11,15 +11,16 @@ import (
 
 // run holds one transaction of a block while the block is applied.
 type run struct {
-	block    *block
-	position int32      // in the block, from 1
-	size     int        // of the binary form, in bytes
-	tx       *ledger.Tx // nil if it has no such form
-	id       ledger.TxID
-	sender   ledger.Address
-	invalid  *ledger.OpError // the reason why it has no effect, whatever the state
-	access                   // the records it declared
-	hopeless atomic.Bool     // it brings a bad certificate
+	block     *block
+	position  int32      // in the block, from 1
+	size      int        // of the binary form, in bytes
+	tx        *ledger.Tx // nil if it has no such form
+	id        ledger.TxID
+	sender    ledger.Address
+	invalid   *ledger.OpError // the reason why it has no effect, whatever the state
+	access                    // the records it declared
+	hopeless  atomic.Bool     // it brings a bad certificate
+	disagreed []int           // operations that bond a monitor without its signature
 
 	op     int             // index of the operation that declares or runs now
 	undo   []func()        // of the operations so far

@@ -105,6 +105,13 @@ func (s *scene) address(who string) ledger.Address {
 	return s.wallet(who).address
 }
 
+// monitor of a name.
+func (s *scene) monitor(name string) ledger.PeerKey {
+	key := ledger.PeerKey(publicKey(newWallet(name)))
+	s.names[key.String()] = name
+	return key
+}
+
 // object of a name; an unknown one is of no object.
 func (s *scene) object(name string) ledger.ObjectID {
 	id, ok := s.objects[name]
@@ -201,11 +208,12 @@ func (s *scene) describe(e ledger.Event) string {
 	add("deletable", e.Deletable, e.Deletable)
 	add("epoch", e.Epoch, true)
 	add("end", e.End, e.End != 0)
+	add("monitor", e.Monitor, e.Monitor != ledger.PeerKey{})
 	add("certificate", fmt.Sprintf("%d bytes", len(e.Certificate)), len(e.Certificate) > 0)
 	return string(b)
 }
 
-// show describes records: of accounts, objects, blobs, or pot=epoch, supply, epoch.
+// show describes records: of accounts, objects, blobs, or pot=epoch, supply, epoch, bonds.
 func (s *scene) show(t *testing.T, a args) string {
 	t.Helper()
 	var b strings.Builder
@@ -230,6 +238,16 @@ func (s *scene) show(t *testing.T, a args) string {
 			v, err := ledger.ReadSupply(s.values)
 			fail(err)
 			fmt.Fprintf(&b, "burned %d\n", v.Burned)
+		case key == "bonds":
+			all, err := ledger.ReadBonds(s.values)
+			fail(err)
+			for _, v := range all {
+				fmt.Fprintf(&b, "bond of %s: account %s, amount %d, added %d, since %d, until %d, weight %d\n",
+					v.Monitor, v.Account, v.Amount, v.Added, v.Since, v.Until, v.Weight(s.epoch(t)))
+			}
+			if len(all) == 0 {
+				b.WriteString("no bonds\n")
+			}
 		case key == "epoch":
 			e, err := ledger.ReadEpoch(s.values)
 			fail(err)

@@ -74,6 +74,10 @@ func (o *opArgs) op(t *testing.T) ledger.Op {
 		return o.disprove(t)
 	case "refuteBlob":
 		return o.refute(t)
+	case "bondMonitor":
+		return o.bond()
+	case "unbondMonitor":
+		return ledger.UnbondMonitor{Monitor: o.scene.monitor(o.at(1))}
 	case "sweep":
 		var op ledger.Sweep
 		for i := 1; i < len(o.words); i++ {
@@ -126,6 +130,18 @@ func (o *opArgs) refute(t *testing.T) ledger.Op {
 	if o.has("garbage") {
 		op.Certificate = op.Certificate[1:]
 	}
+	return op
+}
+
+// bond reads: bondMonitor monitor amount=WAL, and what may be wrong: for=name (agreed to another account), network
+// (agreed on another one).
+func (o *opArgs) bond() ledger.Op {
+	network := o.scene.Network
+	if o.has("network") {
+		network = certs.NetworkID{1}
+	}
+	op := ledger.SignBond(newWallet(o.at(1)).key, network, o.scene.address(o.text("for", o.who)), o.amount("amount", 0))
+	o.scene.monitor(o.at(1))
 	return op
 }
 

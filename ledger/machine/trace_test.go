@@ -51,10 +51,10 @@ func TestTraces(t *testing.T) {
 		"transfer", "buyStorage", "splitStorage", "mergeStorage", "transferStorage", "registerBlob",
 		"certifyBlob", "extendBlob",
 		"deleteBlob", "shareBlob", "fundBlob", "transferBlob", "burnBlob", "setAttributes", "sweep",
-		"disproveBlob", "refuteBlob",
+		"disproveBlob", "refuteBlob", "bondMonitor", "unbondMonitor",
 	} {
 		for _, code := range []ledger.Code{ledger.CodeOK, ledger.CodeNotFound} {
-			if !seen[op+" "+code.String()] && op != "buyStorage" {
+			if !seen[op+" "+code.String()] && op != "buyStorage" && op != "bondMonitor" {
 				t.Errorf("no trace has %s come to %v", op, code)
 			}
 		}

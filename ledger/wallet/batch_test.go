@@ -227,3 +227,22 @@ func TestBatchBounds(t *testing.T) {
 		}
 	})
 }
+
+// TestPushedOut: an operation with two events does not shift the events of the others in its transaction.
+func TestPushedOut(t *testing.T) {
+	pays := func(amount ledger.Amount) ledger.Op { return ledger.Transfer{To: ledger.Address{1}, Amount: amount} }
+	f := &flight{tx: &ledger.Tx{Ops: []ledger.Op{pays(1), ledger.BondMonitor{Amount: 200}, pays(2)}},
+		parts: []part{{first: 0, ops: 1}, {first: 1, ops: 1}, {first: 2, ops: 1}}}
+	r := &ledger.Receipt{Result: ledger.Result{Op: -1, Events: []ledger.Event{
+		{Kind: ledger.EventTransferred, Amount: 1}, {Kind: ledger.EventBonded, Amount: 200},
+		{Kind: ledger.EventBondReturned, Amount: 100}, {Kind: ledger.EventTransferred, Amount: 2},
+	}}}
+	for i, want := range []struct {
+		events int
+		spent  ledger.Amount
+	}{{1, 1}, {2, 200}, {1, 2}} {
+		if got := f.receipt(r, i); len(got.Events) != want.events || got.Spent != want.spent {
+			t.Errorf("order %d: %d events, spent %d, want %+v", i, len(got.Events), got.Spent, want)
+		}
+	}
+}

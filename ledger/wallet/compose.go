@@ -219,14 +219,27 @@ func (f *flight) receipt(r *ledger.Receipt, i int) ledger.Receipt {
 	if r.Op >= 0 {
 		own.Op = r.Op - part.first // outside of the part's range if another order's operation failed
 	}
-	if len(r.Events) != len(f.tx.Ops) { // the transaction failed
+	starts := eventStarts(r.Events)
+	if len(starts) != len(f.tx.Ops) { // the transaction failed
 		return own
 	}
-	own.Events = r.Events[part.first : part.first+part.ops]
-	for at, e := range own.Events { // one per operation
-		own.Spent += f.spent(f.tx.Ops[part.first+at], &e)
+	starts = append(starts, len(r.Events))
+	for op := part.first; op < part.first+part.ops; op++ {
+		own.Spent += f.spent(f.tx.Ops[op], &r.Events[starts[op]])
 	}
+	own.Events = r.Events[starts[part.first]:starts[part.first+part.ops]]
 	return own
+}
+
+// eventStarts returns the index of each operation's first event. An operation has one; only one that pushes a bond out
+// has another, of the bond's return.
+func eventStarts(events []ledger.Event) (starts []int) {
+	for i := range events {
+		if events[i].Kind != ledger.EventBondReturned {
+			starts = append(starts, i)
+		}
+	}
+	return starts
 }
 
 // fee returns the i-th order's share of a fee: for its own bytes, plus an equal share of the rest. The first pays the
@@ -256,7 +269,7 @@ func (f *flight) spent(op ledger.Op, e *ledger.Event) ledger.Amount {
 			return 0
 		}
 		return e.Amount
-	case ledger.BuyStorage, ledger.RegisterBlob, ledger.ShareBlob, ledger.FundBlob:
+	case ledger.BuyStorage, ledger.RegisterBlob, ledger.ShareBlob, ledger.FundBlob, ledger.BondMonitor:
 		return e.Amount
 	}
 	return 0

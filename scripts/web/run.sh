@@ -44,8 +44,9 @@ need_chromium() {
 
 # The suite's own dependencies have scripts that download an IPFS node, which it does not need here.
 need_suite() {
-  [[ -d $cache/pinning/node_modules/@ipfs-shipyard/pinning-service-compliance ]] && return
+  [[ -f $cache/pinning/node_modules/@ipfs-shipyard/pinning-service-compliance/package.json ]] && return
   mkdir -p "$cache/pinning"
+  echo '{"private": true}' >"$cache/pinning/package.json" # without it, npm installs into the folder above
   (cd "$cache/pinning" && npm install --silent --ignore-scripts --no-audit --no-fund @ipfs-shipyard/pinning-service-compliance@1.8.1)
 }
 
