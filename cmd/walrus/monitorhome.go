@@ -12,4 +12,6 @@ func monitorHomeFlag(c *cobra.Command, home *string) {
 }
 
 // monitorHome returns the absolute path of the monitor's home.
-func (a monitorApp) monitorHome(flag string) (string, error) { return a.dataHome(flag, envMonitorHome, "monitor") }
+func (a monitorApp) monitorHome(flag string) (string, error) {
+	return a.dataHome(flag, envMonitorHome, "monitor")
+}
