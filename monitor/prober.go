@@ -231,6 +231,9 @@ func (r *probing) attest(ctx context.Context) error {
 	if err := r.watch.Publish(ctx, a); err != nil {
 		return fmt.Errorf("attest round %d: %w", r.number, err)
 	}
+	if err := r.watch.flush(); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.status

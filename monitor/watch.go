@@ -29,6 +29,8 @@ const (
 	rawPerDay = 40 << 20
 	// evidencePerDay bounds the evidence kept of one day, in bytes.
 	evidencePerDay = 8 << 20
+	// keptEpochs: the weights of so many epochs are remembered. Rounds of the last ones are not folded yet.
+	keptEpochs = 4
 	// lookTime bounds one reading of the ledger.
 	lookTime = 20 * time.Second
 	// foldAfter: a round is folded when so many have begun after it: rebuttals may come until then.
@@ -73,6 +75,7 @@ type Watch struct {
 	mu     sync.Mutex
 	book   *round.Book        // guarded by mu, as the rest
 	view   *view              // nil before the ledger was read
+	views  map[uint32]*view   // of the last epochs
 	recent map[uint64]*recent // rounds not folded yet
 	state  state              // persisted after each folded round
 	hour   *hourRecord        // of state.Hour; nil: not loaded
@@ -94,7 +97,7 @@ func Open(cfg Config) (*Watch, error) {
 	}
 	w := &Watch{
 		cfg: cfg, network: cfg.Genesis.NetworkID(), pace: pace{round.Length(cfg.Genesis.EpochDuration)}, self: self,
-		recent: map[uint64]*recent{}, faults: map[faultKey]EvidenceInfo{},
+		recent: map[uint64]*recent{}, views: map[uint32]*view{}, faults: map[faultKey]EvidenceInfo{},
 	}
 	w.book = round.NewBook(w.network, w.length, w.checkRebuttal)
 	if w.db, err = openDatabase(cfg.Dir, cfg.Logger); err != nil {
@@ -259,13 +262,23 @@ func (w *Watch) look(ctx context.Context) error {
 	w.ahead = ahead
 	if w.view == nil || w.view.epoch != epoch {
 		for e := max(epoch, ledger.FirstEpoch+1) - 1; e <= epoch; e++ {
-			if com, err := all.At(e); err == nil {
-				w.book.SetCommittee(e, keysOf(com))
+			com, err := all.At(e)
+			if err != nil {
+				continue
+			}
+			w.book.SetCommittee(e, keysOf(com))
+			if before, err := newView(e, all, bonds, w.cfg.Network); err == nil && w.views[e] == nil {
+				w.views[e] = before
 			}
 		}
 	}
 	first := w.view == nil
-	w.view = v
+	w.view, w.views[epoch] = v, v
+	for e := range w.views {
+		if e+keptEpochs <= epoch {
+			delete(w.views, e)
+		}
+	}
 	w.book.SetMonitors(v.monitors)
 	if first {
 		w.replay()
