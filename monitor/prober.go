@@ -107,7 +107,10 @@ func NewProber(w *Watch, cfg ProberConfig) (*Prober, error) {
 	if _, err := rand.Read(p.secret[:]); err != nil {
 		return nil, err
 	}
-	p.pool = newPool(w, cfg.Swarm)
+	var err error
+	if p.pool, err = newPool(w, cfg.Swarm); err != nil {
+		return nil, err
+	}
 	p.status.Monitor = w.cfg.Self
 	return p, nil
 }

@@ -29,6 +29,8 @@ const (
 	rawPerDay = 40 << 20
 	// evidencePerDay bounds the evidence kept of one day, in bytes.
 	evidencePerDay = 8 << 20
+	// patience: trouble is logged when it has lasted for so long.
+	patience = time.Minute
 	// keptEpochs: the weights of so many epochs are remembered. Rounds of the last ones are not folded yet.
 	keptEpochs = 4
 	// lookTime bounds one reading of the ledger.
@@ -206,14 +208,18 @@ func (w *Watch) Run(ctx context.Context, topic *p2p.Topic) error {
 	w.mu.Unlock()
 	ended := make(chan error, 1)
 	go func() { ended <- topic.Run(ctx, func(m p2p.Message) { w.deliver(ctx, m) }) }()
-	told := ""
+	var failing time.Time // since when steps fail; zero: the last one did not
+	told := false
 	for ctx.Err() == nil {
 		err := w.step(ctx)
-		if err != nil && ctx.Err() == nil && err.Error() != told {
-			w.cfg.Logger.Warn("follow the monitors", "err", err)
-		}
-		if told = ""; err != nil {
-			told = err.Error()
+		switch {
+		case err == nil:
+			failing, told = time.Time{}, false
+		case failing.IsZero():
+			failing = time.Now()
+		case time.Since(failing) > patience && !told && ctx.Err() == nil: // while a node starts, it cannot read the ledger
+			w.cfg.Logger.Warn("what monitors say cannot be followed", "err", err)
+			told = true
 		}
 		pause.For(ctx, w.until(err != nil))
 	}
