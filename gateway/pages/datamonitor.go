@@ -185,7 +185,10 @@ type MonitorRow struct {
 type BlobRisks struct {
 	Sampling  bool       `json:"sampling" doc:"This gateway's node takes samples. If not, there are none."`
 	Sampled   int        `json:"sampled" doc:"Blobs sampled in the last month."`
-	Histogram []int      `json:"histogram" nullable:"false" doc:"Sampled blobs by the share of their rows that answered rightly, in 21 steps of 5 %; the last step is 100 % alone."`
+	Shards    int        `json:"shards" doc:"Rows that a blob should have."`
+	Least     int        `json:"needed" doc:"Rows that rebuild a blob."`
+	Lost      int        `json:"lost" doc:"Sampled blobs of which fewer rows than needed answered rightly."`
+	Histogram []int      `json:"histogram" nullable:"false" doc:"The other sampled blobs: entry i counts those with at least i tenths of the rows beyond the needed ones; the last, entry 10, those with all."`
 	Nearest   []BlobRisk `json:"nearest" nullable:"false" doc:"Blobs that can lose the fewest rows, the nearest to their end first."`
 }
 

@@ -53,12 +53,12 @@ func newMonitored(nodes, split int) *monitored {
 		{ID: fmt.Sprintf("%064x", 0xabd), Node: peerName(3), Monitor: peerName(1), Round: m.matrix.Round - 7, At: m.matrix.Start.Add(-70 * time.Minute),
 			Blob: blobID(2).String(), Verdict: "wrong", Axis: "secondary", Sliver: 96, Symbol: 41, Size: 2310},
 	}
-	m.risk = &BlobRisks{Sampling: true, Sampled: 431, Histogram: make([]int, 21), Nearest: []BlobRisk{
+	m.risk = &BlobRisks{Sampling: true, Sampled: 431, Shards: 100, Least: 34, Lost: 1, Histogram: make([]int, 11), Nearest: []BlobRisk{
 		{Blob: blobID(4).String(), Size: 40_000, At: m.matrix.Start, Rows: 33, Shards: 100, Least: 34, Margin: -1},
 		{Blob: blobID(1).String(), Size: 1_500_000, At: m.matrix.Start, Rows: 41, Shards: 100, Least: 34, Margin: 7},
 		{Blob: blobID(2).String(), Size: 4000, At: m.matrix.Start, Rows: 85, Shards: 100, Least: 34, Margin: 51},
 	}}
-	m.risk.Histogram[6], m.risk.Histogram[8], m.risk.Histogram[17], m.risk.Histogram[20] = 1, 2, 140, 288
+	m.risk.Histogram[1], m.risk.Histogram[7], m.risk.Histogram[10] = 2, 140, 288
 	return m
 }
 
