@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,8 +20,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"walrus/alert"
+	"walrus/certs"
 	"walrus/config"
+	"walrus/p2p"
+	"walrus/probe"
 	"walrus/shards"
 	"walrus/store"
 )
@@ -62,6 +71,7 @@ func TestAlerts(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	c.awaitProbes(0)
 	start := time.Now()
 	tear(t, filepath.Join(c.net.Homes[torn], "store"))
 	c.wantAlert(hook, torn, id, nil, start)
@@ -96,6 +106,26 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
+// awaitProbes waits until the monitor beside node i has asked questions: it asks for no blob that is younger than a minute.
+func (c *cluster) awaitProbes(i int) {
+	c.t.Helper()
+	poll := time.NewTicker(time.Second)
+	defer poll.Stop()
+	for start := time.Now(); ; <-poll.C {
+		var s struct {
+			Prober struct{ Questions, Rounds int }
+		}
+		c.parse(c.walrus(exitDone, "monitor", "status", "--json", "--home", c.net.Homes[i]), &s)
+		if s.Prober.Questions > 0 && s.Prober.Rounds > 0 {
+			c.t.Logf("probed %v after the store", time.Since(start).Round(time.Second))
+			return
+		}
+		if time.Since(start) > 3*time.Minute {
+			c.t.Fatalf("node %d probes nothing: %+v", i, s)
+		}
+	}
+}
+
 // name of node i.
 func (c *cluster) name(i int) string { return filepath.Base(c.net.Homes[i]) }
 
@@ -118,7 +148,8 @@ type sliverKey struct {
 	index int
 }
 
-// tear overwrites a part of each kilobyte of the slivers' bytes in the store of a running node.
+// tear overwrites a part of each kilobyte of the slivers' bytes in the store of a running node. The metadata, in the
+// first kilobytes of a file, stays: a node without it signs nothing, and fetches it first.
 func tear(t *testing.T, dir string) {
 	t.Helper()
 	torn := 0
@@ -135,7 +166,7 @@ func tear(t *testing.T, dir string) {
 		if err == nil {
 			_, err = io.ReadFull(f, content)
 		}
-		for at := 512; err == nil && at+64 <= len(content); at += 1024 {
+		for at := 4096; err == nil && at+64 <= len(content); at += 1024 {
 			if part := content[at:][:64]; !slices.Equal(part, make([]byte, 64)) { // not the empty end
 				_, err = f.WriteAt(make([]byte, 64), int64(at))
 				torn++
@@ -312,4 +343,166 @@ func TestTestAlert(t *testing.T) {
 	if strings.Contains(r.stdout+r.stderr, hookSecret) {
 		t.Errorf("it shows the address: %+v", r)
 	}
+}
+
+// TestLiarIsConvicted puts a host that answers with wrong bytes into the place of a member, with its key. Real monitors
+// ask it and convict it by its own signature, which a stranger can verify. When the node is back, it is told, and tells
+// its operator: the bytes were wrong, and those on its disk are right.
+func TestLiarIsConvicted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts four processes")
+	}
+	t.Parallel() // mostly waits for processes
+	seed, rnd := seeded(t)
+	t.Logf("seed %d", seed)
+	c := newCluster(t, config.DevnetOptions{Nodes: 4, Shards: 10, Epoch: 12 * time.Minute})
+	c.awaitHealth()
+	hook := newHook(t)
+	const lying = 3
+	for i := range c.node {
+		c.stop(i)
+		c.editNode(i, "monitor:\n  enabled: false", "monitor:\n  enabled: true")
+	}
+	c.editNode(lying, `webhook: ""`, `webhook: "`+hook.URL+"/"+c.name(lying)+`"`)
+	c.start(0, 1, 2, 3)
+	c.awaitHealth()
+	b, _ := c.newBlob(rnd, 100_000, exitDone)
+	c.awaitProbes(0)
+	c.stop(lying)
+	evidence := c.lie(lying)
+	file := filepath.Join(t.TempDir(), "evidence")
+	if err := os.WriteFile(file, evidence, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var v verdictReport
+	if c.parse(c.walrus(exitDone, "monitor", "verify", "--json", file), &v); !v.Convicts || v.Verdict != probe.KindWrong || v.Blob.String() != b.id {
+		t.Fatalf("verdict %+v", v)
+	}
+	c.start(lying)
+	c.putFault(lying, evidence)
+	a := hook.next(t, c.name(lying), alertLimit)
+	t.Log(a.Text)
+	if a.Cause != alert.Wrong || a.BlobID != b.id || *a.Sliver != *v.Sliver || a.Axis != v.Axis || a.Evidence == "" ||
+		!strings.Contains(a.Text, "what is stored of it now is right") {
+		t.Errorf("%+v", a)
+	}
+	c.walrus(exitDone, "monitor", "verify", filepath.Join(c.net.Homes[lying], alert.EvidenceFolder, a.Evidence))
+	evidence[len(evidence)-1] ^= 1 // not what was signed
+	if c.tryFault(lying, evidence) == nil {
+		t.Error("a node takes evidence that was changed")
+	}
+}
+
+// hostOf opens a host with a key, the node's address if it is to take its place.
+func (c *cluster) hostOf(key ed25519.PrivateKey, listen []string) *p2p.Host {
+	c.t.Helper()
+	genesis, err := config.LoadGenesis(filepath.Join(c.net.Dir, "genesis.yaml"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	cfg := p2p.Config{Network: genesis.Network, Key: key, Listen: listen, Logger: slog.New(slog.DiscardHandler)}
+	if len(listen) > 0 {
+		cfg.Role = p2p.StorageNode
+	}
+	h, err := p2p.New(cfg)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return h
+}
+
+// lie takes the place of a stopped node until monitors have handed over evidence of wrong bytes, and returns it.
+func (c *cluster) lie(i int) []byte {
+	c.t.Helper()
+	conf, err := config.LoadNode(c.net.Homes[i])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	keys, err := config.LoadKeys(conf.Home)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	h := c.hostOf(keys.P2P, conf.Listen)
+	defer func() { _ = h.Close() }()
+	faults := make(accused, 16)
+	genesis, err := config.LoadGenesis(conf.Genesis)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var other nodeStatusReport
+	c.parse(c.walrus(exitDone, "node", "status", "--json", "--home", c.net.Homes[(i+1)%len(c.node)]), &other)
+	liar := lyingNode{network: genesis.NetworkID(), shards: c.net.Shards, height: other.LedgerHeight + probe.Window/2}
+	if err := errors.Join(h.Serve(c.t.Context(), liar), p2p.RoundsOf(h).Serve(c.t.Context(), faults)); err != nil {
+		c.t.Fatal(err)
+	}
+	for j, addr := range c.net.Addresses { // they know where this node is, and dial it when they hear of it
+		if info, err := peer.AddrInfoFromString(addr); err == nil && j != i {
+			_ = h.Connect(c.t.Context(), *info)
+		}
+	}
+	start := time.Now()
+	select {
+	case e := <-faults:
+		c.t.Logf("convicted after %v", time.Since(start).Round(time.Millisecond))
+		return e
+	case <-time.After(alertLimit):
+		c.t.Fatal("no monitor has convicted the liar")
+	}
+	return nil
+}
+
+// lyingNode answers every question for symbols and proofs with ones.
+type lyingNode struct {
+	p2p.Backend // nil: other requests fail
+	network     certs.NetworkID
+	shards      int
+	height      uint64
+}
+
+func (l lyingNode) Stamp() (certs.NetworkID, int, uint64) { return l.network, l.shards, l.height }
+
+func (lyingNode) Symbols(_ context.Context, r p2p.SymbolRequest, w io.Writer) error {
+	_, err := w.Write(bytes.Repeat([]byte{1}, len(r.Slivers)*len(r.Targets)*(int(r.Length)+r.ProofLen*32)))
+	return err
+}
+
+// accused takes evidence against its host.
+type accused chan []byte
+
+func (a accused) PutFault(_ context.Context, _ peer.ID, evidence []byte) error {
+	select {
+	case a <- bytes.Clone(evidence):
+	default:
+	}
+	return nil
+}
+
+func (accused) Receipts(context.Context, peer.ID, uint64, peer.ID) ([]byte, error) {
+	return nil, p2p.ErrNotFound
+}
+
+func (accused) Scores(context.Context) (p2p.Scores, error) { return p2p.Scores{}, p2p.ErrUnavailable }
+
+func (accused) Relay(context.Context, peer.ID, uint64, peer.ID) error { return p2p.ErrNotOwner }
+
+// putFault hands evidence to a node, as a stranger.
+func (c *cluster) putFault(i int, evidence []byte) {
+	c.t.Helper()
+	if err := c.tryFault(i, evidence); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *cluster) tryFault(i int, evidence []byte) error {
+	c.t.Helper()
+	h := c.hostOf(nil, nil)
+	defer func() { _ = h.Close() }()
+	info, err := peer.AddrInfoFromString(c.net.Addresses[i])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := h.Connect(c.t.Context(), *info); err != nil {
+		c.t.Fatal(err)
+	}
+	return p2p.RoundsOf(h).PutFault(c.t.Context(), info.ID, evidence)
 }
