@@ -20,13 +20,13 @@ import (
 
 const (
 	// RawTime: the signed messages of monitors are kept for so long.
-	RawTime = 2 * 24 * time.Hour
+	RawTime = 24 * time.Hour
 	// RoundTime: folded rounds, receipts and evidence are kept for so long.
 	RoundTime = 30 * 24 * time.Hour
 	// HourTime: summaries of hours are kept for so long.
 	HourTime = 366 * 24 * time.Hour
-	// rawPerDay bounds the signed messages kept of one day, in bytes. 150 monitors of 1,000 nodes send 50 MB.
-	rawPerDay = 64 << 20
+	// rawPerDay bounds the signed messages kept of one day, in bytes. 1,000 monitors of 1,000 nodes send 84 MB.
+	rawPerDay = 40 << 20
 	// evidencePerDay bounds the evidence kept of one day, in bytes.
 	evidencePerDay = 8 << 20
 	// lookTime bounds one reading of the ledger.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"walrus/alert"
 	"walrus/dht"
 	"walrus/ledger"
 	"walrus/node/keeper"
@@ -35,6 +36,10 @@ type Config struct {
 	Metrics string
 	// MetricsIfFree: if the metrics address is taken, the node runs without metrics. Default false.
 	MetricsIfFree bool
+	// Home is the folder in which alert.Folder keeps the last alerts and evidence. Default "": they are not kept.
+	Home string
+	// Alerts configures the ways by which the operator hears of trouble. Default: the Logger alone.
+	Alerts alert.Config
 	// Logger gets all events that an operator should know. Required.
 	Logger *slog.Logger
 }
@@ -51,6 +56,9 @@ func (c *Config) Validate() error {
 		return errors.New("node: a genesis is required")
 	case c.Genesis.Network != c.P2P.Network:
 		return fmt.Errorf("node: the genesis is of network %q, the host of %q", c.Genesis.Network, c.P2P.Network)
+	}
+	if err := c.Alerts.Validate(); err != nil {
+		return fmt.Errorf("node: alerts: %w", err)
 	}
 	return c.Keeper.Validate()
 }

@@ -26,6 +26,7 @@ func (n *Node) openWatch() error {
 		return err
 	}
 	cfg := monitornode.WatchConfig(n.cfg.Genesis, n.host, monitor.NewChain(l), n.cfg.Watch, n.log)
+	cfg.Tell = n.alarms.tell
 	if n.watch, err = monitor.Open(cfg); err != nil {
 		return err
 	}

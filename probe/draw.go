@@ -23,7 +23,7 @@ const (
 )
 
 // drawTries bounds the search for a cell that is not all zeros.
-const drawTries = 16
+const drawTries = 64
 
 // drawDomain begins the hash from which choices are drawn.
 const drawDomain = "walrus probe draw 1\x00"

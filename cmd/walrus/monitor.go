@@ -18,6 +18,7 @@ A monitor lives in a folder, its home: --home FOLDER, else $WALRUS_MONITOR_HOME,
 monitor beside a storage node (monitor.enabled in node.yaml) has the node's home.`,
 		Example: "  walrus monitor run --home /srv/monitor &\n  walrus monitor status --home /srv/monitor\n  walrus monitor verify evidence.json",
 	})
-	c.AddCommand(monitorRunCommand(a), monitorStatusCommand(a), monitorVerifyCommand(a))
+	c.AddCommand(monitorRunCommand(a), monitorStatusCommand(a), monitorVerifyCommand(a), monitorBondCommand(a),
+		monitorUnbondCommand(a), monitorBondsCommand(a), monitorAgreeCommand(a))
 	return c
 }

@@ -15,9 +15,6 @@ import (
 	"walrus/node"
 )
 
-// envMonitorHome names the home of a monitor.
-const envMonitorHome = "WALRUS_MONITOR_HOME"
-
 // monitorListen lists the default addresses of a monitor: one port for TCP and QUIC.
 var monitorListen = []string{"/ip4/0.0.0.0/tcp/4041", "/ip4/0.0.0.0/udp/4041/quic-v1", "/ip6/::/tcp/4041", "/ip6/::/udp/4041/quic-v1"}
 
@@ -25,10 +22,6 @@ var monitorListen = []string{"/ip4/0.0.0.0/tcp/4041", "/ip4/0.0.0.0/udp/4041/qui
 type monitorRunFlags struct {
 	home, receipts, metrics string
 	listen, announce        []string
-}
-
-func monitorHomeFlag(c *cobra.Command, home *string) {
-	c.Flags().StringVar(home, "home", "", "home `FOLDER` of the monitor (default: $"+envMonitorHome+", else ~/.local/share/walrus/monitor)")
 }
 
 func monitorRunCommand(a monitorApp) *cobra.Command {
@@ -41,7 +34,7 @@ of the round tells everybody what it saw. It belongs to the network of the clien
 behind a home router. An epoch has 144 rounds, of five seconds to ten minutes each.
 
 The home keeps the monitor's key, what all monitors said, for 30 days, and the nodes' signed answers. Without a bond, the
-monitor's word is shown, and does not count: walrus stake bond gives it weight. A monitor beside a storage node weighs as much
+monitor's word is shown, and does not count: walrus monitor bond gives it weight. A monitor beside a storage node weighs as much
 as the node's shards: set monitor.enabled in node.yaml instead of running this.
 
 Once commands are answered, one line that begins with "ready" appears on standard output, or with --json the object
@@ -61,7 +54,7 @@ SIGTERM) stops the process in order, a second one at once.`,
 }
 
 func (a monitorApp) monitorRun(ctx context.Context, f *monitorRunFlags) error {
-	home, err := a.dataHome(f.home, envMonitorHome, "monitor")
+	home, err := a.monitorHome(f.home)
 	if err != nil {
 		return err
 	}
@@ -147,7 +140,7 @@ than a third of the weight have not spoken lately: it is not a good sign.
 func (a monitorApp) monitorStatus(ctx context.Context, flag string) error {
 	ctx, cancel := a.withTimeout(ctx, statusTimeout)
 	defer cancel()
-	home, err := a.dataHome(flag, envMonitorHome, "monitor")
+	home, err := a.monitorHome(flag)
 	if err != nil {
 		return err
 	}
