@@ -66,6 +66,7 @@ func NodePins(ctx context.Context, n *config.Node, running *node.Node, version s
 		return nil, err
 	}
 	cfg.Client.DHT.Bootstrap, cfg.Client.DHT.MDNS = n.Bootstrap, n.Neighbours()
+	cfg.Heard = running.Fresh()
 	host, table := running.Parts()
 	return pinnode.OpenBeside(ctx, cfg, host, table, clientnode.Light(genesis, nil, log))
 }

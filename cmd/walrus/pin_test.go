@@ -212,7 +212,12 @@ func TestPins(t *testing.T) {
 	p.run(exitDone, nil, "follow", c.address(), "--name", "followed")
 	late, _ := c.newBlob(rnd, 50_000, exitDone)
 	t.Logf("a followed blob was pinned after %s", p.awaitPin(late, "followed", pin.Pinned))
+	p.run(exitDone, nil, "follow", "--attribute", "keep=yes", "--name", "marked")
+	marked, _ := c.newBlob(rnd, 20_000, exitDone, "--attribute", "keep=yes")
+	t.Logf("a blob with a followed attribute was pinned after %s", p.awaitPin(marked, "marked", pin.Pinned))
+	p.run(exitDone, nil, "follow", "--remove", "--attribute", "keep=yes")
 	p.run(exitDone, nil, "follow", "--remove", c.address())
+	p.run(exitDone, nil, "rm", marked.id)
 	p.run(exitNotFound, nil, "follow", "--remove", c.address())
 
 	// Copies in a folder are pins elsewhere, without a network.

@@ -119,7 +119,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.gauge.measure() // an error comes with the first status
 	kept := newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
 	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: kept, reach: newReach(),
-		resync: newBell(), log: log}
+		resync: newBell(), fresh: newBell(), log: log}
 	seen := &witness{shelf: k.shelf, chain: k.chain, book: k.book, tell: p.Lost}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{},
 		tell: func(ref store.Ref) { seen.report(ref, true) }}
@@ -130,7 +130,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		shelf: k.shelf, chain: k.chain, book: k.book, network: cfg.Genesis.NetworkID(), log: log,
 		young: young{grace: owedGrace(cfg.Genesis.EpochDuration)},
 	}
-	k.book.fresh = k.notary.young.add
+	k.book.young = k.notary.young.add
 	k.expander = newExpander(k.library, k.notary)
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
 	k.doubt(p.Identity, swarm, leases)
@@ -162,7 +162,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	}
 	k.follower.guard() // before anybody connects: strangers must not be there first
 	err = kept.load(func(id shards.BlobID, slivers int) {
-		k.book.fresh(id) // its upload may have been under way when the node stopped
+		k.book.young(id) // its upload may have been under way when the node stopped
 		k.debts.set(id, slivers, time.Now())
 	})
 	if err == nil {
@@ -194,6 +194,9 @@ func (k *Keeper) doubt(identity ed25519.PrivateKey, swarm swarm, leases *leases)
 	}
 	k.book.check = k.checker.later
 }
+
+// Fresh delivers when certificates have been recorded since the last time. It is for one reader.
+func (k *Keeper) Fresh() <-chan struct{} { return k.book.fresh }
 
 // Backend answers peers, for p2p.Backend; package node adds the status and the history.
 type Backend struct {

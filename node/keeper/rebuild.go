@@ -275,7 +275,9 @@ func (a *attempt) gather(ctx context.Context, axis shards.Axis, targets []int, a
 	return got, a.budget.spend(ctx, got.Traffic)
 }
 
-func (b *rebuilding) sources() sources { return sources{b.swarm, b.library, b.at.self, b.meta, b.asked} }
+func (b *rebuilding) sources() sources {
+	return sources{b.swarm, b.library, b.at.self, b.meta, b.asked}
+}
 
 // want describes whom to ask for symbols of slivers along axis.
 func (b *rebuilding) want(axis shards.Axis) gather.Want {
