@@ -227,8 +227,8 @@ type NodeDetail struct {
 // Month is the time that pages and NodeDetail show.
 const Month = 30 * 24 * time.Hour
 
-// Named returns the score of a node, by peer ID or name; nil if the committee has no such node. IDs come before names, or
-// a node named like another's peer ID could pose as it.
+// Named returns the score of a node, by peer ID or name; nil if the committee has no such node. IDs come before names,
+// or a node named like another's peer ID could pose as it.
 func (o *MonitorOverview) Named(key string) *NodeScore {
 	for _, named := range []bool{false, true} {
 		for i := range o.Nodes {

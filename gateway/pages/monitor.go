@@ -57,7 +57,7 @@ func pageOfList(text string, n, most int, url string) (p paging, err error) {
 }
 
 // errNoMonitor is shown where nobody monitors.
-var errNoMonitor = &Refusal{Status: http.StatusNotFound, Class: "NOT_FOUND", Message: "This gateway has no data of monitors. A gateway beside a storage node or a monitor has: see docs/monitors.md."}
+var errNoMonitor = &Refusal{Status: http.StatusNotFound, Class: "NOT_FOUND", Message: "This gateway does not listen to monitors. Start it with --monitors FOLDER, or beside a storage node: see docs/monitors.md."}
 
 // monitoring has the pages of monitors.
 type monitoring struct{ Monitor }
