@@ -495,7 +495,11 @@ func (c *cluster) putFault(i int, evidence []byte) {
 
 func (c *cluster) tryFault(i int, evidence []byte) error {
 	c.t.Helper()
-	h := c.hostOf(nil, nil)
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	h := c.hostOf(key, nil)
 	defer func() { _ = h.Close() }()
 	info, err := peer.AddrInfoFromString(c.net.Addresses[i])
 	if err != nil {
