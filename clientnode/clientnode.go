@@ -222,6 +222,9 @@ func (c *Node) Chain() Chain { return c.chain }
 // Outside tells how others reach this process.
 func (c *Node) Outside() p2p.Outside { return c.host.Outside() }
 
+// Host returns the host of the process.
+func (c *Node) Host() *p2p.Host { return c.host }
+
 // Close leaves the network; a storage node beside the client stays. A second call returns the first one's error.
 func (c *Node) Close() error { return c.close() }
 

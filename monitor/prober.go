@@ -107,7 +107,10 @@ func NewProber(w *Watch, cfg ProberConfig) (*Prober, error) {
 	if _, err := rand.Read(p.secret[:]); err != nil {
 		return nil, err
 	}
-	p.pool = newPool(w, cfg.Swarm)
+	var err error
+	if p.pool, err = newPool(w, cfg.Swarm); err != nil {
+		return nil, err
+	}
 	p.status.Monitor = w.cfg.Self
 	return p, nil
 }
@@ -230,6 +233,9 @@ func (r *probing) attest(ctx context.Context) error {
 	}
 	if err := r.watch.Publish(ctx, a); err != nil {
 		return fmt.Errorf("attest round %d: %w", r.number, err)
+	}
+	if err := r.watch.flush(); err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
