@@ -60,7 +60,7 @@ type alarms struct {
 	found map[shards.BlobID]foundLoss
 }
 
-// foundLoss is what the node has found itself.
+// foundLoss holds a loss until evidence has come, or its time is over.
 type foundLoss struct {
 	fact alert.Fact
 	at   time.Time

@@ -106,7 +106,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// awaitProbes waits until the monitor beside node i has asked questions: it asks for no blob that is younger than a minute.
+// awaitProbes waits until the monitor beside node i has asked questions: it asks for no blob that is younger than a
+// minute.
 func (c *cluster) awaitProbes(i int) {
 	c.t.Helper()
 	poll := time.NewTicker(time.Second)
