@@ -154,7 +154,8 @@ func receiptsOf(t *testing.T, e *probe.Evidence) []byte {
 }
 
 // TestAlarmsAccused: a monitor that attests "missing" is asked for its evidence. The sliver is examined, the evidence
-// kept, and the operator told which cell it was, once. What the node has found itself at the same time is not told again.
+// kept, and the operator told which cell it was, once. What the node has found itself at the same time
+// is not told again.
 func TestAlarmsAccused(t *testing.T) {
 	var w *watchman
 	var e *probe.Evidence

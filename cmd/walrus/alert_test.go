@@ -180,8 +180,8 @@ func tear(t *testing.T, dir string) {
 	}
 }
 
-// deleteSlivers deletes all slivers of a blob in the store of a stopped node, and makes the store's count of its records
-// right again, so that the node believes that it has everything.
+// deleteSlivers deletes all slivers of a blob in the store of a stopped node, and makes the store's count of its
+// records right again, so that the node believes that it has everything.
 func (c *cluster) deleteSlivers(i int, id shards.BlobID) map[sliverKey]bool {
 	c.t.Helper()
 	s, err := store.Open(store.Default(filepath.Join(c.net.Homes[i], "store")))
@@ -222,8 +222,8 @@ func (c *cluster) deleteSlivers(i int, id shards.BlobID) map[sliverKey]bool {
 	return keys
 }
 
-// wantAlert waits for the alert of a node and checks that it is true. damaged has the slivers that are; with nil, all of
-// the node are, and a monitor's evidence must come with the alert and convict the node.
+// wantAlert waits for the alert of a node and checks that it is true. damaged has the slivers that are; with nil, all
+// of the node are, and a monitor's evidence must come with the alert and convict the node.
 func (c *cluster) wantAlert(h *hook, i int, id shards.BlobID, damaged map[sliverKey]bool, start time.Time) {
 	c.t.Helper()
 	a := h.next(c.t, c.name(i), alertLimit)
