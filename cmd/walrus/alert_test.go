@@ -121,7 +121,7 @@ func (c *cluster) awaitProbes(i int) {
 			c.t.Logf("probed %v after the store", time.Since(start).Round(time.Second))
 			return
 		}
-		if time.Since(start) > 3*time.Minute {
+		if time.Since(start) > 5*time.Minute {
 			c.t.Fatalf("node %d probes nothing: %+v", i, s)
 		}
 	}
