@@ -45,7 +45,7 @@ func TestMonitorPages(t *testing.T) {
 		"no data", "840 ms", "71.3", "unreachable", `<path class="missing" d="M`, "each lasts 10 min", `class="strip" viewBox="0 0 48 12"`,
 		"From <time", "Show <a href=\"/explorer/monitors?span=month\">the last 30 days",
 		`aria-label="node-3 in the last 48 hours, rounds: `, `href="/v1/monitor"`, `aria-current="page">Monitors</a>`, `aria-current="page">Nodes</a>`)
-	has(t, h, "/explorer/seen", "no bond: does not count", "14.00 %", "first those that node-0 reached", "Each bar is one of 7 nodes",
+	has(t, h, "/explorer/seen", "no bond: does not count", "14.00 %", "first those that node-0 reached", "Each bar is one of 7 nodes", "4 of 5",
 		`class="strip" viewBox="0 0 7 12"`, `<bdi>no data</bdi>`, `href="/v1/monitor/matrix"`, "Round 2\u202f930\u202f112 began")
 	if strings.Index(body, ">node-3<") > strings.Index(body, ">node-0<") {
 		t.Error("nodes in trouble do not come first")
