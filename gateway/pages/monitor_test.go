@@ -54,7 +54,7 @@ func TestMonitorPages(t *testing.T) {
 		t.Error("a network that is whole is called split")
 	}
 	has(t, h, "/explorer/monitors?span=month", `class="strip" viewBox="0 0 90 12"`, "Each bar is 8 hours", `?span=days">the last 48 hours`)
-	has(t, h, "/explorer/monitors/node-3", "In trouble:", "missing in the last round", "durability</span>", "round trip</span>", "node-3, as monitors saw it",
+	has(t, h, "/explorer/monitors/node-3", "In trouble.", "In the last round it was missing", "durability</span>", "round trip</span>", "node-3, as monitors saw it",
 		`href="/v1/monitor/evidence/`, `download="evidence-0000000000000000.json"`, "walrus monitor verify FILE", "primary sliver 3", "secondary sliver 96, symbol 41",
 		`/v1/monitor/badge/`+peerName(3)+`.svg`, "the last week", `class="line third"`, "11 h", "<li>100</li>", "<b>2\u202f930\u202f112</b>")
 	has(t, h, "/explorer/monitors/"+peerName(2), "No data.", "This does not mean that all is well")
