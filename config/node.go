@@ -78,6 +78,8 @@ type Node struct {
 	Gateway Gateway `yaml:"gateway"`
 	// Pins keeps whole blobs beside the node. Default none.
 	Pins Pins `yaml:"pins"`
+	// Alerts says how the operator hears of trouble that monitors see. Default: by the log alone.
+	Alerts Alerts `yaml:"alerts"`
 	// Monitor probes other nodes beside the node. Default none.
 	Monitor Monitor `yaml:"monitor"`
 	// Log configures logging. Default info, text.
@@ -184,7 +186,7 @@ func LoadNode(home string) (*Node, error) {
 	err = locate(path, pathKey{"genesis", &n.Genesis}, pathKey{"store", &n.Store.Path}, pathKey{"ledger", &n.Ledger},
 		pathKey{"addressBook", &n.AddressBook}, pathKey{"gateway.wallet", &n.Gateway.Wallet},
 		pathKey{"pins.blocklist", &n.Pins.Blocklist})
-	if err = errors.Join(err, locateAllow(path, n.Allow)); err != nil {
+	if err = errors.Join(err, locateAllow(path, n.Allow), n.Alerts.locate(path)); err != nil {
 		return nil, err
 	}
 	return &n, nil
@@ -232,6 +234,9 @@ func (n *Node) Validate() error {
 		return err
 	}
 	if err := n.Pins.validate(); err != nil {
+		return err
+	}
+	if err := n.Alerts.validate(); err != nil {
 		return err
 	}
 	if err := n.Monitor.validate(); err != nil {

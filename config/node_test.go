@@ -17,6 +17,8 @@ func someNode() Node {
 	n.Announce = []string{"/dns4/example.org/tcp/4001"}
 	n.Bootstrap = []string{somePeer}
 	n.Allow = []string{"12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5"}
+	n.Alerts = Alerts{Webhook: "https://example.org/hook", Command: []string{"notify", "a: b"},
+		Mail: AlertMail{To: []string{"ops@example.org"}, From: "walrus@example.org", Server: "localhost:2525"}}
 	return n
 }
 
@@ -196,6 +198,10 @@ func TestNodeErrors(t *testing.T) {
 			`key "gateway.maxBody": "8PiB" exceeds`},
 		{"bad metrics", func(n *Node) { n.Gateway = Gateway{Bind: "127.0.0.1:1", Metrics: "off"} },
 			`key "gateway.metrics" is "off"`},
+		{"webhook", func(n *Node) { n.Alerts.Webhook = "https://" }, `key "alerts.webhook"`},
+		{"alert command", func(n *Node) { n.Alerts.Command = []string{""} }, `key "alerts.command"`},
+		{"alert mail", func(n *Node) { n.Alerts.Mail.To = []string{"ops"} }, `key "alerts.mail"`},
+		{"far mail server", func(n *Node) { n.Alerts.Mail.Server = "mail.example.org:25" }, `key "alerts.mail"`},
 		{"endless pins", func(n *Node) { n.Pins.Enabled = true }, `key "pins.limit" is empty`},
 		{"bad address of the API", func(n *Node) { n.Pins = Pins{Limit: "1GiB", PinningAPI: "5050"} }, `key "pins.pinningApi"`},
 		{"bad rate", func(n *Node) { n.Pins = Pins{Limit: "1GiB", Rate: "fast"} }, `key "pins.rate": "fast" is not a size`},

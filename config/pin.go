@@ -14,6 +14,15 @@ func PinKey(home string) (ed25519.PrivateKey, error) {
 	return ownKey(filepath.Join(home, keysDir, p2pKeyFile))
 }
 
+// ErrNoIdentity reports a home without a peer key.
+var ErrNoIdentity = errNoKey
+
+// ReadIdentity reads the peer key of the node, pinner or monitor at home. It makes none: without one, the error wraps
+// ErrNoIdentity.
+func ReadIdentity(home string) (ed25519.PrivateKey, error) {
+	return readEd25519(filepath.Join(home, keysDir, p2pKeyFile), p2pKeyKind)
+}
+
 // ownKey reads a peer key. The first call makes it, and its folder.
 func ownKey(path string) (ed25519.PrivateKey, error) {
 	key, err := readEd25519(path, p2pKeyKind)

@@ -147,9 +147,11 @@ func (c *Counts) worst() round.Outcome {
 // Risk tells of how many slivers blobs have, by samples that this process took. Only a process with a Prober takes any.
 type Risk struct {
 	Sampled int `json:"sampled"` // blobs, of the last month
-	// Histogram counts the sampled blobs by the share of the rows that answered rightly: Histogram[i] from 5·i % on, the
-	// last one for 100 % alone.
-	Histogram [21]int    `json:"histogram"`
+	Shards  int `json:"shards"`  // of the network
+	Least   int `json:"least"`   // rows that make a blob
+	// Lost counts blobs with fewer than Least right rows. Histogram[i] counts those with at least i tenths of the others.
+	Lost      int        `json:"lost"`
+	Histogram [11]int    `json:"histogram"`
 	Nearest   []BlobRisk `json:"nearest"` // the least margin first, at most MaxNearest
 }
 
@@ -181,6 +183,7 @@ type EvidenceInfo struct {
 	Sliver  int           `json:"sliver"`
 	Symbol  int           `json:"symbol"` // in the sliver's expansion; −1 if the whole sliver is meant
 	Size    int           `json:"size"`   // bytes
+	Height  uint64        `json:"height"` // of the ledger when the node signed
 }
 
 // Event concerns this process's own node.

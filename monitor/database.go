@@ -24,7 +24,9 @@ import (
 //	'q' ‖ day u32 ‖ round u64 ‖ peer ID          two different attestations of one monitor for one round
 //	'm' ‖ roster u32                             the peer IDs of a committee, each with a length byte
 //	's'                                          the newest state of the scores
-//	'c'                                          candidates for probes, and what was last seen of blobs
+//	'c'                                          the blobs known, see knownSize
+//	'k'                                          the last round that this process signed, u64
+//	'b' ‖ blob ID                                the last sample of a blob, as JSON
 const (
 	keyMessage  = 'a'
 	keyFolded   = 'f'
@@ -35,6 +37,8 @@ const (
 	keyRoster   = 'm'
 	keyScores   = 's'
 	keyPool     = 'c'
+	keySigned   = 'k'
+	keyRisk     = 'b'
 )
 
 // errDatabase marks a database whose files are damaged.
@@ -114,6 +118,13 @@ func (d *database) put(pairs ...pair) error {
 			}
 			return nil
 		})
+	})
+}
+
+// remove removes a key.
+func (d *database) remove(key []byte) error {
+	return d.disk.Do(func(db *badger.DB) error {
+		return db.Update(func(t *badger.Txn) error { return t.Delete(key) })
 	})
 }
 

@@ -42,7 +42,9 @@ func newView(epoch uint32, all certs.Committees, bonds ledger.Bonds, network fun
 			continue
 		}
 		if network != nil {
-			o.Network = network(bonds[i].Monitor.Peer()).String()
+			if block := network(bonds[i].Monitor.Peer()); block.IsValid() {
+				o.Network = block.String()
+			}
 		}
 		v.kinds[o.Key] = Bonded
 		outsiders = append(outsiders, o)
@@ -95,3 +97,6 @@ func (v *view) roster() []peer.ID {
 	}
 	return ids
 }
+
+// partial reports whether a monitor probes only some of the nodes: then the seed tells which.
+func (v *view) partial() bool { return len(v.monitors) > round.AllPairs }

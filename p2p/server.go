@@ -51,9 +51,9 @@ type request struct {
 	*wire.Request
 	backend  Backend // nil for pins and rounds
 	content  ContentBackend
+	rounds   RoundBackend
 	notary   Notary             // nil: answers are not signed
 	key      ed25519.PrivateKey // of this host
-	rounds   RoundBackend
 	from     peer.ID
 	id       shards.BlobID // zero where the operation has none
 	body     payload

@@ -7,12 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net"
 	"net/http"
-	"syscall"
 	"time"
 
+	"walrus/internal/socket"
 	"walrus/pin"
 	"walrus/quilt"
 	"walrus/shards"
@@ -37,21 +35,15 @@ const quickTime = 30 * time.Second
 
 // Dial finds the pinner with a home. ErrNotRunning: there is none.
 func Dial(ctx context.Context, home string) (*Client, error) {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", SocketPath(home))
-	}
-	c, err := dial(ctx, "", "")
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+	c, err := socket.Dial(ctx, SocketPath(home))
+	if errors.Is(err, socket.ErrNotRunning) {
 		return nil, fmt.Errorf("%w with home %s", ErrNotRunning, home)
-	case err != nil:
+	}
+	if err != nil {
 		return nil, fmt.Errorf("ask the pin process of %s: %w", home, err)
 	}
-	if err := c.Close(); err != nil {
-		return nil, err
-	}
 	return &Client{
-		http: &http.Client{Transport: &http.Transport{DialContext: dial}},
+		http: c,
 		ctx: func() (context.Context, context.CancelFunc) {
 			return context.WithTimeout(context.WithoutCancel(ctx), quickTime)
 		},

@@ -3,15 +3,12 @@ package pinapi
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 
+	"walrus/internal/socket"
 	"walrus/pin"
 	"walrus/quilt"
 	"walrus/shards"
@@ -34,31 +31,12 @@ type Copies interface {
 // socketName is the Unix socket in a pinner's home.
 const socketName = "pin.sock"
 
-// maxSocketPath is the longest path of a Unix socket on Linux, in bytes.
-const maxSocketPath = 107
-
 // SocketPath returns the path of the socket of the pinner with a home.
 func SocketPath(home string) string { return filepath.Join(home, socketName) }
 
 // ListenLocal opens the socket in home, for the user alone. The caller holds the home's lock, so a socket that is there
 // already was left by a process that was killed.
-func ListenLocal(home string) (net.Listener, error) {
-	path := SocketPath(home)
-	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("listen at %s: the path has %d bytes, a socket's may have %d: choose a home with a shorter path", path, len(path), maxSocketPath)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("listen at %s: %w", path, err)
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("listen at %s: %w", path, err), l.Close())
-	}
-	return l, nil
-}
+func ListenLocal(home string) (net.Listener, error) { return socket.Listen(SocketPath(home)) }
 
 // Local serves commands on this machine, without tokens: whoever may open the socket is the owner.
 type Local struct {

@@ -27,7 +27,7 @@ added to the genesis before the network starts (walrus genesis add). Then run th
 		Example: "  walrus node init --home /var/lib/walrus --network example-net > alpha.yaml\n" +
 			"  walrus node run --home /var/lib/walrus\n  walrus node status --home /var/lib/walrus",
 	})
-	c.AddCommand(nodeInitCommand(a), nodeRunCommand(a), nodeStatusCommand(a))
+	c.AddCommand(nodeInitCommand(a), nodeRunCommand(a), nodeStatusCommand(a), nodeAlertsCommand(a), nodeTestAlertCommand(a))
 	return c
 }
 
@@ -56,7 +56,7 @@ func nodeRunCommand(a *app) *cobra.Command {
 Once the node answers requests and has joined the others, or has waited three seconds for them, it prints one line that
 begins with "ready" on standard output, or with --json the object {"ready":true,"name","peerId","addresses"} on one line.
 With gateway.bind in node.yaml it also serves HTTP, and the ready line names the URL. With pins.enabled it also keeps pins:
-walrus pin finds them with the node's home. Logs go to standard error. The first
+walrus pin finds them with the node's home. With monitor.enabled it also probes others: see walrus monitor. Logs go to standard error. The first
 interrupt (Ctrl-C, or SIGTERM) stops the node in order, a second one at once.
 
   walrus node run --home /var/lib/walrus
@@ -79,6 +79,9 @@ func (a *app) nodeRun(ctx context.Context, home string) error {
 			return err
 		}
 		if err := (pinApp{a}).startNodePins(ctx, n.Node, home, start); err != nil {
+			return err
+		}
+		if err := (monitorApp{a}).startNodeMonitor(ctx, n.Node, home, start); err != nil {
 			return err
 		}
 		return a.ready(struct {

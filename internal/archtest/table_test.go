@@ -72,7 +72,7 @@ var units = map[string]unit{
 	// A pinner's process: no store of slivers, no engine.
 	"pinnode": {imports: []string{"shards", "certs", ledger, "ledger/light", "internal/blocklist", "internal/userfile", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "internal/pause"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "alert", "internal/pause"),
 		tests:   []string{"pin", "pinnode", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 
@@ -82,12 +82,15 @@ var units = map[string]unit{
 		tests:   []string{"internal/swarmtest", "internal/wrongtest"},
 	},
 
-	"config":  {imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
+	// Who is told of trouble, and how; it finds none itself.
+	"alert": {imports: []string{"shards", "internal/pause", "internal/userfile"}},
+
+	"config":  {imports: join(core, ledger, "alert", "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
 	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "doctor", "gateway", "node", "pin", "pinapi", "pinnode")},
 	// Measures with hosts of its own, and judges; it opens no store and no engine.
 	"doctor": {imports: []string{ledger, "ledger/light", "p2p", "dht", "internal/ipgroup", "internal/badgerdisk"}},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "config", "compose", "doctor", "node", "client", "client/jsonform", "clientnode", "p2p", "probe", "pin", "pinapi", "pinnode", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest", "internal/badgerdisk", "shards", "store"}},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "alert", "config", "compose", "doctor", "node", "client", "client/jsonform", "clientnode", "p2p", "probe", "pin", "pinapi", "pinnode", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest", "internal/badgerdisk", "shards", "store"}},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
@@ -124,6 +127,9 @@ var units = map[string]unit{
 
 // pure packages do no I/O and know no clock.
 var pure = []string{"shards", "certs", "quilt", "probe", "ledger/merkle", "ledger/machine"}
+
+// timed are the packages that are as pure, but are given the time.
+var timed = []string{"monitor/round", "monitor/score"}
 
 // networking are the units whose business is libp2p.
 var networking = []string{"p2p", "dht", "node", "clientnode", "ledger/engine", "ledger/light", "internal/swarmtest"}
@@ -191,15 +197,15 @@ var modules = map[string]module{
 // standard restricts packages of the standard library, by the same kind of prefix. Tests are free.
 var standard = map[string]module{
 	// The pure packages do no I/O and know no clock.
-	"net":              {except: pure, everywhere: true},
-	"net/http":         {except: join(pure, "store", "ledger", "ledger/wallet", "ledger/light", "ledger/engine", "ledger/engine/badgerdb", "internal/badgerdisk"), everywhere: true},
-	"os":               {except: pure, everywhere: true},
+	"net":              {except: join(pure, timed...), everywhere: true},
+	"net/http":         {except: join(join(pure, timed...), "store", "ledger", "ledger/wallet", "ledger/light", "ledger/engine", "ledger/engine/badgerdb", "internal/badgerdisk"), everywhere: true},
+	"os":               {except: join(pure, timed...), everywhere: true},
 	"time":             {except: pure, everywhere: true},
-	"syscall":          {except: pure, everywhere: true},
-	"log/slog":         {except: pure, everywhere: true},
+	"syscall":          {except: join(pure, timed...), everywhere: true},
+	"log/slog":         {except: join(pure, timed...), everywhere: true},
 	"log":              {}, // log/slog, passed in
 	"math/rand":        {},
-	"math/rand/v2":     {except: pure, everywhere: true},
+	"math/rand/v2":     {except: join(pure, timed...), everywhere: true},
 	"expvar":           {},
 	"plugin":           {},
 	"encoding/gob":     {},

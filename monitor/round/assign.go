@@ -11,7 +11,10 @@ import (
 )
 
 const (
-	// Probers: so many monitors with weight probe a node in a round. If 20 % of the weight is hostile, the chance of a
+	// AllPairs: with at most so many monitors with weight, everybody probes everybody: a hostile minority is none
+	// anywhere. 100 probers cost a node some 300 KB in a round.
+	AllPairs = 100
+	// Probers: if there are more, so many probe a node in a round. If 20 % of the weight is hostile, the chance of a
 	// hostile majority among them is 9e-5.
 	Probers = 31
 	// MaxWeight bounds the weight of one monitor.
@@ -33,9 +36,10 @@ type Vote struct {
 // Assignment tells who probes whom in one round.
 //
 // Each pair of monitor and node has a uniform draw u from the seed, and the priority weight/u. The first 31 by priority
-// probe the node: rendezvous hashing by weight. With at most 31 monitors everybody probes everybody. The vote of a
-// prober weighs max(weight, priority of the 32nd): with it the sum of the votes of any set of monitors is, on average,
-// its weight (priority sampling, Duffield, Lund and Thorup 2007). Integers only, so all machines agree.
+// probe the node: rendezvous hashing by weight. The vote of a prober weighs max(weight, priority of the 32nd): with it
+// the sum of the votes of any set of monitors is, on average, its weight (priority sampling, Duffield, Lund and Thorup
+// 2007). With at most AllPairs monitors everybody probes everybody, and votes weigh what their monitors do. Integers
+// only, so all machines agree.
 type Assignment struct {
 	Monitors []Monitor // with weight, by key
 	Nodes    []Key     // the committee, by index
@@ -125,10 +129,10 @@ func (c candidate) compare(d candidate) int {
 	return cmp.Or(cmp.Compare(h2, h), cmp.Compare(l2, l), cmp.Compare(c.monitor, d.monitor))
 }
 
-// elect returns the votes of the first 31 by priority.
+// elect returns the votes of all, or of the first 31 by priority if they are too many.
 func elect(all []candidate) []Vote {
 	var floor uint64
-	if len(all) > Probers {
+	if len(all) > AllPairs {
 		slices.SortFunc(all, candidate.compare)
 		floor = all[Probers].priority()
 		all = all[:Probers]

@@ -15,6 +15,8 @@ const (
 	MaxStrangers = 64
 	// MaxStrangerChecks bounds the signatures of monitors without weight that are verified for a round.
 	MaxStrangerChecks = 2 * MaxStrangers
+	// MaxRebuttals bounds the rebuttals for one node and round. More would not count: see package score.
+	MaxRebuttals = 8
 	// keptRounds: messages of so many rounds before the current one are remembered.
 	keptRounds = RebuttalRounds + 1
 	// keptEpochs: committees of so many epochs are remembered.
@@ -29,7 +31,7 @@ var (
 	ErrUnknown  = errors.New("monitor is not known")
 	ErrSilenced = errors.New("monitor contradicted itself and is silenced")
 	ErrRepeated = errors.New("known already")
-	ErrCrowded  = errors.New("too many monitors without weight in this round")
+	ErrCrowded  = errors.New("too many of the kind in this round")
 	ErrRebuttal = errors.New("nothing to rebut")
 )
 
@@ -53,14 +55,14 @@ type Decision struct {
 	Err     error   // why it was not accepted; wraps one of the package's errors
 	Keep    Message // to be kept on disk and counted; nil if nothing
 
-	// Proof: the message showed that its monitor contradicts itself. The monitor is silenced, what it attested for the
-	// round does not count any more, and the proof is to be published.
+	// Proof: the message showed that its monitor contradicts itself. The monitor is silenced, and what it attested for
+	// the rounds remembered does not count any more. The proof is to be kept, and published if the message was not it.
 	Proof *Equivocation
 }
 
 // Book validates the messages of the topic: a pure step over what was known and seen before. It is not safe for
-// concurrent use. It remembers four rounds: at most one attestation of each monitor with weight, MaxStrangers others,
-// and one rebuttal for each accused node and member.
+// concurrent use. It remembers four rounds, with one attestation of each monitor with weight, of MaxStrangers others,
+// and MaxRebuttals rebuttals for each accused node.
 type Book struct {
 	network certs.NetworkID
 	length  time.Duration
@@ -82,10 +84,14 @@ type sheet struct {
 	strangers int
 	checks    int // signatures of strangers
 	rebutted  map[rebutted]bool
+	rebuttals map[Key]int // by node
 }
 
 // rebutted: of a node's rebuttals, one for each accuser and one by each member.
-type rebutted struct{ node, by Key }
+type rebutted struct {
+	node, by Key
+	member   bool // by relayed; else by accused
+}
 
 // NewBook returns an empty book of a network with rounds of this length. receipt may be nil: then nothing is rebutted.
 func NewBook(network certs.NetworkID, length time.Duration, receipt func(*Rebuttal) error) *Book {
@@ -168,7 +174,7 @@ func (b *Book) forget(now time.Time) {
 func (b *Book) sheet(number uint64) *sheet {
 	s := b.rounds[number]
 	if s == nil {
-		s = &sheet{attested: map[Key]*Attestation{}, rebutted: map[rebutted]bool{}}
+		s = &sheet{attested: map[Key]*Attestation{}, rebutted: map[rebutted]bool{}, rebuttals: map[Key]int{}}
 		b.rounds[number] = s
 	}
 	return s
@@ -186,7 +192,8 @@ func (b *Book) attestation(now time.Time, a *Attestation) Decision {
 	case nodes == nil:
 		return ignore(fmt.Errorf("attestation of epoch %d: %w", a.Epoch, ErrEpoch))
 	case len(nodes) != len(a.Results):
-		return reject(fmt.Errorf("attestation of %d nodes, epoch %d has %d: %w", len(a.Results), a.Epoch, len(nodes), ErrVector))
+		return reject(fmt.Errorf("attestation of %d nodes, epoch %d has %d: %w", len(a.Results), a.Epoch, len(nodes),
+			ErrVector))
 	}
 	if i, member := b.index[a.Epoch][a.Monitor]; member && a.Results[i].Outcome != NotAsked {
 		return reject(fmt.Errorf("monitor %s attests itself: %w", a.Monitor, ErrVector))
@@ -275,9 +282,12 @@ func (b *Book) rebuttal(now time.Time, r *Rebuttal) Decision {
 		!accusation.Results[at].Outcome.Silent() {
 		return ignore(fmt.Errorf("rebuttal for %s in round %d: %w", r.Node, r.Round, ErrRebuttal))
 	}
-	byAccuser, byMember := rebutted{r.Node, r.Accuser}, rebutted{r.Node, r.Member}
+	byAccuser, byMember := rebutted{r.Node, r.Accuser, false}, rebutted{r.Node, r.Member, true}
 	if s.rebutted[byAccuser] || s.rebutted[byMember] {
 		return ignore(fmt.Errorf("rebuttal for %s in round %d: %w", r.Node, r.Round, ErrRepeated))
+	}
+	if s.rebuttals[r.Node] >= MaxRebuttals {
+		return ignore(fmt.Errorf("rebuttal for %s in round %d: %w", r.Node, r.Round, ErrCrowded))
 	}
 	if err := r.Verify(b.network); err != nil {
 		return reject(err)
@@ -288,5 +298,6 @@ func (b *Book) rebuttal(now time.Time, r *Rebuttal) Decision {
 		return reject(err)
 	}
 	s.rebutted[byAccuser], s.rebutted[byMember] = true, true
+	s.rebuttals[r.Node]++
 	return Decision{Verdict: Accept, Keep: r}
 }

@@ -33,6 +33,17 @@ func (o Outcome) String() string {
 // MarshalText returns the name.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
+// UnmarshalText reads the name. Errors wrap ErrFormat.
+func (o *Outcome) UnmarshalText(b []byte) error {
+	for i, name := range outcomeNames {
+		if name == string(b) {
+			*o = Outcome(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: outcome %.20q is unknown", ErrFormat, b)
+}
+
 // Answered reports whether the node sent a signed answer, right or wrong.
 func (o Outcome) Answered() bool { return o >= OK && o <= Wrong }
 

@@ -12,15 +12,16 @@ type Sample[Blob any] struct {
 	Round    uint64
 }
 
-// Redundancy counts samples by how much of the redundancy is left: Buckets[i] those with at least i tenths of the n−(f+1)
-// slivers beyond the f+1 that reading needs, and less than i+1 tenths. Lost counts those with fewer than f+1.
+// Redundancy counts samples by how much of the redundancy is left. A blob has n primary slivers and reading needs some
+// of them: f+1 where n is 3f+1. Buckets[i] counts the samples in which at least i tenths of the others answered, and
+// less than i+1 tenths. Lost counts those with too few to read.
 type Redundancy struct {
 	Lost    int
 	Buckets [11]int // the last is complete
 }
 
-// Histogram sorts samples of blobs of n shards, of which need = f+1 make a blob, into buckets, and returns up to limit of
-// them, the nearest to loss first: those with the fewest answers; of equal ones the newest.
+// Histogram sorts samples of blobs of n shards, of which need make a blob (shards.Params), into buckets. It returns up
+// to limit of them, the nearest to loss first: those with the fewest answers; of equal ones the newest.
 func Histogram[Blob any](samples []Sample[Blob], n, need, limit int) (h Redundancy, nearest []Sample[Blob]) {
 	for _, s := range samples {
 		switch {

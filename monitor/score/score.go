@@ -6,6 +6,8 @@
 package score
 
 import (
+	"slices"
+
 	"walrus/monitor/round"
 )
 
@@ -23,16 +25,17 @@ type Verdict struct {
 	Assigned uint64 // weight of the votes that were assigned
 	Reported uint64 // of those, weight of the votes that came and count
 	Reports  int    // number of them
-	// Outcome with the greatest weight of votes; of equal ones, the first. NotAsked if there is no verdict.
+	// Outcome is the weighted median in the order of bySeverity, between two the milder. NotAsked if there is no verdict.
 	Outcome round.Outcome
 	// Lines of the round, by weighted median; not known if too little weight reported, or for want of answers.
 	Durability, Reachability, Speed Datum
 	RTT, Rate                       round.Code // weighted medians of those that measured
 }
 
-// Tally gives the verdict on each node, by index in the committee. attested has the accepted attestations of the round by
-// monitor. An attestation says something about a node only if its monitor was assigned to it, its round counts, and its
-// vector is of this committee. rebuttals are the accepted ones of the round.
+// Tally gives the verdict on each node, by index in the committee of epoch. attested has the accepted attestations of
+// the round by monitor, rebuttals the accepted ones of the round. An attestation says something about a node only if
+// its monitor was assigned to it, its round counts, and its vector is of this committee. If no more than a third of the
+// assigned weight reports on a node there is no verdict: perhaps nobody honest is among them.
 func Tally(a *round.Assignment, epoch uint32, attested map[round.Key]*round.Attestation,
 	rebuttals []*round.Rebuttal) []Verdict {
 	turned := rebutted(epoch, rebuttals)
@@ -82,19 +85,18 @@ func (v *Verdict) judge(votes []vote) {
 		all += x.weight
 	}
 	v.Reported, v.Reports = all, len(votes)
-	if 3*all <= v.Assigned {
-		return // perhaps nobody honest is among them
+	if all == 0 || 3*all <= v.Assigned {
+		return
 	}
 	room := all / rebuttalShare
-	var weights [8]uint64
-	var durable, reachable, speed, rtt, rate []Vote
+	var severe, durable, reachable, speed, rtt, rate []Vote
 	for _, x := range votes {
 		if o := x.result.Outcome; x.rebutted && o.Silent() && x.weight <= room {
 			room -= x.weight
 			x.result.Outcome = round.Slow
 		}
 		o := x.result.Outcome
-		weights[o] += x.weight
+		severe = append(severe, Vote{uint32(slices.Index(bySeverity, o)), x.weight})
 		durable = append(durable, Vote{durabilityOf(o), x.weight})
 		reachable = append(reachable, Vote{reachabilityOf(o), x.weight})
 		if x.result.RTT > 0 {
@@ -107,11 +109,8 @@ func (v *Verdict) judge(votes []vote) {
 			rate = append(rate, Vote{uint32(x.result.Rate), x.weight})
 		}
 	}
-	for o := range weights {
-		if weights[o] > weights[v.Outcome] {
-			v.Outcome = round.Outcome(o)
-		}
-	}
+	mildest, _ := middle(severe)
+	v.Outcome = bySeverity[mildest]
 	if m := Median(durable); m != neutral {
 		v.Durability = Datum{uint16(m), true}
 	}
@@ -122,9 +121,12 @@ func (v *Verdict) judge(votes []vote) {
 	v.RTT, v.Rate = round.Code(Median(rtt)), round.Code(Median(rate))
 }
 
-// rebuttalShare: rebuttals turn at most a fifth of the weight that reported on a node: a member's friends cannot make a
-// node look well that most monitors find silent.
-const rebuttalShare = 5
+// bySeverity orders the outcomes for the median.
+var bySeverity = []round.Outcome{round.OK, round.Slow, round.Timeout, round.Unreachable, round.Missing, round.Wrong}
+
+// rebuttalShare: rebuttals turn at most an eighth of the weight that reported on a node. With all of a third that is
+// hostile, that does not make a node look well which the others find silent.
+const rebuttalShare = 8
 
 // neutral says nothing about durability.
 const neutral = Whole / 2

@@ -1,17 +1,19 @@
 package score
 
+import "slices"
+
 // Constants of the scores.
 const (
-	// Forget: each round takes a hundredth off what earlier rounds say (λ = 0.99), so the half of it is gone in 69 rounds,
-	// which are 11.5 hours of ten-minute rounds.
+	// Forget: each round takes a hundredth off what earlier rounds say (λ = 0.99). After 69 rounds, 11.5 hours of
+	// ten-minute rounds, half of it is left.
 	Forget = 100
 	// FreshRounds: a line without data for more rounds than this says "no data".
 	FreshRounds = 6
 	// SilentRounds: a node that answers nobody for longer than this, 3 hours of ten-minute rounds, loses durability:
-	// what nobody can get is as good as lost.
+	// what nobody can get is as good as lost. The line says "no data" as long as that lasts; then it is seen.
 	SilentRounds = 18
-	// GoodFrom and WarnFrom are the least scores called good and warn, in hundredths of a point. Below WarnFrom, more was
-	// bad than good.
+	// GoodFrom and WarnFrom are the least scores called good and warn, in hundredths of a point. Below WarnFrom, more
+	// was bad than good.
 	GoodFrom = 95 * 100
 	WarnFrom = 50 * 100
 
@@ -30,10 +32,18 @@ const (
 	Good
 )
 
-func (l Level) String() string { return [...]string{"no data", "bad", "warn", "good"}[l] }
+var levelNames = [...]string{"no data", "bad", "warn", "good"}
+
+func (l Level) String() string { return levelNames[l] }
 
 // MarshalText returns the name.
 func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText reads the name; everything unknown is no data.
+func (l *Level) UnmarshalText(b []byte) error {
+	*l = Level(max(slices.Index(levelNames[:], string(b)), 0))
+	return nil
+}
 
 // Line is one smoothed score: the sums of the beta reputation. The zero Line has no data.
 type Line struct {
@@ -41,8 +51,7 @@ type Line struct {
 	Age       uint32 // rounds since the last datum
 }
 
-// Score returns 0 to Whole, and whether there is data: at least one datum in the last FreshRounds rounds. Without, it is
-// 0.
+// Score returns 0 to Whole, and whether there is data: a datum in the last FreshRounds rounds. Without, it is 0.
 func (l Line) Score() (hundredths int, ok bool) {
 	all := l.Good + l.Bad
 	if all == 0 || l.Age > FreshRounds {
@@ -100,11 +109,10 @@ func Step(s Standing, v Verdict) Standing {
 			s.Silent = 0
 		}
 	}
-	durability := v.Durability
-	if !durability.Known && v.Reachability.Known && s.Silent > SilentRounds {
-		durability = Datum{Value: 0, Known: true}
+	s.Durability = s.Durability.step(v.Durability)
+	if !v.Durability.Known && v.Reachability.Known && s.Silent > SilentRounds {
+		s.Durability.Bad += unit // its age stays: this is no evidence, and must not look fresh
 	}
-	s.Durability = s.Durability.step(durability)
 	s.Reachability = s.Reachability.step(v.Reachability)
 	s.Speed = s.Speed.step(v.Speed)
 	return s

@@ -14,8 +14,8 @@ const (
 	ShardWeight = 1 << 20
 	// OutsidersPart: outsiders together weigh at most a third of what members weigh, which is a quarter of all.
 	OutsidersPart = 3
-	// OutsiderPart: an outsider, and all outsiders of one network together, weigh at most 1/50 of what members weigh: less
-	// than 2 % of all.
+	// OutsiderPart: an outsider, and all outsiders of one network together, weigh at most 1/50 of what members weigh:
+	// less than 2 % of all.
 	OutsiderPart = 50
 	// MaxOutsiders: only so many outsiders have weight, those with the greatest bonds.
 	MaxOutsiders = 256
@@ -31,19 +31,19 @@ type Member struct {
 type Bond struct {
 	Key    round.Key
 	Amount uint64
-	// Network from which the observer has seen the monitor connect: a /24 of IPv4, a /48 of IPv6 (internal/ipgroup.Of).
-	// All whose network is not known, with "", are one network.
+	// Network from which the observer has seen the monitor connect: a /24 of IPv4, a /32 of IPv6, as
+	// internal/ipgroup.Block has it. All whose network is not known, with "", are one network.
 	Network string
 }
 
 // Weights decides who is believed how much. Members weigh their shards. Outsiders share what OutsidersPart allows, in
-// proportion to their bonds, and none more than OutsiderPart allows, alone or with others of its network: what the limit
-// takes from one goes to the others, as far as it may (water-filling). A key that is a member's has no weight for a bond.
+// proportion to their bonds, and none gets more than OutsiderPart allows, alone or with others of its network: what the
+// limit takes from one goes to the others, as far as it may (water-filling). A member's key has no weight for a bond.
 // Monitors without weight are left out. The result is sorted by key.
 //
-// Exactly, with M for the weight of members: the bonds of one network are added up. Networks in descending order of that
-// sum S get min(M/50, R·S/T), where R is what is left of M/3 and T the sum of those not served yet. Within a network the
-// part is divided by bond. All divisions round down.
+// Exactly, with M for the weight of members: the bonds of one network are added up. Networks in descending order of
+// that sum S get min(M/50, R·S/T), where R is what is left of M/3 and T the sum of those not served yet. Within a
+// network the part is divided by bond. All divisions round down.
 func Weights(members []Member, bonds []Bond) []round.Monitor {
 	var out []round.Monitor
 	var whole uint64

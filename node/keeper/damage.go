@@ -15,6 +15,7 @@ type damage struct {
 	shelf *shelf
 	book  *book
 	log   *slog.Logger
+	tell  func(ref store.Ref) // of damage to a sliver that is owed
 
 	mu   sync.Mutex
 	refs map[store.Ref]bool // guarded by mu
@@ -49,6 +50,7 @@ func (d *damage) note(ref store.Ref, err error) {
 	}
 	if d.shelf.certified(ref.Blob) {
 		d.book.owe(ref.Blob)
+		d.tell(ref)
 	} else {
 		d.mended(ref) // without a certificate nothing is owed
 	}

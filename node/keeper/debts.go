@@ -138,6 +138,17 @@ func (d *debts) failed(blob shards.BlobID, now time.Time, backoff, most time.Dur
 	return attempts
 }
 
+// urge makes a debt due now that waits after a failure.
+func (d *debts) urge(blob shards.BlobID, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if x := d.owed[blob]; x != nil && x.heap == &d.waiting && x.due.After(now) {
+		x.due = now
+		heap.Fix(x.heap, x.at)
+		d.wake.ring()
+	}
+}
+
 // age returns for how long a blob has been owed, 0 if it is not.
 func (d *debts) age(blob shards.BlobID, now time.Time) time.Duration {
 	d.mu.Lock()

@@ -31,14 +31,15 @@ const (
 // the time: when events were pruned before this node saw them or could not be applied, when a database was damaged or
 // has lost records, and in a home that has no notes. A restart continues where the last process was.
 type inventory struct {
-	shelf  *shelf
-	chain  chain
-	book   *book
-	leases *leases
-	life   *life
-	period time.Duration
-	wake   bell // in doubt, or level with the ledger
-	log    *slog.Logger
+	shelf   *shelf
+	chain   chain
+	book    *book
+	leases  *leases
+	life    *life
+	witness *witness
+	period  time.Duration
+	wake    bell // in doubt, or level with the ledger
+	log     *slog.Logger
 
 	mu      sync.Mutex      // guards the rest
 	at      survey          // how far it has come
@@ -315,5 +316,5 @@ func (v *inventory) check(id shards.BlobID) error {
 	if !v.shelf.certified(id) {
 		return nil
 	}
-	return v.book.recount(id, 0)
+	return v.witness.recount(id)
 }

@@ -18,9 +18,11 @@
 //	plan        in which steps a blob is rebuilt, by cost: pure decisions; repairer takes debts, rebuild does the steps;
 //	            sources collects the symbols
 //	crossing    comparing our own rows and columns of a blob; checker: comparing them with other members'
+//	notary      which answers are signed
 //	openings    answers to that: hashes of symbols
 //	refuter     line proofs: that a line cannot be what the metadata has
 //	invalid     blobs proved to be encoded wrongly
+//	witness     slivers that are not as the node believes: others doubt them, or it finds them gone
 //	damage      slivers found corrupt; scrub: reading everything back
 //	kept        what a restart must know: debts, and how far the ledger was followed
 //	inventory   comparing all blobs with the ledger, in the background
@@ -59,7 +61,9 @@ type Parts struct {
 	Ledger     Ledger
 	// NotAdmitted returns why the node must not serve as a member: take uploads, and confirm. nil: it may.
 	NotAdmitted func() error
-	Pins        Pins // nil: repairs ask members only
+	// Lost is told of slivers that the node has found gone or damaged. It must not block. nil: nobody is.
+	Lost func(Loss)
+	Pins Pins // nil: repairs ask members only
 }
 
 // Keeper keeps the slivers of this node's shards. Its parts are constant after New.
@@ -89,6 +93,7 @@ type answers struct {
 	confirmer *confirmer
 	library   *library
 	expander  *expander
+	notary    *notary
 	invalids  *invalids
 	refuter   *refuter
 	book      *book
@@ -115,10 +120,18 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	kept := newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
 	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: kept, reach: newReach(),
 		resync: newBell(), fresh: newBell(), log: log}
-	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{}}
+	seen := &witness{shelf: k.shelf, chain: k.chain, book: k.book, tell: p.Lost}
+	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{},
+		tell: func(ref store.Ref) { seen.report(ref, true) }}
 	k.scrubber = &scrubber{shelf: k.shelf, note: k.damage.note, period: cfg.Scrub, log: log}
-	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters}
-	k.expander = newExpander(k.library)
+	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters, witness: seen}
+	seen.expand = k.library.prove
+	k.notary = &notary{
+		shelf: k.shelf, chain: k.chain, book: k.book, network: cfg.Genesis.NetworkID(),
+		young: young{grace: owedGrace(cfg.Genesis.EpochDuration)},
+	}
+	k.book.young = k.notary.young.add
+	k.expander = newExpander(k.library, k.notary)
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
 	k.doubt(p.Identity, swarm, leases)
 	k.receiver = &receiver{
@@ -136,7 +149,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		budget: &budget{rate: cfg.Repair.Rate, users: func() bool { return k.debts.uploading() || k.library.reading() }},
 	}
 	inventory := &inventory{
-		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life,
+		shelf: k.shelf, chain: k.chain, book: k.book, leases: leases, life: k.life, witness: seen,
 		period: cfg.Scrub, wake: newBell(), log: log, damaged: map[string]bool{},
 	}
 	kept.doubt = inventory.note
@@ -148,7 +161,10 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: inventory, swarm: swarm, life: k.life, log: log,
 	}
 	k.follower.guard() // before anybody connects: strangers must not be there first
-	err = kept.load(func(id shards.BlobID, slivers int) { k.debts.set(id, slivers, time.Now()) })
+	err = kept.load(func(id shards.BlobID, slivers int) {
+		k.book.young(id) // its upload may have been under way when the node stopped
+		k.debts.set(id, slivers, time.Now())
+	})
 	if err == nil {
 		err = inventory.open()
 	}
@@ -188,6 +204,7 @@ type Backend struct {
 	*confirmer
 	*library
 	*expander
+	*notary
 	*invalids
 	*refuter
 	*book
@@ -200,7 +217,7 @@ func (k *Keeper) Certificates() p2p.TopicConfig { return p2p.Certificates(k.cler
 // Backend answers peers; it publishes new certificates in topic.
 func (k *Keeper) Backend(topic Topic) Backend {
 	return Backend{
-		k.receiver, k.confirmer, k.library, k.expander, k.invalids, k.refuter, k.book, publisher{k.clerk, topic},
+		k.receiver, k.confirmer, k.library, k.expander, k.notary, k.invalids, k.refuter, k.book, publisher{k.clerk, topic},
 	}
 }
 

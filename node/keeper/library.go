@@ -14,11 +14,12 @@ import (
 
 // library serves the metadata, slivers and symbols that are here.
 type library struct {
-	shelf  *shelf
-	chain  chain
-	debts  *debts
-	damage *damage
-	meters *meters
+	shelf   *shelf
+	chain   chain
+	debts   *debts
+	damage  *damage
+	meters  *meters
+	witness *witness
 
 	readers  atomic.Int64 // slivers that users read now
 	lastRead atomic.Int64 // when one of them was opened or closed last, in Unix nanoseconds
@@ -86,6 +87,9 @@ func (l *library) open(ref store.Ref) (*watchedSliver, error) {
 	r, err := l.shelf.OpenSliver(ref)
 	if err != nil {
 		l.damage.note(ref, err)
+		if errors.Is(err, store.ErrNotFound) {
+			l.witness.miss(ref)
+		}
 		return nil, err
 	}
 	return &watchedSliver{SliverReader: r, damage: l.damage, ref: ref}, nil

@@ -41,11 +41,13 @@ const (
 	MaxCertificate = 10 << 10
 	// MaxCertificates bounds a page of certificates: 2.5 MiB at worst, a few tens of KiB with a hundred nodes.
 	MaxCertificates = 256
-	// MaxFault bounds the evidence that convicts a node, in bytes: the metadata of a blob in the largest network, and
-	// some 4 MiB of symbols and proofs.
-	MaxFault = 8 << 20
+	// MaxFault bounds the evidence that convicts a node, in bytes: probe.MaxEvidence.
+	MaxFault = 64 << 10
+	// ScoreSize is the size of one member's scores, in bytes, and MaxScores bounds those of a committee.
+	ScoreSize = 6
+	MaxScores = 4 + ScoreSize*4096
 	// MaxReceipts bounds a monitor's receipts of one node in one round, in bytes.
-	MaxReceipts = 8 << 20
+	MaxReceipts = 128 << 10
 	// MaxErrorText bounds the text of an error, in bytes.
 	MaxErrorText = 512
 	// MaxStatusText bounds each text in a node status, in bytes. Even with MaxIncidents texts a header stays far below
