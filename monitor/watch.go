@@ -29,6 +29,10 @@ const (
 	rawPerDay = 40 << 20
 	// evidencePerDay bounds the evidence kept of one day, in bytes.
 	evidencePerDay = 8 << 20
+	// patience: trouble is logged when it has lasted for so long.
+	patience = time.Minute
+	// keptEpochs: the weights of so many epochs are remembered. Rounds of the last ones are not folded yet.
+	keptEpochs = 4
 	// lookTime bounds one reading of the ledger.
 	lookTime = 20 * time.Second
 	// foldAfter: a round is folded when so many have begun after it: rebuttals may come until then.
@@ -73,6 +77,7 @@ type Watch struct {
 	mu     sync.Mutex
 	book   *round.Book        // guarded by mu, as the rest
 	view   *view              // nil before the ledger was read
+	views  map[uint32]*view   // of the last epochs
 	recent map[uint64]*recent // rounds not folded yet
 	state  state              // persisted after each folded round
 	hour   *hourRecord        // of state.Hour; nil: not loaded
@@ -97,7 +102,7 @@ func Open(cfg Config) (*Watch, error) {
 	}
 	w := &Watch{
 		cfg: cfg, network: cfg.Genesis.NetworkID(), pace: pace{round.Length(cfg.Genesis.EpochDuration)}, self: self,
-		recent: map[uint64]*recent{}, faults: map[faultKey]EvidenceInfo{},
+		recent: map[uint64]*recent{}, views: map[uint32]*view{}, faults: map[faultKey]EvidenceInfo{},
 		wake: make(chan struct{}, 1), accused: make(chan struct{}, 1),
 	}
 	w.book = round.NewBook(w.network, w.length, w.checkRebuttal)
@@ -207,14 +212,18 @@ func (w *Watch) Run(ctx context.Context, topic *p2p.Topic) error {
 	w.mu.Unlock()
 	ended := make(chan error, 1)
 	go func() { ended <- topic.Run(ctx, func(m p2p.Message) { w.deliver(ctx, m) }) }()
-	told := ""
+	var failing time.Time // since when steps fail; zero: the last one did not
+	told := false
 	for ctx.Err() == nil {
 		err := w.step(ctx)
-		if err != nil && ctx.Err() == nil && err.Error() != told {
-			w.cfg.Logger.Warn("follow the monitors", "err", err)
-		}
-		if told = ""; err != nil {
-			told = err.Error()
+		switch {
+		case err == nil:
+			failing, told = time.Time{}, false
+		case failing.IsZero():
+			failing = time.Now()
+		case time.Since(failing) > patience && !told && ctx.Err() == nil: // while a node starts, it cannot read the ledger
+			w.cfg.Logger.Warn("what monitors say cannot be followed", "err", err)
+			told = true
 		}
 		w.rest(ctx, w.until(err != nil))
 	}
@@ -276,13 +285,23 @@ func (w *Watch) look(ctx context.Context) error {
 	w.ahead = ahead
 	if w.view == nil || w.view.epoch != epoch {
 		for e := max(epoch, ledger.FirstEpoch+1) - 1; e <= epoch; e++ {
-			if com, err := all.At(e); err == nil {
-				w.book.SetCommittee(e, keysOf(com))
+			com, err := all.At(e)
+			if err != nil {
+				continue
+			}
+			w.book.SetCommittee(e, keysOf(com))
+			if before, err := newView(e, all, bonds, w.cfg.Network); err == nil && w.views[e] == nil {
+				w.views[e] = before
 			}
 		}
 	}
 	first := w.view == nil
-	w.view = v
+	w.view, w.views[epoch] = v, v
+	for e := range w.views {
+		if e+keptEpochs <= epoch {
+			delete(w.views, e)
+		}
+	}
 	w.book.SetMonitors(v.monitors)
 	if first {
 		w.replay()
