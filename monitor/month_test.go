@@ -113,8 +113,8 @@ func (c *crowd) open(t testing.TB, i int, dir string, tell func(Event)) *Watch {
 	return w
 }
 
-// at sets the clock of w to a time.
-func (w *Watch) at(t time.Time) {
+// setClock sets the clock of w to a time.
+func setClock(w *Watch, t time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ahead = time.Since(t)
@@ -134,7 +134,7 @@ func TestMonth(t *testing.T) {
 	var largest int64
 	for k := range *monthRounds {
 		number := first + uint64(k)
-		w.at(w.start(number).Add(length - time.Second))
+		setClock(w, w.start(number).Add(length-time.Second))
 		w.mu.Lock()
 		for _, key := range c.keys {
 			a := &round.Attestation{Round: number, Epoch: ledger.FirstEpoch, Results: make([]round.Result, n)}
@@ -163,7 +163,7 @@ func TestMonth(t *testing.T) {
 			r.verdicts[i] = v
 		}
 		w.mu.Unlock()
-		w.at(w.start(number + foldAfter).Add(time.Second))
+		setClock(w, w.start(number+foldAfter).Add(time.Second))
 		if err := w.fold(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +223,7 @@ func TestMonth(t *testing.T) {
 		t.Errorf("%d bytes on disk, want at most %d", largest, bound)
 	}
 	w = c.open(t, 0, dir, nil)
-	w.at(end.Add(40 * 24 * time.Hour))
+	setClock(w, end.Add(40*24*time.Hour))
 	if err := w.age(); err != nil {
 		t.Fatal(err)
 	}
