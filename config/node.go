@@ -79,7 +79,7 @@ type Node struct {
 	// Pins keeps whole blobs beside the node. Default none.
 	Pins Pins `yaml:"pins"`
 	// Watching has the sections alerts and monitor.
-	Watching `yaml:",inline"`
+	Watching
 	// Log configures logging. Default info, text.
 	Log Log `yaml:"log"`
 }
