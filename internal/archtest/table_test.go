@@ -43,13 +43,14 @@ var units = map[string]unit{
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p", "internal/ipgroup")},
 	// p2p only for the errors and types of the protocol: it is given a network.
-	"pin": {imports: join(core, "p2p", "gather", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
+	"pin": {imports: join(core, "p2p", "gather", "quilt", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
 	// It is given a network and the ledger; p2p only for the types of the protocol. It keeps what it saw in a Badger.
 	"monitor": {
 		imports: join(core, ledger, "ledger/light", "p2p", "probe", "monitor/round", "monitor/score", "internal/badgerdisk", "internal/pause"),
+		tests:   []string{"internal/swarmtest"},
 	},
 	// The pins over HTTP, and at a socket; the pins themselves it is given.
-	"pinapi": {imports: []string{"shards", "pin", "internal/socket", "internal/userfile"}},
+	"pinapi": {imports: []string{"shards", "pin", "quilt", "internal/socket", "internal/userfile"}},
 	"client": {
 		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"),
 		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
@@ -73,7 +74,7 @@ var units = map[string]unit{
 	// A monitor's process: no store of slivers, no engine.
 	"monitornode": {imports: []string{ledger, "clientnode", "p2p", "dht", "monitor", "internal/socket"}},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "alert", "monitor", "monitornode", "probe", "internal/pause"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "alert", "monitor", "monitor/round", "monitornode", "probe", "internal/pause"),
 		tests:   []string{"pin", "pinnode", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 
@@ -87,7 +88,7 @@ var units = map[string]unit{
 	"alert": {imports: []string{"shards", "internal/pause", "internal/userfile"}},
 
 	"config":  {imports: join(core, ledger, "alert", "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
-	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "doctor", "gateway", "monitornode", "node", "pin", "pinapi", "pinnode")},
+	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "doctor", "gateway", "gateway/pages", "monitor", "monitor/round", "monitor/score", "monitornode", "node", "pin", "pinapi", "pinnode")},
 	// Measures with hosts of its own, and judges; it opens no store and no engine.
 	"doctor": {imports: []string{ledger, "ledger/light", "p2p", "dht", "internal/ipgroup", "internal/badgerdisk"}},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
