@@ -162,7 +162,11 @@ func (p *Prober) round(ctx context.Context, number uint64) error {
 	}
 	ctx, cancel := context.WithDeadline(ctx, time.Now().Add(begin.Add(p.watch.length*(100+publishBy)/100).Sub(p.watch.now())))
 	defer cancel()
-	blobs, err := p.pool.choose(ctx, v)
+	limit, questions := perRound, round.Questions
+	if v.weights[p.self] == 0 { // there may be any number of its kind
+		limit, questions = round.StrangerBlobs, round.StrangerQuestions
+	}
+	blobs, err := p.pool.choose(ctx, v, limit)
 	if err != nil {
 		return err
 	}
@@ -172,7 +176,7 @@ func (p *Prober) round(ctx context.Context, number uint64) error {
 	if len(blobs) == 0 {
 		return nil
 	}
-	r := &probing{Prober: p, v: v, number: number, blobs: blobs, patience: round.PatienceOf(p.watch.length)}
+	r := &probing{Prober: p, v: v, number: number, blobs: blobs, questions: questions, patience: round.PatienceOf(p.watch.length)}
 	if r.height, err = p.watch.cfg.Chain.Height(ctx); err != nil {
 		return err
 	}

@@ -20,13 +20,14 @@ import (
 
 // probing is one round of a Prober.
 type probing struct {
-	*Prober  // constant, as the next five
-	v        *view
-	number   uint64
-	height   uint64
-	blobs    []*known
-	patience round.Patience
-	results  []round.Result // each written by its own visit
+	*Prober   // constant, as the next six
+	v         *view
+	number    uint64
+	height    uint64
+	blobs     []*known
+	questions int // put to each node
+	patience  round.Patience
+	results   []round.Result // each written by its own visit
 
 	lock     sync.Mutex
 	receipts []round.Receipt // guarded by lock, as the next
@@ -92,7 +93,7 @@ type drawn struct {
 // draw draws the questions for a node, by bytes. Only this process knows the seed.
 func (r *probing) draw(node int) (list []drawn) {
 	params, held := r.v.com.Params(), r.v.com.Members()[node].Shards
-	for k := range round.Questions {
+	for k := range r.questions {
 		b := append(r.secret[:len(r.secret):len(r.secret)], r.v.nodes[node][:]...)
 		b = binary.LittleEndian.AppendUint64(b, r.number)
 		seed := blake2b.Sum256(append(b, byte(k)))
