@@ -458,22 +458,27 @@ func TestDraw(t *testing.T) {
 			t.Fatalf("seed %d: %s sliver %d, symbol %d is all zeros", i, q.Axis, q.Slivers[0], q.Targets[0])
 		}
 	}
-	const z = 16 << 20
-	large := Blob{Length: z * uint64(p.Rows()*p.Columns())}
-	whole, sum := 0, int64(0)
-	for i := range 2000 {
-		q, _ := Draw(seed(i), p, large, []int{0, 1})
-		if sum += q.Length; q.Whole() {
-			whole++
-		} else if w := int64(p.StripWidth()); q.Offset%w != 0 || q.Length%w != 0 && q.Offset+q.Length != q.SymbolSize {
-			t.Fatalf("part [%d, %d) is not of whole strips of %d", q.Offset, q.Offset+q.Length, w)
+	for _, n := range []int{7, 100, 1000} {
+		p, err := shards.NewParams(n)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if want := 2000 * wholeCell / z; whole < want/2 || whole > 2*want {
-		t.Errorf("%d of 2000 whole cells: want about %d", whole, want)
-	}
-	if most := 2000 * int64(2*wholeCell+2*partCell); sum > most {
-		t.Errorf("%d bytes for 2000 questions: want at most %d", sum, most)
+		const z, count = 1 << 20, 20000
+		w, whole, sum := int64(p.StripWidth()), 0, int64(0)
+		for i := range count {
+			q, _ := Draw(seed(i), p, Blob{Length: z * uint64(p.Rows()*p.Columns())}, []int{0, 1})
+			if sum += q.Length; q.Whole() {
+				whole++
+			} else if q.Offset%w != 0 || q.Length%w != 0 && q.Offset+q.Length != q.SymbolSize {
+				t.Fatalf("part [%d, %d) is not of whole strips of %d", q.Offset, q.Offset+q.Length, w)
+			}
+		}
+		if want := count * wholeCell / z; whole < want/2 || whole > 2*want {
+			t.Errorf("n = %d: %d of %d whole cells: want about %d", n, whole, count, want)
+		}
+		if most := count * (2*wholeCell + max(partCell, w)); sum > most {
+			t.Errorf("n = %d: %d bytes for %d questions: want at most %d", n, sum, count, most)
+		}
 	}
 }
 
