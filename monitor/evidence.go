@@ -321,10 +321,13 @@ func (b backend) PutFault(_ context.Context, from peer.ID, raw []byte) error {
 
 // Relay implements p2p.RoundBackend.
 func (b backend) Relay(ctx context.Context, from peer.ID, number uint64, accuser peer.ID) error {
-	if b.w.cfg.Relay == nil {
+	b.w.mu.Lock()
+	relay := b.w.relay
+	b.w.mu.Unlock()
+	if relay == nil {
 		return fmt.Errorf("%w: this peer relays nothing", p2p.ErrNotOwner)
 	}
-	return b.w.cfg.Relay(ctx, from, number, accuser)
+	return relay(ctx, from, number, accuser)
 }
 
 // fetchesPerStep bounds the monitors asked for evidence in one step.

@@ -83,6 +83,7 @@ func (w *Watch) take(d *round.Decision, raw []byte) (events []Event) {
 			w.unsent = append(w.unsent, pair{key, slices.Clone(raw)})
 		}
 		events = w.accusation(m)
+		w.noteSilence(m)
 	case *round.Rebuttal:
 		r := w.recentOf(m.Round)
 		r.rebuttals, r.verdicts = append(r.rebuttals, m), nil

@@ -131,21 +131,24 @@ func (r *probing) ask(ctx context.Context, node int, q *drawn, number int) round
 	first, err := r.cfg.Swarm.Probe(short, id, q.Question)
 	took := time.Since(began)
 	if err != nil {
-		return failed(err)
+		return failed(err, took)
 	}
 	if first.Code != probe.Answered {
-		return r.refused(node, first, took, number)
+		return r.refused(node, first, took, 2*number)
+	}
+	r.receipt(node, 2*number, &first)
+	if !q.Whole() { // a part of a symbol cannot be proven
+		return round.Happened{Event: round.Right, RTT: took, Size: q.Bytes(), Took: took}
 	}
 	asked := time.Now()
 	second, err := r.cfg.Swarm.Probe(short, id, q.Proofs())
 	rtt := time.Since(asked)
 	if err != nil {
-		return failed(err)
+		return failed(err, rtt)
 	}
 	if second.Code != probe.Answered {
-		return r.refused(node, second, rtt, number)
+		return r.refused(node, second, rtt, 2*number+1)
 	}
-	r.receipt(node, 2*number, &first)
 	r.receipt(node, 2*number+1, &second)
 	h := round.Happened{Event: round.Right, RTT: rtt, Size: q.Bytes(), Took: took}
 	if e := lie(q.blob.meta, &first, &second); e != nil {
@@ -157,20 +160,22 @@ func (r *probing) ask(ctx context.Context, node int, q *drawn, number int) round
 	return h
 }
 
-// refused judges a signed refusal.
+// refused judges a signed refusal, which becomes the receipt of that number.
 func (r *probing) refused(node int, receipt probe.Receipt, took time.Duration, number int) round.Happened {
 	e := &probe.Evidence{Receipts: []probe.Receipt{receipt}}
-	if _, err := probe.Judge(e); err != nil { // it says that the sliver is not its own
-		return round.Happened{Event: round.Busy}
+	if _, err := probe.Judge(e); err != nil { // it says that the sliver is not its own; our ledger says it is
+		return round.Happened{Event: round.Denied, RTT: took}
 	}
-	r.receipt(node, 2*number, &receipt)
+	r.receipt(node, number, &receipt)
 	r.convict(node, e)
 	return round.Happened{Event: round.Lacking, RTT: took}
 }
 
 // failed is the event of an answer that bears no signature.
-func failed(err error) round.Happened {
+func failed(err error, took time.Duration) round.Happened {
 	switch {
+	case errors.Is(err, p2p.ErrNotFound), errors.Is(err, p2p.ErrCorrupt), errors.Is(err, p2p.ErrNotOwner):
+		return round.Happened{Event: round.Denied, RTT: took}
 	case errors.Is(err, p2p.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded), errors.Is(err, p2p.ErrBusy):
 		return round.Happened{Event: round.Busy}
 	}

@@ -49,8 +49,8 @@ type townHost struct {
 	dht    *dht.DHT
 	watch  *Watch
 	prober *Prober
-	shelf  *shelf // nil for a monitor without weight
-	rest   func() // ends the Prober
+	shelf  *townShelf // nil for a monitor without weight
+	rest   func()     // ends the Prober
 	stop   func()
 }
 
@@ -76,8 +76,8 @@ func (townChain) BlobInfo(context.Context, shards.BlobID) (ledger.BlobInfo, erro
 
 func (townChain) Ahead(context.Context) time.Duration { return 0 }
 
-// shelf serves the slivers of one node out of memory.
-type shelf struct {
+// townShelf serves the slivers of one node out of memory.
+type townShelf struct {
 	p2p.Backend // nil: monitors ask for nothing else
 	*town
 	member int
@@ -87,21 +87,21 @@ type shelf struct {
 	lies bool // it changes a bit of every symbol
 }
 
-func (s *shelf) set(lost, lies bool) {
+func (s *townShelf) set(lost, lies bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lost, s.lies = lost, lies
 }
 
-func (s *shelf) Stamp() (certs.NetworkID, int, uint64) {
+func (s *townShelf) Stamp() (certs.NetworkID, int, uint64) {
 	return s.genesis.NetworkID(), s.com.Params().Shards(), 1000
 }
 
-func (s *shelf) blob(id shards.BlobID) int {
+func (s *townShelf) blob(id shards.BlobID) int {
 	return slices.IndexFunc(s.metas, func(m *shards.Metadata) bool { return m.ID() == id })
 }
 
-func (s *shelf) Metadata(_ context.Context, id shards.BlobID) ([]byte, error) {
+func (s *townShelf) Metadata(_ context.Context, id shards.BlobID) ([]byte, error) {
 	at := s.blob(id)
 	if at < 0 {
 		return nil, p2p.ErrNotFound
@@ -109,7 +109,7 @@ func (s *shelf) Metadata(_ context.Context, id shards.BlobID) ([]byte, error) {
 	return s.metas[at].Marshal(), nil
 }
 
-func (s *shelf) Certificates(_ context.Context, after shards.BlobID, limit int) (list [][]byte, more bool, err error) {
+func (s *townShelf) Certificates(_ context.Context, after shards.BlobID, limit int) (list [][]byte, more bool, err error) {
 	var ids []shards.BlobID
 	for _, m := range s.metas {
 		if id := m.ID(); bytes.Compare(id[:], after[:]) > 0 {
@@ -124,7 +124,7 @@ func (s *shelf) Certificates(_ context.Context, after shards.BlobID, limit int) 
 	return list, len(ids) > limit, nil
 }
 
-func (s *shelf) Symbols(_ context.Context, r p2p.SymbolRequest, w io.Writer) error {
+func (s *townShelf) Symbols(_ context.Context, r p2p.SymbolRequest, w io.Writer) error {
 	s.mu.Lock()
 	lost, lies := s.lost, s.lies
 	s.mu.Unlock()
@@ -232,7 +232,7 @@ func (tn *town) start(i int) *townHost {
 	}
 	host.SetProtected(p2p.TagCommittee, ids)
 	if isMember {
-		h.shelf = &shelf{town: tn, member: member}
+		h.shelf = &townShelf{town: tn, member: member}
 		tn.must(host.Serve(alive, h.shelf))
 	}
 	h.watch, err = Open(Config{Genesis: tn.genesis, Self: host.ID(), Chain: townChain{tn}, Logger: quiet,

@@ -54,8 +54,6 @@ type Config struct {
 	Ask func(ctx context.Context, monitor peer.ID, number uint64, node peer.ID) ([]byte, error)
 	// Tell learns of what concerns this node. It must not block. nil: nobody does.
 	Tell func(Event)
-	// Relay answers p2p.RoundBackend.Relay. nil: this process relays nothing.
-	Relay func(ctx context.Context, from peer.ID, number uint64, accuser peer.ID) error
 	// Logger receives what an operator can act on. Required.
 	Logger *slog.Logger
 }
@@ -64,11 +62,13 @@ type Config struct {
 // used concurrently.
 type Watch struct {
 	pace
-	cfg     Config // constant, as the next four
+	cfg     Config // constant, as the next six
 	network certs.NetworkID
 	self    round.Key
 	db      *database
 	risks   *risks
+	wake    chan struct{} // a seed may be missing
+	accused chan struct{} // this node is said to be silent
 
 	mu     sync.Mutex
 	book   *round.Book        // guarded by mu, as the rest
@@ -79,6 +79,9 @@ type Watch struct {
 	unsent []pair             // messages to write
 	topic  *p2p.Topic         // nil before Run
 	closed bool
+	silent uint64 // the newest round for which this node is said to be silent
+	// relay answers p2p.RoundBackend.Relay; nil: this process relays nothing.
+	relay  func(ctx context.Context, from peer.ID, number uint64, accuser peer.ID) error
 	faults map[faultKey]EvidenceInfo // kept lately
 	ahead  time.Duration             // this machine's clock before the network's
 }
@@ -95,6 +98,7 @@ func Open(cfg Config) (*Watch, error) {
 	w := &Watch{
 		cfg: cfg, network: cfg.Genesis.NetworkID(), pace: pace{round.Length(cfg.Genesis.EpochDuration, len(cfg.Genesis.Members))}, self: self,
 		recent: map[uint64]*recent{}, faults: map[faultKey]EvidenceInfo{},
+		wake: make(chan struct{}, 1), accused: make(chan struct{}, 1),
 	}
 	w.book = round.NewBook(w.network, w.length, w.checkRebuttal)
 	if w.db, err = openDatabase(cfg.Dir, cfg.Logger); err != nil {
@@ -212,9 +216,22 @@ func (w *Watch) Run(ctx context.Context, topic *p2p.Topic) error {
 		if told = ""; err != nil {
 			told = err.Error()
 		}
-		pause.For(ctx, w.until(err != nil))
+		w.rest(ctx, w.until(err != nil))
 	}
 	return <-ended
+}
+
+// rest waits for d. Meanwhile it reads seeds as soon as accusations need them.
+func (w *Watch) rest(ctx context.Context, d time.Duration) {
+	for end := time.Now().Add(d); !pause.Until(ctx, time.Until(end), w.wake) && ctx.Err() == nil; {
+		if now := w.now(); now.Before(w.start(round.Number(now, w.length)).Add(w.settle())) {
+			continue // not everybody can know the seed yet; the next step comes when they can
+		}
+		if err := w.seeds(ctx); err != nil { // the next step tries again, and complains
+			pause.For(ctx, time.Until(end))
+			return
+		}
+	}
 }
 
 // until is the pause to the next step: shortly after the next round begins, or soon after an error.

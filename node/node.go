@@ -36,8 +36,9 @@ type Node struct {
 	dht        *dht.DHT
 	ledger     Ledger
 	keeper     *keeper.Keeper
-	watch      *monitor.Watch // nil: none
-	metrics    net.Listener   // nil: none
+	watch      *monitor.Watch    // nil: none
+	rebutter   *monitor.Rebutter // nil: none
+	metrics    net.Listener      // nil: none
 	history    *history
 	alarms     *alarms
 	closers    []func() error // of the open parts, in the order of opening
