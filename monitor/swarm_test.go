@@ -85,12 +85,13 @@ type townShelf struct {
 	mu   sync.Mutex
 	lost bool // guarded by mu, as the next: every sliver
 	lies bool // it changes a bit of every symbol
+	deny bool // it signs that nothing is its own
 }
 
-func (s *townShelf) set(lost, lies bool) {
+func (s *townShelf) set(change func(*townShelf)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lost, s.lies = lost, lies
+	change(s)
 }
 
 func (s *townShelf) Stamp() (certs.NetworkID, int, uint64) {
@@ -126,7 +127,7 @@ func (s *townShelf) Certificates(_ context.Context, after shards.BlobID, limit i
 
 func (s *townShelf) Symbols(_ context.Context, r p2p.SymbolRequest, w io.Writer) error {
 	s.mu.Lock()
-	lost, lies := s.lost, s.lies
+	lost, lies, deny := s.lost, s.lies, s.deny
 	s.mu.Unlock()
 	at, params := s.blob(r.Blob), s.com.Params()
 	if at < 0 {
@@ -136,7 +137,7 @@ func (s *townShelf) Symbols(_ context.Context, r p2p.SymbolRequest, w io.Writer)
 	for _, index := range r.Slivers {
 		pair := params.PairOfSliver(r.Axis, index)
 		switch shard := params.ShardOfPair(r.Blob, pair); {
-		case !slices.Contains(s.com.Members()[s.member].Shards, shard):
+		case deny, !slices.Contains(s.com.Members()[s.member].Shards, shard):
 			return &p2p.Lack{Sliver: index, Err: p2p.ErrNotOwner}
 		case lost:
 			return &p2p.Lack{Sliver: index, Err: p2p.ErrNotFound}
@@ -296,7 +297,7 @@ func (tn *town) scoresOf(i int) []NodeScore {
 }
 
 // TestTown lives through rounds with nine hosts: all are well; three of eight members are cut off; one loses all
-// slivers, one lies, one dies; and all monitors stop. The ninth host is a monitor without weight.
+// slivers, one lies, one denies, one dies; and all monitors stop. The ninth host is a monitor without weight.
 func TestTown(t *testing.T) {
 	if testing.Short() {
 		t.Skip("20 s of CPU")
@@ -323,11 +324,13 @@ func TestTown(t *testing.T) {
 		tn.checkCut(0, 5)
 
 		tn.net.Heal()
-		tn.hosts[1].shelf.set(true, false)
-		tn.hosts[2].shelf.set(false, true)
+		tn.hosts[1].shelf.set(func(s *townShelf) { s.lost = true })
+		tn.hosts[2].shelf.set(func(s *townShelf) { s.lies = true })
+		tn.hosts[4].shelf.set(func(s *townShelf) { s.deny = true })
 		tn.net.Kill(3)
 		tn.rounds(5)
-		tn.checkFaults(map[int]round.Outcome{0: round.OK, 1: round.Missing, 2: round.Wrong, 3: round.Unreachable, 5: round.OK})
+		tn.checkFaults(map[int]round.Outcome{0: round.OK, 1: round.Missing, 2: round.Wrong, 3: round.Unreachable,
+			4: round.Missing, 5: round.OK})
 
 		for _, h := range tn.hosts {
 			h.rest()
@@ -413,7 +416,7 @@ func (tn *town) checkFaults(want map[int]round.Outcome) {
 			tn.t.Errorf("node %d: %+v, want %v", i, got, o)
 		}
 		list, err := tn.hosts[0].watch.Evidence(got.Node, 1)
-		if err != nil || len(list) > 0 != o.Convicts() {
+		if err != nil || len(list) > 0 != (i == 1 || i == 2) { // 4 signs nothing that convicts it
 			tn.t.Errorf("node %d: evidence %v, %v", i, list, err)
 		}
 	}
