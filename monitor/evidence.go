@@ -349,12 +349,13 @@ func (w *Watch) collect(ctx context.Context) {
 	w.mu.Lock()
 	for number, r := range w.recent {
 		for k, a := range r.attested {
-			if k == w.self || a.Epoch != w.view.epoch || r.asked[k] {
+			v := w.views[a.Epoch]
+			if k == w.self || v == nil || r.asked[k] {
 				continue
 			}
 			for i, res := range a.Results {
 				if res.Outcome.Convicts() && len(list) < fetchesPerStep {
-					list = append(list, accusation{k.Peer(), w.view.com.Members()[i].Node, number})
+					list = append(list, accusation{k.Peer(), v.com.Members()[i].Node, number})
 					if r.asked == nil {
 						r.asked = map[round.Key]bool{}
 					}

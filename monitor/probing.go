@@ -137,8 +137,9 @@ func (r *probing) ask(ctx context.Context, node int, q *drawn, number int) round
 		return r.refused(node, first, took, 2*number)
 	}
 	r.receipt(node, 2*number, &first)
-	if !q.Whole() { // a part of a symbol cannot be proven
-		return round.Happened{Event: round.Right, RTT: took, Size: q.Bytes(), Took: took}
+	h := round.Happened{Event: round.Right, RTT: took, Size: q.Bytes(), Took: took}
+	if !q.Whole() { // a part has no proof
+		return h
 	}
 	asked := time.Now()
 	second, err := r.cfg.Swarm.Probe(short, id, q.Proofs())
@@ -150,7 +151,7 @@ func (r *probing) ask(ctx context.Context, node int, q *drawn, number int) round
 		return r.refused(node, second, rtt, 2*number+1)
 	}
 	r.receipt(node, 2*number+1, &second)
-	h := round.Happened{Event: round.Right, RTT: rtt, Size: q.Bytes(), Took: took}
+	h.RTT = rtt
 	if e := lie(q.blob.meta, &first, &second); e != nil {
 		if _, err := probe.Judge(e); err == nil {
 			r.convict(node, e)

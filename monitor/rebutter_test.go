@@ -206,7 +206,8 @@ func TestRebuttal(t *testing.T) {
 				for i, m := range all {
 					m.watch.mu.Lock()
 					r := m.watch.recent[number]
-					verdict := m.watch.verdicts(r)[accused]
+					_, verdicts := m.watch.verdicts(r)
+					verdict := verdicts[accused]
 					rebutted := 0
 					for _, x := range r.rebuttals {
 						if x.Node.Peer() == all[accused].ID() {

@@ -14,27 +14,27 @@ import (
 	"walrus/shards"
 )
 
-// mute is a Herald over which no node answers. It counts what it was asked.
-type mute struct{ asked int }
+// nobody is a Herald over which no node answers. It counts what it was asked.
+type nobody struct{ asked int }
 
-func (m *mute) Connect(context.Context, peer.ID) error { return nil }
+func (m *nobody) Connect(context.Context, peer.ID) error { return nil }
 
-func (m *mute) Probe(context.Context, peer.ID, probe.Question) (probe.Receipt, error) {
+func (m *nobody) Probe(context.Context, peer.ID, probe.Question) (probe.Receipt, error) {
 	m.asked++
 	return probe.Receipt{}, p2p.ErrUnavailable
 }
 
-func (m *mute) Metadata(context.Context, peer.ID, shards.BlobID, int) ([]byte, error) {
+func (m *nobody) Metadata(context.Context, peer.ID, shards.BlobID, int) ([]byte, error) {
 	m.asked++
 	return nil, p2p.ErrUnavailable
 }
 
-func (m *mute) Certificates(context.Context, peer.ID, shards.BlobID, int) ([][]byte, bool, error) {
+func (m *nobody) Certificates(context.Context, peer.ID, shards.BlobID, int) ([][]byte, bool, error) {
 	m.asked++
 	return nil, false, p2p.ErrUnavailable
 }
 
-func (m *mute) Relay(context.Context, peer.ID, uint64, peer.ID) error {
+func (m *nobody) Relay(context.Context, peer.ID, uint64, peer.ID) error {
 	m.asked++
 	return p2p.ErrUnavailable
 }
@@ -44,7 +44,7 @@ func TestRelayRefuses(t *testing.T) {
 	c := newCrowd(t, 5, time.Hour)
 	w := c.open(t, 0, "", nil)
 	defer w.Close()
-	h := new(mute)
+	h := new(nobody)
 	r, err := NewRebutter(w, RebutterConfig{Key: c.keys[0], Herald: h, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestOutsiderRelaysNothing(t *testing.T) {
 	if err := w.Backend().Relay(t.Context(), c.genesis.Members[1].Node, 1, c.genesis.Members[2].Node); !errors.Is(err, p2p.ErrNotOwner) {
 		t.Errorf("a process without a Rebutter: %v", err)
 	}
-	if _, err := NewRebutter(w, RebutterConfig{Key: c.keys[1], Herald: new(mute), Logger: quiet}); err == nil {
+	if _, err := NewRebutter(w, RebutterConfig{Key: c.keys[1], Herald: new(nobody), Logger: quiet}); err == nil {
 		t.Error("a Rebutter has another key than its Watch")
 	}
 }

@@ -88,8 +88,16 @@ func (n *Node) runMetrics(ctx context.Context) error {
 	return nil
 }
 
+// Export adds metrics of what runs beside the node to its own.
+func (n *Node) Export(c prometheus.Collector) error {
+	if err := n.registry.Register(c); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
+}
+
 func (n *Node) metricsHandler() (http.Handler, error) {
-	reg := prometheus.NewRegistry()
+	reg := n.registry
 	all := append(n.keeper.Collectors(), &statusCollector{n},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, c := range all {

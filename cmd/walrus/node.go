@@ -27,7 +27,7 @@ added to the genesis before the network starts (walrus genesis add). Then run th
 		Example: "  walrus node init --home /var/lib/walrus --network example-net > alpha.yaml\n" +
 			"  walrus node run --home /var/lib/walrus\n  walrus node status --home /var/lib/walrus",
 	})
-	c.AddCommand(nodeInitCommand(a), nodeRunCommand(a), nodeStatusCommand(a))
+	c.AddCommand(nodeInitCommand(a), nodeRunCommand(a), nodeStatusCommand(a), nodeAlertsCommand(a), nodeTestAlertCommand(a))
 	return c
 }
 

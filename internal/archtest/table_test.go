@@ -43,14 +43,14 @@ var units = map[string]unit{
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p", "internal/ipgroup")},
 	// p2p only for the errors and types of the protocol: it is given a network.
-	"pin": {imports: join(core, "p2p", "gather", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
+	"pin": {imports: join(core, "p2p", "gather", "quilt", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
 	// It is given a network and the ledger; p2p only for the types of the protocol. It keeps what it saw in a Badger.
 	"monitor": {
 		imports: join(core, ledger, "ledger/light", "p2p", "monitor/round", "monitor/score", "internal/badgerdisk", "internal/pause"),
 		tests:   []string{"dht", "internal/swarmtest"},
 	},
 	// The pins over HTTP, and at a socket; the pins themselves it is given.
-	"pinapi": {imports: []string{"shards", "pin", "internal/userfile"}},
+	"pinapi": {imports: []string{"shards", "pin", "quilt", "internal/userfile"}},
 	"client": {
 		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"),
 		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},

@@ -173,11 +173,23 @@ func TestSilentLoss(t *testing.T) {
 	if o.Owed() != 0 {
 		t.Fatal("the loss is known")
 	}
+	var told []Loss
+	o.library.witness.tell = func(l Loss) { told = append(told, l) }
 	if _, err := o.probe(o.stranger(), o.question(shards.Primary, false)); err != nil {
 		t.Error(err)
 	}
 	if o.Owed() != 1 {
 		t.Errorf("%d slivers are owed: want 1", o.Owed())
+	}
+	for range 2 { // the second question finds what is known
+		_, _ = o.probe(o.stranger(), o.question(shards.Primary, false))
+	}
+	gone := Sliver{id, shards.Primary, o.sliver(shards.Primary)}
+	if len(told) != 1 || told[0] != (Loss{gone, false}) {
+		t.Errorf("told %+v", told)
+	}
+	if found, err := o.Examine(t.Context(), gone); err != nil || found != Gone {
+		t.Errorf("examined: %q, %v", found, err)
 	}
 }
 
@@ -205,8 +217,11 @@ func TestConvictedByRot(t *testing.T) {
 	if v.Kind != probe.KindWrong || v.Node != o.host.ID() || v.Sliver != q.Slivers[0] || v.Target != 0 {
 		t.Errorf("verdict %+v", v)
 	}
-	if err := o.Mend(t.Context(), &v); !errors.Is(err, p2p.ErrCorrupt) {
-		t.Errorf("the node looks at its sliver: %v", err)
+	if found, err := o.Examine(t.Context(), Sliver{v.Blob, v.Axis, v.Sliver}); err != nil || found != Damaged {
+		t.Errorf("the node looks at its sliver: %q, %v", found, err)
+	}
+	if o.Settled(Sliver{v.Blob, v.Axis, v.Sliver}) {
+		t.Error("the sliver counts as stored again")
 	}
 	if o.Owed() != 1 {
 		t.Errorf("%d slivers are owed: want 1", o.Owed())
@@ -216,10 +231,14 @@ func TestConvictedByRot(t *testing.T) {
 	if r.Code != probe.Missing {
 		t.Errorf("until it is repaired: %s", r.Code)
 	}
-	whole := v
-	whole.Axis, whole.Sliver = shards.Primary, o.sliver(shards.Primary)
-	if err := o.Mend(t.Context(), &whole); err != nil {
-		t.Errorf("a sliver that is whole: %v", err)
+	whole := Sliver{v.Blob, shards.Primary, o.sliver(shards.Primary)}
+	if found, err := o.Examine(t.Context(), whole); err != nil || found != Sound || !o.Settled(whole) {
+		t.Errorf("a sliver that is whole: %q, %v", found, err)
+	}
+	o.ledger.values[string(ledger.KeyBlobInfo(id))] = ledger.BlobInfo{PermanentEnd: 1, PermanentCertifiedEnd: 1, InitialCertified: 1}.Marshal()
+	must(t, o.shelf.DropBlob(id, []int{0}))
+	if found, err := o.Examine(t.Context(), whole); err != nil || found != NotOwed || !o.Settled(whole) {
+		t.Errorf("a blob that has ended: %q, %v", found, err)
 	}
 }
 

@@ -78,6 +78,8 @@ func (w *witness) recount(id shards.BlobID) error {
 	}
 	missing, err := w.shelf.missingNow(id)
 	if err == nil && len(missing) > 0 { // else only its metadata or its record is
+		w.book.log.Error("slivers are not on the disk although they were; they will be repaired from other nodes", "blob",
+			id.String(), "slivers", len(missing))
 		w.report(missing[0], false)
 	}
 	return err
