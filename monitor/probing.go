@@ -183,8 +183,8 @@ func failed(err error, took time.Duration) round.Happened {
 	return round.Happened{Event: round.Silence}
 }
 
-// lie returns evidence if what a node signed about a cell does not lead to the root of the sliver; nil if it does, or if
-// only a part of the symbol was asked for.
+// lie returns evidence if what a node signed about a cell does not lead to the root of the sliver; nil if it does, or
+// if only a part of the symbol was asked for.
 func lie(meta *shards.Metadata, symbol, proof *probe.Receipt) *probe.Evidence {
 	q := &symbol.Question
 	if !q.Whole() || len(symbol.Cells) != 1 || len(proof.Cells) != 1 {
