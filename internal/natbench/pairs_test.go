@@ -149,6 +149,7 @@ func (b *bench) call(c *host, stays *process, s stayed, want class, row []string
 		if w.Class == want {
 			break
 		}
+		b.t.Logf("call %d of %s from %s: %s\nthis side: %+v\nthe other side: %s", calls, stays.name, c.name, w.Class, w.Attempts, stays.said())
 	}
 	for j, v := range []float64{w.Relayed, w.Direct} {
 		if v > 0 {
