@@ -22,8 +22,12 @@ func DoctorClient(c *config.Client, version string, log *slog.Logger) (doctor.Co
 	if err != nil {
 		return doctor.Config{}, err
 	}
+	key, err := c.IdentityKey()
+	if err != nil {
+		return doctor.Config{}, err
+	}
 	return doctor.Config{
-		Role: doctor.HomePeer, Genesis: genesis, DHT: dht.Config{Bootstrap: c.Bootstrap, MDNS: c.Neighbours(true), AddressBook: c.AddressBook},
+		Key: key, Role: doctor.HomePeer, Genesis: genesis, DHT: dht.Config{Bootstrap: c.Bootstrap, MDNS: c.Neighbours(true), AddressBook: c.AddressBook},
 		Version: version, Logger: log,
 	}, nil
 }

@@ -3,8 +3,11 @@
 package compose
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"log/slog"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/config"
 	"walrus/dht"
@@ -33,11 +36,7 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 		Network: genesis.Network, Key: keys.P2P, Listen: n.Listen, Announce: n.Announce, AnnounceOnly: n.AnnounceOnly, UserAgent: "walrus/" + version,
 		Limits: n.Connections.Limits(),
 	}
-	operator, err := p2p.OperatorID(keys.P2P)
-	if err != nil {
-		return node.Config{}, nil, err
-	}
-	if c.P2P.Allow, err = n.Allowed(genesis, operator); err != nil {
+	if c.P2P.Allow, err = allowed(n, genesis, keys.P2P); err != nil {
 		return node.Config{}, nil, err
 	}
 	c.DHT = dht.Config{Bootstrap: n.Bootstrap, MDNS: n.Neighbours(), AddressBook: n.AddressBook}
@@ -80,6 +79,41 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 		consensus.ConsensusKey, consensus.StateFile = keys.Consensus, n.ConsensusStateFile()
 	}
 	return c, node.Engine(consensus), nil
+}
+
+// allowed returns the peers that a node of a private network admits; nil in an open one.
+func allowed(n *config.Node, genesis *ledger.Genesis, key ed25519.PrivateKey) (func(peer.ID) bool, error) {
+	operator, err := p2p.OperatorID(key)
+	if err != nil {
+		return nil, err
+	}
+	return n.Allowed(genesis, operator)
+}
+
+// NodeAllowed reads the allow list of the node at home again. It returns nil for an open network.
+func NodeAllowed(home string) (func(peer.ID) bool, error) {
+	n, err := config.LoadNode(home)
+	if err != nil {
+		return nil, err
+	}
+	genesis, err := config.LoadGenesis(n.Genesis)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := config.LoadKeys(n.Home)
+	if err != nil {
+		return nil, err
+	}
+	return allowed(n, genesis, keys.P2P)
+}
+
+// ClientAllowed reads the allow list of a client's configuration again. It returns nil for an open network.
+func ClientAllowed(c *config.Client) (func(peer.ID) bool, error) {
+	genesis, err := config.LoadGenesis(c.Genesis)
+	if err != nil {
+		return nil, err
+	}
+	return c.Allowed(genesis)
 }
 
 // votes reports whether the genesis lets the node with these keys vote on blocks. It returns an error for a validator

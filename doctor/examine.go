@@ -29,6 +29,8 @@ type Config struct {
 	Genesis *ledger.Genesis
 	// DHT has the ways into the network. Examine sets its Network, Server and Logger.
 	DHT dht.Config
+	// Key is the identity to ask with. Nil: a fresh one, which a private network does not answer.
+	Key ed25519.PrivateKey
 	// Self is the peer ID whose keys must not be used elsewhere. Empty for a process with a fresh identity each time.
 	Self peer.ID
 	// Port to forward in a router; 0 if none is fixed.
@@ -44,6 +46,15 @@ type Config struct {
 	Limit, Used uint64
 	Version     string
 	Logger      *slog.Logger
+}
+
+// key returns the identity of one host. All hosts of an examination may share one: each has connections of its own.
+func (c *Config) key() (ed25519.PrivateKey, error) {
+	if c.Key != nil {
+		return c.Key, nil
+	}
+	_, key, err := ed25519.GenerateKey(nil)
+	return key, err
 }
 
 // The steps of an examination, which lasts at most the sum of the first three and a little: 15 s.
@@ -92,7 +103,7 @@ type examination struct {
 }
 
 func (x *examination) run(ctx context.Context) (err error) {
-	_, key, err := ed25519.GenerateKey(nil)
+	key, err := x.cfg.key()
 	if err != nil {
 		return err
 	}

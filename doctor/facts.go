@@ -79,7 +79,8 @@ type Back struct {
 
 // Mapping is the result of asking the router for a forwarded port.
 type Mapping struct {
-	Found    bool       // a router answers such requests, by UPnP
+	Found    bool       // a router answers such requests
+	By       string     // the protocol in which it does: UPnP or NAT-PMP
 	External netip.Addr // the router's own outer address, if it told one
 	TCP, UDP uint16     // the outer ports it gave; 0 for none
 }

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"sync"
@@ -30,7 +29,7 @@ type resident struct {
 
 // within runs do with a home peer that has joined the network.
 func within(ctx context.Context, cfg Config, punched func(p2p.Punch), do func(ctx context.Context, r *resident) error) (err error) {
-	_, key, err := ed25519.GenerateKey(nil)
+	key, err := cfg.key()
 	if err != nil {
 		return err
 	}

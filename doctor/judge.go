@@ -20,10 +20,11 @@ const (
 	Mapped      Verdict = "mapped"       // peers dial a port that the router forwards
 	Punchable   Verdict = "punchable"    // most peers connect after an introduction
 	RelayedOnly Verdict = "relayed only" // only small requests get through, by way of a member
+	Unknown     Verdict = "unknown"      // all members that answered run on this computer
 	Blocked     Verdict = "blocked"      // nothing gets out
 )
 
-var order = []Verdict{Reachable, Mapped, Punchable, RelayedOnly, Blocked}
+var order = []Verdict{Reachable, Mapped, Punchable, RelayedOnly, Unknown, Blocked}
 
 // Better reports whether v lets more peers in than o.
 func (v Verdict) Better(o Verdict) bool { return slices.Index(order, v) < slices.Index(order, o) }
@@ -106,6 +107,11 @@ func (p *Path) name() string {
 	return string(p.Transport) + " over IPv4"
 }
 
+// loopback reports whether all members that answered are on this computer.
+func (p *Path) loopback() bool {
+	return len(p.Seen) > 0 && !slices.ContainsFunc(p.Seen, func(a netip.AddrPort) bool { return !a.Addr().IsLoopback() })
+}
+
 // ports returns the number of different outer ports, which tells the kind of router.
 func (p *Path) ports() int {
 	seen := map[netip.AddrPort]bool{}
@@ -137,6 +143,9 @@ func (f *Facts) firewalled(p *Path) bool {
 // verdict of a path: what a running node says of its own ports, if that is better than what was measured at others.
 func (p *Path) verdict(f *Facts) Verdict {
 	v := p.measured(f)
+	if v == Unknown {
+		return v // whatever dialled the running node is here, too
+	}
 	if told, ok := f.Running[p.Transport]; ok && told.Better(v) && told.Better(Punchable) {
 		return told
 	}
@@ -144,6 +153,9 @@ func (p *Path) verdict(f *Facts) Verdict {
 }
 
 func (p *Path) measured(f *Facts) Verdict {
+	if p.loopback() {
+		return Unknown
+	}
 	if b, ok := p.came(); ok {
 		if slices.Contains(f.Own, b.Addr.Addr()) {
 			return Reachable
@@ -178,10 +190,6 @@ func (f *Facts) path(p *Path, best, family Verdict) Finding {
 		b, _ := p.came()
 		out.What = fmt.Sprintf("everybody can reach this computer at %s", b.Addr)
 		out.Why = "The router lets this port through, and a member that had not been contacted before connected to it."
-		if b.Addr.Addr().IsLoopback() {
-			out.What = fmt.Sprintf("programs on this computer can reach it at %s", b.Addr)
-			out.Why = "All members that were asked run on this computer, so nothing is known about a router."
-		}
 		if b.Mapped {
 			out.Why = "The router forwards this port at our request, and a member connected to it."
 		}
@@ -205,6 +213,10 @@ func (f *Facts) path(p *Path, best, family Verdict) Finding {
 			out.Why = "Only one member answered, which does not show how the router behaves."
 		}
 		out.Do = f.forward()
+	case Unknown:
+		out.What = "not examined from outside"
+		out.Why = "All members that answered run on this computer, so nothing is known about a router."
+		return out
 	case Blocked:
 		f.blocked(p, &out, best, family)
 		return out
@@ -319,7 +331,7 @@ func (f *Facts) nested() string {
 
 // behindRouter reports whether an IPv4 address of ours is not the one that members see.
 func (f *Facts) behindRouter() bool {
-	return slices.ContainsFunc(f.Paths, func(p Path) bool { return !p.IPv6 && len(p.Seen) > 0 && !f.firewalled(&p) })
+	return slices.ContainsFunc(f.Paths, func(p Path) bool { return !p.IPv6 && len(p.Seen) > 0 && !p.loopback() && !f.firewalled(&p) })
 }
 
 // router judges port mapping, and routers behind routers.
@@ -353,7 +365,10 @@ func (f *Facts) router(best Verdict) (out []Finding) {
 		return append(out, nested)
 	}
 	mapping := Finding{Check: "port mapping", State: state}
-	ask := "by UPnP"
+	ask := "by UPnP or NAT-PMP"
+	if f.Mapping.By != "" {
+		ask = "by " + f.Mapping.By
+	}
 	switch {
 	case f.Mapping.TCP != 0 || f.Mapping.UDP != 0:
 		mapping.State = OK

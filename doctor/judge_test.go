@@ -116,6 +116,14 @@ func TestJudge(t *testing.T) {
 			Punchable, Blocked, true, []string{"nothing arrives there"}, nil},
 		{"UPnP refused", node(with(coneFacts(), func(f *Facts) { f.Mapping = Mapping{Found: true, External: netip.MustParseAddr(outer)} })),
 			Punchable, Punchable, true, []string{"refuses to forward"}, nil},
+		{"NAT-PMP", with(facts(home, Path{Seen: seen(outer, 4, 40001, 0), Back: []Back{forwarded("44.1.0.1:5555", true)}}, Path{}),
+			func(f *Facts) {
+				f.Mapping = Mapping{Found: true, By: "NAT-PMP", External: netip.MustParseAddr(outer), TCP: 5555}
+			}),
+			Mapped, Blocked, false, []string{"It gave one by NAT-PMP"}, []string{"UPnP"}},
+		{"loopback", node(with(facts(home, Path{Seen: seen("127.0.0.1", 4, 4001, 0), Back: []Back{back("127.0.0.1:4001", true)}},
+			Path{Seen: seen("127.0.0.1", 4, 4001, 0)}), func(f *Facts) { f.Running = running("reachable, tcp reachable") })),
+			Unknown, Unknown, false, []string{"nothing is known about a router"}, []string{"mapped", "everybody", "port mapping"}},
 		{"firewall", node(facts(outer, Path{Seen: seen(outer, 4, 4001, 0), Back: []Back{back("44.1.0.1:4001", false)}},
 			Path{Seen: seen(outer, 4, 4001, 0), Back: []Back{back("44.1.0.1:4001", true)}})), Punchable, Reachable, false,
 			[]string{"firewall", "Open port 4001"}, []string{"The router"}},

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"crypto/ed25519"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -41,7 +40,7 @@ func (x *examination) openProbes() (list []*probe, err error) {
 	}
 	for _, six := range versions {
 		for _, t := range []Transport{TCP, QUIC} {
-			_, key, err := ed25519.GenerateKey(nil)
+			key, err := x.cfg.key()
 			if err != nil {
 				return list, err
 			}
@@ -111,7 +110,7 @@ func (x *examination) probe(ctx context.Context, probes []*probe, members []peer
 		})
 	}
 	m := <-mapped
-	x.facts.Mapping = Mapping{Found: m.Found, External: m.External, TCP: m.TCP, UDP: m.UDP}
+	x.facts.Mapping = Mapping{Found: m.Found, By: m.By, External: m.External, TCP: m.TCP, UDP: m.UDP}
 	for i, p := range probes {
 		outer := m.TCP
 		if p.path.Transport == QUIC {

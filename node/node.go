@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
@@ -158,6 +159,9 @@ func (n *Node) Parts() (*p2p.Host, *dht.DHT) { return n.host, n.dht }
 
 // Fresh delivers when new certificates have come since the last time. It is for one reader.
 func (n *Node) Fresh() <-chan struct{} { return n.keeper.Fresh() }
+
+// SetAllowed replaces the allow list of a private network, as p2p.SetAllowed does.
+func (n *Node) SetAllowed(list func(peer.ID) bool) (closed int) { return p2p.SetAllowed(n.host, list) }
 
 // Ready is closed once the node serves, or after Config.Ready if it does not serve by then. The node then answers
 // requests.

@@ -29,7 +29,7 @@ type door struct {
 	dials   turns          // has its own lock
 	public  bool           // private addresses are dialled only within own networks; constant
 	nets    *ownNets       // has its own lock
-	private allowList      // constant
+	private allowed        // has its own lock
 
 	mu    sync.Mutex
 	conns map[network.Conn]*visit // guarded by mu

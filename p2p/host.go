@@ -68,13 +68,13 @@ func New(cfg Config) (*Host, error) {
 		cfg.UserAgent = "walrus"
 	}
 	d := newDoor(cfg.Limits, cfg.Public)
-	d.private = cfg.Allow
-	relays, guests := newRelaySource(), newRelayGuests()
-	h, err := openHost(&cfg, d, relays, guests)
+	d.private.set(cfg.Allow)
+	relays, guests, proven := newRelaySource(), newRelayGuests(), &provenAddrs{own: interfaceAddrs}
+	h, err := openHost(&cfg, d, relays, guests, proven)
 	if err != nil {
 		return nil, err
 	}
-	h.Network().Notify(&network.NotifyBundle{DisconnectedF: func(n network.Network, c network.Conn) {
+	h.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) { d.late(c) }, DisconnectedF: func(n network.Network, c network.Conn) {
 		d.Disconnected(c)
 		if n.Connectedness(c.RemotePeer()) == network.NotConnected {
 			guests.left(c.RemotePeer())
@@ -82,7 +82,7 @@ func New(cfg Config) (*Host, error) {
 	}})
 	out := &Host{host: newSelfHost(h, d), cfg: cfg, door: d, pacer: newPacer(), pool: newPool(cfg.Limits.IdleTimeout), relays: relays, stop: func() {}}
 	out.Content = Content{out, sliverProtocol}
-	if out.watch, err = newLookout(h, &cfg, relays); err != nil {
+	if out.watch, err = newLookout(h, &cfg, relays, proven); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch reachability: %w", err), h.Close())
 	}
 	return out, nil

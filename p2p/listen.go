@@ -22,7 +22,7 @@ import (
 // needs it, libp2p lets other processes bind its TCP ports too; the system then splits the connections among them. So
 // openHost first binds all ports exclusively for a moment. A lock serializes this check among processes that start at
 // once.
-func openHost(cfg *Config, d *door, relays *relaySource, guests *relayGuests) (host.Host, error) {
+func openHost(cfg *Config, d *door, relays *relaySource, guests *relayGuests, proven *provenAddrs) (host.Host, error) {
 	listen, err := multiaddrs(cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("p2p config: %w", err)
@@ -40,7 +40,7 @@ func openHost(cfg *Config, d *door, relays *relaySource, guests *relayGuests) (h
 			return nil, err
 		}
 	}
-	opts, err := options(cfg, listen, d, relays, guests)
+	opts, err := options(cfg, listen, d, relays, guests, proven)
 	if err != nil {
 		return nil, fmt.Errorf("p2p config: %w", err)
 	}

@@ -22,8 +22,9 @@ const reachSettle = time.Minute
 // lookout turns libp2p's events into a Reach, and tells libp2p the conclusion: libp2p's own (AutoNAT v1) is switched
 // off, because it takes 17 seconds and knows no addresses.
 type lookout struct {
-	host   host.Host    // constant, as the next five
+	host   host.Host    // constant, as the next six
 	relays *relaySource //
+	proven *provenAddrs //
 	told   func(addr multiaddr.Multiaddr, d Dialled)
 	emit   event.Emitter
 	events event.Subscription
@@ -39,13 +40,13 @@ type lookout struct {
 }
 
 // newLookout starts to watch.
-func newLookout(h host.Host, cfg *Config, relays *relaySource) (*lookout, error) {
+func newLookout(h host.Host, cfg *Config, relays *relaySource, proven *provenAddrs) (*lookout, error) {
 	announced, err := multiaddrs(cfg.Announce)
 	if err != nil {
 		return nil, err
 	}
 	w := &lookout{
-		host: h, relays: relays, fixed: announced, ended: make(chan struct{}), dials: make(chan dialledBack, maxDialBacks),
+		host: h, relays: relays, proven: proven, fixed: announced, ended: make(chan struct{}), dials: make(chan dialledBack, maxDialBacks),
 		changed: make(chan struct{}), reach: Reach{Verdict: Unknown},
 	}
 	w.punch = newPuncher(h)
@@ -182,6 +183,7 @@ func interfaceNets() (list []netip.Prefix) {
 
 // conclude publishes a conclusion if it is new.
 func (w *lookout) conclude(r Reach) {
+	w.proven.set(r)
 	w.mu.Lock()
 	before := w.reach
 	w.reach = r

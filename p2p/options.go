@@ -25,7 +25,7 @@ import (
 )
 
 // options returns the options of the libp2p host. cfg is valid.
-func options(cfg *Config, listen []multiaddr.Multiaddr, d *door, relays *relaySource, guests *relayGuests) ([]libp2p.Option, error) {
+func options(cfg *Config, listen []multiaddr.Multiaddr, d *door, relays *relaySource, guests *relayGuests, proven *provenAddrs) ([]libp2p.Option, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(cfg.Key)
 	if err != nil {
 		return nil, fmt.Errorf("identity key: %w", err)
@@ -51,6 +51,9 @@ func options(cfg *Config, listen []multiaddr.Multiaddr, d *door, relays *relaySo
 		opts = append(opts, libp2p.ListenAddrs(listen...))
 	}
 	opts = append(opts, libp2p.AddrsFactory(func(found []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+		if cfg.Role == Home {
+			found = slices.DeleteFunc(slices.Clone(found), func(a multiaddr.Multiaddr) bool { return !proven.tell(a) })
+		}
 		return told(found, announce, cfg.AnnounceOnly, cfg.Public)
 	}))
 	if given.DialRanker == nil {

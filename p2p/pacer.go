@@ -25,6 +25,9 @@ const (
 	// leastPart is the part of one core that strangers' requests get together at least. In each look, their part shrinks
 	// by lessPart while the CPU is short, and else grows by morePart: from all to the least in a second, and back in 5 s.
 	leastPart, lessPart, morePart = 0.1, 0.9, 1.02
+	// burstWork passes unpaced after a pause: a reader of 200 MB, which makes the CPU short by itself, takes 0.1 s of each
+	// of seven nodes. Strangers' requests that go on and on are paced once it is used up.
+	burstWork = 500 * time.Millisecond
 	// requestWork is the CPU of a small request, with its transport; byteWork that of sending or receiving one byte.
 	requestWork = 100 * time.Microsecond
 	byteWork    = 3 * time.Nanosecond
@@ -54,8 +57,9 @@ type pacer struct {
 	last   time.Time     // newest request of a stranger
 	delay  time.Duration // of the looks, on average
 	part   float64       // cores that strangers get together; most of them: no limit
-	next   time.Time     // the strangers' part is used up until then
-	grants *time.Timer   // rings at next
+	credit time.Duration // work that strangers may have at once; negative: they had too much
+	filled time.Time     // when credit was that much
+	grants *time.Timer   // rings when credit is not negative any more
 	queue  []*paced      // in the order of arrival
 	served map[any]served
 }
@@ -80,7 +84,7 @@ type paced struct {
 
 func newPacer() *pacer {
 	cores := float64(runtime.GOMAXPROCS(0))
-	return &pacer{most: cores, part: cores, served: map[any]served{}}
+	return &pacer{most: cores, part: cores, credit: burstWork, filled: time.Now(), served: map[any]served{}}
 }
 
 // workOf estimates the CPU that a request takes with so many bytes of payload, in both directions.
@@ -176,11 +180,18 @@ func (p *pacer) pressed() bool {
 	return p.short()
 }
 
-// grant lets the request pass with which its group will have been served least lately, as often as the strangers' part
-// allows. p.mu is held.
+// fill adds the strangers' part since the last call to their credit. p.mu is held.
+func (p *pacer) fill(now time.Time) {
+	p.credit = min(p.credit+time.Duration(float64(now.Sub(p.filled))*p.part), burstWork)
+	p.filled = now
+}
+
+// grant lets the request pass with which its group will have been served least lately, as often as the strangers'
+// credit allows. p.mu is held.
 func (p *pacer) grant() {
 	now := time.Now()
-	for len(p.queue) > 0 && (!p.short() || !now.Before(p.next)) {
+	p.fill(now)
+	for len(p.queue) > 0 && (!p.short() || p.credit >= 0) {
 		first, least := 0, time.Duration(-1)
 		for i, w := range p.queue {
 			if work := p.served[w.group].now(now) + w.work; least < 0 || work < least {
@@ -193,20 +204,21 @@ func (p *pacer) grant() {
 			p.forget(now)
 		}
 		p.served[w.group] = served{least, now}
-		p.next = later(p.next, now).Add(time.Duration(float64(w.work) / p.part))
+		p.credit -= w.work
 		close(w.granted)
 	}
 	if len(p.queue) == 0 || p.closed {
 		return
 	}
+	wait := time.Duration(float64(-p.credit)/p.part) + 1 // rounded up
 	if p.grants == nil {
-		p.grants = time.AfterFunc(time.Until(p.next), func() {
+		p.grants = time.AfterFunc(wait, func() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.grant()
 		})
 	} else {
-		p.grants.Reset(time.Until(p.next))
+		p.grants.Reset(wait)
 	}
 }
 
@@ -245,6 +257,7 @@ func (p *pacer) look() {
 	late := min(max(time.Since(p.due), 0), maxDelay)
 	p.delay += (late - p.delay) / 16
 	p.due = time.Time{}
+	p.fill(time.Now())
 	if p.delay > shortDelay {
 		p.part = max(p.part*lessPart, leastPart)
 	} else {
@@ -270,11 +283,4 @@ func (p *pacer) close() {
 			t.Stop()
 		}
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

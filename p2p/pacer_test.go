@@ -51,6 +51,15 @@ func flood(ctx context.Context, p *pacer, id peer.ID, atOnce int, work time.Dura
 	return &passed
 }
 
+// spend uses up what strangers may have at once.
+func spend(t *testing.T, p *pacer) {
+	for range burstWork / maxWork {
+		if err := p.enter(t.Context(), "a stranger", origin{}, maxWork); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestPacer: strangers get all that they want while there is CPU, and little while it is short. Who asks for little is
 // served soon, whoever else asks.
 func TestPacer(t *testing.T) {
@@ -94,6 +103,38 @@ func TestPacer(t *testing.T) {
 	})
 }
 
+// TestPacerBurst: a reader that comes after a pause is not paced while the CPU is short, if it reads no more than
+// burstWork; one that goes on is.
+func TestPacerBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacer()
+		end := starve(p, func() bool { return true })
+		for range 200 { // until the strangers' part is small
+			_ = p.enter(t.Context(), "a stranger", origin{}, requestWork)
+			time.Sleep(senseEvery)
+		}
+		time.Sleep(time.Duration(float64(burstWork) / leastPart))
+		const work = 10 * time.Millisecond
+		took := func(n int) time.Duration {
+			begin := time.Now()
+			for range n {
+				if err := p.enter(t.Context(), "reader", origin{}, work); err != nil {
+					t.Error(err)
+				}
+			}
+			return time.Since(begin)
+		}
+		if d := took(int(burstWork / work)); d > senseEvery {
+			t.Errorf("the first requests after a pause took %v", d)
+		}
+		const more = 10
+		if d, want := took(more), time.Duration(more*float64(work)/leastPart); d < want/2 || d > 2*want {
+			t.Errorf("%d requests more took %v, want about %v", more, d, want)
+		}
+		end()
+	})
+}
+
 // TestPacerBusy: a request waits for a bounded time, in a bounded queue.
 func TestPacerBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -103,6 +144,7 @@ func TestPacerBusy(t *testing.T) {
 			_ = p.enter(t.Context(), "a stranger", origin{}, requestWork)
 			time.Sleep(senseEvery)
 		}
+		spend(t, p)
 		ctx, cancel := context.WithCancel(t.Context())
 		var busy, others atomic.Int64
 		for range 2 * maxPacedPerGroup {
@@ -140,6 +182,7 @@ func TestPacerFull(t *testing.T) {
 			_ = p.enter(t.Context(), "a stranger", origin{}, requestWork)
 			time.Sleep(senseEvery)
 		}
+		spend(t, p)
 		ctx, cancel := context.WithCancel(t.Context())
 		for i := range maxPaced/maxPacedPerGroup + 1 {
 			flood(ctx, p, peer.ID([]byte{byte(i)}), maxPacedPerGroup, maxWork)

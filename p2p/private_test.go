@@ -140,7 +140,7 @@ func TestPrivateGateAsksOnlyForIdentity(t *testing.T) {
 	if !ask("anybody") {
 		t.Error("an open network refuses somebody")
 	}
-	d.private = only("listed")
+	d.private.set(only("listed"))
 	d.members.add("member", TagRegistered)
 	if !ask("listed") || !ask("member") || ask("stranger") {
 		t.Error("want the listed peer and the member alone")
@@ -149,4 +149,28 @@ func TestPrivateGateAsksOnlyForIdentity(t *testing.T) {
 	if ask("member") {
 		t.Error("who is no member any more is admitted")
 	}
+}
+
+// A new allow list closes the connections of the peers that lost their permission, and of no others, and admits those
+// that have it now.
+func TestPrivateSetAllowed(t *testing.T) {
+	loser, keeper, member, newcomer := newHost(t, nil), newHost(t, nil), newHost(t, nil), newHost(t, nil)
+	h := newHost(t, func(c *Config) { c.Allow = only(loser.ID(), keeper.ID()) })
+	h.Protect(member.ID(), TagCommittee)
+	for _, from := range []*Host{loser, keeper, member} {
+		connect(t, from, h)
+	}
+	getsNothing(t, newcomer, h)
+	if n := SetAllowed(h, only(keeper.ID(), newcomer.ID())); n != 1 {
+		t.Errorf("%d peers lost their connections, want 1", n)
+	}
+	await(t, "the loser is disconnected", func() bool { return loser.host.Network().Connectedness(h.ID()) == network.NotConnected })
+	for _, friend := range []*Host{keeper, member} {
+		if friend.host.Network().Connectedness(h.ID()) != network.Connected {
+			t.Error("an allowed peer lost its connection")
+		}
+	}
+	connect(t, newcomer, h)
+	SetAllowed(h, nil)
+	connect(t, loser, h)
 }

@@ -241,6 +241,10 @@ func (n *Node) Run(ctx context.Context, ready func() error) (err error) {
 // Keeper returns the pins, for requests. They are closed when Run returns.
 func (n *Node) Keeper() *pin.Keeper { return n.keeper }
 
+// SetAllowed replaces the allow list of a private network, as p2p.SetAllowed does. Beside a storage node, that
+// node's list counts.
+func (n *Node) SetAllowed(list func(peer.ID) bool) (closed int) { return p2p.SetAllowed(n.host, list) }
+
 // ID returns the pinner's peer ID.
 func (n *Node) ID() peer.ID { return n.host.ID() }
 

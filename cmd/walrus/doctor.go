@@ -34,7 +34,10 @@ For each transport there is one verdict, best first:
   mapped        everybody connects to a port that the router forwards
   punchable     most others connect, after a member has introduced them
   relayed only  only small requests arrive, through a member
+  unknown       all members that answered run on this computer
   blocked       nothing gets out
+
+In a private network, set identity in client.yaml and list its peer ID on the nodes: they answer nobody else.
 
 To test the way between two homes, run --stay in one, and in the other --peer with the peer ID that it prints.
 
@@ -183,7 +186,7 @@ func doctorStay(ctx context.Context, a *app) error {
 			Addresses []string `json:"addresses"`
 			Verdict   string   `json:"verdict"`
 		}{o.PeerID.String(), o.Addresses, o.Verdict},
-			"%s: on the other computer, run walrus doctor --peer %s\n", o.Verdict, o.PeerID)
+			"%s: on the other computer, run walrus doctor --peer %s\n", online(o.Verdict), o.PeerID)
 	}, func(p p2p.Punch) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -194,6 +197,21 @@ func doctorStay(ctx context.Context, a *app) error {
 		// The next line of the same output reports a failure to write.
 		_ = a.ready(newDoctorPunch(&p), "%s: %s, after %s\n", p.Peer, result, seconds(p.Took))
 	})
+}
+
+// online describes a verdict of doctor.Stay for people: at first nobody has dialled this computer, and later perhaps not
+// over each transport.
+func online(verdict string) string {
+	best, rest, _ := strings.Cut(verdict, ", ")
+	if best == p2p.Unknown.String() {
+		return "others have not tried yet to reach this computer"
+	}
+	for part := range strings.SplitSeq(rest, ", ") {
+		if part != "" && !strings.HasSuffix(part, " "+p2p.Unknown.String()) {
+			best += ", " + part
+		}
+	}
+	return best
 }
 
 // doctorPunch is an attempt to connect directly, in the JSON output of doctor.

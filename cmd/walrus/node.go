@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/spf13/cobra"
 
 	"walrus/alert"
@@ -57,8 +59,9 @@ func nodeRunCommand(a *app) *cobra.Command {
 Once the node answers requests and has joined the others, or has waited three seconds for them, it prints one line that
 begins with "ready" on standard output, or with --json the object {"ready":true,"name","peerId","addresses"} on one line.
 With gateway.bind in node.yaml it also serves HTTP, and the ready line names the URL. With pins.enabled it also keeps pins:
-walrus pin finds them with the node's home. With monitor.enabled it also probes others: see walrus monitor. Logs go to standard error. The first
-interrupt (Ctrl-C, or SIGTERM) stops the node in order, a second one at once.
+walrus pin finds them with the node's home. With monitor.enabled it also probes others: see walrus monitor. Logs go to
+standard error. The first interrupt (Ctrl-C, or SIGTERM) stops the node in order, a second one at once. SIGHUP reads "allow"
+of node.yaml and its files again: peers that are not on the list any more are disconnected.
 
   walrus node run --home /var/lib/walrus
   walrus node run --home D/node-0 --log-level debug`,
@@ -70,11 +73,16 @@ interrupt (Ctrl-C, or SIGTERM) stops the node in order, a second one at once.
 }
 
 func (a *app) nodeRun(ctx context.Context, home string) error {
+	asked := reloads()
 	n, err := a.openNode(home, nil)
 	if err != nil {
 		return err
 	}
 	return runAll(ctx, []*node.Node{n.Node}, (*node.Node).Ready, func(ctx context.Context, start func(task)) error {
+		start(func(ctx context.Context) error {
+			read := func() (func(peer.ID) bool, error) { return compose.NodeAllowed(home) }
+			return reloadAllowed(ctx, asked, n.log, read, n.SetAllowed)
+		})
 		url, err := a.startNodeGateway(ctx, n.Node, home, start)
 		if err != nil {
 			return err
@@ -123,6 +131,7 @@ func (a pinApp) startNodePins(ctx context.Context, n *node.Node, home string, st
 type openedNode struct {
 	*node.Node
 	name, peer string
+	log        *slog.Logger
 }
 
 // openNode opens the node of home. Its log lines carry attrs.
@@ -147,7 +156,7 @@ func (a *app) openNode(home string, attrs []any) (*openedNode, error) {
 	if err != nil {
 		return nil, adviseTaken(err, conf.Metrics, `"metrics" in node.yaml`)
 	}
-	return &openedNode{n, conf.Name, id.String()}, nil
+	return &openedNode{n, conf.Name, id.String(), log}, nil
 }
 
 // statusTimeout bounds one question to one node on this machine.

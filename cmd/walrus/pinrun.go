@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"sync"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/spf13/cobra"
 
 	"walrus/compose"
@@ -34,7 +36,8 @@ cannot fetch them themselves. The API is plain HTTP: between machines, put a pro
 
 Once commands are answered, one line that begins with "ready" appears on standard output, or with --json the object
 {"ready":true,"peerId","addresses","pinningApi","metrics"} on one line. Logs go to standard error. The first interrupt
-(Ctrl-C, or SIGTERM) stops the process in order, a second one at once.`,
+(Ctrl-C, or SIGTERM) stops the process in order, a second one at once. SIGHUP reads "allow" of the configuration and its files
+again: peers that are not on the list any more are disconnected.`,
 		Example: "  walrus pin run --home /srv/pins --limit 500GiB\n" +
 			"  walrus pin run --limit 2TB --rate 5MiB --daily 100GB --pinning-api 127.0.0.1:5050\n" +
 			"  ipfs pin remote service add home http://127.0.0.1:5050 \"$(walrus pin token add ipfs)\"",
@@ -74,10 +77,24 @@ func (a pinApp) pinRun(ctx context.Context, f *pinRunFlags) error {
 	if err := f.apply(&cfg); err != nil {
 		return err
 	}
+	asked := reloads()
 	n, err := pinnode.Open(ctx, cfg, open)
 	if err != nil {
 		return adviseTaken(err, f.api, "--pinning-api", f.metrics, "--metrics-address")
 	}
+	ctx, stop := context.WithCancel(ctx)
+	var reloading sync.WaitGroup
+	defer reloading.Wait()
+	defer stop()
+	reloading.Go(func() {
+		_ = reloadAllowed(ctx, asked, log, func() (func(peer.ID) bool, error) { // it returns nil
+			conf, err := a.loadClient()
+			if err != nil {
+				return nil, err
+			}
+			return compose.ClientAllowed(conf)
+		}, n.SetAllowed)
+	})
 	return n.Run(ctx, func() error {
 		about := n.About()
 		if about.API != "" {

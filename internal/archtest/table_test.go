@@ -153,6 +153,7 @@ var modules = map[string]module{
 	"github.com/ipfs":                         {units: join(networking, "pin")}, // pin: CIDs
 	"github.com/ipfs/go-cid":                  {units: join(networking, "pin", "pinapi"), tests: []string{"cmd/walrus"}},
 	"github.com/ipfs/boxo":                    {tests: []string{"pinapi", "cmd/walrus"}}, // a client of others
+	"github.com/jackpal/go-nat-pmp":           {units: []string{"p2p"}},                  // asks routers to forward ports
 	"github.com/marcopolo/simnet":             {units: []string{"internal/swarmtest"}, tests: networking},
 	"github.com/quic-go":                      {units: []string{"p2p"}},
 	"google.golang.org/protobuf":              {units: []string{"p2p", "dht", "internal/badgerdisk"}, tests: []string{"internal/hostile"}},

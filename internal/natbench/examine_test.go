@@ -35,7 +35,8 @@ var patients = []struct {
 	{"symmetric", symmetric, "relayed only", "relayed only", "another outer port", 1},
 	{"UDP blocked", noUDP, "punchable", "blocked", "QUIC (UDP) is blocked", 0},
 	{"CGNAT", nested, "punchable", "punchable", "CGNAT", 0},
-	{"UPnP", upnp, "mapped", "mapped", "forwards ports", 0},
+	{"UPnP", upnp, "mapped", "mapped", "gave one by UPnP", 0},
+	{"NAT-PMP", natPMP, "mapped", "mapped", "gave one by NAT-PMP", 0},
 	{"all blocked", shut, "blocked", "blocked", "offline", 1},
 }
 

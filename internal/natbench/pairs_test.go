@@ -79,7 +79,7 @@ func (b *bench) pairs() (table [][]string) {
 			stay[h] = h.start(h.name+"-stay", b.walrus, "--config", b.clientOf(h), "--json", "doctor", "--stay")
 		}
 	}
-	table = append(table, []string{"ROUTERS", "EXPECTED", "GOT", "RELAY ADDRESS", "RELAYED", "DIRECT", "PUNCH", "OVER", "CALLS"})
+	table = append(table, []string{"ROUTERS", "EXPECTED", "GOT", "RELAY ADDRESS", "RELAYED", "DIRECT", "PUNCH", "OVER"})
 	rows := make([][]string, len(pairs))
 	var mu sync.Mutex
 	var punches []time.Duration // over TCP; guarded by mu
@@ -87,7 +87,7 @@ func (b *bench) pairs() (table [][]string) {
 		p := pairs[i]
 		a, c := at("a", p.a), at("b", p.b)
 		name := fmt.Sprintf("%s × %s", p.a, p.b)
-		row := []string{name, string(p.want), "-", "-", "-", "-", "-", "-", "-"}
+		row := []string{name, string(p.want), "-", "-", "-", "-", "-", "-"}
 		defer func() { rows[i] = row }()
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
@@ -105,7 +105,7 @@ func (b *bench) pairs() (table [][]string) {
 		if wait > relayTime {
 			t.Errorf("%s: a relay address after %s: want at most %s", name, wait.Round(time.Millisecond), relayTime)
 		}
-		w, took, err := b.call(c, stay[a], s, p.want, row)
+		w, took, err := b.call(c, stay[a], s, row)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			return
@@ -132,24 +132,13 @@ func (b *bench) pairs() (table [][]string) {
 	return append(table, []string{"all pairs", "", fmt.Sprintf("%.0f s", took.Seconds())}, nil)
 }
 
-// maxCalls bounds the calls of a pair that should get a direct connection. Not every punch succeeds: if the round
-// trip is measured too long, one side dials late, and the packets of the plain dial before it have left a state in its
-// router that the late ones do not fit. A later call comes from another port.
-const maxCalls = 3
-
-// call lets home c call the home that stays until they have a connection of the class wanted, and fills in a row.
+// call lets home c call the home that stays, once, and fills in a row.
 // took is the time of the punch; 0 if none was needed, or none is possible.
-func (b *bench) call(c *host, stays *process, s stayed, want class, row []string) (w way, took time.Duration, err error) {
-	for calls := 1; calls <= maxCalls; calls++ {
-		w = way{}
-		if _, _, err := b.ask(c, patience, &w, "doctor", "--peer", s.PeerID); err != nil {
-			return w, 0, err
-		}
-		row[2], row[7], row[8] = string(w.Class), w.Transport, fmt.Sprint(calls)
-		if w.Class == want {
-			break
-		}
+func (b *bench) call(c *host, stays *process, s stayed, row []string) (w way, took time.Duration, err error) {
+	if _, _, err := b.ask(c, patience, &w, "doctor", "--peer", s.PeerID); err != nil {
+		return w, 0, err
 	}
+	row[2], row[7] = string(w.Class), w.Transport
 	for j, v := range []float64{w.Relayed, w.Direct} {
 		if v > 0 {
 			row[4+j] = fmt.Sprintf("%.0f ms", 1000*v)

@@ -15,6 +15,7 @@ const (
 	noUDP     kind = "no UDP"      // a cone that drops UDP
 	nested    kind = "CGNAT"       // a cone behind a provider's cone
 	upnp      kind = "UPnP"        // a cone that forwards ports at request
+	natPMP    kind = "NAT-PMP"     // the same, in another protocol
 	shut      kind = "all blocked" // lets nothing out
 )
 
@@ -34,8 +35,8 @@ func (l *lab) home(name string, k kind) *host {
 	l.cable(r, "lan", fmt.Sprintf("192.168.%d.1/24", n), h, "eth0", h.addr+"/24")
 	h.must("ip", "route", "add", "default", "via", fmt.Sprintf("192.168.%d.1", n))
 	r.route(k, h.addr)
-	if k == upnp {
-		l.serveUPnP(r, n)
+	if k == upnp || k == natPMP {
+		l.serveMapping(r, n, k)
 	}
 	return h
 }
@@ -62,7 +63,7 @@ func (h *host) route(k kind, inner string) {
 		forward = "meta l4proto udp drop; " + forward
 	case shut:
 		forward = "drop"
-	case upnp:
+	case upnp, natPMP:
 		// miniupnpd marks what it forwards by translating it.
 		forward += "; ct status dnat accept"
 	}

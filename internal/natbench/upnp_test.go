@@ -7,14 +7,15 @@ import (
 	"strings"
 )
 
-// serveUPnP runs miniupnpd on a router: what most home routers run.
-func (l *lab) serveUPnP(r *host, n int) {
+// serveMapping runs miniupnpd, as most home routers do, on a router that forwards ports in one protocol.
+func (l *lab) serveMapping(r *host, n int, k kind) {
+	enabled := map[bool]string{true: "yes", false: "no"}
 	conf := filepath.Join(l.dir, r.name+".conf")
 	text := fmt.Sprintf(`ext_ifname=wan
 listening_ip=lan
 port=5000
-enable_upnp=yes
-enable_natpmp=yes
+enable_upnp=%[4]s
+enable_natpmp=%[5]s
 min_lifetime=60
 max_lifetime=86400
 lease_file=%[1]s/%[2]s.leases
@@ -28,7 +29,7 @@ upnp_nat_chain=before
 upnp_nat_postrouting_chain=after
 allow 1024-65535 192.168.%[3]d.0/24 1024-65535
 deny 0-65535 0.0.0.0/0 0-65535
-`, l.dir, r.name, n)
+`, l.dir, r.name, n, enabled[k == upnp], enabled[k == natPMP])
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		l.t.Fatal(err)
 	}
