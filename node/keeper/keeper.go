@@ -18,7 +18,7 @@
 //	plan        in which steps a blob is rebuilt, by cost: pure decisions; repairer takes debts, rebuild does the steps;
 //	            sources collects the symbols
 //	crossing    comparing our own rows and columns of a blob; checker: comparing them with other members'
-//	notary      which answers are signed, and what evidence against us makes us look at
+//	notary      which answers are signed
 //	openings    answers to that: hashes of symbols
 //	refuter     line proofs: that a line cannot be what the metadata has
 //	invalid     blobs proved to be encoded wrongly
@@ -127,7 +127,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters, witness: seen}
 	seen.expand = k.library.prove
 	k.notary = &notary{
-		shelf: k.shelf, chain: k.chain, book: k.book, network: cfg.Genesis.NetworkID(), log: log,
+		shelf: k.shelf, chain: k.chain, network: cfg.Genesis.NetworkID(),
 		young: young{grace: owedGrace(cfg.Genesis.EpochDuration)},
 	}
 	k.book.young = k.notary.young.add

@@ -1,12 +1,8 @@
 package keeper
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -35,10 +31,8 @@ func owedGrace(epoch time.Duration) time.Duration {
 type notary struct {
 	shelf   *shelf
 	chain   chain
-	book    *book
 	network certs.NetworkID
 	young   young
-	log     *slog.Logger
 }
 
 // Stamp names the network and the height of the ledger here; 0 if the ledger has not caught up.
@@ -65,11 +59,6 @@ func (x *notary) lack(ref store.Ref, index int, err error) error {
 	if !x.owed(ref) {
 		return err
 	}
-	if !x.book.kept.owes(ref.Blob) { // it is lost, and nothing here has noticed
-		x.log.Error("a sliver is not on the disk although it was; it will be repaired from other nodes", "blob",
-			ref.Blob.String(), "shard", ref.Shard, "axis", ref.Axis.String())
-		x.book.owe(ref.Blob)
-	}
 	return &p2p.Lack{Sliver: index, Err: err}
 }
 
@@ -85,42 +74,6 @@ func (x *notary) owed(ref store.Ref) bool {
 	}
 	before, err := x.shelf.seats.at(now.Epoch() - 1)
 	return err != nil || before.owns(ref.Shard) // the first epoch has none before it
-}
-
-// mend checks what evidence says of this node, and begins to repair what is wrong. It returns an error if the sliver is
-// damaged or missing.
-func (x *notary) mend(ctx context.Context, l *library, v *probe.Verdict) error {
-	ref, err := x.shelf.locate(v.Blob, v.Axis, v.Sliver)
-	if err != nil {
-		return err
-	}
-	meta, err := x.shelf.metadata(v.Blob)
-	if err != nil {
-		return wireError(err)
-	}
-	r, err := l.open(ref)
-	if err != nil {
-		return x.lack(ref, v.Sliver, wireError(err))
-	}
-	read := readerAtFunc(func(p []byte, off int64) (int, error) {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		return r.ReadAt(p, off)
-	})
-	_, _, err = meta.Expand(ref.Axis, v.Sliver, io.NewSectionReader(read, 0, r.Size()), nil)
-	if errors.Is(err, shards.ErrSliver) { // the checksums hold, so wrong data was written
-		err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
-		l.damage.note(ref, err)
-	}
-	return wireError(err)
-}
-
-// Mend compares the sliver that evidence against this node names with its root, as it is on the disk now. If it is
-// damaged or missing, its repair begins, and the error says so. nil: it is whole, so a part of the computer other than
-// the disk made the mistake, such as the memory. It reads one sliver, so its callers must bound how often they call.
-func (k *Keeper) Mend(ctx context.Context, v *probe.Verdict) error {
-	return k.notary.mend(ctx, k.library, v)
 }
 
 // young remembers blobs for a grace after their certificates were recorded. The ledger bounds their number: each was

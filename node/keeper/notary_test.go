@@ -205,8 +205,8 @@ func TestConvictedByRot(t *testing.T) {
 	if v.Kind != probe.KindWrong || v.Node != o.host.ID() || v.Sliver != q.Slivers[0] || v.Target != 0 {
 		t.Errorf("verdict %+v", v)
 	}
-	if err := o.Mend(t.Context(), &v); !errors.Is(err, p2p.ErrCorrupt) {
-		t.Errorf("the node looks at its sliver: %v", err)
+	if found, err := o.Examine(t.Context(), Sliver{v.Blob, v.Axis, v.Sliver}); err != nil || found != Damaged {
+		t.Errorf("the node looks at its sliver: %s, %v", found, err)
 	}
 	if o.Owed() != 1 {
 		t.Errorf("%d slivers are owed: want 1", o.Owed())
@@ -216,10 +216,8 @@ func TestConvictedByRot(t *testing.T) {
 	if r.Code != probe.Missing {
 		t.Errorf("until it is repaired: %s", r.Code)
 	}
-	whole := v
-	whole.Axis, whole.Sliver = shards.Primary, o.sliver(shards.Primary)
-	if err := o.Mend(t.Context(), &whole); err != nil {
-		t.Errorf("a sliver that is whole: %v", err)
+	if found, err := o.Examine(t.Context(), Sliver{v.Blob, shards.Primary, o.sliver(shards.Primary)}); err != nil || found != Sound {
+		t.Errorf("a sliver that is whole: %s, %v", found, err)
 	}
 }
 
