@@ -93,7 +93,7 @@ func Open(cfg Config) (*Watch, error) {
 		return nil, fmt.Errorf("monitor: %w", err)
 	}
 	w := &Watch{
-		cfg: cfg, network: cfg.Genesis.NetworkID(), pace: pace{round.Length(cfg.Genesis.EpochDuration)}, self: self,
+		cfg: cfg, network: cfg.Genesis.NetworkID(), pace: pace{round.Length(cfg.Genesis.EpochDuration, len(cfg.Genesis.Members))}, self: self,
 		recent: map[uint64]*recent{}, faults: map[faultKey]EvidenceInfo{},
 	}
 	w.book = round.NewBook(w.network, w.length, w.checkRebuttal)

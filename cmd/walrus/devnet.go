@@ -110,8 +110,8 @@ A gateway serves HTTP and pays with the devnet's wallet. It has the API of the o
 network. If its default port is taken, it uses another one, shown in the ready line; a taken port given with --gateway is
 an error. The gateway logs every request. With --pins a pin process runs, too; commands find it with --home D/pins.
 
-A monitor runs beside each node, and probes the others once something is stored. Rounds are a 144th of an epoch long: choose
---epoch 12m for rounds of five seconds. walrus monitor status --home D/node-0 shows one; --monitors 0 runs none.
+A monitor runs beside each node, and probes the others once something is stored. Rounds last six seconds for each node; with
+--epoch 12m, five seconds. walrus monitor status --home D/node-0 shows one; --monitors 0 runs none.
 
   walrus devnet up --dir D
   walrus --config D/client.yaml store README.md      # in another terminal

@@ -31,7 +31,8 @@ func monitorRunCommand(a monitorApp) *cobra.Command {
 		Short: "probe storage nodes and attest, until interrupted",
 		Long: `Run a monitor in the foreground. In each round it asks nodes for a few random symbols, checks what they sign, and at the end
 of the round tells everybody what it saw. It belongs to the network of the client configuration and needs no wallet. It works
-behind a home router. An epoch has 144 rounds, of five seconds to ten minutes each.
+behind a home router. A round lasts six seconds for each member of the first epoch, but at most a 144th of an epoch, and
+five seconds to ten minutes.
 
 The home keeps the monitor's key, what all monitors said, for 30 days, and the nodes' signed answers. Without a bond, the
 monitor's word is shown, and does not count: walrus monitor bond gives it weight. A monitor beside a storage node weighs as much
