@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/base32"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -107,11 +109,15 @@ func keepers(t *testing.T, servers []*member, key [32]byte) (all, nearest int) {
 }
 
 // TestAnnounceAll: many keys are announced to the same servers as with one look-up each, with far fewer look-ups, and
-// no server is sent more than it reads.
+// no server is sent more than it reads. WALRUS_ANNOUNCEMENTS=10000 measures that with as many keys either way.
 func TestAnnounceAll(t *testing.T) {
 	count, walks, many := 40, 50, 600
-	if !testing.Short() {
-		count, walks, many = 100, 10_000, 10_000
+	if text := os.Getenv("WALRUS_ANNOUNCEMENTS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count, walks, many = 100, n, n
 	}
 	synctest.Test(t, func(t *testing.T) {
 		n := swarmtest.NewNetwork(7)

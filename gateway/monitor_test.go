@@ -31,8 +31,8 @@ func (s *seenNet) Overview(context.Context) (*gateway.MonitorOverview, error) {
 	return &gateway.MonitorOverview{
 		Time: at, Round: gateway.MonitorRound{Number: 7, Start: at, Length: 5 * time.Second, Epoch: 1},
 		Nodes: []gateway.NodeScore{
-			{Peer: "12D3first", Name: `<script>"&`, Shards: 5, State: pages.NodeGood, Durability: 100, Reachability: 99, Speed: 98, Round: 6, At: at, Outcome: pages.OutcomeOK, RTT: time.Millisecond, Rate: 1, Monitors: 1},
-			{Peer: "12D3second", Name: "12D3first", Shards: 5, State: pages.NodeNoData, Durability: -1, Reachability: -1, Speed: -1},
+			{Peer: "12D3first", Name: `<script>"&`, Shards: 5, Level: pages.LevelGood, Durability: 100, Reachability: 99, Speed: 98, Round: 6, At: at, Outcome: pages.OutcomeOK, RTT: time.Millisecond, Rate: 1, Monitors: 1},
+			{Peer: "12D3second", Name: "12D3first", Shards: 5, Level: pages.LevelNoData, Durability: -1, Reachability: -1, Speed: -1},
 		},
 		Monitors: []gateway.MonitorInfo{{Peer: "12D3second", Kind: pages.MonitorMember, Weight: 1, Round: 6, At: at, Fresh: true, Counts: gateway.Counts{OK: 1}}},
 	}, s.err
@@ -90,7 +90,7 @@ func TestMonitorRoutes(t *testing.T) {
 	}
 	var d pages.NodeDetail
 	// A node whose name is another's ID does not pose as it.
-	if err := json.Unmarshal(do(t, http.MethodGet, s.URL+"/v1/monitor/nodes/12D3first", nil).body, &d); err != nil || d.Shards != 5 || d.State != pages.NodeGood ||
+	if err := json.Unmarshal(do(t, http.MethodGet, s.URL+"/v1/monitor/nodes/12D3first", nil).body, &d); err != nil || d.Shards != 5 || d.Level != pages.LevelGood ||
 		len(d.Hours) != 1 || len(d.Evidence) != 1 {
 		t.Errorf("detail %+v, %v", d, err)
 	}

@@ -151,7 +151,7 @@ func TestMonth(t *testing.T) {
 			w.take(&round.Decision{Verdict: round.Accept, Keep: a}, raw)
 		}
 		r := w.recent[number]
-		r.epoch, r.verdicts = ledger.FirstEpoch, make([]score.Verdict, n)
+		r.of, r.verdicts = w.view, make([]score.Verdict, n)
 		for i := range r.verdicts {
 			v := score.Verdict{
 				Assigned: 31, Reported: 31, Reports: 31, Outcome: round.OK, RTT: round.Code(100 + rnd.IntN(60)), Rate: 90,

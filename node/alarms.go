@@ -15,6 +15,7 @@ import (
 	"walrus/monitor"
 	"walrus/node/keeper"
 	"walrus/probe"
+	"walrus/shards"
 )
 
 const (
@@ -22,6 +23,9 @@ const (
 	maxFacts = 256
 	// settleLook is the pause between looks whether slivers that were named are stored again.
 	settleLook = 5 * time.Second
+	// evidenceTime: what the node has found itself waits so long for a monitor's evidence of the same blob, so that the
+	// alert can name it. The question that showed the loss was probably a probe.
+	evidenceTime = 10 * time.Second
 	// examineTime bounds the wait for the examination of a sliver before the alert goes out; it goes on afterwards.
 	examineTime = 15 * time.Second
 	// maxExamined bounds the examinations under way or waiting. They run one after the other.
@@ -38,7 +42,7 @@ const (
 // never blocks those who tell it something.
 type alarms struct {
 	log    *slog.Logger // constant, as are the next five
-	keeper *keeper.Keeper
+	keeper examiner
 	sender *alert.Sender
 	files  *alert.Files // nil: nothing is kept on the disk
 	facts  chan any     // monitor.Event, keeper.Loss, proof
@@ -52,9 +56,25 @@ type alarms struct {
 	book *alert.Book
 	seen map[string]bool // evidence that was handled, by hash; at most maxFacts
 	r    alert.Reach
+	// found has the losses that wait for evidence, by blob; at most maxFacts.
+	found map[shards.BlobID]foundLoss
 }
 
-// alarmParts is what alarms uses of the node.
+// foundLoss holds a loss until evidence has come, or its time is over.
+type foundLoss struct {
+	fact alert.Fact
+	at   time.Time
+}
+
+// examiner looks after the slivers of a node. *keeper.Keeper implements it.
+type examiner interface {
+	// Examine reads a sliver and begins to repair it if need be. Errors are temporary.
+	Examine(ctx context.Context, s keeper.Sliver) (keeper.Finding, error)
+	// Settled reports whether a sliver is stored, or not owed.
+	Settled(s keeper.Sliver) bool
+}
+
+// alarmParts has the other parts of the node that alarms uses.
 type alarmParts struct {
 	self     peer.ID
 	height   func() uint64
@@ -75,7 +95,7 @@ func newAlarms(cfg *Config, self peer.ID) (*alarms, error) {
 	a := &alarms{
 		log: cfg.Logger, sender: alert.NewSender(cfg.Alerts, cfg.Logger), facts: make(chan any, maxFacts),
 		fetches: make(chan struct{}, maxFetches), examined: make(chan struct{}, maxExamined),
-		book: alert.NewBook(who), seen: map[string]bool{},
+		book: alert.NewBook(who), seen: map[string]bool{}, found: map[shards.BlobID]foundLoss{},
 	}
 	if cfg.Home == "" {
 		return a, nil
@@ -139,6 +159,9 @@ func (a *alarms) wait(now time.Time) time.Duration {
 			wait = min(wait, settleLook)
 		}
 	}
+	if len(a.found) > 0 {
+		wait = min(wait, evidenceTime/2)
+	}
 	return wait
 }
 
@@ -150,13 +173,35 @@ func (a *alarms) handle(ctx context.Context, wg *sync.WaitGroup, fact any) {
 		if f.Corrupt {
 			detail = "it was damaged on the disk"
 		}
-		a.note(alert.Fact{Cause: alert.Missing, Blob: f.Blob, Axis: f.Axis, Sliver: f.Index, Symbol: alert.NoCell,
+		a.hold(alert.Fact{Cause: alert.Missing, Blob: f.Blob, Axis: f.Axis, Sliver: f.Index, Symbol: alert.NoCell,
 			Detail: detail + "; it is being repaired from other nodes"})
 	case monitor.Event:
 		a.event(ctx, wg, f)
 	case proof:
 		a.convicted(ctx, wg, f)
 	}
+}
+
+// hold keeps a loss for evidenceTime. One of each blob is enough.
+func (a *alarms) hold(f alert.Fact) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, ok := a.found[f.Blob]; !ok && len(a.found) < maxFacts {
+		a.found[f.Blob] = foundLoss{f, time.Now()}
+	}
+}
+
+// ripe takes the losses for which no evidence has come in time.
+func (a *alarms) ripe(now time.Time) (list []alert.Fact) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for blob, l := range a.found {
+		if now.Sub(l.at) >= evidenceTime {
+			list = append(list, l.fact)
+			delete(a.found, blob)
+		}
+	}
+	return list
 }
 
 // event processes what the Watch saw.
@@ -253,13 +298,16 @@ func (a *alarms) convicted(ctx context.Context, wg *sync.WaitGroup, p proof) {
 		f.Cause, f.Symbol = alert.Missing, asked(p.evidence, v.Sliver)
 	}
 	f.Detail = map[keeper.Finding]string{
-		keeper.Sound:   "what is stored of it now is right",
+		keeper.Sound:   "it has been stored again since",
 		keeper.Gone:    "it is not stored, and is being repaired from other nodes",
 		keeper.Damaged: "what was stored of it was not right, and is being repaired from other nodes",
 	}[found]
 	if found == keeper.Sound && f.Cause == alert.Wrong {
-		f.Detail += ": suspect the memory, the disk's controller, or the program"
+		f.Detail = "what is stored of it now is right: suspect the memory, the disk's controller, or the program"
 	}
+	a.mu.Lock()
+	delete(a.found, f.Blob) // the operator is told with the evidence
+	a.mu.Unlock()
 	a.note(f)
 }
 
@@ -331,6 +379,9 @@ func (a *alarms) examine(ctx context.Context, wg *sync.WaitGroup, s keeper.Slive
 
 // look tells what is due, and finds out which slivers are stored again.
 func (a *alarms) look() {
+	for _, f := range a.ripe(time.Now()) {
+		a.note(f)
+	}
 	for _, c := range alert.Causes {
 		a.mu.Lock()
 		open := a.book.Open(c)

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
@@ -28,7 +29,7 @@ import (
 
 // Node is a storage node.
 type Node struct {
-	cfg        Config // constant after New, as are the next fourteen
+	cfg        Config // constant after New, as the next ones to committees
 	log        *slog.Logger
 	started    time.Time
 	store      *store.Store
@@ -36,8 +37,10 @@ type Node struct {
 	dht        *dht.DHT
 	ledger     Ledger
 	keeper     *keeper.Keeper
-	watch      *monitor.Watch // nil: none
-	metrics    net.Listener   // nil: none
+	watch      *monitor.Watch    // nil: none
+	rebutter   *monitor.Rebutter // nil: none
+	metrics    net.Listener      // nil: none
+	registry   *prometheus.Registry
 	history    *history
 	alarms     *alarms
 	closers    []func() error // of the open parts, in the order of opening
@@ -62,7 +65,7 @@ func New(cfg Config, open OpenLedger) (*Node, error) {
 	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Public, cfg.DHT.Logger = cfg.P2P.Network, true, cfg.P2P.Public, cfg.Logger
 	cfg.Store.Logger = cfg.Logger
 	cfg.Keeper.Name, cfg.Keeper.Genesis, cfg.Keeper.Logger = cfg.Name, cfg.Genesis, cfg.Logger
-	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), committees: committees}
+	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), committees: committees, registry: prometheus.NewRegistry()}
 	if cfg.P2P.Public {
 		err := errors.New("no member has been asked yet whether it reaches this node")
 		n.refusal.Store(&err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"walrus/ledger"
 	"walrus/ledger/light"
@@ -31,7 +32,8 @@ func (n *Node) openWatch() error {
 		return err
 	}
 	n.closers = append(n.closers, n.watch.Close)
-	return nil
+	n.rebutter, err = monitornode.NewRebutter(n.watch, n.host, n.dht, n.cfg.P2P.Key, n.log)
+	return err
 }
 
 // Watch returns what monitors say, for queries and for a monitor beside the node; nil if the node does not listen to
@@ -55,5 +57,8 @@ func (n *Node) runWatch(ctx context.Context, topics []*p2p.Topic) error {
 	if err := p2p.RoundsOf(n.host).Serve(ctx, n.watch.Backend()); err != nil {
 		return fmt.Errorf("serve monitors: %w", err)
 	}
+	var rebuttals sync.WaitGroup
+	defer rebuttals.Wait()
+	rebuttals.Go(func() { n.rebutter.Run(ctx) })
 	return n.watch.Run(ctx, topics[1])
 }

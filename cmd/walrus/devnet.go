@@ -170,7 +170,7 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet, web *devnetGatew
 		r := newDevnetReport(net)
 		r.Ready, r.Addresses = true, addrs
 		if web.bind != "" {
-			g, err := web.open(ctx, a, net)
+			g, err := web.open(ctx, a, net, nodes[0])
 			if err != nil {
 				return err
 			}

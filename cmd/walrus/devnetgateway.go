@@ -53,9 +53,9 @@ func (g *devnetGateway) apply(gw *compose.Gateway) error {
 	return nil
 }
 
-// open opens the gateway of a devnet. If the default address is taken, it uses any free port. The gateway logs as the
+// open opens the gateway of a devnet, which shows what the first node saw of monitors. If the default address is taken, it uses any free port. The gateway logs as the
 // nodes in the same process do.
-func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet) (*node.GatewayNode, error) {
+func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet, first *node.Node) (*node.GatewayNode, error) {
 	conf, err := config.LoadClient(devnet.Client)
 	if err != nil {
 		return nil, err
@@ -80,16 +80,17 @@ func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet)
 		return nil, err
 	}
 	gw.Site.API.Store.UploadDir = filepath.Join(devnet.Dir, "uploads")
+	gw.Site.API.Monitor = compose.MonitorPage(first.Watch(), g.monitors != 0)
 	if g.pins {
 		gw.Site.API.Pins = compose.PinPage(devnetPins(devnet))
 	}
-	opened, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
+	opened, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site, gw.Observe)
 	if errors.Is(err, syscall.EADDRINUSE) && !g.given("gateway") {
 		a.warn("%s is taken, perhaps by another devnet: the gateway uses another port; choose one with --gateway ADDRESS",
 			g.bind)
 		a.tellWarnings()
 		gw.Site.Listen(anyPort)
-		opened, err = node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
+		opened, err = node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site, gw.Observe)
 	}
 	return opened, adviseTaken(err, g.bind, "--gateway", gw.Site.Metrics, "--metrics-address")
 }

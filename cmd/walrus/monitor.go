@@ -16,7 +16,7 @@ Once in a round, each monitor tells everybody what it saw. docs/monitors.md says
 
 A monitor lives in a folder, its home: --home FOLDER, else $WALRUS_MONITOR_HOME, else ~/.local/share/walrus/monitor. A
 monitor beside a storage node (monitor.enabled in node.yaml) has the node's home.`,
-		Example: "  walrus monitor run --home /srv/monitor &\n  walrus monitor status --home /srv/monitor\n  walrus monitor verify evidence.json",
+		Example: "  walrus monitor run --home /srv/monitor &\n  walrus monitor status --home /srv/monitor\n  walrus monitor bond --amount 100 --home /srv/monitor\n  walrus monitor verify evidence.json",
 	})
 	c.AddCommand(monitorRunCommand(a), monitorStatusCommand(a), monitorVerifyCommand(a), monitorBondCommand(a),
 		monitorUnbondCommand(a), monitorBondsCommand(a), monitorAgreeCommand(a))

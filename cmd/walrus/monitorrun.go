@@ -182,7 +182,7 @@ func monitorRows(s *monitornode.Status) [][]string {
 		{"questions", fmt.Sprintf("%d, of which %d convict", p.Questions, p.Convicted)},
 	}
 	if p.Idle {
-		rows = append(rows, []string{"idle", "nothing certified is known in the network, so nothing is probed"})
+		rows = append(rows, []string{"idle", "no blob is known that was certified for at least a minute, so nothing is probed"})
 	}
 	if p.Trouble != "" {
 		rows = append(rows, []string{"trouble", p.Trouble})

@@ -57,7 +57,7 @@ func pageOfList(text string, n, most int, url string) (p paging, err error) {
 }
 
 // errNoMonitor is shown where nobody monitors.
-var errNoMonitor = &Refusal{Status: http.StatusNotFound, Class: "NOT_FOUND", Message: "This gateway has no data of monitors. A gateway beside a storage node or a monitor has: see docs/monitors.md."}
+var errNoMonitor = &Refusal{Status: http.StatusNotFound, Class: "NOT_FOUND", Message: "This gateway does not listen to monitors. Start it with --monitors FOLDER, or beside a storage node: see docs/monitors.md."}
 
 // monitoring has the pages of monitors.
 type monitoring struct{ Monitor }
@@ -125,12 +125,12 @@ func (m monitoring) monitors(r *http.Request) (string, view, error) {
 // count sums up the states.
 func (v *monitorsView) count() {
 	for i := range v.MonitorOverview.Nodes {
-		switch v.MonitorOverview.Nodes[i].State {
-		case NodeGood:
+		switch v.MonitorOverview.Nodes[i].Level {
+		case LevelGood:
 			v.Good++
-		case NodeWeak:
+		case LevelWarn:
 			v.Weak++
-		case NodeBad:
+		case LevelBad:
 			v.Bad++
 		default:
 			v.NoData++
@@ -146,9 +146,9 @@ func (v *monitorsView) count() {
 // nodes makes the grid of nodes, those in trouble first.
 func (v *monitorsView) nodes(r *http.Request, m Monitor) (err error) {
 	var list []*NodeScore
-	for _, state := range []string{NodeBad, NodeWeak, NodeNoData, NodeGood} {
+	for _, state := range []string{LevelBad, LevelWarn, LevelNoData, LevelGood} {
 		for i := range v.MonitorOverview.Nodes {
-			if n := &v.MonitorOverview.Nodes[i]; n.State == state {
+			if n := &v.MonitorOverview.Nodes[i]; n.Level == state {
 				list = append(list, n)
 			}
 		}
@@ -188,13 +188,13 @@ func (v *monitorsView) nodes(r *http.Request, m Monitor) (err error) {
 
 // stateCell shows what monitors say of a node.
 func stateCell(n *NodeScore) cell {
-	c := cell{Text: n.State, Note: string(n.Outcome)}
-	switch n.State {
-	case NodeGood:
+	c := cell{Text: n.Level, Note: string(n.Outcome)}
+	switch n.Level {
+	case LevelGood:
 		c.State = "good"
-	case NodeWeak:
+	case LevelWarn:
 		c.State = "warn"
-	case NodeBad:
+	case LevelBad:
 		c.State = "bad"
 	default:
 		c.Text, c.Note, c.State = "no data", "", "warn"

@@ -89,7 +89,7 @@ func TestNobodyMonitors(t *testing.T) {
 	m := newMonitored(7, 0)
 	for i := range m.overview.Nodes {
 		n := &m.overview.Nodes[i]
-		n.State, n.Durability, n.Reachability, n.Speed, n.Outcome = NodeNoData, -1, -1, -1, ""
+		n.Level, n.Durability, n.Reachability, n.Speed, n.Outcome = LevelNoData, -1, -1, -1, ""
 	}
 	for i := range m.overview.Monitors {
 		m.overview.Monitors[i].Fresh = false
@@ -146,9 +146,9 @@ func TestHostileMonitors(t *testing.T) {
 }
 
 func TestBadge(t *testing.T) {
-	for state, want := range map[string]string{NodeGood: "node-0: good 99.9", NodeWeak: "node-0: weak 99.9", NodeBad: "node-0: bad 99.9", NodeNoData: "node-0: no data"} {
+	for state, want := range map[string]string{LevelGood: "node-0: good 99.9", LevelWarn: "node-0: warn 99.9", LevelBad: "node-0: bad 99.9", LevelNoData: "node-0: no data"} {
 		n := newMonitored(7, 0).overview.Nodes[0]
-		n.State = state
+		n.Level = state
 		b, err := Badge(&n)
 		if err != nil {
 			t.Fatal(err)
@@ -161,7 +161,7 @@ func TestBadge(t *testing.T) {
 			t.Errorf("%s: %+v, %v: %s", state, doc, err, b)
 		}
 	}
-	n := NodeScore{Name: strings.Repeat("x", 4000) + hostile, State: NodeGood}
+	n := NodeScore{Name: strings.Repeat("x", 4000) + hostile, Level: LevelGood}
 	if b, err := Badge(&n); err != nil || len(b) > 2000 {
 		t.Errorf("a long name: %d bytes, %v", len(b), err)
 	}

@@ -173,11 +173,23 @@ func TestSilentLoss(t *testing.T) {
 	if o.Owed() != 0 {
 		t.Fatal("the loss is known")
 	}
+	var told []Loss
+	o.library.witness.tell = func(l Loss) { told = append(told, l) }
 	if _, err := o.probe(o.stranger(), o.question(shards.Primary, false)); err != nil {
 		t.Error(err)
 	}
 	if o.Owed() != 1 {
 		t.Errorf("%d slivers are owed: want 1", o.Owed())
+	}
+	for range 2 { // the second question finds what is known
+		_, _ = o.probe(o.stranger(), o.question(shards.Primary, false))
+	}
+	gone := Sliver{id, shards.Primary, o.sliver(shards.Primary)}
+	if len(told) != 1 || told[0] != (Loss{gone, false}) {
+		t.Errorf("told %+v", told)
+	}
+	if found, err := o.Examine(t.Context(), gone); err != nil || found != Gone {
+		t.Errorf("examined: %q, %v", found, err)
 	}
 }
 
@@ -206,7 +218,10 @@ func TestConvictedByRot(t *testing.T) {
 		t.Errorf("verdict %+v", v)
 	}
 	if found, err := o.Examine(t.Context(), Sliver{v.Blob, v.Axis, v.Sliver}); err != nil || found != Damaged {
-		t.Errorf("the node looks at its sliver: %s, %v", found, err)
+		t.Errorf("the node looks at its sliver: %q, %v", found, err)
+	}
+	if o.Settled(Sliver{v.Blob, v.Axis, v.Sliver}) {
+		t.Error("the sliver counts as stored again")
 	}
 	if o.Owed() != 1 {
 		t.Errorf("%d slivers are owed: want 1", o.Owed())
@@ -216,8 +231,14 @@ func TestConvictedByRot(t *testing.T) {
 	if r.Code != probe.Missing {
 		t.Errorf("until it is repaired: %s", r.Code)
 	}
-	if found, err := o.Examine(t.Context(), Sliver{v.Blob, shards.Primary, o.sliver(shards.Primary)}); err != nil || found != Sound {
-		t.Errorf("a sliver that is whole: %s, %v", found, err)
+	whole := Sliver{v.Blob, shards.Primary, o.sliver(shards.Primary)}
+	if found, err := o.Examine(t.Context(), whole); err != nil || found != Sound || !o.Settled(whole) {
+		t.Errorf("a sliver that is whole: %q, %v", found, err)
+	}
+	o.ledger.values[string(ledger.KeyBlobInfo(id))] = ledger.BlobInfo{PermanentEnd: 1, PermanentCertifiedEnd: 1, InitialCertified: 1}.Marshal()
+	must(t, o.shelf.DropBlob(id, []int{0}))
+	if found, err := o.Examine(t.Context(), whole); err != nil || found != NotOwed || !o.Settled(whole) {
+		t.Errorf("a blob that has ended: %q, %v", found, err)
 	}
 }
 
