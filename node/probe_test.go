@@ -19,8 +19,8 @@ import (
 	"walrus/store"
 )
 
-// TestProbes asks all nodes of a network for random cells of a blob. Their answers are right and signed. A node that lost
-// a sliver while it did not run signs that, names the sliver, and has repaired it soon.
+// TestProbes asks all nodes of a network for random cells of a blob. Their answers are right and signed. A node that
+// lost a sliver while it did not run signs that, names the sliver, and has repaired it soon.
 func TestProbes(t *testing.T) {
 	c := newCluster(t, 7, 28)
 	c.useLoopback()

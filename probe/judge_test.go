@@ -279,7 +279,8 @@ func TestWrongAnswers(t *testing.T) {
 	if v, err := Judge(s.evidence(t, shards.Primary, 2, 6, true, answered(t, key, node, proofs, flip(right[z:], 3)))); err != nil || v.Kind != KindWrong {
 		t.Errorf("a wrong proof alone: %+v, %v", v, err)
 	}
-	// a lie of another node, or what is right of another blob or along the other axis, convicts nobody of what is right here
+	// a lie of another node, or what is right of another blob or along the other axis, convicts nobody of what is right
+	// here
 	liarKey, liar := testNode(2)
 	honest := answered(t, key, node, first, right[:z])
 	elsewhere, across := other.question(shards.Primary, []int{2}, []int{6}, true), s.question(shards.Secondary, []int{2}, []int{6}, true)
