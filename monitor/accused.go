@@ -55,8 +55,8 @@ func (r *Rebutter) accusers(number uint64) (list []round.Monitor, nodes []round.
 	return list, w.view.nodes
 }
 
-// appealTime returns the time to appeal against what came so far: the others who accuse have attested, too, and everybody
-// can know the seed.
+// appealTime returns the time to appeal against what came so far: the others who accuse have attested, too, and
+// everybody can know the seed.
 func (r *Rebutter) appealTime() time.Time {
 	w := r.watch
 	w.mu.Lock()
