@@ -180,7 +180,7 @@ func (p *Prober) round(ctx context.Context, number uint64) error {
 	if len(blobs) == 0 {
 		return nil
 	}
-	r := &probing{Prober: p, v: v, number: number, blobs: blobs, patience: round.PatienceOf(p.watch.length)}
+	r := &probing{evidence: map[int][]*probe.Evidence{}, Prober: p, v: v, number: number, blobs: blobs, patience: round.PatienceOf(p.watch.length)}
 	if r.height, err = p.watch.cfg.Chain.Height(ctx); err != nil {
 		return err
 	}
