@@ -47,7 +47,7 @@ var units = map[string]unit{
 	// It is given a network and the ledger; p2p only for the types of the protocol. It keeps what it saw in a Badger.
 	"monitor": {
 		imports: join(core, ledger, "ledger/light", "p2p", "probe", "monitor/round", "monitor/score", "internal/badgerdisk", "internal/pause"),
-		tests:   []string{"internal/swarmtest"},
+		tests:   []string{"dht", "internal/swarmtest"},
 	},
 	// The pins over HTTP, and at a socket; the pins themselves it is given.
 	"pinapi": {imports: []string{"shards", "pin", "quilt", "internal/socket", "internal/userfile"}},
