@@ -184,7 +184,10 @@ func (p *Prober) round(ctx context.Context, number uint64) error {
 	if len(blobs) == 0 {
 		return nil
 	}
-	r := &probing{Prober: p, v: v, number: number, blobs: blobs, questions: questions, patience: round.PatienceOf(p.watch.length)}
+	r := &probing{
+		Prober: p, v: v, number: number, blobs: blobs, questions: questions, patience: round.PatienceOf(p.watch.length),
+		evidence: map[int][]*probe.Evidence{},
+	}
 	if r.height, err = p.watch.cfg.Chain.Height(ctx); err != nil {
 		return err
 	}

@@ -36,7 +36,6 @@ type probing struct {
 
 // visitAll probes the nodes of a plan, each at its time.
 func (r *probing) visitAll(ctx context.Context, plan []round.Visit) error {
-	r.evidence = map[int][]*probe.Evidence{}
 	var g errgroup.Group
 	g.SetLimit(probesAtOnce)
 	for _, visit := range plan {

@@ -163,7 +163,7 @@ func (w *Watch) validate(_ context.Context, _ peer.ID, data []byte) (p2p.Verdict
 }
 
 // deliver publishes what a message has proven.
-func (w *Watch) deliver(ctx context.Context, m p2p.Message) {
+func deliver(ctx context.Context, w *Watch, m p2p.Message) {
 	proof, _ := m.Decoded.(*round.Equivocation)
 	if proof == nil || round.Kind(m.Data[0]) == round.KindEquivocation {
 		return // nothing, or it is the message itself
@@ -194,7 +194,7 @@ func (w *Watch) Run(ctx context.Context, topic *p2p.Topic) error {
 	w.publish = topic.Publish
 	w.mu.Unlock()
 	ended := make(chan error, 1)
-	go func() { ended <- topic.Run(ctx, func(m p2p.Message) { w.deliver(ctx, m) }) }()
+	go func() { ended <- topic.Run(ctx, func(m p2p.Message) { deliver(ctx, w, m) }) }()
 	var failing time.Time // since when steps fail; zero: the last one did not
 	told := false
 	for ctx.Err() == nil {

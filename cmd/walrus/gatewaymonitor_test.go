@@ -17,8 +17,8 @@ import (
 	"walrus/internal/pause"
 )
 
-// TestGatewayMonitors: two gateways, one beside a node and one that listens to monitors by itself, show what the monitors
-// of a devnet see: first no data, then that all is well; and no data again once all monitors have stopped.
+// TestGatewayMonitors: two gateways, one beside a node and one that listens to monitors by itself, show what the
+// monitors of a devnet see: first no data, then that all is well; and no data again once all monitors have stopped.
 func TestGatewayMonitors(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some rounds of five seconds")
