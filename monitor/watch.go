@@ -66,13 +66,11 @@ type Config struct {
 // used concurrently.
 type Watch struct {
 	pace
-	cfg     Config // constant, as the next six
+	cfg     Config // constant, as the next four
 	network certs.NetworkID
 	self    round.Key
 	db      *database
 	risks   *risks
-	wake    chan struct{} // a seed may be missing
-	accused chan struct{} // this node is said to be silent
 
 	mu   sync.Mutex
 	book *round.Book // guarded by mu, as the rest
@@ -81,11 +79,9 @@ type Watch struct {
 	unsent  []pair                              // messages to write
 	publish func(context.Context, []byte) error // nil before Run
 	closed  bool
-	faults  map[faultKey]EvidenceInfo // kept lately
-	ahead   time.Duration             // this machine's clock before the network's
-	silent  uint64                    // the newest round for which this node is said to be silent
-	// relay answers p2p.RoundBackend.Relay; nil: this process relays nothing.
-	relay func(ctx context.Context, from peer.ID, number uint64, accuser peer.ID) error
+	silence
+	faults map[faultKey]EvidenceInfo // kept lately
+	ahead  time.Duration             // this machine's clock before the network's
 }
 
 // Open opens the database of a Watch and reads what it kept. It reads no ledger yet. Close releases it.
@@ -101,7 +97,7 @@ func Open(cfg Config) (*Watch, error) {
 		cfg: cfg, network: cfg.Genesis.NetworkID(), self: self,
 		pace:    pace{round.Length(cfg.Genesis.EpochDuration, len(cfg.Genesis.Members))},
 		tallies: tallies{recent: map[uint64]*recent{}, views: map[uint32]*view{}}, faults: map[faultKey]EvidenceInfo{},
-		wake: make(chan struct{}, 1), accused: make(chan struct{}, 1),
+		silence: silence{wake: make(chan struct{}, 1), accused: make(chan struct{}, 1)},
 	}
 	w.book = round.NewBook(w.network, w.length, w.checkRebuttal)
 	if w.db, err = openDatabase(cfg.Dir, cfg.Logger); err != nil {
@@ -219,7 +215,7 @@ func (w *Watch) Run(ctx context.Context, topic *p2p.Topic) error {
 
 // rest waits for d. Meanwhile it reads seeds as soon as accusations need them.
 func (w *Watch) rest(ctx context.Context, d time.Duration) {
-	for end := time.Now().Add(d); !pause.Until(ctx, time.Until(end), w.wake) && ctx.Err() == nil; {
+	for end := time.Now().Add(d); !pause.Until(ctx, time.Until(end), w.silence.wake) && ctx.Err() == nil; {
 		if now := w.now(); now.Before(w.start(round.Number(now, w.length)).Add(w.settle())) {
 			continue // not everybody can know the seed yet; the next step comes when they can
 		}

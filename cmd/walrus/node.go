@@ -110,7 +110,12 @@ func (a pinApp) startNodePins(ctx context.Context, n *node.Node, home string, st
 	if err != nil {
 		return err
 	}
-	start(func(ctx context.Context) error { return p.Run(ctx, func() error { return nil }) })
+	start(func(ctx context.Context) error {
+		if err := p.Run(ctx, func() error { return nil }); err != nil && ctx.Err() == nil { // slivers come first
+			log.Error("the pins beside this node have stopped; the node goes on: restart it to have them again", "err", err)
+		}
+		return nil
+	})
 	return nil
 }
 
