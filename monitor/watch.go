@@ -208,7 +208,7 @@ func (w *Watch) Run(ctx context.Context, topic *p2p.Topic) error {
 			w.cfg.Logger.Warn("what monitors say cannot be followed", "err", err)
 			told = true
 		}
-		w.rest(ctx, w.until(err != nil))
+		w.rest(ctx, w.until(w.now(), err != nil))
 	}
 	return <-ended
 }
@@ -227,13 +227,11 @@ func (w *Watch) rest(ctx context.Context, d time.Duration) {
 }
 
 // until is the pause to the next step: shortly after the next round begins, or soon after an error.
-func (w *Watch) until(failed bool) time.Duration {
+func (p pace) until(now time.Time, failed bool) time.Duration {
 	if failed {
-		return min(w.length, settle)
+		return min(p.length, settle)
 	}
-	now := w.now()
-	next := round.Start(round.Number(now, w.length)+1, w.length).Add(w.settle())
-	return next.Sub(now)
+	return p.start(round.Number(now, p.length) + 1).Add(p.settle()).Sub(now)
 }
 
 // step reads the ledger, folds what is over, writes, and removes what is too old.
