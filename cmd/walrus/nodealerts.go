@@ -29,7 +29,7 @@ node.yaml had them first. An alert names the sliver, the monitor that saw it, an
 "axis","sliver","row","column","monitor","evidence","further"}]}. The causes are missing, wrong and unreachable, the states firing and
 recovered.`,
 		Args: args(cobra.NoArgs, "no arguments"),
-		RunE: func(*cobra.Command, []string) error { return a.nodeAlerts(home) },
+		RunE: func(*cobra.Command, []string) error { return nodeApp{a}.nodeAlerts(home) },
 	}
 	homeFlag(c, &home)
 	return c
@@ -62,7 +62,7 @@ func loadAlerts(conf *config.Node) (alertsReport, error) {
 	return r, nil
 }
 
-func (a *app) nodeAlerts(home string) error {
+func (a nodeApp) nodeAlerts(home string) error {
 	conf, err := config.LoadNode(home)
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ address of a webhook. The exit code is 0 only if every way has worked.
 
 --json prints {"ok","ways":[{"way","ok","error","seconds"}]}. The ways are webhook, command and mail.`,
 		Args: args(cobra.NoArgs, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error { return a.nodeTestAlert(c.Context(), home) },
+		RunE: func(c *cobra.Command, _ []string) error { return nodeApp{a}.nodeTestAlert(c.Context(), home) },
 	}
 	homeFlag(c, &home)
 	return c
@@ -129,7 +129,7 @@ type testAlertOfWay struct {
 	Seconds float64 `json:"seconds"`
 }
 
-func (a *app) nodeTestAlert(ctx context.Context, home string) error {
+func (a nodeApp) nodeTestAlert(ctx context.Context, home string) error {
 	conf, err := config.LoadNode(home)
 	if err != nil {
 		return err
