@@ -72,7 +72,7 @@ var units = map[string]unit{
 	// A pinner's process: no store of slivers, no engine.
 	"pinnode": {imports: []string{"shards", "certs", ledger, "ledger/light", "internal/blocklist", "internal/userfile", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "alert", "internal/pause"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "alert", "monitor", "monitor/round", "monitornode", "probe", "internal/pause"),
 		tests:   []string{"pin", "pinnode", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 
