@@ -40,8 +40,8 @@ type known struct {
 	seen  time.Time
 }
 
-// pool finds blobs: those that come after a random blob ID at a random node. Blob IDs are uniform, so all blobs are found
-// alike.
+// pool finds blobs: those that come after a random blob ID at a random node. Blob IDs are uniform, so all blobs are
+// found alike.
 type pool struct {
 	watch *Watch
 	swarm Swarm
@@ -66,7 +66,7 @@ func newPool(w *Watch, s Swarm) (*pool, error) {
 	return p, nil
 }
 
-// knownSize is the size of a blob in the database, in bytes: blob ID ‖ bytes u64 ‖ Unix time when it was seen first u64.
+// knownSize is the size of a blob in the database, in bytes: blob ID ‖ bytes u64 ‖ Unix time when first seen u64.
 const knownSize = 32 + 8 + 8
 
 // write keeps the blobs for after a restart.

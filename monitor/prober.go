@@ -196,6 +196,9 @@ func (p *Prober) round(ctx context.Context, number uint64) error {
 		return err
 	}
 	p.await(ctx, number)
+	if err := ctx.Err(); err != nil { // this process stops: what it has not asked says nothing of others
+		return err
+	}
 	return r.attest(ctx)
 }
 

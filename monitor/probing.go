@@ -92,7 +92,11 @@ type drawn struct {
 // draw draws the questions for a node, by bytes. Only this process knows the seed.
 func (r *probing) draw(node int) (list []drawn) {
 	params, held := r.v.com.Params(), r.v.com.Members()[node].Shards
-	for k := range round.Questions {
+	questions := round.Questions
+	if r.v.weights[r.self] == 0 { // its word does not count
+		questions = round.StrangerQuestions
+	}
+	for k := range questions {
 		b := append(r.secret[:len(r.secret):len(r.secret)], r.v.nodes[node][:]...)
 		b = binary.LittleEndian.AppendUint64(b, r.number)
 		seed := blake2b.Sum256(append(b, byte(k)))
@@ -180,8 +184,8 @@ func failed(err error) round.Happened {
 	return round.Happened{Event: round.Silence}
 }
 
-// lie returns evidence if what a node signed about a cell does not lead to the root of the sliver; nil if it does, or if
-// only a part of the symbol was asked for.
+// lie returns evidence if what a node signed about a cell does not lead to the root of the sliver; nil if it does, or
+// if only a part of the symbol was asked for.
 func lie(meta *shards.Metadata, symbol, proof *probe.Receipt) *probe.Evidence {
 	q := &symbol.Question
 	if !q.Whole() || len(symbol.Cells) != 1 || len(proof.Cells) != 1 {

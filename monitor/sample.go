@@ -125,8 +125,8 @@ func (p *Prober) sampleSometimes(ctx context.Context, r *probing) {
 	})
 }
 
-// sample asks every member for one symbol of each of its rows, all of one column, as the repair of that column does. The
-// column is rebuilt and compared with its root; then it is known which rows answered rightly.
+// sample asks every member for one symbol of each of its rows, all of one column, as the repair of that column does.
+// The column is rebuilt and compared with its root; then it is known which rows answered rightly.
 func (r *probing) sample(ctx context.Context, k *known) error {
 	params := k.meta.Params()
 	column := mrand.IntN(params.Shards())
