@@ -88,7 +88,7 @@ var units = map[string]unit{
 	"alert": {imports: []string{"shards", "internal/pause", "internal/userfile"}},
 
 	"config":  {imports: join(core, ledger, "alert", "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
-	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "doctor", "gateway", "gateway/pages", "monitor", "monitor/round", "monitor/score", "monitornode", "node", "pin", "pinapi", "pinnode")},
+	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "doctor", "gateway", "monitor", "monitor/round", "monitor/score", "monitornode", "node", "pin", "pinapi", "pinnode")},
 	// Measures with hosts of its own, and judges; it opens no store and no engine.
 	"doctor": {imports: []string{ledger, "ledger/light", "p2p", "dht", "internal/ipgroup", "internal/badgerdisk"}},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
